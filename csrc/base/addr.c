@@ -1,0 +1,65 @@
+#include "base/addr.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/un.h>
+
+struct l4_addr l4_addr_of(const struct sockaddr_storage *from)
+{
+    struct l4_addr addr = {0};
+    switch (from->ss_family) {
+    case AF_INET: {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)from;
+        addr.family = AF_INET;
+        addr.port = ntohs(in->sin_port);
+        memcpy(addr.ip, &in->sin_addr, 4);
+        break;
+    }
+    case AF_INET6: {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)from;
+        addr.family = AF_INET6;
+        addr.port = ntohs(in6->sin6_port);
+        memcpy(addr.ip, &in6->sin6_addr, 16);
+        break;
+    }
+    case AF_UNIX:
+        addr.family = AF_UNIX;
+        break;
+    }
+    return addr;
+}
+
+socklen_t l4_addr_sockaddr(const struct l4_addr *addr, const char *path,
+                           struct sockaddr_storage *to)
+{
+    memset(to, 0, sizeof *to);
+    switch (addr->family) {
+    case AF_INET: {
+        struct sockaddr_in *in = (struct sockaddr_in *)to;
+        in->sin_family = AF_INET;
+        in->sin_port = htons(addr->port);
+        memcpy(&in->sin_addr, addr->ip, 4);
+        return sizeof *in;
+    }
+    case AF_INET6: {
+        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)to;
+        in6->sin6_family = AF_INET6;
+        in6->sin6_port = htons(addr->port);
+        memcpy(&in6->sin6_addr, addr->ip, 16);
+        return sizeof *in6;
+    }
+    case AF_UNIX: {
+        struct sockaddr_un *un = (struct sockaddr_un *)to;
+        un->sun_family = AF_UNIX;
+        strncpy(un->sun_path, path, sizeof un->sun_path - 1);
+        return sizeof *un;
+    }
+    }
+    return 0;
+}
+
+bool l4_addr_equal(const struct l4_addr *a, const struct l4_addr *b)
+{
+    return memcmp(a, b, sizeof *a) == 0;
+}

@@ -1,0 +1,64 @@
+#include "io/pipe.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/half.h"
+
+void l4_pipes_init(struct l4_pipes *pipes, uint32_t most)
+{
+    pipes->idle_count = 0;
+    pipes->unmade_count = most < L4_PIPES_MAX ? most : L4_PIPES_MAX;
+    for (uint32_t i = 0; i < pipes->unmade_count; i++)
+        pipes->unmade[i] = (uint16_t)(pipes->unmade_count - 1 - i);
+}
+
+static void unmake(struct l4_pipes *pipes, uint16_t pipe)
+{
+    close(pipes->fds[pipe][0]);
+    close(pipes->fds[pipe][1]);
+    pipes->unmade[pipes->unmade_count++] = pipe;
+}
+
+void l4_pipes_close(struct l4_pipes *pipes)
+{
+    while (pipes->idle_count)
+        unmake(pipes, pipes->idle[--pipes->idle_count]);
+}
+
+bool l4_pipes_ready(struct l4_pipes *pipes)
+{
+    if (pipes->idle_count)
+        return true;
+    if (!pipes->unmade_count)
+        return false;
+    int fds[2];
+    if (pipe2(fds, O_NONBLOCK | O_CLOEXEC))
+        return false;
+    /* why: a user past the kernel's pipe-user-pages-soft gets small pipes; one that could not hold
+     * the rest of a receive would lose bytes, so it is no pipe for us. */
+    fcntl(fds[1], F_SETPIPE_SZ, L4_PIPE_BYTES);
+    if (fcntl(fds[1], F_GETPIPE_SZ) < L4_PIPE_MIN_BYTES) {
+        close(fds[0]);
+        close(fds[1]);
+        return false;
+    }
+    const uint16_t pipe = pipes->unmade[--pipes->unmade_count];
+    pipes->fds[pipe][0] = fds[0];
+    pipes->fds[pipe][1] = fds[1];
+    pipes->idle[pipes->idle_count++] = pipe;
+    return true;
+}
+
+uint16_t l4_pipes_take(struct l4_pipes *pipes)
+{
+    return l4_pipes_ready(pipes) ? pipes->idle[--pipes->idle_count] : L4_NO_PIPE;
+}
+
+void l4_pipes_give(struct l4_pipes *pipes, uint16_t pipe, bool empty)
+{
+    if (empty && pipes->idle_count < L4_PIPES_SPARE)
+        pipes->idle[pipes->idle_count++] = pipe;
+    else
+        unmake(pipes, pipe);
+}

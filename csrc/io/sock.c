@@ -1,0 +1,89 @@
+#include "io/sock.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#ifndef IP_BIND_ADDRESS_NO_PORT
+#define IP_BIND_ADDRESS_NO_PORT 24
+#endif
+
+int l4_sock_accept(int listener, struct l4_addr *client)
+{
+    struct sockaddr_storage from;
+    socklen_t length = sizeof from;
+    const int fd = accept4(listener, (struct sockaddr *)&from, &length,
+                           SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    *client = l4_addr_of(&from);
+    return fd;
+}
+
+/* The local address without its port, which connect then chooses: so one address serves as many
+ * connections as there are ports to each backend, not to all together (ip(7)). */
+static int bind_source(int fd, const struct l4_addr *source)
+{
+    struct sockaddr_storage local;
+    const int on = 1;
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    const socklen_t length = l4_addr_sockaddr(source, "", &local);
+    return bind(fd, (struct sockaddr *)&local, length) ? -errno : 0;
+}
+
+int l4_sock_connect(const struct l4_addr *to, const char *path, const struct l4_addr *source,
+                    bool *made)
+{
+    struct sockaddr_storage remote;
+    const socklen_t length = l4_addr_sockaddr(to, path, &remote);
+    const int fd = socket(to->family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    *made = fd >= 0;
+    if (fd < 0)
+        return -errno;
+    int error = 0;
+    if (source->family && source->family == to->family)
+        error = bind_source(fd, source);
+    if (!error && connect(fd, (struct sockaddr *)&remote, length) && errno != EINPROGRESS)
+        error = -errno;
+    if (!error)
+        return fd;
+    close(fd);
+    return error;
+}
+
+int l4_sock_connect_result(int fd)
+{
+    int error = 0;
+    socklen_t length = sizeof error;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length))
+        return -errno;
+    return -error;
+}
+
+void l4_sock_nodelay(int fd)
+{
+    const int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+void l4_sock_urgent_inline(int fd)
+{
+    const int on = 1;
+    setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
+}
+
+void l4_sock_reset(int fd)
+{
+    const struct linger now = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    close(fd);
+}
+
+bool l4_sock_drained(int fd)
+{
+    int waiting = 0;
+    return ioctl(fd, SIOCOUTQ, &waiting) || waiting == 0;
+}

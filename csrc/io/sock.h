@@ -1,0 +1,36 @@
+/* The few things this program does to a socket, each one system call or two.
+ *
+ * Peer faults come back as -errno. Every socket made here is non-blocking and close-on-exec.
+ */
+#ifndef L4_IO_SOCK_H
+#define L4_IO_SOCK_H
+
+#include <stdbool.h>
+
+#include "base/addr.h"
+
+/* Takes one queued connection. Returns its descriptor and tells the client's address, or -errno. */
+int l4_sock_accept(int listener, struct l4_addr *client);
+
+/* Begins to connect to a backend, from source if its family is not 0. path: of a unix backend.
+ * Returns the socket (connected or connecting), or -errno; *made says whether a socket could be
+ * had at all: if not, the fault is this host's (descriptors, memory), not the backend's. */
+int l4_sock_connect(const struct l4_addr *to, const char *path, const struct l4_addr *source,
+                    bool *made);
+
+/* What a connect that was begun came to: 0 connected, -EINPROGRESS, or -errno. */
+int l4_sock_connect_result(int fd);
+
+/* No more small-packet delay on fd; harmless on a unix socket. */
+void l4_sock_nodelay(int fd);
+
+/* Urgent data of fd is from now on read in its place in the stream. */
+void l4_sock_urgent_inline(int fd);
+
+/* Closes fd so that its peer sees a reset; what was not yet acknowledged is lost. */
+void l4_sock_reset(int fd);
+
+/* Has all that was sent been acknowledged by the peer's kernel? */
+bool l4_sock_drained(int fd);
+
+#endif

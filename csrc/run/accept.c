@@ -1,0 +1,133 @@
+#include "run/accept.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "io/sock.h"
+#include "run/session.h"
+#include "shm/count.h"
+
+static void unwatch(struct l4_loop *loop)
+{
+    for (uint32_t i = 0; loop->listening && i < loop->setup.bound_count; i++) {
+        if (loop->bounds[i].fd >= 0)
+            epoll_ctl(loop->epoll, EPOLL_CTL_DEL, loop->bounds[i].fd, NULL);
+    }
+    loop->listening = false;
+}
+
+int l4_accept_start(struct l4_loop *loop)
+{
+    int error = 0;
+    for (uint32_t i = 0; !error && i < loop->setup.bound_count; i++) {
+        const uint32_t events = EPOLLIN | (loop->bounds[i].exclusive ? EPOLLEXCLUSIVE : 0);
+        if (loop->bounds[i].fd >= 0)
+            error = l4_loop_watch(loop, loop->bounds[i].fd, events, L4_WATCH_LISTENER, i);
+    }
+    loop->listening = true;
+    return error;
+}
+
+/* error: why the kernel gave no socket, or 0 for a limit of this program's own. */
+static void stop_accepting(struct l4_loop *loop, int error)
+{
+    unwatch(loop);
+    loop->resume_ms = loop->now_ms + L4_ACCEPT_PAUSE_MS;
+    if (loop->paused)
+        return;
+    loop->paused = true;
+    L4_SET(loop->row->paused, 1);
+    l4_loop_event(loop, L4_EVENT_ACCEPT_PAUSED, (uint32_t)error, loop->held);
+}
+
+static bool is_exhaustion(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
+}
+
+/* Takes one client. Returns 0, -EAGAIN when none waits, or another reason to stop. */
+static int take_one(struct l4_loop *loop, const struct l4_bound *bound)
+{
+    if (loop->held >= loop->capacity ||
+        !l4_count_take_client(loop->table, loop->setup.index,
+                              L4_GET(loop->table->header->max_connections))) {
+        stop_accepting(loop, 0);
+        return -ENOSPC;
+    }
+    struct l4_addr client;
+    const int fd = l4_sock_accept(bound->fd, &client);
+    if (fd >= 0) {
+        l4_session_open(loop, bound, fd, &client);
+        return 0;
+    }
+    l4_count_drop_client(loop->table, loop->setup.index);
+    if (is_exhaustion(-fd)) {
+        stop_accepting(loop, -fd);
+        return fd;
+    }
+    /* why: accept also reports errors that the new connection met before it was taken (accept(2));
+     * they are that client's, the next one may be fine. */
+    return fd == -EAGAIN ? fd : 0;
+}
+
+void l4_accept_batch(struct l4_loop *loop, uint32_t bound)
+{
+    for (int i = 0; i < L4_ACCEPT_BATCH; i++) {
+        if (loop->bounds[bound].fd < 0 || take_one(loop, &loop->bounds[bound]))
+            return;
+    }
+}
+
+/* Is there room again: some at once after a while, a good part of it sooner? So a service at its
+ * limit does not change its epoll set with each session that ends. */
+static bool has_room(const struct l4_loop *loop)
+{
+    const uint32_t limit = L4_GET(loop->table->header->max_connections);
+    const uint32_t used = L4_GET(loop->table->header->connections);
+    const bool pause_over = loop->now_ms >= loop->resume_ms;
+    const uint32_t own_slack = pause_over ? 0 : loop->capacity / 16;
+    const uint32_t slack = pause_over ? 0 : limit / 16;
+    return loop->held + own_slack < loop->capacity && (!limit || used + slack < limit);
+}
+
+void l4_accept_revisit(struct l4_loop *loop)
+{
+    if (loop->listening || loop->draining || !has_room(loop))
+        return;
+    if (l4_accept_start(loop)) {
+        unwatch(loop);
+        loop->resume_ms = loop->now_ms + L4_ACCEPT_PAUSE_MS;
+        return;
+    }
+    loop->paused = false;
+    L4_SET(loop->row->paused, 0);
+    l4_loop_event(loop, L4_EVENT_ACCEPT_RESUMED, 0, loop->held);
+}
+
+int l4_accept_wait_ms(const struct l4_loop *loop)
+{
+    if (loop->listening || loop->draining)
+        return -1;
+    if (loop->now_ms < loop->resume_ms)
+        return (int)(loop->resume_ms - loop->now_ms);
+    /* why: room made by another worker wakes nobody here. */
+    return L4_ACCEPT_PAUSE_MS;
+}
+
+void l4_accept_finish(struct l4_loop *loop)
+{
+    for (uint32_t i = 0; i < loop->setup.bound_count; i++) {
+        for (int n = 0; loop->bounds[i].fd >= 0 && n < L4_BACKLOG; n++) {
+            if (take_one(loop, &loop->bounds[i]))
+                break;
+        }
+        if (loop->bounds[i].fd >= 0)
+            close(loop->bounds[i].fd);
+        loop->bounds[i].fd = -1;
+    }
+    loop->listening = false;
+    loop->paused = false;
+    L4_SET(loop->row->paused, 0);
+    l4_loop_event(loop, L4_EVENT_DRAINED, 0, loop->held);
+}

@@ -1,0 +1,37 @@
+/* A TCP session from accept to its account: one client, one backend, the relay between them.
+ *
+ *   FREE -> WAITS <-> CONNECTS -> RELAYS -> RESETS -> FREE      (any state may go to FREE)
+ *
+ * A session owns its two sockets, its pipes, one timer of the wheel, one place among all clients,
+ * and, from the pick on, one place at its backend. Everything is given back in l4_session_end, and
+ * nowhere else. A row that ended is free again only after the turn: events already taken from the
+ * kernel may still name it.
+ */
+#ifndef L4_RUN_SESSION_H
+#define L4_RUN_SESSION_H
+
+#include "run/worker.h"
+
+/* Opens a session for an accepted socket, which it takes over, and starts towards a backend. The
+ * caller has taken the place among all clients. */
+void l4_session_open(struct l4_loop *loop, const struct l4_bound *bound, int fd,
+                     const struct l4_addr *client);
+
+/* The kernel's word on one of its sockets. */
+void l4_session_event(struct l4_loop *loop, uint32_t index, int half, uint32_t events);
+
+/* Its timer fired. */
+void l4_session_timeout(struct l4_loop *loop, uint32_t index);
+
+/* Work left over from an earlier turn. */
+void l4_session_resume(struct l4_loop *loop, uint32_t index);
+
+/* Ends it now, with a reset where its reason is one, and accounts for it. */
+void l4_session_end(struct l4_loop *loop, uint32_t index, enum l4_reason reason);
+
+/* Makes the rows that ended in this turn free. */
+void l4_session_sweep(struct l4_loop *loop);
+
+struct l4_session *l4_session_at(const struct l4_loop *loop, uint32_t index);
+
+#endif

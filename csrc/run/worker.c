@@ -1,0 +1,284 @@
+#include "run/worker.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "run/accept.h"
+#include "run/session.h"
+#include "shm/count.h"
+#include "shm/ring.h"
+
+int l4_loop_watch(const struct l4_loop *loop, int fd, uint32_t events, enum l4_watch what,
+                  uint32_t index)
+{
+    struct epoll_event event = {.events = events, .data.u64 = (uint64_t)what << 32 | index};
+    return epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
+}
+
+/* Adds one to an eventfd. Its count cannot overflow, so this cannot fail. */
+static void ring_bell(int fd)
+{
+    const uint64_t one = 1;
+    (void)!write(fd, &one, sizeof one);
+}
+
+void l4_loop_event(struct l4_loop *loop, enum l4_event_kind kind, uint32_t a, uint64_t b)
+{
+    const struct l4_event event = {.at_ms = loop->now_ms, .kind = kind, .a = a, .b = b};
+    L4_RING_PUT(loop->row, event_ring, events, &event);
+    ring_bell(loop->setup.event_fd);
+}
+
+static void read_clock(struct l4_loop *loop)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    loop->now_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+    loop->now_ms = loop->now_us / 1000;
+}
+
+/* ---- start ----------------------------------------------------------------------------------- */
+
+static uint32_t open_descriptors(void)
+{
+    uint32_t count = 0;
+    DIR *list = opendir("/proc/self/fd");
+    while (list && readdir(list))
+        count++;
+    if (list)
+        closedir(list);
+    return count;
+}
+
+/* Shares the descriptors left between sessions (two each) and pipes (two each, one in sixteen). */
+static void plan_descriptors(struct l4_loop *loop, uint32_t *pipes)
+{
+    struct rlimit files = {0};
+    getrlimit(RLIMIT_NOFILE, &files);
+    const uint64_t limit = files.rlim_cur < (1u << 30) ? files.rlim_cur : 1u << 30;
+    const uint64_t taken = open_descriptors() + (uint64_t)L4_FDS_RESERVED;
+    const uint64_t left = limit > taken ? limit - taken : 0;
+    uint64_t most = left / 32 < L4_PIPES_MAX ? left / 32 : L4_PIPES_MAX;
+    *pipes = (uint32_t)(most ? most : 1);
+    most = left > 2ull * *pipes ? (left - 2ull * *pipes) / 2 : 0;
+    loop->capacity = loop->table->header->caps.sessions;
+    if (most < loop->capacity)
+        loop->capacity = most ? (uint32_t)most : 1;
+    L4_SET(loop->row->capacity, loop->capacity);
+}
+
+/* The rows of a process that died here may say anything: all are made free. */
+static void clear_rows(struct l4_loop *loop)
+{
+    const uint32_t high = L4_GET(loop->row->sessions_high);
+    for (uint32_t i = 0; i < high && i < loop->table->header->caps.sessions; i++) {
+        L4_SET(l4_session_at(loop, i)->serial, 0);
+        L4_SET(l4_session_at(loop, i)->state, L4_SESSION_FREE);
+    }
+}
+
+static int take_memory(struct l4_loop *loop)
+{
+    const uint32_t count = loop->setup.bound_count;
+    struct l4_timer *timers = calloc(loop->capacity, sizeof *timers);
+    loop->bounds = malloc((count ? count : 1) * sizeof *loop->bounds);
+    loop->pump.scratch = malloc(L4_SCRATCH_BYTES);
+    if (!timers || !loop->bounds || !loop->pump.scratch) {
+        free(timers);
+        return -ENOMEM;
+    }
+    if (count)
+        memcpy(loop->bounds, loop->setup.bounds, count * sizeof *loop->bounds);
+    l4_wheel_init(&loop->wheel, timers, loop->capacity, loop->now_ms);
+    return 0;
+}
+
+static int start(struct l4_loop *loop, const struct l4_worker_setup *setup)
+{
+    uint32_t pipes;
+    loop->setup = *setup;
+    loop->table = &loop->setup.table;
+    loop->row = l4_table_worker(loop->table, setup->index);
+    loop->pump.pipes = &loop->pipes;
+    loop->free_head = loop->ended_head = loop->ready_head = loop->ready_tail = L4_NONE;
+    read_clock(loop);
+    plan_descriptors(loop, &pipes);
+    l4_pipes_init(&loop->pipes, pipes);
+    clear_rows(loop);
+    signal(SIGPIPE, SIG_IGN);
+
+    int error = take_memory(loop);
+    if (error)
+        return error;
+    loop->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (loop->epoll < 0)
+        return -errno;
+    error = l4_loop_watch(loop, setup->command_fd, EPOLLIN, L4_WATCH_COMMAND, 0);
+    if (!error)
+        error = l4_loop_watch(loop, setup->lifeline_fd, EPOLLIN, L4_WATCH_LIFELINE, 0);
+    if (!error)
+        error = l4_accept_start(loop);
+    L4_SET(loop->row->paused, 0);
+    L4_SET(loop->row->state, L4_WORKER_RUNS);
+    return error;
+}
+
+static void finish(struct l4_loop *loop)
+{
+    l4_pipes_close(&loop->pipes);
+    if (loop->epoll >= 0)
+        close(loop->epoll);
+    free(loop->wheel.timers);
+    free(loop->bounds);
+    free(loop->pump.scratch);
+    L4_SET(loop->row->state, L4_WORKER_OFF);
+}
+
+/* ---- commands -------------------------------------------------------------------------------- */
+
+static void drain(struct l4_loop *loop)
+{
+    if (loop->draining)
+        return;
+    L4_SET(loop->row->state, L4_WORKER_DRAINS);
+    l4_accept_finish(loop);
+    loop->draining = true;
+}
+
+/* Ends every session, or (backend not L4_NONE) every session of one backend. */
+static void end_all(struct l4_loop *loop, uint32_t backend, enum l4_reason reason)
+{
+    for (uint32_t i = 0; i < loop->fresh; i++) {
+        const struct l4_session *s = l4_session_at(loop, i);
+        if (s->serial && (backend == L4_NONE || s->backend == backend))
+            l4_session_end(loop, i, reason);
+    }
+}
+
+static void obey(struct l4_loop *loop, const struct l4_command *command)
+{
+    switch (command->op) {
+    case L4_CMD_DRAIN:
+        drain(loop);
+        break;
+    case L4_CMD_STOP:
+        drain(loop);
+        end_all(loop, L4_NONE, command->reason);
+        loop->stopping = true;
+        break;
+    case L4_CMD_KILL:
+        if (command->slot < loop->fresh && command->serial &&
+            l4_session_at(loop, command->slot)->serial == command->serial)
+            l4_session_end(loop, command->slot, L4_END_KILLED);
+        break;
+    case L4_CMD_KILL_BACKEND:
+        end_all(loop, command->slot, L4_END_KILLED);
+        break;
+    }
+}
+
+static void take_commands(struct l4_loop *loop)
+{
+    uint64_t bells;
+    struct l4_command command;
+    (void)!read(loop->setup.command_fd, &bells, sizeof bells);
+    while (L4_RING_TAKE(loop->row, command_ring, commands, &command))
+        obey(loop, &command);
+}
+
+/* ---- the loop -------------------------------------------------------------------------------- */
+
+static void handle(struct l4_loop *loop, const struct epoll_event *event)
+{
+    const uint32_t index = (uint32_t)event->data.u64;
+    switch ((enum l4_watch)(event->data.u64 >> 32)) {
+    case L4_WATCH_COMMAND:
+        take_commands(loop);
+        break;
+    case L4_WATCH_LIFELINE: /* nobody is left to restart or to steer: end with the sessions */
+        epoll_ctl(loop->epoll, EPOLL_CTL_DEL, loop->setup.lifeline_fd, NULL);
+        drain(loop);
+        break;
+    case L4_WATCH_LISTENER:
+        if (loop->listening)
+            l4_accept_batch(loop, index);
+        break;
+    case L4_WATCH_CLIENT:
+        l4_session_event(loop, index, 0, event->events);
+        break;
+    case L4_WATCH_BACKEND:
+        l4_session_event(loop, index, 1, event->events);
+        break;
+    }
+}
+
+static int wait_ms(struct l4_loop *loop)
+{
+    if (loop->ready_head != L4_NONE)
+        return 0;
+    const int timer = l4_wheel_wait_ms(&loop->wheel, loop->now_ms);
+    const int accept = l4_accept_wait_ms(loop);
+    if (timer < 0 || (accept >= 0 && accept < timer))
+        return accept;
+    return timer;
+}
+
+static void expire(struct l4_loop *loop)
+{
+    for (uint32_t n; (n = l4_wheel_expire(&loop->wheel, loop->now_ms)) != L4_NONE;)
+        l4_session_timeout(loop, n);
+}
+
+/* Goes once through the sessions that had work left over when this turn began. */
+static void resume_ready(struct l4_loop *loop)
+{
+    uint32_t index = loop->ready_head;
+    loop->ready_head = loop->ready_tail = L4_NONE;
+    while (index != L4_NONE) {
+        const uint32_t next = l4_session_at(loop, index)->next;
+        l4_session_resume(loop, index);
+        index = next;
+    }
+}
+
+static int turn(struct l4_loop *loop)
+{
+    struct epoll_event events[L4_EVENTS_BATCH];
+    const int count = epoll_wait(loop->epoll, events, L4_EVENTS_BATCH, wait_ms(loop));
+    if (count < 0 && errno != EINTR)
+        return -errno;
+    read_clock(loop);
+    L4_OWN_ADD(loop->row->turns, 1);
+    L4_SET(loop->row->beat_ms, loop->now_ms);
+    resume_ready(loop);
+    for (int i = 0; i < count; i++)
+        handle(loop, &events[i]);
+    expire(loop);
+    l4_session_sweep(loop);
+    l4_accept_revisit(loop);
+    return 0;
+}
+
+int l4_worker_run(const struct l4_worker_setup *setup)
+{
+    L4_ASSERT(setup->index < setup->table.header->caps.workers);
+    struct l4_loop *loop = calloc(1, sizeof *loop);
+    if (!loop)
+        return -ENOMEM;
+    loop->epoll = -1;
+    int error = start(loop, setup);
+    while (!error && !loop->stopping && !(loop->draining && loop->held == 0))
+        error = turn(loop);
+    finish(loop);
+    free(loop);
+    return error;
+}

@@ -1,0 +1,73 @@
+/* A worker: one process's loop over its listeners and sessions, from entry to exit in C.
+ *
+ * It owns its epoll set, its pipes, its scratch buffer and its rows of the shared table (worker,
+ * column, tally, sessions). It does not own the listening sockets' life: the supervisor holds
+ * another descriptor of each. All memory is taken before the loop starts.
+ *
+ * It ends when told to (L4_CMD_DRAIN, L4_CMD_STOP), or, once its sessions have ended, when the
+ * supervisor is gone (the lifeline reads its end).
+ */
+#ifndef L4_RUN_WORKER_H
+#define L4_RUN_WORKER_H
+
+#include "core/timer.h"
+#include "io/pipe.h"
+#include "io/pump.h"
+#include "shm/table.h"
+
+struct l4_bound { /* one listening socket of this worker */
+    int fd;
+    uint32_t listener; /* its row */
+    bool exclusive;    /* shared with other workers (unix): wake one of them only */
+};
+
+struct l4_worker_setup {
+    struct l4_table table;
+    uint32_t index;
+    const struct l4_bound *bounds;
+    uint32_t bound_count;
+    int command_fd;  /* eventfd: the supervisor put a command */
+    int event_fd;    /* eventfd: this worker put an event */
+    int lifeline_fd; /* reads its end when the supervisor is gone */
+};
+
+struct l4_loop {
+    struct l4_worker_setup setup;
+    struct l4_table *table;
+    struct l4_worker *row;
+    int epoll;
+    uint64_t now_us, now_ms;
+    struct l4_pipes pipes;
+    struct l4_pump pump;
+    struct l4_wheel wheel;
+    struct l4_bound *bounds; /* fd -1: closed */
+    uint32_t capacity;       /* sessions it may hold */
+    uint32_t held;           /* session rows that are not free */
+    uint32_t free_head;      /* list of free session rows */
+    uint32_t fresh;          /* rows from here on were never used */
+    uint32_t ended_head;     /* rows that ended in this turn, not yet free */
+    uint32_t ready_head, ready_tail; /* sessions with work left over */
+    uint32_t serial;         /* of the last session opened */
+    uint64_t resume_ms;      /* while paused: when to try again */
+    bool listening;          /* the listeners are in the epoll set */
+    bool paused;
+    bool draining;
+    bool stopping;
+};
+
+/* Runs until the worker's end. Returns 0, or -errno if it could not start or lost its epoll. */
+int l4_worker_run(const struct l4_worker_setup *setup);
+
+/* What an epoll event is about, in its 64 bits of data: what << 32 | index. */
+enum l4_watch { L4_WATCH_COMMAND, L4_WATCH_LIFELINE, L4_WATCH_LISTENER, L4_WATCH_CLIENT,
+                L4_WATCH_BACKEND };
+
+/* Adds fd to the epoll set. Returns 0 or -errno. */
+__attribute__((warn_unused_result)) int l4_loop_watch(const struct l4_loop *loop, int fd,
+                                                      uint32_t events, enum l4_watch what,
+                                                      uint32_t index);
+
+/* Tells the supervisor. */
+void l4_loop_event(struct l4_loop *loop, enum l4_event_kind kind, uint32_t a, uint64_t b);
+
+#endif

@@ -1,0 +1,145 @@
+#include "shm/count.h"
+
+#include <errno.h>
+
+enum { RECOVER_TRIES = 20000 };
+
+static void begin(struct l4_worker *w)
+{
+    L4_OWN_ADD(w->ops, 1);
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
+static void end(struct l4_worker *w)
+{
+    atomic_store_explicit(&w->ops, L4_GET(w->ops) + 1, memory_order_release);
+}
+
+/* Adds one to word unless it is at limit or, where seen is given, not *seen. */
+static bool take(_Atomic uint32_t *word, uint32_t limit, const uint32_t *seen)
+{
+    uint32_t now = seen ? *seen : L4_GET(*word);
+    do {
+        if (limit && now >= limit)
+            return false;
+        if (atomic_compare_exchange_weak_explicit(word, &now, now + 1, memory_order_seq_cst,
+                                                  memory_order_relaxed))
+            return true;
+    } while (!seen || now == *seen);
+    return false;
+}
+
+bool l4_count_take_backend(const struct l4_table *table, uint32_t worker, uint32_t backend,
+                           uint32_t limit, const uint32_t *seen)
+{
+    struct l4_worker *w = l4_table_worker(table, worker);
+    begin(w);
+    const bool taken = take(&l4_table_backend(table, backend)->inflight, limit, seen);
+    if (taken)
+        L4_OWN_ADD(l4_table_column(table, worker, backend)->active, 1);
+    end(w);
+    return taken;
+}
+
+void l4_count_drop_backend(const struct l4_table *table, uint32_t worker, uint32_t backend)
+{
+    struct l4_worker *w = l4_table_worker(table, worker);
+    begin(w);
+    L4_OWN_ADD(l4_table_column(table, worker, backend)->active, -1u);
+    atomic_fetch_sub(&l4_table_backend(table, backend)->inflight, 1);
+    end(w);
+}
+
+bool l4_count_take_client(const struct l4_table *table, uint32_t worker, uint32_t limit)
+{
+    struct l4_worker *w = l4_table_worker(table, worker);
+    begin(w);
+    const bool taken = take(&table->header->connections, limit, NULL);
+    if (taken)
+        L4_OWN_ADD(w->active, 1);
+    end(w);
+    return taken;
+}
+
+void l4_count_drop_client(const struct l4_table *table, uint32_t worker)
+{
+    struct l4_worker *w = l4_table_worker(table, worker);
+    begin(w);
+    L4_OWN_ADD(w->active, -1u);
+    atomic_fetch_sub(&table->header->connections, 1);
+    end(w);
+}
+
+static uint32_t backend_part(const struct l4_table *table, uint32_t worker, uint32_t backend)
+{
+    return L4_GET(l4_table_column(table, worker, backend)->active);
+}
+
+static uint32_t client_part(const struct l4_table *table, uint32_t worker, uint32_t unused)
+{
+    (void)unused;
+    return L4_GET(l4_table_worker(table, worker)->active);
+}
+
+typedef uint32_t part_of(const struct l4_table *, uint32_t worker, uint32_t index);
+
+/* Reads ops of all workers into ops. False if one of them is half-way through a change. */
+static bool quiet(const struct l4_table *table, uint32_t workers, uint64_t *ops)
+{
+    bool even = true;
+    for (uint32_t i = 0; i < workers; i++) {
+        ops[i] = atomic_load(&l4_table_worker(table, i)->ops);
+        even = even && !(ops[i] & 1);
+    }
+    return even;
+}
+
+/* Sets word to the sum of the workers' parts, as it was at one moment. */
+static int settle(const struct l4_table *table, _Atomic uint32_t *word, part_of *part,
+                  uint32_t index)
+{
+    const uint32_t workers = L4_GET(table->header->workers_high);
+    for (int i = 0; i < RECOVER_TRIES; i++) {
+        uint64_t before[L4_WORKERS_MAX], after[L4_WORKERS_MAX];
+        if (!quiet(table, workers, before))
+            continue;
+        uint32_t found = atomic_load(word), sum = 0;
+        for (uint32_t w = 0; w < workers; w++)
+            sum += part(table, w, index);
+        atomic_thread_fence(memory_order_seq_cst);
+        bool same = quiet(table, workers, after);
+        for (uint32_t w = 0; w < workers; w++)
+            same = same && before[w] == after[w];
+        /* A change after this look moves the word and its part alike: add the difference only. */
+        if (same) {
+            atomic_fetch_add(word, sum - found);
+            return 0;
+        }
+    }
+    return -EAGAIN;
+}
+
+void l4_count_clear(const struct l4_table *table, uint32_t worker)
+{
+    struct l4_worker *dead = l4_table_worker(table, worker);
+    const uint32_t backends = L4_GET(table->header->backends_high);
+
+    L4_SET(dead->active, 0);
+    if (L4_GET(dead->ops) & 1)
+        end(dead);
+    for (uint32_t b = 0; b < backends; b++)
+        L4_SET(l4_table_column(table, worker, b)->active, 0);
+    for (uint32_t l = 0; l < table->header->caps.listeners; l++)
+        L4_SET(l4_table_tally(table, worker, l)->active, 0);
+}
+
+int l4_count_settle(const struct l4_table *table)
+{
+    const uint32_t backends = L4_GET(table->header->backends_high);
+    int error = settle(table, &table->header->connections, client_part, 0);
+    for (uint32_t b = 0; b < backends; b++) {
+        if (settle(table, &l4_table_backend(table, b)->inflight, backend_part, b))
+            error = -EAGAIN;
+    }
+    return error;
+}

@@ -1,0 +1,36 @@
+/* Counts that are exact over all workers, and exact again after one of them was killed.
+ *
+ * Two numbers count a thing: the word all workers share (a backend's inflight, the header's
+ * connections), which decides limits and least connections, and the worker's own part of it in its
+ * column. A change moves both, and the worker's ops is odd meanwhile. A worker that dies leaves
+ * its part behind; l4_count_clear forgets it and l4_count_settle sets each shared word to the sum of the living parts,
+ * taken at a moment when no living worker was half-way (ops of all even, and the same before and
+ * after the sum). That is the double collect of Afek et al., "Atomic snapshots of shared memory",
+ * JACM 40(4), 1993; a worker changes counts for well under a microsecond per connection, so such
+ * a moment comes.
+ */
+#ifndef L4_SHM_COUNT_H
+#define L4_SHM_COUNT_H
+
+#include <stdbool.h>
+
+#include "shm/table.h"
+
+/* Takes a place at backend if fewer than limit (0: any number) are taken, and, with `seen` not
+ * null, only if as many are taken as *seen says. False: not taken. */
+bool l4_count_take_backend(const struct l4_table *table, uint32_t worker, uint32_t backend,
+                           uint32_t limit, const uint32_t *seen);
+void l4_count_drop_backend(const struct l4_table *table, uint32_t worker, uint32_t backend);
+
+/* The same for a place among all clients. */
+bool l4_count_take_client(const struct l4_table *table, uint32_t worker, uint32_t limit);
+void l4_count_drop_client(const struct l4_table *table, uint32_t worker);
+
+/* Forgets the parts of a dead worker. The caller knows that no process writes its columns. */
+void l4_count_clear(const struct l4_table *table, uint32_t worker);
+
+/* Sets every shared word to the sum of its parts. Returns 0, or -EAGAIN if for one of them no quiet
+ * moment came (a living worker is stopped inside a change): call again later. */
+__attribute__((warn_unused_result)) int l4_count_settle(const struct l4_table *table);
+
+#endif

@@ -1,0 +1,257 @@
+/* THE shared table: the one description of all that two processes both know.
+ *
+ * One anonymous shared memory made before the first fork. A header, then arrays of fixed-size rows
+ * whose capacities are chosen at start (struct l4_caps); nothing in it is a pointer, rows are found
+ * by index (shm/table.h). Untouched rows cost no memory.
+ *
+ * Who writes: each field has one writing process, named in its comment, or is an atomic that all
+ * add to ("all"). Fields that change while others read are _Atomic even where one writes. Rows
+ * written often have their own cache line. Any process may die at any instruction: what a worker
+ * counts lies in its own column, and whoever restarts it takes that back exactly (shm/count.h).
+ *
+ *   header | listeners | pools | views (members + schedule) | backends
+ *          | workers | columns (worker x backend) | tallies (worker x listener) | sessions
+ *
+ * why: long for a header: it is one description, and cutting it would hide the whole.
+ */
+#ifndef L4_SHM_LAYOUT_H
+#define L4_SHM_LAYOUT_H
+
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/bounds.h"
+#include "base/half.h"
+#include "base/reason.h"
+
+#define L4_MAGIC 0x31656c626174346cull /* "l4table1" */
+#define L4_LAYOUT_VERSION 1u
+
+/* Capacities: written once, before the fork. */
+struct l4_caps {
+    uint32_t workers;
+    uint32_t listeners;
+    uint32_t pools;
+    uint32_t backends; /* over all pools */
+    uint32_t sessions; /* per worker */
+};
+
+struct l4_header {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t header_bytes;
+    struct l4_caps caps;
+    uint64_t bytes; /* of the whole table */
+    uint64_t listeners_at, pools_at, views_at, backends_at, workers_at, columns_at, tallies_at,
+        sessions_at; /* offsets from the header */
+    uint64_t view_bytes; /* of one view, its arrays included */
+
+    _Atomic uint64_t generation;      /* supervisor: of the configuration, from 1 */
+    _Atomic uint32_t workers_high;    /* supervisor: one past the highest worker index ever used */
+    _Atomic uint32_t backends_high;   /* supervisor: the same of backends */
+    _Atomic uint32_t max_connections; /* supervisor: of all workers together */
+    _Atomic uint32_t checker_pid;     /* supervisor */
+    _Atomic uint64_t checker_beat_ms; /* checker: CLOCK_MONOTONIC of its last sign of life */
+
+    alignas(64) _Atomic uint32_t connections; /* all: clients admitted and not yet ended */
+};
+
+/* ---- what is configured: the supervisor writes ---------------------------------------------- */
+
+struct l4_listener { /* one row an address bound; several share a name */
+    _Atomic uint32_t used;
+    uint32_t pool;
+    char name[L4_NAME_MAX + 1];
+    char bind[L4_PATH_MAX + 8]; /* as users wrote it, port ranges expanded */
+    uint8_t protocol;           /* 0 tcp */
+};
+
+enum l4_balance { /* csrc/core/pick.c has the row for each */
+    L4_ROUND_ROBIN,
+    L4_LEAST_CONNECTIONS,
+    L4_BALANCE_COUNT
+};
+
+enum l4_all_down { L4_REFUSE, L4_TRY_ALL };
+
+struct l4_pool {
+    _Atomic uint32_t used;
+    char name[L4_NAME_MAX + 1];
+    struct l4_addr source; /* local address towards backends; family 0: the kernel chooses */
+    _Atomic uint32_t balance;
+    _Atomic uint32_t all_down;
+    _Atomic uint32_t retries;
+    _Atomic uint32_t connect_timeout_ms;
+    _Atomic uint32_t idle_timeout_ms;
+    _Atomic uint32_t half_closed_timeout_ms;
+
+    /* Two views; the low bit of view_generation says which one is in force. A reader that finds
+     * the generation changed after it has read a view reads again. */
+    _Atomic uint32_t view_generation;
+
+    alignas(64) _Atomic uint64_t ticket; /* all: turns taken so far */
+};
+
+/* A pool's members and its round-robin schedule (core/schedule.h), built off the hot path.
+ * Followed by uint16_t members[caps.backends], then uint16_t slots[L4_SLOTS_MAX]: backend indexes.
+ */
+struct l4_view {
+    uint32_t members;
+    uint32_t slots;
+    uint64_t first_ticket; /* the pool's ticket when this view came into force: its slot 0 */
+};
+
+enum l4_state { L4_READY, L4_DRAIN, L4_MAINT };
+
+enum l4_health { L4_UNKNOWN, L4_UP, L4_DOWN };
+
+enum l4_backend_flags { L4_BACKUP = 1 };
+
+struct l4_backend {
+    _Atomic uint32_t used; /* supervisor: 0 none, else counts how often this row was given */
+    uint32_t pool;         /* supervisor, before used */
+    struct l4_addr addr;   /* supervisor, before used */
+    char name[L4_NAME_MAX + 1];
+    char path[L4_PATH_MAX + 1]; /* of a unix backend */
+
+    /* checker: its word on this backend. Readers of several fields use check_seq (odd: being
+     * written). */
+    alignas(64) _Atomic uint32_t check_seq;
+    _Atomic uint32_t check_result; /* enum of the checker's, 0: never checked */
+    _Atomic uint32_t check_errno;
+    _Atomic uint32_t check_streak;       /* equal results in a row */
+    _Atomic uint64_t check_at_ms;        /* CLOCK_MONOTONIC of the last result */
+    _Atomic uint64_t check_duration_us;
+    _Atomic uint64_t checks_passed;
+    _Atomic uint64_t checks_failed;
+    _Atomic uint64_t health_since_ms;    /* CLOCK_MONOTONIC of the last change of health */
+
+    /* read by every pick */
+    alignas(64) _Atomic uint32_t state; /* supervisor: enum l4_state */
+    _Atomic uint32_t weight;            /* supervisor: 0..L4_WEIGHT_MAX */
+    _Atomic uint32_t max_connections;   /* supervisor: 0 none */
+    _Atomic uint32_t flags;             /* supervisor: enum l4_backend_flags */
+    _Atomic uint32_t health;            /* checker: enum l4_health */
+    _Atomic uint32_t inflight;          /* all, through shm/count.h: sessions of all workers */
+    _Atomic uint64_t response_us;       /* workers: smoothed time to connect */
+};
+
+/* ---- what a worker writes -------------------------------------------------------------------- */
+
+enum l4_worker_state { L4_WORKER_OFF, L4_WORKER_RUNS, L4_WORKER_DRAINS };
+
+enum l4_command_op { /* from the supervisor to a worker */
+    L4_CMD_DRAIN,        /* take what is queued, then no more; exit when the last session ends */
+    L4_CMD_STOP,         /* end every session with `reason` and exit */
+    L4_CMD_KILL,         /* the session `slot` if its `serial` is still the same */
+    L4_CMD_KILL_BACKEND, /* every session of backend `slot` */
+};
+
+struct l4_command {
+    uint32_t op;
+    uint32_t slot;
+    uint32_t serial;
+    uint32_t reason;
+};
+
+enum l4_event_kind { /* from a worker to the supervisor */
+    L4_EVENT_ACCEPT_PAUSED,  /* a: errno (0: own limit), b: sessions held */
+    L4_EVENT_ACCEPT_RESUMED, /* b: sessions held */
+    L4_EVENT_DRAINED,        /* nothing is accepted any more; b: sessions held */
+};
+
+struct l4_event {
+    uint64_t at_ms; /* CLOCK_MONOTONIC */
+    uint32_t kind;
+    uint32_t a;
+    uint64_t b;
+};
+
+/* One writer, one reader, a power of two of places; see shm/ring.h. Heads and tails only grow. */
+struct l4_ring {
+    alignas(64) _Atomic uint64_t head; /* the writer's: entries ever put */
+    _Atomic uint64_t dropped;          /* the writer's: entries that found no place */
+    alignas(64) _Atomic uint64_t tail; /* the reader's: entries ever taken */
+};
+
+struct l4_worker {
+    _Atomic uint32_t pid;   /* supervisor */
+    _Atomic uint32_t cpu;   /* supervisor; L4_NONE: not pinned */
+    _Atomic uint32_t state; /* worker: enum l4_worker_state */
+    _Atomic uint32_t capacity;    /* worker: sessions it can hold with its descriptors */
+    _Atomic uint32_t sessions_high; /* worker: one past the highest session row ever used */
+    _Atomic uint64_t restarts;    /* supervisor */
+    _Atomic uint64_t lost;        /* supervisor: sessions that died with a process of this row */
+    _Atomic uint64_t started_ms;  /* supervisor: CLOCK_MONOTONIC */
+
+    alignas(64) _Atomic uint64_t ops; /* worker: odd while it changes a shared count; shm/count.h */
+    _Atomic uint32_t active;          /* worker: clients it holds, its part of connections */
+    _Atomic uint32_t paused;          /* worker: 1 while it does not accept */
+    _Atomic uint64_t accepted;        /* worker */
+    _Atomic uint64_t turns;           /* worker: of its loop */
+    _Atomic uint64_t beat_ms;         /* worker: CLOCK_MONOTONIC of its last turn */
+    _Atomic uint64_t ended[L4_REASON_COUNT]; /* worker: sessions by enum l4_reason */
+
+    struct l4_ring command_ring; /* supervisor puts, worker takes */
+    struct l4_command commands[L4_COMMANDS];
+    struct l4_ring event_ring; /* worker puts, supervisor takes */
+    struct l4_event events[L4_EVENTS];
+};
+
+struct l4_column { /* one worker's counts of one backend */
+    alignas(64) _Atomic uint64_t total; /* sessions that reached it */
+    _Atomic uint64_t connect_errors;    /* attempts that failed or timed out */
+    _Atomic uint64_t bytes_in;          /* from clients */
+    _Atomic uint64_t bytes_out;         /* to clients */
+    _Atomic uint64_t resets;            /* sessions that the backend reset */
+    _Atomic uint32_t active;            /* this worker's part of inflight */
+};
+
+struct l4_tally { /* one worker's counts of one listener */
+    _Atomic uint64_t accepted;
+    _Atomic uint64_t refused; /* accepted and ended before any backend was reached */
+    _Atomic uint32_t active;
+};
+
+enum l4_session_state { /* run/session.c has the edges */
+    L4_SESSION_FREE,
+    L4_SESSION_WAITS,    /* for a descriptor to reach its backend with */
+    L4_SESSION_CONNECTS,
+    L4_SESSION_RELAYS,
+    L4_SESSION_RESETS,   /* one side was reset; the other gets what came first, then the reset */
+    L4_SESSION_STATES
+};
+
+/* A session's whole state. Written by its worker only; others may read it while it changes, and
+ * trust what they read if serial was not 0 and the same before and after. */
+struct l4_session {
+    _Atomic uint32_t serial; /* 0: free; else the number of this use of the row */
+    _Atomic uint32_t state;
+    uint32_t listener;
+    uint32_t pool;
+    uint32_t backend; /* L4_NONE: none now */
+    struct l4_addr client;
+    struct l4_half half[2]; /* 0 the client's, 1 the backend's */
+    _Atomic uint64_t bytes[2];    /* read from the client, from the backend */
+    _Atomic uint64_t active_ms;   /* CLOCK_MONOTONIC of the last bytes */
+    uint64_t started_us;          /* CLOCK_MONOTONIC of its accept */
+    uint64_t connect_started_us;  /* of the attempt in progress or that succeeded */
+    uint32_t connect_us;          /* how long the one that succeeded took */
+    uint32_t deadline_ms;         /* low 32 bits of CLOCK_MONOTONIC: end of the wait of its state */
+    uint32_t next;                /* in the list it is in: free or ready rows */
+    uint16_t tried[L4_RETRIES_MAX + 1]; /* backends whose connect failed */
+    uint8_t attempts;                   /* how many of tried are set */
+    uint8_t reason;                     /* why it ends, once that is known: enum l4_reason */
+    uint8_t first_end;                  /* which half ended first: 0, 1; 2: none yet */
+    uint8_t listed;                     /* in the list of sessions with work left over */
+    uint8_t half_closed;                /* one side has ended, the other not yet */
+    int32_t error;                      /* errno behind reason, or 0 */
+};
+
+_Static_assert(sizeof(struct l4_session) <= 192, "a session is small");
+_Static_assert(sizeof(struct l4_column) == 64, "a column row is one cache line");
+_Static_assert(L4_BACKENDS_MAX <= 65535 && L4_SLOTS_MAX <= 65536, "slots hold 16 bits");
+
+#endif

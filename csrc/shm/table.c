@@ -1,0 +1,104 @@
+#include "shm/table.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static uint64_t whole_lines(uint64_t bytes)
+{
+    return (bytes + 63) & ~63ull;
+}
+
+static bool caps_are_sound(const struct l4_caps *caps)
+{
+    return caps->workers - 1 < L4_WORKERS_MAX && caps->listeners - 1 < L4_LISTENERS_MAX &&
+           caps->pools - 1 < L4_POOLS_MAX && caps->backends - 1 < L4_BACKENDS_MAX &&
+           caps->sessions - 1 < L4_SESSIONS_MAX;
+}
+
+/* The header that these capacities lead to; all else in the table is zero at first. */
+static struct l4_header header_for(const struct l4_caps *caps)
+{
+    struct l4_header h = {
+        .magic = L4_MAGIC,
+        .version = L4_LAYOUT_VERSION,
+        .header_bytes = sizeof h,
+        .caps = *caps,
+        .view_bytes = whole_lines(sizeof(struct l4_view) +
+                                  sizeof(uint16_t) * ((uint64_t)caps->backends + L4_SLOTS_MAX)),
+    };
+    uint64_t at = whole_lines(sizeof h);
+    const uint64_t workers = caps->workers;
+    const struct {
+        uint64_t *offset, bytes;
+    } parts[] = {
+        {&h.listeners_at, caps->listeners * sizeof(struct l4_listener)},
+        {&h.pools_at, caps->pools * sizeof(struct l4_pool)},
+        {&h.views_at, caps->pools * 2 * h.view_bytes},
+        {&h.backends_at, caps->backends * sizeof(struct l4_backend)},
+        {&h.workers_at, workers * sizeof(struct l4_worker)},
+        {&h.columns_at, workers * caps->backends * sizeof(struct l4_column)},
+        {&h.tallies_at, workers * caps->listeners * sizeof(struct l4_tally)},
+        {&h.sessions_at, workers * caps->sessions * sizeof(struct l4_session)},
+    };
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        *parts[i].offset = at;
+        at += whole_lines(parts[i].bytes);
+    }
+    h.bytes = at;
+    return h;
+}
+
+static int map(struct l4_table *table, int fd, uint64_t bytes)
+{
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (memory == MAP_FAILED)
+        return -errno;
+    table->header = memory;
+    table->fd = fd;
+    return 0;
+}
+
+int l4_table_create(struct l4_table *table, const struct l4_caps *caps)
+{
+    if (!caps_are_sound(caps))
+        return -EINVAL;
+    const struct l4_header header = header_for(caps);
+    int fd = memfd_create("l4lb-table", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0)
+        return -errno;
+    int error = ftruncate(fd, (off_t)header.bytes) ? -errno : map(table, fd, header.bytes);
+    if (error) {
+        close(fd);
+        return error;
+    }
+    memcpy(table->header, &header, sizeof header);
+    return 0;
+}
+
+int l4_table_attach(struct l4_table *table, int fd)
+{
+    struct l4_header found;
+    struct stat about;
+    if (fstat(fd, &about))
+        return -errno;
+    if (pread(fd, &found, sizeof found, 0) != sizeof found || found.magic != L4_MAGIC ||
+        found.version != L4_LAYOUT_VERSION || !caps_are_sound(&found.caps))
+        return -EPROTO;
+    const struct l4_header due = header_for(&found.caps);
+    if (memcmp(&found, &due, offsetof(struct l4_header, generation)) != 0 ||
+        (uint64_t)about.st_size != due.bytes)
+        return -EPROTO;
+    return map(table, fd, due.bytes);
+}
+
+void l4_table_close(struct l4_table *table)
+{
+    munmap(table->header, table->header->bytes);
+    close(table->fd);
+    table->header = NULL;
+    table->fd = -1;
+}

@@ -1,0 +1,87 @@
+/* The shared table's memory: made, checked, attached; and the way from an index to a row.
+ *
+ * It does not interpret rows. A table handle is private to a process; l4_table_create and
+ * l4_table_attach own the mapping until l4_table_close.
+ */
+#ifndef L4_SHM_TABLE_H
+#define L4_SHM_TABLE_H
+
+#include <stddef.h>
+
+#include "shm/layout.h"
+
+struct l4_table {
+    struct l4_header *header;
+    int fd; /* the memfd */
+};
+
+/* Makes a zeroed table. Returns 0, -EINVAL if a capacity is 0 or over its bound, or -errno. */
+__attribute__((warn_unused_result)) int l4_table_create(struct l4_table *table,
+                                                        const struct l4_caps *caps);
+
+/* Maps the table behind fd (which it takes over) after checking magic, version and every size.
+ * Returns 0, -EPROTO if it is not such a table, or -errno; on failure fd stays the caller's. */
+__attribute__((warn_unused_result)) int l4_table_attach(struct l4_table *table, int fd);
+
+void l4_table_close(struct l4_table *table);
+
+#define L4_ROW(type, name, at)                                                                     \
+    static inline struct type *name(const struct l4_table *table, uint32_t index)                  \
+    {                                                                                              \
+        return (struct type *)((char *)table->header + table->header->at) + index;                 \
+    }
+L4_ROW(l4_listener, l4_table_listener, listeners_at)
+L4_ROW(l4_pool, l4_table_pool, pools_at)
+L4_ROW(l4_backend, l4_table_backend, backends_at)
+L4_ROW(l4_worker, l4_table_worker, workers_at)
+#undef L4_ROW
+
+static inline struct l4_column *l4_table_column(const struct l4_table *table, uint32_t worker,
+                                                uint32_t backend)
+{
+    struct l4_column *first =
+        (struct l4_column *)((char *)table->header + table->header->columns_at);
+    return first + (size_t)worker * table->header->caps.backends + backend;
+}
+
+static inline struct l4_tally *l4_table_tally(const struct l4_table *table, uint32_t worker,
+                                              uint32_t listener)
+{
+    struct l4_tally *first = (struct l4_tally *)((char *)table->header + table->header->tallies_at);
+    return first + (size_t)worker * table->header->caps.listeners + listener;
+}
+
+static inline struct l4_session *l4_table_session(const struct l4_table *table, uint32_t worker,
+                                                  uint32_t index)
+{
+    struct l4_session *first =
+        (struct l4_session *)((char *)table->header + table->header->sessions_at);
+    return first + (size_t)worker * table->header->caps.sessions + index;
+}
+
+static inline struct l4_view *l4_table_view(const struct l4_table *table, uint32_t pool,
+                                            uint32_t generation)
+{
+    return (struct l4_view *)((char *)table->header + table->header->views_at +
+                              ((size_t)pool * 2 + (generation & 1)) * table->header->view_bytes);
+}
+
+static inline uint16_t *l4_view_members(struct l4_view *view)
+{
+    return (uint16_t *)(view + 1);
+}
+
+static inline uint16_t *l4_view_slots(const struct l4_table *table, struct l4_view *view)
+{
+    return l4_view_members(view) + table->header->caps.backends;
+}
+
+/* An add to a word that only the caller's process writes: cheaper than an atomic add. */
+#define L4_OWN_ADD(word, n)                                                                        \
+    atomic_store_explicit(                                                                         \
+        &(word), atomic_load_explicit(&(word), memory_order_relaxed) + (n), memory_order_relaxed)
+
+#define L4_GET(word) atomic_load_explicit(&(word), memory_order_relaxed)
+#define L4_SET(word, value) atomic_store_explicit(&(word), (value), memory_order_relaxed)
+
+#endif

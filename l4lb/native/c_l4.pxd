@@ -1,0 +1,226 @@
+"""What Python sees of csrc/: the shared table, and a worker's one entry."""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+
+cdef extern from "base/bounds.h":
+    enum:
+        L4_NAME_MAX
+        L4_PATH_MAX
+        L4_WORKERS_MAX
+        L4_SLOTS_MAX
+        L4_WEIGHT_MAX
+    const uint32_t L4_NONE
+
+
+cdef extern from "base/reason.h":
+    enum:
+        L4_REASON_COUNT
+        L4_END_STOPPED
+        L4_END_DRAIN_TIMEOUT
+        L4_END_WORKER_DIED
+    const char *l4_reason_word(unsigned reason)
+
+
+cdef extern from "base/addr.h":
+    struct l4_addr:
+        uint16_t family
+        uint16_t port
+        uint8_t ip[16]
+
+
+cdef extern from "shm/layout.h":
+    enum:
+        L4_SESSION_FREE
+        L4_CMD_DRAIN
+        L4_CMD_STOP
+        L4_CMD_KILL
+        L4_CMD_KILL_BACKEND
+
+    struct l4_caps:
+        uint32_t workers
+        uint32_t listeners
+        uint32_t pools
+        uint32_t backends
+        uint32_t sessions
+
+    struct l4_header:
+        l4_caps caps
+        uint64_t bytes
+        uint64_t generation
+        uint32_t workers_high
+        uint32_t backends_high
+        uint32_t max_connections
+        uint32_t checker_pid
+        uint64_t checker_beat_ms
+        uint32_t connections
+
+    struct l4_listener:
+        uint32_t used
+        uint32_t pool
+        char name[65]
+        char bind[115]
+        uint8_t protocol
+
+    struct l4_pool:
+        uint32_t used
+        char name[65]
+        l4_addr source
+        uint32_t balance
+        uint32_t all_down
+        uint32_t retries
+        uint32_t connect_timeout_ms
+        uint32_t idle_timeout_ms
+        uint32_t half_closed_timeout_ms
+        uint32_t view_generation
+        uint64_t ticket
+
+    struct l4_view:
+        uint32_t members
+        uint32_t slots
+        uint64_t first_ticket
+
+    struct l4_backend:
+        uint32_t used
+        uint32_t pool
+        l4_addr addr
+        char name[65]
+        char path[108]
+        uint32_t check_seq
+        uint32_t check_result
+        uint32_t check_errno
+        uint32_t check_streak
+        uint64_t check_at_ms
+        uint64_t check_duration_us
+        uint64_t checks_passed
+        uint64_t checks_failed
+        uint64_t health_since_ms
+        uint32_t state
+        uint32_t weight
+        uint32_t max_connections
+        uint32_t flags
+        uint32_t health
+        uint32_t inflight
+        uint64_t response_us
+
+    struct l4_command:
+        uint32_t op
+        uint32_t slot
+        uint32_t serial
+        uint32_t reason
+
+    struct l4_event:
+        uint64_t at_ms
+        uint32_t kind
+        uint32_t a
+        uint64_t b
+
+    struct l4_ring:
+        uint64_t head
+        uint64_t dropped
+        uint64_t tail
+
+    struct l4_worker:
+        uint32_t pid
+        uint32_t cpu
+        uint32_t state
+        uint32_t capacity
+        uint32_t sessions_high
+        uint64_t restarts
+        uint64_t lost
+        uint64_t started_ms
+        uint64_t ops
+        uint32_t active
+        uint32_t paused
+        uint64_t accepted
+        uint64_t turns
+        uint64_t beat_ms
+        uint64_t ended[14]
+        l4_ring command_ring
+        l4_command commands[256]
+        l4_ring event_ring
+        l4_event events[256]
+
+    struct l4_column:
+        uint64_t total
+        uint64_t connect_errors
+        uint64_t bytes_in
+        uint64_t bytes_out
+        uint64_t resets
+        uint32_t active
+
+    struct l4_tally:
+        uint64_t accepted
+        uint64_t refused
+        uint32_t active
+
+    struct l4_session:
+        uint32_t serial
+        uint32_t state
+        uint32_t listener
+        uint32_t pool
+        uint32_t backend
+        l4_addr client
+        uint64_t bytes[2]
+        uint64_t active_ms
+        uint64_t started_us
+        uint32_t connect_us
+        uint8_t attempts
+        uint8_t reason
+
+
+cdef extern from "shm/table.h":
+    struct l4_table:
+        l4_header *header
+        int fd
+    int l4_table_create(l4_table *table, const l4_caps *caps)
+    int l4_table_attach(l4_table *table, int fd)
+    void l4_table_close(l4_table *table)
+    l4_listener *l4_table_listener(const l4_table *table, uint32_t index)
+    l4_pool *l4_table_pool(const l4_table *table, uint32_t index)
+    l4_backend *l4_table_backend(const l4_table *table, uint32_t index)
+    l4_worker *l4_table_worker(const l4_table *table, uint32_t index)
+    l4_column *l4_table_column(const l4_table *table, uint32_t worker, uint32_t backend)
+    l4_tally *l4_table_tally(const l4_table *table, uint32_t worker, uint32_t listener)
+    l4_session *l4_table_session(const l4_table *table, uint32_t worker, uint32_t index)
+    l4_view *l4_table_view(const l4_table *table, uint32_t pool, uint32_t generation)
+    uint16_t *l4_view_members(l4_view *view)
+    uint16_t *l4_view_slots(const l4_table *table, l4_view *view)
+
+
+cdef extern from "shm/count.h":
+    void l4_count_clear(const l4_table *table, uint32_t worker)
+    int l4_count_settle(const l4_table *table) nogil
+
+
+cdef extern from "shm/ring.h":
+    bint l4_ring_put(l4_ring *ring, void *entries, const void *entry, size_t entry_bytes,
+                     uint64_t places)
+    bint l4_ring_take(l4_ring *ring, const void *entries, void *entry, size_t entry_bytes,
+                      uint64_t places)
+
+
+cdef extern from "core/view.h":
+    int l4_view_publish(const l4_table *table, uint32_t pool) nogil
+
+
+cdef extern from "core/pick.h":
+    const char *l4_pick_name(unsigned balance)
+
+
+cdef extern from "run/worker.h":
+    struct l4_bound:
+        int fd
+        uint32_t listener
+        bint exclusive
+
+    struct l4_worker_setup:
+        l4_table table
+        uint32_t index
+        const l4_bound *bounds
+        uint32_t bound_count
+        int command_fd
+        int event_fd
+        int lifeline_fd
+
+    int l4_worker_run(const l4_worker_setup *setup) nogil

@@ -1,0 +1,38 @@
+# cython: language_level=3
+"""A worker's one entry into C."""
+
+import os
+
+from libc.stdlib cimport calloc, free
+
+from l4lb.native cimport c_l4 as c
+from l4lb.native.table cimport Table
+
+
+def run(Table table, index, bounds, *, command_fd, event_fd, lifeline_fd):
+    """Serves until told to end; Python is not entered meanwhile.
+
+    bounds: (descriptor, listener row, exclusive) of each listening socket of this worker.
+    Raises OSError if the loop could not start or lost its epoll set.
+    """
+    cdef c.l4_worker_setup setup
+    cdef c.l4_bound *sockets = <c.l4_bound *>calloc(len(bounds) or 1, sizeof(c.l4_bound))
+    cdef int error
+    if sockets is NULL:
+        raise MemoryError
+    for i, (fd, listener, exclusive) in enumerate(bounds):
+        sockets[i].fd = fd
+        sockets[i].listener = listener
+        sockets[i].exclusive = exclusive
+    setup.table = table.table
+    setup.index = index
+    setup.bounds = sockets
+    setup.bound_count = len(bounds)
+    setup.command_fd = command_fd
+    setup.event_fd = event_fd
+    setup.lifeline_fd = lifeline_fd
+    with nogil:
+        error = c.l4_worker_run(&setup)
+    free(sockets)
+    if error:
+        raise OSError(-error, f"worker {index}: {os.strerror(-error)}")

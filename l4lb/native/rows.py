@@ -1,0 +1,150 @@
+"""Rows of the shared table as Python reads them: plain, frozen, in user units.
+
+Each is a snapshot: one row's fields were read within microseconds of each other, different rows
+are not from the same instant.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+STATES = ("ready", "drain", "maint")
+HEALTHS = ("unknown", "up", "down")
+BALANCES = ("round_robin", "least_connections")
+WHEN_ALL_DOWN = ("refuse", "try_all")
+WORKER_STATES = ("off", "runs", "drains")
+SESSION_STATES = ("free", "waits", "connects", "relays", "resets")
+EVENT_KINDS = ("accept_paused", "accept_resumed", "drained")
+
+
+class Address(NamedTuple):
+    """Where a backend listens: an IP and port, or a unix path (then host is "" and port 0)."""
+
+    host: str
+    port: int
+    path: str = ""
+
+    def __str__(self) -> str:
+        if self.path:
+            return f"unix:{self.path}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class ListenerRow(NamedTuple):
+    """One bound address of a listener; active and accepted are sums over all workers."""
+
+    index: int
+    name: str
+    bind: str
+    protocol: str
+    pool: str
+    active: int
+    accepted: int
+    refused: int
+
+
+class PoolRow(NamedTuple):
+    """One pool and its settings; timeouts in milliseconds."""
+
+    index: int
+    name: str
+    balance: str
+    when_all_down: str
+    retries: int
+    connect_timeout_ms: int
+    idle_timeout_ms: int
+    half_closed_timeout_ms: int
+    source: str
+    generation: int
+
+
+class BackendRow(NamedTuple):
+    """One backend: settings, health and counts summed over all workers.
+
+    Times ending in `_at_ms` and `_since_ms` are CLOCK_MONOTONIC milliseconds, 0 for never.
+    `serial` counts how often this row was given: (index, serial) names one backend for life.
+    """
+
+    index: int
+    serial: int
+    pool: str
+    name: str
+    address: Address
+    weight: int
+    max_connections: int
+    backup: bool
+    state: str
+    health: str
+    inflight: int
+    active: int
+    total: int
+    connect_errors: int
+    bytes_in: int
+    bytes_out: int
+    resets: int
+    response_us: int
+    check_result: int
+    check_errno: int
+    check_streak: int
+    check_at_ms: int
+    check_duration_us: int
+    checks_passed: int
+    checks_failed: int
+    health_since_ms: int
+
+
+class WorkerRow(NamedTuple):
+    """One worker's row; `ended` counts its ended sessions by reason word."""
+
+    index: int
+    pid: int
+    cpu: int | None
+    state: str
+    capacity: int
+    restarts: int
+    lost: int
+    started_ms: int
+    active: int
+    paused: bool
+    accepted: int
+    turns: int
+    beat_ms: int
+    ended: dict[str, int]
+
+
+class SessionRow(NamedTuple):
+    """One live session. `id` is what `kill` takes: worker.slot.serial."""
+
+    id: str
+    worker: int
+    state: str
+    listener: str
+    pool: str
+    backend: str
+    client: str
+    bytes_in: int
+    bytes_out: int
+    age_ms: int
+    idle_ms: int
+    connect_us: int
+    retries: int
+
+
+class Event(NamedTuple):
+    """Something a worker told the supervisor; at_ms is CLOCK_MONOTONIC."""
+
+    at_ms: int
+    worker: int
+    kind: str
+    a: int
+    b: int
+
+
+class Capacities(NamedTuple):
+    """How many rows of each kind the table has; sessions are per worker."""
+
+    workers: int
+    listeners: int
+    pools: int
+    backends: int
+    sessions: int
