@@ -237,6 +237,13 @@ cdef class Table:
         return c.l4_ring_put(&row.command_ring, row.commands, &command, sizeof(command),
                              sizeof(row.commands) // sizeof(command))
 
+    def session_serial(self, worker, slot):
+        """The serial of the session in that row; 0 if it is free."""
+        self._worker(worker)
+        if not 0 <= slot < self.table.header.caps.sessions:
+            raise IndexError(f"session {slot}")
+        return c.l4_table_session(&self.table, worker, slot).serial
+
     def take_events(self, index):
         """What the worker has told since the last call."""
         cdef c.l4_worker *row = self._worker(index)

@@ -1,0 +1,19 @@
+"""A worker's one entry into C; see loop.pyx and csrc/run/worker.h."""
+
+from collections.abc import Sequence
+
+from l4lb.native.table import Table
+
+def run(
+    table: Table,
+    index: int,
+    bounds: Sequence[tuple[int, int, bool]],
+    *,
+    command_fd: int,
+    event_fd: int,
+    lifeline_fd: int,
+) -> None:
+    """Serves until told to end; Python is not entered meanwhile.
+
+    bounds: (descriptor, listener row, shared with other workers) of each listening socket.
+    Raises OSError if the loop could not start or lost its epoll set."""

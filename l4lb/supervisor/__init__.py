@@ -1,0 +1,1 @@
+"""The supervisor: owns every listening socket, forks, reaps, restarts, and applies changes."""

@@ -1,0 +1,102 @@
+"""Configuration into the shared table: which row each listener, pool and backend gets.
+
+The supervisor is the only writer of these rows; children read them.
+"""
+
+from __future__ import annotations
+
+import resource
+from dataclasses import dataclass
+
+from l4lb.config.model import Backend, Config
+from l4lb.errors import AdminError
+from l4lb.native.rows import Address, BackendRow, Capacities
+from l4lb.native.table import Table
+
+WORKER_ROWS = 64  # csrc/base/bounds.h: L4_WORKERS_MAX
+MAX_SESSION_ROWS = 1 << 20  # csrc/base/bounds.h: L4_SESSIONS_MAX
+
+
+def capacities(config: Config) -> Capacities:
+    """The table's capacities for this configuration; a session needs two descriptors."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    by_files = max(1, soft // 2) if soft != resource.RLIM_INFINITY else MAX_SESSION_ROWS
+    return Capacities(
+        workers=WORKER_ROWS,
+        listeners=config.limits.max_listeners,
+        pools=config.limits.max_pools,
+        backends=config.limits.max_backends,
+        sessions=min(config.limits.max_connections, by_files, MAX_SESSION_ROWS),
+    )
+
+
+@dataclass(frozen=True)
+class Bindings:
+    """Which row each bound address got, in the order of the configuration."""
+
+    listener_rows: dict[tuple[str, str], int]  # (listener name, address as text) to row
+
+
+def _address(backend: Backend) -> Address:
+    return Address(backend.host or "", backend.port or 0, backend.path or "")
+
+
+def write(config: Config, table: Table) -> Bindings:
+    """Fills an empty table from the configuration."""
+    pool_rows: dict[str, int] = {}
+    backend_row = 0
+    for index, (name, pool) in enumerate(config.pools.items()):
+        pool_rows[name] = index
+        table.set_pool(
+            index,
+            name=name,
+            balance=pool.balance,
+            when_all_down=pool.when_all_down,
+            retries=pool.retries,
+            connect_timeout_ms=pool.connect_timeout_ms,
+            idle_timeout_ms=pool.idle_timeout_ms,
+            half_closed_timeout_ms=pool.half_closed_timeout_ms,
+            source=pool.source or "",
+        )
+        for backend in pool.backends:
+            table.set_backend(
+                backend_row,
+                pool=index,
+                name=backend.name,
+                address=_address(backend),
+                weight=backend.weight,
+                max_connections=backend.max_connections,
+                backup=backend.backup,
+                health="unknown",
+            )
+            backend_row += 1
+        table.publish(index)
+    listener_rows: dict[tuple[str, str], int] = {}
+    for name, listener in config.listeners.items():
+        for bind in listener.bind:
+            row = len(listener_rows)
+            listener_rows[name, str(bind)] = row
+            table.set_listener(
+                row,
+                name=name,
+                bind=str(bind),
+                protocol=listener.protocol,
+                pool=pool_rows[listener.pool],
+            )
+    table.max_connections = config.limits.max_connections
+    table.generation = 1
+    return Bindings(listener_rows)
+
+
+def find_backend(table: Table, full_name: str) -> BackendRow:
+    """The backend named POOL/NAME. Raises AdminError not_found."""
+    pool, _, name = full_name.partition("/")
+    for row in table.backends():
+        if row.pool == pool and row.name == name:
+            return row
+    raise AdminError("not_found", f"no backend is named {full_name}; see `l4lb admin backends`")
+
+
+def pool_index(table: Table, name: str) -> int:
+    """The row of a pool that exists."""
+    return next(row.index for row in table.pools() if row.name == name)

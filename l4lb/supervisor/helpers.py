@@ -1,0 +1,140 @@
+"""The helper processes, control and checker: each a child with a channel, restarted when it dies.
+
+Their death costs no traffic: their sockets and their last word stay.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgpack
+
+import l4lb.log
+from l4lb.supervisor.backoff import Backoff
+from l4lb.supervisor.child import Child, channel, fork
+from l4lb.supervisor.reactor import Reactor, monotonic_ms
+
+MESSAGE_MAX = 64 << 10  # bytes of one message on a channel
+MESSAGES_A_TURN = 64
+LOG = l4lb.log.get("supervisor")
+
+
+class Helper:
+    """One helper process. main gets the child's end of the channel; on_message gets what the
+    child sends; greet is called with each new process, to tell it what it must know."""
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        name: str,
+        main: Callable[[socket.socket], int],
+        *,
+        keep: list[int],
+        on_message: Callable[[Mapping[str, Any]], None],
+        on_start: Callable[[int], None],
+    ) -> None:
+        self.name = name
+        self._reactor = reactor
+        self._main = main
+        self._keep = keep
+        self._on_message = on_message
+        self._on_start = on_start
+        self._child: Child | None = None
+        self._channel: socket.socket | None = None
+        self._backoff = Backoff()
+        self._stopping = False
+
+    @property
+    def alive(self) -> bool:
+        return self._child is not None
+
+    def start(self) -> None:
+        if self._stopping:
+            return
+        ours, theirs = channel()
+        try:
+            self._child = fork(
+                self.name,
+                lambda: self._main(theirs),
+                keep=[*self._keep, theirs.fileno()],
+                now_ms=monotonic_ms(),
+            )
+        except OSError as error:
+            ours.close()
+            LOG.error("cannot start, trying again", child=self.name, error=str(error))
+            self._backoff = self._backoff.died(0)
+            self._reactor.after(max(100, self._backoff.delay_ms), self.start)
+            return
+        finally:
+            theirs.close()
+        self._channel = ours
+        self._reactor.watch(ours.fileno(), self._receive)
+        self._reactor.watch(self._child.pidfd, self._reap)
+        self._on_start(self._child.pid)
+
+    def _reap(self) -> None:
+        child = self._child
+        assert child is not None
+        self._reactor.unwatch(child.pidfd)
+        how = child.reap()
+        self._child = None
+        self._close_channel()
+        self._on_start(0)
+        if self._stopping:
+            return
+        self._backoff = self._backoff.died(monotonic_ms() - child.started_ms)
+        delay_ms = self._backoff.delay_ms
+        LOG.error("a process died", child=self.name, pid=child.pid, how=how, restart_in_ms=delay_ms)
+        if delay_ms:
+            self._reactor.after(delay_ms, self.start)
+        else:
+            self.start()
+
+    def _close_channel(self) -> None:
+        if self._channel is not None:
+            self._reactor.unwatch(self._channel.fileno())
+            self._channel.close()
+            self._channel = None
+
+    def _receive(self) -> None:
+        for _ in range(MESSAGES_A_TURN):
+            if self._channel is None:
+                return
+            try:
+                data = self._channel.recv(MESSAGE_MAX)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self._close_channel()
+                return
+            try:
+                message = msgpack.unpackb(data)
+            except ValueError:
+                message = None
+            if isinstance(message, dict):
+                self._on_message(message)
+            else:
+                LOG.error("a message that is none was ignored", child=self.name)
+
+    def send(self, message: Mapping[str, Any]) -> bool:
+        """Sends one message. False: it was lost, because the child is gone or does not read."""
+        if self._channel is None:
+            return False
+        try:
+            self._channel.send(msgpack.packb(message))
+        except OSError:
+            return False
+        return True
+
+    def stop(self) -> None:
+        """Ends the child by the end of its channel."""
+        self._stopping = True
+        self._close_channel()
+
+    def kill(self) -> None:
+        if self._child is not None:
+            self._child.kill()

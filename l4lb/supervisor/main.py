@@ -1,0 +1,234 @@
+"""The supervisor process: builds the service from a configuration, runs it, ends it.
+
+    starting -> serving -> draining -> ended        (TERM, then TERM again or INT)
+                   `---------> stopping -> ended    (INT)
+
+It does nothing per connection. Every socket that clients can reach is its own.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import setproctitle
+
+import l4lb
+import l4lb.checker.main
+import l4lb.control.main
+import l4lb.log
+from l4lb.config.model import Config
+from l4lb.native.table import Table
+from l4lb.supervisor import apply, sockets
+from l4lb.supervisor.helpers import Helper
+from l4lb.supervisor.reactor import Reactor, monotonic_ms
+from l4lb.supervisor.requests import Requests
+from l4lb.supervisor.workers import Workers
+
+STOP_GRACE_MS = 2_000  # between telling a process to end at once and killing it
+LOG = l4lb.log.get("supervisor")
+
+
+def _raise_file_limit() -> None:
+    """As many descriptors as the host allows: a session needs two."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+class Supervisor:
+    """One running service."""
+
+    def __init__(self, config: Config, announce: Callable[[], None] | None) -> None:
+        self._config = config
+        self._announce = announce
+        self._started_ms = monotonic_ms()
+        self._exit_status = 0
+        self._phase = "starting"
+        self._reactor = Reactor()
+        self._table = Table(apply.capacities(config))
+        rows = apply.write(config, self._table).listener_rows
+        self._admin = sockets.open_admin(config.process.admin)
+        self._listening: list[sockets.Listening] = []
+        try:
+            self._open_listening(rows)
+        except BaseException:
+            self._close()
+            raise
+        self._workers = Workers(
+            self._reactor,
+            self._table,
+            self._listening,
+            config.process.workers,
+            on_crash_loop=self._give_up,
+            on_empty=self._end,
+        )
+        self._requests = Requests(self._table, self._workers.send)
+        self._control = Helper(
+            self._reactor,
+            "control",
+            self._run_control,
+            keep=[self._admin.sock.fileno()],
+            on_message=self._on_request,
+            on_start=lambda pid: None,
+        )
+        self._checker = Helper(
+            self._reactor,
+            "checker",
+            self._run_checker,
+            keep=[],
+            on_message=self._on_checker,
+            on_start=self._note_checker,
+        )
+
+    def _open_listening(self, rows: Mapping[tuple[str, str], int]) -> None:
+        for name, listener in self._config.listeners.items():
+            for bind in listener.bind:
+                row = rows[name, str(bind)]
+                self._listening.append(
+                    sockets.open_listening(bind, row, self._config.process.workers)
+                )
+
+    # ---- children ------------------------------------------------------------------------------
+
+    def _run_control(self, channel: socket.socket) -> int:
+        return l4lb.control.main.run(
+            l4lb.control.main.ControlSetup(
+                table=self._table,
+                admin=self._admin.sock,
+                channel=channel,
+                version=l4lb.__version__,
+                supervisor_pid=os.getppid(),
+                started_ms=self._started_ms,
+            )
+        )
+
+    def _run_checker(self, channel: socket.socket) -> int:
+        return l4lb.checker.main.run(
+            l4lb.checker.main.CheckerSetup(
+                table=self._table, channel=channel, checks=self._checks()
+            )
+        )
+
+    def _checks(self) -> dict[str, Any]:
+        return {
+            name: l4lb.checker.main.settings_of(pool.health)
+            for name, pool in self._config.pools.items()
+            if pool.health is not None
+        }
+
+    def _note_checker(self, pid: int) -> None:
+        self._table.checker_pid = pid
+
+    def _on_request(self, request: Mapping[str, Any]) -> None:
+        self._control.send(self._requests.answer(request))
+
+    def _on_checker(self, message: Mapping[str, Any]) -> None:
+        event = message.get("event")
+        if isinstance(event, Mapping):
+            fields = {str(key): value for key, value in event.items() if key != "at_ms"}
+            LOG.warning(str(fields.pop("kind", "event")), **fields)
+            self._control.send({"event": event})
+
+    # ---- phases --------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Serves until told to end. Returns the exit status."""
+        setproctitle.setproctitle("l4lb: supervisor")
+        self._reactor.on_signals(
+            {
+                signal.SIGTERM: self._on_term,
+                signal.SIGINT: self._on_int,
+                signal.SIGHUP: lambda: LOG.warning("reload is not supported by this version"),
+                signal.SIGUSR1: lambda: None,
+                signal.SIGUSR2: lambda: LOG.warning("upgrade is not supported by this version"),
+            }
+        )
+        self._phase = "serving"
+        self._checker.start()
+        self._control.start()
+        self._workers.start()
+        LOG.info(
+            "serving",
+            version=l4lb.__version__,
+            workers=self._config.process.workers,
+            listeners=[str(b) for one in self._config.listeners.values() for b in one.bind],
+            admin=self._config.process.admin,
+        )
+        if self._announce is not None:
+            self._announce()
+        self._reactor.run()
+        self._close()
+        return self._exit_status
+
+    def _on_term(self) -> None:
+        if self._phase == "serving":
+            self._drain()
+        else:
+            self._stop("stopped")
+
+    def _on_int(self) -> None:
+        self._stop("stopped")
+
+    def _drain(self) -> None:
+        self._phase = "draining"
+        LOG.info("draining", connections=self._table.connections)
+        self._reactor.after(self._config.process.drain_timeout_ms, self._drain_is_over)
+        self._workers.drain()
+
+    def _drain_is_over(self) -> None:
+        if self._phase == "draining":
+            LOG.warning("drain_timeout is over", connections=self._table.connections)
+            self._stop("drain_timeout")
+
+    def _stop(self, reason: str) -> None:
+        if self._phase in ("stopping", "ended"):
+            return
+        self._phase = "stopping"
+        self._reactor.after(STOP_GRACE_MS, self._workers.kill)
+        self._workers.stop(reason)
+        if self._workers.alive == 0:
+            self._end()
+
+    def _give_up(self) -> None:
+        self._exit_status = 1
+        if self._phase == "serving":
+            self._drain()
+
+    def _end(self) -> None:
+        """No worker is left: the helpers go last, so that admin answers until then."""
+        if self._phase == "ended":
+            return
+        self._phase = "ended"
+        for helper in (self._control, self._checker):
+            helper.stop()
+        self._reactor.after(STOP_GRACE_MS, self._kill_helpers)
+        self._wait_for_helpers()
+
+    def _wait_for_helpers(self) -> None:
+        if self._control.alive or self._checker.alive:
+            self._reactor.after(5, self._wait_for_helpers)
+        else:
+            self._reactor.stop()
+
+    def _kill_helpers(self) -> None:
+        self._control.kill()
+        self._checker.kill()
+
+    def _close(self) -> None:
+        for one in self._listening:
+            one.close()
+        self._admin.close()
+
+
+def serve(config: Config, *, announce: Callable[[], None] | None = None) -> int:
+    """Runs the service in the foreground until it is told to end.
+
+    announce is called once when clients are served. Returns the exit status: 0, or 1 if the
+    service gave up. Raises L4lbError if it cannot start (an address in use, no such folder)."""
+    l4lb.log.setup(config.process.log.level, config.process.log.format)
+    _raise_file_limit()
+    return Supervisor(config, announce).run()

@@ -1,0 +1,86 @@
+"""What the control process may ask of the supervisor, one function each.
+
+Requests come as maps `{id, op, args}` over the channel; answers go back as `{id, ok, result}` or
+`{id, ok, error: {code, message}}`. The control process checks who asks; this side checks every
+argument again, because a wrong row in the table is everybody's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from l4lb.errors import AdminError
+from l4lb.native.rows import STATES
+from l4lb.native.table import Table
+from l4lb.supervisor import apply
+
+Command = Callable[..., None]  # (worker index, op, slot=, serial=)
+
+
+class Requests:
+    """Carries requests out on the table; send queues a command for a worker."""
+
+    def __init__(self, table: Table, send: Command) -> None:
+        self._table = table
+        self._send = send
+        self._operations: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+            "state": self._state,
+            "weight": self._weight,
+            "kill": self._kill,
+            "kill_backend": self._kill_backend,
+        }
+
+    def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Carries one request out; every fault becomes an answer."""
+        head = {"id": request.get("id")}
+        args = request.get("args")
+        operation = self._operations.get(str(request.get("op")))
+        try:
+            if operation is None or not isinstance(args, Mapping):
+                raise AdminError("bad_request", "the supervisor knows no such request")
+            return head | {"ok": True, "result": operation(args)}
+        except AdminError as error:
+            return head | {"ok": False, "error": {"code": error.code, "message": error.message}}
+
+    def _state(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        backend = apply.find_backend(self._table, str(args.get("backend")))
+        state = args.get("state")
+        if state not in STATES:
+            raise AdminError("bad_argument", f"state {state!r} is none of {', '.join(STATES)}")
+        self._table.set_state(backend.index, state)
+        return {"pool": backend.pool, "name": backend.name, "state": state}
+
+    def _weight(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        backend = apply.find_backend(self._table, str(args.get("backend")))
+        weight = args.get("weight")
+        if not isinstance(weight, int) or isinstance(weight, bool):
+            raise AdminError("bad_argument", f"weight {weight!r} is not a whole number")
+        try:
+            self._table.set_weight(backend.index, weight)
+        except ValueError as error:
+            raise AdminError("bad_argument", str(error)) from error
+        self._table.publish(apply.pool_index(self._table, backend.pool))
+        return {"pool": backend.pool, "name": backend.name, "weight": weight}
+
+    def _kill(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        name = str(args.get("session"))
+        parts = name.split(".")
+        if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts):
+            raise AdminError("bad_argument", f"{name!r} is no session id (WORKER.SLOT.SERIAL)")
+        worker, slot, serial = (int(part) for part in parts)
+        try:
+            alive = serial != 0 and self._table.session_serial(worker, slot) == serial
+        except IndexError:
+            alive = False
+        if not alive:
+            raise AdminError("not_found", f"no session {name} is alive; see `l4lb admin sessions`")
+        self._send(worker, "kill", slot=slot, serial=serial)
+        return {"session": name}
+
+    def _kill_backend(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        backend = apply.find_backend(self._table, str(args.get("backend")))
+        for worker in self._table.workers():
+            if worker.pid:
+                self._send(worker.index, "kill_backend", slot=backend.index)
+        return {"pool": backend.pool, "name": backend.name, "sessions": backend.active}

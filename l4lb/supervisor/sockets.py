@@ -1,0 +1,195 @@
+"""The listening sockets: opened once, kept for the service's life.
+
+A TCP address gets one SO_REUSEPORT socket per worker, so that the kernel shares clients out and a
+dead worker's queue waits for its replacement. A unix path has one socket, shared by all workers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import socket
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from l4lb.config.model import Bind
+from l4lb.errors import L4lbError
+
+BACKLOG = 4096
+HINTS = {
+    errno.EACCES: "ports below 1024 need root or CAP_NET_BIND_SERVICE",
+    errno.EADDRINUSE: "another program listens there; stop it or choose another address",
+    errno.EADDRNOTAVAIL: "no interface of this host has that address",
+    errno.EMFILE: "raise the limit on open files (ulimit -n) or use fewer addresses or workers",
+}
+
+
+@dataclass
+class Listening:
+    """One bound address: its row in the table and its sockets.
+
+    A socket per worker, or one that all share (path: of a unix socket). This side of a socket is
+    closed when no worker will accept from it again."""
+
+    row: int
+    sockets: Sequence[socket.socket]
+    path: str = ""
+    released: set[int] = field(default_factory=set)
+
+    @property
+    def shared(self) -> bool:
+        return bool(self.path)
+
+    def of_worker(self, index: int) -> socket.socket:
+        return self.sockets[0 if self.shared else index]
+
+    def release(self, index: int, workers: int) -> None:
+        """The worker of this index accepts no more; of so many workers."""
+        self.released.add(index)
+        if not self.shared:
+            self.sockets[index].close()
+        elif len(self.released) == workers:
+            self.close()
+
+    def close(self) -> None:
+        """Closes what is still open; a unix socket's file goes with it."""
+        if self.shared and self.sockets[0].fileno() >= 0:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.path)
+        for sock in self.sockets:
+            sock.close()
+
+
+def _failed(bind: Bind, error: OSError) -> L4lbError:
+    hint = HINTS.get(error.errno or 0)
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return L4lbError(f"cannot listen on {bind}: {reason}" + (f" ({hint})" if hint else ""))
+
+
+def _inet_socket(bind: Bind, *, share_port: bool) -> socket.socket:
+    family = socket.AF_INET6 if ":" in bind.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if share_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        # Accepted sockets inherit it: a system call less per connection.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.bind((bind.host, bind.port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _open_inet(bind: Bind, workers: int) -> list[socket.socket]:
+    # SO_REUSEPORT would let two services share a port in silence: first bind without it.
+    _inet_socket(bind, share_port=False).close()
+    sockets: list[socket.socket] = []
+    try:
+        for _ in range(workers):
+            sockets.append(_inet_socket(bind, share_port=True))
+        # Listening only when all are bound: the kernel shares clients out over those it has.
+        for sock in sockets:
+            sock.listen(BACKLOG)
+    except OSError:
+        for sock in sockets:
+            sock.close()
+        raise
+    return sockets
+
+
+def _is_stale_socket(path: str) -> bool:
+    """Is there a socket file at path on which nobody answers?"""
+    try:
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            return False
+    except FileNotFoundError:
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return False
+    return False
+
+
+def open_unix(path: str, *, mode: int | None = None, backlog: int = BACKLOG) -> socket.socket:
+    """A listening unix stream socket at path; a dead service's leftover file is replaced.
+
+    Raises OSError; EADDRINUSE if a living program answers there."""
+    if _is_stale_socket(path):
+        os.unlink(path)
+    sock = socket.socket(
+        socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+    )
+    old_mask = os.umask(0o777 & ~mode) if mode is not None else None
+    try:
+        sock.bind(path)
+        sock.listen(backlog)
+    except OSError:
+        sock.close()
+        raise
+    finally:
+        if old_mask is not None:
+            os.umask(old_mask)
+    return sock
+
+
+def open_listening(bind: Bind, row: int, workers: int) -> Listening:
+    """Opens the sockets of one address. Raises L4lbError that says what to do."""
+    try:
+        if bind.path:
+            return Listening(row, [open_unix(bind.path)], bind.path)
+        return Listening(row, _open_inet(bind, workers))
+    except OSError as error:
+        raise _failed(bind, error) from error
+
+
+@dataclass(frozen=True)
+class AdminSocket:
+    """The admin socket and the lock that keeps a second service off its path."""
+
+    path: str
+    sock: socket.socket
+    lock_fd: int
+
+    def close(self) -> None:
+        """Closes and removes the socket. The lock file stays: to remove it would race with the
+        next service, which may already wait for it."""
+        self.sock.close()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)
+        os.close(self.lock_fd)
+
+
+def open_admin(path: str) -> AdminSocket:
+    """Opens the admin socket, 0660 in a 0750 folder (made if missing).
+
+    Raises L4lbError if another service has it or the folder cannot be used."""
+    lock_fd = -1
+    try:
+        os.makedirs(os.path.dirname(path) or ".", mode=0o750, exist_ok=True)
+        lock_fd = os.open(path + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return AdminSocket(path, open_unix(path, mode=0o660, backlog=128), lock_fd)
+    except OSError as error:
+        if lock_fd >= 0:
+            os.close(lock_fd)
+        if error.errno in (errno.EAGAIN, errno.EADDRINUSE):
+            raise L4lbError(
+                f"another l4lb runs on the admin socket {path}; stop it, or give this one another"
+                " path ([process] admin)"
+            ) from error
+        raise L4lbError(
+            f"cannot make the admin socket {path}: {error.strerror}; choose another path"
+            " ([process] admin)"
+        ) from error

@@ -1,0 +1,1 @@
+"""The worker process: from fork to exit in one call into C."""
