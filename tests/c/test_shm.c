@@ -1,0 +1,184 @@
+/* The shared table's memory, its ring, and its counts after a death at any instruction. */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "shm/ring.h"
+#include "table.h"
+
+TEST(capacities_out_of_bounds_are_refused)
+{
+    struct l4_caps caps = {.workers = 1, .listeners = 1, .pools = 1, .backends = 1, .sessions = 0};
+    CHECK_EQ(-EINVAL, l4_table_create(&table, &caps));
+    caps.sessions = 1;
+    caps.workers = L4_WORKERS_MAX + 1;
+    CHECK_EQ(-EINVAL, l4_table_create(&table, &caps));
+}
+
+TEST(attach_sees_the_same_rows_and_refuses_what_is_no_table)
+{
+    struct l4_table other;
+    table_with(2, 3, NULL, L4_ROUND_ROBIN);
+    CHECK_EQ(0, l4_table_attach(&other, dup(table.fd)));
+    strcpy(l4_table_backend(&table, 2)->name, "here");
+    CHECK(strcmp(l4_table_backend(&other, 2)->name, "here") == 0);
+    l4_table_close(&other);
+
+    table.header->version++;
+    CHECK_EQ(-EPROTO, l4_table_attach(&other, table.fd));
+    table.header->version--;
+    table.header->caps.backends++;
+    CHECK_EQ(-EPROTO, l4_table_attach(&other, table.fd));
+    table.header->caps.backends--;
+    CHECK_EQ(-EPROTO, l4_table_attach(&other, 0));
+    l4_table_close(&table);
+}
+
+TEST(a_ring_keeps_order_counts_what_found_no_place_and_survives_a_wild_head)
+{
+    struct l4_command in = {0}, out;
+    table_with(1, 1, NULL, L4_ROUND_ROBIN);
+    struct l4_worker *w = l4_table_worker(&table, 0);
+    for (uint32_t i = 0; i < L4_COMMANDS + 3; i++) {
+        in.slot = i;
+        CHECK_EQ(i < L4_COMMANDS, L4_RING_PUT(w, command_ring, commands, &in));
+    }
+    CHECK_EQ(3, L4_GET(w->command_ring.dropped));
+    for (uint32_t i = 0; i < L4_COMMANDS; i++) {
+        CHECK(L4_RING_TAKE(w, command_ring, commands, &out));
+        CHECK_EQ(i, out.slot);
+    }
+    CHECK(!L4_RING_TAKE(w, command_ring, commands, &out));
+    L4_SET(w->command_ring.head, 1ull << 40);
+    CHECK(!L4_RING_TAKE(w, command_ring, commands, &out));
+    l4_table_close(&table);
+}
+
+TEST(counts_go_up_to_the_limit_and_come_back)
+{
+    table_with(2, 1, NULL, L4_ROUND_ROBIN);
+    CHECK(l4_count_take_client(&table, 0, 2));
+    CHECK(l4_count_take_client(&table, 1, 2));
+    CHECK(!l4_count_take_client(&table, 0, 2));
+    l4_count_drop_client(&table, 1);
+    CHECK(l4_count_take_client(&table, 0, 2));
+    CHECK_EQ(2, L4_GET(table.header->connections));
+    const uint32_t seen = 0, stale = 5;
+    CHECK(l4_count_take_backend(&table, 0, 0, 0, &seen));
+    CHECK(!l4_count_take_backend(&table, 0, 0, 0, &stale));
+    l4_table_close(&table);
+}
+
+/* A process that takes and drops at random until it is killed. */
+static void churn(uint32_t worker)
+{
+    uint32_t held[4] = {0};
+    unsigned seed = worker + (unsigned)getpid();
+    for (;;) {
+        const uint32_t b = (uint32_t)rand_r(&seed) % 4;
+        if (rand_r(&seed) % 2 && held[b] < 50) {
+            held[b] += l4_count_take_backend(&table, worker, b, 0, NULL);
+            l4_count_take_client(&table, worker, 0);
+        } else if (held[b]) {
+            held[b]--;
+            l4_count_drop_backend(&table, worker, b);
+            l4_count_drop_client(&table, worker);
+        }
+    }
+}
+
+static pid_t churner(uint32_t worker)
+{
+    const pid_t pid = fork();
+    if (pid == 0)
+        churn(worker);
+    return pid;
+}
+
+static void kill_and_wait(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+}
+
+static void check_sums(void)
+{
+    for (uint32_t b = 0; b < 4; b++) {
+        uint32_t sum = 0;
+        for (uint32_t w = 0; w < 3; w++)
+            sum += L4_GET(l4_table_column(&table, w, b)->active);
+        CHECK_EQ(sum, L4_GET(l4_table_backend(&table, b)->inflight));
+    }
+}
+
+TEST(after_kills_at_random_instructions_the_counts_are_exact_again)
+{
+    table_with(3, 4, NULL, L4_ROUND_ROBIN);
+    for (int round = 0; round < 60; round++) {
+        pid_t pids[3];
+        for (uint32_t w = 0; w < 3; w++)
+            pids[w] = churner(w);
+        usleep((useconds_t)(500 + rand() % 3000));
+        kill_and_wait(pids[0]);
+        l4_count_clear(&table, 0);
+        int settled = l4_count_settle(&table);
+        /* why: on a machine busy elsewhere a churner may be off its processor half-way. */
+        for (int i = 0; settled && i < 1000; i++) {
+            usleep(1000);
+            settled = l4_count_settle(&table);
+        }
+        CHECK_EQ(0, settled);
+        for (uint32_t w = 1; w < 3; w++) {
+            kill_and_wait(pids[w]);
+            l4_count_clear(&table, w);
+        }
+        CHECK_EQ(0, l4_count_settle(&table));
+        check_sums();
+        for (uint32_t b = 0; b < 4; b++)
+            CHECK_EQ(0, L4_GET(l4_table_backend(&table, b)->inflight));
+        CHECK_EQ(0, L4_GET(table.header->connections));
+    }
+    l4_table_close(&table);
+}
+
+TEST(settling_while_others_change_leaves_their_changes_in)
+{
+    table_with(3, 4, NULL, L4_ROUND_ROBIN);
+    const pid_t one = churner(1), two = churner(2);
+    atomic_fetch_add(&l4_table_backend(&table, 1)->inflight, 17); /* what a dead worker left */
+    int settled = -1;
+    for (int i = 0; settled && i < 1000; i++) {
+        settled = l4_count_settle(&table);
+        usleep(200);
+    }
+    CHECK_EQ(0, settled);
+    for (int i = 0; i < 100; i++)
+        settled = l4_count_settle(&table);
+    /* Stop both between changes: only then may sums be compared without settling. */
+    for (int tries = 0; tries < 1000; tries++) {
+        kill(one, SIGSTOP);
+        kill(two, SIGSTOP);
+        waitpid(one, NULL, WUNTRACED);
+        waitpid(two, NULL, WUNTRACED);
+        if (!(L4_GET(l4_table_worker(&table, 1)->ops) & 1) &&
+            !(L4_GET(l4_table_worker(&table, 2)->ops) & 1))
+            break;
+        kill(one, SIGCONT);
+        kill(two, SIGCONT);
+        usleep(100);
+    }
+    check_sums();
+    kill_and_wait(one);
+    kill_and_wait(two);
+    l4_table_close(&table);
+}
+
+MAIN(RUN(capacities_out_of_bounds_are_refused);
+     RUN(attach_sees_the_same_rows_and_refuses_what_is_no_table);
+     RUN(a_ring_keeps_order_counts_what_found_no_place_and_survives_a_wild_head);
+     RUN(counts_go_up_to_the_limit_and_come_back);
+     RUN(after_kills_at_random_instructions_the_counts_are_exact_again);
+     RUN(settling_while_others_change_leaves_their_changes_in))
