@@ -82,6 +82,12 @@ void l4_sock_reset(int fd)
     close(fd);
 }
 
+bool l4_sock_has_data(int fd)
+{
+    char byte;
+    return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 bool l4_sock_drained(int fd)
 {
     int waiting = 0;

@@ -30,6 +30,9 @@ void l4_sock_urgent_inline(int fd);
 /* Closes fd so that its peer sees a reset; what was not yet acknowledged is lost. */
 void l4_sock_reset(int fd);
 
+/* Has it received something that was not yet read? */
+bool l4_sock_has_data(int fd);
+
 /* Has all that was sent been acknowledged by the peer's kernel? */
 bool l4_sock_drained(int fd);
 

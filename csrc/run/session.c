@@ -182,7 +182,8 @@ static void connected(struct l4_loop *loop, uint32_t index)
     enter(s, L4_SESSION_RELAYS);
     s->connect_us = (uint32_t)(loop->now_us - s->connect_started_us);
     L4_OWN_ADD(column_of(loop, s->backend)->total, 1);
-    s->half[1].flags |= L4_HALF_OUT | (b->addr.family == AF_UNIX ? L4_HALF_NODELAY : 0);
+    if (b->addr.family == AF_UNIX)
+        s->half[1].flags |= L4_HALF_NODELAY;
     L4_SET(s->active_ms, loop->now_ms);
     wake_in(loop, index, L4_GET(pool->idle_timeout_ms));
     relay(loop, index);
@@ -390,6 +391,30 @@ static void note_edges(struct l4_half *half, uint32_t events)
     }
 }
 
+/* The connect came to an end: the backend is there, or not. */
+static void connect_ended(struct l4_loop *loop, uint32_t index, uint32_t events)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    int error = 0;
+    if (events & (EPOLLERR | EPOLLHUP))
+        error = l4_sock_connect_result(s->half[1].fd);
+    /* why: a backend may accept, answer and reset before this turn: what it said is delivered.
+     * One that resets without a word has served nobody; another backend may. */
+    if (error == -ECONNRESET && l4_sock_has_data(s->half[1].fd)) {
+        events |= EPOLLERR;
+        error = 0;
+    } else if (!error) {
+        events &= ~(uint32_t)EPOLLERR;
+        events |= EPOLLOUT;
+    }
+    if (error) {
+        connect_failed(loop, index, error);
+        return;
+    }
+    note_edges(&s->half[1], events);
+    connected(loop, index);
+}
+
 void l4_session_event(struct l4_loop *loop, uint32_t index, int half, uint32_t events)
 {
     struct l4_session *s = l4_session_at(loop, index);
@@ -403,12 +428,8 @@ void l4_session_event(struct l4_loop *loop, uint32_t index, int half, uint32_t e
             note_edges(&s->half[0], events);
             if (events & (EPOLLERR | EPOLLHUP))
                 l4_session_end(loop, index, L4_END_CLIENT_RESET);
-        } else if (events & (EPOLLERR | EPOLLHUP)) {
-            const int error = l4_sock_connect_result(s->half[1].fd);
-            connect_failed(loop, index, error ? error : -ECONNRESET);
-        } else if (events & EPOLLOUT) {
-            note_edges(&s->half[1], events);
-            connected(loop, index);
+        } else if (events & (EPOLLERR | EPOLLHUP | EPOLLOUT)) {
+            connect_ended(loop, index, events);
         }
         break;
     case L4_SESSION_WAITS:
