@@ -1,0 +1,1 @@
+"""The configuration: from a file or flags to frozen, checked values."""

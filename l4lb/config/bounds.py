@@ -1,0 +1,50 @@
+"""Every limit of the configuration, by name, in one place.
+
+A pair is the least and the greatest value allowed, both included. Times are milliseconds. Where
+the C side has a ceiling of its own (csrc/base/bounds.h), this one is not above it.
+"""
+
+from __future__ import annotations
+
+SECOND_MS = 1_000
+MINUTE_MS = 60 * SECOND_MS
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+
+FILE_BYTES_MAX = 8 << 20
+NESTING_MAX = 16  # tables and arrays inside one another in a file; the model needs 5
+NAME_BYTES_MAX = 64  # L4_NAME_MAX
+UNIX_PATH_BYTES_MAX = 107  # L4_PATH_MAX
+HOST_NAME_MAX = 253  # RFC 1035, 2.3.4, as text
+SHOWN_MAX = 60  # characters of a wrong value that a message repeats
+PROBLEMS_MAX = 200  # told at once; more are counted
+
+PORT = (1, 65_535)
+WORKERS = (1, 64)  # L4_WORKERS_MAX
+MAX_CONNECTIONS = (1, 64 << 20)  # L4_WORKERS_MAX * L4_SESSIONS_MAX
+MAX_UDP_SESSIONS = (1, 64 << 20)
+MAX_LISTENERS = (1, 4_096)  # L4_LISTENERS_MAX
+MAX_POOLS = (1, 1_024)  # L4_POOLS_MAX
+MAX_BACKENDS = (1, 16_384)  # L4_BACKENDS_MAX
+
+WEIGHT = (0, 256)  # L4_WEIGHT_MAX
+RETRIES = (0, 8)  # L4_RETRIES_MAX
+CONNECTIONS_CAP = (0, 64 << 20)  # of one pool or backend; 0: no limit
+
+# Deadlines are compared in 32 bits of milliseconds: nothing may wait longer than 24 days.
+DRAIN_TIMEOUT_MS = (0, DAY_MS)
+CONNECT_TIMEOUT_MS = (1, 10 * MINUTE_MS)
+IDLE_TIMEOUT_MS = (1, 7 * DAY_MS)
+HALF_CLOSED_TIMEOUT_MS = (1, 7 * DAY_MS)
+
+HEALTH_INTERVAL_MS = (10, DAY_MS)
+HEALTH_TIMEOUT_MS = (1, 10 * MINUTE_MS)
+RISE_FALL = (1, 1_000)
+JITTER_PERCENT = (0, 100)
+
+FAILURES = (1, 10_000)
+EJECT_MS = (1, DAY_MS)
+MAX_EJECTED_PERCENT = (0, 100)
+STICKY_TTL_MS = (SECOND_MS, 20 * DAY_MS)
+
+RESOLVE_TIMEOUT_MS = 5_000  # for all host names of a configuration together

@@ -1,0 +1,375 @@
+"""The configuration as everyone reads it: frozen, typed, checked.
+
+The names in a file are the aliases, the attributes carry units: the key `idle_timeout = "10m"`
+is `pool.idle_timeout_ms == 600_000`. What can be wrong with one value is said here; what can be
+wrong between values is in checks.py; what this version cannot do yet is in supported.py. The
+text under each field is its documentation: docs/configuration.md and the JSON Schema have it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    PrivateAttr,
+    model_validator,
+)
+
+from l4lb.config import address, bounds
+from l4lb.config.address import Address, Bind, BindRange, HostPort
+from l4lb.config.origin import Origin
+from l4lb.config.units import DURATION, PERCENT, bounded_quantity, check_bounds, shown, wrong
+from l4lb.errors import Problem
+
+__all__ = [
+    "Address", "Backend", "Bind", "BindRange", "Config", "Health", "HostPort", "Limits",
+    "Listener", "Log", "Passive", "Pool", "Process", "Sticky", "default_admin_path",
+]  # fmt: skip
+
+
+def default_admin_path() -> str:
+    """Where the admin socket is when nobody says: of this user, on this machine."""
+    if os.geteuid() == 0:
+        return "/run/l4lb/admin.sock"
+    run = os.environ.get("XDG_RUNTIME_DIR")
+    return f"{run}/l4lb/admin.sock" if run else f"/tmp/l4lb-{os.geteuid()}/admin.sock"
+
+
+def default_workers() -> int:
+    """One for each CPU this process may run on."""
+    return min(len(os.sched_getaffinity(0)), bounds.WORKERS[1])
+
+
+def check_name(name: str) -> str:
+    """A name of a listener, pool or backend. Raises ValueError."""
+    if not name:
+        raise wrong("a name cannot be empty")
+    if not name.isprintable() or "/" in name or " " in name:
+        raise wrong(f'{shown(name)} is not a name: no spaces, no "/", only what can be printed')
+    if len(name.encode()) > bounds.NAME_BYTES_MAX:
+        raise wrong(f"the name is longer than {bounds.NAME_BYTES_MAX} bytes")
+    return name
+
+
+def _as_tuple(value: object) -> object:
+    """TOML has arrays; frozen models have tuples."""
+    if isinstance(value, str):
+        raise wrong("must be an array, not a string", f"write [{shown(value)}]")
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _text_is_path(value: object) -> str:
+    if value in ("off", "stdout", "syslog"):
+        return str(value)
+    if not isinstance(value, str) or not value.startswith("/") or not value.isprintable():
+        raise wrong('must be "off", "stdout", "syslog" or an absolute path', None)
+    return value
+
+
+def _text(parse: Any, example: str) -> tuple[Any, ...]:
+    """Turns a field into one that is written as text and kept as what parse makes of it."""
+    return (
+        PlainValidator(parse, json_schema_input_type=Annotated[str, Field(examples=[example])]),
+        PlainSerializer(str, return_type=str),
+    )
+
+
+def _whole(limits: tuple[int, int]) -> tuple[Any, ...]:
+    """An integer within limits."""
+    least, most = limits
+    return (
+        AfterValidator(lambda value: check_bounds(value, limits)),
+        Field(json_schema_extra={"minimum": least, "maximum": most}),
+    )
+
+
+Name = Annotated[str, AfterValidator(check_name)]
+AddressText = Annotated[Address, *_text(address.parse_backend, "10.0.0.1:80")]
+BindText = Annotated[BindRange, *_text(address.parse_bind, "0.0.0.0:8080")]
+HostPortText = Annotated[HostPort, *_text(address.parse_host_port, "127.0.0.1:9180")]
+IpText = Annotated[str, *_text(address.parse_ip, "10.0.0.1")]
+UnixPath = Annotated[str, *_text(address.parse_unix_path, "/run/l4lb/admin.sock")]
+AccessLog = Annotated[str, *_text(_text_is_path, "off")]
+Port = Annotated[int, *_whole(bounds.PORT)]
+Connections = Annotated[int, *_whole(bounds.CONNECTIONS_CAP)]
+
+
+class Model(BaseModel):
+    """What all tables have in common."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        validate_default=False,
+    )
+
+
+class Log(Model):
+    """The service's own log, and the log of sessions."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important event that is still logged."""
+    format: Literal["text", "json"] = "text"
+    """One line of text, or one JSON object, an event."""
+    access: AccessLog = "off"
+    """Where a line for each session goes: "off", "stdout", "syslog", or the path of a file."""
+
+
+class Process(Model):
+    """The service as a whole."""
+
+    workers: Annotated[int, *_whole(bounds.WORKERS)] = Field(default_factory=default_workers)
+    """Worker processes."""
+    admin: UnixPath = Field(default_factory=default_admin_path)
+    """Path of the unix socket that `l4lb admin` talks to."""
+    http: HostPortText | None = None
+    """Address of /metrics, /healthz and the dashboard; absent: off."""
+    user: Name | None = None
+    """The user to become after binding; absent: stay."""
+    drain_timeout_ms: Annotated[int, *bounded_quantity(DURATION, bounds.DRAIN_TIMEOUT_MS)] = Field(
+        default=30 * bounds.SECOND_MS, alias="drain_timeout"
+    )
+    """How long a terminated service waits for its sessions to end."""
+    log: Log = Log()
+
+
+class Limits(Model):
+    """What is bounded for the whole process, and how many rows the shared table has."""
+
+    max_connections: Annotated[int, *_whole(bounds.MAX_CONNECTIONS)] = 100_000
+    """Client connections at one time, over all workers."""
+    max_udp_sessions: Annotated[int, *_whole(bounds.MAX_UDP_SESSIONS)] = 65_536
+    """UDP sessions at one time, over all workers."""
+    max_listeners: Annotated[int, *_whole(bounds.MAX_LISTENERS)] = 1_024
+    """Bound addresses, each port of a range counted."""
+    max_pools: Annotated[int, *_whole(bounds.MAX_POOLS)] = 256
+    """Pools."""
+    max_backends: Annotated[int, *_whole(bounds.MAX_BACKENDS)] = 4_096
+    """Backends, over all pools."""
+
+
+class Named(Model):
+    """A table whose name is its key in the table above it."""
+
+    _name: str = PrivateAttr("")
+
+    @property
+    def name(self) -> str:
+        """The key of this table: web in [pools.web]."""
+        return self._name
+
+
+class Listener(Named):
+    """Addresses that clients connect to, and the pool that serves them."""
+
+    bind_ranges: Annotated[
+        tuple[BindText, ...], BeforeValidator(_as_tuple, json_schema_input_type=list[BindText])
+    ] = Field(alias="bind", min_length=1)
+    """Addresses: IPv4:PORT, [IPv6]:PORT, NAME:PORT, a range of ports HOST:FIRST-LAST, or
+    unix:/PATH. `*:PORT` and `:PORT` are any IPv4 address; `[::]:PORT` is IPv6 only."""
+    protocol: Literal["tcp", "udp"] = "tcp"
+    """What is balanced."""
+    pool: str
+    """Name of the pool that serves this listener."""
+
+    @property
+    def bind(self) -> tuple[Bind, ...]:
+        """Every address bound, ranges of ports expanded, in the order written."""
+        return tuple(one for span in self.bind_ranges for one in span)
+
+
+class Backend(Model):
+    """One server of a pool."""
+
+    address: AddressText
+    """Where it listens: HOST:PORT or unix:/PATH. A host name is looked up once, at start."""
+    name: Name = Field(default_factory=lambda data: str(data.get("address", "")))
+    """Its name, unique in the pool."""
+    weight: Annotated[int, *_whole(bounds.WEIGHT)] = 1
+    """Its share of new sessions against the others'; 0: gets none."""
+    max_connections: Connections = 0
+    """Connections to it at one time, over all workers; 0: no limit."""
+    backup: bool = False
+    """Used only when no other backend of the pool is usable."""
+
+    @property
+    def host(self) -> str:
+        """IP address or host name; "" of a unix socket."""
+        return self.address.host
+
+    @property
+    def port(self) -> int:
+        """0 of a unix socket."""
+        return self.address.port
+
+    @property
+    def path(self) -> str:
+        """Of a unix socket; else ""."""
+        return self.address.path
+
+
+def _as_backend(value: object) -> object:
+    """A backend that is only text is its address."""
+    if isinstance(value, str):
+        return {"address": value}
+    if isinstance(value, (dict, Backend)):
+        return value
+    raise wrong("must be an address in quotes or a table with one")
+
+
+class Health(Model):
+    """Active checks of a pool's backends; without this table they are not checked: their health
+    is unknown and they are used."""
+
+    type: Literal["tcp", "http", "https", "tls", "udp", "dns", "exec"] = "tcp"
+    """What is tried: tcp is a connection that is accepted."""
+    interval_ms: Annotated[int, *bounded_quantity(DURATION, bounds.HEALTH_INTERVAL_MS)] = Field(
+        default=2 * bounds.SECOND_MS, alias="interval"
+    )
+    """Between the starts of two checks of a backend."""
+    timeout_ms: Annotated[int, *bounded_quantity(DURATION, bounds.HEALTH_TIMEOUT_MS)] = Field(
+        default=1 * bounds.SECOND_MS, alias="timeout"
+    )
+    """A check that takes longer has failed. It may be longer than the interval: the next check
+    then starts when this one ends."""
+    rise: Annotated[int, *_whole(bounds.RISE_FALL)] = 2
+    """Checks passed in a row that make a backend up."""
+    fall: Annotated[int, *_whole(bounds.RISE_FALL)] = 3
+    """Checks failed in a row that make a backend down."""
+    jitter_percent: Annotated[int, *bounded_quantity(PERCENT, bounds.JITTER_PERCENT)] = Field(
+        default=10, alias="jitter"
+    )
+    """How much of the interval is random, so that checks do not come all at once."""
+    port: Port | None = None
+    """The port to check, instead of the backend's own."""
+    address: IpText | None = None
+    """The IP address to check, instead of the backend's own."""
+
+
+class Passive(Model):
+    """What clients' own connections tell about a backend."""
+
+    failures: Annotated[int, *_whole(bounds.FAILURES)] = 5
+    """Failures in a row that eject a backend."""
+    eject_ms: Annotated[int, *bounded_quantity(DURATION, bounds.EJECT_MS)] = Field(
+        default=10 * bounds.SECOND_MS, alias="eject"
+    )
+    """How long, the first time; it doubles each time after."""
+    max_eject_ms: Annotated[int, *bounded_quantity(DURATION, bounds.EJECT_MS)] = Field(
+        default=5 * bounds.MINUTE_MS, alias="max_eject"
+    )
+    """How long at most."""
+    max_ejected_percent: Annotated[int, *bounded_quantity(PERCENT, bounds.MAX_EJECTED_PERCENT)] = (
+        Field(default=50, alias="max_ejected")
+    )
+    """How much of the pool may be ejected at one time."""
+
+
+class Sticky(Model):
+    """A client goes on meeting the backend it met first."""
+
+    key: Literal["source_ip", "sni"] = "source_ip"
+    """What a client is known by."""
+    ttl_ms: Annotated[int, *bounded_quantity(DURATION, bounds.STICKY_TTL_MS)] = Field(
+        default=30 * bounds.MINUTE_MS, alias="ttl"
+    )
+    """How long after its last session a client is remembered."""
+
+
+class Pool(Named):
+    """Backends that serve the same thing, and how one of them is chosen."""
+
+    balance: Literal[
+        "round_robin",
+        "least_connections",
+        "least_response_time",
+        "ip_hash",
+        "maglev",
+        "random",
+        "first",
+    ] = "round_robin"
+    """How a backend is chosen."""
+    hash_key: Literal["source_ip", "source_ip_port", "sni"] = "source_ip"
+    """What ip_hash and maglev hash."""
+    connect_timeout_ms: Annotated[int, *bounded_quantity(DURATION, bounds.CONNECT_TIMEOUT_MS)] = (
+        Field(default=2 * bounds.SECOND_MS, alias="connect_timeout")
+    )
+    """How long a backend may take to accept a connection."""
+    idle_timeout_ms: Annotated[int, *bounded_quantity(DURATION, bounds.IDLE_TIMEOUT_MS)] = Field(
+        default=10 * bounds.MINUTE_MS, alias="idle_timeout"
+    )
+    """A session without a byte in either direction for this long ends."""
+    half_closed_timeout_ms: Annotated[
+        int, *bounded_quantity(DURATION, bounds.HALF_CLOSED_TIMEOUT_MS)
+    ] = Field(default=5 * bounds.MINUTE_MS, alias="half_closed_timeout")
+    """The same once one side has finished sending."""
+    retries: Annotated[int, *_whole(bounds.RETRIES)] = 2
+    """Other backends that are tried when one cannot be reached, before any byte was forwarded."""
+    when_all_down: Literal["refuse", "try_all"] = "refuse"
+    """When no backend is up: refuse clients, or try the backends that are down."""
+    source: IpText | None = None
+    """The local IP address that connections to backends come from; absent: the kernel chooses."""
+    max_connections: Connections = 0
+    """Connections to the whole pool at one time, over all workers; 0: no limit."""
+    backends: Annotated[
+        tuple[
+            Annotated[Backend, BeforeValidator(_as_backend, json_schema_input_type=str | Backend)],
+            ...,
+        ],
+        BeforeValidator(_as_tuple),
+    ] = ()
+    """Each an address in quotes or a table."""
+    health: Health | None = None
+    passive: Passive | None = None
+    sticky: Sticky | None = None
+
+
+class Config(Model):
+    """Everything one service is told. Equal when its values are, wherever it came from."""
+
+    process: Process = Field(default_factory=lambda: Process())
+    limits: Limits = Limits()
+    listeners: Mapping[Name, Listener]
+    pools: Mapping[Name, Pool]
+
+    _origin: Origin = PrivateAttr(default_factory=Origin)
+    _warnings: tuple[Problem, ...] = PrivateAttr(())
+
+    @model_validator(mode="after")
+    def _give_names(self) -> Config:
+        for tables in (self.listeners, self.pools):
+            for name, table in tables.items():
+                table._name = name
+        return self
+
+    @property
+    def origin(self) -> Origin:
+        """Where it came from: turns a path into a file and a line."""
+        return self._origin
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What is probably not meant, and is no error."""
+        return self._warnings
+
+    def came_from(self, origin: Origin, warnings: tuple[Problem, ...]) -> Config:
+        """The same configuration with another origin and other warnings."""
+        copy = self.model_copy()
+        copy._origin, copy._warnings = origin, warnings
+        return copy
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Config) and self.__dict__ == other.__dict__
+
+    __hash__ = None  # type: ignore[assignment]

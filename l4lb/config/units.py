@@ -1,0 +1,122 @@
+"""Quantities as people write them: "250ms", "64KiB", "50%".
+
+A quantity is a whole number and a unit, in quotes. There is no default unit: a bare number is
+refused with what to write instead, because nobody can tell seconds from milliseconds later.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from l4lb.config.bounds import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, SHOWN_MAX
+
+NUMBER = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?) *(?P<unit>[^0-9.\s]*)", re.ASCII)
+DIGITS_MAX = 15  # more cannot be within any bound
+
+
+def wrong(text: str, hint: str | None = None) -> PydanticCustomError:
+    """An error of one value, in our own words (l4lb/config/explain.py shows it as it is)."""
+    return PydanticCustomError("l4lb", "{text}", {"text": text, "hint": hint})
+
+
+def shown(value: object) -> str:
+    """A wrong value as a message repeats it: one line, bounded."""
+    if isinstance(value, str):
+        text = '"' + "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in value)
+        text += '"'
+    elif isinstance(value, bool):
+        text = str(value).lower()
+    elif isinstance(value, int) and abs(value) >= 10**SHOWN_MAX:
+        text = "a very large number"  # str() of it may be refused
+    else:
+        text = str(value)
+    return text if len(text) <= SHOWN_MAX else text[: SHOWN_MAX - 3] + "..."
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One kind of quantity: its name, an example, and each suffix in terms of the smallest."""
+
+    name: str
+    example: str
+    suffixes: Mapping[str, int]  # from small to large
+
+    def parse(self, value: object) -> int:
+        """In the smallest unit. Raises ValueError that says what is wrong."""
+        if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**DIGITS_MAX:
+            raise wrong(f"{self.name} needs a unit, in quotes", f"write {self._choices(value)}")
+        if not isinstance(value, str):
+            raise wrong(f"must be {self.name} such as {shown(self.example)}")
+        match = NUMBER.fullmatch(value)
+        if match is None or len(match["number"]) > DIGITS_MAX:
+            raise wrong(f"{shown(value)} is not {self.name} such as {shown(self.example)}")
+        number, unit = match["number"], match["unit"]
+        if not unit:
+            raise wrong(f"{self.name} needs a unit", f"write {self._choices(number)}")
+        if unit not in self.suffixes:
+            known = ", ".join(self.suffixes)
+            raise wrong(f"{shown(value)} has an unknown unit", f"{self.name} takes {known}")
+        if "." in number:
+            raise wrong(f"{shown(value)} is not a whole number", self._smaller(number, unit))
+        return int(number) * self.suffixes[unit]
+
+    def format(self, quantity: int) -> str:
+        """With the largest unit that leaves a whole number; parse() gives the same back."""
+        fits = [s for s, size in self.suffixes.items() if quantity % size == 0]
+        suffix = fits[-1] if quantity else fits[0]
+        return f"{quantity // self.suffixes[suffix]}{suffix}"
+
+    def _choices(self, number: object) -> str:
+        return " or ".join(f'"{number}{suffix}"' for suffix in list(self.suffixes)[:2])
+
+    def _smaller(self, number: str, unit: str) -> str:
+        places = len(number.partition(".")[2])
+        exact = int(number.replace(".", "")) * self.suffixes[unit]
+        if exact % 10**places:
+            return "the smallest unit is " + next(iter(self.suffixes))
+        return f'write "{self.format(exact // 10**places)}"'
+
+    @property
+    def pattern(self) -> str:
+        """A regular expression (ECMA 262) of what parse() takes."""
+        return f"^[0-9]{{1,{DIGITS_MAX}}} *({'|'.join(self.suffixes)})$"
+
+
+DURATION = Unit(
+    "a duration",
+    "2s",
+    {"ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS},
+)
+SIZE = Unit("a size", "64KiB", {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30})
+PERCENT = Unit("a percentage", "50%", {"%": 1})
+
+
+def check_bounds(value: int, bounds: tuple[int, int], unit: Unit | None = None) -> int:
+    """value if it is within bounds. Raises ValueError that names them."""
+    least, most = bounds
+    if least <= value <= most:
+        return value
+    limit, word = (least, "least") if value < least else (most, "most")
+    shape = unit.format if unit is not None else shown
+    raise wrong(f"must be at {word} {shape(limit)}, not {shape(value)}")
+
+
+def bounded_quantity(unit: Unit, bounds: tuple[int, int]) -> tuple[Any, ...]:
+    """What turns an `int` field into a quantity: Annotated[int, *bounded_quantity(...)]."""
+    schema = {
+        "type": "string",
+        "pattern": unit.pattern,
+        "x-l4lb-unit": unit.name,
+        "x-l4lb-bounds": [unit.format(limit) for limit in bounds],
+    }
+    return (
+        BeforeValidator(lambda value: check_bounds(unit.parse(value), bounds, unit)),
+        PlainSerializer(unit.format, return_type=str),
+        WithJsonSchema(schema),
+    )
