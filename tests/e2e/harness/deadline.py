@@ -1,0 +1,37 @@
+"""Waiting for something to become true, with an end: the only clock the tests read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+# why: generous on purpose. A bound says "this hangs", never "this is slow".
+PATIENCE_S = 20.0
+
+
+class TooLateError(AssertionError):
+    """What was waited for did not happen in its time."""
+
+
+def until(
+    probe: Callable[[], T],
+    what: str,
+    *,
+    timeout_s: float = PATIENCE_S,
+    every_s: float = 0.02,
+) -> T:
+    """Calls `probe` until it returns something true, and returns that.
+
+    Raises TooLateError, naming `what` and the last answer, after `timeout_s`.
+    """
+    end = time.monotonic() + timeout_s
+    while True:
+        answer = probe()
+        if answer:
+            return answer
+        if time.monotonic() >= end:
+            raise TooLateError(f"not within {timeout_s:g} s: {what}; last answer: {answer!r}")
+        time.sleep(every_s)

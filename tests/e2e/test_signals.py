@@ -1,0 +1,137 @@
+"""TERM drains, INT and a second TERM stop at once; nothing is left either way."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+
+import pytest
+
+from .harness import (
+    Backends,
+    Balancer,
+    Door,
+    Stream,
+    ended,
+    finish,
+    greet,
+    receive,
+    reset,
+    send,
+    until,
+)
+
+
+def refuses(lb: Balancer) -> bool:
+    """Is a new connection refused?"""
+    with socket.socket() as probe:
+        return probe.connect_ex(lb.address) != 0
+
+
+def test_term_finishes_the_sessions_refuses_new_ones_and_exits_0() -> None:
+    stream = Stream(1, 3_000_000)
+    with Door() as door, Balancer.before([door.address]) as lb:
+        client, backend = door.behind(lb.connect())
+        with client, backend:
+            backend.sendall(stream.part(0, 1000))
+            assert receive(client, stream, count=1000) == 1000
+            lb.signal(signal.SIGTERM)
+            until(lambda: refuses(lb), "new connections are refused")
+            rest = Stream(2, 5_000_000)
+            send(client, Stream(3, 100_000))
+            finish(client)
+            assert receive(backend, Stream(3, 100_000)) == 100_000
+            assert lb.process.poll() is None
+            send(backend, rest)
+            finish(backend)
+            assert receive(client, rest) == rest.size
+        assert lb.wait() == 0
+        assert not lb.processes()
+
+
+def test_term_without_sessions_exits_0_at_once(three: Backends) -> None:
+    with Balancer.before(three.rows(), process={"drain_timeout": "1h"}) as lb:
+        lb.signal(signal.SIGTERM)
+        assert lb.wait() == 0
+        until(lambda: not lb.processes(), "no process is left")
+        assert refuses(lb)
+
+
+def test_clients_in_the_queue_when_term_comes_are_served(three: Backends) -> None:
+    """A connection that the kernel completed was accepted, as far as its client can know."""
+    with Balancer.before(three.rows()) as lb, contextlib.ExitStack() as stack:
+        for pid in lb.pids():
+            signal.pidfd_send_signal(_pidfd(stack, pid), signal.SIGSTOP)
+        clients = [stack.enter_context(lb.connect()) for _ in range(20)]
+        lb.signal(signal.SIGTERM)
+        for pid in lb.pids():
+            signal.pidfd_send_signal(_pidfd(stack, pid), signal.SIGCONT)
+        for client in clients:
+            assert client.recv(2, socket.MSG_WAITALL)[1:] == b"\n"
+            finish(client)
+            assert ended(client) == "fin"
+        assert lb.wait() == 0
+
+
+def _pidfd(stack: contextlib.ExitStack, pid: int) -> int:
+    handle = os.pidfd_open(pid)
+    stack.callback(os.close, handle)
+    return handle
+
+
+def test_drain_timeout_ends_the_sessions_that_stay(three: Backends) -> None:
+    with Balancer.before(three.rows(), process={"drain_timeout": "700ms"}) as lb:
+        client, _ = greet(lb)
+        with client:
+            lb.signal(signal.SIGTERM)
+            until(lambda: refuses(lb), "the drain has begun")
+            assert ended(client) == "reset"
+        assert lb.wait() == 0
+        assert not lb.processes()
+
+
+@pytest.mark.parametrize("signals", [(signal.SIGINT,), (signal.SIGTERM, signal.SIGTERM)])
+def test_int_or_a_second_term_stops_now(
+    three: Backends, signals: tuple[signal.Signals, ...]
+) -> None:
+    with Balancer.before(three.rows(), process={"drain_timeout": "1h"}) as lb:
+        client, _ = greet(lb)
+        with client:
+            for number in signals:
+                lb.signal(number)
+                until(lambda: lb.process.poll() is not None or refuses(lb), "the signal is taken")
+            assert ended(client) == "reset"
+        lb.wait()
+        assert not lb.processes()
+
+
+def test_int_during_a_bulk_transfer_leaves_no_process_and_no_socket(three: Backends) -> None:
+    with Door() as door, Balancer.before([door.address]) as lb:
+        client, backend = door.behind(lb.connect())
+        with client, backend:
+            client.settimeout(1)
+            stream = Stream(1, 1 << 30)
+            with contextlib.suppress(TimeoutError):
+                for _ in range(200):
+                    client.send(stream.part(0, 1 << 20))
+            lb.signal(signal.SIGINT)
+            lb.wait()
+            assert not lb.processes()
+            reset(backend)
+
+
+def test_signals_to_the_workers_from_a_terminal_do_not_end_them(three: Backends) -> None:
+    """Ctrl-C reaches the whole process group; only the supervisor acts on it."""
+    with Balancer.before(three.rows()) as lb:
+        client, _ = greet(lb)
+        with client:
+            for process in lb.processes():
+                if process.pid != lb.process.pid:
+                    process.send_signal(signal.SIGINT)
+                    process.send_signal(signal.SIGTERM)
+            client.sendall(b"ping")
+            assert client.recv(4, socket.MSG_WAITALL) == b"ping"
+            assert greet(lb)[1] in "abc"
+            assert lb.answers()
