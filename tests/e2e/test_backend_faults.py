@@ -92,7 +92,7 @@ def test_when_all_are_down_clients_are_turned_away_quickly_and_come_back(three: 
 def test_try_all_reaches_backends_that_are_wrongly_marked_down(three: Backends) -> None:
     """All are marked down; one listens again before its checks have noticed."""
     health = {**HEALTH, "rise": 1000}
-    pool = {"when_all_down": "try_all", "retries": 2, "health": health}
+    pool: dict[str, Any] = {"when_all_down": "try_all", "retries": 2, "health": health}
     with Balancer.before(three.rows(), **pool) as lb:
         for name in "abc":
             three.stop(name)

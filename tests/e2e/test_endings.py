@@ -6,6 +6,7 @@ import random
 import socket
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -126,7 +127,7 @@ def test_bytes_in_one_direction_keep_a_session_from_being_idle(side: str) -> Non
 
 
 def test_a_half_closed_session_ends_after_half_closed_timeout() -> None:
-    timeouts = {"idle_timeout": "1h", "half_closed_timeout": "800ms"}
+    timeouts: dict[str, Any] = {"idle_timeout": "1h", "half_closed_timeout": "800ms"}
     with Door() as door, Balancer.before([door.address], workers=1, **timeouts) as lb:
         open_client, open_backend = door.behind(lb.connect())
         client, backend = door.behind(lb.connect())

@@ -17,7 +17,7 @@ class TooLateError(AssertionError):
 
 
 def until(
-    probe: Callable[[], T],
+    probe: Callable[[], T | None],
     what: str,
     *,
     timeout_s: float = PATIENCE_S,

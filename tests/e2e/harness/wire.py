@@ -7,7 +7,7 @@ import socket
 import struct
 from typing import Any
 
-import msgpack
+import msgpack  # type: ignore[import-untyped]
 
 _ids = itertools.count(1)
 
