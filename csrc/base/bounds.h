@@ -16,6 +16,7 @@ enum l4_bounds {
     L4_SESSIONS_MAX = 1 << 20,   /* per worker */
     L4_WEIGHT_MAX = 256,
     L4_SLOTS_MAX = 65536,        /* of one pool's round-robin schedule; see core/schedule.h */
+    L4_MAGLEV_MAX = 655373,      /* slots of one pool's Maglev table */
     L4_RETRIES_MAX = 8,          /* other backends one session tries after its first */
     L4_PICK_ROUNDS = 64,         /* attempts of one pick to win a race before it gives up */
 

@@ -32,6 +32,12 @@ bool l4_pick_usable(const struct l4_pick_context *context, uint32_t backend)
     return true;
 }
 
+static bool pool_is_full(const struct l4_pool *pool)
+{
+    const uint32_t limit = L4_GET(pool->max_connections);
+    return limit && L4_GET(pool->inflight) >= limit;
+}
+
 /* One round: propose, then take the place. L4_NONE with *again set if another worker was faster
  * or the view changed meanwhile. */
 static uint32_t attempt(struct l4_pick_context *context, const struct l4_pick_ops *algorithm,
@@ -52,11 +58,10 @@ static uint32_t attempt(struct l4_pick_context *context, const struct l4_pick_op
     }
     if (found.backend == L4_NONE)
         return L4_NONE;
-    const uint32_t limit = L4_GET(l4_table_backend(table, found.backend)->max_connections);
-    if (l4_count_take_backend(table, context->request->worker, found.backend, limit,
+    if (l4_count_take_backend(table, context->request->worker, found.backend,
                               found.exact ? &found.seen : NULL))
         return found.backend;
-    *again = true;
+    *again = !pool_is_full(context->pool);
     return L4_NONE;
 }
 

@@ -30,11 +30,17 @@ static bool take(_Atomic uint32_t *word, uint32_t limit, const uint32_t *seen)
 }
 
 bool l4_count_take_backend(const struct l4_table *table, uint32_t worker, uint32_t backend,
-                           uint32_t limit, const uint32_t *seen)
+                           const uint32_t *seen)
 {
     struct l4_worker *w = l4_table_worker(table, worker);
+    struct l4_backend *b = l4_table_backend(table, backend);
+    struct l4_pool *pool = l4_table_pool(table, b->pool);
     begin(w);
-    const bool taken = take(&l4_table_backend(table, backend)->inflight, limit, seen);
+    bool taken = take(&pool->inflight, L4_GET(pool->max_connections), NULL);
+    if (taken && !take(&b->inflight, L4_GET(b->max_connections), seen)) {
+        atomic_fetch_sub(&pool->inflight, 1);
+        taken = false;
+    }
     if (taken)
         L4_OWN_ADD(l4_table_column(table, worker, backend)->active, 1);
     end(w);
@@ -44,9 +50,11 @@ bool l4_count_take_backend(const struct l4_table *table, uint32_t worker, uint32
 void l4_count_drop_backend(const struct l4_table *table, uint32_t worker, uint32_t backend)
 {
     struct l4_worker *w = l4_table_worker(table, worker);
+    struct l4_backend *b = l4_table_backend(table, backend);
     begin(w);
     L4_OWN_ADD(l4_table_column(table, worker, backend)->active, -1u);
-    atomic_fetch_sub(&l4_table_backend(table, backend)->inflight, 1);
+    atomic_fetch_sub(&b->inflight, 1);
+    atomic_fetch_sub(&l4_table_pool(table, b->pool)->inflight, 1);
     end(w);
 }
 
@@ -73,6 +81,17 @@ void l4_count_drop_client(const struct l4_table *table, uint32_t worker)
 static uint32_t backend_part(const struct l4_table *table, uint32_t worker, uint32_t backend)
 {
     return L4_GET(l4_table_column(table, worker, backend)->active);
+}
+
+static uint32_t pool_part(const struct l4_table *table, uint32_t worker, uint32_t pool)
+{
+    const uint32_t backends = L4_GET(table->header->backends_high);
+    uint32_t sum = 0;
+    for (uint32_t b = 0; b < backends; b++) {
+        if (l4_table_backend(table, b)->pool == pool)
+            sum += backend_part(table, worker, b);
+    }
+    return sum;
 }
 
 static uint32_t client_part(const struct l4_table *table, uint32_t worker, uint32_t unused)
@@ -139,6 +158,11 @@ int l4_count_settle(const struct l4_table *table)
     int error = settle(table, &table->header->connections, client_part, 0);
     for (uint32_t b = 0; b < backends; b++) {
         if (settle(table, &l4_table_backend(table, b)->inflight, backend_part, b))
+            error = -EAGAIN;
+    }
+    for (uint32_t p = 0; p < table->header->caps.pools; p++) {
+        if (L4_GET(l4_table_pool(table, p)->used) &&
+            settle(table, &l4_table_pool(table, p)->inflight, pool_part, p))
             error = -EAGAIN;
     }
     return error;

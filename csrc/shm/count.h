@@ -1,7 +1,7 @@
 /* Counts that are exact over all workers, and exact again after one of them was killed.
  *
- * Two numbers count a thing: the word all workers share (a backend's inflight, the header's
- * connections), which decides limits and least connections, and the worker's own part of it in its
+ * Two numbers count a thing: the word all workers share (a backend's or pool's inflight,
+ * the header's connections), which decides limits and least connections, and the worker's own part of it in its
  * column. A change moves both, and the worker's ops is odd meanwhile. A worker that dies leaves
  * its part behind; l4_count_clear forgets it and l4_count_settle sets each shared word to the sum of the living parts,
  * taken at a moment when no living worker was half-way (ops of all even, and the same before and
@@ -16,10 +16,10 @@
 
 #include "shm/table.h"
 
-/* Takes a place at backend if fewer than limit (0: any number) are taken, and, with `seen` not
- * null, only if as many are taken as *seen says. False: not taken. */
+/* Takes a place at backend and in its pool if neither is at its max_connections, and, with `seen`
+ * not null, only if as many places of the backend are taken as *seen says. False: not taken. */
 bool l4_count_take_backend(const struct l4_table *table, uint32_t worker, uint32_t backend,
-                           uint32_t limit, const uint32_t *seen);
+                           const uint32_t *seen);
 void l4_count_drop_backend(const struct l4_table *table, uint32_t worker, uint32_t backend);
 
 /* The same for a place among all clients. */

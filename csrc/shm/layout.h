@@ -91,7 +91,10 @@ struct l4_pool {
      * the generation changed after it has read a view reads again. */
     _Atomic uint32_t view_generation;
 
+    _Atomic uint32_t max_connections; /* supervisor: 0 none */
+
     alignas(64) _Atomic uint64_t ticket; /* all: turns taken so far */
+    _Atomic uint32_t inflight;           /* all, through shm/count.h: sessions of its backends */
 };
 
 /* A pool's members and its round-robin schedule (core/schedule.h), built off the hot path.

@@ -73,7 +73,9 @@ cdef extern from "shm/layout.h":
         uint32_t idle_timeout_ms
         uint32_t half_closed_timeout_ms
         uint32_t view_generation
+        uint32_t max_connections
         uint64_t ticket
+        uint32_t inflight
 
     struct l4_view:
         uint32_t members

@@ -56,6 +56,8 @@ class PoolRow(NamedTuple):
     half_closed_timeout_ms: int
     source: str
     generation: int
+    max_connections: int
+    active: int
 
 
 class BackendRow(NamedTuple):

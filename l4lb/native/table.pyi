@@ -52,6 +52,7 @@ class Table:
         connect_timeout_ms: int,
         idle_timeout_ms: int,
         half_closed_timeout_ms: int,
+        max_connections: int = 0,
         source: str = "",
     ) -> None: ...
     def clear_pool(self, index: int) -> None: ...

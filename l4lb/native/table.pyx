@@ -128,7 +128,7 @@ cdef class Table:
         self._listener(index).used = 0
 
     def set_pool(self, index, *, name, balance, when_all_down, retries, connect_timeout_ms,
-                 idle_timeout_ms, half_closed_timeout_ms, source=""):
+                 idle_timeout_ms, half_closed_timeout_ms, max_connections=0, source=""):
         cdef c.l4_pool *row = self._pool(index)
         _put_text(row.name, sizeof(row.name), name)
         row.balance = rows.BALANCES.index(balance)
@@ -137,6 +137,7 @@ cdef class Table:
         row.connect_timeout_ms = connect_timeout_ms
         row.idle_timeout_ms = idle_timeout_ms
         row.half_closed_timeout_ms = half_closed_timeout_ms
+        row.max_connections = max_connections
         _put_address(&row.source, source, 0)
         row.used = 1
 
@@ -312,7 +313,7 @@ cdef class Table:
                     index, row.name.decode(), rows.BALANCES[row.balance],
                     rows.WHEN_ALL_DOWN[row.all_down], row.retries, row.connect_timeout_ms,
                     row.idle_timeout_ms, row.half_closed_timeout_ms, _host(&row.source),
-                    row.view_generation))
+                    row.view_generation, row.max_connections, row.inflight))
         return found
 
     def backends(self):

@@ -56,6 +56,7 @@ def write(config: Config, table: Table) -> Bindings:
             connect_timeout_ms=pool.connect_timeout_ms,
             idle_timeout_ms=pool.idle_timeout_ms,
             half_closed_timeout_ms=pool.half_closed_timeout_ms,
+            max_connections=pool.max_connections,
             source=pool.source or "",
         )
         for backend in pool.backends:

@@ -131,6 +131,18 @@ TEST(max_connections_is_never_passed)
     l4_table_close(&table);
 }
 
+TEST(a_pools_max_connections_holds_over_its_backends)
+{
+    table_with(2, 2, NULL, L4_LEAST_CONNECTIONS);
+    L4_SET(l4_table_pool(&table, 0)->max_connections, 5);
+    for (uint32_t i = 0; i < 5; i++)
+        CHECK(pick_for(i & 1) != L4_NONE);
+    CHECK_EQ(L4_NONE, pick_for(0));
+    l4_count_drop_backend(&table, 1, 1);
+    CHECK(pick_for(0) != L4_NONE);
+    l4_table_close(&table);
+}
+
 /* Open and close at random; after each open the counts are what a naive twin with exact fractions
  * would allow: nobody could have been chosen with a smaller load. */
 TEST(least_connections_always_gives_the_least_loaded)
@@ -185,5 +197,6 @@ MAIN(RUN(five_one_one_gives_the_smooth_sequence_of_nginx);
      RUN(round_robin_keeps_the_others_shares_while_one_is_down);
      RUN(nothing_usable_gives_nothing_and_try_all_gives_the_down_ones);
      RUN(a_tried_backend_is_not_picked_again); RUN(max_connections_is_never_passed);
+     RUN(a_pools_max_connections_holds_over_its_backends);
      RUN(least_connections_always_gives_the_least_loaded);
      RUN(least_connections_at_rest_is_within_one_of_the_exact_share))

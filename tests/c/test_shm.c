@@ -67,8 +67,8 @@ TEST(counts_go_up_to_the_limit_and_come_back)
     CHECK(l4_count_take_client(&table, 0, 2));
     CHECK_EQ(2, L4_GET(table.header->connections));
     const uint32_t seen = 0, stale = 5;
-    CHECK(l4_count_take_backend(&table, 0, 0, 0, &seen));
-    CHECK(!l4_count_take_backend(&table, 0, 0, 0, &stale));
+    CHECK(l4_count_take_backend(&table, 0, 0, &seen));
+    CHECK(!l4_count_take_backend(&table, 0, 0, &stale));
     l4_table_close(&table);
 }
 
@@ -80,7 +80,7 @@ static void churn(uint32_t worker)
     for (;;) {
         const uint32_t b = (uint32_t)rand_r(&seed) % 4;
         if (rand_r(&seed) % 2 && held[b] < 50) {
-            held[b] += l4_count_take_backend(&table, worker, b, 0, NULL);
+            held[b] += l4_count_take_backend(&table, worker, b, NULL);
             l4_count_take_client(&table, worker, 0);
         } else if (held[b]) {
             held[b]--;
@@ -106,12 +106,15 @@ static void kill_and_wait(pid_t pid)
 
 static void check_sums(void)
 {
+    uint32_t all = 0;
     for (uint32_t b = 0; b < 4; b++) {
         uint32_t sum = 0;
         for (uint32_t w = 0; w < 3; w++)
             sum += L4_GET(l4_table_column(&table, w, b)->active);
         CHECK_EQ(sum, L4_GET(l4_table_backend(&table, b)->inflight));
+        all += sum;
     }
+    CHECK_EQ(all, L4_GET(l4_table_pool(&table, 0)->inflight));
 }
 
 TEST(after_kills_at_random_instructions_the_counts_are_exact_again)

@@ -1,0 +1,35 @@
+/* SipHash-2-4, keyed, the only hash here that a client can choose the input of.
+ *
+ * Aumasson and Bernstein, "SipHash: a fast short-input PRF", INDOCRYPT 2012. The key is the
+ * installation's ([process] hash_seed), so that nobody outside can aim at one backend or one
+ * bucket, and several nodes can agree on purpose.
+ */
+#ifndef L4_BASE_HASH_H
+#define L4_BASE_HASH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct l4_hash_key {
+    uint64_t k0, k1;
+};
+
+uint64_t l4_hash(const struct l4_hash_key *key, const void *data, size_t bytes);
+
+/* Mixes a hash and a small number into another hash (the finaliser of splitmix64, Steele, Lea and
+ * Flood, OOPSLA 2014): as good as random to whoever does not know the hash. */
+static inline uint64_t l4_hash_again(uint64_t hash, uint64_t number)
+{
+    uint64_t z = hash + (number + 1) * 0x9e3779b97f4a7c15ull;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+    return z ^ (z >> 31);
+}
+
+/* A hash as a number below n, evenly, without a division (Lemire, ACM TOMACS 29(1), 2019). */
+static inline uint32_t l4_hash_below(uint64_t hash, uint32_t n)
+{
+    return (uint32_t)(((hash >> 32) * (uint64_t)n) >> 32);
+}
+
+#endif
