@@ -10,24 +10,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    PlainSerializer,
-    PlainValidator,
     PrivateAttr,
     model_validator,
 )
 
-from l4lb.config import address, bounds
+from l4lb.config import bounds, fields
 from l4lb.config.address import Address, Bind, BindRange, HostPort
 from l4lb.config.origin import Origin
-from l4lb.config.units import DURATION, PERCENT, bounded_quantity, check_bounds, shown, wrong
+from l4lb.config.units import wrong
 from l4lb.errors import Problem
 
 __all__ = [
@@ -49,60 +46,6 @@ def default_workers() -> int:
     return min(len(os.sched_getaffinity(0)), bounds.WORKERS[1])
 
 
-def check_name(name: str) -> str:
-    """A name of a listener, pool or backend. Raises ValueError."""
-    if not name:
-        raise wrong("a name cannot be empty")
-    if not name.isprintable() or "/" in name or " " in name:
-        raise wrong(f'{shown(name)} is not a name: no spaces, no "/", only what can be printed')
-    if len(name.encode()) > bounds.NAME_BYTES_MAX:
-        raise wrong(f"the name is longer than {bounds.NAME_BYTES_MAX} bytes")
-    return name
-
-
-def _as_tuple(value: object) -> object:
-    """TOML has arrays; frozen models have tuples."""
-    if isinstance(value, str):
-        raise wrong("must be an array, not a string", f"write [{shown(value)}]")
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _text_is_path(value: object) -> str:
-    if value in ("off", "stdout", "syslog"):
-        return str(value)
-    if not isinstance(value, str) or not value.startswith("/") or not value.isprintable():
-        raise wrong('must be "off", "stdout", "syslog" or an absolute path', None)
-    return value
-
-
-def _text(parse: Any, example: str) -> tuple[Any, ...]:
-    """Turns a field into one that is written as text and kept as what parse makes of it."""
-    return (
-        PlainValidator(parse, json_schema_input_type=Annotated[str, Field(examples=[example])]),
-        PlainSerializer(str, return_type=str),
-    )
-
-
-def _whole(limits: tuple[int, int]) -> tuple[Any, ...]:
-    """An integer within limits."""
-    least, most = limits
-    return (
-        AfterValidator(lambda value: check_bounds(value, limits)),
-        Field(json_schema_extra={"minimum": least, "maximum": most}),
-    )
-
-
-Name = Annotated[str, AfterValidator(check_name)]
-AddressText = Annotated[Address, *_text(address.parse_backend, "10.0.0.1:80")]
-BindText = Annotated[BindRange, *_text(address.parse_bind, "0.0.0.0:8080")]
-HostPortText = Annotated[HostPort, *_text(address.parse_host_port, "127.0.0.1:9180")]
-IpText = Annotated[str, *_text(address.parse_ip, "10.0.0.1")]
-UnixPath = Annotated[str, *_text(address.parse_unix_path, "/run/l4lb/admin.sock")]
-AccessLog = Annotated[str, *_text(_text_is_path, "off")]
-Port = Annotated[int, *_whole(bounds.PORT)]
-Connections = Annotated[int, *_whole(bounds.CONNECTIONS_CAP)]
-
-
 class Model(BaseModel):
     """What all tables have in common."""
 
@@ -122,22 +65,30 @@ class Log(Model):
     """The least important event that is still logged."""
     format: Literal["text", "json"] = "text"
     """One line of text, or one JSON object, an event."""
-    access: AccessLog = "off"
+    access: fields.AccessLog = "off"
     """Where a line for each session goes: "off", "stdout", "syslog", or the path of a file."""
 
 
 class Process(Model):
     """The service as a whole."""
 
-    workers: Annotated[int, *_whole(bounds.WORKERS)] = Field(default_factory=default_workers)
+    workers: fields.Workers = Field(
+        default_factory=default_workers,
+        json_schema_extra={"x-l4lb-default": "the CPUs it may run on"},
+    )
     """Worker processes."""
-    admin: UnixPath = Field(default_factory=default_admin_path)
+    admin: fields.UnixPath = Field(
+        default_factory=default_admin_path,
+        json_schema_extra={
+            "x-l4lb-default": "`/run/l4lb/admin.sock`, or `$XDG_RUNTIME_DIR/l4lb/admin.sock`"
+        },
+    )
     """Path of the unix socket that `l4lb admin` talks to."""
-    http: HostPortText | None = None
+    http: fields.HostPortText | None = None
     """Address of /metrics, /healthz and the dashboard; absent: off."""
-    user: Name | None = None
+    user: fields.Name | None = None
     """The user to become after binding; absent: stay."""
-    drain_timeout_ms: Annotated[int, *bounded_quantity(DURATION, bounds.DRAIN_TIMEOUT_MS)] = Field(
+    drain_timeout_ms: fields.DrainTimeout = Field(
         default=30 * bounds.SECOND_MS, alias="drain_timeout"
     )
     """How long a terminated service waits for its sessions to end."""
@@ -147,15 +98,15 @@ class Process(Model):
 class Limits(Model):
     """What is bounded for the whole process, and how many rows the shared table has."""
 
-    max_connections: Annotated[int, *_whole(bounds.MAX_CONNECTIONS)] = 100_000
+    max_connections: fields.MaxConnections = 100_000
     """Client connections at one time, over all workers."""
-    max_udp_sessions: Annotated[int, *_whole(bounds.MAX_UDP_SESSIONS)] = 65_536
+    max_udp_sessions: fields.MaxUdpSessions = 65_536
     """UDP sessions at one time, over all workers."""
-    max_listeners: Annotated[int, *_whole(bounds.MAX_LISTENERS)] = 1_024
+    max_listeners: fields.MaxListeners = 1_024
     """Bound addresses, each port of a range counted."""
-    max_pools: Annotated[int, *_whole(bounds.MAX_POOLS)] = 256
+    max_pools: fields.MaxPools = 256
     """Pools."""
-    max_backends: Annotated[int, *_whole(bounds.MAX_BACKENDS)] = 4_096
+    max_backends: fields.MaxBackends = 4_096
     """Backends, over all pools."""
 
 
@@ -173,9 +124,7 @@ class Named(Model):
 class Listener(Named):
     """Addresses that clients connect to, and the pool that serves them."""
 
-    bind_ranges: Annotated[
-        tuple[BindText, ...], BeforeValidator(_as_tuple, json_schema_input_type=list[BindText])
-    ] = Field(alias="bind", min_length=1)
+    bind_ranges: fields.Binds = Field(alias="bind", min_length=1)
     """Addresses: IPv4:PORT, [IPv6]:PORT, NAME:PORT, a range of ports HOST:FIRST-LAST, or
     unix:/PATH. `*:PORT` and `:PORT` are any IPv4 address; `[::]:PORT` is IPv6 only."""
     protocol: Literal["tcp", "udp"] = "tcp"
@@ -192,13 +141,16 @@ class Listener(Named):
 class Backend(Model):
     """One server of a pool."""
 
-    address: AddressText
+    address: fields.AddressText
     """Where it listens: HOST:PORT or unix:/PATH. A host name is looked up once, at start."""
-    name: Name = Field(default_factory=lambda data: str(data.get("address", "")))
+    name: fields.Name = Field(
+        default_factory=lambda data: str(data.get("address", "")),
+        json_schema_extra={"x-l4lb-default": "its address"},
+    )
     """Its name, unique in the pool."""
-    weight: Annotated[int, *_whole(bounds.WEIGHT)] = 1
+    weight: fields.Weight = 1
     """Its share of new sessions against the others'; 0: gets none."""
-    max_connections: Connections = 0
+    max_connections: fields.Connections = 0
     """Connections to it at one time, over all workers; 0: no limit."""
     backup: bool = False
     """Used only when no other backend of the pool is usable."""
@@ -234,45 +186,33 @@ class Health(Model):
 
     type: Literal["tcp", "http", "https", "tls", "udp", "dns", "exec"] = "tcp"
     """What is tried: tcp is a connection that is accepted."""
-    interval_ms: Annotated[int, *bounded_quantity(DURATION, bounds.HEALTH_INTERVAL_MS)] = Field(
-        default=2 * bounds.SECOND_MS, alias="interval"
-    )
+    interval_ms: fields.HealthInterval = Field(default=2 * bounds.SECOND_MS, alias="interval")
     """Between the starts of two checks of a backend."""
-    timeout_ms: Annotated[int, *bounded_quantity(DURATION, bounds.HEALTH_TIMEOUT_MS)] = Field(
-        default=1 * bounds.SECOND_MS, alias="timeout"
-    )
+    timeout_ms: fields.HealthTimeout = Field(default=1 * bounds.SECOND_MS, alias="timeout")
     """A check that takes longer has failed. It may be longer than the interval: the next check
     then starts when this one ends."""
-    rise: Annotated[int, *_whole(bounds.RISE_FALL)] = 2
+    rise: fields.Streak = 2
     """Checks passed in a row that make a backend up."""
-    fall: Annotated[int, *_whole(bounds.RISE_FALL)] = 3
+    fall: fields.Streak = 3
     """Checks failed in a row that make a backend down."""
-    jitter_percent: Annotated[int, *bounded_quantity(PERCENT, bounds.JITTER_PERCENT)] = Field(
-        default=10, alias="jitter"
-    )
+    jitter_percent: fields.Jitter = Field(default=10, alias="jitter")
     """How much of the interval is random, so that checks do not come all at once."""
-    port: Port | None = None
+    port: fields.Port | None = None
     """The port to check, instead of the backend's own."""
-    address: IpText | None = None
+    address: fields.IpText | None = None
     """The IP address to check, instead of the backend's own."""
 
 
 class Passive(Model):
     """What clients' own connections tell about a backend."""
 
-    failures: Annotated[int, *_whole(bounds.FAILURES)] = 5
+    failures: fields.Failures = 5
     """Failures in a row that eject a backend."""
-    eject_ms: Annotated[int, *bounded_quantity(DURATION, bounds.EJECT_MS)] = Field(
-        default=10 * bounds.SECOND_MS, alias="eject"
-    )
+    eject_ms: fields.Eject = Field(default=10 * bounds.SECOND_MS, alias="eject")
     """How long, the first time; it doubles each time after."""
-    max_eject_ms: Annotated[int, *bounded_quantity(DURATION, bounds.EJECT_MS)] = Field(
-        default=5 * bounds.MINUTE_MS, alias="max_eject"
-    )
+    max_eject_ms: fields.Eject = Field(default=5 * bounds.MINUTE_MS, alias="max_eject")
     """How long at most."""
-    max_ejected_percent: Annotated[int, *bounded_quantity(PERCENT, bounds.MAX_EJECTED_PERCENT)] = (
-        Field(default=50, alias="max_ejected")
-    )
+    max_ejected_percent: fields.MaxEjected = Field(default=50, alias="max_ejected")
     """How much of the pool may be ejected at one time."""
 
 
@@ -281,9 +221,7 @@ class Sticky(Model):
 
     key: Literal["source_ip", "sni"] = "source_ip"
     """What a client is known by."""
-    ttl_ms: Annotated[int, *bounded_quantity(DURATION, bounds.STICKY_TTL_MS)] = Field(
-        default=30 * bounds.MINUTE_MS, alias="ttl"
-    )
+    ttl_ms: fields.StickyTtl = Field(default=30 * bounds.MINUTE_MS, alias="ttl")
     """How long after its last session a client is remembered."""
 
 
@@ -302,34 +240,32 @@ class Pool(Named):
     """How a backend is chosen."""
     hash_key: Literal["source_ip", "source_ip_port", "sni"] = "source_ip"
     """What ip_hash and maglev hash."""
-    connect_timeout_ms: Annotated[int, *bounded_quantity(DURATION, bounds.CONNECT_TIMEOUT_MS)] = (
-        Field(default=2 * bounds.SECOND_MS, alias="connect_timeout")
+    connect_timeout_ms: fields.ConnectTimeout = Field(
+        default=2 * bounds.SECOND_MS, alias="connect_timeout"
     )
     """How long a backend may take to accept a connection."""
-    idle_timeout_ms: Annotated[int, *bounded_quantity(DURATION, bounds.IDLE_TIMEOUT_MS)] = Field(
-        default=10 * bounds.MINUTE_MS, alias="idle_timeout"
-    )
+    idle_timeout_ms: fields.IdleTimeout = Field(default=10 * bounds.MINUTE_MS, alias="idle_timeout")
     """A session without a byte in either direction for this long ends."""
-    half_closed_timeout_ms: Annotated[
-        int, *bounded_quantity(DURATION, bounds.HALF_CLOSED_TIMEOUT_MS)
-    ] = Field(default=5 * bounds.MINUTE_MS, alias="half_closed_timeout")
+    half_closed_timeout_ms: fields.HalfClosedTimeout = Field(
+        default=5 * bounds.MINUTE_MS, alias="half_closed_timeout"
+    )
     """The same once one side has finished sending."""
-    retries: Annotated[int, *_whole(bounds.RETRIES)] = 2
+    retries: fields.Retries = 2
     """Other backends that are tried when one cannot be reached, before any byte was forwarded."""
     when_all_down: Literal["refuse", "try_all"] = "refuse"
     """When no backend is up: refuse clients, or try the backends that are down."""
-    source: IpText | None = None
+    source: fields.IpText | None = None
     """The local IP address that connections to backends come from; absent: the kernel chooses."""
-    max_connections: Connections = 0
+    max_connections: fields.Connections = 0
     """Connections to the whole pool at one time, over all workers; 0: no limit."""
     backends: Annotated[
         tuple[
             Annotated[Backend, BeforeValidator(_as_backend, json_schema_input_type=str | Backend)],
             ...,
         ],
-        BeforeValidator(_as_tuple),
-    ] = ()
-    """Each an address in quotes or a table."""
+        BeforeValidator(fields.as_tuple),
+    ]
+    """One or more, each an address in quotes or a table."""
     health: Health | None = None
     passive: Passive | None = None
     sticky: Sticky | None = None
@@ -340,8 +276,8 @@ class Config(Model):
 
     process: Process = Field(default_factory=lambda: Process())
     limits: Limits = Limits()
-    listeners: Mapping[Name, Listener]
-    pools: Mapping[Name, Pool]
+    listeners: Mapping[fields.Name, Listener] = Field(default_factory=dict)
+    pools: Mapping[fields.Name, Pool] = Field(default_factory=dict)
 
     _origin: Origin = PrivateAttr(default_factory=Origin)
     _warnings: tuple[Problem, ...] = PrivateAttr(())

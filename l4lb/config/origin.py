@@ -10,13 +10,12 @@ import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple
 
 from l4lb.config.position import Path, positions
 from l4lb.errors import Problem
 
 BARE = re.compile(r"[A-Za-z0-9_-]+")
-V = TypeVar("V")
 
 
 def path_text(path: Path) -> str:
@@ -33,6 +32,14 @@ def path_text(path: Path) -> str:
     return text
 
 
+class Finding(NamedTuple):
+    """Something wrong with the value at a path, before anyone knows which line that is."""
+
+    path: Path
+    message: str
+    hint: str | None = None
+
+
 @dataclass(frozen=True)
 class Origin:
     """A file and its text (valid TOML), or the flags that stand for some paths, or nothing."""
@@ -41,22 +48,25 @@ class Origin:
     text: str = field(default="", repr=False)
     flags: Mapping[Path, str] = field(default_factory=dict)
 
-    def problem(self, path: Path, message: str, hint: str | None = None) -> Problem:
-        """A problem of the value at path, or of the nearest thing above it that is written."""
+    def problem(self, finding: Finding) -> Problem:
+        """The finding with its place: that of the value or of the nearest thing around it."""
+        path, message, hint = finding
+        near = self.written(path)
         if self.file is not None:
-            line = _nearest(_lines(self.text), path) or 1
+            line = _lines(self.text).get(near, 1)
             return Problem(self.file, line, path_text(path), message, hint)
-        flag = _nearest(self.flags, path)
-        return Problem(None, None, flag or path_text(path), message, hint)
+        key = path_text(path)
+        if near in self.flags:
+            rest = path_text(path[len(near) :])
+            key = f"{self.flags[near]}: {rest}" if rest else self.flags[near]
+        return Problem(None, None, key, message, hint)
+
+    def written(self, path: Path) -> Path:
+        """The longest beginning of path that somebody wrote; () if there is none."""
+        known = self.flags if self.file is None else _lines(self.text)
+        return next((path[:n] for n in range(len(path), 0, -1) if path[:n] in known), ())
 
 
 @functools.lru_cache(maxsize=1)
 def _lines(text: str) -> Mapping[Path, int]:
     return positions(text)
-
-
-def _nearest(known: Mapping[Path, V], path: Path) -> V | None:
-    for length in range(len(path), 0, -1):
-        if path[:length] in known:
-            return known[path[:length]]
-    return None

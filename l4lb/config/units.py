@@ -50,18 +50,18 @@ class Unit:
     def parse(self, value: object) -> int:
         """In the smallest unit. Raises ValueError that says what is wrong."""
         if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**DIGITS_MAX:
-            raise wrong(f"{self.name} needs a unit, in quotes", f"write {self._choices(value)}")
+            raise wrong(f"a {self.name} needs a unit, in quotes", f"write {self._choices(value)}")
         if not isinstance(value, str):
-            raise wrong(f"must be {self.name} such as {shown(self.example)}")
+            raise wrong(f"must be a {self.name} such as {shown(self.example)}")
         match = NUMBER.fullmatch(value)
         if match is None or len(match["number"]) > DIGITS_MAX:
-            raise wrong(f"{shown(value)} is not {self.name} such as {shown(self.example)}")
+            raise wrong(f"{shown(value)} is not a {self.name} such as {shown(self.example)}")
         number, unit = match["number"], match["unit"]
         if not unit:
-            raise wrong(f"{self.name} needs a unit", f"write {self._choices(number)}")
+            raise wrong(f"a {self.name} needs a unit", f"write {self._choices(number)}")
         if unit not in self.suffixes:
             known = ", ".join(self.suffixes)
-            raise wrong(f"{shown(value)} has an unknown unit", f"{self.name} takes {known}")
+            raise wrong(f"{shown(value)} has an unknown unit", f"a {self.name} takes {known}")
         if "." in number:
             raise wrong(f"{shown(value)} is not a whole number", self._smaller(number, unit))
         return int(number) * self.suffixes[unit]
@@ -89,12 +89,12 @@ class Unit:
 
 
 DURATION = Unit(
-    "a duration",
+    "duration",
     "2s",
     {"ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS},
 )
-SIZE = Unit("a size", "64KiB", {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30})
-PERCENT = Unit("a percentage", "50%", {"%": 1})
+SIZE = Unit("size", "64KiB", {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30})
+PERCENT = Unit("percentage", "50%", {"%": 1})
 
 
 def check_bounds(value: int, bounds: tuple[int, int], unit: Unit | None = None) -> int:
@@ -112,7 +112,7 @@ def bounded_quantity(unit: Unit, bounds: tuple[int, int]) -> tuple[Any, ...]:
     schema = {
         "type": "string",
         "pattern": unit.pattern,
-        "x-l4lb-unit": unit.name,
+        "x-l4lb-type": unit.name,
         "x-l4lb-bounds": [unit.format(limit) for limit in bounds],
     }
     return (

@@ -1,0 +1,94 @@
+"""The types of the model's fields: what one value may be, as text and as what is kept.
+
+Each is the type people write annotations with, plus how a value is read, checked and written
+back, and what the JSON Schema says of it. Bounds are in bounds.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator
+
+from l4lb.config import address, bounds
+from l4lb.config.address import Address, BindRange, HostPort
+from l4lb.config.units import DURATION, PERCENT, bounded_quantity, check_bounds, shown, wrong
+
+
+def check_name(name: str) -> str:
+    """A name of a listener, pool or backend. Raises ValueError."""
+    if not name:
+        raise wrong("a name cannot be empty")
+    if not name.isprintable() or "/" in name or " " in name:
+        raise wrong(f'{shown(name)} is not a name: no spaces, no "/", only what can be printed')
+    if len(name.encode()) > bounds.NAME_BYTES_MAX:
+        raise wrong(f"the name is longer than {bounds.NAME_BYTES_MAX} bytes")
+    return name
+
+
+def as_tuple(value: object) -> object:
+    """TOML has arrays; frozen models have tuples."""
+    if isinstance(value, str):
+        raise wrong("must be an array, not a string", f"write [{shown(value)}]")
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _log_target(value: object) -> str:
+    if value in ("off", "stdout", "syslog"):
+        return str(value)
+    if not isinstance(value, str) or not value.startswith("/") or not value.isprintable():
+        raise wrong('must be "off", "stdout", "syslog" or an absolute path', None)
+    return value
+
+
+def _text(parse: Callable[[object], object], kind: str, example: str) -> tuple[Any, ...]:
+    """Turns a field into one that is written as text and kept as what parse makes of it."""
+    text = Annotated[str, Field(examples=[example], json_schema_extra={"x-l4lb-type": kind})]
+    return (
+        PlainValidator(parse, json_schema_input_type=text),
+        PlainSerializer(str, return_type=str),
+    )
+
+
+def _whole(limits: tuple[int, int]) -> tuple[Any, ...]:
+    """An integer within limits."""
+    least, most = limits
+    return (
+        AfterValidator(lambda value: check_bounds(value, limits)),
+        Field(json_schema_extra={"minimum": least, "maximum": most}),
+    )
+
+
+Name = Annotated[str, AfterValidator(check_name)]
+AddressText = Annotated[Address, *_text(address.parse_backend, "address", "10.0.0.1:80")]
+BindText = Annotated[BindRange, *_text(address.parse_bind, "address", "0.0.0.0:8080")]
+HostPortText = Annotated[HostPort, *_text(address.parse_host_port, "address", "127.0.0.1:9180")]
+IpText = Annotated[str, *_text(address.parse_ip, "IP address", "10.0.0.1")]
+UnixPath = Annotated[str, *_text(address.parse_unix_path, "path", "/run/l4lb/admin.sock")]
+AccessLog = Annotated[str, *_text(_log_target, "string", "off")]
+Port = Annotated[int, *_whole(bounds.PORT)]
+Connections = Annotated[int, *_whole(bounds.CONNECTIONS_CAP)]
+Workers = Annotated[int, *_whole(bounds.WORKERS)]
+MaxConnections = Annotated[int, *_whole(bounds.MAX_CONNECTIONS)]
+MaxUdpSessions = Annotated[int, *_whole(bounds.MAX_UDP_SESSIONS)]
+MaxListeners = Annotated[int, *_whole(bounds.MAX_LISTENERS)]
+MaxPools = Annotated[int, *_whole(bounds.MAX_POOLS)]
+MaxBackends = Annotated[int, *_whole(bounds.MAX_BACKENDS)]
+Weight = Annotated[int, *_whole(bounds.WEIGHT)]
+Retries = Annotated[int, *_whole(bounds.RETRIES)]
+Streak = Annotated[int, *_whole(bounds.RISE_FALL)]
+Failures = Annotated[int, *_whole(bounds.FAILURES)]
+DrainTimeout = Annotated[int, *bounded_quantity(DURATION, bounds.DRAIN_TIMEOUT_MS)]
+ConnectTimeout = Annotated[int, *bounded_quantity(DURATION, bounds.CONNECT_TIMEOUT_MS)]
+IdleTimeout = Annotated[int, *bounded_quantity(DURATION, bounds.IDLE_TIMEOUT_MS)]
+HalfClosedTimeout = Annotated[int, *bounded_quantity(DURATION, bounds.HALF_CLOSED_TIMEOUT_MS)]
+HealthInterval = Annotated[int, *bounded_quantity(DURATION, bounds.HEALTH_INTERVAL_MS)]
+HealthTimeout = Annotated[int, *bounded_quantity(DURATION, bounds.HEALTH_TIMEOUT_MS)]
+Jitter = Annotated[int, *bounded_quantity(PERCENT, bounds.JITTER_PERCENT)]
+Eject = Annotated[int, *bounded_quantity(DURATION, bounds.EJECT_MS)]
+MaxEjected = Annotated[int, *bounded_quantity(PERCENT, bounds.MAX_EJECTED_PERCENT)]
+StickyTtl = Annotated[int, *bounded_quantity(DURATION, bounds.STICKY_TTL_MS)]
+Binds = Annotated[
+    tuple[BindText, ...], BeforeValidator(as_tuple, json_schema_input_type=list[BindText])
+]

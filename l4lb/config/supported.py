@@ -1,0 +1,58 @@
+"""What the configuration can say and this version cannot do yet.
+
+Delete a row when its feature lands, or add to its values when a part of it does. Nothing else
+has to change: keys and values are in the model from the start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from l4lb.config.origin import Finding
+from l4lb.config.position import Path
+from l4lb.config.units import shown
+
+
+class Row(NamedTuple):
+    """A key (* is any name or element), and the only values of it that work; none: no value."""
+
+    key: str
+    values: tuple[object, ...]
+    what: str
+
+
+ROWS = (
+    Row("process.http", (), "the HTTP endpoint"),
+    Row("process.user", (), "changing the user"),
+    Row("process.log.access", ("off",), "the access log"),
+    Row("listeners.*.protocol", ("tcp",), "this protocol"),
+    Row("pools.*.balance", ("round_robin", "least_connections"), "this algorithm"),
+    Row("pools.*.backends.*.backup", (False,), "a backup backend"),
+    Row("pools.*.health.type", ("tcp",), "this type of check"),
+    Row("pools.*.passive", (), "ejection by passive checks"),
+    Row("pools.*.sticky", (), "stickiness"),
+)
+
+
+def findings(data: Mapping[str, object]) -> Iterator[Finding]:
+    """What of a configuration, as read and perhaps wrong, has to wait for a later version."""
+    for row in ROWS:
+        for path, value in matching(data, tuple(row.key.split("."))):
+            if value not in row.values:
+                known = ", ".join(map(shown, row.values))
+                message = f"{row.what} is not supported by this version"
+                yield Finding(path, message, f"supported: {known}" if known else None)
+
+
+def matching(data: object, key: tuple[str, ...], at: Path = ()) -> Iterator[tuple[Path, object]]:
+    """Each path and value of data that a key with wildcards names."""
+    if not key:
+        yield at, data
+    elif isinstance(data, Mapping):
+        for name in data if key[0] == "*" else key[:1]:
+            if name in data:
+                yield from matching(data[name], key[1:], (*at, name))
+    elif isinstance(data, list) and key[0] == "*":
+        for index, element in enumerate(data):
+            yield from matching(element, key[1:], (*at, index))
