@@ -37,6 +37,10 @@ class Address:
     def __str__(self) -> str:
         return f"{UNIX}{self.path}" if self.path else f"{_bracketed(self.host)}:{self.port}"
 
+    def at(self, host: str) -> Address:
+        """The same port of another host."""
+        return replace(self, host=host)
+
 
 HostPort = Address  # one that cannot be a unix path
 Bind = Address  # one that a listener binds

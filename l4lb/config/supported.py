@@ -40,7 +40,7 @@ def findings(data: Mapping[str, object]) -> Iterator[Finding]:
     for row in ROWS:
         for path, value in matching(data, tuple(row.key.split("."))):
             if value not in row.values:
-                known = ", ".join(map(shown, row.values))
+                known = ", ".join(shown(one) for one in row.values if isinstance(one, str))
                 message = f"{row.what} is not supported by this version"
                 yield Finding(path, message, f"supported: {known}" if known else None)
 

@@ -1,0 +1,43 @@
+"""From plain data, of a file or of flags, to a configuration: every check, every error at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from l4lb.config import bounds, checks, explain, supported
+from l4lb.config.model import Config
+from l4lb.config.origin import Finding, Origin
+from l4lb.config.position import Path
+from l4lb.errors import ConfigError, Problem
+
+
+def build(data: Mapping[str, Any], origin: Origin) -> Config:
+    """The configuration that data says. Raises ConfigError with everything wrong with it."""
+    found: list[Finding] = []
+    config = None
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as error:
+        found += explain.findings(error, data)
+    found += supported.findings(data)
+    found += checks.errors(data)
+    if config is None or found:
+        raise ConfigError(_problems(found, origin))
+    return config.came_from(origin, tuple(_problems(checks.warnings(data), origin)))
+
+
+def _problems(found: Iterable[Finding], origin: Origin) -> list[Problem]:
+    """One problem a path, the first found; in the order of the file."""
+    first: dict[Path, Finding] = {}
+    for finding in found:
+        first.setdefault(finding.path, finding)
+    problems = [origin.problem(finding) for finding in first.values()]
+    problems.sort(key=lambda problem: problem.line or 0)
+    if len(problems) > bounds.PROBLEMS_MAX:
+        rest = len(problems) - bounds.PROBLEMS_MAX
+        more = Problem(origin.file, None, "", f"and {rest} more problems")
+        problems[bounds.PROBLEMS_MAX :] = [more]
+    return problems

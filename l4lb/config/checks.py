@@ -1,0 +1,214 @@
+"""What can be wrong between values that are each right.
+
+Each rule is a function from a draft (draft.py) to findings; RULES are errors, ADVICE is not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from l4lb.config import bounds
+from l4lb.config.address import (
+    ANY_IPV4,
+    ANY_IPV6,
+    Address,
+    BindRange,
+    is_ip,
+    parse_host_port,
+    parse_ip,
+)
+from l4lb.config.draft import Draft, Table, read, table
+from l4lb.config.model import Passive, Process
+from l4lb.config.origin import Finding, path_text
+from l4lb.config.position import Path
+from l4lb.config.schema import did_you_mean
+from l4lb.config.units import DURATION, shown
+
+Findings = Iterator[Finding]
+
+
+def errors(data: Table) -> Findings:
+    """Everything for which the service would not do what is written."""
+    draft = read(data)
+    for rule in RULES:
+        yield from rule(draft)
+
+
+def warnings(data: Table) -> Findings:
+    """What works and is probably not meant."""
+    draft = read(data)
+    for rule in ADVICE:
+        yield from rule(draft)
+
+
+# ---- rules ---------------------------------------------------------------------------------------
+
+
+def _some_listener(draft: Draft) -> Findings:
+    if not draft.data.get("listeners"):
+        hint = 'add [listeners.web] with bind = ["0.0.0.0:8080"] and pool = "web"'
+        yield Finding(("listeners",), "there is no listener", hint)
+
+
+def _known_pools(draft: Draft) -> Findings:
+    known = [pool.name for pool in draft.pools]
+    for listener in draft.listeners:
+        if isinstance(listener.pool, str) and listener.pool not in known:
+            hint = (
+                did_you_mean(listener.pool, known) or f"add [{path_text(('pools', listener.pool))}]"
+            )
+            message = f"no pool is named {shown(listener.pool)}"
+            yield Finding((*listener.path, "pool"), message, hint)
+
+
+def _some_backend(draft: Draft) -> Findings:
+    for pool in draft.pools:
+        if pool.table.get("backends") == []:
+            yield Finding((*pool.path, "backends"), "a pool needs at least one backend")
+
+
+def _unique_backends(draft: Draft) -> Findings:
+    for pool in draft.pools:
+        seen: dict[str, Path] = {}
+        for backend in pool.backends:
+            name = backend.name if backend.name is not None else str(backend.address or "")
+            if name in seen:
+                message = f"another backend of this pool is named {shown(name)}"
+                yield Finding(backend.path, message, f"{path_text(seen[name])}; names are unique")
+            elif name:
+                seen[name] = backend.path
+
+
+def _short_addresses(draft: Draft) -> Findings:
+    for pool in draft.pools:
+        for backend in pool.backends:
+            address = str(backend.address or "")
+            if backend.name is None and len(address.encode()) > bounds.NAME_BYTES_MAX:
+                message = f"the address is longer than the {bounds.NAME_BYTES_MAX} bytes of a name"
+                hint = 'give it a name: { name = "...", address = "..." }'
+                yield Finding(backend.path, message, hint)
+
+
+def _within_limits(draft: Draft) -> Findings:
+    counts = {
+        "max_listeners": sum(len(span) for one in draft.listeners for _, span in one.binds),
+        "max_pools": len(draft.pools),
+        "max_backends": sum(len(pool.backends) for pool in draft.pools),
+    }
+    for name, count in counts.items():
+        if count > draft.limit(name):
+            what = {"max_listeners": "bound addresses"}.get(name, name.removeprefix("max_"))
+            message = f"{draft.limit(name)} is less than the {count} {what} of this configuration"
+            yield Finding(("limits", name), message)
+
+
+def _free_addresses(draft: Draft) -> Findings:
+    """Two sockets on one address: with SO_REUSEPORT the kernel would share clients out between
+    them in silence. A wildcard takes the port of all addresses of its family."""
+    taken: dict[tuple[object, ...], dict[str, Path]] = {}
+    for path, protocol, span in _bound(draft):
+        for bind in span:
+            hosts = taken.setdefault(_slot(protocol, bind), {})
+            wildcard = ANY_IPV6 if ":" in bind.host else ANY_IPV4
+            other = hosts.get(bind.host) or hosts.get(wildcard)
+            if other is None and bind.host == wildcard and is_ip(bind.host):
+                other = next(iter(hosts.values()), None)
+            if other is not None:
+                yield Finding(path, f"{bind} is already bound by {path_text(other)}")
+                break
+            hosts[bind.host] = path
+
+
+def _slot(protocol: object, bind: Address) -> tuple[object, ...]:
+    """What two addresses must share to be in each other's way."""
+    if bind.path:
+        return ("unix", bind.path)
+    family = "ip" if not is_ip(bind.host) else 6 if ":" in bind.host else 4
+    return (protocol, family, bind.port)
+
+
+def _bound(draft: Draft) -> Iterator[tuple[Path, object, BindRange]]:
+    """Everything that the service binds; nothing if it is too much to look through."""
+    spans = [(path, one.protocol, span) for one in draft.listeners for path, span in one.binds]
+    if sum(len(span) for *_, span in spans) > bounds.MAX_LISTENERS[1]:
+        return
+    process = table(draft.data, "process")
+    admin = process.get(
+        "admin", Process.model_fields["admin"].get_default(call_default_factory=True)
+    )
+    if isinstance(admin, str):
+        yield ("process", "admin"), "tcp", BindRange("", 0, 0, admin)
+    with contextlib.suppress(ValueError):
+        http = parse_host_port(process.get("http"))
+        yield ("process", "http"), "tcp", BindRange(http.host, http.port, http.port)
+    yield from spans
+
+
+def _no_udp_over_unix(draft: Draft) -> Findings:
+    for listener in draft.listeners:
+        for path, span in listener.binds:
+            if listener.protocol == "udp" and span.path:
+                yield Finding(path, "a udp listener cannot bind a unix path")
+
+
+def _ejection_grows(draft: Draft) -> Findings:
+    for pool in draft.pools:
+        passive = table(pool.table, "passive")
+        try:
+            first, most = (
+                DURATION.parse(passive[key])
+                if key in passive
+                else Passive.model_fields[name].default
+                for key, name in (("eject", "eject_ms"), ("max_eject", "max_eject_ms"))
+            )
+        except ValueError:
+            continue
+        if first > most:
+            message = f"must be at least eject, {DURATION.format(first)}"
+            yield Finding((*pool.path, "passive", "max_eject"), message)
+
+
+def _source_reaches(draft: Draft) -> Findings:
+    for pool in draft.pools:
+        try:
+            source = parse_ip(pool.table.get("source"))
+        except ValueError:
+            continue
+        for backend in pool.backends:
+            host = backend.address.host if backend.address else ""
+            if is_ip(host) and (":" in host) != (":" in source):
+                message = f"{source} cannot be the source of a connection to {backend.address}"
+                yield Finding((*pool.path, "source"), message, "they are of different IP versions")
+                break
+
+
+# ---- advice --------------------------------------------------------------------------------------
+
+
+def _used_pools(draft: Draft) -> Findings:
+    used = [listener.pool for listener in draft.listeners]
+    for pool in draft.pools:
+        if pool.name not in used:
+            yield Finding(pool.path, "no listener uses this pool")
+
+
+def _some_weight(draft: Draft) -> Findings:
+    for pool in draft.pools:
+        if pool.backends and all(backend.weight == 0 for backend in pool.backends):
+            yield Finding((*pool.path, "backends"), "all weights are 0: none gets a connection")
+
+
+def _used_hash_key(draft: Draft) -> Findings:
+    for pool in draft.pools:
+        balance = pool.table.get("balance", "round_robin")
+        if "hash_key" in pool.table and balance not in ("ip_hash", "maglev"):
+            message = f"has no effect with balance = {shown(balance)}"
+            yield Finding((*pool.path, "hash_key"), message)
+
+
+RULES = (
+    _some_listener, _known_pools, _some_backend, _unique_backends, _short_addresses,
+    _within_limits, _free_addresses, _no_udp_over_unix, _ejection_grows, _source_reaches,
+)  # fmt: skip
+ADVICE = (_used_pools, _some_weight, _used_hash_key)

@@ -1,0 +1,110 @@
+"""What can be read of a configuration before anyone knows that it is valid.
+
+Checks between values work on this, so that they and the model's errors are told at once. What
+cannot be read is left out here; the model says why.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from l4lb.config.address import Address, BindRange, parse_backend, parse_bind
+from l4lb.config.model import Limits
+from l4lb.config.position import Path
+
+Table = Mapping[str, Any]
+
+
+@dataclass
+class Backend:
+    """What can be read of a backend; name is None if it has none of its own."""
+
+    path: Path
+    name: str | None
+    address: Address | None
+    weight: object
+
+
+@dataclass
+class Pool:
+    """What can be read of a pool."""
+
+    path: Path
+    name: str
+    table: Table
+    backends: list[Backend]
+
+
+@dataclass
+class Listener:
+    """What can be read of a listener."""
+
+    path: Path
+    protocol: object
+    pool: object
+    binds: list[tuple[Path, BindRange]]
+
+
+@dataclass
+class Draft:
+    """What can be read of a configuration."""
+
+    data: Table
+    listeners: list[Listener] = field(default_factory=list)
+    pools: list[Pool] = field(default_factory=list)
+
+    def limit(self, name: str) -> int:
+        """A value of [limits], or its default."""
+        value = table(self.data, "limits").get(name)
+        default: int = Limits.model_fields[name].default
+        return value if isinstance(value, int) else default
+
+
+def read(data: Table) -> Draft:
+    """Everything of data that has the right shape."""
+    draft = Draft(data)
+    for name, below in table(data, "listeners").items():
+        if isinstance(below, dict):
+            draft.listeners.append(_listener(("listeners", name), below))
+    for name, below in table(data, "pools").items():
+        if isinstance(below, dict):
+            draft.pools.append(_pool(("pools", name), name, below))
+    return draft
+
+
+def table(data: Table, key: str) -> Table:
+    """The table at a key; empty if there is none."""
+    value = data.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _array(data: Table, key: str) -> list[Any]:
+    value = data.get(key)
+    return value if isinstance(value, list) else []
+
+
+def _listener(path: Path, data: Table) -> Listener:
+    binds = []
+    for index, text in enumerate(_array(data, "bind")):
+        with contextlib.suppress(ValueError):
+            binds.append(((*path, "bind", index), parse_bind(text)))
+    return Listener(path, data.get("protocol", "tcp"), data.get("pool"), binds)
+
+
+def _pool(path: Path, name: str, data: Table) -> Pool:
+    backends = []
+    for index, one in enumerate(_array(data, "backends")):
+        one = {"address": one} if isinstance(one, str) else one
+        if isinstance(one, dict):
+            backends.append(_backend((*path, "backends", index), one))
+    return Pool(path, name, data, backends)
+
+
+def _backend(path: Path, data: Table) -> Backend:
+    address, name = None, data.get("name")
+    with contextlib.suppress(ValueError):
+        address = parse_backend(data.get("address"))
+    return Backend(path, name if isinstance(name, str) else None, address, data.get("weight", 1))

@@ -1,0 +1,113 @@
+"""From the flags of `l4lb run` to a configuration, through the same model as a file.
+
+--listen tcp://HOST:PORT[-PORT] or udp://..., unix:/PATH; without a scheme it is tcp
+--backend ADDRESS[,weight=N][,name=TEXT][,max_connections=N][,backup=true|false]
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from l4lb.config.build import build
+from l4lb.config.model import Backend, Config
+from l4lb.config.origin import Origin
+from l4lb.config.position import Path
+from l4lb.config.schema import did_you_mean
+from l4lb.config.units import shown
+from l4lb.errors import ConfigError, Problem
+
+POOL = "main"
+SCHEMES = ("tcp", "udp")
+OPTIONS = tuple(name for name in Backend.model_fields if name != "address")
+TEXT_OPTIONS = ("name",)
+DEMO_BIND = "127.0.0.1:8080"
+
+
+def from_flags(listens: Sequence[str], backends: Sequence[str], balance: str | None) -> Config:
+    """The configuration of flags: a listener for each protocol, named after it, and one pool.
+
+    Raises ConfigError whose problems have the flag as their key."""
+    reader = _Reader()
+    for text in listens:
+        reader.listen(text)
+    for text in backends:
+        reader.backend(text)
+    if balance is not None:
+        reader.pool["balance"] = balance
+        reader.flags["pools", POOL, "balance"] = "--balance"
+    for flag, given, example in (
+        ("--listen", listens, "tcp://0.0.0.0:8080"),
+        ("--backend", backends, "10.0.0.1:80"),
+    ):
+        if not given:
+            reader.wrong(flag, "at least one is needed", f"such as {flag} {example}")
+    if reader.problems:
+        raise ConfigError(reader.problems)
+    data = {"listeners": reader.listeners, "pools": {POOL: reader.pool}}
+    return build(data, Origin(flags=reader.flags))
+
+
+def demo(backend_ports: Sequence[int]) -> Config:
+    """The demonstration: 127.0.0.1:8080 before local backends on these ports, checked."""
+    backends = [
+        {"name": f"demo-{number}", "address": f"127.0.0.1:{port}"}
+        for number, port in enumerate(backend_ports, 1)
+    ]
+    pool = {"backends": backends, "health": {"type": "tcp", "interval": "1s"}}
+    listeners = {"demo": {"bind": [DEMO_BIND], "pool": "demo"}}
+    return build({"listeners": listeners, "pools": {"demo": pool}}, Origin())
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self.listeners: dict[str, Any] = {}
+        self.pool: dict[str, Any] = {"backends": []}
+        self.flags: dict[Path, str] = {}
+        self.problems: list[Problem] = []
+
+    def wrong(self, flag: str, message: str, hint: str | None = None) -> None:
+        self.problems.append(Problem(None, None, flag, message, hint))
+
+    def listen(self, text: str) -> None:
+        scheme, separator, address = text.partition("://")
+        if not separator:
+            scheme, address = "tcp", text
+        if scheme not in SCHEMES:
+            hint = did_you_mean(scheme, SCHEMES) or "tcp:// or udp://"
+            self.wrong(f"--listen {text}", f"{shown(scheme)} is not a protocol", hint)
+            return
+        listener = self.listeners.setdefault(scheme, {"bind": [], "protocol": scheme, "pool": POOL})
+        for path in (("bind", len(listener["bind"])), ("protocol",)):
+            self.flags.setdefault(("listeners", scheme, *path), f"--listen {text}")
+        listener["bind"].append(address)
+
+    def backend(self, text: str) -> None:
+        address, *options = text.split(",")
+        table: dict[str, Any] = {}
+        for option in options:
+            name, separator, value = option.partition("=")
+            if not separator or name not in OPTIONS or name in table:
+                self._wrong_option(text, option, table)
+                continue
+            table[name] = value if name in TEXT_OPTIONS else _value(value)
+        self.flags["pools", POOL, "backends", len(self.pool["backends"])] = f"--backend {text}"
+        self.pool["backends"].append({"address": address, **table} if options else address)
+
+    def _wrong_option(self, text: str, option: str, table: dict[str, Any]) -> None:
+        name, separator, _ = option.partition("=")
+        if name in table:
+            self.wrong(f"--backend {text}", f"{name} is given twice")
+        elif name in OPTIONS and not separator:
+            self.wrong(f"--backend {text}", f"{name} has no value", f"write {name}=VALUE")
+        else:
+            hint = did_you_mean(name, OPTIONS) or "known: " + ", ".join(OPTIONS)
+            self.wrong(f"--backend {text}", f"unknown option {shown(name)}", hint)
+
+
+def _value(text: str) -> object:
+    """A value as TOML would read it; what is neither stays text, and the model says so."""
+    if re.fullmatch(r"-?[0-9]{1,18}", text, re.ASCII):
+        return int(text)
+    return {"true": True, "false": False}.get(text, text)

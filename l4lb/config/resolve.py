@@ -1,0 +1,136 @@
+"""Host names to IP addresses: once, at start or reload, within a bounded time.
+
+The first IPv4 address is taken, else the first IPv6 one. A backend keeps its name, so what it is
+called does not change with its address. Reading a configuration never needs this; using it does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from l4lb.config import checks, lookup
+from l4lb.config.address import is_ip
+from l4lb.config.bounds import RESOLVE_TIMEOUT_MS
+from l4lb.config.model import Config, Listener, Pool, Process
+from l4lb.config.origin import Finding
+from l4lb.config.plain import to_plain
+from l4lb.config.position import Path
+from l4lb.config.units import DURATION
+from l4lb.errors import ConfigError
+
+
+class Answer(NamedTuple):
+    """What is known of a name: its addresses, best first, or why there are none."""
+
+    addresses: Sequence[str]
+    error: str | None = None
+
+
+Lookup = Callable[[Sequence[str], int], Mapping[str, Answer]]
+
+
+def resolve(
+    config: Config, *, timeout_ms: int = RESOLVE_TIMEOUT_MS, look_up: Lookup | None = None
+) -> Config:
+    """The configuration with an IP address for each host name.
+
+    look_up takes names and a time limit in milliseconds; names it leaves out took too long.
+    Raises ConfigError for every name without an address, and for addresses that turn out to be
+    the same."""
+    uses = dict(_names(config))
+    if not uses:
+        return config
+    answers = (look_up or look_up_names)(sorted(set(uses.values())), timeout_ms)
+    failed = list(_failures(uses, answers, timeout_ms))
+    if not failed:
+        hosts = {name: answers[name].addresses[0] for name in uses.values()}
+        resolved = config.model_copy(
+            update={
+                "process": _process(config.process, hosts),
+                "listeners": {n: _listener(one, hosts) for n, one in config.listeners.items()},
+                "pools": {name: _pool(one, hosts) for name, one in config.pools.items()},
+            }
+        )
+        failed = list(checks.errors(to_plain(resolved)))
+        if not failed:
+            return resolved
+    origin = config.origin
+    raise ConfigError(
+        [origin.problem(one._replace(path=origin.written(one.path) or one.path)) for one in failed]
+    )
+
+
+def look_up_names(names: Sequence[str], timeout_ms: int) -> dict[str, Answer]:
+    """What the system's resolver says of names, as far as it says so in time."""
+    command = [sys.executable, "-I", "-S", lookup.__file__]
+    try:
+        output = subprocess.run(
+            command, input=json.dumps(names).encode(), stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, timeout=timeout_ms / 1000, check=False,
+        ).stdout  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        output = error.stdout or b""
+    answers = {}
+    for line in output.splitlines():
+        with contextlib.suppress(ValueError):  # cut off in the middle
+            name, addresses, reason = json.loads(line)
+            answers[name] = Answer(addresses, reason)
+    return answers
+
+
+def _is_name(host: str) -> bool:
+    return bool(host) and not is_ip(host)
+
+
+def _names(config: Config) -> Iterator[tuple[Path, str]]:
+    for name, listener in config.listeners.items():
+        for index, span in enumerate(listener.bind_ranges):
+            if _is_name(span.host):
+                yield ("listeners", name, "bind", index), span.host
+    for name, pool in config.pools.items():
+        for index, backend in enumerate(pool.backends):
+            if _is_name(backend.host):
+                yield ("pools", name, "backends", index, "address"), backend.host
+    http = config.process.http
+    if http is not None and _is_name(http.host):
+        yield ("process", "http"), http.host
+
+
+def _failures(
+    uses: Mapping[Path, str], answers: Mapping[str, Answer], timeout_ms: int
+) -> Iterator[Finding]:
+    for path, name in uses.items():
+        answer = answers.get(name)
+        if answer is None:
+            limit = DURATION.format(timeout_ms)
+            yield Finding(path, f"{name} could not be looked up within {limit}")
+        elif not answer.addresses:
+            reason = answer.error or "it has no address"
+            yield Finding(path, f"{name} has no address: {reason}")
+
+
+def _process(process: Process, hosts: Mapping[str, str]) -> Process:
+    http = process.http
+    if http is None:
+        return process
+    return process.model_copy(update={"http": http.at(hosts.get(http.host, http.host))})
+
+
+def _listener(listener: Listener, hosts: Mapping[str, str]) -> Listener:
+    spans = tuple(span.at(hosts.get(span.host, span.host)) for span in listener.bind_ranges)
+    return listener.model_copy(update={"bind_ranges": spans})
+
+
+def _pool(pool: Pool, hosts: Mapping[str, str]) -> Pool:
+    backends = tuple(
+        backend.model_copy(
+            update={"address": backend.address.at(hosts.get(backend.host, backend.host))}
+        )
+        for backend in pool.backends
+    )
+    return pool.model_copy(update={"backends": backends})
