@@ -19,7 +19,6 @@ from .harness import (
     greet,
     receive,
     reset,
-    send,
     until,
 )
 
@@ -30,25 +29,23 @@ def refuses(lb: Balancer) -> bool:
         return probe.connect_ex(lb.address) != 0
 
 
-def test_term_finishes_the_sessions_refuses_new_ones_and_exits_0() -> None:
+def test_term_finishes_the_sessions_refuses_new_ones_and_exits_0(three: Backends) -> None:
     stream = Stream(1, 3_000_000)
-    with Door() as door, Balancer.before([door.address]) as lb:
-        client, backend = door.behind(lb.connect())
-        with client, backend:
-            backend.sendall(stream.part(0, 1000))
-            assert receive(client, stream, count=1000) == 1000
+    with Balancer.before(three.rows()) as lb:
+        client, _ = greet(lb)
+        with client:
+            client.sendall(stream.part(0, 10_000))
+            assert receive(client, stream, count=10_000) == 10_000
             lb.signal(signal.SIGTERM)
             until(lambda: refuses(lb), "new connections are refused")
-            rest = Stream(2, 5_000_000)
-            send(client, Stream(3, 100_000))
-            finish(client)
-            assert receive(backend, Stream(3, 100_000)) == 100_000
+            for offset in range(10_000, stream.size, 10_000):
+                client.sendall(stream.part(offset, 10_000))
+                assert receive(client, stream, start=offset, count=10_000) == 10_000
             assert lb.process.poll() is None
-            send(backend, rest)
-            finish(backend)
-            assert receive(client, rest) == rest.size
+            finish(client)
+            assert ended(client) == "fin"
         assert lb.wait() == 0
-        assert not lb.processes()
+        until(lambda: not lb.processes(), "no process is left")
 
 
 def test_term_without_sessions_exits_0_at_once(three: Backends) -> None:

@@ -58,7 +58,7 @@ def survivors(clients: list[socket.socket]) -> int:
             finish(client)
             assert receive(client, stream) == stream.size
             count += 1
-        except (ConnectionResetError, BrokenPipeError):
+        except OSError:
             pass
     return count
 

@@ -5,7 +5,7 @@ from .balancer import Balancer, kill_and_wait
 from .bytestream import Manner, Stream, ended, finish, receive, reset, send, wait_until_delivered
 from .configuration import one_pool, toml
 from .deadline import PATIENCE_S, until
-from .load import Load, echo, greet, held, names, read_line
+from .load import Load, echo, greet, held, names, read_line, turned_away
 from .ports import PORTS
 from .program import program, run
 
@@ -33,6 +33,7 @@ __all__ = [
     "run",
     "send",
     "toml",
+    "turned_away",
     "until",
     "wait_until_delivered",
 ]

@@ -49,14 +49,23 @@ def names(lb: Balancer, count: int) -> Counter[str]:
     return reached
 
 
+def turned_away(lb: Balancer) -> bool:
+    """Connects; does the balancer end the connection without a byte? It must do one or other."""
+    try:
+        with lb.connect() as client:
+            return not client.recv(1)
+    except ConnectionResetError:  # why: a reset may also come before connect() has looked.
+        return True
+
+
 @contextlib.contextmanager
 def held(lb: Balancer, count: int, batch: int = 200) -> Iterator[list[tuple[socket.socket, str]]]:
     """`count` connections held open, each with the name of its backend."""
     clients: list[tuple[socket.socket, str]] = []
     with contextlib.ExitStack() as stack:
         while len(clients) < count:
-            made = [stack.enter_context(lb.connect()) for _ in range(min(batch, count))]
-            made = made[: count - len(clients)]
+            size = min(batch, count - len(clients))
+            made = [stack.enter_context(lb.connect()) for _ in range(size)]
             clients += [(client, read_line(client)) for client in made]
         yield clients
 
