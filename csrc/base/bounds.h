@@ -17,6 +17,9 @@ enum l4_bounds {
     L4_WEIGHT_MAX = 256,
     L4_SLOTS_MAX = 65536,        /* of one pool's round-robin schedule; see core/schedule.h */
     L4_MAGLEV_MAX = 655373,      /* slots of one pool's Maglev table */
+    L4_RESPONSE_HALF_MS = 1000,  /* half-life of a response time */
+    L4_HASH_TRIES = 64,          /* slots one key looks at before it takes any usable backend */
+    L4_RANDOM_TRIES = 16,
     L4_RETRIES_MAX = 8,          /* other backends one session tries after its first */
     L4_PICK_ROUNDS = 64,         /* attempts of one pick to win a race before it gives up */
 

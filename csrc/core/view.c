@@ -3,12 +3,16 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "core/maglev.h"
 #include "core/schedule.h"
 
 struct scratch {
     uint32_t *weights, *scaled;
     int64_t *credit;
+    struct l4_maglev_member *hashed;
+    uint64_t *taken;
 };
 
 static uint32_t gather(const struct l4_table *table, uint32_t pool, uint16_t *members,
@@ -26,18 +30,42 @@ static uint32_t gather(const struct l4_table *table, uint32_t pool, uint16_t *me
     return count;
 }
 
+/* The name decides a member's place in the table, not its row or its order. */
+static uint32_t build_maglev(const struct l4_table *table, uint32_t size, const uint16_t *members,
+                             uint32_t count, const struct scratch *scratch, uint16_t *slots)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct l4_backend *b = l4_table_backend(table, members[i]);
+        scratch->hashed[i] = (struct l4_maglev_member){
+            .name_hash = l4_hash(&table->header->hash_key, b->name, strlen(b->name)),
+            /* A backup takes no part: its keys would miss it as long as a primary is up. */
+            .weight = L4_GET(b->flags) & L4_BACKUP ? 0 : scratch->weights[i],
+            .backend = members[i],
+        };
+    }
+    return l4_maglev_build(scratch->hashed, count, size, scratch->taken, slots);
+}
+
 static void build(const struct l4_table *table, uint32_t pool, const struct scratch *scratch)
 {
     struct l4_pool *row = l4_table_pool(table, pool);
     const uint32_t generation = L4_GET(row->view_generation) + 1;
+    const uint32_t size = L4_GET(row->maglev_size);
     struct l4_view *view = l4_table_view(table, pool, generation);
     uint16_t *members = l4_view_members(view), *slots = l4_view_slots(table, view);
 
     view->members = gather(table, pool, members, scratch->weights);
+    view->weights = 0;
+    for (uint32_t i = 0; i < view->members; i++)
+        view->weights += scratch->weights[i];
     view->slots = l4_schedule_build(scratch->weights, view->members, scratch->scaled,
                                     scratch->credit, slots);
     for (uint32_t i = 0; i < view->slots; i++)
         slots[i] = members[slots[i]];
+    view->maglev = 0;
+    if (size > 2 && size <= L4_MAGLEV_MAX)
+        view->maglev = build_maglev(table, size, members, view->members, scratch,
+                                    l4_view_maglev(table, view));
     view->first_ticket = L4_GET(row->ticket);
     atomic_store_explicit(&row->view_generation, generation, memory_order_release);
 }
@@ -49,12 +77,17 @@ int l4_view_publish(const struct l4_table *table, uint32_t pool)
         .weights = malloc(most * sizeof *scratch.weights),
         .scaled = malloc(most * sizeof *scratch.scaled),
         .credit = malloc(most * sizeof *scratch.credit),
+        .hashed = malloc(most * sizeof *scratch.hashed),
+        .taken = malloc((L4_MAGLEV_MAX + 63) / 64 * sizeof *scratch.taken),
     };
-    const bool enough = scratch.weights && scratch.scaled && scratch.credit;
+    const bool enough = scratch.weights && scratch.scaled && scratch.credit && scratch.hashed &&
+                        scratch.taken;
     if (enough)
         build(table, pool, &scratch);
     free(scratch.weights);
     free(scratch.scaled);
     free(scratch.credit);
+    free(scratch.hashed);
+    free(scratch.taken);
     return enough ? 0 : -ENOMEM;
 }

@@ -6,7 +6,10 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/random.h"
+#include "core/key.h"
 #include "core/pick.h"
+#include "core/response.h"
 #include "io/sock.h"
 #include "shm/count.h"
 
@@ -176,12 +179,13 @@ static void relay(struct l4_loop *loop, uint32_t index);
 static void connected(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
-    const struct l4_backend *b = l4_table_backend(loop->table, s->backend);
+    struct l4_backend *b = l4_table_backend(loop->table, s->backend);
     const struct l4_pool *pool = l4_table_pool(loop->table, s->pool);
 
     enter(s, L4_SESSION_RELAYS);
     s->connect_us = (uint32_t)(loop->now_us - s->connect_started_us);
     L4_OWN_ADD(column_of(loop, s->backend)->total, 1);
+    l4_response_observe(&b->response, loop->now_ms, s->connect_us);
     if (b->addr.family == AF_UNIX)
         s->half[1].flags |= L4_HALF_NODELAY;
     L4_SET(s->active_ms, loop->now_ms);
@@ -223,14 +227,17 @@ static void wait_for_socket(struct l4_loop *loop, uint32_t index, int error)
 static void reach_backend(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
+    const struct l4_pool *pool = l4_table_pool(loop->table, s->pool);
     const struct l4_pick_request request = {
         .worker = loop->setup.index,
         .pool = s->pool,
         .now_ms = loop->now_ms,
+        .hash = l4_key_hash(&loop->table->header->hash_key, &pool->hash_rule, &s->client, "", 0),
+        .random = l4_random(&loop->random),
         .tried = s->tried,
         .tried_count = s->attempts,
     };
-    s->backend = l4_pick(loop->table, &request);
+    s->backend = l4_pick(loop->table, &request).backend;
     if (s->backend == L4_NONE) {
         l4_session_end(loop, index, s->attempts ? L4_END_CONNECT_FAILED : L4_END_NO_BACKEND);
         return;
@@ -238,8 +245,7 @@ static void reach_backend(struct l4_loop *loop, uint32_t index)
     const struct l4_backend *b = l4_table_backend(loop->table, s->backend);
     bool made;
     s->connect_started_us = loop->now_us;
-    const int fd = l4_sock_connect(&b->addr, b->path,
-                                   &l4_table_pool(loop->table, s->pool)->source, &made);
+    const int fd = l4_sock_connect(&b->addr, b->path, &pool->source, &made);
     enter(s, L4_SESSION_CONNECTS);
     if (fd < 0) {
         if (made)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -111,6 +112,8 @@ static int start(struct l4_loop *loop, const struct l4_worker_setup *setup)
     loop->pump.pipes = &loop->pipes;
     loop->free_head = loop->ended_head = loop->ready_head = loop->ready_tail = L4_NONE;
     read_clock(loop);
+    if (getrandom(&loop->random, sizeof loop->random, 0) != sizeof loop->random)
+        loop->random = loop->now_us;
     plan_descriptors(loop, &pipes);
     l4_pipes_init(&loop->pipes, pipes);
     clear_rows(loop);

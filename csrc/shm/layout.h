@@ -24,6 +24,7 @@
 #include "base/addr.h"
 #include "base/bounds.h"
 #include "base/half.h"
+#include "base/hash.h"
 #include "base/reason.h"
 
 #define L4_MAGIC 0x31656c626174346cull /* "l4table1" */
@@ -54,6 +55,7 @@ struct l4_header {
     _Atomic uint32_t max_connections; /* supervisor: of all workers together */
     _Atomic uint32_t checker_pid;     /* supervisor */
     _Atomic uint64_t checker_beat_ms; /* checker: CLOCK_MONOTONIC of its last sign of life */
+    struct l4_hash_key hash_key;      /* supervisor, before the fork: of every hash of a client */
 
     alignas(64) _Atomic uint32_t connections; /* all: clients admitted and not yet ended */
 };
@@ -71,7 +73,20 @@ struct l4_listener { /* one row an address bound; several share a name */
 enum l4_balance { /* csrc/core/pick.c has the row for each */
     L4_ROUND_ROBIN,
     L4_LEAST_CONNECTIONS,
+    L4_LEAST_RESPONSE_TIME,
+    L4_RANDOM,
+    L4_FIRST,
+    L4_IP_HASH,
+    L4_MAGLEV,
     L4_BALANCE_COUNT
+};
+
+enum l4_key_kind { L4_KEY_NONE, L4_KEY_SOURCE_IP, L4_KEY_SOURCE_IP_PORT, L4_KEY_SNI };
+
+struct l4_key_rule { /* what of a client is hashed */
+    _Atomic uint32_t kind;    /* enum l4_key_kind */
+    _Atomic uint32_t prefix4; /* bits of an IPv4 source address that count, 0..32 */
+    _Atomic uint32_t prefix6; /* of an IPv6 one, 0..128 */
 };
 
 enum l4_all_down { L4_REFUSE, L4_TRY_ALL };
@@ -92,17 +107,25 @@ struct l4_pool {
     _Atomic uint32_t view_generation;
 
     _Atomic uint32_t max_connections; /* supervisor: 0 none */
+    struct l4_key_rule hash_rule;     /* of ip_hash and maglev */
+    _Atomic uint32_t hash_balance_percent; /* a backend's load against the mean's; 0: no bound */
+    _Atomic uint32_t maglev_size;     /* slots, a prime; 0: no table is built */
+    _Atomic uint32_t all_backups;     /* 1: share among backups; 0: the first usable one serves */
+    _Atomic uint32_t slow_start_ms;   /* 0: a backend that returns has its whole weight at once */
 
     alignas(64) _Atomic uint64_t ticket; /* all: turns taken so far */
     _Atomic uint32_t inflight;           /* all, through shm/count.h: sessions of its backends */
 };
 
-/* A pool's members and its round-robin schedule (core/schedule.h), built off the hot path.
- * Followed by uint16_t members[caps.backends], then uint16_t slots[L4_SLOTS_MAX]: backend indexes.
+/* A pool's members, its round-robin schedule (core/schedule.h) and its Maglev table
+ * (core/maglev.h), built off the hot path. Followed by uint16_t members[caps.backends], then
+ * slots[L4_SLOTS_MAX], then maglev[L4_MAGLEV_MAX]: backend indexes all.
  */
 struct l4_view {
     uint32_t members;
     uint32_t slots;
+    uint32_t maglev;
+    uint32_t weights; /* sum of the members' weights */
     uint64_t first_ticket; /* the pool's ticket when this view came into force: its slot 0 */
 };
 
@@ -130,6 +153,7 @@ struct l4_backend {
     _Atomic uint64_t checks_passed;
     _Atomic uint64_t checks_failed;
     _Atomic uint64_t health_since_ms;    /* CLOCK_MONOTONIC of the last change of health */
+    _Atomic uint64_t up_since_ms;        /* of the last return from down; 0: it never was down */
 
     /* read by every pick */
     alignas(64) _Atomic uint32_t state; /* supervisor: enum l4_state */
@@ -138,7 +162,9 @@ struct l4_backend {
     _Atomic uint32_t flags;             /* supervisor: enum l4_backend_flags */
     _Atomic uint32_t health;            /* checker: enum l4_health */
     _Atomic uint32_t inflight;          /* all, through shm/count.h: sessions of all workers */
-    _Atomic uint64_t response_us;       /* workers: smoothed time to connect */
+    _Atomic uint64_t response;          /* all: response time and its age; core/response.h */
+    _Atomic uint64_t ready_since_ms;    /* supervisor: when it was added or made ready while the
+                                           service ran; 0: it was there from the start */
 };
 
 /* ---- what a worker writes -------------------------------------------------------------------- */

@@ -76,6 +76,11 @@ static inline uint16_t *l4_view_slots(const struct l4_table *table, struct l4_vi
     return l4_view_members(view) + table->header->caps.backends;
 }
 
+static inline uint16_t *l4_view_maglev(const struct l4_table *table, struct l4_view *view)
+{
+    return l4_view_slots(table, view) + L4_SLOTS_MAX;
+}
+
 /* An add to a word that only the caller's process writes: cheaper than an atomic add. */
 #define L4_OWN_ADD(word, n)                                                                        \
     atomic_store_explicit(                                                                         \

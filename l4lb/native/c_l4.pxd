@@ -97,13 +97,15 @@ cdef extern from "shm/layout.h":
         uint64_t checks_passed
         uint64_t checks_failed
         uint64_t health_since_ms
+        uint64_t up_since_ms
         uint32_t state
         uint32_t weight
         uint32_t max_connections
         uint32_t flags
         uint32_t health
         uint32_t inflight
-        uint64_t response_us
+        uint64_t response
+        uint64_t ready_since_ms
 
     struct l4_command:
         uint32_t op
@@ -204,6 +206,10 @@ cdef extern from "shm/ring.h":
 
 cdef extern from "core/view.h":
     int l4_view_publish(const l4_table *table, uint32_t pool) nogil
+
+
+cdef extern from "core/response.h":
+    uint32_t l4_response_read(const uint64_t *word, uint64_t now_ms)
 
 
 cdef extern from "core/pick.h":

@@ -8,6 +8,7 @@ to say; a process calls only the setters of its role.
 import ipaddress
 import os
 import socket
+import time
 
 from libc.stdint cimport uint16_t, uint32_t
 from libc.string cimport memcpy, memset
@@ -160,7 +161,7 @@ cdef class Table:
         row.max_connections = max_connections
         row.flags = 1 if backup else 0
         row.health = rows.HEALTHS.index(health)
-        row.response_us = 0
+        row.response = row.up_since_ms = row.ready_since_ms = 0
         if index >= self.table.header.backends_high:
             self.table.header.backends_high = index + 1
         row.used = serial or 1
@@ -277,6 +278,8 @@ cdef class Table:
             row.checks_failed += 1
         word = rows.HEALTHS.index(health)
         if row.health != word:
+            if row.health == 2:
+                row.up_since_ms = at_ms
             row.health_since_ms = at_ms
             row.health = word
         row.check_seq += 1
@@ -343,7 +346,7 @@ cdef class Table:
             index, row.used, self._pool(row.pool).name.decode(), row.name.decode(), address,
             row.weight, row.max_connections, bool(row.flags & 1), rows.STATES[row.state],
             rows.HEALTHS[row.health], row.inflight, active, total, connect_errors, bytes_in,
-            bytes_out, resets, row.response_us, row.check_result, row.check_errno,
+            bytes_out, resets, c.l4_response_read(&row.response, _now_ms()), row.check_result, row.check_errno,
             row.check_streak, row.check_at_ms, row.check_duration_us, row.checks_passed,
             row.checks_failed, row.health_since_ms)
 
@@ -397,6 +400,10 @@ cdef class Table:
             c.l4_table_pool(&self.table, copy.pool).name.decode(), backend, client,
             copy.bytes[0], copy.bytes[1], max(0, now_ms - copy.started_us // 1000),
             max(0, now_ms - <object>copy.active_ms), copy.connect_us, copy.attempts)
+
+
+cdef _now_ms():
+    return time.monotonic_ns() // 1000000
 
 
 cdef _put_text(char *to, size_t size, text):

@@ -35,7 +35,7 @@ static inline void table_with(uint32_t workers, uint32_t backends, const uint32_
 static inline uint32_t pick_for(uint32_t worker)
 {
     const struct l4_pick_request request = {.worker = worker};
-    return l4_pick(&table, &request);
+    return l4_pick(&table, &request).backend;
 }
 
 #endif

@@ -113,7 +113,7 @@ TEST(a_tried_backend_is_not_picked_again)
     const uint16_t tried[] = {0, 2};
     const struct l4_pick_request request = {.tried = tried, .tried_count = 2};
     for (int i = 0; i < 5; i++)
-        CHECK_EQ(1, l4_pick(&table, &request));
+        CHECK_EQ(1, l4_pick(&table, &request).backend);
     l4_table_close(&table);
 }
 

@@ -1,0 +1,142 @@
+#include "core/hello.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+enum {
+    RECORD_HEADER = 5,
+    RECORD_MAX = 1 << 14,
+    TYPE_HANDSHAKE = 22,
+    CLIENT_HELLO = 1,
+    EXTENSION_SERVER_NAME = 0,
+    NAME_TYPE_HOST = 0,
+};
+
+/* The handshake bytes of a row of records, read in order as if they were one piece. Reading past
+ * what has arrived sets `short_of`; a record that is none of the handshake sets `broken`. */
+struct reader {
+    const uint8_t *at, *end; /* in the current record */
+    const uint8_t *rest, *rest_end; /* the records after it */
+    size_t limit;            /* handshake bytes that may still be read */
+    bool short_of, broken;
+};
+
+static bool next_record(struct reader *r)
+{
+    if (r->rest_end - r->rest < RECORD_HEADER) {
+        r->short_of = true;
+        return false;
+    }
+    const uint8_t *header = r->rest;
+    const size_t length = (size_t)header[3] << 8 | header[4];
+    if (header[0] != TYPE_HANDSHAKE || header[1] != 3 || length == 0 || length > RECORD_MAX) {
+        r->broken = true;
+        return false;
+    }
+    r->at = header + RECORD_HEADER;
+    const size_t here = (size_t)(r->rest_end - r->at);
+    r->end = r->at + (here < length ? here : length);
+    r->rest = r->end;
+    return true;
+}
+
+static uint32_t byte(struct reader *r)
+{
+    if (r->short_of || r->broken)
+        return 0;
+    if (r->limit == 0) {
+        r->broken = true;
+        return 0;
+    }
+    while (r->at == r->end) {
+        if (!next_record(r))
+            return 0;
+    }
+    r->limit--;
+    return *r->at++;
+}
+
+static uint32_t number(struct reader *r, int bytes)
+{
+    uint32_t value = 0;
+    while (bytes--)
+        value = value << 8 | byte(r);
+    return value;
+}
+
+static void skip(struct reader *r, uint32_t bytes)
+{
+    while (bytes && !r->short_of && !r->broken) {
+        byte(r);
+        bytes--;
+    }
+}
+
+/* The extension's host name, lower case; one that is too long or has odd bytes is no name. */
+static void read_name(struct reader *r, uint32_t left, struct l4_hello *hello)
+{
+    if (left < 5 || number(r, 2) != left - 2 || byte(r) != NAME_TYPE_HOST) {
+        r->broken = true;
+        return;
+    }
+    const uint32_t bytes = number(r, 2);
+    if (bytes > left - 5 || bytes > L4_HELLO_NAME_MAX) {
+        r->broken = true;
+        return;
+    }
+    for (uint32_t i = 0; i < bytes; i++) {
+        const uint32_t c = byte(r);
+        if (c <= ' ' || c > '~')
+            r->broken = r->broken || !r->short_of;
+        hello->name[i] = (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
+    }
+    hello->name[bytes] = 0;
+    hello->name_bytes = bytes;
+}
+
+static void read_extensions(struct reader *r, struct l4_hello *hello)
+{
+    uint32_t left = number(r, 2);
+    while (left >= 4 && !r->short_of && !r->broken) {
+        const uint32_t type = number(r, 2), bytes = number(r, 2);
+        left -= 4;
+        if (bytes > left) {
+            r->broken = true;
+            return;
+        }
+        left -= bytes;
+        if (type == EXTENSION_SERVER_NAME) {
+            read_name(r, bytes, hello);
+            return;
+        }
+        skip(r, bytes);
+    }
+}
+
+enum l4_hello_result l4_hello_read(const uint8_t *data, size_t bytes, struct l4_hello *hello)
+{
+    struct reader r = {.rest = data, .rest_end = data + bytes, .limit = 4};
+    r.at = r.end = data;
+    hello->name_bytes = 0;
+    hello->name[0] = 0;
+    if (bytes && data[0] != TYPE_HANDSHAKE)
+        return L4_HELLO_NONE;
+    const uint32_t type = byte(&r);
+    if (!r.short_of && !r.broken && type != CLIENT_HELLO)
+        return L4_HELLO_NONE;
+    const uint32_t body = number(&r, 3);
+    r.limit = body;
+    skip(&r, 2 + 32);         /* legacy_version, random */
+    skip(&r, byte(&r));       /* legacy_session_id */
+    skip(&r, number(&r, 2));  /* cipher_suites */
+    skip(&r, byte(&r));       /* legacy_compression_methods */
+    if (r.limit)
+        read_extensions(&r, hello);
+    if (r.short_of)
+        return L4_HELLO_MORE;
+    if (r.broken) {
+        hello->name_bytes = 0;
+        return L4_HELLO_NONE;
+    }
+    return L4_HELLO_WHOLE;
+}

@@ -1,0 +1,30 @@
+/* least_response_time: the smallest response time x (sessions + 1) / weight.
+ *
+ * The response time is that of core/response.h, shared by all workers. One that is not known or
+ * was forgotten counts as a microsecond, so that such a backend is tried soon. */
+#include "core/pick.h"
+#include "core/response.h"
+#include "core/scan.h"
+
+static struct l4_pick_proposal propose(struct l4_pick_context *context)
+{
+    struct l4_pick_proposal best = {.backend = L4_NONE};
+    double least = 0;
+    struct l4_scan scan = l4_scan_from(context, l4_pick_ticket(context));
+    for (uint32_t backend; (backend = l4_scan_next(&scan, context)) != L4_NONE;) {
+        const struct l4_backend *b = l4_table_backend(context->table, backend);
+        const double time = 1.0 + l4_response_read(&b->response, context->request->now_ms);
+        const double load = time * (L4_GET(b->inflight) + 1.0) /
+                            (double)l4_pick_weight(context, b);
+        if (best.backend == L4_NONE || load < least) {
+            best.backend = backend;
+            least = load;
+        }
+    }
+    return best;
+}
+
+const struct l4_pick_ops l4_pick_least_response_time = {
+    .name = "least_response_time",
+    .propose = propose,
+};

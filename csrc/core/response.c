@@ -1,0 +1,39 @@
+#include "core/response.h"
+
+#include "base/bounds.h"
+
+/* us x 2^-(ms / half), the power of two between whole halvings taken as a straight line. */
+static uint32_t fade(uint32_t us, uint32_t ms)
+{
+    const uint32_t halvings = ms / L4_RESPONSE_HALF_MS, rest = ms % L4_RESPONSE_HALF_MS;
+    if (halvings >= 32)
+        return 0;
+    const uint64_t at = us >> halvings;
+    return (uint32_t)(at - at * rest / (2 * L4_RESPONSE_HALF_MS));
+}
+
+static uint32_t age_ms(uint64_t word, uint64_t now_ms)
+{
+    const uint32_t age = (uint32_t)now_ms - (uint32_t)(word >> 32);
+    return age > INT32_MAX ? 0 : age; /* another worker's clock was read a little later */
+}
+
+uint32_t l4_response_read(const _Atomic uint64_t *word, uint64_t now_ms)
+{
+    const uint64_t found = atomic_load_explicit(word, memory_order_relaxed);
+    return found ? fade((uint32_t)found, age_ms(found, now_ms)) : 0;
+}
+
+void l4_response_observe(_Atomic uint64_t *word, uint64_t now_ms, uint64_t sample_us)
+{
+    const uint32_t sample = sample_us < UINT32_MAX ? (uint32_t)sample_us : UINT32_MAX;
+    uint64_t found = atomic_load_explicit(word, memory_order_relaxed), next;
+    do {
+        const uint32_t was = (uint32_t)found;
+        uint32_t value = sample;
+        if (found && was > sample)
+            value = sample + fade(was - sample, age_ms(found, now_ms));
+        next = (uint64_t)(uint32_t)now_ms << 32 | (value ? value : 1);
+    } while (!atomic_compare_exchange_weak_explicit(word, &found, next, memory_order_relaxed,
+                                                    memory_order_relaxed));
+}

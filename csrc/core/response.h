@@ -1,0 +1,20 @@
+/* How fast does a backend answer? A peak-sensitive moving average that forgets with time.
+ *
+ * A slower sample is believed at once, faster ones pull the average down with a half-life of
+ * L4_RESPONSE_HALF_MS; with no sample at all it fades the same way, so that a backend that was
+ * slow is tried again. (Peak EWMA, as in Twitter's Finagle, com.twitter.finagle.loadbalancer.)
+ * One 64-bit word, shared by all workers: microseconds in the low half, the low 32 bits of the
+ * time of the last sample (milliseconds) in the high half.
+ */
+#ifndef L4_CORE_RESPONSE_H
+#define L4_CORE_RESPONSE_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+/* The average now, in microseconds; 0: nothing is known, or all is forgotten. */
+uint32_t l4_response_read(const _Atomic uint64_t *word, uint64_t now_ms);
+
+void l4_response_observe(_Atomic uint64_t *word, uint64_t now_ms, uint64_t sample_us);
+
+#endif
