@@ -1,0 +1,82 @@
+"""Builds what is C: csrc/ into one static library, the Cython doors of l4lb/native over it, and the
+load generator of bench/. Everything else about the package is in pyproject.toml.
+
+L4LB_WERROR=1 turns warnings of csrc/ into errors, as CI does.
+"""
+
+from __future__ import annotations
+
+import os
+from glob import glob
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+FLOORS = ("base", "shm", "core", "io", "run")
+SOURCES = sorted(path for floor in FLOORS for path in glob(f"csrc/{floor}/*.c"))
+HEADERS = sorted(path for floor in FLOORS for path in glob(f"csrc/{floor}/*.h"))
+LOADGEN = sorted(glob("bench/loadgen/*.c") + glob("bench/loadgen/hdr/*.c"))
+WARNINGS = ["-Wall", "-Wextra"] + (["-Werror"] if os.environ.get("L4LB_WERROR") else [])
+FLAGS = ["-std=c11", "-O2", "-g", "-fPIC", "-fvisibility=hidden", *WARNINGS]
+MACROS = [("_GNU_SOURCE", None)]
+
+
+class build_c(build_ext):  # noqa: N801 - setuptools' own spelling
+    """build_ext that first compiles csrc/ once, for all extensions."""
+
+    def build_extensions(self) -> None:
+        folder = Path(self.build_temp)
+        objects = self.compiler.compile(
+            SOURCES,
+            output_dir=str(folder),
+            include_dirs=["csrc"],
+            macros=MACROS,
+            extra_postargs=FLAGS,
+            depends=HEADERS,
+        )
+        self.compiler.create_static_lib(objects, "l4", output_dir=str(folder))
+        for extension in self.extensions:
+            extension.library_dirs.append(str(folder))
+        super().build_extensions()
+        if LOADGEN:
+            self.build_loadgen(folder)
+
+    def build_loadgen(self, folder: Path) -> None:
+        """The load generator is a program of its own beside the package's Python."""
+        objects = self.compiler.compile(
+            LOADGEN,
+            output_dir=str(folder),
+            include_dirs=["bench/loadgen"],
+            macros=MACROS,
+            extra_postargs=["-std=c11", "-O2", "-g", *WARNINGS],
+            depends=glob("bench/loadgen/*.h"),
+        )
+        target = Path("l4lb" if self.inplace else f"{self.build_lib}/l4lb") / "bin"
+        target.mkdir(parents=True, exist_ok=True)
+        self.compiler.link_executable(
+            objects, "l4lb-loadgen", output_dir=str(target), libraries=["m", "pthread"]
+        )
+
+
+extensions = [
+    Extension(
+        f"l4lb.native.{Path(path).stem}",
+        [path],
+        include_dirs=["csrc"],
+        define_macros=MACROS,
+        libraries=["l4"],
+        # Cython's own output is not ours to make clean of unused parameters.
+        extra_compile_args=["-O2", "-g", "-Wall", "-Wextra", "-Wno-unused-parameter"],
+        depends=SOURCES + HEADERS + glob("l4lb/native/*.pxd"),
+    )
+    for path in sorted(glob("l4lb/native/*.pyx"))
+]
+
+setup(
+    ext_modules=cythonize(
+        extensions, build_dir="build/cython", compiler_directives={"language_level": "3"}
+    ),
+    cmdclass={"build_ext": build_c},
+)

@@ -1,0 +1,49 @@
+"""The C-level tests: each test_*.c is a program over all of csrc/, built and run here.
+
+With L4LB_SANITIZE=1 (scripts/test --sanitize) they and csrc/ are built with AddressSanitizer and
+UndefinedBehaviorSanitizer.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+TOP = HERE.parent.parent
+SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+FLAGS = ["-std=c11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE"]
+
+
+@pytest.fixture(scope="session")
+def objects(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """csrc/ compiled once."""
+    folder = tmp_path_factory.mktemp("csrc")
+    flags = FLAGS + (SANITIZE if os.environ.get("L4LB_SANITIZE") else [])
+    built = []
+    for source in sorted(TOP.glob("csrc/*/*.c")):
+        target = folder / f"{source.parent.name}_{source.stem}.o"
+        subprocess.run(
+            ["cc", *flags, f"-I{TOP}/csrc", "-c", str(source), "-o", str(target)], check=True
+        )
+        built.append(str(target))
+    return built
+
+
+@pytest.mark.xdist_group("c")
+@pytest.mark.parametrize("source", sorted(HERE.glob("test_*.c")), ids=lambda path: path.stem)
+def test_program_passes(source: Path, objects: list[str], tmp_path: Path) -> None:
+    program = tmp_path / source.stem
+    flags = FLAGS + (SANITIZE if os.environ.get("L4LB_SANITIZE") else [])
+    includes = [f"-I{TOP}/csrc", f"-I{HERE}"]
+    subprocess.run(
+        ["cc", *flags, *includes, str(source), *objects, "-o", str(program), "-lpthread"],
+        check=True,
+    )
+    ran = subprocess.run([program], capture_output=True, text=True, timeout=120, check=False)
+    print(ran.stdout, ran.stderr)
+    assert ran.returncode == 0, ran.stderr
+    assert " 0 failed" in ran.stdout
