@@ -58,6 +58,19 @@ def _send_and_reset(peer: socket.socket, stream: Stream) -> None:
     reset(peer)
 
 
+@pytest.mark.parametrize("size", [1000, 300 * KIB])
+@pytest.mark.parametrize("side", ["client", "backend"])
+def test_a_session_whose_two_ends_both_reset_is_gone_at_once(side: str, size: int) -> None:
+    """Also where the first reset still waits for the delivery of what came before it."""
+    with Door() as door, Balancer.before([door.address], workers=1) as lb:
+        first, second = swap(door.behind(lb.connect()), side)
+        send(first, Stream(1, size))
+        wait_until_delivered(first)
+        reset(first)
+        reset(second)
+        until(lambda: lb.total("active") == 0, "no session is left", timeout_s=5)
+
+
 @pytest.mark.parametrize("side", ["client", "backend"])
 def test_a_half_closed_session_still_carries_the_other_direction(side: str) -> None:
     with Door() as door, Balancer.before([door.address], workers=1) as lb:
@@ -160,7 +173,7 @@ def test_a_backend_that_drops_syns_costs_one_connect_timeout_and_no_client() -> 
         rows = [black_hole.address, good.address]
         with Balancer.before(rows, workers=1, connect_timeout="300ms", retries=2) as lb:
             for _ in range(6):
-                client, backend = door_pair(lb, good)
+                client, backend = good.behind(lb.connect())
                 with client, backend:
                     client.sendall(b"x")
                     assert backend.recv(1) == b"x"
@@ -171,8 +184,24 @@ def test_a_backend_that_drops_syns_costs_one_connect_timeout_and_no_client() -> 
             filler.close()
 
 
-def door_pair(lb: Balancer, door: Door) -> tuple[socket.socket, socket.socket]:
-    return door.behind(lb.connect())
+def test_what_a_client_says_before_its_backend_is_reached_arrives_with_its_end() -> None:
+    with Door() as good, Door(backlog=0) as black_hole:
+        fillers = drop_syns(black_hole)
+        rows = [black_hole.address, good.address]
+        with Balancer.before(rows, workers=1, connect_timeout="300ms", retries=1) as lb:
+            for seed, size in enumerate([0, 1, 50_000, 50_000]):
+                stream = Stream(seed, size)
+                with lb.connect() as client:
+                    send(client, stream)
+                    finish(client)
+                    with good.accept() as backend:
+                        assert receive(backend, stream) == size
+                        backend.sendall(b"heard")
+                        finish(backend)
+                    assert client.recv(5, socket.MSG_WAITALL) == b"heard"
+                    assert client.recv(1) == b""
+        for filler in fillers:
+            filler.close()
 
 
 def test_a_client_of_only_dead_ends_is_told_within_the_connect_timeouts() -> None:

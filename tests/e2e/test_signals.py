@@ -17,6 +17,7 @@ from .harness import (
     ended,
     finish,
     greet,
+    kill_and_wait,
     receive,
     reset,
     until,
@@ -132,3 +133,29 @@ def test_signals_to_the_workers_from_a_terminal_do_not_end_them(three: Backends)
             assert client.recv(4, socket.MSG_WAITALL) == b"ping"
             assert greet(lb)[1] in "abc"
             assert lb.answers()
+
+
+def test_a_worker_that_dies_while_draining_does_not_hold_up_the_end(three: Backends) -> None:
+    with Balancer.before(three.rows(), process={"drain_timeout": "1h"}) as lb:
+        clients = [greet(lb)[0] for _ in range(20)]
+        pids = lb.pids()
+        lb.signal(signal.SIGTERM)
+        until(lambda: refuses(lb), "the drain has begun")
+        for pid in pids:
+            kill_and_wait(pid)
+        assert lb.wait() == 0
+        until(lambda: not lb.processes(), "no process is left")
+        for client in clients:
+            client.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_processes_that_do_not_react_are_ended_all_the_same(
+    three: Backends, number: signal.Signals
+) -> None:
+    with Balancer.before(three.rows(), process={"drain_timeout": "500ms"}) as lb:
+        for title in ("control", "checker", "worker 0"):
+            lb.child(title).suspend()
+        lb.signal(number)
+        lb.wait()
+        until(lambda: not lb.processes(), "no process is left")
