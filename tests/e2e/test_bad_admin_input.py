@@ -36,12 +36,12 @@ def lb(three: Backends) -> Iterator[Balancer]:
 def throw(lb: Balancer, data: bytes) -> bytes:
     """Sends these bytes and a half-close; what comes back until the end, at most 1 MiB."""
     got = b""
-    with wire.connect(lb.socket) as peer:
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            peer.sendall(data)
-            peer.shutdown(socket.SHUT_WR)
-            while len(got) < 1 << 20 and (part := peer.recv(65536)):
-                got += part
+    cut_off = contextlib.suppress(BrokenPipeError, ConnectionResetError)
+    with wire.connect(lb.socket) as peer, cut_off:
+        peer.sendall(data)
+        peer.shutdown(socket.SHUT_WR)
+        while len(got) < 1 << 20 and (part := peer.recv(65536)):
+            got += part
     return got
 
 

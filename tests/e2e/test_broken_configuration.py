@@ -206,7 +206,7 @@ def test_what_is_no_toml_is_told_with_file_and_line(name: str, tmp_path: Path) -
     for command in ("check", "run"):
         done = run(command, "-c", str(path))
         assert done.returncode == 2
-        assert re.search(rf"^{re.escape(str(path))}:\d+: ", done.stdout + done.stderr, re.M)
+        assert re.search(rf"^{re.escape(str(path))}:\d+: ", done.stdout + done.stderr, re.MULTILINE)
         assert "Traceback" not in done.stderr
 
 

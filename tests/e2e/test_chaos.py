@@ -8,6 +8,7 @@ them were, and that the sender finished; a reset means that somebody did reset.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import random
@@ -24,6 +25,7 @@ from .harness import Backends, Balancer, Door, Load, Stream, finish, held, reset
 SEED = int(os.environ.get("L4LB_SEED", "1"))
 SESSIONS = 40
 BOUND_S = 60
+RESET_WORDS = (errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN)
 SPARE_PIPES = 64  # a worker keeps this many open, two descriptors each
 
 
@@ -52,8 +54,9 @@ class End:
                     act(rng)
         except BlockingIOError:
             pass
-        except OSError as error:  # the other words for a connection that was reset
-            assert error.errno in (errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN)
+        except OSError as error:
+            if error.errno not in RESET_WORDS:
+                raise
             self.close("reset")
 
     def write(self, rng: random.Random) -> None:
@@ -69,10 +72,8 @@ class End:
         else:
             most = self.resets_at if self.resets_at is not None else self.out.size
             size = min(rng.choice([1, 100, 5000, 200_000]), most - self.sent)
-            try:
+            with contextlib.suppress(BlockingIOError):
                 self.sent += self.peer.send(self.out.part(self.sent, size))
-            except BlockingIOError:
-                pass
 
     def read(self, rng: random.Random) -> None:
         if self.fate:
@@ -93,7 +94,9 @@ class End:
         self.peer.close()
 
 
-def plan(rng: random.Random, seed: int, peers: tuple[socket.socket, socket.socket]) -> tuple[End, End]:
+def plan(
+    rng: random.Random, seed: int, peers: tuple[socket.socket, socket.socket]
+) -> tuple[End, End]:
     """The two ends of one session; neither, one or both of them will reset."""
     sizes = [rng.choice([0, 1, 1000, 50_000, 2_000_000]) for _ in range(2)]
     streams = [Stream(seed + i, size) for i, size in enumerate(sizes)]

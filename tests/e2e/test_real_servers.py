@@ -54,9 +54,9 @@ def test_wrk_sees_no_socket_error_in_front_of_nginx(tmp_path: Path) -> None:
         with Balancer.before([f"127.0.0.1:{port}"]) as lb:
             host, listen_port = host_port(lb)
             for header in ("Connection: keep-alive", "Connection: close"):
+                url = f"http://{host}:{listen_port}/small"
                 done = subprocess.run(
-                    [wrk, "-t2", "-c64", "-d2s", "-H", header]
-                    + [f"http://{host}:{listen_port}/small"],
+                    [wrk, "-t2", "-c64", "-d2s", "-H", header, url],
                     capture_output=True,
                     text=True,
                     timeout=60,
@@ -72,9 +72,9 @@ def test_redis_benchmark_completes_and_redis_cli_reads_back_what_it_wrote(tmp_pa
     with redis(tmp_path) as port, Balancer.before([f"127.0.0.1:{port}"]) as lb:
         host, listen_port = host_port(lb)
         to = ["-h", host, "-p", listen_port]
+        load = ["-q", "-n", "20000", "-c", "40", "-P", "4", "-d", "512"]
         done = subprocess.run(
-            [benchmark, *to, "-q", "-n", "20000", "-c", "40", "-P", "4", "-d", "512"]
-            + ["-t", "ping,set,get,lrange_100"],
+            [benchmark, *to, *load, "-t", "ping,set,get,lrange_100"],
             capture_output=True,
             text=True,
             timeout=90,

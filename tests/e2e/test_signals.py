@@ -105,7 +105,7 @@ def test_int_or_a_second_term_stops_now(
         assert not lb.processes()
 
 
-def test_int_during_a_bulk_transfer_leaves_no_process_and_no_socket(three: Backends) -> None:
+def test_int_during_a_bulk_transfer_leaves_no_process_and_no_socket() -> None:
     with Door() as door, Balancer.before([door.address]) as lb:
         client, backend = door.behind(lb.connect())
         with client, backend:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import socket
@@ -175,7 +176,7 @@ def test_a_reader_that_does_not_read_stops_the_sender_after_bounded_bytes(
     with client, backend:
         client.settimeout(1.0)
         sent = 0
-        with pytest.raises(TimeoutError):
+        with contextlib.suppress(TimeoutError):
             while sent < stream.size:
                 sent += client.send(stream.part(sent, MIB))
         assert 0 < sent < stream.size

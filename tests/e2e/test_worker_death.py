@@ -68,7 +68,7 @@ def test_sessions_of_the_other_worker_finish_byte_exact(three: Backends) -> None
         clients = [stack.enter_context(greet(lb)[0]) for _ in range(80)]
         until(lambda: sum(lb.active()) == 80, "all sessions are counted")
         of_first, of_second = lb.active()
-        assert of_first and of_second
+        assert min(of_first, of_second) > 0
         before = counters(lb)
         old = lb.kill(worker=0)
         assert survivors(clients) == of_second

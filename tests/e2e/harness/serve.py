@@ -126,7 +126,7 @@ class Peer(asyncio.Protocol):
             self.backend.active -= 1
             self.backend.ended += 1
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, _error: Exception | None) -> None:
         self.uncount()
         self.backend.live.discard(self)
 
