@@ -26,7 +26,7 @@ class _Prefixed:
 
     def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> str:
         priority = PRIORITIES.get(str(event.get("level", "info")), 6)
-        return f"<{priority}>{self._renderer(logger, method, event)}"
+        return f"<{priority}>{self._renderer(logger, method, event)!s}"
 
 
 def setup(level: str, style: str) -> None:
@@ -37,7 +37,9 @@ def setup(level: str, style: str) -> None:
         renderer = structlog.processors.JSONRenderer()
     else:
         renderer = structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
+            colors=sys.stderr.isatty(),
+            pad_event_to=0,
+            exception_formatter=structlog.dev.plain_traceback,
         )
     structlog.configure(
         processors=[

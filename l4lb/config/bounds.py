@@ -17,6 +17,7 @@ NAME_BYTES_MAX = 64  # L4_NAME_MAX
 UNIX_PATH_BYTES_MAX = 107  # L4_PATH_MAX
 HOST_NAME_MAX = 253  # RFC 1035, 2.3.4, as text
 SHOWN_MAX = 60  # characters of a wrong value that a message repeats
+ARRAY_MAX = 16_384  # elements of one array
 PROBLEMS_MAX = 200  # told at once; more are counted
 
 PORT = (1, 65_535)

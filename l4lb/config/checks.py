@@ -62,12 +62,6 @@ def _known_pools(draft: Draft) -> Findings:
             yield Finding((*listener.path, "pool"), message, hint)
 
 
-def _some_backend(draft: Draft) -> Findings:
-    for pool in draft.pools:
-        if pool.table.get("backends") == []:
-            yield Finding((*pool.path, "backends"), "a pool needs at least one backend")
-
-
 def _unique_backends(draft: Draft) -> Findings:
     for pool in draft.pools:
         seen: dict[str, Path] = {}
@@ -208,7 +202,7 @@ def _used_hash_key(draft: Draft) -> Findings:
 
 
 RULES = (
-    _some_listener, _known_pools, _some_backend, _unique_backends, _short_addresses,
+    _some_listener, _known_pools, _unique_backends, _short_addresses,
     _within_limits, _free_addresses, _no_udp_over_unix, _ejection_grows, _source_reaches,
 )  # fmt: skip
 ADVICE = (_used_pools, _some_weight, _used_hash_key)

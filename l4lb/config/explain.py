@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from l4lb.config.origin import Finding
 from l4lb.config.position import Path
 from l4lb.config.schema import did_you_mean, names_below
-from l4lb.config.units import shown
+from l4lb.config.units import shown, type_name
 
 MESSAGES = {  # by pydantic's type of error
     "missing": "this key is required",
@@ -27,18 +27,9 @@ MESSAGES = {  # by pydantic's type of error
     "model_type": "must be a table, not {got}",
     "dict_type": "must be a table, not {got}",
     "mapping_type": "must be a table, not {got}",
-    "too_short": "must not be empty",
     "literal_error": "{input} is not one of {expected}",
 }
 SILENT = ("default_factory_not_called",)  # follows from another error of the same table
-TYPES = {
-    bool: "a boolean",
-    str: "a string",
-    int: "an integer",
-    float: "a number with a point",
-    list: "an array",
-    dict: "a table",
-}
 
 
 def findings(error: ValidationError, data: object) -> Iterator[Finding]:
@@ -47,11 +38,6 @@ def findings(error: ValidationError, data: object) -> Iterator[Finding]:
         if one["type"] not in SILENT:
             path = _written(one["loc"], data)
             yield Finding(path, _message(one), _hint(one, path))
-
-
-def type_name(value: object) -> str:
-    """What TOML calls a value's type."""
-    return TYPES.get(type(value), "a date or time")
 
 
 def _written(location: Path, data: object) -> Path:

@@ -28,10 +28,16 @@ def check_name(name: str) -> str:
 
 
 def as_tuple(value: object) -> object:
-    """TOML has arrays; frozen models have tuples."""
+    """TOML has arrays, frozen models have tuples; none may be empty."""
     if isinstance(value, str):
         raise wrong("must be an array, not a string", f"write [{shown(value)}]")
-    return tuple(value) if isinstance(value, list) else value
+    if not isinstance(value, list):
+        return value
+    if not value:
+        raise wrong("must not be empty")
+    if len(value) > bounds.ARRAY_MAX:
+        raise wrong(f"must have at most {bounds.ARRAY_MAX} elements, not {len(value)}")
+    return tuple(value)
 
 
 def _log_target(value: object) -> str:
@@ -60,6 +66,7 @@ def _whole(limits: tuple[int, int]) -> tuple[Any, ...]:
     )
 
 
+FILLED = Field(min_length=1, max_length=bounds.ARRAY_MAX)
 Name = Annotated[str, AfterValidator(check_name)]
 AddressText = Annotated[Address, *_text(address.parse_backend, "address", "10.0.0.1:80")]
 BindText = Annotated[BindRange, *_text(address.parse_bind, "address", "0.0.0.0:8080")]
@@ -90,5 +97,6 @@ Eject = Annotated[int, *bounded_quantity(DURATION, bounds.EJECT_MS)]
 MaxEjected = Annotated[int, *bounded_quantity(PERCENT, bounds.MAX_EJECTED_PERCENT)]
 StickyTtl = Annotated[int, *bounded_quantity(DURATION, bounds.STICKY_TTL_MS)]
 Binds = Annotated[
-    tuple[BindText, ...], BeforeValidator(as_tuple, json_schema_input_type=list[BindText])
+    tuple[BindText, ...],
+    BeforeValidator(as_tuple, json_schema_input_type=Annotated[list[BindText], FILLED]),
 ]

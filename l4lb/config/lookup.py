@@ -30,8 +30,8 @@ def main() -> None:
     names = json.load(sys.stdin)
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         for answer in concurrent.futures.as_completed([pool.submit(lookup, one) for one in names]):
-            print(json.dumps(answer.result()), flush=True)
-        sys.stdout.flush()
+            sys.stdout.write(json.dumps(answer.result()) + "\n")
+            sys.stdout.flush()
         os._exit(0)
 
 

@@ -120,11 +120,15 @@ class Named(Model):
         """The key of this table: web in [pools.web]."""
         return self._name
 
+    def called(self, name: str) -> None:
+        """Only for the configuration that holds this table."""
+        self._name = name
+
 
 class Listener(Named):
     """Addresses that clients connect to, and the pool that serves them."""
 
-    bind_ranges: fields.Binds = Field(alias="bind", min_length=1)
+    bind_ranges: fields.Binds = Field(alias="bind")
     """Addresses: IPv4:PORT, [IPv6]:PORT, NAME:PORT, a range of ports HOST:FIRST-LAST, or
     unix:/PATH. `*:PORT` and `:PORT` are any IPv4 address; `[::]:PORT` is IPv6 only."""
     protocol: Literal["tcp", "udp"] = "tcp"
@@ -286,7 +290,7 @@ class Config(Model):
     def _give_names(self) -> Config:
         for tables in (self.listeners, self.pools):
             for name, table in tables.items():
-                table._name = name
+                table.called(name)
         return self
 
     @property
@@ -302,7 +306,7 @@ class Config(Model):
     def came_from(self, origin: Origin, warnings: tuple[Problem, ...]) -> Config:
         """The same configuration with another origin and other warnings."""
         copy = self.model_copy()
-        copy._origin, copy._warnings = origin, warnings
+        copy._origin, copy._warnings = origin, warnings  # noqa: SLF001 - of this class
         return copy
 
     def __eq__(self, other: object) -> bool:

@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from l4lb.config.bounds import SHOWN_MAX
 from l4lb.config.position import Path, positions
+from l4lb.config.units import shown
 from l4lb.errors import Problem
 
 BARE = re.compile(r"[A-Za-z0-9_-]+")
@@ -25,9 +27,8 @@ def path_text(path: Path) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
             continue
-        if not BARE.fullmatch(part):
-            clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in part)
-            part = '"' + clean.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        if not BARE.fullmatch(part) or len(part) > SHOWN_MAX:
+            part = shown(part)
         text += f".{part}" if text else part
     return text
 

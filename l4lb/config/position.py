@@ -8,6 +8,7 @@ header, or of the first key that implies it.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import tomllib
 from bisect import bisect_right
@@ -27,17 +28,15 @@ STRING = re.compile(
 SCALAR = re.compile(r"[^,\]}#\r\n]*")  # a number, date or boolean
 
 
-class _Unexpected(Exception):
+class _UnexpectedError(Exception):
     """Not TOML, after all."""
 
 
 def positions(text: str) -> dict[Path, int]:
     """The line (from 1) of each path in a valid TOML text."""
     scanner = _Scanner(text)
-    try:
+    with contextlib.suppress(_UnexpectedError, RecursionError):  # what was found so far is right
         scanner.document()
-    except (_Unexpected, RecursionError):
-        pass  # what was found so far is right
     return scanner.lines
 
 
@@ -146,14 +145,14 @@ class _Scanner:
     def _take(self, pattern: re.Pattern[str]) -> str:
         match = pattern.match(self._text, self._at)
         if match is None:
-            raise _Unexpected
+            raise _UnexpectedError
         self._at = match.end()
         return match[0]
 
     def _expect(self, token: str) -> None:
         self._skip(SPACE)
         if not self._text.startswith(token, self._at):
-            raise _Unexpected
+            raise _UnexpectedError
         self._at += len(token)
 
 
@@ -162,5 +161,5 @@ def _unquoted(token: str) -> str:
     try:
         value = tomllib.loads(f"key = {token}")["key"]
     except ValueError:
-        raise _Unexpected from None
+        raise _UnexpectedError from None
     return str(value)

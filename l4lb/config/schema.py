@@ -1,6 +1,6 @@
 """The model as data: its JSON Schema, and a flat list of its keys.
 
-The list is what docs/configuration.md shows; `python -m l4lb.config.schema` prints it.
+The list is what docs/configuration.md shows.
 """
 
 from __future__ import annotations
@@ -130,7 +130,3 @@ def _type(node: JsonSchema) -> str:
 def _bounds(node: JsonSchema) -> str:
     least, most = node.get("x-l4lb-bounds", (node.get("minimum"), node.get("maximum")))
     return "" if least is None else f"{least} to {most}"
-
-
-if __name__ == "__main__":
-    print(*keys(), sep="\n")

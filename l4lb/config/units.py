@@ -18,6 +18,14 @@ from l4lb.config.bounds import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, SHOWN_MAX
 
 NUMBER = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?) *(?P<unit>[^0-9.\s]*)", re.ASCII)
 DIGITS_MAX = 15  # more cannot be within any bound
+TYPES = {
+    bool: "a boolean",
+    str: "a string",
+    int: "an integer",
+    float: "a number with a point",
+    list: "an array",
+    dict: "a table",
+}
 
 
 def wrong(text: str, hint: str | None = None) -> PydanticCustomError:
@@ -25,15 +33,23 @@ def wrong(text: str, hint: str | None = None) -> PydanticCustomError:
     return PydanticCustomError("l4lb", "{text}", {"text": text, "hint": hint})
 
 
+def type_name(value: object) -> str:
+    """What TOML calls a value's type."""
+    return TYPES.get(type(value), "a date or time")
+
+
 def shown(value: object) -> str:
     """A wrong value as a message repeats it: one line, bounded."""
     if isinstance(value, str):
-        text = '"' + "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in value)
-        text += '"'
+        head = value[: SHOWN_MAX + 1]
+        clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in head)
+        text = '"' + clean.replace('"', '\\"') + '"'
     elif isinstance(value, bool):
         text = str(value).lower()
     elif isinstance(value, int) and abs(value) >= 10**SHOWN_MAX:
         text = "a very large number"  # str() of it may be refused
+    elif isinstance(value, (list, dict)):
+        text = type_name(value)
     else:
         text = str(value)
     return text if len(text) <= SHOWN_MAX else text[: SHOWN_MAX - 3] + "..."

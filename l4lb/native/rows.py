@@ -33,7 +33,7 @@ class Address(NamedTuple):
 class ListenerRow(NamedTuple):
     """One bound address of a listener; active and accepted are sums over all workers."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # why: hides tuple.index, which no row needs
     name: str
     bind: str
     protocol: str
@@ -46,7 +46,7 @@ class ListenerRow(NamedTuple):
 class PoolRow(NamedTuple):
     """One pool and its settings; timeouts in milliseconds."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # why: hides tuple.index, which no row needs
     name: str
     balance: str
     when_all_down: str
@@ -67,7 +67,7 @@ class BackendRow(NamedTuple):
     `serial` counts how often this row was given: (index, serial) names one backend for life.
     """
 
-    index: int
+    index: int  # type: ignore[assignment]  # why: hides tuple.index, which no row needs
     serial: int
     pool: str
     name: str
@@ -98,7 +98,7 @@ class BackendRow(NamedTuple):
 class WorkerRow(NamedTuple):
     """One worker's row; `ended` counts its ended sessions by reason word."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # why: hides tuple.index, which no row needs
     pid: int
     cpu: int | None
     state: str

@@ -1,6 +1,5 @@
 """The shared table from Python; see table.pyx and csrc/shm/layout.h."""
 
-
 from l4lb.native.rows import (
     Address,
     BackendRow,
@@ -111,4 +110,3 @@ class Table:
     def workers(self) -> list[WorkerRow]: ...
     def sessions(self, now_ms: int, limit: int) -> list[SessionRow]:
         """Up to `limit` live sessions of all workers; now_ms is CLOCK_MONOTONIC."""
-

@@ -5,6 +5,7 @@ It knows nothing of what children do: that is the function they are given.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -44,10 +45,8 @@ def _close_all_but(keep: Iterable[int]) -> None:
     for name in os.listdir("/proc/self/fd"):
         fd = int(name)
         if fd not in kept:
-            try:
+            with contextlib.suppress(OSError):  # the listing's own descriptor
                 os.close(fd)
-            except OSError:
-                pass  # the listing's own descriptor
 
 
 def _be_child(main: Callable[[], int], name: str, keep: Iterable[int]) -> int:

@@ -21,6 +21,7 @@ import l4lb
 import l4lb.checker.main
 import l4lb.control.main
 import l4lb.log
+from l4lb.checker.types import Settings
 from l4lb.config.model import Config
 from l4lb.native.table import Table
 from l4lb.supervisor import apply, sockets
@@ -73,7 +74,7 @@ class Supervisor:
             self._run_control,
             keep=[self._admin.sock.fileno()],
             on_message=self._on_request,
-            on_start=lambda pid: None,
+            on_start=lambda _: None,
         )
         self._checker = Helper(
             self._reactor,
@@ -113,9 +114,9 @@ class Supervisor:
             )
         )
 
-    def _checks(self) -> dict[str, Any]:
+    def _checks(self) -> dict[str, Settings]:
         return {
-            name: l4lb.checker.main.settings_of(pool.health)
+            name: Settings.from_map(dict(pool.health) | {"source": pool.source})
             for name, pool in self._config.pools.items()
             if pool.health is not None
         }

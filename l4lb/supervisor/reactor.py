@@ -12,7 +12,7 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 
 def monotonic_ms() -> int:
@@ -46,7 +46,7 @@ class Reactor:
         due = monotonic_ms() + delay_ms
         heapq.heappush(self._timers, (due, next(self._order), callback))
 
-    def on_signals(self, handlers: dict[signal.Signals, Callable[[], None]]) -> None:
+    def on_signals(self, handlers: Mapping[int, Callable[[], None]]) -> None:
         """Takes these signals over for good."""
         self._on_signal.update(handlers)
         signal.set_wakeup_fd(self._signal_writer.fileno(), warn_on_full_buffer=False)

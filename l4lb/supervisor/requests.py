@@ -15,7 +15,7 @@ from l4lb.native.rows import STATES
 from l4lb.native.table import Table
 from l4lb.supervisor import apply
 
-Command = Callable[..., None]  # (worker index, op, slot=, serial=)
+Command = Callable[..., bool]  # (worker index, op, slot=, serial=)
 
 
 class Requests:

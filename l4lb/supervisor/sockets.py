@@ -92,8 +92,7 @@ def _open_inet(bind: Bind, workers: int) -> list[socket.socket]:
     _inet_socket(bind, share_port=False).close()
     sockets: list[socket.socket] = []
     try:
-        for _ in range(workers):
-            sockets.append(_inet_socket(bind, share_port=True))
+        sockets.extend(_inet_socket(bind, share_port=True) for _ in range(workers))
         # Listening only when all are bound: the kernel shares clients out over those it has.
         for sock in sockets:
             sock.listen(BACKLOG)

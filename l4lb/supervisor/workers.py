@@ -6,6 +6,7 @@ its replacement; what it held is taken back from its columns at once (csrc/shm/c
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -138,10 +139,8 @@ class Workers:
             self._reactor.after(SETTLE_RETRY_MS, self._settle)
 
     def _take_events(self) -> None:
-        try:
+        with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._event_fd)
-        except BlockingIOError:
-            pass
         for index in range(len(self._slots)):
             for event in self._table.take_events(index):
                 if event.kind == "accept_paused":

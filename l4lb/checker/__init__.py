@@ -1,0 +1,1 @@
+"""The checker process: active health checks, the only writer of active health."""

@@ -1,0 +1,32 @@
+"""From check results to health: rise and fall. Pure.
+
+    unknown --pass--> up     unknown --fall failures--> down
+    up --fall failures in a row--> down     down --rise passes in a row--> up
+
+A backend nobody knows yet is used by workers, so its first pass settles it, while it takes `fall`
+failures to take it out, as for one that is up. A checker that starts goes on from the word in the
+table: nothing becomes up or down because a process started.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Health (unknown, up, down) and how many equal results in a row led there: positive for
+    passes, negative for failures."""
+
+    health: str
+    run: int = 0
+
+
+def judge(before: Verdict, passed: bool, *, rise: int, fall: int) -> Verdict:
+    """The verdict after one more result."""
+    if passed:
+        run = before.run + 1 if before.run > 0 else 1
+        needed = 1 if before.health == "unknown" else rise
+        return Verdict("up" if run >= needed or before.health == "up" else before.health, run)
+    run = before.run - 1 if before.run < 0 else -1
+    return Verdict("down" if -run >= fall or before.health == "down" else before.health, run)

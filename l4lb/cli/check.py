@@ -1,0 +1,37 @@
+"""`l4lb check`: is this configuration right? Every error at once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+
+from l4lb.errors import ConfigError
+
+
+@click.command("check")
+@click.option("-c", "--config", "file", metavar="FILE", required=True, help="A TOML file.")
+@click.option("--json", "as_json", is_flag=True, help="The result as one JSON object.")
+def command(file: str, as_json: bool) -> int:
+    """Validates a configuration; exit status 2 if anything is wrong with it."""
+    from l4lb.config import parse, plain
+
+    try:
+        config = parse.load(file)
+    except ConfigError as error:
+        if as_json:
+            problems = [asdict(problem) for problem in error.problems]
+            click.echo(json.dumps({"ok": False, "errors": problems, "warnings": []}))
+        else:
+            click.echo(error.message, err=True)
+        return error.exit_status
+    if as_json:
+        warnings = [asdict(warning) for warning in config.warnings]
+        shown = {"ok": True, "errors": [], "warnings": warnings, "config": plain.to_plain(config)}
+        click.echo(json.dumps(shown))
+    else:
+        for warning in config.warnings:
+            click.echo(f"warning: {warning}", err=True)
+        click.echo(f"{file}: ok")
+    return 0

@@ -1,0 +1,60 @@
+"""`l4lb`: the group of commands, and the one place where errors become exit statuses.
+
+0 done; 1 it failed at run time; 2 usage or configuration error; 3 no balancer answers.
+Commands are imported when they are asked for: `l4lb admin` in a script should not pay for the
+configuration's library.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import NoReturn
+
+import click
+
+from l4lb.errors import L4lbError
+
+COMMANDS = {
+    "run": "l4lb.cli.run",
+    "check": "l4lb.cli.check",
+    "admin": "l4lb.cli.admin",
+    "bench": "l4lb.cli.bench",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are modules with a `command`, imported on use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name]).command
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="l4lb", message="%(prog)s %(version)s")
+def cli() -> None:
+    """A TCP and UDP load balancer."""
+
+
+def main() -> NoReturn:
+    """Runs the command line and exits."""
+    try:
+        status = cli.main(prog_name="l4lb", standalone_mode=False)
+    except L4lbError as error:
+        click.echo(error.message, err=True)
+        sys.exit(error.exit_status)
+    except click.exceptions.Abort:
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    sys.exit(status if isinstance(status, int) else 0)

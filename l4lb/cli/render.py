@@ -1,0 +1,107 @@
+"""Results of admin commands as text: tables for a terminal, aligned columns for a pipe. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+# What a table shows of each row, and under which heading; --json shows everything.
+COLUMNS: Mapping[str, Sequence[str]] = {
+    "listeners": ("name", "bind", "protocol", "pool", "active", "accepted", "refused"),
+    "pools": ("name", "balance", "backends", "up", "active", "total", "when_all_down"),
+    "backends": (
+        "backend", "address", "weight", "state", "health", "active", "total", "connect_errors",
+        "bytes_in", "bytes_out", "response_time_ms", "last_check",
+    ),
+    "sessions": (
+        "id", "client", "listener", "backend", "state", "age_ms", "idle_ms", "bytes_in",
+        "bytes_out",
+    ),
+    "workers": (
+        "index", "pid", "cpu", "state", "active", "capacity", "paused", "accepted", "restarts",
+        "lost",
+    ),
+}  # fmt: skip
+
+
+def cell(value: object) -> str:
+    """One value as a word; control characters cannot reach the terminal."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {cell(one)}" for key, one in value.items())
+    return "".join(c if c.isprintable() else "?" for c in str(value))
+
+
+def _shown(command: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row as its table shows it."""
+    if command == "backends":
+        check = row.get("last_check") or {}
+        return {
+            **row,
+            "backend": f"{row['pool']}/{row['name']}",
+            "last_check": f"{check['result']} {check['age_ms'] / 1000:.1f}s ago" if check else None,
+        }
+    if command == "sessions":
+        return {**row, "backend": f"{row['pool']}/{row['backend']}" if row["backend"] else None}
+    return dict(row)
+
+
+def table(command: str, rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Heading and rows, each a list of words."""
+    columns = COLUMNS[command]
+    return [list(columns)] + [
+        [cell(shown.get(column)) for column in columns]
+        for shown in (_shown(command, row) for row in rows)
+    ]
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Columns padded to the widest word, for a pipe."""
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    return "\n".join(
+        "  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def facts(result: Mapping[str, Any]) -> str:
+    """A map of plain values, a line each; what is inside another is indented."""
+    lines = []
+    for key, value in result.items():
+        if isinstance(value, list) and value and isinstance(value[0], Mapping):
+            lines.append(f"{key}:")
+            lines += [f"  {cell(one)}" for one in value]
+        else:
+            lines.append(f"{key}: {cell(value)}")
+    return "\n".join(lines)
+
+
+def text(command: str, result: Any, *, terminal: bool) -> str:
+    """What the command shows to people; terminal: draw a table's lines."""
+    if command in COLUMNS:
+        lines = table(command, result)
+        return _drawn(lines) if terminal else aligned(lines)
+    if isinstance(result, list):
+        return "\n".join(cell(one) for one in result)
+    if isinstance(result, Mapping):
+        return facts(result)
+    return cell(result)
+
+
+def _drawn(lines: Sequence[Sequence[str]]) -> str:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading in lines[0]:
+        drawn.add_column(heading, overflow="fold")
+    for line in lines[1:]:
+        drawn.add_row(*(word.replace("[", "\\[") for word in line))
+    console = Console()
+    with console.capture() as captured:
+        console.print(drawn)
+    return captured.get().rstrip()

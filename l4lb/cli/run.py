@@ -1,0 +1,73 @@
+"""`l4lb run`: the service in the foreground, from a file, from flags, or as a demonstration."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from l4lb.config.bounds import WORKERS
+from l4lb.config.model import Config
+from l4lb.errors import UsageError
+
+
+def _configuration(
+    file: str | None, listen: tuple[str, ...], backend: tuple[str, ...], balance: str | None
+) -> Config:
+    from l4lb.config import parse
+    from l4lb.config.flags import from_flags
+
+    if file is not None:
+        if listen or backend or balance:
+            raise UsageError("-c FILE says it all: leave out --listen, --backend and --balance")
+        return parse.load(file)
+    return from_flags(listen, backend, balance)
+
+
+def override(config: Config, workers: int | None, admin: str | None) -> Config:
+    """The configuration with what the command line says of the process instead."""
+    said = {"workers": workers, "admin": os.path.abspath(admin) if admin else None}
+    changes = {key: value for key, value in said.items() if value is not None}
+    return config.model_copy(update={"process": config.process.model_copy(update=changes)})
+
+
+@click.command("run")
+@click.option("-c", "--config", "file", metavar="FILE", help="The configuration, a TOML file.")
+@click.option("--listen", multiple=True, metavar="tcp://HOST:PORT", help="Where clients connect.")
+@click.option(
+    "--backend",
+    multiple=True,
+    metavar="HOST:PORT[,weight=N]",
+    help="A server; each --listen gets all of them.",
+)
+@click.option("--balance", metavar="NAME", help="How a backend is chosen; round_robin if not said.")
+@click.option("--demo", is_flag=True, help="127.0.0.1:8080 before three embedded HTTP backends.")
+@click.option(
+    "--workers",
+    type=click.IntRange(*WORKERS),
+    help="Worker processes, instead of the configuration's.",
+)
+@click.option("--admin", metavar="PATH", help="The admin socket, instead of the configuration's.")
+def command(
+    file: str | None,
+    listen: tuple[str, ...],
+    backend: tuple[str, ...],
+    balance: str | None,
+    demo: bool,
+    workers: int | None,
+    admin: str | None,
+) -> int:
+    """Runs the service in the foreground."""
+    from l4lb.cli import demo as demonstration
+    from l4lb.supervisor.main import serve
+
+    if demo:
+        if file or listen or backend or balance:
+            raise UsageError("--demo stands alone: leave out -c, --listen, --backend and --balance")
+        return demonstration.run(workers=workers, admin=admin)
+    if file is None and not listen:
+        raise UsageError("what to run? give -c FILE, or --listen and --backend, or --demo")
+    config = override(_configuration(file, listen, backend, balance), workers, admin)
+    for warning in config.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    return serve(config)

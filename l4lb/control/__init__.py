@@ -1,0 +1,1 @@
+"""The control process: answers operators over the admin socket, asks the supervisor for changes."""

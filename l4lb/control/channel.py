@@ -1,0 +1,67 @@
+"""The control process's end of its channel to the supervisor: questions out, answers and events in."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import socket
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+import msgpack
+
+from l4lb.errors import AdminError
+
+MESSAGE_MAX = 64 << 10  # bytes of one message
+ANSWER_TIMEOUT_S = 5.0
+EVENTS_KEPT = 512
+
+
+class Channel:
+    """Asks the supervisor; keeps the events it tells. `closed` is set when it is gone."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self.events: deque[dict[str, Any]] = deque(maxlen=EVENTS_KEPT)
+        self.closed = asyncio.Event()
+
+    def start(self) -> None:
+        asyncio.get_running_loop().add_reader(self._sock.fileno(), self._receive)
+
+    def _receive(self) -> None:
+        try:
+            data = self._sock.recv(MESSAGE_MAX)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            asyncio.get_running_loop().remove_reader(self._sock.fileno())
+            self.closed.set()
+            return
+        message = msgpack.unpackb(data)
+        if "event" in message:
+            self.events.append(message["event"])
+            return
+        answer = self._waiting.pop(message.get("id"), None)
+        if answer is not None and not answer.done():
+            answer.set_result(message)
+
+    async def ask(self, op: str, args: Mapping[str, Any]) -> Any:
+        """The supervisor's result. Raises AdminError: its own, or `timeout`."""
+        number = next(self._numbers)
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answer
+        try:
+            self._sock.send(msgpack.packb({"id": number, "op": op, "args": dict(args)}))
+            message = await asyncio.wait_for(answer, ANSWER_TIMEOUT_S)
+        except (TimeoutError, OSError) as error:
+            raise AdminError("timeout", "the supervisor did not answer; try again") from error
+        finally:
+            self._waiting.pop(number, None)
+        if message["ok"]:
+            return message["result"]
+        raise AdminError(message["error"]["code"], message["error"]["message"])

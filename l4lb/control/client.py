@@ -1,0 +1,86 @@
+"""A small client of the admin socket, for scripts and for the command line.
+
+from l4lb.control.client import AdminClient
+with AdminClient("/run/l4lb/admin.sock") as admin:
+    for backend in admin.call("backends"):
+        print(backend["name"], backend["health"])
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from types import TracebackType
+from typing import Any
+
+from l4lb.control import protocol
+from l4lb.errors import AdminError, NoBalancerError
+
+CONNECT_TIMEOUT_S = 5.0
+
+
+class AdminClient:
+    """One connection to a running balancer. timeout_s bounds each wait for an answer.
+
+    Raises NoBalancerError if nothing answers at path."""
+
+    def __init__(self, path: str, *, timeout_s: float | None = 30.0) -> None:
+        self._path = path
+        self._number = 0
+        self._decoder = protocol.Decoder()
+        self._inbox: list[dict[str, Any]] = []
+        self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._sock.settimeout(CONNECT_TIMEOUT_S)
+        try:
+            self._sock.connect(path)
+        except OSError as error:
+            self._sock.close()
+            raise NoBalancerError(
+                f"no balancer answers on {path}: {error.strerror or error};"
+                " is it running, and is --socket its [process] admin?"
+            ) from error
+        self._sock.settimeout(timeout_s)
+
+    def __enter__(self) -> AdminClient:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._sock.close()
+
+    def call(self, command: str, **args: Any) -> Any:
+        """The command's result. Raises AdminError if the balancer refuses it, NoBalancerError if
+        the balancer goes away, TimeoutError if it takes longer than timeout_s."""
+        self._number += 1
+        request = {"id": self._number, "command": command, "args": args}
+        # A balancer that closed the connection may have said why before.
+        with contextlib.suppress(BrokenPipeError):
+            self._sock.sendall(protocol.encode(request))
+        rows: list[Any] = []
+        while True:
+            answer = self._receive()
+            if not answer.get("ok"):
+                error = answer.get("error") or {}
+                raise AdminError(str(error.get("code")), str(error.get("message")))
+            result: Any = answer.get("result")
+            if not answer.get("more"):
+                return rows + result if rows else result
+            rows += result
+
+    def _receive(self) -> dict[str, Any]:
+        while not self._inbox:
+            try:
+                data = self._sock.recv(64 << 10)
+            except ConnectionError:
+                data = b""
+            if not data:
+                raise NoBalancerError(f"the balancer on {self._path} closed the connection")
+            self._inbox.extend(self._decoder.feed(data))
+        return self._inbox.pop(0)

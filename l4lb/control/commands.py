@@ -1,0 +1,128 @@
+"""The admin commands: one row each, read by the server, the command line and the docs' test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from l4lb.errors import AdminError
+
+SESSIONS_LIMIT = 1_000  # rows `sessions` shows unless told
+SESSIONS_MAX = 1_000_000
+WAIT_TIMEOUT_MS = 60_000
+WAIT_TIMEOUT_MAX_MS = 24 * 3_600_000
+TEXT_MAX = 256  # characters of one text argument
+
+
+@dataclass(frozen=True)
+class Arg:
+    """One argument: text or a whole number within bounds; options are written --name."""
+
+    name: str
+    help: str
+    type: type = str
+    option: bool = False
+    default: Any = None
+    required: bool = True
+    least: int = 0
+    most: int = 1 << 31
+
+    def checked(self, value: object) -> Any:
+        """The value, if it is one. Raises AdminError bad_argument."""
+        if value is None and not self.required:
+            return self.default
+        if type(value) is not self.type:
+            kind = "a whole number" if self.type is int else "text"
+            raise AdminError("bad_argument", f"{self.name} must be {kind}")
+        if isinstance(value, str) and len(value) > TEXT_MAX:
+            raise AdminError("bad_argument", f"{self.name} is longer than {TEXT_MAX} characters")
+        if isinstance(value, int) and not self.least <= value <= self.most:
+            raise AdminError(
+                "bad_argument", f"{self.name} must be between {self.least} and {self.most}"
+            )
+        return value
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command. reads: it changes nothing, and has --json and a table to show."""
+
+    name: str
+    help: str
+    args: Sequence[Arg] = field(default=())
+    reads: bool = False
+
+    def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments, each checked and with its default. Raises AdminError bad_argument."""
+        unknown = set(given) - {arg.name for arg in self.args}
+        if unknown:
+            raise AdminError("bad_argument", f"{self.name} has no argument {min(unknown)}")
+        return {arg.name: arg.checked(given.get(arg.name)) for arg in self.args}
+
+
+BACKEND = Arg("backend", "POOL/NAME, as `backends` shows it")
+
+COMMANDS: Mapping[str, Command] = {
+    command.name: command
+    for command in (
+        Command("status", "Version, uptime, workers and listeners.", reads=True),
+        Command("listeners", "Bound addresses with their clients.", reads=True),
+        Command("pools", "Pools with their settings.", reads=True),
+        Command("backends", "Backends with state, health and counts.", reads=True),
+        Command(
+            "sessions",
+            "Live sessions.",
+            (
+                Arg(
+                    "limit",
+                    f"how many at most; {SESSIONS_LIMIT} unless told",
+                    int,
+                    option=True,
+                    default=SESSIONS_LIMIT,
+                    required=False,
+                    least=1,
+                    most=SESSIONS_MAX,
+                ),
+            ),
+            reads=True,
+        ),
+        Command("workers", "Worker processes with their counts.", reads=True),
+        Command("events", "What changed lately, newest last.", reads=True),
+        Command("stats", "Totals since the start.", reads=True),
+        Command("drain", "No new sessions for a backend; those it has go on.", (BACKEND,)),
+        Command("ready", "A backend serves again.", (BACKEND,)),
+        Command("maint", "A backend is out of service: no sessions, no checks.", (BACKEND,)),
+        Command(
+            "weight",
+            "Changes a backend's weight; with 0 it gets no new sessions.",
+            (BACKEND, Arg("weight", "0 to 256", int, most=256)),
+        ),
+        Command(
+            "kill",
+            "Ends one session, or all of a backend, with a reset.",
+            (
+                Arg("session", "its id, as `sessions` shows it", required=False),
+                Arg("backend", "POOL/NAME", option=True, required=False),
+            ),
+        ),
+        Command(
+            "wait",
+            "Waits until CONDITION holds: backend-drained POOL/NAME, backend-up POOL/NAME,"
+            " backend-down POOL/NAME, sessions-below N, generation N.",
+            (
+                Arg("condition", "one of the above"),
+                Arg("operand", "POOL/NAME or N"),
+                Arg(
+                    "timeout_ms",
+                    "give up after this long",
+                    int,
+                    option=True,
+                    default=WAIT_TIMEOUT_MS,
+                    required=False,
+                    most=WAIT_TIMEOUT_MAX_MS,
+                ),
+            ),
+        ),
+    )
+}

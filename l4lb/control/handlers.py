@@ -1,0 +1,83 @@
+"""What each admin command does: readers look at the table, changers ask the supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from l4lb.control import views
+from l4lb.control.channel import Channel
+from l4lb.control.commands import COMMANDS
+from l4lb.control.conditions import condition
+from l4lb.errors import AdminError
+from l4lb.native.table import Table
+
+POLL_S = 0.05  # how often `wait` looks
+
+Handler = Callable[[dict[str, Any]], Awaitable[Any]]
+
+
+def now_ms() -> int:
+    """CLOCK_MONOTONIC in milliseconds, the time of the shared table."""
+    return time.monotonic_ns() // 1_000_000
+
+
+class Handlers:
+    """Carries out one request at a time for each client, many clients side by side."""
+
+    def __init__(self, table: Table, channel: Channel, service: views.Service) -> None:
+        self._table = table
+        self._channel = channel
+        self._service = service
+        self._readers: dict[str, Callable[[dict[str, Any]], Any]] = {
+            "status": lambda _: views.status(table, service, now_ms()),
+            "listeners": lambda _: views.listeners(table),
+            "pools": lambda _: views.pools(table),
+            "backends": lambda _: views.backends(table, now_ms()),
+            "sessions": lambda args: views.sessions(table, now_ms(), args["limit"]),
+            "workers": lambda _: views.workers(table, now_ms()),
+            "events": lambda _: list(channel.events),
+            "stats": lambda _: views.stats(table),
+        }
+        self._changers: dict[str, Handler] = {
+            "drain": lambda args: self._state(args, "drain"),
+            "ready": lambda args: self._state(args, "ready"),
+            "maint": lambda args: self._state(args, "maint"),
+            "weight": lambda args: self._channel.ask("weight", args),
+            "kill": self._kill,
+            "wait": self._wait,
+        }
+
+    async def answer(self, command: str, given: Mapping[str, Any]) -> Any:
+        """The command's result. Raises AdminError."""
+        if command not in COMMANDS:
+            raise AdminError("unknown_command", f"no command {command!r}")
+        args = COMMANDS[command].checked(given)
+        if command in self._readers:
+            return self._readers[command](args)
+        return await self._changers[command](args)
+
+    async def _state(self, args: dict[str, Any], state: str) -> Any:
+        return await self._channel.ask("state", args | {"state": state})
+
+    async def _kill(self, args: dict[str, Any]) -> Any:
+        session, backend = args["session"], args["backend"]
+        if (session is None) == (backend is None):
+            raise AdminError("bad_argument", "name either a session or --backend POOL/NAME")
+        if session is not None:
+            return await self._channel.ask("kill", {"session": session})
+        return await self._channel.ask("kill_backend", {"backend": backend})
+
+    async def _wait(self, args: dict[str, Any]) -> Any:
+        name, operand = args["condition"], args["operand"]
+        holds = condition(name, operand)
+        started = now_ms()
+        while not holds(self._table):
+            if now_ms() - started >= args["timeout_ms"]:
+                raise AdminError(
+                    "timeout", f"{name} {operand}: not so after {args['timeout_ms']} ms"
+                )
+            await asyncio.sleep(POLL_S)
+        return {"condition": name, "operand": operand, "waited_ms": now_ms() - started}

@@ -1,0 +1,76 @@
+"""Frames of the admin socket: a 4-byte big-endian length, then that many bytes of msgpack map.
+
+Sans I/O: bytes in, maps out. Everything that comes from the other side is bounded before it is
+looked at: the frame's length, the nesting, and the size of every part.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgpack
+
+FRAME_MAX = 1 << 20  # bytes of one frame, without its length
+NESTING_MAX = 16
+LENGTH = struct.Struct(">I")
+
+
+class ProtocolError(Exception):
+    """What came is not a frame of this protocol; nothing after it can be understood."""
+
+
+def encode(message: Mapping[str, Any]) -> bytes:
+    """One frame. Raises ValueError if the message is larger than FRAME_MAX."""
+    body: bytes = msgpack.packb(message)
+    if len(body) > FRAME_MAX:
+        raise ValueError(f"the message has {len(body)} bytes; a frame holds {FRAME_MAX}")
+    return LENGTH.pack(len(body)) + body
+
+
+def _depth_is_sound(value: object, left: int = NESTING_MAX) -> bool:
+    if isinstance(value, dict):
+        return left > 0 and all(_depth_is_sound(one, left - 1) for one in value.values())
+    if isinstance(value, list):
+        return left > 0 and all(_depth_is_sound(one, left - 1) for one in value)
+    return True
+
+
+def _decode(body: bytes) -> dict[str, Any]:
+    try:
+        # msgpack itself refuses nesting beyond its stack, and lengths beyond the buffer.
+        message = msgpack.unpackb(body, strict_map_key=True)
+    except (ValueError, msgpack.UnpackException, RecursionError) as error:
+        raise ProtocolError(f"a frame that is not msgpack: {error}") from error
+    if not isinstance(message, dict) or not all(isinstance(key, str) for key in message):
+        raise ProtocolError("a frame that is not a map with text keys")
+    if not _depth_is_sound(message):
+        raise ProtocolError(f"a frame with more than {NESTING_MAX} levels")
+    return message
+
+
+class Decoder:
+    """Turns a stream of bytes, cut anywhere, into messages."""
+
+    def __init__(self) -> None:
+        self._waiting = bytearray()
+
+    @property
+    def is_inside_frame(self) -> bool:
+        """Has a frame begun that has not ended?"""
+        return bool(self._waiting)
+
+    def feed(self, data: bytes) -> Iterator[dict[str, Any]]:
+        """The messages that data completes. Raises ProtocolError, after which it is of no use."""
+        self._waiting += data
+        while len(self._waiting) >= LENGTH.size:
+            (length,) = LENGTH.unpack_from(self._waiting)
+            if length > FRAME_MAX:
+                raise ProtocolError(f"a frame of {length} bytes; at most {FRAME_MAX} are taken")
+            end = LENGTH.size + length
+            if len(self._waiting) < end:
+                return
+            body = bytes(self._waiting[LENGTH.size : end])
+            del self._waiting[:end]
+            yield _decode(body)

@@ -1,0 +1,178 @@
+"""What operators see of the shared table: rows to plain maps, in the shapes docs/admin.md fixes.
+
+Pure: the table and the time are arguments. Ages are milliseconds, `_s` seconds.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from l4lb.native.results import RESULT_WORDS
+from l4lb.native.rows import BackendRow, ListenerRow
+from l4lb.native.table import Table
+
+Map = dict[str, Any]
+
+
+class Service(NamedTuple):
+    """What the views need to know of the service beside its table; times are CLOCK_MONOTONIC."""
+
+    version: str
+    pid: int
+    started_ms: int
+    stale_heartbeat_ms: int
+
+
+def status(table: Table, service: Service, now_ms: int) -> Map:
+    beat_age = now_ms - table.checker_beat_ms if table.checker_beat_ms else None
+    return {
+        "version": service.version,
+        "pid": service.pid,
+        "uptime_s": (now_ms - service.started_ms) // 1000,
+        "generation": table.generation,
+        "connections": table.connections,
+        "max_connections": table.max_connections,
+        "checker": {
+            "pid": table.checker_pid,
+            "heartbeat_age_ms": beat_age,
+            "stale": beat_age is None or beat_age > service.stale_heartbeat_ms,
+        },
+        "workers": [
+            {
+                "index": row.index,
+                "pid": row.pid,
+                "active": row.active,
+                "accepted": row.accepted,
+                "state": row.state,
+                "paused": row.paused,
+            }
+            for row in table.workers()
+        ],
+        "listeners": listeners(table),
+    }
+
+
+def listeners(table: Table) -> list[Map]:
+    """One map a bound address."""
+    return [_listener(row) for row in table.listeners()]
+
+
+def _listener(row: ListenerRow) -> Map:
+    return {
+        "name": row.name,
+        "bind": row.bind,
+        "protocol": row.protocol,
+        "pool": row.pool,
+        "active": row.active,
+        "accepted": row.accepted,
+        "refused": row.refused,
+    }
+
+
+def pools(table: Table) -> list[Map]:
+    backends = table.backends()
+    found = []
+    for row in table.pools():
+        members = [backend for backend in backends if backend.pool == row.name]
+        found.append(
+            {
+                "name": row.name,
+                "balance": row.balance,
+                "backends": len(members),
+                "up": sum(one.health != "down" and one.state == "ready" for one in members),
+                "active": row.active,
+                "total": sum(one.total for one in members),
+                "max_connections": row.max_connections,
+                "when_all_down": row.when_all_down,
+                "retries": row.retries,
+                "connect_timeout_ms": row.connect_timeout_ms,
+                "idle_timeout_ms": row.idle_timeout_ms,
+                "half_closed_timeout_ms": row.half_closed_timeout_ms,
+            }
+        )
+    return found
+
+
+def backends(table: Table, now_ms: int) -> list[Map]:
+    return [_backend(row, now_ms) for row in table.backends()]
+
+
+def _backend(row: BackendRow, now_ms: int) -> Map:
+    return {
+        "pool": row.pool,
+        "name": row.name,
+        "address": str(row.address),
+        "weight": row.weight,
+        "state": row.state,
+        "health": row.health,
+        "active": row.active,
+        "total": row.total,
+        "connect_errors": row.connect_errors,
+        "bytes_in": row.bytes_in,
+        "bytes_out": row.bytes_out,
+        "response_time_ms": round(row.response_us / 1000, 3),
+        "last_check": _last_check(row, now_ms),
+        "max_connections": row.max_connections,
+        "backup": row.backup,
+        "resets": row.resets,
+        "checks_passed": row.checks_passed,
+        "checks_failed": row.checks_failed,
+    }
+
+
+def _last_check(row: BackendRow, now_ms: int) -> Map | None:
+    if not row.check_at_ms:
+        return None
+    known = row.check_result < len(RESULT_WORDS)
+    return {
+        "result": RESULT_WORDS[row.check_result] if known else str(row.check_result),
+        "age_ms": max(0, now_ms - row.check_at_ms),
+        "duration_ms": round(row.check_duration_us / 1000, 3),
+        "streak": row.check_streak,
+        "health_age_ms": max(0, now_ms - row.health_since_ms) if row.health_since_ms else None,
+    }
+
+
+def workers(table: Table, now_ms: int) -> list[Map]:
+    return [
+        {
+            "index": row.index,
+            "pid": row.pid,
+            "cpu": row.cpu,
+            "state": row.state,
+            "active": row.active,
+            "capacity": row.capacity,
+            "paused": row.paused,
+            "accepted": row.accepted,
+            "restarts": row.restarts,
+            "lost": row.lost,
+            "uptime_s": max(0, now_ms - row.started_ms) // 1000 if row.pid else 0,
+            "turns": row.turns,
+            "last_turn_age_ms": max(0, now_ms - row.beat_ms) if row.beat_ms else None,
+        }
+        for row in table.workers()
+    ]
+
+
+def sessions(table: Table, now_ms: int, limit: int) -> list[Map]:
+    return [row._asdict() for row in table.sessions(now_ms, limit)]
+
+
+def stats(table: Table) -> Map:
+    """Totals over all workers since the service started."""
+    found = table.backends()
+    workers = table.workers()
+    ended: dict[str, int] = {}
+    for worker in workers:
+        for reason, count in worker.ended.items():
+            ended[reason] = ended.get(reason, 0) + count
+    return {
+        "connections": table.connections,
+        "accepted": sum(row.accepted for row in workers),
+        "bytes_in": sum(row.bytes_in for row in found),
+        "bytes_out": sum(row.bytes_out for row in found),
+        "connect_errors": sum(row.connect_errors for row in found),
+        "worker_restarts": sum(row.restarts for row in workers),
+        "connections_lost": sum(row.lost for row in workers),
+        "ended": {reason: count for reason, count in ended.items() if count},
+    }
