@@ -1,0 +1,13 @@
+"""Shared by the tests of the configuration."""
+
+from __future__ import annotations
+
+import pytest
+
+from l4lb.config import supported
+
+
+@pytest.fixture
+def all_supported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if every feature had landed."""
+    monkeypatch.setattr(supported, "ROWS", ())

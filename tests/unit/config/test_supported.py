@@ -1,0 +1,71 @@
+"""What this version cannot do is refused, never ignored; what it can is taken."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from l4lb.config import supported
+from l4lb.config.build import build
+from l4lb.config.origin import Origin
+from l4lb.config.supported import ROWS, Row
+from l4lb.errors import ConfigError
+
+# Values of the right form for keys that have no list of them.
+EXAMPLES: dict[str, object] = {
+    "process.http": "127.0.0.1:9180",
+    "process.user": "nobody",
+    "process.log.access": "stdout",
+    "listeners.*.protocol": "udp",
+    "pools.*.balance": "first",
+    "pools.*.backends.*.backup": True,
+    "pools.*.health.type": "dns",
+    "pools.*.passive": {},
+    "pools.*.sticky": {},
+}
+
+
+def good() -> dict[str, Any]:
+    return {
+        "process": {"log": {}},
+        "listeners": {"web": {"bind": [":80"], "pool": "web"}},
+        "pools": {"web": {"backends": [{"address": "h:1"}], "health": {}}},
+    }
+
+
+def with_value(key: str, value: object) -> dict[str, Any]:
+    data = good()
+    *parts, last = key.split(".")
+    tables = [data]
+    for part in parts:
+        tables = [
+            below
+            for table in tables
+            for below in (
+                (table.values() if isinstance(table, dict) else table)
+                if part == "*"
+                else [table[part]]
+            )
+        ]
+    for table in tables:
+        table[last] = value
+    return data
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row.key for row in ROWS])
+def test_a_value_that_has_to_wait_is_an_error(row: Row) -> None:
+    with pytest.raises(ConfigError, match="is not supported by this version"):
+        build(with_value(row.key, EXAMPLES[row.key]), Origin())
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row.key for row in ROWS])
+def test_a_value_that_works_is_taken(row: Row) -> None:
+    for value in row.values:
+        build(with_value(row.key, value), Origin())
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row.key for row in ROWS])
+def test_a_row_deleted_lets_its_values_through(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supported, "ROWS", tuple(one for one in ROWS if one != row))
+    build(with_value(row.key, EXAMPLES[row.key]), Origin())
