@@ -134,7 +134,7 @@ def live_out(ends: list[End], rng: random.Random) -> None:
 def test_what_one_end_sees_is_what_the_other_did(round_: int) -> None:
     seed = SEED * 10_000 + round_
     rng = random.Random(seed)
-    print(f"L4LB_SEED={SEED}")
+    print(f"L4LB_SEED={SEED}")  # shown when the test fails
     with Door() as door, Balancer.before([door.address]) as lb:
         pairs = []
         for n in range(SESSIONS):

@@ -20,6 +20,7 @@ from .harness import (
     receive,
     reset,
     send,
+    stopped,
     turned_away,
     until,
     wait_until_delivered,
@@ -59,14 +60,29 @@ def _send_and_reset(peer: socket.socket, stream: Stream) -> None:
 
 @pytest.mark.parametrize("size", [1000, 300 * KIB])
 @pytest.mark.parametrize("side", ["client", "backend"])
-def test_a_session_whose_two_ends_both_reset_is_gone_at_once(side: str, size: int) -> None:
-    """Also where the first reset still waits for the delivery of what came before it."""
+def test_a_session_whose_two_ends_reset_is_gone_while_delivery_still_waits(
+    side: str, size: int
+) -> None:
     with Door() as door, Balancer.before([door.address], workers=1) as lb:
         first, second = swap(door.behind(lb.connect()), side)
         send(first, Stream(1, size))
         wait_until_delivered(first)
         reset(first)
         reset(second)
+        until(lambda: lb.total("active") == 0, "no session is left", timeout_s=5)
+
+
+@pytest.mark.parametrize("up", [0, 1, 5000, 100_000])
+@pytest.mark.parametrize("down", [0, 1, 5000, 100_000])
+def test_a_session_whose_two_ends_reset_before_the_worker_looks_is_gone(up: int, down: int) -> None:
+    with Door() as door, Balancer.before([door.address], workers=1) as lb:
+        for side in ("client", "backend"):
+            client, backend = pair = door.behind(lb.connect())
+            with stopped(lb.pids()[0]):
+                send(client, Stream(1, up))
+                send(backend, Stream(2, down))
+                for end in swap(pair, side):
+                    reset(end)
         until(lambda: lb.total("active") == 0, "no session is left", timeout_s=5)
 
 

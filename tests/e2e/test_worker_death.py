@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import socket
-from collections.abc import Iterator
 
 from .harness import (
     Backends,
@@ -17,6 +14,7 @@ from .harness import (
     greet,
     kill_and_wait,
     receive,
+    stopped,
     until,
 )
 
@@ -35,17 +33,6 @@ def counters(lb: Balancer) -> dict[str, int]:
 def assert_none_fell(before: dict[str, int], after: dict[str, int]) -> None:
     fallen = {name: (before[name], after[name]) for name in before if after[name] < before[name]}
     assert not fallen
-
-
-@contextlib.contextmanager
-def stopped(pid: int) -> Iterator[None]:
-    """The process does not run inside the block (SIGSTOP); what comes for it waits."""
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)
 
 
 def survivors(clients: list[socket.socket]) -> int:

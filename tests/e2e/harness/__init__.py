@@ -1,7 +1,7 @@
 """What the end-to-end tests are written with: the product, its backends and its clients."""
 
 from .backends import Backends, Door
-from .balancer import Balancer, kill_and_wait
+from .balancer import Balancer, kill_and_wait, stopped
 from .bytestream import Manner, Stream, ended, finish, receive, reset, send, wait_until_delivered
 from .configuration import one_pool, toml
 from .deadline import PATIENCE_S, until
@@ -32,6 +32,7 @@ __all__ = [
     "reset",
     "run",
     "send",
+    "stopped",
     "toml",
     "turned_away",
     "until",
