@@ -18,7 +18,8 @@ UNIX_PATH_BYTES_MAX = 107  # L4_PATH_MAX
 HOST_NAME_MAX = 253  # RFC 1035, 2.3.4, as text
 SHOWN_MAX = 60  # characters of a wrong value that a message repeats
 ARRAY_MAX = 16_384  # elements of one array
-PROBLEMS_MAX = 200  # told at once; more are counted
+PROBLEMS_MAX = 200  # told at once
+SUGGESTIONS_MAX = 1_024  # words compared with a misspelt one
 
 PORT = (1, 65_535)
 WORKERS = (1, 64)  # L4_WORKERS_MAX

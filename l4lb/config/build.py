@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -21,12 +22,17 @@ def build(data: Mapping[str, Any], origin: Origin) -> Config:
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
-        found += explain.findings(error, data)
-    found += supported.findings(data)
-    found += checks.errors(data)
+        found += _some(explain.findings(error, data))
+    found += _some(supported.findings(data))
+    found += _some(checks.errors(data))
     if config is None or found:
         raise ConfigError(_problems(found, origin))
-    return config.came_from(origin, tuple(_problems(checks.warnings(data), origin)))
+    return config.came_from(origin, tuple(_problems(_some(checks.warnings(data)), origin)))
+
+
+def _some(findings: Iterator[Finding]) -> Iterator[Finding]:
+    """As many as are told, and one more: nobody reads further, and a hint costs time."""
+    return itertools.islice(findings, bounds.PROBLEMS_MAX + 1)
 
 
 def _problems(found: Iterable[Finding], origin: Origin) -> list[Problem]:
@@ -37,7 +43,6 @@ def _problems(found: Iterable[Finding], origin: Origin) -> list[Problem]:
     problems = [origin.problem(finding) for finding in first.values()]
     problems.sort(key=lambda problem: problem.line or 0)
     if len(problems) > bounds.PROBLEMS_MAX:
-        rest = len(problems) - bounds.PROBLEMS_MAX
-        more = Problem(origin.file, None, "", f"and {rest} more problems")
+        more = Problem(origin.file, None, "", "and more; repair these first")
         problems[bounds.PROBLEMS_MAX :] = [more]
     return problems

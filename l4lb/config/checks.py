@@ -52,7 +52,7 @@ def _some_listener(draft: Draft) -> Findings:
 
 
 def _known_pools(draft: Draft) -> Findings:
-    known = [pool.name for pool in draft.pools]
+    known = dict.fromkeys(pool.name for pool in draft.pools)
     for listener in draft.listeners:
         if isinstance(listener.pool, str) and listener.pool not in known:
             hint = (
@@ -181,7 +181,7 @@ def _source_reaches(draft: Draft) -> Findings:
 
 
 def _used_pools(draft: Draft) -> Findings:
-    used = [listener.pool for listener in draft.listeners]
+    used = {one.pool for one in draft.listeners if isinstance(one.pool, str)}
     for pool in draft.pools:
         if pool.name not in used:
             yield Finding(pool.path, "no listener uses this pool")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from l4lb.config.address import Address, BindRange, parse_backend, parse_bind
+from l4lb.config.bounds import ARRAY_MAX
 from l4lb.config.model import Limits
 from l4lb.config.position import Path
 
@@ -83,7 +84,7 @@ def table(data: Table, key: str) -> Table:
 
 def _array(data: Table, key: str) -> list[Any]:
     value = data.get(key)
-    return value if isinstance(value, list) else []
+    return value if isinstance(value, list) and len(value) <= ARRAY_MAX else []
 
 
 def _listener(path: Path, data: Table) -> Listener:

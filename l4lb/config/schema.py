@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import difflib
 import functools
+import itertools
 import json
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from l4lb.config.bounds import NAME_BYTES_MAX, SUGGESTIONS_MAX
 from l4lb.config.model import Config
 from l4lb.config.position import Path
 from l4lb.config.units import DURATION, PERCENT, SIZE
@@ -59,7 +61,8 @@ def names_below(path: Path) -> list[str]:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """A hint, if one of the known words is near."""
-    near = difflib.get_close_matches(word, known, n=1)
+    known = itertools.islice(known, SUGGESTIONS_MAX)
+    near = difflib.get_close_matches(word[:NAME_BYTES_MAX], known, n=1)
     return f'did you mean "{near[0]}"?' if near else None
 
 
