@@ -8,7 +8,6 @@ text under each field is its documentation: docs/configuration.md and the JSON S
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -23,6 +22,7 @@ from pydantic import (
 
 from l4lb.config import bounds, fields
 from l4lb.config.address import Address, Bind, BindRange, HostPort
+from l4lb.config.defaults import default_admin_path, default_workers
 from l4lb.config.origin import Origin
 from l4lb.config.units import wrong
 from l4lb.errors import Problem
@@ -31,19 +31,6 @@ __all__ = [
     "Address", "Backend", "Bind", "BindRange", "Config", "Health", "HostPort", "Limits",
     "Listener", "Log", "Passive", "Pool", "Process", "Sticky", "default_admin_path",
 ]  # fmt: skip
-
-
-def default_admin_path() -> str:
-    """Where the admin socket is when nobody says: of this user, on this machine."""
-    if os.geteuid() == 0:
-        return "/run/l4lb/admin.sock"
-    run = os.environ.get("XDG_RUNTIME_DIR")
-    return f"{run}/l4lb/admin.sock" if run else f"/tmp/l4lb-{os.geteuid()}/admin.sock"
-
-
-def default_workers() -> int:
-    """One for each CPU this process may run on."""
-    return min(len(os.sched_getaffinity(0)), bounds.WORKERS[1])
 
 
 class Model(BaseModel):

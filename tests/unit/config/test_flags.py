@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from l4lb.config import demo, from_flags, to_plain
+from l4lb.config.flags import demo, from_flags
+from l4lb.config.plain import to_plain
 from l4lb.errors import ConfigError
 
 

@@ -13,11 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from l4lb.config import Config, json_schema, loads, to_plain
 from l4lb.config.address import Address
 from l4lb.config.build import build
+from l4lb.config.model import Config
 from l4lb.config.origin import Origin
-from l4lb.config.schema import keys
+from l4lb.config.parse import loads
+from l4lb.config.plain import to_plain
+from l4lb.config.schema import json_schema, keys
 from l4lb.errors import ConfigError
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "configuration.md"

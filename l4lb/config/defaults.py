@@ -1,0 +1,20 @@
+"""Defaults that depend on the machine and on who runs the service. Standard library only."""
+
+from __future__ import annotations
+
+import os
+
+from l4lb.config.bounds import WORKERS
+
+
+def default_admin_path() -> str:
+    """Where the admin socket is when nobody says: of this user, on this machine."""
+    if os.geteuid() == 0:
+        return "/run/l4lb/admin.sock"
+    run = os.environ.get("XDG_RUNTIME_DIR")
+    return f"{run}/l4lb/admin.sock" if run else f"/tmp/l4lb-{os.geteuid()}/admin.sock"
+
+
+def default_workers() -> int:
+    """One for each CPU this process may run on."""
+    return min(len(os.sched_getaffinity(0)), WORKERS[1])
