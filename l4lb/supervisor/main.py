@@ -149,9 +149,10 @@ class Supervisor:
             }
         )
         self._phase = "serving"
+        # Whoever gets an answer from admin finds all workers there: control comes last.
+        self._workers.start()
         self._checker.start()
         self._control.start()
-        self._workers.start()
         LOG.info(
             "serving",
             version=l4lb.__version__,
