@@ -177,6 +177,15 @@ def _source_reaches(draft: Draft) -> Findings:
                 break
 
 
+def _checked_elsewhere(draft: Draft) -> Findings:
+    for pool in draft.pools:
+        unix = [one.address for one in pool.backends if one.address and one.address.path]
+        for key in ("port", "address"):
+            if unix and key in table(pool.table, "health"):
+                message = f"{unix[0]} is a unix socket and cannot be checked at another {key}"
+                yield Finding((*pool.path, "health", key), message)
+
+
 # ---- advice --------------------------------------------------------------------------------------
 
 
@@ -203,6 +212,6 @@ def _used_hash_key(draft: Draft) -> Findings:
 
 RULES = (
     _some_listener, _known_pools, _unique_backends, _short_addresses,
-    _within_limits, _free_addresses, _no_udp_over_unix, _ejection_grows, _source_reaches,
+    _within_limits, _free_addresses, _no_udp_over_unix, _ejection_grows, _source_reaches, _checked_elsewhere,
 )  # fmt: skip
 ADVICE = (_used_pools, _some_weight, _used_hash_key)
