@@ -211,7 +211,15 @@ def _used_hash_key(draft: Draft) -> Findings:
 
 
 RULES = (
-    _some_listener, _known_pools, _unique_backends, _short_addresses,
-    _within_limits, _free_addresses, _no_udp_over_unix, _ejection_grows, _source_reaches, _checked_elsewhere,
-)  # fmt: skip
+    _some_listener,
+    _known_pools,
+    _unique_backends,
+    _short_addresses,
+    _within_limits,
+    _free_addresses,
+    _no_udp_over_unix,
+    _ejection_grows,
+    _source_reaches,
+    _checked_elsewhere,
+)
 ADVICE = (_used_pools, _some_weight, _used_hash_key)
