@@ -1,0 +1,227 @@
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "histogram.h"
+#include "loadgen.h"
+
+static struct connection connections[CONNECTIONS_MAX];
+static char out[CHUNK], in[CHUNK];
+static struct histogram latency;
+static uint64_t errors, done, bytes;
+
+static void report(const char *job, const struct options *options, double seconds)
+{
+    printf("{\"job\": \"%s\", \"connections\": %u, \"size\": %zu, \"seconds\": %.4f, "
+           "\"done\": %llu, \"per_second\": %.1f, \"bytes\": %llu, \"gbit_per_second\": %.3f, "
+           "\"errors\": %llu, \"p50_us\": %llu, \"p90_us\": %llu, \"p99_us\": %llu, "
+           "\"p999_us\": %llu, \"max_us\": %llu}\n",
+           job, options->connections, options->size, seconds, (unsigned long long)done,
+           (double)done / seconds, (unsigned long long)bytes, (double)bytes * 8 / seconds / 1e9,
+           (unsigned long long)errors, (unsigned long long)histogram_at(&latency, 50),
+           (unsigned long long)histogram_at(&latency, 90),
+           (unsigned long long)histogram_at(&latency, 99),
+           (unsigned long long)histogram_at(&latency, 99.9), (unsigned long long)latency.max);
+}
+
+static void open_one(int epoll, const struct options *options, struct connection *c,
+                     uint32_t events)
+{
+    static unsigned number;
+    *c = (struct connection){.started_us = now_us()};
+    c->fd = start_connect(&options->to, number++);
+    if (c->fd < 0) {
+        errors++;
+        c->fd = -1;
+        return;
+    }
+    watch(epoll, c->fd, events, c);
+}
+
+static void fail(struct connection *c)
+{
+    errors++;
+    close(c->fd);
+    c->fd = -1;
+}
+
+/* Opens all and waits, ten seconds at most, until every connect has ended. */
+static void open_all(int epoll, const struct options *options)
+{
+    for (unsigned i = 0; i < options->connections; i++) {
+        open_one(epoll, options, &connections[i], EPOLLIN | EPOLLOUT | EPOLLET);
+        struct pollfd one = {.fd = connections[i].fd, .events = POLLOUT};
+        if (one.fd >= 0 && (poll(&one, 1, 10000) != 1 || connect_error(one.fd)))
+            fail(&connections[i]);
+        connections[i].connected = connections[i].fd >= 0;
+    }
+}
+
+static void start_message(const struct options *options, struct connection *c)
+{
+    c->sent = c->received = 0;
+    c->started_us = now_us();
+    const ssize_t n = send(c->fd, out, options->size, MSG_NOSIGNAL);
+    if (n < 0 && errno != EAGAIN)
+        fail(c);
+    else
+        c->sent = n > 0 ? (size_t)n : 0;
+}
+
+/* Goes on with a message. True when its echo is complete. */
+static bool continue_message(const struct options *options, struct connection *c)
+{
+    if (c->sent < options->size) {
+        const ssize_t n = send(c->fd, out + c->sent, options->size - c->sent, MSG_NOSIGNAL);
+        if (n < 0 && errno != EAGAIN) {
+            fail(c);
+            return false;
+        }
+        c->sent += n > 0 ? (size_t)n : 0;
+    }
+    const ssize_t n = recv(c->fd, in, sizeof in, 0);
+    if (n == 0 || (n < 0 && errno != EAGAIN)) {
+        fail(c);
+        return false;
+    }
+    c->received += n > 0 ? (size_t)n : 0;
+    return c->received >= options->size;
+}
+
+int run_rr(const struct options *options)
+{
+    struct epoll_event events[EVENTS];
+    const int epoll = epoll_new();
+    out[0] = 'E';
+    open_all(epoll, options);
+    for (unsigned i = 0; i < options->connections; i++) {
+        if (connections[i].fd >= 0)
+            start_message(options, &connections[i]);
+    }
+    const uint64_t begin = now_us(), end = begin + (uint64_t)(options->seconds * 1e6);
+    uint64_t now = begin;
+    while (now < end) {
+        const int count = epoll_wait(epoll, events, EVENTS, 100);
+        for (int i = 0; i < count; i++) {
+            struct connection *c = events[i].data.ptr;
+            if (c->fd < 0 || !continue_message(options, c))
+                continue;
+            histogram_add(&latency, now_us() - c->started_us);
+            done++;
+            start_message(options, c);
+        }
+        now = now_us();
+    }
+    report("rr", options, (double)(now - begin) / 1e6);
+    return 0;
+}
+
+static void move(const struct options *options, struct connection *c)
+{
+    for (int i = 0; i < 8; i++) {
+        const ssize_t n = options->up ? send(c->fd, out, sizeof out, MSG_NOSIGNAL)
+                                      : recv(c->fd, in, sizeof in, 0);
+        if (n < 0 && errno == EAGAIN)
+            return;
+        if (n <= 0) {
+            fail(c);
+            return;
+        }
+        bytes += (uint64_t)n;
+    }
+}
+
+int run_bulk(const struct options *options)
+{
+    struct epoll_event events[EVENTS];
+    const int epoll = epoll_new();
+    out[0] = options->up ? 'U' : 'D';
+    for (unsigned i = 0; i < options->connections; i++) {
+        struct connection *c = &connections[i];
+        open_one(epoll, options, c, options->up ? EPOLLOUT : EPOLLIN);
+        struct pollfd one = {.fd = c->fd, .events = POLLOUT};
+        if (c->fd >= 0 && (poll(&one, 1, 10000) != 1 || connect_error(c->fd) ||
+                           send(c->fd, out, 1, MSG_NOSIGNAL) != 1))
+            fail(c);
+    }
+    const uint64_t begin = now_us(), end = begin + (uint64_t)(options->seconds * 1e6);
+    uint64_t now = begin;
+    while (now < end) {
+        const int count = epoll_wait(epoll, events, EVENTS, 100);
+        for (int i = 0; i < count; i++) {
+            struct connection *c = events[i].data.ptr;
+            if (c->fd >= 0)
+                move(options, c);
+        }
+        now = now_us();
+    }
+    report(options->up ? "bulk_up" : "bulk_down", options, (double)(now - begin) / 1e6);
+    return 0;
+}
+
+int run_conn(const struct options *options)
+{
+    struct epoll_event events[EVENTS];
+    const int epoll = epoll_new();
+    const uint32_t both = EPOLLIN | EPOLLOUT | EPOLLET;
+    out[0] = 'E';
+    const uint64_t begin = now_us(), end = begin + (uint64_t)(options->seconds * 1e6);
+    uint64_t now = begin;
+    for (unsigned i = 0; i < options->connections; i++)
+        open_one(epoll, options, &connections[i], both);
+    while (now < end) {
+        const int count = epoll_wait(epoll, events, EVENTS, 100);
+        for (int i = 0; i < count; i++) {
+            struct connection *c = events[i].data.ptr;
+            if (c->fd < 0)
+                continue;
+            if (events[i].events & (EPOLLERR | EPOLLHUP)) {
+                fail(c);
+                open_one(epoll, options, c, both);
+                continue;
+            }
+            if (!continue_message(options, c)) {
+                if (c->fd < 0)
+                    open_one(epoll, options, c, both);
+                continue;
+            }
+            histogram_add(&latency, now_us() - c->started_us);
+            done++;
+            close(c->fd);
+            open_one(epoll, options, c, both);
+        }
+        now = now_us();
+    }
+    report("conn", options, (double)(now - begin) / 1e6);
+    return 0;
+}
+
+/* Holds connections, each with one round trip behind it, until its standard input ends. */
+int run_hold(const struct options *options)
+{
+    const int epoll = epoll_new();
+    out[0] = 'E';
+    open_all(epoll, options);
+    const uint64_t begin = now_us();
+    for (unsigned i = 0; i < options->connections; i++) {
+        struct connection *c = &connections[i];
+        if (c->fd < 0)
+            continue;
+        start_message(options, c);
+        while (c->fd >= 0 && c->received < options->size) {
+            struct pollfd one = {.fd = c->fd, .events = POLLIN};
+            if (poll(&one, 1, 10000) != 1)
+                fail(c);
+            else if (continue_message(options, c))
+                done++;
+        }
+    }
+    report("hold", options, (double)(now_us() - begin + 1) / 1e6);
+    fflush(stdout);
+    return read(STDIN_FILENO, in, 1) > 0 ? 0 : 0;
+}
