@@ -24,7 +24,8 @@ COMMANDS = ("status", "listeners", "pools", "backends", "workers", "sessions")
 def lb(three: Backends) -> Iterator[Balancer]:
     """A balancer that must answer and serve when the test has ended, by the same processes."""
     with Balancer.before(three.rows()) as balancer:
-        before = sorted(process.pid for process in balancer.processes())
+        titles = ("supervisor", "control", "checker", "worker 0", "worker 1")
+        before = sorted(balancer.child(title).pid for title in titles)
         with Load(balancer, threads=1) as load:
             yield balancer
             assert balancer.admin("status")["pid"] == balancer.process.pid
@@ -186,22 +187,28 @@ def test_a_stranger_who_reaches_the_socket_is_turned_away(lb: Balancer) -> None:
         os.chmod(path, mode)
     child = os.fork()
     if child == 0:
-        os._exit(_ask_as_a_stranger(lb.socket))
+        answer = 2
+        try:
+            answer = _ask_as_a_stranger(lb.socket)
+        finally:
+            os._exit(answer)
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
     assert {row["state"] for row in lb.ask("backends")} == {"ready"}
 
 
 def _ask_as_a_stranger(path: str) -> int:
-    """0 if nobody was refused, or not answered; run in a child that then exits."""
+    """0 if nobody's request is refused or not answered; run in a child that then exits."""
     os.setgroups([])
     os.setgid(65534)
     os.setuid(65534)
     try:
-        wire.ask(path, "drain", backend="web/a")
-    except (wire.AdminError, OSError, EOFError):
+        with wire.connect(path) as peer:
+            request = {"id": 1, "command": "drain", "args": {"backend": "web/a"}}
+            peer.sendall(wire.frame(request))
+            return 1 if wire.read_frame(peer)["ok"] else 0
+    except (OSError, EOFError):
         return 0
-    return 1
 
 
 def test_a_session_killed_by_its_id_ends_and_no_other(lb: Balancer) -> None:

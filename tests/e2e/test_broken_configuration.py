@@ -61,7 +61,7 @@ pool = "web"
 bind = ["127.0.0.1:PORT"]
 pool = "web"
 [listeners.range]
-bind = ["127.0.0.1:1-65535"]  # wrong: listeners.range.bind[0]
+bind = ["127.0.0.1:BEFORE-PORT"]  # wrong: listeners.range.bind[0]
 pool = "web"
 """
     + POOL,
@@ -93,7 +93,7 @@ pool = "web"
 [pools.web]
 backends = [
   { name = "x", address = "127.0.0.1:1" },
-  { name = "x", address = "127.0.0.1:2" },  # wrong: pools.web.backends[1].name
+  { name = "x", address = "127.0.0.1:2" },  # wrong: pools.web.backends[1]
 ]
 """,
     "negative weight": LISTENER
@@ -135,7 +135,7 @@ backends = [
     + POOL
     + '[pools.web.health]\ntype = "icmp"  # wrong: pools.web.health.type\n',
     "fall of 0": LISTENER + POOL + "[pools.web.health]\nfall = 0  # wrong: pools.web.health.fall\n",
-    "a section that is a number": "pools = 3  # wrong: pools\n" + LISTENER,
+    "a section that is a number": "limits = 3  # wrong: limits\n" + LISTENER + POOL,
     "many at once": """
 [process]
 workers = "two"  # wrong: process.workers
@@ -182,7 +182,7 @@ def test_each_problem_is_told_with_file_line_and_key_and_nothing_starts(
     name: str, tmp_path: Path
 ) -> None:
     with PORTS.taken() as port:
-        text = BROKEN[name].replace("PORT", str(port))
+        text = BROKEN[name].replace("PORT", str(port)).replace("BEFORE", str(port - 1))
         want = wanted(text)
         assert want, "the text does not say what is wrong with it"
         path = tmp_path / "broken.toml"

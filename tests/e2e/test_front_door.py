@@ -83,6 +83,8 @@ def test_the_demo_prints_lines_to_try_and_they_work() -> None:
         bind = f"127.0.0.1:{DEMO_PORT}"
         with Balancer(args=["run", "--demo"], bind=bind) as lb:
             lines = until(lambda: LINES_TO_TRY.findall(lb.out()), "the demo prints lines to try")
+            answers = {_http_get(lb) for _ in range(9)}
+            assert len(answers) == 3, "the three backends do not tell themselves apart"
             assert any(line.startswith("curl ") for line in lines)
             assert any(line.startswith("l4lb admin ") for line in lines)
             for line in lines:
@@ -95,9 +97,6 @@ def test_the_demo_prints_lines_to_try_and_they_work() -> None:
                     check=False,
                 )
                 assert done.returncode == 0, (line, done.stderr)
-                assert done.stdout, line
-            answers = {_http_get(lb) for _ in range(9)}
-            assert len(answers) == 3, "the three backends do not tell themselves apart"
     finally:
         PORTS.release(DEMO_PORT)
 
@@ -249,10 +248,10 @@ def test_admin_wait_returns_when_its_condition_holds_and_1_when_time_is_over(
 ) -> None:
     with Balancer.before(three.rows()) as lb:
         client, name = greet(lb)
-        wait = ["admin", "--socket", lb.socket, "wait", f"drained web/{name}", "--timeout"]
+        wait = ["admin", "--socket", lb.socket, "wait", "backend-drained", f"web/{name}"]
         lb.admin("drain", f"web/{name}")
-        assert run(*wait, "500ms").returncode == 1
-        waiting = subprocess.Popen([*program(), *wait, "30s"])
+        assert run(*wait, "--timeout", "500ms").returncode == 1
+        waiting = subprocess.Popen([*program(), *wait, "--timeout", "30s"])
         client.close()
         assert waiting.wait(timeout=30) == 0
         lb.signal(signal.SIGINT)

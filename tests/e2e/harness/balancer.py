@@ -107,6 +107,7 @@ class Balancer:
         try:
             self._start()
             until(self.answers, "the balancer answers `status`", timeout_s=30)
+            until(lambda: len(self.pids()) >= self.workers, "its workers run", timeout_s=30)
         except BaseException:
             self._kill_all()
             self._print_log()
@@ -204,6 +205,12 @@ class Balancer:
     def wait(self, timeout_s: float = PATIENCE_S) -> int:
         """Waits for the supervisor's end; its exit status."""
         return self.process.wait(timeout=timeout_s)
+
+    @property
+    def workers(self) -> int:
+        """How many workers its configuration asks for, at least."""
+        process = self.config["process"] if self.config else {}
+        return int(process.get("workers", 1))
 
     # ---- asking ------------------------------------------------------------------------------
 

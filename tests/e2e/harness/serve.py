@@ -14,14 +14,32 @@ What a backend does with a connection is its `mode`:
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import json
 import resource
+import select
 import socket
 import struct
 import sys
 from typing import Any
 
 LINGER_0 = struct.pack("ii", 1, 0)
+SO_ATTACH_FILTER = 26  # asm-generic/socket.h; Python has no name for it
+_kept: list[Any] = []  # what the kernel is given an address of
+
+
+def drop_syns() -> bytes:
+    """A filter for a listening socket (struct sock_fprog) that drops SYNs and nothing else."""
+    code = [
+        (0x30, 0, 0, 13),
+        (0x54, 0, 0, 0x12),
+        (0x15, 0, 1, 0x02),
+        (6, 0, 0, 0),
+        (6, 0, 0, 65535),
+    ]
+    program = b"".join(struct.pack("HBBI", *instruction) for instruction in code)
+    _kept.append(ctypes.create_string_buffer(program))
+    return struct.pack("HP", len(code), ctypes.addressof(_kept[-1]))
 
 
 class Backend:
@@ -48,9 +66,15 @@ class Backend:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(tuple(self.address))
         self.server = await loop.create_server(lambda: Peer(self), sock=listener, backlog=4096)
+        self.listener = listener
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
+        """Refuses from now on. Those whom the kernel has let in are accepted first: closing the
+        socket would reset them, and a session with a stopping server is not under test here."""
         if self.server:
+            self.listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, drop_syns())
+            while select.select([self.listener], [], [], 0)[0]:
+                await asyncio.sleep(0.001)
             self.server.close()
             self.server = None
 
@@ -144,7 +168,7 @@ async def obey(backends: dict[str, Backend], request: dict[str, Any]) -> Any:
     if what == "start":
         await backend.start()
     elif what == "stop":
-        backend.stop()
+        await backend.stop()
     elif what == "drop":
         backend.drop()
     elif what == "mode":

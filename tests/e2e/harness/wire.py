@@ -7,7 +7,7 @@ import socket
 import struct
 from typing import Any
 
-import msgpack  # type: ignore[import-untyped]
+import msgpack
 
 _ids = itertools.count(1)
 
