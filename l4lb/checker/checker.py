@@ -67,6 +67,9 @@ class Checker:
 
     def configure(self, settings: Mapping[str, Settings]) -> None:
         """Other settings from now on; what is known about backends stays."""
+        for key, member in self._members.items():
+            if settings.get(member.row.pool) != member.settings:
+                self._schedule.drop(key)  # it may have been due at another interval's end
         self._settings = dict(settings)
         self._members.clear()
         self._changed.set()
@@ -125,7 +128,7 @@ class Checker:
         if key not in self._members:
             return
         self._record(key, self._members[key], outcome, duration_us)
-        self._schedule.again(
+        next_ms = self._schedule.again(
             key,
             due_ms,
             now_ms(),
@@ -133,6 +136,9 @@ class Checker:
             settings.jitter_percent / 100,
             random.random(),
         )
+        # The loop of run may sleep past it. The millisecond: now_ms rounds down.
+        loop = asyncio.get_running_loop()
+        loop.call_at(next_ms / 1000 + 0.001, lambda: self._start_due(now_ms()))
 
     async def _probe(self, member: Member) -> Outcome:
         settings = member.settings

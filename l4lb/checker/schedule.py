@@ -37,14 +37,15 @@ class Schedule(Generic[Key]):
 
     def again(
         self, key: Key, due_ms: float, now_ms: float, interval_ms: int, jitter: float, chance: float
-    ) -> None:
+    ) -> float:
         """key was due at due_ms: due again an interval later. jitter is the part of the interval
         that is random, chance (0 to 1) the draw. One that is late by an interval or more is
-        spread anew."""
+        spread anew. Returns when it is due."""
         next_ms = due_ms + interval_ms * (1 + jitter * (chance - 0.5))
         if next_ms < now_ms:
             next_ms = now_ms + interval_ms * chance
         self.put(key, next_ms)
+        return next_ms
 
     def drop(self, key: Key) -> None:
         self._current.pop(key, None)

@@ -27,6 +27,7 @@ RESULTS = {
     errno.EHOSTUNREACH: Result.UNREACHABLE,
     errno.ENETUNREACH: Result.UNREACHABLE,
     errno.ETIMEDOUT: Result.TIMEOUT,
+    errno.ENOTCONN: Result.TIMEOUT,  # a unix socket whose backlog is full: see connect
 }
 
 
@@ -50,6 +51,8 @@ async def connect(target: Address, source: str | None) -> socket.socket:
                 sock.bind((source, 0))
         where = target.path or (target.host, target.port)
         await asyncio.get_running_loop().sock_connect(sock, where)
+        if target.path:
+            sock.getpeername()  # why: asyncio takes a unix socket's EAGAIN for a success
     except BaseException:
         sock.close()
         raise

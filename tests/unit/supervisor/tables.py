@@ -1,0 +1,55 @@
+"""A small shared table filled by hand, for every unit test that needs a real one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from l4lb.native.rows import Address
+from l4lb.native.table import Table
+
+CAPACITIES = (4, 4, 4, 64, 64)
+
+
+def table_of(pools: Mapping[str, Mapping[str, Address]]) -> Table:
+    """A table with these backends (name to address) in these pools, all ready, health unknown."""
+    table = Table(CAPACITIES)
+    row = 0
+    for index, (pool, backends) in enumerate(pools.items()):
+        table.set_pool(
+            index,
+            name=pool,
+            balance="round_robin",
+            when_all_down="refuse",
+            retries=2,
+            connect_timeout_ms=2_000,
+            idle_timeout_ms=600_000,
+            half_closed_timeout_ms=300_000,
+        )
+        for name, address in backends.items():
+            put_backend(table, row, pool=index, name=name, address=address)
+            row += 1
+        table.publish(index)
+    table.generation = 1
+    table.max_connections = 100
+    return table
+
+
+def put_backend(
+    table: Table, row: int, *, pool: int = 0, name: str, address: Address, health: str = "unknown"
+) -> None:
+    """Gives a row to a backend of weight 1."""
+    table.set_backend(
+        row,
+        pool=pool,
+        name=name,
+        address=address,
+        weight=1,
+        max_connections=0,
+        backup=False,
+        health=health,
+    )
+
+
+def closed_port(n: int = 1) -> Address:
+    """An address of which only the text matters."""
+    return Address("127.0.0.1", n)
