@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import click
 
+from l4lb.config.defaults import default_admin_path
 from l4lb.control.client import AdminClient
 from l4lb.control.commands import COMMANDS, Arg, Command
 from l4lb.errors import AdminError, L4lbError
 
 ANSWER_TIMEOUT_S = 30.0
-
-
-def default_socket() -> str:
-    """Where the service's admin socket is unless its configuration says otherwise."""
-    if os.geteuid() == 0:
-        return "/run/l4lb/admin.sock"
-    run = os.environ.get("XDG_RUNTIME_DIR")
-    return f"{run}/l4lb/admin.sock" if run else f"/tmp/l4lb-{os.geteuid()}/admin.sock"
 
 
 def _duration_ms(text: str) -> int:
@@ -89,7 +81,7 @@ def _show(command: Command, result: Any, as_json: bool) -> None:
 @click.pass_context
 def command(context: click.Context, path: str | None) -> None:
     """Shows and steers a running balancer over its unix socket."""
-    context.obj = path or default_socket()
+    context.obj = path or default_admin_path()
 
 
 for _row in COMMANDS.values():

@@ -59,6 +59,7 @@ def command(
 ) -> int:
     """Runs the service in the foreground."""
     from l4lb.cli import demo as demonstration
+    from l4lb.config.resolve import resolve
     from l4lb.supervisor.main import serve
 
     if demo:
@@ -68,6 +69,7 @@ def command(
     if file is None and not listen:
         raise UsageError("what to run? give -c FILE, or --listen and --backend, or --demo")
     config = override(_configuration(file, listen, backend, balance), workers, admin)
+    config = resolve(config)
     for warning in config.warnings:
         click.echo(f"warning: {warning}", err=True)
     return serve(config)

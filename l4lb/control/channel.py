@@ -1,4 +1,4 @@
-"""The control process's end of its channel to the supervisor: questions out, answers and events in."""
+"""The control process's end of its channel to the supervisor: it asks, and hears events."""
 
 from __future__ import annotations
 

@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+"""Side by side: no balancer, l4lb, HAProxy and nginx, one worker each, in interleaved rounds.
+
+    .venv/bin/python bench/compare.py --rounds 5 --seconds 2 --record
+
+Every round measures every balancer with every test, in an order that rotates, so that a machine
+that drifts drifts for all. Client, balancer and server share the machine and nothing is pinned but
+what a balancer pins itself. Only ratios of one run compare; see docs/benchmarks.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import platform
+import re
+import shlex
+import sys
+import sysconfig
+from collections.abc import Sequence
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parent.parent
+if str(TOP) not in sys.path:
+    sys.path.insert(0, str(TOP))
+
+from bench.lib import report  # noqa: E402 - the tree is not a package that is installed
+from bench.lib.measures import TESTS, Generator, measure  # noqa: E402
+from bench.lib.targets import Target, default_l4lb, known, running  # noqa: E402
+
+RESULTS = TOP / "bench" / "RESULTS.md"
+MARKS = ("<!-- comparison: begin -->", "<!-- comparison: end -->")
+
+
+def _options(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each test")
+    parser.add_argument("--only", choices=TESTS, action="append", help="these tests")
+    parser.add_argument("--peers", default="haproxy,nginx", help="whom to compare with")
+    parser.add_argument("--l4lb", default=default_l4lb(), help="path of the program")
+    parser.add_argument("--json", metavar="FILE", help="write every round")
+    parser.add_argument("--plot", metavar="FILE", help="draw the medians (PNG)")
+    parser.add_argument("--record", action="store_true", help=f"rewrite {RESULTS.name}'s table")
+    return parser.parse_args(argv)
+
+
+def _loadgen() -> str:
+    program = Path(sysconfig.get_path("purelib")) / "l4lb" / "bin" / "l4lb-loadgen"
+    if not program.is_file():
+        raise SystemExit("the load generator is not built: run scripts/test or scripts/run once")
+    return str(program)
+
+
+def _round(
+    targets: Sequence[Target], generator: Generator, tests: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """One round over the direct path and all targets."""
+    found: dict[str, dict[str, float]] = {}
+    for target in (None, *targets):
+        name = target.name if target else report.DIRECT
+        found[name] = {}
+        with generator.server() as backend:
+            for test in tests:
+                if target is None:
+                    found[name] |= measure(generator, backend, None, test)
+                    continue
+                with running(target, backend) as run:
+                    found[name] |= measure(generator, run.port, run, test)
+    return found
+
+
+def _about(options: argparse.Namespace, targets: Sequence[Target], argv: Sequence[str]) -> str:
+    cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    cores = Path("/proc/cpuinfo").read_text().count("processor\t")
+    versions = "; ".join(f"{one.name}: {one.version()}" for one in targets)
+    command = "python bench/compare.py " + shlex.join(argv)
+    return (
+        f"`{command.strip()}` on {datetime.datetime.now(datetime.UTC):%Y-%m-%d}, kernel "
+        f"{platform.release()}, {cpu.group(1) if cpu else '?'}, {cores} cores shared by client, "
+        f"balancer and server. {options.rounds} rounds, {options.seconds:g} s a test. {versions}."
+    )
+
+
+def _record(about: str, shown: str) -> None:
+    text = RESULTS.read_text() if RESULTS.exists() else f"# Results\n\n{MARKS[0]}\n{MARKS[1]}\n"
+    before, _, rest = text.partition(MARKS[0])
+    after = rest.partition(MARKS[1])[2]
+    RESULTS.write_text(f"{before}{MARKS[0]}\n{about}\n\n{shown}\n{MARKS[1]}{after}")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the comparison; prints its table. Returns the exit status."""
+    options = _options(argv)
+    peers = options.peers.split(",")
+    targets = [one for one in known(options.l4lb) if one.name in ("l4lb", *peers)]
+    for missing in [one for one in targets if not one.available()]:
+        print(f"not installed, left out: {missing.program}", file=sys.stderr)
+        targets.remove(missing)
+    generator = Generator(_loadgen(), options.seconds)
+    tests = options.only or list(TESTS)
+    rounds: dict[str, list[dict[str, float]]] = {report.DIRECT: []}
+    rounds |= {one.name: [] for one in targets}
+    for number in range(options.rounds):
+        turn = number % len(targets)
+        for name, found in _round(targets[turn:] + targets[:turn], generator, tests).items():
+            rounds[name].append(found)
+        print(f"round {number + 1} of {options.rounds} done", file=sys.stderr)
+    values = report.medians(rounds)
+    about, shown = _about(options, targets, argv), report.table(values)
+    print(about, "", shown, sep="\n")
+    if options.json:
+        Path(options.json).write_text(
+            json.dumps({"about": about, "medians": values, "rounds": rounds}, indent=1)
+        )
+    if options.plot:
+        report.plot(values, options.plot)
+    if options.record:
+        _record(about, shown)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

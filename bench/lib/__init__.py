@@ -1,0 +1,1 @@
+"""Parts of bench: the balancers (targets), what is measured (measures), how it is told (report)."""
