@@ -10,10 +10,10 @@
 #ifndef LOADGEN_H
 #define LOADGEN_H
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <netinet/in.h>
 
 enum { CONNECTIONS_MAX = 16384, SIZE_MAX_BYTES = 65536, CHUNK = 256 << 10, EVENTS = 512 };
 

@@ -25,8 +25,8 @@ static const char usage[] =
 static const struct {
     const char *name;
     int (*run)(const struct options *options);
-} jobs[] = {{"serve", serve}, {"rr", run_rr}, {"bulk", run_bulk}, {"conn", run_conn},
-            {"hold", run_hold}};
+} jobs[] = {
+    {"serve", serve}, {"rr", run_rr}, {"bulk", run_bulk}, {"conn", run_conn}, {"hold", run_hold}};
 
 static _Noreturn void misused(void)
 {
@@ -45,11 +45,13 @@ static double number(const char *text, double least, double most)
 
 static void read_options(int argc, char **argv, struct options *options)
 {
-    static const struct option known[] = {
-        {"address", required_argument, NULL, 'a'}, {"port", required_argument, NULL, 'p'},
-        {"connections", required_argument, NULL, 'c'}, {"size", required_argument, NULL, 's'},
-        {"seconds", required_argument, NULL, 't'}, {"up", no_argument, NULL, 'u'},
-        {NULL, 0, NULL, 0}};
+    static const struct option known[] = {{"address", required_argument, NULL, 'a'},
+                                          {"port", required_argument, NULL, 'p'},
+                                          {"connections", required_argument, NULL, 'c'},
+                                          {"size", required_argument, NULL, 's'},
+                                          {"seconds", required_argument, NULL, 't'},
+                                          {"up", no_argument, NULL, 'u'},
+                                          {NULL, 0, NULL, 0}};
     for (int c; (c = getopt_long(argc, argv, "a:p:c:s:t:u", known, NULL)) != -1;) {
         switch (c) {
         case 'a':

@@ -13,7 +13,7 @@
 
 struct peer {
     int fd;
-    char mode; /* 0: not known yet */
+    char mode;          /* 0: not known yet */
     size_t waiting, at; /* echoed bytes that would not go yet */
     char *kept;
 };

@@ -7,47 +7,47 @@
 #define L4_BASE_BOUNDS_H
 
 enum l4_bounds {
-    L4_NAME_MAX = 64,            /* bytes of a pool, listener or backend name, without its NUL */
-    L4_PATH_MAX = 107,           /* bytes of a unix socket path, without its NUL: sun_path */
+    L4_NAME_MAX = 64,  /* bytes of a pool, listener or backend name, without its NUL */
+    L4_PATH_MAX = 107, /* bytes of a unix socket path, without its NUL: sun_path */
     L4_WORKERS_MAX = 64,
     L4_LISTENERS_MAX = 4096,
     L4_POOLS_MAX = 1024,
-    L4_BACKENDS_MAX = 16384,     /* over all pools; an index and a schedule slot fit 16 bits */
-    L4_SESSIONS_MAX = 1 << 20,   /* per worker */
+    L4_BACKENDS_MAX = 16384,   /* over all pools; an index and a schedule slot fit 16 bits */
+    L4_SESSIONS_MAX = 1 << 20, /* per worker */
     L4_WEIGHT_MAX = 256,
-    L4_SLOTS_MAX = 65536,        /* of one pool's round-robin schedule; see core/schedule.h */
-    L4_MAGLEV_MAX = 655373,      /* slots of one pool's Maglev table */
-    L4_RESPONSE_HALF_MS = 1000,  /* half-life of a response time */
-    L4_HASH_TRIES = 64,          /* slots one key looks at before it takes any usable backend */
+    L4_SLOTS_MAX = 65536,       /* of one pool's round-robin schedule; see core/schedule.h */
+    L4_MAGLEV_MAX = 655373,     /* slots of one pool's Maglev table */
+    L4_RESPONSE_HALF_MS = 1000, /* half-life of a response time */
+    L4_HASH_TRIES = 64,         /* slots one key looks at before it takes any usable backend */
     L4_RANDOM_TRIES = 16,
-    L4_RETRIES_MAX = 8,          /* other backends one session tries after its first */
-    L4_PICK_ROUNDS = 64,         /* attempts of one pick to win a race before it gives up */
+    L4_RETRIES_MAX = 8,  /* other backends one session tries after its first */
+    L4_PICK_ROUNDS = 64, /* attempts of one pick to win a race before it gives up */
 
-    L4_ACCEPT_BATCH = 64,        /* connections taken from one listener a turn */
-    L4_BACKLOG = 4096,           /* asked for each listening socket's queue */
-    L4_EVENTS_BATCH = 256,       /* events taken from epoll a turn */
-    L4_ACCEPT_PAUSE_MS = 100,    /* how long a failed accept keeps the listeners quiet, at most */
-    L4_RESOURCE_RETRY_MS = 20,   /* a session that got no socket for its backend asks again */
-    L4_RESET_POLL_MS = 5,        /* how often a reset waiting for its data to leave looks again */
-    L4_RESET_WAIT_MS = 10000,    /* ... and for how long at most */
+    L4_ACCEPT_BATCH = 64,      /* connections taken from one listener a turn */
+    L4_BACKLOG = 4096,         /* asked for each listening socket's queue */
+    L4_EVENTS_BATCH = 256,     /* events taken from epoll a turn */
+    L4_ACCEPT_PAUSE_MS = 100,  /* how long a failed accept keeps the listeners quiet, at most */
+    L4_RESOURCE_RETRY_MS = 20, /* a session that got no socket for its backend asks again */
+    L4_RESET_POLL_MS = 5,      /* how often a reset waiting for its data to leave looks again */
+    L4_RESET_WAIT_MS = 10000,  /* ... and for how long at most */
 
     L4_SCRATCH_BYTES = 128 << 10, /* one receive in copy mode; one buffer a worker */
-    L4_BULK_BYTES = 32 << 10,    /* a receive this large turns the direction to splice */
-    L4_THIN_BYTES = 8 << 10,     /* a splice smaller than this turns it back to copy */
-    L4_PIPE_BYTES = 256 << 10,   /* asked for each pipe; a smaller one is still used down to ... */
+    L4_BULK_BYTES = 32 << 10,     /* a receive this large turns the direction to splice */
+    L4_THIN_BYTES = 8 << 10,      /* a splice smaller than this turns it back to copy */
+    L4_PIPE_BYTES = 256 << 10,    /* asked for each pipe; a smaller one is still used down to ... */
     L4_PIPE_MIN_BYTES = 128 << 10, /* ... this: it must hold what one receive could not send */
-    L4_PIPES_MAX = 2048,         /* per worker */
-    L4_PIPES_SPARE = 64,         /* idle pipes a worker keeps; more than this are closed */
-    L4_SEGMENT_BYTES = 512,      /* a send this small surely fits one TCP segment */
-    L4_TURN_BYTES = 1 << 20,     /* one direction of one session moves no more than this a turn */
+    L4_PIPES_MAX = 2048,           /* per worker */
+    L4_PIPES_SPARE = 64,           /* idle pipes a worker keeps; more than this are closed */
+    L4_SEGMENT_BYTES = 512,        /* a send this small surely fits one TCP segment */
+    L4_TURN_BYTES = 1 << 20,       /* one direction of one session moves no more than this a turn */
 
-    L4_FDS_RESERVED = 24,        /* descriptors a worker never gives to a session or a pipe */
-    L4_COMMANDS = 256,           /* places in the ring from the supervisor to a worker */
-    L4_EVENTS = 256,             /* places in the ring from a worker to the supervisor */
-    L4_WHEEL_SLOTS = 2048,       /* of the timer wheel, a power of two */
+    L4_FDS_RESERVED = 24,  /* descriptors a worker never gives to a session or a pipe */
+    L4_COMMANDS = 256,     /* places in the ring from the supervisor to a worker */
+    L4_EVENTS = 256,       /* places in the ring from a worker to the supervisor */
+    L4_WHEEL_SLOTS = 2048, /* of the timer wheel, a power of two */
     L4_WHEEL_TICK_MS = 16,
 };
 
-#define L4_NONE 0xffffffffu      /* "no such row" wherever an index is kept in 32 bits */
+#define L4_NONE 0xffffffffu /* "no such row" wherever an index is kept in 32 bits */
 
 #endif

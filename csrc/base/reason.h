@@ -3,26 +3,26 @@
 #define L4_BASE_REASON_H
 
 #define L4_REASONS(X)                                                                              \
-    X(NONE, "none")                       /* it has not ended */                                   \
-    X(CLIENT_FIN, "client_fin")           /* both sides finished, the client first */              \
-    X(BACKEND_FIN, "backend_fin")         /* both sides finished, the backend first */             \
+    X(NONE, "none")               /* it has not ended */                                           \
+    X(CLIENT_FIN, "client_fin")   /* both sides finished, the client first */                      \
+    X(BACKEND_FIN, "backend_fin") /* both sides finished, the backend first */                     \
     X(CLIENT_RESET, "client_reset")                                                                \
     X(BACKEND_RESET, "backend_reset")                                                              \
     X(IDLE_TIMEOUT, "idle_timeout")                                                                \
     X(HALF_CLOSED_TIMEOUT, "half_closed_timeout")                                                  \
-    X(CONNECT_FAILED, "connect_failed")   /* every backend that could be tried was */              \
-    X(NO_BACKEND, "no_backend")           /* none was usable */                                    \
-    X(KILLED, "killed")                   /* by an operator */                                     \
-    X(DRAIN_TIMEOUT, "drain_timeout")     /* the service stopped before the session did */         \
-    X(STOPPED, "stopped")                 /* the service stopped at once */                        \
+    X(CONNECT_FAILED, "connect_failed") /* every backend that could be tried was */                \
+    X(NO_BACKEND, "no_backend")         /* none was usable */                                      \
+    X(KILLED, "killed")                 /* by an operator */                                       \
+    X(DRAIN_TIMEOUT, "drain_timeout")   /* the service stopped before the session did */           \
+    X(STOPPED, "stopped")               /* the service stopped at once */                          \
     X(WORKER_DIED, "error:WORKER_DIED")                                                            \
-    X(ERROR, "error")                     /* the session's errno says which */
+    X(ERROR, "error") /* the session's errno says which */
 
 enum l4_reason {
 #define X(id, word) L4_END_##id,
     L4_REASONS(X)
 #undef X
-    L4_REASON_COUNT
+        L4_REASON_COUNT
 };
 
 /* The word users see. "unknown" for a number that is none of ours. */

@@ -15,9 +15,9 @@ enum {
 /* The handshake bytes of a row of records, read in order as if they were one piece. Reading past
  * what has arrived sets `short_of`; a record that is none of the handshake sets `broken`. */
 struct reader {
-    const uint8_t *at, *end; /* in the current record */
+    const uint8_t *at, *end;        /* in the current record */
     const uint8_t *rest, *rest_end; /* the records after it */
-    size_t limit;            /* handshake bytes that may still be read */
+    size_t limit;                   /* handshake bytes that may still be read */
     bool short_of, broken;
 };
 
@@ -126,10 +126,10 @@ enum l4_hello_result l4_hello_read(const uint8_t *data, size_t bytes, struct l4_
         return L4_HELLO_NONE;
     const uint32_t body = number(&r, 3);
     r.limit = body;
-    skip(&r, 2 + 32);         /* legacy_version, random */
-    skip(&r, byte(&r));       /* legacy_session_id */
-    skip(&r, number(&r, 2));  /* cipher_suites */
-    skip(&r, byte(&r));       /* legacy_compression_methods */
+    skip(&r, 2 + 32);        /* legacy_version, random */
+    skip(&r, byte(&r));      /* legacy_session_id */
+    skip(&r, number(&r, 2)); /* cipher_suites */
+    skip(&r, byte(&r));      /* legacy_compression_methods */
     if (r.limit)
         read_extensions(&r, hello);
     if (r.short_of)

@@ -15,7 +15,7 @@ enum { L4_HELLO_NAME_MAX = 255 };
 enum l4_hello_result { L4_HELLO_MORE, L4_HELLO_WHOLE, L4_HELLO_NONE };
 
 struct l4_hello {
-    uint32_t name_bytes;           /* 0: it names no server */
+    uint32_t name_bytes;              /* 0: it names no server */
     char name[L4_HELLO_NAME_MAX + 1]; /* lower case, NUL after it */
 };
 

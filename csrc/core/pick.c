@@ -144,8 +144,7 @@ struct l4_pick_answer l4_pick(const struct l4_table *table, const struct l4_pick
             break;
         context.tier++;
     }
-    return (struct l4_pick_answer){
-        .backend = L4_NONE, .full = context.full, .tier = context.tier};
+    return (struct l4_pick_answer){.backend = L4_NONE, .full = context.full, .tier = context.tier};
 }
 
 bool l4_pick_this(const struct l4_table *table, const struct l4_pick_request *request,

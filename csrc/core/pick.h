@@ -19,11 +19,11 @@ struct l4_pick_request {
     uint32_t worker;
     uint32_t pool;
     uint64_t now_ms;
-    uint64_t hash;         /* of the client, by the pool's hash_rule: core/key.h */
+    uint64_t hash; /* of the client, by the pool's hash_rule: core/key.h */
     uint64_t random;
     const uint16_t *tried; /* backends not to propose again */
     uint32_t tried_count;
-    bool dry;              /* only look: take no ticket and no place */
+    bool dry; /* only look: take no ticket and no place */
 };
 
 enum l4_pick_tier { L4_PRIMARIES, L4_BACKUPS, L4_ANY, L4_TIERS };

@@ -14,8 +14,7 @@ static struct l4_pick_proposal propose(struct l4_pick_context *context)
     for (uint32_t backend; (backend = l4_scan_next(&scan, context)) != L4_NONE;) {
         const struct l4_backend *b = l4_table_backend(context->table, backend);
         const double time = 1.0 + l4_response_read(&b->response, context->request->now_ms);
-        const double load = time * (L4_GET(b->inflight) + 1.0) /
-                            (double)l4_pick_weight(context, b);
+        const double load = time * (L4_GET(b->inflight) + 1.0) / (double)l4_pick_weight(context, b);
         if (best.backend == L4_NONE || load < least) {
             best.backend = backend;
             least = load;

@@ -58,14 +58,14 @@ static void build(const struct l4_table *table, uint32_t pool, const struct scra
     view->weights = 0;
     for (uint32_t i = 0; i < view->members; i++)
         view->weights += scratch->weights[i];
-    view->slots = l4_schedule_build(scratch->weights, view->members, scratch->scaled,
-                                    scratch->credit, slots);
+    view->slots =
+        l4_schedule_build(scratch->weights, view->members, scratch->scaled, scratch->credit, slots);
     for (uint32_t i = 0; i < view->slots; i++)
         slots[i] = members[slots[i]];
     view->maglev = 0;
     if (size > 2 && size <= L4_MAGLEV_MAX)
-        view->maglev = build_maglev(table, size, members, view->members, scratch,
-                                    l4_view_maglev(table, view));
+        view->maglev =
+            build_maglev(table, size, members, view->members, scratch, l4_view_maglev(table, view));
     view->first_ticket = L4_GET(row->ticket);
     atomic_store_explicit(&row->view_generation, generation, memory_order_release);
 }
@@ -80,8 +80,8 @@ int l4_view_publish(const struct l4_table *table, uint32_t pool)
         .hashed = malloc(most * sizeof *scratch.hashed),
         .taken = malloc((L4_MAGLEV_MAX + 63) / 64 * sizeof *scratch.taken),
     };
-    const bool enough = scratch.weights && scratch.scaled && scratch.credit && scratch.hashed &&
-                        scratch.taken;
+    const bool enough =
+        scratch.weights && scratch.scaled && scratch.credit && scratch.hashed && scratch.taken;
     if (enough)
         build(table, pool, &scratch);
     free(scratch.weights);

@@ -135,8 +135,8 @@ static enum l4_pump_result peek(const struct l4_pump *pump, struct l4_half *from
 static enum l4_pump_result bulk(const struct l4_pump *pump, struct l4_half *from,
                                 struct l4_half *to, uint64_t *moved)
 {
-    const ssize_t got = splice(from->fd, NULL, pump->pipes->fds[from->pipe][1], NULL,
-                               L4_PIPE_BYTES, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    const ssize_t got = splice(from->fd, NULL, pump->pipes->fds[from->pipe][1], NULL, L4_PIPE_BYTES,
+                               SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     if (got <= 0) {
         not_received(from, got);
         return L4_PUMP_WAITS;

@@ -15,8 +15,8 @@ int l4_sock_accept(int listener, struct l4_addr *client)
 {
     struct sockaddr_storage from;
     socklen_t length = sizeof from;
-    const int fd = accept4(listener, (struct sockaddr *)&from, &length,
-                           SOCK_NONBLOCK | SOCK_CLOEXEC);
+    const int fd =
+        accept4(listener, (struct sockaddr *)&from, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0)
         return -errno;
     *client = l4_addr_of(&from);

@@ -358,8 +358,7 @@ static void relay(struct l4_loop *loop, uint32_t index)
     }
     if ((client->flags | backend->flags) & L4_HALF_SHUT && !s->half_closed) {
         s->half_closed = 1;
-        wake_in(loop, index,
-                L4_GET(l4_table_pool(loop->table, s->pool)->half_closed_timeout_ms));
+        wake_in(loop, index, L4_GET(l4_table_pool(loop->table, s->pool)->half_closed_timeout_ms));
     }
     if (up == L4_PUMP_MORE || down == L4_PUMP_MORE)
         list_ready(loop, index);

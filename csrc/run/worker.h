@@ -40,17 +40,17 @@ struct l4_loop {
     struct l4_pipes pipes;
     struct l4_pump pump;
     struct l4_wheel wheel;
-    struct l4_bound *bounds; /* fd -1: closed */
-    uint32_t capacity;       /* sessions it may hold */
-    uint32_t held;           /* session rows that are not free */
-    uint32_t free_head;      /* list of free session rows */
-    uint32_t fresh;          /* rows from here on were never used */
-    uint32_t ended_head;     /* rows that ended in this turn, not yet free */
+    struct l4_bound *bounds;         /* fd -1: closed */
+    uint32_t capacity;               /* sessions it may hold */
+    uint32_t held;                   /* session rows that are not free */
+    uint32_t free_head;              /* list of free session rows */
+    uint32_t fresh;                  /* rows from here on were never used */
+    uint32_t ended_head;             /* rows that ended in this turn, not yet free */
     uint32_t ready_head, ready_tail; /* sessions with work left over */
-    uint32_t serial;         /* of the last session opened */
-    uint64_t random;         /* state of core choices; base/random.h */
-    uint64_t resume_ms;      /* while paused: when to try again */
-    bool listening;          /* the listeners are in the epoll set */
+    uint32_t serial;                 /* of the last session opened */
+    uint64_t random;                 /* state of core choices; base/random.h */
+    uint64_t resume_ms;              /* while paused: when to try again */
+    bool listening;                  /* the listeners are in the epoll set */
     bool paused;
     bool draining;
     bool stopping;
@@ -60,8 +60,13 @@ struct l4_loop {
 int l4_worker_run(const struct l4_worker_setup *setup);
 
 /* What an epoll event is about, in its 64 bits of data: what << 32 | index. */
-enum l4_watch { L4_WATCH_COMMAND, L4_WATCH_LIFELINE, L4_WATCH_LISTENER, L4_WATCH_CLIENT,
-                L4_WATCH_BACKEND };
+enum l4_watch {
+    L4_WATCH_COMMAND,
+    L4_WATCH_LIFELINE,
+    L4_WATCH_LISTENER,
+    L4_WATCH_CLIENT,
+    L4_WATCH_BACKEND
+};
 
 /* Adds fd to the epoll set. Returns 0 or -errno. */
 __attribute__((warn_unused_result)) int l4_loop_watch(const struct l4_loop *loop, int fd,

@@ -27,7 +27,7 @@
 #include "base/hash.h"
 #include "base/reason.h"
 
-#define L4_MAGIC 0x31656c626174346cull /* "l4table1" */
+#define L4_MAGIC          0x31656c626174346cull /* "l4table1" */
 #define L4_LAYOUT_VERSION 1u
 
 /* Capacities: written once, before the fork. */
@@ -46,7 +46,7 @@ struct l4_header {
     struct l4_caps caps;
     uint64_t bytes; /* of the whole table */
     uint64_t listeners_at, pools_at, views_at, backends_at, workers_at, columns_at, tallies_at,
-        sessions_at; /* offsets from the header */
+        sessions_at;     /* offsets from the header */
     uint64_t view_bytes; /* of one view, its arrays included */
 
     _Atomic uint64_t generation;      /* supervisor: of the configuration, from 1 */
@@ -71,19 +71,19 @@ struct l4_listener { /* one row an address bound; several share a name */
 };
 
 enum l4_balance { /* csrc/core/pick.c has the row for each */
-    L4_ROUND_ROBIN,
-    L4_LEAST_CONNECTIONS,
-    L4_LEAST_RESPONSE_TIME,
-    L4_RANDOM,
-    L4_FIRST,
-    L4_IP_HASH,
-    L4_MAGLEV,
-    L4_BALANCE_COUNT
+                  L4_ROUND_ROBIN,
+                  L4_LEAST_CONNECTIONS,
+                  L4_LEAST_RESPONSE_TIME,
+                  L4_RANDOM,
+                  L4_FIRST,
+                  L4_IP_HASH,
+                  L4_MAGLEV,
+                  L4_BALANCE_COUNT
 };
 
 enum l4_key_kind { L4_KEY_NONE, L4_KEY_SOURCE_IP, L4_KEY_SOURCE_IP_PORT, L4_KEY_SNI };
 
-struct l4_key_rule { /* what of a client is hashed */
+struct l4_key_rule {          /* what of a client is hashed */
     _Atomic uint32_t kind;    /* enum l4_key_kind */
     _Atomic uint32_t prefix4; /* bits of an IPv4 source address that count, 0..32 */
     _Atomic uint32_t prefix6; /* of an IPv6 one, 0..128 */
@@ -106,12 +106,12 @@ struct l4_pool {
      * the generation changed after it has read a view reads again. */
     _Atomic uint32_t view_generation;
 
-    _Atomic uint32_t max_connections; /* supervisor: 0 none */
-    struct l4_key_rule hash_rule;     /* of ip_hash and maglev */
+    _Atomic uint32_t max_connections;      /* supervisor: 0 none */
+    struct l4_key_rule hash_rule;          /* of ip_hash and maglev */
     _Atomic uint32_t hash_balance_percent; /* a backend's load against the mean's; 0: no bound */
-    _Atomic uint32_t maglev_size;     /* slots, a prime; 0: no table is built */
-    _Atomic uint32_t all_backups;     /* 1: share among backups; 0: the first usable one serves */
-    _Atomic uint32_t slow_start_ms;   /* 0: a backend that returns has its whole weight at once */
+    _Atomic uint32_t maglev_size;          /* slots, a prime; 0: no table is built */
+    _Atomic uint32_t all_backups;   /* 1: share among backups; 0: the first usable one serves */
+    _Atomic uint32_t slow_start_ms; /* 0: a backend that returns has its whole weight at once */
 
     alignas(64) _Atomic uint64_t ticket; /* all: turns taken so far */
     _Atomic uint32_t inflight;           /* all, through shm/count.h: sessions of its backends */
@@ -125,7 +125,7 @@ struct l4_view {
     uint32_t members;
     uint32_t slots;
     uint32_t maglev;
-    uint32_t weights; /* sum of the members' weights */
+    uint32_t weights;      /* sum of the members' weights */
     uint64_t first_ticket; /* the pool's ticket when this view came into force: its slot 0 */
 };
 
@@ -147,13 +147,13 @@ struct l4_backend {
     alignas(64) _Atomic uint32_t check_seq;
     _Atomic uint32_t check_result; /* enum of the checker's, 0: never checked */
     _Atomic uint32_t check_errno;
-    _Atomic uint32_t check_streak;       /* equal results in a row */
-    _Atomic uint64_t check_at_ms;        /* CLOCK_MONOTONIC of the last result */
+    _Atomic uint32_t check_streak; /* equal results in a row */
+    _Atomic uint64_t check_at_ms;  /* CLOCK_MONOTONIC of the last result */
     _Atomic uint64_t check_duration_us;
     _Atomic uint64_t checks_passed;
     _Atomic uint64_t checks_failed;
-    _Atomic uint64_t health_since_ms;    /* CLOCK_MONOTONIC of the last change of health */
-    _Atomic uint64_t up_since_ms;        /* of the last return from down; 0: it never was down */
+    _Atomic uint64_t health_since_ms; /* CLOCK_MONOTONIC of the last change of health */
+    _Atomic uint64_t up_since_ms;     /* of the last return from down; 0: it never was down */
 
     /* read by every pick */
     alignas(64) _Atomic uint32_t state; /* supervisor: enum l4_state */
@@ -171,11 +171,12 @@ struct l4_backend {
 
 enum l4_worker_state { L4_WORKER_OFF, L4_WORKER_RUNS, L4_WORKER_DRAINS };
 
-enum l4_command_op { /* from the supervisor to a worker */
-    L4_CMD_DRAIN,        /* take what is queued, then no more; exit when the last session ends */
-    L4_CMD_STOP,         /* end every session with `reason` and exit */
-    L4_CMD_KILL,         /* the session `slot` if its `serial` is still the same */
-    L4_CMD_KILL_BACKEND, /* every session of backend `slot` */
+enum l4_command_op {               /* from the supervisor to a worker */
+                     L4_CMD_DRAIN, /* take what is queued, then no more; exit when the last session
+                                      ends */
+                     L4_CMD_STOP,  /* end every session with `reason` and exit */
+                     L4_CMD_KILL,  /* the session `slot` if its `serial` is still the same */
+                     L4_CMD_KILL_BACKEND, /* every session of backend `slot` */
 };
 
 struct l4_command {
@@ -185,10 +186,10 @@ struct l4_command {
     uint32_t reason;
 };
 
-enum l4_event_kind { /* from a worker to the supervisor */
-    L4_EVENT_ACCEPT_PAUSED,  /* a: errno (0: own limit), b: sessions held */
-    L4_EVENT_ACCEPT_RESUMED, /* b: sessions held */
-    L4_EVENT_DRAINED,        /* nothing is accepted any more; b: sessions held */
+enum l4_event_kind {                          /* from a worker to the supervisor */
+                     L4_EVENT_ACCEPT_PAUSED,  /* a: errno (0: own limit), b: sessions held */
+                     L4_EVENT_ACCEPT_RESUMED, /* b: sessions held */
+                     L4_EVENT_DRAINED,        /* nothing is accepted any more; b: sessions held */
 };
 
 struct l4_event {
@@ -206,14 +207,14 @@ struct l4_ring {
 };
 
 struct l4_worker {
-    _Atomic uint32_t pid;   /* supervisor */
-    _Atomic uint32_t cpu;   /* supervisor; L4_NONE: not pinned */
-    _Atomic uint32_t state; /* worker: enum l4_worker_state */
-    _Atomic uint32_t capacity;    /* worker: sessions it can hold with its descriptors */
+    _Atomic uint32_t pid;           /* supervisor */
+    _Atomic uint32_t cpu;           /* supervisor; L4_NONE: not pinned */
+    _Atomic uint32_t state;         /* worker: enum l4_worker_state */
+    _Atomic uint32_t capacity;      /* worker: sessions it can hold with its descriptors */
     _Atomic uint32_t sessions_high; /* worker: one past the highest session row ever used */
-    _Atomic uint64_t restarts;    /* supervisor */
-    _Atomic uint64_t lost;        /* supervisor: sessions that died with a process of this row */
-    _Atomic uint64_t started_ms;  /* supervisor: CLOCK_MONOTONIC */
+    _Atomic uint64_t restarts;      /* supervisor */
+    _Atomic uint64_t lost;          /* supervisor: sessions that died with a process of this row */
+    _Atomic uint64_t started_ms;    /* supervisor: CLOCK_MONOTONIC */
 
     alignas(64) _Atomic uint64_t ops; /* worker: odd while it changes a shared count; shm/count.h */
     _Atomic uint32_t active;          /* worker: clients it holds, its part of connections */
@@ -229,7 +230,7 @@ struct l4_worker {
     struct l4_event events[L4_EVENTS];
 };
 
-struct l4_column { /* one worker's counts of one backend */
+struct l4_column {                      /* one worker's counts of one backend */
     alignas(64) _Atomic uint64_t total; /* sessions that reached it */
     _Atomic uint64_t connect_errors;    /* attempts that failed or timed out */
     _Atomic uint64_t bytes_in;          /* from clients */
@@ -245,12 +246,13 @@ struct l4_tally { /* one worker's counts of one listener */
 };
 
 enum l4_session_state { /* run/session.c has the edges */
-    L4_SESSION_FREE,
-    L4_SESSION_WAITS,    /* for a descriptor to reach its backend with */
-    L4_SESSION_CONNECTS,
-    L4_SESSION_RELAYS,
-    L4_SESSION_RESETS,   /* one side was reset; the other gets what came first, then the reset */
-    L4_SESSION_STATES
+                        L4_SESSION_FREE,
+                        L4_SESSION_WAITS, /* for a descriptor to reach its backend with */
+                        L4_SESSION_CONNECTS,
+                        L4_SESSION_RELAYS,
+                        L4_SESSION_RESETS, /* one side was reset; the other gets what came first,
+                                              then the reset */
+                        L4_SESSION_STATES
 };
 
 /* A session's whole state. Written by its worker only; others may read it while it changes, and
@@ -262,14 +264,14 @@ struct l4_session {
     uint32_t pool;
     uint32_t backend; /* L4_NONE: none now */
     struct l4_addr client;
-    struct l4_half half[2]; /* 0 the client's, 1 the backend's */
-    _Atomic uint64_t bytes[2];    /* read from the client, from the backend */
-    _Atomic uint64_t active_ms;   /* CLOCK_MONOTONIC of the last bytes */
-    uint64_t started_us;          /* CLOCK_MONOTONIC of its accept */
-    uint64_t connect_started_us;  /* of the attempt in progress or that succeeded */
-    uint32_t connect_us;          /* how long the one that succeeded took */
-    uint32_t deadline_ms;         /* low 32 bits of CLOCK_MONOTONIC: end of the wait of its state */
-    uint32_t next;                /* in the list it is in: free or ready rows */
+    struct l4_half half[2];      /* 0 the client's, 1 the backend's */
+    _Atomic uint64_t bytes[2];   /* read from the client, from the backend */
+    _Atomic uint64_t active_ms;  /* CLOCK_MONOTONIC of the last bytes */
+    uint64_t started_us;         /* CLOCK_MONOTONIC of its accept */
+    uint64_t connect_started_us; /* of the attempt in progress or that succeeded */
+    uint32_t connect_us;         /* how long the one that succeeded took */
+    uint32_t deadline_ms;        /* low 32 bits of CLOCK_MONOTONIC: end of the wait of its state */
+    uint32_t next;               /* in the list it is in: free or ready rows */
     uint16_t tried[L4_RETRIES_MAX + 1]; /* backends whose connect failed */
     uint8_t attempts;                   /* how many of tried are set */
     uint8_t reason;                     /* why it ends, once that is known: enum l4_reason */

@@ -27,9 +27,9 @@ static struct l4_header header_for(const struct l4_caps *caps)
         .version = L4_LAYOUT_VERSION,
         .header_bytes = sizeof h,
         .caps = *caps,
-        .view_bytes = whole_lines(sizeof(struct l4_view) +
-                                  sizeof(uint16_t) *
-                                      ((uint64_t)caps->backends + L4_SLOTS_MAX + L4_MAGLEV_MAX)),
+        .view_bytes =
+            whole_lines(sizeof(struct l4_view) + sizeof(uint16_t) * ((uint64_t)caps->backends +
+                                                                     L4_SLOTS_MAX + L4_MAGLEV_MAX)),
     };
     uint64_t at = whole_lines(sizeof h);
     const uint64_t workers = caps->workers;

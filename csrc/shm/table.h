@@ -83,10 +83,10 @@ static inline uint16_t *l4_view_maglev(const struct l4_table *table, struct l4_v
 
 /* An add to a word that only the caller's process writes: cheaper than an atomic add. */
 #define L4_OWN_ADD(word, n)                                                                        \
-    atomic_store_explicit(                                                                         \
-        &(word), atomic_load_explicit(&(word), memory_order_relaxed) + (n), memory_order_relaxed)
+    atomic_store_explicit(&(word), atomic_load_explicit(&(word), memory_order_relaxed) + (n),      \
+                          memory_order_relaxed)
 
-#define L4_GET(word) atomic_load_explicit(&(word), memory_order_relaxed)
+#define L4_GET(word)        atomic_load_explicit(&(word), memory_order_relaxed)
 #define L4_SET(word, value) atomic_store_explicit(&(word), (value), memory_order_relaxed)
 
 #endif

@@ -346,7 +346,8 @@ cdef class Table:
             index, row.used, self._pool(row.pool).name.decode(), row.name.decode(), address,
             row.weight, row.max_connections, bool(row.flags & 1), rows.STATES[row.state],
             rows.HEALTHS[row.health], row.inflight, active, total, connect_errors, bytes_in,
-            bytes_out, resets, c.l4_response_read(&row.response, _now_ms()), row.check_result, row.check_errno,
+            bytes_out, resets, c.l4_response_read(&row.response, _now_ms()), row.check_result,
+            row.check_errno,
             row.check_streak, row.check_at_ms, row.check_duration_us, row.checks_passed,
             row.checks_failed, row.health_since_ms)
 

@@ -183,7 +183,8 @@ TEST(least_connections_at_rest_is_within_one_of_the_exact_share)
     for (int i = 0; i < 3000; i++)
         pick_for((uint32_t)i & 1);
     for (uint32_t b = 0; b < 3; b++) {
-        const double due = 3000.0 * weights[b] / 9, is = L4_GET(l4_table_backend(&table, b)->inflight);
+        const double due = 3000.0 * weights[b] / 9,
+                     is = L4_GET(l4_table_backend(&table, b)->inflight);
         CHECK(is > due - 1 && is < due + 1);
     }
     l4_table_close(&table);

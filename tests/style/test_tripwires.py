@@ -1,0 +1,128 @@
+"""The house rules that a machine can check: sizes, layers, names. Each can be broken at one place
+with a comment that says `why:`."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).resolve().parent.parent.parent
+FLOORS = {
+    "base": {"base"},
+    "shm": {"base", "shm"},
+    "core": {"base", "shm", "core"},
+    "io": {"base", "io"},
+    "run": {"base", "shm", "core", "io", "run"},
+}
+LINE_MAX = 100
+C_FUNCTION_MAX, C_FILE_MAX, C_HEADER_MAX = 70, 600, 120
+PYTHON_FUNCTION_MAX, PYTHON_FILE_MAX = 50, 400
+
+
+def tracked(*patterns: str) -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--", *patterns], cwd=TOP, capture_output=True, check=False
+    )
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    return [TOP / name for name in listed.stdout.decode().split("\0") if name]
+
+
+def sources(*patterns: str) -> list[tuple[Path, list[str]]]:
+    return [(path, path.read_text().splitlines()) for path in tracked(*patterns)]
+
+
+def place(path: Path, line: int = 0) -> str:
+    return f"{path.relative_to(TOP)}" + (f":{line}" if line else "")
+
+
+C = ("csrc/*.[ch]", "tests/c/*.[ch]", "bench/loadgen/*.[ch]")
+PYTHON = ("*.py", "*.pyx", "*.pyi")
+
+
+def test_no_line_is_longer_than_the_limit() -> None:
+    long = [
+        place(path, number)
+        for path, lines in sources(*C, *PYTHON)
+        for number, line in enumerate(lines, 1)
+        if len(line) > LINE_MAX
+    ]
+    assert not long
+
+
+def test_no_c_file_or_header_is_too_long() -> None:
+    long = [
+        place(path)
+        for path, lines in sources(*C)
+        if len(lines) > (C_HEADER_MAX if path.suffix == ".h" else C_FILE_MAX)
+        and not any("why:" in line for line in lines[:20])
+    ]
+    assert not long
+
+
+def test_no_c_function_is_too_long() -> None:
+    long = []
+    for path, lines in sources("csrc/*.c", "tests/c/*.c", "bench/loadgen/*.c"):
+        start = 0
+        for number, line in enumerate(lines, 1):
+            if line == "{":
+                start = number
+            elif line == "}" and start:
+                if number - start > C_FUNCTION_MAX:
+                    long.append(place(path, start))
+                start = 0
+    assert not long
+
+
+def test_no_python_file_or_function_is_too_long() -> None:
+    long = []
+    for path, lines in sources("*.py"):
+        if len(lines) > PYTHON_FILE_MAX and not any("why:" in line for line in lines[:20]):
+            long.append(place(path))
+        for node in ast.walk(ast.parse("\n".join(lines))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                body = (node.end_lineno or node.lineno) - node.lineno + 1
+                if body > PYTHON_FUNCTION_MAX and "why:" not in "\n".join(
+                    lines[node.lineno - 1 : node.end_lineno]
+                ):
+                    long.append(place(path, node.lineno))
+    assert not long
+
+
+def test_every_c_file_has_its_header_and_sees_only_floors_below() -> None:
+    wrong = []
+    for path, lines in sources("csrc/*.[ch]"):
+        floor = path.parent.name
+        for number, line in enumerate(lines, 1):
+            found = re.match(r'#include "(.*)"', line)
+            if found and found.group(1).split("/")[0] not in FLOORS[floor]:
+                wrong.append(place(path, number))
+        if path.suffix == ".c" and not path.stem.startswith("pick_"):
+            if not path.with_suffix(".h").exists():
+                wrong.append(place(path))
+    assert not wrong
+
+
+def test_every_python_module_opens_with_its_idea() -> None:
+    silent = [
+        place(path)
+        for path, lines in sources("l4lb/*.py", "bench/*.py")
+        if lines and ast.get_docstring(ast.parse("\n".join(lines))) is None
+    ]
+    assert not silent
+
+
+def test_no_file_names_a_place_on_a_builders_machine() -> None:
+    words = ("/work" + "/", "farm" + "-bench", "farm" + "-studio")
+    telling = [
+        place(path, number)
+        for path in tracked("*")
+        if path.suffix not in (".png",)
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1)
+        if any(word in line for word in words)
+    ]
+    assert not telling
