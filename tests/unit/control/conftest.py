@@ -1,0 +1,167 @@
+"""The admin server in this process: a real unix socket, a thread for its loop, and a channel whose
+other end the test holds in the supervisor's place."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import msgpack
+import pytest
+
+from l4lb.control.channel import Channel
+from l4lb.control.client import AdminClient
+from l4lb.control.handlers import Handlers
+from l4lb.control.protocol import Decoder
+from l4lb.control.server import Server
+from l4lb.control.views import Service
+from l4lb.native.table import Table
+from l4lb.supervisor.child import channel as channel_pair
+from tests.unit.supervisor.tables import closed_port, table_of
+
+# A busy machine is no fault of the code: no example is too slow.
+hypothesis.settings.register_profile(
+    "l4lb", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("l4lb")
+
+PATIENCE_S = 20
+NUMBERS = itertools.count()
+
+
+class Peer:
+    """A client that may break the rules: it sends bytes and reads frames."""
+
+    def __init__(self, path: str) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(PATIENCE_S)
+        self.sock.connect(path)
+        self._decoder = Decoder()
+        self._inbox: list[dict[str, Any]] = []
+
+    def send(self, data: bytes) -> None:
+        self.sock.sendall(data)
+
+    def frame(self, message: object) -> None:
+        body = msgpack.packb(message)
+        self.send(struct.pack(">I", len(body)) + body)
+
+    def answer(self) -> dict[str, Any]:
+        """The next frame. Raises EOFError if the server has closed."""
+        while not self._inbox:
+            try:
+                data = self.sock.recv(1 << 16)
+            except ConnectionError:
+                data = b""
+            if not data:
+                raise EOFError
+            self._inbox += self._decoder.feed(data)
+        return self._inbox.pop(0)
+
+    def is_closed(self) -> bool:
+        """Has the server nothing more to say?"""
+        try:
+            self.answer()
+        except EOFError:
+            return True
+        return False
+
+    def close(self) -> None:
+        self.sock.close()
+
+
+class Admin:
+    """A running admin server before a table; `supervisor` is the other end of its channel."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.table: Table = table_of({"web": {"a": closed_port(1), "b": closed_port(2)}})
+        self.supervisor, self._theirs = channel_pair()
+        self.supervisor.settimeout(PATIENCE_S)
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(path)
+        self._listener.listen(512)
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self.handlers: Handlers | None = None
+        ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(ready,), daemon=True)
+        self._thread.start()
+        assert ready.wait(PATIENCE_S)
+        self._peers: list[Peer | AdminClient] = []
+
+    def _run(self, ready: threading.Event) -> None:
+        async def serve() -> None:
+            channel = Channel(self._theirs)
+            channel.start()
+            self.handlers = Handlers(self.table, channel, Service("9.9", 42, 0, 3_000))
+            task = asyncio.create_task(Server(self._listener, self.handlers).run())
+            ready.set()
+            await self._stop.wait()
+            task.cancel()
+
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(serve())
+
+    def peer(self) -> Peer:
+        peer = Peer(self.path)
+        self._peers.append(peer)
+        return peer
+
+    def client(self) -> AdminClient:
+        client = AdminClient(self.path, timeout_s=PATIENCE_S)
+        self._peers.append(client)
+        return client
+
+    def ask(self, command: object, args: object = None, number: object = 1) -> dict[str, Any]:
+        """One request on a connection of its own; its (first) answer."""
+        peer = self.peer()
+        peer.frame({"id": number, "command": command, "args": args or {}})
+        return peer.answer()
+
+    def refused(self, command: object, args: object = None) -> str:
+        """The code of a refusal."""
+        answer = self.ask(command, args)
+        assert not answer["ok"]
+        return str(answer["error"]["code"])
+
+    def question(self) -> dict[str, Any]:
+        """What the control process asks of the supervisor next."""
+        asked: dict[str, Any] = msgpack.unpackb(self.supervisor.recv(64 << 10))
+        return asked
+
+    def tell(self, message: Mapping[str, Any]) -> None:
+        self.supervisor.send(msgpack.packb(message))
+
+    def supervise(self, result: Callable[[dict[str, Any]], Mapping[str, Any]]) -> threading.Thread:
+        """Answers one question in the supervisor's place."""
+
+        def run() -> None:
+            asked = self.question()
+            self.tell({"id": asked["id"]} | dict(result(asked)))
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        return thread
+
+    def close(self) -> None:
+        for peer in self._peers:
+            peer.close()
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(PATIENCE_S)
+        for sock in (self._listener, self.supervisor, self._theirs):
+            sock.close()
+
+
+@pytest.fixture
+def admin(tmp_path: Path) -> Iterator[Admin]:
+    with contextlib.closing(Admin(str(tmp_path / "admin.sock"))) as running:
+        yield running
