@@ -105,15 +105,19 @@ class _Client:
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
         decoder = protocol.Decoder()
+        began = time.monotonic()
         while True:
-            limit = FRAME_TIMEOUT_S if decoder.is_inside_frame else None
+            left = began + FRAME_TIMEOUT_S - time.monotonic()
+            limit = left if decoder.is_inside_frame else None
             data = await asyncio.wait_for(loop.sock_recv(self.sock, READ_BYTES), limit)
             if not data:
                 return
             self.last_active = time.monotonic()
             self.busy = True
+            began = began if decoder.is_inside_frame else time.monotonic()
             for request in decoder.feed(data):
                 await self._answer(request)
+                began = time.monotonic()
             self.busy = False
             self.last_active = time.monotonic()
 
