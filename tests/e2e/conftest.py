@@ -33,7 +33,9 @@ def _all_descriptors() -> None:
 @pytest.fixture
 def default_socket() -> Iterator[None]:
     """The default admin socket is ours: tests of all runs on this machine take turns with it."""
-    with (Path(tempfile.gettempdir()) / "l4lb-test-default-socket").open("wb") as lock:
+    with (Path(tempfile.gettempdir()) / f"l4lb-test-default-socket-{os.getuid()}").open(
+        "wb"
+    ) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with socket.socket(socket.AF_UNIX) as probe:
             if os.getuid() == 0 and probe.connect_ex("/run/l4lb/admin.sock") == 0:

@@ -75,6 +75,10 @@ class Backend:
             self.listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, drop_syns())
             while select.select([self.listener], [], [], 0)[0]:
                 await asyncio.sleep(0.001)
+            # why: asyncio makes the transport of what it accepted some turns of its loop later,
+            # and drops the connection if its server is closed by then.
+            for _ in range(5):
+                await asyncio.sleep(0)
             self.server.close()
             self.server = None
 
