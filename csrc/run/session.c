@@ -442,8 +442,13 @@ void l4_session_event(struct l4_loop *loop, uint32_t index, int half, uint32_t e
         if (events & (EPOLLERR | EPOLLHUP))
             l4_session_end(loop, index, L4_END_CLIENT_RESET);
         break;
-    case L4_SESSION_RESETS: /* only the drain of what was sent matters now */
-    case L4_SESSION_FREE:   /* it ended earlier in this turn */
+    case L4_SESSION_RESETS: /* only the drain of what was sent matters now, and who cannot take it
+                             */
+        note_edges(&s->half[half], events);
+        if (events & EPOLLERR)
+            pass_reset(loop, index, s->reason == L4_END_CLIENT_RESET ? 0 : 1);
+        break;
+    case L4_SESSION_FREE: /* it ended earlier in this turn */
         break;
     }
 }
