@@ -111,6 +111,7 @@ class Balancer:
         except BaseException:
             self._kill_all()
             self._print_log()
+            shutil.rmtree(self.folder, ignore_errors=True)
             raise
         return self
 
