@@ -344,6 +344,10 @@ static void relay(struct l4_loop *loop, uint32_t index)
         l4_session_end(loop, index, L4_END_ERROR);
         return;
     }
+    if (client->flags & backend->flags & L4_HALF_BROKEN) { /* nobody is left to tell anything */
+        l4_session_end(loop, index, s->first_end == 1 ? L4_END_BACKEND_RESET : L4_END_CLIENT_RESET);
+        return;
+    }
     if (client->flags & L4_HALF_RESET && all_passed_on(client, backend)) {
         pass_reset(loop, index, 0);
         return;
