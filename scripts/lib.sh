@@ -12,21 +12,24 @@ is_root_on_debian() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
 # install_debian PACKAGE...: installs those that are missing. Services are not started: a
 # policy-rc.d that says "not allowed" (101) stands while apt runs.
 install_debian() {
-    local missing=() package policy=/usr/sbin/policy-rc.d kept=
+    local missing=() package
     for package in "$@"; do
         dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
             missing+=("$package")
     done
     [ ${#missing[@]} -gt 0 ] || return 0
     say "installing from Debian: ${missing[*]}"
-    if [ -e "$policy" ]; then kept=$(mktemp) && cp -p "$policy" "$kept"; fi
-    printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy"
-    local status=0
-    { DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 update -qq &&
-        DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq \
-            --no-install-recommends "${missing[@]}"; } >/dev/null || status=$?
-    if [ -n "$kept" ]; then mv "$kept" "$policy"; else rm -f "$policy"; fi
-    return "$status"
+    (
+        policy=/usr/sbin/policy-rc.d kept=
+        if [ -e "$policy" ]; then kept=$(mktemp) && mv "$policy" "$kept"; fi
+        # However apt ends, services may start again.
+        trap 'rm -f "$policy"; [ -z "$kept" ] || mv "$kept" "$policy"' EXIT
+        printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy"
+        export DEBIAN_FRONTEND=noninteractive
+        apt=(apt-get -qq -o DPkg::Lock::Timeout=300)
+        "${apt[@]}" update >/dev/null &&
+            "${apt[@]}" install -y --no-install-recommends "${missing[@]}" >/dev/null
+    )
 }
 
 find_python() {
@@ -73,40 +76,54 @@ sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.
 # A name for the state of everything the installed program is made from.
 fingerprint() {
     (
-        cd "$top"
-        printf '%s\n' "$top"
-        find pyproject.toml setup.py l4lb csrc bench/loadgen -type f \
-            \( -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pyi' -o -name '*.[ch]' \
-            -o -name '*.toml' \) -print0 2>/dev/null | sort -z | xargs -0 sha256sum
+        cd "$top" || exit
+        pwd
+        shopt -s nullglob globstar
+        sha256sum pyproject.toml setup.py l4lb/**/*.{py,pyi,pyx,pxd} csrc/**/*.[ch] \
+            bench/loadgen/*.[ch]
     ) | sha256sum | cut -d' ' -f1
 }
 
-# is_set_up STAMP FINGERPRINT EXTRA,...: is that what is installed, with at least these extras?
+# is_set_up FINGERPRINT EXTRAS: is that what is installed, with at least these extras?
 is_set_up() {
-    local extra installed
-    [ -x "$venv/bin/l4lb" ] && [ "$(head -n 1 "$1" 2>/dev/null)" = "$2" ] || return 1
-    installed=,$(tail -n 1 "$1"),
-    for extra in ${3//,/ }; do
-        [[ $installed == *,$extra,* ]] || return 1
+    local extra
+    [ -x "$venv/bin/l4lb" ] && [ "$(head -n 1 "$stamp" 2>/dev/null)" = "$1" ] || return 1
+    for extra in $2; do
+        grep -qx "$extra" "$stamp" || return 1
     done
 }
 
-# set_up [EXTRA,...]: afterwards $venv/bin/l4lb is this tree, with these extras. Two at a time wait
+# set_up [EXTRA...]: afterwards $venv/bin/l4lb is this tree, with these extras. Two at a time wait
 # for each other; nothing is done when nothing changed.
 set_up() {
-    local extras=${1:-} stamp=$venv/l4lb.stamp now
+    local stamp=$venv/l4lb.stamp now extras
     command -v flock >/dev/null || need_tools
     exec 9>"$top/.venv.lock"
     flock 9
     now=$(fingerprint)
-    if ! is_set_up "$stamp" "$now" "$extras"; then
+    if ! is_set_up "$now" "$*"; then
         need_tools
-        [ -x "$venv/bin/python" ] || "$(find_python)" -m venv "$venv"
-        say "building${extras:+ with $extras}"
-        rm -f "$stamp"
-        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-            "$top${extras:+[$extras]}"
-        printf '%s\n%s\n' "$now" "$extras" >"$stamp"
+        # Extras that an earlier run asked for stay.
+        mapfile -t extras < <(printf '%s\n' "$@" "$(tail -n +2 "$stamp" 2>/dev/null)" |
+            sed '/^$/d' | sort -u)
+        say "building${extras:+ with ${extras[*]}}"
+        mkdir -p "$venv" && printf '%s\n' unfinished "${extras[@]}" >"$stamp"
+        build "$(IFS=, && printf %s "${extras[*]}")"
+        printf '%s\n' "$now" "${extras[@]}" >"$stamp"
     fi
     exec 9>&-
+}
+
+# build EXTRA,...: the build's own needs stay in .venv, so that a rebuild asks no network.
+build() {
+    local needs python=$venv/bin/python
+    "$python" -m pip --version >/dev/null 2>&1 || "$(find_python)" -m venv --clear "$venv"
+    mapfile -t needs < <("$python" -c 'import sys, tomllib
+print(*tomllib.load(open(sys.argv[1], "rb"))["build-system"]["requires"], sep="\n")' \
+        "$top/pyproject.toml")
+    local pip=("$python" -m pip install --quiet --disable-pip-version-check)
+    "${pip[@]}" "${needs[@]}"
+    # What setuptools left there of a module that is gone would be installed again.
+    find "$top"/build/lib.*/ -name '*.py' -delete 2>/dev/null || true
+    "${pip[@]}" --no-build-isolation "$top${1:+[$1]}"
 }
