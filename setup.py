@@ -1,7 +1,7 @@
 """Builds what is C: csrc/ into one static library, the Cython doors of l4lb/native over it, and the
 load generator of bench/. Everything else about the package is in pyproject.toml.
 
-L4LB_WERROR=1 turns warnings of csrc/ into errors, as CI does.
+L4LB_WERROR=1 turns warnings into errors, as CI does.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from setuptools.command.build_ext import build_ext
 FLOORS = ("base", "shm", "core", "io", "run")
 SOURCES = sorted(path for floor in FLOORS for path in glob(f"csrc/{floor}/*.c"))
 HEADERS = sorted(path for floor in FLOORS for path in glob(f"csrc/{floor}/*.h"))
-LOADGEN = sorted(glob("bench/loadgen/*.c") + glob("bench/loadgen/hdr/*.c"))
+LOADGEN = sorted(glob("bench/loadgen/*.c"))
 WARNINGS = ["-Wall", "-Wextra"] + (["-Werror"] if os.environ.get("L4LB_WERROR") else [])
-FLAGS = ["-std=c11", "-O2", "-g", "-fPIC", "-fvisibility=hidden", *WARNINGS]
+FLAGS = ["-std=c11", "-O2", "-g", *WARNINGS]
+LIBRARY_FLAGS = [*FLAGS, "-fPIC", "-fvisibility=hidden"]
 MACROS = [("_GNU_SOURCE", None)]
 
 
@@ -33,7 +34,7 @@ class build_c(build_ext):  # noqa: N801 - setuptools' own spelling
             output_dir=str(folder),
             include_dirs=["csrc"],
             macros=MACROS,
-            extra_postargs=FLAGS,
+            extra_postargs=LIBRARY_FLAGS,
             depends=HEADERS,
         )
         self.compiler.create_static_lib(objects, "l4", output_dir=str(folder))
@@ -50,7 +51,7 @@ class build_c(build_ext):  # noqa: N801 - setuptools' own spelling
             output_dir=str(folder),
             include_dirs=["bench/loadgen"],
             macros=MACROS,
-            extra_postargs=["-std=c11", "-O2", "-g", *WARNINGS],
+            extra_postargs=FLAGS,
             depends=glob("bench/loadgen/*.h"),
         )
         target = Path("l4lb" if self.inplace else f"{self.build_lib}/l4lb") / "bin"
@@ -68,7 +69,7 @@ extensions = [
         define_macros=MACROS,
         libraries=["l4"],
         # Cython's own output is not ours to make clean of unused parameters.
-        extra_compile_args=["-O2", "-g", "-Wall", "-Wextra", "-Wno-unused-parameter"],
+        extra_compile_args=[*LIBRARY_FLAGS, "-Wno-unused-parameter"],
         depends=SOURCES + HEADERS + glob("l4lb/native/*.pxd"),
     )
     for path in sorted(glob("l4lb/native/*.pyx"))
