@@ -40,6 +40,11 @@ def place(path: Path, line: int = 0) -> str:
     return f"{path.relative_to(TOP)}" + (f":{line}" if line else "")
 
 
+def excused(lines: list[str]) -> bool:
+    """Does a comment there say why the rule is broken?"""
+    return any("why:" in line for line in lines)
+
+
 C = ("csrc/*.[ch]", "tests/c/*.[ch]", "bench/loadgen/*.[ch]")
 PYTHON = ("*.py", "*.pyx", "*.pyi")
 
@@ -49,7 +54,7 @@ def test_no_line_is_longer_than_the_limit() -> None:
         place(path, number)
         for path, lines in sources(*C, *PYTHON)
         for number, line in enumerate(lines, 1)
-        if len(line) > LINE_MAX
+        if len(line) > LINE_MAX and not excused(lines[max(number - 2, 0) : number])
     ]
     assert not long
 
@@ -59,7 +64,7 @@ def test_no_c_file_or_header_is_too_long() -> None:
         place(path)
         for path, lines in sources(*C)
         if len(lines) > (C_HEADER_MAX if path.suffix == ".h" else C_FILE_MAX)
-        and not any("why:" in line for line in lines[:20])
+        and not excused(lines[:20])
     ]
     assert not long
 
@@ -72,7 +77,9 @@ def test_no_c_function_is_too_long() -> None:
             if line == "{":
                 start = number
             elif line == "}" and start:
-                if number - start > C_FUNCTION_MAX:
+                # The reason may stand above the function's name, or inside.
+                around = lines[max(start - 6, 0) : number]
+                if number - start > C_FUNCTION_MAX and not excused(around):
                     long.append(place(path, start))
                 start = 0
     assert not long
@@ -81,14 +88,13 @@ def test_no_c_function_is_too_long() -> None:
 def test_no_python_file_or_function_is_too_long() -> None:
     long = []
     for path, lines in sources("*.py"):
-        if len(lines) > PYTHON_FILE_MAX and not any("why:" in line for line in lines[:20]):
+        if len(lines) > PYTHON_FILE_MAX and not excused(lines[:20]):
             long.append(place(path))
         for node in ast.walk(ast.parse("\n".join(lines))):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 body = (node.end_lineno or node.lineno) - node.lineno + 1
-                if body > PYTHON_FUNCTION_MAX and "why:" not in "\n".join(
-                    lines[node.lineno - 1 : node.end_lineno]
-                ):
+                around = lines[max(node.lineno - 2, 0) : node.end_lineno]
+                if body > PYTHON_FUNCTION_MAX and not excused(around):
                     long.append(place(path, node.lineno))
     assert not long
 
