@@ -59,13 +59,18 @@ class AdminClient:
         """The command's result. Raises AdminError if the balancer refuses it, NoBalancerError if
         the balancer goes away, TimeoutError if it takes longer than timeout_s."""
         self._number += 1
-        request = {"id": self._number, "command": command, "args": args}
+        try:
+            frame = protocol.encode({"id": self._number, "command": command, "args": args})
+        except ValueError as fault:  # text that is no UTF-8, or too much of it
+            raise AdminError("bad_argument", f"this cannot be sent: {fault}") from fault
         # A balancer that closed the connection may have said why before.
-        with contextlib.suppress(BrokenPipeError):
-            self._sock.sendall(protocol.encode(request))
+        with contextlib.suppress(ConnectionError):
+            self._sock.sendall(frame)
         rows: list[Any] = []
         while True:
             answer = self._receive()
+            if answer.get("id") not in (self._number, None):
+                continue  # to a call that gave up waiting
             if not answer.get("ok"):
                 error = answer.get("error") or {}
                 raise AdminError(str(error.get("code")), str(error.get("message")))
@@ -82,5 +87,8 @@ class AdminClient:
                 data = b""
             if not data:
                 raise NoBalancerError(f"the balancer on {self._path} closed the connection")
-            self._inbox.extend(self._decoder.feed(data))
+            try:
+                self._inbox.extend(self._decoder.feed(data))
+            except protocol.ProtocolError as fault:
+                raise NoBalancerError(f"not l4lb answers on {self._path}: {fault}") from fault
         return self._inbox.pop(0)

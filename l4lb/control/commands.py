@@ -9,7 +9,7 @@ from typing import Any
 from l4lb.errors import AdminError
 
 SESSIONS_LIMIT = 1_000  # rows `sessions` shows unless told
-SESSIONS_MAX = 1_000_000
+SESSIONS_MAX = 100_000  # about 1 KiB each while they are sent
 WAIT_TIMEOUT_MS = 60_000
 WAIT_TIMEOUT_MAX_MS = 24 * 3_600_000
 TEXT_MAX = 256  # characters of one text argument
@@ -57,7 +57,8 @@ class Command:
         """The arguments, each checked and with its default. Raises AdminError bad_argument."""
         unknown = set(given) - {arg.name for arg in self.args}
         if unknown:
-            raise AdminError("bad_argument", f"{self.name} has no argument {min(unknown)}")
+            first = min(map(str, unknown))[:TEXT_MAX]
+            raise AdminError("bad_argument", f"{self.name} has no argument {first}")
         return {arg.name: arg.checked(given.get(arg.name)) for arg in self.args}
 
 

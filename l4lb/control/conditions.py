@@ -25,16 +25,23 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _drained(operand: str) -> Predicate:
-    return lambda table: _backend(table, operand).active == 0
+def _of_backend(test: Callable[[BackendRow], bool]) -> Callable[[str], Predicate]:
+    """A condition on one backend. It is looked for once, then only its own row is read."""
 
+    def made(operand: str) -> Predicate:
+        known: BackendRow | None = None
 
-def _up(operand: str) -> Predicate:
-    return lambda table: _backend(table, operand).health == "up"
+        def holds(table: Table) -> bool:
+            nonlocal known
+            row = table.backend(known.index) if known else _backend(table, operand)
+            if row is None or (known and row.serial != known.serial):
+                raise AdminError("not_found", f"{operand} was removed")
+            known = row
+            return test(row)
 
+        return holds
 
-def _down(operand: str) -> Predicate:
-    return lambda table: _backend(table, operand).health == "down"
+    return made
 
 
 def _sessions_below(operand: str) -> Predicate:
@@ -48,17 +55,17 @@ def _generation(operand: str) -> Predicate:
 
 
 CONDITIONS: dict[str, Callable[[str], Predicate]] = {
-    "backend-drained": _drained,
-    "backend-up": _up,
-    "backend-down": _down,
+    "backend-drained": _of_backend(lambda row: row.active == 0),
+    "backend-up": _of_backend(lambda row: row.health == "up"),
+    "backend-down": _of_backend(lambda row: row.health == "down"),
     "sessions-below": _sessions_below,
     "generation": _generation,
 }
 
 
 def condition(name: str, operand: str) -> Predicate:
-    """The predicate `name operand` stands for. It raises AdminError not_found when asked about a
-    backend that is not there. Raises AdminError bad_argument."""
+    """The predicate `name operand` stands for; it is of one table. It raises AdminError not_found
+    when asked about a backend that is not there. Raises AdminError bad_argument."""
     if name not in CONDITIONS:
         raise AdminError("bad_argument", f"no condition {name!r}; one of {', '.join(CONDITIONS)}")
     return CONDITIONS[name](operand)

@@ -30,18 +30,18 @@ class Handlers:
     def __init__(self, table: Table, channel: Channel, service: views.Service) -> None:
         self._table = table
         self._channel = channel
-        self._service = service
-        self._readers: dict[str, Callable[[dict[str, Any]], Any]] = {
+        # In a thread: a table of many rows must not keep other clients from their answers.
+        self._views: dict[str, Callable[[dict[str, Any]], Any]] = {
             "status": lambda _: views.status(table, service, now_ms()),
             "listeners": lambda _: views.listeners(table),
             "pools": lambda _: views.pools(table),
             "backends": lambda _: views.backends(table, now_ms()),
             "sessions": lambda args: views.sessions(table, now_ms(), args["limit"]),
             "workers": lambda _: views.workers(table, now_ms()),
-            "events": lambda _: list(channel.events),
             "stats": lambda _: views.stats(table),
         }
-        self._changers: dict[str, Handler] = {
+        self._others: dict[str, Handler] = {
+            "events": self._events,
             "drain": lambda args: self._state(args, "drain"),
             "ready": lambda args: self._state(args, "ready"),
             "maint": lambda args: self._state(args, "maint"),
@@ -53,11 +53,15 @@ class Handlers:
     async def answer(self, command: str, given: Mapping[str, Any]) -> Any:
         """The command's result. Raises AdminError."""
         if command not in COMMANDS:
-            raise AdminError("unknown_command", f"no command {command!r}")
+            known = ", ".join(COMMANDS)
+            raise AdminError("unknown_command", f"no command {command!r}; one of {known}")
         args = COMMANDS[command].checked(given)
-        if command in self._readers:
-            return self._readers[command](args)
-        return await self._changers[command](args)
+        if command in self._views:
+            return await asyncio.to_thread(self._views[command], args)
+        return await self._others[command](args)
+
+    async def _events(self, _: dict[str, Any]) -> Any:
+        return views.events(self._channel.events, now_ms(), time.time())
 
     async def _state(self, args: dict[str, Any], state: str) -> Any:
         return await self._channel.ask("state", args | {"state": state})

@@ -21,7 +21,8 @@ STALE_HEARTBEAT_MS = 3_000
 @dataclass(frozen=True)
 class ControlSetup:
     """admin: the listening unix socket, the supervisor's; channel: to the supervisor, its end of
-    file means that the supervisor is gone. started_ms is CLOCK_MONOTONIC."""
+    file means that the supervisor is gone. started_ms is CLOCK_MONOTONIC; a checker that has not
+    beaten for stale_heartbeat_ms is shown as stale."""
 
     table: Table
     admin: socket.socket
@@ -29,13 +30,14 @@ class ControlSetup:
     version: str
     supervisor_pid: int
     started_ms: int
+    stale_heartbeat_ms: int = STALE_HEARTBEAT_MS
 
 
 async def _serve(setup: ControlSetup) -> None:
     channel = Channel(setup.channel)
     channel.start()
     service = views.Service(
-        setup.version, setup.supervisor_pid, setup.started_ms, STALE_HEARTBEAT_MS
+        setup.version, setup.supervisor_pid, setup.started_ms, setup.stale_heartbeat_ms
     )
     server = Server(setup.admin, Handlers(setup.table, channel, service))
     serving = asyncio.create_task(server.run())

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgpack
 
 FRAME_MAX = 1 << 20  # bytes of one frame, without its length
 NESTING_MAX = 16
+WORD_MAX = 64  # characters of an id or a command that is text
 LENGTH = struct.Struct(">I")
 
 
@@ -74,3 +76,29 @@ class Decoder:
             body = bytes(self._waiting[LENGTH.size : end])
             del self._waiting[:end]
             yield _decode(body)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a client asks: a number or word of its own for the answer, a command, its arguments."""
+
+    id: int | str | None
+    command: str
+    args: dict[str, Any]
+
+    @classmethod
+    def of(cls, message: Mapping[str, Any]) -> Request:
+        """Raises ProtocolError if message is none. A command that is no word is the empty one,
+        which nobody knows; nothing else of the message is kept."""
+        number, command, args = message.get("id"), message.get("command"), message.get("args")
+        if not isinstance(number, int | str | None) or not isinstance(args, dict | None):
+            raise ProtocolError("a request is {id, command, args}: a number or text, text, a map")
+        if isinstance(number, str) and len(number) > WORD_MAX:
+            raise ProtocolError(f"an id of more than {WORD_MAX} characters")
+        known = isinstance(command, str) and len(command) <= WORD_MAX
+        return cls(number, str(command) if known else "", args or {})
+
+
+def refusal(number: object, code: str, message: str) -> dict[str, Any]:
+    """An answer that says why not; number is None where no request is meant."""
+    return {"id": number, "ok": False, "error": {"code": code, "message": message}}

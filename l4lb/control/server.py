@@ -1,54 +1,57 @@
 """The admin socket's server: many clients, each bounded in size, number and time.
 
-Who may ask is decided by the kernel's word on the peer (SO_PEERCRED). When MAX_CLIENTS are
-connected, the one idle for longest makes room: idle peers cannot lock an operator out.
+Who may ask is decided by the kernel's word on the peer. When MAX_CLIENTS are connected, the one
+idle for longest makes room: idle peers cannot lock an operator out. Rows of long answers that
+clients have not taken yet are bounded over all clients.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import grp
-import os
-import pwd
+import select
 import socket
-import struct
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from typing import Any
 
 import l4lb.log
 from l4lb.control import protocol
+from l4lb.control.commands import SESSIONS_LIMIT
 from l4lb.control.handlers import Handlers
+from l4lb.control.peer import Peer, may_ask
+from l4lb.control.protocol import Request, refusal
 from l4lb.errors import AdminError
 
 MAX_CLIENTS = 64
 FRAME_TIMEOUT_S = 10.0  # from a frame's first byte to its last
-WRITE_TIMEOUT_S = 10.0  # for a client to take an answer
+WRITE_TIMEOUT_S = 30.0  # for a client to take an answer, all parts of it
+LAST_WORD_TIMEOUT_S = 1.0  # for a client that is being closed to take the reason
+HANGUP_POLL_S = 1.0  # how often a client that waits for an answer is looked for
 READ_BYTES = 64 << 10
 ROWS_A_FRAME = 500  # of a list that is sent in parts
+ROWS_ALWAYS = SESSIONS_LIMIT  # an answer of so many rows is never refused
+ROWS_HELD_MAX = 200_000  # of longer answers, over all clients, until they are taken
 LOG = l4lb.log.get("control")
 
 
-def _peer(sock: socket.socket) -> tuple[int, int, int]:
-    """The peer's pid, uid and gid."""
-    packed = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    pid, uid, gid = struct.unpack("3i", packed)
-    return pid, uid, gid
+class _Rows:
+    """Counts the rows of answers that clients have not taken yet."""
 
+    def __init__(self) -> None:
+        self._held = 0
 
-def _groups_of(uid: int, gid: int) -> set[int]:
-    """The peer's groups: its own and those its user is in."""
-    try:
-        name = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return {gid}
-    return {gid, *(group.gr_gid for group in grp.getgrall() if name in group.gr_mem)}
-
-
-def may_ask(uid: int, gid: int) -> bool:
-    """Root, this service's user, and members of its group may."""
-    return uid in (0, os.geteuid()) or os.getegid() in _groups_of(uid, gid)
+    @contextlib.contextmanager
+    def hold(self, result: object) -> Iterator[None]:
+        """Raises AdminError busy if they would be too many."""
+        count = len(result) if isinstance(result, list) else 0
+        if count > ROWS_ALWAYS and self._held + count > ROWS_HELD_MAX:
+            raise AdminError("busy", "too many long answers wait to be taken; ask for fewer rows")
+        self._held += count
+        try:
+            yield
+        finally:
+            self._held -= count
 
 
 def _parts(number: object, result: object) -> Iterator[dict[str, Any]]:
@@ -65,42 +68,64 @@ def _parts(number: object, result: object) -> Iterator[dict[str, Any]]:
         yield part
 
 
-def refusal(number: object, code: str, message: str) -> dict[str, Any]:
-    """An answer that says why not."""
-    return {"id": number, "ok": False, "error": {"code": code, "message": message}}
+def _has_left(sock: socket.socket) -> bool:
+    """Has the peer closed? One that only has no more to ask has not: it may still read."""
+    poll = select.poll()
+    poll.register(sock, 0)
+    return bool(poll.poll(0))
 
 
 class _Client:
     """One connection: reads a request, answers it, reads the next."""
 
-    def __init__(self, sock: socket.socket, handlers: Handlers) -> None:
+    def __init__(self, sock: socket.socket, handlers: Handlers, rows: _Rows) -> None:
         self.sock = sock
-        self.handlers = handlers
         self.last_active = time.monotonic()
         self.busy = False
         self.task: asyncio.Task[None] | None = None
+        self._handlers = handlers
+        self._rows = rows
 
-    async def _send(self, message: Mapping[str, Any]) -> None:
+    async def _send(self, messages: Iterable[Mapping[str, Any]]) -> None:
+        """Raises ConnectionError if they are not taken in time: what was sent is then cut short,
+        and nothing more can be said."""
         loop = asyncio.get_running_loop()
-        data = protocol.encode(message)
-        await asyncio.wait_for(loop.sock_sendall(self.sock, data), WRITE_TIMEOUT_S)
-
-    async def _answer(self, request: Mapping[str, Any]) -> None:
-        number, command = request.get("id"), request.get("command")
-        args = request.get("args") or {}
-        if not isinstance(number, int | str | None) or not isinstance(args, dict):
-            raise protocol.ProtocolError("a request is {id, command, args}")
         try:
-            result = await self.handlers.answer(str(command), args)
-        except AdminError as error:
-            await self._send(refusal(number, error.code, error.message))
-            return
+            async with asyncio.timeout(WRITE_TIMEOUT_S):
+                for message in messages:
+                    await loop.sock_sendall(self.sock, protocol.encode(message))
+                    await asyncio.sleep(0)  # why: sending need not yield; others have a turn
+        except TimeoutError as error:
+            raise ConnectionAbortedError("an answer was not taken") from error
+
+    async def _while_here(self, answer: Coroutine[Any, Any, Any]) -> Any:
+        """The answer, unless the client leaves before. Raises ConnectionError."""
+        task = asyncio.create_task(answer)
+        try:
+            while not (await asyncio.wait((task,), timeout=HANGUP_POLL_S))[0]:
+                if _has_left(self.sock):
+                    raise ConnectionResetError("the client left")
+            return task.result()
+        finally:
+            task.cancel()
+
+    async def _result(self, request: Request) -> Any:
+        """What the command gives. Raises AdminError; every other fault of ours becomes one."""
+        try:
+            return await self._handlers.answer(request.command, request.args)
+        except AdminError:
+            raise
         except Exception as error:
-            LOG.error("a command failed", command=str(command)[:64], error=repr(error))
-            await self._send(refusal(number, "internal", "the command failed; see the log"))
-            return
-        for part in _parts(number, result):
-            await self._send(part)
+            LOG.error("a command failed", command=request.command, error=repr(error), exc_info=True)
+            raise AdminError("internal", "the command failed; see the log") from error
+
+    async def _answer(self, request: Request) -> None:
+        try:
+            result = await self._while_here(self._result(request))
+            with self._rows.hold(result):
+                await self._send(_parts(request.id, result))
+        except AdminError as error:
+            await self._send((refusal(request.id, error.code, error.message),))
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
@@ -108,14 +133,13 @@ class _Client:
         began = time.monotonic()
         while True:
             left = began + FRAME_TIMEOUT_S - time.monotonic()
-            limit = left if decoder.is_inside_frame else None
-            data = await asyncio.wait_for(loop.sock_recv(self.sock, READ_BYTES), limit)
+            async with asyncio.timeout(left if decoder.is_inside_frame else None):
+                data = await loop.sock_recv(self.sock, READ_BYTES)
             if not data:
                 return
-            self.last_active = time.monotonic()
             self.busy = True
             began = began if decoder.is_inside_frame else time.monotonic()
-            for request in decoder.feed(data):
+            for request in map(Request.of, decoder.feed(data)):
                 await self._answer(request)
                 began = time.monotonic()
             self.busy = False
@@ -124,24 +148,32 @@ class _Client:
     async def run(self) -> None:
         """Serves until the client leaves or breaks the rules."""
         try:
-            _, uid, gid = _peer(self.sock)
-            if not may_ask(uid, gid):
-                await self._send(refusal(None, "denied", f"uid {uid} may not ask this service"))
-                return
-            await self._serve()
+            peer = Peer.of(self.sock)
+            if may_ask(peer):
+                await self._serve()
+            else:
+                await self._say("denied", f"uid {peer.uid} may not ask this service")
         except protocol.ProtocolError as error:
-            await self._say(refusal(None, "protocol", str(error)))
+            await self._say("protocol", str(error))
         except TimeoutError:
-            await self._say(refusal(None, "timeout", "a frame or an answer took too long"))
-        except (OSError, ValueError):
+            await self._say("timeout", f"a frame took more than {FRAME_TIMEOUT_S:g} s")
+        except OSError:
             pass  # the client is gone
-        finally:
-            self.sock.close()
 
-    async def _say(self, message: Mapping[str, Any]) -> None:
+    async def _say(self, code: str, message: str) -> None:
         """A last word to a client that may not listen."""
-        with contextlib.suppress(OSError, TimeoutError):
-            await asyncio.wait_for(self._send(message), 1.0)
+        with contextlib.suppress(OSError):
+            async with asyncio.timeout(LAST_WORD_TIMEOUT_S):
+                await self._send((refusal(None, code, message),))
+
+    def make_room(self) -> None:
+        """Ends it in favour of another; one that is idle is told why."""
+        if not self.busy:
+            word = refusal(None, "too_many_clients", "closed: idle for longest when others came")
+            with contextlib.suppress(OSError):
+                self.sock.send(protocol.encode(word))
+        if self.task is not None:
+            self.task.cancel()
 
 
 class Server:
@@ -150,34 +182,39 @@ class Server:
     def __init__(self, listener: socket.socket, handlers: Handlers) -> None:
         self._listener = listener
         self._handlers = handlers
+        self._rows = _Rows()
         self._clients: set[_Client] = set()
 
     async def run(self) -> None:
         """Accepts for ever."""
         loop = asyncio.get_running_loop()
         self._listener.setblocking(False)
+        troubled = False
         while True:
             try:
                 sock, _ = await loop.sock_accept(self._listener)
             except OSError as error:
-                LOG.error("cannot accept an admin client", error=str(error))
+                if not troubled:
+                    LOG.error("cannot accept admin clients, trying on", error=str(error))
+                troubled = True
                 await asyncio.sleep(0.1)
                 continue
-            sock.setblocking(False)
-            self._make_room()
-            client = _Client(sock, self._handlers)
-            self._clients.add(client)
-            client.task = asyncio.create_task(self._serve(client))
+            troubled = False
+            self._welcome(sock)
+            await asyncio.sleep(0)  # why: accepting need not yield; others have a turn
 
-    async def _serve(self, client: _Client) -> None:
-        try:
-            await client.run()
-        finally:
-            self._clients.discard(client)
-
-    def _make_room(self) -> None:
+    def _welcome(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
         while len(self._clients) >= MAX_CLIENTS:
             oldest = min(self._clients, key=lambda one: (one.busy, one.last_active))
             self._clients.discard(oldest)
-            if oldest.task is not None:
-                oldest.task.cancel()
+            oldest.make_room()
+        client = _Client(sock, self._handlers, self._rows)
+        self._clients.add(client)
+        client.task = asyncio.create_task(client.run())
+        # Not in run(): a task that is cancelled before its first step runs none of it.
+        client.task.add_done_callback(lambda _: self._forget(client))
+
+    def _forget(self, client: _Client) -> None:
+        self._clients.discard(client)
+        client.sock.close()

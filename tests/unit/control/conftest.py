@@ -66,6 +66,14 @@ class Peer:
             self._inbox += self._decoder.feed(data)
         return self._inbox.pop(0)
 
+    def rest(self) -> list[dict[str, Any]]:
+        """All frames until the server closes."""
+        found: list[dict[str, Any]] = []
+        with contextlib.suppress(EOFError):
+            while True:
+                found.append(self.answer())
+        return found
+
     def is_closed(self) -> bool:
         """Has the server nothing more to say?"""
         try:
@@ -91,7 +99,6 @@ class Admin:
         self._listener.listen(512)
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
-        self.handlers: Handlers | None = None
         ready = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(ready,), daemon=True)
         self._thread.start()
@@ -102,8 +109,9 @@ class Admin:
         async def serve() -> None:
             channel = Channel(self._theirs)
             channel.start()
-            self.handlers = Handlers(self.table, channel, Service("9.9", 42, 0, 3_000))
-            task = asyncio.create_task(Server(self._listener, self.handlers).run())
+            handlers = Handlers(self.table, channel, Service("9.9", 42, 0, 3_000))
+            self.server = Server(self._listener, handlers)
+            task = asyncio.create_task(self.server.run())
             ready.set()
             await self._stop.wait()
             task.cancel()
@@ -140,6 +148,10 @@ class Admin:
 
     def tell(self, message: Mapping[str, Any]) -> None:
         self.supervisor.send(msgpack.packb(message))
+
+    def connected(self) -> int:
+        """How many clients the server has."""
+        return len(self.server._clients)
 
     def supervise(self, result: Callable[[dict[str, Any]], Mapping[str, Any]]) -> threading.Thread:
         """Answers one question in the supervisor's place."""

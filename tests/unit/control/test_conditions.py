@@ -7,7 +7,7 @@ import pytest
 from l4lb.control.conditions import CONDITIONS, condition
 from l4lb.errors import AdminError
 from l4lb.native.table import Table
-from tests.unit.supervisor.tables import closed_port, table_of
+from tests.unit.supervisor.tables import closed_port, put_backend, table_of
 
 
 @pytest.fixture
@@ -65,3 +65,12 @@ def test_a_condition_nobody_knows_is_refused_with_the_known_ones() -> None:
         condition("weather", "fine")
     assert caught.value.code == "bad_argument"
     assert all(name in caught.value.message for name in CONDITIONS)
+
+
+def test_a_backend_that_is_removed_while_it_is_waited_for_is_told(table: Table) -> None:
+    holds = condition("backend-up", "web/a")
+    assert not holds(table)
+    put_backend(table, 0, name="b", address=closed_port(2))
+    with pytest.raises(AdminError, match="web/a was removed") as caught:
+        holds(table)
+    assert caught.value.code == "not_found"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import struct
+import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +18,12 @@ from hypothesis import strategies as st
 from l4lb.control import channel, server, views
 from l4lb.control.client import AdminClient
 from l4lb.control.commands import COMMANDS
+from l4lb.control.peer import Peer, may_ask
 from l4lb.control.protocol import FRAME_MAX
 from l4lb.errors import AdminError, NoBalancerError
 from tests.e2e.harness.deadline import until
 
-from .conftest import Admin
+from .conftest import PATIENCE_S, Admin
 
 OPEN = settings(
     max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
@@ -50,7 +55,8 @@ def test_a_command_nobody_knows_is_refused_and_the_connection_stays(admin: Admin
     peer = admin.peer()
     peer.frame({"id": 1, "command": "dance"})
     refused = peer.answer()
-    assert refused["error"] == {"code": "unknown_command", "message": "no command 'dance'"}
+    assert refused["error"]["code"] == "unknown_command"
+    assert refused["error"]["message"].startswith("no command 'dance'; one of status, ")
     peer.frame({"id": 2, "command": "pools"})
     assert peer.answer()["ok"]
 
@@ -76,12 +82,21 @@ def test_a_wrong_argument_is_refused_without_asking_the_supervisor(
     assert admin.refused(command, args) == "bad_argument"
 
 
+@pytest.mark.parametrize("key", ["x" * 900_000, b"bytes"])
+def test_an_argument_of_any_name_is_refused_with_few_words(admin: Admin, key: str | bytes) -> None:
+    answer = admin.ask("status", {key: 1, "colour": 2})
+    assert answer["error"]["code"] == "bad_argument"
+    assert len(answer["error"]["message"]) < 500
+
+
 @pytest.mark.parametrize("command", [None, 7, ["status"], {"status": 1}, b"status", "", "x" * 9999])
 def test_a_command_that_is_no_word_is_refused(admin: Admin, command: object) -> None:
     assert admin.refused(command) == "unknown_command"
 
 
-@pytest.mark.parametrize("request_", [{"id": [1]}, {"id": 1.5}, {"id": 1, "args": 7}])
+@pytest.mark.parametrize(
+    "request_", [{"id": [1]}, {"id": 1.5}, {"id": "x" * 65}, {"id": 1, "args": 7}]
+)
 def test_a_request_of_another_shape_ends_the_connection_with_a_word(
     admin: Admin, request_: dict[str, Any]
 ) -> None:
@@ -160,8 +175,10 @@ def test_an_idle_client_between_frames_may_stay(
 def test_200_idle_peers_do_not_keep_another_from_its_answer(admin: Admin) -> None:
     peers = [admin.peer() for _ in range(200)]
     assert admin.ask("status")["ok"]
-    # The idle ones that were first made room.
+    # The idle ones that were first made room, and were told so.
+    assert peers[0].answer()["error"]["code"] == "too_many_clients"
     assert peers[0].is_closed()
+    assert admin.connected() <= server.MAX_CLIENTS
 
 
 def test_the_idle_make_room_before_one_that_waits(admin: Admin) -> None:
@@ -196,17 +213,75 @@ def test_a_list_that_fits_comes_in_one_part(
     assert (len(answer["result"]), "more" in answer) == (count, False)
 
 
-def test_a_client_that_does_not_read_does_not_keep_others_waiting(
+def many_rows(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """`sessions` has so many rows of 1 kB: more than a socket's buffers take."""
+    monkeypatch.setattr(views, "sessions", lambda *_: [{"text": "x" * 1_000}] * count)
+
+
+def test_a_client_that_does_not_read_keeps_no_one_waiting_and_is_cut_off(
     admin: Admin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(views, "sessions", lambda *_: [{"text": "x" * 1_000}] * 20_000)
-    peer = admin.peer()
-    peer.frame({"id": 1, "command": "sessions", "args": {}})
+    many_rows(monkeypatch, 20_000)
+    monkeypatch.setattr(server, "WRITE_TIMEOUT_S", 0.2)
+    stuck = admin.peer()
+    stuck.frame({"id": 1, "command": "sessions", "args": {}})
+    asker = admin.client()
+    assert asker.call("pools")
+    until(lambda: admin.connected() == 1, "the stuck client is gone")
+    # Whole parts, then one that is cut short: no last word in the middle of it.
+    assert all(part["ok"] and part["more"] for part in stuck.rest())
+
+
+def test_long_answers_that_wait_to_be_taken_are_bounded_over_all_clients(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many_rows(monkeypatch, 2_000)
+    monkeypatch.setattr(server, "ROWS_HELD_MAX", 3_000)
+    stuck = admin.peer()
+    stuck.frame({"id": 1, "command": "sessions", "args": {}})
+    assert stuck.answer()["more"]
+    assert admin.refused("sessions") == "busy"
+    many_rows(monkeypatch, server.ROWS_ALWAYS)
+    assert admin.ask("sessions")["ok"]
+    many_rows(monkeypatch, 2_000)
+    stuck.close()
+    until(lambda: admin.ask("sessions")["ok"], "the rows are free again")
+
+
+def test_a_view_that_takes_long_keeps_no_other_client_waiting(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = threading.Event()
+    monkeypatch.setattr(views, "backends", lambda *_: [{"went": go.wait(PATIENCE_S)}])
+    slow = admin.peer()
+    slow.frame({"id": 1, "command": "backends"})
     assert admin.ask("pools")["ok"]
-    monkeypatch.setattr(server, "WRITE_TIMEOUT_S", 0.1)
-    other = admin.peer()
-    other.frame({"id": 1, "command": "sessions", "args": {}})
+    go.set()
+    assert slow.answer()["result"] == [{"went": True}]
+
+
+def test_a_wait_of_a_client_that_left_is_given_up(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "HANGUP_POLL_S", 0.02)
+    waiter = admin.peer()
+    waiter.frame({"id": 1, "command": "wait", "args": {"condition": "generation", "operand": "2"}})
     assert admin.ask("pools")["ok"]
+    assert admin.connected() == 2
+    waiter.close()
+    until(lambda: admin.connected() == 1, "the server forgets the client")
+
+
+def test_a_client_that_has_no_more_to_ask_still_gets_its_answer(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "HANGUP_POLL_S", 0.01)
+    waiter = admin.peer()
+    args = {"condition": "generation", "operand": "2", "timeout_ms": 300}
+    waiter.frame({"id": 1, "command": "wait", "args": args})
+    waiter.sock.shutdown(socket.SHUT_WR)
+    assert waiter.answer()["error"]["code"] == "timeout"
+    assert waiter.is_closed()
 
 
 def test_a_command_that_fails_by_itself_is_internal_and_says_no_more(
@@ -322,34 +397,30 @@ def test_wait_for_a_backend_that_is_not_there_ends_at_once(admin: Admin) -> None
 # ---- who may ask -------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def _nobodys_service(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if the service ran as 1000:2000, and user 1001 were in group 2000 beside its own."""
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    monkeypatch.setattr(os, "getegid", lambda: 2000)
-    monkeypatch.setattr(
-        server, "_groups_of", lambda uid, gid: {gid, 2000} if uid == 1001 else {gid}
-    )
-
-
-@pytest.mark.usefixtures("_nobodys_service")
 @pytest.mark.parametrize(
-    ("uid", "gid", "may"),
+    ("uid", "groups", "may"),
     [
-        (0, 0, True),
-        (1000, 5, True),
-        (1001, 5, True),
-        (1002, 2000, True),
-        (1002, 5, False),
-        (65534, 65534, False),
+        (0, {0}, True),
+        (1000, {5}, True),
+        (1001, {5, 2000}, True),
+        (1002, {2000}, True),
+        (1002, {5}, False),
+        (65534, {65534}, False),
     ],
 )
-def test_root_the_services_user_and_its_group_may_ask(uid: int, gid: int, may: bool) -> None:
-    assert server.may_ask(uid, gid) is may
+def test_root_the_services_user_and_its_group_may_ask(
+    monkeypatch: pytest.MonkeyPatch, uid: int, groups: set[int], may: bool
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "getegid", lambda: 2000)
+    assert may_ask(Peer(1, uid, frozenset(groups))) is may
 
 
-def test_a_user_nobody_knows_has_the_group_it_came_with() -> None:
-    assert server._groups_of((1 << 31) - 7, 77) == {77}
+def test_a_peer_is_known_with_all_its_groups() -> None:
+    with contextlib.ExitStack() as stack:
+        ends = [stack.enter_context(sock) for sock in socket.socketpair(socket.AF_UNIX)]
+        groups = frozenset({os.getegid(), *os.getgroups()})
+        assert Peer.of(ends[0]) == Peer(os.getpid(), os.geteuid(), groups)
 
 
 def test_one_who_may_not_ask_is_told_so_and_closed(
@@ -372,7 +443,7 @@ def test_the_client_raises_the_code_of_a_refusal(admin: Admin) -> None:
     assert caught.value.code == "unknown_command"
 
 
-def test_the_client_says_where_nobody_answers(tmp_path: Any) -> None:
+def test_the_client_says_where_nobody_answers(tmp_path: Path) -> None:
     path = str(tmp_path / "none.sock")
     with pytest.raises(NoBalancerError, match=f"no balancer answers on {path}") as caught:
         AdminClient(path)
@@ -386,3 +457,30 @@ def test_the_client_tells_a_refusal_that_came_before_its_request(
     with pytest.raises(AdminError) as caught:
         admin.client().call("status")
     assert caught.value.code == "denied"
+
+
+def test_the_client_says_when_something_else_answers(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "other.sock"))
+        listener.listen()
+        client = AdminClient(listener.getsockname())
+        other, _ = listener.accept()
+        with client, other:
+            other.sendall(b"HTTP/1.1 400 Bad Request\r\n")
+            with pytest.raises(NoBalancerError, match="not l4lb answers on"):
+                client.call("status")
+
+
+def test_an_answer_that_came_too_late_is_not_taken_for_the_next(admin: Admin) -> None:
+    client = AdminClient(admin.path, timeout_s=0.05)
+    with client:
+        with pytest.raises(TimeoutError):
+            client.call("wait", condition="generation", operand="9", timeout_ms=200)
+        client._sock.settimeout(PATIENCE_S)
+        assert client.call("status")["version"] == "9.9"
+
+
+def test_text_that_is_no_text_is_not_sent(admin: Admin) -> None:
+    with pytest.raises(AdminError, match="cannot be sent") as caught:
+        admin.client().call("drain", backend="web/\udcff")
+    assert caught.value.code == "bad_argument"
