@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -12,36 +13,57 @@ import click
 from l4lb.config.defaults import default_admin_path
 from l4lb.control.client import AdminClient
 from l4lb.control.commands import COMMANDS, Arg, Command
-from l4lb.errors import AdminError, L4lbError
+from l4lb.errors import AdminError, L4lbError, UsageError
 
-ANSWER_TIMEOUT_S = 30.0
-
-
-def _duration_ms(text: str) -> int:
-    """ "250ms", "2s", "5m", "1h", or plain seconds."""
-    for suffix, factor in (("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("", 1_000)):
-        number = text.removesuffix(suffix) if suffix else text
-        if text.endswith(suffix) and number.replace(".", "", 1).isdigit():
-            return round(float(number) * factor)
-    raise click.BadParameter(f'{text!r} is not a duration such as "250ms", "2s" or "5m"')
+ANSWER_TIMEOUT_S = 30.0  # beyond what the command itself may take
+MILLISECONDS = {"ms": 1, "s": 1_000, "": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
-def _call(path: str, command: str, args: dict[str, Any], timeout_s: float | None) -> Any:
+DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,3})?) *(ms|s|m|h|d|)", re.ASCII)
+
+
+def duration_ms(text: str) -> int:
+    """ "250ms", "2s", "5m", "1h", "1d", or plain seconds, in milliseconds. Raises UsageError."""
+    match = DURATION.fullmatch(text)
+    if match is None:
+        raise UsageError(f'{text!r} is not a duration such as "250ms", "2s" or "5m"')
+    return round(float(match[1]) * MILLISECONDS[match[2]])
+
+
+def _call(path: str, command: str, args: dict[str, Any]) -> Any:
+    timeout_s = ANSWER_TIMEOUT_S + args.get("timeout_ms", 0) / 1_000
     try:
         with AdminClient(path, timeout_s=timeout_s) as client:
             return client.call(command, **args)
     except TimeoutError as error:
         raise L4lbError(f"the balancer on {path} did not answer in {timeout_s:g} s") from error
     except AdminError as error:
-        raise AdminError(error.code, f"{command}: {error.message}") from error
+        said = f"{command}: {error.message}"
+        if error.code == "bad_argument":
+            raise UsageError(f"{said} (see `l4lb admin {command} --help`)") from error
+        raise AdminError(error.code, said) from error
 
 
 def _parameter(arg: Arg) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    if arg.name == "timeout_ms":
-        return click.option("--timeout", "timeout_ms", metavar="DURATION", help=arg.help)
-    if arg.option:
-        return click.option(f"--{arg.name}", arg.name, type=arg.type, help=arg.help)
-    return click.argument(arg.name, type=arg.type, required=arg.required, metavar=arg.name.upper())
+    """An argument's or option's decorator; what is counted in `_ms` is said as a duration."""
+    lasts = arg.name.endswith("_ms")
+
+    def checked(_ctx: click.Context, _param: click.Parameter, value: Any) -> Any:
+        if value is None:
+            return None
+        try:
+            return arg.checked(duration_ms(value) if lasts else value)
+        except (UsageError, AdminError) as error:
+            raise click.BadParameter(error.message) from error
+
+    kind = str if lasts else arg.type
+    if not arg.option:
+        return click.argument(
+            arg.name, type=kind, required=arg.required, metavar=arg.name.upper(), callback=checked
+        )
+    flag = f"--{arg.name.removesuffix('_ms')}"
+    shape = "DURATION" if lasts else None
+    return click.option(flag, arg.name, type=kind, metavar=shape, help=arg.help, callback=checked)
 
 
 def _made(command: Command) -> click.Command:
@@ -49,20 +71,17 @@ def _made(command: Command) -> click.Command:
 
     @click.pass_obj
     def run(path: str, /, as_json: bool = False, **given: Any) -> None:
-        args = {name: value for name, value in given.items() if value is not None}
-        timeout_s: float | None = ANSWER_TIMEOUT_S
-        if "timeout_ms" in args:
-            args["timeout_ms"] = _duration_ms(args["timeout_ms"])
-        if command.name == "wait":
-            timeout_s = None
-        result = _call(path, command.name, args, timeout_s)
-        _show(command, result, as_json)
+        _show(command, _call(path, command.name, command.checked(given)), as_json)
 
     made: Any = run
     for arg in reversed(command.args):
         made = _parameter(arg)(made)
     made = click.option("--json", "as_json", is_flag=True, help="The result as JSON.")(made)
-    return click.command(command.name, help=command.help)(made)
+    lines = [
+        command.help,
+        *(f"{arg.name.upper()}: {arg.help}." for arg in command.args if not arg.option),
+    ]
+    return click.command(command.name, help="\n\n".join(lines))(made)
 
 
 def _show(command: Command, result: Any, as_json: bool) -> None:

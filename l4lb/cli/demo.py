@@ -58,8 +58,8 @@ def _start_backends() -> tuple[int, list[int]]:
 def run(*, workers: int | None, admin: str | None) -> int:
     """Serves until told to end. Returns the exit status."""
     from l4lb.cli.run import override
+    from l4lb.config.defaults import default_admin_path
     from l4lb.config.flags import demo
-    from l4lb.config.model import default_admin_path
     from l4lb.supervisor.main import serve
 
     pid, ports = _start_backends()

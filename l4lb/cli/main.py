@@ -1,8 +1,8 @@
 """`l4lb`: the group of commands, and the one place where errors become exit statuses.
 
-0 done; 1 it failed at run time; 2 usage or configuration error; 3 no balancer answers.
-Commands are imported when they are asked for: `l4lb admin` in a script should not pay for the
-configuration's library.
+0 done; 1 it failed at run time; 2 usage or configuration error; 3 no balancer answers. An error is
+one line on stderr. Commands are imported when they are asked for: `l4lb admin` in a script should
+not pay for the configuration's library.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import NoReturn
 
 import click
 
+import l4lb
 from l4lb.errors import L4lbError
 
 COMMANDS = {
@@ -37,9 +38,17 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="l4lb", message="%(prog)s %(version)s")
+@click.version_option(l4lb.__version__, message="%(prog)s %(version)s")
 def cli() -> None:
     """A TCP and UDP load balancer."""
+
+
+def _line(error: click.ClickException) -> str:
+    """What click has to say, in one line with where to look."""
+    said = " ".join(error.format_message().split()).rstrip(".")
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "l4lb"
+    return f"{path}: {said} (see `{path} --help`)"
 
 
 def main() -> NoReturn:
@@ -51,10 +60,13 @@ def main() -> NoReturn:
         sys.exit(error.exit_status)
     except click.exceptions.Abort:
         sys.exit(1)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.stderr.close()
+    except click.ClickException as error:
+        click.echo(_line(error), err=True)
+        sys.exit(error.exit_code)
+    except OSError as error:
+        click.echo(f"l4lb: {error}", err=True)
         sys.exit(1)
     sys.exit(status if isinstance(status, int) else 0)

@@ -68,15 +68,22 @@ def aligned(lines: Sequence[Sequence[str]]) -> str:
 
 
 def facts(result: Mapping[str, Any]) -> str:
-    """A map of plain values, a line each; what is inside another is indented."""
+    """A map of plain values, a line each; a list of maps is a table under its name."""
     lines = []
     for key, value in result.items():
         if isinstance(value, list) and value and isinstance(value[0], Mapping):
-            lines.append(f"{key}:")
-            lines += [f"  {cell(one)}" for one in value]
+            rows = [list(value[0]), *([cell(word) for word in row.values()] for row in value)]
+            lines += [f"{key}:", *(f"  {line}" for line in aligned(rows).splitlines())]
         else:
             lines.append(f"{key}: {cell(value)}")
     return "\n".join(lines)
+
+
+def event(told: Mapping[str, Any]) -> str:
+    """One line: when, what, and whatever else was told of it."""
+    rest = {key: value for key, value in told.items() if key not in ("at", "at_ms", "kind")}
+    words = (cell(told.get("at")), cell(told.get("kind")), cell(rest))
+    return "  ".join(words).rstrip()
 
 
 def text(command: str, result: Any, *, terminal: bool) -> str:
@@ -84,8 +91,8 @@ def text(command: str, result: Any, *, terminal: bool) -> str:
     if command in COLUMNS:
         lines = table(command, result)
         return _drawn(lines) if terminal else aligned(lines)
-    if isinstance(result, list):
-        return "\n".join(cell(one) for one in result)
+    if command == "events":
+        return "\n".join(map(event, result))
     if isinstance(result, Mapping):
         return facts(result)
     return cell(result)
@@ -95,12 +102,13 @@ def _drawn(lines: Sequence[Sequence[str]]) -> str:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     drawn = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading in lines[0]:
         drawn.add_column(heading, overflow="fold")
     for line in lines[1:]:
-        drawn.add_row(*(word.replace("[", "\\[") for word in line))
+        drawn.add_row(*map(Text, line))
     console = Console()
     with console.capture() as captured:
         console.print(drawn)

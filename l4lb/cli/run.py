@@ -6,7 +6,7 @@ import os
 
 import click
 
-from l4lb.config.bounds import WORKERS
+from l4lb.config.bounds import UNIX_PATH_BYTES_MAX, WORKERS
 from l4lb.config.model import Config
 from l4lb.errors import UsageError
 
@@ -26,7 +26,12 @@ def _configuration(
 
 def override(config: Config, workers: int | None, admin: str | None) -> Config:
     """The configuration with what the command line says of the process instead."""
-    said = {"workers": workers, "admin": os.path.abspath(admin) if admin else None}
+    path = os.path.abspath(admin) if admin else None
+    if path and len(os.fsencode(path)) > UNIX_PATH_BYTES_MAX:
+        raise UsageError(
+            f"--admin: {path} has more than {UNIX_PATH_BYTES_MAX} bytes; take a shorter"
+        )
+    said = {"workers": workers, "admin": path}
     changes = {key: value for key, value in said.items() if value is not None}
     return config.model_copy(update={"process": config.process.model_copy(update=changes)})
 

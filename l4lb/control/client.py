@@ -61,7 +61,7 @@ class AdminClient:
         self._number += 1
         try:
             frame = protocol.encode({"id": self._number, "command": command, "args": args})
-        except ValueError as fault:  # text that is no UTF-8, or too much of it
+        except (ValueError, OverflowError) as fault:  # no UTF-8, too much, too large a number
             raise AdminError("bad_argument", f"this cannot be sent: {fault}") from fault
         # A balancer that closed the connection may have said why before.
         with contextlib.suppress(ConnectionError):

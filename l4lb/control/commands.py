@@ -112,11 +112,11 @@ COMMANDS: Mapping[str, Command] = {
             "Waits until CONDITION holds: backend-drained POOL/NAME, backend-up POOL/NAME,"
             " backend-down POOL/NAME, sessions-below N, generation N.",
             (
-                Arg("condition", "one of the above"),
+                Arg("condition", "which of these"),
                 Arg("operand", "POOL/NAME or N"),
                 Arg(
                     "timeout_ms",
-                    "give up after this long",
+                    f"give up after this long; {WAIT_TIMEOUT_MS // 1_000}s unless told",
                     int,
                     option=True,
                     default=WAIT_TIMEOUT_MS,
