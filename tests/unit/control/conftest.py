@@ -119,6 +119,16 @@ class Admin:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.run(serve())
 
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """The server does nothing meanwhile."""
+        gate = threading.Event()
+        self._loop.call_soon_threadsafe(gate.wait, PATIENCE_S)
+        try:
+            yield
+        finally:
+            gate.set()
+
     def peer(self) -> Peer:
         peer = Peer(self.path)
         self._peers.append(peer)

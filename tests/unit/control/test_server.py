@@ -181,6 +181,14 @@ def test_200_idle_peers_do_not_keep_another_from_its_answer(admin: Admin) -> Non
     assert admin.connected() <= server.MAX_CLIENTS
 
 
+def test_peers_that_come_all_at_once_make_room_like_others(admin: Admin) -> None:
+    with admin.held():
+        peers = [admin.peer() for _ in range(200)]
+    assert admin.ask("status")["ok"]
+    for peer in peers[: 200 - server.MAX_CLIENTS]:
+        assert all(not one["ok"] for one in peer.rest())  # to its end, with a word or without
+
+
 def test_the_idle_make_room_before_one_that_waits(admin: Admin) -> None:
     waiter = admin.peer()
     waiter.frame({"id": 7, "command": "wait", "args": {"condition": "generation", "operand": "2"}})
