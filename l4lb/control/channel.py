@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import socket
+import time
 from collections import deque
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import msgpack
@@ -16,6 +18,15 @@ from l4lb.errors import AdminError
 MESSAGE_MAX = 64 << 10  # bytes of one message
 ANSWER_TIMEOUT_S = 5.0
 EVENTS_KEPT = 512
+
+
+def dated(event: Mapping[str, Any], now_ms: int, now_s: float) -> dict[str, Any]:
+    """The event with `at`, the time of day (UTC) of its at_ms; now_s is the one of now_ms."""
+    at_ms = event.get("at_ms")
+    if not isinstance(at_ms, int):
+        return dict(event)
+    when = datetime.fromtimestamp(now_s - (now_ms - at_ms) / 1000, UTC)
+    return {"at": when.isoformat(timespec="milliseconds"), **event}
 
 
 class Channel:
@@ -44,7 +55,8 @@ class Channel:
             return
         message = msgpack.unpackb(data)
         if "event" in message:
-            self.events.append(message["event"])
+            now_ms = time.monotonic_ns() // 1_000_000
+            self.events.append(dated(message["event"], now_ms, time.time()))
             return
         answer = self._waiting.pop(message.get("id"), None)
         if answer is not None and not answer.done():

@@ -61,7 +61,7 @@ class Handlers:
         return await self._others[command](args)
 
     async def _events(self, _: dict[str, Any]) -> Any:
-        return views.events(self._channel.events, now_ms(), time.time())
+        return list(self._channel.events)
 
     async def _state(self, args: dict[str, Any], state: str) -> Any:
         return await self._channel.ask("state", args | {"state": state})

@@ -5,8 +5,6 @@ Pure: the table and the time are arguments. Ages are milliseconds, `_s` seconds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from l4lb.native.results import RESULT_WORDS
@@ -158,19 +156,6 @@ def workers(table: Table, now_ms: int) -> list[Map]:
 
 def sessions(table: Table, now_ms: int, limit: int) -> list[Map]:
     return [row._asdict() for row in table.sessions(now_ms, limit)]
-
-
-def events(told: Iterable[Mapping[str, Any]], now_ms: int, now_s: float) -> list[Map]:
-    """Each event as it was told, and `at`: when, in UTC. now_s is the time of day at now_ms."""
-    return [_event(event, now_ms, now_s) for event in told]
-
-
-def _event(event: Mapping[str, Any], now_ms: int, now_s: float) -> Map:
-    at_ms = event.get("at_ms")
-    if not isinstance(at_ms, int):
-        return dict(event)
-    when = datetime.fromtimestamp(now_s - (now_ms - at_ms) / 1000, UTC)
-    return {"at": when.isoformat(timespec="milliseconds"), **event}
 
 
 def stats(table: Table) -> Map:

@@ -216,14 +216,6 @@ def test_stats_count_the_restarts_of_all_workers(table: Table) -> None:
     assert views.stats(table)["worker_restarts"] == 2
 
 
-def test_an_event_says_when_it_was_by_the_clock_on_the_wall() -> None:
-    told = [{"at_ms": 60_250, "kind": "backend_up"}, {"kind": "of no time"}]
-    assert views.events(told, NOW_MS, 1_000_000_001.25) == [
-        {"at": "2001-09-09T01:46:40.000+00:00", "at_ms": 60_250, "kind": "backend_up"},
-        {"kind": "of no time"},
-    ]
-
-
 def test_an_empty_table_shows_nothing() -> None:
     empty = Table(CAPACITIES)
     assert views.sessions(empty, NOW_MS, 10) == []
