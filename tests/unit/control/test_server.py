@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import socket
 import struct
 import threading
-import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from l4lb.control import channel, server, views
-from l4lb.control.client import AdminClient
+from l4lb.control import server, views
 from l4lb.control.commands import COMMANDS
-from l4lb.control.peer import Peer, may_ask
 from l4lb.control.protocol import FRAME_MAX
-from l4lb.errors import AdminError, NoBalancerError
 from tests.e2e.harness.deadline import until
 
 from .conftest import PATIENCE_S, Admin
@@ -298,197 +291,3 @@ def test_a_command_that_fails_by_itself_is_internal_and_says_no_more(
     monkeypatch.setattr(views, "pools", lambda _: 1 / 0)
     answer = admin.ask("pools")
     assert answer["error"] == {"code": "internal", "message": "the command failed; see the log"}
-
-
-# ---- what the supervisor is asked --------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("command", "args", "op", "asked"),
-    [
-        ("drain", {"backend": "web/a"}, "state", {"backend": "web/a", "state": "drain"}),
-        ("ready", {"backend": "web/a"}, "state", {"backend": "web/a", "state": "ready"}),
-        ("maint", {"backend": "web/a"}, "state", {"backend": "web/a", "state": "maint"}),
-        ("weight", {"backend": "web/a", "weight": 3}, "weight", {"backend": "web/a", "weight": 3}),
-        ("kill", {"session": "0.1.2"}, "kill", {"session": "0.1.2"}),
-        ("kill", {"backend": "web/a"}, "kill_backend", {"backend": "web/a"}),
-    ],
-)
-def test_a_change_is_asked_of_the_supervisor_and_its_result_handed_on(
-    admin: Admin, command: str, args: dict[str, Any], op: str, asked: dict[str, Any]
-) -> None:
-    seen: list[dict[str, Any]] = []
-
-    def answer(question: dict[str, Any]) -> dict[str, Any]:
-        seen.append(question)
-        return {"ok": True, "result": {"done": command}}
-
-    admin.supervise(answer)
-    assert admin.ask(command, args)["result"] == {"done": command}
-    assert [(one["op"], one["args"]) for one in seen] == [(op, asked)]
-
-
-def test_a_refusal_of_the_supervisor_is_handed_on_with_its_code(admin: Admin) -> None:
-    error = {"code": "not_found", "message": "no backend is named web/z"}
-    admin.supervise(lambda _: {"ok": False, "error": error})
-    assert admin.ask("drain", {"backend": "web/z"})["error"] == error
-
-
-def test_a_supervisor_that_does_not_answer_is_a_timeout(
-    admin: Admin, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(channel, "ANSWER_TIMEOUT_S", 0.1)
-    assert admin.refused("drain", {"backend": "web/a"}) == "timeout"
-    admin.question()
-
-
-def test_an_answer_that_comes_too_late_is_no_answer_to_the_next_question(
-    admin: Admin, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(channel, "ANSWER_TIMEOUT_S", 0.1)
-    assert admin.refused("drain", {"backend": "web/a"}) == "timeout"
-    late = admin.question()
-    monkeypatch.setattr(channel, "ANSWER_TIMEOUT_S", 20.0)
-
-    def answer(_: dict[str, Any]) -> dict[str, Any]:
-        admin.tell({"id": late["id"], "ok": True, "result": "late"})
-        return {"ok": True, "result": "right"}
-
-    admin.supervise(answer)
-    assert admin.ask("ready", {"backend": "web/a"})["result"] == "right"
-
-
-def test_a_supervisor_that_is_gone_is_a_timeout_at_once(admin: Admin) -> None:
-    admin.supervisor.close()
-    started = time.monotonic()
-    assert admin.refused("drain", {"backend": "web/a"}) == "timeout"
-    assert time.monotonic() - started < channel.ANSWER_TIMEOUT_S
-
-
-def test_what_the_supervisor_tells_is_shown_newest_last_and_bounded(admin: Admin) -> None:
-    told = [{"kind": "backend_up", "n": n} for n in range(channel.EVENTS_KEPT + 3)]
-    client = admin.client()
-    for event in told:
-        # In step with the reader: the channel keeps only so many messages.
-        admin.tell({"event": event})
-        if event["n"] % 50 == 0:
-            until(lambda event=event: event in client.call("events"), "the event")
-    until(lambda: told[-1] in client.call("events"), "the last event")
-    assert client.call("events") == told[3:]
-
-
-# ---- wait --------------------------------------------------------------------------------------
-
-
-def test_wait_answers_when_its_condition_holds(admin: Admin) -> None:
-    peer = admin.peer()
-    args = {"condition": "generation", "operand": "2", "timeout_ms": 20_000}
-    peer.frame({"id": 1, "command": "wait", "args": args})
-    assert admin.ask("status")["result"]["generation"] == 1
-    admin.table.generation = 2
-    result = peer.answer()["result"]
-    assert (result["condition"], result["operand"]) == ("generation", "2")
-    assert 0 <= result["waited_ms"] <= 20_000
-
-
-def test_wait_gives_up_after_its_timeout(admin: Admin) -> None:
-    args = {"condition": "backend-up", "operand": "web/a", "timeout_ms": 0}
-    answer = admin.ask("wait", args)
-    assert answer["error"]["code"] == "timeout"
-    assert answer["error"]["message"] == "backend-up web/a: not so after 0 ms"
-
-
-def test_wait_for_a_backend_that_is_not_there_ends_at_once(admin: Admin) -> None:
-    assert admin.refused("wait", {"condition": "backend-up", "operand": "web/z"}) == "not_found"
-
-
-# ---- who may ask -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("uid", "groups", "may"),
-    [
-        (0, {0}, True),
-        (1000, {5}, True),
-        (1001, {5, 2000}, True),
-        (1002, {2000}, True),
-        (1002, {5}, False),
-        (65534, {65534}, False),
-    ],
-)
-def test_root_the_services_user_and_its_group_may_ask(
-    monkeypatch: pytest.MonkeyPatch, uid: int, groups: set[int], may: bool
-) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    monkeypatch.setattr(os, "getegid", lambda: 2000)
-    assert may_ask(Peer(1, uid, frozenset(groups))) is may
-
-
-def test_a_peer_is_known_with_all_its_groups() -> None:
-    with contextlib.ExitStack() as stack:
-        ends = [stack.enter_context(sock) for sock in socket.socketpair(socket.AF_UNIX)]
-        groups = frozenset({os.getegid(), *os.getgroups()})
-        assert Peer.of(ends[0]) == Peer(os.getpid(), os.geteuid(), groups)
-
-
-def test_one_who_may_not_ask_is_told_so_and_closed(
-    admin: Admin, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(server, "may_ask", lambda *_: False)
-    peer = admin.peer()
-    answer = peer.answer()
-    assert answer["error"]["code"] == "denied"
-    assert f"uid {os.getuid()}" in answer["error"]["message"]
-    assert peer.is_closed()
-
-
-# ---- the client --------------------------------------------------------------------------------
-
-
-def test_the_client_raises_the_code_of_a_refusal(admin: Admin) -> None:
-    with pytest.raises(AdminError) as caught:
-        admin.client().call("dance")
-    assert caught.value.code == "unknown_command"
-
-
-def test_the_client_says_where_nobody_answers(tmp_path: Path) -> None:
-    path = str(tmp_path / "none.sock")
-    with pytest.raises(NoBalancerError, match=f"no balancer answers on {path}") as caught:
-        AdminClient(path)
-    assert caught.value.exit_status == 3
-
-
-def test_the_client_tells_a_refusal_that_came_before_its_request(
-    admin: Admin, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(server, "may_ask", lambda *_: False)
-    with pytest.raises(AdminError) as caught:
-        admin.client().call("status")
-    assert caught.value.code == "denied"
-
-
-def test_the_client_says_when_something_else_answers(tmp_path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(tmp_path / "other.sock"))
-        listener.listen()
-        client = AdminClient(listener.getsockname())
-        other, _ = listener.accept()
-        with client, other:
-            other.sendall(b"HTTP/1.1 400 Bad Request\r\n")
-            with pytest.raises(NoBalancerError, match="not l4lb answers on"):
-                client.call("status")
-
-
-def test_an_answer_that_came_too_late_is_not_taken_for_the_next(admin: Admin) -> None:
-    client = AdminClient(admin.path, timeout_s=0.05)
-    with client:
-        with pytest.raises(TimeoutError):
-            client.call("wait", condition="generation", operand="9", timeout_ms=200)
-        client._sock.settimeout(PATIENCE_S)
-        assert client.call("status")["version"] == "9.9"
-
-
-def test_text_that_is_no_text_is_not_sent(admin: Admin) -> None:
-    with pytest.raises(AdminError, match="cannot be sent") as caught:
-        admin.client().call("drain", backend="web/\udcff")
-    assert caught.value.code == "bad_argument"
