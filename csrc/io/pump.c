@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -188,6 +189,24 @@ enum l4_pump_result l4_pump(const struct l4_pump *pump, struct l4_half *from, st
         }
     }
     return result;
+}
+
+void l4_half_note(struct l4_half *half, uint32_t events)
+{
+    if (events & EPOLLPRI) {
+        l4_sock_urgent_inline(half->fd);
+        half->flags |= L4_HALF_URGENT;
+    }
+    if (events & (EPOLLIN | EPOLLPRI))
+        half->flags |= L4_HALF_IN;
+    if (events & EPOLLOUT)
+        half->flags |= L4_HALF_OUT;
+    if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        half->flags |= L4_HALF_IN | L4_HALF_HUP;
+    if (events & EPOLLERR) {
+        half->flags |= L4_HALF_BROKEN;
+        half->flags &= (uint16_t)~L4_HALF_OUT;
+    }
 }
 
 void l4_half_close(const struct l4_pump *pump, struct l4_half *half, bool reset)

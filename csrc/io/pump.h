@@ -34,6 +34,9 @@ enum l4_pump_result {
 enum l4_pump_result l4_pump(const struct l4_pump *pump, struct l4_half *from, struct l4_half *to,
                             uint64_t *moved);
 
+/* Keeps what epoll said of a half in its flags. */
+void l4_half_note(struct l4_half *half, uint32_t events);
+
 /* Closes what a half owns: its socket (by a reset if asked) and its pipe. */
 void l4_half_close(const struct l4_pump *pump, struct l4_half *half, bool reset);
 

@@ -5,7 +5,7 @@
  * A session owns its two sockets, its pipes, one timer of the wheel, one place among all clients,
  * and, from the pick on, one place at its backend. Everything is given back in l4_session_end, and
  * nowhere else. A row that ended is free again only after the turn: events already taken from the
- * kernel may still name it.
+ * kernel may still name it. What happens in its states is in reach.c (WAITS, CONNECTS) and relay.c.
  */
 #ifndef L4_RUN_SESSION_H
 #define L4_RUN_SESSION_H
@@ -33,5 +33,20 @@ void l4_session_end(struct l4_loop *loop, uint32_t index, enum l4_reason reason)
 void l4_session_sweep(struct l4_loop *loop);
 
 struct l4_session *l4_session_at(const struct l4_loop *loop, uint32_t index);
+
+/* ---- for the stages of its life: reach.c, relay.c -------------------------------------------- */
+
+/* The one setter of its state; asserts the edge. */
+void l4_session_enter(struct l4_session *s, enum l4_session_state state);
+
+/* (Re)starts its timer. */
+void l4_session_wake_in(struct l4_loop *loop, uint32_t index, uint64_t ms);
+
+/* The end of the wait of its state, and the milliseconds left to it; 0 or less: it has passed. */
+void l4_session_set_deadline(struct l4_loop *loop, struct l4_session *s, uint64_t ms);
+int32_t l4_session_left_ms(const struct l4_loop *loop, const struct l4_session *s);
+
+/* This worker's counts of a backend. */
+struct l4_column *l4_session_column(const struct l4_loop *loop, uint32_t backend);
 
 #endif

@@ -1,0 +1,152 @@
+#include "run/reach.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+
+#include "base/random.h"
+#include "core/key.h"
+#include "core/pick.h"
+#include "core/response.h"
+#include "io/sock.h"
+#include "run/relay.h"
+#include "run/session.h"
+#include "shm/count.h"
+
+static const uint32_t socket_events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
+
+void l4_reach_leave(struct l4_loop *loop, struct l4_session *s)
+{
+    l4_half_close(&loop->pump, &s->half[1], false);
+    if (s->backend != L4_NONE)
+        l4_count_drop_backend(loop->table, loop->setup.index, s->backend);
+    s->backend = L4_NONE;
+}
+
+static void connected(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    struct l4_backend *b = l4_table_backend(loop->table, s->backend);
+    const struct l4_pool *pool = l4_table_pool(loop->table, s->pool);
+
+    l4_session_enter(s, L4_SESSION_RELAYS);
+    s->connect_us = (uint32_t)(loop->now_us - s->connect_started_us);
+    L4_OWN_ADD(l4_session_column(loop, s->backend)->total, 1);
+    l4_response_observe(&b->response, loop->now_ms, s->connect_us);
+    if (b->addr.family == AF_UNIX)
+        s->half[1].flags |= L4_HALF_NODELAY;
+    L4_SET(s->active_ms, loop->now_ms);
+    l4_session_wake_in(loop, index, L4_GET(pool->idle_timeout_ms));
+    l4_relay(loop, index);
+}
+
+/* This attempt failed: the backend is counted and left, and another one may be tried. */
+static void connect_failed(struct l4_loop *loop, uint32_t index, int error)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    L4_OWN_ADD(l4_session_column(loop, s->backend)->connect_errors, 1);
+    s->tried[s->attempts++] = (uint16_t)s->backend;
+    s->error = -error;
+    l4_reach_leave(loop, s);
+    l4_session_enter(s, L4_SESSION_WAITS);
+    const uint32_t retries = L4_GET(l4_table_pool(loop->table, s->pool)->retries);
+    if (s->attempts > retries || s->attempts > L4_RETRIES_MAX) {
+        l4_session_end(loop, index, L4_END_CONNECT_FAILED);
+        return;
+    }
+    l4_session_set_deadline(loop, s,
+                            L4_GET(l4_table_pool(loop->table, s->pool)->connect_timeout_ms));
+    l4_reach_backend(loop, index);
+}
+
+/* This host had no socket to give. The client waits, up to the time a connect may take. */
+static void wait_for_socket(struct l4_loop *loop, uint32_t index, int error)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    l4_reach_leave(loop, s);
+    l4_session_enter(s, L4_SESSION_WAITS);
+    s->error = -error;
+    if (l4_session_left_ms(loop, s) <= 0)
+        l4_session_end(loop, index, L4_END_ERROR);
+    else
+        l4_session_wake_in(loop, index, L4_RESOURCE_RETRY_MS);
+}
+
+void l4_reach_backend(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    const struct l4_pool *pool = l4_table_pool(loop->table, s->pool);
+    const struct l4_pick_request request = {
+        .worker = loop->setup.index,
+        .pool = s->pool,
+        .now_ms = loop->now_ms,
+        .hash = l4_key_hash(&loop->table->header->hash_key, &pool->hash_rule, &s->client, "", 0),
+        .random = l4_random(&loop->random),
+        .tried = s->tried,
+        .tried_count = s->attempts,
+    };
+    s->backend = l4_pick(loop->table, &request).backend;
+    if (s->backend == L4_NONE) {
+        l4_session_end(loop, index, s->attempts ? L4_END_CONNECT_FAILED : L4_END_NO_BACKEND);
+        return;
+    }
+    const struct l4_backend *b = l4_table_backend(loop->table, s->backend);
+    bool made;
+    s->connect_started_us = loop->now_us;
+    const int fd = l4_sock_connect(&b->addr, b->path, &pool->source, &made);
+    l4_session_enter(s, L4_SESSION_CONNECTS);
+    if (fd < 0) {
+        if (made)
+            connect_failed(loop, index, fd);
+        else
+            wait_for_socket(loop, index, fd);
+        return;
+    }
+    s->half[1] = (struct l4_half){.fd = fd, .pipe = L4_NO_PIPE};
+    int error = l4_loop_watch(loop, fd, socket_events, L4_WATCH_BACKEND, index);
+    /* The client is watched from its first attempt on. Until there is a backend nothing is read
+     * from it: the edge is kept in its flags. */
+    if (!error && !(s->half[0].flags & L4_HALF_WATCHED)) {
+        error = l4_loop_watch(loop, s->half[0].fd, socket_events, L4_WATCH_CLIENT, index);
+        s->half[0].flags |= L4_HALF_WATCHED;
+    }
+    if (error) {
+        s->error = -error;
+        l4_session_end(loop, index, L4_END_ERROR);
+        return;
+    }
+    l4_session_wake_in(
+        loop, index, (uint64_t)(l4_session_left_ms(loop, s) > 0 ? l4_session_left_ms(loop, s) : 0));
+}
+
+/* The connect came to an end: the backend is there, or not. */
+void l4_reach_event(struct l4_loop *loop, uint32_t index, uint32_t events)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    int error = 0;
+    if (events & (EPOLLERR | EPOLLHUP))
+        error = l4_sock_connect_result(s->half[1].fd);
+    /* why: a backend may accept, answer and reset before this turn: what it said is delivered.
+     * One that resets without a word has served nobody; another backend may. */
+    if (error == -ECONNRESET && l4_sock_has_data(s->half[1].fd)) {
+        events |= EPOLLERR;
+        error = 0;
+    } else if (!error) {
+        events &= ~(uint32_t)EPOLLERR;
+        events |= EPOLLOUT;
+    }
+    if (error) {
+        connect_failed(loop, index, error);
+        return;
+    }
+    l4_half_note(&s->half[1], events);
+    connected(loop, index);
+}
+
+void l4_reach_timeout(struct l4_loop *loop, uint32_t index)
+{
+    const int32_t left = l4_session_left_ms(loop, l4_session_at(loop, index));
+    if (left <= 0)
+        connect_failed(loop, index, -ETIMEDOUT);
+    else
+        l4_session_wake_in(loop, index, (uint64_t)left);
+}

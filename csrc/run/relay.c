@@ -1,0 +1,119 @@
+#include "run/relay.h"
+
+#include <errno.h>
+
+#include "core/pick.h"
+#include "io/sock.h"
+#include "run/session.h"
+
+static void list_ready(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    if (s->listed)
+        return;
+    s->listed = 1;
+    s->next = L4_NONE;
+    if (loop->ready_tail == L4_NONE)
+        loop->ready_head = index;
+    else
+        l4_session_at(loop, loop->ready_tail)->next = index;
+    loop->ready_tail = index;
+}
+
+/* Moves what one half sent; adds it to the session's and the backend's bytes. */
+static enum l4_pump_result move(struct l4_loop *loop, struct l4_session *s, int half)
+{
+    uint64_t moved = 0;
+    const enum l4_pump_result result =
+        l4_pump(&loop->pump, &s->half[half], &s->half[!half], &moved);
+    if (moved) {
+        struct l4_column *column = l4_session_column(loop, s->backend);
+        L4_OWN_ADD(s->bytes[half], moved);
+        if (half == 0)
+            L4_OWN_ADD(column->bytes_in, moved);
+        else
+            L4_OWN_ADD(column->bytes_out, moved);
+        L4_SET(s->active_ms, loop->now_ms);
+    }
+    if (s->first_end == 2 && s->half[half].flags & (L4_HALF_EOF | L4_HALF_RESET))
+        s->first_end = (uint8_t)half;
+    return result;
+}
+
+void l4_relay_pass_reset(struct l4_loop *loop, uint32_t index, int half)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    const enum l4_reason reason = half == 0 ? L4_END_CLIENT_RESET : L4_END_BACKEND_RESET;
+    const struct l4_half *other = &s->half[!half];
+    if (other->flags & (L4_HALF_BROKEN | L4_HALF_RESET) || l4_sock_drained(other->fd)) {
+        l4_session_end(loop, index, reason);
+        return;
+    }
+    if (L4_GET(s->state) != L4_SESSION_RESETS) {
+        l4_session_enter(s, L4_SESSION_RESETS);
+        s->reason = (uint8_t)reason;
+        l4_session_set_deadline(loop, s, L4_RESET_WAIT_MS);
+    }
+    if (l4_session_left_ms(loop, s) <= 0)
+        l4_session_end(loop, index, reason);
+    else
+        l4_session_wake_in(loop, index, L4_RESET_POLL_MS);
+}
+
+static bool all_passed_on(const struct l4_half *from, const struct l4_half *to)
+{
+    return from->piped == 0 || to->flags & L4_HALF_BROKEN;
+}
+
+void l4_relay(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    struct l4_half *client = &s->half[0], *backend = &s->half[1];
+    const enum l4_pump_result up = move(loop, s, 0);
+    const enum l4_pump_result down = move(loop, s, 1);
+    if (up == L4_PUMP_LOST || down == L4_PUMP_LOST) {
+        s->error = ENOMEM;
+        l4_session_end(loop, index, L4_END_ERROR);
+        return;
+    }
+    if (client->flags & backend->flags & L4_HALF_BROKEN) { /* nobody is left to tell anything */
+        l4_session_end(loop, index, s->first_end == 1 ? L4_END_BACKEND_RESET : L4_END_CLIENT_RESET);
+        return;
+    }
+    if (client->flags & L4_HALF_RESET && all_passed_on(client, backend)) {
+        l4_relay_pass_reset(loop, index, 0);
+        return;
+    }
+    if (backend->flags & L4_HALF_RESET && all_passed_on(backend, client)) {
+        l4_relay_pass_reset(loop, index, 1);
+        return;
+    }
+    if (client->flags & backend->flags & L4_HALF_SHUT) {
+        l4_session_end(loop, index, s->first_end == 0 ? L4_END_CLIENT_FIN : L4_END_BACKEND_FIN);
+        return;
+    }
+    if ((client->flags | backend->flags) & L4_HALF_SHUT && !s->half_closed) {
+        s->half_closed = 1;
+        l4_session_wake_in(loop, index,
+                           L4_GET(l4_table_pool(loop->table, s->pool)->half_closed_timeout_ms));
+    }
+    if (up == L4_PUMP_MORE || down == L4_PUMP_MORE)
+        list_ready(loop, index);
+}
+
+void l4_relay_check_idle(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    const struct l4_pool *pool = l4_table_pool(loop->table, s->pool);
+    const uint64_t idle = loop->now_ms - L4_GET(s->active_ms);
+    uint64_t allowed = L4_GET(pool->idle_timeout_ms);
+    enum l4_reason reason = L4_END_IDLE_TIMEOUT;
+    if (s->half_closed && L4_GET(pool->half_closed_timeout_ms) < allowed) {
+        allowed = L4_GET(pool->half_closed_timeout_ms);
+        reason = L4_END_HALF_CLOSED_TIMEOUT;
+    }
+    if (idle >= allowed)
+        l4_session_end(loop, index, reason);
+    else
+        l4_session_wake_in(loop, index, allowed - idle);
+}

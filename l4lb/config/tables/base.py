@@ -1,0 +1,32 @@
+"""What all tables have in common."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, PrivateAttr
+
+
+class Model(BaseModel):
+    """What all tables have in common."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        validate_default=False,
+    )
+
+
+class Named(Model):
+    """A table whose name is its key in the table above it."""
+
+    _name: str = PrivateAttr("")
+
+    @property
+    def name(self) -> str:
+        """The key of this table: web in [pools.web]."""
+        return self._name
+
+    def called(self, name: str) -> None:
+        """Only for the configuration that holds this table."""
+        self._name = name

@@ -1,0 +1,101 @@
+"""[pools.NAME] and its backends."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from l4lb.config import bounds, fields
+from l4lb.config.tables.base import Model, Named
+from l4lb.config.tables.health import Health, Passive
+from l4lb.config.tables.sticky import Sticky
+from l4lb.config.units import wrong
+
+
+class Backend(Model):
+    """One server of a pool."""
+
+    address: fields.AddressText
+    """Where it listens: HOST:PORT or unix:/PATH. A host name is looked up once, at start."""
+    name: fields.Name = Field(
+        default_factory=lambda data: str(data.get("address", "")),
+        json_schema_extra={"x-l4lb-default": "its address"},
+    )
+    """Its name, unique in the pool."""
+    weight: fields.Weight = 1
+    """Its share of new sessions against the others'; 0: gets none."""
+    max_connections: fields.Connections = 0
+    """Connections to it at one time, over all workers; 0: no limit."""
+    backup: bool = False
+    """Used only when no other backend of the pool is usable."""
+
+    @property
+    def host(self) -> str:
+        """IP address or host name; "" of a unix socket."""
+        return self.address.host
+
+    @property
+    def port(self) -> int:
+        """0 of a unix socket."""
+        return self.address.port
+
+    @property
+    def path(self) -> str:
+        """Of a unix socket; else ""."""
+        return self.address.path
+
+
+def _as_backend(value: object) -> object:
+    """A backend that is only text is its address."""
+    if isinstance(value, str):
+        return {"address": value}
+    if isinstance(value, (dict, Backend)):
+        return value
+    raise wrong("must be an address in quotes or a table with one")
+
+
+class Pool(Named):
+    """Backends that serve the same thing, and how one of them is chosen."""
+
+    balance: Literal[
+        "round_robin",
+        "least_connections",
+        "least_response_time",
+        "ip_hash",
+        "maglev",
+        "random",
+        "first",
+    ] = "round_robin"
+    """How a backend is chosen."""
+    hash_key: Literal["source_ip", "source_ip_port", "sni"] = "source_ip"
+    """What ip_hash and maglev hash."""
+    connect_timeout_ms: fields.ConnectTimeout = Field(
+        default=2 * bounds.SECOND_MS, alias="connect_timeout"
+    )
+    """How long a backend may take to accept a connection."""
+    idle_timeout_ms: fields.IdleTimeout = Field(default=10 * bounds.MINUTE_MS, alias="idle_timeout")
+    """A session without a byte in either direction for this long ends."""
+    half_closed_timeout_ms: fields.HalfClosedTimeout = Field(
+        default=5 * bounds.MINUTE_MS, alias="half_closed_timeout"
+    )
+    """The same once one side has finished sending."""
+    retries: fields.Retries = 2
+    """Other backends that are tried when one cannot be reached, before any byte was forwarded."""
+    when_all_down: Literal["refuse", "try_all"] = "refuse"
+    """When no backend is up: refuse clients, or try the backends that are down."""
+    source: fields.IpText | None = None
+    """The local IP address that connections to backends come from; absent: the kernel chooses."""
+    max_connections: fields.Connections = 0
+    """Connections to the whole pool at one time, over all workers; 0: no limit."""
+    backends: Annotated[
+        tuple[
+            Annotated[Backend, BeforeValidator(_as_backend, json_schema_input_type=str | Backend)],
+            ...,
+        ],
+        BeforeValidator(fields.as_tuple),
+    ]
+    """One or more, each an address in quotes or a table."""
+    health: Health | None = None
+    passive: Passive | None = None
+    sticky: Sticky | None = None

@@ -1,0 +1,63 @@
+"""[process] and [limits]: the service as a whole."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from l4lb.config import bounds, fields
+from l4lb.config.defaults import default_admin_path, default_workers
+from l4lb.config.tables.base import Model
+
+
+class Log(Model):
+    """The service's own log, and the log of sessions."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important event that is still logged."""
+    format: Literal["text", "json"] = "text"
+    """One line of text, or one JSON object, an event."""
+    access: fields.AccessLog = "off"
+    """Where a line for each session goes: "off", "stdout", "syslog", or the path of a file."""
+
+
+class Process(Model):
+    """The service as a whole."""
+
+    workers: fields.Workers = Field(
+        default_factory=default_workers,
+        json_schema_extra={"x-l4lb-default": "the CPUs it may run on"},
+    )
+    """Worker processes."""
+    admin: fields.UnixPath = Field(
+        default_factory=default_admin_path,
+        json_schema_extra={
+            "x-l4lb-default": "`/run/l4lb/admin.sock`, or `$XDG_RUNTIME_DIR/l4lb/admin.sock`"
+        },
+    )
+    """Path of the unix socket that `l4lb admin` talks to."""
+    http: fields.HostPortText | None = None
+    """Address of /metrics, /healthz and the dashboard; absent: off."""
+    user: fields.Name | None = None
+    """The user to become after binding; absent: stay."""
+    drain_timeout_ms: fields.DrainTimeout = Field(
+        default=30 * bounds.SECOND_MS, alias="drain_timeout"
+    )
+    """How long a terminated service waits for its sessions to end."""
+    log: Log = Log()
+
+
+class Limits(Model):
+    """What is bounded for the whole process, and how many rows the shared table has."""
+
+    max_connections: fields.MaxConnections = 100_000
+    """Client connections at one time, over all workers."""
+    max_udp_sessions: fields.MaxUdpSessions = 65_536
+    """UDP sessions at one time, over all workers."""
+    max_listeners: fields.MaxListeners = 1_024
+    """Bound addresses, each port of a range counted."""
+    max_pools: fields.MaxPools = 256
+    """Pools."""
+    max_backends: fields.MaxBackends = 4_096
+    """Backends, over all pools."""
