@@ -41,10 +41,13 @@ enum l4_bounds {
     L4_SEGMENT_BYTES = 512,        /* a send this small surely fits one TCP segment */
     L4_TURN_BYTES = 1 << 20,       /* one direction of one session moves no more than this a turn */
 
-    L4_FDS_RESERVED = 24,  /* descriptors a worker never gives to a session or a pipe */
-    L4_COMMANDS = 256,     /* places in the ring from the supervisor to a worker */
-    L4_EVENTS = 256,       /* places in the ring from a worker to the supervisor */
-    L4_WHEEL_SLOTS = 2048, /* of the timer wheel, a power of two */
+    L4_FDS_RESERVED = 24,   /* descriptors a worker never gives to a session or a pipe */
+    L4_COMMANDS = 256,      /* places in the ring from the supervisor to a worker */
+    L4_EVENTS = 256,        /* places in the ring from a worker to the supervisor */
+    L4_LOG_PLACES = 8192,   /* ended sessions one worker's log holds until they are written */
+    L4_BUCKETS = 29,        /* of a histogram */
+    L4_TCP_FACTS_EVERY = 8, /* of so many sessions the kernel is asked about one at its end */
+    L4_WHEEL_SLOTS = 2048,  /* of the timer wheel, a power of two */
     L4_WHEEL_TICK_MS = 16,
 };
 

@@ -93,3 +93,13 @@ bool l4_sock_drained(int fd)
     int waiting = 0;
     return ioctl(fd, SIOCOUTQ, &waiting) || waiting == 0;
 }
+
+void l4_sock_facts(int fd, uint32_t *rtt_us, uint32_t *retransmits)
+{
+    struct tcp_info info = {0};
+    socklen_t length = sizeof info;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length))
+        info = (struct tcp_info){0};
+    *rtt_us = info.tcpi_rtt;
+    *retransmits = info.tcpi_total_retrans;
+}

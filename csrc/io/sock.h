@@ -33,6 +33,10 @@ void l4_sock_reset(int fd);
 /* Has it received something that was not yet read? */
 bool l4_sock_has_data(int fd);
 
+/* What the kernel measured of a TCP connection: its smoothed round-trip time and how many segments
+ * it sent again. Both 0 for other sockets. */
+void l4_sock_facts(int fd, uint32_t *rtt_us, uint32_t *retransmits);
+
 /* Has all that was sent been acknowledged by the peer's kernel? */
 bool l4_sock_drained(int fd);
 

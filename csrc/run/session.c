@@ -3,6 +3,7 @@
 #include <sys/epoll.h>
 
 #include "base/assert.h"
+#include "run/account.h"
 #include "run/reach.h"
 #include "run/relay.h"
 #include "shm/count.h"
@@ -88,6 +89,9 @@ void l4_session_open(struct l4_loop *loop, const struct l4_bound *bound, int fd,
     s->started_us = loop->now_us;
     s->connect_started_us = loop->now_us;
     s->connect_us = 0;
+    s->queue_us = 0;
+    s->first_byte_us = 0;
+    s->accounted = 0;
     s->attempts = 0;
     s->reason = L4_END_NONE;
     s->first_end = 2;
@@ -121,15 +125,13 @@ void l4_session_end(struct l4_loop *loop, uint32_t index, enum l4_reason reason)
     struct l4_tally *tally = tally_of(loop, s->listener);
 
     s->reason = (uint8_t)reason;
+    l4_account_session(loop, index, reason);
     l4_wheel_stop(&loop->wheel, index);
     l4_half_close(&loop->pump, &s->half[0], is_reset(reason));
     l4_half_close(&loop->pump, &s->half[1], is_reset(reason));
     if (reason == L4_END_BACKEND_RESET)
         L4_OWN_ADD(l4_session_column(loop, s->backend)->resets, 1);
-    if (reason == L4_END_CONNECT_FAILED || reason == L4_END_NO_BACKEND)
-        L4_OWN_ADD(tally->refused, 1);
     L4_OWN_ADD(tally->active, -1u);
-    L4_OWN_ADD(loop->row->ended[reason], 1);
     l4_reach_leave(loop, s);
     l4_count_drop_client(loop->table, loop->setup.index);
 

@@ -11,6 +11,7 @@
  *
  *   header | listeners | pools | views (members + schedule) | backends
  *          | workers | columns (worker x backend) | tallies (worker x listener) | sessions
+ *          | seen, ledgers, logs (shm/seen.h)
  *
  * why: long for a header: it is one description, and cutting it would hide the whole.
  */
@@ -46,7 +47,8 @@ struct l4_header {
     struct l4_caps caps;
     uint64_t bytes; /* of the whole table */
     uint64_t listeners_at, pools_at, views_at, backends_at, workers_at, columns_at, tallies_at,
-        sessions_at;     /* offsets from the header */
+        sessions_at; /* offsets from the header */
+    uint64_t seen_at, ledgers_at, logs_at;
     uint64_t view_bytes; /* of one view, its arrays included */
 
     _Atomic uint64_t generation;      /* supervisor: of the configuration, from 1 */
@@ -243,6 +245,7 @@ struct l4_tally { /* one worker's counts of one listener */
     _Atomic uint64_t accepted;
     _Atomic uint64_t refused; /* accepted and ended before any backend was reached */
     _Atomic uint32_t active;
+    _Atomic uint64_t ended[L4_REASON_COUNT]; /* by enum l4_reason */
 };
 
 enum l4_session_state { /* run/session.c has the edges */
@@ -270,6 +273,8 @@ struct l4_session {
     uint64_t started_us;         /* CLOCK_MONOTONIC of its accept */
     uint64_t connect_started_us; /* of the attempt in progress or that succeeded */
     uint32_t connect_us;         /* how long the one that succeeded took */
+    uint32_t queue_us;           /* how long it waited for a place at a backend */
+    uint32_t first_byte_us;      /* from its accept to the backend's first byte; 0: none yet */
     uint32_t deadline_ms;        /* low 32 bits of CLOCK_MONOTONIC: end of the wait of its state */
     uint32_t next;               /* in the list it is in: free or ready rows */
     uint16_t tried[L4_RETRIES_MAX + 1]; /* backends whose connect failed */
@@ -278,6 +283,7 @@ struct l4_session {
     uint8_t first_end;                  /* which half ended first: 0, 1; 2: none yet */
     uint8_t listed;                     /* in the list of sessions with work left over */
     uint8_t half_closed;                /* one side has ended, the other not yet */
+    uint8_t accounted;                  /* its end has been told: run/account.h */
     int32_t error;                      /* errno behind reason, or 0 */
 };
 

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "shm/seen.h"
+
 static uint64_t whole_lines(uint64_t bytes)
 {
     return (bytes + 63) & ~63ull;
@@ -44,6 +46,9 @@ static struct l4_header header_for(const struct l4_caps *caps)
         {&h.columns_at, workers * caps->backends * sizeof(struct l4_column)},
         {&h.tallies_at, workers * caps->listeners * sizeof(struct l4_tally)},
         {&h.sessions_at, workers * caps->sessions * sizeof(struct l4_session)},
+        {&h.seen_at, sizeof(struct l4_seen)},
+        {&h.ledgers_at, workers * caps->pools * sizeof(struct l4_ledger)},
+        {&h.logs_at, workers * sizeof(struct l4_log)},
     };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         *parts[i].offset = at;

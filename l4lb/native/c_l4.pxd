@@ -157,6 +157,7 @@ cdef extern from "shm/layout.h":
         uint64_t accepted
         uint64_t refused
         uint32_t active
+        uint64_t ended[14]
 
     struct l4_session:
         uint32_t serial
@@ -202,6 +203,10 @@ cdef extern from "shm/ring.h":
                      uint64_t places)
     bint l4_ring_take(l4_ring *ring, const void *entries, void *entry, size_t entry_bytes,
                       uint64_t places)
+
+
+cdef extern from "run/account.h":
+    uint32_t l4_account_lost(const l4_table *table, uint32_t worker, uint64_t now_us)
 
 
 cdef extern from "core/view.h":

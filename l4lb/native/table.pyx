@@ -208,15 +208,12 @@ cdef class Table:
     def end_worker(self, index, *, restarted):
         """Takes back what a dead worker held; returns how many sessions died with it."""
         cdef c.l4_worker *row = self._worker(index)
-        cdef uint32_t lost = row.active
+        cdef uint32_t lost = c.l4_account_lost(&self.table, index, time.monotonic_ns() // 1000)
         c.l4_count_clear(&self.table, index)
         row.pid = 0
         row.state = 0
         row.paused = 0
         row.lost += lost
-        row.ended[c.L4_END_WORKER_DIED] += lost
-        for i in range(min(row.sessions_high, self.table.header.caps.sessions)):
-            c.l4_table_session(&self.table, index, i).serial = 0
         row.restarts += 1 if restarted else 0
         return lost
 

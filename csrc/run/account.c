@@ -1,0 +1,130 @@
+#include "run/account.h"
+
+#include "base/hash.h"
+#include "io/sock.h"
+#include "run/session.h"
+#include "shm/ring.h"
+
+bool l4_account_is_clean(unsigned reason)
+{
+    return reason == L4_END_CLIENT_FIN || reason == L4_END_BACKEND_FIN;
+}
+
+static void count(const struct l4_table *table, uint32_t worker, const struct l4_outcome *o)
+{
+    L4_OWN_ADD(l4_table_worker(table, worker)->ended[o->reason], 1);
+    if (o->listener == L4_NONE)
+        return;
+    struct l4_tally *tally = l4_table_tally(table, worker, o->listener);
+    L4_OWN_ADD(tally->ended[o->reason], 1);
+    if (!o->reached)
+        L4_OWN_ADD(tally->refused, 1);
+}
+
+static void measure(const struct l4_table *table, uint32_t worker, const struct l4_outcome *o)
+{
+    struct l4_ledger *ledger = l4_table_ledger(table, worker, o->pool);
+    l4_ledger_add(ledger, L4_MEASURE_SESSION_US, o->duration_us);
+    if (o->queue_us)
+        l4_ledger_add(ledger, L4_MEASURE_QUEUE_US, o->queue_us);
+    if (!o->reached)
+        return;
+    l4_ledger_add(ledger, L4_MEASURE_CONNECT_US, o->connect_us);
+    l4_ledger_add(ledger, L4_MEASURE_BYTES_IN, o->bytes_in);
+    l4_ledger_add(ledger, L4_MEASURE_BYTES_OUT, o->bytes_out);
+    if (o->first_byte_us)
+        l4_ledger_add(ledger, L4_MEASURE_FIRST_BYTE_US, o->first_byte_us);
+    if (!o->sampled)
+        return;
+    L4_OWN_ADD(ledger->sampled, 1);
+    for (int side = 0; side < 2; side++) {
+        if (o->rtt_us[side])
+            l4_ledger_add(ledger, L4_MEASURE_CLIENT_RTT_US + side, o->rtt_us[side]);
+        L4_OWN_ADD(ledger->retransmits[side], o->retransmits[side]);
+    }
+}
+
+static bool is_logged(const struct l4_log_rule *rule, uint32_t worker, const struct l4_outcome *o)
+{
+    if (!l4_account_is_clean(o->reason))
+        return true;
+    if (L4_GET(rule->errors_only) || o->duration_us < 1000ull * L4_GET(rule->min_duration_ms))
+        return false;
+    const uint32_t share = L4_GET(rule->share);
+    return share >= 65536 ||
+           l4_hash_below(l4_hash_again(o->ended_us ^ o->serial, worker), 65536) < share;
+}
+
+void l4_account_end(const struct l4_table *table, uint32_t worker, const struct l4_outcome *outcome)
+{
+    struct l4_seen *seen = l4_table_seen(table);
+    count(table, worker, outcome);
+    if (outcome->pool != L4_NONE && L4_GET(seen->measures))
+        measure(table, worker, outcome);
+    if (L4_GET(seen->log_rule.on) && is_logged(&seen->log_rule, worker, outcome)) {
+        struct l4_log *log = l4_table_log(table, worker);
+        /* why: a ring that is full counts what it drops; nothing else is to be done here. */
+        (void)L4_RING_PUT(log, ring, outcomes, outcome);
+    }
+}
+
+struct l4_outcome l4_account_describe(const struct l4_table *table, uint32_t slot,
+                                      const struct l4_session *s, uint64_t now_us)
+{
+    struct l4_outcome outcome = {
+        .ended_us = now_us,
+        .duration_us = now_us > s->started_us ? now_us - s->started_us : 0,
+        .bytes_in = L4_GET(s->bytes[0]),
+        .bytes_out = L4_GET(s->bytes[1]),
+        .queue_us = s->queue_us,
+        .connect_us = s->connect_us,
+        .first_byte_us = s->first_byte_us,
+        .slot = slot,
+        .serial = L4_GET(s->serial),
+        .listener = s->listener,
+        .pool = s->pool,
+        .backend = s->backend,
+        .client = s->client,
+        .error = s->error,
+        .retries = s->attempts,
+        .reached = L4_GET(s->state) == L4_SESSION_RELAYS || L4_GET(s->state) == L4_SESSION_RESETS,
+    };
+    if (s->backend < table->header->caps.backends)
+        outcome.backend_serial = L4_GET(l4_table_backend(table, s->backend)->used);
+    return outcome;
+}
+
+void l4_account_session(struct l4_loop *loop, uint32_t index, enum l4_reason reason)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    struct l4_outcome outcome = l4_account_describe(loop->table, index, s, loop->now_us);
+    outcome.reason = (uint8_t)reason;
+    /* why: an attempt that failed left its errno; it is of interest only if it ended the session.
+     */
+    if (reason != L4_END_ERROR && reason != L4_END_CONNECT_FAILED)
+        outcome.error = 0;
+    if (outcome.reached && outcome.serial % L4_TCP_FACTS_EVERY == 1 % L4_TCP_FACTS_EVERY) {
+        outcome.sampled = 1;
+        for (int side = 0; side < 2; side++)
+            l4_sock_facts(s->half[side].fd, &outcome.rtt_us[side], &outcome.retransmits[side]);
+    }
+    l4_account_end(loop->table, loop->setup.index, &outcome);
+    s->accounted = 1;
+}
+
+uint32_t l4_account_lost(const struct l4_table *table, uint32_t worker, uint64_t now_us)
+{
+    const uint32_t high = L4_GET(l4_table_worker(table, worker)->sessions_high);
+    uint32_t lost = 0;
+    for (uint32_t i = 0; i < high && i < table->header->caps.sessions; i++) {
+        struct l4_session *s = l4_table_session(table, worker, i);
+        if (L4_GET(s->serial) && !s->accounted) {
+            struct l4_outcome outcome = l4_account_describe(table, i, s, now_us);
+            outcome.reason = L4_END_WORKER_DIED;
+            l4_account_end(table, worker, &outcome);
+            lost++;
+        }
+        L4_SET(s->serial, 0);
+    }
+    return lost;
+}
