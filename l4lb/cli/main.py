@@ -20,6 +20,7 @@ COMMANDS = {
     "run": "l4lb.cli.run",
     "check": "l4lb.cli.check",
     "admin": "l4lb.cli.admin",
+    "doctor": "l4lb.cli.doctor",
     "bench": "l4lb.cli.bench",
 }
 

@@ -1,0 +1,64 @@
+"""`l4lb doctor`: what on this host will hurt, with the remedy."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from l4lb.doctor.checks import Check, Need
+
+
+def _need(file: str | None) -> Need:
+    """What the configuration asks of the host; without one, what a service asks unless told."""
+    from l4lb.config import parse
+    from l4lb.config.defaults import default_workers
+    from l4lb.config.model import Limits
+    from l4lb.doctor.checks import Need
+
+    if file is None:
+        return Need(max_connections=Limits().max_connections, workers=default_workers(), udp=True)
+    config = parse.load(file)
+    listeners = config.listeners.values()
+    return Need(
+        max_connections=config.limits.max_connections,
+        workers=config.process.workers,
+        ports=sorted({bind.port for one in listeners for bind in one.bind}),
+        udp=any(one.protocol == "udp" for one in listeners),
+        backends=sum(len(pool.backends) for pool in config.pools.values()),
+    )
+
+
+def _text(found: Sequence[Check]) -> str:
+    from l4lb.cli.render import aligned
+
+    lines = aligned([(one.verdict, one.name, one.value) for one in found]).splitlines()
+    for line, one in zip(lines, found, strict=True):
+        click.echo(line)
+        if one.remedy:
+            click.echo(f"      {one.meaning}\n      wanted: {one.wanted}\n      do: {one.remedy}")
+    worse = sum(one.verdict != "ok" for one in found)
+    return f"{worse} of {len(found)} things can be better" if worse else "nothing will hurt"
+
+
+@click.command("doctor")
+@click.option("-c", "--config", "file", metavar="FILE", help="Judge by what this file asks for.")
+@click.option("--json", "as_json", is_flag=True, help="The result as a JSON list.")
+@click.option("--strict", is_flag=True, help="Exit 1 if anything can be better.")
+def command(file: str | None, as_json: bool, strict: bool) -> int:
+    """Tells what on this host will hurt, and what to do about it. Changes nothing."""
+    from l4lb.doctor.checks import examine
+    from l4lb.doctor.host import Host
+
+    found = list(examine(Host(), _need(file)))
+    if as_json:
+        json.dump([asdict(one) for one in found], sys.stdout)
+        click.echo()
+    else:
+        click.echo(_text(found))
+    return int(strict and any(one.verdict != "ok" for one in found))

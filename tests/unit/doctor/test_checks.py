@@ -1,0 +1,139 @@
+"""The doctor's rules on hosts that are made up: a folder that looks like /proc and /sys."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from l4lb.doctor.checks import RULES, Check, Need, examine
+from l4lb.doctor.host import Host
+
+SOUND = {
+    "/proc/sys/kernel/osrelease": "6.1.0-18-amd64",
+    "/proc/sys/fs/nr_open": "1048576",
+    "/proc/sys/fs/file-nr": "1000\t0\t9223372036854775807",
+    "/proc/sys/fs/file-max": "9223372036854775807",
+    "/proc/sys/fs/pipe-max-size": "1048576",
+    "/proc/sys/fs/pipe-user-pages-soft": "16384",
+    "/proc/sys/net/core/somaxconn": "4096",
+    "/proc/sys/net/core/rmem_max": "4194304",
+    "/proc/sys/net/core/wmem_max": "4194304",
+    "/proc/sys/net/ipv4/tcp_max_syn_backlog": "4096",
+    "/proc/sys/net/ipv4/tcp_syncookies": "1",
+    "/proc/sys/net/ipv4/ip_local_port_range": "1024\t65535",
+    "/proc/sys/net/ipv4/tcp_tw_reuse": "1",
+    "/proc/sys/net/ipv4/tcp_migrate_req": "1",
+    "/proc/sys/net/ipv4/ip_unprivileged_port_start": "1024",
+    "/proc/sys/net/netfilter/nf_conntrack_max": "1000000",
+    "/proc/sys/net/netfilter/nf_conntrack_count": "10",
+    "/proc/self/cgroup": "0::/system.slice/l4lb.service",
+    "/proc/self/status": "Name:\tl4lb\nCapEff:\t0000000000000000\n",
+    "/sys/devices/system/clocksource/clocksource0/current_clocksource": "tsc",
+    "/sys/fs/cgroup/system.slice/l4lb.service/cpu.max": "max 100000",
+}
+
+
+def host(root: Path, files: dict[str, str] | None = None, **own: Any) -> Host:
+    for path, text in (SOUND | (files or {})).items():
+        place = Path(str(root) + path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text + "\n")
+    facts: dict[str, Any] = {
+        "cpus": 4, "open_files": 1 << 20, "processes": 10_000, "is_root": False,
+    }  # fmt: skip
+    return Host(str(root), **(facts | own))
+
+
+def of(found: list[Check], name: str) -> Check:
+    (check,) = [one for one in found if one.name == name]
+    return check
+
+
+NEED = Need(max_connections=100_000, workers=4, udp=True)
+
+
+def test_a_sound_host_is_well(tmp_path: Path) -> None:
+    assert {one.verdict for one in examine(host(tmp_path), NEED)} == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "name", "remedy"),
+    [
+        ("/proc/sys/kernel/osrelease", "5.10.0-28-amd64", "kernel", "5.14"),
+        ("/proc/sys/fs/nr_open", "65536", "fs.nr_open", "sysctl -w fs.nr_open=200256"),
+        ("/proc/sys/fs/file-max", "9000", "fs.file-max", "sysctl -w fs.file-max="),
+        ("/proc/sys/fs/pipe-max-size", "65536", "fs.pipe-max-size", "sysctl -w"),
+        ("/proc/sys/fs/pipe-user-pages-soft", "1024", "fs.pipe-user-pages-soft", "=0"),
+        ("/proc/sys/net/core/somaxconn", "128", "net.core.somaxconn", "somaxconn=4096"),
+        ("/proc/sys/net/core/rmem_max", "212992", "net.core.rmem_max", "=4194304"),
+        ("/proc/sys/net/core/wmem_max", "212992", "net.core.wmem_max", "=4194304"),
+        ("/proc/sys/net/ipv4/tcp_max_syn_backlog", "128", "net.ipv4.tcp_max_syn_backlog", "sys"),
+        ("/proc/sys/net/ipv4/tcp_syncookies", "0", "net.ipv4.tcp_syncookies", "=1"),
+        ("/proc/sys/net/ipv4/ip_local_port_range", "50000 60000", "net.ipv4.ip_local_port_range",
+         '"1024 65535"'),
+        ("/proc/sys/net/ipv4/tcp_tw_reuse", "0", "net.ipv4.tcp_tw_reuse", "=1"),
+        ("/proc/sys/net/ipv4/tcp_migrate_req", "0", "net.ipv4.tcp_migrate_req", "=1"),
+        ("/proc/sys/net/netfilter/nf_conntrack_max", "65536", "net.netfilter.nf_conntrack_max",
+         "notrack"),
+        ("/sys/devices/system/clocksource/clocksource0/current_clocksource", "hpet",
+         "clock source", "tsc"),
+        ("/sys/fs/cgroup/system.slice/l4lb.service/cpu.max", "200000 100000", "CPU quota",
+         "workers = 2"),
+        ("/sys/fs/cgroup/system.slice/io.max", "8:0 wbps=1048576", "I/O limit", "journald"),
+    ],
+)  # fmt: skip
+def test_what_will_hurt_is_told_with_its_remedy(
+    tmp_path: Path, path: str, value: str, name: str, remedy: str
+) -> None:
+    check = of(list(examine(host(tmp_path, {path: value}), NEED)), name)
+    assert check.verdict in ("warn", "bad")
+    assert remedy in check.remedy
+    assert check.meaning
+    assert check.wanted
+
+
+def test_few_open_files_say_how_many_sessions_fit(tmp_path: Path) -> None:
+    check = of(list(examine(host(tmp_path, open_files=1024), NEED)), "open files")
+    assert (check.verdict, check.value) == ("bad", "1024")
+    assert "384 sessions" in check.meaning
+
+
+def test_low_ports_need_root_or_the_capability(tmp_path: Path) -> None:
+    need = Need(ports=(80, 8080))
+    check = of(list(examine(host(tmp_path), need)), "ports below 1024")
+    assert (check.verdict, check.value) == ("bad", "80")
+    able = {"/proc/self/status": "CapEff:\t0000000000000400"}
+    assert of(list(examine(host(tmp_path, able), need)), "ports below 1024").verdict == "ok"
+
+
+def test_a_root_user_is_not_bound_by_the_pages_of_pipes(tmp_path: Path) -> None:
+    few = {
+        "/proc/sys/fs/pipe-user-pages-soft": "64",
+        "/proc/self/status": "CapEff:\t000001ffffffffff",
+    }
+    check = of(list(examine(host(tmp_path, few), NEED)), "fs.pipe-user-pages-soft")
+    assert check.verdict == "ok"
+    assert "does not bind" in check.value
+
+
+def test_a_host_that_shows_nothing_is_no_fault(tmp_path: Path) -> None:
+    bare = Host(str(tmp_path / "nothing"), cpus=1, open_files=0, processes=0, is_root=False)
+    found = list(examine(bare, NEED))
+    assert {one.name for one in found} == {"open files", "processes"}
+
+
+def test_every_rule_is_asked(tmp_path: Path) -> None:
+    files = {"/sys/fs/cgroup/system.slice/io.max": "8:0 wbps=1",
+             "/sys/fs/cgroup/system.slice/l4lb.service/cpu.max": "100000 100000"}  # fmt: skip
+    found = list(examine(host(tmp_path, files), Need(ports=(1,))))
+    assert len(found) == len(RULES)
+    assert all(inspect.isfunction(rule) for rule in RULES)
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "\x00", "9" * 400])
+def test_odd_files_break_nothing(tmp_path: Path, text: str) -> None:
+    odd = host(tmp_path, dict.fromkeys(SOUND, text))
+    assert all(one.verdict in ("ok", "warn", "bad") for one in examine(odd, NEED))
