@@ -1,5 +1,6 @@
 #include "core/pick.h"
 
+#include "core/passive.h"
 #include "shm/count.h"
 #include "shm/table.h"
 
@@ -27,12 +28,17 @@ static bool was_tried(const struct l4_pick_request *request, uint32_t backend)
     return false;
 }
 
-static bool is_in_tier(const struct l4_backend *b, enum l4_pick_tier tier)
+static bool is_healthy(const struct l4_backend *b, uint64_t now_ms)
+{
+    return L4_GET(b->health) != L4_DOWN && !l4_passive_ejected(b, now_ms);
+}
+
+static bool is_in_tier(const struct l4_backend *b, enum l4_pick_tier tier, uint64_t now_ms)
 {
     if (tier == L4_ANY)
         return true;
     const bool backup = L4_GET(b->flags) & L4_BACKUP;
-    return L4_GET(b->health) != L4_DOWN && backup == (tier == L4_BACKUPS);
+    return is_healthy(b, now_ms) && backup == (tier == L4_BACKUPS);
 }
 
 enum l4_usable l4_pick_judge(struct l4_pick_context *context, uint32_t backend)
@@ -42,7 +48,8 @@ enum l4_usable l4_pick_judge(struct l4_pick_context *context, uint32_t backend)
         return L4_UNUSABLE;
     const struct l4_backend *b = l4_table_backend(context->table, backend);
     if (!L4_GET(b->used) || b->pool != request->pool || L4_GET(b->state) != L4_READY ||
-        L4_GET(b->weight) == 0 || !is_in_tier(b, context->tier) || was_tried(request, backend))
+        L4_GET(b->weight) == 0 || !is_in_tier(b, context->tier, request->now_ms) ||
+        was_tried(request, backend))
         return L4_UNUSABLE;
     const uint32_t limit = L4_GET(b->max_connections);
     if (limit && L4_GET(b->inflight) >= limit) {
@@ -66,7 +73,8 @@ uint64_t l4_pick_weight(const struct l4_pick_context *context, const struct l4_b
     if (!ramp)
         return whole;
     const uint64_t up = L4_GET(backend->up_since_ms), ready = L4_GET(backend->ready_since_ms);
-    const uint64_t since = up > ready ? up : ready, now = context->request->now_ms;
+    const uint64_t ejected = L4_GET(backend->ejected_until_ms), now = context->request->now_ms;
+    const uint64_t later = up > ready ? up : ready, since = ejected > later ? ejected : later;
     if (!since || now >= since + ramp)
         return whole;
     const uint64_t grown = now > since ? whole * (now - since) / ramp : 0;
@@ -155,7 +163,7 @@ bool l4_pick_this(const struct l4_table *table, const struct l4_pick_request *re
     const struct l4_backend *b = l4_table_backend(table, backend);
     const struct l4_pool *pool = l4_table_pool(table, request->pool);
     const uint32_t state = L4_GET(b->state);
-    const bool up = L4_GET(b->health) != L4_DOWN || L4_GET(pool->all_down) == L4_TRY_ALL;
+    const bool up = is_healthy(b, request->now_ms) || L4_GET(pool->all_down) == L4_TRY_ALL;
     if (!L4_GET(b->used) || b->pool != request->pool || !up || was_tried(request, backend) ||
         !(state == L4_READY || (state == L4_DRAIN && in_drain)))
         return false;

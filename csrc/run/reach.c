@@ -5,6 +5,7 @@
 
 #include "base/random.h"
 #include "core/key.h"
+#include "core/passive.h"
 #include "core/pick.h"
 #include "core/response.h"
 #include "io/sock.h"
@@ -31,6 +32,7 @@ static void connected(struct l4_loop *loop, uint32_t index)
     l4_session_enter(s, L4_SESSION_RELAYS);
     s->connect_us = (uint32_t)(loop->now_us - s->connect_started_us);
     L4_OWN_ADD(l4_session_column(loop, s->backend)->total, 1);
+    l4_passive_reached(loop->table, s->backend);
     l4_response_observe(&b->response, loop->now_ms, s->connect_us);
     if (b->addr.family == AF_UNIX)
         s->half[1].flags |= L4_HALF_NODELAY;
@@ -44,6 +46,7 @@ static void connect_failed(struct l4_loop *loop, uint32_t index, int error)
 {
     struct l4_session *s = l4_session_at(loop, index);
     L4_OWN_ADD(l4_session_column(loop, s->backend)->connect_errors, 1);
+    l4_passive_unreached(loop->table, loop->setup.index, s->backend, loop->now_ms, error);
     s->tried[s->attempts++] = (uint16_t)s->backend;
     s->error = -error;
     l4_reach_leave(loop, s);

@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-#include "core/pick.h"
+#include "core/passive.h"
 #include "io/sock.h"
 #include "run/session.h"
 
@@ -28,8 +28,10 @@ static enum l4_pump_result move(struct l4_loop *loop, struct l4_session *s, int 
         l4_pump(&loop->pump, &s->half[half], &s->half[!half], &moved);
     if (moved) {
         struct l4_column *column = l4_session_column(loop, s->backend);
-        if (half == 1 && !L4_GET(s->bytes[1]))
+        if (half == 1 && !L4_GET(s->bytes[1])) {
             s->first_byte_us = (uint32_t)(loop->now_us - s->started_us);
+            l4_passive_served(loop->table, s->backend);
+        }
         L4_OWN_ADD(s->bytes[half], moved);
         if (half == 0)
             L4_OWN_ADD(column->bytes_in, moved);

@@ -3,6 +3,7 @@
 #include <sys/epoll.h>
 
 #include "base/assert.h"
+#include "core/passive.h"
 #include "run/account.h"
 #include "run/reach.h"
 #include "run/relay.h"
@@ -119,6 +120,18 @@ static bool is_reset(enum l4_reason reason)
     return reason != L4_END_CLIENT_FIN && reason != L4_END_BACKEND_FIN;
 }
 
+/* What a session that ends without a byte from its backend tells about it. */
+static void judge_silent(const struct l4_loop *loop, const struct l4_session *s,
+                         enum l4_reason reason)
+{
+    if (L4_GET(s->bytes[1]) != 0 || s->backend == L4_NONE)
+        return;
+    if (reason == L4_END_BACKEND_RESET)
+        l4_passive_reset(loop->table, loop->setup.index, s->backend, loop->now_ms);
+    else if (!is_reset(reason))
+        l4_passive_served(loop->table, s->backend);
+}
+
 void l4_session_end(struct l4_loop *loop, uint32_t index, enum l4_reason reason)
 {
     struct l4_session *s = l4_session_at(loop, index);
@@ -129,6 +142,7 @@ void l4_session_end(struct l4_loop *loop, uint32_t index, enum l4_reason reason)
     l4_wheel_stop(&loop->wheel, index);
     l4_half_close(&loop->pump, &s->half[0], is_reset(reason));
     l4_half_close(&loop->pump, &s->half[1], is_reset(reason));
+    judge_silent(loop, s, reason);
     if (reason == L4_END_BACKEND_RESET)
         L4_OWN_ADD(l4_session_column(loop, s->backend)->resets, 1);
     L4_OWN_ADD(tally->active, -1u);

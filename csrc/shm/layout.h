@@ -27,6 +27,7 @@
 #include "base/half.h"
 #include "base/hash.h"
 #include "base/reason.h"
+#include "shm/health.h"
 
 #define L4_MAGIC          0x31656c626174346cull /* "l4table1" */
 #define L4_LAYOUT_VERSION 1u
@@ -117,6 +118,8 @@ struct l4_pool {
 
     alignas(64) _Atomic uint64_t ticket; /* all: turns taken so far */
     _Atomic uint32_t inflight;           /* all, through shm/count.h: sessions of its backends */
+
+    struct l4_passive_rule passive;
 };
 
 /* A pool's members, its round-robin schedule (core/schedule.h) and its Maglev table
@@ -157,6 +160,9 @@ struct l4_backend {
     _Atomic uint64_t health_since_ms; /* CLOCK_MONOTONIC of the last change of health */
     _Atomic uint64_t up_since_ms;     /* of the last return from down; 0: it never was down */
 
+    struct l4_passive passive;
+    struct l4_check_words words;
+
     /* read by every pick */
     alignas(64) _Atomic uint32_t state; /* supervisor: enum l4_state */
     _Atomic uint32_t weight;            /* supervisor: 0..L4_WEIGHT_MAX */
@@ -167,6 +173,8 @@ struct l4_backend {
     _Atomic uint64_t response;          /* all: response time and its age; core/response.h */
     _Atomic uint64_t ready_since_ms;    /* supervisor: when it was added or made ready while the
                                            service ran; 0: it was there from the start */
+    _Atomic uint64_t ejected_until_ms;  /* ejector, checker: CLOCK_MONOTONIC; core/passive.h */
+    _Atomic int32_t weight_change;      /* checker: percent more or less of its weight */
 };
 
 /* ---- what a worker writes -------------------------------------------------------------------- */

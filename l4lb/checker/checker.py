@@ -18,7 +18,8 @@ from l4lb.checker import tcp
 from l4lb.checker.judge import Verdict, judge
 from l4lb.checker.schedule import Schedule
 from l4lb.checker.types import Outcome, Probe, Settings
-from l4lb.native.results import RESULT_WORDS, Result
+from l4lb.native.health import end_ejection, health
+from l4lb.native.results import CHECK_KINDS, RESULT_WORDS, Result
 from l4lb.native.rows import Address, BackendRow
 from l4lb.native.table import Table
 
@@ -99,13 +100,22 @@ class Checker:
                 continue
             key = (row.index, row.serial)
             known = self._members.get(key)
-            verdict = known.verdict if known else Verdict(row.health, 0)
+            verdict = known.verdict if known else self._verdict(row)
             found[key] = Member(row, settings, verdict)
             if key not in self._schedule and key not in self._running:
                 self._schedule.add(key, now, settings.interval_ms, random.random())
         for key in set(self._members) - set(found):
             self._schedule.drop(key)
         self._members = found
+
+    def _verdict(self, row: BackendRow) -> Verdict:
+        """What an earlier process of the checker left of it, streak included."""
+        known = health(self._table, row.index)
+        word = known.health if known else "unknown"
+        if row.check_result in (Result.NEVER, Result.NO_SOCKET):
+            return Verdict(word)
+        passed = row.check_result == Result.OK
+        return Verdict(word, row.check_streak if passed else -row.check_streak)
 
     def _start_due(self, now: int) -> None:
         while len(self._running) < CHECKS_AT_ONCE:
@@ -120,6 +130,7 @@ class Checker:
     async def _check(self, key: Id, member: Member, due_ms: float) -> None:
         settings = member.settings
         started_ns = time.monotonic_ns()
+        started_ms = now_ms()
         try:
             outcome = await self._probe(member)
         finally:
@@ -128,6 +139,8 @@ class Checker:
         if key not in self._members:
             return
         self._record(key, self._members[key], outcome, duration_us)
+        if outcome.passed:
+            end_ejection(self._table, *key, since_ms=started_ms, now_ms=now_ms())
         next_ms = self._schedule.again(
             key,
             due_ms,
@@ -169,6 +182,8 @@ class Checker:
             streak=abs(member.verdict.run),
             at_ms=now_ms(),
             duration_us=duration_us,
+            kind=CHECK_KINDS.index(member.settings.type),
+            text=outcome.text,
         )
         if member.verdict.health != before.health:
             self._tell_change(member, before, outcome, duration_us)

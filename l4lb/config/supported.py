@@ -30,7 +30,6 @@ ROWS = (
     Row("pools.*.balance", ("round_robin", "least_connections"), "this algorithm"),
     Row("pools.*.backends.*.backup", (False,), "a backup backend"),
     Row("pools.*.health.type", ("tcp",), "this type of check"),
-    Row("pools.*.passive", (), "ejection by passive checks"),
     Row("pools.*.sticky", (), "stickiness"),
 )
 

@@ -62,6 +62,29 @@ cdef extern from "shm/layout.h":
         char bind[115]
         uint8_t protocol
 
+    struct l4_passive_rule:
+        uint32_t failures
+        uint32_t eject_ms
+        uint32_t max_eject_ms
+        uint32_t max_ejected_percent
+
+    struct l4_passive:
+        uint32_t unreached
+        uint32_t resets
+        uint32_t cause
+        uint32_t error
+        uint32_t duration_ms
+        uint64_t ejected_at_ms
+        uint64_t ejections
+
+    struct l4_check_words:
+        uint32_t kind
+        uint32_t code
+        uint64_t cert_end_s
+        uint32_t told
+        uint32_t agent
+        char text[160]
+
     struct l4_pool:
         uint32_t used
         char name[65]
@@ -76,6 +99,7 @@ cdef extern from "shm/layout.h":
         uint32_t max_connections
         uint64_t ticket
         uint32_t inflight
+        l4_passive_rule passive
 
     struct l4_view:
         uint32_t members
@@ -98,6 +122,8 @@ cdef extern from "shm/layout.h":
         uint64_t checks_failed
         uint64_t health_since_ms
         uint64_t up_since_ms
+        l4_passive passive
+        l4_check_words words
         uint32_t state
         uint32_t weight
         uint32_t max_connections
@@ -106,6 +132,8 @@ cdef extern from "shm/layout.h":
         uint32_t inflight
         uint64_t response
         uint64_t ready_since_ms
+        uint64_t ejected_until_ms
+        int32_t weight_change
 
     struct l4_command:
         uint32_t op
@@ -215,6 +243,14 @@ cdef extern from "core/view.h":
 
 cdef extern from "core/response.h":
     uint32_t l4_response_read(const uint64_t *word, uint64_t now_ms)
+
+
+cdef extern from "core/passive.h":
+    bint l4_passive_ejected(const l4_backend *b, uint64_t now_ms)
+    bint l4_passive_end(const l4_table *table, uint32_t backend, uint64_t since_ms,
+                        uint64_t now_ms)
+    void l4_passive_clear(l4_backend *b)
+    void l4_passive_forget(const l4_table *table, uint32_t worker)
 
 
 cdef extern from "core/pick.h":

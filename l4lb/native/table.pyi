@@ -101,6 +101,10 @@ class Table:
         streak: int,
         at_ms: int,
         duration_us: int,
+        kind: int = 0,
+        code: int = 0,
+        text: str = "",
+        cert_end_s: int = 0,
     ) -> bool:
         """Writes one check's result. False: the row has been given to another backend."""
     def listeners(self) -> list[ListenerRow]: ...

@@ -162,6 +162,9 @@ cdef class Table:
         row.flags = 1 if backup else 0
         row.health = rows.HEALTHS.index(health)
         row.response = row.up_since_ms = row.ready_since_ms = 0
+        c.l4_passive_clear(row)
+        memset(<void *>&row.words, 0, sizeof(row.words))
+        row.weight_change = 0
         if index >= self.table.header.backends_high:
             self.table.header.backends_high = index + 1
         row.used = serial or 1
@@ -210,6 +213,7 @@ cdef class Table:
         cdef c.l4_worker *row = self._worker(index)
         cdef uint32_t lost = c.l4_account_lost(&self.table, index, time.monotonic_ns() // 1000)
         c.l4_count_clear(&self.table, index)
+        c.l4_passive_forget(&self.table, index)
         row.pid = 0
         row.state = 0
         row.paused = 0
@@ -258,17 +262,21 @@ cdef class Table:
     # ---- health: the checker's ------------------------------------------------------------------
 
     def record_check(self, index, serial, *, health, passed, result, errno, streak, at_ms,
-                     duration_us):
+                     duration_us, kind=0, code=0, text="", cert_end_s=0):
         """Writes one check's result. False: the row has been given to another backend."""
         cdef c.l4_backend *row = self._backend(index)
         if row.used != serial:
             return False
-        row.check_seq += 1
+        row.check_seq |= 1  # a checker that died here left it odd
         row.check_result = result
         row.check_errno = errno
         row.check_streak = streak
         row.check_at_ms = at_ms
         row.check_duration_us = duration_us
+        row.words.kind = kind
+        row.words.code = code
+        row.words.cert_end_s = cert_end_s
+        _cut_text(row.words.text, sizeof(row.words.text), text)
         if passed:
             row.checks_passed += 1
         else:
@@ -342,7 +350,8 @@ cdef class Table:
         return rows.BackendRow(
             index, row.used, self._pool(row.pool).name.decode(), row.name.decode(), address,
             row.weight, row.max_connections, bool(row.flags & 1), rows.STATES[row.state],
-            rows.HEALTHS[row.health], row.inflight, active, total, connect_errors, bytes_in,
+            "ejected" if row.health != 2 and c.l4_passive_ejected(row, _now_ms())
+            else rows.HEALTHS[row.health], row.inflight, active, total, connect_errors, bytes_in,
             bytes_out, resets, c.l4_response_read(&row.response, _now_ms()), row.check_result,
             row.check_errno,
             row.check_streak, row.check_at_ms, row.check_duration_us, row.checks_passed,
@@ -408,6 +417,12 @@ cdef _put_text(char *to, size_t size, text):
     data = text.encode()
     if len(data) >= <Py_ssize_t>size:
         raise ValueError(f"{text!r} is longer than {size - 1} bytes")
+    memset(to, 0, size)
+    memcpy(to, <const char *>data, len(data))
+
+
+cdef _cut_text(char *to, size_t size, text):
+    data = text.encode(errors="replace")[:size - 1]
     memset(to, 0, size)
     memcpy(to, <const char *>data, len(data))
 

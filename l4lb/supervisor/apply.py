@@ -8,8 +8,9 @@ from __future__ import annotations
 import resource
 from dataclasses import dataclass
 
-from l4lb.config.model import Backend, Config
+from l4lb.config.model import Backend, Config, Pool
 from l4lb.errors import AdminError
+from l4lb.native.health import set_passive
 from l4lb.native.rows import Address, BackendRow, Capacities
 from l4lb.native.table import Table
 
@@ -59,6 +60,7 @@ def write(config: Config, table: Table) -> Bindings:
             max_connections=pool.max_connections,
             source=pool.source or "",
         )
+        write_passive(table, index, pool)
         for backend in pool.backends:
             table.set_backend(
                 backend_row,
@@ -87,6 +89,19 @@ def write(config: Config, table: Table) -> Bindings:
     table.max_connections = config.limits.max_connections
     table.generation = 1
     return Bindings(listener_rows)
+
+
+def write_passive(table: Table, index: int, pool: Pool) -> None:
+    """A pool's rule of passive health; without one nobody is ejected."""
+    rule = pool.passive
+    set_passive(
+        table,
+        index,
+        failures=rule.failures if rule else 0,
+        eject_ms=rule.eject_ms if rule else 0,
+        max_eject_ms=rule.max_eject_ms if rule else 0,
+        max_ejected_percent=rule.max_ejected_percent if rule else 0,
+    )
 
 
 def find_backend(table: Table, full_name: str) -> BackendRow:

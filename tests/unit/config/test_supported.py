@@ -21,7 +21,6 @@ EXAMPLES: dict[str, object] = {
     "pools.*.balance": "first",
     "pools.*.backends.*.backup": True,
     "pools.*.health.type": "dns",
-    "pools.*.passive": {},
     "pools.*.sticky": {},
 }
 

@@ -1,0 +1,160 @@
+#include "core/passive.h"
+
+#include <errno.h>
+
+static const struct l4_passive_rule *rule_of(const struct l4_table *table,
+                                             const struct l4_backend *b)
+{
+    return &l4_table_pool(table, b->pool)->passive;
+}
+
+static uint32_t members_of(const struct l4_table *table, uint32_t pool, uint64_t now_ms,
+                           uint32_t *ejected)
+{
+    const uint32_t high = L4_GET(table->header->backends_high);
+    uint32_t members = 0;
+    *ejected = 0;
+    for (uint32_t i = 0; i < high; i++) {
+        const struct l4_backend *b = l4_table_backend(table, i);
+        if (!L4_GET(b->used) || b->pool != pool)
+            continue;
+        members++;
+        *ejected += l4_passive_ejected(b, now_ms);
+    }
+    return members;
+}
+
+static bool has_room(const struct l4_table *table, const struct l4_backend *b, uint64_t now_ms)
+{
+    uint32_t ejected;
+    const uint64_t members = members_of(table, b->pool, now_ms, &ejected);
+    return ejected < members * L4_GET(rule_of(table, b)->max_ejected_percent) / 100;
+}
+
+/* How long this time: doubled as often as it was ejected in close order. */
+static uint32_t next_duration(const struct l4_passive_rule *rule, struct l4_passive *p,
+                              uint64_t now_ms)
+{
+    const uint64_t most = L4_GET(rule->max_eject_ms), first = L4_GET(rule->eject_ms);
+    const uint64_t ended = L4_GET(p->ejected_at_ms) + L4_GET(p->duration_ms);
+    const uint32_t level = now_ms < ended + most ? L4_GET(p->level) : 0;
+    const uint64_t ms = level < 32 ? first << level : most;
+    L4_SET(p->level, ms < most ? level + 1 : level);
+    return (uint32_t)(ms < most ? ms : most);
+}
+
+static void eject(const struct l4_table *table, struct l4_backend *b, uint64_t now_ms,
+                  enum l4_passive_cause cause, int error)
+{
+    struct l4_passive *p = &b->passive;
+    if (l4_passive_ejected(b, now_ms) || !has_room(table, b, now_ms))
+        return;
+    const uint32_t ms = next_duration(rule_of(table, b), p, now_ms);
+    L4_SET(p->cause, cause);
+    L4_SET(p->error, (uint32_t)error);
+    L4_SET(p->duration_ms, ms);
+    L4_SET(p->ejected_at_ms, now_ms);
+    L4_SET(p->ejections, L4_GET(p->ejections) + 1);
+    L4_SET(p->unreached, 0);
+    L4_SET(p->resets, 0);
+    atomic_store_explicit(&b->ejected_until_ms, now_ms + ms, memory_order_release);
+}
+
+static void failed(const struct l4_table *table, uint32_t worker, struct l4_backend *b,
+                   uint64_t now_ms, _Atomic uint32_t *row, enum l4_passive_cause cause, int error)
+{
+    struct l4_passive_rule *rule = &l4_table_pool(table, b->pool)->passive;
+    const uint32_t limit = L4_GET(rule->failures);
+    const uint32_t in_a_row = atomic_fetch_add_explicit(row, 1, memory_order_relaxed) + 1;
+    uint32_t nobody = 0;
+    if (!limit || in_a_row < limit)
+        return;
+    /* why: who finds another one at it goes on; the next failure asks again. */
+    if (!atomic_compare_exchange_strong(&rule->ejector, &nobody, worker + 1))
+        return;
+    eject(table, b, now_ms, cause, error);
+    atomic_store_explicit(&rule->ejector, 0, memory_order_release);
+}
+
+static bool is_own_fault(int error)
+{
+    switch (error) {
+    case EADDRNOTAVAIL: /* every port towards it is in use */
+    case EADDRINUSE:
+    case EACCES:
+    case EPERM:
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+        return true;
+    default:
+        return false;
+    }
+}
+
+void l4_passive_unreached(const struct l4_table *table, uint32_t worker, uint32_t backend,
+                          uint64_t now_ms, int error)
+{
+    struct l4_backend *b = l4_table_backend(table, backend);
+    const int number = error < 0 ? -error : error;
+    if (!is_own_fault(number))
+        failed(table, worker, b, now_ms, &b->passive.unreached, L4_PASSIVE_CONNECT, number);
+}
+
+void l4_passive_reset(const struct l4_table *table, uint32_t worker, uint32_t backend,
+                      uint64_t now_ms)
+{
+    struct l4_backend *b = l4_table_backend(table, backend);
+    failed(table, worker, b, now_ms, &b->passive.resets, L4_PASSIVE_RESET, ECONNRESET);
+}
+
+/* Looks before it writes: the line of a backend in good health stays shared. */
+static void end_row(_Atomic uint32_t *row)
+{
+    if (L4_GET(*row))
+        L4_SET(*row, 0);
+}
+
+void l4_passive_reached(const struct l4_table *table, uint32_t backend)
+{
+    end_row(&l4_table_backend(table, backend)->passive.unreached);
+}
+
+void l4_passive_served(const struct l4_table *table, uint32_t backend)
+{
+    end_row(&l4_table_backend(table, backend)->passive.resets);
+}
+
+bool l4_passive_end(const struct l4_table *table, uint32_t backend, uint64_t since_ms,
+                    uint64_t now_ms)
+{
+    struct l4_backend *b = l4_table_backend(table, backend);
+    uint64_t until = atomic_load_explicit(&b->ejected_until_ms, memory_order_acquire);
+    if (until <= now_ms || L4_GET(b->passive.ejected_at_ms) >= since_ms)
+        return false;
+    /* A new ejection meanwhile is not this one's to end. */
+    return atomic_compare_exchange_strong(&b->ejected_until_ms, &until, 0);
+}
+
+void l4_passive_clear(struct l4_backend *b)
+{
+    struct l4_passive *p = &b->passive;
+    L4_SET(p->unreached, 0);
+    L4_SET(p->resets, 0);
+    L4_SET(p->level, 0);
+    L4_SET(p->cause, L4_PASSIVE_NONE);
+    L4_SET(p->error, 0);
+    L4_SET(p->duration_ms, 0);
+    L4_SET(p->ejected_at_ms, 0);
+    L4_SET(p->ejections, 0);
+    L4_SET(b->ejected_until_ms, 0);
+}
+
+void l4_passive_forget(const struct l4_table *table, uint32_t worker)
+{
+    for (uint32_t i = 0; i < table->header->caps.pools; i++) {
+        uint32_t held = worker + 1;
+        atomic_compare_exchange_strong(&l4_table_pool(table, i)->passive.ejector, &held, 0);
+    }
+}
