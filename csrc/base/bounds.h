@@ -20,6 +20,7 @@ enum l4_bounds {
     L4_RESPONSE_HALF_MS = 1000, /* half-life of a response time */
     L4_HASH_TRIES = 64,         /* slots one key looks at before it takes any usable backend */
     L4_RANDOM_TRIES = 16,
+    L4_SLOW_PASSES = 96, /* turns of slowly starting backends one pick of round_robin passes */
     L4_RETRIES_MAX = 8,  /* other backends one session tries after its first */
     L4_PICK_ROUNDS = 64, /* attempts of one pick to win a race before it gives up */
 

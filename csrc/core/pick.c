@@ -81,6 +81,16 @@ uint64_t l4_pick_weight(const struct l4_pick_context *context, const struct l4_b
     return grown ? grown : 1;
 }
 
+bool l4_pick_ripe(const struct l4_pick_context *context, const struct l4_backend *backend,
+                  uint64_t hash)
+{
+    if (!L4_GET(context->pool->slow_start_ms))
+        return true;
+    const uint64_t whole = 1024ull * L4_GET(backend->weight);
+    const uint64_t now = l4_pick_weight(context, backend);
+    return now >= whole || l4_hash_below(l4_hash_again(hash, 0), (uint32_t)whole) < now;
+}
+
 static bool pool_is_full(const struct l4_pool *pool)
 {
     const uint32_t limit = L4_GET(pool->max_connections);

@@ -85,6 +85,11 @@ static inline bool l4_pick_usable(struct l4_pick_context *context, uint32_t back
 /* The backend's weight in 1/1024, less while it starts slowly, never 0. */
 uint64_t l4_pick_weight(const struct l4_pick_context *context, const struct l4_backend *backend);
 
+/* Does a backend that starts slowly take the turn or client of this hash? As often as its grown
+ * share of its weight; one that has its whole weight always does. */
+bool l4_pick_ripe(const struct l4_pick_context *context, const struct l4_backend *backend,
+                  uint64_t hash);
+
 /* The next of the tickets that all workers share. */
 uint64_t l4_pick_ticket(const struct l4_pick_context *context);
 

@@ -4,7 +4,8 @@
  * They differ in the table. ip_hash uses the round-robin schedule: even, and small, but a change
  * of membership moves most clients. maglev uses the Maglev table: a change moves few. In both a
  * client whose backend is unusable hashes again, so the clients of a dead backend spread evenly
- * over the others and no other client moves. With hash_balance_factor a backend whose load would
+ * over the others and no other client moves. One that starts slowly gets its clients one by one, as
+ * its weight grows. With hash_balance_factor a backend whose load would
  * pass that much of the mean is passed by too (Mirrokni, Thorup and Zadimoghaddam, "Consistent
  * hashing with bounded loads", SODA 2018). */
 #include "core/pick.h"
@@ -34,7 +35,8 @@ static struct l4_pick_proposal look_up(struct l4_pick_context *context, const ui
     for (uint64_t i = 0; i < L4_HASH_TRIES; i++) {
         const uint32_t slot = l4_hash_below(i ? l4_hash_again(hash, i) : hash, slots);
         const uint32_t backend = table[slot];
-        if (l4_pick_usable(context, backend) && !is_over(context, backend))
+        if (l4_pick_usable(context, backend) && !is_over(context, backend) &&
+            l4_pick_ripe(context, l4_table_backend(context->table, backend), hash))
             return (struct l4_pick_proposal){.backend = backend};
     }
     /* Few are usable, or (backups) none has a slot. */

@@ -1,7 +1,9 @@
 /* random: two drawn by weight, the less loaded of them (Mitzenmacher, "The power of two choices
  * in randomized load balancing", IEEE TPDS 12(10), 2001).
  *
- * Drawn from the round-robin schedule, in which each has as many slots as its weight. Where most
+ * Drawn from the round-robin schedule, in which each has as many slots as its weight. The second
+ * serves only if it is less loaded by two sessions: one that has just ended and is still counted
+ * must not turn the next client away, or shares would not be those of the weights. Where most
  * backends are unusable and draws keep failing, a walk finds one. */
 #include "base/random.h"
 #include "core/pick.h"
@@ -15,33 +17,32 @@ static uint32_t draw(struct l4_pick_context *context, uint64_t *state)
         if (!l4_pick_usable(context, backend))
             continue;
         const struct l4_backend *b = l4_table_backend(context->table, backend);
-        const uint64_t whole = 1024ull * L4_GET(b->weight), now = l4_pick_weight(context, b);
-        if (now >= whole || l4_hash_below(l4_random(state), (uint32_t)whole) < now)
+        if (l4_pick_ripe(context, b, l4_random(state)))
             return backend;
     }
     struct l4_scan scan = l4_scan_from(context, l4_random(state));
     return l4_scan_next(&scan, context);
 }
 
+/* (y's sessions + 1) / weight <= (x's sessions - 1) / weight */
+static bool is_lighter(const struct l4_pick_context *context, uint32_t y, uint32_t x)
+{
+    const struct l4_backend *one = l4_table_backend(context->table, x);
+    const struct l4_backend *other = l4_table_backend(context->table, y);
+    const uint64_t held = L4_GET(one->inflight);
+    return held > 1 && (L4_GET(other->inflight) + 1ull) * l4_pick_weight(context, one) <=
+                           (held - 1) * l4_pick_weight(context, other);
+}
+
 static struct l4_pick_proposal propose(struct l4_pick_context *context)
 {
-    struct l4_pick_proposal found = {.backend = L4_NONE};
     uint64_t state = context->request->random;
     if (context->view->slots == 0 || context->view->slots > L4_SLOTS_MAX)
-        return found;
+        return (struct l4_pick_proposal){.backend = L4_NONE};
     const uint32_t one = draw(context, &state);
-    if (one == L4_NONE)
-        return found;
-    const uint32_t other = draw(context, &state);
-    found.backend = one;
-    if (other != L4_NONE && other != one) {
-        const struct l4_backend *a = l4_table_backend(context->table, one);
-        const struct l4_backend *b = l4_table_backend(context->table, other);
-        if ((2ull * L4_GET(b->inflight) + 1) * l4_pick_weight(context, a) <
-            (2ull * L4_GET(a->inflight) + 1) * l4_pick_weight(context, b))
-            found.backend = other;
-    }
-    return found;
+    const uint32_t other = one == L4_NONE ? L4_NONE : draw(context, &state);
+    const bool second = other != L4_NONE && is_lighter(context, other, one);
+    return (struct l4_pick_proposal){.backend = second ? other : one};
 }
 
 const struct l4_pick_ops l4_pick_random = {.name = "random", .propose = propose};

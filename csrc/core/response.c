@@ -2,13 +2,15 @@
 
 #include "base/bounds.h"
 
-/* us x 2^-(ms / half), the power of two between whole halvings taken as a straight line. */
-static uint32_t fade(uint32_t us, uint32_t ms)
+enum { PARTS = 64 }; /* of a microsecond */
+
+/* value x 2^-(ms / half), the power of two between whole halvings taken as a straight line. */
+static uint32_t fade(uint32_t value, uint32_t ms)
 {
     const uint32_t halvings = ms / L4_RESPONSE_HALF_MS, rest = ms % L4_RESPONSE_HALF_MS;
     if (halvings >= 32)
         return 0;
-    const uint64_t at = us >> halvings;
+    const uint64_t at = value >> halvings;
     return (uint32_t)(at - at * rest / (2 * L4_RESPONSE_HALF_MS));
 }
 
@@ -21,12 +23,13 @@ static uint32_t age_ms(uint64_t word, uint64_t now_ms)
 uint32_t l4_response_read(const _Atomic uint64_t *word, uint64_t now_ms)
 {
     const uint64_t found = atomic_load_explicit(word, memory_order_relaxed);
-    return found ? fade((uint32_t)found, age_ms(found, now_ms)) : 0;
+    return found ? fade((uint32_t)found, age_ms(found, now_ms)) / PARTS : 0;
 }
 
 void l4_response_observe(_Atomic uint64_t *word, uint64_t now_ms, uint64_t sample_us)
 {
-    const uint32_t sample = sample_us < UINT32_MAX ? (uint32_t)sample_us : UINT32_MAX;
+    const uint32_t sample =
+        sample_us < UINT32_MAX / PARTS ? (uint32_t)sample_us * PARTS : UINT32_MAX;
     uint64_t found = atomic_load_explicit(word, memory_order_relaxed), next;
     do {
         const uint32_t was = (uint32_t)found;

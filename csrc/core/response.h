@@ -3,8 +3,9 @@
  * A slower sample is believed at once, faster ones pull the average down with a half-life of
  * L4_RESPONSE_HALF_MS; with no sample at all it fades the same way, so that a backend that was
  * slow is tried again. (Peak EWMA, as in Twitter's Finagle, com.twitter.finagle.loadbalancer.)
- * One 64-bit word, shared by all workers: microseconds in the low half, the low 32 bits of the
- * time of the last sample (milliseconds) in the high half.
+ * One 64-bit word, shared by all workers: 1/64 microseconds in the low half (67 s at most, and fine
+ * enough to fade from one millisecond to the next), the low 32 bits of the time of the last sample
+ * (milliseconds) in the high half.
  */
 #ifndef L4_CORE_RESPONSE_H
 #define L4_CORE_RESPONSE_H

@@ -30,6 +30,10 @@ static uint32_t gather(const struct l4_table *table, uint32_t pool, uint16_t *me
     return count;
 }
 
+/* why: not the installation's key: names are no client's to choose, and equal configurations give
+ * equal tables on every host this way. */
+static const struct l4_hash_key name_key = {0x6c34207072696d65ull, 0x206f66206e616d65ull};
+
 /* The name decides a member's place in the table, not its row or its order. */
 static uint32_t build_maglev(const struct l4_table *table, uint32_t size, const uint16_t *members,
                              uint32_t count, const struct scratch *scratch, uint16_t *slots)
@@ -37,7 +41,7 @@ static uint32_t build_maglev(const struct l4_table *table, uint32_t size, const 
     for (uint32_t i = 0; i < count; i++) {
         const struct l4_backend *b = l4_table_backend(table, members[i]);
         scratch->hashed[i] = (struct l4_maglev_member){
-            .name_hash = l4_hash(&table->header->hash_key, b->name, strlen(b->name)),
+            .name_hash = l4_hash(&name_key, b->name, strlen(b->name)),
             /* A backup takes no part: its keys would miss it as long as a primary is up. */
             .weight = L4_GET(b->flags) & L4_BACKUP ? 0 : scratch->weights[i],
             .backend = members[i],

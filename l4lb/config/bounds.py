@@ -31,6 +31,11 @@ MAX_BACKENDS = (1, 16_384)  # L4_BACKENDS_MAX
 
 WEIGHT = (0, 256)  # L4_WEIGHT_MAX
 RETRIES = (0, 8)  # L4_RETRIES_MAX
+HASH_SEED_CHARACTERS = (1, 256)
+HASH_PREFIXES = ((0, 32), (0, 128))  # bits of an IPv4 and of an IPv6 address
+HASH_BALANCE_PERCENT = (101, 100_000)
+MAGLEV_SIZE = (3, 655_373)  # L4_MAGLEV_MAX
+SLOW_START_MS = (0, DAY_MS)
 CONNECTIONS_CAP = (0, 64 << 20)  # of one pool or backend; 0: no limit
 
 # Deadlines are compared in 32 bits of milliseconds: nothing may wait longer than 24 days.

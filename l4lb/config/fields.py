@@ -6,14 +6,31 @@ back, and what the JSON Schema says of it. Bounds are in bounds.py.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    WithJsonSchema,
+)
 
 from l4lb.config import address, bounds
 from l4lb.config.address import Address, BindRange, HostPort
-from l4lb.config.units import DURATION, PERCENT, bounded_quantity, check_bounds, shown, wrong
+from l4lb.config.units import (
+    CHARACTERS,
+    DURATION,
+    PERCENT,
+    bounded_quantity,
+    check_bounds,
+    shown,
+    type_name,
+    wrong,
+)
 
 
 def check_name(name: str) -> str:
@@ -45,6 +62,48 @@ def _log_target(value: object) -> str:
         return str(value)
     if not isinstance(value, str) or not value.startswith("/") or not value.isprintable():
         raise wrong('must be "off", "stdout", "syslog" or an absolute path', None)
+    return value
+
+
+def _hash_seed(value: object) -> str:
+    if type(value) is int and abs(value) < 10**bounds.SHOWN_MAX:
+        value = str(value)
+    if not isinstance(value, str):
+        raise wrong(f"must be a string, not {type_name(value)}")
+    check_bounds(len(value), bounds.HASH_SEED_CHARACTERS, CHARACTERS)
+    return value
+
+
+def _hash_balance(value: object) -> int:
+    """In percent. Users of HAProxy and Envoy write 150, others 1.5: no factor is over 100, no
+    percentage under it."""
+    if isinstance(value, (int, float)) and 0 < value <= bounds.HASH_BALANCE_PERCENT[1]:
+        value = f"{round(value * 100 if value <= 100 else value)}%"
+    return check_bounds(PERCENT.parse(value), bounds.HASH_BALANCE_PERCENT, PERCENT)
+
+
+def _hash_prefix(value: object) -> object:
+    """Two lengths: of an IPv4 and of an IPv6 address."""
+    if (
+        not isinstance(value, (list, tuple))
+        or len(value) != len(bounds.HASH_PREFIXES)
+        or any(type(bits) is not int for bits in value)
+    ):
+        raise wrong("must be two integers: bits of IPv4 and of IPv6 addresses", "such as [24, 64]")
+    for bits, limits in zip(value, bounds.HASH_PREFIXES, strict=True):
+        check_bounds(bits, limits)
+    return tuple(value)
+
+
+def _prime(value: int) -> int:
+    """A prime number: the table's permutations reach every slot then."""
+
+    def is_prime(number: int) -> bool:
+        return number > 1 and all(number % n for n in range(2, math.isqrt(number) + 1))
+
+    if not is_prime(value):
+        near = next(n for n in range(value - 1, 1, -1) if is_prime(n))
+        raise wrong(f"{value} is not a prime number", f"{near} is")
     return value
 
 
@@ -96,6 +155,26 @@ Jitter = Annotated[int, *bounded_quantity(PERCENT, bounds.JITTER_PERCENT)]
 Eject = Annotated[int, *bounded_quantity(DURATION, bounds.EJECT_MS)]
 MaxEjected = Annotated[int, *bounded_quantity(PERCENT, bounds.MAX_EJECTED_PERCENT)]
 StickyTtl = Annotated[int, *bounded_quantity(DURATION, bounds.STICKY_TTL_MS)]
+HashSeed = Annotated[str, *_text(_hash_seed, "string", "kept secret")]
+HashPrefix = Annotated[
+    tuple[int, int], BeforeValidator(_hash_prefix, json_schema_input_type=list[int])
+]
+HashBalance = Annotated[
+    int,
+    BeforeValidator(_hash_balance),
+    PlainSerializer(PERCENT.format, return_type=str),
+    WithJsonSchema(
+        {
+            "type": ["string", "number"],
+            "pattern": PERCENT.pattern,
+            "exclusiveMinimum": 1,
+            "x-l4lb-type": PERCENT.name,
+            "x-l4lb-bounds": [PERCENT.format(limit) for limit in bounds.HASH_BALANCE_PERCENT],
+        }
+    ),
+]
+MaglevSize = Annotated[int, *_whole(bounds.MAGLEV_SIZE), AfterValidator(_prime)]
+SlowStart = Annotated[int, *bounded_quantity(DURATION, bounds.SLOW_START_MS)]
 Binds = Annotated[
     tuple[BindText, ...],
     BeforeValidator(as_tuple, json_schema_input_type=Annotated[list[BindText], FILLED]),

@@ -27,8 +27,7 @@ ROWS = (
     Row("process.user", (), "changing the user"),
     Row("process.log.access", ("off",), "the access log"),
     Row("listeners.*.protocol", ("tcp",), "this protocol"),
-    Row("pools.*.balance", ("round_robin", "least_connections"), "this algorithm"),
-    Row("pools.*.backends.*.backup", (False,), "a backup backend"),
+    Row("pools.*.hash_key", ("source_ip", "source_ip_port"), "a key from the TLS name"),
     Row("pools.*.health.type", ("tcp",), "this type of check"),
     Row("pools.*.sticky", (), "stickiness"),
 )

@@ -110,6 +110,7 @@ DURATION = Unit(
     {"ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS},
 )
 SIZE = Unit("size", "64KiB", {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30})
+CHARACTERS = Unit("text", "", {" characters": 1})
 PERCENT = Unit("percentage", "50%", {"%": 1})
 
 

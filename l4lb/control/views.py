@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from l4lb.native.results import RESULT_WORDS
-from l4lb.native.rows import BackendRow, ListenerRow
+from l4lb.native.rows import BackendRow, ListenerRow, PoolRow
 from l4lb.native.table import Table
 
 Map = dict[str, Any]
@@ -91,9 +91,23 @@ def pools(table: Table) -> list[Map]:
                 "connect_timeout_ms": row.connect_timeout_ms,
                 "idle_timeout_ms": row.idle_timeout_ms,
                 "half_closed_timeout_ms": row.half_closed_timeout_ms,
+                **_choice(row),
             }
         )
     return found
+
+
+def _choice(row: PoolRow) -> Map:
+    """How the pool chooses, beyond its algorithm's name."""
+    hashes = row.balance in ("ip_hash", "maglev")
+    return {
+        "hash_key": row.hash_key if hashes else None,
+        "hash_prefix": list(row.hash_prefix) if hashes else None,
+        "hash_balance_percent": (row.hash_balance_percent or None) if hashes else None,
+        "maglev_size": row.maglev_size or None,
+        "all_backups": row.all_backups,
+        "slow_start_ms": row.slow_start_ms,
+    }
 
 
 def backends(table: Table, now_ms: int) -> list[Map]:

@@ -29,6 +29,12 @@ cdef extern from "base/addr.h":
         uint8_t ip[16]
 
 
+cdef extern from "base/hash.h":
+    struct l4_hash_key:
+        uint64_t k0
+        uint64_t k1
+
+
 cdef extern from "shm/layout.h":
     enum:
         L4_SESSION_FREE
@@ -53,6 +59,7 @@ cdef extern from "shm/layout.h":
         uint32_t max_connections
         uint32_t checker_pid
         uint64_t checker_beat_ms
+        l4_hash_key hash_key
         uint32_t connections
 
     struct l4_listener:
@@ -85,6 +92,11 @@ cdef extern from "shm/layout.h":
         uint32_t agent
         char text[160]
 
+    struct l4_key_rule:
+        uint32_t kind
+        uint32_t prefix4
+        uint32_t prefix6
+
     struct l4_pool:
         uint32_t used
         char name[65]
@@ -97,6 +109,11 @@ cdef extern from "shm/layout.h":
         uint32_t half_closed_timeout_ms
         uint32_t view_generation
         uint32_t max_connections
+        l4_key_rule hash_rule
+        uint32_t hash_balance_percent
+        uint32_t maglev_size
+        uint32_t all_backups
+        uint32_t slow_start_ms
         uint64_t ticket
         uint32_t inflight
         l4_passive_rule passive

@@ -10,7 +10,16 @@ from typing import NamedTuple
 
 STATES = ("ready", "drain", "maint")
 HEALTHS = ("unknown", "up", "down")
-BALANCES = ("round_robin", "least_connections")
+BALANCES = (
+    "round_robin",
+    "least_connections",
+    "least_response_time",
+    "random",
+    "first",
+    "ip_hash",
+    "maglev",
+)
+HASH_KEYS = ("none", "source_ip", "source_ip_port", "sni")
 WHEN_ALL_DOWN = ("refuse", "try_all")
 WORKER_STATES = ("off", "runs", "drains")
 SESSION_STATES = ("free", "waits", "connects", "relays", "resets")
@@ -58,6 +67,12 @@ class PoolRow(NamedTuple):
     generation: int
     max_connections: int
     active: int
+    hash_key: str
+    hash_prefix: tuple[int, int]
+    hash_balance_percent: int
+    maglev_size: int
+    all_backups: bool
+    slow_start_ms: int
 
 
 class BackendRow(NamedTuple):

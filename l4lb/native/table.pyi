@@ -35,6 +35,8 @@ class Table:
     max_connections: int
     checker_pid: int
 
+    def set_hash_key(self, key: bytes) -> None:
+        """The 16 secret bytes of every hash of a client. Before the first fork."""
     def beat_checker(self, now_ms: int) -> None: ...
     def set_listener(
         self, index: int, *, name: str, bind: str, protocol: str, pool: int
@@ -53,6 +55,12 @@ class Table:
         half_closed_timeout_ms: int,
         max_connections: int = 0,
         source: str = "",
+        hash_key: str = "source_ip",
+        hash_prefix: tuple[int, int] = (32, 128),
+        hash_balance_percent: int = 0,
+        maglev_size: int = 0,
+        all_backups: bool = False,
+        slow_start_ms: int = 0,
     ) -> None: ...
     def clear_pool(self, index: int) -> None: ...
     def set_backend(
@@ -67,7 +75,8 @@ class Table:
         backup: bool,
         health: str,
     ) -> None: ...
-    def set_state(self, index: int, state: str) -> None: ...
+    def set_state(self, index: int, state: str) -> None:
+        """A backend made ready again starts slowly from now, where its pool says so."""
     def set_weight(self, index: int, weight: int) -> None:
         """Raises ValueError outside 0..256. Publish the pool afterwards."""
     def publish(self, pool: int) -> None:

@@ -115,6 +115,13 @@ cdef class Table:
             raise IndexError(f"worker {index}")
         return c.l4_table_worker(&self.table, index)
 
+    def set_hash_key(self, key):
+        """key: the 16 secret bytes of every hash of a client. Before the first fork."""
+        if len(key) != 16:
+            raise ValueError("a hash key has 16 bytes")
+        self.table.header.hash_key.k0 = int.from_bytes(key[:8], "little")
+        self.table.header.hash_key.k1 = int.from_bytes(key[8:], "little")
+
     # ---- configuration: the supervisor's --------------------------------------------------------
 
     def set_listener(self, index, *, name, bind, protocol, pool):
@@ -129,7 +136,9 @@ cdef class Table:
         self._listener(index).used = 0
 
     def set_pool(self, index, *, name, balance, when_all_down, retries, connect_timeout_ms,
-                 idle_timeout_ms, half_closed_timeout_ms, max_connections=0, source=""):
+                 idle_timeout_ms, half_closed_timeout_ms, max_connections=0, source="",
+                 hash_key="source_ip", hash_prefix=(32, 128), hash_balance_percent=0,
+                 maglev_size=0, all_backups=False, slow_start_ms=0):
         cdef c.l4_pool *row = self._pool(index)
         _put_text(row.name, sizeof(row.name), name)
         row.balance = rows.BALANCES.index(balance)
@@ -139,6 +148,12 @@ cdef class Table:
         row.idle_timeout_ms = idle_timeout_ms
         row.half_closed_timeout_ms = half_closed_timeout_ms
         row.max_connections = max_connections
+        row.hash_rule.kind = rows.HASH_KEYS.index(hash_key)
+        row.hash_rule.prefix4, row.hash_rule.prefix6 = hash_prefix
+        row.hash_balance_percent = hash_balance_percent
+        row.maglev_size = maglev_size
+        row.all_backups = all_backups
+        row.slow_start_ms = slow_start_ms
         _put_address(&row.source, source, 0)
         row.used = 1
 
@@ -170,7 +185,12 @@ cdef class Table:
         row.used = serial or 1
 
     def set_state(self, index, state):
-        self._backend(index).state = rows.STATES.index(state)
+        """A backend made ready again starts slowly from now, where its pool says so."""
+        cdef c.l4_backend *row = self._backend(index)
+        cdef uint32_t number = rows.STATES.index(state)
+        if number == 0 and row.state != 0:
+            row.ready_since_ms = _now_ms()
+        row.state = number
 
     def set_weight(self, index, weight):
         if not 0 <= weight <= c.L4_WEIGHT_MAX:
@@ -321,7 +341,10 @@ cdef class Table:
                     index, row.name.decode(), rows.BALANCES[row.balance],
                     rows.WHEN_ALL_DOWN[row.all_down], row.retries, row.connect_timeout_ms,
                     row.idle_timeout_ms, row.half_closed_timeout_ms, _host(&row.source),
-                    row.view_generation, row.max_connections, row.inflight))
+                    row.view_generation, row.max_connections, row.inflight,
+                    rows.HASH_KEYS[row.hash_rule.kind],
+                    (row.hash_rule.prefix4, row.hash_rule.prefix6), row.hash_balance_percent,
+                    row.maglev_size, bool(row.all_backups), row.slow_start_ms))
         return found
 
     def backends(self):

@@ -5,6 +5,8 @@ The supervisor is the only writer of these rows; children read them.
 
 from __future__ import annotations
 
+import hashlib
+import os
 import resource
 from dataclasses import dataclass
 
@@ -42,24 +44,21 @@ def _address(backend: Backend) -> Address:
     return Address(backend.host or "", backend.port or 0, backend.path or "")
 
 
+def hash_key(seed: str | None) -> bytes:
+    """The 16 bytes that key every hash of a client; random without a seed."""
+    if seed is None:
+        return os.urandom(16)
+    return hashlib.blake2b(seed.encode(), digest_size=16, person=b"l4lb hash_seed").digest()
+
+
 def write(config: Config, table: Table) -> Bindings:
     """Fills an empty table from the configuration."""
+    table.set_hash_key(hash_key(config.process.hash_seed))
     pool_rows: dict[str, int] = {}
     backend_row = 0
     for index, (name, pool) in enumerate(config.pools.items()):
         pool_rows[name] = index
-        table.set_pool(
-            index,
-            name=name,
-            balance=pool.balance,
-            when_all_down=pool.when_all_down,
-            retries=pool.retries,
-            connect_timeout_ms=pool.connect_timeout_ms,
-            idle_timeout_ms=pool.idle_timeout_ms,
-            half_closed_timeout_ms=pool.half_closed_timeout_ms,
-            max_connections=pool.max_connections,
-            source=pool.source or "",
-        )
+        write_pool(table, index, pool)
         write_passive(table, index, pool)
         for backend in pool.backends:
             table.set_backend(
@@ -89,6 +88,28 @@ def write(config: Config, table: Table) -> Bindings:
     table.max_connections = config.limits.max_connections
     table.generation = 1
     return Bindings(listener_rows)
+
+
+def write_pool(table: Table, index: int, pool: Pool) -> None:
+    """A pool's row, its backends not included."""
+    table.set_pool(
+        index,
+        name=pool.name,
+        balance=pool.balance,
+        when_all_down=pool.when_all_down,
+        retries=pool.retries,
+        connect_timeout_ms=pool.connect_timeout_ms,
+        idle_timeout_ms=pool.idle_timeout_ms,
+        half_closed_timeout_ms=pool.half_closed_timeout_ms,
+        max_connections=pool.max_connections,
+        source=pool.source or "",
+        hash_key=pool.hash_key,
+        hash_prefix=pool.hash_prefix,
+        hash_balance_percent=pool.hash_balance_percent or 0,
+        maglev_size=pool.maglev_size if pool.balance == "maglev" else 0,
+        all_backups=pool.all_backups,
+        slow_start_ms=pool.slow_start_ms,
+    )
 
 
 def write_passive(table: Table, index: int, pool: Pool) -> None:

@@ -70,6 +70,22 @@ class Pool(Named):
     """How a backend is chosen."""
     hash_key: Literal["source_ip", "source_ip_port", "sni"] = "source_ip"
     """What ip_hash and maglev hash."""
+    hash_prefix: fields.HashPrefix = Field(
+        default=(32, 128), json_schema_extra={"default": [32, 128]}
+    )
+    """How many bits of an IPv4 and of an IPv6 source address count: with [24, 64] the clients of
+    one network meet one backend."""
+    hash_balance_percent: fields.HashBalance | None = Field(
+        default=None, alias="hash_balance_factor"
+    )
+    """ip_hash and maglev pass a backend by whose connections would exceed this much of its fair
+    share, such as "150%" (150 and 1.5 are the same); absent: no bound."""
+    maglev_size: fields.MaglevSize = 65_537
+    """Slots of the table of maglev, a prime: about a hundred times the backends or more."""
+    slow_start_ms: fields.SlowStart = Field(default=0, alias="slow_start")
+    """A backend that is added or returns gets its share little by little, over this long."""
+    all_backups: bool = False
+    """When no other backend is usable: share among all backups, not only the first usable one."""
     connect_timeout_ms: fields.ConnectTimeout = Field(
         default=2 * bounds.SECOND_MS, alias="connect_timeout"
     )

@@ -45,6 +45,9 @@ class Process(Model):
         default=30 * bounds.SECOND_MS, alias="drain_timeout"
     )
     """How long a terminated service waits for its sessions to end."""
+    hash_seed: fields.HashSeed | None = None
+    """Secret text from which clients are hashed: balancers that share it choose alike. Absent: a
+    random one at each start. It can only change by a restart."""
     log: Log = Log()
 
 

@@ -18,8 +18,7 @@ EXAMPLES: dict[str, object] = {
     "process.user": "nobody",
     "process.log.access": "stdout",
     "listeners.*.protocol": "udp",
-    "pools.*.balance": "first",
-    "pools.*.backends.*.backup": True,
+    "pools.*.hash_key": "sni",
     "pools.*.health.type": "dns",
     "pools.*.sticky": {},
 }

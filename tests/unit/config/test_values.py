@@ -147,3 +147,10 @@ def test_valid_toml_of_any_content_is_a_configuration_or_told_wrong(
 def test_any_text_is_a_configuration_or_told_wrong(text: str) -> None:
     with pytest.raises(ConfigError):
         loads(text, "f")
+
+
+@pytest.mark.parametrize(("written", "percent"), [('"150%"', 150), ("150", 150), ("1.5", 150)])
+def test_a_hash_balance_factor_can_be_written_as_elsewhere(written: str, percent: int) -> None:
+    text = "[listeners.a]\nbind = [':80']\npool = 'a'\n[pools.a]\nbackends = ['h:1']\n"
+    pool = loads(f"{text}hash_balance_factor = {written}\n", "x.toml").pools["a"]
+    assert pool.hash_balance_percent == percent

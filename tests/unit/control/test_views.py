@@ -168,6 +168,12 @@ def test_pools_say_their_settings_and_how_many_backends_can_be_used(table: Table
         "connect_timeout_ms": 2_000,
         "idle_timeout_ms": 600_000,
         "half_closed_timeout_ms": 300_000,
+        "hash_key": None,
+        "hash_prefix": None,
+        "hash_balance_percent": None,
+        "maglev_size": None,
+        "all_backups": False,
+        "slow_start_ms": 0,
     }
     assert (shown[1]["name"], shown[1]["backends"], shown[1]["up"]) == ("db", 1, 1)
 
