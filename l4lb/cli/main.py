@@ -21,6 +21,7 @@ COMMANDS = {
     "check": "l4lb.cli.check",
     "admin": "l4lb.cli.admin",
     "doctor": "l4lb.cli.doctor",
+    "schema": "l4lb.cli.schema",
     "bench": "l4lb.cli.bench",
 }
 

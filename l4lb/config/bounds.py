@@ -12,6 +12,8 @@ HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
 
 FILE_BYTES_MAX = 8 << 20
+INCLUDES_MAX = 256  # files that one configuration includes, over all levels
+ENVIRONMENT_BYTES_MAX = 1 << 20  # that variables add, all references together
 NESTING_MAX = 16  # tables and arrays inside one another in a file; the model needs 5
 NAME_BYTES_MAX = 64  # L4_NAME_MAX
 UNIX_PATH_BYTES_MAX = 107  # L4_PATH_MAX

@@ -15,9 +15,10 @@ from l4lb.config.position import Path
 from l4lb.errors import ConfigError, Problem
 
 
-def build(data: Mapping[str, Any], origin: Origin) -> Config:
-    """The configuration that data says. Raises ConfigError with everything wrong with it."""
-    found: list[Finding] = []
+def build(data: Mapping[str, Any], origin: Origin, known: Iterable[Finding] = ()) -> Config:
+    """The configuration that data says. known: what is already known to be wrong with it. Raises
+    ConfigError with everything."""
+    found = list(known)
     config = None
     try:
         config = Config.model_validate(data)

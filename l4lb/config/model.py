@@ -34,6 +34,10 @@ __all__ = [
 class Config(Model):
     """Everything one service is told. Equal when its values are, wherever it came from."""
 
+    include: tuple[str, ...] = Field(
+        default=(), exclude=True, json_schema_extra={"x-l4lb-default": "none"}
+    )
+    """Files with more of it, as patterns (`*`), relative to this one."""
     process: Process = Field(default_factory=lambda: Process())
     limits: Limits = Limits()
     listeners: Mapping[fields.Name, Listener] = Field(default_factory=dict)

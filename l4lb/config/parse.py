@@ -1,94 +1,32 @@
-"""From a TOML file to a configuration.
+"""From TOML files to a configuration.
 
-Whatever the file holds, the outcome is a configuration or one ConfigError: nothing here blocks,
-recurses or grows with what a broken file says, and each problem has its line.
+Whatever the files hold, the outcome is a configuration or one ConfigError with everything that is
+wrong, each with its file and line.
 """
 
 from __future__ import annotations
 
 import os
-import re
-import tomllib
-from typing import Any
+from collections.abc import Mapping
 
-from l4lb.config.bounds import FILE_BYTES_MAX, NESTING_MAX
+from l4lb.config import document, environment, include
 from l4lb.config.build import build
 from l4lb.config.flags import demo, from_flags
 from l4lb.config.model import Config
-from l4lb.config.origin import Origin
-from l4lb.errors import ConfigError, Problem
 
 __all__ = ["demo", "from_flags", "load", "loads"]
 
-SYNTAX_PLACE = re.compile(
-    r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$"
-)
-# tomllib takes time with the square of a key's parts: longer ones never reach it.
-LONG_KEY = re.compile(
-    r"(?:^|[\[{,])[ \t]*(?:(?:[A-Za-z0-9_-]+|\"[^\"\n]*\"|'[^'\n]*')[ \t]*\.[ \t]*)"
-    rf"{{{NESTING_MAX}}}",
-    re.MULTILINE,
-)
+
+def load(path: str | os.PathLike[str], *, environ: Mapping[str, str] | None = None) -> Config:
+    """Reads a configuration file and what it includes. environ: what ${NAME} stands for, instead
+    of this process's environment. Raises ConfigError if it cannot be read or used."""
+    return loads(document.read(path), os.fsdecode(path), environ=environ)
 
 
-def load(path: str | os.PathLike[str]) -> Config:
-    """Reads a configuration file. Raises ConfigError if it cannot be read or used."""
-    name = os.fsdecode(path)
-    try:
-        with open(path, "rb") as file:
-            content = file.read(FILE_BYTES_MAX + 1)
-    except OSError as error:
-        raise _refused(name, None, f"cannot be read: {error.strerror}") from error
-    except ValueError as error:  # a NUL in the path
-        raise _refused(name, None, f"cannot be read: {error}") from error
-    if len(content) > FILE_BYTES_MAX:
-        raise _refused(name, None, f"is larger than {FILE_BYTES_MAX >> 20} MiB")
-    try:
-        return loads(content.decode("utf-8-sig"), name)
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise _refused(name, line, "not UTF-8 text, which TOML is") from error
-
-
-def loads(text: str, filename: str) -> Config:
-    """Reads a configuration; filename is only said in errors. Raises ConfigError."""
-    long_key = LONG_KEY.search(text)
-    if long_key is not None:
-        line = text.count("\n", 0, long_key.end()) + 1
-        raise _refused(filename, line, f"a key of more than {NESTING_MAX} parts")
-    try:
-        data = tomllib.loads(text)
-    except RecursionError:
-        raise _refused(filename, None, "values are nested too deeply") from None
-    except ValueError as error:
-        raise _syntax_error(error, text, filename) from error
-    if _depth_exceeds(data, NESTING_MAX):
-        raise _refused(filename, None, f"values are nested more than {NESTING_MAX} deep")
-    return build(data, Origin(filename, text))
-
-
-def _refused(filename: str, line: int | None, message: str) -> ConfigError:
-    return ConfigError([Problem(filename, line, "", message)])
-
-
-def _syntax_error(error: ValueError, text: str, filename: str) -> ConfigError:
-    message = str(error)
-    place = SYNTAX_PLACE.search(message)
-    if place is None:
-        return _refused(filename, None, "not valid TOML: an integer of thousands of digits")
-    column = f" (column {place['column']})" if place["column"] else " (at the end of the file)"
-    line = int(place["line"]) if place["line"] else text.count("\n", 0, len(text) - 1) + 1
-    what = SYNTAX_PLACE.sub("", message)
-    return _refused(filename, max(line, 1), f"not valid TOML: {what[:1].lower()}{what[1:]}{column}")
-
-
-def _depth_exceeds(data: dict[str, Any], most: int) -> bool:
-    level: list[Any] = [data]
-    for _ in range(most + 1):
-        level = [
-            below
-            for value in level
-            for below in (value.values() if isinstance(value, dict) else value)
-            if isinstance(below, (dict, list))
-        ]
-    return bool(level)
+def loads(text: str, filename: str, *, environ: Mapping[str, str] | None = None) -> Config:
+    """Reads a configuration; filename is said in errors, and what it includes is looked for
+    beside it. Raises ConfigError."""
+    data, origin = include.gather(text, filename)
+    known = os.environ if environ is None else environ
+    data, found = environment.expand(data, known)
+    return build(data, origin, found)

@@ -47,6 +47,19 @@ def keys() -> Iterator[Key]:
     yield from _keys(json_schema(), "")
 
 
+def type_at(path: Path) -> str | None:
+    """The JSON type of the value at path; None where there is no such key or it can be several."""
+    node = json_schema()
+    for part in path:
+        node = _table_of(node)
+        if isinstance(part, str) and part in node.get("properties", {}):
+            node = node["properties"][part]
+        else:
+            node = node.get("additionalProperties") or node.get("items") or {}
+    found = _follow(node).get("type")
+    return found if isinstance(found, str) else None
+
+
 def names_below(path: Path) -> list[str]:
     """The keys that the table at path may have; none if they are free."""
     node = json_schema()
