@@ -15,10 +15,12 @@ enum l4_bounds {
     L4_BACKENDS_MAX = 16384,   /* over all pools; an index and a schedule slot fit 16 bits */
     L4_SESSIONS_MAX = 1 << 20, /* per worker */
     L4_WEIGHT_MAX = 256,
-    L4_SLOTS_MAX = 65536,       /* of one pool's round-robin schedule; see core/schedule.h */
-    L4_MAGLEV_MAX = 655373,     /* slots of one pool's Maglev table */
-    L4_RESPONSE_HALF_MS = 1000, /* half-life of a response time */
-    L4_HASH_TRIES = 64,         /* slots one key looks at before it takes any usable backend */
+    L4_SLOTS_MAX = 65536,         /* of one pool's round-robin schedule; see core/schedule.h */
+    L4_MAGLEV_MAX = 655373,       /* slots of one pool's Maglev table */
+    L4_RESPONSE_HALF_MS = 750,    /* half-life of a response time */
+    L4_ANSWER_PATIENCE_MS = 5000, /* a session owed an answer for this long is no longer counted */
+    L4_RESPONSE_FLOOR_US = 500,   /* added to each response time that is compared: noise, mostly */
+    L4_HASH_TRIES = 64,           /* slots one key looks at before it takes any usable backend */
     L4_RANDOM_TRIES = 16,
     L4_SLOW_PASSES = 96, /* turns of slowly starting backends one pick of round_robin passes */
     L4_RETRIES_MAX = 8,  /* other backends one session tries after its first */

@@ -1,7 +1,9 @@
 /* least_response_time: the smallest response time x (sessions + 1) / weight.
  *
- * The response time is that of core/response.h, shared by all workers. One that is not known or
- * was forgotten counts as a microsecond, so that such a backend is tried soon. */
+ * The response time is that of core/response.h, shared by all workers, and a little more, so that
+ * differences of a few microseconds are none. Of those within a quarter of the smallest one the
+ * next in turn serves: equal backends share evenly, and noise moves nobody. One that is not known
+ * or was forgotten is fast, so that it is tried soon. */
 #include "core/pick.h"
 #include "core/response.h"
 #include "core/scan.h"
@@ -13,9 +15,10 @@ static struct l4_pick_proposal propose(struct l4_pick_context *context)
     struct l4_scan scan = l4_scan_from(context, l4_pick_ticket(context));
     for (uint32_t backend; (backend = l4_scan_next(&scan, context)) != L4_NONE;) {
         const struct l4_backend *b = l4_table_backend(context->table, backend);
-        const double time = 1.0 + l4_response_read(&b->response, context->request->now_ms);
+        const double time =
+            (double)L4_RESPONSE_FLOOR_US + l4_response_of(b, context->request->now_ms);
         const double load = time * (L4_GET(b->inflight) + 1.0) / (double)l4_pick_weight(context, b);
-        if (best.backend == L4_NONE || load < least) {
+        if (best.backend == L4_NONE || load * 1.25 < least) {
             best.backend = backend;
             least = load;
         }

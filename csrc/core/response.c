@@ -26,6 +26,19 @@ uint32_t l4_response_read(const _Atomic uint64_t *word, uint64_t now_ms)
     return found ? fade((uint32_t)found, age_ms(found, now_ms)) / PARTS : 0;
 }
 
+uint32_t l4_response_of(const struct l4_backend *backend, uint64_t now_ms)
+{
+    const uint32_t known = l4_response_read(&backend->response, now_ms);
+    if (atomic_load_explicit(&backend->owed, memory_order_relaxed) == 0)
+        return known;
+    const uint32_t since = atomic_load_explicit(&backend->silent_since_ms, memory_order_relaxed);
+    const uint32_t silent_ms = (uint32_t)now_ms - since;
+    if (silent_ms > INT32_MAX) /* another worker's clock was read a little later */
+        return known;
+    const uint64_t silent_us = 1000ull * silent_ms;
+    return silent_us <= known ? known : silent_us < UINT32_MAX ? (uint32_t)silent_us : UINT32_MAX;
+}
+
 void l4_response_observe(_Atomic uint64_t *word, uint64_t now_ms, uint64_t sample_us)
 {
     const uint32_t sample =

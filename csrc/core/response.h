@@ -10,11 +10,14 @@
 #ifndef L4_CORE_RESPONSE_H
 #define L4_CORE_RESPONSE_H
 
-#include <stdatomic.h>
-#include <stdint.h>
+#include "shm/layout.h"
 
 /* The average now, in microseconds; 0: nothing is known, or all is forgotten. */
 uint32_t l4_response_read(const _Atomic uint64_t *word, uint64_t now_ms);
+
+/* A backend's time as choices see it: at least as long as it has owed somebody a first byte and
+ * given none. */
+uint32_t l4_response_of(const struct l4_backend *backend, uint64_t now_ms);
 
 void l4_response_observe(_Atomic uint64_t *word, uint64_t now_ms, uint64_t sample_us);
 

@@ -7,8 +7,8 @@
 #include "core/key.h"
 #include "core/passive.h"
 #include "core/pick.h"
-#include "core/response.h"
 #include "io/sock.h"
+#include "run/answer.h"
 #include "run/relay.h"
 #include "run/session.h"
 #include "shm/count.h"
@@ -18,8 +18,10 @@ static const uint32_t socket_events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI
 void l4_reach_leave(struct l4_loop *loop, struct l4_session *s)
 {
     l4_half_close(&loop->pump, &s->half[1], false);
-    if (s->backend != L4_NONE)
+    if (s->backend != L4_NONE) {
+        l4_answer_end(loop, s);
         l4_count_drop_backend(loop->table, loop->setup.index, s->backend);
+    }
     s->backend = L4_NONE;
 }
 
@@ -33,11 +35,11 @@ static void connected(struct l4_loop *loop, uint32_t index)
     s->connect_us = (uint32_t)(loop->now_us - s->connect_started_us);
     L4_OWN_ADD(l4_session_column(loop, s->backend)->total, 1);
     l4_passive_reached(loop->table, s->backend);
-    l4_response_observe(&b->response, loop->now_ms, s->connect_us);
+    l4_answer_connected(loop, s);
     if (b->addr.family == AF_UNIX)
         s->half[1].flags |= L4_HALF_NODELAY;
     L4_SET(s->active_ms, loop->now_ms);
-    l4_session_wake_in(loop, index, L4_GET(pool->idle_timeout_ms));
+    l4_session_wake_in(loop, index, l4_answer_left_ms(loop, s, L4_GET(pool->idle_timeout_ms)));
     l4_relay(loop, index);
 }
 
@@ -49,6 +51,7 @@ static void connect_failed(struct l4_loop *loop, uint32_t index, int error)
     l4_passive_unreached(loop->table, loop->setup.index, s->backend, loop->now_ms, error);
     s->tried[s->attempts++] = (uint16_t)s->backend;
     s->error = -error;
+    l4_answer_failed(loop, s);
     l4_reach_leave(loop, s);
     l4_session_enter(s, L4_SESSION_WAITS);
     const uint32_t retries = L4_GET(l4_table_pool(loop->table, s->pool)->retries);
@@ -97,6 +100,7 @@ void l4_reach_backend(struct l4_loop *loop, uint32_t index)
     s->connect_started_us = loop->now_us;
     const int fd = l4_sock_connect(&b->addr, b->path, &pool->source, &made);
     l4_session_enter(s, L4_SESSION_CONNECTS);
+    l4_answer_begin(loop, s);
     if (fd < 0) {
         if (made)
             connect_failed(loop, index, fd);

@@ -4,6 +4,7 @@
 
 #include "core/passive.h"
 #include "io/sock.h"
+#include "run/answer.h"
 #include "run/session.h"
 
 static void list_ready(struct l4_loop *loop, uint32_t index)
@@ -31,7 +32,10 @@ static enum l4_pump_result move(struct l4_loop *loop, struct l4_session *s, int 
         if (half == 1 && !L4_GET(s->bytes[1])) {
             s->first_byte_us = (uint32_t)(loop->now_us - s->started_us);
             l4_passive_served(loop->table, s->backend);
+            l4_answer_came(loop, s);
         }
+        if (half == 0 && !L4_GET(s->bytes[0]))
+            l4_answer_asked(loop, s);
         L4_OWN_ADD(s->bytes[half], moved);
         if (half == 0)
             L4_OWN_ADD(column->bytes_in, moved);
@@ -116,8 +120,9 @@ void l4_relay_check_idle(struct l4_loop *loop, uint32_t index)
         allowed = L4_GET(pool->half_closed_timeout_ms);
         reason = L4_END_HALF_CLOSED_TIMEOUT;
     }
+    l4_answer_check(loop, s);
     if (idle >= allowed)
         l4_session_end(loop, index, reason);
     else
-        l4_session_wake_in(loop, index, allowed - idle);
+        l4_session_wake_in(loop, index, l4_answer_left_ms(loop, s, allowed - idle));
 }

@@ -91,6 +91,7 @@ void l4_session_open(struct l4_loop *loop, const struct l4_bound *bound, int fd,
     s->connect_started_us = loop->now_us;
     s->connect_us = 0;
     s->queue_us = 0;
+    s->owed = 0;
     s->first_byte_us = 0;
     s->accounted = 0;
     s->attempts = 0;

@@ -58,6 +58,25 @@ void l4_count_drop_backend(const struct l4_table *table, uint32_t worker, uint32
     end(w);
 }
 
+uint32_t l4_count_owe(const struct l4_table *table, uint32_t worker, uint32_t backend)
+{
+    struct l4_worker *w = l4_table_worker(table, worker);
+    begin(w);
+    L4_OWN_ADD(l4_table_column(table, worker, backend)->owed, 1);
+    const uint32_t before = atomic_fetch_add(&l4_table_backend(table, backend)->owed, 1);
+    end(w);
+    return before;
+}
+
+void l4_count_answer(const struct l4_table *table, uint32_t worker, uint32_t backend)
+{
+    struct l4_worker *w = l4_table_worker(table, worker);
+    begin(w);
+    L4_OWN_ADD(l4_table_column(table, worker, backend)->owed, -1u);
+    atomic_fetch_sub(&l4_table_backend(table, backend)->owed, 1);
+    end(w);
+}
+
 bool l4_count_take_client(const struct l4_table *table, uint32_t worker, uint32_t limit)
 {
     struct l4_worker *w = l4_table_worker(table, worker);
@@ -81,6 +100,11 @@ void l4_count_drop_client(const struct l4_table *table, uint32_t worker)
 static uint32_t backend_part(const struct l4_table *table, uint32_t worker, uint32_t backend)
 {
     return L4_GET(l4_table_column(table, worker, backend)->active);
+}
+
+static uint32_t owed_part(const struct l4_table *table, uint32_t worker, uint32_t backend)
+{
+    return L4_GET(l4_table_column(table, worker, backend)->owed);
 }
 
 static uint32_t pool_part(const struct l4_table *table, uint32_t worker, uint32_t pool)
@@ -146,8 +170,10 @@ void l4_count_clear(const struct l4_table *table, uint32_t worker)
     L4_SET(dead->active, 0);
     if (L4_GET(dead->ops) & 1)
         end(dead);
-    for (uint32_t b = 0; b < backends; b++)
+    for (uint32_t b = 0; b < backends; b++) {
         L4_SET(l4_table_column(table, worker, b)->active, 0);
+        L4_SET(l4_table_column(table, worker, b)->owed, 0);
+    }
     for (uint32_t l = 0; l < table->header->caps.listeners; l++)
         L4_SET(l4_table_tally(table, worker, l)->active, 0);
 }
@@ -157,7 +183,8 @@ int l4_count_settle(const struct l4_table *table)
     const uint32_t backends = L4_GET(table->header->backends_high);
     int error = settle(table, &table->header->connections, client_part, 0);
     for (uint32_t b = 0; b < backends; b++) {
-        if (settle(table, &l4_table_backend(table, b)->inflight, backend_part, b))
+        if (settle(table, &l4_table_backend(table, b)->inflight, backend_part, b) ||
+            settle(table, &l4_table_backend(table, b)->owed, owed_part, b))
             error = -EAGAIN;
     }
     for (uint32_t p = 0; p < table->header->caps.pools; p++) {

@@ -1,13 +1,13 @@
 /* Counts that are exact over all workers, and exact again after one of them was killed.
  *
- * Two numbers count a thing: the word all workers share (a backend's or pool's inflight,
- * the header's connections), which decides limits and least connections, and the worker's own part
- * of it in its column. A change moves both, and the worker's ops is odd meanwhile. A worker that
- * dies leaves its part behind; l4_count_clear forgets it and l4_count_settle sets each shared word
- * to the sum of the living parts, taken at a moment when no living worker was half-way (ops of all
- * even, and the same before and after the sum). That is the double collect of Afek et al., "Atomic
- * snapshots of shared memory", JACM 40(4), 1993; a worker changes counts for well under a
- * microsecond per connection, so such a moment comes.
+ * Two numbers count a thing: the word all workers share (a backend's or pool's inflight, a
+ * backend's owed, the header's connections), which decides limits and least connections, and the
+ * worker's own part of it in its column. A change moves both, and the worker's ops is odd
+ * meanwhile. A worker that dies leaves its part behind; l4_count_clear forgets it and
+ * l4_count_settle sets each shared word to the sum of the living parts, taken at a moment when no
+ * living worker was half-way (ops of all even, and the same before and after the sum). That is the
+ * double collect of Afek et al., "Atomic snapshots of shared memory", JACM 40(4), 1993; a worker
+ * changes counts for well under a microsecond per connection, so such a moment comes.
  */
 #ifndef L4_SHM_COUNT_H
 #define L4_SHM_COUNT_H
@@ -21,6 +21,11 @@
 bool l4_count_take_backend(const struct l4_table *table, uint32_t worker, uint32_t backend,
                            const uint32_t *seen);
 void l4_count_drop_backend(const struct l4_table *table, uint32_t worker, uint32_t backend);
+
+/* The backend owes a session its first byte, and owes it no more. l4_count_owe returns how many it
+ * owed before. */
+uint32_t l4_count_owe(const struct l4_table *table, uint32_t worker, uint32_t backend);
+void l4_count_answer(const struct l4_table *table, uint32_t worker, uint32_t backend);
 
 /* The same for a place among all clients. */
 bool l4_count_take_client(const struct l4_table *table, uint32_t worker, uint32_t limit);

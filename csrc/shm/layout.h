@@ -174,7 +174,10 @@ struct l4_backend {
     _Atomic uint64_t ready_since_ms;    /* supervisor: when it was added or made ready while the
                                            service ran; 0: it was there from the start */
     _Atomic uint64_t ejected_until_ms;  /* ejector, checker: CLOCK_MONOTONIC; core/passive.h */
-    _Atomic int32_t weight_change;      /* checker: percent more or less of its weight */
+    _Atomic uint32_t owed;            /* all, through shm/count.h: sessions without a first byte */
+    _Atomic uint32_t silent_since_ms; /* all: low 32 bits of CLOCK_MONOTONIC: of its last first
+                                         byte, or since when it owes one */
+    _Atomic int32_t weight_change;    /* checker: percent more or less of its weight */
 };
 
 /* ---- what a worker writes -------------------------------------------------------------------- */
@@ -247,6 +250,7 @@ struct l4_column {                      /* one worker's counts of one backend */
     _Atomic uint64_t bytes_out;         /* to clients */
     _Atomic uint64_t resets;            /* sessions that the backend reset */
     _Atomic uint32_t active;            /* this worker's part of inflight */
+    _Atomic uint32_t owed;              /* this worker's part of owed */
 };
 
 struct l4_tally { /* one worker's counts of one listener */
@@ -282,6 +286,7 @@ struct l4_session {
     uint64_t connect_started_us; /* of the attempt in progress or that succeeded */
     uint32_t connect_us;         /* how long the one that succeeded took */
     uint32_t queue_us;           /* how long it waited for a place at a backend */
+    uint32_t asked_us;           /* after its accept: since when it waits for the first byte */
     uint32_t first_byte_us;      /* from its accept to the backend's first byte; 0: none yet */
     uint32_t deadline_ms;        /* low 32 bits of CLOCK_MONOTONIC: end of the wait of its state */
     uint32_t next;               /* in the list it is in: free or ready rows */
@@ -291,6 +296,7 @@ struct l4_session {
     uint8_t first_end;                  /* which half ended first: 0, 1; 2: none yet */
     uint8_t listed;                     /* in the list of sessions with work left over */
     uint8_t half_closed;                /* one side has ended, the other not yet */
+    uint8_t owed;                       /* its backend owes it a first byte: run/answer.h */
     uint8_t accounted;                  /* its end has been told: run/account.h */
     int32_t error;                      /* errno behind reason, or 0 */
 };

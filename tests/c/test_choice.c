@@ -307,6 +307,58 @@ TEST(a_slower_sample_is_believed_at_once)
     CHECK(l4_response_read(&word, 1000) > 67000000);
 }
 
+/* Backend b answers every pick after its own time; the share that each gets of `picks`. */
+static void run_answering(uint64_t *now_us, const uint64_t *answer_us, uint32_t *counts, int picks)
+{
+    memset(counts, 0, 4 * sizeof *counts);
+    for (int i = 0; i < picks; i++) {
+        const uint32_t b = choose(0, *now_us / 1000);
+        counts[b]++;
+        *now_us += answer_us[b];
+        l4_response_observe(&l4_table_backend(&table, b)->response, *now_us / 1000, answer_us[b]);
+        *now_us += 1000;
+    }
+}
+
+TEST(least_response_time_leaves_a_slow_backend_and_returns_to_it)
+{
+    uint64_t now_us = 5000000, answer_us[4] = {1000, 1200, 900, 1100};
+    uint32_t counts[4];
+    table_with(1, 4, NULL, L4_LEAST_RESPONSE_TIME);
+    run_answering(&now_us, answer_us, counts, 4000);
+    for (uint32_t b = 0; b < 4; b++)
+        CHECK(counts[b] > 800 && counts[b] < 1200);
+    answer_us[2] += 20000;
+    run_answering(&now_us, answer_us, counts, 4000);
+    CHECK(counts[2] < 40);
+    answer_us[2] -= 20000;
+    const uint64_t recovered = now_us;
+    run_answering(&now_us, answer_us, counts, 3000);
+    CHECK(now_us - recovered < 10000000);
+    run_answering(&now_us, answer_us, counts, 4000);
+    for (uint32_t b = 0; b < 4; b++)
+        CHECK(counts[b] > 800 && counts[b] < 1200);
+    l4_table_close(&table);
+}
+
+TEST(a_backend_that_owes_an_answer_grows_slower_with_its_silence)
+{
+    table_with(2, 2, NULL, L4_LEAST_RESPONSE_TIME);
+    struct l4_backend *b = l4_table_backend(&table, 1);
+    CHECK_EQ(0, l4_count_owe(&table, 1, 1));
+    L4_SET(b->silent_since_ms, 4000);
+    CHECK_EQ(3000000, l4_response_of(b, 7000));
+    for (int i = 0; i < 10; i++)
+        CHECK_EQ(0, choose(0, 7000));
+    l4_count_answer(&table, 1, 1);
+    CHECK_EQ(0, l4_response_of(b, 7000));
+    CHECK_EQ(0, l4_count_owe(&table, 1, 1)); /* and one that dies with its worker is forgotten */
+    l4_count_clear(&table, 1);
+    CHECK_EQ(0, l4_count_settle(&table));
+    CHECK_EQ(0, L4_GET(b->owed));
+    l4_table_close(&table);
+}
+
 MAIN(RUN(random_gives_shares_by_weight); RUN(random_keeps_the_fullest_near_the_mean);
      RUN(first_fills_one_backend_before_the_next);
      RUN(ip_hash_spreads_a_dead_backends_clients_evenly_and_moves_no_other);
@@ -319,4 +371,6 @@ MAIN(RUN(random_gives_shares_by_weight); RUN(random_keeps_the_fullest_near_the_m
      RUN(random_starts_slowly); RUN(hashes_start_slowly);
      RUN(backups_serve_only_without_a_primary_and_all_of_them_only_if_told);
      RUN(a_response_time_fades_under_many_fast_samples_as_without_any);
-     RUN(a_slower_sample_is_believed_at_once))
+     RUN(a_slower_sample_is_believed_at_once);
+     RUN(least_response_time_leaves_a_slow_backend_and_returns_to_it);
+     RUN(a_backend_that_owes_an_answer_grows_slower_with_its_silence))

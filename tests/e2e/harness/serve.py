@@ -7,6 +7,7 @@ What a backend does with a connection is its `mode`:
   echo    says its name and a newline, then sends back what it gets, half-close included
   quiet   the same without the name
   brief   says its name, waits `hold_ms`, counts the connection as ended, then closes it
+  late    says its name after `hold_ms`, then is an echo
   silent  reads nothing, says nothing, keeps the connection
   reset   resets each connection as soon as it is accepted
 """
@@ -115,6 +116,9 @@ class Peer(asyncio.Protocol):
         backend.live.add(self)
         if backend.mode in ("echo", "brief"):
             transport.write(f"{backend.name}\n".encode())
+        if backend.mode == "late":
+            name = f"{backend.name}\n".encode()
+            asyncio.get_running_loop().call_later(backend.hold_s, transport.write, name)
         if backend.mode == "brief":
             asyncio.get_running_loop().call_later(backend.hold_s, self.finish)
         elif backend.mode == "silent":
@@ -123,7 +127,7 @@ class Peer(asyncio.Protocol):
             self.reset()
 
     def data_received(self, data: bytes) -> None:
-        if self.backend.mode in ("echo", "quiet"):
+        if self.backend.mode in ("echo", "quiet", "late"):
             self.transport.write(data)
 
     def eof_received(self) -> bool:
