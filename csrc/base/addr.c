@@ -59,6 +59,26 @@ socklen_t l4_addr_sockaddr(const struct l4_addr *addr, const char *path,
     return 0;
 }
 
+struct l4_addr l4_addr_network(const struct l4_addr *addr, uint32_t prefix)
+{
+    struct l4_addr net = *addr;
+    net.port = 0;
+    for (uint32_t i = 0; i < sizeof net.ip; i++) {
+        const uint32_t kept = prefix > 8 * i ? prefix - 8 * i : 0;
+        if (kept < 8)
+            net.ip[i] &= (uint8_t)(0xff00 >> kept);
+    }
+    return net;
+}
+
+bool l4_addr_within(const struct l4_addr *addr, const struct l4_addr *net, uint32_t prefix)
+{
+    if (addr->family != net->family)
+        return false;
+    const struct l4_addr own = l4_addr_network(addr, prefix);
+    return memcmp(own.ip, net->ip, sizeof own.ip) == 0;
+}
+
 bool l4_addr_equal(const struct l4_addr *a, const struct l4_addr *b)
 {
     return memcmp(a, b, sizeof *a) == 0;

@@ -24,6 +24,12 @@ struct l4_addr l4_addr_of(const struct sockaddr_storage *from);
 socklen_t l4_addr_sockaddr(const struct l4_addr *addr, const char *path,
                            struct sockaddr_storage *to);
 
+/* Is addr in the network whose first `prefix` bits are net's? */
+bool l4_addr_within(const struct l4_addr *addr, const struct l4_addr *net, uint32_t prefix);
+
+/* addr with only its first `prefix` bits, and no port. */
+struct l4_addr l4_addr_network(const struct l4_addr *addr, uint32_t prefix);
+
 bool l4_addr_equal(const struct l4_addr *a, const struct l4_addr *b);
 
 #endif

@@ -52,6 +52,12 @@ enum l4_bounds {
     L4_TCP_FACTS_EVERY = 8, /* of so many sessions the kernel is asked about one at its end */
     L4_WHEEL_SLOTS = 2048,  /* of the timer wheel, a power of two */
     L4_WHEEL_TICK_MS = 16,
+
+    L4_HELLO_NAME_MAX = 255,       /* bytes of a server name, without its NUL */
+    L4_ALPN_MAX = 255,             /* bytes of one protocol's name (RFC 7301) */
+    L4_ALPN_LIST_MAX = 256,        /* ... of the list of those that a session keeps */
+    L4_HELLO_BYTES_MAX = 68 << 10, /* a ClientHello of 64 KiB with its records' headers */
+    L4_ROUTES_MAX = 4096,          /* over all listeners */
 };
 
 #define L4_NONE 0xffffffffu /* "no such row" wherever an index is kept in 32 bits */

@@ -15,6 +15,7 @@
     X(KILLED, "killed")                 /* by an operator */                                       \
     X(DRAIN_TIMEOUT, "drain_timeout")   /* the service stopped before the session did */           \
     X(STOPPED, "stopped")               /* the service stopped at once */                          \
+    X(REJECTED_HANDSHAKE, "rejected:handshake_timeout") /* it did not say in time who it wants */  \
     X(WORKER_DIED, "error:WORKER_DIED")                                                            \
     X(ERROR, "error") /* the session's errno says which */
 
@@ -24,6 +25,10 @@ enum l4_reason {
 #undef X
         L4_REASON_COUNT
 };
+
+/* The rejections among them: one row of numbers from the first on. */
+enum { L4_REJECTED_FIRST = L4_END_REJECTED_HANDSHAKE };
+enum { L4_REJECTED_COUNT = L4_END_WORKER_DIED - L4_REJECTED_FIRST };
 
 /* The word users see. "unknown" for a number that is none of ours. */
 const char *l4_reason_word(unsigned reason);

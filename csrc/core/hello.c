@@ -9,6 +9,7 @@ enum {
     TYPE_HANDSHAKE = 22,
     CLIENT_HELLO = 1,
     EXTENSION_SERVER_NAME = 0,
+    EXTENSION_ALPN = 16,
     NAME_TYPE_HOST = 0,
 };
 
@@ -18,13 +19,16 @@ struct reader {
     const uint8_t *at, *end;        /* in the current record */
     const uint8_t *rest, *rest_end; /* the records after it */
     size_t limit;                   /* handshake bytes that may still be read */
+    size_t cut;                     /* bytes of the current record that have not arrived */
     bool short_of, broken;
 };
 
 static bool next_record(struct reader *r)
 {
-    if (r->rest_end - r->rest < RECORD_HEADER) {
+    const size_t here = (size_t)(r->rest_end - r->rest);
+    if (r->cut || here < RECORD_HEADER) {
         r->short_of = true;
+        r->cut = r->cut ? r->cut : RECORD_HEADER - here;
         return false;
     }
     const uint8_t *header = r->rest;
@@ -34,24 +38,33 @@ static bool next_record(struct reader *r)
         return false;
     }
     r->at = header + RECORD_HEADER;
-    const size_t here = (size_t)(r->rest_end - r->at);
-    r->end = r->at + (here < length ? here : length);
+    const size_t arrived = (size_t)(r->rest_end - r->at);
+    r->cut = arrived < length ? length - arrived : 0;
+    r->end = r->at + length - r->cut;
     r->rest = r->end;
+    return true;
+}
+
+/* Makes the next byte readable. False: there is none, and the reader says why. */
+static bool ready(struct reader *r)
+{
+    if (r->short_of || r->broken)
+        return false;
+    if (r->limit == 0) {
+        r->broken = true;
+        return false;
+    }
+    while (r->at == r->end) {
+        if (!next_record(r))
+            return false;
+    }
     return true;
 }
 
 static uint32_t byte(struct reader *r)
 {
-    if (r->short_of || r->broken)
+    if (!ready(r))
         return 0;
-    if (r->limit == 0) {
-        r->broken = true;
-        return 0;
-    }
-    while (r->at == r->end) {
-        if (!next_record(r))
-            return 0;
-    }
     r->limit--;
     return *r->at++;
 }
@@ -64,11 +77,15 @@ static uint32_t number(struct reader *r, int bytes)
     return value;
 }
 
-static void skip(struct reader *r, uint32_t bytes)
+static void skip(struct reader *r, size_t bytes)
 {
-    while (bytes && !r->short_of && !r->broken) {
-        byte(r);
-        bytes--;
+    while (bytes && ready(r)) {
+        size_t step = (size_t)(r->end - r->at);
+        step = step < bytes ? step : bytes;
+        step = step < r->limit ? step : r->limit;
+        r->at += step;
+        r->limit -= step;
+        bytes -= step;
     }
 }
 
@@ -92,24 +109,57 @@ static void read_name(struct reader *r, uint32_t left, struct l4_hello *hello)
     }
     hello->name[bytes] = 0;
     hello->name_bytes = bytes;
+    skip(r, left - 5 - bytes);
+}
+
+/* The extension's list of protocols, as many as have room. */
+static void read_protocols(struct reader *r, uint32_t left, struct l4_hello *hello)
+{
+    if (left < 2 || number(r, 2) != left - 2) {
+        r->broken = true;
+        return;
+    }
+    left -= 2;
+    while (left && !r->short_of && !r->broken) {
+        const uint32_t bytes = byte(r);
+        if (bytes == 0 || bytes >= left) {
+            r->broken = r->broken || !r->short_of;
+            return;
+        }
+        left -= 1 + bytes;
+        if (hello->alpn_bytes + 1 + bytes > sizeof hello->alpn) {
+            skip(r, bytes + left);
+            return;
+        }
+        uint8_t *to = hello->alpn + hello->alpn_bytes;
+        *to++ = (uint8_t)bytes;
+        for (uint32_t i = 0; i < bytes; i++)
+            *to++ = (uint8_t)byte(r);
+        hello->alpn_bytes += 1 + bytes;
+    }
 }
 
 static void read_extensions(struct reader *r, struct l4_hello *hello)
 {
     uint32_t left = number(r, 2);
-    while (left >= 4 && !r->short_of && !r->broken) {
+    bool named = false, offered = false;
+    while (left >= 4 && !(named && offered) && !r->short_of && !r->broken) {
         const uint32_t type = number(r, 2), bytes = number(r, 2);
         left -= 4;
         if (bytes > left) {
-            r->broken = true;
+            r->broken = r->broken || !r->short_of;
             return;
         }
         left -= bytes;
-        if (type == EXTENSION_SERVER_NAME) {
+        if (type == EXTENSION_SERVER_NAME && !named) {
             read_name(r, bytes, hello);
-            return;
+            named = true;
+        } else if (type == EXTENSION_ALPN && !offered) {
+            read_protocols(r, bytes, hello);
+            offered = true;
+        } else {
+            skip(r, bytes);
         }
-        skip(r, bytes);
     }
 }
 
@@ -117,7 +167,7 @@ enum l4_hello_result l4_hello_read(const uint8_t *data, size_t bytes, struct l4_
 {
     struct reader r = {.rest = data, .rest_end = data + bytes, .limit = 4};
     r.at = r.end = data;
-    hello->name_bytes = 0;
+    hello->name_bytes = hello->alpn_bytes = 0;
     hello->name[0] = 0;
     if (bytes && data[0] != TYPE_HANDSHAKE)
         return L4_HELLO_NONE;
@@ -132,11 +182,13 @@ enum l4_hello_result l4_hello_read(const uint8_t *data, size_t bytes, struct l4_
     skip(&r, byte(&r));      /* legacy_compression_methods */
     if (r.limit)
         read_extensions(&r, hello);
-    if (r.short_of)
-        return L4_HELLO_MORE;
-    if (r.broken) {
-        hello->name_bytes = 0;
-        return L4_HELLO_NONE;
+    /* why: of a name or a list cut short nothing may be believed. */
+    if (r.short_of || r.broken) {
+        hello->name_bytes = hello->alpn_bytes = 0;
+        hello->name[0] = 0;
     }
-    return L4_HELLO_WHOLE;
+    hello->due = bytes + r.cut;
+    if (r.short_of && body <= L4_HELLO_BYTES_MAX && hello->due <= L4_HELLO_BYTES_MAX)
+        return L4_HELLO_MORE;
+    return r.short_of || r.broken ? L4_HELLO_NONE : L4_HELLO_WHOLE;
 }

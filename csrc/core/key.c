@@ -24,10 +24,10 @@ struct l4_addr l4_key_address(const struct l4_key_rule *rule, const struct l4_ad
 }
 
 uint64_t l4_key_hash(const struct l4_hash_key *key, const struct l4_key_rule *rule,
-                     const struct l4_addr *client, const char *name, uint32_t name_bytes)
+                     const struct l4_addr *client, uint64_t name_hash)
 {
-    if (atomic_load_explicit(&rule->kind, memory_order_relaxed) == L4_KEY_SNI && name_bytes)
-        return l4_hash(key, name, name_bytes);
+    if (atomic_load_explicit(&rule->kind, memory_order_relaxed) == L4_KEY_SNI && name_hash)
+        return name_hash;
     const struct l4_addr kept = l4_key_address(rule, client);
     return l4_hash(key, &kept, sizeof kept);
 }

@@ -8,9 +8,9 @@
 /* The part of an address that counts under a rule: host bits cleared, port only if it counts. */
 struct l4_addr l4_key_address(const struct l4_key_rule *rule, const struct l4_addr *client);
 
-/* The client's hash under a rule. name: the server name asked for, with its length; where the
- * rule wants one and there is none (length 0), the source address serves. */
+/* The client's hash under a rule. name_hash: of the server name asked for; where the rule wants one
+ * and there is none (0), the source address serves. */
 uint64_t l4_key_hash(const struct l4_hash_key *key, const struct l4_key_rule *rule,
-                     const struct l4_addr *client, const char *name, uint32_t name_bytes);
+                     const struct l4_addr *client, uint64_t name_hash);
 
 #endif

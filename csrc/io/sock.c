@@ -69,6 +69,11 @@ void l4_sock_nodelay(int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
+void l4_sock_wake_at(int fd, int bytes)
+{
+    setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);
+}
+
 void l4_sock_urgent_inline(int fd)
 {
     const int on = 1;

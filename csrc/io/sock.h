@@ -24,6 +24,9 @@ int l4_sock_connect_result(int fd);
 /* No more small-packet delay on fd; harmless on a unix socket. */
 void l4_sock_nodelay(int fd);
 
+/* fd becomes readable when so many bytes (or its end) are there to read; 1 is usual. */
+void l4_sock_wake_at(int fd, int bytes);
+
 /* Urgent data of fd is from now on read in its place in the stream. */
 void l4_sock_urgent_inline(int fd);
 

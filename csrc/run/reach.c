@@ -13,8 +13,6 @@
 #include "run/session.h"
 #include "shm/count.h"
 
-static const uint32_t socket_events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
-
 void l4_reach_leave(struct l4_loop *loop, struct l4_session *s)
 {
     l4_half_close(&loop->pump, &s->half[1], false);
@@ -85,7 +83,8 @@ void l4_reach_backend(struct l4_loop *loop, uint32_t index)
         .worker = loop->setup.index,
         .pool = s->pool,
         .now_ms = loop->now_ms,
-        .hash = l4_key_hash(&loop->table->header->hash_key, &pool->hash_rule, &s->client, "", 0),
+        .hash =
+            l4_key_hash(&loop->table->header->hash_key, &pool->hash_rule, &s->client, s->name_hash),
         .random = l4_random(&loop->random),
         .tried = s->tried,
         .tried_count = s->attempts,
@@ -109,13 +108,11 @@ void l4_reach_backend(struct l4_loop *loop, uint32_t index)
         return;
     }
     s->half[1] = (struct l4_half){.fd = fd, .pipe = L4_NO_PIPE};
-    int error = l4_loop_watch(loop, fd, socket_events, L4_WATCH_BACKEND, index);
+    int error = l4_loop_watch(loop, fd, L4_SOCKET_EVENTS, L4_WATCH_BACKEND, index);
     /* The client is watched from its first attempt on. Until there is a backend nothing is read
      * from it: the edge is kept in its flags. */
-    if (!error && !(s->half[0].flags & L4_HALF_WATCHED)) {
-        error = l4_loop_watch(loop, s->half[0].fd, socket_events, L4_WATCH_CLIENT, index);
-        s->half[0].flags |= L4_HALF_WATCHED;
-    }
+    if (!error)
+        error = l4_session_watch_client(loop, index);
     if (error) {
         s->error = -error;
         l4_session_end(loop, index, L4_END_ERROR);

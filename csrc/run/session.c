@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "core/passive.h"
 #include "run/account.h"
+#include "run/front.h"
 #include "run/reach.h"
 #include "run/relay.h"
 #include "shm/count.h"
@@ -30,7 +31,8 @@ void l4_session_enter(struct l4_session *s, enum l4_session_state state)
 {
 #define TO(x) (1u << L4_SESSION_##x)
     static const uint32_t edges[L4_SESSION_STATES] = {
-        [L4_SESSION_FREE] = TO(WAITS),
+        [L4_SESSION_FREE] = TO(READS) | TO(WAITS),
+        [L4_SESSION_READS] = TO(WAITS) | TO(FREE),
         [L4_SESSION_WAITS] = TO(WAITS) | TO(CONNECTS) | TO(FREE),
         [L4_SESSION_CONNECTS] = TO(WAITS) | TO(RELAYS) | TO(FREE),
         [L4_SESSION_RELAYS] = TO(RESETS) | TO(FREE),
@@ -39,6 +41,15 @@ void l4_session_enter(struct l4_session *s, enum l4_session_state state)
 #undef TO
     L4_ASSERT(edges[L4_GET(s->state)] & (1u << state));
     L4_SET(s->state, state);
+}
+
+int l4_session_watch_client(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_half *client = &l4_session_at(loop, index)->half[0];
+    if (client->flags & L4_HALF_WATCHED)
+        return 0;
+    client->flags |= L4_HALF_WATCHED;
+    return l4_loop_watch(loop, client->fd, L4_SOCKET_EVENTS, L4_WATCH_CLIENT, index);
 }
 
 void l4_session_wake_in(struct l4_loop *loop, uint32_t index, uint64_t ms)
@@ -100,6 +111,9 @@ void l4_session_open(struct l4_loop *loop, const struct l4_bound *bound, int fd,
     s->listed = 0;
     s->half_closed = 0;
     s->error = 0;
+    s->name_hash = 0;
+    s->known = 0;
+    s->wants = 0;
     loop->serial = loop->serial + 1 ? loop->serial + 1 : 1;
     atomic_store_explicit(&s->serial, loop->serial, memory_order_release);
 
@@ -108,10 +122,7 @@ void l4_session_open(struct l4_loop *loop, const struct l4_bound *bound, int fd,
     L4_OWN_ADD(tally_of(loop, s->listener)->accepted, 1);
     L4_OWN_ADD(tally_of(loop, s->listener)->active, 1);
 
-    l4_session_enter(s, L4_SESSION_WAITS);
-    l4_session_set_deadline(loop, s,
-                            L4_GET(l4_table_pool(loop->table, s->pool)->connect_timeout_ms));
-    l4_reach_backend(loop, index);
+    l4_front_begin(loop, index);
 }
 
 /* Does a session that ends for this reason reset the sockets it still has? All ends that are not
@@ -202,6 +213,9 @@ void l4_session_event(struct l4_loop *loop, uint32_t index, int half, uint32_t e
             l4_reach_event(loop, index, events);
         }
         break;
+    case L4_SESSION_READS:
+        l4_front_event(loop, index, events);
+        break;
     case L4_SESSION_WAITS:
         l4_half_note(&s->half[0], events);
         if (events & (EPOLLERR | EPOLLHUP))
@@ -222,6 +236,9 @@ void l4_session_timeout(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
     switch (L4_GET(s->state)) {
+    case L4_SESSION_READS:
+        l4_front_timeout(loop, index);
+        break;
     case L4_SESSION_WAITS:
         l4_reach_backend(loop, index);
         break;

@@ -1,11 +1,13 @@
 /* A TCP session from accept to its account: one client, one backend, the relay between them.
  *
- *   FREE -> WAITS <-> CONNECTS -> RELAYS -> RESETS -> FREE      (any state may go to FREE)
+ *   FREE -> [READS] -> WAITS <-> CONNECTS -> RELAYS -> RESETS -> FREE
+ *                                                             (any state may go to FREE)
  *
  * A session owns its two sockets, its pipes, one timer of the wheel, one place among all clients,
  * and, from the pick on, one place at its backend. Everything is given back in l4_session_end, and
  * nowhere else. A row that ended is free again only after the turn: events already taken from the
- * kernel may still name it. What happens in its states is in reach.c (WAITS, CONNECTS) and relay.c.
+ * kernel may still name it. What happens in its states is in front.c (READS), reach.c (WAITS,
+ * CONNECTS) and relay.c.
  */
 #ifndef L4_RUN_SESSION_H
 #define L4_RUN_SESSION_H
@@ -34,10 +36,15 @@ void l4_session_sweep(struct l4_loop *loop);
 
 struct l4_session *l4_session_at(const struct l4_loop *loop, uint32_t index);
 
-/* ---- for the stages of its life: reach.c, relay.c -------------------------------------------- */
+/* ---- for the stages of its life: front.c, reach.c, relay.c
+ * ------------------------------------------- */
 
 /* The one setter of its state; asserts the edge. */
 void l4_session_enter(struct l4_session *s, enum l4_session_state state);
+
+/* Adds its client to the epoll set, once. Returns 0 or -errno. */
+__attribute__((warn_unused_result)) int l4_session_watch_client(struct l4_loop *loop,
+                                                                uint32_t index);
 
 /* (Re)starts its timer. */
 void l4_session_wake_in(struct l4_loop *loop, uint32_t index, uint64_t ms);

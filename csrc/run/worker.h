@@ -10,6 +10,8 @@
 #ifndef L4_RUN_WORKER_H
 #define L4_RUN_WORKER_H
 
+#include <sys/epoll.h>
+
 #include "core/timer.h"
 #include "io/pipe.h"
 #include "io/pump.h"
@@ -58,6 +60,9 @@ struct l4_loop {
 
 /* Runs until the worker's end. Returns 0, or -errno if it could not start or lost its epoll. */
 int l4_worker_run(const struct l4_worker_setup *setup);
+
+/* What a session's sockets are watched for. */
+#define L4_SOCKET_EVENTS ((uint32_t)(EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET))
 
 /* What an epoll event is about, in its 64 bits of data: what << 32 | index. */
 enum l4_watch {

@@ -12,6 +12,7 @@
  *   header | listeners | pools | views (members + schedule) | backends
  *          | workers | columns (worker x backend) | tallies (worker x listener) | sessions
  *          | seen, ledgers, logs (shm/seen.h)
+ *          | facts (one a session) | routes (two halves)
  *
  * why: long for a header: it is one description, and cutting it would hide the whole.
  */
@@ -27,6 +28,7 @@
 #include "base/half.h"
 #include "base/hash.h"
 #include "base/reason.h"
+#include "shm/edge.h"
 #include "shm/health.h"
 
 #define L4_MAGIC          0x31656c626174346cull /* "l4table1" */
@@ -50,7 +52,8 @@ struct l4_header {
     uint64_t listeners_at, pools_at, views_at, backends_at, workers_at, columns_at, tallies_at,
         sessions_at; /* offsets from the header */
     uint64_t seen_at, ledgers_at, logs_at;
-    uint64_t view_bytes; /* of one view, its arrays included */
+    uint64_t facts_at, routes_at; /* shm/edge.h */
+    uint64_t view_bytes;          /* of one view, its arrays included */
 
     _Atomic uint64_t generation;      /* supervisor: of the configuration, from 1 */
     _Atomic uint32_t workers_high;    /* supervisor: one past the highest worker index ever used */
@@ -58,7 +61,8 @@ struct l4_header {
     _Atomic uint32_t max_connections; /* supervisor: of all workers together */
     _Atomic uint32_t checker_pid;     /* supervisor */
     _Atomic uint64_t checker_beat_ms; /* checker: CLOCK_MONOTONIC of its last sign of life */
-    struct l4_hash_key hash_key;      /* supervisor, before the fork: of every hash of a client */
+    _Atomic uint32_t routes_generation; /* supervisor: its low bit is the half of routes in force */
+    struct l4_hash_key hash_key;        /* supervisor, before the fork: of every hash of a client */
 
     alignas(64) _Atomic uint32_t connections; /* all: clients admitted and not yet ended */
 };
@@ -71,6 +75,7 @@ struct l4_listener { /* one row an address bound; several share a name */
     char name[L4_NAME_MAX + 1];
     char bind[L4_PATH_MAX + 8]; /* as users wrote it, port ranges expanded */
     uint8_t protocol;           /* 0 tcp */
+    struct l4_edge edge;
 };
 
 enum l4_balance { /* csrc/core/pick.c has the row for each */
@@ -267,6 +272,7 @@ enum l4_session_state { /* run/session.c has the edges */
                         L4_SESSION_RELAYS,
                         L4_SESSION_RESETS, /* one side was reset; the other gets what came first,
                                               then the reset */
+                        L4_SESSION_READS,  /* what its client says before a backend is chosen */
                         L4_SESSION_STATES
 };
 
@@ -299,6 +305,9 @@ struct l4_session {
     uint8_t owed;                       /* its backend owes it a first byte: run/answer.h */
     uint8_t accounted;                  /* its end has been told: run/account.h */
     int32_t error;                      /* errno behind reason, or 0 */
+    uint64_t name_hash; /* of the server name asked for, by the header's hash_key; 0: none */
+    uint8_t known;      /* what of its facts is valid: enum l4_facts_known */
+    uint8_t wants;      /* READS: what of its client's words was not there yet */
 };
 
 _Static_assert(sizeof(struct l4_session) <= 192, "a session is small");

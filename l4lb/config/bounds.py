@@ -56,4 +56,8 @@ EJECT_MS = (1, DAY_MS)
 MAX_EJECTED_PERCENT = (0, 100)
 STICKY_TTL_MS = (SECOND_MS, 20 * DAY_MS)
 
+ROUTES_MAX = 4_096  # L4_ROUTES_MAX: over all listeners, each name and network counted
+ALPN_BYTES_MAX = 255  # L4_ALPN_MAX
+HANDSHAKE_TIMEOUT_MS = (1, 10 * MINUTE_MS)
+
 RESOLVE_TIMEOUT_MS = 5_000  # for all host names of a configuration together

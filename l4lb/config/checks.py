@@ -53,13 +53,17 @@ def _some_listener(draft: Draft) -> Findings:
 
 def _known_pools(draft: Draft) -> Findings:
     known = dict.fromkeys(pool.name for pool in draft.pools)
+    for path, pool in _pools_named(draft):
+        if isinstance(pool, str) and pool not in known:
+            hint = did_you_mean(pool, known) or f"add [{path_text(('pools', pool))}]"
+            yield Finding((*path, "pool"), f"no pool is named {shown(pool)}", hint)
+
+
+def _pools_named(draft: Draft) -> Iterator[tuple[Path, object]]:
+    """The tables that name a pool, and what they name."""
     for listener in draft.listeners:
-        if isinstance(listener.pool, str) and listener.pool not in known:
-            hint = (
-                did_you_mean(listener.pool, known) or f"add [{path_text(('pools', listener.pool))}]"
-            )
-            message = f"no pool is named {shown(listener.pool)}"
-            yield Finding((*listener.path, "pool"), message, hint)
+        yield listener.path, listener.pool
+        yield from ((path, route.get("pool")) for path, route in listener.routes)
 
 
 def _unique_backends(draft: Draft) -> Findings:
@@ -190,7 +194,7 @@ def _checked_elsewhere(draft: Draft) -> Findings:
 
 
 def _used_pools(draft: Draft) -> Findings:
-    used = {one.pool for one in draft.listeners if isinstance(one.pool, str)}
+    used = {pool for _, pool in _pools_named(draft) if isinstance(pool, str)}
     for pool in draft.pools:
         if pool.name not in used:
             yield Finding(pool.path, "no listener uses this pool")

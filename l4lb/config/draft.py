@@ -47,6 +47,7 @@ class Listener:
     protocol: object
     pool: object
     binds: list[tuple[Path, BindRange]]
+    routes: list[tuple[Path, Table]] = field(default_factory=list)
 
 
 @dataclass
@@ -92,7 +93,12 @@ def _listener(path: Path, data: Table) -> Listener:
     for index, text in enumerate(_array(data, "bind")):
         with contextlib.suppress(ValueError):
             binds.append(((*path, "bind", index), parse_bind(text)))
-    return Listener(path, data.get("protocol", "tcp"), data.get("pool"), binds)
+    routes: list[tuple[Path, Table]] = [
+        ((*path, "routes", index), one)
+        for index, one in enumerate(_array(data, "routes"))
+        if isinstance(one, dict)
+    ]
+    return Listener(path, data.get("protocol", "tcp"), data.get("pool"), binds, routes)
 
 
 def _pool(path: Path, name: str, data: Table) -> Pool:

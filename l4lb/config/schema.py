@@ -138,6 +138,8 @@ def _key(node: JsonSchema, path: str) -> Key:
 def _type(node: JsonSchema) -> str:
     if "enum" in node:
         return "one of " + ", ".join(f"`{json.dumps(one)}`" for one in node["enum"])
+    if "type" not in node and "anyOf" in node:
+        return " or ".join(dict.fromkeys(_type(_follow(one)) for one in node["anyOf"]))
     if node["type"] == "array":
         return "array"
     return str(node.get("x-l4lb-type", node["type"]))

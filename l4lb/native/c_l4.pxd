@@ -184,7 +184,7 @@ cdef extern from "shm/layout.h":
         uint64_t accepted
         uint64_t turns
         uint64_t beat_ms
-        uint64_t ended[14]
+        uint64_t ended[15]
         l4_ring command_ring
         l4_command commands[256]
         l4_ring event_ring
@@ -202,7 +202,7 @@ cdef extern from "shm/layout.h":
         uint64_t accepted
         uint64_t refused
         uint32_t active
-        uint64_t ended[14]
+        uint64_t ended[15]
 
     struct l4_session:
         uint32_t serial

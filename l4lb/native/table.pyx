@@ -421,7 +421,7 @@ cdef class Table:
         if copy.listener >= self.table.header.caps.listeners or \
                 copy.pool >= self.table.header.caps.pools:
             return None
-        state = rows.SESSION_STATES[copy.state] if copy.state < 5 else "?"
+        state = rows.SESSION_STATES[copy.state] if copy.state < len(rows.SESSION_STATES) else "?"
         client = "unix:" if not _host(&copy.client) else \
             str(rows.Address(_host(&copy.client), copy.client.port))
         return rows.SessionRow(

@@ -15,6 +15,7 @@ from l4lb.errors import AdminError
 from l4lb.native.health import set_passive
 from l4lb.native.rows import Address, BackendRow, Capacities
 from l4lb.native.table import Table
+from l4lb.supervisor import edge
 
 WORKER_ROWS = 64  # csrc/base/bounds.h: L4_WORKERS_MAX
 MAX_SESSION_ROWS = 1 << 20  # csrc/base/bounds.h: L4_SESSIONS_MAX
@@ -85,6 +86,7 @@ def write(config: Config, table: Table) -> Bindings:
                 protocol=listener.protocol,
                 pool=pool_rows[listener.pool],
             )
+    edge.write(config, table, listener_rows, pool_rows)
     table.max_connections = config.limits.max_connections
     table.generation = 1
     return Bindings(listener_rows)

@@ -6,9 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from l4lb.config import fields
+from l4lb.config import bounds, edge_fields, fields
 from l4lb.config.address import Bind
 from l4lb.config.tables.base import Named
+from l4lb.config.tables.edge import Routes
 
 
 class Listener(Named):
@@ -21,6 +22,19 @@ class Listener(Named):
     """What is balanced."""
     pool: str
     """Name of the pool that serves this listener."""
+
+    routes: Routes = ()
+    """Pools for some of the clients, by what they ask for, where they come from, or by chance; the
+    first that matches serves. The others go to `pool`."""
+    handshake_timeout_ms: edge_fields.HandshakeTimeout = Field(
+        default=10 * bounds.SECOND_MS, alias="handshake_timeout"
+    )
+    """How long a client may take to say what must be known before a backend is chosen."""
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """Names of all pools that may serve this listener."""
+        return (self.pool, *(route.pool for route in self.routes))
 
     @property
     def bind(self) -> tuple[Bind, ...]:

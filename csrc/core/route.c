@@ -1,0 +1,63 @@
+#include "core/route.h"
+
+#include <string.h>
+
+#include "shm/table.h"
+
+static bool name_matches(const struct l4_route *route, const struct l4_route_client *client)
+{
+    const uint32_t bytes = route->name_bytes;
+    if (route->wants & L4_ROUTE_ANY_NAME)
+        return client->name_bytes > 0;
+    if (route->wants & L4_ROUTE_NAME)
+        return client->name_hash == route->name_hash && client->name_bytes == bytes &&
+               memcmp(client->name, route->name, bytes) == 0;
+    return client->name_bytes > bytes &&
+           memcmp(client->name + client->name_bytes - bytes, route->name, bytes) == 0;
+}
+
+static bool offers(const struct l4_route *route, const struct l4_route_client *client)
+{
+    for (uint32_t at = 0; at < client->alpn_bytes; at += 1u + client->alpn[at]) {
+        if (client->alpn[at] == route->alpn_bytes &&
+            memcmp(client->alpn + at + 1, route->alpn, route->alpn_bytes) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool l4_route_matches(const struct l4_route *route, const struct l4_route_client *client)
+{
+    const uint32_t wants = route->wants;
+    if (wants & (L4_ROUTE_NAME | L4_ROUTE_SUFFIX | L4_ROUTE_ANY_NAME) &&
+        !name_matches(route, client))
+        return false;
+    if (wants & L4_ROUTE_ALPN && !offers(route, client))
+        return false;
+    if (wants & L4_ROUTE_SOURCE && !l4_addr_within(client->addr, &route->source, route->prefix))
+        return false;
+    return !(wants & L4_ROUTE_SHARE) || client->random < route->share;
+}
+
+uint32_t l4_route_choose(const struct l4_table *table, uint32_t listener,
+                         const struct l4_route_client *client)
+{
+    const struct l4_edge *edge = &l4_table_listener(table, listener)->edge;
+    for (int round = 0; round < L4_PICK_ROUNDS; round++) {
+        const uint32_t generation =
+            atomic_load_explicit(&table->header->routes_generation, memory_order_acquire);
+        const uint32_t at = L4_GET(edge->routes_at[generation & 1]);
+        const uint32_t count = L4_GET(edge->routes_count[generation & 1]);
+        const struct l4_route *routes = l4_table_routes(table, generation) + at;
+        uint32_t pool = L4_NONE;
+        for (uint32_t i = 0; pool == L4_NONE && at + i < L4_ROUTES_MAX && i < count; i++) {
+            if (l4_route_matches(&routes[i], client))
+                pool = routes[i].pool;
+        }
+        /* why: a change of all routes meanwhile wrote into the half that was just read. */
+        atomic_thread_fence(memory_order_acquire);
+        if (generation == L4_GET(table->header->routes_generation))
+            return pool < table->header->caps.pools ? pool : L4_NONE;
+    }
+    return L4_NONE;
+}

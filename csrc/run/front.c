@@ -1,0 +1,151 @@
+#include "run/front.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/random.h"
+#include "core/hello.h"
+#include "core/route.h"
+#include "io/sock.h"
+#include "run/reach.h"
+#include "run/session.h"
+
+enum front_wants { WANTS_HELLO = 1 << 0, WANTS_QUIET_OFF = 1 << 1 };
+
+static const struct l4_edge *edge_of(const struct l4_loop *loop, const struct l4_session *s)
+{
+    return &l4_table_listener(loop->table, s->listener)->edge;
+}
+
+static struct l4_facts *facts_of(const struct l4_loop *loop, uint32_t index)
+{
+    return l4_table_facts(loop->table, loop->setup.index, index);
+}
+
+/* ---- onward ---------------------------------------------------------------------------------- */
+
+static void route(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    const struct l4_facts *facts = facts_of(loop, index);
+    struct l4_route_client client = {
+        .addr = &s->client,
+        .name_hash = s->name_hash,
+        .random = (uint32_t)(l4_random(&loop->random) >> 32),
+    };
+    if (s->known & L4_FACT_NAME) {
+        client.name = facts->name;
+        client.name_bytes = facts->name_bytes;
+    }
+    if (s->known & L4_FACT_ALPN) {
+        client.alpn = facts->alpn;
+        client.alpn_bytes = facts->alpn_bytes;
+    }
+    const uint32_t pool = l4_route_choose(loop->table, s->listener, &client);
+    if (pool != L4_NONE)
+        s->pool = pool;
+}
+
+/* Nothing is left to read: to the backend. */
+static void go_on(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    if (s->wants & WANTS_QUIET_OFF)
+        l4_sock_wake_at(s->half[0].fd, 1);
+    if (L4_GET(edge_of(loop, s)->needs) & L4_NEEDS_ROUTE)
+        route(loop, index);
+    l4_session_enter(s, L4_SESSION_WAITS);
+    l4_session_set_deadline(loop, s,
+                            L4_GET(l4_table_pool(loop->table, s->pool)->connect_timeout_ms));
+    l4_reach_backend(loop, index);
+}
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+static void keep_hello(struct l4_loop *loop, uint32_t index, const struct l4_hello *hello)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    struct l4_facts *facts = facts_of(loop, index);
+    if (hello->name_bytes) {
+        memcpy(facts->name, hello->name, hello->name_bytes + 1);
+        facts->name_bytes = (uint16_t)hello->name_bytes;
+        s->known |= L4_FACT_NAME;
+        s->name_hash = l4_hash(&loop->table->header->hash_key, hello->name, hello->name_bytes);
+    }
+    if (hello->alpn_bytes) {
+        memcpy(facts->alpn, hello->alpn, hello->alpn_bytes);
+        facts->alpn_bytes = (uint16_t)hello->alpn_bytes;
+        s->known |= L4_FACT_ALPN;
+    }
+}
+
+/* Lets the kernel wake this session only when `due` bytes are there. */
+static void wait_for(struct l4_session *s, size_t due)
+{
+    l4_sock_wake_at(s->half[0].fd, (int)due);
+    s->wants |= WANTS_QUIET_OFF;
+}
+
+/* Looks at what the client has said so far. */
+static void look(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    struct l4_hello hello;
+    const bool last = s->half[0].flags & L4_HALF_HUP; /* it will say no more */
+    const ssize_t got =
+        recv(s->half[0].fd, loop->pump.scratch, L4_HELLO_BYTES_MAX, MSG_PEEK | MSG_DONTWAIT);
+    if (got < 0) {
+        if (errno != EAGAIN)
+            l4_session_end(loop, index, L4_END_CLIENT_RESET);
+        return;
+    }
+    const enum l4_hello_result result =
+        l4_hello_read((const uint8_t *)loop->pump.scratch, (size_t)got, &hello);
+    if (result == L4_HELLO_MORE && !last) {
+        wait_for(s, hello.due);
+        return;
+    }
+    if (result == L4_HELLO_WHOLE)
+        keep_hello(loop, index, &hello);
+    go_on(loop, index);
+}
+
+void l4_front_begin(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    const struct l4_edge *edge = edge_of(loop, s);
+    if (!(L4_GET(edge->needs) & L4_NEEDS_HELLO)) {
+        go_on(loop, index);
+        return;
+    }
+    l4_session_enter(s, L4_SESSION_READS);
+    s->wants = WANTS_HELLO;
+    const int error = l4_session_watch_client(loop, index);
+    if (error) {
+        s->error = -error;
+        l4_session_end(loop, index, L4_END_ERROR);
+        return;
+    }
+    l4_session_set_deadline(loop, s, L4_GET(edge->handshake_timeout_ms));
+    l4_session_wake_in(loop, index, L4_GET(edge->handshake_timeout_ms));
+}
+
+void l4_front_event(struct l4_loop *loop, uint32_t index, uint32_t events)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    l4_half_note(&s->half[0], events);
+    if (s->half[0].flags & L4_HALF_BROKEN)
+        l4_session_end(loop, index, L4_END_CLIENT_RESET);
+    else if (s->half[0].flags & L4_HALF_IN)
+        look(loop, index);
+}
+
+void l4_front_timeout(struct l4_loop *loop, uint32_t index)
+{
+    const int32_t left = l4_session_left_ms(loop, l4_session_at(loop, index));
+    if (left <= 0)
+        l4_session_end(loop, index, L4_END_REJECTED_HANDSHAKE);
+    else
+        l4_session_wake_in(loop, index, (uint64_t)left);
+}

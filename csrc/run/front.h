@@ -1,0 +1,23 @@
+/* Between a client's accept and the pick of its backend: what it must say and what is asked of it.
+ *
+ * What a client says is only looked at (MSG_PEEK, into the worker's scratch) and stays in the
+ * kernel until the relay moves it, so waiting sessions own no buffer. A session that waits for more
+ * asks the kernel to be quiet until enough is there (SO_RCVLOWAT): a client that sends byte by byte
+ * costs no more than one that sends at once. All of it must be over within the listener's
+ * handshake_timeout.
+ */
+#ifndef L4_RUN_FRONT_H
+#define L4_RUN_FRONT_H
+
+#include "run/worker.h"
+
+/* A session just opened: on to its backend at once where the listener asks nothing. */
+void l4_front_begin(struct l4_loop *loop, uint32_t index);
+
+/* The kernel's word on a client that is read. */
+void l4_front_event(struct l4_loop *loop, uint32_t index, uint32_t events);
+
+/* Its timer fired. */
+void l4_front_timeout(struct l4_loop *loop, uint32_t index);
+
+#endif

@@ -1,0 +1,81 @@
+"""The types of the edge's fields: server names, protocols, networks, shares."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from l4lb.config import address, bounds, fields
+from l4lb.config.units import DURATION, bounded_quantity, shown, wrong
+
+
+def server_name(value: str) -> str:
+    """A name as TLS clients ask for, lower case, `*.` before it or `*` alone. Raises ValueError."""
+    name = value.lower()
+    below = name.removeprefix("*.")
+    if name == "*":
+        return name
+    labels = below.split(".")
+    if len(below) > bounds.HOST_NAME_MAX or not all(map(address.LABEL.fullmatch, labels)):
+        hint = 'a name, "*.name" or "*"'
+        raise wrong(f"{shown(value)} is not a server name", hint)
+    return name
+
+
+def protocol(value: str) -> str:
+    """An ALPN protocol. Raises ValueError."""
+    if not 0 < len(value.encode()) <= bounds.ALPN_BYTES_MAX:
+        raise wrong(f'{shown(value)} is not the name of a protocol such as "h2"')
+    return value
+
+
+def network(value: str) -> str:
+    """A network or an address, in canonical form. Raises ValueError."""
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError:
+        pass
+    try:
+        meant = ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        raise wrong(f'{shown(value)} is not a network such as "10.0.0.0/8"') from None
+    raise wrong(f"{shown(value)} has bits set after its prefix", f'write "{meant}"')
+
+
+def one_or_more(value: object) -> object:
+    """One text stands for an array of one."""
+    return (value,) if isinstance(value, str) else fields.as_tuple(value)
+
+
+def as_many(value: object) -> object:
+    """An array that may also be empty."""
+    return () if value == [] else fields.as_tuple(value)
+
+
+ServerName = Annotated[str, AfterValidator(server_name), Field(examples=["www.example.com"])]
+Protocol = Annotated[str, AfterValidator(protocol), Field(examples=["h2"])]
+Network = Annotated[str, AfterValidator(network), Field(examples=["10.0.0.0/8"])]
+ServerNames = Annotated[
+    tuple[ServerName, ...],
+    BeforeValidator(one_or_more, json_schema_input_type=ServerName | list[ServerName]),
+]
+Protocols = Annotated[
+    tuple[Protocol, ...],
+    BeforeValidator(one_or_more, json_schema_input_type=Protocol | list[Protocol]),
+]
+Networks = Annotated[
+    tuple[Network, ...],
+    BeforeValidator(one_or_more, json_schema_input_type=Network | list[Network]),
+]
+
+
+def _share(value: float) -> float:
+    if not 0 < value <= 100:
+        raise wrong(f"must be more than 0 and at most 100 percent, not {shown(value)}")
+    return value
+
+
+Share = Annotated[float, AfterValidator(_share), Field(json_schema_extra={"maximum": 100})]
+HandshakeTimeout = Annotated[int, *bounded_quantity(DURATION, bounds.HANDSHAKE_TIMEOUT_MS)]

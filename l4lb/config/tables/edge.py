@@ -1,0 +1,57 @@
+"""What a listener asks of its clients before a backend is chosen: routes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, model_validator
+
+from l4lb.config import bounds, edge_fields
+from l4lb.config.tables.base import Model
+from l4lb.config.units import wrong
+
+
+class Route(Model):
+    """One way from a listener to a pool. All conditions that it names must hold."""
+
+    sni: edge_fields.ServerNames | None = None
+    """Server names a TLS client asks for: "www.example.com", "*.example.com" (any name below it)
+    or "*" (any name); one, or an array of which one must match."""
+    alpn: edge_fields.Protocols | None = None
+    """Protocols a TLS client offers, such as "h2"; one, or an array."""
+    source: edge_fields.Networks | None = None
+    """Networks that the client is in, such as "10.0.0.0/8"; one, or an array."""
+    percent: edge_fields.Share | None = None
+    """This share of the clients, by chance."""
+    pool: str
+    """Name of the pool that serves these clients."""
+
+    @model_validator(mode="after")
+    def _has_a_condition(self) -> Route:
+        conditions = (self.sni, self.alpn, self.source, self.percent)
+        if all(one is None for one in conditions):
+            raise wrong("has no condition", "name one of sni, alpn, source, percent")
+        return self
+
+    @property
+    def reads_hello(self) -> bool:
+        """Does it need to know what a TLS client asks for?"""
+        return self.sni is not None or self.alpn is not None
+
+
+def _few(routes: tuple[Route, ...]) -> tuple[Route, ...]:
+    if sum(_rows(route) for route in routes) > bounds.ROUTES_MAX:
+        raise wrong(f"are more than {bounds.ROUTES_MAX} routes, each name or network counted")
+    return routes
+
+
+def _rows(route: Route) -> int:
+    """How many compiled routes it becomes."""
+    return len(route.sni or "1") * len(route.alpn or "1") * len(route.source or "1")
+
+
+Routes = Annotated[
+    tuple[Route, ...],
+    BeforeValidator(edge_fields.as_many, json_schema_input_type=list[Route]),
+    AfterValidator(_few),
+]

@@ -1,0 +1,120 @@
+# cython: language_level=3
+"""The edge's door to the shared table: what listeners ask of clients, and routes.
+
+Thin, as table.pyx is: it converts, copies and raises. The supervisor is the only caller.
+"""
+
+import ipaddress
+import socket
+
+from libc.string cimport memcpy, memset
+
+from l4lb.native cimport c_edge as e
+from l4lb.native cimport c_l4 as c
+from l4lb.native.table cimport Table
+
+
+cdef e.l4_header *_header(Table table):
+    return <e.l4_header *>table.table.header
+
+
+cdef e.l4_edge *_edge(Table table, listener) except NULL:
+    return &(<e.l4_listener *>table._listener(listener)).edge
+
+
+def set_needs(Table table, listener, *, hello, handshake_timeout_ms):
+    """What this listener asks of a client before its backend is chosen; routes add to it."""
+    cdef e.l4_edge *edge = _edge(table, listener)
+    edge.handshake_timeout_ms = handshake_timeout_ms
+    edge.needs = (edge.needs & e.L4_NEEDS_ROUTE) | (e.L4_NEEDS_HELLO if hello else 0)
+
+
+def publish_routes(Table table, groups):
+    """Replaces all routes: (listener rows, routes) pairs; each route is a dict, see edge.pyi.
+
+    Raises ValueError if they are too many; then nothing has changed."""
+    if sum(len(routes) for _, routes in groups) > e.L4_ROUTES_MAX:
+        raise ValueError(f"more than {e.L4_ROUTES_MAX} routes")
+    cdef e.l4_header *header = _header(table)
+    cdef int half = (header.routes_generation + 1) & 1
+    cdef e.l4_route *rows = e.l4_table_routes(&table.table, half)
+    cdef e.l4_edge *edge
+    cdef unsigned int at = 0
+    routed = set()
+    for index in range(table.table.header.caps.listeners):
+        _edge(table, index).routes_count[half] = 0
+    for listeners, routes in groups:
+        for index in listeners:
+            edge = _edge(table, index)
+            edge.routes_at[half] = at
+            edge.routes_count[half] = len(routes)
+            if routes:
+                routed.add(index)
+        for route in routes:
+            _put_route(&rows[at], header, route)
+            at += 1
+    # A listener that is routed for the first time looks only once its routes are in force.
+    header.routes_generation += 1
+    for index in range(table.table.header.caps.listeners):
+        edge = _edge(table, index)
+        if index in routed:
+            edge.needs |= e.L4_NEEDS_ROUTE
+        else:
+            edge.needs &= ~<unsigned>e.L4_NEEDS_ROUTE
+
+
+cdef _put_route(e.l4_route *row, e.l4_header *header, route):
+    sni, alpn = route.get("sni"), route.get("alpn")
+    source, percent = route.get("source"), route.get("percent")
+    memset(row, 0, sizeof(row[0]))
+    row.pool = route["pool"]
+    if sni == "*":
+        row.wants |= e.L4_ROUTE_ANY_NAME
+    elif sni is not None:
+        name = sni.lower().removeprefix("*").encode("ascii")
+        row.wants |= e.L4_ROUTE_SUFFIX if sni.startswith("*") else e.L4_ROUTE_NAME
+        if len(name) > e.L4_HELLO_NAME_MAX:
+            raise ValueError(f"{sni!r} is longer than {e.L4_HELLO_NAME_MAX} bytes")
+        memcpy(row.name, <const char *>name, len(name))
+        row.name_bytes = len(name)
+        row.name_hash = e.l4_hash(&header.hash_key, <const char *>name, len(name))
+    if alpn is not None:
+        protocol = alpn.encode()
+        if not 0 < len(protocol) <= e.L4_ALPN_MAX:
+            raise ValueError(f"{alpn!r} is not the name of a protocol")
+        row.wants |= e.L4_ROUTE_ALPN
+        memcpy(row.alpn, <const char *>protocol, len(protocol))
+        row.alpn_bytes = len(protocol)
+    if source is not None:
+        row.wants |= e.L4_ROUTE_SOURCE
+        _put_network(&row.source, &row.prefix, source)
+    if percent is not None:
+        row.wants |= e.L4_ROUTE_SHARE
+        row.share = min(int(percent / 100 * (1 << 32)), (1 << 32) - 1)
+
+
+cdef _put_network(c.l4_addr *to, unsigned int *prefix, text):
+    network = ipaddress.ip_network(text, strict=False)
+    packed = network.network_address.packed
+    memset(to, 0, sizeof(to[0]))
+    to.family = socket.AF_INET if network.version == 4 else socket.AF_INET6
+    memcpy(to.ip, <const char *>packed, len(packed))
+    prefix[0] = network.prefixlen
+
+
+def read_hello(data):
+    """What a ClientHello's bytes so far say: ("more", bytes due), ("none",) if they are none, or
+    ("whole", name, protocols)."""
+    cdef bytes raw = bytes(data)
+    cdef e.l4_hello hello
+    cdef e.l4_hello_result result = e.l4_hello_read(<const unsigned char *>raw, len(raw), &hello)
+    if result == e.L4_HELLO_MORE:
+        return ("more", hello.due)
+    if result == e.L4_HELLO_NONE:
+        return ("none",)
+    listed = hello.alpn[:hello.alpn_bytes]
+    protocols = []
+    while listed:
+        protocols.append(listed[1:1 + listed[0]])
+        listed = listed[1 + listed[0]:]
+    return ("whole", hello.name[:hello.name_bytes].decode("ascii"), tuple(protocols))
