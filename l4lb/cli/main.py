@@ -22,6 +22,7 @@ COMMANDS = {
     "admin": "l4lb.cli.admin",
     "doctor": "l4lb.cli.doctor",
     "schema": "l4lb.cli.schema",
+    "unit": "l4lb.cli.unit",
     "bench": "l4lb.cli.bench",
 }
 

@@ -9,6 +9,8 @@ from l4lb.config.bounds import WORKERS
 
 def default_admin_path() -> str:
     """Where the admin socket is when nobody says: of this user, on this machine."""
+    if made := os.environ.get("RUNTIME_DIRECTORY"):  # systemd's RuntimeDirectory=, perhaps several
+        return f"{made.partition(':')[0]}/admin.sock"
     if os.geteuid() == 0:
         return "/run/l4lb/admin.sock"
     run = os.environ.get("XDG_RUNTIME_DIR")

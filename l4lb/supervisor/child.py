@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import l4lb.log
+from l4lb.supervisor import privileges
 
 CRASHED = 70  # EX_SOFTWARE (sysexits.h): the child's function raised
 
@@ -55,6 +56,7 @@ def _be_child(main: Callable[[], int], name: str, keep: Iterable[int]) -> int:
         signal.signal(number, signal.SIG_IGN)
     _close_all_but(keep)
     try:
+        privileges.renounce()
         return main()
     except BaseException as error:
         l4lb.log.get(name).error("crashed", error=repr(error), exc_info=True)

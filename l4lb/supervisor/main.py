@@ -24,12 +24,16 @@ import l4lb.log
 from l4lb.checker.types import Settings
 from l4lb.config.model import Config
 from l4lb.native.table import Table
-from l4lb.supervisor import apply, sockets
+from l4lb.supervisor import apply, preload, privileges, sockets
+from l4lb.supervisor.activation import Inherited
 from l4lb.supervisor.helpers import Helper
+from l4lb.supervisor.notify import Notifier
+from l4lb.supervisor.privileges import User
 from l4lb.supervisor.reactor import Reactor, monotonic_ms
 from l4lb.supervisor.requests import Requests
 from l4lb.supervisor.workers import Workers
 
+STATUS_EVERY_MS = 5_000  # the one line that a service manager shows
 STOP_GRACE_MS = 2_000  # between telling a process to end at once and killing it
 LOG = l4lb.log.get("supervisor")
 
@@ -43,8 +47,15 @@ def _raise_file_limit() -> None:
 class Supervisor:
     """One running service."""
 
-    def __init__(self, config: Config, announce: Callable[[], None] | None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        announce: Callable[[], None] | None,
+        notifier: Notifier,
+        inherited: Inherited,
+    ) -> None:
         self._config = config
+        self._notifier = notifier
         self._announce = announce
         self._started_ms = monotonic_ms()
         self._exit_status = 0
@@ -55,7 +66,7 @@ class Supervisor:
         self._admin = sockets.open_admin(config.process.admin)
         self._listening: list[sockets.Listening] = []
         try:
-            self._open_listening(rows)
+            self._open_listening(rows, inherited)
         except BaseException:
             self._close()
             raise
@@ -85,13 +96,22 @@ class Supervisor:
             on_start=self._note_checker,
         )
 
-    def _open_listening(self, rows: Mapping[tuple[str, str], int]) -> None:
+    def _open_listening(self, rows: Mapping[tuple[str, str], int], inherited: Inherited) -> None:
         for name, listener in self._config.listeners.items():
             for bind in listener.bind:
                 row = rows[name, str(bind)]
+                passed = inherited.take(name, bind) if listener.protocol == "tcp" else None
                 self._listening.append(
-                    sockets.open_listening(bind, row, self._config.process.workers)
+                    sockets.Listening(row, [passed], passed=True)
+                    if passed is not None
+                    else sockets.open_listening(bind, row, self._config.process.workers)
                 )
+        inherited.close_rest()
+
+    def become(self, user: User) -> None:
+        """Gives up root's rights for the user's, now that all is bound. Raises OSError."""
+        self._admin.give(user)
+        privileges.become(user)
 
     # ---- children ------------------------------------------------------------------------------
 
@@ -162,9 +182,21 @@ class Supervisor:
         )
         if self._announce is not None:
             self._announce()
+        self._notifier.ready(self._in_words())
+        self._notifier.beat(self._reactor.after)
+        self._tell_status()
         self._reactor.run()
         self._close()
         return self._exit_status
+
+    def _in_words(self) -> str:
+        """The service in one line, for its manager."""
+        return f"{self._phase}: {self._table.connections} connections"
+
+    def _tell_status(self) -> None:
+        if self._notifier.address:
+            self._notifier.status(self._in_words())
+            self._reactor.after(STATUS_EVERY_MS, self._tell_status)
 
     def _on_term(self) -> None:
         if self._phase == "serving":
@@ -177,6 +209,7 @@ class Supervisor:
 
     def _drain(self) -> None:
         self._phase = "draining"
+        self._notifier.stopping(self._in_words())
         LOG.info("draining", connections=self._table.connections)
         self._reactor.after(self._config.process.drain_timeout_ms, self._drain_is_over)
         self._workers.drain()
@@ -190,6 +223,7 @@ class Supervisor:
         if self._phase in ("stopping", "ended"):
             return
         self._phase = "stopping"
+        self._notifier.stopping(self._in_words())
         self._reactor.after(STOP_GRACE_MS, self._workers.kill)
         self._workers.stop(reason)
         if self._workers.alive == 0:
@@ -232,5 +266,11 @@ def serve(config: Config, *, announce: Callable[[], None] | None = None) -> int:
     announce is called once when clients are served. Returns the exit status: 0, or 1 if the
     service gave up. Raises L4lbError if it cannot start (an address in use, no such folder)."""
     l4lb.log.setup(config.process.log.level, config.process.log.format)
+    user = User.named(config.process.user) if config.process.user else None
     _raise_file_limit()
-    return Supervisor(config, announce).run()
+    pid = os.getpid()
+    supervisor = Supervisor(config, announce, Notifier(os.environ, pid), Inherited(os.environ, pid))
+    if user is not None:
+        preload.for_user(user)
+        supervisor.become(user)
+    return supervisor.run()

@@ -17,8 +17,10 @@ from dataclasses import dataclass, field
 
 from l4lb.config.model import Bind
 from l4lb.errors import L4lbError
+from l4lb.supervisor.privileges import User
 
 BACKLOG = 4096
+LOCK = ".lock"  # behind the admin socket's path: holds the service's pid and its flock
 HINTS = {
     errno.EACCES: "ports below 1024 need root or CAP_NET_BIND_SERVICE",
     errno.EADDRINUSE: "another program listens there; stop it or choose another address",
@@ -31,17 +33,19 @@ HINTS = {
 class Listening:
     """One bound address: its row in the table and its sockets.
 
-    A socket per worker, or one that all share (path: of a unix socket). This side of a socket is
-    closed when no worker will accept from it again."""
+    A socket per worker, or one that all share: of a unix path that is ours to remove, or one that
+    a service manager passed. This side of a socket is closed when no worker will accept from it
+    again."""
 
     row: int
     sockets: Sequence[socket.socket]
     path: str = ""
     released: set[int] = field(default_factory=set)
+    passed: bool = False
 
     @property
     def shared(self) -> bool:
-        return bool(self.path)
+        return bool(self.path) or self.passed
 
     def of_worker(self, index: int) -> socket.socket:
         return self.sockets[0 if self.shared else index]
@@ -56,8 +60,8 @@ class Listening:
 
     def close(self) -> None:
         """Closes what is still open; a unix socket's file goes with it."""
-        if self.shared and self.sockets[0].fileno() >= 0:
-            with contextlib.suppress(FileNotFoundError):
+        if self.path and self.sockets[0].fileno() >= 0:
+            with contextlib.suppress(FileNotFoundError, PermissionError):  # its folder was root's
                 os.unlink(self.path)
         for sock in self.sockets:
             sock.close()
@@ -165,9 +169,29 @@ class AdminSocket:
         """Closes and removes the socket. The lock file stays: to remove it would race with the
         next service, which may already wait for it."""
         self.sock.close()
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, PermissionError):  # its folder was root's
             os.unlink(self.path)
         os.close(self.lock_fd)
+
+    def give(self, user: User) -> None:
+        """Makes it the user's, with its folder if nothing else is in there: who ends the service
+        removes the socket. Raises OSError."""
+        folder, name = os.path.split(self.path)
+        user.owns(self.path, self.path + LOCK)
+        if {name, name + LOCK} >= set(os.listdir(folder)):
+            user.owns(folder)
+
+
+def _holder(lock_fd: int) -> str:
+    """Who holds the lock, in words; nothing if it has not said."""
+    pid = os.pread(lock_fd, 20, 0).decode("ascii", "replace").strip()
+    return f" (pid {pid})" if pid.isdigit() else ""
+
+
+def note_holder(lock_fd: int) -> None:
+    """Writes this process's id into the lock's file, for people."""
+    os.ftruncate(lock_fd, 0)
+    os.pwrite(lock_fd, f"{os.getpid()}\n".encode(), 0)
 
 
 def open_admin(path: str) -> AdminSocket:
@@ -177,16 +201,18 @@ def open_admin(path: str) -> AdminSocket:
     lock_fd = -1
     try:
         os.makedirs(os.path.dirname(path) or ".", mode=0o750, exist_ok=True)
-        lock_fd = os.open(path + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock_fd = os.open(path + LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        note_holder(lock_fd)
         return AdminSocket(path, open_unix(path, mode=0o660, backlog=128), lock_fd)
     except OSError as error:
+        holder = _holder(lock_fd) if error.errno == errno.EAGAIN else ""
         if lock_fd >= 0:
             os.close(lock_fd)
         if error.errno in (errno.EAGAIN, errno.EADDRINUSE):
             raise L4lbError(
-                f"another l4lb runs on the admin socket {path}; stop it, or give this one another"
-                " path ([process] admin)"
+                f"another l4lb{holder} runs on the admin socket {path}; stop it, or give this one"
+                " another path ([process] admin)"
             ) from error
         raise L4lbError(
             f"cannot make the admin socket {path}: {error.strerror}; choose another path"

@@ -40,7 +40,7 @@ class Process(Model):
     http: fields.HostPortText | None = None
     """Address of /metrics, /healthz and the dashboard; absent: off."""
     user: fields.Name | None = None
-    """The user to become after binding; absent: stay."""
+    """The user to become after binding, with one right left: to bind low ports. Absent: stay."""
     drain_timeout_ms: fields.DrainTimeout = Field(
         default=30 * bounds.SECOND_MS, alias="drain_timeout"
     )

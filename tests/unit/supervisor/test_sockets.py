@@ -215,7 +215,9 @@ def test_the_umask_is_as_before(tmp_path: Path) -> None:
 def test_a_second_service_on_one_admin_socket_is_refused(tmp_path: Path) -> None:
     path = str(tmp_path / "admin.sock")
     admin = open_admin(path)
-    with pytest.raises(L4lbError, match="another l4lb runs on the admin socket"):
+    with pytest.raises(
+        L4lbError, match=rf"another l4lb \(pid {os.getpid()}\) runs on the admin socket"
+    ):
         open_admin(path)
     assert connects(socket.AF_UNIX, path)
     admin.close()

@@ -1,0 +1,89 @@
+"""What a service manager is told (sd_notify(3)): ready, reloading, stopping, alive, in words.
+
+Nothing here fails a service: where no manager listens, or it does not take a message, the message
+is lost. Socket and watchdog come from the environment once; children are not to speak for us, so
+the variables are taken out of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Callable, MutableMapping
+
+NAMES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
+
+
+class Notifier:
+    """Speaks to the service manager named by the environment, if there is one."""
+
+    def __init__(self, environ: MutableMapping[str, str], pid: int) -> None:
+        found = {name: environ.pop(name, "") for name in NAMES}
+        self.address = _address(found["NOTIFY_SOCKET"])
+        self.watchdog_ms = _watchdog_ms(found, pid) if self.address else 0
+
+    def environment(self) -> dict[str, str]:
+        """What a successor's environment needs for it to speak to the same manager."""
+        if not self.address:
+            return {}
+        shown = self.address.decode()
+        return {"NOTIFY_SOCKET": "@" + shown[1:] if shown[0] == "\0" else shown} | (
+            {"WATCHDOG_USEC": str(self.watchdog_ms * 1_000)} if self.watchdog_ms else {}
+        )
+
+    def ready(self, status: str = "") -> None:
+        """Started, or a reload has ended, well or not."""
+        self._send("READY=1", *_status(status))
+
+    def reloading(self) -> None:
+        """A reload begins; ready() must follow. The time is what Type=notify-reload asks for."""
+        self._send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1_000}")
+
+    def stopping(self, status: str = "") -> None:
+        self._send("STOPPING=1", *_status(status))
+
+    def status(self, text: str) -> None:
+        """One line for `systemctl status`."""
+        self._send(*_status(text))
+
+    def main_pid(self, pid: int) -> None:
+        """Another process is the service from now on; only the one that was may say so."""
+        self._send(f"MAINPID={pid}")
+
+    def alive(self) -> None:
+        self._send("WATCHDOG=1")
+
+    def beat(self, after: Callable[[int, Callable[[], None]], None]) -> None:
+        """Says alive now and again, twice in each time the watchdog allows, by a timer."""
+        if not self.watchdog_ms:
+            return
+        self.alive()
+        after(max(1, self.watchdog_ms // 2), lambda: self.beat(after))
+
+    def _send(self, *lines: str) -> None:
+        if not self.address:
+            return
+        with contextlib.suppress(OSError), socket.socket(
+            socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+        ) as sock:  # fmt: skip
+            sock.sendto("\n".join(lines).encode(), self.address)
+
+
+def _status(text: str) -> list[str]:
+    return [f"STATUS={' '.join(text.split())}"] if text else []
+
+
+def _address(name: str) -> bytes:
+    """A path, or the name of an abstract socket after an @; empty: nobody to tell."""
+    if name.startswith("@"):
+        return b"\0" + os.fsencode(name[1:])
+    return os.fsencode(name) if name.startswith("/") else b""
+
+
+def _watchdog_ms(found: MutableMapping[str, str], pid: int) -> int:
+    usec, of_pid = found["WATCHDOG_USEC"], found["WATCHDOG_PID"]
+    if not usec.isascii() or not usec.isdigit() or of_pid not in ("", str(pid)):
+        return 0
+    return max(1, int(usec) // 1_000)
