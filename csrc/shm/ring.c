@@ -28,3 +28,22 @@ bool l4_ring_take(struct l4_ring *ring, const void *entries, void *entry, size_t
     atomic_store_explicit(&ring->tail, tail + 1, memory_order_release);
     return true;
 }
+
+bool l4_ring_peek(const struct l4_ring *ring, const void *entries, uint64_t *position, void *entry,
+                  size_t entry_bytes, uint64_t places)
+{
+    const uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+    const uint64_t head = atomic_load_explicit(&ring->head, memory_order_acquire);
+    if (*position - tail > head - tail)
+        *position = tail;
+    if (*position == head || head - *position > places)
+        return false;
+    memcpy(entry, (const char *)entries + (*position & (places - 1)) * entry_bytes, entry_bytes);
+    ++*position;
+    return true;
+}
+
+void l4_ring_release(struct l4_ring *ring, uint64_t position)
+{
+    atomic_store_explicit(&ring->tail, position, memory_order_release);
+}

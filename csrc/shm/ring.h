@@ -20,6 +20,13 @@ bool l4_ring_put(struct l4_ring *ring, void *entries, const void *entry, size_t 
 bool l4_ring_take(struct l4_ring *ring, const void *entries, void *entry, size_t entry_bytes,
                   uint64_t places);
 
+/* Copies the entry at *position out and steps it, for a reader that takes entries only when it is
+ * done with them (l4_ring_release). A position that cannot be (the reader's first, or the ring was
+ * begun anew) is set to the oldest entry first. False if there is none. */
+bool l4_ring_peek(const struct l4_ring *ring, const void *entries, uint64_t *position, void *entry,
+                  size_t entry_bytes, uint64_t places);
+void l4_ring_release(struct l4_ring *ring, uint64_t position);
+
 #define L4_RING_PUT(row, ring, entries, entry)                                                     \
     l4_ring_put(&(row)->ring, (row)->entries, (entry), sizeof *(row)->entries,                     \
                 sizeof(row)->entries / sizeof *(row)->entries)

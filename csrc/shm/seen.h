@@ -74,9 +74,13 @@ struct l4_log_rule {
     _Atomic uint32_t min_duration_ms;
 };
 
-struct l4_seen {               /* the supervisor writes */
-    _Atomic uint32_t measures; /* 1: ledgers are kept */
-    struct l4_log_rule log_rule;
+struct l4_seen {
+    _Atomic uint32_t measures;   /* supervisor: 1: ledgers are kept */
+    struct l4_log_rule log_rule; /* supervisor */
+
+    alignas(64) _Atomic uint64_t log_written; /* log writer: lines */
+    _Atomic uint64_t log_lost;                /* log writer: lines that no one took */
+    _Atomic uint64_t log_failures;            /* log writer: times that writing failed */
 };
 
 /* ---- rows ------------------------------------------------------------------------------------ */

@@ -59,5 +59,7 @@ STICKY_TTL_MS = (SECOND_MS, 20 * DAY_MS)
 ROUTES_MAX = 4_096  # L4_ROUTES_MAX: over all listeners, each name and network counted
 ALPN_BYTES_MAX = 255  # L4_ALPN_MAX
 HANDSHAKE_TIMEOUT_MS = (1, 10 * MINUTE_MS)
+ONE_IN = (1, 65_536)
+ACCESS_DURATION_MS = (0, DAY_MS)
 
 RESOLVE_TIMEOUT_MS = 5_000  # for all host names of a configuration together

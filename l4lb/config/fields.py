@@ -58,10 +58,10 @@ def as_tuple(value: object) -> object:
 
 
 def _log_target(value: object) -> str:
-    if value in ("off", "stdout", "syslog"):
+    if value in ("off", "stdout", "syslog", "journald"):
         return str(value)
     if not isinstance(value, str) or not value.startswith("/") or not value.isprintable():
-        raise wrong('must be "off", "stdout", "syslog" or an absolute path', None)
+        raise wrong('must be "off", "stdout", "syslog", "journald" or an absolute path', None)
     return value
 
 
@@ -107,6 +107,17 @@ def _prime(value: int) -> int:
     return value
 
 
+def _syslog_target(value: object) -> str:
+    if isinstance(value, str) and value.startswith(address.UNIX):
+        address.parse_unix_path(value.removeprefix(address.UNIX))
+        return value
+    if isinstance(value, str) and value.startswith(("udp://", "tcp://")):
+        host_port = value.partition("://")[2]
+        if not address.parse_backend(host_port).path:
+            return value
+    raise wrong("must be unix:/PATH, udp://HOST:PORT or tcp://HOST:PORT")
+
+
 def _text(parse: Callable[[object], object], kind: str, example: str) -> tuple[Any, ...]:
     """Turns a field into one that is written as text and kept as what parse makes of it."""
     text = Annotated[str, Field(examples=[example], json_schema_extra={"x-l4lb-type": kind})]
@@ -133,6 +144,9 @@ HostPortText = Annotated[HostPort, *_text(address.parse_host_port, "address", "1
 IpText = Annotated[str, *_text(address.parse_ip, "IP address", "10.0.0.1")]
 UnixPath = Annotated[str, *_text(address.parse_unix_path, "path", "/run/l4lb/admin.sock")]
 AccessLog = Annotated[str, *_text(_log_target, "string", "off")]
+SyslogTarget = Annotated[str, *_text(_syslog_target, "string", "unix:/dev/log")]
+OneIn = Annotated[int, *_whole(bounds.ONE_IN)]
+AccessDuration = Annotated[int, *bounded_quantity(DURATION, bounds.ACCESS_DURATION_MS)]
 Port = Annotated[int, *_whole(bounds.PORT)]
 Connections = Annotated[int, *_whole(bounds.CONNECTIONS_CAP)]
 Workers = Annotated[int, *_whole(bounds.WORKERS)]

@@ -31,6 +31,7 @@ from l4lb.supervisor.notify import Notifier
 from l4lb.supervisor.privileges import User
 from l4lb.supervisor.reactor import Reactor, monotonic_ms
 from l4lb.supervisor.requests import Requests
+from l4lb.supervisor.seeing import Seeing
 from l4lb.supervisor.workers import Workers
 
 STATUS_EVERY_MS = 5_000  # the one line that a service manager shows
@@ -78,6 +79,7 @@ class Supervisor:
             on_crash_loop=self._give_up,
             on_empty=self._end,
         )
+        self._seeing = Seeing(self._reactor, self._table, config.process)
         self._requests = Requests(self._table, self._workers.send)
         self._control = Helper(
             self._reactor,
@@ -164,12 +166,13 @@ class Supervisor:
                 signal.SIGTERM: self._on_term,
                 signal.SIGINT: self._on_int,
                 signal.SIGHUP: lambda: LOG.warning("reload is not supported by this version"),
-                signal.SIGUSR1: lambda: None,
+                signal.SIGUSR1: self._seeing.reopen,
                 signal.SIGUSR2: lambda: LOG.warning("upgrade is not supported by this version"),
             }
         )
         self._phase = "serving"
         # Whoever gets an answer from admin finds all workers there: control comes last.
+        self._seeing.start()
         self._workers.start()
         self._checker.start()
         self._control.start()
@@ -239,13 +242,13 @@ class Supervisor:
         if self._phase == "ended":
             return
         self._phase = "ended"
-        for helper in (self._control, self._checker):
+        for helper in (self._control, self._checker, self._seeing.writer):
             helper.stop()
         self._reactor.after(STOP_GRACE_MS, self._kill_helpers)
         self._wait_for_helpers()
 
     def _wait_for_helpers(self) -> None:
-        if self._control.alive or self._checker.alive:
+        if self._control.alive or self._checker.alive or self._seeing.writer.alive:
             self._reactor.after(5, self._wait_for_helpers)
         else:
             self._reactor.stop()
@@ -253,6 +256,7 @@ class Supervisor:
     def _kill_helpers(self) -> None:
         self._control.kill()
         self._checker.kill()
+        self._seeing.writer.kill()
 
     def _close(self) -> None:
         for one in self._listening:

@@ -19,7 +19,26 @@ class Log(Model):
     format: Literal["text", "json"] = "text"
     """One line of text, or one JSON object, an event."""
     access: fields.AccessLog = "off"
-    """Where a line for each session goes: "off", "stdout", "syslog", or the path of a file."""
+    """Where a line for each session goes: "off", "stdout", "syslog", "journald", or the path of a \
+file."""
+    access_format: Literal["text", "json"] | None = None
+    """The form of those lines; absent: as `format`."""
+    access_errors_only: bool = False
+    """Only sessions that did not end well have a line."""
+    access_one_in: fields.OneIn = 1
+    """Of sessions that ended well, one in so many has a line."""
+    access_min_duration_ms: fields.AccessDuration = Field(default=0, alias="access_min_duration")
+    """Sessions that ended well have a line if they took so long."""
+    access_open_every_ms: fields.AccessDuration = Field(default=0, alias="access_open_every")
+    """A session that goes on has a line so often; 0: none before its end."""
+    syslog: fields.SyslogTarget = "unix:/dev/log"
+    """Where syslog listens: unix:/PATH, udp://HOST:PORT or tcp://HOST:PORT."""
+    syslog_facility: Literal[
+        "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron",
+        "authpriv", "ftp", "local0", "local1", "local2", "local3", "local4", "local5", "local6",
+        "local7",
+    ] = "local0"  # fmt: skip
+    """The facility of those lines in syslog."""
 
 
 class Process(Model):

@@ -1,0 +1,31 @@
+"""Where the access log goes and in what form: what the configuration says, for the writer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+FACILITIES = (
+    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv",
+    "ftp", "ntp", "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4",
+    "local5", "local6", "local7",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Settings:
+    """target: stdout, syslog, journald or the path of a file. style: text or json. syslog: what a
+    datagram or stream goes to, as unix:/PATH, udp://HOST:PORT or tcp://HOST:PORT. open_every_ms:
+    how often a session that goes on has a line; 0: never."""
+
+    target: str
+    style: str = "text"
+    syslog: str = "unix:/dev/log"
+    facility: str = "local0"
+    open_every_ms: int = 0
+
+    @classmethod
+    def from_map(cls, values: Mapping[str, Any]) -> Settings:
+        """From a plain map, as it comes over the channel. Raises TypeError."""
+        return cls(**{one.name: values[one.name] for one in fields(cls) if one.name in values})

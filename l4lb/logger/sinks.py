@@ -1,0 +1,267 @@
+"""Where lines go: a stream, a file, syslog, journald; one class each.
+
+A sink's `write` takes whole lines and returns how many it is done with; it raises OSError when it
+can take none now, and the caller comes again with what is left. It never waits for long: at most
+WAIT_S. Nothing here decides what happens to lines that nobody takes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import socket
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from l4lb.logger.settings import FACILITIES, Settings
+
+WAIT_S = 0.5
+INFORMATIONAL = 6
+APPLICATION = "l4lb"
+JOURNAL = "/run/systemd/journal/socket"
+# Where the 24 characters of a line's time begin: csrc/core/logline.h.
+TIME_AT = {"text": len("ts="), "json": len('{"ts":"')}
+TIME_CHARACTERS = 24
+
+
+class Sink(Protocol):
+    """Takes lines, each with its newline."""
+
+    def write(self, lines: Sequence[bytes]) -> int:
+        """How many of the lines were taken. Raises OSError if none can be now."""
+        ...
+
+    def reopen(self) -> None:
+        """Begins anew: the file that has the name now, another connection."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class _Unbroken:
+    """Of what a descriptor took, which lines are done; a line that was begun is always ended."""
+
+    def __init__(self) -> None:
+        self.rest = b""  # of a line that was begun
+
+    def after(self, lines: Sequence[bytes], wrote: int) -> int:
+        """How many lines are done or begun, when `wrote` bytes of rest and lines were taken."""
+        if wrote < len(self.rest):
+            self.rest = self.rest[wrote:]
+            return 0
+        wrote -= len(self.rest)
+        self.rest = b""
+        for taken, line in enumerate(lines):
+            if wrote < len(line):
+                if not wrote:
+                    return taken
+                self.rest = line[wrote:]
+                return taken + 1
+            wrote -= len(line)
+        return len(lines)
+
+
+class Stream:
+    """An open descriptor, stdout: never made non-blocking, because others share it."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._unbroken = _Unbroken()
+
+    def write(self, lines: Sequence[bytes]) -> int:
+        if not select.select([], [self._fd], [], WAIT_S)[1]:
+            return 0
+        # No more than poll(2) promises: a write of it does not wait.
+        few = lines[: max(1, select.PIPE_BUF // 128)]
+        data = (self._unbroken.rest + b"".join(few))[: select.PIPE_BUF]
+        return self._unbroken.after(few, os.write(self._fd, data))
+
+    def reopen(self) -> None:
+        pass
+
+    def close(self) -> None:
+        while self._unbroken.rest and self.write(()) == 0:
+            if not select.select([], [self._fd], [], WAIT_S)[1]:
+                return
+
+
+class File:
+    """A file by its name: opened again when another file has that name, or none."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._fd = -1
+        self._unbroken = _Unbroken()
+
+    def write(self, lines: Sequence[bytes]) -> int:
+        self._follow()
+        return self._unbroken.after(
+            lines, os.write(self._fd, self._unbroken.rest + b"".join(lines))
+        )
+
+    def _follow(self) -> None:
+        if self._fd >= 0:
+            ours = os.fstat(self._fd)
+            with contextlib.suppress(FileNotFoundError):
+                there = os.stat(self._path)
+                if (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino):
+                    return
+        self.reopen()
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+        self._fd = os.open(self._path, flags, 0o640)
+
+    def reopen(self) -> None:
+        if self._fd >= 0:
+            with contextlib.suppress(OSError):
+                os.write(self._fd, self._unbroken.rest)
+            self._unbroken.rest = b""
+            os.close(self._fd)
+            self._fd = -1
+
+    def close(self) -> None:
+        self.reopen()
+
+
+class Syslog:
+    """RFC 5424 to a local or another host's syslog: a datagram a line (RFC 5426), over TCP each
+    with its length before it (RFC 6587, octet counting)."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._target = settings.syslog
+        self._time_at = TIME_AT[settings.style]
+        priority = FACILITIES.index(settings.facility) * 8 + INFORMATIONAL
+        self._before = f"<{priority}>1 ".encode()
+        host = socket.gethostname() or "-"
+        self._after = f" {host} {APPLICATION} {os.getpid()} access - ".encode()
+        self._sock: socket.socket | None = None
+        self._rest = b""
+
+    def _message(self, line: bytes) -> bytes:
+        time = line[self._time_at : self._time_at + TIME_CHARACTERS]
+        return self._before + time + self._after + line.rstrip(b"\n")
+
+    def write(self, lines: Sequence[bytes]) -> int:
+        sock = self._connected()
+        try:
+            if sock.type == socket.SOCK_STREAM:
+                return self._stream(sock, lines)
+            for taken, line in enumerate(lines):
+                try:
+                    sock.send(self._message(line))
+                except (BlockingIOError, TimeoutError):
+                    return taken
+            return len(lines)
+        except OSError:
+            self.reopen()
+            raise
+
+    def _stream(self, sock: socket.socket, lines: Sequence[bytes]) -> int:
+        taken = 0
+        while taken < len(lines) or self._rest:
+            if not self._rest:
+                message = self._message(lines[taken])
+                self._rest = str(len(message)).encode() + b" " + message
+                taken += 1
+            try:
+                self._rest = self._rest[sock.send(self._rest) :]
+            except TimeoutError:
+                break
+        return taken
+
+    def _connected(self) -> socket.socket:
+        if self._sock is None:
+            self._sock = connect(self._target)
+        elif self._sock.type == socket.SOCK_STREAM and _ended(self._sock):
+            self.reopen()
+            raise ConnectionResetError("syslog closed the connection")
+        return self._sock
+
+    def reopen(self) -> None:
+        self._rest = b""
+        if self._sock is not None:
+            self._sock.close()
+            self._sock = None
+
+    def close(self) -> None:
+        self.reopen()
+
+
+def _ended(sock: socket.socket) -> bool:
+    """Has the other side ended a connection on which it never says anything?"""
+    readable = bool(select.select([sock], [], [], 0)[0])
+    return readable and not sock.recv(4096)
+
+
+def connect(target: str) -> socket.socket:
+    """A socket to unix:/PATH (a datagram socket or else a stream), udp:// or tcp://HOST:PORT."""
+    if target.startswith("unix:"):
+        path = target.removeprefix("unix:")
+        try:
+            return _connect(socket.AF_UNIX, socket.SOCK_DGRAM, path)
+        except OSError as error:
+            if error.errno != errno.EPROTOTYPE:
+                raise
+            return _connect(socket.AF_UNIX, socket.SOCK_STREAM, path)
+    scheme, _, rest = target.partition("://")
+    host, _, port = rest.rpartition(":")
+    kind = socket.SOCK_STREAM if scheme == "tcp" else socket.SOCK_DGRAM
+    # A name may take its time: no traffic waits for this process.
+    family, _, _, _, to = socket.getaddrinfo(host.strip("[]"), int(port), type=kind)[0]
+    return _connect(family, kind, to)
+
+
+def _connect(
+    family: socket.AddressFamily, kind: socket.SocketKind, to: str | tuple[Any, ...]
+) -> socket.socket:
+    sock = socket.socket(family, kind)
+    try:
+        sock.settimeout(WAIT_S)
+        sock.connect(to)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+class Journald:
+    """The journal's native protocol: a datagram of fields a line (systemd.journal-fields(7))."""
+
+    def __init__(self, path: str = JOURNAL) -> None:
+        self._path = path
+        self._sock: socket.socket | None = None
+
+    def write(self, lines: Sequence[bytes]) -> int:
+        if self._sock is None:
+            self._sock = _connect(socket.AF_UNIX, socket.SOCK_DGRAM, self._path)
+        head = f"PRIORITY={INFORMATIONAL}\nSYSLOG_IDENTIFIER={APPLICATION}\nL4LB_LOG=access\n"
+        try:
+            for taken, line in enumerate(lines):
+                try:
+                    self._sock.send(head.encode() + b"MESSAGE=" + line)
+                except (BlockingIOError, TimeoutError):
+                    return taken
+        except OSError:
+            self.reopen()
+            raise
+        return len(lines)
+
+    def reopen(self) -> None:
+        if self._sock is not None:
+            self._sock.close()
+            self._sock = None
+
+    def close(self) -> None:
+        self.reopen()
+
+
+def sink_for(settings: Settings) -> Sink:
+    """The sink that the settings name."""
+    if settings.target == "stdout":
+        return Stream(1)
+    if settings.target == "syslog":
+        return Syslog(settings)
+    if settings.target == "journald":
+        return Journald()
+    return File(settings.target)

@@ -1,0 +1,57 @@
+"""What has been seen of sessions, from Python; see seen.pyx and csrc/shm/seen.h."""
+
+from l4lb.native.table import Table
+
+SHARE_WHOLE: int
+"""All of them, as a share."""
+
+def set_measures(table: Table, on: bool) -> None:
+    """Are histograms kept?"""
+
+def set_log_rule(
+    table: Table,
+    *,
+    on: bool,
+    errors_only: bool = False,
+    share: int = 65536,
+    min_duration_ms: int = 0,
+) -> None:
+    """Which ended sessions come into the log; share is of 65536."""
+
+def log_counts(table: Table) -> tuple[int, int, int, int]:
+    """(written, lost, failures, dropped): lines written, lost by the writer, failed writes, and
+    records that found no place in a ring."""
+
+def account(
+    table: Table,
+    worker: int,
+    reason: str,
+    *,
+    listener: int = 0,
+    pool: int = 0,
+    backend: int | None = None,
+    client: str = "127.0.0.1",
+    error: int = 0,
+    reached: bool = True,
+    ended_us: int | None = None,
+    **numbers: int,
+) -> None:
+    """Accounts for the end of one session, as that worker does; `numbers` are other fields of
+    struct l4_outcome."""
+
+class LogReader:
+    """The one reader of the rings of ended sessions: reads lines, and takes them when told to."""
+
+    style: str
+    """text or json"""
+
+    def __init__(self, table: Table, *, style: str) -> None: ...
+    def read(self, limit: int) -> list[bytes]:
+        """Up to about `limit` lines; they stay in the rings until commit."""
+    def commit(self, written: int, *, lost: int = 0) -> None:
+        """Takes what was read out of the rings; `written` lines were, `lost` were given up."""
+    def failed(self) -> None:
+        """Counts a write that failed."""
+    def still_open(self, since_ms: int, now_ms: int, every_ms: int, limit: int) -> list[bytes]:
+        """Lines of live sessions whose age became a multiple of every_ms after since_ms, by
+        CLOCK_MONOTONIC; at most `limit`."""

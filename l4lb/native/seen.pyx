@@ -1,0 +1,194 @@
+# cython: language_level=3
+"""What has been seen of sessions, from Python: the rules, the access log's ring as lines."""
+
+import ipaddress
+import socket
+import time
+
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memset
+
+from l4lb.native cimport c_l4 as c
+from l4lb.native cimport c_seen as s
+from l4lb.native.table cimport Table
+from l4lb.native.table import reasons
+
+SHARE_WHOLE = 65536
+
+
+def set_measures(Table table, on):
+    """Are histograms kept?"""
+    s.l4_table_seen(table.handle()).measures = 1 if on else 0
+
+
+def set_log_rule(Table table, *, on, errors_only=False, share=SHARE_WHOLE, min_duration_ms=0):
+    """Which ended sessions come into the log; share is of 65536."""
+    cdef s.l4_log_rule *rule = &s.l4_table_seen(table.handle()).log_rule
+    rule.errors_only = 1 if errors_only else 0
+    rule.share = share
+    rule.min_duration_ms = min_duration_ms
+    rule.on = 1 if on else 0
+
+
+def log_counts(Table table):
+    """(written, lost, failures, dropped): lines written, lost by the writer, failed writes, and
+    records that found no place in a ring."""
+    cdef s.l4_seen *seen = s.l4_table_seen(table.handle())
+    dropped = 0
+    for worker in range(table.table.header.workers_high):
+        dropped += s.l4_table_log(table.handle(), worker).ring.dropped
+    return seen.log_written, seen.log_lost, seen.log_failures, dropped
+
+
+def account(Table table, worker, reason, *, listener=0, pool=0, backend=None, client="127.0.0.1",
+            error=0, reached=True, ended_us=None, **numbers):
+    """Accounts for the end of one session, as that worker does; `numbers` are other fields of
+    struct l4_outcome."""
+    cdef s.l4_outcome outcome
+    memset(&outcome, 0, sizeof(outcome))
+    outcome.ended_us = time.monotonic_ns() // 1000 if ended_us is None else ended_us
+    outcome.listener = listener
+    outcome.pool = pool
+    outcome.backend = c.L4_NONE if backend is None else backend
+    if backend is not None:
+        outcome.backend_serial = table._backend(backend).used
+    packed = ipaddress.ip_address(client).packed
+    outcome.client.family = socket.AF_INET if len(packed) == 4 else socket.AF_INET6
+    memcpy(outcome.client.ip, <const char *>packed, len(packed))
+    outcome.client.port = numbers.pop("client_port", 4711)
+    outcome.error = error
+    outcome.reason = reasons.index(reason)
+    outcome.reached = reached
+    outcome.serial = numbers.pop("serial", 1)
+    outcome.retries = numbers.pop("retries", 0)
+    outcome.duration_us = numbers.pop("duration_us", 0)
+    outcome.connect_us = numbers.pop("connect_us", 0)
+    outcome.queue_us = numbers.pop("queue_us", 0)
+    outcome.first_byte_us = numbers.pop("first_byte_us", 0)
+    outcome.bytes_in = numbers.pop("bytes_in", 0)
+    outcome.bytes_out = numbers.pop("bytes_out", 0)
+    if numbers:
+        raise TypeError(f"no such field: {', '.join(numbers)}")
+    table._worker(worker)
+    s.l4_account_end(table.handle(), worker, &outcome)
+
+
+cdef _time_of(bytes line):
+    """What a line begins with: its time, alike in both forms (csrc/core/logline.h)."""
+    return line[:31]
+
+
+cdef class LogReader:
+    """The one reader of the rings of ended sessions: reads lines, and takes them when told to."""
+
+    cdef Table table
+    cdef bint json
+    cdef uint64_t positions[64]
+    cdef dict names  # backend row: (its serial, its name), of those that were seen
+
+    def __init__(self, Table table, *, style):
+        self.table = table
+        self.json = style == "json"
+        self.names = {}
+        for worker in range(table.table.header.caps.workers):
+            self.positions[worker] = s.l4_table_log(table.handle(), worker).ring.tail
+
+    @property
+    def style(self):
+        return "json" if self.json else "text"
+
+    @style.setter
+    def style(self, value):
+        self.json = value == "json"
+
+    def read(self, limit):
+        """Up to about `limit` lines, bytes each; they stay in the rings until commit."""
+        cdef s.l4_outcome outcome
+        cdef s.l4_log *log
+        cdef uint32_t worker
+        cdef int64_t offset_us = (time.time_ns() - time.monotonic_ns()) // 1000
+        cdef uint32_t workers = self.table.table.header.workers_high
+        lines = []
+        share = max(1, limit // max(1, workers))
+        for worker in range(workers):
+            log = s.l4_table_log(self.table.handle(), worker)
+            for _ in range(share):
+                if not s.l4_ring_peek(&log.ring, log.outcomes, &self.positions[worker], &outcome,
+                                      sizeof(outcome), s.L4_LOG_PLACES):
+                    break
+                lines.append(self._line(&outcome, worker, offset_us))
+        lines.sort(key=_time_of)
+        return lines
+
+    def commit(self, written, *, lost=0):
+        """Takes what was read out of the rings; `written` lines were, `lost` were given up."""
+        cdef s.l4_seen *seen = s.l4_table_seen(self.table.handle())
+        for worker in range(self.table.table.header.workers_high):
+            s.l4_ring_release(&s.l4_table_log(self.table.handle(), worker).ring,
+                              self.positions[worker])
+        seen.log_written += written
+        seen.log_lost += lost
+
+    def failed(self):
+        """Counts a write that failed."""
+        s.l4_table_seen(self.table.handle()).log_failures += 1
+
+    def still_open(self, since_ms, now_ms, every_ms, limit):
+        """Lines of live sessions whose age became a multiple of every_ms after since_ms, by
+        CLOCK_MONOTONIC; at most `limit`."""
+        cdef c.l4_session *row
+        cdef c.l4_session copy
+        cdef s.l4_outcome outcome
+        cdef uint32_t serial
+        cdef int64_t offset_us = (time.time_ns() - time.monotonic_ns()) // 1000
+        lines = []
+        for worker in range(self.table.table.header.workers_high):
+            high = min(c.l4_table_worker(self.table.handle(), worker).sessions_high,
+                       self.table.table.header.caps.sessions)
+            for slot in range(high):
+                row = c.l4_table_session(self.table.handle(), worker, slot)
+                serial = row.serial
+                if not serial or len(lines) >= limit:
+                    continue
+                memcpy(&copy, row, sizeof(copy))
+                started_ms = copy.started_us // 1000
+                if row.serial != serial or now_ms - started_ms < every_ms or \
+                        (now_ms - started_ms) // every_ms == (since_ms - started_ms) // every_ms:
+                    continue
+                outcome = s.l4_account_describe(self.table.handle(), slot, &copy, now_ms * 1000)
+                lines.append(self._line(&outcome, worker, offset_us))
+        return lines
+
+    cdef object _line(self, const s.l4_outcome *outcome, uint32_t worker, int64_t offset_us):
+        cdef char text[2048]
+        cdef s.l4_logline line
+        cdef const c.l4_table *table = self.table.handle()
+        line.outcome = outcome
+        line.unix_ms = (<int64_t>outcome.ended_us + offset_us) // 1000
+        line.worker = worker
+        line.listener = line.pool = line.backend = NULL
+        if outcome.listener < table.header.caps.listeners:
+            line.listener = c.l4_table_listener(table, outcome.listener).name
+        if outcome.pool < table.header.caps.pools:
+            line.pool = c.l4_table_pool(table, outcome.pool).name
+        if outcome.backend < table.header.caps.backends:
+            name = self._backend(outcome.backend, outcome.backend_serial)
+            if name is not None:
+                line.backend = name
+        if self.json:
+            size = s.l4_logline_json(&line, text)
+        else:
+            size = s.l4_logline_text(&line, text)
+        return text[:size]
+
+    cdef bytes _backend(self, uint32_t index, uint32_t serial):
+        """The name of the backend that had this row then, if that is still known."""
+        cdef c.l4_backend *row = c.l4_table_backend(self.table.handle(), index)
+        known = self.names.get(index)
+        if known is not None and known[0] == serial:
+            return known[1]
+        if row.used != serial:
+            return None
+        name = <bytes>row.name
+        self.names[index] = (serial, name)
+        return name
