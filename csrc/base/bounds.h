@@ -37,12 +37,14 @@ enum l4_bounds {
     L4_SCRATCH_BYTES = 128 << 10, /* one receive in copy mode; one buffer a worker */
     L4_BULK_BYTES = 32 << 10,     /* a receive this large turns the direction to splice */
     L4_THIN_BYTES = 8 << 10,      /* a splice smaller than this turns it back to copy */
-    L4_PIPE_BYTES = 256 << 10,    /* asked for each pipe; a smaller one is still used down to ... */
-    L4_PIPE_MIN_BYTES = 128 << 10, /* ... this: it must hold what one receive could not send */
-    L4_PIPES_MAX = 2048,           /* per worker */
-    L4_PIPES_SPARE = 64,           /* idle pipes a worker keeps; more than this are closed */
-    L4_SEGMENT_BYTES = 512,        /* a send this small surely fits one TCP segment */
-    L4_TURN_BYTES = 1 << 20,       /* one direction of one session moves no more than this a turn */
+    L4_PIPE_BYTES = 1 << 20,      /* asked for the first L4_PIPES_LARGE pipes */
+    L4_PIPES_LARGE = 16, /* per worker: a user may have 64 MiB of pipes without privilege */
+    L4_PIPE_SMALL_BYTES = 256 << 10, /* asked for the others; less is still used down to ... */
+    L4_PIPE_MIN_BYTES = 128 << 10,   /* ... this: it must hold what one receive could not send */
+    L4_PIPES_MAX = 2048,             /* per worker */
+    L4_PIPES_SPARE = 64,             /* idle pipes a worker keeps; more than this are closed */
+    L4_SEGMENT_BYTES = 512,          /* a send this small surely fits one TCP segment */
+    L4_TURN_BYTES = 1 << 20, /* one direction of one session moves no more than this a turn */
 
     L4_FDS_RESERVED = 24,   /* descriptors a worker never gives to a session or a pipe */
     L4_COMMANDS = 256,      /* places in the ring from the supervisor to a worker */

@@ -35,15 +35,17 @@ bool l4_pipes_ready(struct l4_pipes *pipes)
     int fds[2];
     if (pipe2(fds, O_NONBLOCK | O_CLOEXEC))
         return false;
+    const uint16_t pipe = pipes->unmade[pipes->unmade_count - 1];
     /* why: a user past the kernel's pipe-user-pages-soft gets small pipes; one that could not hold
      * the rest of a receive would lose bytes, so it is no pipe for us. */
-    fcntl(fds[1], F_SETPIPE_SZ, L4_PIPE_BYTES);
+    if (pipe >= L4_PIPES_LARGE || fcntl(fds[1], F_SETPIPE_SZ, L4_PIPE_BYTES) < 0)
+        fcntl(fds[1], F_SETPIPE_SZ, L4_PIPE_SMALL_BYTES);
     if (fcntl(fds[1], F_GETPIPE_SZ) < L4_PIPE_MIN_BYTES) {
         close(fds[0]);
         close(fds[1]);
         return false;
     }
-    const uint16_t pipe = pipes->unmade[--pipes->unmade_count];
+    pipes->unmade_count--;
     pipes->fds[pipe][0] = fds[0];
     pipes->fds[pipe][1] = fds[1];
     pipes->idle[pipes->idle_count++] = pipe;

@@ -215,9 +215,30 @@ TEST(a_pipe_given_back_with_bytes_in_it_is_not_used_again)
     l4_pipes_close(&pipes);
 }
 
+TEST(the_first_pipes_are_large_and_the_others_small)
+{
+    enum { MADE = L4_PIPES_LARGE + 2 };
+    uint16_t taken[MADE];
+    l4_pipes_init(&pipes, MADE);
+    for (int i = 0; i < MADE; i++) {
+        taken[i] = l4_pipes_take(&pipes);
+        CHECK(taken[i] != L4_NO_PIPE);
+        const int size = fcntl(pipes.fds[taken[i]][1], F_GETPIPE_SZ);
+        /* A user who has used up what the kernel allows gets less, never more. */
+        CHECK(size <= (i < L4_PIPES_LARGE ? L4_PIPE_BYTES : L4_PIPE_SMALL_BYTES));
+        CHECK(size >= L4_PIPE_MIN_BYTES);
+        if (i == 0)
+            CHECK(size > L4_PIPE_SMALL_BYTES || geteuid() != 0);
+    }
+    for (int i = 0; i < MADE; i++)
+        l4_pipes_give(&pipes, taken[i], true);
+    l4_pipes_close(&pipes);
+}
+
 MAIN(RUN(random_transfers_are_exact_with_pipes); RUN(random_transfers_are_exact_without_any_pipe);
      RUN(a_full_receiver_stops_the_reading_and_nothing_is_lost);
      RUN(a_reset_is_seen_after_what_came_before_it);
      RUN(a_receiver_that_is_gone_breaks_its_half_and_what_it_sent_is_still_read);
      RUN(urgent_data_does_not_hide_what_comes_after_it);
-     RUN(a_pipe_given_back_with_bytes_in_it_is_not_used_again))
+     RUN(a_pipe_given_back_with_bytes_in_it_is_not_used_again);
+     RUN(the_first_pipes_are_large_and_the_others_small))
