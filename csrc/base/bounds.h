@@ -26,6 +26,8 @@ enum l4_bounds {
     L4_RETRIES_MAX = 8,  /* other backends one session tries after its first */
     L4_PICK_ROUNDS = 64, /* attempts of one pick to win a race before it gives up */
 
+    L4_QUEUE_MAX = 65536,      /* clients that may wait for one pool */
+    L4_QUEUE_LOOK_MS = 100,    /* how often the first in a queue looks for what nobody tells it */
     L4_ACCEPT_BATCH = 64,      /* connections taken from one listener a turn */
     L4_BACKLOG = 4096,         /* asked for each listening socket's queue */
     L4_EVENTS_BATCH = 256,     /* events taken from epoll a turn */

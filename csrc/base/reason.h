@@ -10,11 +10,13 @@
     X(BACKEND_RESET, "backend_reset")                                                              \
     X(IDLE_TIMEOUT, "idle_timeout")                                                                \
     X(HALF_CLOSED_TIMEOUT, "half_closed_timeout")                                                  \
-    X(CONNECT_FAILED, "connect_failed") /* every backend that could be tried was */                \
-    X(NO_BACKEND, "no_backend")         /* none was usable */                                      \
-    X(KILLED, "killed")                 /* by an operator */                                       \
-    X(DRAIN_TIMEOUT, "drain_timeout")   /* the service stopped before the session did */           \
-    X(STOPPED, "stopped")               /* the service stopped at once */                          \
+    X(CONNECT_FAILED, "connect_failed")  /* every backend that could be tried was */               \
+    X(NO_BACKEND, "no_backend")          /* none was usable */                                     \
+    X(QUEUE_TIMEOUT, "queue_timeout")    /* it waited for a place at a backend in vain */          \
+    X(QUEUE_FULL, "rejected:queue_full") /* as many as may wait for one did already */             \
+    X(KILLED, "killed")                  /* by an operator */                                      \
+    X(DRAIN_TIMEOUT, "drain_timeout")    /* the service stopped before the session did */          \
+    X(STOPPED, "stopped")                /* the service stopped at once */                         \
     X(REJECTED_HANDSHAKE, "rejected:handshake_timeout") /* it did not say in time who it wants */  \
     X(WORKER_DIED, "error:WORKER_DIED")                                                            \
     X(ERROR, "error") /* the session's errno says which */

@@ -9,6 +9,7 @@
 #include "core/pick.h"
 #include "io/sock.h"
 #include "run/answer.h"
+#include "run/queue.h"
 #include "run/relay.h"
 #include "run/session.h"
 #include "shm/count.h"
@@ -19,6 +20,7 @@ void l4_reach_leave(struct l4_loop *loop, struct l4_session *s)
     if (s->backend != L4_NONE) {
         l4_answer_end(loop, s);
         l4_count_drop_backend(loop->table, loop->setup.index, s->backend);
+        l4_queue_released(loop, s->pool);
     }
     s->backend = L4_NONE;
 }
@@ -75,9 +77,9 @@ static void wait_for_socket(struct l4_loop *loop, uint32_t index, int error)
         l4_session_wake_in(loop, index, L4_RESOURCE_RETRY_MS);
 }
 
-void l4_reach_backend(struct l4_loop *loop, uint32_t index)
+/* tried: how many of the backends that it could not reach are not to be picked again. */
+static struct l4_pick_answer pick(struct l4_loop *loop, const struct l4_session *s, uint32_t tried)
 {
-    struct l4_session *s = l4_session_at(loop, index);
     const struct l4_pool *pool = l4_table_pool(loop->table, s->pool);
     const struct l4_pick_request request = {
         .worker = loop->setup.index,
@@ -87,17 +89,20 @@ void l4_reach_backend(struct l4_loop *loop, uint32_t index)
             l4_key_hash(&loop->table->header->hash_key, &pool->hash_rule, &s->client, s->name_hash),
         .random = l4_random(&loop->random),
         .tried = s->tried,
-        .tried_count = s->attempts,
+        .tried_count = tried,
     };
-    s->backend = l4_pick(loop->table, &request).backend;
-    if (s->backend == L4_NONE) {
-        l4_session_end(loop, index, s->attempts ? L4_END_CONNECT_FAILED : L4_END_NO_BACKEND);
-        return;
-    }
+    return l4_pick(loop->table, &request);
+}
+
+/* A place at s->backend is taken. */
+static void begin_to_connect(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
     const struct l4_backend *b = l4_table_backend(loop->table, s->backend);
     bool made;
     s->connect_started_us = loop->now_us;
-    const int fd = l4_sock_connect(&b->addr, b->path, &pool->source, &made);
+    const int fd =
+        l4_sock_connect(&b->addr, b->path, &l4_table_pool(loop->table, s->pool)->source, &made);
     l4_session_enter(s, L4_SESSION_CONNECTS);
     l4_answer_begin(loop, s);
     if (fd < 0) {
@@ -118,8 +123,47 @@ void l4_reach_backend(struct l4_loop *loop, uint32_t index)
         l4_session_end(loop, index, L4_END_ERROR);
         return;
     }
-    l4_session_wake_in(
-        loop, index, (uint64_t)(l4_session_left_ms(loop, s) > 0 ? l4_session_left_ms(loop, s) : 0));
+    const int32_t left = l4_session_left_ms(loop, s);
+    l4_session_wake_in(loop, index, (uint64_t)(left > 0 ? left : 0));
+}
+
+void l4_reach_backend(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    const bool may_wait = L4_GET(l4_table_pool(loop->table, s->pool)->queue.length) != 0;
+    /* One that had its turn and could not reach its backend has not to wait again. */
+    if (may_wait && s->attempts == 0 && l4_queue_is_waited_in(loop, s->pool)) {
+        l4_queue_join(loop, index);
+        return;
+    }
+    const struct l4_pick_answer answer = pick(loop, s, s->attempts);
+    s->backend = answer.backend;
+    if (s->backend != L4_NONE)
+        begin_to_connect(loop, index);
+    else if (answer.full && may_wait)
+        l4_queue_join(loop, index);
+    else
+        l4_session_end(loop, index, s->attempts ? L4_END_CONNECT_FAILED : L4_END_NO_BACKEND);
+}
+
+bool l4_reach_from_queue(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    /* why: also a backend that it could not reach before: else the first in the queue could wait
+     * for another one while those behind it could use this one. */
+    const struct l4_pick_answer answer = pick(loop, s, 0);
+    if (answer.backend == L4_NONE) {
+        if (!answer.full)
+            l4_session_end(loop, index, L4_END_NO_BACKEND);
+        return !answer.full;
+    }
+    l4_queue_leave(loop, index);
+    l4_session_enter(s, L4_SESSION_WAITS);
+    l4_session_set_deadline(loop, s,
+                            L4_GET(l4_table_pool(loop->table, s->pool)->connect_timeout_ms));
+    s->backend = answer.backend;
+    begin_to_connect(loop, index);
+    return true;
 }
 
 /* The connect came to an end: the backend is there, or not. */

@@ -8,8 +8,12 @@
 
 #include "run/worker.h"
 
-/* Picks a backend and begins to connect; ends the session if there is none. */
+/* Picks a backend and begins to connect. Without one the session waits, where its pool has a queue
+ * and it is places that lack, or ends. */
 void l4_reach_backend(struct l4_loop *loop, uint32_t index);
+
+/* The same for one that waits and whose turn it is. False: there is no place for it yet. */
+bool l4_reach_from_queue(struct l4_loop *loop, uint32_t index);
 
 /* The kernel's word on the connect in progress. */
 void l4_reach_event(struct l4_loop *loop, uint32_t index, uint32_t events);

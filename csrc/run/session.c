@@ -4,8 +4,10 @@
 
 #include "base/assert.h"
 #include "core/passive.h"
+#include "io/sock.h"
 #include "run/account.h"
 #include "run/front.h"
+#include "run/queue.h"
 #include "run/reach.h"
 #include "run/relay.h"
 #include "shm/count.h"
@@ -33,7 +35,8 @@ void l4_session_enter(struct l4_session *s, enum l4_session_state state)
     static const uint32_t edges[L4_SESSION_STATES] = {
         [L4_SESSION_FREE] = TO(READS) | TO(WAITS),
         [L4_SESSION_READS] = TO(WAITS) | TO(FREE),
-        [L4_SESSION_WAITS] = TO(WAITS) | TO(CONNECTS) | TO(FREE),
+        [L4_SESSION_WAITS] = TO(WAITS) | TO(QUEUES) | TO(CONNECTS) | TO(FREE),
+        [L4_SESSION_QUEUES] = TO(WAITS) | TO(FREE),
         [L4_SESSION_CONNECTS] = TO(WAITS) | TO(RELAYS) | TO(FREE),
         [L4_SESSION_RELAYS] = TO(RESETS) | TO(FREE),
         [L4_SESSION_RESETS] = TO(FREE),
@@ -129,7 +132,8 @@ void l4_session_open(struct l4_loop *loop, const struct l4_bound *bound, int fd,
  * both sides' own do: a peer must be able to tell them from an orderly close. */
 static bool is_reset(enum l4_reason reason)
 {
-    return reason != L4_END_CLIENT_FIN && reason != L4_END_BACKEND_FIN;
+    return reason != L4_END_CLIENT_FIN && reason != L4_END_BACKEND_FIN &&
+           reason != L4_END_QUEUE_TIMEOUT;
 }
 
 /* What a session that ends without a byte from its backend tells about it. */
@@ -149,6 +153,8 @@ void l4_session_end(struct l4_loop *loop, uint32_t index, enum l4_reason reason)
     struct l4_session *s = l4_session_at(loop, index);
     struct l4_tally *tally = tally_of(loop, s->listener);
 
+    if (L4_GET(s->state) == L4_SESSION_QUEUES)
+        l4_queue_leave(loop, index);
     s->reason = (uint8_t)reason;
     l4_account_session(loop, index, reason);
     l4_wheel_stop(&loop->wheel, index);
@@ -216,6 +222,14 @@ void l4_session_event(struct l4_loop *loop, uint32_t index, int half, uint32_t e
     case L4_SESSION_READS:
         l4_front_event(loop, index, events);
         break;
+    case L4_SESSION_QUEUES:
+        /* why: a client that has ended and sent nothing has left: it has nothing to wait for. */
+        if (events & EPOLLRDHUP && !(events & (EPOLLERR | EPOLLHUP)) &&
+            !l4_sock_has_data(s->half[0].fd)) {
+            l4_session_end(loop, index, L4_END_CLIENT_FIN);
+            break;
+        }
+        /* fall through */
     case L4_SESSION_WAITS:
         l4_half_note(&s->half[0], events);
         if (events & (EPOLLERR | EPOLLHUP))
@@ -241,6 +255,9 @@ void l4_session_timeout(struct l4_loop *loop, uint32_t index)
         break;
     case L4_SESSION_WAITS:
         l4_reach_backend(loop, index);
+        break;
+    case L4_SESSION_QUEUES:
+        l4_queue_timeout(loop, index);
         break;
     case L4_SESSION_CONNECTS:
         l4_reach_timeout(loop, index);

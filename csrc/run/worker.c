@@ -14,6 +14,7 @@
 
 #include "base/assert.h"
 #include "run/accept.h"
+#include "run/queue.h"
 #include "run/session.h"
 #include "shm/count.h"
 #include "shm/ring.h"
@@ -120,6 +121,8 @@ static int start(struct l4_loop *loop, const struct l4_worker_setup *setup)
     signal(SIGPIPE, SIG_IGN);
 
     int error = take_memory(loop);
+    if (!error)
+        error = l4_queue_start(loop);
     if (error)
         return error;
     loop->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -142,6 +145,7 @@ static void finish(struct l4_loop *loop)
         close(loop->epoll);
     free(loop->wheel.timers);
     free(loop->bounds);
+    l4_queue_finish(loop);
     free(loop->pump.scratch);
     L4_SET(loop->row->state, L4_WORKER_OFF);
 }
@@ -196,6 +200,7 @@ static void take_commands(struct l4_loop *loop)
     (void)!read(loop->setup.command_fd, &bells, sizeof bells);
     while (L4_RING_TAKE(loop->row, command_ring, commands, &command))
         obey(loop, &command);
+    l4_queue_rung(loop);
 }
 
 /* ---- the loop -------------------------------------------------------------------------------- */
@@ -266,6 +271,7 @@ static int turn(struct l4_loop *loop)
     for (int i = 0; i < count; i++)
         handle(loop, &events[i]);
     expire(loop);
+    l4_queue_serve(loop);
     l4_session_sweep(loop);
     l4_accept_revisit(loop);
     return 0;

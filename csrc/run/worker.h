@@ -28,10 +28,14 @@ struct l4_worker_setup {
     uint32_t index;
     const struct l4_bound *bounds;
     uint32_t bound_count;
-    int command_fd;  /* eventfd: the supervisor put a command */
-    int event_fd;    /* eventfd: this worker put an event */
+    int command_fd;   /* eventfd: the supervisor put a command */
+    int event_fd;     /* eventfd: this worker put an event */
+    const int *bells; /* the command_fd of each worker, by index: a place became free */
+    uint32_t bell_count;
     int lifeline_fd; /* reads its end when the supervisor is gone */
 };
+
+struct l4_lines;
 
 struct l4_loop {
     struct l4_worker_setup setup;
@@ -42,6 +46,7 @@ struct l4_loop {
     struct l4_pipes pipes;
     struct l4_pump pump;
     struct l4_wheel wheel;
+    struct l4_lines *lines;          /* of clients that wait: run/queue.h */
     struct l4_bound *bounds;         /* fd -1: closed */
     uint32_t capacity;               /* sessions it may hold */
     uint32_t held;                   /* session rows that are not free */

@@ -77,6 +77,27 @@ void l4_count_answer(const struct l4_table *table, uint32_t worker, uint32_t bac
     end(w);
 }
 
+bool l4_count_take_wait(const struct l4_table *table, uint32_t worker, uint32_t pool,
+                        uint32_t limit)
+{
+    struct l4_worker *w = l4_table_worker(table, worker);
+    begin(w);
+    const bool taken = take(&l4_table_pool(table, pool)->queue.waiting, limit, NULL);
+    if (taken)
+        L4_OWN_ADD(l4_table_wait(table, worker, pool)->waiting, 1);
+    end(w);
+    return taken;
+}
+
+void l4_count_drop_wait(const struct l4_table *table, uint32_t worker, uint32_t pool)
+{
+    struct l4_worker *w = l4_table_worker(table, worker);
+    begin(w);
+    L4_OWN_ADD(l4_table_wait(table, worker, pool)->waiting, -1u);
+    atomic_fetch_sub(&l4_table_pool(table, pool)->queue.waiting, 1);
+    end(w);
+}
+
 bool l4_count_take_client(const struct l4_table *table, uint32_t worker, uint32_t limit)
 {
     struct l4_worker *w = l4_table_worker(table, worker);
@@ -116,6 +137,11 @@ static uint32_t pool_part(const struct l4_table *table, uint32_t worker, uint32_
             sum += backend_part(table, worker, b);
     }
     return sum;
+}
+
+static uint32_t wait_part(const struct l4_table *table, uint32_t worker, uint32_t pool)
+{
+    return L4_GET(l4_table_wait(table, worker, pool)->waiting);
 }
 
 static uint32_t client_part(const struct l4_table *table, uint32_t worker, uint32_t unused)
@@ -174,6 +200,10 @@ void l4_count_clear(const struct l4_table *table, uint32_t worker)
         L4_SET(l4_table_column(table, worker, b)->active, 0);
         L4_SET(l4_table_column(table, worker, b)->owed, 0);
     }
+    for (uint32_t p = 0; p < table->header->caps.pools; p++) {
+        L4_SET(l4_table_wait(table, worker, p)->head, 0);
+        L4_SET(l4_table_wait(table, worker, p)->waiting, 0);
+    }
     for (uint32_t l = 0; l < table->header->caps.listeners; l++)
         L4_SET(l4_table_tally(table, worker, l)->active, 0);
 }
@@ -188,8 +218,9 @@ int l4_count_settle(const struct l4_table *table)
             error = -EAGAIN;
     }
     for (uint32_t p = 0; p < table->header->caps.pools; p++) {
-        if (L4_GET(l4_table_pool(table, p)->used) &&
-            settle(table, &l4_table_pool(table, p)->inflight, pool_part, p))
+        struct l4_pool *pool = l4_table_pool(table, p);
+        if (L4_GET(pool->used) && (settle(table, &pool->inflight, pool_part, p) ||
+                                   settle(table, &pool->queue.waiting, wait_part, p)))
             error = -EAGAIN;
     }
     return error;

@@ -27,6 +27,11 @@ void l4_count_drop_backend(const struct l4_table *table, uint32_t worker, uint32
 uint32_t l4_count_owe(const struct l4_table *table, uint32_t worker, uint32_t backend);
 void l4_count_answer(const struct l4_table *table, uint32_t worker, uint32_t backend);
 
+/* A place among those that wait for a pool, if fewer than limit do. */
+bool l4_count_take_wait(const struct l4_table *table, uint32_t worker, uint32_t pool,
+                        uint32_t limit);
+void l4_count_drop_wait(const struct l4_table *table, uint32_t worker, uint32_t pool);
+
 /* The same for a place among all clients. */
 bool l4_count_take_client(const struct l4_table *table, uint32_t worker, uint32_t limit);
 void l4_count_drop_client(const struct l4_table *table, uint32_t worker);

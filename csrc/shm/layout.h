@@ -12,7 +12,7 @@
  *   header | listeners | pools | views (members + schedule) | backends
  *          | workers | columns (worker x backend) | tallies (worker x listener) | sessions
  *          | seen, ledgers, logs (shm/seen.h)
- *          | facts (one a session) | routes (two halves)
+ *          | facts (one a session) | routes (two halves) | waits (worker x pool, shm/queue.h)
  *
  * why: long for a header: it is one description, and cutting it would hide the whole.
  */
@@ -30,6 +30,7 @@
 #include "base/reason.h"
 #include "shm/edge.h"
 #include "shm/health.h"
+#include "shm/queue.h"
 
 #define L4_MAGIC          0x31656c626174346cull /* "l4table1" */
 #define L4_LAYOUT_VERSION 1u
@@ -53,6 +54,7 @@ struct l4_header {
         sessions_at; /* offsets from the header */
     uint64_t seen_at, ledgers_at, logs_at;
     uint64_t facts_at, routes_at; /* shm/edge.h */
+    uint64_t waits_at;            /* shm/queue.h */
     uint64_t view_bytes;          /* of one view, its arrays included */
 
     _Atomic uint64_t generation;      /* supervisor: of the configuration, from 1 */
@@ -125,6 +127,7 @@ struct l4_pool {
     _Atomic uint32_t inflight;           /* all, through shm/count.h: sessions of its backends */
 
     struct l4_passive_rule passive;
+    struct l4_queue queue;
 };
 
 /* A pool's members, its round-robin schedule (core/schedule.h) and its Maglev table
@@ -273,6 +276,7 @@ enum l4_session_state { /* run/session.c has the edges */
                         L4_SESSION_RESETS, /* one side was reset; the other gets what came first,
                                               then the reset */
                         L4_SESSION_READS,  /* what its client says before a backend is chosen */
+                        L4_SESSION_QUEUES, /* for a place at a backend */
                         L4_SESSION_STATES
 };
 
@@ -289,13 +293,15 @@ struct l4_session {
     _Atomic uint64_t bytes[2];   /* read from the client, from the backend */
     _Atomic uint64_t active_ms;  /* CLOCK_MONOTONIC of the last bytes */
     uint64_t started_us;         /* CLOCK_MONOTONIC of its accept */
-    uint64_t connect_started_us; /* of the attempt in progress or that succeeded */
+    uint64_t turn;               /* in its pool's queue */
+    uint64_t connect_started_us; /* of its joining the queue, or of the attempt in progress or that
+                                    succeeded */
     uint32_t connect_us;         /* how long the one that succeeded took */
     uint32_t queue_us;           /* how long it waited for a place at a backend */
     uint32_t asked_us;           /* after its accept: since when it waits for the first byte */
     uint32_t first_byte_us;      /* from its accept to the backend's first byte; 0: none yet */
     uint32_t deadline_ms;        /* low 32 bits of CLOCK_MONOTONIC: end of the wait of its state */
-    uint32_t next;               /* in the list it is in: free or ready rows */
+    uint32_t next, prev;         /* in the list it is in: free or ready rows, or a queue */
     uint16_t tried[L4_RETRIES_MAX + 1]; /* backends whose connect failed */
     uint8_t attempts;                   /* how many of tried are set */
     uint8_t reason;                     /* why it ends, once that is known: enum l4_reason */

@@ -51,6 +51,7 @@ static struct l4_header header_for(const struct l4_caps *caps)
         {&h.logs_at, workers * sizeof(struct l4_log)},
         {&h.facts_at, workers * caps->sessions * sizeof(struct l4_facts)},
         {&h.routes_at, 2 * L4_ROUTES_MAX * sizeof(struct l4_route)},
+        {&h.waits_at, workers * caps->pools * sizeof(struct l4_wait)},
     };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         *parts[i].offset = at;

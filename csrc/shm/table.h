@@ -51,6 +51,13 @@ static inline struct l4_tally *l4_table_tally(const struct l4_table *table, uint
     return first + (size_t)worker * table->header->caps.listeners + listener;
 }
 
+static inline struct l4_wait *l4_table_wait(const struct l4_table *table, uint32_t worker,
+                                            uint32_t pool)
+{
+    struct l4_wait *first = (struct l4_wait *)((char *)table->header + table->header->waits_at);
+    return first + (size_t)worker * table->header->caps.pools + pool;
+}
+
 static inline struct l4_session *l4_table_session(const struct l4_table *table, uint32_t worker,
                                                   uint32_t index)
 {

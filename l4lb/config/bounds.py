@@ -40,8 +40,11 @@ MAGLEV_SIZE = (3, 655_373)  # L4_MAGLEV_MAX
 SLOW_START_MS = (0, DAY_MS)
 CONNECTIONS_CAP = (0, 64 << 20)  # of one pool or backend; 0: no limit
 
+QUEUE_LENGTH = (1, 65_536)  # L4_QUEUE_MAX
+
 # Deadlines are compared in 32 bits of milliseconds: nothing may wait longer than 24 days.
 DRAIN_TIMEOUT_MS = (0, DAY_MS)
+QUEUE_TIMEOUT_MS = (1, DAY_MS)
 CONNECT_TIMEOUT_MS = (1, 10 * MINUTE_MS)
 IDLE_TIMEOUT_MS = (1, 7 * DAY_MS)
 HALF_CLOSED_TIMEOUT_MS = (1, 7 * DAY_MS)

@@ -107,6 +107,9 @@ def _choice(row: PoolRow) -> Map:
         "maglev_size": row.maglev_size or None,
         "all_backups": row.all_backups,
         "slow_start_ms": row.slow_start_ms,
+        "queue_length": row.queue_length,
+        "queue_timeout_ms": row.queue_timeout_ms,
+        "waiting": row.waiting,
     }
 
 

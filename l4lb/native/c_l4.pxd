@@ -97,6 +97,12 @@ cdef extern from "shm/layout.h":
         uint32_t prefix4
         uint32_t prefix6
 
+    struct l4_queue:
+        uint32_t length
+        uint32_t timeout_ms
+        uint64_t turns
+        uint32_t waiting
+
     struct l4_pool:
         uint32_t used
         char name[65]
@@ -117,6 +123,7 @@ cdef extern from "shm/layout.h":
         uint64_t ticket
         uint32_t inflight
         l4_passive_rule passive
+        l4_queue queue
 
     struct l4_view:
         uint32_t members
@@ -287,6 +294,8 @@ cdef extern from "run/worker.h":
         uint32_t bound_count
         int command_fd
         int event_fd
+        const int *bells
+        uint32_t bell_count
         int lifeline_fd
 
     int l4_worker_run(const l4_worker_setup *setup) nogil

@@ -12,8 +12,10 @@ def run(
     command_fd: int,
     event_fd: int,
     lifeline_fd: int,
+    bells: Sequence[int] = (),
 ) -> None:
     """Serves until told to end; Python is not entered meanwhile.
 
     bounds: (descriptor, listener row, shared with other workers) of each listening socket.
+    bells: each worker's command_fd, by index.
     Raises OSError if the loop could not start or lost its epoll set."""

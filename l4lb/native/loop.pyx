@@ -9,17 +9,23 @@ from l4lb.native cimport c_l4 as c
 from l4lb.native.table cimport Table
 
 
-def run(Table table, index, bounds, *, command_fd, event_fd, lifeline_fd):
+def run(Table table, index, bounds, *, command_fd, event_fd, lifeline_fd, bells=()):
     """Serves until told to end; Python is not entered meanwhile.
 
     bounds: (descriptor, listener row, exclusive) of each listening socket of this worker.
+    bells: each worker's command_fd, by index.
     Raises OSError if the loop could not start or lost its epoll set.
     """
     cdef c.l4_worker_setup setup
     cdef c.l4_bound *sockets = <c.l4_bound *>calloc(len(bounds) or 1, sizeof(c.l4_bound))
+    cdef int *rung = <int *>calloc(len(bells) or 1, sizeof(int))
     cdef int error
-    if sockets is NULL:
+    if sockets is NULL or rung is NULL:
         raise MemoryError
+    for i, fd in enumerate(bells):
+        rung[i] = fd
+    setup.bells = rung
+    setup.bell_count = len(bells)
     for i, (fd, listener, exclusive) in enumerate(bounds):
         sockets[i].fd = fd
         sockets[i].listener = listener
@@ -34,5 +40,6 @@ def run(Table table, index, bounds, *, command_fd, event_fd, lifeline_fd):
     with nogil:
         error = c.l4_worker_run(&setup)
     free(sockets)
+    free(rung)
     if error:
         raise OSError(-error, f"worker {index}: {os.strerror(-error)}")

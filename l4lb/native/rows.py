@@ -22,7 +22,7 @@ BALANCES = (
 HASH_KEYS = ("none", "source_ip", "source_ip_port", "sni")
 WHEN_ALL_DOWN = ("refuse", "try_all")
 WORKER_STATES = ("off", "runs", "drains")
-SESSION_STATES = ("free", "waits", "connects", "relays", "resets", "reads")
+SESSION_STATES = ("free", "waits", "connects", "relays", "resets", "reads", "queues")
 EVENT_KINDS = ("accept_paused", "accept_resumed", "drained")
 
 
@@ -73,6 +73,9 @@ class PoolRow(NamedTuple):
     maglev_size: int
     all_backups: bool
     slow_start_ms: int
+    queue_length: int
+    queue_timeout_ms: int
+    waiting: int
 
 
 class BackendRow(NamedTuple):

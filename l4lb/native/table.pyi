@@ -61,6 +61,8 @@ class Table:
         maglev_size: int = 0,
         all_backups: bool = False,
         slow_start_ms: int = 0,
+        queue_length: int = 0,
+        queue_timeout_ms: int = 0,
     ) -> None: ...
     def clear_pool(self, index: int) -> None: ...
     def set_backend(

@@ -138,7 +138,8 @@ cdef class Table:
     def set_pool(self, index, *, name, balance, when_all_down, retries, connect_timeout_ms,
                  idle_timeout_ms, half_closed_timeout_ms, max_connections=0, source="",
                  hash_key="source_ip", hash_prefix=(32, 128), hash_balance_percent=0,
-                 maglev_size=0, all_backups=False, slow_start_ms=0):
+                 maglev_size=0, all_backups=False, slow_start_ms=0, queue_length=0,
+                 queue_timeout_ms=0):
         cdef c.l4_pool *row = self._pool(index)
         _put_text(row.name, sizeof(row.name), name)
         row.balance = rows.BALANCES.index(balance)
@@ -154,6 +155,8 @@ cdef class Table:
         row.maglev_size = maglev_size
         row.all_backups = all_backups
         row.slow_start_ms = slow_start_ms
+        row.queue.timeout_ms = queue_timeout_ms
+        row.queue.length = queue_length
         _put_address(&row.source, source, 0)
         row.used = 1
 
@@ -344,7 +347,8 @@ cdef class Table:
                     row.view_generation, row.max_connections, row.inflight,
                     rows.HASH_KEYS[row.hash_rule.kind],
                     (row.hash_rule.prefix4, row.hash_rule.prefix6), row.hash_balance_percent,
-                    row.maglev_size, bool(row.all_backups), row.slow_start_ms))
+                    row.maglev_size, bool(row.all_backups), row.slow_start_ms,
+                    row.queue.length, row.queue.timeout_ms, row.queue.waiting))
         return found
 
     def backends(self):

@@ -111,6 +111,8 @@ def write_pool(table: Table, index: int, pool: Pool) -> None:
         maglev_size=pool.maglev_size if pool.balance == "maglev" else 0,
         all_backups=pool.all_backups,
         slow_start_ms=pool.slow_start_ms,
+        queue_length=pool.queue.length if pool.queue else 0,
+        queue_timeout_ms=pool.queue.timeout_ms if pool.queue else 0,
     )
 
 

@@ -85,8 +85,9 @@ class Workers:
             self._event_fd,
             self._lifeline,
             self._cpus[index % len(self._cpus)],
+            bells=[one.bell for one in self._slots],
         )
-        keep = [slot.bell, self._event_fd, self._lifeline, *(bound.fd for bound in bounds)]
+        keep = [*setup.bells, self._event_fd, self._lifeline, *(bound.fd for bound in bounds)]
         self._table.prepare_worker(index)
         now_ms = monotonic_ms()
         try:
@@ -137,6 +138,10 @@ class Workers:
     def _settle(self) -> None:
         if not self._table.settle():
             self._reactor.after(SETTLE_RETRY_MS, self._settle)
+            return
+        # Places became free, and whose turn it is may have changed.
+        for slot in self._slots:
+            os.eventfd_write(slot.bell, 1)
 
     def _take_events(self) -> None:
         with contextlib.suppress(BlockingIOError):

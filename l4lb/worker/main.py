@@ -44,6 +44,7 @@ class WorkerSetup:
     event_fd: int
     lifeline_fd: int
     cpu: int | None
+    bells: Sequence[int] = ()  # each worker's command_fd, by index
 
 
 def run(setup: WorkerSetup) -> int:
@@ -61,5 +62,6 @@ def run(setup: WorkerSetup) -> int:
         command_fd=setup.command_fd,
         event_fd=setup.event_fd,
         lifeline_fd=setup.lifeline_fd,
+        bells=setup.bells,
     )
     return 0

@@ -55,6 +55,15 @@ def _as_backend(value: object) -> object:
     raise wrong("must be an address in quotes or a table with one")
 
 
+class Queue(Model):
+    """Clients that wait for a place when all backends are at their max_connections."""
+
+    length: fields.QueueLength = 1_000
+    """How many may wait, over all workers; more are turned away."""
+    timeout_ms: fields.QueueTimeout = Field(default=5 * bounds.SECOND_MS, alias="timeout")
+    """How long one waits at most."""
+
+
 class Pool(Named):
     """Backends that serve the same thing, and how one of them is chosen."""
 
@@ -104,6 +113,7 @@ class Pool(Named):
     """The local IP address that connections to backends come from; absent: the kernel chooses."""
     max_connections: fields.Connections = 0
     """Connections to the whole pool at one time, over all workers; 0: no limit."""
+    queue: Queue | None = None
     backends: Annotated[
         tuple[
             Annotated[Backend, BeforeValidator(_as_backend, json_schema_input_type=str | Backend)],

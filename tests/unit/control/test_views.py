@@ -174,6 +174,9 @@ def test_pools_say_their_settings_and_how_many_backends_can_be_used(table: Table
         "maglev_size": None,
         "all_backups": False,
         "slow_start_ms": 0,
+        "queue_length": 0,
+        "queue_timeout_ms": 0,
+        "waiting": 0,
     }
     assert (shown[1]["name"], shown[1]["backends"], shown[1]["up"]) == ("db", 1, 1)
 

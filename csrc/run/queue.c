@@ -1,0 +1,185 @@
+#include "run/queue.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "run/reach.h"
+#include "run/session.h"
+#include "shm/count.h"
+#include "shm/queue.h"
+
+struct l4_line { /* this worker's clients that wait for one pool, oldest first */
+    uint32_t head, tail;
+};
+
+enum { WORDS = (L4_POOLS_MAX + 63) / 64 };
+
+struct l4_lines {
+    uint64_t filled[WORDS]; /* a bit a pool: somebody waits here */
+    uint64_t due[WORDS];    /* ... look at it at the end of this turn */
+    struct l4_line lines[];
+};
+
+int l4_queue_start(struct l4_loop *loop)
+{
+    const uint32_t pools = loop->table->header->caps.pools;
+    loop->lines = calloc(1, sizeof *loop->lines + pools * sizeof(struct l4_line));
+    if (!loop->lines)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < pools; i++)
+        loop->lines->lines[i] = (struct l4_line){L4_NONE, L4_NONE};
+    return 0;
+}
+
+void l4_queue_finish(struct l4_loop *loop)
+{
+    free(loop->lines);
+}
+
+static struct l4_queue *queue_of(const struct l4_loop *loop, uint32_t pool)
+{
+    return &l4_table_pool(loop->table, pool)->queue;
+}
+
+static void look_at(struct l4_loop *loop, uint32_t pool)
+{
+    loop->lines->due[pool / 64] |= 1ull << (pool % 64);
+}
+
+bool l4_queue_is_waited_in(const struct l4_loop *loop, uint32_t pool)
+{
+    return L4_GET(queue_of(loop, pool)->waiting) != 0;
+}
+
+void l4_queue_released(struct l4_loop *loop, uint32_t pool)
+{
+    if (l4_queue_is_waited_in(loop, pool))
+        look_at(loop, pool);
+}
+
+void l4_queue_rung(struct l4_loop *loop)
+{
+    for (uint32_t i = 0; i < WORDS; i++)
+        loop->lines->due[i] |= loop->lines->filled[i];
+}
+
+/* Wakes it at its deadline; the first one before, to look for itself. */
+static void set_timer(struct l4_loop *loop, uint32_t index, bool first)
+{
+    const int32_t left = l4_session_left_ms(loop, l4_session_at(loop, index));
+    const int32_t most = first ? L4_QUEUE_LOOK_MS : INT32_MAX;
+    l4_session_wake_in(loop, index, (uint64_t)(left < 0 ? 0 : left < most ? left : most));
+}
+
+/* Shows the turn of the line's oldest client to all, and lets it look again before long. */
+static void show_head(struct l4_loop *loop, uint32_t pool)
+{
+    const uint32_t head = loop->lines->lines[pool].head;
+    const uint64_t bit = 1ull << (pool % 64);
+    uint64_t turn = 0;
+    if (head == L4_NONE) {
+        loop->lines->filled[pool / 64] &= ~bit;
+    } else {
+        loop->lines->filled[pool / 64] |= bit;
+        turn = l4_session_at(loop, head)->turn;
+        set_timer(loop, head, true);
+    }
+    L4_SET(l4_table_wait(loop->table, loop->setup.index, pool)->head, turn);
+    look_at(loop, pool);
+}
+
+void l4_queue_join(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    struct l4_queue *queue = queue_of(loop, s->pool);
+    struct l4_line *line = &loop->lines->lines[s->pool];
+    if (!l4_count_take_wait(loop->table, loop->setup.index, s->pool, L4_GET(queue->length))) {
+        l4_session_end(loop, index, L4_END_QUEUE_FULL);
+        return;
+    }
+    l4_session_enter(s, L4_SESSION_QUEUES);
+    s->turn = atomic_fetch_add(&queue->turns, 1) + 1;
+    s->connect_started_us = loop->now_us;
+    s->prev = line->tail;
+    s->next = L4_NONE;
+    line->tail = index;
+    l4_session_set_deadline(loop, s, L4_GET(queue->timeout_ms));
+    set_timer(loop, index, false);
+    if (s->prev == L4_NONE) {
+        line->head = index;
+        show_head(loop, s->pool);
+    } else {
+        l4_session_at(loop, s->prev)->next = index;
+    }
+    const int error = l4_session_watch_client(loop, index);
+    if (error) {
+        s->error = -error;
+        l4_session_end(loop, index, L4_END_ERROR);
+    }
+}
+
+void l4_queue_leave(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    struct l4_line *line = &loop->lines->lines[s->pool];
+    const bool was_first = line->head == index;
+    if (s->prev == L4_NONE)
+        line->head = s->next;
+    else
+        l4_session_at(loop, s->prev)->next = s->next;
+    if (s->next == L4_NONE)
+        line->tail = s->prev;
+    else
+        l4_session_at(loop, s->next)->prev = s->prev;
+    s->queue_us += (uint32_t)(loop->now_us - s->connect_started_us);
+    if (was_first)
+        show_head(loop, s->pool);
+    l4_count_drop_wait(loop->table, loop->setup.index, s->pool);
+}
+
+void l4_queue_timeout(struct l4_loop *loop, uint32_t index)
+{
+    const struct l4_session *s = l4_session_at(loop, index);
+    const bool first = loop->lines->lines[s->pool].head == index;
+    if (l4_session_left_ms(loop, s) <= 0) {
+        l4_session_end(loop, index, L4_END_QUEUE_TIMEOUT);
+        return;
+    }
+    if (first)
+        look_at(loop, s->pool);
+    set_timer(loop, index, first);
+}
+
+static void ring(const struct l4_loop *loop, uint32_t worker)
+{
+    const uint64_t one = 1;
+    if (worker < loop->setup.bell_count)
+        (void)!write(loop->setup.bells[worker], &one, sizeof one);
+}
+
+static void serve_pool(struct l4_loop *loop, uint32_t pool)
+{
+    for (;;) {
+        const uint32_t first = l4_queue_first(loop->table, pool);
+        if (first != loop->setup.index) {
+            if (first != L4_NONE)
+                ring(loop, first);
+            return;
+        }
+        const uint32_t head = loop->lines->lines[pool].head;
+        if (head == L4_NONE || !l4_reach_from_queue(loop, head))
+            return;
+    }
+}
+
+void l4_queue_serve(struct l4_loop *loop)
+{
+    for (uint32_t i = 0; i < WORDS; i++) {
+        while (loop->lines->due[i]) {
+            const uint32_t bit = (uint32_t)__builtin_ctzll(loop->lines->due[i]);
+            serve_pool(loop, i * 64 + bit);
+            loop->lines->due[i] &= ~(1ull << bit);
+        }
+    }
+}
