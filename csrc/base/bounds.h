@@ -14,6 +14,7 @@ enum l4_bounds {
     L4_POOLS_MAX = 1024,
     L4_BACKENDS_MAX = 16384,   /* over all pools; an index and a schedule slot fit 16 bits */
     L4_SESSIONS_MAX = 1 << 20, /* per worker */
+    L4_FLOWS_MAX = 1 << 20,    /* UDP sessions per worker */
     L4_WEIGHT_MAX = 256,
     L4_SLOTS_MAX = 65536,         /* of one pool's round-robin schedule; see core/schedule.h */
     L4_MAGLEV_MAX = 655373,       /* slots of one pool's Maglev table */
@@ -48,14 +49,25 @@ enum l4_bounds {
     L4_SEGMENT_BYTES = 512,          /* a send this small surely fits one TCP segment */
     L4_TURN_BYTES = 1 << 20, /* one direction of one session moves no more than this a turn */
 
-    L4_FDS_RESERVED = 24,   /* descriptors a worker never gives to a session or a pipe */
-    L4_COMMANDS = 256,      /* places in the ring from the supervisor to a worker */
-    L4_EVENTS = 256,        /* places in the ring from a worker to the supervisor */
-    L4_LOG_PLACES = 8192,   /* ended sessions one worker's log holds until they are written */
-    L4_LOG_LINE_MAX = 2048, /* bytes of one line of the access log */
-    L4_BUCKETS = 29,        /* of a histogram */
-    L4_TCP_FACTS_EVERY = 8, /* of so many sessions the kernel is asked about one at its end */
-    L4_WHEEL_SLOTS = 2048,  /* of the timer wheel, a power of two */
+    L4_FDS_RESERVED = 24,     /* descriptors a worker never gives to a session or a pipe */
+    L4_COMMANDS = 256,        /* places in the ring from the supervisor to a worker */
+    L4_EVENTS = 256,          /* places in the ring from a worker to the supervisor */
+    L4_LOG_PLACES = 8192,     /* ended sessions one worker's log holds until they are written */
+    L4_LOG_LINE_MAX = 2048,   /* bytes of one line of the access log */
+    L4_BUCKETS = 29,          /* of a histogram */
+    L4_TCP_FACTS_EVERY = 8,   /* of so many sessions the kernel is asked about one at its end */
+    L4_WHEEL_SLOTS = 2048,    /* of the timer wheel, a power of two */
+    L4_UDP_BATCH = 64,        /* messages of one recvmmsg or sendmmsg */
+    L4_UDP_BYTES = 65536,     /* place for one message: no datagram is larger */
+    L4_UDP_TURN_BATCHES = 4,  /* batches taken from one listener a turn */
+    L4_UDP_REPLIES = 32,      /* messages taken from one session's backend a turn */
+    L4_UDP_SEGMENTS = 64,     /* datagrams of one send with UDP_SEGMENT: the least that kernels
+                                 take */
+    L4_UDP_RUN_BYTES = 65000, /* ... and their bytes, below what an IP packet holds */
+    L4_UDP_YOUNG_SHARE = 8,   /* one in so many sessions may always be of unproven clients */
+    L4_UDP_ERRORS = 16,       /* queued errors read from one session's socket at a time */
+    L4_SERVER_ID_MAX = 15,    /* bytes of a server id in a QUIC connection id */
+
     L4_WHEEL_TICK_MS = 16,
 
     L4_HELLO_NAME_MAX = 255,       /* bytes of a server name, without its NUL */

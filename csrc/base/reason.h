@@ -18,6 +18,7 @@
     X(DRAIN_TIMEOUT, "drain_timeout")    /* the service stopped before the session did */          \
     X(STOPPED, "stopped")                /* the service stopped at once */                         \
     X(REJECTED_HANDSHAKE, "rejected:handshake_timeout") /* it did not say in time who it wants */  \
+    X(EVICTED, "evicted") /* a UDP session that made room for another */                           \
     X(WORKER_DIED, "error:WORKER_DIED")                                                            \
     X(ERROR, "error") /* the session's errno says which */
 

@@ -6,12 +6,13 @@
 
 #include "io/sock.h"
 #include "run/session.h"
+#include "run/udp.h"
 #include "shm/count.h"
 
 static void unwatch(struct l4_loop *loop)
 {
     for (uint32_t i = 0; loop->listening && i < loop->setup.bound_count; i++) {
-        if (loop->bounds[i].fd >= 0)
+        if (loop->bounds[i].fd >= 0 && !l4_udp_owns(loop, i))
             epoll_ctl(loop->epoll, EPOLL_CTL_DEL, loop->bounds[i].fd, NULL);
     }
     loop->listening = false;
@@ -22,7 +23,7 @@ int l4_accept_start(struct l4_loop *loop)
     int error = 0;
     for (uint32_t i = 0; !error && i < loop->setup.bound_count; i++) {
         const uint32_t events = EPOLLIN | (loop->bounds[i].exclusive ? EPOLLEXCLUSIVE : 0);
-        if (loop->bounds[i].fd >= 0)
+        if (loop->bounds[i].fd >= 0 && !l4_udp_owns(loop, i))
             error = l4_loop_watch(loop, loop->bounds[i].fd, events, L4_WATCH_LISTENER, i);
     }
     loop->listening = true;
@@ -118,6 +119,8 @@ int l4_accept_wait_ms(const struct l4_loop *loop)
 void l4_accept_finish(struct l4_loop *loop)
 {
     for (uint32_t i = 0; i < loop->setup.bound_count; i++) {
+        if (l4_udp_owns(loop, i)) /* its sessions need it to the end */
+            continue;
         for (int n = 0; loop->bounds[i].fd >= 0 && n < L4_BACKLOG; n++) {
             if (take_one(loop, &loop->bounds[i]))
                 break;

@@ -112,19 +112,30 @@ void l4_account_session(struct l4_loop *loop, uint32_t index, enum l4_reason rea
     s->accounted = 1;
 }
 
-uint32_t l4_account_lost(const struct l4_table *table, uint32_t worker, uint64_t now_us)
+bool l4_account_lost_one(const struct l4_table *table, uint32_t worker, uint32_t slot,
+                         uint64_t now_us)
 {
-    const uint32_t high = L4_GET(l4_table_worker(table, worker)->sessions_high);
-    uint32_t lost = 0;
-    for (uint32_t i = 0; i < high && i < table->header->caps.sessions; i++) {
-        struct l4_session *s = l4_table_session(table, worker, i);
-        if (L4_GET(s->serial) && !s->accounted) {
-            struct l4_outcome outcome = l4_account_describe(table, i, s, now_us);
-            outcome.reason = L4_END_WORKER_DIED;
-            l4_account_end(table, worker, &outcome);
-            lost++;
-        }
-        L4_SET(s->serial, 0);
+    struct l4_session *s = l4_table_session(table, worker, slot);
+    const bool lost = L4_GET(s->serial) && !s->accounted;
+    if (lost) {
+        struct l4_outcome outcome = l4_account_describe(table, slot, s, now_us);
+        outcome.reason = L4_END_WORKER_DIED;
+        l4_account_end(table, worker, &outcome);
     }
+    L4_SET(s->serial, 0);
+    return lost;
+}
+
+uint32_t l4_account_lost(const struct l4_table *table, uint32_t worker, bool with_udp,
+                         uint64_t now_us)
+{
+    const struct l4_worker *row = l4_table_worker(table, worker);
+    const struct l4_caps *caps = &table->header->caps;
+    const uint32_t tcp = L4_GET(row->sessions_high), udp = with_udp ? L4_GET(row->flows_high) : 0;
+    uint32_t lost = 0;
+    for (uint32_t i = 0; i < tcp && i < caps->sessions; i++)
+        lost += l4_account_lost_one(table, worker, i, now_us);
+    for (uint32_t i = 0; i < udp && i < caps->flows; i++)
+        lost += l4_account_lost_one(table, worker, caps->sessions + i, now_us);
     return lost;
 }

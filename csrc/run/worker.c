@@ -16,6 +16,7 @@
 #include "run/accept.h"
 #include "run/queue.h"
 #include "run/session.h"
+#include "run/udp_session.h"
 #include "shm/count.h"
 #include "shm/ring.h"
 
@@ -61,14 +62,17 @@ static uint32_t open_descriptors(void)
     return count;
 }
 
-/* Shares the descriptors left between sessions (two each) and pipes (two each, one in sixteen). */
-static void plan_descriptors(struct l4_loop *loop, uint32_t *pipes)
+/* Shares the descriptors left between UDP sessions (one each, up to their share), TCP sessions (two
+ * each) and pipes (two each, one in sixteen). Returns the number of UDP sessions. */
+static uint32_t plan_descriptors(struct l4_loop *loop, uint32_t *pipes)
 {
     struct rlimit files = {0};
     getrlimit(RLIMIT_NOFILE, &files);
     const uint64_t limit = files.rlim_cur < (1u << 30) ? files.rlim_cur : 1u << 30;
     const uint64_t taken = open_descriptors() + (uint64_t)L4_FDS_RESERVED;
-    const uint64_t left = limit > taken ? limit - taken : 0;
+    uint64_t left = limit > taken ? limit - taken : 0;
+    const uint32_t flows = l4_udp_plan(loop, left);
+    left = left > flows ? left - flows : 0;
     uint64_t most = left / 32 < L4_PIPES_MAX ? left / 32 : L4_PIPES_MAX;
     *pipes = (uint32_t)(most ? most : 1);
     most = left > 2ull * *pipes ? (left - 2ull * *pipes) / 2 : 0;
@@ -76,6 +80,7 @@ static void plan_descriptors(struct l4_loop *loop, uint32_t *pipes)
     if (most < loop->capacity)
         loop->capacity = most ? (uint32_t)most : 1;
     L4_SET(loop->row->capacity, loop->capacity);
+    return flows;
 }
 
 /* The rows of a process that died here may say anything: all are made free. */
@@ -115,7 +120,7 @@ static int start(struct l4_loop *loop, const struct l4_worker_setup *setup)
     read_clock(loop);
     if (getrandom(&loop->random, sizeof loop->random, 0) != sizeof loop->random)
         loop->random = loop->now_us;
-    plan_descriptors(loop, &pipes);
+    const uint32_t flows = plan_descriptors(loop, &pipes);
     l4_pipes_init(&loop->pipes, pipes);
     clear_rows(loop);
     signal(SIGPIPE, SIG_IGN);
@@ -133,6 +138,8 @@ static int start(struct l4_loop *loop, const struct l4_worker_setup *setup)
         error = l4_loop_watch(loop, setup->lifeline_fd, EPOLLIN, L4_WATCH_LIFELINE, 0);
     if (!error)
         error = l4_accept_start(loop);
+    if (!error)
+        error = l4_udp_start(loop, flows);
     L4_SET(loop->row->paused, 0);
     L4_SET(loop->row->state, L4_WORKER_RUNS);
     return error;
@@ -143,6 +150,7 @@ static void finish(struct l4_loop *loop)
     l4_pipes_close(&loop->pipes);
     if (loop->epoll >= 0)
         close(loop->epoll);
+    l4_udp_finish(loop);
     free(loop->wheel.timers);
     free(loop->bounds);
     l4_queue_finish(loop);
@@ -157,6 +165,7 @@ static void drain(struct l4_loop *loop)
     if (loop->draining)
         return;
     L4_SET(loop->row->state, L4_WORKER_DRAINS);
+    l4_udp_drain(loop);
     l4_accept_finish(loop);
     loop->draining = true;
 }
@@ -169,6 +178,21 @@ static void end_all(struct l4_loop *loop, uint32_t backend, enum l4_reason reaso
         if (s->serial && (backend == L4_NONE || s->backend == backend))
             l4_session_end(loop, i, reason);
     }
+    l4_udp_end_all(loop, backend, reason);
+}
+
+static void kill_session(struct l4_loop *loop, uint32_t slot, uint32_t serial)
+{
+    const struct l4_caps *caps = &loop->table->header->caps;
+    const bool udp = slot >= caps->sessions;
+    const bool known =
+        udp ? loop->udp && slot - caps->sessions < loop->udp->flows.fresh : slot < loop->fresh;
+    if (!known || !serial || L4_GET(l4_session_at(loop, slot)->serial) != serial)
+        return;
+    if (udp)
+        l4_udp_end(loop, slot - caps->sessions, L4_END_KILLED);
+    else
+        l4_session_end(loop, slot, L4_END_KILLED);
 }
 
 static void obey(struct l4_loop *loop, const struct l4_command *command)
@@ -183,9 +207,7 @@ static void obey(struct l4_loop *loop, const struct l4_command *command)
         loop->stopping = true;
         break;
     case L4_CMD_KILL:
-        if (command->slot < loop->fresh && command->serial &&
-            l4_session_at(loop, command->slot)->serial == command->serial)
-            l4_session_end(loop, command->slot, L4_END_KILLED);
+        kill_session(loop, command->slot, command->serial);
         break;
     case L4_CMD_KILL_BACKEND:
         end_all(loop, command->slot, L4_END_KILLED);
@@ -220,6 +242,12 @@ static void handle(struct l4_loop *loop, const struct epoll_event *event)
         if (loop->listening)
             l4_accept_batch(loop, index);
         break;
+    case L4_WATCH_UDP_LISTENER:
+        l4_udp_receive(loop, index);
+        break;
+    case L4_WATCH_FLOW:
+        l4_udp_event(loop, index, event->events);
+        break;
     case L4_WATCH_CLIENT:
         l4_session_event(loop, index, 0, event->events);
         break;
@@ -229,15 +257,18 @@ static void handle(struct l4_loop *loop, const struct epoll_event *event)
     }
 }
 
+/* The sooner of two waits; -1 is none. */
+static int sooner(int a, int b)
+{
+    return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
 static int wait_ms(struct l4_loop *loop)
 {
     if (loop->ready_head != L4_NONE)
         return 0;
-    const int timer = l4_wheel_wait_ms(&loop->wheel, loop->now_ms);
-    const int accept = l4_accept_wait_ms(loop);
-    if (timer < 0 || (accept >= 0 && accept < timer))
-        return accept;
-    return timer;
+    return sooner(sooner(l4_wheel_wait_ms(&loop->wheel, loop->now_ms), l4_accept_wait_ms(loop)),
+                  l4_udp_wait_ms(loop));
 }
 
 static void expire(struct l4_loop *loop)
@@ -271,6 +302,7 @@ static int turn(struct l4_loop *loop)
     for (int i = 0; i < count; i++)
         handle(loop, &events[i]);
     expire(loop);
+    l4_udp_turn(loop);
     l4_queue_serve(loop);
     l4_session_sweep(loop);
     l4_accept_revisit(loop);
@@ -285,7 +317,7 @@ int l4_worker_run(const struct l4_worker_setup *setup)
         return -ENOMEM;
     loop->epoll = -1;
     int error = start(loop, setup);
-    while (!error && !loop->stopping && !(loop->draining && loop->held == 0))
+    while (!error && !loop->stopping && !(loop->draining && loop->held + l4_udp_held(loop) == 0))
         error = turn(loop);
     finish(loop);
     free(loop);

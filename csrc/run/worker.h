@@ -48,6 +48,7 @@ struct l4_loop {
     struct l4_wheel wheel;
     struct l4_lines *lines;          /* of clients that wait: run/queue.h */
     struct l4_bound *bounds;         /* fd -1: closed */
+    struct l4_udp *udp;              /* NULL: no UDP listener; run/udp.h */
     uint32_t capacity;               /* sessions it may hold */
     uint32_t held;                   /* session rows that are not free */
     uint32_t free_head;              /* list of free session rows */
@@ -74,6 +75,8 @@ enum l4_watch {
     L4_WATCH_COMMAND,
     L4_WATCH_LIFELINE,
     L4_WATCH_LISTENER,
+    L4_WATCH_UDP_LISTENER,
+    L4_WATCH_FLOW,
     L4_WATCH_CLIENT,
     L4_WATCH_BACKEND
 };

@@ -118,6 +118,26 @@ void l4_count_drop_client(const struct l4_table *table, uint32_t worker)
     end(w);
 }
 
+bool l4_count_take_flow(const struct l4_table *table, uint32_t worker, uint32_t limit)
+{
+    struct l4_worker *w = l4_table_worker(table, worker);
+    begin(w);
+    const bool taken = take(&table->header->udp_sessions, limit, NULL);
+    if (taken)
+        L4_OWN_ADD(w->udp_active, 1);
+    end(w);
+    return taken;
+}
+
+void l4_count_drop_flow(const struct l4_table *table, uint32_t worker)
+{
+    struct l4_worker *w = l4_table_worker(table, worker);
+    begin(w);
+    L4_OWN_ADD(w->udp_active, -1u);
+    atomic_fetch_sub(&table->header->udp_sessions, 1);
+    end(w);
+}
+
 static uint32_t backend_part(const struct l4_table *table, uint32_t worker, uint32_t backend)
 {
     return L4_GET(l4_table_column(table, worker, backend)->active);
@@ -148,6 +168,12 @@ static uint32_t client_part(const struct l4_table *table, uint32_t worker, uint3
 {
     (void)unused;
     return L4_GET(l4_table_worker(table, worker)->active);
+}
+
+static uint32_t flow_part(const struct l4_table *table, uint32_t worker, uint32_t unused)
+{
+    (void)unused;
+    return L4_GET(l4_table_worker(table, worker)->udp_active);
 }
 
 typedef uint32_t part_of(const struct l4_table *, uint32_t worker, uint32_t index);
@@ -194,6 +220,7 @@ void l4_count_clear(const struct l4_table *table, uint32_t worker)
     const uint32_t backends = L4_GET(table->header->backends_high);
 
     L4_SET(dead->active, 0);
+    L4_SET(dead->udp_active, 0);
     if (L4_GET(dead->ops) & 1)
         end(dead);
     for (uint32_t b = 0; b < backends; b++) {
@@ -212,6 +239,8 @@ int l4_count_settle(const struct l4_table *table)
 {
     const uint32_t backends = L4_GET(table->header->backends_high);
     int error = settle(table, &table->header->connections, client_part, 0);
+    if (settle(table, &table->header->udp_sessions, flow_part, 0))
+        error = -EAGAIN;
     for (uint32_t b = 0; b < backends; b++) {
         if (settle(table, &l4_table_backend(table, b)->inflight, backend_part, b) ||
             settle(table, &l4_table_backend(table, b)->owed, owed_part, b))

@@ -36,6 +36,10 @@ void l4_count_drop_wait(const struct l4_table *table, uint32_t worker, uint32_t 
 bool l4_count_take_client(const struct l4_table *table, uint32_t worker, uint32_t limit);
 void l4_count_drop_client(const struct l4_table *table, uint32_t worker);
 
+/* ... and among all UDP sessions. */
+bool l4_count_take_flow(const struct l4_table *table, uint32_t worker, uint32_t limit);
+void l4_count_drop_flow(const struct l4_table *table, uint32_t worker);
+
 /* Forgets the parts of a dead worker. The caller knows that no process writes its columns. */
 void l4_count_clear(const struct l4_table *table, uint32_t worker);
 

@@ -13,6 +13,7 @@
  *          | workers | columns (worker x backend) | tallies (worker x listener) | sessions
  *          | seen, ledgers, logs (shm/seen.h)
  *          | facts (one a session) | routes (two halves) | waits (worker x pool, shm/queue.h)
+ *          | flows and UDP tallies (shm/udp.h)
  *
  * why: long for a header: it is one description, and cutting it would hide the whole.
  */
@@ -31,6 +32,7 @@
 #include "shm/edge.h"
 #include "shm/health.h"
 #include "shm/queue.h"
+#include "shm/udp.h"
 
 #define L4_MAGIC          0x31656c626174346cull /* "l4table1" */
 #define L4_LAYOUT_VERSION 1u
@@ -41,7 +43,8 @@ struct l4_caps {
     uint32_t listeners;
     uint32_t pools;
     uint32_t backends; /* over all pools */
-    uint32_t sessions; /* per worker */
+    uint32_t sessions; /* per worker, TCP */
+    uint32_t flows;    /* per worker: UDP sessions, whose rows follow the TCP ones */
 };
 
 struct l4_header {
@@ -53,9 +56,10 @@ struct l4_header {
     uint64_t listeners_at, pools_at, views_at, backends_at, workers_at, columns_at, tallies_at,
         sessions_at; /* offsets from the header */
     uint64_t seen_at, ledgers_at, logs_at;
-    uint64_t facts_at, routes_at; /* shm/edge.h */
-    uint64_t waits_at;            /* shm/queue.h */
-    uint64_t view_bytes;          /* of one view, its arrays included */
+    uint64_t facts_at, routes_at;      /* shm/edge.h */
+    uint64_t waits_at;                 /* shm/queue.h */
+    uint64_t flows_at, udp_tallies_at; /* shm/udp.h */
+    uint64_t view_bytes;               /* of one view, its arrays included */
 
     _Atomic uint64_t generation;      /* supervisor: of the configuration, from 1 */
     _Atomic uint32_t workers_high;    /* supervisor: one past the highest worker index ever used */
@@ -66,18 +70,25 @@ struct l4_header {
     _Atomic uint32_t routes_generation; /* supervisor: its low bit is the half of routes in force */
     struct l4_hash_key hash_key;        /* supervisor, before the fork: of every hash of a client */
 
+    _Atomic uint32_t max_udp_sessions;  /* supervisor: of all workers together */
+    _Atomic uint32_t udp_share_percent; /* supervisor: of a worker's descriptors, at most */
+
     alignas(64) _Atomic uint32_t connections; /* all: clients admitted and not yet ended */
+    _Atomic uint32_t udp_sessions;            /* all: UDP sessions not yet ended */
 };
 
 /* ---- what is configured: the supervisor writes ---------------------------------------------- */
+
+enum l4_protocol { L4_TCP, L4_UDP };
 
 struct l4_listener { /* one row an address bound; several share a name */
     _Atomic uint32_t used;
     uint32_t pool;
     char name[L4_NAME_MAX + 1];
     char bind[L4_PATH_MAX + 8]; /* as users wrote it, port ranges expanded */
-    uint8_t protocol;           /* 0 tcp */
+    uint8_t protocol;           /* enum l4_protocol */
     struct l4_edge edge;
+    struct l4_udp_door udp;
 };
 
 enum l4_balance { /* csrc/core/pick.c has the row for each */
@@ -123,6 +134,8 @@ struct l4_pool {
     _Atomic uint32_t all_backups;   /* 1: share among backups; 0: the first usable one serves */
     _Atomic uint32_t slow_start_ms; /* 0: a backend that returns has its whole weight at once */
 
+    struct l4_udp_manners udp;
+
     alignas(64) _Atomic uint64_t ticket; /* all: turns taken so far */
     _Atomic uint32_t inflight;           /* all, through shm/count.h: sessions of its backends */
 
@@ -153,7 +166,8 @@ struct l4_backend {
     uint32_t pool;         /* supervisor, before used */
     struct l4_addr addr;   /* supervisor, before used */
     char name[L4_NAME_MAX + 1];
-    char path[L4_PATH_MAX + 1]; /* of a unix backend */
+    char path[L4_PATH_MAX + 1];    /* of a unix backend */
+    struct l4_server_id server_id; /* supervisor, before used: in QUIC connection ids */
 
     /* checker: its word on this backend. Readers of several fields use check_seq (odd: being
      * written). */
@@ -234,11 +248,16 @@ struct l4_worker {
     _Atomic uint32_t capacity;      /* worker: sessions it can hold with its descriptors */
     _Atomic uint32_t sessions_high; /* worker: one past the highest session row ever used */
     _Atomic uint64_t restarts;      /* supervisor */
-    _Atomic uint64_t lost;          /* supervisor: sessions that died with a process of this row */
-    _Atomic uint64_t started_ms;    /* supervisor: CLOCK_MONOTONIC */
+    _Atomic uint64_t
+        lost; /* supervisor, worker at its start: sessions that died with a process of this row */
+    _Atomic uint64_t started_ms; /* supervisor: CLOCK_MONOTONIC */
+
+    _Atomic uint32_t udp_capacity; /* worker: UDP sessions it can hold */
+    _Atomic uint32_t flows_high;   /* worker: one past the highest UDP session row ever used */
 
     alignas(64) _Atomic uint64_t ops; /* worker: odd while it changes a shared count; shm/count.h */
     _Atomic uint32_t active;          /* worker: clients it holds, its part of connections */
+    _Atomic uint32_t udp_active;      /* worker: its part of udp_sessions */
     _Atomic uint32_t paused;          /* worker: 1 while it does not accept */
     _Atomic uint64_t accepted;        /* worker */
     _Atomic uint64_t turns;           /* worker: of its loop */

@@ -18,7 +18,7 @@ static bool caps_are_sound(const struct l4_caps *caps)
 {
     return caps->workers - 1 < L4_WORKERS_MAX && caps->listeners - 1 < L4_LISTENERS_MAX &&
            caps->pools - 1 < L4_POOLS_MAX && caps->backends - 1 < L4_BACKENDS_MAX &&
-           caps->sessions - 1 < L4_SESSIONS_MAX;
+           caps->sessions - 1 < L4_SESSIONS_MAX && caps->flows <= L4_FLOWS_MAX;
 }
 
 /* The header that these capacities lead to; all else in the table is zero at first. */
@@ -45,13 +45,16 @@ static struct l4_header header_for(const struct l4_caps *caps)
         {&h.workers_at, workers * sizeof(struct l4_worker)},
         {&h.columns_at, workers * caps->backends * sizeof(struct l4_column)},
         {&h.tallies_at, workers * caps->listeners * sizeof(struct l4_tally)},
-        {&h.sessions_at, workers * caps->sessions * sizeof(struct l4_session)},
+        {&h.sessions_at,
+         workers * ((uint64_t)caps->sessions + caps->flows) * sizeof(struct l4_session)},
         {&h.seen_at, sizeof(struct l4_seen)},
         {&h.ledgers_at, workers * caps->pools * sizeof(struct l4_ledger)},
         {&h.logs_at, workers * sizeof(struct l4_log)},
         {&h.facts_at, workers * caps->sessions * sizeof(struct l4_facts)},
         {&h.routes_at, 2 * L4_ROUTES_MAX * sizeof(struct l4_route)},
         {&h.waits_at, workers * caps->pools * sizeof(struct l4_wait)},
+        {&h.flows_at, workers * caps->flows * sizeof(struct l4_flow)},
+        {&h.udp_tallies_at, workers * caps->listeners * sizeof(struct l4_udp_tally)},
     };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         *parts[i].offset = at;

@@ -63,7 +63,8 @@ static inline struct l4_session *l4_table_session(const struct l4_table *table, 
 {
     struct l4_session *first =
         (struct l4_session *)((char *)table->header + table->header->sessions_at);
-    return first + (size_t)worker * table->header->caps.sessions + index;
+    const struct l4_caps *caps = &table->header->caps;
+    return first + (size_t)worker * ((size_t)caps->sessions + caps->flows) + index;
 }
 
 static inline struct l4_facts *l4_table_facts(const struct l4_table *table, uint32_t worker,

@@ -14,7 +14,7 @@ COLUMNS: Mapping[str, Sequence[str]] = {
         "bytes_in", "bytes_out", "response_time_ms", "last_check",
     ),
     "sessions": (
-        "id", "client", "listener", "backend", "state", "age_ms", "idle_ms", "bytes_in",
+        "id", "protocol", "client", "listener", "backend", "state", "age_ms", "idle_ms", "bytes_in",
         "bytes_out",
     ),
     "workers": (

@@ -150,6 +150,15 @@ def _no_udp_over_unix(draft: Draft) -> Findings:
                 yield Finding(path, "a udp listener cannot bind a unix path")
 
 
+def _udp_backends(draft: Draft) -> Findings:
+    udp = {one.pool for one in draft.listeners if one.protocol == "udp"}
+    for pool in draft.pools:
+        for backend in pool.backends:
+            if pool.name in udp and backend.address and backend.address.path:
+                message = f"{backend.address} cannot serve the UDP listener of this pool"
+                yield Finding(backend.path, message, "give an address with a port")
+
+
 def _ejection_grows(draft: Draft) -> Findings:
     for pool in draft.pools:
         passive = table(pool.table, "passive")
@@ -222,6 +231,7 @@ RULES = (
     _within_limits,
     _free_addresses,
     _no_udp_over_unix,
+    _udp_backends,
     _ejection_grows,
     _source_reaches,
     _checked_elsewhere,

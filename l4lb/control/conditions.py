@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from l4lb.errors import AdminError
+from l4lb.native import udp
 from l4lb.native.rows import BackendRow
 from l4lb.native.table import Table
 
@@ -46,7 +47,7 @@ def _of_backend(test: Callable[[BackendRow], bool]) -> Callable[[str], Predicate
 
 def _sessions_below(operand: str) -> Predicate:
     most = _number(operand)
-    return lambda table: table.connections < most
+    return lambda table: table.connections + udp.sessions(table) < most
 
 
 def _generation(operand: str) -> Predicate:

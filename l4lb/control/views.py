@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from l4lb.native import udp
 from l4lb.native.results import RESULT_WORDS
-from l4lb.native.rows import BackendRow, ListenerRow, PoolRow
+from l4lb.native.rows import BackendRow, ListenerRow, PoolRow, UdpTally
 from l4lb.native.table import Table
 
 Map = dict[str, Any]
@@ -32,6 +33,7 @@ def status(table: Table, service: Service, now_ms: int) -> Map:
         "generation": table.generation,
         "connections": table.connections,
         "max_connections": table.max_connections,
+        "udp_sessions": udp.sessions(table),
         "checker": {
             "pid": table.checker_pid,
             "heartbeat_age_ms": beat_age,
@@ -41,7 +43,7 @@ def status(table: Table, service: Service, now_ms: int) -> Map:
             {
                 "index": row.index,
                 "pid": row.pid,
-                "active": row.active,
+                "active": row.active + row.udp_active,
                 "accepted": row.accepted,
                 "state": row.state,
                 "paused": row.paused,
@@ -54,7 +56,8 @@ def status(table: Table, service: Service, now_ms: int) -> Map:
 
 def listeners(table: Table) -> list[Map]:
     """One map a bound address."""
-    return [_listener(row) for row in table.listeners()]
+    tallies = {row.index: row for row in udp.tallies(table)}
+    return [_listener(row) | _datagrams(tallies.get(row.index)) for row in table.listeners()]
 
 
 def _listener(row: ListenerRow) -> Map:
@@ -66,6 +69,20 @@ def _listener(row: ListenerRow) -> Map:
         "active": row.active,
         "accepted": row.accepted,
         "refused": row.refused,
+    }
+
+
+def _datagrams(tally: UdpTally | None) -> Map:
+    """What a UDP listener has beside what all have."""
+    if tally is None:
+        return {}
+    return {
+        "datagrams_in": tally.datagrams_in,
+        "datagrams_out": tally.datagrams_out,
+        "dropped": {why: count for why, count in tally.dropped.items() if count},
+        "evicted": tally.evicted,
+        "moved": tally.moved,
+        "adopted": tally.adopted,
     }
 
 
@@ -160,8 +177,10 @@ def workers(table: Table, now_ms: int) -> list[Map]:
             "pid": row.pid,
             "cpu": row.cpu,
             "state": row.state,
-            "active": row.active,
+            "active": row.active + row.udp_active,
+            "udp_active": row.udp_active,
             "capacity": row.capacity,
+            "udp_capacity": row.udp_capacity,
             "paused": row.paused,
             "accepted": row.accepted,
             "restarts": row.restarts,
@@ -188,6 +207,7 @@ def stats(table: Table) -> Map:
             ended[reason] = ended.get(reason, 0) + count
     return {
         "connections": table.connections,
+        "udp_sessions": udp.sessions(table),
         "accepted": sum(row.accepted for row in workers),
         "bytes_in": sum(row.bytes_in for row in found),
         "bytes_out": sum(row.bytes_out for row in found),

@@ -35,6 +35,47 @@ cdef extern from "base/hash.h":
         uint64_t k1
 
 
+cdef extern from "shm/udp.h":
+    enum:
+        L4_DROP_COUNT
+
+    struct l4_udp_manners:
+        uint32_t idle_ms
+        uint32_t requests
+        uint32_t responses
+        uint32_t per_datagram
+        uint32_t quic_id
+        uint32_t quic_config
+        uint32_t quic_bytes
+
+    struct l4_udp_door:
+        uint32_t max_amplification
+        uint32_t max_per_source
+        uint32_t no_privileged
+
+    struct l4_server_id:
+        uint8_t bytes
+        uint8_t id[15]
+
+    struct l4_flow:
+        l4_addr local
+        uint32_t scope
+        uint32_t lane
+        uint16_t port
+        uint16_t flags
+        uint64_t datagrams[2]
+
+    struct l4_udp_tally:
+        uint64_t datagrams_in
+        uint64_t datagrams_out
+        uint64_t dropped[64]
+        uint64_t evicted
+        uint64_t moved
+        uint64_t adopted
+
+    const char *l4_drop_word(unsigned drop)
+
+
 cdef extern from "shm/layout.h":
     enum:
         L4_SESSION_FREE
@@ -49,6 +90,7 @@ cdef extern from "shm/layout.h":
         uint32_t pools
         uint32_t backends
         uint32_t sessions
+        uint32_t flows
 
     struct l4_header:
         l4_caps caps
@@ -61,6 +103,9 @@ cdef extern from "shm/layout.h":
         uint64_t checker_beat_ms
         l4_hash_key hash_key
         uint32_t connections
+        uint32_t max_udp_sessions
+        uint32_t udp_share_percent
+        uint32_t udp_sessions
 
     struct l4_listener:
         uint32_t used
@@ -68,6 +113,7 @@ cdef extern from "shm/layout.h":
         char name[65]
         char bind[115]
         uint8_t protocol
+        l4_udp_door udp
 
     struct l4_passive_rule:
         uint32_t failures
@@ -120,6 +166,7 @@ cdef extern from "shm/layout.h":
         uint32_t maglev_size
         uint32_t all_backups
         uint32_t slow_start_ms
+        l4_udp_manners udp
         uint64_t ticket
         uint32_t inflight
         l4_passive_rule passive
@@ -136,6 +183,7 @@ cdef extern from "shm/layout.h":
         l4_addr addr
         char name[65]
         char path[108]
+        l4_server_id server_id
         uint32_t check_seq
         uint32_t check_result
         uint32_t check_errno
@@ -185,8 +233,11 @@ cdef extern from "shm/layout.h":
         uint64_t restarts
         uint64_t lost
         uint64_t started_ms
+        uint32_t udp_capacity
+        uint32_t flows_high
         uint64_t ops
         uint32_t active
+        uint32_t udp_active
         uint32_t paused
         uint64_t accepted
         uint64_t turns
@@ -245,6 +296,11 @@ cdef extern from "shm/table.h":
     uint16_t *l4_view_slots(const l4_table *table, l4_view *view)
 
 
+cdef extern from "shm/udp_rows.h":
+    l4_flow *l4_table_flow(const l4_table *table, uint32_t worker, uint32_t flow)
+    l4_udp_tally *l4_table_udp_tally(const l4_table *table, uint32_t worker, uint32_t listener)
+
+
 cdef extern from "shm/count.h":
     void l4_count_clear(const l4_table *table, uint32_t worker)
     int l4_count_settle(const l4_table *table) nogil
@@ -258,7 +314,8 @@ cdef extern from "shm/ring.h":
 
 
 cdef extern from "run/account.h":
-    uint32_t l4_account_lost(const l4_table *table, uint32_t worker, uint64_t now_us)
+    uint32_t l4_account_lost(const l4_table *table, uint32_t worker, bint with_udp,
+                             uint64_t now_us)
 
 
 cdef extern from "core/view.h":

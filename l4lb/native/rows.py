@@ -23,6 +23,7 @@ HASH_KEYS = ("none", "source_ip", "source_ip_port", "sni")
 WHEN_ALL_DOWN = ("refuse", "try_all")
 WORKER_STATES = ("off", "runs", "drains")
 SESSION_STATES = ("free", "waits", "connects", "relays", "resets", "reads", "queues")
+PROTOCOLS = ("tcp", "udp")
 EVENT_KINDS = ("accept_paused", "accept_resumed", "drained")
 
 
@@ -130,6 +131,8 @@ class WorkerRow(NamedTuple):
     turns: int
     beat_ms: int
     ended: dict[str, int]
+    udp_active: int = 0
+    udp_capacity: int = 0
 
 
 class SessionRow(NamedTuple):
@@ -148,6 +151,7 @@ class SessionRow(NamedTuple):
     idle_ms: int
     connect_us: int
     retries: int
+    protocol: str = "tcp"
 
 
 class Event(NamedTuple):
@@ -161,10 +165,26 @@ class Event(NamedTuple):
 
 
 class Capacities(NamedTuple):
-    """How many rows of each kind the table has; sessions are per worker."""
+    """How many rows of each kind the table has; sessions (TCP) and flows (UDP) are per worker."""
 
     workers: int
     listeners: int
     pools: int
     backends: int
     sessions: int
+    flows: int = 0
+
+
+class UdpTally(NamedTuple):
+    """What one bound address of a UDP listener has done, over all workers; `dropped` counts
+    datagrams that went no further, by reason."""
+
+    index: int  # type: ignore[assignment]  # why: hides tuple.index, which no row needs
+    name: str
+    bind: str
+    datagrams_in: int
+    datagrams_out: int
+    evicted: int
+    moved: int
+    adopted: int
+    dropped: dict[str, int]

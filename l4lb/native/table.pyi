@@ -17,8 +17,8 @@ reasons: tuple[str, ...]
 class Table:
     """The shared table: made once by the supervisor, inherited by its children."""
 
-    def __init__(self, capacities: tuple[int, int, int, int, int]) -> None:
-        """Capacities: workers, listeners, pools, backends, sessions per worker. Raises OSError."""
+    def __init__(self, capacities: Capacities) -> None:
+        """Raises OSError."""
 
     def attach_copy(self) -> Table:
         """Maps the same table once more from its descriptor, with all its checks."""

@@ -6,6 +6,7 @@ to say; a process calls only the setters of its role.
 """
 
 import ipaddress
+import itertools
 import os
 import socket
 import time
@@ -20,7 +21,8 @@ cdef class Table:
 
     def __cinit__(self, capacities):
         cdef c.l4_caps caps
-        caps.workers, caps.listeners, caps.pools, caps.backends, caps.sessions = capacities
+        (caps.workers, caps.listeners, caps.pools, caps.backends, caps.sessions,
+         caps.flows) = rows.Capacities(*capacities)
         self._check(c.l4_table_create(&self.table, &caps), "make the shared table")
 
     def __dealloc__(self):
@@ -52,7 +54,7 @@ cdef class Table:
     def capacities(self):
         cdef c.l4_caps caps = self.table.header.caps
         return rows.Capacities(caps.workers, caps.listeners, caps.pools, caps.backends,
-                               caps.sessions)
+                               caps.sessions, caps.flows)
 
     @property
     def size_bytes(self):
@@ -128,7 +130,7 @@ cdef class Table:
         cdef c.l4_listener *row = self._listener(index)
         _put_text(row.name, sizeof(row.name), name)
         _put_text(row.bind, sizeof(row.bind), bind)
-        row.protocol = ("tcp",).index(protocol)
+        row.protocol = rows.PROTOCOLS.index(protocol)
         row.pool = pool
         row.used = 1
 
@@ -232,9 +234,13 @@ cdef class Table:
         row.command_ring.tail = row.command_ring.head
 
     def end_worker(self, index, *, restarted):
-        """Takes back what a dead worker held; returns how many sessions died with it."""
+        """Takes back what a dead worker held; returns how many sessions died with it. Its UDP
+        sessions wait in their rows for the process that is started for it again (csrc/run/udp.h),
+        if one is."""
         cdef c.l4_worker *row = self._worker(index)
-        cdef uint32_t lost = c.l4_account_lost(&self.table, index, time.monotonic_ns() // 1000)
+        cdef bint with_udp = not restarted
+        cdef uint32_t lost = c.l4_account_lost(&self.table, index, with_udp,
+                                               time.monotonic_ns() // 1000)
         c.l4_count_clear(&self.table, index)
         c.l4_passive_forget(&self.table, index)
         row.pid = 0
@@ -266,7 +272,7 @@ cdef class Table:
     def session_serial(self, worker, slot):
         """The serial of the session in that row; 0 if it is free."""
         self._worker(worker)
-        if not 0 <= slot < self.table.header.caps.sessions:
+        if not 0 <= slot < self.table.header.caps.sessions + self.table.header.caps.flows:
             raise IndexError(f"session {slot}")
         return c.l4_table_session(&self.table, worker, slot).serial
 
@@ -330,7 +336,7 @@ cdef class Table:
                 accepted += tally.accepted
                 refused += tally.refused
             found.append(rows.ListenerRow(
-                index, row.name.decode(), row.bind.decode(), ("tcp",)[row.protocol],
+                index, row.name.decode(), row.bind.decode(), rows.PROTOCOLS[row.protocol],
                 self._pool(row.pool).name.decode(), active, accepted, refused))
         return found
 
@@ -394,7 +400,7 @@ cdef class Table:
                 index, row.pid, None if row.cpu == c.L4_NONE else row.cpu,
                 rows.WORKER_STATES[row.state], row.capacity, row.restarts, row.lost,
                 row.started_ms, row.active, bool(row.paused), row.accepted, row.turns,
-                row.beat_ms, ended))
+                row.beat_ms, ended, row.udp_active, row.udp_capacity))
         return found
 
     def sessions(self, now_ms, limit):
@@ -402,8 +408,7 @@ cdef class Table:
         cdef c.l4_session *row
         found = []
         for worker in range(self.table.header.workers_high):
-            high = min(self._worker(worker).sessions_high, self.table.header.caps.sessions)
-            for slot in range(high):
+            for slot in self._slots(worker):
                 if len(found) >= limit:
                     return found
                 row = c.l4_table_session(&self.table, worker, slot)
@@ -412,6 +417,14 @@ cdef class Table:
                     if session is not None:
                         found.append(session)
         return found
+
+    def _slots(self, worker):
+        """The session rows of a worker that were ever used: TCP ones, then UDP ones."""
+        caps = self.table.header.caps
+        row = self._worker(worker)
+        first = caps.sessions
+        return itertools.chain(range(min(row.sessions_high, first)),
+                               range(first, first + min(row.flows_high, caps.flows)))
 
     cdef object _session(self, c.l4_session *row, worker, slot, now_ms):
         cdef uint32_t serial = row.serial
@@ -433,7 +446,8 @@ cdef class Table:
             c.l4_table_listener(&self.table, copy.listener).name.decode(),
             c.l4_table_pool(&self.table, copy.pool).name.decode(), backend, client,
             copy.bytes[0], copy.bytes[1], max(0, now_ms - copy.started_us // 1000),
-            max(0, now_ms - <object>copy.active_ms), copy.connect_us, copy.attempts)
+            max(0, now_ms - <object>copy.active_ms), copy.connect_us, copy.attempts,
+            "udp" if slot >= self.table.header.caps.sessions else "tcp")
 
 
 cdef _now_ms():

@@ -15,7 +15,7 @@ from l4lb.errors import AdminError
 from l4lb.native.health import set_passive
 from l4lb.native.rows import Address, BackendRow, Capacities
 from l4lb.native.table import Table
-from l4lb.supervisor import edge
+from l4lb.supervisor import datagrams, edge
 
 WORKER_ROWS = 64  # csrc/base/bounds.h: L4_WORKERS_MAX
 MAX_SESSION_ROWS = 1 << 20  # csrc/base/bounds.h: L4_SESSIONS_MAX
@@ -31,6 +31,7 @@ def capacities(config: Config) -> Capacities:
         pools=config.limits.max_pools,
         backends=config.limits.max_backends,
         sessions=min(config.limits.max_connections, by_files, MAX_SESSION_ROWS),
+        flows=datagrams.rows(config.limits),
     )
 
 
@@ -86,8 +87,10 @@ def write(config: Config, table: Table) -> Bindings:
                 protocol=listener.protocol,
                 pool=pool_rows[listener.pool],
             )
+            datagrams.write_listener(table, row, listener)
     edge.write(config, table, listener_rows, pool_rows)
     table.max_connections = config.limits.max_connections
+    datagrams.write_limits(table, config.limits)
     table.generation = 1
     return Bindings(listener_rows)
 
@@ -114,6 +117,7 @@ def write_pool(table: Table, index: int, pool: Pool) -> None:
         queue_length=pool.queue.length if pool.queue else 0,
         queue_timeout_ms=pool.queue.timeout_ms if pool.queue else 0,
     )
+    datagrams.write_pool(table, index, pool)
 
 
 def write_passive(table: Table, index: int, pool: Pool) -> None:

@@ -106,7 +106,9 @@ class Supervisor:
                 self._listening.append(
                     sockets.Listening(row, [passed], passed=True)
                     if passed is not None
-                    else sockets.open_listening(bind, row, self._config.process.workers)
+                    else sockets.open_listening(
+                        bind, row, self._config.process.workers, listener.protocol
+                    )
                 )
         inherited.close_rest()
 

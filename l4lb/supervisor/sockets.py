@@ -2,6 +2,7 @@
 
 A TCP address gets one SO_REUSEPORT socket per worker, so that the kernel shares clients out and a
 dead worker's queue waits for its replacement. A unix path has one socket, shared by all workers.
+UDP addresses have theirs from datagrams.py.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 
 from l4lb.config.model import Bind
 from l4lb.errors import L4lbError
+from l4lb.supervisor import datagrams
 from l4lb.supervisor.privileges import User
 
 BACKLOG = 4096
@@ -147,9 +149,11 @@ def open_unix(path: str, *, mode: int | None = None, backlog: int = BACKLOG) -> 
     return sock
 
 
-def open_listening(bind: Bind, row: int, workers: int) -> Listening:
+def open_listening(bind: Bind, row: int, workers: int, protocol: str = "tcp") -> Listening:
     """Opens the sockets of one address. Raises L4lbError that says what to do."""
     try:
+        if protocol == "udp":
+            return Listening(row, datagrams.open_sockets(bind, workers))
         if bind.path:
             return Listening(row, [open_unix(bind.path)], bind.path)
         return Listening(row, _open_inet(bind, workers))

@@ -171,8 +171,8 @@ TEST(sessions_that_died_with_their_worker_are_told_of_unless_they_were)
         s->accounted = i == 1;
     }
     L4_SET(l4_table_worker(&table, 0)->sessions_high, 3);
-    CHECK_EQ(2, l4_account_lost(&table, 0, 5000));
-    CHECK_EQ(0, l4_account_lost(&table, 0, 6000));
+    CHECK_EQ(2, l4_account_lost(&table, 0, true, 5000));
+    CHECK_EQ(0, l4_account_lost(&table, 0, true, 6000));
     CHECK_EQ(2, L4_GET(l4_table_worker(&table, 0)->ended[L4_END_WORKER_DIED]));
     struct l4_outcome told;
     CHECK(take(0, &told));

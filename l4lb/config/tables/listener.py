@@ -22,6 +22,12 @@ class Listener(Named):
     """What is balanced."""
     pool: str
     """Name of the pool that serves this listener."""
+    max_amplification: fields.Amplification = 0
+    """UDP: bytes sent to a client per byte it sent, until it has proven itself by a second
+    datagram; replies over that are dropped. 0: no bound."""
+    reject_privileged_ports: bool = False
+    """UDP: datagrams from source ports below 1024 are dropped; services live there, clients do
+    not."""
 
     routes: Routes = ()
     """Pools for some of the clients, by what they ask for, where they come from, or by chance; the

@@ -99,7 +99,11 @@ class Pool(Named):
         default=2 * bounds.SECOND_MS, alias="connect_timeout"
     )
     """How long a backend may take to accept a connection."""
-    idle_timeout_ms: fields.IdleTimeout = Field(default=10 * bounds.MINUTE_MS, alias="idle_timeout")
+    idle_timeout_given_ms: fields.IdleTimeout | None = Field(
+        default=None,
+        alias="idle_timeout",
+        json_schema_extra={"x-l4lb-default": '`"10m"`, of UDP sessions `"30s"`'},
+    )
     """A session without a byte in either direction for this long ends."""
     half_closed_timeout_ms: fields.HalfClosedTimeout = Field(
         default=5 * bounds.MINUTE_MS, alias="half_closed_timeout"
@@ -114,6 +118,11 @@ class Pool(Named):
     max_connections: fields.Connections = 0
     """Connections to the whole pool at one time, over all workers; 0: no limit."""
     queue: Queue | None = None
+    requests: fields.Datagrams = 0
+    """UDP: a client's datagrams that make one session; the next one begins another. 0: no bound."""
+    responses: fields.Datagrams = 0
+    """UDP: a session ends when each of its client's datagrams was answered by so many. 0: no
+    bound."""
     backends: Annotated[
         tuple[
             Annotated[Backend, BeforeValidator(_as_backend, json_schema_input_type=str | Backend)],
@@ -125,3 +134,13 @@ class Pool(Named):
     health: Health | None = None
     passive: Passive | None = None
     sticky: Sticky | None = None
+
+    @property
+    def idle_timeout_ms(self) -> int:
+        """Of TCP sessions."""
+        return self.idle_timeout_given_ms or 10 * bounds.MINUTE_MS
+
+    @property
+    def udp_idle_timeout_ms(self) -> int:
+        """Of UDP sessions, which nobody closes."""
+        return self.idle_timeout_given_ms or 30 * bounds.SECOND_MS

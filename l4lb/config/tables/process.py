@@ -76,7 +76,11 @@ class Limits(Model):
     max_connections: fields.MaxConnections = 100_000
     """Client connections at one time, over all workers."""
     max_udp_sessions: fields.MaxUdpSessions = 65_536
-    """UDP sessions at one time, over all workers."""
+    """UDP sessions at one time, over all workers; when another one needs room, the one idle longest
+    ends."""
+    udp_descriptors_percent: fields.UdpDescriptors = Field(default=50, alias="udp_descriptors")
+    """How many of a worker's descriptors UDP sessions may take, one each, where there is a UDP
+    listener; the rest is for TCP."""
     max_listeners: fields.MaxListeners = 1_024
     """Bound addresses, each port of a range counted."""
     max_pools: fields.MaxPools = 256

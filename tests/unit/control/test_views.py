@@ -54,6 +54,7 @@ def test_status_says_version_workers_and_listeners(table: Table) -> None:
         "generation": 1,
         "connections": 0,
         "max_connections": 100,
+        "udp_sessions": 0,
         "checker": {"pid": 99, "heartbeat_age_ms": 400, "stale": False},
         "workers": [{"index": 0, "pid": 77, **worker}, {"index": 1, "pid": 78, **worker}],
         "listeners": [LISTENER],
@@ -188,7 +189,9 @@ def test_workers_say_where_they_run_and_how_long(table: Table) -> None:
         "cpu": 3,
         "state": "off",
         "active": 0,
+        "udp_active": 0,
         "capacity": 0,
+        "udp_capacity": 0,
         "paused": False,
         "accepted": 0,
         "restarts": 0,
@@ -209,6 +212,7 @@ def test_a_worker_that_died_has_no_uptime_and_a_restart_more(table: Table) -> No
 def test_stats_of_a_service_that_did_nothing_are_all_nothing(table: Table) -> None:
     assert views.stats(table) == {
         "connections": 0,
+        "udp_sessions": 0,
         "accepted": 0,
         "bytes_in": 0,
         "bytes_out": 0,

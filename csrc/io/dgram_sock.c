@@ -1,0 +1,103 @@
+#include "io/dgram_sock.h"
+
+#include <errno.h>
+#include <linux/errqueue.h>
+#include <netinet/udp.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io/dgram.h"
+
+static void ask(int fd, int level, int option)
+{
+    const int on = 1;
+    setsockopt(fd, level, option, &on, sizeof on);
+}
+
+void l4_dgram_tell(int fd, bool wildcard)
+{
+    ask(fd, IPPROTO_UDP, UDP_GRO);
+    if (wildcard) {
+        ask(fd, IPPROTO_IP, IP_PKTINFO);
+        ask(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO);
+    }
+}
+
+struct l4_addr l4_dgram_bound_to(int fd)
+{
+    union l4_dgram_name name;
+    socklen_t length = sizeof name;
+    if (getsockname(fd, &name.any, &length))
+        return (struct l4_addr){0};
+    return l4_dgram_addr_of(&name);
+}
+
+/* Binds to the source, and to the port if it is free. */
+static int bind_to(int fd, uint16_t family, const struct l4_addr *source, uint16_t port)
+{
+    struct l4_addr from = {.family = family};
+    union l4_dgram_name name;
+    if (source->family == family)
+        memcpy(from.ip, source->ip, sizeof from.ip);
+    else if (port == 0)
+        return 0;
+    from.port = port;
+    socklen_t length = l4_dgram_name_of(&from, 0, &name);
+    if (bind(fd, &name.any, length) == 0)
+        return 0;
+    if (port == 0)
+        return -errno;
+    return bind_to(fd, family, source, 0);
+}
+
+int l4_dgram_connect(const struct l4_addr *to, const struct l4_addr *source, uint16_t *port,
+                     bool *made)
+{
+    union l4_dgram_name name;
+    *made = to->family != AF_INET && to->family != AF_INET6;
+    if (*made)
+        return -EAFNOSUPPORT;
+    const int fd = socket(to->family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    ask(fd, IPPROTO_UDP, UDP_GRO);
+    if (to->family == AF_INET)
+        ask(fd, IPPROTO_IP, IP_RECVERR);
+    else
+        ask(fd, IPPROTO_IPV6, IPV6_RECVERR);
+    int error = bind_to(fd, to->family, source, *port);
+    if (!error && connect(fd, &name.any, l4_dgram_name_of(to, 0, &name)))
+        error = -errno;
+    if (error) {
+        /* why: connect says EAGAIN when no port is left (connect(2)). */
+        *made = error != -EAGAIN && error != -ENOMEM && error != -ENOBUFS;
+        close(fd);
+        return error;
+    }
+    *port = l4_dgram_bound_to(fd).port;
+    return fd;
+}
+
+int l4_dgram_error(int fd)
+{
+    int gone = 0, now = 0;
+    socklen_t length = sizeof now;
+    char control[512];
+    for (int i = 0; i < L4_UDP_ERRORS; i++) {
+        struct msghdr head = {.msg_control = control, .msg_controllen = sizeof control};
+        if (recvmsg(fd, &head, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
+            break;
+        for (struct cmsghdr *c = CMSG_FIRSTHDR(&head); c; c = CMSG_NXTHDR(&head, c)) {
+            struct sock_extended_err found;
+            if (!(c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR) &&
+                !(c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR))
+                continue;
+            memcpy(&found, CMSG_DATA(c), sizeof found);
+            if (l4_dgram_peer_gone((int)found.ee_errno))
+                gone = (int)found.ee_errno;
+        }
+    }
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &now, &length) == 0 && l4_dgram_peer_gone(now))
+        gone = now;
+    return gone;
+}

@@ -1,0 +1,464 @@
+#include "run/udp.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "core/passive.h"
+#include "core/response.h"
+#include "io/dgram_sock.h"
+#include "run/session.h"
+#include "run/udp_session.h"
+
+enum { BACKEND = 0, CLIENT = 1 }; /* whither, in longest_run and datagrams */
+
+static bool is_udp(const struct l4_loop *loop, uint32_t listener)
+{
+    return l4_table_listener(loop->table, listener)->protocol == L4_UDP;
+}
+
+bool l4_udp_owns(const struct l4_loop *loop, uint32_t bound)
+{
+    return is_udp(loop, loop->bounds[bound].listener);
+}
+
+static struct l4_udp_tally *tally_of(const struct l4_loop *loop, uint32_t listener)
+{
+    return l4_table_udp_tally(loop->table, loop->setup.index, listener);
+}
+
+void l4_udp_drop(const struct l4_loop *loop, uint32_t listener, enum l4_drop why, uint32_t count)
+{
+    L4_OWN_ADD(tally_of(loop, listener)->dropped[why], count);
+}
+
+static const struct l4_udp_manners *manners_of(const struct l4_loop *loop,
+                                               const struct l4_session *s)
+{
+    return &l4_table_pool(loop->table, s->pool)->udp;
+}
+
+/* ---- start and end --------------------------------------------------------------------------- */
+
+uint32_t l4_udp_plan(const struct l4_loop *loop, uint64_t descriptors)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < loop->setup.bound_count; i++)
+        any = any || is_udp(loop, loop->setup.bounds[i].listener);
+    const struct l4_header *header = loop->table->header;
+    uint64_t most = descriptors * L4_GET(header->udp_share_percent) / 100;
+    if (most > header->caps.flows)
+        most = header->caps.flows;
+    return any ? (uint32_t)(most ? most : 1) : 0;
+}
+
+static int open_front(struct l4_loop *loop, uint32_t bound)
+{
+    static const uint8_t any[16];
+    struct l4_udp_front *front = &loop->udp->fronts[bound];
+    const int fd = loop->bounds[bound].fd;
+    front->at = l4_dgram_bound_to(fd);
+    front->wildcard = memcmp(front->at.ip, any, sizeof any) == 0;
+    front->open = true;
+    l4_dgram_tell(fd, front->wildcard);
+    return l4_loop_watch(loop, fd, EPOLLIN, L4_WATCH_UDP_LISTENER, bound);
+}
+
+static int take_memory(struct l4_loop *loop, uint32_t capacity)
+{
+    struct l4_udp *udp = loop->udp;
+    struct l4_timer *timers = calloc(capacity, sizeof *timers);
+    udp->peers = calloc(capacity, sizeof *udp->peers);
+    udp->fronts = calloc(loop->setup.bound_count, sizeof *udp->fronts);
+    if (!timers || !udp->peers || !udp->fronts || l4_dgram_inbox_init(&udp->in, true) ||
+        l4_dgram_inbox_init(&udp->back, false) ||
+        l4_flows_init(&udp->flows, capacity, &loop->table->header->hash_key)) {
+        free(timers);
+        return -ENOMEM;
+    }
+    l4_wheel_init(&udp->wheel, timers, capacity, loop->now_ms);
+    l4_dgram_outbox_init(&udp->ahead);
+    l4_dgram_outbox_init(&udp->replies);
+    udp->ready_head = udp->ready_tail = L4_NONE;
+    return 0;
+}
+
+int l4_udp_start(struct l4_loop *loop, uint32_t capacity)
+{
+    L4_SET(loop->row->udp_capacity, capacity);
+    if (!capacity)
+        return 0;
+    loop->udp = calloc(1, sizeof *loop->udp);
+    if (!loop->udp)
+        return -ENOMEM;
+    int error = take_memory(loop, capacity);
+    for (uint32_t i = 0; !error && i < loop->setup.bound_count; i++) {
+        if (loop->bounds[i].fd >= 0 && l4_udp_owns(loop, i))
+            error = open_front(loop, i);
+    }
+    if (!error)
+        l4_udp_adopt(loop);
+    return error;
+}
+
+void l4_udp_finish(struct l4_loop *loop)
+{
+    struct l4_udp *udp = loop->udp;
+    if (!udp)
+        return;
+    l4_flows_close(&udp->flows);
+    l4_dgram_inbox_close(&udp->in);
+    l4_dgram_inbox_close(&udp->back);
+    free(udp->wheel.timers);
+    free(udp->peers);
+    free(udp->fronts);
+    free(udp);
+    loop->udp = NULL;
+}
+
+void l4_udp_drain(struct l4_loop *loop)
+{
+    if (loop->udp)
+        loop->udp->draining = true;
+}
+
+uint32_t l4_udp_held(const struct l4_loop *loop)
+{
+    return loop->udp ? l4_flows_held(&loop->udp->flows) : 0;
+}
+
+/* ---- towards backends ------------------------------------------------------------------------ */
+
+/* May this sender have a session at all? A datagram from our own address would be answered to
+ * ourselves for ever; to port 0 nobody can answer. */
+static bool is_admitted(const struct l4_loop *loop, uint32_t listener, const struct l4_dgram *d,
+                        const struct l4_addr *local)
+{
+    const struct l4_udp_door *door = &l4_table_listener(loop->table, listener)->udp;
+    return d->peer.port != 0 && !(d->peer.port < 1024 && L4_GET(door->no_privileged)) &&
+           !l4_addr_equal(&d->peer, local);
+}
+
+/* The session that a message belongs to, opened if there is none; L4_NONE: it went no further. */
+static uint32_t session_for(struct l4_loop *loop, uint32_t bound, const struct l4_dgram *d)
+{
+    const struct l4_udp_front *front = &loop->udp->fronts[bound];
+    struct l4_flow_key key = {
+        .client = d->peer, .local = front->at, .listener = loop->bounds[bound].listener};
+    enum l4_drop why = L4_DROP_PORT;
+    if (front->wildcard && d->local.family) {
+        key.local = d->local;
+        key.local.port = front->at.port;
+    }
+    uint32_t flow = L4_NONE;
+    if (is_admitted(loop, key.listener, d, &key.local)) {
+        flow = l4_flows_find(&loop->udp->flows, &key);
+        if (flow == L4_NONE)
+            flow = l4_udp_open(loop, bound, &key, d->scope, &why);
+    }
+    if (flow == L4_NONE)
+        l4_udp_drop(loop, key.listener, why, l4_dgram_count(d));
+    return flow;
+}
+
+/* Notes in the session's rows what its client sent. */
+static void account_in(struct l4_loop *loop, uint32_t flow, const struct l4_dgram *d)
+{
+    struct l4_session *s = l4_udp_session(loop, flow);
+    struct l4_flow *f = l4_udp_flow(loop, flow);
+    const uint32_t count = l4_dgram_count(d);
+    const uint32_t requests = L4_GET(manners_of(loop, s)->requests);
+    L4_OWN_ADD(s->bytes[0], d->bytes);
+    L4_OWN_ADD(f->datagrams[0], count);
+    L4_OWN_ADD(tally_of(loop, s->listener)->datagrams_in, count);
+    if (!(f->flags & L4_FLOW_PROVEN) && L4_GET(f->datagrams[0]) > 1) {
+        f->flags |= L4_FLOW_PROVEN;
+        l4_flows_prove(&loop->udp->flows, flow);
+    } else if (L4_GET(s->active_ms) != loop->now_ms) {
+        l4_flows_touch(&loop->udp->flows, flow);
+    }
+    L4_SET(s->active_ms, loop->now_ms);
+    if (!f->asked_us)
+        f->asked_us = loop->now_us;
+    if (requests && L4_GET(f->datagrams[0]) >= requests) {
+        f->flags |= L4_FLOW_LOOSE;
+        l4_flows_loosen(&loop->udp->flows, flow);
+    }
+}
+
+/* Sends what is in `ahead` to the session's backend; to another one if that is not there. */
+static void send_ahead(struct l4_loop *loop, uint32_t flow)
+{
+    struct l4_udp *udp = loop->udp;
+    struct l4_session *s = l4_udp_session(loop, flow);
+    const uint32_t listener = s->listener;
+    struct l4_dgram_sent sent;
+    for (int i = 0; i <= L4_RETRIES_MAX; i++) {
+        const int error = l4_dgram_send(&udp->ahead, s->half[1].fd, &sent);
+        if (sent.lost)
+            l4_udp_drop(loop, listener, L4_DROP_SEND_BACKEND, sent.lost);
+        if (sent.unfit)
+            udp->peers[flow].longest_run[BACKEND] = (uint16_t)(sent.unfit - 1);
+        if (!error)
+            return;
+        s->error = -error;
+        if (!l4_udp_move(loop, flow, true))
+            break;
+    }
+    l4_udp_drop(loop, listener, L4_DROP_NO_BACKEND, l4_dgram_forget(&udp->ahead));
+}
+
+/* A session's messages of one batch, whose first is given, to its backend. */
+static void forward(struct l4_loop *loop, uint32_t flow, uint32_t first, uint32_t last)
+{
+    struct l4_udp *udp = loop->udp;
+    struct l4_session *s = l4_udp_session(loop, flow);
+    const struct l4_dgram_to to = {.owner = flow};
+    uint64_t bytes = 0;
+    for (uint32_t i = first;; i = udp->links[i]) {
+        const struct l4_dgram *d = &udp->in.got[i];
+        bytes += d->bytes;
+        l4_dgram_put(&udp->ahead, &to, d, d->segment <= udp->peers[flow].longest_run[BACKEND]);
+        if (i == last)
+            break;
+    }
+    if (!l4_udp_is_served(loop, flow) && !l4_udp_move(loop, flow, false)) {
+        l4_udp_drop(loop, s->listener, L4_DROP_NO_BACKEND, l4_dgram_forget(&udp->ahead));
+        return;
+    }
+    L4_OWN_ADD(l4_session_column(loop, s->backend)->bytes_in, bytes);
+    send_ahead(loop, flow);
+}
+
+/* Message i of the batch belongs to the session: behind those it has. True if it is the first. */
+static bool link_message(struct l4_udp *udp, uint32_t flow, uint32_t i)
+{
+    struct l4_udp_peer *peer = &udp->peers[flow];
+    const bool first = peer->batch != udp->batch;
+    if (first)
+        peer->first = (uint16_t)i;
+    else
+        udp->links[peer->last] = (uint16_t)i;
+    peer->last = (uint16_t)i;
+    peer->batch = udp->batch;
+    return first;
+}
+
+/* Sorts a batch by session and sends each session's part. */
+static void sort_and_forward(struct l4_loop *loop, uint32_t bound, uint32_t count)
+{
+    struct l4_udp *udp = loop->udp;
+    uint32_t flows[L4_UDP_BATCH], serials[L4_UDP_BATCH], found = 0;
+    udp->batch = udp->batch + 1 ? udp->batch + 1 : 1;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t flow = session_for(loop, bound, &udp->in.got[i]);
+        if (flow == L4_NONE)
+            continue;
+        account_in(loop, flow, &udp->in.got[i]);
+        if (link_message(udp, flow, i)) {
+            serials[found] = L4_GET(l4_udp_session(loop, flow)->serial);
+            flows[found++] = flow;
+        }
+    }
+    for (uint32_t i = 0; i < found; i++) {
+        /* why: a session may have been ended meanwhile to make room for a later one, and its row
+         * been given to that. */
+        if (L4_GET(l4_udp_session(loop, flows[i])->serial) == serials[i])
+            forward(loop, flows[i], udp->peers[flows[i]].first, udp->peers[flows[i]].last);
+    }
+}
+
+/* Where each datagram counts by itself: a run is taken apart. */
+static void forward_singly(struct l4_loop *loop, uint32_t bound, uint32_t count)
+{
+    struct l4_udp *udp = loop->udp;
+    struct l4_dgram piece;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct l4_dgram run = udp->in.got[i];
+        for (uint32_t at = 0; l4_dgram_piece(&run, &at, &piece);) {
+            const uint32_t flow = session_for(loop, bound, &piece);
+            if (flow == L4_NONE)
+                continue;
+            udp->in.got[i] = piece;
+            account_in(loop, flow, &piece);
+            forward(loop, flow, i, i);
+        }
+    }
+}
+
+void l4_udp_receive(struct l4_loop *loop, uint32_t bound)
+{
+    struct l4_udp *udp = loop->udp;
+    for (int i = 0; i < L4_UDP_TURN_BATCHES && loop->bounds[bound].fd >= 0; i++) {
+        const int count = l4_dgram_receive(&udp->in, loop->bounds[bound].fd, 0, L4_UDP_BATCH);
+        if (count <= 0)
+            return;
+        const struct l4_listener *listener =
+            l4_table_listener(loop->table, loop->bounds[bound].listener);
+        if (L4_GET(l4_table_pool(loop->table, listener->pool)->udp.requests))
+            forward_singly(loop, bound, (uint32_t)count);
+        else
+            sort_and_forward(loop, bound, (uint32_t)count);
+        if (count < L4_UDP_BATCH)
+            return;
+    }
+}
+
+/* ---- towards clients ------------------------------------------------------------------------- */
+
+static void flush_replies(struct l4_loop *loop)
+{
+    struct l4_udp *udp = loop->udp;
+    if (udp->replies.messages) {
+        const struct l4_bound *bound = &loop->bounds[udp->replies_bound];
+        struct l4_dgram_sent sent;
+        const int error = l4_dgram_send(&udp->replies, bound->fd, &sent);
+        if (error)
+            sent.lost += l4_dgram_forget(&udp->replies);
+        if (sent.lost)
+            l4_udp_drop(loop, bound->listener, L4_DROP_SEND_CLIENT, sent.lost);
+        if (sent.unfit)
+            udp->peers[sent.unfit_owner].longest_run[CLIENT] = (uint16_t)(sent.unfit - 1);
+    }
+    udp->back_used = 0;
+}
+
+/* Would this reply make the answers to an unproven client longer than they may be? */
+static bool amplifies(const struct l4_loop *loop, const struct l4_session *s,
+                      const struct l4_flow *f, uint32_t bytes)
+{
+    const uint64_t most =
+        L4_GET(l4_table_listener(loop->table, s->listener)->udp.max_amplification);
+    return most && !(f->flags & L4_FLOW_PROVEN) &&
+           L4_GET(s->bytes[1]) + bytes > most * L4_GET(s->bytes[0]);
+}
+
+static bool is_answered(const struct l4_loop *loop, const struct l4_session *s,
+                        const struct l4_flow *f)
+{
+    const struct l4_udp_manners *manners = manners_of(loop, s);
+    const uint64_t responses = L4_GET(manners->responses);
+    const bool complete = !L4_GET(manners->requests) || f->flags & L4_FLOW_LOOSE;
+    return responses && complete && L4_GET(f->datagrams[1]) >= responses * L4_GET(f->datagrams[0]);
+}
+
+/* Puts one message of a backend into the queue towards the session's client. */
+static void reply(struct l4_loop *loop, uint32_t flow, const struct l4_dgram *d)
+{
+    struct l4_udp *udp = loop->udp;
+    struct l4_session *s = l4_udp_session(loop, flow);
+    struct l4_flow *f = l4_udp_flow(loop, flow);
+    const struct l4_udp_peer *peer = &udp->peers[flow];
+    const uint32_t count = l4_dgram_count(d);
+    if (f->asked_us) {
+        l4_response_observe(&l4_table_backend(loop->table, s->backend)->response, loop->now_ms,
+                            (uint32_t)(loop->now_us - f->asked_us));
+        f->asked_us = 0;
+        l4_passive_reached(loop->table, s->backend);
+        l4_passive_served(loop->table, s->backend);
+        s->attempts = 0;
+    }
+    if (!L4_GET(f->datagrams[1]))
+        s->first_byte_us = (uint32_t)(loop->now_us - s->started_us);
+    if (amplifies(loop, s, f, d->bytes)) {
+        l4_udp_drop(loop, s->listener, L4_DROP_AMPLIFICATION, count);
+        return;
+    }
+    const struct l4_dgram_to to = {
+        .peer = &s->client,
+        .local = udp->fronts[peer->bound].wildcard ? &f->local : NULL,
+        .scope = f->scope,
+        .owner = flow,
+    };
+    l4_dgram_put(&udp->replies, &to, d, d->segment <= peer->longest_run[CLIENT]);
+    L4_OWN_ADD(s->bytes[1], d->bytes);
+    L4_OWN_ADD(f->datagrams[1], count);
+    L4_OWN_ADD(l4_session_column(loop, s->backend)->bytes_out, d->bytes);
+    L4_OWN_ADD(tally_of(loop, s->listener)->datagrams_out, count);
+}
+
+/* Takes what the session's backend sent, up to a turn's share. Returns 1 if there may be more, 0,
+ * or -errno of a backend that is not there. */
+static int take_replies(struct l4_loop *loop, uint32_t flow)
+{
+    struct l4_udp *udp = loop->udp;
+    struct l4_session *s = l4_udp_session(loop, flow);
+    if (udp->peers[flow].bound != udp->replies_bound || udp->back_used == L4_UDP_BATCH)
+        flush_replies(loop);
+    udp->replies_bound = udp->peers[flow].bound;
+    const uint32_t room = L4_UDP_BATCH - udp->back_used;
+    const uint32_t asked = room < L4_UDP_REPLIES ? room : L4_UDP_REPLIES;
+    const int got = l4_dgram_receive(&udp->back, s->half[1].fd, udp->back_used, asked);
+    if (got < 0)
+        return l4_dgram_peer_gone(-got) ? got : 0;
+    for (uint32_t i = udp->back_used; i < udp->back_used + (uint32_t)got; i++)
+        reply(loop, flow, &udp->back.got[i]);
+    udp->back_used += (uint32_t)got;
+    if (got) {
+        L4_SET(s->active_ms, loop->now_ms);
+        l4_flows_touch(&udp->flows, flow);
+    }
+    return (uint32_t)got == asked;
+}
+
+static void list_ready(struct l4_udp *udp, uint32_t flow)
+{
+    struct l4_udp_peer *peer = &udp->peers[flow];
+    if (peer->listed)
+        return;
+    peer->listed = true;
+    peer->next = L4_NONE;
+    if (udp->ready_tail == L4_NONE)
+        udp->ready_head = flow;
+    else
+        udp->peers[udp->ready_tail].next = flow;
+    udp->ready_tail = flow;
+}
+
+void l4_udp_event(struct l4_loop *loop, uint32_t flow, uint32_t events)
+{
+    struct l4_session *s = l4_udp_session(loop, flow);
+    if (!L4_GET(s->serial) || s->half[1].fd < 0)
+        return;
+    int gone = events & EPOLLERR ? -l4_dgram_error(s->half[1].fd) : 0;
+    const int result = take_replies(loop, flow);
+    if (result < 0)
+        gone = result;
+    if (is_answered(loop, s, l4_udp_flow(loop, flow))) {
+        l4_udp_end(loop, flow, L4_END_BACKEND_FIN);
+        return;
+    }
+    if (gone) {
+        s->error = -gone;
+        l4_udp_move(loop, flow, true);
+    } else if (result > 0) {
+        list_ready(loop->udp, flow);
+    }
+}
+
+void l4_udp_turn(struct l4_loop *loop)
+{
+    struct l4_udp *udp = loop->udp;
+    if (!udp)
+        return;
+    uint32_t flow = udp->ready_head;
+    udp->ready_head = udp->ready_tail = L4_NONE;
+    while (flow != L4_NONE) {
+        const uint32_t next = udp->peers[flow].next;
+        udp->peers[flow].listed = false;
+        l4_udp_event(loop, flow, 0);
+        flow = next;
+    }
+    flush_replies(loop);
+    for (uint32_t n; (n = l4_wheel_expire(&udp->wheel, loop->now_ms)) != L4_NONE;)
+        l4_udp_timeout(loop, n);
+}
+
+int l4_udp_wait_ms(struct l4_loop *loop)
+{
+    if (!loop->udp)
+        return -1;
+    return loop->udp->ready_head != L4_NONE ? 0 : l4_wheel_wait_ms(&loop->udp->wheel, loop->now_ms);
+}

@@ -1,0 +1,84 @@
+/* A worker's UDP side: datagrams from listeners to sessions, and what backends answer.
+ *
+ * A client's datagram belongs to the session of its address, its destination and its listener
+ * (core/flow.h); the session has a socket of its own, connected to its backend. Replies leave
+ * through the listener's socket, from the address the client used. Batches all the way: a
+ * listener's messages are sorted by session before they are sent on, replies of all sessions wait
+ * in one queue until the turn ends or the places are used.
+ *
+ * It owns the listeners' places in the epoll set and all that struct l4_udp holds; sessions live in
+ * the shared table (shm/udp.h), so that who replaces this worker can take them over. What happens
+ * to one session is in udp_session.h.
+ */
+#ifndef L4_RUN_UDP_H
+#define L4_RUN_UDP_H
+
+#include "core/flow.h"
+#include "io/dgram.h"
+#include "run/worker.h"
+#include "shm/udp_rows.h"
+
+struct l4_udp_front { /* a UDP listener's socket; as many as the loop's bounds */
+    bool open;
+    bool wildcard;
+    struct l4_addr at; /* what it is bound to */
+};
+
+struct l4_udp_peer {         /* what only this worker knows of a session */
+    uint32_t bound;          /* the front that it came by */
+    uint32_t batch;          /* `first` and `last` are of this batch */
+    uint16_t first, last;    /* its messages there */
+    uint16_t longest_run[2]; /* longer datagrams cannot be sent in runs: to backend, to client */
+    uint32_t next;           /* in the list of those with replies left over */
+    bool listed;
+};
+
+struct l4_udp {
+    struct l4_flows flows;
+    struct l4_wheel wheel;
+    struct l4_udp_peer *peers;
+    struct l4_udp_front *fronts;
+    struct l4_dgram_inbox in;       /* from one listener */
+    struct l4_dgram_inbox back;     /* from backends; those before back_used wait in replies */
+    struct l4_dgram_outbox ahead;   /* to one backend */
+    struct l4_dgram_outbox replies; /* to clients, through the front of `replies_bound` */
+    uint32_t back_used, replies_bound;
+    uint32_t batch;               /* the number of the batch in hand */
+    uint16_t links[L4_UDP_BATCH]; /* to the next message of the same session in it */
+    uint32_t ready_head, ready_tail;
+    bool draining;
+};
+
+/* How many of so many descriptors its sessions may have; 0 without a UDP listener. */
+uint32_t l4_udp_plan(const struct l4_loop *loop, uint64_t descriptors);
+
+/* Takes its memory, watches the UDP listeners and takes over the sessions that a dead process left
+ * in this worker's rows. Returns 0 or -errno. */
+__attribute__((warn_unused_result)) int l4_udp_start(struct l4_loop *loop, uint32_t capacity);
+void l4_udp_finish(struct l4_loop *loop);
+
+/* Messages wait at a listener. */
+void l4_udp_receive(struct l4_loop *loop, uint32_t bound);
+
+/* The kernel's word on a session's socket. */
+void l4_udp_event(struct l4_loop *loop, uint32_t flow, uint32_t events);
+
+/* The end of a turn: work left over, replies that wait, timers. */
+void l4_udp_turn(struct l4_loop *loop);
+
+/* Milliseconds until l4_udp_turn has something to do; -1: nothing. */
+int l4_udp_wait_ms(struct l4_loop *loop);
+
+/* No new sessions from now on. */
+void l4_udp_drain(struct l4_loop *loop);
+
+/* Sessions it holds. */
+uint32_t l4_udp_held(const struct l4_loop *loop);
+
+/* Is this bound a UDP listener's? */
+bool l4_udp_owns(const struct l4_loop *loop, uint32_t bound);
+
+/* Counts datagrams that went no further. */
+void l4_udp_drop(const struct l4_loop *loop, uint32_t listener, enum l4_drop why, uint32_t count);
+
+#endif

@@ -1,0 +1,409 @@
+#include "run/udp_session.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "base/random.h"
+#include "core/key.h"
+#include "core/passive.h"
+#include "core/pick.h"
+#include "io/dgram_sock.h"
+#include "run/account.h"
+#include "run/queue.h"
+#include "run/session.h"
+#include "shm/count.h"
+
+struct l4_session *l4_udp_session(const struct l4_loop *loop, uint32_t flow)
+{
+    return l4_session_at(loop, loop->table->header->caps.sessions + flow);
+}
+
+struct l4_flow *l4_udp_flow(const struct l4_loop *loop, uint32_t flow)
+{
+    return l4_table_flow(loop->table, loop->setup.index, flow);
+}
+
+static struct l4_udp_tally *udp_tally(const struct l4_loop *loop, uint32_t listener)
+{
+    return l4_table_udp_tally(loop->table, loop->setup.index, listener);
+}
+
+static struct l4_tally *tally(const struct l4_loop *loop, uint32_t listener)
+{
+    return l4_table_tally(loop->table, loop->setup.index, listener);
+}
+
+/* ---- a backend for it ------------------------------------------------------------------------ */
+
+static void leave(struct l4_loop *loop, struct l4_session *s)
+{
+    if (s->half[1].fd >= 0)
+        close(s->half[1].fd);
+    s->half[1].fd = -1;
+    if (s->backend != L4_NONE) {
+        l4_count_drop_backend(loop->table, loop->setup.index, s->backend);
+        l4_queue_released(loop, s->pool);
+    }
+    s->backend = L4_NONE;
+}
+
+/* The session's backend was not there. */
+static void note_failed(const struct l4_loop *loop, struct l4_session *s)
+{
+    L4_OWN_ADD(l4_session_column(loop, s->backend)->connect_errors, 1);
+    l4_passive_unreached(loop->table, loop->setup.index, s->backend, loop->now_ms, s->error);
+    const uint32_t places = sizeof s->tried / sizeof *s->tried;
+    s->tried[s->attempts % places] = (uint16_t)s->backend;
+    if (s->attempts < places)
+        s->attempts++;
+}
+
+static bool pick(struct l4_loop *loop, uint32_t flow)
+{
+    struct l4_session *s = l4_udp_session(loop, flow);
+    struct l4_flow *f = l4_udp_flow(loop, flow);
+    const struct l4_pool *pool = l4_table_pool(loop->table, s->pool);
+    const struct l4_pick_request request = {
+        .worker = loop->setup.index,
+        .pool = s->pool,
+        .now_ms = loop->now_ms,
+        .hash = l4_key_hash(&loop->table->header->hash_key, &pool->hash_rule, &s->client, 0),
+        .random = l4_random(&loop->random),
+        .tried = s->tried,
+        .tried_count = s->attempts,
+    };
+    f->flags &= (uint16_t)~L4_FLOW_LAST_HOPE;
+    if (f->lane) {
+        if (l4_pick_this(loop->table, &request, f->lane - 1, true))
+            s->backend = f->lane - 1;
+    } else {
+        const struct l4_pick_answer answer = l4_pick(loop->table, &request);
+        s->backend = answer.backend;
+        if (answer.tier == L4_ANY)
+            f->flags |= L4_FLOW_LAST_HOPE;
+    }
+    if (s->backend == L4_NONE)
+        return false;
+    f->backend_use = L4_GET(l4_table_backend(loop->table, s->backend)->used);
+    return true;
+}
+
+/* A socket connected to the session's backend, watched. Returns 0 or -errno. */
+static int connect_it(struct l4_loop *loop, uint32_t flow, bool *made)
+{
+    struct l4_session *s = l4_udp_session(loop, flow);
+    struct l4_flow *f = l4_udp_flow(loop, flow);
+    const struct l4_pool *pool = l4_table_pool(loop->table, s->pool);
+    const int fd = l4_dgram_connect(&l4_table_backend(loop->table, s->backend)->addr, &pool->source,
+                                    &f->port, made);
+    if (fd < 0)
+        return fd;
+    const int error = l4_loop_watch(loop, fd, EPOLLIN | EPOLLET, L4_WATCH_FLOW, flow);
+    if (error) {
+        close(fd);
+        *made = false;
+        return error;
+    }
+    s->half[1].fd = fd;
+    loop->udp->peers[flow].longest_run[0] = UINT16_MAX;
+    return 0;
+}
+
+/* Ends the session that has been idle longest, unless that is this one. */
+static bool make_room(struct l4_loop *loop, uint32_t keep)
+{
+    const uint32_t victim = l4_flows_victim(&loop->udp->flows);
+    if (victim == L4_NONE || victim == keep)
+        return false;
+    L4_OWN_ADD(udp_tally(loop, l4_udp_session(loop, victim)->listener)->evicted, 1);
+    l4_udp_end(loop, victim, L4_END_EVICTED);
+    return true;
+}
+
+/* Binds the session to a backend that it has not tried yet. False, with *why: there is none. */
+static bool reach(struct l4_loop *loop, uint32_t flow, enum l4_drop *why)
+{
+    struct l4_session *s = l4_udp_session(loop, flow);
+    *why = L4_DROP_NO_BACKEND;
+    for (uint32_t i = 0; i <= L4_RETRIES_MAX && pick(loop, flow); i++) {
+        bool made;
+        int error = connect_it(loop, flow, &made);
+        if (error && !made && make_room(loop, flow))
+            error = connect_it(loop, flow, &made);
+        if (!error) {
+            L4_OWN_ADD(l4_session_column(loop, s->backend)->total, 1);
+            return true;
+        }
+        s->error = -error;
+        if (made)
+            note_failed(loop, s);
+        leave(loop, s);
+        if (!made) {
+            *why = L4_DROP_DESCRIPTORS;
+            return false;
+        }
+    }
+    return false;
+}
+
+bool l4_udp_is_served(const struct l4_loop *loop, uint32_t flow)
+{
+    const struct l4_session *s = l4_udp_session(loop, flow);
+    const struct l4_flow *f = l4_udp_flow(loop, flow);
+    if (s->backend == L4_NONE)
+        return false;
+    const struct l4_backend *b = l4_table_backend(loop->table, s->backend);
+    return L4_GET(b->used) == f->backend_use &&
+           (f->flags & L4_FLOW_LAST_HOPE ||
+            (L4_GET(b->health) != L4_DOWN && !l4_passive_ejected(b, loop->now_ms)));
+}
+
+bool l4_udp_move(struct l4_loop *loop, uint32_t flow, bool failed)
+{
+    struct l4_session *s = l4_udp_session(loop, flow);
+    enum l4_drop why;
+    if (failed)
+        note_failed(loop, s);
+    leave(loop, s);
+    if (!reach(loop, flow, &why)) {
+        l4_udp_end(loop, flow, failed ? L4_END_CONNECT_FAILED : L4_END_NO_BACKEND);
+        return false;
+    }
+    L4_OWN_ADD(udp_tally(loop, s->listener)->moved, 1);
+    return true;
+}
+
+/* ---- open and end ---------------------------------------------------------------------------- */
+
+static void fill(struct l4_loop *loop, uint32_t flow, uint32_t bound, const struct l4_flow_key *key,
+                 uint32_t scope)
+{
+    struct l4_session *s = l4_udp_session(loop, flow);
+    struct l4_flow *f = l4_udp_flow(loop, flow);
+    s->listener = key->listener;
+    s->pool = l4_table_listener(loop->table, key->listener)->pool;
+    s->backend = L4_NONE;
+    s->client = key->client;
+    s->half[0] = s->half[1] = (struct l4_half){.fd = -1, .pipe = L4_NO_PIPE};
+    L4_SET(s->bytes[0], 0);
+    L4_SET(s->bytes[1], 0);
+    L4_SET(s->active_ms, loop->now_ms);
+    s->started_us = s->connect_started_us = loop->now_us;
+    s->connect_us = 0;
+    s->queue_us = 0;
+    s->first_byte_us = 0;
+    s->accounted = 0;
+    s->attempts = 0;
+    s->reason = L4_END_NONE;
+    s->error = 0;
+    *f = (struct l4_flow){.local = key->local, .scope = scope, .lane = key->lane};
+    /* why not all of it: an ended session's row may still be in the ready list. */
+    struct l4_udp_peer *peer = &loop->udp->peers[flow];
+    peer->bound = bound;
+    peer->batch = 0;
+    peer->longest_run[0] = peer->longest_run[1] = UINT16_MAX;
+    l4_session_enter(s, L4_SESSION_WAITS);
+    loop->serial = loop->serial + 1 ? loop->serial + 1 : 1;
+    atomic_store_explicit(&s->serial, loop->serial, memory_order_release);
+    if (flow + 1 > L4_GET(loop->row->flows_high))
+        L4_SET(loop->row->flows_high, flow + 1);
+}
+
+static uint32_t idle_ms(const struct l4_loop *loop, const struct l4_session *s)
+{
+    return L4_GET(l4_table_pool(loop->table, s->pool)->udp.idle_ms);
+}
+
+/* A place among all UDP sessions and a row. */
+static uint32_t take_row(struct l4_loop *loop, const struct l4_flow_key *key)
+{
+    const uint32_t limit = L4_GET(loop->table->header->max_udp_sessions);
+    for (int i = 0; i < 2; i++) {
+        if (l4_flows_held(&loop->udp->flows) < loop->udp->flows.capacity &&
+            l4_count_take_flow(loop->table, loop->setup.index, limit))
+            return l4_flows_add(&loop->udp->flows, key);
+        if (!make_room(loop, L4_NONE))
+            break;
+    }
+    return L4_NONE;
+}
+
+uint32_t l4_udp_open(struct l4_loop *loop, uint32_t bound, const struct l4_flow_key *key,
+                     uint32_t scope, enum l4_drop *why)
+{
+    *why = L4_DROP_DRAINING;
+    const uint32_t flow = loop->udp->draining ? L4_NONE : take_row(loop, key);
+    if (flow == L4_NONE) {
+        if (!loop->udp->draining)
+            *why = L4_DROP_SESSIONS;
+        return L4_NONE;
+    }
+    fill(loop, flow, bound, key, scope);
+    L4_OWN_ADD(loop->row->accepted, 1);
+    L4_OWN_ADD(tally(loop, key->listener)->accepted, 1);
+    L4_OWN_ADD(tally(loop, key->listener)->active, 1);
+    if (!reach(loop, flow, why)) {
+        const struct l4_session *s = l4_udp_session(loop, flow);
+        l4_udp_end(loop, flow,
+                   *why == L4_DROP_DESCRIPTORS ? L4_END_ERROR
+                   : s->attempts               ? L4_END_CONNECT_FAILED
+                                               : L4_END_NO_BACKEND);
+        return L4_NONE;
+    }
+    l4_session_enter(l4_udp_session(loop, flow), L4_SESSION_CONNECTS);
+    l4_session_enter(l4_udp_session(loop, flow), L4_SESSION_RELAYS);
+    l4_wheel_start(&loop->udp->wheel, flow,
+                   loop->now_ms + idle_ms(loop, l4_udp_session(loop, flow)));
+    return flow;
+}
+
+void l4_udp_timeout(struct l4_loop *loop, uint32_t flow)
+{
+    const struct l4_session *s = l4_udp_session(loop, flow);
+    const uint64_t idle = loop->now_ms - L4_GET(s->active_ms), allowed = idle_ms(loop, s);
+    if (idle >= allowed)
+        l4_udp_end(loop, flow, L4_END_IDLE_TIMEOUT);
+    else
+        l4_wheel_start(&loop->udp->wheel, flow, loop->now_ms + allowed - idle);
+}
+
+void l4_udp_end(struct l4_loop *loop, uint32_t flow, enum l4_reason reason)
+{
+    struct l4_session *s = l4_udp_session(loop, flow);
+    s->reason = (uint8_t)reason;
+    struct l4_outcome outcome = l4_account_describe(
+        loop->table, loop->table->header->caps.sessions + flow, s, loop->now_us);
+    outcome.reason = (uint8_t)reason;
+    if (reason != L4_END_ERROR && reason != L4_END_CONNECT_FAILED)
+        outcome.error = 0;
+    l4_account_end(loop->table, loop->setup.index, &outcome);
+    s->accounted = 1;
+    l4_wheel_stop(&loop->udp->wheel, flow);
+    L4_OWN_ADD(tally(loop, s->listener)->active, -1u);
+    leave(loop, s);
+    l4_count_drop_flow(loop->table, loop->setup.index);
+    l4_session_enter(s, L4_SESSION_FREE);
+    atomic_store_explicit(&s->serial, 0, memory_order_release);
+    l4_flows_remove(&loop->udp->flows, flow);
+}
+
+void l4_udp_end_all(struct l4_loop *loop, uint32_t backend, enum l4_reason reason)
+{
+    for (uint32_t i = 0; loop->udp && i < loop->udp->flows.fresh; i++) {
+        const struct l4_session *s = l4_udp_session(loop, i);
+        if (L4_GET(s->serial) && (backend == L4_NONE || s->backend == backend))
+            l4_udp_end(loop, i, reason);
+    }
+}
+
+/* ---- taken over ------------------------------------------------------------------------------ */
+
+static uint32_t bound_of(const struct l4_loop *loop, uint32_t listener)
+{
+    for (uint32_t i = 0; i < loop->setup.bound_count; i++) {
+        if (loop->bounds[i].listener == listener && loop->udp->fronts[i].open)
+            return i;
+    }
+    return L4_NONE;
+}
+
+/* Does the row say something that can be gone on with? It was written by a process that died at
+ * any instruction. */
+static bool is_sound(const struct l4_loop *loop, const struct l4_session *s,
+                     const struct l4_flow *f)
+{
+    const struct l4_caps *caps = &loop->table->header->caps;
+    if (s->listener >= caps->listeners || s->backend >= caps->backends)
+        return false;
+    const struct l4_listener *listener = l4_table_listener(loop->table, s->listener);
+    const struct l4_backend *b = l4_table_backend(loop->table, s->backend);
+    return L4_GET(listener->used) && listener->protocol == L4_UDP && listener->pool == s->pool &&
+           L4_GET(b->used) == f->backend_use && b->pool == s->pool &&
+           bound_of(loop, s->listener) != L4_NONE;
+}
+
+/* Its row, its places, and a socket to the same backend, from the same port if nobody has it. */
+static bool adopt(struct l4_loop *loop, uint32_t flow)
+{
+    struct l4_session *s = l4_udp_session(loop, flow);
+    struct l4_flow *f = l4_udp_flow(loop, flow);
+    const uint32_t limit = L4_GET(loop->table->header->max_udp_sessions);
+    bool made;
+    if (!l4_count_take_flow(loop->table, loop->setup.index, limit))
+        return false;
+    if (!l4_count_take_backend(loop->table, loop->setup.index, s->backend, NULL)) {
+        l4_count_drop_flow(loop->table, loop->setup.index);
+        return false;
+    }
+    s->half[1].fd = -1;
+    if (connect_it(loop, flow, &made)) {
+        leave(loop, s);
+        l4_count_drop_flow(loop->table, loop->setup.index);
+        return false;
+    }
+    const struct l4_flow_key key = {
+        .client = s->client, .local = f->local, .listener = s->listener, .lane = f->lane};
+    loop->udp->peers[flow] = (struct l4_udp_peer){.bound = bound_of(loop, s->listener),
+                                                  .longest_run = {UINT16_MAX, UINT16_MAX}};
+    l4_flows_restore(&loop->udp->flows, flow, &key);
+    if (f->flags & L4_FLOW_PROVEN)
+        l4_flows_prove(&loop->udp->flows, flow);
+    if (f->flags & L4_FLOW_LOOSE)
+        l4_flows_loosen(&loop->udp->flows, flow);
+    l4_wheel_start(&loop->udp->wheel, flow, L4_GET(s->active_ms) + idle_ms(loop, s));
+    L4_OWN_ADD(tally(loop, s->listener)->active, 1);
+    L4_OWN_ADD(udp_tally(loop, s->listener)->adopted, 1);
+    return true;
+}
+
+/* Those idle longest come first in their list again. */
+static void order_by_age(struct l4_loop *loop);
+
+void l4_udp_adopt(struct l4_loop *loop)
+{
+    const uint32_t high = L4_GET(loop->row->flows_high);
+    for (uint32_t i = 0; i < high && i < loop->table->header->caps.flows; i++) {
+        struct l4_session *s = l4_udp_session(loop, i);
+        const bool lives = L4_GET(s->serial) && !s->accounted && i < loop->udp->flows.capacity &&
+                           is_sound(loop, s, l4_udp_flow(loop, i));
+        if (lives && adopt(loop, i)) {
+            L4_SET(s->state, L4_SESSION_RELAYS);
+            continue;
+        }
+        const uint32_t slot = loop->table->header->caps.sessions + i;
+        if (l4_account_lost_one(loop->table, loop->setup.index, slot, loop->now_us))
+            L4_OWN_ADD(loop->row->lost, 1);
+        L4_SET(s->state, L4_SESSION_FREE);
+    }
+    order_by_age(loop);
+}
+
+struct aged {
+    uint64_t active_ms;
+    uint32_t flow;
+};
+
+static int by_age(const void *a, const void *b)
+{
+    const uint64_t x = ((const struct aged *)a)->active_ms, y = ((const struct aged *)b)->active_ms;
+    return (x > y) - (x < y);
+}
+
+static void order_by_age(struct l4_loop *loop)
+{
+    const struct l4_flows *flows = &loop->udp->flows;
+    struct aged *all = calloc(flows->fresh ? flows->fresh : 1, sizeof *all);
+    uint32_t count = 0;
+    for (uint32_t i = 0; all && i < flows->fresh; i++) {
+        if (flows->nodes[i].used)
+            all[count++] = (struct aged){L4_GET(l4_udp_session(loop, i)->active_ms), i};
+    }
+    if (all)
+        qsort(all, count, sizeof *all, by_age);
+    for (uint32_t i = 0; all && i < count; i++)
+        l4_flows_touch(&loop->udp->flows, all[i].flow);
+    free(all);
+}

@@ -1,0 +1,40 @@
+/* One UDP session: opened by a client's first datagram, bound to a backend, moved to another one
+ * when the backend is gone, ended by its idle time, its count of datagrams, or an operator.
+ *
+ * It owns one socket, one timer, one place among all UDP sessions, and one at its backend. All is
+ * given back in l4_udp_end, and nowhere else. A row may be used again at once: what the kernel
+ * still has to say of its last socket finds a socket with nothing to read, which harms nobody.
+ */
+#ifndef L4_RUN_UDP_SESSION_H
+#define L4_RUN_UDP_SESSION_H
+
+#include "run/udp.h"
+
+struct l4_session *l4_udp_session(const struct l4_loop *loop, uint32_t flow);
+struct l4_flow *l4_udp_flow(const struct l4_loop *loop, uint32_t flow);
+
+/* Opens a session for a client's first datagram and binds it to a backend; makes room by ending
+ * another one if it has to. Returns its row, or L4_NONE with *why set. */
+uint32_t l4_udp_open(struct l4_loop *loop, uint32_t bound, const struct l4_flow_key *key,
+                     uint32_t scope, enum l4_drop *why);
+
+/* May its backend go on serving it? It may be gone, or down. */
+bool l4_udp_is_served(const struct l4_loop *loop, uint32_t flow);
+
+/* Leaves its backend for another one; failed: the backend was not there, which is counted.
+ * False: there is none and the session has ended. */
+bool l4_udp_move(struct l4_loop *loop, uint32_t flow, bool failed);
+
+/* Its timer fired. */
+void l4_udp_timeout(struct l4_loop *loop, uint32_t flow);
+
+/* Ends it and accounts for it. */
+void l4_udp_end(struct l4_loop *loop, uint32_t flow, enum l4_reason reason);
+
+/* Ends all, or (backend not L4_NONE) all of one backend. */
+void l4_udp_end_all(struct l4_loop *loop, uint32_t backend, enum l4_reason reason);
+
+/* Takes over what a dead process left in this worker's rows. */
+void l4_udp_adopt(struct l4_loop *loop);
+
+#endif

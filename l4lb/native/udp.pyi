@@ -1,0 +1,27 @@
+"""The UDP rooms of the shared table from Python."""
+
+from l4lb.native.rows import UdpTally
+from l4lb.native.table import Table
+
+drops: tuple[str, ...]
+
+def set_limits(table: Table, *, max_sessions: int, share_percent: int) -> None: ...
+def sessions(table: Table) -> int: ...
+def set_pool(
+    table: Table,
+    index: int,
+    *,
+    idle_ms: int,
+    requests: int = 0,
+    responses: int = 0,
+    per_datagram: bool = False,
+) -> None: ...
+def set_listener(
+    table: Table,
+    index: int,
+    *,
+    max_amplification: int = 0,
+    max_per_source: int = 0,
+    no_privileged: bool = False,
+) -> None: ...
+def tallies(table: Table) -> list[UdpTally]: ...

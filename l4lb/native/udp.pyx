@@ -1,0 +1,60 @@
+# cython: language_level=3
+"""The UDP rooms of the shared table from Python; csrc/shm/udp.h says who writes what."""
+
+from l4lb.native cimport c_l4 as c
+from l4lb.native.table cimport Table
+from l4lb.native import rows
+
+
+def set_limits(Table table, *, max_sessions, share_percent):
+    """Of all workers together, and of each worker's descriptors."""
+    table.table.header.max_udp_sessions = max_sessions
+    table.table.header.udp_share_percent = share_percent
+
+
+def sessions(Table table):
+    """How many there are now."""
+    return table.table.header.udp_sessions
+
+
+def set_pool(Table table, index, *, idle_ms, requests=0, responses=0, per_datagram=False):
+    """How the UDP sessions of a pool end; 0: no bound."""
+    cdef c.l4_pool *row = table._pool(index)
+    row.udp.idle_ms = idle_ms
+    row.udp.requests = requests
+    row.udp.responses = responses
+    row.udp.per_datagram = 1 if per_datagram else 0
+
+
+def set_listener(Table table, index, *, max_amplification=0, max_per_source=0,
+                 no_privileged=False):
+    """What a UDP listener lets in; 0: no bound."""
+    cdef c.l4_listener *row = table._listener(index)
+    row.udp.max_amplification = max_amplification
+    row.udp.max_per_source = max_per_source
+    row.udp.no_privileged = 1 if no_privileged else 0
+
+
+def tallies(Table table):
+    """The counts of every UDP listener row, summed over all workers."""
+    cdef c.l4_listener *row
+    cdef c.l4_udp_tally *tally
+    found = []
+    for index in range(table.table.header.caps.listeners):
+        row = c.l4_table_listener(&table.table, index)
+        if not row.used or row.protocol != 1:
+            continue
+        dropped = dict.fromkeys(drops, 0)
+        sums = [0] * 5
+        for worker in range(table.table.header.workers_high):
+            tally = c.l4_table_udp_tally(&table.table, worker, index)
+            for drop, word in enumerate(drops):
+                dropped[word] += tally.dropped[drop]
+            counts = (tally.datagrams_in, tally.datagrams_out, tally.evicted, tally.moved,
+                      tally.adopted)
+            sums = [a + b for a, b in zip(sums, counts)]
+        found.append(rows.UdpTally(index, row.name.decode(), row.bind.decode(), *sums, dropped))
+    return found
+
+
+drops = tuple(c.l4_drop_word(i).decode() for i in range(c.L4_DROP_COUNT))

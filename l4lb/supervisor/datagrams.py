@@ -1,0 +1,100 @@
+"""UDP listeners and pools: their sockets, and what the shared table says of them.
+
+An address gets one SO_REUSEPORT socket per worker, all bound before a worker runs and kept for the
+service's life: the kernel shares clients out over them by their address, so one client always meets
+the worker that holds its session, also while that worker is being replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import socket
+
+from l4lb.config.model import Bind, Limits, Listener, Pool
+from l4lb.native import udp
+from l4lb.native.table import Table
+
+MAX_ROWS = 1 << 20  # csrc/base/bounds.h: L4_FLOWS_MAX
+BUFFER_BYTES = 4 << 20  # asked for each socket: what waits while a worker is replaced or busy
+SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33  # <asm-generic/socket.h>; need CAP_NET_ADMIN
+
+
+def rows(limits: Limits) -> int:
+    """UDP session rows of each worker: a session needs a descriptor."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    by_files = soft if soft != resource.RLIM_INFINITY else MAX_ROWS
+    return min(limits.max_udp_sessions, max(1, by_files), MAX_ROWS)
+
+
+def write_limits(table: Table, limits: Limits) -> None:
+    """What bounds UDP sessions over all workers."""
+    udp.set_limits(
+        table,
+        max_sessions=limits.max_udp_sessions,
+        share_percent=limits.udp_descriptors_percent,
+    )
+
+
+def write_pool(table: Table, index: int, pool: Pool) -> None:
+    """How the UDP sessions of a pool end."""
+    udp.set_pool(
+        table,
+        index,
+        idle_ms=pool.udp_idle_timeout_ms,
+        requests=pool.requests,
+        responses=pool.responses,
+    )
+
+
+def write_listener(table: Table, index: int, listener: Listener) -> None:
+    """What a UDP listener lets in."""
+    udp.set_listener(
+        table,
+        index,
+        max_amplification=listener.max_amplification,
+        no_privileged=listener.reject_privileged_ports,
+    )
+
+
+def _one(bind: Bind, *, share_port: bool) -> socket.socket:
+    family = socket.AF_INET6 if ":" in bind.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        if share_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        _enlarge(sock)
+        sock.bind((bind.host, bind.port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _enlarge(sock: socket.socket) -> None:
+    """Larger buffers, as far as this process may ask for them; the kernel caps the plain ones."""
+    for forced, plain in (
+        (SO_RCVBUFFORCE, socket.SO_RCVBUF),
+        (SO_SNDBUFFORCE, socket.SO_SNDBUF),
+    ):
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, forced, BUFFER_BYTES)
+        except OSError:
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, plain, BUFFER_BYTES)
+
+
+def open_sockets(bind: Bind, workers: int) -> list[socket.socket]:
+    """The sockets of one address, one a worker. Raises OSError."""
+    # SO_REUSEPORT would let two services share a port in silence: first bind without it.
+    _one(bind, share_port=False).close()
+    sockets: list[socket.socket] = []
+    try:
+        sockets.extend(_one(bind, share_port=True) for _ in range(workers))
+    except OSError:
+        for sock in sockets:
+            sock.close()
+        raise
+    return sockets
