@@ -74,6 +74,14 @@ enum l4_bounds {
     L4_ALPN_MAX = 255,             /* bytes of one protocol's name (RFC 7301) */
     L4_ALPN_LIST_MAX = 256,        /* ... of the list of those that a session keeps */
     L4_HELLO_BYTES_MAX = 68 << 10, /* a ClientHello of 64 KiB with its records' headers */
+    L4_PPV_BYTES_MAX = 4096,       /* of a PROXY header, either way */
+    L4_TLVS_MAX = 1024,            /* bytes of received TLVs that a session keeps */
+    L4_SETS_MAX = 1024,            /* sets of networks */
+    L4_SETS_BYTES = 96 << 20,      /* of one half of them; untouched it costs nothing */
+    L4_CIDR_LEVELS = 9,            /* of a set's tree: 8^9 IPv6 intervals */
+    L4_PREFIXES_MAX = 2 << 20,     /* networks in all sets together */
+    L4_TARPITS_MAX = 1024,         /* sessions a worker holds in its tarpit */
+    L4_TARPIT_MS = 10000,          /* ... each for so long */
     L4_ROUTES_MAX = 4096,          /* over all listeners */
 };
 

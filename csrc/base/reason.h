@@ -17,8 +17,13 @@
     X(KILLED, "killed")                  /* by an operator */                                      \
     X(DRAIN_TIMEOUT, "drain_timeout")    /* the service stopped before the session did */          \
     X(STOPPED, "stopped")                /* the service stopped at once */                         \
+    X(EVICTED, "evicted")                /* a UDP session that made room for another */            \
     X(REJECTED_HANDSHAKE, "rejected:handshake_timeout") /* it did not say in time who it wants */  \
-    X(EVICTED, "evicted") /* a UDP session that made room for another */                           \
+    X(REJECTED_PROXY_MISSING, "rejected:no_proxy_header")                                          \
+    X(REJECTED_PROXY_UNTRUSTED, "rejected:proxy_untrusted")                                        \
+    X(REJECTED_PROXY_INVALID, "rejected:proxy_invalid")                                            \
+    X(REJECTED_DENIED, "rejected:denied")   /* by the listener's networks */                       \
+    X(REJECTED_BLOCKED, "rejected:blocked") /* its source is blocked */                            \
     X(WORKER_DIED, "error:WORKER_DIED")                                                            \
     X(ERROR, "error") /* the session's errno says which */
 

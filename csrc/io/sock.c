@@ -69,6 +69,28 @@ void l4_sock_nodelay(int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
+struct l4_addr l4_sock_local(int fd)
+{
+    struct sockaddr_storage local;
+    socklen_t length = sizeof local;
+    if (getsockname(fd, (struct sockaddr *)&local, &length))
+        local.ss_family = 0;
+    return l4_addr_of(&local);
+}
+
+void l4_sock_vanish(int fd)
+{
+    const int on = 1;
+    /* why: a socket in repair mode is taken down without a segment (tcp(7), TCP_REPAIR). */
+    if (setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof on) == 0) {
+        close(fd);
+        return;
+    }
+    setsockopt(fd, IPPROTO_IP, IP_TTL, &on, sizeof on);
+    setsockopt(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, &on, sizeof on);
+    l4_sock_reset(fd);
+}
+
 void l4_sock_wake_at(int fd, int bytes)
 {
     setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);

@@ -24,6 +24,13 @@ int l4_sock_connect_result(int fd);
 /* No more small-packet delay on fd; harmless on a unix socket. */
 void l4_sock_nodelay(int fd);
 
+/* The local address of fd; family 0 if it has none. */
+struct l4_addr l4_sock_local(int fd);
+
+/* Closes fd without a word to its peer, where that is allowed (CAP_NET_ADMIN); else with a reset
+ * that goes no further than the next router. */
+void l4_sock_vanish(int fd);
+
 /* fd becomes readable when so many bytes (or its end) are there to read; 1 is usual. */
 void l4_sock_wake_at(int fd, int bytes);
 

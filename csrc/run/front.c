@@ -5,13 +5,22 @@
 #include <sys/socket.h>
 
 #include "base/random.h"
+#include "core/access.h"
 #include "core/hello.h"
+#include "core/ppv.h"
 #include "core/route.h"
 #include "io/sock.h"
+#include "run/admit.h"
 #include "run/reach.h"
 #include "run/session.h"
 
-enum front_wants { WANTS_HELLO = 1 << 0, WANTS_QUIET_OFF = 1 << 1 };
+enum front_wants { /* what of a session is still to be read, in this order */
+                   WANTS_PROXY = 1 << 0,
+                   WANTS_HELLO = 1 << 1,
+                   IS_QUIET = 1 << 2 /* the kernel wakes it only for enough bytes */
+};
+
+enum step { ON, WAIT }; /* WAIT: for more bytes, or the session has ended */
 
 static const struct l4_edge *edge_of(const struct l4_loop *loop, const struct l4_session *s)
 {
@@ -51,7 +60,7 @@ static void route(struct l4_loop *loop, uint32_t index)
 static void go_on(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
-    if (s->wants & WANTS_QUIET_OFF)
+    if (s->wants & IS_QUIET)
         l4_sock_wake_at(s->half[0].fd, 1);
     if (L4_GET(edge_of(loop, s)->needs) & L4_NEEDS_ROUTE)
         route(loop, index);
@@ -62,6 +71,76 @@ static void go_on(struct l4_loop *loop, uint32_t index)
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */
+
+/* Lets the kernel wake this session only when `due` bytes are there. */
+static enum step wait_for(struct l4_session *s, size_t due)
+{
+    l4_sock_wake_at(s->half[0].fd, (int)due);
+    s->wants |= IS_QUIET;
+    return WAIT;
+}
+
+static enum step refuse(struct l4_loop *loop, uint32_t index, enum l4_reason reason)
+{
+    l4_refuse(loop, index, reason, L4_REFUSE_REJECT);
+    return WAIT;
+}
+
+/* Of a unix socket's clients its file's mode decides. */
+static bool is_trusted(const struct l4_loop *loop, const struct l4_session *s)
+{
+    return s->client.family == AF_UNIX ||
+           l4_access_find(loop->table, L4_GET(edge_of(loop, s)->trusted_set), &s->client);
+}
+
+static void keep_proxy(struct l4_loop *loop, uint32_t index, const struct l4_ppv *header)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    struct l4_facts *facts = facts_of(loop, index);
+    if (!header->local) {
+        facts->via = s->client;
+        facts->told_to = header->to;
+        s->client = header->from;
+        s->known |= L4_FACT_VIA;
+    }
+    facts->tlvs_bytes = 0;
+    for (uint32_t at = 0; at < header->tlvs_bytes;) {
+        const uint8_t *tlv = header->tlvs + at;
+        const uint32_t bytes = (uint32_t)tlv[1] << 8 | tlv[2];
+        if (tlv[0] != L4_PPV_CRC32C && tlv[0] != L4_PPV_NOOP)
+            facts->tlvs_bytes = (uint16_t)l4_ppv_add(facts->tlvs, facts->tlvs_bytes,
+                                                     sizeof facts->tlvs, tlv[0], tlv + 3, bytes);
+        at += 3 + bytes;
+    }
+    if (facts->tlvs_bytes)
+        s->known |= L4_FACT_TLVS;
+}
+
+/* The PROXY header among the bytes seen, which is taken away. */
+static enum step read_proxy(struct l4_loop *loop, uint32_t index, size_t got, bool last)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    struct l4_ppv header;
+    const enum l4_ppv_result result =
+        l4_ppv_read((const uint8_t *)loop->pump.scratch, got, &header);
+    if (result == L4_PPV_MORE && !last)
+        return wait_for(s, header.bytes);
+    if (result == L4_PPV_NONE || !header.version)
+        return L4_GET(edge_of(loop, s)->needs) & L4_NEEDS_PROXY
+                   ? refuse(loop, index, L4_END_REJECTED_PROXY_MISSING)
+                   : ON;
+    if (!is_trusted(loop, s))
+        return refuse(loop, index, L4_END_REJECTED_PROXY_UNTRUSTED);
+    if (result != L4_PPV_WHOLE)
+        return refuse(loop, index, L4_END_REJECTED_PROXY_INVALID);
+    keep_proxy(loop, index, &header);
+    if (recv(s->half[0].fd, loop->pump.scratch, header.bytes, MSG_DONTWAIT) !=
+        (ssize_t)header.bytes) {
+        l4_session_end(loop, index, L4_END_CLIENT_RESET);
+        return WAIT;
+    }
+    return ON;
+}
 
 static void keep_hello(struct l4_loop *loop, uint32_t index, const struct l4_hello *hello)
 {
@@ -80,47 +159,69 @@ static void keep_hello(struct l4_loop *loop, uint32_t index, const struct l4_hel
     }
 }
 
-/* Lets the kernel wake this session only when `due` bytes are there. */
-static void wait_for(struct l4_session *s, size_t due)
+static enum step read_hello(struct l4_loop *loop, uint32_t index, size_t got, bool last)
 {
-    l4_sock_wake_at(s->half[0].fd, (int)due);
-    s->wants |= WANTS_QUIET_OFF;
+    struct l4_hello hello;
+    const enum l4_hello_result result =
+        l4_hello_read((const uint8_t *)loop->pump.scratch, got, &hello);
+    if (result == L4_HELLO_MORE && !last)
+        return wait_for(l4_session_at(loop, index), hello.due);
+    if (result == L4_HELLO_WHOLE)
+        keep_hello(loop, index, &hello);
+    return ON;
 }
 
 /* Looks at what the client has said so far. */
 static void look(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
-    struct l4_hello hello;
-    const bool last = s->half[0].flags & L4_HALF_HUP; /* it will say no more */
-    const ssize_t got =
-        recv(s->half[0].fd, loop->pump.scratch, L4_HELLO_BYTES_MAX, MSG_PEEK | MSG_DONTWAIT);
-    if (got < 0) {
-        if (errno != EAGAIN)
-            l4_session_end(loop, index, L4_END_CLIENT_RESET);
-        return;
+    while (s->wants & (WANTS_PROXY | WANTS_HELLO)) {
+        const bool last = s->half[0].flags & L4_HALF_HUP; /* it will say no more */
+        const ssize_t got =
+            recv(s->half[0].fd, loop->pump.scratch, L4_HELLO_BYTES_MAX, MSG_PEEK | MSG_DONTWAIT);
+        if (got < 0) {
+            if (errno != EAGAIN)
+                l4_session_end(loop, index, L4_END_CLIENT_RESET);
+            return;
+        }
+        if (s->wants & WANTS_PROXY) {
+            if (read_proxy(loop, index, (size_t)got, last) == WAIT)
+                return;
+            s->wants &= (uint8_t)~WANTS_PROXY;
+            if (!l4_admit(loop, index))
+                return;
+        } else {
+            if (read_hello(loop, index, (size_t)got, last) == WAIT)
+                return;
+            s->wants &= (uint8_t)~WANTS_HELLO;
+        }
     }
-    const enum l4_hello_result result =
-        l4_hello_read((const uint8_t *)loop->pump.scratch, (size_t)got, &hello);
-    if (result == L4_HELLO_MORE && !last) {
-        wait_for(s, hello.due);
-        return;
-    }
-    if (result == L4_HELLO_WHOLE)
-        keep_hello(loop, index, &hello);
     go_on(loop, index);
 }
+
+/* ---- what happens to it ---------------------------------------------------------------------- */
 
 void l4_front_begin(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
     const struct l4_edge *edge = edge_of(loop, s);
-    if (!(L4_GET(edge->needs) & L4_NEEDS_HELLO)) {
+    const uint32_t needs = L4_GET(edge->needs);
+    if (needs & L4_NEEDS_HELLO)
+        s->wants |= WANTS_HELLO;
+    if (needs & (L4_NEEDS_PROXY | L4_MAY_PROXY)) {
+        s->wants |= WANTS_PROXY;
+        if (needs & L4_NEEDS_PROXY && !is_trusted(loop, s)) {
+            refuse(loop, index, L4_END_REJECTED_PROXY_UNTRUSTED);
+            return;
+        }
+    } else if (needs && !l4_admit(loop, index)) {
+        return;
+    }
+    if (!s->wants) {
         go_on(loop, index);
         return;
     }
     l4_session_enter(s, L4_SESSION_READS);
-    s->wants = WANTS_HELLO;
     const int error = l4_session_watch_client(loop, index);
     if (error) {
         s->error = -error;

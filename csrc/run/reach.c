@@ -9,6 +9,7 @@
 #include "core/pick.h"
 #include "io/sock.h"
 #include "run/answer.h"
+#include "run/greet.h"
 #include "run/queue.h"
 #include "run/relay.h"
 #include "run/session.h"
@@ -23,24 +24,6 @@ void l4_reach_leave(struct l4_loop *loop, struct l4_session *s)
         l4_queue_released(loop, s->pool);
     }
     s->backend = L4_NONE;
-}
-
-static void connected(struct l4_loop *loop, uint32_t index)
-{
-    struct l4_session *s = l4_session_at(loop, index);
-    struct l4_backend *b = l4_table_backend(loop->table, s->backend);
-    const struct l4_pool *pool = l4_table_pool(loop->table, s->pool);
-
-    l4_session_enter(s, L4_SESSION_RELAYS);
-    s->connect_us = (uint32_t)(loop->now_us - s->connect_started_us);
-    L4_OWN_ADD(l4_session_column(loop, s->backend)->total, 1);
-    l4_passive_reached(loop->table, s->backend);
-    l4_answer_connected(loop, s);
-    if (b->addr.family == AF_UNIX)
-        s->half[1].flags |= L4_HALF_NODELAY;
-    L4_SET(s->active_ms, loop->now_ms);
-    l4_session_wake_in(loop, index, l4_answer_left_ms(loop, s, L4_GET(pool->idle_timeout_ms)));
-    l4_relay(loop, index);
 }
 
 /* This attempt failed: the backend is counted and left, and another one may be tried. */
@@ -62,6 +45,29 @@ static void connect_failed(struct l4_loop *loop, uint32_t index, int error)
     l4_session_set_deadline(loop, s,
                             L4_GET(l4_table_pool(loop->table, s->pool)->connect_timeout_ms));
     l4_reach_backend(loop, index);
+}
+
+static void connected(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    struct l4_backend *b = l4_table_backend(loop->table, s->backend);
+    const struct l4_pool *pool = l4_table_pool(loop->table, s->pool);
+
+    const int error = L4_GET(pool->send_proxy) ? l4_greet(loop, index) : 0;
+    if (error) {
+        connect_failed(loop, index, error);
+        return;
+    }
+    l4_session_enter(s, L4_SESSION_RELAYS);
+    s->connect_us = (uint32_t)(loop->now_us - s->connect_started_us);
+    L4_OWN_ADD(l4_session_column(loop, s->backend)->total, 1);
+    l4_passive_reached(loop->table, s->backend);
+    l4_answer_connected(loop, s);
+    if (b->addr.family == AF_UNIX)
+        s->half[1].flags |= L4_HALF_NODELAY;
+    L4_SET(s->active_ms, loop->now_ms);
+    l4_session_wake_in(loop, index, l4_answer_left_ms(loop, s, L4_GET(pool->idle_timeout_ms)));
+    l4_relay(loop, index);
 }
 
 /* This host had no socket to give. The client waits, up to the time a connect may take. */

@@ -6,6 +6,7 @@
 #include "core/passive.h"
 #include "io/sock.h"
 #include "run/account.h"
+#include "run/admit.h"
 #include "run/front.h"
 #include "run/queue.h"
 #include "run/reach.h"
@@ -33,10 +34,11 @@ void l4_session_enter(struct l4_session *s, enum l4_session_state state)
 {
 #define TO(x) (1u << L4_SESSION_##x)
     static const uint32_t edges[L4_SESSION_STATES] = {
-        [L4_SESSION_FREE] = TO(READS) | TO(WAITS),
-        [L4_SESSION_READS] = TO(WAITS) | TO(FREE),
         [L4_SESSION_WAITS] = TO(WAITS) | TO(QUEUES) | TO(CONNECTS) | TO(FREE),
         [L4_SESSION_QUEUES] = TO(WAITS) | TO(FREE),
+        [L4_SESSION_FREE] = TO(READS) | TO(TARPITS) | TO(WAITS) | TO(FREE),
+        [L4_SESSION_READS] = TO(TARPITS) | TO(WAITS) | TO(FREE),
+        [L4_SESSION_TARPITS] = TO(FREE),
         [L4_SESSION_CONNECTS] = TO(WAITS) | TO(RELAYS) | TO(FREE),
         [L4_SESSION_RELAYS] = TO(RESETS) | TO(FREE),
         [L4_SESSION_RESETS] = TO(FREE),
@@ -157,6 +159,8 @@ void l4_session_end(struct l4_loop *loop, uint32_t index, enum l4_reason reason)
         l4_queue_leave(loop, index);
     s->reason = (uint8_t)reason;
     l4_account_session(loop, index, reason);
+    if (L4_GET(s->state) == L4_SESSION_TARPITS)
+        loop->tarpits--;
     l4_wheel_stop(&loop->wheel, index);
     l4_half_close(&loop->pump, &s->half[0], is_reset(reason));
     l4_half_close(&loop->pump, &s->half[1], is_reset(reason));
@@ -222,6 +226,9 @@ void l4_session_event(struct l4_loop *loop, uint32_t index, int half, uint32_t e
     case L4_SESSION_READS:
         l4_front_event(loop, index, events);
         break;
+    case L4_SESSION_TARPITS:
+        l4_tarpit_event(loop, index, events);
+        break;
     case L4_SESSION_QUEUES:
         /* why: a client that has ended and sent nothing has left: it has nothing to wait for. */
         if (events & EPOLLRDHUP && !(events & (EPOLLERR | EPOLLHUP)) &&
@@ -252,6 +259,9 @@ void l4_session_timeout(struct l4_loop *loop, uint32_t index)
     switch (L4_GET(s->state)) {
     case L4_SESSION_READS:
         l4_front_timeout(loop, index);
+        break;
+    case L4_SESSION_TARPITS:
+        l4_tarpit_timeout(loop, index);
         break;
     case L4_SESSION_WAITS:
         l4_reach_backend(loop, index);

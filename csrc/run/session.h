@@ -6,7 +6,8 @@
  * A session owns its two sockets, its pipes, one timer of the wheel, one place among all clients,
  * and, from the pick on, one place at its backend. Everything is given back in l4_session_end, and
  * nowhere else. A row that ended is free again only after the turn: events already taken from the
- * kernel may still name it. What happens in its states is in front.c (READS), queue.c (QUEUES),
+ * kernel may still name it. What happens in its states is in front.c (READS), admit.c
+ * (TARPITS), queue.c (QUEUES),
  * reach.c (WAITS, CONNECTS) and relay.c.
  */
 #ifndef L4_RUN_SESSION_H

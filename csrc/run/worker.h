@@ -50,6 +50,7 @@ struct l4_loop {
     struct l4_bound *bounds;         /* fd -1: closed */
     struct l4_udp *udp;              /* NULL: no UDP listener; run/udp.h */
     uint32_t capacity;               /* sessions it may hold */
+    uint32_t tarpits;                /* sessions in the tarpit */
     uint32_t held;                   /* session rows that are not free */
     uint32_t free_head;              /* list of free session rows */
     uint32_t fresh;                  /* rows from here on were never used */

@@ -1,7 +1,9 @@
 /* The edge's part of the shared table: what a listener asks of a client before a backend is chosen,
- * the routes that choose its pool, and what is learnt of a session on the way.
+ * the routes that choose its pool, sets of networks, and what is learnt of a session on the way.
  *
- * Included by shm/layout.h, whose rules about writers hold here too.
+ * Included by shm/layout.h, whose rules about writers hold here too. Routes and sets are in two
+ * halves: the supervisor writes the one that is not in force, then steps a generation whose low bit
+ * says which is. A reader that finds the generation changed reads again.
  */
 #ifndef L4_SHM_EDGE_H
 #define L4_SHM_EDGE_H
@@ -16,16 +18,32 @@
 /* What a session must pass on its way from accept to the pick. A listener that needs nothing pays
  * one load for it. */
 enum l4_edge_needs {
-    L4_NEEDS_HELLO = 1 << 0, /* look for a TLS ClientHello before the pick */
-    L4_NEEDS_ROUTE = 1 << 1, /* its routes may choose another pool than its own */
+    L4_NEEDS_HELLO = 1 << 0,  /* look for a TLS ClientHello before the pick */
+    L4_NEEDS_ROUTE = 1 << 1,  /* its routes may choose another pool than its own */
+    L4_NEEDS_PROXY = 1 << 2,  /* a PROXY header must come first */
+    L4_MAY_PROXY = 1 << 3,    /* ... or may */
+    L4_NEEDS_ACCESS = 1 << 4, /* its networks say who may come in */
+    L4_NEEDS_BLOCKS = 1 << 5, /* some source is blocked */
 };
 
-struct l4_edge {                           /* of one listener; supervisor */
-    _Atomic uint32_t needs;                /* enum l4_edge_needs */
-    _Atomic uint32_t handshake_timeout_ms; /* for all that is read before the pick */
-    /* The listener's routes, first match wins; which of the two is in force says the low bit of
-     * the header's routes_generation, as with a pool's views. */
-    _Atomic uint32_t routes_at[2], routes_count[2];
+enum l4_refusal { L4_REFUSE_REJECT, L4_REFUSE_DROP, L4_REFUSE_TARPIT };
+
+struct l4_verdict {           /* what a rule does with whom it is against; supervisor */
+    _Atomic uint32_t refusal; /* enum l4_refusal */
+    _Atomic uint32_t dry_run; /* 1: it only counts */
+};
+
+enum { L4_SET_BLOCKS = 0 };                   /* the set of blocked sources */
+enum { L4_ACCESS_ALLOW = 1, L4_ACCESS_DENY }; /* values in a listener's set; the greater wins */
+
+struct l4_edge {                                    /* of one listener; supervisor */
+    _Atomic uint32_t needs;                         /* enum l4_edge_needs */
+    _Atomic uint32_t handshake_timeout_ms;          /* for all that is read before the pick */
+    _Atomic uint32_t routes_at[2], routes_count[2]; /* in each half; first match wins */
+    _Atomic uint32_t trusted_set;        /* who may send PROXY headers; L4_NONE: nobody */
+    _Atomic uint32_t access_set;         /* L4_NONE: none */
+    _Atomic uint32_t access_else_denied; /* 1: who is in none of its networks is turned away */
+    struct l4_verdict access;
 };
 
 enum l4_route_wants {
@@ -50,15 +68,35 @@ struct l4_route {   /* supervisor, into the half that is not in force */
     char name[L4_HELLO_NAME_MAX + 1]; /* lower case */
 };
 
-enum l4_facts_known { L4_FACT_NAME = 1 << 0, L4_FACT_ALPN = 1 << 1 };
+struct l4_sets {              /* one half of the sets of networks; the sets follow (core/cidr.h) */
+    uint32_t used;            /* bytes of the half */
+    uint32_t at[L4_SETS_MAX]; /* of each set, from the half's start; 0: it is empty */
+};
+
+enum l4_proxy_tlvs { /* what a PROXY header of version 2 to a backend tells */
+                     L4_TLV_AUTHORITY = 1 << 0,
+                     L4_TLV_ALPN = 1 << 1,
+                     L4_TLV_UNIQUE_ID = 1 << 2,
+                     L4_TLV_CRC32C = 1 << 3,
+                     L4_TLV_RECEIVED = 1 << 4
+};
+
+enum l4_facts_known {
+    L4_FACT_NAME = 1 << 0,
+    L4_FACT_ALPN = 1 << 1,
+    L4_FACT_VIA = 1 << 2, /* a PROXY header told who the client is */
+    L4_FACT_TLVS = 1 << 3
+};
 
 /* Cold facts of one session, beside its row and with the same index. Only what session.known says
  * is valid; a session that nothing was read of never touches its row. Its worker writes. */
 struct l4_facts {
-    uint16_t name_bytes;
-    uint16_t alpn_bytes;
+    struct l4_addr via;     /* the socket's own peer */
+    struct l4_addr told_to; /* the address that the client connected to, as it was told */
+    uint16_t name_bytes, alpn_bytes, tlvs_bytes;
     char name[L4_HELLO_NAME_MAX + 1]; /* the server name asked for, lower case, NUL after it */
     uint8_t alpn[L4_ALPN_LIST_MAX];   /* protocols offered: a length byte, a name, ... */
+    uint8_t tlvs[L4_TLVS_MAX];        /* of the PROXY header received, as it had them */
 };
 
 #endif

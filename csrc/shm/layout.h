@@ -12,8 +12,8 @@
  *   header | listeners | pools | views (members + schedule) | backends
  *          | workers | columns (worker x backend) | tallies (worker x listener) | sessions
  *          | seen, ledgers, logs (shm/seen.h)
- *          | facts (one a session) | routes (two halves) | waits (worker x pool, shm/queue.h)
- *          | flows and UDP tallies (shm/udp.h)
+ *          | facts (one a session) | routes, sets of networks (two halves each) | waits (worker x
+ * pool, shm/queue.h) | flows and UDP tallies (shm/udp.h)
  *
  * why: long for a header: it is one description, and cutting it would hide the whole.
  */
@@ -56,10 +56,10 @@ struct l4_header {
     uint64_t listeners_at, pools_at, views_at, backends_at, workers_at, columns_at, tallies_at,
         sessions_at; /* offsets from the header */
     uint64_t seen_at, ledgers_at, logs_at;
-    uint64_t facts_at, routes_at;      /* shm/edge.h */
-    uint64_t waits_at;                 /* shm/queue.h */
-    uint64_t flows_at, udp_tallies_at; /* shm/udp.h */
-    uint64_t view_bytes;               /* of one view, its arrays included */
+    uint64_t facts_at, routes_at, sets_at; /* shm/edge.h */
+    uint64_t waits_at;                     /* shm/queue.h */
+    uint64_t flows_at, udp_tallies_at;     /* shm/udp.h */
+    uint64_t view_bytes;                   /* of one view, its arrays included */
 
     _Atomic uint64_t generation;      /* supervisor: of the configuration, from 1 */
     _Atomic uint32_t workers_high;    /* supervisor: one past the highest worker index ever used */
@@ -67,6 +67,8 @@ struct l4_header {
     _Atomic uint32_t max_connections; /* supervisor: of all workers together */
     _Atomic uint32_t checker_pid;     /* supervisor */
     _Atomic uint64_t checker_beat_ms; /* checker: CLOCK_MONOTONIC of its last sign of life */
+    _Atomic uint32_t sets_generation; /* supervisor */
+    struct l4_verdict block_verdict[2]; /* by the low bit of the value in the set of blocks */
     _Atomic uint32_t routes_generation; /* supervisor: its low bit is the half of routes in force */
     struct l4_hash_key hash_key;        /* supervisor, before the fork: of every hash of a client */
 
@@ -122,6 +124,9 @@ struct l4_pool {
     _Atomic uint32_t connect_timeout_ms;
     _Atomic uint32_t idle_timeout_ms;
     _Atomic uint32_t half_closed_timeout_ms;
+
+    _Atomic uint32_t send_proxy; /* version of the PROXY header its backends get; 0: none */
+    _Atomic uint32_t proxy_tlvs; /* enum l4_proxy_tlvs */
 
     /* Two views; the low bit of view_generation says which one is in force. A reader that finds
      * the generation changed after it has read a view reads again. */
@@ -284,7 +289,8 @@ struct l4_tally { /* one worker's counts of one listener */
     _Atomic uint64_t accepted;
     _Atomic uint64_t refused; /* accepted and ended before any backend was reached */
     _Atomic uint32_t active;
-    _Atomic uint64_t ended[L4_REASON_COUNT]; /* by enum l4_reason */
+    _Atomic uint64_t ended[L4_REASON_COUNT];     /* by enum l4_reason */
+    _Atomic uint64_t dry_run[L4_REJECTED_COUNT]; /* who would have been turned away */
 };
 
 enum l4_session_state { /* run/session.c has the edges */
@@ -292,10 +298,11 @@ enum l4_session_state { /* run/session.c has the edges */
                         L4_SESSION_WAITS, /* for a descriptor to reach its backend with */
                         L4_SESSION_CONNECTS,
                         L4_SESSION_RELAYS,
-                        L4_SESSION_RESETS, /* one side was reset; the other gets what came first,
-                                              then the reset */
-                        L4_SESSION_READS,  /* what its client says before a backend is chosen */
-                        L4_SESSION_QUEUES, /* for a place at a backend */
+                        L4_SESSION_RESETS,  /* one side was reset; the other gets what came first,
+                                               then the reset */
+                        L4_SESSION_READS,   /* what its client says before a backend is chosen */
+                        L4_SESSION_QUEUES,  /* for a place at a backend */
+                        L4_SESSION_TARPITS, /* turned away, and not told so for a while */
                         L4_SESSION_STATES
 };
 

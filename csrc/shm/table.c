@@ -51,6 +51,7 @@ static struct l4_header header_for(const struct l4_caps *caps)
         {&h.ledgers_at, workers * caps->pools * sizeof(struct l4_ledger)},
         {&h.logs_at, workers * sizeof(struct l4_log)},
         {&h.facts_at, workers * caps->sessions * sizeof(struct l4_facts)},
+        {&h.sets_at, 2ull * L4_SETS_BYTES},
         {&h.routes_at, 2 * L4_ROUTES_MAX * sizeof(struct l4_route)},
         {&h.waits_at, workers * caps->pools * sizeof(struct l4_wait)},
         {&h.flows_at, workers * caps->flows * sizeof(struct l4_flow)},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -71,11 +71,31 @@ Networks = Annotated[
 ]
 
 
+def list_file(value: str) -> str:
+    """The absolute path of a file. Raises ValueError."""
+    if not value.startswith("/") or not value.isprintable():
+        raise wrong(f"{shown(value)} is not an absolute path")
+    return value
+
+
 def _share(value: float) -> float:
     if not 0 < value <= 100:
         raise wrong(f"must be more than 0 and at most 100 percent, not {shown(value)}")
     return value
 
 
+ManyNetworks = Annotated[
+    tuple[Network, ...], BeforeValidator(as_many, json_schema_input_type=list[Network])
+]
 Share = Annotated[float, AfterValidator(_share), Field(json_schema_extra={"maximum": 100})]
+ListFile = Annotated[str, AfterValidator(list_file)]
 HandshakeTimeout = Annotated[int, *bounded_quantity(DURATION, bounds.HANDSHAKE_TIMEOUT_MS)]
+ProxyTlvs = Annotated[
+    tuple[Literal["authority", "alpn", "unique_id", "crc32c", "received"], ...],
+    BeforeValidator(
+        as_many,
+        json_schema_input_type=list[
+            Literal["authority", "alpn", "unique_id", "crc32c", "received"]
+        ],
+    ),
+]

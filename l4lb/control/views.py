@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from l4lb.native import udp
+from l4lb.native.edge import dry_runs
 from l4lb.native.results import RESULT_WORDS
 from l4lb.native.rows import BackendRow, ListenerRow, PoolRow, UdpTally
 from l4lb.native.table import Table
@@ -57,7 +58,12 @@ def status(table: Table, service: Service, now_ms: int) -> Map:
 def listeners(table: Table) -> list[Map]:
     """One map a bound address."""
     tallies = {row.index: row for row in udp.tallies(table)}
-    return [_listener(row) | _datagrams(tallies.get(row.index)) for row in table.listeners()]
+    return [
+        _listener(row)
+        | {"dry_run": dry_runs(table, row.index)}
+        | _datagrams(tallies.get(row.index))
+        for row in table.listeners()
+    ]
 
 
 def _listener(row: ListenerRow) -> Map:

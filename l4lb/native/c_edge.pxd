@@ -1,6 +1,6 @@
 """What Python sees of the edge: shm/edge.h and the parsers of what clients say first."""
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from l4lb.native.c_l4 cimport l4_addr, l4_table
 
@@ -10,6 +10,15 @@ cdef extern from "base/bounds.h":
         L4_ROUTES_MAX
         L4_ALPN_MAX
         L4_HELLO_NAME_MAX
+        L4_PPV_BYTES_MAX
+        L4_PREFIXES_MAX
+        L4_SETS_MAX
+
+
+cdef extern from "base/reason.h":
+    enum:
+        L4_REJECTED_FIRST
+        L4_REJECTED_COUNT
 
 
 cdef extern from "base/hash.h":
@@ -23,6 +32,13 @@ cdef extern from "shm/edge.h":
     enum:
         L4_NEEDS_HELLO
         L4_NEEDS_ROUTE
+        L4_NEEDS_PROXY
+        L4_MAY_PROXY
+        L4_NEEDS_ACCESS
+        L4_NEEDS_BLOCKS
+        L4_SET_BLOCKS
+        L4_ACCESS_ALLOW
+        L4_ACCESS_DENY
         L4_ROUTE_NAME
         L4_ROUTE_SUFFIX
         L4_ROUTE_ANY_NAME
@@ -32,9 +48,17 @@ cdef extern from "shm/edge.h":
         L4_FACT_NAME
         L4_FACT_ALPN
 
+    struct l4_verdict:
+        uint32_t refusal
+        uint32_t dry_run
+
     struct l4_edge:
         uint32_t needs
         uint32_t handshake_timeout_ms
+        uint32_t trusted_set
+        uint32_t access_set
+        uint32_t access_else_denied
+        l4_verdict access
         uint32_t routes_at[2]
         uint32_t routes_count[2]
 
@@ -56,8 +80,17 @@ cdef extern from "shm/layout.h":
     struct l4_listener:
         l4_edge edge
 
+    struct l4_pool:
+        uint32_t send_proxy
+        uint32_t proxy_tlvs
+
+    struct l4_tally:
+        uint64_t dry_run[1]
+
     struct l4_header:
         uint32_t routes_generation
+        uint32_t sets_generation
+        l4_verdict block_verdict[2]
         l4_hash_key hash_key
 
 
@@ -77,3 +110,48 @@ cdef extern from "core/hello.h":
         char name[256]
         uint8_t alpn[256]
     l4_hello_result l4_hello_read(const uint8_t *data, size_t bytes, l4_hello *hello)
+
+
+cdef extern from "core/ppv.h":
+    enum l4_ppv_result:
+        L4_PPV_MORE
+        L4_PPV_WHOLE
+        L4_PPV_NONE
+        L4_PPV_BROKEN
+    struct l4_ppv:
+        size_t bytes
+        uint8_t version
+        bint local
+        l4_addr from_ "from"
+        l4_addr to
+        const uint8_t *tlvs
+        uint32_t tlvs_bytes
+    struct l4_ppv_write:
+        uint8_t version
+        bint local
+        bint crc32c
+        l4_addr from_ "from"
+        l4_addr to
+        const uint8_t *tlvs
+        uint32_t tlvs_bytes
+    l4_ppv_result l4_ppv_read(const uint8_t *data, size_t bytes, l4_ppv *header)
+    size_t l4_ppv_write_ "l4_ppv_write"(const l4_ppv_write *say, uint8_t *to)
+
+
+cdef extern from "core/cidr.h":
+    struct l4_prefix:
+        l4_addr net
+        uint8_t bits
+        uint8_t value
+    int64_t l4_cidr_parse(const char *text, size_t bytes, uint8_t value, l4_prefix *networks,
+                          size_t most) nogil
+
+
+cdef extern from "core/access.h":
+    uint8_t l4_access_find(const l4_table *table, uint32_t set, const l4_addr *addr)
+    void l4_access_begin(const l4_table *table)
+    int l4_access_put(const l4_table *table, uint32_t set, l4_prefix *networks,
+                      size_t count) nogil
+    int l4_access_keep(const l4_table *table, uint32_t set) nogil
+    void l4_access_publish(const l4_table *table)
+    void l4_access_release(const l4_table *table) nogil

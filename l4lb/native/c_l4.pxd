@@ -242,7 +242,7 @@ cdef extern from "shm/layout.h":
         uint64_t accepted
         uint64_t turns
         uint64_t beat_ms
-        uint64_t ended[15]
+        uint64_t ended[20]
         l4_ring command_ring
         l4_command commands[256]
         l4_ring event_ring
@@ -260,7 +260,7 @@ cdef extern from "shm/layout.h":
         uint64_t accepted
         uint64_t refused
         uint32_t active
-        uint64_t ended[15]
+        uint64_t ended[20]
 
     struct l4_session:
         uint32_t serial

@@ -1,12 +1,36 @@
 """The edge's door to the shared table; see edge.pyx and csrc/shm/edge.h."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from l4lb.native.table import Table
 
-def set_needs(table: Table, listener: int, *, hello: bool, handshake_timeout_ms: int) -> None:
+REFUSALS: tuple[str, ...]
+TLVS: tuple[str, ...]
+
+def set_listener(
+    table: Table,
+    listener: int,
+    *,
+    hello: bool,
+    proxy: str,
+    trusted_set: int | None,
+    handshake_timeout_ms: int,
+    access_set: int | None,
+    else_denied: bool,
+    refusal: str,
+    dry_run: bool,
+) -> None:
     """What this listener asks of a client before its backend is chosen; routes add to it."""
+
+def set_blocks(table: Table, *, some: bool, refusal: str, dry_refusal: str = "reject") -> None:
+    """Are there blocked sources, and what is done with them? All listeners look from then on."""
+
+def set_pool(table: Table, pool: int, *, send_proxy: int, tlvs: Iterable[str]) -> None:
+    """What this pool's backends are told first. send_proxy: 0 nothing, or the version."""
+
+def dry_runs(table: Table, listener: int) -> dict[str, int]:
+    """Whom rules in dry run would have turned away, by reason word."""
 
 def publish_routes(
     table: Table, groups: Sequence[tuple[Sequence[int], Sequence[Mapping[str, Any]]]]
@@ -15,6 +39,3 @@ def publish_routes(
 
     A route has `pool` (a row) and any of `sni` (a name, "*" or "*.name"), `alpn`, `source` (a
     network) and `percent`. Raises ValueError if they are too many; then nothing has changed."""
-
-def read_hello(data: bytes) -> tuple[Any, ...]:
-    """("more", bytes due), ("none",) or ("whole", name, protocols)."""

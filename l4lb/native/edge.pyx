@@ -22,11 +22,64 @@ cdef e.l4_edge *_edge(Table table, listener) except NULL:
     return &(<e.l4_listener *>table._listener(listener)).edge
 
 
-def set_needs(Table table, listener, *, hello, handshake_timeout_ms):
+PROXY_MODES = {"off": 0, "accept": e.L4_MAY_PROXY, "require": e.L4_NEEDS_PROXY}
+REFUSALS = ("reject", "drop", "tarpit")
+TLVS = ("authority", "alpn", "unique_id", "crc32c", "received")
+
+
+def set_listener(Table table, listener, *, hello, proxy, trusted_set, handshake_timeout_ms,
+                 access_set, else_denied, refusal, dry_run):
     """What this listener asks of a client before its backend is chosen; routes add to it."""
     cdef e.l4_edge *edge = _edge(table, listener)
     edge.handshake_timeout_ms = handshake_timeout_ms
-    edge.needs = (edge.needs & e.L4_NEEDS_ROUTE) | (e.L4_NEEDS_HELLO if hello else 0)
+    edge.trusted_set = c.L4_NONE if trusted_set is None else trusted_set
+    edge.access_set = c.L4_NONE if access_set is None else access_set
+    edge.access_else_denied = else_denied
+    edge.access.refusal = REFUSALS.index(refusal)
+    edge.access.dry_run = dry_run
+    cdef unsigned int needs = edge.needs & (e.L4_NEEDS_ROUTE | e.L4_NEEDS_BLOCKS)
+    needs |= PROXY_MODES[proxy]
+    if hello:
+        needs |= e.L4_NEEDS_HELLO
+    if access_set is not None:
+        needs |= e.L4_NEEDS_ACCESS
+    edge.needs = needs
+
+
+def set_blocks(Table table, *, some, refusal, dry_refusal="reject"):
+    """Are there blocked sources, and what is done with them? All listeners look from then on."""
+    cdef e.l4_header *header = _header(table)
+    header.block_verdict[1].refusal = REFUSALS.index(refusal)
+    header.block_verdict[0].refusal = REFUSALS.index(dry_refusal)
+    header.block_verdict[0].dry_run = 1
+    cdef e.l4_edge *edge
+    for index in range(table.table.header.caps.listeners):
+        edge = _edge(table, index)
+        if some:
+            edge.needs |= e.L4_NEEDS_BLOCKS
+        else:
+            edge.needs &= ~<unsigned>e.L4_NEEDS_BLOCKS
+
+
+def set_pool(Table table, pool, *, send_proxy, tlvs):
+    """What this pool's backends are told first. send_proxy: 0 nothing, or the version."""
+    cdef e.l4_pool *row = <e.l4_pool *>table._pool(pool)
+    row.proxy_tlvs = sum(1 << TLVS.index(one) for one in tlvs)
+    row.send_proxy = send_proxy
+
+
+def dry_runs(Table table, listener):
+    """Whom rules in dry run would have turned away, by reason word."""
+    table._listener(listener)
+    cdef e.l4_tally *tally
+    found = {}
+    for worker in range(table.table.header.workers_high):
+        tally = <e.l4_tally *>c.l4_table_tally(&table.table, worker, listener)
+        for i in range(<int>e.L4_REJECTED_COUNT):
+            if tally.dry_run[i]:
+                word = c.l4_reason_word(<int>e.L4_REJECTED_FIRST + i).decode()
+                found[word] = found.get(word, 0) + tally.dry_run[i]
+    return found
 
 
 def publish_routes(Table table, groups):
@@ -100,21 +153,3 @@ cdef _put_network(c.l4_addr *to, unsigned int *prefix, text):
     to.family = socket.AF_INET if network.version == 4 else socket.AF_INET6
     memcpy(to.ip, <const char *>packed, len(packed))
     prefix[0] = network.prefixlen
-
-
-def read_hello(data):
-    """What a ClientHello's bytes so far say: ("more", bytes due), ("none",) if they are none, or
-    ("whole", name, protocols)."""
-    cdef bytes raw = bytes(data)
-    cdef e.l4_hello hello
-    cdef e.l4_hello_result result = e.l4_hello_read(<const unsigned char *>raw, len(raw), &hello)
-    if result == e.L4_HELLO_MORE:
-        return ("more", hello.due)
-    if result == e.L4_HELLO_NONE:
-        return ("none",)
-    listed = hello.alpn[:hello.alpn_bytes]
-    protocols = []
-    while listed:
-        protocols.append(listed[1:1 + listed[0]])
-        listed = listed[1 + listed[0]:]
-    return ("whole", hello.name[:hello.name_bytes].decode("ascii"), tuple(protocols))

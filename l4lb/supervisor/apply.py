@@ -15,7 +15,8 @@ from l4lb.errors import AdminError
 from l4lb.native.health import set_passive
 from l4lb.native.rows import Address, BackendRow, Capacities
 from l4lb.native.table import Table
-from l4lb.supervisor import datagrams, edge
+from l4lb.supervisor import datagrams
+from l4lb.supervisor.edge import Edge
 
 WORKER_ROWS = 64  # csrc/base/bounds.h: L4_WORKERS_MAX
 MAX_SESSION_ROWS = 1 << 20  # csrc/base/bounds.h: L4_SESSIONS_MAX
@@ -40,6 +41,7 @@ class Bindings:
     """Which row each bound address got, in the order of the configuration."""
 
     listener_rows: dict[tuple[str, str], int]  # (listener name, address as text) to row
+    edge: Edge
 
 
 def _address(backend: Backend) -> Address:
@@ -88,11 +90,12 @@ def write(config: Config, table: Table) -> Bindings:
                 pool=pool_rows[listener.pool],
             )
             datagrams.write_listener(table, row, listener)
-    edge.write(config, table, listener_rows, pool_rows)
+    edge = Edge(table)
+    edge.configure(config, listener_rows, pool_rows)
     table.max_connections = config.limits.max_connections
     datagrams.write_limits(table, config.limits)
     table.generation = 1
-    return Bindings(listener_rows)
+    return Bindings(listener_rows, edge)
 
 
 def write_pool(table: Table, index: int, pool: Pool) -> None:

@@ -63,11 +63,11 @@ class Supervisor:
         self._phase = "starting"
         self._reactor = Reactor()
         self._table = Table(apply.capacities(config))
-        rows = apply.write(config, self._table).listener_rows
+        self._bindings = apply.write(config, self._table)
         self._admin = sockets.open_admin(config.process.admin)
         self._listening: list[sockets.Listening] = []
         try:
-            self._open_listening(rows, inherited)
+            self._open_listening(self._bindings.listener_rows, inherited)
         except BaseException:
             self._close()
             raise
@@ -173,6 +173,7 @@ class Supervisor:
             }
         )
         self._phase = "serving"
+        self._bindings.edge.watch(self._reactor)
         # Whoever gets an answer from admin finds all workers there: control comes last.
         self._seeing.start()
         self._workers.start()

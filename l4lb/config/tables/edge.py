@@ -1,8 +1,8 @@
-"""What a listener asks of its clients before a backend is chosen: routes."""
+"""What a listener asks of its clients before a backend is chosen: routes, who may come in."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
@@ -48,6 +48,30 @@ def _few(routes: tuple[Route, ...]) -> tuple[Route, ...]:
 def _rows(route: Route) -> int:
     """How many compiled routes it becomes."""
     return len(route.sni or "1") * len(route.alpn or "1") * len(route.source or "1")
+
+
+class Access(Model):
+    """Who may come in, by network; the longest prefix decides. With `allow` alone all others are
+    turned away; with `deny` those that neither names come in."""
+
+    allow: edge_fields.ManyNetworks = ()
+    """Networks whose clients come in."""
+    deny: edge_fields.ManyNetworks = ()
+    """Networks whose clients are turned away."""
+    allow_file: edge_fields.ListFile | None = None
+    """More of them: the path of a file, one network a line, that is read again when it changes."""
+    deny_file: edge_fields.ListFile | None = None
+    """The same of those that are turned away."""
+    refusal: Literal["reject", "drop", "tarpit"] = "reject"
+    """How: with a reset; without a word; or held for ten seconds, then reset."""
+    dry_run: bool = False
+    """Only count whom it would have turned away."""
+
+    @property
+    def others_denied(self) -> bool:
+        """Is somebody in no list turned away?"""
+        allows = bool(self.allow or self.allow_file)
+        return allows and not (self.deny or self.deny_file)
 
 
 Routes = Annotated[

@@ -9,7 +9,7 @@ from pydantic import Field
 from l4lb.config import bounds, edge_fields, fields
 from l4lb.config.address import Bind
 from l4lb.config.tables.base import Named
-from l4lb.config.tables.edge import Routes
+from l4lb.config.tables.edge import Access, Routes
 
 
 class Listener(Named):
@@ -36,6 +36,13 @@ class Listener(Named):
         default=10 * bounds.SECOND_MS, alias="handshake_timeout"
     )
     """How long a client may take to say what must be known before a backend is chosen."""
+
+    proxy_protocol: Literal["off", "accept", "require"] = "off"
+    """Does a PROXY header (version 1 or 2) come first and tell who the client is? With "accept" it
+    may, with "require" it must. From whom is not trusted it is refused."""
+    trusted: edge_fields.ManyNetworks = ()
+    """Networks of the proxies that may send PROXY headers."""
+    access: Access | None = None
 
     @property
     def pools(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from l4lb.config import bounds, fields
+from l4lb.config import bounds, edge_fields, fields
 from l4lb.config.tables.base import Model, Named
 from l4lb.config.tables.health import Health, Passive
 from l4lb.config.tables.sticky import Sticky
@@ -123,6 +123,11 @@ class Pool(Named):
     responses: fields.Datagrams = 0
     """UDP: a session ends when each of its client's datagrams was answered by so many. 0: no
     bound."""
+    send_proxy: Literal["off", "v1", "v2"] = "off"
+    """The PROXY header that backends get before a client's first byte."""
+    proxy_tlvs: edge_fields.ProxyTlvs = ("received",)
+    """What a v2 header tells beside addresses: "authority" (the server name asked for), "alpn" (the
+    protocol offered, if it is only one), "unique_id", "crc32c", and those "received"."""
     backends: Annotated[
         tuple[
             Annotated[Backend, BeforeValidator(_as_backend, json_schema_input_type=str | Backend)],

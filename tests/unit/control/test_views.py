@@ -40,6 +40,7 @@ LISTENER = {
     "active": 0,
     "accepted": 0,
     "refused": 0,
+    "dry_run": {},
 }
 
 

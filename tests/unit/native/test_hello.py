@@ -6,7 +6,7 @@ from hellos import hello, padded, records
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l4lb.native.edge import read_hello
+from l4lb.native.wire import read_hello
 
 NAME, PROTOCOLS = "Www.Example.COM", ("h2", "http/1.1")
 SAID = hello(NAME, PROTOCOLS)

@@ -1,0 +1,84 @@
+#include "core/access.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+static struct l4_sets *half_of(const struct l4_table *table, uint32_t generation)
+{
+    return (struct l4_sets *)((char *)table->header + table->header->sets_at +
+                              (size_t)(generation & 1) * L4_SETS_BYTES);
+}
+
+static struct l4_sets *next_half(const struct l4_table *table)
+{
+    return half_of(table, L4_GET(table->header->sets_generation) + 1);
+}
+
+uint8_t l4_access_find(const struct l4_table *table, uint32_t set, const struct l4_addr *addr)
+{
+    if (set >= L4_SETS_MAX)
+        return 0;
+    for (int round = 0; round < L4_PICK_ROUNDS; round++) {
+        const uint32_t generation =
+            atomic_load_explicit(&table->header->sets_generation, memory_order_acquire);
+        const struct l4_sets *half = half_of(table, generation);
+        const uint32_t at = half->at[set];
+        uint8_t value = 0;
+        if (at && at < L4_SETS_BYTES && !(at & 63))
+            value = l4_cidr_find((const struct l4_cidr *)((const char *)half + at),
+                                 L4_SETS_BYTES - at, addr);
+        atomic_thread_fence(memory_order_acquire);
+        if (generation == L4_GET(table->header->sets_generation))
+            return value;
+    }
+    return 0;
+}
+
+void l4_access_begin(const struct l4_table *table)
+{
+    struct l4_sets *half = next_half(table);
+    memset(half->at, 0, sizeof half->at);
+    half->used = (sizeof *half + 63) & ~63u;
+}
+
+int l4_access_put(const struct l4_table *table, uint32_t set, struct l4_prefix *networks,
+                  size_t count)
+{
+    struct l4_sets *half = next_half(table);
+    if (set >= L4_SETS_MAX)
+        return -ENOSPC;
+    const int64_t bytes =
+        l4_cidr_build(networks, count, (char *)half + half->used, L4_SETS_BYTES - half->used);
+    if (bytes < 0)
+        return (int)bytes;
+    half->at[set] = half->used;
+    half->used += (uint32_t)bytes;
+    return 0;
+}
+
+int l4_access_keep(const struct l4_table *table, uint32_t set)
+{
+    struct l4_sets *half = next_half(table);
+    const struct l4_sets *now = half_of(table, L4_GET(table->header->sets_generation));
+    if (set >= L4_SETS_MAX || !now->at[set])
+        return 0;
+    const struct l4_cidr *old = (const struct l4_cidr *)((const char *)now + now->at[set]);
+    if (L4_SETS_BYTES - half->used < old->bytes)
+        return -ENOSPC;
+    memcpy((char *)half + half->used, old, old->bytes);
+    half->at[set] = half->used;
+    half->used += old->bytes;
+    return 0;
+}
+
+void l4_access_publish(const struct l4_table *table)
+{
+    atomic_fetch_add_explicit(&table->header->sets_generation, 1, memory_order_release);
+}
+
+void l4_access_release(const struct l4_table *table)
+{
+    /* why: not needed to be right; where the kernel refuses, the memory stays. */
+    (void)madvise(next_half(table), L4_SETS_BYTES, MADV_REMOVE);
+}

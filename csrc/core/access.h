@@ -1,0 +1,35 @@
+/* What the sets of networks say of an address; see shm/edge.h for where they are.
+ *
+ * A set is named by a number. All sets of one half are replaced together: those that did not change
+ * are copied.
+ */
+#ifndef L4_CORE_ACCESS_H
+#define L4_CORE_ACCESS_H
+
+#include "core/cidr.h"
+#include "shm/table.h"
+
+/* The value of addr in a set in force; 0: it is in none of its networks, or there is no such set.
+ */
+uint8_t l4_access_find(const struct l4_table *table, uint32_t set, const struct l4_addr *addr);
+
+/* ---- the supervisor's ------------------------------------------------------------------------ */
+
+/* Empties the half that is not in force. */
+void l4_access_begin(const struct l4_table *table);
+
+/* Builds a set there from networks, which it sorts. Returns 0, -ENOSPC or -ENOMEM. */
+__attribute__((warn_unused_result)) int l4_access_put(const struct l4_table *table, uint32_t set,
+                                                      struct l4_prefix *networks, size_t count);
+
+/* Takes a set over from the half in force. Returns 0 or -ENOSPC. */
+__attribute__((warn_unused_result)) int l4_access_keep(const struct l4_table *table, uint32_t set);
+
+/* Puts the new half in force. */
+void l4_access_publish(const struct l4_table *table);
+
+/* Gives the memory of the half that is not in force back. Some time after l4_access_publish: a
+ * reader that is still there finds nothing, and then that it must look again. */
+void l4_access_release(const struct l4_table *table);
+
+#endif

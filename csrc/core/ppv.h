@@ -1,0 +1,66 @@
+/* The PROXY protocol: a header before a connection's first byte that tells whose it is.
+ *
+ * Sans I/O, both directions, versions 1 (text) and 2 (binary, with TLVs). "The PROXY protocol",
+ * Willy Tarreau, HAProxy 2.9, doc/proxy-protocol.txt; section numbers in ppv.c are its. Every
+ * length in a header is its sender's word and is checked.
+ */
+#ifndef L4_CORE_PPV_H
+#define L4_CORE_PPV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/bounds.h"
+
+enum l4_ppv_tlv {
+    L4_PPV_ALPN = 0x01,
+    L4_PPV_AUTHORITY = 0x02,
+    L4_PPV_CRC32C = 0x03,
+    L4_PPV_NOOP = 0x04,
+    L4_PPV_UNIQUE_ID = 0x05,
+    L4_PPV_SSL = 0x20,
+    L4_PPV_NETNS = 0x30,
+};
+
+enum l4_ppv_result {
+    L4_PPV_MORE,  /* `bytes` must be there before another look can tell more */
+    L4_PPV_WHOLE, /* a header of `bytes` bytes */
+    L4_PPV_NONE,  /* what is there does not begin as a header does */
+    L4_PPV_BROKEN /* it does, and is none: nothing after it can be trusted */
+};
+
+struct l4_ppv {
+    size_t bytes;
+    uint8_t version;         /* 0: too little is there to be told from other bytes */
+    bool local;              /* it tells no addresses: the connection's own hold */
+    struct l4_addr from, to; /* the client, and the address it connected to */
+    const uint8_t *tlvs;     /* in the data given; well formed */
+    uint32_t tlvs_bytes;
+};
+
+enum l4_ppv_result l4_ppv_read(const uint8_t *data, size_t bytes, struct l4_ppv *header);
+
+/* The value of the first TLV of a kind; NULL if there is none. */
+const uint8_t *l4_ppv_find(const uint8_t *tlvs, uint32_t tlvs_bytes, uint8_t kind,
+                           uint32_t *value_bytes);
+
+/* Adds a TLV after `used` bytes of tlvs, if it has room among `room`. Returns the bytes used now.
+ */
+uint32_t l4_ppv_add(uint8_t *tlvs, uint32_t used, uint32_t room, uint8_t kind, const void *value,
+                    uint32_t value_bytes);
+
+struct l4_ppv_write {
+    uint8_t version; /* 1 or 2 */
+    bool local;      /* the sender speaks for itself: health checks */
+    bool crc32c;     /* version 2: with a checksum */
+    struct l4_addr from, to;
+    const uint8_t *tlvs; /* version 2 */
+    uint32_t tlvs_bytes;
+};
+
+/* Writes a header of at most L4_PPV_BYTES_MAX bytes; returns how many. */
+size_t l4_ppv_write(const struct l4_ppv_write *say, uint8_t *to);
+
+#endif

@@ -1,0 +1,37 @@
+"""What can be wrong between the edge's values that are each right; rows of checks.RULES."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from l4lb.config.draft import Draft, table
+from l4lb.config.origin import Finding
+
+
+def trusted_proxies(draft: Draft) -> Iterator[Finding]:
+    """A PROXY header from anyone would let anyone be anyone."""
+    for path, listener in _listeners(draft):
+        mode = listener.get("proxy_protocol", "off")
+        if mode in ("accept", "require") and not listener.get("trusted"):
+            message = "is needed with proxy_protocol"
+            hint = 'name the proxies, such as trusted = ["10.0.0.0/8"]'
+            yield Finding((*path, "trusted"), message, hint)
+
+
+def some_access(draft: Draft) -> Iterator[Finding]:
+    """A table that says nothing is a mistake."""
+    for path, listener in _listeners(draft):
+        access = listener.get("access")
+        keys = ("allow", "deny", "allow_file", "deny_file")
+        if isinstance(access, dict) and not any(access.get(key) for key in keys):
+            message = "names nobody"
+            yield Finding((*path, "access"), message, "add allow, deny, allow_file or deny_file")
+
+
+def _listeners(draft: Draft) -> Iterator[tuple[tuple[str | int, ...], dict[str, object]]]:
+    for name, listener in table(draft.data, "listeners").items():
+        if isinstance(listener, dict):
+            yield ("listeners", name), listener
+
+
+RULES = (trusted_proxies, some_access)

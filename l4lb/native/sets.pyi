@@ -1,0 +1,27 @@
+"""Sets of networks into the shared table; see sets.pyx and csrc/core/access.h."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from l4lb.native.table import Table
+
+BLOCKS: int
+SETS_MAX: int
+ALLOW: int
+DENY: int
+
+class BadLineError(ValueError):
+    """A line of a list is no network; args: set, which of its lists (index), line (from 1)."""
+
+def rebuild(
+    table: Table, changed: Mapping[int, Sequence[tuple[bytes, int]]], kept: Iterable[int]
+) -> None:
+    """Replaces all sets at once: those of `changed`, a map from set to lists, are built anew; those
+    of `kept` stay. A list is (text, value): networks, one a line.
+
+    Raises BadLineError, MemoryError or OverflowError (too many): then nothing has changed."""
+
+def release(table: Table) -> None:
+    """Gives the memory of the half that is not in force back: some time after a rebuild."""
+
+def find(table: Table, number: int, address: str) -> int:
+    """The value of an IP address in a set; 0: none."""

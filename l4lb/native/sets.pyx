@@ -1,0 +1,83 @@
+# cython: language_level=3
+"""Sets of networks into the shared table: built in the half that is not in force, then swapped."""
+
+import ipaddress
+import os
+import socket
+
+from libc.stdint cimport int64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
+
+from l4lb.native cimport c_edge as e
+from l4lb.native.c_l4 cimport l4_addr
+from l4lb.native.table cimport Table
+
+BLOCKS = e.L4_SET_BLOCKS
+SETS_MAX = e.L4_SETS_MAX
+ALLOW, DENY = e.L4_ACCESS_ALLOW, e.L4_ACCESS_DENY
+
+
+class BadLineError(ValueError):
+    """A line of a list is no network; args: set, which of its lists (index), line (from 1)."""
+
+
+def rebuild(Table table, changed, kept):
+    """Replaces all sets at once: those of `changed`, a map from set to lists, are built anew; those
+    of `kept` stay. A list is (text, value): networks, one a line, as bytes.
+
+    Raises BadLineError, MemoryError or OverflowError (too many): then nothing has changed."""
+    cdef unsigned int number
+    cdef int error
+    e.l4_access_begin(&table.table)
+    for number in kept:
+        _check(e.l4_access_keep(&table.table, number))
+    for one, lists in changed.items():
+        _build(table, one, lists)
+    e.l4_access_publish(&table.table)
+
+
+def release(Table table):
+    """Gives the memory of the half that is not in force back: some time after a rebuild."""
+    with nogil:
+        e.l4_access_release(&table.table)
+
+
+def find(Table table, number, address):
+    """The value of an IP address in a set; 0: none."""
+    cdef l4_addr addr
+    memset(&addr, 0, sizeof(addr))
+    ip = ipaddress.ip_address(address)
+    packed = ip.packed
+    addr.family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
+    memcpy(addr.ip, <const char *>packed, len(packed))
+    return e.l4_access_find(&table.table, number, &addr)
+
+
+cdef _build(Table table, unsigned int number, lists):
+    most = sum(text.count(b"\n") + 1 for text, _ in lists)
+    if most > e.L4_PREFIXES_MAX:
+        raise OverflowError(f"more than {e.L4_PREFIXES_MAX} networks")
+    cdef e.l4_prefix *networks = <e.l4_prefix *>malloc(most * sizeof(e.l4_prefix) or 1)
+    cdef size_t used = 0
+    cdef int64_t found
+    cdef int error
+    if networks is NULL:
+        raise MemoryError
+    try:
+        for index, (text, value) in enumerate(lists):
+            found = e.l4_cidr_parse(<const char *>text, len(text), value, networks + used,
+                                    most - used)
+            if found < 0:
+                raise BadLineError(number, index, -found)
+            used += found
+        with nogil:
+            error = e.l4_access_put(&table.table, number, networks, used)
+        _check(error)
+    finally:
+        free(networks)
+
+
+cdef _check(int error):
+    if error:
+        raise OverflowError(f"the sets of networks have no room: {os.strerror(-error)}")

@@ -1,0 +1,104 @@
+"""Who may come in: networks in the configuration and in files, and how others are turned away."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .harness import PORTS, Backends, Balancer, one_pool, read_line, until
+
+
+@pytest.fixture(scope="module")
+def echo() -> Iterator[Backends]:
+    with Backends(1) as backends:
+        yield backends
+
+
+def balancer(echo: Backends, **access: Any) -> Balancer:
+    config = one_pool(f"127.0.0.1:{PORTS.take()}", echo.addresses, process={"workers": 2})
+    config["listeners"]["web"]["access"] = access
+    return Balancer(config)
+
+
+def comes_in(lb: Balancer, source: str) -> bool:
+    """Is a client from this address served? If not, it must be reset."""
+    try:
+        with socket.create_connection(lb.address, 20, (source, 0)) as client:
+            return read_line(client) == "a"
+    except ConnectionResetError:
+        return False
+
+
+def test_the_longest_prefix_decides_and_others_come_in(echo: Backends) -> None:
+    with balancer(echo, deny=["127.0.0.0/24"], allow=["127.0.0.8/29"]) as lb:
+        assert [comes_in(lb, f"127.0.0.{n}") for n in (1, 7, 8, 15, 16)] == [
+            False, False, True, True, False,
+        ]  # fmt: skip
+        assert comes_in(lb, "127.0.1.1")
+        assert lb.ask("stats")["ended"]["rejected:denied"] == 3
+        (listener,) = lb.ask("listeners")
+        assert listener["refused"] == 3
+
+
+def test_with_allow_alone_all_others_are_turned_away(echo: Backends) -> None:
+    with balancer(echo, allow=["127.0.0.2"]) as lb:
+        assert comes_in(lb, "127.0.0.2")
+        assert not comes_in(lb, "127.0.0.3")
+
+
+def test_a_rule_in_dry_run_only_counts(echo: Backends) -> None:
+    with balancer(echo, deny=["127.0.0.0/8"], dry_run=True) as lb:
+        assert comes_in(lb, "127.0.0.2")
+        (listener,) = lb.ask("listeners")
+        assert listener["dry_run"] == {"rejected:denied": 1}
+        assert listener["refused"] == 0
+
+
+def test_a_file_is_watched_and_a_broken_one_changes_nothing(echo: Backends, tmp_path: Path) -> None:
+    path = tmp_path / "deny"
+    path.write_text("127.0.0.2 # one\n")
+    with balancer(echo, deny_file=str(path)) as lb:
+        assert not comes_in(lb, "127.0.0.2")
+        assert comes_in(lb, "127.0.0.3")
+        new = tmp_path / "new"
+        new.write_text("127.0.0.3\n")
+        new.rename(path)
+        until(lambda: not comes_in(lb, "127.0.0.3"), "the new list is in force")
+        assert comes_in(lb, "127.0.0.2")
+        path.write_text("127.0.0.2\nnonsense\n")
+        until(lambda: f"{path}:2: this is no network" in lb.log(), "the error is told")
+        assert not comes_in(lb, "127.0.0.3")
+        path.write_text("# nobody\n")
+        until(lambda: comes_in(lb, "127.0.0.3"), "the empty list is in force")
+
+
+def test_a_list_that_cannot_be_read_at_start_is_an_error(echo: Backends, tmp_path: Path) -> None:
+    path = tmp_path / "deny"
+    path.write_text("127.0.0.2\n10.0.0.0/40\n")
+    with pytest.raises(AssertionError, match=f"{path}:2: this is no network"):
+        balancer(echo, deny_file=str(path)).__enter__()
+
+
+def test_drop_says_nothing_and_a_tarpit_holds_its_clients(echo: Backends) -> None:
+    with balancer(echo, deny=["127.0.0.2"], refusal="drop") as lb:
+        client = socket.create_connection(lb.address, 20, ("127.0.0.2", 0))
+        with client:
+            until(lambda: lb.ask("stats")["ended"].get("rejected:denied") == 1, "it is dropped")
+            client.settimeout(0.3)
+            with pytest.raises((TimeoutError, ConnectionResetError)):
+                client.recv(1)  # a reset only where l4lb may not be silent
+    with (
+        balancer(echo, deny=["127.0.0.2"], refusal="tarpit") as lb,
+        socket.create_connection(lb.address, 20, ("127.0.0.2", 0)) as client,
+    ):
+        until(lambda: [row["state"] for row in lb.ask("sessions")] == ["tarpits"], "it is held")
+        with socket.create_connection(lb.address, 20, ("127.0.0.2", 0)):
+            until(lambda: len(lb.ask("sessions")) == 2, "another is held")
+        until(lambda: len(lb.ask("sessions")) == 1, "who leaves is let go")
+        client.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            client.recv(1)

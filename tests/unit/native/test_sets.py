@@ -1,0 +1,119 @@
+"""Sets of networks against a naive oracle: the longest prefix wins, whatever the set."""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from l4lb.native import sets
+from l4lb.native.table import Table
+
+Networks = Sequence[tuple[str, int]]
+
+
+@pytest.fixture(scope="module")
+def table() -> Table:
+    return Table((1, 1, 1, 1, 1))
+
+
+def lists(networks: Networks) -> list[tuple[bytes, int]]:
+    values = sorted({value for _, value in networks})
+    return [("\n".join(net for net, v in networks if v == one).encode(), one) for one in values]
+
+
+def naive(networks: Networks, address: str) -> int:
+    ip = ipaddress.ip_address(address)
+    hits = [
+        (net.prefixlen, value)
+        for text, value in networks
+        if ip in (net := ipaddress.ip_network(text, strict=False))
+    ]
+    return max(hits, default=(0, 0))[1]
+
+
+def probes(networks: Networks, rng: random.Random) -> list[str]:
+    found = ["0.0.0.0", "255.255.255.255", "::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"]
+    for text, _ in networks:
+        net = ipaddress.ip_network(text, strict=False)
+        kind = type(net.network_address)
+        first, last = int(net.network_address), int(net.broadcast_address)
+        top = (1 << net.max_prefixlen) - 1
+        for at in (first, last, max(first - 1, 0), min(last + 1, top), rng.randint(first, last)):
+            found.append(str(kind(at)))
+    return found
+
+
+def compare(table: Table, networks: Networks, seed: int = 1) -> None:
+    sets.rebuild(table, {3: lists(networks)}, [])
+    for address in probes(networks, random.Random(seed)):
+        assert sets.find(table, 3, address) == naive(networks, address), (address, networks)
+
+
+small4 = st.builds(lambda a, p: f"10.{a}.0.0/{p}", st.integers(0, 3), st.integers(0, 32))
+small6 = st.builds(lambda a, p: f"fd{a:02x}::/{p}", st.integers(0, 3), st.integers(0, 128))
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(small4 | small6, st.integers(1, 3)), max_size=12))
+def test_nested_and_equal_networks_say_what_the_naive_search_says(networks: Networks) -> None:
+    compare(_shared, networks)
+
+
+_shared = Table((1, 1, 1, 1, 1))
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 17, 200, 1500])
+def test_random_networks_of_every_size_of_tree(table: Table, count: int) -> None:
+    rng = random.Random(count)
+    networks = [
+        (f"{ipaddress.IPv4Address(rng.getrandbits(32))}/{rng.randint(4, 32)}", rng.randint(1, 2))
+        for _ in range(count)
+    ] + [
+        (f"{ipaddress.IPv6Address(rng.getrandbits(128))}/{rng.randint(4, 128)}", rng.randint(1, 2))
+        for _ in range(count // 2)
+    ]
+    sets.rebuild(table, {3: lists(networks)}, [])
+    sample = rng.sample(networks, min(count, 60))
+    for address in probes(sample, rng):
+        assert sets.find(table, 3, address) == naive(networks, address), address
+
+
+def test_of_two_equal_networks_the_greater_value_holds(table: Table) -> None:
+    compare(table, [("10.0.0.0/8", 2), ("10.0.0.0/8", 1)])
+    assert sets.find(table, 3, "10.0.0.1") == 2
+
+
+def test_a_rebuild_keeps_what_did_not_change(table: Table) -> None:
+    sets.rebuild(table, {1: [(b"10.0.0.0/8", 1)], 2: [(b"fd00::/8", 2)]}, [])
+    sets.rebuild(table, {2: [(b"fd00::/9", 1)]}, [1])
+    assert sets.find(table, 1, "10.9.9.9") == 1
+    assert sets.find(table, 2, "fd00::1") == 1
+    assert sets.find(table, 2, "fd80::1") == 0
+    sets.release(table)
+    assert sets.find(table, 1, "10.9.9.9") == 1
+    sets.rebuild(table, {}, [2])
+    assert sets.find(table, 1, "10.9.9.9") == 0
+
+
+def test_text_has_comments_blank_lines_and_addresses(table: Table) -> None:
+    text = b"# who\n\n 10.0.0.0/8 # office\r\n\t192.0.2.7\n2001:db8::/32\n::1"
+    sets.rebuild(table, {3: [(text, 1)]}, [])
+    for address in ("10.1.1.1", "192.0.2.7", "2001:db8::5", "::1"):
+        assert sets.find(table, 3, address) == 1
+    assert sets.find(table, 3, "192.0.2.8") == 0
+
+
+@pytest.mark.parametrize(
+    "line", [b"10.0.0", b"10.0.0.0/33", b"::/129", b"10.0.0.0/", b"10.0.0.0/1x", b"x", b"1" * 99]
+)
+def test_a_line_that_is_none_is_told_and_changes_nothing(table: Table, line: bytes) -> None:
+    sets.rebuild(table, {3: [(b"10.0.0.0/8", 1)]}, [])
+    with pytest.raises(sets.BadLineError) as caught:
+        sets.rebuild(table, {3: [(b"10.0.0.0/9", 1), (b"::1\n" + line, 2)]}, [])
+    assert caught.value.args == (3, 1, 2)
+    assert sets.find(table, 3, "10.255.0.1") == 1
