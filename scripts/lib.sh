@@ -79,7 +79,7 @@ fingerprint() {
         cd "$top" || exit
         pwd
         shopt -s nullglob globstar
-        sha256sum pyproject.toml setup.py l4lb/**/*.{py,pyi,pyx,pxd} csrc/**/*.[ch] \
+        sha256sum pyproject.toml setup.py l4lb/**/*.{py,pyi,pyx,pxd,html,css,js} csrc/**/*.[ch] \
             bench/loadgen/*.[ch]
     ) | sha256sum | cut -d' ' -f1
 }

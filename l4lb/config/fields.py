@@ -107,6 +107,22 @@ def _prime(value: int) -> int:
     return value
 
 
+def _file_path(value: object) -> str:
+    if not isinstance(value, str) or not value.startswith("/") or not value.isprintable():
+        raise wrong("must be an absolute path")
+    return value
+
+
+def _host_name(value: str) -> str:
+    if (
+        not value
+        or len(value) > bounds.HOST_NAME_MAX
+        or not all(map(address.LABEL.fullmatch, value.removesuffix(".").split(".")))
+    ):
+        raise wrong(f"{shown(value)} is not a host name")
+    return value
+
+
 def _syslog_target(value: object) -> str:
     if isinstance(value, str) and value.startswith(address.UNIX):
         address.parse_unix_path(value.removeprefix(address.UNIX))
@@ -144,6 +160,12 @@ HostPortText = Annotated[HostPort, *_text(address.parse_host_port, "address", "1
 IpText = Annotated[str, *_text(address.parse_ip, "IP address", "10.0.0.1")]
 UnixPath = Annotated[str, *_text(address.parse_unix_path, "path", "/run/l4lb/admin.sock")]
 AccessLog = Annotated[str, *_text(_log_target, "string", "off")]
+FilePath = Annotated[str, *_text(_file_path, "path", "/etc/l4lb/http.token")]
+HostName = Annotated[str, AfterValidator(_host_name)]
+HttpHosts = Annotated[
+    tuple[HostName, ...],
+    BeforeValidator(as_tuple, json_schema_input_type=Annotated[list[HostName], FILLED]),
+]
 SyslogTarget = Annotated[str, *_text(_syslog_target, "string", "unix:/dev/log")]
 OneIn = Annotated[int, *_whole(bounds.ONE_IN)]
 AccessDuration = Annotated[int, *bounded_quantity(DURATION, bounds.ACCESS_DURATION_MS)]

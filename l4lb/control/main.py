@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
+import time
 from dataclasses import dataclass
 
 import setproctitle
@@ -19,10 +20,20 @@ STALE_HEARTBEAT_MS = 3_000
 
 
 @dataclass(frozen=True)
+class WebSetup:
+    """sock listens. token: what a change must bring; empty: nothing can be changed. hosts: names
+    besides IP addresses and localhost under which the dashboard may be asked for."""
+
+    sock: socket.socket
+    token: str = ""
+    hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ControlSetup:
     """admin: the listening unix socket, the supervisor's; channel: to the supervisor, its end of
     file means that the supervisor is gone. started_ms is CLOCK_MONOTONIC; a checker that has not
-    beaten for stale_heartbeat_ms is shown as stale."""
+    beaten for stale_heartbeat_ms is shown as stale. web: None, nothing is served over HTTP."""
 
     table: Table
     admin: socket.socket
@@ -31,6 +42,7 @@ class ControlSetup:
     supervisor_pid: int
     started_ms: int
     stale_heartbeat_ms: int = STALE_HEARTBEAT_MS
+    web: WebSetup | None = None
 
 
 async def _serve(setup: ControlSetup) -> None:
@@ -39,12 +51,32 @@ async def _serve(setup: ControlSetup) -> None:
     service = views.Service(
         setup.version, setup.supervisor_pid, setup.started_ms, setup.stale_heartbeat_ms
     )
-    server = Server(setup.admin, Handlers(setup.table, channel, service))
-    serving = asyncio.create_task(server.run())
+    handlers = Handlers(setup.table, channel, service)
+    serving = [asyncio.create_task(Server(setup.admin, handlers).run())]
+    if setup.web is not None:
+        serving.append(asyncio.create_task(_serve_web(setup, setup.web, channel, handlers)))
     gone = asyncio.create_task(channel.closed.wait())
-    await asyncio.wait((serving, gone), return_when=asyncio.FIRST_COMPLETED)
-    if serving.done():
-        serving.result()
+    await asyncio.wait((*serving, gone), return_when=asyncio.FIRST_COMPLETED)
+    for one in serving:
+        if one.done():
+            one.result()
+
+
+async def _serve_web(
+    setup: ControlSetup, web: WebSetup, channel: Channel, handlers: Handlers
+) -> None:
+    # why: here, so that a service without HTTP does not load the library.
+    from l4lb.control.live import Live
+    from l4lb.control.web import Web
+    from l4lb.metrics.collector import About, Collector
+
+    service = views.Service(
+        setup.version, setup.supervisor_pid, setup.started_ms, setup.stale_heartbeat_ms
+    )
+    since_s = (time.monotonic_ns() // 1_000_000 - setup.started_ms) / 1000
+    about = About(setup.version, round(time.time() - since_s, 3), setup.stale_heartbeat_ms)
+    live = Live(setup.table, channel, handlers, service, can_change=bool(web.token))
+    await Web(web, setup.table, Collector(setup.table, about), handlers, live).run()
 
 
 def run(setup: ControlSetup) -> int:

@@ -55,3 +55,18 @@ class LogReader:
     def still_open(self, since_ms: int, now_ms: int, every_ms: int, limit: int) -> list[bytes]:
         """Lines of live sessions whose age became a multiple of every_ms after since_ms, by
         CLOCK_MONOTONIC; at most `limit`."""
+
+MEASURES: tuple[str, ...]
+"""What is measured of each session: times in microseconds, bytes."""
+
+def bounds(measure: str) -> list[int]:
+    """The upper bounds of a measure's buckets but the last, which has none: us or bytes."""
+
+def ledger(
+    table: Table, pool: int
+) -> tuple[dict[str, tuple[int, list[int]]], tuple[int, int], int]:
+    """What was measured of a pool's sessions, over all workers: ({measure: (sum, counts)},
+    (retransmits to clients, to backends), sampled sessions). Counts are a bucket's own."""
+
+def ends(table: Table, listener: int) -> dict[str, int]:
+    """How a bound address's sessions ended, over all workers: {reason: count}, none without."""

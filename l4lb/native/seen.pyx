@@ -192,3 +192,60 @@ cdef class LogReader:
         name = <bytes>row.name
         self.names[index] = (serial, name)
         return name
+
+
+MEASURES = ("connect", "first_byte", "session", "queue", "client_rtt", "backend_rtt", "bytes_in",
+            "bytes_out")
+
+
+def bounds(measure):
+    """The upper bounds of a measure's buckets but the last, which has none: us or bytes."""
+    found = [s.l4_bucket_bound(MEASURES.index(measure), i) for i in range(s.L4_BUCKETS)]
+    return [bound for bound in found if bound != 2**64 - 1]
+
+
+def ledger(Table table, pool):
+    """What was measured of a pool's sessions, over all workers: ({measure: (sum, counts)},
+    (retransmits to clients, to backends), sampled sessions). Counts are a bucket's own."""
+    table._pool(pool)
+    cdef uint64_t sums[8]
+    cdef uint64_t counts[8][29]
+    cdef uint64_t retransmits[2]
+    cdef uint64_t sampled = 0
+    cdef uint32_t worker, measure, bucket, at = pool
+    cdef s.l4_ledger *row
+    memset(sums, 0, sizeof(sums))
+    memset(counts, 0, sizeof(counts))
+    memset(retransmits, 0, sizeof(retransmits))
+    for worker in range(table.table.header.workers_high):
+        row = s.l4_table_ledger(table.handle(), worker, at)
+        for measure in range(<uint32_t>s.L4_MEASURES):
+            sums[measure] += row.measures[measure].sum
+            for bucket in range(<uint32_t>s.L4_BUCKETS):
+                counts[measure][bucket] += row.measures[measure].counts[bucket]
+        retransmits[0] += row.retransmits[0]
+        retransmits[1] += row.retransmits[1]
+        sampled += row.sampled
+    found = {}
+    for measure in range(<uint32_t>s.L4_MEASURES):
+        used = len(_BOUNDS[measure]) + 1
+        found[MEASURES[measure]] = (sums[measure], [counts[measure][i] for i in range(used)])
+    return found, (retransmits[0], retransmits[1]), sampled
+
+
+def ends(Table table, listener):
+    """How a bound address's sessions ended, over all workers: {reason: count}, none without."""
+    table._listener(listener)
+    cdef uint32_t worker, reason, at = listener
+    cdef uint64_t count
+    found = {}
+    for reason in range(1, <uint32_t>c.L4_REASON_COUNT):
+        count = 0
+        for worker in range(table.table.header.workers_high):
+            count += c.l4_table_tally(table.handle(), worker, at).ended[reason]
+        if count:
+            found[reasons[reason]] = count
+    return found
+
+
+_BOUNDS = [bounds(measure) for measure in MEASURES]

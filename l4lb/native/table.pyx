@@ -11,7 +11,7 @@ import os
 import socket
 import time
 
-from libc.stdint cimport uint16_t, uint32_t
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from l4lb.native cimport c_l4 as c
@@ -368,11 +368,13 @@ cdef class Table:
     def backend(self, index):
         cdef c.l4_backend *row = self._backend(index)
         cdef c.l4_column *column
+        cdef uint32_t worker, at = index
         if not row.used:
             return None
-        active = total = connect_errors = bytes_in = bytes_out = resets = 0
+        cdef uint64_t active = 0, total = 0, connect_errors = 0, bytes_in = 0, bytes_out = 0
+        cdef uint64_t resets = 0
         for worker in range(self.table.header.workers_high):
-            column = c.l4_table_column(&self.table, worker, index)
+            column = c.l4_table_column(&self.table, worker, at)
             active += column.active
             total += column.total
             connect_errors += column.connect_errors

@@ -23,6 +23,7 @@ import l4lb.control.main
 import l4lb.log
 from l4lb.checker.types import Settings
 from l4lb.config.model import Config
+from l4lb.control.main import WebSetup
 from l4lb.native.table import Table
 from l4lb.supervisor import apply, preload, privileges, sockets
 from l4lb.supervisor.activation import Inherited
@@ -32,6 +33,7 @@ from l4lb.supervisor.privileges import User
 from l4lb.supervisor.reactor import Reactor, monotonic_ms
 from l4lb.supervisor.requests import Requests
 from l4lb.supervisor.seeing import Seeing
+from l4lb.supervisor.web import open_web
 from l4lb.supervisor.workers import Workers
 
 STATUS_EVERY_MS = 5_000  # the one line that a service manager shows
@@ -65,8 +67,10 @@ class Supervisor:
         self._table = Table(apply.capacities(config))
         self._bindings = apply.write(config, self._table)
         self._admin = sockets.open_admin(config.process.admin)
+        self._web: WebSetup | None = None
         self._listening: list[sockets.Listening] = []
         try:
+            self._web = open_web(config.process)
             self._open_listening(self._bindings.listener_rows, inherited)
         except BaseException:
             self._close()
@@ -81,14 +85,7 @@ class Supervisor:
         )
         self._seeing = Seeing(self._reactor, self._table, config.process)
         self._requests = Requests(self._table, self._workers.send)
-        self._control = Helper(
-            self._reactor,
-            "control",
-            self._run_control,
-            keep=[self._admin.sock.fileno()],
-            on_message=self._on_request,
-            on_start=lambda _: None,
-        )
+        self._control = self._make_control()
         self._checker = Helper(
             self._reactor,
             "checker",
@@ -96,6 +93,17 @@ class Supervisor:
             keep=[],
             on_message=self._on_checker,
             on_start=self._note_checker,
+        )
+
+    def _make_control(self) -> Helper:
+        listening = [self._admin.sock, *([self._web.sock] if self._web else [])]
+        return Helper(
+            self._reactor,
+            "control",
+            self._run_control,
+            keep=[sock.fileno() for sock in listening],
+            on_message=self._on_request,
+            on_start=lambda _: None,
         )
 
     def _open_listening(self, rows: Mapping[tuple[str, str], int], inherited: Inherited) -> None:
@@ -128,6 +136,7 @@ class Supervisor:
                 version=l4lb.__version__,
                 supervisor_pid=os.getppid(),
                 started_ms=self._started_ms,
+                web=self._web,
             )
         )
 
@@ -264,6 +273,8 @@ class Supervisor:
     def _close(self) -> None:
         for one in self._listening:
             one.close()
+        if self._web is not None:
+            self._web.sock.close()
         self._admin.close()
 
 

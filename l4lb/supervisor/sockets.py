@@ -161,6 +161,16 @@ def open_listening(bind: Bind, row: int, workers: int, protocol: str = "tcp") ->
         raise _failed(bind, error) from error
 
 
+def open_one(bind: Bind, backlog: int) -> socket.socket:
+    """One listening socket at an IP address, of this service alone. Raises L4lbError."""
+    try:
+        sock = _inet_socket(bind, share_port=False)
+        sock.listen(backlog)
+    except OSError as error:
+        raise _failed(bind, error) from error
+    return sock
+
+
 @dataclass(frozen=True)
 class AdminSocket:
     """The admin socket and the lock that keeps a second service off its path."""

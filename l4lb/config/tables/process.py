@@ -58,6 +58,13 @@ class Process(Model):
     """Path of the unix socket that `l4lb admin` talks to."""
     http: fields.HostPortText | None = None
     """Address of /metrics, /healthz and the dashboard; absent: off."""
+    http_admin: bool = False
+    """Whoever brings the token may drain backends and change weights from the dashboard."""
+    http_token_file: fields.FilePath | None = None
+    """File with that token; absent: `http.token` beside the admin socket, made if need be."""
+    http_hosts: fields.HttpHosts | None = None
+    """Names under which the dashboard may be asked for, besides IP addresses, localhost and this \
+host's name."""
     user: fields.Name | None = None
     """The user to become after binding, with one right left: to bind low ports. Absent: stay."""
     drain_timeout_ms: fields.DrainTimeout = Field(

@@ -14,7 +14,6 @@ from l4lb.errors import ConfigError
 
 # Values of the right form for keys that have no list of them.
 EXAMPLES: dict[str, object] = {
-    "process.http": "127.0.0.1:9180",
     "listeners.*.protocol": "udp",
     "pools.*.hash_key": "sni",
     "pools.*.health.type": "dns",

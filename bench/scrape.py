@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+"""How long a scrape takes: a table of many backends and workers, rendered again and again.
+
+.venv/bin/python bench/scrape.py --backends 1000 --workers 8
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+
+from l4lb.metrics.collector import About, Collector
+from l4lb.native import seen
+from l4lb.native.rows import Address
+from l4lb.native.table import Table
+
+POOLS = 10
+
+
+def table_of(backends: int, workers: int) -> Table:
+    """A table with so many of them, where every pool has had sessions."""
+    table = Table((64, 64, 64, backends, 64))
+    for index in range(POOLS):
+        table.set_pool(
+            index, name=f"pool{index}", balance="round_robin", when_all_down="refuse", retries=0,
+            connect_timeout_ms=1, idle_timeout_ms=1, half_closed_timeout_ms=1,
+        )  # fmt: skip
+    for index in range(backends):
+        address = Address(f"10.{index >> 16}.{index >> 8 & 255}.{index & 255}", 80)
+        table.set_backend(
+            index, pool=index % POOLS, name=str(address), address=address, weight=1,
+            max_connections=0, backup=False, health="up",
+        )  # fmt: skip
+    seen.set_measures(table, True)
+    for worker in range(workers):
+        table.start_worker(worker, pid=0, cpu=None, now_ms=0)
+        for pool in range(POOLS):
+            seen.account(table, worker, "client_fin", pool=pool, backend=pool, connect_us=100)
+    return table
+
+
+def main() -> int:
+    """Prints the median and the worst of many scrapes."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--backends", type=int, default=1_000)
+    parser.add_argument("--workers", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=50)
+    options = parser.parse_args()
+    collector = Collector(table_of(options.backends, options.workers), About("bench", 0, 3_000))
+    times = []
+    size = 0
+    for _ in range(options.rounds):
+        started = time.perf_counter()
+        size = len(collector.render("")[0])
+        times.append((time.perf_counter() - started) * 1_000)
+    print(
+        f"{options.backends} backends x {options.workers} workers: median"
+        f" {statistics.median(times):.1f} ms, worst {max(times):.1f} ms, {size / 1e6:.2f} MB"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""What the dashboard shows, as JSON: made once a second while somebody looks, for all who do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from l4lb.control import views
+from l4lb.control.channel import Channel
+from l4lb.control.handlers import Handlers, now_ms
+from l4lb.errors import AdminError
+from l4lb.native import seen
+from l4lb.native.table import Table
+
+EVERY_S = 1.0
+EVENTS_SHOWN = 50
+SESSIONS_SHOWN = 20
+SESSIONS_READ = 5_000  # of which the largest are shown
+MEASURES_SHOWN = ("connect", "first_byte", "session")
+# Shown when this version has the command; arguments by command.
+EXTRAS: Mapping[str, dict[str, Any]] = {"talkers": {}, "certificates": {}}
+
+
+class Live:
+    """Makes states; `can_change` tells the page whether there is a token to ask for."""
+
+    def __init__(
+        self,
+        table: Table,
+        channel: Channel,
+        handlers: Handlers,
+        service: views.Service,
+        *,
+        can_change: bool,
+    ) -> None:
+        self._table = table
+        self._channel = channel
+        self._handlers = handlers
+        self._service = service
+        self._can_change = can_change
+        self._making: asyncio.Task[bytes] | None = None
+        self._made_at = 0.0
+
+    async def once(self) -> bytes:
+        """The state now, or one that is not older than EVERY_S / 2."""
+        now = asyncio.get_running_loop().time()
+        if self._making is None or (self._making.done() and now - self._made_at > EVERY_S / 2):
+            self._made_at = now
+            self._making = asyncio.create_task(self._make())
+        return await asyncio.shield(self._making)
+
+    async def states(self) -> AsyncIterator[bytes]:
+        """A state, and another one each second, for ever."""
+        while True:
+            yield await self.once()
+            await asyncio.sleep(EVERY_S)
+
+    async def _make(self) -> bytes:
+        extras = {}
+        for command, args in EXTRAS.items():
+            try:
+                extras[command] = await self._handlers.answer(command, args)
+            except AdminError:
+                continue
+        events = list(self._channel.events)[-EVENTS_SHOWN:]
+        return await asyncio.to_thread(self._encode, events, extras)
+
+    def _encode(self, events: list[dict[str, Any]], extras: dict[str, Any]) -> bytes:
+        table, now = self._table, now_ms()
+        state = {
+            "at_ms": now,
+            "can_change": self._can_change,
+            "status": views.status(table, self._service, now),
+            "stats": views.stats(table),
+            "pools": views.pools(table),
+            "backends": views.backends(table, now),
+            "workers": views.workers(table, now),
+            "sessions": self._sessions(now),
+            "events": events,
+            "latency": self._latency(),
+            **extras,
+        }
+        return json.dumps(state, separators=(",", ":"), default=str).encode()
+
+    def _sessions(self, now: int) -> list[dict[str, Any]]:
+        found = views.sessions(self._table, now, SESSIONS_READ)
+        found.sort(key=lambda one: one["bytes_in"] + one["bytes_out"], reverse=True)
+        return found[:SESSIONS_SHOWN]
+
+    def _latency(self) -> dict[str, Any]:
+        """Counts since the start, of all pools together, by bucket."""
+        counts: dict[str, list[int]] = {}
+        for pool in self._table.pools():
+            measured, _, _ = seen.ledger(self._table, pool.index)
+            for measure in MEASURES_SHOWN:
+                mine = measured[measure][1]
+                so_far = counts.setdefault(measure, [0] * len(mine))
+                counts[measure] = [a + b for a, b in zip(so_far, mine, strict=True)]
+        return {"bounds_us": seen.bounds("connect"), "counts": counts}

@@ -1,0 +1,212 @@
+"""What is served over HTTP: /metrics, /healthz, the dashboard and what it reads.
+
+    GET /metrics  /healthz            anybody who can connect
+    GET /  /page.css  /page.js        the dashboard; only under a Host that is this service's
+    GET /api/state  /api/stream       what it shows, once or as server-sent events
+    POST /api/admin                   drain, ready, maint, weight: with `http_admin` and its token
+
+A page of another site can make a browser send requests here. It cannot read answers (no CORS), its
+host name is refused where a name was rebound to this address, and a change needs a header that no
+form can send. Clients are bounded in number, in what they send and in how slowly they take.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import ipaddress
+import json
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from l4lb.control.handlers import Handlers
+from l4lb.control.live import Live
+from l4lb.errors import AdminError
+from l4lb.metrics.collector import Collector
+from l4lb.native.table import Table
+
+if TYPE_CHECKING:
+    from l4lb.control.main import WebSetup
+
+CONNECTIONS_MAX = 256  # others come: the oldest that is no stream is closed
+STREAMS_MAX = 32
+BODY_MAX = 4 << 10  # bytes of a request's body
+WRITE_TIMEOUT_S = 10.0  # a stream that takes nothing for so long ends
+CHANGES = ("drain", "ready", "maint", "weight")
+PAGE = {"/": "page.html", "/page.css": "page.css", "/page.js": "page.js"}
+TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self';"
+    " connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none';"
+    " frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Web:
+    """The HTTP server of one control process."""
+
+    def __init__(
+        self,
+        setup: WebSetup,
+        table: Table,
+        collector: Collector,
+        handlers: Handlers,
+        live: Live,
+    ) -> None:
+        self._setup = setup
+        self._table = table
+        self._collector = collector
+        self._handlers = handlers
+        self._live = live
+        self._scraping = asyncio.Lock()
+        self._hosts = {name.lower() for name in ("localhost", socket.gethostname(), *setup.hosts)}
+        self._streaming: set[object] = set()
+        self._server: web.Server | None = None
+        folder = resources.files("l4lb.control") / "page"
+        self._files = {path: (folder / name).read_bytes() for path, name in PAGE.items()}
+
+    async def run(self) -> None:
+        """Serves for ever."""
+        app = web.Application(client_max_size=BODY_MAX, middlewares=[self._guard])
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/healthz", self._healthz)
+        for path in PAGE:
+            app.router.add_get(path, self._page)
+        app.router.add_get("/api/state", self._state)
+        app.router.add_get("/api/stream", self._stream)
+        app.router.add_post("/api/admin", self._admin)
+        runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        await runner.setup()
+        self._server = runner.server
+        loop = asyncio.get_running_loop()
+        listening = await loop.create_server(self._connection, sock=self._setup.sock)
+        await listening.serve_forever()
+
+    def _connection(self) -> asyncio.Protocol:
+        """The protocol of one more connection; the oldest that is idle makes room for it."""
+        assert self._server is not None
+        known = self._server.connections
+        if len(known) >= CONNECTIONS_MAX:
+            for one in known:
+                if one not in self._streaming and one.transport is not None:
+                    one.transport.abort()
+                    break
+        made: asyncio.Protocol = self._server()
+        return made
+
+    # ---- who may ask ----------------------------------------------------------------------------
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handle) -> web.StreamResponse:
+        if request.path not in ("/metrics", "/healthz") and not self._is_ours(request.host):
+            return _plain(
+                403,
+                "the dashboard is not served under this host name; use the IP address, or add"
+                " the name to [process] http_hosts",
+            )
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            return _plain(error.status, error.reason or "")
+
+    def _is_ours(self, host: str) -> bool:
+        """Is this Host header an IP address, which nobody can rebind, or a name of ours?"""
+        name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
+        name = name.strip("[]").lower()
+        with contextlib.suppress(ValueError):
+            return bool(ipaddress.ip_address(name))
+        return name in self._hosts
+
+    # ---- metrics and health ---------------------------------------------------------------------
+
+    async def _metrics(self, request: web.Request) -> web.StreamResponse:
+        accept = request.headers.get("Accept", "")
+        # why: one at a time, so that many who ask cannot take more than one processor.
+        async with self._scraping:
+            body, kind = await asyncio.to_thread(self._collector.render, accept)
+        response = web.Response(body=body, headers={"Content-Type": kind})
+        response.enable_compression()
+        return response
+
+    async def _healthz(self, _: web.Request) -> web.StreamResponse:
+        states = {row.state for row in self._table.workers() if row.pid}
+        if "runs" in states:
+            return _plain(200, "ok")
+        return _plain(503, "draining" if "drains" in states else "no worker runs")
+
+    # ---- the dashboard --------------------------------------------------------------------------
+
+    async def _page(self, request: web.Request) -> web.StreamResponse:
+        kind = TYPES[PAGE[request.path].rpartition(".")[2]]
+        body = self._files[request.path]
+        return web.Response(body=body, content_type=kind, charset="utf-8", headers=HEADERS)
+
+    async def _state(self, _: web.Request) -> web.StreamResponse:
+        return web.Response(
+            body=await self._live.once(), content_type="application/json", headers=HEADERS
+        )
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        if len(self._streaming) >= STREAMS_MAX:
+            return _plain(503, f"{STREAMS_MAX} dashboards are open; close one")
+        response = web.StreamResponse(headers={**HEADERS, "Content-Type": "text/event-stream"})
+        who = request.protocol
+        self._streaming.add(who)
+        try:
+            await response.prepare(request)
+            async for state in self._live.states():
+                async with asyncio.timeout(WRITE_TIMEOUT_S):
+                    await response.write(b"data: " + state + b"\n\n")
+        except (TimeoutError, ConnectionResetError):
+            if request.transport is not None:
+                request.transport.abort()
+        finally:
+            self._streaming.discard(who)
+        return response
+
+    async def _admin(self, request: web.Request) -> web.StreamResponse:
+        if not self._setup.token:
+            return _refused(403, "read_only", "nothing can be changed here; see http_admin")
+        given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if not hmac.compare_digest(given.encode(), self._setup.token.encode()):
+            return _refused(401, "denied", "the token is missing or wrong")
+        if request.content_type != "application/json":
+            return _refused(415, "bad_request", "the body must be application/json")
+        try:
+            asked = json.loads(await request.read())
+            command, args = asked["command"], asked["args"]
+            if command not in CHANGES or not isinstance(args, Mapping):
+                raise TypeError
+        except (ValueError, TypeError, KeyError):
+            known = ", ".join(CHANGES)
+            return _refused(
+                400, "bad_request", f"say {{command, args}}, the command one of {known}"
+            )
+        try:
+            result: Any = await self._handlers.answer(command, args)
+        except AdminError as error:
+            return _refused(409, error.code, error.message)
+        return web.json_response({"ok": True, "result": result}, headers=HEADERS)
+
+
+def _plain(status: int, text: str) -> web.Response:
+    return web.Response(
+        status=status, text=text + "\n", headers={"X-Content-Type-Options": "nosniff"}
+    )
+
+
+def _refused(status: int, code: str, message: str) -> web.Response:
+    body = {"ok": False, "error": {"code": code, "message": message}}
+    return web.json_response(body, status=status, headers=HEADERS)

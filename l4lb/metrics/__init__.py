@@ -1,0 +1,1 @@
+"""The table's numbers as Prometheus and OpenMetrics have them."""

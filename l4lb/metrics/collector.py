@@ -1,0 +1,222 @@
+"""The shared table as metrics: read when somebody asks, nothing is kept in between.
+
+Counts are sums over all workers' columns, which outlive the workers, so no counter falls when one
+is replaced. What is in names.py and nothing else comes out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from l4lb.metrics.exposition import (
+    OPENMETRICS,
+    TEXT,
+    Scrape,
+    labelled,
+    prefers_openmetrics,
+    sample,
+)  # fmt: skip
+from l4lb.native import seen
+from l4lb.native.rows import BackendRow, PoolRow, WorkerRow
+from l4lb.native.table import Table
+
+PORT_RANGE = "/proc/sys/net/ipv4/ip_local_port_range"
+US = 1e6
+REJECTED = "rejected:"
+# Ends of clients that reached no backend through no act of their own.
+TURNED_AWAY = ("no_backend", "connect_failed")
+
+
+@dataclass(frozen=True)
+class About:
+    """What is not in the table. started_s is Unix time; now_ms gives CLOCK_MONOTONIC."""
+
+    version: str
+    started_s: float
+    stale_heartbeat_ms: int
+    now_ms: Callable[[], int] = field(default=lambda: time.monotonic_ns() // 1_000_000)
+
+
+def _bounds(measure: str, unit: int | float) -> tuple[str, ...]:
+    return tuple(str(float(bound / unit)) for bound in seen.bounds(measure))
+
+
+OUT = ("down", "ejected")
+BACKEND_METRICS = (
+    "l4lb_backend_up", "l4lb_backend_ready", "l4lb_backend_weight",
+    "l4lb_backend_connections_active", "l4lb_backend_connections_total",
+    "l4lb_backend_connect_errors_total", "l4lb_backend_resets_total",
+    "l4lb_backend_response_seconds",
+)  # fmt: skip
+TIMES, BYTES = _bounds("session", US), _bounds("bytes_in", 1)
+HISTOGRAMS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("connect", "l4lb_connect_seconds", ()),
+    ("first_byte", "l4lb_first_byte_seconds", ()),
+    ("session", "l4lb_session_seconds", ()),
+    ("queue", "l4lb_queue_seconds", ()),
+    ("client_rtt", "l4lb_tcp_rtt_seconds", ("client",)),
+    ("backend_rtt", "l4lb_tcp_rtt_seconds", ("backend",)),
+    ("bytes_in", "l4lb_session_bytes", ("in",)),
+    ("bytes_out", "l4lb_session_bytes", ("out",)),
+)
+
+
+class Collector:
+    """Reads the table."""
+
+    def __init__(self, table: Table, about: About) -> None:
+        self._table = table
+        self._about = about
+
+    def collect(self) -> Scrape:
+        """All there is to tell now."""
+        scrape = Scrape()
+        backends = self._table.backends()
+        self._service(scrape)
+        self._listeners(scrape)
+        self._backends(scrape, backends)
+        self._pools(scrape, backends)
+        self._workers(scrape, self._table.workers())
+        return scrape
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """The answer to a scrape and its content type; accept: the request's header."""
+        scrape = self.collect()
+        if prefers_openmetrics(accept):
+            return scrape.openmetrics().encode(), OPENMETRICS
+        return scrape.text().encode(), TEXT
+
+    def _service(self, scrape: Scrape) -> None:
+        table, about = self._table, self._about
+        scrape.add("l4lb_build_info", 1, about.version)
+        scrape.add("l4lb_start_time_seconds", about.started_s)
+        scrape.add("l4lb_config_generation", table.generation)
+        scrape.add("l4lb_clients", table.connections)
+        scrape.add("l4lb_clients_limit", table.max_connections)
+        if table.checker_beat_ms:
+            age_ms = about.now_ms() - table.checker_beat_ms
+            scrape.add("l4lb_checker_heartbeat_age_seconds", age_ms / 1000)
+            scrape.add("l4lb_checker_up", int(age_ms <= about.stale_heartbeat_ms))
+        else:
+            scrape.add("l4lb_checker_up", 0)
+        written, lost, failures, dropped = seen.log_counts(table)
+        scrape.add("l4lb_access_log_lines_total", written)
+        scrape.add("l4lb_access_log_dropped_total", dropped + lost)
+        scrape.add("l4lb_access_log_failures_total", failures)
+
+    def _listeners(self, scrape: Scrape) -> None:
+        """Several bound addresses share a listener's name; their numbers are added up."""
+        active: dict[str, int] = {}
+        accepted: dict[str, int] = {}
+        ended: dict[str, dict[str, int]] = {}
+        for row in self._table.listeners():
+            active[row.name] = active.get(row.name, 0) + row.active
+            accepted[row.name] = accepted.get(row.name, 0) + row.accepted
+            ends = ended.setdefault(row.name, dict.fromkeys(TURNED_AWAY, 0))
+            for reason, count in seen.ends(self._table, row.index).items():
+                ends[reason] = ends.get(reason, 0) + count
+        for name, ends in ended.items():
+            scrape.add("l4lb_connections_active", active[name], name)
+            scrape.add("l4lb_connections_total", accepted[name], name)
+            for reason, count in ends.items():
+                scrape.add("l4lb_sessions_ended_total", count, name, reason)
+                if reason in TURNED_AWAY or reason.startswith(REJECTED):
+                    why = reason.removeprefix(REJECTED)
+                    scrape.add("l4lb_rejected_total", count, name, why)
+
+    def _backends(self, scrape: Scrape, rows: Iterable[BackendRow]) -> None:
+        # why: a thousand backends are twelve thousand samples; labels are put together once.
+        into = {name: scrape.lines_of(name) for name in BACKEND_METRICS}
+        for row in rows:
+            labels = labelled(("pool", "backend"), (row.pool, row.name))
+            values = (
+                int(row.health not in OUT), int(row.state == "ready"), row.weight, row.active,
+                row.total, row.connect_errors, row.resets, row.response_us / US,
+            )  # fmt: skip
+            for name, value in zip(BACKEND_METRICS, values, strict=True):
+                into[name].append(sample(name, labels, value))
+            moved, checks = "l4lb_backend_bytes_total", "l4lb_health_checks_total"
+            scrape.lines_of(moved).extend(
+                (
+                    sample(moved, f'{labels},direction="in"', row.bytes_in),
+                    sample(moved, f'{labels},direction="out"', row.bytes_out),
+                )
+            )
+            scrape.lines_of(checks).extend(
+                (
+                    sample(checks, f'{labels},result="passed"', row.checks_passed),
+                    sample(checks, f'{labels},result="failed"', row.checks_failed),
+                )
+            )
+
+    def _pools(self, scrape: Scrape, backends: Iterable[BackendRow]) -> None:
+        members: dict[str, list[BackendRow]] = {}
+        for row in backends:
+            members.setdefault(row.pool, []).append(row)
+        ports = local_ports()
+        for pool in self._table.pools():
+            mine = members.get(pool.name, [])
+            usable = sum(r.state == "ready" and r.health not in OUT for r in mine)
+            scrape.add("l4lb_pool_connections_active", pool.active, pool.name)
+            scrape.add("l4lb_pool_backends", len(mine), pool.name)
+            scrape.add("l4lb_pool_backends_up", usable, pool.name)
+            most = max((row.active for row in mine if not row.address.path), default=0)
+            source = pool.source or "any"
+            scrape.add("l4lb_source_ports_left", max(0, ports - most), pool.name, source)
+            self._measures(scrape, pool)
+
+    def _measures(self, scrape: Scrape, pool: PoolRow) -> None:
+        measured, retransmits, sampled = seen.ledger(self._table, pool.index)
+        for measure, name, labels in HISTOGRAMS:
+            bounds, unit = (TIMES, US) if name.endswith("_seconds") else (BYTES, 1.0)
+            total, counts = measured[measure]
+            scrape.add_histogram(name, (pool.name, *labels), bounds, counts, total / unit)
+        for side, count in zip(("client", "backend"), retransmits, strict=True):
+            scrape.add("l4lb_tcp_retransmits_total", count, pool.name, side)
+        scrape.add("l4lb_tcp_sampled_sessions_total", sampled, pool.name)
+
+    def _workers(self, scrape: Scrape, rows: list[WorkerRow]) -> None:
+        for row in rows:
+            name = str(row.index)
+            scrape.add("l4lb_worker_up", int(row.pid != 0), name)
+            scrape.add("l4lb_worker_connections_active", row.active, name)
+            scrape.add("l4lb_worker_connections_total", row.accepted, name)
+            scrape.add("l4lb_worker_connections_lost_total", row.lost, name)
+            scrape.add("l4lb_worker_restarts_total", row.restarts, name)
+            scrape.add("l4lb_worker_paused", int(row.paused), name)
+            scrape.add("l4lb_worker_capacity", row.capacity, name)
+            scrape.add("l4lb_worker_turns_total", row.turns, name)
+            left = descriptors_left(row.pid) if row.pid else None
+            if left is not None:
+                scrape.add("l4lb_worker_descriptors_left", left, name)
+        scrape.add("l4lb_worker_skew_ratio", skew([row.active for row in rows if row.pid]))
+
+
+def skew(active: list[int]) -> float:
+    """The most over the mean; 1 where there is nothing to compare."""
+    return max(active) * len(active) / sum(active) if sum(active) else 1.0
+
+
+def local_ports() -> int:
+    """How many ports the kernel chooses from for connections it is asked to make."""
+    try:
+        with open(PORT_RANGE) as file:
+            first, last = map(int, file.read().split())
+    except (OSError, ValueError):
+        return 65_535
+    return last - first + 1
+
+
+def descriptors_left(pid: int) -> int | None:
+    """How many more files a process of this user's can open; None where the kernel does not say:
+    the size of that folder is their number since Linux 6.2 (proc(5))."""
+    with contextlib.suppress(OSError):
+        size = os.stat(f"/proc/{pid}/fd").st_size
+        if size:
+            return max(0, resource.prlimit(pid, resource.RLIMIT_NOFILE)[0] - size)
+    return None
