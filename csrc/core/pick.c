@@ -1,6 +1,7 @@
 #include "core/pick.h"
 
 #include "core/passive.h"
+#include "core/share.h"
 #include "shm/count.h"
 #include "shm/table.h"
 
@@ -48,7 +49,7 @@ enum l4_usable l4_pick_judge(struct l4_pick_context *context, uint32_t backend)
         return L4_UNUSABLE;
     const struct l4_backend *b = l4_table_backend(context->table, backend);
     if (!L4_GET(b->used) || b->pool != request->pool || L4_GET(b->state) != L4_READY ||
-        L4_GET(b->weight) == 0 || !is_in_tier(b, context->tier, request->now_ms) ||
+        l4_share(b) == 0 || !is_in_tier(b, context->tier, request->now_ms) ||
         was_tried(request, backend))
         return L4_UNUSABLE;
     const uint32_t limit = L4_GET(b->max_connections);
@@ -66,9 +67,14 @@ uint64_t l4_pick_ticket(const struct l4_pick_context *context)
     return atomic_fetch_add_explicit(&context->pool->ticket, 1, memory_order_relaxed);
 }
 
+static uint64_t whole_weight(const struct l4_backend *backend)
+{
+    return 1024ull * l4_share(backend) / 100;
+}
+
 uint64_t l4_pick_weight(const struct l4_pick_context *context, const struct l4_backend *backend)
 {
-    const uint64_t whole = 1024ull * L4_GET(backend->weight);
+    const uint64_t whole = whole_weight(backend);
     const uint64_t ramp = L4_GET(context->pool->slow_start_ms);
     if (!ramp)
         return whole;
@@ -86,7 +92,7 @@ bool l4_pick_ripe(const struct l4_pick_context *context, const struct l4_backend
 {
     if (!L4_GET(context->pool->slow_start_ms))
         return true;
-    const uint64_t whole = 1024ull * L4_GET(backend->weight);
+    const uint64_t whole = whole_weight(backend);
     const uint64_t now = l4_pick_weight(context, backend);
     return now >= whole || l4_hash_below(l4_hash_again(hash, 0), (uint32_t)whole) < now;
 }

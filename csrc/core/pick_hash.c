@@ -10,6 +10,7 @@
  * hashing with bounded loads", SODA 2018). */
 #include "core/pick.h"
 #include "core/scan.h"
+#include "core/share.h"
 
 /* Would one more session take this backend past its bound? */
 static bool is_over(const struct l4_pick_context *context, uint32_t backend)
@@ -22,7 +23,7 @@ static bool is_over(const struct l4_pick_context *context, uint32_t backend)
     const uint64_t mine = L4_GET(b->inflight) + 1ull;
     /* mine <= ceil(percent / 100 x all x weight / weights) */
     const uint64_t weights = context->view->weights ? context->view->weights : 1;
-    const uint64_t share = percent * all * L4_GET(b->weight);
+    const uint64_t share = percent * all * l4_share(b);
     return mine > (share + 100 * weights - 1) / (100 * weights);
 }
 

@@ -7,6 +7,7 @@
 
 #include "core/maglev.h"
 #include "core/schedule.h"
+#include "core/share.h"
 
 struct scratch {
     uint32_t *weights, *scaled;
@@ -25,7 +26,7 @@ static uint32_t gather(const struct l4_table *table, uint32_t pool, uint16_t *me
         if (!L4_GET(b->used) || b->pool != pool)
             continue;
         members[count] = (uint16_t)i;
-        weights[count++] = L4_GET(b->weight);
+        weights[count++] = l4_share(b);
     }
     return count;
 }

@@ -40,6 +40,7 @@ struct l4_check_words {          /* of a backend; checker, under check_seq */
     _Atomic uint64_t cert_end_s; /* when its certificate ends, seconds since 1970; 0: not known */
     _Atomic uint32_t told;       /* the health last told of as an event, + 1 */
     _Atomic uint32_t agent;      /* the agent's opinion: 0 none, 1 up, 2 down */
+    _Atomic uint32_t verdict;    /* the checks' own: enum l4_health */
     char text[L4_CHECK_TEXT];    /* why, in words, with its NUL */
 };
 

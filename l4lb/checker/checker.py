@@ -1,36 +1,39 @@
 """Runs the checks: which backends, when, and what their results mean.
 
 Membership is read from the shared table, a backend is (row, serial). One check of a backend runs
-at a time; at most CHECKS_AT_ONCE run together, others wait their turn.
+at a time, and one question to its agent. Every change of health is told once, whoever made it:
+what was told last stands in the table, so that a checker that starts tells what it missed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+import resource
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-import l4lb.log
-from l4lb.checker import tcp
-from l4lb.checker.judge import Verdict, judge
+from l4lb.checker import agent, events, probes, slow
+from l4lb.checker.alert import Alerts
+from l4lb.checker.judge import judge
+from l4lb.checker.members import Id, Member, remembered
+from l4lb.checker.plan import Plan
 from l4lb.checker.schedule import Schedule
-from l4lb.checker.types import Outcome, Probe, Settings
-from l4lb.native.health import end_ejection, health
-from l4lb.native.results import CHECK_KINDS, RESULT_WORDS, Result
-from l4lb.native.rows import Address, BackendRow
+from l4lb.checker.types import Outcome, Target
+from l4lb.native import health as door
+from l4lb.native.results import CHECK_KINDS, OWN_FAULTS
 from l4lb.native.table import Table
 
-PROBES: Mapping[str, Probe] = {"tcp": tcp.probe}
-CHECKS_AT_ONCE = 512
-MEMBERS_EVERY_MS = 200
+MEMBERS_EVERY_MS = 100
 BEAT_EVERY_MS = 500
+FILES_RESERVED = 64
+LATE_MS = 1_000  # what is later than this is caught up over as long as it is late
+JITTER = 0.1  # of an agent's interval
+CHECKS_MAX = 16_384  # at one time, if there are descriptors for so many
 
 Tell = Callable[[Mapping[str, Any]], None]
-Id = tuple[int, int]  # row and serial: one backend for life
-LOG = l4lb.log.get("checker")
+Key = tuple[str, int, int]  # "check" or "agent", row, serial
 
 
 def now_ms() -> int:
@@ -38,170 +41,300 @@ def now_ms() -> int:
     return time.monotonic_ns() // 1_000_000
 
 
-@dataclass
-class Member:
-    """A backend that is checked."""
-
-    row: BackendRow
-    settings: Settings
-    verdict: Verdict
-
-    @property
-    def target(self) -> Address:
-        own = self.row.address
-        if own.path:
-            return own
-        return Address(self.settings.address or own.host, self.settings.port or own.port)
+def checks_at_once() -> int:
+    """As many as this process can have sockets for."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    known = soft if soft != resource.RLIM_INFINITY else CHECKS_MAX
+    return max(1, min(CHECKS_MAX, known - FILES_RESERVED))
 
 
 class Checker:
-    """Checks the backends of the pools that have settings; tell gets each change of health."""
+    """Checks the backends of the pools that have a plan. tell gets messages for the supervisor:
+    {"event": ...}, or {"ask": what, ...} for what only it may write."""
 
-    def __init__(self, table: Table, settings: Mapping[str, Settings], tell: Tell) -> None:
+    def __init__(self, table: Table, plans: Mapping[str, Plan], tell: Tell) -> None:
         self._table = table
-        self._settings = dict(settings)
+        self._plans = dict(plans)
         self._tell = tell
+        self._watch = door.Watch(table)
+        self._alerts = Alerts()
         self._members: dict[Id, Member] = {}
-        self._schedule: Schedule[Id] = Schedule()
-        self._running: dict[Id, asyncio.Task[None]] = {}
-        self._changed = asyncio.Event()
+        self._rows: dict[int, Id] = {}
+        self._schedule: Schedule[Key] = Schedule()
+        self._running: dict[Key, asyncio.Task[None]] = {}
+        self._at_once = checks_at_once()
+        self._timer: asyncio.TimerHandle | None = None
 
-    def configure(self, settings: Mapping[str, Settings]) -> None:
-        """Other settings from now on; what is known about backends stays."""
-        for key, member in self._members.items():
-            if settings.get(member.row.pool) != member.settings:
-                self._schedule.drop(key)  # it may have been due at another interval's end
-        self._settings = dict(settings)
-        self._members.clear()
-        self._changed.set()
+    def configure(self, plans: Mapping[str, Plan]) -> None:
+        """Other plans from now on; what is known about backends stays."""
+        self._plans = dict(plans)
+        for member in list(self._members.values()):
+            plan = self._plans.get(member.row.pool, Plan())
+            if plan.checks != member.plan.checks:
+                self._schedule.drop(("check", *member.key))  # due at another interval's end
+            if plan.agent != member.plan.agent:
+                self._schedule.drop(("agent", *member.key))
+            if plan.slow_factor is None:
+                member.slow_percent = 100
+            member.plan = plan
+            self._take_up(member)
+            self._apply(member)
+        self._turn()
 
     async def run(self) -> None:
         """Checks for ever."""
-        next_members_ms = 0
+        next_beat_ms = next_slow_ms = 0
         while True:
             now = now_ms()
-            self._table.beat_checker(now)
-            if now >= next_members_ms or self._changed.is_set():
-                self._changed.clear()
-                self._read_members(now)
-                next_members_ms = now + MEMBERS_EVERY_MS
-            self._start_due(now)
-            due = self._schedule.next_ms()
-            wake_ms = min(next_members_ms, now + BEAT_EVERY_MS, due if due is not None else 1 << 62)
-            if len(self._running) >= CHECKS_AT_ONCE:
-                wake_ms = max(wake_ms, now + 5)
-            await asyncio.sleep(max(0.0, (wake_ms - now_ms()) / 1000))
+            if now >= next_beat_ms:
+                self._table.beat_checker(now)
+                next_beat_ms = now + BEAT_EVERY_MS
+            for index in self._watch.changed(now):
+                self._look(index)
+            if now >= next_slow_ms:
+                self._weigh_slow()
+                next_slow_ms = now + slow.EVERY_MS
+            self._turn()
+            await asyncio.sleep(MEMBERS_EVERY_MS / 1000)
 
-    def _read_members(self, now: int) -> None:
-        found: dict[Id, Member] = {}
-        for row in self._table.backends():
-            settings = self._settings.get(row.pool)
-            if settings is None or row.state == "maint":
-                continue
-            key = (row.index, row.serial)
-            known = self._members.get(key)
-            verdict = known.verdict if known else self._verdict(row)
-            found[key] = Member(row, settings, verdict)
-            if key not in self._schedule and key not in self._running:
-                self._schedule.add(key, now, settings.interval_ms, random.random())
-        for key in set(self._members) - set(found):
-            self._schedule.drop(key)
-        self._members = found
+    # ---- who is there ----------------------------------------------------------------------------
 
-    def _verdict(self, row: BackendRow) -> Verdict:
-        """What an earlier process of the checker left of it, streak included."""
-        known = health(self._table, row.index)
-        word = known.health if known else "unknown"
-        if row.check_result in (Result.NEVER, Result.NO_SOCKET):
-            return Verdict(word)
-        passed = row.check_result == Result.OK
-        return Verdict(word, row.check_streak if passed else -row.check_streak)
+    def _look(self, index: int) -> None:
+        """Something about this row has changed: who has it, its state, or its health."""
+        row = self._table.backend(index)
+        before = self._rows.get(index)
+        if before is not None and (row is None or before != (index, row.serial)):
+            del self._rows[index]
+            gone = self._members.pop(before)
+            self._schedule.drop(("check", *gone.key))
+            self._schedule.drop(("agent", *gone.key))
+        if row is None:
+            return
+        key = (index, row.serial)
+        member = self._members.get(key)
+        if member is None:
+            plan = self._plans.get(row.pool, Plan())
+            member = self._members[key] = remembered(self._table, row, plan)
+            self._rows[index] = key
+            self._apply_weight(member)
+        member.row = row
+        self._take_up(member)
+        self._tell_change(member)
 
-    def _start_due(self, now: int) -> None:
-        while len(self._running) < CHECKS_AT_ONCE:
+    def _take_up(self, member: Member) -> None:
+        """Sees to it that it is checked and asked, or is not."""
+        index, serial = member.key
+        plan = member.plan
+        for kind, wanted in (("check", plan.checks), ("agent", plan.agent)):
+            key = (kind, index, serial)
+            # An agent is asked in maintenance too: it may be what says that it is over.
+            on = wanted is not None and (kind == "agent" or member.row.state != "maint")
+            if member.row.address.path and kind == "agent":
+                on = False
+            if not on:
+                self._schedule.drop(key)
+            elif key not in self._schedule and key not in self._running:
+                assert wanted is not None
+                self._schedule.add(key, now_ms(), wanted.interval_ms, random.random())
+
+    # ---- checks ----------------------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        """Starts what is due and sets the alarm for what comes next."""
+        now = now_ms()
+        while len(self._running) < self._at_once:
             taken = self._schedule.take(now)
             if taken is None:
-                return
+                break
             key, due_ms = taken
-            member = self._members.get(key)
-            if member is not None:
-                self._running[key] = asyncio.create_task(self._check(key, member, due_ms))
+            member = self._members.get(key[1:])
+            if member is None:
+                continue
+            interval_ms = self._interval_ms(key, member)
+            if interval_ms is None:
+                continue
+            late_ms = now - due_ms
+            if late_ms > min(interval_ms, LATE_MS):  # this process was stopped: no burst now
+                self._schedule.add(key, now, min(int(late_ms), interval_ms), random.random())
+                continue
+            work = self._check(member, due_ms) if key[0] == "check" else self._ask(member, due_ms)
+            self._running[key] = asyncio.create_task(work)
+        self._set_alarm()
 
-    async def _check(self, key: Id, member: Member, due_ms: float) -> None:
-        settings = member.settings
-        started_ns = time.monotonic_ns()
-        started_ms = now_ms()
-        try:
-            outcome = await self._probe(member)
-        finally:
-            del self._running[key]
-        duration_us = (time.monotonic_ns() - started_ns) // 1000
-        if key not in self._members:
+    def _set_alarm(self) -> None:
+        due_ms = self._schedule.next_ms()
+        if due_ms is None or len(self._running) >= self._at_once:
             return
-        self._record(key, self._members[key], outcome, duration_us)
-        if outcome.passed:
-            end_ejection(self._table, *key, since_ms=started_ms, now_ms=now_ms())
-        next_ms = self._schedule.again(
-            key,
-            due_ms,
-            now_ms(),
-            settings.interval_ms,
-            settings.jitter_percent / 100,
-            random.random(),
-        )
-        # The loop of run may sleep past it. The millisecond: now_ms rounds down.
-        loop = asyncio.get_running_loop()
-        loop.call_at(next_ms / 1000 + 0.001, lambda: self._start_due(now_ms()))
+        at_s = due_ms / 1000 + 0.001  # now_ms rounds down
+        if self._timer is not None:
+            if self._timer.when() <= at_s and not self._timer.cancelled():
+                return
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(at_s, self._alarm)
 
-    async def _probe(self, member: Member) -> Outcome:
-        settings = member.settings
+    def _alarm(self) -> None:
+        self._timer = None
+        self._turn()
+
+    def _interval_ms(self, key: Key, member: Member) -> int | None:
+        if key[0] == "agent":
+            return member.plan.agent.interval_ms if member.plan.agent is not None else None
+        return member.interval_ms if member.plan.checks is not None else None
+
+    def _again(self, key: Key, member: Member, due_ms: float) -> None:
+        """The next one, if this one's plan has not changed meanwhile."""
+        del self._running[key]
+        interval_ms = self._interval_ms(key, member)
+        if (
+            self._members.get(key[1:]) is not member
+            or interval_ms is None
+            or (key[0] == "check" and member.row.state == "maint")
+        ):
+            return
+        checks = member.plan.checks
+        jitter = checks.jitter_percent / 100 if checks is not None and key[0] == "check" else JITTER
+        self._schedule.again(key, due_ms, now_ms(), interval_ms, jitter, random.random())
+        self._set_alarm()
+
+    async def _check(self, member: Member, due_ms: float) -> None:
+        settings = member.plan.checks
+        assert settings is not None
+        started_ns = time.monotonic_ns()
         try:
-            async with asyncio.timeout(settings.timeout_ms / 1000):
-                return await PROBES[settings.type](member.target, settings)
-        except TimeoutError:
-            return Outcome(Result.TIMEOUT, 0, f"no answer in {settings.timeout_ms} ms")
-        except OSError as error:
-            return tcp.outcome_of(error)
-        except Exception as error:
-            LOG.error("a check failed by itself", type=settings.type, error=repr(error))
-            return Outcome(Result.NO_SOCKET, 0, "the check itself failed; see the log")
+            outcome = await probes.check(member.target, settings)
+            duration_us = (time.monotonic_ns() - started_ns) // 1000
+            if member.plan.checks == settings and self._members.get(member.key) is member:
+                self._record(member, outcome, duration_us)
+                if outcome.passed:
+                    since_ms = started_ns // 1_000_000
+                    door.end_ejection(self._table, *member.key, since_ms=since_ms, now_ms=now_ms())
+        finally:
+            self._again(("check", *member.key), member, due_ms)
 
-    def _record(self, key: Id, member: Member, outcome: Outcome, duration_us: int) -> None:
-        before = member.verdict
+    def _record(self, member: Member, outcome: Outcome, duration_us: int) -> None:
+        checks = member.plan.checks
+        assert checks is not None
+        before = member.health
         # What went wrong on this side says nothing about the backend.
-        if outcome.result != Result.NO_SOCKET:
-            settings = member.settings
-            member.verdict = judge(before, outcome.passed, rise=settings.rise, fall=settings.fall)
+        if outcome.result not in OWN_FAULTS:
+            rise, fall = checks.rise, checks.fall
+            member.verdict = judge(member.verdict, outcome.passed, rise=rise, fall=fall)
         self._table.record_check(
-            key[0],
-            key[1],
-            health=member.verdict.health,
+            *member.key,
+            health=member.health,
+            verdict=member.verdict.health,
             passed=outcome.passed,
             result=int(outcome.result),
             errno=outcome.errno,
             streak=abs(member.verdict.run),
             at_ms=now_ms(),
             duration_us=duration_us,
-            kind=CHECK_KINDS.index(member.settings.type),
+            kind=CHECK_KINDS.index(checks.type),
+            code=outcome.code,
             text=outcome.text,
+            cert_end_s=outcome.cert_end_s,
         )
-        if member.verdict.health != before.health:
-            self._tell_change(member, before, outcome, duration_us)
+        if member.health != before:
+            self._look(member.row.index)
 
-    def _tell_change(
-        self, member: Member, before: Verdict, outcome: Outcome, duration_us: int
-    ) -> None:
-        verdict = member.verdict
-        self._tell(
-            {
-                "at_ms": now_ms(),
-                "kind": f"backend_{verdict.health}",
-                "backend": f"{member.row.pool}/{member.row.name}",
-                "was": before.health,
-                "check": member.settings.type,
-                "result": RESULT_WORDS[outcome.result],
-                "text": outcome.text,
-                "in_a_row": abs(verdict.run),
-                "duration_ms": round(duration_us / 1000, 3),
-            }
-        )
+    # ---- agents ----------------------------------------------------------------------------------
+
+    async def _ask(self, member: Member, due_ms: float) -> None:
+        plan = member.plan.agent
+        assert plan is not None
+        try:
+            said = await agent.ask(member.row.address.host, plan)
+            if said is not None and member.plan.agent == plan:
+                self._heed(member, said)
+        finally:
+            self._again(("agent", *member.key), member, due_ms)
+
+    def _heed(self, member: Member, said: agent.Said) -> None:
+        """Does what the agent says. What the operator may say too is done when the agent's word
+        changes, not each time: the operator's word of today outlives the agent's of yesterday."""
+        member.said = said
+        if said.percent is not None:
+            member.agent_percent = said.percent
+        if said.health is not None:
+            member.agent = said.health
+        name = f"{member.row.pool}/{member.row.name}"
+        if said.state is not None and said.state != member.agent_state:
+            member.agent_state = said.state
+            self._tell({"ask": "state", "backend": name, "state": said.state, "why": said.why})
+        most = said.max_connections
+        if most is not None and most != member.agent_most:
+            member.agent_most = most
+            self._tell({"ask": "max_connections", "backend": name, "max_connections": most})
+        self._apply(member)
+
+    # ---- what follows ----------------------------------------------------------------------------
+
+    def _apply(self, member: Member) -> None:
+        """Writes what agent and slowness make of a backend: its health and its weight."""
+        self._apply_weight(member)
+        word = member.health
+        if member.plan.checks is None and member.plan.agent is None:
+            word = "unknown"
+        door.set_health(self._table, *member.key, health=word, agent=member.agent, at_ms=now_ms())
+        self._look(member.row.index)
+
+    def _apply_weight(self, member: Member) -> None:
+        if door.set_weight_change(self._table, *member.key, member.weight_change):
+            self._tell({"ask": "publish", "pool": member.row.pool})
+
+    def _weigh_slow(self) -> None:
+        pools: dict[str, list[Member]] = {}
+        for member in self._members.values():
+            if member.plan.slow_factor is not None and member.row.state == "ready":
+                pools.setdefault(member.row.pool, []).append(member)
+        for members in pools.values():
+            rows = {member.key: self._table.backend(member.row.index) for member in members}
+            answers = {key: row.response_us if row else 0 for key, row in rows.items()}
+            shares = {member.key: member.slow_percent for member in members}
+            factor = members[0].plan.slow_factor
+            assert factor is not None
+            found = slow.steps(answers, shares, factor)
+            for member in members:
+                self._weigh(member, found[member.key], answers[member.key])
+
+    def _weigh(self, member: Member, share: int, answer_us: int) -> None:
+        before, member.slow_percent = member.slow_percent, share
+        if share == before:
+            return
+        self._apply(member)
+        if before == 100 or share == 100:
+            self._tell(
+                {
+                    "event": {
+                        "at_ms": now_ms(),
+                        "kind": "backend_slow" if before == 100 else "backend_fast",
+                        "backend": f"{member.row.pool}/{member.row.name}",
+                        "answer_ms": round(answer_us / 1000, 3),
+                        "weight_percent": share,
+                    }
+                }
+            )
+
+    def _tell_change(self, member: Member) -> None:
+        """Tells of a change of health, once, and does what follows from it."""
+        index = member.row.index
+        known = door.health(self._table, index)
+        row = self._table.backend(index)
+        if known is None or row is None or row.serial != member.row.serial:
+            return
+        was, member.row = known.told, row
+        if was == row.health:
+            return
+        door.set_told(self._table, index, row.health)
+        if not was and not row.check_at_ms and row.health != "ejected":
+            return  # it is new: nothing has changed
+        event = events.event(row, known, was or "unknown", now_ms())
+        if member.agent == row.health and member.said.why:
+            event["text"] = member.said.why
+        self._tell({"event": event})
+        if member.plan.alert:
+            target = Target(row.address, row.pool, row.name)
+            self._alerts.put(member.plan.alert, target, event)
+        if row.health == "down" and member.plan.on_down == "close":
+            name = f"{row.pool}/{row.name}"
+            self._tell({"ask": "close", "backend": name, "serial": row.serial})

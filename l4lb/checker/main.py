@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
+import signal
 import socket
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,52 +15,77 @@ import msgpack
 import setproctitle
 
 from l4lb.checker.checker import Checker
-from l4lb.checker.types import Settings
+from l4lb.checker.plan import Plan
 from l4lb.native.table import Table
 
 MESSAGE_MAX = 64 << 10
+UNSENT_MAX = 4096  # messages kept for a supervisor that does not read
+SEND_AGAIN_S = 0.1
 
 
 @dataclass(frozen=True)
 class CheckerSetup:
-    """checks: settings by pool; a pool without is not checked. channel: to the supervisor, its end
-    of file means that the supervisor is gone."""
+    """plans: by pool; a pool without has no checks. channel: to the supervisor, its end of file
+    means that the supervisor is gone."""
 
     table: Table
     channel: socket.socket
-    checks: Mapping[str, Settings]
+    plans: Mapping[str, Plan]
 
 
-async def _serve(setup: CheckerSetup) -> None:
-    gone = asyncio.Event()
-    loop = asyncio.get_running_loop()
+class Channel:
+    """The checker's end: what it tells, in order; what does not fit now waits."""
 
-    def tell(event: Mapping[str, Any]) -> None:
-        # A supervisor that does not read loses the news; the table has the state.
-        with contextlib.suppress(OSError):
-            setup.channel.send(msgpack.packb({"event": event}))
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._unsent: deque[bytes] = deque(maxlen=UNSENT_MAX)
+        self._plans: dict[str, Plan] = {}
+        self.gone = asyncio.Event()
 
-    checker = Checker(setup.table, setup.checks, tell)
+    def tell(self, message: Mapping[str, Any]) -> None:
+        self._unsent.append(msgpack.packb(message))
+        if len(self._unsent) == 1:
+            self._flush()
 
-    def receive() -> None:
+    def _flush(self) -> None:
+        while self._unsent:
+            try:
+                self._sock.send(self._unsent[0])
+            except BlockingIOError:
+                asyncio.get_running_loop().call_later(SEND_AGAIN_S, self._flush)
+                return
+            except OSError:
+                self._unsent.clear()
+                return
+            self._unsent.popleft()
+
+    def receive(self, checker: Checker) -> None:
+        """Takes one message: plans, perhaps a part of them; or the end."""
         try:
-            data = setup.channel.recv(MESSAGE_MAX)
+            data = self._sock.recv(MESSAGE_MAX)
         except BlockingIOError:
             return
         except OSError:
             data = b""
         if not data:
-            loop.remove_reader(setup.channel.fileno())
-            gone.set()
+            asyncio.get_running_loop().remove_reader(self._sock.fileno())
+            self.gone.set()
             return
         message = msgpack.unpackb(data)
-        if message.get("op") == "checks":
-            pools = message["pools"]
-            checker.configure({name: Settings.from_map(one) for name, one in pools.items()})
+        if message.get("op") == "plans":
+            self._plans |= {name: Plan.from_map(one) for name, one in message["pools"].items()}
+            if not message.get("more"):
+                plans, self._plans = self._plans, {}
+                checker.configure(plans)
 
-    loop.add_reader(setup.channel.fileno(), receive)
+
+async def _serve(setup: CheckerSetup) -> None:
+    channel = Channel(setup.channel)
+    checker = Checker(setup.table, setup.plans, channel.tell)
+    loop = asyncio.get_running_loop()
+    loop.add_reader(setup.channel.fileno(), channel.receive, checker)
     checking = asyncio.create_task(checker.run())
-    waiting = asyncio.create_task(gone.wait())
+    waiting = asyncio.create_task(channel.gone.wait())
     await asyncio.wait((checking, waiting), return_when=asyncio.FIRST_COMPLETED)
     if checking.done():
         checking.result()
@@ -68,6 +94,9 @@ async def _serve(setup: CheckerSetup) -> None:
 def run(setup: CheckerSetup) -> int:
     """Checks until the supervisor is gone. Returns the exit status."""
     setproctitle.setproctitle("l4lb: checker")
+    # What is ignored stays ignored in programs that are run; what is handled does not.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, lambda *_: None)
     gc.freeze()
     asyncio.run(_serve(setup))
     return 0

@@ -1,65 +1,60 @@
-"""The tcp check: does the backend accept a connection?
+"""The tcp check: does the backend accept a connection, and say what is expected of it?
 
-The connection is closed by a reset, so that thousands of checks leave no TIME_WAIT behind.
+Steps go one after the other: what `send` says is sent, then it is read until `expect` is found in
+what has come since the step before.
 """
 
 from __future__ import annotations
 
-import asyncio
-import errno
-import os
-import socket
-import struct
-
-from l4lb.checker.types import Outcome, Settings
+from l4lb.checker.types import Outcome, ProbeError, Settings, Target
+from l4lb.checker.wire import ANSWER_BYTES_MAX, Wire, connect, open_plain
+from l4lb.config import payload
 from l4lb.native.results import Result
-from l4lb.native.rows import Address
 
-RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, 0 s
-OWN_FAULTS = frozenset(
-    (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL, errno.EAGAIN)
-)
-RESULTS = {
-    errno.ECONNREFUSED: Result.REFUSED,
-    errno.ENOENT: Result.REFUSED,
-    errno.ECONNRESET: Result.RESET,
-    errno.EPIPE: Result.RESET,
-    errno.EHOSTUNREACH: Result.UNREACHABLE,
-    errno.ENETUNREACH: Result.UNREACHABLE,
-    errno.ETIMEDOUT: Result.TIMEOUT,
-    errno.ENOTCONN: Result.TIMEOUT,  # a unix socket whose backlog is full: see connect
-}
+SHOWN_BYTES = 60  # of an answer that is not the expected one
 
 
-def outcome_of(error: OSError) -> Outcome:
-    """What an error of the network says about the backend; one of this host says nothing."""
-    number = error.errno or 0
-    result = Result.NO_SOCKET if number in OWN_FAULTS else RESULTS.get(number, Result.ERROR)
-    return Outcome(result, number, os.strerror(number) if number else str(error))
+def shown(data: bytes) -> str:
+    """The beginning of an answer, for people."""
+    return repr(data[:SHOWN_BYTES])[1:] + ("..." if len(data) > SHOWN_BYTES else "")
 
 
-async def connect(target: Address, source: str | None) -> socket.socket:
-    """A connected socket that will reset when closed. Raises OSError."""
-    family = (
-        socket.AF_UNIX if target.path else socket.AF_INET6 if ":" in target.host else socket.AF_INET
-    )
-    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+async def _expect(wire: Wire, expected: str, data: bytes, step: str) -> bytes:
+    """Reads until expected is there; what came after it."""
+    while True:
+        end = payload.find(expected, data)
+        if end >= 0:
+            return data[end:]
+        if len(data) >= ANSWER_BYTES_MAX:
+            raise ProbeError(
+                Result.ANSWER, f"{step}: not found in {ANSWER_BYTES_MAX} bytes: {shown(data)}"
+            )
+        more = await wire.receive()
+        if not more:
+            came = f"after {shown(data)}" if data else "without a word"
+            raise ProbeError(Result.CLOSED, f"{step}: closed {came}")
+        data += more
+
+
+async def converse(wire: Wire, settings: Settings) -> str:
+    """Goes through the steps; says what was done. Raises ProbeError, OSError."""
+    steps = settings.all_steps()
+    data = b""
+    for number, step in enumerate(steps, 1):
+        if "send" in step:
+            await wire.send(payload.to_bytes(step["send"]))
+        if "expect" in step:
+            data = await _expect(wire, step["expect"], data, f"step {number} of {len(steps)}")
+    return f"{len(steps)} of {len(steps)} steps" if steps else "connected"
+
+
+async def probe(target: Target, settings: Settings) -> Outcome:
+    """Connects, goes through the steps, lets go."""
+    if settings.send_proxy == "off" and not settings.all_steps():
+        (await connect(target.address, settings.source)).close()
+        return Outcome(Result.OK, 0, "connected")
+    wire = await open_plain(target, settings)
     try:
-        if family != socket.AF_UNIX:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-            if source and (":" in source) == (family == socket.AF_INET6):
-                sock.bind((source, 0))
-        where = target.path or (target.host, target.port)
-        await asyncio.get_running_loop().sock_connect(sock, where)
-        if target.path:
-            sock.getpeername()  # why: asyncio takes a unix socket's EAGAIN for a success
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-async def probe(target: Address, settings: Settings) -> Outcome:
-    """Connects and lets go."""
-    (await connect(target, settings.source)).close()
-    return Outcome(Result.OK, 0, "connected")
+        return Outcome(Result.OK, 0, await converse(wire, settings))
+    finally:
+        wire.close()

@@ -1,23 +1,25 @@
 """What every kind of check has in common: its settings, its target, its outcome.
 
-One file a kind; each has a `probe` of this shape and an entry in PROBES of main.py.
+One file a kind; each has a `probe` of the shape of Probe and an entry in probes.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 from l4lb.native.results import Result
 from l4lb.native.rows import Address
 
+Step = Mapping[str, str]  # {"send": payload}, {"expect": payload} or both, in this order
+
 
 @dataclass(frozen=True)
 class Settings:
-    """How the backends of one pool are checked; the defaults are the configuration's.
+    """How the backends of one pool are checked; docs/configuration.md says what each means.
 
-    port and address: checked instead of the backend's own."""
+    port and address: checked instead of the backend's own. None: the kind's default."""
 
     type: str
     interval_ms: int
@@ -28,29 +30,78 @@ class Settings:
     port: int | None = None
     address: str | None = None
     source: str | None = None
+    fast_interval_ms: int | None = None
+    down_interval_ms: int | None = None
+    send_proxy: str = "off"
+    send: str | None = None
+    expect: str | None = None
+    steps: Sequence[Step] = ()
+    reply: str = "required"
+    method: str = "GET"
+    path: str = "/"
+    host: str | None = None
+    headers: Sequence[str] = ()
+    status: Sequence[str] = ("200-399",)
+    body: str | None = None
+    sni: str | None = None
+    verify: bool = True
+    ca: str | None = None
+    query: str = "."
+    record: str = "NS"
+    rcode: Sequence[str] = ("NOERROR",)
+    command: Sequence[str] = ()
 
     @classmethod
     def from_map(cls, values: Mapping[str, Any]) -> Settings:
-        """From a plain map, as it comes over the channel. Raises TypeError."""
-        known: dict[str, Any] = {field.name: values.get(field.name) for field in fields(cls)}
-        return cls(**known)
+        """From a plain map, as it comes over the channel; what is None or missing is the default.
+        Raises TypeError."""
+        known = {one.name for one in fields(cls)}
+        return cls(**{k: v for k, v in values.items() if k in known and v is not None})
+
+    def all_steps(self) -> Sequence[Step]:
+        """steps, or the one that send and expect make."""
+        if self.steps:
+            return self.steps
+        one = {"send": self.send, "expect": self.expect}
+        given = {key: value for key, value in one.items() if value is not None}
+        return (given,) if given else ()
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is checked: where, and the backend it stands for."""
+
+    address: Address
+    pool: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one check ended. text says why in words."""
+    """How one check ended. text says why in words, code what the protocol answered (a status, an
+    exit code, an rcode); cert_end_s: when the target's certificate ends, seconds since 1970."""
 
     result: Result
     errno: int = 0
     text: str = ""
+    code: int = 0
+    cert_end_s: int = 0
 
     @property
     def passed(self) -> bool:
         return self.result == Result.OK
 
 
+class ProbeError(Exception):
+    """A check that ended without what it wanted."""
+
+    def __init__(self, result: Result, text: str, *, code: int = 0, cert_end_s: int = 0) -> None:
+        super().__init__(text)
+        self.outcome = Outcome(result, 0, text, code, cert_end_s)
+
+
 class Probe(Protocol):
     """Checks one target once. It ends by itself or is cancelled at the timeout, and leaves nothing
-    behind either way. It raises OSError for what the network says."""
+    behind either way. It raises ProbeError, or OSError for what the network says."""
 
-    async def __call__(self, target: Address, settings: Settings) -> Outcome: ...
+    async def __call__(self, target: Target, settings: Settings) -> Outcome: ...

@@ -70,13 +70,16 @@ def _made(command: Command) -> click.Command:
     """The click command of one row."""
 
     @click.pass_obj
-    def run(path: str, /, as_json: bool = False, **given: Any) -> None:
-        _show(command, _call(path, command.name, command.checked(given)), as_json)
+    def run(path: str, /, as_json: bool = False, verbose: bool = False, **given: Any) -> None:
+        result = _call(path, command.name, command.checked(given))
+        _show(command, result, as_json, verbose)
 
     made: Any = run
     for arg in reversed(command.args):
         made = _parameter(arg)(made)
     made = click.option("--json", "as_json", is_flag=True, help="The result as JSON.")(made)
+    if command.verbose:
+        made = click.option("-v", "--verbose", is_flag=True, help="With the reasons.")(made)
     lines = [
         command.help,
         *(f"{arg.name.upper()}: {arg.help}." for arg in command.args if not arg.option),
@@ -84,13 +87,14 @@ def _made(command: Command) -> click.Command:
     return click.command(command.name, help="\n\n".join(lines))(made)
 
 
-def _show(command: Command, result: Any, as_json: bool) -> None:
+def _show(command: Command, result: Any, as_json: bool, verbose: bool) -> None:
     from l4lb.cli import render
 
     if as_json:
         click.echo(json.dumps(result))
     elif command.reads:
-        shown = render.text(command.name, result, terminal=sys.stdout.isatty())
+        shape = f"{command.name} -v" if verbose else command.name
+        shown = render.text(shape, result, terminal=sys.stdout.isatty())
         if shown:
             click.echo(shown)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from l4lb.control import health_views
+
 # What a table shows of each row, and under which heading; --json shows everything.
 COLUMNS: Mapping[str, Sequence[str]] = {
     "listeners": ("name", "bind", "protocol", "pool", "active", "accepted", "refused"),
@@ -13,6 +15,7 @@ COLUMNS: Mapping[str, Sequence[str]] = {
         "backend", "address", "weight", "state", "health", "active", "total", "connect_errors",
         "bytes_in", "bytes_out", "response_time_ms", "last_check",
     ),
+    "backends -v": ("backend", "health", "since", "state", "weight", "why"),
     "sessions": (
         "id", "protocol", "client", "listener", "backend", "state", "age_ms", "idle_ms", "bytes_in",
         "bytes_out",
@@ -43,6 +46,15 @@ def _shown(command: str, row: Mapping[str, Any]) -> dict[str, Any]:
             **row,
             "backend": f"{row['pool']}/{row['name']}",
             "last_check": f"{check['result']} {check['age_ms'] / 1000:.1f}s ago" if check else None,
+        }
+    if command == "backends -v":
+        share = row["weight_percent"]
+        return {
+            **row,
+            "backend": f"{row['pool']}/{row['name']}",
+            "weight": row["weight"] if share == 100 else f"{row['weight']} x {share}%",
+            "since": health_views.since(row),
+            "why": health_views.reason(row) or None,
         }
     if command == "sessions":
         return {**row, "backend": f"{row['pool']}/{row['backend']}" if row["backend"] else None}

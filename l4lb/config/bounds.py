@@ -69,3 +69,7 @@ ONE_IN = (1, 65_536)
 ACCESS_DURATION_MS = (0, DAY_MS)
 
 RESOLVE_TIMEOUT_MS = 5_000  # for all host names of a configuration together
+
+CHECK_TEXT_BYTES_MAX = 4_096  # of what a check sends, expects or is called with, each
+CHECK_WORDS_MAX = 32  # steps, headers, statuses or arguments of a check
+SLOW_FACTOR = (1.5, 1_000.0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from l4lb.config import bounds, edge_checks
+from l4lb.config import bounds, edge_checks, health_checks
 from l4lb.config.address import (
     ANY_IPV4,
     ANY_IPV6,
@@ -236,5 +236,6 @@ RULES = (
     _source_reaches,
     _checked_elsewhere,
     *edge_checks.RULES,
+    *health_checks.RULES,
 )
-ADVICE = (_used_pools, _some_weight, _used_hash_key)
+ADVICE = (_used_pools, _some_weight, _used_hash_key, *health_checks.ADVICE)

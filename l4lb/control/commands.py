@@ -52,6 +52,7 @@ class Command:
     help: str
     args: Sequence[Arg] = field(default=())
     reads: bool = False
+    verbose: bool = False  # -v shows people more of it; --json has everything anyway
 
     def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments, each checked and with its default. Raises AdminError bad_argument."""
@@ -70,7 +71,7 @@ COMMANDS: Mapping[str, Command] = {
         Command("status", "Version, uptime, workers and listeners.", reads=True),
         Command("listeners", "Bound addresses with their clients.", reads=True),
         Command("pools", "Pools with their settings.", reads=True),
-        Command("backends", "Backends with state, health and counts.", reads=True),
+        Command("backends", "Backends with state, health and counts.", reads=True, verbose=True),
         Command(
             "sessions",
             "Live sessions.",

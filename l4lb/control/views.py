@@ -5,11 +5,13 @@ Pure: the table and the time are arguments. Ages are milliseconds, `_s` seconds.
 
 from __future__ import annotations
 
+import time
 from typing import Any, NamedTuple
 
+from l4lb.control import health_views
 from l4lb.native import udp
 from l4lb.native.edge import dry_runs
-from l4lb.native.results import RESULT_WORDS
+from l4lb.native.health import health
 from l4lb.native.rows import BackendRow, ListenerRow, PoolRow, UdpTally
 from l4lb.native.table import Table
 
@@ -137,10 +139,12 @@ def _choice(row: PoolRow) -> Map:
 
 
 def backends(table: Table, now_ms: int) -> list[Map]:
-    return [_backend(row, now_ms) for row in table.backends()]
+    now_s = time.time()
+    return [_backend(table, row, now_ms, now_s) for row in table.backends()]
 
 
-def _backend(row: BackendRow, now_ms: int) -> Map:
+def _backend(table: Table, row: BackendRow, now_ms: int, now_s: float) -> Map:
+    known = health(table, row.index)
     return {
         "pool": row.pool,
         "name": row.name,
@@ -154,25 +158,13 @@ def _backend(row: BackendRow, now_ms: int) -> Map:
         "bytes_in": row.bytes_in,
         "bytes_out": row.bytes_out,
         "response_time_ms": round(row.response_us / 1000, 3),
-        "last_check": _last_check(row, now_ms),
+        "last_check": health_views.last_check(row, known, now_ms, now_s),
         "max_connections": row.max_connections,
         "backup": row.backup,
         "resets": row.resets,
         "checks_passed": row.checks_passed,
         "checks_failed": row.checks_failed,
-    }
-
-
-def _last_check(row: BackendRow, now_ms: int) -> Map | None:
-    if not row.check_at_ms:
-        return None
-    known = row.check_result < len(RESULT_WORDS)
-    return {
-        "result": RESULT_WORDS[row.check_result] if known else str(row.check_result),
-        "age_ms": max(0, now_ms - row.check_at_ms),
-        "duration_ms": round(row.check_duration_us / 1000, 3),
-        "streak": row.check_streak,
-        "health_age_ms": max(0, now_ms - row.health_since_ms) if row.health_since_ms else None,
+        **health_views.beyond_checks(row, known, now_ms),
     }
 
 

@@ -136,6 +136,7 @@ cdef extern from "shm/layout.h":
         uint64_t cert_end_s
         uint32_t told
         uint32_t agent
+        uint32_t verdict
         char text[160]
 
     struct l4_key_rule:

@@ -17,5 +17,23 @@ def set_passive(
 def end_ejection(table: Table, index: int, serial: int, *, since_ms: int, now_ms: int) -> bool:
     """The checker's: ends an ejection that began before since_ms. False: there is none."""
 
+def set_health(
+    table: Table, index: int, serial: int, *, health: str, agent: str, at_ms: int
+) -> bool:
+    """The checker's: the word on a backend when it is not a check's result that says it."""
+
+def set_weight_change(table: Table, index: int, serial: int, percent: int) -> bool:
+    """The checker's: how much more or less than its weight a backend gets. False: no change."""
+
+def set_told(table: Table, index: int, health: str) -> None:
+    """The checker's: the health that was last told of as an event."""
+
+class Watch:
+    """Which rows changed since one looked last: cheap to ask often, however many there are."""
+
+    def __init__(self, table: Table) -> None: ...
+    def changed(self, now_ms: int) -> list[int]:
+        """Rows that were given, taken, reconfigured, or whose health is not the one told."""
+
 def health(table: Table, index: int) -> HealthRow | None:
     """What is known of a backend's health; None: the row is free."""

@@ -5,11 +5,15 @@ Thin, like table.pyx; each function says which process may call it.
 """
 
 from libc.stdint cimport uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
 
 from l4lb.native cimport c_l4 as c
 from l4lb.native.table cimport Table
 from l4lb.native import rows
 from l4lb.native.results import CAUSES, CHECK_KINDS, HealthRow
+
+
+SHOWN = (*rows.HEALTHS, "ejected")
 
 
 def set_passive(Table table, pool, *, failures, eject_ms, max_eject_ms, max_ejected_percent):
@@ -29,6 +33,32 @@ def end_ejection(Table table, index, serial, *, since_ms, now_ms):
     return c.l4_passive_end(table.handle(), index, since_ms, now_ms)
 
 
+def set_health(Table table, index, serial, *, health, agent, at_ms):
+    """The checker's: the word on a backend when it is not a check's result that says it."""
+    cdef c.l4_backend *row = table._backend(index)
+    if row.used != serial:
+        return False
+    row.check_seq |= 1
+    row.words.agent = rows.AGENT_WORDS.index(agent)
+    table._put_health(row, rows.HEALTHS.index(health), at_ms)
+    row.check_seq += 1
+    return True
+
+
+def set_weight_change(Table table, index, serial, percent):
+    """The checker's: how much more or less than its weight a backend gets. False: no change."""
+    cdef c.l4_backend *row = table._backend(index)
+    if row.used != serial or row.weight_change == percent:
+        return False
+    row.weight_change = percent
+    return True
+
+
+def set_told(Table table, index, health):
+    """The checker's: the health that was last told of as an event."""
+    table._backend(index).words.told = 1 + SHOWN.index(health)
+
+
 def health(Table table, index):
     """What is known of a backend's health; None: the row is free."""
     cdef c.l4_backend *row = table._backend(index)
@@ -38,12 +68,12 @@ def health(Table table, index):
     for _ in range(1000):
         seq = row.check_seq
         found = HealthRow(
-            rows.HEALTHS[row.health],
+            rows.HEALTHS[row.words.verdict % 3],
             CHECK_KINDS[row.words.kind] if row.words.kind < len(CHECK_KINDS) else "?",
             row.words.code,
             row.words.text[:sizeof(row.words.text) - 1].split(b"\0")[0].decode(errors="replace"),
             row.words.cert_end_s,
-            ("", "up", "down")[row.words.agent % 3],
+            rows.AGENT_WORDS[row.words.agent % 3],
             row.weight_change,
             row.ejected_until_ms,
             row.passive.ejected_at_ms,
@@ -53,7 +83,50 @@ def health(Table table, index):
             row.passive.error,
             row.passive.unreached,
             row.passive.resets,
+            SHOWN[row.words.told - 1] if 0 < row.words.told <= 4 else "",
         )
         if not seq & 1 and row.check_seq == seq:
             break
     return found
+
+
+cdef class Watch:
+    """Which rows changed since one looked last: cheap to ask often, however many there are."""
+
+    cdef Table _table
+    cdef uint32_t *_used
+    cdef uint32_t *_state
+    cdef uint64_t _generation
+
+    def __cinit__(self, Table table):
+        self._table = table
+        self._used = <uint32_t *>calloc(table.table.header.caps.backends, sizeof(uint32_t))
+        self._state = <uint32_t *>calloc(table.table.header.caps.backends, sizeof(uint32_t))
+        if self._used is NULL or self._state is NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        free(self._used)
+        free(self._state)
+
+    def changed(self, now_ms):
+        """Rows that were given, taken, reconfigured, or whose health is not the one told."""
+        cdef c.l4_backend *row
+        cdef uint32_t shown
+        cdef uint64_t now = now_ms
+        cdef bint all_of_them = self._generation != self._table.table.header.generation
+        self._generation = self._table.table.header.generation
+        found = []
+        for index in range(self._table.table.header.backends_high):
+            row = c.l4_table_backend(&self._table.table, index)
+            if not row.used and not self._used[index]:
+                continue
+            shown = row.health
+            if shown != 2 and row.ejected_until_ms > now:
+                shown = 3
+            if all_of_them or row.used != self._used[index] or \
+                    row.state != self._state[index] or row.words.told != shown + 1:
+                self._used[index] = row.used
+                self._state[index] = row.state
+                found.append(index)
+        return found

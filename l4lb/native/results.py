@@ -21,10 +21,12 @@ class Result(IntEnum):
     ANSWER = 8  # it answered, but not what was expected
     CLOSED = 9  # it ended the connection before it had answered
     TLS = 10  # no handshake, or a certificate that is not accepted
+    STALLED = 11  # the checker itself was stopped meanwhile: says nothing of the backend
 
 
 RESULT_WORDS = tuple(result.name.lower() for result in Result)
 
+OWN_FAULTS = frozenset((Result.NO_SOCKET, Result.STALLED))
 CHECK_KINDS = ("", "tcp", "http", "https", "tls", "udp", "dns", "exec", "grpc", "agent")
 CAUSES = ("", "connect", "reset")  # why a backend was ejected
 
@@ -32,11 +34,12 @@ CAUSES = ("", "connect", "reset")  # why a backend was ejected
 class HealthRow(NamedTuple):
     """One backend's health. Times are CLOCK_MONOTONIC milliseconds, 0 for never.
 
-    health is the checks' own word, whether the backend is ejected or not; kind, code, text and
+    verdict is the checks' own word, whatever the agent or sessions say; kind, code, text and
     cert_end_s (seconds since 1970) are the last check's. The rest is what sessions told: cause and
-    error of the last ejection, and the failures in a row since."""
+    error of the last ejection, and the failures in a row since. told is the health that the last
+    event told of, "" for none."""
 
-    health: str
+    verdict: str
     kind: str
     code: int
     text: str
@@ -51,3 +54,4 @@ class HealthRow(NamedTuple):
     error: int
     unreached: int
     resets: int
+    told: str

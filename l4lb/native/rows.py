@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 STATES = ("ready", "drain", "maint")
 HEALTHS = ("unknown", "up", "down")
+AGENT_WORDS = ("", "up", "down")
 BALANCES = (
     "round_robin",
     "least_connections",

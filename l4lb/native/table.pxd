@@ -1,3 +1,5 @@
+from libc.stdint cimport uint32_t, uint64_t
+
 from l4lb.native cimport c_l4 as c
 
 
@@ -9,3 +11,4 @@ cdef class Table:
     cdef c.l4_backend *_backend(self, index) except NULL
     cdef c.l4_worker *_worker(self, index) except NULL
     cdef object _session(self, c.l4_session *row, worker, slot, now_ms)
+    cdef void _put_health(self, c.l4_backend *row, uint32_t word, uint64_t at_ms)

@@ -81,6 +81,7 @@ class Table:
         """A backend made ready again starts slowly from now, where its pool says so."""
     def set_weight(self, index: int, weight: int) -> None:
         """Raises ValueError outside 0..256. Publish the pool afterwards."""
+    def set_max_connections(self, index: int, most: int) -> None: ...
     def publish(self, pool: int) -> None:
         """Rebuilds what picks read of a pool: after any change of membership or weight."""
     def schedule(self, pool: int) -> list[int]:
@@ -116,6 +117,7 @@ class Table:
         code: int = 0,
         text: str = "",
         cert_end_s: int = 0,
+        verdict: str | None = None,
     ) -> bool:
         """Writes one check's result. False: the row has been given to another backend."""
     def listeners(self) -> list[ListenerRow]: ...

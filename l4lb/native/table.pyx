@@ -184,6 +184,7 @@ cdef class Table:
         row.response = row.up_since_ms = row.ready_since_ms = 0
         c.l4_passive_clear(row)
         memset(<void *>&row.words, 0, sizeof(row.words))
+        row.words.verdict = rows.HEALTHS.index(health)
         row.weight_change = 0
         if index >= self.table.header.backends_high:
             self.table.header.backends_high = index + 1
@@ -201,6 +202,11 @@ cdef class Table:
         if not 0 <= weight <= c.L4_WEIGHT_MAX:
             raise ValueError(f"weight {weight} is not between 0 and {c.L4_WEIGHT_MAX}")
         self._backend(index).weight = weight
+
+    def set_max_connections(self, index, most):
+        if not 0 <= most < 1 << 32:
+            raise ValueError(f"{most} is no limit of connections")
+        self._backend(index).max_connections = most
 
     def publish(self, pool):
         """Rebuilds what picks read of a pool: after any change of membership or weight."""
@@ -291,7 +297,7 @@ cdef class Table:
     # ---- health: the checker's ------------------------------------------------------------------
 
     def record_check(self, index, serial, *, health, passed, result, errno, streak, at_ms,
-                     duration_us, kind=0, code=0, text="", cert_end_s=0):
+                     duration_us, kind=0, code=0, text="", cert_end_s=0, verdict=None):
         """Writes one check's result. False: the row has been given to another backend."""
         cdef c.l4_backend *row = self._backend(index)
         if row.used != serial:
@@ -302,6 +308,7 @@ cdef class Table:
         row.check_streak = streak
         row.check_at_ms = at_ms
         row.check_duration_us = duration_us
+        row.words.verdict = rows.HEALTHS.index(verdict or health)
         row.words.kind = kind
         row.words.code = code
         row.words.cert_end_s = cert_end_s
@@ -310,14 +317,16 @@ cdef class Table:
             row.checks_passed += 1
         else:
             row.checks_failed += 1
-        word = rows.HEALTHS.index(health)
+        self._put_health(row, rows.HEALTHS.index(health), at_ms)
+        row.check_seq += 1
+        return True
+
+    cdef void _put_health(self, c.l4_backend *row, uint32_t word, uint64_t at_ms):
         if row.health != word:
             if row.health == 2:
                 row.up_since_ms = at_ms
             row.health_since_ms = at_ms
             row.health = word
-        row.check_seq += 1
-        return True
 
     # ---- reading --------------------------------------------------------------------------------
 

@@ -73,7 +73,7 @@ def write(config: Config, table: Table) -> Bindings:
                 weight=backend.weight,
                 max_connections=backend.max_connections,
                 backup=backend.backup,
-                health="unknown",
+                health=initial_health(pool),
             )
             backend_row += 1
         table.publish(index)
@@ -134,6 +134,13 @@ def write_passive(table: Table, index: int, pool: Pool) -> None:
         max_eject_ms=rule.max_eject_ms if rule else 0,
         max_ejected_percent=rule.max_ejected_percent if rule else 0,
     )
+
+
+def initial_health(pool: Pool) -> str:
+    """A backend's health before its first check."""
+    if pool.health is None or pool.health.initial == "check":
+        return "unknown"
+    return pool.health.initial
 
 
 def find_backend(table: Table, full_name: str) -> BackendRow:

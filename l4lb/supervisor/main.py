@@ -21,12 +21,13 @@ import l4lb
 import l4lb.checker.main
 import l4lb.control.main
 import l4lb.log
-from l4lb.checker.types import Settings
+from l4lb.checker.plan import plans
 from l4lb.config.model import Config
 from l4lb.control.main import WebSetup
 from l4lb.native.table import Table
 from l4lb.supervisor import apply, preload, privileges, sockets
 from l4lb.supervisor.activation import Inherited
+from l4lb.supervisor.asks import Asks
 from l4lb.supervisor.helpers import Helper
 from l4lb.supervisor.notify import Notifier
 from l4lb.supervisor.privileges import User
@@ -85,6 +86,7 @@ class Supervisor:
         )
         self._seeing = Seeing(self._reactor, self._table, config.process)
         self._requests = Requests(self._table, self._workers.send)
+        self._asks = Asks(self._reactor, self._table, self._requests)
         self._control = self._make_control()
         self._checker = Helper(
             self._reactor,
@@ -143,16 +145,9 @@ class Supervisor:
     def _run_checker(self, channel: socket.socket) -> int:
         return l4lb.checker.main.run(
             l4lb.checker.main.CheckerSetup(
-                table=self._table, channel=channel, checks=self._checks()
+                table=self._table, channel=channel, plans=plans(self._config)
             )
         )
-
-    def _checks(self) -> dict[str, Settings]:
-        return {
-            name: Settings.from_map(dict(pool.health) | {"source": pool.source})
-            for name, pool in self._config.pools.items()
-            if pool.health is not None
-        }
 
     def _note_checker(self, pid: int) -> None:
         self._table.checker_pid = pid
@@ -166,6 +161,8 @@ class Supervisor:
             fields = {str(key): value for key, value in event.items() if key != "at_ms"}
             LOG.warning(str(fields.pop("kind", "event")), **fields)
             self._control.send({"event": event})
+        else:
+            self._asks.take(message)
 
     # ---- phases --------------------------------------------------------------------------------
 

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from l4lb.config import bounds, edge_fields, fields
+from l4lb.config import bounds, edge_fields, fields, health_fields
 from l4lb.config.tables.base import Model, Named
-from l4lb.config.tables.health import Health, Passive
+from l4lb.config.tables.health import Agent, Health, Passive
 from l4lb.config.tables.sticky import Sticky
 from l4lb.config.units import wrong
 
@@ -136,7 +136,12 @@ class Pool(Named):
         BeforeValidator(fields.as_tuple),
     ]
     """One or more, each an address in quotes or a table."""
+    on_down: Literal["keep", "close"] = "keep"
+    """What becomes of the sessions of a backend that goes down."""
+    alert: health_fields.Command | None = None
+    """A program and its arguments, run at each change of a backend's health; absent: none."""
     health: Health | None = None
+    agent: Agent | None = None
     passive: Passive | None = None
     sticky: Sticky | None = None
 

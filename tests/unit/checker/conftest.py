@@ -15,6 +15,7 @@ import msgpack
 import pytest
 
 from l4lb.checker import main
+from l4lb.checker.plan import Plan, messages
 from l4lb.checker.types import Settings
 from l4lb.native.rows import Address, BackendRow
 from l4lb.native.table import Table
@@ -60,19 +61,31 @@ class Backend:
         self._claim.close()
 
 
+def plans_of(checks: Mapping[str, Settings | Plan]) -> dict[str, Plan]:
+    """Plans of nothing but these checks."""
+    return {
+        name: one if isinstance(one, Plan) else Plan(checks=one) for name, one in checks.items()
+    }
+
+
 class Process:
     """A checker process and the supervisor's end of its channel."""
 
-    def __init__(self, table: Table, checks: Mapping[str, Settings]) -> None:
+    def __init__(self, table: Table, checks: Mapping[str, Settings | Plan]) -> None:
         self.table = table
         self.channel, theirs = channel()
-        setup = main.CheckerSetup(table, theirs, checks)
+        setup = main.CheckerSetup(table, theirs, plans_of(checks))
         now_ms = time.monotonic_ns() // 1_000_000
         self._child: Child | None = fork(
             "checker", lambda: main.run(setup), keep=[theirs.fileno()], now_ms=now_ms
         )
         theirs.close()
         self.channel.settimeout(20)
+
+    @property
+    def pid(self) -> int:
+        assert self._child is not None
+        return self._child.pid
 
     def row(self, index: int = 0) -> BackendRow:
         row = self.table.backend(index)
@@ -98,7 +111,10 @@ class Process:
         return told
 
     def configure(self, pools: Mapping[str, Mapping[str, Any]]) -> None:
-        self.channel.send(msgpack.packb({"op": "checks", "pools": pools}))
+        """pools: the settings of each one's checks."""
+        known = plans_of({name: Settings.from_map(one) for name, one in pools.items()})
+        for message in messages(known):
+            self.channel.send(msgpack.packb(message))
 
     def ended(self) -> str:
         """Waits for the end; says how it was."""
@@ -127,11 +143,11 @@ def backend() -> Iterator[Backend]:
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[[Table, Mapping[str, Settings]], Process]]:
+def start() -> Iterator[Callable[[Table, Mapping[str, Settings | Plan]], Process]]:
     """Starts checkers that end with the test."""
     with contextlib.ExitStack() as stack:
 
-        def started(table: Table, checks: Mapping[str, Settings]) -> Process:
+        def started(table: Table, checks: Mapping[str, Settings | Plan]) -> Process:
             process = Process(table, checks)
             stack.callback(process.close)
             return process

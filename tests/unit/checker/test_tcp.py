@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from l4lb.checker import tcp
-from l4lb.checker.checker import Checker, Member
+from l4lb.checker import probes, wire
 from l4lb.checker.judge import Verdict
+from l4lb.checker.members import Member
+from l4lb.checker.plan import Plan
 from l4lb.checker.types import Outcome, Settings
 from l4lb.native.results import Result
 from l4lb.native.rows import Address
@@ -22,13 +23,13 @@ from tests.unit.supervisor.tables import table_of
 SETTINGS = Settings("tcp", interval_ms=1_000, timeout_ms=150, rise=2, fall=3, jitter_percent=10)
 PATIENT = Settings("tcp", interval_ms=1_000, timeout_ms=20_000, rise=2, fall=3, jitter_percent=10)
 
+(BACKEND,) = table_of({"web": {"a": Address("127.0.0.1", 1)}}).backends()
+
 
 def checked(address: Address, settings: Settings = PATIENT) -> Outcome:
     """One check of this address, with the checker's timeout and its reading of errors."""
-    table = table_of({"web": {"a": address}})
-    checker = Checker(table, {"web": settings}, lambda _: None)
-    member = Member(table.backends()[0], settings, Verdict("unknown"))
-    return asyncio.run(checker._probe(member))
+    member = Member(BACKEND._replace(address=address), Plan(settings), Verdict("unknown"))
+    return asyncio.run(probes.check(member.target, settings))
 
 
 def listening(host: str = "127.0.0.1") -> socket.socket:
@@ -181,13 +182,13 @@ def test_a_source_that_this_host_does_not_have_says_nothing_of_the_backend() -> 
         assert checked(address_of(sock), settings).result is Result.NO_SOCKET
 
 
-@pytest.mark.parametrize("number", sorted(tcp.OWN_FAULTS))
+@pytest.mark.parametrize("number", sorted(wire.OWN_FAULTS))
 def test_a_fault_of_this_host_says_nothing_of_the_backend(number: int) -> None:
-    assert tcp.outcome_of(OSError(number, "")).result is Result.NO_SOCKET
+    assert wire.outcome_of(OSError(number, "")).result is Result.NO_SOCKET
 
 
 def test_an_error_without_a_number_is_told_in_its_own_words() -> None:
-    assert tcp.outcome_of(OSError("strange")) == Outcome(Result.ERROR, 0, "strange")
+    assert wire.outcome_of(OSError("strange")) == Outcome(Result.ERROR, 0, "strange")
 
 
 def test_a_check_that_raises_what_it_should_not_says_nothing_of_the_backend(
@@ -196,5 +197,5 @@ def test_a_check_that_raises_what_it_should_not_says_nothing_of_the_backend(
     async def probe(_: Address, __: Settings) -> Outcome:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("l4lb.checker.checker.PROBES", {"tcp": probe})
+    monkeypatch.setattr("l4lb.checker.probes.PROBES", {"tcp": probe})
     assert checked(Address("127.0.0.1", 1)).result is Result.NO_SOCKET

@@ -102,6 +102,16 @@ BACKEND = {
     "resets": 0,
     "checks_passed": 0,
     "checks_failed": 0,
+    "agent": None,
+    "weight_percent": 100,
+    "passive": {
+        "failed_attempts": 0,
+        "early_resets": 0,
+        "ejections": 0,
+        "ejected_for_ms": None,
+        "cause": None,
+        "error": None,
+    },
 }
 
 
@@ -123,11 +133,15 @@ def test_the_last_check_says_result_age_and_how_long_health_is_so(table: Table) 
         "checks_passed": 1,
         "checks_failed": 1,
         "last_check": {
+            "type": "",
             "result": "refused",
+            "code": 0,
+            "text": "",
             "age_ms": 500,
             "duration_ms": 1.234,
             "streak": 2,
             "health_age_ms": 50_000,
+            "certificate_days": None,
         },
     }
 

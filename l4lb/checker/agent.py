@@ -1,0 +1,88 @@
+"""Agent checks: a backend's own agent says how it is, as HAProxy's agent-check does.
+
+The agent answers a connection with one line of words, separated by spaces, commas or tabs:
+
+    75%                     of the configured weight
+    maxconn:30              at most so many connections
+    up / down, fail, stopped    with perhaps "#why" at the end of the line
+    ready, drain, maint     the operator's words
+
+An agent that cannot be reached says nothing: all stays as it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+
+from l4lb.checker.plan import Agent
+from l4lb.checker.wire import Plain, connect
+from l4lb.config import payload
+from l4lb.native.rows import Address
+
+LINE_BYTES_MAX = 1 << 10
+PERCENT_MAX = 256
+WORDS = re.compile(r"[ \t,]+")
+DOWN = ("down", "fail", "failed", "stopped")
+STATES = ("ready", "drain", "maint")
+
+
+@dataclass(frozen=True)
+class Said:
+    """What one answer says; None: nothing about it."""
+
+    percent: int | None = None
+    max_connections: int | None = None
+    health: str | None = None
+    state: str | None = None
+    why: str = ""
+
+
+def parse(line: str) -> Said:
+    """One line of an agent. Words that are not known are ignored, as HAProxy does."""
+    words, _, why = line.partition("#")
+    percent = most = None
+    health = state = None
+    for word in WORDS.split(words.strip().lower()):
+        number = word.removesuffix("%").removeprefix("maxconn:")
+        digits = number.isascii() and number.isdigit() and len(number) <= 9
+        if word.endswith("%") and digits:
+            percent = min(int(number), PERCENT_MAX)
+        elif word.startswith("maxconn:") and digits:
+            most = int(number)
+        elif word == "up":
+            health = "up"
+        elif word in DOWN:
+            health = "down"
+        elif word in STATES:
+            state = word
+    shown = "".join(c if c.isprintable() else "?" for c in why.strip())
+    return Said(percent, most, health, state, shown)
+
+
+async def _line(wire: Plain) -> str:
+    data = b""
+    while b"\n" not in data and b"\r" not in data and len(data) < LINE_BYTES_MAX:
+        more = await wire.receive()
+        if not more:
+            break
+        data += more
+    first = re.split(rb"[\r\n]", data[:LINE_BYTES_MAX], maxsplit=1)[0]
+    return first.decode("ascii", errors="replace")
+
+
+async def ask(host: str, agent: Agent) -> Said | None:
+    """What the agent says; None: it could not be reached, or said nothing in time."""
+    try:
+        async with asyncio.timeout(agent.timeout_ms / 1000):
+            wire = Plain(await connect(Address(host, agent.port), agent.source))
+            try:
+                if agent.send is not None:
+                    await wire.send(payload.to_bytes(agent.send))
+                line = await _line(wire)
+            finally:
+                wire.close()
+    except (OSError, TimeoutError):
+        return None
+    return parse(line) if line.strip() else None

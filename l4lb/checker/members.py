@@ -1,0 +1,96 @@
+"""The backends as the checker knows them: who they are, and what has been said of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from l4lb.checker.agent import Said
+from l4lb.checker.judge import Verdict
+from l4lb.checker.plan import Plan
+from l4lb.checker.types import Target
+from l4lb.native.health import health
+from l4lb.native.results import OWN_FAULTS, HealthRow, Result
+from l4lb.native.rows import Address, BackendRow
+from l4lb.native.table import Table
+
+Id = tuple[int, int]  # row and serial: one backend for life
+
+
+@dataclass
+class Member:
+    """A backend. agent: its agent's last word on health, "" for none; said: its last answer; the
+    other agent_ fields: its last word on each, which an answer need not repeat."""
+
+    row: BackendRow
+    plan: Plan
+    verdict: Verdict
+    agent: str = ""
+    said: Said = field(default_factory=Said)
+    agent_state: str = "ready"
+    agent_most: int | None = None
+    agent_percent: int = 100
+    slow_percent: int = 100
+
+    @property
+    def key(self) -> Id:
+        return self.row.index, self.row.serial
+
+    @property
+    def target(self) -> Target:
+        """What its checks go to."""
+        own, checks = self.row.address, self.plan.checks
+        address = own
+        if not own.path and checks is not None:
+            address = Address(checks.address or own.host, checks.port or own.port)
+        return Target(address, self.row.pool, self.row.name)
+
+    @property
+    def health(self) -> str:
+        """All words together: nobody may say down, and somebody must say up."""
+        if self.agent == "down":
+            return "down"
+        if self.plan.checks is not None:
+            return self.verdict.health
+        return self.agent or "unknown"
+
+    @property
+    def interval_ms(self) -> int:
+        """Until its next check: shorter while its health is about to change, perhaps longer while
+        it is down."""
+        checks = self.plan.checks
+        assert checks is not None
+        run, word = self.verdict.run, self.verdict.health
+        if checks.fast_interval_ms is not None and (
+            (word == "up" and run < 0) or (word == "down" and run > 0) or word == "unknown"
+        ):
+            return checks.fast_interval_ms
+        if checks.down_interval_ms is not None and word == "down":
+            return checks.down_interval_ms
+        return checks.interval_ms
+
+    @property
+    def weight_change(self) -> int:
+        """In percent, of agent and slowness together; what has a weight keeps some of it."""
+        share = self.agent_percent * self.slow_percent // 100
+        return max(share, 1 if self.agent_percent else 0) - 100
+
+
+def remembered(table: Table, row: BackendRow, plan: Plan) -> Member:
+    """A backend as an earlier process of the checker left it in the table."""
+    known = health(table, row.index)
+    if known is None:
+        return Member(row, plan, Verdict("unknown"))
+    member = Member(row, plan, _verdict(row, known), known.agent)
+    if plan.agent is not None:
+        member.agent_percent = 100 + known.weight_change
+    elif plan.slow_factor is not None:
+        member.slow_percent = 100 + known.weight_change
+    return member
+
+
+def _verdict(row: BackendRow, known: HealthRow) -> Verdict:
+    """The word, streak included."""
+    if row.check_result == Result.NEVER or row.check_result in OWN_FAULTS:
+        return Verdict(known.verdict)
+    passed = row.check_result == Result.OK
+    return Verdict(known.verdict, row.check_streak if passed else -row.check_streak)

@@ -1,0 +1,75 @@
+"""What the checker is to do for each pool: read from the configuration, sent over a channel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from l4lb.checker.types import Settings
+from l4lb.config.model import Config, Pool
+
+POOLS_A_MESSAGE = 8  # a pool's plan is a few KiB at most, a message 64
+
+
+@dataclass(frozen=True)
+class Agent:
+    """How a pool's agents are asked: HAProxy's agent-check. port: of each backend's host."""
+
+    port: int
+    interval_ms: int
+    timeout_ms: int
+    send: str | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One pool's health. slow_factor: how far above the others' median an answer time costs
+    weight; None: none does. alert: what is run at each change; (): nothing."""
+
+    checks: Settings | None = None
+    agent: Agent | None = None
+    on_down: str = "keep"
+    alert: Sequence[str] = ()
+    slow_factor: float | None = None
+
+    @classmethod
+    def from_map(cls, values: Mapping[str, Any]) -> Plan:
+        """From a plain map, as it comes over the channel. Raises TypeError."""
+        known = {one.name: values[one.name] for one in fields(cls) if one.name in values}
+        if known.get("checks") is not None:
+            known["checks"] = Settings.from_map(known["checks"])
+        if known.get("agent") is not None:
+            known["agent"] = Agent(**known["agent"])
+        return cls(**known)
+
+
+def plan(pool: Pool) -> Plan:
+    """A pool's plan."""
+    checks = agent = None
+    if pool.health is not None:
+        values = dict(pool.health) | {"source": pool.health.source or pool.source}
+        values["steps"] = [
+            {key: value for key, value in dict(step).items() if value is not None}
+            for step in pool.health.steps or ()
+        ]
+        checks = Settings.from_map(values)
+    if pool.agent is not None:
+        agent = Agent(**dict(pool.agent), source=pool.source)
+    slow = pool.passive.slow if pool.passive is not None else None
+    factor = slow.factor if slow is not None else None
+    return Plan(checks, agent, pool.on_down, pool.alert or (), factor)
+
+
+def plans(config: Config) -> dict[str, Plan]:
+    """Every pool's plan, by its name."""
+    return {name: plan(pool) for name, pool in config.pools.items()}
+
+
+def messages(known: Mapping[str, Plan]) -> Iterator[dict[str, Any]]:
+    """The plans as messages for a running checker; the last one puts them all in force."""
+    names = list(known)
+    for at in range(0, max(1, len(names)), POOLS_A_MESSAGE):
+        part = {name: asdict(known[name]) for name in names[at : at + POOLS_A_MESSAGE]}
+        yield {"op": "plans", "pools": part, "more": at + POOLS_A_MESSAGE < len(names)}

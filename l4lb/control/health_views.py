@@ -1,0 +1,81 @@
+"""What operators see of a backend's health: its last check, what agents and sessions say. Pure."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from l4lb.native.results import RESULT_WORDS, HealthRow
+from l4lb.native.rows import BackendRow
+
+Map = dict[str, Any]
+DAY_S = 86_400
+
+
+def last_check(row: BackendRow, known: HealthRow | None, now_ms: int, now_s: float) -> Map | None:
+    """The last check and why it ended so; None: there was none."""
+    if not row.check_at_ms:
+        return None
+    words = row.check_result < len(RESULT_WORDS)
+    end_s = known.cert_end_s if known else 0
+    return {
+        "type": known.kind if known else "",
+        "result": RESULT_WORDS[row.check_result] if words else str(row.check_result),
+        "code": known.code if known else 0,
+        "text": known.text if known else "",
+        "age_ms": max(0, now_ms - row.check_at_ms),
+        "duration_ms": round(row.check_duration_us / 1000, 3),
+        "streak": row.check_streak,
+        "health_age_ms": max(0, now_ms - row.health_since_ms) if row.health_since_ms else None,
+        "certificate_days": int((end_s - now_s) // DAY_S) if end_s else None,
+    }
+
+
+def beyond_checks(row: BackendRow, known: HealthRow | None, now_ms: int) -> Map:
+    """What agents and sessions say."""
+    return {
+        "agent": (known.agent or None) if known else None,
+        "weight_percent": 100 + (known.weight_change if known else 0),
+        "passive": _passive(row, known, now_ms) if known else None,
+    }
+
+
+def _passive(row: BackendRow, known: HealthRow, now_ms: int) -> Map:
+    return {
+        "failed_attempts": known.unreached,
+        "early_resets": known.resets,
+        "ejections": known.ejections,
+        "ejected_for_ms": max(0, known.ejected_until_ms - now_ms)
+        if row.health == "ejected"
+        else None,
+        "cause": known.cause or None,
+        "error": os.strerror(known.error) if known.error else None,
+    }
+
+
+def reason(backend: Mapping[str, Any]) -> str:
+    """Why a backend's health is what it is, for people."""
+    check, passive = backend.get("last_check"), backend.get("passive") or {}
+    words = []
+    if backend["health"] == "ejected":
+        left_s = (passive.get("ejected_for_ms") or 0) / 1000
+        words.append(f"{passive.get('cause')}: {passive.get('error')}, {left_s:.1f}s more")
+    if backend.get("agent"):
+        words.append(f"agent says {backend['agent']}")
+    if check:
+        code = f" {check['code']}" if check["code"] else ""
+        words.append(
+            f"{check['type']} {check['result']}{code} in {check['duration_ms']:g} ms,"
+            f" {check['streak']} in a row: {check['text']}"
+        )
+        if check["certificate_days"] is not None:
+            words.append(f"certificate {check['certificate_days']} days")
+    return "; ".join(words)
+
+
+def since(backend: Mapping[str, Any]) -> str | None:
+    """How long ago its health changed, for people."""
+    check = backend.get("last_check") or {}
+    age_ms = check.get("health_age_ms")
+    return None if age_ms is None else f"{age_ms / 1000:.1f}s"
