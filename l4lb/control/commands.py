@@ -111,7 +111,7 @@ COMMANDS: Mapping[str, Command] = {
         Command(
             "wait",
             "Waits until CONDITION holds: backend-drained POOL/NAME, backend-up POOL/NAME,"
-            " backend-down POOL/NAME, sessions-below N, generation N.",
+            " backend-down POOL/NAME, backend-ejected POOL/NAME, sessions-below N, generation N.",
             (
                 Arg("condition", "which of these"),
                 Arg("operand", "POOL/NAME or N"),

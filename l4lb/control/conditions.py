@@ -59,6 +59,7 @@ CONDITIONS: dict[str, Callable[[str], Predicate]] = {
     "backend-drained": _of_backend(lambda row: row.active == 0),
     "backend-up": _of_backend(lambda row: row.health == "up"),
     "backend-down": _of_backend(lambda row: row.health == "down"),
+    "backend-ejected": _of_backend(lambda row: row.health == "ejected"),
     "sessions-below": _sessions_below,
     "generation": _generation,
 }

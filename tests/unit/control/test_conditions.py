@@ -26,6 +26,7 @@ def test_up_and_down_are_the_words_of_the_checker(table: Table, health: str) -> 
     set_health(table, health)
     assert condition("backend-up", "web/a")(table) is (health == "up")
     assert condition("backend-down", "web/a")(table) is (health == "down")
+    assert not condition("backend-ejected", "web/a")(table)
 
 
 def test_a_backend_without_sessions_is_drained(table: Table) -> None:
