@@ -61,7 +61,7 @@ def _parameter(arg: Arg) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         return click.argument(
             arg.name, type=kind, required=arg.required, metavar=arg.name.upper(), callback=checked
         )
-    flag = f"--{arg.name.removesuffix('_ms')}"
+    flag = "--" + arg.name.removesuffix("_ms").replace("_", "-")
     shape = "DURATION" if lasts else None
     return click.option(flag, arg.name, type=kind, metavar=shape, help=arg.help, callback=checked)
 

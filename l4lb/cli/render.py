@@ -86,6 +86,8 @@ def facts(result: Mapping[str, Any]) -> str:
         if isinstance(value, list) and value and isinstance(value[0], Mapping):
             rows = [list(value[0]), *([cell(word) for word in row.values()] for row in value)]
             lines += [f"{key}:", *(f"  {line}" for line in aligned(rows).splitlines())]
+        elif isinstance(value, list) and value:
+            lines += [f"{key}:", *(f"  {cell(one)}" for one in value)]
         else:
             lines.append(f"{key}: {cell(value)}")
     return "\n".join(lines)

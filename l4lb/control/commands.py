@@ -10,6 +10,8 @@ from l4lb.errors import AdminError
 
 SESSIONS_LIMIT = 1_000  # rows `sessions` shows unless told
 SESSIONS_MAX = 100_000  # about 1 KiB each while they are sent
+SESSION_AGE_MAX_MS = 365 * 24 * 3_600_000
+SORTS = ("bytes", "age", "idle")  # of `sessions`
 WAIT_TIMEOUT_MS = 60_000
 WAIT_TIMEOUT_MAX_MS = 24 * 3_600_000
 TEXT_MAX = 256  # characters of one text argument
@@ -86,7 +88,35 @@ COMMANDS: Mapping[str, Command] = {
                     least=1,
                     most=SESSIONS_MAX,
                 ),
+                Arg("backend", "only of POOL/NAME", option=True, required=False),
+                Arg("listener", "only of this listener", option=True, required=False),
+                Arg(
+                    "source",
+                    "only of clients at this IP address or in this network",
+                    option=True,
+                    required=False,
+                ),
+                Arg(
+                    "older_than_ms",
+                    "only those that are at least so old",
+                    int,
+                    option=True,
+                    required=False,
+                    most=SESSION_AGE_MAX_MS,
+                ),
+                Arg(
+                    "sort",
+                    f"the most first: {', '.join(SORTS)}",
+                    option=True,
+                    required=False,
+                ),
             ),
+            reads=True,
+        ),
+        Command(
+            "why",
+            "Why a backend gets sessions or none: what brought it down, what would bring it back.",
+            (BACKEND,),
             reads=True,
         ),
         Command("workers", "Worker processes with their counts.", reads=True),

@@ -11,7 +11,9 @@ from l4lb.control import views
 from l4lb.control.channel import Channel
 from l4lb.control.commands import COMMANDS
 from l4lb.control.conditions import condition
+from l4lb.control.why import why
 from l4lb.errors import AdminError
+from l4lb.native.health import health
 from l4lb.native.table import Table
 
 POLL_S = 0.05  # how often `wait` looks
@@ -36,12 +38,13 @@ class Handlers:
             "listeners": lambda _: views.listeners(table),
             "pools": lambda _: views.pools(table),
             "backends": lambda _: views.backends(table, now_ms()),
-            "sessions": lambda args: views.sessions(table, now_ms(), args["limit"]),
+            "sessions": lambda args: views.sessions(table, now_ms(), args),
             "workers": lambda _: views.workers(table, now_ms()),
             "stats": lambda _: views.stats(table),
         }
         self._others: dict[str, Handler] = {
             "events": self._events,
+            "why": self._why,
             "drain": lambda args: self._state(args, "drain"),
             "ready": lambda args: self._state(args, "ready"),
             "maint": lambda args: self._state(args, "maint"),
@@ -62,6 +65,15 @@ class Handlers:
 
     async def _events(self, _: dict[str, Any]) -> Any:
         return list(self._channel.events)
+
+    async def _why(self, args: dict[str, Any]) -> Any:
+        pool, _, name = args["backend"].partition("/")
+        for row in self._table.backends():
+            known = health(self._table, row.index) if (row.pool, row.name) == (pool, name) else None
+            if known is not None:
+                settings = await self._channel.ask("checks", {"pool": pool})
+                return why(row, known, settings, self._channel.events, now_ms())
+        raise AdminError("not_found", f"no backend is named {args['backend']}")
 
     async def _state(self, args: dict[str, Any], state: str) -> Any:
         return await self._channel.ask("state", args | {"state": state})

@@ -85,9 +85,9 @@ class Live:
         return json.dumps(state, separators=(",", ":"), default=str).encode()
 
     def _sessions(self, now: int) -> list[dict[str, Any]]:
-        found = views.sessions(self._table, now, SESSIONS_READ)
-        found.sort(key=lambda one: one["bytes_in"] + one["bytes_out"], reverse=True)
-        return found[:SESSIONS_SHOWN]
+        found = self._table.sessions(now, SESSIONS_READ)
+        found.sort(key=lambda row: row.bytes_in + row.bytes_out, reverse=True)
+        return [row._asdict() for row in found[:SESSIONS_SHOWN]]
 
     def _latency(self) -> dict[str, Any]:
         """Counts since the start, of all pools together, by bucket."""

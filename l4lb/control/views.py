@@ -9,6 +9,7 @@ import time
 from typing import Any, NamedTuple
 
 from l4lb.control import health_views
+from l4lb.control.sessions import sessions as sessions
 from l4lb.native import udp
 from l4lb.native.edge import dry_runs
 from l4lb.native.health import health
@@ -189,10 +190,6 @@ def workers(table: Table, now_ms: int) -> list[Map]:
         }
         for row in table.workers()
     ]
-
-
-def sessions(table: Table, now_ms: int, limit: int) -> list[Map]:
-    return [row._asdict() for row in table.sessions(now_ms, limit)]
 
 
 def stats(table: Table) -> Map:

@@ -143,9 +143,7 @@ cdef class LogReader:
         cdef int64_t offset_us = (time.time_ns() - time.monotonic_ns()) // 1000
         lines = []
         for worker in range(self.table.table.header.workers_high):
-            high = min(c.l4_table_worker(self.table.handle(), worker).sessions_high,
-                       self.table.table.header.caps.sessions)
-            for slot in range(high):
+            for slot in self.table._slots(worker):
                 row = c.l4_table_session(self.table.handle(), worker, slot)
                 serial = row.serial
                 if not serial or len(lines) >= limit:

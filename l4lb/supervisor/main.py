@@ -87,6 +87,7 @@ class Supervisor:
         self._seeing = Seeing(self._reactor, self._table, config.process)
         self._requests = Requests(self._table, self._workers.send)
         self._asks = Asks(self._reactor, self._table, self._requests)
+        self._requests.also("checks", self._checks_of)
         self._control = self._make_control()
         self._checker = Helper(
             self._reactor,
@@ -148,6 +149,14 @@ class Supervisor:
                 table=self._table, channel=channel, plans=plans(self._config)
             )
         )
+
+    def _checks_of(self, args: Mapping[str, Any]) -> dict[str, Any] | None:
+        """How a pool is checked, for `admin why`; None: not at all."""
+        pool = self._config.pools.get(str(args.get("pool")))
+        if pool is None or pool.health is None:
+            return None
+        told = ("type", "interval_ms", "timeout_ms", "rise", "fall")
+        return {key: value for key, value in dict(pool.health).items() if key in told}
 
     def _note_checker(self, pid: int) -> None:
         self._table.checker_pid = pid

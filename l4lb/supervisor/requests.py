@@ -31,6 +31,10 @@ class Requests:
             "kill_backend": self._kill_backend,
         }
 
+    def also(self, op: str, operation: Callable[[Mapping[str, Any]], Any]) -> None:
+        """One more that may be asked, of another part of the supervisor."""
+        self._operations[op] = operation
+
     def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Carries one request out; every fault becomes an answer."""
         head = {"id": request.get("id")}

@@ -211,7 +211,8 @@ function reason(b) {
   if (b.health === "ejected") return "clients met too many failures; it returns by itself";
   if (!check) return "";
   const since = check.health_age_ms === null ? "" : ", for " + duration(check.health_age_ms / 1000);
-  if (b.health === "down") return "check: " + check.result + ", " + check.streak + " in a row" + since;
+  if (b.health === "down") return "check: " + check.result +
+    (check.text ? " (" + check.text + ")" : "") + ", " + check.streak + " in a row" + since;
   return check.result === "ok" ? "" : "last check: " + check.result;
 }
 

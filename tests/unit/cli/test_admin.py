@@ -20,7 +20,7 @@ from l4lb.errors import UsageError
 
 from .conftest import Admin, L4lb
 
-READING = [name for name, row in COMMANDS.items() if row.reads]
+READING = [name for name, row in COMMANDS.items() if row.reads and name != "why"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -29,7 +29,7 @@ def test_every_row_is_a_command_with_its_help(l4lb: L4lb, name: str) -> None:
     assert done.status == 0
     assert " ".join(COMMANDS[name].help.split()) in " ".join(done.out.split())
     for arg in COMMANDS[name].args:
-        assert arg.name.removesuffix("_ms") in done.out.lower()
+        assert arg.name.removesuffix("_ms").replace("_", "-") in done.out.lower()
 
 
 @pytest.mark.parametrize("name", READING)

@@ -37,7 +37,7 @@ def names(text: str) -> set[str]:
 def test_every_command_has_its_section_with_its_arguments(command: str) -> None:
     said = section(command).lower()
     for arg in COMMANDS[command].args:
-        flag = "--" + arg.name.removesuffix("_ms")
+        flag = "--" + arg.name.removesuffix("_ms").replace("_", "-")
         assert (flag if arg.option else arg.name) in said or "pool/name" in said
 
 

@@ -246,6 +246,6 @@ def test_stats_count_the_restarts_of_all_workers(table: Table) -> None:
 
 def test_an_empty_table_shows_nothing() -> None:
     empty = Table(CAPACITIES)
-    assert views.sessions(empty, NOW_MS, 10) == []
+    assert empty.sessions(NOW_MS, 10) == []
     assert (views.pools(empty), views.workers(empty, NOW_MS)) == ([], [])
     assert views.backends(empty, NOW_MS) == []
