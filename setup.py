@@ -67,7 +67,8 @@ extensions = [
         [path],
         include_dirs=["csrc"],
         define_macros=MACROS,
-        libraries=["l4"],
+        libraries=["l4", "ssl", "crypto"],
+        extra_link_args=["-Wl,--as-needed"],
         # Cython's own output is not ours to make clean of unused parameters.
         extra_compile_args=[*LIBRARY_FLAGS, "-Wno-unused-parameter"],
         depends=SOURCES + HEADERS + glob("l4lb/native/*.pxd"),

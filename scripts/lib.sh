@@ -58,6 +58,7 @@ need_tools() {
         "$python" -c 'import venv, ensurepip' 2>/dev/null || packages+=(python3-venv)
         has_headers "$python" || packages+=(python3-dev)
         [ -e /usr/include/stdlib.h ] || packages+=(libc6-dev)
+        [ -e /usr/include/openssl/ssl.h ] || packages+=(libssl-dev)
         [ ${#packages[@]} -eq 0 ] || install_debian "${packages[@]}"
     fi
     local python
@@ -65,6 +66,8 @@ need_tools() {
     command -v cc >/dev/null || die "needs a C compiler (Debian: apt install gcc libc6-dev)"
     "$python" -c 'import venv, ensurepip' 2>/dev/null ||
         die "needs Python's venv (Debian: apt install python3-venv)"
+    echo '#include <openssl/ssl.h>' | cc -E - >/dev/null 2>&1 ||
+        die "needs the headers of OpenSSL 3 (Debian: apt install libssl-dev)"
     has_headers "$python" || die "needs Python's headers (Debian: apt install python3-dev)"
 }
 

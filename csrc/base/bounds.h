@@ -83,6 +83,21 @@ enum l4_bounds {
     L4_TARPITS_MAX = 1024,         /* sessions a worker holds in its tarpit */
     L4_TARPIT_MS = 10000,          /* ... each for so long */
     L4_ROUTES_MAX = 4096,          /* over all listeners */
+
+    L4_TLS_BYTES = 96 << 10,      /* of plain text moved at once to or from TLS: six records */
+    L4_TLS_RECORD = 16 << 10,     /* plain text in one record, at most (RFC 8446, 5.1) */
+    L4_TLS_SLACK = 8 << 10,       /* what six records and an alert add, at most */
+    L4_TLS_FDS_MAX = 1 << 21,     /* descriptors from here on cannot speak TLS */
+    L4_TLS_PROFILES_MAX = 5120,   /* TLS settings: of listeners and of pools; ids are below it */
+    L4_TLS_NAMES_MAX = 65536,     /* server names of one profile */
+    L4_TLS_CONTEXTS_MAX = 16384,  /* sets of certificates of one profile */
+    L4_TLS_TEXT_MAX = 4096,       /* bytes of a cipher list, ALPN list or name */
+    L4_TLS_HOST_MAX = 254,        /* bytes of a server name that is looked up, one more than DNS */
+    L4_TLS_KEYS = 3,              /* ticket keys: the one in use, the one before, the next */
+    L4_TLS_BUNDLE_MAX = 64 << 20, /* bytes of all certificates and keys */
+    L4_TLS_SHAKE_TURN_US = 4000,  /* handshakes may take this long of a turn before others go on */
+    L4_TLS_LOAD_TURN_US = 2000,   /* the same for loading certificates */
+    L4_TLS_PLACE_RETRY_MS = 20,   /* a handshake that waits for its place asks again */
 };
 
 #define L4_NONE 0xffffffffu /* "no such row" wherever an index is kept in 32 bits */

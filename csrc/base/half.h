@@ -22,6 +22,7 @@ enum l4_half_flags {
     L4_HALF_SENT = 1 << 9,   /* something was sent to it; the next small send must not wait */
     L4_HALF_NODELAY = 1 << 10, /* small sends to it never wait */
     L4_HALF_WATCHED = 1 << 11, /* it is in the worker's epoll set */
+    L4_HALF_TLS = 1 << 15,     /* it speaks TLS: io/tls.h has the rest, by its fd */
 };
 
 #define L4_NO_PIPE 0xffffu

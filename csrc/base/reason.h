@@ -10,20 +10,22 @@
     X(BACKEND_RESET, "backend_reset")                                                              \
     X(IDLE_TIMEOUT, "idle_timeout")                                                                \
     X(HALF_CLOSED_TIMEOUT, "half_closed_timeout")                                                  \
-    X(CONNECT_FAILED, "connect_failed")  /* every backend that could be tried was */               \
-    X(NO_BACKEND, "no_backend")          /* none was usable */                                     \
-    X(QUEUE_TIMEOUT, "queue_timeout")    /* it waited for a place at a backend in vain */          \
-    X(QUEUE_FULL, "rejected:queue_full") /* as many as may wait for one did already */             \
-    X(KILLED, "killed")                  /* by an operator */                                      \
-    X(DRAIN_TIMEOUT, "drain_timeout")    /* the service stopped before the session did */          \
-    X(STOPPED, "stopped")                /* the service stopped at once */                         \
-    X(EVICTED, "evicted")                /* a UDP session that made room for another */            \
+    X(CONNECT_FAILED, "connect_failed")      /* every backend that could be tried was */           \
+    X(NO_BACKEND, "no_backend")              /* none was usable */                                 \
+    X(QUEUE_TIMEOUT, "queue_timeout")        /* it waited for a place at a backend in vain */      \
+    X(QUEUE_FULL, "rejected:queue_full")     /* as many as may wait for one did already */         \
+    X(KILLED, "killed")                      /* by an operator */                                  \
+    X(DRAIN_TIMEOUT, "drain_timeout")        /* the service stopped before the session did */      \
+    X(STOPPED, "stopped")                    /* the service stopped at once */                     \
+    X(EVICTED, "evicted")                    /* a UDP session that made room for another */        \
+    X(TLS_HANDSHAKE, "tls_handshake_failed") /* with the client */                                 \
     X(REJECTED_HANDSHAKE, "rejected:handshake_timeout") /* it did not say in time who it wants */  \
     X(REJECTED_PROXY_MISSING, "rejected:no_proxy_header")                                          \
     X(REJECTED_PROXY_UNTRUSTED, "rejected:proxy_untrusted")                                        \
     X(REJECTED_PROXY_INVALID, "rejected:proxy_invalid")                                            \
-    X(REJECTED_DENIED, "rejected:denied")   /* by the listener's networks */                       \
-    X(REJECTED_BLOCKED, "rejected:blocked") /* its source is blocked */                            \
+    X(REJECTED_DENIED, "rejected:denied")     /* by the listener's networks */                     \
+    X(REJECTED_BLOCKED, "rejected:blocked")   /* its source is blocked */                          \
+    X(REJECTED_TLS_RATE, "rejected:tls_rate") /* its handshake would have come too late */         \
     X(WORKER_DIED, "error:WORKER_DIED")                                                            \
     X(ERROR, "error") /* the session's errno says which */
 

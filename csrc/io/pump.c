@@ -7,19 +7,14 @@
 #include <unistd.h>
 
 #include "base/bounds.h"
+#include "io/io.h"
 #include "io/sock.h"
-
-/* A short receive says that the socket is empty, so that the call which would only say EAGAIN is
- * saved; not so when an end is announced, or when urgent data may have cut the receive short. */
-static void after_receive(struct l4_half *from, ssize_t got, size_t asked)
-{
-    if ((size_t)got < asked && !(from->flags & (L4_HALF_HUP | L4_HALF_URGENT)))
-        from->flags &= (uint16_t)~L4_HALF_IN;
-}
 
 /* Marks how reading from a half ended or paused, by what the call returned. */
 static void not_received(struct l4_half *from, ssize_t got)
 {
+    if (got < 0 && errno == EBUSY)
+        return;
     from->flags &= (uint16_t)~L4_HALF_IN;
     if (got == 0)
         from->flags |= from->flags & L4_HALF_BROKEN ? L4_HALF_RESET : L4_HALF_EOF;
@@ -27,40 +22,17 @@ static void not_received(struct l4_half *from, ssize_t got)
         from->flags |= L4_HALF_RESET;
 }
 
-/* Marks how writing to a half paused or failed, by errno. */
-static void not_sent(struct l4_half *to)
-{
-    to->flags &= (uint16_t)~L4_HALF_OUT;
-    if (errno != EAGAIN && errno != ENOMEM && errno != ENOBUFS) {
-        /* why: the failed call took the socket's error with it, and reading will now end in what
-         * looks like an orderly end; BROKEN keeps in mind that it is none. */
-        to->flags |= L4_HALF_BROKEN | L4_HALF_IN | L4_HALF_HUP;
-    }
-}
-
-/* The first send of a connection leaves at once by itself if it fits one segment; any other would
- * leave its short tail waiting for an acknowledgement (Nagle, RFC 896). So the option is set when
- * it begins to matter: a call fewer for short sessions. */
-static void before_send(struct l4_half *to, size_t bytes)
-{
-    if (!(to->flags & L4_HALF_NODELAY) && (to->flags & L4_HALF_SENT || bytes > L4_SEGMENT_BYTES)) {
-        l4_sock_nodelay(to->fd);
-        to->flags |= L4_HALF_NODELAY;
-    }
-    to->flags |= L4_HALF_SENT;
-}
-
 /* Sends what waits in from's pipe. True when the pipe is empty. */
 static bool flush(const struct l4_pump *pump, struct l4_half *from, struct l4_half *to)
 {
     while (from->piped && (to->flags & (L4_HALF_OUT | L4_HALF_BROKEN)) == L4_HALF_OUT) {
-        before_send(to, from->piped);
+        l4_io_before_send(to, from->piped);
         const ssize_t sent = splice(pump->pipes->fds[from->pipe][0], NULL, to->fd, NULL,
                                     from->piped, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
         if (sent > 0)
             from->piped -= (uint32_t)sent;
         else
-            not_sent(to);
+            l4_io_not_sent(to);
     }
     return from->piped == 0;
 }
@@ -74,61 +46,46 @@ static void release_pipe(const struct l4_pump *pump, struct l4_half *from)
     from->piped = 0;
 }
 
+static size_t most_of(const struct l4_io *in, const struct l4_io *out)
+{
+    return in->most < out->most ? in->most : out->most;
+}
+
 /* Copies once. Only called when a pipe is ready to take what cannot be sent. */
 static enum l4_pump_result copy(const struct l4_pump *pump, struct l4_half *from,
                                 struct l4_half *to, uint64_t *moved)
 {
-    const ssize_t got = recv(from->fd, pump->scratch, L4_SCRATCH_BYTES, 0);
+    const struct l4_io *in = l4_io_of(from), *out = l4_io_of(to);
+    const ssize_t got = in->receive(pump, from, to, most_of(in, out));
     if (got <= 0) {
         not_received(from, got);
         return L4_PUMP_WAITS;
     }
     *moved += (uint64_t)got;
-    after_receive(from, got, L4_SCRATCH_BYTES);
-    if (got >= L4_BULK_BYTES)
+    if (got >= L4_BULK_BYTES && in->splices && out->splices)
         from->flags |= L4_HALF_BULKY;
-    before_send(to, (size_t)got);
-    ssize_t sent = send(to->fd, pump->scratch, (size_t)got, MSG_NOSIGNAL);
-    if (sent == got)
-        return L4_PUMP_MORE;
-    if (sent < 0) {
-        not_sent(to);
-        sent = 0;
-    } else {
-        to->flags &= (uint16_t)~L4_HALF_OUT;
-    }
-    if (to->flags & L4_HALF_BROKEN)
-        return L4_PUMP_WAITS;
-    if (from->pipe == L4_NO_PIPE)
-        from->pipe = l4_pipes_take(pump->pipes);
-    const ssize_t kept =
-        write(pump->pipes->fds[from->pipe][1], pump->scratch + sent, (size_t)(got - sent));
-    from->piped = kept > 0 ? (uint32_t)kept : 0;
-    return kept == got - sent ? L4_PUMP_WAITS : L4_PUMP_LOST;
+    return out->pass(pump, from, to, (size_t)got);
 }
 
 /* Copies once without a place for what cannot be sent: looks, sends, then takes as much away. */
 static enum l4_pump_result peek(const struct l4_pump *pump, struct l4_half *from,
                                 struct l4_half *to, uint64_t *moved)
 {
-    const ssize_t got = recv(from->fd, pump->scratch, L4_SCRATCH_BYTES, MSG_PEEK);
+    const struct l4_io *in = l4_io_of(from), *out = l4_io_of(to);
+    const size_t most = most_of(in, out);
+    const ssize_t got = in->peek(pump, from, to, most);
     if (got <= 0) {
         not_received(from, got);
         return L4_PUMP_WAITS;
     }
-    before_send(to, (size_t)got);
-    const ssize_t sent = send(to->fd, pump->scratch, (size_t)got, MSG_NOSIGNAL);
-    if (sent <= 0) {
-        not_sent(to);
+    const ssize_t sent = out->offer(pump, from, to, (size_t)got);
+    if (sent <= 0)
         return L4_PUMP_WAITS;
-    }
-    if (recv(from->fd, pump->scratch, (size_t)sent, 0) != sent)
+    if (!in->take(pump, from, to, (size_t)sent))
         return L4_PUMP_LOST;
     *moved += (uint64_t)sent;
-    if (sent == got)
-        after_receive(from, got, L4_SCRATCH_BYTES);
-    else
-        to->flags &= (uint16_t)~L4_HALF_OUT;
+    if (in->splices && sent == got && l4_io_is_drained(from, got, most))
+        from->flags &= (uint16_t)~L4_HALF_IN;
     return L4_PUMP_MORE;
 }
 
@@ -179,15 +136,11 @@ enum l4_pump_result l4_pump(const struct l4_pump *pump, struct l4_half *from, st
     }
     if (to->flags & L4_HALF_BROKEN)
         release_pipe(pump, from);
-    if (from->piped == 0) {
-        if (!(from->flags & L4_HALF_BULKY) || !(from->flags & L4_HALF_IN))
-            release_pipe(pump, from);
-        if (from->flags & L4_HALF_EOF && !(to->flags & (L4_HALF_SHUT | L4_HALF_BROKEN))) {
-            to->flags |= L4_HALF_SHUT;
-            if (!(to->flags & L4_HALF_EOF))
-                shutdown(to->fd, SHUT_WR);
-        }
-    }
+    if (from->piped == 0 && from->flags & L4_HALF_EOF &&
+        !(to->flags & (L4_HALF_SHUT | L4_HALF_BROKEN)) && l4_io_of(to)->finish(pump, from, to))
+        to->flags |= L4_HALF_SHUT;
+    if (from->piped == 0 && (!(from->flags & L4_HALF_BULKY) || !(from->flags & L4_HALF_IN)))
+        release_pipe(pump, from);
     return result;
 }
 
@@ -214,6 +167,8 @@ void l4_half_close(const struct l4_pump *pump, struct l4_half *half, bool reset)
     release_pipe(pump, half);
     if (half->fd < 0)
         return;
+    if (l4_io_of(half)->release)
+        l4_io_of(half)->release(pump, half);
     if (reset)
         l4_sock_reset(half->fd);
     else

@@ -4,7 +4,9 @@
  * direction to splice through a pooled pipe, thin splices turn it back. What the other side will
  * not take waits in a pipe; where no pipe can be had, bytes stay in the kernel and are only peeked
  * at until they were sent. So nothing read is ever without a place, and an idle session owns no
- * buffer. It knows no session: ends and errors are left in the halves' flags.
+ * buffer. What a half can do is io/io.h's to say: towards TLS it is records that wait in the pipe,
+ * and splice is for two plain halves. It knows no session: ends and errors are left in the halves'
+ * flags.
  */
 #ifndef L4_IO_PUMP_H
 #define L4_IO_PUMP_H
@@ -15,9 +17,12 @@
 #include "base/half.h"
 #include "io/pipe.h"
 
+struct l4_tls_room;
+
 struct l4_pump {
     struct l4_pipes *pipes;
-    char *scratch; /* L4_SCRATCH_BYTES */
+    char *scratch;           /* L4_SCRATCH_BYTES */
+    struct l4_tls_room *tls; /* io/tls.h; NULL: no half speaks TLS */
 };
 
 enum l4_pump_result {

@@ -12,6 +12,7 @@
 #include "io/sock.h"
 #include "run/admit.h"
 #include "run/reach.h"
+#include "run/secure.h"
 #include "run/session.h"
 
 enum front_wants { /* what of a session is still to be read, in this order */
@@ -56,6 +57,15 @@ static void route(struct l4_loop *loop, uint32_t index)
         s->pool = pool;
 }
 
+void l4_front_onward(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    l4_session_enter(s, L4_SESSION_WAITS);
+    l4_session_set_deadline(loop, s,
+                            L4_GET(l4_table_pool(loop->table, s->pool)->connect_timeout_ms));
+    l4_reach_backend(loop, index);
+}
+
 /* Nothing is left to read: to the backend. */
 static void go_on(struct l4_loop *loop, uint32_t index)
 {
@@ -64,10 +74,8 @@ static void go_on(struct l4_loop *loop, uint32_t index)
         l4_sock_wake_at(s->half[0].fd, 1);
     if (L4_GET(edge_of(loop, s)->needs) & L4_NEEDS_ROUTE)
         route(loop, index);
-    l4_session_enter(s, L4_SESSION_WAITS);
-    l4_session_set_deadline(loop, s,
-                            L4_GET(l4_table_pool(loop->table, s->pool)->connect_timeout_ms));
-    l4_reach_backend(loop, index);
+    if (!l4_secure_client(loop, index))
+        l4_front_onward(loop, index);
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */

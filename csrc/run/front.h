@@ -14,6 +14,9 @@
 /* A session just opened: on to its backend at once where the listener asks nothing. */
 void l4_front_begin(struct l4_loop *loop, uint32_t index);
 
+/* All that comes before the pick is done. */
+void l4_front_onward(struct l4_loop *loop, uint32_t index);
+
 /* The kernel's word on a client that is read. */
 void l4_front_event(struct l4_loop *loop, uint32_t index, uint32_t events);
 

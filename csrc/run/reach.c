@@ -12,6 +12,7 @@
 #include "run/greet.h"
 #include "run/queue.h"
 #include "run/relay.h"
+#include "run/secure.h"
 #include "run/session.h"
 #include "shm/count.h"
 
@@ -27,7 +28,7 @@ void l4_reach_leave(struct l4_loop *loop, struct l4_session *s)
 }
 
 /* This attempt failed: the backend is counted and left, and another one may be tried. */
-static void connect_failed(struct l4_loop *loop, uint32_t index, int error)
+void l4_reach_failed(struct l4_loop *loop, uint32_t index, int error)
 {
     struct l4_session *s = l4_session_at(loop, index);
     L4_OWN_ADD(l4_session_column(loop, s->backend)->connect_errors, 1);
@@ -47,17 +48,12 @@ static void connect_failed(struct l4_loop *loop, uint32_t index, int error)
     l4_reach_backend(loop, index);
 }
 
-static void connected(struct l4_loop *loop, uint32_t index)
+void l4_reach_connected(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
     struct l4_backend *b = l4_table_backend(loop->table, s->backend);
     const struct l4_pool *pool = l4_table_pool(loop->table, s->pool);
 
-    const int error = L4_GET(pool->send_proxy) ? l4_greet(loop, index) : 0;
-    if (error) {
-        connect_failed(loop, index, error);
-        return;
-    }
     l4_session_enter(s, L4_SESSION_RELAYS);
     s->connect_us = (uint32_t)(loop->now_us - s->connect_started_us);
     L4_OWN_ADD(l4_session_column(loop, s->backend)->total, 1);
@@ -113,7 +109,7 @@ static void begin_to_connect(struct l4_loop *loop, uint32_t index)
     l4_answer_begin(loop, s);
     if (fd < 0) {
         if (made)
-            connect_failed(loop, index, fd);
+            l4_reach_failed(loop, index, fd);
         else
             wait_for_socket(loop, index, fd);
         return;
@@ -189,18 +185,23 @@ void l4_reach_event(struct l4_loop *loop, uint32_t index, uint32_t events)
         events |= EPOLLOUT;
     }
     if (error) {
-        connect_failed(loop, index, error);
+        l4_reach_failed(loop, index, error);
         return;
     }
     l4_half_note(&s->half[1], events);
-    connected(loop, index);
+    if (L4_GET(l4_table_pool(loop->table, s->pool)->send_proxy))
+        error = l4_greet(loop, index);
+    if (error)
+        l4_reach_failed(loop, index, error);
+    else if (!l4_secure_backend(loop, index))
+        l4_reach_connected(loop, index);
 }
 
 void l4_reach_timeout(struct l4_loop *loop, uint32_t index)
 {
     const int32_t left = l4_session_left_ms(loop, l4_session_at(loop, index));
     if (left <= 0)
-        connect_failed(loop, index, -ETIMEDOUT);
+        l4_reach_failed(loop, index, -ETIMEDOUT);
     else
         l4_session_wake_in(loop, index, (uint64_t)left);
 }

@@ -21,6 +21,12 @@ void l4_reach_event(struct l4_loop *loop, uint32_t index, uint32_t events);
 /* Its timer fired while it connects. */
 void l4_reach_timeout(struct l4_loop *loop, uint32_t index);
 
+/* The attempt succeeded: bytes can be relayed. */
+void l4_reach_connected(struct l4_loop *loop, uint32_t index);
+
+/* It failed, error is -errno: the backend is counted and left, and another one may be tried. */
+void l4_reach_failed(struct l4_loop *loop, uint32_t index, int error);
+
 /* Closes the socket towards the backend and gives its place back, if there is one. */
 void l4_reach_leave(struct l4_loop *loop, struct l4_session *s);
 

@@ -7,20 +7,6 @@
 #include "run/answer.h"
 #include "run/session.h"
 
-static void list_ready(struct l4_loop *loop, uint32_t index)
-{
-    struct l4_session *s = l4_session_at(loop, index);
-    if (s->listed)
-        return;
-    s->listed = 1;
-    s->next = L4_NONE;
-    if (loop->ready_tail == L4_NONE)
-        loop->ready_head = index;
-    else
-        l4_session_at(loop, loop->ready_tail)->next = index;
-    loop->ready_tail = index;
-}
-
 /* Moves what one half sent; adds it to the session's and the backend's bytes. */
 static enum l4_pump_result move(struct l4_loop *loop, struct l4_session *s, int half)
 {
@@ -106,7 +92,7 @@ void l4_relay(struct l4_loop *loop, uint32_t index)
                            L4_GET(l4_table_pool(loop->table, s->pool)->half_closed_timeout_ms));
     }
     if (up == L4_PUMP_MORE || down == L4_PUMP_MORE)
-        list_ready(loop, index);
+        l4_session_later(loop, index);
 }
 
 void l4_relay_check_idle(struct l4_loop *loop, uint32_t index)

@@ -11,6 +11,7 @@
 #include "run/queue.h"
 #include "run/reach.h"
 #include "run/relay.h"
+#include "run/secure.h"
 #include "shm/count.h"
 
 struct l4_session *l4_session_at(const struct l4_loop *loop, uint32_t index)
@@ -36,10 +37,12 @@ void l4_session_enter(struct l4_session *s, enum l4_session_state state)
     static const uint32_t edges[L4_SESSION_STATES] = {
         [L4_SESSION_WAITS] = TO(WAITS) | TO(QUEUES) | TO(CONNECTS) | TO(FREE),
         [L4_SESSION_QUEUES] = TO(WAITS) | TO(FREE),
-        [L4_SESSION_FREE] = TO(READS) | TO(TARPITS) | TO(WAITS) | TO(FREE),
-        [L4_SESSION_READS] = TO(TARPITS) | TO(WAITS) | TO(FREE),
+        [L4_SESSION_FREE] = TO(READS) | TO(SHAKES) | TO(TARPITS) | TO(WAITS) | TO(FREE),
+        [L4_SESSION_READS] = TO(SHAKES) | TO(TARPITS) | TO(WAITS) | TO(FREE),
         [L4_SESSION_TARPITS] = TO(FREE),
-        [L4_SESSION_CONNECTS] = TO(WAITS) | TO(RELAYS) | TO(FREE),
+        [L4_SESSION_SHAKES] = TO(WAITS) | TO(FREE),
+        [L4_SESSION_CONNECTS] = TO(WAITS) | TO(SECURES) | TO(RELAYS) | TO(FREE),
+        [L4_SESSION_SECURES] = TO(WAITS) | TO(RELAYS) | TO(FREE),
         [L4_SESSION_RELAYS] = TO(RESETS) | TO(FREE),
         [L4_SESSION_RESETS] = TO(FREE),
     };
@@ -135,7 +138,8 @@ void l4_session_open(struct l4_loop *loop, const struct l4_bound *bound, int fd,
 static bool is_reset(enum l4_reason reason)
 {
     return reason != L4_END_CLIENT_FIN && reason != L4_END_BACKEND_FIN &&
-           reason != L4_END_QUEUE_TIMEOUT;
+           reason != L4_END_QUEUE_TIMEOUT &&
+           reason != L4_END_TLS_HANDSHAKE; /* whose alert must arrive */
 }
 
 /* What a session that ends without a byte from its backend tells about it. */
@@ -162,6 +166,7 @@ void l4_session_end(struct l4_loop *loop, uint32_t index, enum l4_reason reason)
     if (L4_GET(s->state) == L4_SESSION_TARPITS)
         loop->tarpits--;
     l4_wheel_stop(&loop->wheel, index);
+    l4_secure_leave(loop, s);
     l4_half_close(&loop->pump, &s->half[0], is_reset(reason));
     l4_half_close(&loop->pump, &s->half[1], is_reset(reason));
     judge_silent(loop, s, reason);
@@ -192,6 +197,20 @@ void l4_session_sweep(struct l4_loop *loop)
     }
 }
 
+void l4_session_later(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    if (s->listed)
+        return;
+    s->listed = 1;
+    s->next = L4_NONE;
+    if (loop->ready_tail == L4_NONE)
+        loop->ready_head = index;
+    else
+        l4_session_at(loop, loop->ready_tail)->next = index;
+    loop->ready_tail = index;
+}
+
 void l4_session_resume(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
@@ -201,6 +220,8 @@ void l4_session_resume(struct l4_loop *loop, uint32_t index)
         loop->ended_head = index;
     } else if (L4_GET(s->state) == L4_SESSION_RELAYS) {
         l4_relay(loop, index);
+    } else if (L4_GET(s->state) == L4_SESSION_SHAKES || L4_GET(s->state) == L4_SESSION_SECURES) {
+        l4_secure_go_on(loop, index);
     }
 }
 
@@ -228,6 +249,14 @@ void l4_session_event(struct l4_loop *loop, uint32_t index, int half, uint32_t e
         break;
     case L4_SESSION_TARPITS:
         l4_tarpit_event(loop, index, events);
+        break;
+    case L4_SESSION_SECURES:
+    case L4_SESSION_SHAKES:
+        l4_half_note(&s->half[half], events);
+        if (half == (L4_GET(s->state) == L4_SESSION_SECURES))
+            l4_secure_go_on(loop, index);
+        else if (events & (EPOLLERR | EPOLLHUP))
+            l4_session_end(loop, index, L4_END_CLIENT_RESET);
         break;
     case L4_SESSION_QUEUES:
         /* why: a client that has ended and sent nothing has left: it has nothing to wait for. */
@@ -262,6 +291,10 @@ void l4_session_timeout(struct l4_loop *loop, uint32_t index)
         break;
     case L4_SESSION_TARPITS:
         l4_tarpit_timeout(loop, index);
+        break;
+    case L4_SESSION_SECURES:
+    case L4_SESSION_SHAKES:
+        l4_secure_timeout(loop, index);
         break;
     case L4_SESSION_WAITS:
         l4_reach_backend(loop, index);

@@ -1,14 +1,13 @@
 /* A TCP session from accept to its account: one client, one backend, the relay between them.
  *
- *   FREE -> [READS] -> WAITS <-> CONNECTS -> RELAYS -> RESETS -> FREE
- *                         `<-> QUEUES                         (any state may go to FREE)
+ *   FREE -> [READS] -> [SHAKES] -> WAITS <-> CONNECTS -> [SECURES] -> RELAYS -> RESETS -> FREE
+ *                                    `<-> QUEUES              (any state may go to FREE)
  *
  * A session owns its two sockets, its pipes, one timer of the wheel, one place among all clients,
  * and, from the pick on, one place at its backend. Everything is given back in l4_session_end, and
  * nowhere else. A row that ended is free again only after the turn: events already taken from the
- * kernel may still name it. What happens in its states is in front.c (READS), admit.c
- * (TARPITS), queue.c (QUEUES),
- * reach.c (WAITS, CONNECTS) and relay.c.
+ * kernel may still name it. What happens in its states is in front.c (READS), admit.c (TARPITS),
+ * secure.c (SHAKES, SECURES), queue.c (QUEUES), reach.c (WAITS, CONNECTS) and relay.c.
  */
 #ifndef L4_RUN_SESSION_H
 #define L4_RUN_SESSION_H
@@ -37,8 +36,11 @@ void l4_session_sweep(struct l4_loop *loop);
 
 struct l4_session *l4_session_at(const struct l4_loop *loop, uint32_t index);
 
-/* ---- for the stages of its life: front.c, reach.c, relay.c
- * ------------------------------------------- */
+/* ---- for the stages of its life: front.c, secure.c, reach.c, relay.c --------------------------
+ */
+
+/* It has work left over: it is resumed in the next turn. */
+void l4_session_later(struct l4_loop *loop, uint32_t index);
 
 /* The one setter of its state; asserts the edge. */
 void l4_session_enter(struct l4_session *s, enum l4_session_state state);

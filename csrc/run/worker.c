@@ -15,6 +15,7 @@
 #include "base/assert.h"
 #include "run/accept.h"
 #include "run/queue.h"
+#include "run/secure.h"
 #include "run/session.h"
 #include "run/udp_session.h"
 #include "shm/count.h"
@@ -137,6 +138,8 @@ static int start(struct l4_loop *loop, const struct l4_worker_setup *setup)
     if (!error)
         error = l4_loop_watch(loop, setup->lifeline_fd, EPOLLIN, L4_WATCH_LIFELINE, 0);
     if (!error)
+        error = l4_secure_open(loop);
+    if (!error)
         error = l4_accept_start(loop);
     if (!error)
         error = l4_udp_start(loop, flows);
@@ -148,6 +151,7 @@ static int start(struct l4_loop *loop, const struct l4_worker_setup *setup)
 static void finish(struct l4_loop *loop)
 {
     l4_pipes_close(&loop->pipes);
+    l4_secure_close(loop);
     if (loop->epoll >= 0)
         close(loop->epoll);
     l4_udp_finish(loop);
@@ -209,6 +213,9 @@ static void obey(struct l4_loop *loop, const struct l4_command *command)
     case L4_CMD_KILL:
         kill_session(loop, command->slot, command->serial);
         break;
+    case L4_CMD_SECRETS:
+        l4_secure_refresh(loop);
+        break;
     case L4_CMD_KILL_BACKEND:
         end_all(loop, command->slot, L4_END_KILLED);
         break;
@@ -265,7 +272,7 @@ static int sooner(int a, int b)
 
 static int wait_ms(struct l4_loop *loop)
 {
-    if (loop->ready_head != L4_NONE)
+    if (loop->ready_head != L4_NONE || l4_secure_is_busy(loop))
         return 0;
     return sooner(sooner(l4_wheel_wait_ms(&loop->wheel, loop->now_ms), l4_accept_wait_ms(loop)),
                   l4_udp_wait_ms(loop));
@@ -296,6 +303,7 @@ static int turn(struct l4_loop *loop)
     if (count < 0 && errno != EINTR)
         return -errno;
     read_clock(loop);
+    l4_secure_tend(loop);
     L4_OWN_ADD(loop->row->turns, 1);
     L4_SET(loop->row->beat_ms, loop->now_ms);
     resume_ready(loop);

@@ -32,10 +32,12 @@ struct l4_worker_setup {
     int event_fd;     /* eventfd: this worker put an event */
     const int *bells; /* the command_fd of each worker, by index: a place became free */
     uint32_t bell_count;
+    int vault_fd;    /* certificates and keys, run/secure.h; 0: none */
     int lifeline_fd; /* reads its end when the supervisor is gone */
 };
 
 struct l4_lines;
+struct l4_secure;
 
 struct l4_loop {
     struct l4_worker_setup setup;
@@ -59,6 +61,7 @@ struct l4_loop {
     uint32_t serial;                 /* of the last session opened */
     uint64_t random;                 /* state of core choices; base/random.h */
     uint64_t resume_ms;              /* while paused: when to try again */
+    struct l4_secure *secure;        /* NULL: there is no vault */
     bool listening;                  /* the listeners are in the epoll set */
     bool paused;
     bool draining;

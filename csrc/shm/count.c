@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#include "shm/shakes.h"
+
 enum { RECOVER_TRIES = 20000 };
 
 static void begin(struct l4_worker *w)
@@ -233,6 +235,8 @@ void l4_count_clear(const struct l4_table *table, uint32_t worker)
     }
     for (uint32_t l = 0; l < table->header->caps.listeners; l++)
         L4_SET(l4_table_tally(table, worker, l)->active, 0);
+    for (uint32_t l = 0; l < table->header->caps.listeners; l++)
+        L4_SET(l4_table_shakes(table, worker, l)->now, 0);
 }
 
 int l4_count_settle(const struct l4_table *table)

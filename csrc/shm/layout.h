@@ -14,6 +14,7 @@
  *          | seen, ledgers, logs (shm/seen.h)
  *          | facts (one a session) | routes, sets of networks (two halves each) | waits (worker x
  * pool, shm/queue.h) | flows and UDP tallies (shm/udp.h)
+ *          | shakes (shm/shakes.h; worker x (listeners + pools))
  *
  * why: long for a header: it is one description, and cutting it would hide the whole.
  */
@@ -32,6 +33,7 @@
 #include "shm/edge.h"
 #include "shm/health.h"
 #include "shm/queue.h"
+#include "shm/secure.h"
 #include "shm/udp.h"
 
 #define L4_MAGIC          0x31656c626174346cull /* "l4table1" */
@@ -59,6 +61,7 @@ struct l4_header {
     uint64_t facts_at, routes_at, sets_at; /* shm/edge.h */
     uint64_t waits_at;                     /* shm/queue.h */
     uint64_t flows_at, udp_tallies_at;     /* shm/udp.h */
+    uint64_t shakes_at;                    /* shm/shakes.h */
     uint64_t view_bytes;                   /* of one view, its arrays included */
 
     _Atomic uint64_t generation;      /* supervisor: of the configuration, from 1 */
@@ -91,6 +94,7 @@ struct l4_listener { /* one row an address bound; several share a name */
     uint8_t protocol;           /* enum l4_protocol */
     struct l4_edge edge;
     struct l4_udp_door udp;
+    struct l4_secure_rule secure;
 };
 
 enum l4_balance { /* csrc/core/pick.c has the row for each */
@@ -137,6 +141,7 @@ struct l4_pool {
     _Atomic uint32_t hash_balance_percent; /* a backend's load against the mean's; 0: no bound */
     _Atomic uint32_t maglev_size;          /* slots, a prime; 0: no table is built */
     _Atomic uint32_t all_backups;   /* 1: share among backups; 0: the first usable one serves */
+    _Atomic uint32_t tls_profile;   /* settings of TLS to its backends; 0: none */
     _Atomic uint32_t slow_start_ms; /* 0: a backend that returns has its whole weight at once */
 
     struct l4_udp_manners udp;
@@ -217,6 +222,7 @@ enum l4_command_op {               /* from the supervisor to a worker */
                      L4_CMD_STOP,  /* end every session with `reason` and exit */
                      L4_CMD_KILL,  /* the session `slot` if its `serial` is still the same */
                      L4_CMD_KILL_BACKEND, /* every session of backend `slot` */
+                     L4_CMD_SECRETS,      /* the vault has changed: run/secure.h */
 };
 
 struct l4_command {
@@ -230,6 +236,8 @@ enum l4_event_kind {                          /* from a worker to the supervisor
                      L4_EVENT_ACCEPT_PAUSED,  /* a: errno (0: own limit), b: sessions held */
                      L4_EVENT_ACCEPT_RESUMED, /* b: sessions held */
                      L4_EVENT_DRAINED,        /* nothing is accepted any more; b: sessions held */
+                     L4_EVENT_SECRETS_LOADED, /* b: generation of the certificates in force */
+                     L4_EVENT_SECRETS_FAILED, /* a: errno; what was in force stays */
 };
 
 struct l4_event {
@@ -253,6 +261,7 @@ struct l4_worker {
     _Atomic uint32_t capacity;      /* worker: sessions it can hold with its descriptors */
     _Atomic uint32_t sessions_high; /* worker: one past the highest session row ever used */
     _Atomic uint64_t restarts;      /* supervisor */
+    _Atomic uint64_t secrets;       /* worker: generation of its certificates */
     _Atomic uint64_t
         lost; /* supervisor, worker at its start: sessions that died with a process of this row */
     _Atomic uint64_t started_ms; /* supervisor: CLOCK_MONOTONIC */
@@ -303,6 +312,8 @@ enum l4_session_state { /* run/session.c has the edges */
                         L4_SESSION_READS,   /* what its client says before a backend is chosen */
                         L4_SESSION_QUEUES,  /* for a place at a backend */
                         L4_SESSION_TARPITS, /* turned away, and not told so for a while */
+                        L4_SESSION_SHAKES,  /* hands: TLS with its client */
+                        L4_SESSION_SECURES, /* TLS with its backend */
                         L4_SESSION_STATES
 };
 

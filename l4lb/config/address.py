@@ -13,7 +13,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from l4lb.config.bounds import HOST_NAME_MAX, PORT, UNIX_PATH_BYTES_MAX
 from l4lb.config.units import shown, wrong
@@ -33,13 +33,15 @@ class Address:
     host: str
     port: int
     path: str = ""
+    asked: str = field(default="", compare=False)
+    """The host name that was looked up, if there was one."""
 
     def __str__(self) -> str:
         return f"{UNIX}{self.path}" if self.path else f"{_bracketed(self.host)}:{self.port}"
 
     def at(self, host: str) -> Address:
-        """The same port of another host."""
-        return replace(self, host=host)
+        """The same port of another host; it keeps the name that it was found by."""
+        return replace(self, host=host, asked=self.asked if is_ip(self.host) else self.host)
 
 
 HostPort = Address  # one that cannot be a unix path

@@ -68,6 +68,14 @@ HANDSHAKE_TIMEOUT_MS = (1, 10 * MINUTE_MS)
 ONE_IN = (1, 65_536)
 ACCESS_DURATION_MS = (0, DAY_MS)
 
+MAX_HANDSHAKES = (0, 1_000_000)  # of one listener; 0: no limit
+HANDSHAKE_RATE = (0, 1_000_000)  # a second; 0: no limit
+TICKET_LIFETIME_MS = (SECOND_MS, 7 * DAY_MS)  # RFC 8446, 4.6.1: no longer than a week
+WATCH_MS = (50, HOUR_MS)
+CIPHERS_BYTES_MAX = 4_000  # L4_TLS_TEXT_MAX is above it
+FILE_PATH_BYTES_MAX = 4_095  # PATH_MAX
+PEM_BYTES_MAX = 4 << 20  # of one file of certificates or keys
+
 RESOLVE_TIMEOUT_MS = 5_000  # for all host names of a configuration together
 
 CHECK_TEXT_BYTES_MAX = 4_096  # of what a check sends, expects or is called with, each

@@ -83,6 +83,7 @@ cdef extern from "shm/layout.h":
         L4_CMD_STOP
         L4_CMD_KILL
         L4_CMD_KILL_BACKEND
+        L4_CMD_SECRETS
 
     struct l4_caps:
         uint32_t workers
@@ -355,5 +356,6 @@ cdef extern from "run/worker.h":
         const int *bells
         uint32_t bell_count
         int lifeline_fd
+        int vault_fd
 
     int l4_worker_run(const l4_worker_setup *setup) nogil

@@ -13,6 +13,7 @@ def run(
     event_fd: int,
     lifeline_fd: int,
     bells: Sequence[int] = (),
+    vault_fd: int = 0,
 ) -> None:
     """Serves until told to end; Python is not entered meanwhile.
 

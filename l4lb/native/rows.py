@@ -23,9 +23,20 @@ BALANCES = (
 HASH_KEYS = ("none", "source_ip", "source_ip_port", "sni")
 WHEN_ALL_DOWN = ("refuse", "try_all")
 WORKER_STATES = ("off", "runs", "drains")
-SESSION_STATES = ("free", "waits", "connects", "relays", "resets", "reads", "queues", "tarpits")
+SESSION_STATES = (
+    "free",
+    "waits",
+    "connects",
+    "relays",
+    "resets",
+    "reads",
+    "queues",
+    "tarpits",
+    "shakes",
+    "secures",
+)
 PROTOCOLS = ("tcp", "udp")
-EVENT_KINDS = ("accept_paused", "accept_resumed", "drained")
+EVENT_KINDS = ("accept_paused", "accept_resumed", "drained", "secrets_loaded", "secrets_failed")
 
 
 class Address(NamedTuple):

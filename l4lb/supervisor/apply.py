@@ -42,6 +42,7 @@ class Bindings:
 
     listener_rows: dict[tuple[str, str], int]  # (listener name, address as text) to row
     edge: Edge
+    pool_rows: dict[str, int]
 
 
 def _address(backend: Backend) -> Address:
@@ -95,7 +96,7 @@ def write(config: Config, table: Table) -> Bindings:
     table.max_connections = config.limits.max_connections
     datagrams.write_limits(table, config.limits)
     table.generation = 1
-    return Bindings(listener_rows, edge)
+    return Bindings(listener_rows, edge, pool_rows)
 
 
 def write_pool(table: Table, index: int, pool: Pool) -> None:

@@ -33,6 +33,7 @@ from l4lb.supervisor.notify import Notifier
 from l4lb.supervisor.privileges import User
 from l4lb.supervisor.reactor import Reactor, monotonic_ms
 from l4lb.supervisor.requests import Requests
+from l4lb.supervisor.secrets import Secrets
 from l4lb.supervisor.seeing import Seeing
 from l4lb.supervisor.web import open_web
 from l4lb.supervisor.workers import Workers
@@ -67,6 +68,8 @@ class Supervisor:
         self._reactor = Reactor()
         self._table = Table(apply.capacities(config))
         self._bindings = apply.write(config, self._table)
+        self._secrets = Secrets(self._reactor, self._table)
+        self._secrets.take(config, self._bindings)
         self._admin = sockets.open_admin(config.process.admin)
         self._web: WebSetup | None = None
         self._listening: list[sockets.Listening] = []
@@ -76,16 +79,10 @@ class Supervisor:
         except BaseException:
             self._close()
             raise
-        self._workers = Workers(
-            self._reactor,
-            self._table,
-            self._listening,
-            config.process.workers,
-            on_crash_loop=self._give_up,
-            on_empty=self._end,
-        )
+        self._workers = self._make_workers()
         self._seeing = Seeing(self._reactor, self._table, config.process)
-        self._requests = Requests(self._table, self._workers.send)
+        self._secrets.notify = self._workers.look_at_secrets
+        self._requests = Requests(self._table, self._workers.send, self._secrets.certificates)
         self._asks = Asks(self._reactor, self._table, self._requests)
         self._requests.also("checks", self._checks_of)
         self._control = self._make_control()
@@ -107,6 +104,17 @@ class Supervisor:
             keep=[sock.fileno() for sock in listening],
             on_message=self._on_request,
             on_start=lambda _: None,
+        )
+
+    def _make_workers(self) -> Workers:
+        return Workers(
+            self._reactor,
+            self._table,
+            self._listening,
+            self._config.process.workers,
+            self._secrets.fd,
+            on_crash_loop=self._give_up,
+            on_empty=self._end,
         )
 
     def _open_listening(self, rows: Mapping[tuple[str, str], int], inherited: Inherited) -> None:
@@ -192,6 +200,7 @@ class Supervisor:
         # Whoever gets an answer from admin finds all workers there: control comes last.
         self._seeing.start()
         self._workers.start()
+        self._secrets.start()
         self._checker.start()
         self._control.start()
         LOG.info(
@@ -282,6 +291,7 @@ class Supervisor:
         if self._web is not None:
             self._web.sock.close()
         self._admin.close()
+        self._secrets.close()
 
 
 def serve(config: Config, *, announce: Callable[[], None] | None = None) -> int:

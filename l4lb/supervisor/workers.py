@@ -44,6 +44,7 @@ class Workers:
         table: Table,
         listening: Sequence[Listening],
         count: int,
+        vault_fd: int,
         *,
         on_crash_loop: Callable[[], None],
         on_empty: Callable[[], None],
@@ -57,6 +58,7 @@ class Workers:
         self._slots = [_Slot(os.eventfd(0, os.EFD_NONBLOCK)) for _ in range(count)]
         self._event_fd = os.eventfd(0, os.EFD_NONBLOCK)
         self._lifeline, self._lifeline_ours = os.pipe()
+        self._vault_fd = vault_fd
         self._stopping = False
         self._paused_told = [False] * count
         reactor.watch(self._event_fd, self._take_events)
@@ -84,10 +86,12 @@ class Workers:
             slot.bell,
             self._event_fd,
             self._lifeline,
+            self._vault_fd,
             self._cpus[index % len(self._cpus)],
             bells=[one.bell for one in self._slots],
         )
-        keep = [*setup.bells, self._event_fd, self._lifeline, *(bound.fd for bound in bounds)]
+        shared = (*setup.bells, self._event_fd, self._lifeline, self._vault_fd)
+        keep = [*shared, *(bound.fd for bound in bounds)]
         self._table.prepare_worker(index)
         now_ms = monotonic_ms()
         try:
@@ -150,8 +154,17 @@ class Workers:
             for event in self._table.take_events(index):
                 if event.kind == "accept_paused":
                     self._tell_paused(index, event.a, event.b)
+                elif event.kind == "secrets_failed":
+                    self._tell_secrets_failed(index, event.a)
                 elif event.kind == "drained":
                     self._release_sockets(index)
+
+    def _tell_secrets_failed(self, index: int, error: int) -> None:
+        LOG.error(
+            "a worker could not load new certificates; it goes on with those before",
+            worker=index,
+            reason=os.strerror(error),
+        )
 
     def _tell_paused(self, index: int, error: int, sessions: int) -> None:
         """Once until a quiet minute has passed: a service at its limit pauses often."""
@@ -180,6 +193,12 @@ class Workers:
         if queued:
             os.eventfd_write(self._slots[index].bell, 1)
         return queued
+
+    def look_at_secrets(self) -> None:
+        """The vault has changed."""
+        for index, slot in enumerate(self._slots):
+            if slot.child is not None:
+                self.send(index, "secrets")
 
     def drain(self) -> None:
         """No more clients; each worker ends with its last session."""

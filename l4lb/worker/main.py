@@ -43,6 +43,7 @@ class WorkerSetup:
     command_fd: int
     event_fd: int
     lifeline_fd: int
+    vault_fd: int
     cpu: int | None
     bells: Sequence[int] = ()  # each worker's command_fd, by index
 
@@ -63,5 +64,6 @@ def run(setup: WorkerSetup) -> int:
         event_fd=setup.event_fd,
         lifeline_fd=setup.lifeline_fd,
         bells=setup.bells,
+        vault_fd=setup.vault_fd,
     )
     return 0

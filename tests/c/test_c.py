@@ -15,6 +15,7 @@ import pytest
 HERE = Path(__file__).parent
 TOP = HERE.parent.parent
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+LIBRARIES = ["-lssl", "-lcrypto", "-lpthread"]
 FLAGS = ["-std=c11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE"]
 
 
@@ -40,7 +41,7 @@ def test_program_passes(source: Path, objects: list[str], tmp_path: Path) -> Non
     flags = FLAGS + (SANITIZE if os.environ.get("L4LB_SANITIZE") else [])
     includes = [f"-I{TOP}/csrc", f"-I{HERE}"]
     subprocess.run(
-        ["cc", *flags, *includes, str(source), *objects, "-o", str(program), "-lpthread"],
+        ["cc", *flags, *includes, str(source), *objects, "-o", str(program), *LIBRARIES],
         check=True,
     )
     ran = subprocess.run([program], capture_output=True, text=True, timeout=120, check=False)

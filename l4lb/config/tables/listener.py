@@ -10,6 +10,7 @@ from l4lb.config import bounds, edge_fields, fields
 from l4lb.config.address import Bind
 from l4lb.config.tables.base import Named
 from l4lb.config.tables.edge import Access, Routes
+from l4lb.config.tables.tls import ListenerTls
 
 
 class Listener(Named):
@@ -35,7 +36,10 @@ class Listener(Named):
     handshake_timeout_ms: edge_fields.HandshakeTimeout = Field(
         default=10 * bounds.SECOND_MS, alias="handshake_timeout"
     )
-    """How long a client may take to say what must be known before a backend is chosen."""
+    """How long a client may take to say what must be known before a backend is chosen, the TLS
+    handshake included."""
+
+    tls: ListenerTls | None = None
 
     proxy_protocol: Literal["off", "accept", "require"] = "off"
     """Does a PROXY header (version 1 or 2) come first and tell who the client is? With "accept" it

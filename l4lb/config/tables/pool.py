@@ -10,6 +10,7 @@ from l4lb.config import bounds, edge_fields, fields, health_fields
 from l4lb.config.tables.base import Model, Named
 from l4lb.config.tables.health import Agent, Health, Passive
 from l4lb.config.tables.sticky import Sticky
+from l4lb.config.tables.tls import PoolTls
 from l4lb.config.units import wrong
 
 
@@ -144,6 +145,7 @@ class Pool(Named):
     agent: Agent | None = None
     passive: Passive | None = None
     sticky: Sticky | None = None
+    tls: PoolTls | None = None
 
     @property
     def idle_timeout_ms(self) -> int:

@@ -9,6 +9,7 @@ from pydantic import Field
 from l4lb.config import bounds, fields
 from l4lb.config.defaults import default_admin_path, default_workers
 from l4lb.config.tables.base import Model
+from l4lb.config.tables.tls import ProcessTls
 
 
 class Log(Model):
@@ -75,6 +76,7 @@ host's name."""
     """Secret text from which clients are hashed: balancers that share it choose alike. Absent: a
     random one at each start. It can only change by a restart."""
     log: Log = Log()
+    tls: ProcessTls = ProcessTls()
 
 
 class Limits(Model):

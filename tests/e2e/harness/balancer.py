@@ -81,6 +81,21 @@ class Balancer:
         self.process: subprocess.Popen[bytes]
 
     @classmethod
+    def secured(
+        cls,
+        backends: Sequence[str | Mapping[str, Any]],
+        tls: Mapping[str, Any],
+        *,
+        listener: Mapping[str, Any] | None = None,
+        **more: Any,
+    ) -> Balancer:
+        """The same with TLS on the listener; listener: its other keys."""
+        lb = cls.before(backends, **more)
+        assert lb.config is not None
+        lb.config["listeners"]["web"] |= {"tls": dict(tls), **(listener or {})}
+        return lb
+
+    @classmethod
     def before(
         cls,
         backends: Sequence[str | Mapping[str, Any]],

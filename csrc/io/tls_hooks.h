@@ -1,0 +1,31 @@
+/* What OpenSSL asks of us in the middle of a handshake: which certificate, protocol and ticket key.
+ *
+ * Each hook finds the connection's half through its SSL and answers from the settings that are in
+ * force now, not from those that were when the connection began: settings can be swapped between.
+ */
+#ifndef L4_IO_TLS_HOOKS_H
+#define L4_IO_TLS_HOOKS_H
+
+#include <openssl/ssl.h>
+
+#include "io/tls_store.h"
+
+int l4_tls_on_server_name(SSL *ssl, int *alert, void *unused);
+
+int l4_tls_on_alpn(SSL *ssl, const unsigned char **chosen, unsigned char *length,
+                   const unsigned char *offered, unsigned offered_length, void *unused);
+
+int l4_tls_on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
+                     EVP_MAC_CTX *mac, int encrypts);
+
+/* ---- for the hooks: tls_store.c -------------------------------------------------------------- */
+
+/* The certificates for a server name, or NULL; strict: such a client is to be turned away. */
+SSL_CTX *l4_tls_store_named(const struct l4_tls_store *store, uint32_t profile, const char *asked,
+                            bool *strict);
+
+/* The protocols of a profile in the form of ALPN, or NULL. */
+const uint8_t *l4_tls_store_alpn(const struct l4_tls_store *store, uint32_t profile,
+                                 uint32_t *length);
+
+#endif

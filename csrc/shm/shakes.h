@@ -1,0 +1,28 @@
+/* How TLS handshakes went: one row a worker and listener, one a worker and pool, of which the
+ * worker is the only writer. */
+#ifndef L4_SHM_SHAKES_H
+#define L4_SHM_SHAKES_H
+
+#include "shm/table.h"
+
+enum { L4_TLS_WHY_MAX = 112 };
+
+/* One worker's handshakes with the clients of one listener, or the backends of one pool. */
+struct l4_shakes {
+    alignas(64) _Atomic uint64_t full, resumed; /* that succeeded */
+    _Atomic uint64_t failed;
+    _Atomic uint32_t now;     /* in progress; of listeners only */
+    char why[L4_TLS_WHY_MAX]; /* the last failure in words; read as it is written */
+};
+
+/* A worker's handshakes: of a listener, or of pool `row - caps.listeners`. */
+static inline struct l4_shakes *l4_table_shakes(const struct l4_table *table, uint32_t worker,
+                                                uint32_t row)
+{
+    struct l4_shakes *first =
+        (struct l4_shakes *)((char *)table->header + table->header->shakes_at);
+    const struct l4_caps *caps = &table->header->caps;
+    return first + (size_t)worker * (caps->listeners + caps->pools) + row;
+}
+
+#endif

@@ -1,0 +1,70 @@
+"""Reads the files of certificates and keys, and tells when one has changed.
+
+What was read is kept: a service that gave up root's rights can go on using a key that only root may
+read, until that file changes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from l4lb.config.bounds import PEM_BYTES_MAX
+
+
+class Stamp(NamedTuple):
+    """A state of a file, followed through symbolic links."""
+
+    device: int
+    inode: int
+    size: int
+    changed_ns: int
+
+
+def stamp(path: str) -> Stamp | None:
+    """None if the file cannot be looked at."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return Stamp(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+class Files:
+    """The files that were read, by path."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[Stamp | None, bytes]] = {}
+
+    def read(self, path: str) -> bytes:
+        """Its content; that of the last time if it is the same file still. Raises ValueError with
+        what is wrong, for people."""
+        now = stamp(path)
+        kept = self._kept.get(path)
+        if kept is not None and now in (None, kept[0]):
+            return kept[1]
+        content = _read(path)
+        self._kept[path] = (now, content)
+        return content
+
+    def stamps(self) -> dict[str, Stamp | None]:
+        """The state now of every file that was read or asked for."""
+        return {path: stamp(path) for path in self._kept}
+
+    def keep_only(self, paths: Iterable[str]) -> None:
+        """Forgets all others."""
+        self._kept = {path: self._kept[path] for path in paths if path in self._kept}
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            content = file.read(PEM_BYTES_MAX + 1)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+    if len(content) > PEM_BYTES_MAX:
+        raise ValueError(f"{path} is larger than {PEM_BYTES_MAX >> 20} MiB")
+    if b"-----BEGIN " not in content:
+        raise ValueError(f"{path} is not a PEM file: it has no -----BEGIN line")
+    return content

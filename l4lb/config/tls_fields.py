@@ -1,0 +1,49 @@
+"""The types of TLS's fields: files, cipher lists, names, limits."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from l4lb.config import address, bounds, edge_fields
+from l4lb.config.units import DURATION, bounded_quantity, shown, wrong
+
+
+def file_path(value: str) -> str:
+    """The absolute path of a file. Raises ValueError."""
+    if not value.startswith("/"):
+        raise wrong(f"{shown(value)} is not an absolute path")
+    if not value.isprintable() or len(value.encode()) > bounds.FILE_PATH_BYTES_MAX:
+        raise wrong(f"{shown(value)} is not the path of a file")
+    return value
+
+
+def ciphers(value: str) -> str:
+    """A list in OpenSSL's words; whether it knows them is seen when it is loaded."""
+    if not value or not value.isascii() or not value.isprintable():
+        raise wrong(f"{shown(value)} is not a list of ciphers")
+    if len(value) > bounds.CIPHERS_BYTES_MAX:
+        raise wrong(f"is longer than {bounds.CIPHERS_BYTES_MAX} bytes")
+    return value
+
+
+def host_name(value: str) -> str:
+    """A host's name. Raises ValueError."""
+    labels = value.lower().removesuffix(".").split(".")
+    if len(value) > bounds.HOST_NAME_MAX or not all(map(address.LABEL.fullmatch, labels)):
+        raise wrong(f"{shown(value)} is not a host name")
+    return value.lower().removesuffix(".")
+
+
+FilePath = Annotated[
+    str, AfterValidator(file_path), Field(json_schema_extra={"x-l4lb-type": "path"})
+]
+Ciphers = Annotated[str, AfterValidator(ciphers)]
+HostName = Annotated[str, AfterValidator(host_name)]
+Protocols = Annotated[
+    tuple[edge_fields.Protocol, ...],
+    BeforeValidator(edge_fields.as_many, json_schema_input_type=list[edge_fields.Protocol]),
+]
+TicketLifetime = Annotated[int, *bounded_quantity(DURATION, bounds.TICKET_LIFETIME_MS)]
+WatchInterval = Annotated[int, *bounded_quantity(DURATION, bounds.WATCH_MS)]

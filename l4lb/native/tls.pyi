@@ -1,0 +1,45 @@
+"""TLS's door; see tls.pyx, csrc/io/tls_store.h and csrc/shm/secure.h."""
+
+from collections.abc import Iterable
+
+from l4lb.native.table import Table
+from l4lb.native.tls_rows import Certificate, Handshakes
+
+BUNDLE_BYTES_MAX: int
+PROFILES_MAX: int
+VAULT_MAGIC: int
+VAULT_KEYS_AT: int
+VAULT_BUNDLE_AT: int
+RECORDS: dict[str, int]
+FLAGS: dict[str, int]
+
+def profile(number: int, *, flags: Iterable[str], min_version: str, lifetime_s: int) -> bytes:
+    """The record that opens a profile; flags are keys of FLAGS, min_version is "1.2" or "1.3"."""
+
+def record(kind: str, data: bytes = b"") -> bytes:
+    """Any other record of a bundle; kind is a key of RECORDS."""
+
+def try_bundle(bundle: bytes) -> int:
+    """Loads a bundle as a worker does and throws it away; how many certificates it has.
+
+    Raises ValueError with what is wrong."""
+
+def read_certificate(pem: bytes) -> Certificate:
+    """The first certificate of a PEM text. Raises ValueError."""
+
+def set_listener_tls(
+    table: Table, index: int, *, profile: int, most: int = 0, rate: int = 0, burst: int = 0
+) -> None:
+    """A listener's settings (0: no TLS) and limits: handshakes at one time, a second, at once."""
+
+def set_pool_tls(table: Table, index: int, profile: int) -> None:
+    """The settings of TLS to a pool's backends; 0: none."""
+
+def loaded(table: Table, worker: int) -> int:
+    """The generation of certificates that a worker has in force."""
+
+def listener_handshakes(table: Table, index: int) -> Handshakes:
+    """How handshakes with a listener's clients went, over all workers."""
+
+def pool_handshakes(table: Table, index: int) -> Handshakes:
+    """The same of a pool's backends."""

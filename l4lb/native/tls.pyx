@@ -1,0 +1,156 @@
+# cython: language_level=3
+"""TLS's door: certificates as OpenSSL reads them, bundles, and TLS's part of the shared table.
+
+Thin, as table.pyx is: it converts, calls and raises.
+"""
+
+import struct
+
+from libc.stdlib cimport free, malloc
+
+from l4lb.native cimport c_l4 as c
+from l4lb.native cimport c_tls as t
+from l4lb.native.tls_rows import Certificate, Handshakes
+from l4lb.native.table cimport Table
+
+BUNDLE_BYTES_MAX = t.L4_TLS_BUNDLE_MAX
+PROFILES_MAX = t.L4_TLS_PROFILES_MAX
+VAULT_MAGIC = t.L4_VAULT_MAGIC
+VAULT_KEYS_AT = t.L4_VAULT_KEYS_AT
+VAULT_BUNDLE_AT = t.L4_VAULT_BUNDLE_AT
+RECORDS = {
+    "ciphers": t.L4_BUNDLE_CIPHERS,
+    "ciphersuites": t.L4_BUNDLE_SUITES,
+    "alpn": t.L4_BUNDLE_ALPN,
+    "ca": t.L4_BUNDLE_CA,
+    "context": t.L4_BUNDLE_CONTEXT,
+    "chain": t.L4_BUNDLE_CHAIN,
+    "key": t.L4_BUNDLE_KEY,
+    "name": t.L4_BUNDLE_NAME,
+    "peer": t.L4_BUNDLE_PEER,
+}
+FLAGS = {
+    "client": t.L4_TLS_CLIENT,
+    "verify": t.L4_TLS_VERIFY,
+    "require": t.L4_TLS_REQUIRE,
+    "tickets": t.L4_TLS_TICKETS,
+    "strict": t.L4_TLS_STRICT,
+    "system_ca": t.L4_TLS_SYSTEM_CA,
+}
+VERSIONS = {"1.2": 0x0303, "1.3": 0x0304}
+
+
+def profile(number, *, flags, min_version, lifetime_s):
+    """The record that opens a profile."""
+    bits = 0
+    for flag in flags:
+        bits |= FLAGS[flag]
+    return _record(t.L4_BUNDLE_PROFILE,
+                   struct.pack("=IIII", number, bits, VERSIONS[min_version], lifetime_s))
+
+
+def record(kind, data=b""):
+    """Any other record of a bundle."""
+    return _record(RECORDS[kind], data)
+
+
+cdef bytes _record(kind, data):
+    return struct.pack("=II", kind, len(data)) + data
+
+
+def try_bundle(bytes bundle):
+    """Loads a bundle as a worker does and throws it away; how many certificates it has.
+
+    Raises ValueError with what is wrong."""
+    cdef t.l4_tls_loader loader
+    cdef const char *data = bundle
+    cdef size_t length = len(bundle)
+    cdef int result
+    with nogil:
+        result = t.l4_tls_load_start(&loader, data, length)
+        if result == 0:
+            result = 1
+        while result == 1:
+            result = t.l4_tls_load_step(&loader)
+    problem = (<const char *>loader.problem).decode(errors="replace")
+    count = loader.store.certificates if loader.store is not NULL else 0
+    t.l4_tls_load_stop(&loader)
+    if result < 0:
+        raise ValueError(problem or "no memory for it")
+    return count
+
+
+def read_certificate(bytes pem):
+    """The first certificate of a PEM text. Raises ValueError."""
+    cdef t.l4_cert *cert = <t.l4_cert *>malloc(sizeof(t.l4_cert))
+    cdef const char *problem = NULL
+    cdef const char *at
+    if cert is NULL:
+        raise MemoryError
+    try:
+        if t.l4_cert_read(<const char *>pem, len(pem), cert, &problem):
+            raise ValueError(problem.decode())
+        names = []
+        at = cert.text
+        for _ in range(cert.names):
+            name = <bytes>at
+            at += len(name) + 1
+            names.append(name.decode("ascii", errors="replace").lower())
+        return Certificate(
+            (<const char *>cert.subject).decode(errors="replace"),
+            (<const char *>cert.issuer).decode(errors="replace"),
+            (<const char *>cert.serial).decode(),
+            tuple(dict.fromkeys(names)),
+            cert.not_before, cert.not_after,
+            (<const char *>cert.key_type).decode(), cert.bits,
+            (<bytes>cert.sha256[:32]).hex(), cert.chain)
+    finally:
+        free(cert)
+
+
+# ---- the shared table ----------------------------------------------------------------------------
+
+
+def set_listener_tls(Table table, index, *, profile, most=0, rate=0, burst=0):
+    """A listener's settings (0: no TLS) and limits: handshakes at one time, a second, at once."""
+    cdef t.l4_secure_rule *rule = &(<t.l4_listener *>table._listener(index)).secure
+    rule.most = most
+    rule.interval_us = max(1, 1_000_000 // rate) if rate else 0
+    rule.burst_us = min(rule.interval_us * max(0, burst - 1), 0xffffffff)
+    rule.profile = profile
+
+
+def set_pool_tls(Table table, index, profile):
+    """The settings of TLS to a pool's backends; 0: none."""
+    (<t.l4_pool *>table._pool(index)).tls_profile = profile
+
+
+def loaded(Table table, worker):
+    """The generation of certificates that a worker has in force."""
+    return (<t.l4_worker *>table._worker(worker)).secrets
+
+
+def listener_handshakes(Table table, index):
+    """How handshakes with a listener's clients went, over all workers."""
+    table._listener(index)
+    return _sum(table, index)
+
+
+def pool_handshakes(Table table, index):
+    """The same of a pool's backends."""
+    table._pool(index)
+    return _sum(table, table.table.header.caps.listeners + index)
+
+
+cdef object _sum(Table table, unsigned int row):
+    cdef t.l4_shakes *shakes
+    full = resumed = failed = now = 0
+    why = ""
+    for worker in range(table.table.header.workers_high):
+        shakes = t.l4_table_shakes(&table.table, worker, row)
+        full += shakes.full
+        resumed += shakes.resumed
+        failed += shakes.failed
+        now += shakes.now
+        why = why or (<const char *>shakes.why).decode(errors="replace")
+    return Handshakes(full, resumed, failed, now, why)

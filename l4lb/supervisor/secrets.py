@@ -1,0 +1,192 @@
+"""The supervisor's part of TLS: it reads certificates and keys, watches their files, rotates ticket
+keys, and has workers load what is new. Nothing that does not load here ever reaches a worker.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import l4lb.log
+from l4lb.certificates.bundle import Bundle, Profiles, build, days_left
+from l4lb.certificates.files import Files, Stamp
+from l4lb.certificates.vault import TicketKeys, Vault
+from l4lb.config.model import Config
+from l4lb.errors import ConfigError
+from l4lb.native import tls
+from l4lb.native.table import Table
+from l4lb.supervisor.apply import Bindings
+from l4lb.supervisor.reactor import Reactor
+
+PAGE = 64  # certificates of one answer: a message of a channel holds them
+SOON_DAYS = 14
+LOG = l4lb.log.get("supervisor")
+
+
+class Secrets:
+    """Certificates, keys and ticket keys of one service. notify tells every worker to look."""
+
+    def __init__(self, reactor: Reactor, table: Table) -> None:
+        self._reactor = reactor
+        self._table = table
+        self._files = Files()
+        self._profiles = Profiles()
+        self._keys = TicketKeys()
+        self._vault = Vault()
+        self._bundle = Bundle()
+        self._generation = 0
+        self._config: Config | None = None
+        self._seen: dict[str, Stamp | None] = {}
+        self._timers = 0
+        self.notify: Callable[[], None] = lambda: None
+
+    @property
+    def fd(self) -> int:
+        """The vault, for workers."""
+        return self._vault.fd
+
+    # ---- a configuration -------------------------------------------------------------------------
+
+    def take(self, config: Config, bindings: Bindings) -> None:
+        """All of it: prepare, adopt, write_rows. Raises ConfigError, then nothing has changed."""
+        self.adopt(config, self.prepare(config))
+        self.write_rows(config, bindings)
+
+    def prepare(self, config: Config) -> Bundle:
+        """What this configuration needs, tried. Raises ConfigError; nothing has changed yet."""
+        return build(config, self._files, self._profiles)
+
+    def adopt(self, config: Config, bundle: Bundle) -> None:
+        """Puts it into force."""
+        self._config = config
+        self._bundle = bundle
+        self._files.keep_only(_paths(config))
+        self._seen = self._files.stamps()
+        self._publish()
+        self._warn_of_ends()
+
+    def write_rows(self, config: Config, bindings: Bindings) -> None:
+        """Tells listeners and pools which settings they have; after adopt."""
+        for name, listener in config.listeners.items():
+            for bind in listener.bind:
+                rule = listener.tls
+                tls.set_listener_tls(
+                    self._table,
+                    bindings.listener_rows[name, str(bind)],
+                    profile=self._profiles.of("listeners", name) if rule else 0,
+                    most=rule.max_handshakes if rule else 0,
+                    rate=rule.handshake_rate if rule else 0,
+                    burst=rule.handshake_burst if rule else 0,
+                )
+        for name, pool in config.pools.items():
+            number = self._profiles.of("pools", name) if pool.tls else 0
+            tls.set_pool_tls(self._table, bindings.pool_rows[name], number)
+
+    def _publish(self) -> None:
+        self._generation += 1
+        self._vault.write(self._keys, self._bundle.data, self._generation)
+        self.notify()
+
+    # ---- time ------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begins to watch files and to rotate keys."""
+        self._look()
+        self._rotate_later()
+
+    def _look(self) -> None:
+        config = self._config
+        if config is None:
+            return
+        seen = self._files.stamps()
+        if seen != self._seen:
+            self._seen = seen
+            self._reread(config)
+        self._reactor.after(config.process.tls.watch_ms, self._look)
+
+    def _reread(self, config: Config) -> None:
+        try:
+            bundle = self.prepare(config)
+        except ConfigError as error:
+            LOG.warning(
+                "certificates have changed and cannot be used; those before stay",
+                problem="; ".join(str(problem) for problem in error.problems),
+            )
+            return
+        if bundle.data == self._bundle.data:
+            return
+        self._bundle = bundle
+        self._publish()
+        LOG.info(
+            "certificates have changed",
+            certificates=len(bundle.certificates),
+            generation=self._generation,
+        )
+        self._warn_of_ends()
+
+    def _rotate_later(self) -> None:
+        if self._config is not None:
+            self._reactor.after(self._config.process.tls.ticket_lifetime_ms, self._rotate)
+
+    def _rotate(self) -> None:
+        self._keys.rotate()
+        self._vault.write(self._keys, self._bundle.data, self._generation)
+        self.notify()
+        self._rotate_later()
+
+    def _warn_of_ends(self) -> None:
+        now_s = int(time.time())
+        for one in self._bundle.certificates:
+            left = days_left(one.facts.not_after, now_s)
+            if left < SOON_DAYS:
+                LOG.warning("a certificate ends soon", of=one.owner, file=one.file, days_left=left)
+
+    # ---- telling ---------------------------------------------------------------------------------
+
+    def certificates(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """A page of the certificates in force, from args["offset"] on."""
+        offset = args.get("offset")
+        start = offset if isinstance(offset, int) and offset > 0 else 0
+        now_s = int(time.time())
+        rows = [
+            {
+                "of": one.owner,
+                "file": one.file,
+                "names": list(one.facts.names[:16]),
+                "names_count": len(one.facts.names),
+                "days_left": days_left(one.facts.not_after, now_s),
+                "not_before_s": one.facts.not_before,
+                "not_after_s": one.facts.not_after,
+                "key": f"{one.facts.key_type} {one.facts.bits}",
+                "issuer": one.facts.issuer,
+                "serial": one.facts.serial,
+                "sha256": one.facts.sha256,
+            }
+            for one in self._bundle.certificates[start : start + PAGE]
+        ]
+        workers = [row for row in self._table.workers() if row.pid]
+        loaded = [tls.loaded(self._table, row.index) for row in workers]
+        return {
+            "certificates": rows,
+            "total": len(self._bundle.certificates),
+            "generation": self._generation,
+            "loaded": min(loaded, default=0),
+        }
+
+    def close(self) -> None:
+        self._vault.close()
+
+
+def _paths(config: Config) -> set[str]:
+    """Every file that the configuration's TLS names."""
+    found: set[str | None] = set()
+    for listener in config.listeners.values():
+        if listener.tls is not None:
+            found.add(listener.tls.ca)
+            for one in listener.tls.certificates:
+                found |= {one.cert, one.key}
+    for pool in config.pools.values():
+        if pool.tls is not None:
+            found |= {pool.tls.ca, pool.tls.cert, pool.tls.key}
+    return {path for path in found if path}
