@@ -28,7 +28,6 @@ from l4lb.native.table import Table
 MEMBERS_EVERY_MS = 100
 BEAT_EVERY_MS = 500
 FILES_RESERVED = 64
-LATE_MS = 1_000  # what is later than this is caught up over as long as it is late
 JITTER = 0.1  # of an agent's interval
 CHECKS_MAX = 16_384  # at one time, if there are descriptors for so many
 
@@ -153,9 +152,7 @@ class Checker:
             interval_ms = self._interval_ms(key, member)
             if interval_ms is None:
                 continue
-            late_ms = now - due_ms
-            if late_ms > min(interval_ms, LATE_MS):  # this process was stopped: no burst now
-                self._schedule.add(key, now, min(int(late_ms), interval_ms), random.random())
+            if self._schedule.postponed(key, due_ms, now, interval_ms, random.random()):
                 continue
             work = self._check(member, due_ms) if key[0] == "check" else self._ask(member, due_ms)
             self._running[key] = asyncio.create_task(work)
@@ -332,7 +329,8 @@ class Checker:
         if member.agent == row.health and member.said.why:
             event["text"] = member.said.why
         self._tell({"event": event})
-        if member.plan.alert:
+        settled = was in ("", "unknown") and row.health == "up"  # at a start, of all: no alarm
+        if member.plan.alert and not settled:
             target = Target(row.address, row.pool, row.name)
             self._alerts.put(member.plan.alert, target, event)
         if row.health == "down" and member.plan.on_down == "close":

@@ -1,8 +1,9 @@
 """When is which check due? Pure: the time and the randomness are arguments.
 
-Fixed rate: the next start is one interval after this one was due, less or more the jitter, not
-after it ended. First starts are spread over an interval. After a long stop (the process was
-suspended) every check that is late starts once, spread over an interval again: no burst.
+Fixed rate: the next start is one interval after this one was due, less the jitter, not after it
+ended. Jitter only shortens, so that what was promised of an interval holds. First starts are spread
+over an interval. After a stop (the process was suspended) what is late is caught up over as long as
+it is late: no burst.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
+LATE_MS = 1_000  # what is later than this, or than its interval, was not merely kept waiting
 
 
 class Schedule(Generic[Key]):
@@ -41,11 +43,22 @@ class Schedule(Generic[Key]):
         """key was due at due_ms: due again an interval later. jitter is the part of the interval
         that is random, chance (0 to 1) the draw. One that is late by an interval or more is
         spread anew. Returns when it is due."""
-        next_ms = due_ms + interval_ms * (1 + jitter * (chance - 0.5))
+        next_ms = due_ms + interval_ms * (1 - jitter * chance)
         if next_ms < now_ms:
             next_ms = now_ms + interval_ms * chance
         self.put(key, next_ms)
         return next_ms
+
+    def postponed(
+        self, key: Key, due_ms: float, now_ms: float, interval_ms: int, chance: float
+    ) -> bool:
+        """A key that was taken and is so late that this process must have been stopped has another
+        place, within as long as it is late. False: it is on time."""
+        late_ms = now_ms - due_ms
+        if late_ms <= min(interval_ms, LATE_MS):
+            return False
+        self.put(key, now_ms + min(late_ms, interval_ms) * chance)
+        return True
 
     def drop(self, key: Key) -> None:
         self._current.pop(key, None)

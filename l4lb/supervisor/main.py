@@ -39,6 +39,7 @@ from l4lb.supervisor.web import open_web
 from l4lb.supervisor.workers import Workers
 
 STATUS_EVERY_MS = 5_000  # the one line that a service manager shows
+GOOD_NEWS = ("backend_up", "backend_returned", "backend_fast", "backend_unknown")
 STOP_GRACE_MS = 2_000  # between telling a process to end at once and killing it
 LOG = l4lb.log.get("supervisor")
 
@@ -176,7 +177,8 @@ class Supervisor:
         event = message.get("event")
         if isinstance(event, Mapping):
             fields = {str(key): value for key, value in event.items() if key != "at_ms"}
-            LOG.warning(str(fields.pop("kind", "event")), **fields)
+            kind = str(fields.pop("kind", "event"))
+            (LOG.info if kind in GOOD_NEWS else LOG.warning)(kind, **fields)
             self._control.send({"event": event})
         else:
             self._asks.take(message)
