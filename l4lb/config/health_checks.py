@@ -88,5 +88,20 @@ def _program_is_there(draft: Draft) -> Findings:
                     yield Finding((*pool.path, *where), f"{shown(program)} cannot be run here")
 
 
+def _datagrams_checked_as_streams(draft: Draft) -> Findings:
+    """A pool that only udp listeners use, checked at its own port over TCP."""
+    protocols: dict[object, set[object]] = {}
+    for listener in draft.listeners:
+        if isinstance(listener.pool, str):
+            protocols.setdefault(listener.pool, set()).add(listener.protocol)
+    for pool in draft.pools:
+        health = table(pool.table, "health")
+        kind = health.get("type", "tcp") if "health" in pool.table else None
+        if protocols.get(pool.name) == {"udp"} and kind in STREAMS and "port" not in health:
+            message = f"a check of type {shown(kind)} goes to the port that clients reach by udp"
+            hint = 'type = "udp" or "dns", or a port of its own'
+            yield Finding((*pool.path, "health"), message, hint)
+
+
 RULES = (_keys_of_the_type, _what_it_needs, _no_datagrams_to_unix)
-ADVICE = (_program_is_there,)
+ADVICE = (_program_is_there, _datagrams_checked_as_streams)

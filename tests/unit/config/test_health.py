@@ -90,6 +90,21 @@ def test_a_program_that_is_not_there_is_a_warning() -> None:
 
 
 @pytest.mark.parametrize(
+    ("health", "warned"),
+    [({}, True), ({"type": "http"}, True), ({"type": "dns"}, False), ({"port": 80}, False)],
+)
+def test_a_udp_pool_checked_over_tcp_at_its_own_port_is_a_warning(
+    health: dict[str, Any], warned: bool
+) -> None:
+    data = {
+        "listeners": {"web": {"bind": [":80"], "pool": "web", "protocol": "udp"}},
+        "pools": {"web": {"backends": ["10.0.0.1:1"], "health": health}},
+    }
+    told = [str(one) for one in build(data, Origin()).warnings]
+    assert any("clients reach by udp" in one for one in told) is warned
+
+
+@pytest.mark.parametrize(
     ("text", "data", "end"),
     [
         ("+PONG", b"x+PONGy", 6),
