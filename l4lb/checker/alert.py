@@ -65,7 +65,7 @@ class Alerts:
         }
         how = ""
         try:
-            program = Program(list(command), env, json.dumps(event).encode())
+            program = Program(list(command), env, f"{json.dumps(event)}\n".encode())
             status = await asyncio.wait_for(program.wait(), TIMEOUT_S)
             if status:
                 how = f"status {status}: {program.first_line}"
