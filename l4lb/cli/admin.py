@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
 
+from l4lb.cli import top
 from l4lb.config.defaults import default_admin_path
 from l4lb.control.client import AdminClient
 from l4lb.control.commands import COMMANDS, Arg, Command
@@ -30,11 +32,12 @@ def duration_ms(text: str) -> int:
     return round(float(match[1]) * MILLISECONDS[match[2]])
 
 
-def _call(path: str, command: str, args: dict[str, Any]) -> Any:
-    timeout_s = ANSWER_TIMEOUT_S + args.get("timeout_ms", 0) / 1_000
+@contextlib.contextmanager
+def _asked(path: str, command: str, timeout_s: float | None) -> Iterator[AdminClient]:
+    """A client; every way in which it fails becomes an error that names the command."""
     try:
         with AdminClient(path, timeout_s=timeout_s) as client:
-            return client.call(command, **args)
+            yield client
     except TimeoutError as error:
         raise L4lbError(f"the balancer on {path} did not answer in {timeout_s:g} s") from error
     except AdminError as error:
@@ -42,6 +45,31 @@ def _call(path: str, command: str, args: dict[str, Any]) -> Any:
         if error.code == "bad_argument":
             raise UsageError(f"{said} (see `l4lb admin {command} --help`)") from error
         raise AdminError(error.code, said) from error
+
+
+def call(path: str, command: str, args: dict[str, Any]) -> Any:
+    """A command's result. Raises L4lbError."""
+    timeout_s = ANSWER_TIMEOUT_S + args.get("timeout_ms", 0) / 1_000
+    with _asked(path, command, timeout_s) as client:
+        return client.call(command, **args)
+
+
+def _follow(path: str, command: Command, args: dict[str, Any], as_json: bool) -> None:
+    """Shows each part of an answer that goes on, until interrupted; as JSON a line for each row."""
+    with contextlib.suppress(KeyboardInterrupt), _asked(path, command.name, None) as client:
+        for rows in client.stream(command.name, **args):
+            for row in rows:
+                _show(command, row if as_json else [row], as_json, verbose=False)
+            sys.stdout.flush()
+
+
+def _completions(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """What a shell may complete an argument to: names that the balancer knows."""
+    from l4lb.cli.words import of_argument
+
+    said = context.parent.params.get("path") if context.parent is not None else None
+    known = of_argument(str(parameter.name), said or default_admin_path())
+    return [word for word in known if word.startswith(incomplete)]
 
 
 def _parameter(arg: Arg) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -56,14 +84,29 @@ def _parameter(arg: Arg) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         except (UsageError, AdminError) as error:
             raise click.BadParameter(error.message) from error
 
+    if arg.type is bool:
+        return click.option(f"--{arg.name}", arg.name, is_flag=True, help=arg.help)
     kind = str if lasts else arg.type
     if not arg.option:
         return click.argument(
-            arg.name, type=kind, required=arg.required, metavar=arg.name.upper(), callback=checked
+            arg.name,
+            type=kind,
+            required=arg.required,
+            metavar=arg.name.upper(),
+            callback=checked,
+            shell_complete=_completions,
         )
     flag = "--" + arg.name.removesuffix("_ms").replace("_", "-")
     shape = "DURATION" if lasts else None
-    return click.option(flag, arg.name, type=kind, metavar=shape, help=arg.help, callback=checked)
+    return click.option(
+        flag,
+        arg.name,
+        type=kind,
+        metavar=shape,
+        help=arg.help,
+        callback=checked,
+        shell_complete=_completions,
+    )
 
 
 def _made(command: Command) -> click.Command:
@@ -71,8 +114,11 @@ def _made(command: Command) -> click.Command:
 
     @click.pass_obj
     def run(path: str, /, as_json: bool = False, verbose: bool = False, **given: Any) -> None:
-        result = _call(path, command.name, command.checked(given))
-        _show(command, result, as_json, verbose)
+        args = command.checked(given)
+        if command.streams and args[command.streams]:
+            _follow(path, command, args, as_json)
+        else:
+            _show(command, call(path, command.name, args), as_json, verbose)
 
     made: Any = run
     for arg in reversed(command.args):
@@ -99,13 +145,23 @@ def _show(command: Command, result: Any, as_json: bool, verbose: bool) -> None:
             click.echo(shown)
 
 
-@click.group("admin")
+@click.group("admin", invoke_without_command=True)
 @click.option("--socket", "path", metavar="PATH", help="The admin socket of the balancer.")
 @click.pass_context
 def command(context: click.Context, path: str | None) -> None:
-    """Shows and steers a running balancer over its unix socket."""
+    """Shows and steers a running balancer over its unix socket.
+
+    With no command, on a terminal: a prompt with history and completion."""
     context.obj = path or default_admin_path()
+    if context.invoked_subcommand is not None:
+        return
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise click.exceptions.NoArgsIsHelpError(context)
+    from l4lb.cli import prompt
+
+    prompt.run(command, context.obj)
 
 
 for _row in COMMANDS.values():
     command.add_command(_made(_row))
+command.add_command(top.command)

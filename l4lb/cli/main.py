@@ -23,6 +23,8 @@ COMMANDS = {
     "doctor": "l4lb.cli.doctor",
     "schema": "l4lb.cli.schema",
     "unit": "l4lb.cli.unit",
+    "completion": "l4lb.cli.completion",
+    "man": "l4lb.cli.man",
     "bench": "l4lb.cli.bench",
 }
 

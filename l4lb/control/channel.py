@@ -6,18 +6,17 @@ import asyncio
 import itertools
 import socket
 import time
-from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import msgpack
 
+from l4lb.control.events import Events
 from l4lb.errors import AdminError
 
 MESSAGE_MAX = 64 << 10  # bytes of one message
 ANSWER_TIMEOUT_S = 5.0
-EVENTS_KEPT = 512
 
 
 def dated(event: Mapping[str, Any], now_ms: int, now_s: float) -> dict[str, Any]:
@@ -36,7 +35,7 @@ class Channel:
         self._sock = sock
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
-        self.events: deque[dict[str, Any]] = deque(maxlen=EVENTS_KEPT)
+        self.events = Events()
         self.closed = asyncio.Event()
 
     def start(self) -> None:

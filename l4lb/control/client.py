@@ -1,6 +1,6 @@
 """A small client of the admin socket, for scripts and for the command line.
 
-from l4lb.control.client import AdminClient
+from l4lb.admin import AdminClient
 with AdminClient("/run/l4lb/admin.sock") as admin:
     for backend in admin.call("backends"):
         print(backend["name"], backend["health"])
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -58,26 +59,34 @@ class AdminClient:
     def call(self, command: str, **args: Any) -> Any:
         """The command's result. Raises AdminError if the balancer refuses it, NoBalancerError if
         the balancer goes away, TimeoutError if it takes longer than timeout_s."""
+        parts = list(self._parts(command, args))
+        return sum(parts[1:], parts[0]) if len(parts) > 1 else parts[0]
+
+    def stream(self, command: str, **args: Any) -> Iterator[Any]:
+        """The parts of an answer that goes on, such as `events` with follow=True, each as it
+        comes. timeout_s bounds the wait for each: None waits for ever. Raises what call does."""
+        return self._parts(command, args)
+
+    def _parts(self, command: str, args: Mapping[str, Any]) -> Iterator[Any]:
         self._number += 1
+        number = self._number
         try:
-            frame = protocol.encode({"id": self._number, "command": command, "args": args})
+            frame = protocol.encode({"id": number, "command": command, "args": dict(args)})
         except (ValueError, OverflowError) as fault:  # no UTF-8, too much, too large a number
             raise AdminError("bad_argument", f"this cannot be sent: {fault}") from fault
         # A balancer that closed the connection may have said why before.
         with contextlib.suppress(ConnectionError):
             self._sock.sendall(frame)
-        rows: list[Any] = []
-        while True:
+        more = True
+        while more:
             answer = self._receive()
-            if answer.get("id") not in (self._number, None):
+            if answer.get("id") not in (number, None):
                 continue  # to a call that gave up waiting
             if not answer.get("ok"):
                 error = answer.get("error") or {}
                 raise AdminError(str(error.get("code")), str(error.get("message")))
-            result: Any = answer.get("result")
-            if not answer.get("more"):
-                return rows + result if rows else result
-            rows += result
+            more = bool(answer.get("more"))
+            yield answer.get("result")
 
     def _receive(self) -> dict[str, Any]:
         while not self._inbox:

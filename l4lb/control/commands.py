@@ -14,12 +14,13 @@ SESSION_AGE_MAX_MS = 365 * 24 * 3_600_000
 SORTS = ("bytes", "age", "idle")  # of `sessions`
 WAIT_TIMEOUT_MS = 60_000
 WAIT_TIMEOUT_MAX_MS = 24 * 3_600_000
+KINDS = {str: "text", int: "a whole number", bool: "true or false"}
 TEXT_MAX = 256  # characters of one text argument
 
 
 @dataclass(frozen=True)
 class Arg:
-    """One argument: text or a whole number within bounds; options are written --name."""
+    """One argument: text, a whole number within bounds, or a flag; options are written --name."""
 
     name: str
     help: str
@@ -35,11 +36,10 @@ class Arg:
         if value is None and not self.required:
             return self.default
         if type(value) is not self.type:
-            kind = "a whole number" if self.type is int else "text"
-            raise AdminError("bad_argument", f"{self.name} must be {kind}")
+            raise AdminError("bad_argument", f"{self.name} must be {KINDS[self.type]}")
         if isinstance(value, str) and len(value) > TEXT_MAX:
             raise AdminError("bad_argument", f"{self.name} is longer than {TEXT_MAX} characters")
-        if isinstance(value, int) and not self.least <= value <= self.most:
+        if type(value) is int and not self.least <= value <= self.most:
             raise AdminError(
                 "bad_argument", f"{self.name} must be between {self.least} and {self.most}"
             )
@@ -48,13 +48,15 @@ class Arg:
 
 @dataclass(frozen=True)
 class Command:
-    """One command. reads: it changes nothing, and has --json and a table to show."""
+    """One command. reads: it changes nothing, and has --json and a table to show. streams: the
+    flag that makes its answer one that goes on, part by part."""
 
     name: str
     help: str
     args: Sequence[Arg] = field(default=())
     reads: bool = False
     verbose: bool = False  # -v shows people more of it; --json has everything anyway
+    streams: str = ""
 
     def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments, each checked and with its default. Raises AdminError bad_argument."""
@@ -120,7 +122,22 @@ COMMANDS: Mapping[str, Command] = {
             reads=True,
         ),
         Command("workers", "Worker processes with their counts.", reads=True),
-        Command("events", "What changed lately, newest last.", reads=True),
+        Command(
+            "events",
+            "What changed lately, newest last.",
+            (
+                Arg(
+                    "follow",
+                    "then each as it happens, until interrupted",
+                    bool,
+                    option=True,
+                    default=False,
+                    required=False,
+                ),
+            ),
+            reads=True,
+            streams="follow",
+        ),
         Command("stats", "Totals since the start.", reads=True),
         Command("drain", "No new sessions for a backend; those it has go on.", (BACKEND,)),
         Command("ready", "A backend serves again.", (BACKEND,)),

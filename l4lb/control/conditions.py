@@ -55,6 +55,7 @@ def _generation(operand: str) -> Predicate:
     return lambda table: table.generation >= least
 
 
+# Their meanings, for people: condition_names.py.
 CONDITIONS: dict[str, Callable[[str], Predicate]] = {
     "backend-drained": _of_backend(lambda row: row.active == 0),
     "backend-up": _of_backend(lambda row: row.health == "up"),

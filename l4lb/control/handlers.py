@@ -54,7 +54,8 @@ class Handlers:
         }
 
     async def answer(self, command: str, given: Mapping[str, Any]) -> Any:
-        """The command's result. Raises AdminError."""
+        """The command's result, or an async iterator of the parts of one that goes on. Raises
+        AdminError."""
         if command not in COMMANDS:
             known = ", ".join(COMMANDS)
             raise AdminError("unknown_command", f"no command {command!r}; one of {known}")
@@ -63,8 +64,8 @@ class Handlers:
             return await asyncio.to_thread(self._views[command], args)
         return await self._others[command](args)
 
-    async def _events(self, _: dict[str, Any]) -> Any:
-        return list(self._channel.events)
+    async def _events(self, args: dict[str, Any]) -> Any:
+        return self._channel.events.follow() if args["follow"] else list(self._channel.events)
 
     async def _why(self, args: dict[str, Any]) -> Any:
         pool, _, name = args["backend"].partition("/")

@@ -12,7 +12,7 @@ import contextlib
 import select
 import socket
 import time
-from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping
 from typing import Any
 
 import l4lb.log
@@ -66,6 +66,10 @@ def _parts(number: object, result: object) -> Iterator[dict[str, Any]]:
         if start + ROWS_A_FRAME < len(result):
             part["more"] = True
         yield part
+
+
+async def _next(parts: AsyncIterator[Any]) -> Any:
+    return await anext(parts)
 
 
 def _has_left(sock: socket.socket) -> bool:
@@ -122,10 +126,19 @@ class _Client:
     async def _answer(self, request: Request) -> None:
         try:
             result = await self._while_here(self._result(request))
+            if isinstance(result, AsyncIterator):
+                await self._stream(request.id, result)
+                return
             with self._rows.hold(result):
                 await self._send(_parts(request.id, result))
         except AdminError as error:
             await self._send((refusal(request.id, error.code, error.message),))
+
+    async def _stream(self, number: object, parts: AsyncIterator[Any]) -> None:
+        """Each part as it comes, until the client leaves. Raises ConnectionError."""
+        while True:
+            part = await self._while_here(_next(parts))
+            await self._send(({"id": number, "ok": True, "result": part, "more": True},))
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()

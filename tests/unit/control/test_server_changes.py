@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from l4lb.control import channel
+from l4lb.control.events import EVENTS_KEPT
 from tests.e2e.harness.deadline import until
 
 from .conftest import Admin
@@ -76,7 +77,7 @@ def test_a_supervisor_that_is_gone_is_a_timeout_at_once(admin: Admin) -> None:
 
 
 def test_what_the_supervisor_tells_is_shown_newest_last_and_bounded(admin: Admin) -> None:
-    told = [{"kind": "backend_up", "n": n} for n in range(channel.EVENTS_KEPT + 3)]
+    told = [{"kind": "backend_up", "n": n} for n in range(EVENTS_KEPT + 3)]
     client = admin.client()
     for event in told:
         # In step with the reader: the channel keeps only so many messages.

@@ -1,0 +1,115 @@
+"""From counts that grow to rates with a past: what `top` shows. Pure: times are arguments."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+KEPT = 120  # rates remembered of each thing
+BARS = "▁▂▃▄▅▆▇█"
+ROW_COUNTS = {
+    "backends": ("total", "bytes_in", "bytes_out", "connect_errors"),
+    "workers": ("accepted", "turns"),
+}
+TOTAL_COUNTS = ("accepted", "bytes_in", "bytes_out", "connect_errors")
+
+
+class Sample(NamedTuple):
+    """What the balancer said at a time (seconds, of a clock that only runs forward)."""
+
+    at_s: float
+    status: Mapping[str, Any]
+    stats: Mapping[str, Any]
+    backends: Sequence[Mapping[str, Any]]
+    workers: Sequence[Mapping[str, Any]]
+
+
+def row_name(kind: str, row: Mapping[str, Any]) -> str:
+    """A row's identity from one sample to the next."""
+    return f"{row['pool']}/{row['name']}" if kind == "backends" else str(row["index"])
+
+
+def bars(values: Sequence[float], width: int) -> str:
+    """The last values as a line of bars, the greatest a whole one."""
+    shown = list(values)[-width:]
+    most = max(shown, default=0)
+    if most <= 0:
+        return BARS[0] * len(shown)
+    return "".join(BARS[min(7, int(value / most * 7.999))] for value in shown)
+
+
+def amount(value: float) -> str:
+    """A rate or count in at most five characters: 0, 12.3, 999, 12.3k, 4.5M."""
+    for size, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size * 0.9995:
+            scaled = value / size
+            return f"{scaled:.0f}{suffix}" if scaled >= 99.95 else f"{scaled:.1f}{suffix}"
+    return f"{value:.0f}" if value >= 99.95 or value == int(value) else f"{value:.1f}"
+
+
+class Rates:
+    """Adds up samples; gives each second's growth, and the past of it."""
+
+    def __init__(self) -> None:
+        self._last: Sample | None = None
+        self._past: dict[tuple[str, str, str], deque[float]] = {}
+        self.rows: dict[str, list[dict[str, Any]]] = {"backends": [], "workers": []}
+        self.totals: dict[str, float] = dict.fromkeys(TOTAL_COUNTS, 0.0)
+
+    @property
+    def last(self) -> Sample | None:
+        """The newest sample."""
+        return self._last
+
+    def past(self, kind: str, name: str, count: str) -> Sequence[float]:
+        """The rates of a count of one thing, oldest first; kind "totals" has the name ""."""
+        return self._past.get((kind, name, count), ())
+
+    def add(self, sample: Sample) -> None:
+        """Takes a sample; one that is not later than the last only gives its values."""
+        before = self._last
+        span_s = sample.at_s - before.at_s if before is not None else 0.0
+        for kind, counts in ROW_COUNTS.items():
+            old = {row_name(kind, row): row for row in getattr(before, kind, ())}
+            self.rows[kind] = [
+                self._row(kind, counts, row, old.get(row_name(kind, row)), span_s)
+                for row in getattr(sample, kind)
+            ]
+        for count in TOTAL_COUNTS:
+            rate = _rate(sample.stats, before.stats if before else None, count, span_s)
+            self.totals[count] = rate
+            self._note("totals", "", count, rate)
+        self._last = sample
+        self._forget()
+
+    def _row(
+        self,
+        kind: str,
+        counts: Sequence[str],
+        row: Mapping[str, Any],
+        old: Mapping[str, Any] | None,
+        span_s: float,
+    ) -> dict[str, Any]:
+        name = row_name(kind, row)
+        rates = {f"{count}_per_s": _rate(row, old, count, span_s) for count in counts}
+        self._note(kind, name, counts[0], rates[f"{counts[0]}_per_s"])
+        return {**row, **rates}
+
+    def _note(self, kind: str, name: str, count: str, rate: float) -> None:
+        self._past.setdefault((kind, name, count), deque(maxlen=KEPT)).append(rate)
+
+    def _forget(self) -> None:
+        """What is gone has no past."""
+        known = {(kind, row_name(kind, row)) for kind, rows in self.rows.items() for row in rows}
+        for key in [key for key in self._past if key[0] != "totals" and key[:2] not in known]:
+            del self._past[key]
+
+
+def _rate(
+    row: Mapping[str, Any], old: Mapping[str, Any] | None, count: str, span_s: float
+) -> float:
+    """Growth a second; 0 where there is nothing to compare with, or a new row has an old name."""
+    if old is None or span_s <= 0:
+        return 0.0
+    return max(0.0, float(row.get(count, 0) - old.get(count, 0)) / span_s)

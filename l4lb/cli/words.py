@@ -1,0 +1,80 @@
+"""What can come next on an admin command line: commands, options, and names the balancer knows.
+
+For the prompt and for shells alike. A balancer that does not answer at once completes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import click
+
+from l4lb.control.client import AdminClient
+from l4lb.control.commands import COMMANDS
+from l4lb.control.condition_names import CONDITIONS
+from l4lb.errors import L4lbError
+
+ANSWER_TIMEOUT_S = 0.5
+NAMES_MAX = 2_000
+
+
+def backend_names(path: str) -> dict[str, str]:
+    """POOL/NAME of each backend, and what it is; nothing where nobody answers."""
+    try:
+        with AdminClient(path, timeout_s=ANSWER_TIMEOUT_S) as client:
+            rows = client.call("backends")
+    except (L4lbError, TimeoutError):
+        return {}
+    return {
+        f"{row['pool']}/{row['name']}": f"{row['address']} {row['state']} {row['health']}"
+        for row in rows[:NAMES_MAX]
+    }
+
+
+def pool_names(path: str) -> dict[str, str]:
+    """Each pool, and how it chooses."""
+    try:
+        with AdminClient(path, timeout_s=ANSWER_TIMEOUT_S) as client:
+            return {row["name"]: row["balance"] for row in client.call("pools")[:NAMES_MAX]}
+    except (L4lbError, TimeoutError):
+        return {}
+
+
+def of_argument(name: str, path: str) -> Mapping[str, str]:
+    """What an argument of this name can be, as far as it can be listed."""
+    match name:
+        case "backend":
+            return backend_names(path)
+        case "pool":
+            return pool_names(path)
+        case "condition":
+            return CONDITIONS
+        case "operand":
+            return backend_names(path)
+    return {}
+
+
+def candidates(group: click.Group, before: Sequence[str], path: str) -> Mapping[str, str]:
+    """Each word that can follow those before it, with what it means."""
+    if not before:
+        return {
+            name: (group.commands[name].get_short_help_str(60)) for name in sorted(group.commands)
+        }
+    command = group.commands.get(before[0])
+    if command is None:
+        return {}
+    options = {
+        flag: (one.help or "")
+        for one in command.params
+        if isinstance(one, click.Option)
+        for flag in one.opts
+        if flag not in before
+    }
+    if before[-1] == "--backend":
+        return backend_names(path)
+    given = [word for word in before[1:] if not word.startswith("-")]
+    row = COMMANDS.get(before[0])
+    positional = [arg.name for arg in row.args if not arg.option] if row is not None else []
+    if len(given) < len(positional):
+        return {**of_argument(positional[len(given)], path), **options}
+    return options
