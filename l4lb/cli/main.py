@@ -21,6 +21,7 @@ COMMANDS = {
     "check": "l4lb.cli.check",
     "admin": "l4lb.cli.admin",
     "doctor": "l4lb.cli.doctor",
+    "import": "l4lb.cli.import_",
     "schema": "l4lb.cli.schema",
     "unit": "l4lb.cli.unit",
     "completion": "l4lb.cli.completion",

@@ -20,6 +20,10 @@ COLUMNS: Mapping[str, Sequence[str]] = {
         "id", "protocol", "client", "listener", "backend", "state", "age_ms", "idle_ms", "bytes_in",
         "bytes_out",
     ),
+    "discovery": (
+        "pool", "type", "found", "backends", "held", "answers", "failures", "answer_age_ms",
+        "error",
+    ),
     "workers": (
         "index", "pid", "cpu", "state", "active", "capacity", "paused", "accepted", "restarts",
         "lost",

@@ -75,6 +75,12 @@ WATCH_MS = (50, HOUR_MS)
 CIPHERS_BYTES_MAX = 4_000  # L4_TLS_TEXT_MAX is above it
 FILE_PATH_BYTES_MAX = 4_095  # PATH_MAX
 PEM_BYTES_MAX = 4 << 20  # of one file of certificates or keys
+TTL_MS = (100, DAY_MS)
+DISCOVERY_INTERVAL_MS = (100, DAY_MS)
+DISCOVERY_TIMEOUT_MS = (10, 10 * MINUTE_MS)
+MAX_SHRINK_PERCENT = (0, 100)
+URL_MAX = 2_048
+DISCOVERY_TEXT_MAX = 512
 
 RESOLVE_TIMEOUT_MS = 5_000  # for all host names of a configuration together
 

@@ -23,6 +23,7 @@ from l4lb.config.model import Passive, Process
 from l4lb.config.origin import Finding, path_text
 from l4lb.config.position import Path
 from l4lb.config.schema import did_you_mean
+from l4lb.config.tables.discovery import NEEDS, READS
 from l4lb.config.units import DURATION, shown
 
 Findings = Iterator[Finding]
@@ -64,6 +65,36 @@ def _pools_named(draft: Draft) -> Iterator[tuple[Path, object]]:
     for listener in draft.listeners:
         yield listener.path, listener.pool
         yield from ((path, route.get("pool")) for path, route in listener.routes)
+
+
+def _some_backends(draft: Draft) -> Findings:
+    for pool in draft.pools:
+        if "backends" not in pool.table and "discovery" not in pool.table:
+            hint = "or [" + path_text((*pool.path, "discovery")) + "]"
+            yield Finding((*pool.path, "backends"), "this key is required", hint)
+
+
+def _discovery_keys(draft: Draft) -> Findings:
+    for pool in draft.pools:
+        found = table(pool.table, "discovery")
+        kind = found.get("type")
+        if not isinstance(kind, str) or kind not in NEEDS:
+            continue
+        path = (*pool.path, "discovery")
+        for key in NEEDS[kind]:
+            if key not in found:
+                yield Finding((*path, key), f"this key is required for type {shown(kind)}")
+        own = {key for keys in (*NEEDS.values(), *READS.values()) for key in keys}
+        for key in found:
+            if key in own and key not in (*NEEDS[kind], *READS[kind]):
+                yield Finding((*path, key), f"this key means nothing for type {shown(kind)}")
+        if kind == "dns" and "port" not in found and not _asks_srv(found):
+            yield Finding((*path, "port"), "this key is required for A and AAAA records")
+
+
+def _asks_srv(discovery: Table) -> bool:
+    record = discovery.get("record", "auto")
+    return record == "srv" or (record == "auto" and str(discovery.get("name", ""))[:1] == "_")
 
 
 def _unique_backends(draft: Draft) -> Findings:
@@ -225,6 +256,8 @@ def _used_hash_key(draft: Draft) -> Findings:
 
 RULES = (
     _some_listener,
+    _some_backends,
+    _discovery_keys,
     _known_pools,
     _unique_backends,
     _short_addresses,

@@ -7,6 +7,7 @@ back, and what the JSON Schema says of it. Bounds are in bounds.py.
 from __future__ import annotations
 
 import math
+import urllib.parse
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -134,6 +135,24 @@ def _syslog_target(value: object) -> str:
     raise wrong("must be unix:/PATH, udp://HOST:PORT or tcp://HOST:PORT")
 
 
+def _url(value: object) -> str:
+    text = value if isinstance(value, str) else ""
+    parts = urllib.parse.urlsplit(text) if len(text) <= bounds.URL_MAX else None
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise wrong('must be a URL such as "http://127.0.0.1:8500"')
+    if parts.username or parts.password:
+        raise wrong("a URL holds no secrets here", "use token_file")
+    return text
+
+
+def _discovery_text(value: object) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= bounds.DISCOVERY_TEXT_MAX:
+        raise wrong(f"must be a text of 1 to {bounds.DISCOVERY_TEXT_MAX} characters")
+    if not value.isprintable():
+        raise wrong(f"{shown(value)} has characters that cannot be printed")
+    return value
+
+
 def _text(parse: Callable[[object], object], kind: str, example: str) -> tuple[Any, ...]:
     """Turns a field into one that is written as text and kept as what parse makes of it."""
     text = Annotated[str, Field(examples=[example], json_schema_extra={"x-l4lb-type": kind})]
@@ -169,6 +188,12 @@ HttpHosts = Annotated[
 SyslogTarget = Annotated[str, *_text(_syslog_target, "string", "unix:/dev/log")]
 OneIn = Annotated[int, *_whole(bounds.ONE_IN)]
 AccessDuration = Annotated[int, *bounded_quantity(DURATION, bounds.ACCESS_DURATION_MS)]
+Url = Annotated[str, *_text(_url, "string", "http://127.0.0.1:8500")]
+DiscoveryText = Annotated[str, *_text(_discovery_text, "string", "web.example")]
+Ttl = Annotated[int, *bounded_quantity(DURATION, bounds.TTL_MS)]
+DiscoveryInterval = Annotated[int, *bounded_quantity(DURATION, bounds.DISCOVERY_INTERVAL_MS)]
+DiscoveryTimeout = Annotated[int, *bounded_quantity(DURATION, bounds.DISCOVERY_TIMEOUT_MS)]
+MaxShrink = Annotated[int, *bounded_quantity(PERCENT, bounds.MAX_SHRINK_PERCENT)]
 Port = Annotated[int, *_whole(bounds.PORT)]
 Connections = Annotated[int, *_whole(bounds.CONNECTIONS_CAP)]
 Workers = Annotated[int, *_whole(bounds.WORKERS)]

@@ -14,6 +14,9 @@ def to_plain(config: Config) -> dict[str, Any]:
     Two configurations that do the same give the same."""
     plain = config.model_dump(mode="json", by_alias=True, exclude_none=True)
     for pool in plain["pools"].values():
+        if not pool["backends"]:
+            del pool["backends"]  # discovery finds them; an empty array is an error
+            continue
         for backend in pool["backends"]:
             if backend["name"] == backend["address"]:
                 del backend["name"]  # the default, and perhaps no name one may give

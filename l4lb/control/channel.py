@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,7 +29,8 @@ def dated(event: Mapping[str, Any], now_ms: int, now_s: float) -> dict[str, Any]
 
 
 class Channel:
-    """Asks the supervisor; keeps the events it tells. `closed` is set when it is gone."""
+    """Asks the supervisor; keeps the events it tells. `closed` is set when it is gone; on_order is
+    called with what the supervisor orders."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -37,6 +38,7 @@ class Channel:
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self.events = Events()
         self.closed = asyncio.Event()
+        self.on_order: Callable[[Mapping[str, Any]], None] = lambda _: None  # {op, ...}
 
     def start(self) -> None:
         asyncio.get_running_loop().add_reader(self._sock.fileno(), self._receive)
@@ -54,21 +56,29 @@ class Channel:
             return
         message = msgpack.unpackb(data)
         if "event" in message:
-            now_ms = time.monotonic_ns() // 1_000_000
-            self.events.append(dated(message["event"], now_ms, time.time()))
+            self.note(message["event"])
+            return
+        if "op" in message:
+            self.on_order(message)
             return
         answer = self._waiting.pop(message.get("id"), None)
         if answer is not None and not answer.done():
             answer.set_result(message)
 
-    async def ask(self, op: str, args: Mapping[str, Any]) -> Any:
+    def note(self, event: Mapping[str, Any]) -> None:
+        """One event more; it has at_ms."""
+        self.events.append(dated(event, time.monotonic_ns() // 1_000_000, time.time()))
+
+    async def ask(
+        self, op: str, args: Mapping[str, Any], timeout_s: float = ANSWER_TIMEOUT_S
+    ) -> Any:
         """The supervisor's result. Raises AdminError: its own, or `timeout`."""
         number = next(self._numbers)
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
         try:
             self._sock.send(msgpack.packb({"id": number, "op": op, "args": dict(args)}))
-            message = await asyncio.wait_for(answer, ANSWER_TIMEOUT_S)
+            message = await asyncio.wait_for(answer, timeout_s)
         except (TimeoutError, OSError) as error:
             raise AdminError("timeout", "the supervisor did not answer; try again") from error
         finally:

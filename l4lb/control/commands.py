@@ -138,6 +138,9 @@ COMMANDS: Mapping[str, Command] = {
             reads=True,
             streams="follow",
         ),
+        Command(
+            "discovery", "Pools that find their backends, and what their sources say.", reads=True
+        ),
         Command("stats", "Totals since the start.", reads=True),
         Command("drain", "No new sessions for a backend; those it has go on.", (BACKEND,)),
         Command("ready", "A backend serves again.", (BACKEND,)),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from l4lb.control import views
 from l4lb.control.channel import Channel
+from l4lb.control.clock import now_ms
 from l4lb.control.commands import COMMANDS
 from l4lb.control.conditions import condition
+from l4lb.control.sources import Sources
 from l4lb.control.why import why
 from l4lb.errors import AdminError
 from l4lb.native.health import health
@@ -21,17 +22,15 @@ POLL_S = 0.05  # how often `wait` looks
 Handler = Callable[[dict[str, Any]], Awaitable[Any]]
 
 
-def now_ms() -> int:
-    """CLOCK_MONOTONIC in milliseconds, the time of the shared table."""
-    return time.monotonic_ns() // 1_000_000
-
-
 class Handlers:
     """Carries out one request at a time for each client, many clients side by side."""
 
-    def __init__(self, table: Table, channel: Channel, service: views.Service) -> None:
+    def __init__(
+        self, table: Table, channel: Channel, service: views.Service, sources: Sources
+    ) -> None:
         self._table = table
         self._channel = channel
+        self._sources = sources
         # In a thread: a table of many rows must not keep other clients from their answers.
         self._views: dict[str, Callable[[dict[str, Any]], Any]] = {
             "status": lambda _: views.status(table, service, now_ms()),
@@ -45,6 +44,7 @@ class Handlers:
         self._others: dict[str, Handler] = {
             "events": self._events,
             "why": self._why,
+            "discovery": self._discovery,
             "drain": lambda args: self._state(args, "drain"),
             "ready": lambda args: self._state(args, "ready"),
             "maint": lambda args: self._state(args, "maint"),
@@ -75,6 +75,9 @@ class Handlers:
                 settings = await self._channel.ask("checks", {"pool": pool})
                 return why(row, known, settings, self._channel.events, now_ms())
         raise AdminError("not_found", f"no backend is named {args['backend']}")
+
+    async def _discovery(self, _: dict[str, Any]) -> Any:
+        return self._sources.shown()
 
     async def _state(self, args: dict[str, Any], state: str) -> Any:
         return await self._channel.ask("state", args | {"state": state})

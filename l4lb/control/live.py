@@ -9,7 +9,8 @@ from typing import Any
 
 from l4lb.control import views
 from l4lb.control.channel import Channel
-from l4lb.control.handlers import Handlers, now_ms
+from l4lb.control.clock import now_ms
+from l4lb.control.handlers import Handlers
 from l4lb.errors import AdminError
 from l4lb.native import seen
 from l4lb.native.table import Table

@@ -6,7 +6,9 @@ import asyncio
 import gc
 import socket
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import setproctitle
 
@@ -14,6 +16,7 @@ from l4lb.control import views
 from l4lb.control.channel import Channel
 from l4lb.control.handlers import Handlers
 from l4lb.control.server import Server
+from l4lb.control.sources import Sources
 from l4lb.native.table import Table
 
 STALE_HEARTBEAT_MS = 3_000
@@ -33,7 +36,8 @@ class WebSetup:
 class ControlSetup:
     """admin: the listening unix socket, the supervisor's; channel: to the supervisor, its end of
     file means that the supervisor is gone. started_ms is CLOCK_MONOTONIC; a checker that has not
-    beaten for stale_heartbeat_ms is shown as stale. web: None, nothing is served over HTTP."""
+    beaten for stale_heartbeat_ms is shown as stale. web: None, nothing is served over HTTP.
+    discovery: what Sources.configure takes."""
 
     table: Table
     admin: socket.socket
@@ -43,6 +47,7 @@ class ControlSetup:
     started_ms: int
     stale_heartbeat_ms: int = STALE_HEARTBEAT_MS
     web: WebSetup | None = None
+    discovery: Mapping[str, Any] = field(default_factory=lambda: {"pools": {}, "own": {}})
 
 
 async def _serve(setup: ControlSetup) -> None:
@@ -51,12 +56,16 @@ async def _serve(setup: ControlSetup) -> None:
     service = views.Service(
         setup.version, setup.supervisor_pid, setup.started_ms, setup.stale_heartbeat_ms
     )
-    handlers = Handlers(setup.table, channel, service)
+    sources = Sources(setup.table, channel)
+    sources.configure(setup.discovery)
+    channel.on_order = sources.configure
+    handlers = Handlers(setup.table, channel, service, sources)
     serving = [asyncio.create_task(Server(setup.admin, handlers).run())]
     if setup.web is not None:
         serving.append(asyncio.create_task(_serve_web(setup, setup.web, channel, handlers)))
     gone = asyncio.create_task(channel.closed.wait())
     await asyncio.wait((*serving, gone), return_when=asyncio.FIRST_COMPLETED)
+    await sources.close()
     for one in serving:
         if one.done():
             one.result()

@@ -149,8 +149,22 @@ class Supervisor:
                 supervisor_pid=os.getppid(),
                 started_ms=self._started_ms,
                 web=self._web,
+                discovery=self._discovery(),
             )
         )
+
+    def _discovery(self) -> dict[str, Any]:
+        """What the control process follows: sources by pool, and the names that are the file's."""
+        pools = self._config.pools.items()
+        return {
+            "op": "discovery",
+            "pools": {
+                name: pool.discovery.model_dump(mode="json", by_alias=True, exclude_none=True)
+                for name, pool in pools
+                if pool.discovery is not None
+            },
+            "own": {name: [one.name for one in pool.backends] for name, pool in pools},
+        }
 
     def _run_checker(self, channel: socket.socket) -> int:
         return l4lb.checker.main.run(

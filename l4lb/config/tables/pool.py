@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from l4lb.config import bounds, edge_fields, fields, health_fields
 from l4lb.config.tables.base import Model, Named
+from l4lb.config.tables.discovery import Discovery
 from l4lb.config.tables.health import Agent, Health, Passive
 from l4lb.config.tables.sticky import Sticky
 from l4lb.config.tables.tls import PoolTls
@@ -135,12 +136,13 @@ class Pool(Named):
             ...,
         ],
         BeforeValidator(fields.as_tuple),
-    ]
+    ] = Field(default=(), json_schema_extra={"x-l4lb-default": "required without `discovery`"})
     """One or more, each an address in quotes or a table."""
     on_down: Literal["keep", "close"] = "keep"
     """What becomes of the sessions of a backend that goes down."""
     alert: health_fields.Command | None = None
     """A program and its arguments, run at each change of a backend's health; absent: none."""
+    discovery: Discovery | None = None
     health: Health | None = None
     agent: Agent | None = None
     passive: Passive | None = None

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from l4lb.cli import render
-from l4lb.control import views
+from l4lb.control import sources, views
 from l4lb.control.commands import COMMANDS
 from l4lb.control.views import Service
+from l4lb.discovery.runner import State
 from l4lb.native.rows import Address, SessionRow
 from tests.unit.supervisor.tables import closed_port, table_of
 
@@ -112,6 +113,7 @@ def test_every_column_is_in_what_the_views_give() -> None:
         "backends": views.backends(table, 1),
         "workers": views.workers(table, 1),
         "sessions": [SESSION._asdict()],
+        "discovery": [sources.row("web", State("dns"), 1)],
     }
     for command, columns in render.COLUMNS.items():
         rows = given[command.removesuffix(" -v")]

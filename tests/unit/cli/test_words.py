@@ -39,7 +39,7 @@ def test_names_of_backends_come_from_the_balancer(admin: Admin) -> None:
 
 def test_options_and_conditions_are_completed(admin: Admin) -> None:
     assert completed(admin.path, "wait backend-d") == ["backend-drained", "backend-down"]
-    assert completed(admin.path, "sessions --l") == ["--limit"]
+    assert completed(admin.path, "sessions --lim") == ["--limit"]
     assert completed(admin.path, "no-such-command ") == []
 
 

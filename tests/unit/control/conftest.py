@@ -22,6 +22,7 @@ from l4lb.control.client import AdminClient
 from l4lb.control.handlers import Handlers
 from l4lb.control.protocol import Decoder
 from l4lb.control.server import Server
+from l4lb.control.sources import Sources
 from l4lb.control.views import Service
 from l4lb.native.table import Table
 from l4lb.supervisor.child import channel as channel_pair
@@ -109,7 +110,9 @@ class Admin:
         async def serve() -> None:
             channel = Channel(self._theirs)
             channel.start()
-            handlers = Handlers(self.table, channel, Service("9.9", 42, 0, 3_000))
+            handlers = Handlers(
+                self.table, channel, Service("9.9", 42, 0, 3_000), Sources(self.table, channel)
+            )
             self.server = Server(self._listener, handlers)
             task = asyncio.create_task(self.server.run())
             ready.set()

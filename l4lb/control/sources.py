@@ -1,0 +1,85 @@
+"""Discovery in the control process: sources are followed here, the supervisor applies what they
+find, and operators see the state of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import l4lb.log
+from l4lb.config.tables.discovery import Discovery
+from l4lb.control.channel import Channel
+from l4lb.control.clock import now_ms
+from l4lb.discovery.runner import Runner, State, World
+from l4lb.discovery.types import Member
+from l4lb.errors import AdminError
+from l4lb.native.table import Table
+
+LOG = l4lb.log.get("control")
+APPLY_TIMEOUT_S = 15.0
+
+Settings = Mapping[str, Any]  # of a pool: what its configuration says, as plain data
+
+
+def row(pool: str, state: State, at_ms: int) -> dict[str, Any]:
+    """What operators see of one pool's source."""
+    return {
+        "pool": pool,
+        "type": state.type,
+        "found": len(state.found),
+        "backends": len(state.members),
+        "held": list(state.held),
+        "answers": state.answers,
+        "failures": state.failures,
+        "error": state.error or None,
+        "answer_age_ms": at_ms - state.answered_ms if state.answered_ms else None,
+    }
+
+
+class Sources:
+    """The sources of all pools. own: the names of each pool's backends that its file has."""
+
+    def __init__(self, table: Table, channel: Channel) -> None:
+        self._table = table
+        self._channel = channel
+        self._own: Mapping[str, Sequence[str]] = {}
+        self._runner = Runner(
+            World(self._apply, self._tell, self._health, self._known, now_ms, (AdminError,))
+        )
+
+    def configure(self, message: Mapping[str, Any]) -> None:
+        """message: {pools: settings by pool, own: names by pool}."""
+        self._own = message["own"]
+        self._runner.configure(
+            {name: Discovery.model_validate(one) for name, one in message["pools"].items()}
+        )
+
+    async def close(self) -> None:
+        await self._runner.close()
+
+    def shown(self) -> list[dict[str, Any]]:
+        """One map a pool that has a source."""
+        now = now_ms()
+        return [row(name, state, now) for name, state in self._runner.states()]
+
+    async def _apply(self, pool: str, backends: Sequence[Mapping[str, Any]]) -> object:
+        return await self._channel.ask(
+            "discovered", {"pool": pool, "backends": list(backends)}, APPLY_TIMEOUT_S
+        )
+
+    def _tell(self, event: Mapping[str, Any]) -> None:
+        fields = {key: value for key, value in event.items() if key not in ("at_ms", "kind")}
+        LOG.warning(str(event["kind"]), **fields)
+        self._channel.note(event)
+
+    def _health(self, pool: str) -> Mapping[str, str]:
+        return {row.name: row.health for row in self._table.backends() if row.pool == pool}
+
+    def _known(self, pool: str) -> list[Member]:
+        """What an earlier process of this kind had found: what is in force and not the file's."""
+        own = set(self._own.get(pool, ()))
+        return [
+            Member(str(row.address), row.name, row.weight, row.max_connections, row.backup)
+            for row in self._table.backends()
+            if row.pool == pool and row.name not in own
+        ]

@@ -1,0 +1,36 @@
+"""Backends from a URL: a JSON list, asked for each interval, with its ETag."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from l4lb.config.tables.discovery import Discovery
+from l4lb.discovery import entries, web
+from l4lb.discovery.types import MS, Member
+
+
+class Http:
+    """Follows one URL."""
+
+    def __init__(self, settings: Discovery) -> None:
+        self._settings = settings
+        self._url = settings.url or ""
+
+    async def follow(self) -> AsyncGenerator[list[Member], None]:
+        timeout_s = self._settings.timeout_ms / MS
+        etag, members = "", None
+        async with web.session() as client:
+            while True:
+                headers = {**web.bearer(self._settings.token_file), "Accept": "application/json"}
+                if etag and members is not None:
+                    headers["If-None-Match"] = etag
+                async with web.request(
+                    client, "GET", self._url, timeout_s=timeout_s, connect_timeout_s=timeout_s,
+                    headers=headers,
+                ) as answer:  # fmt: skip
+                    if answer.status != 304 or members is None:
+                        members = entries.of_json(await web.body(answer))
+                        etag = answer.headers.get("ETag", "")
+                yield members
+                await asyncio.sleep(self._settings.interval_ms / MS)

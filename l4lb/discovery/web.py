@@ -1,0 +1,76 @@
+"""What the providers that speak HTTP have in common: a bounded request, and the words for its
+faults."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import aiohttp
+
+from l4lb.discovery.types import ANSWER_BYTES_MAX, DiscoveryError
+
+READ_BYTES = 64 << 10
+TOKEN_MAX = 4_096
+
+
+def session() -> aiohttp.ClientSession:
+    """A session without cookies, redirects or compression surprises: sources are programs."""
+    return aiohttp.ClientSession(
+        cookie_jar=aiohttp.DummyCookieJar(), headers={"User-Agent": "l4lb"}, trust_env=False
+    )
+
+
+def token(path: str | None) -> str:
+    """The token of a file, without the space around it; empty without a file."""
+    if path is None:
+        return ""
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read(TOKEN_MAX).strip()
+    except (OSError, ValueError) as error:
+        raise DiscoveryError(f"token_file {path} cannot be read") from error
+
+
+@contextlib.asynccontextmanager
+async def request(
+    client: aiohttp.ClientSession,
+    method: str,
+    url: str,
+    *,
+    timeout_s: float | None,
+    connect_timeout_s: float,
+    **more: Any,
+) -> AsyncIterator[aiohttp.ClientResponse]:
+    """An answer whose status is below 400. timeout_s: for all of it; None: it may go on for ever.
+    Raises DiscoveryError."""
+    limit = aiohttp.ClientTimeout(total=timeout_s, connect=connect_timeout_s)
+    try:
+        async with client.request(
+            method, url, timeout=limit, allow_redirects=False, **more
+        ) as answer:
+            if answer.status >= 300 and answer.status != 304:
+                raise DiscoveryError(f"{url}: answered with {answer.status}")
+            yield answer
+    except TimeoutError as error:
+        raise DiscoveryError(f"{url}: no answer in time") from error
+    except (aiohttp.ClientError, OSError, ValueError, asyncio.IncompleteReadError) as error:
+        raise DiscoveryError(f"{url}: {str(error)[:200] or type(error).__name__}") from error
+
+
+async def body(answer: aiohttp.ClientResponse) -> bytes:
+    """All of an answer. Raises DiscoveryError if that is too much."""
+    found = bytearray()
+    async for data in answer.content.iter_chunked(READ_BYTES):
+        found += data
+        if len(found) > ANSWER_BYTES_MAX:
+            raise DiscoveryError(f"{answer.url}: more than {ANSWER_BYTES_MAX >> 20} MiB")
+    return bytes(found)
+
+
+def bearer(path: str | None) -> Mapping[str, str]:
+    """The header for a token, if there is one."""
+    word = token(path)
+    return {"Authorization": f"Bearer {word}"} if word else {}

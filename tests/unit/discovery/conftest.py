@@ -1,0 +1,86 @@
+"""A provider followed in a thread of its own: its answers come one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from l4lb.config.tables.discovery import Discovery
+from l4lb.discovery.providers import provider
+from l4lb.discovery.types import DiscoveryError, Member
+
+PATIENCE_S = 30
+
+
+class Following:
+    """What a provider says; ended by the end of the block."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self._provider = provider(Discovery.model_validate(settings))
+        self._said: queue.Queue[list[Member] | Exception] = queue.Queue()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._task = self._loop.create_task(self._follow())
+        with contextlib.suppress(asyncio.CancelledError):
+            self._loop.run_until_complete(self._task)
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        self._loop.close()
+
+    async def _follow(self) -> None:
+        try:
+            async with contextlib.aclosing(self._provider.follow()) as answers:
+                async for members in answers:
+                    self._said.put(members)
+        except DiscoveryError as error:
+            self._said.put(error)
+
+    def next(self) -> list[Member]:
+        """The next answer."""
+        said = self._said.get(timeout=PATIENCE_S)
+        assert not isinstance(said, Exception), said
+        return said
+
+    def addresses(self) -> list[str]:
+        """The addresses of the next answer."""
+        return [one.address for one in self.next()]
+
+    def until(self, *addresses: str) -> None:
+        """Answers until one has just these addresses."""
+        while self.addresses() != sorted(addresses):
+            pass
+
+    def fault(self) -> str:
+        """How it failed, after whatever it said before."""
+        while True:
+            said = self._said.get(timeout=PATIENCE_S)
+            if isinstance(said, Exception):
+                return str(said)
+
+    def quiet(self) -> bool:
+        """Has it nothing to say now?"""
+        return self._said.empty()
+
+    def close(self) -> None:
+        with contextlib.suppress(RuntimeError):  # it has ended by itself
+            self._loop.call_soon_threadsafe(self._task.cancel)
+        self._thread.join(PATIENCE_S)
+        assert not self._thread.is_alive(), "a provider does not end when it is cancelled"
+
+
+@contextlib.contextmanager
+def following(**settings: Any) -> Iterator[Following]:
+    """A provider of these settings, as a configuration says them."""
+    one = Following(settings)
+    try:
+        yield one
+    finally:
+        one.close()

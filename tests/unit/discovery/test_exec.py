@@ -1,0 +1,78 @@
+"""A program of the user's: each line is all backends; what it leaves is taken away."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.e2e.harness.deadline import until
+from tests.unit.discovery.conftest import following
+
+
+def program(text: str) -> list[str]:
+    return ["/bin/sh", "-c", text]
+
+
+def test_each_line_is_an_answer(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    command = program(f"cat {pipe}")
+    with following(type="exec", command=command) as source, pipe.open("w", buffering=1) as lines:
+        lines.write('["10.0.0.1:1"]\n')
+        assert source.addresses() == ["10.0.0.1:1"]
+        lines.write('\n["10.0.0.1:2", "10.0.0.1:3"]\n')
+        assert source.addresses() == ["10.0.0.1:2", "10.0.0.1:3"]
+
+
+def test_one_that_ends_is_run_again() -> None:
+    said = program("echo '[\"10.0.0.1:1\"]'")
+    with following(type="exec", command=said, interval="100ms") as source:
+        for _ in range(3):
+            assert source.addresses() == ["10.0.0.1:1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("echo no >&2; exit 3", "ended with 3: no"),
+        ("echo nonsense", "not JSON"),
+        ("head -c 5000000 /dev/zero | tr '\\0' x", "a line of more than 4 MiB"),
+    ],
+)
+def test_how_it_fails_is_told(text: str, why: str) -> None:
+    with following(type="exec", command=program(text)) as source:
+        assert why in source.fault()
+
+
+def test_one_that_cannot_be_run_is_a_fault() -> None:
+    with following(type="exec", command=["/no/such/program"]) as source:
+        assert source.fault() == "/no/such/program: No such file or directory"
+
+
+def test_all_that_it_started_is_gone_with_it(tmp_path: Path) -> None:
+    note = tmp_path / "pids"
+    text = (
+        f"sleep 1000 & echo $! $$ > {note}.new; mv {note}.new {note}; echo '[]'; trap '' TERM; wait"
+    )
+    with following(type="exec", command=program(text)) as source:
+        assert source.addresses() == []
+        pids = [int(pid) for pid in note.read_text().split()]
+        assert all(map(psutil.pid_exists, pids))
+    until(lambda: not any(map(_lives, pids)), "its processes are gone")
+
+
+def test_much_on_stderr_stops_nobody() -> None:
+    text = f"{sys.executable} -c 'import sys; sys.stderr.write(\"x\" * 1000000)'; echo '[]'"
+    with following(type="exec", command=program(text)) as source:
+        assert source.addresses() == []
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
