@@ -1,6 +1,7 @@
 #include "core/passive.h"
 
 #include <errno.h>
+#include <string.h>
 
 static const struct l4_passive_rule *rule_of(const struct l4_table *table,
                                              const struct l4_backend *b)
@@ -149,6 +150,16 @@ void l4_passive_clear(struct l4_backend *b)
     L4_SET(p->ejected_at_ms, 0);
     L4_SET(p->ejections, 0);
     L4_SET(b->ejected_until_ms, 0);
+
+    struct l4_check_words *w = &b->words;
+    L4_SET(w->kind, 0);
+    L4_SET(w->code, 0);
+    L4_SET(w->cert_end_s, 0);
+    L4_SET(w->told, 0);
+    L4_SET(w->agent, 0);
+    L4_SET(w->verdict, L4_UNKNOWN);
+    memset(w->text, 0, sizeof w->text);
+    L4_SET(b->weight_change, 0);
 }
 
 void l4_passive_forget(const struct l4_table *table, uint32_t worker)

@@ -42,7 +42,7 @@ static inline bool l4_passive_ejected(const struct l4_backend *b, uint64_t now_m
 bool l4_passive_end(const struct l4_table *table, uint32_t backend, uint64_t since_ms,
                     uint64_t now_ms);
 
-/* A row that is given to another backend knows nothing. */
+/* A row that is given to another backend knows nothing, of passive health or any other. */
 void l4_passive_clear(struct l4_backend *b);
 
 /* The worker is dead: it does not eject any more. */

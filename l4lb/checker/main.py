@@ -18,7 +18,7 @@ from l4lb.checker.checker import Checker
 from l4lb.checker.plan import Plan
 from l4lb.native.table import Table
 
-MESSAGE_MAX = 64 << 10
+MESSAGE_MAX = 1 << 20  # more than the kernel lets anybody send on such a socket
 UNSENT_MAX = 4096  # messages kept for a supervisor that does not read
 SEND_AGAIN_S = 0.1
 
@@ -60,7 +60,7 @@ class Channel:
             self._unsent.popleft()
 
     def receive(self, checker: Checker) -> None:
-        """Takes one message: plans, perhaps a part of them; or the end."""
+        """Takes one message: plans, perhaps not yet all; or the end."""
         try:
             data = self._sock.recv(MESSAGE_MAX)
         except BlockingIOError:
@@ -74,8 +74,10 @@ class Channel:
         message = msgpack.unpackb(data)
         if message.get("op") == "plans":
             self._plans |= {name: Plan.from_map(one) for name, one in message["pools"].items()}
-            if not message.get("more"):
+            if "count" in message:
                 plans, self._plans = self._plans, {}
+                if len(plans) != message["count"]:
+                    raise SystemExit("plans were lost on the way: a new process has them all")
                 checker.configure(plans)
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
+
+import msgpack
 
 from l4lb.checker.types import Settings
 from l4lb.config.model import Config, Pool
 
-POOLS_A_MESSAGE = 8  # a pool's plan is a few KiB at most, a message 64
+MESSAGE_BYTES = 24 << 10  # of plans in one message, unless one plan is larger
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,26 @@ def plans(config: Config) -> dict[str, Plan]:
 
 
 def messages(known: Mapping[str, Plan]) -> Iterator[dict[str, Any]]:
-    """The plans as messages for a running checker; the last one puts them all in force."""
-    names = list(known)
-    for at in range(0, max(1, len(names)), POOLS_A_MESSAGE):
-        part = {name: asdict(known[name]) for name in names[at : at + POOLS_A_MESSAGE]}
-        yield {"op": "plans", "pools": part, "more": at + POOLS_A_MESSAGE < len(names)}
+    """The plans as messages for a running checker; the last one puts them in force.
+
+    Only what differs from the defaults is said, in few messages: the channel's buffer has room for
+    a thousand pools. Who cannot send them all kills the checker: its successor has them by the
+    fork."""
+    part: dict[str, Any] = {}
+    size = 0
+    for name, one in known.items():
+        said = _said(one)
+        size += len(msgpack.packb({name: said}))
+        if part and size > MESSAGE_BYTES:
+            yield {"op": "plans", "pools": part}
+            part, size = {}, 0
+        part[name] = said
+    yield {"op": "plans", "pools": part, "count": len(known)}
+
+
+def _said(one: Any) -> Any:
+    """A dataclass as a map of what is not its default, and other values as they are."""
+    if not isinstance(one, (Plan, Settings, Agent)):
+        return list(one) if isinstance(one, tuple) else one
+    values = {field.name: (getattr(one, field.name), field.default) for field in fields(one)}
+    return {name: _said(value) for name, (value, default) in values.items() if value != default}

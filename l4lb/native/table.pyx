@@ -183,9 +183,7 @@ cdef class Table:
         row.health = rows.HEALTHS.index(health)
         row.response = row.up_since_ms = row.ready_since_ms = 0
         c.l4_passive_clear(row)
-        memset(<void *>&row.words, 0, sizeof(row.words))
         row.words.verdict = rows.HEALTHS.index(health)
-        row.weight_change = 0
         if index >= self.table.header.backends_high:
             self.table.header.backends_high = index + 1
         row.used = serial or 1

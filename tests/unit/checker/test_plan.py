@@ -1,0 +1,73 @@
+"""Plans: from a configuration, over a channel, and the same at the other end."""
+
+from __future__ import annotations
+
+import msgpack
+
+from l4lb.checker.plan import Agent, Plan, messages, plans
+from l4lb.checker.types import Settings
+from l4lb.config.build import build
+from l4lb.config.origin import Origin
+from l4lb.supervisor.child import channel
+from tests.unit.supervisor.tables import closed_port, table_of
+
+from .conftest import Backend, Process
+
+POOL = {
+    "backends": ["10.0.0.1:80"],
+    "source": "10.0.0.9",
+    "on_down": "close",
+    "alert": ["/bin/true", "x"],
+    "health": {
+        "type": "tls", "sni": "a.example", "verify": False, "interval": "1s",
+        "steps": [{"send": "a", "expect": "b"}, {"expect": "c"}],
+    },
+    "agent": {"port": 99, "interval": "3s", "send": "hi\n"},
+    "passive": {"slow": {"factor": 2.5}},
+}  # fmt: skip
+
+
+def planned() -> dict[str, Plan]:
+    pools = {"web": POOL, "plain": {"backends": ["10.0.0.1:81"]}}
+    listeners = {"w": {"bind": [":80"], "pool": "web"}}
+    return plans(build({"listeners": listeners, "pools": pools}, Origin()))
+
+
+def test_a_pools_plan_is_what_its_tables_say() -> None:
+    web = planned()["web"]
+    assert web.checks is not None
+    assert (web.checks.type, web.checks.sni, web.checks.verify) == ("tls", "a.example", False)
+    assert (web.checks.source, web.checks.interval_ms) == ("10.0.0.9", 1_000)
+    assert web.checks.steps == [{"send": "a", "expect": "b"}, {"expect": "c"}]
+    assert web.agent == Agent(99, 3_000, 1_000, "hi\n", "10.0.0.9")
+    assert (web.on_down, list(web.alert), web.slow_factor) == ("close", ["/bin/true", "x"], 2.5)
+    assert planned()["plain"] == Plan()
+
+
+def test_a_plan_is_the_same_at_the_other_end_of_a_channel() -> None:
+    sent = [msgpack.unpackb(msgpack.packb(one)) for one in messages(planned())]
+    (message,) = sent
+    assert (message["op"], message["count"]) == ("plans", 2)
+    assert message["pools"]["plain"] == {}
+    web, again = planned()["web"], Plan.from_map(message["pools"]["web"])
+    assert list(again.alert) == list(web.alert)
+    assert again.checks == web.checks
+    assert (again.agent, again.slow_factor, again.on_down) == (web.agent, 2.5, "close")
+
+
+def test_a_thousand_pools_fit_into_a_channels_buffer() -> None:
+    one = Plan(Settings("http", 1_000, 500, 3, 4, 10, path="/healthz", host="www.example.org"))
+    ours, theirs = channel()
+    with ours, theirs:
+        for message in messages({f"pool-{n}": one for n in range(1_024)}):
+            ours.send(msgpack.packb(message))
+
+
+def test_a_checker_that_lost_a_plan_makes_room_for_one_that_has_them_all(backend: Backend) -> None:
+    table = table_of({"web": {"a": backend.address}, "other": {"b": closed_port()}})
+    process = Process(table, {})
+    try:
+        process.channel.send(msgpack.packb({"op": "plans", "pools": {}, "count": 2}))
+        assert process.ended() != "exited"
+    finally:
+        process.close()
