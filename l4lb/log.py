@@ -1,14 +1,19 @@
 """The service's own log: one event, one line, to stderr.
 
 Text on a terminal, `<N>` priority prefixes under systemd (sd-daemon(3)), JSON on demand.
-Nothing here logs per connection.
+Nothing here logs per connection; one cause has at most so many lines a minute, and the next one
+says how many were left out. What is called a secret is not shown, no text can begin another line.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -16,6 +21,63 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 # syslog priorities (RFC 5424, 6.2.1), as journald reads them before a line.
 PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 LEVELS = ("debug", "info", "warning", "error")
+
+
+LINES_A_MINUTE = 20  # of one cause
+WINDOW_S = 60.0
+CAUSES_MAX = 4_096  # more at one time are not told apart: all begin anew
+# What tells one cause from another, besides the event's own words.
+SUBJECTS = ("process", "backend", "pool", "listener", "worker", "child", "target", "type")
+SECRET = re.compile(r"token|password|secret|authorization|private", re.IGNORECASE)
+HIDDEN = "(hidden)"
+
+
+class Limited:
+    """Leaves out what one cause says too often. clock gives seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._seen: dict[tuple[object, ...], tuple[float, int]] = {}
+
+    def __call__(self, _logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        cause = (method, event.get("event"), *(str(event.get(name)) for name in SUBJECTS))
+        now = self._clock()
+        since, lines = self._seen.get(cause, (now, 0))
+        left_out = max(0, lines - LINES_A_MINUTE)
+        if now - since >= WINDOW_S:
+            since, lines = now, 0
+            if left_out:
+                event["left_out"] = left_out
+        if len(self._seen) >= CAUSES_MAX:
+            self._seen.clear()
+        self._seen[cause] = (since, lines + 1)
+        if lines >= LINES_A_MINUTE:
+            raise structlog.DropEvent
+        return event
+
+
+def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Nothing whose name says that it is a secret, at any depth, is shown."""
+    hidden: EventDict = _hidden(event)
+    return hidden
+
+
+def _hidden(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {
+            key: HIDDEN if SECRET.search(str(key)) else _hidden(one) for key, one in value.items()
+        }
+    return [_hidden(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def on_one_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Text of others cannot begin a line or move the cursor; our own traceback may."""
+    for key, value in event.items():
+        if isinstance(value, str) and not value.isprintable():
+            event[key] = "".join(
+                c if c.isprintable() else c.encode("unicode_escape").decode() for c in value
+            )
+    return event
 
 
 class _Prefixed:
@@ -43,6 +105,9 @@ def setup(level: str, style: str) -> None:
         )
     structlog.configure(
         processors=[
+            Limited(),
+            hide_secrets,
+            on_one_line,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _Prefixed(renderer) if under_systemd else renderer,
