@@ -54,6 +54,8 @@ enum l4_bounds {
     L4_EVENTS = 256,          /* places in the ring from a worker to the supervisor */
     L4_LOG_PLACES = 8192,     /* ended sessions one worker's log holds until they are written */
     L4_LOG_LINE_MAX = 2048,   /* bytes of one line of the access log */
+    L4_TRACES = 256,          /* picks that are kept of one worker */
+    L4_CANDIDATES = 8,        /* backends that are kept of one pick */
     L4_BUCKETS = 29,          /* of a histogram */
     L4_TCP_FACTS_EVERY = 8,   /* of so many sessions the kernel is asked about one at its end */
     L4_WHEEL_SLOTS = 2048,    /* of the timer wheel, a power of two */

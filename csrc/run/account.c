@@ -21,6 +21,12 @@ static void count(const struct l4_table *table, uint32_t worker, const struct l4
         L4_OWN_ADD(tally->refused, 1);
 }
 
+/* UDP sessions' rows come after those of TCP. */
+static bool is_udp(const struct l4_table *table, const struct l4_outcome *o)
+{
+    return o->serial && o->slot >= table->header->caps.sessions;
+}
+
 static void measure(const struct l4_table *table, uint32_t worker, const struct l4_outcome *o)
 {
     struct l4_ledger *ledger = l4_table_ledger(table, worker, o->pool);
@@ -29,7 +35,8 @@ static void measure(const struct l4_table *table, uint32_t worker, const struct 
         l4_ledger_add(ledger, L4_MEASURE_QUEUE_US, o->queue_us);
     if (!o->reached)
         return;
-    l4_ledger_add(ledger, L4_MEASURE_CONNECT_US, o->connect_us);
+    if (!is_udp(table, o))
+        l4_ledger_add(ledger, L4_MEASURE_CONNECT_US, o->connect_us);
     l4_ledger_add(ledger, L4_MEASURE_BYTES_IN, o->bytes_in);
     l4_ledger_add(ledger, L4_MEASURE_BYTES_OUT, o->bytes_out);
     if (o->first_byte_us)
@@ -44,9 +51,12 @@ static void measure(const struct l4_table *table, uint32_t worker, const struct 
     }
 }
 
-static bool is_logged(const struct l4_log_rule *rule, uint32_t worker, const struct l4_outcome *o)
+static bool is_logged(const struct l4_table *table, uint32_t worker, const struct l4_outcome *o)
 {
-    if (!l4_account_is_clean(o->reason))
+    const struct l4_log_rule *rule = &l4_table_seen(table)->log_rule;
+    /* A UDP session has no other way to end well than to fall silent. */
+    const bool fell_silent = o->reason == L4_END_IDLE_TIMEOUT && is_udp(table, o);
+    if (!l4_account_is_clean(o->reason) && !fell_silent)
         return true;
     if (L4_GET(rule->errors_only) || o->duration_us < 1000ull * L4_GET(rule->min_duration_ms))
         return false;
@@ -61,7 +71,7 @@ void l4_account_end(const struct l4_table *table, uint32_t worker, const struct 
     count(table, worker, outcome);
     if (outcome->pool != L4_NONE && L4_GET(seen->measures))
         measure(table, worker, outcome);
-    if (L4_GET(seen->log_rule.on) && is_logged(&seen->log_rule, worker, outcome)) {
+    if (L4_GET(seen->log_rule.on) && is_logged(table, worker, outcome)) {
         struct l4_log *log = l4_table_log(table, worker);
         /* why: a ring that is full counts what it drops; nothing else is to be done here. */
         (void)L4_RING_PUT(log, ring, outcomes, outcome);

@@ -14,6 +14,7 @@
 #include "run/relay.h"
 #include "run/secure.h"
 #include "run/session.h"
+#include "run/watch.h"
 #include "shm/count.h"
 
 void l4_reach_leave(struct l4_loop *loop, struct l4_session *s)
@@ -93,7 +94,9 @@ static struct l4_pick_answer pick(struct l4_loop *loop, const struct l4_session 
         .tried = s->tried,
         .tried_count = tried,
     };
-    return l4_pick(loop->table, &request);
+    const struct l4_pick_answer answer = l4_pick(loop->table, &request);
+    l4_watch_pick(loop, s, &request, &answer);
+    return answer;
 }
 
 /* A place at s->backend is taken. */

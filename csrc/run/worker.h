@@ -59,6 +59,7 @@ struct l4_loop {
     uint32_t ended_head;             /* rows that ended in this turn, not yet free */
     uint32_t ready_head, ready_tail; /* sessions with work left over */
     uint32_t serial;                 /* of the last session opened */
+    uint64_t picks;                  /* made so far; run/watch.h */
     uint64_t random;                 /* state of core choices; base/random.h */
     uint64_t resume_ms;              /* while paused: when to try again */
     struct l4_secure *secure;        /* NULL: there is no vault */

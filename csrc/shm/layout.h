@@ -11,7 +11,7 @@
  *
  *   header | listeners | pools | views (members + schedule) | backends
  *          | workers | columns (worker x backend) | tallies (worker x listener) | sessions
- *          | seen, ledgers, logs (shm/seen.h)
+ *          | seen, ledgers, logs (shm/seen.h) | traces (shm/trace.h)
  *          | facts (one a session) | routes, sets of networks (two halves each) | waits (worker x
  * pool, shm/queue.h) | flows and UDP tallies (shm/udp.h)
  *          | shakes (shm/shakes.h; worker x (listeners + pools))
@@ -57,7 +57,7 @@ struct l4_header {
     uint64_t bytes; /* of the whole table */
     uint64_t listeners_at, pools_at, views_at, backends_at, workers_at, columns_at, tallies_at,
         sessions_at; /* offsets from the header */
-    uint64_t seen_at, ledgers_at, logs_at;
+    uint64_t seen_at, ledgers_at, logs_at, traces_at;
     uint64_t facts_at, routes_at, sets_at; /* shm/edge.h */
     uint64_t waits_at;                     /* shm/queue.h */
     uint64_t flows_at, udp_tallies_at;     /* shm/udp.h */

@@ -75,8 +75,9 @@ struct l4_log_rule {
 };
 
 struct l4_seen {
-    _Atomic uint32_t measures;   /* supervisor: 1: ledgers are kept */
-    struct l4_log_rule log_rule; /* supervisor */
+    _Atomic uint32_t measures;    /* supervisor: 1: ledgers are kept */
+    _Atomic uint32_t trace_every; /* supervisor: of so many picks one is kept; 0: none */
+    struct l4_log_rule log_rule;  /* supervisor */
 
     alignas(64) _Atomic uint64_t log_written; /* log writer: lines */
     _Atomic uint64_t log_lost;                /* log writer: lines that no one took */

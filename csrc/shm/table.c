@@ -9,6 +9,7 @@
 
 #include "shm/seen.h"
 #include "shm/shakes.h"
+#include "shm/trace.h"
 
 static uint64_t whole_lines(uint64_t bytes)
 {
@@ -53,6 +54,7 @@ static struct l4_header header_for(const struct l4_caps *caps)
         {&h.logs_at, workers * sizeof(struct l4_log)},
         {&h.shakes_at,
          workers * ((uint64_t)caps->listeners + caps->pools) * sizeof(struct l4_shakes)},
+        {&h.traces_at, workers * sizeof(struct l4_traces)},
         {&h.facts_at, workers * caps->sessions * sizeof(struct l4_facts)},
         {&h.sets_at, 2ull * L4_SETS_BYTES},
         {&h.routes_at, 2 * L4_ROUTES_MAX * sizeof(struct l4_route)},

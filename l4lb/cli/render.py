@@ -24,6 +24,7 @@ COLUMNS: Mapping[str, Sequence[str]] = {
         "pool", "type", "found", "backends", "held", "answers", "failures", "answer_age_ms",
         "error",
     ),
+    "picks": ("age_ms", "client", "listener", "backend", "because", "candidates"),
     "workers": (
         "index", "pid", "cpu", "state", "active", "capacity", "paused", "accepted", "restarts",
         "lost",
@@ -60,6 +61,10 @@ def _shown(command: str, row: Mapping[str, Any]) -> dict[str, Any]:
             "since": health_views.since(row),
             "why": health_views.reason(row) or None,
         }
+    if command == "picks":
+        seen = [f"{one['backend']} {one['inflight']}/{one['weight']}" for one in row["candidates"]]
+        name = f"{row['pool']}/{row['backend']}" if row["backend"] else None
+        return {**row, "backend": name, "candidates": ", ".join(seen)}
     if command == "sessions":
         return {**row, "backend": f"{row['pool']}/{row['backend']}" if row["backend"] else None}
     return dict(row)

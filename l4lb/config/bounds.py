@@ -66,6 +66,7 @@ ROUTES_MAX = 4_096  # L4_ROUTES_MAX: over all listeners, each name and network c
 ALPN_BYTES_MAX = 255  # L4_ALPN_MAX
 HANDSHAKE_TIMEOUT_MS = (1, 10 * MINUTE_MS)
 ONE_IN = (1, 65_536)
+WATCH_PICKS = (0, 1 << 20)
 ACCESS_DURATION_MS = (0, DAY_MS)
 
 MAX_HANDSHAKES = (0, 1_000_000)  # of one listener; 0: no limit

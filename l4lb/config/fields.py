@@ -186,6 +186,7 @@ HttpHosts = Annotated[
     BeforeValidator(as_tuple, json_schema_input_type=Annotated[list[HostName], FILLED]),
 ]
 SyslogTarget = Annotated[str, *_text(_syslog_target, "string", "unix:/dev/log")]
+WatchPicks = Annotated[int, *_whole(bounds.WATCH_PICKS)]
 OneIn = Annotated[int, *_whole(bounds.ONE_IN)]
 AccessDuration = Annotated[int, *bounded_quantity(DURATION, bounds.ACCESS_DURATION_MS)]
 Url = Annotated[str, *_text(_url, "string", "http://127.0.0.1:8500")]

@@ -12,6 +12,8 @@ SESSIONS_LIMIT = 1_000  # rows `sessions` shows unless told
 SESSIONS_MAX = 100_000  # about 1 KiB each while they are sent
 SESSION_AGE_MAX_MS = 365 * 24 * 3_600_000
 SORTS = ("bytes", "age", "idle")  # of `sessions`
+PICKS_LIMIT = 20  # of `picks`, unless told
+PICKS_MAX = 1_000
 WAIT_TIMEOUT_MS = 60_000
 WAIT_TIMEOUT_MAX_MS = 24 * 3_600_000
 KINDS = {str: "text", int: "a whole number", bool: "true or false"}
@@ -112,6 +114,25 @@ COMMANDS: Mapping[str, Command] = {
                     option=True,
                     required=False,
                 ),
+            ),
+            reads=True,
+        ),
+        Command(
+            "picks",
+            "The last choices of backends that were kept, newest first: for whom, among what.",
+            (
+                Arg(
+                    "limit",
+                    f"how many at most; {PICKS_LIMIT} unless told",
+                    int,
+                    option=True,
+                    default=PICKS_LIMIT,
+                    required=False,
+                    least=1,
+                    most=PICKS_MAX,
+                ),
+                Arg("pool", "only of this pool", option=True, required=False),
+                Arg("client", "only for clients at this IP address", option=True, required=False),
             ),
             reads=True,
         ),

@@ -11,6 +11,7 @@ from l4lb.control.channel import Channel
 from l4lb.control.clock import now_ms
 from l4lb.control.commands import COMMANDS
 from l4lb.control.conditions import condition
+from l4lb.control.picks import picks
 from l4lb.control.sources import Sources
 from l4lb.control.why import why
 from l4lb.errors import AdminError
@@ -38,6 +39,7 @@ class Handlers:
             "pools": lambda _: views.pools(table),
             "backends": lambda _: views.backends(table, now_ms()),
             "sessions": lambda args: views.sessions(table, now_ms(), args),
+            "picks": lambda args: picks(table, now_ms(), args),
             "workers": lambda _: views.workers(table, now_ms()),
             "stats": lambda _: views.stats(table),
         }

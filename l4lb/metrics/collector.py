@@ -29,7 +29,7 @@ PORT_RANGE = "/proc/sys/net/ipv4/ip_local_port_range"
 US = 1e6
 REJECTED = "rejected:"
 # Ends of clients that reached no backend through no act of their own.
-TURNED_AWAY = ("no_backend", "connect_failed")
+TURNED_AWAY = ("no_backend", "connect_failed", "queue_timeout")
 
 
 @dataclass(frozen=True)

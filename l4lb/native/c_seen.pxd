@@ -1,6 +1,6 @@
 """What Python sees of csrc/shm/seen.h and of the access log's lines."""
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from l4lb.native cimport c_l4 as c
 
@@ -60,6 +60,7 @@ cdef extern from "shm/seen.h":
 
     struct l4_seen:
         uint32_t measures
+        uint32_t trace_every
         l4_log_rule log_rule
         uint64_t log_written
         uint64_t log_lost
@@ -94,3 +95,39 @@ cdef extern from "run/account.h":
     void l4_account_end(const c.l4_table *table, uint32_t worker, const l4_outcome *outcome)
     l4_outcome l4_account_describe(const c.l4_table *table, uint32_t slot,
                                    const c.l4_session *s, uint64_t now_us)
+
+
+cdef extern from "shm/trace.h":
+    enum:
+        L4_TRACES
+
+    struct l4_candidate:
+        uint16_t backend
+        uint16_t weight
+        uint32_t inflight
+        uint8_t usable
+        uint8_t health
+        uint8_t state
+        uint8_t tried
+
+    struct l4_trace:
+        uint32_t pool
+        uint32_t listener
+        uint32_t backend
+        uint32_t backend_serial
+        uint32_t session
+        uint64_t at_us
+        c.l4_addr client
+        uint32_t members
+        uint8_t balance
+        uint8_t tier
+        uint8_t full
+        uint8_t attempts
+        uint8_t candidate_count
+        l4_candidate candidates[8]
+
+    struct l4_traces:
+        uint64_t head
+
+    l4_traces *l4_table_traces(const c.l4_table *table, uint32_t worker)
+    bint l4_trace_read(const l4_traces *traces, uint64_t index, l4_trace *copy)

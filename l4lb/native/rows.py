@@ -166,6 +166,38 @@ class SessionRow(NamedTuple):
     protocol: str = "tcp"
 
 
+class Candidate(NamedTuple):
+    """One backend as a pick found it. usable: usable, full or unusable; tried: this client could
+    not reach it before."""
+
+    backend: str
+    weight: int
+    inflight: int
+    usable: str
+    state: str
+    health: str
+    tried: bool
+
+
+class PickRow(NamedTuple):
+    """One pick that was watched. chosen: a backend's name, "?" if it is gone, None for none;
+    full: none, because all that could serve were. candidates: the first of the pool's members."""
+
+    at_us: int
+    worker: int
+    session: int
+    client: str
+    listener: str
+    pool: str
+    chosen: str | None
+    balance: str
+    tier: str
+    full: bool
+    retries: int
+    members: int
+    candidates: list[Candidate]
+
+
 class Event(NamedTuple):
     """Something a worker told the supervisor; at_ms is CLOCK_MONOTONIC."""
 

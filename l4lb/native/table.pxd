@@ -12,3 +12,4 @@ cdef class Table:
     cdef c.l4_worker *_worker(self, index) except NULL
     cdef object _session(self, c.l4_session *row, worker, slot, now_ms)
     cdef void _put_health(self, c.l4_backend *row, uint32_t word, uint64_t at_ms)
+    cdef object _client_text(self, const c.l4_addr *addr)

@@ -435,6 +435,10 @@ cdef class Table:
         return itertools.chain(range(min(row.sessions_high, first)),
                                range(first, first + min(row.flows_high, caps.flows)))
 
+    cdef object _client_text(self, const c.l4_addr *addr):
+        host = _host(addr)
+        return str(rows.Address(host, addr.port)) if host else "unix:"
+
     cdef object _session(self, c.l4_session *row, worker, slot, now_ms):
         cdef uint32_t serial = row.serial
         cdef c.l4_session copy
@@ -448,8 +452,7 @@ cdef class Table:
                 copy.pool >= self.table.header.caps.pools:
             return None
         state = rows.SESSION_STATES[copy.state] if copy.state < len(rows.SESSION_STATES) else "?"
-        client = "unix:" if not _host(&copy.client) else \
-            str(rows.Address(_host(&copy.client), copy.client.port))
+        client = self._client_text(&copy.client)
         return rows.SessionRow(
             f"{worker}.{slot}.{serial}", worker, state,
             c.l4_table_listener(&self.table, copy.listener).name.decode(),

@@ -10,7 +10,7 @@ from typing import Any
 import l4lb.logger.main
 from l4lb.config.model import Process
 from l4lb.logger.settings import Settings
-from l4lb.native import seen
+from l4lb.native import seen, trace
 from l4lb.native.table import Table
 from l4lb.supervisor.helpers import Helper
 from l4lb.supervisor.reactor import Reactor
@@ -48,7 +48,8 @@ class Seeing:
 
     def _set_rules(self, process: Process) -> None:
         log = process.log
-        seen.set_measures(self._table, True)
+        seen.set_measures(self._table, process.measure)
+        trace.set_every(self._table, process.watch_picks)
         seen.set_log_rule(
             self._table,
             on=log.access != "off",

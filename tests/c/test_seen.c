@@ -133,6 +133,20 @@ TEST(filters_thin_out_clean_ends_only)
     l4_table_close(&table);
 }
 
+TEST(a_udp_session_that_falls_silent_ended_well)
+{
+    start();
+    L4_SET(l4_table_seen(&table)->log_rule.errors_only, 1);
+    struct l4_outcome silent = ended_as(L4_END_IDLE_TIMEOUT);
+    l4_account_end(&table, 0, &silent);
+    CHECK_EQ(1, logged(0));
+    silent.slot = table.header->caps.sessions;
+    l4_account_end(&table, 0, &silent);
+    CHECK_EQ(0, logged(0));
+    CHECK_EQ(1, L4_GET(l4_table_ledger(&table, 0, 0)->measures[L4_MEASURE_CONNECT_US].counts[4]));
+    l4_table_close(&table);
+}
+
 TEST(a_share_is_kept_of_clean_ends)
 {
     start();
@@ -187,6 +201,6 @@ TEST(sessions_that_died_with_their_worker_are_told_of_unless_they_were)
 MAIN(RUN(every_value_is_in_the_first_bucket_whose_bound_is_not_below_it);
      RUN(bounds_grow_and_end_in_infinity); RUN(an_end_is_counted_measured_and_logged_once);
      RUN(one_that_reached_no_backend_is_refused_and_not_measured_as_connected);
-     RUN(filters_thin_out_clean_ends_only); RUN(a_share_is_kept_of_clean_ends);
-     RUN(a_full_log_drops_and_counts);
+     RUN(filters_thin_out_clean_ends_only); RUN(a_udp_session_that_falls_silent_ended_well);
+     RUN(a_share_is_kept_of_clean_ends); RUN(a_full_log_drops_and_counts);
      RUN(sessions_that_died_with_their_worker_are_told_of_unless_they_were))

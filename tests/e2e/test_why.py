@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .harness import Backends, Balancer, held, until
+from .harness import Backends, Balancer, held, turned_away, until
 
 
 def test_why_a_backend_is_down_and_what_brings_it_back(three: Backends) -> None:
@@ -37,3 +37,27 @@ def test_sessions_of_one_backend_the_largest_first(three: Backends) -> None:
         assert len(lb.admin("sessions", "--source", "127.0.0.0/8", "--limit", "4")) == 4
         assert lb.admin("sessions", "--source", "10.0.0.0/8") == []
         assert lb.admin("sessions", "--older-than", "1h") == []
+
+
+def test_what_was_chosen_among_for_whom_is_kept(three: Backends) -> None:
+    with (
+        Balancer.before(
+            three.addresses, process={"watch_picks": 1}, balance="least_connections"
+        ) as lb,
+        held(lb, 4) as clients,
+    ):
+        mine = {client.getsockname() for client, _ in clients}
+        kept = lb.admin("picks", "--pool", "web")
+        assert len(kept) == 4
+        assert {one["client"] for one in kept} == {f"{host}:{port}" for host, port in mine}
+        newest = kept[0]
+        assert newest["because"] == "least_connections"
+        assert newest["members"] == len(newest["candidates"]) == 3
+        assert newest["backend"] in {one["backend"] for one in newest["candidates"]}
+        assert max(sum(c["inflight"] for c in one["candidates"]) for one in kept) == 4
+        for address in three.addresses:
+            lb.admin("drain", f"web/{address}")
+        assert turned_away(lb)
+        none = lb.admin("picks", "--limit", "1")[0]
+        assert none["backend"] is None
+        assert {one["usable"] for one in none["candidates"]} == {"unusable"}

@@ -77,6 +77,10 @@ host's name."""
     random one at each start. It can only change by a restart."""
     log: Log = Log()
     tls: ProcessTls = ProcessTls()
+    watch_picks: fields.WatchPicks = 64
+    """Of the choices of a backend one in so many is kept, for `l4lb admin picks`; 0: none."""
+    measure: bool = True
+    """Keep histograms of sessions, for /metrics and the dashboard."""
 
 
 class Limits(Model):

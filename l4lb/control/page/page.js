@@ -34,6 +34,7 @@ function series(pick) {
     return Math.max(0, (pick(b) - pick(a)) / ((b.at_ms - a.at_ms) / 1000));
   });
 }
+const AWAY = ["no_backend", "connect_failed", "queue_timeout", "rejected"];
 const ended = (s, ...words) => Object.entries(s.stats.ended)
   .filter(([end]) => words.some((word) => end.startsWith(word)))
   .reduce((sum, [, n]) => sum + n, 0);
@@ -95,8 +96,8 @@ const TILES = [
   ["New clients/s", () => count(perSecond((s) => s.stats.accepted))],
   ["From clients", () => bytes(perSecond((s) => s.stats.bytes_in)) + "/s"],
   ["To clients", () => bytes(perSecond((s) => s.stats.bytes_out)) + "/s"],
-  ["Turned away/s", () => count(perSecond((s) => ended(s, "no_backend", "connect_failed", "rejected"))),
-    () => perSecond((s) => ended(s, "no_backend", "connect_failed", "rejected")) > 0],
+  ["Turned away/s", () => count(perSecond((s) => ended(s, ...AWAY))),
+    () => perSecond((s) => ended(s, ...AWAY)) > 0],
   ["Backends up", (s) => {
     const all = s.pools.reduce((n, p) => n + p.backends, 0);
     return s.pools.reduce((n, p) => n + p.up, 0) + " of " + all;
@@ -190,7 +191,7 @@ function showPictures(s) {
   drawLines("rate", [
     { title: "new clients/s", color: "--accent", values: series((x) => x.stats.accepted) },
     { title: "turned away/s", color: "--bad", dash: [5, 3],
-      values: series((x) => ended(x, "no_backend", "connect_failed", "rejected")) },
+      values: series((x) => ended(x, ...AWAY)) },
   ], count);
   drawLines("bytes", [
     { title: "to clients", color: "--accent", values: series((x) => x.stats.bytes_out) },

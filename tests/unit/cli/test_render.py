@@ -114,6 +114,7 @@ def test_every_column_is_in_what_the_views_give() -> None:
         "workers": views.workers(table, 1),
         "sessions": [SESSION._asdict()],
         "discovery": [sources.row("web", State("dns"), 1)],
+        "picks": [dict.fromkeys(render.COLUMNS["picks"]) | {"pool": "web", "candidates": []}],
     }
     for command, columns in render.COLUMNS.items():
         rows = given[command.removesuffix(" -v")]

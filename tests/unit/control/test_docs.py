@@ -13,10 +13,14 @@ from l4lb.control.commands import COMMANDS, SESSIONS_LIMIT, SESSIONS_MAX
 from l4lb.control.conditions import CONDITIONS
 from l4lb.control.views import Service
 from l4lb.native.results import RESULT_WORDS
-from l4lb.native.rows import SessionRow
+from l4lb.native.rows import Candidate, SessionRow
 from l4lb.native.table import Table
 from tests.unit.supervisor.tables import closed_port, table_of
 
+PICK_KEYS = (
+    "age_ms", "worker", "client", "listener", "pool", "backend", "because", "retries", "members",
+    "candidates",
+)  # fmt: skip
 TOP = Path(__file__).parents[3]
 PAGE = (TOP / "docs" / "admin.md").read_text()
 
@@ -58,6 +62,7 @@ def results() -> dict[str, dict[str, Any]]:
         "pools": views.pools(table)[0],
         "backends": views.backends(table, 1)[0],
         "sessions": dict.fromkeys(SessionRow._fields),
+        "picks": dict.fromkeys((*PICK_KEYS, *Candidate._fields)),
         "workers": views.workers(table, 1)[0],
         "stats": views.stats(table),
     }

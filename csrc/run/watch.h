@@ -1,0 +1,12 @@
+/* Watches some picks, so that people can see afterwards what was chosen among (shm/trace.h). */
+#ifndef L4_RUN_WATCH_H
+#define L4_RUN_WATCH_H
+
+#include "core/pick.h"
+#include "run/worker.h"
+
+/* Right after a pick for session s: keeps what it was, if this is one of those that are watched. */
+void l4_watch_pick(struct l4_loop *loop, const struct l4_session *s,
+                   const struct l4_pick_request *request, const struct l4_pick_answer *answer);
+
+#endif

@@ -1,0 +1,54 @@
+"""Choices that were watched, as `admin picks` shows them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from l4lb.native import trace
+from l4lb.native.rows import PickRow
+from l4lb.native.table import Table
+
+KEPT_MAX = 1 << 14  # L4_TRACES of L4_WORKERS_MAX
+
+
+def picks(table: Table, now_ms: int, args: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The newest picks of this pool and client, if they are given, and up to `limit`."""
+    pool, client = args["pool"], args["client"]
+    found = [
+        row
+        for row in trace.recent(table, KEPT_MAX)
+        if pool in (None, row.pool) and client in (None, row.client.rpartition(":")[0].strip("[]"))
+    ]
+    return [_shown(row, now_ms) for row in found[: args["limit"]]]
+
+
+def _shown(row: PickRow, now_ms: int) -> dict[str, Any]:
+    return {
+        "age_ms": max(0, now_ms - row.at_us // 1000),
+        "worker": row.worker,
+        "client": row.client,
+        "listener": row.listener,
+        "pool": row.pool,
+        "backend": row.chosen,
+        "because": because(row),
+        "retries": row.retries,
+        "members": row.members,
+        "candidates": [one._asdict() for one in row.candidates],
+    }
+
+
+def because(row: PickRow) -> str:
+    """Why this backend, or none, in words."""
+    if row.chosen is None:
+        if row.full:
+            return "all that could serve have as many sessions as they may"
+        return "none is ready and up that was not tried"
+    words = [row.balance]
+    if row.tier == "backups":
+        words.append("among backups: no primary is usable")
+    elif row.tier == "any":
+        words.append("among all, up or down: none is up")
+    if row.retries:
+        words.append(f"after {row.retries} that could not be reached")
+    return ", ".join(words)
