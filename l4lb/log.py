@@ -113,7 +113,8 @@ def setup(level: str, style: str) -> None:
             _Prefixed(renderer) if under_systemd else renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # Asked for with each line: standard error may have become another file meanwhile.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
 
