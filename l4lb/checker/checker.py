@@ -73,9 +73,7 @@ class Checker:
                 self._schedule.drop(("check", *member.key))  # due at another interval's end
             if plan.agent != member.plan.agent:
                 self._schedule.drop(("agent", *member.key))
-            if plan.slow_factor is None:
-                member.slow_percent = 100
-            member.plan = plan
+            member.follow(plan)
             self._take_up(member)
             self._apply(member)
         self._turn()

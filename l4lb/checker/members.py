@@ -31,6 +31,14 @@ class Member:
     agent_percent: int = 100
     slow_percent: int = 100
 
+    def follow(self, plan: Plan) -> None:
+        """Another plan from now on: who is not asked any more has nothing to say."""
+        if plan.agent is None:
+            self.agent, self.agent_percent, self.said = "", 100, Said()
+        if plan.slow_factor is None:
+            self.slow_percent = 100
+        self.plan = plan
+
     @property
     def key(self) -> Id:
         return self.row.index, self.row.serial
@@ -80,8 +88,9 @@ def remembered(table: Table, row: BackendRow, plan: Plan) -> Member:
     known = health(table, row.index)
     if known is None:
         return Member(row, plan, Verdict("unknown"))
-    member = Member(row, plan, _verdict(row, known), known.agent)
+    member = Member(row, plan, _verdict(row, known))
     if plan.agent is not None:
+        member.agent = known.agent
         member.agent_percent = 100 + known.weight_change
     elif plan.slow_factor is not None:
         member.slow_percent = 100 + known.weight_change

@@ -92,3 +92,16 @@ def test_what_was_this_hosts_own_fault_is_no_streak() -> None:
         at_ms=1, duration_us=1,
     )  # fmt: skip
     assert remembered(table, table.backends()[0], Plan(CHECKS)).verdict == Verdict("up", 0)
+
+
+def test_an_agent_that_is_not_asked_any_more_has_nothing_to_say() -> None:
+    member = Member(ROW, Plan(CHECKS, AGENT, slow_factor=3), Verdict("up"), "down")
+    member.agent_percent = member.slow_percent = 50
+    assert (member.health, member.weight_change) == ("down", -75)
+    member.follow(Plan(CHECKS, slow_factor=3))
+    assert (member.health, member.weight_change) == ("up", -50)
+    member.follow(Plan(CHECKS))
+    assert (member.health, member.weight_change) == ("up", 0)
+    table = table_of({"web": {"a": closed_port()}})
+    door.set_health(table, 0, 1, health="down", agent="down", at_ms=2)
+    assert remembered(table, table.backends()[0], Plan(CHECKS)).agent == ""
