@@ -23,6 +23,15 @@ __attribute__((format(printf, 2, 3))) static void put(struct out *out, const cha
         out->used += (size_t)wrote < room ? (size_t)wrote : room - 1;
 }
 
+/* As it is: the greater part of a line. */
+static void put_text(struct out *out, const char *text, size_t bytes)
+{
+    const size_t room = L4_LOG_LINE_MAX - 1 - out->used;
+    const size_t taken = bytes < room ? bytes : room;
+    memcpy(out->start + out->used, text, taken);
+    out->used += taken;
+}
+
 static void put_escaped(struct out *out, const char *text)
 {
     for (const unsigned char *at = (const unsigned char *)text; *at; at++) {
@@ -31,7 +40,7 @@ static void put_escaped(struct out *out, const char *text)
         else if (*at < 0x20 || *at == 0x7f)
             put(out, "\\u%04x", *at);
         else
-            put(out, "%c", *at);
+            put_text(out, (const char *)at, 1);
     }
 }
 
