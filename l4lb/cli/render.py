@@ -25,6 +25,7 @@ COLUMNS: Mapping[str, Sequence[str]] = {
         "error",
     ),
     "picks": ("age_ms", "client", "listener", "backend", "because", "candidates"),
+    "certs": ("of", "names", "days_left", "key", "issuer", "file"),
     "workers": (
         "index", "pid", "cpu", "state", "active", "capacity", "paused", "accepted", "restarts",
         "lost",
@@ -38,6 +39,8 @@ def cell(value: object) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, list):
+        return " ".join(map(cell, value)) or "-"
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {cell(one)}" for key, one in value.items())
     return "".join(c if c.isprintable() else "?" for c in str(value))

@@ -162,6 +162,7 @@ COMMANDS: Mapping[str, Command] = {
         Command(
             "discovery", "Pools that find their backends, and what their sources say.", reads=True
         ),
+        Command("certs", "Certificates in force, with their names and days left.", reads=True),
         Command("stats", "Totals since the start.", reads=True),
         Command("drain", "No new sessions for a backend; those it has go on.", (BACKEND,)),
         Command("ready", "A backend serves again.", (BACKEND,)),

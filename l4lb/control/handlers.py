@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from l4lb.control import views
+from l4lb.control import tls_views, views
 from l4lb.control.channel import Channel
 from l4lb.control.clock import now_ms
 from l4lb.control.commands import COMMANDS
@@ -47,6 +47,7 @@ class Handlers:
             "events": self._events,
             "why": self._why,
             "discovery": self._discovery,
+            "certs": lambda _: tls_views.certificates(self._channel),
             "drain": lambda args: self._state(args, "drain"),
             "ready": lambda args: self._state(args, "ready"),
             "maint": lambda args: self._state(args, "maint"),

@@ -21,7 +21,7 @@ SESSIONS_SHOWN = 20
 SESSIONS_READ = 5_000  # of which the largest are shown
 MEASURES_SHOWN = ("connect", "first_byte", "session")
 # Shown when this version has the command; arguments by command.
-EXTRAS: Mapping[str, dict[str, Any]] = {"talkers": {}, "certificates": {}}
+EXTRAS: Mapping[str, dict[str, Any]] = {"talkers": {}, "certs": {}}
 
 
 class Live:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import Any, NamedTuple
 
-from l4lb.control import health_views
+from l4lb.control import health_views, tls_views
 from l4lb.control.sessions import sessions as sessions
 from l4lb.native import udp
 from l4lb.native.edge import dry_runs
@@ -65,6 +65,7 @@ def listeners(table: Table) -> list[Map]:
         _listener(row)
         | {"dry_run": dry_runs(table, row.index)}
         | _datagrams(tallies.get(row.index))
+        | tls_views.of_listener(table, row.index)
         for row in table.listeners()
     ]
 
@@ -118,6 +119,7 @@ def pools(table: Table) -> list[Map]:
                 "idle_timeout_ms": row.idle_timeout_ms,
                 "half_closed_timeout_ms": row.half_closed_timeout_ms,
                 **_choice(row),
+                **tls_views.of_pool(table, row.index),
             }
         )
     return found

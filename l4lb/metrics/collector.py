@@ -21,9 +21,10 @@ from l4lb.metrics.exposition import (
     prefers_openmetrics,
     sample,
 )  # fmt: skip
-from l4lb.native import seen
+from l4lb.native import seen, tls
 from l4lb.native.rows import BackendRow, PoolRow, WorkerRow
 from l4lb.native.table import Table
+from l4lb.native.tls_rows import Handshakes
 
 PORT_RANGE = "/proc/sys/net/ipv4/ip_local_port_range"
 US = 1e6
@@ -66,6 +67,13 @@ HISTOGRAMS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 )
 
 
+def _add(to: dict[tuple[str, str], Handshakes], key: tuple[str, str], counts: Handshakes) -> None:
+    known = to.get(key)
+    if known is not None:
+        counts = Handshakes(*(a + b for a, b in zip(known[:4], counts[:4], strict=True)), "")
+    to[key] = counts
+
+
 class Collector:
     """Reads the table."""
 
@@ -79,6 +87,7 @@ class Collector:
         backends = self._table.backends()
         self._service(scrape)
         self._listeners(scrape)
+        self._tls(scrape)
         self._backends(scrape, backends)
         self._pools(scrape, backends)
         self._workers(scrape, self._table.workers())
@@ -128,6 +137,28 @@ class Collector:
                 if reason in TURNED_AWAY or reason.startswith(REJECTED):
                     why = reason.removeprefix(REJECTED)
                     scrape.add("l4lb_rejected_total", count, name, why)
+
+    def _tls(self, scrape: Scrape) -> None:
+        """Of listeners and pools that have TLS; several rows may have one name."""
+        ends: dict[str, int] = {}
+        shakes: dict[tuple[str, str], Handshakes] = {}
+        for row in self._table.listeners():
+            end_s = tls.listener_end(self._table, row.index)
+            if end_s is not None:
+                ends[row.name] = end_s
+                _add(
+                    shakes, ("listener", row.name), tls.listener_handshakes(self._table, row.index)
+                )
+        for pool in self._table.pools():
+            if tls.pool_has_tls(self._table, pool.index):
+                _add(shakes, ("pool", pool.name), tls.pool_handshakes(self._table, pool.index))
+        for name, end_s in ends.items():
+            scrape.add("l4lb_certificate_expiry_seconds", end_s, name)
+        for (kind, name), counts in shakes.items():
+            metric = f"l4lb_tls_{'backend_' if kind == 'pool' else ''}handshakes_total"
+            scrape.add(metric, counts.full, name, "full")
+            scrape.add(metric, counts.resumed, name, "resumed")
+            scrape.add(metric, counts.failed, name, "failed")
 
     def _backends(self, scrape: Scrape, rows: Iterable[BackendRow]) -> None:
         # why: a thousand backends are twelve thousand samples; labels are put together once.

@@ -70,6 +70,7 @@ cdef extern from "shm/secure.h":
         uint32_t most
         uint32_t interval_us
         uint32_t burst_us
+        uint64_t ends_s
 
 
 cdef extern from "shm/shakes.h":

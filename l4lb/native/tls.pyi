@@ -32,6 +32,15 @@ def set_listener_tls(
 ) -> None:
     """A listener's settings (0: no TLS) and limits: handshakes at one time, a second, at once."""
 
+def set_listener_end(table: Table, index: int, ends_s: int) -> None:
+    """When the first of a listener's certificates ends, Unix time."""
+
+def listener_end(table: Table, index: int) -> int | None:
+    """When the first of a listener's certificates ends; None: it has no TLS."""
+
+def pool_has_tls(table: Table, index: int) -> bool:
+    """Are a pool's backends spoken to in TLS?"""
+
 def set_pool_tls(table: Table, index: int, profile: int) -> None:
     """The settings of TLS to a pool's backends; 0: none."""
 

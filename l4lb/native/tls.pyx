@@ -120,6 +120,22 @@ def set_listener_tls(Table table, index, *, profile, most=0, rate=0, burst=0):
     rule.profile = profile
 
 
+def set_listener_end(Table table, index, ends_s):
+    """When the first of a listener's certificates ends, Unix time."""
+    (<t.l4_listener *>table._listener(index)).secure.ends_s = ends_s
+
+
+def listener_end(Table table, index):
+    """When the first of a listener's certificates ends; None: it has no TLS."""
+    cdef t.l4_secure_rule *rule = &(<t.l4_listener *>table._listener(index)).secure
+    return rule.ends_s if rule.profile else None
+
+
+def pool_has_tls(Table table, index):
+    """Are a pool's backends spoken to in TLS?"""
+    return (<t.l4_pool *>table._pool(index)).tls_profile != 0
+
+
 def set_pool_tls(Table table, index, profile):
     """The settings of TLS to a pool's backends; 0: none."""
     (<t.l4_pool *>table._pool(index)).tls_profile = profile

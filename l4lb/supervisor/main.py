@@ -83,7 +83,8 @@ class Supervisor:
         self._workers = self._make_workers()
         self._seeing = Seeing(self._reactor, self._table, config.process)
         self._secrets.notify = self._workers.look_at_secrets
-        self._requests = Requests(self._table, self._workers.send, self._secrets.certificates)
+        self._requests = Requests(self._table, self._workers.send)
+        self._requests.also("certificates", self._secrets.certificates)
         self._asks = Asks(self._reactor, self._table, self._requests)
         self._requests.also("checks", self._checks_of)
         self._control = self._make_control()

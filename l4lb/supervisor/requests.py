@@ -21,12 +21,7 @@ Command = Callable[..., bool]  # (worker index, op, slot=, serial=)
 class Requests:
     """Carries requests out on the table; send queues a command for a worker."""
 
-    def __init__(
-        self,
-        table: Table,
-        send: Command,
-        certificates: Callable[[Mapping[str, Any]], Any] = lambda _: None,
-    ) -> None:
+    def __init__(self, table: Table, send: Command) -> None:
         self._table = table
         self._send = send
         self._operations: dict[str, Callable[[Mapping[str, Any]], Any]] = {
@@ -34,7 +29,6 @@ class Requests:
             "weight": self._weight,
             "kill": self._kill,
             "kill_backend": self._kill_backend,
-            "certificates": certificates,
         }
 
     def also(self, op: str, operation: Callable[[Mapping[str, Any]], Any]) -> None:

@@ -19,7 +19,8 @@ from l4lb.native.table import Table
 from l4lb.supervisor.apply import Bindings
 from l4lb.supervisor.reactor import Reactor
 
-PAGE = 64  # certificates of one answer: a message of a channel holds them
+PAGE = 16  # certificates of one answer: a message of a channel holds them
+NAMES_SHOWN = 8
 SOON_DAYS = 14
 LOG = l4lb.log.get("supervisor")
 
@@ -37,6 +38,7 @@ class Secrets:
         self._bundle = Bundle()
         self._generation = 0
         self._config: Config | None = None
+        self._bindings: Bindings | None = None
         self._seen: dict[str, Stamp | None] = {}
         self._timers = 0
         self.notify: Callable[[], None] = lambda: None
@@ -49,25 +51,25 @@ class Secrets:
     # ---- a configuration -------------------------------------------------------------------------
 
     def take(self, config: Config, bindings: Bindings) -> None:
-        """All of it: prepare, adopt, write_rows. Raises ConfigError, then nothing has changed."""
-        self.adopt(config, self.prepare(config))
-        self.write_rows(config, bindings)
+        """All of it: prepare, then adopt. Raises ConfigError, then nothing has changed."""
+        self.adopt(config, self.prepare(config), bindings)
 
     def prepare(self, config: Config) -> Bundle:
         """What this configuration needs, tried. Raises ConfigError; nothing has changed yet."""
         return build(config, self._files, self._profiles)
 
-    def adopt(self, config: Config, bundle: Bundle) -> None:
-        """Puts it into force."""
+    def adopt(self, config: Config, bundle: Bundle, bindings: Bindings) -> None:
+        """Puts it into force: workers first load it, then listeners and pools name it."""
         self._config = config
+        self._bindings = bindings
         self._bundle = bundle
         self._files.keep_only(_paths(config))
         self._seen = self._files.stamps()
         self._publish()
-        self._warn_of_ends()
+        self._write_rows(config, bindings)
+        self._write_ends()
 
-    def write_rows(self, config: Config, bindings: Bindings) -> None:
-        """Tells listeners and pools which settings they have; after adopt."""
+    def _write_rows(self, config: Config, bindings: Bindings) -> None:
         for name, listener in config.listeners.items():
             for bind in listener.bind:
                 rule = listener.tls
@@ -123,7 +125,7 @@ class Secrets:
             certificates=len(bundle.certificates),
             generation=self._generation,
         )
-        self._warn_of_ends()
+        self._write_ends()
 
     def _rotate_later(self) -> None:
         if self._config is not None:
@@ -135,44 +137,45 @@ class Secrets:
         self.notify()
         self._rotate_later()
 
-    def _warn_of_ends(self) -> None:
+    def _write_ends(self) -> None:
+        """Tells when certificates end: the table always, the log when it is soon."""
         now_s = int(time.time())
+        first: dict[str, int] = {}
         for one in self._bundle.certificates:
+            first[one.owner] = min(first.get(one.owner, one.facts.not_after), one.facts.not_after)
             left = days_left(one.facts.not_after, now_s)
             if left < SOON_DAYS:
                 LOG.warning("a certificate ends soon", of=one.owner, file=one.file, days_left=left)
+        if self._bindings is not None:
+            for (name, _), row in self._bindings.listener_rows.items():
+                tls.set_listener_end(self._table, row, max(0, first.get(f"listeners.{name}", 0)))
 
     # ---- telling ---------------------------------------------------------------------------------
 
-    def certificates(self, args: Mapping[str, Any]) -> dict[str, Any]:
-        """A page of the certificates in force, from args["offset"] on."""
+    def certificates(self, args: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """A page of the certificates in force, from args["offset"] on; docs/admin.md, certs."""
         offset = args.get("offset")
         start = offset if isinstance(offset, int) and offset > 0 else 0
         now_s = int(time.time())
-        rows = [
+        workers = [row.index for row in self._table.workers() if row.pid]
+        loaded = min((tls.loaded(self._table, index) for index in workers), default=0)
+        return [
             {
                 "of": one.owner,
-                "file": one.file,
-                "names": list(one.facts.names[:16]),
+                "names": list(one.facts.names[:NAMES_SHOWN]),
                 "names_count": len(one.facts.names),
                 "days_left": days_left(one.facts.not_after, now_s),
-                "not_before_s": one.facts.not_before,
-                "not_after_s": one.facts.not_after,
+                "ends_s": one.facts.not_after,
                 "key": f"{one.facts.key_type} {one.facts.bits}",
                 "issuer": one.facts.issuer,
                 "serial": one.facts.serial,
                 "sha256": one.facts.sha256,
+                "file": one.file,
+                "generation": self._generation,
+                "loaded": loaded,
             }
             for one in self._bundle.certificates[start : start + PAGE]
         ]
-        workers = [row for row in self._table.workers() if row.pid]
-        loaded = [tls.loaded(self._table, row.index) for row in workers]
-        return {
-            "certificates": rows,
-            "total": len(self._bundle.certificates),
-            "generation": self._generation,
-            "loaded": min(loaded, default=0),
-        }
 
     def close(self) -> None:
         self._vault.close()

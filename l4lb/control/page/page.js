@@ -359,7 +359,7 @@ function show(s) {
   fill($("sessions"), SESSION, s.sessions, (x) => x.id);
   showEvents(s);
   showAny("talkers", s.talkers);
-  showAny("certificates", s.certificates);
+  showAny("certificates", s.certs);
   tellChanges(s);
 }
 

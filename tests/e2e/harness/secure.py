@@ -193,7 +193,7 @@ def fails(sock: socket.socket, context: ssl.SSLContext, name: str = "localhost")
                 peer.sendall(b"x")
                 peer.recv(1)
         except ssl.SSLError as error:
-            return str(error.reason)
+            return str(error.reason or error).upper().replace(" ", "_")
         except ConnectionError as error:
             return type(error).__name__
     raise AssertionError("the handshake did not fail")

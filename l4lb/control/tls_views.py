@@ -1,0 +1,47 @@
+"""What operators see of TLS: certificates in force, and how handshakes went."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from l4lb.control.channel import Channel
+from l4lb.native import tls
+from l4lb.native.table import Table
+from l4lb.native.tls_rows import Handshakes
+
+CERTIFICATES_MAX = 16_384
+
+
+async def certificates(channel: Channel) -> list[dict[str, Any]]:
+    """One map a certificate; the supervisor tells them a page at a time."""
+    found: list[dict[str, Any]] = []
+    while len(found) < CERTIFICATES_MAX:
+        page = await channel.ask("certificates", {"offset": len(found)})
+        if not page:
+            break
+        found += page
+    return found
+
+
+def of_listener(table: Table, index: int) -> dict[str, Any]:
+    """{"tls": ...} of a listener that has TLS, else nothing."""
+    if tls.listener_end(table, index) is None:
+        return {}
+    return {"tls": _shown(tls.listener_handshakes(table, index))}
+
+
+def of_pool(table: Table, index: int) -> dict[str, Any]:
+    """The same of a pool whose backends are spoken to in TLS."""
+    return (
+        {"tls": _shown(tls.pool_handshakes(table, index))} if tls.pool_has_tls(table, index) else {}
+    )
+
+
+def _shown(counts: Handshakes) -> dict[str, Any]:
+    return {
+        "full": counts.full,
+        "resumed": counts.resumed,
+        "failed": counts.failed,
+        "in_progress": counts.now,
+        "last_failure": counts.why,
+    }

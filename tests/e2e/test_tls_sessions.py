@@ -1,0 +1,177 @@
+"""Sessions are resumed by any worker; certificates are replaced while clients come."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .harness import Backends, Balancer, until
+from .harness.secure import Authority, certificate_names, secure
+
+
+@pytest.fixture(scope="module")
+def ca() -> Iterator[Authority]:
+    with Authority() as authority:
+        yield authority
+
+
+def certs(lb: Balancer) -> dict[str, Any]:
+    """The row of the first certificate."""
+    row: dict[str, Any] = lb.ask("certs")[0]
+    return row
+
+
+def visit(
+    lb: Balancer, context: ssl.SSLContext, session: ssl.SSLSession | None = None
+) -> tuple[bool, ssl.SSLSession]:
+    """A whole session; was it resumed, and the session that may be next time."""
+    with secure(lb.connect(), context, session=session) as peer:
+        assert peer.recv(1) == b"a"
+        assert peer.session is not None
+        return bool(peer.session_reused), peer.session
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+def test_any_worker_resumes_what_another_began(ca: Authority, version: str) -> None:
+    tls = {"certificates": [ca.issue("localhost")]}
+    context = ca.client(maximum_version=getattr(ssl.TLSVersion, version))
+    with Backends(1) as backends, Balancer.secured(backends.addresses, tls, workers=3) as lb:
+        resumed, session = visit(lb, context)
+        assert not resumed
+        for _ in range(24):
+            resumed, session = visit(lb, context, session)
+            assert resumed
+        accepted = [row["accepted"] for row in lb.ask("workers")]
+        assert all(accepted), "every worker had a part"
+        row = lb.ask("listeners")[0]
+        assert row["tls"]["resumed"] == 24
+        assert row["tls"]["full"] == 1
+        lb.kill(0)
+        until(lambda: all(row["pid"] for row in lb.ask("workers")), "all workers run")
+        for _ in range(12):
+            resumed, session = visit(lb, context, session)
+            assert resumed
+
+
+def test_without_tickets_nothing_is_resumed(ca: Authority) -> None:
+    tls = {"certificates": [ca.issue("localhost")], "tickets": False}
+    with Backends(1) as backends, Balancer.secured(backends.addresses, tls, workers=1) as lb:
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            context = ca.client(maximum_version=version)
+            with secure(lb.connect(), context) as peer:
+                assert peer.recv(1) == b"a"
+                session = peer.session
+            if session is not None and session.has_ticket:
+                raise AssertionError("a ticket was given")
+            with secure(lb.connect(), context, session=session) as peer:
+                assert not peer.session_reused
+
+
+def test_the_key_of_tickets_rotates_and_the_one_before_stays_valid(ca: Authority) -> None:
+    tls = {"certificates": [ca.issue("localhost")]}
+    with (
+        Backends(1) as backends,
+        Balancer.secured(backends.addresses, tls, process={"tls": {"ticket_lifetime": "2s"}}) as lb,
+    ):
+        context = ca.client(maximum_version=ssl.TLSVersion.TLSv1_2)
+        _, session = visit(lb, context)
+        for _ in range(3):
+            time.sleep(0.9)  # why: the life of a key is what is tested; several rotations pass.
+            resumed, session = visit(lb, context, session)
+            assert resumed
+        time.sleep(6.5)
+        assert not visit(lb, context, session)[0], "an old key is forgotten"
+
+
+def test_a_hundred_replacements_under_load_fail_no_handshake(ca: Authority) -> None:
+    row = ca.issue("localhost", file="swapped")
+    context = ca.client()
+    stop, failures, visits = threading.Event(), [], [0] * 4
+
+    def come(lb: Balancer, index: int) -> None:
+        while not stop.is_set():
+            try:
+                visit(lb, context)
+                visits[index] += 1
+            except Exception as error:
+                failures.append(repr(error))
+
+    with (
+        Backends(1) as backends,
+        Balancer.secured(
+            backends.addresses, {"certificates": [row]}, process={"tls": {"watch": "50ms"}}
+        ) as lb,
+        secure(lb.connect(), context) as old,
+    ):
+        shown = old.getpeercert()
+        clients = [threading.Thread(target=come, args=(lb, index)) for index in range(4)]
+        for client in clients:
+            client.start()
+        try:
+            for _ in range(100):
+                before = certs(lb)["generation"]
+                ca.issue("localhost", file="swapped")
+
+                def swapped(before: int = before) -> bool:
+                    now = certs(lb)
+                    return bool(now["loaded"] > before)
+
+                until(swapped, "every worker has loaded the new certificate")
+        finally:
+            stop.set()
+            for client in clients:
+                client.join()
+        assert not failures
+        assert all(visits)
+        with secure(lb.connect(), context) as peer:
+            assert peer.getpeercert() != shown
+            assert peer.getpeercert()["serialNumber"] == certs(lb)["serial"]  # type: ignore[index]
+        old.sendall(b"still served")
+        got = b""
+        while len(got) < 14:
+            got += old.recv(100)
+        assert got == b"a\nstill served"
+
+
+def test_what_does_not_fit_is_not_taken_and_told(ca: Authority) -> None:
+    row = ca.issue("localhost", file="broken")
+    good = Path(row["key"]).read_bytes()
+    context = ca.client()
+    with (
+        Backends(1) as backends,
+        Balancer.secured(
+            backends.addresses, {"certificates": [row]}, process={"tls": {"watch": "50ms"}}
+        ) as lb,
+    ):
+        with secure(lb.connect(), context) as peer:
+            serial = peer.getpeercert()["serialNumber"]  # type: ignore[index]
+        other = ca.issue("localhost", file="other")
+        Path(row["key"]).write_bytes(Path(other["key"]).read_bytes())
+        until(lambda: "cannot be used" in lb.log(), "the log tells it")
+        with secure(lb.connect(), context) as peer:
+            assert peer.getpeercert()["serialNumber"] == serial  # type: ignore[index]
+        lb.kill(0)
+        until(lambda: all(row["pid"] for row in lb.ask("workers")), "all workers run")
+        for _ in range(6):
+            with secure(lb.connect(), context) as peer:
+                assert peer.getpeercert()["serialNumber"] == serial  # type: ignore[index]
+        Path(row["key"]).write_bytes(good)
+
+
+def test_certs_tells_names_and_days(ca: Authority) -> None:
+    tls = {"certificates": [ca.issue("localhost", "www.example.test", file="told", key="RSA")]}
+    with Backends(1) as backends, Balancer.secured(backends.addresses, tls, workers=1) as lb:
+        row = certs(lb)
+        assert row["of"] == "listeners.web"
+        assert row["names"] == ["localhost", "www.example.test"]
+        assert row["key"] == "RSA 2048"
+        assert row["days_left"] > 300
+        assert lb.admin("certs")[0]["file"] == tls["certificates"][0]["cert"]
+        with secure(lb.connect(), ca.client()) as peer:
+            assert certificate_names(peer) == ["localhost", "www.example.test"]
