@@ -39,8 +39,6 @@ def cell(value: object) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, list):
-        return " ".join(map(cell, value)) or "-"
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {cell(one)}" for key, one in value.items())
     return "".join(c if c.isprintable() else "?" for c in str(value))
@@ -68,6 +66,9 @@ def _shown(command: str, row: Mapping[str, Any]) -> dict[str, Any]:
         seen = [f"{one['backend']} {one['inflight']}/{one['weight']}" for one in row["candidates"]]
         name = f"{row['pool']}/{row['backend']}" if row["backend"] else None
         return {**row, "backend": name, "candidates": ", ".join(seen)}
+    if command == "certs":
+        more = row["names_count"] - len(row["names"])
+        return {**row, "names": " ".join(row["names"]) + (f" and {more} more" if more else "")}
     if command == "sessions":
         return {**row, "backend": f"{row['pool']}/{row['backend']}" if row["backend"] else None}
     return dict(row)

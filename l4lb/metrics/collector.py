@@ -70,7 +70,10 @@ HISTOGRAMS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 def _add(to: dict[tuple[str, str], Handshakes], key: tuple[str, str], counts: Handshakes) -> None:
     known = to.get(key)
     if known is not None:
-        counts = Handshakes(*(a + b for a, b in zip(known[:4], counts[:4], strict=True)), "")
+        counts = Handshakes(
+            known.full + counts.full, known.resumed + counts.resumed, known.failed + counts.failed,
+            known.now + counts.now, counts.why,
+        )  # fmt: skip
     to[key] = counts
 
 

@@ -91,6 +91,16 @@ def test_an_event_is_a_line_that_begins_with_when_and_what() -> None:
     assert shown.splitlines() == ["2001-09-09T01:46:40Z  backend_up  backend web/a", "-  x"]
 
 
+CERTIFICATE = {
+    "of": "listeners.web", "names": ["a.test", "b.test"], "names_count": 3, "days_left": 12,
+    "key": "EC 256", "issuer": "CN=ca", "file": "/a.pem",
+}  # fmt: skip
+
+
+def test_names_of_a_certificate_are_words_and_what_is_left_out_is_said() -> None:
+    assert render.table("certs", [CERTIFICATE])[1][1] == "a.test b.test and 1 more"
+
+
 HOSTILE = st.text(st.characters(categories=["L", "N", "P", "S", "Z", "C"], codec="utf-8"))
 
 
@@ -115,6 +125,7 @@ def test_every_column_is_in_what_the_views_give() -> None:
         "sessions": [SESSION._asdict()],
         "discovery": [sources.row("web", State("dns"), 1)],
         "picks": [dict.fromkeys(render.COLUMNS["picks"]) | {"pool": "web", "candidates": []}],
+        "certs": [CERTIFICATE],
     }
     for command, columns in render.COLUMNS.items():
         rows = given[command.removesuffix(" -v")]

@@ -1,0 +1,118 @@
+"""Handshakes are limited in rate and number; who is served already does not notice."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from .harness import Backends, Balancer, until
+from .harness.secure import Authority, secure
+
+
+@pytest.fixture(scope="module")
+def ca() -> Iterator[Authority]:
+    with Authority() as authority:
+        yield authority
+
+
+def test_beyond_the_rate_clients_wait_for_their_turn_and_too_many_are_refused(
+    ca: Authority,
+) -> None:
+    tls = {"certificates": [ca.issue("localhost")], "handshake_rate": 20, "handshake_burst": 1}
+    context = ca.client()
+    with (
+        Backends(1) as backends,
+        Balancer.secured(
+            backends.addresses, tls, listener={"handshake_timeout": "2s"}, workers=2
+        ) as lb,
+    ):
+
+        def come(_: int) -> float | None:
+            try:
+                with secure(lb.connect(), context) as peer:
+                    return time.monotonic() if peer.recv(1) else None
+            except (ssl.SSLError, OSError):
+                return None
+
+        with ThreadPoolExecutor(80) as clients:
+            served = sorted(filter(None, clients.map(come, range(80))))
+        # 2 s hold 40 turns of 50 ms; with the first one 41, however they come.
+        assert 25 <= len(served) <= 50
+        assert served[-1] - served[0] > 0.05 * (len(served) - 3)
+        assert lb.ask("stats")["ended"]["rejected:tls_rate"] >= 30
+
+
+def test_no_more_handshakes_at_one_time_than_the_limit(ca: Authority) -> None:
+    tls = {"certificates": [ca.issue("localhost")], "max_handshakes": 3}
+    with (
+        Backends(1) as backends,
+        Balancer.secured(
+            backends.addresses, tls, listener={"handshake_timeout": "3s"}, workers=1
+        ) as lb,
+    ):
+        held = []
+        for _ in range(3):
+            peer = lb.connect()
+            peer.sendall(b"\x16\x03\x01\x02\x00\x01")  # a handshake that begins and goes no further
+            held.append(peer)
+        until(lambda: lb.ask("listeners")[0]["tls"]["in_progress"] == 3, "three are in progress")
+        sock = lb.connect()
+        context = ca.client()
+        with ThreadPoolExecutor(1) as one:
+            waiting = one.submit(secure, sock, context)
+            assert lb.ask("listeners")[0]["tls"]["in_progress"] == 3
+            for peer in held:
+                peer.close()
+            waiting.result(timeout=30).close()
+        until(lambda: lb.ask("listeners")[0]["tls"]["in_progress"] == 0, "none is in progress")
+
+
+def test_sessions_go_on_while_handshakes_flood(ca: Authority) -> None:
+    tls = {"certificates": [ca.issue("localhost", file="rsa", key="RSA")]}
+    with (
+        Backends(1, "quiet") as backends,
+        Balancer.secured(backends.addresses, tls, workers=1) as lb,
+        secure(lb.connect(), ca.client()) as session,
+    ):
+        hello = client_hello()
+        flood = []
+        for number in range(400):
+            peer = lb.connect()
+            peer.sendall(hello)
+            flood.append(peer)
+            if number % 40 == 0:
+                session.sendall(b"x")
+                assert session.recv(1) == b"x"
+        until(lambda: lb.ask("listeners")[0]["tls"]["in_progress"] == 400, "all have begun")
+        for peer in flood:
+            peer.close()
+        session.sendall(b"y")
+        assert session.recv(1) == b"y"
+
+
+def client_hello() -> bytes:
+    """The first flight of a client."""
+    to, ours = ssl.MemoryBIO(), ssl.MemoryBIO()
+    context = ssl.create_default_context()
+    client = context.wrap_bio(to, ours, server_hostname="localhost")
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    return ours.read()
+
+
+def test_clients_that_leave_in_the_middle_leave_nothing(ca: Authority) -> None:
+    tls = {"certificates": [ca.issue("localhost")]}
+    hello = client_hello()
+    with Backends(1) as backends, Balancer.secured(backends.addresses, tls, workers=1) as lb:
+        for size in range(1, len(hello), 37):
+            with socket.create_connection(lb.address) as peer:
+                peer.sendall(hello[:size])
+        until(lambda: lb.status()["connections"] == 0, "all sessions have ended", timeout_s=30)
+        assert lb.ask("listeners")[0]["tls"]["in_progress"] == 0
+        secure(lb.connect(), ca.client()).close()
