@@ -80,6 +80,7 @@ class Web:
     async def run(self) -> None:
         """Serves for ever."""
         app = web.Application(client_max_size=BODY_MAX, middlewares=[self._guard])
+        app.on_response_prepare.append(_say_who)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/healthz", self._healthz)
         for path in PAGE:
@@ -199,6 +200,11 @@ class Web:
         except AdminError as error:
             return _refused(409, error.code, error.message)
         return web.json_response({"ok": True, "result": result}, headers=HEADERS)
+
+
+async def _say_who(_: web.Request, response: web.StreamResponse) -> None:
+    """Which library serves is nobody's business."""
+    response.headers["Server"] = "l4lb"
 
 
 def _plain(status: int, text: str) -> web.Response:

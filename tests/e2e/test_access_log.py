@@ -261,3 +261,37 @@ def test_syslog_that_goes_away_and_comes_back(three: Backends, tmp_path: Path) -
             server.join(timeout=30)
             assert len(got) == first + count
     assert all(re.match(rb"<134>1 \S+Z \S+ l4lb \d+ access - ts=", one) for one in got)
+
+
+def test_clients_turned_away_and_clients_of_udp_have_their_lines_too(tmp_path: Path) -> None:
+    path = tmp_path / "access.log"
+    denied, udp, behind = (PORTS.take() for _ in range(3))
+    lb = logging_to(path, [f"127.0.0.1:{PORTS.take()}"])
+    assert lb.config
+    lb.config["listeners"]["denied"] = {
+        "bind": [f"127.0.0.1:{denied}"], "pool": "web", "access": {"deny": ["127.0.0.0/8"]},
+    }  # fmt: skip
+    lb.config["listeners"]["dns"] = {
+        "bind": [f"127.0.0.1:{udp}"], "pool": "dns", "protocol": "udp",
+    }  # fmt: skip
+    lb.config["pools"]["dns"] = {"idle_timeout": "300ms", "backends": [f"127.0.0.1:{behind}"]}
+    with (
+        lb,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
+    ):
+        with (
+            contextlib.suppress(ConnectionResetError),
+            socket.create_connection(("127.0.0.1", denied), timeout=20) as turned,
+        ):
+            assert turned.recv(1) == b""
+        server.bind(("127.0.0.1", behind))
+        server.settimeout(20)
+        client.sendto(b"ask", ("127.0.0.1", udp))
+        data, who = server.recvfrom(100)
+        server.sendto(data * 2, who)
+        found = {one["listener"]: one for one in wait_lines(lambda: lines(path), 2)}
+        assert found["denied"]["end"] == "rejected:denied"
+        assert found["denied"]["backend"] is None
+        dns = found["dns"]
+        assert (dns["end"], dns["bytes_in"], dns["bytes_out"]) == ("idle_timeout", 3, 6)

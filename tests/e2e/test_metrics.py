@@ -149,6 +149,7 @@ def test_forms_and_faces(three: Backends) -> None:
         assert fetch(lb, "/metrics")[2]["Content-Type"].startswith("text/plain; version=0.0.4")
         assert fetch(lb, "/healthz")[:2] == (200, "ok\n")
         assert fetch(lb, "/nothing")[0] == 404
+        assert fetch(lb, "/healthz")[2]["Server"] == "l4lb"
         assert fetch(lb, "/metrics", Host="anything.example")[0] == 200
         assert fetch(lb, "/", Host="anything.example")[0] == 403
         assert fetch(lb, "/", Host="localhost:1")[0] == 200
