@@ -51,7 +51,11 @@ def plan(pool: Pool) -> Plan:
     """A pool's plan."""
     checks = agent = None
     if pool.health is not None:
-        values = dict(pool.health) | {"source": pool.health.source or pool.source}
+        elsewhere = pool.health.port is not None or pool.health.address is not None
+        values = dict(pool.health) | {
+            "source": pool.health.source or pool.source,
+            "send_proxy": pool.health.send_proxy or ("off" if elsewhere else pool.send_proxy),
+        }
         values["steps"] = [
             {key: value for key, value in dict(step).items() if value is not None}
             for step in pool.health.steps or ()

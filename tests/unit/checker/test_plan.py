@@ -71,3 +71,19 @@ def test_a_checker_that_lost_a_plan_makes_room_for_one_that_has_them_all(backend
         assert process.ended() != "exited"
     finally:
         process.close()
+
+
+def test_checks_say_a_proxy_header_where_sessions_do() -> None:
+    def said(health: dict[str, object]) -> str:
+        pools = {"web": {"backends": ["10.0.0.1:80"], "send_proxy": "v2", "health": health}}
+        config = build(
+            {"listeners": {"w": {"bind": [":80"], "pool": "web"}}, "pools": pools}, Origin()
+        )
+        checks = plans(config)["web"].checks
+        assert checks is not None
+        return checks.send_proxy
+
+    assert said({}) == "v2"
+    assert said({"send_proxy": "off"}) == "off"
+    assert said({"port": 81}) == "off"
+    assert said({"port": 81, "send_proxy": "v1"}) == "v1"
