@@ -17,13 +17,16 @@ import contextlib
 import hmac
 import ipaddress
 import json
+import logging
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
+import l4lb.log
 from l4lb.control.handlers import Handlers
 from l4lb.control.live import Live
 from l4lb.errors import AdminError
@@ -33,6 +36,7 @@ from l4lb.native.table import Table
 if TYPE_CHECKING:
     from l4lb.control.main import WebSetup
 
+LOG = l4lb.log.get("control")
 CONNECTIONS_MAX = 256  # others come: the oldest that is no stream is closed
 STREAMS_MAX = 32
 BODY_MAX = 4 << 10  # bytes of a request's body
@@ -88,7 +92,7 @@ class Web:
         app.router.add_get("/api/state", self._state)
         app.router.add_get("/api/stream", self._stream)
         app.router.add_post("/api/admin", self._admin)
-        runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, logger=_faults_only())
         await runner.setup()
         self._server = runner.server
         loop = asyncio.get_running_loop()
@@ -111,7 +115,8 @@ class Web:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handle) -> web.StreamResponse:
-        if request.path not in ("/metrics", "/healthz") and not self._is_ours(request.host):
+        host = request.headers.get("Host", "")
+        if request.path not in ("/metrics", "/healthz") and not self._is_ours(host):
             return _plain(
                 403,
                 "the dashboard is not served under this host name; use the IP address, or add"
@@ -181,7 +186,8 @@ class Web:
         if not self._setup.token:
             return _refused(403, "read_only", "nothing can be changed here; see http_admin")
         given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if not hmac.compare_digest(given.encode(), self._setup.token.encode()):
+        sent = given.encode(errors="surrogateescape")
+        if not hmac.compare_digest(sent, self._setup.token.encode()):
             return _refused(401, "denied", "the token is missing or wrong")
         if request.content_type != "application/json":
             return _refused(415, "bad_request", "the body must be application/json")
@@ -190,7 +196,7 @@ class Web:
             command, args = asked["command"], asked["args"]
             if command not in CHANGES or not isinstance(args, Mapping):
                 raise TypeError
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             known = ", ".join(CHANGES)
             return _refused(
                 400, "bad_request", f"say {{command, args}}, the command one of {known}"
@@ -200,6 +206,23 @@ class Web:
         except AdminError as error:
             return _refused(409, error.code, error.message)
         return web.json_response({"ok": True, "result": result}, headers=HEADERS)
+
+
+class _Faults(logging.Handler):
+    """Tells of our own faults in the service's log, one line each; what was no HTTP is nobody's
+    fault here and says nothing."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, HttpProcessingError | ConnectionError):
+            LOG.error("a request over HTTP failed", error=repr(error or record.getMessage()))
+
+
+def _faults_only() -> logging.Logger:
+    """What aiohttp is given to log with."""
+    logger = logging.Logger("l4lb.web", logging.WARNING)
+    logger.addHandler(_Faults())
+    return logger
 
 
 async def _say_who(_: web.Request, response: web.StreamResponse) -> None:

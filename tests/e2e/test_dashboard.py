@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -245,3 +246,38 @@ def test_a_stream_goes_on_while_others_come_and_go(three: Backends) -> None:
         until(lambda: reading.readline().startswith(b"data: "), "another state", every_s=0)
         for other in idle:
             other.close()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET / HTTP/1.0\r\n\r\n",
+        b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: \xff\xfe\r\n\r\n",
+        b"POST /api/admin HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer \xff\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nA: " + b"y" * 70_000,
+    ],
+)
+def test_what_is_no_request_is_refused_without_a_word_in_the_log(
+    guarded: Balancer, data: bytes
+) -> None:
+    with socket.create_connection(address(guarded), timeout=PATIENCE_S) as client:
+        client.sendall(data)
+        client.shutdown(socket.SHUT_WR)
+        try:
+            said = client.recv(65_536)
+        except ConnectionResetError:
+            said = b""
+    assert not said or said.split()[1] in (b"400", b"401", b"403", b"431")
+    assert ask(guarded, "GET", "/healthz")[0] == 200
+    assert "Traceback" not in guarded.log()
+    assert "failed" not in guarded.log()
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[Balancer]:
+    """A balancer whose page may change things."""
+    with Backends(1) as backends, balancer(backends, http_admin=True) as lb:
+        yield lb
