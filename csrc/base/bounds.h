@@ -7,9 +7,9 @@
 #define L4_BASE_BOUNDS_H
 
 enum l4_bounds {
-    L4_NAME_MAX = 64,  /* bytes of a pool, listener or backend name, without its NUL */
-    L4_PATH_MAX = 107, /* bytes of a unix socket path, without its NUL: sun_path */
-    L4_WORKERS_MAX = 64,
+    L4_NAME_MAX = 64,    /* bytes of a pool, listener or backend name, without its NUL */
+    L4_PATH_MAX = 107,   /* bytes of a unix socket path, without its NUL: sun_path */
+    L4_WORKERS_MAX = 65, /* rows: 64 workers and the supervisor's book (shm/layout.h) */
     L4_LISTENERS_MAX = 4096,
     L4_POOLS_MAX = 1024,
     L4_BACKENDS_MAX = 16384,   /* over all pools; an index and a schedule slot fit 16 bits */
@@ -48,6 +48,11 @@ enum l4_bounds {
     L4_PIPES_SPARE = 64,             /* idle pipes a worker keeps; more than this are closed */
     L4_SEGMENT_BYTES = 512,          /* a send this small surely fits one TCP segment */
     L4_TURN_BYTES = 1 << 20, /* one direction of one session moves no more than this a turn */
+
+    L4_POSTS_A_TURN = 64,   /* messages of the supervisor's that a worker takes a turn */
+    L4_HANDS = 72,          /* other workers one hands sessions to or takes them from at one time */
+    L4_HAND_WINDOW = 64,    /* sessions offered to one of them and not yet answered */
+    L4_HAND_RETRY_MS = 100, /* a worker that leaves offers again what could not move before */
 
     L4_FDS_RESERVED = 24,     /* descriptors a worker never gives to a session or a pipe */
     L4_COMMANDS = 256,        /* places in the ring from the supervisor to a worker */

@@ -57,6 +57,21 @@ uint16_t l4_pipes_take(struct l4_pipes *pipes)
     return l4_pipes_ready(pipes) ? pipes->idle[--pipes->idle_count] : L4_NO_PIPE;
 }
 
+uint16_t l4_pipes_adopt(struct l4_pipes *pipes, const int fds[2])
+{
+    if (!pipes->unmade_count)
+        return L4_NO_PIPE;
+    const uint16_t pipe = pipes->unmade[--pipes->unmade_count];
+    pipes->fds[pipe][0] = fds[0];
+    pipes->fds[pipe][1] = fds[1];
+    return pipe;
+}
+
+void l4_pipes_disown(struct l4_pipes *pipes, uint16_t pipe)
+{
+    pipes->unmade[pipes->unmade_count++] = pipe;
+}
+
 void l4_pipes_give(struct l4_pipes *pipes, uint16_t pipe, bool empty)
 {
     if (empty && pipes->idle_count < L4_PIPES_SPARE)

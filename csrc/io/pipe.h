@@ -28,6 +28,13 @@ bool l4_pipes_ready(struct l4_pipes *pipes);
 /* An empty pipe, or L4_NO_PIPE. */
 uint16_t l4_pipes_take(struct l4_pipes *pipes);
 
+/* Takes over a pipe that was made elsewhere, with what is in it. L4_NO_PIPE: no room; fds stay the
+ * caller's. */
+uint16_t l4_pipes_adopt(struct l4_pipes *pipes, const int fds[2]);
+
+/* Undoes l4_pipes_adopt: the descriptors are the caller's again. */
+void l4_pipes_disown(struct l4_pipes *pipes, uint16_t pipe);
+
 /* Gives a pipe back. One that still holds bytes is closed. */
 void l4_pipes_give(struct l4_pipes *pipes, uint16_t pipe, bool empty);
 

@@ -11,7 +11,7 @@
 
 static void unwatch(struct l4_loop *loop)
 {
-    for (uint32_t i = 0; loop->listening && i < loop->setup.bound_count; i++) {
+    for (uint32_t i = 0; loop->listening && i < loop->bound_count; i++) {
         if (loop->bounds[i].fd >= 0 && !l4_udp_owns(loop, i))
             epoll_ctl(loop->epoll, EPOLL_CTL_DEL, loop->bounds[i].fd, NULL);
     }
@@ -21,7 +21,7 @@ static void unwatch(struct l4_loop *loop)
 int l4_accept_start(struct l4_loop *loop)
 {
     int error = 0;
-    for (uint32_t i = 0; !error && i < loop->setup.bound_count; i++) {
+    for (uint32_t i = 0; !error && i < loop->bound_count; i++) {
         const uint32_t events = EPOLLIN | (loop->bounds[i].exclusive ? EPOLLEXCLUSIVE : 0);
         if (loop->bounds[i].fd >= 0 && !l4_udp_owns(loop, i))
             error = l4_loop_watch(loop, loop->bounds[i].fd, events, L4_WATCH_LISTENER, i);
@@ -116,21 +116,113 @@ int l4_accept_wait_ms(const struct l4_loop *loop)
     return L4_ACCEPT_PAUSE_MS;
 }
 
-void l4_accept_finish(struct l4_loop *loop)
+/* No listener is watched or held any more. */
+static void forget_all(struct l4_loop *loop)
 {
-    for (uint32_t i = 0; i < loop->setup.bound_count; i++) {
+    for (uint32_t i = 0; i < loop->bound_count; i++) {
         if (l4_udp_owns(loop, i)) /* its sessions need it to the end */
             continue;
-        for (int n = 0; loop->bounds[i].fd >= 0 && n < L4_BACKLOG; n++) {
-            if (take_one(loop, &loop->bounds[i]))
-                break;
-        }
         if (loop->bounds[i].fd >= 0)
             close(loop->bounds[i].fd);
         loop->bounds[i].fd = -1;
     }
+    loop->closing = 0;
     loop->listening = false;
     loop->paused = false;
     L4_SET(loop->row->paused, 0);
     l4_loop_event(loop, L4_EVENT_DRAINED, 0, loop->held);
+}
+
+void l4_accept_finish(struct l4_loop *loop)
+{
+    for (uint32_t i = 0; i < loop->bound_count; i++) {
+        for (int n = 0; loop->bounds[i].fd >= 0 && n < L4_BACKLOG; n++) {
+            if (take_one(loop, &loop->bounds[i]))
+                break;
+        }
+    }
+    forget_all(loop);
+}
+
+/* ---- listeners that come and go -------------------------------------------------------------- */
+
+void l4_accept_leave(struct l4_loop *loop)
+{
+    /* why: the same sockets live on elsewhere, so closing this descriptor would leave them in the
+     * epoll set. */
+    unwatch(loop);
+    forget_all(loop);
+}
+
+int l4_accept_add(struct l4_loop *loop, int fd, uint32_t listener, bool exclusive)
+{
+    uint32_t place = 0;
+    while (place < loop->bound_count && loop->bounds[place].fd >= 0)
+        place++;
+    if (place >= l4_accept_room(loop->table) || loop->draining) {
+        close(fd);
+        return loop->draining ? 0 : -ENOSPC;
+    }
+    loop->bounds[place] = (struct l4_bound){.fd = fd, .listener = listener, .exclusive = exclusive};
+    if (place == loop->bound_count)
+        loop->bound_count++;
+    if (l4_udp_owns(loop, place))
+        return l4_udp_add(loop, place);
+    if (!loop->listening)
+        return 0;
+    return l4_loop_watch(loop, fd, EPOLLIN | (exclusive ? EPOLLEXCLUSIVE : 0), L4_WATCH_LISTENER,
+                         place);
+}
+
+static void close_bound(struct l4_loop *loop, struct l4_bound *bound)
+{
+    if (loop->listening)
+        epoll_ctl(loop->epoll, EPOLL_CTL_DEL, bound->fd, NULL);
+    close(bound->fd);
+    bound->fd = -1;
+    loop->closing--;
+    l4_loop_event(loop, L4_EVENT_UNLISTENED, bound->listener, bound->number);
+}
+
+void l4_accept_close_rest(struct l4_loop *loop)
+{
+    for (uint32_t i = 0; loop->closing && i < loop->bound_count; i++) {
+        struct l4_bound *bound = &loop->bounds[i];
+        int taken = 0;
+        for (int n = 0; !taken && bound->fd >= 0 && bound->closing && n < L4_BACKLOG; n++)
+            taken = take_one(loop, bound);
+        if (taken == -EAGAIN)
+            close_bound(loop, bound);
+    }
+}
+
+void l4_accept_remove(struct l4_loop *loop, uint32_t listener, uint32_t number)
+{
+    bool found = false;
+    for (uint32_t i = 0; i < loop->bound_count; i++) {
+        struct l4_bound *bound = &loop->bounds[i];
+        if (bound->fd < 0 || bound->listener != listener || bound->closing)
+            continue;
+        if (l4_udp_owns(loop, i)) {
+            l4_udp_remove(loop, i);
+            close(bound->fd);
+            bound->fd = -1;
+            continue;
+        }
+        bound->closing = found = true;
+        bound->number = number;
+        loop->closing++;
+    }
+    if (found)
+        l4_accept_close_rest(loop);
+    else
+        l4_loop_event(loop, L4_EVENT_UNLISTENED, listener, number);
+}
+
+void l4_accept_relabel(struct l4_loop *loop, uint32_t listener, uint32_t to)
+{
+    for (uint32_t i = 0; i < loop->bound_count; i++) {
+        if (loop->bounds[i].fd >= 0 && loop->bounds[i].listener == listener)
+            loop->bounds[i].listener = to;
+    }
 }

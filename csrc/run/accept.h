@@ -25,4 +25,26 @@ int l4_accept_wait_ms(const struct l4_loop *loop);
 /* Takes what is queued, up to the room there is, then closes this worker's listeners for good. */
 void l4_accept_finish(struct l4_loop *loop);
 
+/* The same but takes nothing: others have the same sockets and serve who is queued. */
+void l4_accept_leave(struct l4_loop *loop);
+
+/* How many listening sockets one worker can have: all there are, and those that are closing. */
+static inline uint32_t l4_accept_room(const struct l4_table *table)
+{
+    return 2 * table->header->caps.listeners;
+}
+
+/* One listening socket more, which it takes over. Returns 0 or -errno. */
+__attribute__((warn_unused_result)) int l4_accept_add(struct l4_loop *loop, int fd,
+                                                      uint32_t listener, bool exclusive);
+
+/* One listening socket less, once its queue is empty; the supervisor is then told, with number. */
+void l4_accept_remove(struct l4_loop *loop, uint32_t listener, uint32_t number);
+
+/* Its clients belong to another listener row from now on. */
+void l4_accept_relabel(struct l4_loop *loop, uint32_t listener, uint32_t to);
+
+/* While some are closing: takes what is queued as far as there is room. */
+void l4_accept_close_rest(struct l4_loop *loop);
+
 #endif

@@ -26,6 +26,9 @@ void l4_answer_failed(struct l4_loop *loop, struct l4_session *s);
 void l4_answer_check(struct l4_loop *loop, struct l4_session *s);
 uint64_t l4_answer_left_ms(const struct l4_loop *loop, const struct l4_session *s, uint64_t most);
 
+/* Another worker has it from now on: nobody here counts for how long it waits. */
+void l4_answer_forget(struct l4_loop *loop, struct l4_session *s);
+
 /* The session ends, or leaves its backend. How long it waited in vain counts, if its client asked
  * for something, or if the backend was silent to all others meanwhile. */
 void l4_answer_end(struct l4_loop *loop, struct l4_session *s);

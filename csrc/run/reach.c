@@ -15,6 +15,7 @@
 #include "run/secure.h"
 #include "run/session.h"
 #include "run/watch.h"
+#include "shm/change.h"
 #include "shm/count.h"
 
 void l4_reach_leave(struct l4_loop *loop, struct l4_session *s)
@@ -103,11 +104,11 @@ static struct l4_pick_answer pick(struct l4_loop *loop, const struct l4_session 
 static void begin_to_connect(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
-    const struct l4_backend *b = l4_table_backend(loop->table, s->backend);
+    char path[L4_PATH_MAX + 1];
+    const struct l4_addr to = l4_table_target(l4_table_backend(loop->table, s->backend), path);
     bool made;
     s->connect_started_us = loop->now_us;
-    const int fd =
-        l4_sock_connect(&b->addr, b->path, &l4_table_pool(loop->table, s->pool)->source, &made);
+    const int fd = l4_sock_connect(&to, path, &l4_table_pool(loop->table, s->pool)->source, &made);
     l4_session_enter(s, L4_SESSION_CONNECTS);
     l4_answer_begin(loop, s);
     if (fd < 0) {

@@ -35,16 +35,18 @@ void l4_session_enter(struct l4_session *s, enum l4_session_state state)
 {
 #define TO(x) (1u << L4_SESSION_##x)
     static const uint32_t edges[L4_SESSION_STATES] = {
-        [L4_SESSION_WAITS] = TO(WAITS) | TO(QUEUES) | TO(CONNECTS) | TO(FREE),
-        [L4_SESSION_QUEUES] = TO(WAITS) | TO(FREE),
-        [L4_SESSION_FREE] = TO(READS) | TO(SHAKES) | TO(TARPITS) | TO(WAITS) | TO(FREE),
+        [L4_SESSION_FREE] = TO(READS) | TO(SHAKES) | TO(TARPITS) | TO(WAITS) | TO(CONNECTS) |
+                            TO(RELAYS) | TO(RESETS) | TO(FREE),
         [L4_SESSION_READS] = TO(SHAKES) | TO(TARPITS) | TO(WAITS) | TO(FREE),
         [L4_SESSION_TARPITS] = TO(FREE),
         [L4_SESSION_SHAKES] = TO(WAITS) | TO(FREE),
-        [L4_SESSION_CONNECTS] = TO(WAITS) | TO(SECURES) | TO(RELAYS) | TO(FREE),
+        [L4_SESSION_WAITS] = TO(WAITS) | TO(QUEUES) | TO(CONNECTS) | TO(FREE),
+        [L4_SESSION_QUEUES] = TO(WAITS) | TO(FREE),
+        [L4_SESSION_CONNECTS] = TO(WAITS) | TO(SECURES) | TO(RELAYS) | TO(LEAVES) | TO(FREE),
         [L4_SESSION_SECURES] = TO(WAITS) | TO(RELAYS) | TO(FREE),
-        [L4_SESSION_RELAYS] = TO(RESETS) | TO(FREE),
-        [L4_SESSION_RESETS] = TO(FREE),
+        [L4_SESSION_RELAYS] = TO(RESETS) | TO(LEAVES) | TO(FREE),
+        [L4_SESSION_RESETS] = TO(LEAVES) | TO(FREE),
+        [L4_SESSION_LEAVES] = TO(CONNECTS) | TO(RELAYS) | TO(RESETS) | TO(FREE),
     };
 #undef TO
     L4_ASSERT(edges[L4_GET(s->state)] & (1u << state));
@@ -77,7 +79,7 @@ int32_t l4_session_left_ms(const struct l4_loop *loop, const struct l4_session *
 
 /* ---- open and end ---------------------------------------------------------------------------- */
 
-static uint32_t take_row(struct l4_loop *loop)
+uint32_t l4_session_take_row(struct l4_loop *loop)
 {
     const uint32_t index = loop->free_head;
     if (index == L4_NONE) {
@@ -89,10 +91,22 @@ static uint32_t take_row(struct l4_loop *loop)
     return index;
 }
 
+void l4_session_return_row(struct l4_loop *loop, uint32_t index)
+{
+    l4_session_at(loop, index)->next = loop->free_head;
+    loop->free_head = index;
+}
+
+uint32_t l4_session_next_serial(struct l4_loop *loop)
+{
+    loop->serial = loop->serial + 1 ? loop->serial + 1 : 1;
+    return loop->serial;
+}
+
 void l4_session_open(struct l4_loop *loop, const struct l4_bound *bound, int fd,
                      const struct l4_addr *client)
 {
-    const uint32_t index = take_row(loop);
+    const uint32_t index = l4_session_take_row(loop);
     struct l4_session *s = l4_session_at(loop, index);
     const bool tcp = client->family != AF_UNIX;
 
@@ -122,8 +136,7 @@ void l4_session_open(struct l4_loop *loop, const struct l4_bound *bound, int fd,
     s->name_hash = 0;
     s->known = 0;
     s->wants = 0;
-    loop->serial = loop->serial + 1 ? loop->serial + 1 : 1;
-    atomic_store_explicit(&s->serial, loop->serial, memory_order_release);
+    atomic_store_explicit(&s->serial, l4_session_next_serial(loop), memory_order_release);
 
     loop->held++;
     L4_OWN_ADD(loop->row->accepted, 1);
@@ -131,6 +144,18 @@ void l4_session_open(struct l4_loop *loop, const struct l4_bound *bound, int fd,
     L4_OWN_ADD(tally_of(loop, s->listener)->active, 1);
 
     l4_front_begin(loop, index);
+}
+
+static void free_row(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    l4_session_enter(s, L4_SESSION_FREE);
+    atomic_store_explicit(&s->serial, 0, memory_order_release);
+    /* why: a row in the ready list is freed when that list comes to it, its link is in use. */
+    if (!s->listed) {
+        s->next = loop->ended_head;
+        loop->ended_head = index;
+    }
 }
 
 /* Does a session that ends for this reason reset the sockets it still has? All ends that are not
@@ -176,13 +201,17 @@ void l4_session_end(struct l4_loop *loop, uint32_t index, enum l4_reason reason)
     l4_reach_leave(loop, s);
     l4_count_drop_client(loop->table, loop->setup.index);
 
-    l4_session_enter(s, L4_SESSION_FREE);
-    atomic_store_explicit(&s->serial, 0, memory_order_release);
-    /* why: a row in the ready list is freed when that list comes to it, its link is in use. */
-    if (!s->listed) {
-        s->next = loop->ended_head;
-        loop->ended_head = index;
-    }
+    free_row(loop, index);
+}
+
+void l4_session_release(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    l4_half_close(&loop->pump, &s->half[0], false);
+    L4_OWN_ADD(tally_of(loop, s->listener)->active, -1u);
+    l4_reach_leave(loop, s);
+    l4_count_drop_client(loop->table, loop->setup.index);
+    free_row(loop, index);
 }
 
 void l4_session_sweep(struct l4_loop *loop)
@@ -277,7 +306,8 @@ void l4_session_event(struct l4_loop *loop, uint32_t index, int half, uint32_t e
         if (events & EPOLLERR)
             l4_relay_pass_reset(loop, index, s->reason == L4_END_CLIENT_RESET ? 0 : 1);
         break;
-    case L4_SESSION_FREE: /* it ended earlier in this turn */
+    case L4_SESSION_LEAVES: /* another worker has its sockets, or will say that it has not */
+    case L4_SESSION_FREE:   /* it ended earlier in this turn */
         break;
     }
 }
@@ -311,6 +341,7 @@ void l4_session_timeout(struct l4_loop *loop, uint32_t index)
     case L4_SESSION_RESETS:
         l4_relay_pass_reset(loop, index, s->reason == L4_END_CLIENT_RESET ? 0 : 1);
         break;
+    case L4_SESSION_LEAVES:
     case L4_SESSION_FREE:
         break;
     }

@@ -3,6 +3,8 @@
  *   FREE -> [READS] -> [SHAKES] -> WAITS <-> CONNECTS -> [SECURES] -> RELAYS -> RESETS -> FREE
  *                                    `<-> QUEUES              (any state may go to FREE)
  *
+ * On its way to another worker (run/hand.h) it is LEAVES, and there starts in the state it had.
+ *
  * A session owns its two sockets, its pipes, one timer of the wheel, one place among all clients,
  * and, from the pick on, one place at its backend. Everything is given back in l4_session_end, and
  * nowhere else. A row that ended is free again only after the turn: events already taken from the
@@ -48,6 +50,15 @@ void l4_session_enter(struct l4_session *s, enum l4_session_state state);
 /* Adds its client to the epoll set, once. Returns 0 or -errno. */
 __attribute__((warn_unused_result)) int l4_session_watch_client(struct l4_loop *loop,
                                                                 uint32_t index);
+
+/* A row for a new session (it can be returned at once), and the number of its use. The caller fills
+ * it, then sets serial. */
+uint32_t l4_session_take_row(struct l4_loop *loop);
+void l4_session_return_row(struct l4_loop *loop, uint32_t index);
+uint32_t l4_session_next_serial(struct l4_loop *loop);
+
+/* Lets go of a session that another worker has now: nothing of it has ended. */
+void l4_session_release(struct l4_loop *loop, uint32_t index);
 
 /* (Re)starts its timer. */
 void l4_session_wake_in(struct l4_loop *loop, uint32_t index, uint64_t ms);

@@ -9,6 +9,7 @@
 #include "core/passive.h"
 #include "core/response.h"
 #include "io/dgram_sock.h"
+#include "run/accept.h"
 #include "run/session.h"
 #include "run/udp_session.h"
 
@@ -71,7 +72,7 @@ static int take_memory(struct l4_loop *loop, uint32_t capacity)
     struct l4_udp *udp = loop->udp;
     struct l4_timer *timers = calloc(capacity, sizeof *timers);
     udp->peers = calloc(capacity, sizeof *udp->peers);
-    udp->fronts = calloc(loop->setup.bound_count, sizeof *udp->fronts);
+    udp->fronts = calloc(l4_accept_room(loop->table), sizeof *udp->fronts);
     if (!timers || !udp->peers || !udp->fronts || l4_dgram_inbox_init(&udp->in, true) ||
         l4_dgram_inbox_init(&udp->back, false) ||
         l4_flows_init(&udp->flows, capacity, &loop->table->header->hash_key)) {
@@ -94,13 +95,39 @@ int l4_udp_start(struct l4_loop *loop, uint32_t capacity)
     if (!loop->udp)
         return -ENOMEM;
     int error = take_memory(loop, capacity);
-    for (uint32_t i = 0; !error && i < loop->setup.bound_count; i++) {
+    for (uint32_t i = 0; !error && i < loop->bound_count; i++) {
         if (loop->bounds[i].fd >= 0 && l4_udp_owns(loop, i))
             error = open_front(loop, i);
     }
     if (!error)
         l4_udp_adopt(loop);
     return error;
+}
+
+int l4_udp_add(struct l4_loop *loop, uint32_t bound)
+{
+    int error = 0;
+    if (!loop->udp) {
+        /* why a quarter: the descriptors were planned without UDP; two of a TCP session's make two
+         * of these. */
+        const uint32_t spare = loop->capacity / 4, most = loop->table->header->caps.flows;
+        loop->capacity -= spare;
+        error = l4_udp_start(loop, 2 * spare < most ? 2 * spare + 1 : most);
+    } else {
+        error = open_front(loop, bound);
+    }
+    return error;
+}
+
+void l4_udp_remove(struct l4_loop *loop, uint32_t bound)
+{
+    for (uint32_t i = 0; i < loop->udp->flows.fresh; i++) {
+        const struct l4_session *s = l4_udp_session(loop, i);
+        if (L4_GET(s->serial) && loop->udp->peers[i].bound == bound)
+            l4_udp_end(loop, i, L4_END_DRAIN_TIMEOUT);
+    }
+    epoll_ctl(loop->epoll, EPOLL_CTL_DEL, loop->bounds[bound].fd, NULL);
+    loop->udp->fronts[bound].open = false;
 }
 
 void l4_udp_finish(struct l4_loop *loop)

@@ -57,6 +57,11 @@ uint32_t l4_udp_plan(const struct l4_loop *loop, uint64_t descriptors);
 __attribute__((warn_unused_result)) int l4_udp_start(struct l4_loop *loop, uint32_t capacity);
 void l4_udp_finish(struct l4_loop *loop);
 
+/* A listener more, or one less while the worker runs; the sessions of one that goes end with it,
+ * because its clients' datagrams come by it. */
+__attribute__((warn_unused_result)) int l4_udp_add(struct l4_loop *loop, uint32_t bound);
+void l4_udp_remove(struct l4_loop *loop, uint32_t bound);
+
 /* Messages wait at a listener. */
 void l4_udp_receive(struct l4_loop *loop, uint32_t bound);
 

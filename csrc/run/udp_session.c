@@ -303,7 +303,7 @@ void l4_udp_end_all(struct l4_loop *loop, uint32_t backend, enum l4_reason reaso
 
 static uint32_t bound_of(const struct l4_loop *loop, uint32_t listener)
 {
-    for (uint32_t i = 0; i < loop->setup.bound_count; i++) {
+    for (uint32_t i = 0; i < loop->bound_count; i++) {
         if (loop->bounds[i].listener == listener && loop->udp->fronts[i].open)
             return i;
     }

@@ -14,6 +14,8 @@
 
 #include "base/assert.h"
 #include "run/accept.h"
+#include "run/hand.h"
+#include "run/post.h"
 #include "run/queue.h"
 #include "run/secure.h"
 #include "run/session.h"
@@ -96,16 +98,18 @@ static void clear_rows(struct l4_loop *loop)
 
 static int take_memory(struct l4_loop *loop)
 {
-    const uint32_t count = loop->setup.bound_count;
+    const uint32_t count = loop->setup.bound_count, room = l4_accept_room(loop->table);
     struct l4_timer *timers = calloc(loop->capacity, sizeof *timers);
-    loop->bounds = malloc((count ? count : 1) * sizeof *loop->bounds);
+    loop->bounds = malloc(room * sizeof *loop->bounds);
+    loop->hands = calloc(L4_HANDS, sizeof *loop->hands);
     loop->pump.scratch = malloc(L4_SCRATCH_BYTES);
-    if (!timers || !loop->bounds || !loop->pump.scratch) {
+    if (!timers || !loop->bounds || !loop->hands || !loop->pump.scratch || count > room) {
         free(timers);
         return -ENOMEM;
     }
     if (count)
         memcpy(loop->bounds, loop->setup.bounds, count * sizeof *loop->bounds);
+    loop->bound_count = count;
     l4_wheel_init(&loop->wheel, timers, loop->capacity, loop->now_ms);
     return 0;
 }
@@ -137,6 +141,8 @@ static int start(struct l4_loop *loop, const struct l4_worker_setup *setup)
     error = l4_loop_watch(loop, setup->command_fd, EPOLLIN, L4_WATCH_COMMAND, 0);
     if (!error)
         error = l4_loop_watch(loop, setup->lifeline_fd, EPOLLIN, L4_WATCH_LIFELINE, 0);
+    if (!error && setup->post_fd >= 0)
+        error = l4_loop_watch(loop, setup->post_fd, EPOLLIN, L4_WATCH_POST, 0);
     if (!error)
         error = l4_secure_open(loop);
     if (!error)
@@ -156,6 +162,8 @@ static void finish(struct l4_loop *loop)
         close(loop->epoll);
     l4_udp_finish(loop);
     free(loop->wheel.timers);
+    l4_hand_close_all(loop);
+    free(loop->hands);
     free(loop->bounds);
     l4_queue_finish(loop);
     free(loop->pump.scratch);
@@ -163,6 +171,15 @@ static void finish(struct l4_loop *loop)
 }
 
 /* ---- commands -------------------------------------------------------------------------------- */
+
+void l4_loop_leave(struct l4_loop *loop)
+{
+    if (loop->draining)
+        return;
+    L4_SET(loop->row->state, L4_WORKER_DRAINS);
+    l4_accept_leave(loop);
+    loop->draining = true;
+}
 
 static void drain(struct l4_loop *loop)
 {
@@ -179,7 +196,8 @@ static void end_all(struct l4_loop *loop, uint32_t backend, enum l4_reason reaso
 {
     for (uint32_t i = 0; i < loop->fresh; i++) {
         const struct l4_session *s = l4_session_at(loop, i);
-        if (s->serial && (backend == L4_NONE || s->backend == backend))
+        const bool leaves = L4_GET(s->state) == L4_SESSION_LEAVES;
+        if (s->serial && !leaves && (backend == L4_NONE || s->backend == backend))
             l4_session_end(loop, i, reason);
     }
     l4_udp_end_all(loop, backend, reason);
@@ -195,7 +213,7 @@ static void kill_session(struct l4_loop *loop, uint32_t slot, uint32_t serial)
         return;
     if (udp)
         l4_udp_end(loop, slot - caps->sessions, L4_END_KILLED);
-    else
+    else if (L4_GET(l4_session_at(loop, slot)->state) != L4_SESSION_LEAVES)
         l4_session_end(loop, slot, L4_END_KILLED);
 }
 
@@ -255,6 +273,12 @@ static void handle(struct l4_loop *loop, const struct epoll_event *event)
     case L4_WATCH_FLOW:
         l4_udp_event(loop, index, event->events);
         break;
+    case L4_WATCH_POST:
+        loop->error = l4_post_take(loop);
+        break;
+    case L4_WATCH_HAND:
+        l4_hand_event(loop, index);
+        break;
     case L4_WATCH_CLIENT:
         l4_session_event(loop, index, 0, event->events);
         break;
@@ -274,8 +298,9 @@ static int wait_ms(struct l4_loop *loop)
 {
     if (loop->ready_head != L4_NONE || l4_secure_is_busy(loop))
         return 0;
-    return sooner(sooner(l4_wheel_wait_ms(&loop->wheel, loop->now_ms), l4_accept_wait_ms(loop)),
-                  l4_udp_wait_ms(loop));
+    const int timer = l4_wheel_wait_ms(&loop->wheel, loop->now_ms);
+    const int others = sooner(l4_udp_wait_ms(loop), l4_hand_wait_ms(loop));
+    return sooner(sooner(timer, l4_accept_wait_ms(loop)), others);
 }
 
 static void expire(struct l4_loop *loop)
@@ -310,11 +335,15 @@ static int turn(struct l4_loop *loop)
     for (int i = 0; i < count; i++)
         handle(loop, &events[i]);
     expire(loop);
+    if (loop->hand_count)
+        l4_hand_revisit(loop);
     l4_udp_turn(loop);
     l4_queue_serve(loop);
     l4_session_sweep(loop);
     l4_accept_revisit(loop);
-    return 0;
+    if (loop->closing)
+        l4_accept_close_rest(loop);
+    return loop->error;
 }
 
 int l4_worker_run(const struct l4_worker_setup *setup)

@@ -21,6 +21,8 @@ struct l4_bound { /* one listening socket of this worker */
     int fd;
     uint32_t listener; /* its row */
     bool exclusive;    /* shared with other workers (unix): wake one of them only */
+    bool closing;      /* what is queued is still taken, then it is closed */
+    uint32_t number;   /* of the request that closes it: told when that is done */
 };
 
 struct l4_worker_setup {
@@ -29,6 +31,7 @@ struct l4_worker_setup {
     const struct l4_bound *bounds;
     uint32_t bound_count;
     int command_fd;   /* eventfd: the supervisor put a command */
+    int post_fd;      /* from the supervisor: run/post.h; -1: none */
     int event_fd;     /* eventfd: this worker put an event */
     const int *bells; /* the command_fd of each worker, by index: a place became free */
     uint32_t bell_count;
@@ -51,6 +54,10 @@ struct l4_loop {
     struct l4_lines *lines;          /* of clients that wait: run/queue.h */
     struct l4_bound *bounds;         /* fd -1: closed */
     struct l4_udp *udp;              /* NULL: no UDP listener; run/udp.h */
+    uint32_t bound_count;            /* places of bounds ever used */
+    uint32_t closing;                /* how many bounds are closing */
+    struct l4_hand *hands;           /* L4_HANDS places: run/hand.h */
+    uint32_t hand_count;             /* how many are in use */
     uint32_t capacity;               /* sessions it may hold */
     uint32_t tarpits;                /* sessions in the tarpit */
     uint32_t held;                   /* session rows that are not free */
@@ -67,6 +74,7 @@ struct l4_loop {
     bool paused;
     bool draining;
     bool stopping;
+    int error; /* -errno that ends the loop */
 };
 
 /* Runs until the worker's end. Returns 0, or -errno if it could not start or lost its epoll. */
@@ -83,13 +91,19 @@ enum l4_watch {
     L4_WATCH_UDP_LISTENER,
     L4_WATCH_FLOW,
     L4_WATCH_CLIENT,
-    L4_WATCH_BACKEND
+    L4_WATCH_BACKEND,
+    L4_WATCH_POST,
+    L4_WATCH_HAND
 };
 
 /* Adds fd to the epoll set. Returns 0 or -errno. */
 __attribute__((warn_unused_result)) int l4_loop_watch(const struct l4_loop *loop, int fd,
                                                       uint32_t events, enum l4_watch what,
                                                       uint32_t index);
+
+/* No more clients, and none from the queues: other workers have the same sockets. It ends with its
+ * last session. */
+void l4_loop_leave(struct l4_loop *loop);
 
 /* Tells the supervisor. */
 void l4_loop_event(struct l4_loop *loop, enum l4_event_kind kind, uint32_t a, uint64_t b);

@@ -100,6 +100,17 @@ void l4_count_drop_wait(const struct l4_table *table, uint32_t worker, uint32_t 
     end(w);
 }
 
+void l4_count_join(const struct l4_table *table, uint32_t worker, uint32_t backend)
+{
+    struct l4_worker *w = l4_table_worker(table, worker);
+    struct l4_backend *b = l4_table_backend(table, backend);
+    begin(w);
+    atomic_fetch_add(&l4_table_pool(table, b->pool)->inflight, 1);
+    atomic_fetch_add(&b->inflight, 1);
+    L4_OWN_ADD(l4_table_column(table, worker, backend)->active, 1);
+    end(w);
+}
+
 bool l4_count_take_client(const struct l4_table *table, uint32_t worker, uint32_t limit)
 {
     struct l4_worker *w = l4_table_worker(table, worker);

@@ -40,6 +40,10 @@ void l4_count_drop_client(const struct l4_table *table, uint32_t worker);
 bool l4_count_take_flow(const struct l4_table *table, uint32_t worker, uint32_t limit);
 void l4_count_drop_flow(const struct l4_table *table, uint32_t worker);
 
+/* The place of a session that another worker hands over: taken whatever the limits, because it is
+ * given back there in the next moment. */
+void l4_count_join(const struct l4_table *table, uint32_t worker, uint32_t backend);
+
 /* Forgets the parts of a dead worker. The caller knows that no process writes its columns. */
 void l4_count_clear(const struct l4_table *table, uint32_t worker);
 

@@ -17,6 +17,9 @@
  *          | shakes (shm/shakes.h; worker x (listeners + pools))
  *
  * why: long for a header: it is one description, and cutting it would hide the whole.
+ *
+ * The last worker row, l4_table_book, has no process: there the supervisor keeps what was counted
+ * by the program that this one replaced.
  */
 #ifndef L4_SHM_LAYOUT_H
 #define L4_SHM_LAYOUT_H
@@ -174,9 +177,11 @@ enum l4_backend_flags { L4_BACKUP = 1 };
 struct l4_backend {
     _Atomic uint32_t used; /* supervisor: 0 none, else counts how often this row was given */
     uint32_t pool;         /* supervisor, before used */
-    struct l4_addr addr;   /* supervisor, before used */
+    struct l4_addr addr;   /* supervisor; while used, read it by l4_table_target */
     char name[L4_NAME_MAX + 1];
-    char path[L4_PATH_MAX + 1];    /* of a unix backend */
+    char path[L4_PATH_MAX + 1];   /* of a unix backend; as addr */
+    _Atomic uint32_t address_seq; /* supervisor: odd while it changes addr and path */
+    uint32_t uses; /* supervisor: how often this row was given, also while used is 0 */
     struct l4_server_id server_id; /* supervisor, before used: in QUIC connection ids */
 
     /* checker: its word on this backend. Readers of several fields use check_seq (odd: being
@@ -238,6 +243,8 @@ enum l4_event_kind {                          /* from a worker to the supervisor
                      L4_EVENT_DRAINED,        /* nothing is accepted any more; b: sessions held */
                      L4_EVENT_SECRETS_LOADED, /* b: generation of the certificates in force */
                      L4_EVENT_SECRETS_FAILED, /* a: errno; what was in force stays */
+                     L4_EVENT_UNLISTENED,     /* a: listener row; b: the supervisor's number */
+                     L4_EVENT_HANDED,         /* a: the hand's number, b: sessions that moved */
 };
 
 struct l4_event {
@@ -314,6 +321,7 @@ enum l4_session_state { /* run/session.c has the edges */
                         L4_SESSION_TARPITS, /* turned away, and not told so for a while */
                         L4_SESSION_SHAKES,  /* hands: TLS with its client */
                         L4_SESSION_SECURES, /* TLS with its backend */
+                        L4_SESSION_LEAVES,  /* offered to another worker: run/hand.h */
                         L4_SESSION_STATES
 };
 

@@ -45,7 +45,7 @@ static struct l4_header header_for(const struct l4_caps *caps)
         {&h.views_at, caps->pools * 2 * h.view_bytes},
         {&h.backends_at, caps->backends * sizeof(struct l4_backend)},
         {&h.workers_at, workers * sizeof(struct l4_worker)},
-        {&h.columns_at, workers * caps->backends * sizeof(struct l4_column)},
+        {&h.columns_at, (workers * caps->backends + 1) * sizeof(struct l4_column)},
         {&h.tallies_at, workers * caps->listeners * sizeof(struct l4_tally)},
         {&h.sessions_at,
          workers * ((uint64_t)caps->sessions + caps->flows) * sizeof(struct l4_session)},

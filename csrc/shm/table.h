@@ -1,7 +1,6 @@
 /* The shared table's memory: made, checked, attached; and the way from an index to a row.
  *
- * It does not interpret rows. A table handle is private to a process; l4_table_create and
- * l4_table_attach own the mapping until l4_table_close.
+ * A table handle is a process's own: l4_table_create and l4_table_attach map until l4_table_close.
  */
 #ifndef L4_SHM_TABLE_H
 #define L4_SHM_TABLE_H

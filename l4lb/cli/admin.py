@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,7 +19,7 @@ from l4lb.control.client import AdminClient
 from l4lb.control.commands import COMMANDS, Arg, Command
 from l4lb.errors import AdminError, L4lbError, UsageError
 
-ANSWER_TIMEOUT_S = 30.0  # beyond what the command itself may take
+ANSWER_TIMEOUT_S = 60.0  # beyond what the command itself may take
 MILLISECONDS = {"ms": 1, "s": 1_000, "": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
@@ -44,6 +46,8 @@ def _asked(path: str, command: str, timeout_s: float | None) -> Iterator[AdminCl
         said = f"{command}: {error.message}"
         if error.code == "bad_argument":
             raise UsageError(f"{said} (see `l4lb admin {command} --help`)") from error
+        if error.code == "bad_configuration":
+            raise L4lbError(error.message, exit_status=2) from error
         raise AdminError(error.code, said) from error
 
 
@@ -80,7 +84,9 @@ def _parameter(arg: Arg) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         if value is None:
             return None
         try:
-            return arg.checked(duration_ms(value) if lasts else value)
+            return arg.checked(
+                duration_ms(value) if lasts else os.path.abspath(value) if arg.path else value
+            )
         except (UsageError, AdminError) as error:
             raise click.BadParameter(error.message) from error
 
@@ -162,6 +168,40 @@ def command(context: click.Context, path: str | None) -> None:
     prompt.run(command, context.obj)
 
 
+@click.command("save", help=COMMANDS["save"].help)
+@click.argument("file", required=False, metavar="[FILE]", type=click.Path())
+@click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
+@click.pass_obj
+def save(path: str, file: str | None, as_json: bool) -> None:
+    """Written here and not by the service: as whoever asks, where they may write."""
+    result = call(path, "save", {})
+    if file is not None:
+        _replace(file, result["text"])
+    elif as_json:
+        click.echo(json.dumps(result))
+    else:
+        click.echo(result["text"], nl=False)
+
+
+def _replace(file: str, text: str) -> None:
+    """The whole new text or, whatever happens, the old one."""
+    target = os.path.realpath(file)
+    made = f"{target}.{os.getpid()}.new"
+    try:
+        with open(made, "x", encoding="utf-8") as out:
+            if os.path.exists(target):
+                os.fchmod(out.fileno(), stat.S_IMODE(os.stat(target).st_mode))
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(made, target)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(made)
+        raise L4lbError(f"cannot write {file}: {error.strerror}; it is as it was") from error
+
+
 for _row in COMMANDS.values():
     command.add_command(_made(_row))
 command.add_command(top.command)
+command.add_command(save)

@@ -66,6 +66,7 @@ def command(
     from l4lb.cli import demo as demonstration
     from l4lb.config.resolve import resolve
     from l4lb.supervisor.main import serve
+    from l4lb.supervisor.reload import ConfigOrigin
 
     if demo:
         if file or listen or backend or balance:
@@ -73,8 +74,13 @@ def command(
         return demonstration.run(workers=workers, admin=admin)
     if file is None and not listen:
         raise UsageError("what to run? give -c FILE, or --listen and --backend, or --demo")
-    config = override(_configuration(file, listen, backend, balance), workers, admin)
-    config = resolve(config)
+    from l4lb.config import parse
+
+    config = resolve(override(_configuration(file, listen, backend, balance), workers, admin))
+    origin = ConfigOrigin(
+        os.path.abspath(file) if file else "",
+        lambda path: resolve(override(parse.load(path), workers, admin)),
+    )
     for warning in config.warnings:
         click.echo(f"warning: {warning}", err=True)
-    return serve(config)
+    return serve(config, origin=origin)

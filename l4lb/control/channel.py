@@ -39,6 +39,7 @@ class Channel:
         self.events = Events()
         self.closed = asyncio.Event()
         self.on_order: Callable[[Mapping[str, Any]], None] = lambda _: None  # {op, ...}
+        self._parts = b""  # of a message that comes in parts
 
     def start(self) -> None:
         asyncio.get_running_loop().add_reader(self._sock.fileno(), self._receive)
@@ -55,6 +56,12 @@ class Channel:
             self.closed.set()
             return
         message = msgpack.unpackb(data)
+        if "part" in message:
+            self._parts += message["part"]
+            if not message["last"]:
+                return
+            message = msgpack.unpackb(self._parts)
+            self._parts = b""
         if "event" in message:
             self.note(message["event"])
             return

@@ -17,7 +17,9 @@ PICKS_MAX = 1_000
 WAIT_TIMEOUT_MS = 60_000
 WAIT_TIMEOUT_MAX_MS = 24 * 3_600_000
 KINDS = {str: "text", int: "a whole number", bool: "true or false"}
+CONFIRM_MAX_MS = 24 * 3_600_000
 TEXT_MAX = 256  # characters of one text argument
+PATH_MAX = 4_096  # ... of one that is a file's path
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Arg:
     required: bool = True
     least: int = 0
     most: int = 1 << 31
+    longest: int = TEXT_MAX
+    path: bool = False  # of a file: where whoever asks is tells what is meant
 
     def checked(self, value: object) -> Any:
         """The value, if it is one. Raises AdminError bad_argument."""
@@ -39,8 +43,9 @@ class Arg:
             return self.default
         if type(value) is not self.type:
             raise AdminError("bad_argument", f"{self.name} must be {KINDS[self.type]}")
-        if isinstance(value, str) and len(value) > TEXT_MAX:
-            raise AdminError("bad_argument", f"{self.name} is longer than {TEXT_MAX} characters")
+        if isinstance(value, str) and len(value) > self.longest:
+            most = f"longer than {self.longest} characters"
+            raise AdminError("bad_argument", f"{self.name} is {most}")
         if type(value) is int and not self.least <= value <= self.most:
             raise AdminError(
                 "bad_argument", f"{self.name} must be between {self.least} and {self.most}"
@@ -50,13 +55,15 @@ class Arg:
 
 @dataclass(frozen=True)
 class Command:
-    """One command. reads: it changes nothing, and has --json and a table to show. streams: the
-    flag that makes its answer one that goes on, part by part."""
+    """One command. reads: it changes nothing, and has --json and something to show; asks: it needs
+    the supervisor for that. streams: the flag that makes its answer one that goes on, part by
+    part."""
 
     name: str
     help: str
     args: Sequence[Arg] = field(default=())
     reads: bool = False
+    asks: bool = False
     verbose: bool = False  # -v shows people more of it; --json has everything anyway
     streams: str = ""
 
@@ -70,6 +77,8 @@ class Command:
 
 
 BACKEND = Arg("backend", "POOL/NAME, as `backends` shows it")
+FILE = Arg("file", "the configuration; without: the one in force", required=False, longest=PATH_MAX,
+           path=True)  # fmt: skip
 
 COMMANDS: Mapping[str, Command] = {
     command.name: command
@@ -172,6 +181,49 @@ COMMANDS: Mapping[str, Command] = {
             "Changes a backend's weight; with 0 it gets no new sessions.",
             (BACKEND, Arg("weight", "0 to 256", int, most=256)),
         ),
+        Command(
+            "add",
+            "A backend more in a pool, until the service ends or `remove`.",
+            (
+                Arg("pool", "the pool's name"),
+                Arg("address", "HOST:PORT or unix:/PATH"),
+                Arg("name", "its name; its address unless told", option=True, required=False),
+                Arg("weight", "1 unless told", int, option=True, required=False, most=256),
+            ),
+        ),
+        Command("remove", "A backend less: no new sessions; those it has go on.", (BACKEND,)),
+        Command(
+            "reload",
+            "Makes a configuration the running one, without losing a connection.",
+            (
+                FILE,
+                Arg(
+                    "confirm_ms",
+                    "go back after this long unless `confirm` comes",
+                    int,
+                    option=True,
+                    required=False,
+                    least=1,
+                    most=CONFIRM_MAX_MS,
+                ),
+            ),
+        ),
+        Command(
+            "plan",
+            "What a reload would change; changes nothing.",
+            (FILE,),
+            reads=True,
+            asks=True,
+        ),
+        Command("confirm", "The last reload is to stay."),
+        Command("rollback", "Goes back from a reload that waits for `confirm`."),
+        Command(
+            "diff", "What was changed at run time and is not in the file.", reads=True, asks=True
+        ),
+        Command(
+            "save", "The configuration in force, run-time changes included.", reads=True, asks=True
+        ),
+        Command("rebalance", "Evens out the sessions between the workers."),
         Command(
             "kill",
             "Ends one session, or all of a backend, with a reset.",

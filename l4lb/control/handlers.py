@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from l4lb.control import tls_views, views
+from l4lb.control import changing, tls_views, views
 from l4lb.control.channel import Channel
 from l4lb.control.clock import now_ms
 from l4lb.control.commands import COMMANDS
@@ -54,6 +54,7 @@ class Handlers:
             "weight": lambda args: self._channel.ask("weight", args),
             "kill": self._kill,
             "wait": self._wait,
+            **changing.handlers(table, channel),
         }
 
     async def answer(self, command: str, given: Mapping[str, Any]) -> Any:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from l4lb.control import health_views, tls_views
 from l4lb.control.sessions import sessions as sessions
-from l4lb.native import udp
+from l4lb.native import change, udp
 from l4lb.native.edge import dry_runs
 from l4lb.native.health import health
 from l4lb.native.rows import BackendRow, ListenerRow, PoolRow, UdpTally
@@ -196,8 +196,8 @@ def workers(table: Table, now_ms: int) -> list[Map]:
 
 def stats(table: Table) -> Map:
     """Totals over all workers since the service started."""
-    found = table.backends()
-    workers = table.workers()
+    _, errors, bytes_in, bytes_out, _ = change.totals(table)
+    workers = table.all_workers()
     ended: dict[str, int] = {}
     for worker in workers:
         for reason, count in worker.ended.items():
@@ -206,9 +206,9 @@ def stats(table: Table) -> Map:
         "connections": table.connections,
         "udp_sessions": udp.sessions(table),
         "accepted": sum(row.accepted for row in workers),
-        "bytes_in": sum(row.bytes_in for row in found),
-        "bytes_out": sum(row.bytes_out for row in found),
-        "connect_errors": sum(row.connect_errors for row in found),
+        "bytes_in": bytes_in,
+        "bytes_out": bytes_out,
+        "connect_errors": errors,
         "worker_restarts": sum(row.restarts for row in workers),
         "connections_lost": sum(row.lost for row in workers),
         "ended": {reason: count for reason, count in ended.items() if count},

@@ -185,6 +185,8 @@ cdef extern from "shm/layout.h":
         l4_addr addr
         char name[65]
         char path[108]
+        uint32_t address_seq
+        uint32_t uses
         l4_server_id server_id
         uint32_t check_seq
         uint32_t check_result
@@ -303,6 +305,11 @@ cdef extern from "shm/udp_rows.h":
     l4_udp_tally *l4_table_udp_tally(const l4_table *table, uint32_t worker, uint32_t listener)
 
 
+cdef extern from "shm/change.h":
+    uint32_t l4_table_book(const l4_table *table)
+    l4_column *l4_table_gone(const l4_table *table)
+
+
 cdef extern from "shm/count.h":
     void l4_count_clear(const l4_table *table, uint32_t worker)
     int l4_count_settle(const l4_table *table) nogil
@@ -345,6 +352,8 @@ cdef extern from "run/worker.h":
         int fd
         uint32_t listener
         bint exclusive
+        bint closing
+        uint32_t number
 
     struct l4_worker_setup:
         l4_table table
@@ -352,6 +361,7 @@ cdef extern from "run/worker.h":
         const l4_bound *bounds
         uint32_t bound_count
         int command_fd
+        int post_fd
         int event_fd
         const int *bells
         uint32_t bell_count

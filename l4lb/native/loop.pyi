@@ -10,6 +10,7 @@ def run(
     bounds: Sequence[tuple[int, int, bool]],
     *,
     command_fd: int,
+    post_fd: int,
     event_fd: int,
     lifeline_fd: int,
     bells: Sequence[int] = (),

@@ -9,7 +9,8 @@ from l4lb.native cimport c_l4 as c
 from l4lb.native.table cimport Table
 
 
-def run(Table table, index, bounds, *, command_fd, event_fd, lifeline_fd, bells=(), vault_fd=0):
+def run(Table table, index, bounds, *, command_fd, post_fd, event_fd, lifeline_fd, bells=(),
+        vault_fd=0):
     """Serves until told to end; Python is not entered meanwhile.
 
     bounds: (descriptor, listener row, exclusive) of each listening socket of this worker.
@@ -35,6 +36,7 @@ def run(Table table, index, bounds, *, command_fd, event_fd, lifeline_fd, bells=
     setup.bounds = sockets
     setup.bound_count = len(bounds)
     setup.command_fd = command_fd
+    setup.post_fd = post_fd
     setup.event_fd = event_fd
     setup.lifeline_fd = lifeline_fd
     setup.vault_fd = vault_fd

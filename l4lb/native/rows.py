@@ -34,9 +34,18 @@ SESSION_STATES = (
     "tarpits",
     "shakes",
     "secures",
+    "leaves",
 )
 PROTOCOLS = ("tcp", "udp")
-EVENT_KINDS = ("accept_paused", "accept_resumed", "drained", "secrets_loaded", "secrets_failed")
+EVENT_KINDS = (
+    "accept_paused",
+    "accept_resumed",
+    "drained",
+    "secrets_loaded",
+    "secrets_failed",
+    "unlistened",
+    "handed",
+)
 
 
 class Address(NamedTuple):

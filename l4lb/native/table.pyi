@@ -125,5 +125,9 @@ class Table:
     def backends(self) -> list[BackendRow]: ...
     def backend(self, index: int) -> BackendRow | None: ...
     def workers(self) -> list[WorkerRow]: ...
+    def all_workers(self) -> list[WorkerRow]:
+        """As workers(), with rows that have no process any more and the supervisor's book."""
+    def retire_worker(self, index: int) -> None:
+        """Its process has ended and none is to follow: it is shown no more, its counts stay."""
     def sessions(self, now_ms: int, limit: int) -> list[SessionRow]:
         """Up to `limit` live sessions of all workers; now_ms is CLOCK_MONOTONIC."""

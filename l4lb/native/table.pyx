@@ -167,8 +167,8 @@ cdef class Table:
 
     def set_backend(self, index, *, pool, name, address, weight, max_connections, backup, health):
         cdef c.l4_backend *row = self._backend(index)
-        cdef uint32_t serial = row.used + 1
         row.used = 0
+        row.uses = row.uses + 1 or 1
         row.pool = pool
         _put_text(row.name, sizeof(row.name), name)
         _put_text(row.path, sizeof(row.path), address.path)
@@ -186,7 +186,7 @@ cdef class Table:
         row.words.verdict = rows.HEALTHS.index(health)
         if index >= self.table.header.backends_high:
             self.table.header.backends_high = index + 1
-        row.used = serial or 1
+        row.used = row.uses
 
     def set_state(self, index, state):
         """A backend made ready again starts slowly from now, where its pool says so."""
@@ -337,7 +337,7 @@ cdef class Table:
             if not row.used:
                 continue
             active = accepted = refused = 0
-            for worker in range(self.table.header.workers_high):
+            for worker in self._counted():
                 tally = c.l4_table_tally(&self.table, worker, index)
                 active += tally.active
                 accepted += tally.accepted
@@ -380,7 +380,7 @@ cdef class Table:
             return None
         cdef uint64_t active = 0, total = 0, connect_errors = 0, bytes_in = 0, bytes_out = 0
         cdef uint64_t resets = 0
-        for worker in range(self.table.header.workers_high):
+        for worker in self._counted():
             column = c.l4_table_column(&self.table, worker, at)
             active += column.active
             total += column.total
@@ -400,9 +400,13 @@ cdef class Table:
             row.checks_failed, row.health_since_ms)
 
     def workers(self):
+        return [row for row in self.all_workers() if row.started_ms or row.pid]
+
+    def all_workers(self):
+        """As workers(), with rows that have no process any more and the supervisor's book."""
         cdef c.l4_worker *row
         found = []
-        for index in range(self.table.header.workers_high):
+        for index in self._counted():
             row = c.l4_table_worker(&self.table, index)
             ended = {reasons[i]: row.ended[i] for i in range(1, len(reasons))}
             found.append(rows.WorkerRow(
@@ -411,6 +415,15 @@ cdef class Table:
                 row.started_ms, row.active, bool(row.paused), row.accepted, row.turns,
                 row.beat_ms, ended, row.udp_active, row.udp_capacity))
         return found
+
+    cdef object _counted(self):
+        """The worker rows that have counts: those ever used, and the supervisor's book."""
+        book = c.l4_table_book(&self.table)
+        return [*range(min(self.table.header.workers_high, book)), book]
+
+    def retire_worker(self, index):
+        """Its process has ended and none is to follow: it is shown no more, its counts stay."""
+        self._worker(index).started_ms = 0
 
     def sessions(self, now_ms, limit):
         """Up to `limit` live sessions of all workers; now_ms is CLOCK_MONOTONIC."""
@@ -470,6 +483,8 @@ cdef _put_text(char *to, size_t size, text):
     data = text.encode()
     if len(data) >= <Py_ssize_t>size:
         raise ValueError(f"{text!r} is longer than {size - 1} bytes")
+    if <bytes>to == data:
+        return  # why: others read it, also between the two writes below
     memset(to, 0, size)
     memcpy(to, <const char *>data, len(data))
 

@@ -8,17 +8,23 @@ from __future__ import annotations
 import hashlib
 import os
 import resource
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from l4lb.config.model import Backend, Config, Pool
+from l4lb.config.plain import to_plain
 from l4lb.errors import AdminError
+from l4lb.native import change
 from l4lb.native.health import set_passive
 from l4lb.native.rows import Address, BackendRow, Capacities
 from l4lb.native.table import Table
 from l4lb.supervisor import datagrams
+from l4lb.supervisor.diff import Change, compare
 from l4lb.supervisor.edge import Edge
+from l4lb.supervisor.rows import Rows
 
-WORKER_ROWS = 64  # csrc/base/bounds.h: L4_WORKERS_MAX
+WORKER_ROWS = 65  # csrc/base/bounds.h: L4_WORKERS_MAX; the last is the supervisor's book
 MAX_SESSION_ROWS = 1 << 20  # csrc/base/bounds.h: L4_SESSIONS_MAX
 
 
@@ -38,11 +44,10 @@ def capacities(config: Config) -> Capacities:
 
 @dataclass(frozen=True)
 class Bindings:
-    """Which row each bound address got, in the order of the configuration."""
+    """Which row each bound address and each pool has."""
 
-    listener_rows: dict[tuple[str, str], int]  # (listener name, address as text) to row
-    edge: Edge
-    pool_rows: dict[str, int]
+    listener_rows: Mapping[tuple[str, str], int]  # (listener name, address as text) to row
+    pool_rows: Mapping[str, int]
 
 
 def _address(backend: Backend) -> Address:
@@ -56,47 +61,155 @@ def hash_key(seed: str | None) -> bytes:
     return hashlib.blake2b(seed.encode(), digest_size=16, person=b"l4lb hash_seed").digest()
 
 
-def write(config: Config, table: Table) -> Bindings:
-    """Fills an empty table from the configuration."""
-    table.set_hash_key(hash_key(config.process.hash_seed))
-    pool_rows: dict[str, int] = {}
-    backend_row = 0
-    for index, (name, pool) in enumerate(config.pools.items()):
-        pool_rows[name] = index
-        write_pool(table, index, pool)
-        write_passive(table, index, pool)
-        for backend in pool.backends:
-            table.set_backend(
-                backend_row,
-                pool=index,
-                name=backend.name,
-                address=_address(backend),
-                weight=backend.weight,
-                max_connections=backend.max_connections,
-                backup=backend.backup,
-                health=initial_health(pool),
-            )
-            backend_row += 1
-        table.publish(index)
-    listener_rows: dict[tuple[str, str], int] = {}
-    for name, listener in config.listeners.items():
-        for bind in listener.bind:
-            row = len(listener_rows)
-            listener_rows[name, str(bind)] = row
-            table.set_listener(
+class Membership:
+    """The rows of listeners, pools and backends: which has which, and writing them."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self.edge = Edge(table)
+        size = table.capacities
+        self.pools: Rows[str] = Rows(
+            size.pools, is_idle=lambda row: change.pool_is_idle(table, row), recycle=lambda _: None
+        )
+        self.backends: Rows[tuple[str, str]] = Rows(
+            size.backends,
+            is_idle=lambda row: change.backend_is_idle(table, row),
+            recycle=lambda row: change.fold_backend(table, row),
+        )
+        self.listeners: Rows[tuple[str, str]] = Rows(  # listener's name, address as text
+            size.listeners,
+            is_idle=lambda row: change.listener_is_idle(table, row),
+            recycle=lambda row: change.fold_listener(table, row),
+        )
+
+    def start(self, config: Config) -> None:
+        """Fills an empty table. Raises L4lbError."""
+        self._table.set_hash_key(hash_key(config.process.hash_seed))
+        self.change(config, compare({}, to_plain(config)), now_ms=0)
+
+    @property
+    def bindings(self) -> Bindings:
+        return Bindings(self.listeners.live, self.pools.live)
+
+    def check_room(self, before: Config, after: Config) -> None:
+        """Raises AdminError if the table has no rows for what is new."""
+        new = set(after.pools) - set(self.pools.live)
+        if not self.pools.has_room(new):
+            raise _no_room("pools")
+        members = {(name, one.name) for name, pool in after.pools.items() for one in pool.backends}
+        if not self.backends.has_room(members - set(self.backends.live)):
+            raise _no_room("backends")
+        if not self.listeners.has_room(_binds(after) - _binds(before)):
+            raise _no_room("listeners")
+
+    def change(self, after: Config, changes: Sequence[Change], now_ms: int) -> None:
+        """Makes the table say what is configured now. check_room has passed. Raises L4lbError if
+        the edge's lists cannot be read; then nothing that serves has changed."""
+        pools = [one for one in changes if one.kind == "pool"]
+        backends = [one for one in changes if one.kind == "backend"]
+        new = {one.name for one in pools if one.action == "added"}
+        # What is new first: nobody is sent there before the listeners say so.
+        for name in new:
+            self.pools.take(name)
+        self._write(after, new, [one for one in backends if _pool_of(one) in new], 0)
+        listeners = {key: self._row(key) for key in _binds(after)}
+        try:
+            self.edge.configure(after, listeners, self.pools.live)
+        except BaseException:
+            self._undo(new, listeners)
+            raise
+        changed = {one.name for one in pools if one.action == "changed"}
+        rest = [one for one in backends if _pool_of(one) not in new]
+        self._write(after, changed, rest, now_ms)
+        self._write_listeners(after, listeners)
+        for one in pools:
+            if one.action == "removed":
+                self._table.clear_pool(self.pools.give(one.name))
+        self._table.max_connections = after.limits.max_connections
+        datagrams.write_limits(self._table, after.limits)
+        self._table.generation += 1
+
+    def _row(self, key: tuple[str, str]) -> int:
+        return self.listeners[key] if key in self.listeners else self.listeners.take(key)[0]
+
+    def _undo(self, pools: set[str], listeners: Mapping[tuple[str, str], int]) -> None:
+        """Gives back the rows of what was new and is not to be."""
+        used = {row.index for row in self._table.listeners()}
+        for key, row in listeners.items():
+            if row not in used:
+                self.listeners.give(key)
+        for key in [key for key in self.backends.live if key[0] in pools]:
+            change.retire_backend(self._table, self.backends.give(key))
+        for name in pools:
+            self._table.clear_pool(self.pools.give(name))
+
+    def _write(
+        self, config: Config, pools: set[str], backends: Sequence[Change], now_ms: int
+    ) -> None:
+        for name in pools:
+            write_pool(self._table, self.pools[name], config.pools[name])
+            write_passive(self._table, self.pools[name], config.pools[name])
+        for one in backends:
+            _, _, name = one.name.partition("/")
+            self._write_backend(config, _pool_of(one), name, one.action, now_ms)
+        for name in pools | {_pool_of(one) for one in backends}:
+            if name in self.pools:
+                self._table.publish(self.pools[name])
+
+    def _write_backend(
+        self, config: Config, pool: str, name: str, action: str, now_ms: int
+    ) -> None:
+        key = (pool, name)
+        if action == "removed":
+            change.retire_backend(self._table, self.backends.give(key))
+            return
+        backend = next(one for one in config.pools[pool].backends if one.name == name)
+        row, known = (self.backends[key], True) if key in self.backends else self.backends.take(key)
+        settings: dict[str, Any] = {
+            "pool": self.pools[pool],
+            "address": _address(backend),
+            "weight": backend.weight,
+            "max_connections": backend.max_connections,
+            "backup": backend.backup,
+        }
+        if known:
+            change.change_backend(self._table, row, **settings)
+        else:
+            health = initial_health(config.pools[pool])
+            self._table.set_backend(row, name=name, health=health, **settings)
+        if action == "added" and now_ms:
+            self._table.set_state(row, "ready")
+            change.start_slowly(self._table, row, now_ms)
+
+    def _write_listeners(self, config: Config, rows: Mapping[tuple[str, str], int]) -> None:
+        for key in set(self.listeners.live) - set(rows):
+            self._table.clear_listener(self.listeners.give(key))
+        for (name, bind), row in rows.items():
+            listener = config.listeners[name]
+            self._table.set_listener(
                 row,
                 name=name,
-                bind=str(bind),
+                bind=bind,
                 protocol=listener.protocol,
-                pool=pool_rows[listener.pool],
+                pool=self.pools[listener.pool],
             )
-            datagrams.write_listener(table, row, listener)
-    edge = Edge(table)
-    edge.configure(config, listener_rows, pool_rows)
-    table.max_connections = config.limits.max_connections
-    datagrams.write_limits(table, config.limits)
-    table.generation = 1
-    return Bindings(listener_rows, edge, pool_rows)
+            datagrams.write_listener(self._table, row, listener)
+
+
+def _pool_of(change: Change) -> str:
+    return change.name.partition("/")[0]
+
+
+def _binds(config: Config) -> set[tuple[str, str]]:
+    return {(name, str(bind)) for name, one in config.listeners.items() for bind in one.bind}
+
+
+def _no_room(what: str) -> AdminError:
+    return AdminError(
+        "no_room",
+        f"the table has no row left for more {what}: raise limits.max_{what} and upgrade or"
+        " restart, or wait until sessions of removed ones have ended",
+    )
 
 
 def write_pool(table: Table, index: int, pool: Pool) -> None:

@@ -86,10 +86,12 @@ def _enlarge(sock: socket.socket) -> None:
                 sock.setsockopt(socket.SOL_SOCKET, plain, BUFFER_BYTES)
 
 
-def open_sockets(bind: Bind, workers: int) -> list[socket.socket]:
-    """The sockets of one address, one a worker. Raises OSError."""
+def open_sockets(bind: Bind, workers: int, *, alone: bool = True) -> list[socket.socket]:
+    """The sockets of one address, one a worker; alone: nobody else of this service has its port.
+    Raises OSError."""
     # SO_REUSEPORT would let two services share a port in silence: first bind without it.
-    _one(bind, share_port=False).close()
+    if alone:
+        _one(bind, share_port=False).close()
     sockets: list[socket.socket] = []
     try:
         sockets.extend(_one(bind, share_port=True) for _ in range(workers))

@@ -6,6 +6,7 @@ Their death costs no traffic: their sockets and their last word stay.
 from __future__ import annotations
 
 import socket
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,6 +19,9 @@ from l4lb.supervisor.reactor import Reactor, monotonic_ms
 
 MESSAGE_MAX = 64 << 10  # bytes of one message on a channel
 MESSAGES_A_TURN = 64
+PART_BYTES = 32 << 10  # a longer message goes in parts: {part, last}
+WAITING_MAX = 64 << 20  # bytes that wait for a child that does not read
+FLUSH_RETRY_MS = 5
 LOG = l4lb.log.get("supervisor")
 
 
@@ -45,6 +49,8 @@ class Helper:
         self._channel: socket.socket | None = None
         self._backoff = Backoff()
         self._stopping = False
+        self._waiting: deque[bytes] = deque()
+        self._waiting_bytes = 0
 
     @property
     def alive(self) -> bool:
@@ -97,6 +103,8 @@ class Helper:
             self._reactor.unwatch(self._channel.fileno())
             self._channel.close()
             self._channel = None
+        self._waiting.clear()
+        self._waiting_bytes = 0
 
     def _receive(self) -> None:
         for _ in range(MESSAGES_A_TURN):
@@ -121,14 +129,35 @@ class Helper:
                 LOG.error("a message that is none was ignored", child=self.name)
 
     def send(self, message: Mapping[str, Any]) -> bool:
-        """Sends one message. False: it was lost, because the child is gone or does not read."""
-        if self._channel is None:
+        """Sends one message, in parts if it is long. False: it was lost, because the child is gone
+        or does not read."""
+        if self._channel is None or self._waiting_bytes > WAITING_MAX:
             return False
-        try:
-            self._channel.send(msgpack.packb(message))
-        except OSError:
-            return False
+        packed: bytes = msgpack.packb(message)
+        for start in range(0, len(packed), PART_BYTES) if len(packed) > PART_BYTES else ():
+            last = start + PART_BYTES >= len(packed)
+            self._put(msgpack.packb({"part": packed[start : start + PART_BYTES], "last": last}))
+        if len(packed) <= PART_BYTES:
+            self._put(packed)
         return True
+
+    def _put(self, frame: bytes) -> None:
+        self._waiting.append(frame)
+        self._waiting_bytes += len(frame)
+        if len(self._waiting) == 1:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Sends what waits; the rest when the child has read."""
+        while self._waiting and self._channel is not None:
+            try:
+                self._channel.send(self._waiting[0])
+            except BlockingIOError:
+                self._reactor.after(FLUSH_RETRY_MS, self._flush)
+                return
+            except OSError:
+                return  # the child is gone; its end forgets what waits
+            self._waiting_bytes -= len(self._waiting.popleft())
 
     def stop(self) -> None:
         """Ends the child by the end of its channel."""

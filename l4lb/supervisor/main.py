@@ -21,18 +21,23 @@ import l4lb
 import l4lb.checker.main
 import l4lb.control.main
 import l4lb.log
-from l4lb.checker.plan import plans
+from l4lb.checker.plan import messages, plans
 from l4lb.config.model import Config
 from l4lb.control.main import WebSetup
+from l4lb.errors import AdminError
 from l4lb.native.table import Table
 from l4lb.supervisor import apply, preload, privileges, sockets
 from l4lb.supervisor.activation import Inherited
 from l4lb.supervisor.asks import Asks
+from l4lb.supervisor.crew import Crew
 from l4lb.supervisor.helpers import Helper
+from l4lb.supervisor.install import Installer, wanted
 from l4lb.supervisor.notify import Notifier
+from l4lb.supervisor.overlay import Overlay
 from l4lb.supervisor.privileges import User
 from l4lb.supervisor.reactor import Reactor, monotonic_ms
-from l4lb.supervisor.requests import Requests
+from l4lb.supervisor.reload import ConfigOrigin, Reloads, Source
+from l4lb.supervisor.requests import Later, Reply, Requests
 from l4lb.supervisor.secrets import Secrets
 from l4lb.supervisor.seeing import Seeing
 from l4lb.supervisor.web import open_web
@@ -56,6 +61,7 @@ class Supervisor:
     def __init__(
         self,
         config: Config,
+        origin: ConfigOrigin,
         announce: Callable[[], None] | None,
         notifier: Notifier,
         inherited: Inherited,
@@ -68,25 +74,53 @@ class Supervisor:
         self._phase = "starting"
         self._reactor = Reactor()
         self._table = Table(apply.capacities(config))
-        self._bindings = apply.write(config, self._table)
+        self._membership = apply.Membership(self._table)
+        self._membership.start(config)
         self._secrets = Secrets(self._reactor, self._table)
-        self._secrets.take(config, self._bindings)
+        self._secrets.take(config, self._membership.bindings)
         self._admin = sockets.open_admin(config.process.admin)
         self._web: WebSetup | None = None
         self._listening: list[sockets.Listening] = []
         try:
             self._web = open_web(config.process)
-            self._open_listening(self._bindings.listener_rows, inherited)
+            self._open_listening(inherited)
         except BaseException:
             self._close()
             raise
         self._workers = self._make_workers()
-        self._seeing = Seeing(self._reactor, self._table, config.process)
         self._secrets.notify = self._workers.look_at_secrets
-        self._requests = Requests(self._table, self._workers.send)
-        self._requests.also("certificates", self._secrets.certificates)
+        self._workers.listening = self._listening
+        self._crew = Crew(self._reactor, self._workers)
+        self._seeing = Seeing(self._reactor, self._table, config.process)
+        self._make_changes(origin)
         self._asks = Asks(self._reactor, self._table, self._requests)
+        self._make_helpers()
+
+    def _make_changes(self, origin: ConfigOrigin) -> None:
+        """What can be asked of a running service."""
+        installer = Installer(
+            self._membership, self._secrets, self._workers, self._crew, self._installed
+        )
+        self._reloads = Reloads(
+            self._reactor,
+            Source(origin.path, self._config, Overlay()),
+            load=origin.load,
+            install=installer.install,
+            tell=self._tell,
+        )
+        self._requests = Requests(
+            self._table,
+            self._workers.send,
+            self._reloads,
+            {
+                **{op: self._serving(later) for op, later in self._reloads.operations.items()},
+                "rebalance": self._serving(self._rebalance),
+            },
+        )
+        self._requests.also("certificates", self._secrets.certificates)
         self._requests.also("checks", self._checks_of)
+
+    def _make_helpers(self) -> None:
         self._control = self._make_control()
         self._checker = Helper(
             self._reactor,
@@ -112,25 +146,23 @@ class Supervisor:
         return Workers(
             self._reactor,
             self._table,
-            self._listening,
             self._config.process.workers,
             self._secrets.fd,
             on_crash_loop=self._give_up,
             on_empty=self._end,
+            on_left=lambda index: self._crew.left(index),
         )
 
-    def _open_listening(self, rows: Mapping[tuple[str, str], int], inherited: Inherited) -> None:
-        for name, listener in self._config.listeners.items():
-            for bind in listener.bind:
-                row = rows[name, str(bind)]
-                passed = inherited.take(name, bind) if listener.protocol == "tcp" else None
-                self._listening.append(
-                    sockets.Listening(row, [passed], passed=True)
-                    if passed is not None
-                    else sockets.open_listening(
-                        bind, row, self._config.process.workers, listener.protocol
-                    )
-                )
+    def _open_listening(self, inherited: Inherited) -> None:
+        workers = range(self._config.process.workers)
+        for name, bind, protocol in wanted(self._config).values():
+            row = self._membership.listeners[name, str(bind)]
+            passed = inherited.take(name, bind) if protocol == "tcp" else None
+            self._listening.append(
+                sockets.Listening(bind, name, row, {0: passed}, passed=True)
+                if passed is not None
+                else sockets.open_listening(bind, name, row, workers, protocol)
+            )
         inherited.close_rest()
 
     def become(self, user: User) -> None:
@@ -186,7 +218,38 @@ class Supervisor:
         self._table.checker_pid = pid
 
     def _on_request(self, request: Mapping[str, Any]) -> None:
-        self._control.send(self._requests.answer(request))
+        self._requests.handle(request, self._control.send)
+
+    def _serving(self, later: Later) -> Later:
+        """The same, but not while the service ends."""
+
+        def checked(args: Mapping[str, Any], reply: Reply) -> None:
+            if self._phase != "serving":
+                raise AdminError("refused", f"the service is {self._phase}")
+            later(args, reply)
+
+        return checked
+
+    def _rebalance(self, _: Mapping[str, Any], reply: Reply) -> None:
+        self._crew.rebalance(self._table, lambda moved: reply({"moved": moved}))
+
+    def _installed(self, config: Config) -> None:
+        """Another configuration is in force: what table and workers do not tell by themselves."""
+        self._config = config
+        self._seeing.configure(config.process)
+        l4lb.log.setup(config.process.log.level, config.process.log.format)
+        for message in messages(plans(config)):
+            self._checker.send(message)
+
+    def _reload(self) -> None:
+        """HUP: the answer is in the log."""
+        try:
+            self._serving(self._reloads.reload)({}, lambda _: None)
+        except AdminError as error:
+            LOG.error("cannot reload", reason=error.message)
+
+    def _tell(self, kind: str, fields: Mapping[str, Any]) -> None:
+        self._control.send({"event": {"at_ms": monotonic_ms(), "kind": kind, **fields}})
 
     def _on_checker(self, message: Mapping[str, Any]) -> None:
         event = message.get("event")
@@ -206,14 +269,14 @@ class Supervisor:
         self._reactor.on_signals(
             {
                 signal.SIGTERM: self._on_term,
-                signal.SIGINT: self._on_int,
-                signal.SIGHUP: lambda: LOG.warning("reload is not supported by this version"),
+                signal.SIGINT: lambda: self._stop("stopped"),
+                signal.SIGHUP: self._reload,
                 signal.SIGUSR1: self._seeing.reopen,
                 signal.SIGUSR2: lambda: LOG.warning("upgrade is not supported by this version"),
             }
         )
         self._phase = "serving"
-        self._bindings.edge.watch(self._reactor)
+        self._membership.edge.watch(self._reactor)
         # Whoever gets an answer from admin finds all workers there: control comes last.
         self._seeing.start()
         self._workers.start()
@@ -251,9 +314,6 @@ class Supervisor:
         else:
             self._stop("stopped")
 
-    def _on_int(self) -> None:
-        self._stop("stopped")
-
     def _drain(self) -> None:
         self._phase = "draining"
         self._notifier.stopping(self._in_words())
@@ -286,6 +346,7 @@ class Supervisor:
         if self._phase == "ended":
             return
         self._phase = "ended"
+        self._reloads.stop()
         for helper in (self._control, self._checker, self._seeing.writer):
             helper.stop()
         self._reactor.after(STOP_GRACE_MS, self._kill_helpers)
@@ -303,7 +364,7 @@ class Supervisor:
         self._seeing.writer.kill()
 
     def _close(self) -> None:
-        for one in self._listening:
+        for one in list(self._listening):
             one.close()
         if self._web is not None:
             self._web.sock.close()
@@ -311,16 +372,28 @@ class Supervisor:
         self._secrets.close()
 
 
-def serve(config: Config, *, announce: Callable[[], None] | None = None) -> int:
+def serve(
+    config: Config,
+    *,
+    origin: ConfigOrigin | None = None,
+    announce: Callable[[], None] | None = None,
+) -> int:
     """Runs the service in the foreground until it is told to end.
 
-    announce is called once when clients are served. Returns the exit status: 0, or 1 if the
-    service gave up. Raises L4lbError if it cannot start (an address in use, no such folder)."""
+    origin: the file it came from, for reloads. announce is called once when clients are served.
+    Returns the exit status: 0, or 1 if the service gave up. Raises L4lbError if it cannot start
+    (an address in use, no such folder)."""
     l4lb.log.setup(config.process.log.level, config.process.log.format)
     user = User.named(config.process.user) if config.process.user else None
     _raise_file_limit()
     pid = os.getpid()
-    supervisor = Supervisor(config, announce, Notifier(os.environ, pid), Inherited(os.environ, pid))
+    supervisor = Supervisor(
+        config,
+        origin or ConfigOrigin(),
+        announce,
+        Notifier(os.environ, pid),
+        Inherited(os.environ, pid),
+    )
     if user is not None:
         preload.for_user(user)
         supervisor.become(user)

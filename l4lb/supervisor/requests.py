@@ -8,7 +8,7 @@ argument again, because a wrong row in the table is everybody's.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from l4lb.errors import AdminError
 from l4lb.native.rows import STATES
@@ -16,14 +16,33 @@ from l4lb.native.table import Table
 from l4lb.supervisor import apply
 
 Command = Callable[..., bool]  # (worker index, op, slot=, serial=)
+Reply = Callable[[Any], None]  # a result, or an AdminError
+Later = Callable[[Mapping[str, Any], Reply], None]  # answers by itself, now or later
+
+
+class Notes(Protocol):
+    """Keeps in mind what was changed while the service runs."""
+
+    def note_state(self, pool: str, name: str, state: str) -> None: ...
+
+    def note_weight(self, pool: str, name: str, weight: int) -> None: ...
 
 
 class Requests:
-    """Carries requests out on the table; send queues a command for a worker."""
+    """Carries requests out on the table; send queues a command for a worker; later are requests
+    whose answer takes time."""
 
-    def __init__(self, table: Table, send: Command) -> None:
+    def __init__(
+        self,
+        table: Table,
+        send: Command,
+        notes: Notes | None = None,
+        later: Mapping[str, Later] | None = None,
+    ) -> None:
         self._table = table
         self._send = send
+        self._notes = notes
+        self._later = later or {}
         self._operations: dict[str, Callable[[Mapping[str, Any]], Any]] = {
             "state": self._state,
             "weight": self._weight,
@@ -47,12 +66,35 @@ class Requests:
         except AdminError as error:
             return head | {"ok": False, "error": {"code": error.code, "message": error.message}}
 
+    def handle(self, request: Mapping[str, Any], send: Callable[[dict[str, Any]], object]) -> None:
+        """Carries one request out; send gets its answer, perhaps later."""
+        later = self._later.get(str(request.get("op")))
+        args = request.get("args")
+        if later is None or not isinstance(args, Mapping):
+            send(self.answer(request))
+            return
+        head = {"id": request.get("id")}
+
+        def reply(result: Any) -> None:
+            if isinstance(result, AdminError):
+                said = {"code": result.code, "message": result.message}
+                send(head | {"ok": False, "error": said})
+            else:
+                send(head | {"ok": True, "result": result})
+
+        try:
+            later(args, reply)
+        except AdminError as error:
+            reply(error)
+
     def _state(self, args: Mapping[str, Any]) -> dict[str, Any]:
         backend = apply.find_backend(self._table, str(args.get("backend")))
         state = args.get("state")
         if state not in STATES:
             raise AdminError("bad_argument", f"state {state!r} is none of {', '.join(STATES)}")
         self._table.set_state(backend.index, state)
+        if self._notes is not None:
+            self._notes.note_state(backend.pool, backend.name, state)
         return {"pool": backend.pool, "name": backend.name, "state": state}
 
     def _weight(self, args: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,6 +107,8 @@ class Requests:
         except ValueError as error:
             raise AdminError("bad_argument", str(error)) from error
         self._table.publish(apply.pool_index(self._table, backend.pool))
+        if self._notes is not None:
+            self._notes.note_weight(backend.pool, backend.name, weight)
         return {"pool": backend.pool, "name": backend.name, "weight": weight}
 
     def _kill(self, args: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import fcntl
 import os
 import socket
 import stat
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from l4lb.config.model import Bind
@@ -33,40 +33,82 @@ HINTS = {
 
 @dataclass
 class Listening:
-    """One bound address: its row in the table and its sockets.
+    """One bound address: the listener it belongs to, its row in the table and its sockets.
 
-    A socket per worker, or one that all share: of a unix path that is ours to remove, or one that
-    a service manager passed. This side of a socket is closed when no worker will accept from it
-    again."""
+    A socket per worker index, or one that all share: of a unix path that is ours to remove, or one
+    that a service manager passed. order: the worker indexes in the order in which the kernel keeps
+    the sockets of this address (sock_reuseport.c: a new one comes last, the last takes the place of
+    one that is closed)."""
 
+    bind: Bind
+    listener: str
     row: int
-    sockets: Sequence[socket.socket]
+    sockets: dict[int, socket.socket]
     path: str = ""
+    order: list[int] = field(default_factory=list)
     released: set[int] = field(default_factory=set)
     passed: bool = False
+    unlinked: bool = False
+    protocol: str = "tcp"
 
     @property
     def shared(self) -> bool:
         return bool(self.path) or self.passed
 
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.protocol, str(self.bind)
+
     def of_worker(self, index: int) -> socket.socket:
         return self.sockets[0 if self.shared else index]
 
-    def release(self, index: int, workers: int) -> None:
-        """The worker of this index accepts no more; of so many workers."""
+    def add(self, index: int) -> None:
+        """A socket for one worker more. Raises L4lbError."""
+        if self.shared or index in self.sockets:
+            return
+        try:
+            if self.protocol == "udp":
+                self.sockets[index] = datagrams.open_sockets(self.bind, 1, alone=False)[0]
+                return
+            sock = _inet_socket(self.bind, share_port=True)
+            self.sockets[index] = sock
+            sock.listen(BACKLOG)
+        except OSError as error:
+            raise _failed(self.bind, error) from error
+        self.order.append(index)
+
+    def drop(self, index: int) -> None:
+        """Closes this side of a worker's own socket: nobody will accept from it again."""
+        if self.shared or index not in self.sockets:
+            return
+        self.sockets.pop(index).close()
+        if index in self.order:
+            place = self.order.index(index)
+            last = self.order.pop()
+            if place < len(self.order):
+                self.order[place] = last
+
+    def release(self, index: int, workers: Collection[int]) -> None:
+        """The worker of this index accepts no more; of these that did."""
+        self.drop(index)
         self.released.add(index)
-        if not self.shared:
-            self.sockets[index].close()
-        elif len(self.released) == workers:
+        if self.shared and self.released >= set(workers):
             self.close()
+
+    def unlink(self) -> None:
+        """A unix socket's file goes: nobody new connects, who is queued is still served."""
+        if self.path and not self.unlinked:
+            self.unlinked = True
+            with contextlib.suppress(FileNotFoundError, PermissionError):  # its folder was root's
+                os.unlink(self.path)
 
     def close(self) -> None:
         """Closes what is still open; a unix socket's file goes with it."""
-        if self.path and self.sockets[0].fileno() >= 0:
-            with contextlib.suppress(FileNotFoundError, PermissionError):  # its folder was root's
-                os.unlink(self.path)
-        for sock in self.sockets:
+        if self.sockets:
+            self.unlink()
+        for sock in self.sockets.values():
             sock.close()
+        self.sockets.clear()
 
 
 def _failed(bind: Bind, error: OSError) -> L4lbError:
@@ -93,17 +135,19 @@ def _inet_socket(bind: Bind, *, share_port: bool) -> socket.socket:
     return sock
 
 
-def _open_inet(bind: Bind, workers: int) -> list[socket.socket]:
+def _open_inet(bind: Bind, workers: Sequence[int], *, alone: bool) -> dict[int, socket.socket]:
     # SO_REUSEPORT would let two services share a port in silence: first bind without it.
-    _inet_socket(bind, share_port=False).close()
-    sockets: list[socket.socket] = []
+    if alone:
+        _inet_socket(bind, share_port=False).close()
+    sockets: dict[int, socket.socket] = {}
     try:
-        sockets.extend(_inet_socket(bind, share_port=True) for _ in range(workers))
+        for index in workers:
+            sockets[index] = _inet_socket(bind, share_port=True)
         # Listening only when all are bound: the kernel shares clients out over those it has.
-        for sock in sockets:
+        for sock in sockets.values():
             sock.listen(BACKLOG)
     except OSError:
-        for sock in sockets:
+        for sock in sockets.values():
             sock.close()
         raise
     return sockets
@@ -149,14 +193,26 @@ def open_unix(path: str, *, mode: int | None = None, backlog: int = BACKLOG) -> 
     return sock
 
 
-def open_listening(bind: Bind, row: int, workers: int, protocol: str = "tcp") -> Listening:
-    """Opens the sockets of one address. Raises L4lbError that says what to do."""
+def open_listening(
+    bind: Bind,
+    listener: str,
+    row: int,
+    workers: Sequence[int],
+    protocol: str = "tcp",
+    *,
+    alone: bool = True,
+) -> Listening:
+    """Opens the sockets of one address, one for each of these workers. alone: no other socket of
+    this service is bound to that port. Raises L4lbError that says what to do."""
     try:
         if protocol == "udp":
-            return Listening(row, datagrams.open_sockets(bind, workers))
+            found = datagrams.open_sockets(bind, len(workers), alone=alone)
+            by_worker = dict(zip(workers, found, strict=True))
+            return Listening(bind, listener, row, by_worker, protocol=protocol)
         if bind.path:
-            return Listening(row, [open_unix(bind.path)], bind.path)
-        return Listening(row, _open_inet(bind, workers))
+            return Listening(bind, listener, row, {0: open_unix(bind.path)}, bind.path)
+        sockets = _open_inet(bind, workers, alone=alone)
+        return Listening(bind, listener, row, sockets, order=list(workers))
     except OSError as error:
         raise _failed(bind, error) from error
 

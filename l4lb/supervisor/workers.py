@@ -1,120 +1,185 @@
 """The set of workers: started, told what to do, reaped, started again.
 
 A dead worker's listening sockets stay open here, so clients that queue meanwhile are served by
-its replacement; what it held is taken back from its columns at once (csrc/shm/count.h).
+its replacement; what it held is taken back from its columns at once (csrc/shm/count.h). How their
+number and their sockets change is crew.py's.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import l4lb.log
+from l4lb.config.bounds import WORKERS
 from l4lb.native.table import Table
+from l4lb.supervisor import post
 from l4lb.supervisor.backoff import Backoff
-from l4lb.supervisor.child import Child, fork
+from l4lb.supervisor.child import Child, channel, fork
+from l4lb.supervisor.post import Post
 from l4lb.supervisor.reactor import Reactor, monotonic_ms
 from l4lb.supervisor.sockets import Listening
 from l4lb.worker.main import Bound, WorkerSetup, run
 
 SETTLE_RETRY_MS = 50
+UNLISTEN_MS = 1_000  # how long a worker may take to take in what is queued
 LOG = l4lb.log.get("supervisor")
 
 
 @dataclass
-class _Slot:
-    """One worker row: its bell for commands, and its process while there is one."""
+class Slot:
+    """One worker row: its bell for commands, and its process while there is one. leaving: it is one
+    too many, and nothing follows it unless it is wanted again by then."""
 
     bell: int
     child: Child | None = None
+    post: Post | None = None
     backoff: Backoff = field(default_factory=Backoff)
+    leaving: bool = False
+    wanted: bool = True
+
+
+@dataclass
+class _Asked:
+    """What is waited for from workers: so many answers, then done is called once. per: the workers
+    that owe one; a dead one owes nothing."""
+
+    owed: list[int]
+    done: Callable[[], None]
 
 
 class Workers:
     """Keeps `count` workers running until drain or stop.
 
     on_crash_loop is called once when a worker cannot be kept alive; on_empty whenever the last
-    process has ended after drain or stop."""
+    process has ended after drain or stop; on_left with the index of one that was leaving."""
 
     def __init__(
         self,
         reactor: Reactor,
         table: Table,
-        listening: Sequence[Listening],
         count: int,
         vault_fd: int,
         *,
         on_crash_loop: Callable[[], None],
         on_empty: Callable[[], None],
+        on_left: Callable[[int], None],
     ) -> None:
         self._reactor = reactor
         self._table = table
-        self._listening = listening
+        self.listening: list[Listening] = []  # what they take clients from
         self._on_crash_loop = on_crash_loop
         self._on_empty = on_empty
+        self._on_left = on_left
         self._cpus = sorted(os.sched_getaffinity(0))
-        self._slots = [_Slot(os.eventfd(0, os.EFD_NONBLOCK)) for _ in range(count)]
+        # Of all workers there may ever be: each is to ring any other (csrc/run/queue.h).
+        self.bells = [os.eventfd(0, os.EFD_NONBLOCK) for _ in range(WORKERS[1])]
+        self.slots = {index: Slot(self.bells[index]) for index in range(count)}
         self._event_fd = os.eventfd(0, os.EFD_NONBLOCK)
         self._lifeline, self._lifeline_ours = os.pipe()
         self._vault_fd = vault_fd
         self._stopping = False
-        self._paused_told = [False] * count
+        self._paused_told: set[int] = set()
+        self._numbers = itertools.count(1)
+        self._asked: dict[int, _Asked] = {}
+        self._handed: dict[int, tuple[int, Callable[[int], None]]] = {}
         reactor.watch(self._event_fd, self._take_events)
 
     def start(self) -> None:
-        for index in range(len(self._slots)):
-            self._start_one(index)
+        for index in list(self.slots):
+            self.start_one(index)
 
     @property
     def alive(self) -> int:
         """How many worker processes there are."""
-        return sum(slot.child is not None for slot in self._slots)
+        return sum(slot.child is not None for slot in self.slots.values())
 
-    def _start_one(self, index: int) -> None:
-        slot = self._slots[index]
-        if self._stopping or slot.child is not None:
-            return
-        bounds = [
-            Bound(one.of_worker(index).fileno(), one.row, one.shared) for one in self._listening
+    @property
+    def staying(self) -> list[int]:
+        """The indexes of the workers that are to stay."""
+        return [index for index, slot in self.slots.items() if slot.wanted]
+
+    @property
+    def serving(self) -> list[int]:
+        """Those of them that have a process and are not on their way out."""
+        return [
+            index
+            for index, slot in self.slots.items()
+            if slot.child is not None and not slot.leaving
         ]
+
+    def start_one(self, index: int) -> None:
+        slot = self.slots.get(index)
+        if slot is None or self._stopping or slot.child is not None:
+            return
+        slot.leaving = False
+        bounds = [
+            Bound(one.of_worker(index).fileno(), one.row, one.shared) for one in self.listening
+        ]
+        now_ms = monotonic_ms()
+        try:
+            slot.post = Post(self._reactor)
+            child = self._fork(index, slot, bounds, now_ms)
+        except OSError as error:
+            LOG.error("cannot start a worker, trying again", worker=index, error=str(error))
+            self._close_post(slot)
+            slot.backoff = slot.backoff.died(0)
+            self._reactor.after(max(100, slot.backoff.delay_ms), lambda: self.start_one(index))
+            return
+        slot.post.forked()
+        slot.child = child
+        cpu = self._cpus[index % len(self._cpus)]
+        self._table.start_worker(index, pid=child.pid, cpu=cpu, now_ms=now_ms)
+        self._reactor.watch(child.pidfd, lambda: self._reap(index))
+
+    def _fork(self, index: int, slot: Slot, bounds: list[Bound], now_ms: int) -> Child:
+        assert slot.post is not None
+        assert slot.post.theirs is not None
         setup = WorkerSetup(
             self._table,
             index,
             bounds,
             slot.bell,
+            slot.post.theirs.fileno(),
             self._event_fd,
             self._lifeline,
             self._vault_fd,
             self._cpus[index % len(self._cpus)],
-            bells=[one.bell for one in self._slots],
+            bells=self.bells,
         )
-        shared = (*setup.bells, self._event_fd, self._lifeline, self._vault_fd)
-        keep = [*shared, *(bound.fd for bound in bounds)]
+        keep = [*setup.bells, setup.post_fd, setup.event_fd, setup.lifeline_fd, self._vault_fd]
+        keep += [bound.fd for bound in bounds]
         self._table.prepare_worker(index)
-        now_ms = monotonic_ms()
-        try:
-            child = fork(f"worker {index}", lambda: run(setup), keep=keep, now_ms=now_ms)
-        except OSError as error:
-            LOG.error("cannot start a worker, trying again", worker=index, error=str(error))
-            slot.backoff = slot.backoff.died(0)
-            self._reactor.after(max(100, slot.backoff.delay_ms), lambda: self._start_one(index))
-            return
-        slot.child = child
-        self._table.start_worker(index, pid=child.pid, cpu=setup.cpu, now_ms=now_ms)
-        self._reactor.watch(child.pidfd, lambda: self._reap(index))
+        return fork(f"worker {index}", lambda: run(setup), keep=keep, now_ms=now_ms)
+
+    def _close_post(self, slot: Slot) -> None:
+        if slot.post is not None:
+            slot.post.close()
+            slot.post = None
 
     def _reap(self, index: int) -> None:
-        slot = self._slots[index]
+        slot = self.slots[index]
         child = slot.child
         assert child is not None
         self._reactor.unwatch(child.pidfd)
         how = child.reap()
         slot.child = None
+        self._close_post(slot)
         self._take_events()
-        lost = self._table.end_worker(index, restarted=not self._stopping)
+        stays = not self._stopping and not slot.leaving
+        lost = self._table.end_worker(index, restarted=stays)
         self._settle()
+        self._owes_nothing(index)
+        if slot.leaving and not self._stopping:
+            if lost:
+                LOG.error(
+                    "a leaving worker ended early", worker=index, how=how, connections_lost=lost
+                )
+            self._on_left(index)
+            return
         if self._stopping:
             if lost:
                 LOG.error("a worker ended early", worker=index, how=how, connections_lost=lost)
@@ -135,29 +200,42 @@ class Workers:
             )
             self._on_crash_loop()
         elif slot.backoff.delay_ms:
-            self._reactor.after(slot.backoff.delay_ms, lambda: self._start_one(index))
+            self._reactor.after(slot.backoff.delay_ms, lambda: self.start_one(index))
         else:
-            self._start_one(index)
+            self.start_one(index)
+
+    def retire(self, index: int) -> None:
+        """A worker that has ended is not started again, and shown no more."""
+        del self.slots[index]
+        self._table.retire_worker(index)
+
+    @property
+    def stopping(self) -> bool:
+        return self._stopping
 
     def _settle(self) -> None:
         if not self._table.settle():
             self._reactor.after(SETTLE_RETRY_MS, self._settle)
             return
         # Places became free, and whose turn it is may have changed.
-        for slot in self._slots:
+        for slot in self.slots.values():
             os.eventfd_write(slot.bell, 1)
 
     def _take_events(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._event_fd)
-        for index in range(len(self._slots)):
+        for index in list(self.slots):
             for event in self._table.take_events(index):
                 if event.kind == "accept_paused":
                     self._tell_paused(index, event.a, event.b)
                 elif event.kind == "secrets_failed":
                     self._tell_secrets_failed(index, event.a)
-                elif event.kind == "drained":
+                elif event.kind == "drained" and self._stopping:
                     self._release_sockets(index)
+                elif event.kind == "unlistened":
+                    self._answered(event.b, index)
+                elif event.kind == "handed" and event.a in self._handed:
+                    self._handed.pop(event.a)[1](event.b)
 
     def _tell_secrets_failed(self, index: int, error: int) -> None:
         LOG.error(
@@ -168,9 +246,9 @@ class Workers:
 
     def _tell_paused(self, index: int, error: int, sessions: int) -> None:
         """Once until a quiet minute has passed: a service at its limit pauses often."""
-        if self._paused_told[index]:
+        if index in self._paused_told:
             return
-        self._paused_told[index] = True
+        self._paused_told.add(index)
         reason = os.strerror(error) if error else "its limit of connections is reached"
         LOG.warning(
             "a worker does not accept for now; clients wait in the kernel's queue",
@@ -179,26 +257,90 @@ class Workers:
             connections=sessions,
             remedy="raise the limit on open files (LimitNOFILE=, ulimit -n) or max_connections",
         )
-        self._reactor.after(60_000, lambda: self._paused_told.__setitem__(index, False))
+        self._reactor.after(60_000, lambda: self._paused_told.discard(index))
 
     def _release_sockets(self, index: int) -> None:
         """Closes this side of a worker's own sockets: nobody will accept from them again."""
-        for one in self._listening:
-            one.release(index, len(self._slots))
+        for one in self.listening:
+            one.release(index, self.slots.keys())
 
     def send(self, index: int, op: str, *, slot: int = 0, serial: int = 0, reason: str = "stopped",
              ) -> bool:  # fmt: skip
         """Queues a command for one worker and wakes it. False: it has stopped reading them."""
+        if index not in self.slots:
+            return False
         queued = self._table.command(index, op, slot=slot, serial=serial, reason=reason)
         if queued:
-            os.eventfd_write(self._slots[index].bell, 1)
+            os.eventfd_write(self.slots[index].bell, 1)
         return queued
 
     def look_at_secrets(self) -> None:
         """The vault has changed."""
-        for index, slot in enumerate(self._slots):
+        for index, slot in self.slots.items():
             if slot.child is not None:
                 self.send(index, "secrets")
+
+    # ---- the post -----------------------------------------------------------------------------
+
+    def tell(
+        self, index: int, op: int, *, row: int = 0, arg: int = 0, number: int = 0, fd: int = -1
+    ) -> None:
+        slot = self.slots.get(index)
+        if slot is not None and slot.post is not None:
+            slot.post.send(op, row=row, arg=arg, number=number, fd=fd)
+
+    def ask_to_unlisten(
+        self, ones: list[Listening], indexes: list[int], done: Callable[[], None]
+    ) -> None:
+        """Tells workers to take what is queued and to close; done when all have, or in time."""
+        number = next(self._numbers)
+        asked = self._asked[number] = _Asked([index for index in indexes for _ in ones], done)
+        for index in indexes:
+            for one in ones:
+                self.tell(index, post.UNLISTEN, row=one.row, number=number)
+
+        def too_late() -> None:
+            if asked.owed:
+                asked.owed.clear()
+                self._answered(number, -1)
+
+        self._reactor.after(UNLISTEN_MS, too_late)
+        self._answered(number, -1)
+
+    def _answered(self, number: int, index: int) -> None:
+        asked = self._asked.get(number)
+        if asked is None:
+            return
+        if index in asked.owed:
+            asked.owed.remove(index)
+        if not asked.owed:
+            del self._asked[number]
+            asked.done()
+
+    def _owes_nothing(self, index: int) -> None:
+        """This worker has died: nobody waits for its answers."""
+        for number, asked in list(self._asked.items()):
+            asked.owed[:] = [one for one in asked.owed if one != index]
+            self._answered(number, -1)
+        for number, (giver, done) in list(self._handed.items()):
+            if giver == index:
+                del self._handed[number]
+                done(0)
+
+    def hand(
+        self, giver: int, taker: int, count: int, done: Callable[[int], None] | None = None
+    ) -> None:
+        """One worker hands so many sessions to another; done is told how many moved."""
+        number = next(self._numbers)
+        give, take = channel()
+        if done is not None:
+            self._handed[number] = (giver, done)
+        self.tell(taker, post.TAKE, number=number, fd=take.fileno())
+        self.tell(giver, post.GIVE, arg=count, number=number, fd=give.fileno())
+        give.close()
+        take.close()
+
+    # ---- the end -------------------------------------------------------------------------------
 
     def drain(self) -> None:
         """No more clients; each worker ends with its last session."""
@@ -214,12 +356,12 @@ class Workers:
 
     def kill(self) -> None:
         """For workers that do not answer."""
-        for slot in self._slots:
+        for slot in self.slots.values():
             if slot.child is not None:
                 LOG.error("a worker does not end when told to; killed", pid=slot.child.pid)
                 slot.child.kill()
 
     def _send_all(self, op: str, reason: str) -> None:
-        for index, slot in enumerate(self._slots):
+        for index, slot in self.slots.items():
             if slot.child is not None:
                 self.send(index, op, reason=reason)

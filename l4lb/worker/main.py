@@ -41,6 +41,7 @@ class WorkerSetup:
     index: int
     bounds: Sequence[Bound]
     command_fd: int
+    post_fd: int
     event_fd: int
     lifeline_fd: int
     vault_fd: int
@@ -61,6 +62,7 @@ def run(setup: WorkerSetup) -> int:
         setup.index,
         [(bound.fd, bound.listener, bound.shared) for bound in setup.bounds],
         command_fd=setup.command_fd,
+        post_fd=setup.post_fd,
         event_fd=setup.event_fd,
         lifeline_fd=setup.lifeline_fd,
         bells=setup.bells,

@@ -28,7 +28,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
     """What would be served, instead of serving it."""
     found: list[Config] = []
 
-    def serve(config: Config) -> int:
+    def serve(config: Config, **_: Any) -> int:
         found.append(config)
         return 0
 
@@ -83,7 +83,7 @@ def test_a_fault_at_run_time_is_one_line_and_1(
 def test_the_services_exit_status_is_the_programs(
     l4lb: L4lb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("l4lb.supervisor.main.serve", lambda _: 1)
+    monkeypatch.setattr("l4lb.supervisor.main.serve", lambda *_, **__: 1)
     assert l4lb(*RUN).status == 1
 
 

@@ -23,7 +23,11 @@ OPEN = settings(
 )
 
 # The commands that show the whole, and need no argument.
-READING = [name for name, row in COMMANDS.items() if row.reads and name not in ("why", "certs")]
+READING = [
+    name
+    for name, row in COMMANDS.items()
+    if row.reads and not row.asks and name not in ("why", "certs")
+]
 
 
 def test_status_is_answered_with_the_number_of_the_request(admin: Admin) -> None:

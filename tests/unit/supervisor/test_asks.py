@@ -108,7 +108,7 @@ def test_a_backends_first_health_is_what_the_configuration_says(
     data = {"listeners": {"w": {"bind": [":80"], "pool": "w"}}, "pools": {"w": pool}}
     config = build(data, Origin())
     table = Table(apply.capacities(config))
-    apply.write(config, table)
+    apply.Membership(table).start(config)
     (row,) = table.backends()
     known = door.health(table, 0)
     assert known is not None

@@ -1,0 +1,261 @@
+#include "run/record.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "run/session.h"
+#include "shm/count.h"
+
+bool l4_record_can(const struct l4_session *s)
+{
+    const uint32_t state = L4_GET(s->state);
+    if ((s->half[0].flags | s->half[1].flags) & L4_HALF_TLS)
+        return false; /* its keys and counters live in this process */
+    return state == L4_SESSION_CONNECTS || state == L4_SESSION_RELAYS || state == L4_SESSION_RESETS;
+}
+
+/* ---- write ----------------------------------------------------------------------------------- */
+
+static void put_names(const struct l4_loop *loop, const struct l4_session *s,
+                      struct l4_record *record)
+{
+    const struct l4_listener *listener = l4_table_listener(loop->table, s->listener);
+    memcpy(record->listener_name, listener->name, sizeof record->listener_name);
+    memcpy(record->listener_bind, listener->bind, sizeof record->listener_bind);
+    memcpy(record->pool_name, l4_table_pool(loop->table, s->pool)->name, sizeof record->pool_name);
+    memcpy(record->backend_name, l4_table_backend(loop->table, s->backend)->name,
+           sizeof record->backend_name);
+}
+
+static uint32_t put_fds(const struct l4_loop *loop, const struct l4_session *s,
+                        struct l4_record *record, int *fds)
+{
+    uint32_t count = 0;
+    record->fds = L4_RECORD_CLIENT | L4_RECORD_BACKEND;
+    fds[count++] = s->half[0].fd;
+    fds[count++] = s->half[1].fd;
+    for (int half = 0; half < 2; half++) {
+        if (!s->half[half].piped)
+            continue;
+        record->fds |= half ? L4_RECORD_PIPE_1 : L4_RECORD_PIPE_0;
+        fds[count++] = loop->pipes.fds[s->half[half].pipe][0];
+        fds[count++] = loop->pipes.fds[s->half[half].pipe][1];
+    }
+    return count;
+}
+
+uint32_t l4_record_write(const struct l4_loop *loop, uint32_t index, struct l4_record *record,
+                         int *fds)
+{
+    const struct l4_session *s = l4_session_at(loop, index);
+    *record = (struct l4_record){
+        .bytes = sizeof *record,
+        .magic = L4_RECORD_MAGIC,
+        .slot = index,
+        .serial = L4_GET(s->serial),
+        .state = L4_GET(s->state),
+        .listener = s->listener,
+        .pool = s->pool,
+        .backend = s->backend,
+        .attempts = s->attempts,
+        .reason = s->reason,
+        .first_end = s->first_end,
+        .half_closed = s->half_closed,
+        .client = s->client,
+        .flags = {s->half[0].flags, s->half[1].flags},
+        .piped = {s->half[0].piped, s->half[1].piped},
+        .connect_us = s->connect_us,
+        .queue_us = s->queue_us,
+        .first_byte_us = s->first_byte_us,
+        .deadline_ms = s->deadline_ms,
+        .error = s->error,
+        .moved = {L4_GET(s->bytes[0]), L4_GET(s->bytes[1])},
+        .active_ms = L4_GET(s->active_ms),
+        .started_us = s->started_us,
+        .connect_started_us = s->connect_started_us,
+        .name_hash = s->name_hash,
+    };
+    memcpy(record->tried, s->tried, sizeof record->tried);
+    put_names(loop, s, record);
+    return put_fds(loop, s, record, fds);
+}
+
+/* ---- read ------------------------------------------------------------------------------------ */
+
+/* Is the text of a row the one of a record? Both fields end in a zero byte or are no name. */
+static bool same(const char *row, const char *text, size_t size)
+{
+    return memchr(text, 0, size) && strncmp(row, text, size) == 0;
+}
+
+/* Each finds the row of a name: where the hint says, else by looking. Rows that are not in use any
+ * more but still remember their name count: sessions outlive the configuration they came by. */
+static uint32_t find_listener(const struct l4_loop *loop, const struct l4_record *record)
+{
+    const uint32_t count = loop->table->header->caps.listeners;
+    for (uint32_t i = 0; i <= count; i++) {
+        const uint32_t row = i ? i - 1 : record->listener;
+        if (row >= count)
+            continue;
+        const struct l4_listener *found = l4_table_listener(loop->table, row);
+        if (same(found->name, record->listener_name, sizeof record->listener_name) &&
+            same(found->bind, record->listener_bind, sizeof record->listener_bind))
+            return row;
+    }
+    return L4_NONE;
+}
+
+static uint32_t find_pool(const struct l4_loop *loop, const struct l4_record *record)
+{
+    const uint32_t count = loop->table->header->caps.pools;
+    for (uint32_t i = 0; i <= count; i++) {
+        const uint32_t row = i ? i - 1 : record->pool;
+        if (row < count && same(l4_table_pool(loop->table, row)->name, record->pool_name,
+                                sizeof record->pool_name))
+            return row;
+    }
+    return L4_NONE;
+}
+
+static uint32_t find_backend(const struct l4_loop *loop, const struct l4_record *record,
+                             uint32_t pool)
+{
+    const uint32_t count = L4_GET(loop->table->header->backends_high);
+    for (uint32_t i = 0; i <= count; i++) {
+        const uint32_t row = i ? i - 1 : record->backend;
+        if (row >= count)
+            continue;
+        const struct l4_backend *found = l4_table_backend(loop->table, row);
+        if (found->pool == pool &&
+            same(found->name, record->backend_name, sizeof record->backend_name))
+            return row;
+    }
+    return L4_NONE;
+}
+
+static uint32_t fds_of(const struct l4_record *record)
+{
+    uint32_t count = 2;
+    count += record->fds & L4_RECORD_PIPE_0 ? 2 : 0;
+    count += record->fds & L4_RECORD_PIPE_1 ? 2 : 0;
+    return count;
+}
+
+/* Does it make sense, whoever wrote it? */
+static bool is_sound(const struct l4_record *record, uint32_t count)
+{
+    const uint32_t both = L4_RECORD_CLIENT | L4_RECORD_BACKEND;
+    const bool state = record->state == L4_SESSION_CONNECTS || record->state == L4_SESSION_RELAYS ||
+                       record->state == L4_SESSION_RESETS;
+    return state && (record->fds & both) == both && count == fds_of(record) &&
+           !(record->fds & ~(both | L4_RECORD_PIPE_0 | L4_RECORD_PIPE_1)) &&
+           !!record->piped[0] == !!(record->fds & L4_RECORD_PIPE_0) &&
+           !!record->piped[1] == !!(record->fds & L4_RECORD_PIPE_1) &&
+           record->attempts <= L4_RETRIES_MAX + 1 && record->reason < L4_REASON_COUNT &&
+           record->first_end <= 2;
+}
+
+/* Edges are told anew when a socket is watched anew; what else is known of it stays. */
+static const uint16_t edges = L4_HALF_IN | L4_HALF_OUT | L4_HALF_WATCHED;
+
+static bool put_halves(struct l4_loop *loop, struct l4_session *s, const struct l4_record *record,
+                       const int *fds)
+{
+    const int *pipe = fds + 2;
+    for (int half = 0; half < 2; half++) {
+        const uint16_t flags = (uint16_t)record->flags[half] & (uint16_t)~edges;
+        s->half[half] =
+            (struct l4_half){.fd = fds[half], .flags = flags, .pipe = L4_NO_PIPE, .piped = 0};
+    }
+    for (int half = 0; half < 2; half++) {
+        if (!record->piped[half])
+            continue;
+        s->half[half].pipe = l4_pipes_adopt(&loop->pipes, pipe);
+        if (s->half[half].pipe == L4_NO_PIPE)
+            return false;
+        s->half[half].piped = record->piped[half];
+        pipe += 2;
+    }
+    return true;
+}
+
+static void put_facts(struct l4_session *s, const struct l4_record *record)
+{
+    s->client = record->client;
+    L4_SET(s->bytes[0], record->moved[0]);
+    L4_SET(s->bytes[1], record->moved[1]);
+    L4_SET(s->active_ms, record->active_ms);
+    s->started_us = record->started_us;
+    s->connect_started_us = record->connect_started_us;
+    s->connect_us = record->connect_us;
+    s->queue_us = record->queue_us;
+    s->first_byte_us = record->first_byte_us;
+    s->deadline_ms = record->deadline_ms;
+    memcpy(s->tried, record->tried, sizeof s->tried);
+    s->attempts = record->attempts;
+    s->reason = record->reason;
+    s->first_end = record->first_end;
+    s->half_closed = record->half_closed;
+    s->error = record->error;
+    s->name_hash = record->name_hash;
+    s->asked_us = 0;
+    s->owed = 0;
+    s->known = 0;
+    s->wants = 0;
+    s->listed = 0;
+    s->accounted = 0;
+}
+
+static bool watch(struct l4_loop *loop, struct l4_session *s, uint32_t index)
+{
+    static const enum l4_watch what[2] = {L4_WATCH_CLIENT, L4_WATCH_BACKEND};
+    for (int half = 0; half < 2; half++) {
+        if (l4_loop_watch(loop, s->half[half].fd, L4_SOCKET_EVENTS, what[half], index))
+            return false;
+        s->half[half].flags |= L4_HALF_WATCHED;
+    }
+    return true;
+}
+
+/* Undoes put_halves and watch; the descriptors stay open and the caller's. */
+static void take_apart(struct l4_loop *loop, struct l4_session *s)
+{
+    for (int half = 0; half < 2; half++) {
+        if (s->half[half].flags & L4_HALF_WATCHED)
+            epoll_ctl(loop->epoll, EPOLL_CTL_DEL, s->half[half].fd, NULL);
+        if (s->half[half].pipe != L4_NO_PIPE)
+            l4_pipes_disown(&loop->pipes, s->half[half].pipe);
+        s->half[half] = (struct l4_half){.fd = -1, .pipe = L4_NO_PIPE};
+    }
+}
+
+bool l4_record_read(struct l4_loop *loop, const struct l4_record *record, const int *fds,
+                    uint32_t count)
+{
+    const uint32_t listener = find_listener(loop, record), pool = find_pool(loop, record);
+    const uint32_t backend = pool == L4_NONE ? L4_NONE : find_backend(loop, record, pool);
+    if (!is_sound(record, count) || listener == L4_NONE || backend == L4_NONE ||
+        loop->held >= loop->capacity || loop->draining)
+        return false;
+    const uint32_t index = l4_session_take_row(loop);
+    struct l4_session *s = l4_session_at(loop, index);
+    s->listener = listener;
+    s->pool = pool;
+    s->backend = backend;
+    put_facts(s, record);
+    if (!put_halves(loop, s, record, fds) || !watch(loop, s, index)) {
+        take_apart(loop, s);
+        l4_session_return_row(loop, index);
+        return false;
+    }
+    loop->held++;
+    /* why no limit: its place among all clients is given back by the giver in the next moment. */
+    (void)l4_count_take_client(loop->table, loop->setup.index, 0);
+    l4_count_join(loop->table, loop->setup.index, backend);
+    L4_OWN_ADD(l4_table_tally(loop->table, loop->setup.index, listener)->active, 1);
+    l4_session_enter(s, record->state);
+    atomic_store_explicit(&s->serial, l4_session_next_serial(loop), memory_order_release);
+    l4_session_wake_in(loop, index, 0);
+    return true;
+}

@@ -1,0 +1,67 @@
+/* A session as one worker describes it to another: the message of a hand (run/hand.h).
+ *
+ * Versioned by its length: a later version appends fields, and a reader takes what it knows of what
+ * came and finds zero in the rest. No field changes its meaning, nor do the values in it
+ * (enum l4_half_flags, l4_session_state, l4_reason). Rows are hints, names decide: the taker's
+ * table may be another one. Descriptors come in the order of enum l4_record_fds, as `fds` says.
+ */
+#ifndef L4_RUN_RECORD_H
+#define L4_RUN_RECORD_H
+
+#include "run/worker.h"
+
+#define L4_RECORD_MAGIC 0x646e6168u /* "hand" */
+
+enum l4_record_fds {
+    L4_RECORD_CLIENT = 1 << 0,
+    L4_RECORD_BACKEND = 1 << 1,
+    L4_RECORD_PIPE_0 = 1 << 2, /* two descriptors: what the client sent and the backend did not
+                                  take; its end to read from, then the one to write to */
+    L4_RECORD_PIPE_1 = 1 << 3, /* the other direction */
+};
+
+struct l4_record {
+    uint32_t bytes;
+    uint32_t magic;
+    uint32_t slot, serial; /* the giver's, for the answer */
+    uint32_t state;
+    uint32_t fds; /* enum l4_record_fds */
+    uint32_t listener, pool, backend;
+    char listener_name[L4_NAME_MAX + 1];
+    char listener_bind[L4_PATH_MAX + 8];
+    char pool_name[L4_NAME_MAX + 1];
+    char backend_name[L4_NAME_MAX + 1];
+    char unused[2];
+    uint16_t tried[L4_RETRIES_MAX + 1];
+    uint8_t attempts, reason, first_end, half_closed;
+    struct l4_addr client;
+    uint32_t flags[2]; /* of the halves */
+    uint32_t piped[2];
+    uint32_t connect_us, queue_us, first_byte_us, deadline_ms;
+    int32_t error;
+    uint64_t moved[2];
+    uint64_t active_ms, started_us, connect_started_us;
+    uint64_t name_hash;
+};
+_Static_assert(sizeof(struct l4_record) == 480, "struct l4_record is a wire format");
+
+struct l4_answer {
+    uint32_t bytes;
+    uint32_t slot, serial; /* of the record */
+    uint32_t taken;        /* 1, or 0: the giver keeps it */
+};
+
+/* Can a session in this state be described? */
+bool l4_record_can(const struct l4_session *s);
+
+/* Describes a session of this worker; fds gets the descriptors to send, which stay the session's.
+ * Returns how many. */
+uint32_t l4_record_write(const struct l4_loop *loop, uint32_t index, struct l4_record *record,
+                         int *fds);
+
+/* Makes a described session one of this worker's, with its place counted and its sockets watched.
+ * True: it has taken the descriptors over. False: nothing was done. */
+bool l4_record_read(struct l4_loop *loop, const struct l4_record *record, const int *fds,
+                    uint32_t count);
+
+#endif

@@ -1,0 +1,95 @@
+"""What is different between two configurations. Pure: plain data in (config/plain.py), rows out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Plain = Mapping[str, Any]
+
+# Fixed at start: an upgrade or a restart makes them so.
+AT_START = frozenset(
+    {
+        ("process", "admin"),
+        ("process", "user"),
+        ("limits", "max_listeners"),
+        ("limits", "max_pools"),
+        ("limits", "max_backends"),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that is added, removed or changed.
+
+    kind: process, limits, listener, pool or backend; name: NAME, or POOL/NAME of a backend; keys:
+    of what is changed, each key's value before and after (None: absent)."""
+
+    kind: str
+    name: str
+    action: str
+    keys: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        said = " ".join(part for part in (self.kind, self.name, self.action) if part)
+        values = ", ".join(f"{key} {old!r} -> {new!r}" for key, (old, new) in self.keys.items())
+        return f"{said}: {values}" if values else said
+
+    def plain(self) -> dict[str, Any]:
+        """As a map, for answers."""
+        keys = {key: list(values) for key, values in self.keys.items()}
+        return {"kind": self.kind, "name": self.name, "action": self.action, "keys": keys}
+
+
+def compare(before: Plain, after: Plain) -> list[Change]:
+    """What a reload from one to the other changes, pools before their backends."""
+    found: list[Change] = []
+    for kind in ("process", "limits"):
+        keys = _keys(before.get(kind, {}), after.get(kind, {}))
+        if keys:
+            found.append(Change(kind, "", "changed", keys))
+    found += _named("listener", before.get("listeners", {}), after.get("listeners", {}), "")
+    old, new = before.get("pools", {}), after.get("pools", {})
+    found += _named("pool", old, new, "backends")
+    for name in dict.fromkeys([*old, *new]):
+        members = (_members(old.get(name, {})), _members(new.get(name, {})))
+        found += _named("backend", *members, "", f"{name}/")
+    return found
+
+
+def needs_start(changes: list[Change]) -> list[str]:
+    """The keys among the changes that take effect at the next start."""
+    return [
+        f"{change.kind}.{key}"
+        for change in changes
+        for key in change.keys
+        if (change.kind, key) in AT_START
+    ]
+
+
+def _members(pool: Plain) -> dict[str, Plain]:
+    return {one.get("name", one["address"]): one for one in pool.get("backends", ())}
+
+
+def _keys(old: Plain, new: Plain, but: str = "") -> dict[str, tuple[Any, Any]]:
+    """Each key whose value differs; a backend's name is what it is known by, no value of it."""
+    return {
+        key: (old.get(key), new.get(key))
+        for key in dict.fromkeys([*old, *new])
+        if key not in (but, "name") and old.get(key) != new.get(key)
+    }
+
+
+def _named(
+    kind: str, old: Mapping[str, Plain], new: Mapping[str, Plain], but: str, prefix: str = ""
+) -> Iterator[Change]:
+    for name in old:
+        if name not in new:
+            yield Change(kind, prefix + name, "removed")
+    for name, table in new.items():
+        if name not in old:
+            yield Change(kind, prefix + name, "added")
+        elif keys := _keys(old[name], table, but):
+            yield Change(kind, prefix + name, "changed", keys)
