@@ -24,7 +24,6 @@ class Row(NamedTuple):
 
 ROWS = (
     Row("pools.*.hash_key", ("source_ip", "source_ip_port"), "a key from the TLS name"),
-    Row("pools.*.discovery", (), "discovery"),
     Row("pools.*.sticky", (), "stickiness"),
 )
 

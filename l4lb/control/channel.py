@@ -16,6 +16,7 @@ from l4lb.control.events import Events
 from l4lb.errors import AdminError
 
 MESSAGE_MAX = 64 << 10  # bytes of one message
+PART_BYTES = 32 << 10  # a longer request goes in parts: {part, last}
 ANSWER_TIMEOUT_S = 5.0
 
 
@@ -39,6 +40,7 @@ class Channel:
         self.events = Events()
         self.closed = asyncio.Event()
         self.on_order: Callable[[Mapping[str, Any]], None] = lambda _: None  # {op, ...}
+        self._sending = asyncio.Lock()
         self._parts = b""  # of a message that comes in parts
 
     def start(self) -> None:
@@ -61,7 +63,8 @@ class Channel:
             if not message["last"]:
                 return
             message = msgpack.unpackb(self._parts)
-            self._parts = b""
+            self._sending = asyncio.Lock()
+        self._parts = b""
         if "event" in message:
             self.note(message["event"])
             return
@@ -71,6 +74,22 @@ class Channel:
         answer = self._waiting.pop(message.get("id"), None)
         if answer is not None and not answer.done():
             answer.set_result(message)
+
+    async def _send(self, packed: bytes) -> None:
+        """Sends one request, in parts if it is long. Raises OSError."""
+        if len(packed) <= PART_BYTES:
+            frames = [packed]
+        else:
+            starts = range(0, len(packed), PART_BYTES)
+            frames = [
+                msgpack.packb(
+                    {"part": packed[at : at + PART_BYTES], "last": at + PART_BYTES >= len(packed)}
+                )
+                for at in starts
+            ]
+        async with self._sending:  # parts of two requests must not mix
+            for frame in frames:
+                await asyncio.get_running_loop().sock_sendall(self._sock, frame)
 
     def note(self, event: Mapping[str, Any]) -> None:
         """One event more; it has at_ms."""
@@ -84,7 +103,7 @@ class Channel:
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
         try:
-            self._sock.send(msgpack.packb({"id": number, "op": op, "args": dict(args)}))
+            await self._send(msgpack.packb({"id": number, "op": op, "args": dict(args)}))
             message = await asyncio.wait_for(answer, timeout_s)
         except (TimeoutError, OSError) as error:
             raise AdminError("timeout", "the supervisor did not answer; try again") from error

@@ -66,6 +66,7 @@ class _Pool:
         self._world = world
         self._base: Sequence[Member] = world.known(name)
         self.state.members = tuple(self._base)
+        self._gone: set[str] = set()  # of the base: lost, and confirmed by the checks
         self._repeats = 0
         self._judging: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
@@ -121,7 +122,7 @@ class _Pool:
                 self._base,
                 self.state.found,
                 max_shrink_percent=self.settings.max_shrink_percent,
-                health=self._world.health(self.name),
+                health={**self._world.health(self.name), **dict.fromkeys(self._gone, "down")},
                 repeats=self._repeats,
             )
             if taken.held and taken.held != self.state.held:
@@ -129,8 +130,11 @@ class _Pool:
             if set(taken.members) != set(self.state.members):
                 await self._bring(taken.members)
             self.state.held = taken.held
-            if not taken.held:
-                self._base = taken.members
+            if taken.held:
+                stay = {one.known_as for one in taken.members}
+                self._gone |= {one.known_as for one in self._base} - stay
+            else:
+                self._base, self._gone = taken.members, set()
 
     async def _bring(self, members: tuple[Member, ...]) -> None:
         """Tells the supervisor until it has taken it: another change may be under way."""

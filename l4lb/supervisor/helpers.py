@@ -51,6 +51,7 @@ class Helper:
         self._stopping = False
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
+        self._parts = b""  # of a message that comes in parts
 
     @property
     def alive(self) -> bool:
@@ -123,10 +124,25 @@ class Helper:
                 message = msgpack.unpackb(data)
             except ValueError:
                 message = None
+            if isinstance(message, dict) and "part" in message:
+                message = self._whole(message)
+                if message is None:
+                    continue
             if isinstance(message, dict):
                 self._on_message(message)
             else:
                 LOG.error("a message that is none was ignored", child=self.name)
+
+    def _whole(self, part: Mapping[str, Any]) -> Any:
+        """The message that a part completes; None until then."""
+        self._parts += part["part"]
+        if not part.get("last") and len(self._parts) <= WAITING_MAX:
+            return None
+        packed, self._parts = self._parts, b""
+        try:
+            return msgpack.unpackb(packed)
+        except ValueError:
+            return False
 
     def send(self, message: Mapping[str, Any]) -> bool:
         """Sends one message, in parts if it is long. False: it was lost, because the child is gone

@@ -26,7 +26,7 @@ from l4lb.config.model import Config
 from l4lb.control.main import WebSetup
 from l4lb.errors import AdminError
 from l4lb.native.table import Table
-from l4lb.supervisor import apply, preload, privileges, sockets
+from l4lb.supervisor import apply, preload, privileges, sockets, sources
 from l4lb.supervisor.activation import Inherited
 from l4lb.supervisor.asks import Asks
 from l4lb.supervisor.crew import Crew
@@ -182,22 +182,9 @@ class Supervisor:
                 supervisor_pid=os.getppid(),
                 started_ms=self._started_ms,
                 web=self._web,
-                discovery=self._discovery(),
+                discovery=sources.order(self._reloads.source.file),
             )
         )
-
-    def _discovery(self) -> dict[str, Any]:
-        """What the control process follows: sources by pool, and the names that are the file's."""
-        pools = self._config.pools.items()
-        return {
-            "op": "discovery",
-            "pools": {
-                name: pool.discovery.model_dump(mode="json", by_alias=True, exclude_none=True)
-                for name, pool in pools
-                if pool.discovery is not None
-            },
-            "own": {name: [one.name for one in pool.backends] for name, pool in pools},
-        }
 
     def _run_checker(self, channel: socket.socket) -> int:
         return l4lb.checker.main.run(
@@ -240,6 +227,12 @@ class Supervisor:
         l4lb.log.setup(config.process.log.level, config.process.log.format)
         for message in messages(plans(config)):
             self._checker.send(message)
+        # Not now: which backends are the file's is known when the change is complete.
+        self._reactor.after(0, self._follow)
+
+    def _follow(self) -> None:
+        """The control process follows the sources of the configuration in force."""
+        self._control.send(sources.order(self._reloads.source.file))
 
     def _reload(self) -> None:
         """HUP: the answer is in the log."""

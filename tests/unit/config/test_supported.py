@@ -16,7 +16,6 @@ from l4lb.errors import ConfigError
 EXAMPLES: dict[str, object] = {
     "listeners.*.protocol": "udp",
     "pools.*.hash_key": "sni",
-    "pools.*.discovery": {"type": "file", "path": "/b.json"},
     "pools.*.sticky": {},
 }
 

@@ -1,0 +1,180 @@
+"""Backends that are found while clients come: from files and DNS, through faults and restarts."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .harness import PORTS, Backends, Balancer, Load, one_pool, read_line, toml, until
+
+
+@pytest.fixture(scope="module")
+def backends() -> Iterator[Backends]:
+    with Backends(4) as running:
+        yield running
+
+
+def replace(path: Path, addresses: list[str]) -> None:
+    beside = path.with_suffix(".new")
+    beside.write_text(json.dumps(addresses))
+    os.replace(beside, path)
+
+
+def found_in(path: Path, own: list[str] | None = None, **more: Any) -> dict[str, Any]:
+    """A configuration whose pool finds its backends in a file."""
+    config = one_pool(
+        f"127.0.0.1:{PORTS.take()}", own or [], process={"workers": 2},
+        discovery={"type": "file", "path": str(path), "interval": "1s"} | more,
+    )  # fmt: skip
+    if not own:
+        del config["pools"]["web"]["backends"]
+    return config
+
+
+def has(lb: Balancer, *addresses: str) -> None:
+    until(
+        lambda: {row["address"] for row in lb.ask("backends")} == set(addresses),
+        f"its backends are {addresses}",
+    )
+
+
+def kinds(lb: Balancer) -> list[str]:
+    return [event["kind"] for event in lb.ask("events")]
+
+
+def test_a_file_feeds_a_pool_and_what_stays_keeps_its_counts(
+    backends: Backends, tmp_path: Path
+) -> None:
+    path = tmp_path / "b.json"
+    one, two, three, four = backends.addresses
+    replace(path, [one, two])
+    with Balancer(found_in(path, own=[four])) as lb:
+        has(lb, one, two, four)
+        with lb.connect() as held:
+            assert read_line(held)
+            lb.admin("weight", f"web/{one}", "7")
+            replace(path, [one, three])
+            has(lb, one, three, four)
+            assert {row["name"]: row["weight"] for row in lb.ask("backends")}[one] == 7
+        until(lambda: kinds(lb).count("discovery_changed") == 2, "both changes are told")
+        (source,) = lb.admin("discovery")
+        assert (source["pool"], source["type"], source["found"]) == ("web", "file", 2)
+        path.write_text("nonsense")
+        until(lambda: "discovery_failed" in kinds(lb), "the failure is told")
+        has(lb, one, three, four)
+        replace(path, [two, three])
+        has(lb, two, three, four)
+        until(lambda: "discovery_recovered" in kinds(lb), "its end is told")
+
+
+def test_changes_under_load_lose_nobody(backends: Backends, tmp_path: Path) -> None:
+    path = tmp_path / "b.json"
+    addresses = backends.addresses
+    replace(path, addresses)
+    with Balancer(found_in(path)) as lb:
+        has(lb, *addresses)
+        with Load(lb) as load:
+            for turn in range(12):
+                names = [addresses[turn % 4], addresses[(turn + 1) % 4]]
+                replace(path, names)
+                has(lb, *names)
+                load.wait_for_more(10)
+
+
+def test_a_large_loss_waits_for_the_checks(backends: Backends, tmp_path: Path) -> None:
+    path = tmp_path / "b.json"
+    one, two, three, _ = backends.addresses
+    with PORTS.taken() as port:
+        nobody = f"127.0.0.1:{port}"
+        replace(path, [one, two, three, nobody])
+        config = found_in(path)
+        config["pools"]["web"]["health"] = {"interval": "100ms", "fall": 1, "rise": 1}
+        with Balancer(config) as lb:
+            until(
+                lambda: (
+                    [row["health"] for row in lb.ask("backends")].count("up") == 3
+                    and any(row["health"] == "down" for row in lb.ask("backends"))
+                ),
+                "they are checked",
+            )
+            replace(path, [])
+            has(lb, one, two, three)  # what is down may go
+            until(lambda: "discovery_held" in kinds(lb), "it is told")
+            (source,) = lb.admin("discovery")
+            assert source["held"] == sorted([one, two, three])
+            replace(path, [one, two])
+            has(lb, one, two)
+
+
+def test_the_death_of_the_control_process_and_reloads_keep_what_was_found(
+    backends: Backends, tmp_path: Path
+) -> None:
+    path = tmp_path / "b.json"
+    one, two, three, _ = backends.addresses
+    replace(path, [one, two])
+    config = found_in(path)
+    with Balancer(config) as lb:
+        has(lb, one, two)
+        path.unlink()
+        lb.child("control").kill()
+        until(lb.answers, "it is back")
+        until(lambda: "discovery_failed" in kinds(lb), "its source fails")
+        has(lb, one, two)
+        other = tmp_path / "c.json"
+        replace(other, [two, three])
+        config["pools"]["web"]["discovery"]["path"] = str(other)
+        (lb.folder / "l4lb.toml").write_text(toml(config))
+        lb.admin("reload")
+        has(lb, two, three)
+
+
+def test_a_long_list_is_taken(backends: Backends, tmp_path: Path) -> None:
+    path = tmp_path / "b.json"
+    many = [f"127.0.{n // 250}.{1 + n % 250}:9" for n in range(1_500)]
+    replace(path, [*many, backends.addresses[0]])
+    with Balancer(found_in(path)) as lb:
+        until(lambda: len(lb.ask("pools")) and lb.ask("pools")[0]["backends"] == 1_501, "all of it")
+        replace(path, backends.addresses[:1])
+        until(lambda: "discovery_held" in kinds(lb), "the loss is held back")
+
+
+@pytest.mark.skipif(shutil.which("dnsmasq") is None, reason="no dnsmasq here")
+def test_dns_feeds_a_pool_and_outlives_its_server(backends: Backends, tmp_path: Path) -> None:
+    host, _, port = backends.addresses[0].rpartition(":")
+    hosts = tmp_path / "hosts"
+    hosts.write_text(f"{host} web.example\n")
+    with PORTS.taken() as dns, contextlib.ExitStack() as stack:
+        server = subprocess.Popen(
+            ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv",
+             "--no-hosts", "--listen-address=127.0.0.1", "--bind-interfaces", f"--port={dns}",
+             "--pid-file", f"--addn-hosts={hosts}", "--local=/example/", "--user=root"],
+            stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        stack.callback(server.wait, 20)
+        stack.callback(server.terminate)
+        config = found_in(tmp_path)
+        config["pools"]["web"]["discovery"] = {
+            "type": "dns", "name": "web.example", "port": int(port),
+            "servers": [f"127.0.0.1:{dns}"], "min_ttl": "100ms", "max_ttl": "200ms",
+            "timeout": "1s", "interval": "500ms",
+        }  # fmt: skip
+        with Balancer(config) as lb:
+            has(lb, f"{host}:{port}")
+            with lb.connect() as client:
+                assert read_line(client)
+            hosts.write_text(f"{host} web.example\n127.0.9.9 web.example\n")
+            server.send_signal(signal.SIGHUP)
+            has(lb, f"{host}:{port}", f"127.0.9.9:{port}")
+            hosts.write_text("")
+            server.send_signal(signal.SIGHUP)
+            until(lambda: "discovery_failed" in kinds(lb), "the name is gone")
+            has(lb, f"{host}:{port}", f"127.0.9.9:{port}")
