@@ -1,0 +1,264 @@
+/* TLS halves in the pump, and bundles: whole, cut off and damaged. */
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
+#include "base/bounds.h"
+#include "check.h"
+#include "io/pump.h"
+#include "io/tls.h"
+#include "sockets.h"
+
+enum { BIG = 2 << 20 };
+
+static uint8_t bundle[16384];
+static size_t bundle_bytes;
+static struct l4_pipes pipes;
+static struct l4_tls_room room;
+static char scratch[L4_SCRATCH_BYTES];
+static struct l4_pump pump = {.pipes = &pipes, .scratch = scratch, .tls = &room};
+static struct l4_half front, back; /* the client's half, the backend's */
+static int backend;                /* the backend's own end */
+static SSL_CTX *client_context;
+static SSL *client;
+
+static void put(uint32_t type, const void *bytes, uint32_t count)
+{
+    const uint32_t head[2] = {type, count};
+    memcpy(bundle + bundle_bytes, head, sizeof head);
+    memcpy(bundle + bundle_bytes + sizeof head, bytes, count);
+    bundle_bytes += sizeof head + count;
+}
+
+static void put_pem(uint32_t type, BIO *pem)
+{
+    char *bytes;
+    const long count = BIO_get_mem_data(pem, &bytes);
+    put(type, bytes, (uint32_t)count);
+    BIO_free(pem);
+}
+
+/* One profile with a certificate of its own for "a.test". */
+static void make_bundle(void)
+{
+    const struct l4_bundle_profile profile = {
+        .id = 1, .flags = L4_TLS_TICKETS, .min_version = TLS1_2_VERSION, .lifetime_s = 60};
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *x509 = X509_new();
+    ASN1_INTEGER_set(X509_get_serialNumber(x509), 1);
+    X509_gmtime_adj(X509_getm_notBefore(x509), 0);
+    X509_gmtime_adj(X509_getm_notAfter(x509), 3600);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(x509), "CN", MBSTRING_ASC,
+                               (const uint8_t *)"a.test", -1, -1, 0);
+    X509_set_issuer_name(x509, X509_get_subject_name(x509));
+    X509_set_pubkey(x509, key);
+    X509_sign(x509, key, EVP_sha256());
+    BIO *chain = BIO_new(BIO_s_mem()), *secret = BIO_new(BIO_s_mem());
+    PEM_write_bio_X509(chain, x509);
+    PEM_write_bio_PrivateKey(secret, key, NULL, NULL, 0, NULL, NULL);
+    bundle_bytes = 0;
+    put(L4_BUNDLE_PROFILE, &profile, sizeof profile);
+    put(L4_BUNDLE_ALPN, "\x02h2", 3);
+    put(L4_BUNDLE_CONTEXT, "", 0);
+    put_pem(L4_BUNDLE_CHAIN, chain);
+    put_pem(L4_BUNDLE_KEY, secret);
+    put(L4_BUNDLE_NAME, "a.test", 6);
+    X509_free(x509);
+    EVP_PKEY_free(key);
+}
+
+/* Loads so many bytes of the bundle. Returns the last step's word; the store, if whole, in *to. */
+static int load(size_t bytes, struct l4_tls_store **to)
+{
+    struct l4_tls_loader loader;
+    int result = l4_tls_load_start(&loader, bundle, bytes);
+    for (result = result ? result : 1; result == 1;)
+        result = l4_tls_load_step(&loader);
+    *to = result == 0 ? loader.store : NULL;
+    if (result)
+        l4_tls_load_stop(&loader);
+    return result;
+}
+
+static void small_buffers(int fd)
+{
+    const int bytes = 48 << 10;
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+}
+
+static void begin(uint32_t pipes_most)
+{
+    int outside[2], inside[2];
+    struct l4_tls_store *store;
+    make_bundle();
+    l4_pipes_init(&pipes, pipes_most);
+    CHECK_EQ(0, l4_tls_open(&room, 1024, 4));
+    CHECK_EQ(0, load(bundle_bytes, &store));
+    l4_tls_adopt(&room, store);
+    tcp_pair(outside);
+    tcp_pair(inside);
+    for (int i = 0; i < 2; i++) {
+        small_buffers(outside[i]);
+        small_buffers(inside[i]);
+        nonblocking(outside[i]);
+        nonblocking(inside[i]);
+    }
+    const uint16_t open = L4_HALF_IN | L4_HALF_OUT;
+    front = (struct l4_half){.fd = outside[1], .flags = open, .pipe = L4_NO_PIPE};
+    back = (struct l4_half){.fd = inside[0], .flags = open, .pipe = L4_NO_PIPE};
+    backend = inside[1];
+    client_context = SSL_CTX_new(TLS_client_method());
+    client = SSL_new(client_context);
+    SSL_set_fd(client, outside[0]);
+    SSL_set_tlsext_host_name(client, "a.test");
+    CHECK_EQ(0, l4_tls_start(&pump, &front, 1, NULL));
+    enum l4_shake shaken = L4_SHAKE_WAITS;
+    for (int i = 0; i < 1000 && (shaken == L4_SHAKE_WAITS || !SSL_is_init_finished(client)); i++) {
+        SSL_connect(client);
+        front.flags |= open;
+        if (shaken == L4_SHAKE_WAITS)
+            shaken = l4_tls_shake(&pump, &front);
+        usleep(500);
+    }
+    CHECK_EQ(L4_SHAKE_DONE, shaken);
+}
+
+static void finish(void)
+{
+    const int fd = SSL_get_fd(client);
+    l4_half_close(&pump, &front, false);
+    l4_half_close(&pump, &back, false);
+    CHECK_EQ(0, room.live);
+    SSL_free(client);
+    SSL_CTX_free(client_context);
+    close(fd);
+    close(backend);
+    l4_tls_close(&room);
+    l4_pipes_close(&pipes);
+    ERR_clear_error();
+}
+
+static char byte_at(size_t i)
+{
+    return (char)(i * 31 + i / 997);
+}
+
+/* One turn of the pump each way, as after an event of everything. */
+static void turn(void)
+{
+    uint64_t moved = 0;
+    front.flags |= L4_HALF_IN | L4_HALF_OUT;
+    back.flags |= L4_HALF_IN | L4_HALF_OUT;
+    CHECK(l4_pump(&pump, &front, &back, &moved) != L4_PUMP_LOST);
+    CHECK(l4_pump(&pump, &back, &front, &moved) != L4_PUMP_LOST);
+}
+
+/* BIG bytes each way at once through small buffers; every byte is compared. */
+static void flood(void)
+{
+    static char out[40000], in[40000];
+    size_t up_sent = 0, up_got = 0, down_sent = 0, down_got = 0;
+    for (int idle = 0; idle < 100000 && (up_got < BIG || down_got < BIG); idle++) {
+        size_t count = BIG - up_sent < sizeof out ? BIG - up_sent : sizeof out;
+        for (size_t i = 0; i < count; i++)
+            out[i] = byte_at(up_sent + i);
+        int n = count ? SSL_write(client, out, (int)count) : 0;
+        up_sent += n > 0 ? (size_t)n : 0;
+        count = BIG - down_sent < sizeof out ? BIG - down_sent : sizeof out;
+        for (size_t i = 0; i < count; i++)
+            out[i] = byte_at(down_sent + i + 7);
+        ssize_t m = count ? send(backend, out, count, MSG_NOSIGNAL) : 0;
+        down_sent += m > 0 ? (size_t)m : 0;
+        turn();
+        if (idle % 3 == 0) { /* reads less often than it could: what waits piles up */
+            m = recv(backend, in, sizeof in, 0);
+            for (ssize_t i = 0; i < m; i++, up_got++)
+                CHECK(in[i] == byte_at(up_got));
+            n = SSL_read(client, in, sizeof in);
+            for (int i = 0; i < n; i++, down_got++)
+                CHECK(in[i] == byte_at(down_got + 7));
+            usleep(50);
+        }
+    }
+    CHECK_EQ(BIG, up_got);
+    CHECK_EQ(BIG, down_got);
+}
+
+TEST(a_flood_both_ways_through_small_buffers_is_whole)
+{
+    begin(8);
+    SSL_set_mode(client, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    flood();
+    finish();
+}
+
+TEST(without_pipes_nothing_is_lost_either)
+{
+    begin(0);
+    SSL_set_mode(client, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    flood();
+    finish();
+}
+
+TEST(an_end_is_a_close_notify_each_way)
+{
+    char got[16];
+    begin(8);
+    shutdown(backend, SHUT_WR);
+    for (int i = 0; i < 1000 && !(front.flags & L4_HALF_SHUT); i++) {
+        turn();
+        usleep(500);
+    }
+    CHECK(front.flags & L4_HALF_SHUT);
+    int n = -1;
+    for (int i = 0; i < 1000 && !(SSL_get_shutdown(client) & SSL_RECEIVED_SHUTDOWN); i++) {
+        n = SSL_read(client, got, sizeof got);
+        usleep(500);
+    }
+    CHECK_EQ(SSL_ERROR_ZERO_RETURN, SSL_get_error(client, n));
+    SSL_shutdown(client);
+    for (int i = 0; i < 1000 && !(back.flags & L4_HALF_SHUT); i++) {
+        turn();
+        usleep(500);
+    }
+    CHECK(front.flags & L4_HALF_EOF);
+    CHECK(back.flags & L4_HALF_SHUT);
+    finish();
+}
+
+TEST(facts_of_a_handshake_can_be_read)
+{
+    struct l4_tls_facts facts;
+    begin(8);
+    CHECK(l4_tls_facts(&pump, &front, &facts));
+    CHECK_EQ(0, strcmp("a.test", facts.server_name));
+    CHECK_EQ(0, strcmp("TLSv1.3", facts.version));
+    CHECK(!facts.resumed && !facts.peer_certificate);
+    CHECK(!l4_tls_facts(&pump, &back, &facts));
+    finish();
+}
+
+TEST(a_bundle_that_is_cut_off_or_damaged_is_refused_or_loaded_but_never_more)
+{
+    struct l4_tls_store *store;
+    make_bundle();
+    for (size_t bytes = 1; bytes < bundle_bytes; bytes++) {
+        if (load(bytes, &store) == 0)
+            l4_tls_store_free(store);
+    }
+    for (size_t at = 0; at < bundle_bytes; at++) {
+        bundle[at] ^= 0x55;
+        if (load(bundle_bytes, &store) == 0)
+            l4_tls_store_free(store);
+        bundle[at] ^= 0x55;
+    }
+    CHECK_EQ(0, load(bundle_bytes, &store));
+    CHECK_EQ(1, store->certificates);
+    l4_tls_store_free(store);
+}
+
+MAIN(RUN(a_flood_both_ways_through_small_buffers_is_whole);
+     RUN(without_pipes_nothing_is_lost_either); RUN(an_end_is_a_close_notify_each_way);
+     RUN(facts_of_a_handshake_can_be_read);
+     RUN(a_bundle_that_is_cut_off_or_damaged_is_refused_or_loaded_but_never_more))
