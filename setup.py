@@ -57,7 +57,10 @@ class build_c(build_ext):  # noqa: N801 - setuptools' own spelling
         target = Path("l4lb" if self.inplace else f"{self.build_lib}/l4lb") / "bin"
         target.mkdir(parents=True, exist_ok=True)
         self.compiler.link_executable(
-            objects, "l4lb-loadgen", output_dir=str(target), libraries=["m", "pthread"]
+            objects,
+            "l4lb-loadgen",
+            output_dir=str(target),
+            libraries=["m", "pthread", "ssl", "crypto"],
         )
 
 

@@ -2,7 +2,7 @@
  *
  *   serve   the server of all jobs          rr    round trips over held connections
  *   bulk    bytes one way                   conn  new connections, one round trip each
- *   hold    connections that do nothing
+ *   hold    connections that do nothing             tls-full, tls-resumed, tls-bulk (threads)
  *
  * What a connection is for, its first byte says: 'E' echo everything, 'D' send for ever, 'U' take
  * everything. Each job ends by itself and counts its errors.
@@ -37,6 +37,9 @@ int run_rr(const struct options *options);
 int run_bulk(const struct options *options);
 int run_conn(const struct options *options);
 int run_hold(const struct options *options);
+int run_tls_full(const struct options *options);
+int run_tls_resumed(const struct options *options);
+int run_tls_bulk(const struct options *options);
 
 /* net.c: what the jobs share */
 uint64_t now_us(void);

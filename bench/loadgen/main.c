@@ -14,6 +14,8 @@ static const char usage[] =
     "  bulk   bytes one way (--up: to the server)\n"
     "  conn   new connections, one round trip each\n"
     "  hold   connections that do nothing, until the standard input ends\n"
+    "  tls-full, tls-resumed  TLS connections, one round trip each\n"
+    "  tls-bulk  bytes one way inside TLS\n"
     "  -a, --address IP       127.0.0.1\n"
     "  -p, --port PORT        serve: 0, any free one\n"
     "  -c, --connections N    64\n"
@@ -25,8 +27,14 @@ static const char usage[] =
 static const struct {
     const char *name;
     int (*run)(const struct options *options);
-} jobs[] = {
-    {"serve", serve}, {"rr", run_rr}, {"bulk", run_bulk}, {"conn", run_conn}, {"hold", run_hold}};
+} jobs[] = {{"serve", serve},
+            {"rr", run_rr},
+            {"bulk", run_bulk},
+            {"conn", run_conn},
+            {"hold", run_hold},
+            {"tls-full", run_tls_full},
+            {"tls-resumed", run_tls_resumed},
+            {"tls-bulk", run_tls_bulk}};
 
 static _Noreturn void misused(void)
 {

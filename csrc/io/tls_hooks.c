@@ -64,8 +64,11 @@ int l4_tls_on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
     for (int i = 0; i < L4_TLS_KEYS; i++) {
         if (memcmp(name, keys[i].name, sizeof keys[i].name) != 0)
             continue;
-        /* 2: resume, and give a new ticket: this one's key is about to go. */
-        return !use_key(&keys[i], iv, cipher, mac, 0) ? -1 : i == 0 ? 1 : 2;
+        if (!use_key(&keys[i], iv, cipher, mac, 0))
+            return -1;
+        /* 2: resume, and give a new ticket: this one's key is about to go, or it was for one use
+         * (RFC 8446, appendix C.4). */
+        return i > 0 || SSL_version(ssl) >= TLS1_3_VERSION ? 2 : 1;
     }
     return 0;
 }
