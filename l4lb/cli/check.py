@@ -15,10 +15,14 @@ from l4lb.errors import ConfigError
 @click.option("--json", "as_json", is_flag=True, help="The result as one JSON object.")
 def command(file: str, as_json: bool) -> int:
     """Validates a configuration; exit status 2 if anything is wrong with it."""
+    from l4lb.certificates import bundle
+    from l4lb.certificates.bundle import Profiles
+    from l4lb.certificates.files import Files
     from l4lb.config import parse, plain
 
     try:
         config = parse.load(file)
+        bundle.build(config, Files(), Profiles())
     except ConfigError as error:
         if as_json:
             problems = [asdict(problem) for problem in error.problems]

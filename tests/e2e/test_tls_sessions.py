@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from .harness import Backends, Balancer, until
+from .harness import Backends, Balancer, one_pool, run, toml, until
 from .harness.secure import Authority, certificate_names, secure
 
 
@@ -182,3 +182,19 @@ def test_certs_tells_names_and_days(ca: Authority) -> None:
         assert lb.admin("certs")[0]["file"] == tls["certificates"][0]["cert"]
         with secure(lb.connect(), ca.client()) as peer:
             assert certificate_names(peer) == ["localhost", "www.example.test"]
+
+
+def test_check_tells_what_is_wrong_with_certificates(ca: Authority, tmp_path: Path) -> None:
+    good, other = ca.issue("localhost", file="checked"), ca.issue("localhost", file="another")
+    for cert, key, status, said in (
+        (good["cert"], good["key"], 0, "ok"),
+        (good["cert"], other["key"], 2, "certificates[0].key"),
+        ("/nowhere/cert.pem", good["key"], 2, "/nowhere/cert.pem cannot be read"),
+    ):
+        config = one_pool("127.0.0.1:1", ["127.0.0.1:2"])
+        config["listeners"]["web"]["tls"] = {"certificates": [{"cert": cert, "key": key}]}
+        path = tmp_path / "l4lb.toml"
+        path.write_text(toml(config))
+        done = run("check", "-c", str(path))
+        assert done.returncode == status, done.stderr
+        assert said in done.stdout + done.stderr
