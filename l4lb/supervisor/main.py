@@ -236,10 +236,12 @@ class Supervisor:
 
     def _reload(self) -> None:
         """HUP: the answer is in the log."""
+        self._notifier.reloading()
         try:
-            self._serving(self._reloads.reload)({}, lambda _: None)
+            self._serving(self._reloads.reload)({}, lambda _: self._notifier.ready())
         except AdminError as error:
             LOG.error("cannot reload", reason=error.message)
+            self._notifier.ready()
 
     def _tell(self, kind: str, fields: Mapping[str, Any]) -> None:
         self._control.send({"event": {"at_ms": monotonic_ms(), "kind": kind, **fields}})

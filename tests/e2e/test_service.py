@@ -62,6 +62,9 @@ def test_the_manager_hears_of_a_service_from_ready_to_stopping(
         manager.hears("WATCHDOG=1")
         (worker, *_) = lb.pids()
         assert worker
+        lb.signal(signal.SIGHUP)
+        assert any(line.startswith("MONOTONIC_USEC=") for line in manager.hears("RELOADING=1"))
+        manager.hears("READY=1")
         lb.signal(signal.SIGTERM)
         manager.hears("STOPPING=1")
         assert lb.wait() == 0
