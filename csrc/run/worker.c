@@ -179,6 +179,9 @@ void l4_loop_leave(struct l4_loop *loop)
     L4_SET(loop->row->state, L4_WORKER_DRAINS);
     l4_accept_leave(loop);
     loop->draining = true;
+    /* why: the same UDP sockets are read elsewhere now, so a client's next datagram begins a
+     * session there. */
+    l4_udp_end_all(loop, L4_NONE, L4_END_DRAIN_TIMEOUT);
 }
 
 static void drain(struct l4_loop *loop)

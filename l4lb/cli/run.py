@@ -65,9 +65,19 @@ def command(
     """Runs the service in the foreground."""
     from l4lb.cli import demo as demonstration
     from l4lb.config.resolve import resolve
+    from l4lb.supervisor import handoff
     from l4lb.supervisor.main import serve
     from l4lb.supervisor.reload import ConfigOrigin
 
+    def load(path: str) -> Config:
+        return resolve(override(parse.load(path), workers, admin))
+
+    asked = handoff.asked(os.environ)
+    if asked is not None:
+        from l4lb.supervisor import successor, takeover
+
+        what, fd = asked
+        return takeover.check(fd) if what == "check" else successor.take_over(fd, load)
     if demo:
         if file or listen or backend or balance:
             raise UsageError("--demo stands alone: leave out -c, --listen, --backend and --balance")
@@ -79,7 +89,7 @@ def command(
     config = resolve(override(_configuration(file, listen, backend, balance), workers, admin))
     origin = ConfigOrigin(
         os.path.abspath(file) if file else "",
-        lambda path: resolve(override(parse.load(path), workers, admin)),
+        load,
     )
     for warning in config.warnings:
         click.echo(f"warning: {warning}", err=True)

@@ -17,6 +17,7 @@ Handler = Callable[[dict[str, Any]], Awaitable[Any]]
 
 CHANGE_TIMEOUT_S = 45.0  # a configuration may be read for 30 s
 MOVE_TIMEOUT_S = 25.0
+UPGRADE_TIMEOUT_S = 55.0
 
 
 def handlers(table: Table, channel: Channel) -> dict[str, Handler]:
@@ -38,6 +39,7 @@ def handlers(table: Table, channel: Channel) -> dict[str, Handler]:
 
     return {
         **{op: passed_on(op) for op in ("add", "remove", "reload", "confirm", "rollback", "diff")},
+        "upgrade": passed_on("upgrade", UPGRADE_TIMEOUT_S),
         "rebalance": passed_on("rebalance", MOVE_TIMEOUT_S),
         "plan": plan,
         "save": save,

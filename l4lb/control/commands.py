@@ -223,6 +223,7 @@ COMMANDS: Mapping[str, Command] = {
         Command(
             "save", "The configuration in force, run-time changes included.", reads=True, asks=True
         ),
+        Command("upgrade", "The installed program takes over, with all connections."),
         Command("rebalance", "Evens out the sessions between the workers."),
         Command(
             "kill",

@@ -54,6 +54,15 @@ class Helper:
         self._parts = b""  # of a message that comes in parts
 
     @property
+    def pid(self) -> int:
+        """0: it does not run."""
+        return self._child.pid if self._child is not None else 0
+
+    def fileno(self) -> int | None:
+        """This side of its channel."""
+        return self._channel.fileno() if self._channel is not None else None
+
+    @property
     def alive(self) -> bool:
         return self._child is not None
 

@@ -24,22 +24,22 @@ import l4lb.log
 from l4lb.checker.plan import messages, plans
 from l4lb.config.model import Config
 from l4lb.control.main import WebSetup
-from l4lb.errors import AdminError
 from l4lb.native.table import Table
-from l4lb.supervisor import apply, preload, privileges, sockets, sources
+from l4lb.supervisor import apply, orders, preload, privileges, sockets, sources
 from l4lb.supervisor.activation import Inherited
 from l4lb.supervisor.asks import Asks
-from l4lb.supervisor.crew import Crew
+from l4lb.supervisor.changes import Changes
+from l4lb.supervisor.departure import Departure
 from l4lb.supervisor.helpers import Helper
-from l4lb.supervisor.install import Installer, wanted
+from l4lb.supervisor.install import wanted
 from l4lb.supervisor.notify import Notifier
 from l4lb.supervisor.overlay import Overlay
 from l4lb.supervisor.privileges import User
 from l4lb.supervisor.reactor import Reactor, monotonic_ms
 from l4lb.supervisor.reload import ConfigOrigin, Reloads, Source
-from l4lb.supervisor.requests import Later, Reply, Requests
 from l4lb.supervisor.secrets import Secrets
 from l4lb.supervisor.seeing import Seeing
+from l4lb.supervisor.takeover import Predecessor
 from l4lb.supervisor.web import open_web
 from l4lb.supervisor.workers import Workers
 
@@ -65,11 +65,13 @@ class Supervisor:
         announce: Callable[[], None] | None,
         notifier: Notifier,
         inherited: Inherited,
+        before: Predecessor | None = None,
     ) -> None:
         self._config = config
+        self._before = before
         self._notifier = notifier
         self._announce = announce
-        self._started_ms = monotonic_ms()
+        self._started_ms = before.started_ms if before else monotonic_ms()
         self._exit_status = 0
         self._phase = "starting"
         self._reactor = Reactor()
@@ -78,11 +80,11 @@ class Supervisor:
         self._membership.start(config)
         self._secrets = Secrets(self._reactor, self._table)
         self._secrets.take(config, self._membership.bindings)
-        self._admin = sockets.open_admin(config.process.admin)
+        self._admin = before.admin() if before else sockets.open_admin(config.process.admin)
         self._web: WebSetup | None = None
         self._listening: list[sockets.Listening] = []
         try:
-            self._web = open_web(config.process)
+            self._web = open_web(config.process, before.web() if before else None)
             self._open_listening(inherited)
         except BaseException:
             self._close()
@@ -90,35 +92,30 @@ class Supervisor:
         self._workers = self._make_workers()
         self._secrets.notify = self._workers.look_at_secrets
         self._workers.listening = self._listening
-        self._crew = Crew(self._reactor, self._workers)
         self._seeing = Seeing(self._reactor, self._table, config.process)
-        self._make_changes(origin)
+        self._changes = self._make_changes(origin)
+        self._requests = self._changes.requests
+        self._requests.also("certificates", self._secrets.certificates)
+        self._requests.also("checks", lambda args: orders.checks_of(self._config, args))
         self._asks = Asks(self._reactor, self._table, self._requests)
         self._make_helpers()
 
-    def _make_changes(self, origin: ConfigOrigin) -> None:
-        """What can be asked of a running service."""
-        installer = Installer(
-            self._membership, self._secrets, self._workers, self._crew, self._installed
-        )
-        self._reloads = Reloads(
+    def _make_changes(self, origin: ConfigOrigin) -> Changes:
+        before = self._before
+        return Changes(
             self._reactor,
-            Source(origin.path, self._config, Overlay()),
-            load=origin.load,
-            install=installer.install,
-            tell=self._tell,
-        )
-        self._requests = Requests(
             self._table,
-            self._workers.send,
-            self._reloads,
-            {
-                **{op: self._serving(later) for op, later in self._reloads.operations.items()},
-                "rebalance": self._serving(self._rebalance),
-            },
+            self._membership,
+            self._secrets,
+            self._workers,
+            before.source if before else Source(origin.path, self._config, Overlay()),
+            load=origin.load,
+            phase=lambda: self._phase,
+            tell=self._tell,
+            on_installed=self._installed,
+            depart=self._leaving,
+            notifier=self._notifier,
         )
-        self._requests.also("certificates", self._secrets.certificates)
-        self._requests.also("checks", self._checks_of)
 
     def _make_helpers(self) -> None:
         self._control = self._make_control()
@@ -150,13 +147,19 @@ class Supervisor:
             self._secrets.fd,
             on_crash_loop=self._give_up,
             on_empty=self._end,
-            on_left=lambda index: self._crew.left(index),
+            on_left=lambda index: self._changes.crew.left(index),
         )
 
     def _open_listening(self, inherited: Inherited) -> None:
         workers = range(self._config.process.workers)
+        have = {one.key: one for one in self._before.listening()} if self._before else {}
         for name, bind, protocol in wanted(self._config).values():
             row = self._membership.listeners[name, str(bind)]
+            if (protocol, str(bind)) in have:
+                one = have[protocol, str(bind)]
+                one.row, one.listener = row, name
+                self._listening.append(one)
+                continue
             passed = inherited.take(name, bind) if protocol == "tcp" else None
             self._listening.append(
                 sockets.Listening(bind, name, row, {0: passed}, passed=True)
@@ -164,6 +167,14 @@ class Supervisor:
                 else sockets.open_listening(bind, name, row, workers, protocol)
             )
         inherited.close_rest()
+
+    def go_on_from(self, generation: int) -> None:
+        """The number of the configuration goes on where the program before this one was, and what
+        operators had drained is drained."""
+        self._table.generation = generation
+        for key, state in self._changes.reloads.source.overlay.states.items():
+            if key in self._membership.backends:
+                self._table.set_state(self._membership.backends[key], state)
 
     def become(self, user: User) -> None:
         """Gives up root's rights for the user's, now that all is bound. Raises OSError."""
@@ -182,7 +193,7 @@ class Supervisor:
                 supervisor_pid=os.getppid(),
                 started_ms=self._started_ms,
                 web=self._web,
-                discovery=sources.order(self._reloads.source.file),
+                discovery=sources.order(self._changes.reloads.source.file),
             )
         )
 
@@ -193,32 +204,11 @@ class Supervisor:
             )
         )
 
-    def _checks_of(self, args: Mapping[str, Any]) -> dict[str, Any] | None:
-        """How a pool is checked, for `admin why`; None: not at all."""
-        pool = self._config.pools.get(str(args.get("pool")))
-        if pool is None or pool.health is None:
-            return None
-        told = ("type", "interval_ms", "timeout_ms", "rise", "fall")
-        return {key: value for key, value in dict(pool.health).items() if key in told}
-
     def _note_checker(self, pid: int) -> None:
         self._table.checker_pid = pid
 
     def _on_request(self, request: Mapping[str, Any]) -> None:
         self._requests.handle(request, self._control.send)
-
-    def _serving(self, later: Later) -> Later:
-        """The same, but not while the service ends."""
-
-        def checked(args: Mapping[str, Any], reply: Reply) -> None:
-            if self._phase != "serving":
-                raise AdminError("refused", f"the service is {self._phase}")
-            later(args, reply)
-
-        return checked
-
-    def _rebalance(self, _: Mapping[str, Any], reply: Reply) -> None:
-        self._crew.rebalance(self._table, lambda moved: reply({"moved": moved}))
 
     def _installed(self, config: Config) -> None:
         """Another configuration is in force: what table and workers do not tell by themselves."""
@@ -232,16 +222,21 @@ class Supervisor:
 
     def _follow(self) -> None:
         """The control process follows the sources of the configuration in force."""
-        self._control.send(sources.order(self._reloads.source.file))
+        self._control.send(sources.order(self._changes.reloads.source.file))
 
-    def _reload(self) -> None:
-        """HUP: the answer is in the log."""
-        self._notifier.reloading()
-        try:
-            self._serving(self._reloads.reload)({}, lambda _: self._notifier.ready())
-        except AdminError as error:
-            LOG.error("cannot reload", reason=error.message)
-            self._notifier.ready()
+    def _leaving(self, reloads: Reloads) -> Departure:
+        return Departure(
+            self._reactor,
+            table=self._table,
+            membership=self._membership,
+            reloads=reloads,
+            workers=self._workers,
+            admin=self._admin,
+            web=self._web.sock if self._web else None,
+            helpers=(self._control, self._checker, self._seeing.writer),
+            started_ms=self._started_ms,
+            environment=self._notifier.environment(),
+        )
 
     def _tell(self, kind: str, fields: Mapping[str, Any]) -> None:
         self._control.send({"event": {"at_ms": monotonic_ms(), "kind": kind, **fields}})
@@ -265,9 +260,9 @@ class Supervisor:
             {
                 signal.SIGTERM: self._on_term,
                 signal.SIGINT: lambda: self._stop("stopped"),
-                signal.SIGHUP: self._reload,
+                signal.SIGHUP: lambda: self._changes.by_signal("reload"),
                 signal.SIGUSR1: self._seeing.reopen,
-                signal.SIGUSR2: lambda: LOG.warning("upgrade is not supported by this version"),
+                signal.SIGUSR2: lambda: self._changes.by_signal("upgrade"),
             }
         )
         self._phase = "serving"
@@ -288,6 +283,11 @@ class Supervisor:
         if self._announce is not None:
             self._announce()
         self._notifier.ready(self._in_words())
+        if self._before is not None:
+            self._before.succeed(
+                self._reactor, self._workers, self._table, self._membership,
+                self._config.process.drain_timeout_ms,
+            )  # fmt: skip
         self._notifier.beat(self._reactor.after)
         self._tell_status()
         self._reactor.run()
@@ -341,7 +341,7 @@ class Supervisor:
         if self._phase == "ended":
             return
         self._phase = "ended"
-        self._reloads.stop()
+        self._changes.reloads.stop()
         for helper in (self._control, self._checker, self._seeing.writer):
             helper.stop()
         self._reactor.after(STOP_GRACE_MS, self._kill_helpers)

@@ -52,6 +52,8 @@ class Reactor:
         signal.set_wakeup_fd(self._signal_writer.fileno(), warn_on_full_buffer=False)
         for number in handlers:
             signal.signal(number, lambda *_: None)
+        # A program that takes another's place begins with them blocked, so that none is lost.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, handlers)
 
     def _take_signals(self) -> None:
         try:

@@ -107,6 +107,13 @@ class Reloads:
         """What is under way; "" if nothing is."""
         return self._busy or ("a reload that waits for `confirm`" if self._trial else "")
 
+    def occupy(self, what: str) -> None:
+        """Something else than a change of the configuration is under way; "" ends it. Raises
+        AdminError if another change is."""
+        if what and self.busy:
+            raise AdminError("busy", f"{self.busy} is under way; try again when it has ended")
+        self._busy = what
+
     # ---- reload --------------------------------------------------------------------------------
 
     def reload(self, args: Mapping[str, Any], reply: Reply) -> None:

@@ -83,7 +83,7 @@ class Requests:
                 send(head | {"ok": True, "result": result})
 
         try:
-            later(args, reply)
+            later({**args, "request": request.get("id")}, reply)
         except AdminError as error:
             reply(error)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import socket
 
 from l4lb.config.model import Process
 from l4lb.control.main import WebSetup
@@ -17,8 +18,9 @@ TOKEN_MIN = 16  # characters; a shorter one could be guessed
 TOKEN_MAX = 1_024
 
 
-def open_web(process: Process) -> WebSetup | None:
-    """What the configuration asks for, open; None: nothing. Raises L4lbError."""
+def open_web(process: Process, have: socket.socket | None = None) -> WebSetup | None:
+    """What the configuration asks for, open; None: nothing. have: the socket, if it is open.
+    Raises L4lbError."""
     if process.http is None:
         return None
     token = ""
@@ -28,7 +30,7 @@ def open_web(process: Process) -> WebSetup | None:
             token = _token(os.path.join(os.path.dirname(process.admin), "http.token"), make=True)
         else:
             token = _token(path, make=False)
-    sock = sockets.open_one(process.http, BACKLOG)
+    sock = have or sockets.open_one(process.http, BACKLOG)
     return WebSetup(sock, token, process.http_hosts or ())
 
 

@@ -98,6 +98,19 @@ class Workers:
         return sum(slot.child is not None for slot in self.slots.values())
 
     @property
+    def lifeline_fd(self) -> int:
+        """This side of it: while it is open in any process, workers serve."""
+        return self._lifeline_ours
+
+    def posts(self) -> dict[int, dict[str, int]]:
+        """For each worker process its index and this side of its post."""
+        return {
+            slot.child.pid: {"index": index, "post_fd": slot.post.fileno()}
+            for index, slot in self.slots.items()
+            if slot.child is not None and slot.post is not None
+        }
+
+    @property
     def staying(self) -> list[int]:
         """The indexes of the workers that are to stay."""
         return [index for index, slot in self.slots.items() if slot.wanted]

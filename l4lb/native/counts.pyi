@@ -1,0 +1,18 @@
+"""All counts of a table as plain data; see counts.pyx."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from l4lb.native.table import Table
+
+def exported(table: Table) -> dict[str, Any]:
+    """{backends: {row: [...]}, gone: [...], listeners: {row: {...}}, workers: {...}}."""
+
+def book_backend(table: Table, index: int | None, counts: Sequence[int]) -> None:
+    """Adds to a backend's counts; index None: to those of backends that are gone."""
+
+def book_listener(table: Table, index: int, counts: Mapping[str, Any]) -> None:
+    """Adds to a listener's counts."""
+
+def book_workers(table: Table, counts: Mapping[str, Any]) -> None:
+    """Adds to the counts of all workers together."""

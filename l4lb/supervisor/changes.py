@@ -1,0 +1,90 @@
+"""What changes a running service at somebody's word: the configuration, the crew, the program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import l4lb.log
+from l4lb.config.model import Config
+from l4lb.errors import AdminError
+from l4lb.native.table import Table
+from l4lb.supervisor.apply import Membership
+from l4lb.supervisor.crew import Crew
+from l4lb.supervisor.departure import Departure
+from l4lb.supervisor.install import Installer
+from l4lb.supervisor.notify import Notifier
+from l4lb.supervisor.reactor import Reactor
+from l4lb.supervisor.reload import Load, Reloads, Source
+from l4lb.supervisor.requests import Later, Reply, Requests
+from l4lb.supervisor.secrets import Secrets
+from l4lb.supervisor.workers import Workers
+
+LOG = l4lb.log.get("supervisor")
+
+
+class Changes:
+    """phase: what the service does now; only while it is "serving" anything is changed.
+    on_installed: another configuration is in force. depart: gives the service to a successor.
+    notifier: hears of what a signal began and of its end."""
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        table: Table,
+        membership: Membership,
+        secrets: Secrets,
+        workers: Workers,
+        source: Source,
+        *,
+        load: Load,
+        phase: Callable[[], str],
+        tell: Callable[[str, Mapping[str, Any]], None],
+        on_installed: Callable[[Config], None],
+        depart: Callable[[Reloads], Departure],
+        notifier: Notifier,
+    ) -> None:
+        self._table = table
+        self._phase = phase
+        self._depart = depart
+        self._notifier = notifier
+        self.crew = Crew(reactor, workers)
+        installer = Installer(membership, secrets, workers, self.crew, on_installed)
+        self.reloads = Reloads(reactor, source, load=load, install=installer.install, tell=tell)
+        operations = {
+            **self.reloads.operations,
+            "rebalance": self._rebalance,
+            "upgrade": self._upgrade,
+        }
+        self.requests = Requests(
+            table,
+            workers.send,
+            self.reloads,
+            {op: self._serving(later) for op, later in operations.items()},
+        )
+
+    def _serving(self, later: Later) -> Later:
+        """The same, but not while the service ends."""
+
+        def checked(args: Mapping[str, Any], reply: Reply) -> None:
+            if self._phase() != "serving":
+                raise AdminError("refused", f"the service is {self._phase()}")
+            later(args, reply)
+
+        return checked
+
+    def _rebalance(self, _: Mapping[str, Any], reply: Reply) -> None:
+        self.crew.rebalance(self._table, lambda moved: reply({"moved": moved}))
+
+    def _upgrade(self, args: Mapping[str, Any], reply: Reply) -> None:
+        self._depart(self.reloads).begin(args.get("request"), reply)
+
+    def by_signal(self, op: str) -> None:
+        """HUP and USR2: the answer is in the log."""
+        later = {"reload": self.reloads.reload, "upgrade": self._upgrade}[op]
+        self._notifier.reloading()
+        try:
+            self._serving(later)({}, lambda _: self._notifier.ready())
+        except AdminError as error:
+            LOG.error(f"cannot {op}", reason=error.message)
+            self._notifier.ready()

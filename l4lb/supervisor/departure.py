@@ -1,0 +1,137 @@
+"""The old program's part of an upgrade: check the new one, write everything down, give way."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import l4lb
+import l4lb.log
+from l4lb.config.plain import to_plain
+from l4lb.errors import AdminError
+from l4lb.native.table import Table
+from l4lb.supervisor import counts, handoff, steward, upgrade
+from l4lb.supervisor.apply import Membership
+from l4lb.supervisor.helpers import Helper
+from l4lb.supervisor.reactor import Reactor
+from l4lb.supervisor.reload import Reloads
+from l4lb.supervisor.sockets import AdminSocket
+from l4lb.supervisor.workers import Workers
+
+LOG = l4lb.log.get("supervisor")
+
+
+class Departure:
+    """One attempt to give way to the program that is installed now."""
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        *,
+        table: Table,
+        membership: Membership,
+        reloads: Reloads,
+        workers: Workers,
+        admin: AdminSocket,
+        web: socket.socket | None,
+        helpers: Sequence[Helper],
+        started_ms: int,
+        environment: Mapping[str, str],
+    ) -> None:
+        self._reactor = reactor
+        self._table = table
+        self._membership = membership
+        self._reloads = reloads
+        self._workers = workers
+        self._admin = admin
+        self._web = web
+        self._helpers = helpers
+        self._started_ms = started_ms
+        self._environment = environment
+
+    def begin(self, request: object, reply: Callable[[Any], None]) -> None:
+        """reply hears of it only if it fails: else the successor answers. Raises AdminError."""
+        self._reloads.occupy("an upgrade")
+        command = upgrade.command_line()
+        LOG.info("upgrade: asking the installed program", command=" ".join(command))
+
+        def fault(error: AdminError) -> None:
+            self._reloads.occupy("")
+            LOG.error("no upgrade: everything is as it was", reason=error.message)
+            reply(error)
+
+        def ready(version: str) -> None:
+            LOG.info("upgrade: giving way", version=l4lb.__version__, successor=version)
+            try:
+                self._give_way(command, request)
+            except OSError as error:
+                fault(AdminError("failed", f"cannot start the new program: {error}"))
+
+        try:
+            state_fd = handoff.written(self._state(None))
+            try:
+                upgrade.Check(self._reactor, command, state_fd, ready, fault)
+            finally:
+                os.close(state_fd)
+        except OSError as error:
+            self._reloads.occupy("")
+            raise AdminError("failed", f"cannot try the new program: {error}") from error
+
+    def _give_way(self, command: list[str], request: object) -> None:
+        indexes = list(self._workers.slots)
+        child, books = steward.start(self._table, self._membership, indexes)
+        state = self._state(request)
+        state["steward"] = {"pid": child.pid, "fd": books.fileno()}
+        state["keep"].append(books.fileno())
+        try:
+            upgrade.become(command, state, state["keep"], back=False)
+        except OSError:
+            child.kill()
+            child.reap()
+            books.close()
+            raise
+
+    def _state(self, request: object) -> dict[str, Any]:
+        source = self._reloads.source
+        control = self._helpers[0]
+        posts = self._workers.posts()
+        listening = [
+            {
+                "protocol": one.protocol, "bind": str(one.bind), "listener": one.listener,
+                "path": one.path, "passed": one.passed, "order": one.order,
+                "unlinked": one.unlinked,
+                "sockets": {index: sock.fileno() for index, sock in one.sockets.items()},
+            }
+            for one in self._workers.listening
+        ]  # fmt: skip
+        web_fd = self._web.fileno() if self._web else None
+        fds = [self._admin.sock.fileno(), self._admin.lock_fd, self._workers.lifeline_fd]
+        fds += [sock.fileno() for one in self._workers.listening for sock in one.sockets.values()]
+        fds += [told["post_fd"] for told in posts.values()]
+        fds += [fd for fd in (web_fd, control.fileno()) if fd is not None]
+        return {
+            "version": l4lb.__version__,
+            "old": upgrade.STARTED_AS,
+            "back": False,
+            "file": source.path,
+            "plain": to_plain(source.file),
+            "overlay": source.overlay.to_plain(),
+            "started_ms": self._started_ms,
+            "generation": self._table.generation,
+            "counts": counts.taken(self._table, self._membership),
+            "admin": {
+                "path": self._admin.path,
+                "fd": self._admin.sock.fileno(),
+                "lock_fd": self._admin.lock_fd,
+            },
+            "web_fd": web_fd,
+            "listening": listening,
+            "workers": posts,
+            "lifeline_fd": self._workers.lifeline_fd,
+            "helpers": [one.pid for one in self._helpers if one.pid],
+            "answer": {"fd": control.fileno(), "id": request},
+            "environment": dict(self._environment),
+            "keep": fds,
+        }

@@ -1,0 +1,37 @@
+"""The start of a program that takes another's place (takeover.py)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import l4lb.log
+from l4lb.config.model import Config
+from l4lb.supervisor.activation import Inherited
+from l4lb.supervisor.main import Supervisor
+from l4lb.supervisor.notify import Notifier
+from l4lb.supervisor.reload import ConfigOrigin
+from l4lb.supervisor.takeover import Predecessor
+
+
+def take_over(fd: int, load: Callable[[str], Config]) -> int:
+    """As serve, in the place of the program that wrote the state behind fd."""
+    before = Predecessor(fd)
+    try:
+        config = before.source.running
+        l4lb.log.setup(config.process.log.level, config.process.log.format)
+        pid = os.getpid()
+        supervisor = Supervisor(
+            config,
+            ConfigOrigin(before.source.path, load),
+            None,
+            Notifier(os.environ, pid),
+            Inherited({}, pid),
+            before,
+        )
+        supervisor.go_on_from(before.generation)
+        return supervisor.run()
+    except Exception as error:
+        if before.succeeded:
+            raise
+        before.go_back(repr(error))

@@ -1,0 +1,228 @@
+"""Taking the service over from the program that this one replaces: upgrade.py is the other side.
+
+Until all of this program runs nothing of the old one is given up: if it fails before, the old
+program is put back and goes on. Then the old workers leave their sockets to the new ones and hand
+them their sessions, and what they counted is added to the book.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+from collections.abc import Iterator, Mapping
+from typing import Any, NoReturn
+
+import msgpack
+
+import l4lb
+import l4lb.log
+from l4lb.config.address import parse_bind
+from l4lb.config.model import Config
+from l4lb.native.table import Table
+from l4lb.supervisor import apply, counts, handoff, post, upgrade
+from l4lb.supervisor.child import Child, channel
+from l4lb.supervisor.overlay import Overlay
+from l4lb.supervisor.post import Post
+from l4lb.supervisor.reactor import Reactor, monotonic_ms
+from l4lb.supervisor.reload import Source
+from l4lb.supervisor.sockets import AdminSocket, Listening
+from l4lb.supervisor.workers import Workers
+
+READY_TIMEOUT_S = 60  # a program that is not ready by then is replaced by the old one
+CLOSE_CHANNEL_MS = 100  # for the old control process to pass on its last answer
+COUNTS_BYTES = 1 << 20
+LOG = l4lb.log.get("supervisor")
+
+
+def check(fd: int) -> int:
+    """Could this program go on from that state? Says `ready VERSION`, or raises."""
+    state = handoff.read(fd)
+    source = source_of(state)
+    config = source.running
+    table = Table(apply.capacities(config))
+    membership = apply.Membership(table)
+    membership.start(config)
+    counts.book(table, membership, state["counts"])
+    print(f"{upgrade.READY.decode()}{l4lb.__version__}", flush=True)  # noqa: T201 - the answer
+    return 0
+
+
+def source_of(state: Mapping[str, Any]) -> Source:
+    """The configuration of that state."""
+    return Source(
+        state["file"],
+        Config.model_validate(state["plain"]),
+        Overlay.from_plain(state["overlay"]),
+    )
+
+
+class Predecessor:
+    """What the program before this one has left: all of it open, running, and in its state."""
+
+    def __init__(self, fd: int) -> None:
+        os.environ.pop(handoff.VARIABLE, None)
+        os.set_inheritable(fd, False)
+        self.state = handoff.read(fd)
+        os.close(fd)
+        for one in self.state["keep"]:
+            os.set_inheritable(one, False)
+        signal.signal(signal.SIGALRM, lambda *_: self.go_back("it was not ready in time"))
+        signal.alarm(READY_TIMEOUT_S)
+        self.source = source_of(self.state)
+        self.started_ms: int = self.state["started_ms"]
+        self.generation: int = self.state["generation"]
+        self._workers = {
+            pid: Child("old worker", pid, os.pidfd_open(pid), monotonic_ms())
+            for pid in self.state["workers"]
+            if _is_child(int(pid))
+            for pid in [int(pid)]
+        }
+        self._delivered = False
+        self.succeeded = False
+
+    # ---- what stays open -----------------------------------------------------------------------
+
+    def admin(self) -> AdminSocket:
+        told = self.state["admin"]
+        return AdminSocket(told["path"], socket.socket(fileno=told["fd"]), told["lock_fd"])
+
+    def web(self) -> socket.socket | None:
+        fd = self.state["web_fd"]
+        return None if fd is None else socket.socket(fileno=fd)
+
+    def listening(self) -> Iterator[Listening]:
+        for told in self.state["listening"]:
+            (bind,) = parse_bind(told["bind"])
+            yield Listening(
+                bind,
+                told["listener"],
+                -1,
+                {int(at): socket.socket(fileno=fd) for at, fd in told["sockets"].items()},
+                told["path"],
+                list(told["order"]),
+                unlinked=told["unlinked"],
+                passed=told["passed"],
+                protocol=told["protocol"],
+            )
+
+    # ---- back, or on ---------------------------------------------------------------------------
+
+    def go_back(self, why: str) -> NoReturn:
+        """Puts the old program back, which goes on from the state it wrote."""
+        LOG.critical("the new program is not ready; back to the old one", reason=why)
+        signal.alarm(0)
+        if self.state["back"]:
+            os._exit(1)  # there is no other
+        state = {key: value for key, value in self.state.items() if key != "format"}
+        try:
+            upgrade.become(self.state["old"], state, self.state["keep"], back=True)
+        finally:
+            os._exit(1)
+
+    def succeed(self, reactor: Reactor, workers: Workers, table: Table,
+                membership: apply.Membership, drain_timeout_ms: int) -> None:  # fmt: skip
+        """This program is ready: the old workers hand over what they have."""
+        self.succeeded = True
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        counts.book(table, membership, self.state["counts"])
+        self._answer(reactor)
+        for fd in self.state["helpers"]:
+            self._reap_later(reactor, int(fd))
+        for pid, child in self._workers.items():
+            told = self.state["workers"][str(pid)]
+            letters = Post(reactor, socket.socket(fileno=told["post_fd"]))
+            self._part(letters, told["index"], workers)
+            reactor.watch(
+                child.pidfd,
+                lambda pid=pid: self._ended(pid, reactor, table, membership),  # type: ignore[misc]
+            )
+        reactor.after(drain_timeout_ms, self._too_late)
+        if not self._workers:
+            self._all_ended(table, membership)
+
+    def _part(self, letters: Post, index: int, workers: Workers) -> None:
+        """An old worker leaves the sockets to the new ones, and its sessions to one of them."""
+        takers = workers.serving
+        give, take = channel()
+        workers.tell(takers[index % len(takers)], post.TAKE, fd=take.fileno())
+        letters.send(post.LEAVE)
+        letters.send(post.GIVE, arg=post.ALL, fd=give.fileno())
+        give.close()
+        take.close()
+
+    def _answer(self, reactor: Reactor) -> None:
+        """Whoever asked for the upgrade hears of it from the old control process."""
+        fd, number = self.state["answer"]["fd"], self.state["answer"]["id"]
+        if fd is None:
+            return
+        old = socket.socket(fileno=fd)
+        if number is not None:
+            said: dict[str, Any] = {"ok": True, "result": {"version": l4lb.__version__}}
+            if self.state["back"]:
+                why = "the new program was not ready; the old one goes on: see the log"
+                said = {"ok": False, "error": {"code": "failed", "message": why}}
+            try:
+                old.send(msgpack.packb({"id": number, **said}))
+            except OSError as error:
+                LOG.warning("the upgrade's answer was lost", error=str(error))
+        reactor.after(CLOSE_CHANNEL_MS, old.close)
+
+    def _reap_later(self, reactor: Reactor, pid: int) -> None:
+        if not _is_child(pid):
+            return
+        child = Child("old helper", pid, os.pidfd_open(pid), monotonic_ms())
+
+        def ended() -> None:
+            reactor.unwatch(child.pidfd)
+            child.reap()
+
+        reactor.watch(child.pidfd, ended)
+
+    # ---- the old workers' end ------------------------------------------------------------------
+
+    def _ended(
+        self, pid: int, reactor: Reactor, table: Table, membership: apply.Membership
+    ) -> None:
+        child = self._workers.pop(pid)
+        reactor.unwatch(child.pidfd)
+        how = child.reap()
+        if how != "exited":
+            LOG.error("an old worker did not end by itself", pid=pid, how=how)
+        if not self._workers:
+            self._all_ended(table, membership)
+
+    def _too_late(self) -> None:
+        for child in self._workers.values():
+            LOG.warning("drain_timeout is over: an old worker is ended", pid=child.pid)
+            child.kill()
+
+    def _all_ended(self, table: Table, membership: apply.Membership) -> None:
+        """What the old workers counted since the state was written."""
+        if self._delivered:
+            return
+        self._delivered = True
+        os.close(self.state["lifeline_fd"])
+        with socket.socket(fileno=self.state["steward"]["fd"]) as steward:
+            steward.settimeout(5.0)
+            try:
+                steward.sendall(b"counts")
+                data = b"".join(iter(lambda: steward.recv(COUNTS_BYTES), b""))
+                told = counts.difference(json.loads(data), self.state["counts"])
+                counts.book(table, membership, told)
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                LOG.error("the last counts of the old program are lost", error=repr(error))
+        if _is_child(self.state["steward"]["pid"]):
+            os.waitpid(self.state["steward"]["pid"], 0)
+        LOG.info("the old program's workers have handed over", version=self.state["version"])
+
+
+def _is_child(pid: int) -> bool:
+    """Is it a child of this process that nobody has reaped?"""
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True

@@ -1,0 +1,124 @@
+"""Giving the service to the program that is installed now, without losing a connection.
+
+The new program first says, in a child, that it can go on from this one's state (a check that does
+everything but serve). Then it takes the place of this process (execve): the pid stays, children
+stay children, descriptors stay open. It starts its own workers on the same sockets, and the old
+ones hand them their sessions. If it fails before that, it puts the old program back.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import l4lb.log
+from l4lb.errors import AdminError
+from l4lb.supervisor import handoff
+from l4lb.supervisor.child import Child, fork
+from l4lb.supervisor.reactor import Reactor, monotonic_ms
+
+CHECK_TIMEOUT_MS = 30_000
+READY = b"ready "
+SAID_MAX = 16 << 10
+BLOCKED = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2}
+LOG = l4lb.log.get("supervisor")
+
+
+def command_line() -> list[str]:
+    """How this program was started, so that what is installed there now is started again."""
+    rest = sys.orig_argv[1:]
+    script = os.path.abspath(rest[0]) if rest else ""
+    if rest and os.path.isfile(script) and os.access(script, os.X_OK):
+        return [script, *rest[1:]]
+    return [sys.executable, *rest]
+
+
+def resolved(command: list[str]) -> list[str]:
+    """The same with the folder that a symbolic link names now: it stays this version's."""
+    folder, name = os.path.split(command[0])
+    return [os.path.join(os.path.realpath(folder), name), *command[1:]]
+
+
+# Taken at start, while the links are as they were when this program was started.
+STARTED_AS = resolved(command_line())
+
+
+class Check:
+    """The new program in a child, asked whether it could go on from here. on_ready gets its
+    version, on_fault why not; one of them is called, later."""
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        command: list[str],
+        state_fd: int,
+        on_ready: Callable[[str], None],
+        on_fault: Callable[[AdminError], None],
+    ) -> None:
+        self._reactor = reactor
+        self._on_ready = on_ready
+        self._on_fault = on_fault
+        self._said, theirs = os.pipe()
+        environment = {**os.environ, handoff.VARIABLE: f"check:{state_fd}"}
+
+        def become() -> int:
+            os.dup2(theirs, 1)
+            os.dup2(theirs, 2)
+            os.set_inheritable(state_fd, True)
+            for number in BLOCKED:
+                signal.signal(number, signal.SIG_DFL)
+            os.execve(command[0], command, environment)
+
+        try:
+            self._child: Child = fork(
+                "check", become, keep=[theirs, state_fd], now_ms=monotonic_ms()
+            )
+        finally:
+            os.close(theirs)
+        self._ended = False
+        reactor.watch(self._child.pidfd, self._reap)
+        reactor.after(CHECK_TIMEOUT_MS, self._too_late)
+
+    def _too_late(self) -> None:
+        if not self._ended:
+            self._child.kill()
+
+    def _reap(self) -> None:
+        self._ended = True
+        self._reactor.unwatch(self._child.pidfd)
+        how = self._child.reap()
+        os.set_blocking(self._said, False)
+        try:
+            said = os.read(self._said, SAID_MAX)
+        except BlockingIOError:
+            said = b""
+        os.close(self._said)
+        last = said.strip().rpartition(b"\n")[2]
+        if how == "exited" and last.startswith(READY):
+            self._on_ready(last.removeprefix(READY).decode(errors="replace"))
+            return
+        why = last.decode(errors="replace") or "it said nothing"
+        self._on_fault(
+            AdminError("failed", f"the new program cannot go on from here: {how}: {why}")
+        )
+
+
+def become(command: list[str], state: Mapping[str, Any], keep: list[int], back: bool) -> None:
+    """Takes the place of this process. Returns only if that failed: raises OSError."""
+    state_fd = handoff.written({**state, "back": back})
+    for fd in (*keep, state_fd):
+        os.set_inheritable(fd, True)
+    signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    environment = {**os.environ, **state["environment"], handoff.VARIABLE: f"run:{state_fd}"}
+    try:
+        os.execve(command[0], command, environment)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED)
+        os.close(state_fd)
+        for fd in keep:
+            os.set_inheritable(fd, False)
