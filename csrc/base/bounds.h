@@ -27,6 +27,8 @@ enum l4_bounds {
     L4_RETRIES_MAX = 8,  /* other backends one session tries after its first */
     L4_PICK_ROUNDS = 64, /* attempts of one pick to win a race before it gives up */
 
+    L4_STICKY_MAX = 1 << 22,   /* sticky entries of all pools */
+    L4_STICKY_WAYS = 16,       /* of one bucket: a new entry takes the oldest place of one */
     L4_QUEUE_MAX = 65536,      /* clients that may wait for one pool */
     L4_QUEUE_LOOK_MS = 100,    /* how often the first in a queue looks for what nobody tells it */
     L4_ACCEPT_BATCH = 64,      /* connections taken from one listener a turn */

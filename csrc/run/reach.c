@@ -7,6 +7,7 @@
 #include "core/key.h"
 #include "core/passive.h"
 #include "core/pick.h"
+#include "core/stick.h"
 #include "io/sock.h"
 #include "run/answer.h"
 #include "run/greet.h"
@@ -18,10 +19,35 @@
 #include "shm/change.h"
 #include "shm/count.h"
 
+static struct l4_stick_client client_of(const struct l4_loop *loop, const struct l4_session *s)
+{
+    const struct l4_session *first = l4_session_at(loop, 0);
+    const struct l4_facts *facts =
+        l4_table_facts(loop->table, loop->setup.index, (uint32_t)(s - first));
+    const bool named = s->known & L4_FACT_NAME;
+    return (struct l4_stick_client){
+        .addr = &s->client,
+        .name_hash = s->name_hash,
+        .name = named ? facts->name : NULL,
+        .name_bytes = named ? facts->name_bytes : 0,
+    };
+}
+
+uint64_t l4_reach_refresh(const struct l4_loop *loop, const struct l4_session *s, uint64_t most)
+{
+    const uint64_t half = L4_GET(l4_table_pool(loop->table, s->pool)->sticky.ttl_ms) / 2;
+    if (half == 0)
+        return most;
+    const struct l4_stick_client client = client_of(loop, s);
+    l4_stick_touch(loop->table, s->pool, &client, s->backend, loop->now_ms);
+    return half < most ? half : most;
+}
+
 void l4_reach_leave(struct l4_loop *loop, struct l4_session *s)
 {
     l4_half_close(&loop->pump, &s->half[1], false);
     if (s->backend != L4_NONE) {
+        l4_reach_refresh(loop, s, 0);
         l4_answer_end(loop, s);
         l4_count_drop_backend(loop->table, loop->setup.index, s->backend);
         l4_queue_released(loop, s->pool);
@@ -64,7 +90,8 @@ void l4_reach_connected(struct l4_loop *loop, uint32_t index)
     if (b->addr.family == AF_UNIX)
         s->half[1].flags |= L4_HALF_NODELAY;
     L4_SET(s->active_ms, loop->now_ms);
-    l4_session_wake_in(loop, index, l4_answer_left_ms(loop, s, L4_GET(pool->idle_timeout_ms)));
+    const uint64_t idle = l4_reach_refresh(loop, s, L4_GET(pool->idle_timeout_ms));
+    l4_session_wake_in(loop, index, l4_answer_left_ms(loop, s, idle));
     l4_relay(loop, index);
 }
 
@@ -95,7 +122,8 @@ static struct l4_pick_answer pick(struct l4_loop *loop, const struct l4_session 
         .tried = s->tried,
         .tried_count = tried,
     };
-    const struct l4_pick_answer answer = l4_pick(loop->table, &request);
+    const struct l4_stick_client client = client_of(loop, s);
+    const struct l4_pick_answer answer = l4_stick_pick(loop->table, &request, &client, NULL);
     l4_watch_pick(loop, s, &request, &answer);
     return answer;
 }

@@ -27,6 +27,10 @@ void l4_reach_connected(struct l4_loop *loop, uint32_t index);
 /* It failed, error is -errno: the backend is counted and left, and another one may be tried. */
 void l4_reach_failed(struct l4_loop *loop, uint32_t index, int error);
 
+/* A client that belongs to its backend goes on doing so. Returns after how long to say so again,
+ * and at most `most`. */
+uint64_t l4_reach_refresh(const struct l4_loop *loop, const struct l4_session *s, uint64_t most);
+
 /* Closes the socket towards the backend and gives its place back, if there is one. */
 void l4_reach_leave(struct l4_loop *loop, struct l4_session *s);
 

@@ -5,6 +5,7 @@
 #include "core/passive.h"
 #include "io/sock.h"
 #include "run/answer.h"
+#include "run/reach.h"
 #include "run/session.h"
 
 /* Moves what one half sent; adds it to the session's and the backend's bytes. */
@@ -110,5 +111,6 @@ void l4_relay_check_idle(struct l4_loop *loop, uint32_t index)
     if (idle >= allowed)
         l4_session_end(loop, index, reason);
     else
-        l4_session_wake_in(loop, index, l4_answer_left_ms(loop, s, allowed - idle));
+        l4_session_wake_in(loop, index,
+                           l4_answer_left_ms(loop, s, l4_reach_refresh(loop, s, allowed - idle)));
 }

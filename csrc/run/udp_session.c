@@ -10,6 +10,7 @@
 #include "core/key.h"
 #include "core/passive.h"
 #include "core/pick.h"
+#include "core/stick.h"
 #include "io/dgram_sock.h"
 #include "run/account.h"
 #include "run/queue.h"
@@ -80,7 +81,8 @@ static bool pick(struct l4_loop *loop, uint32_t flow)
         if (l4_pick_this(loop->table, &request, f->lane - 1, true))
             s->backend = f->lane - 1;
     } else {
-        const struct l4_pick_answer answer = l4_pick(loop->table, &request);
+        const struct l4_stick_client client = {.addr = &s->client};
+        const struct l4_pick_answer answer = l4_stick_pick(loop->table, &request, &client, NULL);
         s->backend = answer.backend;
         if (answer.tier == L4_ANY)
             f->flags |= L4_FLOW_LAST_HOPE;
@@ -283,6 +285,10 @@ void l4_udp_end(struct l4_loop *loop, uint32_t flow, enum l4_reason reason)
     s->accounted = 1;
     l4_wheel_stop(&loop->udp->wheel, flow);
     L4_OWN_ADD(tally(loop, s->listener)->active, -1u);
+    if (l4_stick_is_on(loop->table, s->pool) && s->backend != L4_NONE) {
+        const struct l4_stick_client client = {.addr = &s->client};
+        l4_stick_touch(loop->table, s->pool, &client, s->backend, loop->now_ms);
+    }
     leave(loop, s);
     l4_count_drop_flow(loop->table, loop->setup.index);
     l4_session_enter(s, L4_SESSION_FREE);

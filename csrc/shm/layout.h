@@ -14,7 +14,7 @@
  *          | seen, ledgers, logs (shm/seen.h) | traces (shm/trace.h)
  *          | facts (one a session) | routes, sets of networks (two halves each) | waits (worker x
  * pool, shm/queue.h) | flows and UDP tallies (shm/udp.h)
- *          | shakes (shm/shakes.h; worker x (listeners + pools))
+ *          | shakes (shm/shakes.h; worker x (listeners + pools)) | sticky entries (shm/sticky.h)
  *
  * why: long for a header: it is one description, and cutting it would hide the whole.
  *
@@ -50,6 +50,7 @@ struct l4_caps {
     uint32_t backends; /* over all pools */
     uint32_t sessions; /* per worker, TCP */
     uint32_t flows;    /* per worker: UDP sessions, whose rows follow the TCP ones */
+    uint32_t sticky;   /* over all pools; 0: none, else a multiple of L4_STICKY_WAYS */
 };
 
 struct l4_header {
@@ -65,6 +66,7 @@ struct l4_header {
     uint64_t waits_at;                     /* shm/queue.h */
     uint64_t flows_at, udp_tallies_at;     /* shm/udp.h */
     uint64_t shakes_at;                    /* shm/shakes.h */
+    uint64_t sticky_at;                    /* shm/sticky.h */
     uint64_t view_bytes;                   /* of one view, its arrays included */
 
     _Atomic uint64_t generation;      /* supervisor: of the configuration, from 1 */
@@ -119,6 +121,12 @@ struct l4_key_rule {          /* what of a client is hashed */
     _Atomic uint32_t prefix6; /* of an IPv6 one, 0..128 */
 };
 
+struct l4_sticky_rule {        /* of a pool; supervisor */
+    struct l4_key_rule key;    /* what a client is known by */
+    _Atomic uint32_t ttl_ms;   /* how long after its last session; 0: not at all */
+    _Atomic uint32_t in_drain; /* 1: a draining backend still gets the clients that belong to it */
+};
+
 enum l4_all_down { L4_REFUSE, L4_TRY_ALL };
 
 struct l4_pool {
@@ -154,6 +162,7 @@ struct l4_pool {
 
     struct l4_passive_rule passive;
     struct l4_queue queue;
+    struct l4_sticky_rule sticky;
 };
 
 /* A pool's members, its round-robin schedule (core/schedule.h) and its Maglev table

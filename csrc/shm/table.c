@@ -9,6 +9,7 @@
 
 #include "shm/seen.h"
 #include "shm/shakes.h"
+#include "shm/sticky.h"
 #include "shm/trace.h"
 
 static uint64_t whole_lines(uint64_t bytes)
@@ -20,7 +21,8 @@ static bool caps_are_sound(const struct l4_caps *caps)
 {
     return caps->workers - 1 < L4_WORKERS_MAX && caps->listeners - 1 < L4_LISTENERS_MAX &&
            caps->pools - 1 < L4_POOLS_MAX && caps->backends - 1 < L4_BACKENDS_MAX &&
-           caps->sessions - 1 < L4_SESSIONS_MAX && caps->flows <= L4_FLOWS_MAX;
+           caps->sessions - 1 < L4_SESSIONS_MAX && caps->flows <= L4_FLOWS_MAX &&
+           caps->sticky <= L4_STICKY_MAX && caps->sticky % L4_STICKY_WAYS == 0;
 }
 
 /* The header that these capacities lead to; all else in the table is zero at first. */
@@ -61,6 +63,7 @@ static struct l4_header header_for(const struct l4_caps *caps)
         {&h.waits_at, workers * caps->pools * sizeof(struct l4_wait)},
         {&h.flows_at, workers * caps->flows * sizeof(struct l4_flow)},
         {&h.udp_tallies_at, workers * caps->listeners * sizeof(struct l4_udp_tally)},
+        {&h.sticky_at, caps->sticky / L4_STICKY_WAYS * sizeof(struct l4_sticky_bucket)},
     };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         *parts[i].offset = at;

@@ -26,6 +26,7 @@ COLUMNS: Mapping[str, Sequence[str]] = {
     ),
     "picks": ("age_ms", "client", "listener", "backend", "because", "candidates"),
     "certs": ("of", "names", "days_left", "key", "issuer", "file"),
+    "sticky": ("pool", "client", "backend", "idle_ms", "expires_ms"),
     "workers": (
         "index", "pid", "cpu", "state", "active", "capacity", "paused", "accepted", "restarts",
         "lost",
@@ -115,7 +116,7 @@ def event(told: Mapping[str, Any]) -> str:
 
 def text(command: str, result: Any, *, terminal: bool) -> str:
     """What the command shows to people; terminal: draw a table's lines."""
-    if command in COLUMNS:
+    if command in COLUMNS and isinstance(result, list):
         lines = table(command, result)
         return _drawn(lines) if terminal else aligned(lines)
     if command == "events":

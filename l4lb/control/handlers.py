@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from l4lb.control import changing, tls_views, views
+from l4lb.control import changing, choosing, tls_views, views
 from l4lb.control.channel import Channel
 from l4lb.control.clock import now_ms
 from l4lb.control.commands import COMMANDS
@@ -53,6 +53,7 @@ class Handlers:
             "maint": lambda args: self._state(args, "maint"),
             "weight": lambda args: self._channel.ask("weight", args),
             "kill": self._kill,
+            "sticky": lambda args: choosing.sticky(table, channel, args),
             "wait": self._wait,
             **changing.handlers(table, channel),
         }

@@ -138,6 +138,7 @@ def _choice(row: PoolRow) -> Map:
         "queue_length": row.queue_length,
         "queue_timeout_ms": row.queue_timeout_ms,
         "waiting": row.waiting,
+        "sticky_ttl_ms": row.sticky_ttl_ms,
     }
 
 

@@ -92,6 +92,7 @@ cdef extern from "shm/layout.h":
         uint32_t backends
         uint32_t sessions
         uint32_t flows
+        uint32_t sticky
 
     struct l4_header:
         l4_caps caps
@@ -145,6 +146,11 @@ cdef extern from "shm/layout.h":
         uint32_t prefix4
         uint32_t prefix6
 
+    struct l4_sticky_rule:
+        l4_key_rule key
+        uint32_t ttl_ms
+        uint32_t in_drain
+
     struct l4_queue:
         uint32_t length
         uint32_t timeout_ms
@@ -173,6 +179,7 @@ cdef extern from "shm/layout.h":
         uint32_t inflight
         l4_passive_rule passive
         l4_queue queue
+        l4_sticky_rule sticky
 
     struct l4_view:
         uint32_t members

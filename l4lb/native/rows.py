@@ -98,6 +98,7 @@ class PoolRow(NamedTuple):
     queue_length: int
     queue_timeout_ms: int
     waiting: int
+    sticky_ttl_ms: int
 
 
 class BackendRow(NamedTuple):
@@ -217,6 +218,16 @@ class Event(NamedTuple):
     b: int
 
 
+class StickyRow(NamedTuple):
+    """A client that belongs to a backend; it is forgotten after expires_ms without a session."""
+
+    pool: str
+    client: str
+    backend: str
+    idle_ms: int
+    expires_ms: int
+
+
 class Capacities(NamedTuple):
     """How many rows of each kind the table has; sessions (TCP) and flows (UDP) are per worker."""
 
@@ -226,6 +237,7 @@ class Capacities(NamedTuple):
     backends: int
     sessions: int
     flows: int = 0
+    sticky: int = 0
 
 
 class UdpTally(NamedTuple):

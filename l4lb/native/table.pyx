@@ -15,6 +15,7 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from l4lb.native cimport c_l4 as c
+from l4lb.native cimport c_sticky as sticky
 from l4lb.native import rows
 
 cdef class Table:
@@ -22,7 +23,7 @@ cdef class Table:
     def __cinit__(self, capacities):
         cdef c.l4_caps caps
         (caps.workers, caps.listeners, caps.pools, caps.backends, caps.sessions,
-         caps.flows) = rows.Capacities(*capacities)
+         caps.flows, caps.sticky) = rows.Capacities(*capacities)
         self._check(c.l4_table_create(&self.table, &caps), "make the shared table")
 
     def __dealloc__(self):
@@ -54,7 +55,7 @@ cdef class Table:
     def capacities(self):
         cdef c.l4_caps caps = self.table.header.caps
         return rows.Capacities(caps.workers, caps.listeners, caps.pools, caps.backends,
-                               caps.sessions, caps.flows)
+                               caps.sessions, caps.flows, caps.sticky)
 
     @property
     def size_bytes(self):
@@ -247,6 +248,7 @@ cdef class Table:
                                                time.monotonic_ns() // 1000)
         c.l4_count_clear(&self.table, index)
         c.l4_passive_forget(&self.table, index)
+        sticky.l4_sticky_forget(&self.table, index)
         row.pid = 0
         row.state = 0
         row.paused = 0
@@ -361,7 +363,8 @@ cdef class Table:
                     rows.HASH_KEYS[row.hash_rule.kind],
                     (row.hash_rule.prefix4, row.hash_rule.prefix6), row.hash_balance_percent,
                     row.maglev_size, bool(row.all_backups), row.slow_start_ms,
-                    row.queue.length, row.queue.timeout_ms, row.queue.waiting))
+                    row.queue.length, row.queue.timeout_ms, row.queue.waiting,
+                    row.sticky.ttl_ms))
         return found
 
     def backends(self):

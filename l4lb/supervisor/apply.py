@@ -15,7 +15,7 @@ from typing import Any
 from l4lb.config.model import Backend, Config, Pool
 from l4lb.config.plain import to_plain
 from l4lb.errors import AdminError
-from l4lb.native import change
+from l4lb.native import change, sticky
 from l4lb.native.health import set_passive
 from l4lb.native.rows import Address, BackendRow, Capacities
 from l4lb.native.table import Table
@@ -25,6 +25,7 @@ from l4lb.supervisor.edge import Edge
 from l4lb.supervisor.rows import Rows
 
 WORKER_ROWS = 65  # csrc/base/bounds.h: L4_WORKERS_MAX; the last is the supervisor's book
+STICKY_WAYS = 16  # csrc/base/bounds.h: L4_STICKY_WAYS
 MAX_SESSION_ROWS = 1 << 20  # csrc/base/bounds.h: L4_SESSIONS_MAX
 
 
@@ -39,6 +40,7 @@ def capacities(config: Config) -> Capacities:
         backends=config.limits.max_backends,
         sessions=min(config.limits.max_connections, by_files, MAX_SESSION_ROWS),
         flows=datagrams.rows(config.limits),
+        sticky=-(-config.limits.max_sticky // STICKY_WAYS) * STICKY_WAYS,
     )
 
 
@@ -149,6 +151,7 @@ class Membership:
         for name in pools:
             write_pool(self._table, self.pools[name], config.pools[name])
             write_passive(self._table, self.pools[name], config.pools[name])
+            write_sticky(self._table, self.pools[name], config.pools[name])
         for one in backends:
             _, _, name = one.name.partition("/")
             self._write_backend(config, _pool_of(one), name, one.action, now_ms)
@@ -235,6 +238,19 @@ def write_pool(table: Table, index: int, pool: Pool) -> None:
         queue_timeout_ms=pool.queue.timeout_ms if pool.queue else 0,
     )
     datagrams.write_pool(table, index, pool)
+
+
+def write_sticky(table: Table, index: int, pool: Pool) -> None:
+    """A pool's rule of stickiness; without one clients belong to nobody."""
+    rule = pool.sticky
+    sticky.set_rule(
+        table,
+        index,
+        key=rule.key if rule else "none",
+        prefix=rule.prefix if rule else (32, 128),
+        ttl_ms=rule.ttl_ms if rule else 0,
+        in_drain=pool.sticky_during_drain,
+    )
 
 
 def write_passive(table: Table, index: int, pool: Pool) -> None:

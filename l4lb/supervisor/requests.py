@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from l4lb.errors import AdminError
 from l4lb.native.rows import STATES
 from l4lb.native.table import Table
-from l4lb.supervisor import apply
+from l4lb.supervisor import apply, stickiness
 
 Command = Callable[..., bool]  # (worker index, op, slot=, serial=)
 Reply = Callable[[Any], None]  # a result, or an AdminError
@@ -48,6 +48,8 @@ class Requests:
             "weight": self._weight,
             "kill": self._kill,
             "kill_backend": self._kill_backend,
+            "sticky_set": lambda args: stickiness.put(self._table, args),
+            "sticky_clear": lambda args: stickiness.clear(self._table, args),
         }
 
     def also(self, op: str, operation: Callable[[Mapping[str, Any]], Any]) -> None:

@@ -11,12 +11,11 @@
 
 static struct l4_table table;
 
-static inline void table_with(uint32_t workers, uint32_t backends, const uint32_t *weights,
-                              enum l4_balance balance)
+static inline void table_with_caps(const struct l4_caps *caps, const uint32_t *weights,
+                                   enum l4_balance balance)
 {
-    const struct l4_caps caps = {
-        .workers = workers, .listeners = 2, .pools = 2, .backends = backends, .sessions = 8};
-    if (l4_table_create(&table, &caps))
+    const uint32_t backends = caps->backends, workers = caps->workers;
+    if (l4_table_create(&table, caps))
         abort();
     struct l4_pool *pool = l4_table_pool(&table, 0);
     L4_SET(pool->used, 1);
@@ -30,6 +29,14 @@ static inline void table_with(uint32_t workers, uint32_t backends, const uint32_
     L4_SET(table.header->workers_high, workers);
     if (l4_view_publish(&table, 0))
         abort();
+}
+
+static inline void table_with(uint32_t workers, uint32_t backends, const uint32_t *weights,
+                              enum l4_balance balance)
+{
+    const struct l4_caps caps = {
+        .workers = workers, .listeners = 2, .pools = 2, .backends = backends, .sessions = 8};
+    table_with_caps(&caps, weights, balance);
 }
 
 static inline uint32_t pick_for(uint32_t worker)

@@ -130,6 +130,8 @@ class Pool(Named):
     proxy_tlvs: edge_fields.ProxyTlvs = ("received",)
     """What a v2 header tells beside addresses: "authority" (the server name asked for), "alpn" (the
     protocol offered, if it is only one), "unique_id", "crc32c", and those "received"."""
+    sticky_during_drain: bool = False
+    """A draining backend still gets new sessions of the clients that belong to it."""
     backends: Annotated[
         tuple[
             Annotated[Backend, BeforeValidator(_as_backend, json_schema_input_type=str | Backend)],

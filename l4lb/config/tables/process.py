@@ -100,3 +100,5 @@ class Limits(Model):
     """Pools."""
     max_backends: fields.MaxBackends = 4_096
     """Backends, over all pools."""
+    max_sticky: fields.MaxSticky = 65_536
+    """Sticky clients that are remembered, over all pools; more displace those not seen for long."""

@@ -13,7 +13,7 @@ from l4lb.control import sources, views
 from l4lb.control.commands import COMMANDS
 from l4lb.control.views import Service
 from l4lb.discovery.runner import State
-from l4lb.native.rows import Address, SessionRow
+from l4lb.native.rows import Address, SessionRow, StickyRow
 from tests.unit.supervisor.tables import closed_port, table_of
 
 SESSION = SessionRow(
@@ -126,6 +126,7 @@ def test_every_column_is_in_what_the_views_give() -> None:
         "discovery": [sources.row("web", State("dns"), 1)],
         "picks": [dict.fromkeys(render.COLUMNS["picks"]) | {"pool": "web", "candidates": []}],
         "certs": [CERTIFICATE],
+        "sticky": [dict.fromkeys(StickyRow._fields, 1)],
     }
     for command, columns in render.COLUMNS.items():
         rows = given[command.removesuffix(" -v")]

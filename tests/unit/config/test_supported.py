@@ -9,15 +9,20 @@ import pytest
 from l4lb.config import supported
 from l4lb.config.build import build
 from l4lb.config.origin import Origin
-from l4lb.config.supported import ROWS, Row
+from l4lb.config.supported import Row
 from l4lb.errors import ConfigError
 
-# Values of the right form for keys that have no list of them.
-EXAMPLES: dict[str, object] = {
-    "listeners.*.protocol": "udp",
-    "pools.*.hash_key": "sni",
-    "pools.*.sticky": {},
-}
+ROWS = (
+    Row("pools.*.balance", ("round_robin",), "this algorithm"),
+    Row("pools.*.sticky", (), "stickiness"),
+)
+EXAMPLES: dict[str, object] = {"pools.*.balance": "first", "pools.*.sticky": {}}
+
+
+@pytest.fixture(autouse=True)
+def _rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version that cannot do two things: this one can do all that can be written."""
+    monkeypatch.setattr(supported, "ROWS", ROWS)
 
 
 def good() -> dict[str, Any]:

@@ -193,6 +193,7 @@ def test_pools_say_their_settings_and_how_many_backends_can_be_used(table: Table
         "queue_length": 0,
         "queue_timeout_ms": 0,
         "waiting": 0,
+        "sticky_ttl_ms": 0,
     }
     assert (shown[1]["name"], shown[1]["backends"], shown[1]["up"]) == ("db", 1, 1)
 

@@ -1,0 +1,46 @@
+"""The admin commands about choices: who belongs to which backend."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from l4lb.control.channel import Channel
+from l4lb.errors import AdminError
+from l4lb.native import sticky as native_sticky
+from l4lb.native.rows import PoolRow
+from l4lb.native.table import Table
+
+Map = dict[str, Any]
+
+
+def now_ms() -> int:
+    """CLOCK_MONOTONIC in milliseconds, the time of the shared table."""
+    return time.monotonic_ns() // 1_000_000
+
+
+def pool_row(table: Table, name: str) -> PoolRow:
+    """The pool of that name. Raises AdminError not_found."""
+    for row in table.pools():
+        if row.name == name:
+            return row
+    raise AdminError("not_found", f"no pool is named {name}; see `l4lb admin pools`")
+
+
+async def sticky(table: Table, channel: Channel, args: Map) -> Any:
+    """Shows entries; with `set` and `to`, or `clear`, changes one."""
+    pool, client, to, clear = args["pool"], args["set"], args["to"], args["clear"]
+    if (client is None) != (to is None) or (client is not None and clear is not None):
+        raise AdminError("bad_argument", "a change is --set CLIENT --to BACKEND, or --clear CLIENT")
+    if pool is None and (client is not None or clear is not None):
+        raise AdminError("bad_argument", "name the pool whose client that is")
+    if client is not None:
+        return await channel.ask("sticky_set", {"pool": pool, "client": client, "backend": to})
+    if clear is not None:
+        return await channel.ask("sticky_clear", {"pool": pool, "client": clear})
+    row = pool_row(table, pool).index if pool is not None else None
+    found = await asyncio.to_thread(
+        native_sticky.entries, table, now_ms(), pool=row, limit=args["limit"]
+    )
+    return [one._asdict() for one in found]

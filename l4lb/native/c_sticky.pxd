@@ -1,0 +1,46 @@
+"""What stickiness needs of csrc/: entries and how a client's tag is made."""
+
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
+
+from l4lb.native.c_l4 cimport l4_addr, l4_hash_key, l4_table
+
+
+cdef extern from "base/hash.h":
+    uint64_t l4_hash(const l4_hash_key *key, const void *data, size_t bytes)
+
+
+cdef extern from "shm/sticky.h":
+    enum:
+        L4_STICKY_WAYS
+        L4_STICKY_SUPERVISOR
+
+    struct l4_sticky_key:
+        uint32_t pool
+        uint16_t kind
+        uint16_t name_bytes
+        l4_addr addr
+        char name[40]
+
+    struct l4_sticky_entry:
+        l4_sticky_key key
+        uint32_t backend
+        uint64_t idle_ms
+
+    uint32_t l4_sticky_put(const l4_table *table, uint32_t who, uint64_t tag,
+                           const l4_sticky_key *key, uint32_t backend, bint keep,
+                           uint64_t ttl_ms, uint64_t now_ms)
+    bint l4_sticky_remove(const l4_table *table, uint64_t tag)
+    bint l4_sticky_read(const l4_table *table, uint32_t n, uint64_t now_ms, uint64_t *tag,
+                        l4_sticky_entry *entry)
+    void l4_sticky_forget(const l4_table *table, uint32_t who)
+
+
+cdef extern from "core/stick.h":
+    struct l4_stick_client:
+        const l4_addr *addr
+        uint64_t name_hash
+        const char *name
+        uint32_t name_bytes
+
+    uint64_t l4_stick_tag(const l4_table *table, uint32_t pool, const l4_stick_client *client,
+                          l4_sticky_key *key)

@@ -1,0 +1,24 @@
+"""Stickiness from Python; see sticky.pyx and csrc/shm/sticky.h."""
+
+from l4lb.native.rows import StickyRow
+from l4lb.native.table import Table
+
+def set_rule(
+    table: Table, pool: int, *, key: str, prefix: tuple[int, int], ttl_ms: int, in_drain: bool
+) -> None:
+    """The supervisor's: what clients of a pool are known by; ttl_ms 0: they belong to nobody."""
+
+def entries(
+    table: Table, now_ms: int, pool: int | None = None, limit: int = 1000
+) -> list[StickyRow]:
+    """Up to limit entries that still hold, of one pool (its row) or of all."""
+
+def put(table: Table, pool: int, client: str, backend: int, now_ms: int) -> bool:
+    """Lets a client belong to a backend (its row). client: an address, or a server name where the
+    pool knows clients by it. False: there is no room. Raises ValueError if it is none of both."""
+
+def remove(table: Table, pool: int, client: str) -> bool:
+    """Lets a client belong to nobody. False: it did not. Raises ValueError as put does."""
+
+def clear(table: Table, pool: int | None = None) -> int:
+    """Takes all entries away, of one pool or of all; how many there were."""

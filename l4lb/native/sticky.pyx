@@ -1,0 +1,117 @@
+# cython: language_level=3
+"""Stickiness from Python: which backend each client belongs to, and how to change it.
+
+Thin, as table.pyx is. Only the supervisor changes entries here; workers do it in C.
+"""
+
+import ipaddress
+import socket
+
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memcpy, memset
+
+from l4lb.native cimport c_l4 as c
+from l4lb.native cimport c_sticky as s
+from l4lb.native.table cimport Table
+from l4lb.native import rows
+
+
+def set_rule(Table table, pool, *, key, prefix, ttl_ms, in_drain):
+    """The supervisor's: what clients of a pool are known by; ttl_ms 0: they belong to nobody."""
+    cdef c.l4_pool *row = table._pool(pool)
+    row.sticky.key.kind = rows.HASH_KEYS.index(key)
+    row.sticky.key.prefix4, row.sticky.key.prefix6 = prefix
+    row.sticky.in_drain = in_drain
+    row.sticky.ttl_ms = ttl_ms
+
+
+def entries(Table table, now_ms, pool=None, limit=1000):
+    """Up to limit entries that still hold, of one pool (its row) or of all."""
+    cdef s.l4_sticky_entry entry
+    cdef uint64_t tag
+    cdef c.l4_pool *row
+    cdef uint64_t now = now_ms
+    cdef uint32_t n
+    cdef int wanted = -1 if pool is None else pool
+    found = []
+    for n in range(table.table.header.caps.sticky):
+        if not s.l4_sticky_read(&table.table, n, now, &tag, &entry):
+            continue
+        if wanted >= 0 and entry.key.pool != <uint32_t>wanted:
+            continue
+        if entry.key.pool >= table.table.header.caps.pools:
+            continue
+        row = c.l4_table_pool(&table.table, entry.key.pool)
+        if entry.idle_ms >= row.sticky.ttl_ms:
+            continue
+        if len(found) >= limit:
+            break
+        found.append(rows.StickyRow(
+            row.name.decode(), _shown(&entry.key),
+            c.l4_table_backend(&table.table, entry.backend).name.decode(),
+            entry.idle_ms, row.sticky.ttl_ms - entry.idle_ms))
+    return found
+
+
+def put(Table table, pool, client, backend, now_ms):
+    """Lets a client belong to a backend (its row). client: an address, or a server name where the
+    pool knows clients by it. False: there is no room. Raises ValueError if it is none of both."""
+    cdef s.l4_sticky_key key
+    cdef uint64_t tag = _tag(table, pool, client, &key)
+    table._backend(backend)
+    return s.l4_sticky_put(&table.table, s.L4_STICKY_SUPERVISOR, tag, &key, backend, False,
+                           table._pool(pool).sticky.ttl_ms, now_ms) != c.L4_NONE
+
+
+def remove(Table table, pool, client):
+    """Lets a client belong to nobody. False: it did not. Raises ValueError as put does."""
+    cdef s.l4_sticky_key key
+    return s.l4_sticky_remove(&table.table, _tag(table, pool, client, &key))
+
+
+def clear(Table table, pool=None):
+    """Takes all entries away, of one pool or of all; how many there were."""
+    cdef s.l4_sticky_entry entry
+    cdef uint64_t tag
+    cdef uint32_t n
+    cleared = 0
+    for n in range(table.table.header.caps.sticky):
+        if s.l4_sticky_read(&table.table, n, 0, &tag, &entry) and \
+                (pool is None or entry.key.pool == pool):
+            cleared += s.l4_sticky_remove(&table.table, tag)
+    return cleared
+
+
+cdef uint64_t _tag(Table table, pool, client, s.l4_sticky_key *key) except? 0:
+    cdef c.l4_pool *row = table._pool(pool)
+    cdef c.l4_addr addr
+    cdef s.l4_stick_client known
+    cdef bytes name = b""
+    memset(&addr, 0, sizeof(addr))
+    memset(&known, 0, sizeof(known))
+    known.addr = &addr
+    try:
+        ip = ipaddress.ip_address(client)
+    except ValueError:
+        if row.sticky.key.kind != rows.HASH_KEYS.index("sni"):
+            raise ValueError(f"{client!r} is no IP address") from None
+        name = client.lower().encode("ascii", "replace")
+        known.name = name
+        known.name_bytes = len(name)
+        known.name_hash = s.l4_hash(&table.table.header.hash_key, known.name, len(name))
+    else:
+        packed = ip.packed
+        addr.family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
+        memcpy(addr.ip, <const char *>packed, len(packed))
+    return s.l4_stick_tag(&table.table, pool, &known, key)
+
+
+cdef _shown(const s.l4_sticky_key *key):
+    if key.kind == rows.HASH_KEYS.index("sni"):
+        text = key.name[:min(key.name_bytes, sizeof(key.name))].decode("ascii", "replace")
+        return text if key.name_bytes <= sizeof(key.name) else text + "..."
+    if key.addr.family == socket.AF_INET:
+        return socket.inet_ntop(socket.AF_INET, key.addr.ip[:4])
+    if key.addr.family == socket.AF_INET6:
+        return socket.inet_ntop(socket.AF_INET6, key.addr.ip[:16])
+    return "unix:"
