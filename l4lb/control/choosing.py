@@ -7,9 +7,9 @@ import time
 from typing import Any
 
 from l4lb.control.channel import Channel
+from l4lb.control.choices import pool_row
 from l4lb.errors import AdminError
 from l4lb.native import sticky as native_sticky
-from l4lb.native.rows import PoolRow
 from l4lb.native.table import Table
 
 Map = dict[str, Any]
@@ -18,14 +18,6 @@ Map = dict[str, Any]
 def now_ms() -> int:
     """CLOCK_MONOTONIC in milliseconds, the time of the shared table."""
     return time.monotonic_ns() // 1_000_000
-
-
-def pool_row(table: Table, name: str) -> PoolRow:
-    """The pool of that name. Raises AdminError not_found."""
-    for row in table.pools():
-        if row.name == name:
-            return row
-    raise AdminError("not_found", f"no pool is named {name}; see `l4lb admin pools`")
 
 
 async def sticky(table: Table, channel: Channel, args: Map) -> Any:

@@ -204,6 +204,27 @@ COMMANDS: Mapping[str, Command] = {
             ),
             reads=True,
         ),
+        Command(
+            "explain",
+            "Which backend a client would get now, and why.",
+            (
+                Arg("pool", "the pool's name"),
+                Arg("client", "IP, IP:PORT or [IPV6]:PORT"),
+                Arg("sni", "the server name it asks for", option=True, required=False),
+            ),
+            reads=True,
+        ),
+        Command(
+            "simulate",
+            "What changes would do to a pool: clients that move, load that each would carry.",
+            (
+                Arg("pool", "the pool's name"),
+                Arg("remove", "backends' names, with commas", option=True, required=False),
+                Arg("add", "NAME or NAME=WEIGHT, with commas", option=True, required=False),
+                Arg("weight", "NAME=WEIGHT, with commas", option=True, required=False),
+            ),
+            reads=True,
+        ),
         Command("drain", "No new sessions for a backend; those it has go on.", (BACKEND,)),
         Command("ready", "A backend serves again.", (BACKEND,)),
         Command("maint", "A backend is out of service: no sessions, no checks.", (BACKEND,)),

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from l4lb.control import changing, choosing, tls_views, views
+from l4lb.control import changing, choices, choosing, tls_views, views
 from l4lb.control.channel import Channel
 from l4lb.control.clock import now_ms
 from l4lb.control.commands import COMMANDS
@@ -41,6 +41,8 @@ class Handlers:
             "sessions": lambda args: views.sessions(table, now_ms(), args),
             "picks": lambda args: picks(table, now_ms(), args),
             "workers": lambda _: views.workers(table, now_ms()),
+            "explain": lambda args: choices.explain(table, args),
+            "simulate": lambda args: choices.simulate(table, args),
             "stats": lambda _: views.stats(table),
         }
         self._others: dict[str, Handler] = {

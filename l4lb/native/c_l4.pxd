@@ -184,6 +184,7 @@ cdef extern from "shm/layout.h":
     struct l4_view:
         uint32_t members
         uint32_t slots
+        uint32_t maglev
         uint64_t first_ticket
 
     struct l4_backend:

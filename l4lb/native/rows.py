@@ -218,6 +218,31 @@ class Event(NamedTuple):
     b: int
 
 
+class ExplainedBackend(NamedTuple):
+    """One backend as a pick sees it; usable is yes, full or no, weight less while it starts."""
+
+    index: int  # type: ignore[assignment]  # why: hides tuple.index, which no row needs
+    usable: str
+    weight: float
+    response_us: int
+
+
+class Choice(NamedTuple):
+    """What one client would get: its backend's row, and what decided."""
+
+    backend: int | None
+    full: bool  # there is none because all that could serve are full
+    tier: str
+    stuck: bool  # the client belongs to it
+    hash: str
+    slot: int  # of the hash's table
+    slots: int
+    slot_backend: int | None
+    ticket: int  # of round robin
+    tickets: int
+    candidates: list[ExplainedBackend]
+
+
 class StickyRow(NamedTuple):
     """A client that belongs to a backend; it is forgotten after expires_ms without a session."""
 

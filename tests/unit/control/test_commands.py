@@ -19,7 +19,11 @@ from l4lb.control.commands import (
 from l4lb.errors import AdminError
 
 # The commands that show the whole, and need no argument.
-READING = [name for name, row in COMMANDS.items() if row.reads and name != "why"]
+READING = [
+    name
+    for name, row in COMMANDS.items()
+    if row.reads and not any(arg.required for arg in row.args)
+]
 
 
 def refusal(command: str, args: dict[str, Any]) -> str:

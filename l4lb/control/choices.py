@@ -1,0 +1,280 @@
+"""The admin commands that tell about choices and change nothing: which backend a client would get
+and why (explain), and what a change would do to a pool (simulate).
+
+Both ask the code that serves clients: one dry pick, or many on a copy of the pool.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from l4lb.errors import AdminError
+from l4lb.native import choose, sticky
+from l4lb.native.rows import BackendRow, Choice, ExplainedBackend, PoolRow
+from l4lb.native.table import Table
+
+Map = dict[str, Any]
+HASHES = ("ip_hash", "maglev")
+KEYS = 1 << 17  # clients that simulate asks for, spread evenly over all hashes
+PICKS = 20_000  # the same where it is connections that count
+PICKS_WORK = 40_000_000  # ... and what those may cost: backends looked at
+WEIGHT_MAX = 256
+ADDED_MAX = 64  # backends that one simulation adds
+CLIENT = re.compile(r"(?:\[(?P<v6>[^\]]*)\]|(?P<v4>[^:]*)):(?P<port>[0-9]{1,5})")
+
+
+def pool_row(table: Table, name: str) -> PoolRow:
+    """The pool of that name. Raises AdminError not_found."""
+    for row in table.pools():
+        if row.name == name:
+            return row
+    raise AdminError("not_found", f"no pool is named {name}; see `l4lb admin pools`")
+
+
+def members(table: Table, pool: str) -> dict[int, BackendRow]:
+    """A pool's backends by row."""
+    return {row.index: row for row in table.backends() if row.pool == pool}
+
+
+def _now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
+
+
+# ---- explain -------------------------------------------------------------------------------------
+
+
+def client_address(text: str) -> tuple[str, int]:
+    """IP and port (0 where none is said) of IP, IP:PORT or [IPV6]:PORT; "unix:" has none."""
+    if text == "unix:":
+        return "", 0
+    match = CLIENT.fullmatch(text)
+    ip, port = ((match["v6"] or match["v4"]), int(match["port"])) if match else (text, 0)
+    try:
+        address = ipaddress.ip_address(ip.strip("[]"))
+    except ValueError:
+        raise AdminError("bad_argument", f"{text!r} is no IP or IP:PORT") from None
+    if port > 65_535 or "%" in ip:
+        raise AdminError("bad_argument", f"{text!r} is no IP or IP:PORT")
+    return str(address), port
+
+
+def explain(table: Table, args: Map) -> Map:
+    """Which backend this client would get now, and why."""
+    pool = pool_row(table, args["pool"])
+    ip, port = client_address(args["client"])
+    choice = choose.explain(table, pool.index, ip, port, args["sni"] or "", _now_ms())
+    rows = members(table, pool.name)
+    by_chance = pool.balance == "random" and not choice.stuck and choice.tier != "backups"
+    found = rows.get(choice.backend) if choice.backend is not None else None
+    candidates = [
+        _candidate(one, rows[one.index], choice) for one in choice.candidates if one.index in rows
+    ]
+    if by_chance:
+        whole = sum(one["effective_weight"] for one in candidates if one["usable"])
+        for one in candidates:
+            one["chance"] = round(one["effective_weight"] / whole, 4) if one["usable"] else 0.0
+    waits = pool.queue_length > 0 and (pool.waiting > 0 or (choice.full and found is None))
+    return {
+        "pool": pool.name,
+        "client": args["client"],
+        "balance": pool.balance,
+        "outcome": "waits" if waits else "refused" if found is None else "served",
+        "backend": found.name if found is not None and not by_chance else None,
+        "why": _why(pool, choice, found, rows, by_chance),
+        "tier": choice.tier,
+        "sticky": choice.stuck,
+        "hash": choice.hash if pool.balance in HASHES else None,
+        "slot": choice.slot if pool.balance in HASHES else None,
+        "slots": choice.slots if pool.balance in HASHES else None,
+        "candidates": candidates,
+    }
+
+
+def _candidate(one: ExplainedBackend, row: BackendRow, choice: Choice) -> Map:
+    return {
+        "name": row.name,
+        "usable": one.usable == "yes",
+        "why": _state(one, row, choice.tier),
+        "weight": row.weight,
+        "effective_weight": round(one.weight, 3),
+        "active": row.inflight,
+        "response_time_ms": round(one.response_us / 1000, 3),
+    }
+
+
+def _state(one: ExplainedBackend, row: BackendRow, tier: str) -> str:
+    """Why a backend may or may not be given this client."""
+    if one.usable == "yes":
+        return "starts slowly" if one.weight < row.weight else "usable"
+    if one.usable == "full":
+        return f"at its max_connections, {row.max_connections}"
+    if row.state != "ready":
+        return row.state
+    if row.weight == 0:
+        return "its weight is 0"
+    if row.health == "down":
+        return "down"
+    if tier != "any" and row.backup != (tier == "backups"):
+        return "a backup" if row.backup else "not a backup"
+    return "ejected"
+
+
+def _why(
+    pool: PoolRow,
+    choice: Choice,
+    found: BackendRow | None,
+    rows: Mapping[int, BackendRow],
+    by_chance: bool,
+) -> str:
+    """One line for people."""
+    if found is None:
+        if choice.full:
+            return "all that could serve are at their max_connections"
+        return "no backend can serve"
+    if choice.stuck:
+        return f"it belongs to {found.name} (sticky)"
+    before = {
+        "primaries": "",
+        "backups": "no other backend is usable, so backups serve; ",
+        "any": "no backend is up, so all are tried; ",
+    }[choice.tier]
+    if choice.tier == "backups" and not pool.all_backups:
+        return before + "the first usable one"
+    if by_chance:
+        return before + "by chance: the less loaded of two that are drawn by weight"
+    if pool.balance in HASHES:
+        owner = rows.get(choice.slot_backend) if choice.slot_backend is not None else None
+        said = f"its hash names slot {choice.slot} of {choice.slots}"
+        if owner is None or owner.index == found.index:
+            return f"{before}{said}, which is {found.name}'s"
+        return f"{before}{said}, {owner.name}'s, who cannot serve it; hashed again"
+    return (
+        before
+        + {
+            "round_robin": f"turn {choice.ticket} of {choice.tickets} of the schedule, or the next"
+            " usable one",
+            "least_connections": "the fewest connections for its weight",
+            "least_response_time": "the smallest response time x (connections + 1) / weight",
+            "first": "the first usable one",
+        }[pool.balance]
+    )
+
+
+# ---- simulate ------------------------------------------------------------------------------------
+
+
+def _names(text: str | None) -> list[str]:
+    return [name for name in (text or "").split(",") if name]
+
+
+def _row_of(rows: Mapping[int, BackendRow], pool: PoolRow, name: str) -> int:
+    for index, row in rows.items():
+        if row.name == name:
+            return index
+    raise AdminError("not_found", f"pool {pool.name} has no backend {name}")
+
+
+def _weight(text: str, name: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 3 or int(text) > WEIGHT_MAX:
+        raise AdminError("bad_argument", f"weight {text!r} of {name} is not 0 to {WEIGHT_MAX}")
+    return int(text)
+
+
+def _shares(
+    table: Table, pool: PoolRow, originals: list[int | None], now_ms: int
+) -> tuple[dict[int, float], list[int | None]]:
+    """Of a copied pool: each backend's share of clients; and, where it hashes, each key's backend.
+    Backends by their original row, added ones by -1, -2, ... in order."""
+    added = [at for at, row in enumerate(originals) if row is None]
+    name = {at: -1 - added.index(at) if row is None else row for at, row in enumerate(originals)}
+    if pool.balance in HASHES:
+        found = [None if at is None else name[at] for at in choose.keys(table, 0, KEYS, now_ms)]
+        shares: dict[int, float] = {}
+        for one in found:
+            if one is not None:
+                shares[one] = shares.get(one, 0) + 1 / KEYS
+        return shares, found
+    many = max(1_000, min(PICKS, PICKS_WORK // max(1, len(originals))))
+    counts, _ = choose.picks(table, 0, many, now_ms, hold=True)
+    return {name[at]: count / many for at, count in counts.items()}, []
+
+
+class _Change(NamedTuple):
+    """What is to be simulated; backends by row."""
+
+    remove: list[int]
+    add: list[tuple[str, int]]
+    weights: dict[int, int]
+
+
+def _change(pool: PoolRow, rows: Mapping[int, BackendRow], args: Map) -> _Change:
+    """What the arguments say. Raises AdminError."""
+    change = _Change([_row_of(rows, pool, name) for name in _names(args["remove"])], [], {})
+    for said in _names(args["weight"]):
+        name, _, text = said.rpartition("=")
+        change.weights[_row_of(rows, pool, name)] = _weight(text, name)
+    for said in _names(args["add"]):
+        name, _, text = said.partition("=")
+        if any(row.name == name for row in rows.values()):
+            raise AdminError("bad_argument", f"pool {pool.name} has a backend {name} already")
+        change.add.append((name, _weight(text, name) if text else 1))
+    if len(change.add) > ADDED_MAX:
+        raise AdminError("bad_argument", f"at most {ADDED_MAX} backends can be added")
+    return change
+
+
+def simulate(table: Table, args: Map) -> Map:
+    """What removing, adding and weighing backends would do to a pool."""
+    pool, now_ms = pool_row(table, args["pool"]), _now_ms()
+    rows = members(table, pool.name)
+    change = _change(pool, rows, args)
+    try:
+        before, was = _shares(*_copied(table, pool, _Change([], [], {})), now_ms)
+        after, now = _shares(*_copied(table, pool, change), now_ms)
+    except ValueError as error:  # a name too long
+        raise AdminError("bad_argument", str(error)) from error
+    pairs = list(zip(was, now, strict=True))
+    kept = [pair for pair in pairs if pair[0] not in change.remove]
+    leaving = [rows[index].name for index in change.remove]
+    entries = sticky.entries(table, now_ms, pool=pool.index, limit=1 << 22)
+    carried = [
+        (row.name, 0 if at in change.remove else change.weights.get(at, row.weight), at,
+         row.inflight)
+        for at, row in rows.items()
+    ] + [(name, weight, -1 - at, 0) for at, (name, weight) in enumerate(change.add)]  # fmt: skip
+    return {
+        "pool": pool.name,
+        "balance": pool.balance,
+        "keys": len(was) or None,
+        "moved": _part(sum(a != b for a, b in pairs), len(pairs)),
+        "moved_of_others": _part(sum(a != b for a, b in kept), len(kept)),
+        "sticky_moved": sum(entry.backend in leaving for entry in entries),
+        "backends": [
+            {
+                "name": name,
+                "weight": weight,
+                "share_before": round(before.get(at, 0.0), 5),
+                "share_after": round(after.get(at, 0.0), 5),
+                "active": active,
+                "active_after": round(after.get(at, 0.0) * pool.active, 1),
+            }
+            for name, weight, at, active in carried
+        ],
+    }
+
+
+def _copied(
+    table: Table, pool: PoolRow, change: _Change
+) -> tuple[Table, PoolRow, list[int | None]]:
+    copy, originals = choose.copy_pool(
+        table, pool.index, remove=change.remove, add=change.add, weights=change.weights
+    )
+    return copy, pool, originals
+
+
+def _part(count: int, of: int) -> float | None:
+    return round(count / of, 5) if of else None
