@@ -83,7 +83,7 @@ cdef class LogReader:
 
     cdef Table table
     cdef bint json
-    cdef uint64_t positions[64]
+    cdef uint64_t positions[c.L4_WORKERS_MAX]
     cdef dict names  # backend row: (its serial, its name), of those that were seen
 
     def __init__(self, Table table, *, style):
