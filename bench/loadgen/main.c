@@ -14,19 +14,26 @@ static const char usage[] =
     "  bulk   bytes one way (--up: to the server)\n"
     "  conn   new connections, one round trip each\n"
     "  hold   connections that do nothing, until the standard input ends\n"
+<<<<<<< HEAD
     "  tls-full, tls-resumed  TLS connections, one round trip each\n"
     "  tls-bulk  bytes one way inside TLS\n"
+=======
+    "  udp    datagrams that come back, over so many sessions\n"
+>>>>>>> a68b948 (bench: UDP side by side with nginx, and the load generator's UDP job)
     "  -a, --address IP       127.0.0.1\n"
     "  -p, --port PORT        serve: 0, any free one\n"
     "  -c, --connections N    64\n"
     "  -s, --size BYTES       64, of one message\n"
     "  -t, --seconds S        2\n"
     "  -u, --up\n"
+    "  -w, --window N         udp: 1, datagrams under way in each session, at most 64\n"
+    "  -g, --gso              udp: each window is one send with UDP_SEGMENT\n"
     "Prints one JSON object when it is done. Exit status 0, 1 it failed, 2 usage.\n";
 
 static const struct {
     const char *name;
     int (*run)(const struct options *options);
+<<<<<<< HEAD
 } jobs[] = {{"serve", serve},
             {"rr", run_rr},
             {"bulk", run_bulk},
@@ -35,6 +42,10 @@ static const struct {
             {"tls-full", run_tls_full},
             {"tls-resumed", run_tls_resumed},
             {"tls-bulk", run_tls_bulk}};
+=======
+} jobs[] = {{"serve", serve},   {"rr", run_rr},     {"bulk", run_bulk},
+            {"conn", run_conn}, {"hold", run_hold}, {"udp", run_udp}};
+>>>>>>> a68b948 (bench: UDP side by side with nginx, and the load generator's UDP job)
 
 static _Noreturn void misused(void)
 {
@@ -59,8 +70,10 @@ static void read_options(int argc, char **argv, struct options *options)
                                           {"size", required_argument, NULL, 's'},
                                           {"seconds", required_argument, NULL, 't'},
                                           {"up", no_argument, NULL, 'u'},
+                                          {"window", required_argument, NULL, 'w'},
+                                          {"gso", no_argument, NULL, 'g'},
                                           {NULL, 0, NULL, 0}};
-    for (int c; (c = getopt_long(argc, argv, "a:p:c:s:t:u", known, NULL)) != -1;) {
+    for (int c; (c = getopt_long(argc, argv, "a:p:c:s:t:uw:g", known, NULL)) != -1;) {
         switch (c) {
         case 'a':
             if (inet_pton(AF_INET, optarg, &options->to.sin_addr) != 1)
@@ -81,6 +94,12 @@ static void read_options(int argc, char **argv, struct options *options)
         case 'u':
             options->up = true;
             break;
+        case 'w':
+            options->window = (unsigned)number(optarg, 1, 64);
+            break;
+        case 'g':
+            options->gso = true;
+            break;
         default:
             misused();
         }
@@ -94,6 +113,7 @@ int main(int argc, char **argv)
         .connections = 64,
         .size = 64,
         .seconds = 2,
+        .window = 1,
     };
     struct rlimit files;
     if (argc < 2 || !strcmp(argv[1], "--help")) {

@@ -109,7 +109,8 @@ static void rewatch(int epoll, struct peer *peer)
     epoll_ctl(epoll, EPOLL_CTL_MOD, peer->fd, &event);
 }
 
-static int open_listener(const struct options *options)
+/* Listens for TCP and, on the same port, for UDP; tells the port. */
+static int open_listener(const struct options *options, int *datagrams)
 {
     struct sockaddr_in at = options->to;
     socklen_t length = sizeof at;
@@ -119,6 +120,7 @@ static int open_listener(const struct options *options)
     if (bind(fd, (struct sockaddr *)&at, sizeof at) || listen(fd, 4096) ||
         getsockname(fd, (struct sockaddr *)&at, &length))
         give_up("listen");
+    *datagrams = udp_listen(&at);
     printf("%d\n", ntohs(at.sin_port));
     fflush(stdout);
     return fd;
@@ -128,9 +130,11 @@ static int open_listener(const struct options *options)
 int serve(const struct options *options)
 {
     struct epoll_event events[EVENTS];
-    static char input;
-    const int epoll = epoll_new(), listener = open_listener(options);
+    static char input, udp;
+    int datagrams;
+    const int epoll = epoll_new(), listener = open_listener(options, &datagrams);
     watch(epoll, listener, EPOLLIN, NULL);
+    watch(epoll, datagrams, EPOLLIN, &udp);
     watch(epoll, STDIN_FILENO, EPOLLIN, &input);
     for (;;) {
         const int count = epoll_wait(epoll, events, EVENTS, -1);
@@ -138,6 +142,10 @@ int serve(const struct options *options)
             struct peer *peer = events[i].data.ptr;
             if (!peer) {
                 take_clients(epoll, listener);
+                continue;
+            }
+            if ((void *)peer == (void *)&udp) {
+                udp_echo(datagrams);
                 continue;
             }
             if ((void *)peer == (void *)&input) {

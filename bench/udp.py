@@ -1,0 +1,193 @@
+#!/usr/bin/env python3
+"""UDP side by side: no balancer, l4lb and nginx's stream module, one worker each, interleaved.
+
+    .venv/bin/python bench/udp.py --rounds 5 --seconds 2 --record
+
+Each session keeps a window of 64-byte datagrams under way. Counted are those that come back, those
+that do not, and the processor time that the balancer took for each. Only ratios of one run compare;
+see docs/benchmarks.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import platform
+import shlex
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+TOP = Path(__file__).resolve().parent.parent
+if str(TOP) not in sys.path:
+    sys.path.insert(0, str(TOP))
+
+from bench.compare import _loadgen  # noqa: E402 - the tree is not a package that is installed
+from bench.lib.measures import Generator  # noqa: E402
+from bench.lib.targets import L4lb, Nginx, Running, Target, _end, default_l4lb, free_port  # noqa: E402
+
+RESULTS = TOP / "bench" / "RESULTS.md"
+MARKS = ("<!-- udp: begin -->", "<!-- udp: end -->")
+TESTS = {
+    "64 sessions, 1 under way": (("-c", "64", "-w", "1"), 2.0),
+    "64 sessions, 4 under way": (("-c", "64", "-w", "4"), 2.0),
+    "1,000 sessions, 1 under way": (("-c", "1000", "-w", "1"), 2.0),
+    "64 sessions, GSO sender, 16 a send": (("-c", "64", "-w", "16", "-g"), 3.0),
+}
+Found = dict[str, dict[str, float]]  # by test
+
+
+class UdpL4lb(L4lb):
+    """This project's, before a UDP backend."""
+
+    def command(self, folder: Path, port: int, backend: int) -> list[str]:
+        command = super().command(folder, port, backend)
+        config = folder / "l4lb.toml"
+        config.write_text(
+            config.read_text().replace("[listeners.bench]", '[listeners.bench]\nprotocol = "udp"')
+        )
+        return command
+
+
+class UdpNginx(Nginx):
+    """nginx's stream module, before a UDP backend, with as large a buffer as ours."""
+
+    def command(self, folder: Path, port: int, backend: int) -> list[str]:
+        command = super().command(folder, port, backend)
+        config = folder / "nginx.conf"
+        config.write_text(
+            config.read_text()
+            .replace("backlog=4096", "udp rcvbuf=4m sndbuf=4m")
+            .replace("tcp_nodelay on;", "proxy_timeout 30s;")
+        )
+        return command
+
+
+def _wait_until_echoed(process: subprocess.Popen[bytes], port: int) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.settimeout(0.1)
+        probe.connect(("127.0.0.1", port))
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline and process.poll() is None:
+            try:
+                probe.send(b"probe")
+                probe.recv(100)
+            except OSError:
+                continue
+            return
+    raise RuntimeError(f"{process.args!r} did not serve")
+
+
+@contextmanager
+def running(target: Target, backend: int) -> Iterator[Running]:
+    """The target before the backend's port."""
+    with tempfile.TemporaryDirectory(prefix="l4lb-bench-") as name:
+        port = free_port()
+        process = subprocess.Popen(
+            target.command(Path(name), port, backend),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            _wait_until_echoed(process, port)
+            yield Running(process, port)
+        finally:
+            _end(process)
+
+
+def _round(generator: Generator, target: Target | None) -> Found:
+    with generator.server() as backend:
+        if target is None:
+            return _measured(generator, backend, None)
+        with running(target, backend) as run:
+            return _measured(generator, run.port, run)
+
+
+def _measured(generator: Generator, port: int, run: Running | None) -> Found:
+    found = {}
+    for test, (args, _) in TESTS.items():
+        before = run.cpu_seconds() if run else 0.0
+        found[test] = generator.job(port, "udp", "-s", "64", *args)
+        used = run.cpu_seconds() - before if run else 0.0
+        found[test]["cpu_us"] = used * 1e6 / max(1.0, found[test]["done"])
+    return found
+
+
+def _table(rounds: dict[str, list[Found]]) -> str:
+    names = list(rounds)
+    lines = [
+        ["datagrams/s echoed; balancer's CPU for each", *names,
+         "l4lb / nginx", "target", ""],
+        ["---"] * (len(names) + 4),
+    ]  # fmt: skip
+    for test, (_, target) in TESTS.items():
+        rate = {
+            name: median(one[test]["per_second"] for one in found) for name, found in rounds.items()
+        }
+        lost = {
+            name: sum(int(one[test]["lost"] + one[test]["errors"]) for one in found)
+            for name, found in rounds.items()
+        }
+        cpu = {name: median(one[test]["cpu_us"] for one in found) for name, found in rounds.items()}
+        cells = [
+            f"{rate[name]:,.0f}"
+            + (f" ({lost[name]:,} lost)" if lost[name] else "")
+            + (f", {cpu[name]:.2f} us" if cpu[name] else "")
+            for name in names
+        ]
+        ratio = rate["l4lb"] / rate["nginx"] if "nginx" in rate else 0.0
+        verdict = "reached" if ratio >= target and not lost["l4lb"] else "not reached"
+        lines.append([test, *cells, f"{ratio:.2f}", f">= {target:g} x, none lost", verdict])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _record(text: str) -> None:
+    old = RESULTS.read_text() if RESULTS.exists() else "# Results\n"
+    if MARKS[0] not in old:
+        old += f"\n## UDP\n\n{MARKS[0]}\n{MARKS[1]}\n"
+    before, _, rest = old.partition(MARKS[0])
+    after = rest.partition(MARKS[1])[2]
+    RESULTS.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the comparison; prints its table. Returns the exit status."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each test")
+    parser.add_argument("--l4lb", default=default_l4lb(), help="path of the program")
+    parser.add_argument("--record", action="store_true", help=f"rewrite {RESULTS.name}'s table")
+    options = parser.parse_args(argv)
+    generator = Generator(_loadgen(), options.seconds)
+    targets: list[Target] = [UdpL4lb("l4lb", options.l4lb), UdpNginx("nginx", "nginx")]
+    targets = [one for one in targets if one.available()]
+    rounds: dict[str, list[Found]] = {"direct": [], **{one.name: [] for one in targets}}
+    for number in range(options.rounds):
+        turn = number % len(targets)
+        for target in (None, *targets[turn:], *targets[:turn]):
+            rounds[target.name if target else "direct"].append(_round(generator, target))
+        print(f"round {number + 1} of {options.rounds} done", file=sys.stderr)
+    versions = "; ".join(f"{one.name}: {one.version()}" for one in targets)
+    command = "python bench/udp.py " + shlex.join(argv)
+    about = (
+        f"`{command.strip()}` on {datetime.datetime.now(datetime.UTC):%Y-%m-%d}, kernel "
+        f"{platform.release()}. {options.rounds} rounds, {options.seconds:g} s a test, 64 bytes. "
+        f"{versions}."
+    )
+    shown = f"{about}\n\n{_table(rounds)}"
+    print(shown)
+    if options.record:
+        _record(shown)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
