@@ -29,8 +29,8 @@ if str(TOP) not in sys.path:
     sys.path.insert(0, str(TOP))
 
 from bench.compare import _loadgen  # noqa: E402 - the tree is not a package that is installed
+from bench.lib import targets as lib  # noqa: E402
 from bench.lib.measures import Generator  # noqa: E402
-from bench.lib.targets import L4lb, Nginx, Running, Target, _end, default_l4lb, free_port  # noqa: E402
 
 RESULTS = TOP / "bench" / "RESULTS.md"
 MARKS = ("<!-- udp: begin -->", "<!-- udp: end -->")
@@ -43,7 +43,7 @@ TESTS = {
 Found = dict[str, dict[str, float]]  # by test
 
 
-class UdpL4lb(L4lb):
+class UdpL4lb(lib.L4lb):
     """This project's, before a UDP backend."""
 
     def command(self, folder: Path, port: int, backend: int) -> list[str]:
@@ -55,7 +55,7 @@ class UdpL4lb(L4lb):
         return command
 
 
-class UdpNginx(Nginx):
+class UdpNginx(lib.Nginx):
     """nginx's stream module, before a UDP backend, with as large a buffer as ours."""
 
     def command(self, folder: Path, port: int, backend: int) -> list[str]:
@@ -85,10 +85,10 @@ def _wait_until_echoed(process: subprocess.Popen[bytes], port: int) -> None:
 
 
 @contextmanager
-def running(target: Target, backend: int) -> Iterator[Running]:
+def running(target: lib.Target, backend: int) -> Iterator[lib.Running]:
     """The target before the backend's port."""
     with tempfile.TemporaryDirectory(prefix="l4lb-bench-") as name:
-        port = free_port()
+        port = lib.free_port()
         process = subprocess.Popen(
             target.command(Path(name), port, backend),
             stdin=subprocess.DEVNULL,
@@ -98,12 +98,12 @@ def running(target: Target, backend: int) -> Iterator[Running]:
         )
         try:
             _wait_until_echoed(process, port)
-            yield Running(process, port)
+            yield lib.Running(process, port)
         finally:
-            _end(process)
+            lib.end(process)
 
 
-def _round(generator: Generator, target: Target | None) -> Found:
+def _round(generator: Generator, target: lib.Target | None) -> Found:
     with generator.server() as backend:
         if target is None:
             return _measured(generator, backend, None)
@@ -111,7 +111,7 @@ def _round(generator: Generator, target: Target | None) -> Found:
             return _measured(generator, run.port, run)
 
 
-def _measured(generator: Generator, port: int, run: Running | None) -> Found:
+def _measured(generator: Generator, port: int, run: lib.Running | None) -> Found:
     found = {}
     for test, (args, _) in TESTS.items():
         before = run.cpu_seconds() if run else 0.0
@@ -163,11 +163,11 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each test")
-    parser.add_argument("--l4lb", default=default_l4lb(), help="path of the program")
+    parser.add_argument("--l4lb", default=lib.default_l4lb(), help="path of the program")
     parser.add_argument("--record", action="store_true", help=f"rewrite {RESULTS.name}'s table")
     options = parser.parse_args(argv)
     generator = Generator(_loadgen(), options.seconds)
-    targets: list[Target] = [UdpL4lb("l4lb", options.l4lb), UdpNginx("nginx", "nginx")]
+    targets: list[lib.Target] = [UdpL4lb("l4lb", options.l4lb), UdpNginx("nginx", "nginx")]
     targets = [one for one in targets if one.available()]
     rounds: dict[str, list[Found]] = {"direct": [], **{one.name: [] for one in targets}}
     for number in range(options.rounds):

@@ -209,10 +209,10 @@ def running(target: Target, backend: int) -> Iterator[Running]:
             _wait_until_served(process, port)
             yield Running(process, port)
         finally:
-            _end(process)
+            end(process)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes]) -> None:
     """Ends the process group that the target was started as."""
     with suppress(ProcessLookupError, subprocess.TimeoutExpired):
         os.killpg(process.pid, signal.SIGINT)

@@ -2,11 +2,8 @@
  *
  *   serve   the server of all jobs          rr    round trips over held connections
  *   bulk    bytes one way                   conn  new connections, one round trip each
-<<<<<<< HEAD
  *   hold    connections that do nothing             tls-full, tls-resumed, tls-bulk (threads)
-=======
  *   hold    connections that do nothing             udp     datagrams that come back
->>>>>>> a68b948 (bench: UDP side by side with nginx, and the load generator's UDP job)
  *
  * What a connection is for, its first byte says: 'E' echo everything, 'D' send for ever, 'U' take
  * everything. Each job ends by itself and counts its errors.
@@ -43,17 +40,14 @@ int run_rr(const struct options *options);
 int run_bulk(const struct options *options);
 int run_conn(const struct options *options);
 int run_hold(const struct options *options);
-<<<<<<< HEAD
 int run_tls_full(const struct options *options);
 int run_tls_resumed(const struct options *options);
 int run_tls_bulk(const struct options *options);
-=======
 int run_udp(const struct options *options);
 
 /* udp.c: the echo server's socket and a turn of it. */
 int udp_listen(const struct sockaddr_in *at);
 void udp_echo(int fd);
->>>>>>> a68b948 (bench: UDP side by side with nginx, and the load generator's UDP job)
 
 /* net.c: what the jobs share */
 uint64_t now_us(void);

@@ -14,12 +14,9 @@ static const char usage[] =
     "  bulk   bytes one way (--up: to the server)\n"
     "  conn   new connections, one round trip each\n"
     "  hold   connections that do nothing, until the standard input ends\n"
-<<<<<<< HEAD
     "  tls-full, tls-resumed  TLS connections, one round trip each\n"
     "  tls-bulk  bytes one way inside TLS\n"
-=======
     "  udp    datagrams that come back, over so many sessions\n"
->>>>>>> a68b948 (bench: UDP side by side with nginx, and the load generator's UDP job)
     "  -a, --address IP       127.0.0.1\n"
     "  -p, --port PORT        serve: 0, any free one\n"
     "  -c, --connections N    64\n"
@@ -33,7 +30,6 @@ static const char usage[] =
 static const struct {
     const char *name;
     int (*run)(const struct options *options);
-<<<<<<< HEAD
 } jobs[] = {{"serve", serve},
             {"rr", run_rr},
             {"bulk", run_bulk},
@@ -41,11 +37,8 @@ static const struct {
             {"hold", run_hold},
             {"tls-full", run_tls_full},
             {"tls-resumed", run_tls_resumed},
-            {"tls-bulk", run_tls_bulk}};
-=======
-} jobs[] = {{"serve", serve},   {"rr", run_rr},     {"bulk", run_bulk},
-            {"conn", run_conn}, {"hold", run_hold}, {"udp", run_udp}};
->>>>>>> a68b948 (bench: UDP side by side with nginx, and the load generator's UDP job)
+            {"tls-bulk", run_tls_bulk},
+            {"udp", run_udp}};
 
 static _Noreturn void misused(void)
 {

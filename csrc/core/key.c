@@ -14,7 +14,8 @@ static void keep_bits(uint8_t *ip, uint32_t bytes, uint32_t bits)
 struct l4_addr l4_key_address(const struct l4_key_rule *rule, const struct l4_addr *client)
 {
     struct l4_addr kept = *client;
-    if (atomic_load_explicit(&rule->kind, memory_order_relaxed) != L4_KEY_SOURCE_IP_PORT)
+    const uint32_t kind = atomic_load_explicit(&rule->kind, memory_order_relaxed);
+    if (kind != L4_KEY_SOURCE_IP_PORT && kind != L4_KEY_QUIC)
         kept.port = 0;
     if (kept.family == AF_INET)
         keep_bits(kept.ip, 4, atomic_load_explicit(&rule->prefix4, memory_order_relaxed));

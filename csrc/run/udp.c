@@ -11,6 +11,7 @@
 #include "io/dgram_sock.h"
 #include "run/accept.h"
 #include "run/session.h"
+#include "run/udp_route.h"
 #include "run/udp_session.h"
 
 enum { BACKEND = 0, CLIENT = 1 }; /* whither, in longest_run and datagrams */
@@ -158,38 +159,6 @@ uint32_t l4_udp_held(const struct l4_loop *loop)
 
 /* ---- towards backends ------------------------------------------------------------------------ */
 
-/* May this sender have a session at all? A datagram from our own address would be answered to
- * ourselves for ever; to port 0 nobody can answer. */
-static bool is_admitted(const struct l4_loop *loop, uint32_t listener, const struct l4_dgram *d,
-                        const struct l4_addr *local)
-{
-    const struct l4_udp_door *door = &l4_table_listener(loop->table, listener)->udp;
-    return d->peer.port != 0 && !(d->peer.port < 1024 && L4_GET(door->no_privileged)) &&
-           !l4_addr_equal(&d->peer, local);
-}
-
-/* The session that a message belongs to, opened if there is none; L4_NONE: it went no further. */
-static uint32_t session_for(struct l4_loop *loop, uint32_t bound, const struct l4_dgram *d)
-{
-    const struct l4_udp_front *front = &loop->udp->fronts[bound];
-    struct l4_flow_key key = {
-        .client = d->peer, .local = front->at, .listener = loop->bounds[bound].listener};
-    enum l4_drop why = L4_DROP_PORT;
-    if (front->wildcard && d->local.family) {
-        key.local = d->local;
-        key.local.port = front->at.port;
-    }
-    uint32_t flow = L4_NONE;
-    if (is_admitted(loop, key.listener, d, &key.local)) {
-        flow = l4_flows_find(&loop->udp->flows, &key);
-        if (flow == L4_NONE)
-            flow = l4_udp_open(loop, bound, &key, d->scope, &why);
-    }
-    if (flow == L4_NONE)
-        l4_udp_drop(loop, key.listener, why, l4_dgram_count(d));
-    return flow;
-}
-
 /* Notes in the session's rows what its client sent. */
 static void account_in(struct l4_loop *loop, uint32_t flow, const struct l4_dgram *d)
 {
@@ -273,46 +242,68 @@ static bool link_message(struct l4_udp *udp, uint32_t flow, uint32_t i)
     return first;
 }
 
-/* Sorts a batch by session and sends each session's part. */
-static void sort_and_forward(struct l4_loop *loop, uint32_t bound, uint32_t count)
+/* The sessions of the batch in hand, in the order they were met. */
+struct met {
+    uint32_t flows[L4_UDP_BATCH], serials[L4_UDP_BATCH], count;
+};
+
+static void begin_batch(struct l4_udp *udp, struct met *met)
 {
-    struct l4_udp *udp = loop->udp;
-    uint32_t flows[L4_UDP_BATCH], serials[L4_UDP_BATCH], found = 0;
     udp->batch = udp->batch + 1 ? udp->batch + 1 : 1;
-    for (uint32_t i = 0; i < count; i++) {
-        const uint32_t flow = session_for(loop, bound, &udp->in.got[i]);
-        if (flow == L4_NONE)
-            continue;
-        account_in(loop, flow, &udp->in.got[i]);
-        if (link_message(udp, flow, i)) {
-            serials[found] = L4_GET(l4_udp_session(loop, flow)->serial);
-            flows[found++] = flow;
-        }
-    }
-    for (uint32_t i = 0; i < found; i++) {
+    met->count = 0;
+}
+
+static void forward_all(struct l4_loop *loop, const struct met *met)
+{
+    for (uint32_t i = 0; i < met->count; i++) {
+        const uint32_t flow = met->flows[i];
+        const struct l4_udp_peer *peer = &loop->udp->peers[flow];
         /* why: a session may have been ended meanwhile to make room for a later one, and its row
          * been given to that. */
-        if (L4_GET(l4_udp_session(loop, flows[i])->serial) == serials[i])
-            forward(loop, flows[i], udp->peers[flows[i]].first, udp->peers[flows[i]].last);
+        if (L4_GET(l4_udp_session(loop, flow)->serial) == met->serials[i])
+            forward(loop, flow, peer->first, peer->last);
     }
 }
 
-/* Where each datagram counts by itself: a run is taken apart. */
-static void forward_singly(struct l4_loop *loop, uint32_t bound, uint32_t count)
+/* A run whose datagrams may belong to several sessions is taken apart. */
+static void forward_pieces(struct l4_loop *loop, uint32_t bound, uint32_t i)
+{
+    const struct l4_dgram run = loop->udp->in.got[i];
+    struct l4_dgram piece;
+    for (uint32_t at = 0; l4_dgram_piece(&run, &at, &piece);) {
+        const uint32_t flow = l4_udp_route(loop, bound, &piece);
+        if (flow == L4_NONE)
+            continue;
+        loop->udp->in.got[i] = piece;
+        account_in(loop, flow, &piece);
+        forward(loop, flow, i, i);
+    }
+}
+
+/* Sorts a batch by session and sends each session's part. */
+static void forward_batch(struct l4_loop *loop, uint32_t bound, uint32_t count)
 {
     struct l4_udp *udp = loop->udp;
-    struct l4_dgram piece;
+    struct met met;
+    begin_batch(udp, &met);
     for (uint32_t i = 0; i < count; i++) {
-        const struct l4_dgram run = udp->in.got[i];
-        for (uint32_t at = 0; l4_dgram_piece(&run, &at, &piece);) {
-            const uint32_t flow = session_for(loop, bound, &piece);
-            if (flow == L4_NONE)
-                continue;
-            udp->in.got[i] = piece;
-            account_in(loop, flow, &piece);
-            forward(loop, flow, i, i);
+        const struct l4_dgram *d = &udp->in.got[i];
+        if (l4_dgram_count(d) > 1 && !l4_udp_goes_together(loop, bound, d)) {
+            forward_all(loop, &met);
+            forward_pieces(loop, bound, i);
+            begin_batch(udp, &met);
+            continue;
+        }
+        const uint32_t flow = l4_udp_route(loop, bound, d);
+        if (flow == L4_NONE)
+            continue;
+        account_in(loop, flow, d);
+        if (link_message(udp, flow, i)) {
+            met.serials[met.count] = L4_GET(l4_udp_session(loop, flow)->serial);
+            met.flows[met.count++] = flow;
         }
     }
+    forward_all(loop, &met);
 }
 
 void l4_udp_receive(struct l4_loop *loop, uint32_t bound)
@@ -322,12 +313,7 @@ void l4_udp_receive(struct l4_loop *loop, uint32_t bound)
         const int count = l4_dgram_receive(&udp->in, loop->bounds[bound].fd, 0, L4_UDP_BATCH);
         if (count <= 0)
             return;
-        const struct l4_listener *listener =
-            l4_table_listener(loop->table, loop->bounds[bound].listener);
-        if (L4_GET(l4_table_pool(loop->table, listener->pool)->udp.requests))
-            forward_singly(loop, bound, (uint32_t)count);
-        else
-            sort_and_forward(loop, bound, (uint32_t)count);
+        forward_batch(loop, bound, (uint32_t)count);
         if (count < L4_UDP_BATCH)
             return;
     }

@@ -180,13 +180,13 @@ bool l4_udp_move(struct l4_loop *loop, uint32_t flow, bool failed)
 
 /* ---- open and end ---------------------------------------------------------------------------- */
 
-static void fill(struct l4_loop *loop, uint32_t flow, uint32_t bound, const struct l4_flow_key *key,
-                 uint32_t scope)
+static void fill(struct l4_loop *loop, uint32_t flow, uint32_t bound, uint32_t pool,
+                 const struct l4_flow_key *key, uint32_t scope)
 {
     struct l4_session *s = l4_udp_session(loop, flow);
     struct l4_flow *f = l4_udp_flow(loop, flow);
     s->listener = key->listener;
-    s->pool = l4_table_listener(loop->table, key->listener)->pool;
+    s->pool = pool;
     s->backend = L4_NONE;
     s->client = key->client;
     s->half[0] = s->half[1] = (struct l4_half){.fd = -1, .pipe = L4_NO_PIPE};
@@ -233,8 +233,8 @@ static uint32_t take_row(struct l4_loop *loop, const struct l4_flow_key *key)
     return L4_NONE;
 }
 
-uint32_t l4_udp_open(struct l4_loop *loop, uint32_t bound, const struct l4_flow_key *key,
-                     uint32_t scope, enum l4_drop *why)
+uint32_t l4_udp_open(struct l4_loop *loop, uint32_t bound, uint32_t pool,
+                     const struct l4_flow_key *key, uint32_t scope, enum l4_drop *why)
 {
     *why = L4_DROP_DRAINING;
     const uint32_t flow = loop->udp->draining ? L4_NONE : take_row(loop, key);
@@ -243,7 +243,7 @@ uint32_t l4_udp_open(struct l4_loop *loop, uint32_t bound, const struct l4_flow_
             *why = L4_DROP_SESSIONS;
         return L4_NONE;
     }
-    fill(loop, flow, bound, key, scope);
+    fill(loop, flow, bound, pool, key, scope);
     L4_OWN_ADD(loop->row->accepted, 1);
     L4_OWN_ADD(tally(loop, key->listener)->accepted, 1);
     L4_OWN_ADD(tally(loop, key->listener)->active, 1);
@@ -326,7 +326,7 @@ static bool is_sound(const struct l4_loop *loop, const struct l4_session *s,
         return false;
     const struct l4_listener *listener = l4_table_listener(loop->table, s->listener);
     const struct l4_backend *b = l4_table_backend(loop->table, s->backend);
-    return L4_GET(listener->used) && listener->protocol == L4_UDP && listener->pool == s->pool &&
+    return L4_GET(listener->used) && listener->protocol == L4_UDP && s->pool < caps->pools &&
            L4_GET(b->used) == f->backend_use && b->pool == s->pool &&
            bound_of(loop, s->listener) != L4_NONE;
 }

@@ -15,8 +15,8 @@ struct l4_flow *l4_udp_flow(const struct l4_loop *loop, uint32_t flow);
 
 /* Opens a session for a client's first datagram and binds it to a backend; makes room by ending
  * another one if it has to. Returns its row, or L4_NONE with *why set. */
-uint32_t l4_udp_open(struct l4_loop *loop, uint32_t bound, const struct l4_flow_key *key,
-                     uint32_t scope, enum l4_drop *why);
+uint32_t l4_udp_open(struct l4_loop *loop, uint32_t bound, uint32_t pool,
+                     const struct l4_flow_key *key, uint32_t scope, enum l4_drop *why);
 
 /* May its backend go on serving it? It may be gone, or down. */
 bool l4_udp_is_served(const struct l4_loop *loop, uint32_t flow);

@@ -113,7 +113,13 @@ enum l4_balance { /* csrc/core/pick.c has the row for each */
                   L4_BALANCE_COUNT
 };
 
-enum l4_key_kind { L4_KEY_NONE, L4_KEY_SOURCE_IP, L4_KEY_SOURCE_IP_PORT, L4_KEY_SNI };
+enum l4_key_kind {
+    L4_KEY_NONE,
+    L4_KEY_SOURCE_IP,
+    L4_KEY_SOURCE_IP_PORT,
+    L4_KEY_SNI,
+    L4_KEY_QUIC /* without an id that names a backend: like SOURCE_IP_PORT */
+};
 
 struct l4_key_rule {          /* what of a client is hashed */
     _Atomic uint32_t kind;    /* enum l4_key_kind */

@@ -24,10 +24,18 @@ struct l4_udp_manners {            /* of a pool's UDP sessions; supervisor */
     _Atomic uint32_t quic_bytes;   /* of the server ids in them */
 };
 
+enum l4_udp_ways {                          /* what a listener's pools do beside the plain way */
+                   L4_UDP_COUNTS = 1 << 0,  /* count single datagrams: per_datagram, requests */
+                   L4_UDP_IN_TURN = 1 << 1, /* per_datagram */
+                   L4_UDP_QUIC = 1 << 2,    /* quic_id */
+                   L4_UDP_ROUTES = 1 << 3,  /* ... and there are several pools */
+};
+
 struct l4_udp_door {                    /* of a listener; supervisor */
     _Atomic uint32_t max_amplification; /* bytes out per byte in until the client has proven
                                            itself; 0: no bound */
     _Atomic uint32_t max_per_source;    /* sessions of one address; 0: no bound */
+    _Atomic uint32_t ways;              /* enum l4_udp_ways */
     _Atomic uint32_t no_privileged;     /* 1: source ports below 1024 are refused */
 };
 
@@ -59,6 +67,7 @@ struct l4_flow {            /* worker */
     X(SOURCE, "source_sessions")  /* its address has max_sessions_per_source */                    \
     X(DESCRIPTORS, "descriptors") /* no socket, port or memory towards the backend */              \
     X(NO_BACKEND, "no_backend")                                                                    \
+    X(DENIED, "denied")                /* by the networks of the listener, or blocked */           \
     X(DRAINING, "draining")            /* the service ends and takes no new sessions */            \
     X(PORT, "source_port")             /* port 0, a privileged one, or this listener's own */      \
     X(AMPLIFICATION, "amplification")  /* a reply over max_amplification */                        \

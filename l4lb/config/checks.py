@@ -190,6 +190,28 @@ def _udp_backends(draft: Draft) -> Findings:
                 yield Finding(backend.path, message, "give an address with a port")
 
 
+def _quic_names(draft: Draft) -> Findings:
+    for pool in draft.pools:
+        if pool.table.get("hash_key") != "quic_cid":
+            if "quic" in pool.table:
+                hint = 'write hash_key = "quic_cid"'
+                yield Finding((*pool.path, "quic"), "has no effect with another hash_key", hint)
+            continue
+        length = table(pool.table, "quic").get("server_id_length", 1)
+        seen: dict[str, Path] = {}
+        for backend in pool.backends:
+            name = backend.server_id
+            if name is None:
+                continue
+            if len(name) != 2 * length if isinstance(length, int) else False:
+                message = f"must have {length} bytes, as server_id_length says"
+                yield Finding((*backend.path, "server_id"), message)
+            if name.lower() in seen:
+                message = f"is already the server_id of {path_text(seen[name.lower()])}"
+                yield Finding((*backend.path, "server_id"), message)
+            seen[name.lower()] = backend.path
+
+
 def _ejection_grows(draft: Draft) -> Findings:
     for pool in draft.pools:
         passive = table(pool.table, "passive")
@@ -249,7 +271,8 @@ def _some_weight(draft: Draft) -> Findings:
 def _used_hash_key(draft: Draft) -> Findings:
     for pool in draft.pools:
         balance = pool.table.get("balance", "round_robin")
-        if "hash_key" in pool.table and balance not in ("ip_hash", "maglev"):
+        key = pool.table.get("hash_key")
+        if key not in (None, "quic_cid") and balance not in ("ip_hash", "maglev"):
             message = f"has no effect with balance = {shown(balance)}"
             yield Finding((*pool.path, "hash_key"), message)
 
@@ -265,6 +288,7 @@ RULES = (
     _free_addresses,
     _no_udp_over_unix,
     _udp_backends,
+    _quic_names,
     _ejection_grows,
     _source_reaches,
     _checked_elsewhere,

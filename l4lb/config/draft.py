@@ -27,6 +27,7 @@ class Backend:
     name: str | None
     address: Address | None
     weight: object
+    server_id: str | None = None
 
 
 @dataclass
@@ -114,4 +115,11 @@ def _backend(path: Path, data: Table) -> Backend:
     address, name = None, data.get("name")
     with contextlib.suppress(ValueError):
         address = parse_backend(data.get("address"))
-    return Backend(path, name if isinstance(name, str) else None, address, data.get("weight", 1))
+    server_id = data.get("server_id")
+    return Backend(
+        path,
+        name if isinstance(name, str) else None,
+        address,
+        data.get("weight", 1),
+        server_id if isinstance(server_id, str) else None,
+    )

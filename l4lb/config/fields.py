@@ -7,6 +7,7 @@ back, and what the JSON Schema says of it. Bounds are in bounds.py.
 from __future__ import annotations
 
 import math
+import re
 import urllib.parse
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -153,6 +154,12 @@ def _discovery_text(value: object) -> str:
     return value
 
 
+def _server_id(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch("([0-9a-fA-F]{2}){1,15}", value):
+        raise wrong("must be 1 to 15 bytes in hexadecimal, in quotes")
+    return value.lower()
+
+
 def _text(parse: Callable[[object], object], kind: str, example: str) -> tuple[Any, ...]:
     """Turns a field into one that is written as text and kept as what parse makes of it."""
     text = Annotated[str, Field(examples=[example], json_schema_extra={"x-l4lb-type": kind})]
@@ -204,6 +211,9 @@ MaxListeners = Annotated[int, *_whole(bounds.MAX_LISTENERS)]
 MaxPools = Annotated[int, *_whole(bounds.MAX_POOLS)]
 MaxBackends = Annotated[int, *_whole(bounds.MAX_BACKENDS)]
 UdpDescriptors = Annotated[int, *bounded_quantity(PERCENT, bounds.UDP_DESCRIPTORS_PERCENT)]
+QuicConfig = Annotated[int, *_whole(bounds.QUIC_CONFIG)]
+ServerIdLength = Annotated[int, *_whole(bounds.SERVER_ID_LENGTH)]
+ServerId = Annotated[str, *_text(_server_id, "string", "0a01")]
 Datagrams = Annotated[int, *_whole(bounds.DATAGRAMS)]
 Amplification = Annotated[int, *_whole(bounds.AMPLIFICATION)]
 MaxSticky = Annotated[int, *_whole(bounds.MAX_STICKY)]

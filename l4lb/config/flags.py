@@ -20,7 +20,7 @@ from l4lb.errors import ConfigError, Problem
 
 POOL = "main"
 SCHEMES = ("tcp", "udp")
-OPTIONS = tuple(name for name in Backend.model_fields if name != "address")
+OPTIONS = tuple(name for name in Backend.model_fields if name not in ("address", "server_id"))
 TEXT_OPTIONS = ("name",)
 DEMO_BIND = "127.0.0.1:8080"
 

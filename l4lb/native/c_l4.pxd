@@ -38,6 +38,10 @@ cdef extern from "base/hash.h":
 cdef extern from "shm/udp.h":
     enum:
         L4_DROP_COUNT
+        L4_UDP_COUNTS
+        L4_UDP_IN_TURN
+        L4_UDP_QUIC
+        L4_UDP_ROUTES
 
     struct l4_udp_manners:
         uint32_t idle_ms
@@ -51,6 +55,7 @@ cdef extern from "shm/udp.h":
     struct l4_udp_door:
         uint32_t max_amplification
         uint32_t max_per_source
+        uint32_t ways
         uint32_t no_privileged
 
     struct l4_server_id:

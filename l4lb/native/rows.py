@@ -20,7 +20,7 @@ BALANCES = (
     "ip_hash",
     "maglev",
 )
-HASH_KEYS = ("none", "source_ip", "source_ip_port", "sni")
+HASH_KEYS = ("none", "source_ip", "source_ip_port", "sni", "quic_cid")
 WHEN_ALL_DOWN = ("refuse", "try_all")
 WORKER_STATES = ("off", "runs", "drains")
 SESSION_STATES = (

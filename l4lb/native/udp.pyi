@@ -15,6 +15,7 @@ def set_pool(
     requests: int = 0,
     responses: int = 0,
     per_datagram: bool = False,
+    quic: tuple[int, int] | None = None,
 ) -> None: ...
 def set_listener(
     table: Table,
@@ -23,5 +24,10 @@ def set_listener(
     max_amplification: int = 0,
     max_per_source: int = 0,
     no_privileged: bool = False,
+    counts: bool = False,
+    in_turn: bool = False,
+    quic: bool = False,
+    routes: bool = False,
 ) -> None: ...
+def set_server_id(table: Table, index: int, server_id: bytes) -> None: ...
 def tallies(table: Table) -> list[UdpTally]: ...

@@ -17,22 +17,39 @@ def sessions(Table table):
     return table.table.header.udp_sessions
 
 
-def set_pool(Table table, index, *, idle_ms, requests=0, responses=0, per_datagram=False):
-    """How the UDP sessions of a pool end; 0: no bound."""
+def set_pool(Table table, index, *, idle_ms, requests=0, responses=0, per_datagram=False,
+             quic=None):
+    """How the UDP sessions of a pool end; 0: no bound. quic: the configuration and the bytes of a
+    server id in connection ids, if those choose."""
     cdef c.l4_pool *row = table._pool(index)
     row.udp.idle_ms = idle_ms
     row.udp.requests = requests
     row.udp.responses = responses
     row.udp.per_datagram = 1 if per_datagram else 0
+    row.udp.quic_config, row.udp.quic_bytes = quic or (0, 0)
+    row.udp.quic_id = 1 if quic else 0
 
 
 def set_listener(Table table, index, *, max_amplification=0, max_per_source=0,
-                 no_privileged=False):
+                 no_privileged=False, counts=False, in_turn=False, quic=False,
+                 routes=False):
     """What a UDP listener lets in; 0: no bound."""
     cdef c.l4_listener *row = table._listener(index)
     row.udp.max_amplification = max_amplification
     row.udp.max_per_source = max_per_source
     row.udp.no_privileged = 1 if no_privileged else 0
+    row.udp.ways = (c.L4_UDP_COUNTS if counts else 0) | (c.L4_UDP_IN_TURN if in_turn else 0) | \
+        (c.L4_UDP_QUIC if quic else 0) | (c.L4_UDP_ROUTES if routes else 0)
+
+
+def set_server_id(Table table, index, server_id):
+    """The bytes that name a backend in QUIC connection ids; none: b""."""
+    cdef c.l4_backend *row = table._backend(index)
+    if len(server_id) > sizeof(row.server_id.id):
+        raise ValueError(f"a server id has at most {sizeof(row.server_id.id)} bytes")
+    row.server_id.bytes = len(server_id)
+    for at, byte in enumerate(server_id):
+        row.server_id.id[at] = byte
 
 
 def tallies(Table table):

@@ -180,6 +180,7 @@ class Membership:
         else:
             health = initial_health(config.pools[pool])
             self._table.set_backend(row, name=name, health=health, **settings)
+        datagrams.write_backend(self._table, row, backend)
         if action == "added" and now_ms:
             self._table.set_state(row, "ready")
             change.start_slowly(self._table, row, now_ms)
@@ -196,7 +197,7 @@ class Membership:
                 protocol=listener.protocol,
                 pool=self.pools[listener.pool],
             )
-            datagrams.write_listener(self._table, row, listener)
+            datagrams.write_listener(self._table, row, listener, config.pools)
 
 
 def _pool_of(change: Change) -> str:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import resource
 import socket
+from collections.abc import Mapping
 
-from l4lb.config.model import Bind, Limits, Listener, Pool
+from l4lb.config.model import Backend, Bind, Limits, Listener, Pool
+from l4lb.config.tables.quic import Quic
 from l4lb.native import udp
 from l4lb.native.table import Table
 
@@ -44,16 +46,36 @@ def write_pool(table: Table, index: int, pool: Pool) -> None:
         idle_ms=pool.udp_idle_timeout_ms,
         requests=pool.requests,
         responses=pool.responses,
+        per_datagram=pool.per_datagram,
+        quic=_quic(pool),
     )
 
 
-def write_listener(table: Table, index: int, listener: Listener) -> None:
-    """What a UDP listener lets in."""
+def _quic(pool: Pool) -> tuple[int, int] | None:
+    """How connection ids name the pool's backends: the configuration, the bytes of a server id."""
+    if pool.hash_key != "quic_cid":
+        return None
+    rule = pool.quic or Quic()
+    return rule.config_id, rule.server_id_length
+
+
+def write_backend(table: Table, index: int, backend: Backend) -> None:
+    """What names a backend in QUIC connection ids."""
+    udp.set_server_id(table, index, bytes.fromhex(backend.server_id or ""))
+
+
+def write_listener(table: Table, index: int, listener: Listener, pools: Mapping[str, Pool]) -> None:
+    """What a UDP listener lets in, and what its pools need it to do."""
+    served = [pools[name] for name in listener.pools]
     udp.set_listener(
         table,
         index,
         max_amplification=listener.max_amplification,
         no_privileged=listener.reject_privileged_ports,
+        counts=any(pool.requests or pool.per_datagram for pool in served),
+        in_turn=any(pool.per_datagram for pool in served),
+        quic=any(_quic(pool) is not None for pool in served),
+        routes=len(served) > 1,
     )
 
 

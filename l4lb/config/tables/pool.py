@@ -10,6 +10,7 @@ from l4lb.config import bounds, edge_fields, fields, health_fields
 from l4lb.config.tables.base import Model, Named
 from l4lb.config.tables.discovery import Discovery
 from l4lb.config.tables.health import Agent, Health, Passive
+from l4lb.config.tables.quic import Quic
 from l4lb.config.tables.sticky import Sticky
 from l4lb.config.tables.tls import PoolTls
 from l4lb.config.units import wrong
@@ -29,6 +30,8 @@ class Backend(Model):
     """Its share of new sessions against the others'; 0: gets none."""
     max_connections: fields.Connections = 0
     """Connections to it at one time, over all workers; 0: no limit."""
+    server_id: fields.ServerId | None = None
+    """What names it in QUIC connection ids, in hexadecimal: see hash_key = "quic_cid"."""
     backup: bool = False
     """Used only when no other backend of the pool is usable."""
 
@@ -79,8 +82,9 @@ class Pool(Named):
         "first",
     ] = "round_robin"
     """How a backend is chosen."""
-    hash_key: Literal["source_ip", "source_ip_port", "sni"] = "source_ip"
-    """What ip_hash and maglev hash."""
+    hash_key: Literal["source_ip", "source_ip_port", "sni", "quic_cid"] = "source_ip"
+    """What ip_hash and maglev hash. quic_cid is for QUIC, with any algorithm: connection ids that
+    name a backend (`quic`, `server_id`) choose it; for the others source_ip_port is hashed."""
     hash_prefix: fields.HashPrefix = Field(
         default=(32, 128), json_schema_extra={"default": [32, 128]}
     )
@@ -122,6 +126,9 @@ class Pool(Named):
     queue: Queue | None = None
     requests: fields.Datagrams = 0
     """UDP: a client's datagrams that make one session; the next one begins another. 0: no bound."""
+    per_datagram: bool = False
+    """UDP: each datagram chooses its backend; a client has a session at each that it meets."""
+    quic: Quic | None = None
     responses: fields.Datagrams = 0
     """UDP: a session ends when each of its client's datagrams was answered by so many. 0: no
     bound."""
