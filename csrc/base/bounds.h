@@ -74,6 +74,8 @@ enum l4_bounds {
                                  take */
     L4_UDP_RUN_BYTES = 65000, /* ... and their bytes, below what an IP packet holds */
     L4_UDP_YOUNG_SHARE = 8,   /* one in so many sessions may always be of unproven clients */
+    L4_UDP_BACKLOG_MS = 50,   /* a listener that is behind for so long takes few new clients */
+    L4_UDP_OPENS = 4,         /* ... so many of one batch */
     L4_UDP_ERRORS = 16,       /* queued errors read from one session's socket at a time */
     L4_SERVER_ID_MAX = 15,    /* bytes of a server id in a QUIC connection id */
 

@@ -309,14 +309,23 @@ static void forward_batch(struct l4_loop *loop, uint32_t bound, uint32_t count)
 void l4_udp_receive(struct l4_loop *loop, uint32_t bound)
 {
     struct l4_udp *udp = loop->udp;
+    struct l4_udp_front *front = &udp->fronts[bound];
+    /* why: to open a session costs twenty times what a datagram of a known client does. A flood of
+     * strangers must not make the queue overflow, where the kernel drops without asking whose. */
+    const bool overload =
+        front->behind_since_ms && loop->now_ms - front->behind_since_ms > L4_UDP_BACKLOG_MS;
     for (int i = 0; i < L4_UDP_TURN_BATCHES && loop->bounds[bound].fd >= 0; i++) {
         const int count = l4_dgram_receive(&udp->in, loop->bounds[bound].fd, 0, L4_UDP_BATCH);
-        if (count <= 0)
+        udp->opens = overload ? L4_UDP_OPENS : L4_UDP_BATCH * L4_UDP_SEGMENTS * 2;
+        if (count > 0)
+            forward_batch(loop, bound, (uint32_t)count);
+        if (count < L4_UDP_BATCH) {
+            front->behind_since_ms = 0;
             return;
-        forward_batch(loop, bound, (uint32_t)count);
-        if (count < L4_UDP_BATCH)
-            return;
+        }
     }
+    if (!front->behind_since_ms)
+        front->behind_since_ms = loop->now_ms;
 }
 
 /* ---- towards clients ------------------------------------------------------------------------- */

@@ -21,7 +21,8 @@
 struct l4_udp_front { /* a UDP listener's socket; as many as the loop's bounds */
     bool open;
     bool wildcard;
-    struct l4_addr at; /* what it is bound to */
+    struct l4_addr at;        /* what it is bound to */
+    uint64_t behind_since_ms; /* more waits there than a turn takes; 0: not so */
 };
 
 struct l4_udp_peer {         /* what only this worker knows of a session */
@@ -44,6 +45,7 @@ struct l4_udp {
     struct l4_dgram_outbox replies; /* to clients, through the front of `replies_bound` */
     uint32_t back_used, replies_bound;
     uint32_t batch;               /* the number of the batch in hand */
+    uint32_t opens;               /* sessions that may still be opened in it */
     uint16_t links[L4_UDP_BATCH]; /* to the next message of the same session in it */
     uint32_t ready_head, ready_tail;
     bool draining;

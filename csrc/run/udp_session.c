@@ -236,13 +236,14 @@ static uint32_t take_row(struct l4_loop *loop, const struct l4_flow_key *key)
 uint32_t l4_udp_open(struct l4_loop *loop, uint32_t bound, uint32_t pool,
                      const struct l4_flow_key *key, uint32_t scope, enum l4_drop *why)
 {
-    *why = L4_DROP_DRAINING;
-    const uint32_t flow = loop->udp->draining ? L4_NONE : take_row(loop, key);
-    if (flow == L4_NONE) {
-        if (!loop->udp->draining)
-            *why = L4_DROP_SESSIONS;
+    *why = loop->udp->draining ? L4_DROP_DRAINING : L4_DROP_OVERLOAD;
+    if (loop->udp->draining || loop->udp->opens == 0)
         return L4_NONE;
-    }
+    loop->udp->opens--;
+    const uint32_t flow = take_row(loop, key);
+    *why = L4_DROP_SESSIONS;
+    if (flow == L4_NONE)
+        return L4_NONE;
     fill(loop, flow, bound, pool, key, scope);
     L4_OWN_ADD(loop->row->accepted, 1);
     L4_OWN_ADD(tally(loop, key->listener)->accepted, 1);

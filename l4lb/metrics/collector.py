@@ -21,7 +21,7 @@ from l4lb.metrics.exposition import (
     prefers_openmetrics,
     sample,
 )  # fmt: skip
-from l4lb.native import seen, tls
+from l4lb.native import seen, tls, udp
 from l4lb.native.rows import BackendRow, PoolRow, WorkerRow
 from l4lb.native.table import Table
 from l4lb.native.tls_rows import Handshakes
@@ -91,6 +91,7 @@ class Collector:
         self._service(scrape)
         self._listeners(scrape)
         self._tls(scrape)
+        self._datagrams(scrape)
         self._backends(scrape, backends)
         self._pools(scrape, backends)
         self._workers(scrape, self._table.workers())
@@ -163,6 +164,24 @@ class Collector:
             scrape.add(metric, counts.resumed, name, "resumed")
             scrape.add(metric, counts.failed, name, "failed")
 
+    def _datagrams(self, scrape: Scrape) -> None:
+        scrape.add("l4lb_udp_sessions", udp.sessions(self._table))
+        scrape.add("l4lb_udp_sessions_limit", udp.limit(self._table))
+        sums: dict[tuple[str, str, str], int] = {}
+        for row in udp.tallies(self._table):
+            counts = [
+                ("l4lb_udp_datagrams_total", "in", row.datagrams_in),
+                ("l4lb_udp_datagrams_total", "out", row.datagrams_out),
+                ("l4lb_udp_session_changes_total", "evicted", row.evicted),
+                ("l4lb_udp_session_changes_total", "moved", row.moved),
+                ("l4lb_udp_session_changes_total", "adopted", row.adopted),
+                *(("l4lb_udp_dropped_total", why, count) for why, count in row.dropped.items()),
+            ]
+            for metric, label, count in counts:
+                sums[metric, row.name, label] = sums.get((metric, row.name, label), 0) + count
+        for (metric, name, label), count in sums.items():
+            scrape.add(metric, count, name, label)
+
     def _backends(self, scrape: Scrape, rows: Iterable[BackendRow]) -> None:
         # why: a thousand backends are twelve thousand samples; labels are put together once.
         into = {name: scrape.lines_of(name) for name in BACKEND_METRICS}
@@ -218,7 +237,7 @@ class Collector:
         for row in rows:
             name = str(row.index)
             scrape.add("l4lb_worker_up", int(row.pid != 0), name)
-            scrape.add("l4lb_worker_connections_active", row.active, name)
+            scrape.add("l4lb_worker_connections_active", row.active + row.udp_active, name)
             scrape.add("l4lb_worker_connections_total", row.accepted, name)
             scrape.add("l4lb_worker_connections_lost_total", row.lost, name)
             scrape.add("l4lb_worker_restarts_total", row.restarts, name)

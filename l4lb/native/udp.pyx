@@ -17,6 +17,11 @@ def sessions(Table table):
     return table.table.header.udp_sessions
 
 
+def limit(Table table):
+    """How many there may be."""
+    return table.table.header.max_udp_sessions
+
+
 def set_pool(Table table, index, *, idle_ms, requests=0, responses=0, per_datagram=False,
              quic=None):
     """How the UDP sessions of a pool end; 0: no bound. quic: the configuration and the bytes of a
@@ -45,7 +50,7 @@ def set_listener(Table table, index, *, max_amplification=0, max_per_source=0,
 def set_server_id(Table table, index, server_id):
     """The bytes that name a backend in QUIC connection ids; none: b""."""
     cdef c.l4_backend *row = table._backend(index)
-    if len(server_id) > sizeof(row.server_id.id):
+    if len(server_id) > <Py_ssize_t>sizeof(row.server_id.id):
         raise ValueError(f"a server id has at most {sizeof(row.server_id.id)} bytes")
     row.server_id.bytes = len(server_id)
     for at, byte in enumerate(server_id):
