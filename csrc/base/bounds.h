@@ -76,6 +76,7 @@ enum l4_bounds {
     L4_UDP_YOUNG_SHARE = 8,   /* one in so many sessions may always be of unproven clients */
     L4_UDP_BACKLOG_MS = 50,   /* a listener that is behind for so long takes few new clients */
     L4_UDP_OPENS = 4,         /* ... so many of one batch */
+    L4_UDP_SWEEP_MS = 1000,   /* how often sessions of backends that are down are looked for */
     L4_UDP_ERRORS = 16,       /* queued errors read from one session's socket at a time */
     L4_SERVER_ID_MAX = 15,    /* bytes of a server id in a QUIC connection id */
 

@@ -17,6 +17,7 @@
     X(KILLED, "killed")                      /* by an operator */                                  \
     X(DRAIN_TIMEOUT, "drain_timeout")        /* the service stopped before the session did */      \
     X(STOPPED, "stopped")                    /* the service stopped at once */                     \
+    X(BACKEND_DOWN, "backend_down")          /* its backend is down or removed: a UDP session */   \
     X(EVICTED, "evicted")                    /* a UDP session that made room for another */        \
     X(TLS_HANDSHAKE, "tls_handshake_failed") /* with the client */                                 \
     X(REJECTED_HANDSHAKE, "rejected:handshake_timeout") /* it did not say in time who it wants */  \

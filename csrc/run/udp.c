@@ -476,11 +476,19 @@ void l4_udp_turn(struct l4_loop *loop)
     flush_replies(loop);
     for (uint32_t n; (n = l4_wheel_expire(&udp->wheel, loop->now_ms)) != L4_NONE;)
         l4_udp_timeout(loop, n);
+    if (loop->now_ms - udp->swept_ms >= L4_UDP_SWEEP_MS) {
+        udp->swept_ms = loop->now_ms;
+        l4_udp_sweep(loop);
+    }
 }
 
 int l4_udp_wait_ms(struct l4_loop *loop)
 {
-    if (!loop->udp)
+    const struct l4_udp *udp = loop->udp;
+    if (!udp || l4_udp_held(loop) == 0)
         return -1;
-    return loop->udp->ready_head != L4_NONE ? 0 : l4_wheel_wait_ms(&loop->udp->wheel, loop->now_ms);
+    if (udp->ready_head != L4_NONE)
+        return 0;
+    const int timer = l4_wheel_wait_ms(&loop->udp->wheel, loop->now_ms);
+    return timer < 0 || timer > L4_UDP_SWEEP_MS ? L4_UDP_SWEEP_MS : timer;
 }

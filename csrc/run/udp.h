@@ -48,6 +48,7 @@ struct l4_udp {
     uint32_t opens;               /* sessions that may still be opened in it */
     uint16_t links[L4_UDP_BATCH]; /* to the next message of the same session in it */
     uint32_t ready_head, ready_tail;
+    uint64_t swept_ms; /* when it last looked for sessions whose backend is down */
     bool draining;
 };
 

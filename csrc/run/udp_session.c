@@ -151,6 +151,12 @@ static bool reach(struct l4_loop *loop, uint32_t flow, enum l4_drop *why)
     return false;
 }
 
+/* Is the backend there, and not known to be down? */
+static bool is_up(const struct l4_loop *loop, const struct l4_backend *b)
+{
+    return L4_GET(b->used) && L4_GET(b->health) != L4_DOWN && !l4_passive_ejected(b, loop->now_ms);
+}
+
 bool l4_udp_is_served(const struct l4_loop *loop, uint32_t flow)
 {
     const struct l4_session *s = l4_udp_session(loop, flow);
@@ -159,8 +165,21 @@ bool l4_udp_is_served(const struct l4_loop *loop, uint32_t flow)
         return false;
     const struct l4_backend *b = l4_table_backend(loop->table, s->backend);
     return L4_GET(b->used) == f->backend_use &&
-           (f->flags & L4_FLOW_LAST_HOPE ||
-            (L4_GET(b->health) != L4_DOWN && !l4_passive_ejected(b, loop->now_ms)));
+           (is_up(loop, b) || f->flags & L4_FLOW_LAST_HOPE ||
+            L4_GET(l4_table_pool(loop->table, s->pool)->udp.keep_down));
+}
+
+void l4_udp_sweep(struct l4_loop *loop)
+{
+    const uint32_t high = L4_GET(loop->table->header->backends_high);
+    bool any = false;
+    for (uint32_t i = 0; i < high && !any; i++)
+        any = !is_up(loop, l4_table_backend(loop->table, i)) &&
+              L4_GET(l4_session_column(loop, i)->active);
+    for (uint32_t i = 0; any && i < loop->udp->flows.fresh; i++) {
+        if (L4_GET(l4_udp_session(loop, i)->serial) && !l4_udp_is_served(loop, i))
+            l4_udp_end(loop, i, L4_END_BACKEND_DOWN);
+    }
 }
 
 bool l4_udp_move(struct l4_loop *loop, uint32_t flow, bool failed)

@@ -21,6 +21,9 @@ uint32_t l4_udp_open(struct l4_loop *loop, uint32_t bound, uint32_t pool,
 /* May its backend go on serving it? It may be gone, or down. */
 bool l4_udp_is_served(const struct l4_loop *loop, uint32_t flow);
 
+/* Ends the sessions whose backend may not serve them any more. */
+void l4_udp_sweep(struct l4_loop *loop);
+
 /* Leaves its backend for another one; failed: the backend was not there, which is counted.
  * False: there is none and the session has ended. */
 bool l4_udp_move(struct l4_loop *loop, uint32_t flow, bool failed);

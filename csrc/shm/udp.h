@@ -19,6 +19,7 @@ struct l4_udp_manners {            /* of a pool's UDP sessions; supervisor */
     _Atomic uint32_t requests;     /* datagrams of a client that make one session; 0: no bound */
     _Atomic uint32_t responses;    /* datagrams that answer one of a client's; 0: no bound */
     _Atomic uint32_t per_datagram; /* 1: each datagram of a client chooses its backend */
+    _Atomic uint32_t keep_down;    /* 1: sessions stay with a backend that is down */
     _Atomic uint32_t quic_id;      /* 1: QUIC connection ids name backends */
     _Atomic uint32_t quic_config;  /* the 3 bits that say so in their first octet */
     _Atomic uint32_t quic_bytes;   /* of the server ids in them */

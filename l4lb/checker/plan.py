@@ -65,7 +65,7 @@ def plan(pool: Pool) -> Plan:
         agent = Agent(**dict(pool.agent), source=pool.source)
     slow = pool.passive.slow if pool.passive is not None else None
     factor = slow.factor if slow is not None else None
-    return Plan(checks, agent, pool.on_down, pool.alert or (), factor)
+    return Plan(checks, agent, pool.on_down or "keep", pool.alert or (), factor)
 
 
 def plans(config: Config) -> dict[str, Plan]:

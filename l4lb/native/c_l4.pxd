@@ -48,6 +48,7 @@ cdef extern from "shm/udp.h":
         uint32_t requests
         uint32_t responses
         uint32_t per_datagram
+        uint32_t keep_down
         uint32_t quic_id
         uint32_t quic_config
         uint32_t quic_bytes

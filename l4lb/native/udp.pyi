@@ -17,6 +17,7 @@ def set_pool(
     responses: int = 0,
     per_datagram: bool = False,
     quic: tuple[int, int] | None = None,
+    keep_down: bool = False,
 ) -> None: ...
 def set_listener(
     table: Table,

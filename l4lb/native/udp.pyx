@@ -23,7 +23,7 @@ def limit(Table table):
 
 
 def set_pool(Table table, index, *, idle_ms, requests=0, responses=0, per_datagram=False,
-             quic=None):
+             quic=None, keep_down=False):
     """How the UDP sessions of a pool end; 0: no bound. quic: the configuration and the bytes of a
     server id in connection ids, if those choose."""
     cdef c.l4_pool *row = table._pool(index)
@@ -33,6 +33,7 @@ def set_pool(Table table, index, *, idle_ms, requests=0, responses=0, per_datagr
     row.udp.per_datagram = 1 if per_datagram else 0
     row.udp.quic_config, row.udp.quic_bytes = quic or (0, 0)
     row.udp.quic_id = 1 if quic else 0
+    row.udp.keep_down = 1 if keep_down else 0
 
 
 def set_listener(Table table, index, *, max_amplification=0, max_per_source=0,

@@ -1,24 +1,28 @@
 """UDP listeners and pools: their sockets, and what the shared table says of them.
 
 An address gets one SO_REUSEPORT socket per worker, all bound before a worker runs and kept for the
-service's life: the kernel shares clients out over them by their address, so one client always meets
-the worker that holds its session, also while that worker is being replaced.
+service's life. Each client always meets the same one (steering.py): the worker that holds its
+session, also while that is being replaced.
 """
 
 from __future__ import annotations
 
 import contextlib
 import resource
+import secrets
 import socket
 from collections.abc import Mapping
 
+import l4lb.log
 from l4lb.config.model import Backend, Bind, Limits, Listener, Pool
 from l4lb.config.tables.quic import Quic
 from l4lb.native import udp
 from l4lb.native.table import Table
+from l4lb.supervisor.steering import steer
 
 MAX_ROWS = 1 << 20  # csrc/base/bounds.h: L4_FLOWS_MAX
 BUFFER_BYTES = 4 << 20  # asked for each socket: what waits while a worker is replaced or busy
+LOG = l4lb.log.get("supervisor")
 SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33  # <asm-generic/socket.h>; need CAP_NET_ADMIN
 
 
@@ -48,6 +52,7 @@ def write_pool(table: Table, index: int, pool: Pool) -> None:
         responses=pool.responses,
         per_datagram=pool.per_datagram,
         quic=_quic(pool),
+        keep_down=pool.on_down == "keep",
     )
 
 
@@ -117,6 +122,8 @@ def open_sockets(bind: Bind, workers: int, *, alone: bool = True) -> list[socket
     sockets: list[socket.socket] = []
     try:
         sockets.extend(_one(bind, share_port=True) for _ in range(workers))
+        if workers > 1 and not steer(sockets[0], workers, secrets.randbits(32)):
+            LOG.info("the kernel shares UDP clients out by its own hash", bind=str(bind))
     except OSError:
         for sock in sockets:
             sock.close()

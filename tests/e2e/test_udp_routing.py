@@ -175,6 +175,8 @@ def test_sessions_of_a_backend_that_goes_down_move_to_the_others() -> None:
             assert Counter(ask(client) for client in all_clients) == {b"a?": 5, b"b?": 5}
             checked.stop("a")
             until(lambda: lb.backends()["a"]["health"] == "down", "it is down")
+            until(lambda: lb.status()["udp_sessions"] == 0, "no session stays with it")
+            assert lb.ask("stats")["ended"] == {"backend_down": 10}
             for client in all_clients:
                 client.send(b"?")
             until(lambda: dropped(lb).get("no_backend") == 10, "both are down: nobody serves")

@@ -147,8 +147,11 @@ class Pool(Named):
         BeforeValidator(fields.as_tuple),
     ] = Field(default=(), json_schema_extra={"x-l4lb-default": "required without `discovery`"})
     """One or more, each an address in quotes or a table."""
-    on_down: Literal["keep", "close"] = "keep"
-    """What becomes of the sessions of a backend that goes down."""
+    on_down: Literal["keep", "close"] | None = Field(
+        default=None, json_schema_extra={"x-l4lb-default": '`"keep"`, of UDP sessions `"close"`'}
+    )
+    """What becomes of the sessions of a backend that goes down. The next datagram of a UDP client
+    begins a session at another."""
     alert: health_fields.Command | None = None
     """A program and its arguments, run at each change of a backend's health; absent: none."""
     discovery: Discovery | None = None
