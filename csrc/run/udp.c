@@ -76,7 +76,8 @@ static int take_memory(struct l4_loop *loop, uint32_t capacity)
     udp->fronts = calloc(l4_accept_room(loop->table), sizeof *udp->fronts);
     if (!timers || !udp->peers || !udp->fronts || l4_dgram_inbox_init(&udp->in, true) ||
         l4_dgram_inbox_init(&udp->back, false) ||
-        l4_flows_init(&udp->flows, capacity, &loop->table->header->hash_key)) {
+        l4_flows_init(&udp->flows, capacity, &loop->table->header->hash_key) ||
+        l4_sources_init(&udp->sources, capacity)) {
         free(timers);
         return -ENOMEM;
     }
@@ -137,6 +138,7 @@ void l4_udp_finish(struct l4_loop *loop)
     if (!udp)
         return;
     l4_flows_close(&udp->flows);
+    l4_sources_close(&udp->sources);
     l4_dgram_inbox_close(&udp->in);
     l4_dgram_inbox_close(&udp->back);
     free(udp->wheel.timers);

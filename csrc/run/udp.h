@@ -14,6 +14,7 @@
 #define L4_RUN_UDP_H
 
 #include "core/flow.h"
+#include "core/source.h"
 #include "io/dgram.h"
 #include "run/worker.h"
 #include "shm/udp_rows.h"
@@ -36,6 +37,7 @@ struct l4_udp_peer {         /* what only this worker knows of a session */
 
 struct l4_udp {
     struct l4_flows flows;
+    struct l4_sources sources;
     struct l4_wheel wheel;
     struct l4_udp_peer *peers;
     struct l4_udp_front *fronts;

@@ -197,6 +197,34 @@ bool l4_udp_move(struct l4_loop *loop, uint32_t flow, bool failed)
     return true;
 }
 
+/* ---- its source -------------------------------------------------------------------------------
+ */
+
+static uint64_t source_of(const struct l4_loop *loop, const struct l4_addr *client,
+                          uint32_t listener)
+{
+    struct l4_addr source = *client;
+    source.port = 0;
+    return l4_hash_again(l4_hash(&loop->table->header->hash_key, &source, sizeof source), listener);
+}
+
+/* A place among the sessions of its source. *counted: it has one, where there is a limit. */
+static bool take_source(struct l4_loop *loop, const struct l4_flow_key *key, bool *counted)
+{
+    const uint32_t limit =
+        L4_GET(l4_table_listener(loop->table, key->listener)->udp.max_per_source);
+    *counted = limit && l4_sources_take(&loop->udp->sources,
+                                        source_of(loop, &key->client, key->listener), limit);
+    return *counted || !limit;
+}
+
+static void drop_source(struct l4_loop *loop, uint32_t flow)
+{
+    const struct l4_session *s = l4_udp_session(loop, flow);
+    if (l4_udp_flow(loop, flow)->flags & L4_FLOW_COUNTED)
+        l4_sources_drop(&loop->udp->sources, source_of(loop, &s->client, s->listener));
+}
+
 /* ---- open and end ---------------------------------------------------------------------------- */
 
 static void fill(struct l4_loop *loop, uint32_t flow, uint32_t bound, uint32_t pool,
@@ -259,11 +287,20 @@ uint32_t l4_udp_open(struct l4_loop *loop, uint32_t bound, uint32_t pool,
     if (loop->udp->draining || loop->udp->opens == 0)
         return L4_NONE;
     loop->udp->opens--;
+    bool counted;
+    *why = L4_DROP_SOURCE;
+    if (!take_source(loop, key, &counted))
+        return L4_NONE;
     const uint32_t flow = take_row(loop, key);
     *why = L4_DROP_SESSIONS;
-    if (flow == L4_NONE)
+    if (flow == L4_NONE) {
+        if (counted)
+            l4_sources_drop(&loop->udp->sources, source_of(loop, &key->client, key->listener));
         return L4_NONE;
+    }
     fill(loop, flow, bound, pool, key, scope);
+    if (counted)
+        l4_udp_flow(loop, flow)->flags |= L4_FLOW_COUNTED;
     L4_OWN_ADD(loop->row->accepted, 1);
     L4_OWN_ADD(tally(loop, key->listener)->accepted, 1);
     L4_OWN_ADD(tally(loop, key->listener)->active, 1);
@@ -313,6 +350,7 @@ void l4_udp_end(struct l4_loop *loop, uint32_t flow, enum l4_reason reason)
     l4_count_drop_flow(loop->table, loop->setup.index);
     l4_session_enter(s, L4_SESSION_FREE);
     atomic_store_explicit(&s->serial, 0, memory_order_release);
+    drop_source(loop, flow);
     l4_flows_remove(&loop->udp->flows, flow);
 }
 
@@ -379,6 +417,8 @@ static bool adopt(struct l4_loop *loop, uint32_t flow)
         l4_flows_prove(&loop->udp->flows, flow);
     if (f->flags & L4_FLOW_LOOSE)
         l4_flows_loosen(&loop->udp->flows, flow);
+    if (f->flags & L4_FLOW_COUNTED)
+        (void)l4_sources_take(&loop->udp->sources, source_of(loop, &s->client, s->listener), 0);
     l4_wheel_start(&loop->udp->wheel, flow, L4_GET(s->active_ms) + idle_ms(loop, s));
     L4_OWN_ADD(tally(loop, s->listener)->active, 1);
     L4_OWN_ADD(udp_tally(loop, s->listener)->adopted, 1);

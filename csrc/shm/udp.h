@@ -48,6 +48,7 @@ struct l4_server_id {
 enum l4_flow_flags {
     L4_FLOW_PROVEN = 1 << 0,    /* its client has sent a second datagram */
     L4_FLOW_LOOSE = 1 << 1,     /* its requests are complete: new datagrams are another session's */
+    L4_FLOW_COUNTED = 1 << 3,   /* among the sessions of its source */
     L4_FLOW_LAST_HOPE = 1 << 2, /* its backend was chosen though it is down: when_all_down */
 };
 

@@ -81,7 +81,15 @@ class Installer:
                 if key not in have:
                     alone = not self._crew.has_port(protocol, bind.port)
                     opened.append(
-                        sockets.open_listening(bind, name, -1, workers, protocol, alone=alone)
+                        sockets.open_listening(
+                            bind,
+                            name,
+                            -1,
+                            workers,
+                            protocol,
+                            alone=alone,
+                            by_port=not after.listeners[name].max_sessions_per_source,
+                        )
                     )
         except BaseException:
             for one in opened:

@@ -164,7 +164,14 @@ class Supervisor:
             self._listening.append(
                 sockets.Listening(bind, name, row, {0: passed}, passed=True)
                 if passed is not None
-                else sockets.open_listening(bind, name, row, workers, protocol)
+                else sockets.open_listening(
+                    bind,
+                    name,
+                    row,
+                    workers,
+                    protocol,
+                    by_port=not self._config.listeners[name].max_sessions_per_source,
+                )
             )
         inherited.close_rest()
 

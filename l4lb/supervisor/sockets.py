@@ -50,6 +50,7 @@ class Listening:
     passed: bool = False
     unlinked: bool = False
     protocol: str = "tcp"
+    by_port: bool = True  # UDP: see datagrams.share_out
 
     @property
     def shared(self) -> bool:
@@ -69,6 +70,7 @@ class Listening:
         try:
             if self.protocol == "udp":
                 self.sockets[index] = datagrams.open_sockets(self.bind, 1, alone=False)[0]
+                datagrams.share_out(self.sockets.values(), by_port=self.by_port)
                 return
             sock = _inet_socket(self.bind, share_port=True)
             self.sockets[index] = sock
@@ -82,6 +84,8 @@ class Listening:
         if self.shared or index not in self.sockets:
             return
         self.sockets.pop(index).close()
+        if self.protocol == "udp":
+            datagrams.share_out(self.sockets.values(), by_port=self.by_port)
         if index in self.order:
             place = self.order.index(index)
             last = self.order.pop()
@@ -201,14 +205,16 @@ def open_listening(
     protocol: str = "tcp",
     *,
     alone: bool = True,
+    by_port: bool = True,
 ) -> Listening:
     """Opens the sockets of one address, one for each of these workers. alone: no other socket of
-    this service is bound to that port. Raises L4lbError that says what to do."""
+    this service is bound to that port; by_port: see datagrams.share_out. Raises L4lbError that
+    says what to do."""
     try:
         if protocol == "udp":
-            found = datagrams.open_sockets(bind, len(workers), alone=alone)
+            found = datagrams.open_sockets(bind, len(workers), alone=alone, by_port=by_port)
             by_worker = dict(zip(workers, found, strict=True))
-            return Listening(bind, listener, row, by_worker, protocol=protocol)
+            return Listening(bind, listener, row, by_worker, protocol=protocol, by_port=by_port)
         if bind.path:
             return Listening(bind, listener, row, {0: open_unix(bind.path)}, bind.path)
         sockets = _open_inet(bind, workers, alone=alone)

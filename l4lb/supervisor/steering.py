@@ -38,14 +38,16 @@ def _mixed(multiplier: int, shift: int) -> Iterator[Step]:
     yield ST, 0
 
 
-def _program(family: int, count: int, seed: int) -> Iterator[Step]:
+def _program(family: int, count: int, seed: int, by_port: bool) -> Iterator[Step]:
     yield LD_IMM, seed
     yield ST, 0
     words = range(IPV4_SOURCE, 16, 4) if family == socket.AF_INET else range(IPV6_SOURCE, 24, 4)
     for offset in words:
         yield LD_WORD, NETWORK + offset
         yield from _mixed(MIX, 15)
-    if family == socket.AF_INET:  # the port is behind the header, however long that is
+    if not by_port:
+        yield LD_IMM, 0
+    elif family == socket.AF_INET:  # the port is behind the header, however long that is
         yield LDX_HEADER_BYTES, NETWORK
         yield LD_HALF_X, NETWORK
     else:
@@ -57,13 +59,14 @@ def _program(family: int, count: int, seed: int) -> Iterator[Step]:
     yield RET_A, 0
 
 
-def steer(sock: socket.socket, count: int, seed: int) -> bool:
+def steer(sock: socket.socket, count: int, seed: int, *, by_port: bool = True) -> bool:
     """All `count` sockets of sock's address get the clients that the program gives them.
 
-    seed: 32 bits that outsiders do not know. False: this kernel does not take it."""
+    seed: 32 bits that outsiders do not know. by_port: clients of one IP address need not meet one
+    socket. False: this kernel does not take it."""
     steps = [
         struct.pack("HBBI", code, 0, 0, operand & 0xFFFFFFFF)
-        for code, operand in _program(sock.family, count, seed)
+        for code, operand in _program(sock.family, count, seed, by_port)
     ]
     program = ctypes.create_string_buffer(b"".join(steps))
     try:

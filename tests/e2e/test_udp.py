@@ -281,3 +281,30 @@ def test_nothing_is_kept_waiting_by_a_backend_that_does_not_answer() -> None:
         until(lambda: listener(lb)["active"] == 0, "and all end")
         assert time.monotonic() - begin < 20
         assert backends.received["a"] == 50
+
+
+def test_one_source_has_so_many_sessions_and_no_more() -> None:
+    bound = {"max_sessions_per_source": 3}
+    with (
+        UdpBackends() as backends,
+        udp_balancer(backends.rows(), listener=bound) as lb,
+        clients(lb, 5) as ours,
+        clients(lb, 2, source="127.0.0.2") as others,
+    ):
+        for client in ours[:3]:
+            assert ask(client, b"x") == b"x"
+        for client in ours[3:]:
+            client.send(b"x")
+        until(lambda: listener(lb)["dropped"] == {"source_sessions": 2}, "no more of this source")
+        for client in others + ours[:3]:
+            assert ask(client, b"y") == b"y"
+        pids = lb.pids()
+        for worker, pid in enumerate(pids):
+            lb.kill(worker)
+            lb.wait_for_new_worker(worker, pid)
+        ours[3].send(b"x")
+        until(lambda: listener(lb)["dropped"] == {"source_sessions": 3}, "it is known again")
+        lb.admin("kill", lb.ask("sessions")[0]["id"])
+        lb.admin("kill", lb.ask("sessions")[-1]["id"])
+        until(lambda: lb.status()["udp_sessions"] == 3, "two have ended")
+        assert all(ask(client, b"z") == b"z" for client in [*others, *ours[:3]]), "there is room"

@@ -26,6 +26,9 @@ class Listener(Named):
     max_amplification: fields.Amplification = 0
     """UDP: bytes sent to a client per byte it sent, until it has proven itself by a second
     datagram; replies over that are dropped. 0: no bound."""
+    max_sessions_per_source: fields.Connections = 0
+    """UDP: sessions of one IP address at one time, at each address bound; one worker then serves
+    them all. 0: no bound."""
     reject_privileged_ports: bool = False
     """UDP: datagrams from source ports below 1024 are dropped; services live there, clients do
     not."""

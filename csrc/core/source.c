@@ -1,0 +1,56 @@
+#include "core/source.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+int l4_sources_init(struct l4_sources *sources, uint32_t most)
+{
+    uint32_t slots = 16;
+    while (slots / 2 < most) /* at most half are taken */
+        slots *= 2;
+    sources->mask = slots - 1;
+    sources->slots = calloc(slots, sizeof *sources->slots);
+    return sources->slots ? 0 : -ENOMEM;
+}
+
+void l4_sources_close(struct l4_sources *sources)
+{
+    free(sources->slots);
+    sources->slots = NULL;
+}
+
+/* Where the source is, or would be. */
+static uint32_t place_of(const struct l4_sources *sources, uint64_t hash)
+{
+    uint32_t at = (uint32_t)hash & sources->mask;
+    while (sources->slots[at].count && sources->slots[at].hash != hash)
+        at = (at + 1) & sources->mask;
+    return at;
+}
+
+bool l4_sources_take(struct l4_sources *sources, uint64_t hash, uint32_t limit)
+{
+    struct l4_source_slot *slot = &sources->slots[place_of(sources, hash)];
+    if (limit && slot->count >= limit)
+        return false;
+    slot->hash = hash;
+    slot->count++;
+    return true;
+}
+
+void l4_sources_drop(struct l4_sources *sources, uint64_t hash)
+{
+    struct l4_source_slot *slots = sources->slots;
+    uint32_t hole = place_of(sources, hash);
+    if (slots[hole].count == 0 || --slots[hole].count)
+        return;
+    /* Whoever was pushed past the hole by another moves into it. */
+    for (uint32_t at = (hole + 1) & sources->mask; slots[at].count; at = (at + 1) & sources->mask) {
+        const uint32_t home = (uint32_t)slots[at].hash & sources->mask;
+        if (((at - home) & sources->mask) < ((at - hole) & sources->mask))
+            continue;
+        slots[hole] = slots[at];
+        slots[at].count = 0;
+        hole = at;
+    }
+}
