@@ -74,6 +74,7 @@ def write_listener(table: Table, index: int, listener: Listener, pools: Mapping[
         table,
         index,
         max_amplification=listener.max_amplification,
+        max_per_source=listener.max_sessions_per_source,
         no_privileged=listener.reject_privileged_ports,
         counts=any(pool.requests or pool.per_datagram for pool in served),
         in_turn=any(pool.per_datagram for pool in served),
