@@ -155,6 +155,7 @@ class Supervisor:
         have = {one.key: one for one in self._before.listening()} if self._before else {}
         for name, bind, protocol in wanted(self._config).values():
             row = self._membership.listeners[name, str(bind)]
+            by_port = not self._config.listeners[name].max_sessions_per_source
             if (protocol, str(bind)) in have:
                 one = have[protocol, str(bind)]
                 one.row, one.listener = row, name
@@ -164,14 +165,7 @@ class Supervisor:
             self._listening.append(
                 sockets.Listening(bind, name, row, {0: passed}, passed=True)
                 if passed is not None
-                else sockets.open_listening(
-                    bind,
-                    name,
-                    row,
-                    workers,
-                    protocol,
-                    by_port=not self._config.listeners[name].max_sessions_per_source,
-                )
+                else sockets.open_listening(bind, name, row, workers, protocol, by_port=by_port)
             )
         inherited.close_rest()
 
