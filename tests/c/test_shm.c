@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "process.h"
 #include "shm/ring.h"
 #include "table.h"
 
@@ -92,7 +93,7 @@ static void churn(uint32_t worker)
 
 static pid_t churner(uint32_t worker)
 {
-    const pid_t pid = fork();
+    const pid_t pid = fork_tied();
     if (pid == 0)
         churn(worker);
     return pid;

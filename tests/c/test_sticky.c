@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "check.h"
 #include "core/stick.h"
+#include "process.h"
 #include "table.h"
 
 enum { ENTRIES = 256, TTL = 10000 };
@@ -154,7 +155,7 @@ TEST(a_place_is_not_lost_with_a_process_that_dies)
 {
     start(7);
     for (int round = 0; round < 60; round++) {
-        const pid_t child = fork();
+        const pid_t child = fork_tied();
         if (child == 0)
             for (uint32_t c = (uint32_t)round * 1000;; c++)
                 meet(2, c % 5000, 1000 + c);
