@@ -64,6 +64,7 @@ def command(
 ) -> int:
     """Runs the service in the foreground."""
     from l4lb.cli import demo as demonstration
+    from l4lb.config import parse
     from l4lb.config.resolve import resolve
     from l4lb.supervisor import handoff
     from l4lb.supervisor.main import serve
@@ -84,8 +85,6 @@ def command(
         return demonstration.run(workers=workers, admin=admin)
     if file is None and not listen:
         raise UsageError("what to run? give -c FILE, or --listen and --backend, or --demo")
-    from l4lb.config import parse
-
     config = resolve(override(_configuration(file, listen, backend, balance), workers, admin))
     origin = ConfigOrigin(
         os.path.abspath(file) if file else "",
