@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import resource
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, KeysView, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,11 +109,11 @@ class Membership:
         the edge's lists cannot be read; then nothing that serves has changed."""
         pools = [one for one in changes if one.kind == "pool"]
         backends = [one for one in changes if one.kind == "backend"]
-        new = {one.name for one in pools if one.action == "added"}
+        new = [one.name for one in pools if one.action == "added"]
         # What is new first: nobody is sent there before the listeners say so.
         for name in new:
             self.pools.take(name)
-        self._write(after, new, [one for one in backends if _pool_of(one) in new], 0)
+        self._write(after, set(new), [one for one in backends if _pool_of(one) in new], 0)
         listeners = {key: self._row(key) for key in _binds(after)}
         try:
             self.edge.configure(after, listeners, self.pools.live)
@@ -134,7 +134,7 @@ class Membership:
     def _row(self, key: tuple[str, str]) -> int:
         return self.listeners[key] if key in self.listeners else self.listeners.take(key)[0]
 
-    def _undo(self, pools: set[str], listeners: Mapping[tuple[str, str], int]) -> None:
+    def _undo(self, pools: Collection[str], listeners: Mapping[tuple[str, str], int]) -> None:
         """Gives back the rows of what was new and is not to be."""
         used = {row.index for row in self._table.listeners()}
         for key, row in listeners.items():
@@ -204,8 +204,11 @@ def _pool_of(change: Change) -> str:
     return change.name.partition("/")[0]
 
 
-def _binds(config: Config) -> set[tuple[str, str]]:
-    return {(name, str(bind)) for name, one in config.listeners.items() for bind in one.bind}
+def _binds(config: Config) -> KeysView[tuple[str, str]]:
+    """Listener and address of all that is bound, in the order of the configuration."""
+    return {
+        (name, str(at)): None for name, one in config.listeners.items() for at in one.bind
+    }.keys()
 
 
 def _no_room(what: str) -> AdminError:

@@ -13,9 +13,15 @@ AT_START = frozenset(
     {
         ("process", "admin"),
         ("process", "user"),
+        ("process", "hash_seed"),
+        ("process", "http"),
+        ("process", "http_admin"),
+        ("process", "http_token_file"),
+        ("process", "http_hosts"),
         ("limits", "max_listeners"),
         ("limits", "max_pools"),
         ("limits", "max_backends"),
+        ("limits", "max_sticky"),
     }
 )
 
