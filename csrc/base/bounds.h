@@ -1,5 +1,7 @@
 /* Every limit of the C side, by name, in one place.
  *
+ * why: long for a header: the one place is what it is for.
+ *
  * The table's capacities (how many pools, backends, ...) are chosen at start from the configuration
  * and live in struct l4_caps; the numbers here are the ceilings of those and all fixed sizes.
  */
@@ -81,7 +83,6 @@ enum l4_bounds {
     L4_SERVER_ID_MAX = 15,    /* bytes of a server id in a QUIC connection id */
 
     L4_WHEEL_TICK_MS = 16,
-
     L4_HELLO_NAME_MAX = 255,       /* bytes of a server name, without its NUL */
     L4_ALPN_MAX = 255,             /* bytes of one protocol's name (RFC 7301) */
     L4_ALPN_LIST_MAX = 256,        /* ... of the list of those that a session keeps */
@@ -92,6 +93,13 @@ enum l4_bounds {
     L4_SETS_BYTES = 96 << 20,      /* of one half of them; untouched it costs nothing */
     L4_CIDR_LEVELS = 9,            /* of a set's tree: 8^9 IPv6 intervals */
     L4_PREFIXES_MAX = 2 << 20,     /* networks in all sets together */
+    L4_SOURCE_GROUPS = 1 << 14,    /* of the table of sources, each with ... */
+    L4_SOURCE_WAYS = 8,            /* ... so many places */
+    L4_PACE_TURN_MS = 50,          /* a paced session moves what this time allows, then waits */
+    L4_PACE_BYTES_MIN = 1460,      /* ... but at least so much at a time */
+    L4_TALKERS = 64,               /* sources one worker keeps in its sketch of the busiest */
+    L4_TALKERS_HALF_MS = 30000,    /* half-life of their weights */
+    L4_BLOCKS_MAX = 16384,         /* sources blocked at one time */
     L4_TARPITS_MAX = 1024,         /* sessions a worker holds in its tarpit */
     L4_TARPIT_MS = 10000,          /* ... each for so long */
     L4_ROUTES_MAX = 4096,          /* over all listeners */

@@ -20,13 +20,19 @@
     X(BACKEND_DOWN, "backend_down")          /* its backend is down or removed: a UDP session */   \
     X(EVICTED, "evicted")                    /* a UDP session that made room for another */        \
     X(TLS_HANDSHAKE, "tls_handshake_failed") /* with the client */                                 \
+    X(MAX_AGE, "max_age")                    /* it was as old as its listener lets it be */        \
     X(REJECTED_HANDSHAKE, "rejected:handshake_timeout") /* it did not say in time who it wants */  \
     X(REJECTED_PROXY_MISSING, "rejected:no_proxy_header")                                          \
     X(REJECTED_PROXY_UNTRUSTED, "rejected:proxy_untrusted")                                        \
     X(REJECTED_PROXY_INVALID, "rejected:proxy_invalid")                                            \
-    X(REJECTED_DENIED, "rejected:denied")     /* by the listener's networks */                     \
-    X(REJECTED_BLOCKED, "rejected:blocked")   /* its source is blocked */                          \
-    X(REJECTED_TLS_RATE, "rejected:tls_rate") /* its handshake would have come too late */         \
+    X(REJECTED_DENIED, "rejected:denied")           /* by the listener's networks */               \
+    X(REJECTED_BLOCKED, "rejected:blocked")         /* its source is blocked */                    \
+    X(REJECTED_TLS_RATE, "rejected:tls_rate")       /* its handshake would have come too late */   \
+    X(REJECTED_CONNECTIONS, "rejected:connections") /* the listener has its limit of them */       \
+    X(REJECTED_RATE, "rejected:rate")               /* ... of new ones a second */                 \
+    X(REJECTED_SOURCE_CONNECTIONS, "rejected:source_connections")                                  \
+    X(REJECTED_SOURCE_RATE, "rejected:source_rate")                                                \
+    X(REJECTED_FIRST_BYTE, "rejected:first_byte_timeout")                                          \
     X(WORKER_DIED, "error:WORKER_DIED")                                                            \
     X(ERROR, "error") /* the session's errno says which */
 

@@ -175,6 +175,8 @@ enum l4_hello_result l4_hello_read(const uint8_t *data, size_t bytes, struct l4_
     if (!r.short_of && !r.broken && type != CLIENT_HELLO)
         return L4_HELLO_NONE;
     const uint32_t body = number(&r, 3);
+    if (body > L4_HELLO_BYTES_MAX)
+        return L4_HELLO_NONE;
     r.limit = body;
     skip(&r, 2 + 32);        /* legacy_version, random */
     skip(&r, byte(&r));      /* legacy_session_id */
@@ -188,7 +190,7 @@ enum l4_hello_result l4_hello_read(const uint8_t *data, size_t bytes, struct l4_
         hello->name[0] = 0;
     }
     hello->due = bytes + r.cut;
-    if (r.short_of && body <= L4_HELLO_BYTES_MAX && hello->due <= L4_HELLO_BYTES_MAX)
+    if (r.short_of && hello->due <= L4_HELLO_BYTES_MAX)
         return L4_HELLO_MORE;
     return r.short_of || r.broken ? L4_HELLO_NONE : L4_HELLO_WHOLE;
 }

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "shm/edge_rows.h"
 #include "shm/table.h"
 
 static bool name_matches(const struct l4_route *route, const struct l4_route_client *client)

@@ -46,17 +46,19 @@ static void release_pipe(const struct l4_pump *pump, struct l4_half *from)
     from->piped = 0;
 }
 
-static size_t most_of(const struct l4_io *in, const struct l4_io *out)
+/* How much one receive may take: what both sides can handle, and what is left of the turn. */
+static size_t most_of(const struct l4_io *in, const struct l4_io *out, size_t left)
 {
-    return in->most < out->most ? in->most : out->most;
+    const size_t most = in->most < out->most ? in->most : out->most;
+    return most < left ? most : left;
 }
 
 /* Copies once. Only called when a pipe is ready to take what cannot be sent. */
 static enum l4_pump_result copy(const struct l4_pump *pump, struct l4_half *from,
-                                struct l4_half *to, uint64_t *moved)
+                                struct l4_half *to, size_t left, uint64_t *moved)
 {
     const struct l4_io *in = l4_io_of(from), *out = l4_io_of(to);
-    const ssize_t got = in->receive(pump, from, to, most_of(in, out));
+    const ssize_t got = in->receive(pump, from, to, most_of(in, out, left));
     if (got <= 0) {
         not_received(from, got);
         return L4_PUMP_WAITS;
@@ -69,10 +71,10 @@ static enum l4_pump_result copy(const struct l4_pump *pump, struct l4_half *from
 
 /* Copies once without a place for what cannot be sent: looks, sends, then takes as much away. */
 static enum l4_pump_result peek(const struct l4_pump *pump, struct l4_half *from,
-                                struct l4_half *to, uint64_t *moved)
+                                struct l4_half *to, size_t left, uint64_t *moved)
 {
     const struct l4_io *in = l4_io_of(from), *out = l4_io_of(to);
-    const size_t most = most_of(in, out);
+    const size_t most = most_of(in, out, left);
     const ssize_t got = in->peek(pump, from, to, most);
     if (got <= 0) {
         not_received(from, got);
@@ -91,10 +93,11 @@ static enum l4_pump_result peek(const struct l4_pump *pump, struct l4_half *from
 
 /* Moves once from the socket into the empty pipe and on. */
 static enum l4_pump_result bulk(const struct l4_pump *pump, struct l4_half *from,
-                                struct l4_half *to, uint64_t *moved)
+                                struct l4_half *to, size_t left, uint64_t *moved)
 {
-    const ssize_t got = splice(from->fd, NULL, pump->pipes->fds[from->pipe][1], NULL, L4_PIPE_BYTES,
-                               SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    const ssize_t got =
+        splice(from->fd, NULL, pump->pipes->fds[from->pipe][1], NULL,
+               left < L4_PIPE_BYTES ? left : L4_PIPE_BYTES, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     if (got <= 0) {
         not_received(from, got);
         return L4_PUMP_WAITS;
@@ -107,31 +110,31 @@ static enum l4_pump_result bulk(const struct l4_pump *pump, struct l4_half *from
 }
 
 static enum l4_pump_result step(const struct l4_pump *pump, struct l4_half *from,
-                                struct l4_half *to, uint64_t *moved)
+                                struct l4_half *to, size_t left, uint64_t *moved)
 {
     if (from->flags & L4_HALF_BULKY) {
         if (from->pipe == L4_NO_PIPE)
             from->pipe = l4_pipes_take(pump->pipes);
         if (from->pipe != L4_NO_PIPE)
-            return bulk(pump, from, to, moved);
+            return bulk(pump, from, to, left, moved);
     }
     if (from->pipe != L4_NO_PIPE || l4_pipes_ready(pump->pipes))
-        return copy(pump, from, to, moved);
-    return peek(pump, from, to, moved);
+        return copy(pump, from, to, left, moved);
+    return peek(pump, from, to, left, moved);
 }
 
 enum l4_pump_result l4_pump(const struct l4_pump *pump, struct l4_half *from, struct l4_half *to,
                             uint64_t *moved)
 {
     enum l4_pump_result result = L4_PUMP_WAITS;
-    const uint64_t limit = *moved + L4_TURN_BYTES;
+    const uint64_t limit = *moved + (pump->most ? pump->most : L4_TURN_BYTES);
     if (flush(pump, from, to)) {
         result = L4_PUMP_MORE;
         while (result == L4_PUMP_MORE && *moved < limit) {
             if (!(from->flags & L4_HALF_IN) || !(to->flags & L4_HALF_OUT))
                 result = L4_PUMP_WAITS;
             else
-                result = step(pump, from, to, moved);
+                result = step(pump, from, to, limit - *moved, moved);
         }
     }
     if (to->flags & L4_HALF_BROKEN)

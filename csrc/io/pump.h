@@ -23,6 +23,7 @@ struct l4_pump {
     struct l4_pipes *pipes;
     char *scratch;           /* L4_SCRATCH_BYTES */
     struct l4_tls_room *tls; /* io/tls.h; NULL: no half speaks TLS */
+    uint32_t most;           /* bytes a turn may move; 0: L4_TURN_BYTES */
 };
 
 enum l4_pump_result {

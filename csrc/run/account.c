@@ -1,8 +1,10 @@
 #include "run/account.h"
 
 #include "base/hash.h"
+#include "core/talkers.h"
 #include "io/sock.h"
 #include "run/session.h"
+#include "shm/edge_rows.h"
 #include "shm/ring.h"
 
 bool l4_account_is_clean(unsigned reason)
@@ -69,6 +71,9 @@ void l4_account_end(const struct l4_table *table, uint32_t worker, const struct 
 {
     struct l4_seen *seen = l4_table_seen(table);
     count(table, worker, outcome);
+    l4_talkers_note(l4_table_talkers(table, worker), &outcome->client, outcome->ended_us / 1000,
+                    outcome->bytes_in + outcome->bytes_out,
+                    outcome->reason - (uint32_t)L4_REJECTED_FIRST < L4_REJECTED_COUNT);
     if (outcome->pool != L4_NONE && L4_GET(seen->measures))
         measure(table, worker, outcome);
     if (L4_GET(seen->log_rule.on) && is_logged(table, worker, outcome)) {

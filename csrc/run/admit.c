@@ -1,10 +1,12 @@
 #include "run/admit.h"
 
-#include <errno.h>
-
 #include "core/access.h"
+#include "core/rate.h"
 #include "io/sock.h"
+#include "run/pace.h"
 #include "run/session.h"
+#include "shm/count.h"
+#include "shm/source.h"
 
 /* ---- turning away ---------------------------------------------------------------------------- */
 
@@ -71,22 +73,143 @@ static bool only_counted(struct l4_loop *loop, uint32_t index, const struct l4_v
 
 /* ---- asking ---------------------------------------------------------------------------------- */
 
-bool l4_admit(struct l4_loop *loop, uint32_t index)
+enum holds { HOLDS_LISTENER = 1 << 0, HOLDS_SOURCE = 1 << 1 };
+
+static const struct l4_edge *edge_of(const struct l4_loop *loop, const struct l4_session *s)
 {
-    const struct l4_session *s = l4_session_at(loop, index);
-    const struct l4_edge *edge = &l4_table_listener(loop->table, s->listener)->edge;
+    return &l4_table_listener(loop->table, s->listener)->edge;
+}
+
+bool l4_admit_listener(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    const struct l4_limits *limits = &edge_of(loop, s)->limits;
+    const struct l4_limit *many = &limits->limits[L4_LIMIT_CONNECTIONS];
+    const struct l4_limit *often = &limits->limits[L4_LIMIT_RATE];
+    const uint32_t head = L4_GET(limits->head);
+    if (L4_GET(often->value) &&
+        !l4_rate_take(&l4_table_listener(loop->table, head)->edge.limits.full_ns,
+                      loop->now_us * 1000, L4_GET(often->value), L4_GET(often->burst)) &&
+        !only_counted(loop, index, &often->verdict, L4_END_REJECTED_RATE))
+        return false;
+    if (!L4_GET(many->value))
+        return true;
+    const uint32_t limit = (uint32_t)L4_GET(many->value);
+    bool taken = l4_count_take_listener(loop->table, loop->setup.index, head, limit);
+    if (!taken) {
+        if (!only_counted(loop, index, &many->verdict, L4_END_REJECTED_CONNECTIONS))
+            return false;
+        taken = l4_count_take_listener(loop->table, loop->setup.index, head, 0);
+    }
+    if (taken)
+        s->holds |= HOLDS_LISTENER;
+    return true;
+}
+
+static bool counts_sources(const struct l4_limit *limits)
+{
+    return L4_GET(limits[L4_LIMIT_SOURCE_CONNECTIONS].value) ||
+           L4_GET(limits[L4_LIMIT_SOURCE_RATE].value) ||
+           L4_GET(limits[L4_LIMIT_SOURCE_BANDWIDTH].value);
+}
+
+/* What tells sources apart under this listener's limits. */
+static uint64_t source_hash(const struct l4_loop *loop, const struct l4_session *s,
+                            const struct l4_limits *limits)
+{
+    const uint32_t prefix =
+        s->client.family == AF_INET6 ? L4_GET(limits->prefix6) : L4_GET(limits->prefix4);
+    struct l4_addr net = l4_addr_network(&s->client, prefix);
+    const uint64_t hash = l4_hash(&loop->table->header->hash_key, &net, sizeof net);
+    return l4_hash_again(hash, L4_GET(limits->head));
+}
+
+/* A place among the source's sessions, and one of its new ones. */
+static bool admit_source(struct l4_loop *loop, uint32_t index, const struct l4_limits *limits)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    const struct l4_limit *many = &limits->limits[L4_LIMIT_SOURCE_CONNECTIONS];
+    const struct l4_limit *often = &limits->limits[L4_LIMIT_SOURCE_RATE];
+    const uint64_t hash = source_hash(loop, s, limits), now_ns = loop->now_us * 1000;
+    const uint32_t me = loop->setup.index, limit = (uint32_t)L4_GET(many->value);
+    enum l4_source_answer answer = l4_source_take(loop->table, me, hash, limit, now_ns, &s->source);
+    if (answer == L4_SOURCE_FULL) {
+        if (!only_counted(loop, index, &many->verdict, L4_END_REJECTED_SOURCE_CONNECTIONS))
+            return false;
+        answer = l4_source_take(loop->table, me, hash, 0, now_ns, &s->source);
+    }
+    /* why: a source that finds no place is let in uncounted. Only somebody with a hundred thousand
+     * addresses can fill the table, and limits for each address would not stop him. */
+    if (answer != L4_SOURCE_TAKEN) {
+        L4_OWN_ADD(loop->row->uncounted, 1);
+        return true;
+    }
+    s->holds |= HOLDS_SOURCE;
+    return !L4_GET(often->value) ||
+           l4_rate_take(l4_source_full_ns(loop->table, s->source), now_ns, L4_GET(often->value),
+                        L4_GET(often->burst)) ||
+           only_counted(loop, index, &often->verdict, L4_END_REJECTED_SOURCE_RATE);
+}
+
+/* Who may not come in by where it is, and by which rule. */
+static const struct l4_verdict *turned_away(const struct l4_loop *loop, const struct l4_edge *edge,
+                                            const struct l4_addr *client, enum l4_reason *reason)
+{
     const uint32_t needs = L4_GET(edge->needs);
     if (needs & L4_NEEDS_BLOCKS) {
-        const uint8_t found = l4_access_find(loop->table, L4_SET_BLOCKS, &s->client);
-        if (found && !only_counted(loop, index, &loop->table->header->block_verdict[found & 1],
-                                   L4_END_REJECTED_BLOCKED))
-            return false;
+        const uint8_t found = l4_access_find(loop->table, L4_SET_BLOCKS, client);
+        *reason = L4_END_REJECTED_BLOCKED;
+        if (found)
+            return &loop->table->header->block_verdict[found & 1];
     }
     if (needs & L4_NEEDS_ACCESS) {
-        const uint8_t found = l4_access_find(loop->table, L4_GET(edge->access_set), &s->client);
-        const bool denied = found ? found == L4_ACCESS_DENY : L4_GET(edge->access_else_denied);
-        if (denied && !only_counted(loop, index, &edge->access, L4_END_REJECTED_DENIED))
-            return false;
+        const uint8_t found = l4_access_find(loop->table, L4_GET(edge->access_set), client);
+        *reason = L4_END_REJECTED_DENIED;
+        if (found ? found == L4_ACCESS_DENY : L4_GET(edge->access_else_denied))
+            return &edge->access;
     }
-    return true;
+    return NULL;
+}
+
+bool l4_admit_source(struct l4_loop *loop, uint32_t index)
+{
+    const struct l4_session *s = l4_session_at(loop, index);
+    const struct l4_edge *edge = edge_of(loop, s);
+    enum l4_reason reason;
+    const struct l4_verdict *verdict = turned_away(loop, edge, &s->client, &reason);
+    if (verdict && !only_counted(loop, index, verdict, reason))
+        return false;
+    return !counts_sources(edge->limits.limits) || admit_source(loop, index, &edge->limits);
+}
+
+void l4_admit_again(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    const struct l4_edge *edge = edge_of(loop, s);
+    const struct l4_limit *limits = edge->limits.limits;
+    const uint32_t me = loop->setup.index;
+    if (L4_GET(limits[L4_LIMIT_CONNECTIONS].value) &&
+        l4_count_take_listener(loop->table, me, L4_GET(edge->limits.head), 0))
+        s->holds |= HOLDS_LISTENER;
+    if (counts_sources(limits) &&
+        l4_source_take(loop->table, me, source_hash(loop, s, &edge->limits), 0, loop->now_us * 1000,
+                       &s->source) == L4_SOURCE_TAKEN)
+        s->holds |= HOLDS_SOURCE;
+    if (L4_GET(edge->needs) & L4_NEEDS_PACE)
+        l4_pace_begin(loop, index);
+}
+
+_Atomic uint64_t *l4_admit_source_spent(const struct l4_loop *loop, const struct l4_session *s)
+{
+    return s->holds & HOLDS_SOURCE ? l4_source_spent_ns(loop->table, s->source) : NULL;
+}
+
+void l4_admit_leave(struct l4_loop *loop, struct l4_session *s)
+{
+    if (s->holds & HOLDS_LISTENER)
+        l4_count_drop_listener(loop->table, loop->setup.index,
+                               L4_GET(edge_of(loop, s)->limits.head));
+    if (s->holds & HOLDS_SOURCE)
+        l4_source_drop(loop->table, loop->setup.index, s->source);
+    s->holds = 0;
 }

@@ -1,15 +1,30 @@
 /* May this client come in? And if not, how it is told so.
  *
- * Asked once for each session, when the address that counts is known: the socket's, or the one that
- * a trusted PROXY header told. A rule in dry run only counts whom it would have turned away.
+ * Asked once for each session: about the listener when it is accepted, about its source when the
+ * address that counts is known, the socket's or the one that a trusted PROXY header told. A rule in
+ * dry run only counts whom it would have turned away.
  */
 #ifndef L4_RUN_ADMIT_H
 #define L4_RUN_ADMIT_H
 
 #include "run/worker.h"
 
-/* True: it may go on. False: the session has ended, or is held in the tarpit. */
-bool l4_admit(struct l4_loop *loop, uint32_t index);
+/* The listener's own limits, at once. True: it may go on. False: it has ended, or is held in the
+ * tarpit. */
+bool l4_admit_listener(struct l4_loop *loop, uint32_t index);
+
+/* What depends on where it comes from, once that is known. The same answers. */
+bool l4_admit_source(struct l4_loop *loop, uint32_t index);
+
+/* Counts a session that another process admitted and this one takes over: without limits, for its
+ * places are given back by the giver in the next moment. */
+void l4_admit_again(struct l4_loop *loop, uint32_t index);
+
+/* Gives back what it took; when the session ends. */
+void l4_admit_leave(struct l4_loop *loop, struct l4_session *s);
+
+/* The bucket of bytes of its source; NULL: it is not counted. */
+_Atomic uint64_t *l4_admit_source_spent(const struct l4_loop *loop, const struct l4_session *s);
 
 /* Turns it away for a reason that is one of the rejections. */
 void l4_refuse(struct l4_loop *loop, uint32_t index, enum l4_reason reason,

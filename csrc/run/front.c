@@ -11,9 +11,11 @@
 #include "core/route.h"
 #include "io/sock.h"
 #include "run/admit.h"
+#include "run/pace.h"
 #include "run/reach.h"
 #include "run/secure.h"
 #include "run/session.h"
+#include "shm/edge_rows.h"
 
 enum front_wants { /* what of a session is still to be read, in this order */
                    WANTS_PROXY = 1 << 0,
@@ -196,7 +198,7 @@ static void look(struct l4_loop *loop, uint32_t index)
             if (read_proxy(loop, index, (size_t)got, last) == WAIT)
                 return;
             s->wants &= (uint8_t)~WANTS_PROXY;
-            if (!l4_admit(loop, index))
+            if (!l4_admit_source(loop, index))
                 return;
         } else {
             if (read_hello(loop, index, (size_t)got, last) == WAIT)
@@ -214,15 +216,19 @@ void l4_front_begin(struct l4_loop *loop, uint32_t index)
     struct l4_session *s = l4_session_at(loop, index);
     const struct l4_edge *edge = edge_of(loop, s);
     const uint32_t needs = L4_GET(edge->needs);
+    if (needs & L4_NEEDS_PACE)
+        l4_pace_begin(loop, index);
     if (needs & L4_NEEDS_HELLO)
         s->wants |= WANTS_HELLO;
+    if (needs & L4_NEEDS_LIMITS && !l4_admit_listener(loop, index))
+        return;
     if (needs & (L4_NEEDS_PROXY | L4_MAY_PROXY)) {
         s->wants |= WANTS_PROXY;
         if (needs & L4_NEEDS_PROXY && !is_trusted(loop, s)) {
             refuse(loop, index, L4_END_REJECTED_PROXY_UNTRUSTED);
             return;
         }
-    } else if (needs && !l4_admit(loop, index)) {
+    } else if (needs && !l4_admit_source(loop, index)) {
         return;
     }
     if (!s->wants) {

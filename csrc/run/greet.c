@@ -8,6 +8,7 @@
 #include "core/ppv.h"
 #include "io/sock.h"
 #include "run/session.h"
+#include "shm/edge_rows.h"
 
 /* An id that nobody gave before: 128 bits, as 32 hexadecimal digits. */
 static uint32_t add_unique_id(struct l4_loop *loop, uint8_t *tlvs, uint32_t used, uint32_t room)

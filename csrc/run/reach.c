@@ -11,6 +11,7 @@
 #include "io/sock.h"
 #include "run/answer.h"
 #include "run/greet.h"
+#include "run/pace.h"
 #include "run/queue.h"
 #include "run/relay.h"
 #include "run/secure.h"
@@ -18,6 +19,7 @@
 #include "run/watch.h"
 #include "shm/change.h"
 #include "shm/count.h"
+#include "shm/edge_rows.h"
 
 static struct l4_stick_client client_of(const struct l4_loop *loop, const struct l4_session *s)
 {
@@ -91,7 +93,8 @@ void l4_reach_connected(struct l4_loop *loop, uint32_t index)
         s->half[1].flags |= L4_HALF_NODELAY;
     L4_SET(s->active_ms, loop->now_ms);
     const uint64_t idle = l4_reach_refresh(loop, s, L4_GET(pool->idle_timeout_ms));
-    l4_session_wake_in(loop, index, l4_answer_left_ms(loop, s, idle));
+    const uint64_t ms = l4_answer_left_ms(loop, s, idle);
+    l4_session_wake_in(loop, index, l4_pace_left_ms(loop, index, ms));
     l4_relay(loop, index);
 }
 

@@ -1,4 +1,5 @@
 #include "run/record.h"
+#include "run/admit.h"
 
 #include <errno.h>
 #include <string.h>
@@ -203,6 +204,8 @@ static void put_facts(struct l4_session *s, const struct l4_record *record)
     s->owed = 0;
     s->known = 0;
     s->wants = 0;
+    s->holds = 0;
+    s->paced = 0;
     s->listed = 0;
     s->accounted = 0;
 }
@@ -253,6 +256,7 @@ bool l4_record_read(struct l4_loop *loop, const struct l4_record *record, const 
     /* why no limit: its place among all clients is given back by the giver in the next moment. */
     (void)l4_count_take_client(loop->table, loop->setup.index, 0);
     l4_count_join(loop->table, loop->setup.index, backend);
+    l4_admit_again(loop, index);
     L4_OWN_ADD(l4_table_tally(loop->table, loop->setup.index, listener)->active, 1);
     l4_session_enter(s, record->state);
     atomic_store_explicit(&s->serial, l4_session_next_serial(loop), memory_order_release);

@@ -5,6 +5,7 @@
 #include "core/passive.h"
 #include "io/sock.h"
 #include "run/answer.h"
+#include "run/pace.h"
 #include "run/reach.h"
 #include "run/session.h"
 
@@ -60,12 +61,28 @@ static bool all_passed_on(const struct l4_half *from, const struct l4_half *to)
     return from->piped == 0 || to->flags & L4_HALF_BROKEN;
 }
 
+/* True: it has used its bandwidth for now, and its timer will wake it. */
+static bool wait_for_bandwidth(struct l4_loop *loop, uint32_t index)
+{
+    const uint64_t wait = l4_pace_wait_ms(loop, index);
+    if (!wait)
+        return false;
+    l4_session_at(loop, index)->paced |= L4_PACED_WAITS;
+    l4_session_wake_in(loop, index, l4_pace_left_ms(loop, index, wait));
+    return true;
+}
+
 void l4_relay(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
     struct l4_half *client = &s->half[0], *backend = &s->half[1];
+    if (s->paced & L4_PACED_BYTES && wait_for_bandwidth(loop, index))
+        return;
+    const uint64_t before = L4_GET(s->bytes[0]) + L4_GET(s->bytes[1]);
     const enum l4_pump_result up = move(loop, s, 0);
     const enum l4_pump_result down = move(loop, s, 1);
+    if (s->paced & L4_PACED_BYTES)
+        l4_pace_spend(loop, index, L4_GET(s->bytes[0]) + L4_GET(s->bytes[1]) - before);
     if (up == L4_PUMP_LOST || down == L4_PUMP_LOST) {
         s->error = ENOMEM;
         l4_session_end(loop, index, L4_END_ERROR);
@@ -89,8 +106,8 @@ void l4_relay(struct l4_loop *loop, uint32_t index)
     }
     if ((client->flags | backend->flags) & L4_HALF_SHUT && !s->half_closed) {
         s->half_closed = 1;
-        l4_session_wake_in(loop, index,
-                           L4_GET(l4_table_pool(loop->table, s->pool)->half_closed_timeout_ms));
+        const uint64_t ms = L4_GET(l4_table_pool(loop->table, s->pool)->half_closed_timeout_ms);
+        l4_session_wake_in(loop, index, l4_pace_left_ms(loop, index, ms));
     }
     if (up == L4_PUMP_MORE || down == L4_PUMP_MORE)
         l4_session_later(loop, index);
@@ -100,7 +117,7 @@ void l4_relay_check_idle(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
     const struct l4_pool *pool = l4_table_pool(loop->table, s->pool);
-    const uint64_t idle = loop->now_ms - L4_GET(s->active_ms);
+    uint64_t idle = loop->now_ms - L4_GET(s->active_ms);
     uint64_t allowed = L4_GET(pool->idle_timeout_ms);
     enum l4_reason reason = L4_END_IDLE_TIMEOUT;
     if (s->half_closed && L4_GET(pool->half_closed_timeout_ms) < allowed) {
@@ -108,9 +125,21 @@ void l4_relay_check_idle(struct l4_loop *loop, uint32_t index)
         reason = L4_END_HALF_CLOSED_TIMEOUT;
     }
     l4_answer_check(loop, s);
-    if (idle >= allowed)
+    if (l4_pace_over(loop, index)) {
+        l4_session_end(loop, index, l4_pace_over(loop, index));
+        return;
+    }
+    if (s->paced & L4_PACED_WAITS) {
+        s->paced &= (uint8_t)~L4_PACED_WAITS;
+        l4_relay(loop, index);
+        if (L4_GET(s->state) != L4_SESSION_RELAYS || s->paced & L4_PACED_WAITS)
+            return;
+        idle = loop->now_ms - L4_GET(s->active_ms);
+    }
+    if (idle >= allowed) {
         l4_session_end(loop, index, reason);
-    else
-        l4_session_wake_in(loop, index,
-                           l4_answer_left_ms(loop, s, l4_reach_refresh(loop, s, allowed - idle)));
+    } else {
+        const uint64_t ms = l4_answer_left_ms(loop, s, l4_reach_refresh(loop, s, allowed - idle));
+        l4_session_wake_in(loop, index, l4_pace_left_ms(loop, index, ms));
+    }
 }

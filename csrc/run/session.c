@@ -136,6 +136,8 @@ void l4_session_open(struct l4_loop *loop, const struct l4_bound *bound, int fd,
     s->name_hash = 0;
     s->known = 0;
     s->wants = 0;
+    s->holds = 0;
+    s->paced = 0;
     atomic_store_explicit(&s->serial, l4_session_next_serial(loop), memory_order_release);
 
     loop->held++;
@@ -199,6 +201,7 @@ void l4_session_end(struct l4_loop *loop, uint32_t index, enum l4_reason reason)
         L4_OWN_ADD(l4_session_column(loop, s->backend)->resets, 1);
     L4_OWN_ADD(tally->active, -1u);
     l4_reach_leave(loop, s);
+    l4_admit_leave(loop, s);
     l4_count_drop_client(loop->table, loop->setup.index);
 
     free_row(loop, index);
@@ -210,6 +213,7 @@ void l4_session_release(struct l4_loop *loop, uint32_t index)
     l4_half_close(&loop->pump, &s->half[0], false);
     L4_OWN_ADD(tally_of(loop, s->listener)->active, -1u);
     l4_reach_leave(loop, s);
+    l4_admit_leave(loop, s);
     l4_count_drop_client(loop->table, loop->setup.index);
     free_row(loop, index);
 }

@@ -1,4 +1,5 @@
 #include "shm/count.h"
+#include "shm/edge_rows.h"
 
 #include <errno.h>
 
@@ -6,16 +7,7 @@
 
 enum { RECOVER_TRIES = 20000 };
 
-static void begin(struct l4_worker *w)
-{
-    L4_OWN_ADD(w->ops, 1);
-    atomic_thread_fence(memory_order_seq_cst);
-}
-
-static void end(struct l4_worker *w)
-{
-    atomic_store_explicit(&w->ops, L4_GET(w->ops) + 1, memory_order_release);
-}
+#define COUNT_MASK ((1u << L4_SOURCE_COUNT_BITS) - 1)
 
 /* Adds one to word unless it is at limit or, where seen is given, not *seen. */
 static bool take(_Atomic uint32_t *word, uint32_t limit, const uint32_t *seen)
@@ -37,7 +29,7 @@ bool l4_count_take_backend(const struct l4_table *table, uint32_t worker, uint32
     struct l4_worker *w = l4_table_worker(table, worker);
     struct l4_backend *b = l4_table_backend(table, backend);
     struct l4_pool *pool = l4_table_pool(table, b->pool);
-    begin(w);
+    l4_count_begin(w);
     bool taken = take(&pool->inflight, L4_GET(pool->max_connections), NULL);
     if (taken && !take(&b->inflight, L4_GET(b->max_connections), seen)) {
         atomic_fetch_sub(&pool->inflight, 1);
@@ -45,7 +37,7 @@ bool l4_count_take_backend(const struct l4_table *table, uint32_t worker, uint32
     }
     if (taken)
         L4_OWN_ADD(l4_table_column(table, worker, backend)->active, 1);
-    end(w);
+    l4_count_end(w);
     return taken;
 }
 
@@ -53,102 +45,123 @@ void l4_count_drop_backend(const struct l4_table *table, uint32_t worker, uint32
 {
     struct l4_worker *w = l4_table_worker(table, worker);
     struct l4_backend *b = l4_table_backend(table, backend);
-    begin(w);
+    l4_count_begin(w);
     L4_OWN_ADD(l4_table_column(table, worker, backend)->active, -1u);
     atomic_fetch_sub(&b->inflight, 1);
     atomic_fetch_sub(&l4_table_pool(table, b->pool)->inflight, 1);
-    end(w);
+    l4_count_end(w);
 }
 
 uint32_t l4_count_owe(const struct l4_table *table, uint32_t worker, uint32_t backend)
 {
     struct l4_worker *w = l4_table_worker(table, worker);
-    begin(w);
+    l4_count_begin(w);
     L4_OWN_ADD(l4_table_column(table, worker, backend)->owed, 1);
     const uint32_t before = atomic_fetch_add(&l4_table_backend(table, backend)->owed, 1);
-    end(w);
+    l4_count_end(w);
     return before;
 }
 
 void l4_count_answer(const struct l4_table *table, uint32_t worker, uint32_t backend)
 {
     struct l4_worker *w = l4_table_worker(table, worker);
-    begin(w);
+    l4_count_begin(w);
     L4_OWN_ADD(l4_table_column(table, worker, backend)->owed, -1u);
     atomic_fetch_sub(&l4_table_backend(table, backend)->owed, 1);
-    end(w);
+    l4_count_end(w);
 }
 
 bool l4_count_take_wait(const struct l4_table *table, uint32_t worker, uint32_t pool,
                         uint32_t limit)
 {
     struct l4_worker *w = l4_table_worker(table, worker);
-    begin(w);
+    l4_count_begin(w);
     const bool taken = take(&l4_table_pool(table, pool)->queue.waiting, limit, NULL);
     if (taken)
         L4_OWN_ADD(l4_table_wait(table, worker, pool)->waiting, 1);
-    end(w);
+    l4_count_end(w);
     return taken;
 }
 
 void l4_count_drop_wait(const struct l4_table *table, uint32_t worker, uint32_t pool)
 {
     struct l4_worker *w = l4_table_worker(table, worker);
-    begin(w);
+    l4_count_begin(w);
     L4_OWN_ADD(l4_table_wait(table, worker, pool)->waiting, -1u);
     atomic_fetch_sub(&l4_table_pool(table, pool)->queue.waiting, 1);
-    end(w);
+    l4_count_end(w);
 }
 
 void l4_count_join(const struct l4_table *table, uint32_t worker, uint32_t backend)
 {
     struct l4_worker *w = l4_table_worker(table, worker);
     struct l4_backend *b = l4_table_backend(table, backend);
-    begin(w);
+    l4_count_begin(w);
     atomic_fetch_add(&l4_table_pool(table, b->pool)->inflight, 1);
     atomic_fetch_add(&b->inflight, 1);
     L4_OWN_ADD(l4_table_column(table, worker, backend)->active, 1);
-    end(w);
+    l4_count_end(w);
 }
 
 bool l4_count_take_client(const struct l4_table *table, uint32_t worker, uint32_t limit)
 {
     struct l4_worker *w = l4_table_worker(table, worker);
-    begin(w);
+    l4_count_begin(w);
     const bool taken = take(&table->header->connections, limit, NULL);
     if (taken)
         L4_OWN_ADD(w->active, 1);
-    end(w);
+    l4_count_end(w);
     return taken;
 }
 
 void l4_count_drop_client(const struct l4_table *table, uint32_t worker)
 {
     struct l4_worker *w = l4_table_worker(table, worker);
-    begin(w);
+    l4_count_begin(w);
     L4_OWN_ADD(w->active, -1u);
     atomic_fetch_sub(&table->header->connections, 1);
-    end(w);
+    l4_count_end(w);
+}
+
+bool l4_count_take_listener(const struct l4_table *table, uint32_t worker, uint32_t listener,
+                            uint32_t limit)
+{
+    struct l4_worker *w = l4_table_worker(table, worker);
+    l4_count_begin(w);
+    const bool taken = take(&l4_table_listener(table, listener)->edge.limits.inflight, limit, NULL);
+    if (taken)
+        L4_OWN_ADD(l4_table_tally(table, worker, listener)->counted, 1);
+    l4_count_end(w);
+    return taken;
+}
+
+void l4_count_drop_listener(const struct l4_table *table, uint32_t worker, uint32_t listener)
+{
+    struct l4_worker *w = l4_table_worker(table, worker);
+    l4_count_begin(w);
+    L4_OWN_ADD(l4_table_tally(table, worker, listener)->counted, -1u);
+    atomic_fetch_sub(&l4_table_listener(table, listener)->edge.limits.inflight, 1);
+    l4_count_end(w);
 }
 
 bool l4_count_take_flow(const struct l4_table *table, uint32_t worker, uint32_t limit)
 {
     struct l4_worker *w = l4_table_worker(table, worker);
-    begin(w);
+    l4_count_begin(w);
     const bool taken = take(&table->header->udp_sessions, limit, NULL);
     if (taken)
         L4_OWN_ADD(w->udp_active, 1);
-    end(w);
+    l4_count_end(w);
     return taken;
 }
 
 void l4_count_drop_flow(const struct l4_table *table, uint32_t worker)
 {
     struct l4_worker *w = l4_table_worker(table, worker);
-    begin(w);
+    l4_count_begin(w);
     L4_OWN_ADD(w->udp_active, -1u);
     atomic_fetch_sub(&table->header->udp_sessions, 1);
-    end(w);
+    l4_count_end(w);
 }
 
 static uint32_t backend_part(const struct l4_table *table, uint32_t worker, uint32_t backend)
@@ -189,6 +202,16 @@ static uint32_t flow_part(const struct l4_table *table, uint32_t worker, uint32_
     return L4_GET(l4_table_worker(table, worker)->udp_active);
 }
 
+static uint32_t listener_part(const struct l4_table *table, uint32_t worker, uint32_t listener)
+{
+    return L4_GET(l4_table_tally(table, worker, listener)->counted);
+}
+
+static uint32_t source_part(const struct l4_table *table, uint32_t worker, uint32_t source)
+{
+    return L4_GET(*l4_table_source_part(table, worker, source));
+}
+
 typedef uint32_t part_of(const struct l4_table *, uint32_t worker, uint32_t index);
 
 /* Reads ops of all workers into ops. False if one of them is half-way through a change. */
@@ -202,16 +225,18 @@ static bool quiet(const struct l4_table *table, uint32_t workers, uint64_t *ops)
     return even;
 }
 
-/* Sets word to the sum of the workers' parts, as it was at one moment. */
-static int settle(const struct l4_table *table, _Atomic uint32_t *word, part_of *part,
-                  uint32_t index)
+/* Sets a count to the sum of the workers' parts, as it was at one moment. It is `word`, or the low
+ * bits of `source`. */
+static int settle_either(const struct l4_table *table, _Atomic uint32_t *word,
+                         _Atomic uint64_t *source, part_of *part, uint32_t index)
 {
     const uint32_t workers = L4_GET(table->header->workers_high);
     for (int i = 0; i < RECOVER_TRIES; i++) {
         uint64_t before[L4_WORKERS_MAX], after[L4_WORKERS_MAX];
         if (!quiet(table, workers, before))
             continue;
-        uint32_t found = atomic_load(word), sum = 0;
+        uint32_t found = word ? atomic_load(word) : (uint32_t)atomic_load(source) & COUNT_MASK;
+        uint32_t sum = 0;
         for (uint32_t w = 0; w < workers; w++)
             sum += part(table, w, index);
         atomic_thread_fence(memory_order_seq_cst);
@@ -220,11 +245,38 @@ static int settle(const struct l4_table *table, _Atomic uint32_t *word, part_of 
             same = same && before[w] == after[w];
         /* A change after this look moves the word and its part alike: add the difference only. */
         if (same) {
-            atomic_fetch_add(word, sum - found);
+            if (word)
+                atomic_fetch_add(word, sum - found);
+            else
+                atomic_fetch_add(source, (uint64_t)(int64_t)(int32_t)(sum - found));
             return 0;
         }
     }
     return -EAGAIN;
+}
+
+static int settle(const struct l4_table *table, _Atomic uint32_t *word, part_of *part,
+                  uint32_t index)
+{
+    return settle_either(table, word, NULL, part, index);
+}
+
+/* How many places of sources there are to look at. */
+static uint32_t sources_of(const struct l4_table *table)
+{
+    return L4_GET(table->header->sources_used) ? L4_SOURCE_GROUPS * L4_SOURCE_WAYS : 0;
+}
+
+static int settle_sources(const struct l4_table *table)
+{
+    int error = 0;
+    for (uint32_t i = 0; i < sources_of(table); i++) {
+        _Atomic uint64_t *word =
+            &l4_table_sources(table, i / L4_SOURCE_WAYS)->words[i % L4_SOURCE_WAYS];
+        if (atomic_load(word) & COUNT_MASK && settle_either(table, NULL, word, source_part, i))
+            error = -EAGAIN;
+    }
+    return error;
 }
 
 void l4_count_clear(const struct l4_table *table, uint32_t worker)
@@ -235,7 +287,7 @@ void l4_count_clear(const struct l4_table *table, uint32_t worker)
     L4_SET(dead->active, 0);
     L4_SET(dead->udp_active, 0);
     if (L4_GET(dead->ops) & 1)
-        end(dead);
+        l4_count_end(dead);
     for (uint32_t b = 0; b < backends; b++) {
         L4_SET(l4_table_column(table, worker, b)->active, 0);
         L4_SET(l4_table_column(table, worker, b)->owed, 0);
@@ -244,10 +296,17 @@ void l4_count_clear(const struct l4_table *table, uint32_t worker)
         L4_SET(l4_table_wait(table, worker, p)->head, 0);
         L4_SET(l4_table_wait(table, worker, p)->waiting, 0);
     }
-    for (uint32_t l = 0; l < table->header->caps.listeners; l++)
+    for (uint32_t l = 0; l < table->header->caps.listeners; l++) {
         L4_SET(l4_table_tally(table, worker, l)->active, 0);
-    for (uint32_t l = 0; l < table->header->caps.listeners; l++)
         L4_SET(l4_table_shakes(table, worker, l)->now, 0);
+        L4_SET(l4_table_tally(table, worker, l)->counted, 0);
+    }
+    /* why: parts of sources without sessions are zero, and reading them would cost their memory. */
+    for (uint32_t i = 0; i < sources_of(table); i++) {
+        if (atomic_load(&l4_table_sources(table, i / L4_SOURCE_WAYS)->words[i % L4_SOURCE_WAYS]) &
+            COUNT_MASK)
+            L4_SET(*l4_table_source_part(table, worker, i), 0);
+    }
 }
 
 int l4_count_settle(const struct l4_table *table)
@@ -261,6 +320,14 @@ int l4_count_settle(const struct l4_table *table)
             settle(table, &l4_table_backend(table, b)->owed, owed_part, b))
             error = -EAGAIN;
     }
+    for (uint32_t l = 0; l < table->header->caps.listeners; l++) {
+        struct l4_listener *listener = l4_table_listener(table, l);
+        if (L4_GET(listener->used) &&
+            settle(table, &listener->edge.limits.inflight, listener_part, l))
+            error = -EAGAIN;
+    }
+    if (settle_sources(table))
+        error = -EAGAIN;
     for (uint32_t p = 0; p < table->header->caps.pools; p++) {
         struct l4_pool *pool = l4_table_pool(table, p);
         if (L4_GET(pool->used) && (settle(table, &pool->inflight, pool_part, p) ||

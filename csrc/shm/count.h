@@ -32,6 +32,23 @@ bool l4_count_take_wait(const struct l4_table *table, uint32_t worker, uint32_t 
                         uint32_t limit);
 void l4_count_drop_wait(const struct l4_table *table, uint32_t worker, uint32_t pool);
 
+/* The same for a place among the clients of a listener, named by its first row. */
+bool l4_count_take_listener(const struct l4_table *table, uint32_t worker, uint32_t listener,
+                            uint32_t limit);
+void l4_count_drop_listener(const struct l4_table *table, uint32_t worker, uint32_t listener);
+
+/* What every change of a count is between. */
+static inline void l4_count_begin(struct l4_worker *w)
+{
+    L4_OWN_ADD(w->ops, 1);
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
+static inline void l4_count_end(struct l4_worker *w)
+{
+    atomic_store_explicit(&w->ops, L4_GET(w->ops) + 1, memory_order_release);
+}
+
 /* The same for a place among all clients. */
 bool l4_count_take_client(const struct l4_table *table, uint32_t worker, uint32_t limit);
 void l4_count_drop_client(const struct l4_table *table, uint32_t worker);

@@ -14,6 +14,7 @@
 
 #include "base/addr.h"
 #include "base/bounds.h"
+#include "shm/limits.h"
 
 /* What a session must pass on its way from accept to the pick. A listener that needs nothing pays
  * one load for it. */
@@ -24,13 +25,8 @@ enum l4_edge_needs {
     L4_MAY_PROXY = 1 << 3,    /* ... or may */
     L4_NEEDS_ACCESS = 1 << 4, /* its networks say who may come in */
     L4_NEEDS_BLOCKS = 1 << 5, /* some source is blocked */
-};
-
-enum l4_refusal { L4_REFUSE_REJECT, L4_REFUSE_DROP, L4_REFUSE_TARPIT };
-
-struct l4_verdict {           /* what a rule does with whom it is against; supervisor */
-    _Atomic uint32_t refusal; /* enum l4_refusal */
-    _Atomic uint32_t dry_run; /* 1: it only counts */
+    L4_NEEDS_LIMITS = 1 << 6, /* it has a limit of connections or new connections */
+    L4_NEEDS_PACE = 1 << 7,   /* ... of bandwidth, of a session's age or of its first byte */
 };
 
 enum { L4_SET_BLOCKS = 0 };                   /* the set of blocked sources */
@@ -44,6 +40,7 @@ struct l4_edge {                                    /* of one listener; supervis
     _Atomic uint32_t access_set;         /* L4_NONE: none */
     _Atomic uint32_t access_else_denied; /* 1: who is in none of its networks is turned away */
     struct l4_verdict access;
+    struct l4_limits limits;
 };
 
 enum l4_route_wants {
@@ -73,6 +70,16 @@ struct l4_sets {              /* one half of the sets of networks; the sets foll
     uint32_t at[L4_SETS_MAX]; /* of each set, from the half's start; 0: it is empty */
 };
 
+enum l4_block_flags { L4_BLOCK_AUTO = 1 << 0, L4_BLOCK_DRY = 1 << 1 };
+
+struct l4_block { /* one blocked source, as it is shown; supervisor */
+    struct l4_addr net;
+    uint32_t bits;
+    uint32_t flags; /* enum l4_block_flags */
+    uint64_t since_ms;
+    uint64_t until_ms; /* 0: for good */
+};
+
 enum l4_proxy_tlvs { /* what a PROXY header of version 2 to a backend tells */
                      L4_TLV_AUTHORITY = 1 << 0,
                      L4_TLV_ALPN = 1 << 1,
@@ -91,8 +98,10 @@ enum l4_facts_known {
 /* Cold facts of one session, beside its row and with the same index. Only what session.known says
  * is valid; a session that nothing was read of never touches its row. Its worker writes. */
 struct l4_facts {
-    struct l4_addr via;     /* the socket's own peer */
-    struct l4_addr told_to; /* the address that the client connected to, as it was told */
+    struct l4_addr via;        /* the socket's own peer */
+    struct l4_addr told_to;    /* the address that the client connected to, as it was told */
+    _Atomic uint64_t spent_ns; /* of its own bandwidth: core/rate.h */
+    uint32_t ends_ms;          /* low 32 bits of CLOCK_MONOTONIC: the end of its max_age */
     uint16_t name_bytes, alpn_bytes, tlvs_bytes;
     char name[L4_HELLO_NAME_MAX + 1]; /* the server name asked for, lower case, NUL after it */
     uint8_t alpn[L4_ALPN_LIST_MAX];   /* protocols offered: a length byte, a name, ... */

@@ -12,6 +12,7 @@
  *   header | listeners | pools | views (members + schedule) | backends
  *          | workers | columns (worker x backend) | tallies (worker x listener) | sessions
  *          | seen, ledgers, logs (shm/seen.h) | traces (shm/trace.h)
+ *          | sources | source parts (worker x source) | talkers (one a worker) | blocks
  *          | facts (one a session) | routes, sets of networks (two halves each) | waits (worker x
  * pool, shm/queue.h) | flows and UDP tallies (shm/udp.h)
  *          | shakes (shm/shakes.h; worker x (listeners + pools)) | sticky entries (shm/sticky.h)
@@ -37,6 +38,7 @@
 #include "shm/health.h"
 #include "shm/queue.h"
 #include "shm/secure.h"
+#include "shm/talkers.h"
 #include "shm/udp.h"
 
 #define L4_MAGIC          0x31656c626174346cull /* "l4table1" */
@@ -62,12 +64,13 @@ struct l4_header {
     uint64_t listeners_at, pools_at, views_at, backends_at, workers_at, columns_at, tallies_at,
         sessions_at; /* offsets from the header */
     uint64_t seen_at, ledgers_at, logs_at, traces_at;
-    uint64_t facts_at, routes_at, sets_at; /* shm/edge.h */
-    uint64_t waits_at;                     /* shm/queue.h */
-    uint64_t flows_at, udp_tallies_at;     /* shm/udp.h */
-    uint64_t shakes_at;                    /* shm/shakes.h */
-    uint64_t sticky_at;                    /* shm/sticky.h */
-    uint64_t view_bytes;                   /* of one view, its arrays included */
+    uint64_t facts_at, routes_at, sets_at;                       /* shm/edge.h */
+    uint64_t sources_at, source_parts_at, talkers_at, blocks_at; /* shm/edge.h */
+    uint64_t waits_at;                                           /* shm/queue.h */
+    uint64_t flows_at, udp_tallies_at;                           /* shm/udp.h */
+    uint64_t shakes_at;                                          /* shm/shakes.h */
+    uint64_t sticky_at;                                          /* shm/sticky.h */
+    uint64_t view_bytes; /* of one view, its arrays included */
 
     _Atomic uint64_t generation;      /* supervisor: of the configuration, from 1 */
     _Atomic uint32_t workers_high;    /* supervisor: one past the highest worker index ever used */
@@ -75,6 +78,8 @@ struct l4_header {
     _Atomic uint32_t max_connections; /* supervisor: of all workers together */
     _Atomic uint32_t checker_pid;     /* supervisor */
     _Atomic uint64_t checker_beat_ms; /* checker: CLOCK_MONOTONIC of its last sign of life */
+    _Atomic uint32_t sources_used;    /* all: 1 once a source was counted */
+    _Atomic uint32_t blocks;          /* supervisor: rows of blocked sources, for who shows them */
     _Atomic uint32_t sets_generation; /* supervisor */
     struct l4_verdict block_verdict[2]; /* by the low bit of the value in the set of blocks */
     _Atomic uint32_t routes_generation; /* supervisor: its low bit is the half of routes in force */
@@ -299,6 +304,7 @@ struct l4_worker {
     _Atomic uint64_t turns;           /* worker: of its loop */
     _Atomic uint64_t beat_ms;         /* worker: CLOCK_MONOTONIC of its last turn */
     _Atomic uint64_t ended[L4_REASON_COUNT]; /* worker: sessions by enum l4_reason */
+    _Atomic uint64_t uncounted; /* worker: clients whose source found no place to be counted in */
 
     struct l4_ring command_ring; /* supervisor puts, worker takes */
     struct l4_command commands[L4_COMMANDS];
@@ -320,7 +326,9 @@ struct l4_tally { /* one worker's counts of one listener */
     _Atomic uint64_t accepted;
     _Atomic uint64_t refused; /* accepted and ended before any backend was reached */
     _Atomic uint32_t active;
-    _Atomic uint64_t ended[L4_REASON_COUNT];     /* by enum l4_reason */
+    _Atomic uint64_t ended[L4_REASON_COUNT]; /* by enum l4_reason */
+    _Atomic uint32_t counted;   /* this worker's part of the listener's inflight; first row only */
+    _Atomic uint64_t slowed[2]; /* sessions held back by a limit of bandwidth; in dry run */
     _Atomic uint64_t dry_run[L4_REJECTED_COUNT]; /* who would have been turned away */
 };
 
@@ -374,6 +382,9 @@ struct l4_session {
     uint64_t name_hash; /* of the server name asked for, by the header's hash_key; 0: none */
     uint8_t known;      /* what of its facts is valid: enum l4_facts_known */
     uint8_t wants;      /* READS: what of its client's words was not there yet */
+    uint8_t holds;      /* places it has to give back: run/admit.c */
+    uint8_t paced;      /* run/pace.c */
+    uint32_t source;    /* its place in the table of sources, if it holds one */
 };
 
 _Static_assert(sizeof(struct l4_session) <= 192, "a session is small");

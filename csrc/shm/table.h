@@ -66,20 +66,6 @@ static inline struct l4_session *l4_table_session(const struct l4_table *table, 
     return first + (size_t)worker * ((size_t)caps->sessions + caps->flows) + index;
 }
 
-static inline struct l4_facts *l4_table_facts(const struct l4_table *table, uint32_t worker,
-                                              uint32_t session)
-{
-    struct l4_facts *first = (struct l4_facts *)((char *)table->header + table->header->facts_at);
-    return first + (size_t)worker * table->header->caps.sessions + session;
-}
-
-/* The first row of one half of the routes. */
-static inline struct l4_route *l4_table_routes(const struct l4_table *table, uint32_t generation)
-{
-    struct l4_route *first = (struct l4_route *)((char *)table->header + table->header->routes_at);
-    return first + (size_t)(generation & 1) * L4_ROUTES_MAX;
-}
-
 static inline struct l4_view *l4_table_view(const struct l4_table *table, uint32_t pool,
                                             uint32_t generation)
 {

@@ -27,6 +27,8 @@ COLUMNS: Mapping[str, Sequence[str]] = {
     "picks": ("age_ms", "client", "listener", "backend", "because", "candidates"),
     "certs": ("of", "names", "days_left", "key", "issuer", "file"),
     "sticky": ("pool", "client", "backend", "idle_ms", "expires_ms"),
+    "talkers": ("source", "active", "sessions", "rejected", "bytes", "age_s"),
+    "blocks": ("source", "by", "dry_run", "age_s", "left_s"),
     "workers": (
         "index", "pid", "cpu", "state", "active", "capacity", "paused", "accepted", "restarts",
         "lost",

@@ -68,6 +68,11 @@ STICKY_TTL_MS = (SECOND_MS, 20 * DAY_MS)
 
 ROUTES_MAX = 4_096  # L4_ROUTES_MAX: over all listeners, each name and network counted
 ALPN_BYTES_MAX = 255  # L4_ALPN_MAX
+CONNECTIONS_LIMIT = (1, 16_000_000)  # of a listener or source; 24 bits count them
+NEW_PER_SECOND = (1, 10_000_000)
+BYTES_PER_SECOND = (1 << 10, 1 << 40)
+AUTO_BLOCK_MS = (SECOND_MS, 20 * DAY_MS)
+MAX_AGE_MS = (SECOND_MS, 20 * DAY_MS)
 HANDSHAKE_TIMEOUT_MS = (1, 10 * MINUTE_MS)
 ONE_IN = (1, 65_536)
 WATCH_PICKS = (0, 1 << 20)

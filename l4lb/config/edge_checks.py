@@ -28,10 +28,28 @@ def some_access(draft: Draft) -> Iterator[Finding]:
             yield Finding((*path, "access"), message, "add allow, deny, allow_file or deny_file")
 
 
+def for_tcp_only(draft: Draft) -> Iterator[Finding]:
+    """What a listener of datagrams cannot ask: it would not do what is written."""
+    for path, listener in _listeners(draft):
+        if listener.get("protocol") != "udp":
+            continue
+        if listener.get("proxy_protocol", "off") != "off":
+            yield Finding((*path, "proxy_protocol"), "is for tcp listeners only")
+        if "limits" in listener:
+            hint = "UDP has max_sessions_per_source and max_amplification"
+            yield Finding((*path, "limits"), "is for tcp listeners only", hint)
+        routes = listener.get("routes")
+        for index, route in enumerate(routes if isinstance(routes, list) else ()):
+            for key in ("sni", "alpn"):
+                if isinstance(route, dict) and key in route:
+                    message = "is for tcp listeners only"
+                    yield Finding((*path, "routes", index, key), message, "use source or percent")
+
+
 def _listeners(draft: Draft) -> Iterator[tuple[tuple[str | int, ...], dict[str, object]]]:
     for name, listener in table(draft.data, "listeners").items():
         if isinstance(listener, dict):
             yield ("listeners", name), listener
 
 
-RULES = (trusted_proxies, some_access)
+RULES = (trusted_proxies, some_access, for_tcp_only)

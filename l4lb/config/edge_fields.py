@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from l4lb.config import address, bounds, fields
-from l4lb.config.units import DURATION, bounded_quantity, shown, wrong
+from l4lb.config.units import DURATION, SIZE, bounded_quantity, check_bounds, shown, wrong
 
 
 def server_name(value: str) -> str:
@@ -89,6 +89,19 @@ ManyNetworks = Annotated[
 ]
 Share = Annotated[float, AfterValidator(_share), Field(json_schema_extra={"maximum": 100})]
 ListFile = Annotated[str, AfterValidator(list_file)]
+CountOf = Annotated[
+    int,
+    AfterValidator(lambda n: check_bounds(n, bounds.CONNECTIONS_LIMIT)),
+    Field(json_schema_extra={"minimum": 1, "maximum": bounds.CONNECTIONS_LIMIT[1]}),
+]
+RateOf = Annotated[
+    int,
+    AfterValidator(lambda n: check_bounds(n, bounds.NEW_PER_SECOND)),
+    Field(json_schema_extra={"minimum": 1, "maximum": bounds.NEW_PER_SECOND[1]}),
+]
+BandwidthOf = Annotated[int, *bounded_quantity(SIZE, bounds.BYTES_PER_SECOND)]
+FirstByteTimeout = Annotated[int, *bounded_quantity(DURATION, bounds.HANDSHAKE_TIMEOUT_MS)]
+MaxAge = Annotated[int, *bounded_quantity(DURATION, bounds.MAX_AGE_MS)]
 HandshakeTimeout = Annotated[int, *bounded_quantity(DURATION, bounds.HANDSHAKE_TIMEOUT_MS)]
 ProxyTlvs = Annotated[
     tuple[Literal["authority", "alpn", "unique_id", "crc32c", "received"], ...],

@@ -18,6 +18,7 @@ WAIT_TIMEOUT_MS = 60_000
 WAIT_TIMEOUT_MAX_MS = 24 * 3_600_000
 KINDS = {str: "text", int: "a whole number", bool: "true or false"}
 CONFIRM_MAX_MS = 24 * 3_600_000
+BLOCK_MAX_MS = 365 * 24 * 3_600_000
 TEXT_MAX = 256  # characters of one text argument
 PATH_MAX = 4_096  # ... of one that is a file's path
 
@@ -76,6 +77,7 @@ class Command:
         return {arg.name: arg.checked(given.get(arg.name)) for arg in self.args}
 
 
+SOURCE = Arg("source", "as `blocks` shows it")
 BACKEND = Arg("backend", "POOL/NAME, as `backends` shows it")
 FILE = Arg("file", "the configuration; without: the one in force", required=False, longest=PATH_MAX,
            path=True)  # fmt: skip
@@ -233,6 +235,25 @@ COMMANDS: Mapping[str, Command] = {
             "Changes a backend's weight; with 0 it gets no new sessions.",
             (BACKEND, Arg("weight", "0 to 256", int, most=256)),
         ),
+        Command("talkers", "The busiest sources, those most turned away first.", reads=True),
+        Command("blocks", "Blocked sources, oldest first.", reads=True),
+        Command(
+            "block",
+            "New clients from a source are turned away; the sessions it has go on.",
+            (
+                Arg("source", "an address, or a network such as 10.0.0.0/8"),
+                Arg(
+                    "for_ms",
+                    "how long; for good unless told",
+                    int,
+                    option=True,
+                    required=False,
+                    least=1,
+                    most=BLOCK_MAX_MS,
+                ),
+            ),
+        ),
+        Command("unblock", "A blocked source may come again.", (SOURCE,)),
         Command(
             "add",
             "A backend more in a pool, until the service ends or `remove`.",

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from l4lb.control import changing, choices, choosing, tls_views, views
+from l4lb.control import changing, choices, choosing, edge_views, tls_views, views
 from l4lb.control.channel import Channel
 from l4lb.control.clock import now_ms
 from l4lb.control.commands import COMMANDS
@@ -43,6 +43,8 @@ class Handlers:
             "workers": lambda _: views.workers(table, now_ms()),
             "explain": lambda args: choices.explain(table, args),
             "simulate": lambda args: choices.simulate(table, args),
+            "blocks": lambda _: edge_views.blocked(table, now_ms()),
+            "talkers": lambda _: edge_views.busiest(table, now_ms()),
             "stats": lambda _: views.stats(table),
         }
         self._others: dict[str, Handler] = {
@@ -54,6 +56,8 @@ class Handlers:
             "ready": lambda args: self._state(args, "ready"),
             "maint": lambda args: self._state(args, "maint"),
             "weight": lambda args: self._channel.ask("weight", args),
+            "block": lambda args: self._channel.ask("block", args),
+            "unblock": lambda args: self._channel.ask("unblock", args),
             "kill": self._kill,
             "sticky": lambda args: choosing.sticky(table, channel, args),
             "wait": self._wait,

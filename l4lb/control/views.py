@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from l4lb.control import health_views, tls_views
 from l4lb.control.sessions import sessions as sessions
 from l4lb.native import change, udp
-from l4lb.native.edge import dry_runs
+from l4lb.native.edge import dry_runs, slowed, uncounted
 from l4lb.native.health import health
 from l4lb.native.rows import BackendRow, ListenerRow, PoolRow, UdpTally
 from l4lb.native.table import Table
@@ -63,7 +63,7 @@ def listeners(table: Table) -> list[Map]:
     tallies = {row.index: row for row in udp.tallies(table)}
     return [
         _listener(row)
-        | {"dry_run": dry_runs(table, row.index)}
+        | {"slowed": slowed(table, row.index), "dry_run": dry_runs(table, row.index)}
         | _datagrams(tallies.get(row.index))
         | tls_views.of_listener(table, row.index)
         for row in table.listeners()
@@ -212,5 +212,6 @@ def stats(table: Table) -> Map:
         "connect_errors": errors,
         "worker_restarts": sum(row.restarts for row in workers),
         "connections_lost": sum(row.lost for row in workers),
+        "uncounted": uncounted(table),
         "ended": {reason: count for reason, count in ended.items() if count},
     }

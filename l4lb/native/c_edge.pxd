@@ -13,6 +13,7 @@ cdef extern from "base/bounds.h":
         L4_PPV_BYTES_MAX
         L4_PREFIXES_MAX
         L4_SETS_MAX
+        L4_BLOCKS_MAX
 
 
 cdef extern from "base/reason.h":
@@ -36,6 +37,11 @@ cdef extern from "shm/edge.h":
         L4_MAY_PROXY
         L4_NEEDS_ACCESS
         L4_NEEDS_BLOCKS
+        L4_NEEDS_LIMITS
+        L4_NEEDS_PACE
+        L4_LIMITS
+        L4_LIMIT_CONNECTIONS
+        L4_LIMIT_SESSION_BANDWIDTH
         L4_SET_BLOCKS
         L4_ACCESS_ALLOW
         L4_ACCESS_DENY
@@ -52,8 +58,24 @@ cdef extern from "shm/edge.h":
         uint32_t refusal
         uint32_t dry_run
 
+    struct l4_limit:
+        uint64_t value
+        uint64_t burst
+        l4_verdict verdict
+
+    struct l4_limits:
+        l4_limit limits[6]
+        uint32_t prefix4
+        uint32_t prefix6
+        uint32_t first_byte_ms
+        uint32_t max_age_ms
+        uint32_t age_jitter
+        uint32_t head
+        uint32_t inflight
+
     struct l4_edge:
         uint32_t needs
+        l4_limits limits
         uint32_t handshake_timeout_ms
         uint32_t trusted_set
         uint32_t access_set
@@ -80,22 +102,59 @@ cdef extern from "shm/layout.h":
     struct l4_listener:
         l4_edge edge
 
+    struct l4_block:
+        l4_addr net
+        uint32_t bits
+        uint32_t flags
+        uint64_t since_ms
+        uint64_t until_ms
+
     struct l4_pool:
         uint32_t send_proxy
         uint32_t proxy_tlvs
 
     struct l4_tally:
         uint64_t dry_run[1]
+        uint64_t slowed[2]
+
+    struct l4_worker:
+        uint64_t uncounted
 
     struct l4_header:
         uint32_t routes_generation
         uint32_t sets_generation
+        uint32_t blocks
         l4_verdict block_verdict[2]
         l4_hash_key hash_key
 
 
-cdef extern from "shm/table.h":
+cdef extern from "shm/edge_rows.h":
     l4_route *l4_table_routes(const l4_table *table, uint32_t generation)
+
+
+cdef extern from "shm/talkers.h":
+    enum:
+        L4_TALKERS
+    struct l4_talker:
+        l4_addr addr
+        uint64_t since_ms
+        uint64_t sessions
+        uint64_t rejected
+        uint64_t bytes
+    struct l4_talkers:
+        pass
+
+
+cdef extern from "shm/edge_rows.h":
+    l4_block *l4_table_block(const l4_table *table, uint32_t index)
+    l4_talkers *l4_table_talkers(const l4_table *table, uint32_t worker)
+
+
+cdef extern from "core/talkers.h":
+    bint l4_talkers_read(const l4_talkers *talkers, uint32_t index, l4_talker *row)
+    l4_addr l4_talkers_source(const l4_addr *client)
+    void l4_talkers_note(l4_talkers *talkers, const l4_addr *client, uint64_t now_ms,
+                         uint64_t bytes, bint rejected)
 
 
 cdef extern from "core/hello.h":

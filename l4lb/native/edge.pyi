@@ -7,6 +7,7 @@ from l4lb.native.table import Table
 
 REFUSALS: tuple[str, ...]
 TLVS: tuple[str, ...]
+LIMITS: tuple[str, ...]
 
 def set_listener(
     table: Table,
@@ -22,6 +23,27 @@ def set_listener(
     dry_run: bool,
 ) -> None:
     """What this listener asks of a client before its backend is chosen; routes add to it."""
+
+def set_limits(
+    table: Table,
+    listener: int,
+    *,
+    head: int,
+    limits: Mapping[str, Mapping[str, Any]],
+    source_prefix: tuple[int, int],
+    first_byte_ms: int,
+    max_age_ms: int,
+    age_jitter: int,
+) -> None:
+    """This listener's limits: by name a dict of limit, burst, refusal and dry_run.
+
+    head: the listener's first row, which has its counts."""
+
+def slowed(table: Table, listener: int) -> int:
+    """How many sessions a limit of bandwidth has held back."""
+
+def uncounted(table: Table) -> int:
+    """How many clients found no place in the table of sources."""
 
 def set_blocks(table: Table, *, some: bool, refusal: str, dry_refusal: str = "reject") -> None:
     """Are there blocked sources, and what is done with them? All listeners look from then on."""

@@ -22,6 +22,9 @@ cdef e.l4_edge *_edge(Table table, listener) except NULL:
     return &(<e.l4_listener *>table._listener(listener)).edge
 
 
+LIMITS = ("connections", "rate", "connections_per_source", "rate_per_source",
+          "bandwidth_per_session", "bandwidth_per_source")
+KEPT_NEEDS = e.L4_NEEDS_ROUTE | e.L4_NEEDS_BLOCKS | e.L4_NEEDS_LIMITS | e.L4_NEEDS_PACE
 PROXY_MODES = {"off": 0, "accept": e.L4_MAY_PROXY, "require": e.L4_NEEDS_PROXY}
 REFUSALS = ("reject", "drop", "tarpit")
 TLVS = ("authority", "alpn", "unique_id", "crc32c", "received")
@@ -37,12 +40,39 @@ def set_listener(Table table, listener, *, hello, proxy, trusted_set, handshake_
     edge.access_else_denied = else_denied
     edge.access.refusal = REFUSALS.index(refusal)
     edge.access.dry_run = dry_run
-    cdef unsigned int needs = edge.needs & (e.L4_NEEDS_ROUTE | e.L4_NEEDS_BLOCKS)
+    cdef unsigned int needs = edge.needs & KEPT_NEEDS
     needs |= PROXY_MODES[proxy]
     if hello:
         needs |= e.L4_NEEDS_HELLO
     if access_set is not None:
         needs |= e.L4_NEEDS_ACCESS
+    edge.needs = needs
+
+
+def set_limits(Table table, listener, *, head, limits, source_prefix, first_byte_ms, max_age_ms,
+               age_jitter):
+    """This listener's limits: by name (LIMITS) a dict of limit, burst, refusal and dry_run.
+
+    head: the listener's first row, which has its counts."""
+    cdef e.l4_edge *edge = _edge(table, listener)
+    cdef e.l4_limit *row
+    for index, name in enumerate(LIMITS):
+        rule = limits.get(name, {})
+        row = &edge.limits.limits[<int>index]
+        row.burst = rule.get("burst", 0)
+        row.verdict.refusal = REFUSALS.index(rule.get("refusal", "reject"))
+        row.verdict.dry_run = rule.get("dry_run", False)
+        row.value = rule.get("limit", 0)
+    edge.limits.prefix4, edge.limits.prefix6 = source_prefix
+    edge.limits.first_byte_ms = first_byte_ms
+    edge.limits.max_age_ms = max_age_ms
+    edge.limits.age_jitter = age_jitter
+    edge.limits.head = head
+    cdef unsigned int needs = edge.needs & ~<unsigned>(e.L4_NEEDS_LIMITS | e.L4_NEEDS_PACE)
+    if limits:
+        needs |= e.L4_NEEDS_LIMITS
+    if first_byte_ms or max_age_ms or any("bandwidth" in name for name in limits):
+        needs |= e.L4_NEEDS_PACE
     edge.needs = needs
 
 
@@ -79,7 +109,26 @@ def dry_runs(Table table, listener):
             if tally.dry_run[i]:
                 word = c.l4_reason_word(<int>e.L4_REJECTED_FIRST + i).decode()
                 found[word] = found.get(word, 0) + tally.dry_run[i]
+        if tally.slowed[1]:
+            found["slowed"] = found.get("slowed", 0) + tally.slowed[1]
     return found
+
+
+def slowed(Table table, listener):
+    """How many sessions a limit of bandwidth has held back."""
+    table._listener(listener)
+    cdef e.l4_tally *tally
+    total = 0
+    for worker in range(table.table.header.workers_high):
+        tally = <e.l4_tally *>c.l4_table_tally(&table.table, worker, listener)
+        total += tally.slowed[0]
+    return total
+
+
+def uncounted(Table table):
+    """How many clients found no place in the table of sources."""
+    return sum((<e.l4_worker *>c.l4_table_worker(&table.table, index)).uncounted
+               for index in range(table.table.header.workers_high))
 
 
 def publish_routes(Table table, groups):

@@ -1,6 +1,7 @@
 """Sets of networks into the shared table; see sets.pyx and csrc/core/access.h."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from l4lb.native.table import Table
 
@@ -25,3 +26,20 @@ def release(table: Table) -> None:
 
 def find(table: Table, number: int, address: str) -> int:
     """The value of an IP address in a set; 0: none."""
+
+BLOCKS_MAX: int
+
+class BlockRow(NamedTuple):
+    """One blocked network; times are CLOCK_MONOTONIC, until_ms None for good."""
+
+    source: str
+    since_ms: int
+    until_ms: int | None
+    by: str  # admin, or auto: the rule
+    dry_run: bool
+
+def write_blocks(table: Table, blocks: Sequence[BlockRow]) -> None:
+    """What is shown of the blocked sources, in place of what was: at most BLOCKS_MAX."""
+
+def blocks(table: Table) -> list[BlockRow]:
+    """The blocked sources, oldest first."""

@@ -4,6 +4,7 @@
 import ipaddress
 import os
 import socket
+from typing import NamedTuple
 
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
@@ -81,3 +82,52 @@ cdef _build(Table table, unsigned int number, lists):
 cdef _check(int error):
     if error:
         raise OverflowError(f"the sets of networks have no room: {os.strerror(-error)}")
+
+
+# ---- blocked sources, as they are shown ----------------------------------------------------------
+
+BLOCKS_MAX = e.L4_BLOCKS_MAX
+
+
+class BlockRow(NamedTuple):
+    source: str
+    since_ms: int
+    until_ms: int | None
+    by: str
+    dry_run: bool
+
+
+def write_blocks(Table table, blocks):
+    """What is shown of the blocked sources, in place of what was: BlockRows, at most BLOCKS_MAX."""
+    cdef e.l4_header *header = <e.l4_header *>table.table.header
+    cdef e.l4_block *row
+    if len(blocks) > BLOCKS_MAX:
+        raise OverflowError(f"more than {BLOCKS_MAX} blocks")
+    for index, block in enumerate(blocks):
+        row = e.l4_table_block(&table.table, index)
+        network = ipaddress.ip_network(block.source)
+        packed = network.network_address.packed
+        memset(row, 0, sizeof(row[0]))
+        row.net.family = socket.AF_INET if network.version == 4 else socket.AF_INET6
+        memcpy(row.net.ip, <const char *>packed, len(packed))
+        row.bits = network.prefixlen
+        row.flags = (1 if block.by == "auto" else 0) | (2 if block.dry_run else 0)
+        row.since_ms = block.since_ms
+        row.until_ms = block.until_ms or 0
+    header.blocks = len(blocks)
+
+
+def blocks(Table table):
+    """The blocked sources, oldest first."""
+    cdef e.l4_block *row
+    found = []
+    for index in range(min((<e.l4_header *>table.table.header).blocks, BLOCKS_MAX)):
+        row = e.l4_table_block(&table.table, index)
+        four = row.net.family == socket.AF_INET
+        text = socket.inet_ntop(socket.AF_INET if four else socket.AF_INET6,
+                                row.net.ip[:4 if four else 16])
+        if row.bits != (32 if four else 128):
+            text += f"/{row.bits}"
+        found.append(BlockRow(text, row.since_ms, row.until_ms or None,
+                              "auto" if row.flags & 1 else "admin", bool(row.flags & 2)))
+    return found

@@ -53,7 +53,6 @@ class Sets:
         self._table = table
         self._numbers: dict[Content, int] = {Content(()): sets.BLOCKS}
         self._stamps: dict[int, dict[str, Stamp]] = {}
-        self._blocks: list[tuple[bytes, int]] = []
 
     def replace(self, contents: Iterable[Content]) -> Mapping[Content, int]:
         """Puts these sets in force, in place of those there were; returns their numbers.
@@ -76,7 +75,6 @@ class Sets:
 
     def block(self, lists: list[tuple[bytes, int]]) -> None:
         """Replaces the blocked sources."""
-        self._blocks = lists
         kept = set(self._numbers.values()) - {sets.BLOCKS}
         sets.rebuild(self._table, {sets.BLOCKS: lists}, kept)
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import l4lb.native.edge as native
 from l4lb.config.model import Config, Listener
 from l4lb.config.tables.edge import Access
+from l4lb.config.tables.edge_limits import ListenerLimits, RateLimit
 from l4lb.native.table import Table
 from l4lb.supervisor.access import Content, Sets
-from l4lb.supervisor.reactor import Reactor
+from l4lb.supervisor.blocks import Blocks
+from l4lb.supervisor.reactor import Reactor, monotonic_ms
 
-LOOK_MS = 1_000  # between two looks at the lists' files
+LOOK_MS = 1_000  # between two looks at lists' files and blocks
 RELEASE_MS = 500  # a look-up takes a microsecond
+
+
+Operation = Callable[[Mapping[str, Any]], Any]
 
 
 class Edge:
@@ -23,6 +28,7 @@ class Edge:
     def __init__(self, table: Table) -> None:
         self._table = table
         self.sets = Sets(table)
+        self.blocks = Blocks(table, self.sets)
 
     def configure(
         self,
@@ -48,14 +54,22 @@ class Edge:
             rows = [listener_rows[listener.name, str(bind)] for bind in listener.bind]
             for row in rows:
                 self._write_listener(row, config, listener, numbers)
+                self._write_limits(row, rows[0], listener.limits or ListenerLimits())
             groups.append((rows, list(_compiled(listener, pool_rows))))
         native.publish_routes(self._table, groups)
+        self.blocks.configure(config.limits.auto_block)
 
-    def watch(self, reactor: Reactor) -> None:
-        """Looks at the lists' files from now on, every second."""
-        if self.sets.look_at_files():
+    def start(self, reactor: Reactor, add: Callable[[str, Operation], None]) -> None:
+        """Looks at files and blocks from now on, every second, and answers about blocks."""
+        add("block", lambda args: self.blocks.block(args, monotonic_ms()))
+        add("unblock", self.blocks.unblock)
+        self._look(reactor)
+
+    def _look(self, reactor: Reactor) -> None:
+        changed = self.sets.look_at_files()
+        if self.blocks.tick(monotonic_ms()) or changed:
             reactor.after(RELEASE_MS, self.sets.release)
-        reactor.after(LOOK_MS, lambda: self.watch(reactor))
+        reactor.after(LOOK_MS, lambda: self._look(reactor))
 
     def _write_listener(
         self, row: int, config: Config, listener: Listener, numbers: Mapping[Content, int]
@@ -74,6 +88,30 @@ class Edge:
             refusal=rules.refusal,
             dry_run=rules.dry_run,
         )
+
+    def _write_limits(self, row: int, head: int, limits: ListenerLimits) -> None:
+        native.set_limits(
+            self._table,
+            row,
+            head=head,
+            limits=_given(limits),
+            source_prefix=limits.source_prefix,
+            first_byte_ms=limits.first_byte_timeout_ms or 0,
+            max_age_ms=limits.max_age_ms or 0,
+            age_jitter=limits.max_age_jitter_percent,
+        )
+
+
+def _given(limits: ListenerLimits) -> dict[str, dict[str, Any]]:
+    """The limits that there are, as the table takes them."""
+    found = {}
+    for name in native.LIMITS:
+        rule = getattr(limits, name)
+        if rule is not None:
+            found[name] = dict(rule)
+            if isinstance(rule, RateLimit):
+                found[name]["burst"] = rule.burst or rule.limit
+    return found
 
 
 def _trusted(listener: Listener) -> Content | None:

@@ -267,7 +267,7 @@ class Supervisor:
             }
         )
         self._phase = "serving"
-        self._membership.edge.watch(self._reactor)
+        self._membership.edge.start(self._reactor, self._requests.also)
         # Whoever gets an answer from admin finds all workers there: control comes last.
         self._seeing.start()
         self._workers.start()

@@ -10,6 +10,7 @@ from l4lb.config import bounds, edge_fields, fields
 from l4lb.config.address import Bind
 from l4lb.config.tables.base import Named
 from l4lb.config.tables.edge import Access, Routes
+from l4lb.config.tables.edge_limits import ListenerLimits
 from l4lb.config.tables.tls import ListenerTls
 
 
@@ -50,6 +51,7 @@ class Listener(Named):
     trusted: edge_fields.ManyNetworks = ()
     """Networks of the proxies that may send PROXY headers."""
     access: Access | None = None
+    limits: ListenerLimits | None = None
 
     @property
     def pools(self) -> tuple[str, ...]:

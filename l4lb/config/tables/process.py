@@ -83,6 +83,21 @@ host's name."""
     """Keep histograms of sessions, for /metrics and the dashboard."""
 
 
+class AutoBlock(Model):
+    """Sources that are turned away too often are blocked on all listeners for a while."""
+
+    rejections: fields.Failures = 100
+    """How often within `window`."""
+    window_ms: fields.AutoBlockTime = Field(default=10 * bounds.SECOND_MS, alias="window")
+    """The time in which they are counted."""
+    duration_ms: fields.AutoBlockTime = Field(default=10 * bounds.MINUTE_MS, alias="duration")
+    """How long a source is blocked; as long as it goes on it is blocked again."""
+    refusal: Literal["reject", "drop", "tarpit"] = "drop"
+    """How blocked clients are turned away, also those that an operator blocked."""
+    dry_run: bool = False
+    """Only count, and log, whom it would have blocked."""
+
+
 class Limits(Model):
     """What is bounded for the whole process, and how many rows the shared table has."""
 
@@ -94,6 +109,7 @@ class Limits(Model):
     udp_descriptors_percent: fields.UdpDescriptors = Field(default=50, alias="udp_descriptors")
     """How many of a worker's descriptors UDP sessions may take, one each, where there is a UDP
     listener; the rest is for TCP."""
+    auto_block: AutoBlock | None = None
     max_listeners: fields.MaxListeners = 1_024
     """Bound addresses, each port of a range counted."""
     max_pools: fields.MaxPools = 256

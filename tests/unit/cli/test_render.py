@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from l4lb.cli import render
-from l4lb.control import sources, views
+from l4lb.control import edge_views, sources, views
 from l4lb.control.commands import COMMANDS
 from l4lb.control.views import Service
 from l4lb.discovery.runner import State
+from l4lb.native import sets, talkers
 from l4lb.native.rows import Address, SessionRow, StickyRow
 from tests.unit.supervisor.tables import closed_port, table_of
 
@@ -117,6 +118,8 @@ def test_every_column_is_in_what_the_views_give() -> None:
     table = table_of({"web": {"a": closed_port(), "b": Address("", 0, "/run/b")}})
     table.set_listener(0, name="front", bind="0.0.0.0:80", protocol="tcp", pool=0)
     table.start_worker(0, pid=7, cpu=None, now_ms=0)
+    talkers.note(table, 0, "192.0.2.1", 1)
+    sets.write_blocks(table, [sets.BlockRow("192.0.2.1", 1, None, "admin", False)])
     given: dict[str, list[dict[str, Any]]] = {
         "listeners": views.listeners(table),
         "pools": views.pools(table),
@@ -127,6 +130,8 @@ def test_every_column_is_in_what_the_views_give() -> None:
         "picks": [dict.fromkeys(render.COLUMNS["picks"]) | {"pool": "web", "candidates": []}],
         "certs": [CERTIFICATE],
         "sticky": [dict.fromkeys(StickyRow._fields, 1)],
+        "talkers": edge_views.busiest(table, 1),
+        "blocks": edge_views.blocked(table, 1),
     }
     for command, columns in render.COLUMNS.items():
         rows = given[command.removesuffix(" -v")]

@@ -40,6 +40,7 @@ LISTENER = {
     "active": 0,
     "accepted": 0,
     "refused": 0,
+    "slowed": 0,
     "dry_run": {},
 }
 
@@ -235,6 +236,7 @@ def test_stats_of_a_service_that_did_nothing_are_all_nothing(table: Table) -> No
         "connect_errors": 0,
         "worker_restarts": 0,
         "connections_lost": 0,
+        "uncounted": 0,
         "ended": {},
     }
 

@@ -1,0 +1,57 @@
+/* A token bucket in one word: the generic cell rate algorithm (ITU-T I.371, annex A).
+ *
+ * The word is the time, in nanoseconds, at which the bucket is full again. It may be shared by all
+ * processes: each change is one compare and swap, and a death leaves it right. A word in the past
+ * (0 too) is a full bucket. Pure: the time is an argument.
+ */
+#ifndef L4_CORE_RATE_H
+#define L4_CORE_RATE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { L4_NS_PER_S = 1000000000 };
+
+/* How long one unit takes to come back at so many a second. */
+static inline uint64_t l4_rate_step_ns(uint64_t per_second)
+{
+    return per_second && per_second < L4_NS_PER_S ? L4_NS_PER_S / per_second : 1;
+}
+
+/* Takes one unit if the bucket, of `burst` units, has one. */
+static inline bool l4_rate_take(_Atomic uint64_t *full_ns, uint64_t now_ns, uint64_t per_second,
+                                uint64_t burst)
+{
+    const uint64_t step = l4_rate_step_ns(per_second);
+    uint64_t full = atomic_load_explicit(full_ns, memory_order_relaxed), next;
+    do {
+        next = (full > now_ns ? full : now_ns) + step;
+        if (next - now_ns > burst * step)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(full_ns, &full, next, memory_order_relaxed,
+                                                    memory_order_relaxed));
+    return true;
+}
+
+/* Takes `units` that have been used already, whether the bucket has them or not. */
+static inline void l4_rate_spend(_Atomic uint64_t *full_ns, uint64_t now_ns, uint64_t per_second,
+                                 uint64_t units)
+{
+    const uint64_t cost = units * L4_NS_PER_S / per_second;
+    uint64_t full = atomic_load_explicit(full_ns, memory_order_relaxed), next;
+    do
+        next = (full > now_ns ? full : now_ns) + cost;
+    while (!atomic_compare_exchange_weak_explicit(full_ns, &full, next, memory_order_relaxed,
+                                                  memory_order_relaxed));
+}
+
+/* Nanoseconds until the bucket has something again; 0: it has. */
+static inline uint64_t l4_rate_wait_ns(_Atomic uint64_t *full_ns, uint64_t now_ns,
+                                       uint64_t burst_ns)
+{
+    const uint64_t full = atomic_load_explicit(full_ns, memory_order_relaxed);
+    return full > now_ns + burst_ns ? full - now_ns - burst_ns : 0;
+}
+
+#endif

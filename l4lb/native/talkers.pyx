@@ -1,0 +1,83 @@
+# cython: language_level=3
+"""The busiest sources, merged from what each worker keeps."""
+
+import ipaddress
+import socket
+from typing import NamedTuple
+
+from l4lb.native cimport c_edge as e
+from l4lb.native cimport c_l4 as c
+from l4lb.native.table cimport Table
+
+
+class TalkerRow(NamedTuple):
+    source: str
+    active: int
+    sessions: int
+    rejected: int
+    bytes: int
+    since_ms: int
+
+
+def read(Table table, *, active=True):
+    """The sources that any worker keeps, those of whom most was rejected or ended first.
+
+    active: look through all live sessions for theirs as well; else that is 0."""
+    cdef e.l4_talker row
+    found = {}
+    for worker in range(table.table.header.workers_high):
+        for index in range(<int>e.L4_TALKERS):
+            if not e.l4_talkers_read(e.l4_table_talkers(&table.table, worker), index, &row):
+                continue
+            source = _text(&row.addr)
+            old = found.get(source, (0, 0, 0, row.since_ms))
+            found[source] = (old[0] + row.sessions, old[1] + row.rejected, old[2] + row.bytes,
+                             min(old[3], row.since_ms))
+    living = _living(table) if active else {}
+    merged = [TalkerRow(source, living.get(source, 0), *counts)
+              for source, counts in found.items()]
+    merged += [TalkerRow(source, count, 0, 0, 0, 0)
+               for source, count in living.items() if source not in found]
+    return sorted(merged, key=lambda one: (-one.rejected, -one.active - one.sessions, one.source))
+
+
+def note(Table table, worker, address, now_ms, *, moved=0, rejected=False):
+    """What a worker does when a session ends; for tests."""
+    cdef c.l4_addr addr
+    ip = ipaddress.ip_address(address)
+    packed = ip.packed
+    addr.family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
+    addr.port = 0
+    for i in range(16):
+        addr.ip[i] = packed[i] if i < len(packed) else 0
+    table._worker(worker)
+    e.l4_talkers_note(e.l4_table_talkers(&table.table, worker), &addr, now_ms, moved, rejected)
+
+
+cdef _living(Table table):
+    """Live sessions by source."""
+    cdef c.l4_session *row
+    cdef c.l4_addr source
+    counts = {}
+    for worker in range(table.table.header.workers_high):
+        high = min(table._worker(worker).sessions_high, table.table.header.caps.sessions)
+        for slot in range(high):
+            row = c.l4_table_session(&table.table, worker, slot)
+            if row.serial:
+                source = e.l4_talkers_source(&row.client)
+                key = (source.family, source.ip[:16])
+                counts[key] = counts.get(key, 0) + 1
+    return {_named(*key): count for key, count in counts.items()}
+
+
+cdef _text(const c.l4_addr *addr):
+    return _named(addr.family, addr.ip[:16])
+
+
+def _named(family, ip):
+    """An address or, of IPv6, its network."""
+    if family == socket.AF_INET:
+        return socket.inet_ntop(socket.AF_INET, ip[:4])
+    if family == socket.AF_INET6:
+        return socket.inet_ntop(socket.AF_INET6, ip) + "/64"
+    return "unix:"

@@ -1,0 +1,50 @@
+/* PROXY headers: what is read can be written and read again, and says the same. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/ppv.h"
+
+static void require(int holds)
+{
+    if (!holds)
+        abort();
+}
+
+static void write_and_read_again(const struct l4_ppv *header)
+{
+    uint8_t said[L4_PPV_BYTES_MAX];
+    struct l4_ppv again;
+    const struct l4_ppv_write say = {
+        .version = header->version,
+        .local = header->local,
+        .from = header->from,
+        .to = header->to,
+        .tlvs = header->tlvs,
+        .tlvs_bytes = header->tlvs_bytes,
+    };
+    const size_t bytes = l4_ppv_write(&say, said);
+    require(bytes <= sizeof said);
+    require(l4_ppv_read(said, bytes, &again) == L4_PPV_WHOLE && again.bytes == bytes);
+    if (!header->local && header->from.family != AF_UNIX) {
+        require(l4_addr_equal(&again.from, &header->from));
+        require(l4_addr_equal(&again.to, &header->to));
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+{
+    struct l4_ppv header, early;
+    const enum l4_ppv_result result = l4_ppv_read(data, bytes, &header);
+    if (result == L4_PPV_MORE)
+        require(header.bytes > bytes);
+    if (result != L4_PPV_WHOLE)
+        return 0;
+    require(header.bytes <= bytes && header.bytes <= L4_PPV_BYTES_MAX);
+    require(header.tlvs_bytes <= header.bytes);
+    for (size_t part = 0; part < header.bytes; part++) {
+        require(l4_ppv_read(data, part, &early) == L4_PPV_MORE);
+        require(early.bytes > part && early.bytes <= header.bytes);
+    }
+    write_and_read_again(&header);
+    return 0;
+}
