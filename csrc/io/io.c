@@ -102,6 +102,7 @@ static bool raw_finish(const struct l4_pump *pump, struct l4_half *from, struct 
 
 const struct l4_io l4_io_raw = {
     .most = L4_SCRATCH_BYTES,
+    .least = 1,
     .receive = raw_receive,
     .peek = raw_peek,
     .take = raw_take,

@@ -16,6 +16,7 @@
 struct l4_io {
     /* Plain bytes that pass at once: in scratch when it receives, what may be handed to pass. */
     size_t most;
+    size_t least; /* to receive fewer than so many cannot be asked: what it gives is whole */
 
     /* Reads at most `most` bytes. Returns how many; 0 at its end; -1 and errno, EAGAIN when there
      * is nothing now, EBUSY when it cannot read before what it must send has left. */

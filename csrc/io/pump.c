@@ -50,7 +50,8 @@ static void release_pipe(const struct l4_pump *pump, struct l4_half *from)
 static size_t most_of(const struct l4_io *in, const struct l4_io *out, size_t left)
 {
     const size_t most = in->most < out->most ? in->most : out->most;
-    return most < left ? most : left;
+    const size_t asked = left > in->least ? left : in->least;
+    return most < asked ? most : asked;
 }
 
 /* Copies once. Only called when a pipe is ready to take what cannot be sent. */

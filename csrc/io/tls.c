@@ -430,6 +430,7 @@ static bool tls_finish(const struct l4_pump *pump, struct l4_half *from, struct 
 
 const struct l4_io l4_io_tls = {
     .most = L4_TLS_BYTES,
+    .least = L4_TLS_RECORD,
     .receive = tls_receive,
     .peek = tls_peek,
     .take = tls_take,

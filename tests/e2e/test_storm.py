@@ -96,9 +96,11 @@ async def storm(lb: Balancer, config: dict[str, Any], extra: int) -> Clients:
         if number % 7 == 3:
             lb.admin("rebalance")
         if number % 7 == 5:
-            old = set(lb.pids())
+            old, control = set(lb.pids()), lb.child("control").pid
             lb.admin("upgrade")
             until(lambda: old.isdisjoint(lb.pids()), "new workers serve")
+            # It hangs up on whoever asks it while it goes.
+            until(lambda: control not in {one.pid for one in lb.processes()}, "it has gone")
 
     async with clients.there():
         while clients.rounds < SESSIONS and not clients.faults:
