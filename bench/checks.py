@@ -1,6 +1,6 @@
 """One checker, many backends: what it costs, and how late its checks are.
 
-    python -m bench.checks [--backends 2000] [--interval-ms 1000] [--seconds 60] [--record]
+    python bench/checks.py [--backends 2000] [--interval-ms 1000] [--seconds 60] [--record]
 
 The backends are addresses of 127.0.0.0/8 behind one listening socket, in a process of their own
 that notes when each was checked: lateness is seen from outside, between two checks of one backend.
@@ -199,7 +199,7 @@ def held(found: Mapping[str, object]) -> bool:
 def shown(found: Sequence[Mapping[str, object]]) -> str:
     """A table: a column for each run."""
     lines = [
-        "One checker, backends on loopback; lateness as targets see it: `python -m bench.checks`",
+        "One checker, backends on loopback; lateness as targets see it: `python bench/checks.py`",
         "(targets: under half a core, no check later than 10 % of its interval, no growth).",
         "",
         "| | " + " | ".join(str(one["type"]) for one in found) + " |",
