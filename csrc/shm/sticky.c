@@ -1,10 +1,12 @@
 #include "shm/sticky.h"
 
+#include <sched.h>
+
 #include "base/hash.h"
 
 /* A value: the backend's row in 16 bits, how often that row was given in 16, and the last use in
  * 32 bits of ticks (17 years). */
-enum { TICK_MS = 125, FILL_TRIES = 1000 };
+enum { TICK_MS = 125, FILL_SPINS = 1000, FILL_YIELDS = 200 };
 
 static uint64_t serial_of(const struct l4_table *table, uint32_t backend)
 {
@@ -73,10 +75,14 @@ uint32_t l4_sticky_find(const struct l4_table *table, uint64_t tag, uint64_t ttl
 
 static bool begin_to_fill(struct l4_sticky_bucket *bucket, uint32_t who)
 {
-    for (int i = 0; i < FILL_TRIES; i++) {
+    for (int i = 0; i < FILL_SPINS + FILL_YIELDS; i++) {
         uint32_t nobody = 0;
         if (atomic_compare_exchange_weak(&bucket->filler, &nobody, who + 1))
             return true;
+        /* why: filling takes some dozen instructions; it takes longer only where the filler lost
+         * its core, and that may be this one. */
+        if (i >= FILL_SPINS)
+            sched_yield();
     }
     return false;
 }

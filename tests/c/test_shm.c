@@ -1,5 +1,6 @@
 /* The shared table's memory, its ring, and its counts after a death at any instruction. */
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -73,12 +74,15 @@ TEST(counts_go_up_to_the_limit_and_come_back)
     l4_table_close(&table);
 }
 
-/* A process that takes and drops at random until it is killed. */
+/* A process that takes and drops at random until it is killed. A worker's changes come with system
+ * calls between them; so do these, though more seldom: settling needs a moment without a change. */
 static void churn(uint32_t worker)
 {
     uint32_t held[4] = {0};
     unsigned seed = worker + (unsigned)getpid();
-    for (;;) {
+    for (unsigned n = 1;; n++) {
+        if (n % 16 == 0)
+            sched_yield();
         const uint32_t b = (uint32_t)rand_r(&seed) % 4;
         if (rand_r(&seed) % 2 && held[b] < 50) {
             held[b] += l4_count_take_backend(&table, worker, b, NULL);
