@@ -37,6 +37,9 @@ enum l4_bounds {
     L4_BACKLOG = 4096,         /* asked for each listening socket's queue */
     L4_EVENTS_BATCH = 256,     /* events taken from epoll a turn */
     L4_ACCEPT_PAUSE_MS = 100,  /* how long a failed accept keeps the listeners quiet, at most */
+    L4_PORT_BLOCK = 64,        /* local ports one connect searches; io/ports.h */
+    L4_PORT_BLOCK_USES = 48,   /* connects from one block before the next */
+    L4_PORT_BLOCKS_MIN = 8,    /* with fewer, connect searches all ports */
     L4_RESOURCE_RETRY_MS = 20, /* a session that got no socket for its backend asks again */
     L4_RESET_POLL_MS = 5,      /* how often a reset waiting for its data to leave looks again */
     L4_RESET_WAIT_MS = 10000,  /* ... and for how long at most */

@@ -34,10 +34,16 @@ static int bind_source(int fd, const struct l4_addr *source)
     return bind(fd, (struct sockaddr *)&local, length) ? -errno : 0;
 }
 
+static int begin_to_connect(int fd, const struct sockaddr *to, socklen_t length)
+{
+    return connect(fd, to, length) && errno != EINPROGRESS ? -errno : 0;
+}
+
 int l4_sock_connect(const struct l4_addr *to, const char *path, const struct l4_addr *source,
-                    bool *made)
+                    struct l4_ports *ports, bool *made)
 {
     struct sockaddr_storage remote;
+    const struct sockaddr *there = (const struct sockaddr *)&remote;
     const socklen_t length = l4_addr_sockaddr(to, path, &remote);
     const int fd = socket(to->family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     *made = fd >= 0;
@@ -46,8 +52,13 @@ int l4_sock_connect(const struct l4_addr *to, const char *path, const struct l4_
     int error = 0;
     if (source->family && source->family == to->family)
         error = bind_source(fd, source);
-    if (!error && connect(fd, (struct sockaddr *)&remote, length) && errno != EINPROGRESS)
-        error = -errno;
+    if (!error) {
+        if (to->family != AF_UNIX)
+            l4_ports_narrow(ports, fd);
+        error = begin_to_connect(fd, there, length);
+    }
+    if (error == -EADDRNOTAVAIL && to->family != AF_UNIX && l4_ports_widen(ports, fd))
+        error = begin_to_connect(fd, there, length);
     if (!error)
         return fd;
     close(fd);

@@ -139,7 +139,8 @@ static void begin_to_connect(struct l4_loop *loop, uint32_t index)
     const struct l4_addr to = l4_table_target(l4_table_backend(loop->table, s->backend), path);
     bool made;
     s->connect_started_us = loop->now_us;
-    const int fd = l4_sock_connect(&to, path, &l4_table_pool(loop->table, s->pool)->source, &made);
+    const struct l4_addr *source = &l4_table_pool(loop->table, s->pool)->source;
+    const int fd = l4_sock_connect(&to, path, source, &loop->ports, &made);
     l4_session_enter(s, L4_SESSION_CONNECTS);
     l4_answer_begin(loop, s);
     if (fd < 0) {

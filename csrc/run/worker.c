@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/random.h"
 #include "run/accept.h"
 #include "run/hand.h"
 #include "run/post.h"
@@ -125,6 +126,7 @@ static int start(struct l4_loop *loop, const struct l4_worker_setup *setup)
     read_clock(loop);
     if (getrandom(&loop->random, sizeof loop->random, 0) != sizeof loop->random)
         loop->random = loop->now_us;
+    l4_ports_start_here(&loop->ports, l4_random(&loop->random));
     const uint32_t flows = plan_descriptors(loop, &pipes);
     l4_pipes_init(&loop->pipes, pipes);
     clear_rows(loop);

@@ -14,6 +14,7 @@
 
 #include "core/timer.h"
 #include "io/pipe.h"
+#include "io/ports.h"
 #include "io/pump.h"
 #include "shm/table.h"
 
@@ -50,6 +51,7 @@ struct l4_loop {
     uint64_t now_us, now_ms;
     struct l4_pipes pipes;
     struct l4_pump pump;
+    struct l4_ports ports; /* local ones towards backends */
     struct l4_wheel wheel;
     struct l4_lines *lines;          /* of clients that wait: run/queue.h */
     struct l4_bound *bounds;         /* fd -1: closed */
