@@ -126,8 +126,9 @@ static struct l4_pick_answer pick(struct l4_loop *loop, const struct l4_session 
         .tried_count = tried,
     };
     const struct l4_stick_client client = client_of(loop, s);
-    const struct l4_pick_answer answer = l4_stick_pick(loop->table, &request, &client, NULL);
-    l4_watch_pick(loop, s, &request, &answer);
+    bool stuck;
+    const struct l4_pick_answer answer = l4_stick_pick(loop->table, &request, &client, &stuck);
+    l4_watch_pick(loop, s, &request, &answer, stuck ? L4_PICK_STUCK : L4_PICK_BALANCED);
     return answer;
 }
 

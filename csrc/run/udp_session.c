@@ -15,6 +15,7 @@
 #include "run/account.h"
 #include "run/queue.h"
 #include "run/session.h"
+#include "run/watch.h"
 #include "shm/count.h"
 
 struct l4_session *l4_udp_session(const struct l4_loop *loop, uint32_t flow)
@@ -77,16 +78,22 @@ static bool pick(struct l4_loop *loop, uint32_t flow)
         .tried_count = s->attempts,
     };
     f->flags &= (uint16_t)~L4_FLOW_LAST_HOPE;
+    struct l4_pick_answer answer = {.backend = L4_NONE};
+    bool stuck = false;
     if (f->lane) {
         if (l4_pick_this(loop->table, &request, f->lane - 1, true))
-            s->backend = f->lane - 1;
+            answer.backend = f->lane - 1;
     } else {
         const struct l4_stick_client client = {.addr = &s->client};
-        const struct l4_pick_answer answer = l4_stick_pick(loop->table, &request, &client, NULL);
-        s->backend = answer.backend;
+        answer = l4_stick_pick(loop->table, &request, &client, &stuck);
         if (answer.tier == L4_ANY)
             f->flags |= L4_FLOW_LAST_HOPE;
     }
+    s->backend = answer.backend;
+    l4_watch_pick(loop, s, &request, &answer,
+                  f->lane ? L4_PICK_NAMED
+                  : stuck ? L4_PICK_STUCK
+                          : L4_PICK_BALANCED);
     if (s->backend == L4_NONE)
         return false;
     f->backend_use = L4_GET(l4_table_backend(loop->table, s->backend)->used);

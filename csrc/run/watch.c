@@ -48,7 +48,8 @@ static void look_around(struct l4_loop *loop, struct l4_trace *trace,
 }
 
 void l4_watch_pick(struct l4_loop *loop, const struct l4_session *s,
-                   const struct l4_pick_request *request, const struct l4_pick_answer *answer)
+                   const struct l4_pick_request *request, const struct l4_pick_answer *answer,
+                   enum l4_watch_how how)
 {
     const uint32_t every = L4_GET(l4_table_seen(loop->table)->trace_every);
     if (!every || ++loop->picks % every != 0)
@@ -67,6 +68,8 @@ void l4_watch_pick(struct l4_loop *loop, const struct l4_session *s,
     trace->balance = (uint8_t)L4_GET(l4_table_pool(loop->table, request->pool)->balance);
     trace->tier = (uint8_t)answer->tier;
     trace->full = answer->full;
+    trace->stuck = how == L4_PICK_STUCK;
+    trace->by_name = how == L4_PICK_NAMED;
     trace->attempts = s->attempts;
     trace->candidate_count = 0;
     look_around(loop, trace, request, answer);

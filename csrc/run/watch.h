@@ -5,8 +5,11 @@
 #include "core/pick.h"
 #include "run/worker.h"
 
+enum l4_watch_how { L4_PICK_BALANCED, L4_PICK_STUCK, L4_PICK_NAMED }; /* by its QUIC id */
+
 /* Right after a pick for session s: keeps what it was, if this is one of those that are watched. */
 void l4_watch_pick(struct l4_loop *loop, const struct l4_session *s,
-                   const struct l4_pick_request *request, const struct l4_pick_answer *answer);
+                   const struct l4_pick_request *request, const struct l4_pick_answer *answer,
+                   enum l4_watch_how how);
 
 #endif

@@ -31,7 +31,9 @@ struct l4_trace {
     uint8_t full;            /* none was chosen because all that could serve were full */
     uint8_t attempts;        /* backends it could not reach before */
     uint8_t candidate_count; /* the first of the pool's members, and always the chosen one */
-    uint8_t unused[3];
+    uint8_t stuck;           /* the client belonged to it */
+    uint8_t by_name;         /* what the client sent names it (QUIC connection ids) */
+    uint8_t unused;
     struct l4_candidate candidates[L4_CANDIDATES];
 };
 

@@ -118,6 +118,8 @@ def event(told: Mapping[str, Any]) -> str:
 
 def text(command: str, result: Any, *, terminal: bool) -> str:
     """What the command shows to people; terminal: draw a table's lines."""
+    if command == "explain" and isinstance(result, list):  # --recent
+        command = "picks"
     if command in COLUMNS and isinstance(result, list):
         lines = table(command, result)
         return _drawn(lines) if terminal else aligned(lines)

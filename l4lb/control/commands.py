@@ -79,6 +79,16 @@ class Command:
 
 SOURCE = Arg("source", "as `blocks` shows it")
 BACKEND = Arg("backend", "POOL/NAME, as `backends` shows it")
+LIMIT_PICKS = Arg(
+    "limit",
+    f"how many choices at most; {PICKS_LIMIT} unless told",
+    int,
+    option=True,
+    default=PICKS_LIMIT,
+    required=False,
+    least=1,
+    most=PICKS_MAX,
+)
 FILE = Arg("file", "the configuration; without: the one in force", required=False, longest=PATH_MAX,
            path=True)  # fmt: skip
 
@@ -132,16 +142,7 @@ COMMANDS: Mapping[str, Command] = {
             "picks",
             "The last choices of backends that were kept, newest first: for whom, among what.",
             (
-                Arg(
-                    "limit",
-                    f"how many at most; {PICKS_LIMIT} unless told",
-                    int,
-                    option=True,
-                    default=PICKS_LIMIT,
-                    required=False,
-                    least=1,
-                    most=PICKS_MAX,
-                ),
+                LIMIT_PICKS,
                 Arg("pool", "only of this pool", option=True, required=False),
                 Arg("client", "only for clients at this IP address", option=True, required=False),
             ),
@@ -210,9 +211,22 @@ COMMANDS: Mapping[str, Command] = {
             "explain",
             "Which backend a client would get now, and why.",
             (
-                Arg("pool", "the pool's name"),
-                Arg("client", "IP, IP:PORT or [IPV6]:PORT"),
+                Arg("pool", "the pool's name; with --recent: only of this one", required=False),
+                Arg(
+                    "client",
+                    "IP, IP:PORT or [IPV6]:PORT; with --recent: only for this IP address",
+                    required=False,
+                ),
                 Arg("sni", "the server name it asks for", option=True, required=False),
+                Arg(
+                    "recent",
+                    "instead: what clients got lately, and why",
+                    bool,
+                    option=True,
+                    default=False,
+                    required=False,
+                ),
+                LIMIT_PICKS,
             ),
             reads=True,
         ),

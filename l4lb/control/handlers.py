@@ -41,7 +41,7 @@ class Handlers:
             "sessions": lambda args: views.sessions(table, now_ms(), args),
             "picks": lambda args: picks(table, now_ms(), args),
             "workers": lambda _: views.workers(table, now_ms()),
-            "explain": lambda args: choices.explain(table, args),
+            "explain": lambda args: _explained(table, args),
             "simulate": lambda args: choices.simulate(table, args),
             "blocks": lambda _: edge_views.blocked(table, now_ms()),
             "talkers": lambda _: edge_views.busiest(table, now_ms()),
@@ -112,3 +112,12 @@ class Handlers:
                 )
             await asyncio.sleep(POLL_S)
         return {"condition": name, "operand": operand, "waited_ms": now_ms() - started}
+
+
+def _explained(table: Table, args: dict[str, Any]) -> Any:
+    """explain: of the next choice, or of those that were made lately."""
+    if args["recent"]:
+        return picks(table, now_ms(), args)
+    if args["pool"] is None or args["client"] is None:
+        raise AdminError("bad_argument", "name a pool and a client, or say --recent")
+    return choices.explain(table, args)

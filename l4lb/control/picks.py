@@ -44,7 +44,12 @@ def because(row: PickRow) -> str:
         if row.full:
             return "all that could serve have as many sessions as they may"
         return "none is ready and up that was not tried"
-    words = [row.balance]
+    if row.stuck:
+        words = ["the client belongs to it (sticky)"]
+    elif row.named:
+        words = ["its connection id names it"]
+    else:
+        words = [row.balance]
     if row.tier == "backups":
         words.append("among backups: no primary is usable")
     elif row.tier == "any":

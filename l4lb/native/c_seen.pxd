@@ -123,6 +123,8 @@ cdef extern from "shm/trace.h":
         uint8_t tier
         uint8_t full
         uint8_t attempts
+        uint8_t stuck
+        uint8_t by_name
         uint8_t candidate_count
         l4_candidate candidates[8]
 

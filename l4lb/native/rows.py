@@ -191,7 +191,8 @@ class Candidate(NamedTuple):
 
 class PickRow(NamedTuple):
     """One pick that was watched. chosen: a backend's name, "?" if it is gone, None for none;
-    full: none, because all that could serve were. candidates: the first of the pool's members."""
+    full: none, because all that could serve were. stuck: the client belonged to it. named: what the
+    client sent names it. candidates: the first of the pool's members."""
 
     at_us: int
     worker: int
@@ -203,6 +204,8 @@ class PickRow(NamedTuple):
     balance: str
     tier: str
     full: bool
+    stuck: bool
+    named: bool
     retries: int
     members: int
     candidates: list[Candidate]

@@ -64,4 +64,4 @@ cdef _pick(Table table, worker, const s.l4_trace *copy):
     return rows.PickRow(
         copy.at_us, worker, copy.session, table._client_text(&copy.client), listener, pool, chosen,
         _word(rows.BALANCES, copy.balance), _word(TIERS, copy.tier), bool(copy.full),
-        copy.attempts, copy.members, candidates)
+        bool(copy.stuck), bool(copy.by_name), copy.attempts, copy.members, candidates)

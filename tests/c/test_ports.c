@@ -33,8 +33,8 @@ TEST(each_block_is_used_once_a_round_and_lies_in_the_range)
 
 TEST(a_range_that_is_small_or_none_is_left_to_the_kernel)
 {
-    const uint32_t ranges[][2] = {{0, 0},       {LOW, LOW},       {LOW, LOW + 100}, {HIGH, LOW},
-                                  {0, UINT16_MAX}, {LOW, UINT16_MAX + 1}};
+    const uint32_t ranges[][2] = {{0, 0},      {LOW, LOW},      {LOW, LOW + 100},
+                                  {HIGH, LOW}, {0, UINT16_MAX}, {LOW, UINT16_MAX + 1}};
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
         struct l4_ports ports;
         l4_ports_start(&ports, ranges[i][0], ranges[i][1], 1);

@@ -8,6 +8,7 @@ import socket
 import pytest
 
 from .harness import Backends, Balancer, greet, read_line, run
+from .harness.datagrams import UdpBackends, ask, clients, udp_balancer
 
 
 def met(lb: Balancer, source: str) -> str:
@@ -150,3 +151,30 @@ def test_what_is_asked_wrongly_is_refused(three: Backends) -> None:
             done = run("admin", "--socket", lb.socket, *wrong, "--json")
             assert done.returncode in (1, 2), json.dumps(wrong)
             assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+def test_what_clients_got_lately_is_told_with_the_reason(three: Backends) -> None:
+    with Balancer.before(three.rows(), sticky={}, process={"watch_picks": 1}) as lb:
+        own = met(lb, "127.8.1.1")
+        assert met(lb, "127.8.1.1") == own
+        met(lb, "127.8.1.2")
+        last, first = lb.ask("explain", recent=True, pool="web", client="127.8.1.1")
+        assert (first["backend"], first["because"]) == (own, "round_robin")
+        assert (last["backend"], last["because"]) == (own, "the client belongs to it (sticky)")
+        assert {one["backend"] for one in first["candidates"]} == {"a", "b", "c"}
+        assert len(lb.admin("explain", "--recent", "--limit", "2")) == 2
+        shown = run("admin", "--socket", lb.socket, "explain", "web", "127.8.1.1", "--recent")
+        assert "(sticky)" in shown.stdout
+        refused = run("admin", "--socket", lb.socket, "explain")
+        assert (refused.returncode, "--recent" in refused.stderr) == (2, True)
+
+
+def test_choices_for_udp_clients_are_told_too() -> None:
+    with (
+        UdpBackends(2, "name") as two,
+        udp_balancer(two.rows(), process={"watch_picks": 1}) as lb,
+        clients(lb) as (one,),
+    ):
+        name = ask(one)[:1].decode()
+        (pick,) = lb.ask("explain", recent=True, client=one.getsockname()[0])
+        assert (pick["backend"], pick["because"]) == (name, "round_robin")

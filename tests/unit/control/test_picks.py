@@ -15,7 +15,7 @@ def row(**values: Any) -> PickRow:
     given = {
         "at_us": 5_000_000, "worker": 0, "session": 1, "client": "10.0.0.1:99", "listener": "front",
         "pool": "web", "chosen": "a", "balance": "round_robin", "tier": "primaries", "full": False,
-        "retries": 0, "members": 1,
+        "stuck": False, "named": False, "retries": 0, "members": 1,
         "candidates": [Candidate("a", 1, 3, "usable", "ready", "up", False)],
     }  # fmt: skip
     return PickRow(**(given | values))
@@ -25,6 +25,11 @@ def row(**values: Any) -> PickRow:
     ("values", "said"),
     [
         ({}, "round_robin"),
+        ({"stuck": True}, "the client belongs to it (sticky)"),
+        (
+            {"named": True, "retries": 1},
+            "its connection id names it, after 1 that could not be reached",
+        ),
         ({"tier": "backups"}, "round_robin, among backups: no primary is usable"),
         ({"tier": "any"}, "round_robin, among all, up or down: none is up"),
         ({"retries": 2}, "round_robin, after 2 that could not be reached"),
