@@ -132,6 +132,7 @@ cdef extern from "shm/layout.h":
     struct l4_passive:
         uint32_t unreached
         uint32_t resets
+        uint32_t level
         uint32_t cause
         uint32_t error
         uint32_t duration_ms

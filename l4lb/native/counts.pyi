@@ -6,13 +6,18 @@ from typing import Any
 from l4lb.native.table import Table
 
 def exported(table: Table) -> dict[str, Any]:
-    """{backends: {row: [...]}, gone: [...], listeners: {row: {...}}, workers: {...}}."""
+    """{backends: {row: [...]}, gone: [...], listeners: {row: {...}}, pools: {row: {...}},
+    workers: {...}}."""
 
 def book_backend(table: Table, index: int | None, counts: Sequence[int]) -> None:
     """Adds to a backend's counts; index None: to those of backends that are gone."""
 
 def book_listener(table: Table, index: int, counts: Mapping[str, Any]) -> None:
     """Adds to a listener's counts."""
+
+def book_pool(table: Table, index: int, counts: Mapping[str, Any]) -> None:
+    """Adds to what was measured of a pool's sessions; a measure that this version keeps in other
+    buckets is left out."""
 
 def book_workers(table: Table, counts: Mapping[str, Any]) -> None:
     """Adds to the counts of all workers together."""

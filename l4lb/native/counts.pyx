@@ -7,14 +7,18 @@ counted goes from one to the other by name (csrc/shm/layout.h says what each cou
 
 from libc.stdint cimport uint32_t
 
+from l4lb.native cimport c_edge as e
 from l4lb.native cimport c_l4 as c
+from l4lb.native cimport c_seen as s
+from l4lb.native cimport c_tls as t
 from l4lb.native.table cimport Table
+from l4lb.native import edge, seen, tls, udp
 from l4lb.native.table import reasons
 
 
 def exported(Table table):
-    """{backends: {row: [...]}, gone: [...], listeners: {row: [...]}, workers: {...}}, each a sum
-    over all workers and the book."""
+    """{backends: {row: [...]}, gone: [...], listeners: {row: {...}}, pools: {row: {...}},
+    workers: {...}}, each a sum over all workers and the book."""
     backends = {}
     for index in range(table.table.header.backends_high):
         backends[index] = _column(table, index)
@@ -23,8 +27,13 @@ def exported(Table table):
         found = _tally(table, index)
         if found["accepted"]:
             listeners[index] = found
+    for row in udp.tallies(table):
+        listeners.setdefault(row.index, _tally(table, row.index))["udp"] = {
+            **{name: getattr(row, name) for name in UDP}, "dropped": row.dropped}
+    pools = {index: _pool(table, index) for index in range(table.table.header.caps.pools)
+             if c.l4_table_pool(&table.table, index).used}
     return {"backends": backends, "gone": _plain(c.l4_table_gone(&table.table)),
-            "listeners": listeners, "workers": _workers(table)}
+            "listeners": listeners, "pools": pools, "workers": _workers(table)}
 
 
 cdef _plain(c.l4_column *column):
@@ -50,7 +59,21 @@ cdef _tally(Table table, uint32_t index):
         for i in range(1, len(reasons)):
             if tally.ended[i]:
                 ended[reasons[i]] = ended.get(reasons[i], 0) + tally.ended[i]
-    return {"accepted": accepted, "refused": refused, "ended": ended}
+    return {"accepted": accepted, "refused": refused, "ended": ended,
+            "dry_run": edge.dry_runs(table, index), "slowed": edge.slowed(table, index),
+            "shakes": _shakes(tls.listener_handshakes(table, index))}
+
+
+cdef _pool(Table table, uint32_t index):
+    measures, retransmits, sampled = seen.ledger(table, index)
+    return {"measures": {name: {"sum": total, "counts": counts}
+                         for name, (total, counts) in measures.items() if any(counts)},
+            "retransmits": list(retransmits), "sampled": sampled,
+            "shakes": _shakes(tls.pool_handshakes(table, index))}
+
+
+def _shakes(found):
+    return {name: getattr(found, name) for name in SHAKES}
 
 
 cdef _workers(Table table):
@@ -65,7 +88,8 @@ cdef _workers(Table table):
         for i in range(1, len(reasons)):
             if row.ended[i]:
                 ended[reasons[i]] = ended.get(reasons[i], 0) + row.ended[i]
-    return {"accepted": accepted, "restarts": restarts, "lost": lost, "ended": ended}
+    return {"accepted": accepted, "restarts": restarts, "lost": lost, "ended": ended,
+            "uncounted": edge.uncounted(table), "log_dropped": seen.log_counts(table)[3]}
 
 
 def book_backend(Table table, index, counts):
@@ -92,6 +116,56 @@ def book_listener(Table table, index, counts):
     for reason, count in counts["ended"].items():
         if reason in reasons:
             book.ended[reasons.index(reason)] += count
+    cdef e.l4_tally *edges = <e.l4_tally *>book
+    for reason, count in counts.get("dry_run", {}).items():
+        if reason == "slowed":
+            edges.slowed[1] += count
+        elif reason in reasons:
+            edges.dry_run[reasons.index(reason) - <int>e.L4_REJECTED_FIRST] += count
+    edges.slowed[0] += counts.get("slowed", 0)
+    _book_shakes(table, index, counts.get("shakes", {}))
+    if "udp" in counts:
+        _book_udp(table, index, counts["udp"])
+
+
+cdef _book_udp(Table table, uint32_t index, counts):
+    cdef c.l4_udp_tally *book = c.l4_table_udp_tally(
+        &table.table, c.l4_table_book(&table.table), index)
+    book.datagrams_in += counts["datagrams_in"]
+    book.datagrams_out += counts["datagrams_out"]
+    book.evicted += counts["evicted"]
+    book.moved += counts["moved"]
+    book.adopted += counts["adopted"]
+    for word, count in counts["dropped"].items():
+        if word in udp.drops:
+            book.dropped[udp.drops.index(word)] += count
+
+
+cdef _book_shakes(Table table, uint32_t row, counts):
+    cdef t.l4_shakes *book = t.l4_table_shakes(&table.table, c.l4_table_book(&table.table), row)
+    book.full += counts.get("full", 0)
+    book.resumed += counts.get("resumed", 0)
+    book.failed += counts.get("failed", 0)
+
+
+def book_pool(Table table, index, counts):
+    """Adds to what was measured of a pool's sessions; a measure that this version keeps in other
+    buckets is left out."""
+    table._pool(index)
+    cdef s.l4_ledger *book = s.l4_table_ledger(
+        table.handle(), c.l4_table_book(&table.table), index)
+    cdef uint32_t measure, bucket
+    for name, found in counts["measures"].items():
+        if name not in seen.MEASURES or len(found["counts"]) != len(seen.bounds(name)) + 1:
+            continue
+        measure = seen.MEASURES.index(name)
+        book.measures[measure].sum += found["sum"]
+        for bucket, count in enumerate(found["counts"]):
+            book.measures[measure].counts[bucket] += count
+    book.retransmits[0] += counts["retransmits"][0]
+    book.retransmits[1] += counts["retransmits"][1]
+    book.sampled += counts["sampled"]
+    _book_shakes(table, table.table.header.caps.listeners + index, counts.get("shakes", {}))
 
 
 def book_workers(Table table, counts):
@@ -103,3 +177,10 @@ def book_workers(Table table, counts):
     for reason, count in counts["ended"].items():
         if reason in reasons:
             book.ended[reasons.index(reason)] += count
+    (<e.l4_worker *>book).uncounted += counts.get("uncounted", 0)
+    s.l4_table_log(table.handle(), c.l4_table_book(&table.table)).ring.dropped += counts.get(
+        "log_dropped", 0)
+
+
+UDP = ("datagrams_in", "datagrams_out", "evicted", "moved", "adopted")
+SHAKES = ("full", "resumed", "failed")

@@ -103,7 +103,7 @@ def dry_runs(Table table, listener):
     table._listener(listener)
     cdef e.l4_tally *tally
     found = {}
-    for worker in range(table.table.header.workers_high):
+    for worker in table._counted():
         tally = <e.l4_tally *>c.l4_table_tally(&table.table, worker, listener)
         for i in range(<int>e.L4_REJECTED_COUNT):
             if tally.dry_run[i]:
@@ -119,7 +119,7 @@ def slowed(Table table, listener):
     table._listener(listener)
     cdef e.l4_tally *tally
     total = 0
-    for worker in range(table.table.header.workers_high):
+    for worker in table._counted():
         tally = <e.l4_tally *>c.l4_table_tally(&table.table, worker, listener)
         total += tally.slowed[0]
     return total
@@ -128,7 +128,7 @@ def slowed(Table table, listener):
 def uncounted(Table table):
     """How many clients found no place in the table of sources."""
     return sum((<e.l4_worker *>c.l4_table_worker(&table.table, index)).uncounted
-               for index in range(table.table.header.workers_high))
+               for index in table._counted())
 
 
 def publish_routes(Table table, groups):

@@ -1,5 +1,8 @@
 """What health needs of the shared table beside its rows; see health.pyx and csrc/shm/health.h."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from l4lb.native.results import HealthRow
 from l4lb.native.table import Table
 
@@ -27,6 +30,12 @@ def set_weight_change(table: Table, index: int, serial: int, percent: int) -> bo
 
 def set_told(table: Table, index: int, health: str) -> None:
     """The checker's: the health that was last told of as an event."""
+
+def exported(table: Table, index: int) -> dict[str, Any]:
+    """All that is known of a backend's health, as plain data; restore puts it elsewhere."""
+
+def restore(table: Table, index: int, known: Mapping[str, Any]) -> None:
+    """Puts what exported gave into a row, before any other process runs."""
 
 class Watch:
     """Which rows changed since one looked last: cheap to ask often, however many there are."""

@@ -8,7 +8,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
 from l4lb.native cimport c_l4 as c
-from l4lb.native.table cimport Table
+from l4lb.native.table cimport Table, _put_text
 from l4lb.native import rows
 from l4lb.native.results import CAUSES, CHECK_KINDS, HealthRow
 
@@ -88,6 +88,49 @@ def health(Table table, index):
         if not seq & 1 and row.check_seq == seq:
             break
     return found
+
+
+def exported(Table table, index):
+    """All that is known of a backend's health, as plain data; restore puts it elsewhere."""
+    cdef c.l4_backend *row = table._backend(index)
+    return {
+        "health": row.health, "result": row.check_result, "errno": row.check_errno,
+        "streak": row.check_streak, "at_ms": row.check_at_ms,
+        "duration_us": row.check_duration_us, "passed": row.checks_passed,
+        "failed": row.checks_failed, "since_ms": row.health_since_ms,
+        "up_since_ms": row.up_since_ms, "ready_since_ms": row.ready_since_ms,
+        "response": row.response, "weight_change": row.weight_change,
+        "kind": row.words.kind, "code": row.words.code, "cert_end_s": row.words.cert_end_s,
+        "told": row.words.told, "agent": row.words.agent, "verdict": row.words.verdict,
+        "text": row.words.text[:sizeof(row.words.text) - 1].split(b"\0")[0].decode(
+            errors="replace"),
+        "ejected_until_ms": row.ejected_until_ms, "unreached": row.passive.unreached,
+        "resets": row.passive.resets, "level": row.passive.level, "cause": row.passive.cause,
+        "error": row.passive.error, "eject_ms": row.passive.duration_ms,
+        "ejected_at_ms": row.passive.ejected_at_ms, "ejections": row.passive.ejections,
+    }
+
+
+def restore(Table table, index, known):
+    """Puts what exported gave into a row, before any other process runs."""
+    cdef c.l4_backend *row = table._backend(index)
+    row.check_result, row.check_errno = known["result"], known["errno"]
+    row.check_streak, row.check_at_ms = known["streak"], known["at_ms"]
+    row.check_duration_us = known["duration_us"]
+    row.checks_passed, row.checks_failed = known["passed"], known["failed"]
+    row.health_since_ms, row.up_since_ms = known["since_ms"], known["up_since_ms"]
+    row.ready_since_ms, row.response = known["ready_since_ms"], known["response"]
+    row.weight_change = known["weight_change"]
+    row.words.kind, row.words.code = known["kind"], known["code"]
+    row.words.cert_end_s, row.words.told = known["cert_end_s"], known["told"]
+    row.words.agent, row.words.verdict = known["agent"], known["verdict"]
+    _put_text(row.words.text, sizeof(row.words.text), known["text"])
+    row.passive.unreached, row.passive.resets = known["unreached"], known["resets"]
+    row.passive.level, row.passive.cause = known["level"], known["cause"]
+    row.passive.error, row.passive.duration_ms = known["error"], known["eject_ms"]
+    row.passive.ejected_at_ms, row.passive.ejections = known["ejected_at_ms"], known["ejections"]
+    row.ejected_until_ms = known["ejected_until_ms"]
+    row.health = known["health"]
 
 
 cdef class Watch:

@@ -35,7 +35,7 @@ def log_counts(Table table):
     records that found no place in a ring."""
     cdef s.l4_seen *seen = s.l4_table_seen(table.handle())
     dropped = 0
-    for worker in range(table.table.header.workers_high):
+    for worker in table._counted():
         dropped += s.l4_table_log(table.handle(), worker).ring.dropped
     return seen.log_written, seen.log_lost, seen.log_failures, dropped
 
@@ -215,7 +215,7 @@ def ledger(Table table, pool):
     memset(sums, 0, sizeof(sums))
     memset(counts, 0, sizeof(counts))
     memset(retransmits, 0, sizeof(retransmits))
-    for worker in range(table.table.header.workers_high):
+    for worker in table._counted():
         row = s.l4_table_ledger(table.handle(), worker, at)
         for measure in range(<uint32_t>s.L4_MEASURES):
             sums[measure] += row.measures[measure].sum
@@ -239,7 +239,7 @@ def ends(Table table, listener):
     found = {}
     for reason in range(1, <uint32_t>c.L4_REASON_COUNT):
         count = 0
-        for worker in range(table.table.header.workers_high):
+        for worker in table._counted():
             count += c.l4_table_tally(table.handle(), worker, at).ended[reason]
         if count:
             found[reasons[reason]] = count

@@ -1,5 +1,7 @@
 """Stickiness from Python; see sticky.pyx and csrc/shm/sticky.h."""
 
+from collections.abc import Mapping
+
 from l4lb.native.rows import StickyRow
 from l4lb.native.table import Table
 
@@ -22,3 +24,18 @@ def remove(table: Table, pool: int, client: str) -> bool:
 
 def clear(table: Table, pool: int | None = None) -> int:
     """Takes all entries away, of one pool or of all; how many there were."""
+
+ENTRY_BYTES: int
+
+def exported(table: Table, now_ms: int) -> bytes:
+    """Every entry, packed (ENTRY_BYTES each), for restore."""
+
+def restore(
+    table: Table,
+    packed: bytes,
+    pools: Mapping[int, int],
+    backends: Mapping[int, int],
+    now_ms: int,
+) -> int:
+    """Enters what exported gave; pools and backends: the rows they had to those they have now.
+    How many entries there are."""

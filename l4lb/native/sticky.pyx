@@ -82,6 +82,66 @@ def clear(Table table, pool=None):
     return cleared
 
 
+cdef packed struct Carried:  # an entry between two programs; ENTRY_BYTES each
+    s.l4_sticky_key key
+    uint64_t tag
+    uint32_t backend
+    uint32_t idle_ms
+
+
+ENTRY_BYTES = sizeof(Carried)
+
+
+def exported(Table table, now_ms):
+    """Every entry, packed, for restore."""
+    cdef s.l4_sticky_entry entry
+    cdef uint64_t tag, now = now_ms
+    cdef uint32_t n, count = 0, places = table.table.header.caps.sticky
+    packed = bytearray(places * sizeof(Carried))
+    cdef Carried *all_of_them = <Carried *><char *>packed
+    for n in range(places):
+        if s.l4_sticky_read(&table.table, n, now, &tag, &entry):
+            all_of_them[count].key = entry.key
+            all_of_them[count].tag = tag
+            all_of_them[count].backend = entry.backend
+            all_of_them[count].idle_ms = min(entry.idle_ms, <uint64_t>0xffffffff)
+            count += 1
+    return bytes(packed[:count * sizeof(Carried)])
+
+
+def restore(Table table, const unsigned char[::1] packed, pools, backends, now_ms):
+    """Enters what exported gave; pools and backends: the rows they had to those they have now.
+    How many entries there are. One whose name was too long to be kept whole finds its place only
+    if its pool has the row it had."""
+    cdef Carried one
+    cdef s.l4_stick_client known
+    cdef s.l4_sticky_key key
+    cdef uint64_t tag, now = now_ms
+    cdef uint32_t pool, count = 0
+    cdef size_t at
+    for at in range(packed.shape[0] // sizeof(Carried)):
+        memcpy(&one, &packed[at * sizeof(Carried)], sizeof(Carried))
+        if one.key.pool not in pools or one.backend not in backends:
+            continue
+        pool = pools[one.key.pool]
+        tag = one.tag
+        if one.key.name_bytes <= sizeof(one.key.name):
+            memset(&known, 0, sizeof(known))
+            if one.key.kind == rows.HASH_KEYS.index("sni"):
+                known.name, known.name_bytes = one.key.name, one.key.name_bytes
+                known.name_hash = s.l4_hash(&table.table.header.hash_key, one.key.name,
+                                            one.key.name_bytes)
+            known.addr = &one.key.addr
+            tag = s.l4_stick_tag(&table.table, pool, &known, &key)
+        elif pool != one.key.pool:
+            continue
+        one.key.pool = pool
+        count += s.l4_sticky_put(
+            &table.table, s.L4_STICKY_SUPERVISOR, tag, &one.key, backends[one.backend], False,
+            table._pool(pool).sticky.ttl_ms, now - min(now, <uint64_t>one.idle_ms)) != c.L4_NONE
+    return count
+
+
 cdef uint64_t _tag(Table table, pool, client, s.l4_sticky_key *key) except? 0:
     cdef c.l4_pool *row = table._pool(pool)
     cdef c.l4_addr addr

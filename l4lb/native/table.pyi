@@ -35,6 +35,9 @@ class Table:
     max_connections: int
     checker_pid: int
 
+    @property
+    def hash_key(self) -> bytes:
+        """The 16 secret bytes of every hash of a client."""
     def set_hash_key(self, key: bytes) -> None:
         """The 16 secret bytes of every hash of a client. Before the first fork."""
     def beat_checker(self, now_ms: int) -> None: ...

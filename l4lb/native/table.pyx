@@ -118,6 +118,11 @@ cdef class Table:
             raise IndexError(f"worker {index}")
         return c.l4_table_worker(&self.table, index)
 
+    @property
+    def hash_key(self):
+        cdef c.l4_hash_key key = self.table.header.hash_key
+        return int(key.k0).to_bytes(8, "little") + int(key.k1).to_bytes(8, "little")
+
     def set_hash_key(self, key):
         """key: the 16 secret bytes of every hash of a client. Before the first fork."""
         if len(key) != 16:

@@ -162,7 +162,7 @@ cdef object _sum(Table table, unsigned int row):
     cdef t.l4_shakes *shakes
     full = resumed = failed = now = 0
     why = ""
-    for worker in range(table.table.header.workers_high):
+    for worker in table._counted():
         shakes = t.l4_table_shakes(&table.table, worker, row)
         full += shakes.full
         resumed += shakes.resumed

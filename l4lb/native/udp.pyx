@@ -69,7 +69,7 @@ def tallies(Table table):
             continue
         dropped = dict.fromkeys(drops, 0)
         sums = [0] * 5
-        for worker in range(table.table.header.workers_high):
+        for worker in table._counted():
             tally = c.l4_table_udp_tally(&table.table, worker, index)
             for drop, word in enumerate(drops):
                 dropped[word] += tally.dropped[drop]

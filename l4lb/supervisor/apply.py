@@ -84,9 +84,11 @@ class Membership:
             recycle=lambda row: change.fold_listener(table, row),
         )
 
-    def start(self, config: Config) -> None:
-        """Fills an empty table. Raises L4lbError."""
-        self._table.set_hash_key(hash_key(config.process.hash_seed))
+    def start(self, config: Config, known_key: bytes = b"") -> None:
+        """Fills an empty table. known_key: hashes clients where the configuration has no seed.
+        Raises L4lbError."""
+        seed = config.process.hash_seed
+        self._table.set_hash_key(known_key if known_key and not seed else hash_key(seed))
         self.change(config, compare({}, to_plain(config)), now_ms=0)
 
     @property

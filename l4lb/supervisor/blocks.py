@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import l4lb.log
@@ -51,6 +51,17 @@ class Blocks:
         self._add({source: BlockRow(source, now_ms, until_ms, "admin", False)})
         LOG.warning("blocked", source=source, for_ms=for_ms)
         return {"source": source, "for_ms": for_ms}
+
+    @property
+    def rows(self) -> list[BlockRow]:
+        """All that are blocked."""
+        return list(self._blocks.values())
+
+    def restore(self, rows: Iterable[BlockRow]) -> None:
+        """Those that the program before this one had blocked."""
+        self._blocks = {one.source: one for one in rows}
+        if self._blocks:
+            self._publish()
 
     def unblock(self, args: Mapping[str, Any]) -> dict[str, Any]:
         """Ends the block of exactly this `source`."""

@@ -16,6 +16,7 @@ def taken(table: Table, membership: Membership) -> dict[str, Any]:
     """All counts now: backends and listeners are lists of [name, name, counts]."""
     found = counts.exported(table)
     backends = {**membership.backends.gone, **membership.backends.live}
+    pools = {**membership.pools.gone, **membership.pools.live}
     listeners = {**membership.listeners.gone, **membership.listeners.live}
     return {
         "backends": [[*key, found["backends"].get(row, [0] * 5)] for key, row in backends.items()],
@@ -23,6 +24,9 @@ def taken(table: Table, membership: Membership) -> dict[str, Any]:
             [*key, found["listeners"][row]]
             for key, row in listeners.items()
             if row in found["listeners"]
+        ],
+        "pools": [
+            [name, found["pools"][row]] for name, row in pools.items() if row in found["pools"]
         ],
         "gone": found["gone"],
         "workers": found["workers"],
@@ -37,6 +41,10 @@ def book(table: Table, membership: Membership, told: Counts) -> None:
         row = membership.listeners.live.get((name, bind))
         if row is not None:
             counts.book_listener(table, row, numbers)
+    for name, numbers in told.get("pools", ()):
+        row = membership.pools.live.get(name)
+        if row is not None:
+            counts.book_pool(table, row, numbers)
     counts.book_backend(table, None, told["gone"])
     counts.book_workers(table, told["workers"])
 

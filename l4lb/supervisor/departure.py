@@ -12,10 +12,10 @@ import l4lb.log
 from l4lb.config.plain import to_plain
 from l4lb.errors import AdminError
 from l4lb.native.table import Table
-from l4lb.supervisor import counts, handoff, steward, upgrade
+from l4lb.supervisor import carried, counts, handoff, steward, upgrade
 from l4lb.supervisor.apply import Membership
 from l4lb.supervisor.helpers import Helper
-from l4lb.supervisor.reactor import Reactor
+from l4lb.supervisor.reactor import Reactor, monotonic_ms
 from l4lb.supervisor.reload import Reloads
 from l4lb.supervisor.sockets import AdminSocket
 from l4lb.supervisor.workers import Workers
@@ -37,6 +37,7 @@ class Departure:
         admin: AdminSocket,
         web: socket.socket | None,
         helpers: Sequence[Helper],
+        ticket_keys: bytes,
         started_ms: int,
         environment: Mapping[str, str],
     ) -> None:
@@ -48,6 +49,7 @@ class Departure:
         self._admin = admin
         self._web = web
         self._helpers = helpers
+        self._ticket_keys = ticket_keys
         self._started_ms = started_ms
         self._environment = environment
 
@@ -84,13 +86,15 @@ class Departure:
         child, books = steward.start(self._table, self._membership, indexes)
         state = self._state(request)
         state["steward"] = {"pid": child.pid, "fd": books.fileno()}
-        state["keep"].append(books.fileno())
+        state["sticky"] = carried.stuck(self._table, self._membership, monotonic_ms())
+        state["keep"] += [books.fileno(), state["sticky"]["fd"]]
         try:
             upgrade.become(command, state, state["keep"], back=False)
         except OSError:
             child.kill()
             child.reap()
             books.close()
+            os.close(state["sticky"]["fd"])
             raise
 
     def _state(self, request: object) -> dict[str, Any]:
@@ -121,6 +125,7 @@ class Departure:
             "started_ms": self._started_ms,
             "generation": self._table.generation,
             "counts": counts.taken(self._table, self._membership),
+            "carried": carried.taken(self._table, self._membership, self._ticket_keys),
             "admin": {
                 "path": self._admin.path,
                 "fd": self._admin.sock.fileno(),

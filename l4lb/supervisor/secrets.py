@@ -28,12 +28,12 @@ LOG = l4lb.log.get("supervisor")
 class Secrets:
     """Certificates, keys and ticket keys of one service. notify tells every worker to look."""
 
-    def __init__(self, reactor: Reactor, table: Table) -> None:
+    def __init__(self, reactor: Reactor, table: Table, ticket_keys: bytes = b"") -> None:
         self._reactor = reactor
         self._table = table
         self._files = Files()
         self._profiles = Profiles()
-        self._keys = TicketKeys()
+        self._keys = TicketKeys(ticket_keys)
         self._vault = Vault()
         self._bundle = Bundle()
         self._generation = 0
@@ -47,6 +47,11 @@ class Secrets:
     def fd(self) -> int:
         """The vault, for workers."""
         return self._vault.fd
+
+    @property
+    def ticket_keys(self) -> bytes:
+        """For the program that takes over from this one."""
+        return self._keys.data
 
     # ---- a configuration -------------------------------------------------------------------------
 

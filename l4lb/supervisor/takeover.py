@@ -21,7 +21,7 @@ import l4lb.log
 from l4lb.config.address import parse_bind
 from l4lb.config.model import Config
 from l4lb.native.table import Table
-from l4lb.supervisor import apply, counts, handoff, post, upgrade
+from l4lb.supervisor import apply, carried, counts, handoff, post, upgrade
 from l4lb.supervisor.child import Child, channel
 from l4lb.supervisor.overlay import Overlay
 from l4lb.supervisor.post import Post
@@ -43,7 +43,9 @@ def check(fd: int) -> int:
     config = source.running
     table = Table(apply.capacities(config))
     membership = apply.Membership(table)
-    membership.start(config)
+    known = state.get("carried", {})
+    membership.start(config, carried.key_of(known))
+    carried.restore(table, membership, known)
     counts.book(table, membership, state["counts"])
     print(f"{upgrade.READY.decode()}{l4lb.__version__}", flush=True)  # noqa: T201 - the answer
     return 0
@@ -73,6 +75,9 @@ class Predecessor:
         self.source = source_of(self.state)
         self.started_ms: int = self.state["started_ms"]
         self.generation: int = self.state["generation"]
+        known = self.state.get("carried", {})
+        self.hash_key = carried.key_of(known)
+        self.tickets = carried.tickets_of(known)
         self._workers = {
             pid: Child("old worker", pid, os.pidfd_open(pid), monotonic_ms())
             for pid in self.state["workers"]
@@ -107,6 +112,12 @@ class Predecessor:
                 protocol=told["protocol"],
             )
 
+    def restore(self, table: Table, membership: apply.Membership) -> None:
+        """What the old program knew beside its counts, into a table that nobody else has yet."""
+        carried.restore(table, membership, self.state.get("carried", {}))
+        if "sticky" in self.state:
+            carried.restore_stuck(table, membership, self.state["sticky"], monotonic_ms())
+
     # ---- back, or on ---------------------------------------------------------------------------
 
     def go_back(self, why: str) -> NoReturn:
@@ -128,6 +139,8 @@ class Predecessor:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         counts.book(table, membership, self.state["counts"])
+        if "sticky" in self.state:
+            os.close(self.state["sticky"]["fd"])
         self._answer(reactor)
         for fd in self.state["helpers"]:
             self._reap_later(reactor, int(fd))

@@ -1,0 +1,86 @@
+"""What a service knows beside its counts, from one program to its successor: backends' health,
+what clients stick to, who is blocked, and the keys that hash clients and open session tickets.
+
+By name, as counts.py does: the successor's table may have another layout and other rows.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import l4lb.log
+from l4lb.native import health, sticky
+from l4lb.native.sets import BlockRow
+from l4lb.native.table import Table
+from l4lb.supervisor.apply import Membership
+
+LOG = l4lb.log.get("supervisor")
+
+
+def taken(table: Table, membership: Membership, ticket_keys: bytes) -> dict[str, Any]:
+    """All of it but what clients stick to."""
+    return {
+        "hash_key": table.hash_key.hex(),
+        "ticket_keys": ticket_keys.hex(),
+        "health": [
+            [*key, health.exported(table, row)] for key, row in membership.backends.live.items()
+        ],
+        "blocks": [list(row) for row in membership.edge.blocks.rows],
+    }
+
+
+def stuck(table: Table, membership: Membership, now_ms: int) -> dict[str, Any]:
+    """What clients stick to, in a file in memory whose descriptor is the caller's. Raises
+    OSError."""
+    fd = os.memfd_create("l4lb-sticky", os.MFD_CLOEXEC)
+    with os.fdopen(os.dup(fd), "wb") as file:
+        file.write(sticky.exported(table, now_ms))
+    return {
+        "fd": fd,
+        "entry_bytes": sticky.ENTRY_BYTES,
+        "pools": [[name, row] for name, row in membership.pools.live.items()],
+        "backends": [[*key, row] for key, row in membership.backends.live.items()],
+    }
+
+
+def key_of(told: Mapping[str, Any]) -> bytes:
+    """What hashed clients; b"": it was not told."""
+    return bytes.fromhex(told.get("hash_key", ""))
+
+
+def tickets_of(told: Mapping[str, Any]) -> bytes:
+    """What opened session tickets; b"": it was not told."""
+    return bytes.fromhex(told.get("ticket_keys", ""))
+
+
+def restore(table: Table, membership: Membership, told: Mapping[str, Any]) -> None:
+    """Puts it into a table that nobody else has yet."""
+    for pool, name, known in told.get("health", ()):
+        row = membership.backends.live.get((pool, name))
+        if row is not None:
+            health.restore(table, row, known)
+    membership.edge.blocks.restore(BlockRow(*row) for row in told.get("blocks", ()))
+
+
+def restore_stuck(
+    table: Table, membership: Membership, told: Mapping[str, Any], now_ms: int
+) -> None:
+    """Enters what clients stick to; its file stays the caller's."""
+    packed = os.pread(told["fd"], os.fstat(told["fd"]).st_size, 0)
+    if told["entry_bytes"] != sticky.ENTRY_BYTES:
+        LOG.warning("what clients stick to is lost: the program before kept it in another form")
+        return
+    pools, backends = membership.pools.live, membership.backends.live
+    sticky.restore(
+        table,
+        packed,
+        {row: pools[name] for name, row in told["pools"] if name in pools},
+        {
+            row: backends[pool, name]
+            for pool, name, row in told["backends"]
+            if (pool, name) in backends
+        },
+        now_ms,
+    )

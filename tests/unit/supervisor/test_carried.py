@@ -1,0 +1,211 @@
+"""What one program tells its successor: by name, into a table with other rows."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import pytest
+
+from l4lb.config.build import build
+from l4lb.config.model import Config
+from l4lb.config.origin import Origin
+from l4lb.config.resolve import resolve
+from l4lb.native import counts as native
+from l4lb.native import edge, health, seen, sticky, udp
+from l4lb.native.table import Table
+from l4lb.supervisor import apply, carried, counts
+
+NOW_MS = 1_000_000
+LONG = "a-server-name-that-is-longer-than-what-is-kept-of-it.example.com"
+STICKS = {"key": "source_ip", "ttl": "30m"}
+
+
+def config(pools: dict[str, list[str]], **more: Any) -> Config:
+    """A listener for each pool, in this order."""
+    return resolve(
+        build(
+            {
+                "listeners": {
+                    name: {"bind": [f"127.0.0.1:{7000 + len(name)}"], "pool": name}
+                    for name in pools
+                },
+                "pools": {
+                    name: {
+                        "sticky": {**STICKS, "key": "sni"} if name == "names" else STICKS,
+                        "backends": [
+                            {"name": one, "address": f"127.0.0.1:{8000 + i}"}
+                            for i, one in enumerate(members)
+                        ],
+                    }
+                    for name, members in pools.items()
+                },
+                **more,
+            },
+            Origin(),
+        )
+    )
+
+
+def filled(found: Config, key: bytes = b"") -> tuple[Table, apply.Membership]:
+    """A table of that configuration."""
+    table = Table(apply.capacities(found))
+    membership = apply.Membership(table)
+    membership.start(found, key)
+    return table, membership
+
+
+@pytest.fixture
+def before() -> tuple[Table, apply.Membership]:
+    return filled(config({"web": ["a", "b"], "names": ["x", "y"], "gone": ["z"]}))
+
+
+@pytest.fixture
+def after(before: tuple[Table, apply.Membership]) -> tuple[Table, apply.Membership]:
+    """The same names in other rows; one pool is no more."""
+    return filled(config({"names": ["new", "y", "x"], "web": ["b", "a"]}), before[0].hash_key)
+
+
+def plain(told: Any) -> Any:
+    """As it is after its way through a file."""
+    return json.loads(json.dumps(told))
+
+
+def test_what_clients_stick_to_is_found_again(
+    before: tuple[Table, apply.Membership], after: tuple[Table, apply.Membership]
+) -> None:
+    table, membership = before
+    for pool, client, backend, ago in (
+        ("web", "10.0.0.1", "a", 5_000),
+        ("web", "2001:db8::7", "b", 0),
+        ("names", "www.example.com", "x", 0),
+        ("names", LONG, "y", 0),
+        ("gone", "10.0.0.1", "z", 0),
+    ):
+        row = membership.backends.live[pool, backend]
+        assert sticky.put(table, membership.pools.live[pool], client, row, NOW_MS - ago)
+    told = carried.stuck(table, membership, NOW_MS)
+    new, rows = after
+    carried.restore_stuck(new, rows, plain(told), NOW_MS)
+    os.close(told["fd"])
+    found = {
+        (one.pool, one.client): (one.backend, one.idle_ms) for one in sticky.entries(new, NOW_MS)
+    }
+    assert found == {
+        ("web", "10.0.0.1"): ("a", 5_000),
+        ("web", "2001:db8::7"): ("b", 0),
+        ("names", "www.example.com"): ("x", 0),
+    }
+    assert sticky.remove(new, rows.pools.live["web"], "10.0.0.1"), "a lookup finds it"
+
+
+def test_a_name_too_long_to_be_kept_is_found_where_its_pool_has_the_same_row(
+    before: tuple[Table, apply.Membership],
+) -> None:
+    table, membership = before
+    pool, row = membership.pools.live["names"], membership.backends.live["names", "y"]
+    sticky.put(table, pool, LONG, row, NOW_MS)
+    told = carried.stuck(table, membership, NOW_MS)
+    same, rows = filled(
+        config({"web": ["a", "b"], "names": ["x", "y"], "gone": ["z"]}), table.hash_key
+    )
+    carried.restore_stuck(same, rows, plain(told), NOW_MS)
+    os.close(told["fd"])
+    assert sticky.remove(same, rows.pools.live["names"], LONG)
+
+
+def test_entries_of_another_form_are_left_out(before: tuple[Table, apply.Membership]) -> None:
+    table, membership = before
+    told = {**carried.stuck(table, membership, NOW_MS), "entry_bytes": 1}
+    carried.restore_stuck(table, membership, told, NOW_MS)
+    os.close(told["fd"])
+    assert sticky.entries(table, NOW_MS) == []
+
+
+def test_health_goes_to_the_backend_of_that_name(
+    before: tuple[Table, apply.Membership], after: tuple[Table, apply.Membership]
+) -> None:
+    table, membership = before
+    row = membership.backends.live["web", "b"]
+    known = {
+        **health.exported(table, row),
+        "health": 2, "verdict": 2, "text": "Connection refused", "failed": 7, "at_ms": NOW_MS,
+        "ejected_until_ms": NOW_MS + 500, "ejections": 3, "level": 2, "weight_change": -40,
+    }  # fmt: skip
+    health.restore(table, row, known)
+    new, rows = after
+    carried.restore(new, rows, plain(carried.taken(table, membership, b"")))
+    found = {name: health.exported(new, at) for name, at in rows.backends.live.items()}
+    assert found["web", "b"] == known
+    assert found["web", "a"]["health"] == found["names", "new"]["health"] == 0
+
+
+def test_a_state_without_any_of_it_is_taken(after: tuple[Table, apply.Membership]) -> None:
+    carried.restore(*after, {})
+    assert (carried.key_of({}), carried.tickets_of({})) == (b"", b"")
+
+
+def test_a_seed_in_the_configuration_goes_before_the_key_that_is_told() -> None:
+    seeded = config({"web": ["a"]}, process={"hash_seed": "seed"})
+    assert filled(seeded, b"k" * 16)[0].hash_key == apply.hash_key("seed")
+    assert filled(config({"web": ["a"]}), b"k" * 16)[0].hash_key == b"k" * 16
+
+
+def test_counts_and_measures_are_the_same_in_the_other_table(
+    before: tuple[Table, apply.Membership], after: tuple[Table, apply.Membership]
+) -> None:
+    table, membership = before
+    listener, pool = (
+        membership.listeners.live["web", "127.0.0.1:7003"],
+        membership.pools.live["web"],
+    )
+    seen.set_measures(table, True)
+    for reason in ("client_fin", "backend_reset"):
+        seen.account(table, 0, reason, listener=listener, pool=pool, duration_us=1_500, bytes_in=77)
+    native.book_listener(
+        table,
+        listener,
+        {
+            "accepted": 2, "refused": 1, "ended": {}, "dry_run": {"rejected:denied": 4, "slowed": 2},
+            "slowed": 9, "shakes": {"full": 3, "resumed": 2, "failed": 1},
+        },
+    )  # fmt: skip
+    new, rows = after
+    told = plain(counts.taken(table, membership))
+    counts.book(new, rows, told)
+    again = counts.taken(new, rows)
+    assert (
+        dict_of(again["listeners"])["web", "127.0.0.1:7003"]
+        == (dict_of(told["listeners"])["web", "127.0.0.1:7003"])
+    )
+    assert dict_of(again["pools"])["web",] == dict_of(told["pools"])["web",]
+    assert seen.ledger(new, rows.pools.live["web"]) == seen.ledger(table, pool)
+    assert edge.slowed(new, rows.listeners.live["web", "127.0.0.1:7003"]) == 9
+    counts.book(new, rows, counts.difference(told, told))
+    assert counts.taken(new, rows) == again, "no difference adds nothing"
+
+
+def dict_of(rows: Any) -> dict[tuple[str, ...], Any]:
+    """Rows of names and a value, by their names."""
+    return {tuple(row[:-1]): row[-1] for row in rows}
+
+
+def test_udp_counts_go_over_too() -> None:
+    told = {"listeners": {"dns": {"bind": ["127.0.0.1:5300"], "protocol": "udp", "pool": "web"}}}
+    made = config({"web": ["a"]}, **told)
+    table, membership = filled(made)
+    row = membership.listeners.live["dns", "127.0.0.1:5300"]
+    numbers = {
+        "accepted": 5, "refused": 0, "ended": {},
+        "udp": {
+            "datagrams_in": 9, "datagrams_out": 8, "evicted": 1, "moved": 2, "adopted": 3,
+            "dropped": {udp.drops[0]: 4, "of_a_later_version": 1},
+        },
+    }  # fmt: skip
+    native.book_listener(table, row, numbers)
+    new, rows = filled(made)
+    counts.book(new, rows, plain(counts.taken(table, membership)))
+    (found,) = udp.tallies(new)
+    assert (found.datagrams_in, found.evicted, found.moved, found.adopted) == (9, 1, 2, 3)
+    assert found.dropped[udp.drops[0]] == 4
