@@ -1,5 +1,5 @@
-"""What an upgrade leaves as it was: whose client is whose, who is down and why, who is blocked, what
-was counted and measured, and whose TLS session may be resumed."""
+"""What an upgrade leaves as it was: whose client is whose, who is down and why, who is blocked,
+what was counted and measured, and whose TLS session may be resumed."""
 
 from __future__ import annotations
 
