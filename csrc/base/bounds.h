@@ -82,6 +82,8 @@ enum l4_bounds {
     L4_UDP_BACKLOG_MS = 50,   /* a listener that is behind for so long takes few new clients */
     L4_UDP_OPENS = 4,         /* ... so many of one batch */
     L4_UDP_SWEEP_MS = 1000,   /* how often sessions of backends that are down are looked for */
+    L4_UDP_HOLD_MS = 1000,    /* how long UDP clients wait for the sessions of a worker before */
+    L4_UDP_GHOST_MS = 500,    /* how long a session that was handed over is still served here too */
     L4_UDP_ERRORS = 16,       /* queued errors read from one session's socket at a time */
     L4_SERVER_ID_MAX = 15,    /* bytes of a server id in a QUIC connection id */
 

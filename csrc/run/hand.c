@@ -9,6 +9,8 @@
 #include "run/answer.h"
 #include "run/record.h"
 #include "run/session.h"
+#include "run/udp_adopt.h"
+#include "run/udp_session.h"
 
 static struct l4_hand *open_hand(struct l4_loop *loop, int fd, uint32_t number,
                                  enum l4_hand_role role)
@@ -29,12 +31,19 @@ static struct l4_hand *open_hand(struct l4_loop *loop, int fd, uint32_t number,
 
 /* ---- the giver ------------------------------------------------------------------------------- */
 
+static bool is_flow(const struct l4_loop *loop, uint32_t slot)
+{
+    return slot >= loop->table->header->caps.sessions;
+}
+
 /* Puts an offered session back to work: its edges come anew. */
 static void keep(struct l4_loop *loop, struct l4_offer *offer)
 {
     struct l4_session *s = l4_session_at(loop, offer->slot);
     const uint32_t index = offer->slot, state = offer->state;
     offer->serial = 0;
+    if (is_flow(loop, index)) /* it never stopped */
+        return;
     l4_session_enter(s, state);
     for (int half = 0; half < 2; half++) {
         const enum l4_watch what = half ? L4_WATCH_BACKEND : L4_WATCH_CLIENT;
@@ -55,28 +64,45 @@ static void close_hand(struct l4_loop *loop, struct l4_hand *hand)
     }
     if (hand->role == L4_HAND_GIVES)
         l4_loop_event(loop, L4_EVENT_HANDED, hand->number, hand->moved);
+    if (hand->role == L4_HAND_GIVES && hand->flows && loop->draining) /* the taker is gone */
+        l4_udp_end_all(loop, L4_NONE, L4_END_DRAIN_TIMEOUT);
     close(hand->fd);
     hand->role = L4_HAND_FREE;
     loop->hand_count--;
 }
 
-/* Stops a session and offers it. Returns 0, or -errno if it could not be sent and goes on here. */
+/* Stops a TCP session. Its state from before. */
+static uint32_t stop(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    const uint32_t state = L4_GET(s->state);
+    for (int half = 0; half < 2; half++)
+        epoll_ctl(loop->epoll, EPOLL_CTL_DEL, s->half[half].fd, NULL);
+    l4_wheel_stop(&loop->wheel, index);
+    l4_answer_forget(loop, s);
+    return state;
+}
+
+/* Stops a session (one of UDP goes on) and offers it. Returns 0, or -errno if it could not be sent
+ * and goes on here. */
 static int offer(struct l4_loop *loop, struct l4_hand *hand, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
     struct l4_record record;
     int fds[L4_FDS_MAX];
-    uint32_t place = 0;
+    uint32_t place = 0, count;
     while (hand->offers[place].serial)
         place++;
-    for (int half = 0; half < 2; half++)
-        epoll_ctl(loop->epoll, EPOLL_CTL_DEL, s->half[half].fd, NULL);
-    l4_wheel_stop(&loop->wheel, index);
-    l4_answer_forget(loop, s);
-    const uint32_t count = l4_record_write(loop, index, &record, fds);
-    hand->offers[place] =
-        (struct l4_offer){.slot = index, .serial = L4_GET(s->serial), .state = L4_GET(s->state)};
-    l4_session_enter(s, L4_SESSION_LEAVES);
+    struct l4_offer *offer = &hand->offers[place];
+    *offer = (struct l4_offer){.slot = index, .serial = L4_GET(s->serial)};
+    if (is_flow(loop, index)) {
+        const uint32_t flow = index - loop->table->header->caps.sessions;
+        count = l4_udp_describe(loop, flow, &record, fds);
+    } else {
+        offer->state = stop(loop, index);
+        count = l4_record_write(loop, index, &record, fds);
+        l4_session_enter(s, L4_SESSION_LEAVES);
+    }
     const int error = l4_fds_send(hand->fd, &record, sizeof record, fds, count);
     if (error)
         keep(loop, &hand->offers[place]);
@@ -85,8 +111,22 @@ static int offer(struct l4_loop *loop, struct l4_hand *hand, uint32_t index)
     return error;
 }
 
+/* The next UDP session to offer; L4_NONE: there is none. */
+static uint32_t next_flow(const struct l4_loop *loop, struct l4_hand *hand)
+{
+    const uint32_t fresh = loop->udp ? loop->udp->flows.fresh : 0;
+    for (; hand->flow_cursor < fresh; hand->flow_cursor++) {
+        if (l4_udp_may_go(loop, hand->flow_cursor, hand->places, hand->place))
+            return loop->table->header->caps.sessions + hand->flow_cursor++;
+    }
+    return L4_NONE;
+}
+
 static uint32_t next_that_can(const struct l4_loop *loop, struct l4_hand *hand)
 {
+    const uint32_t flow = hand->flows ? next_flow(loop, hand) : L4_NONE;
+    if (flow != L4_NONE || hand->flows_only)
+        return flow;
     while (hand->cursor < loop->fresh) {
         const struct l4_session *s = l4_session_at(loop, hand->cursor);
         if (L4_GET(s->serial) && l4_record_can(s))
@@ -94,6 +134,21 @@ static uint32_t next_that_can(const struct l4_loop *loop, struct l4_hand *hand)
         hand->cursor++;
     }
     return L4_NONE;
+}
+
+/* All UDP sessions were offered: the taker may read their clients' datagrams. Those that it has not
+ * taken end, as nothing comes from their clients any more. */
+static int end_flows(struct l4_loop *loop, struct l4_hand *hand)
+{
+    const struct l4_record mark = {
+        .bytes = sizeof mark, .magic = L4_RECORD_MAGIC, .mark = L4_RECORD_NO_MORE_FLOWS};
+    const int error = l4_fds_send(hand->fd, &mark, sizeof mark, NULL, 0);
+    if (error)
+        return error;
+    hand->flows = false;
+    if (loop->draining)
+        l4_udp_end_all(loop, L4_NONE, L4_END_DRAIN_TIMEOUT);
+    return 0;
 }
 
 /* Offers sessions as far as the window, the socket and the number to give allow. */
@@ -105,21 +160,41 @@ static void give(struct l4_loop *loop, struct l4_hand *hand)
         const uint32_t index = next_that_can(loop, hand);
         if (index == L4_NONE)
             break;
+        /* why: TCP sessions come when every UDP session was answered for. */
+        if (hand->flows && !is_flow(loop, index)) {
+            if (!hand->waiting)
+                error = end_flows(loop, hand);
+            if (error || hand->waiting)
+                break;
+        }
         error = offer(loop, hand, index);
         if (error)
             break;
-        hand->cursor = index + 1;
+        if (!is_flow(loop, index))
+            hand->cursor = index + 1;
         hand->left -= all ? 0 : 1;
     }
     if (hand->waiting)
         return; /* an answer brings us back */
-    if (error == -EAGAIN || error == -ETOOMANYREFS || error == -ENOBUFS || error == -ENOMEM ||
-        (!error && all && loop->held)) {
+    if (!error && hand->flows)
+        error = end_flows(loop, hand);
+    const bool later =
+        error == -EAGAIN || error == -ETOOMANYREFS || error == -ENOBUFS || error == -ENOMEM;
+    if (later || (!error && all && !hand->flows_only && loop->held)) {
         hand->retry_ms = loop->now_ms + L4_HAND_RETRY_MS;
         hand->cursor = error ? hand->cursor : 0;
         return;
     }
     close_hand(loop, hand);
+}
+
+/* The taker has it. */
+static void let_go(struct l4_loop *loop, const struct l4_offer *offer)
+{
+    if (!is_flow(loop, offer->slot))
+        l4_session_release(loop, offer->slot);
+    else if (L4_GET(l4_session_at(loop, offer->slot)->serial) == offer->serial)
+        l4_udp_let_go(loop, offer->slot - loop->table->header->caps.sessions);
 }
 
 static void take_answers(struct l4_loop *loop, struct l4_hand *hand)
@@ -136,7 +211,7 @@ static void take_answers(struct l4_loop *loop, struct l4_hand *hand)
             hand->waiting--;
             if (answer.taken == 1) {
                 hand->moved++;
-                l4_session_release(loop, offer->slot);
+                let_go(loop, offer);
                 offer->serial = 0;
             } else {
                 keep(loop, offer);
@@ -157,6 +232,22 @@ void l4_hand_give(struct l4_loop *loop, int fd, uint32_t number, uint32_t count)
         return;
     }
     hand->left = count;
+    hand->flows = count == L4_NONE;
+    give(loop, hand);
+}
+
+void l4_hand_give_flows(struct l4_loop *loop, int fd, uint32_t number, uint32_t places,
+                        uint32_t place)
+{
+    struct l4_hand *hand = open_hand(loop, fd, number, L4_HAND_GIVES);
+    if (!hand) {
+        l4_loop_event(loop, L4_EVENT_HANDED, number, 0);
+        return;
+    }
+    hand->left = L4_NONE;
+    hand->flows = hand->flows_only = true;
+    hand->places = places;
+    hand->place = place;
     give(loop, hand);
 }
 
@@ -165,11 +256,18 @@ void l4_hand_give(struct l4_loop *loop, int fd, uint32_t number, uint32_t count)
 static void take_one(struct l4_loop *loop, const struct l4_hand *hand,
                      const struct l4_record *record, const int *fds, uint32_t count)
 {
+    const bool known = record->magic == L4_RECORD_MAGIC;
+    if (known && record->mark == L4_RECORD_NO_MORE_FLOWS) {
+        l4_udp_release(loop);
+        return;
+    }
+    const bool flow = record->fds == L4_RECORD_BACKEND;
     const struct l4_answer answer = {
         .bytes = sizeof answer,
         .slot = record->slot,
         .serial = record->serial,
-        .taken = record->magic == L4_RECORD_MAGIC && l4_record_read(loop, record, fds, count),
+        .taken = known && (flow ? l4_udp_take(loop, record, fds, count)
+                                : l4_record_read(loop, record, fds, count)),
     };
     for (uint32_t i = 0; !answer.taken && i < count; i++)
         close(fds[i]);

@@ -29,8 +29,12 @@ struct l4_hand {
     uint32_t role;   /* enum l4_hand_role */
     uint32_t number; /* the supervisor's, to tell it how this ended */
     uint32_t left;   /* sessions still to be offered; L4_NONE: all, as long as there are any */
+    bool flows;      /* UDP sessions are still to be offered; they go first */
+    bool flows_only; /* ... and nothing else: those of place `place` of `places` */
+    uint32_t places, place;
+    uint32_t flow_cursor;
     uint32_t moved;
-    uint32_t cursor; /* the session row to look at next */
+    uint32_t cursor; /* the TCP session row to look at next */
     uint32_t waiting;
     uint64_t retry_ms; /* not before: what could not move is offered again */
     struct l4_offer offers[L4_HAND_WINDOW];
@@ -39,6 +43,10 @@ struct l4_hand {
 /* Begins to give up to count sessions over fd, which it takes over. With L4_NONE it goes on until
  * none is held, for a worker that leaves. The supervisor is told at the end. */
 void l4_hand_give(struct l4_loop *loop, int fd, uint32_t number, uint32_t count);
+
+/* Begins to give the UDP sessions that core/steer.h gives to this place of so many. */
+void l4_hand_give_flows(struct l4_loop *loop, int fd, uint32_t number, uint32_t places,
+                        uint32_t place);
 
 /* Begins to take sessions over fd, which it takes over, until the giver closes it. */
 void l4_hand_take(struct l4_loop *loop, int fd, uint32_t number);

@@ -11,8 +11,8 @@
 
 static int obey(struct l4_loop *loop, const struct l4_post *post, int fd)
 {
-    const bool needs_fd =
-        post->op == L4_POST_LISTEN || post->op == L4_POST_GIVE || post->op == L4_POST_TAKE;
+    const bool needs_fd = post->op == L4_POST_LISTEN || post->op == L4_POST_GIVE ||
+                          post->op == L4_POST_TAKE || post->op == L4_POST_GIVE_FLOWS;
     if (needs_fd && fd < 0)
         return -EBADF; /* no descriptor was left to take it: a fresh worker gets it at its start */
     switch (post->op) {
@@ -32,6 +32,9 @@ static int obey(struct l4_loop *loop, const struct l4_post *post, int fd)
         return 0;
     case L4_POST_TAKE:
         l4_hand_take(loop, fd, post->number);
+        return 0;
+    case L4_POST_GIVE_FLOWS:
+        l4_hand_give_flows(loop, fd, post->number, post->row, post->arg);
         return 0;
     default: /* of a later version */
         if (fd >= 0)

@@ -17,6 +17,8 @@ enum l4_post_op {
     L4_POST_LEAVE = 4,    /* no more clients; end with the last session */
     L4_POST_GIVE = 5, /* arg: how many sessions, L4_NONE all; number: of the hand; fd: its end */
     L4_POST_TAKE = 6, /* number: of the hand; fd: its end */
+    L4_POST_GIVE_FLOWS = 7, /* row: so many places there will be; arg: the taker's; number: of the
+                               hand; fd: its end. UDP sessions that core/steer.h gives it */
 };
 
 struct l4_post {

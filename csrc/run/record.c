@@ -18,8 +18,8 @@ bool l4_record_can(const struct l4_session *s)
 
 /* ---- write ----------------------------------------------------------------------------------- */
 
-static void put_names(const struct l4_loop *loop, const struct l4_session *s,
-                      struct l4_record *record)
+void l4_record_put_names(const struct l4_loop *loop, const struct l4_session *s,
+                         struct l4_record *record)
 {
     const struct l4_listener *listener = l4_table_listener(loop->table, s->listener);
     memcpy(record->listener_name, listener->name, sizeof record->listener_name);
@@ -78,7 +78,7 @@ uint32_t l4_record_write(const struct l4_loop *loop, uint32_t index, struct l4_r
         .name_hash = s->name_hash,
     };
     memcpy(record->tried, s->tried, sizeof record->tried);
-    put_names(loop, s, record);
+    l4_record_put_names(loop, s, record);
     return put_fds(loop, s, record, fds);
 }
 
@@ -133,6 +133,15 @@ static uint32_t find_backend(const struct l4_loop *loop, const struct l4_record 
             return row;
     }
     return L4_NONE;
+}
+
+bool l4_record_find(const struct l4_loop *loop, const struct l4_record *record, uint32_t *listener,
+                    uint32_t *pool, uint32_t *backend)
+{
+    *listener = find_listener(loop, record);
+    *pool = find_pool(loop, record);
+    *backend = *pool == L4_NONE ? L4_NONE : find_backend(loop, record, *pool);
+    return *listener != L4_NONE && *backend != L4_NONE;
 }
 
 static uint32_t fds_of(const struct l4_record *record)
@@ -236,9 +245,8 @@ static void take_apart(struct l4_loop *loop, struct l4_session *s)
 bool l4_record_read(struct l4_loop *loop, const struct l4_record *record, const int *fds,
                     uint32_t count)
 {
-    const uint32_t listener = find_listener(loop, record), pool = find_pool(loop, record);
-    const uint32_t backend = pool == L4_NONE ? L4_NONE : find_backend(loop, record, pool);
-    if (!is_sound(record, count) || listener == L4_NONE || backend == L4_NONE ||
+    uint32_t listener, pool, backend;
+    if (!is_sound(record, count) || !l4_record_find(loop, record, &listener, &pool, &backend) ||
         loop->held >= loop->capacity || loop->draining)
         return false;
     const uint32_t index = l4_session_take_row(loop);

@@ -31,7 +31,8 @@ struct l4_record {
     char listener_bind[L4_PATH_MAX + 8];
     char pool_name[L4_NAME_MAX + 1];
     char backend_name[L4_NAME_MAX + 1];
-    char unused[2];
+    uint8_t mark; /* 0: a session; L4_RECORD_NO_MORE_FLOWS: there is nothing else in it */
+    char unused;
     uint16_t tried[L4_RETRIES_MAX + 1];
     uint8_t attempts, reason, first_end, half_closed;
     struct l4_addr client;
@@ -42,14 +43,33 @@ struct l4_record {
     uint64_t moved[2];
     uint64_t active_ms, started_us, connect_started_us;
     uint64_t name_hash;
+    struct l4_record_flow { /* of a UDP session, which has L4_RECORD_BACKEND only */
+        struct l4_addr local;
+        uint32_t scope;
+        uint32_t bound; /* 1: to its backend, whatever its client's address (a lane) */
+        uint16_t flags; /* enum l4_flow_flags */
+        uint16_t port;
+        uint64_t datagrams[2];
+    } flow;
 };
-_Static_assert(sizeof(struct l4_record) == 480, "struct l4_record is a wire format");
+_Static_assert(sizeof(struct l4_record) == 528, "struct l4_record is a wire format");
+
+/* The record that says: no more UDP sessions come. */
+#define L4_RECORD_NO_MORE_FLOWS 1u
 
 struct l4_answer {
     uint32_t bytes;
     uint32_t slot, serial; /* of the record */
     uint32_t taken;        /* 1, or 0: the giver keeps it */
 };
+
+/* What a session and its place are named. */
+void l4_record_put_names(const struct l4_loop *loop, const struct l4_session *s,
+                         struct l4_record *record);
+
+/* The rows here of those names. False: one of them is not known. */
+bool l4_record_find(const struct l4_loop *loop, const struct l4_record *record, uint32_t *listener,
+                    uint32_t *pool, uint32_t *backend);
 
 /* Can a session in this state be described? */
 bool l4_record_can(const struct l4_session *s);

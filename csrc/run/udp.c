@@ -11,6 +11,7 @@
 #include "io/dgram_sock.h"
 #include "run/accept.h"
 #include "run/session.h"
+#include "run/udp_adopt.h"
 #include "run/udp_route.h"
 #include "run/udp_session.h"
 
@@ -65,6 +66,8 @@ static int open_front(struct l4_loop *loop, uint32_t bound)
     front->wildcard = memcmp(front->at.ip, any, sizeof any) == 0;
     front->open = true;
     l4_dgram_tell(fd, front->wildcard);
+    if (loop->udp->held_until_ms)
+        return 0;
     return l4_loop_watch(loop, fd, EPOLLIN, L4_WATCH_UDP_LISTENER, bound);
 }
 
@@ -96,6 +99,8 @@ int l4_udp_start(struct l4_loop *loop, uint32_t capacity)
     loop->udp = calloc(1, sizeof *loop->udp);
     if (!loop->udp)
         return -ENOMEM;
+    if (loop->setup.hold_udp)
+        loop->udp->held_until_ms = loop->now_ms + L4_UDP_HOLD_MS;
     int error = take_memory(loop, capacity);
     for (uint32_t i = 0; !error && i < loop->bound_count; i++) {
         if (loop->bounds[i].fd >= 0 && l4_udp_owns(loop, i))
@@ -130,6 +135,29 @@ void l4_udp_remove(struct l4_loop *loop, uint32_t bound)
     }
     epoll_ctl(loop->epoll, EPOLL_CTL_DEL, loop->bounds[bound].fd, NULL);
     loop->udp->fronts[bound].open = false;
+}
+
+void l4_udp_release(struct l4_loop *loop)
+{
+    struct l4_udp *udp = loop->udp;
+    if (!udp || !udp->held_until_ms)
+        return;
+    udp->held_until_ms = 0;
+    for (uint32_t i = 0; i < loop->bound_count; i++) {
+        if (udp->fronts[i].open)
+            loop->error =
+                l4_loop_watch(loop, loop->bounds[i].fd, EPOLLIN, L4_WATCH_UDP_LISTENER, i);
+        if (loop->error)
+            return;
+    }
+}
+
+void l4_udp_close_fronts(struct l4_loop *loop)
+{
+    for (uint32_t i = 0; loop->udp && i < loop->bound_count; i++) {
+        if (loop->udp->fronts[i].open && !loop->udp->held_until_ms)
+            epoll_ctl(loop->epoll, EPOLL_CTL_DEL, loop->bounds[i].fd, NULL);
+    }
 }
 
 void l4_udp_finish(struct l4_loop *loop)
@@ -444,7 +472,7 @@ static void list_ready(struct l4_udp *udp, uint32_t flow)
 void l4_udp_event(struct l4_loop *loop, uint32_t flow, uint32_t events)
 {
     struct l4_session *s = l4_udp_session(loop, flow);
-    if (!L4_GET(s->serial) || s->half[1].fd < 0)
+    if (!(L4_GET(s->serial) || loop->udp->peers[flow].ghost) || s->half[1].fd < 0)
         return;
     int gone = events & EPOLLERR ? -l4_dgram_error(s->half[1].fd) : 0;
     const int result = take_replies(loop, flow);
@@ -467,6 +495,8 @@ void l4_udp_turn(struct l4_loop *loop)
     struct l4_udp *udp = loop->udp;
     if (!udp)
         return;
+    if (udp->held_until_ms && loop->now_ms >= udp->held_until_ms)
+        l4_udp_release(loop);
     uint32_t flow = udp->ready_head;
     udp->ready_head = udp->ready_tail = L4_NONE;
     while (flow != L4_NONE) {
@@ -487,6 +517,8 @@ void l4_udp_turn(struct l4_loop *loop)
 int l4_udp_wait_ms(struct l4_loop *loop)
 {
     const struct l4_udp *udp = loop->udp;
+    if (udp && udp->held_until_ms)
+        return L4_WHEEL_TICK_MS;
     if (!udp || l4_udp_held(loop) == 0)
         return -1;
     if (udp->ready_head != L4_NONE)

@@ -33,6 +33,7 @@ struct l4_udp_peer {         /* what only this worker knows of a session */
     uint16_t longest_run[2]; /* longer datagrams cannot be sent in runs: to backend, to client */
     uint32_t next;           /* in the list of those with replies left over */
     bool listed;
+    bool ghost; /* another worker has it: run/udp_adopt.h */
 };
 
 struct l4_udp {
@@ -52,6 +53,7 @@ struct l4_udp {
     uint32_t ready_head, ready_tail;
     uint64_t swept_ms; /* when it last looked for sessions whose backend is down */
     bool draining;
+    uint64_t held_until_ms; /* its listeners are not read before; 0: they are */
 };
 
 /* How many of so many descriptors its sessions may have; 0 without a UDP listener. */
@@ -78,6 +80,12 @@ void l4_udp_turn(struct l4_loop *loop);
 
 /* Milliseconds until l4_udp_turn has something to do; -1: nothing. */
 int l4_udp_wait_ms(struct l4_loop *loop);
+
+/* Listeners that waited for the sessions of the worker before this one are read from now on. */
+void l4_udp_release(struct l4_loop *loop);
+
+/* The listeners are another worker's: they are read no more. */
+void l4_udp_close_fronts(struct l4_loop *loop);
 
 /* No new sessions from now on. */
 void l4_udp_drain(struct l4_loop *loop);

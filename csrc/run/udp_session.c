@@ -15,6 +15,7 @@
 #include "run/account.h"
 #include "run/queue.h"
 #include "run/session.h"
+#include "run/udp_adopt.h"
 #include "run/watch.h"
 #include "shm/count.h"
 
@@ -40,7 +41,7 @@ static struct l4_tally *tally(const struct l4_loop *loop, uint32_t listener)
 
 /* ---- a backend for it ------------------------------------------------------------------------ */
 
-static void leave(struct l4_loop *loop, struct l4_session *s)
+void l4_udp_leave(struct l4_loop *loop, struct l4_session *s)
 {
     if (s->half[1].fd >= 0)
         close(s->half[1].fd);
@@ -101,7 +102,7 @@ static bool pick(struct l4_loop *loop, uint32_t flow)
 }
 
 /* A socket connected to the session's backend, watched. Returns 0 or -errno. */
-static int connect_it(struct l4_loop *loop, uint32_t flow, bool *made)
+int l4_udp_connect(struct l4_loop *loop, uint32_t flow, bool *made)
 {
     struct l4_session *s = l4_udp_session(loop, flow);
     struct l4_flow *f = l4_udp_flow(loop, flow);
@@ -139,9 +140,9 @@ static bool reach(struct l4_loop *loop, uint32_t flow, enum l4_drop *why)
     *why = L4_DROP_NO_BACKEND;
     for (uint32_t i = 0; i <= L4_RETRIES_MAX && pick(loop, flow); i++) {
         bool made;
-        int error = connect_it(loop, flow, &made);
+        int error = l4_udp_connect(loop, flow, &made);
         if (error && !made && make_room(loop, flow))
-            error = connect_it(loop, flow, &made);
+            error = l4_udp_connect(loop, flow, &made);
         if (!error) {
             L4_OWN_ADD(l4_session_column(loop, s->backend)->total, 1);
             return true;
@@ -149,7 +150,7 @@ static bool reach(struct l4_loop *loop, uint32_t flow, enum l4_drop *why)
         s->error = -error;
         if (made)
             note_failed(loop, s);
-        leave(loop, s);
+        l4_udp_leave(loop, s);
         if (!made) {
             *why = L4_DROP_DESCRIPTORS;
             return false;
@@ -193,9 +194,13 @@ bool l4_udp_move(struct l4_loop *loop, uint32_t flow, bool failed)
 {
     struct l4_session *s = l4_udp_session(loop, flow);
     enum l4_drop why;
+    if (loop->udp->peers[flow].ghost) {
+        l4_udp_forget(loop, flow);
+        return false;
+    }
     if (failed)
         note_failed(loop, s);
-    leave(loop, s);
+    l4_udp_leave(loop, s);
     if (!reach(loop, flow, &why)) {
         l4_udp_end(loop, flow, failed ? L4_END_CONNECT_FAILED : L4_END_NO_BACKEND);
         return false;
@@ -207,8 +212,7 @@ bool l4_udp_move(struct l4_loop *loop, uint32_t flow, bool failed)
 /* ---- its source -------------------------------------------------------------------------------
  */
 
-static uint64_t source_of(const struct l4_loop *loop, const struct l4_addr *client,
-                          uint32_t listener)
+uint64_t l4_udp_source(const struct l4_loop *loop, const struct l4_addr *client, uint32_t listener)
 {
     struct l4_addr source = *client;
     source.port = 0;
@@ -221,15 +225,15 @@ static bool take_source(struct l4_loop *loop, const struct l4_flow_key *key, boo
     const uint32_t limit =
         L4_GET(l4_table_listener(loop->table, key->listener)->udp.max_per_source);
     *counted = limit && l4_sources_take(&loop->udp->sources,
-                                        source_of(loop, &key->client, key->listener), limit);
+                                        l4_udp_source(loop, &key->client, key->listener), limit);
     return *counted || !limit;
 }
 
-static void drop_source(struct l4_loop *loop, uint32_t flow)
+void l4_udp_drop_source(struct l4_loop *loop, uint32_t flow)
 {
     const struct l4_session *s = l4_udp_session(loop, flow);
     if (l4_udp_flow(loop, flow)->flags & L4_FLOW_COUNTED)
-        l4_sources_drop(&loop->udp->sources, source_of(loop, &s->client, s->listener));
+        l4_sources_drop(&loop->udp->sources, l4_udp_source(loop, &s->client, s->listener));
 }
 
 /* ---- open and end ---------------------------------------------------------------------------- */
@@ -260,6 +264,7 @@ static void fill(struct l4_loop *loop, uint32_t flow, uint32_t bound, uint32_t p
     struct l4_udp_peer *peer = &loop->udp->peers[flow];
     peer->bound = bound;
     peer->batch = 0;
+    peer->ghost = false;
     peer->longest_run[0] = peer->longest_run[1] = UINT16_MAX;
     l4_session_enter(s, L4_SESSION_WAITS);
     loop->serial = loop->serial + 1 ? loop->serial + 1 : 1;
@@ -268,7 +273,7 @@ static void fill(struct l4_loop *loop, uint32_t flow, uint32_t bound, uint32_t p
         L4_SET(loop->row->flows_high, flow + 1);
 }
 
-static uint32_t idle_ms(const struct l4_loop *loop, const struct l4_session *s)
+uint32_t l4_udp_idle_ms(const struct l4_loop *loop, const struct l4_session *s)
 {
     return L4_GET(l4_table_pool(loop->table, s->pool)->udp.idle_ms);
 }
@@ -302,7 +307,7 @@ uint32_t l4_udp_open(struct l4_loop *loop, uint32_t bound, uint32_t pool,
     *why = L4_DROP_SESSIONS;
     if (flow == L4_NONE) {
         if (counted)
-            l4_sources_drop(&loop->udp->sources, source_of(loop, &key->client, key->listener));
+            l4_sources_drop(&loop->udp->sources, l4_udp_source(loop, &key->client, key->listener));
         return L4_NONE;
     }
     fill(loop, flow, bound, pool, key, scope);
@@ -322,14 +327,18 @@ uint32_t l4_udp_open(struct l4_loop *loop, uint32_t bound, uint32_t pool,
     l4_session_enter(l4_udp_session(loop, flow), L4_SESSION_CONNECTS);
     l4_session_enter(l4_udp_session(loop, flow), L4_SESSION_RELAYS);
     l4_wheel_start(&loop->udp->wheel, flow,
-                   loop->now_ms + idle_ms(loop, l4_udp_session(loop, flow)));
+                   loop->now_ms + l4_udp_idle_ms(loop, l4_udp_session(loop, flow)));
     return flow;
 }
 
 void l4_udp_timeout(struct l4_loop *loop, uint32_t flow)
 {
     const struct l4_session *s = l4_udp_session(loop, flow);
-    const uint64_t idle = loop->now_ms - L4_GET(s->active_ms), allowed = idle_ms(loop, s);
+    if (loop->udp->peers[flow].ghost) {
+        l4_udp_forget(loop, flow);
+        return;
+    }
+    const uint64_t idle = loop->now_ms - L4_GET(s->active_ms), allowed = l4_udp_idle_ms(loop, s);
     if (idle >= allowed)
         l4_udp_end(loop, flow, L4_END_IDLE_TIMEOUT);
     else
@@ -339,6 +348,10 @@ void l4_udp_timeout(struct l4_loop *loop, uint32_t flow)
 void l4_udp_end(struct l4_loop *loop, uint32_t flow, enum l4_reason reason)
 {
     struct l4_session *s = l4_udp_session(loop, flow);
+    if (loop->udp->peers[flow].ghost) {
+        l4_udp_forget(loop, flow);
+        return;
+    }
     s->reason = (uint8_t)reason;
     struct l4_outcome outcome = l4_account_describe(
         loop->table, loop->table->header->caps.sessions + flow, s, loop->now_us);
@@ -353,11 +366,11 @@ void l4_udp_end(struct l4_loop *loop, uint32_t flow, enum l4_reason reason)
         const struct l4_stick_client client = {.addr = &s->client};
         l4_stick_touch(loop->table, s->pool, &client, s->backend, loop->now_ms);
     }
-    leave(loop, s);
+    l4_udp_leave(loop, s);
     l4_count_drop_flow(loop->table, loop->setup.index);
     l4_session_enter(s, L4_SESSION_FREE);
     atomic_store_explicit(&s->serial, 0, memory_order_release);
-    drop_source(loop, flow);
+    l4_udp_drop_source(loop, flow);
     l4_flows_remove(&loop->udp->flows, flow);
 }
 
@@ -368,115 +381,4 @@ void l4_udp_end_all(struct l4_loop *loop, uint32_t backend, enum l4_reason reaso
         if (L4_GET(s->serial) && (backend == L4_NONE || s->backend == backend))
             l4_udp_end(loop, i, reason);
     }
-}
-
-/* ---- taken over ------------------------------------------------------------------------------ */
-
-static uint32_t bound_of(const struct l4_loop *loop, uint32_t listener)
-{
-    for (uint32_t i = 0; i < loop->bound_count; i++) {
-        if (loop->bounds[i].listener == listener && loop->udp->fronts[i].open)
-            return i;
-    }
-    return L4_NONE;
-}
-
-/* Does the row say something that can be gone on with? It was written by a process that died at
- * any instruction. */
-static bool is_sound(const struct l4_loop *loop, const struct l4_session *s,
-                     const struct l4_flow *f)
-{
-    const struct l4_caps *caps = &loop->table->header->caps;
-    if (s->listener >= caps->listeners || s->backend >= caps->backends)
-        return false;
-    const struct l4_listener *listener = l4_table_listener(loop->table, s->listener);
-    const struct l4_backend *b = l4_table_backend(loop->table, s->backend);
-    return L4_GET(listener->used) && listener->protocol == L4_UDP && s->pool < caps->pools &&
-           L4_GET(b->used) == f->backend_use && b->pool == s->pool &&
-           bound_of(loop, s->listener) != L4_NONE;
-}
-
-/* Its row, its places, and a socket to the same backend, from the same port if nobody has it. */
-static bool adopt(struct l4_loop *loop, uint32_t flow)
-{
-    struct l4_session *s = l4_udp_session(loop, flow);
-    struct l4_flow *f = l4_udp_flow(loop, flow);
-    const uint32_t limit = L4_GET(loop->table->header->max_udp_sessions);
-    bool made;
-    if (!l4_count_take_flow(loop->table, loop->setup.index, limit))
-        return false;
-    if (!l4_count_take_backend(loop->table, loop->setup.index, s->backend, NULL)) {
-        l4_count_drop_flow(loop->table, loop->setup.index);
-        return false;
-    }
-    s->half[1].fd = -1;
-    if (connect_it(loop, flow, &made)) {
-        leave(loop, s);
-        l4_count_drop_flow(loop->table, loop->setup.index);
-        return false;
-    }
-    const struct l4_flow_key key = {
-        .client = s->client, .local = f->local, .listener = s->listener, .lane = f->lane};
-    loop->udp->peers[flow] = (struct l4_udp_peer){.bound = bound_of(loop, s->listener),
-                                                  .longest_run = {UINT16_MAX, UINT16_MAX}};
-    l4_flows_restore(&loop->udp->flows, flow, &key);
-    if (f->flags & L4_FLOW_PROVEN)
-        l4_flows_prove(&loop->udp->flows, flow);
-    if (f->flags & L4_FLOW_LOOSE)
-        l4_flows_loosen(&loop->udp->flows, flow);
-    if (f->flags & L4_FLOW_COUNTED)
-        (void)l4_sources_take(&loop->udp->sources, source_of(loop, &s->client, s->listener), 0);
-    l4_wheel_start(&loop->udp->wheel, flow, L4_GET(s->active_ms) + idle_ms(loop, s));
-    L4_OWN_ADD(tally(loop, s->listener)->active, 1);
-    L4_OWN_ADD(udp_tally(loop, s->listener)->adopted, 1);
-    return true;
-}
-
-/* Those idle longest come first in their list again. */
-static void order_by_age(struct l4_loop *loop);
-
-void l4_udp_adopt(struct l4_loop *loop)
-{
-    const uint32_t high = L4_GET(loop->row->flows_high);
-    for (uint32_t i = 0; i < high && i < loop->table->header->caps.flows; i++) {
-        struct l4_session *s = l4_udp_session(loop, i);
-        const bool lives = L4_GET(s->serial) && !s->accounted && i < loop->udp->flows.capacity &&
-                           is_sound(loop, s, l4_udp_flow(loop, i));
-        if (lives && adopt(loop, i)) {
-            L4_SET(s->state, L4_SESSION_RELAYS);
-            continue;
-        }
-        const uint32_t slot = loop->table->header->caps.sessions + i;
-        if (l4_account_lost_one(loop->table, loop->setup.index, slot, loop->now_us))
-            L4_OWN_ADD(loop->row->lost, 1);
-        L4_SET(s->state, L4_SESSION_FREE);
-    }
-    order_by_age(loop);
-}
-
-struct aged {
-    uint64_t active_ms;
-    uint32_t flow;
-};
-
-static int by_age(const void *a, const void *b)
-{
-    const uint64_t x = ((const struct aged *)a)->active_ms, y = ((const struct aged *)b)->active_ms;
-    return (x > y) - (x < y);
-}
-
-static void order_by_age(struct l4_loop *loop)
-{
-    const struct l4_flows *flows = &loop->udp->flows;
-    struct aged *all = calloc(flows->fresh ? flows->fresh : 1, sizeof *all);
-    uint32_t count = 0;
-    for (uint32_t i = 0; all && i < flows->fresh; i++) {
-        if (flows->nodes[i].used)
-            all[count++] = (struct aged){L4_GET(l4_udp_session(loop, i)->active_ms), i};
-    }
-    if (all)
-        qsort(all, count, sizeof *all, by_age);
-    for (uint32_t i = 0; all && i < count; i++)
-        l4_flows_touch(&loop->udp->flows, all[i].flow);
-    free(all);
 }

@@ -37,7 +37,22 @@ void l4_udp_end(struct l4_loop *loop, uint32_t flow, enum l4_reason reason);
 /* Ends all, or (backend not L4_NONE) all of one backend. */
 void l4_udp_end_all(struct l4_loop *loop, uint32_t backend, enum l4_reason reason);
 
-/* Takes over what a dead process left in this worker's rows. */
-void l4_udp_adopt(struct l4_loop *loop);
+/* ---- for who takes sessions over (run/udp_adopt.h) --------------------------------------------
+ */
+
+/* Leaves its backend: its socket is closed, its place given back. */
+void l4_udp_leave(struct l4_loop *loop, struct l4_session *s);
+
+/* Makes it a socket connected to its backend, from the port it had if nobody has it, watched.
+ * Returns 0 or -errno; *made says whether a socket could be had at all. */
+__attribute__((warn_unused_result)) int l4_udp_connect(struct l4_loop *loop, uint32_t flow,
+                                                       bool *made);
+
+/* What its source is counted by, and giving its place there back. */
+uint64_t l4_udp_source(const struct l4_loop *loop, const struct l4_addr *client, uint32_t listener);
+void l4_udp_drop_source(struct l4_loop *loop, uint32_t flow);
+
+/* How long it may be idle. */
+uint32_t l4_udp_idle_ms(const struct l4_loop *loop, const struct l4_session *s);
 
 #endif

@@ -151,6 +151,7 @@ static int start(struct l4_loop *loop, const struct l4_worker_setup *setup)
         error = l4_accept_start(loop);
     if (!error)
         error = l4_udp_start(loop, flows);
+    loop->setup.hold_udp = false; /* none that comes later has anything to wait for */
     L4_SET(loop->row->paused, 0);
     L4_SET(loop->row->state, L4_WORKER_RUNS);
     return error;
@@ -181,9 +182,7 @@ void l4_loop_leave(struct l4_loop *loop)
     L4_SET(loop->row->state, L4_WORKER_DRAINS);
     l4_accept_leave(loop);
     loop->draining = true;
-    /* why: the same UDP sockets are read elsewhere now, so a client's next datagram begins a
-     * session there. */
-    l4_udp_end_all(loop, L4_NONE, L4_END_DRAIN_TIMEOUT);
+    l4_udp_close_fronts(loop);
 }
 
 static void drain(struct l4_loop *loop)

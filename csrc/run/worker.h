@@ -38,6 +38,8 @@ struct l4_worker_setup {
     uint32_t bell_count;
     int vault_fd;    /* certificates and keys, run/secure.h; 0: none */
     int lifeline_fd; /* reads its end when the supervisor is gone */
+    bool hold_udp;   /* UDP listeners wait for the sessions of the worker before this one, at most
+                        L4_UDP_HOLD_MS */
 };
 
 struct l4_lines;

@@ -113,6 +113,7 @@ cdef extern from "shm/layout.h":
         uint32_t connections
         uint32_t max_udp_sessions
         uint32_t udp_share_percent
+        uint32_t udp_seed
         uint32_t udp_sessions
 
     struct l4_listener:
@@ -320,6 +321,10 @@ cdef extern from "shm/udp_rows.h":
     l4_udp_tally *l4_table_udp_tally(const l4_table *table, uint32_t worker, uint32_t listener)
 
 
+cdef extern from "core/steer.h":
+    uint32_t l4_steer_place(const l4_addr *client, uint32_t count, uint32_t seed, bint by_port)
+
+
 cdef extern from "shm/change.h":
     uint32_t l4_table_book(const l4_table *table)
     l4_column *l4_table_gone(const l4_table *table)
@@ -382,5 +387,6 @@ cdef extern from "run/worker.h":
         uint32_t bell_count
         int lifeline_fd
         int vault_fd
+        bint hold_udp
 
     int l4_worker_run(const l4_worker_setup *setup) nogil

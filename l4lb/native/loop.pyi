@@ -15,9 +15,11 @@ def run(
     lifeline_fd: int,
     bells: Sequence[int] = (),
     vault_fd: int = 0,
+    hold_udp: bool = False,
 ) -> None:
     """Serves until told to end; Python is not entered meanwhile.
 
     bounds: (descriptor, listener row, shared with other workers) of each listening socket.
-    bells: each worker's command_fd, by index.
+    bells: each worker's command_fd, by index. hold_udp: UDP listeners wait until the worker before
+    this one has handed its sessions over.
     Raises OSError if the loop could not start or lost its epoll set."""

@@ -10,11 +10,11 @@ from l4lb.native.table cimport Table
 
 
 def run(Table table, index, bounds, *, command_fd, post_fd, event_fd, lifeline_fd, bells=(),
-        vault_fd=0):
+        vault_fd=0, hold_udp=False):
     """Serves until told to end; Python is not entered meanwhile.
 
     bounds: (descriptor, listener row, exclusive) of each listening socket of this worker.
-    bells: each worker's command_fd, by index.
+    bells: each worker's command_fd, by index. hold_udp: see struct l4_worker_setup.
     Raises OSError if the loop could not start or lost its epoll set.
     """
     cdef c.l4_worker_setup setup
@@ -40,6 +40,7 @@ def run(Table table, index, bounds, *, command_fd, post_fd, event_fd, lifeline_f
     setup.event_fd = event_fd
     setup.lifeline_fd = lifeline_fd
     setup.vault_fd = vault_fd
+    setup.hold_udp = hold_udp
     with nogil:
         error = c.l4_worker_run(&setup)
     free(sockets)

@@ -1,8 +1,10 @@
 # cython: language_level=3
 """The UDP rooms of the shared table from Python; csrc/shm/udp.h says who writes what."""
 
+from libc.string cimport memset
+
 from l4lb.native cimport c_l4 as c
-from l4lb.native.table cimport Table
+from l4lb.native.table cimport Table, _put_address
 from l4lb.native import rows
 
 
@@ -46,6 +48,24 @@ def set_listener(Table table, index, *, max_amplification=0, max_per_source=0,
     row.udp.no_privileged = 1 if no_privileged else 0
     row.udp.ways = (c.L4_UDP_COUNTS if counts else 0) | (c.L4_UDP_IN_TURN if in_turn else 0) | \
         (c.L4_UDP_QUIC if quic else 0) | (c.L4_UDP_ROUTES if routes else 0)
+
+
+def set_seed(Table table, seed):
+    """What decides whose client is whose: 32 bits that outsiders do not know."""
+    table.table.header.udp_seed = seed
+
+
+def seed(Table table):
+    """What set_seed said."""
+    return table.table.header.udp_seed
+
+
+def place(host, port, count, seed, *, by_port=True):
+    """Which of count sockets a client meets; csrc/core/steer.h."""
+    cdef c.l4_addr addr
+    memset(&addr, 0, sizeof(addr))
+    _put_address(&addr, host, port)
+    return c.l4_steer_place(&addr, count, seed, by_port)
 
 
 def set_server_id(Table table, index, server_id):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import resource
+import secrets
 from collections.abc import Collection, KeysView, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from l4lb.config.model import Backend, Config, Pool
 from l4lb.config.plain import to_plain
 from l4lb.errors import AdminError
-from l4lb.native import change, sticky
+from l4lb.native import change, sticky, udp
 from l4lb.native.health import set_passive
 from l4lb.native.rows import Address, BackendRow, Capacities
 from l4lb.native.table import Table
@@ -88,6 +89,7 @@ class Membership:
         """Fills an empty table. known_key: hashes clients where the configuration has no seed.
         Raises L4lbError."""
         seed = config.process.hash_seed
+        udp.set_seed(self._table, secrets.randbits(32))
         self._table.set_hash_key(known_key if known_key and not seed else hash_key(seed))
         self.change(config, compare({}, to_plain(config)), now_ms=0)
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import l4lb.log
-from l4lb.native import health, sticky
+from l4lb.native import health, sticky, udp
 from l4lb.native.sets import BlockRow
 from l4lb.native.table import Table
 from l4lb.supervisor.apply import Membership
@@ -24,6 +24,7 @@ def taken(table: Table, membership: Membership, ticket_keys: bytes) -> dict[str,
     return {
         "hash_key": table.hash_key.hex(),
         "ticket_keys": ticket_keys.hex(),
+        "udp_seed": udp.seed(table),
         "health": [
             [*key, health.exported(table, row)] for key, row in membership.backends.live.items()
         ],
@@ -57,6 +58,8 @@ def tickets_of(told: Mapping[str, Any]) -> bytes:
 
 def restore(table: Table, membership: Membership, told: Mapping[str, Any]) -> None:
     """Puts it into a table that nobody else has yet."""
+    if "udp_seed" in told:
+        udp.set_seed(table, told["udp_seed"])
     for pool, name, known in told.get("health", ()):
         row = membership.backends.live.get((pool, name))
         if row is not None:

@@ -49,7 +49,7 @@ class Changes:
         self._depart = depart
         self._notifier = notifier
         self.crew = Crew(reactor, workers)
-        installer = Installer(membership, secrets, workers, self.crew, on_installed)
+        installer = Installer(table, membership, secrets, workers, self.crew, on_installed)
         self.reloads = Reloads(reactor, source, load=load, install=installer.install, tell=tell)
         operations = {
             **self.reloads.operations,

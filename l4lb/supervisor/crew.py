@@ -7,7 +7,9 @@ of its sockets, hands its sessions to the others (csrc/run/hand.h) and ends.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import l4lb.log
 from l4lb.errors import L4lbError
@@ -18,9 +20,19 @@ from l4lb.supervisor.reactor import Reactor
 from l4lb.supervisor.sockets import Listening
 from l4lb.supervisor.workers import Slot, Workers
 
+FLOWS_MS = 1_000  # how long workers may take to hand UDP sessions over
 EMPTY_MS = 200  # how long handshakes that have begun may take to end before a socket is closed
 RETRY_MS = 1_000
 LOG = l4lb.log.get("supervisor")
+
+
+@dataclass
+class _Move:
+    """UDP sessions on their way: the pairs of workers that have not ended."""
+
+    number: int
+    open: set[tuple[int, int]]
+    ended: bool = False
 
 
 class Crew:
@@ -30,6 +42,7 @@ class Crew:
         self._reactor = reactor
         self._workers = workers
         self._closing: list[Listening] = []
+        self._moves = 0  # of UDP sessions, begun so far
 
     def has_port(self, protocol: str, port: int) -> bool:
         """Is a socket of this service bound to it, also one that is being closed?"""
@@ -96,6 +109,7 @@ class Crew:
 
     def resize(self, count: int, drain_timeout_ms: int) -> None:
         """So many workers from now on; make_sockets has been called."""
+        before = len(self._workers.staying)
         for index in range(count):
             slot = self._workers.slots.get(index)
             if slot is None:
@@ -107,8 +121,55 @@ class Crew:
         going = {at: slot for at, slot in too_many.items() if not slot.leaving}
         for slot in too_many.values():
             slot.wanted, slot.leaving = False, True
-        for index, slot in going.items():
-            self._leave(index, slot, drain_timeout_ms)
+
+        def leave() -> None:
+            for index, slot in going.items():
+                if slot.leaving and self._workers.slots.get(index) is slot:
+                    self._leave(index, slot, drain_timeout_ms)
+
+        if count == before:
+            leave()
+        else:
+            self.move_flows(count, leave)
+
+    def move_flows(self, count: int, done: Callable[[], None] = lambda: None) -> None:
+        """UDP clients meet the first `count` workers from now on; each session is handed to the
+        worker that its client will meet, before it does. Then done is called."""
+        serving = [at for at, slot in self._workers.slots.items() if slot.child is not None]
+        pairs = {
+            (giver, taker)
+            for giver in serving
+            for taker in serving
+            if taker < count and giver != taker and not self._workers.slots[taker].leaving
+        }
+        udp = any(one.protocol == "udp" for one in self._workers.listening)
+        if not udp or not pairs:
+            pairs.clear()
+        if not pairs:
+            self._share_out(count)
+            done()
+            return
+        self._moves += 1
+        move = _Move(self._moves, pairs)
+
+        def handed(pair: tuple[int, int] | None = None) -> None:
+            """A pair is done, or (None) the time is over."""
+            move.open &= set() if pair is None else move.open - {pair}
+            if move.open or move.ended:
+                return
+            move.ended = True
+            if move.number == self._moves:  # else a later one decides
+                self._share_out(count)
+            done()
+
+        for pair in list(pairs):
+            self._workers.hand_flows(*pair, count, functools.partial(handed, pair))
+        self._reactor.after(FLOWS_MS, handed)
+
+    def _share_out(self, count: int) -> None:
+        for one in self._workers.listening:
+            if one.protocol == "udp":
+                one.share_out(count)
 
     def _leave(self, index: int, slot: Slot, drain_timeout_ms: int) -> None:
         stay = set(self._workers.serving)
@@ -169,6 +230,7 @@ class Crew:
             self._reactor.after(RETRY_MS, lambda: self._start_again(index))
             return
         self._workers.start_one(index)
+        self.move_flows(len(self._workers.staying))
 
     # ---- sessions ------------------------------------------------------------------------------
 

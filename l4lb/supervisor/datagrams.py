@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import resource
-import secrets
 import socket
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from l4lb.config.model import Backend, Bind, Limits, Listener, Pool
 from l4lb.config.tables.quic import Quic
 from l4lb.native import udp
 from l4lb.native.table import Table
-from l4lb.supervisor.steering import steer
 
 MAX_ROWS = 1 << 20  # csrc/base/bounds.h: L4_FLOWS_MAX
 BUFFER_BYTES = 4 << 20  # asked for each socket: what waits while a worker is replaced or busy
@@ -112,27 +110,15 @@ def _enlarge(sock: socket.socket) -> None:
                 sock.setsockopt(socket.SOL_SOCKET, plain, BUFFER_BYTES)
 
 
-def share_out(sockets: Collection[socket.socket], *, by_port: bool = True) -> None:
-    """Clients are shared out over these sockets, all that an address has; by_port: those of one IP
-    address need not meet one."""
-    first = next(iter(sockets), None)
-    if first is not None:
-        steer(first, len(sockets), secrets.randbits(32), by_port=by_port)
-
-
-def open_sockets(
-    bind: Bind, workers: int, *, alone: bool = True, by_port: bool = True
-) -> list[socket.socket]:
-    """The sockets of one address, one a worker; alone: nobody else of this service has its port;
-    by_port: see share_out. Raises OSError."""
+def open_sockets(bind: Bind, workers: int, *, alone: bool = True) -> list[socket.socket]:
+    """The sockets of one address, one a worker; alone: nobody else of this service has its port.
+    Raises OSError."""
     # SO_REUSEPORT would let two services share a port in silence: first bind without it.
     if alone:
         _one(bind, share_port=False).close()
     sockets: list[socket.socket] = []
     try:
         sockets.extend(_one(bind, share_port=True) for _ in range(workers))
-        if workers > 1:
-            share_out(sockets, by_port=by_port)
     except OSError:
         for sock in sockets:
             sock.close()

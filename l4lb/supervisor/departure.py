@@ -105,7 +105,7 @@ class Departure:
             {
                 "protocol": one.protocol, "bind": str(one.bind), "listener": one.listener,
                 "path": one.path, "passed": one.passed, "order": one.order,
-                "unlinked": one.unlinked,
+                "unlinked": one.unlinked, "seed": one.seed, "by_port": one.by_port,
                 "sockets": {index: sock.fileno() for index, sock in one.sockets.items()},
             }
             for one in self._workers.listening

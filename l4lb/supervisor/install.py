@@ -5,14 +5,18 @@ All that can fail comes first: rows, sockets. What follows cannot, so nothing is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from l4lb.config.model import Bind, Config
+from l4lb.native import udp
+from l4lb.native.table import Table
 from l4lb.supervisor import sockets
+from l4lb.supervisor.activation import Inherited
 from l4lb.supervisor.apply import Membership
 from l4lb.supervisor.crew import Crew
 from l4lb.supervisor.diff import Change
 from l4lb.supervisor.reactor import monotonic_ms
+from l4lb.supervisor.rows import Rows
 from l4lb.supervisor.secrets import Secrets
 from l4lb.supervisor.sockets import Listening
 from l4lb.supervisor.workers import Workers
@@ -27,18 +31,44 @@ def wanted(config: Config) -> dict[tuple[str, str], tuple[str, Bind, str]]:
     }
 
 
+def open_all(
+    config: Config,
+    rows: Rows[tuple[str, str]],
+    have: Mapping[tuple[str, str], Listening],
+    inherited: Inherited,
+    seed: int,
+) -> Iterator[Listening]:
+    """The sockets of every address: those of a program before this one, those that a service
+    manager passed, or new ones. Raises L4lbError."""
+    workers = range(config.process.workers)
+    for key, (name, bind, protocol) in wanted(config).items():
+        row = rows[name, str(bind)]
+        if key in have:
+            have[key].row, have[key].listener = row, name
+            yield have[key]
+            continue
+        passed = inherited.take(name, bind) if protocol == "tcp" else None
+        if passed is not None:
+            yield Listening(bind, name, row, {0: passed}, passed=True)
+            continue
+        by_port = not config.listeners[name].max_sessions_per_source
+        yield sockets.open_listening(bind, name, row, workers, protocol, seed=seed, by_port=by_port)
+
+
 class Installer:
     """Changes table, sockets and workers from one configuration to another. on_done is called with
     the one that is in force then."""
 
     def __init__(
         self,
+        table: Table,
         membership: Membership,
         secrets: Secrets,
         workers: Workers,
         crew: Crew,
         on_done: Callable[[Config], None],
     ) -> None:
+        self._table = table
         self._membership = membership
         self._secrets = secrets
         self._workers = workers
@@ -88,6 +118,7 @@ class Installer:
                             workers,
                             protocol,
                             alone=alone,
+                            seed=udp.seed(self._table),
                             by_port=not after.listeners[name].max_sessions_per_source,
                         )
                     )
@@ -105,6 +136,10 @@ class Installer:
                 self._crew.unlisten(one)
                 continue
             one.listener = want[one.key][0]
+            by_port = not after.listeners[one.listener].max_sessions_per_source
+            if one.by_port != by_port:
+                one.by_port = by_port
+                self._crew.move_flows(after.process.workers)
             row = self._membership.listeners[one.listener, str(one.bind)]
             if row != one.row:
                 self._crew.relabel(one, row)

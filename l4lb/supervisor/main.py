@@ -24,6 +24,7 @@ import l4lb.log
 from l4lb.checker.plan import messages, plans
 from l4lb.config.model import Config
 from l4lb.control.main import WebSetup
+from l4lb.native import udp
 from l4lb.native.table import Table
 from l4lb.supervisor import apply, orders, preload, privileges, sockets, sources
 from l4lb.supervisor.activation import Inherited
@@ -31,7 +32,7 @@ from l4lb.supervisor.asks import Asks
 from l4lb.supervisor.changes import Changes
 from l4lb.supervisor.departure import Departure
 from l4lb.supervisor.helpers import Helper
-from l4lb.supervisor.install import wanted
+from l4lb.supervisor.install import open_all
 from l4lb.supervisor.notify import Notifier
 from l4lb.supervisor.overlay import Overlay
 from l4lb.supervisor.privileges import User
@@ -153,22 +154,9 @@ class Supervisor:
         )
 
     def _open_listening(self, inherited: Inherited) -> None:
-        workers = range(self._config.process.workers)
         have = {one.key: one for one in self._before.listening()} if self._before else {}
-        for name, bind, protocol in wanted(self._config).values():
-            row = self._membership.listeners[name, str(bind)]
-            by_port = not self._config.listeners[name].max_sessions_per_source
-            if (protocol, str(bind)) in have:
-                one = have[protocol, str(bind)]
-                one.row, one.listener = row, name
-                self._listening.append(one)
-                continue
-            passed = inherited.take(name, bind) if protocol == "tcp" else None
-            self._listening.append(
-                sockets.Listening(bind, name, row, {0: passed}, passed=True)
-                if passed is not None
-                else sockets.open_listening(bind, name, row, workers, protocol, by_port=by_port)
-            )
+        rows, seed = self._membership.listeners, udp.seed(self._table)
+        self._listening.extend(open_all(self._config, rows, have, inherited, seed))
         inherited.close_rest()
 
     def go_on_from(self, generation: int) -> None:
@@ -273,7 +261,7 @@ class Supervisor:
         self._membership.edge.start(self._reactor, self._requests.also)
         # Whoever gets an answer from admin finds all workers there: control comes last.
         self._seeing.start()
-        self._workers.start()
+        self._workers.start(hold_udp=self._before is not None)
         self._secrets.start()
         self._checker.start()
         self._control.start()

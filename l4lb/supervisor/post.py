@@ -13,7 +13,7 @@ from collections import deque
 from l4lb.supervisor.child import channel
 from l4lb.supervisor.reactor import Reactor
 
-LISTEN, UNLISTEN, RELABEL, LEAVE, GIVE, TAKE = 1, 2, 3, 4, 5, 6
+LISTEN, UNLISTEN, RELABEL, LEAVE, GIVE, TAKE, GIVE_FLOWS = 1, 2, 3, 4, 5, 6, 7
 ALL = 0xFFFFFFFF
 MESSAGE = struct.Struct("=5I")
 RETRY_MS = 20

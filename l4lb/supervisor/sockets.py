@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from l4lb.config.model import Bind
 from l4lb.errors import L4lbError
-from l4lb.supervisor import datagrams
+from l4lb.supervisor import datagrams, steering
 from l4lb.supervisor.privileges import User
 
 BACKLOG = 4096
@@ -50,7 +50,8 @@ class Listening:
     passed: bool = False
     unlinked: bool = False
     protocol: str = "tcp"
-    by_port: bool = True  # UDP: see datagrams.share_out
+    seed: int = 0  # UDP: of share_out
+    by_port: bool = True  # UDP: clients of one IP address need not meet one socket
 
     @property
     def shared(self) -> bool:
@@ -63,6 +64,13 @@ class Listening:
     def of_worker(self, index: int) -> socket.socket:
         return self.sockets[0 if self.shared else index]
 
+    def share_out(self, count: int) -> None:
+        """UDP: clients go to the first so many sockets from now on; csrc/core/steer.h knows which
+        goes where."""
+        first = next(iter(self.sockets.values()), None)
+        if first is not None and not self.shared:
+            steering.steer(first, count, self.seed, by_port=self.by_port)
+
     def add(self, index: int) -> None:
         """A socket for one worker more. Raises L4lbError."""
         if self.shared or index in self.sockets:
@@ -70,7 +78,6 @@ class Listening:
         try:
             if self.protocol == "udp":
                 self.sockets[index] = datagrams.open_sockets(self.bind, 1, alone=False)[0]
-                datagrams.share_out(self.sockets.values(), by_port=self.by_port)
                 return
             sock = _inet_socket(self.bind, share_port=True)
             self.sockets[index] = sock
@@ -84,8 +91,6 @@ class Listening:
         if self.shared or index not in self.sockets:
             return
         self.sockets.pop(index).close()
-        if self.protocol == "udp":
-            datagrams.share_out(self.sockets.values(), by_port=self.by_port)
         if index in self.order:
             place = self.order.index(index)
             last = self.order.pop()
@@ -205,16 +210,21 @@ def open_listening(
     protocol: str = "tcp",
     *,
     alone: bool = True,
+    seed: int = 0,
     by_port: bool = True,
 ) -> Listening:
     """Opens the sockets of one address, one for each of these workers. alone: no other socket of
-    this service is bound to that port; by_port: see datagrams.share_out. Raises L4lbError that
+    this service is bound to that port; seed, by_port: see Listening. Raises L4lbError that
     says what to do."""
     try:
         if protocol == "udp":
-            found = datagrams.open_sockets(bind, len(workers), alone=alone, by_port=by_port)
+            found = datagrams.open_sockets(bind, len(workers), alone=alone)
             by_worker = dict(zip(workers, found, strict=True))
-            return Listening(bind, listener, row, by_worker, protocol=protocol, by_port=by_port)
+            one = Listening(
+                bind, listener, row, by_worker, protocol=protocol, seed=seed, by_port=by_port
+            )
+            one.share_out(len(workers))
+            return one
         if bind.path:
             return Listening(bind, listener, row, {0: open_unix(bind.path)}, bind.path)
         sockets = _open_inet(bind, workers, alone=alone)

@@ -110,6 +110,8 @@ class Predecessor:
                 unlinked=told["unlinked"],
                 passed=told["passed"],
                 protocol=told["protocol"],
+                seed=told.get("seed", 0),
+                by_port=told.get("by_port", True),
             )
 
     def restore(self, table: Table, membership: apply.Membership) -> None:

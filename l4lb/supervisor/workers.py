@@ -86,11 +86,15 @@ class Workers:
         self._numbers = itertools.count(1)
         self._asked: dict[int, _Asked] = {}
         self._handed: dict[int, tuple[int, Callable[[int], None]]] = {}
+        self._hold_udp = False  # of workers that are started: see WorkerSetup
         reactor.watch(self._event_fd, self._take_events)
 
-    def start(self) -> None:
+    def start(self, *, hold_udp: bool = False) -> None:
+        """hold_udp: workers of a program before this one will hand their UDP sessions over."""
+        self._hold_udp = hold_udp
         for index in list(self.slots):
             self.start_one(index)
+        self._hold_udp = False
 
     @property
     def alive(self) -> int:
@@ -162,6 +166,7 @@ class Workers:
             self._vault_fd,
             self._cpus[index % len(self._cpus)],
             bells=self.bells,
+            hold_udp=self._hold_udp,
         )
         keep = [*setup.bells, setup.post_fd, setup.event_fd, setup.lifeline_fd, self._vault_fd]
         keep += [bound.fd for bound in bounds]
@@ -344,12 +349,22 @@ class Workers:
         self, giver: int, taker: int, count: int, done: Callable[[int], None] | None = None
     ) -> None:
         """One worker hands so many sessions to another; done is told how many moved."""
+        self._hand(giver, taker, done, op=post.GIVE, arg=count)
+
+    def hand_flows(self, giver: int, taker: int, places: int, done: Callable[[], None]) -> None:
+        """One worker hands another the UDP sessions that are its, of so many workers."""
+        self._hand(giver, taker, lambda _: done(), op=post.GIVE_FLOWS, row=places, arg=taker)
+
+    def _hand(
+        self, giver: int, taker: int, done: Callable[[int], None] | None, *, op: int, arg: int,
+        row: int = 0,
+    ) -> None:  # fmt: skip
         number = next(self._numbers)
         give, take = channel()
         if done is not None:
             self._handed[number] = (giver, done)
         self.tell(taker, post.TAKE, number=number, fd=take.fileno())
-        self.tell(giver, post.GIVE, arg=count, number=number, fd=give.fileno())
+        self.tell(giver, op, row=row, arg=arg, number=number, fd=give.fileno())
         give.close()
         take.close()
 

@@ -47,6 +47,7 @@ class WorkerSetup:
     vault_fd: int
     cpu: int | None
     bells: Sequence[int] = ()  # each worker's command_fd, by index
+    hold_udp: bool = False  # UDP clients wait for the sessions of the worker before this one
 
 
 def run(setup: WorkerSetup) -> int:
@@ -67,5 +68,6 @@ def run(setup: WorkerSetup) -> int:
         lifeline_fd=setup.lifeline_fd,
         bells=setup.bells,
         vault_fd=setup.vault_fd,
+        hold_udp=setup.hold_udp,
     )
     return 0

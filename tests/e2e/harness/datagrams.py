@@ -139,10 +139,14 @@ def udp_balancer(
 
 @contextlib.contextmanager
 def clients(
-    lb: Balancer, count: int = 1, source: str = "", timeout_s: float = PATIENCE_S
+    lb: Balancer,
+    count: int = 1,
+    source: str = "",
+    timeout_s: float = PATIENCE_S,
+    at: tuple[str, int] | None = None,
 ) -> Iterator[list[socket.socket]]:
-    """UDP sockets connected to the balancer's first address."""
-    host, port = lb.address
+    """UDP sockets connected to the balancer's first address, or to this one."""
+    host, port = at or lb.address
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with contextlib.ExitStack() as stack:
         made = []

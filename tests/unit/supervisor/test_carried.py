@@ -168,7 +168,8 @@ def test_counts_and_measures_are_the_same_in_the_other_table(
         listener,
         {
             "accepted": 2, "refused": 1, "ended": {},
-            "dry_run": {"rejected:denied": 4, "slowed": 2}, "slowed": 9, "shakes": {"full": 3, "resumed": 2, "failed": 1},
+            "dry_run": {"rejected:denied": 4, "slowed": 2}, "slowed": 9,
+            "shakes": {"full": 3, "resumed": 2, "failed": 1},
         },
     )  # fmt: skip
     new, rows = after

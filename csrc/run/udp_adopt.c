@@ -1,0 +1,293 @@
+#include "run/udp_adopt.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "core/steer.h"
+#include "run/account.h"
+#include "run/queue.h"
+#include "run/session.h"
+#include "run/udp_session.h"
+#include "shm/count.h"
+
+static uint32_t bound_of(const struct l4_loop *loop, uint32_t listener)
+{
+    for (uint32_t i = 0; i < loop->bound_count; i++) {
+        if (loop->bounds[i].listener == listener && loop->udp->fronts[i].open)
+            return i;
+    }
+    return L4_NONE;
+}
+
+/* A session whose row, flow and place among the flows are set: all else that it needs here. */
+static void settle_in(struct l4_loop *loop, uint32_t flow)
+{
+    const struct l4_session *s = l4_udp_session(loop, flow);
+    const struct l4_flow *f = l4_udp_flow(loop, flow);
+    struct l4_udp_peer *peer = &loop->udp->peers[flow];
+    /* why not all of it: the row's last session may still be in the ready list. */
+    peer->bound = bound_of(loop, s->listener);
+    peer->batch = 0;
+    peer->ghost = false;
+    peer->longest_run[0] = peer->longest_run[1] = UINT16_MAX;
+    if (f->flags & L4_FLOW_PROVEN)
+        l4_flows_prove(&loop->udp->flows, flow);
+    if (f->flags & L4_FLOW_LOOSE)
+        l4_flows_loosen(&loop->udp->flows, flow);
+    if (f->flags & L4_FLOW_COUNTED)
+        (void)l4_sources_take(&loop->udp->sources, l4_udp_source(loop, &s->client, s->listener), 0);
+    l4_wheel_start(&loop->udp->wheel, flow, L4_GET(s->active_ms) + l4_udp_idle_ms(loop, s));
+    L4_OWN_ADD(l4_table_tally(loop->table, loop->setup.index, s->listener)->active, 1);
+    L4_OWN_ADD(l4_table_udp_tally(loop->table, loop->setup.index, s->listener)->adopted, 1);
+}
+
+/* ---- from a dead process ------------------------------------------------------------------------
+ */
+
+/* Does the row say something that can be gone on with? It was written by a process that died at
+ * any instruction. */
+static bool is_sound(const struct l4_loop *loop, const struct l4_session *s,
+                     const struct l4_flow *f)
+{
+    const struct l4_caps *caps = &loop->table->header->caps;
+    if (s->listener >= caps->listeners || s->backend >= caps->backends)
+        return false;
+    const struct l4_listener *listener = l4_table_listener(loop->table, s->listener);
+    const struct l4_backend *b = l4_table_backend(loop->table, s->backend);
+    return L4_GET(listener->used) && listener->protocol == L4_UDP && s->pool < caps->pools &&
+           L4_GET(b->used) == f->backend_use && b->pool == s->pool &&
+           bound_of(loop, s->listener) != L4_NONE;
+}
+
+/* Its row, its places, and a socket to the same backend, from the same port if nobody has it. */
+static bool adopt(struct l4_loop *loop, uint32_t flow)
+{
+    struct l4_session *s = l4_udp_session(loop, flow);
+    struct l4_flow *f = l4_udp_flow(loop, flow);
+    const uint32_t limit = L4_GET(loop->table->header->max_udp_sessions);
+    bool made;
+    if (!l4_count_take_flow(loop->table, loop->setup.index, limit))
+        return false;
+    if (!l4_count_take_backend(loop->table, loop->setup.index, s->backend, NULL)) {
+        l4_count_drop_flow(loop->table, loop->setup.index);
+        return false;
+    }
+    s->half[1].fd = -1;
+    if (l4_udp_connect(loop, flow, &made)) {
+        l4_udp_leave(loop, s);
+        l4_count_drop_flow(loop->table, loop->setup.index);
+        return false;
+    }
+    const struct l4_flow_key key = {
+        .client = s->client, .local = f->local, .listener = s->listener, .lane = f->lane};
+    l4_flows_restore(&loop->udp->flows, flow, &key);
+    settle_in(loop, flow);
+    return true;
+}
+
+/* Those idle longest come first in their list again. */
+static void order_by_age(struct l4_loop *loop);
+
+void l4_udp_adopt(struct l4_loop *loop)
+{
+    const uint32_t high = L4_GET(loop->row->flows_high);
+    for (uint32_t i = 0; i < high && i < loop->table->header->caps.flows; i++) {
+        struct l4_session *s = l4_udp_session(loop, i);
+        const bool lives = L4_GET(s->serial) && !s->accounted && i < loop->udp->flows.capacity &&
+                           is_sound(loop, s, l4_udp_flow(loop, i));
+        if (lives && adopt(loop, i)) {
+            L4_SET(s->state, L4_SESSION_RELAYS);
+            continue;
+        }
+        const uint32_t slot = loop->table->header->caps.sessions + i;
+        if (l4_account_lost_one(loop->table, loop->setup.index, slot, loop->now_us))
+            L4_OWN_ADD(loop->row->lost, 1);
+        L4_SET(s->state, L4_SESSION_FREE);
+    }
+    order_by_age(loop);
+}
+
+struct aged {
+    uint64_t active_ms;
+    uint32_t flow;
+};
+
+static int by_age(const void *a, const void *b)
+{
+    const uint64_t x = ((const struct aged *)a)->active_ms, y = ((const struct aged *)b)->active_ms;
+    return (x > y) - (x < y);
+}
+
+static void order_by_age(struct l4_loop *loop)
+{
+    const struct l4_flows *flows = &loop->udp->flows;
+    struct aged *all = calloc(flows->fresh ? flows->fresh : 1, sizeof *all);
+    uint32_t count = 0;
+    for (uint32_t i = 0; all && i < flows->fresh; i++) {
+        if (flows->nodes[i].used)
+            all[count++] = (struct aged){L4_GET(l4_udp_session(loop, i)->active_ms), i};
+    }
+    if (all)
+        qsort(all, count, sizeof *all, by_age);
+    for (uint32_t i = 0; all && i < count; i++)
+        l4_flows_touch(&loop->udp->flows, all[i].flow);
+    free(all);
+}
+
+/* ---- to a live one -------------------------------------------------------------------------------
+ */
+
+bool l4_udp_may_go(const struct l4_loop *loop, uint32_t flow, uint32_t places, uint32_t place)
+{
+    const struct l4_session *s = l4_udp_session(loop, flow);
+    if (!L4_GET(s->serial) || s->half[1].fd < 0)
+        return false;
+    const struct l4_udp_door *door = &l4_table_listener(loop->table, s->listener)->udp;
+    return !places || l4_steer_place(&s->client, places, L4_GET(loop->table->header->udp_seed),
+                                     !L4_GET(door->max_per_source)) == place;
+}
+
+uint32_t l4_udp_describe(const struct l4_loop *loop, uint32_t flow, struct l4_record *record,
+                         int *fds)
+{
+    const struct l4_session *s = l4_udp_session(loop, flow);
+    const struct l4_flow *f = l4_udp_flow(loop, flow);
+    *record = (struct l4_record){
+        .bytes = sizeof *record,
+        .magic = L4_RECORD_MAGIC,
+        .slot = loop->table->header->caps.sessions + flow,
+        .serial = L4_GET(s->serial),
+        .state = L4_SESSION_RELAYS,
+        .fds = L4_RECORD_BACKEND,
+        .listener = s->listener,
+        .pool = s->pool,
+        .backend = s->backend,
+        .client = s->client,
+        .first_byte_us = s->first_byte_us,
+        .moved = {L4_GET(s->bytes[0]), L4_GET(s->bytes[1])},
+        .active_ms = L4_GET(s->active_ms),
+        .started_us = s->started_us,
+        .connect_started_us = s->connect_started_us,
+        .flow = {.local = f->local,
+                 .scope = f->scope,
+                 .bound = f->lane != 0,
+                 .flags = L4_GET(f->flags),
+                 .port = f->port,
+                 .datagrams = {L4_GET(f->datagrams[0]), L4_GET(f->datagrams[1])}},
+    };
+    l4_record_put_names(loop, s, record);
+    fds[0] = s->half[1].fd;
+    return 1;
+}
+
+void l4_udp_forget(struct l4_loop *loop, uint32_t flow)
+{
+    struct l4_session *s = l4_udp_session(loop, flow);
+    l4_wheel_stop(&loop->udp->wheel, flow);
+    close(s->half[1].fd);
+    s->half[1].fd = -1;
+    s->backend = L4_NONE;
+    loop->udp->peers[flow].ghost = false;
+    l4_flows_remove(&loop->udp->flows, flow);
+}
+
+void l4_udp_let_go(struct l4_loop *loop, uint32_t flow)
+{
+    struct l4_session *s = l4_udp_session(loop, flow);
+    L4_OWN_ADD(l4_table_tally(loop->table, loop->setup.index, s->listener)->active, -1u);
+    l4_count_drop_backend(loop->table, loop->setup.index, s->backend);
+    l4_queue_released(loop, s->pool);
+    l4_count_drop_flow(loop->table, loop->setup.index);
+    l4_udp_drop_source(loop, flow);
+    s->accounted = 1;
+    l4_session_enter(s, L4_SESSION_LEAVES);
+    l4_session_enter(s, L4_SESSION_FREE);
+    atomic_store_explicit(&s->serial, 0, memory_order_release);
+    loop->udp->peers[flow].ghost = true;
+    if (loop->draining) /* nothing comes from its client any more */
+        l4_udp_forget(loop, flow);
+    else
+        l4_wheel_start(&loop->udp->wheel, flow, loop->now_ms + L4_UDP_GHOST_MS);
+}
+
+/* ---- from a live one -----------------------------------------------------------------------------
+ */
+
+static void fill(struct l4_loop *loop, uint32_t flow, const struct l4_record *record,
+                 const struct l4_flow_key *key, uint32_t pool, uint32_t backend, int fd)
+{
+    struct l4_session *s = l4_udp_session(loop, flow);
+    struct l4_flow *f = l4_udp_flow(loop, flow);
+    s->listener = key->listener;
+    s->pool = pool;
+    s->backend = backend;
+    s->client = key->client;
+    s->half[0] = (struct l4_half){.fd = -1, .pipe = L4_NO_PIPE};
+    s->half[1] = (struct l4_half){.fd = fd, .pipe = L4_NO_PIPE};
+    L4_SET(s->bytes[0], record->moved[0]);
+    L4_SET(s->bytes[1], record->moved[1]);
+    L4_SET(s->active_ms, record->active_ms);
+    s->started_us = record->started_us;
+    s->connect_started_us = record->connect_started_us;
+    s->connect_us = s->queue_us = 0;
+    s->first_byte_us = record->first_byte_us;
+    s->accounted = s->attempts = 0;
+    s->reason = L4_END_NONE;
+    s->error = 0;
+    *f = (struct l4_flow){
+        .local = key->local,
+        .scope = record->flow.scope,
+        .lane = key->lane,
+        .port = record->flow.port,
+        .flags = record->flow.flags,
+        .datagrams = {record->flow.datagrams[0], record->flow.datagrams[1]},
+        .backend_use = L4_GET(l4_table_backend(loop->table, backend)->used),
+    };
+}
+
+/* Is there a place for it here, that its client would find? */
+static bool has_place(struct l4_loop *loop, const struct l4_flow_key *key, uint16_t flags)
+{
+    const struct l4_udp *udp = loop->udp;
+    if (!udp || udp->draining || loop->draining || bound_of(loop, key->listener) == L4_NONE)
+        return false;
+    const uint32_t same = flags & L4_FLOW_LOOSE ? L4_NONE : l4_flows_find(&udp->flows, key);
+    if (same != L4_NONE && !udp->peers[same].ghost)
+        return false;
+    if (same != L4_NONE) /* it went a moment ago, and comes back */
+        l4_udp_forget(loop, same);
+    return l4_flows_held(&udp->flows) < udp->flows.capacity;
+}
+
+bool l4_udp_take(struct l4_loop *loop, const struct l4_record *record, const int *fds,
+                 uint32_t count)
+{
+    uint32_t listener, pool, backend;
+    if (count != 1 || record->state != L4_SESSION_RELAYS ||
+        !l4_record_find(loop, record, &listener, &pool, &backend))
+        return false;
+    const struct l4_flow_key key = {.client = record->client,
+                                    .local = record->flow.local,
+                                    .listener = listener,
+                                    .lane = record->flow.bound ? backend + 1 : 0};
+    if (!has_place(loop, &key, record->flow.flags))
+        return false;
+    const uint32_t flow = l4_flows_add(&loop->udp->flows, &key);
+    if (l4_loop_watch(loop, fds[0], EPOLLIN | EPOLLET, L4_WATCH_FLOW, flow)) {
+        l4_flows_remove(&loop->udp->flows, flow);
+        return false;
+    }
+    fill(loop, flow, record, &key, pool, backend, fds[0]);
+    /* why no limit: its place is given back by the giver in the next moment. */
+    (void)l4_count_take_flow(loop->table, loop->setup.index, 0);
+    l4_count_join(loop->table, loop->setup.index, backend);
+    settle_in(loop, flow);
+    struct l4_session *s = l4_udp_session(loop, flow);
+    l4_session_enter(s, L4_SESSION_RELAYS);
+    atomic_store_explicit(&s->serial, l4_session_next_serial(loop), memory_order_release);
+    if (flow + 1 > L4_GET(loop->row->flows_high))
+        L4_SET(loop->row->flows_high, flow + 1);
+    return true;
+}
