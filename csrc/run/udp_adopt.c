@@ -136,7 +136,8 @@ static void order_by_age(struct l4_loop *loop)
     free(all);
 }
 
-/* ---- to a live one -------------------------------------------------------------------------------
+/* ---- to a live one
+ * -------------------------------------------------------------------------------
  */
 
 bool l4_udp_may_go(const struct l4_loop *loop, uint32_t flow, uint32_t places, uint32_t place)
@@ -212,7 +213,8 @@ void l4_udp_let_go(struct l4_loop *loop, uint32_t flow)
         l4_wheel_start(&loop->udp->wheel, flow, loop->now_ms + L4_UDP_GHOST_MS);
 }
 
-/* ---- from a live one -----------------------------------------------------------------------------
+/* ---- from a live one
+ * -----------------------------------------------------------------------------
  */
 
 static void fill(struct l4_loop *loop, uint32_t flow, const struct l4_record *record,

@@ -30,8 +30,9 @@ def dated(event: Mapping[str, Any], now_ms: int, now_s: float) -> dict[str, Any]
 
 
 class Channel:
-    """Asks the supervisor; keeps the events it tells. `closed` is set when it is gone; on_order is
-    called with what the supervisor orders."""
+    """Asks the supervisor; keeps the events it tells. `closed` is set when it is gone, `retired`
+    when another process is to answer who comes from now on; on_order is called with what else the
+    supervisor orders."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -39,6 +40,7 @@ class Channel:
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self.events = Events()
         self.closed = asyncio.Event()
+        self.retired = asyncio.Event()
         self.on_order: Callable[[Mapping[str, Any]], None] = lambda _: None  # {op, ...}
         self._sending = asyncio.Lock()
         self._parts = b""  # of a message that comes in parts
@@ -67,6 +69,9 @@ class Channel:
         self._parts = b""
         if "event" in message:
             self.note(message["event"])
+            return
+        if message.get("op") == "retire":
+            self.retired.set()
             return
         if "op" in message:
             self.on_order(message)

@@ -64,10 +64,15 @@ async def _serve(setup: ControlSetup) -> None:
     if setup.web is not None:
         serving.append(asyncio.create_task(_serve_web(setup, setup.web, channel, handlers)))
     gone = asyncio.create_task(channel.closed.wait())
-    await asyncio.wait((*serving, gone), return_when=asyncio.FIRST_COMPLETED)
+    retired = asyncio.create_task(channel.retired.wait())
+    await asyncio.wait((*serving, gone, retired), return_when=asyncio.FIRST_COMPLETED)
+    if retired.done():  # who comes waits for the successor; who is here is still answered
+        for one in serving:
+            one.cancel()
+        await gone
     await sources.close()
     for one in serving:
-        if one.done():
+        if one.done() and not one.cancelled():
             one.result()
 
 

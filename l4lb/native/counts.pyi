@@ -19,5 +19,8 @@ def book_pool(table: Table, index: int, counts: Mapping[str, Any]) -> None:
     """Adds to what was measured of a pool's sessions; a measure that this version keeps in other
     buckets is left out."""
 
-def book_workers(table: Table, counts: Mapping[str, Any]) -> None:
-    """Adds to the counts of all workers together."""
+def of_worker(table: Table, index: int) -> dict[str, Any]:
+    """What one worker row counted."""
+
+def book_workers(table: Table, counts: Mapping[str, Any], index: int | None = None) -> None:
+    """Adds to the counts of all workers together, or of one row."""

@@ -76,20 +76,29 @@ def _shakes(found):
     return {name: getattr(found, name) for name in SHAKES}
 
 
+def of_worker(Table table, index):
+    """What one worker row counted."""
+    return _of_workers(table, [index])
+
+
 cdef _workers(Table table):
+    return _of_workers(table, table._counted())
+
+
+def _of_workers(Table table, indexes):
     cdef c.l4_worker *row
-    accepted = restarts = lost = 0
+    found = dict.fromkeys(WORKER, 0)
     ended = {}
-    for worker in table._counted():
-        row = c.l4_table_worker(&table.table, worker)
-        accepted += row.accepted
-        restarts += row.restarts
-        lost += row.lost
+    for worker in indexes:
+        row = table._worker(worker)
+        counts = (row.accepted, row.restarts, row.lost, row.turns,
+                  (<e.l4_worker *>row).uncounted,
+                  s.l4_table_log(table.handle(), worker).ring.dropped)
+        found = {name: found[name] + count for name, count in zip(WORKER, counts)}
         for i in range(1, len(reasons)):
             if row.ended[i]:
                 ended[reasons[i]] = ended.get(reasons[i], 0) + row.ended[i]
-    return {"accepted": accepted, "restarts": restarts, "lost": lost, "ended": ended,
-            "uncounted": edge.uncounted(table), "log_dropped": seen.log_counts(table)[3]}
+    return {**found, "ended": ended}
 
 
 def book_backend(Table table, index, counts):
@@ -168,19 +177,22 @@ def book_pool(Table table, index, counts):
     _book_shakes(table, table.table.header.caps.listeners + index, counts.get("shakes", {}))
 
 
-def book_workers(Table table, counts):
-    """Adds to the counts of all workers together."""
-    cdef c.l4_worker *book = c.l4_table_worker(&table.table, c.l4_table_book(&table.table))
+def book_workers(Table table, counts, index=None):
+    """Adds to the counts of all workers together, or of one row."""
+    if index is None:
+        index = c.l4_table_book(&table.table)
+    cdef c.l4_worker *book = table._worker(index)
     book.accepted += counts["accepted"]
     book.restarts += counts["restarts"]
     book.lost += counts["lost"]
+    book.turns += counts.get("turns", 0)
+    (<e.l4_worker *>book).uncounted += counts.get("uncounted", 0)
+    s.l4_table_log(table.handle(), index).ring.dropped += counts.get("log_dropped", 0)
     for reason, count in counts["ended"].items():
         if reason in reasons:
             book.ended[reasons.index(reason)] += count
-    (<e.l4_worker *>book).uncounted += counts.get("uncounted", 0)
-    s.l4_table_log(table.handle(), c.l4_table_book(&table.table)).ring.dropped += counts.get(
-        "log_dropped", 0)
 
 
 UDP = ("datagrams_in", "datagrams_out", "evicted", "moved", "adopted")
 SHAKES = ("full", "resumed", "failed")
+WORKER = ("accepted", "restarts", "lost", "turns", "uncounted", "log_dropped")

@@ -14,7 +14,8 @@ Counts = Mapping[str, Any]
 
 def taken(table: Table, membership: Membership) -> dict[str, Any]:
     """All counts now: backends and listeners are lists of [name, name, counts]."""
-    found = counts.exported(table)
+    each = {str(row.index): counts.of_worker(table, row.index) for row in table.workers()}
+    found = counts.exported(table)  # why after each: no row has more than all of them
     backends = {**membership.backends.gone, **membership.backends.live}
     pools = {**membership.pools.gone, **membership.pools.live}
     listeners = {**membership.listeners.gone, **membership.listeners.live}
@@ -30,11 +31,24 @@ def taken(table: Table, membership: Membership) -> dict[str, Any]:
         ],
         "gone": found["gone"],
         "workers": found["workers"],
+        "each": each,
     }
 
 
+def book_each(table: Table, told: Counts) -> None:
+    """Gives each worker row what the worker of that number had counted, before one runs; what is
+    not any row's goes to the book."""
+    rest = told["workers"]
+    for index, numbers in told.get("each", {}).items():
+        if int(index) < table.capacities.workers - 1:
+            counts.book_workers(table, numbers, int(index))
+            rest = difference(rest, numbers)
+    counts.book_workers(table, rest)
+
+
 def book(table: Table, membership: Membership, told: Counts) -> None:
-    """Adds counts to the book; those of names that are not here to those that are gone."""
+    """Adds counts to the book; those of names that are not here to those that are gone. Those of
+    workers are book_each's."""
     for pool, name, numbers in told["backends"]:
         counts.book_backend(table, membership.backends.live.get((pool, name)), numbers)
     for name, bind, numbers in told["listeners"]:
@@ -46,7 +60,6 @@ def book(table: Table, membership: Membership, told: Counts) -> None:
         if row is not None:
             counts.book_pool(table, row, numbers)
     counts.book_backend(table, None, told["gone"])
-    counts.book_workers(table, told["workers"])
 
 
 def difference(after: Any, before: Any) -> Any:

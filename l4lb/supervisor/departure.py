@@ -15,11 +15,13 @@ from l4lb.native.table import Table
 from l4lb.supervisor import carried, counts, handoff, steward, upgrade
 from l4lb.supervisor.apply import Membership
 from l4lb.supervisor.helpers import Helper
+from l4lb.supervisor.history import History
 from l4lb.supervisor.reactor import Reactor, monotonic_ms
 from l4lb.supervisor.reload import Reloads
 from l4lb.supervisor.sockets import AdminSocket
 from l4lb.supervisor.workers import Workers
 
+ANSWER_MS = 500
 LOG = l4lb.log.get("supervisor")
 
 
@@ -38,6 +40,7 @@ class Departure:
         web: socket.socket | None,
         helpers: Sequence[Helper],
         ticket_keys: bytes,
+        history: History,
         started_ms: int,
         environment: Mapping[str, str],
     ) -> None:
@@ -50,6 +53,7 @@ class Departure:
         self._web = web
         self._helpers = helpers
         self._ticket_keys = ticket_keys
+        self._history = history
         self._started_ms = started_ms
         self._environment = environment
 
@@ -70,6 +74,8 @@ class Departure:
                 self._give_way(command, request)
             except OSError as error:
                 fault(AdminError("failed", f"cannot start the new program: {error}"))
+                # It accepts no more: when it has passed that on, another one takes its place.
+                self._reactor.after(ANSWER_MS, self._helpers[0].kill)
 
         try:
             state_fd = handoff.written(self._state(None))
@@ -88,6 +94,7 @@ class Departure:
         state["steward"] = {"pid": child.pid, "fd": books.fileno()}
         state["sticky"] = carried.stuck(self._table, self._membership, monotonic_ms())
         state["keep"] += [books.fileno(), state["sticky"]["fd"]]
+        self._helpers[0].send({"op": "retire"})
         try:
             upgrade.become(command, state, state["keep"], back=False)
         except OSError:
@@ -125,6 +132,7 @@ class Departure:
             "started_ms": self._started_ms,
             "generation": self._table.generation,
             "counts": counts.taken(self._table, self._membership),
+            "events": self._history.plain,
             "carried": carried.taken(self._table, self._membership, self._ticket_keys),
             "admin": {
                 "path": self._admin.path,

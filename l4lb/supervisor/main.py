@@ -32,6 +32,7 @@ from l4lb.supervisor.asks import Asks
 from l4lb.supervisor.changes import Changes
 from l4lb.supervisor.departure import Departure
 from l4lb.supervisor.helpers import Helper
+from l4lb.supervisor.history import History
 from l4lb.supervisor.install import open_all
 from l4lb.supervisor.notify import Notifier
 from l4lb.supervisor.overlay import Overlay
@@ -73,6 +74,7 @@ class Supervisor:
         self._notifier = notifier
         self._announce = announce
         self._started_ms = before.started_ms if before else monotonic_ms()
+        self._history = History(before.events if before else ())
         self._exit_status = 0
         self._phase = "starting"
         self._reactor = Reactor()
@@ -139,7 +141,7 @@ class Supervisor:
             self._run_control,
             keep=[sock.fileno() for sock in listening],
             on_message=self._on_request,
-            on_start=lambda _: None,
+            on_start=lambda pid: self._history.tell_again(self._control) if pid else None,
         )
 
     def _make_workers(self) -> Workers:
@@ -226,12 +228,13 @@ class Supervisor:
             web=self._web.sock if self._web else None,
             helpers=(self._control, self._checker, self._seeing.writer),
             ticket_keys=self._secrets.ticket_keys,
+            history=self._history,
             started_ms=self._started_ms,
             environment=self._notifier.environment(),
         )
 
     def _tell(self, kind: str, fields: Mapping[str, Any]) -> None:
-        self._control.send({"event": {"at_ms": monotonic_ms(), "kind": kind, **fields}})
+        self._history.tell(self._control, {"at_ms": monotonic_ms(), "kind": kind, **fields})
 
     def _on_checker(self, message: Mapping[str, Any]) -> None:
         event = message.get("event")
@@ -239,7 +242,7 @@ class Supervisor:
             fields = {str(key): value for key, value in event.items() if key != "at_ms"}
             kind = str(fields.pop("kind", "event"))
             (LOG.info if kind in GOOD_NEWS else LOG.warning)(kind, **fields)
-            self._control.send({"event": event})
+            self._history.tell(self._control, event)
         else:
             self._asks.take(message)
 

@@ -47,6 +47,7 @@ def check(fd: int) -> int:
     membership.start(config, carried.key_of(known))
     carried.restore(table, membership, known)
     counts.book(table, membership, state["counts"])
+    counts.book_each(table, state["counts"])
     print(f"{upgrade.READY.decode()}{l4lb.__version__}", flush=True)  # noqa: T201 - the answer
     return 0
 
@@ -75,6 +76,7 @@ class Predecessor:
         self.source = source_of(self.state)
         self.started_ms: int = self.state["started_ms"]
         self.generation: int = self.state["generation"]
+        self.events: list[Mapping[str, Any]] = self.state.get("events", [])
         known = self.state.get("carried", {})
         self.hash_key = carried.key_of(known)
         self.tickets = carried.tickets_of(known)
@@ -117,6 +119,7 @@ class Predecessor:
     def restore(self, table: Table, membership: apply.Membership) -> None:
         """What the old program knew beside its counts, into a table that nobody else has yet."""
         carried.restore(table, membership, self.state.get("carried", {}))
+        counts.book_each(table, self.state["counts"])
         if "sticky" in self.state:
             carried.restore_stuck(table, membership, self.state["sticky"], monotonic_ms())
 
@@ -227,6 +230,7 @@ class Predecessor:
                 data = b"".join(iter(lambda: steward.recv(COUNTS_BYTES), b""))
                 told = counts.difference(json.loads(data), self.state["counts"])
                 counts.book(table, membership, told)
+                counts.book_each(table, {**told, "each": {}})
             except (OSError, ValueError, KeyError, TypeError) as error:
                 LOG.error("the last counts of the old program are lost", error=repr(error))
         if _is_child(self.state["steward"]["pid"]):

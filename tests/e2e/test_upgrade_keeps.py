@@ -112,3 +112,14 @@ def test_tls_sessions_are_resumed_and_handshakes_stay_counted() -> None:
 
             # The last worker of the old program may have served it: its counts come at its end.
             until(counted, "both handshakes are counted")
+
+
+def test_a_control_process_that_is_started_again_knows_what_was_told(three: Backends) -> None:
+    with Balancer.before(three.rows(), workers=1, health=HEALTH) as lb:
+        until(lambda: {row["health"] for row in lb.ask("backends")} == {"up"}, "all are up")
+        told = changes(lb)
+        control = lb.child("control")
+        control.kill()
+        until(lambda: lb.child("control").pid != control.pid, "another one")
+        until(lb.answers, "it answers")
+        assert changes(lb) == told
