@@ -5,12 +5,21 @@ python tests/fuzz/seed.py FOLDER    one folder a target below it
 
 from __future__ import annotations
 
+import struct
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import msgpack
 from hellos import hello, padded, records
+
+
+def frame(message: object) -> bytes:
+    """A frame of the admin socket."""
+    body: bytes = msgpack.packb(message)
+    return struct.pack(">I", len(body)) + body
+
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 ADDRESSES = bytes([192, 0, 2, 1, 192, 0, 2, 2, 1, 2, 3, 4])
@@ -32,6 +41,26 @@ SEEDS = {
         records(hello("a.b")[5:], 60),
         padded(hello("large.example"), 20_000),
         b"GET / HTTP/1.1\r\n",
+    ],
+    "quic": [
+        b"\0\1\xc0\0\0\0\1\x08\0\1\2\3\4\5\6\7\0\0\0",
+        b"\2\1\x40\x40\1\2\3\4\5\6\7",
+        b"\0\0\xff",
+        b"\1\x0e\xc0\0\0\0\0\xff" + bytes(300),
+    ],
+    "udp": [
+        bytes(range(64)),
+        bytes([0, 1, 0, 5, 5, 1, 4, 5, 6, 1, 0, 1]),
+        bytes(i * 37 % 256 for i in range(900)),
+        b"",
+    ],
+    "frames": [
+        frame({"id": 1, "command": "status", "args": {}}),
+        frame({"id": "a", "command": "weight", "args": {"backend": "web/a", "weight": 3}}),
+        frame({"id": None, "command": "sessions", "args": {"limit": 5, "sort": "age"}}) * 2,
+        frame({"command": "explain", "args": {"recent": True}})[:-1],
+        b"\0\x10\0\1",
+        frame({"id": 1, "command": "x", "args": {"deep": [[[[[{}]]]]]}}),
     ],
     "cidr": [
         b"10.0.0.0/8\n10.1.0.0/16 # inside\n\n192.0.2.1\n",

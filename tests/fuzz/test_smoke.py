@@ -16,7 +16,7 @@ def test_the_parsers_of_what_comes_from_outside_hold() -> None:
     if not (shutil.which("clang") or shutil.which("clang-14")):
         pytest.skip("clang is not installed")
     done = subprocess.run(
-        [str(TOP / "scripts" / "fuzz"), "6"],
+        [str(TOP / "scripts" / "fuzz"), "3"],
         capture_output=True,
         text=True,
         timeout=200,
