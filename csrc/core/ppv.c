@@ -14,6 +14,7 @@ enum {
     INET6 = 2,
     UNIX = 3,
     STREAM = 1,
+    DGRAM = 2,
     UNIX_BYTES = 216,
     CRC_BYTES = 4,
     TLV_HEAD = 3,
@@ -311,7 +312,8 @@ static size_t write_v2(const struct l4_ppv_write *say, uint8_t *to)
     uint32_t bytes = V2_HEAD;
     if (!say->local) {
         if (is_ip(&say->from))
-            to[13] = (uint8_t)((say->from.family == AF_INET ? INET : INET6) << 4 | STREAM);
+            to[13] = (uint8_t)((say->from.family == AF_INET ? INET : INET6) << 4 |
+                               (say->datagram ? DGRAM : STREAM));
         bytes += write_v2_addresses(say, to + bytes);
         if (say->tlvs_bytes <= room - bytes) {
             memcpy(to + bytes, say->tlvs, say->tlvs_bytes);

@@ -55,6 +55,7 @@ struct l4_ppv_write {
     uint8_t version; /* 1 or 2 */
     bool local;      /* the sender speaks for itself: health checks */
     bool crc32c;     /* version 2: with a checksum */
+    bool datagram;   /* version 2: of UDP */
     struct l4_addr from, to;
     const uint8_t *tlvs; /* version 2 */
     uint32_t tlvs_bytes;

@@ -12,6 +12,7 @@
 #include "run/accept.h"
 #include "run/session.h"
 #include "run/udp_adopt.h"
+#include "run/udp_greet.h"
 #include "run/udp_route.h"
 #include "run/udp_session.h"
 
@@ -236,6 +237,32 @@ static void send_ahead(struct l4_loop *loop, uint32_t flow)
     l4_udp_drop(loop, listener, L4_DROP_NO_BACKEND, l4_dgram_forget(&udp->ahead));
 }
 
+/* The same of a session whose backend is told whose it is. */
+static void forward_greeted(struct l4_loop *loop, uint32_t flow, uint32_t first, uint32_t last)
+{
+    struct l4_udp *udp = loop->udp;
+    struct l4_session *s = l4_udp_session(loop, flow);
+    const uint32_t listener = s->listener;
+    for (uint32_t i = first;; i = udp->links[i]) {
+        const struct l4_dgram *d = &udp->in.got[i];
+        uint32_t at = 0, lost = 0;
+        int error = -EAGAIN;
+        L4_OWN_ADD(l4_session_column(loop, s->backend)->bytes_in, d->bytes);
+        for (int tries = 0; error && tries <= L4_RETRIES_MAX; tries++) {
+            error = l4_udp_greet(loop, flow, d, &at, &lost);
+            s->error = error ? -error : s->error;
+            if (error && !l4_udp_move(loop, flow, true)) {
+                l4_udp_drop(loop, listener, L4_DROP_NO_BACKEND, 1);
+                return;
+            }
+        }
+        if (lost)
+            l4_udp_drop(loop, listener, L4_DROP_SEND_BACKEND, lost);
+        if (i == last)
+            return;
+    }
+}
+
 /* A session's messages of one batch, whose first is given, to its backend. */
 static void forward(struct l4_loop *loop, uint32_t flow, uint32_t first, uint32_t last)
 {
@@ -243,6 +270,11 @@ static void forward(struct l4_loop *loop, uint32_t flow, uint32_t first, uint32_
     struct l4_session *s = l4_udp_session(loop, flow);
     const struct l4_dgram_to to = {.owner = flow};
     uint64_t bytes = 0;
+    const bool greets = L4_GET(manners_of(loop, s)->greets);
+    if (greets && (l4_udp_is_served(loop, flow) || l4_udp_move(loop, flow, false))) {
+        forward_greeted(loop, flow, first, last);
+        return;
+    }
     for (uint32_t i = first;; i = udp->links[i]) {
         const struct l4_dgram *d = &udp->in.got[i];
         bytes += d->bytes;

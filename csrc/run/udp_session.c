@@ -78,7 +78,7 @@ static bool pick(struct l4_loop *loop, uint32_t flow)
         .tried = s->tried,
         .tried_count = s->attempts,
     };
-    f->flags &= (uint16_t)~L4_FLOW_LAST_HOPE;
+    f->flags &= (uint16_t) ~(L4_FLOW_LAST_HOPE | L4_FLOW_GREETED);
     struct l4_pick_answer answer = {.backend = L4_NONE};
     bool stuck = false;
     if (f->lane) {

@@ -19,6 +19,7 @@ struct l4_udp_manners {            /* of a pool's UDP sessions; supervisor */
     _Atomic uint32_t requests;     /* datagrams of a client that make one session; 0: no bound */
     _Atomic uint32_t responses;    /* datagrams that answer one of a client's; 0: no bound */
     _Atomic uint32_t per_datagram; /* 1: each datagram of a client chooses its backend */
+    _Atomic uint32_t greets;       /* enum l4_udp_greets of run/udp_greet.h */
     _Atomic uint32_t keep_down;    /* 1: sessions stay with a backend that is down */
     _Atomic uint32_t quic_id;      /* 1: QUIC connection ids name backends */
     _Atomic uint32_t quic_config;  /* the 3 bits that say so in their first octet */
@@ -49,6 +50,7 @@ enum l4_flow_flags {
     L4_FLOW_PROVEN = 1 << 0,    /* its client has sent a second datagram */
     L4_FLOW_LOOSE = 1 << 1,     /* its requests are complete: new datagrams are another session's */
     L4_FLOW_COUNTED = 1 << 3,   /* among the sessions of its source */
+    L4_FLOW_GREETED = 1 << 4,   /* its backend has been told whose it is: run/udp_greet.h */
     L4_FLOW_LAST_HOPE = 1 << 2, /* its backend was chosen though it is down: when_all_down */
 };
 

@@ -29,6 +29,8 @@ from l4lb.native.tls_rows import Handshakes
 PORT_RANGE = "/proc/sys/net/ipv4/ip_local_port_range"
 US = 1e6
 REJECTED = "rejected:"
+# Why a client of no session is not given one; it is nothing but the datagram that it sent.
+UDP_REFUSED = ("denied", "source_port", "source_sessions", "udp_sessions", "overload", "draining")
 # Ends of clients that reached no backend through no act of their own.
 TURNED_AWAY = ("no_backend", "connect_failed", "queue_timeout")
 
@@ -176,6 +178,11 @@ class Collector:
                 ("l4lb_udp_session_changes_total", "moved", row.moved),
                 ("l4lb_udp_session_changes_total", "adopted", row.adopted),
                 *(("l4lb_udp_dropped_total", why, count) for why, count in row.dropped.items()),
+                *(
+                    ("l4lb_rejected_total", why, row.dropped[why])
+                    for why in UDP_REFUSED
+                    if row.dropped[why]
+                ),
             ]
             for metric, label, count in counts:
                 sums[metric, row.name, label] = sums.get((metric, row.name, label), 0) + count

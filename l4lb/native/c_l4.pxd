@@ -52,6 +52,7 @@ cdef extern from "shm/udp.h":
         uint32_t quic_id
         uint32_t quic_config
         uint32_t quic_bytes
+        uint32_t greets
 
     struct l4_udp_door:
         uint32_t max_amplification

@@ -18,6 +18,7 @@ def set_pool(
     per_datagram: bool = False,
     quic: tuple[int, int] | None = None,
     keep_down: bool = False,
+    greets: str = "off",
 ) -> None: ...
 def set_listener(
     table: Table,

@@ -25,9 +25,9 @@ def limit(Table table):
 
 
 def set_pool(Table table, index, *, idle_ms, requests=0, responses=0, per_datagram=False,
-             quic=None, keep_down=False):
+             quic=None, keep_down=False, greets="off"):
     """How the UDP sessions of a pool end; 0: no bound. quic: the configuration and the bytes of a
-    server id in connection ids, if those choose."""
+    server id in connection ids, if those choose. greets: which datagrams have a PROXY header."""
     cdef c.l4_pool *row = table._pool(index)
     row.udp.idle_ms = idle_ms
     row.udp.requests = requests
@@ -36,6 +36,7 @@ def set_pool(Table table, index, *, idle_ms, requests=0, responses=0, per_datagr
     row.udp.quic_config, row.udp.quic_bytes = quic or (0, 0)
     row.udp.quic_id = 1 if quic else 0
     row.udp.keep_down = 1 if keep_down else 0
+    row.udp.greets = GREETS.index(greets)
 
 
 def set_listener(Table table, index, *, max_amplification=0, max_per_source=0,
@@ -100,4 +101,5 @@ def tallies(Table table):
     return found
 
 
+GREETS = ("off", "first", "each")  # enum l4_udp_greets
 drops = tuple(c.l4_drop_word(i).decode() for i in range(c.L4_DROP_COUNT))

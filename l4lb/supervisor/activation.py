@@ -1,8 +1,8 @@
 """Listening sockets that a service manager made (sd_listen_fds(3)), found by name and address.
 
 A socket belongs to the listener whose name it has (FileDescriptorName=), at the one of the
-listener's addresses that it is bound to. All workers share it, as it is one socket. What no
-listener wants is told and closed.
+listener's addresses that it is bound to. All workers share it, as it is one socket; one of UDP is
+the first worker's, as sessions are. What no listener wants is told and closed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Inherited:
 
     def __init__(self, environ: MutableMapping[str, str], pid: int) -> None:
         count, of_pid, names = (environ.pop(name, "") for name in NAMES)
-        self._sockets: dict[tuple[str, str], socket.socket] = {}
+        self._sockets: dict[tuple[str, str, str], socket.socket] = {}
         if of_pid != str(pid) or not count.isascii() or not count.isdigit():
             return
         words = names.split(":") if names else []
@@ -39,24 +39,26 @@ class Inherited:
         except OSError as error:
             LOG.warning("a passed descriptor is no socket", fd=fd, name=name, error=str(error))
             return
-        if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        datagrams = sock.type == socket.SOCK_DGRAM and sock.family != socket.AF_UNIX
+        if not datagrams and not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             LOG.warning("a passed socket does not listen for connections", name=name)
             sock.close()
             return
-        self._sockets[name, _bound_to(sock)] = sock
+        self._sockets[name, _bound_to(sock), "udp" if datagrams else "tcp"] = sock
 
-    def take(self, listener: str, bind: Address) -> socket.socket | None:
+    def take(self, listener: str, bind: Address, protocol: str) -> socket.socket | None:
         """The socket of that listener and address, the caller's from now on."""
-        return self._sockets.pop((listener, str(bind)), None)
+        return self._sockets.pop((listener, str(bind), protocol), None)
 
     def close_rest(self) -> None:
         """Closes what nobody took, and says so."""
-        for (name, bound), sock in self._sockets.items():
+        for (name, bound, _), sock in self._sockets.items():
             LOG.warning(
                 "a passed socket is of no listener",
                 name=name,
                 bound=bound,
-                remedy="FileDescriptorName= is the listener's name, ListenStream= what it binds",
+                remedy="FileDescriptorName= is the listener's name, ListenStream= (for UDP"
+                " ListenDatagram=) what it binds",
             )
             sock.close()
         self._sockets.clear()

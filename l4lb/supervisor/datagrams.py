@@ -49,6 +49,7 @@ def write_pool(table: Table, index: int, pool: Pool) -> None:
         per_datagram=pool.per_datagram,
         quic=_quic(pool),
         keep_down=pool.on_down == "keep",
+        greets=pool.proxy_protocol_udp,
     )
 
 

@@ -47,9 +47,9 @@ def open_all(
             have[key].row, have[key].listener = row, name
             yield have[key]
             continue
-        passed = inherited.take(name, bind) if protocol == "tcp" else None
+        passed = inherited.take(name, bind, protocol)
         if passed is not None:
-            yield Listening(bind, name, row, {0: passed}, passed=True)
+            yield Listening(bind, name, row, {0: passed}, passed=True, protocol=protocol)
             continue
         by_port = not config.listeners[name].max_sessions_per_source
         yield sockets.open_listening(bind, name, row, workers, protocol, seed=seed, by_port=by_port)

@@ -61,6 +61,10 @@ class Listening:
     def key(self) -> tuple[str, str]:
         return self.protocol, str(self.bind)
 
+    def is_read_by(self, index: int) -> bool:
+        """Does the worker of this index take clients from it? A UDP socket has one reader."""
+        return self.protocol != "udp" or not self.passed or index == 0
+
     def of_worker(self, index: int) -> socket.socket:
         return self.sockets[0 if self.shared else index]
 

@@ -134,7 +134,9 @@ class Workers:
             return
         slot.leaving = False
         bounds = [
-            Bound(one.of_worker(index).fileno(), one.row, one.shared) for one in self.listening
+            Bound(one.of_worker(index).fileno(), one.row, one.shared)
+            for one in self.listening
+            if one.is_read_by(index)
         ]
         now_ms = monotonic_ms()
         try:

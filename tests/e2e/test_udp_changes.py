@@ -131,3 +131,24 @@ def test_sessions_per_source_are_counted_in_one_place_from_the_reload_on(
                 "fifteen were too many",
             )
             assert lb.ask("listeners")[0]["active"] == 5
+
+
+def test_clients_that_stick_meet_their_backend_again(three: UdpBackends) -> None:
+    """Another session of the same address, after the first one's end."""
+    sticky = {"key": "source_ip", "ttl": "30m"}
+    with udp_balancer(three.rows(), sticky=sticky, idle_timeout="300ms") as lb:
+        first = {}
+        for number in range(1, 13):
+            with clients(lb, 1, source=f"127.9.1.{number}") as (client,):
+                first[number] = ask(client)[:1]
+        assert set(first.values()) == {b"a", b"b", b"c"}
+        until(lambda: lb.ask("listeners")[0]["active"] == 0, "the sessions have ended")
+        assert {row["client"]: row["backend"].encode() for row in lb.ask("sticky", pool="web")} == {
+            f"127.9.1.{number}": name for number, name in first.items()
+        }
+        for number, name in first.items():
+            with clients(lb, 3, source=f"127.9.1.{number}") as again:
+                assert {ask(client)[:1] for client in again} == {name}
+        lb.admin("drain", f"web/{first[1].decode()}")
+        with clients(lb, 1, source="127.9.1.1") as (client,):
+            assert ask(client)[:1] != first[1]

@@ -170,13 +170,14 @@ def test_a_flood_of_made_up_sources_costs_the_sessions_there_are_nothing() -> No
         files = [worker.num_fds() for worker in workers]
         with Talk(friends) as talk:
             flood = Flood(lb.address)
-            slowest = 0.0
+            answers = []
             for _ in range(sources // 2_000):
                 flood.send(2_000)
                 begin = time.monotonic()
+                lb.status()
+                answers.append(time.monotonic() - begin)
                 # why: paced by what was taken, the test says the same on a slow machine.
                 until(lambda: taken(lb) >= flood.sent - 1_000, "the flood is taken", timeout_s=60)
-                slowest = max(slowest, time.monotonic() - begin)
             memory = [worker.memory_info().rss for worker in workers]
             asked = talk.asked
             until(lambda: talk.asked > asked + 80, "the sessions go on")
@@ -187,7 +188,10 @@ def test_a_flood_of_made_up_sources_costs_the_sessions_there_are_nothing() -> No
         for before, worker in zip(files, workers, strict=True):
             assert worker.num_fds() <= before + 2_000 + 8
         assert max(memory) < 200 << 20
-        print(f"slowest answer of the admin socket: {slowest * 1000:.0f} ms")
+        # why so much: it says "hangs", never "slow". What it took is printed.
+        assert max(answers) < 10
+        median = sorted(answers)[len(answers) // 2]
+        print(f"admin: {median * 1000:.0f} ms, at most {max(answers) * 1000:.0f} ms")
 
 
 def taken(lb: Any) -> int:

@@ -12,6 +12,7 @@ import pytest
 from .harness import PORTS, Backends, until
 from .harness.balancer import Balancer
 from .harness.datagrams import UdpBackends, ask, clients, udp_balancer
+from .test_metrics import metrics
 
 
 def dropped(lb: Balancer) -> dict[str, int]:
@@ -141,13 +142,16 @@ def test_networks_that_are_denied_are_not_served() -> None:
     rules = {"access": {"deny": ["127.0.0.2/32"]}}
     with (
         UdpBackends() as backends,
-        udp_balancer(backends.rows(), listener=rules) as lb,
+        udp_balancer(
+            backends.rows(), listener=rules, process={"http": f"127.0.0.1:{PORTS.take()}"}
+        ) as lb,
         clients(lb) as (friend,),
         clients(lb, source="127.0.0.2") as (stranger,),
     ):
         stranger.send(b"x")
         until(lambda: dropped(lb) == {"denied": 1}, "the stranger is not served")
         assert ask(friend, b"x") == b"x"
+        assert metrics(lb)['l4lb_rejected_total{listener="web",reason="denied"}'] == 1
 
 
 def test_routes_choose_the_pool_by_source() -> None:

@@ -134,6 +134,9 @@ class Pool(Named):
     bound."""
     send_proxy: Literal["off", "v1", "v2"] = "off"
     """The PROXY header that backends get before a client's first byte."""
+    proxy_protocol_udp: Literal["off", "first", "each"] = "off"
+    """UDP: the PROXY header (version 2) that backends get in front of the payload of a session's
+    first datagram, or of each."""
     proxy_tlvs: edge_fields.ProxyTlvs = ("received",)
     """What a v2 header tells beside addresses: "authority" (the server name asked for), "alpn" (the
     protocol offered, if it is only one), "unique_id", "crc32c", and those "received"."""
