@@ -27,8 +27,7 @@ int l4_udp_greet(struct l4_loop *loop, uint32_t flow, const struct l4_dgram *d, 
 {
     const struct l4_session *s = l4_udp_session(loop, flow);
     struct l4_flow *f = l4_udp_flow(loop, flow);
-    const bool each =
-        L4_GET(l4_table_pool(loop->table, s->pool)->udp.greets) == L4_UDP_GREETS_EACH;
+    const bool each = L4_GET(l4_table_pool(loop->table, s->pool)->udp.greets) == L4_UDP_GREETS_EACH;
     uint8_t header[L4_PPV_BYTES_MAX];
     const size_t bytes = header_of(loop, flow, header);
     struct l4_dgram piece;

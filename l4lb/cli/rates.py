@@ -23,6 +23,21 @@ class Sample(NamedTuple):
     stats: Mapping[str, Any]
     backends: Sequence[Mapping[str, Any]]
     workers: Sequence[Mapping[str, Any]]
+    talkers: Sequence[Mapping[str, Any]] = ()
+    events: Sequence[Mapping[str, Any]] = ()
+
+
+def quantile(bounds_us: Sequence[int], counts: Sequence[int], share: float) -> float | None:
+    """The bucket bound, in milliseconds, that this share of all values does not pass; None: there
+    is no value. Those past every bound are told as the last one."""
+    due, so_far = share * sum(counts), 0
+    if not due:
+        return None
+    for bucket, count in enumerate(counts):
+        so_far += count
+        if so_far >= due:
+            return bounds_us[min(bucket, len(bounds_us) - 1)] / 1000
+    return None
 
 
 def row_name(kind: str, row: Mapping[str, Any]) -> str:
@@ -56,6 +71,7 @@ class Rates:
         self._past: dict[tuple[str, str, str], deque[float]] = {}
         self.rows: dict[str, list[dict[str, Any]]] = {"backends": [], "workers": []}
         self.totals: dict[str, float] = dict.fromkeys(TOTAL_COUNTS, 0.0)
+        self.latency_ms: dict[str, tuple[float | None, float | None]] = {}  # median, 99 % of new
 
     @property
     def last(self) -> Sample | None:
@@ -80,6 +96,7 @@ class Rates:
             rate = _rate(sample.stats, before.stats if before else None, count, span_s)
             self.totals[count] = rate
             self._note("totals", "", count, rate)
+        self.latency_ms = _latency(sample.stats, before.stats if before else {})
         self._last = sample
         self._forget()
 
@@ -104,6 +121,23 @@ class Rates:
         known = {(kind, row_name(kind, row)) for kind, rows in self.rows.items() for row in rows}
         for key in [key for key in self._past if key[0] != "totals" and key[:2] not in known]:
             del self._past[key]
+
+
+def _latency(
+    stats: Mapping[str, Any], old: Mapping[str, Any]
+) -> dict[str, tuple[float | None, float | None]]:
+    """How long the sessions took that ended between two samples."""
+    now = stats.get("latency", {"bounds_us": (), "counts": {}})
+    before = old.get("latency", {}).get("counts", {})
+    found = {}
+    for measure, counts in now["counts"].items():
+        known = before.get(measure, [0] * len(counts))
+        new = [max(0, a - b) for a, b in zip(counts, known, strict=False)]
+        found[measure] = (
+            quantile(now["bounds_us"], new, 0.5),
+            quantile(now["bounds_us"], new, 0.99),
+        )
+    return found
 
 
 def _rate(

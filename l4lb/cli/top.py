@@ -24,6 +24,8 @@ def sample(client: AdminClient) -> Sample:
         client.call("stats"),
         client.call("backends"),
         client.call("workers"),
+        client.call("talkers"),
+        client.call("events"),
     )
 
 

@@ -18,12 +18,13 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import DataTable, Footer, Sparkline, Static
 
 from l4lb.cli.rates import Rates, amount, bars, row_name
-from l4lb.cli.render import cell
+from l4lb.cli.render import cell, event
 from l4lb.cli.top import ANSWER_TIMEOUT_S, sample
 from l4lb.control.client import AdminClient
 from l4lb.errors import L4lbError
 
 ROWS_SHOWN = 500
+EVENTS_SHOWN = 50
 TREND_WIDTH = 20
 
 Row = Mapping[str, Any]
@@ -53,6 +54,13 @@ WORKERS: Sequence[Column] = (
     ("restarts", lambda row: row["restarts"]),
     ("lost", lambda row: row["lost"]),
 )
+TALKERS: Sequence[Column] = (
+    ("source", lambda row: row["source"]),
+    ("active", lambda row: row["active"]),
+    ("ended", lambda row: row["sessions"]),
+    ("rejected", lambda row: row["rejected"]),
+    ("bytes", lambda row: row["bytes"]),
+)
 STYLES = {"up": "green", "down": "bold red", "ejected": "yellow", "drain": "yellow",
           "maint": "yellow", "paused": "yellow", "off": "red"}  # fmt: skip
 WHOLE = ("pid", "worker", "cpu", "weight", "restarts", "lost")  # never shortened
@@ -72,12 +80,15 @@ class TopView(App[None]):
     TITLE = "l4lb top"
     ENABLE_COMMAND_PALETTE = False
     CSS = """
-    #head { height: 2; padding: 0 1; }
+    #head { height: 3; padding: 0 1; }
     .spark { height: 3; width: 1fr; padding: 0 1; }
     #sparks { height: 3; }
     Sparkline { height: 2; }
     #backends { height: 2fr; }
     #workers { height: 1fr; min-height: 5; }
+    #last { height: 1fr; min-height: 5; }
+    #talkers { width: 2fr; }
+    #events { width: 3fr; padding: 0 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q", "quit", "Quit"),
@@ -107,11 +118,15 @@ class TopView(App[None]):
                     yield Sparkline([0.0], id=f"{name}-spark")
         yield DataTable(id="backends", cursor_type="row", zebra_stripes=True)
         yield DataTable(id="workers", cursor_type="row", zebra_stripes=True)
+        with Horizontal(id="last"):
+            yield DataTable(id="talkers", cursor_type="row", zebra_stripes=True)
+            yield Static(id="events")
         yield Footer()
 
     def on_mount(self) -> None:
         for name, columns in (("backends", BACKENDS), ("workers", WORKERS)):
             self._table(name).add_columns(*(heading for heading, _ in columns), "trend")
+        self._table("talkers").add_columns(*(heading for heading, _ in TALKERS))
         self.run_worker(self._look())
 
     async def _look(self) -> None:
@@ -151,10 +166,23 @@ class TopView(App[None]):
             backends = sorted(backends, key=lambda row: _order(value(row)), reverse=self._reverse)
         self._fill("backends", BACKENDS, backends, "total")
         self._fill("workers", WORKERS, self._rates.rows["workers"], "accepted")
+        self._show_last()
+
+    def _show_last(self) -> None:
+        """The busiest sources and the newest events."""
+        last = self._rates.last
+        if last is None:
+            return
+        table = self._table("talkers")
+        table.clear()
+        for row in last.talkers[:ROWS_SHOWN]:
+            table.add_row(*(_cell(heading, value(row)) for heading, value in TALKERS))
+        events = Text("\n").join(Text(event(one)) for one in reversed(last.events[-EVENTS_SHOWN:]))
+        self.query_one("#events", Static).update(events)
 
     def _head(self) -> Text:
         last = self._rates.last
-        text = Text()
+        text = Text(no_wrap=True, overflow="ellipsis")
         if last is not None:
             status = last.status
             checker = "stale" if status["checker"]["stale"] else "ok"
@@ -170,6 +198,10 @@ class TopView(App[None]):
             text.append("paused; p goes on", style="yellow")
         elif self._sort >= 0:
             text.append(f"backends by {BACKENDS[self._sort][0]}", style="dim")
+        text.append("\n")
+        for measure, (median, most) in self._rates.latency_ms.items():
+            if median is not None and most is not None:
+                text.append(f"{measure.replace('_', ' ')} {median:g} ms (99 % {most:g})  ")
         return text
 
     def _fill(self, name: str, columns: Sequence[Column], rows: Sequence[Row], count: str) -> None:

@@ -12,14 +12,12 @@ from l4lb.control.channel import Channel
 from l4lb.control.clock import now_ms
 from l4lb.control.handlers import Handlers
 from l4lb.errors import AdminError
-from l4lb.native import seen
 from l4lb.native.table import Table
 
 EVERY_S = 1.0
 EVENTS_SHOWN = 50
 SESSIONS_SHOWN = 20
 SESSIONS_READ = 5_000  # of which the largest are shown
-MEASURES_SHOWN = ("connect", "first_byte", "session")
 # Shown when this version has the command; arguments by command.
 EXTRAS: Mapping[str, dict[str, Any]] = {"talkers": {}, "certs": {}}
 
@@ -80,7 +78,7 @@ class Live:
             "workers": views.workers(table, now),
             "sessions": self._sessions(now),
             "events": events,
-            "latency": self._latency(),
+            "latency": views.latency(table),
             **extras,
         }
         return json.dumps(state, separators=(",", ":"), default=str).encode()
@@ -89,14 +87,3 @@ class Live:
         found = self._table.sessions(now, SESSIONS_READ)
         found.sort(key=lambda row: row.bytes_in + row.bytes_out, reverse=True)
         return [row._asdict() for row in found[:SESSIONS_SHOWN]]
-
-    def _latency(self) -> dict[str, Any]:
-        """Counts since the start, of all pools together, by bucket."""
-        counts: dict[str, list[int]] = {}
-        for pool in self._table.pools():
-            measured, _, _ = seen.ledger(self._table, pool.index)
-            for measure in MEASURES_SHOWN:
-                mine = measured[measure][1]
-                so_far = counts.setdefault(measure, [0] * len(mine))
-                counts[measure] = [a + b for a, b in zip(so_far, mine, strict=True)]
-        return {"bounds_us": seen.bounds("connect"), "counts": counts}

@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 
 from l4lb.control import health_views, tls_views
 from l4lb.control.sessions import sessions as sessions
-from l4lb.native import change, udp
+from l4lb.native import change, seen, udp
 from l4lb.native.edge import dry_runs, slowed, uncounted
 from l4lb.native.health import health
 from l4lb.native.rows import BackendRow, ListenerRow, PoolRow, UdpTally
 from l4lb.native.table import Table
 
+LATENCIES = ("connect", "first_byte", "session")
 Map = dict[str, Any]
 
 
@@ -195,6 +196,19 @@ def workers(table: Table, now_ms: int) -> list[Map]:
     ]
 
 
+def latency(table: Table) -> Map:
+    """How long sessions took since the start, of all pools together: counts by bucket, and the
+    buckets' upper bounds in microseconds; the last bucket has none."""
+    counts: dict[str, list[int]] = {}
+    for pool in table.pools():
+        measured, _, _ = seen.ledger(table, pool.index)
+        for measure in LATENCIES:
+            mine = measured[measure][1]
+            so_far = counts.setdefault(measure, [0] * len(mine))
+            counts[measure] = [a + b for a, b in zip(so_far, mine, strict=True)]
+    return {"bounds_us": seen.bounds("connect"), "counts": counts}
+
+
 def stats(table: Table) -> Map:
     """Totals over all workers since the service started."""
     _, errors, bytes_in, bytes_out, _ = change.totals(table)
@@ -214,4 +228,5 @@ def stats(table: Table) -> Map:
         "connections_lost": sum(row.lost for row in workers),
         "uncounted": uncounted(table),
         "ended": {reason: count for reason, count in ended.items() if count},
+        "latency": latency(table),
     }

@@ -67,7 +67,8 @@ class Terminal:
 
 @pytest.fixture(scope="module")
 def lb() -> Iterator[Balancer]:
-    with Backends(2) as backends, Balancer.before(backends.addresses) as running:
+    checks = {"type": "tcp", "interval": "500ms"}
+    with Backends(2) as backends, Balancer.before(backends.addresses, health=checks) as running:
         yield running
 
 
@@ -82,6 +83,7 @@ def test_top_shows_rates_of_backends_and_workers_and_obeys_keys(
     with Terminal(admin(lb, "top", "--interval", "0.2"), tmp_path) as terminal, Load(lb):
         terminal.shows(f"web/{name}", "new/s", "turns/s", "connections", "▁")
         until(lambda: "█" in terminal.screen(), "a rate that is not nothing")
+        terminal.shows("connect", "first byte", "99 %", "127.0.0.1", "backend_up")
         terminal.type("s")
         terminal.shows("backends by backend")
         terminal.type("p")

@@ -38,11 +38,12 @@ def test_every_row_is_a_command_with_its_help(l4lb: L4lb, name: str) -> None:
 
 @pytest.mark.parametrize("name", READING)
 def test_what_reads_prints_json_or_text(admin: Admin, l4lb: L4lb, name: str) -> None:
-    done = l4lb("admin", "--socket", admin.path, name, "--json")
+    asked = [name, "--recent"] if name == "explain" else [name]
+    done = l4lb("admin", "--socket", admin.path, *asked, "--json")
     assert (done.status, done.err) == (0, "")
     assert done.out.count("\n") == 1
     assert isinstance(json.loads(done.out), dict if name in ("status", "stats") else list)
-    done = l4lb("admin", "--socket", admin.path, name)
+    done = l4lb("admin", "--socket", admin.path, *asked)
     assert (done.status, done.err, "\x1b" in done.out) == (0, "", False)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l4lb.cli.rates import BARS, KEPT, Rates, Sample, amount, bars
+from l4lb.cli.rates import BARS, KEPT, TOTAL_COUNTS, Rates, Sample, amount, bars, quantile
 
 
 def said(at_s: float, total: int, *names: str) -> Sample:
@@ -75,3 +75,33 @@ def test_bars_are_as_many_as_fit_and_the_greatest_is_whole(values: list[float], 
     shown = values[-width:]
     if max(shown, default=0) > 0:
         assert drawn[shown.index(max(shown))] == BARS[-1]
+
+
+@pytest.mark.parametrize(
+    ("counts", "share", "bound"),
+    [
+        ([0, 0, 0], 0.5, None),
+        ([1, 0, 0], 0.5, 0.01),
+        ([50, 49, 1], 0.99, 0.02),
+        ([0, 0, 7], 0.5, 0.02),
+        ([1, 1, 1], 1.0, 0.02),
+    ],
+)
+def test_a_quantile_is_the_bound_of_its_bucket(
+    counts: list[int], share: float, bound: float | None
+) -> None:
+    assert quantile([10, 20], counts, share) == bound
+
+
+def test_latency_is_of_the_sessions_between_two_samples() -> None:
+    rates = Rates()
+
+    def told(counts: list[int]) -> dict[str, Any]:
+        latency = {"bounds_us": [10, 20], "counts": {"connect": counts}}
+        return {**dict.fromkeys(TOTAL_COUNTS, 0), "latency": latency}
+
+    rates.add(Sample(1.0, {}, told([1000, 0, 0]), [], []))
+    rates.add(Sample(2.0, {}, told([1000, 10, 0]), [], []))
+    assert rates.latency_ms == {"connect": (0.02, 0.02)}
+    rates.add(Sample(3.0, {}, told([1000, 10, 0]), [], []))
+    assert rates.latency_ms == {"connect": (None, None)}
