@@ -31,10 +31,14 @@ from l4lb.native.rows import Address
 from l4lb.native.table import Table
 from l4lb.supervisor.child import channel, fork
 
+TOP = Path(__file__).resolve().parent.parent
+if str(TOP) not in sys.path:
+    sys.path.append(str(TOP))
+
+from bench.lib.results import RESULTS, record  # noqa: E402 - not a package that is installed
+
 HTTP = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
 WARM_UP_S = 5.0
-RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
-MARKS = ("<!-- checks: begin -->", "<!-- checks: end -->")
 
 
 def serve(listener: socket.socket, http: bool, pipe: Connection) -> None:
@@ -185,7 +189,7 @@ def run() -> int:
     ]
     print(json.dumps(found, indent=2))
     if given.record:
-        record(shown(found))
+        record("checks", shown(found))
     good = all(held(one) for one in found)
     print("held: under half a core, none later than 10 % of its interval" if good else "NOT held")
     return 0 if good else 1
@@ -210,16 +214,6 @@ def shown(found: Sequence[Mapping[str, object]]) -> str:
         for key in list(found[0])[1:]
     )
     return "\n".join((*lines, *rows))
-
-
-def record(text: str) -> None:
-    """Puts the table between its marks."""
-    known = RESULTS.read_text() if RESULTS.exists() else "# Results\n"
-    if MARKS[0] not in known:
-        known += f"\n{MARKS[0]}\n{MARKS[1]}\n"
-    before, _, rest = known.partition(MARKS[0])
-    after = rest.partition(MARKS[1])[2]
-    RESULTS.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}")
 
 
 if __name__ == "__main__":

@@ -27,10 +27,8 @@ if str(TOP) not in sys.path:
 
 from bench.lib import report  # noqa: E402 - the tree is not a package that is installed
 from bench.lib.measures import TESTS, Generator, measure  # noqa: E402
+from bench.lib.results import RESULTS, record  # noqa: E402
 from bench.lib.targets import Target, default_l4lb, known, running  # noqa: E402
-
-RESULTS = TOP / "bench" / "RESULTS.md"
-MARKS = ("<!-- comparison: begin -->", "<!-- comparison: end -->")
 
 
 def _options(argv: Sequence[str]) -> argparse.Namespace:
@@ -83,13 +81,6 @@ def _about(options: argparse.Namespace, targets: Sequence[Target], argv: Sequenc
     )
 
 
-def _record(about: str, shown: str) -> None:
-    text = RESULTS.read_text() if RESULTS.exists() else f"# Results\n\n{MARKS[0]}\n{MARKS[1]}\n"
-    before, _, rest = text.partition(MARKS[0])
-    after = rest.partition(MARKS[1])[2]
-    RESULTS.write_text(f"{before}{MARKS[0]}\n{about}\n\n{shown}\n{MARKS[1]}{after}")
-
-
 def main(argv: Sequence[str]) -> int:
     """Runs the comparison; prints its table. Returns the exit status."""
     options = _options(argv)
@@ -117,7 +108,7 @@ def main(argv: Sequence[str]) -> int:
     if options.plot:
         report.plot(values, options.plot)
     if options.record:
-        _record(about, shown)
+        record("comparison", f"{about}\n\n{shown}")
     return 0
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How long a scrape takes: a table of many backends and workers, rendered again and again.
 
-.venv/bin/python bench/scrape.py --backends 1000 --workers 8
+.venv/bin/python bench/scrape.py --backends 1000 --workers 8 --record
 """
 
 from __future__ import annotations
@@ -10,11 +10,18 @@ import argparse
 import statistics
 import sys
 import time
+from pathlib import Path
 
 from l4lb.metrics.collector import About, Collector
 from l4lb.native import seen
 from l4lb.native.rows import Address
 from l4lb.native.table import Table
+
+TOP = Path(__file__).resolve().parent.parent
+if str(TOP) not in sys.path:
+    sys.path.append(str(TOP))
+
+from bench.lib.results import RESULTS, record  # noqa: E402 - not a package that is installed
 
 POOLS = 10
 
@@ -47,6 +54,7 @@ def main() -> int:
     parser.add_argument("--backends", type=int, default=1_000)
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--record", action="store_true", help=f"rewrite {RESULTS.name}'s part")
     options = parser.parse_args()
     collector = Collector(table_of(options.backends, options.workers), About("bench", 0, 3_000))
     times = []
@@ -55,10 +63,14 @@ def main() -> int:
         started = time.perf_counter()
         size = len(collector.render("")[0])
         times.append((time.perf_counter() - started) * 1_000)
-    print(
-        f"{options.backends} backends x {options.workers} workers: median"
-        f" {statistics.median(times):.1f} ms, worst {max(times):.1f} ms, {size / 1e6:.2f} MB"
+    text = (
+        f"`python bench/scrape.py --backends {options.backends} --workers {options.workers}`:"
+        f" {options.rounds} scrapes, median {statistics.median(times):.1f} ms, worst"
+        f" {max(times):.1f} ms (target: under 150 ms), {size / 1e6:.2f} MB of text each."
     )
+    print(text)
+    if options.record:
+        record("scrape", text, title="A scrape")
     return 0
 
 

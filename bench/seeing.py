@@ -21,10 +21,9 @@ if str(TOP) not in sys.path:
 
 from bench.compare import _loadgen  # noqa: E402 - the tree is not a package that is installed
 from bench.lib.measures import Generator, measure  # noqa: E402
+from bench.lib.results import RESULTS, record  # noqa: E402
 from bench.lib.targets import L4lb, default_l4lb, running  # noqa: E402
 
-RESULTS = TOP / "bench" / "RESULTS.md"
-MARKS = ("<!-- seeing: begin -->", "<!-- seeing: end -->")
 TESTS = ("conn", "rr")
 FIGURES = {"conn_per_second": "new connections/s", "rr_per_second": "round trips/s"}
 
@@ -81,9 +80,10 @@ def main(argv: Sequence[str]) -> int:
         Path(options.json).write_text(json.dumps(rounds, indent=1))
     if options.record:
         record(
+            "seeing",
             f"`python bench/seeing.py --rounds {options.rounds} --seconds {options.seconds:g}`:"
             f" medians, and the median over the rounds of each one's ratio to `off` in its own"
-            f" round.\n\n{shown}"
+            f" round.\n\n{shown}",
         )
     return 0
 
@@ -100,15 +100,6 @@ def table(rounds: dict[str, list[dict[str, float]]]) -> str:
             cells.append(f"{value:,.0f}" + (f" ({ratio:.3f})" if name != "off" else ""))
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-def record(text: str) -> None:
-    """Puts the text between this benchmark's marks."""
-    kept = RESULTS.read_text() if RESULTS.exists() else "# Results\n"
-    if MARKS[0] not in kept:
-        kept += f"\n## What it costs to be seen\n\n{MARKS[0]}\n{MARKS[1]}\n"
-    before, _, rest = kept.partition(MARKS[0])
-    RESULTS.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{rest.partition(MARKS[1])[2]}")
 
 
 if __name__ == "__main__":

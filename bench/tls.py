@@ -23,11 +23,11 @@ TOP = Path(__file__).resolve().parent.parent
 if str(TOP) not in sys.path:
     sys.path.insert(0, str(TOP))
 
-from bench.compare import RESULTS, _loadgen  # noqa: E402 - not a package that is installed
+from bench.compare import _loadgen  # noqa: E402 - not a package that is installed
 from bench.lib.measures import Generator  # noqa: E402
+from bench.lib.results import RESULTS, record  # noqa: E402
 from bench.lib.targets import Haproxy, L4lb, Nginx, Target, default_l4lb, running  # noqa: E402
 
-MARKS = ("<!-- tls: begin -->", "<!-- tls: end -->")
 JOBS = {"tls-full": "16", "tls-resumed": "16", "tls-bulk": "4"}
 
 
@@ -138,12 +138,7 @@ def main(argv: Sequence[str]) -> int:
     shown = "\n".join([about, "", *lines])
     print(shown)
     if options.record:
-        text = RESULTS.read_text()
-        if MARKS[0] not in text:
-            text += f"\n## TLS\n\n{MARKS[0]}\n{MARKS[1]}\n"
-        before, _, rest = text.partition(MARKS[0])
-        after = rest.partition(MARKS[1])[2]
-        RESULTS.write_text(f"{before}{MARKS[0]}\n{shown}\n{MARKS[1]}{after}")
+        record("tls", shown, title="TLS")
     return 0
 
 

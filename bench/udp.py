@@ -31,9 +31,8 @@ if str(TOP) not in sys.path:
 from bench.compare import _loadgen  # noqa: E402 - the tree is not a package that is installed
 from bench.lib import targets as lib  # noqa: E402
 from bench.lib.measures import Generator  # noqa: E402
+from bench.lib.results import RESULTS, record  # noqa: E402
 
-RESULTS = TOP / "bench" / "RESULTS.md"
-MARKS = ("<!-- udp: begin -->", "<!-- udp: end -->")
 TESTS = {
     "64 sessions, 1 under way": (("-c", "64", "-w", "1"), 2.0),
     "64 sessions, 4 under way": (("-c", "64", "-w", "4"), 2.0),
@@ -149,15 +148,6 @@ def _table(rounds: dict[str, list[Found]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _record(text: str) -> None:
-    old = RESULTS.read_text() if RESULTS.exists() else "# Results\n"
-    if MARKS[0] not in old:
-        old += f"\n## UDP\n\n{MARKS[0]}\n{MARKS[1]}\n"
-    before, _, rest = old.partition(MARKS[0])
-    after = rest.partition(MARKS[1])[2]
-    RESULTS.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}")
-
-
 def main(argv: Sequence[str]) -> int:
     """Runs the comparison; prints its table. Returns the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -185,7 +175,7 @@ def main(argv: Sequence[str]) -> int:
     shown = f"{about}\n\n{_table(rounds)}"
     print(shown)
     if options.record:
-        _record(shown)
+        record("udp", shown, title="UDP")
     return 0
 
 
