@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -153,11 +154,15 @@ def test_what_is_not_asked_for_is_left_out_and_a_long_session_is_told_of(
 def test_sums_agree_after_a_mixed_load_with_a_worker_killed(
     three: Backends, tmp_path: Path
 ) -> None:
+    """L4LB_SUMS_SECONDS makes the load last so long."""
     path = tmp_path / "access.log"
+    seconds = float(os.environ.get("L4LB_SUMS_SECONDS", "0"))
     with logging_to(path, named(three)) as lb:
         with Load(lb, threads=4) as load:
+            time.sleep(seconds / 2)
             load.wait_for_more(100)
             lb.wait_for_new_worker(0, lb.kill(0))
+            time.sleep(seconds / 2)
             load.wait_for_more(100)
         until(lambda: lb.status()["connections"] == 0, "all sessions have ended")
         accepted = sum(row["accepted"] for row in lb.status()["listeners"])
@@ -167,6 +172,7 @@ def test_sums_agree_after_a_mixed_load_with_a_worker_killed(
         assert ends == Counter(stats["ended"])
         assert load.done.total() + len(load.failures) == accepted
         assert ends["error:WORKER_DIED"] >= len(load.failures)
+        print(f"{accepted} sessions, {ends['error:WORKER_DIED']} died with their worker")
         reached = Counter(one["backend"] for one in found if one["connect_ms"] is not None)
         for name, backend in lb.backends().items():
             mine = [one for one in found if one["backend"] == name]

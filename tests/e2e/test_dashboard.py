@@ -14,6 +14,7 @@ import pytest
 
 from .harness import PATIENCE_S, PORTS, Backends, Balancer, Load, echo, greet, until
 from .harness.browser import browser, console
+from .harness.secure import Authority
 
 TOKEN = "a token that is long enough"
 CHECKS = {"type": "tcp", "interval": "100ms", "fall": 2, "rise": 1}
@@ -80,6 +81,7 @@ def test_it_shows_what_goes_on_and_a_drain_needs_the_token(three: Backends, tmp_
         until(lambda: "check: refused" in row(page, "b"), "and why")
         until(lambda: "backend down" in page.find_element("id", "events").text, "the event")
         until(lambda: "99 %" in page.find_element("id", "heat-c").text, "latencies")
+        until(lambda: "127.0.0.1" in page.find_element("id", "talkers").text, "who is busiest")
         assert not page.find_elements("css selector", "#pools button"), "nothing to press yet"
 
         give_token(page, "wrong")
@@ -94,6 +96,24 @@ def test_it_shows_what_goes_on_and_a_drain_needs_the_token(three: Backends, tmp_
         until(lambda: lb.backends()["a"]["state"] == "ready", "it is ready again")
         # The refusal of the wrong token is the one thing the console may have heard of.
         assert all("401" in one for one in console(page))
+
+
+def test_certificates_are_shown_with_the_days_that_are_left(three: Backends) -> None:
+    with Authority() as ca:
+        lb = Balancer.secured(
+            three.addresses,
+            {"certificates": [ca.issue("www.example.com")]},
+            process={"http": f"127.0.0.1:{PORTS.take()}"},
+        )
+        with lb, browser() as page:
+            page.get(url(lb))
+            until(
+                lambda: "www.example.com" in page.find_element("id", "certificates").text,
+                "the certificate is shown",
+            )
+            days = lb.ask("certs")[0]["days_left"]
+            assert str(days) in page.find_element("id", "certificates").text
+            assert not console(page)
 
 
 def give_token(page: Any, token: str) -> None:
