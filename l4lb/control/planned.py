@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from l4lb.control import choices
+from l4lb.errors import AdminError
 from l4lb.native.table import Table
 
 Plain = Mapping[str, Any]
+CHOOSING = ("balance", "hash_key", "hash_prefix", "maglev_size", "hash_balance_factor")
 
 
 def told(table: Table, answer: dict[str, Any]) -> dict[str, Any]:
     """The supervisor's answer, with what it means in place of the two configurations."""
-    del answer["before"], answer["after"]
+    before, after = answer.pop("before"), answer.pop("after")
     gone = {
         change["name"]
         for change in answer["changes"]
@@ -27,4 +30,52 @@ def told(table: Table, answer: dict[str, Any]) -> dict[str, Any]:
         "live": sum(row.active for row in rows),
         "on_removed_backends": touched,
     }
+    answer["pools"] = [
+        {
+            "pool": name,
+            "live": sum(row.active for row in rows if row.pool == name),
+            "on_removed_backends": sum(
+                row.active for row in rows if row.pool == name and f"{name}/{row.name}" in gone
+            ),
+            "hash_keys_moved": _moved(table, name, pool, after["pools"].get(name)),
+        }
+        for name, pool in before["pools"].items()
+        if _differs(pool, after["pools"].get(name))
+    ]
     return answer
+
+
+def _weights(pool: Plain) -> dict[str, int]:
+    return {one["name"]: one.get("weight", 1) for one in pool["backends"]}
+
+
+def _ways(pool: Plain) -> list[Any]:
+    return [pool.get(key) for key in CHOOSING]
+
+
+def _differs(before: Plain, after: Plain | None) -> bool:
+    """Would clients be chosen for in another way?"""
+    return after is None or _weights(before) != _weights(after) or _ways(before) != _ways(after)
+
+
+def _moved(table: Table, name: str, before: Plain, after: Plain | None) -> float | None:
+    """The share of clients' hash keys that get another backend; None where none are hashed, or more
+    backends come than can be tried out."""
+    if after is None or not {before.get("balance"), after.get("balance")} & set(choices.HASHES):
+        return None
+    if _ways(before) != _ways(after):
+        return 1.0
+    old, new = _weights(before), _weights(after)
+    said = {
+        "pool": name,
+        "remove": ",".join(one for one in old if one not in new),
+        "add": ",".join(f"{one}={weight}" for one, weight in new.items() if one not in old),
+        "weight": ",".join(
+            f"{one}={weight}" for one, weight in new.items() if old.get(one, weight) != weight
+        ),
+    }
+    try:
+        moved: float | None = choices.simulate(table, said)["moved"]
+    except AdminError:
+        return None
+    return moved

@@ -306,3 +306,29 @@ def test_a_reload_during_a_reload_is_refused(service: Service) -> None:
     pipe.write_text("nonsense\n")
     first.join(20)
     assert answers[0][0] == 2
+
+
+def test_a_plan_tells_which_share_of_clients_would_get_another_backend(three: Backends) -> None:
+    with Balancer.before(three.rows(), workers=1, balance="maglev") as lb:
+        config = copy.deepcopy(lb.config or {})
+        file = lb.folder / "next.toml"
+
+        def planned(**pool: Any) -> list[dict[str, Any]]:
+            changed = copy.deepcopy(config)
+            changed["pools"]["web"].update(pool)
+            file.write_text(toml(changed))
+            pools: list[dict[str, Any]] = lb.admin("plan", str(file))["pools"]
+            return pools
+
+        generation = lb.status()["generation"]
+        assert planned(connect_timeout="9s") == []
+        (removed,) = planned(backends=three.rows()[:2])
+        assert removed["pool"] == "web"
+        assert 0.3 < removed["hash_keys_moved"] < 0.37, "its clients, and hardly another"
+        (weighed,) = planned(backends=[{**three.rows()[0], "weight": 2}, *three.rows()[1:]])
+        assert 0.1 < weighed["hash_keys_moved"] < 0.25
+        (other,) = planned(hash_key="source_ip_port")
+        assert other["hash_keys_moved"] == 1.0
+        (turns,) = planned(balance="round_robin")
+        assert turns["hash_keys_moved"] == 1.0
+        assert lb.status()["generation"] == generation
