@@ -1,0 +1,92 @@
+"""Sessions on their way from one worker to another while something is amiss."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import threading
+from typing import Any
+
+import pytest
+
+from .harness import Backends, Balancer, echo, held, until
+
+BYTES = 6 << 20  # more than sockets and pipes hold: something is always on its way
+
+
+@pytest.fixture(scope="module")
+def two() -> Any:
+    """Backends that echo."""
+    with Backends(2, mode="echo") as backends:
+        yield backends
+
+
+def receive(client: socket.socket, count: int) -> bytes:
+    """Exactly so many bytes."""
+    parts = []
+    while count:
+        parts.append(client.recv(min(count, 1 << 16)))
+        assert parts[-1], "it ended early"
+        count -= len(parts[-1])
+    return b"".join(parts)
+
+
+@pytest.mark.parametrize("change", ["upgrade", "rebalance"])
+def test_what_waits_for_a_slow_reader_goes_with_the_session(two: Backends, change: str) -> None:
+    with Balancer.before(two.rows(), workers=2) as lb, held(lb, 6) as clients:
+        sent = [random.Random(seed).randbytes(BYTES) for seed in range(len(clients))]
+        senders = [
+            threading.Thread(target=client.sendall, args=(data,), daemon=True)
+            for (client, _), data in zip(clients, sent, strict=True)
+        ]
+        for sender in senders:
+            sender.start()
+        got = [receive(client, 200_000) for client, _ in clients]
+        old = lb.pids()
+        until(
+            lambda: all(row["bytes_out"] > 1 << 20 for row in lb.ask("sessions")),
+            "pipes and sockets are full",
+        )
+        lb.admin(change)
+        if change == "upgrade":
+            until(lambda: set(lb.pids()).isdisjoint({*old, 0}), "other workers serve")
+        for at, (client, _) in enumerate(clients):
+            got[at] += receive(client, BYTES - len(got[at]))
+        for sender in senders:
+            sender.join(timeout=20)
+        assert got == sent
+        assert lb.ask("stats")["connections_lost"] == 0
+
+
+def of_worker(lb: Balancer, worker: int) -> set[str]:
+    """The addresses of the clients that a worker serves."""
+    return {row["client"] for row in lb.ask("sessions") if row["worker"] == worker}
+
+
+def test_a_worker_killed_while_it_takes_sessions_loses_only_its_own(two: Backends) -> None:
+    with Balancer.before(two.rows(), workers=2) as lb, held(lb, 80) as clients:
+        by_address = {"{}:{}".format(*client.getsockname()): client for client, _ in clients}
+        own = sorted(of_worker(lb, 1))
+        for address in own[2:]:
+            by_address[address].close()
+        until(lambda: len(of_worker(lb, 1)) == 2, "worker 1 has two left")
+        others = of_worker(lb, 0)
+        assert len(others) > 10
+        taker = next(row["pid"] for row in lb.ask("workers") if row["index"] == 1)
+        os.kill(taker, signal.SIGSTOP)
+        moved: list[Any] = []
+        rebalance = threading.Thread(target=lambda: moved.append(lb.admin("rebalance")))
+        rebalance.start()
+        until(
+            lambda: any(row["state"] == "leaves" for row in lb.ask("sessions")),
+            "sessions are on their way",
+        )
+        os.kill(taker, signal.SIGKILL)
+        rebalance.join(timeout=30)
+        assert moved == [{"moved": 0}]
+        for seed, address in enumerate(sorted(others)):
+            echo(by_address[address], seed, 10_000)
+        assert lb.ask("stats")["connections_lost"] == 2
+        until(lambda: sum(row["active"] for row in lb.ask("backends")) == 0, "all are counted out")
