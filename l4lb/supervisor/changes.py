@@ -53,8 +53,9 @@ class Changes:
         self.reloads = Reloads(reactor, source, load=load, install=installer.install, tell=tell)
         operations = {
             **self.reloads.operations,
+            "reload": self._announced(self.reloads.reload),
             "rebalance": self._rebalance,
-            "upgrade": self._upgrade,
+            "upgrade": self._announced(self._upgrade),
         }
         self.requests = Requests(
             table,
@@ -73,6 +74,23 @@ class Changes:
 
         return checked
 
+    def _announced(self, later: Later) -> Later:
+        """The same, between a word to the service manager that it begins and one that it ended."""
+
+        def told(args: Mapping[str, Any], reply: Reply) -> None:
+            def ended(result: Any) -> None:
+                self._notifier.ready()
+                reply(result)
+
+            self._notifier.reloading()
+            try:
+                later(args, ended)
+            except AdminError:
+                self._notifier.ready()
+                raise
+
+        return told
+
     def _rebalance(self, _: Mapping[str, Any], reply: Reply) -> None:
         self.crew.rebalance(self._table, lambda moved: reply({"moved": moved}))
 
@@ -82,9 +100,7 @@ class Changes:
     def by_signal(self, op: str) -> None:
         """HUP and USR2: the answer is in the log."""
         later = {"reload": self.reloads.reload, "upgrade": self._upgrade}[op]
-        self._notifier.reloading()
         try:
-            self._serving(later)({}, lambda _: self._notifier.ready())
+            self._serving(self._announced(later))({}, lambda _: None)
         except AdminError as error:
             LOG.error(f"cannot {op}", reason=error.message)
-            self._notifier.ready()

@@ -48,10 +48,6 @@ class Notifier:
         """One line for `systemctl status`."""
         self._send(*_status(text))
 
-    def main_pid(self, pid: int) -> None:
-        """Another process is the service from now on; only the one that was may say so."""
-        self._send(f"MAINPID={pid}")
-
     def alive(self) -> None:
         self._send("WATCHDOG=1")
 

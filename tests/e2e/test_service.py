@@ -65,6 +65,11 @@ def test_the_manager_hears_of_a_service_from_ready_to_stopping(
         lb.signal(signal.SIGHUP)
         assert any(line.startswith("MONOTONIC_USEC=") for line in manager.hears("RELOADING=1"))
         manager.hears("READY=1")
+        for command in ("reload", "upgrade"):
+            lb.admin(command)
+            manager.hears("RELOADING=1")
+            manager.hears("READY=1")
+        manager.hears("WATCHDOG=1")
         lb.signal(signal.SIGTERM)
         manager.hears("STOPPING=1")
         assert lb.wait() == 0
