@@ -182,6 +182,8 @@ def book_workers(Table table, counts, index=None):
     if index is None:
         index = c.l4_table_book(&table.table)
     cdef c.l4_worker *book = table._worker(index)
+    if index != c.l4_table_book(&table.table) and index >= table.table.header.workers_high:
+        table.table.header.workers_high = index + 1
     book.accepted += counts["accepted"]
     book.restarts += counts["restarts"]
     book.lost += counts["lost"]

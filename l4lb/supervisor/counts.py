@@ -14,7 +14,12 @@ Counts = Mapping[str, Any]
 
 def taken(table: Table, membership: Membership) -> dict[str, Any]:
     """All counts now: backends and listeners are lists of [name, name, counts]."""
-    each = {str(row.index): counts.of_worker(table, row.index) for row in table.workers()}
+    last = table.capacities.workers - 1  # the book
+    each = {
+        str(row.index): counts.of_worker(table, row.index)
+        for row in table.all_workers()
+        if row.index != last
+    }
     found = counts.exported(table)  # why after each: no row has more than all of them
     backends = {**membership.backends.gone, **membership.backends.live}
     pools = {**membership.pools.gone, **membership.pools.live}

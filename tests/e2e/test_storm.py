@@ -6,15 +6,20 @@ L4LB_STORM=2000 runs it at full size: so many sessions, 20 reloads, 3 upgrades, 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import os
 import random
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import psutil
+
 from .harness import Backends, Balancer, toml, until
 from .harness.ports import PORTS
+from .test_upgrade_keeps import counters, fallen
 
 SESSIONS = int(os.environ.get("L4LB_STORM", "150"))
 FULL = SESSIONS >= 2_000
@@ -75,32 +80,47 @@ class Clients:
             await asyncio.wait(tasks, timeout=60)
 
 
+def workers_of(lb: Balancer) -> list[int]:
+    """The worker processes there are, of whatever generation."""
+    found = []
+    for process in lb.processes():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if " ".join(process.cmdline()).startswith("l4lb: worker"):
+                found.append(process.pid)
+    return found
+
+
 async def storm(lb: Balancer, config: dict[str, Any], extra: int) -> Clients:
     clients = Clients(lb.address)
     first = config["listeners"]["web"]["bind"]
-    counted = 0
+    counted: dict[str, float] = {}
+    took_s: list[float] = []
+
+    def workers_are(count: int) -> None:
+        """One generation of workers is left: so many processes."""
+        begin = time.monotonic()
+        until(lambda: len(workers_of(lb)) == count, f"{count} workers are left")
+        took_s.append(time.monotonic() - begin)
 
     def change(number: int) -> None:
-        nonlocal counted
         config["process"]["workers"] = 1 + (number * 3) % 4
         config["listeners"]["web"]["bind"] = [*first, f"127.0.0.1:{extra}"][: 1 + number % 2]
         for at, backend in enumerate(config["pools"]["web"]["backends"]):
             backend["weight"] = 1 + (number + at) % 3
         (lb.folder / "l4lb.toml").write_text(toml(config))
         lb.admin("reload")
-        accepted = lb.ask("stats")["accepted"]
-        assert accepted >= counted, "a counter fell"
-        counted = accepted
         count = config["process"]["workers"]
-        until(lambda: len(lb.pids()) == count, f"{count} workers are left")
+        workers_are(count)
         if number % 7 == 3:
             lb.admin("rebalance")
         if number % 7 == 5:
-            old, control = set(lb.pids()), lb.child("control").pid
+            old = set(lb.pids())
             lb.admin("upgrade")
-            until(lambda: old.isdisjoint(lb.pids()), "new workers serve")
-            # It hangs up on whoever asks it while it goes.
-            until(lambda: control not in {one.pid for one in lb.processes()}, "it has gone")
+            workers_are(count)
+            assert old.isdisjoint(lb.pids())
+        now = counters(lb)  # those of a worker or an address that is gone are not shown meanwhile
+        assert fallen({name: counted[name] for name in counted if name in now}, now) == {}
+        counted.update(now)
 
     async with clients.there():
         while clients.rounds < SESSIONS and not clients.faults:
@@ -113,6 +133,11 @@ async def storm(lb: Balancer, config: dict[str, Any], extra: int) -> Clients:
         await asyncio.to_thread(
             until, lambda: lb.status()["connections"] >= SESSIONS, "all sessions are still there"
         )
+    print(
+        f"{SESSIONS} sessions, {clients.rounds} echoes, {clients.visits} visits; one generation of"
+        f" workers after {max(took_s):.2f} s at most, {sorted(took_s)[len(took_s) // 2]:.2f} s in"
+        " the middle"
+    )
     return clients
 
 
@@ -120,7 +145,9 @@ def test_reloads_upgrades_and_rebalances_under_live_sessions_lose_nothing() -> N
     with (
         Backends(3) as backends,
         PORTS.taken() as extra,
-        Balancer.before(backends.rows(), workers=2) as lb,
+        Balancer.before(
+            backends.rows(), workers=2, process={"http": f"127.0.0.1:{PORTS.take()}"}
+        ) as lb,
     ):
         clients = asyncio.run(storm(lb, copy.deepcopy(lb.config or {}), extra))
         assert clients.faults == []

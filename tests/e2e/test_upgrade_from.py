@@ -1,4 +1,4 @@
-"""An upgrade from another build to this one keeps sessions: each is installed in a place of its own.
+"""An upgrade from another build to this one keeps sessions: each is installed in its own place.
 
 The other build is the commit L4LB_UPGRADE_FROM (such as HEAD~1): building it takes a minute, so
 without the variable this test is skipped.
