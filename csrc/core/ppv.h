@@ -21,6 +21,9 @@ enum l4_ppv_tlv {
     L4_PPV_NOOP = 0x04,
     L4_PPV_UNIQUE_ID = 0x05,
     L4_PPV_SSL = 0x20,
+    L4_PPV_SSL_VERSION = 0x21, /* inside L4_PPV_SSL, as the next two */
+    L4_PPV_SSL_CN = 0x22,
+    L4_PPV_SSL_CIPHER = 0x23,
     L4_PPV_NETNS = 0x30,
 };
 

@@ -2,11 +2,13 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "base/random.h"
 #include "core/ppv.h"
 #include "io/sock.h"
+#include "io/tls.h"
 #include "run/session.h"
 #include "shm/edge_rows.h"
 
@@ -19,6 +21,25 @@ static uint32_t add_unique_id(struct l4_loop *loop, uint8_t *tlvs, uint32_t used
     return l4_ppv_add(tlvs, used, room, L4_PPV_UNIQUE_ID, id, 32);
 }
 
+/* What the TLS that ends here agreed on: PP2_TYPE_SSL, section 2.2.5 of the specification. */
+static uint32_t add_ssl(const struct l4_tls_facts *tls, uint8_t *tlvs, uint32_t used, uint32_t room)
+{
+    enum { CLIENT_SSL = 1, CLIENT_CERT_CONN = 2, CLIENT_CERT_SESS = 4, HEAD = 5, ROOM = 512 };
+    uint8_t value[ROOM] = {CLIENT_SSL, 0, 0, 0, 1}; /* the last: no certificate was verified */
+    uint32_t bytes = HEAD;
+    if (tls->peer_certificate) { /* one that does not hold ends the handshake */
+        value[0] |= CLIENT_CERT_SESS | (tls->resumed ? 0 : CLIENT_CERT_CONN);
+        value[4] = 0;
+        bytes = l4_ppv_add(value, bytes, ROOM, L4_PPV_SSL_CN, tls->peer_name,
+                           (uint32_t)strlen(tls->peer_name));
+    }
+    bytes = l4_ppv_add(value, bytes, ROOM, L4_PPV_SSL_VERSION, tls->version,
+                       (uint32_t)strlen(tls->version));
+    bytes = l4_ppv_add(value, bytes, ROOM, L4_PPV_SSL_CIPHER, tls->cipher,
+                       (uint32_t)strlen(tls->cipher));
+    return l4_ppv_add(tlvs, used, room, L4_PPV_SSL, value, bytes);
+}
+
 /* The TLVs that the pool wants: its own first, then those received of other kinds. */
 static uint32_t collect(struct l4_loop *loop, uint32_t index, uint32_t wanted, uint8_t *tlvs,
                         uint32_t room)
@@ -28,14 +49,24 @@ static uint32_t collect(struct l4_loop *loop, uint32_t index, uint32_t wanted, u
     const uint8_t *received = s->known & L4_FACT_TLVS ? facts->tlvs : NULL;
     const uint32_t received_bytes = received ? facts->tlvs_bytes : 0;
     uint32_t used = 0, ignored;
+    struct l4_tls_facts tls;
+    const bool ends_here = l4_tls_facts(&loop->pump, &s->half[0], &tls);
     if (wanted & L4_TLV_AUTHORITY && s->known & L4_FACT_NAME)
         used = l4_ppv_add(tlvs, used, room, L4_PPV_AUTHORITY, facts->name, facts->name_bytes);
+    else if (wanted & L4_TLV_AUTHORITY && ends_here && tls.server_name)
+        used = l4_ppv_add(tlvs, used, room, L4_PPV_AUTHORITY, tls.server_name,
+                          (uint32_t)strlen(tls.server_name));
     /* why: which of several offers the backend will take is not known yet; of one it is. */
-    if (wanted & L4_TLV_ALPN && s->known & L4_FACT_ALPN && facts->alpn_bytes == facts->alpn[0] + 1u)
+    if (wanted & L4_TLV_ALPN && ends_here && tls.alpn_length)
+        used = l4_ppv_add(tlvs, used, room, L4_PPV_ALPN, tls.alpn, tls.alpn_length);
+    else if (wanted & L4_TLV_ALPN && s->known & L4_FACT_ALPN &&
+             facts->alpn_bytes == facts->alpn[0] + 1u)
         used = l4_ppv_add(tlvs, used, room, L4_PPV_ALPN, facts->alpn + 1, facts->alpn[0]);
     if (wanted & L4_TLV_UNIQUE_ID &&
         !l4_ppv_find(received, received_bytes, L4_PPV_UNIQUE_ID, &ignored))
         used = add_unique_id(loop, tlvs, used, room);
+    if (wanted & L4_TLV_SSL && ends_here)
+        used = add_ssl(&tls, tlvs, used, room);
     const uint32_t own = used;
     for (uint32_t at = 0; wanted & L4_TLV_RECEIVED && at < received_bytes;) {
         const uint32_t bytes = (uint32_t)received[at + 1] << 8 | received[at + 2];

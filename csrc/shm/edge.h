@@ -85,7 +85,8 @@ enum l4_proxy_tlvs { /* what a PROXY header of version 2 to a backend tells */
                      L4_TLV_ALPN = 1 << 1,
                      L4_TLV_UNIQUE_ID = 1 << 2,
                      L4_TLV_CRC32C = 1 << 3,
-                     L4_TLV_RECEIVED = 1 << 4
+                     L4_TLV_RECEIVED = 1 << 4,
+                     L4_TLV_SSL = 1 << 5
 };
 
 enum l4_facts_known {

@@ -104,11 +104,11 @@ FirstByteTimeout = Annotated[int, *bounded_quantity(DURATION, bounds.HANDSHAKE_T
 MaxAge = Annotated[int, *bounded_quantity(DURATION, bounds.MAX_AGE_MS)]
 HandshakeTimeout = Annotated[int, *bounded_quantity(DURATION, bounds.HANDSHAKE_TIMEOUT_MS)]
 ProxyTlvs = Annotated[
-    tuple[Literal["authority", "alpn", "unique_id", "crc32c", "received"], ...],
+    tuple[Literal["authority", "alpn", "unique_id", "crc32c", "received", "ssl"], ...],
     BeforeValidator(
         as_many,
         json_schema_input_type=list[
-            Literal["authority", "alpn", "unique_id", "crc32c", "received"]
+            Literal["authority", "alpn", "unique_id", "crc32c", "received", "ssl"]
         ],
     ),
 ]

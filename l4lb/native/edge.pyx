@@ -27,7 +27,7 @@ LIMITS = ("connections", "rate", "connections_per_source", "rate_per_source",
 KEPT_NEEDS = e.L4_NEEDS_ROUTE | e.L4_NEEDS_BLOCKS | e.L4_NEEDS_LIMITS | e.L4_NEEDS_PACE
 PROXY_MODES = {"off": 0, "accept": e.L4_MAY_PROXY, "require": e.L4_NEEDS_PROXY}
 REFUSALS = ("reject", "drop", "tarpit")
-TLVS = ("authority", "alpn", "unique_id", "crc32c", "received")
+TLVS = ("authority", "alpn", "unique_id", "crc32c", "received", "ssl")
 
 
 def set_listener(Table table, listener, *, hello, proxy, trusted_set, handshake_timeout_ms,

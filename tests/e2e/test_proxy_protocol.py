@@ -14,6 +14,7 @@ from hellos import hello
 from l4lb.native.wire import read_proxy, write_proxy
 
 from .harness import PORTS, Backends, Balancer, Door, one_pool, read_line, until
+from .harness.secure import Authority, secure
 from .harness.servers import need, running
 
 CLIENT = ("203.0.113.7", 4711)
@@ -222,6 +223,47 @@ def test_what_was_received_is_passed_on_with_what_was_learnt() -> None:
         assert got[0xE0] == b"custom"
         assert len(got[5]) == 32
         assert set(got) == {1, 2, 3, 5, 0xE0}
+
+
+def inside(value: bytes) -> dict[int, bytes]:
+    """The TLVs in the value of another, which begins with five bytes of its own."""
+    found, rest = {}, value[5:]
+    while rest:
+        length = int.from_bytes(rest[1:3], "big")
+        found[rest[0]] = rest[3 : 3 + length]
+        rest = rest[3 + length :]
+    return found
+
+
+def test_backends_hear_of_the_tls_that_ends_here() -> None:
+    with Authority() as ca, Door() as door:
+        tls = {
+            "certificates": [ca.issue("www.example.com")], "ca": ca.path, "verify": "optional",
+            "alpn": ["h2", "http/1.1"],
+        }  # fmt: skip
+        lb = Balancer.secured(
+            [door.address], tls, send_proxy="v2", proxy_tlvs=["authority", "alpn", "ssl"]
+        )
+        with lb:
+            for own in (None, ca.issue("someone.example")):
+                context = ca.client()
+                context.set_alpn_protocols(["http/1.1"])
+                if own:
+                    context.load_cert_chain(own["cert"], own["key"])
+                with secure(lb.connect(), context, name="www.example.com") as client:
+                    client.send(b"hello")
+                    header, behind = heard(door)
+                assert behind == b"hello"
+                got = dict(header[5])
+                assert (got[2], got[1]) == (b"www.example.com", b"http/1.1")
+                flags, verify = got[0x20][0], int.from_bytes(got[0x20][1:5], "big")
+                about = inside(got[0x20])
+                assert about[0x21].startswith(b"TLSv1.")
+                assert b"_" in about[0x23]
+                if own:
+                    assert (flags, verify, set(about)) == (7, 0, {0x21, 0x22, 0x23})
+                else:
+                    assert (flags, verify, set(about)) == (1, 1, {0x21, 0x23})
 
 
 # ---- with nginx and HAProxy ----------------------------------------------------------------------

@@ -138,8 +138,9 @@ class Pool(Named):
     """UDP: the PROXY header (version 2) that backends get in front of the payload of a session's
     first datagram, or of each."""
     proxy_tlvs: edge_fields.ProxyTlvs = ("received",)
-    """What a v2 header tells beside addresses: "authority" (the server name asked for), "alpn" (the
-    protocol offered, if it is only one), "unique_id", "crc32c", and those "received"."""
+    """What a v2 header tells beside addresses: "authority" (the server name asked for), "alpn"
+    (the protocol agreed on, or offered if it is only one), "ssl" (the TLS that ends here: version,
+    cipher, the name in the client's certificate), "unique_id", "crc32c", and those "received"."""
     sticky_during_drain: bool = False
     """A draining backend still gets new sessions of the clients that belong to it."""
     backends: Annotated[
