@@ -13,6 +13,7 @@ import socket
 import time
 from collections.abc import Callable, MutableMapping
 
+PATIENCE_S = 1.0  # for words that a manager must not miss
 NAMES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 
 
@@ -35,14 +36,15 @@ class Notifier:
 
     def ready(self, status: str = "") -> None:
         """Started, or a reload has ended, well or not."""
-        self._send("READY=1", *_status(status))
+        self._send("READY=1", *_status(status), patience_s=PATIENCE_S)
 
     def reloading(self) -> None:
         """A reload begins; ready() must follow. The time is what Type=notify-reload asks for."""
-        self._send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1_000}")
+        stamp = f"MONOTONIC_USEC={time.monotonic_ns() // 1_000}"
+        self._send("RELOADING=1", stamp, patience_s=PATIENCE_S)
 
     def stopping(self, status: str = "") -> None:
-        self._send("STOPPING=1", *_status(status))
+        self._send("STOPPING=1", *_status(status), patience_s=PATIENCE_S)
 
     def status(self, text: str) -> None:
         """One line for `systemctl status`."""
@@ -58,12 +60,14 @@ class Notifier:
         self.alive()
         after(max(1, self.watchdog_ms // 2), lambda: self.beat(after))
 
-    def _send(self, *lines: str) -> None:
+    def _send(self, *lines: str, patience_s: float = 0.0) -> None:
+        """patience_s: how long a manager that is behind with its messages is waited for."""
         if not self.address:
             return
         with contextlib.suppress(OSError), socket.socket(
-            socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+            socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC
         ) as sock:  # fmt: skip
+            sock.settimeout(patience_s)
             sock.sendto("\n".join(lines).encode(), self.address)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,3 +93,16 @@ def test_children_do_not_inherit_the_right_to_speak_and_a_successor_does(
     assert environ == {"HOME": "/"}
     Notifier(notifier.environment(), os.getpid()).ready()
     assert manager.hears() == ["READY=1"]
+
+
+def test_a_manager_that_is_behind_is_waited_for_where_it_matters(manager: Manager) -> None:
+    notifier = Notifier({"NOTIFY_SOCKET": manager.address}, PID)
+    for _ in range(1_000):  # more than its queue holds
+        notifier.alive()
+    timer = threading.Timer(0.2, lambda: [manager.hears() for _ in range(3)])
+    timer.start()
+    notifier.ready("serving")
+    timer.join()
+    heard = []
+    while heard[-1:] != [["READY=1", "STATUS=serving"]]:
+        heard.append(manager.hears())
