@@ -82,7 +82,7 @@ def clear(Table table, pool=None):
     return cleared
 
 
-cdef packed struct Carried:  # an entry between two programs; ENTRY_BYTES each
+cdef struct Carried:  # an entry between two programs; ENTRY_BYTES each
     s.l4_sticky_key key
     uint64_t tag
     uint32_t backend

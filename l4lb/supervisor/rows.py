@@ -79,9 +79,3 @@ class Rows(Generic[Key]):
         if needed <= 0:
             return True
         return needed <= sum(map(self._is_idle, self._gone.values()))
-
-    def restore(self, live: Mapping[Key, int], gone: Mapping[Key, int]) -> None:
-        """The same rows as in another table; those past this one's size are left out."""
-        self._live = {key: row for key, row in live.items() if row < self._size}
-        self._gone = {key: row for key, row in gone.items() if row < self._size}
-        self._fresh = max([*self._live.values(), *self._gone.values()], default=-1) + 1
