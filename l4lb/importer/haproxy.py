@@ -14,6 +14,7 @@ from l4lb.importer.draft import Draft, Place, name_of, scaled
 from l4lb.importer.haproxy_words import (
     GLOBAL,
     KEYWORDS,
+    SEND_PROXY,
     SERVER,
     Section,
     Settings,
@@ -106,10 +107,12 @@ class _Reader:
     def _pool(self, section: Section) -> None:
         checked: list[bool] = []
         backends: dict[str, dict[str, Any]] = {}
+        greeted: dict[str, tuple[Place, str]] = {}
         for place, words in section.servers:
-            self._server(place, words, section, backends, checked)
+            self._server(place, words, section, backends, checked, greeted)
         if not backends:
             return
+        self._greet(section, backends, greeted)
         for name, weight in scaled(
             {n: one.get("weight", 1) for n, one in backends.items()}
         ).items():
@@ -123,6 +126,20 @@ class _Reader:
             table["health"] = {"type": "tcp"} | section.settings.health
         self.draft.pools[name_of(section.name)] = table
 
+    def _greet(
+        self,
+        section: Section,
+        backends: dict[str, dict[str, Any]],
+        greeted: dict[str, tuple[Place, str]],
+    ) -> None:
+        """A PROXY header is a pool's here: all servers get the same, or none."""
+        versions = {SEND_PROXY[key] for _, key in greeted.values()}
+        if len(versions) == 1 and greeted.keys() == backends.keys():
+            section.settings.pool["send_proxy"] = versions.pop()
+            return
+        for place, key in greeted.values():
+            self.draft.leave(place, f"{key}: all servers of a pool get the same, or none")
+
     def _server(
         self,
         place: Place,
@@ -130,6 +147,7 @@ class _Reader:
         section: Section,
         backends: dict[str, dict[str, Any]],
         checked: list[bool],
+        greeted: dict[str, tuple[Place, str]],
     ) -> None:
         name = name_of(words[1])
         address = words[2].removeprefix("ipv4@").removeprefix("ipv6@")
@@ -140,6 +158,8 @@ class _Reader:
         for key, value in options_of(section.settings.server + words[3:]):
             if key == "check":
                 checked.append(True)
+            elif key in SEND_PROXY:
+                greeted[name] = (place, key)
             elif key in SERVER:
                 try:
                     SERVER[key](entry, section.settings.health, value)

@@ -99,6 +99,8 @@ def options_of(words: list[str]) -> Iterator[tuple[str, str]]:
         yield word, next(rest, "") if word in TAKES_VALUE else ""
 
 
+SEND_PROXY = {"send-proxy": "v1", "send-proxy-v2": "v2"}  # of all servers of a pool
+
 ServerOption = Callable[[dict[str, Any], dict[str, Any], str], None]
 
 
@@ -120,6 +122,8 @@ SERVER: dict[str, ServerOption] = {
     "port": _of_health("port", int),
     "addr": _of_health("address", str),
 }
+
+HTTP_SEND = {"meth": "method", "uri": "path"}
 
 Keyword = Callable[[Draft, Section, list[str]], str]  # why it is left, or ""
 
@@ -185,12 +189,28 @@ def _milliseconds(text: str) -> int:
     return int(match[1]) * units[match[2]]
 
 
-def _option(_: Draft, _section: Section, words: list[str]) -> str:
+def _option(_: Draft, section: Section, words: list[str]) -> str:
     if words[1] in NOTHING["option"] or words[1] == "tcp-check":
         return ""
-    if words[1] == "httpchk":
-        return "checked with a TCP connection instead; see docs/health.md"
-    return "there is no such option here"
+    if words[1] != "httpchk":
+        return "there is no such option here"
+    said = words[2:] if len(words) > 3 else ["OPTIONS", *words[2:]]
+    path = said[1] if len(said) > 1 else "/"
+    section.settings.health |= {"type": "http", "method": said[0], "path": path}
+    return "the HTTP version and what follows it are not carried over" if said[2:] else ""
+
+
+def _http_check(_: Draft, section: Section, words: list[str]) -> str:
+    health = section.settings.health
+    if words[1:3] == ["expect", "status"] and len(words) == 4:
+        health["status"] = words[3].split(",")
+        return ""
+    left = []
+    if words[1] == "send":
+        found = dict(itertools.pairwise(words[2:]))
+        health |= {key: found[word] for word, key in HTTP_SEND.items() if word in found}
+        left = [word for word in found if word in ("hdr", "body", "ver")]
+    return "" if words[1] == "send" and not left else "not carried over; see docs/health.md"
 
 
 def _server(_: Draft, section: Section, words: list[str]) -> str:
@@ -244,6 +264,7 @@ KEYWORDS: dict[str, Keyword] = {
     "hash-type": _hash_type,
     "timeout": _timeout,
     "option": _option,
+    "http-check": _http_check,
     "server": _server,
     "stick": _stick,
     "stick-table": _stick_table,

@@ -93,7 +93,7 @@ def test_every_line_that_is_left_is_named() -> None:
         f"haproxy.cfg:{line}" for line in (4, 16, 18, 27, 36, 37)
     ]
     assert any("ssl crt /etc/x.pem: not carried over" in one for one in left)
-    assert any("send-proxy: there is nothing like it" in one for one in left)
+    assert any("send-proxy: all servers of a pool" in one for one in left)
 
 
 def test_stickiness_is_carried_over() -> None:
@@ -162,3 +162,30 @@ def test_any_lines_are_carried_over_or_left_but_never_a_crash(lines: list[str]) 
     except UsageError:
         return
     draft.toml()
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        (["option httpchk"], ("OPTIONS", "/", None)),
+        (["option httpchk /up"], ("OPTIONS", "/up", None)),
+        (["option httpchk GET /up", "http-check expect status 200,204"],
+         ("GET", "/up", ["200", "204"])),
+        (["option httpchk", "http-check send meth HEAD uri /x"], ("HEAD", "/x", None)),
+    ],
+)  # fmt: skip
+def test_http_checks_and_proxy_headers_are_carried_over(
+    lines: list[str], found: tuple[str, str, list[str] | None]
+) -> None:
+    text = "\n  ".join(
+        ["listen web", "bind 127.0.0.1:80", "mode tcp", *lines,
+         "server a 10.0.0.1:80 check send-proxy-v2"]
+    )  # fmt: skip
+    config, left = made(text + "\n")
+    assert left == []
+    pool = config.pools["web"]
+    assert pool.health is not None
+    assert pool.health.type == "http"
+    assert (pool.health.method, pool.health.path) == found[:2]
+    assert found[2] is None or list(pool.health.status) == found[2]
+    assert pool.send_proxy == "v2"
