@@ -1,6 +1,7 @@
 """The exec check: a program of the operator's own says by its exit status how a backend is.
 
-No shell. It runs in a session of its own and is killed with all of that session at the timeout.
+No shell. It runs in a session of its own and is killed with all of that session at the timeout; it
+ends with the checker if that is killed.
 The backend's facts are in its environment; what it prints first is the reason.
 """
 
@@ -8,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
+import functools
 import os
 import signal
 import subprocess
@@ -19,6 +22,16 @@ from l4lb.native.results import Result
 OUTPUT_BYTES_MAX = 4 << 10  # of what it prints that are kept
 INHERITED = ("PATH", "LANG", "LC_ALL", "TZ")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+_prctl = ctypes.CDLL(None).prctl  # looked up here: between fork and exec is no time for it
+
+
+def _die_with(parent: int) -> None:
+    """In the child, before it becomes the program: the kernel kills it when its parent ends."""
+    if _prctl(PR_SET_PDEATHSIG, signal.SIGKILL) or os.getppid() != parent:
+        os._exit(127)
 
 
 def environment(target: Target) -> dict[str, str]:
@@ -49,6 +62,7 @@ class Program:
             env=env,
             cwd="/",
             start_new_session=True,
+            preexec_fn=functools.partial(_die_with, os.getpid()),
         )
         if data:
             assert self._process.stdin is not None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -318,6 +320,22 @@ class TestPrograms:
         assert outcome.result in (Result.TIMEOUT, Result.STALLED)
         for pid in pids.read_text().split():
             assert self.is_gone(int(pid))
+
+    def test_it_ends_with_a_checker_that_is_killed(self) -> None:
+        script = (
+            "import asyncio, os, signal\n"
+            "from l4lb.checker.program import Program\n"
+            "async def main():\n"
+            "    program = Program(['/bin/sleep', '600'], {})\n"
+            "    print(program._process.pid, flush=True)\n"
+            "    os.kill(os.getpid(), signal.SIGKILL)\n"
+            "asyncio.run(main())\n"
+        )
+        checker = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert checker.returncode == -signal.SIGKILL
+        assert self.is_gone(int(checker.stdout))
 
     @staticmethod
     def is_gone(pid: int) -> bool:
