@@ -130,7 +130,8 @@ TEST(rows_are_hints_and_names_decide)
     start();
     tcp_pair(client);
     tcp_pair(backend);
-    const uint32_t count = l4_record_write(&giver, serve(client[1], backend[0], NULL), &record, fds);
+    const uint32_t count =
+        l4_record_write(&giver, serve(client[1], backend[0], NULL), &record, fds);
     CHECK_EQ(2, count);
     copy(fds, count);
     record.listener = 7000; /* rows of another table */
@@ -191,7 +192,8 @@ TEST(a_shorter_record_of_an_earlier_version_is_taken)
     start();
     tcp_pair(client);
     tcp_pair(backend);
-    const uint32_t count = l4_record_write(&giver, serve(client[1], backend[0], NULL), &record, fds);
+    const uint32_t count =
+        l4_record_write(&giver, serve(client[1], backend[0], NULL), &record, fds);
     copy(fds, count);
     memset(&record.flow, 0, sizeof record.flow);
     record.bytes = offsetof(struct l4_record, flow);
