@@ -35,6 +35,14 @@ uint8_t l4_access_find(const struct l4_table *table, uint32_t set, const struct 
     return 0;
 }
 
+uint32_t l4_access_bytes(const struct l4_table *table, uint32_t set)
+{
+    const struct l4_sets *half = half_of(table, L4_GET(table->header->sets_generation));
+    if (set >= L4_SETS_MAX || !half->at[set])
+        return 0;
+    return ((const struct l4_cidr *)((const char *)half + half->at[set]))->bytes;
+}
+
 void l4_access_begin(const struct l4_table *table)
 {
     struct l4_sets *half = next_half(table);

@@ -13,6 +13,9 @@
  */
 uint8_t l4_access_find(const struct l4_table *table, uint32_t set, const struct l4_addr *addr);
 
+/* The bytes of a set in force; 0: there is none. */
+uint32_t l4_access_bytes(const struct l4_table *table, uint32_t set);
+
 /* ---- the supervisor's ------------------------------------------------------------------------ */
 
 /* Empties the half that is not in force. */

@@ -1,5 +1,5 @@
-/* Picks by the thousand: what a change would do to a pool (simulate), and how fast picks are
- * (bench).
+/* Picks and look-ups by the thousand: what a change would do to a pool (simulate), and how fast
+ * they are (bench).
  *
  * The same code that serves clients; on a table of the caller's own, or dry.
  */
@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct l4_addr;
 struct l4_table;
 
 #define L4_BULK_NONE 0xffffu
@@ -22,5 +23,11 @@ void l4_bulk_keys(const struct l4_table *table, uint32_t pool, uint64_t now_ms, 
  * counts, by backend. Returns how many found none. */
 uint32_t l4_bulk_picks(const struct l4_table *table, uint32_t pool, uint64_t now_ms, uint32_t count,
                        bool hold, uint32_t *counts);
+
+/* Looks addresses up in a set, one after the other. in_turn: which address comes next is known only
+ * from what the one before has found, so that no two look-ups overlap. Returns how many have a
+ * value. */
+uint32_t l4_bulk_finds(const struct l4_table *table, uint32_t set, const struct l4_addr *addresses,
+                       uint32_t count, bool in_turn);
 
 #endif

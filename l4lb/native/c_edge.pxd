@@ -206,8 +206,14 @@ cdef extern from "core/cidr.h":
                           size_t most) nogil
 
 
+cdef extern from "core/bulk.h":
+    uint32_t l4_bulk_finds(const l4_table *table, uint32_t set, const l4_addr *addresses,
+                           uint32_t count, bint in_turn) nogil
+
+
 cdef extern from "core/access.h":
     uint8_t l4_access_find(const l4_table *table, uint32_t set, const l4_addr *addr)
+    uint32_t l4_access_bytes(const l4_table *table, uint32_t set)
     void l4_access_begin(const l4_table *table)
     int l4_access_put(const l4_table *table, uint32_t set, l4_prefix *networks,
                       size_t count) nogil

@@ -27,6 +27,15 @@ def release(table: Table) -> None:
 def find(table: Table, number: int, address: str) -> int:
     """The value of an IP address in a set; 0: none."""
 
+def finds(
+    table: Table, number: int, addresses: Sequence[bytes], *, in_turn: bool
+) -> tuple[int, float]:
+    """Looks packed addresses (4 or 16 bytes each) up; how many have a value, and the seconds that
+    took in C. in_turn: none begins before the one before it has ended."""
+
+def set_bytes(table: Table, number: int) -> int:
+    """How large a set in force is; 0: there is none."""
+
 BLOCKS_MAX: int
 
 class BlockRow(NamedTuple):

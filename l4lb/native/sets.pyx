@@ -4,10 +4,11 @@
 import ipaddress
 import os
 import socket
+import time
 from typing import NamedTuple
 
-from libc.stdint cimport int64_t
-from libc.stdlib cimport free, malloc
+from libc.stdint cimport int64_t, uint32_t
+from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 from l4lb.native cimport c_edge as e
@@ -53,6 +54,30 @@ def find(Table table, number, address):
     addr.family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
     memcpy(addr.ip, <const char *>packed, len(packed))
     return e.l4_access_find(&table.table, number, &addr)
+
+
+def finds(Table table, number, addresses, *, in_turn):
+    """Looks packed addresses (4 or 16 bytes each) up; how many have a value, and the seconds."""
+    cdef uint32_t count = len(addresses), set_number = number, found
+    cdef bint waits = in_turn
+    cdef l4_addr *addrs = <l4_addr *>calloc(count or 1, sizeof(l4_addr))
+    if addrs is NULL:
+        raise MemoryError
+    try:
+        for index, packed in enumerate(addresses):
+            addrs[<uint32_t>index].family = socket.AF_INET if len(packed) == 4 else socket.AF_INET6
+            memcpy(addrs[<uint32_t>index].ip, <const char *>packed, min(len(packed), 16))
+        started = time.perf_counter()
+        with nogil:
+            found = e.l4_bulk_finds(&table.table, set_number, addrs, count, waits)
+        return found, time.perf_counter() - started
+    finally:
+        free(addrs)
+
+
+def set_bytes(Table table, number):
+    """How large a set in force is; 0: there is none."""
+    return e.l4_access_bytes(&table.table, number)
 
 
 cdef _build(Table table, unsigned int number, lists):
