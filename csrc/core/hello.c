@@ -89,7 +89,27 @@ static void skip(struct reader *r, size_t bytes)
     }
 }
 
-/* The extension's host name, lower case; one that is too long or has odd bytes is no name. */
+uint32_t l4_hello_name(const char *from, size_t bytes, char to[static L4_HELLO_NAME_MAX + 1])
+{
+    to[0] = 0;
+    if (bytes > L4_HELLO_NAME_MAX)
+        return 0;
+    /* why: RFC 6066 has no dot at the end, but there are clients that send what was typed. */
+    if (bytes && from[bytes - 1] == '.')
+        bytes--;
+    for (size_t i = 0; i < bytes; i++) {
+        const char c = from[i];
+        if (c <= ' ' || c > '~') {
+            to[0] = 0;
+            return 0;
+        }
+        to[i] = (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+    }
+    to[bytes] = 0;
+    return (uint32_t)bytes;
+}
+
+/* The extension's host name; one that is too long or has odd bytes breaks the hello. */
 static void read_name(struct reader *r, uint32_t left, struct l4_hello *hello)
 {
     if (left < 5 || number(r, 2) != left - 2 || byte(r) != NAME_TYPE_HOST) {
@@ -101,14 +121,12 @@ static void read_name(struct reader *r, uint32_t left, struct l4_hello *hello)
         r->broken = true;
         return;
     }
-    for (uint32_t i = 0; i < bytes; i++) {
-        const uint32_t c = byte(r);
-        if (c <= ' ' || c > '~')
-            r->broken = r->broken || !r->short_of;
-        hello->name[i] = (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
-    }
-    hello->name[bytes] = 0;
-    hello->name_bytes = bytes;
+    char said[L4_HELLO_NAME_MAX];
+    for (uint32_t i = 0; i < bytes; i++)
+        said[i] = (char)byte(r);
+    hello->name_bytes = l4_hello_name(said, bytes, hello->name);
+    if (!hello->name_bytes && bytes && !r->short_of)
+        r->broken = true;
     skip(r, left - 5 - bytes);
 }
 

@@ -28,6 +28,10 @@ struct l4_hello {
     uint8_t alpn[L4_ALPN_LIST_MAX];   /* a length byte, a name, ...: as many as have room whole */
 };
 
+/* A server name as it is compared and told: lower case, without the dot at its end. Returns its
+ * length; 0: it is none, or has bytes that no name has. */
+uint32_t l4_hello_name(const char *from, size_t bytes, char to[static L4_HELLO_NAME_MAX + 1]);
+
 enum l4_hello_result l4_hello_read(const uint8_t *data, size_t bytes, struct l4_hello *hello);
 
 #endif

@@ -21,6 +21,12 @@ def test_openssls_hello_tells_its_name_in_lower_case_and_its_protocols() -> None
     assert read_hello(SAID + b"more") == WHOLE
 
 
+def test_the_dot_at_a_names_end_is_no_part_of_it() -> None:
+    with_dot = hello("aa.b", ()).replace(b"aa.b", b"a.b.")
+    assert read_hello(with_dot) == ("whole", "a.b", ())
+    assert read_hello(with_dot.replace(b"a.b.", b"a.b\0")) == ("none",)
+
+
 def test_every_beginning_of_a_hello_asks_for_bytes_that_are_there_in_the_whole() -> None:
     said = records(SAID[5:], 100)
     for length in range(len(said)):
