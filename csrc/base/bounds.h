@@ -89,6 +89,9 @@ enum l4_bounds {
 
     L4_WHEEL_TICK_MS = 16,
     L4_HELLO_NAME_MAX = 255,       /* bytes of a server name, without its NUL */
+    L4_TLS_VERSION_MAX = 7,        /* ... of a TLS version's, such as TLSv1.3 */
+    L4_CIPHER_MAX = 47,            /* ... of a cipher's */
+    L4_LOG_ALPN_MAX = 63,          /* ... of a protocol's name in the access log */
     L4_ALPN_MAX = 255,             /* bytes of one protocol's name (RFC 7301) */
     L4_ALPN_LIST_MAX = 256,        /* ... of the list of those that a session keeps */
     L4_HELLO_BYTES_MAX = 68 << 10, /* a ClientHello of 64 KiB with its records' headers */

@@ -129,6 +129,36 @@ static void put_ms(struct out *out, const char *key, uint64_t us)
     put(out, "%s%" PRIu64 ".%03u", key, us / 1000, (unsigned)(us % 1000));
 }
 
+static void put_told_text(struct out *out, const struct l4_told *told)
+{
+    char via[ADDRESS_MAX];
+    if (told->via.family)
+        put_word(out, "via", address(&told->via, via));
+    if (*told->name)
+        put_word(out, "sni", told->name);
+    if (*told->version)
+        put_word(out, "tls", told->version);
+    if (*told->cipher)
+        put_word(out, "cipher", told->cipher);
+    if (*told->protocol)
+        put_word(out, "alpn", told->protocol);
+}
+
+static void put_told_json(struct out *out, const struct l4_told *told)
+{
+    char via[ADDRESS_MAX];
+    if (told->via.family)
+        put_string(out, "via", address(&told->via, via));
+    if (*told->name)
+        put_string(out, "sni", told->name);
+    if (*told->version)
+        put_string(out, "tls", told->version);
+    if (*told->cipher)
+        put_string(out, "cipher", told->cipher);
+    if (*told->protocol)
+        put_string(out, "alpn", told->protocol);
+}
+
 size_t l4_logline_text(const struct l4_logline *line, char *to)
 {
     const struct l4_outcome *o = line->outcome;
@@ -151,6 +181,8 @@ size_t l4_logline_text(const struct l4_logline *line, char *to)
     put(&out, " end=%s", end_word(o, end));
     if (o->error && o->reason != L4_END_ERROR)
         put(&out, " error=%s", error_name(o->error, end));
+    if (line->told)
+        put_told_text(&out, line->told);
     put(&out, "\n");
     return out.used;
 }
@@ -182,6 +214,8 @@ size_t l4_logline_json(const struct l4_logline *line, char *to)
         put(&out, ",\"session\":\"%u.%u.%u\"", line->worker, o->slot, o->serial);
     if (o->error && o->reason != L4_END_ERROR)
         put_string(&out, "error", error_name(o->error, end));
+    if (line->told)
+        put_told_json(&out, line->told);
     put(&out, "}\n");
     return out.used;
 }

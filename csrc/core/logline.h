@@ -16,6 +16,7 @@ struct l4_logline {
     const struct l4_outcome *outcome;
     int64_t unix_ms;                       /* its end, by the time of day */
     const char *listener, *pool, *backend; /* NULL: none */
+    const struct l4_told *told;            /* NULL: none */
     uint32_t worker;
 };
 

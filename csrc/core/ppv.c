@@ -160,15 +160,14 @@ static bool read_v2_addresses(const uint8_t *at, uint32_t family, uint32_t lengt
     return true;
 }
 
-/* Is this a row of whole TLVs? */
-static bool are_tlvs(const uint8_t *tlvs, uint32_t bytes)
+bool l4_ppv_is_row(const uint8_t *tlvs, uint32_t tlvs_bytes)
 {
-    while (bytes) {
-        if (bytes < TLV_HEAD || bytes - TLV_HEAD < big16(tlvs + 1))
+    while (tlvs_bytes) {
+        if (tlvs_bytes < TLV_HEAD || tlvs_bytes - TLV_HEAD < big16(tlvs + 1))
             return false;
         const uint32_t step = TLV_HEAD + big16(tlvs + 1);
         tlvs += step;
-        bytes -= step;
+        tlvs_bytes -= step;
     }
     return true;
 }
@@ -209,7 +208,8 @@ static enum l4_ppv_result read_v2(const uint8_t *data, size_t bytes, struct l4_p
         return L4_PPV_BROKEN;
     header->tlvs = at + used;
     header->tlvs_bytes = length - used;
-    return are_tlvs(header->tlvs, header->tlvs_bytes) && checksum_holds(data, header->bytes, header)
+    return l4_ppv_is_row(header->tlvs, header->tlvs_bytes) &&
+                   checksum_holds(data, header->bytes, header)
                ? L4_PPV_WHOLE
                : L4_PPV_BROKEN;
 }

@@ -45,6 +45,9 @@ struct l4_ppv {
 
 enum l4_ppv_result l4_ppv_read(const uint8_t *data, size_t bytes, struct l4_ppv *header);
 
+/* Are these bytes TLVs, and nothing else? */
+bool l4_ppv_is_row(const uint8_t *tlvs, uint32_t tlvs_bytes);
+
 /* The value of the first TLV of a kind; NULL if there is none. */
 const uint8_t *l4_ppv_find(const uint8_t *tlvs, uint32_t tlvs_bytes, uint8_t kind,
                            uint32_t *value_bytes);

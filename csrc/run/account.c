@@ -67,6 +67,19 @@ static bool is_logged(const struct l4_table *table, uint32_t worker, const struc
            l4_hash_below(l4_hash_again(o->ended_us ^ o->serial, worker), 65536) < share;
 }
 
+/* Into the log, with what was learnt of its client beside it. */
+static void write_log(const struct l4_table *table, uint32_t worker, const struct l4_outcome *o)
+{
+    struct l4_log *log = l4_table_log(table, worker);
+    struct l4_outcome entry = *o;
+    const uint64_t place = l4_ring_next(&log->ring, L4_LOG_PLACES);
+    if (o->serial && !is_udp(table, o) && place < L4_LOG_PLACES)
+        entry.told = l4_told_read(table, worker, o->slot, l4_table_session(table, worker, o->slot),
+                                  &log->told[place]);
+    /* why: a ring that is full counts what it drops; nothing else is to be done here. */
+    (void)L4_RING_PUT(log, ring, outcomes, &entry);
+}
+
 void l4_account_end(const struct l4_table *table, uint32_t worker, const struct l4_outcome *outcome)
 {
     struct l4_seen *seen = l4_table_seen(table);
@@ -76,11 +89,8 @@ void l4_account_end(const struct l4_table *table, uint32_t worker, const struct 
                     outcome->reason - (uint32_t)L4_REJECTED_FIRST < L4_REJECTED_COUNT);
     if (outcome->pool != L4_NONE && L4_GET(seen->measures))
         measure(table, worker, outcome);
-    if (L4_GET(seen->log_rule.on) && is_logged(table, worker, outcome)) {
-        struct l4_log *log = l4_table_log(table, worker);
-        /* why: a ring that is full counts what it drops; nothing else is to be done here. */
-        (void)L4_RING_PUT(log, ring, outcomes, outcome);
-    }
+    if (L4_GET(seen->log_rule.on) && is_logged(table, worker, outcome))
+        write_log(table, worker, outcome);
 }
 
 struct l4_outcome l4_account_describe(const struct l4_table *table, uint32_t slot,

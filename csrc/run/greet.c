@@ -53,14 +53,8 @@ static uint32_t collect(struct l4_loop *loop, uint32_t index, uint32_t wanted, u
     const bool ends_here = l4_tls_facts(&loop->pump, &s->half[0], &tls);
     if (wanted & L4_TLV_AUTHORITY && s->known & L4_FACT_NAME)
         used = l4_ppv_add(tlvs, used, room, L4_PPV_AUTHORITY, facts->name, facts->name_bytes);
-    else if (wanted & L4_TLV_AUTHORITY && ends_here && tls.server_name)
-        used = l4_ppv_add(tlvs, used, room, L4_PPV_AUTHORITY, tls.server_name,
-                          (uint32_t)strlen(tls.server_name));
     /* why: which of several offers the backend will take is not known yet; of one it is. */
-    if (wanted & L4_TLV_ALPN && ends_here && tls.alpn_length)
-        used = l4_ppv_add(tlvs, used, room, L4_PPV_ALPN, tls.alpn, tls.alpn_length);
-    else if (wanted & L4_TLV_ALPN && s->known & L4_FACT_ALPN &&
-             facts->alpn_bytes == facts->alpn[0] + 1u)
+    if (wanted & L4_TLV_ALPN && s->known & L4_FACT_ALPN && facts->alpn_bytes == facts->alpn[0] + 1u)
         used = l4_ppv_add(tlvs, used, room, L4_PPV_ALPN, facts->alpn + 1, facts->alpn[0]);
     if (wanted & L4_TLV_UNIQUE_ID &&
         !l4_ppv_find(received, received_bytes, L4_PPV_UNIQUE_ID, &ignored))

@@ -103,7 +103,7 @@ static int offer(struct l4_loop *loop, struct l4_hand *hand, uint32_t index)
         count = l4_record_write(loop, index, &record, fds);
         l4_session_enter(s, L4_SESSION_LEAVES);
     }
-    const int error = l4_fds_send(hand->fd, &record, sizeof record, fds, count);
+    const int error = l4_fds_send(hand->fd, &record, record.bytes, fds, count);
     if (error)
         keep(loop, &hand->offers[place]);
     else
@@ -140,9 +140,10 @@ static uint32_t next_that_can(const struct l4_loop *loop, struct l4_hand *hand)
  * taken end, as nothing comes from their clients any more. */
 static int end_flows(struct l4_loop *loop, struct l4_hand *hand)
 {
-    const struct l4_record mark = {
-        .bytes = sizeof mark, .magic = L4_RECORD_MAGIC, .mark = L4_RECORD_NO_MORE_FLOWS};
-    const int error = l4_fds_send(hand->fd, &mark, sizeof mark, NULL, 0);
+    const struct l4_record mark = {.bytes = offsetof(struct l4_record, facts),
+                                   .magic = L4_RECORD_MAGIC,
+                                   .mark = L4_RECORD_NO_MORE_FLOWS};
+    const int error = l4_fds_send(hand->fd, &mark, mark.bytes, NULL, 0);
     if (error)
         return error;
     hand->flows = false;

@@ -5,8 +5,12 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "core/hello.h"
+#include "core/ppv.h"
+#include "run/pace.h"
 #include "run/session.h"
 #include "shm/count.h"
+#include "shm/edge_rows.h"
 
 bool l4_record_can(const struct l4_session *s)
 {
@@ -46,12 +50,45 @@ static uint32_t put_fds(const struct l4_loop *loop, const struct l4_session *s,
     return count;
 }
 
+/* What can be known of a session that moves: TLS that ends here does not. */
+enum { MOVABLE = L4_FACT_NAME | L4_FACT_ALPN | L4_FACT_VIA | L4_FACT_TLVS };
+
+static void put_learnt(const struct l4_loop *loop, uint32_t index, struct l4_record *record)
+{
+    const struct l4_session *s = l4_session_at(loop, index);
+    struct l4_facts *facts = l4_table_facts(loop->table, loop->setup.index, index);
+    struct l4_record_facts *to = &record->facts;
+    to->known = s->known & MOVABLE;
+    to->paced = s->paced & (L4_PACED_BYTES | L4_PACED_AGE | L4_PACED_TOLD);
+    if (to->paced) {
+        to->spent_ns = L4_GET(facts->spent_ns);
+        to->ends_ms = facts->ends_ms;
+    }
+    if (to->known & L4_FACT_VIA) {
+        to->via = facts->via;
+        to->told_to = facts->told_to;
+    }
+    const void *parts[] = {facts->name, facts->alpn, facts->tlvs};
+    if (to->known & L4_FACT_NAME)
+        to->bytes[0] = facts->name_bytes;
+    if (to->known & L4_FACT_ALPN)
+        to->bytes[1] = facts->alpn_bytes;
+    if (to->known & L4_FACT_TLVS)
+        to->bytes[2] = facts->tlvs_bytes;
+    uint8_t *text = to->text;
+    for (int i = 0; i < 3; i++) {
+        memcpy(text, parts[i], to->bytes[i]);
+        text += to->bytes[i];
+        record->bytes += to->bytes[i];
+    }
+}
+
 uint32_t l4_record_write(const struct l4_loop *loop, uint32_t index, struct l4_record *record,
                          int *fds)
 {
     const struct l4_session *s = l4_session_at(loop, index);
     *record = (struct l4_record){
-        .bytes = sizeof *record,
+        .bytes = offsetof(struct l4_record, facts.text),
         .magic = L4_RECORD_MAGIC,
         .slot = index,
         .serial = L4_GET(s->serial),
@@ -79,6 +116,7 @@ uint32_t l4_record_write(const struct l4_loop *loop, uint32_t index, struct l4_r
     };
     memcpy(record->tried, s->tried, sizeof record->tried);
     l4_record_put_names(loop, s, record);
+    put_learnt(loop, index, record);
     return put_fds(loop, s, record, fds);
 }
 
@@ -152,6 +190,30 @@ static uint32_t fds_of(const struct l4_record *record)
     return count;
 }
 
+/* Is this a row of protocols, each behind its length? */
+static bool is_protocols(const uint8_t *list, uint32_t bytes)
+{
+    uint32_t at = 0;
+    while (at < bytes && list[at])
+        at += 1u + list[at];
+    return at == bytes;
+}
+
+static bool is_learnt_sound(const struct l4_record_facts *facts)
+{
+    char name[L4_HELLO_NAME_MAX + 1];
+    const uint8_t *text = facts->text;
+    const uint16_t *bytes = facts->bytes;
+    return !(facts->known & ~MOVABLE) && bytes[0] <= L4_HELLO_NAME_MAX &&
+           bytes[1] <= L4_ALPN_LIST_MAX && bytes[2] <= L4_TLVS_MAX &&
+           !bytes[0] == !(facts->known & L4_FACT_NAME) &&
+           !bytes[1] == !(facts->known & L4_FACT_ALPN) &&
+           !bytes[2] == !(facts->known & L4_FACT_TLVS) &&
+           l4_hello_name((const char *)text, bytes[0], name) == bytes[0] &&
+           is_protocols(text + bytes[0], bytes[1]) &&
+           l4_ppv_is_row(text + bytes[0] + bytes[1], bytes[2]);
+}
+
 /* Does it make sense, whoever wrote it? */
 static bool is_sound(const struct l4_record *record, uint32_t count)
 {
@@ -163,7 +225,7 @@ static bool is_sound(const struct l4_record *record, uint32_t count)
            !!record->piped[0] == !!(record->fds & L4_RECORD_PIPE_0) &&
            !!record->piped[1] == !!(record->fds & L4_RECORD_PIPE_1) &&
            record->attempts <= L4_RETRIES_MAX + 1 && record->reason < L4_REASON_COUNT &&
-           record->first_end <= 2;
+           record->first_end <= 2 && is_learnt_sound(&record->facts);
 }
 
 /* Edges are told anew when a socket is watched anew; what else is known of it stays. */
@@ -211,12 +273,38 @@ static void put_facts(struct l4_session *s, const struct l4_record *record)
     s->name_hash = record->name_hash;
     s->asked_us = 0;
     s->owed = 0;
-    s->known = 0;
+    s->known = record->facts.known;
     s->wants = 0;
     s->holds = 0;
     s->paced = 0;
     s->listed = 0;
     s->accounted = 0;
+}
+
+/* After its limits here have begun with it: they go on where they were. */
+static void put_learnt_back(struct l4_loop *loop, uint32_t index, const struct l4_record *record)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    struct l4_facts *facts = l4_table_facts(loop->table, loop->setup.index, index);
+    const struct l4_record_facts *from = &record->facts;
+    const uint8_t *text = from->text;
+    if (from->known) {
+        facts->via = from->via;
+        facts->told_to = from->told_to;
+        facts->name_bytes =
+            (uint16_t)l4_hello_name((const char *)text, from->bytes[0], facts->name);
+        facts->alpn_bytes = from->bytes[1];
+        memcpy(facts->alpn, text + from->bytes[0], from->bytes[1]);
+        facts->tlvs_bytes = from->bytes[2];
+        memcpy(facts->tlvs, text + from->bytes[0] + from->bytes[1], from->bytes[2]);
+    }
+    const uint8_t both = s->paced & from->paced;
+    if (both & L4_PACED_AGE)
+        facts->ends_ms = from->ends_ms;
+    if (both & L4_PACED_BYTES) {
+        L4_SET(facts->spent_ns, from->spent_ns);
+        s->paced |= from->paced & L4_PACED_TOLD;
+    }
 }
 
 static bool watch(struct l4_loop *loop, struct l4_session *s, uint32_t index)
@@ -265,6 +353,7 @@ bool l4_record_read(struct l4_loop *loop, const struct l4_record *record, const 
     (void)l4_count_take_client(loop->table, loop->setup.index, 0);
     l4_count_join(loop->table, loop->setup.index, backend);
     l4_admit_again(loop, index);
+    put_learnt_back(loop, index, record);
     L4_OWN_ADD(l4_table_tally(loop->table, loop->setup.index, listener)->active, 1);
     l4_session_enter(s, record->state);
     atomic_store_explicit(&s->serial, l4_session_next_serial(loop), memory_order_release);

@@ -1,12 +1,15 @@
 /* A session as one worker describes it to another: the message of a hand (run/hand.h).
  *
  * Versioned by its length: a later version appends fields, and a reader takes what it knows of what
- * came and finds zero in the rest. No field changes its meaning, nor do the values in it
- * (enum l4_half_flags, l4_session_state, l4_reason). Rows are hints, names decide: the taker's
- * table may be another one. Descriptors come in the order of enum l4_record_fds, as `fds` says.
+ * came and finds zero in the rest. `bytes` are sent: what is behind them is zero. No field changes
+ * its meaning, nor do the values in it (enum l4_half_flags, l4_session_state, l4_reason). Rows are
+ * hints, names decide: the taker's table may be another one. Descriptors come in the order of enum
+ * l4_record_fds, as `fds` says.
  */
 #ifndef L4_RUN_RECORD_H
 #define L4_RUN_RECORD_H
+
+#include <stddef.h>
 
 #include "run/worker.h"
 
@@ -51,8 +54,20 @@ struct l4_record {
         uint16_t port;
         uint64_t datagrams[2];
     } flow;
+    struct l4_record_facts { /* what was read of its client; struct l4_facts */
+        uint64_t spent_ns;
+        uint32_t ends_ms;
+        uint8_t known;     /* enum l4_facts_known */
+        uint8_t paced;     /* of enum l4_paced: L4_PACED_AGE, ends_ms holds; _TOLD */
+        uint16_t bytes[3]; /* of name, alpn and tlvs, which follow each other in `text` */
+        struct l4_addr via, told_to;
+        uint8_t text[L4_HELLO_NAME_MAX + L4_ALPN_LIST_MAX + L4_TLVS_MAX];
+    } facts;
 };
-_Static_assert(sizeof(struct l4_record) == 528, "struct l4_record is a wire format");
+_Static_assert(offsetof(struct l4_record, facts) == 528 &&
+                   offsetof(struct l4_record, facts.text) == 588 &&
+                   sizeof(struct l4_record) == 2128,
+               "struct l4_record is a wire format");
 
 /* The record that says: no more UDP sessions come. */
 #define L4_RECORD_NO_MORE_FLOWS 1u

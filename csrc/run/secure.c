@@ -2,15 +2,19 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/hash.h"
+#include "core/hello.h"
 #include "run/front.h"
 #include "run/reach.h"
 #include "run/session.h"
+#include "shm/edge_rows.h"
 #include "shm/shakes.h"
 
 enum { VAULT_TRIES = 100 };
@@ -200,6 +204,34 @@ static bool has_place(const struct l4_loop *loop, const struct l4_session *s)
     return !most || now < most;
 }
 
+/* Keeps what a client has told by its handshake; agreed: it is done. */
+static void learn(struct l4_loop *loop, uint32_t index, const struct l4_tls_facts *tls, bool agreed)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    struct l4_facts *facts = l4_table_facts(loop->table, loop->setup.index, index);
+    /* why: a name that chose a route stays, whatever a second hello says. */
+    if (tls->server_name && !(s->known & L4_FACT_NAME)) {
+        facts->name_bytes =
+            (uint16_t)l4_hello_name(tls->server_name, strlen(tls->server_name), facts->name);
+        s->known |= facts->name_bytes ? L4_FACT_NAME : 0;
+        s->name_hash = facts->name_bytes
+                           ? l4_hash(&loop->table->header->hash_key, facts->name, facts->name_bytes)
+                           : 0;
+    }
+    if (!agreed)
+        return;
+    s->known &= (uint8_t)~L4_FACT_ALPN;
+    if (tls->alpn_length && tls->alpn_length <= L4_ALPN_MAX) {
+        facts->alpn[0] = (uint8_t)tls->alpn_length;
+        memcpy(facts->alpn + 1, tls->alpn, tls->alpn_length);
+        facts->alpn_bytes = (uint16_t)(tls->alpn_length + 1);
+        s->known |= L4_FACT_ALPN;
+    }
+    snprintf(facts->version, sizeof facts->version, "%s", tls->version);
+    snprintf(facts->cipher, sizeof facts->cipher, "%s", tls->cipher);
+    s->known |= L4_FACT_TLS;
+}
+
 static void fail(struct l4_loop *loop, uint32_t index, int half, int error)
 {
     struct l4_session *s = l4_session_at(loop, index);
@@ -211,6 +243,9 @@ static void fail(struct l4_loop *loop, uint32_t index, int half, int error)
         l4_reach_failed(loop, index, error);
         return;
     }
+    struct l4_tls_facts facts;
+    if (l4_tls_facts(&loop->pump, &s->half[0], &facts))
+        learn(loop, index, &facts, false);
     s->error = -error;
     l4_session_end(loop, index, L4_END_TLS_HANDSHAKE);
 }
@@ -243,7 +278,8 @@ static void done(struct l4_loop *loop, uint32_t index, int half)
     struct l4_session *s = l4_session_at(loop, index);
     struct l4_shakes *shakes = shakes_of(loop, s, half);
     struct l4_tls_facts facts;
-    if (l4_tls_facts(&loop->pump, &s->half[half], &facts) && facts.resumed)
+    const bool told = l4_tls_facts(&loop->pump, &s->half[half], &facts);
+    if (told && facts.resumed)
         L4_OWN_ADD(shakes->resumed, 1);
     else
         L4_OWN_ADD(shakes->full, 1);
@@ -251,6 +287,8 @@ static void done(struct l4_loop *loop, uint32_t index, int half)
         l4_reach_connected(loop, index);
         return;
     }
+    if (told)
+        learn(loop, index, &facts, true);
     L4_OWN_ADD(shakes->now, -1u);
     l4_front_onward(loop, index);
 }

@@ -93,7 +93,9 @@ enum l4_facts_known {
     L4_FACT_NAME = 1 << 0,
     L4_FACT_ALPN = 1 << 1,
     L4_FACT_VIA = 1 << 2, /* a PROXY header told who the client is */
-    L4_FACT_TLVS = 1 << 3
+    L4_FACT_TLVS = 1 << 3,
+    L4_FACT_TLS =
+        1 << 4, /* TLS ends here: version and cipher hold, and alpn is what was agreed on */
 };
 
 /* Cold facts of one session, beside its row and with the same index. Only what session.known says
@@ -104,6 +106,8 @@ struct l4_facts {
     _Atomic uint64_t spent_ns; /* of its own bandwidth: core/rate.h */
     uint32_t ends_ms;          /* low 32 bits of CLOCK_MONOTONIC: the end of its max_age */
     uint16_t name_bytes, alpn_bytes, tlvs_bytes;
+    char version[L4_TLS_VERSION_MAX + 1]; /* these two as OpenSSL calls them */
+    char cipher[L4_CIPHER_MAX + 1];
     char name[L4_HELLO_NAME_MAX + 1]; /* the server name asked for, lower case, NUL after it */
     uint8_t alpn[L4_ALPN_LIST_MAX];   /* protocols offered: a length byte, a name, ... */
     uint8_t tlvs[L4_TLVS_MAX];        /* of the PROXY header received, as it had them */

@@ -17,6 +17,13 @@ bool l4_ring_put(struct l4_ring *ring, void *entries, const void *entry, size_t 
     return true;
 }
 
+uint64_t l4_ring_next(const struct l4_ring *ring, uint64_t places)
+{
+    const uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+    const uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
+    return head - tail < places ? head & (places - 1) : places;
+}
+
 bool l4_ring_take(struct l4_ring *ring, const void *entries, void *entry, size_t entry_bytes,
                   uint64_t places)
 {

@@ -16,6 +16,10 @@
 bool l4_ring_put(struct l4_ring *ring, void *entries, const void *entry, size_t entry_bytes,
                  uint64_t places);
 
+/* The place that the next entry gets, for what its putter lays beside it first; `places` if all are
+ * taken. */
+uint64_t l4_ring_next(const struct l4_ring *ring, uint64_t places);
+
 /* Copies the oldest entry out. False if there is none. */
 bool l4_ring_take(struct l4_ring *ring, const void *entries, void *entry, size_t entry_bytes,
                   uint64_t places);

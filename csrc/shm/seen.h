@@ -10,6 +10,7 @@
 #define L4_SHM_SEEN_H
 
 #include "shm/table.h"
+#include "shm/told.h"
 
 /* ---- histograms ------------------------------------------------------------------------------ */
 
@@ -57,12 +58,14 @@ struct l4_outcome {    /* all that is told of a session at its end, and an entry
     uint8_t retries; /* attempts that failed */
     uint8_t reached; /* a backend had accepted it */
     uint8_t sampled;
+    uint8_t told; /* what was learnt of its client lies beside it in the log */
 };
-_Static_assert(sizeof(struct l4_outcome) == 112, "struct l4_outcome is part of the shared table");
+_Static_assert(sizeof(struct l4_outcome) == 120, "struct l4_outcome is part of the shared table");
 
 struct l4_log {
     struct l4_ring ring;
     struct l4_outcome outcomes[L4_LOG_PLACES];
+    struct l4_told told[L4_LOG_PLACES]; /* of those that say so, at the same place */
 };
 
 /* Which outcomes a log gets. The filters thin out sessions that ended well (client_fin,

@@ -391,3 +391,14 @@ cdef extern from "run/worker.h":
         bint hold_udp
 
     int l4_worker_run(const l4_worker_setup *setup) nogil
+
+
+cdef extern from "shm/told.h":
+    struct l4_told:
+        l4_addr via
+        const char *name
+        const char *version
+        const char *cipher
+        const char *protocol
+    bint l4_told_read(const l4_table *table, uint32_t worker, uint32_t slot,
+                      const l4_session *s, l4_told *told)

@@ -47,10 +47,12 @@ cdef extern from "shm/seen.h":
         uint8_t retries
         uint8_t reached
         uint8_t sampled
+        uint8_t told
 
     struct l4_log:
         c.l4_ring ring
         l4_outcome outcomes[8192]
+        c.l4_told told[8192]
 
     struct l4_log_rule:
         uint32_t on
@@ -85,6 +87,7 @@ cdef extern from "core/logline.h":
         const char *listener
         const char *pool
         const char *backend
+        const c.l4_told *told
         uint32_t worker
 
     size_t l4_logline_text(const l4_logline *line, char *out)

@@ -158,7 +158,9 @@ class WorkerRow(NamedTuple):
 
 
 class SessionRow(NamedTuple):
-    """One live session. `id` is what `kill` takes: worker.slot.serial."""
+    """One live session. `id` is what `kill` takes: worker.slot.serial. via: the proxy that told its
+    client by a PROXY header; sni: the server name asked for; tls, cipher, alpn: what was agreed on
+    where TLS ends here. Each is "" if there is none."""
 
     id: str
     worker: int
@@ -174,6 +176,11 @@ class SessionRow(NamedTuple):
     connect_us: int
     retries: int
     protocol: str = "tcp"
+    via: str = ""
+    sni: str = ""
+    tls: str = ""
+    cipher: str = ""
+    alpn: str = ""
 
 
 class Candidate(NamedTuple):

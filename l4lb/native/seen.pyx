@@ -105,6 +105,7 @@ cdef class LogReader:
         """Up to about `limit` lines, bytes each; they stay in the rings until commit."""
         cdef s.l4_outcome outcome
         cdef s.l4_log *log
+        cdef const c.l4_told *told
         cdef uint32_t worker
         cdef int64_t offset_us = (time.time_ns() - time.monotonic_ns()) // 1000
         cdef uint32_t workers = self.table.table.header.workers_high
@@ -116,7 +117,10 @@ cdef class LogReader:
                 if not s.l4_ring_peek(&log.ring, log.outcomes, &self.positions[worker], &outcome,
                                       sizeof(outcome), s.L4_LOG_PLACES):
                     break
-                lines.append(self._line(&outcome, worker, offset_us))
+                told = NULL
+                if outcome.told:
+                    told = &log.told[(self.positions[worker] - 1) & (s.L4_LOG_PLACES - 1)]
+                lines.append(self._line(&outcome, told, worker, offset_us))
         lines.sort(key=_time_of)
         return lines
 
@@ -139,6 +143,7 @@ cdef class LogReader:
         cdef c.l4_session *row
         cdef c.l4_session copy
         cdef s.l4_outcome outcome
+        cdef c.l4_told told
         cdef uint32_t serial
         cdef int64_t offset_us = (time.time_ns() - time.monotonic_ns()) // 1000
         lines = []
@@ -154,14 +159,19 @@ cdef class LogReader:
                         (now_ms - started_ms) // every_ms == (since_ms - started_ms) // every_ms:
                     continue
                 outcome = s.l4_account_describe(self.table.handle(), slot, &copy, now_ms * 1000)
-                lines.append(self._line(&outcome, worker, offset_us))
+                if slot < self.table.table.header.caps.sessions:
+                    outcome.told = c.l4_told_read(self.table.handle(), worker, slot, &copy, &told)
+                lines.append(self._line(&outcome, &told if outcome.told else NULL, worker,
+                                        offset_us))
         return lines
 
-    cdef object _line(self, const s.l4_outcome *outcome, uint32_t worker, int64_t offset_us):
+    cdef object _line(self, const s.l4_outcome *outcome, const c.l4_told *told, uint32_t worker,
+                      int64_t offset_us):
         cdef char text[2048]
         cdef s.l4_logline line
         cdef const c.l4_table *table = self.table.handle()
         line.outcome = outcome
+        line.told = told
         line.unix_ms = (<int64_t>outcome.ended_us + offset_us) // 1000
         line.worker = worker
         line.listener = line.pool = line.backend = NULL

@@ -18,3 +18,4 @@ cdef class Table:
     cdef object _session(self, c.l4_session *row, worker, slot, now_ms)
     cdef void _put_health(self, c.l4_backend *row, uint32_t word, uint64_t at_ms)
     cdef object _client_text(self, const c.l4_addr *addr)
+    cdef tuple _told(self, c.l4_session *row, const c.l4_session *copy, worker, slot)

@@ -480,7 +480,19 @@ cdef class Table:
             c.l4_table_pool(&self.table, copy.pool).name.decode(), backend, client,
             copy.bytes[0], copy.bytes[1], max(0, now_ms - copy.started_us // 1000),
             max(0, now_ms - <object>copy.active_ms), copy.connect_us, copy.attempts,
-            "udp" if slot >= self.table.header.caps.sessions else "tcp")
+            "udp" if slot >= self.table.header.caps.sessions else "tcp",
+            *self._told(row, &copy, worker, slot))
+
+    cdef tuple _told(self, c.l4_session *row, const c.l4_session *copy, worker, slot):
+        """What was learnt of its client; nothing if the row has another session meanwhile."""
+        cdef c.l4_told told
+        if slot >= self.table.header.caps.sessions or \
+                not c.l4_told_read(&self.table, worker, slot, copy, &told) or \
+                row.serial != copy.serial:
+            return ()
+        via = self._client_text(&told.via) if told.via.family else ""
+        return via, *(text.decode("ascii", "backslashreplace") for text in (
+            <bytes>told.name, <bytes>told.version, <bytes>told.cipher, <bytes>told.protocol))
 
 
 cdef _now_ms():

@@ -4,8 +4,10 @@
 #include <sys/epoll.h>
 
 #include "check.h"
+#include "run/pace.h"
 #include "run/record.h"
 #include "run/session.h"
+#include "shm/edge_rows.h"
 #include "sockets.h"
 #include "table.h"
 
@@ -98,7 +100,7 @@ TEST(what_is_described_is_what_the_other_worker_goes_on_with)
     CHECK(l4_record_can(l4_session_at(&giver, index)));
     const uint32_t count = l4_record_write(&giver, index, &record, fds);
     CHECK_EQ(4, count);
-    CHECK_EQ(sizeof record, record.bytes);
+    CHECK_EQ(offsetof(struct l4_record, facts.text), record.bytes); /* nothing was learnt */
     copy(fds, count);
     CHECK(l4_record_read(&taker, &record, fds, count));
     const struct l4_session *s = l4_session_at(&taker, 0);
@@ -184,6 +186,101 @@ TEST(what_does_not_make_sense_is_not_taken_and_changes_nothing)
     stop();
 }
 
+/* What the giver's worker has learnt of session `index`. */
+static struct l4_facts *learn(uint32_t index)
+{
+    struct l4_session *s = l4_session_at(&giver, index);
+    struct l4_facts *facts = l4_table_facts(&table, 0, index);
+    s->known = L4_FACT_NAME | L4_FACT_ALPN | L4_FACT_VIA | L4_FACT_TLVS;
+    facts->via = (struct l4_addr){.family = AF_INET, .port = 5, .ip = {192, 0, 2, 1}};
+    facts->told_to = (struct l4_addr){.family = AF_INET, .port = 443, .ip = {192, 0, 2, 2}};
+    strcpy(facts->name, "www.example.com");
+    facts->name_bytes = 15;
+    memcpy(facts->alpn, "\2h2\3foo", 7);
+    facts->alpn_bytes = 7;
+    memcpy(facts->tlvs, "\xe0\0\3abc", 6);
+    facts->tlvs_bytes = 6;
+    return facts;
+}
+
+TEST(what_was_learnt_of_the_client_goes_with_it)
+{
+    int client[2], backend[2], fds[8];
+    struct l4_record record;
+    start();
+    tcp_pair(client);
+    tcp_pair(backend);
+    const uint32_t index = serve(client[1], backend[0], NULL);
+    const struct l4_facts *was = learn(index);
+    l4_session_at(&giver, index)->known |= L4_FACT_TLS; /* it has none of it where it goes */
+    const uint32_t count = l4_record_write(&giver, index, &record, fds);
+    CHECK_EQ(offsetof(struct l4_record, facts.text) + 15 + 7 + 6, record.bytes);
+    copy(fds, count);
+    CHECK(l4_record_read(&taker, &record, fds, count));
+    const struct l4_session *s = l4_session_at(&taker, 0);
+    const struct l4_facts *is = l4_table_facts(&table, 1, 0);
+    CHECK_EQ(L4_FACT_NAME | L4_FACT_ALPN | L4_FACT_VIA | L4_FACT_TLVS, s->known);
+    CHECK(l4_addr_equal(&was->via, &is->via) && l4_addr_equal(&was->told_to, &is->told_to));
+    CHECK(strcmp(is->name, "www.example.com") == 0 && is->name_bytes == 15);
+    CHECK(is->alpn_bytes == 7 && memcmp(is->alpn, was->alpn, 7) == 0);
+    CHECK(is->tlvs_bytes == 6 && memcmp(is->tlvs, was->tlvs, 6) == 0);
+    close(client[0]);
+    close(backend[1]);
+    stop();
+}
+
+TEST(what_cannot_have_been_learnt_is_not_taken)
+{
+    int client[2], backend[2], fds[8];
+    struct l4_record good;
+    start();
+    tcp_pair(client);
+    tcp_pair(backend);
+    const uint32_t index = serve(client[1], backend[0], NULL);
+    learn(index);
+    const uint32_t count = l4_record_write(&giver, index, &good, fds);
+    copy(fds, count);
+    struct l4_record bad[] = {good, good, good, good, good, good, good};
+    bad[0].facts.bytes[0] = L4_HELLO_NAME_MAX + 1;
+    bad[1].facts.bytes[1] = L4_ALPN_LIST_MAX + 1;
+    bad[2].facts.bytes[2] = L4_TLVS_MAX + 1;
+    bad[3].facts.known = L4_FACT_NAME; /* the rest has bytes */
+    bad[4].facts.text[3] = '\n';
+    bad[5].facts.text[15] = 9;         /* a protocol longer than the list */
+    bad[6].facts.text[15 + 7 + 2] = 9; /* a TLV longer than what there is */
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        CHECK(!l4_record_read(&taker, &bad[i], fds, count));
+    CHECK(l4_record_read(&taker, &good, fds, count));
+    close(client[0]);
+    close(backend[1]);
+    stop();
+}
+
+TEST(age_and_bandwidth_go_on_where_they_were)
+{
+    int client[2], backend[2], fds[8];
+    struct l4_record record;
+    start();
+    struct l4_edge *edge = &l4_table_listener(&table, 1)->edge;
+    L4_SET(edge->needs, L4_NEEDS_PACE);
+    L4_SET(edge->limits.max_age_ms, 60000);
+    L4_SET(edge->limits.limits[L4_LIMIT_SESSION_BANDWIDTH].value, 1000);
+    tcp_pair(client);
+    tcp_pair(backend);
+    const uint32_t index = serve(client[1], backend[0], NULL);
+    l4_pace_begin(&giver, index);
+    L4_SET(l4_table_facts(&table, 0, index)->spent_ns, 77);
+    taker.now_ms += 5000;
+    const uint32_t count = l4_record_write(&giver, index, &record, fds);
+    copy(fds, count);
+    CHECK(l4_record_read(&taker, &record, fds, count));
+    CHECK_EQ(61000, l4_table_facts(&table, 1, 0)->ends_ms);
+    CHECK_EQ(77, L4_GET(l4_table_facts(&table, 1, 0)->spent_ns));
+    close(client[0]);
+    close(backend[1]);
+    stop();
+}
+
 /* A version before UDP sessions moved has no words for them: what it does not send is zero. */
 TEST(a_shorter_record_of_an_earlier_version_is_taken)
 {
@@ -195,7 +292,7 @@ TEST(a_shorter_record_of_an_earlier_version_is_taken)
     const uint32_t count =
         l4_record_write(&giver, serve(client[1], backend[0], NULL), &record, fds);
     copy(fds, count);
-    memset(&record.flow, 0, sizeof record.flow);
+    memset(&record.flow, 0, sizeof record - offsetof(struct l4_record, flow));
     record.bytes = offsetof(struct l4_record, flow);
     CHECK(l4_record_read(&taker, &record, fds, count));
     close(client[0]);
@@ -223,4 +320,6 @@ MAIN(RUN(what_is_described_is_what_the_other_worker_goes_on_with);
      RUN(rows_are_hints_and_names_decide);
      RUN(what_does_not_make_sense_is_not_taken_and_changes_nothing);
      RUN(a_shorter_record_of_an_earlier_version_is_taken);
-     RUN(sessions_that_end_tls_here_or_wait_for_a_backend_cannot_be_described))
+     RUN(sessions_that_end_tls_here_or_wait_for_a_backend_cannot_be_described);
+     RUN(what_was_learnt_of_the_client_goes_with_it);
+     RUN(what_cannot_have_been_learnt_is_not_taken); RUN(age_and_bandwidth_go_on_where_they_were))

@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "check.h"
+#include "core/logline.h"
 #include "run/account.h"
+#include "shm/edge_rows.h"
 #include "shm/ring.h"
 #include "table.h"
 
@@ -91,6 +93,66 @@ TEST(an_end_is_counted_measured_and_logged_once)
     CHECK_EQ(0, memcmp(&outcome, &told, sizeof told));
     CHECK(!take(1, &told));
     CHECK_EQ(0, logged(0));
+    l4_table_close(&table);
+}
+
+static size_t line_of(const struct l4_outcome *outcome, const struct l4_told *told, bool json,
+                      char *text)
+{
+    const struct l4_logline line = {.outcome = outcome, .listener = "front", .told = told};
+    const size_t bytes = json ? l4_logline_json(&line, text) : l4_logline_text(&line, text);
+    text[bytes] = 0;
+    return bytes;
+}
+
+TEST(what_was_learnt_of_the_client_lies_beside_its_end)
+{
+    char text[L4_LOG_LINE_MAX + 1];
+    start();
+    struct l4_session *s = l4_table_session(&table, 1, 0);
+    struct l4_facts *facts = l4_table_facts(&table, 1, 0);
+    const struct l4_outcome outcome = ended_as(L4_END_CLIENT_FIN);
+    l4_account_end(&table, 1, &outcome);
+    s->known = L4_FACT_NAME | L4_FACT_TLS | L4_FACT_ALPN | L4_FACT_VIA;
+    strcpy(facts->name, "a\"b.example");
+    strcpy(facts->version, "TLSv1.3");
+    strcpy(facts->cipher, "TLS_AES_128_GCM_SHA256");
+    facts->alpn[0] = 255; /* longer than what is told of it */
+    memset(facts->alpn + 1, 'p', 255);
+    facts->via = (struct l4_addr){.family = AF_INET, .port = 5, .ip = {192, 0, 2, 1}};
+    l4_account_end(&table, 1, &outcome);
+    s->known = 0; /* the row's next session */
+    memset(facts, 'x', sizeof *facts);
+    struct l4_outcome end;
+    CHECK(take(1, &end) && !end.told);
+    CHECK(take(1, &end) && end.told);
+    const struct l4_told *told = &l4_table_log(&table, 1)->told[1];
+    CHECK_EQ(L4_LOG_ALPN_MAX, strlen(told->protocol));
+    line_of(&end, told, true, text);
+    CHECK(strstr(text, "\"end\":\"client_fin\""));
+    CHECK(strstr(text, ",\"via\":\"192.0.2.1:5\",\"sni\":\"a\\\"b.example\",\"tls\":\"TLSv1.3\","
+                       "\"cipher\":\"TLS_AES_128_GCM_SHA256\",\"alpn\":\"ppp"));
+    line_of(&end, told, false, text);
+    CHECK(strstr(text, " end=client_fin via=192.0.2.1:5 sni=\"a\\\"b.example\" tls=TLSv1.3 "));
+    line_of(&end, NULL, false, text);
+    CHECK(!strstr(text, "sni"));
+    l4_table_close(&table);
+}
+
+TEST(a_full_ring_keeps_what_lies_beside_its_entries)
+{
+    start();
+    struct l4_session *s = l4_table_session(&table, 0, 0);
+    struct l4_facts *facts = l4_table_facts(&table, 0, 0);
+    const struct l4_outcome outcome = ended_as(L4_END_CLIENT_FIN);
+    s->known = L4_FACT_NAME;
+    strcpy(facts->name, "first");
+    for (int i = 0; i < L4_LOG_PLACES; i++)
+        l4_account_end(&table, 0, &outcome);
+    strcpy(facts->name, "second");
+    l4_account_end(&table, 0, &outcome);
+    CHECK(strcmp(l4_table_log(&table, 0)->told[0].name, "first") == 0);
+    CHECK_EQ(1, L4_GET(l4_table_log(&table, 0)->ring.dropped));
     l4_table_close(&table);
 }
 
@@ -203,4 +265,6 @@ MAIN(RUN(every_value_is_in_the_first_bucket_whose_bound_is_not_below_it);
      RUN(one_that_reached_no_backend_is_refused_and_not_measured_as_connected);
      RUN(filters_thin_out_clean_ends_only); RUN(a_udp_session_that_falls_silent_ended_well);
      RUN(a_share_is_kept_of_clean_ends); RUN(a_full_log_drops_and_counts);
-     RUN(sessions_that_died_with_their_worker_are_told_of_unless_they_were))
+     RUN(sessions_that_died_with_their_worker_are_told_of_unless_they_were);
+     RUN(what_was_learnt_of_the_client_lies_beside_its_end);
+     RUN(a_full_ring_keeps_what_lies_beside_its_entries))
