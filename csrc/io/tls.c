@@ -268,7 +268,7 @@ void l4_tls_why(const struct l4_pump *pump, const struct l4_half *half, char *to
     const long verified = SSL_get_verify_result(tls->ssl);
     const unsigned long code = ERR_peek_error();
     const char *reason = code ? ERR_reason_error_string(code) : NULL;
-    if (verified != X509_V_OK && SSL_get0_peer_certificate(tls->ssl))
+    if (verified != X509_V_OK && ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED)
         snprintf(to, size, "certificate: %s", X509_verify_cert_error_string(verified));
     else if (reason)
         snprintf(to, size, "%s", reason);

@@ -144,6 +144,7 @@ static int read_ca(struct l4_tls_loader *loader, BIO *pem)
 {
     struct l4_tls_profile *profile = loader->profile;
     X509 *certificate;
+    int count = 0;
     if (!profile->ca)
         profile->ca = X509_STORE_new();
     if (!profile->ca_names)
@@ -156,8 +157,11 @@ static int read_ca(struct l4_tls_loader *loader, BIO *pem)
         X509_free(certificate);
         if (!kept)
             return fail(loader, "ca");
+        count++;
     }
-    return is_end_of_pem() ? 1 : fail(loader, "ca");
+    if (!is_end_of_pem())
+        return fail(loader, "ca");
+    return count ? 1 : fail(loader, "ca: there is no certificate in it");
 }
 
 static int read_pem(struct l4_tls_loader *loader, const uint8_t *bytes, uint32_t length,
@@ -191,6 +195,26 @@ static bool set_trust(SSL_CTX *context, const struct l4_tls_profile *profile)
     if (!(flags & L4_TLS_CLIENT))
         SSL_CTX_set_client_CA_list(context, SSL_dup_CA_list(profile->ca_names));
     return true;
+}
+
+/* Which of its ciphers can a connection have? Security levels and versions leave out some. There
+ * must be one for each version, and none without encryption or without a certificate. */
+static const char *wrong_with_ciphers(SSL_CTX *context, uint32_t min_version)
+{
+    SSL *probe = SSL_new(context);
+    STACK_OF(SSL_CIPHER) *usable = probe ? SSL_get1_supported_ciphers(probe) : NULL;
+    bool before_13 = min_version > TLS1_2_VERSION, open = false;
+    for (int i = 0; i < sk_SSL_CIPHER_num(usable); i++) {
+        const SSL_CIPHER *cipher = sk_SSL_CIPHER_value(usable, i);
+        before_13 |= strcmp(SSL_CIPHER_get_version(cipher), "TLSv1.3") != 0;
+        open |= SSL_CIPHER_get_bits(cipher, NULL) == 0 ||
+                SSL_CIPHER_get_auth_nid(cipher) == NID_auth_null;
+    }
+    sk_SSL_CIPHER_free(usable);
+    SSL_free(probe);
+    if (open)
+        return "ciphers: among them are some that do not encrypt, or ask for no certificate";
+    return before_13 ? NULL : "ciphers: none of them can be used with TLS 1.2";
 }
 
 static void set_server(SSL_CTX *context, const struct l4_tls_profile *profile)
@@ -241,6 +265,10 @@ static int open_context(struct l4_tls_loader *loader)
         return fail(loader, "min_version");
     if (profile->ciphers && SSL_CTX_set_cipher_list(context, profile->ciphers) != 1)
         return fail(loader, "ciphers");
+    const char *wrong =
+        profile->ciphers ? wrong_with_ciphers(context, profile->settings.min_version) : NULL;
+    if (wrong)
+        return fail(loader, wrong);
     if (profile->suites && SSL_CTX_set_ciphersuites(context, profile->suites) != 1)
         return fail(loader, "ciphersuites");
     if (!set_trust(context, profile))

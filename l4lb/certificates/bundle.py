@@ -94,9 +94,11 @@ def _pair(
     where = (*path, "cert")
     try:
         chain = files.read(cert)
+        if b"CERTIFICATE-----" not in chain:
+            raise ValueError("it has no certificate")
         facts = tls.read_certificate(chain)
         where = (*path, "key" if key else "cert")
-        pair = _Pair(chain, files.read(key or cert), facts)
+        pair = _Pair(chain, _key_in(files.read(key or cert)), facts)
         head = tls.profile(1, flags=(), min_version="1.2", lifetime_s=NO_TICKET_S)
         tls.try_bundle(b"".join((head, tls.record("context"), *pair.records())))
     except ValueError as error:
@@ -106,6 +108,18 @@ def _pair(
         found.append(Finding(where, message))
         return None
     return pair
+
+
+def _key_in(content: bytes) -> bytes:
+    """What is said plainly here OpenSSL would say in riddles. Raises ValueError."""
+    if b"PRIVATE KEY-----" not in content:
+        raise ValueError("it has no private key; `key` names the file that has it")
+    if b"-----BEGIN ENCRYPTED" in content or b"Proc-Type: 4,ENCRYPTED" in content:
+        raise ValueError(
+            "the private key is encrypted, and nobody is there to type its password; write it"
+            " without one: openssl pkey -in FILE -out FILE.new"
+        )
+    return content
 
 
 class _Settings:

@@ -18,6 +18,16 @@ def trusted_proxies(draft: Draft) -> Iterator[Finding]:
             yield Finding((*path, "trusted"), message, hint)
 
 
+def someone_who_verifies(draft: Draft) -> Iterator[Finding]:
+    """Who wants client certificates and says not whose would get none."""
+    for path, listener in _listeners(draft):
+        tls = listener.get("tls")
+        if isinstance(tls, dict) and "verify" in tls and not tls.get("ca"):
+            message = "is without effect: no client is asked for a certificate"
+            hint = 'name who signs them, such as ca = "/etc/l4lb/clients.pem"'
+            yield Finding((*path, "tls", "verify"), message, hint)
+
+
 def some_access(draft: Draft) -> Iterator[Finding]:
     """A table that says nothing is a mistake."""
     for path, listener in _listeners(draft):
@@ -52,4 +62,4 @@ def _listeners(draft: Draft) -> Iterator[tuple[tuple[str | int, ...], dict[str, 
             yield ("listeners", name), listener
 
 
-RULES = (trusted_proxies, some_access, for_tcp_only)
+RULES = (trusted_proxies, someone_who_verifies, some_access, for_tcp_only)

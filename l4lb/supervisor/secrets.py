@@ -108,9 +108,19 @@ class Secrets:
             return
         seen = self._files.stamps()
         if seen != self._seen:
+            self._tell_gone(seen)
             self._seen = seen
             self._reread(config)
         self._reactor.after(config.process.tls.watch_ms, self._look)
+
+    def _tell_gone(self, seen: Mapping[str, Stamp | None]) -> None:
+        for path, now in seen.items():
+            if now is None and self._seen.get(path) is not None:
+                LOG.warning(
+                    "a file of TLS is gone or cannot be looked at any more; what was read of it"
+                    " stays in force, but the service could not start again",
+                    file=path,
+                )
 
     def _reread(self, config: Config) -> None:
         try:

@@ -10,6 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from .harness import Backends, Balancer, one_pool, run, toml, until
 from .harness.secure import Authority, certificate_names, secure
@@ -184,17 +190,54 @@ def test_certs_tells_names_and_days(ca: Authority) -> None:
             assert certificate_names(peer) == ["localhost", "www.example.test"]
 
 
+def test_a_file_that_is_gone_stays_in_force_and_is_told(ca: Authority) -> None:
+    row = ca.issue("localhost", file="gone")
+    with (
+        Backends(1) as backends,
+        Balancer.secured(
+            backends.addresses, {"certificates": [row]}, process={"tls": {"watch": "50ms"}}
+        ) as lb,
+    ):
+        Path(row["key"]).unlink()
+        until(lambda: row["key"] in lb.log(), "the log tells it")
+        lb.admin("reload")
+        lb.kill(0)
+        until(lambda: all(row["pid"] for row in lb.ask("workers")), "all workers run")
+        for _ in range(4):
+            secure(lb.connect(), ca.client()).close()
+
+
 def test_check_tells_what_is_wrong_with_certificates(ca: Authority, tmp_path: Path) -> None:
     good, other = ca.issue("localhost", file="checked"), ca.issue("localhost", file="another")
-    for cert, key, status, said in (
-        (good["cert"], good["key"], 0, "ok"),
-        (good["cert"], other["key"], 2, "certificates[0].key"),
-        ("/nowhere/cert.pem", good["key"], 2, "/nowhere/cert.pem cannot be read"),
-    ):
+    secret = tmp_path / "secret.key"
+    key = load_pem_private_key(Path(good["key"]).read_bytes(), None)
+    secret.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"word"))
+    )
+    pairs: list[tuple[dict[str, str], str]] = [
+        (other | {"cert": good["cert"]}, "certificates[0].key"),
+        (good | {"cert": "/nowhere/cert.pem"}, "/nowhere/cert.pem cannot be read"),
+        (good | {"cert": good["key"]}, "it has no certificate"),
+        ({"cert": good["cert"]}, "it has no private key"),
+        (good | {"key": str(secret)}, "the private key is encrypted"),
+    ]
+    settings: list[tuple[dict[str, str], str]] = [
+        ({}, "ok"),
+        ({"verify": "required"}, "tls.verify: is without effect"),
+        ({"ca": good["key"]}, "there is no certificate in it"),
+        ({"ciphers": "eNULL"}, "none of them can be used"),
+        ({"ciphers": "ALL:@SECLEVEL=0"}, "ask for no certificate"),
+        ({"ciphers": "eNULL:@SECLEVEL=0"}, "do not encrypt"),
+        ({"ciphers": "nonsense"}, "no cipher match"),
+    ]
+    for tls, said in [
+        *(({"certificates": [pair]}, said) for pair, said in pairs),
+        *(({"certificates": [good], **more}, said) for more, said in settings),
+    ]:
         config = one_pool("127.0.0.1:1", ["127.0.0.1:2"])
-        config["listeners"]["web"]["tls"] = {"certificates": [{"cert": cert, "key": key}]}
+        config["listeners"]["web"]["tls"] = tls
         path = tmp_path / "l4lb.toml"
         path.write_text(toml(config))
         done = run("check", "-c", str(path))
-        assert done.returncode == status, done.stderr
-        assert said in done.stdout + done.stderr
+        assert said in done.stdout + done.stderr, (tls, done.stderr)
+        assert done.returncode == (0 if said == "ok" else 2)
