@@ -243,7 +243,7 @@ void l4_front_begin(struct l4_loop *loop, uint32_t index)
         return;
     }
     l4_session_set_deadline(loop, s, L4_GET(edge->handshake_timeout_ms));
-    l4_session_wake_in(loop, index, L4_GET(edge->handshake_timeout_ms));
+    l4_front_wait(loop, index);
 }
 
 void l4_front_event(struct l4_loop *loop, uint32_t index, uint32_t events)
@@ -256,11 +256,29 @@ void l4_front_event(struct l4_loop *loop, uint32_t index, uint32_t events)
         look(loop, index);
 }
 
-void l4_front_timeout(struct l4_loop *loop, uint32_t index)
+void l4_front_wait(struct l4_loop *loop, uint32_t index)
 {
     const int32_t left = l4_session_left_ms(loop, l4_session_at(loop, index));
-    if (left <= 0)
-        l4_session_end(loop, index, L4_END_REJECTED_HANDSHAKE);
+    const uint64_t ms = left > 0 ? (uint64_t)left : 0;
+    const bool passed = l4_pace_over(loop, index) != L4_END_NONE;
+    l4_session_wake_in(loop, index, passed ? ms : l4_pace_left_ms(loop, index, ms));
+}
+
+bool l4_front_is_late(struct l4_loop *loop, uint32_t index, bool spoken)
+{
+    enum l4_reason why = l4_pace_over(loop, index);
+    if (why == L4_END_REJECTED_FIRST_BYTE && spoken)
+        why = L4_END_NONE;
+    if (l4_session_left_ms(loop, l4_session_at(loop, index)) <= 0)
+        why = L4_END_REJECTED_HANDSHAKE;
+    if (why != L4_END_NONE)
+        l4_session_end(loop, index, why);
     else
-        l4_session_wake_in(loop, index, (uint64_t)left);
+        l4_front_wait(loop, index);
+    return why != L4_END_NONE;
+}
+
+void l4_front_timeout(struct l4_loop *loop, uint32_t index)
+{
+    (void)l4_front_is_late(loop, index, l4_sock_has_data(l4_session_at(loop, index)->half[0].fd));
 }

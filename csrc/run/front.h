@@ -20,6 +20,14 @@ void l4_front_onward(struct l4_loop *loop, uint32_t index);
 /* The kernel's word on a client that is read. */
 void l4_front_event(struct l4_loop *loop, uint32_t index, uint32_t events);
 
+/* Starts the timer of a client that is to speak: for the end of its stage, or for the end of the
+ * time that it has for its first byte. */
+void l4_front_wait(struct l4_loop *loop, uint32_t index);
+
+/* That timer fired; spoken: the client has said something by now. True: it is too late, and the
+ * session has ended. */
+bool l4_front_is_late(struct l4_loop *loop, uint32_t index, bool spoken);
+
 /* Its timer fired. */
 void l4_front_timeout(struct l4_loop *loop, uint32_t index);
 

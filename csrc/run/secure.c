@@ -12,6 +12,7 @@
 #include "base/hash.h"
 #include "core/hello.h"
 #include "run/front.h"
+#include "run/pace.h"
 #include "run/reach.h"
 #include "run/session.h"
 #include "shm/edge_rows.h"
@@ -269,7 +270,7 @@ static bool admit(struct l4_loop *loop, uint32_t index)
     if (error)
         fail(loop, index, 0, error);
     else
-        l4_session_wake_in(loop, index, (uint64_t)l4_session_left_ms(loop, s));
+        l4_front_wait(loop, index);
     return !error;
 }
 
@@ -341,7 +342,7 @@ bool l4_secure_client(struct l4_loop *loop, uint32_t index)
         s->error = -error;
         l4_session_end(loop, index, L4_END_ERROR);
     } else {
-        l4_session_wake_in(loop, index, left > 0 ? (uint64_t)left : 0);
+        l4_front_wait(loop, index);
         l4_secure_go_on(loop, index);
     }
     return true;
@@ -375,14 +376,11 @@ bool l4_secure_backend(struct l4_loop *loop, uint32_t index)
 void l4_secure_timeout(struct l4_loop *loop, uint32_t index)
 {
     const struct l4_session *s = l4_session_at(loop, index);
+    const bool spoken = s->half[0].flags & (L4_HALF_TLS | L4_HALF_IN);
     if (L4_GET(s->state) == L4_SESSION_SECURES)
         l4_reach_timeout(loop, index);
-    else if (l4_session_left_ms(loop, s) <= 0)
-        l4_session_end(loop, index, L4_END_REJECTED_HANDSHAKE);
-    else if (s->half[0].flags & L4_HALF_TLS || !(s->half[0].flags & L4_HALF_IN))
-        l4_session_wake_in(loop, index, (uint64_t)l4_session_left_ms(loop, s));
-    else
-        l4_secure_go_on(loop, index);
+    else if (!l4_front_is_late(loop, index, spoken) && spoken && !(s->half[0].flags & L4_HALF_TLS))
+        l4_secure_go_on(loop, index); /* its turn has come */
 }
 
 void l4_secure_leave(struct l4_loop *loop, const struct l4_session *s)

@@ -116,3 +116,30 @@ def test_clients_that_leave_in_the_middle_leave_nothing(ca: Authority) -> None:
         until(lambda: lb.status()["connections"] == 0, "all sessions have ended", timeout_s=30)
         assert lb.ask("listeners")[0]["tls"]["in_progress"] == 0
         secure(lb.connect(), ca.client()).close()
+
+
+@pytest.mark.parametrize("reads", ["tls", "proxy", "hello"])
+def test_who_is_silent_has_the_time_of_the_first_byte_and_who_began_more(
+    ca: Authority, reads: str
+) -> None:
+    with Backends(1) as backends:
+        lb = Balancer.before(backends.addresses, workers=1)
+        assert lb.config is not None
+        lb.config["listeners"]["web"] |= {
+            "handshake_timeout": "60s",
+            "limits": {"first_byte_timeout": "500ms"},
+            **{
+                "tls": {"tls": {"certificates": [ca.issue("localhost")]}},
+                "proxy": {"proxy_protocol": "require", "trusted": ["127.0.0.1"]},
+                "hello": {"routes": [{"sni": "localhost", "pool": "web"}]},
+            }[reads],
+        }
+        with lb, lb.connect() as slow, lb.connect() as silent:
+            slow.sendall(b"PROXY TCP4 1" if reads == "proxy" else b"\x16\x03\x01\x02\x00\x01")
+            silent.settimeout(30)
+            with pytest.raises(ConnectionResetError):
+                silent.recv(1)
+            assert lb.ask("stats")["ended"] == {"rejected:first_byte_timeout": 1}
+            slow.settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                slow.recv(1)
