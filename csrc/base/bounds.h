@@ -109,7 +109,6 @@ enum l4_bounds {
     L4_TALKERS_HALF_MS = 30000,    /* half-life of their weights */
     L4_BLOCKS_MAX = 16384,         /* sources blocked at one time */
     L4_TARPITS_MAX = 1024,         /* sessions a worker holds in its tarpit */
-    L4_TARPIT_MS = 10000,          /* ... each for so long */
     L4_ROUTES_MAX = 4096,          /* over all listeners */
 
     L4_TLS_BYTES = 96 << 10,      /* of plain text moved at once to or from TLS: six records */

@@ -20,8 +20,9 @@ static bool hold(struct l4_loop *loop, uint32_t index, enum l4_reason reason)
     l4_session_enter(s, L4_SESSION_TARPITS);
     s->reason = (uint8_t)reason;
     loop->tarpits++;
-    l4_session_set_deadline(loop, s, L4_TARPIT_MS);
-    l4_session_wake_in(loop, index, L4_TARPIT_MS);
+    const uint32_t ms = L4_GET(loop->table->header->tarpit_ms);
+    l4_session_set_deadline(loop, s, ms);
+    l4_session_wake_in(loop, index, ms);
     return true;
 }
 

@@ -82,6 +82,7 @@ struct l4_header {
     _Atomic uint32_t blocks;          /* supervisor: rows of blocked sources, for who shows them */
     _Atomic uint32_t sets_generation; /* supervisor */
     struct l4_verdict block_verdict[2]; /* by the low bit of the value in the set of blocks */
+    _Atomic uint32_t tarpit_ms;         /* supervisor: how long a tarpit holds a client */
     _Atomic uint32_t routes_generation; /* supervisor: its low bit is the half of routes in force */
     struct l4_hash_key hash_key;        /* supervisor, before the fork: of every hash of a client */
 

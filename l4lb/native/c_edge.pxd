@@ -125,6 +125,7 @@ cdef extern from "shm/layout.h":
         uint32_t sets_generation
         uint32_t blocks
         l4_verdict block_verdict[2]
+        uint32_t tarpit_ms
         l4_hash_key hash_key
 
 

@@ -48,6 +48,9 @@ def uncounted(table: Table) -> int:
 def set_blocks(table: Table, *, some: bool, refusal: str, dry_refusal: str = "reject") -> None:
     """Are there blocked sources, and what is done with them? All listeners look from then on."""
 
+def set_tarpit(table: Table, ms: int) -> None:
+    """How long a tarpit holds a client."""
+
 def set_pool(table: Table, pool: int, *, send_proxy: int, tlvs: Iterable[str]) -> None:
     """What this pool's backends are told first. send_proxy: 0 nothing, or the version."""
 

@@ -91,6 +91,11 @@ def set_blocks(Table table, *, some, refusal, dry_refusal="reject"):
             edge.needs &= ~<unsigned>e.L4_NEEDS_BLOCKS
 
 
+def set_tarpit(Table table, ms):
+    """How long a tarpit holds a client."""
+    _header(table).tarpit_ms = ms
+
+
 def set_pool(Table table, pool, *, send_proxy, tlvs):
     """What this pool's backends are told first. send_proxy: 0 nothing, or the version."""
     cdef e.l4_pool *row = <e.l4_pool *>table._pool(pool)

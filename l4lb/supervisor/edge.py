@@ -58,6 +58,7 @@ class Edge:
             groups.append((rows, list(_compiled(listener, pool_rows))))
         native.publish_routes(self._table, groups)
         self.blocks.configure(config.limits.auto_block)
+        native.set_tarpit(self._table, config.limits.tarpit_time_ms)
 
     def start(self, reactor: Reactor, add: Callable[[str, Operation], None]) -> None:
         """Looks at files and blocks from now on, every second, and answers about blocks."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -102,3 +103,17 @@ def test_drop_says_nothing_and_a_tarpit_holds_its_clients(echo: Backends) -> Non
         client.settimeout(0.2)
         with pytest.raises(TimeoutError):
             client.recv(1)
+
+
+def test_a_tarpit_lets_go_after_its_time(echo: Backends) -> None:
+    lb = balancer(echo, deny=["127.0.0.2"], refusal="tarpit")
+    assert lb.config is not None
+    lb.config["limits"] = {"tarpit_time": "700ms"}
+    with lb:
+        started = time.monotonic()
+        with socket.create_connection(lb.address, 20, ("127.0.0.2", 0)) as client:
+            with pytest.raises(ConnectionResetError):
+                client.recv(1)
+            assert time.monotonic() - started > 0.6
+        assert lb.ask("stats")["ended"] == {"rejected:denied": 1}
+        assert lb.status()["connections"] == 0

@@ -110,6 +110,8 @@ class Limits(Model):
     """How many of a worker's descriptors UDP sessions may take, one each, where there is a UDP
     listener; the rest is for TCP."""
     auto_block: AutoBlock | None = None
+    tarpit_time_ms: fields.TarpitTime = Field(default=10 * bounds.SECOND_MS, alias="tarpit_time")
+    """How long a refusal by `tarpit` keeps a client waiting before it is reset."""
     max_listeners: fields.MaxListeners = 1_024
     """Bound addresses, each port of a range counted."""
     max_pools: fields.MaxPools = 256
