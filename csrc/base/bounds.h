@@ -37,6 +37,9 @@ enum l4_bounds {
     L4_BACKLOG = 4096,         /* asked for each listening socket's queue */
     L4_EVENTS_BATCH = 256,     /* events taken from epoll a turn */
     L4_ACCEPT_PAUSE_MS = 100,  /* how long a failed accept keeps the listeners quiet, at most */
+    L4_SOURCES_MAX = 64,       /* local addresses of one pool */
+    L4_SOURCE_TRIES = 4,       /* ... of which one connect tries so many that have no port left */
+    L4_INTERFACE_MAX = 15,     /* bytes of an interface's name, without its NUL: IFNAMSIZ */
     L4_PORT_BLOCK = 64,        /* local ports one connect searches; io/ports.h */
     L4_PORT_BLOCK_USES = 48,   /* connects from one block before the next */
     L4_PORT_BLOCKS_MIN = 8,    /* with fewer, connect searches all ports */

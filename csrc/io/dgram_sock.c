@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "io/dgram.h"
+#include "io/option.h"
 
 static void ask(int fd, int level, int option)
 {
@@ -32,15 +33,15 @@ struct l4_addr l4_dgram_bound_to(int fd)
     return l4_dgram_addr_of(&name);
 }
 
-/* Binds to the source, and to the port if it is free. */
+/* Binds to the source, if it is not NULL, and to the port if it is free. */
 static int bind_to(int fd, uint16_t family, const struct l4_addr *source, uint16_t port)
 {
     struct l4_addr from = {.family = family};
     union l4_dgram_name name;
-    if (source->family == family)
-        memcpy(from.ip, source->ip, sizeof from.ip);
-    else if (port == 0)
+    if (!source && port == 0)
         return 0;
+    if (source)
+        memcpy(from.ip, source->ip, sizeof from.ip);
     from.port = port;
     socklen_t length = l4_dgram_name_of(&from, 0, &name);
     if (bind(fd, &name.any, length) == 0)
@@ -50,14 +51,18 @@ static int bind_to(int fd, uint16_t family, const struct l4_addr *source, uint16
     return bind_to(fd, family, source, 0);
 }
 
-int l4_dgram_connect(const struct l4_addr *to, const struct l4_addr *source, uint16_t *port,
-                     bool *made)
+static bool has_no_port(int error)
+{
+    /* why: connect says EAGAIN when no port is left (connect(2)), bind EADDRINUSE (bind(2)). */
+    return error == -EAGAIN || error == -EADDRINUSE;
+}
+
+static int connect_from(const struct l4_addr *to, const struct l4_way *way,
+                        const struct l4_addr *source, uint16_t *port, bool *made)
 {
     union l4_dgram_name name;
-    *made = to->family != AF_INET && to->family != AF_INET6;
-    if (*made)
-        return -EAFNOSUPPORT;
     const int fd = socket(to->family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    *made = false;
     if (fd < 0)
         return -errno;
     ask(fd, IPPROTO_UDP, UDP_GRO);
@@ -65,16 +70,30 @@ int l4_dgram_connect(const struct l4_addr *to, const struct l4_addr *source, uin
         ask(fd, IPPROTO_IP, IP_RECVERR);
     else
         ask(fd, IPPROTO_IPV6, IPV6_RECVERR);
-    int error = bind_to(fd, to->family, source, *port);
+    int error = way ? l4_options_apply(&way->options, fd, to->family, false, NULL) : 0;
+    if (!error)
+        error = bind_to(fd, to->family, source, *port);
     if (!error && connect(fd, &name.any, l4_dgram_name_of(to, 0, &name)))
         error = -errno;
     if (error) {
-        /* why: connect says EAGAIN when no port is left (connect(2)). */
-        *made = error != -EAGAIN && error != -ENOMEM && error != -ENOBUFS;
+        *made = !has_no_port(error) && error != -ENOMEM && error != -ENOBUFS;
         close(fd);
         return error;
     }
     *port = l4_dgram_bound_to(fd).port;
+    return fd;
+}
+
+int l4_dgram_connect(const struct l4_addr *to, const struct l4_way *way, uint16_t *port, bool *made)
+{
+    *made = to->family != AF_INET && to->family != AF_INET6;
+    if (*made)
+        return -EAFNOSUPPORT;
+    if (!way || way->count == 0)
+        return connect_from(to, way, NULL, port, made);
+    int fd = -EAGAIN;
+    for (uint32_t i = 0; has_no_port(fd) && i < way->count; i++)
+        fd = connect_from(to, way, &way->from[i], port, made);
     return fd;
 }
 

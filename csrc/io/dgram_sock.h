@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "base/addr.h"
+#include "base/option.h"
 
 /* What a listening socket is asked to tell. wildcard: also where each datagram was sent to. */
 void l4_dgram_tell(int fd, bool wildcard);
@@ -13,10 +14,11 @@ void l4_dgram_tell(int fd, bool wildcard);
 /* The address that a socket is bound to, with its port. */
 struct l4_addr l4_dgram_bound_to(int fd);
 
-/* A socket connected to a backend, from `source` if its family is not 0 and from *port if that is
- * not 0 and free; *port becomes the port it has. Returns the socket or -errno; *made says whether
- * the fault is the backend's (its address) rather than this host's (descriptors, ports, memory). */
-int l4_dgram_connect(const struct l4_addr *to, const struct l4_addr *source, uint16_t *port,
+/* A socket connected to a backend, by way of `way` (NULL: as the kernel likes) and from *port if
+ * that is not 0 and free; *port becomes the port it has. Returns the socket or -errno; *made says
+ * whether the fault is the backend's (its address) rather than this host's (descriptors, ports,
+ * memory). */
+int l4_dgram_connect(const struct l4_addr *to, const struct l4_way *way, uint16_t *port,
                      bool *made);
 
 /* Takes the errors that wait at a connected socket. Returns the one that says that the peer is not

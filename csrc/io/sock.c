@@ -7,6 +7,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "io/option.h"
+
 #ifndef IP_BIND_ADDRESS_NO_PORT
 #define IP_BIND_ADDRESS_NO_PORT 24
 #endif
@@ -39,8 +41,9 @@ static int begin_to_connect(int fd, const struct sockaddr *to, socklen_t length)
     return connect(fd, to, length) && errno != EINPROGRESS ? -errno : 0;
 }
 
-int l4_sock_connect(const struct l4_addr *to, const char *path, const struct l4_addr *source,
-                    struct l4_ports *ports, bool *made)
+/* One attempt, from the address `source` of way if that is not NULL. */
+static int connect_from(const struct l4_addr *to, const char *path, const struct l4_way *way,
+                        const struct l4_addr *source, struct l4_ports *ports, bool *made)
 {
     struct sockaddr_storage remote;
     const struct sockaddr *there = (const struct sockaddr *)&remote;
@@ -49,8 +52,8 @@ int l4_sock_connect(const struct l4_addr *to, const char *path, const struct l4_
     *made = fd >= 0;
     if (fd < 0)
         return -errno;
-    int error = 0;
-    if (source->family && source->family == to->family)
+    int error = way ? l4_options_apply(&way->options, fd, to->family, true, NULL) : 0;
+    if (!error && source)
         error = bind_source(fd, source);
     if (!error) {
         if (to->family != AF_UNIX)
@@ -63,6 +66,17 @@ int l4_sock_connect(const struct l4_addr *to, const char *path, const struct l4_
         return fd;
     close(fd);
     return error;
+}
+
+int l4_sock_connect(const struct l4_addr *to, const char *path, const struct l4_way *way,
+                    struct l4_ports *ports, bool *made)
+{
+    if (!way || way->count == 0)
+        return connect_from(to, path, way, NULL, ports, made);
+    int fd = -EADDRNOTAVAIL;
+    for (uint32_t i = 0; fd == -EADDRNOTAVAIL && i < way->count; i++)
+        fd = connect_from(to, path, way, &way->from[i], ports, made);
+    return fd;
 }
 
 int l4_sock_connect_result(int fd)

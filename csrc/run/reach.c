@@ -140,8 +140,11 @@ static void begin_to_connect(struct l4_loop *loop, uint32_t index)
     const struct l4_addr to = l4_table_target(l4_table_backend(loop->table, s->backend), path);
     bool made;
     s->connect_started_us = loop->now_us;
-    const struct l4_addr *source = &l4_table_pool(loop->table, s->pool)->source;
-    const int fd = l4_sock_connect(&to, path, source, &loop->ports, &made);
+    struct l4_way memory;
+    const struct l4_way *way =
+        l4_egress_way(&l4_table_pool(loop->table, s->pool)->egress, to.family, &s->client,
+                      l4_random(&loop->random), &memory);
+    const int fd = l4_sock_connect(&to, path, way, &loop->ports, &made);
     l4_session_enter(s, L4_SESSION_CONNECTS);
     l4_answer_begin(loop, s);
     if (fd < 0) {

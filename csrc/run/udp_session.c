@@ -107,8 +107,11 @@ int l4_udp_connect(struct l4_loop *loop, uint32_t flow, bool *made)
     struct l4_session *s = l4_udp_session(loop, flow);
     struct l4_flow *f = l4_udp_flow(loop, flow);
     const struct l4_pool *pool = l4_table_pool(loop->table, s->pool);
-    const int fd = l4_dgram_connect(&l4_table_backend(loop->table, s->backend)->addr, &pool->source,
-                                    &f->port, made);
+    const struct l4_addr *to = &l4_table_backend(loop->table, s->backend)->addr;
+    struct l4_way memory;
+    const struct l4_way *way =
+        l4_egress_way(&pool->egress, to->family, &s->client, l4_random(&loop->random), &memory);
+    const int fd = l4_dgram_connect(to, way, &f->port, made);
     if (fd < 0)
         return fd;
     const int error = l4_loop_watch(loop, fd, EPOLLIN | EPOLLET, L4_WATCH_FLOW, flow);

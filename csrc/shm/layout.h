@@ -35,6 +35,7 @@
 #include "base/hash.h"
 #include "base/reason.h"
 #include "shm/edge.h"
+#include "shm/egress.h"
 #include "shm/health.h"
 #include "shm/queue.h"
 #include "shm/secure.h"
@@ -145,7 +146,7 @@ enum l4_all_down { L4_REFUSE, L4_TRY_ALL };
 struct l4_pool {
     _Atomic uint32_t used;
     char name[L4_NAME_MAX + 1];
-    struct l4_addr source; /* local address towards backends; family 0: the kernel chooses */
+    struct l4_egress egress;
     _Atomic uint32_t balance;
     _Atomic uint32_t all_down;
     _Atomic uint32_t retries;

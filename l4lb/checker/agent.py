@@ -76,7 +76,7 @@ async def ask(host: str, agent: Agent) -> Said | None:
     """What the agent says; None: it could not be reached, or said nothing in time."""
     try:
         async with asyncio.timeout(agent.timeout_ms / 1000):
-            wire = Plain(await connect(Address(host, agent.port), agent.source))
+            wire = Plain(await connect(Address(host, agent.port), agent.way))
             try:
                 if agent.send is not None:
                     await wire.send(payload.to_bytes(agent.send))

@@ -15,7 +15,7 @@ import dns.rcode
 
 from l4lb.checker.tcp import shown
 from l4lb.checker.types import Outcome, ProbeError, Settings, Target
-from l4lb.checker.wire import bind_source, family_of
+from l4lb.checker.wire import family_of, take_way
 from l4lb.config import payload
 from l4lb.native.results import Result
 
@@ -26,7 +26,7 @@ ICMP_WAIT_S = 0.2  # how long an ICMP error may take where no reply is required
 def _connected(target: Target, settings: Settings) -> socket.socket:
     sock = socket.socket(family_of(target.address), socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
-        bind_source(sock, settings.source)
+        take_way(sock, settings.way)
         sock.connect((target.address.host, target.address.port))
     except BaseException:
         sock.close()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import msgpack
 
-from l4lb.checker.types import Settings
+from l4lb.checker.types import Settings, Way
 from l4lb.config.model import Config, Pool
 
 MESSAGE_BYTES = 24 << 10  # of plans in one message, unless one plan is larger
@@ -22,7 +22,7 @@ class Agent:
     interval_ms: int
     timeout_ms: int
     send: str | None = None
-    source: str | None = None
+    way: Way = field(default_factory=Way)
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class Plan:
         if known.get("checks") is not None:
             known["checks"] = Settings.from_map(known["checks"])
         if known.get("agent") is not None:
-            known["agent"] = Agent(**known["agent"])
+            agent = known["agent"]
+            known["agent"] = Agent(**{**agent, "way": Way.from_map(agent.get("way", {}))})
         return cls(**known)
 
 
@@ -53,7 +54,7 @@ def plan(pool: Pool) -> Plan:
     if pool.health is not None:
         elsewhere = pool.health.port is not None or pool.health.address is not None
         values = dict(pool.health) | {
-            "source": pool.health.source or pool.source,
+            "way": Way((pool.health.source,) if pool.health.source else pool.source, pool.options),
             "send_proxy": pool.health.send_proxy or ("off" if elsewhere else pool.send_proxy),
         }
         values["steps"] = [
@@ -62,7 +63,7 @@ def plan(pool: Pool) -> Plan:
         ]
         checks = Settings.from_map(values)
     if pool.agent is not None:
-        agent = Agent(**dict(pool.agent), source=pool.source)
+        agent = Agent(**dict(pool.agent), way=Way(pool.source, pool.options))
     slow = pool.passive.slow if pool.passive is not None else None
     factor = slow.factor if slow is not None else None
     return Plan(checks, agent, pool.on_down or "keep", pool.alert or (), factor)
@@ -93,7 +94,12 @@ def messages(known: Mapping[str, Plan]) -> Iterator[dict[str, Any]]:
 
 def _said(one: Any) -> Any:
     """A dataclass as a map of what is not its default, and other values as they are."""
-    if not isinstance(one, (Plan, Settings, Agent)):
+    if not isinstance(one, (Plan, Settings, Agent, Way)):
         return list(one) if isinstance(one, tuple) else one
-    values = {field.name: (getattr(one, field.name), field.default) for field in fields(one)}
-    return {name: _said(value) for name, (value, default) in values.items() if value != default}
+    said = {}
+    for known in fields(one):
+        default = known.default_factory() if callable(known.default_factory) else known.default
+        value = getattr(one, known.name)
+        if value != default:
+            said[known.name] = _said(value)
+    return said

@@ -51,7 +51,7 @@ async def converse(wire: Wire, settings: Settings) -> str:
 async def probe(target: Target, settings: Settings) -> Outcome:
     """Connects, goes through the steps, lets go."""
     if settings.send_proxy == "off" and not settings.all_steps():
-        (await connect(target.address, settings.source)).close()
+        (await connect(target.address, settings.way)).close()
         return Outcome(Result.OK, 0, "connected")
     wire = await open_plain(target, settings)
     try:

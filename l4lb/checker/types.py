@@ -6,13 +6,27 @@ One file a kind; each has a `probe` of the shape of Probe and an entry in probes
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
 from l4lb.native.results import Result
 from l4lb.native.rows import Address
 
 Step = Mapping[str, str]  # {"send": payload}, {"expect": payload} or both, in this order
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a check leaves this host: its local addresses, of which the first of the right family is
+    used, and socket options by the names of native/egress.pyx."""
+
+    sources: Sequence[str] = ()
+    options: Mapping[str, int | str] = field(default_factory=dict)
+
+    @classmethod
+    def from_map(cls, values: Mapping[str, Any]) -> Way:
+        """From a plain map, as it comes over the channel."""
+        return cls(tuple(values.get("sources", ())), dict(values.get("options", {})))
 
 
 @dataclass(frozen=True)
@@ -29,7 +43,7 @@ class Settings:
     jitter_percent: int
     port: int | None = None
     address: str | None = None
-    source: str | None = None
+    way: Way = field(default_factory=lambda: Way())
     fast_interval_ms: int | None = None
     down_interval_ms: int | None = None
     send_proxy: str = "off"
@@ -55,8 +69,11 @@ class Settings:
     def from_map(cls, values: Mapping[str, Any]) -> Settings:
         """From a plain map, as it comes over the channel; what is None or missing is the default.
         Raises TypeError."""
-        known = {one.name for one in fields(cls)}
-        return cls(**{k: v for k, v in values.items() if k in known and v is not None})
+        names = {one.name for one in fields(cls)}
+        known = {k: v for k, v in values.items() if k in names and v is not None}
+        if isinstance(known.get("way"), Mapping):
+            known["way"] = Way.from_map(known["way"])
+        return cls(**known)
 
     def all_steps(self) -> Sequence[Step]:
         """steps, or the one that send and expect make."""

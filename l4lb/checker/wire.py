@@ -15,7 +15,8 @@ import struct
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from l4lb.checker.types import Outcome, ProbeError, Settings, Target
+from l4lb.checker.types import Outcome, ProbeError, Settings, Target, Way
+from l4lb.native import egress
 from l4lb.native.results import Result
 from l4lb.native.rows import Address
 
@@ -58,20 +59,25 @@ def family_of(target: Address) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in target.host else socket.AF_INET
 
 
-def bind_source(sock: socket.socket, source: str | None) -> None:
-    """Binds the local address if it is of the socket's family."""
-    if source and (":" in source) == (sock.family == socket.AF_INET6):
-        sock.bind((source, 0))
+def take_way(sock: socket.socket, way: Way) -> None:
+    """Sets its options, and binds the first local address of the socket's family. Raises
+    OSError."""
+    if way.options:
+        egress.apply(sock, way.options)
+    for source in way.sources:
+        if (":" in source) == (sock.family == socket.AF_INET6):
+            sock.bind((source, 0))
+            return
 
 
-async def connect(target: Address, source: str | None) -> socket.socket:
+async def connect(target: Address, way: Way) -> socket.socket:
     """A connected socket that will reset when closed. Raises OSError."""
     family = family_of(target)
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         if family != socket.AF_UNIX:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-            bind_source(sock, source)
+            take_way(sock, way)
         where = target.path or (target.host, target.port)
         await asyncio.get_running_loop().sock_connect(sock, where)
         if target.path:
@@ -179,7 +185,7 @@ def tls_context(verify: bool, ca: str | None, by_name: bool, _: int) -> ssl.SSLC
 
 async def open_plain(target: Target, settings: Settings) -> Plain:
     """Connected, and the PROXY header sent."""
-    wire = Plain(await connect(target.address, settings.source))
+    wire = Plain(await connect(target.address, settings.way))
     header = PROXY_LOCAL[settings.send_proxy]
     if header:
         try:

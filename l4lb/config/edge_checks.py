@@ -48,6 +48,9 @@ def for_tcp_only(draft: Draft) -> Iterator[Finding]:
         if "limits" in listener:
             hint = "UDP has max_sessions_per_source and max_amplification"
             yield Finding((*path, "limits"), "is for tcp listeners only", hint)
+        for key in ("keepalive", "user_timeout", "mptcp"):
+            if listener.get(key):
+                yield Finding((*path, key), "is for tcp listeners only")
         routes = listener.get("routes")
         for index, route in enumerate(routes if isinstance(routes, list) else ()):
             for key in ("sni", "alpn"):

@@ -94,7 +94,9 @@ class _Reader:
                 self._listener(one)
 
     def _listener(self, section: Section) -> None:
-        table: dict[str, Any] = {"bind": section.binds, "pool": name_of(section.pool)}
+        table: dict[str, Any] = {
+            "bind": section.binds, "pool": name_of(section.pool), **section.settings.listener
+        }  # fmt: skip
         if section.proxy:
             table["proxy_protocol"] = "accept"
         if not section.pool or name_of(section.pool) not in self.draft.pools:

@@ -23,8 +23,8 @@ TIME = re.compile(r"(\d{1,12})(us|ms|s|m|h|d|)")
 WORD = re.compile(r"""(?:[^\s"'\\#]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')+|#.*""")
 NOTHING = {  # said in other words, always so, or of no use here
     "option": ("redispatch", "tcplog", "dontlognull", "httplog", "log-health-checks",
-               "splice-auto", "splice-request", "splice-response", "clitcpka", "srvtcpka",
-               "tcp-smart-accept", "tcp-smart-connect"),
+               "splice-auto", "splice-request", "splice-response", "tcp-smart-accept",
+               "tcp-smart-connect"),
     "daemon": (), "mode tcp": (),
 }  # fmt: skip
 
@@ -50,15 +50,19 @@ def duration(text: str) -> str:
 
 @dataclass
 class Settings:
-    """What defaults and a section say of a pool and its health checks."""
+    """What defaults and a section say of a pool, its health checks, and a listener's sockets."""
 
     pool: dict[str, Any] = field(default_factory=dict)
+    listener: dict[str, Any] = field(default_factory=dict)
     health: dict[str, Any] = field(default_factory=dict)
     server: list[str] = field(default_factory=list)  # words of default-server
     idle_ms: dict[str, int] = field(default_factory=dict)  # by timeout client and server
 
     def copy(self) -> Settings:
-        return Settings(dict(self.pool), dict(self.health), list(self.server), dict(self.idle_ms))
+        return Settings(
+            dict(self.pool), dict(self.listener), dict(self.health), list(self.server),
+            dict(self.idle_ms),
+        )  # fmt: skip
 
 
 @dataclass
@@ -132,6 +136,13 @@ def is_nothing(words: list[str]) -> bool:
     return words[0] in NOTHING and (not NOTHING[words[0]] or words[1:2] == [])
 
 
+BIND: dict[str, tuple[str, Callable[[str], Any]]] = {  # words of bind that take a value
+    "interface": ("interface", str),
+    "tcp-ut": ("user_timeout", duration),
+}
+KEEPALIVE = {"clitcpka": ("listener",), "srvtcpka": ("pool",), "tcpka": ("listener", "pool")}
+
+
 def _bind(_draft: Draft, section: Section, words: list[str]) -> str:
     for one in words[1].split(","):
         text = one.removeprefix("ipv4@")
@@ -142,7 +153,16 @@ def _bind(_draft: Draft, section: Section, words: list[str]) -> str:
     if "accept-proxy" in words:
         section.proxy = True
     known = ("accept-proxy", "v4v6", "tfo", "defer-accept")
-    more = [word for word in words[2:] if word not in known]
+    more = []
+    rest = iter(words[2:])
+    for word in rest:
+        if word in BIND:
+            key, make = BIND[word]
+            section.settings.listener[key] = make(next(rest))
+        elif word == "transparent":
+            section.settings.listener["transparent"] = True
+        elif word not in known:
+            more.append(word)
     if words[1].startswith(("[::]", ":::")) and "v4v6" in words:
         section.binds.append("0.0.0.0:" + words[1].rpartition(":")[2])
     return f"{' '.join(more)}: not carried over" if more else ""
@@ -191,6 +211,10 @@ def _milliseconds(text: str) -> int:
 
 def _option(_: Draft, section: Section, words: list[str]) -> str:
     if words[1] in NOTHING["option"] or words[1] == "tcp-check":
+        return ""
+    if words[1] in KEEPALIVE:
+        for side in KEEPALIVE[words[1]]:
+            getattr(section.settings, side)["keepalive"] = True
         return ""
     if words[1] != "httpchk":
         return "there is no such option here"
@@ -253,8 +277,19 @@ def _default_server(_: Draft, section: Section, words: list[str]) -> str:
 
 
 def _source(_: Draft, section: Section, words: list[str]) -> str:
-    section.settings.pool["source"] = words[1].rpartition(":")[0] or words[1]
-    return f"{' '.join(words[2:])}: not carried over" if words[2:] else ""
+    pool = section.settings.pool
+    address = words[1].rpartition(":")[0] or words[1]
+    if address not in ("*", "0.0.0.0", "[::]"):
+        pool["source"] = address.strip("[]")
+    said = dict(itertools.pairwise(words[2:]))
+    if said.get("usesrc") in ("client", "clientip"):
+        pool["transparent"] = True
+    if "interface" in said:
+        pool["interface"] = said["interface"]
+    left = [word for word in words[2::2] if word not in ("usesrc", "interface")]
+    if said.get("usesrc") not in (None, "client", "clientip"):
+        left.append(f"usesrc {said['usesrc']}")
+    return f"{' '.join(left)}: not carried over" if left else ""
 
 
 KEYWORDS: dict[str, Keyword] = {

@@ -113,6 +113,11 @@ class _Reader:
                 pool["retries"] = min(8, max(0, int(count) - 1))
             case "proxy_bind", [address] if not address.startswith("$"):
                 pool["source"] = address
+            case "proxy_bind", ["$remote_addr" | "$remote_addr:$remote_port", "transparent"]:
+                pool["transparent"] = True
+            case "proxy_socket_keepalive", [word]:
+                if word == "on":
+                    pool["keepalive"] = True
             case name, _ if name not in NOTHING:
                 self.draft.leave(place, "there is nothing like it here")
 
@@ -174,13 +179,16 @@ class _Reader:
     def _server(self, place: Place, server: Directive, settings: dict[str, Any]) -> None:
         binds: list[str] = []
         protocol, target, proxy = "tcp", "", False
+        keepalive: dict[str, Any] | None = None
         for where, one in self._inside(server["block"], place.file):
             match one["directive"], one["args"]:
                 case "listen", [address, *words]:
                     binds.append(_listen(address))
                     protocol = "udp" if "udp" in words else protocol
                     proxy = proxy or "proxy_protocol" in words
-                    more = [w for w in words if w not in ("udp", "reuseport", "proxy_protocol")]
+                    found = _keepalive(words)
+                    keepalive = keepalive if found is None else found
+                    more = [w for w in words if not _is_known(w)]
                     if more:
                         self.draft.leave(where, f"{' '.join(more)}: not carried over")
                 case "proxy_pass", [to]:
@@ -196,6 +204,8 @@ class _Reader:
             table["protocol"] = protocol
         if proxy:
             table["proxy_protocol"] = "accept"
+        if keepalive is not None:
+            table["keepalive"] = keepalive or True
         self.draft.listeners[self._free(f"{pool}-{protocol}")] = table
 
     def _free(self, name: str) -> str:
@@ -230,7 +240,24 @@ class _Reader:
             self.draft.limits["max_connections"] = max(1, self._per_worker * workers // 2)
 
 
-SERVER_KEYS = ("connect_timeout", "idle_timeout", "retries", "source")
+SERVER_KEYS = ("connect_timeout", "idle_timeout", "retries", "source", "transparent", "keepalive")
+
+
+def _is_known(word: str) -> bool:
+    """Is this word of `listen` carried over, or of no use here?"""
+    return word in ("udp", "reuseport", "proxy_protocol") or word.startswith("so_keepalive=")
+
+
+def _keepalive(words: list[str]) -> dict[str, Any] | None:
+    """What so_keepalive=on|[idle]:[interval]:[count] says; None: nothing, or off."""
+    found = next((w.partition("=")[2] for w in words if w.startswith("so_keepalive=")), "off")
+    if found == "off":
+        return None
+    times = [*found.split(":"), "", ""][:3] if ":" in found else ["", "", ""]
+    keys: list[tuple[str, Callable[[str], Any]]] = [
+        ("idle", duration), ("interval", duration), ("probes", int)
+    ]  # fmt: skip
+    return {key: make(text) for (key, make), text in zip(keys, times, strict=True) if text}
 
 
 def _listen(address: str) -> str:

@@ -21,7 +21,7 @@ from l4lb.metrics.exposition import (
     prefers_openmetrics,
     sample,
 )  # fmt: skip
-from l4lb.native import seen, tls, udp
+from l4lb.native import egress, seen, tls, udp
 from l4lb.native.rows import BackendRow, PoolRow, WorkerRow
 from l4lb.native.table import Table
 from l4lb.native.tls_rows import Handshakes
@@ -226,8 +226,10 @@ class Collector:
             scrape.add("l4lb_pool_backends", len(mine), pool.name)
             scrape.add("l4lb_pool_backends_up", usable, pool.name)
             most = max((row.active for row in mine if not row.address.path), default=0)
-            source = pool.source or "any"
-            scrape.add("l4lb_source_ports_left", max(0, ports - most), pool.name, source)
+            sources = egress.sources(self._table, pool.index) or ("any",)
+            for source in sources:
+                left = max(0, ports - most // len(sources))
+                scrape.add("l4lb_source_ports_left", left, pool.name, source)
             self._measures(scrape, pool)
 
     def _measures(self, scrape: Scrape, pool: PoolRow) -> None:

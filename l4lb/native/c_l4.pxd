@@ -169,7 +169,6 @@ cdef extern from "shm/layout.h":
     struct l4_pool:
         uint32_t used
         char name[65]
-        l4_addr source
         uint32_t balance
         uint32_t all_down
         uint32_t retries

@@ -85,7 +85,6 @@ class PoolRow(NamedTuple):
     connect_timeout_ms: int
     idle_timeout_ms: int
     half_closed_timeout_ms: int
-    source: str
     generation: int
     max_connections: int
     active: int

@@ -4,6 +4,7 @@ from l4lb.native cimport c_l4 as c
 
 
 cdef _put_text(char *to, size_t size, text)
+cdef _host(const c.l4_addr *addr)
 cdef _put_address(c.l4_addr *to, host, port)
 
 

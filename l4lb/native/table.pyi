@@ -57,7 +57,6 @@ class Table:
         idle_timeout_ms: int,
         half_closed_timeout_ms: int,
         max_connections: int = 0,
-        source: str = "",
         hash_key: str = "source_ip",
         hash_prefix: tuple[int, int] = (32, 128),
         hash_balance_percent: int = 0,

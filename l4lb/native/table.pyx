@@ -144,7 +144,7 @@ cdef class Table:
         self._listener(index).used = 0
 
     def set_pool(self, index, *, name, balance, when_all_down, retries, connect_timeout_ms,
-                 idle_timeout_ms, half_closed_timeout_ms, max_connections=0, source="",
+                 idle_timeout_ms, half_closed_timeout_ms, max_connections=0,
                  hash_key="source_ip", hash_prefix=(32, 128), hash_balance_percent=0,
                  maglev_size=0, all_backups=False, slow_start_ms=0, queue_length=0,
                  queue_timeout_ms=0):
@@ -165,7 +165,6 @@ cdef class Table:
         row.slow_start_ms = slow_start_ms
         row.queue.timeout_ms = queue_timeout_ms
         row.queue.length = queue_length
-        _put_address(&row.source, source, 0)
         row.used = 1
 
     def clear_pool(self, index):
@@ -363,7 +362,7 @@ cdef class Table:
                 found.append(rows.PoolRow(
                     index, row.name.decode(), rows.BALANCES[row.balance],
                     rows.WHEN_ALL_DOWN[row.all_down], row.retries, row.connect_timeout_ms,
-                    row.idle_timeout_ms, row.half_closed_timeout_ms, _host(&row.source),
+                    row.idle_timeout_ms, row.half_closed_timeout_ms,
                     row.view_generation, row.max_connections, row.inflight,
                     rows.HASH_KEYS[row.hash_rule.kind],
                     (row.hash_rule.prefix4, row.hash_rule.prefix6), row.hash_balance_percent,

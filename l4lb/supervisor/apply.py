@@ -16,7 +16,7 @@ from typing import Any
 from l4lb.config.model import Backend, Config, Pool
 from l4lb.config.plain import to_plain
 from l4lb.errors import AdminError
-from l4lb.native import change, sticky, udp
+from l4lb.native import change, egress, sticky, udp
 from l4lb.native.health import set_passive
 from l4lb.native.rows import Address, BackendRow, Capacities
 from l4lb.native.table import Table
@@ -235,7 +235,6 @@ def write_pool(table: Table, index: int, pool: Pool) -> None:
         idle_timeout_ms=pool.idle_timeout_ms,
         half_closed_timeout_ms=pool.half_closed_timeout_ms,
         max_connections=pool.max_connections,
-        source=pool.source or "",
         hash_key=pool.hash_key,
         hash_prefix=pool.hash_prefix,
         hash_balance_percent=pool.hash_balance_percent or 0,
@@ -246,6 +245,13 @@ def write_pool(table: Table, index: int, pool: Pool) -> None:
         queue_timeout_ms=pool.queue.timeout_ms if pool.queue else 0,
     )
     datagrams.write_pool(table, index, pool)
+    egress.set_pool(
+        table,
+        index,
+        sources=pool.source,
+        transparent=pool.transparent,
+        options=pool.options,
+    )
 
 
 def write_sticky(table: Table, index: int, pool: Pool) -> None:

@@ -50,29 +50,32 @@ def _close_all_but(keep: Iterable[int]) -> None:
                 os.close(fd)
 
 
-def _be_child(main: Callable[[], int], name: str, keep: Iterable[int]) -> int:
+def _be_child(main: Callable[[], int], name: str, keep: Iterable[int], raw: bool) -> int:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
     _close_all_but(keep)
     try:
-        privileges.renounce()
+        privileges.renounce(but_raw=raw)
         return main()
     except BaseException as error:
         l4lb.log.get(name).error("crashed", error=repr(error), exc_info=True)
         return CRASHED
 
 
-def fork(name: str, main: Callable[[], int], *, keep: Iterable[int], now_ms: int) -> Child:
+def fork(
+    name: str, main: Callable[[], int], *, keep: Iterable[int], now_ms: int, raw: bool = False
+) -> Child:
     """Forks a child that runs main with the descriptors in keep (and 0, 1, 2) and exits with what
-    it returns. The caller has no threads. Raises OSError if there can be no more processes."""
+    it returns. raw: it keeps CAP_NET_RAW, if this process has it. The caller has no threads. Raises
+    OSError if there can be no more processes."""
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()
     if pid == 0:
         status = CRASHED
         try:
-            status = _be_child(main, name, keep)
+            status = _be_child(main, name, keep, raw)
         finally:
             os._exit(status)
     return Child(name, pid, os.pidfd_open(pid), now_ms)

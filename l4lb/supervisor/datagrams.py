@@ -16,6 +16,7 @@ from l4lb.config.model import Backend, Bind, Limits, Listener, Pool
 from l4lb.config.tables.quic import Quic
 from l4lb.native import udp
 from l4lb.native.table import Table
+from l4lb.supervisor.shape import Shape
 
 MAX_ROWS = 1 << 20  # csrc/base/bounds.h: L4_FLOWS_MAX
 BUFFER_BYTES = 4 << 20  # asked for each socket: what waits while a worker is replaced or busy
@@ -82,9 +83,9 @@ def write_listener(table: Table, index: int, listener: Listener, pools: Mapping[
     )
 
 
-def _one(bind: Bind, *, share_port: bool) -> socket.socket:
+def _one(bind: Bind, shape: Shape, *, share_port: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in bind.host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    sock = shape.make(family)
     try:
         if share_port:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -111,15 +112,17 @@ def _enlarge(sock: socket.socket) -> None:
                 sock.setsockopt(socket.SOL_SOCKET, plain, BUFFER_BYTES)
 
 
-def open_sockets(bind: Bind, workers: int, *, alone: bool = True) -> list[socket.socket]:
+def open_sockets(
+    bind: Bind, workers: int, shape: Shape, *, alone: bool = True
+) -> list[socket.socket]:
     """The sockets of one address, one a worker; alone: nobody else of this service has its port.
     Raises OSError."""
     # SO_REUSEPORT would let two services share a port in silence: first bind without it.
     if alone:
-        _one(bind, share_port=False).close()
+        _one(bind, shape, share_port=False).close()
     sockets: list[socket.socket] = []
     try:
-        sockets.extend(_one(bind, share_port=True) for _ in range(workers))
+        sockets.extend(_one(bind, shape, share_port=True) for _ in range(workers))
     except OSError:
         for sock in sockets:
             sock.close()

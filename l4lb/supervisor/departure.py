@@ -112,7 +112,8 @@ class Departure:
             {
                 "protocol": one.protocol, "bind": str(one.bind), "listener": one.listener,
                 "path": one.path, "passed": one.passed, "order": one.order,
-                "unlinked": one.unlinked, "seed": one.seed, "by_port": one.by_port,
+                "unlinked": one.unlinked, "seed": one.seed, "by_port": one.shape.by_port,
+                "mptcp": one.shape.mptcp, "options": dict(one.shape.options),
                 "sockets": {index: sock.fileno() for index, sock in one.sockets.items()},
             }
             for one in self._workers.listening

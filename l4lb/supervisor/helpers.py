@@ -27,7 +27,8 @@ LOG = l4lb.log.get("supervisor")
 
 class Helper:
     """One helper process. main gets the child's end of the channel; on_message gets what the
-    child sends; greet is called with each new process, to tell it what it must know."""
+    child sends; greet is called with each new process, to tell it what it must know. raw: it keeps
+    CAP_NET_RAW."""
 
     def __init__(
         self,
@@ -38,6 +39,7 @@ class Helper:
         keep: list[int],
         on_message: Callable[[Mapping[str, Any]], None],
         on_start: Callable[[int], None],
+        raw: bool = False,
     ) -> None:
         self.name = name
         self._reactor = reactor
@@ -45,6 +47,7 @@ class Helper:
         self._keep = keep
         self._on_message = on_message
         self._on_start = on_start
+        self._raw = raw
         self._child: Child | None = None
         self._channel: socket.socket | None = None
         self._backoff = Backoff()
@@ -76,6 +79,7 @@ class Helper:
                 lambda: self._main(theirs),
                 keep=[*self._keep, theirs.fileno()],
                 now_ms=monotonic_ms(),
+                raw=self._raw,
             )
         except OSError as error:
             ours.close()

@@ -5,7 +5,9 @@ All that can fail comes first: rows, sockets. What follows cannot, so nothing is
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from l4lb.config.model import Bind, Config
 from l4lb.native import udp
@@ -18,14 +20,15 @@ from l4lb.supervisor.diff import Change
 from l4lb.supervisor.reactor import monotonic_ms
 from l4lb.supervisor.rows import Rows
 from l4lb.supervisor.secrets import Secrets
+from l4lb.supervisor.shape import Shape, try_pools
 from l4lb.supervisor.sockets import Listening
 from l4lb.supervisor.workers import Workers
 
 
-def wanted(config: Config) -> dict[tuple[str, str], tuple[str, Bind, str]]:
-    """Each address to be bound, by protocol and text: its listener's name, itself, the protocol."""
+def wanted(config: Config) -> dict[tuple[str, str], tuple[str, Bind, Shape]]:
+    """Each address to be bound, by protocol and text: its listener's name, itself, its shape."""
     return {
-        (one.protocol, str(bind)): (name, bind, one.protocol)
+        (one.protocol, str(bind)): (name, bind, Shape.of(one))
         for name, one in config.listeners.items()
         for bind in one.bind
     }
@@ -41,18 +44,21 @@ def open_all(
     """The sockets of every address: those of a program before this one, those that a service
     manager passed, or new ones. Raises L4lbError."""
     workers = range(config.process.workers)
-    for key, (name, bind, protocol) in wanted(config).items():
+    for key, (name, bind, shape) in wanted(config).items():
         row = rows[name, str(bind)]
         if key in have:
             have[key].row, have[key].listener = row, name
+            have[key].reshape(shape)
             yield have[key]
             continue
-        passed = inherited.take(name, bind, protocol)
+        passed = inherited.take(name, bind, shape.protocol)
         if passed is not None:
-            yield Listening(bind, name, row, {0: passed}, passed=True, protocol=protocol)
+            plain = replace(shape, options={}, mptcp=False)  # as the manager made it, so far
+            one = Listening(bind, name, row, {0: passed}, passed=True, shape=plain)
+            one.reshape(replace(shape, mptcp=False))
+            yield one
             continue
-        by_port = not config.listeners[name].max_sessions_per_source
-        yield sockets.open_listening(bind, name, row, workers, protocol, seed=seed, by_port=by_port)
+        yield sockets.open_listening(bind, name, row, workers, shape, seed=seed)
 
 
 class Installer:
@@ -81,19 +87,14 @@ class Installer:
         bundle = self._secrets.prepare(after)
         count = after.process.workers
         old_count = len(self._workers.staying)
-        self._crew.make_sockets(count)
-        try:
-            opened = self._open(after, range(count))
-        except BaseException:
-            self._crew.drop_sockets_from(old_count)
-            raise
-        try:
+        try_pools(after)
+        with contextlib.ExitStack() as undo:
+            self._reshape(after, undo)
+            undo.callback(self._crew.drop_sockets_from, old_count)
+            self._crew.make_sockets(count)
+            opened = self._open(after, range(count), undo)
             self._membership.change(after, changes, monotonic_ms())
-        except BaseException:
-            self._crew.drop_sockets_from(old_count)
-            for one in opened:
-                one.close()
-            raise
+            undo.pop_all()
         self._secrets.adopt(after, bundle, self._membership.bindings)
         self._crew.resize(count, after.process.drain_timeout_ms)
         self._move(after)
@@ -102,30 +103,28 @@ class Installer:
             self._crew.listen(one)
         self._on_done(after)
 
-    def _open(self, after: Config, workers: Sequence[int]) -> list[Listening]:
+    def _reshape(self, after: Config, undo: contextlib.ExitStack) -> None:
+        """Other options of sockets that are open."""
+        want = wanted(after)
+        for one in self._workers.listening:
+            if one.key in want:
+                _, _, shape = want[one.key]
+                undo.callback(one.reshape, one.shape)
+                one.reshape(replace(shape, by_port=one.shape.by_port))
+
+    def _open(
+        self, after: Config, workers: Sequence[int], undo: contextlib.ExitStack
+    ) -> list[Listening]:
         """The sockets of addresses that are new."""
         have = {one.key for one in self._workers.listening}
         opened: list[Listening] = []
-        try:
-            for key, (name, bind, protocol) in wanted(after).items():
-                if key not in have:
-                    alone = not self._crew.has_port(protocol, bind.port)
-                    opened.append(
-                        sockets.open_listening(
-                            bind,
-                            name,
-                            -1,
-                            workers,
-                            protocol,
-                            alone=alone,
-                            seed=udp.seed(self._table),
-                            by_port=not after.listeners[name].max_sessions_per_source,
-                        )
-                    )
-        except BaseException:
-            for one in opened:
-                one.close()
-            raise
+        for key, (name, bind, shape) in wanted(after).items():
+            if key not in have:
+                alone = not self._crew.has_port(shape.protocol, bind.port)
+                seed = udp.seed(self._table)
+                one = sockets.open_listening(bind, name, -1, workers, shape, alone=alone, seed=seed)
+                undo.callback(one.close)
+                opened.append(one)
         return opened
 
     def _move(self, after: Config) -> None:
@@ -135,10 +134,9 @@ class Installer:
             if one.key not in want:
                 self._crew.unlisten(one)
                 continue
-            one.listener = want[one.key][0]
-            by_port = not after.listeners[one.listener].max_sessions_per_source
-            if one.by_port != by_port:
-                one.by_port = by_port
+            one.listener, _, shape = want[one.key]
+            if one.shape != shape:  # by_port: all else is so already
+                one.reshape(shape)
                 self._crew.move_flows(after.process.workers)
             row = self._membership.listeners[one.listener, str(one.bind)]
             if row != one.row:

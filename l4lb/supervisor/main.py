@@ -41,6 +41,7 @@ from l4lb.supervisor.reactor import Reactor, monotonic_ms
 from l4lb.supervisor.reload import ConfigOrigin, Reloads, Source
 from l4lb.supervisor.secrets import Secrets
 from l4lb.supervisor.seeing import Seeing
+from l4lb.supervisor.shape import needs_raw, try_pools
 from l4lb.supervisor.takeover import Predecessor
 from l4lb.supervisor.web import open_web
 from l4lb.supervisor.workers import Workers
@@ -131,6 +132,7 @@ class Supervisor:
             keep=[],
             on_message=self._on_checker,
             on_start=self._note_checker,
+            raw=True,
         )
 
     def _make_control(self) -> Helper:
@@ -156,6 +158,7 @@ class Supervisor:
         )
 
     def _open_listening(self, inherited: Inherited) -> None:
+        try_pools(self._config)
         have = {one.key: one for one in self._before.listening()} if self._before else {}
         rows, seed = self._membership.listeners, udp.seed(self._table)
         self._listening.extend(open_all(self._config, rows, have, inherited, seed))
@@ -172,7 +175,7 @@ class Supervisor:
     def become(self, user: User) -> None:
         """Gives up root's rights for the user's, now that all is bound. Raises OSError."""
         self._admin.give(user)
-        privileges.become(user)
+        privileges.become(user, raw=needs_raw(self._config))
 
     # ---- children ------------------------------------------------------------------------------
 
@@ -208,8 +211,8 @@ class Supervisor:
         self._config = config
         self._seeing.configure(config.process)
         l4lb.log.setup(config.process.log.level, config.process.log.format)
-        for message in messages(plans(config)):
-            self._checker.send(message)
+        if not all(self._checker.send(message) for message in messages(plans(config))):
+            self._checker.kill()  # its successor has the plans by the fork
         # Not now: which backends are the file's is known when the change is complete.
         self._reactor.after(0, self._follow)
 

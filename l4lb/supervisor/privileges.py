@@ -2,8 +2,9 @@
 
 The supervisor becomes the user of `[process] user` and keeps one right, to bind ports below 1024,
 because a reload may ask for more of them; it keeps it over the exec of an upgrade (an ambient
-capability). Every child gives that one up too. no_new_privs is set with it: whatever these
-processes run gains nothing by set-user-id files.
+capability). Every child gives that one up too. Where the configuration marks packets or uses
+addresses of others, CAP_NET_RAW is kept as well, by supervisor, workers and checker. no_new_privs
+is set with it: whatever these processes run gains nothing by set-user-id files.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 
 from l4lb.errors import L4lbError
 
-CAP_NET_BIND_SERVICE = 10  # linux/capability.h
+CAP_NET_BIND_SERVICE, CAP_NET_RAW = 10, 13  # linux/capability.h
 CAPABILITY_VERSION = 0x20080522  # _LINUX_CAPABILITY_VERSION_3
 PR_SET_KEEPCAPS = 8  # linux/prctl.h
 PR_SET_NO_NEW_PRIVS = 38
@@ -74,8 +75,9 @@ class User:
         return None
 
 
-def become(user: User) -> None:
-    """For good. Raises OSError; the process is then neither one nor the other and must end."""
+def become(user: User, *, raw: bool = False) -> None:
+    """For good. raw: CAP_NET_RAW is needed later. Raises OSError; the process is then neither one
+    nor the other and must end."""
     _prctl(PR_SET_NO_NEW_PRIVS, 1)
     if os.geteuid() == user.uid:
         return
@@ -83,15 +85,18 @@ def become(user: User) -> None:
     os.setresgid(user.gid, user.gid, user.gid)
     _prctl(PR_SET_KEEPCAPS, 1)
     os.setresuid(user.uid, user.uid, user.uid)
-    _keep(1 << CAP_NET_BIND_SERVICE)
-    _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_BIND_SERVICE)
+    kept = [CAP_NET_BIND_SERVICE, *([CAP_NET_RAW] if raw else [])]
+    _keep(sum(1 << one for one in kept))
+    for one in kept:
+        _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, one)
 
 
-def renounce() -> None:
-    """No capability is left, unless this is root's. For children. Raises OSError."""
+def renounce(*, but_raw: bool = False) -> None:
+    """No capability is left, unless this is root's; but_raw: but CAP_NET_RAW, if it is there. What
+    this process executes has none. For children. Raises OSError."""
     if os.geteuid() != 0:
         _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
-        _keep(0)
+        _keep(_held() & 1 << CAP_NET_RAW if but_raw else 0)
 
 
 class _Header(ctypes.Structure):
@@ -104,6 +109,15 @@ class _Sets(ctypes.Structure):
         ("permitted", ctypes.c_uint32),
         ("inheritable", ctypes.c_uint32),
     )
+
+
+def _held() -> int:
+    """The first 32 capabilities that are permitted."""
+    sets = (_Sets * 2)()
+    header = _Header(CAPABILITY_VERSION, 0)
+    if _LIBC.capget(ctypes.byref(header), ctypes.byref(sets)):
+        raise OSError(ctypes.get_errno(), "capget: " + os.strerror(ctypes.get_errno()))
+    return int(sets[0].permitted)
 
 
 def _keep(mask: int) -> None:

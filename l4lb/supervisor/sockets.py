@@ -18,8 +18,10 @@ from dataclasses import dataclass, field
 
 from l4lb.config.model import Bind
 from l4lb.errors import L4lbError
+from l4lb.native.egress import OptionError
 from l4lb.supervisor import datagrams, steering
 from l4lb.supervisor.privileges import User
+from l4lb.supervisor.shape import Shape, refused
 
 BACKLOG = 4096
 LOCK = ".lock"  # behind the admin socket's path: holds the service's pid and its flock
@@ -49,13 +51,16 @@ class Listening:
     released: set[int] = field(default_factory=set)
     passed: bool = False
     unlinked: bool = False
-    protocol: str = "tcp"
+    shape: Shape = field(default_factory=Shape)
     seed: int = 0  # UDP: of share_out
-    by_port: bool = True  # UDP: clients of one IP address need not meet one socket
 
     @property
     def shared(self) -> bool:
         return bool(self.path) or self.passed
+
+    @property
+    def protocol(self) -> str:
+        return self.shape.protocol
 
     @property
     def key(self) -> tuple[str, str]:
@@ -73,7 +78,7 @@ class Listening:
         goes where."""
         first = next(iter(self.sockets.values()), None)
         if first is not None and not self.shared:
-            steering.steer(first, count, self.seed, by_port=self.by_port)
+            steering.steer(first, count, self.seed, by_port=self.shape.by_port)
 
     def add(self, index: int) -> None:
         """A socket for one worker more. Raises L4lbError."""
@@ -81,9 +86,11 @@ class Listening:
             return
         try:
             if self.protocol == "udp":
-                self.sockets[index] = datagrams.open_sockets(self.bind, 1, alone=False)[0]
+                self.sockets[index] = datagrams.open_sockets(self.bind, 1, self.shape, alone=False)[
+                    0
+                ]
                 return
-            sock = _inet_socket(self.bind, share_port=True)
+            sock = _inet_socket(self.bind, self.shape, share_port=True)
             self.sockets[index] = sock
             sock.listen(BACKLOG)
         except OSError as error:
@@ -100,6 +107,25 @@ class Listening:
             last = self.order.pop()
             if place < len(self.order):
                 self.order[place] = last
+
+    def reshape(self, shape: Shape) -> None:
+        """Changes the options of all its sockets: what they accept from now on has the new ones.
+        Raises L4lbError."""
+        if shape == self.shape:
+            return
+        what = f"listeners.{self.listener}"
+        if shape.mptcp != self.shape.mptcp and not self.path:
+            raise L4lbError(
+                f"{what}.mptcp: cannot be changed while {self.bind} is open; bind another address,"
+                " or restart"
+            )
+        try:
+            if shape.options != self.shape.options and not self.path:
+                for sock in self.sockets.values():
+                    shape.put_on(sock)
+        except OSError as error:
+            raise refused(what, error) from error
+        self.shape = shape
 
     def release(self, index: int, workers: Collection[int]) -> None:
         """The worker of this index accepts no more; of these that did."""
@@ -130,9 +156,9 @@ def _failed(bind: Bind, error: OSError) -> L4lbError:
     return L4lbError(f"cannot listen on {bind}: {reason}" + (f" ({hint})" if hint else ""))
 
 
-def _inet_socket(bind: Bind, *, share_port: bool) -> socket.socket:
+def _inet_socket(bind: Bind, shape: Shape, *, share_port: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in bind.host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    sock = shape.make(family)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if share_port:
@@ -148,14 +174,16 @@ def _inet_socket(bind: Bind, *, share_port: bool) -> socket.socket:
     return sock
 
 
-def _open_inet(bind: Bind, workers: Sequence[int], *, alone: bool) -> dict[int, socket.socket]:
+def _open_inet(
+    bind: Bind, workers: Sequence[int], shape: Shape, *, alone: bool
+) -> dict[int, socket.socket]:
     # SO_REUSEPORT would let two services share a port in silence: first bind without it.
     if alone:
-        _inet_socket(bind, share_port=False).close()
+        _inet_socket(bind, shape, share_port=False).close()
     sockets: dict[int, socket.socket] = {}
     try:
         for index in workers:
-            sockets[index] = _inet_socket(bind, share_port=True)
+            sockets[index] = _inet_socket(bind, shape, share_port=True)
         # Listening only when all are bound: the kernel shares clients out over those it has.
         for sock in sockets.values():
             sock.listen(BACKLOG)
@@ -211,28 +239,28 @@ def open_listening(
     listener: str,
     row: int,
     workers: Sequence[int],
-    protocol: str = "tcp",
+    shape: Shape,
     *,
     alone: bool = True,
     seed: int = 0,
-    by_port: bool = True,
 ) -> Listening:
     """Opens the sockets of one address, one for each of these workers. alone: no other socket of
-    this service is bound to that port; seed, by_port: see Listening. Raises L4lbError that
-    says what to do."""
+    this service is bound to that port; seed: see Listening. Raises L4lbError that says what to
+    do."""
     try:
-        if protocol == "udp":
-            found = datagrams.open_sockets(bind, len(workers), alone=alone)
+        if shape.protocol == "udp":
+            found = datagrams.open_sockets(bind, len(workers), shape, alone=alone)
             by_worker = dict(zip(workers, found, strict=True))
-            one = Listening(
-                bind, listener, row, by_worker, protocol=protocol, seed=seed, by_port=by_port
-            )
+            one = Listening(bind, listener, row, by_worker, shape=shape, seed=seed)
             one.share_out(len(workers))
             return one
         if bind.path:
-            return Listening(bind, listener, row, {0: open_unix(bind.path)}, bind.path)
-        sockets = _open_inet(bind, workers, alone=alone)
-        return Listening(bind, listener, row, sockets, order=list(workers))
+            sock = open_unix(bind.path)
+            return Listening(bind, listener, row, {0: sock}, bind.path, shape=shape)
+        sockets = _open_inet(bind, workers, shape, alone=alone)
+        return Listening(bind, listener, row, sockets, order=list(workers), shape=shape)
+    except OptionError as error:
+        raise refused(f"listeners.{listener}", error) from error
     except OSError as error:
         raise _failed(bind, error) from error
 
@@ -240,7 +268,7 @@ def open_listening(
 def open_one(bind: Bind, backlog: int) -> socket.socket:
     """One listening socket at an IP address, of this service alone. Raises L4lbError."""
     try:
-        sock = _inet_socket(bind, share_port=False)
+        sock = _inet_socket(bind, Shape(), share_port=False)
         sock.listen(backlog)
     except OSError as error:
         raise _failed(bind, error) from error

@@ -27,6 +27,7 @@ from l4lb.supervisor.overlay import Overlay
 from l4lb.supervisor.post import Post
 from l4lb.supervisor.reactor import Reactor, monotonic_ms
 from l4lb.supervisor.reload import Source
+from l4lb.supervisor.shape import Shape
 from l4lb.supervisor.sockets import AdminSocket, Listening
 from l4lb.supervisor.workers import Workers
 
@@ -111,9 +112,13 @@ class Predecessor:
                 list(told["order"]),
                 unlinked=told["unlinked"],
                 passed=told["passed"],
-                protocol=told["protocol"],
+                shape=Shape(
+                    told["protocol"],
+                    told.get("mptcp", False),
+                    told.get("by_port", True),
+                    told.get("options", {}),
+                ),
                 seed=told.get("seed", 0),
-                by_port=told.get("by_port", True),
             )
 
     def restore(self, table: Table, membership: apply.Membership) -> None:

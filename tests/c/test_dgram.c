@@ -190,16 +190,16 @@ TEST(a_socket_keeps_the_port_that_it_is_asked_to_have_if_it_is_free)
     struct sockaddr_in at;
     bool made;
     to = udp_socket(&at);
-    const struct l4_addr backend = l4_dgram_bound_to(to), none = {0};
+    const struct l4_addr backend = l4_dgram_bound_to(to);
     uint16_t port = 0, again;
-    int fd = l4_dgram_connect(&backend, &none, &port, &made);
+    int fd = l4_dgram_connect(&backend, NULL, &port, &made);
     CHECK(fd >= 0 && port != 0);
     again = port;
-    from = l4_dgram_connect(&backend, &none, &again, &made); /* it is taken */
+    from = l4_dgram_connect(&backend, NULL, &again, &made); /* it is taken */
     CHECK(from >= 0 && again != port);
     close(fd);
     again = port;
-    fd = l4_dgram_connect(&backend, &none, &again, &made);
+    fd = l4_dgram_connect(&backend, NULL, &again, &made);
     CHECK(fd >= 0);
     CHECK_EQ(port, again);
     close(fd);

@@ -11,10 +11,11 @@ from l4lb.config.address import Bind
 from l4lb.config.tables.base import Named
 from l4lb.config.tables.edge import Access, Routes
 from l4lb.config.tables.edge_limits import ListenerLimits
+from l4lb.config.tables.sockets import Sockets
 from l4lb.config.tables.tls import ListenerTls
 
 
-class Listener(Named):
+class Listener(Sockets, Named):
     """Addresses that clients connect to, and the pool that serves them."""
 
     bind_ranges: fields.Binds = Field(alias="bind")
@@ -44,6 +45,12 @@ class Listener(Named):
     handshake included."""
 
     tls: ListenerTls | None = None
+
+    transparent: bool = False
+    """Takes clients of addresses that are not this host's, which the firewall sends here (TPROXY):
+    see docs/transparent.md. Needs CAP_NET_ADMIN or CAP_NET_RAW."""
+    mptcp: bool = False
+    """Clients may use several ways at once (Multipath TCP, RFC 8684); others are served as ever."""
 
     proxy_protocol: Literal["off", "accept", "require"] = "off"
     """Does a PROXY header (version 1 or 2) come first and tell who the client is? With "accept" it

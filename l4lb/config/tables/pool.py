@@ -6,11 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from l4lb.config import bounds, edge_fields, fields, health_fields
+from l4lb.config import bounds, edge_fields, fields, health_fields, socket_fields
 from l4lb.config.tables.base import Model, Named
 from l4lb.config.tables.discovery import Discovery
 from l4lb.config.tables.health import Agent, Health, Passive
 from l4lb.config.tables.quic import Quic
+from l4lb.config.tables.sockets import Sockets
 from l4lb.config.tables.sticky import Sticky
 from l4lb.config.tables.tls import PoolTls
 from l4lb.config.units import wrong
@@ -69,7 +70,7 @@ class Queue(Model):
     """How long one waits at most."""
 
 
-class Pool(Named):
+class Pool(Sockets, Named):
     """Backends that serve the same thing, and how one of them is chosen."""
 
     balance: Literal[
@@ -119,8 +120,13 @@ class Pool(Named):
     """Other backends that are tried when one cannot be reached, before any byte was forwarded."""
     when_all_down: Literal["refuse", "try_all"] = "refuse"
     """When no backend is up: refuse clients, or try the backends that are down."""
-    source: fields.IpText | None = None
-    """The local IP address that connections to backends come from; absent: the kernel chooses."""
+    source: socket_fields.Sources = ()
+    """Local IP addresses that connections to backends come from, one or an array: each has some
+    64,000 ports to each backend; absent: the kernel chooses."""
+    transparent: bool = False
+    """Connections to backends come from the client's own address, if it is of the backend's family
+    (IP_TRANSPARENT); the way back must lead through this host: see docs/transparent.md. Needs
+    CAP_NET_ADMIN or CAP_NET_RAW."""
     max_connections: fields.Connections = 0
     """Connections to the whole pool at one time, over all workers; 0: no limit."""
     queue: Queue | None = None

@@ -59,30 +59,76 @@ class Hosts:
 
 
 @contextlib.contextmanager
-def two_hosts(server: Sequence[str], client: str) -> Iterator[Hosts]:
-    """A server with these addresses and a client with that one; needs root and iproute2."""
+def _namespaces(*roles: str) -> Iterator[tuple[str, list[str]]]:
+    """A tag of this test, and a namespace for each role; needs root and iproute2."""
     if os.getuid() != 0:
         pytest.skip("network namespaces need root")
     tag = f"l4t{os.getpid() % 100_000:x}{os.urandom(1).hex()}"
-    hosts = Hosts(f"{tag}s", f"{tag}c")
+    names = [f"{tag}{role}" for role in roles]
     try:
-        try:
-            _ip("netns", "add", hosts.server)
-        except (FileNotFoundError, subprocess.CalledProcessError) as error:
-            pytest.skip(f"no network namespaces here: {error}")
-        _ip("netns", "add", hosts.client)
+        for name in names:
+            try:
+                _ip("netns", "add", name)
+            except (FileNotFoundError, subprocess.CalledProcessError) as error:
+                pytest.skip(f"no network namespaces here: {error}")
+            _ip("-n", name, "link", "set", "lo", "up")
+        yield tag, names
+    finally:
+        for name in names:
+            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+
+
+def _address(name: str, link: str, *addresses: str) -> None:
+    for address in addresses:
+        bits, more = ("64", ["nodad"]) if ":" in address else ("24", [])
+        _ip("-n", name, "addr", "add", f"{address}/{bits}", "dev", link, *more)
+    _ip("-n", name, "link", "set", link, "up")
+
+
+@contextlib.contextmanager
+def two_hosts(server: Sequence[str], client: str) -> Iterator[Hosts]:
+    """A server with these addresses and a client with that one."""
+    with _namespaces("s", "c") as (tag, names):
+        hosts = Hosts(*names)
         _ip("link", "add", f"{tag}0", "netns", hosts.server, "type", "veth",
             "peer", "name", f"{tag}1", "netns", hosts.client)  # fmt: skip
-        for name, link, addresses in (
-            (hosts.server, f"{tag}0", server),
-            (hosts.client, f"{tag}1", [client]),
-        ):
-            _ip("-n", name, "link", "set", "lo", "up")
-            for address in addresses:
-                bits, more = ("64", ["nodad"]) if ":" in address else ("24", [])
-                _ip("-n", name, "addr", "add", f"{address}/{bits}", "dev", link, *more)
-            _ip("-n", name, "link", "set", link, "up")
+        _address(hosts.server, f"{tag}0", *server)
+        _address(hosts.client, f"{tag}1", client)
         yield hosts
-    finally:
-        for name in (hosts.server, hosts.client):
-            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+
+
+@dataclass
+class Route:
+    """A client, a router and a backend beyond it, each a namespace: 10.1.0.2 - 10.1.0.1, 10.2.0.1 -
+    10.2.0.2, the same in fd01::, fd02::. The router's interfaces are called front and back."""
+
+    client: str
+    router: str
+    backend: str
+
+    @property
+    def prefix(self) -> list[str]:
+        """How a command is started on the router."""
+        return ["ip", "netns", "exec", self.router]
+
+    def run(self, *command: str, text: str = "") -> None:
+        """A command on the router. Raises subprocess.CalledProcessError."""
+        done = [*self.prefix, *command]
+        subprocess.run(done, check=True, capture_output=True, text=True, input=text, timeout=20)
+
+
+@contextlib.contextmanager
+def routed() -> Iterator[Route]:
+    """A client and a backend that reach one another through a router."""
+    with _namespaces("c", "r", "b") as (_, names):
+        route = Route(*names)
+        for net, host, there in ((1, route.client, "front"), (2, route.backend, "back")):
+            _ip("link", "add", "eth0", "netns", host, "type", "veth",
+                "peer", "name", there, "netns", route.router)  # fmt: skip
+            _address(host, "eth0", f"10.{net}.0.2", f"fd0{net}::2")
+            _address(route.router, there, f"10.{net}.0.1", f"fd0{net}::1")
+            _ip("-n", host, "route", "add", "default", "via", f"10.{net}.0.1")
+            _ip("-n", host, "route", "add", "default", "via", f"fd0{net}::1")
+        for key in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
+            route.run("sysctl", "-qw", f"{key}=1")
+        yield route

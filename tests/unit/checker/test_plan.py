@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgpack
 
 from l4lb.checker.plan import Agent, Plan, messages, plans
-from l4lb.checker.types import Settings
+from l4lb.checker.types import Settings, Way
 from l4lb.config.build import build
 from l4lb.config.origin import Origin
 from l4lb.supervisor.child import channel
@@ -13,9 +13,12 @@ from tests.unit.supervisor.tables import closed_port, table_of
 
 from .conftest import Backend, Process
 
+WAY = Way(("10.0.0.9",), {"mark": 7, "interface": "eth0"})
 POOL = {
     "backends": ["10.0.0.1:80"],
     "source": "10.0.0.9",
+    "mark": 7,
+    "interface": "eth0",
     "on_down": "close",
     "alert": ["/bin/true", "x"],
     "health": {
@@ -37,9 +40,9 @@ def test_a_pools_plan_is_what_its_tables_say() -> None:
     web = planned()["web"]
     assert web.checks is not None
     assert (web.checks.type, web.checks.sni, web.checks.verify) == ("tls", "a.example", False)
-    assert (web.checks.source, web.checks.interval_ms) == ("10.0.0.9", 1_000)
+    assert (web.checks.way.sources, web.checks.interval_ms) == (("10.0.0.9",), 1_000)
     assert web.checks.steps == [{"send": "a", "expect": "b"}, {"expect": "c"}]
-    assert web.agent == Agent(99, 3_000, 1_000, "hi\n", "10.0.0.9")
+    assert web.agent == Agent(99, 3_000, 1_000, "hi\n", WAY)
     assert (web.on_down, list(web.alert), web.slow_factor) == ("close", ["/bin/true", "x"], 2.5)
     assert planned()["plain"] == Plan()
 

@@ -15,7 +15,7 @@ from l4lb.checker import probes, wire
 from l4lb.checker.judge import Verdict
 from l4lb.checker.members import Member
 from l4lb.checker.plan import Plan
-from l4lb.checker.types import Outcome, Settings
+from l4lb.checker.types import Outcome, Settings, Way
 from l4lb.native.results import Result
 from l4lb.native.rows import Address
 from tests.unit.supervisor.tables import table_of
@@ -161,7 +161,7 @@ def test_settings_may_send_the_check_to_another_address() -> None:
 def test_the_check_comes_from_the_source_of_the_pool() -> None:
     with listening() as sock:
         assert checked(
-            address_of(sock), Settings("tcp", 1_000, 20_000, 2, 3, 10, source="127.0.0.3")
+            address_of(sock), Settings("tcp", 1_000, 20_000, 2, 3, 10, way=Way(("127.0.0.3",)))
         ).passed
         sock.settimeout(20)
         peer, (host, _) = sock.accept()
@@ -172,13 +172,13 @@ def test_the_check_comes_from_the_source_of_the_pool() -> None:
 def test_a_source_of_the_other_family_is_left_out() -> None:
     with listening() as sock:
         assert checked(
-            address_of(sock), Settings("tcp", 1_000, 20_000, 2, 3, 10, source="::1")
+            address_of(sock), Settings("tcp", 1_000, 20_000, 2, 3, 10, way=Way(("::1",)))
         ).passed
 
 
 def test_a_source_that_this_host_does_not_have_says_nothing_of_the_backend() -> None:
     with listening() as sock:
-        settings = Settings("tcp", 1_000, 20_000, 2, 3, 10, source="192.0.2.1")
+        settings = Settings("tcp", 1_000, 20_000, 2, 3, 10, way=Way(("192.0.2.1",)))
         assert checked(address_of(sock), settings).result is Result.NO_SOCKET
 
 

@@ -189,3 +189,28 @@ def test_http_checks_and_proxy_headers_are_carried_over(
     assert (pool.health.method, pool.health.path) == found[:2]
     assert found[2] is None or list(pool.health.status) == found[2]
     assert pool.send_proxy == "v2"
+
+
+def test_socket_options_and_local_addresses_are_carried_over() -> None:
+    text = """
+        defaults
+            option clitcpka
+        frontend web
+            bind 127.0.0.1:8080 interface eth0 transparent tcp-ut 30s
+            default_backend app
+        backend app
+            option srvtcpka
+            source 0.0.0.0 usesrc clientip
+            server a 10.0.0.1:80
+        backend other
+            source 10.0.0.9 interface eth1
+            server a 10.0.0.1:80
+    """
+    draft = haproxy.read(text, "haproxy.cfg")
+    config = parse.loads(draft.toml(), "made.toml")
+    web, app, other = config.listeners["web"], config.pools["app"], config.pools["other"]
+    assert web.options == {"keepalive": 1, "interface": "eth0", "user_timeout_ms": 30_000}
+    assert (web.transparent, app.transparent, app.source) == (True, True, ())
+    assert app.options == {"keepalive": 1}
+    assert (other.source, other.options) == (("10.0.0.9",), {"interface": "eth1"})
+    assert not draft.left

@@ -99,3 +99,19 @@ def test_a_result_that_needs_a_hand_says_where(l4lb: L4lb, tmp_path: Path) -> No
     assert done.status == 1
     assert "to be put right by hand: " in done.err
     assert "there is no listener" in done.err
+
+
+def test_socket_options_are_carried_over(tmp_path: Path) -> None:
+    path = tmp_path / "nginx.conf"
+    path.write_text(
+        "stream { server { listen 9000 so_keepalive=30m::10; proxy_pass 10.0.0.9:9000;"
+        " proxy_bind $remote_addr transparent; proxy_socket_keepalive on; } }"
+    )
+    draft = nginx.read(str(path))
+    config = parse.loads(draft.toml(), "made.toml")
+    (listener,), (pool,) = config.listeners.values(), config.pools.values()
+    assert listener.options == {
+        "keepalive": 1, "keepalive_idle_s": 1_800, "keepalive_probes": 10
+    }  # fmt: skip
+    assert (pool.transparent, pool.options) == (True, {"keepalive": 1})
+    assert not draft.left

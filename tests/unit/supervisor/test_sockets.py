@@ -12,6 +12,7 @@ import pytest
 
 from l4lb.config.model import Bind
 from l4lb.errors import L4lbError
+from l4lb.supervisor.shape import Shape
 from l4lb.supervisor.sockets import Listening, open_admin, open_listening, open_unix
 from tests.e2e.harness.ports import PORTS
 
@@ -26,7 +27,7 @@ def port() -> Iterator[int]:
 
 
 def opened(bind: Bind, workers: int = 2) -> Listening:
-    return open_listening(bind, "web", 5, range(workers))
+    return open_listening(bind, "web", 5, range(workers), Shape())
 
 
 def connects(family: int, where: object) -> bool:

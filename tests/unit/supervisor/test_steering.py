@@ -11,6 +11,7 @@ import pytest
 
 from l4lb.config.address import parse_bind
 from l4lb.supervisor import datagrams, steering
+from l4lb.supervisor.shape import Shape
 
 WORKERS, CLIENTS = 3, 240
 
@@ -22,7 +23,8 @@ def opened(host: str) -> Iterator[list[socket.socket]]:
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         probe.bind((host.strip("[]"), 0))
         port = probe.getsockname()[1]
-    sockets = datagrams.open_sockets(next(iter(parse_bind(f"{host}:{port}"))), WORKERS)
+    (bind,) = parse_bind(f"{host}:{port}")
+    sockets = datagrams.open_sockets(bind, WORKERS, Shape("udp"))
     try:
         yield sockets
     finally:

@@ -1,0 +1,46 @@
+#include "shm/egress.h"
+
+#include <stdbool.h>
+
+#include "shm/table.h"
+
+/* What is copied may be torn; the caller looks at seq. No index is trusted. */
+static void copy(const struct l4_egress *egress, uint16_t family, const struct l4_addr *client,
+                 uint64_t random, struct l4_way *way)
+{
+    const bool six = family == AF_INET6;
+    const uint32_t first = six ? egress->sources4 : 0;
+    const uint32_t count = six ? egress->sources6 : egress->sources4;
+    way->options = egress->options;
+    way->count = 0;
+    if (egress->transparent && client->family == family) {
+        way->options.set |= 1u << L4_OPTION_TRANSPARENT;
+        way->options.values[L4_OPTION_TRANSPARENT] = 1;
+        way->from[way->count++] = l4_addr_network(client, 128); /* any port */
+        return;
+    }
+    while (way->count < L4_SOURCE_TRIES && way->count < count) {
+        const uint32_t at = first + (uint32_t)((random + way->count) % count);
+        if (at >= L4_SOURCES_MAX)
+            return;
+        way->from[way->count++] = egress->sources[at];
+    }
+}
+
+/* why bounded: a supervisor that died inside a change leaves seq odd for good. */
+const struct l4_way *l4_egress_way(const struct l4_egress *egress, uint16_t family,
+                                   const struct l4_addr *client, uint64_t random,
+                                   struct l4_way *way)
+{
+    if (!L4_GET(egress->used) || (family != AF_INET && family != AF_INET6))
+        return NULL;
+    for (int i = 0; i < 1000; i++) {
+        const uint32_t seq = atomic_load_explicit(&egress->seq, memory_order_acquire);
+        copy(egress, family, client, random, way);
+        atomic_thread_fence(memory_order_acquire);
+        if (!(seq & 1) && L4_GET(egress->seq) == seq)
+            break;
+    }
+    way->options.interface[L4_INTERFACE_MAX] = 0;
+    return way;
+}

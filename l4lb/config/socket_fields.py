@@ -1,0 +1,76 @@
+"""The types of socket options: marks, DSCP, interfaces, local addresses."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from l4lb.config import bounds, edge_fields, fields
+from l4lb.config.units import DURATION, bounded_quantity, check_bounds, shown, wrong
+
+# RFC 2474 (class selectors), 2597 (assured), 3246 (expedited), 5865 (voice-admit), 8622 (le).
+DSCP_NAMES = {
+    **{f"cs{n}": n << 3 for n in range(8)},
+    **{f"af{n}{drop}": (n << 3) + 2 * drop for n in range(1, 5) for drop in range(1, 4)},
+    "ef": 46,
+    "va": 44,
+    "le": 1,
+}
+
+
+def dscp(value: object) -> int:
+    """A codepoint, as a number or by its name. Raises ValueError."""
+    if isinstance(value, str) and value.lower() in DSCP_NAMES:
+        return DSCP_NAMES[value.lower()]
+    if type(value) is not int:
+        raise wrong(f'{shown(value)} is no DSCP: 0 to 63, or a name such as "ef", "cs1" or "af41"')
+    return check_bounds(value, bounds.DSCP)
+
+
+def interface(value: str) -> str:
+    """A network interface's name. Raises ValueError."""
+    fits = 0 < len(value.encode()) <= bounds.INTERFACE_BYTES_MAX
+    if not fits or not value.isprintable() or "/" in value or " " in value or value in (".", ".."):
+        raise wrong(f'{shown(value)} is not the name of a network interface such as "eth0"')
+    return value
+
+
+def _one_or_many(value: object) -> object:
+    """One text stands for an array of one; an array may be empty."""
+    return (value,) if isinstance(value, str) else edge_fields.as_many(value)
+
+
+def _few(value: tuple[str, ...]) -> tuple[str, ...]:
+    if len(value) > bounds.SOURCES_MAX:
+        raise wrong(f"must have at most {bounds.SOURCES_MAX} addresses, not {len(value)}")
+    for address in value:
+        if value.count(address) > 1:
+            raise wrong(f"names {address} twice")
+    return value
+
+
+Interface = Annotated[str, AfterValidator(interface), Field(examples=["eth0"])]
+Dscp = Annotated[int, BeforeValidator(dscp, json_schema_input_type=int | str)]
+Mark = Annotated[
+    int,
+    AfterValidator(lambda n: check_bounds(n, bounds.MARK)),
+    Field(json_schema_extra={"minimum": bounds.MARK[0], "maximum": bounds.MARK[1]}),
+]
+KeepaliveTime = Annotated[int, *bounded_quantity(DURATION, bounds.KEEPALIVE_MS)]
+KeepaliveProbes = Annotated[
+    int,
+    AfterValidator(lambda n: check_bounds(n, bounds.KEEPALIVE_PROBES)),
+    Field(
+        json_schema_extra={
+            "minimum": bounds.KEEPALIVE_PROBES[0],
+            "maximum": bounds.KEEPALIVE_PROBES[1],
+        }
+    ),
+]
+UserTimeout = Annotated[int, *bounded_quantity(DURATION, bounds.USER_TIMEOUT_MS)]
+Sources = Annotated[
+    tuple[fields.IpText, ...],
+    BeforeValidator(_one_or_many, json_schema_input_type=fields.IpText | list[fields.IpText]),
+    AfterValidator(_few),
+]

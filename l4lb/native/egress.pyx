@@ -1,0 +1,94 @@
+# cython: language_level=3
+"""Socket options by name, and how pools reach their backends; csrc/shm/egress.h says who reads it.
+
+Thin, as table.pyx is.
+"""
+
+import os
+import socket
+
+from libc.stdint cimport uint32_t
+from libc.string cimport memset
+
+from l4lb.native cimport c_egress as e
+from l4lb.native cimport c_l4 as c
+from l4lb.native.table cimport Table, _host, _put_address, _put_text
+
+NAMES = ("mark", "dscp", "keepalive", "keepalive_idle_s", "keepalive_interval_s",
+         "keepalive_probes", "user_timeout_ms", "transparent")  # enum l4_option
+assert len(NAMES) == <int>e.L4_OPTIONS
+SOURCES_MAX = <int>e.L4_SOURCES_MAX
+
+
+class OptionError(OSError):
+    """The kernel refused an option; its name is in `option`."""
+
+    def __init__(self, number, option):
+        super().__init__(number, os.strerror(number))
+        self.option = option
+
+
+cdef _put(e.l4_options *to, values):
+    memset(to, 0, sizeof(to[0]))
+    for name, value in values.items():
+        if name == "interface":
+            _put_text(to.interface, sizeof(to.interface), value)
+        else:
+            at = NAMES.index(name)
+            to.values[<int>at] = value
+            to.set |= 1 << <int>at
+
+
+def apply(sock, values):
+    """Sets these options, by NAMES and "interface" ("": none), on a TCP or UDP socket. Those that
+    its kind does not have are passed over. Raises OptionError."""
+    cdef e.l4_options options
+    cdef e.l4_option failed = <e.l4_option>0
+    _put(&options, values)
+    error = e.l4_options_apply(&options, sock.fileno(), sock.family,
+                               sock.type == socket.SOCK_STREAM, &failed)
+    if error:
+        names = (*NAMES, "interface")
+        raise OptionError(-error, names[<int>failed])
+    if values.get("interface") == "" and sock.family != socket.AF_UNIX:
+        error = e.l4_option_interface(sock.fileno(), b"")
+        if error:
+            raise OptionError(-error, "interface")
+
+
+def read(sock):
+    """What a socket has of each option that is its kind's, the interface not included."""
+    cdef e.l4_options options
+    e.l4_options_read(&options, sock.fileno(), sock.family, sock.type == socket.SOCK_STREAM)
+    return {name: options.values[<int>at] for at, name in enumerate(NAMES)
+            if options.set & (1 << <int>at)}
+
+
+def set_pool(Table table, pool, *, sources=(), transparent=False, options=None):
+    """How this pool's connections leave the host: local addresses (at most SOURCES_MAX), whether
+    from the client's own, and options by name."""
+    cdef e.l4_egress *row = &(<e.l4_pool *>table._pool(pool)).egress
+    cdef c.l4_addr addresses[64]
+    if len(sources) > SOURCES_MAX:
+        raise ValueError(f"more than {SOURCES_MAX} addresses")
+    ordered = sorted(sources, key=lambda text: ":" in text)
+    for at, text in enumerate(ordered):
+        _put_address(&addresses[<int>at], text, 0)
+    row.seq |= 1
+    _put(&row.options, options or {})
+    row.transparent = 1 if transparent else 0
+    row.sources4 = sum(":" not in text for text in ordered)
+    row.sources6 = len(ordered) - row.sources4
+    for at in range(<int>len(ordered)):
+        row.sources[at] = addresses[at]
+    row.used = 1 if sources or transparent or options else 0
+    row.seq += 1
+
+
+def sources(Table table, pool):
+    """The local addresses of this pool's connections; none: the kernel chooses."""
+    cdef e.l4_egress *row = &(<e.l4_pool *>table._pool(pool)).egress
+    found = []
+    for at in range(min(row.sources4 + row.sources6, <uint32_t>e.L4_SOURCES_MAX)):
+        found.append(_host(&row.sources[<int>at]))
+    return tuple(found)

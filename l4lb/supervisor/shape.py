@@ -1,0 +1,116 @@
+"""What a configuration asks of sockets beside their address: protocol, options, rights.
+
+A listener's options are set on its listening sockets; what they accept has them by inheritance. A
+pool's are set by the worker on each connection (csrc/io/option.h); here they are only tried.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import l4lb.log
+from l4lb.config.model import Config, Listener, Pool
+from l4lb.errors import L4lbError
+from l4lb.native import egress
+
+IPPROTO_MPTCP = 262  # linux/in.h; socket.IPPROTO_MPTCP is not in every build of Python
+HINTS = {
+    errno.EPERM: "start as root, or give CAP_NET_RAW (mark: CAP_NET_ADMIN before Linux 5.17)",
+    errno.ENODEV: "this host has no such interface",
+}
+LOG = l4lb.log.get("supervisor")
+
+Options = Mapping[str, int | str]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a listener asks of each of its sockets. by_port: UDP clients of one IP address need not
+    meet one socket."""
+
+    protocol: str = "tcp"
+    mptcp: bool = False
+    by_port: bool = True
+    options: Options = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, listener: Listener) -> Shape:
+        options = dict(listener.options)
+        if listener.transparent:
+            options["transparent"] = 1
+        by_port = not listener.max_sessions_per_source
+        return cls(listener.protocol, listener.mptcp, by_port, options)
+
+    def make(self, family: int) -> socket.socket:
+        """A socket of that kind with its options, not bound. Raises OSError."""
+        kind = socket.SOCK_DGRAM if self.protocol == "udp" else socket.SOCK_STREAM
+        sock = socket.socket(
+            family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC,
+            IPPROTO_MPTCP if self.mptcp else 0,
+        )  # fmt: skip
+        try:
+            egress.apply(sock, self.options)
+        except OSError:
+            sock.close()
+            raise
+        return sock
+
+    def put_on(self, sock: socket.socket) -> None:
+        """Gives a socket that is in use these options, and of all others what a new socket has.
+        Raises egress.OptionError."""
+        with socket.socket(sock.family, sock.type) as fresh:
+            usual = egress.read(fresh)
+        egress.apply(sock, {"interface": "", **usual, **self.options})
+
+
+def refused(what: str, error: OSError) -> L4lbError:
+    """The kernel refused an option of a listener or pool."""
+    option = getattr(error, "option", "socket")
+    hint = HINTS.get(error.errno or 0)
+    return L4lbError(
+        f"{what}: cannot set {option}: {os.strerror(error.errno or 0)}"
+        + (f" ({hint})" if hint else "")
+    )
+
+
+def needs_raw(config: Config) -> bool:
+    """Does something in it need CAP_NET_RAW for each connection or socket?"""
+    keys: list[Listener | Pool] = [*config.listeners.values(), *config.pools.values()]
+    return any(one.transparent or one.mark is not None for one in keys)
+
+
+def try_pools(config: Config) -> None:
+    """Tries the options of each pool on sockets that are thrown away. Raises L4lbError for what
+    this process has no right to; what the host may still get (an interface, an address) is told."""
+    for name, pool in config.pools.items():
+        try:
+            _try_options(pool)
+        except OSError as error:
+            found = refused(f"pools.{name}", error)
+            if error.errno == errno.EPERM:
+                raise found from error
+            LOG.warning("cannot reach backends for now", why=found.message)
+        for source in _not_here(pool):
+            LOG.warning("not an address of this host: cannot reach backends from it for now",
+                        pool=name, source=source)  # fmt: skip
+
+
+def _try_options(pool: Pool) -> None:
+    options = pool.options | ({"transparent": 1} if pool.transparent else {})
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM) if options else ():
+        with socket.socket(socket.AF_INET, kind) as sock:
+            egress.apply(sock, options)
+
+
+def _not_here(pool: Pool) -> Iterator[str]:
+    for source in pool.source:
+        family = socket.AF_INET6 if ":" in source else socket.AF_INET
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as sock:
+                sock.bind((source, 0))
+        except OSError:
+            yield source
