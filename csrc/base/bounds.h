@@ -102,7 +102,6 @@ enum l4_bounds {
     L4_TLVS_MAX = 1024,            /* bytes of received TLVs that a session keeps */
     L4_SETS_MAX = 1024,            /* sets of networks */
     L4_SETS_BYTES = 96 << 20,      /* of one half of them; untouched it costs nothing */
-    L4_CIDR_LEVELS = 9,            /* of a set's tree: 8^9 IPv6 intervals */
     L4_PREFIXES_MAX = 2 << 20,     /* networks in all sets together */
     L4_SOURCE_GROUPS = 1 << 14,    /* of the table of sources, each with ... */
     L4_SOURCE_WAYS = 8,            /* ... so many places */

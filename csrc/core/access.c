@@ -50,7 +50,7 @@ void l4_access_begin(const struct l4_table *table)
     half->used = (sizeof *half + 63) & ~63u;
 }
 
-int l4_access_put(const struct l4_table *table, uint32_t set, struct l4_prefix *networks,
+int l4_access_put(const struct l4_table *table, uint32_t set, const struct l4_prefix *networks,
                   size_t count)
 {
     struct l4_sets *half = next_half(table);

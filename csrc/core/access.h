@@ -21,9 +21,10 @@ uint32_t l4_access_bytes(const struct l4_table *table, uint32_t set);
 /* Empties the half that is not in force. */
 void l4_access_begin(const struct l4_table *table);
 
-/* Builds a set there from networks, which it sorts. Returns 0, -ENOSPC or -ENOMEM. */
+/* Builds a set there from networks. Returns 0, -ENOSPC or -ENOMEM. */
 __attribute__((warn_unused_result)) int l4_access_put(const struct l4_table *table, uint32_t set,
-                                                      struct l4_prefix *networks, size_t count);
+                                                      const struct l4_prefix *networks,
+                                                      size_t count);
 
 /* Takes a set over from the half in force. Returns 0 or -ENOSPC. */
 __attribute__((warn_unused_result)) int l4_access_keep(const struct l4_table *table, uint32_t set);

@@ -51,3 +51,11 @@ uint32_t l4_bulk_finds(const struct l4_table *table, uint32_t set, const struct 
     }
     return found;
 }
+
+uint64_t l4_bulk_loads(const uint64_t *memory, uint64_t words, uint32_t count)
+{
+    uint64_t state = 1, last = 0;
+    for (uint32_t i = 0; i < count; i++)
+        last = memory[(l4_random(&state) + last) % words];
+    return last;
+}

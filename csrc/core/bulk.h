@@ -30,4 +30,8 @@ uint32_t l4_bulk_picks(const struct l4_table *table, uint32_t pool, uint64_t now
 uint32_t l4_bulk_finds(const struct l4_table *table, uint32_t set, const struct l4_addr *addresses,
                        uint32_t count, bool in_turn);
 
+/* So many loads from random places of `words` numbers, each of which says where the next is: what
+ * memory allows, beside look-ups in a set of that size. Returns the last. */
+uint64_t l4_bulk_loads(const uint64_t *memory, uint64_t words, uint32_t count);
+
 #endif

@@ -6,22 +6,58 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef unsigned __int128 wide; /* an address as a number, in the low bits for IPv4 */
+typedef unsigned __int128 wide; /* an address as a number; IPv4 is in its upper 32 bits */
 
-enum { KEYS4 = 16, KEYS6 = 8 };
-
-static const uint32_t keys_in_block[2] = {KEYS4, KEYS6};
-static const uint32_t key_bytes[2] = {4, 16};
-
-static wide number_of(const uint8_t *ip, uint32_t bytes)
+static wide number_of(const uint8_t *ip)
 {
-    wide n = 0;
-    for (uint32_t i = 0; i < bytes; i++)
-        n = n << 8 | ip[i];
-    return n;
+    uint64_t halves[2];
+    memcpy(halves, ip, sizeof halves);
+    return (wide)be64toh(halves[0]) << 64 | be64toh(halves[1]);
 }
 
-/* ---- from networks to intervals -------------------------------------------------------------- */
+/* ---- what a set consists of ------------------------------------------------------------------ */
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "keys are copied from wider numbers");
+
+/* A link names a part of the set by its kind (2 bits), a size (6 bits) and where it is (24 bits, in
+ * units of 8 bytes). A part covers all addresses that begin with the bits which led to it, and
+ * looks at those that follow, the rest. */
+enum kind {
+    VALUE, /* no part: the value itself stands where the place would */
+    NODE,  /* 2^size links, by the first `size` bits of the rest */
+    GATE,  /* struct gate: all is below one longer prefix */
+    LEAF   /* keys, then one value more than keys, a byte each; see key_bytes */
+};
+
+enum {
+    UNIT = 8,
+    LEAF_KEYS = 16,           /* at most */
+    GATE_BITS = 3,            /* a shared prefix this long has a gate: fewer cost little */
+    TAIL = LEAF_KEYS * 5 + 8, /* behind all: a leaf's small keys are read as if it were full */
+};
+_Static_assert(sizeof(struct l4_cidr) <= 2 * UNIT, "the first part follows it");
+_Static_assert(L4_SETS_BYTES <= (1 << 24) * UNIT, "a link reaches everything in a half");
+
+struct gate {
+    uint64_t prefix[2]; /* upper, lower half of the rest; its first `bits` count */
+    uint32_t link;      /* below it */
+    uint8_t bits, before, after;
+};
+
+/* The first bits of the rest that the keys of a leaf are: as few as tell its cuts apart. */
+static const uint32_t key_bytes[4] = {2, 4, 8, 16};
+
+static uint32_t link_to(enum kind kind, uint32_t size, size_t at)
+{
+    return (uint32_t)kind | size << 2 | (uint32_t)(at / UNIT) << 8;
+}
+
+static uint32_t value_link(uint8_t value)
+{
+    return link_to(VALUE, 0, (size_t)value * UNIT);
+}
+
+/* ---- from networks to cuts ------------------------------------------------------------------- */
 
 struct span {
     wide first, last;
@@ -43,19 +79,17 @@ static int by_place(const void *one, const void *other)
     return (int)a->value - (int)b->value;
 }
 
-static size_t spans_of(const struct l4_prefix *networks, size_t count, uint32_t tree,
+static size_t spans_of(const struct l4_prefix *networks, size_t count, uint16_t family,
                        struct span *spans)
 {
-    const uint16_t family = tree ? AF_INET6 : AF_INET;
-    const uint32_t width = tree ? 128 : 32;
+    const uint32_t width = family == AF_INET6 ? 128 : 32;
     size_t n = 0;
     for (size_t i = 0; i < count; i++) {
         if (networks[i].net.family != family)
             continue;
         const uint32_t bits = networks[i].bits < width ? networks[i].bits : width;
-        const wide all = width == 128 ? ~(wide)0 : ((wide)1 << width) - 1;
-        const wide host = bits == 0 ? all : bits == width ? 0 : ((wide)1 << (width - bits)) - 1;
-        const wide first = number_of(networks[i].net.ip, width / 8) & ~host;
+        const wide host = bits ? ((wide)1 << (128 - bits)) - 1 : ~(wide)0;
+        const wide first = number_of(networks[i].net.ip) & ~host;
         spans[n++] = (struct span){first, first | host, (uint8_t)bits, networks[i].value};
     }
     qsort(spans, n, sizeof *spans, by_place);
@@ -66,7 +100,7 @@ static void cut_at(struct cut *cuts, size_t *count, wide first, uint8_t value)
 {
     if (*count && cuts[*count - 1].first == first)
         (*count)--;
-    if (*count && cuts[*count - 1].value == value)
+    if ((*count ? cuts[*count - 1].value : 0) == value)
         return;
     cuts[(*count)++] = (struct cut){first, value};
 }
@@ -76,14 +110,11 @@ static size_t cuts_of(const struct span *spans, size_t count, struct cut *cuts)
 {
     struct span open[130];
     size_t depth = 0, n = 0;
-    cut_at(cuts, &n, 0, 0);
     for (size_t i = 0; i <= count; i++) {
         while (depth && (i == count || open[depth - 1].last < spans[i].first)) {
             const wide after = open[depth - 1].last + 1;
             depth--;
-            /* why: past the last address there is nothing; 2^128 has come round to 0. For IPv4
-             * the cut at 2^32 is dropped when keys are written. */
-            if (after != 0)
+            if (after != 0) /* past the last address there is nothing; 2^128 has come round to 0 */
                 cut_at(cuts, &n, after, depth ? open[depth - 1].value : 0);
         }
         if (i == count)
@@ -96,160 +127,263 @@ static size_t cuts_of(const struct span *spans, size_t count, struct cut *cuts)
     return n;
 }
 
-/* ---- from intervals to a tree ---------------------------------------------------------------- */
+/* ---- from cuts to a set ---------------------------------------------------------------------- */
 
 struct memory {
-    char *at;
+    char *set;
     size_t used, room;
+    bool full;
 };
 
-/* The offset of so many bytes of the set, whole cache lines; 0: there is no room. */
-static uint32_t take(struct memory *memory, size_t bytes)
+/* What a part is made of: the cuts in what it covers, which has this first address and depth (bits
+ * that led to it), and the value that holds before them. */
+struct piece {
+    const struct cut *cuts;
+    size_t count;
+    wide first;
+    uint32_t depth;
+    uint8_t before;
+};
+
+static uint32_t put(struct memory *memory, struct piece piece);
+
+/* The offset of so many bytes of the set; 0: there is no room. */
+static size_t take(struct memory *memory, size_t bytes)
 {
     const size_t at = memory->used;
-    bytes = (bytes + 63) & ~(size_t)63;
-    if (memory->room - at < bytes)
+    bytes = (bytes + UNIT - 1) / UNIT * UNIT;
+    if (memory->full || memory->room - at < bytes + TAIL) {
+        memory->full = true;
         return 0;
+    }
     memory->used += bytes;
-    return (uint32_t)at;
+    return at;
 }
 
-static void put_key(void *keys, uint32_t tree, size_t i, wide key)
+static uint32_t put_leaf(struct memory *memory, const struct piece *piece)
 {
-    if (tree)
-        ((wide *)keys)[i] = key;
-    else
-        ((uint32_t *)keys)[i] = (uint32_t)key;
-}
-
-static wide get_key(const void *keys, uint32_t tree, size_t i)
-{
-    return tree ? ((const wide *)keys)[i] : ((const uint32_t *)keys)[i];
-}
-
-/* One level over `below` keys taken every `step`; what is left of its last block is filled up with
- * the greatest address. Returns how many blocks it has; 0: there is no room. */
-static uint32_t put_level(struct memory *memory, struct l4_cidr_tree *tree, uint32_t kind,
-                          const void *below, size_t count, size_t step)
-{
-    const uint32_t in_block = keys_in_block[kind];
-    const size_t keys = (count + step - 1) / step, blocks = (keys + in_block - 1) / in_block;
-    const uint32_t at = take(memory, blocks * in_block * key_bytes[kind]);
-    if (!at || tree->levels == L4_CIDR_LEVELS)
+    wide low = 0;
+    for (size_t i = 0; i < piece->count; i++)
+        low |= piece->cuts[i].first << piece->depth;
+    uint32_t width = 0;
+    while (width < 3 && low << key_bytes[width] * 8)
+        width++;
+    const size_t key = key_bytes[width];
+    const size_t at = take(memory, piece->count * (key + 1) + 1);
+    if (!at)
         return 0;
-    void *to = memory->at + at;
-    for (size_t i = 0; i < blocks * in_block; i++)
-        put_key(to, kind, i, i < keys ? get_key(below, kind, i * step) : ~(wide)0);
-    tree->keys_at[tree->levels] = at;
-    tree->blocks[tree->levels++] = (uint32_t)blocks;
-    return (uint32_t)blocks;
+    char *keys = memory->set + at, *values = keys + piece->count * key;
+    values[0] = (char)piece->before;
+    for (size_t i = 0; i < piece->count; i++) {
+        const wide n = piece->cuts[i].first << piece->depth >> (128 - key * 8);
+        memcpy(keys + i * key, &n, key);
+        values[i + 1] = (char)piece->cuts[i].value;
+    }
+    return link_to(LEAF, (uint32_t)(piece->count - 1) | width << 4, at);
 }
 
-static bool put_tree(struct memory *memory, struct l4_cidr_tree *tree, uint32_t kind,
-                     const struct cut *cuts, size_t count)
+static uint32_t put_gate(struct memory *memory, const struct piece *piece, uint32_t bits)
 {
-    if (!kind && count && cuts[count - 1].first > UINT32_MAX)
-        count--;
-    const uint32_t in_block = keys_in_block[kind];
-    const size_t blocks = (count + in_block - 1) / in_block;
-    tree->count = (uint32_t)count;
-    tree->values_at = take(memory, blocks * in_block);
-    void *keys = malloc(count * key_bytes[kind]);
-    if (!tree->values_at || !keys) {
-        free(keys);
-        return false;
-    }
-    uint8_t *values = (uint8_t *)memory->at + tree->values_at;
-    for (size_t i = 0; i < count; i++)
-        put_key(keys, kind, i, cuts[i].first);
-    for (size_t i = 0; i < blocks * in_block; i++)
-        values[i] = cuts[i < count ? i : count - 1].value;
-    uint32_t made = put_level(memory, tree, kind, keys, count, 1);
-    size_t step = 1;
-    while (made > 1) {
-        step *= in_block;
-        made = put_level(memory, tree, kind, keys, count, step);
-    }
-    free(keys);
-    return made == 1;
+    const size_t at = take(memory, sizeof(struct gate));
+    if (!at)
+        return 0;
+    const wide prefix = piece->cuts[0].first << piece->depth >> (128 - bits) << (128 - bits);
+    struct piece below = *piece;
+    below.depth += bits;
+    below.first |= prefix >> piece->depth;
+    struct gate *gate = (struct gate *)(memory->set + at);
+    *gate = (struct gate){
+        .prefix = {(uint64_t)(prefix >> 64), (uint64_t)prefix},
+        .link = put(memory, below),
+        .bits = (uint8_t)bits,
+        .before = piece->before,
+        .after = piece->cuts[piece->count - 1].value,
+    };
+    return link_to(GATE, 0, at);
 }
 
-int64_t l4_cidr_build(struct l4_prefix *networks, size_t count, void *to, size_t room)
+static uint32_t put_node(struct memory *memory, const struct piece *piece)
 {
-    struct memory memory = {.at = to, .room = room < UINT32_MAX ? room : UINT32_MAX};
+    uint32_t bits = 0;
+    while (piece->count >> bits >= LEAF_KEYS)
+        bits++;
+    const size_t at = take(memory, sizeof(uint32_t) << bits);
+    if (!at)
+        return 0;
+    uint32_t *links = (uint32_t *)(memory->set + at);
+    struct piece part = {piece->cuts, 0, piece->first, piece->depth + bits, piece->before};
+    const struct cut *end = piece->cuts + piece->count;
+    for (size_t i = 0; i < (size_t)1 << bits; i++) {
+        const wide last = part.first + (((wide)1 << (128 - part.depth)) - 1);
+        for (part.count = 0; part.cuts + part.count < end; part.count++)
+            if (part.cuts[part.count].first > last)
+                break;
+        links[i] = put(memory, part);
+        part.before = part.count ? part.cuts[part.count - 1].value : part.before;
+        part.cuts += part.count;
+        part.first = last + 1;
+    }
+    return link_to(NODE, bits, at);
+}
+
+static uint32_t put(struct memory *memory, struct piece piece)
+{
+    if (piece.count && piece.cuts[0].first == piece.first) {
+        piece.before = piece.cuts[0].value;
+        piece.cuts++;
+        piece.count--;
+    }
+    if (!piece.count)
+        return value_link(piece.before);
+    if (piece.count <= LEAF_KEYS)
+        return put_leaf(memory, &piece);
+    const wide differ = piece.cuts[0].first ^ piece.cuts[piece.count - 1].first;
+    const uint32_t equal = differ >> 64 ? (uint32_t)__builtin_clzll((uint64_t)(differ >> 64))
+                                        : 64 + (uint32_t)__builtin_clzll((uint64_t)differ);
+    if (equal - piece.depth >= GATE_BITS)
+        return put_gate(memory, &piece, equal - piece.depth);
+    return put_node(memory, &piece);
+}
+
+int64_t l4_cidr_build(const struct l4_prefix *networks, size_t count, void *to, size_t room)
+{
+    static const uint16_t families[2] = {AF_INET, AF_INET6};
+    struct memory memory = {.set = to, .used = 2 * UNIT, .room = room};
+    if (room < sizeof(struct l4_cidr) + TAIL)
+        return -ENOSPC;
     struct span *spans = malloc((count + 1) * sizeof *spans);
-    struct cut *cuts = malloc((2 * count + 2) * sizeof *cuts);
-    int64_t result = spans && cuts ? 0 : -ENOMEM;
-    if (!result && room < sizeof(struct l4_cidr))
-        result = -ENOSPC;
-    if (!result) {
-        struct l4_cidr *set = to;
-        memset(set, 0, sizeof *set);
-        memory.used = (sizeof *set + 63) & ~(size_t)63;
-        for (uint32_t kind = 0; kind < 2 && !result; kind++) {
-            const size_t n = spans_of(networks, count, kind, spans);
-            if (n && !put_tree(&memory, &set->trees[kind], kind, cuts, cuts_of(spans, n, cuts)))
-                result = -ENOSPC;
-        }
-        set->bytes = (uint32_t)memory.used;
-        result = result ? result : (int64_t)memory.used;
+    struct cut *cuts = malloc((2 * count + 1) * sizeof *cuts);
+    if (!spans || !cuts) {
+        free(spans);
+        free(cuts);
+        return -ENOMEM;
+    }
+    struct l4_cidr *set = to;
+    *set = (struct l4_cidr){0};
+    for (int i = 0; i < 2; i++) {
+        const size_t n = spans_of(networks, count, families[i], spans);
+        set->roots[i] =
+            put(&memory, (struct piece){.cuts = cuts, .count = cuts_of(spans, n, cuts)});
     }
     free(spans);
     free(cuts);
-    return result;
+    set->bytes = (uint32_t)((memory.used + TAIL + 63) & ~(size_t)63);
+    if (memory.full || set->bytes > room)
+        return -ENOSPC;
+    return set->bytes;
 }
 
 /* ---- looking up ------------------------------------------------------------------------------ */
 
-/* How many keys of a block are not above x. */
-static inline uint32_t rank4(const uint32_t *keys, uint32_t x)
+/* How many of a leaf's keys are not above x. The small ones are compared all sixteen at once,
+ * whatever the count. */
+static inline uint32_t rank2(const char *keys, uint32_t count, uint16_t x)
 {
-    typedef uint32_t four __attribute__((vector_size(16)));
-    typedef int32_t masks __attribute__((vector_size(16)));
-    const four *rows = (const four *)keys, probe = {x, x, x, x};
-    const masks sum =
-        (rows[0] <= probe) + (rows[1] <= probe) + (rows[2] <= probe) + (rows[3] <= probe);
-    return (uint32_t) - (sum[0] + sum[1] + sum[2] + sum[3]);
+    typedef uint16_t lanes __attribute__((vector_size(16)));
+    const lanes first = {0, 1, 2, 3, 4, 5, 6, 7};
+    lanes sum = {0};
+    for (uint16_t i = 0; i < LEAF_KEYS; i += 8) {
+        lanes row;
+        memcpy(&row, keys + i * sizeof x, sizeof row);
+        sum -= (lanes)((row <= x) & (first + i < (uint16_t)count));
+    }
+    const uint64_t halves[2] = {((wide)sum) & UINT64_MAX, (wide)sum >> 64};
+    return (uint32_t)(((halves[0] + halves[1]) * 0x0001000100010001u) >> 48);
 }
 
-static inline uint32_t rank6(const wide *keys, wide x)
+static inline uint32_t rank4(const char *keys, uint32_t count, uint32_t x)
+{
+    typedef uint32_t lanes __attribute__((vector_size(16)));
+    const lanes first = {0, 1, 2, 3};
+    lanes sum = {0};
+    for (uint32_t i = 0; i < LEAF_KEYS; i += 4) {
+        lanes row;
+        memcpy(&row, keys + i * sizeof x, sizeof row);
+        sum -= (lanes)((row <= x) & (first + i < count));
+    }
+    return sum[0] + sum[1] + sum[2] + sum[3];
+}
+
+static inline uint32_t rank8(const char *keys, uint32_t count, uint64_t x)
 {
     uint32_t rank = 0;
-    for (int i = 0; i < KEYS6; i++)
-        rank += keys[i] <= x;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t key;
+        memcpy(&key, keys + i * sizeof key, sizeof key);
+        rank += key <= x;
+    }
     return rank;
 }
 
-/* The number of the interval that x is in; UINT32_MAX: this is no set. */
-static inline uint32_t interval(const struct l4_cidr *set, size_t room, uint32_t kind, wide x)
+static inline uint32_t rank16(const char *keys, uint32_t count, wide x)
 {
-    const struct l4_cidr_tree *tree = &set->trees[kind];
-    const uint32_t in_block = kind ? KEYS6 : KEYS4;
-    uint32_t at = 0, level = tree->levels;
-    if (level > L4_CIDR_LEVELS)
-        return UINT32_MAX;
-    while (level-- > 0) {
-        const uint32_t blocks = tree->blocks[level];
-        const uint32_t block = at < blocks ? at : blocks - 1;
-        const size_t first = (size_t)block * in_block, begin = tree->keys_at[level];
-        if (begin & 63 || begin + (first + in_block) * (kind ? 16 : 4) > room)
-            return UINT32_MAX;
-        const char *keys = (const char *)set + begin;
-        const uint32_t rank = kind ? rank6((const wide *)keys + first, x)
-                                   : rank4((const uint32_t *)keys + first, (uint32_t)x);
-        at = (uint32_t)first + rank - 1;
+    uint32_t rank = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        wide key;
+        memcpy(&key, keys + i * sizeof key, sizeof key);
+        rank += key <= x;
     }
-    return at;
+    return rank;
+}
+
+static inline uint8_t find_in_leaf(const char *set, size_t room, uint32_t link, wide rest)
+{
+    const uint32_t count = (link >> 2 & 15) + 1, width = link >> 6 & 3, key = key_bytes[width];
+    const size_t at = (size_t)(link >> 8) * UNIT;
+    if (at + (width > 1 ? count : LEAF_KEYS) * (key + 1) + 1 > room)
+        return 0;
+    const char *keys = set + at;
+    const uint64_t upper = (uint64_t)(rest >> 64);
+    const uint32_t rank = width == 0   ? rank2(keys, count, (uint16_t)(upper >> 48))
+                          : width == 1 ? rank4(keys, count, (uint32_t)(upper >> 32))
+                          : width == 2 ? rank8(keys, count, upper)
+                                       : rank16(keys, count, rest);
+    return (uint8_t)keys[count * key + rank];
+}
+
+/* A link that another process may be writing: read once. */
+static inline uint32_t link_at(const char *set, size_t at)
+{
+    return *(const volatile uint32_t *)(set + at);
 }
 
 uint8_t l4_cidr_find(const struct l4_cidr *set, size_t room, const struct l4_addr *addr)
 {
-    const uint32_t kind = addr->family == AF_INET6;
-    if (room < sizeof *set || (!kind && addr->family != AF_INET) || !set->trees[kind].count)
+    const bool six = addr->family == AF_INET6;
+    const char *base = (const char *)set;
+    if (room < sizeof *set || (!six && addr->family != AF_INET))
         return 0;
-    const wide x = number_of(addr->ip, kind ? 16 : 4);
-    const size_t at = set->trees[kind].values_at + (size_t)interval(set, room, kind, x);
-    return at < room ? ((const uint8_t *)set)[at] : 0;
+    wide rest = number_of(addr->ip);
+    size_t at = offsetof(struct l4_cidr, roots) + (six ? sizeof(uint32_t) : 0);
+    for (uint32_t depth = 0; depth <= 128;) {
+        const uint32_t link = link_at(base, at), size = link >> 2 & 63;
+        const enum kind kind = link & 3;
+        at = (size_t)(link >> 8) * UNIT;
+        if (kind == VALUE)
+            return (uint8_t)(link >> 8);
+        if (kind == LEAF)
+            return find_in_leaf(base, room, link, rest);
+        uint32_t bits = size;
+        if (kind == GATE) {
+            const struct gate *gate = (const struct gate *)(base + at);
+            if (at + sizeof *gate > room)
+                return 0;
+            const wide prefix = (wide)gate->prefix[0] << 64 | gate->prefix[1];
+            bits = *(const volatile uint8_t *)&gate->bits;
+            if (!bits || bits > 127)
+                return 0;
+            if ((rest ^ prefix) >> (128 - bits))
+                return rest < prefix ? gate->before : gate->after;
+            at += offsetof(struct gate, link);
+        } else if (size) {
+            at += (size_t)((uint64_t)(rest >> 64) >> (64 - size)) * sizeof(uint32_t);
+        }
+        if (!bits || at > room - sizeof(uint32_t))
+            return 0;
+        rest <<= bits;
+        depth += bits;
+    }
+    return 0;
 }
 
 /* ---- text ------------------------------------------------------------------------------------ */

@@ -210,6 +210,7 @@ cdef extern from "core/cidr.h":
 cdef extern from "core/bulk.h":
     uint32_t l4_bulk_finds(const l4_table *table, uint32_t set, const l4_addr *addresses,
                            uint32_t count, bint in_turn) nogil
+    uint64_t l4_bulk_loads(const uint64_t *memory, uint64_t words, uint32_t count) nogil
 
 
 cdef extern from "core/access.h":

@@ -33,6 +33,10 @@ def finds(
     """Looks packed addresses (4 or 16 bytes each) up; how many have a value, and the seconds that
     took in C. in_turn: none begins before the one before it has ended."""
 
+def loads(size: int, count: int) -> float:
+    """The seconds that so many loads from random places of `size` bytes take, each of which waits
+    for the one before it: what memory allows."""
+
 def set_bytes(table: Table, number: int) -> int:
     """How large a set in force is; 0: there is none."""
 

@@ -7,7 +7,7 @@ import socket
 import time
 from typing import NamedTuple
 
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
@@ -73,6 +73,23 @@ def finds(Table table, number, addresses, *, in_turn):
         return found, time.perf_counter() - started
     finally:
         free(addrs)
+
+
+def loads(size, count):
+    """The seconds of `count` loads from random places of so many bytes, one after the other."""
+    cdef uint64_t words = max(1, size // 8)
+    cdef uint32_t times = count
+    cdef uint64_t *memory = <uint64_t *>malloc(words * 8)
+    if memory is NULL:
+        raise MemoryError
+    try:
+        memset(memory, 0, words * 8)
+        started = time.perf_counter()
+        with nogil:
+            e.l4_bulk_loads(memory, words, times)
+        return time.perf_counter() - started
+    finally:
+        free(memory)
 
 
 def set_bytes(Table table, number):

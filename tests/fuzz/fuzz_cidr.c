@@ -29,17 +29,42 @@ static uint8_t naive(const struct l4_prefix *networks, size_t count, const struc
     return value;
 }
 
+/* The last address of a network. */
+static struct l4_addr last_of(const struct l4_prefix *network)
+{
+    struct l4_addr addr = network->net;
+    for (uint32_t bit = network->bits; bit < (addr.family == AF_INET6 ? 128 : 32); bit++)
+        addr.ip[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
+    return addr;
+}
+
+/* The address after it; of the last of all, the first. */
+static struct l4_addr after(struct l4_addr addr)
+{
+    for (int at = addr.family == AF_INET6 ? 15 : 3; at >= 0 && !++addr.ip[at]; at--)
+        ;
+    return addr;
+}
+
+/* Looks up in a copy that ends where the set does, so that a sanitizer sees what is read beyond. */
+static uint8_t find_within(const void *set, size_t bytes, const struct l4_addr *addr)
+{
+    void *copy = malloc(bytes);
+    require(copy != NULL);
+    memcpy(copy, set, bytes);
+    const uint8_t value = l4_cidr_find(copy, bytes, addr);
+    free(copy);
+    return value;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
     static _Alignas(64) uint8_t room[ROOM];
-    struct l4_prefix networks[MOST], sorted[MOST];
+    struct l4_prefix networks[MOST];
     struct l4_addr probe = {.family = AF_INET6};
     memcpy(probe.ip, data, bytes < 16 ? bytes : 16);
     if (bytes && data[0] == 0xff) { /* any bytes as a set */
-        const size_t used = bytes < ROOM ? bytes : ROOM;
-        memset(room, 0, sizeof room);
-        memcpy(room, data, used);
-        (void)l4_cidr_find((const struct l4_cidr *)room, used, &probe);
+        (void)find_within(data, bytes, &probe);
         return 0;
     }
     const int64_t found = l4_cidr_parse((const char *)data, bytes, 1, networks, MOST);
@@ -47,13 +72,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
         return 0;
     for (int64_t i = 0; i < found; i++)
         networks[i].value = (uint8_t)(1 + i % 3);
-    memcpy(sorted, networks, sizeof sorted);
-    const int64_t size = l4_cidr_build(sorted, (size_t)found, room, sizeof room);
+    const int64_t size = l4_cidr_build(networks, (size_t)found, room, sizeof room);
     require(size > 0 && size <= ROOM);
-    for (int64_t i = -1; i < found; i++) {
-        const struct l4_addr addr = i < 0 ? probe : networks[i].net;
-        require(l4_cidr_find((const struct l4_cidr *)room, (size_t)size, &addr) ==
-                naive(networks, (size_t)found, &addr));
+    for (int64_t i = 0; i < found; i++) {
+        const struct l4_addr last = last_of(&networks[i]);
+        const struct l4_addr probes[] = {probe, networks[i].net, last, after(last)};
+        for (size_t j = i ? 1 : 0; j < sizeof probes / sizeof *probes; j++)
+            require(find_within(room, (size_t)size, &probes[j]) ==
+                    naive(networks, (size_t)found, &probes[j]));
     }
     return 0;
 }

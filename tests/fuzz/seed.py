@@ -66,6 +66,9 @@ SEEDS = {
         b"10.0.0.0/8\n10.1.0.0/16 # inside\n\n192.0.2.1\n",
         b"2001:db8::/32\n2001:db8::1\n::/0\n0.0.0.0/0",
         b"10.0.0.0/8\n10.0.0.0/8\n10.0.0.0/33\n",
+        b"\n".join(b"10.0.%d.%d" % (n % 3, n) for n in range(0, 120, 2)),
+        b"\n".join(b"fd00::%x/%d" % (n * n, 128 - n % 5) for n in range(60)),
+        b"\n".join(b"255.255.255.255/%d" % n for n in range(33)),
         b"\xff" + bytes(255),
     ],
 }

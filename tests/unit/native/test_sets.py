@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import random
 from collections.abc import Sequence
@@ -28,18 +29,19 @@ def lists(networks: Networks) -> list[tuple[bytes, int]]:
 
 def naive(networks: Networks, address: str) -> int:
     ip = ipaddress.ip_address(address)
-    hits = [
-        (net.prefixlen, value)
-        for text, value in networks
-        if ip in (net := ipaddress.ip_network(text, strict=False))
-    ]
+    hits = [(one.prefixlen, value) for text, value in networks if ip in (one := parsed(text))]
     return max(hits, default=(0, 0))[1]
+
+
+@functools.cache
+def parsed(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    return ipaddress.ip_network(text, strict=False)
 
 
 def probes(networks: Networks, rng: random.Random) -> list[str]:
     found = ["0.0.0.0", "255.255.255.255", "::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"]
     for text, _ in networks:
-        net = ipaddress.ip_network(text, strict=False)
+        net = parsed(text)
         kind = type(net.network_address)
         first, last = int(net.network_address), int(net.broadcast_address)
         top = (1 << net.max_prefixlen) - 1
@@ -81,6 +83,74 @@ def test_random_networks_of_every_size_of_tree(table: Table, count: int) -> None
     sample = rng.sample(networks, min(count, 60))
     for address in probes(sample, rng):
         assert sets.find(table, 3, address) == naive(networks, address), address
+
+
+def hosts6(rng: random.Random, net: str, bits: int, count: int) -> list[str]:
+    first = int(ipaddress.IPv6Address(net))
+    return [str(ipaddress.IPv6Address(first | rng.getrandbits(bits))) for _ in range(count)]
+
+
+def shapes() -> dict[str, list[str]]:
+    """Networks that meet each kind of part of a set, and its borders."""
+    rng = random.Random(7)
+    return {
+        "neighbours": [f"10.0.{n >> 8}.{n & 255}" for n in range(300)],
+        "neighbours of IPv6": [f"2001:db8::{n:x}" for n in range(200)],
+        "nested": [f"10.1.2.3/{n}" for n in range(33)],
+        "nested in IPv6": [f"2001:db8:aaaa:5555::1234/{n}" for n in range(129)],
+        "far below one prefix": hosts6(rng, "2001:db8:1:2:3::", 48, 60),
+        "... and beside it": [*hosts6(rng, "2001:db8::ff00", 8, 40), "::/0", "2001:db8::/120"],
+        "... at different depths": [
+            f"{one}/{32 + n % 97}" for n, one in enumerate(hosts6(rng, "2001::", 112, 90))
+        ],
+        "half a leaf": [f"10.0.0.{n}" for n in range(0, 16, 2)],
+        "a leaf and one more": [f"10.0.{n}.0/24" for n in range(0, 34, 2)],
+        "at the ends": [
+            *(f"0.0.0.{n}" for n in range(0, 40, 2)),
+            *(f"255.255.255.{n}" for n in range(215, 256, 2)),
+            *hosts6(rng, "::", 6, 30),
+            *hosts6(rng, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ff00", 8, 60),
+            "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+        ],
+        "everything": ["0.0.0.0/0", "::/0"],
+    }
+
+
+@pytest.mark.parametrize("shape", shapes())
+@pytest.mark.parametrize("values", [1, 3])
+def test_sets_of_every_shape(table: Table, shape: str, values: int) -> None:
+    networks = {text: 1 + n % values for n, text in enumerate(shapes()[shape])}
+    compare(table, list(networks.items()))
+
+
+near4 = st.builds(lambda a, p: f"192.0.2.{a}/{p}", st.integers(0, 255), st.integers(22, 32))
+near6 = st.builds(
+    lambda a, p: f"fd00::{a >> 8:x}:{a & 255:x}/{p}", st.integers(0, 0xFFFFF), st.integers(100, 128)
+)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.tuples(near4 | near6, st.integers(1, 3)), min_size=17, max_size=90))
+def test_many_networks_side_by_side(networks: Networks) -> None:
+    compare(_shared, list(dict(networks).items()))
+
+
+def test_small_sets_are_small_and_large_ones_no_larger_than_their_networks(table: Table) -> None:
+    sets.rebuild(table, {3: [(b"10.0.0.0/8\n192.0.2.1\n2001:db8::/32", 1)]}, [])
+    assert sets.set_bytes(table, 3) <= 256
+    rng = random.Random(3)
+    hosts = hosts6(rng, "::", 128, 20_000)
+    sets.rebuild(table, {3: [("\n".join(hosts).encode(), 1)]}, [])
+    assert sets.set_bytes(table, 3) / len(hosts) < 60
+    assert sets.set_bytes(table, 4) == 0
+
+
+def test_a_set_without_room_is_told_and_the_last_one_stays(table: Table) -> None:
+    hosts = "\n".join(f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}" for n in range(0, 400_000, 2))
+    sets.rebuild(table, {3: [(hosts.encode(), 1)]}, [])
+    with pytest.raises(OverflowError, match="no room"):
+        sets.rebuild(table, {number: [(hosts.encode(), 1)] for number in range(100)}, [])
+    assert sets.find(table, 3, "10.0.0.2") == 1
 
 
 def test_of_two_equal_networks_the_greater_value_holds(table: Table) -> None:
