@@ -29,6 +29,8 @@ HINTS = {
     errno.EACCES: "ports below 1024 need root or CAP_NET_BIND_SERVICE",
     errno.EADDRINUSE: "another program listens there; stop it or choose another address",
     errno.EADDRNOTAVAIL: "no interface of this host has that address",
+    errno.ENOPROTOOPT: "mptcp: switch it on (sysctl net.mptcp.enabled=1), or leave the key out",
+    errno.EPROTONOSUPPORT: "mptcp: this kernel has none; leave the key out",
     errno.EMFILE: "raise the limit on open files (ulimit -n) or use fewer addresses or workers",
 }
 

@@ -11,13 +11,13 @@ import socket
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .harness import PATIENCE_S, PORTS, Backends, Balancer, one_pool, run, toml, until
+from .harness import PATIENCE_S, PORTS, Backends, Balancer, one_pool, program, run, toml, until
 from .harness.netns import in_namespace, two_hosts
 from .test_reload import Service
 
@@ -190,12 +190,25 @@ def test_what_the_kernel_refuses_is_said_with_its_key_and_nothing_starts() -> No
     assert "listeners.web: cannot set interface: No such device" in done.stderr
 
 
-def run_config(config: dict[str, Any]) -> Any:
+def test_a_host_without_mptcp_says_so_at_the_start() -> None:
+    config = one_pool("10.99.0.1:8080", ["10.99.0.9:9000"], process={"workers": 1})
+    config["listeners"]["web"]["mptcp"] = True
+    with two_hosts(["10.99.0.1"], "10.99.0.9") as hosts:
+        off = [*hosts.prefix, "sysctl", "-qw", "net.mptcp.enabled=0"]
+        if subprocess.run(off, check=False, capture_output=True, timeout=20).returncode:
+            pytest.skip("this kernel has no MPTCP")
+        done = run_config(config, hosts.prefix)
+    assert done.returncode == 1
+    assert "cannot listen on 10.99.0.1:8080" in done.stderr
+    assert "net.mptcp.enabled=1" in done.stderr
+
+
+def run_config(config: dict[str, Any], prefix: Sequence[str] = ()) -> Any:
     """`l4lb run` that is to fail at once."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "l4lb.toml"
         path.write_text(toml(config | {"process": {"admin": f"{folder}/admin.sock"}}))
-        return run("run", "-c", str(path))
+        return run("run", "-c", str(path), command=[*prefix, *program()])
 
 
 # ---- more ways than one --------------------------------------------------------------------------
