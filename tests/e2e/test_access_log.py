@@ -7,19 +7,14 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import signal
 import socket
-import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from .harness import (
     PORTS,
@@ -34,6 +29,7 @@ from .harness import (
     turned_away,
     until,
 )  # fmt: skip
+from .harness.disk import fill, small_disk
 
 FIELDS = [
     "ts", "client", "listener", "pool", "backend", "retries", "queue_ms", "connect_ms",
@@ -202,34 +198,15 @@ def test_a_writer_that_is_stopped_or_killed_costs_no_traffic_and_no_line(
         assert lb.child("logger").pid != writer.pid
 
 
-@contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
-    if os.getuid() != 0 or not shutil.which("mount"):
-        pytest.skip("needs root, to mount a small file system")
-    folder.mkdir()
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "l4lb-test", str(folder)],
-        capture_output=True, check=False,
-    )  # fmt: skip
-    if made.returncode:
-        pytest.skip(f"cannot mount: {made.stderr.decode()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 def test_a_full_disk_costs_no_traffic_and_is_written_again_when_there_is_room(
     three: Backends, tmp_path: Path
 ) -> None:
     with small_disk(tmp_path / "disk") as disk:
-        ballast, path = disk / "ballast", disk / "access.log"
+        path = disk / "access.log"
         with logging_to(path, three.addresses) as lb:
             transact(lb)
             wait_lines(lambda: lines(path), 1)
-            with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-                while file.write(b"x" * 4_096) == 4_096:
-                    pass
+            ballast = fill(disk)
             until(lambda: transact(lb) and "No space left" in lb.log(), "the disk is full")
             before = sum(row["accepted"] for row in lb.status()["listeners"])
             for _ in range(30):

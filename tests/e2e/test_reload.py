@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from .harness import Backends, Balancer, Load, echo, held, names, run, toml, until
+from .harness.disk import fill, small_disk
 from .harness.ports import PORTS
 
 
@@ -240,6 +241,44 @@ def test_run_time_changes_survive_a_reload_are_shown_and_saved(
     service.admin("remove", "web/c")
     assert list(service.backends()) == ["a", "b"]
     assert set(names(service, 3)) == {"a"}
+
+
+def test_a_save_onto_a_full_disk_leaves_the_file_as_it_was(
+    service: Service, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        saved = disk / "saved.toml"
+        service.admin("save", str(saved))
+        before = saved.read_text()
+        fill(disk)
+        service.admin("weight", "web/a", "5")
+        status, why = service.refused("save", str(saved))
+        assert (status, saved.read_text()) == (1, before)
+        assert "No space left on device; it is as it was" in why
+        assert sorted(one.name for one in disk.iterdir()) == ["ballast", "saved.toml"]
+
+
+def test_a_file_that_includes_itself_or_what_is_not_there_changes_nothing(
+    service: Service, config: dict[str, Any]
+) -> None:
+    loop, gone = service.folder / "loop.toml", service.folder / "gone.toml"
+    loop.write_text(f'include = ["{loop}"]\n')
+    gone.write_text(f'include = ["{service.folder}/not-there.toml"]\n')
+    binary = service.folder / "binary.toml"
+    binary.write_bytes(b"\xff\x00\xfe")
+    before = service.status()["generation"]
+    for file, word in (
+        (loop, "an include loop"),
+        (gone, "not-there.toml"),
+        (binary, "binary.toml"),
+        (service.folder, "directory"),
+    ):
+        status, why = service.refused("reload", str(file))
+        assert (status, word in why) == (2, True), why
+        assert "Traceback" not in why
+    assert service.status()["generation"] == before
+    assert set(names(service, 4)) == {"a", "b"}
+    assert service.reload(config)["changes"] == []
 
 
 def test_the_file_wins_where_it_changed(service: Service, config: dict[str, Any]) -> None:
