@@ -16,9 +16,9 @@ import setproctitle
 
 from l4lb.checker.checker import Checker
 from l4lb.checker.plan import Plan
+from l4lb.frames import Inbox
 from l4lb.native.table import Table
 
-MESSAGE_MAX = 1 << 20  # more than the kernel lets anybody send on such a socket
 UNSENT_MAX = 4096  # messages kept for a supervisor that does not read
 SEND_AGAIN_S = 0.1
 
@@ -40,6 +40,7 @@ class Channel:
         self._sock = sock
         self._unsent: deque[bytes] = deque(maxlen=UNSENT_MAX)
         self._plans: dict[str, Plan] = {}
+        self._inbox = Inbox(sock)
         self.gone = asyncio.Event()
 
     def tell(self, message: Mapping[str, Any]) -> None:
@@ -61,17 +62,12 @@ class Channel:
 
     def receive(self, checker: Checker) -> None:
         """Takes one message: plans, perhaps not yet all; or the end."""
-        try:
-            data = self._sock.recv(MESSAGE_MAX)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if not data:
+        message = self._inbox.take()
+        if self._inbox.ended:
             asyncio.get_running_loop().remove_reader(self._sock.fileno())
             self.gone.set()
+        if message is None:
             return
-        message = msgpack.unpackb(data)
         if message.get("op") == "plans":
             self._plans |= {name: Plan.from_map(one) for name, one in message["pools"].items()}
             if "count" in message:

@@ -10,13 +10,10 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import msgpack
-
+from l4lb import frames
 from l4lb.control.events import Events
 from l4lb.errors import AdminError
 
-MESSAGE_MAX = 64 << 10  # bytes of one message
-PART_BYTES = 32 << 10  # a longer request goes in parts: {part, last}
 ANSWER_TIMEOUT_S = 5.0
 
 
@@ -43,30 +40,18 @@ class Channel:
         self.retired = asyncio.Event()
         self.on_order: Callable[[Mapping[str, Any]], None] = lambda _: None  # {op, ...}
         self._sending = asyncio.Lock()
-        self._parts = b""  # of a message that comes in parts
+        self._inbox = frames.Inbox(sock)
 
     def start(self) -> None:
         asyncio.get_running_loop().add_reader(self._sock.fileno(), self._receive)
 
     def _receive(self) -> None:
-        try:
-            data = self._sock.recv(MESSAGE_MAX)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if not data:
+        message = self._inbox.take()
+        if self._inbox.ended:
             asyncio.get_running_loop().remove_reader(self._sock.fileno())
             self.closed.set()
+        if message is None:
             return
-        message = msgpack.unpackb(data)
-        if "part" in message:
-            self._parts += message["part"]
-            if not message["last"]:
-                return
-            message = msgpack.unpackb(self._parts)
-            self._sending = asyncio.Lock()
-        self._parts = b""
         if "event" in message:
             self.note(message["event"])
             return
@@ -76,24 +61,14 @@ class Channel:
         if "op" in message:
             self.on_order(message)
             return
-        answer = self._waiting.pop(message.get("id"), None)
+        answer = self._waiting.pop(message.get("id", 0), None)
         if answer is not None and not answer.done():
             answer.set_result(message)
 
-    async def _send(self, packed: bytes) -> None:
-        """Sends one request, in parts if it is long. Raises OSError."""
-        if len(packed) <= PART_BYTES:
-            frames = [packed]
-        else:
-            starts = range(0, len(packed), PART_BYTES)
-            frames = [
-                msgpack.packb(
-                    {"part": packed[at : at + PART_BYTES], "last": at + PART_BYTES >= len(packed)}
-                )
-                for at in starts
-            ]
+    async def _send(self, message: Mapping[str, Any]) -> None:
+        """Sends one request. Raises OSError."""
         async with self._sending:  # parts of two requests must not mix
-            for frame in frames:
+            for frame in frames.packed(message):
                 await asyncio.get_running_loop().sock_sendall(self._sock, frame)
 
     def note(self, event: Mapping[str, Any]) -> None:
@@ -108,7 +83,7 @@ class Channel:
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
         try:
-            await self._send(msgpack.packb({"id": number, "op": op, "args": dict(args)}))
+            await self._send({"id": number, "op": op, "args": dict(args)})
             message = await asyncio.wait_for(answer, timeout_s)
         except (TimeoutError, OSError) as error:
             raise AdminError("timeout", "the supervisor did not answer; try again") from error

@@ -16,19 +16,19 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import msgpack
 import setproctitle
 
 import l4lb.log
+from l4lb.frames import Inbox
 from l4lb.logger.settings import Settings
 from l4lb.logger.sinks import Sink, sink_for
 from l4lb.native import seen
 from l4lb.native.table import Table
 
-MESSAGE_MAX = 64 << 10
 LINES_A_TURN = 4_096
 BUSY_WAIT_S = 0.02  # before it looks again while sessions end
 IDLE_WAIT_S = 0.2  # ... and while none do; a ring holds far more than ends in this time
@@ -149,26 +149,17 @@ def run(setup: LoggerSetup) -> int:
     settings = setup.settings
     reader = seen.LogReader(setup.table, style=settings.style)
     writer = Writer(reader, sink_for(settings), settings)
-    while True:
+    inbox = Inbox(setup.channel)
+    while not inbox.ended:
         wait_s = writer.turn()
-        if select.select([setup.channel], [], [], wait_s)[0] and not _obey(setup, writer):
-            writer.farewell()
-            return 0
+        if select.select([setup.channel], [], [], wait_s)[0]:
+            _obey(inbox.take() or {}, writer)
+    writer.farewell()
+    return 0
 
 
-def _obey(setup: LoggerSetup, writer: Writer) -> bool:
-    """Takes one message. False: the channel has ended."""
-    try:
-        data = setup.channel.recv(MESSAGE_MAX)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    if not data:
-        return False
-    message = msgpack.unpackb(data)
+def _obey(message: Mapping[str, Any], writer: Writer) -> None:
     if message.get("op") == "reopen":
         writer.reopen()
     elif message.get("op") == "settings":
         writer.configure(Settings.from_map(message["settings"]))
-    return True

@@ -10,16 +10,13 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import msgpack
-
 import l4lb.log
+from l4lb import frames
 from l4lb.supervisor.backoff import Backoff
 from l4lb.supervisor.child import Child, channel, fork
 from l4lb.supervisor.reactor import Reactor, monotonic_ms
 
-MESSAGE_MAX = 64 << 10  # bytes of one message on a channel
 MESSAGES_A_TURN = 64
-PART_BYTES = 32 << 10  # a longer message goes in parts: {part, last}
 WAITING_MAX = 64 << 20  # bytes that wait for a child that does not read
 FLUSH_RETRY_MS = 5
 LOG = l4lb.log.get("supervisor")
@@ -54,7 +51,7 @@ class Helper:
         self._stopping = False
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
-        self._parts = b""  # of a message that comes in parts
+        self._inbox: frames.Inbox | None = None
 
     @property
     def pid(self) -> int:
@@ -90,6 +87,7 @@ class Helper:
         finally:
             theirs.close()
         self._channel = ours
+        self._inbox = frames.Inbox(ours)
         self._reactor.watch(ours.fileno(), self._receive)
         self._reactor.watch(self._child.pidfd, self._reap)
         self._on_start(self._child.pid)
@@ -116,58 +114,32 @@ class Helper:
         if self._channel is not None:
             self._reactor.unwatch(self._channel.fileno())
             self._channel.close()
-            self._channel = None
+            self._channel = self._inbox = None
         self._waiting.clear()
         self._waiting_bytes = 0
 
     def _receive(self) -> None:
         for _ in range(MESSAGES_A_TURN):
-            if self._channel is None:
+            if self._inbox is None:
                 return
             try:
-                data = self._channel.recv(MESSAGE_MAX)
-            except BlockingIOError:
-                return
-            except OSError:
-                data = b""
-            if not data:
-                self._close_channel()
-                return
-            try:
-                message = msgpack.unpackb(data)
+                message = self._inbox.take()
             except ValueError:
-                message = None
-            if isinstance(message, dict) and "part" in message:
-                message = self._whole(message)
-                if message is None:
-                    continue
-            if isinstance(message, dict):
-                self._on_message(message)
-            else:
                 LOG.error("a message that is none was ignored", child=self.name)
-
-    def _whole(self, part: Mapping[str, Any]) -> Any:
-        """The message that a part completes; None until then."""
-        self._parts += part["part"]
-        if not part.get("last") and len(self._parts) <= WAITING_MAX:
-            return None
-        packed, self._parts = self._parts, b""
-        try:
-            return msgpack.unpackb(packed)
-        except ValueError:
-            return False
+                continue
+            if message is None:
+                if self._inbox.ended:
+                    self._close_channel()
+                return
+            self._on_message(message)
 
     def send(self, message: Mapping[str, Any]) -> bool:
         """Sends one message, in parts if it is long. False: it was lost, because the child is gone
         or does not read."""
         if self._channel is None or self._waiting_bytes > WAITING_MAX:
             return False
-        packed: bytes = msgpack.packb(message)
-        for start in range(0, len(packed), PART_BYTES) if len(packed) > PART_BYTES else ():
-            last = start + PART_BYTES >= len(packed)
-            self._put(msgpack.packb({"part": packed[start : start + PART_BYTES], "last": last}))
-        if len(packed) <= PART_BYTES:
-            self._put(packed)
+        for frame in frames.packed(message):
+            self._put(frame)
         return True
 
     def _put(self, frame: bytes) -> None:

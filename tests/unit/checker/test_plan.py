@@ -8,6 +8,7 @@ from l4lb.checker.plan import Agent, Plan, messages, plans
 from l4lb.checker.types import Settings, Way
 from l4lb.config.build import build
 from l4lb.config.origin import Origin
+from l4lb.frames import packed
 from l4lb.supervisor.child import channel
 from tests.unit.supervisor.tables import closed_port, table_of
 
@@ -64,6 +65,20 @@ def test_a_thousand_pools_fit_into_a_channels_buffer() -> None:
     with ours, theirs:
         for message in messages({f"pool-{n}": one for n in range(1_024)}):
             ours.send(msgpack.packb(message))
+
+
+def test_a_plan_longer_than_a_message_comes_in_parts(backend: Backend) -> None:
+    process = Process(table_of({"web": {"a": backend.address}}), {})
+    alert = ["/bin/true", *["x" * 4_000] * 30]
+    (message,) = messages({"web": Plan(Settings("tcp", 20, 20_000, 1, 1, 0), alert=alert)})
+    frames = packed(message)
+    try:
+        assert len(frames) > 3
+        for frame in frames:
+            process.channel.send(frame)
+        process.until_checked()
+    finally:
+        process.close()
 
 
 def test_a_checker_that_lost_a_plan_makes_room_for_one_that_has_them_all(backend: Backend) -> None:
