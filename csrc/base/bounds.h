@@ -40,6 +40,10 @@ enum l4_bounds {
     L4_SOURCES_MAX = 64,       /* local addresses of one pool */
     L4_SOURCE_TRIES = 4,       /* ... of which one connect tries so many that have no port left */
     L4_INTERFACE_MAX = 15,     /* bytes of an interface's name, without its NUL: IFNAMSIZ */
+    L4_SHED_LOOK = 512,        /* session rows one look for idle sessions reads; run/shed.h */
+    L4_SHED_BATCH = 32,        /* ... and the most that it ends */
+    L4_SHED_WAIT_MS = 5,       /* how long another worker has to end some of its own */
+    L4_SHED_TELL_MS = 1000,    /* how often the supervisor is told of it, at most */
     L4_PORT_BLOCK = 64,        /* local ports one connect searches; io/ports.h */
     L4_PORT_BLOCK_USES = 48,   /* connects from one block before the next */
     L4_PORT_BLOCKS_MIN = 8,    /* with fewer, connect searches all ports */

@@ -21,6 +21,7 @@
     X(EVICTED, "evicted")                    /* a UDP session that made room for another */        \
     X(TLS_HANDSHAKE, "tls_handshake_failed") /* with the client */                                 \
     X(MAX_AGE, "max_age")                    /* it was as old as its listener lets it be */        \
+    X(SHED, "shed") /* idle for long, when there was no room for others */                         \
     X(REJECTED_HANDSHAKE, "rejected:handshake_timeout") /* it did not say in time who it wants */  \
     X(REJECTED_PROXY_MISSING, "rejected:no_proxy_header")                                          \
     X(REJECTED_PROXY_UNTRUSTED, "rejected:proxy_untrusted")                                        \

@@ -4,6 +4,7 @@
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -154,4 +155,16 @@ void l4_sock_facts(int fd, uint32_t *rtt_us, uint32_t *retransmits)
         info = (struct tcp_info){0};
     *rtt_us = info.tcpi_rtt;
     *retransmits = info.tcpi_total_retrans;
+}
+
+uint32_t l4_sock_waiting(int listener)
+{
+    struct tcp_info info = {0};
+    socklen_t length = sizeof info;
+    /* why: of a listening socket tcpi_unacked is the length of its queue (tcp_get_info). */
+    if (!getsockopt(listener, IPPROTO_TCP, TCP_INFO, &info, &length) &&
+        info.tcpi_state == TCP_LISTEN)
+        return info.tcpi_unacked;
+    struct pollfd one = {.fd = listener, .events = POLLIN};
+    return poll(&one, 1, 0) == 1 && one.revents & POLLIN;
 }

@@ -50,6 +50,9 @@ bool l4_sock_has_data(int fd);
  * it sent again. Both 0 for other sockets. */
 void l4_sock_facts(int fd, uint32_t *rtt_us, uint32_t *retransmits);
 
+/* How many clients wait in a listening socket's queue; of one that is not TCP, only whether any. */
+uint32_t l4_sock_waiting(int listener);
+
 /* Has all that was sent been acknowledged by the peer's kernel? */
 bool l4_sock_drained(int fd);
 

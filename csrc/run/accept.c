@@ -6,6 +6,7 @@
 
 #include "io/sock.h"
 #include "run/session.h"
+#include "run/shed.h"
 #include "run/udp.h"
 #include "shm/count.h"
 
@@ -47,13 +48,24 @@ static bool is_exhaustion(int error)
     return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
 }
 
+/* Idle sessions may have to make room for those that wait. True: there will be some when this turn
+ * ends. */
+static bool find_room(struct l4_loop *loop, uint32_t waiting, bool everywhere)
+{
+    const enum l4_shed_answer answer = l4_shed(loop, waiting, everywhere);
+    loop->shed.next_ms =
+        loop->now_ms + (answer == L4_SHED_ASKED ? L4_SHED_WAIT_MS : L4_ACCEPT_PAUSE_MS);
+    return answer == L4_SHED_ENDED;
+}
+
 /* Takes one client. Returns 0, -EAGAIN when none waits, or another reason to stop. */
 static int take_one(struct l4_loop *loop, const struct l4_bound *bound)
 {
-    if (loop->held >= loop->capacity ||
-        !l4_count_take_client(loop->table, loop->setup.index,
-                              L4_GET(loop->table->header->max_connections))) {
-        stop_accepting(loop, 0);
+    const bool own = loop->held >= loop->capacity;
+    if (own || !l4_count_take_client(loop->table, loop->setup.index,
+                                     L4_GET(loop->table->header->max_connections))) {
+        if (!find_room(loop, l4_sock_waiting(bound->fd), !own))
+            stop_accepting(loop, 0);
         return -ENOSPC;
     }
     struct l4_addr client;
@@ -64,6 +76,8 @@ static int take_one(struct l4_loop *loop, const struct l4_bound *bound)
     }
     l4_count_drop_client(loop->table, loop->setup.index);
     if (is_exhaustion(-fd)) {
+        /* why: it waits all the same: what is ended here need not help this host. */
+        (void)find_room(loop, l4_sock_waiting(bound->fd), fd != -EMFILE);
         stop_accepting(loop, -fd);
         return fd;
     }
@@ -92,6 +106,32 @@ static bool has_room(const struct l4_loop *loop)
     return loop->held + own_slack < loop->capacity && (!limit || used + slack < limit);
 }
 
+static bool is_full(const struct l4_loop *loop)
+{
+    const uint32_t limit = L4_GET(loop->table->header->max_connections);
+    return loop->held >= loop->capacity ||
+           (limit && L4_GET(loop->table->header->connections) >= limit);
+}
+
+static uint32_t waiting(const struct l4_loop *loop)
+{
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < loop->bound_count && sum < L4_SHED_BATCH; i++) {
+        if (loop->bounds[i].fd >= 0 && !l4_udp_owns(loop, i))
+            sum += l4_sock_waiting(loop->bounds[i].fd);
+    }
+    return sum;
+}
+
+void l4_accept_shed(struct l4_loop *loop)
+{
+    if (loop->listening || loop->draining || loop->now_ms < loop->shed.next_ms ||
+        !L4_GET(loop->table->header->shed_idle_ms))
+        return;
+    if (!is_full(loop) || find_room(loop, waiting(loop), loop->held < loop->capacity))
+        loop->resume_ms = loop->now_ms;
+}
+
 void l4_accept_revisit(struct l4_loop *loop)
 {
     if (loop->listening || loop->draining || !has_room(loop))
@@ -110,6 +150,8 @@ int l4_accept_wait_ms(const struct l4_loop *loop)
 {
     if (loop->listening || loop->draining)
         return -1;
+    if (loop->now_ms < loop->shed.next_ms && loop->shed.next_ms < loop->resume_ms)
+        return (int)(loop->shed.next_ms - loop->now_ms);
     if (loop->now_ms < loop->resume_ms)
         return (int)(loop->resume_ms - loop->now_ms);
     /* why: room made by another worker wakes nobody here. */

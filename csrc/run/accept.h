@@ -3,7 +3,8 @@
  * At its own limit of sessions, at the process-wide one, or when the kernel refuses a descriptor
  * or memory, the worker takes its listeners out of the epoll set: clients wait in the kernel's
  * queue, nothing spins, and the supervisor is told once. It looks again when a session ends or
- * after L4_ACCEPT_PAUSE_MS.
+ * after L4_ACCEPT_PAUSE_MS. Before it waits it looks whether idle sessions of the biggest source
+ * are to make room (run/shed.h).
  */
 #ifndef L4_RUN_ACCEPT_H
 #define L4_RUN_ACCEPT_H
@@ -15,6 +16,9 @@ __attribute__((warn_unused_result)) int l4_accept_start(struct l4_loop *loop);
 
 /* Takes up to L4_ACCEPT_BATCH clients from one listener. */
 void l4_accept_batch(struct l4_loop *loop, uint32_t bound);
+
+/* While paused for want of room: idle sessions may have to make some (run/shed.h). */
+void l4_accept_shed(struct l4_loop *loop);
 
 /* While paused: tries again if there is room or the pause is over. */
 void l4_accept_revisit(struct l4_loop *loop);

@@ -105,6 +105,7 @@ static void wait_for_socket(struct l4_loop *loop, uint32_t index, int error)
     l4_reach_leave(loop, s);
     l4_session_enter(s, L4_SESSION_WAITS);
     s->error = -error;
+    loop->shed.pressed = true;
     if (l4_session_left_ms(loop, s) <= 0)
         l4_session_end(loop, index, L4_END_ERROR);
     else

@@ -20,6 +20,7 @@
 #include "run/queue.h"
 #include "run/secure.h"
 #include "run/session.h"
+#include "run/shed.h"
 #include "run/udp_session.h"
 #include "shm/count.h"
 #include "shm/ring.h"
@@ -153,6 +154,7 @@ static int start(struct l4_loop *loop, const struct l4_worker_setup *setup)
         error = l4_udp_start(loop, flows);
     loop->setup.hold_udp = false; /* none that comes later has anything to wait for */
     L4_SET(loop->row->paused, 0);
+    atomic_store(&loop->row->shed_asked, 0);
     L4_SET(loop->row->state, L4_WORKER_RUNS);
     return error;
 }
@@ -191,8 +193,8 @@ static void drain(struct l4_loop *loop)
         return;
     L4_SET(loop->row->state, L4_WORKER_DRAINS);
     l4_udp_drain(loop);
-    l4_accept_finish(loop);
     loop->draining = true;
+    l4_accept_finish(loop);
 }
 
 /* Ends every session, or (backend not L4_NONE) every session of one backend. */
@@ -252,6 +254,7 @@ static void take_commands(struct l4_loop *loop)
     while (L4_RING_TAKE(loop->row, command_ring, commands, &command))
         obey(loop, &command);
     l4_queue_rung(loop);
+    l4_shed_asked(loop);
 }
 
 /* ---- the loop -------------------------------------------------------------------------------- */
@@ -343,6 +346,8 @@ static int turn(struct l4_loop *loop)
         l4_hand_revisit(loop);
     l4_udp_turn(loop);
     l4_queue_serve(loop);
+    l4_shed_turn(loop);
+    l4_accept_shed(loop);
     l4_session_sweep(loop);
     l4_accept_revisit(loop);
     if (loop->closing)

@@ -12,6 +12,7 @@
 
 #include <sys/epoll.h>
 
+#include "core/shed.h"
 #include "core/timer.h"
 #include "io/pipe.h"
 #include "io/ports.h"
@@ -73,6 +74,7 @@ struct l4_loop {
     uint64_t picks;                  /* made so far; run/watch.h */
     uint64_t random;                 /* state of core choices; base/random.h */
     uint64_t resume_ms;              /* while paused: when to try again */
+    struct l4_shed_memo shed;        /* run/shed.h */
     struct l4_secure *secure;        /* NULL: there is no vault */
     bool listening;                  /* the listeners are in the epoll set */
     bool paused;

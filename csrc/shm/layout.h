@@ -90,6 +90,8 @@ struct l4_header {
     _Atomic uint32_t max_udp_sessions;  /* supervisor: of all workers together */
     _Atomic uint32_t udp_share_percent; /* supervisor: of a worker's descriptors, at most */
     _Atomic uint32_t udp_seed;          /* supervisor, before the fork: of core/steer.h */
+    _Atomic uint32_t shed_idle_ms; /* supervisor: who has been idle for so long may be ended when
+                                      others find no room; 0: nobody is */
 
     alignas(64) _Atomic uint32_t connections; /* all: clients admitted and not yet ended */
     _Atomic uint32_t udp_sessions;            /* all: UDP sessions not yet ended */
@@ -268,6 +270,8 @@ enum l4_event_kind {                          /* from a worker to the supervisor
                      L4_EVENT_SECRETS_FAILED, /* a: errno; what was in force stays */
                      L4_EVENT_UNLISTENED,     /* a: listener row; b: the supervisor's number */
                      L4_EVENT_HANDED,         /* a: the hand's number, b: sessions that moved */
+                     L4_EVENT_SHED, /* a: family << 24 | sessions shed since the last such event,
+                                       b: the source of the last (its address or IPv6 network) */
 };
 
 struct l4_event {
@@ -307,7 +311,9 @@ struct l4_worker {
     _Atomic uint64_t turns;           /* worker: of its loop */
     _Atomic uint64_t beat_ms;         /* worker: CLOCK_MONOTONIC of its last turn */
     _Atomic uint64_t ended[L4_REASON_COUNT]; /* worker: sessions by enum l4_reason */
-    _Atomic uint64_t uncounted; /* worker: clients whose source found no place to be counted in */
+    _Atomic uint64_t shed_asked; /* all: sessions that another worker asks this one to end, below
+                                    their source's hash; run/shed.h */
+    _Atomic uint64_t uncounted;  /* worker: clients whose source found no place to be counted in */
 
     struct l4_ring command_ring; /* supervisor puts, worker takes */
     struct l4_command commands[L4_COMMANDS];

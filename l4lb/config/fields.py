@@ -228,6 +228,7 @@ ConnectTimeout = Annotated[int, *bounded_quantity(DURATION, bounds.CONNECT_TIMEO
 IdleTimeout = Annotated[int, *bounded_quantity(DURATION, bounds.IDLE_TIMEOUT_MS)]
 HalfClosedTimeout = Annotated[int, *bounded_quantity(DURATION, bounds.HALF_CLOSED_TIMEOUT_MS)]
 TarpitTime = Annotated[int, *bounded_quantity(DURATION, bounds.TARPIT_MS)]
+ShedIdle = Annotated[int, *bounded_quantity(DURATION, bounds.SHED_IDLE_MS)]
 AutoBlockTime = Annotated[int, *bounded_quantity(DURATION, bounds.AUTO_BLOCK_MS)]
 HealthInterval = Annotated[int, *bounded_quantity(DURATION, bounds.HEALTH_INTERVAL_MS)]
 HealthTimeout = Annotated[int, *bounded_quantity(DURATION, bounds.HEALTH_TIMEOUT_MS)]

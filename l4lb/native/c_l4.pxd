@@ -116,6 +116,7 @@ cdef extern from "shm/layout.h":
         uint32_t udp_share_percent
         uint32_t udp_seed
         uint32_t udp_sessions
+        uint32_t shed_idle_ms
 
     struct l4_listener:
         uint32_t used

@@ -24,6 +24,9 @@ def set_listener(
 ) -> None:
     """What this listener asks of a client before its backend is chosen; routes add to it."""
 
+def set_shed(table: Table, idle_ms: int) -> None:
+    """Sessions idle for so long may be ended when others find no room; 0: none."""
+
 def set_limits(
     table: Table,
     listener: int,

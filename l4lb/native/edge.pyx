@@ -49,6 +49,11 @@ def set_listener(Table table, listener, *, hello, proxy, trusted_set, handshake_
     edge.needs = needs
 
 
+def set_shed(Table table, idle_ms):
+    """Sessions idle for so long may be ended when others find no room; 0: none."""
+    table.table.header.shed_idle_ms = idle_ms
+
+
 def set_limits(Table table, listener, *, head, limits, source_prefix, first_byte_ms, max_age_ms,
                age_jitter):
     """This listener's limits: by name (LIMITS) a dict of limit, burst, refusal and dry_run.

@@ -45,6 +45,7 @@ EVENT_KINDS = (
     "secrets_failed",
     "unlistened",
     "handed",
+    "shed",
 )
 
 

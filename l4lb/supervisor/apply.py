@@ -16,7 +16,7 @@ from typing import Any
 from l4lb.config.model import Backend, Config, Pool
 from l4lb.config.plain import to_plain
 from l4lb.errors import AdminError
-from l4lb.native import change, egress, sticky, udp
+from l4lb.native import change, edge, egress, sticky, udp
 from l4lb.native.health import set_passive
 from l4lb.native.rows import Address, BackendRow, Capacities
 from l4lb.native.table import Table
@@ -133,6 +133,7 @@ class Membership:
                 self._table.clear_pool(self.pools.give(one.name))
         self._table.max_connections = after.limits.max_connections
         datagrams.write_limits(self._table, after.limits)
+        edge.set_shed(self._table, after.limits.shed_idle_ms if after.limits.shed == "idle" else 0)
         self._table.generation += 1
 
     def _row(self, key: tuple[str, str]) -> int:

@@ -34,6 +34,7 @@ from l4lb.supervisor.departure import Departure
 from l4lb.supervisor.helpers import Helper
 from l4lb.supervisor.history import History
 from l4lb.supervisor.install import open_all
+from l4lb.supervisor.news import WorkerNews
 from l4lb.supervisor.notify import Notifier
 from l4lb.supervisor.overlay import Overlay
 from l4lb.supervisor.privileges import User
@@ -152,6 +153,7 @@ class Supervisor:
             self._table,
             self._config.process.workers,
             self._secrets.fd,
+            news=WorkerNews(self._reactor, self._tell),
             on_crash_loop=self._give_up,
             on_empty=self._end,
             on_left=lambda index: self._changes.crew.left(index),

@@ -19,6 +19,7 @@ from l4lb.native.table import Table
 from l4lb.supervisor import post
 from l4lb.supervisor.backoff import Backoff
 from l4lb.supervisor.child import Child, channel, fork
+from l4lb.supervisor.news import WorkerNews
 from l4lb.supervisor.post import Post
 from l4lb.supervisor.reactor import Reactor, monotonic_ms
 from l4lb.supervisor.sockets import Listening
@@ -64,6 +65,7 @@ class Workers:
         count: int,
         vault_fd: int,
         *,
+        news: WorkerNews,
         on_crash_loop: Callable[[], None],
         on_empty: Callable[[], None],
         on_left: Callable[[int], None],
@@ -81,8 +83,8 @@ class Workers:
         self._event_fd = os.eventfd(0, os.EFD_NONBLOCK)
         self._lifeline, self._lifeline_ours = os.pipe()
         self._vault_fd = vault_fd
+        self._news = news
         self._stopping = False
-        self._paused_told: set[int] = set()
         self._numbers = itertools.count(1)
         self._asked: dict[int, _Asked] = {}
         self._handed: dict[int, tuple[int, Callable[[int], None]]] = {}
@@ -247,37 +249,17 @@ class Workers:
         for index in list(self.slots):
             for event in self._table.take_events(index):
                 if event.kind == "accept_paused":
-                    self._tell_paused(index, event.a, event.b)
+                    self._news.paused(index, event.a, event.b)
                 elif event.kind == "secrets_failed":
-                    self._tell_secrets_failed(index, event.a)
+                    self._news.secrets_failed(index, event.a)
+                elif event.kind == "shed":
+                    self._news.shed(index, event.a, event.b)
                 elif event.kind == "drained" and self._stopping:
                     self._release_sockets(index)
                 elif event.kind == "unlistened":
                     self._answered(event.b, index)
                 elif event.kind == "handed" and event.a in self._handed:
                     self._handed.pop(event.a)[1](event.b)
-
-    def _tell_secrets_failed(self, index: int, error: int) -> None:
-        LOG.error(
-            "a worker could not load new certificates; it goes on with those before",
-            worker=index,
-            reason=os.strerror(error),
-        )
-
-    def _tell_paused(self, index: int, error: int, sessions: int) -> None:
-        """Once until a quiet minute has passed: a service at its limit pauses often."""
-        if index in self._paused_told:
-            return
-        self._paused_told.add(index)
-        reason = os.strerror(error) if error else "its limit of connections is reached"
-        LOG.warning(
-            "a worker does not accept for now; clients wait in the kernel's queue",
-            worker=index,
-            reason=reason,
-            connections=sessions,
-            remedy="raise the limit on open files (LimitNOFILE=, ulimit -n) or max_connections",
-        )
-        self._reactor.after(60_000, lambda: self._paused_told.discard(index))
 
     def _release_sockets(self, index: int) -> None:
         """Closes this side of a worker's own sockets: nobody will accept from them again."""
