@@ -15,6 +15,7 @@
 #include "run/pace.h"
 #include "run/reach.h"
 #include "run/session.h"
+#include "shm/count.h"
 #include "shm/edge_rows.h"
 #include "shm/shakes.h"
 
@@ -194,17 +195,6 @@ static int64_t queue_us(struct l4_secure_rule *rule, uint64_t now_us, uint64_t m
     return (int64_t)wait;
 }
 
-/* Is there a place among the handshakes in progress of all workers? They are read one by one: at
- * most as many too many begin as there are other workers. */
-static bool has_place(const struct l4_loop *loop, const struct l4_session *s)
-{
-    const uint32_t most = L4_GET(rule_of(loop, s)->most);
-    uint32_t now = 0;
-    for (uint32_t w = 0; most && w < L4_GET(loop->table->header->workers_high); w++)
-        now += L4_GET(l4_table_shakes(loop->table, w, s->listener)->now);
-    return !most || now < most;
-}
-
 /* Keeps what a client has told by its handshake; agreed: it is done. */
 static void learn(struct l4_loop *loop, uint32_t index, const struct l4_tls_facts *tls, bool agreed)
 {
@@ -259,14 +249,15 @@ static bool admit(struct l4_loop *loop, uint32_t index)
         l4_session_wake_in(loop, index, (s->connect_started_us - loop->now_us) / 1000 + 1);
         return false;
     }
-    if (!has_place(loop, s)) {
+    if (!l4_count_take_shake(loop->table, loop->setup.index, s->listener,
+                             L4_GET(rule_of(loop, s)->most))) {
         l4_session_wake_in(loop, index, L4_TLS_PLACE_RETRY_MS);
         return false;
     }
     const int error =
         l4_tls_start(&loop->pump, &s->half[0], L4_GET(rule_of(loop, s)->profile), NULL);
-    if (s->half[0].flags & L4_HALF_TLS)
-        L4_OWN_ADD(shakes_of(loop, s, 0)->now, 1);
+    if (!(s->half[0].flags & L4_HALF_TLS)) /* what it has, and nothing else, gives the place back */
+        l4_count_drop_shake(loop->table, loop->setup.index, s->listener);
     if (error)
         fail(loop, index, 0, error);
     else
@@ -290,7 +281,7 @@ static void done(struct l4_loop *loop, uint32_t index, int half)
     }
     if (told)
         learn(loop, index, &facts, true);
-    L4_OWN_ADD(shakes->now, -1u);
+    l4_count_drop_shake(loop->table, loop->setup.index, s->listener);
     l4_front_onward(loop, index);
 }
 
@@ -386,5 +377,5 @@ void l4_secure_timeout(struct l4_loop *loop, uint32_t index)
 void l4_secure_leave(struct l4_loop *loop, const struct l4_session *s)
 {
     if (L4_GET(s->state) == L4_SESSION_SHAKES && s->half[0].flags & L4_HALF_TLS)
-        L4_OWN_ADD(shakes_of(loop, s, 0)->now, -1u);
+        l4_count_drop_shake(loop->table, loop->setup.index, s->listener);
 }

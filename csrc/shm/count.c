@@ -144,6 +144,27 @@ void l4_count_drop_listener(const struct l4_table *table, uint32_t worker, uint3
     l4_count_end(w);
 }
 
+bool l4_count_take_shake(const struct l4_table *table, uint32_t worker, uint32_t listener,
+                         uint32_t limit)
+{
+    struct l4_worker *w = l4_table_worker(table, worker);
+    l4_count_begin(w);
+    const bool taken = take(&l4_table_listener(table, listener)->secure.shaking, limit, NULL);
+    if (taken)
+        L4_OWN_ADD(l4_table_shakes(table, worker, listener)->now, 1);
+    l4_count_end(w);
+    return taken;
+}
+
+void l4_count_drop_shake(const struct l4_table *table, uint32_t worker, uint32_t listener)
+{
+    struct l4_worker *w = l4_table_worker(table, worker);
+    l4_count_begin(w);
+    L4_OWN_ADD(l4_table_shakes(table, worker, listener)->now, -1u);
+    atomic_fetch_sub(&l4_table_listener(table, listener)->secure.shaking, 1);
+    l4_count_end(w);
+}
+
 bool l4_count_take_flow(const struct l4_table *table, uint32_t worker, uint32_t limit)
 {
     struct l4_worker *w = l4_table_worker(table, worker);
@@ -205,6 +226,11 @@ static uint32_t flow_part(const struct l4_table *table, uint32_t worker, uint32_
 static uint32_t listener_part(const struct l4_table *table, uint32_t worker, uint32_t listener)
 {
     return L4_GET(l4_table_tally(table, worker, listener)->counted);
+}
+
+static uint32_t shake_part(const struct l4_table *table, uint32_t worker, uint32_t listener)
+{
+    return L4_GET(l4_table_shakes(table, worker, listener)->now);
 }
 
 static uint32_t source_part(const struct l4_table *table, uint32_t worker, uint32_t source)
@@ -324,6 +350,10 @@ int l4_count_settle(const struct l4_table *table)
         struct l4_listener *listener = l4_table_listener(table, l);
         if (L4_GET(listener->used) &&
             settle(table, &listener->edge.limits.inflight, listener_part, l))
+            error = -EAGAIN;
+        /* why: also of an address that is no longer bound, whose last handshakes may go on. */
+        if (L4_GET(listener->secure.shaking) &&
+            settle(table, &listener->secure.shaking, shake_part, l))
             error = -EAGAIN;
     }
     if (settle_sources(table))

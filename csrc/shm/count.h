@@ -57,6 +57,11 @@ void l4_count_drop_client(const struct l4_table *table, uint32_t worker);
 bool l4_count_take_flow(const struct l4_table *table, uint32_t worker, uint32_t limit);
 void l4_count_drop_flow(const struct l4_table *table, uint32_t worker);
 
+/* ... and among the TLS handshakes in progress of one bound address. */
+bool l4_count_take_shake(const struct l4_table *table, uint32_t worker, uint32_t listener,
+                         uint32_t limit);
+void l4_count_drop_shake(const struct l4_table *table, uint32_t worker, uint32_t listener);
+
 /* The place of a session that another worker hands over: taken whatever the limits, because it is
  * given back there in the next moment. */
 void l4_count_join(const struct l4_table *table, uint32_t worker, uint32_t backend);

@@ -11,7 +11,7 @@ enum { L4_TLS_WHY_MAX = 112 };
 struct l4_shakes {
     alignas(64) _Atomic uint64_t full, resumed; /* that succeeded */
     _Atomic uint64_t failed;
-    _Atomic uint32_t now;     /* in progress; of listeners only */
+    _Atomic uint32_t now;     /* this worker's part of shaking; of listeners only */
     char why[L4_TLS_WHY_MAX]; /* the last failure in words; read as it is written */
 };
 

@@ -6,6 +6,7 @@
 
 #include "check.h"
 #include "core/rate.h"
+#include "shm/shakes.h"
 #include "shm/source.h"
 #include "table.h"
 
@@ -116,6 +117,42 @@ TEST(workers_at_once_never_give_a_source_more_than_its_limit)
     l4_table_close(&table);
 }
 
+static void *shake(void *worker)
+{
+    const uint32_t me = (uint32_t)(uintptr_t)worker;
+    for (int i = 0; i < ROUNDS; i++) {
+        if (!l4_count_take_shake(&table, me, 1, LIMIT))
+            continue;
+        const int held = atomic_fetch_add(&now_held, 1) + 1;
+        for (int seen = atomic_load(&most); held > seen;) {
+            if (atomic_compare_exchange_weak(&most, &seen, held))
+                break;
+        }
+        atomic_fetch_sub(&now_held, 1);
+        l4_count_drop_shake(&table, me, 1);
+    }
+    return NULL;
+}
+
+TEST(workers_at_once_never_begin_more_handshakes_than_the_limit)
+{
+    pthread_t threads[8];
+    table_with(8, 1, NULL, L4_ROUND_ROBIN);
+    atomic_store(&most, 0);
+    for (uintptr_t i = 0; i < 8; i++)
+        pthread_create(&threads[i], NULL, shake, (void *)i);
+    for (int i = 0; i < 8; i++)
+        pthread_join(threads[i], NULL);
+    CHECK(atomic_load(&most) > 0);
+    CHECK(atomic_load(&most) <= LIMIT);
+    CHECK_EQ(0, L4_GET(l4_table_listener(&table, 1)->secure.shaking));
+    for (int i = 0; i < LIMIT; i++)
+        CHECK(l4_count_take_shake(&table, (uint32_t)i, 1, LIMIT));
+    CHECK(!l4_count_take_shake(&table, 7, 1, LIMIT));
+    CHECK(l4_count_take_shake(&table, 7, 0, LIMIT)); /* another address has its own */
+    l4_table_close(&table);
+}
+
 TEST(what_a_killed_worker_held_is_given_back_exactly)
 {
     for (int round = 0; round < 30; round++) {
@@ -124,6 +161,7 @@ TEST(what_a_killed_worker_held_is_given_back_exactly)
         CHECK_EQ(L4_SOURCE_TAKEN, take(1, 9, 0, &source));
         CHECK_EQ(L4_SOURCE_TAKEN, take(1, 9, 0, &source));
         CHECK(l4_count_take_listener(&table, 1, 0, 0));
+        CHECK(l4_count_take_shake(&table, 1, 1, 0));
         L4_SET(l4_table_listener(&table, 0)->used, 1);
         const pid_t child = fork();
         if (child == 0) {
@@ -132,6 +170,9 @@ TEST(what_a_killed_worker_held_is_given_back_exactly)
                 (void)take(0, 9, 0, &one);
                 (void)take(0, 9, 0, &two);
                 (void)l4_count_take_listener(&table, 0, 0, 0);
+                (void)l4_count_take_shake(&table, 0, 1, 0);
+                (void)l4_count_take_shake(&table, 0, 1, 0);
+                l4_count_drop_shake(&table, 0, 1);
                 l4_source_drop(&table, 0, one);
             }
         }
@@ -142,6 +183,7 @@ TEST(what_a_killed_worker_held_is_given_back_exactly)
         CHECK_EQ(0, l4_count_settle(&table));
         CHECK_EQ(2, l4_source_sessions(&table, source));
         CHECK_EQ(1, L4_GET(l4_table_listener(&table, 0)->edge.limits.inflight));
+        CHECK_EQ(1, L4_GET(l4_table_listener(&table, 1)->secure.shaking));
         l4_table_close(&table);
     }
 }
@@ -181,5 +223,6 @@ MAIN(RUN(a_source_has_as_many_sessions_as_its_limit_and_its_place_is_given_back)
      RUN(places_without_sessions_and_debts_serve_other_sources);
      RUN(a_source_in_debt_keeps_its_place); RUN(when_all_places_of_a_hash_are_taken_it_is_told);
      RUN(workers_at_once_never_give_a_source_more_than_its_limit);
+     RUN(workers_at_once_never_begin_more_handshakes_than_the_limit);
      RUN(what_a_killed_worker_held_is_given_back_exactly);
      RUN(a_bucket_gives_its_burst_and_then_its_rate); RUN(bytes_that_were_used_are_waited_for))
