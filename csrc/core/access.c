@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 static struct l4_sets *half_of(const struct l4_table *table, uint32_t generation)
 {
@@ -62,6 +63,26 @@ int l4_access_put(const struct l4_table *table, uint32_t set, const struct l4_pr
         return (int)bytes;
     half->at[set] = half->used;
     half->used += (uint32_t)bytes;
+    return 0;
+}
+
+int l4_access_read(const struct l4_table *table, uint32_t set, int fd, uint64_t offset,
+                   uint32_t bytes)
+{
+    struct l4_sets *half = next_half(table);
+    if (set >= L4_SETS_MAX || bytes > L4_SETS_BYTES - half->used)
+        return -ENOSPC;
+    char *to = (char *)half + half->used;
+    for (uint32_t done = 0; done < bytes;) {
+        const ssize_t got = pread(fd, to + done, bytes - done, (off_t)(offset + done));
+        if (got <= 0)
+            return got < 0 ? -errno : -EPROTO;
+        done += (uint32_t)got;
+    }
+    if (bytes < sizeof(struct l4_cidr) || bytes & 63 || ((struct l4_cidr *)to)->bytes != bytes)
+        return -EPROTO;
+    half->at[set] = half->used;
+    half->used += bytes;
     return 0;
 }
 

@@ -26,6 +26,11 @@ __attribute__((warn_unused_result)) int l4_access_put(const struct l4_table *tab
                                                       const struct l4_prefix *networks,
                                                       size_t count);
 
+/* Copies a set of so many bytes there from a file that l4_cidr_build filled at this offset. Returns
+ * 0, -ENOSPC, an error of reading, or -EPROTO if it is none. */
+__attribute__((warn_unused_result)) int l4_access_read(const struct l4_table *table, uint32_t set,
+                                                       int fd, uint64_t offset, uint32_t bytes);
+
 /* Takes a set over from the half in force. Returns 0 or -ENOSPC. */
 __attribute__((warn_unused_result)) int l4_access_keep(const struct l4_table *table, uint32_t set);
 

@@ -13,6 +13,7 @@ cdef extern from "base/bounds.h":
         L4_PPV_BYTES_MAX
         L4_PREFIXES_MAX
         L4_SETS_MAX
+        L4_SETS_BYTES
         L4_BLOCKS_MAX
 
 
@@ -203,6 +204,7 @@ cdef extern from "core/cidr.h":
         l4_addr net
         uint8_t bits
         uint8_t value
+    int64_t l4_cidr_build(const l4_prefix *networks, size_t count, void *to, size_t room) nogil
     int64_t l4_cidr_parse(const char *text, size_t bytes, uint8_t value, l4_prefix *networks,
                           size_t most) nogil
 
@@ -219,6 +221,8 @@ cdef extern from "core/access.h":
     void l4_access_begin(const l4_table *table)
     int l4_access_put(const l4_table *table, uint32_t set, l4_prefix *networks,
                       size_t count) nogil
+    int l4_access_read(const l4_table *table, uint32_t set, int fd, uint64_t offset,
+                       uint32_t size) nogil
     int l4_access_keep(const l4_table *table, uint32_t set) nogil
     void l4_access_publish(const l4_table *table)
     void l4_access_release(const l4_table *table) nogil

@@ -1,5 +1,6 @@
 """Sets of networks into the shared table; see sets.pyx and csrc/core/access.h."""
 
+import mmap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -7,6 +8,7 @@ from l4lb.native.table import Table
 
 BLOCKS: int
 SETS_MAX: int
+HALF_BYTES: int  # for all sets together
 ALLOW: int
 DENY: int
 
@@ -14,12 +16,20 @@ class BadLineError(ValueError):
     """A line of a list is no network; args: set, which of its lists (index), line (from 1)."""
 
 def rebuild(
-    table: Table, changed: Mapping[int, Sequence[tuple[bytes, int]]], kept: Iterable[int]
+    table: Table,
+    changed: Mapping[int, Sequence[tuple[bytes, int]]],
+    kept: Iterable[int],
+    ready: Mapping[int, tuple[int, int, int]] | None = None,
 ) -> None:
     """Replaces all sets at once: those of `changed`, a map from set to lists, are built anew; those
-    of `kept` stay. A list is (text, value): networks, one a line.
+    of `ready`, a map from set to (descriptor, offset, size), are copied from where `build` has made
+    them; those of `kept` stay. A list is (text, value): networks, one a line.
 
     Raises BadLineError, MemoryError or OverflowError (too many): then nothing has changed."""
+
+def build(memory: mmap.mmap, at: int, lists: Sequence[tuple[bytes, int]]) -> int:
+    """Builds a set of these lists into memory, from an offset on; returns its bytes. Raises as
+    rebuild does."""
 
 def release(table: Table) -> None:
     """Gives the memory of the half that is not in force back: some time after a rebuild."""

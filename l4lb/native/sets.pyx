@@ -1,6 +1,7 @@
 # cython: language_level=3
 """Sets of networks into the shared table: built in the half that is not in force, then swapped."""
 
+import errno
 import ipaddress
 import os
 import socket
@@ -17,6 +18,7 @@ from l4lb.native.table cimport Table
 
 BLOCKS = e.L4_SET_BLOCKS
 SETS_MAX = e.L4_SETS_MAX
+HALF_BYTES = e.L4_SETS_BYTES
 ALLOW, DENY = e.L4_ACCESS_ALLOW, e.L4_ACCESS_DENY
 
 
@@ -24,19 +26,47 @@ class BadLineError(ValueError):
     """A line of a list is no network; args: set, which of its lists (index), line (from 1)."""
 
 
-def rebuild(Table table, changed, kept):
+def rebuild(Table table, changed, kept, ready=None):
     """Replaces all sets at once: those of `changed`, a map from set to lists, are built anew; those
-    of `kept` stay. A list is (text, value): networks, one a line, as bytes.
+    of `ready`, a map from set to (descriptor, offset, size), are copied from where `build` has made
+    them; those of `kept` stay. A list is (text, value): networks, one a line, as bytes.
 
     Raises BadLineError, MemoryError or OverflowError (too many): then nothing has changed."""
-    cdef unsigned int number
-    cdef int error
+    cdef unsigned int number, size
+    cdef uint64_t offset
+    cdef int error, fd
+    cdef _Networks networks
     e.l4_access_begin(&table.table)
     for number in kept:
-        _check(e.l4_access_keep(&table.table, number))
-    for one, lists in changed.items():
-        _build(table, one, lists)
+        with nogil:
+            error = e.l4_access_keep(&table.table, number)
+        _check(error)
+    for number, (fd, offset, size) in (ready or {}).items():
+        with nogil:
+            error = e.l4_access_read(&table.table, number, fd, offset, size)
+        _check(error)
+    for number, lists in changed.items():
+        networks = _Networks(number, lists)
+        with nogil:
+            error = e.l4_access_put(&table.table, number, networks.rows, networks.count)
+        _check(error)
     e.l4_access_publish(&table.table)
+
+
+def build(memory, at, lists):
+    """Builds a set of these lists into a writable buffer, from an offset on; returns its bytes.
+
+    Raises as rebuild does."""
+    cdef unsigned char[::1] view = memory
+    cdef size_t start = at
+    cdef int64_t size
+    cdef _Networks networks = _Networks(0, lists)
+    if start % 64 or start >= <size_t>view.shape[0]:
+        _check(-errno.ENOSPC)
+    with nogil:
+        size = e.l4_cidr_build(networks.rows, networks.count, &view[start], view.shape[0] - start)
+    _check(<int>min(size, 0))
+    return size
 
 
 def release(Table table):
@@ -97,28 +127,28 @@ def set_bytes(Table table, number):
     return e.l4_access_bytes(&table.table, number)
 
 
-cdef _build(Table table, unsigned int number, lists):
-    most = sum(text.count(b"\n") + 1 for text, _ in lists)
-    if most > e.L4_PREFIXES_MAX:
-        raise OverflowError(f"more than {e.L4_PREFIXES_MAX} networks")
-    cdef e.l4_prefix *networks = <e.l4_prefix *>malloc(most * sizeof(e.l4_prefix) or 1)
-    cdef size_t used = 0
-    cdef int64_t found
-    cdef int error
-    if networks is NULL:
-        raise MemoryError
-    try:
+cdef class _Networks:
+    """Lists as C reads them."""
+    cdef e.l4_prefix *rows
+    cdef size_t count
+
+    def __cinit__(self, number, lists):
+        most = sum(text.count(b"\n") + 1 for text, _ in lists)
+        if most > e.L4_PREFIXES_MAX:
+            raise OverflowError(f"more than {e.L4_PREFIXES_MAX} networks")
+        self.rows = <e.l4_prefix *>malloc(most * sizeof(e.l4_prefix) or 1)
+        if self.rows is NULL:
+            raise MemoryError
+        cdef int64_t found
         for index, (text, value) in enumerate(lists):
-            found = e.l4_cidr_parse(<const char *>text, len(text), value, networks + used,
-                                    most - used)
+            found = e.l4_cidr_parse(<const char *>text, len(text), value,
+                                    self.rows + self.count, most - self.count)
             if found < 0:
                 raise BadLineError(number, index, -found)
-            used += found
-        with nogil:
-            error = e.l4_access_put(&table.table, number, networks, used)
-        _check(error)
-    finally:
-        free(networks)
+            self.count += found
+
+    def __dealloc__(self):
+        free(self.rows)
 
 
 cdef _check(int error):

@@ -1,49 +1,33 @@
-"""Sets of networks: which number each has, what is in it, and when it is built anew.
+"""Sets of networks: which number each has, and when it is built anew.
 
 A set is what several listeners may share: their access rules or trusted proxies, known by its
-content. Files are looked at every second (their inode, size and time of change, symlinks
-followed); one that can no longer be read leaves the last good set in force, with a warning.
+content (networks.py); or one that has a name of its own, which is replaced in place (blocked
+sources, rules of run time). Files are looked at every second (their inode, size and time of
+change, symlinks followed); one that can no longer be read leaves the last good set in force, with
+a warning.
+
+While the service runs, large sets are built in a child (builder.py), one after the other.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import l4lb.log
-from l4lb.config.tables.edge import Access
 from l4lb.errors import L4lbError
 from l4lb.native import sets
 from l4lb.native.table import Table
+from l4lb.supervisor.builder import Batch, Build, DiedError
+from l4lb.supervisor.networks import Content, Stamp, Text, bad_line
+from l4lb.supervisor.reactor import Reactor, monotonic_ms
 
 LOG = l4lb.log.get("supervisor")
-FILE_BYTES_MAX = 256 << 20
+BUILD_HERE_BYTES = 128 << 10  # of text: some milliseconds
+RELEASE_MS = 500  # a look-up takes a microsecond
+RETRY_MS = 10_000  # after a child that died
 
-Stamp = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Content:
-    """What is in a set: (networks as text, value) pairs, and (path, value) of files."""
-
-    lists: tuple[tuple[str, int], ...]
-    files: tuple[tuple[str, int], ...] = ()
-
-    @classmethod
-    def of_access(cls, access: Access) -> Content:
-        """A listener's rules."""
-        lists = ((access.allow, sets.ALLOW), (access.deny, sets.DENY))
-        files = ((access.allow_file, sets.ALLOW), (access.deny_file, sets.DENY))
-        return cls(
-            tuple(("\n".join(networks), value) for networks, value in lists if networks),
-            tuple((path, value) for path, value in files if path),
-        )
-
-    @classmethod
-    def of_networks(cls, networks: Iterable[str]) -> Content:
-        """Networks that are only in it or not."""
-        return cls((("\n".join(networks), sets.ALLOW),))
+Tell = Callable[[str, Mapping[str, Any]], None]
 
 
 class Sets:
@@ -52,97 +36,223 @@ class Sets:
     def __init__(self, table: Table) -> None:
         self._table = table
         self._numbers: dict[Content, int] = {Content(()): sets.BLOCKS}
+        self._named: dict[str, int] = {}
         self._stamps: dict[int, dict[str, Stamp]] = {}
+        self._leaving = False
+        self._reactor: Reactor | None = None
+        self._tell: Tell = lambda _kind, _fields: None
+        self._builds: list[Build] = []
+        self._looks = False  # a build that a changed file began is under way
+        self._retry_ms = 0
+        self._prepared: Batch | None = None
+
+    def start(self, reactor: Reactor, tell: Tell) -> None:
+        """The service runs: nothing takes long from now on."""
+        self._reactor = reactor
+        self._tell = tell
+
+    def stop(self) -> None:
+        """Ends what is being built."""
+        for build in list(self._builds):
+            build.abandon()
+
+    # ---- the configuration's -------------------------------------------------------------------
+
+    def prepare(
+        self,
+        contents: Iterable[Content],
+        then: Callable[[], None],
+        on_fault: Callable[[L4lbError], None],
+    ) -> None:
+        """Builds what replace would take long for; then calls `then`, perhaps now, after which all
+        that it has not used is forgotten. Or on_fault."""
+        fresh = dict.fromkeys(one for one in contents if one not in self._numbers)
+        large = [one for one in fresh if one.size > BUILD_HERE_BYTES]
+
+        def done(batch: Batch) -> None:
+            self._prepared = batch
+            try:
+                then()
+            finally:
+                self._prepared = None
+                batch.close()
+
+        if large and self._reactor is not None:
+            self._begin(self._reactor, large, done, on_fault)
+        else:
+            then()
 
     def replace(self, contents: Iterable[Content]) -> Mapping[Content, int]:
-        """Puts these sets in force, in place of those there were; returns their numbers.
+        """Puts these sets in force, in place of those there were; returns their numbers. Those that
+        are no longer wanted go a second later: listeners may still name them.
 
         Raises L4lbError that names file and line; then nothing has changed."""
         wanted = dict.fromkeys(contents)
         numbers = {Content(()): sets.BLOCKS} | {
             one: self._numbers[one] for one in wanted if one in self._numbers
         }
-        free = (n for n in range(1, sets.SETS_MAX) if n not in set(self._numbers.values()))
         fresh = [one for one in wanted if one not in numbers]
+        free = self._free()
         try:
             numbers |= {one: next(free) for one in fresh}
         except StopIteration:
             raise L4lbError(f"more than {sets.SETS_MAX} different lists of networks") from None
-        if fresh or set(numbers) != set(self._numbers):
-            self._build({numbers[one]: one for one in fresh}, set(numbers.values()))
+        if fresh:
+            changed = {numbers[one]: one for one in fresh}
+            try:
+                self._build(changed, set(self._numbers.values()), self._prepared)
+            except L4lbError:  # perhaps there is no room for both
+                if set(self._numbers) <= set(numbers):
+                    raise
+                self._build(changed, set(numbers.values()) - set(changed), self._prepared)
+        self._leaving |= not set(self._numbers) <= set(numbers)
         self._numbers = numbers
         return numbers
 
-    def block(self, lists: list[tuple[bytes, int]]) -> None:
-        """Replaces the blocked sources."""
-        kept = set(self._numbers.values()) - {sets.BLOCKS}
-        sets.rebuild(self._table, {sets.BLOCKS: lists}, kept)
+    # ---- those with a name ---------------------------------------------------------------------
 
-    def look_at_files(self) -> bool:
-        """Builds the sets anew whose files have changed. True: some were."""
+    def block(self, lists: Sequence[Text]) -> None:
+        """Replaces the blocked sources."""
+        self._put({sets.BLOCKS: lists})
+
+    def put(self, name: str, lists: Sequence[Text]) -> int:
+        """Replaces the set of this name, or makes it; returns its number. Raises L4lbError."""
+        try:
+            number = self._named[name] if name in self._named else next(self._free())
+        except StopIteration:
+            raise L4lbError(f"more than {sets.SETS_MAX} different lists of networks") from None
+        try:
+            self._put({number: lists})
+        except OverflowError as error:
+            raise L4lbError(str(error)) from error
+        self._named[name] = number
+        return number
+
+    def drop(self, name: str) -> None:
+        """There is none of this name any more; nobody looks into it."""
+        self._leaving = self._named.pop(name, None) is not None or self._leaving
+
+    # ---- time ----------------------------------------------------------------------------------
+
+    def look_at_files(self) -> None:
+        """Builds the sets anew whose files have changed, and lets go of those that nobody wants."""
+        if self._leaving:
+            self._leaving = False
+            self._put({})
         changed = {
             number: content
             for content, number in self._numbers.items()
             if any(
-                _stamp(path) not in (None, self._stamps.get(number, {}).get(path))
-                for path, _ in content.files
+                stamp != self._stamps.get(number, {}).get(path)
+                for path, stamp in content.stamps().items()
             )
         }
-        if not changed:
-            return False
+        if not changed or self._looks or monotonic_ms() < self._retry_ms:
+            return
+        stamps = {one: one.stamps() for one in changed.values()}
+        if self._reactor is None or sum(one.size for one in stamps) <= BUILD_HERE_BYTES:
+            self._renew(stamps, None)
+            return
+        self._looks = True
+        self._begin(
+            self._reactor,
+            list(stamps),
+            self._renewed,
+            lambda error: self._not_renewed(error, stamps),
+        )
+
+    def _renewed(self, batch: Batch) -> None:
+        self._looks = False
         try:
-            self._build(changed, set(self._numbers.values()))
+            self._renew(batch.stamps, batch)
+        finally:
+            batch.close()
+
+    def _renew(self, stamps: Mapping[Content, dict[str, Stamp]], batch: Batch | None) -> None:
+        """Puts sets in force whose files have changed; those that left meanwhile do not count."""
+        changed = {self._numbers[one]: one for one in stamps if one in self._numbers}
+        try:
+            self._build(changed, set(self._numbers.values()) - set(changed), batch)
         except L4lbError as error:
-            LOG.warning("a list of networks is not taken; the last good one holds", why=str(error))
-            for number, content in changed.items():
-                self._stamps[number] = _stamps(content)
-            return False
-        return True
+            self._refuse(stamps, error)
+            return
+        files = sorted({path for one in changed.values() for path, _ in one.files})
+        LOG.info("lists of networks have changed", files=files)
+        self._tell("networks_changed", {"files": files})
 
-    def release(self) -> None:
-        """Gives memory back, some time after a change."""
-        sets.release(self._table)
+    def _not_renewed(self, error: L4lbError, stamps: Mapping[Content, dict[str, Stamp]]) -> None:
+        self._looks = False
+        if isinstance(error, DiedError):
+            self._retry_ms = monotonic_ms() + RETRY_MS
+            stamps = {}
+        self._refuse(stamps, error)
 
-    def _build(self, changed: Mapping[int, Content], all_numbers: set[int]) -> None:
-        stamps = {number: _stamps(content) for number, content in changed.items()}
-        texts = {number: _lists(content) for number, content in changed.items()}
+    def _refuse(self, stamps: Mapping[Content, dict[str, Stamp]], error: L4lbError) -> None:
+        """Says so; of files in this state not again."""
+        LOG.warning("a list of networks is not taken; the last good one holds", why=error.message)
+        self._tell("networks_refused", {"why": error.message})
+        for content, seen in stamps.items():
+            if content in self._numbers:
+                self._stamps[self._numbers[content]] = seen
+
+    # ---- building ------------------------------------------------------------------------------
+
+    def _begin(
+        self,
+        reactor: Reactor,
+        contents: Sequence[Content],
+        on_done: Callable[[Batch], None],
+        on_fault: Callable[[L4lbError], None],
+    ) -> None:
+        def done(batch: Batch) -> None:
+            self._builds.remove(build)
+            on_done(batch)
+
+        def fault(error: L4lbError) -> None:
+            self._builds.remove(build)
+            on_fault(error)
+
+        build = Build(reactor, contents, done, fault)
+        self._builds.append(build)
+
+    def _free(self) -> Iterator[int]:
+        taken = {*self._numbers.values(), *self._named.values()}
+        return (number for number in range(1, sets.SETS_MAX) if number not in taken)
+
+    def _put(self, changed: Mapping[int, Sequence[Text]]) -> None:
+        self._rebuild(changed, {*self._numbers.values(), *self._named.values()} - set(changed))
+
+    def _build(
+        self, changed: Mapping[int, Content], kept: set[int], batch: Batch | None = None
+    ) -> None:
+        """changed beside kept and all that have a name. Raises L4lbError."""
+        ready = {
+            number: (batch.fd, *batch.places[content])
+            for number, content in changed.items()
+            if batch is not None and content in batch.places
+        }
+        stamps = {
+            number: batch.stamps[content] if batch and number in ready else content.stamps()
+            for number, content in changed.items()
+        }
+        texts = {
+            number: content.texts() for number, content in changed.items() if number not in ready
+        }
+        lists = {number: [text for text, _ in found] for number, found in texts.items()}
         try:
-            sets.rebuild(
-                self._table,
-                {number: [one for one, _ in lists] for number, lists in texts.items()},
-                all_numbers - set(changed),
-            )
+            self._rebuild(lists, kept | set(self._named.values()), ready)
         except sets.BadLineError as error:
-            number, index, line = error.args
-            where = texts[number][index][1]
-            raise L4lbError(f"{where}:{line}: this is no network or address") from None
-        except OverflowError as error:
+            raise bad_line(error, [name for _, name in texts[error.args[0]]]) from None
+        except (OverflowError, OSError) as error:
             raise L4lbError(str(error)) from error
         self._stamps |= stamps
 
-
-def _lists(content: Content) -> list[tuple[tuple[bytes, int], str]]:
-    """Each text with its value, and what to call it."""
-    found = [((text.encode(), value), "the configuration") for text, value in content.lists]
-    for path, value in content.files:
-        try:
-            if os.stat(path).st_size > FILE_BYTES_MAX:
-                raise L4lbError(f"{path} is larger than {FILE_BYTES_MAX >> 20} MiB")
-            with open(path, "rb") as file:
-                found.append(((file.read(FILE_BYTES_MAX + 1), value), path))
-        except OSError as error:
-            raise L4lbError(f"cannot read the list of networks {path}: {error.strerror}") from error
-    return found
-
-
-def _stamp(path: str) -> Stamp | None:
-    """Changes when the file behind the path does; None: there is none."""
-    try:
-        about = os.stat(path)
-    except OSError:
-        return None
-    return (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns)
-
-
-def _stamps(content: Content) -> dict[str, Stamp]:
-    return {path: stamp for path, _ in content.files if (stamp := _stamp(path)) is not None}
+    def _rebuild(
+        self,
+        lists: Mapping[int, Sequence[Text]],
+        kept: set[int],
+        ready: Mapping[int, tuple[int, int, int]] | None = None,
+    ) -> None:
+        sets.rebuild(self._table, lists, kept, ready or {})
+        if self._reactor is not None:
+            self._reactor.after(RELEASE_MS, lambda: sets.release(self._table))

@@ -50,7 +50,10 @@ class Changes:
         self._notifier = notifier
         self.crew = Crew(reactor, workers)
         installer = Installer(table, membership, secrets, workers, self.crew, on_installed)
-        self.reloads = Reloads(reactor, source, load=load, install=installer.install, tell=tell)
+        self.reloads = Reloads(
+            reactor, source, load=load, prepare=membership.edge.prepare,
+            install=installer.install, tell=tell,
+        )  # fmt: skip
         operations = {
             **self.reloads.operations,
             "reload": self._announced(self.reloads.reload),

@@ -88,6 +88,7 @@ class Departure:
             raise AdminError("failed", f"cannot try the new program: {error}") from error
 
     def _give_way(self, command: list[str], request: object) -> None:
+        self._membership.edge.stop()  # its children would be nobody's
         indexes = list(self._workers.slots)
         child, books = steward.start(self._table, self._membership, indexes)
         state = self._state(request)

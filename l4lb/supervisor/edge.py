@@ -10,13 +10,14 @@ import l4lb.native.edge as native
 from l4lb.config.model import Config, Listener
 from l4lb.config.tables.edge import Access
 from l4lb.config.tables.edge_limits import ListenerLimits, RateLimit
+from l4lb.errors import L4lbError
 from l4lb.native.table import Table
-from l4lb.supervisor.access import Content, Sets
+from l4lb.supervisor.access import Sets, Tell
 from l4lb.supervisor.blocks import Blocks
+from l4lb.supervisor.networks import Content
 from l4lb.supervisor.reactor import Reactor, monotonic_ms
 
 LOOK_MS = 1_000  # between two looks at lists' files and blocks
-RELEASE_MS = 500  # a look-up takes a microsecond
 
 
 Operation = Callable[[Mapping[str, Any]], Any]
@@ -40,12 +41,7 @@ class Edge:
 
         listener_rows: (listener name, address as text) to row; pool_rows: pool name to row.
         Raises L4lbError if a list of networks cannot be read; then nothing has changed."""
-        numbers = self.sets.replace(
-            content
-            for listener in config.listeners.values()
-            for content in (_trusted(listener), _access(listener))
-            if content is not None
-        )
+        numbers = self.sets.replace(_contents(config))
         for name, pool in config.pools.items():
             version = ("off", "v1", "v2").index(pool.send_proxy)
             native.set_pool(self._table, pool_rows[name], send_proxy=version, tlvs=pool.proxy_tlvs)
@@ -60,16 +56,30 @@ class Edge:
         self.blocks.configure(config.limits.auto_block)
         native.set_tarpit(self._table, config.limits.tarpit_time_ms)
 
-    def start(self, reactor: Reactor, add: Callable[[str, Operation], None]) -> None:
+    def prepare(
+        self,
+        config: Config,
+        then: Callable[[], None],
+        on_fault: Callable[[L4lbError], None],
+    ) -> None:
+        """Does what takes long of configure beforehand, and calls `then`, now or later: it is to
+        configure, without delay. Or on_fault; nothing has changed."""
+        self.sets.prepare(_contents(config), then, on_fault)
+
+    def start(self, reactor: Reactor, add: Callable[[str, Operation], None], tell: Tell) -> None:
         """Looks at files and blocks from now on, every second, and answers about blocks."""
         add("block", lambda args: self.blocks.block(args, monotonic_ms()))
         add("unblock", self.blocks.unblock)
+        self.sets.start(reactor, tell)
         self._look(reactor)
 
+    def stop(self) -> None:
+        """Ends what goes on beside the service."""
+        self.sets.stop()
+
     def _look(self, reactor: Reactor) -> None:
-        changed = self.sets.look_at_files()
-        if self.blocks.tick(monotonic_ms()) or changed:
-            reactor.after(RELEASE_MS, self.sets.release)
+        self.sets.look_at_files()
+        self.blocks.tick(monotonic_ms())
         reactor.after(LOOK_MS, lambda: self._look(reactor))
 
     def _write_listener(
@@ -113,6 +123,16 @@ def _given(limits: ListenerLimits) -> dict[str, dict[str, Any]]:
             if isinstance(rule, RateLimit):
                 found[name]["burst"] = rule.burst or rule.limit
     return found
+
+
+def _contents(config: Config) -> list[Content]:
+    """Every set that it needs."""
+    return [
+        content
+        for listener in config.listeners.values()
+        for content in (_trusted(listener), _access(listener))
+        if content is not None
+    ]
 
 
 def _trusted(listener: Listener) -> Content | None:

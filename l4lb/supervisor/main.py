@@ -266,7 +266,7 @@ class Supervisor:
             }
         )
         self._phase = "serving"
-        self._membership.edge.start(self._reactor, self._requests.also)
+        self._membership.edge.start(self._reactor, self._requests.also, self._tell)
         # Whoever gets an answer from admin finds all workers there: control comes last.
         self._seeing.start()
         self._workers.start(hold_udp=self._before is not None)
@@ -342,6 +342,7 @@ class Supervisor:
             return
         self._phase = "ended"
         self._changes.reloads.stop()
+        self._membership.edge.stop()
         for helper in (self._control, self._checker, self._seeing.writer):
             helper.stop()
         self._reactor.after(STOP_GRACE_MS, self._kill_helpers)

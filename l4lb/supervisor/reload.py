@@ -31,6 +31,9 @@ LOG = l4lb.log.get("supervisor")
 Reply = Callable[[Any], None]  # a result, or an AdminError
 Load = Callable[[str], Config]  # a file's path to its configuration, host names looked up
 
+# A configuration; what to do when all is prepared, at once or later; what to do if it cannot be.
+Prepare = Callable[[Config, Callable[[], None], Callable[[L4lbError], None]], None]
+
 
 def _no_load(path: str) -> Config:
     raise L4lbError(f"this service reads no files: {path}")
@@ -70,8 +73,9 @@ class _Trial:
 class Reloads:
     """The configuration in force, and every way to change it.
 
-    load reads a file. install makes a configuration the running one, given the one before and the
-    changes; it raises L4lbError and then has changed nothing."""
+    load reads a file. prepare does what takes long of an installation. install makes a
+    configuration the running one, given the one before and the changes; it raises L4lbError and
+    then has changed nothing."""
 
     def __init__(
         self,
@@ -79,12 +83,14 @@ class Reloads:
         source: Source,
         *,
         load: Load,
+        prepare: Prepare,
         install: Callable[[Config, Config, list[diff.Change]], None],
         tell: Callable[[str, Mapping[str, Any]], None],
     ) -> None:
         self._reactor = reactor
         self.source = source
         self._load = load
+        self._prepare = prepare
         self._install = install
         self._tell = tell
         self._busy = ""
@@ -149,7 +155,7 @@ class Reloads:
                 "before": to_plain(self.source.running),
             }
 
-        self._begin(f"a plan of {path}", lambda: self._load(path), read, reply)
+        self._begin(f"a plan of {path}", lambda: self._load(path), read, reply, prepares=False)
 
     def _path(self, args: Mapping[str, Any]) -> str:
         path = args.get("file") or self.source.path
@@ -165,13 +171,26 @@ class Reloads:
         read: Callable[[], Config],
         then: Callable[[Config, list[str]], Any],
         reply: Reply,
+        *,
+        prepares: bool = True,
     ) -> None:
-        """Reads a configuration in a child; then does something with it, and answers."""
+        """Reads a configuration in a child; then does something with it, and answers. prepares:
+        that will be to install it."""
         if self.busy:
             raise AdminError("busy", f"{self.busy} is under way; try again when it has ended")
         self._busy = what
 
         def on_config(config: Config, warnings: list[str]) -> None:
+            if not prepares:
+                do(config, warnings)
+                return
+            self._prepare(
+                config,
+                lambda: do(config, warnings),
+                lambda error: on_fault(AdminError("failed", error.message)),
+            )
+
+        def do(config: Config, warnings: list[str]) -> None:
             self._busy = ""
             try:
                 reply(then(config, warnings))

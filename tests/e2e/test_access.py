@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from .harness import PORTS, Backends, Balancer, one_pool, read_line, until
+from .harness import PORTS, Backends, Balancer, one_pool, read_line, run, toml, until
 
 
 @pytest.fixture(scope="module")
@@ -77,10 +78,49 @@ def test_a_file_is_watched_and_a_broken_one_changes_nothing(echo: Backends, tmp_
         until(lambda: comes_in(lb, "127.0.0.3"), "the empty list is in force")
 
 
+def test_long_lists_change_without_a_pause_whatever_befalls_who_builds_them(
+    echo: Backends, tmp_path: Path
+) -> None:
+    many = "".join(f"10.{n >> 8}.{n & 255}.0/24\n" for n in range(0, 60_000, 2))
+    path, other = tmp_path / "deny", tmp_path / "other"
+    path.write_text(many)
+    other.write_text(many + "127.0.0.7\n")
+    with balancer(echo, deny_file=str(path)) as lb:
+        assert comes_in(lb, "127.0.0.2")
+        path.write_text(many + "127.0.0.2\n")
+        until(lambda: not comes_in(lb, "127.0.0.2"), "the new list is in force")
+        path.write_text(many + "127.0.0.2\n127.0.0.300\n")
+        until(
+            lambda: lb.ask("events")[-1].get("why", "").startswith(f"{path}:30002: "),
+            "the error is told",
+        )
+        assert not comes_in(lb, "127.0.0.2")
+        assert {"kind": "networks_changed", "files": [str(path)]}.items() <= lb.ask("events")[
+            -2
+        ].items()
+        assert lb.config
+        lb.config["listeners"]["web"]["access"] = {"deny_file": str(other)}
+        (lb.folder / "l4lb.toml").write_text(toml(lb.config))
+        lb.admin("reload")
+        assert comes_in(lb, "127.0.0.2")
+        assert not comes_in(lb, "127.0.0.7")
+        other.write_text(many + "what\n")
+        lb.config["listeners"]["web"]["access"] = {"allow_file": str(other)}
+        (lb.folder / "l4lb.toml").write_text(toml(lb.config))
+        refused = run("admin", "--socket", lb.socket, "reload")
+        assert refused.returncode == 1
+        assert f"{other}:30001: this is no network" in refused.stderr
+        assert comes_in(lb, "127.0.0.2")
+
+
 def test_a_list_that_cannot_be_read_at_start_is_an_error(echo: Backends, tmp_path: Path) -> None:
     path = tmp_path / "deny"
     path.write_text("127.0.0.2\n10.0.0.0/40\n")
     with pytest.raises(AssertionError, match=f"{path}:2: this is no network"):
+        balancer(echo, deny_file=str(path)).__enter__()
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(AssertionError, match="is no file"):
         balancer(echo, deny_file=str(path)).__enter__()
 
 

@@ -8,8 +8,9 @@ from l4lb.config.tables.process import AutoBlock
 from l4lb.errors import AdminError
 from l4lb.native import sets, talkers
 from l4lb.native.table import Table
-from l4lb.supervisor.access import Content, Sets
+from l4lb.supervisor.access import Sets
 from l4lb.supervisor.blocks import Blocks
+from l4lb.supervisor.networks import Content
 
 
 @pytest.fixture

@@ -1,0 +1,83 @@
+"""Lists of networks: what is in a set, read from the configuration and from files."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from l4lb.config.tables.edge import Access
+from l4lb.errors import L4lbError
+from l4lb.native import sets
+
+FILE_BYTES_MAX = 256 << 20
+
+Stamp = tuple[int, ...]
+Text = tuple[bytes, int]  # networks, one a line, and the value they have
+
+
+@dataclass(frozen=True)
+class Content:
+    """What is in a set: (networks as text, value) pairs, and (path, value) of files."""
+
+    lists: tuple[tuple[str, int], ...]
+    files: tuple[tuple[str, int], ...] = ()
+
+    @classmethod
+    def of_access(cls, access: Access) -> Content:
+        """A listener's rules."""
+        lists = ((access.allow, sets.ALLOW), (access.deny, sets.DENY))
+        files = ((access.allow_file, sets.ALLOW), (access.deny_file, sets.DENY))
+        return cls(
+            tuple(("\n".join(networks), value) for networks, value in lists if networks),
+            tuple((path, value) for path, value in files if path),
+        )
+
+    @classmethod
+    def of_networks(cls, networks: Iterable[str]) -> Content:
+        """Networks that are only in it or not."""
+        return cls((("\n".join(networks), sets.ALLOW),))
+
+    @property
+    def size(self) -> int:
+        """The bytes of its text, about; what cannot be looked at counts for nothing."""
+        files = (_stamp(path) for path, _ in self.files)
+        return sum(len(text) for text, _ in self.lists) + sum(one[2] for one in files if one)
+
+    def texts(self) -> list[tuple[Text, str]]:
+        """Each text, and what to call it. Raises L4lbError."""
+        found = [((text.encode(), value), "the configuration") for text, value in self.lists]
+        for path, value in self.files:
+            try:
+                about = os.stat(path)
+                if not stat.S_ISREG(about.st_mode):  # a pipe would be waited for
+                    raise L4lbError(f"the list of networks {path} is no file")
+                if about.st_size > FILE_BYTES_MAX:
+                    raise L4lbError(f"{path} is larger than {FILE_BYTES_MAX >> 20} MiB")
+                with open(path, "rb") as file:
+                    found.append(((file.read(FILE_BYTES_MAX + 1), value), path))
+            except OSError as error:
+                raise L4lbError(
+                    f"cannot read the list of networks {path}: {error.strerror}"
+                ) from error
+        return found
+
+    def stamps(self) -> dict[str, Stamp]:
+        """What tells whether its files have changed; those that are not there are left out."""
+        return {path: seen for path, _ in self.files if (seen := _stamp(path)) is not None}
+
+
+def bad_line(error: sets.BadLineError, names: Sequence[str]) -> L4lbError:
+    """What is said of a line that is no network; names: of the texts."""
+    _, index, line = error.args
+    return L4lbError(f"{names[index]}:{line}: this is no network or address")
+
+
+def _stamp(path: str) -> Stamp | None:
+    """Changes when the file behind the path does; None: there is none."""
+    try:
+        about = os.stat(path)
+    except OSError:
+        return None
+    return (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns)
