@@ -130,6 +130,8 @@ enum l4_bounds {
     L4_TLS_BUNDLE_MAX = 64 << 20, /* bytes of all certificates and keys */
     L4_TLS_SHAKE_TURN_US = 4000,  /* handshakes may take this long of a turn before others go on */
     L4_TLS_LOAD_TURN_US = 2000,   /* the same for loading certificates */
+    L4_TLS_THRIFT_MIN = 512,      /* TLS halves at one time whose memory is worth giving back */
+    L4_TLS_THRIFT_MS = 10000,     /* ... and how often that is looked for */
     L4_TLS_PLACE_RETRY_MS = 20,   /* a handshake that waits for its place asks again */
 };
 

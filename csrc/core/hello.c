@@ -181,6 +181,29 @@ static void read_extensions(struct reader *r, struct l4_hello *hello)
     }
 }
 
+enum l4_hello_result l4_hello_await(const uint8_t *data, size_t bytes, size_t *due)
+{
+    struct reader r = {.rest = data, .rest_end = data + bytes, .limit = 4};
+    r.at = r.end = data;
+    *due = bytes;
+    if (bytes && data[0] != TYPE_HANDSHAKE)
+        return L4_HELLO_NONE;
+    const uint32_t type = byte(&r);
+    if (!r.short_of && type != CLIENT_HELLO)
+        return L4_HELLO_NONE;
+    const uint32_t body = number(&r, 3);
+    if (!r.short_of && body > L4_HELLO_BYTES_MAX) {
+        *due = body;
+        return L4_HELLO_NONE;
+    }
+    r.limit = body;
+    skip(&r, body);
+    *due = bytes + r.cut;
+    if (r.short_of && *due <= L4_HELLO_BYTES_MAX)
+        return L4_HELLO_MORE;
+    return r.short_of || r.broken ? L4_HELLO_NONE : L4_HELLO_WHOLE;
+}
+
 enum l4_hello_result l4_hello_read(const uint8_t *data, size_t bytes, struct l4_hello *hello)
 {
     struct reader r = {.rest = data, .rest_end = data + bytes, .limit = 4};

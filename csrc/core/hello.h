@@ -32,6 +32,10 @@ struct l4_hello {
  * length; 0: it is none, or has bytes that no name has. */
 uint32_t l4_hello_name(const char *from, size_t bytes, char to[static L4_HELLO_NAME_MAX + 1]);
 
+/* Is all of a hello there, whatever is in it? *due is set as above; of one that is longer than
+ * L4_HELLO_BYTES_MAX it is more than that. */
+enum l4_hello_result l4_hello_await(const uint8_t *data, size_t bytes, size_t *due);
+
 enum l4_hello_result l4_hello_read(const uint8_t *data, size_t bytes, struct l4_hello *hello);
 
 #endif

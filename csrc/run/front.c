@@ -171,11 +171,24 @@ static void keep_hello(struct l4_loop *loop, uint32_t index, const struct l4_hel
 
 static enum step read_hello(struct l4_loop *loop, uint32_t index, size_t got, bool last)
 {
+    struct l4_session *s = l4_session_at(loop, index);
     struct l4_hello hello;
-    const enum l4_hello_result result =
-        l4_hello_read((const uint8_t *)loop->pump.scratch, got, &hello);
+    const uint8_t *said = (const uint8_t *)loop->pump.scratch;
+    /* why: OpenSSL takes memory for all that a hello says it has, nine bytes of it are enough. */
+    if (l4_secure_is_wanted(loop, s)) {
+        size_t due;
+        if (l4_hello_await(said, got, &due) == L4_HELLO_MORE && !last)
+            return wait_for(s, due);
+        if (due > L4_HELLO_BYTES_MAX) {
+            l4_secure_refuse_hello(loop, index);
+            return WAIT;
+        }
+        if (!(L4_GET(edge_of(loop, s)->needs) & L4_NEEDS_HELLO))
+            return ON;
+    }
+    const enum l4_hello_result result = l4_hello_read(said, got, &hello);
     if (result == L4_HELLO_MORE && !last)
-        return wait_for(l4_session_at(loop, index), hello.due);
+        return wait_for(s, hello.due);
     if (result == L4_HELLO_WHOLE)
         keep_hello(loop, index, &hello);
     return ON;
@@ -218,7 +231,7 @@ void l4_front_begin(struct l4_loop *loop, uint32_t index)
     const uint32_t needs = L4_GET(edge->needs);
     if (needs & L4_NEEDS_PACE)
         l4_pace_begin(loop, index);
-    if (needs & L4_NEEDS_HELLO)
+    if (needs & L4_NEEDS_HELLO || l4_secure_is_wanted(loop, s))
         s->wants |= WANTS_HELLO;
     if (needs & L4_NEEDS_LIMITS && !l4_admit_listener(loop, index))
         return;

@@ -2,10 +2,12 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -166,6 +168,21 @@ void l4_secure_tend(struct l4_loop *loop)
         l4_loop_event(loop, L4_EVENT_SECRETS_LOADED, 0, L4_GET(loop->row->secrets));
 }
 
+void l4_secure_thrift(struct l4_loop *loop)
+{
+    struct l4_secure *secure = loop->secure;
+    if (!secure)
+        return;
+    if (secure->room.live > secure->peak)
+        secure->peak = secure->room.live;
+    if (secure->peak < L4_TLS_THRIFT_MIN || secure->room.live > secure->peak / 16 ||
+        loop->now_ms < secure->thrift_ms)
+        return;
+    malloc_trim(0);
+    secure->peak = secure->room.live;
+    secure->thrift_ms = loop->now_ms + L4_TLS_THRIFT_MS;
+}
+
 /* ---- a handshake ----------------------------------------------------------------------------- */
 
 static struct l4_secure_rule *rule_of(const struct l4_loop *loop, const struct l4_session *s)
@@ -238,6 +255,18 @@ static void fail(struct l4_loop *loop, uint32_t index, int half, int error)
     if (l4_tls_facts(&loop->pump, &s->half[0], &facts))
         learn(loop, index, &facts, false);
     s->error = -error;
+    l4_session_end(loop, index, L4_END_TLS_HANDSHAKE);
+}
+
+void l4_secure_refuse_hello(struct l4_loop *loop, uint32_t index)
+{
+    static const uint8_t alert[] = {21, 3, 3, 0, 2, 2, 47}; /* fatal, illegal_parameter */
+    struct l4_session *s = l4_session_at(loop, index);
+    struct l4_shakes *shakes = shakes_of(loop, s, 0);
+    L4_OWN_ADD(shakes->failed, 1);
+    snprintf(shakes->why, sizeof shakes->why, "the ClientHello is too long");
+    /* why: it may or may not arrive; who sends such a thing needs no better answer. */
+    (void)!send(s->half[0].fd, alert, sizeof alert, MSG_NOSIGNAL | MSG_DONTWAIT);
     l4_session_end(loop, index, L4_END_TLS_HANDSHAKE);
 }
 
@@ -316,7 +345,7 @@ bool l4_secure_client(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
     struct l4_secure_rule *rule = rule_of(loop, s);
-    if (!L4_GET(rule->profile) || s->half[0].flags & L4_HALF_TLS)
+    if (!l4_secure_is_wanted(loop, s))
         return false;
     if (L4_GET(s->state) == L4_SESSION_FREE)
         l4_session_set_deadline(

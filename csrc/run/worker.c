@@ -349,6 +349,7 @@ static int turn(struct l4_loop *loop)
     l4_shed_turn(loop);
     l4_accept_shed(loop);
     l4_session_sweep(loop);
+    l4_secure_thrift(loop);
     l4_accept_revisit(loop);
     if (loop->closing)
         l4_accept_close_rest(loop);

@@ -170,6 +170,7 @@ cdef extern from "core/hello.h":
         uint32_t alpn_bytes
         char name[256]
         uint8_t alpn[256]
+    l4_hello_result l4_hello_await(const uint8_t *data, size_t bytes, size_t *due)
     l4_hello_result l4_hello_read(const uint8_t *data, size_t bytes, l4_hello *hello)
 
 

@@ -6,6 +6,9 @@ from typing import Any
 def read_hello(data: bytes) -> tuple[Any, ...]:
     """("more", bytes due), ("none",) or ("whole", name, protocols)."""
 
+def await_hello(data: bytes) -> tuple[Any, ...]:
+    """("more", bytes due), ("none", bytes due) or ("whole",)."""
+
 def read_proxy(data: bytes) -> tuple[Any, ...]:
     """("more", bytes due), ("none",), ("broken",) or ("whole", bytes, version, from, to, tlvs);
     from and to are (IP, port), "unix:", or None where it tells none."""

@@ -28,6 +28,16 @@ def read_hello(data):
     return ("whole", hello.name[:hello.name_bytes].decode("ascii"), tuple(protocols))
 
 
+def await_hello(data):
+    """Is all of a hello there? ("more", bytes due), ("none", bytes due) or ("whole",)."""
+    cdef bytes raw = bytes(data)
+    cdef size_t due
+    cdef e.l4_hello_result result = e.l4_hello_await(<const unsigned char *>raw, len(raw), &due)
+    if result == e.L4_HELLO_WHOLE:
+        return ("whole",)
+    return ("more" if result == e.L4_HELLO_MORE else "none", due)
+
+
 def read_proxy(data):
     """What a PROXY header's bytes so far say: ("more", bytes due), ("none",), ("broken",) or
     ("whole", bytes, version, from, to, tlvs); from and to are None where it tells none."""

@@ -59,7 +59,7 @@ def test_no_more_handshakes_at_one_time_than_the_limit(ca: Authority) -> None:
         held = []
         for _ in range(3):
             peer = lb.connect()
-            peer.sendall(b"\x16\x03\x01\x02\x00\x01")  # a handshake that begins and goes no further
+            peer.sendall(client_hello())  # a handshake that begins and goes no further
             held.append(peer)
         until(lambda: lb.ask("listeners")[0]["tls"]["in_progress"] == 3, "three are in progress")
         sock = lb.connect()

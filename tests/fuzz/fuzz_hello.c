@@ -10,9 +10,21 @@ static void require(int holds)
         abort();
 }
 
+/* That a hello is all there is known as soon as it is, and not before. */
+static void await(const uint8_t *data, size_t bytes)
+{
+    size_t due;
+    const enum l4_hello_result result = l4_hello_await(data, bytes, &due);
+    if (result == L4_HELLO_MORE)
+        require(due > bytes && due <= L4_HELLO_BYTES_MAX);
+    for (size_t part = 0; result == L4_HELLO_WHOLE && part < bytes && part < 2048; part++)
+        require(l4_hello_await(data, part, &due) != L4_HELLO_NONE);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
     struct l4_hello hello, early;
+    await(data, bytes);
     const enum l4_hello_result result = l4_hello_read(data, bytes, &hello);
     if (result == L4_HELLO_MORE)
         require(hello.due > bytes);

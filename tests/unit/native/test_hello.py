@@ -6,7 +6,7 @@ from hellos import hello, padded, records
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l4lb.native.wire import read_hello
+from l4lb.native.wire import await_hello, read_hello
 
 NAME, PROTOCOLS = "Www.Example.COM", ("h2", "http/1.1")
 SAID = hello(NAME, PROTOCOLS)
@@ -81,3 +81,24 @@ def test_a_changed_byte_never_makes_a_name_with_odd_bytes(at: int, value: int) -
     answer = read_hello(bytes(said))
     if answer[0] == "whole":
         assert all(" " < c <= "~" for c in answer[1])
+
+
+@given(st.lists(st.integers(1, len(SAID)), min_size=1, max_size=30))
+def test_a_hello_is_awaited_to_its_last_byte_in_records_of_any_sizes(sizes: list[int]) -> None:
+    message, said = SAID[5:], b""
+    for size in sizes:
+        said += records(message[:size]) if message else b""
+        message = message[size:]
+    said += records(message) if message else b""
+    for length in range(len(said)):
+        answer, due = await_hello(said[:length])
+        assert answer == "more"
+        assert length < due <= len(said)
+    assert await_hello(said) == await_hello(said + b"more") == ("whole",)
+
+
+def test_what_is_no_hello_or_too_long_a_one_is_not_awaited() -> None:
+    for said in (b"GET / HTTP/1.1\r\n", b"\x16\x03\x01\0\x01\x02", b"\x16\x02\x01\0\x01\x01"):
+        assert await_hello(said) == ("none", len(said))
+    assert await_hello(records(b"\x01\x01\xff\x00")) == ("none", 0x1FF00)
+    assert await_hello(records(b"\x01\x00\xff\x00")) == ("more", 14)
