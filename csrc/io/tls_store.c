@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,7 @@ struct l4_tls_profile {
     uint32_t alpn_length;
     X509_STORE *ca;
     STACK_OF(X509_NAME) * ca_names;
+    uint8_t trust[SHA256_DIGEST_LENGTH]; /* tells apart whom it trusts */
 };
 
 static int fail(struct l4_tls_loader *loader, const char *what)
@@ -140,6 +142,15 @@ static int read_key(struct l4_tls_loader *loader, BIO *pem)
     return used ? 1 : fail(loader, "private key");
 }
 
+/* One more to be trusted: its digest goes into the profile's. */
+static bool add_trust(struct l4_tls_profile *profile, const X509 *certificate)
+{
+    uint8_t both[2 * SHA256_DIGEST_LENGTH];
+    memcpy(both, profile->trust, SHA256_DIGEST_LENGTH);
+    return X509_digest(certificate, EVP_sha256(), both + SHA256_DIGEST_LENGTH, NULL) == 1 &&
+           EVP_Digest(both, sizeof both, profile->trust, NULL, EVP_sha256(), NULL) == 1;
+}
+
 static int read_ca(struct l4_tls_loader *loader, BIO *pem)
 {
     struct l4_tls_profile *profile = loader->profile;
@@ -153,6 +164,7 @@ static int read_ca(struct l4_tls_loader *loader, BIO *pem)
            (certificate = PEM_read_bio_X509_AUX(pem, NULL, no_password, NULL))) {
         X509_NAME *name = X509_NAME_dup(X509_get_subject_name(certificate));
         const bool kept = X509_STORE_add_cert(profile->ca, certificate) == 1 && name &&
+                          add_trust(profile, certificate) &&
                           sk_X509_NAME_push(profile->ca_names, name);
         X509_free(certificate);
         if (!kept)
@@ -217,6 +229,20 @@ static const char *wrong_with_ciphers(SSL_CTX *context, uint32_t min_version)
     return before_13 ? NULL : "ciphers: none of them can be used with TLS 1.2";
 }
 
+/* Whose sessions may be resumed: those of the same listener, from when it trusted the same
+ * authorities as now. A session that is resumed shows no certificate again. */
+static bool set_session_context(SSL_CTX *context, const struct l4_tls_profile *profile)
+{
+    struct {
+        uint32_t id, verify;
+        uint8_t trust[SHA256_DIGEST_LENGTH];
+    } of = {profile->settings.id, profile->settings.flags & (L4_TLS_VERIFY | L4_TLS_REQUIRE), {0}};
+    uint8_t digest[SHA256_DIGEST_LENGTH];
+    memcpy(of.trust, profile->trust, sizeof of.trust);
+    return EVP_Digest(&of, sizeof of, digest, NULL, EVP_sha256(), NULL) == 1 &&
+           SSL_CTX_set_session_id_context(context, digest, sizeof digest) == 1;
+}
+
 static void set_server(SSL_CTX *context, const struct l4_tls_profile *profile)
 {
     const struct l4_bundle_profile *settings = &profile->settings;
@@ -224,7 +250,6 @@ static void set_server(SSL_CTX *context, const struct l4_tls_profile *profile)
                                      SSL_OP_NO_RENEGOTIATION);
     /* Tickets alone resume: there is no cache, so any worker can. */
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_session_id_context(context, (const uint8_t *)&settings->id, sizeof settings->id);
     SSL_CTX_set_timeout(context, settings->lifetime_s);
     if (settings->flags & L4_TLS_TICKETS) {
         SSL_CTX_set_tlsext_ticket_key_evp_cb(context, l4_tls_on_ticket);
@@ -273,6 +298,8 @@ static int open_context(struct l4_tls_loader *loader)
         return fail(loader, "ciphersuites");
     if (!set_trust(context, profile))
         return fail(loader, "ca");
+    if (!client && !set_session_context(context, profile))
+        return fail(loader, "session context");
     if (!client)
         set_server(context, profile);
     else if (!set_client(context, profile))

@@ -65,6 +65,33 @@ def test_any_worker_resumes_what_another_began(ca: Authority, version: str) -> N
             assert resumed
 
 
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+def test_a_ticket_is_worth_no_more_than_the_authority_behind_it(
+    ca: Authority, tmp_path: Path, version: str
+) -> None:
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_text(Path(ca.path).read_text())
+    tls = {"certificates": [ca.issue("localhost")], "ca": str(trusted)}
+    context = ca.client(
+        maximum_version=getattr(ssl.TLSVersion, version), cert=ca.issue("client", file="client")
+    )
+    with (
+        Authority() as other,
+        Backends(1) as backends,
+        Balancer.secured(
+            backends.addresses, tls, workers=1, process={"tls": {"watch": "50ms"}}
+        ) as lb,
+    ):
+        _, session = visit(lb, context)
+        resumed, session = visit(lb, context, session)
+        assert resumed
+        before = certs(lb)["loaded"]
+        trusted.write_text(Path(other.path).read_text())
+        until(lambda: certs(lb)["loaded"] > before, "the other authority is in force")
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            visit(lb, context, session)
+
+
 def test_without_tickets_nothing_is_resumed(ca: Authority) -> None:
     tls = {"certificates": [ca.issue("localhost")], "tickets": False}
     with Backends(1) as backends, Balancer.secured(backends.addresses, tls, workers=1) as lb:
