@@ -153,11 +153,12 @@ def default_l4lb() -> str:
 
 
 class Running:
-    """A started balancer: its port, and what it costs."""
+    """A started balancer: its port, its folder, and what it costs."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], port: int, folder: Path = Path()) -> None:
         self.process = process
         self.port = port
+        self.folder = folder
 
     def family(self) -> list[psutil.Process]:
         """The balancer's processes."""
@@ -207,7 +208,7 @@ def running(target: Target, backend: int) -> Iterator[Running]:
         )
         try:
             _wait_until_served(process, port)
-            yield Running(process, port)
+            yield Running(process, port, Path(name))
         finally:
             end(process)
 

@@ -93,27 +93,77 @@ static bool continue_message(const struct options *options, struct connection *c
     return c->received >= options->size;
 }
 
+/* ---- connections that rest: all rest equally long, so the first to rest is the first due --------
+ */
+
+static struct connection *resting[CONNECTIONS_MAX];
+static unsigned rest_first, rest_count;
+
+static void rest(struct connection *c, uint64_t due_us)
+{
+    c->due_us = due_us;
+    resting[(rest_first + rest_count++) % CONNECTIONS_MAX] = c;
+}
+
+/* The next one whose rest is over; NULL: none. */
+static struct connection *rested(uint64_t now)
+{
+    if (!rest_count || resting[rest_first]->due_us > now)
+        return NULL;
+    struct connection *c = resting[rest_first];
+    rest_first = (rest_first + 1) % CONNECTIONS_MAX;
+    rest_count--;
+    c->due_us = 0;
+    return c;
+}
+
+static int rest_ms(uint64_t now)
+{
+    if (!rest_count)
+        return 100;
+    const uint64_t due = resting[rest_first]->due_us;
+    return due <= now ? 0 : due - now < 100000 ? (int)((due - now + 999) / 1000) : 100;
+}
+
+static uint64_t interval_us(const struct options *options)
+{
+    return (uint64_t)(options->interval_ms * 1e3);
+}
+
+/* When connection i begins, so that all together are even in time. */
+static uint64_t first_due_us(const struct options *options, uint64_t begin, unsigned i)
+{
+    return begin + interval_us(options) * i / options->connections;
+}
+
 int run_rr(const struct options *options)
 {
     struct epoll_event events[EVENTS];
     const int epoll = epoll_new();
     out[0] = 'E';
     open_all(epoll, options);
+    const uint64_t begin = now_us(), end = begin + (uint64_t)(options->seconds * 1e6);
     for (unsigned i = 0; i < options->connections; i++) {
         if (connections[i].fd >= 0)
-            start_message(options, &connections[i]);
+            rest(&connections[i], first_due_us(options, begin, i));
     }
-    const uint64_t begin = now_us(), end = begin + (uint64_t)(options->seconds * 1e6);
     uint64_t now = begin;
     while (now < end) {
-        const int count = epoll_wait(epoll, events, EVENTS, 100);
+        for (struct connection *c; (c = rested(now));)
+            start_message(options, c);
+        const int count = epoll_wait(epoll, events, EVENTS, rest_ms(now));
+        now = now_us();
         for (int i = 0; i < count; i++) {
             struct connection *c = events[i].data.ptr;
-            if (c->fd < 0 || !continue_message(options, c))
+            if (c->fd < 0 || c->due_us || !continue_message(options, c))
                 continue;
-            histogram_add(&latency, now_us() - c->started_us);
+            now = now_us();
+            histogram_add(&latency, now - c->started_us);
             done++;
-            start_message(options, c);
+            if (options->interval_ms)
+                rest(c, now + interval_us(options));
+            else
+                start_message(options, c);
         }
         now = now_us();
     }
@@ -173,27 +223,31 @@ int run_conn(const struct options *options)
     const uint64_t begin = now_us(), end = begin + (uint64_t)(options->seconds * 1e6);
     uint64_t now = begin;
     for (unsigned i = 0; i < options->connections; i++)
-        open_one(epoll, options, &connections[i], both);
+        rest(&connections[i], first_due_us(options, begin, i));
     while (now < end) {
-        const int count = epoll_wait(epoll, events, EVENTS, 100);
+        for (struct connection *c; (c = rested(now));)
+            open_one(epoll, options, c, both);
+        const int count = epoll_wait(epoll, events, EVENTS, rest_ms(now));
         for (int i = 0; i < count; i++) {
             struct connection *c = events[i].data.ptr;
             if (c->fd < 0)
                 continue;
             if (events[i].events & (EPOLLERR | EPOLLHUP)) {
                 fail(c);
-                open_one(epoll, options, c, both);
+                rest(c, now_us() + interval_us(options));
                 continue;
             }
             if (!continue_message(options, c)) {
                 if (c->fd < 0)
-                    open_one(epoll, options, c, both);
+                    rest(c, now_us() + interval_us(options));
                 continue;
             }
-            histogram_add(&latency, now_us() - c->started_us);
+            now = now_us();
+            histogram_add(&latency, now - c->started_us);
             done++;
             close(c->fd);
-            open_one(epoll, options, c, both);
+            c->fd = -1;
+            rest(c, now + interval_us(options));
         }
         now = now_us();
     }

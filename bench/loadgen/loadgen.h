@@ -24,15 +24,16 @@ struct options {
     size_t size;
     double seconds;
     bool up;
-    unsigned window; /* udp: datagrams under way in each session */
-    bool gso;        /* udp: a window is one send */
+    double interval_ms; /* rr, conn: rest of a connection between two messages */
+    unsigned window;    /* udp: datagrams under way in each session */
+    bool gso;           /* udp: a window is one send */
 };
 
 struct connection {
     int fd;
     bool connected;
     size_t sent, received; /* of the message under way */
-    uint64_t started_us;
+    uint64_t started_us, due_us;
 };
 
 int serve(const struct options *options);

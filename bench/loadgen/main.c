@@ -22,6 +22,7 @@ static const char usage[] =
     "  -c, --connections N    64\n"
     "  -s, --size BYTES       64, of one message\n"
     "  -t, --seconds S        2\n"
+    "  -i, --interval MS      rr, conn: 0, rest of a connection between two messages\n"
     "  -u, --up\n"
     "  -w, --window N         udp: 1, datagrams under way in each session, at most 64\n"
     "  -g, --gso              udp: each window is one send with UDP_SEGMENT\n"
@@ -62,11 +63,12 @@ static void read_options(int argc, char **argv, struct options *options)
                                           {"connections", required_argument, NULL, 'c'},
                                           {"size", required_argument, NULL, 's'},
                                           {"seconds", required_argument, NULL, 't'},
+                                          {"interval", required_argument, NULL, 'i'},
                                           {"up", no_argument, NULL, 'u'},
                                           {"window", required_argument, NULL, 'w'},
                                           {"gso", no_argument, NULL, 'g'},
                                           {NULL, 0, NULL, 0}};
-    for (int c; (c = getopt_long(argc, argv, "a:p:c:s:t:uw:g", known, NULL)) != -1;) {
+    for (int c; (c = getopt_long(argc, argv, "a:p:c:s:t:i:uw:g", known, NULL)) != -1;) {
         switch (c) {
         case 'a':
             if (inet_pton(AF_INET, optarg, &options->to.sin_addr) != 1)
@@ -83,6 +85,9 @@ static void read_options(int argc, char **argv, struct options *options)
             break;
         case 't':
             options->seconds = number(optarg, 0.01, 3600);
+            break;
+        case 'i':
+            options->interval_ms = number(optarg, 0, 60000);
             break;
         case 'u':
             options->up = true;
