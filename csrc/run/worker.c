@@ -328,6 +328,25 @@ static void resume_ready(struct l4_loop *loop)
     }
 }
 
+static bool is_listener(const struct epoll_event *event)
+{
+    return event->data.u64 >> 32 == L4_WATCH_LISTENER;
+}
+
+/* Who is here already comes before who knocks: a flood of new connections makes a turn no longer
+ * for the sessions whose events came with it. */
+static void handle_all(struct l4_loop *loop, const struct epoll_event *events, int count)
+{
+    for (int i = 0; i < count; i++) {
+        if (!is_listener(&events[i]))
+            handle(loop, &events[i]);
+    }
+    for (int i = 0; i < count; i++) {
+        if (is_listener(&events[i]))
+            handle(loop, &events[i]);
+    }
+}
+
 static int turn(struct l4_loop *loop)
 {
     struct epoll_event events[L4_EVENTS_BATCH];
@@ -339,8 +358,7 @@ static int turn(struct l4_loop *loop)
     L4_OWN_ADD(loop->row->turns, 1);
     L4_SET(loop->row->beat_ms, loop->now_ms);
     resume_ready(loop);
-    for (int i = 0; i < count; i++)
-        handle(loop, &events[i]);
+    handle_all(loop, events, count);
     expire(loop);
     if (loop->hand_count)
         l4_hand_revisit(loop);
