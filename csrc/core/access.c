@@ -36,6 +36,15 @@ uint8_t l4_access_find(const struct l4_table *table, uint32_t set, const struct 
     return 0;
 }
 
+bool l4_access_denies(const struct l4_table *table, const struct l4_edge *edge,
+                      const struct l4_addr *addr)
+{
+    uint8_t found = l4_access_find(table, L4_GET(edge->rules_set), addr);
+    if (!found)
+        found = l4_access_find(table, L4_GET(edge->access_set), addr);
+    return found ? found == L4_ACCESS_DENY : L4_GET(edge->access_else_denied);
+}
+
 uint32_t l4_access_bytes(const struct l4_table *table, uint32_t set)
 {
     const struct l4_sets *half = half_of(table, L4_GET(table->header->sets_generation));

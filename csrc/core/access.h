@@ -6,12 +6,18 @@
 #ifndef L4_CORE_ACCESS_H
 #define L4_CORE_ACCESS_H
 
+#include <stdbool.h>
+
 #include "core/cidr.h"
 #include "shm/table.h"
 
 /* The value of addr in a set in force; 0: it is in none of its networks, or there is no such set.
  */
 uint8_t l4_access_find(const struct l4_table *table, uint32_t set, const struct l4_addr *addr);
+
+/* Is addr turned away by a listener's networks? Only if it has L4_NEEDS_ACCESS. */
+bool l4_access_denies(const struct l4_table *table, const struct l4_edge *edge,
+                      const struct l4_addr *addr);
 
 /* The bytes of a set in force; 0: there is none. */
 uint32_t l4_access_bytes(const struct l4_table *table, uint32_t set);

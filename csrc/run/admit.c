@@ -164,9 +164,8 @@ static const struct l4_verdict *turned_away(const struct l4_loop *loop, const st
             return &loop->table->header->block_verdict[found & 1];
     }
     if (needs & L4_NEEDS_ACCESS) {
-        const uint8_t found = l4_access_find(loop->table, L4_GET(edge->access_set), client);
         *reason = L4_END_REJECTED_DENIED;
-        if (found ? found == L4_ACCESS_DENY : L4_GET(edge->access_else_denied))
+        if (l4_access_denies(loop->table, edge, client))
             return &edge->access;
     }
     return NULL;

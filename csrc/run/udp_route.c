@@ -34,8 +34,7 @@ static bool is_let_in(struct l4_loop *loop, uint32_t row, const struct l4_addr *
             L4_OWN_ADD(tally->dry_run[L4_END_REJECTED_BLOCKED - L4_REJECTED_FIRST], 1);
     }
     if (needs & L4_NEEDS_ACCESS) {
-        const uint8_t found = l4_access_find(loop->table, L4_GET(edge->access_set), client);
-        const bool denied = found ? found == L4_ACCESS_DENY : L4_GET(edge->access_else_denied);
+        const bool denied = l4_access_denies(loop->table, edge, client);
         if (denied && !L4_GET(edge->access.dry_run))
             return false;
         if (denied)

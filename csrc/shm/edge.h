@@ -38,6 +38,7 @@ struct l4_edge {                                    /* of one listener; supervis
     _Atomic uint32_t routes_at[2], routes_count[2]; /* in each half; first match wins */
     _Atomic uint32_t trusted_set;        /* who may send PROXY headers; L4_NONE: nobody */
     _Atomic uint32_t access_set;         /* L4_NONE: none */
+    _Atomic uint32_t rules_set;          /* rules of run time, looked at first; L4_NONE: none */
     _Atomic uint32_t access_else_denied; /* 1: who is in none of its networks is turned away */
     struct l4_verdict access;
     struct l4_limits limits;

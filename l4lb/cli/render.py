@@ -29,6 +29,7 @@ COLUMNS: Mapping[str, Sequence[str]] = {
     "sticky": ("pool", "client", "backend", "idle_ms", "expires_ms"),
     "talkers": ("source", "active", "sessions", "rejected", "bytes", "age_s"),
     "blocks": ("source", "by", "dry_run", "age_s", "left_s"),
+    "access": ("listener", "network", "rule", "from", "left_s"),
     "workers": (
         "index", "pid", "cpu", "state", "active", "capacity", "paused", "accepted", "restarts",
         "lost",

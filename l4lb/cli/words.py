@@ -40,6 +40,15 @@ def pool_names(path: str) -> dict[str, str]:
         return {}
 
 
+def listener_names(path: str) -> dict[str, str]:
+    """Each listener, and where it listens."""
+    try:
+        with AdminClient(path, timeout_s=ANSWER_TIMEOUT_S) as client:
+            return {row["name"]: row["bind"] for row in client.call("listeners")[:NAMES_MAX]}
+    except (L4lbError, TimeoutError):
+        return {}
+
+
 def of_argument(name: str, path: str) -> Mapping[str, str]:
     """What an argument of this name can be, as far as it can be listed."""
     match name:
@@ -47,6 +56,8 @@ def of_argument(name: str, path: str) -> Mapping[str, str]:
             return backend_names(path)
         case "pool":
             return pool_names(path)
+        case "listener":
+            return listener_names(path)
         case "condition":
             return CONDITIONS
         case "operand":

@@ -78,6 +78,10 @@ class Command:
 
 
 SOURCE = Arg("source", "as `blocks` shows it")
+LISTENER = Arg("listener", "its name")
+NETWORK = Arg("network", "an address, or a network such as 10.0.0.0/8")
+FOR = Arg("for_ms", "how long; for good unless told", int, option=True, required=False, least=1,
+          most=BLOCK_MAX_MS)  # fmt: skip
 BACKEND = Arg("backend", "POOL/NAME, as `backends` shows it")
 LIMIT_PICKS = Arg(
     "limit",
@@ -256,16 +260,30 @@ COMMANDS: Mapping[str, Command] = {
             "New clients from a source are turned away; the sessions it has go on.",
             (
                 Arg("source", "an address, or a network such as 10.0.0.0/8"),
-                Arg(
-                    "for_ms",
-                    "how long; for good unless told",
-                    int,
-                    option=True,
-                    required=False,
-                    least=1,
-                    most=BLOCK_MAX_MS,
-                ),
+                FOR,
             ),
+        ),
+        Command(
+            "access",
+            "Who may come in, in the order in which it is looked at.",
+            (Arg("listener", "only of this one", required=False),),
+            reads=True,
+            asks=True,
+        ),
+        Command(
+            "allow",
+            "Clients from a network come in on a listener, whatever its configuration says.",
+            (LISTENER, NETWORK, FOR),
+        ),
+        Command(
+            "deny",
+            "New clients from a network are turned away on a listener.",
+            (LISTENER, NETWORK, FOR),
+        ),
+        Command(
+            "forget",
+            "Ends what `allow` or `deny` has said of a network.",
+            (LISTENER, Arg("network", "as `access` shows it")),
         ),
         Command("unblock", "A blocked source may come again.", (SOURCE,)),
         Command(

@@ -20,6 +20,8 @@ from l4lb.native.table import Table
 
 POLL_S = 0.05  # how often `wait` looks
 
+PASSED_ON = ("block", "unblock", "access", "allow", "deny", "forget")  # as they are
+
 Handler = Callable[[dict[str, Any]], Awaitable[Any]]
 
 
@@ -56,8 +58,7 @@ class Handlers:
             "ready": lambda args: self._state(args, "ready"),
             "maint": lambda args: self._state(args, "maint"),
             "weight": lambda args: self._channel.ask("weight", args),
-            "block": lambda args: self._channel.ask("block", args),
-            "unblock": lambda args: self._channel.ask("unblock", args),
+            **{op: self._passed_on(op) for op in PASSED_ON},
             "kill": self._kill,
             "sticky": lambda args: choosing.sticky(table, channel, args),
             "wait": self._wait,
@@ -74,6 +75,9 @@ class Handlers:
         if command in self._views:
             return await asyncio.to_thread(self._views[command], args)
         return await self._others[command](args)
+
+    def _passed_on(self, op: str) -> Handler:
+        return lambda args: self._channel.ask(op, args)
 
     async def _events(self, args: dict[str, Any]) -> Any:
         return self._channel.events.follow() if args["follow"] else list(self._channel.events)

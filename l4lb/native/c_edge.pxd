@@ -80,6 +80,7 @@ cdef extern from "shm/edge.h":
         uint32_t handshake_timeout_ms
         uint32_t trusted_set
         uint32_t access_set
+        uint32_t rules_set
         uint32_t access_else_denied
         l4_verdict access
         uint32_t routes_at[2]
@@ -218,6 +219,7 @@ cdef extern from "core/bulk.h":
 
 cdef extern from "core/access.h":
     uint8_t l4_access_find(const l4_table *table, uint32_t set, const l4_addr *addr)
+    bint l4_access_denies(const l4_table *table, const l4_edge *edge, const l4_addr *addr)
     uint32_t l4_access_bytes(const l4_table *table, uint32_t set)
     void l4_access_begin(const l4_table *table)
     int l4_access_put(const l4_table *table, uint32_t set, l4_prefix *networks,

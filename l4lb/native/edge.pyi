@@ -18,6 +18,7 @@ def set_listener(
     trusted_set: int | None,
     handshake_timeout_ms: int,
     access_set: int | None,
+    rules_set: int | None,
     else_denied: bool,
     refusal: str,
     dry_run: bool,
@@ -26,6 +27,12 @@ def set_listener(
 
 def set_shed(table: Table, idle_ms: int) -> None:
     """Sessions idle for so long may be ended when others find no room; 0: none."""
+
+def set_rules(table: Table, listener: int, number: int | None) -> None:
+    """The set of this listener's rules of run time; None: there are none."""
+
+def denies(table: Table, listener: int, address: str) -> bool:
+    """Is an IP address turned away by this listener's networks?"""
 
 def set_limits(
     table: Table,

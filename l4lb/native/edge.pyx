@@ -31,12 +31,13 @@ TLVS = ("authority", "alpn", "unique_id", "crc32c", "received", "ssl")
 
 
 def set_listener(Table table, listener, *, hello, proxy, trusted_set, handshake_timeout_ms,
-                 access_set, else_denied, refusal, dry_run):
+                 access_set, rules_set, else_denied, refusal, dry_run):
     """What this listener asks of a client before its backend is chosen; routes add to it."""
     cdef e.l4_edge *edge = _edge(table, listener)
     edge.handshake_timeout_ms = handshake_timeout_ms
     edge.trusted_set = c.L4_NONE if trusted_set is None else trusted_set
     edge.access_set = c.L4_NONE if access_set is None else access_set
+    edge.rules_set = c.L4_NONE if rules_set is None else rules_set
     edge.access_else_denied = else_denied
     edge.access.refusal = REFUSALS.index(refusal)
     edge.access.dry_run = dry_run
@@ -44,7 +45,7 @@ def set_listener(Table table, listener, *, hello, proxy, trusted_set, handshake_
     needs |= PROXY_MODES[proxy]
     if hello:
         needs |= e.L4_NEEDS_HELLO
-    if access_set is not None:
+    if access_set is not None or rules_set is not None:
         needs |= e.L4_NEEDS_ACCESS
     edge.needs = needs
 
@@ -52,6 +53,27 @@ def set_listener(Table table, listener, *, hello, proxy, trusted_set, handshake_
 def set_shed(Table table, idle_ms):
     """Sessions idle for so long may be ended when others find no room; 0: none."""
     table.table.header.shed_idle_ms = idle_ms
+
+
+def set_rules(Table table, listener, number):
+    """The set of this listener's rules of run time; None: there are none."""
+    cdef e.l4_edge *edge = _edge(table, listener)
+    edge.rules_set = c.L4_NONE if number is None else number
+    if edge.rules_set == c.L4_NONE and edge.access_set == c.L4_NONE:
+        edge.needs &= ~<unsigned>e.L4_NEEDS_ACCESS
+    else:
+        edge.needs |= e.L4_NEEDS_ACCESS
+
+
+def denies(Table table, listener, address):
+    """Is an IP address turned away by this listener's networks?"""
+    cdef e.l4_edge *edge = _edge(table, listener)
+    cdef c.l4_addr addr
+    memset(&addr, 0, sizeof(addr))
+    packed = ipaddress.ip_address(address).packed
+    addr.family = socket.AF_INET if len(packed) == 4 else socket.AF_INET6
+    memcpy(addr.ip, <const char *>packed, len(packed))
+    return bool(edge.needs & e.L4_NEEDS_ACCESS) and e.l4_access_denies(&table.table, edge, &addr)
 
 
 def set_limits(Table table, listener, *, head, limits, source_prefix, first_byte_ms, max_age_ms,

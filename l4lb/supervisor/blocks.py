@@ -6,7 +6,6 @@ may end by itself; it does not end the sessions that its source has.
 
 from __future__ import annotations
 
-import ipaddress
 from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -19,6 +18,7 @@ from l4lb.native import sets, talkers
 from l4lb.native.sets import BlockRow
 from l4lb.native.table import Table
 from l4lb.supervisor.access import Sets
+from l4lb.supervisor.networks import network_of
 
 REAL, DRY = 1, 2  # values in the set
 LOG = l4lb.log.get("supervisor")
@@ -44,7 +44,7 @@ class Blocks:
 
     def block(self, args: Mapping[str, Any], now_ms: int) -> dict[str, Any]:
         """Blocks `source` (an address or network) for `for_ms`, or for good."""
-        source, for_ms = _network(args.get("source")), args.get("for_ms")
+        source, for_ms = network_of(args.get("source")), args.get("for_ms")
         if for_ms is not None and (not isinstance(for_ms, int) or for_ms <= 0):
             raise AdminError("bad_argument", "for must be longer than 0s")
         until_ms = None if for_ms is None else now_ms + for_ms
@@ -65,7 +65,7 @@ class Blocks:
 
     def unblock(self, args: Mapping[str, Any]) -> dict[str, Any]:
         """Ends the block of exactly this `source`."""
-        source = _network(args.get("source"))
+        source = network_of(args.get("source"))
         if self._blocks.pop(source, None) is None:
             raise AdminError("not_found", f"{source} is not blocked; see `l4lb admin blocks`")
         self._publish()
@@ -100,10 +100,10 @@ class Blocks:
             while len(past) > 1 and past[0][0] < now_ms - rule.window_ms:
                 past.popleft()
             seen[row.source] = past
-            known = row.source == "unix:" or _network(row.source) in self._blocks
+            known = row.source == "unix:" or network_of(row.source) in self._blocks
             if past[-1][1] - past[0][1] >= rule.rejections and not known:
                 until_ms = now_ms + rule.duration_ms
-                name = _network(row.source)
+                name = network_of(row.source)
                 new[name] = BlockRow(name, now_ms, until_ms, "auto", rule.dry_run)
         self._seen = seen
         for source in new:
@@ -131,15 +131,3 @@ class Blocks:
         sets.write_blocks(self._table, list(self._blocks.values()))
         refusal = self._rule.refusal if self._rule else "drop"
         native.set_blocks(self._table, some=bool(self._blocks), refusal=refusal)
-
-
-def _network(text: object) -> str:
-    """An address or network in canonical form; one of a single address is that address."""
-    try:
-        network = ipaddress.ip_network(str(text), strict=False)
-    except ValueError:
-        raise AdminError(
-            "bad_argument", f"{str(text)[:64]!r} is not an address or network such as 10.0.0.0/8"
-        ) from None
-    alone = network.prefixlen == network.max_prefixlen
-    return str(network.network_address) if alone else str(network)

@@ -1,11 +1,13 @@
 """What a service knows beside its counts, from one program to its successor: backends' health,
-what clients stick to, who is blocked, and the keys that hash clients and open session tickets.
+what clients stick to, who is blocked or let in, and the keys that hash clients and open session
+tickets.
 
 By name, as counts.py does: the successor's table may have another layout and other rows.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +17,7 @@ from l4lb.native import health, sticky, udp
 from l4lb.native.sets import BlockRow
 from l4lb.native.table import Table
 from l4lb.supervisor.apply import Membership
+from l4lb.supervisor.rules import Rule
 
 LOG = l4lb.log.get("supervisor")
 
@@ -28,6 +31,7 @@ def taken(table: Table, membership: Membership, ticket_keys: bytes) -> dict[str,
         "health": [
             [*key, health.exported(table, row)] for key, row in membership.backends.live.items()
         ],
+        "rules": [list(dataclasses.astuple(rule)) for rule in membership.edge.rules.rows],
         "blocks": [list(row) for row in membership.edge.blocks.rows],
     }
 
@@ -64,6 +68,7 @@ def restore(table: Table, membership: Membership, told: Mapping[str, Any]) -> No
         row = membership.backends.live.get((pool, name))
         if row is not None:
             health.restore(table, row, known)
+    membership.edge.rules.restore(Rule(*rule) for rule in told.get("rules", ()))
     membership.edge.blocks.restore(BlockRow(*row) for row in told.get("blocks", ()))
 
 

@@ -16,6 +16,7 @@ from l4lb.supervisor.access import Sets, Tell
 from l4lb.supervisor.blocks import Blocks
 from l4lb.supervisor.networks import Content
 from l4lb.supervisor.reactor import Reactor, monotonic_ms
+from l4lb.supervisor.rules import Rules
 
 LOOK_MS = 1_000  # between two looks at lists' files and blocks
 
@@ -30,6 +31,8 @@ class Edge:
         self._table = table
         self.sets = Sets(table)
         self.blocks = Blocks(table, self.sets)
+        self.rules = Rules(table, self.sets)
+        self._listeners: Mapping[str, Listener] = {}
 
     def configure(
         self,
@@ -53,6 +56,9 @@ class Edge:
                 self._write_limits(row, rows[0], listener.limits or ListenerLimits())
             groups.append((rows, list(_compiled(listener, pool_rows))))
         native.publish_routes(self._table, groups)
+        self._listeners = config.listeners
+        names = config.listeners.keys()
+        self.rules.follow({name: rows for name, (rows, _) in zip(names, groups, strict=True)})
         self.blocks.configure(config.limits.auto_block)
         native.set_tarpit(self._table, config.limits.tarpit_time_ms)
 
@@ -67,9 +73,15 @@ class Edge:
         self.sets.prepare(_contents(config), then, on_fault)
 
     def start(self, reactor: Reactor, add: Callable[[str, Operation], None], tell: Tell) -> None:
-        """Looks at files and blocks from now on, every second, and answers about blocks."""
+        """Looks at files and blocks from now on, every second, and answers about blocks
+        and rules."""
         add("block", lambda args: self.blocks.block(args, monotonic_ms()))
         add("unblock", self.blocks.unblock)
+        add("allow", lambda args: self.rules.change("allow", args, monotonic_ms()))
+        add("deny", lambda args: self.rules.change("deny", args, monotonic_ms()))
+        add("forget", self.rules.forget)
+        add("access", lambda args: self.rules.shown(self._listeners, args, monotonic_ms()))
+        self.rules.tell = tell
         self.sets.start(reactor, tell)
         self._look(reactor)
 
@@ -80,6 +92,7 @@ class Edge:
     def _look(self, reactor: Reactor) -> None:
         self.sets.look_at_files()
         self.blocks.tick(monotonic_ms())
+        self.rules.tick(monotonic_ms())
         reactor.after(LOOK_MS, lambda: self._look(reactor))
 
     def _write_listener(
@@ -95,6 +108,7 @@ class Edge:
             trusted_set=None if trusted is None else numbers[trusted],
             handshake_timeout_ms=listener.handshake_timeout_ms,
             access_set=None if access is None else numbers[access],
+            rules_set=self.rules.number(listener.name),
             else_denied=rules.others_denied,
             refusal=rules.refusal,
             dry_run=rules.dry_run,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from l4lb.config.tables.edge import Access
-from l4lb.errors import L4lbError
+from l4lb.errors import AdminError, L4lbError
 from l4lb.native import sets
 
 FILE_BYTES_MAX = 256 << 20
@@ -72,6 +73,19 @@ def bad_line(error: sets.BadLineError, names: Sequence[str]) -> L4lbError:
     """What is said of a line that is no network; names: of the texts."""
     _, index, line = error.args
     return L4lbError(f"{names[index]}:{line}: this is no network or address")
+
+
+def network_of(text: object) -> str:
+    """An address or network in canonical form; one of a single address is that address. Raises
+    AdminError."""
+    try:
+        network = ipaddress.ip_network(str(text), strict=False)
+    except ValueError:
+        raise AdminError(
+            "bad_argument", f"{str(text)[:64]!r} is not an address or network such as 10.0.0.0/8"
+        ) from None
+    alone = network.prefixlen == network.max_prefixlen
+    return str(network.network_address) if alone else str(network)
 
 
 def _stamp(path: str) -> Stamp | None:

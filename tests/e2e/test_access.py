@@ -157,3 +157,51 @@ def test_a_tarpit_lets_go_after_its_time(echo: Backends) -> None:
             assert time.monotonic() - started > 0.6
         assert lb.ask("stats")["ended"] == {"rejected:denied": 1}
         assert lb.status()["connections"] == 0
+
+
+def test_rules_are_given_and_taken_at_run_time(echo: Backends) -> None:
+    with balancer(echo, deny=["127.0.0.0/24"]) as lb:
+        assert not comes_in(lb, "127.0.0.2")
+        given = lb.admin("allow", "web", "127.0.0.2")
+        assert given == {
+            "listener": "web", "network": "127.0.0.2", "rule": "allow", "for_ms": None
+        }  # fmt: skip
+        assert comes_in(lb, "127.0.0.2")
+        assert not comes_in(lb, "127.0.0.3")
+        lb.admin("deny", "web", "127.0.1.0/24", "--for", "1h")
+        assert not comes_in(lb, "127.0.1.9")
+        assert comes_in(lb, "127.0.2.9")
+        assert [
+            (row["network"], row["rule"], row["from"]) for row in lb.admin("access", "web")
+        ] == [
+            ("127.0.0.2", "allow", "admin"),
+            ("127.0.1.0/24", "deny", "admin"),
+            ("127.0.0.0/24", "deny", "configuration"),
+            ("others", "allow", "configuration"),
+        ]
+        assert lb.ask("access")[1]["left_s"] in range(3_500, 3_601)
+        assert lb.config
+        del lb.config["listeners"]["web"]["access"]
+        (lb.folder / "l4lb.toml").write_text(toml(lb.config))
+        lb.admin("reload")
+        assert not comes_in(lb, "127.0.1.9")
+        assert comes_in(lb, "127.0.0.3")
+        lb.admin("upgrade")
+        until(lb.answers, "the new program answers")
+        assert not comes_in(lb, "127.0.1.9")
+        lb.admin("forget", "web", "127.0.1.0/24")
+        assert comes_in(lb, "127.0.1.9")
+        assert [row["rule"] for row in lb.ask("events") if row["kind"] == "access_changed"] == [
+            "allow", "deny", "forgotten",
+        ]  # fmt: skip
+        lb.admin("deny", "web", "127.0.0.0/8", "--for", "1s")
+        until(lambda: comes_in(lb, "127.0.0.3"), "the rule has run out", every_s=0.2)
+        for args, told in (
+            (("deny", "nobody", "10.0.0.1"), "no listener is named nobody"),
+            (("forget", "web", "10.0.0.1"), "see `l4lb admin access`"),
+        ):
+            wrong = run("admin", "--socket", lb.socket, *args)
+            assert wrong.returncode == 1
+            assert told in wrong.stderr
+        wrong = run("admin", "--socket", lb.socket, "allow", "web", "everybody")
+        assert wrong.returncode == 2

@@ -152,6 +152,13 @@ def test_networks_that_are_denied_are_not_served() -> None:
         until(lambda: dropped(lb) == {"denied": 1}, "the stranger is not served")
         assert ask(friend, b"x") == b"x"
         assert metrics(lb)['l4lb_rejected_total{listener="web",reason="denied"}'] == 1
+        lb.admin("allow", "web", "127.0.0.2")
+        lb.admin("deny", "web", "127.0.0.1")
+        assert ask(stranger, b"y") == b"y", "let in by an operator"
+        with clients(lb) as (late,):
+            late.send(b"x")
+            until(lambda: dropped(lb) == {"denied": 2}, "a new client is not served")
+        assert ask(friend, b"z") == b"z", "a session goes on"
 
 
 def test_routes_choose_the_pool_by_source() -> None:

@@ -132,6 +132,7 @@ def test_every_column_is_in_what_the_views_give() -> None:
         "sticky": [dict.fromkeys(StickyRow._fields, 1)],
         "talkers": edge_views.busiest(table, 1),
         "blocks": edge_views.blocked(table, 1),
+        "access": [dict.fromkeys(render.COLUMNS["access"], "x")],
     }
     for command, columns in render.COLUMNS.items():
         rows = given[command.removesuffix(" -v")]
