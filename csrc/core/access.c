@@ -117,6 +117,8 @@ void l4_access_publish(const struct l4_table *table)
 
 void l4_access_release(const struct l4_table *table)
 {
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), half = (uintptr_t)next_half(table);
+    char *whole = (char *)((half + page - 1) & ~(page - 1));
     /* why: not needed to be right; where the kernel refuses, the memory stays. */
-    (void)madvise(next_half(table), L4_SETS_BYTES, MADV_REMOVE);
+    (void)madvise(whole, (half + L4_SETS_BYTES - (uintptr_t)whole) & ~(page - 1), MADV_REMOVE);
 }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import ipaddress
+import os
 import random
 from collections.abc import Sequence
 
@@ -143,6 +145,27 @@ def test_small_sets_are_small_and_large_ones_no_larger_than_their_networks(table
     sets.rebuild(table, {3: [("\n".join(hosts).encode(), 1)]}, [])
     assert sets.set_bytes(table, 3) / len(hosts) < 60
     assert sets.set_bytes(table, 4) == 0
+
+
+def memory_of_tables() -> int:
+    """Bytes that all tables of this process take."""
+    found = 0
+    for fd in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            if os.readlink(f"/proc/self/fd/{fd}").startswith("/memfd:l4lb-table"):
+                found += os.stat(int(fd)).st_blocks * 512
+    return found
+
+
+def test_the_memory_of_a_half_that_was_replaced_is_given_back(table: Table) -> None:
+    hosts = "\n".join(hosts6(random.Random(3), "::", 128, 30_000)).encode()
+    sets.rebuild(table, {3: [(hosts, 1)]}, [])
+    size = sets.set_bytes(table, 3)
+    sets.rebuild(table, {3: [(b"10.0.0.0/8", 1)]}, [])
+    before = memory_of_tables()
+    sets.release(table)
+    assert before - memory_of_tables() > size * 0.9
+    assert sets.find(table, 3, "10.0.0.1") == 1
 
 
 def test_a_set_without_room_is_told_and_the_last_one_stays(table: Table) -> None:
