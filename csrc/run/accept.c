@@ -58,13 +58,28 @@ static bool find_room(struct l4_loop *loop, uint32_t waiting, bool everywhere)
     return answer == L4_SHED_ENDED;
 }
 
+static bool is_at_limit(const struct l4_loop *loop)
+{
+    const uint32_t limit = L4_GET(loop->table->header->max_connections);
+    return limit && L4_GET(loop->table->header->connections) >= limit;
+}
+
+/* why: at max_connections (no worker has more rows than that) nothing is short but what was
+ * configured; then clients wait, unless it was also configured that idle sessions make room. */
+static bool may_shed(const struct l4_loop *loop)
+{
+    const uint32_t limit = L4_GET(loop->table->header->max_connections);
+    const bool by_limit = is_at_limit(loop) || (limit && loop->capacity >= limit);
+    return !by_limit || L4_GET(loop->table->header->shed_at_limit);
+}
+
 /* Takes one client. Returns 0, -EAGAIN when none waits, or another reason to stop. */
 static int take_one(struct l4_loop *loop, const struct l4_bound *bound)
 {
     const bool own = loop->held >= loop->capacity;
     if (own || !l4_count_take_client(loop->table, loop->setup.index,
                                      L4_GET(loop->table->header->max_connections))) {
-        if (!find_room(loop, l4_sock_waiting(bound->fd), !own))
+        if (!may_shed(loop) || !find_room(loop, l4_sock_waiting(bound->fd), !own))
             stop_accepting(loop, 0);
         return -ENOSPC;
     }
@@ -108,9 +123,7 @@ static bool has_room(const struct l4_loop *loop)
 
 static bool is_full(const struct l4_loop *loop)
 {
-    const uint32_t limit = L4_GET(loop->table->header->max_connections);
-    return loop->held >= loop->capacity ||
-           (limit && L4_GET(loop->table->header->connections) >= limit);
+    return loop->held >= loop->capacity || is_at_limit(loop);
 }
 
 static uint32_t waiting(const struct l4_loop *loop)
@@ -128,7 +141,8 @@ void l4_accept_shed(struct l4_loop *loop)
     if (loop->listening || loop->draining || loop->now_ms < loop->shed.next_ms ||
         !L4_GET(loop->table->header->shed_idle_ms))
         return;
-    if (!is_full(loop) || find_room(loop, waiting(loop), loop->held < loop->capacity))
+    const bool own = loop->held >= loop->capacity;
+    if (!is_full(loop) || (may_shed(loop) && find_room(loop, waiting(loop), !own)))
         loop->resume_ms = loop->now_ms;
 }
 

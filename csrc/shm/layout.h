@@ -90,8 +90,9 @@ struct l4_header {
     _Atomic uint32_t max_udp_sessions;  /* supervisor: of all workers together */
     _Atomic uint32_t udp_share_percent; /* supervisor: of a worker's descriptors, at most */
     _Atomic uint32_t udp_seed;          /* supervisor, before the fork: of core/steer.h */
-    _Atomic uint32_t shed_idle_ms; /* supervisor: who has been idle for so long may be ended when
-                                      others find no room; 0: nobody is */
+    _Atomic uint32_t shed_idle_ms;  /* supervisor: who has been idle for so long may be ended when
+                                       others find no room; 0: nobody is */
+    _Atomic uint32_t shed_at_limit; /* supervisor: 1: at max_connections too */
 
     alignas(64) _Atomic uint32_t connections; /* all: clients admitted and not yet ended */
     _Atomic uint32_t udp_sessions;            /* all: UDP sessions not yet ended */

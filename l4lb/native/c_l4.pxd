@@ -117,6 +117,7 @@ cdef extern from "shm/layout.h":
         uint32_t udp_seed
         uint32_t udp_sessions
         uint32_t shed_idle_ms
+        uint32_t shed_at_limit
 
     struct l4_listener:
         uint32_t used

@@ -25,8 +25,9 @@ def set_listener(
 ) -> None:
     """What this listener asks of a client before its backend is chosen; routes add to it."""
 
-def set_shed(table: Table, idle_ms: int) -> None:
-    """Sessions idle for so long may be ended when others find no room; 0: none."""
+def set_shed(table: Table, idle_ms: int, at_limit: bool) -> None:
+    """Sessions idle for so long may be ended when others find no room; 0: none. at_limit: also at
+    the process-wide limit of connections."""
 
 def set_rules(table: Table, listener: int, number: int | None) -> None:
     """The set of this listener's rules of run time; None: there are none."""

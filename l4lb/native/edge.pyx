@@ -50,8 +50,10 @@ def set_listener(Table table, listener, *, hello, proxy, trusted_set, handshake_
     edge.needs = needs
 
 
-def set_shed(Table table, idle_ms):
-    """Sessions idle for so long may be ended when others find no room; 0: none."""
+def set_shed(Table table, idle_ms, at_limit):
+    """Sessions idle for so long may be ended when others find no room; 0: none. at_limit: also at
+    the process-wide limit of connections."""
+    table.table.header.shed_at_limit = at_limit
     table.table.header.shed_idle_ms = idle_ms
 
 

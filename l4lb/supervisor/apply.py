@@ -133,7 +133,9 @@ class Membership:
                 self._table.clear_pool(self.pools.give(one.name))
         self._table.max_connections = after.limits.max_connections
         datagrams.write_limits(self._table, after.limits)
-        edge.set_shed(self._table, after.limits.shed_idle_ms if after.limits.shed == "idle" else 0)
+        shed = after.limits.shed
+        idle_ms = 0 if shed == "off" else after.limits.shed_idle_ms
+        edge.set_shed(self._table, idle_ms, at_limit=shed == "limit")
         self._table.generation += 1
 
     def _row(self, key: tuple[str, str]) -> int:

@@ -12,7 +12,6 @@ import pytest
 from .harness import Backends, Balancer, Stream, finish, receive, until
 
 FILES = 128
-WAIT = {"shed": "off"}  # the other way to be at the limit is test_shedding.py's
 CLIENTS = 240
 OBSERVED_S = 1.5
 
@@ -89,19 +88,19 @@ def at_the_limit(lb: Balancer, least: int) -> None:
 
 
 def test_at_the_file_limit_clients_wait_without_spin_and_are_served_later(one: Backends) -> None:
-    with Balancer.before(one.rows(), files=FILES, limits=WAIT) as lb:
+    with Balancer.before(one.rows(), files=FILES) as lb:
         at_the_limit(lb, least=20)
         assert "does not accept" in lb.log()
 
 
 def test_at_max_connections_clients_wait_without_spin_and_are_served_later(one: Backends) -> None:
-    with Balancer.before(one.rows(), limits={"max_connections": 50, **WAIT}) as lb:
+    with Balancer.before(one.rows(), limits={"max_connections": 50}) as lb:
         at_the_limit(lb, least=50)
 
 
 def test_bulk_transfers_at_the_file_limit_stay_byte_exact(one: Backends) -> None:
     """Where no descriptor is left for pipes, copying does."""
-    with Balancer.before(one.rows(), files=FILES, workers=1, limits=WAIT) as lb:
+    with Balancer.before(one.rows(), files=FILES, workers=1) as lb:
         crowd = Crowd(lb, 60)
         until(lambda: len(crowd.served()) == sum(lb.active()) > 10, "the limit is reached")
         for n in crowd.served()[:5]:

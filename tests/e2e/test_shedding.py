@@ -27,7 +27,7 @@ def echo() -> Iterator[Backends]:
 def balancer(
     echo: Backends, *, files: int | None = None, workers: int = 2, **limits: Any
 ) -> Balancer:
-    limits = {"shed_idle": f"{IDLE_S:g}s", **limits}
+    limits = {"shed": "limit", "shed_idle": f"{IDLE_S:g}s", **limits}
     config = one_pool(
         f"127.0.0.1:{PORTS.take()}", echo.rows(), process={"workers": workers}, limits=limits
     )
@@ -154,12 +154,14 @@ def test_at_max_connections_the_biggest_sources_idle_sessions_make_room(echo: Ba
 
 
 def test_at_the_file_limit_too(echo: Backends) -> None:
-    with balancer(echo, files=128, workers=1) as lb:
+    with balancer(echo, files=128, workers=1, shed="pressure") as lb:
         make_way(lb, fillers=None)
 
 
-def test_without_it_clients_wait(echo: Backends) -> None:
-    with balancer(echo, workers=1, max_connections=4, shed="off", shed_idle="100ms") as lb:
+@pytest.mark.parametrize("shed_when", ["off", "pressure"])
+def test_without_it_clients_wait(echo: Backends, shed_when: str) -> None:
+    """A configured limit is no pressure."""
+    with balancer(echo, workers=1, max_connections=4, shed=shed_when, shed_idle="100ms") as lb:
         big = [serve(lb, BIG) for _ in range(4)]
         new = dial(lb, NEW)
         # why: a window of observation, many times shed_idle.

@@ -109,11 +109,11 @@ class Limits(Model):
     udp_descriptors_percent: fields.UdpDescriptors = Field(default=50, alias="udp_descriptors")
     """How many of a worker's descriptors UDP sessions may take, one each, where there is a UDP
     listener; the rest is for TCP."""
-    shed: Literal["idle", "off"] = "idle"
-    """Who makes room when clients find none, for want of connections, descriptors or memory:
-    sessions idle for `shed_idle`, longest first, of the source that holds most, down to its fair
-    share; or nobody, then clients wait in the kernel's queue."""
-    shed_idle_ms: fields.ShedIdle = Field(default=10 * bounds.SECOND_MS, alias="shed_idle")
+    shed: Literal["pressure", "limit", "off"] = "pressure"
+    """When sessions idle for `shed_idle` make room for clients that find none, longest first, of
+    the source that holds most, down to its fair share: for want of descriptors or memory; also at
+    `max_connections`; or never, then clients wait in the kernel's queue."""
+    shed_idle_ms: fields.ShedIdle = Field(default=30 * bounds.SECOND_MS, alias="shed_idle")
     """How long a session must have moved no byte for that."""
     auto_block: AutoBlock | None = None
     tarpit_time_ms: fields.TarpitTime = Field(default=10 * bounds.SECOND_MS, alias="tarpit_time")
