@@ -97,8 +97,11 @@ static void tell(struct l4_loop *loop, const struct l4_addr *client)
 
 static void end(struct l4_loop *loop, uint32_t index)
 {
-    const struct l4_addr client = l4_session_at(loop, index)->client;
-    l4_session_end(loop, index, L4_END_SHED);
+    const struct l4_session *s = l4_session_at(loop, index);
+    const struct l4_addr client = s->client;
+    /* Who was turned away before keeps that reason: only his time in the tarpit is cut short. */
+    const bool held = L4_GET(s->state) == L4_SESSION_TARPITS;
+    l4_session_end(loop, index, held ? (enum l4_reason)s->reason : L4_END_SHED);
     loop->shed.untold++;
     tell(loop, &client);
 }

@@ -191,6 +191,25 @@ def test_where_all_sources_hold_alike_nobody_is_ended(echo: Backends) -> None:
             client.close()
 
 
+def test_who_waits_in_the_tarpit_makes_room_first_and_keeps_his_reason(echo: Backends) -> None:
+    lb = balancer(echo, workers=1, max_connections=6, shed_idle="300ms")
+    assert lb.config is not None
+    lb.config["listeners"]["web"]["limits"] = {
+        "connections_per_source": {"limit": 2, "refusal": "tarpit"}
+    }
+    with lb:
+        busy = [serve(lb, BIG) for _ in range(2)]
+        with kept_busy(busy[0]) as first, kept_busy(busy[1]) as second:
+            held = [dial(lb, BIG) for _ in range(4)]
+            new = [serve(lb, NEW) for _ in range(2)]
+            assert not first
+            assert not second
+        assert shed(lb) == 0
+        assert lb.ask("stats")["ended"]["rejected:source_connections"] >= 1
+        for client in (*busy, *held, *new):
+            client.close()
+
+
 def test_one_worker_asks_another_whose_sessions_they_are(echo: Backends) -> None:
     """The limit is everybody's: who waits at one worker gets what the other one gives up."""
     with balancer(echo, max_connections=20) as lb:
