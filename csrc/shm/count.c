@@ -23,6 +23,30 @@ static bool take(_Atomic uint32_t *word, uint32_t limit, const uint32_t *seen)
     return false;
 }
 
+/* One more in the shared word and in this worker's part of it, unless the word is at limit. */
+static bool take_part(const struct l4_table *table, uint32_t worker, _Atomic uint32_t *shared,
+                      _Atomic uint32_t *part, uint32_t limit)
+{
+    struct l4_worker *w = l4_table_worker(table, worker);
+    l4_count_begin(w);
+    const bool taken = take(shared, limit, NULL);
+    if (taken)
+        L4_OWN_ADD(*part, 1);
+    l4_count_end(w);
+    return taken;
+}
+
+/* One less in both. */
+static void drop_part(const struct l4_table *table, uint32_t worker, _Atomic uint32_t *shared,
+                      _Atomic uint32_t *part)
+{
+    struct l4_worker *w = l4_table_worker(table, worker);
+    l4_count_begin(w);
+    L4_OWN_ADD(*part, -1u);
+    atomic_fetch_sub(shared, 1);
+    l4_count_end(w);
+}
+
 bool l4_count_take_backend(const struct l4_table *table, uint32_t worker, uint32_t backend,
                            const uint32_t *seen)
 {
@@ -64,32 +88,21 @@ uint32_t l4_count_owe(const struct l4_table *table, uint32_t worker, uint32_t ba
 
 void l4_count_answer(const struct l4_table *table, uint32_t worker, uint32_t backend)
 {
-    struct l4_worker *w = l4_table_worker(table, worker);
-    l4_count_begin(w);
-    L4_OWN_ADD(l4_table_column(table, worker, backend)->owed, -1u);
-    atomic_fetch_sub(&l4_table_backend(table, backend)->owed, 1);
-    l4_count_end(w);
+    drop_part(table, worker, &l4_table_backend(table, backend)->owed,
+              &l4_table_column(table, worker, backend)->owed);
 }
 
 bool l4_count_take_wait(const struct l4_table *table, uint32_t worker, uint32_t pool,
                         uint32_t limit)
 {
-    struct l4_worker *w = l4_table_worker(table, worker);
-    l4_count_begin(w);
-    const bool taken = take(&l4_table_pool(table, pool)->queue.waiting, limit, NULL);
-    if (taken)
-        L4_OWN_ADD(l4_table_wait(table, worker, pool)->waiting, 1);
-    l4_count_end(w);
-    return taken;
+    return take_part(table, worker, &l4_table_pool(table, pool)->queue.waiting,
+                     &l4_table_wait(table, worker, pool)->waiting, limit);
 }
 
 void l4_count_drop_wait(const struct l4_table *table, uint32_t worker, uint32_t pool)
 {
-    struct l4_worker *w = l4_table_worker(table, worker);
-    l4_count_begin(w);
-    L4_OWN_ADD(l4_table_wait(table, worker, pool)->waiting, -1u);
-    atomic_fetch_sub(&l4_table_pool(table, pool)->queue.waiting, 1);
-    l4_count_end(w);
+    drop_part(table, worker, &l4_table_pool(table, pool)->queue.waiting,
+              &l4_table_wait(table, worker, pool)->waiting);
 }
 
 void l4_count_join(const struct l4_table *table, uint32_t worker, uint32_t backend)
@@ -105,84 +118,51 @@ void l4_count_join(const struct l4_table *table, uint32_t worker, uint32_t backe
 
 bool l4_count_take_client(const struct l4_table *table, uint32_t worker, uint32_t limit)
 {
-    struct l4_worker *w = l4_table_worker(table, worker);
-    l4_count_begin(w);
-    const bool taken = take(&table->header->connections, limit, NULL);
-    if (taken)
-        L4_OWN_ADD(w->active, 1);
-    l4_count_end(w);
-    return taken;
+    return take_part(table, worker, &table->header->connections,
+                     &l4_table_worker(table, worker)->active, limit);
 }
 
 void l4_count_drop_client(const struct l4_table *table, uint32_t worker)
 {
-    struct l4_worker *w = l4_table_worker(table, worker);
-    l4_count_begin(w);
-    L4_OWN_ADD(w->active, -1u);
-    atomic_fetch_sub(&table->header->connections, 1);
-    l4_count_end(w);
+    drop_part(table, worker, &table->header->connections, &l4_table_worker(table, worker)->active);
 }
 
 bool l4_count_take_listener(const struct l4_table *table, uint32_t worker, uint32_t listener,
                             uint32_t limit)
 {
-    struct l4_worker *w = l4_table_worker(table, worker);
-    l4_count_begin(w);
-    const bool taken = take(&l4_table_listener(table, listener)->edge.limits.inflight, limit, NULL);
-    if (taken)
-        L4_OWN_ADD(l4_table_tally(table, worker, listener)->counted, 1);
-    l4_count_end(w);
-    return taken;
+    return take_part(table, worker, &l4_table_listener(table, listener)->edge.limits.inflight,
+                     &l4_table_tally(table, worker, listener)->counted, limit);
 }
 
 void l4_count_drop_listener(const struct l4_table *table, uint32_t worker, uint32_t listener)
 {
-    struct l4_worker *w = l4_table_worker(table, worker);
-    l4_count_begin(w);
-    L4_OWN_ADD(l4_table_tally(table, worker, listener)->counted, -1u);
-    atomic_fetch_sub(&l4_table_listener(table, listener)->edge.limits.inflight, 1);
-    l4_count_end(w);
+    drop_part(table, worker, &l4_table_listener(table, listener)->edge.limits.inflight,
+              &l4_table_tally(table, worker, listener)->counted);
 }
 
 bool l4_count_take_shake(const struct l4_table *table, uint32_t worker, uint32_t listener,
                          uint32_t limit)
 {
-    struct l4_worker *w = l4_table_worker(table, worker);
-    l4_count_begin(w);
-    const bool taken = take(&l4_table_listener(table, listener)->secure.shaking, limit, NULL);
-    if (taken)
-        L4_OWN_ADD(l4_table_shakes(table, worker, listener)->now, 1);
-    l4_count_end(w);
-    return taken;
+    return take_part(table, worker, &l4_table_listener(table, listener)->secure.shaking,
+                     &l4_table_shakes(table, worker, listener)->now, limit);
 }
 
 void l4_count_drop_shake(const struct l4_table *table, uint32_t worker, uint32_t listener)
 {
-    struct l4_worker *w = l4_table_worker(table, worker);
-    l4_count_begin(w);
-    L4_OWN_ADD(l4_table_shakes(table, worker, listener)->now, -1u);
-    atomic_fetch_sub(&l4_table_listener(table, listener)->secure.shaking, 1);
-    l4_count_end(w);
+    drop_part(table, worker, &l4_table_listener(table, listener)->secure.shaking,
+              &l4_table_shakes(table, worker, listener)->now);
 }
 
 bool l4_count_take_flow(const struct l4_table *table, uint32_t worker, uint32_t limit)
 {
-    struct l4_worker *w = l4_table_worker(table, worker);
-    l4_count_begin(w);
-    const bool taken = take(&table->header->udp_sessions, limit, NULL);
-    if (taken)
-        L4_OWN_ADD(w->udp_active, 1);
-    l4_count_end(w);
-    return taken;
+    return take_part(table, worker, &table->header->udp_sessions,
+                     &l4_table_worker(table, worker)->udp_active, limit);
 }
 
 void l4_count_drop_flow(const struct l4_table *table, uint32_t worker)
 {
-    struct l4_worker *w = l4_table_worker(table, worker);
-    l4_count_begin(w);
-    L4_OWN_ADD(w->udp_active, -1u);
-    atomic_fetch_sub(&table->header->udp_sessions, 1);
-    l4_count_end(w);
+    drop_part(table, worker, &table->header->udp_sessions,
+              &l4_table_worker(table, worker)->udp_active);
 }
 
 static uint32_t backend_part(const struct l4_table *table, uint32_t worker, uint32_t backend)
