@@ -129,34 +129,23 @@ static void put_ms(struct out *out, const char *key, uint64_t us)
     put(out, "%s%" PRIu64 ".%03u", key, us / 1000, (unsigned)(us % 1000));
 }
 
-static void put_told_text(struct out *out, const struct l4_told *told)
+/* put_text: how a key and its text are written. */
+static void put_told(struct out *out, const struct l4_told *told,
+                     void (*put_text)(struct out *, const char *, const char *))
 {
     char via[ADDRESS_MAX];
     if (told->via.family)
-        put_word(out, "via", address(&told->via, via));
-    if (*told->name)
-        put_word(out, "sni", told->name);
-    if (*told->version)
-        put_word(out, "tls", told->version);
-    if (*told->cipher)
-        put_word(out, "cipher", told->cipher);
-    if (*told->protocol)
-        put_word(out, "alpn", told->protocol);
-}
-
-static void put_told_json(struct out *out, const struct l4_told *told)
-{
-    char via[ADDRESS_MAX];
-    if (told->via.family)
-        put_string(out, "via", address(&told->via, via));
-    if (*told->name)
-        put_string(out, "sni", told->name);
-    if (*told->version)
-        put_string(out, "tls", told->version);
-    if (*told->cipher)
-        put_string(out, "cipher", told->cipher);
-    if (*told->protocol)
-        put_string(out, "alpn", told->protocol);
+        put_text(out, "via", address(&told->via, via));
+    const struct {
+        const char *key, *text;
+    } rows[] = {{"sni", told->name},
+                {"tls", told->version},
+                {"cipher", told->cipher},
+                {"alpn", told->protocol}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (*rows[i].text)
+            put_text(out, rows[i].key, rows[i].text);
+    }
 }
 
 size_t l4_logline_text(const struct l4_logline *line, char *to)
@@ -182,7 +171,7 @@ size_t l4_logline_text(const struct l4_logline *line, char *to)
     if (o->error && o->reason != L4_END_ERROR)
         put(&out, " error=%s", error_name(o->error, end));
     if (line->told)
-        put_told_text(&out, line->told);
+        put_told(&out, line->told, put_word);
     put(&out, "\n");
     return out.used;
 }
@@ -215,7 +204,7 @@ size_t l4_logline_json(const struct l4_logline *line, char *to)
     if (o->error && o->reason != L4_END_ERROR)
         put_string(&out, "error", error_name(o->error, end));
     if (line->told)
-        put_told_json(&out, line->told);
+        put_told(&out, line->told, put_string);
     put(&out, "}\n");
     return out.used;
 }
