@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 
+#include "shm/seq.h"
 #include "shm/table.h"
 
 /* What is copied may be torn; the caller looks at seq. No index is trusted. */
@@ -27,18 +28,16 @@ static void copy(const struct l4_egress *egress, uint16_t family, const struct l
     }
 }
 
-/* why bounded: a supervisor that died inside a change leaves seq odd for good. */
 const struct l4_way *l4_egress_way(const struct l4_egress *egress, uint16_t family,
                                    const struct l4_addr *client, uint64_t random,
                                    struct l4_way *way)
 {
     if (!L4_GET(egress->used) || (family != AF_INET && family != AF_INET6))
         return NULL;
-    for (int i = 0; i < 1000; i++) {
-        const uint32_t seq = atomic_load_explicit(&egress->seq, memory_order_acquire);
+    for (int i = 0; i < L4_SEQ_TRIES; i++) {
+        const uint32_t seq = l4_seq_begin(&egress->seq);
         copy(egress, family, client, random, way);
-        atomic_thread_fence(memory_order_acquire);
-        if (!(seq & 1) && L4_GET(egress->seq) == seq)
+        if (l4_seq_holds(&egress->seq, seq))
             break;
     }
     way->options.interface[L4_INTERFACE_MAX] = 0;
