@@ -28,8 +28,9 @@ from l4lb.supervisor.workers import Workers
 def wanted(config: Config) -> dict[tuple[str, str], tuple[str, Bind, Shape]]:
     """Each address to be bound, by protocol and text: its listener's name, itself, its shape."""
     return {
-        (one.protocol, str(bind)): (name, bind, Shape.of(one))
+        (one.protocol, str(bind)): (name, bind, shape)
         for name, one in config.listeners.items()
+        for shape in [Shape.of(one)]
         for bind in one.bind
     }
 
@@ -87,7 +88,8 @@ class Installer:
         bundle = self._secrets.prepare(after)
         count = after.process.workers
         old_count = len(self._workers.staying)
-        try_pools(after)
+        changed = {one.name for one in changes if one.kind == "pool"}
+        try_pools(pool for name, pool in after.pools.items() if name in changed)
         with contextlib.ExitStack() as undo:
             self._reshape(after, undo)
             undo.callback(self._crew.drop_sockets_from, old_count)

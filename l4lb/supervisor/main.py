@@ -160,7 +160,7 @@ class Supervisor:
         )
 
     def _open_listening(self, inherited: Inherited) -> None:
-        try_pools(self._config)
+        try_pools(self._config.pools.values())
         have = {one.key: one for one in self._before.listening()} if self._before else {}
         rows, seed = self._membership.listeners, udp.seed(self._table)
         self._listening.extend(open_all(self._config, rows, have, inherited, seed))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import l4lb.log
@@ -83,20 +83,20 @@ def needs_raw(config: Config) -> bool:
     return any(one.transparent or one.mark is not None for one in keys)
 
 
-def try_pools(config: Config) -> None:
-    """Tries the options of each pool on sockets that are thrown away. Raises L4lbError for what
+def try_pools(pools: Iterable[Pool]) -> None:
+    """Tries the options of these pools on sockets that are thrown away. Raises L4lbError for what
     this process has no right to; what the host may still get (an interface, an address) is told."""
-    for name, pool in config.pools.items():
+    for pool in pools:
         try:
             _try_options(pool)
         except OSError as error:
-            found = refused(f"pools.{name}", error)
+            found = refused(f"pools.{pool.name}", error)
             if error.errno == errno.EPERM:
                 raise found from error
             LOG.warning("cannot reach backends for now", why=found.message)
         for source in _not_here(pool):
             LOG.warning("not an address of this host: cannot reach backends from it for now",
-                        pool=name, source=source)  # fmt: skip
+                        pool=pool.name, source=source)  # fmt: skip
 
 
 def _try_options(pool: Pool) -> None:
