@@ -43,7 +43,7 @@ class Settings:
     jitter_percent: int
     port: int | None = None
     address: str | None = None
-    way: Way = field(default_factory=lambda: Way())
+    way: Way = field(default_factory=Way)
     fast_interval_ms: int | None = None
     down_interval_ms: int | None = None
     send_proxy: str = "off"

@@ -11,7 +11,7 @@ from libc.string cimport memcpy, memset
 
 from l4lb.native cimport c_edge as e
 from l4lb.native cimport c_l4 as c
-from l4lb.native.table cimport Table
+from l4lb.native.table cimport Table, _put_address
 
 
 cdef e.l4_header *_header(Table table):
@@ -71,10 +71,7 @@ def denies(Table table, listener, address):
     """Is an IP address turned away by this listener's networks?"""
     cdef e.l4_edge *edge = _edge(table, listener)
     cdef c.l4_addr addr
-    memset(&addr, 0, sizeof(addr))
-    packed = ipaddress.ip_address(address).packed
-    addr.family = socket.AF_INET if len(packed) == 4 else socket.AF_INET6
-    memcpy(addr.ip, <const char *>packed, len(packed))
+    _put_address(&addr, address, 0)
     return bool(edge.needs & e.L4_NEEDS_ACCESS) and e.l4_access_denies(&table.table, edge, &addr)
 
 

@@ -14,7 +14,7 @@ from libc.string cimport memcpy, memset
 
 from l4lb.native cimport c_edge as e
 from l4lb.native.c_l4 cimport l4_addr
-from l4lb.native.table cimport Table
+from l4lb.native.table cimport Table, _put_address
 
 BLOCKS = e.L4_SET_BLOCKS
 SETS_MAX = e.L4_SETS_MAX
@@ -78,11 +78,7 @@ def release(Table table):
 def find(Table table, number, address):
     """The value of an IP address in a set; 0: none."""
     cdef l4_addr addr
-    memset(&addr, 0, sizeof(addr))
-    ip = ipaddress.ip_address(address)
-    packed = ip.packed
-    addr.family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
-    memcpy(addr.ip, <const char *>packed, len(packed))
+    _put_address(&addr, address, 0)
     return e.l4_access_find(&table.table, number, &addr)
 
 

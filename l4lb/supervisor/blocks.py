@@ -18,7 +18,7 @@ from l4lb.native import sets, talkers
 from l4lb.native.sets import BlockRow
 from l4lb.native.table import Table
 from l4lb.supervisor.access import Sets
-from l4lb.supervisor.networks import network_of
+from l4lb.supervisor.networks import network_of, term
 
 REAL, DRY = 1, 2  # values in the set
 LOG = l4lb.log.get("supervisor")
@@ -44,10 +44,8 @@ class Blocks:
 
     def block(self, args: Mapping[str, Any], now_ms: int) -> dict[str, Any]:
         """Blocks `source` (an address or network) for `for_ms`, or for good."""
-        source, for_ms = network_of(args.get("source")), args.get("for_ms")
-        if for_ms is not None and (not isinstance(for_ms, int) or for_ms <= 0):
-            raise AdminError("bad_argument", "for must be longer than 0s")
-        until_ms = None if for_ms is None else now_ms + for_ms
+        source = network_of(args.get("source"))
+        for_ms, until_ms = term(args, now_ms)
         self._add({source: BlockRow(source, now_ms, until_ms, "admin", False)})
         LOG.warning("blocked", source=source, for_ms=for_ms)
         return {"source": source, "for_ms": for_ms}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from l4lb.config.tables.edge import Access
 from l4lb.errors import AdminError, L4lbError
@@ -86,6 +87,17 @@ def network_of(text: object) -> str:
         ) from None
     alone = network.prefixlen == network.max_prefixlen
     return str(network.network_address) if alone else str(network)
+
+
+def term(args: Mapping[str, Any], now_ms: int) -> tuple[int | None, int | None]:
+    """How long a command is to hold (`for_ms`) and until when; None: for good. Raises
+    AdminError."""
+    for_ms = args.get("for_ms")
+    if for_ms is None:
+        return None, None
+    if not isinstance(for_ms, int) or for_ms <= 0:
+        raise AdminError("bad_argument", "for must be longer than 0s")
+    return for_ms, now_ms + for_ms
 
 
 def _stamp(path: str) -> Stamp | None:

@@ -20,7 +20,7 @@ from l4lb.errors import AdminError, L4lbError
 from l4lb.native import sets
 from l4lb.native.table import Table
 from l4lb.supervisor.access import Sets, Tell
-from l4lb.supervisor.networks import network_of
+from l4lb.supervisor.networks import network_of, term
 
 LOG = l4lb.log.get("supervisor")
 RULES_MAX = 16_384  # on all listeners
@@ -85,10 +85,7 @@ class Rules:
         """Allows or denies (word) `network` on `listener` for `for_ms`, or for good; in place of
         what was said of that network there."""
         listener, network = self._of(args)
-        for_ms = args.get("for_ms")
-        if for_ms is not None and (not isinstance(for_ms, int) or for_ms <= 0):
-            raise AdminError("bad_argument", "for must be longer than 0s")
-        until_ms = None if for_ms is None else now_ms + for_ms
+        for_ms, until_ms = term(args, now_ms)
         own = self._rules.get(listener, {})
         if network not in own and len(self.rows) >= RULES_MAX:
             raise AdminError(
