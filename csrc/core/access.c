@@ -20,7 +20,9 @@ uint8_t l4_access_find(const struct l4_table *table, uint32_t set, const struct 
 {
     if (set >= L4_SETS_MAX)
         return 0;
-    for (int round = 0; round < L4_PICK_ROUNDS; round++) {
+    /* why without a bound: each further round needs a swap of all sets during the one before, and
+     * an answer that was made up would let in whom a list turns away. */
+    for (;;) {
         const uint32_t generation =
             atomic_load_explicit(&table->header->sets_generation, memory_order_acquire);
         const struct l4_sets *half = half_of(table, generation);
@@ -33,15 +35,27 @@ uint8_t l4_access_find(const struct l4_table *table, uint32_t set, const struct 
         if (generation == L4_GET(table->header->sets_generation))
             return value;
     }
-    return 0;
+}
+
+uint8_t l4_access_find_named(const struct l4_table *table, const _Atomic uint32_t *name,
+                             const struct l4_addr *addr)
+{
+    uint32_t set = atomic_load_explicit(name, memory_order_acquire);
+    for (;;) {
+        const uint8_t value = l4_access_find(table, set, addr);
+        const uint32_t now = atomic_load_explicit(name, memory_order_acquire);
+        if (now == set)
+            return value;
+        set = now;
+    }
 }
 
 bool l4_access_denies(const struct l4_table *table, const struct l4_edge *edge,
                       const struct l4_addr *addr)
 {
-    uint8_t found = l4_access_find(table, L4_GET(edge->rules_set), addr);
+    uint8_t found = l4_access_find_named(table, &edge->rules_set, addr);
     if (!found)
-        found = l4_access_find(table, L4_GET(edge->access_set), addr);
+        found = l4_access_find_named(table, &edge->access_set, addr);
     return found ? found == L4_ACCESS_DENY : L4_GET(edge->access_else_denied);
 }
 

@@ -15,6 +15,11 @@
  */
 uint8_t l4_access_find(const struct l4_table *table, uint32_t set, const struct l4_addr *addr);
 
+/* The same in the set whose number *name holds: its number may become another set's at any time
+ * after *name has changed, so a look-up during which it changes is made again. */
+uint8_t l4_access_find_named(const struct l4_table *table, const _Atomic uint32_t *name,
+                             const struct l4_addr *addr);
+
 /* Is addr turned away by a listener's networks? Only if it has L4_NEEDS_ACCESS. */
 bool l4_access_denies(const struct l4_table *table, const struct l4_edge *edge,
                       const struct l4_addr *addr);

@@ -44,7 +44,7 @@ uint32_t l4_route_choose(const struct l4_table *table, uint32_t listener,
                          const struct l4_route_client *client)
 {
     const struct l4_edge *edge = &l4_table_listener(table, listener)->edge;
-    for (int round = 0; round < L4_PICK_ROUNDS; round++) {
+    for (;;) { /* ends: each further round needs a change of all routes during the one before */
         const uint32_t generation =
             atomic_load_explicit(&table->header->routes_generation, memory_order_acquire);
         const uint32_t at = L4_GET(edge->routes_at[generation & 1]);
@@ -60,5 +60,4 @@ uint32_t l4_route_choose(const struct l4_table *table, uint32_t listener,
         if (generation == L4_GET(table->header->routes_generation))
             return pool < table->header->caps.pools ? pool : L4_NONE;
     }
-    return L4_NONE;
 }

@@ -100,7 +100,7 @@ static enum step refuse(struct l4_loop *loop, uint32_t index, enum l4_reason rea
 static bool is_trusted(const struct l4_loop *loop, const struct l4_session *s)
 {
     return s->client.family == AF_UNIX ||
-           l4_access_find(loop->table, L4_GET(edge_of(loop, s)->trusted_set), &s->client);
+           l4_access_find_named(loop->table, &edge_of(loop, s)->trusted_set, &s->client);
 }
 
 static void keep_proxy(struct l4_loop *loop, uint32_t index, const struct l4_ppv *header)
