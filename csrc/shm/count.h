@@ -32,7 +32,7 @@ bool l4_count_take_wait(const struct l4_table *table, uint32_t worker, uint32_t 
                         uint32_t limit);
 void l4_count_drop_wait(const struct l4_table *table, uint32_t worker, uint32_t pool);
 
-/* The same for a place among the clients of a listener, named by its first row. */
+/* The same for a place among the clients of a listener, named by the row that has its counts. */
 bool l4_count_take_listener(const struct l4_table *table, uint32_t worker, uint32_t listener,
                             uint32_t limit);
 void l4_count_drop_listener(const struct l4_table *table, uint32_t worker, uint32_t listener);

@@ -337,7 +337,7 @@ struct l4_tally { /* one worker's counts of one listener */
     _Atomic uint64_t refused; /* accepted and ended before any backend was reached */
     _Atomic uint32_t active;
     _Atomic uint64_t ended[L4_REASON_COUNT]; /* by enum l4_reason */
-    _Atomic uint32_t counted;   /* this worker's part of the listener's inflight; first row only */
+    _Atomic uint32_t counted;   /* this worker's part of the listener's inflight, where it is */
     _Atomic uint64_t slowed[2]; /* sessions held back by a limit of bandwidth; in dry run */
     _Atomic uint64_t dry_run[L4_REJECTED_COUNT]; /* who would have been turned away */
 };

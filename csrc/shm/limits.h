@@ -44,7 +44,7 @@ struct l4_limits { /* of one listener */
     _Atomic uint32_t first_byte_ms;    /* 0: none */
     _Atomic uint32_t max_age_ms;       /* 0: none */
     _Atomic uint32_t age_jitter;       /* up to so many percent are taken off each max_age */
-    _Atomic uint32_t head;             /* row of the listener's first address: it has the counts */
+    _Atomic uint32_t head;             /* the row of one of its addresses, that has the counts */
     alignas(64) _Atomic uint32_t inflight; /* all, through shm/count.h */
     _Atomic uint64_t full_ns;              /* all: of the bucket of its rate */
 };

@@ -73,6 +73,7 @@ cdef extern from "shm/edge.h":
         uint32_t age_jitter
         uint32_t head
         uint32_t inflight
+        uint64_t full_ns
 
     struct l4_edge:
         uint32_t needs

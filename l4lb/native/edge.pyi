@@ -48,7 +48,13 @@ def set_limits(
 ) -> None:
     """This listener's limits: by name a dict of limit, burst, refusal and dry_run.
 
-    head: the listener's first row, which has its counts."""
+    head: the row that has the listener's counts, one of its own."""
+
+def counted(table: Table, listener: int) -> int:
+    """How many sessions hold a place at this row under a limit of connections."""
+
+def reset_limits(table: Table, listener: int) -> None:
+    """Forgets the new connections that this row, where nobody holds a place, has seen."""
 
 def slowed(table: Table, listener: int) -> int:
     """How many sessions a limit of bandwidth has held back."""

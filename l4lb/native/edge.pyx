@@ -79,7 +79,7 @@ def set_limits(Table table, listener, *, head, limits, source_prefix, first_byte
                age_jitter):
     """This listener's limits: by name (LIMITS) a dict of limit, burst, refusal and dry_run.
 
-    head: the listener's first row, which has its counts."""
+    head: the row that has the listener's counts, one of its own."""
     cdef e.l4_edge *edge = _edge(table, listener)
     cdef e.l4_limit *row
     for index, name in enumerate(LIMITS):
@@ -100,6 +100,16 @@ def set_limits(Table table, listener, *, head, limits, source_prefix, first_byte
     if first_byte_ms or max_age_ms or any("bandwidth" in name for name in limits):
         needs |= e.L4_NEEDS_PACE
     edge.needs = needs
+
+
+def counted(Table table, listener):
+    """How many sessions hold a place at this row under a limit of connections."""
+    return _edge(table, listener).limits.inflight
+
+
+def reset_limits(Table table, listener):
+    """Forgets the new connections that this row, where nobody holds a place, has seen."""
+    _edge(table, listener).limits.full_ns = 0
 
 
 def set_blocks(Table table, *, some, refusal, dry_refusal="reject"):

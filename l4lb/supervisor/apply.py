@@ -81,8 +81,8 @@ class Membership:
         )
         self.listeners: Rows[tuple[str, str]] = Rows(  # listener's name, address as text
             size.listeners,
-            is_idle=lambda row: change.listener_is_idle(table, row),
-            recycle=lambda row: change.fold_listener(table, row),
+            is_idle=self._listener_is_idle,
+            recycle=self._recycle_listener,
         )
 
     def start(self, config: Config, known_key: bytes = b"") -> None:
@@ -137,6 +137,13 @@ class Membership:
         idle_ms = 0 if shed == "off" else after.limits.shed_idle_ms
         edge.set_shed(self._table, idle_ms, at_limit=shed == "limit")
         self._table.generation += 1
+
+    def _listener_is_idle(self, row: int) -> bool:
+        return change.listener_is_idle(self._table, row) and not self.edge.counts_at(row)
+
+    def _recycle_listener(self, row: int) -> None:
+        change.fold_listener(self._table, row)
+        self.edge.recycled(row)
 
     def _row(self, key: tuple[str, str]) -> int:
         return self.listeners[key] if key in self.listeners else self.listeners.take(key)[0]

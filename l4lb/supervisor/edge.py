@@ -33,6 +33,7 @@ class Edge:
         self.blocks = Blocks(table, self.sets)
         self.rules = Rules(table, self.sets)
         self._listeners: Mapping[str, Listener] = {}
+        self._heads: dict[str, int] = {}
 
     def configure(
         self,
@@ -51,9 +52,10 @@ class Edge:
         groups = []
         for listener in config.listeners.values():
             rows = [listener_rows[listener.name, str(bind)] for bind in listener.bind]
+            head = self._heads.setdefault(listener.name, rows[0])
             for row in rows:
                 self._write_listener(row, config, listener, numbers)
-                self._write_limits(row, rows[0], listener.limits or ListenerLimits())
+                self._write_limits(row, head, listener.limits or ListenerLimits())
             groups.append((rows, list(_compiled(listener, pool_rows))))
         native.publish_routes(self._table, groups)
         self._listeners = config.listeners
@@ -61,6 +63,18 @@ class Edge:
         self.rules.follow({name: rows for name, (rows, _) in zip(names, groups, strict=True)})
         self.blocks.configure(config.limits.auto_block)
         native.set_tarpit(self._table, config.limits.tarpit_time_ms)
+
+    def counts_at(self, row: int) -> bool:
+        """Has a listener its counts there, or would have them if it came back now?
+
+        why: where they are does not change while there is somebody to count, whatever is bound."""
+        live = {self._heads[name] for name in self._listeners}
+        return row in live or native.counted(self._table, row) > 0
+
+    def recycled(self, row: int) -> None:
+        """This row is about to be another address's."""
+        native.reset_limits(self._table, row)
+        self._heads = {name: head for name, head in self._heads.items() if head != row}
 
     def prepare(
         self,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from .harness import PORTS, Backends, Balancer, one_pool, read_line, until
+from .harness import PORTS, Backends, Balancer, one_pool, read_line, toml, until
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +81,39 @@ def test_a_listener_has_so_many_connections_over_all_addresses_and_workers(echo:
         assert len(second) == 3
         assert ended(lb, "rejected:connections") == 3 + 1 + 7
         close(first + second)
+
+
+def test_what_is_counted_stays_so_whatever_the_listener_is_bound_to(echo: Backends) -> None:
+    with balancer(echo, connections=4, connections_per_source=4) as lb:
+        assert lb.config is not None
+        config, spare = lb.config, f"127.0.0.1:{PORTS.take()}"
+        listener = config["listeners"]["web"]
+        one, other = listener["bind"]
+
+        def bind(*addresses: str) -> None:
+            listener["bind"] = list(addresses)
+            (lb.folder / "l4lb.toml").write_text(toml(config))
+            lb.admin("reload")
+
+        clients = served(lb, 2) + served(lb, 2, bind=1)
+        assert len(clients) == 4
+        bind(other, one)
+        assert connect(lb) is None
+        assert connect(lb, bind=1) is None
+        bind(spare)
+        assert connect(lb) is None
+        close(clients[1:3])
+        until(lambda: lb.status()["connections"] == 2, "places are given back")
+        clients = clients[::3] + served(lb, 5)
+        assert len(clients) == 4
+        bind(one)
+        assert connect(lb) is None
+        close(clients)
+        until(lambda: lb.status()["connections"] == 0, "all are gone")
+        bind(other, spare)
+        clients = served(lb, 6)
+        assert len(clients) == 4
+        close(clients)
 
 
 def test_a_source_has_so_many_connections_and_a_dead_worker_gives_its_own_back(
