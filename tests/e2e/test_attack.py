@@ -35,6 +35,7 @@ BAD, RESETTER = "127.0.0.66", "127.0.0.67"
 NEW_A_SECOND, AT_ONE_TIME, TIMES = 20, 10, 50
 SLOW = 250  # of each kind
 SERVER, CLIENT, SPOOFED = "10.79.0.1", "10.79.0.2", "10.79.0.0/24"
+IDLE_S = 20
 GROWTH = 16 << 20  # bytes that a second wave may add to a worker; a leak adds with each connection
 Inside = Callable[[], contextlib.AbstractContextManager[None]]
 
@@ -140,6 +141,8 @@ def balancer(backends: Backends, host: str, **how: Any) -> Balancer:
     config = one_pool(
         f"{host}:{PORTS.take()}", backends.rows(), process={"workers": 2}, limits={"shed": "off"}
     )
+    # why: under such a storm the kernel may lose a reset (softnet_stat); its session ends idle.
+    config["pools"]["web"]["idle_timeout"] = f"{IDLE_S}s"
     doors = config["listeners"]
     doors["web"]["limits"] = {
         "rate_per_source": NEW_A_SECOND,
@@ -204,7 +207,7 @@ def ended(lb: Balancer) -> Counter[str]:
 
 def check_the_books(lb: Balancer, crowd: Crowd) -> None:
     """Whoever came has one outcome, nothing is held any more, and refusals have their reason."""
-    until(lambda: lb.status()["connections"] == 0, "no session is left")
+    until(lambda: lb.status()["connections"] == 0, "no session is left", timeout_s=2 * IDLE_S)
     stats, how = lb.ask("stats"), ended(lb)
     assert stats["accepted"] == how.total()
     assert stats["uncounted"] == 0
