@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import threading
 import time
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from .harness import PATIENCE_S, PORTS, Backends, Balancer, one_pool, read_line, until
+from .harness.faults import Poor
 
 BIG, SMALL, NEW = "127.0.0.2", "127.0.0.3", "127.0.0.4"
 IDLE_S = 2.0
@@ -25,13 +27,18 @@ def echo() -> Iterator[Backends]:
 
 
 def balancer(
-    echo: Backends, *, files: int | None = None, workers: int = 2, **limits: Any
+    echo: Backends,
+    *,
+    files: int | None = None,
+    workers: int = 2,
+    kind: type[Balancer] = Balancer,
+    **limits: Any,
 ) -> Balancer:
     limits = {"shed": "limit", "shed_idle": f"{IDLE_S:g}s", **limits}
     config = one_pool(
         f"127.0.0.1:{PORTS.take()}", echo.rows(), process={"workers": workers}, limits=limits
     )
-    lb = Balancer(config, files=files)
+    lb = kind(config, files=files)
     config["process"]["log"] = {"access": str(lb.folder / "access"), "access_format": "text"}
     return lb
 
@@ -156,6 +163,39 @@ def test_at_max_connections_the_biggest_sources_idle_sessions_make_room(echo: Ba
 def test_at_the_file_limit_too(echo: Backends) -> None:
     with balancer(echo, files=128, workers=1, shed="pressure") as lb:
         make_way(lb, fillers=None)
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        ("accept4", errno.ENFILE),
+        ("accept4", errno.ENOMEM),
+        ("accept4", errno.ENOBUFS),
+        ("socket", errno.ENOBUFS),
+    ],
+    ids=lambda it: errno.errorcode.get(it, it),
+)
+def test_where_the_host_has_no_socket_to_give(echo: Backends, call: str, error: int) -> None:
+    """What is ended makes room in the kernel; who came meanwhile is served when there is some."""
+    with balancer(echo, kind=Poor, shed="pressure", shed_idle="300ms") as lb:
+        assert isinstance(lb, Poor)
+        big, small = [serve(lb, BIG) for _ in range(12)], serve(lb, SMALL)
+        with lb.fails(call, error):
+            new = [dial(lb, NEW) for _ in range(2)]
+            until(lambda: shed(lb) > 0, "the biggest source makes room")
+            assert not any(is_served(client) for client in new)
+        for client in new:
+            assert read_line(client) == "a"
+            assert answers(client)
+        assert answers(small)
+        big = [client for client in big if how_it_is(client) != "reset"]
+        assert len(big) == 12 - shed(lb)
+        for client in (*big, small, *new):
+            assert answers(client)
+            client.close()
+        until(lambda: lb.status()["connections"] == 0, "no place is lost")
+        assert lb.total("connect_errors") == 0
+        assert lb.ask("stats")["ended"].get("error", 0) == 0
 
 
 @pytest.mark.parametrize("shed_when", ["off", "pressure"])

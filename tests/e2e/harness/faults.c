@@ -1,0 +1,51 @@
+/* Preloaded into a balancer: while the file $L4LB_FAULT says "CALL ERRNO", that call fails so for
+ * network sockets, as if the host had none to give. */
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+static int fault(const char *call)
+{
+    const int before = errno;
+    char named[16] = "";
+    int error = 0;
+    const char *path = getenv("L4LB_FAULT");
+    FILE *file = path ? fopen(path, "re") : NULL;
+    if (file) {
+        if (fscanf(file, "%15s %d", named, &error) != 2 || strcmp(named, call) != 0)
+            error = 0;
+        fclose(file);
+    }
+    errno = before;
+    return error;
+}
+
+int accept4(int listener, struct sockaddr *peer, socklen_t *length, int flags)
+{
+    struct sockaddr_storage local;
+    socklen_t size = sizeof local;
+    const int error = fault("accept4");
+    if (error && getsockname(listener, (struct sockaddr *)&local, &size) == 0 &&
+        local.ss_family != AF_UNIX) {
+        errno = error;
+        return -1;
+    }
+    int (*real)(int, struct sockaddr *, socklen_t *, int);
+    *(void **)&real = dlsym(RTLD_NEXT, "accept4");
+    return real(listener, peer, length, flags);
+}
+
+int socket(int family, int type, int protocol)
+{
+    const int error = family == AF_UNIX ? 0 : fault("socket");
+    if (error) {
+        errno = error;
+        return -1;
+    }
+    int (*real)(int, int, int);
+    *(void **)&real = dlsym(RTLD_NEXT, "socket");
+    return real(family, type, protocol);
+}
