@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from .harness import PATIENCE_S, PORTS, Backends, Balancer, one_pool, read_line, until
+from .harness import PATIENCE_S, PORTS, Backends, Balancer, one_pool, read_line, toml, until
 from .harness.faults import Poor
 
 BIG, SMALL, NEW = "127.0.0.2", "127.0.0.3", "127.0.0.4"
@@ -213,6 +213,33 @@ def test_without_it_clients_wait(echo: Backends, shed_when: str) -> None:
         new.close()
         for client in big:
             assert answers(client)
+            client.close()
+
+
+def test_it_begins_and_ends_with_a_reload(echo: Backends) -> None:
+    with balancer(echo, workers=1, max_connections=4, shed="off", shed_idle="100ms") as lb:
+        assert lb.config is not None
+
+        def reload(when: str) -> None:
+            assert lb.config is not None
+            lb.config["limits"]["shed"] = when
+            (lb.folder / "l4lb.toml").write_text(toml(lb.config))
+            lb.admin("reload")
+
+        big = [serve(lb, BIG) for _ in range(4)]
+        new = dial(lb, NEW)
+        until(lambda: lb.ask("workers")[0]["paused"], "there is no room")
+        reload("limit")
+        assert read_line(new) == "a"
+        assert shed(lb) == 1
+        reload("off")
+        last = dial(lb, SMALL)
+        until(lambda: lb.ask("workers")[0]["paused"], "there is no room")
+        # why: a window of observation, many times shed_idle.
+        time.sleep(1)
+        assert not is_served(last)
+        assert shed(lb) == 1
+        for client in (*big, new, last):
             client.close()
 
 
