@@ -190,6 +190,12 @@ static struct l4_secure_rule *rule_of(const struct l4_loop *loop, const struct l
     return &l4_table_listener(loop->table, s->listener)->secure;
 }
 
+/* Where what is limited over all of a listener's addresses is counted: see shm/limits.h. */
+static uint32_t head_of(const struct l4_loop *loop, const struct l4_session *s)
+{
+    return L4_GET(l4_table_listener(loop->table, s->listener)->edge.limits.head);
+}
+
 static struct l4_shakes *shakes_of(const struct l4_loop *loop, const struct l4_session *s, int half)
 {
     const uint32_t row = half == 0 ? s->listener : loop->table->header->caps.listeners + s->pool;
@@ -197,10 +203,13 @@ static struct l4_shakes *shakes_of(const struct l4_loop *loop, const struct l4_s
 }
 
 /* Its place in the virtual queue: microseconds to wait for its turn. -1: longer than `most`. */
-static int64_t queue_us(struct l4_secure_rule *rule, uint64_t now_us, uint64_t most)
+static int64_t queue_us(const struct l4_loop *loop, const struct l4_session *s, uint64_t most)
 {
+    const struct l4_secure_rule *rule = rule_of(loop, s);
     const uint64_t interval = L4_GET(rule->interval_us), burst = L4_GET(rule->burst_us);
-    uint64_t due = L4_GET(rule->next_us), start, wait;
+    _Atomic uint64_t *next_us = &l4_table_listener(loop->table, head_of(loop, s))->secure.next_us;
+    const uint64_t now_us = loop->now_us;
+    uint64_t due = L4_GET(*next_us), start, wait;
     if (!interval)
         return 0;
     do {
@@ -208,7 +217,7 @@ static int64_t queue_us(struct l4_secure_rule *rule, uint64_t now_us, uint64_t m
         wait = start > now_us + burst ? start - burst - now_us : 0;
         if (wait > most)
             return -1;
-    } while (!atomic_compare_exchange_weak(&rule->next_us, &due, start + interval));
+    } while (!atomic_compare_exchange_weak(next_us, &due, start + interval));
     return (int64_t)wait;
 }
 
@@ -278,7 +287,7 @@ static bool admit(struct l4_loop *loop, uint32_t index)
         l4_session_wake_in(loop, index, (s->connect_started_us - loop->now_us) / 1000 + 1);
         return false;
     }
-    if (!l4_count_take_shake(loop->table, loop->setup.index, s->listener,
+    if (!l4_count_take_shake(loop->table, loop->setup.index, head_of(loop, s),
                              L4_GET(rule_of(loop, s)->most))) {
         l4_session_wake_in(loop, index, L4_TLS_PLACE_RETRY_MS);
         return false;
@@ -286,7 +295,7 @@ static bool admit(struct l4_loop *loop, uint32_t index)
     const int error =
         l4_tls_start(&loop->pump, &s->half[0], L4_GET(rule_of(loop, s)->profile), NULL);
     if (!(s->half[0].flags & L4_HALF_TLS)) /* what it has, and nothing else, gives the place back */
-        l4_count_drop_shake(loop->table, loop->setup.index, s->listener);
+        l4_count_drop_shake(loop->table, loop->setup.index, head_of(loop, s));
     if (error)
         fail(loop, index, 0, error);
     else
@@ -310,7 +319,7 @@ static void done(struct l4_loop *loop, uint32_t index, int half)
     }
     if (told)
         learn(loop, index, &facts, true);
-    l4_count_drop_shake(loop->table, loop->setup.index, s->listener);
+    l4_count_drop_shake(loop->table, loop->setup.index, head_of(loop, s));
     l4_front_onward(loop, index);
 }
 
@@ -344,7 +353,6 @@ void l4_secure_go_on(struct l4_loop *loop, uint32_t index)
 bool l4_secure_client(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
-    struct l4_secure_rule *rule = rule_of(loop, s);
     if (!l4_secure_is_wanted(loop, s))
         return false;
     if (L4_GET(s->state) == L4_SESSION_FREE)
@@ -352,7 +360,7 @@ bool l4_secure_client(struct l4_loop *loop, uint32_t index)
             loop, s,
             L4_GET(l4_table_listener(loop->table, s->listener)->edge.handshake_timeout_ms));
     const int32_t left = l4_session_left_ms(loop, s);
-    const int64_t wait = queue_us(rule, loop->now_us, left > 0 ? (uint64_t)left * 1000 : 0);
+    const int64_t wait = queue_us(loop, s, left > 0 ? (uint64_t)left * 1000 : 0);
     l4_session_enter(s, L4_SESSION_SHAKES);
     s->connect_started_us = loop->now_us + (wait > 0 ? (uint64_t)wait : 0);
     const int error = wait < 0 ? 0 : l4_session_watch_client(loop, index);
@@ -406,5 +414,5 @@ void l4_secure_timeout(struct l4_loop *loop, uint32_t index)
 void l4_secure_leave(struct l4_loop *loop, const struct l4_session *s)
 {
     if (L4_GET(s->state) == L4_SESSION_SHAKES && s->half[0].flags & L4_HALF_TLS)
-        l4_count_drop_shake(loop->table, loop->setup.index, s->listener);
+        l4_count_drop_shake(loop->table, loop->setup.index, head_of(loop, s));
 }

@@ -328,10 +328,11 @@ int l4_count_settle(const struct l4_table *table)
     }
     for (uint32_t l = 0; l < table->header->caps.listeners; l++) {
         struct l4_listener *listener = l4_table_listener(table, l);
-        if (L4_GET(listener->used) &&
+        /* why: also of an address that is no longer bound: it may have the counts of others that
+         * are, and its last sessions go on. */
+        if (L4_GET(listener->edge.limits.inflight) &&
             settle(table, &listener->edge.limits.inflight, listener_part, l))
             error = -EAGAIN;
-        /* why: also of an address that is no longer bound, whose last handshakes may go on. */
         if (L4_GET(listener->secure.shaking) &&
             settle(table, &listener->secure.shaking, shake_part, l))
             error = -EAGAIN;

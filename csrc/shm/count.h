@@ -57,7 +57,7 @@ void l4_count_drop_client(const struct l4_table *table, uint32_t worker);
 bool l4_count_take_flow(const struct l4_table *table, uint32_t worker, uint32_t limit);
 void l4_count_drop_flow(const struct l4_table *table, uint32_t worker);
 
-/* ... and among the TLS handshakes in progress of one bound address. */
+/* ... and among its TLS handshakes in progress. */
 bool l4_count_take_shake(const struct l4_table *table, uint32_t worker, uint32_t listener,
                          uint32_t limit);
 void l4_count_drop_shake(const struct l4_table *table, uint32_t worker, uint32_t listener);

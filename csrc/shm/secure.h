@@ -15,8 +15,9 @@ struct l4_secure_rule {           /* of one listener */
     _Atomic uint32_t interval_us; /* supervisor: between handshakes on average; 0: no limit */
     _Atomic uint32_t burst_us;    /* supervisor: how much earlier than that they may come */
     _Atomic uint64_t ends_s;      /* supervisor: Unix time when its first certificate ends */
-    _Atomic uint32_t shaking;     /* all, through shm/count.h: handshakes in progress */
-    _Atomic uint64_t next_us;     /* all: when the next is due (a virtual queue, GCRA) */
+    /* These two only in the row that has the listener's counts: shm/limits.h, head. */
+    _Atomic uint32_t shaking; /* all, through shm/count.h: handshakes in progress */
+    _Atomic uint64_t next_us; /* all: when the next is due (a virtual queue, GCRA) */
 };
 
 #endif

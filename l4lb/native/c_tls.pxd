@@ -71,6 +71,8 @@ cdef extern from "shm/secure.h":
         uint32_t interval_us
         uint32_t burst_us
         uint64_t ends_s
+        uint32_t shaking
+        uint64_t next_us
 
 
 cdef extern from "shm/shakes.h":

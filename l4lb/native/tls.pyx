@@ -8,6 +8,7 @@ import struct
 
 from libc.stdlib cimport free, malloc
 
+from l4lb.native cimport c_edge as e
 from l4lb.native cimport c_l4 as c
 from l4lb.native cimport c_tls as t
 from l4lb.native.tls_rows import Certificate, Handshakes
@@ -147,9 +148,20 @@ def loaded(Table table, worker):
 
 
 def listener_handshakes(Table table, index):
-    """How handshakes with a listener's clients went, over all workers."""
-    table._listener(index)
-    return _sum(table, index)
+    """How handshakes with a listener's clients went, over all workers; those in progress are of
+    all its addresses."""
+    cdef unsigned int head = (<e.l4_listener *>table._listener(index)).edge.limits.head
+    return _sum(table, index)._replace(now=shaking(table, head))
+
+
+def shaking(Table table, index):
+    """Handshakes in progress that are counted at this listener's row."""
+    return (<t.l4_listener *>table._listener(index)).secure.shaking
+
+
+def forget_rate(Table table, index):
+    """The handshakes that this row has seen do not count towards a rate any more."""
+    (<t.l4_listener *>table._listener(index)).secure.next_us = 0
 
 
 def pool_handshakes(Table table, index):

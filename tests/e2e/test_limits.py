@@ -106,6 +106,10 @@ def test_what_is_counted_stays_so_whatever_the_listener_is_bound_to(echo: Backen
         until(lambda: lb.status()["connections"] == 2, "places are given back")
         clients = clients[::3] + served(lb, 5)
         assert len(clients) == 4
+        lb.wait_for_new_worker(0, lb.kill(0))
+        until(lambda: lb.status()["connections"] == sum(lb.active()), "the dead worker's are back")
+        clients += served(lb, 5)
+        until(lambda: lb.status()["connections"] == 4, "there is room for as many again")
         bind(one)
         assert connect(lb) is None
         close(clients)

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from .harness import Backends, Balancer, until
+from .harness import PATIENCE_S, PORTS, Backends, Balancer, until
 from .harness.secure import Authority, secure
 
 
@@ -50,15 +50,16 @@ def test_beyond_the_rate_clients_wait_for_their_turn_and_too_many_are_refused(
 
 def test_no_more_handshakes_at_one_time_than_the_limit(ca: Authority) -> None:
     tls = {"certificates": [ca.issue("localhost")], "max_handshakes": 3}
+    binds = [f"127.0.0.1:{PORTS.take()}" for _ in range(2)]
+    listener = {"handshake_timeout": "3s", "bind": binds}
     with (
         Backends(1) as backends,
-        Balancer.secured(
-            backends.addresses, tls, listener={"handshake_timeout": "3s"}, workers=1
-        ) as lb,
+        Balancer.secured(backends.addresses, tls, listener=listener, workers=1) as lb,
     ):
         held = []
-        for _ in range(3):
-            peer = lb.connect()
+        for number in range(3):
+            host, _, port = binds[number % 2].rpartition(":")
+            peer = socket.create_connection((host, int(port)), PATIENCE_S)
             peer.sendall(client_hello())  # a handshake that begins and goes no further
             held.append(peer)
         until(lambda: lb.ask("listeners")[0]["tls"]["in_progress"] == 3, "three are in progress")
