@@ -80,7 +80,7 @@ class Departure:
         try:
             state_fd = handoff.written(self._state(None))
             try:
-                upgrade.Check(self._reactor, command, state_fd, ready, fault)
+                upgrade.check(self._reactor, command, state_fd, ready, fault)
             finally:
                 os.close(state_fd)
         except OSError as error:

@@ -17,8 +17,8 @@ from typing import Any
 import l4lb.log
 from l4lb.errors import AdminError
 from l4lb.supervisor import handoff
-from l4lb.supervisor.child import Child, fork
-from l4lb.supervisor.reactor import Reactor, monotonic_ms
+from l4lb.supervisor.errand import Errand, Outcome
+from l4lb.supervisor.reactor import Reactor
 
 CHECK_TIMEOUT_MS = 30_000
 READY = b"ready "
@@ -46,64 +46,39 @@ def resolved(command: list[str]) -> list[str]:
 STARTED_AS = resolved(command_line())
 
 
-class Check:
-    """The new program in a child, asked whether it could go on from here. on_ready gets its
+def check(
+    reactor: Reactor,
+    command: list[str],
+    state_fd: int,
+    on_ready: Callable[[str], None],
+    on_fault: Callable[[AdminError], None],
+) -> None:
+    """Asks the new program, in a child, whether it could go on from here. on_ready gets its
     version, on_fault why not; one of them is called, later."""
+    environment = {**os.environ, handoff.VARIABLE: f"check:{state_fd}"}
 
-    def __init__(
-        self,
-        reactor: Reactor,
-        command: list[str],
-        state_fd: int,
-        on_ready: Callable[[str], None],
-        on_fault: Callable[[AdminError], None],
-    ) -> None:
-        self._reactor = reactor
-        self._on_ready = on_ready
-        self._on_fault = on_fault
-        self._said, theirs = os.pipe()
-        environment = {**os.environ, handoff.VARIABLE: f"check:{state_fd}"}
+    def become(pipe: int) -> int:
+        os.dup2(pipe, 1)
+        os.dup2(pipe, 2)
+        os.set_inheritable(state_fd, True)
+        for number in BLOCKED:
+            signal.signal(number, signal.SIG_DFL)
+        os.execve(command[0], command, environment)
 
-        def become() -> int:
-            os.dup2(theirs, 1)
-            os.dup2(theirs, 2)
-            os.set_inheritable(state_fd, True)
-            for number in BLOCKED:
-                signal.signal(number, signal.SIG_DFL)
-            os.execve(command[0], command, environment)
-
-        try:
-            self._child: Child = fork(
-                "check", become, keep=[theirs, state_fd], now_ms=monotonic_ms()
-            )
-        finally:
-            os.close(theirs)
-        self._ended = False
-        reactor.watch(self._child.pidfd, self._reap)
-        reactor.after(CHECK_TIMEOUT_MS, self._too_late)
-
-    def _too_late(self) -> None:
-        if not self._ended:
-            self._child.kill()
-
-    def _reap(self) -> None:
-        self._ended = True
-        self._reactor.unwatch(self._child.pidfd)
-        how = self._child.reap()
-        os.set_blocking(self._said, False)
-        try:
-            said = os.read(self._said, SAID_MAX)
-        except BlockingIOError:
-            said = b""
-        os.close(self._said)
-        last = said.strip().rpartition(b"\n")[2]
-        if how == "exited" and last.startswith(READY):
-            self._on_ready(last.removeprefix(READY).decode(errors="replace"))
+    def end(outcome: Outcome) -> None:
+        last = outcome.said.strip().rpartition(b"\n")[2]
+        if outcome.how == "exited" and last.startswith(READY):
+            on_ready(last.removeprefix(READY).decode(errors="replace"))
             return
         why = last.decode(errors="replace") or "it said nothing"
-        self._on_fault(
-            AdminError("failed", f"the new program cannot go on from here: {how}: {why}")
+        on_fault(
+            AdminError("failed", f"the new program cannot go on from here: {outcome.how}: {why}")
         )
+
+    Errand(
+        reactor, "check", become, end,
+        keep=[state_fd], timeout_ms=CHECK_TIMEOUT_MS, most=SAID_MAX,
+    )  # fmt: skip
 
 
 def become(command: list[str], state: Mapping[str, Any], keep: list[int], back: bool) -> None:

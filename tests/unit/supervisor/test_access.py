@@ -108,7 +108,7 @@ def test_a_changed_file_is_built_beside_and_swapped_in(service: Service) -> None
 def test_a_file_that_changes_during_a_build_is_built_again(service: Service) -> None:
     def goes_on() -> bool:
         for build in service.sets._builds:
-            build._child.kill(signal.SIGCONT)
+            os.kill(build.pid, signal.SIGCONT)
         return not service.sets._builds
 
     service.write(MANY + "192.0.2.2\n")
