@@ -237,22 +237,35 @@ class Reloads:
         def too_late() -> None:
             if self._trial is trial:
                 LOG.warning("not confirmed: going back to the configuration before")
-                self._go_back(trial)
+                self._go_back(trial, lambda _: None)
 
         self._reactor.after(confirm_ms, too_late)
 
-    def _go_back(self, trial: _Trial) -> dict[str, Any]:
+    def _go_back(self, trial: _Trial, reply: Reply) -> None:
         self._trial = None
-        try:
+        self._busy = "going back to the configuration before"
+
+        def before() -> Source:
             found = self.source.overlay.discovered  # that is not what was tried
-            overlay = replace(trial.before.overlay, discovered=found)
-            result = self._change(replace(trial.before, overlay=overlay))
-        except L4lbError as error:
+            return replace(trial.before, overlay=replace(trial.before.overlay, discovered=found))
+
+        def do() -> None:
+            self._busy = ""
+            try:
+                result = self._change(before())
+            except L4lbError as error:
+                on_fault(error)
+                return
+            self._tell("rolled_back", {})
+            reply(result)
+
+        def on_fault(error: L4lbError) -> None:
+            self._busy = ""
             LOG.error("cannot go back", reason=error.message)
             self._tell("rollback_failed", {"reason": error.message})
-            raise
-        self._tell("rolled_back", {})
-        return result
+            reply(AdminError("failed", error.message))
+
+        self._prepare(before().running, do, on_fault)
 
     def _waiting(self) -> _Trial:
         if self._trial is None:
@@ -266,11 +279,7 @@ class Reloads:
         reply({"file": self.source.path})
 
     def _rollback(self, _: Mapping[str, Any], reply: Reply) -> None:
-        trial = self._waiting()
-        try:
-            reply(self._go_back(trial))
-        except L4lbError as error:
-            raise AdminError("failed", error.message) from error
+        self._go_back(self._waiting(), reply)
 
     # ---- run-time changes ----------------------------------------------------------------------
 
