@@ -193,21 +193,25 @@ static enum l4_ppv_result read_v2(const uint8_t *data, size_t bytes, struct l4_p
         return L4_PPV_MORE;
     const uint32_t length = big16(data + 14), command = data[12];
     header->bytes = V2_HEAD + length;
-    if ((command != V2_PROXY && command != V2_LOCAL) || header->bytes > L4_PPV_BYTES_MAX ||
-        (data[13] & 15) > 2)
+    if ((command != V2_PROXY && command != V2_LOCAL) || header->bytes > L4_PPV_BYTES_MAX)
+        return L4_PPV_BROKEN;
+    /* 2.2: of LOCAL "the receiver must ... discard the protocol block including the family". */
+    header->local = command == V2_LOCAL;
+    if (!header->local && (data[13] & 15) > DGRAM)
         return L4_PPV_BROKEN;
     if (bytes < header->bytes)
         return L4_PPV_MORE;
-    const uint8_t *at = data + V2_HEAD;
-    if (command == V2_LOCAL) { /* 2.2: "the receiver must ... discard the protocol block" */
-        header->local = true;
+    if (header->local)
         return L4_PPV_WHOLE;
-    }
+    const uint8_t *at = data + V2_HEAD;
     uint32_t used;
     if (!read_v2_addresses(at, data[13] >> 4, length, header, &used))
         return L4_PPV_BROKEN;
     header->tlvs = at + used;
     header->tlvs_bytes = length - used;
+    /* why: there are senders that fill the block of a family without addresses. */
+    if (header->local && !l4_ppv_is_row(header->tlvs, header->tlvs_bytes))
+        header->tlvs_bytes = 0;
     return l4_ppv_is_row(header->tlvs, header->tlvs_bytes) &&
                    checksum_holds(data, header->bytes, header)
                ? L4_PPV_WHOLE

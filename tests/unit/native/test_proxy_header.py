@@ -120,6 +120,16 @@ def test_version_2_is_read_with_what_it_tells() -> None:
     assert read_proxy(v2(0x21, 0x31, bytes(216)))[3] == "unix:"
 
 
+@pytest.mark.parametrize("said", [v2(0x20, family, b"junk") for family in (0x00, 0x41, 0x13, 0xFF)])
+def test_of_a_local_header_neither_family_nor_block_is_looked_at(said: bytes) -> None:
+    assert read_proxy(said) == ("whole", len(said), 2, None, None, ())
+
+
+@pytest.mark.parametrize("block", [b"junk", bytes(12), bytes(36), b"x" * 216])
+def test_a_header_of_no_family_tells_nothing_whatever_its_block(block: bytes) -> None:
+    assert read_proxy(v2(0x21, 0x00, block))[:5] == ("whole", 16 + len(block), 2, None, None)
+
+
 def crc32c(data: bytes) -> int:
     crc = 0xFFFFFFFF
     for byte in data:
