@@ -5,6 +5,16 @@
 #include <string.h>
 #include <sys/un.h>
 
+void l4_addr_unmap(struct l4_addr *addr)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    if (addr->family != AF_INET6 || memcmp(addr->ip, mapped, sizeof mapped) != 0)
+        return;
+    addr->family = AF_INET;
+    memcpy(addr->ip, addr->ip + 12, 4);
+    memset(addr->ip + 4, 0, 12);
+}
+
 struct l4_addr l4_addr_of(const struct sockaddr_storage *from)
 {
     struct l4_addr addr = {0};
@@ -21,6 +31,7 @@ struct l4_addr l4_addr_of(const struct sockaddr_storage *from)
         addr.family = AF_INET6;
         addr.port = ntohs(in6->sin6_port);
         memcpy(addr.ip, &in6->sin6_addr, 16);
+        l4_addr_unmap(&addr);
         break;
     }
     case AF_UNIX:

@@ -1,6 +1,7 @@
 /* A network address as the shared table keeps it: fixed size, no pointer, comparable by bytes.
  *
- * IPv4 uses the first 4 bytes of ip, the rest is zero. A unix socket has a family and nothing
+ * IPv4 uses the first 4 bytes of ip, the rest is zero; so do its addresses as IPv6 writes them
+ * (::ffff:a.b.c.d), or rules for them would not hold. A unix socket has a family and nothing
  * else here: its path, where it matters, is kept beside. Unused bytes are always zero.
  */
 #ifndef L4_BASE_ADDR_H
@@ -16,6 +17,9 @@ struct l4_addr {
     uint8_t ip[16];  /* network byte order */
 };
 _Static_assert(sizeof(struct l4_addr) == 20, "struct l4_addr is part of the shared table");
+
+/* An IPv6 address that is an IPv4 one in IPv6's form (RFC 4291, 2.5.5.2) becomes that. */
+void l4_addr_unmap(struct l4_addr *addr);
 
 /* From the kernel's form; a family that is none of ours gives family 0. */
 struct l4_addr l4_addr_of(const struct sockaddr_storage *from);

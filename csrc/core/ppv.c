@@ -104,6 +104,7 @@ static bool read_v1_addresses(const char *at, const char *end, struct l4_ppv *he
         if (!next_word(&at, end, word) || !read_port(word, &both[i]->port) ||
             (at == end) != (i == 1))
             return false;
+        l4_addr_unmap(both[i]);
     }
     return true;
 }
@@ -157,6 +158,8 @@ static bool read_v2_addresses(const uint8_t *at, uint32_t family, uint32_t lengt
     memcpy(header->to.ip, at + ip, ip);
     header->from.port = (uint16_t)big16(at + 2 * ip);
     header->to.port = (uint16_t)big16(at + 2 * ip + 2);
+    l4_addr_unmap(&header->from);
+    l4_addr_unmap(&header->to);
     return true;
 }
 

@@ -34,9 +34,15 @@ def protocol(value: str) -> str:
 def network(value: str) -> str:
     """A network or an address, in canonical form. Raises ValueError."""
     try:
-        return str(ipaddress.ip_network(value))
+        found = ipaddress.ip_network(value)
     except ValueError:
         pass
+    else:
+        mapped = isinstance(found, ipaddress.IPv6Network) and found.network_address.ipv4_mapped
+        if mapped and found.prefixlen >= 96:
+            hint = f'write "{mapped}/{found.prefixlen - 96}"'
+            raise wrong(f"{shown(value)} is a network of IPv4 and no client is in it", hint)
+        return str(found)
     try:
         meant = ipaddress.ip_network(value, strict=False)
     except ValueError:

@@ -172,6 +172,25 @@ def test_routes_see_the_told_address_and_the_hello_behind_the_header(echo: Backe
                 assert got == said
 
 
+def test_an_ipv4_client_told_in_ipv6s_form_is_under_the_rules_for_it(echo: Backends) -> None:
+    told = [("203.0.113.7", 4711), ("::ffff:203.0.113.7", 4711)]
+    access = {"deny": ["203.0.113.0/24"]}
+    with balancer(
+        echo.addresses[0], proxy_protocol="require", trusted=["127.0.0.1"], access=access
+    ) as lb:
+        for version in (1, 2):
+            for client in told:
+                with lb.connect() as proxy:
+                    proxy.sendall(write_proxy(version, client, ("2001:db8::1", 443)))
+                    with pytest.raises(ConnectionResetError):
+                        proxy.recv(1)
+        assert lb.ask("stats")["ended"]["rejected:denied"] == 4
+        with lb.connect() as proxy:
+            proxy.sendall(write_proxy(2, ("::ffff:203.0.114.7", 4711), MEANT))
+            assert read_line(proxy) == "a"
+            assert [row["client"] for row in lb.ask("sessions")] == ["203.0.114.7:4711"]
+
+
 # ---- towards backends ----------------------------------------------------------------------------
 
 

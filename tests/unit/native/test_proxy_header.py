@@ -170,7 +170,15 @@ def test_version_1_says_what_the_specification_says() -> None:
 
 def test_families_that_differ_are_both_written_as_ipv6() -> None:
     assert b"PROXY TCP6 ::ffff:192.168.0.1 2001:db8::11 56324 443" in write_proxy(1, A4, B6)
-    assert read_proxy(write_proxy(2, A4, B6))[3] == ("::ffff:192.168.0.1", 56324)
+    assert bytes((*bytes(10), 255, 255, 192, 168, 0, 1)) in write_proxy(2, A4, B6)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_ipv4_client_is_one_also_where_it_is_written_as_ipv6(version: int) -> None:
+    assert read_proxy(write_proxy(version, A4, B6))[3:5] == (A4, B6)
+    mapped = ("::ffff:192.168.0.1", 56324)
+    assert read_proxy(write_proxy(version, mapped, B6))[3:5] == (A4, B6)
+    assert read_proxy(write_proxy(version, A6, mapped))[3:5] == (A6, A4)
 
 
 @given(st.binary(max_size=300))
