@@ -27,7 +27,8 @@ static bool offers(const struct l4_route *route, const struct l4_route_client *c
     return false;
 }
 
-bool l4_route_matches(const struct l4_route *route, const struct l4_route_client *client)
+/* All that it wants but its share. */
+static bool is_met(const struct l4_route *route, const struct l4_route_client *client)
 {
     const uint32_t wants = route->wants;
     if (wants & (L4_ROUTE_NAME | L4_ROUTE_SUFFIX | L4_ROUTE_ANY_NAME) &&
@@ -35,9 +36,28 @@ bool l4_route_matches(const struct l4_route *route, const struct l4_route_client
         return false;
     if (wants & L4_ROUTE_ALPN && !offers(route, client))
         return false;
-    if (wants & L4_ROUTE_SOURCE && !l4_addr_within(client->addr, &route->source, route->prefix))
-        return false;
-    return !(wants & L4_ROUTE_SHARE) || client->random < route->share;
+    return !(wants & L4_ROUTE_SOURCE) ||
+           l4_addr_within(client->addr, &route->source, route->prefix);
+}
+
+/* The pool of the first of a row of routes that matches. */
+static uint32_t first_match(const struct l4_route *routes, uint32_t count,
+                            const struct l4_route_client *client)
+{
+    uint32_t left = client->random, missed = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct l4_route *route = &routes[i];
+        if (is_met(route, client)) {
+            if (!(route->wants & L4_ROUTE_SHARE) || left < route->share)
+                return route->pool;
+            missed = route->share;
+        }
+        if (!(route->wants & L4_ROUTE_GOES_ON)) {
+            left -= missed;
+            missed = 0;
+        }
+    }
+    return L4_NONE;
 }
 
 uint32_t l4_route_choose(const struct l4_table *table, uint32_t listener,
@@ -49,12 +69,9 @@ uint32_t l4_route_choose(const struct l4_table *table, uint32_t listener,
             atomic_load_explicit(&table->header->routes_generation, memory_order_acquire);
         const uint32_t at = L4_GET(edge->routes_at[generation & 1]);
         const uint32_t count = L4_GET(edge->routes_count[generation & 1]);
-        const struct l4_route *routes = l4_table_routes(table, generation) + at;
-        uint32_t pool = L4_NONE;
-        for (uint32_t i = 0; pool == L4_NONE && at + i < L4_ROUTES_MAX && i < count; i++) {
-            if (l4_route_matches(&routes[i], client))
-                pool = routes[i].pool;
-        }
+        const uint32_t room = at < L4_ROUTES_MAX ? L4_ROUTES_MAX - at : 0;
+        const uint32_t pool = first_match(l4_table_routes(table, generation) + at,
+                                          count < room ? count : room, client);
         /* why: a change of all routes meanwhile wrote into the half that was just read. */
         atomic_thread_fence(memory_order_acquire);
         if (generation == L4_GET(table->header->routes_generation))

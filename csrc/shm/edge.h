@@ -51,6 +51,7 @@ enum l4_route_wants {
     L4_ROUTE_ALPN = 1 << 3,     /* this protocol is offered */
     L4_ROUTE_SOURCE = 1 << 4,   /* the client is in this network */
     L4_ROUTE_SHARE = 1 << 5,    /* this share of clients, by chance */
+    L4_ROUTE_GOES_ON = 1 << 6,  /* no condition: the next row is another way to match this route */
 };
 
 struct l4_route {   /* supervisor, into the half that is not in force */

@@ -52,6 +52,7 @@ cdef extern from "shm/edge.h":
         L4_ROUTE_ALPN
         L4_ROUTE_SOURCE
         L4_ROUTE_SHARE
+        L4_ROUTE_GOES_ON
         L4_FACT_NAME
         L4_FACT_ALPN
 

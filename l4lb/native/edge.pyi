@@ -80,4 +80,5 @@ def publish_routes(
     """Replaces all routes: (listener rows, routes) pairs.
 
     A route has `pool` (a row) and any of `sni` (a name, "*" or "*.name"), `alpn`, `source` (a
-    network) and `percent`. Raises ValueError if they are too many; then nothing has changed."""
+    network) and `percent`; `goes_on`: the next is the same route in other words, and shares its
+    luck. Raises ValueError if they are too many; then nothing has changed."""

@@ -231,9 +231,11 @@ cdef _put_route(e.l4_route *row, e.l4_header *header, route):
     if source is not None:
         row.wants |= e.L4_ROUTE_SOURCE
         _put_network(&row.source, &row.prefix, source)
-    if percent is not None:
+    if route.get("goes_on"):
+        row.wants |= e.L4_ROUTE_GOES_ON
+    if percent is not None and percent < 100:
         row.wants |= e.L4_ROUTE_SHARE
-        row.share = min(int(percent / 100 * (1 << 32)), (1 << 32) - 1)
+        row.share = int(percent / 100 * (1 << 32))
 
 
 cdef _put_network(c.l4_addr *to, unsigned int *prefix, text):

@@ -188,13 +188,15 @@ def reads_hello(config: Config, listener: Listener) -> bool:
 def _compiled(listener: Listener, pool_rows: Mapping[str, int]) -> Iterator[dict[str, Any]]:
     """One row for each combination of a route's names, protocols and networks."""
     for route in listener.routes:
-        for sni, alpn, source in itertools.product(
-            route.sni or (None,), route.alpn or (None,), route.source or (None,)
-        ):
+        ways = list(
+            itertools.product(route.sni or (None,), route.alpn or (None,), route.source or (None,))
+        )
+        for left, (sni, alpn, source) in zip(reversed(range(len(ways))), ways, strict=True):
             yield {
                 "pool": pool_rows[route.pool],
                 "sni": sni,
                 "alpn": alpn,
                 "source": source,
                 "percent": route.percent,
+                "goes_on": left > 0,
             }

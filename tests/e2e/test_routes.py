@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -134,3 +135,22 @@ def test_a_source_and_a_share_choose_without_a_word_of_the_client() -> None:
         assert named("127.0.1.77") == "b"
         by_chance = [named("127.0.0.1") for _ in range(80)]
         assert set(by_chance) == {"c", "d"}  # all of one kind: once in 2^79 runs
+
+
+def test_shares_add_up_and_a_route_of_several_networks_has_one() -> None:
+    routes = [
+        {"source": ["127.0.0.0/8", "127.0.0.0/16"], "percent": 40, "pool": "a"},
+        {"source": "10.0.0.0/8", "percent": 60, "pool": "d"},
+        {"percent": 40, "pool": "b"},
+        {"percent": 20, "pool": "c"},
+    ]
+    with Backends(4) as backends, Balancer(config(backends, routes)) as lb:
+
+        def named() -> str:
+            with lb.connect() as client:
+                return read_line(client)
+
+        counts = Counter(named() for _ in range(500))
+        assert set(counts) == {"a", "b", "c"}  # nobody is left for the listener's own pool
+        for name, share in {"a": 200, "b": 200, "c": 100}.items():
+            assert abs(counts[name] - share) < 66, counts  # six standard deviations
