@@ -11,12 +11,14 @@
 /* ---- turning away ---------------------------------------------------------------------------- */
 
 /* Holds the session, silent, for a while, so that its client cannot come again at once. There are
- * few places; who finds none is reset. */
+ * few places; who finds none is reset. What it took of the listener's and its source's places it
+ * gives back: those are for clients that are served. */
 static bool hold(struct l4_loop *loop, uint32_t index, enum l4_reason reason)
 {
     struct l4_session *s = l4_session_at(loop, index);
     if (loop->tarpits >= L4_TARPITS_MAX || l4_session_watch_client(loop, index))
         return false;
+    l4_admit_leave(loop, s);
     l4_session_enter(s, L4_SESSION_TARPITS);
     s->reason = (uint8_t)reason;
     loop->tarpits++;

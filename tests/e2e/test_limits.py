@@ -139,6 +139,26 @@ def test_a_source_has_so_many_connections_and_a_dead_worker_gives_its_own_back(
         until(lambda: lb.status()["connections"] == 0, "all are gone")
 
 
+def test_clients_in_the_tarpit_take_no_place_of_those_who_are_served(echo: Backends) -> None:
+    lb = balancer(echo, connections=5, connections_per_source={"limit": 3, "refusal": "tarpit"})
+    assert lb.config is not None
+    lb.config["listeners"]["web"]["access"] = {"deny": ["127.0.0.2"], "refusal": "tarpit"}
+    with lb, contextlib.ExitStack() as stack:
+        mine = served(lb, 3, source="127.0.0.3")
+        for source in ("127.0.0.2", "127.0.0.3"):
+            for _ in range(6):
+                stack.enter_context(socket.create_connection(lb.address, 20, (source, 0)))
+        until(
+            lambda: [row["state"] for row in lb.ask("sessions")].count("tarpits") == 12,
+            "they are held",
+        )
+        mine += served(lb, 2, source="127.0.0.4")
+        assert len(mine) == 5
+        assert connect(lb, "127.0.0.4") is None
+        assert ended(lb, "rejected:connections") == 1
+        close(mine)
+
+
 def test_new_connections_come_at_their_rate_after_their_burst(echo: Backends) -> None:
     with balancer(echo, rate_per_source={"limit": 1, "burst": 4}) as lb:
         started = time.monotonic()
