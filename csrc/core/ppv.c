@@ -266,6 +266,18 @@ uint32_t l4_ppv_add(uint8_t *tlvs, uint32_t used, uint32_t room, uint8_t kind, c
     return used + TLV_HEAD + value_bytes;
 }
 
+uint32_t l4_ppv_pass_on(const struct l4_ppv *header, uint8_t *to, uint32_t room)
+{
+    uint32_t used = 0, bytes;
+    for (uint32_t at = 0; at < header->tlvs_bytes; at += TLV_HEAD + bytes) {
+        const uint8_t *tlv = header->tlvs + at;
+        bytes = big16(tlv + 1);
+        if (tlv[0] != L4_PPV_CRC32C && tlv[0] != L4_PPV_NOOP)
+            used = l4_ppv_add(to, used, room, tlv[0], tlv + TLV_HEAD, bytes);
+    }
+    return used;
+}
+
 /* ---- writing --------------------------------------------------------------------------------- */
 
 /* An IPv4 address as IPv6 says it: where only one of the two is IPv6 both must be. */

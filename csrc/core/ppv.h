@@ -57,6 +57,10 @@ const uint8_t *l4_ppv_find(const uint8_t *tlvs, uint32_t tlvs_bytes, uint8_t kin
 uint32_t l4_ppv_add(uint8_t *tlvs, uint32_t used, uint32_t room, uint8_t kind, const void *value,
                     uint32_t value_bytes);
 
+/* What of a header's TLVs is for others too, as far as it has room: neither its checksum nor its
+ * padding. Returns the bytes used. */
+uint32_t l4_ppv_pass_on(const struct l4_ppv *header, uint8_t *to, uint32_t room);
+
 struct l4_ppv_write {
     uint8_t version; /* 1 or 2 */
     bool local;      /* the sender speaks for itself: health checks */

@@ -210,24 +210,31 @@ void l4_accept_leave(struct l4_loop *loop)
     forget_all(loop);
 }
 
-int l4_accept_add(struct l4_loop *loop, int fd, uint32_t listener, bool exclusive)
+int l4_accept_add(struct l4_loop *loop, struct l4_bound bound)
 {
     uint32_t place = 0;
     while (place < loop->bound_count && loop->bounds[place].fd >= 0)
         place++;
     if (place >= l4_accept_room(loop->table) || loop->draining) {
-        close(fd);
+        close(bound.fd);
         return loop->draining ? 0 : -ENOSPC;
     }
-    loop->bounds[place] = (struct l4_bound){.fd = fd, .listener = listener, .exclusive = exclusive};
+    loop->bounds[place] = bound;
     if (place == loop->bound_count)
         loop->bound_count++;
     if (l4_udp_owns(loop, place))
         return l4_udp_add(loop, place);
     if (!loop->listening)
         return 0;
-    return l4_loop_watch(loop, fd, EPOLLIN | (exclusive ? EPOLLEXCLUSIVE : 0), L4_WATCH_LISTENER,
-                         place);
+    return l4_loop_watch(loop, bound.fd, EPOLLIN | (bound.exclusive ? EPOLLEXCLUSIVE : 0),
+                         L4_WATCH_LISTENER, place);
+}
+
+/* why by tag: a row outlives its socket, and an address that comes back while the old socket is
+ * being emptied has the same row. */
+static bool is_meant(const struct l4_bound *bound, uint32_t listener, uint32_t tag)
+{
+    return bound->fd >= 0 && (tag ? bound->tag == tag : bound->listener == listener);
 }
 
 static void close_bound(struct l4_loop *loop, struct l4_bound *bound)
@@ -252,12 +259,12 @@ void l4_accept_close_rest(struct l4_loop *loop)
     }
 }
 
-void l4_accept_remove(struct l4_loop *loop, uint32_t listener, uint32_t number)
+void l4_accept_remove(struct l4_loop *loop, uint32_t listener, uint32_t tag, uint32_t number)
 {
     bool found = false;
     for (uint32_t i = 0; i < loop->bound_count; i++) {
         struct l4_bound *bound = &loop->bounds[i];
-        if (bound->fd < 0 || bound->listener != listener || bound->closing)
+        if (!is_meant(bound, listener, tag) || bound->closing)
             continue;
         if (l4_udp_owns(loop, i)) {
             l4_udp_remove(loop, i);
@@ -275,10 +282,10 @@ void l4_accept_remove(struct l4_loop *loop, uint32_t listener, uint32_t number)
         l4_loop_event(loop, L4_EVENT_UNLISTENED, listener, number);
 }
 
-void l4_accept_relabel(struct l4_loop *loop, uint32_t listener, uint32_t to)
+void l4_accept_relabel(struct l4_loop *loop, uint32_t listener, uint32_t tag, uint32_t to)
 {
     for (uint32_t i = 0; i < loop->bound_count; i++) {
-        if (loop->bounds[i].fd >= 0 && loop->bounds[i].listener == listener)
+        if (is_meant(&loop->bounds[i], listener, tag))
             loop->bounds[i].listener = to;
     }
 }

@@ -39,14 +39,14 @@ static inline uint32_t l4_accept_room(const struct l4_table *table)
 }
 
 /* One listening socket more, which it takes over. Returns 0 or -errno. */
-__attribute__((warn_unused_result)) int l4_accept_add(struct l4_loop *loop, int fd,
-                                                      uint32_t listener, bool exclusive);
+__attribute__((warn_unused_result)) int l4_accept_add(struct l4_loop *loop, struct l4_bound bound);
 
-/* One listening socket less, once its queue is empty; the supervisor is then told, with number. */
-void l4_accept_remove(struct l4_loop *loop, uint32_t listener, uint32_t number);
+/* The listening socket of this tag (0: all of this row) less, once its queue is empty; the
+ * supervisor is then told, with number. */
+void l4_accept_remove(struct l4_loop *loop, uint32_t listener, uint32_t tag, uint32_t number);
 
 /* Its clients belong to another listener row from now on. */
-void l4_accept_relabel(struct l4_loop *loop, uint32_t listener, uint32_t to);
+void l4_accept_relabel(struct l4_loop *loop, uint32_t listener, uint32_t tag, uint32_t to);
 
 /* While some are closing: takes what is queued as far as there is room. */
 void l4_accept_close_rest(struct l4_loop *loop);

@@ -113,15 +113,7 @@ static void keep_proxy(struct l4_loop *loop, uint32_t index, const struct l4_ppv
         s->client = header->from;
         s->known |= L4_FACT_VIA;
     }
-    facts->tlvs_bytes = 0;
-    for (uint32_t at = 0; at < header->tlvs_bytes;) {
-        const uint8_t *tlv = header->tlvs + at;
-        const uint32_t bytes = (uint32_t)tlv[1] << 8 | tlv[2];
-        if (tlv[0] != L4_PPV_CRC32C && tlv[0] != L4_PPV_NOOP)
-            facts->tlvs_bytes = (uint16_t)l4_ppv_add(facts->tlvs, facts->tlvs_bytes,
-                                                     sizeof facts->tlvs, tlv[0], tlv + 3, bytes);
-        at += 3 + bytes;
-    }
+    facts->tlvs_bytes = (uint16_t)l4_ppv_pass_on(header, facts->tlvs, sizeof facts->tlvs);
     if (facts->tlvs_bytes)
         s->known |= L4_FACT_TLVS;
 }

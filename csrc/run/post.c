@@ -17,12 +17,15 @@ static int obey(struct l4_loop *loop, const struct l4_post *post, int fd)
         return -EBADF; /* no descriptor was left to take it: a fresh worker gets it at its start */
     switch (post->op) {
     case L4_POST_LISTEN:
-        return l4_accept_add(loop, fd, post->row, post->arg == 1);
+        return l4_accept_add(loop, (struct l4_bound){.fd = fd,
+                                                     .listener = post->row,
+                                                     .tag = post->tag,
+                                                     .exclusive = post->arg == 1});
     case L4_POST_UNLISTEN:
-        l4_accept_remove(loop, post->row, post->number);
+        l4_accept_remove(loop, post->row, post->tag, post->number);
         return 0;
     case L4_POST_RELABEL:
-        l4_accept_relabel(loop, post->row, post->arg);
+        l4_accept_relabel(loop, post->row, post->tag, post->arg);
         return 0;
     case L4_POST_LEAVE:
         l4_loop_leave(loop);
@@ -57,7 +60,7 @@ int l4_post_take(struct l4_loop *loop)
             epoll_ctl(loop->epoll, EPOLL_CTL_DEL, loop->setup.post_fd, NULL);
             return 0;
         }
-        if (got >= (ssize_t)sizeof post && post.bytes >= sizeof post)
+        if (got >= L4_POST_LEAST && post.bytes >= L4_POST_LEAST)
             error = obey(loop, &post, fds ? fd : -1);
         else if (fds)
             close(fd);

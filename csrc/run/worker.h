@@ -22,6 +22,7 @@
 struct l4_bound { /* one listening socket of this worker */
     int fd;
     uint32_t listener; /* its row */
+    uint32_t tag;      /* the supervisor's number of this address: its row may be another's later */
     bool exclusive;    /* shared with other workers (unix): wake one of them only */
     bool closing;      /* what is queued is still taken, then it is closed */
     uint32_t number;   /* of the request that closes it: told when that is done */

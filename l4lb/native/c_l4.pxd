@@ -373,6 +373,7 @@ cdef extern from "run/worker.h":
     struct l4_bound:
         int fd
         uint32_t listener
+        uint32_t tag
         bint exclusive
         bint closing
         uint32_t number

@@ -7,7 +7,7 @@ from l4lb.native.table import Table
 def run(
     table: Table,
     index: int,
-    bounds: Sequence[tuple[int, int, bool]],
+    bounds: Sequence[tuple[int, int, int, bool]],
     *,
     command_fd: int,
     post_fd: int,
@@ -19,7 +19,7 @@ def run(
 ) -> None:
     """Serves until told to end; Python is not entered meanwhile.
 
-    bounds: (descriptor, listener row, shared with other workers) of each listening socket.
+    bounds: (descriptor, listener row, tag, shared with other workers) of each listening socket.
     bells: each worker's command_fd, by index. hold_udp: UDP listeners wait until the worker before
     this one has handed its sessions over.
     Raises OSError if the loop could not start or lost its epoll set."""

@@ -13,7 +13,7 @@ def run(Table table, index, bounds, *, command_fd, post_fd, event_fd, lifeline_f
         vault_fd=0, hold_udp=False):
     """Serves until told to end; Python is not entered meanwhile.
 
-    bounds: (descriptor, listener row, exclusive) of each listening socket of this worker.
+    bounds: (descriptor, listener row, tag, exclusive) of each listening socket of this worker.
     bells: each worker's command_fd, by index. hold_udp: see struct l4_worker_setup.
     Raises OSError if the loop could not start or lost its epoll set.
     """
@@ -27,9 +27,10 @@ def run(Table table, index, bounds, *, command_fd, post_fd, event_fd, lifeline_f
         rung[i] = fd
     setup.bells = rung
     setup.bell_count = len(bells)
-    for i, (fd, listener, exclusive) in enumerate(bounds):
+    for i, (fd, listener, tag, exclusive) in enumerate(bounds):
         sockets[i].fd = fd
         sockets[i].listener = listener
+        sockets[i].tag = tag
         sockets[i].exclusive = exclusive
     setup.table = table.table
     setup.index = index

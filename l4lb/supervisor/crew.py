@@ -55,14 +55,13 @@ class Crew:
         """All workers take clients from an address more."""
         self._workers.listening.append(one)
         for index in self._workers.serving:
-            self._workers.tell(
-                index, post.LISTEN, row=one.row, arg=one.shared, fd=one.of_worker(index).fileno()
-            )
+            fd = one.of_worker(index).fileno()
+            self._workers.tell(index, post.LISTEN, row=one.row, arg=one.shared, tag=one.tag, fd=fd)
 
     def relabel(self, one: Listening, row: int) -> None:
         """Clients of an address belong to another listener row from now on."""
         for index in self._workers.serving:
-            self._workers.tell(index, post.RELABEL, row=one.row, arg=row)
+            self._workers.tell(index, post.RELABEL, row=one.row, arg=row, tag=one.tag)
         one.row = row
 
     def unlisten(self, one: Listening) -> None:

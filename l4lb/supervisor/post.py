@@ -15,7 +15,7 @@ from l4lb.supervisor.reactor import Reactor
 
 LISTEN, UNLISTEN, RELABEL, LEAVE, GIVE, TAKE, GIVE_FLOWS = 1, 2, 3, 4, 5, 6, 7
 ALL = 0xFFFFFFFF
-MESSAGE = struct.Struct("=5I")
+MESSAGE = struct.Struct("=6I")
 RETRY_MS = 20
 
 
@@ -39,10 +39,12 @@ class Post:
             self.theirs.close()
             self.theirs = None
 
-    def send(self, op: int, *, row: int = 0, arg: int = 0, number: int = 0, fd: int = -1) -> None:
+    def send(
+        self, op: int, *, row: int = 0, arg: int = 0, number: int = 0, tag: int = 0, fd: int = -1
+    ) -> None:
         """Sends one message; fd, if there is one, stays the caller's. To a worker that is gone it
         is lost, as it would be with it."""
-        message = MESSAGE.pack(MESSAGE.size, op, row, arg, number)
+        message = MESSAGE.pack(MESSAGE.size, op, row, arg, number, tag)
         self._waiting.append((message, os.dup(fd) if fd >= 0 else -1))
         if len(self._waiting) == 1:
             self._flush()

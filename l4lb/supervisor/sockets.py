@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import itertools
 import os
 import socket
 import stat
@@ -55,6 +56,7 @@ class Listening:
     unlinked: bool = False
     shape: Shape = field(default_factory=Shape)
     seed: int = 0  # UDP: of share_out
+    tag: int = field(default_factory=itertools.count(1).__next__)  # tells it from all before it
 
     @property
     def shared(self) -> bool:

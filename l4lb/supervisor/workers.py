@@ -136,7 +136,7 @@ class Workers:
             return
         slot.leaving = False
         bounds = [
-            Bound(one.of_worker(index).fileno(), one.row, one.shared)
+            Bound(one.of_worker(index).fileno(), one.row, one.tag, one.shared)
             for one in self.listening
             if one.is_read_by(index)
         ]
@@ -285,11 +285,12 @@ class Workers:
     # ---- the post -----------------------------------------------------------------------------
 
     def tell(
-        self, index: int, op: int, *, row: int = 0, arg: int = 0, number: int = 0, fd: int = -1
-    ) -> None:
+        self, index: int, op: int, *, row: int = 0, arg: int = 0, number: int = 0, tag: int = 0,
+        fd: int = -1,
+    ) -> None:  # fmt: skip
         slot = self.slots.get(index)
         if slot is not None and slot.post is not None:
-            slot.post.send(op, row=row, arg=arg, number=number, fd=fd)
+            slot.post.send(op, row=row, arg=arg, number=number, tag=tag, fd=fd)
 
     def ask_to_unlisten(
         self, ones: list[Listening], indexes: list[int], done: Callable[[], None]
@@ -299,7 +300,7 @@ class Workers:
         asked = self._asked[number] = _Asked([index for index in indexes for _ in ones], done)
         for index in indexes:
             for one in ones:
-                self.tell(index, post.UNLISTEN, row=one.row, number=number)
+                self.tell(index, post.UNLISTEN, row=one.row, number=number, tag=one.tag)
 
         def too_late() -> None:
             if asked.owed:

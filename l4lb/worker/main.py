@@ -26,10 +26,12 @@ IGNORED_SIGNALS = (
 
 @dataclass(frozen=True)
 class Bound:
-    """One listening socket of this worker: descriptor, listener row, shared with other workers."""
+    """One listening socket of this worker: descriptor, listener row, the supervisor's number of its
+    address, shared with other workers."""
 
     fd: int
     listener: int
+    tag: int
     shared: bool
 
 
@@ -61,7 +63,7 @@ def run(setup: WorkerSetup) -> int:
     loop.run(
         setup.table,
         setup.index,
-        [(bound.fd, bound.listener, bound.shared) for bound in setup.bounds],
+        [(bound.fd, bound.listener, bound.tag, bound.shared) for bound in setup.bounds],
         command_fd=setup.command_fd,
         post_fd=setup.post_fd,
         event_fd=setup.event_fd,

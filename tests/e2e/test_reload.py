@@ -5,14 +5,16 @@ from __future__ import annotations
 import copy
 import os
 import signal
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .harness import Backends, Balancer, Load, echo, held, names, run, toml, until
+from .harness import Backends, Balancer, Load, echo, held, names, read_line, run, toml, until
 from .harness.disk import fill, small_disk
 from .harness.ports import PORTS
 
@@ -126,6 +128,21 @@ def test_listeners_come_and_go_and_workers_too_while_clients_are_served(
             until(lambda: len(service.pids()) == count, f"{count} workers are left")  # noqa: B023
     assert load.failures == []
     assert service.ask("stats")["connections_lost"] == 0
+
+
+def test_an_address_that_goes_and_comes_back_at_once_is_served_on(
+    service: Service, config: dict[str, Any]
+) -> None:
+    first = config["listeners"]["web"]["bind"]
+    with PORTS.taken() as port:
+        for binds in ([*first, f"127.0.0.1:{port}"], first, [*first, f"127.0.0.1:{port}"]):
+            config["listeners"]["web"]["bind"] = binds
+            service.write(config)
+            service.ask("reload", file=str(service.file))
+        end = time.monotonic() + 0.6  # why: the sockets of before are closed a little later
+        while time.monotonic() < end:
+            with socket.create_connection(("127.0.0.1", port), 20) as client:
+                assert read_line(client) in ("a", "b")
 
 
 def test_a_listener_moves_to_another_pool_in_place(

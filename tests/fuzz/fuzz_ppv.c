@@ -12,16 +12,17 @@ static void require(int holds)
 
 static void write_and_read_again(const struct l4_ppv *header)
 {
-    uint8_t said[L4_PPV_BYTES_MAX];
+    uint8_t said[L4_PPV_BYTES_MAX], tlvs[L4_PPV_BYTES_MAX];
     struct l4_ppv again;
     const struct l4_ppv_write say = {
         .version = header->version,
         .local = header->local,
         .from = header->from,
         .to = header->to,
-        .tlvs = header->tlvs,
-        .tlvs_bytes = header->tlvs_bytes,
+        .tlvs = tlvs,
+        .tlvs_bytes = l4_ppv_pass_on(header, tlvs, sizeof tlvs),
     };
+    require(l4_ppv_is_row(tlvs, say.tlvs_bytes) && say.tlvs_bytes <= header->tlvs_bytes);
     const size_t bytes = l4_ppv_write(&say, said);
     require(bytes <= sizeof said);
     require(l4_ppv_read(said, bytes, &again) == L4_PPV_WHOLE && again.bytes == bytes);
