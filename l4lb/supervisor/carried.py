@@ -1,6 +1,6 @@
 """What a service knows beside its counts, from one program to its successor: backends' health,
-what clients stick to, who is blocked or let in, and the keys that hash clients and open session
-tickets.
+what clients stick to, who is blocked or let in, the keys that hash clients and open session
+tickets, and certificates with their keys.
 
 By name, as counts.py does: the successor's table may have another layout and other rows.
 """
@@ -22,11 +22,11 @@ from l4lb.supervisor.rules import Rule
 LOG = l4lb.log.get("supervisor")
 
 
-def taken(table: Table, membership: Membership, ticket_keys: bytes) -> dict[str, Any]:
+def taken(table: Table, membership: Membership, secrets: Mapping[str, Any]) -> dict[str, Any]:
     """All of it but what clients stick to."""
     return {
         "hash_key": table.hash_key.hex(),
-        "ticket_keys": ticket_keys.hex(),
+        **secrets,
         "udp_seed": udp.seed(table),
         "health": [
             [*key, health.exported(table, row)] for key, row in membership.backends.live.items()
@@ -53,11 +53,6 @@ def stuck(table: Table, membership: Membership, now_ms: int) -> dict[str, Any]:
 def key_of(told: Mapping[str, Any]) -> bytes:
     """What hashed clients; b"": it was not told."""
     return bytes.fromhex(told.get("hash_key", ""))
-
-
-def tickets_of(told: Mapping[str, Any]) -> bytes:
-    """What opened session tickets; b"": it was not told."""
-    return bytes.fromhex(told.get("ticket_keys", ""))
 
 
 def restore(table: Table, membership: Membership, told: Mapping[str, Any]) -> None:

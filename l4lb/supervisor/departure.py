@@ -18,6 +18,7 @@ from l4lb.supervisor.helpers import Helper
 from l4lb.supervisor.history import History
 from l4lb.supervisor.reactor import Reactor, monotonic_ms
 from l4lb.supervisor.reload import Reloads
+from l4lb.supervisor.secrets import Secrets
 from l4lb.supervisor.sockets import AdminSocket
 from l4lb.supervisor.workers import Workers
 
@@ -39,7 +40,7 @@ class Departure:
         admin: AdminSocket,
         web: socket.socket | None,
         helpers: Sequence[Helper],
-        ticket_keys: bytes,
+        secrets: Secrets,
         history: History,
         started_ms: int,
         environment: Mapping[str, str],
@@ -52,7 +53,7 @@ class Departure:
         self._admin = admin
         self._web = web
         self._helpers = helpers
-        self._ticket_keys = ticket_keys
+        self._secrets = secrets
         self._history = history
         self._started_ms = started_ms
         self._environment = environment
@@ -135,7 +136,7 @@ class Departure:
             "generation": self._table.generation,
             "counts": counts.taken(self._table, self._membership),
             "events": self._history.plain,
-            "carried": carried.taken(self._table, self._membership, self._ticket_keys),
+            "carried": carried.taken(self._table, self._membership, self._secrets.carried()),
             "admin": {
                 "path": self._admin.path,
                 "fd": self._admin.sock.fileno(),

@@ -85,7 +85,7 @@ class Supervisor:
         self._membership.start(config, before.hash_key if before else b"")
         if before:
             before.restore(self._table, self._membership)
-        self._secrets = Secrets(self._reactor, self._table, before.tickets if before else b"")
+        self._secrets = Secrets(self._reactor, self._table, before.known if before else {})
         self._secrets.take(config, self._membership.bindings)
         self._admin = before.admin() if before else sockets.open_admin(config.process.admin)
         self._web: WebSetup | None = None
@@ -232,7 +232,7 @@ class Supervisor:
             admin=self._admin,
             web=self._web.sock if self._web else None,
             helpers=(self._control, self._checker, self._seeing.writer),
-            ticket_keys=self._secrets.ticket_keys,
+            secrets=self._secrets,
             history=self._history,
             started_ms=self._started_ms,
             environment=self._notifier.environment(),

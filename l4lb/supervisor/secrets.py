@@ -28,12 +28,13 @@ LOG = l4lb.log.get("supervisor")
 class Secrets:
     """Certificates, keys and ticket keys of one service. notify tells every worker to look."""
 
-    def __init__(self, reactor: Reactor, table: Table, ticket_keys: bytes = b"") -> None:
+    def __init__(self, reactor: Reactor, table: Table, known: Mapping[str, Any]) -> None:
+        """known: what a program before this one carried over; empty if there was none."""
         self._reactor = reactor
         self._table = table
-        self._files = Files()
+        self._files = files_of(known)
         self._profiles = Profiles()
-        self._keys = TicketKeys(ticket_keys)
+        self._keys = TicketKeys(bytes.fromhex(known.get("ticket_keys", "")))
         self._vault = Vault()
         self._bundle = Bundle()
         self._generation = 0
@@ -48,10 +49,9 @@ class Secrets:
         """The vault, for workers."""
         return self._vault.fd
 
-    @property
-    def ticket_keys(self) -> bytes:
+    def carried(self) -> dict[str, Any]:
         """For the program that takes over from this one."""
-        return self._keys.data
+        return {"ticket_keys": self._keys.data.hex(), "tls_files": self._files.in_force()}
 
     # ---- a configuration -------------------------------------------------------------------------
 
@@ -68,8 +68,8 @@ class Secrets:
         self._config = config
         self._bindings = bindings
         self._bundle = bundle
-        self._files.keep_only(_paths(config))
-        self._seen = self._files.stamps()
+        self._files.settle(_paths(config))
+        self._seen = self._files.stamps_read()
         self._publish()
         self._write_rows(config, bindings)
         self._write_ends()
@@ -131,6 +131,7 @@ class Secrets:
                 problem="; ".join(str(problem) for problem in error.problems),
             )
             return
+        self._files.settle(_paths(config))
         if bundle.data == self._bundle.data:
             return
         self._bundle = bundle
@@ -194,6 +195,11 @@ class Secrets:
 
     def close(self) -> None:
         self._vault.close()
+
+
+def files_of(known: Mapping[str, Any]) -> Files:
+    """The files of TLS that a program before this one had in force."""
+    return Files(known.get("tls_files"))
 
 
 def _paths(config: Config) -> set[str]:

@@ -18,10 +18,11 @@ import msgpack
 
 import l4lb
 import l4lb.log
+from l4lb.certificates import bundle
 from l4lb.config.address import parse_bind
 from l4lb.config.model import Config
 from l4lb.native.table import Table
-from l4lb.supervisor import apply, carried, counts, handoff, post, upgrade
+from l4lb.supervisor import apply, carried, counts, handoff, post, secrets, upgrade
 from l4lb.supervisor.child import Child, channel
 from l4lb.supervisor.overlay import Overlay
 from l4lb.supervisor.post import Post
@@ -47,6 +48,7 @@ def check(fd: int) -> int:
     known = state.get("carried", {})
     membership.start(config, carried.key_of(known))
     carried.restore(table, membership, known)
+    bundle.build(config, secrets.files_of(known), bundle.Profiles())
     counts.book(table, membership, state["counts"])
     counts.book_each(table, state["counts"])
     print(f"{upgrade.READY.decode()}{l4lb.__version__}", flush=True)  # noqa: T201 - the answer
@@ -78,9 +80,8 @@ class Predecessor:
         self.started_ms: int = self.state["started_ms"]
         self.generation: int = self.state["generation"]
         self.events: list[Mapping[str, Any]] = self.state.get("events", [])
-        known = self.state.get("carried", {})
-        self.hash_key = carried.key_of(known)
-        self.tickets = carried.tickets_of(known)
+        self.known: Mapping[str, Any] = self.state.get("carried", {})
+        self.hash_key = carried.key_of(self.known)
         self._workers = {
             pid: Child("old worker", pid, os.pidfd_open(pid), monotonic_ms())
             for pid in self.state["workers"]
@@ -123,7 +124,7 @@ class Predecessor:
 
     def restore(self, table: Table, membership: apply.Membership) -> None:
         """What the old program knew beside its counts, into a table that nobody else has yet."""
-        carried.restore(table, membership, self.state.get("carried", {}))
+        carried.restore(table, membership, self.known)
         counts.book_each(table, self.state["counts"])
         if "sticky" in self.state:
             carried.restore_stuck(table, membership, self.state["sticky"], monotonic_ms())

@@ -234,6 +234,35 @@ def test_a_file_that_is_gone_stays_in_force_and_is_told(ca: Authority) -> None:
             secure(lb.connect(), ca.client()).close()
 
 
+def upgraded(lb: Balancer) -> None:
+    """New workers serve, in the same process, once this returns."""
+    pids, pid = lb.pids(), lb.status()["pid"]
+    lb.admin("upgrade")
+    assert set(lb.pids()).isdisjoint(pids)
+    assert lb.status()["pid"] == pid
+
+
+def test_an_upgrade_goes_on_with_what_is_in_force_whatever_the_files_are_by_then(
+    ca: Authority,
+) -> None:
+    row = ca.issue("localhost", file="handed")
+    tls = {"certificates": [row], "ca": ca.path}
+    process = {"tls": {"watch": "50ms"}}
+    with Backends(1) as backends, Balancer.secured(backends.addresses, tls, process=process) as lb:
+        context, before = ca.client(cert=row), certs(lb)["sha256"]
+        _, session = visit(lb, context)
+        Path(row["key"]).write_text("half of")
+        upgraded(lb)
+        Path(row["cert"]).unlink()
+        until(lambda: "not a PEM file" in lb.log(), "what does not fit is told")
+        upgraded(lb)
+        assert visit(lb, context, session)[0]
+        assert certs(lb)["sha256"] == before
+        ca.issue("localhost", file="handed")
+        until(lambda: certs(lb)["sha256"] != before, "what fits again is taken")
+        visit(lb, context)
+
+
 def test_check_tells_what_is_wrong_with_certificates(ca: Authority, tmp_path: Path) -> None:
     good, other = ca.issue("localhost", file="checked"), ca.issue("localhost", file="another")
     secret = tmp_path / "secret.key"
