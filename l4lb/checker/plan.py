@@ -10,6 +10,8 @@ import msgpack
 
 from l4lb.checker.types import Settings, Way
 from l4lb.config.model import Config, Pool
+from l4lb.config.tables.health import Health
+from l4lb.config.tables.tls import PoolTls
 
 MESSAGE_BYTES = 24 << 10  # of plans in one message, unless one plan is larger
 
@@ -57,6 +59,8 @@ def plan(pool: Pool) -> Plan:
             "way": Way((pool.health.source,) if pool.health.source else pool.source, pool.options),
             "send_proxy": pool.health.send_proxy or ("off" if elsewhere else pool.send_proxy),
         }
+        if pool.tls is not None and not elsewhere:
+            values |= _secured(pool.health, pool.tls)
         values["steps"] = [
             {key: value for key, value in dict(step).items() if value is not None}
             for step in pool.health.steps or ()
@@ -67,6 +71,20 @@ def plan(pool: Pool) -> Plan:
     slow = pool.passive.slow if pool.passive is not None else None
     factor = slow.factor if slow is not None else None
     return Plan(checks, agent, pool.on_down or "keep", pool.alert or (), factor)
+
+
+def _secured(health: Health, tls: PoolTls) -> dict[str, Any]:
+    """What checks in TLS take over from the pool's sessions: all that they do not say otherwise."""
+    verify = health.verify
+    if verify is None:
+        verify = tls.verify or health.ca is not None
+    return {
+        "verify": verify,
+        "ca": health.ca or tls.ca,
+        "sni": health.sni or tls.server_name,
+        "cert": tls.cert,
+        "key": tls.key,
+    }
 
 
 def plans(config: Config) -> dict[str, Plan]:

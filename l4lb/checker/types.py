@@ -60,6 +60,8 @@ class Settings:
     sni: str | None = None
     verify: bool = True
     ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
     query: str = "."
     record: str = "NS"
     rcode: Sequence[str] = ("NOERROR",)

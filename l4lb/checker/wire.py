@@ -174,10 +174,20 @@ class Tls:
 
 
 @functools.lru_cache(maxsize=1024)
-def tls_context(verify: bool, ca: str | None, by_name: bool, _: int) -> ssl.SSLContext:
+def tls_context(
+    verify: bool,
+    ca: str | None,
+    by_name: bool,
+    pair: tuple[str | None, str | None],
+    _: tuple[int, ...],
+) -> ssl.SSLContext:
     """verify: its chain must lead to ca (a file; None: the system's). by_name: and be for the name
-    that is asked for. The last one is the file's time: another one is read anew. Raises OSError."""
+    that is asked for. pair: certificate and key to show, if any. The last one is the files' times:
+    at others they are read anew. Raises OSError."""
     context = ssl.create_default_context(cafile=ca)
+    cert, key = pair
+    if cert:
+        context.load_cert_chain(cert, key, password=b"")  # nobody is there to be asked for one
     context.check_hostname = verify and by_name
     context.verify_mode = ssl.CERT_REQUIRED if verify else ssl.CERT_NONE
     return context
@@ -198,12 +208,15 @@ async def open_plain(target: Target, settings: Settings) -> Plain:
 
 async def open_tls(target: Target, settings: Settings) -> Tls:
     """The same with the TLS handshake done."""
+    name = settings.sni or (settings.host or "").partition(":")[0] or None
+    pair = (settings.cert, settings.key)
+    files = [path for path in (settings.ca, *pair) if path]
     try:
-        name = settings.sni or (settings.host or "").partition(":")[0] or None
-        changed_ns = os.stat(settings.ca).st_mtime_ns if settings.ca else 0
-        context = tls_context(settings.verify, settings.ca, bool(name), changed_ns)
+        changed_ns = tuple(os.stat(path).st_mtime_ns for path in files)
+        context = tls_context(settings.verify, settings.ca, bool(name), pair, changed_ns)
     except OSError as error:
-        raise ProbeError(Result.NO_SOCKET, f"cannot read {settings.ca}: {error}") from error
+        said = f"cannot read {' or '.join(files)}: {error}"
+        raise ProbeError(Result.NO_SOCKET, said) from error
     below = await open_plain(target, settings)
     try:
         wire = Tls(below, context, name)

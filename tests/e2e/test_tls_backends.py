@@ -167,6 +167,20 @@ def test_a_certificate_is_shown_to_a_backend_that_asks(ca: Authority) -> None:
         assert lb.ask("certs")[0]["of"] == "pools.web"
 
 
+def test_checks_speak_tls_as_sessions_do_unless_they_say_otherwise(ca: Authority) -> None:
+    tls = {"ca": ca.path, "server_name": "app.example.test", **ca.issue("lb.example.test")}
+    health = {"type": "tls", "send": "ping", "expect": "ping", "interval": "100ms", "fall": 1}
+    with Server(ca.issue("app.example.test"), ca) as server:
+        with Balancer.before([server.address], tls=tls, health=health) as lb:
+            until(lambda: lb.ask("backends")[0]["health"] == "up", "the backend is up")
+            assert set(server.names) == {"app.example.test"}
+            assert server.seen[0]["client"]["subjectAltName"] == (("DNS", "lb.example.test"),)
+        wrong = health | {"sni": "other.example.test"}
+        with Balancer.before([server.address], tls=tls, health=wrong) as lb:
+            until(lambda: lb.ask("backends")[0]["health"] == "down", "the backend is down")
+            assert "mismatch" in lb.ask("backends")[0]["last_check"]["text"]
+
+
 def test_a_backend_that_does_not_answer_the_handshake_has_connect_timeout(ca: Authority) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"

@@ -75,11 +75,14 @@ class Health(Model):
     body: health_fields.RegexText | None = None
     """http, https: a regular expression (RE2) that must match in the first 64 KiB of the body."""
     sni: health_fields.HostName | None = None
-    """https, tls: the name that is asked for and that the certificate must be for."""
-    verify: bool = True
-    """https, tls: must the certificate be valid?"""
+    """https, tls: the name that is asked for and that the certificate must be for; absent: the
+    server_name of the pool's tls, but not at another port or address."""
+    verify: bool | None = None
+    """https, tls: must the certificate be valid? Absent: as the pool's tls says, but not at another
+    port or address; else it must."""
     ca: health_fields.FilePath | None = None
-    """https, tls: a file of the authorities that are trusted; absent: the system's."""
+    """https, tls: a file of the authorities that are trusted; absent: that of the pool's tls, but
+    not at another port or address; else the system's."""
     query: health_fields.DnsName = "."
     """dns: the name that is asked for."""
     record: health_fields.DnsType = "NS"

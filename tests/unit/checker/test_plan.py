@@ -48,6 +48,27 @@ def test_a_pools_plan_is_what_its_tables_say() -> None:
     assert planned()["plain"] == Plan()
 
 
+def secured(**health: object) -> Settings:
+    """How the backends of a pool are checked that is spoken to in TLS."""
+    tls = {"ca": "/ca", "server_name": "b.example", "cert": "/cert", "key": "/key"}
+    pool = {"backends": ["10.0.0.1:443"], "tls": tls, "health": {"type": "https", **health}}
+    listeners = {"w": {"bind": [":80"], "pool": "web"}}
+    checks = plans(build({"listeners": listeners, "pools": {"web": pool}}, Origin()))["web"].checks
+    assert checks is not None
+    return checks
+
+
+def test_checks_in_tls_are_as_the_pools_sessions_where_they_do_not_say_otherwise() -> None:
+    same = secured()
+    assert (same.verify, same.ca, same.sni) == (True, "/ca", "b.example")
+    assert (same.cert, same.key) == ("/cert", "/key")
+    other = secured(verify=False, ca="/other", sni="c.example")
+    assert (other.verify, other.ca, other.sni) == (False, "/other", "c.example")
+    elsewhere = secured(port=9443)
+    assert (elsewhere.verify, elsewhere.ca, elsewhere.sni) == (True, None, None)
+    assert elsewhere.cert is None
+
+
 def test_a_plan_is_the_same_at_the_other_end_of_a_channel() -> None:
     sent = [msgpack.unpackb(msgpack.packb(one)) for one in messages(planned())]
     (message,) = sent
