@@ -23,6 +23,13 @@ async def certificates(channel: Channel) -> list[dict[str, Any]]:
     return found
 
 
+def in_use(table: Table) -> bool:
+    """Does TLS end or begin anywhere?"""
+    return any(tls.pool_has_tls(table, row.index) for row in table.pools()) or any(
+        tls.listener_end(table, row.index) is not None for row in table.listeners()
+    )
+
+
 def of_listener(table: Table, index: int) -> dict[str, Any]:
     """{"tls": ...} of a listener that has TLS, else nothing."""
     if tls.listener_end(table, index) is None:

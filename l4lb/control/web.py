@@ -27,6 +27,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 import l4lb.log
+from l4lb.control import tls_views
 from l4lb.control.handlers import Handlers
 from l4lb.control.live import Live
 from l4lb.errors import AdminError
@@ -40,6 +41,7 @@ LOG = l4lb.log.get("control")
 CONNECTIONS_MAX = 256  # others come: the oldest that is no stream is closed
 STREAMS_MAX = 32
 BODY_MAX = 4 << 10  # bytes of a request's body
+CERTIFICATES_TIMEOUT_S = 1.0  # a scrape does not wait longer for them
 WRITE_TIMEOUT_S = 10.0  # a stream that takes nothing for so long ends
 CHANGES = ("drain", "ready", "maint", "weight")
 PAGE = {"/": "page.html", "/page.css": "page.css", "/page.js": "page.js"}
@@ -141,10 +143,20 @@ class Web:
         accept = request.headers.get("Accept", "")
         # why: one at a time, so that many who ask cannot take more than one processor.
         async with self._scraping:
-            body, kind = await asyncio.to_thread(self._collector.render, accept)
+            known = await self._certificates()
+            body, kind = await asyncio.to_thread(self._collector.render, accept, known)
         response = web.Response(body=body, headers={"Content-Type": kind})
         response.enable_compression()
         return response
+
+    async def _certificates(self) -> list[Mapping[str, Any]]:
+        """Rows of `certs`; none while the supervisor does not tell them in time."""
+        found: list[Mapping[str, Any]] = []
+        if tls_views.in_use(self._table):
+            with contextlib.suppress(AdminError, TimeoutError):
+                async with asyncio.timeout(CERTIFICATES_TIMEOUT_S):
+                    found = await self._handlers.answer("certs", {})
+        return found
 
     async def _healthz(self, _: web.Request) -> web.StreamResponse:
         states = {row.state for row in self._table.workers() if row.pid}

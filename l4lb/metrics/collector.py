@@ -10,8 +10,9 @@ import contextlib
 import os
 import resource
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from l4lb.metrics.exposition import (
     OPENMETRICS,
@@ -86,22 +87,27 @@ class Collector:
         self._table = table
         self._about = about
 
-    def collect(self) -> Scrape:
-        """All there is to tell now."""
+    def collect(self, certificates: Iterable[Mapping[str, Any]] = ()) -> Scrape:
+        """All there is to tell now. certificates: rows of `admin certs`."""
         scrape = Scrape()
         backends = self._table.backends()
         self._service(scrape)
         self._listeners(scrape)
         self._tls(scrape)
+        days = {(row["of"], row["file"]): row["days_left"] for row in certificates}
+        for (of, file), left in days.items():
+            scrape.add("l4lb_certificate_days_left", left, of, file)
         self._datagrams(scrape)
         self._backends(scrape, backends)
         self._pools(scrape, backends)
         self._workers(scrape, self._table.workers())
         return scrape
 
-    def render(self, accept: str) -> tuple[bytes, str]:
+    def render(
+        self, accept: str, certificates: Iterable[Mapping[str, Any]] = ()
+    ) -> tuple[bytes, str]:
         """The answer to a scrape and its content type; accept: the request's header."""
-        scrape = self.collect()
+        scrape = self.collect(certificates)
         if prefers_openmetrics(accept):
             return scrape.openmetrics().encode(), OPENMETRICS
         return scrape.text().encode(), TEXT

@@ -60,6 +60,12 @@ METRICS: Mapping[str, Metric] = {
             "When the first of a listener's certificates ends, Unix time.",
             LISTENER,
         ),
+        Metric(
+            "l4lb_certificate_days_left",
+            "gauge",
+            "Whole days until a certificate of a listener or pool ends; negative when it has.",
+            ("of", "file"),
+        ),
         Metric("l4lb_udp_sessions", "gauge", "UDP sessions now."),
         Metric("l4lb_udp_sessions_limit", "gauge", "How many there may be."),
         Metric(

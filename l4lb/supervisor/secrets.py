@@ -22,6 +22,7 @@ from l4lb.supervisor.reactor import Reactor
 PAGE = 16  # certificates of one answer: a message of a channel holds them
 NAMES_SHOWN = 8
 SOON_DAYS = 14
+REMIND_MS = 86_400_000
 LOG = l4lb.log.get("supervisor")
 
 
@@ -101,6 +102,12 @@ class Secrets:
         """Begins to watch files and to rotate keys."""
         self._look()
         self._rotate_later()
+        self._reactor.after(REMIND_MS, self._remind)
+
+    def _remind(self) -> None:
+        """Nothing may change for months, and a certificate end all the same."""
+        self._write_ends()
+        self._reactor.after(REMIND_MS, self._remind)
 
     def _look(self) -> None:
         config = self._config
@@ -161,7 +168,8 @@ class Secrets:
             first[one.owner] = min(first.get(one.owner, one.facts.not_after), one.facts.not_after)
             left = days_left(one.facts.not_after, now_s)
             if left < SOON_DAYS:
-                LOG.warning("a certificate ends soon", of=one.owner, file=one.file, days_left=left)
+                what = "a certificate has ended" if left < 0 else "a certificate ends soon"
+                LOG.warning(what, of=one.owner, file=one.file, days_left=left)
         if self._bindings is not None:
             for (name, _), row in self._bindings.listener_rows.items():
                 tls.set_listener_end(self._table, row, max(0, first.get(f"listeners.{name}", 0)))

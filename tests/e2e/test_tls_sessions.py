@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from .harness import Backends, Balancer, one_pool, run, toml, until
+from .harness import PORTS, Backends, Balancer, one_pool, run, toml, until
 from .harness.secure import Authority, certificate_names, secure
 
 
@@ -206,9 +207,16 @@ def test_what_does_not_fit_is_not_taken_and_told(ca: Authority) -> None:
 
 def test_certs_tells_names_and_days(ca: Authority) -> None:
     tls = {"certificates": [ca.issue("localhost", "www.example.test", file="told", key="RSA")]}
-    with Backends(1) as backends, Balancer.secured(backends.addresses, tls, workers=1) as lb:
+    web = f"127.0.0.1:{PORTS.take()}"
+    with (
+        Backends(1) as backends,
+        Balancer.secured(backends.addresses, tls, workers=1, process={"http": web}) as lb,
+    ):
         row = certs(lb)
         assert row["of"] == "listeners.web"
+        with urllib.request.urlopen(f"http://{web}/metrics", timeout=10) as answer:
+            told = f'of="listeners.web",file="{row["file"]}"}} {row["days_left"]}\n'
+            assert f"l4lb_certificate_days_left{{{told}" in answer.read().decode()
         assert row["names"] == ["localhost", "www.example.test"]
         assert row["key"] == "RSA 2048"
         assert row["days_left"] > 300
