@@ -136,8 +136,11 @@ static int read_key(struct l4_tls_loader *loader, BIO *pem)
     EVP_PKEY *key = PEM_read_bio_PrivateKey(pem, NULL, no_password, NULL);
     if (!key)
         return fail(loader, "private key");
-    const bool used =
-        SSL_CTX_use_PrivateKey(context, key) == 1 && SSL_CTX_check_private_key(context) == 1;
+    /* why: asked of the certificate, so that a key of another type is told as just that. */
+    X509 *const leaf = SSL_CTX_get0_certificate(context);
+    const bool used = leaf && X509_check_private_key(leaf, key) == 1 &&
+                      SSL_CTX_use_PrivateKey(context, key) == 1 &&
+                      SSL_CTX_check_private_key(context) == 1;
     EVP_PKEY_free(key);
     return used ? 1 : fail(loader, "private key");
 }

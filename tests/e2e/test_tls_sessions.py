@@ -283,6 +283,7 @@ def test_check_tells_what_is_wrong_with_certificates(ca: Authority, tmp_path: Pa
         (good | {"cert": "/nowhere/cert.pem"}, "/nowhere/cert.pem cannot be read"),
         (good | {"cert": good["key"]}, "it has no certificate"),
         ({"cert": good["cert"]}, "it has no private key"),
+        (good | {"key": ca.issue("a.test", key="RSA")["key"]}, "key type mismatch"),
         (good | {"key": str(secret)}, "the private key is encrypted"),
     ]
     settings: list[tuple[dict[str, str], str]] = [
