@@ -156,12 +156,15 @@ static bool meet(struct l4_tls *tls, const struct l4_tls_peer *peer)
 {
     SSL_set_connect_state(tls->ssl);
     X509_VERIFY_PARAM *verify = SSL_get0_param(tls->ssl);
-    if (*peer->name) {
+    /* why: RFC 6066, 3 has no addresses as server names; one is only verified. */
+    const bool named = *peer->name && !X509_VERIFY_PARAM_set1_ip_asc(verify, peer->name);
+    ERR_clear_error();
+    if (named) {
         X509_VERIFY_PARAM_set_hostflags(verify, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
         if (!SSL_set_tlsext_host_name(tls->ssl, peer->name) ||
             !X509_VERIFY_PARAM_set1_host(verify, peer->name, 0))
             return false;
-    } else if (*peer->ip && !X509_VERIFY_PARAM_set1_ip_asc(verify, peer->ip)) {
+    } else if (!*peer->name && *peer->ip && !X509_VERIFY_PARAM_set1_ip_asc(verify, peer->ip)) {
         return false;
     }
     if (peer->backend >= tls->room->backends)
@@ -270,6 +273,8 @@ void l4_tls_why(const struct l4_pump *pump, const struct l4_half *half, char *to
     const char *reason = code ? ERR_reason_error_string(code) : NULL;
     if (verified != X509_V_OK && ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED)
         snprintf(to, size, "certificate: %s", X509_verify_cert_error_string(verified));
+    else if (ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) == SSL_R_CALLBACK_FAILED)
+        snprintf(to, size, "no certificate for the server name"); /* l4_tls_on_server_name */
     else if (reason)
         snprintf(to, size, "%s", reason);
     else

@@ -103,10 +103,11 @@ def test_a_backend_is_verified_by_name_and_sessions_are_resumed(ca: Authority) -
             assert (counts["full"], counts["resumed"], counts["failed"]) == (1, 4, 0)
 
 
-def test_an_address_is_verified_when_there_is_no_name(ca: Authority) -> None:
+@pytest.mark.parametrize("asked", [{}, {"server_name": "127.0.0.1"}])
+def test_an_address_is_verified_when_there_is_no_name(ca: Authority, asked: dict[str, str]) -> None:
     with (
         Server(ca.issue("127.0.0.1", file="ip")) as server,
-        Balancer.before([server.address], tls={"ca": ca.path}, workers=1) as lb,
+        Balancer.before([server.address], tls={"ca": ca.path, **asked}, workers=1) as lb,
     ):
         with lb.connect() as client:
             assert exchange(client) == b"ping"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from .harness import Backends, Balancer
+from .harness import Backends, Balancer, until
 from .harness.secure import Authority, certificate_names, fails, secure
 
 
@@ -93,6 +93,8 @@ def test_with_strict_sni_a_name_that_nobody_has_is_an_alert(ca: Authority) -> No
     with Backends(1) as backends, Balancer.secured(backends.addresses, tls, workers=1) as lb:
         secure(lb.connect(), ca.client()).close()
         assert "UNRECOGNIZED_NAME" in fails(lb.connect(), ca.client(), "other.test")
+        why = "no certificate for the server name"
+        until(lambda: lb.ask("listeners")[0]["tls"]["last_failure"] == why, "it is told why")
         nameless = ca.client(check_hostname=False)
         with pytest.raises(ssl.SSLError):
             secure(lb.connect(), nameless, None)  # type: ignore[arg-type]

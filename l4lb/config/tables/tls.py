@@ -76,8 +76,8 @@ class PoolTls(Model):
     ca: tls_fields.FilePath | None = None
     """PEM file: who signs them; absent: the authorities that this host trusts."""
     server_name: tls_fields.HostName | None = None
-    """The name to ask for and to verify; absent: the host name in the backend's address, else its
-    IP address is verified and no name asked for."""
+    """The name to ask for and to verify, or an IP address, which is only verified; absent: the host
+    name in the backend's address, else its IP address."""
     cert: tls_fields.FilePath | None = None
     """PEM file: the certificate to show to backends that ask for one."""
     key: tls_fields.FilePath | None = None
