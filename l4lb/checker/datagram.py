@@ -15,7 +15,7 @@ import dns.rcode
 
 from l4lb.checker.tcp import shown
 from l4lb.checker.types import Outcome, ProbeError, Settings, Target
-from l4lb.checker.wire import family_of, take_way
+from l4lb.checker.wire import PROXY_LOCAL, family_of, take_way
 from l4lb.config import payload
 from l4lb.native.results import Result
 
@@ -39,7 +39,7 @@ async def probe_udp(target: Target, settings: Settings) -> Outcome:
     only an ICMP error, or a wrong reply, is a failure."""
     loop = asyncio.get_running_loop()
     with _connected(target, settings) as sock:
-        sock.send(payload.to_bytes(settings.send or ""))
+        sock.send(PROXY_LOCAL[settings.send_proxy] + payload.to_bytes(settings.send or ""))
         receive = loop.sock_recv(sock, DATAGRAM_MAX)
         if settings.reply == "optional":
             wait_s = min(ICMP_WAIT_S, settings.timeout_ms / 2000)
@@ -59,7 +59,7 @@ async def probe_dns(target: Target, settings: Settings) -> Outcome:
     query = dns.message.make_query(settings.query, settings.record)
     loop = asyncio.get_running_loop()
     with _connected(target, settings) as sock:
-        sock.send(query.to_wire())
+        sock.send(PROXY_LOCAL[settings.send_proxy] + query.to_wire())
         while True:
             data = await loop.sock_recv(sock, DATAGRAM_MAX)
             try:

@@ -11,7 +11,10 @@ import msgpack
 from l4lb.checker.types import Settings, Way
 from l4lb.config.model import Config, Pool
 from l4lb.config.tables.health import Health
+<<<<<<< HEAD
 from l4lb.config.tables.tls import PoolTls
+=======
+>>>>>>> f0a8b38 (checks: those by UDP begin with a LOCAL header where the pool's sessions have one)
 
 MESSAGE_BYTES = 24 << 10  # of plans in one message, unless one plan is larger
 
@@ -50,14 +53,22 @@ class Plan:
         return cls(**known)
 
 
+def _header_of_sessions(pool: Pool, health: Health) -> str:
+    """The PROXY header that backends get of sessions."""
+    if health.type in ("udp", "dns"):
+        return "off" if pool.proxy_protocol_udp == "off" else "v2"
+    return pool.send_proxy
+
+
 def plan(pool: Pool) -> Plan:
     """A pool's plan."""
     checks = agent = None
     if pool.health is not None:
         elsewhere = pool.health.port is not None or pool.health.address is not None
+        header = "off" if elsewhere else _header_of_sessions(pool, pool.health)
         values = dict(pool.health) | {
             "way": Way((pool.health.source,) if pool.health.source else pool.source, pool.options),
-            "send_proxy": pool.health.send_proxy or ("off" if elsewhere else pool.send_proxy),
+            "send_proxy": pool.health.send_proxy or header,
         }
         if pool.tls is not None and not elsewhere:
             values |= _secured(pool.health, pool.tls)

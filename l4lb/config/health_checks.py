@@ -14,7 +14,7 @@ Findings = Iterator[Finding]
 STREAMS = ("tcp", "tls", "http", "https")
 # The types of check that look at a key; one that is not here is for all.
 FOR = {
-    "send_proxy": STREAMS,
+    "send_proxy": (*STREAMS, "udp", "dns"),
     "send": ("tcp", "tls", "udp"),
     "expect": ("tcp", "tls", "udp"),
     "steps": ("tcp", "tls"),
@@ -63,6 +63,9 @@ def _what_it_needs(draft: Draft) -> Findings:
         if health.get("type") == "exec" and "command" not in health:
             hint = 'add command = ["/path/of/a/program", ...]'
             yield Finding(path, "a check of type exec needs a command", hint)
+        if health.get("send_proxy") == "v1" and health.get("type") in ("udp", "dns"):
+            message = "a PROXY header of version 1 is not for datagrams"
+            yield Finding((*path, "send_proxy"), message, 'write "v2"')
         if "steps" in health and ("send" in health or "expect" in health):
             message = "steps cannot stand beside send or expect"
             yield Finding((*path, "steps"), message, "make them a step")

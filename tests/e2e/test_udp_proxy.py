@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 import struct
 from typing import Any
 
@@ -113,3 +114,14 @@ def test_a_datagram_too_long_with_its_header_is_counted() -> None:
         client.send(bytes(LARGEST))
         until(lambda: lb.ask("listeners")[0]["dropped"] == {"send_to_backend": 1}, "it is counted")
         assert parted(ask(client, bytes(LARGEST - 28)))[-1] == bytes(LARGEST - 28)
+
+
+@pytest.mark.parametrize("kind", ["udp", "dns"])
+def test_a_check_says_that_no_client_is_behind_it(kind: str) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as backend:
+        backend.bind(("127.0.0.1", 0))
+        backend.settimeout(20)
+        health = {"type": kind, "interval": "100ms", "timeout": "5s"}
+        row = {"name": "a", "address": "{}:{}".format(*backend.getsockname())}
+        with udp_balancer([row], health=health, proxy_protocol_udp="first"):
+            assert backend.recv(4096).startswith(SIGNATURE + b"\x20\0\0\0")

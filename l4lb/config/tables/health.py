@@ -53,7 +53,7 @@ class Health(Model):
     """The local IP address that checks come from; absent: the pool's source."""
     send_proxy: Literal["off", "v1", "v2"] | None = None
     """Begin with a PROXY header that says that no client is behind it (LOCAL); absent: as the
-    pool's send_proxy, but off at another port or address."""
+    pool's send_proxy, or proxy_protocol_udp for udp and dns, but off at another port or address."""
     send: health_fields.SendText | None = None
     """tcp, tls, udp: what is sent. Text; "hex:0a0b" for bytes."""
     expect: health_fields.ExpectText | None = None
