@@ -9,9 +9,11 @@ from l4lb.config.origin import Finding
 
 
 def trusted_proxies(draft: Draft) -> Iterator[Finding]:
-    """A PROXY header from anyone would let anyone be anyone."""
+    """A PROXY header from anyone would let anyone be anyone; a unix socket has its file's mode."""
     for path, listener in _listeners(draft):
-        mode = listener.get("proxy_protocol", "off")
+        mode, binds = listener.get("proxy_protocol", "off"), listener.get("bind")
+        if isinstance(binds, list) and all(str(bind).startswith("unix:") for bind in binds):
+            continue
         if mode in ("accept", "require") and not listener.get("trusted"):
             message = "is needed with proxy_protocol"
             hint = 'name the proxies, such as trusted = ["10.0.0.0/8"]'

@@ -191,6 +191,19 @@ def test_an_ipv4_client_told_in_ipv6s_form_is_under_the_rules_for_it(echo: Backe
             assert [row["client"] for row in lb.ask("sessions")] == ["203.0.114.7:4711"]
 
 
+def test_a_listener_of_a_unix_socket_alone_needs_nobody_named(
+    echo: Backends, tmp_path: Path
+) -> None:
+    config = one_pool(f"unix:{tmp_path}/front", echo.addresses, process={"workers": 1})
+    config["listeners"]["web"]["proxy_protocol"] = "require"
+    with Balancer(config) as lb, socket.socket(socket.AF_UNIX) as proxy:
+        proxy.settimeout(20)
+        proxy.connect(f"{tmp_path}/front")
+        proxy.sendall(HEADERS["v2"])
+        assert read_line(proxy) == "a"
+        assert [row["client"] for row in lb.ask("sessions")] == ["203.0.113.7:4711"]
+
+
 # ---- towards backends ----------------------------------------------------------------------------
 
 
