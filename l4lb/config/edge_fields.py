@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -84,6 +85,18 @@ def list_file(value: str) -> str:
     return value
 
 
+SHARE = re.compile(r"^[0-9]{1,3}(\.[0-9]{1,9})? *%$")
+
+
+def _share_text(value: object) -> object:
+    """A percentage may be written as elsewhere, too: "5%"."""
+    if not isinstance(value, str):
+        return value
+    if not SHARE.match(value):
+        raise wrong(f"{shown(value)} is not a percentage", 'write a number, or one such as "5%"')
+    return float(value.rstrip("% "))
+
+
 def _share(value: float) -> float:
     if not 0 < value <= 100:
         raise wrong(f"must be more than 0 and at most 100 percent, not {shown(value)}")
@@ -93,7 +106,15 @@ def _share(value: float) -> float:
 ManyNetworks = Annotated[
     tuple[Network, ...], BeforeValidator(as_many, json_schema_input_type=list[Network])
 ]
-Share = Annotated[float, AfterValidator(_share), Field(json_schema_extra={"maximum": 100})]
+Share = Annotated[
+    float,
+    BeforeValidator(
+        _share_text,
+        json_schema_input_type=float | Annotated[str, Field(pattern=SHARE.pattern)],
+    ),
+    AfterValidator(_share),
+    Field(json_schema_extra={"maximum": 100}),
+]
 ListFile = Annotated[str, AfterValidator(list_file)]
 CountOf = Annotated[
     int,

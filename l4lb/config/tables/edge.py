@@ -22,7 +22,7 @@ class Route(Model):
     source: edge_fields.Networks | None = None
     """Networks that the client is in, such as "10.0.0.0/8"; one, or an array."""
     percent: edge_fields.Share | None = None
-    """This share of the clients that meet the other conditions, by chance."""
+    """This share of the clients that meet the other conditions, by chance: 5 or "5%"."""
     pool: str
     """Name of the pool that serves these clients."""
 

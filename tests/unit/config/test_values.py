@@ -154,3 +154,15 @@ def test_a_hash_balance_factor_can_be_written_as_elsewhere(written: str, percent
     text = "[listeners.a]\nbind = [':80']\npool = 'a'\n[pools.a]\nbackends = ['h:1']\n"
     pool = loads(f"{text}hash_balance_factor = {written}\n", "x.toml").pools["a"]
     assert pool.hash_balance_percent == percent
+
+
+@pytest.mark.parametrize(
+    ("written", "percent"), [('"5%"', 5), ('"0.5%"', 0.5), ('"100 %"', 100), ("5", 5), ("0.5", 0.5)]
+)
+def test_a_routes_share_can_be_written_as_a_percentage_is_elsewhere(
+    written: str, percent: float
+) -> None:
+    routes = f"[{{percent = {written}, pool = 'a'}}]"
+    text = f"[listeners.a]\nbind = [':80']\npool = 'a'\nroutes = {routes}\n[pools.a]\n"
+    config = loads(f"{text}backends = ['h:1']\n", "x.toml")
+    assert config.listeners["a"].routes[0].percent == percent
