@@ -328,6 +328,8 @@ class Supervisor:
         self._notifier.stopping(self._in_words())
         self._reactor.after(STOP_GRACE_MS, self._workers.kill)
         self._workers.stop(reason)
+        if self._before is not None:
+            self._before.stop()
         if self._workers.alive == 0:
             self._end()
 
@@ -339,6 +341,9 @@ class Supervisor:
     def _end(self) -> None:
         """No worker is left: the helpers go last, so that admin answers until then."""
         if self._phase == "ended":
+            return
+        if self._before is not None and self._before.remains:
+            self._reactor.after(5, self._end)
             return
         self._phase = "ended"
         self._changes.reloads.stop()
@@ -355,9 +360,8 @@ class Supervisor:
             self._reactor.stop()
 
     def _kill_helpers(self) -> None:
-        self._control.kill()
-        self._checker.kill()
-        self._seeing.writer.kill()
+        for helper in (self._control, self._checker, self._seeing.writer):
+            helper.kill()
 
     def _close(self) -> None:
         for one in list(self._listening):

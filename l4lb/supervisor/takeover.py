@@ -218,10 +218,21 @@ class Predecessor:
         if not self._workers:
             self._all_ended(table, membership)
 
-    def _too_late(self) -> None:
+    @property
+    def remains(self) -> bool:
+        """Has an old worker sessions that it could not hand over?"""
+        return bool(self._workers)
+
+    def stop(self) -> None:
+        """The service ends, and the sessions of old workers with it."""
         for child in self._workers.values():
-            LOG.warning("drain_timeout is over: an old worker is ended", pid=child.pid)
+            LOG.warning("an old worker is ended, with its sessions", pid=child.pid)
             child.kill()
+
+    def _too_late(self) -> None:
+        if self._workers:
+            LOG.warning("drain_timeout is over for the old workers")
+        self.stop()
 
     def _all_ended(self, table: Table, membership: apply.Membership) -> None:
         """What the old workers counted since the state was written."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
 import ssl
 from collections.abc import Iterator
@@ -98,3 +99,43 @@ def test_a_chain_larger_than_the_sockets_buffers_reaches_a_slow_reader(ca: Autho
         with secure(lb.connect(), ca.client()) as peer:
             assert certificate_names(peer) == ["localhost"]
         assert client.finish() == b"x"
+
+
+def refuses(lb: Balancer) -> bool:
+    """Does nobody listen any more?"""
+    try:
+        lb.connect().close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def ended(client: ssl.SSLSocket) -> bool:
+    """Did the other side end it, in whatever way?"""
+    try:
+        return client.recv(1) == b""
+    except (ConnectionResetError, ssl.SSLError):
+        return True
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_end_after_an_upgrade_is_that_of_the_old_workers_sessions_too(
+    ca: Authority, number: int
+) -> None:
+    tls = {"certificates": [ca.issue("localhost")]}
+    with Backends(1) as backends, Balancer.secured(backends.rows(), tls) as lb:
+        old = lb.pids()
+        with secure(lb.connect(), ca.client()) as client:
+            assert client.recv(2) == b"a\n"
+            lb.admin("upgrade")
+            until(lambda: set(lb.pids()).isdisjoint(old), "new workers")
+            lb.signal(number)
+            if number == signal.SIGTERM:
+                until(lambda: refuses(lb), "the drain has begun")
+                assert lb.process.poll() is None
+                client.sendall(b"still here")
+                assert client.recv(100) == b"still here"
+            else:
+                assert ended(client)
+        assert lb.wait() == 0
+        assert not lb.processes()
