@@ -22,6 +22,7 @@ ANY_IPV4 = "0.0.0.0"
 ANY_IPV6 = "::"
 UNIX = "unix:"
 LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+MAPPED_BITS = 96
 PORTS = re.compile(r"(?P<first>[0-9]{1,5})(-(?P<last>[0-9]{1,5}))?", re.ASCII)
 
 
@@ -202,3 +203,14 @@ def _host_name(value: str, host: str) -> str:
     if len(host) > HOST_NAME_MAX or not all(map(LABEL.fullmatch, labels)):
         raise wrong(f"{shown(value)}: {shown(host)} is not a host name")
     return host
+
+
+def unmapped(
+    network: ipaddress.IPv4Network | ipaddress.IPv6Network,
+) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """A network of IPv4 that is written in IPv6's form (::ffff:a.b.c.d, RFC 4291) as IPv4 writes
+    it, which is what clients of it are known by."""
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped is None or network.prefixlen < MAPPED_BITS:
+        return network
+    return ipaddress.IPv4Network((int(mapped), network.prefixlen - MAPPED_BITS))

@@ -39,9 +39,9 @@ def network(value: str) -> str:
     except ValueError:
         pass
     else:
-        mapped = isinstance(found, ipaddress.IPv6Network) and found.network_address.ipv4_mapped
-        if mapped and found.prefixlen >= 96:
-            hint = f'write "{mapped}/{found.prefixlen - 96}"'
+        plain = address.unmapped(found)
+        if plain is not found:
+            hint = f'write "{plain}"'
             raise wrong(f"{shown(value)} is a network of IPv4 and no client is in it", hint)
         return str(found)
     try:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from l4lb.config.address import unmapped
 from l4lb.errors import AdminError
 from l4lb.native import choose, sticky
 from l4lb.native.rows import BackendRow, Choice, ExplainedBackend, PoolRow
@@ -54,12 +55,12 @@ def client_address(text: str) -> tuple[str, int]:
     match = CLIENT.fullmatch(text)
     ip, port = ((match["v6"] or match["v4"]), int(match["port"])) if match else (text, 0)
     try:
-        address = ipaddress.ip_address(ip.strip("[]"))
+        network = ipaddress.ip_network(ipaddress.ip_address(ip.strip("[]")))
     except ValueError:
         raise AdminError("bad_argument", f"{text!r} is no IP or IP:PORT") from None
     if port > 65_535 or "%" in ip:
         raise AdminError("bad_argument", f"{text!r} is no IP or IP:PORT")
-    return str(address), port
+    return str(unmapped(network).network_address), port
 
 
 def explain(table: Table, args: Map) -> Map:

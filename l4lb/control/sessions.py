@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from l4lb.config.address import unmapped
 from l4lb.control.commands import SESSIONS_MAX, SORTS
 from l4lb.errors import AdminError
 from l4lb.native.rows import SessionRow
@@ -54,7 +55,7 @@ def _tests(args: Mapping[str, Any]) -> list[Test]:
 def _from(source: str) -> Test:
     """Is a session's client in this network, or at this address?"""
     try:
-        network = ipaddress.ip_network(source, strict=False)
+        network = unmapped(ipaddress.ip_network(source, strict=False))
     except ValueError:
         raise AdminError(
             "bad_argument", "source must be an IP address or a network such as 10.0.0.0/8"

@@ -29,7 +29,7 @@ def explain(Table table, pool, ip, port, name, now_ms):
     cdef ch.l4_pick_request request
     cdef ch.l4_pick_context context
     cdef ch.cbool stuck = False
-    cdef bytes encoded = name.lower().encode("ascii", "replace")
+    cdef bytes encoded = name.lower().removesuffix(".").encode("ascii", "replace")
     _put_address(&addr, ip, port)
     memset(&client, 0, sizeof(client))
     client.addr = &addr

@@ -155,7 +155,7 @@ cdef uint64_t _tag(Table table, pool, client, s.l4_sticky_key *key) except? 0:
     except ValueError:
         if row.sticky.key.kind != rows.HASH_KEYS.index("sni"):
             raise ValueError(f"{client!r} is no IP address") from None
-        name = client.lower().encode("ascii", "replace")
+        name = client.lower().removesuffix(".").encode("ascii", "replace")
         known.name = name
         known.name_bytes = len(name)
         known.name_hash = s.l4_hash(&table.table.header.hash_key, known.name, len(name))

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from l4lb.config.address import unmapped
 from l4lb.config.tables.edge import Access
 from l4lb.errors import AdminError, L4lbError
 from l4lb.native import sets
@@ -80,7 +81,7 @@ def network_of(text: object) -> str:
     """An address or network in canonical form; one of a single address is that address. Raises
     AdminError."""
     try:
-        network = ipaddress.ip_network(str(text), strict=False)
+        network = unmapped(ipaddress.ip_network(str(text), strict=False))
     except ValueError:
         raise AdminError(
             "bad_argument", f"{str(text)[:64]!r} is not an address or network such as 10.0.0.0/8"

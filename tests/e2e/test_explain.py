@@ -6,6 +6,7 @@ import json
 import socket
 
 import pytest
+from hellos import hello
 
 from .harness import Backends, Balancer, greet, read_line, run
 from .harness.datagrams import UdpBackends, ask, clients, udp_balancer
@@ -51,6 +52,17 @@ def test_connections_in_progress_and_the_port_are_part_of_the_explanation(three:
                 client.settimeout(20)
                 client.connect(lb.address)
                 assert read_line(client) == name
+
+
+def test_a_server_name_is_the_same_with_capitals_and_a_dot_at_its_end(three: Backends) -> None:
+    with Balancer.before(three.rows(), balance="maglev", hash_key="sni") as lb:
+        for number in range(6):
+            with lb.connect() as client:
+                client.sendall(hello(f"h{number}.example"))
+                own = read_line(client)
+            for name in (f"h{number}.example", f"H{number}.example."):
+                answer = lb.ask("explain", pool="web", client="127.0.0.1", sni=name)
+                assert answer["backend"] == own
 
 
 def test_a_sticky_client_is_told_its_own_backend(three: Backends) -> None:

@@ -69,6 +69,7 @@ def test_an_added_backend_takes_its_share_and_little_else_moves(table: Table) ->
         ("10.0.0.1:80", ("10.0.0.1", 80)),
         ("[2001:DB8::1]:80", ("2001:db8::1", 80)),
         ("2001:db8::1", ("2001:db8::1", 0)),
+        ("::ffff:10.0.0.1", ("10.0.0.1", 0)),
         ("unix:", ("", 0)),
     ],
 )
@@ -76,7 +77,9 @@ def test_a_client_is_written_as_usual(text: str, address: tuple[str, int]) -> No
     assert choices.client_address(text) == address
 
 
-@pytest.mark.parametrize("text", ["", "x", "10.0.0.1:", "10.0.0.1:70000", "1.2.3", "fe80::1%lo"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "10.0.0.1:", "10.0.0.1:70000", "1.2.3", "fe80::1%lo", "10.0.0.0/8"]
+)
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(AdminError):
         choices.client_address(text)

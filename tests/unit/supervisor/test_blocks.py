@@ -48,6 +48,15 @@ def test_a_block_ends_by_itself_or_by_request(table: Table, blocks: Blocks) -> N
         blocks.unblock({"source": "192.0.2.1"})
 
 
+@pytest.mark.parametrize("source", ["::ffff:192.0.2.1", "::ffff:192.0.2.0/120"])
+def test_a_source_in_ipv6s_form_is_the_ipv4_one_that_it_is(
+    table: Table, blocks: Blocks, source: str
+) -> None:
+    blocks.block({"source": source}, 1_000)
+    assert blocked(table, "192.0.2.1")
+    assert not blocked(table, "192.0.3.1")
+
+
 @pytest.mark.parametrize("args", [{"source": "x"}, {"source": "::1", "for_ms": 0}, {}])
 def test_what_cannot_be_blocked_is_told(blocks: Blocks, args: dict[str, object]) -> None:
     with pytest.raises(AdminError):
