@@ -11,10 +11,7 @@ import msgpack
 from l4lb.checker.types import Settings, Way
 from l4lb.config.model import Config, Pool
 from l4lb.config.tables.health import Health
-<<<<<<< HEAD
 from l4lb.config.tables.tls import PoolTls
-=======
->>>>>>> f0a8b38 (checks: those by UDP begin with a LOCAL header where the pool's sessions have one)
 
 MESSAGE_BYTES = 24 << 10  # of plans in one message, unless one plan is larger
 
