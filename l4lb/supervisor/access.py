@@ -2,15 +2,16 @@
 
 A set is what several listeners may share: their access rules or trusted proxies, known by its
 content (networks.py); or one that has a name of its own, which is replaced in place (blocked
-sources, rules of run time). Files are looked at every second (their inode, size and time of
+sources, rules of run time). Files are looked at every second (their inode, size and times of
 change, symlinks followed); one that can no longer be read leaves the last good set in force, with
-a warning.
+a warning, and keeps no other set from being built.
 
 While the service runs, large sets are built in a child (builder.py), one after the other.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -27,6 +28,9 @@ BUILD_HERE_BYTES = 128 << 10  # of text: some milliseconds
 RELEASE_MS = 500  # a look-up takes a microsecond
 RETRY_MS = 10_000  # after a child that died
 
+LOOKS_MISSING = 2  # looks that find no file, before that is told
+
+Seen = Mapping[Content, dict[str, Stamp]]  # what told the files of sets apart
 Tell = Callable[[str, Mapping[str, Any]], None]
 
 
@@ -44,6 +48,7 @@ class Sets:
         self._builds: list[Build] = []
         self._looks = False  # a build that a changed file began is under way
         self._retry_ms = 0
+        self._missing: dict[str, int] = {}  # files that are gone: for how many looks
         self._prepared: Batch | None = None
 
     def start(self, reactor: Reactor, tell: Tell) -> None:
@@ -139,6 +144,7 @@ class Sets:
         if self._leaving:
             self._leaving = False
             self._put({})
+        self._look_for_missing()
         changed = {
             number: content
             for content, number in self._numbers.items()
@@ -154,40 +160,62 @@ class Sets:
             self._renew(stamps, None)
             return
         self._looks = True
-        self._begin(
-            self._reactor,
-            list(stamps),
-            self._renewed,
-            lambda error: self._not_renewed(error, stamps),
-        )
+        self._build_next(self._reactor, [stamps])
 
-    def _renewed(self, batch: Batch) -> None:
-        self._looks = False
-        try:
-            self._renew(batch.stamps, batch)
-        finally:
-            batch.close()
+    def _look_for_missing(self) -> None:
+        """Tells once of files that are gone. why not at the first look: some are replaced by being
+        removed and written anew."""
+        files = {path for content in self._numbers for path, _ in content.files}
+        gone = [path for path in sorted(files) if not os.path.exists(path)]
+        self._missing = {path: self._missing.get(path, 0) + 1 for path in gone}
+        for path in gone:
+            if self._missing[path] == LOOKS_MISSING:
+                self._refuse({}, L4lbError(f"the list of networks {path} is gone"))
 
-    def _renew(self, stamps: Mapping[Content, dict[str, Stamp]], batch: Batch | None) -> None:
+    def _build_next(self, reactor: Reactor, groups: Sequence[Seen]) -> None:
+        """Builds the sets of each group, one group after the other."""
+        self._looks = bool(groups)
+        if not groups:
+            return
+        first, rest = groups[0], groups[1:]
+
+        def done(batch: Batch) -> None:
+            try:
+                self._renew(batch.stamps, batch)
+            finally:
+                batch.close()
+            self._build_next(reactor, rest)
+
+        def fault(error: L4lbError) -> None:
+            if isinstance(error, DiedError):
+                self._retry_ms = monotonic_ms() + RETRY_MS
+                self._refuse({}, error)
+                self._build_next(reactor, [])
+            elif len(first) > 1:  # one of them is bad: which?
+                self._build_next(reactor, [{one: seen} for one, seen in first.items()])
+            else:
+                self._refuse(first, error)
+                self._build_next(reactor, rest)
+
+        self._begin(reactor, list(first), done, fault)
+
+    def _renew(self, stamps: Seen, batch: Batch | None) -> None:
         """Puts sets in force whose files have changed; those that left meanwhile do not count."""
         changed = {self._numbers[one]: one for one in stamps if one in self._numbers}
         try:
             self._build(changed, set(self._numbers.values()) - set(changed), batch)
         except L4lbError as error:
-            self._refuse(stamps, error)
+            if len(stamps) > 1:  # each for itself
+                for content, seen in stamps.items():
+                    self._renew({content: seen}, batch)
+            else:
+                self._refuse(stamps, error)
             return
         files = sorted({path for one in changed.values() for path, _ in one.files})
         LOG.info("lists of networks have changed", files=files)
         self._tell("networks_changed", {"files": files})
 
-    def _not_renewed(self, error: L4lbError, stamps: Mapping[Content, dict[str, Stamp]]) -> None:
-        self._looks = False
-        if isinstance(error, DiedError):
-            self._retry_ms = monotonic_ms() + RETRY_MS
-            stamps = {}
-        self._refuse(stamps, error)
-
-    def _refuse(self, stamps: Mapping[Content, dict[str, Stamp]], error: L4lbError) -> None:
+    def _refuse(self, stamps: Seen, error: L4lbError) -> None:
         """Says so; of files in this state not again."""
         LOG.warning("a list of networks is not taken; the last good one holds", why=error.message)
         self._tell("networks_refused", {"why": error.message})

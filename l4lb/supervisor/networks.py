@@ -107,4 +107,5 @@ def _stamp(path: str) -> Stamp | None:
         about = os.stat(path)
     except OSError:
         return None
-    return (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns)
+    # why st_ctime: a mode that was mended, or contents written with their old time kept.
+    return (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)

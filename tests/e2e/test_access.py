@@ -113,6 +113,52 @@ def test_long_lists_change_without_a_pause_whatever_befalls_who_builds_them(
         assert comes_in(lb, "127.0.0.2")
 
 
+@pytest.mark.parametrize("lines", [0, 10_000], ids=["built-at-once", "built-in-a-child"])
+def test_a_broken_file_keeps_no_other_from_being_taken(
+    echo: Backends, tmp_path: Path, lines: int
+) -> None:
+    rest = "".join(f"10.{n >> 8}.{n & 255}.0/24\n" for n in range(0, 2 * lines, 2))
+    good, bad, new, wrong = (tmp_path / name for name in ("good", "bad", "new", "wrong"))
+    for path in (good, bad):
+        path.write_text(rest + "127.0.0.2\n")
+    lb = balancer(echo, deny_file=str(good))
+    assert lb.config
+    other = {"bind": [f"127.0.0.1:{PORTS.take()}"], "pool": "web"}
+    lb.config["listeners"]["other"] = {**other, "access": {"deny_file": str(bad)}}
+    with lb:
+        new.write_text(rest + "127.0.0.3\n")
+        wrong.write_text(rest + "nonsense\n")
+        wrong.rename(bad)
+        new.rename(good)
+        until(lambda: f"{bad}:" in lb.log(), "the broken one is told")
+        until(lambda: not comes_in(lb, "127.0.0.3"), "the good one is in force")
+        assert comes_in(lb, "127.0.0.2")
+
+
+def test_a_file_that_is_gone_is_told_and_its_last_list_holds(
+    echo: Backends, tmp_path: Path
+) -> None:
+    path = tmp_path / "deny"
+    path.write_text("127.0.0.2\n")
+    with balancer(echo, deny_file=str(path)) as lb:
+        path.unlink()
+        until(
+            lambda: (
+                [row.get("why") for row in lb.ask("events")]
+                == [f"the list of networks {path} is gone"]
+            ),
+            "it is told once",
+        )
+        assert not comes_in(lb, "127.0.0.2")
+        path.write_text("127.0.0.3\n")
+        until(lambda: not comes_in(lb, "127.0.0.3"), "it is read again")
+        about = path.stat()
+        with path.open("r+") as file:
+            file.write("127.0.0.4\n")
+        os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
+        until(lambda: not comes_in(lb, "127.0.0.4"), "also if its time is kept")
+
+
 def test_a_list_that_cannot_be_read_at_start_is_an_error(echo: Backends, tmp_path: Path) -> None:
     path = tmp_path / "deny"
     path.write_text("127.0.0.2\n10.0.0.0/40\n")
