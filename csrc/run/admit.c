@@ -3,6 +3,7 @@
 #include "core/access.h"
 #include "core/rate.h"
 #include "io/sock.h"
+#include "run/front.h"
 #include "run/pace.h"
 #include "run/session.h"
 #include "shm/count.h"
@@ -83,21 +84,14 @@ static const struct l4_edge *edge_of(const struct l4_loop *loop, const struct l4
     return &l4_table_listener(loop->table, s->listener)->edge;
 }
 
-bool l4_admit_listener(struct l4_loop *loop, uint32_t index)
+bool l4_admit_place(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
     const struct l4_limits *limits = &edge_of(loop, s)->limits;
     const struct l4_limit *many = &limits->limits[L4_LIMIT_CONNECTIONS];
-    const struct l4_limit *often = &limits->limits[L4_LIMIT_RATE];
-    const uint32_t head = L4_GET(limits->head);
-    if (L4_GET(often->value) &&
-        !l4_rate_take(&l4_table_listener(loop->table, head)->edge.limits.full_ns,
-                      loop->now_us * 1000, L4_GET(often->value), L4_GET(often->burst)) &&
-        !only_counted(loop, index, &often->verdict, L4_END_REJECTED_RATE))
-        return false;
-    if (!L4_GET(many->value))
+    const uint32_t limit = (uint32_t)L4_GET(many->value), head = L4_GET(limits->head);
+    if (!limit || s->holds & HOLDS_LISTENER)
         return true;
-    const uint32_t limit = (uint32_t)L4_GET(many->value);
     bool taken = l4_count_take_listener(loop->table, loop->setup.index, head, limit);
     if (!taken) {
         if (!only_counted(loop, index, &many->verdict, L4_END_REJECTED_CONNECTIONS))
@@ -107,6 +101,17 @@ bool l4_admit_listener(struct l4_loop *loop, uint32_t index)
     if (taken)
         s->holds |= HOLDS_LISTENER;
     return true;
+}
+
+/* One of the listener's new connections. */
+static bool admit_rate(struct l4_loop *loop, uint32_t index, const struct l4_limits *limits)
+{
+    const struct l4_limit *often = &limits->limits[L4_LIMIT_RATE];
+    struct l4_listener *counts = l4_table_listener(loop->table, L4_GET(limits->head));
+    return !L4_GET(often->value) ||
+           l4_rate_take(&counts->edge.limits.full_ns, loop->now_us * 1000, L4_GET(often->value),
+                        L4_GET(often->burst)) ||
+           only_counted(loop, index, &often->verdict, L4_END_REJECTED_RATE);
 }
 
 static bool counts_sources(const struct l4_limit *limits)
@@ -173,32 +178,61 @@ static const struct l4_verdict *turned_away(const struct l4_loop *loop, const st
     return NULL;
 }
 
-bool l4_admit_source(struct l4_loop *loop, uint32_t index)
+bool l4_admit_client(struct l4_loop *loop, uint32_t index)
 {
     const struct l4_session *s = l4_session_at(loop, index);
     const struct l4_edge *edge = edge_of(loop, s);
+    const struct l4_limits *limits = &edge->limits;
     enum l4_reason reason;
     const struct l4_verdict *verdict = turned_away(loop, edge, &s->client, &reason);
     if (verdict && !only_counted(loop, index, verdict, reason))
         return false;
-    return !counts_sources(edge->limits.limits) || admit_source(loop, index, &edge->limits);
+    if (!(L4_GET(edge->needs) & L4_NEEDS_LIMITS))
+        return true;
+    if (counts_sources(limits->limits) && !admit_source(loop, index, limits))
+        return false;
+    return l4_admit_place(loop, index) && admit_rate(loop, index, limits);
+}
+
+/* ---- again ----------------------------------------------------------------------------------- */
+
+/* Counts it wherever its listener counts by now and it is not counted yet, without limits. */
+static void count_in(struct l4_loop *loop, uint32_t index, bool knows_source)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    const struct l4_limits *limits = &edge_of(loop, s)->limits;
+    const uint32_t me = loop->setup.index;
+    if (L4_GET(limits->limits[L4_LIMIT_CONNECTIONS].value) && !(s->holds & HOLDS_LISTENER) &&
+        l4_count_take_listener(loop->table, me, L4_GET(limits->head), 0))
+        s->holds |= HOLDS_LISTENER;
+    if (!knows_source || !counts_sources(limits->limits))
+        return;
+    const uint64_t hash = source_hash(loop, s, limits);
+    if (s->holds & HOLDS_SOURCE) {
+        if (l4_source_is(loop->table, s->source, hash))
+            return;
+        l4_source_drop(loop->table, me, s->source);
+        s->holds &= (uint8_t)~HOLDS_SOURCE;
+    }
+    if (l4_source_take(loop->table, me, hash, 0, loop->now_us * 1000, &s->source) ==
+        L4_SOURCE_TAKEN)
+        s->holds |= HOLDS_SOURCE;
 }
 
 void l4_admit_again(struct l4_loop *loop, uint32_t index)
 {
-    struct l4_session *s = l4_session_at(loop, index);
-    const struct l4_edge *edge = edge_of(loop, s);
-    const struct l4_limit *limits = edge->limits.limits;
-    const uint32_t me = loop->setup.index;
-    if (L4_GET(limits[L4_LIMIT_CONNECTIONS].value) &&
-        l4_count_take_listener(loop->table, me, L4_GET(edge->limits.head), 0))
-        s->holds |= HOLDS_LISTENER;
-    if (counts_sources(limits) &&
-        l4_source_take(loop->table, me, source_hash(loop, s, &edge->limits), 0, loop->now_us * 1000,
-                       &s->source) == L4_SOURCE_TAKEN)
-        s->holds |= HOLDS_SOURCE;
-    if (L4_GET(edge->needs) & L4_NEEDS_PACE)
+    count_in(loop, index, true);
+    if (L4_GET(edge_of(loop, l4_session_at(loop, index))->needs) & L4_NEEDS_PACE)
         l4_pace_begin(loop, index);
+}
+
+void l4_admit_recount(struct l4_loop *loop)
+{
+    for (uint32_t i = 0; i < loop->fresh; i++) {
+        const struct l4_session *s = l4_session_at(loop, i);
+        if (s->serial && L4_GET(s->state) != L4_SESSION_TARPITS)
+            count_in(loop, i, l4_front_knows_source(s));
+    }
 }
 
 _Atomic uint64_t *l4_admit_source_spent(const struct l4_loop *loop, const struct l4_session *s)

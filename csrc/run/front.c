@@ -203,7 +203,7 @@ static void look(struct l4_loop *loop, uint32_t index)
             if (read_proxy(loop, index, (size_t)got, last) == WAIT)
                 return;
             s->wants &= (uint8_t)~WANTS_PROXY;
-            if (!l4_admit_source(loop, index))
+            if (!l4_admit_client(loop, index))
                 return;
         } else {
             if (read_hello(loop, index, (size_t)got, last) == WAIT)
@@ -225,15 +225,15 @@ void l4_front_begin(struct l4_loop *loop, uint32_t index)
         l4_pace_begin(loop, index);
     if (needs & L4_NEEDS_HELLO || l4_secure_is_wanted(loop, s))
         s->wants |= WANTS_HELLO;
-    if (needs & L4_NEEDS_LIMITS && !l4_admit_listener(loop, index))
-        return;
     if (needs & (L4_NEEDS_PROXY | L4_MAY_PROXY)) {
         s->wants |= WANTS_PROXY;
+        if (needs & L4_NEEDS_LIMITS && !l4_admit_place(loop, index))
+            return;
         if (needs & L4_NEEDS_PROXY && !is_trusted(loop, s)) {
             refuse(loop, index, L4_END_REJECTED_PROXY_UNTRUSTED);
             return;
         }
-    } else if (needs && !l4_admit_source(loop, index)) {
+    } else if (needs && !l4_admit_client(loop, index)) {
         return;
     }
     if (!s->wants) {
@@ -249,6 +249,11 @@ void l4_front_begin(struct l4_loop *loop, uint32_t index)
     }
     l4_session_set_deadline(loop, s, L4_GET(edge->handshake_timeout_ms));
     l4_front_wait(loop, index);
+}
+
+bool l4_front_knows_source(const struct l4_session *s)
+{
+    return !(s->wants & WANTS_PROXY);
 }
 
 void l4_front_event(struct l4_loop *loop, uint32_t index, uint32_t events)

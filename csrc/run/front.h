@@ -17,6 +17,9 @@ void l4_front_begin(struct l4_loop *loop, uint32_t index);
 /* All that comes before the pick is done. */
 void l4_front_onward(struct l4_loop *loop, uint32_t index);
 
+/* Is it known where it comes from? Not while its PROXY header is awaited. */
+bool l4_front_knows_source(const struct l4_session *s);
+
 /* The kernel's word on a client that is read. */
 void l4_front_event(struct l4_loop *loop, uint32_t index, uint32_t events);
 

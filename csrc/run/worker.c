@@ -15,6 +15,7 @@
 #include "base/assert.h"
 #include "base/random.h"
 #include "run/accept.h"
+#include "run/admit.h"
 #include "run/hand.h"
 #include "run/post.h"
 #include "run/queue.h"
@@ -239,6 +240,9 @@ static void obey(struct l4_loop *loop, const struct l4_command *command)
         break;
     case L4_CMD_SECRETS:
         l4_secure_refresh(loop);
+        break;
+    case L4_CMD_RECOUNT:
+        l4_admit_recount(loop);
         break;
     case L4_CMD_KILL_BACKEND:
         end_all(loop, command->slot, L4_END_KILLED);

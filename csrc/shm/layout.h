@@ -254,6 +254,7 @@ enum l4_command_op {               /* from the supervisor to a worker */
                      L4_CMD_KILL,  /* the session `slot` if its `serial` is still the same */
                      L4_CMD_KILL_BACKEND, /* every session of backend `slot` */
                      L4_CMD_SECRETS,      /* the vault has changed: run/secure.h */
+                     L4_CMD_RECOUNT,      /* what limits count has changed: run/admit.h */
 };
 
 struct l4_command {

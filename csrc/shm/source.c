@@ -73,11 +73,27 @@ static enum l4_source_answer try_take(struct l4_source_group *group, uint64_t ta
     return L4_SOURCE_TAKEN;
 }
 
+static uint32_t group_of(uint64_t hash)
+{
+    return l4_hash_below(hash << 32, L4_SOURCE_GROUPS);
+}
+
+static uint64_t tag_of(uint64_t hash)
+{
+    return hash >> L4_SOURCE_COUNT_BITS ? hash >> L4_SOURCE_COUNT_BITS : 1;
+}
+
+bool l4_source_is(const struct l4_table *table, uint32_t source, uint64_t hash)
+{
+    return source / L4_SOURCE_WAYS == group_of(hash) &&
+           atomic_load(word_of(table, source)) >> L4_SOURCE_COUNT_BITS == tag_of(hash);
+}
+
 enum l4_source_answer l4_source_take(const struct l4_table *table, uint32_t worker, uint64_t hash,
                                      uint32_t limit, uint64_t now_ns, uint32_t *source)
 {
-    const uint32_t at = l4_hash_below(hash << 32, L4_SOURCE_GROUPS);
-    const uint64_t tag = hash >> L4_SOURCE_COUNT_BITS ? hash >> L4_SOURCE_COUNT_BITS : 1;
+    const uint32_t at = group_of(hash);
+    const uint64_t tag = tag_of(hash);
     struct l4_worker *w = l4_table_worker(table, worker);
     enum l4_source_answer answer = L4_SOURCE_NO_ROOM;
     bool again = true;

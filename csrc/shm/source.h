@@ -17,6 +17,9 @@ enum l4_source_answer {
 enum l4_source_answer l4_source_take(const struct l4_table *table, uint32_t worker, uint64_t hash,
                                      uint32_t limit, uint64_t now_ns, uint32_t *source);
 
+/* Is this place the one of the source with this hash? */
+bool l4_source_is(const struct l4_table *table, uint32_t source, uint64_t hash);
+
 void l4_source_drop(const struct l4_table *table, uint32_t worker, uint32_t source);
 
 /* Its two buckets. */

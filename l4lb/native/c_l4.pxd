@@ -91,6 +91,7 @@ cdef extern from "shm/layout.h":
         L4_CMD_KILL
         L4_CMD_KILL_BACKEND
         L4_CMD_SECRETS
+        L4_CMD_RECOUNT
 
     struct l4_caps:
         uint32_t workers

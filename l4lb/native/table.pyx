@@ -272,7 +272,8 @@ cdef class Table:
         cdef c.l4_worker *row = self._worker(index)
         cdef c.l4_command command
         command.op = {"drain": c.L4_CMD_DRAIN, "stop": c.L4_CMD_STOP, "kill": c.L4_CMD_KILL,
-                      "kill_backend": c.L4_CMD_KILL_BACKEND, "secrets": c.L4_CMD_SECRETS}[op]
+                      "kill_backend": c.L4_CMD_KILL_BACKEND, "secrets": c.L4_CMD_SECRETS,
+                      "recount": c.L4_CMD_RECOUNT}[op]
         command.slot = slot
         command.serial = serial
         command.reason = reasons.index(reason)

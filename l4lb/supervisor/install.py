@@ -98,6 +98,8 @@ class Installer:
             self._membership.change(after, changes, monotonic_ms())
             undo.pop_all()
         self._secrets.adopt(after, bundle, self._membership.bindings)
+        if any("limits" in one.keys for one in changes if one.kind == "listener"):
+            self._workers.recount()
         self._crew.resize(count, after.process.drain_timeout_ms)
         self._move(after)
         for one in opened:

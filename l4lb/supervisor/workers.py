@@ -282,6 +282,10 @@ class Workers:
             if slot.child is not None:
                 self.send(index, "secrets")
 
+    def recount(self) -> None:
+        """What listeners' limits count may have changed."""
+        self._send_all("recount")
+
     # ---- the post -----------------------------------------------------------------------------
 
     def tell(

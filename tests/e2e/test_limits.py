@@ -184,6 +184,52 @@ def test_the_listeners_rate_is_shared_by_all_sources(echo: Backends) -> None:
         close([client for client in clients if client])
 
 
+def test_who_is_turned_away_for_himself_uses_up_nothing_of_what_all_share(echo: Backends) -> None:
+    lb = balancer(echo, rate={"limit": 1, "burst": 4}, rate_per_source={"limit": 1, "burst": 1})
+    assert lb.config is not None
+    lb.config["listeners"]["web"]["access"] = {"deny": ["127.0.0.2"]}
+    with lb:
+        assert not any(connect(lb, "127.0.0.2") for _ in range(20))
+        greedy = served(lb, 20, source="127.0.0.3")
+        others = [connect(lb, f"127.0.0.{n}") for n in (4, 5, 6)]
+        assert all(others)
+        assert len(greedy) < 4
+        assert ended(lb, "rejected:denied") == 20
+        assert ended(lb, "rejected:rate") == 0
+        close([*greedy, *(one for one in others if one)])
+
+
+def test_limits_that_a_reload_brings_count_the_sessions_that_are_there(echo: Backends) -> None:
+    with balancer(echo, max_age="1h") as lb:
+        assert lb.config is not None
+        config, clients = lb.config, served(lb, 5, source="127.0.0.2")
+
+        def limit(**limits: Any) -> None:
+            config["listeners"]["web"]["limits"] = limits
+            (lb.folder / "l4lb.toml").write_text(toml(config))
+            lb.admin("reload")
+
+        def come(source: str, count: int) -> int:
+            found = served(lb, count, source=source)
+            clients.extend(found)
+            return len(found)
+
+        limit(connections=7)
+        assert come("127.0.0.3", 4) == 2
+        limit(connections_per_source=6)
+        assert come("127.0.0.2", 3) == 1
+        limit(connections_per_source=9, source_prefix=[31, 64])
+        assert come("127.0.0.2", 3) == 1
+        limit(rate=1_000_000)
+        assert come("127.0.0.2", 2) == 2
+        limit(connections=11, connections_per_source=10)
+        assert come("127.0.0.2", 2) == 0
+        close(clients)
+        until(lambda: lb.status()["connections"] == 0, "all are gone")
+        assert come("127.0.0.2", 12) == 10
+        close(clients)
+
+
 def test_limits_in_dry_run_only_count(echo: Backends) -> None:
     with balancer(
         echo,
