@@ -393,6 +393,16 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == ',';
 }
 
+/* why not ::ffff:0:0/96 too: lists of what must not be seen have it, and mean its written form. */
+static void unmap(struct l4_prefix *network)
+{
+    const struct l4_addr four = l4_addr_unmapped(&network->net);
+    if (network->bits > 96 && four.family != network->net.family) {
+        network->net = four;
+        network->bits -= 96;
+    }
+}
+
 /* One network; bits after its prefix may be set. */
 static bool parse_one(const char *text, size_t bytes, struct l4_prefix *network)
 {
@@ -411,6 +421,7 @@ static bool parse_one(const char *text, size_t bytes, struct l4_prefix *network)
     uint32_t bits = 0;
     if (!slash) {
         network->bits = (uint8_t)width;
+        unmap(network);
         return true;
     }
     const char *digit = slash + 1, *end = text + bytes;
@@ -422,7 +433,10 @@ static bool parse_one(const char *text, size_t bytes, struct l4_prefix *network)
         bits = bits * 10 + (uint32_t)(*digit - '0');
     }
     network->bits = (uint8_t)bits;
-    return bits <= width;
+    if (bits > width)
+        return false;
+    unmap(network);
+    return true;
 }
 
 int64_t l4_cidr_parse(const char *text, size_t bytes, uint8_t value, struct l4_prefix *networks,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import time
@@ -44,6 +45,35 @@ def test_the_longest_prefix_decides_and_others_come_in(echo: Backends) -> None:
         assert lb.ask("stats")["ended"]["rejected:denied"] == 3
         (listener,) = lb.ask("listeners")
         assert listener["refused"] == 3
+
+
+def test_an_ipv4_client_is_known_however_its_address_is_written(echo: Backends) -> None:
+    lb = balancer(echo, deny=["10.1.2.0/24", "::ffff:10.1.3.0/120"])
+    assert lb.config
+    lb.config["limits"] = {"auto_block": {"refusal": "reject"}}
+    lb.config["listeners"]["web"] |= {
+        "proxy_protocol": "require",
+        "trusted": ["127.0.0.1"],
+        "limits": {"connections_per_source": 1},
+    }
+    with lb, contextlib.ExitStack() as stack:
+
+        def is_served(told: str) -> bool:
+            client = stack.enter_context(socket.create_connection(lb.address, 20))
+            client.sendall(f"PROXY TCP6 {told} ::1 1000 2000\r\n".encode())
+            try:
+                return read_line(client) == "a"
+            except ConnectionResetError:
+                return False
+
+        assert not is_served("::ffff:10.1.2.9")
+        assert not is_served("::ffff:10.1.3.9")
+        assert is_served("::ffff:10.1.4.9")
+        assert is_served("::ffff:10.1.5.9")
+        assert not is_served("::ffff:10.1.5.9")
+        assert {row["client"] for row in lb.ask("sessions")} == {"10.1.4.9:1000", "10.1.5.9:1000"}
+        assert lb.admin("block", "::ffff:10.1.6.9")["source"] == "10.1.6.9"
+        assert not is_served("::ffff:10.1.6.9")
 
 
 def test_with_allow_alone_all_others_are_turned_away(echo: Backends) -> None:
