@@ -34,6 +34,8 @@ def protocol(value: str) -> str:
 
 def network(value: str) -> str:
     """A network or an address, in canonical form. Raises ValueError."""
+    if "%" in value:
+        raise wrong(f"{shown(value)} has a zone, which is not supported")
     try:
         found = ipaddress.ip_network(value)
     except ValueError:
