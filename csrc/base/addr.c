@@ -90,16 +90,6 @@ bool l4_addr_within(const struct l4_addr *addr, const struct l4_addr *net, uint3
     return memcmp(own.ip, net->ip, sizeof own.ip) == 0;
 }
 
-struct l4_addr l4_addr_unmapped(const struct l4_addr *addr)
-{
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-    if (addr->family != AF_INET6 || memcmp(addr->ip, mapped, sizeof mapped) != 0)
-        return *addr;
-    struct l4_addr four = {.family = AF_INET, .port = addr->port};
-    memcpy(four.ip, addr->ip + sizeof mapped, 4);
-    return four;
-}
-
 bool l4_addr_equal(const struct l4_addr *a, const struct l4_addr *b)
 {
     return memcmp(a, b, sizeof *a) == 0;

@@ -34,10 +34,6 @@ bool l4_addr_within(const struct l4_addr *addr, const struct l4_addr *net, uint3
 /* addr with only its first `prefix` bits, and no port. */
 struct l4_addr l4_addr_network(const struct l4_addr *addr, uint32_t prefix);
 
-/* An IPv4 address that was written as an IPv6 one (::ffff:1.2.3.4, RFC 4291 2.5.5.2) as what it is;
- * any other as it was. */
-struct l4_addr l4_addr_unmapped(const struct l4_addr *addr);
-
 bool l4_addr_equal(const struct l4_addr *a, const struct l4_addr *b);
 
 #endif

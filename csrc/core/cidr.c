@@ -396,11 +396,11 @@ static bool is_blank(char c)
 /* why not ::ffff:0:0/96 too: lists of what must not be seen have it, and mean its written form. */
 static void unmap(struct l4_prefix *network)
 {
-    const struct l4_addr four = l4_addr_unmapped(&network->net);
-    if (network->bits > 96 && four.family != network->net.family) {
-        network->net = four;
+    if (network->net.family != AF_INET6 || network->bits <= 96)
+        return;
+    l4_addr_unmap(&network->net);
+    if (network->net.family == AF_INET)
         network->bits -= 96;
-    }
 }
 
 /* One network; bits after its prefix may be set. */

@@ -23,7 +23,6 @@ int l4_sock_accept(int listener, struct l4_addr *client)
     if (fd < 0)
         return -errno;
     *client = l4_addr_of(&from);
-    *client = l4_addr_unmapped(client); /* why: a socket that was passed may be of both families */
     return fd;
 }
 

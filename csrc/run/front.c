@@ -110,9 +110,7 @@ static void keep_proxy(struct l4_loop *loop, uint32_t index, const struct l4_ppv
     if (!header->local) {
         facts->via = s->client;
         facts->told_to = header->to;
-        /* why: proxies that listen for both families say ::ffff:1.2.3.4 of IPv4 clients, whom rules
-         * and limits must know again. */
-        s->client = l4_addr_unmapped(&header->from);
+        s->client = header->from;
         s->known |= L4_FACT_VIA;
     }
     facts->tlvs_bytes = (uint16_t)l4_ppv_pass_on(header, facts->tlvs, sizeof facts->tlvs);

@@ -209,8 +209,9 @@ def unmapped(
     network: ipaddress.IPv4Network | ipaddress.IPv6Network,
 ) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     """A network of IPv4 that is written in IPv6's form (::ffff:a.b.c.d, RFC 4291) as IPv4 writes
-    it, which is what clients of it are known by."""
+    it, which is what clients of it are known by. Not so all of them (::ffff:0:0/96): lists of what
+    must not be seen have it, and mean its written form."""
     mapped = getattr(network.network_address, "ipv4_mapped", None)
-    if mapped is None or network.prefixlen < MAPPED_BITS:
+    if mapped is None or network.prefixlen <= MAPPED_BITS:
         return network
     return ipaddress.IPv4Network((int(mapped), network.prefixlen - MAPPED_BITS))

@@ -37,15 +37,9 @@ def network(value: str) -> str:
     if "%" in value:
         raise wrong(f"{shown(value)} has a zone, which is not supported")
     try:
-        found = ipaddress.ip_network(value)
+        return str(address.unmapped(ipaddress.ip_network(value)))
     except ValueError:
         pass
-    else:
-        plain = address.unmapped(found)
-        if plain is not found:
-            hint = f'write "{plain}"'
-            raise wrong(f"{shown(value)} is a network of IPv4 and no client is in it", hint)
-        return str(found)
     try:
         meant = ipaddress.ip_network(value, strict=False)
     except ValueError:

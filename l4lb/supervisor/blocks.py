@@ -17,7 +17,7 @@ from l4lb.errors import AdminError
 from l4lb.native import sets, talkers
 from l4lb.native.sets import BlockRow
 from l4lb.native.table import Table
-from l4lb.supervisor.access import Sets
+from l4lb.supervisor.access import Sets, Tell
 from l4lb.supervisor.networks import network_of, term
 
 REAL, DRY = 1, 2  # values in the set
@@ -30,6 +30,7 @@ class Blocks:
     def __init__(self, table: Table, sets: Sets) -> None:
         self._table = table
         self._sets = sets
+        self.tell: Tell = lambda _kind, _fields: None
         self._blocks: dict[str, BlockRow] = {}
         self._rule: AutoBlock | None = None
         self._seen: dict[str, deque[tuple[int, int]]] = {}
@@ -48,6 +49,7 @@ class Blocks:
         for_ms, until_ms = term(args, now_ms)
         self._add({source: BlockRow(source, now_ms, until_ms, "admin", False)})
         LOG.warning("blocked", source=source, for_ms=for_ms)
+        self._told(source, "blocked", by="admin", for_ms=for_ms, dry_run=False)
         return {"source": source, "for_ms": for_ms}
 
     @property
@@ -68,6 +70,7 @@ class Blocks:
             raise AdminError("not_found", f"{source} is not blocked; see `l4lb admin blocks`")
         self._publish()
         LOG.warning("unblocked", source=source)
+        self._told(source, "unblocked")
         return {"source": source}
 
     def tick(self, now_ms: int) -> bool:
@@ -80,6 +83,7 @@ class Blocks:
         for source in over:
             del self._blocks[source]
             LOG.info("a block has run out", source=source)
+            self._told(source, "expired")
         if over:
             self._publish()
         return self._judge(now_ms) or bool(over)
@@ -104,15 +108,20 @@ class Blocks:
                 name = network_of(row.source)
                 new[name] = BlockRow(name, now_ms, until_ms, "auto", rule.dry_run)
         self._seen = seen
-        for source in new:
-            LOG.warning("blocked by the rule", source=source, for_ms=rule.duration_ms,
-                        dry_run=rule.dry_run)  # fmt: skip
         try:
             if new:
                 self._add(new)
         except AdminError as error:
             LOG.error("a source cannot be blocked", why=error.message)
+            return True
+        for source in new:
+            LOG.warning("blocked by the rule", source=source, for_ms=rule.duration_ms,
+                        dry_run=rule.dry_run)  # fmt: skip
+            self._told(source, "blocked", by="auto", for_ms=rule.duration_ms, dry_run=rule.dry_run)
         return bool(new)
+
+    def _told(self, source: str, what: str, **more: Any) -> None:
+        self.tell("block_changed", {"source": source, "what": what, **more})
 
     def _add(self, new: Mapping[str, BlockRow]) -> None:
         if len(self._blocks | dict(new)) > sets.BLOCKS_MAX:

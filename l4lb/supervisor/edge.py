@@ -98,7 +98,7 @@ class Edge:
         add("deny", lambda args: self.rules.change("deny", args, monotonic_ms()))
         add("forget", self.rules.forget)
         add("access", lambda args: self.rules.shown(self._listeners, args, monotonic_ms()))
-        self.rules.tell = tell
+        self.rules.tell = self.blocks.tell = tell
         self.sets.start(reactor, tell)
         self._look(reactor)
 

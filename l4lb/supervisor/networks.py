@@ -81,14 +81,13 @@ def network_of(text: object) -> str:
     """An address or network in canonical form; one of a single address is that address. Raises
     AdminError."""
     try:
+        if "%" in str(text):  # a zone: no address of a client has one
+            raise ValueError
         network = unmapped(ipaddress.ip_network(str(text), strict=False))
     except ValueError:
         raise AdminError(
             "bad_argument", f"{str(text)[:64]!r} is not an address or network such as 10.0.0.0/8"
         ) from None
-    four = getattr(network.network_address, "ipv4_mapped", None)
-    if four is not None and network.prefixlen > 96:  # as csrc/core/cidr.c has it
-        network = ipaddress.ip_network(f"{four}/{network.prefixlen - 96}")
     alone = network.prefixlen == network.max_prefixlen
     return str(network.network_address) if alone else str(network)
 

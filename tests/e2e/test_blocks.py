@@ -42,9 +42,15 @@ def test_talkers_are_seen_and_an_operators_block_holds_for_its_time() -> None:
         assert comes_in(lb, "127.0.0.4")
         # Seldom: who is turned away often is blocked anew, by the rule.
         until(lambda: comes_in(lb, "127.0.0.2"), "the block has run out", every_s=0.3)
-        wrong = run("admin", "--socket", lb.socket, "block", "nobody")
-        assert wrong.returncode == 2
-        assert "is not an address or network" in wrong.stderr
+        for nobody in ("nobody", "fe80::1%eth0"):
+            wrong = run("admin", "--socket", lb.socket, "block", nobody)
+            assert wrong.returncode == 2
+            assert "is not an address or network" in wrong.stderr
+        told = [(e["source"], e["what"]) for e in lb.ask("events") if e["kind"] == "block_changed"]
+        assert told == [
+            ("127.0.0.4", "blocked"), ("127.0.0.2/31", "blocked"), ("127.0.0.4", "unblocked"),
+            ("127.0.0.2/31", "expired"),
+        ]  # fmt: skip
 
 
 def test_who_is_turned_away_too_often_is_blocked_by_itself() -> None:
@@ -60,6 +66,8 @@ def test_who_is_turned_away_too_often_is_blocked_by_itself() -> None:
             assert [(row["source"], row["by"]) for row in lb.ask("blocks")] == [
                 ("127.0.0.2", "auto")
             ]
+            (event,) = [e for e in lb.ask("events") if e["kind"] == "block_changed"]
+            assert (event["source"], event["by"], event["for_ms"]) == ("127.0.0.2", "auto", 60_000)
             assert not comes_in(lb, "127.0.0.2")
             until(lambda: lb.ask("stats")["ended"].get("rejected:blocked") == 1, "by the block")
             assert comes_in(lb, "127.0.0.3")
