@@ -278,9 +278,7 @@ class Workers:
 
     def look_at_secrets(self) -> None:
         """The vault has changed."""
-        for index, slot in self.slots.items():
-            if slot.child is not None:
-                self.send(index, "secrets")
+        self._send_all("secrets")
 
     def recount(self) -> None:
         """What listeners' limits count may have changed."""
@@ -378,7 +376,7 @@ class Workers:
                 LOG.error("a worker does not end when told to; killed", pid=slot.child.pid)
                 slot.child.kill()
 
-    def _send_all(self, op: str, reason: str) -> None:
+    def _send_all(self, op: str, reason: str = "stopped") -> None:
         for index, slot in self.slots.items():
             if slot.child is not None:
                 self.send(index, op, reason=reason)
