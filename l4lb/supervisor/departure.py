@@ -145,6 +145,7 @@ class Departure:
             "web_fd": web_fd,
             "listening": listening,
             "workers": posts,
+            "older": list(self._workers.older),
             "lifeline_fd": self._workers.lifeline_fd,
             "helpers": [one.pid for one in self._helpers if one.pid],
             "answer": {"fd": control.fileno(), "id": request},

@@ -84,9 +84,8 @@ class Predecessor:
         self.hash_key = carried.key_of(self.known)
         self._workers = {
             pid: Child("old worker", pid, os.pidfd_open(pid), monotonic_ms())
-            for pid in self.state["workers"]
-            if _is_child(int(pid))
-            for pid in [int(pid)]
+            for pid in map(int, (*self.state["workers"], *self.state.get("older", ())))
+            if _is_child(pid)
         }
         self._delivered = False
         self.succeeded = False
@@ -155,10 +154,12 @@ class Predecessor:
         self._answer(reactor)
         for fd in self.state["helpers"]:
             self._reap_later(reactor, int(fd))
+        workers.older = self._workers
         for pid, child in self._workers.items():
-            told = self.state["workers"][str(pid)]
-            letters = Post(reactor, socket.socket(fileno=told["post_fd"]))
-            self._part(letters, told["index"], workers)
+            told = self.state["workers"].get(str(pid))
+            if told is not None:  # else it has parted from an earlier program
+                letters = Post(reactor, socket.socket(fileno=told["post_fd"]))
+                self._part(letters, told["index"], workers)
             reactor.watch(
                 child.pidfd,
                 lambda pid=pid: self._ended(pid, reactor, table, membership),  # type: ignore[misc]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import l4lb.log
@@ -73,6 +73,7 @@ class Workers:
         self._reactor = reactor
         self._table = table
         self.listening: list[Listening] = []  # what they take clients from
+        self.older: Mapping[int, Child] = {}  # of programs before this one, with sessions, by pid
         self._on_crash_loop = on_crash_loop
         self._on_empty = on_empty
         self._on_left = on_left

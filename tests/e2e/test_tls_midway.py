@@ -118,17 +118,19 @@ def ended(client: ssl.SSLSocket) -> bool:
         return True
 
 
+@pytest.mark.parametrize("upgrades", [1, 2])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_end_after_an_upgrade_is_that_of_the_old_workers_sessions_too(
-    ca: Authority, number: int
+    ca: Authority, number: int, upgrades: int
 ) -> None:
     tls = {"certificates": [ca.issue("localhost")]}
     with Backends(1) as backends, Balancer.secured(backends.rows(), tls) as lb:
-        old = lb.pids()
         with secure(lb.connect(), ca.client()) as client:
             assert client.recv(2) == b"a\n"
-            lb.admin("upgrade")
-            until(lambda: set(lb.pids()).isdisjoint(old), "new workers")
+            for _ in range(upgrades):
+                old = lb.pids()
+                lb.admin("upgrade")
+                until(lambda old=old: set(lb.pids()).isdisjoint(old), "new workers")
             lb.signal(number)
             if number == signal.SIGTERM:
                 until(lambda: refuses(lb), "the drain has begun")
