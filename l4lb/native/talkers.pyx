@@ -60,8 +60,7 @@ cdef _living(Table table):
     cdef c.l4_addr source
     counts = {}
     for worker in range(table.table.header.workers_high):
-        high = min(table._worker(worker).sessions_high, table.table.header.caps.sessions)
-        for slot in range(high):
+        for slot in table._slots(worker):
             row = c.l4_table_session(&table.table, worker, slot)
             if row.serial:
                 source = e.l4_talkers_source(&row.client)

@@ -118,6 +118,7 @@ def test_sessions_are_shown_and_killed_like_tcp_ones(two: UdpBackends) -> None:
         assert {row["protocol"] for row in rows} == {"udp"}
         assert {int(row["client"].rpartition(":")[2]) for row in rows} == ports
         assert {(row["bytes_in"], row["bytes_out"]) for row in rows} == {(5, 6)}
+        assert [(row["source"], row["active"]) for row in lb.ask("talkers")] == [("127.0.0.1", 3)]
         lb.admin("kill", rows[0]["id"])
         until(lambda: len(lb.ask("sessions")) == 2, "the session is gone")
         lb.admin("kill", "--backend", "web/a")
