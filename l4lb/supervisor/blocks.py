@@ -107,6 +107,8 @@ class Blocks:
                 until_ms = now_ms + rule.duration_ms
                 name = network_of(row.source)
                 new[name] = BlockRow(name, now_ms, until_ms, "auto", rule.dry_run)
+                # why: what this block is for is not to bring the next one too.
+                seen[row.source] = deque([(now_ms, row.rejected)])
         self._seen = seen
         try:
             if new:

@@ -110,6 +110,20 @@ def test_who_is_turned_away_too_often_within_the_window_is_blocked(
         assert not blocks.tick(second * 1_000)
 
 
+def test_a_source_that_has_given_up_is_not_blocked_again(table: Table, blocks: Blocks) -> None:
+    rule = {"rejections": 5, "window": "60s", "duration": "2s"}
+    blocks.configure(AutoBlock.model_validate(rule))
+    reject(table, "192.0.2.1", 7)
+    assert blocks.tick(1_000)
+    reject(table, "192.0.2.1", 4)
+    assert blocks.tick(3_000)
+    assert not blocked(table, "192.0.2.1")
+    assert not blocks.tick(4_000)
+    reject(table, "192.0.2.1", 1)
+    assert blocks.tick(5_000)
+    assert blocked(table, "192.0.2.1")
+
+
 def test_a_rule_in_dry_run_marks_only(table: Table, blocks: Blocks) -> None:
     blocks.configure(AutoBlock.model_validate({"rejections": 1, "dry_run": True}))
     reject(table, "2001:db8::7", 1)
