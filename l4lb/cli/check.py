@@ -19,10 +19,12 @@ def command(file: str, as_json: bool) -> int:
     from l4lb.certificates.bundle import Profiles
     from l4lb.certificates.files import Files
     from l4lb.config import parse, plain
+    from l4lb.supervisor import networks
 
     try:
         config = parse.load(file)
         bundle.build(config, Files(), Profiles())
+        networks.check(config)
     except ConfigError as error:
         if as_json:
             problems = [asdict(problem) for problem in error.problems]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import mmap
 import os
 import stat
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,8 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from l4lb.config.address import unmapped
+from l4lb.config.model import Config
+from l4lb.config.origin import Finding
 from l4lb.config.tables.edge import Access
-from l4lb.errors import AdminError, L4lbError
+from l4lb.errors import AdminError, ConfigError, L4lbError
 from l4lb.native import sets
 
 FILE_BYTES_MAX = 256 << 20
@@ -75,6 +78,34 @@ def bad_line(error: sets.BadLineError, names: Sequence[str]) -> L4lbError:
     """What is said of a line that is no network; names: of the texts."""
     _, index, line = error.args
     return L4lbError(f"{names[index]}:{line}: this is no network or address")
+
+
+def check(config: Config) -> None:
+    """Reads every list that access rules name. Raises ConfigError with everything wrong."""
+    found: list[Finding] = []
+    for name, listener in config.listeners.items():
+        for key in ("allow_file", "deny_file"):
+            path = getattr(listener.access, key, None)
+            fault = _fault(path) if path else ""
+            if fault:
+                found.append(Finding(("listeners", name, "access", key), fault))
+    if found:
+        raise ConfigError([config.origin.problem(finding) for finding in found])
+
+
+def _fault(path: str) -> str:
+    """What is wrong with a list; "": nothing."""
+    with mmap.mmap(-1, sets.HALF_BYTES) as area:
+        try:
+            texts = Content((), ((path, sets.ALLOW),)).texts()
+            sets.build(area, 0, [text for text, _ in texts])
+        except sets.BadLineError as error:
+            return bad_line(error, [path]).message
+        except OverflowError as error:
+            return str(error)
+        except L4lbError as error:
+            return error.message
+    return ""
 
 
 def network_of(text: object) -> str:

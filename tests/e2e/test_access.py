@@ -194,7 +194,16 @@ def test_a_list_that_cannot_be_read_at_start_is_an_error(echo: Backends, tmp_pat
     path.write_text("127.0.0.2\n10.0.0.0/40\n")
     with pytest.raises(AssertionError, match=f"{path}:2: this is no network"):
         balancer(echo, deny_file=str(path)).__enter__()
+    config = balancer(echo, deny_file=str(path)).config
+    assert config
+    file = tmp_path / "l4lb.toml"
+    file.write_text(toml(config))
+    checked = run("check", "-c", str(file))
+    assert checked.returncode == 2
+    told = f"listeners.web.access.deny_file: {path}:2: this is no network or address"
+    assert told in checked.stderr
     path.unlink()
+    assert "No such file" in run("check", "-c", str(file)).stderr
     os.mkfifo(path)
     with pytest.raises(AssertionError, match="is no file"):
         balancer(echo, deny_file=str(path)).__enter__()
