@@ -90,10 +90,10 @@ class Departure:
 
     def _give_way(self, command: list[str], request: object) -> None:
         self._membership.edge.stop()  # its children would be nobody's
-        indexes = list(self._workers.slots)
-        child, books = steward.start(self._table, self._membership, indexes)
+        bells = {index: slot.bell for index, slot in self._workers.slots.items()}
+        child, books = steward.start(self._table, self._membership, bells)
         state = self._state(request)
-        state["steward"] = {"pid": child.pid, "fd": books.fileno()}
+        state["steward"] = {"pid": child.pid, "fd": books.fileno(), "stops": True}
         state["sticky"] = carried.stuck(self._table, self._membership, monotonic_ms())
         state["keep"] += [books.fileno(), state["sticky"]["fd"]]
         self._helpers[0].send({"op": "retire"})
@@ -124,7 +124,8 @@ class Departure:
         fds = [self._admin.sock.fileno(), self._admin.lock_fd, self._workers.lifeline_fd]
         fds += [sock.fileno() for one in self._workers.listening for sock in one.sockets.values()]
         fds += [told["post_fd"] for told in posts.values()]
-        fds += [fd for fd in (web_fd, control.fileno()) if fd is not None]
+        writer_fd = self._helpers[2].fileno()
+        fds += [fd for fd in (web_fd, control.fileno(), writer_fd) if fd is not None]
         return {
             "version": l4lb.__version__,
             "old": upgrade.STARTED_AS,
@@ -143,6 +144,7 @@ class Departure:
                 "lock_fd": self._admin.lock_fd,
             },
             "web_fd": web_fd,
+            "writer_fd": writer_fd,
             "listening": listening,
             "workers": posts,
             "older": list(self._workers.older),

@@ -329,7 +329,7 @@ class Supervisor:
         self._reactor.after(STOP_GRACE_MS, self._workers.kill)
         self._workers.stop(reason)
         if self._before is not None:
-            self._before.stop()
+            self._before.stop(self._reactor, reason)
         if self._workers.alive == 0:
             self._end()
 

@@ -1,13 +1,15 @@
 """The steward: a child of the old program that keeps its table's books until its workers are gone.
 
-Only the old program knows its table. It exports the counts once more when the successor says that
-the last worker has ended, and ends.
+Only the old program knows its table. It passes on that what is left must end, exports the
+counts once more when the successor says that the last worker has ended, and ends.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import socket
+from collections.abc import Mapping
 
 import setproctitle
 
@@ -18,29 +20,51 @@ from l4lb.supervisor.child import Child, fork
 from l4lb.supervisor.reactor import monotonic_ms
 
 ASK_BYTES = 64
+STOP, COUNTS = b"stop ", b"counts"  # a line; what a successor of any version says
 SETTLE_TRIES = 100
 
 
-def _serve(sock: socket.socket, table: Table, membership: Membership, workers: list[int]) -> int:
+def _serve(
+    sock: socket.socket, table: Table, membership: Membership, workers: Mapping[int, int]
+) -> int:
     setproctitle.setproctitle("l4lb: steward")
     sock.setblocking(True)
-    if not sock.recv(ASK_BYTES):
-        return 0  # the successor is gone
+    asked = b""
+    while asked != COUNTS:
+        more = sock.recv(ASK_BYTES)
+        if not more:
+            return 0  # the successor is gone
+        *lines, asked = (asked + more).split(b"\n")
+        for line in lines:
+            _stop(table, workers, line.removeprefix(STOP).decode())
     for index in workers:
         table.end_worker(index, restarted=False)
     sock.sendall(json.dumps(counts.taken(table, membership)).encode())
     return 0
 
 
-def start(table: Table, membership: Membership, workers: list[int]) -> tuple[Child, socket.socket]:
-    """The child, and this side of its socket: say anything to have the counts, which end with the
-    stream. Raises OSError."""
+def _stop(table: Table, workers: Mapping[int, int], reason: str) -> None:
+    for index, bell in workers.items():
+        table.command(index, "stop", reason=reason)
+        os.eventfd_write(bell, 1)
+
+
+def stop(reason: str) -> bytes:
+    """What to say to have all sessions end."""
+    return STOP + reason.encode() + b"\n"
+
+
+def start(
+    table: Table, membership: Membership, workers: Mapping[int, int]
+) -> tuple[Child, socket.socket]:
+    """The child, and this side of its socket: say stop(reason) to have all sessions end, COUNTS to
+    have the counts, which end with the stream. workers: their bells by index. Raises OSError."""
     ours, theirs = socket.socketpair()
     try:
         child = fork(
             "steward",
             lambda: _serve(theirs, table, membership, workers),
-            keep=[theirs.fileno()],
+            keep=[theirs.fileno(), *workers.values()],
             now_ms=monotonic_ms(),
         )
     except OSError:

@@ -7,6 +7,7 @@ them their sessions, and what they counted is added to the book.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -22,7 +23,7 @@ from l4lb.certificates import bundle
 from l4lb.config.address import parse_bind
 from l4lb.config.model import Config
 from l4lb.native.table import Table
-from l4lb.supervisor import apply, carried, counts, handoff, post, secrets, upgrade
+from l4lb.supervisor import apply, carried, counts, handoff, post, secrets, steward, upgrade
 from l4lb.supervisor.child import Child, channel
 from l4lb.supervisor.overlay import Overlay
 from l4lb.supervisor.post import Post
@@ -35,6 +36,7 @@ from l4lb.supervisor.workers import Workers
 READY_TIMEOUT_S = 60  # a program that is not ready by then is replaced by the old one
 CLOSE_CHANNEL_MS = 100  # for the old control process to pass on its last answer
 COUNTS_BYTES = 1 << 20
+STOP_MS = 2_000  # for old workers to end their sessions
 LOG = l4lb.log.get("supervisor")
 
 
@@ -164,7 +166,7 @@ class Predecessor:
                 child.pidfd,
                 lambda pid=pid: self._ended(pid, reactor, table, membership),  # type: ignore[misc]
             )
-        reactor.after(drain_timeout_ms, self._too_late)
+        reactor.after(drain_timeout_ms, lambda: self.stop(reactor, "drain_timeout"))
         if not self._workers:
             self._all_ended(table, membership)
 
@@ -224,16 +226,21 @@ class Predecessor:
         """Has an old worker sessions that it could not hand over?"""
         return bool(self._workers)
 
-    def stop(self) -> None:
-        """The service ends, and the sessions of old workers with it."""
-        for child in self._workers.values():
-            LOG.warning("an old worker is ended, with its sessions", pid=child.pid)
-            child.kill()
+    def stop(self, reactor: Reactor, reason: str) -> None:
+        """The sessions that old workers have still end now, and they with them: "drain_timeout", or
+        "stopped"."""
+        if not self._workers:
+            return
+        LOG.warning("old workers end, with their sessions", why=reason, pids=list(self._workers))
+        told = self.state["steward"]
+        if told.get("stops"):
+            with contextlib.suppress(OSError):  # it is gone: they are killed
+                os.write(told["fd"], steward.stop(reason))
+        reactor.after(STOP_MS if told.get("stops") else 0, self._kill)
 
-    def _too_late(self) -> None:
-        if self._workers:
-            LOG.warning("drain_timeout is over for the old workers")
-        self.stop()
+    def _kill(self) -> None:
+        for child in self._workers.values():
+            child.kill()
 
     def _all_ended(self, table: Table, membership: apply.Membership) -> None:
         """What the old workers counted since the state was written."""
@@ -241,11 +248,11 @@ class Predecessor:
             return
         self._delivered = True
         os.close(self.state["lifeline_fd"])
-        with socket.socket(fileno=self.state["steward"]["fd"]) as steward:
-            steward.settimeout(5.0)
+        with socket.socket(fileno=self.state["steward"]["fd"]) as books:
+            books.settimeout(5.0)
             try:
-                steward.sendall(b"counts")
-                data = b"".join(iter(lambda: steward.recv(COUNTS_BYTES), b""))
+                books.sendall(steward.COUNTS)
+                data = b"".join(iter(lambda: books.recv(COUNTS_BYTES), b""))
                 told = counts.difference(json.loads(data), self.state["counts"])
                 counts.book(table, membership, told)
                 counts.book_each(table, {**told, "each": {}})
@@ -253,6 +260,8 @@ class Predecessor:
                 LOG.error("the last counts of the old program are lost", error=repr(error))
         if _is_child(self.state["steward"]["pid"]):
             os.waitpid(self.state["steward"]["pid"], 0)
+        if self.state.get("writer_fd") is not None:
+            os.close(self.state["writer_fd"])  # the old log writer writes what is left, and ends
         LOG.info("the old program's workers have handed over", version=self.state["version"])
 
 

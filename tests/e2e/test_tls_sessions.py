@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 import threading
 import time
@@ -269,6 +270,25 @@ def test_an_upgrade_goes_on_with_what_is_in_force_whatever_the_files_are_by_then
         ca.issue("localhost", file="handed")
         until(lambda: certs(lb)["sha256"] != before, "what fits again is taken")
         visit(lb, context)
+
+
+def test_sessions_that_stay_behind_in_an_upgrade_end_in_order_and_have_their_lines(
+    ca: Authority,
+) -> None:
+    tls = {"certificates": [ca.issue("localhost", file="behind")]}
+    process = {"drain_timeout": "2s", "log": {"access": "stdout", "format": "json"}}
+    with Backends(1) as backends, Balancer.secured(backends.addresses, tls, process=process) as lb:
+        context = ca.client()
+        with secure(lb.connect(), context) as leaves, secure(lb.connect(), context) as stays:
+            assert (leaves.recv(1), stays.recv(1)) == (b"a", b"a")
+            upgraded(lb)
+            leaves.close()
+            until(lambda: lb.out().count("\n") == 1, "the line of the one that left")
+            until(lambda: lb.out().count("\n") == 2, "the line of the one that stayed")
+        ends = [json.loads(line)["end"] for line in lb.out().splitlines()]
+        assert ends == ["client_fin", "drain_timeout"]
+        until(lambda: lb.ask("stats")["ended"].get("drain_timeout") == 1, "it is counted")
+        assert lb.ask("stats")["connections_lost"] == 0
 
 
 def test_check_tells_what_is_wrong_with_certificates(ca: Authority, tmp_path: Path) -> None:
