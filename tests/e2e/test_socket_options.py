@@ -17,7 +17,18 @@ from typing import Any
 
 import pytest
 
-from .harness import PATIENCE_S, PORTS, Backends, Balancer, one_pool, program, run, toml, until
+from .harness import (
+    PATIENCE_S,
+    PORTS,
+    Backends,
+    Balancer,
+    one_pool,
+    program,
+    run,
+    toml,
+    turned_away,
+    until,
+)
 from .harness.netns import in_namespace, two_hosts
 from .test_reload import Service
 
@@ -313,3 +324,5 @@ def test_a_source_that_this_host_does_not_have_is_told_at_the_start(backends: Ba
     with Balancer.before(backends.rows(), source="192.0.2.77") as lb:
         assert "not an address of this host" in lb.log()
         assert "192.0.2.77" in lb.log()
+        assert turned_away(lb)  # and not served from another address
+        assert lb.ask("stats")["ended"] == {"connect_failed": 1}
