@@ -26,7 +26,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-TICK_S = 0.0002  # why: shorter than from one connection to the next, so that they come evenly
+TICK_S = 0.002  # from turn to turn; what is due by then comes at once
 LATE_S = 0.1  # what a pace that fell behind makes up for, at most
 HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500)
 HEADER = b"PROXY TCP4 192.0.2.1 192.0.2.2 12345 443\r\n"
@@ -233,6 +233,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--every", type=float, default=1, help="slow: seconds from byte to byte")
     parser.add_argument("--say", choices=("hello", "proxy"), default="hello", help="slow: what")
     parser.add_argument("--spoof", default="10.0.0.0/24", help="half-open: whose addresses")
+    parser.add_argument("--tick", type=float, default=TICK_S, help="seconds from turn to turn")
     parser.add_argument("--seconds", type=float, default=600, help="the longest it goes on")
     options = parser.parse_args(argv)
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -243,7 +244,7 @@ def main(argv: Sequence[str]) -> int:
         if turn() and not told:
             print("attacks", flush=True)
             told = True
-        if select.select([sys.stdin], [], [], TICK_S)[0] and not os.read(0, 4096):
+        if select.select([sys.stdin], [], [], options.tick)[0] and not os.read(0, 4096):
             break
     print(json.dumps(options.counts))
     return 0

@@ -59,10 +59,10 @@ class ListenerTls(Model):
     tickets: bool = True
     """Clients may resume sessions, with tickets that every worker can read."""
     max_handshakes: fields.MaxHandshakes = 0
-    """Handshakes at one time, over all workers; more clients wait. 0: no limit."""
+    """Handshakes at one time, over all workers and addresses; more clients wait. 0: no limit."""
     handshake_rate: fields.HandshakeRate = 0
-    """Handshakes a second on average, over all workers; more clients wait for their turn, up to
-    handshake_timeout. 0: no limit."""
+    """Handshakes a second on average, over all workers and addresses; more clients wait for their
+    turn, up to handshake_timeout. 0: no limit."""
     handshake_burst: fields.HandshakeRate = 100
     """How many of them may come at once."""
 
