@@ -9,6 +9,7 @@ import socket
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -72,6 +73,10 @@ def _namespaces(*roles: str) -> Iterator[tuple[str, list[str]]]:
             except (FileNotFoundError, subprocess.CalledProcessError) as error:
                 pytest.skip(f"no network namespaces here: {error}")
             _ip("-n", name, "link", "set", "lo", "up")
+            # why: a router looks for neighbours of addresses that are not its own from its
+            # link-local one, and not before that one is known to be no duplicate, a second or two.
+            with in_namespace(name):
+                Path("/proc/sys/net/ipv6/conf/default/accept_dad").write_text("0")
         yield tag, names
     finally:
         for name in names:
