@@ -421,7 +421,6 @@ static bool parse_one(const char *text, size_t bytes, struct l4_prefix *network)
     uint32_t bits = 0;
     if (!slash) {
         network->bits = (uint8_t)width;
-        unmap(network);
         return true;
     }
     const char *digit = slash + 1, *end = text + bytes;
@@ -433,10 +432,7 @@ static bool parse_one(const char *text, size_t bytes, struct l4_prefix *network)
         bits = bits * 10 + (uint32_t)(*digit - '0');
     }
     network->bits = (uint8_t)bits;
-    if (bits > width)
-        return false;
-    unmap(network);
-    return true;
+    return bits <= width;
 }
 
 int64_t l4_cidr_parse(const char *text, size_t bytes, uint8_t value, struct l4_prefix *networks,
@@ -458,6 +454,7 @@ int64_t l4_cidr_parse(const char *text, size_t bytes, uint8_t value, struct l4_p
             struct l4_prefix one;
             if (!parse_one(text, (size_t)(last - text), &one))
                 return -line;
+            unmap(&one);
             one.value = value;
             if ((uint64_t)count < most)
                 networks[count] = one;

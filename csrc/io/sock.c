@@ -56,14 +56,13 @@ static int connect_from(const struct l4_addr *to, const char *path, const struct
     int error = way ? l4_options_apply(&way->options, fd, to->family, true, NULL) : 0;
     if (!error && source)
         error = bind_source(fd, source);
-    const bool bound = !error; /* never from another address than the one asked for */
-    if (bound) {
+    if (!error) { /* never from another address than the one asked for */
         if (to->family != AF_UNIX)
             l4_ports_narrow(ports, fd);
         error = begin_to_connect(fd, there, length);
+        if (error == -EADDRNOTAVAIL && to->family != AF_UNIX && l4_ports_widen(ports, fd))
+            error = begin_to_connect(fd, there, length);
     }
-    if (bound && error == -EADDRNOTAVAIL && to->family != AF_UNIX && l4_ports_widen(ports, fd))
-        error = begin_to_connect(fd, there, length);
     if (!error)
         return fd;
     close(fd);

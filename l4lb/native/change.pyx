@@ -9,7 +9,9 @@ to the supervisor's book (csrc/shm/layout.h).
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcmp, memset
 
+from l4lb.native cimport c_edge as e
 from l4lb.native cimport c_l4 as c
+from l4lb.native cimport c_tls as t
 from l4lb.native.table cimport Table, _put_address, _put_text
 
 
@@ -64,8 +66,10 @@ def backend_is_idle(Table table, index):
 
 
 def listener_is_idle(Table table, index):
-    """Are all its clients gone?"""
-    table._listener(index)
+    """Are all its clients gone, and those of other addresses that are counted at this row?"""
+    cdef c.l4_listener *row = table._listener(index)
+    if (<e.l4_listener *>row).edge.limits.inflight or (<t.l4_listener *>row).secure.shaking:
+        return False
     return not any(
         c.l4_table_tally(table.handle(), worker, index).active for worker in table._counted())
 
@@ -101,8 +105,11 @@ def fold_backend(Table table, index):
 
 
 def fold_listener(Table table, index):
-    """Before an idle row is given to another address. What was accepted is in the workers' rows."""
-    table._listener(index)
+    """Before an idle row is given to another address. What was accepted is in the workers' rows;
+    what counted towards its rates is forgotten."""
+    cdef c.l4_listener *row = table._listener(index)
+    (<e.l4_listener *>row).edge.limits.full_ns = 0
+    (<t.l4_listener *>row).secure.next_us = 0
     for worker in table._counted():
         memset(c.l4_table_tally(&table.table, worker, index), 0, sizeof(c.l4_tally))
 

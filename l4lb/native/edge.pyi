@@ -50,12 +50,6 @@ def set_limits(
 
     head: the row that has the listener's counts, one of its own."""
 
-def counted(table: Table, listener: int) -> int:
-    """How many sessions hold a place at this row under a limit of connections."""
-
-def reset_limits(table: Table, listener: int) -> None:
-    """Forgets the new connections that this row, where nobody holds a place, has seen."""
-
 def slowed(table: Table, listener: int) -> int:
     """How many sessions a limit of bandwidth has held back."""
 

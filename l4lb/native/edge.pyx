@@ -102,16 +102,6 @@ def set_limits(Table table, listener, *, head, limits, source_prefix, first_byte
     edge.needs = needs
 
 
-def counted(Table table, listener):
-    """How many sessions hold a place at this row under a limit of connections."""
-    return _edge(table, listener).limits.inflight
-
-
-def reset_limits(Table table, listener):
-    """Forgets the new connections that this row, where nobody holds a place, has seen."""
-    _edge(table, listener).limits.full_ns = 0
-
-
 def set_blocks(Table table, *, some, refusal, dry_refusal="reject"):
     """Are there blocked sources, and what is done with them? All listeners look from then on."""
     cdef e.l4_header *header = _header(table)

@@ -51,11 +51,5 @@ def listener_handshakes(table: Table, index: int) -> Handshakes:
     """How handshakes with a listener's clients went, over all workers; those in progress are of
     all its addresses."""
 
-def shaking(table: Table, index: int) -> int:
-    """Handshakes in progress that are counted at this listener's row."""
-
-def forget_rate(table: Table, index: int) -> None:
-    """The handshakes that this row has seen do not count towards a rate any more."""
-
 def pool_handshakes(table: Table, index: int) -> Handshakes:
     """The same of a pool's backends."""

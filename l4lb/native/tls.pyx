@@ -151,17 +151,8 @@ def listener_handshakes(Table table, index):
     """How handshakes with a listener's clients went, over all workers; those in progress are of
     all its addresses."""
     cdef unsigned int head = (<e.l4_listener *>table._listener(index)).edge.limits.head
-    return _sum(table, index)._replace(now=shaking(table, head))
-
-
-def shaking(Table table, index):
-    """Handshakes in progress that are counted at this listener's row."""
-    return (<t.l4_listener *>table._listener(index)).secure.shaking
-
-
-def forget_rate(Table table, index):
-    """The handshakes that this row has seen do not count towards a rate any more."""
-    (<t.l4_listener *>table._listener(index)).secure.next_us = 0
+    return _sum(table, index)._replace(
+        now=(<t.l4_listener *>table._listener(head)).secure.shaking)
 
 
 def pool_handshakes(Table table, index):

@@ -139,7 +139,7 @@ class Membership:
         self._table.generation += 1
 
     def _listener_is_idle(self, row: int) -> bool:
-        return change.listener_is_idle(self._table, row) and not self.edge.counts_at(row)
+        return change.listener_is_idle(self._table, row) and not self.edge.is_head(row)
 
     def _recycle_listener(self, row: int) -> None:
         change.fold_listener(self._table, row)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from l4lb.errors import L4lbError
 from l4lb.native import sets
 from l4lb.supervisor.errand import Errand, Outcome
-from l4lb.supervisor.networks import Content, Stamp, bad_line
+from l4lb.supervisor.networks import Content, Stamp
 from l4lb.supervisor.reactor import Reactor
 
 BUILD_TIMEOUT_MS = 60_000
@@ -103,13 +103,7 @@ def _write(contents: Sequence[Content], memory: int, pipe: int) -> int:
 def _places(contents: Sequence[Content], area: mmap.mmap) -> list[tuple[int, int]]:
     at, places = 0, []
     for content in contents:
-        texts = content.texts()
-        try:
-            size = sets.build(area, at, [text for text, _ in texts])
-        except sets.BadLineError as error:
-            raise bad_line(error, [name for _, name in texts]) from None
-        except OverflowError as error:
-            raise L4lbError(str(error)) from error
+        size = content.build(area, at)
         places.append((at, size))
         at += size
     return places

@@ -11,7 +11,6 @@ from l4lb.config.model import Config, Listener
 from l4lb.config.tables.edge import Access
 from l4lb.config.tables.edge_limits import ListenerLimits, RateLimit
 from l4lb.errors import L4lbError
-from l4lb.native import tls
 from l4lb.native.table import Table
 from l4lb.supervisor.access import Sets, Tell
 from l4lb.supervisor.blocks import Blocks
@@ -65,18 +64,12 @@ class Edge:
         self.blocks.configure(config.limits.auto_block)
         native.set_tarpit(self._table, config.limits.tarpit_time_ms)
 
-    def counts_at(self, row: int) -> bool:
-        """Has a listener its counts there, or would have them if it came back now?
-
-        why: where they are does not change while there is somebody to count, whatever is bound."""
-        live = {self._heads[name] for name in self._listeners}
-        counted = native.counted(self._table, row) + tls.shaking(self._table, row)
-        return row in live or counted > 0
+    def is_head(self, row: int) -> bool:
+        """Has a listener its counts there? Where they are does not change, whatever it binds."""
+        return row in {self._heads[name] for name in self._listeners}
 
     def recycled(self, row: int) -> None:
         """This row is about to be another address's."""
-        native.reset_limits(self._table, row)
-        tls.forget_rate(self._table, row)
         self._heads = {name: head for name, head in self._heads.items() if head != row}
 
     def prepare(

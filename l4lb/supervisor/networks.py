@@ -69,6 +69,16 @@ class Content:
                 ) from error
         return found
 
+    def build(self, area: mmap.mmap, at: int) -> int:
+        """Builds it at this place; returns its bytes. Raises L4lbError."""
+        texts = self.texts()
+        try:
+            return sets.build(area, at, [text for text, _ in texts])
+        except sets.BadLineError as error:
+            raise bad_line(error, [name for _, name in texts]) from None
+        except OverflowError as error:
+            raise L4lbError(str(error)) from error
+
     def stamps(self) -> dict[str, Stamp]:
         """What tells whether its files have changed; those that are not there are left out."""
         return {path: seen for path, _ in self.files if (seen := _stamp(path)) is not None}
@@ -97,12 +107,7 @@ def _fault(path: str) -> str:
     """What is wrong with a list; "": nothing."""
     with mmap.mmap(-1, sets.HALF_BYTES) as area:
         try:
-            texts = Content((), ((path, sets.ALLOW),)).texts()
-            sets.build(area, 0, [text for text, _ in texts])
-        except sets.BadLineError as error:
-            return bad_line(error, [path]).message
-        except OverflowError as error:
-            return str(error)
+            Content((), ((path, sets.ALLOW),)).build(area, 0)
         except L4lbError as error:
             return error.message
     return ""
