@@ -188,6 +188,11 @@ def private_bytes(lb: Balancer) -> int:
     return sum(psutil.Process(pid).memory_full_info().uss for pid in lb.pids())
 
 
+def held(lb: Balancer) -> set[str]:
+    """The bad source's sessions."""
+    return {row["id"] for row in lb.ask("sessions", source=BAD, limit=1000)}
+
+
 def wave(lb: Balancer, crowd: Crowd, attacks: Sequence[Attacker]) -> int:
     """All attack at once while the crowd is served. The workers' own memory afterwards."""
     crowd.wait_for_more(20)
@@ -196,8 +201,9 @@ def wave(lb: Balancer, crowd: Crowd, attacks: Sequence[Attacker]) -> int:
             stack.enter_context(attack)
         until(lambda: ended(lb)["rejected:handshake_timeout"] > 0, "slow ones run out of time")
         crowd.wait_for_more(100)
-        held = lb.ask("sessions", source=BAD, limit=1000)
-        assert len(held) <= AT_ONE_TIME
+        # why twice: a list is made while sessions end and begin, and may have one and the one that
+        # took its place. Those in both were there at one time.
+        assert len(held(lb) & held(lb)) <= AT_ONE_TIME
     return private_bytes(lb)
 
 
