@@ -49,8 +49,10 @@ enum l4_bounds {
     L4_PORT_BLOCK_USES = 48,  /* connects from one block before the next */
     L4_PORT_BLOCKS_MIN = 8,   /* with fewer, connect searches all ports */
     L4_RESOURCE_RETRY_MS = 20, /* a session that got no socket for its backend asks again */
-    L4_RESET_POLL_MS = 5,      /* how often a reset waiting for its data to leave looks again */
-    L4_RESET_WAIT_MS = 10000,  /* ... and for how long at most */
+    L4_DRAIN_LOOK_MS = 5, /* a session whose last bytes are still on their way is looked at this
+                             soon, ... */
+    L4_DRAIN_LOOK_MAX_MS = 500,   /* ... and at least this often */
+    L4_DRAIN_PATIENCE_MS = 10000, /* how long none of them may leave before the session is cut */
 
     L4_SCRATCH_BYTES = 128 << 10, /* one receive in copy mode; one buffer a worker */
     L4_BULK_BYTES = 32 << 10,     /* a receive this large turns the direction to splice */

@@ -129,6 +129,27 @@ static void put_ms(struct out *out, const char *key, uint64_t us)
     put(out, "%s%" PRIu64 ".%03u", key, us / 1000, (unsigned)(us % 1000));
 }
 
+static void put_count(struct out *out, const char *key, uint64_t count)
+{
+    put(out, " %s=%" PRIu64, key, count);
+}
+
+static void put_number(struct out *out, const char *key, uint64_t number)
+{
+    put(out, ",\"%s\":%" PRIu64, key, number);
+}
+
+/* Bytes that arrived, where those are not all that were passed on. put_one: how a key and its
+ * number are written. */
+static void put_acked(struct out *out, const struct l4_outcome *o,
+                      void (*put_one)(struct out *, const char *, uint64_t))
+{
+    if (o->unacked[0])
+        put_one(out, "bytes_in_acked", o->bytes_in - o->unacked[0]);
+    if (o->unacked[1])
+        put_one(out, "bytes_out_acked", o->bytes_out - o->unacked[1]);
+}
+
 /* put_text: how a key and its text are written. */
 static void put_told(struct out *out, const struct l4_told *told,
                      void (*put_text)(struct out *, const char *, const char *))
@@ -170,6 +191,7 @@ size_t l4_logline_text(const struct l4_logline *line, char *to)
     put(&out, " end=%s", end_word(o, end));
     if (o->error && o->reason != L4_END_ERROR)
         put(&out, " error=%s", error_name(o->error, end));
+    put_acked(&out, o, put_count);
     if (line->told)
         put_told(&out, line->told, put_word);
     put(&out, "\n");
@@ -203,6 +225,7 @@ size_t l4_logline_json(const struct l4_logline *line, char *to)
         put(&out, ",\"session\":\"%u.%u.%u\"", line->worker, o->slot, o->serial);
     if (o->error && o->reason != L4_END_ERROR)
         put_string(&out, "error", error_name(o->error, end));
+    put_acked(&out, o, put_number);
     if (line->told)
         put_told(&out, line->told, put_string);
     put(&out, "}\n");

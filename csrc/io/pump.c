@@ -148,6 +148,12 @@ enum l4_pump_result l4_pump(const struct l4_pump *pump, struct l4_half *from, st
     return result;
 }
 
+void l4_pump_flush(const struct l4_pump *pump, struct l4_half *from, struct l4_half *to)
+{
+    if (flush(pump, from, to) || to->flags & L4_HALF_BROKEN)
+        release_pipe(pump, from);
+}
+
 void l4_half_note(struct l4_half *half, uint32_t events)
 {
     if (events & EPOLLPRI) {
@@ -166,15 +172,17 @@ void l4_half_note(struct l4_half *half, uint32_t events)
     }
 }
 
-void l4_half_close(const struct l4_pump *pump, struct l4_half *half, bool reset)
+void l4_half_close(const struct l4_pump *pump, struct l4_half *half, enum l4_close how)
 {
     release_pipe(pump, half);
     if (half->fd < 0)
         return;
     if (l4_io_of(half)->release)
         l4_io_of(half)->release(pump, half);
-    if (reset)
+    if (how == L4_CLOSE_RESET)
         l4_sock_reset(half->fd);
+    else if (how == L4_CLOSE_IN_ORDER)
+        l4_sock_close_in_order(half->fd);
     else
         close(half->fd);
     half->fd = -1;

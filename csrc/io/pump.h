@@ -40,10 +40,20 @@ enum l4_pump_result {
 enum l4_pump_result l4_pump(const struct l4_pump *pump, struct l4_half *from, struct l4_half *to,
                             uint64_t *moved);
 
+/* Sends what waits in from's pipe, as far as `to` takes it. */
+void l4_pump_flush(const struct l4_pump *pump, struct l4_half *from, struct l4_half *to);
+
 /* Keeps what epoll said of a half in its flags. */
 void l4_half_note(struct l4_half *half, uint32_t events);
 
-/* Closes what a half owns: its socket (by a reset if asked) and its pipe. */
-void l4_half_close(const struct l4_pump *pump, struct l4_half *half, bool reset);
+/* How a socket is closed. */
+enum l4_close {
+    L4_CLOSE,          /* as close(2) does */
+    L4_CLOSE_IN_ORDER, /* what was sent on it is still delivered: l4_sock_close_in_order */
+    L4_CLOSE_RESET,    /* its peer sees a reset */
+};
+
+/* Closes what a half owns: its socket and its pipe. */
+void l4_half_close(const struct l4_pump *pump, struct l4_half *half, enum l4_close how);
 
 #endif

@@ -1,6 +1,7 @@
 #include "io/sock.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -141,10 +142,17 @@ bool l4_sock_has_data(int fd)
     return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
-bool l4_sock_drained(int fd)
+uint32_t l4_sock_unacked(int fd)
 {
     int waiting = 0;
-    return ioctl(fd, SIOCOUTQ, &waiting) || waiting == 0;
+    return ioctl(fd, SIOCOUTQ, &waiting) || waiting < 0 ? 0 : (uint32_t)waiting;
+}
+
+void l4_sock_close_in_order(int fd)
+{
+    /* why: of a TCP socket MSG_TRUNC discards without copying. */
+    (void)!recv(fd, NULL, INT_MAX, MSG_TRUNC | MSG_DONTWAIT);
+    close(fd);
 }
 
 void l4_sock_facts(int fd, uint32_t *rtt_us, uint32_t *retransmits)

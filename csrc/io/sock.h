@@ -53,7 +53,13 @@ void l4_sock_facts(int fd, uint32_t *rtt_us, uint32_t *retransmits);
 /* How many clients wait in a listening socket's queue; of one that is not TCP, only whether any. */
 uint32_t l4_sock_waiting(int listener);
 
-/* Has all that was sent been acknowledged by the peer's kernel? */
-bool l4_sock_drained(int fd);
+/* How many bytes sent on fd the peer's kernel has not acknowledged yet; the end of the stream
+ * counts as one (SIOCOUTQ, tcp(7)). Of a unix socket: what its receiver has not read, with the
+ * kernel's own share of it. */
+uint32_t l4_sock_unacked(int fd);
+
+/* Closes fd so that the kernel still delivers what was sent on it. Unread input is discarded: with
+ * any left a close would be a reset (RFC 2525, 2.17). */
+void l4_sock_close_in_order(int fd);
 
 #endif

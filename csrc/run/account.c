@@ -119,6 +119,20 @@ struct l4_outcome l4_account_describe(const struct l4_table *table, uint32_t slo
     return outcome;
 }
 
+/* What of the bytes read from one side the other side's kernel has not acknowledged. */
+static uint32_t unacked(const struct l4_session *s, int from)
+{
+    const struct l4_half *to = &s->half[!from];
+    const uint64_t moved = L4_GET(s->bytes[from]);
+    uint64_t left = s->half[from].piped;
+    if (!moved || to->fd < 0)
+        return 0;
+    const uint32_t sent = l4_sock_unacked(to->fd);
+    left += sent && to->flags & L4_HALF_SHUT ? sent - 1 : sent; /* the end counts as one */
+    left = left < moved ? left : moved;
+    return left < UINT32_MAX ? (uint32_t)left : UINT32_MAX;
+}
+
 void l4_account_session(struct l4_loop *loop, uint32_t index, enum l4_reason reason)
 {
     struct l4_session *s = l4_session_at(loop, index);
@@ -133,6 +147,8 @@ void l4_account_session(struct l4_loop *loop, uint32_t index, enum l4_reason rea
         for (int side = 0; side < 2; side++)
             l4_sock_facts(s->half[side].fd, &outcome.rtt_us[side], &outcome.retransmits[side]);
     }
+    for (int side = 0; outcome.reached && !l4_account_is_clean(reason) && side < 2; side++)
+        outcome.unacked[side] = unacked(s, side);
     l4_account_end(loop->table, loop->setup.index, &outcome);
     s->accounted = 1;
 }

@@ -47,7 +47,7 @@ uint64_t l4_reach_refresh(const struct l4_loop *loop, const struct l4_session *s
 
 void l4_reach_leave(struct l4_loop *loop, struct l4_session *s)
 {
-    l4_half_close(&loop->pump, &s->half[1], false);
+    l4_half_close(&loop->pump, &s->half[1], L4_CLOSE);
     if (s->backend != L4_NONE) {
         l4_reach_refresh(loop, s, 0);
         l4_answer_end(loop, s);
@@ -92,7 +92,8 @@ void l4_reach_connected(struct l4_loop *loop, uint32_t index)
     if (b->addr.family == AF_UNIX)
         s->half[1].flags |= L4_HALF_NODELAY;
     L4_SET(s->active_ms, loop->now_ms);
-    const uint64_t idle = l4_reach_refresh(loop, s, L4_GET(pool->idle_timeout_ms));
+    const uint64_t look = l4_relay_look_ms(0, L4_GET(pool->idle_timeout_ms));
+    const uint64_t idle = l4_reach_refresh(loop, s, look);
     const uint64_t ms = l4_answer_left_ms(loop, s, idle);
     l4_session_wake_in(loop, index, l4_pace_left_ms(loop, index, ms));
     l4_relay(loop, index);

@@ -278,6 +278,7 @@ static void put_facts(struct l4_session *s, const struct l4_record *record)
     s->holds = 0;
     s->paced = 0;
     s->listed = 0;
+    s->looked = 0;
     s->accounted = 0;
 }
 

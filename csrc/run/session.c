@@ -131,6 +131,7 @@ void l4_session_open(struct l4_loop *loop, const struct l4_bound *bound, int fd,
     s->reason = L4_END_NONE;
     s->first_end = 2;
     s->listed = 0;
+    s->looked = 0;
     s->half_closed = 0;
     s->error = 0;
     s->name_hash = 0;
@@ -169,6 +170,23 @@ static bool is_reset(enum l4_reason reason)
            reason != L4_END_TLS_HANDSHAKE; /* whose alert must arrive */
 }
 
+/* How one side is told of the end. A reset takes back what the kernel has not delivered yet, so a
+ * side whose stream is complete, and one that would lose bytes which are all with the kernel, are
+ * closed in order, whatever ends the session; only the other side's own reset is passed on. */
+static enum l4_close close_of(const struct l4_session *s, int side, enum l4_reason reason)
+{
+    const struct l4_half *to = &s->half[side], *from = &s->half[!side];
+    const uint32_t state = L4_GET(s->state);
+    if (!is_reset(reason))
+        return L4_CLOSE;
+    if (reason == L4_END_CLIENT_RESET || reason == L4_END_BACKEND_RESET || to->fd < 0 ||
+        (state != L4_SESSION_RELAYS && state != L4_SESSION_RESETS))
+        return L4_CLOSE_RESET;
+    if (to->flags & L4_HALF_SHUT || (from->piped == 0 && l4_sock_unacked(to->fd)))
+        return L4_CLOSE_IN_ORDER;
+    return L4_CLOSE_RESET;
+}
+
 /* What a session that ends without a byte from its backend tells about it. */
 static void judge_silent(const struct l4_loop *loop, const struct l4_session *s,
                          enum l4_reason reason)
@@ -194,8 +212,9 @@ void l4_session_end(struct l4_loop *loop, uint32_t index, enum l4_reason reason)
         loop->tarpits--;
     l4_wheel_stop(&loop->wheel, index);
     l4_secure_leave(loop, s);
-    l4_half_close(&loop->pump, &s->half[0], is_reset(reason));
-    l4_half_close(&loop->pump, &s->half[1], is_reset(reason));
+    const enum l4_close client = close_of(s, 0, reason), backend = close_of(s, 1, reason);
+    l4_half_close(&loop->pump, &s->half[0], client);
+    l4_half_close(&loop->pump, &s->half[1], backend);
     judge_silent(loop, s, reason);
     if (reason == L4_END_BACKEND_RESET)
         L4_OWN_ADD(l4_session_column(loop, s->backend)->resets, 1);
@@ -210,7 +229,7 @@ void l4_session_end(struct l4_loop *loop, uint32_t index, enum l4_reason reason)
 void l4_session_release(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
-    l4_half_close(&loop->pump, &s->half[0], false);
+    l4_half_close(&loop->pump, &s->half[0], L4_CLOSE);
     L4_OWN_ADD(tally_of(loop, s->listener)->active, -1u);
     l4_reach_leave(loop, s);
     l4_admit_leave(loop, s);
@@ -304,11 +323,10 @@ void l4_session_event(struct l4_loop *loop, uint32_t index, int half, uint32_t e
         if (events & (EPOLLERR | EPOLLHUP))
             l4_session_end(loop, index, L4_END_CLIENT_RESET);
         break;
-    case L4_SESSION_RESETS: /* only the drain of what was sent matters now, and who cannot take it
-                             */
+    case L4_SESSION_RESETS: /* all that matters is whether this side takes what it is owed */
         l4_half_note(&s->half[half], events);
-        if (events & EPOLLERR)
-            l4_relay_pass_reset(loop, index, s->reason == L4_END_CLIENT_RESET ? 0 : 1);
+        if (events & (EPOLLERR | EPOLLHUP | EPOLLOUT))
+            l4_relay_drain(loop, index, (enum l4_reason)s->reason);
         break;
     case L4_SESSION_LEAVES: /* another worker has its sockets, or will say that it has not */
     case L4_SESSION_FREE:   /* it ended earlier in this turn */
@@ -343,7 +361,7 @@ void l4_session_timeout(struct l4_loop *loop, uint32_t index)
         l4_relay_check_idle(loop, index);
         break;
     case L4_SESSION_RESETS:
-        l4_relay_pass_reset(loop, index, s->reason == L4_END_CLIENT_RESET ? 0 : 1);
+        l4_relay_drain(loop, index, (enum l4_reason)s->reason);
         break;
     case L4_SESSION_LEAVES:
     case L4_SESSION_FREE:

@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include "core/talkers.h"
 #include "run/pace.h"
+#include "run/relay.h"
 #include "run/session.h"
 
 /* ---- looking --------------------------------------------------------------------------------- */
@@ -24,8 +25,8 @@ static uint32_t idle_ms_of(const struct l4_loop *loop, const struct l4_session *
     const uint32_t state = L4_GET(s->state);
     const uint64_t active_ms = L4_GET(s->active_ms);
     const bool may_be = (state == L4_SESSION_RELAYS && !(s->paced & L4_PACED_WAITS)) ||
-                        state == L4_SESSION_READS || state == L4_SESSION_SHAKES ||
-                        state == L4_SESSION_TARPITS;
+                        state == L4_SESSION_RESETS || state == L4_SESSION_READS ||
+                        state == L4_SESSION_SHAKES || state == L4_SESSION_TARPITS;
     if (!may_be || active_ms >= loop->now_ms) /* another worker's clock may be a turn ahead */
         return 0;
     return (uint32_t)(loop->now_ms - active_ms);
@@ -95,15 +96,19 @@ static void tell(struct l4_loop *loop, const struct l4_addr *client)
     l4_loop_event(loop, L4_EVENT_SHED, (uint32_t)client->family << 24 | count, packed(client));
 }
 
-static void end(struct l4_loop *loop, uint32_t index)
+/* Ends one. False: it is not idle after all, its peer still takes what it was sent. */
+static bool end(struct l4_loop *loop, uint32_t index)
 {
     const struct l4_session *s = l4_session_at(loop, index);
     const struct l4_addr client = s->client;
+    if (L4_GET(s->state) == L4_SESSION_RELAYS && l4_relay_delivers(loop, index))
+        return false;
     /* Who was turned away before keeps that reason: only his time in the tarpit is cut short. */
     const bool held = L4_GET(s->state) == L4_SESSION_TARPITS;
     l4_session_end(loop, index, held ? (enum l4_reason)s->reason : L4_END_SHED);
     loop->shed.untold++;
     tell(loop, &client);
+    return true;
 }
 
 /* Asks another worker for `count` sessions of this source. A later asker's word stands in place of
@@ -131,8 +136,7 @@ static enum l4_shed_answer make_room(struct l4_loop *loop, uint32_t idle_ms, uin
             asked[row->worker]++;
             continue;
         }
-        end(loop, row->at);
-        ended++;
+        ended += end(loop, row->at);
     }
     for (uint32_t w = 0; w < high; w++) {
         if (asked[w])
@@ -167,7 +171,7 @@ void l4_shed_asked(struct l4_loop *loop)
     const uint32_t count = l4_shed_longest(rows, look(loop, me, me + 1, rows),
                                            (uint32_t)(asked >> 32), idle_ms, most, chosen);
     for (uint32_t i = 0; i < count; i++)
-        end(loop, rows[chosen[i]].at);
+        (void)end(loop, rows[chosen[i]].at);
 }
 
 void l4_shed_turn(struct l4_loop *loop)

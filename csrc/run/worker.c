@@ -19,6 +19,7 @@
 #include "run/hand.h"
 #include "run/post.h"
 #include "run/queue.h"
+#include "run/relay.h"
 #include "run/secure.h"
 #include "run/session.h"
 #include "run/shed.h"
@@ -204,7 +205,11 @@ static void end_all(struct l4_loop *loop, uint32_t backend, enum l4_reason reaso
     for (uint32_t i = 0; i < loop->fresh; i++) {
         const struct l4_session *s = l4_session_at(loop, i);
         const bool leaves = L4_GET(s->state) == L4_SESSION_LEAVES;
-        if (s->serial && !leaves && (backend == L4_NONE || s->backend == backend))
+        if (!s->serial || leaves || (backend != L4_NONE && s->backend != backend))
+            continue;
+        if (backend != L4_NONE && L4_GET(s->state) == L4_SESSION_RELAYS)
+            l4_relay_drain(loop, i, reason); /* its client gets what the backend has said */
+        else
             l4_session_end(loop, i, reason);
     }
     l4_udp_end_all(loop, backend, reason);

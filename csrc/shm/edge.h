@@ -106,6 +106,7 @@ struct l4_facts {
     struct l4_addr via;        /* the socket's own peer */
     struct l4_addr told_to;    /* the address that the client connected to, as it was told */
     _Atomic uint64_t spent_ns; /* of its own bandwidth: core/rate.h */
+    uint32_t undelivered;      /* with session.looked: bytes not acknowledged at the last look */
     uint32_t ends_ms;          /* low 32 bits of CLOCK_MONOTONIC: the end of its max_age */
     uint16_t name_bytes, alpn_bytes, tlvs_bytes;
     char version[L4_TLS_VERSION_MAX + 1]; /* these two as OpenSSL calls them */

@@ -348,8 +348,8 @@ enum l4_session_state { /* run/session.c has the edges */
                         L4_SESSION_WAITS, /* for a descriptor to reach its backend with */
                         L4_SESSION_CONNECTS,
                         L4_SESSION_RELAYS,
-                        L4_SESSION_RESETS,  /* one side was reset; the other gets what came first,
-                                               then the reset */
+                        L4_SESSION_RESETS,  /* it is to end, once what was accepted before has been
+                                               delivered: run/relay.h */
                         L4_SESSION_READS,   /* what its client says before a backend is chosen */
                         L4_SESSION_QUEUES,  /* for a place at a backend */
                         L4_SESSION_TARPITS, /* turned away, and not told so for a while */
@@ -368,11 +368,12 @@ struct l4_session {
     uint32_t pool;
     uint32_t backend; /* L4_NONE: none now */
     struct l4_addr client;
-    struct l4_half half[2];      /* 0 the client's, 1 the backend's */
-    _Atomic uint64_t bytes[2];   /* read from the client, from the backend */
-    _Atomic uint64_t active_ms;  /* CLOCK_MONOTONIC of the last bytes */
-    uint64_t started_us;         /* CLOCK_MONOTONIC of its accept */
-    uint64_t turn;               /* in its pool's queue */
+    struct l4_half half[2];    /* 0 the client's, 1 the backend's */
+    _Atomic uint64_t bytes[2]; /* read from the client, from the backend */
+    _Atomic uint64_t
+        active_ms;       /* CLOCK_MONOTONIC of the last bytes read, or seen to be delivered */
+    uint64_t started_us; /* CLOCK_MONOTONIC of its accept */
+    uint64_t turn;       /* in its pool's queue */
     uint64_t connect_started_us; /* of its joining the queue, or of the attempt in progress or that
                                     succeeded */
     uint32_t connect_us;         /* how long the one that succeeded took */
@@ -389,6 +390,7 @@ struct l4_session {
     uint8_t half_closed;                /* one side has ended, the other not yet */
     uint8_t owed;                       /* its backend owes it a first byte: run/answer.h */
     uint8_t accounted;                  /* its end has been told: run/account.h */
+    uint8_t looked;                     /* undelivered of its facts holds: run/relay.h */
     int32_t error;                      /* errno behind reason, or 0 */
     uint64_t name_hash; /* of the server name asked for, by the header's hash_key; 0: none */
     uint8_t known;      /* what of its facts is valid: enum l4_facts_known */

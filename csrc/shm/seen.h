@@ -2,9 +2,9 @@
  *
  *   seen (the rules of what is kept) | ledgers (worker x pool) | logs (one ring a worker)
  *
- * A part of the shared table, see shm/layout.h. A worker writes its own ledgers and puts into its
- * own log; when it is dead, whoever takes back its counts does both for it. One process takes from
- * the logs (the log writer). A full ring drops what comes, counts it, and costs nobody time.
+ * A part of the shared table (shm/layout.h). A worker writes its own ledgers and log; when it is
+ * dead, whoever takes back its counts does both for it. The log writer takes from the logs. A full
+ * ring drops what comes, counts it, and costs nobody time.
  */
 #ifndef L4_SHM_SEEN_H
 #define L4_SHM_SEEN_H
@@ -14,16 +14,17 @@
 
 /* ---- histograms ------------------------------------------------------------------------------ */
 
-enum l4_measure { /* what is measured of each session; bytes come last */
-                  L4_MEASURE_CONNECT_US,
-                  L4_MEASURE_FIRST_BYTE_US,
-                  L4_MEASURE_SESSION_US,
-                  L4_MEASURE_QUEUE_US,
-                  L4_MEASURE_CLIENT_RTT_US,
-                  L4_MEASURE_BACKEND_RTT_US,
-                  L4_MEASURE_BYTES_IN,
-                  L4_MEASURE_BYTES_OUT,
-                  L4_MEASURES
+/* What is measured of each session; bytes come last. */
+enum l4_measure {
+    L4_MEASURE_CONNECT_US,
+    L4_MEASURE_FIRST_BYTE_US,
+    L4_MEASURE_SESSION_US,
+    L4_MEASURE_QUEUE_US,
+    L4_MEASURE_CLIENT_RTT_US,
+    L4_MEASURE_BACKEND_RTT_US,
+    L4_MEASURE_BYTES_IN,
+    L4_MEASURE_BYTES_OUT,
+    L4_MEASURES
 };
 
 /* Values by fixed upper bounds (included): of times 1-2-5 per decade from 10 us to 10,000 s, of
@@ -41,26 +42,25 @@ struct l4_ledger { /* one worker's of one pool */
 
 /* ---- ended sessions -------------------------------------------------------------------------- */
 
-struct l4_outcome {    /* all that is told of a session at its end, and an entry of the log */
-    uint64_t ended_us; /* CLOCK_MONOTONIC */
-    uint64_t duration_us;
+struct l4_outcome { /* all that is told of a session at its end, and an entry of the log */
+    uint64_t ended_us, duration_us; /* the first: CLOCK_MONOTONIC */
     uint64_t bytes_in, bytes_out;
-    uint32_t queue_us;                  /* it waited this long for a place */
-    uint32_t connect_us;                /* the backend took this long to accept */
-    uint32_t first_byte_us;             /* from accept to the backend's first byte; 0: none */
-    uint32_t slot, serial;              /* its row and the use of it; serial 0: it had none */
-    uint32_t listener, pool;            /* L4_NONE: none was known */
-    uint32_t backend, backend_serial;   /* L4_NONE: none at its end */
+    uint32_t queue_us;                /* it waited this long for a place */
+    uint32_t connect_us;              /* the backend took this long to accept */
+    uint32_t first_byte_us;           /* from accept to the backend's first byte; 0: none */
+    uint32_t slot, serial;            /* its row and the use of it; serial 0: it had none */
+    uint32_t listener, pool;          /* L4_NONE: none was known */
+    uint32_t backend, backend_serial; /* L4_NONE: none at its end */
+    uint32_t unacked[2];              /* of bytes_in, bytes_out: not acknowledged when it was cut */
     uint32_t rtt_us[2], retransmits[2]; /* the kernel's word on both sockets; with sampled */
     struct l4_addr client;
-    int32_t error;   /* errno behind reason, or 0 */
-    uint8_t reason;  /* enum l4_reason */
-    uint8_t retries; /* attempts that failed */
-    uint8_t reached; /* a backend had accepted it */
-    uint8_t sampled;
-    uint8_t told; /* what was learnt of its client lies beside it in the log */
+    int32_t error;            /* errno behind reason, or 0 */
+    uint8_t reason;           /* enum l4_reason */
+    uint8_t retries;          /* attempts that failed */
+    uint8_t reached, sampled; /* a backend had accepted it; its sockets were asked about */
+    uint8_t told;             /* its client's facts lie beside it in the log */
 };
-_Static_assert(sizeof(struct l4_outcome) == 120, "struct l4_outcome is part of the shared table");
+_Static_assert(sizeof(struct l4_outcome) == 128, "struct l4_outcome is part of the shared table");
 
 struct l4_log {
     struct l4_ring ring;

@@ -127,8 +127,8 @@ static void begin(uint32_t pipes_most)
 static void finish(void)
 {
     const int fd = SSL_get_fd(client);
-    l4_half_close(&pump, &front, false);
-    l4_half_close(&pump, &back, false);
+    l4_half_close(&pump, &front, L4_CLOSE);
+    l4_half_close(&pump, &back, L4_CLOSE);
     CHECK_EQ(0, room.live);
     SSL_free(client);
     SSL_CTX_free(client_context);

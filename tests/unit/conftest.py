@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 import structlog
+
+# A busy machine is no fault of the code: no example is too slow.
+hypothesis.settings.register_profile(
+    "l4lb", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("l4lb")
 
 
 @pytest.fixture(autouse=True)

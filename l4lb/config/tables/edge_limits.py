@@ -79,6 +79,7 @@ class ListenerLimits(Model):
     """How long a client may take to say its first byte; absent: as long as it likes. Not for
     protocols in which clients only listen."""
     max_age_ms: edge_fields.MaxAge | None = Field(default=None, alias="max_age")
-    """How old a session becomes before it is ended; absent: there is no limit."""
+    """How old a session becomes before it is ended, once what was accepted by then is delivered;
+    absent: there is no limit."""
     max_age_jitter_percent: fields.Jitter = Field(default=10, alias="max_age_jitter")
     """Up to how much of max_age is taken off, by chance, so that not all end at once."""

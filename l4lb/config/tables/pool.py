@@ -111,11 +111,12 @@ class Pool(Sockets, Named):
         alias="idle_timeout",
         json_schema_extra={"x-l4lb-default": '`"10m"`, of UDP sessions `"30s"`'},
     )
-    """A session without a byte in either direction for this long ends."""
+    """A session in which nothing is read and nothing delivered, in either direction, for this long
+    ends. Bytes that a slow reader still takes from the kernel count."""
     half_closed_timeout_ms: fields.HalfClosedTimeout = Field(
         default=5 * bounds.MINUTE_MS, alias="half_closed_timeout"
     )
-    """The same once one side has finished sending."""
+    """The same once one side has finished sending: what was sent before is still delivered."""
     retries: fields.Retries = 2
     """Other backends that are tried when one cannot be reached, before any byte was forwarded."""
     when_all_down: Literal["refuse", "try_all"] = "refuse"

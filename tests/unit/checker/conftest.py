@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import hypothesis
 import msgpack
 import pytest
 
@@ -21,12 +20,6 @@ from l4lb.native.rows import Address, BackendRow
 from l4lb.native.table import Table
 from l4lb.supervisor.child import Child, channel, fork
 from tests.e2e.harness.deadline import until
-
-# A busy machine is no fault of the code: no example is too slow.
-hypothesis.settings.register_profile(
-    "l4lb", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
-hypothesis.settings.load_profile("l4lb")
 
 
 class Backend:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import hypothesis
 import msgpack
 import pytest
 
@@ -27,12 +26,6 @@ from l4lb.control.views import Service
 from l4lb.native.table import Table
 from l4lb.supervisor.child import channel as channel_pair
 from tests.unit.supervisor.tables import closed_port, table_of
-
-# A busy machine is no fault of the code: no example is too slow.
-hypothesis.settings.register_profile(
-    "l4lb", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
-hypothesis.settings.load_profile("l4lb")
 
 PATIENCE_S = 20
 NUMBERS = itertools.count()
