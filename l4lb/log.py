@@ -7,11 +7,13 @@ says how many were left out. What is called a secret is not shown, no text can b
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
 import sys
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -27,9 +29,10 @@ LINES_A_MINUTE = 20  # of one cause
 WINDOW_S = 60.0
 CAUSES_MAX = 4_096  # more at one time are not told apart: all begin anew
 # What tells one cause from another, besides the event's own words.
-SUBJECTS = ("process", "backend", "pool", "listener", "worker", "child", "target", "type")
+SUBJECTS = ("process", "where", "backend", "pool", "listener", "worker", "child", "target", "type")
 SECRET = re.compile(r"token|password|secret|authorization|private", re.IGNORECASE)
 HIDDEN = "(hidden)"
+TRACEBACK_FRAMES = 40
 
 
 class Limited:
@@ -70,8 +73,15 @@ def _hidden(value: Any) -> Any:
     return [_hidden(one) for one in value] if isinstance(value, list | tuple) else value
 
 
+def whole_fault(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """The exception that a line is about becomes its field `traceback`."""
+    if event.pop("exc_info", None):
+        event["traceback"] = traceback.format_exc(TRACEBACK_FRAMES)
+    return event
+
+
 def on_one_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Text of others cannot begin a line or move the cursor; our own traceback may."""
+    """No text can begin a line or move the cursor."""
     for key, value in event.items():
         if isinstance(value, str) and not value.isprintable():
             event[key] = "".join(
@@ -91,6 +101,19 @@ class _Prefixed:
         return f"<{priority}>{self._renderer(logger, method, event)!s}"
 
 
+class _Unbroken:
+    """Prints lines to standard error. One that is a closed pipe, a full disk or nothing at all
+    costs the line and nothing else."""
+
+    def msg(self, line: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            if sys.stderr is None:
+                return
+            print(line, file=sys.stderr, flush=True)  # noqa: T201 - this is the log
+
+    debug = info = warning = error = critical = msg
+
+
 def setup(level: str, style: str) -> None:
     """Chooses what is logged (level: debug, info, warning, error) and how (style: text, json)."""
     under_systemd = bool(os.environ.get("JOURNAL_STREAM"))
@@ -101,11 +124,11 @@ def setup(level: str, style: str) -> None:
         renderer = structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(),
             pad_event_to=0,
-            exception_formatter=structlog.dev.plain_traceback,
         )
     structlog.configure(
         processors=[
             Limited(),
+            whole_fault,
             hide_secrets,
             on_one_line,
             structlog.processors.add_log_level,
@@ -114,7 +137,7 @@ def setup(level: str, style: str) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
         # Asked for with each line: standard error may have become another file meanwhile.
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        logger_factory=lambda *_: _Unbroken(),
         cache_logger_on_first_use=False,
     )
 

@@ -126,7 +126,15 @@ static int open_listener(const struct options *options, int *datagrams)
     return fd;
 }
 
-/* Serves until its standard input ends. */
+/* A standard input that is a file or /dev/null has no end to wait for. */
+static void watch_input(int epoll, void *input)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = input};
+    if (epoll_ctl(epoll, EPOLL_CTL_ADD, STDIN_FILENO, &event) && errno != EPERM)
+        give_up("epoll_ctl");
+}
+
+/* Serves until its standard input ends, or for ever if it is a file or /dev/null. */
 int serve(const struct options *options)
 {
     struct epoll_event events[EVENTS];
@@ -135,7 +143,7 @@ int serve(const struct options *options)
     const int epoll = epoll_new(), listener = open_listener(options, &datagrams);
     watch(epoll, listener, EPOLLIN, NULL);
     watch(epoll, datagrams, EPOLLIN, &udp);
-    watch(epoll, STDIN_FILENO, EPOLLIN, &input);
+    watch_input(epoll, &input);
     for (;;) {
         const int count = epoll_wait(epoll, events, EVENTS, -1);
         for (int i = 0; i < count; i++) {

@@ -8,13 +8,16 @@ not pay for the configuration's library.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import NoReturn
 
 import click
 
 import l4lb
+from l4lb import inherited
 from l4lb.errors import L4lbError
+from l4lb.supervisor import handoff
 
 COMMANDS = {
     "run": "l4lb.cli.run",
@@ -59,6 +62,9 @@ def _line(error: click.ClickException) -> str:
 
 def main() -> NoReturn:
     """Runs the command line and exits."""
+    # A program that takes another's place begins with signals blocked, so that none is lost.
+    asked = handoff.asked(os.environ)
+    inherited.put_in_order(handoff.BLOCKED if asked and asked[0] == "run" else ())
     try:
         status = cli.main(prog_name="l4lb", standalone_mode=False)
     except L4lbError as error:
@@ -75,4 +81,13 @@ def main() -> NoReturn:
     except OSError as error:
         click.echo(f"l4lb: {error}", err=True)
         sys.exit(1)
+    _flush()
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _flush() -> None:
+    """A reader that has gone costs what it did not read, not the exit status."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

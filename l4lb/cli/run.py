@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 import click
 
+from l4lb import inherited
 from l4lb.config.bounds import UNIX_PATH_BYTES_MAX, WORKERS
 from l4lb.config.model import Config
 from l4lb.errors import UsageError
@@ -34,6 +36,11 @@ def override(config: Config, workers: int | None, admin: str | None) -> Config:
     said = {"workers": workers, "admin": path}
     changes = {key: value for key, value in said.items() if value is not None}
     return config.model_copy(update={"process": config.process.model_copy(update=changes)})
+
+
+def _warn(text: str) -> None:
+    with contextlib.suppress(OSError):  # nobody reads it
+        click.echo(f"warning: {text}", err=True)
 
 
 @click.command("run")
@@ -79,6 +86,8 @@ def command(
 
         what, fd = asked
         return takeover.check(fd) if what == "check" else successor.take_over(fd, load)
+    for limit in inherited.for_service(os.environ):
+        _warn(limit)
     if demo:
         if file or listen or backend or balance:
             raise UsageError("--demo stands alone: leave out -c, --listen, --backend and --balance")
@@ -91,5 +100,5 @@ def command(
         load,
     )
     for warning in config.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        _warn(str(warning))
     return serve(config, origin=origin)

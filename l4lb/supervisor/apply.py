@@ -9,9 +9,9 @@ import hashlib
 import os
 import resource
 import secrets
-from collections.abc import Collection, KeysView, Mapping, Sequence
+from collections.abc import Collection, Iterator, KeysView, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from l4lb.config.model import Backend, Config, Pool
 from l4lb.config.plain import to_plain
@@ -28,6 +28,8 @@ from l4lb.supervisor.rows import Rows
 WORKER_ROWS = 65  # csrc/base/bounds.h: L4_WORKERS_MAX; the last is the supervisor's book
 STICKY_WAYS = 16  # csrc/base/bounds.h: L4_STICKY_WAYS
 MAX_SESSION_ROWS = 1 << 20  # csrc/base/bounds.h: L4_SESSIONS_MAX
+
+_Key = TypeVar("_Key")
 
 
 def capacities(config: Config) -> Capacities:
@@ -138,6 +140,17 @@ class Membership:
         edge.set_shed(self._table, idle_ms, at_limit=shed == "limit")
         self._table.generation += 1
 
+    def changes_to(self, config: Config) -> list[Change]:
+        """What makes the rows, however a change left them, those of this configuration."""
+        pools = _actions(self.pools.live, config.pools)
+        members = {
+            (name, one.name): None for name, pool in config.pools.items() for one in pool.backends
+        }
+        return [Change("pool", name, action) for name, action in pools] + [
+            Change("backend", "/".join(key), action)
+            for key, action in _actions(self.backends.live, members)
+        ]
+
     def _listener_is_idle(self, row: int) -> bool:
         return change.listener_is_idle(self._table, row) and not self.edge.is_head(row)
 
@@ -212,6 +225,15 @@ class Membership:
                 pool=self.pools[listener.pool],
             )
             datagrams.write_listener(self._table, row, listener, config.pools)
+
+
+def _actions(live: Collection[_Key], wanted: Collection[_Key]) -> Iterator[tuple[_Key, str]]:
+    """What is to be done with each row to have those that are wanted."""
+    for key in wanted:
+        yield key, "changed" if key in live else "added"
+    for key in list(live):
+        if key not in wanted:
+            yield key, "removed"
 
 
 def _pool_of(change: Change) -> str:

@@ -10,6 +10,7 @@ import l4lb.log
 from l4lb.errors import AdminError
 from l4lb.native.table import Table
 from l4lb.supervisor import apply
+from l4lb.supervisor.faults import fault
 from l4lb.supervisor.reactor import Reactor
 from l4lb.supervisor.requests import Requests
 
@@ -42,6 +43,8 @@ class Asks:
             operation(message)
         except AdminError as error:
             LOG.info("not done for the checker", ask=message.get("ask"), why=error.message)
+        except Exception:
+            fault(f"what the checker asked: {message.get('ask')}")
 
     def _publish(self, message: Mapping[str, Any]) -> None:
         if not self._stale:

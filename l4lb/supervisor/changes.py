@@ -12,6 +12,7 @@ from l4lb.native.table import Table
 from l4lb.supervisor.apply import Membership
 from l4lb.supervisor.crew import Crew
 from l4lb.supervisor.departure import Departure
+from l4lb.supervisor.faults import fault
 from l4lb.supervisor.install import Installer
 from l4lb.supervisor.notify import Notifier
 from l4lb.supervisor.reactor import Reactor
@@ -88,7 +89,7 @@ class Changes:
             self._notifier.reloading()
             try:
                 later(args, ended)
-            except AdminError:
+            except Exception:
                 self._notifier.ready()
                 raise
 
@@ -107,3 +108,5 @@ class Changes:
             self._serving(self._announced(later))({}, lambda _: None)
         except AdminError as error:
             LOG.error(f"cannot {op}", reason=error.message)
+        except Exception:
+            fault(op)

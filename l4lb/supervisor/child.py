@@ -33,12 +33,37 @@ class Child:
 
     def reap(self) -> str:
         """Takes the ended child away; says in words how it ended."""
-        _, status = os.waitpid(self.pid, 0)
         os.close(self.pidfd)
+        try:
+            _, status = os.waitpid(self.pid, 0)
+        except ChildProcessError:  # somebody else has taken it away
+            return "ended, nobody knows how"
         code = os.waitstatus_to_exitcode(status)
         if code < 0:
             return f"killed by {signal.Signals(-code).name}"
         return "exited" if code == 0 else f"exited with status {code}"
+
+
+class Strangers:
+    """Children that came to this process because it is number 1 and their parent has died."""
+
+    def __init__(self) -> None:
+        self._seen: set[int] = set()
+
+    def reap(self) -> None:
+        """Takes away those that had ended at the last look too: our own are taken sooner, by their
+        pidfds."""
+        import psutil  # for a process 1 alone
+
+        ended = {
+            one.pid
+            for one in psutil.Process().children()
+            if psutil.pid_exists(one.pid) and one.status() == psutil.STATUS_ZOMBIE
+        }
+        for pid in ended & self._seen:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+        self._seen = ended
 
 
 def _close_all_but(keep: Iterable[int]) -> None:
@@ -50,10 +75,14 @@ def _close_all_but(keep: Iterable[int]) -> None:
                 os.close(fd)
 
 
+def _nothing(_number: int, _frame: object) -> None:
+    """In place of SIG_IGN, which a program that this child runs would inherit."""
+
+
 def _be_child(main: Callable[[], int], name: str, keep: Iterable[int], raw: bool) -> int:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, _nothing)
     _close_all_but(keep)
     try:
         privileges.renounce(but_raw=raw)
@@ -63,14 +92,20 @@ def _be_child(main: Callable[[], int], name: str, keep: Iterable[int], raw: bool
         return CRASHED
 
 
+def flush() -> None:
+    """Before a fork or an exec; what is a closed pipe or a full disk is nobody's fault here."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+
+
 def fork(
     name: str, main: Callable[[], int], *, keep: Iterable[int], now_ms: int, raw: bool = False
 ) -> Child:
     """Forks a child that runs main with the descriptors in keep (and 0, 1, 2) and exits with what
     it returns. raw: it keeps CAP_NET_RAW, if this process has it. The caller has no threads. Raises
     OSError if there can be no more processes."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    flush()
     pid = os.fork()
     if pid == 0:
         status = CRASHED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,7 @@ import l4lb.log
 from l4lb.config.plain import to_plain
 from l4lb.errors import AdminError
 from l4lb.native.table import Table
-from l4lb.supervisor import carried, counts, handoff, steward, upgrade
+from l4lb.supervisor import carried, counts, faults, handoff, steward, upgrade
 from l4lb.supervisor.apply import Membership
 from l4lb.supervisor.helpers import Helper
 from l4lb.supervisor.history import History
@@ -75,8 +76,10 @@ class Departure:
                 self._give_way(command, request)
             except OSError as error:
                 fault(AdminError("failed", f"cannot start the new program: {error}"))
-                # It accepts no more: when it has passed that on, another one takes its place.
-                self._reactor.after(ANSWER_MS, self._helpers[0].kill)
+            except Exception:
+                fault(faults.fault("giving way to the new program"))
+            # It accepts no more: when it has passed that on, another one takes its place.
+            self._reactor.after(ANSWER_MS, self._helpers[0].kill)
 
         try:
             state_fd = handoff.written(self._state(None))
@@ -87,24 +90,25 @@ class Departure:
         except OSError as error:
             self._reloads.occupy("")
             raise AdminError("failed", f"cannot try the new program: {error}") from error
+        except Exception:
+            self._reloads.occupy("")
+            raise
 
     def _give_way(self, command: list[str], request: object) -> None:
         self._membership.edge.stop()  # its children would be nobody's
         bells = {index: slot.bell for index, slot in self._workers.slots.items()}
-        child, books = steward.start(self._table, self._membership, bells)
-        state = self._state(request)
-        state["steward"] = {"pid": child.pid, "fd": books.fileno(), "stops": True}
-        state["sticky"] = carried.stuck(self._table, self._membership, monotonic_ms())
-        state["keep"] += [books.fileno(), state["sticky"]["fd"]]
-        self._helpers[0].send({"op": "retire"})
-        try:
+        with contextlib.ExitStack() as undo:  # left only if this fails
+            child, books = steward.start(self._table, self._membership, bells)
+            undo.callback(child.reap)
+            undo.callback(child.kill)
+            undo.callback(books.close)
+            state = self._state(request)
+            state["steward"] = {"pid": child.pid, "fd": books.fileno(), "stops": True}
+            state["sticky"] = carried.stuck(self._table, self._membership, monotonic_ms())
+            undo.callback(os.close, state["sticky"]["fd"])
+            state["keep"] += [books.fileno(), state["sticky"]["fd"]]
+            self._helpers[0].send({"op": "retire"})
             upgrade.become(command, state, state["keep"], back=False)
-        except OSError:
-            child.kill()
-            child.reap()
-            books.close()
-            os.close(state["sticky"]["fd"])
-            raise
 
     def _state(self, request: object) -> dict[str, Any]:
         source = self._reloads.source

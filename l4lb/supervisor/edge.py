@@ -93,17 +93,17 @@ class Edge:
         add("access", lambda args: self.rules.shown(self._listeners, args, monotonic_ms()))
         self.rules.tell = self.blocks.tell = tell
         self.sets.start(reactor, tell)
-        self._look(reactor)
+        self._look()
+        reactor.every(LOOK_MS, self._look)
 
     def stop(self) -> None:
         """Ends what goes on beside the service."""
         self.sets.stop()
 
-    def _look(self, reactor: Reactor) -> None:
+    def _look(self) -> None:
         self.sets.look_at_files()
         self.blocks.tick(monotonic_ms())
         self.rules.tick(monotonic_ms())
-        reactor.after(LOOK_MS, lambda: self._look(reactor))
 
     def _write_listener(
         self, row: int, config: Config, listener: Listener, numbers: Mapping[Content, int]

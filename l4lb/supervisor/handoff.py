@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Mapping
 from typing import Any
 
 FORMAT = 1
 VARIABLE = "L4LB_TAKEOVER"  # check:FD or run:FD, of the file with the state
 STATE_MAX = 256 << 20
+# Over the exec, so that none is lost: the successor takes them when it is ready to.
+BLOCKED = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2}
 
 
 def written(state: Mapping[str, Any]) -> int:

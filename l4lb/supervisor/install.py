@@ -9,7 +9,9 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import l4lb.log
 from l4lb.config.model import Bind, Config
+from l4lb.errors import L4lbError
 from l4lb.native import udp
 from l4lb.native.table import Table
 from l4lb.supervisor import sockets
@@ -17,12 +19,15 @@ from l4lb.supervisor.activation import Inherited
 from l4lb.supervisor.apply import Membership
 from l4lb.supervisor.crew import Crew
 from l4lb.supervisor.diff import Change
+from l4lb.supervisor.faults import fault
 from l4lb.supervisor.reactor import monotonic_ms
 from l4lb.supervisor.rows import Rows
 from l4lb.supervisor.secrets import Secrets
 from l4lb.supervisor.shape import Shape, try_pools
 from l4lb.supervisor.sockets import Listening
 from l4lb.supervisor.workers import Workers
+
+LOG = l4lb.log.get("supervisor")
 
 
 def wanted(config: Config) -> dict[tuple[str, str], tuple[str, Bind, Shape]]:
@@ -83,7 +88,29 @@ class Installer:
         self._on_done = on_done
 
     def install(self, before: Config, after: Config, changes: Sequence[Change]) -> None:
-        """Raises L4lbError; then nothing was changed."""
+        """Raises L4lbError; then nothing was changed, or it was changed back."""
+        try:
+            self._install(before, after, changes)
+        except L4lbError:
+            raise
+        except Exception:
+            error = fault("a change of the configuration")
+            self._put_back(before, after)
+            raise error from None
+
+    def _put_back(self, before: Config, after: Config) -> None:
+        """After a fault half-way: what is there now becomes the configuration before again."""
+        try:
+            self._install(after, before, self._membership.changes_to(before))
+            self._crew.drop_sockets_from(before.process.workers)  # of workers that never began
+        except Exception:
+            fault("going back to the configuration before")
+            LOG.critical(
+                "the configuration in force may be half changed", remedy="l4lb admin upgrade"
+            )
+
+    def _install(self, before: Config, after: Config, changes: Sequence[Change]) -> None:
+        """All that can fail comes first."""
         self._membership.check_room(before, after)
         bundle = self._secrets.prepare(after)
         count = after.process.workers
@@ -97,15 +124,22 @@ class Installer:
             opened = self._open(after, range(count), undo)
             self._membership.change(after, changes, monotonic_ms())
             undo.pop_all()
-        self._secrets.adopt(after, bundle, self._membership.bindings)
-        if any("limits" in one.keys for one in changes if one.kind == "listener"):
-            self._workers.recount()
-        self._crew.resize(count, after.process.drain_timeout_ms)
-        self._move(after)
-        for one in opened:
-            one.row = self._membership.listeners[one.listener, str(one.bind)]
-            self._crew.listen(one)
+        with contextlib.ExitStack() as undo:
+            for one in opened:
+                undo.callback(self._close_unused, one)
+            self._secrets.adopt(after, bundle, self._membership.bindings)
+            if any("limits" in one.keys for one in changes if one.kind == "listener"):
+                self._workers.recount()
+            self._crew.resize(count, after.process.drain_timeout_ms)
+            self._move(after)
+            for one in opened:
+                one.row = self._membership.listeners[one.listener, str(one.bind)]
+                self._crew.listen(one)
         self._on_done(after)
+
+    def _close_unused(self, one: Listening) -> None:
+        if one not in self._workers.listening:
+            one.close()
 
     def _reshape(self, after: Config, undo: contextlib.ExitStack) -> None:
         """Other options of sockets that are open."""

@@ -15,6 +15,7 @@ from l4lb.config.model import Config
 from l4lb.config.plain import to_plain
 from l4lb.errors import AdminError, ConfigError, L4lbError
 from l4lb.supervisor.errand import Errand, Outcome
+from l4lb.supervisor.faults import fault
 from l4lb.supervisor.reactor import Reactor
 
 LOAD_TIMEOUT_MS = 30_000
@@ -69,7 +70,10 @@ class Loader:
         if "plain" not in found:
             self._on_fault(AdminError(found["code"], found["message"]))
             return
-        self._deliver(found)
+        try:
+            self._deliver(found)
+        except Exception:
+            self._on_fault(fault("reading a configuration"))
 
     def _deliver(self, found: Mapping[str, Any]) -> None:
         try:

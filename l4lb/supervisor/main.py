@@ -9,7 +9,6 @@ It does nothing per connection. Every socket that clients can reach is its own.
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import socket
 from collections.abc import Callable, Mapping
@@ -30,6 +29,7 @@ from l4lb.supervisor import apply, orders, preload, privileges, sockets, sources
 from l4lb.supervisor.activation import Inherited
 from l4lb.supervisor.asks import Asks
 from l4lb.supervisor.changes import Changes
+from l4lb.supervisor.child import Strangers
 from l4lb.supervisor.departure import Departure
 from l4lb.supervisor.helpers import Helper
 from l4lb.supervisor.history import History
@@ -49,14 +49,9 @@ from l4lb.supervisor.workers import Workers
 
 STATUS_EVERY_MS = 5_000  # the one line that a service manager shows
 GOOD_NEWS = ("backend_up", "backend_returned", "backend_fast", "backend_unknown")
+STRANGERS_EVERY_MS = 1_000
 STOP_GRACE_MS = 2_000  # between telling a process to end at once and killing it
 LOG = l4lb.log.get("supervisor")
-
-
-def _raise_file_limit() -> None:
-    """As many descriptors as the host allows: a session needs two."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 class Supervisor:
@@ -167,9 +162,12 @@ class Supervisor:
         inherited.close_rest()
 
     def go_on_from(self, generation: int) -> None:
-        """The number of the configuration goes on where the program before this one was, and what
-        operators had drained is drained."""
+        """The number of the configuration goes on where the program before this one was."""
         self._table.generation = generation
+        self._set_states()
+
+    def _set_states(self) -> None:
+        """What operators had drained is drained."""
         for key, state in self._changes.reloads.source.overlay.states.items():
             if key in self._membership.backends:
                 self._table.set_state(self._membership.backends[key], state)
@@ -211,6 +209,7 @@ class Supervisor:
     def _installed(self, config: Config) -> None:
         """Another configuration is in force: what table and workers do not tell by themselves."""
         self._config = config
+        self._set_states()
         self._seeing.configure(config.process)
         l4lb.log.setup(config.process.log.level, config.process.log.format)
         if not all(self._checker.send(message) for message in messages(plans(config))):
@@ -288,8 +287,12 @@ class Supervisor:
                 self._reactor, self._workers, self._table, self._membership,
                 self._config.process.drain_timeout_ms,
             )  # fmt: skip
-        self._notifier.beat(self._reactor.after)
-        self._tell_status()
+        self._notifier.beat(self._reactor.every)
+        if self._notifier.address:
+            self._tell_status()
+            self._reactor.every(STATUS_EVERY_MS, self._tell_status)
+        if os.getpid() == 1:
+            self._reactor.every(STRANGERS_EVERY_MS, Strangers().reap)
         self._reactor.run()
         self._close()
         return self._exit_status
@@ -299,9 +302,7 @@ class Supervisor:
         return f"{self._phase}: {self._table.connections} connections"
 
     def _tell_status(self) -> None:
-        if self._notifier.address:
-            self._notifier.status(self._in_words())
-            self._reactor.after(STATUS_EVERY_MS, self._tell_status)
+        self._notifier.status(self._in_words())
 
     def _on_term(self) -> None:
         if self._phase == "serving":
@@ -385,7 +386,6 @@ def serve(
     (an address in use, no such folder)."""
     l4lb.log.setup(config.process.log.level, config.process.log.format)
     user = User.named(config.process.user) if config.process.user else None
-    _raise_file_limit()
     pid = os.getpid()
     supervisor = Supervisor(
         config,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import l4lb.log
+from l4lb.native.rows import Event
 from l4lb.supervisor.reactor import Reactor
 
 QUIET_MS = 60_000  # what goes on is logged once in this time
@@ -23,6 +24,15 @@ class WorkerNews:
         self._reactor = reactor
         self._tell = tell
         self._told: set[tuple[str, int]] = set()
+
+    def take(self, index: int, event: Event) -> None:
+        """Tells of what worker `index` says, if it is for operators."""
+        if event.kind == "accept_paused":
+            self.paused(index, event.a, event.b)
+        elif event.kind == "secrets_failed":
+            self.secrets_failed(index, event.a)
+        elif event.kind == "shed":
+            self.shed(index, event.a, event.b)
 
     def _is_new(self, what: str, index: int) -> bool:
         """Once until a quiet minute has passed: a service at its limit says so often."""

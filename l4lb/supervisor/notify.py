@@ -53,12 +53,11 @@ class Notifier:
     def alive(self) -> None:
         self._send("WATCHDOG=1")
 
-    def beat(self, after: Callable[[int, Callable[[], None]], None]) -> None:
+    def beat(self, every: Callable[[int, Callable[[], None]], None]) -> None:
         """Says alive now and again, twice in each time the watchdog allows, by a timer."""
-        if not self.watchdog_ms:
-            return
-        self.alive()
-        after(max(1, self.watchdog_ms // 2), lambda: self.beat(after))
+        if self.watchdog_ms:
+            self.alive()
+            every(max(1, self.watchdog_ms // 2), self.alive)
 
     def _send(self, *lines: str, patience_s: float = 0.0) -> None:
         """patience_s: how long a manager that is behind with its messages is waited for."""

@@ -56,6 +56,12 @@ class Overlay:
     def with_discovered(self, pool: str, backends: tuple[Backend, ...]) -> Overlay:
         return replace(self, discovered={**self.discovered, pool: backends})
 
+    def is_found(self, key: Id) -> bool:
+        """Is it there only because a provider found it?"""
+        return key not in self.added and any(
+            one.name == key[1] for one in self.discovered.get(key[0], ())
+        )
+
     # ---- over a file -------------------------------------------------------------------------
 
     def over(self, config: Config) -> Config:

@@ -2,6 +2,9 @@
 
 No threads and no event loop library, because the supervisor forks. Signal handlers only enqueue:
 the C-level handler writes the signal's number to a socket that this loop reads.
+
+A callback that raises is logged, and the loop goes on. A descriptor whose callback raised is left
+alone for FAULT_PAUSE_MS: it may be as readable as before.
 """
 
 from __future__ import annotations
@@ -13,6 +16,10 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
+
+from l4lb.supervisor.faults import contained, fault
+
+FAULT_PAUSE_MS = 100
 
 
 def monotonic_ms() -> int:
@@ -31,6 +38,7 @@ class Reactor:
         for end in (self._signal_reader, self._signal_writer):
             end.setblocking(False)
         self._on_signal: dict[int, Callable[[], None]] = {}
+        self._paused: dict[int, Callable[[], None]] = {}
         self.watch(self._signal_reader.fileno(), self._take_signals)
         self.running = False
 
@@ -39,12 +47,22 @@ class Reactor:
         self._selector.register(fd, selectors.EVENT_READ, callback)
 
     def unwatch(self, fd: int) -> None:
-        self._selector.unregister(fd)
+        if self._paused.pop(fd, None) is None:
+            self._selector.unregister(fd)
 
     def after(self, delay_ms: int, callback: Callable[[], None]) -> None:
         """Calls callback once, delay_ms from now or a little later."""
         due = monotonic_ms() + delay_ms
         heapq.heappush(self._timers, (due, next(self._order), callback))
+
+    def every(self, period_ms: int, callback: Callable[[], None]) -> None:
+        """Calls callback period_ms from now, and again and again, also after it has raised."""
+
+        def again() -> None:
+            self.after(period_ms, again)
+            callback()
+
+        self.after(period_ms, again)
 
     def on_signals(self, handlers: Mapping[int, Callable[[], None]]) -> None:
         """Takes these signals over for good."""
@@ -62,7 +80,8 @@ class Reactor:
             return
         for number in numbers:
             if number in self._on_signal:
-                self._on_signal[number]()
+                with contained(f"on {signal.Signals(number).name}"):
+                    self._on_signal[number]()
 
     def _wait_s(self) -> float | None:
         if not self._timers:
@@ -72,7 +91,9 @@ class Reactor:
     def _run_timers(self) -> None:
         now = monotonic_ms()
         while self._timers and self._timers[0][0] <= now:
-            heapq.heappop(self._timers)[2]()
+            callback = heapq.heappop(self._timers)[2]
+            with contained(_name(callback)):
+                callback()
 
     def run(self) -> None:
         """Serves callbacks until stop."""
@@ -82,8 +103,28 @@ class Reactor:
             for key, _ in ready:
                 # A callback earlier in this round may have unwatched this one.
                 if key.fd in self._selector.get_map():
-                    key.data()
+                    self._call(key.fd, key.data)
             self._run_timers()
+
+    def _call(self, fd: int, callback: Callable[[], None]) -> None:
+        try:
+            callback()
+        except Exception:
+            fault(_name(callback))
+            if fd in self._selector.get_map():
+                self._selector.unregister(fd)
+                self._paused[fd] = callback
+                self.after(FAULT_PAUSE_MS, lambda: self._resume(fd, callback))
+
+    def _resume(self, fd: int, callback: Callable[[], None]) -> None:
+        if self._paused.get(fd) is callback:
+            del self._paused[fd]
+            self.watch(fd, callback)
 
     def stop(self) -> None:
         self.running = False
+
+
+def _name(callback: Callable[[], None]) -> str:
+    """Which one it is, for the log."""
+    return getattr(callback, "__qualname__", repr(callback))

@@ -22,10 +22,12 @@ from l4lb.config.plain import to_plain
 from l4lb.config.resolve import resolve
 from l4lb.errors import AdminError, L4lbError
 from l4lb.supervisor import diff
+from l4lb.supervisor.faults import fault
 from l4lb.supervisor.loader import Loader
 from l4lb.supervisor.overlay import Overlay, differences
 from l4lb.supervisor.reactor import Reactor
 
+CHANGE_MAX_MS = 90_000  # a change that has not ended by then never will
 LOG = l4lb.log.get("supervisor")
 
 Reply = Callable[[Any], None]  # a result, or an AdminError
@@ -179,33 +181,46 @@ class Reloads:
         if self.busy:
             raise AdminError("busy", f"{self.busy} is under way; try again when it has ended")
         self._busy = what
+        ended = False
 
         def on_config(config: Config, warnings: list[str]) -> None:
             if not prepares:
                 do(config, warnings)
                 return
-            self._prepare(
-                config,
-                lambda: do(config, warnings),
-                lambda error: on_fault(AdminError("failed", error.message)),
-            )
+            try:
+                self._prepare(
+                    config,
+                    lambda: do(config, warnings),
+                    lambda error: on_fault(AdminError("failed", error.message)),
+                )
+            except Exception:
+                on_fault(fault(what))
 
         def do(config: Config, warnings: list[str]) -> None:
-            self._busy = ""
-            try:
-                reply(then(config, warnings))
-            except AdminError as error:
-                on_fault(error)
-            except L4lbError as error:
-                on_fault(AdminError("failed", error.message))
+            if not ended:
+                end(_outcome(what, lambda: then(config, warnings)))
 
         def on_fault(error: AdminError) -> None:
-            self._busy = ""
-            for line in error.message.splitlines():
-                LOG.error("nothing was changed", change=what, reason=line)
-            reply(error)
+            if not ended:
+                end(error)
 
-        self._loader = Loader(self._reactor, read, on_config, on_fault)
+        def end(outcome: Any) -> None:
+            nonlocal ended
+            ended, self._busy = True, ""
+            if isinstance(outcome, AdminError):
+                for line in outcome.message.splitlines():
+                    LOG.error("nothing was changed", change=what, reason=line)
+            reply(outcome)
+
+        try:
+            self._loader = Loader(self._reactor, read, on_config, on_fault)
+        except Exception:
+            self._busy = ""
+            raise
+        # why: what answers is called by others, and a fault of theirs must not end all changes.
+        self._reactor.after(
+            CHANGE_MAX_MS, lambda: on_fault(AdminError("internal", f"{what} did not end"))
+        )
 
     def stop(self) -> None:
         """The service ends: nothing is read any more."""
@@ -251,10 +266,9 @@ class Reloads:
 
         def do() -> None:
             self._busy = ""
-            try:
-                result = self._change(before())
-            except L4lbError as error:
-                on_fault(error)
+            result = _outcome("going back", lambda: self._change(before()))
+            if isinstance(result, AdminError):
+                on_fault(result)
                 return
             self._tell("rolled_back", {})
             reply(result)
@@ -303,7 +317,7 @@ class Reloads:
             raise AdminError("not_found", f"no pool is named {pool}; see `l4lb admin pools`")
         if args.get("weight") == 0:
             backend["weight"] = 0
-        plain["pools"][pool]["backends"].append(backend)
+        plain["pools"][pool].setdefault("backends", []).append(backend)
 
         def read(config: Config, _: list[str]) -> Any:
             new = config.pools[pool].backends[-1]
@@ -326,7 +340,13 @@ class Reloads:
             raise AdminError(
                 "not_found", f"no backend is named {pool}/{name}; see `l4lb admin backends`"
             )
-        if len(members.backends) == 1:
+        if self.source.overlay.is_found((pool, name)):
+            raise AdminError(
+                "refused",
+                f"{pool}/{name} was found by the pool's discovery: take it out of its source, or"
+                " use `maint`",
+            )
+        if len(members.backends) == 1 and members.discovery is None:
             raise AdminError("refused", f"{pool} would have no backend; use `maint` instead")
         overlay = self.source.overlay.with_removed((pool, name))
         try:
@@ -362,6 +382,18 @@ class Reloads:
 
     def _save(self, _: Mapping[str, Any], reply: Reply) -> None:
         reply({"file": self.source.path, "plain": to_plain(self.source.running)})
+
+
+def _outcome(what: str, work: Callable[[], Any]) -> Any:
+    """What it gives; where it failed, why, as an AdminError."""
+    try:
+        return work()
+    except AdminError as error:
+        return error
+    except L4lbError as error:
+        return AdminError("failed", error.message)
+    except Exception:
+        return fault(what)
 
 
 def _changes(before: Config, after: Config) -> list[diff.Change]:

@@ -14,6 +14,7 @@ from l4lb.errors import AdminError
 from l4lb.native.rows import STATES
 from l4lb.native.table import Table
 from l4lb.supervisor import apply, stickiness
+from l4lb.supervisor.faults import fault
 
 Command = Callable[..., bool]  # (worker index, op, slot=, serial=)
 Reply = Callable[[Any], None]  # a result, or an AdminError
@@ -66,7 +67,9 @@ class Requests:
                 raise AdminError("bad_request", "the supervisor knows no such request")
             return head | {"ok": True, "result": operation(args)}
         except AdminError as error:
-            return head | {"ok": False, "error": {"code": error.code, "message": error.message}}
+            return head | _refused(error)
+        except Exception:
+            return head | _refused(fault(f"request {request.get('op')}"))
 
     def handle(self, request: Mapping[str, Any], send: Callable[[dict[str, Any]], object]) -> None:
         """Carries one request out; send gets its answer, perhaps later."""
@@ -79,8 +82,7 @@ class Requests:
 
         def reply(result: Any) -> None:
             if isinstance(result, AdminError):
-                said = {"code": result.code, "message": result.message}
-                send(head | {"ok": False, "error": said})
+                send(head | _refused(result))
             else:
                 send(head | {"ok": True, "result": result})
 
@@ -88,6 +90,8 @@ class Requests:
             later({**args, "request": request.get("id")}, reply)
         except AdminError as error:
             reply(error)
+        except Exception:
+            reply(fault(f"request {request.get('op')}"))
 
     def _state(self, args: Mapping[str, Any]) -> dict[str, Any]:
         backend = apply.find_backend(self._table, str(args.get("backend")))
@@ -134,3 +138,7 @@ class Requests:
             if worker.pid:
                 self._send(worker.index, "kill_backend", slot=backend.index)
         return {"pool": backend.pool, "name": backend.name, "sessions": backend.active}
+
+
+def _refused(error: AdminError) -> dict[str, Any]:
+    return {"ok": False, "error": {"code": error.code, "message": error.message}}

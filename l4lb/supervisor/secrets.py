@@ -106,19 +106,19 @@ class Secrets:
 
     def _remind(self) -> None:
         """Nothing may change for months, and a certificate end all the same."""
-        self._write_ends()
         self._reactor.after(REMIND_MS, self._remind)
+        self._write_ends()
 
     def _look(self) -> None:
         config = self._config
         if config is None:
             return
+        self._reactor.after(config.process.tls.watch_ms, self._look)
         seen = self._files.stamps()
         if seen != self._seen:
             self._tell_gone(seen)
             self._seen = seen
             self._reread(config)
-        self._reactor.after(config.process.tls.watch_ms, self._look)
 
     def _tell_gone(self, seen: Mapping[str, Stamp | None]) -> None:
         for path, now in seen.items():
@@ -155,10 +155,10 @@ class Secrets:
             self._reactor.after(self._config.process.tls.ticket_lifetime_ms, self._rotate)
 
     def _rotate(self) -> None:
+        self._rotate_later()
         self._keys.rotate()
         self._vault.write(self._keys, self._bundle.data, self._generation)
         self.notify()
-        self._rotate_later()
 
     def _write_ends(self) -> None:
         """Tells when certificates end: the table always, the log when it is soon."""

@@ -19,6 +19,7 @@ import msgpack
 
 import l4lb
 import l4lb.log
+from l4lb import inherited
 from l4lb.certificates import bundle
 from l4lb.config.address import parse_bind
 from l4lb.config.model import Config
@@ -76,6 +77,7 @@ class Predecessor:
         os.close(fd)
         for one in self.state["keep"]:
             os.set_inheritable(one, False)
+        inherited.close_strays()  # what an older version has leaked
         signal.signal(signal.SIGALRM, lambda *_: self.go_back("it was not ready in time"))
         signal.alarm(READY_TIMEOUT_S)
         self.source = source_of(self.state)

@@ -17,13 +17,14 @@ from typing import Any
 import l4lb.log
 from l4lb.errors import AdminError
 from l4lb.supervisor import handoff
+from l4lb.supervisor.child import flush
 from l4lb.supervisor.errand import Errand, Outcome
 from l4lb.supervisor.reactor import Reactor
 
 CHECK_TIMEOUT_MS = 30_000
 READY = b"ready "
 SAID_MAX = 16 << 10
-BLOCKED = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2}
+BLOCKED = handoff.BLOCKED
 LOG = l4lb.log.get("supervisor")
 
 
@@ -87,8 +88,7 @@ def become(command: list[str], state: Mapping[str, Any], keep: list[int], back: 
     for fd in (*keep, state_fd):
         os.set_inheritable(fd, True)
     signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    flush()
     environment = {**os.environ, **state["environment"], handoff.VARIABLE: f"run:{state_fd}"}
     try:
         os.execve(command[0], command, environment)

@@ -15,10 +15,12 @@ from dataclasses import dataclass, field
 
 import l4lb.log
 from l4lb.config.bounds import WORKERS
+from l4lb.native.rows import Event
 from l4lb.native.table import Table
 from l4lb.supervisor import post
 from l4lb.supervisor.backoff import Backoff
 from l4lb.supervisor.child import Child, channel, fork
+from l4lb.supervisor.faults import contained, fault
 from l4lb.supervisor.news import WorkerNews
 from l4lb.supervisor.post import Post
 from l4lb.supervisor.reactor import Reactor, monotonic_ms
@@ -26,6 +28,7 @@ from l4lb.supervisor.sockets import Listening
 from l4lb.worker.main import Bound, WorkerSetup, run
 
 SETTLE_RETRY_MS = 50
+FAULT_RETRY_MS = 1_000  # after a fault of ours at a worker's end, before the next one is started
 UNLISTEN_MS = 1_000  # how long a worker may take to take in what is queued
 LOG = l4lb.log.get("supervisor")
 
@@ -79,9 +82,9 @@ class Workers:
         self._on_left = on_left
         self._cpus = sorted(os.sched_getaffinity(0))
         # Of all workers there may ever be: each is to ring any other (csrc/run/queue.h).
-        self.bells = [os.eventfd(0, os.EFD_NONBLOCK) for _ in range(WORKERS[1])]
+        self.bells = [os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(WORKERS[1])]
         self.slots = {index: Slot(self.bells[index]) for index in range(count)}
-        self._event_fd = os.eventfd(0, os.EFD_NONBLOCK)
+        self._event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._lifeline, self._lifeline_ours = os.pipe()
         self._vault_fd = vault_fd
         self._news = news
@@ -188,27 +191,40 @@ class Workers:
         child = slot.child
         assert child is not None
         self._reactor.unwatch(child.pidfd)
-        how = child.reap()
+        try:
+            self._bury(index, slot, child)
+        except Exception:
+            fault(f"the end of worker {index}")
+            slot.child = None
+            self._reactor.after(FAULT_RETRY_MS, lambda: self._after_fault(index))
+
+    def _after_fault(self, index: int) -> None:
+        """What a worker's end could not do, as far as others wait for it."""
+        self._settle()
+        self._owes_nothing(index)
+        if not self._stopping:
+            self.start_one(index)
+        elif self.alive == 0:
+            self._on_empty()
+
+    def _bury(self, index: int, slot: Slot, child: Child) -> None:
         slot.child = None
+        how = child.reap()
         self._close_post(slot)
         self._take_events()
         stays = not self._stopping and not slot.leaving
         lost = self._table.end_worker(index, restarted=stays)
         self._settle()
         self._owes_nothing(index)
-        if slot.leaving and not self._stopping:
-            if lost:
-                LOG.error(
-                    "a leaving worker ended early", worker=index, how=how, connections_lost=lost
-                )
-            self._on_left(index)
-            return
+        if lost and not stays:
+            LOG.error("a worker ended early", worker=index, how=how, connections_lost=lost)
         if self._stopping:
-            if lost:
-                LOG.error("a worker ended early", worker=index, how=how, connections_lost=lost)
             self._release_sockets(index)
             if self.alive == 0:
                 self._on_empty()
+            return
+        if slot.leaving:
+            self._on_left(index)
             return
         slot.backoff = slot.backoff.died(monotonic_ms() - child.started_ms)
         LOG.error(
@@ -249,18 +265,18 @@ class Workers:
             os.eventfd_read(self._event_fd)
         for index in list(self.slots):
             for event in self._table.take_events(index):
-                if event.kind == "accept_paused":
-                    self._news.paused(index, event.a, event.b)
-                elif event.kind == "secrets_failed":
-                    self._news.secrets_failed(index, event.a)
-                elif event.kind == "shed":
-                    self._news.shed(index, event.a, event.b)
-                elif event.kind == "drained" and self._stopping:
-                    self._release_sockets(index)
-                elif event.kind == "unlistened":
-                    self._answered(event.b, index)
-                elif event.kind == "handed" and event.a in self._handed:
-                    self._handed.pop(event.a)[1](event.b)
+                with contained(f"event {event.kind} of worker {index}"):
+                    self._take_event(index, event)
+
+    def _take_event(self, index: int, event: Event) -> None:
+        if event.kind == "drained" and self._stopping:
+            self._release_sockets(index)
+        elif event.kind == "unlistened":
+            self._answered(event.b, index)
+        elif event.kind == "handed" and event.a in self._handed:
+            self._handed.pop(event.a)[1](event.b)
+        else:
+            self._news.take(index, event)
 
     def _release_sockets(self, index: int) -> None:
         """Closes this side of a worker's own sockets: nobody will accept from them again."""

@@ -152,3 +152,60 @@ def test_a_thousand_signals_are_no_fault(reactor: Reactor) -> None:
     os.kill(os.getpid(), signal.SIGUSR2)
     reactor.run()
     assert handled
+
+
+def test_a_callback_that_raises_is_told_and_ends_nothing(
+    reactor: Reactor, capfd: pytest.CaptureFixture[str]
+) -> None:
+    ran: list[str] = []
+    reader, writer = os.pipe()
+    os.write(writer, b"x")
+
+    def read() -> None:
+        ran.append("read")
+        if len(ran) == 1:
+            raise ValueError("once")
+        reactor.stop()
+
+    reactor.after(0, lambda: 1 // 0)
+    reactor.watch(reader, read)
+    reactor.run()
+    assert ran == ["read", "read"], "the descriptor is watched again"
+    told = "".join(capfd.readouterr())
+    assert "ZeroDivisionError" in told
+    assert "ValueError: once" in told
+    reactor.unwatch(reader)
+    os.close(reader)
+    os.close(writer)
+
+
+def test_one_that_raised_can_be_unwatched_while_it_is_left_alone(reactor: Reactor) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b"x")
+    called: list[int] = []
+
+    def read() -> None:
+        called.append(1)
+        raise ValueError
+
+    reactor.watch(reader, read)
+    reactor.after(10, lambda: reactor.unwatch(reader))
+    reactor.after(module.FAULT_PAUSE_MS + 50, reactor.stop)
+    reactor.run()
+    assert called == [1]
+    os.close(reader)
+    os.close(writer)
+
+
+def test_what_is_done_every_so_often_goes_on_after_a_fault(reactor: Reactor) -> None:
+    ran: list[int] = []
+
+    def tick() -> None:
+        ran.append(1)
+        if len(ran) == 3:
+            reactor.stop()
+        raise ValueError
+
+    reactor.every(1, tick)
+    reactor.run()
+    assert len(ran) == 3
