@@ -9,36 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
-import functools
 import os
-import signal
 import subprocess
 from collections.abc import Mapping
 
+from l4lb import child
 from l4lb.checker.types import Outcome, Settings, Target
 from l4lb.native.results import Result
 
 OUTPUT_BYTES_MAX = 4 << 10  # of what it prints that are kept
-INHERITED = ("PATH", "LANG", "LC_ALL", "TZ")
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-
-PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
-_prctl = ctypes.CDLL(None).prctl  # looked up here: between fork and exec is no time for it
-
-
-def _die_with(parent: int) -> None:
-    """In the child, before it becomes the program: the kernel kills it when its parent ends."""
-    if _prctl(PR_SET_PDEATHSIG, signal.SIGKILL) or os.getppid() != parent:
-        os._exit(127)
 
 
 def environment(target: Target) -> dict[str, str]:
     """What the program knows of the backend; nothing of ours leaks but PATH and the locale."""
     return {
-        "PATH": PATH,
-        **{key: os.environ[key] for key in INHERITED if key in os.environ},
+        **child.environment(),
         "L4LB_POOL": target.pool,
         "L4LB_BACKEND": target.name,
         "L4LB_ADDRESS": str(target.address),
@@ -62,7 +47,7 @@ class Program:
             env=env,
             cwd="/",
             start_new_session=True,
-            preexec_fn=functools.partial(_die_with, os.getpid()),
+            preexec_fn=child.ends_with_us(),
         )
         if data:
             assert self._process.stdin is not None
@@ -90,9 +75,7 @@ class Program:
             if pidfd >= 0:
                 self._loop.remove_reader(pidfd)
                 os.close(pidfd)
-            # Whatever it left behind goes with it. Until it is waited for nobody has its id.
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            child.kill_session(self._process.pid)
             status = self._process.wait()
             self._process.stdout.close()
         return status
