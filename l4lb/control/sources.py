@@ -10,7 +10,8 @@ import l4lb.log
 from l4lb.config.tables.discovery import Discovery
 from l4lb.control.channel import Channel
 from l4lb.control.clock import now_ms
-from l4lb.discovery.runner import Runner, State, World
+from l4lb.discovery.follower import State, World
+from l4lb.discovery.runner import Runner
 from l4lb.discovery.types import Member
 from l4lb.errors import AdminError
 from l4lb.native.table import Table
@@ -29,6 +30,8 @@ def row(pool: str, state: State, at_ms: int) -> dict[str, Any]:
         "found": len(state.found),
         "backends": len(state.members),
         "held": list(state.held),
+        "unreachable": list(state.unreachable),
+        "incomplete": list(state.faults),
         "answers": state.answers,
         "failures": state.failures,
         "error": state.error or None,

@@ -1,14 +1,16 @@
 """Backends from Consul: the passing instances of a service, by blocking queries of its HTTP API.
 
 Each query waits at the agent until something changed (or its time is over), so a change is known at
-once and nothing is polled.
+once and nothing is polled. An agent that answers without waiting is asked no faster for it: the
+pool's rate limit holds.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import urllib.parse
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import aiohttp
@@ -16,30 +18,31 @@ import aiohttp
 from l4lb.config.address import Address, is_ip
 from l4lb.config.tables.discovery import Discovery
 from l4lb.config.units import shown
-from l4lb.discovery import entries, web
-from l4lb.discovery.types import MS, DiscoveryError, Member
+from l4lb.discovery import entries, shares, web
+from l4lb.discovery.types import MS, REAL_CLOCK, Answer, Clock, DiscoveryError, Member
 
 AGENT = "http://127.0.0.1:8500"
+INDEX_DIGITS_MAX = 20  # of an unsigned number of 64 bits
 
 
 class Consul:
     """Follows one service."""
 
-    def __init__(self, settings: Discovery) -> None:
+    def __init__(self, settings: Discovery, _: Clock = REAL_CLOCK) -> None:
         self._settings = settings
         name = urllib.parse.quote(settings.name or "", safe="")
         self._url = f"{(settings.url or AGENT).rstrip('/')}/v1/health/service/{name}"
 
-    async def follow(self) -> AsyncGenerator[list[Member], None]:
+    async def follow(self, _: Sequence[Member]) -> AsyncGenerator[Answer | DiscoveryError, None]:
         index = 0
         async with web.session() as client:
             while True:
-                members, new = await self._ask(client, index)
+                answer, new = await self._ask(client, index)
                 # An index that falls means that the agent began anew (its documentation says so).
                 index = new if new >= index else 0
-                yield members
+                yield answer
 
-    async def _ask(self, client: aiohttp.ClientSession, index: int) -> tuple[list[Member], int]:
+    async def _ask(self, client: aiohttp.ClientSession, index: int) -> tuple[Answer, int]:
         wait_s = self._settings.interval_ms / MS
         timeout_s = self._settings.timeout_ms / MS
         query = {"passing": "1"} | ({"tag": self._settings.tag} if self._settings.tag else {})
@@ -54,34 +57,46 @@ class Consul:
         ) as answer:  # fmt: skip
             text = await web.body(answer)
             new = answer.headers.get("X-Consul-Index", "")
-        if not new.isascii() or not new.isdigit() or int(new) < 1:
+        if not new.isascii() or not new.isdigit() or len(new) > INDEX_DIGITS_MAX:
             raise DiscoveryError(f"{self._url}: no X-Consul-Index; is that a Consul agent?")
         return instances(text), int(new)
 
 
-def instances(text: bytes) -> list[Member]:
-    """The members that an answer of /v1/health/service names. Raises DiscoveryError."""
+def instances(text: bytes) -> Answer:
+    """The members that an answer of /v1/health/service names. Instances at one address are one
+    backend with the sum of their weights. Raises DiscoveryError."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DiscoveryError(f"not JSON: {str(error)[:100]}") from error
     if not isinstance(found, list):
         raise DiscoveryError("not the answer of a Consul agent")
-    return entries.of_data([_entry(one) for one in found])
+    entries.check_count(len(found))
+    faults: list[str] = []
+    weights: list[tuple[str, int]] = []
+    for one in found:
+        try:
+            weights.append(_instance(one))
+        except DiscoveryError as error:
+            faults.append(str(error))
+    sums = shares.summed(weights)
+    return entries.of_entries(
+        [{"address": address, "weight": weight} for address, weight in sums.items()], faults
+    )
 
 
-def _entry(one: Any) -> dict[str, Any]:
+def _instance(one: Any) -> tuple[str, int]:
+    """Its address and weight."""
     try:
         service = one["Service"]
         host = service["Address"] or one["Node"]["Address"]
-        weight = (service.get("Weights") or {}).get("Passing", 1)
-        if not is_ip(host):
-            raise DiscoveryError(
-                f"instance {shown(service.get('ID'))}: {shown(host)} is no IP address"
-            )
-        return {
-            "address": str(Address(host, service["Port"])),
-            "weight": min(int(weight), 256),
-        }
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise DiscoveryError("not the answer of a Consul agent") from error
+        weight = int((service.get("Weights") or {}).get("Passing", 1))
+        port = int(service["Port"])
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+        raise DiscoveryError("not an instance as a Consul agent tells of one") from error
+    named = f"instance {shown(service.get('ID'))}"
+    if not isinstance(host, str) or not is_ip(host):
+        raise DiscoveryError(f"{named}: {shown(host)} is no IP address")
+    if weight < 0:
+        raise DiscoveryError(f"{named}: weight {weight} is less than 0")
+    return str(Address(str(ipaddress.ip_address(host)), port)), weight

@@ -1,151 +1,320 @@
-"""Backends from DNS: A, AAAA or SRV records, looked up again when their time is over.
+"""Backends from DNS: A, AAAA or SRV records. Each question has its own time: asked again when its
+answer is no longer good.
 
-The lowest SRV priority serves; higher ones are backups. SRV weights are scaled to a backend's. A
-name that does not exist and a server that does not answer are faults; an empty answer is an answer.
+One that fails takes nothing away: what it found before stays, and the others' answers are used
+without it, and without waiting for it. Only where all fail (or the SRV question itself) the source
+does. The lowest SRV priority of those that resolve serves; higher ones are backups.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-import dns.asyncresolver
 import dns.exception
 import dns.name
-import dns.resolver
 
-from l4lb.config.address import Address
+from l4lb.config.address import Address, parse_backend
 from l4lb.config.tables.discovery import Discovery
 from l4lb.config.units import shown
-from l4lb.discovery.entries import distinct
-from l4lb.discovery.types import MEMBERS_MAX, MS, DiscoveryError, Member
+from l4lb.discovery import entries, shares
+from l4lb.discovery.pace import Backoff
+from l4lb.discovery.resolver import Found, GoneError, Key, Resolver
+from l4lb.discovery.types import (
+    MS,
+    REAL_CLOCK,
+    Answer,
+    Clock,
+    DiscoveryError,
+    Member,
+    one_line,
+)
 
-WEIGHT_MAX = 256
+FIRST_RETRY_S = 0.5
 JITTER = 0.1  # of a time to live, so that pools do not ask all at once
-ADDRESSES = ("A", "AAAA")
+LATE_S = 0.5  # a question that takes longer no longer holds up what the others have found
+ASKED_AT_ONCE = 16  # questions of one pool
+RESOLV_CONF_LOOK_S = 1.0
+RECORDS = {"A": "ipv4", "AAAA": "ipv6"}
+
+
+@dataclass
+class Question:
+    """What is asked again and again. found: by its last answer; fault: why there is none since;
+    gone: because there is no such name; due_s: when it is asked again; task: while it is asked."""
+
+    key: Key
+    backoff: Backoff
+    found: Found | None = None
+    fault: str = ""
+    gone: bool = False
+    due_s: float = 0.0
+    task: asyncio.Task[None] | None = None
+
+    @property
+    def hosts(self) -> list[str]:
+        """The addresses that it found last, of an A or AAAA question."""
+        return [str(one.address) for one in self.found.records] if self.found else []
+
+    @property
+    def is_open(self) -> bool:
+        """Has it neither answer nor fault yet?"""
+        return self.found is None and not self.fault
 
 
 class Dns:
     """Follows one name."""
 
-    def __init__(self, settings: Discovery) -> None:
+    def __init__(self, settings: Discovery, clock: Clock = REAL_CLOCK) -> None:
         self._settings = settings
-        self._name = settings.name or ""
-        wants_srv = settings.record == "srv" or (
-            settings.record == "auto" and self._name.startswith("_")
+        self._clock = clock
+        self._resolver = Resolver(settings)
+        self._questions: dict[Key, Question] = {}
+        self._places = asyncio.Semaphore(ASKED_AT_ONCE)
+        name = settings.name or ""
+        self._wants_srv = settings.record == "srv" or (
+            settings.record == "auto" and name.startswith("_")
         )
-        self._records = ("SRV",) if wants_srv else _address_records(settings.record)
+        one_type = settings.record.upper()
+        self._types = tuple(
+            record
+            for record, family in RECORDS.items()
+            if one_type in (record, "AUTO", "SRV") and settings.family in (family, "auto", "any")
+        )
+        try:
+            self._name = dns.name.from_text(name)
+        except (dns.exception.DNSException, ValueError):
+            self._name = dns.name.root
 
-    async def follow(self) -> AsyncGenerator[list[Member], None]:
-        resolver = self._resolver()
+    async def follow(
+        self, before: Sequence[Member]
+    ) -> AsyncGenerator[Answer | DiscoveryError, None]:
+        if self._name == dns.name.root:
+            raise DiscoveryError(f"{shown(self._settings.name)} is no name")
+        self._resolver.refresh()
+        self._remember(before)
+        try:
+            while True:
+                await self._round()
+                try:
+                    yield self._answer()
+                except DiscoveryError as error:
+                    yield error
+                await self._until_due()
+        finally:
+            tasks = self._running()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _remember(self, before: Sequence[Member]) -> None:
+        """What an earlier process found by A and AAAA stays if the same question fails now."""
+        if self._wants_srv:
+            return
+        known = [parse_backend(one.address) for one in before]
+        for record in self._types:
+            hosts = [
+                _Record(one.host)
+                for one in known
+                if one.port == self._settings.port and (":" in one.host) == (record == "AAAA")
+            ]
+            question = self._question((self._name, record))
+            if question.is_open and hosts:
+                question.found = Found(tuple(hosts), 0.0)
+
+    # ---- asking --------------------------------------------------------------------------------
+
+    def _question(self, key: Key) -> Question:
+        if key not in self._questions:
+            backoff = Backoff(self._clock, FIRST_RETRY_S, self._settings.interval_ms / MS)
+            self._questions[key] = Question(key, backoff)
+        return self._questions[key]
+
+    def _addresses(self, name: dns.name.Name) -> list[Question]:
+        return [self._question((name, record)) for record in self._types]
+
+    def _wanted(self) -> list[Question]:
+        """All that is asked now: an SRV answer brings questions for its targets."""
+        if not self._wants_srv:
+            return self._addresses(self._name)
+        service = self._question((self._name, "SRV"))
+        targets = {one.target for one in self._services() if one.target != dns.name.root}
+        return [service, *(one for name in targets for one in self._addresses(name))]
+
+    def _services(self) -> tuple[Any, ...]:
+        found = self._question((self._name, "SRV")).found
+        return found.records if found else ()
+
+    def _running(self) -> list[asyncio.Task[None]]:
+        return [one.task for one in self._questions.values() if one.task and not one.task.done()]
+
+    async def _round(self) -> None:
+        """Asks what is due. Returns when all is answered, or what takes longer is late and there
+        is something without it."""
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + LATE_S
         while True:
-            members, ttl_s = await self._look(resolver)
-            yield members
-            least, most = self._settings.min_ttl_ms / MS, self._settings.max_ttl_ms / MS
-            wait_s = min(max(ttl_s, least), most)
-            await asyncio.sleep(wait_s * (1 + JITTER * random.random()))
-
-    def _resolver(self) -> dns.asyncresolver.Resolver:
-        servers = self._settings.servers
-        try:
-            resolver = dns.asyncresolver.Resolver(configure=servers is None)
-        except dns.exception.DNSException as error:
-            raise DiscoveryError(f"no name server is configured on this host: {error}") from error
-        if servers is not None:
-            resolver.nameservers = [one.host for one in servers]
-            resolver.nameserver_ports = {one.host: one.port for one in servers}
-        resolver.cache = None
-        resolver.lifetime = self._settings.timeout_ms / MS
-        return resolver
-
-    async def _look(self, resolver: dns.asyncresolver.Resolver) -> tuple[list[Member], float]:
-        """The members now, and for how many seconds that is good."""
-        if self._records == ("SRV",):
-            return await self._services(resolver)
-        assert self._settings.port is not None
-        found, ttl_s = await self._addresses(resolver, self._name, self._records)
-        port = self._settings.port
-        return distinct([Member(str(Address(host, port))) for host in found]), ttl_s
-
-    async def _addresses(
-        self, resolver: dns.asyncresolver.Resolver, name: str, records: tuple[str, ...]
-    ) -> tuple[list[str], float]:
-        answers = [await self._ask(resolver, name, record) for record in records]
-        hosts = [str(one.address) for answer in answers for one in answer.rrset or ()]
-        return hosts, min(_ttl_s(answer) for answer in answers)
-
-    async def _services(self, resolver: dns.asyncresolver.Resolver) -> tuple[list[Member], float]:
-        answer = await self._ask(resolver, self._name, "SRV")
-        records = sorted(answer.rrset or (), key=lambda one: (one.priority, str(one.target)))
-        if len(records) > MEMBERS_MAX:
-            raise DiscoveryError(f"{len(records)} records; at most {MEMBERS_MAX} are taken")
-        if len(records) == 1 and records[0].target == dns.name.root:
-            return [], _ttl_s(answer)  # RFC 2782: decidedly not available
-        ttl_s = _ttl_s(answer)
-        members: list[Member] = []
-        top = max((one.weight for one in records), default=0)
-        additional = _additional(answer)
-        for one in records:
-            target = one.target.to_text(omit_final_dot=True)
-            hosts = additional.get(target)
-            if hosts is None:
-                hosts, good_s = await self._addresses(resolver, target, ADDRESSES)
-                ttl_s = min(ttl_s, good_s)
-            members += (
-                Member(
-                    str(Address(host, one.port)),
-                    weight=_weight(one.weight, top),
-                    backup=one.priority > records[0].priority,
-                )
-                for host in hosts
+            self._ask_due()
+            running = self._running()
+            if not running:
+                return
+            wait_s = max(0.0, end_s - loop.time())
+            done, _ = await asyncio.wait(
+                running, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED
             )
-        return _strongest(members), ttl_s
+            if not done and self._has_members():
+                return
+            if not done:
+                end_s = loop.time() + LATE_S
 
-    async def _ask(
-        self, resolver: dns.asyncresolver.Resolver, name: str, record: str
-    ) -> dns.resolver.Answer:
+    def _ask_due(self) -> None:
+        wanted = {one.key: one for one in self._wanted()}
+        for key in [key for key in self._questions if key not in wanted]:
+            task = self._questions.pop(key).task
+            if task is not None:
+                task.cancel()
+        now_s = self._clock.now_s()
+        for one in wanted.values():
+            if one.due_s <= now_s and (one.task is None or one.task.done()):
+                one.task = asyncio.create_task(self._ask(one))
+
+    async def _ask(self, question: Question) -> None:
         try:
-            return await resolver.resolve(name, record, raise_on_no_answer=False, search=False)
-        except dns.resolver.NXDOMAIN as error:
-            raise DiscoveryError(f"{shown(name)} does not exist") from error
-        except (dns.exception.DNSException, OSError, ValueError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise DiscoveryError(f"{record} of {shown(name)}: {reason}") from error
+            async with self._places:
+                found = await self._resolver.ask(*question.key)
+        except GoneError as error:
+            question.fault, question.gone = str(error), True
+            question.due_s = self._good_until(error.ttl_s)
+        except Exception as error:  # a fault of ours, too, is asked again no faster than a server's
+            ours = "" if isinstance(error, DiscoveryError) else "a fault of l4lb: "
+            question.fault, question.gone = one_line(f"{ours}{error}"), False
+            question.due_s = self._clock.now_s() + question.backoff.next_s()
+        else:
+            self._take(question, found)
+            if question.key[1] == "SRV":
+                self._take_beside(found.beside)
+
+    def _take(self, question: Question, found: Found) -> None:
+        question.found, question.fault, question.gone = found, "", False
+        question.due_s = self._good_until(found.ttl_s)
+        question.backoff.reset()
+
+    def _take_beside(self, beside: Mapping[Key, Found]) -> None:
+        """Addresses that came along with the SRV records need no question."""
+        for one in self._wanted():
+            if one.key in beside and (one.task is None or one.task.done()):
+                self._take(one, beside[one.key])
+
+    def _good_until(self, ttl_s: float) -> float:
+        least, most = self._settings.min_ttl_ms / MS, self._settings.max_ttl_ms / MS
+        wait_s = min(max(ttl_s, least), most)
+        return self._clock.now_s() + wait_s * (1 + JITTER * random.random())
+
+    async def _until_due(self) -> None:
+        """Returns when a question is due, a late one is answered or the name servers are others:
+        then what has failed is due, and what waits for the old ones is asked anew."""
+        while True:
+            running = self._running()
+            resting = [one for one in self._wanted() if one.task is None or one.task.done()]
+            due_s = min((one.due_s for one in resting), default=float("inf"))
+            wait_s = max(0.0, due_s - self._clock.now_s())
+            if not wait_s:
+                return
+            if self._resolver.is_hosts:
+                wait_s = min(wait_s, RESOLV_CONF_LOOK_S)
+            if await self._is_answered(running, wait_s):
+                return
+            with contextlib.suppress(DiscoveryError):
+                if self._resolver.refresh():
+                    self._ask_anew()
+                    return
+
+    async def _is_answered(self, running: Sequence[asyncio.Task[None]], wait_s: float) -> bool:
+        """Is one of these within this time?"""
+        if not running:
+            await self._clock.sleep(wait_s)
+            return False
+        most_s = None if wait_s == float("inf") else wait_s
+        done, _ = await asyncio.wait(running, timeout=most_s, return_when=asyncio.FIRST_COMPLETED)
+        return bool(done)
+
+    def _ask_anew(self) -> None:
+        for one in self._questions.values():
+            if one.task is not None and not one.task.done():
+                one.task.cancel()
+                one.task = None
+                one.due_s = 0.0
+            if one.fault:
+                one.due_s = 0.0
+
+    # ---- what was found ------------------------------------------------------------------------
+
+    def _has_members(self) -> bool:
+        try:
+            return bool(self._answer().members)
+        except DiscoveryError:
+            return False
+
+    def _answer(self) -> Answer:
+        """Raises DiscoveryError when the source as a whole fails."""
+        if self._wants_srv:
+            return self._of_services()
+        questions = self._addresses(self._name)
+        if all(one.gone for one in questions):
+            raise DiscoveryError(f"{shown(self._settings.name)} does not exist")
+        faults = [one.fault for one in questions if one.fault]
+        if len(faults) == len(questions):
+            raise DiscoveryError("; ".join(faults))
+        port = self._settings.port or 0
+        return entries.of_entries(
+            [{"address": str(Address(host, port))} for one in questions for host in one.hosts],
+            faults,
+        )
+
+    def _of_services(self) -> Answer:
+        service = self._question((self._name, "SRV"))
+        if service.fault:
+            raise DiscoveryError(service.fault)
+        records = self._services()
+        entries.check_count(len(records))
+        if all(one.target == dns.name.root for one in records):
+            return Answer(())  # RFC 2782: decidedly not available
+        faults: list[str] = []
+        found: list[tuple[int, str, int]] = []  # priority, address, weight
+        for one in records:
+            name = shown(one.target.to_text(omit_final_dot=True))
+            if one.target == dns.name.root or one.port == 0:
+                faults.append(f"SRV target {name} with port {one.port} cannot be reached")
+                continue
+            questions = self._addresses(one.target)
+            faults += (question.fault for question in questions if question.fault)
+            found += (
+                (one.priority, str(Address(host, one.port)), one.weight)
+                for question in questions
+                for host in question.hosts
+            )
+            entries.check_count(len(found))
+        return entries.of_entries(_of_priorities(found), faults)
 
 
-def _address_records(record: str) -> tuple[str, ...]:
-    return ADDRESSES if record == "auto" else (record.upper(),)
+@dataclass(frozen=True)
+class _Record:
+    """An address that was known before any answer, as an A or AAAA record has it."""
+
+    address: str
 
 
-def _ttl_s(answer: dns.resolver.Answer) -> float:
-    """How long an answer is good; an empty one as long as its zone says, or not at all."""
-    if answer.rrset is not None:
-        return float(answer.rrset.ttl)
-    return float(getattr(answer.chaining_result, "minimum_ttl", 0) or 0)
-
-
-def _additional(answer: dns.resolver.Answer) -> dict[str, list[str]]:
-    """The addresses that came along with an SRV answer."""
-    found: dict[str, list[str]] = {}
-    for rrset in answer.response.additional:
-        if rrset.rdtype in (1, 28):  # A, AAAA
-            name = rrset.name.to_text(omit_final_dot=True)
-            found.setdefault(name, []).extend(str(one.address) for one in rrset)
-    return found
-
-
-def _weight(weight: int, top: int) -> int:
-    """An SRV weight (0 to 65,535) as a backend's, against the greatest; none is shut out."""
-    if top == 0:
-        return 1
-    return max(1, weight if top <= WEIGHT_MAX else weight * WEIGHT_MAX // top)
-
-
-def _strongest(members: list[Member]) -> list[Member]:
-    """Each address once: a record that serves before one that is only a backup, then by weight."""
-    ordered = sorted(members, key=lambda one: (one.backup, -one.weight))
-    known: dict[str, Member] = {}
-    for one in ordered:
-        known.setdefault(one.address, one)
-    return distinct(list(known.values()))
+def _of_priorities(found: Sequence[tuple[int, str, int]]) -> list[dict[str, Any]]:
+    """Backends of (priority, address, weight). An address of two priorities has the lower one."""
+    lowest = min((priority for priority, _, _ in found), default=0)
+    first = shares.scaled((address, weight) for at, address, weight in found if at == lowest)
+    rest = shares.scaled((address, weight) for at, address, weight in found if address not in first)
+    return [
+        {"address": address, "weight": weight, "backup": backup}
+        for weights, backup in ((first, False), (rest, True))
+        for address, weight in weights.items()
+    ]

@@ -1,7 +1,8 @@
 """Backends from etcd (version 3, by its JSON gateway): each value below a prefix is a backend.
 
 A watch tells that something changed; what there is then is read as a whole, so no order of events
-can lead to a wrong set.
+can lead to a wrong set. A watch that ends, or that tells of changes without end, is one read more,
+within the pool's rate limit.
 """
 
 from __future__ import annotations
@@ -9,18 +10,29 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 import aiohttp
+from aiohttp.http import HttpProcessingError
 
 from l4lb.config.tables.discovery import Discovery
 from l4lb.config.units import shown
 from l4lb.discovery import entries, web
-from l4lb.discovery.types import MEMBERS_MAX, MS, DiscoveryError, Member
+from l4lb.discovery.types import (
+    MEMBERS_MAX,
+    MS,
+    REAL_CLOCK,
+    Answer,
+    Clock,
+    DiscoveryError,
+    Member,
+)
 
 SERVER = "http://127.0.0.1:2379"
 SETTLE_S = 0.05  # changes closer together than this are read once
+NOT_ETCD = (ValueError, TypeError, AttributeError, RecursionError)  # of an answer's plain data
+LINES_MAX = 64  # messages of one watch that tell of no change; then it is read anyhow
 
 
 def _b64(text: bytes) -> str:
@@ -38,21 +50,22 @@ def range_end(prefix: bytes) -> bytes:
 class Etcd:
     """Follows one prefix."""
 
-    def __init__(self, settings: Discovery) -> None:
+    def __init__(self, settings: Discovery, clock: Clock = REAL_CLOCK) -> None:
+        self._clock = clock
         self._settings = settings
         self._server = (settings.url or SERVER).rstrip("/")
         prefix = (settings.prefix or "").encode()
         self._keys = {"key": _b64(prefix), "range_end": _b64(range_end(prefix))}
 
-    async def follow(self) -> AsyncGenerator[list[Member], None]:
+    async def follow(self, _: Sequence[Member]) -> AsyncGenerator[Answer | DiscoveryError, None]:
         async with web.session() as client:
             while True:
-                members, revision = await self._read(client)
-                yield members
+                answer, revision = await self._read(client)
+                yield answer
                 await self._change(client, revision + 1)
-                await asyncio.sleep(SETTLE_S)
+                await self._clock.sleep(SETTLE_S)
 
-    async def _read(self, client: aiohttp.ClientSession) -> tuple[list[Member], int]:
+    async def _read(self, client: aiohttp.ClientSession) -> tuple[Answer, int]:
         timeout_s = self._settings.timeout_ms / MS
         async with web.request(
             client, "POST", f"{self._server}/v3/kv/range", timeout_s=timeout_s,
@@ -62,7 +75,7 @@ class Etcd:
             return values(await web.body(answer))
 
     async def _change(self, client: aiohttp.ClientSession, revision: int) -> None:
-        """Waits until something below the prefix is another, or the interval is over."""
+        """Waits until something below the prefix may be another, or the interval is over."""
         asked = {"create_request": self._keys | {"start_revision": str(revision)}}
         try:
             async with (
@@ -74,10 +87,10 @@ class Etcd:
                 ) as answer,
             ):  # fmt: skip
                 # A message a line: first that the watch was made, then what happened.
-                while line := await answer.content.readline():
-                    if _tells_of_change(line):
+                for _ in range(LINES_MAX):
+                    line = await _line(answer)
+                    if not line or _tells_of_change(line):
                         return
-                raise DiscoveryError(f"{self._server}: the watch ended")
         except TimeoutError:
             return
 
@@ -86,31 +99,40 @@ class Etcd:
         return {"Authorization": word} if word else {}
 
 
-def values(text: bytes) -> tuple[list[Member], int]:
+def values(text: bytes) -> tuple[Answer, int]:
     """The members that an answer of /v3/kv/range names, and its revision. Raises DiscoveryError."""
     try:
         answer = json.loads(text)
         revision = int(answer["header"]["revision"])
-        found = [base64.b64decode(one.get("value", "")) for one in answer.get("kvs", ())]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        found = [one.get("value", "") for one in answer.get("kvs", ())]
+    except (ArithmeticError, LookupError, *NOT_ETCD) as error:
         raise DiscoveryError("not the answer of an etcd server") from error
-    return entries.of_data([_entry(one) for one in found]), revision
+    return entries.of_entries([_entry(one) for one in found]), revision
 
 
-def _entry(value: bytes) -> Any:
-    """A value is an address, or a JSON map with one."""
+def _entry(said: Any) -> Any:
+    """A value is an address, or a JSON map with one; a DiscoveryError if it is neither."""
+    value = b""
     try:
+        value = base64.b64decode(said)
         text = value.decode().strip()
         return json.loads(text) if text.startswith(("{", '"')) else text
-    except (ValueError, RecursionError) as error:
-        raise DiscoveryError(
-            f"{shown(value[:60].decode(errors='replace'))} is no backend"
-        ) from error
+    except (ValueError, TypeError, RecursionError):
+        return DiscoveryError(f"{shown(value[:60].decode(errors='replace'))} is no backend")
+
+
+async def _line(answer: aiohttp.ClientResponse) -> bytes:
+    """What a watch tells next; empty at its end, and of a message too long to be kept: one that
+    tells of much."""
+    try:
+        return await answer.content.readline()
+    except (ValueError, HttpProcessingError):
+        return b""
 
 
 def _tells_of_change(line: bytes) -> bool:
     try:
         result = json.loads(line).get("result", {})
         return bool(result.get("events") or result.get("canceled"))
-    except (ValueError, AttributeError, RecursionError) as error:
+    except NOT_ETCD as error:
         raise DiscoveryError("not the answer of an etcd server") from error

@@ -1,86 +1,149 @@
-"""Backends from a file: watched, and read again when its content is another.
+"""Backends from a file: watched, and read again when something happens near it.
 
-Its folder is what is watched, so that a file which is replaced (by a rename, by a symbolic link) is
-seen; and it is looked at each interval all the same, because not every file system tells.
+Its folder is what is watched, and the folder of what it is a symbolic link to, so that a file which
+is replaced (by a rename, by a symbolic link) is seen; and it is looked at each interval all the
+same, because not every file system tells, and a host has only so many watches.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import contextlib
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
 
+import anyio.to_thread
 import watchfiles
 
 from l4lb.config.tables.discovery import Discovery
-from l4lb.discovery import entries
-from l4lb.discovery.types import ANSWER_BYTES_MAX, DiscoveryError, Member
+from l4lb.discovery import entries, files
+from l4lb.discovery.types import (
+    ANSWER_BYTES_MAX,
+    MS,
+    REAL_CLOCK,
+    Answer,
+    Clock,
+    DiscoveryError,
+    Member,
+)
 
 DEBOUNCE_MS = 50  # changes closer together than this are seen as one
 SETTLE_S = 0.05
 SETTLE_TRIES = 10  # a file that is being written may be half of one for this many times SETTLE_S
+WATCHES_MAX = 4_096  # threads that wait for changes, one a watch
+
+Places = tuple[tuple[str, int, int], ...]  # folders that are watched, each with what it is now
 
 
 class File:
     """Follows one file."""
 
-    def __init__(self, settings: Discovery) -> None:
+    def __init__(self, settings: Discovery, clock: Clock = REAL_CLOCK) -> None:
+        self._clock = clock
         self._path = settings.path or ""
-        self._interval_ms = settings.interval_ms
-        self._hash = b""
+        self._interval_s = settings.interval_ms / MS
+        self._timeout_s = settings.timeout_ms / MS
+        self._aside = files.Aside()
+        self._content: bytes | None = None
+        self._said = Answer(())
 
-    async def follow(self) -> AsyncGenerator[list[Member], None]:
-        folder = os.path.dirname(self._path)
-        if not os.path.isdir(folder):
-            raise DiscoveryError(f"there is no folder {folder}")
-        watch = watchfiles.awatch(
-            folder,
-            recursive=False,
-            debounce=DEBOUNCE_MS,
-            step=min(DEBOUNCE_MS, 10),
-            rust_timeout=self._interval_ms,
-            yield_on_timeout=True,
-        )
-        waiting = asyncio.ensure_future(anext(watch))
+    async def follow(self, _: Sequence[Member]) -> AsyncGenerator[Answer | DiscoveryError, None]:
+        watch = _Watch(self._clock, self._interval_s)
         try:
-            await asyncio.sleep(0)  # the watch begins before the first look
             while True:
-                members = await self._changed()
-                if members is not None:
-                    yield members
-                await waiting
-                waiting = asyncio.ensure_future(anext(watch))
+                # The watch begins before the look: what happens between the two is seen.
+                watch.over(await self._aside.run(self._places, self._timeout_s))
+                await asyncio.sleep(0)
+                yield await self._look()
+                await watch.change()
         finally:
-            waiting.cancel()
-            await asyncio.gather(waiting, return_exceptions=True)
-            await watch.aclose()
+            await watch.close()
 
-    async def _changed(self) -> list[Member] | None:
-        """The members, if the content is another than last time."""
+    def _places(self) -> Places:
+        """The folders to watch. Raises DiscoveryError."""
+        own = os.path.dirname(self._path)
+        if not os.path.isdir(own):
+            raise DiscoveryError(f"there is no folder {own}")
+        found = []
+        for folder in dict.fromkeys((own, os.path.dirname(os.path.realpath(self._path)))):
+            with contextlib.suppress(OSError):
+                now = os.stat(folder)
+                found.append((folder, now.st_dev, now.st_ino))
+        return tuple(found)
+
+    async def _look(self) -> Answer:
+        """What the file says now; read only once while its content stays the same."""
         for _ in range(SETTLE_TRIES):
-            content = await asyncio.to_thread(_read, self._path)
-            digest = hashlib.blake2b(content).digest()
-            if digest == self._hash:
-                return None
+            content = await self._aside.run(
+                lambda: files.read(self._path, ANSWER_BYTES_MAX + 1), self._timeout_s
+            )
+            if content == self._content:
+                return self._said
             try:
-                members = _parsed(self._path, content)
+                said = _parsed(self._path, content)
             except DiscoveryError as error:
                 fault = error
-                await asyncio.sleep(SETTLE_S)
+                await self._clock.sleep(SETTLE_S)
                 continue
-            self._hash = digest
-            return members
+            self._content, self._said = content, said
+            return said
         raise DiscoveryError(f"{self._path}: {fault}")
 
 
-def _read(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read(ANSWER_BYTES_MAX + 1)
-    except OSError as error:
-        raise DiscoveryError(f"{path}: {error.strerror}") from error
+class _Watch:
+    """Waits for what happens in some folders, each time no longer than the interval."""
+
+    def __init__(self, clock: Clock, interval_s: float) -> None:
+        self._clock = clock
+        self._interval_s = interval_s
+        self._places: Places = ()
+        self._next: asyncio.Future[Any] | None = None
+        self._stop = anyio.Event()
+
+    def over(self, places: Places) -> None:
+        """These are watched from now on; it begins with the event loop's next turn."""
+        if places == self._places:
+            return
+        self._end()
+        self._places, self._stop = places, anyio.Event()
+        # why: each watch waits in a thread, and this library lets 40 run unless it is told.
+        anyio.to_thread.current_default_thread_limiter().total_tokens = WATCHES_MAX
+        self._events = watchfiles.awatch(
+            *(folder for folder, _, _ in places),
+            watch_filter=None,
+            recursive=False,
+            debounce=DEBOUNCE_MS,
+            step=min(DEBOUNCE_MS, 10),
+            rust_timeout=int(self._interval_s * MS),
+            yield_on_timeout=True,
+            stop_event=self._stop,
+        )
+        self._next = asyncio.ensure_future(anext(self._events))
+
+    async def change(self) -> None:
+        """Returns when something happened, or the interval is over."""
+        try:
+            assert self._next is not None
+            await self._next
+        except (OSError, RuntimeError, StopAsyncIteration):
+            # The host has no more watches, or a folder went: the interval's look is left.
+            await self._clock.sleep(self._interval_s)
+            self._places = ()
+        else:
+            self._next = asyncio.ensure_future(anext(self._events))
+
+    def _end(self) -> None:
+        self._stop.set()
+        if self._next is not None:
+            self._next.cancel()
+
+    async def close(self) -> None:
+        self._end()
+        if self._next is not None:
+            await asyncio.gather(self._next, return_exceptions=True)
+            await self._events.aclose()
 
 
-def _parsed(path: str, content: bytes) -> list[Member]:
+def _parsed(path: str, content: bytes) -> Answer:
     return entries.of_toml(content) if path.endswith(".toml") else entries.of_json(content)

@@ -3,13 +3,14 @@ faults."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import aiohttp
+from aiohttp.http import HttpProcessingError
 
+from l4lb.discovery import files
 from l4lb.discovery.types import ANSWER_BYTES_MAX, DiscoveryError
 
 READ_BYTES = 64 << 10
@@ -28,10 +29,12 @@ def token(path: str | None) -> str:
     if path is None:
         return ""
     try:
-        with open(path, encoding="ascii") as file:
-            return file.read(TOKEN_MAX).strip()
-    except (OSError, ValueError) as error:
+        word = files.read(path, TOKEN_MAX).decode("ascii").strip()
+    except (DiscoveryError, ValueError) as error:
         raise DiscoveryError(f"token_file {path} cannot be read") from error
+    if not word.isprintable():
+        raise DiscoveryError(f"token_file {path} holds no token: one line is needed")
+    return word
 
 
 @contextlib.asynccontextmanager
@@ -56,7 +59,7 @@ async def request(
             yield answer
     except TimeoutError as error:
         raise DiscoveryError(f"{url}: no answer in time") from error
-    except (aiohttp.ClientError, OSError, ValueError, asyncio.IncompleteReadError) as error:
+    except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError, EOFError) as error:
         raise DiscoveryError(f"{url}: {str(error)[:200] or type(error).__name__}") from error
 
 

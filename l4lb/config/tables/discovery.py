@@ -62,6 +62,8 @@ class Discovery(Model):
     """etcd: each value below this key is a backend."""
     token_file: fields.FilePath | None = None
     """http, consul, etcd: a file with the token that is sent; read anew each time."""
+    family: Literal["auto", "any", "ipv4", "ipv6"] = "auto"
+    """Which addresses are used. auto: those of a family that this host has a route to; any: all."""
     interval_ms: fields.DiscoveryInterval = Field(default=30 * bounds.SECOND_MS, alias="interval")
     """Between two looks where the source cannot tell of changes, and at most between two tries."""
     timeout_ms: fields.DiscoveryTimeout = Field(default=5 * bounds.SECOND_MS, alias="timeout")

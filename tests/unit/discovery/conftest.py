@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from l4lb.config.tables.discovery import Discovery
 from l4lb.discovery.providers import provider
-from l4lb.discovery.types import DiscoveryError, Member
+from l4lb.discovery.types import Answer, DiscoveryError, Member
 
 PATIENCE_S = 30
 
@@ -19,9 +19,10 @@ PATIENCE_S = 30
 class Following:
     """What a provider says; ended by the end of the block."""
 
-    def __init__(self, settings: dict[str, Any]) -> None:
+    def __init__(self, settings: dict[str, Any], before: Sequence[Member] = ()) -> None:
+        self._before = before
         self._provider = provider(Discovery.model_validate(settings))
-        self._said: queue.Queue[list[Member] | Exception] = queue.Queue()
+        self._said: queue.Queue[Answer | DiscoveryError] = queue.Queue()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -37,17 +38,26 @@ class Following:
 
     async def _follow(self) -> None:
         try:
-            async with contextlib.aclosing(self._provider.follow()) as answers:
-                async for members in answers:
-                    self._said.put(members)
+            async with contextlib.aclosing(self._provider.follow(self._before)) as answers:
+                async for said in answers:
+                    self._said.put(said)
         except DiscoveryError as error:
             self._said.put(error)
 
-    def next(self) -> list[Member]:
+    def answer(self) -> Answer:
         """The next answer."""
         said = self._said.get(timeout=PATIENCE_S)
-        assert not isinstance(said, Exception), said
+        assert not isinstance(said, DiscoveryError), said
         return said
+
+    def next(self) -> list[Member]:
+        """The members of the next answer, whatever was wrong with parts of it."""
+        return list(self.answer().members)
+
+    def said(self) -> list[Member] | str:
+        """The members of the next answer, or how the source failed."""
+        said = self._said.get(timeout=PATIENCE_S)
+        return str(said) if isinstance(said, DiscoveryError) else list(said.members)
 
     def addresses(self) -> list[str]:
         """The addresses of the next answer."""
@@ -62,7 +72,7 @@ class Following:
         """How it failed, after whatever it said before."""
         while True:
             said = self._said.get(timeout=PATIENCE_S)
-            if isinstance(said, Exception):
+            if isinstance(said, DiscoveryError):
                 return str(said)
 
     def quiet(self) -> bool:
@@ -77,9 +87,9 @@ class Following:
 
 
 @contextlib.contextmanager
-def following(**settings: Any) -> Iterator[Following]:
+def following(before: Sequence[Member] = (), **settings: Any) -> Iterator[Following]:
     """A provider of these settings, as a configuration says them."""
-    one = Following(settings)
+    one = Following(settings, before)
     try:
         yield one
     finally:

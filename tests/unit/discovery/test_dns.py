@@ -132,7 +132,7 @@ def test_the_time_to_live_has_a_floor(dnsmasq: Dnsmasq) -> None:
     log = Path(f"{dnsmasq._hosts}.log")
     with following(**slow) as source:
         assert source.addresses()
-        with following(**asked(dnsmasq, "web.example", port=81)) as other:
+        with following(**asked(dnsmasq, "web.example", port=81, record="a")) as other:
             for _ in range(4):
                 assert other.addresses()
         assert source.quiet()

@@ -8,6 +8,7 @@ import random
 import time
 from pathlib import Path
 
+from l4lb.discovery.types import Member
 from tests.unit.discovery.conftest import following
 
 
@@ -22,17 +23,18 @@ def replace(path: Path, ports: list[int]) -> None:
     os.replace(beside, path)
 
 
-def test_each_replacement_is_told_and_a_touch_is_not(tmp_path: Path) -> None:
+def test_each_replacement_is_told_and_a_touch_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "b.json"
     replace(path, [1])
     with following(type="file", path=str(path)) as source:
         assert source.addresses() == addresses(1)
         replace(path, [1, 2])
-        assert source.addresses() == addresses(1, 2)
+        source.until(*addresses(1, 2))
         os.utime(path)
         replace(path, [1, 2])
+        assert source.addresses() == addresses(1, 2)
         replace(path, [3])
-        assert source.addresses() == addresses(3)
+        source.until(*addresses(3))
 
 
 def test_toml_and_a_file_written_in_place(tmp_path: Path) -> None:
@@ -41,8 +43,9 @@ def test_toml_and_a_file_written_in_place(tmp_path: Path) -> None:
     with following(type="file", path=str(path)) as source:
         assert source.addresses() == addresses(1)
         path.write_text('backends = [{ address = "10.0.0.1:2", weight = 9 }]\n')
-        (one,) = source.next()
-        assert (one.address, one.weight) == ("10.0.0.1:2", 9)
+        source.until("10.0.0.1:2")
+        path.write_text('backends = [{ address = "10.0.0.1:2", weight = 9 }]\n# more\n')
+        assert source.next() == [Member("10.0.0.1:2", weight=9)]
 
 
 def test_a_link_that_is_turned_to_another_file_is_seen(tmp_path: Path) -> None:
@@ -55,7 +58,30 @@ def test_a_link_that_is_turned_to_another_file_is_seen(tmp_path: Path) -> None:
         assert source.addresses() == addresses(1)
         (tmp_path / "new").symlink_to("v2")
         os.replace(tmp_path / "new", tmp_path / "now")
-        assert source.addresses() == addresses(2)
+        source.until(*addresses(2))
+        replace(tmp_path / "v2" / "b.json", [3])  # the folder it leads to now is watched too
+        source.until(*addresses(3))
+
+
+def test_a_folder_that_is_made_anew_is_followed(tmp_path: Path) -> None:
+    path = tmp_path / "conf" / "b.json"
+    path.parent.mkdir()
+    replace(path, [1])
+    (tmp_path / "next").mkdir()
+    replace(tmp_path / "next" / "b.json", [2])
+    with following(type="file", path=str(path), interval="200ms") as source:
+        assert source.addresses() == addresses(1)
+        path.parent.rename(tmp_path / "old")
+        (tmp_path / "next").rename(path.parent)
+        source.until(*addresses(2))
+        replace(path, [3])
+        source.until(*addresses(3))
+
+
+def test_a_pipe_in_the_file_s_place_holds_up_nobody(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "b.json")
+    with following(type="file", path=str(tmp_path / "b.json"), interval="1h") as source:
+        assert "no regular file" in source.fault()
 
 
 def test_a_broken_or_missing_file_is_a_fault_with_its_name(tmp_path: Path) -> None:
