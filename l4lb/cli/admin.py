@@ -6,20 +6,18 @@ import contextlib
 import json
 import os
 import re
-import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import click
 
-from l4lb.cli import top
+from l4lb.cli import save, top
+from l4lb.cli.asking import asked, call
 from l4lb.config.defaults import default_admin_path
-from l4lb.control.client import AdminClient
 from l4lb.control.commands import COMMANDS, Arg, Command
-from l4lb.errors import AdminError, L4lbError, UsageError
+from l4lb.errors import AdminError, UsageError
 
-ANSWER_TIMEOUT_S = 60.0  # beyond what the command itself may take
 MILLISECONDS = {"ms": 1, "s": 1_000, "": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
@@ -34,33 +32,9 @@ def duration_ms(text: str) -> int:
     return round(float(match[1]) * MILLISECONDS[match[2]])
 
 
-@contextlib.contextmanager
-def _asked(path: str, command: str, timeout_s: float | None) -> Iterator[AdminClient]:
-    """A client; every way in which it fails becomes an error that names the command."""
-    try:
-        with AdminClient(path, timeout_s=timeout_s) as client:
-            yield client
-    except TimeoutError as error:
-        raise L4lbError(f"the balancer on {path} did not answer in {timeout_s:g} s") from error
-    except AdminError as error:
-        said = f"{command}: {error.message}"
-        if error.code == "bad_argument":
-            raise UsageError(f"{said} (see `l4lb admin {command} --help`)") from error
-        if error.code == "bad_configuration":
-            raise L4lbError(error.message, exit_status=2) from error
-        raise AdminError(error.code, said) from error
-
-
-def call(path: str, command: str, args: dict[str, Any]) -> Any:
-    """A command's result. Raises L4lbError."""
-    timeout_s = ANSWER_TIMEOUT_S + args.get("timeout_ms", 0) / 1_000
-    with _asked(path, command, timeout_s) as client:
-        return client.call(command, **args)
-
-
 def _follow(path: str, command: Command, args: dict[str, Any], as_json: bool) -> None:
     """Shows each part of an answer that goes on, until interrupted; as JSON a line for each row."""
-    with contextlib.suppress(KeyboardInterrupt), _asked(path, command.name, None) as client:
+    with contextlib.suppress(KeyboardInterrupt), asked(path, command.name, None) as client:
         for rows in client.stream(command.name, **args):
             for row in rows:
                 _show(command, row if as_json else [row], as_json, verbose=False)
@@ -168,40 +142,7 @@ def command(context: click.Context, path: str | None) -> None:
     prompt.run(command, context.obj)
 
 
-@click.command("save", help=COMMANDS["save"].help)
-@click.argument("file", required=False, metavar="[FILE]", type=click.Path())
-@click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
-@click.pass_obj
-def save(path: str, file: str | None, as_json: bool) -> None:
-    """Written here and not by the service: as whoever asks, where they may write."""
-    result = call(path, "save", {})
-    if file is not None:
-        _replace(file, result["text"])
-    elif as_json:
-        click.echo(json.dumps(result))
-    else:
-        click.echo(result["text"], nl=False)
-
-
-def _replace(file: str, text: str) -> None:
-    """The whole new text or, whatever happens, the old one."""
-    target = os.path.realpath(file)
-    made = f"{target}.{os.getpid()}.new"
-    try:
-        with open(made, "x", encoding="utf-8") as out:
-            if os.path.exists(target):
-                os.fchmod(out.fileno(), stat.S_IMODE(os.stat(target).st_mode))
-            out.write(text)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(made, target)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            os.unlink(made)
-        raise L4lbError(f"cannot write {file}: {error.strerror}; it is as it was") from error
-
-
 for _row in COMMANDS.values():
     command.add_command(_made(_row))
 command.add_command(top.command)
-command.add_command(save)
+command.add_command(save.command)

@@ -44,6 +44,10 @@ class Address:
         """The same port of another host; it keeps the name that it was found by."""
         return replace(self, host=host, asked=self.asked if is_ip(self.host) else self.host)
 
+    def as_written(self) -> Address:
+        """With the host name, if it was found by one."""
+        return replace(self, host=self.asked or self.host, asked="")
+
 
 HostPort = Address  # one that cannot be a unix path
 Bind = Address  # one that a listener binds
@@ -57,13 +61,15 @@ class BindRange:
     first_port: int
     last_port: int
     path: str = ""
+    asked: str = field(default="", compare=False)
+    """The host name that was looked up, if there was one."""
 
     def __len__(self) -> int:
         return self.last_port - self.first_port + 1
 
     def __iter__(self) -> Iterator[Bind]:
         for port in range(self.first_port, self.last_port + 1):
-            yield Bind(self.host, port, self.path)
+            yield Bind(self.host, port, self.path, self.asked)
 
     def __str__(self) -> str:
         if self.path or self.first_port == self.last_port:
@@ -71,8 +77,12 @@ class BindRange:
         return f"{_bracketed(self.host)}:{self.first_port}-{self.last_port}"
 
     def at(self, host: str) -> BindRange:
-        """The same ports of another host."""
-        return replace(self, host=host)
+        """The same ports of another host; it keeps the name that it was found by."""
+        return replace(self, host=host, asked=self.asked if is_ip(self.host) else self.host)
+
+    def as_written(self) -> BindRange:
+        """With the host name, if it was found by one."""
+        return replace(self, host=self.asked or self.host, asked="")
 
 
 def is_ip(host: str) -> bool:

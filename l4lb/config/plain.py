@@ -1,10 +1,29 @@
-"""A configuration as plain data: what a TOML file with everything written out would say."""
+"""A configuration as plain data, in three forms.
+
+    to_plain     everything, every default written out: to compare two of them
+    to_stated    what a file would have to say for it: only what is not so anyway
+    carried      everything and what people wrote for it, exactly: for another process
+
+What is written out in full is no good file: a key that means nothing beside others is refused,
+whatever its value (`verify` without `ca`), so a default that is written is not a default that is
+left out. Only to_stated makes files, and only to_stated is checked again.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from l4lb.config.model import Config
+from l4lb.config import addresses
+from l4lb.config.model import Backend, Config, Process
+
+# Keys of [process] whose default depends on the machine and on who runs the service.
+OF_THE_MACHINE = tuple(
+    name for name, one in Process.model_fields.items() if one.default_factory is not None
+)
 
 
 def to_plain(config: Config) -> dict[str, Any]:
@@ -14,10 +33,78 @@ def to_plain(config: Config) -> dict[str, Any]:
     Two configurations that do the same give the same."""
     plain = config.model_dump(mode="json", by_alias=True, exclude_none=True)
     for pool in plain["pools"].values():
-        if not pool["backends"]:
-            del pool["backends"]  # discovery finds them; an empty array is an error
-            continue
-        for backend in pool["backends"]:
-            if backend["name"] == backend["address"]:
-                del backend["name"]  # the default, and perhaps no name one may give
+        _settle_backends(pool)
     return plain
+
+
+def to_stated(config: Config) -> dict[str, Any]:
+    """What a file must say for it: what is not the default. What depends on the machine is said
+    only if somebody said it, and then whatever it is."""
+    stated = config.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+    process = stated.pop("process", {})
+    for name in OF_THE_MACHINE:
+        process.pop(name, None)
+        if name in config.process.model_fields_set:
+            process[name] = getattr(config.process, name)
+    for pool in stated.get("pools", {}).values():
+        _settle_backends(pool)
+        if "backends" in pool:
+            pool["backends"] = [
+                one["address"] if list(one) == ["address"] else one for one in pool["backends"]
+            ]
+    return ({"process": process} if process else {}) | stated
+
+
+def backend_plain(backend: Backend) -> dict[str, Any]:
+    """One backend with every default."""
+    plain: dict[str, Any] = backend.model_dump(mode="json", by_alias=True, exclude_none=True)
+    _unname(plain)
+    return plain
+
+
+def as_written(config: Config) -> Config:
+    """With the host names that its addresses were found by, as the file has them."""
+    return addresses.exchanged(config, lambda _, one: one.as_written())
+
+
+def digest(config: Config) -> str:
+    """Equal for configurations that are written alike on any machine."""
+    plain = to_plain(as_written(config))
+    for name in _unsaid(config):
+        del plain["process"][name]
+    canonical = json.dumps(plain, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(canonical.encode(), digest_size=16).hexdigest()
+
+
+def carried(config: Config) -> dict[str, Any]:
+    """All of it: plain; asked: the host names that addresses were found by, [path, name] each;
+    unsaid: keys of [process] that nobody wrote."""
+    asked = [[list(path), one.asked] for path, one in addresses.each(config) if one.asked]
+    return {"plain": to_plain(config), "asked": asked, "unsaid": _unsaid(config)}
+
+
+def of_carried(data: Mapping[str, Any]) -> Config:
+    """What `carried` gave, perhaps of a version that had not all of it. Raises ValueError."""
+    config = Config.model_validate(data["plain"])
+    asked = {tuple(path): name for path, name in data.get("asked", ())}
+    if asked:
+        config = addresses.exchanged(config, lambda at, one: replace(one, asked=asked.get(at, "")))
+    # why: model_fields_set is the set itself, and the only place where pydantic has it.
+    config.process.model_fields_set.difference_update(data.get("unsaid", ()))
+    return config
+
+
+def _unsaid(config: Config) -> list[str]:
+    return [name for name in OF_THE_MACHINE if name not in config.process.model_fields_set]
+
+
+def _settle_backends(pool: dict[str, Any]) -> None:
+    for backend in pool.get("backends", ()):
+        _unname(backend)
+    if not pool.get("backends", True):
+        del pool["backends"]  # discovery finds them; an empty array is an error
+
+
+def _unname(backend: dict[str, Any]) -> None:
+    if backend["name"] == backend["address"]:
+        del backend["name"]  # the default, and perhaps no name one may give

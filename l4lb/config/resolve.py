@@ -13,12 +13,12 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from l4lb.config import checks, lookup
+from l4lb.config import addresses, checks, lookup
 from l4lb.config.address import is_ip
 from l4lb.config.bounds import RESOLVE_TIMEOUT_MS
-from l4lb.config.model import Config, Listener, Pool, Process
+from l4lb.config.model import Config
 from l4lb.config.origin import Finding
-from l4lb.config.plain import to_plain
+from l4lb.config.plain import to_stated
 from l4lb.config.position import Path
 from l4lb.config.units import DURATION
 from l4lb.errors import ConfigError
@@ -49,14 +49,8 @@ def resolve(
     failed = list(_failures(uses, answers, timeout_ms))
     if not failed:
         hosts = {name: answers[name].addresses[0] for name in uses.values()}
-        resolved = config.model_copy(
-            update={
-                "process": _process(config.process, hosts),
-                "listeners": {n: _listener(one, hosts) for n, one in config.listeners.items()},
-                "pools": {name: _pool(one, hosts) for name, one in config.pools.items()},
-            }
-        )
-        failed = list(checks.errors(to_plain(resolved)))
+        resolved = addresses.exchanged(config, lambda _, one: one.at(hosts.get(one.host, one.host)))
+        failed = list(checks.errors(to_stated(resolved)))
         if not failed:
             return resolved
     origin = config.origin
@@ -88,17 +82,7 @@ def _is_name(host: str) -> bool:
 
 
 def _names(config: Config) -> Iterator[tuple[Path, str]]:
-    for name, listener in config.listeners.items():
-        for index, span in enumerate(listener.bind_ranges):
-            if _is_name(span.host):
-                yield ("listeners", name, "bind", index), span.host
-    for name, pool in config.pools.items():
-        for index, backend in enumerate(pool.backends):
-            if _is_name(backend.host):
-                yield ("pools", name, "backends", index, "address"), backend.host
-    http = config.process.http
-    if http is not None and _is_name(http.host):
-        yield ("process", "http"), http.host
+    return ((path, one.host) for path, one in addresses.each(config) if _is_name(one.host))
 
 
 def _failures(
@@ -112,25 +96,3 @@ def _failures(
         elif not answer.addresses:
             reason = answer.error or "it has no address"
             yield Finding(path, f"{name} has no address: {reason}")
-
-
-def _process(process: Process, hosts: Mapping[str, str]) -> Process:
-    http = process.http
-    if http is None:
-        return process
-    return process.model_copy(update={"http": http.at(hosts.get(http.host, http.host))})
-
-
-def _listener(listener: Listener, hosts: Mapping[str, str]) -> Listener:
-    spans = tuple(span.at(hosts.get(span.host, span.host)) for span in listener.bind_ranges)
-    return listener.model_copy(update={"bind_ranges": spans})
-
-
-def _pool(pool: Pool, hosts: Mapping[str, str]) -> Pool:
-    backends = tuple(
-        backend.model_copy(
-            update={"address": backend.address.at(hosts.get(backend.host, backend.host))}
-        )
-        for backend in pool.backends
-    )
-    return pool.model_copy(update={"backends": backends})

@@ -6,6 +6,7 @@ form.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -35,7 +36,8 @@ def handlers(table: Table, channel: Channel) -> dict[str, Handler]:
 
     async def save(_: dict[str, Any]) -> Any:
         saved = await channel.ask("save", {})
-        return {"file": saved["file"], "text": toml.written(saved["plain"])}
+        stated = saved.pop("stated")
+        return saved | {"text": await asyncio.to_thread(toml.written, stated)}
 
     return {
         **{op: passed_on(op) for op in ("add", "remove", "reload", "confirm", "rollback", "diff")},

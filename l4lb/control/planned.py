@@ -46,7 +46,9 @@ def told(table: Table, answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _weights(pool: Plain) -> dict[str, int]:
-    return {one["name"]: one.get("weight", 1) for one in pool["backends"]}
+    """By name, which is the address where there is none; discovery may have found nobody yet."""
+    members = pool.get("backends", ())
+    return {one.get("name", one["address"]): one.get("weight", 1) for one in members}
 
 
 def _ways(pool: Plain) -> list[Any]:

@@ -7,9 +7,18 @@ from typing import Any
 
 import tomli_w
 
-HEAD = "# Written by `l4lb admin save`: what was in force, every default included.\n\n"
+HEAD = "# Written by `l4lb admin save`: what was in force, where it is not the default.\n\n"
 
 
-def written(plain: Mapping[str, Any]) -> str:
-    """The TOML that says this configuration."""
-    return HEAD + tomli_w.dumps(dict(plain), indent=2)
+def written(stated: Mapping[str, Any]) -> str:
+    """The TOML that says what is stated (config/plain.py)."""
+    return HEAD + tomli_w.dumps(_escaped(dict(stated)), indent=2)
+
+
+def _escaped(value: Any) -> Any:
+    """With what would be read as an environment variable (config/environment.py) as itself."""
+    if isinstance(value, dict):
+        return {key: _escaped(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_escaped(one) for one in value]
+    return value.replace("${", "$${") if isinstance(value, str) else value

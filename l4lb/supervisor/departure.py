@@ -10,7 +10,7 @@ from typing import Any
 
 import l4lb
 import l4lb.log
-from l4lb.config.plain import to_plain
+from l4lb.config import plain
 from l4lb.errors import AdminError
 from l4lb.native.table import Table
 from l4lb.supervisor import carried, counts, faults, handoff, steward, upgrade
@@ -135,7 +135,7 @@ class Departure:
             "old": upgrade.STARTED_AS,
             "back": False,
             "file": source.path,
-            "plain": to_plain(source.file),
+            **plain.carried(source.file),
             "overlay": source.overlay.to_plain(),
             "started_ms": self._started_ms,
             "generation": self._table.generation,

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from l4lb.config.sensitive import NOT_SHOWN, veiled
+
 Plain = Mapping[str, Any]
 
 # Fixed at start: an upgrade or a restart makes them so.
@@ -26,6 +28,16 @@ AT_START = frozenset(
 )
 
 
+# Where in a configuration the keys of each kind of change stand.
+BELOW = {
+    "process": "process",
+    "limits": "limits",
+    "listener": "listeners.NAME",
+    "pool": "pools.NAME",
+    "backend": "pools.NAME.backends[]",
+}
+
+
 @dataclass(frozen=True)
 class Change:
     """One thing that is added, removed or changed.
@@ -40,13 +52,35 @@ class Change:
 
     def __str__(self) -> str:
         said = " ".join(part for part in (self.kind, self.name, self.action) if part)
-        values = ", ".join(f"{key} {old!r} -> {new!r}" for key, (old, new) in self.keys.items())
+        values = ", ".join(
+            f"{key} {NOT_SHOWN}" if NOT_SHOWN in (old, new) else f"{key} {old!r} -> {new!r}"
+            for key, (old, new) in self.shown().items()
+        )
         return f"{said}: {values}" if values else said
+
+    def shown(self) -> dict[str, tuple[Any, Any]]:
+        """Of each key, down to the keys of tables, the value before and after as people may see
+        it."""
+        return {
+            key: (veiled(where, old), veiled(where, new))
+            for name, (before, after) in self.keys.items()
+            for key, old, new in _leaves(name, before, after)
+            for where in [f"{BELOW[self.kind]}.{key}"]
+        }
 
     def plain(self) -> dict[str, Any]:
         """As a map, for answers."""
-        keys = {key: list(values) for key, values in self.keys.items()}
+        keys = {key: list(values) for key, values in self.shown().items()}
         return {"kind": self.kind, "name": self.name, "action": self.action, "keys": keys}
+
+
+def _leaves(key: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
+    """The keys that differ, of two tables those in them."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in dict.fromkeys([*old, *new]):
+            yield from _leaves(f"{key}.{name}", old.get(name), new.get(name))
+    elif old != new:
+        yield key, old, new
 
 
 def compare(before: Plain, after: Plain) -> list[Change]:

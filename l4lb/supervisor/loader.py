@@ -1,7 +1,8 @@
 """Reading a configuration beside the service: in a child, so that a slow disk, a slow name server
 or a broken parser costs nobody anything.
 
-The child sends plain data (config/plain.py) or the problems; the supervisor makes a Config of it.
+The child sends the configuration as carried data (config/plain.py) or the problems; the supervisor
+makes a Config of it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from l4lb.config.model import Config
-from l4lb.config.plain import to_plain
+from l4lb.config.plain import carried, of_carried
 from l4lb.errors import AdminError, ConfigError, L4lbError
 from l4lb.supervisor.errand import Errand, Outcome
 from l4lb.supervisor.faults import fault
@@ -29,7 +30,7 @@ OnFault = Callable[[AdminError], None]
 def _outcome(read: Read) -> dict[str, Any]:
     try:
         config = read()
-        return {"plain": to_plain(config), "warnings": list(map(str, config.warnings))}
+        return carried(config) | {"warnings": list(map(str, config.warnings))}
     except ConfigError as error:
         fault = AdminError("bad_configuration", error.message)
     except L4lbError as error:
@@ -77,7 +78,7 @@ class Loader:
 
     def _deliver(self, found: Mapping[str, Any]) -> None:
         try:
-            config = Config.model_validate(found["plain"])
+            config = of_carried(found)
         except ValueError as error:
             self._on_fault(_failed(str(error)))
             return

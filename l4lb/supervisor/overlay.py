@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from l4lb.config.model import Backend, Config, Pool
-from l4lb.config.plain import to_plain
+from l4lb.config.plain import backend_plain, to_plain
 
 Id = tuple[str, str]  # pool and name
 
@@ -62,6 +62,19 @@ class Overlay:
             one.name == key[1] for one in self.discovered.get(key[0], ())
         )
 
+    def followed(self, began: Overlay, now: Overlay, config: Config) -> Overlay:
+        """This, with what was done from `began` to `now` to backends that it knows; config: over
+        which it lies. A reload that goes back takes no operator's word back."""
+        result = replace(self, discovered=now.discovered)
+        known = {*_members(config), *self.added, *result._discovered_ids(config)}  # noqa: SLF001
+        for key in known & {*began.states, *now.states}:
+            if began.states.get(key) != now.states.get(key):
+                result = result.with_state(key, now.states.get(key, "ready"))
+        for key in known & now.weights.keys():
+            if began.weights.get(key) != now.weights[key]:
+                result = result.with_weight(key, now.weights[key])
+        return result
+
     # ---- over a file -------------------------------------------------------------------------
 
     def over(self, config: Config) -> Config:
@@ -79,6 +92,16 @@ class Overlay:
             for one in members.values()
         )
         return pool.model_copy(update={"backends": backends})
+
+    def unsayable(self, lasting: Config) -> Iterator[str]:
+        """What of this no file can say. lasting: the configuration over which it lies, without
+        what was discovered."""
+        for key, state in self.states.items():
+            yield f"{'/'.join(key)} is in {state}"
+        known = _members(lasting)
+        for key, weight in self.weights.items():
+            if key not in known:
+                yield f"{'/'.join(key)}, which was discovered, has weight {weight}"
 
     def rebased(self, before: Config, after: Config) -> tuple[Overlay, list[str]]:
         """The run-time changes that survive a reload, and what is said of those that do not."""
@@ -105,9 +128,10 @@ class Overlay:
         weights = {}
         for key, weight in self.weights.items():
             if key in new and (key not in old or old[key].weight != new[key].weight):
-                said.append(
-                    f"{'/'.join(key)}: weight {new[key].weight} of the file replaces {weight}"
-                )
+                if new[key].weight != weight:
+                    said.append(
+                        f"{'/'.join(key)}: weight {new[key].weight} of the file replaces {weight}"
+                    )
             elif key in known:
                 weights[key] = weight
         states = {key: state for key, state in self.states.items() if key in known}
@@ -130,6 +154,7 @@ class Overlay:
             "states": [[*key, state] for key, state in self.states.items()],
             "weights": [[*key, weight] for key, weight in self.weights.items()],
             "added": [[key[0], backend_plain(one)] for key, one in self.added.items()],
+            "asked": [[*key, one.address.asked] for key, one in self.added.items()],
             "removed": [[*key] for key in self.removed],
             "discovered": {
                 pool: [backend_plain(one) for one in found]
@@ -140,7 +165,12 @@ class Overlay:
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Overlay:
         """What to_plain gave, perhaps of another version."""
-        added = [(pool, Backend.model_validate(one)) for pool, one in plain.get("added", ())]
+        asked = {(pool, name): host for pool, name, host in plain.get("asked", ())}
+        added = [
+            (pool, _asked(backend, asked.get((pool, backend.name), "")))
+            for pool, one in plain.get("added", ())
+            for backend in [Backend.model_validate(one)]
+        ]
         return cls(
             {(pool, name): state for pool, name, state in plain.get("states", ())},
             {(pool, name): weight for pool, name, weight in plain.get("weights", ())},
@@ -153,18 +183,17 @@ class Overlay:
         )
 
 
+def _asked(backend: Backend, host: str) -> Backend:
+    """The backend, whose address was found by that host name."""
+    return backend.model_copy(update={"address": replace(backend.address, asked=host)})
+
+
 def _members(config: Config) -> dict[Id, Backend]:
     return {
         (name, backend.name): backend
         for name, pool in config.pools.items()
         for backend in pool.backends
     }
-
-
-def backend_plain(backend: Backend) -> dict[str, Any]:
-    """A backend as a file would say it."""
-    plain: dict[str, Any] = backend.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return plain
 
 
 def differences(file: Config, overlay: Overlay) -> Iterator[dict[str, Any]]:

@@ -18,7 +18,7 @@ import l4lb.log
 from l4lb.config.build import build
 from l4lb.config.model import Config
 from l4lb.config.origin import Origin
-from l4lb.config.plain import to_plain
+from l4lb.config.plain import as_written, digest, to_plain, to_stated
 from l4lb.config.resolve import resolve
 from l4lb.errors import AdminError, L4lbError
 from l4lb.supervisor import diff
@@ -63,13 +63,18 @@ class Source:
     def running(self) -> Config:
         return self.overlay.over(self.file)
 
+    @property
+    def lasting(self) -> Config:
+        """What runs, but for what discovery found: that is for a file to say."""
+        return replace(self.overlay, discovered={}).over(self.file)
+
 
 @dataclass(frozen=True)
 class _Trial:
-    """A reload that goes back to `before` unless it is confirmed."""
+    """A reload that goes back to `before` unless it is confirmed. began: what lay over it then."""
 
     before: Source
-    ends_ms: int
+    began: Overlay
 
 
 class Reloads:
@@ -246,7 +251,7 @@ class Reloads:
     # ---- confirm -------------------------------------------------------------------------------
 
     def _begin_trial(self, before: Source, confirm_ms: int) -> None:
-        trial = self._trial = _Trial(before, confirm_ms)
+        trial = self._trial = _Trial(before, self.source.overlay)
         LOG.warning("goes back unless `l4lb admin confirm` comes", within_ms=confirm_ms)
 
         def too_late() -> None:
@@ -261,8 +266,9 @@ class Reloads:
         self._busy = "going back to the configuration before"
 
         def before() -> Source:
-            found = self.source.overlay.discovered  # that is not what was tried
-            return replace(trial.before, overlay=replace(trial.before.overlay, discovered=found))
+            of_old, now = trial.before, self.source.overlay
+            overlay = of_old.overlay.followed(trial.began, now, of_old.file)
+            return replace(of_old, overlay=overlay)
 
         def do() -> None:
             self._busy = ""
@@ -312,12 +318,12 @@ class Reloads:
         """args: pool, address, name and weight if they are said."""
         pool = str(args.get("pool"))
         backend = {key: args[key] for key in ("address", "name", "weight") if args.get(key)}
-        plain = to_plain(self.source.running)
-        if pool not in plain["pools"]:
+        stated = to_stated(self.source.running)
+        if pool not in stated["pools"]:
             raise AdminError("not_found", f"no pool is named {pool}; see `l4lb admin pools`")
         if args.get("weight") == 0:
             backend["weight"] = 0
-        plain["pools"][pool].setdefault("backends", []).append(backend)
+        stated["pools"][pool].setdefault("backends", []).append(backend)
 
         def read(config: Config, _: list[str]) -> Any:
             new = config.pools[pool].backends[-1]
@@ -327,7 +333,7 @@ class Reloads:
             }  # fmt: skip
 
         def made() -> Config:
-            return resolve(build(plain, Origin()))
+            return resolve(build(stated, Origin()))
 
         self._begin(f"adding a backend to {pool}", made, read, reply)
 
@@ -381,7 +387,17 @@ class Reloads:
         reply(list(differences(self.source.file, self.source.overlay)))
 
     def _save(self, _: Mapping[str, Any], reply: Reply) -> None:
-        reply({"file": self.source.path, "plain": to_plain(self.source.running)})
+        """stated: what a file has to say for it; digest: of what must come of reading it; left_out:
+        what was changed at run time and no file can say."""
+        lasting = self.source.lasting
+        reply(
+            {
+                "file": self.source.path,
+                "stated": to_stated(as_written(lasting)),
+                "digest": digest(lasting),
+                "left_out": list(self.source.overlay.unsayable(lasting)),
+            }
+        )
 
 
 def _outcome(what: str, work: Callable[[], Any]) -> Any:

@@ -22,7 +22,7 @@ import l4lb.log
 from l4lb import inherited
 from l4lb.certificates import bundle
 from l4lb.config.address import parse_bind
-from l4lb.config.model import Config
+from l4lb.config.plain import of_carried
 from l4lb.native.table import Table
 from l4lb.supervisor import apply, carried, counts, handoff, post, secrets, steward, upgrade
 from l4lb.supervisor.child import Child, channel
@@ -62,7 +62,7 @@ def source_of(state: Mapping[str, Any]) -> Source:
     """The configuration of that state."""
     return Source(
         state["file"],
-        Config.model_validate(state["plain"]),
+        of_carried(state),
         Overlay.from_plain(state["overlay"]),
     )
 

@@ -124,6 +124,22 @@ def test_a_backend_by_host_name_is_asked_for_that_name(ca: Authority) -> None:
         assert server.names == ["localhost"]
 
 
+def test_a_backends_host_name_is_still_asked_for_after_a_reload_and_an_upgrade(
+    ca: Authority,
+) -> None:
+    with (
+        Server(ca.issue("localhost")) as server,
+        Balancer.before([f"localhost:{server.port}"], tls={"ca": ca.path}, workers=1) as lb,
+    ):
+        lb.admin("add", "web", f"localhost:{server.port}", "--name", "again")
+        for change in ("reload", "upgrade"):
+            lb.admin(change)
+            for _ in range(2):
+                with lb.connect() as client:
+                    assert exchange(client) == b"ping"
+        assert set(server.names) == {"localhost"}
+
+
 def test_a_backend_that_cannot_be_verified_is_not_reached_and_another_is_tried(
     ca: Authority,
 ) -> None:

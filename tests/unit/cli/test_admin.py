@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from l4lb.cli import admin as front
+from l4lb.cli import asking
 from l4lb.control.commands import COMMANDS
 from l4lb.errors import UsageError
 
@@ -118,7 +119,7 @@ def test_a_wait_that_is_in_vain_exits_1(admin: Admin, l4lb: L4lb) -> None:
 def test_a_balancer_that_hangs_is_not_waited_for_without_end(
     admin: Admin, l4lb: L4lb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(front, "ANSWER_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(asking, "ANSWER_TIMEOUT_S", 0.1)
     go = threading.Event()
     monkeypatch.setattr("l4lb.control.views.pools", lambda _: go.wait(20))
     done = l4lb("admin", "--socket", admin.path, "pools")

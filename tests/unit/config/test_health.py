@@ -10,7 +10,7 @@ from l4lb.config import payload
 from l4lb.config.build import build
 from l4lb.config.model import Pool
 from l4lb.config.origin import Origin
-from l4lb.config.plain import to_plain
+from l4lb.config.plain import to_stated
 from l4lb.errors import ConfigError
 
 
@@ -20,7 +20,7 @@ def built(**pool: Any) -> Pool:
         "pools": {"web": {"backends": ["10.0.0.1:1"], **pool}},
     }
     config = build(data, Origin())
-    assert build(to_plain(config), Origin()) == config
+    assert build(to_stated(config), Origin()) == config
     return config.pools["web"]
 
 

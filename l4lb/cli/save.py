@@ -1,0 +1,88 @@
+"""`l4lb admin save`: what is in force, written by whoever asks, where they may write.
+
+It counts only once it was read back, by the same code as any configuration, and is what runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+from typing import Any
+
+import click
+
+from l4lb.cli.asking import call
+from l4lb.control.commands import COMMANDS
+from l4lb.errors import ConfigError, L4lbError
+
+PRIVATE = 0o600  # what checks send, and what was an environment variable, may be secret
+
+
+@click.command("save", help=COMMANDS["save"].help)
+@click.argument("file", required=False, metavar="[FILE]", type=click.Path())
+@click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
+@click.pass_obj
+def command(path: str, file: str | None, as_json: bool) -> None:
+    """Only the owner may read a new file; one that was there keeps its owner and its mode."""
+    result = call(path, "save", {})
+    if file is not None:
+        _replace(file, result)
+    else:
+        _verify(result["text"], "-", result["digest"])
+        click.echo(json.dumps(result) if as_json else result["text"], nl=as_json)
+    for what in result["left_out"]:
+        click.echo(f"not in the file: {what}", err=True)
+
+
+def _verify(text: str, name: str, digest: str) -> None:
+    """Does this text say what runs? Raises L4lbError."""
+    from l4lb.config import parse, plain
+
+    try:
+        read = plain.digest(parse.loads(text, name))
+    except ConfigError as error:
+        raise L4lbError(
+            f"a fault of l4lb: what it saved cannot be read: {error.message}"
+        ) from error
+    if read != digest:
+        raise L4lbError("a fault of l4lb: what it saved is not what runs; please report it")
+
+
+def _replace(file: str, result: dict[str, Any]) -> None:
+    """The whole new text or, whatever happens, the old one."""
+    from l4lb.config import document
+
+    target = os.path.realpath(file)
+    made = f"{target}.{os.getpid()}.new"
+    try:
+        fd = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
+        with os.fdopen(fd, "w", encoding="utf-8") as out:
+            out.write(result["text"])
+            out.flush()
+            os.fsync(fd)
+            _verify(document.read(made), file, result["digest"])
+            _keep_rights(fd, target)
+        os.replace(made, target)
+    except (OSError, L4lbError) as error:
+        with contextlib.suppress(OSError):
+            os.unlink(made)
+        if isinstance(error, L4lbError):
+            raise
+        raise L4lbError(f"cannot write {file}: {error.strerror}; it is as it was") from error
+
+
+def _keep_rights(fd: int, target: str) -> None:
+    """Those of the file that was there; of one that cannot be given back to its owner only what
+    its owner may."""
+    try:
+        old = os.stat(target)
+    except FileNotFoundError:
+        return
+    mode = stat.S_IMODE(old.st_mode)
+    try:
+        os.fchown(fd, old.st_uid, old.st_gid)
+    except PermissionError:
+        mode &= PRIVATE
+    os.fchmod(fd, mode)

@@ -1,0 +1,223 @@
+"""Configurations by chance, made of the schema: every table and every key comes up.
+
+Values are right each; what is wrong between them is taken out again, until nothing is.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from pydantic import ValidationError
+
+from l4lb.config import checks, explain
+from l4lb.config.build import build
+from l4lb.config.model import Config
+from l4lb.config.origin import Origin
+from l4lb.config.position import Path
+from l4lb.config.schema import json_schema
+from l4lb.config.units import DURATION, PERCENT, SIZE
+
+UNITS = {unit.name: unit for unit in (DURATION, PERCENT, SIZE)}
+NAMES = ("web", "a.b", 'x"y', "é", "${x}", "127.0.0.1:9")
+ODD = ("plain", "${HOME}", "$${x}", "a\\b\"c'd", "\t\r\n é \x7f", "$", "${", "hex:00ff")
+POOL_OF = ("web", "é", "${x}")
+
+# Of the keys whose schema does not say what may be there, by the end of their path.
+EXAMPLES: dict[str, tuple[Any, ...]] = {
+    "include": ([],),
+    "process.admin": ("/tmp/a.sock", "/run/${x}/b"),
+    "process.http": ("127.0.0.1:9180", "[::1]:1", "name.example:80"),
+    "process.user": ("root", "nobody"),
+    "process.hash_seed": ODD,
+    "process.log.access": ("stdout", "/var/log/${x}"),
+    "process.log.syslog": ("unix:/dev/log", "udp://127.0.0.1:514"),
+    "http_hosts": (["a.example"], ["a", "b"]),
+    "http_token_file": ("/etc/token",),
+    "interface": ("eth0", "${x}"),
+    "dscp": (0, 46, "af41"),
+    "owner": ("root", "0"),
+    "group": ("root", "0"),
+    "mode": ("0660", "0600"),
+    "bind": (["127.0.0.1:1000-1003"], ["[::]:80", "name.example:81"], ["unix:/run/${x}"]),
+    "listeners.NAME.pool": POOL_OF,
+    "routes[].pool": POOL_OF,
+    "routes[].sni": ("a.example", ["*.example", "*"]),
+    "alpn": (["h2", "${x}"], []),
+    "routes[].alpn": ("h2", ["h2", "http/1.1"]),
+    "routes[].source": ("10.0.0.0/8", ["::/0", "127.0.0.1"]),
+    "percent": (5, 0.1, "100%"),
+    "cert": ("/etc/${x}.pem",),
+    "key": ("/etc/key.pem",),
+    "ca": ("/etc/ca.pem",),
+    "ciphers": ("ECDHE+AESGCM",),
+    "ciphersuites": ("TLS_AES_128_GCM_SHA256",),
+    "trusted": (["10.0.0.0/8"], []),
+    "allow": (["10.0.0.0/8"], []),
+    "deny": (["10.0.0.0/8", "::1"], []),
+    "allow_file": ("/etc/allow",),
+    "deny_file": ("/etc/deny",),
+    "hash_prefix": ([24, 64], [32, 128]),
+    "prefix": ([24, 64], [32, 128]),
+    "source_prefix": ([24, 64], [32, 64]),
+    "hash_balance_factor": ("150%", 1.5),
+    "maglev_size": (65537, 251),
+    "pools.NAME.source": ("127.0.0.1", ["127.0.0.1", "127.0.0.2"], []),
+    "proxy_tlvs": (["authority", "alpn"], [], ["received"]),
+    "backends[].address": ("127.0.0.1:90", "[::1]:90", "name.example:90", "unix:/run/${b}"),
+    "backends[].name": NAMES,
+    "server_id": ("0a", "0B"),
+    "alert": (["/bin/true", "${x}"],),
+    "discovery.name": ("web.example", "_http._tcp.example"),
+    "servers": (["127.0.0.1:53"],),
+    "discovery.path": ("/etc/backends.json",),
+    "discovery.command": (["/bin/find", "$${x}"],),
+    "discovery.url": ("http://127.0.0.1:8500/?a=${b}",),
+    "tag": ("blue", "${x}"),
+    "discovery.prefix": ("/web/", "${x}"),
+    "token_file": ("/etc/token",),
+    "health.address": ("127.0.0.1",),
+    "health.source": ("127.0.0.1",),
+    "send": ODD,
+    "expect": ("PONG", "regex:^\\+${x}|", "hex:00 ff", "${HOME}"),
+    "method": ("GET", "HEAD"),
+    "health.path": ("/", "/a?b=${c}"),
+    "health.host": ("a.example",),
+    "headers": (["X-Token: ${x}", "A: b"],),
+    "status": ([200, "300-399"], ["200-399"]),
+    "body": ("ok|${x}", "^$$"),
+    "health.sni": ("a.example",),
+    "server_name": ("a.example",),
+    "query": (".", "a.example."),
+    "health.record": ("NS", "A"),
+    "rcode": (["NOERROR"], ["NOERROR", "NXDOMAIN"]),
+    "health.command": (["/bin/check", "${x} ${y:-z}"],),
+    "factor": (1.5, 3),
+}
+
+
+def some(chance: random.Random, density: float = 0.3) -> dict[str, Any]:
+    """The data of a configuration that is right. density: how many of the keys are there."""
+    data: dict[str, Any] = _Maker(chance, density).table(json_schema(), "")
+    data.pop("include", None)
+    for _ in range(200):
+        wrong = _wrong(data)
+        if not wrong:
+            return data
+        for path in wrong:
+            _mend(data, path)
+    raise AssertionError(f"cannot be mended: {wrong}")
+
+
+def config(chance: random.Random, density: float = 0.3) -> Config:
+    """The same as a configuration."""
+    return build(some(chance, density), Origin())
+
+
+def example(path: str, chance: random.Random) -> Any:
+    """A value of one key, named as schema.keys() does."""
+    node = json_schema()
+    for part in path.replace("[]", ".[]").split("."):
+        node = _followed(node)
+        inner = [one for one in map(_followed, node.get("anyOf", ())) if "properties" in one]
+        node = inner[0] if inner else node
+        below = {"NAME": node.get("additionalProperties"), "[]": node.get("items")}.get(part)
+        node = below or node["properties"][part]
+    return _Maker(chance, 0.3).value(node, path)
+
+
+class _Maker:
+    def __init__(self, chance: random.Random, density: float) -> None:
+        self.chance = chance
+        self.density = density
+
+    def table(self, node: dict[str, Any], path: str) -> dict[str, Any]:
+        """Some of the keys of a table and what it requires."""
+        required = node.get("required", ())
+        return {
+            name: self.value(below, f"{path}.{name}" if path else name)
+            for name, below in node["properties"].items()
+            if name in required or not path or self.chance.random() < self.density
+        }
+
+    def value(self, node: dict[str, Any], path: str) -> Any:
+        node = _followed(node)
+        tables = [one for one in map(_followed, node.get("anyOf", ())) if "properties" in one]
+        known = [key for key in EXAMPLES if path == key or path.endswith(f".{key}")]
+        if known and "enum" not in node:
+            return self.chance.choice(EXAMPLES[max(known, key=len)])
+        if "properties" in node:
+            return self.table(node, path)
+        if tables:
+            return self.table(tables[0], path)
+        if isinstance(node.get("additionalProperties"), dict):
+            names = NAMES[:2] if path == "listeners" else POOL_OF
+            return {one: self.value(node["additionalProperties"], f"{path}.NAME") for one in names}
+        if node.get("type") == "array":
+            count = self.chance.randint(1, 2)
+            return [self.value(node["items"], f"{path}[]") for _ in range(count)]
+        return self.scalar(node, path)
+
+    def scalar(self, node: dict[str, Any], path: str) -> Any:
+        if "enum" in node:
+            return self.chance.choice(node["enum"])
+        if "const" in node:
+            return node["const"]
+        if "x-l4lb-bounds" in node:
+            unit = UNITS[node["x-l4lb-type"]]
+            return unit.format(self.number(*map(unit.parse, node["x-l4lb-bounds"])))
+        if node.get("type") == "integer":
+            return self.number(node["minimum"], node["maximum"])
+        if node.get("type") == "boolean":
+            return self.chance.random() < 0.5
+        raise AssertionError(f"no example of {path}: {node}")
+
+    def number(self, least: int, most: int) -> int:
+        return self.chance.choice((least, most, self.chance.randint(least, most)))
+
+
+def _followed(node: dict[str, Any]) -> dict[str, Any]:
+    name = node.get("$ref", "").removeprefix("#/$defs/")
+    return {**json_schema()["$defs"][name], **node} if name else node
+
+
+def _wrong(data: dict[str, Any]) -> list[Path]:
+    found = [finding.path for finding in checks.errors(data)]
+    try:
+        Config.model_validate(data)
+    except ValidationError as error:
+        found += [finding.path for finding in explain.findings(error, data)]
+    return found
+
+
+def _mend(data: dict[str, Any], path: Path) -> None:
+    """Takes out what a path names, or brings in what it misses."""
+    *above, last = path
+    here: Any = data
+    for part in above:
+        if not isinstance(here, (dict, list)):
+            return
+        try:
+            here = here[part]
+        except LookupError:
+            return
+    if path[0] == "limits" and str(last).startswith("max_") and path[-1] in data["limits"]:
+        del data["limits"][last]
+    elif path == ("listeners",):
+        data["listeners"] = {"web": {"bind": ["127.0.0.1:7"], "pool": "web"}}
+        data["pools"].setdefault("web", {"backends": ["127.0.0.1:7"]})
+    elif last == "trusted" and not here.pop("trusted", None):
+        here["trusted"] = ["10.0.0.0/8"]
+    elif last == "access":
+        here["access"] = {"allow": ["10.0.0.0/8"]}
+    elif isinstance(here, list):
+        if isinstance(last, int) and last < len(here):
+            del here[last]
+    elif last in here:
+        del here[last]
+    elif last == "backends":
+        here["backends"] = ["127.0.0.1:7"]
+    elif last == "bind":
+        here["bind"] = [f"127.0.0.1:{ord(str(path[1])[0])}"]
+    else:
+        _mend(data, path[:-1])
