@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from l4lb.config import bounds, edge_checks, health_checks
+from l4lb.config import bounds, edge_checks, health_checks, protocols
 from l4lb.config.address import (
     ANY_IPV4,
     ANY_IPV6,
@@ -292,6 +292,7 @@ RULES = (
     _ejection_grows,
     _source_reaches,
     _checked_elsewhere,
+    *protocols.RULES,
     *edge_checks.RULES,
     *health_checks.RULES,
 )

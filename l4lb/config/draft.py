@@ -45,6 +45,7 @@ class Listener:
     """What can be read of a listener."""
 
     path: Path
+    table: Table
     protocol: object
     pool: object
     binds: list[tuple[Path, BindRange]]
@@ -99,7 +100,7 @@ def _listener(path: Path, data: Table) -> Listener:
         for index, one in enumerate(_array(data, "routes"))
         if isinstance(one, dict)
     ]
-    return Listener(path, data.get("protocol", "tcp"), data.get("pool"), binds, routes)
+    return Listener(path, data, data.get("protocol", "tcp"), data.get("pool"), binds, routes)
 
 
 def _pool(path: Path, name: str, data: Table) -> Pool:

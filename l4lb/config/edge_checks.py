@@ -40,46 +40,10 @@ def some_access(draft: Draft) -> Iterator[Finding]:
             yield Finding((*path, "access"), message, "add allow, deny, allow_file or deny_file")
 
 
-def for_tcp_only(draft: Draft) -> Iterator[Finding]:
-    """What a listener of datagrams cannot ask: it would not do what is written."""
-    for path, listener in _listeners(draft):
-        if listener.get("protocol") != "udp":
-            continue
-        if listener.get("proxy_protocol", "off") != "off":
-            yield Finding((*path, "proxy_protocol"), "is for tcp listeners only")
-        if "limits" in listener:
-            hint = "UDP has max_sessions_per_source and max_amplification"
-            yield Finding((*path, "limits"), "is for tcp listeners only", hint)
-        for key in ("keepalive", "user_timeout", "mptcp"):
-            if listener.get(key):
-                yield Finding((*path, key), "is for tcp listeners only")
-        access = listener.get("access")
-        if isinstance(access, dict) and access.get("refusal") == "tarpit":
-            hint = "datagrams of who may not come in are dropped"
-            yield Finding((*path, "access", "refusal"), "is for tcp listeners only", hint)
-        routes = listener.get("routes")
-        for index, route in enumerate(routes if isinstance(routes, list) else ()):
-            for key in ("sni", "alpn"):
-                if isinstance(route, dict) and key in route:
-                    message = "is for tcp listeners only"
-                    yield Finding((*path, "routes", index, key), message, "use source or percent")
-
-
-def for_udp_only(draft: Draft) -> Iterator[Finding]:
-    """What only a listener of datagrams can ask."""
-    hints = {"max_sessions_per_source": "TCP has limits.connections_per_source"}
-    for path, listener in _listeners(draft):
-        if listener.get("protocol", "tcp") != "tcp":
-            continue
-        for key in ("max_amplification", "max_sessions_per_source", "reject_privileged_ports"):
-            if listener.get(key):
-                yield Finding((*path, key), "is for udp listeners only", hints.get(key, ""))
-
-
 def _listeners(draft: Draft) -> Iterator[tuple[tuple[str | int, ...], dict[str, object]]]:
     for name, listener in table(draft.data, "listeners").items():
         if isinstance(listener, dict):
             yield ("listeners", name), listener
 
 
-RULES = (trusted_proxies, someone_who_verifies, some_access, for_tcp_only, for_udp_only)
+RULES = (trusted_proxies, someone_who_verifies, some_access)

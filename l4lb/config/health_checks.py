@@ -43,17 +43,9 @@ def _keys_of_the_type(draft: Draft) -> Findings:
         if not isinstance(kind, str):
             continue
         for key, kinds in FOR.items():
-            if key in health and kind not in kinds and not is_default(key, health[key]):
+            if key in health and kind not in kinds:
                 message = f"a check of type {shown(kind)} has no {key}"
                 yield Finding((*pool.path, "health", key), message, f"for {', '.join(kinds)}")
-
-
-def is_default(key: str, value: object) -> bool:
-    """Is it what would be there anyway? A configuration that was written out says everything."""
-    from l4lb.config.tables.health import Health
-
-    default = Health.model_fields[key].default
-    return value == (list(default) if isinstance(default, tuple) else default)
 
 
 def _what_it_needs(draft: Draft) -> Findings:

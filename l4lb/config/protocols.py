@@ -1,0 +1,174 @@
+"""Which protocols each key of a listener and of a pool means something for.
+
+A key that means nothing is refused: what is written would not be done (`tls` of a pool whose
+backends get datagrams would leave them in clear). Every key has its row here; one without a row
+fails a test. A key inside of a table is as its table, unless it has a row of its own.
+
+A pool is judged by the listeners that use it: what means something to one of them is right. One
+that nobody uses may say anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from l4lb.config.draft import Draft, Table
+from l4lb.config.origin import Finding
+from l4lb.config.position import Path
+from l4lb.config.supported import matching
+from l4lb.config.units import shown
+
+TCP, UDP = frozenset({"tcp"}), frozenset({"udp"})
+BOTH = TCP | UDP
+
+
+class Row(NamedTuple):
+    """Of one key: what it is for, which of its values are for less, and what the other protocol
+    has instead."""
+
+    of: frozenset[str]
+    values: Mapping[str, frozenset[str]] = {}
+    instead: str = ""
+
+
+ANY = Row(BOTH)
+OF_STREAMS = Row(TCP)
+
+# A dot goes into a table, an asterisk to each element of an array.
+LISTENERS: Mapping[str, Row] = {
+    "bind": ANY,
+    "protocol": ANY,
+    "pool": ANY,
+    "interface": ANY,
+    "mark": ANY,
+    "dscp": ANY,
+    "transparent": ANY,
+    "keepalive": OF_STREAMS,
+    "user_timeout": OF_STREAMS,
+    "mptcp": OF_STREAMS,
+    "handshake_timeout": OF_STREAMS,
+    "tls": OF_STREAMS,
+    "proxy_protocol": OF_STREAMS,
+    "trusted": OF_STREAMS,
+    "routes": ANY,
+    "routes.*.sni": Row(TCP, instead="use source or percent"),
+    "routes.*.alpn": Row(TCP, instead="use source or percent"),
+    "access": ANY,
+    "access.refusal": Row(BOTH, {"tarpit": TCP}, "datagrams of who may not come in are dropped"),
+    "limits": Row(TCP, instead="UDP has max_sessions_per_source and max_amplification"),
+    "max_amplification": Row(UDP),
+    "max_sessions_per_source": Row(UDP, instead="TCP has limits.connections_per_source"),
+    "reject_privileged_ports": Row(UDP),
+}
+POOLS: Mapping[str, Row] = {
+    "interface": ANY,
+    "mark": ANY,
+    "dscp": ANY,
+    "source": ANY,
+    "transparent": ANY,
+    "keepalive": OF_STREAMS,
+    "user_timeout": OF_STREAMS,
+    "balance": ANY,
+    "hash_key": Row(
+        BOTH, {"sni": TCP, "quic_cid": UDP}, "source_ip and source_ip_port are for both"
+    ),
+    "hash_prefix": ANY,
+    "hash_balance_factor": ANY,
+    "maglev_size": ANY,
+    "slow_start": ANY,
+    "all_backups": ANY,
+    "connect_timeout": Row(TCP, instead="datagrams need no connection; UDP has idle_timeout"),
+    "idle_timeout": ANY,
+    "half_closed_timeout": Row(TCP, instead="UDP has idle_timeout"),
+    "retries": Row(TCP, instead="a UDP session moves on until a backend takes it"),
+    "when_all_down": ANY,
+    "max_connections": ANY,
+    "queue": Row(TCP, instead="datagrams do not wait for a place: they are dropped"),
+    "requests": Row(UDP),
+    "responses": Row(UDP),
+    "per_datagram": Row(UDP),
+    "quic": Row(UDP),
+    "send_proxy": Row(TCP, instead='UDP has proxy_protocol_udp = "first" or "each"'),
+    "proxy_protocol_udp": Row(UDP, instead='TCP has send_proxy = "v1" or "v2"'),
+    "proxy_tlvs": Row(
+        BOTH,
+        dict.fromkeys(("authority", "alpn", "ssl", "unique_id", "received"), TCP),
+        'headers in datagrams have "crc32c" or nothing',
+    ),
+    "sticky": ANY,
+    "sticky.key": Row(BOTH, {"sni": TCP}, "source_ip is for both"),
+    "sticky_during_drain": ANY,
+    "backends": ANY,
+    "backends.*.server_id": Row(UDP),
+    "on_down": ANY,
+    "alert": ANY,
+    "discovery": ANY,
+    "health": ANY,
+    "agent": ANY,
+    "passive": ANY,
+    "tls": Row(TCP, instead="backends that get datagrams get them as clients sent them"),
+}
+
+
+def of_listeners(draft: Draft) -> Iterator[Finding]:
+    """Keys of a listener that mean nothing for its protocol."""
+    for listener in draft.listeners:
+        protocols = frozenset({listener.protocol})
+        for path, what, of, row in _meaningless(listener.table, LISTENERS, protocols):
+            message = f"{what}is for {of} listeners only"
+            yield Finding((*listener.path, *path), message, row.instead or None)
+
+
+def of_pools(draft: Draft) -> Iterator[Finding]:
+    """Keys of a pool that mean nothing to any listener that uses it."""
+    users: dict[object, set[object]] = {}
+    for listener in draft.listeners:
+        for pool in (listener.pool, *(route.get("pool") for _, route in listener.routes)):
+            if isinstance(pool, str):
+                users.setdefault(pool, set()).add(listener.protocol)
+    for one in draft.pools:
+        protocols = frozenset(users.get(one.name, BOTH))
+        for path, what, of, row in _meaningless(one.table, POOLS, protocols):
+            used = "".join(map(str, protocols))
+            message = f"{what}is for pools of {of} listeners only, and only {used} ones use this"
+            yield Finding((*one.path, *path), message, row.instead or None)
+
+
+Found = tuple[Path, str, str, Row]
+
+
+def _meaningless(
+    table: Table, rows: Mapping[str, Row], protocols: frozenset[object]
+) -> Iterator[Found]:
+    """Where something means nothing to any of these protocols; of a value which it is; what it is
+    for; its row."""
+    if not protocols <= BOTH:
+        return  # what is no protocol is told elsewhere
+    for key, row in rows.items():
+        if row is ANY:
+            continue
+        for path, value in matching(table, tuple(key.split("."))):
+            if not _is_off(value) and not protocols & row.of:
+                yield path, "", "".join(row.of), row
+            for at, word in _words(value):
+                of = row.values.get(word, BOTH)
+                if not protocols & of:
+                    yield (*path, *at), f"{shown(word)} ", "".join(of), row
+
+
+def _is_off(value: object) -> bool:
+    """What is switched off promises nothing."""
+    return value in ("off", False, 0, [])
+
+
+def _words(value: object) -> Iterator[tuple[Path, str]]:
+    """A text, or each of an array."""
+    if isinstance(value, str):
+        yield (), value
+    for index, one in enumerate(value if isinstance(value, list) else ()):
+        if isinstance(one, str):
+            yield (index,), one
+
+
+RULES = (of_listeners, of_pools)

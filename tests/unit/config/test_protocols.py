@@ -1,0 +1,100 @@
+"""Keys that mean nothing for a protocol: each key is placed, and each is refused where it says
+nothing."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import configurations
+import pytest
+
+from l4lb.config import checks
+from l4lb.config.protocols import BOTH, LISTENERS, POOLS
+from l4lb.config.schema import keys, names_below
+
+HALF = sorted(
+    (table, key)
+    for table, rows in (("listeners", LISTENERS), ("pools", POOLS))
+    for key, row in rows.items()
+    if row.of != BOTH
+)
+OTHER = {"tcp": "udp", "udp": "tcp"}
+
+
+def wrong(data: dict[str, Any], *start: str) -> list[str]:
+    """The keys that are refused for their protocol, below a path."""
+    return [
+        ".".join("*" if isinstance(part, int) else part for part in finding.path[len(start) :])
+        for finding in checks.errors(data)
+        if finding.path[: len(start)] == start and "listeners only" in finding.message
+    ]
+
+
+def with_key(key: str, value: Any) -> dict[str, Any]:
+    """A table that has it, perhaps inside of others."""
+    first, *rest = key.split(".")
+    for part in reversed(rest):
+        value = [value] if part == "*" else {part: value}
+    return {first: value}
+
+
+def example(table: str, key: str) -> Any:
+    """A value of that key that switches something on."""
+    path = f"{table}.NAME.{key.replace('.*', '[]')}"
+    for seed in range(100):
+        value = configurations.example(path, random.Random(seed))
+        if value not in ("off", False, 0, []):
+            return value
+    raise AssertionError(f"no example of {path}")
+
+
+def data_of(table: str, key: str, *protocols: str) -> dict[str, Any]:
+    """Listeners of these protocols before the pool `a`; one that nobody uses is there too."""
+    more = with_key(key, example(table, key))
+    listener = {"bind": ["127.0.0.1:1"], "pool": "a"} | (more if table == "listeners" else {})
+    return {
+        "listeners": {name: {"protocol": name, **listener} for name in protocols},
+        "pools": {"a": {"backends": ["127.0.0.1:2"]} | (more if table == "pools" else {})},
+    }
+
+
+@pytest.mark.parametrize(("table", "rows"), [("listeners", LISTENERS), ("pools", POOLS)])
+def test_every_key_has_its_place_and_every_place_its_key(table: str, rows: dict[str, Any]) -> None:
+    assert set(names_below((table, "x"))) == {key for key in rows if "." not in key}
+    known = {key.path.removeprefix(f"{table}.NAME.") for key in keys()}
+    inner = {key.replace(".*", "[]") for key in rows if "." in key}
+    assert inner <= known
+
+
+@pytest.mark.parametrize(("table", "key"), HALF)
+def test_a_key_is_refused_where_it_means_nothing(table: str, key: str) -> None:
+    (own,) = {"listeners": LISTENERS, "pools": POOLS}[table][key].of
+    foreign = OTHER[own]
+    name = {"listeners": (foreign, own), "pools": ("a", "a")}[table]
+    assert wrong(data_of(table, key, foreign), table, name[0]) == [key]
+    assert wrong(data_of(table, key, own), table, name[1]) == []
+    if table == "pools":
+        both, nobody = data_of(table, key, "tcp", "udp"), data_of(table, key)
+        assert (wrong(both, "pools"), wrong(nobody, "pools")) == ([], [])
+
+
+@pytest.mark.parametrize(("table", "key"), HALF)
+def test_what_is_switched_off_promises_nothing(table: str, key: str) -> None:
+    for off in ("off", False, 0, []):
+        data = data_of(table, key, "tcp", "udp")
+        for one in data[table].values():
+            one.update(with_key(key, off))
+        assert wrong(data) == []
+
+
+def test_a_pool_that_only_a_route_of_a_udp_listener_uses_is_for_datagrams() -> None:
+    data = data_of("pools", "queue", "tcp")
+    data["listeners"] = {
+        "dns": {
+            "protocol": "udp",
+            "pool": "other",
+            "routes": [{"source": "10.0.0.0/8", "pool": "a"}],
+        }
+    }
+    assert wrong(data, "pools", "a") == ["queue"]
