@@ -75,7 +75,7 @@ def command(
     from l4lb.config.resolve import resolve
     from l4lb.supervisor import handoff
     from l4lb.supervisor.main import serve
-    from l4lb.supervisor.reload import ConfigOrigin
+    from l4lb.supervisor.source import ConfigOrigin
 
     def load(path: str) -> Config:
         return resolve(override(parse.load(path), workers, admin))

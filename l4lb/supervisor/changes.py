@@ -16,9 +16,10 @@ from l4lb.supervisor.faults import fault
 from l4lb.supervisor.install import Installer
 from l4lb.supervisor.notify import Notifier
 from l4lb.supervisor.reactor import Reactor
-from l4lb.supervisor.reload import Load, Reloads, Source
+from l4lb.supervisor.reload import Reloads
 from l4lb.supervisor.requests import Later, Reply, Requests
 from l4lb.supervisor.secrets import Secrets
+from l4lb.supervisor.source import Load, Source
 from l4lb.supervisor.workers import Workers
 
 LOG = l4lb.log.get("supervisor")

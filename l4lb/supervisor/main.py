@@ -36,13 +36,13 @@ from l4lb.supervisor.history import History
 from l4lb.supervisor.install import open_all
 from l4lb.supervisor.news import WorkerNews
 from l4lb.supervisor.notify import Notifier
-from l4lb.supervisor.overlay import Overlay
 from l4lb.supervisor.privileges import User
 from l4lb.supervisor.reactor import Reactor, monotonic_ms
-from l4lb.supervisor.reload import ConfigOrigin, Reloads, Source
+from l4lb.supervisor.reload import Reloads
 from l4lb.supervisor.secrets import Secrets
 from l4lb.supervisor.seeing import Seeing
 from l4lb.supervisor.shape import needs_raw, try_pools
+from l4lb.supervisor.source import ConfigOrigin, Source
 from l4lb.supervisor.takeover import Predecessor
 from l4lb.supervisor.web import open_web
 from l4lb.supervisor.workers import Workers
@@ -110,7 +110,7 @@ class Supervisor:
             self._membership,
             self._secrets,
             self._workers,
-            before.source if before else Source(origin.path, self._config, Overlay()),
+            before.source if before else Source(origin.path, self._config),
             load=origin.load,
             phase=lambda: self._phase,
             tell=self._tell,

@@ -26,47 +26,15 @@ from l4lb.supervisor.faults import fault
 from l4lb.supervisor.loader import Loader
 from l4lb.supervisor.overlay import Overlay, differences
 from l4lb.supervisor.reactor import Reactor
+from l4lb.supervisor.source import Load, Source
 
 CHANGE_MAX_MS = 90_000  # a change that has not ended by then never will
 LOG = l4lb.log.get("supervisor")
 
 Reply = Callable[[Any], None]  # a result, or an AdminError
-Load = Callable[[str], Config]  # a file's path to its configuration, host names looked up
 
 # A configuration; what to do when all is prepared, at once or later; what to do if it cannot be.
 Prepare = Callable[[Config, Callable[[], None], Callable[[L4lbError], None]], None]
-
-
-def _no_load(path: str) -> Config:
-    raise L4lbError(f"this service reads no files: {path}")
-
-
-@dataclass(frozen=True)
-class ConfigOrigin:
-    """Where the configuration came from ("": no file), and how one is read: with what the command
-    line says instead, and host names looked up."""
-
-    path: str = ""
-    load: Callable[[str], Config] = _no_load
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where the configuration comes from: a file ("": none, it came from flags), what it said, and
-    what lies over it."""
-
-    path: str
-    file: Config
-    overlay: Overlay
-
-    @property
-    def running(self) -> Config:
-        return self.overlay.over(self.file)
-
-    @property
-    def lasting(self) -> Config:
-        """What runs, but for what discovery found: that is for a file to say."""
-        return replace(self.overlay, discovered={}).over(self.file)
 
 
 @dataclass(frozen=True)

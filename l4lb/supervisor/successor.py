@@ -10,7 +10,7 @@ from l4lb.config.model import Config
 from l4lb.supervisor.activation import Inherited
 from l4lb.supervisor.main import Supervisor
 from l4lb.supervisor.notify import Notifier
-from l4lb.supervisor.reload import ConfigOrigin
+from l4lb.supervisor.source import ConfigOrigin
 from l4lb.supervisor.takeover import Predecessor
 
 

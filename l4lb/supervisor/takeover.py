@@ -29,9 +29,9 @@ from l4lb.supervisor.child import Child, channel
 from l4lb.supervisor.overlay import Overlay
 from l4lb.supervisor.post import Post
 from l4lb.supervisor.reactor import Reactor, monotonic_ms
-from l4lb.supervisor.reload import Source
 from l4lb.supervisor.shape import Shape
 from l4lb.supervisor.sockets import AdminSocket, Listening
+from l4lb.supervisor.source import Source
 from l4lb.supervisor.workers import Workers
 
 READY_TIMEOUT_S = 60  # a program that is not ready by then is replaced by the old one
