@@ -122,7 +122,11 @@ enum l4_bounds {
 
     L4_TLS_BYTES = 96 << 10,      /* of plain text moved at once to or from TLS: six records */
     L4_TLS_RECORD = 16 << 10,     /* plain text in one record, at most (RFC 8446, 5.1) */
-    L4_TLS_SLACK = 8 << 10,       /* what six records and an alert add, at most */
+    L4_TLS_FRAGMENT_MIN = 512,    /* ... where a client asks for smaller ones (RFC 6066, 4) */
+    L4_TLS_OVERHEAD = 96,         /* header, IV, MAC and padding of one record, at most */
+    L4_TLS_SLACK = 20 << 10,      /* what the records of L4_TLS_BYTES and an alert add, at most */
+    L4_TLS_UNSENT_MAX = 32 << 10, /* of a half's own buffer of records: one of them, and answers to
+                                     key updates */
     L4_TLS_FDS_MAX = 1 << 21,     /* descriptors from here on cannot speak TLS */
     L4_TLS_PROFILES_MAX = 5120,   /* TLS settings: of listeners and of pools; ids are below it */
     L4_TLS_NAMES_MAX = 65536,     /* server names of one profile */

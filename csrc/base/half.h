@@ -22,6 +22,8 @@ enum l4_half_flags {
     L4_HALF_SENT = 1 << 9,   /* something was sent to it; the next small send must not wait */
     L4_HALF_NODELAY = 1 << 10, /* small sends to it never wait */
     L4_HALF_WATCHED = 1 << 11, /* it is in the worker's epoll set */
+    L4_HALF_UNSENT = 1 << 12,  /* records that it must be sent first wait in its own buffer: only
+                                  of a half that speaks TLS, where no pipe can be had */
     L4_HALF_TLS = 1 << 15,     /* it speaks TLS: io/tls.h has the rest, by its fd */
 };
 

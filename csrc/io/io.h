@@ -40,6 +40,9 @@ struct l4_io {
     /* Passes the end on, all else has been. False: it waits in from's pipe, call again. */
     bool (*finish)(const struct l4_pump *pump, struct l4_half *from, struct l4_half *to);
 
+    /* Sends what waits in the half's own buffer (L4_HALF_UNSENT). True: nothing is left of it. */
+    bool (*settle)(const struct l4_pump *pump, struct l4_half *to);
+
     /* Frees what is kept for the half besides its socket. NULL: nothing is. */
     void (*release)(const struct l4_pump *pump, struct l4_half *half);
 

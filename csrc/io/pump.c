@@ -22,9 +22,11 @@ static void not_received(struct l4_half *from, ssize_t got)
         from->flags |= L4_HALF_RESET;
 }
 
-/* Sends what waits in from's pipe. True when the pipe is empty. */
+/* Sends what waits in to's own buffer, then in from's pipe. True when both are empty. */
 static bool flush(const struct l4_pump *pump, struct l4_half *from, struct l4_half *to)
 {
+    if (to->flags & L4_HALF_UNSENT && !l4_io_of(to)->settle(pump, to))
+        return false;
     while (from->piped && (to->flags & (L4_HALF_OUT | L4_HALF_BROKEN)) == L4_HALF_OUT) {
         l4_io_before_send(to, from->piped);
         const ssize_t sent = splice(pump->pipes->fds[from->pipe][0], NULL, to->fd, NULL,

@@ -12,6 +12,10 @@
 #include "base/bounds.h"
 #include "io/sock.h"
 
+_Static_assert(L4_TLS_BYTES / L4_TLS_FRAGMENT_MIN * L4_TLS_OVERHEAD + 1024 < L4_TLS_SLACK &&
+                   L4_TLS_BYTES + L4_TLS_SLACK <= L4_PIPE_MIN_BYTES,
+               "the records of one pass fit the buffer, and a pipe");
+
 static struct l4_tls *tls_of(const struct l4_pump *pump, const struct l4_half *half)
 {
     return pump->tls->by_fd[half->fd];
@@ -42,13 +46,52 @@ static int bio_read(BIO *bio, char *to, int size)
     return -1;
 }
 
+/* Puts records behind those in the half's own buffer. False: no room. */
+static bool keep_unsent(struct l4_tls *tls, const char *bytes, size_t count)
+{
+    const size_t all = tls->unsent_bytes + count;
+    char *grown = all > L4_TLS_UNSENT_MAX ? NULL : realloc(tls->unsent, all);
+    if (!grown)
+        return false;
+    memcpy(grown + tls->unsent_bytes, bytes, count);
+    tls->unsent = grown;
+    tls->unsent_bytes = (uint32_t)all;
+    tls->half->flags |= L4_HALF_UNSENT;
+    return true;
+}
+
+static void drop_unsent(struct l4_tls *tls)
+{
+    free(tls->unsent);
+    tls->unsent = NULL;
+    tls->unsent_bytes = 0;
+    tls->half->flags &= (uint16_t)~L4_HALF_UNSENT;
+}
+
+static bool tls_settle(const struct l4_pump *pump, struct l4_half *to)
+{
+    struct l4_tls *tls = tls_of(pump, to);
+    while (tls->unsent_bytes && (to->flags & (L4_HALF_OUT | L4_HALF_BROKEN)) == L4_HALF_OUT) {
+        const ssize_t sent = send(to->fd, tls->unsent, tls->unsent_bytes, MSG_NOSIGNAL);
+        if (sent < 0) {
+            l4_io_not_sent(to);
+        } else {
+            tls->unsent_bytes -= (uint32_t)sent;
+            memmove(tls->unsent, tls->unsent + sent, tls->unsent_bytes);
+        }
+    }
+    if (!tls->unsent_bytes || to->flags & L4_HALF_BROKEN)
+        drop_unsent(tls);
+    return !tls->unsent_bytes;
+}
+
 /* What leaves outside of a pass: handshakes, alerts, answers to key updates. */
 static int write_now(BIO *bio, struct l4_tls *tls, const char *bytes, int count)
 {
     struct l4_half *half = tls->half, *other = tls->other;
     if (half->flags & (L4_HALF_BROKEN | L4_HALF_SHUT))
         return count;
-    if (!other || !other->piped) {
+    if (!tls->unsent_bytes && (!other || !other->piped)) {
         l4_io_before_send(half, (size_t)count);
         const ssize_t sent = send(half->fd, bytes, (size_t)count, MSG_NOSIGNAL);
         if (sent > 0)
@@ -59,9 +102,13 @@ static int write_now(BIO *bio, struct l4_tls *tls, const char *bytes, int count)
     }
     if (other) {
         const uint32_t before = other->piped;
-        (void)l4_io_hold(tls->pump, other, bytes, (size_t)count);
+        if (!tls->unsent_bytes)
+            (void)l4_io_hold(tls->pump, other, bytes, (size_t)count);
         if (other->piped > before)
             return (int)(other->piped - before);
+        /* why: what is in the pipe is sent after the half's own buffer. */
+        if (!other->piped && keep_unsent(tls, bytes, (size_t)count))
+            return count;
     }
     BIO_set_retry_write(bio);
     return -1;
@@ -147,6 +194,11 @@ static int keep_session(SSL *ssl, SSL_SESSION *session)
     if (!tls || tls->backend >= tls->room->backends)
         return 0;
     struct l4_tls_kept *kept = &tls->room->kept[tls->backend];
+    /* why: a ticket may come late on a connection that was verified by settings before these, or
+     * to a backend that had this row before: resuming it would verify nothing again. */
+    if (kept->serial != tls->serial ||
+        SSL_get_SSL_CTX(ssl) != l4_tls_store_context(tls->room->store, tls->profile))
+        return 0;
     SSL_SESSION_free(kept->session);
     kept->session = session;
     return 1;
@@ -179,6 +231,7 @@ static bool meet(struct l4_tls *tls, const struct l4_tls_peer *peer)
         ERR_clear_error();
     SSL_CTX_sess_set_new_cb(SSL_get_SSL_CTX(tls->ssl), keep_session);
     tls->backend = peer->backend;
+    tls->serial = peer->serial;
     return true;
 }
 
@@ -231,6 +284,7 @@ static void tls_release(const struct l4_pump *pump, struct l4_half *half)
     SSL_free(tls->ssl);
     pump->tls->by_fd[half->fd] = NULL;
     pump->tls->live--;
+    drop_unsent(tls);
     half->flags &= (uint16_t)~L4_HALF_TLS;
     free(tls);
 }
@@ -346,8 +400,7 @@ static ssize_t tls_receive(const struct l4_pump *pump, struct l4_half *from, str
 static ssize_t tls_peek(const struct l4_pump *pump, struct l4_half *from, struct l4_half *to,
                         size_t most)
 {
-    (void)to; /* its pipe is not to be had */
-    struct l4_tls *tls = enter(pump, from, NULL);
+    struct l4_tls *tls = enter(pump, from, to);
     const int got = SSL_peek(tls->ssl, pump->scratch, (int)most);
     return got > 0 ? got : nothing(tls, got);
 }
@@ -355,51 +408,37 @@ static ssize_t tls_peek(const struct l4_pump *pump, struct l4_half *from, struct
 static bool tls_take(const struct l4_pump *pump, struct l4_half *from, struct l4_half *to,
                      size_t bytes)
 {
-    (void)to;
-    struct l4_tls *tls = enter(pump, from, NULL);
+    struct l4_tls *tls = enter(pump, from, to);
     return SSL_read(tls->ssl, pump->scratch, (int)bytes) == (int)bytes;
 }
 
-static ssize_t tls_offer(const struct l4_pump *pump, struct l4_half *from, struct l4_half *to,
-                         size_t bytes)
+/* Sends what was gathered, once. Returns how much of it the socket took. */
+static size_t send_once(const struct l4_pump *pump, struct l4_half *to)
 {
-    (void)from;
-    struct l4_tls *tls = enter(pump, to, NULL);
-    const int sent = SSL_write(tls->ssl, pump->scratch, (int)bytes);
-    if (sent > 0)
-        return sent;
-    errno = EAGAIN;
-    if (SSL_get_error(tls->ssl, sent) != SSL_ERROR_WANT_WRITE)
-        errno = EPIPE;
-    l4_io_not_sent(to);
-    return -1;
+    const struct l4_tls_room *room = pump->tls;
+    l4_io_before_send(to, room->gathered);
+    const ssize_t sent = send(to->fd, room->records, room->gathered, MSG_NOSIGNAL);
+    if (sent < 0)
+        l4_io_not_sent(to);
+    else if ((size_t)sent < room->gathered)
+        to->flags &= (uint16_t)~L4_HALF_OUT;
+    return sent > 0 ? (size_t)sent : 0;
 }
 
 /* Sends what was gathered, behind what already waits. False: it had no place. */
 static bool send_gathered(const struct l4_pump *pump, struct l4_half *from, struct l4_half *to)
 {
     const struct l4_tls_room *room = pump->tls;
-    size_t done = 0;
-    if (!from->piped) {
-        l4_io_before_send(to, room->gathered);
-        const ssize_t sent = send(to->fd, room->records, room->gathered, MSG_NOSIGNAL);
-        if (sent == (ssize_t)room->gathered)
-            return true;
-        if (sent < 0)
-            l4_io_not_sent(to);
-        else
-            to->flags &= (uint16_t)~L4_HALF_OUT;
-        done = sent > 0 ? (size_t)sent : 0;
-    }
-    if (to->flags & L4_HALF_BROKEN)
+    const size_t done = from->piped ? 0 : send_once(pump, to);
+    if (done == room->gathered || to->flags & L4_HALF_BROKEN)
         return true;
     return l4_io_hold(pump, from, room->records + done, room->gathered - done);
 }
 
-static enum l4_pump_result tls_pass(const struct l4_pump *pump, struct l4_half *from,
-                                    struct l4_half *to, size_t bytes)
+/* Makes records of so many bytes of scratch. False: the library will not go on, for want of memory
+ * or a fault it met before. */
+static bool gather(const struct l4_pump *pump, struct l4_tls *tls, size_t bytes)
 {
-    struct l4_tls *tls = enter(pump, to, from);
     size_t done = 0;
     pump->tls->gathered = 0;
     tls->gathers = true;
@@ -410,7 +449,13 @@ static enum l4_pump_result tls_pass(const struct l4_pump *pump, struct l4_half *
         done += (size_t)taken;
     }
     tls->gathers = false;
-    if (done < bytes) { /* the library will not go on: memory, or a fault it met before */
+    return done == bytes;
+}
+
+static enum l4_pump_result tls_pass(const struct l4_pump *pump, struct l4_half *from,
+                                    struct l4_half *to, size_t bytes)
+{
+    if (!gather(pump, enter(pump, to, from), bytes)) {
         errno = EPIPE;
         l4_io_not_sent(to);
     } else if (!send_gathered(pump, from, to)) {
@@ -419,14 +464,33 @@ static enum l4_pump_result tls_pass(const struct l4_pump *pump, struct l4_half *
     return from->piped || to->flags & L4_HALF_BROKEN ? L4_PUMP_WAITS : L4_PUMP_MORE;
 }
 
+static ssize_t tls_offer(const struct l4_pump *pump, struct l4_half *from, struct l4_half *to,
+                         size_t bytes)
+{
+    const size_t most = bytes < L4_TLS_RECORD ? bytes : L4_TLS_RECORD;
+    struct l4_tls *tls = enter(pump, to, from);
+    const struct l4_tls_room *room = pump->tls;
+    bool whole = gather(pump, tls, most);
+    const size_t done = whole ? send_once(pump, to) : 0;
+    if (to->flags & L4_HALF_BROKEN)
+        return -1;
+    if (whole && done < room->gathered)
+        whole = keep_unsent(tls, room->records + done, room->gathered - done);
+    if (whole)
+        return (ssize_t)most;
+    errno = EPIPE;
+    l4_io_not_sent(to);
+    return -1;
+}
+
 static bool tls_finish(const struct l4_pump *pump, struct l4_half *from, struct l4_half *to)
 {
     struct l4_tls *tls = enter(pump, to, from);
-    if (!(SSL_get_shutdown(tls->ssl) & SSL_SENT_SHUTDOWN) || tls->unsent) {
+    if (!(SSL_get_shutdown(tls->ssl) & SSL_SENT_SHUTDOWN) || tls->unended) {
         const int told = SSL_shutdown(tls->ssl);
-        tls->unsent = told < 0 && SSL_get_error(tls->ssl, told) == SSL_ERROR_WANT_WRITE;
+        tls->unended = told < 0 && SSL_get_error(tls->ssl, told) == SSL_ERROR_WANT_WRITE;
     }
-    if (from->piped || tls->unsent)
+    if (from->piped || tls->unended || tls->unsent_bytes)
         return false;
     if (!(to->flags & L4_HALF_EOF))
         shutdown(to->fd, SHUT_WR);
@@ -442,5 +506,6 @@ const struct l4_io l4_io_tls = {
     .pass = tls_pass,
     .offer = tls_offer,
     .finish = tls_finish,
+    .settle = tls_settle,
     .release = tls_release,
 };

@@ -2,8 +2,10 @@
  *
  * OpenSSL reads the socket through a BIO of ours. What it writes is gathered in one buffer of the
  * worker and leaves in one send; records that the socket does not take wait in the same pipe where
- * plain bytes would, so to the pump a TLS half is a half like any other that cannot splice. Buffers
- * of OpenSSL's own exist only while a record is half read or written.
+ * plain bytes would, so to the pump a TLS half is a half like any other that cannot splice. Where
+ * no pipe can be had, the rest of one record waits in a buffer of the half's own (L4_HALF_UNSENT):
+ * the library never has a record that is written in part, behind which it could not answer a key
+ * update.
  *
  * An end is passed on as close_notify and FIN; an end of the connection without close_notify is
  * taken for an end, as HAProxy does. A write that fails is told by the half's flags only, so that
@@ -28,10 +30,13 @@ struct l4_tls {
     struct l4_half *other; /* whose pipe takes what the socket does not; NULL: nothing waits */
     uint32_t profile;      /* its settings' id in the store */
     uint32_t backend;      /* of a client's side: where its session is kept; L4_NONE: nowhere */
+    uint32_t serial;       /* ... and which use of that row it is */
+    char *unsent;          /* records that the socket did not take while no pipe could be had */
+    uint32_t unsent_bytes; /* 0: none */
     int error;             /* errno of a read that failed */
     bool drained;          /* the socket was seen empty in this call */
     bool ended;            /* ... or at its end */
-    bool unsent;           /* its close_notify found no room yet */
+    bool unended;          /* its close_notify found no room yet */
     bool gathers;          /* what OpenSSL writes goes to the room's buffer */
 };
 

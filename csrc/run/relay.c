@@ -46,7 +46,8 @@ static uint64_t undelivered(const struct l4_session *s, int side)
     const struct l4_half *to = &s->half[side];
     if (to->flags & (L4_HALF_BROKEN | L4_HALF_RESET))
         return 0;
-    return (uint64_t)s->half[!side].piped + l4_sock_unacked(to->fd);
+    const uint64_t held = s->half[!side].piped + !!(to->flags & L4_HALF_UNSENT);
+    return held + l4_sock_unacked(to->fd);
 }
 
 /* l4_relay_delivers, of `left` bytes that are still on their way. */
@@ -114,7 +115,7 @@ void l4_relay_drain(struct l4_loop *loop, uint32_t index, enum l4_reason reason)
 
 static bool all_passed_on(const struct l4_half *from, const struct l4_half *to)
 {
-    return from->piped == 0 || to->flags & L4_HALF_BROKEN;
+    return (from->piped == 0 && !(to->flags & L4_HALF_UNSENT)) || to->flags & L4_HALF_BROKEN;
 }
 
 /* True: it has used its bandwidth for now, and its timer will wake it. */

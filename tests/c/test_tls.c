@@ -9,7 +9,7 @@
 #include "io/tls.h"
 #include "sockets.h"
 
-enum { BIG = 2 << 20 };
+enum { BIG = 1 << 19 };
 
 static uint8_t bundle[16384];
 static size_t bundle_bytes;
@@ -80,14 +80,36 @@ static int load(size_t bytes, struct l4_tls_store **to)
     return result;
 }
 
-static void small_buffers(int fd)
+static void set_buffers(int fd, int bytes)
 {
-    const int bytes = 48 << 10;
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
 }
 
-static void begin(uint32_t pipes_most)
+/* What a client may ask for. */
+enum ask {
+    ASK_NOTHING,
+    ASK_CBC = 1 << 0,         /* a cipher of TLS 1.2 that makes the longest records */
+    ASK_FRAGMENTS = 1 << 1,   /* records of 512 bytes */
+    ASK_KEY_UPDATES = 1 << 2, /* ... now and then, while bytes are under way */
+};
+
+static void make_client(int fd, enum ask asks)
+{
+    client_context = SSL_CTX_new(TLS_client_method());
+    if (asks & ASK_CBC) {
+        SSL_CTX_set_max_proto_version(client_context, TLS1_2_VERSION);
+        SSL_CTX_set_cipher_list(client_context, "ECDHE-ECDSA-AES256-SHA384");
+    }
+    if (asks & ASK_FRAGMENTS)
+        SSL_CTX_set_tlsext_max_fragment_length(client_context, TLSEXT_max_fragment_length_512);
+    client = SSL_new(client_context);
+    SSL_set_mode(client, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_set_fd(client, fd);
+    SSL_set_tlsext_host_name(client, "a.test");
+}
+
+static void begin(uint32_t pipes_most, enum ask asks)
 {
     int outside[2], inside[2];
     struct l4_tls_store *store;
@@ -99,8 +121,9 @@ static void begin(uint32_t pipes_most)
     tcp_pair(outside);
     tcp_pair(inside);
     for (int i = 0; i < 2; i++) {
-        small_buffers(outside[i]);
-        small_buffers(inside[i]);
+        set_buffers(outside[i], asks & ASK_KEY_UPDATES ? 8 << 10 : 48 << 10);
+        /* A receive that fills the scratch buffer makes as many records as there can be at once. */
+        set_buffers(inside[i], asks & ASK_FRAGMENTS ? 1 << 20 : 48 << 10);
         nonblocking(outside[i]);
         nonblocking(inside[i]);
     }
@@ -108,10 +131,7 @@ static void begin(uint32_t pipes_most)
     front = (struct l4_half){.fd = outside[1], .flags = open, .pipe = L4_NO_PIPE};
     back = (struct l4_half){.fd = inside[0], .flags = open, .pipe = L4_NO_PIPE};
     backend = inside[1];
-    client_context = SSL_CTX_new(TLS_client_method());
-    client = SSL_new(client_context);
-    SSL_set_fd(client, outside[0]);
-    SSL_set_tlsext_host_name(client, "a.test");
+    make_client(outside[0], asks);
     CHECK_EQ(0, l4_tls_start(&pump, &front, 1, NULL));
     enum l4_shake shaken = L4_SHAKE_WAITS;
     for (int i = 0; i < 1000 && (shaken == L4_SHAKE_WAITS || !SSL_is_init_finished(client)); i++) {
@@ -155,7 +175,7 @@ static void turn(void)
 }
 
 /* BIG bytes each way at once through small buffers; every byte is compared. */
-static void flood(void)
+static void flood(enum ask asks)
 {
     static char out[40000], in[40000];
     size_t up_sent = 0, up_got = 0, down_sent = 0, down_got = 0;
@@ -163,6 +183,8 @@ static void flood(void)
         size_t count = BIG - up_sent < sizeof out ? BIG - up_sent : sizeof out;
         for (size_t i = 0; i < count; i++)
             out[i] = byte_at(up_sent + i);
+        if (asks & ASK_KEY_UPDATES && idle % 5 == 0)
+            SSL_key_update(client, SSL_KEY_UPDATE_REQUESTED);
         int n = count ? SSL_write(client, out, (int)count) : 0;
         up_sent += n > 0 ? (size_t)n : 0;
         count = BIG - down_sent < sizeof out ? BIG - down_sent : sizeof out;
@@ -185,26 +207,36 @@ static void flood(void)
     CHECK_EQ(BIG, down_got);
 }
 
-TEST(a_flood_both_ways_through_small_buffers_is_whole)
+/* For each number of pipes: enough, the one that both directions fight for, none. */
+static void flood_all(enum ask asks)
 {
-    begin(8);
-    SSL_set_mode(client, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    flood();
-    finish();
+    static const uint32_t pipes_most[] = {8, 1, 0};
+    for (int i = 0; i < 3; i++) {
+        begin(pipes_most[i], asks);
+        flood(asks);
+        finish();
+    }
 }
 
-TEST(without_pipes_nothing_is_lost_either)
+TEST(a_flood_both_ways_through_small_buffers_is_whole)
 {
-    begin(0);
-    SSL_set_mode(client, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    flood();
-    finish();
+    flood_all(ASK_NOTHING);
+}
+
+TEST(small_fragments_in_the_longest_records_are_whole)
+{
+    flood_all(ASK_CBC | ASK_FRAGMENTS);
+}
+
+TEST(key_updates_break_nothing_with_or_without_pipes)
+{
+    flood_all(ASK_KEY_UPDATES);
 }
 
 TEST(an_end_is_a_close_notify_each_way)
 {
     char got[16];
-    begin(8);
+    begin(8, ASK_NOTHING);
     shutdown(backend, SHUT_WR);
     for (int i = 0; i < 1000 && !(front.flags & L4_HALF_SHUT); i++) {
         turn();
@@ -230,7 +262,7 @@ TEST(an_end_is_a_close_notify_each_way)
 TEST(facts_of_a_handshake_can_be_read)
 {
     struct l4_tls_facts facts;
-    begin(8);
+    begin(8, ASK_NOTHING);
     CHECK(l4_tls_facts(&pump, &front, &facts));
     CHECK_EQ(0, strcmp("a.test", facts.server_name));
     CHECK_EQ(0, strcmp("TLSv1.3", facts.version));
@@ -259,6 +291,7 @@ TEST(a_bundle_that_is_cut_off_or_damaged_is_refused_or_loaded_but_never_more)
 }
 
 MAIN(RUN(a_flood_both_ways_through_small_buffers_is_whole);
-     RUN(without_pipes_nothing_is_lost_either); RUN(an_end_is_a_close_notify_each_way);
+     RUN(small_fragments_in_the_longest_records_are_whole);
+     RUN(key_updates_break_nothing_with_or_without_pipes); RUN(an_end_is_a_close_notify_each_way);
      RUN(facts_of_a_handshake_can_be_read);
      RUN(a_bundle_that_is_cut_off_or_damaged_is_refused_or_loaded_but_never_more))

@@ -48,6 +48,11 @@ SEEDS = {
         b"\0\0\xff",
         b"\1\x0e\xc0\0\0\0\0\xff" + bytes(300),
     ],
+    "tls": [
+        b"",
+        bytes(40),
+        bytes(range(0, 256, 3)) * 4,
+    ],
     "udp": [
         bytes(range(64)),
         bytes([0, 1, 0, 5, 5, 1, 4, 5, 6, 1, 0, 1]),
