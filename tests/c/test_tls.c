@@ -63,6 +63,10 @@ static void make_bundle(void)
     put_pem(L4_BUNDLE_CHAIN, chain);
     put_pem(L4_BUNDLE_KEY, secret);
     put(L4_BUNDLE_NAME, "a.test", 6);
+    const struct l4_bundle_profile to_backends = {
+        .id = 2, .flags = L4_TLS_CLIENT | L4_TLS_TICKETS, .min_version = TLS1_3_VERSION};
+    put(L4_BUNDLE_PROFILE, &to_backends, sizeof to_backends);
+    put(L4_BUNDLE_CONTEXT, "", 0);
     X509_free(x509);
     EVP_PKEY_free(key);
 }
@@ -271,6 +275,93 @@ TEST(facts_of_a_handshake_can_be_read)
     finish();
 }
 
+/* A TLS server of the test's own, with the certificate of the bundle's first profile. */
+static SSL *make_server(int fd)
+{
+    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+    SSL_CTX *from = l4_tls_store_context(room.store, 1);
+    CHECK(SSL_CTX_use_certificate(context, SSL_CTX_get0_certificate(from)));
+    CHECK(SSL_CTX_use_PrivateKey(context, SSL_CTX_get0_privatekey(from)));
+    SSL_CTX_set_num_tickets(context, 0);
+    SSL *server = SSL_new(context);
+    SSL_CTX_free(context);
+    SSL_set_fd(server, fd);
+    return server;
+}
+
+/* The half towards backend 1, whose row has this serial, in a session with `server`. */
+static void meet(SSL *server, struct l4_half *half, uint32_t serial)
+{
+    const struct l4_tls_peer peer = {.name = "a.test", .ip = "", .backend = 1, .serial = serial};
+    enum l4_shake shaken = L4_SHAKE_WAITS;
+    CHECK_EQ(0, l4_tls_start(&pump, half, 2, &peer));
+    for (int i = 0; i < 1000 && (shaken == L4_SHAKE_WAITS || !SSL_is_init_finished(server)); i++) {
+        half->flags |= L4_HALF_IN | L4_HALF_OUT;
+        if (shaken == L4_SHAKE_WAITS)
+            shaken = l4_tls_shake(&pump, half);
+        SSL_accept(server);
+        usleep(500);
+    }
+    CHECK_EQ(L4_SHAKE_DONE, shaken);
+}
+
+/* The server gives a ticket now, and a byte behind it that the pump is seen to read. */
+static void give_ticket(SSL *server, struct l4_half *half)
+{
+    uint64_t moved = 0;
+    CHECK_EQ(1, SSL_new_session_ticket(server));
+    CHECK_EQ(1, SSL_write(server, "x", 1));
+    for (int i = 0; i < 1000 && !moved; i++) {
+        half->flags |= L4_HALF_IN;
+        l4_pump(&pump, half, &back, &moved);
+        usleep(500);
+    }
+    CHECK_EQ(1, moved);
+}
+
+TEST(a_ticket_that_comes_after_the_settings_have_changed_is_not_kept)
+{
+    int ends[2];
+    struct l4_tls_store *store;
+    begin(8, ASK_NOTHING);
+    tcp_pair(ends);
+    nonblocking(ends[0]);
+    nonblocking(ends[1]);
+    SSL *server = make_server(ends[1]);
+    struct l4_half half = {.fd = ends[0], .flags = L4_HALF_OUT, .pipe = L4_NO_PIPE};
+    meet(server, &half, 5);
+    give_ticket(server, &half);
+    CHECK(room.kept[1].session != NULL);
+    CHECK_EQ(0, load(bundle_bytes, &store));
+    l4_tls_adopt(&room, store);
+    CHECK(room.kept[1].session == NULL);
+    give_ticket(server, &half);
+    CHECK(room.kept[1].session == NULL);
+    l4_half_close(&pump, &half, L4_CLOSE);
+    SSL_free(server);
+    close(ends[1]);
+    finish();
+}
+
+TEST(a_ticket_of_the_backend_that_had_a_row_before_is_not_kept)
+{
+    int ends[2];
+    begin(8, ASK_NOTHING);
+    tcp_pair(ends);
+    nonblocking(ends[0]);
+    nonblocking(ends[1]);
+    SSL *server = make_server(ends[1]);
+    struct l4_half half = {.fd = ends[0], .flags = L4_HALF_OUT, .pipe = L4_NO_PIPE};
+    meet(server, &half, 5);
+    room.kept[1].serial = 6; /* as the first session with its successor leaves it */
+    give_ticket(server, &half);
+    CHECK(room.kept[1].session == NULL);
+    l4_half_close(&pump, &half, L4_CLOSE);
+    SSL_free(server);
+    close(ends[1]);
+    finish();
+}
+
 TEST(a_bundle_that_is_cut_off_or_damaged_is_refused_or_loaded_but_never_more)
 {
     struct l4_tls_store *store;
@@ -294,4 +385,6 @@ MAIN(RUN(a_flood_both_ways_through_small_buffers_is_whole);
      RUN(small_fragments_in_the_longest_records_are_whole);
      RUN(key_updates_break_nothing_with_or_without_pipes); RUN(an_end_is_a_close_notify_each_way);
      RUN(facts_of_a_handshake_can_be_read);
+     RUN(a_ticket_that_comes_after_the_settings_have_changed_is_not_kept);
+     RUN(a_ticket_of_the_backend_that_had_a_row_before_is_not_kept);
      RUN(a_bundle_that_is_cut_off_or_damaged_is_refused_or_loaded_but_never_more))
