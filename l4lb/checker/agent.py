@@ -14,14 +14,17 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from l4lb.checker.limits import LINE_BYTES_MAX
 from l4lb.checker.plan import Agent
+from l4lb.checker.shown import plain
+from l4lb.checker.types import ProbeError
 from l4lb.checker.wire import Plain, connect
 from l4lb.config import payload
 from l4lb.native.rows import Address
 
-LINE_BYTES_MAX = 1 << 10
 PERCENT_MAX = 256
 WORDS = re.compile(r"[ \t,]+")
 DOWN = ("down", "fail", "failed", "stopped")
@@ -57,8 +60,7 @@ def parse(line: str) -> Said:
             health = "down"
         elif word in STATES:
             state = word
-    shown = "".join(c if c.isprintable() else "?" for c in why.strip())
-    return Said(percent, most, health, state, shown)
+    return Said(percent, most, health, state, plain(why.strip()))
 
 
 async def _line(wire: Plain) -> str:
@@ -72,17 +74,16 @@ async def _line(wire: Plain) -> str:
     return first.decode("ascii", errors="replace")
 
 
-async def ask(host: str, agent: Agent) -> Said | None:
-    """What the agent says; None: it could not be reached, or said nothing in time."""
+async def ask(host: str, agent: Agent, ends: AsyncExitStack) -> Said | None:
+    """What the agent says; None: it could not be reached, or said nothing in time. ends: what is
+    to be ended when its word has been heeded."""
+    until_s = asyncio.get_running_loop().time() + agent.timeout_ms / 1000
     try:
-        async with asyncio.timeout(agent.timeout_ms / 1000):
-            wire = Plain(await connect(Address(host, agent.port), agent.way))
-            try:
-                if agent.send is not None:
-                    await wire.send(payload.to_bytes(agent.send))
-                line = await _line(wire)
-            finally:
-                wire.close()
-    except (OSError, TimeoutError):
+        wire = Plain(await connect(Address(host, agent.port), agent.way, until_s), until_s)
+        ends.push_async_callback(wire.finish)
+        if agent.send is not None:
+            await wire.send(payload.to_bytes(agent.send))
+        line = await _line(wire)
+    except (OSError, TimeoutError, ProbeError):
         return None
     return parse(line) if line.strip() else None

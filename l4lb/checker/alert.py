@@ -13,7 +13,7 @@ from typing import Any
 
 import l4lb.log
 from l4lb.checker.program import Program, environment
-from l4lb.checker.types import Target
+from l4lb.checker.types import ProbeError, Target
 
 BURST = 10  # at once
 EVERY_S = 3.0  # after that, one in this time
@@ -66,13 +66,19 @@ class Alerts:
         how = ""
         try:
             program = Program(list(command), env, f"{json.dumps(event)}\n".encode())
-            status = await asyncio.wait_for(program.wait(), TIMEOUT_S)
+        except (OSError, ValueError) as error:
+            LOG.error("an alert's program cannot be run", how=str(error), **_backend(event))
+            return
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                status = await program.wait()
             if status:
                 how = f"status {status}: {program.first_line}"
         except TimeoutError:
             how = f"killed after {TIMEOUT_S:g} s"
-        except OSError as error:
-            how = str(error)
+        except ProbeError as error:
+            how = f"killed: {error}"
+        await program.gone()
         if how:
             LOG.error("an alert's program failed", command=command[0], how=how, **_backend(event))
 

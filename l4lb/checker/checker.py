@@ -12,6 +12,7 @@ import random
 import resource
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from typing import Any
 
 from l4lb.checker import agent, events, probes, slow
@@ -196,17 +197,15 @@ class Checker:
         assert settings is not None
         started_ns = time.monotonic_ns()
         try:
-            outcome = await probes.check(member.target, settings)
-            duration_us = (time.monotonic_ns() - started_ns) // 1000
-            if member.plan.checks == settings and self._members.get(member.key) is member:
-                self._record(member, outcome, duration_us)
-                if outcome.passed:
-                    since_ms = started_ns // 1_000_000
-                    door.end_ejection(self._table, *member.key, since_ms=since_ms, now_ms=now_ms())
+            async with AsyncExitStack() as ends:
+                outcome = await probes.check(member.target, settings, ends)
+                duration_us = (time.monotonic_ns() - started_ns) // 1000
+                if member.plan.checks == settings and self._members.get(member.key) is member:
+                    self._record(member, outcome, duration_us, started_ns // 1_000_000)
         finally:
             self._again(("check", *member.key), member, due_ms)
 
-    def _record(self, member: Member, outcome: Outcome, duration_us: int) -> None:
+    def _record(self, member: Member, outcome: Outcome, duration_us: int, started_ms: int) -> None:
         checks = member.plan.checks
         assert checks is not None
         before = member.health
@@ -231,6 +230,8 @@ class Checker:
         )
         if member.health != before:
             self._look(member.row.index)
+        if outcome.passed:
+            door.end_ejection(self._table, *member.key, since_ms=started_ms, now_ms=now_ms())
 
     # ---- agents ----------------------------------------------------------------------------------
 
@@ -238,9 +239,10 @@ class Checker:
         plan = member.plan.agent
         assert plan is not None
         try:
-            said = await agent.ask(member.row.address.host, plan)
-            if said is not None and member.plan.agent == plan:
-                self._heed(member, said)
+            async with AsyncExitStack() as ends:
+                said = await agent.ask(member.row.address.host, plan, ends)
+                if said is not None and member.plan.agent == plan:
+                    self._heed(member, said)
         finally:
             self._again(("agent", *member.key), member, due_ms)
 

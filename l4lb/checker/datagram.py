@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 
 import dns.exception
 import dns.flags
 import dns.message
 import dns.rcode
 
-from l4lb.checker.tcp import shown
-from l4lb.checker.types import Outcome, ProbeError, Settings, Target
+from l4lb.checker.limits import DATAGRAM_BYTES_MAX, DATAGRAMS_MAX, ICMP_WAIT_S
+from l4lb.checker.shown import quoted
+from l4lb.checker.types import Attempt, LateError, Outcome, ProbeError, Settings, Target
 from l4lb.checker.wire import PROXY_LOCAL, family_of, take_way
 from l4lb.config import payload
 from l4lb.native.results import Result
 
-DATAGRAM_MAX = 64 << 10
-ICMP_WAIT_S = 0.2  # how long an ICMP error may take where no reply is required
+HEADER = struct.Struct("!6H")  # of a DNS message: its number, flags, and four counts
 
 
 def _connected(target: Target, settings: Settings) -> socket.socket:
@@ -34,46 +35,85 @@ def _connected(target: Target, settings: Settings) -> socket.socket:
     return sock
 
 
-async def probe_udp(target: Target, settings: Settings) -> Outcome:
+async def probe_udp(target: Target, settings: Settings, attempt: Attempt) -> Outcome:
     """Sends the payload. Where a reply is required it must come, and hold what is expected; else
     only an ICMP error, or a wrong reply, is a failure."""
     loop = asyncio.get_running_loop()
+    optional = settings.reply == "optional"
+    until_s = attempt.until_s
+    if optional:
+        until_s = loop.time() + min(ICMP_WAIT_S, settings.timeout_ms / 2000)
     with _connected(target, settings) as sock:
         sock.send(PROXY_LOCAL[settings.send_proxy] + payload.to_bytes(settings.send or ""))
-        receive = loop.sock_recv(sock, DATAGRAM_MAX)
-        if settings.reply == "optional":
-            wait_s = min(ICMP_WAIT_S, settings.timeout_ms / 2000)
-            try:
-                data = await asyncio.wait_for(receive, wait_s)
-            except TimeoutError:
-                return Outcome(Result.OK, 0, "no ICMP error")
-        else:
-            data = await receive
-        if settings.expect is not None and payload.find(settings.expect, data) < 0:
-            raise ProbeError(Result.ANSWER, f"another reply: {shown(data)}")
-        return Outcome(Result.OK, 0, f"a reply of {len(data)} bytes")
+        try:
+            async with asyncio.timeout_at(until_s):
+                data = await loop.sock_recv(sock, DATAGRAM_BYTES_MAX)
+        except TimeoutError as error:
+            if error.errno or not optional:
+                raise
+            return Outcome(Result.OK, 0, "no ICMP error")
+    if settings.expect is not None and payload.find(settings.expect, data) < 0:
+        raise ProbeError(Result.ANSWER, f"another reply: got {quoted(data)}")
+    return Outcome(Result.OK, 0, f"a reply of {len(data)} bytes")
 
 
-async def probe_dns(target: Target, settings: Settings) -> Outcome:
+class Question:
+    """A DNS question, and what answers it. No more of an answer is read than its header and the
+    question that it repeats: neither can be made to take long."""
+
+    def __init__(self, name: str, record: str) -> None:
+        self._query = dns.message.make_query(name, record)
+
+    @property
+    def data(self) -> bytes:
+        return self._query.to_wire()
+
+    def answered(self, data: bytes) -> tuple[int, int] | None:
+        """Its rcode and how many records it has; None: it is the answer to another question.
+        Raises ProbeError for what is not DNS."""
+        if len(data) < HEADER.size:
+            raise ProbeError(Result.ANSWER, f"not DNS: got {quoted(data)}")
+        number, _, questions, records, _, _ = HEADER.unpack_from(data)
+        if number != self._query.id or questions > 1:
+            return None
+        try:
+            answer = dns.message.from_wire(data, question_only=True, ignore_trailing=True)
+        except dns.exception.DNSException as error:
+            raise ProbeError(Result.ANSWER, f"not DNS: {error}") from error
+        return (int(answer.rcode()), records) if self._query.is_response(answer) else None
+
+
+async def probe_dns(target: Target, settings: Settings, attempt: Attempt) -> Outcome:
     """Asks for a name; the answer's rcode must be an expected one."""
-    query = dns.message.make_query(settings.query, settings.record)
-    loop = asyncio.get_running_loop()
+    question = Question(settings.query, settings.record)
     with _connected(target, settings) as sock:
-        sock.send(PROXY_LOCAL[settings.send_proxy] + query.to_wire())
-        while True:
-            data = await loop.sock_recv(sock, DATAGRAM_MAX)
-            try:
-                answer = dns.message.from_wire(data, ignore_trailing=True)
-            except dns.message.Truncated as error:
-                answer = error.message()  # type: ignore[no-untyped-call]
-            except dns.exception.DNSException as error:
-                raise ProbeError(Result.ANSWER, f"not DNS: {error}") from error
-            if query.is_response(answer):
-                break
-    code = int(answer.rcode())
-    word = dns.rcode.to_text(answer.rcode())
+        sock.send(PROXY_LOCAL[settings.send_proxy] + question.data)
+        code, records = await _answer(sock, question, settings, attempt)
+    word = dns.rcode.to_text(dns.rcode.Rcode.make(code))
     if word not in settings.rcode:
         text = f"{word}, not {', '.join(settings.rcode)}"
         raise ProbeError(Result.ANSWER, text, code=code)
-    count = sum(len(one) for one in answer.answer)
-    return Outcome(Result.OK, 0, f"{word}, {count} records", code)
+    return Outcome(Result.OK, 0, f"{word}, {records} records", code)
+
+
+async def _answer(
+    sock: socket.socket, question: Question, settings: Settings, attempt: Attempt
+) -> tuple[int, int]:
+    """Reads datagrams until one is the answer."""
+    loop, others = asyncio.get_running_loop(), 0
+    while True:
+        try:
+            async with asyncio.timeout_at(attempt.until_s):
+                await asyncio.sleep(0)  # why: as in wire.py, a flood must give way
+                data = await loop.sock_recv(sock, DATAGRAM_BYTES_MAX)
+        except TimeoutError as error:
+            if error.errno or not others:
+                raise
+            text = f"no answer in {settings.timeout_ms} ms, but {others} to other questions"
+            raise LateError(Result.TIMEOUT, text) from error
+        found = question.answered(data)
+        if found is not None:
+            return found
+        others += 1
+        if others >= DATAGRAMS_MAX:
+            raise ProbeError(Result.ANSWER, f"{others} answers to other questions, none to this")

@@ -1,22 +1,22 @@
 """The http and https checks: one request, an expected status, perhaps something in the body.
 
-The body is read only if something is expected in it, and not beyond ANSWER_BYTES_MAX.
+The body is read for its own sake only if something is expected in it, and not beyond
+ANSWER_BYTES_MAX. What is found in it does not depend on how it came: expect.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import h11
-
 import l4lb
+from l4lb.checker import expect
+from l4lb.checker.answer import Answer, NotHttpError
+from l4lb.checker.limits import ANSWER_BYTES_MAX, SHOWN_CHARS
+from l4lb.checker.shown import plain, quoted
 from l4lb.checker.tls import certificate_end_s
-from l4lb.checker.types import Outcome, ProbeError, Settings, Target
-from l4lb.checker.wire import ANSWER_BYTES_MAX, Tls, Wire, open_plain, open_tls
-from l4lb.config import payload
+from l4lb.checker.types import Attempt, LateError, Outcome, ProbeError, Settings, Target
+from l4lb.checker.wire import Tls, Wire, open_plain, open_tls
 from l4lb.native.results import Result
-
-HEAD_BYTES_MAX = 16 << 10
 
 
 def is_expected(code: int, ranges: Sequence[str]) -> bool:
@@ -28,14 +28,24 @@ def is_expected(code: int, ranges: Sequence[str]) -> bool:
     return False
 
 
-def request(target: Target, settings: Settings) -> h11.Request:
-    where = target.address
-    host = settings.host or (str(where) if where.host else "localhost")
+def request(target: Target, settings: Settings) -> bytes:
+    """What is sent. The configuration has made sure that no part of it ends a line."""
     own = [(name.strip(), value.strip()) for name, value in map(_split, settings.headers)]
     given = {name.lower() for name, _ in own}
-    headers = [("host", host), ("user-agent", f"l4lb/{l4lb.__version__}"), ("connection", "close")]
-    headers = [one for one in headers if one[0] not in given]
-    return h11.Request(method=settings.method, target=settings.path, headers=headers + own)
+    headers = [
+        ("Host", settings.host or _host(target)),
+        ("User-Agent", f"l4lb/{l4lb.__version__}"),
+        ("Connection", "close"),
+    ]
+    headers = [one for one in headers if one[0].lower() not in given] + own
+    lines = [f"{settings.method} {settings.path} HTTP/1.1", *map(": ".join, headers), "", ""]
+    return "\r\n".join(lines).encode()
+
+
+def _host(target: Target) -> str:
+    if target.asked:
+        return f"{target.asked}:{target.address.port}"
+    return str(target.address) if target.address.host else "localhost"
 
 
 def _split(header: str) -> tuple[str, str]:
@@ -43,57 +53,74 @@ def _split(header: str) -> tuple[str, str]:
     return name, value
 
 
-async def _exchange(wire: Wire, target: Target, settings: Settings) -> tuple[int, str]:
-    """The status, and its reason in words."""
-    http = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_BYTES_MAX)
-    data = http.send(request(target, settings)) or b""
-    await wire.send(data + (http.send(h11.EndOfMessage()) or b""))
-    code, body, reason = 0, b"", ""
-    while True:
-        event = http.next_event()
-        if event is h11.NEED_DATA:
-            data = await wire.receive()
-            if not data and not code:
-                raise ProbeError(Result.CLOSED, "closed before it had answered")
-            http.receive_data(data)
-        elif isinstance(event, h11.Response):
-            code, reason = event.status_code, event.reason.decode("latin-1")
-            if not is_expected(code, settings.status):
-                wanted = ", ".join(settings.status)
-                raise ProbeError(Result.ANSWER, f"{code} {reason}, not {wanted}", code=code)
-            if settings.body is None:
-                return code, reason
-        elif isinstance(event, h11.Data):
-            body += bytes(event.data)
-            assert settings.body is not None
-            if payload.compiled(settings.body).search(body[:ANSWER_BYTES_MAX]):
-                return code, reason
-            if len(body) >= ANSWER_BYTES_MAX:
-                break
-        elif isinstance(event, (h11.EndOfMessage, h11.ConnectionClosed)):
-            break
-    text = f"{code} {reason}, but its body does not match"
-    raise ProbeError(Result.ANSWER, text, code=code)
+class Exchange:
+    """One request and its answer over a stream, as far as they are needed."""
+
+    def __init__(self, wire: Wire, settings: Settings) -> None:
+        self._wire = wire
+        self._settings = settings
+        self._answer = Answer(settings.method)
+        self._got = b""  # the beginning of what came
+
+    async def run(self, asked: bytes) -> tuple[int, str]:
+        """The status, and it with its reason in words. Raises ProbeError, OSError."""
+        await self._wire.send(asked)
+        answer, settings = self._answer, self._settings
+        while not answer.status:
+            if not await self._more():
+                raise self._fault(Result.CLOSED, "closed before it had answered")
+        said = f"{answer.status} {plain(answer.reason)}".rstrip()
+        if not is_expected(answer.status, settings.status):
+            raise self._fault(Result.ANSWER, f"{said}, not {', '.join(settings.status)}")
+        if settings.body is not None:
+            await self._match(settings.body, said)
+        return answer.status, said
+
+    async def _match(self, body: str, said: str) -> None:
+        """Reads the body until the expression is found in it, or its end."""
+        answer, expected = self._answer, f"regex:{body}"
+        while not (answer.complete or len(answer.body) >= ANSWER_BYTES_MAX):
+            if expect.find(expected, answer.body) >= 0:
+                return
+            if not await self._more() and not answer.complete:
+                raise self._fault(Result.ANSWER, f"{said}, but its body was cut off")
+        if not expect.at_the_end(expected, answer.body):
+            text = f"{said}, but its body does not match: {quoted(answer.body)}"
+            raise self._fault(Result.ANSWER, text)
+
+    async def _more(self) -> bool:
+        """Reads on. False: the connection has ended."""
+        try:
+            data = await self._wire.receive()
+        except TimeoutError as error:
+            if error.errno or not self._got:
+                raise
+            raise self._late() from error
+        self._got = (self._got + data)[: SHOWN_CHARS + 1]
+        try:
+            self._answer.feed(data)
+        except NotHttpError as error:
+            raise self._fault(Result.ANSWER, f"not HTTP: {error}") from error
+        if not data:
+            self._answer.end()
+        return bool(data)
+
+    def _late(self) -> ProbeError:
+        text = f"no whole answer in {self._settings.timeout_ms} ms, got {quoted(self._got)}"
+        return LateError(Result.TIMEOUT, text, code=self._answer.status)
+
+    def _fault(self, result: Result, text: str) -> ProbeError:
+        return ProbeError(result, text, code=self._answer.status)
 
 
-async def _checked(wire: Wire, target: Target, settings: Settings, cert_end_s: int) -> Outcome:
-    try:
-        code, reason = await _exchange(wire, target, settings)
-    except h11.RemoteProtocolError as error:
-        raise ProbeError(Result.ANSWER, f"not HTTP: {error}") from error
-    return Outcome(Result.OK, 0, f"{code} {reason}".rstrip(), code, cert_end_s)
-
-
-async def probe(target: Target, settings: Settings) -> Outcome:
+async def probe(target: Target, settings: Settings, attempt: Attempt) -> Outcome:
     """One request over a connection of its own."""
     cert_end_s = 0
     wire: Wire
     if settings.type == "https":
-        secured: Tls = await open_tls(target, settings)
+        secured: Tls = await open_tls(target, settings, attempt)
         wire, cert_end_s = secured, certificate_end_s(secured)
     else:
-        wire = await open_plain(target, settings)
-    try:
-        return await _checked(wire, target, settings, cert_end_s)
-    finally:
-        wire.close()
+        wire = await open_plain(target, settings, attempt)
+    code, said = await Exchange(wire, settings).run(request(target, settings))
+    return Outcome(Result.OK, 0, said, code, cert_end_s)

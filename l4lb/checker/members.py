@@ -50,7 +50,8 @@ class Member:
         address = own
         if not own.path and checks is not None:
             address = Address(checks.address or own.host, checks.port or own.port)
-        return Target(address, self.row.pool, self.row.name)
+        asked = self.plan.names.get(self.row.name, "") if address.host == own.host else ""
+        return Target(address, self.row.pool, self.row.name, asked)
 
     @property
     def health(self) -> str:

@@ -30,13 +30,15 @@ class Agent:
 @dataclass(frozen=True)
 class Plan:
     """One pool's health. slow_factor: how far above the others' median an answer time costs
-    weight; None: none does. alert: what is run at each change; (): nothing."""
+    weight; None: none does. alert: what is run at each change; (): nothing. names: the host names
+    that backends' addresses were looked up by, where checks need them."""
 
     checks: Settings | None = None
     agent: Agent | None = None
     on_down: str = "keep"
     alert: Sequence[str] = ()
     slow_factor: float | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_map(cls, values: Mapping[str, Any]) -> Plan:
@@ -78,7 +80,14 @@ def plan(pool: Pool) -> Plan:
         agent = Agent(**dict(pool.agent), way=Way(pool.source, pool.options))
     slow = pool.passive.slow if pool.passive is not None else None
     factor = slow.factor if slow is not None else None
-    return Plan(checks, agent, pool.on_down or "keep", pool.alert or (), factor)
+    return Plan(checks, agent, pool.on_down or "keep", pool.alert or (), factor, _names(pool))
+
+
+def _names(pool: Pool) -> dict[str, str]:
+    """By backend: what TLS and HTTP call its host."""
+    if pool.health is None or pool.health.type not in ("tls", "http", "https"):
+        return {}
+    return {one.name: one.address.asked for one in pool.backends if one.address.asked}
 
 
 def _secured(health: Health, tls: PoolTls) -> dict[str, Any]:
@@ -90,6 +99,7 @@ def _secured(health: Health, tls: PoolTls) -> dict[str, Any]:
         "verify": verify,
         "ca": health.ca or tls.ca,
         "sni": health.sni or tls.server_name,
+        "as_sessions": True,
         "cert": tls.cert,
         "key": tls.key,
     }

@@ -14,10 +14,16 @@ import subprocess
 from collections.abc import Mapping
 
 from l4lb import child
-from l4lb.checker.types import Outcome, Settings, Target
+from l4lb.checker.limits import (
+    GONE_S,
+    OUTPUT_BYTES_MAX,
+    OUTPUT_KEPT_BYTES,
+    OUTPUT_PAUSE_S,
+    OUTPUT_READ_BYTES,
+)
+from l4lb.checker.shown import plain
+from l4lb.checker.types import Attempt, LateError, Outcome, ProbeError, Settings, Target
 from l4lb.native.results import Result
-
-OUTPUT_BYTES_MAX = 4 << 10  # of what it prints that are kept
 
 
 def environment(target: Target) -> dict[str, str]:
@@ -56,43 +62,76 @@ class Program:
                 os.write(self._process.stdin.fileno(), data)
             self._process.stdin.close()
         self.output = b""
+        self._printed = 0
+        self._out = -1 if self._process.stdout is None else self._process.stdout.fileno()
+        os.set_blocking(self._out, False)
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+        self._reaped: asyncio.Future[None] = self._loop.create_future()
+        try:
+            self._pidfd = os.pidfd_open(self._process.pid)
+        except OSError:
+            self._process.kill()
+            self._process.wait()
+            raise
 
     async def wait(self) -> int:
-        """Its exit status, negative for a signal. Cancelled: it is killed, with its children."""
-        assert self._process.stdout is not None
-        out = self._process.stdout.fileno()
-        os.set_blocking(out, False)
-        pidfd = -1
+        """Its exit status, negative for a signal. Cancelled: it is killed, with its children.
+        Raises ProbeError if it prints too much; it is killed then too."""
         try:
-            pidfd = os.pidfd_open(self._process.pid)
-            ended: asyncio.Future[None] = self._loop.create_future()
-            self._loop.add_reader(pidfd, _set, ended)
-            self._loop.add_reader(out, self._read, out)
-            await ended
-            self._read(out)
+            self._loop.add_reader(self._pidfd, _set, self._ended)
+            self._listen()
+            await self._ended
+            self._read()
         finally:
-            self._loop.remove_reader(out)
-            if pidfd >= 0:
-                self._loop.remove_reader(pidfd)
-                os.close(pidfd)
+            self._loop.remove_reader(self._out)
             child.kill_session(self._process.pid)
-            status = self._process.wait()
+            assert self._process.stdout is not None
             self._process.stdout.close()
-        return status
+            self._out = -1
+            self._loop.add_reader(self._pidfd, self._reap)
+            self._reap()
+        return self._process.returncode
 
-    def _read(self, out: int) -> None:
+    def _reap(self) -> None:
+        """Takes it away as soon as it has ended. It may outlive its kill, if it is another user's
+        or waits in the kernel: nobody waits for that."""
+        if self._process.poll() is not None:
+            self._loop.remove_reader(self._pidfd)
+            os.close(self._pidfd)
+            _set(self._reaped)
+
+    async def gone(self) -> None:
+        """Waits until it has been taken away, but not for long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GONE_S):
+                await self._reaped
+
+    def _listen(self) -> None:
+        if self._out >= 0:
+            self._loop.add_reader(self._out, self._read)
+
+    def _read(self) -> None:
+        """Takes what it has printed, and looks again a little later: it may print without end."""
+        self._loop.remove_reader(self._out)
         try:
-            data = os.read(out, OUTPUT_BYTES_MAX)
+            data = os.read(self._out, OUTPUT_READ_BYTES)
         except BlockingIOError:
-            return
-        if not data:
-            self._loop.remove_reader(out)
-        self.output = (self.output + data)[:OUTPUT_BYTES_MAX]
+            data = b""
+        else:
+            if not data:
+                return
+        self._printed += len(data)
+        self.output = (self.output + data)[:OUTPUT_KEPT_BYTES]
+        if self._printed <= OUTPUT_BYTES_MAX:
+            self._loop.call_later(OUTPUT_PAUSE_S, self._listen)
+        elif not self._ended.done():
+            text = f"printed more than {OUTPUT_BYTES_MAX} bytes: {self.first_line}"
+            self._ended.set_exception(ProbeError(Result.ANSWER, text))
 
     @property
     def first_line(self) -> str:
         lines = self.output.decode(errors="replace").strip().splitlines()
-        return "".join(c if c.isprintable() else "?" for c in lines[0]) if lines else ""
+        return plain(lines[0]) if lines else ""
 
 
 def _set(future: asyncio.Future[None]) -> None:
@@ -100,14 +139,21 @@ def _set(future: asyncio.Future[None]) -> None:
         future.set_result(None)
 
 
-async def probe(target: Target, settings: Settings) -> Outcome:
+async def probe(target: Target, settings: Settings, attempt: Attempt) -> Outcome:
     """Runs the command; exit status 0 is a pass."""
     try:
         program = Program(list(settings.command), environment(target))
     except OSError as error:
         text = f"cannot run {settings.command[0]}: {error.strerror}"
         return Outcome(Result.NO_SOCKET, error.errno or 0, text)
-    status = await program.wait()
+    attempt.ends.push_async_callback(program.gone)
+    try:
+        async with asyncio.timeout_at(attempt.until_s):
+            status = await program.wait()
+    except TimeoutError as error:
+        said = f": {program.first_line}" if program.first_line else ""
+        text = f"not ended in {settings.timeout_ms} ms{said}"
+        raise LateError(Result.TIMEOUT, text) from error
     how = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
     text = f"{how}: {program.first_line}" if program.first_line else how
     return Outcome(Result.ANSWER if status else Result.OK, 0, text, abs(status))

@@ -1,60 +1,94 @@
 """The tcp check: does the backend accept a connection, and say what is expected of it?
 
 Steps go one after the other: what `send` says is sent, then it is read until `expect` is found in
-what has come since the step before.
+what has come since the step before. An expression that can only be judged at the end of an answer
+(`$`) is judged when the connection has ended, after ANSWER_BYTES_MAX, or when the step has had its
+share of the time.
 """
 
 from __future__ import annotations
 
-from l4lb.checker.types import Outcome, ProbeError, Settings, Target
-from l4lb.checker.wire import ANSWER_BYTES_MAX, Wire, connect, open_plain
+import asyncio
+
+from l4lb.checker import expect
+from l4lb.checker.limits import ANSWER_BYTES_MAX
+from l4lb.checker.shown import quoted
+from l4lb.checker.types import Attempt, LateError, Outcome, ProbeError, Settings, Target
+from l4lb.checker.wire import Wire, connect, open_plain
 from l4lb.config import payload
 from l4lb.native.results import Result
 
-SHOWN_BYTES = 60  # of an answer that is not the expected one
+
+class Conversation:
+    """What has come and was not yet expected, over a stream."""
+
+    def __init__(self, wire: Wire, settings: Settings, attempt: Attempt) -> None:
+        self._wire = wire
+        self._steps = settings.all_steps()
+        self._timeout_ms = settings.timeout_ms
+        self._until_s = attempt.until_s
+        self._data = b""
+
+    async def run(self) -> str:
+        """Goes through the steps; says what was done. Raises ProbeError, OSError."""
+        many = len(self._steps)
+        for number, step in enumerate(self._steps, 1):
+            if "send" in step:
+                await self._wire.send(payload.to_bytes(step["send"]))
+            if "expect" in step:
+                await self._expect(step["expect"], f"step {number} of {many}", many - number + 1)
+        return f"{many} of {many} steps" if many else "connected"
+
+    async def _expect(self, expected: str, step: str, steps_left: int) -> None:
+        """Reads until expected is there, and takes all up to its end."""
+        now_s = asyncio.get_running_loop().time()
+        until_s = now_s + (self._until_s - now_s) / steps_left
+        while True:
+            looked = self._data[:ANSWER_BYTES_MAX]
+            end = expect.find(expected, looked)
+            if end >= 0:
+                self._data = self._data[end:]
+                return
+            ended = await self._more(until_s)
+            if ended is None:
+                continue
+            if expect.at_the_end(expected, looked):
+                self._data = self._data[len(looked) :]
+                return
+            if ended is not Result.TIMEOUT or until_s >= self._until_s:
+                raise self._fault(ended, step)
+            until_s = self._until_s
+
+    async def _more(self, until_s: float) -> Result | None:
+        """Takes what comes next. Otherwise says why nothing does."""
+        if len(self._data) >= ANSWER_BYTES_MAX:
+            return Result.ANSWER
+        try:
+            more = await self._wire.receive(until_s)
+        except TimeoutError as error:
+            if error.errno:
+                raise
+            return Result.TIMEOUT
+        self._data += more
+        return None if more else Result.CLOSED
+
+    def _fault(self, why: Result, step: str) -> ProbeError:
+        got = quoted(self._data)
+        if why is Result.ANSWER:
+            return ProbeError(why, f"{step}: not found in {ANSWER_BYTES_MAX} bytes, got {got}")
+        if why is Result.CLOSED:
+            how = f"got {got}, then closed" if self._data else "closed without a word"
+            return ProbeError(why, f"{step}: {how}")
+        if self._data:
+            text = f"{step}: got {got}, and no more in {self._timeout_ms} ms"
+            return LateError(Result.ANSWER, text)
+        return LateError(why, f"{step}: no answer in {self._timeout_ms} ms")
 
 
-def shown(data: bytes) -> str:
-    """The beginning of an answer, for people."""
-    return repr(data[:SHOWN_BYTES])[1:] + ("..." if len(data) > SHOWN_BYTES else "")
-
-
-async def _expect(wire: Wire, expected: str, data: bytes, step: str) -> bytes:
-    """Reads until expected is there; what came after it."""
-    while True:
-        end = payload.find(expected, data)
-        if end >= 0:
-            return data[end:]
-        if len(data) >= ANSWER_BYTES_MAX:
-            raise ProbeError(
-                Result.ANSWER, f"{step}: not found in {ANSWER_BYTES_MAX} bytes: {shown(data)}"
-            )
-        more = await wire.receive()
-        if not more:
-            came = f"after {shown(data)}" if data else "without a word"
-            raise ProbeError(Result.CLOSED, f"{step}: closed {came}")
-        data += more
-
-
-async def converse(wire: Wire, settings: Settings) -> str:
-    """Goes through the steps; says what was done. Raises ProbeError, OSError."""
-    steps = settings.all_steps()
-    data = b""
-    for number, step in enumerate(steps, 1):
-        if "send" in step:
-            await wire.send(payload.to_bytes(step["send"]))
-        if "expect" in step:
-            data = await _expect(wire, step["expect"], data, f"step {number} of {len(steps)}")
-    return f"{len(steps)} of {len(steps)} steps" if steps else "connected"
-
-
-async def probe(target: Target, settings: Settings) -> Outcome:
+async def probe(target: Target, settings: Settings, attempt: Attempt) -> Outcome:
     """Connects, goes through the steps, lets go."""
     if settings.send_proxy == "off" and not settings.all_steps():
-        (await connect(target.address, settings.way)).close()
+        (await connect(target.address, settings.way, attempt.until_s)).close()
         return Outcome(Result.OK, 0, "connected")
-    wire = await open_plain(target, settings)
-    try:
-        return Outcome(Result.OK, 0, await converse(wire, settings))
-    finally:
-        wire.close()
+    wire = await open_plain(target, settings, attempt)
+    return Outcome(Result.OK, 0, await Conversation(wire, settings, attempt).run())

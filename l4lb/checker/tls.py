@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import time
 
-from l4lb.checker.tcp import converse
-from l4lb.checker.types import Outcome, ProbeError, Settings, Target
+from l4lb.checker.tcp import Conversation
+from l4lb.checker.types import Attempt, Outcome, ProbeError, Settings, Target
 from l4lb.checker.wire import Tls, open_tls
 from l4lb.native.results import Result
 
@@ -32,19 +32,16 @@ def said_of_end(end_s: int, now_s: float) -> str:
     return f"certificate valid for {days} days"
 
 
-async def probe(target: Target, settings: Settings) -> Outcome:
+async def probe(target: Target, settings: Settings, attempt: Attempt) -> Outcome:
     """Handshake, steps, and how long the certificate is still good."""
-    wire = await open_tls(target, settings)
+    wire = await open_tls(target, settings, attempt)
+    end_s = certificate_end_s(wire)
+    words = [wire.version]
+    if end_s:
+        words.append(said_of_end(end_s, time.time()))
     try:
-        end_s = certificate_end_s(wire)
-        words = [wire.version]
-        if end_s:
-            words.append(said_of_end(end_s, time.time()))
-        try:
-            if settings.all_steps():
-                words.append(await converse(wire, settings))
-        except ProbeError as error:
-            raise ProbeError(error.outcome.result, error.outcome.text, cert_end_s=end_s) from error
-        return Outcome(Result.OK, 0, ", ".join(words), 0, end_s)
-    finally:
-        wire.close()
+        if settings.all_steps():
+            words.append(await Conversation(wire, settings, attempt).run())
+    except ProbeError as error:
+        raise error.with_end(end_s) from error
+    return Outcome(Result.OK, 0, ", ".join(words), 0, end_s)

@@ -6,6 +6,7 @@ One file a kind; each has a `probe` of the shape of Probe and an entry in probes
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
@@ -33,7 +34,8 @@ class Way:
 class Settings:
     """How the backends of one pool are checked; docs/configuration.md says what each means.
 
-    port and address: checked instead of the backend's own. None: the kind's default."""
+    port and address: checked instead of the backend's own. as_sessions: without sni, TLS asks for
+    the name that the pool's sessions ask for. None: the kind's default."""
 
     type: str
     interval_ms: int
@@ -58,6 +60,7 @@ class Settings:
     status: Sequence[str] = ("200-399",)
     body: str | None = None
     sni: str | None = None
+    as_sessions: bool = False
     verify: bool = True
     ca: str | None = None
     cert: str | None = None
@@ -88,11 +91,22 @@ class Settings:
 
 @dataclass(frozen=True)
 class Target:
-    """What is checked: where, and the backend it stands for."""
+    """What is checked: where, and the backend it stands for. asked: the host name in its address
+    that was looked up, "" if it was an IP address."""
 
     address: Address
     pool: str = ""
     name: str = ""
+    asked: str = ""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One check under way. until_s: the event loop's time at which it has failed; ends: what is to
+    be ended when its outcome is known: an orderly end must not make the outcome late."""
+
+    until_s: float
+    ends: AsyncExitStack
 
 
 @dataclass(frozen=True)
@@ -118,9 +132,19 @@ class ProbeError(Exception):
         super().__init__(text)
         self.outcome = Outcome(result, 0, text, code, cert_end_s)
 
+    def with_end(self, cert_end_s: int) -> ProbeError:
+        """The same of a target whose certificate ends then."""
+        was = self.outcome
+        return type(self)(was.result, was.text, code=was.code, cert_end_s=cert_end_s)
+
+
+class LateError(ProbeError):
+    """A check whose time was over; said with what had come until then."""
+
 
 class Probe(Protocol):
-    """Checks one target once. It ends by itself or is cancelled at the timeout, and leaves nothing
-    behind either way. It raises ProbeError, or OSError for what the network says."""
+    """Checks one target once. Each of its waits ends at attempt.until_s, and between two of them it
+    does little (limits.py); what it leaves open is in attempt.ends. It raises ProbeError,
+    TimeoutError, or OSError for what the network says."""
 
-    async def __call__(self, target: Target, settings: Settings) -> Outcome: ...
+    async def __call__(self, target: Target, settings: Settings, attempt: Attempt) -> Outcome: ...

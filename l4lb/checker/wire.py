@@ -1,13 +1,16 @@
-"""A check's stream: connected, perhaps under TLS, read within bounds, closed by a reset.
+"""A check's stream: connected, perhaps under TLS, read within the bounds of limits.py.
 
-The reset leaves no TIME_WAIT behind, however many checks there are.
+Who has talked to the peer ends in order, after the outcome is known (Attempt.ends). A mere
+connection, and one that failed, is reset: that leaves no TIME_WAIT behind.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import functools
+import math
 import os
 import socket
 import ssl
@@ -15,16 +18,24 @@ import struct
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from l4lb.checker.types import Outcome, ProbeError, Settings, Target, Way
+from l4lb.checker.limits import (
+    FIN_AFTER_S,
+    FINISH_BYTES_MAX,
+    FINISH_S,
+    HANDSHAKE_BYTES_MAX,
+    PAUSE_SHARE,
+    READ_BYTES,
+    WIRE_BYTES_MAX,
+)
+from l4lb.checker.types import Attempt, Outcome, ProbeError, Settings, Target, Way
 from l4lb.native import egress
 from l4lb.native.results import Result
 from l4lb.native.rows import Address
 
 T = TypeVar("T")
 
-READ_BYTES = 16 << 10  # one read
-ANSWER_BYTES_MAX = 64 << 10  # of an answer that are looked at
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, 0 s
+NO_LINGER = struct.pack("ii", 0, 0)
 # "I am a health check": the PROXY header of a connection that no client is behind.
 PROXY_LOCAL = {
     "off": b"",
@@ -70,7 +81,7 @@ def take_way(sock: socket.socket, way: Way) -> None:
             return
 
 
-async def connect(target: Address, way: Way) -> socket.socket:
+async def connect(target: Address, way: Way, until_s: float) -> socket.socket:
     """A connected socket that will reset when closed. Raises OSError."""
     family = family_of(target)
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
@@ -79,7 +90,8 @@ async def connect(target: Address, way: Way) -> socket.socket:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
             take_way(sock, way)
         where = target.path or (target.host, target.port)
-        await asyncio.get_running_loop().sock_connect(sock, where)
+        async with asyncio.timeout_at(until_s):
+            await asyncio.get_running_loop().sock_connect(sock, where)
         if target.path:
             sock.getpeername()  # why: asyncio takes a unix socket's EAGAIN for a success
     except BaseException:
@@ -94,27 +106,85 @@ class Wire(Protocol):
     async def send(self, data: bytes) -> None:
         """Raises OSError, ProbeError."""
 
-    async def receive(self) -> bytes:
-        """At most READ_BYTES; b"" at the end. Raises OSError, ProbeError."""
-
-    def close(self) -> None: ...
+    async def receive(self, until_s: float = math.inf) -> bytes:
+        """At most READ_BYTES; b"" at the end. Raises OSError, ProbeError, and TimeoutError at
+        until_s; at the end of the check's time the stream is gone then."""
 
 
 class Plain:
-    """A stream as it is."""
+    """A stream as it is. until_s: the event loop's time at which every wait ends."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, until_s: float) -> None:
         self._sock = sock
         self._loop = asyncio.get_running_loop()
+        self._began_s = self._loop.time()
+        self._until_s = until_s
+        self.taken = 0  # bytes read so far
 
     async def send(self, data: bytes) -> None:
-        await self._loop.sock_sendall(self._sock, data)
+        try:
+            async with asyncio.timeout_at(self._until_s):
+                await self._loop.sock_sendall(self._sock, data)
+        except BaseException:
+            self.close()
+            raise
 
-    async def receive(self) -> bytes:
-        return await self._loop.sock_recv(self._sock, READ_BYTES)
+    async def receive(self, until_s: float = math.inf) -> bytes:
+        if self.taken >= WIRE_BYTES_MAX:
+            self.close()
+            raise ProbeError(Result.ANSWER, f"no end in {WIRE_BYTES_MAX} bytes")
+        try:
+            return await self._read(min(until_s, self._until_s))
+        except BaseException as error:
+            # why: who waited for less than the whole time may go on.
+            if not isinstance(error, TimeoutError) or self._loop.time() >= self._until_s:
+                self.close()
+            raise
+
+    async def _read(self, until_s: float) -> bytes:
+        async with asyncio.timeout_at(until_s):
+            if self.taken:
+                # why: a socket that always has something to read never gives way by itself.
+                await asyncio.sleep(round(PAUSE_SHARE * (self._loop.time() - self._began_s), 3))
+            data = await self._loop.sock_recv(self._sock, READ_BYTES)
+        self.taken += len(data)
+        return data
+
+    async def finish(self) -> None:
+        """Ends the connection in order: the peer's log has no reset. One that does not end its
+        side soon, or has much more to say, is reset all the same."""
+        if self._sock.fileno() < 0:
+            return
+        self._began_s = self._loop.time()
+        try:
+            if not await self._ends(self._began_s + FIN_AFTER_S):
+                self._sock.shutdown(socket.SHUT_WR)
+                if not await self._ends(self._began_s + FINISH_S):
+                    return
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
+        except OSError:
+            return
+        finally:
+            self.close()
+
+    async def _ends(self, until_s: float) -> bool:
+        """Reads on; is the peer's end there by then? Raises OSError."""
+        most = self.taken + FINISH_BYTES_MAX
+        try:
+            while self.taken < most:
+                if not await self._read(until_s):
+                    return True
+        except TimeoutError:
+            pass
+        return False
 
     def close(self) -> None:
+        """At once, by a reset."""
         self._sock.close()
+
+
+class _EndedError(ProbeError):
+    """The stream below has ended."""
 
 
 class Tls:
@@ -124,6 +194,7 @@ class Tls:
         self._below = below
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._in, self._out, server_hostname=name)
+        self._shaking = True
 
     @property
     def certificate(self) -> bytes | None:
@@ -138,27 +209,44 @@ class Tls:
         try:
             await self._until_done(self._tls.do_handshake)
         except ssl.SSLCertVerificationError as error:
+            await self._flush()  # the alert that says so
             raise ProbeError(Result.TLS, f"certificate: {error.verify_message}") from error
+        self._shaking = False
 
     async def send(self, data: bytes) -> None:
         await self._until_done(lambda: self._tls.write(data))
 
-    async def receive(self) -> bytes:
-        return await self._until_done(lambda: self._tls.read(READ_BYTES))
+    async def receive(self, until_s: float = math.inf) -> bytes:
+        try:
+            data = await self._until_done(lambda: self._tls.read(READ_BYTES), until_s)
+        except _EndedError:
+            return b""
+        while data and len(data) < READ_BYTES:  # what came in small records
+            try:
+                more = self._tls.read(READ_BYTES - len(data))
+            except ssl.SSLError:
+                break  # what is wrong stays wrong: the next read says so
+            if not more:
+                break
+            data += more
+        return data
 
-    def close(self) -> None:
-        self._below.close()
+    async def finish(self) -> None:
+        """The same, after TLS has been ended."""
+        with contextlib.suppress(OSError, ProbeError):
+            if not self._shaking:
+                with contextlib.suppress(ssl.SSLError):
+                    self._tls.unwrap()
+            await self._flush()
+        await self._below.finish()
 
-    async def _until_done(self, step: Callable[[], T]) -> T:
+    async def _until_done(self, step: Callable[[], T], until_s: float = math.inf) -> T:
         while True:
             try:
                 done = step()
             except ssl.SSLWantReadError:
                 await self._flush()
-                data = await self._below.receive()
-                if not data:
-                    raise ProbeError(Result.CLOSED, "closed during TLS") from None
-                self._in.write(data)
+                await self._take(until_s)
             except ssl.SSLCertVerificationError:
                 raise
             except ssl.SSLError as error:
@@ -166,6 +254,14 @@ class Tls:
             else:
                 await self._flush()
                 return done
+
+    async def _take(self, until_s: float) -> None:
+        if self._shaking and self._below.taken > HANDSHAKE_BYTES_MAX:
+            raise ProbeError(Result.TLS, f"TLS: a handshake of over {HANDSHAKE_BYTES_MAX} bytes")
+        data = await self._below.receive(until_s)
+        if not data:
+            raise _EndedError(Result.CLOSED, "closed during TLS")
+        self._in.write(data)
 
     async def _flush(self) -> None:
         data = self._out.read()
@@ -193,22 +289,30 @@ def tls_context(
     return context
 
 
-async def open_plain(target: Target, settings: Settings) -> Plain:
+async def open_plain(target: Target, settings: Settings, attempt: Attempt) -> Plain:
     """Connected, and the PROXY header sent."""
-    wire = Plain(await connect(target.address, settings.way))
+    sock = await connect(target.address, settings.way, attempt.until_s)
+    wire = Plain(sock, attempt.until_s)
+    attempt.ends.push_async_callback(wire.finish)
     header = PROXY_LOCAL[settings.send_proxy]
     if header:
-        try:
-            await wire.send(header)
-        except BaseException:
-            wire.close()
-            raise
+        await wire.send(header)
     return wire
 
 
-async def open_tls(target: Target, settings: Settings) -> Tls:
+def tls_name(target: Target, settings: Settings) -> str | None:
+    """The name that TLS asks for and verifies, or an IP address, which is only verified; None:
+    none. Where it is the sessions' it is per backend."""
+    if settings.sni:
+        return settings.sni
+    if settings.as_sessions:
+        return target.asked or target.address.host or None
+    return (settings.host or "").partition(":")[0] or None
+
+
+async def open_tls(target: Target, settings: Settings, attempt: Attempt) -> Tls:
     """The same with the TLS handshake done."""
-    name = settings.sni or (settings.host or "").partition(":")[0] or None
+    name = tls_name(target, settings)
     pair = (settings.cert, settings.key)
     files = [path for path in (settings.ca, *pair) if path]
     try:
@@ -217,11 +321,8 @@ async def open_tls(target: Target, settings: Settings) -> Tls:
     except OSError as error:
         said = f"cannot read {' or '.join(files)}: {error}"
         raise ProbeError(Result.NO_SOCKET, said) from error
-    below = await open_plain(target, settings)
-    try:
-        wire = Tls(below, context, name)
-        await wire.handshake()
-    except BaseException:
-        below.close()
-        raise
+    below = await open_plain(target, settings, attempt)
+    wire = Tls(below, context, name)
+    attempt.ends.push_async_callback(wire.finish)
+    await wire.handshake()
     return wire

@@ -50,11 +50,17 @@ def compiled(pattern: str) -> Any:
         raise ValueError(f"not a regular expression (RE2): {shown}") from None
 
 
+def expression(text: str) -> Any:
+    """The regular expression that it is; None: it is text or bytes. Raises ValueError."""
+    kind, rest = _split(text)
+    return compiled(rest) if kind == "regex" else None
+
+
 def find(text: str, data: bytes) -> int:
     """Where in data what is expected ends; -1: it is not there."""
-    kind, rest = _split(text)
-    if kind == "regex":
-        found = compiled(rest).search(data)
+    pattern = expression(text)
+    if pattern is not None:
+        found = pattern.search(data)
         return found.end() if found else -1
     wanted = to_bytes(text)
     at = data.find(wanted)

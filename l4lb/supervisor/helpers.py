@@ -14,6 +14,7 @@ import l4lb.log
 from l4lb import frames
 from l4lb.supervisor.backoff import Backoff
 from l4lb.supervisor.child import Child, channel, fork
+from l4lb.supervisor.pulse import LOOK_EVERY_MS, SILENT_LOOKS, Pulse
 from l4lb.supervisor.reactor import Reactor, monotonic_ms
 
 MESSAGES_A_TURN = 64
@@ -24,8 +25,9 @@ LOG = l4lb.log.get("supervisor")
 
 class Helper:
     """One helper process. main gets the child's end of the channel; on_message gets what the
-    child sends; greet is called with each new process, to tell it what it must know. raw: it keeps
-    CAP_NET_RAW."""
+    child sends; on_start gets the pid of each new process, and 0 when it has ended. raw: it keeps
+    CAP_NET_RAW. heartbeat: a number that changes while the process is well; a process that hangs
+    is killed, so that another takes its place, and on_hang is told its pid."""
 
     def __init__(
         self,
@@ -37,6 +39,8 @@ class Helper:
         on_message: Callable[[Mapping[str, Any]], None],
         on_start: Callable[[int], None],
         raw: bool = False,
+        heartbeat: Callable[[], int] | None = None,
+        on_hang: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.name = name
         self._reactor = reactor
@@ -45,6 +49,8 @@ class Helper:
         self._on_message = on_message
         self._on_start = on_start
         self._raw = raw
+        self._heartbeat = heartbeat
+        self._on_hang = on_hang
         self._child: Child | None = None
         self._channel: socket.socket | None = None
         self._backoff = Backoff()
@@ -91,6 +97,29 @@ class Helper:
         self._reactor.watch(ours.fileno(), self._receive)
         self._reactor.watch(self._child.pidfd, self._reap)
         self._on_start(self._child.pid)
+        if self._heartbeat is not None:
+            self._look_later(self._child, self._heartbeat, Pulse(monotonic_ms(), self._heartbeat()))
+
+    def _look_later(self, child: Child, heartbeat: Callable[[], int], pulse: Pulse) -> None:
+        """Looks at the heartbeat as long as this process runs."""
+
+        def look() -> None:
+            if self._child is not child or self._stopping:
+                return
+            now = pulse.after(monotonic_ms(), heartbeat())
+            if not now.is_lost:
+                self._look_later(child, heartbeat, now)
+                return
+            LOG.error(
+                "a process gives no sign of life and is killed; another takes its place",
+                child=self.name,
+                pid=child.pid,
+                silent_s=SILENT_LOOKS * LOOK_EVERY_MS // 1000,
+            )
+            self._on_hang(child.pid)
+            child.kill()
+
+        self._reactor.after(LOOK_EVERY_MS, look)
 
     def _reap(self) -> None:
         child = self._child

@@ -50,6 +50,7 @@ from l4lb.supervisor.workers import Workers
 STATUS_EVERY_MS = 5_000  # the one line that a service manager shows
 GOOD_NEWS = ("backend_up", "backend_returned", "backend_fast", "backend_unknown")
 STRANGERS_EVERY_MS = 1_000
+HUNG = "it gave no sign of life; it is killed and another takes its place"
 STOP_GRACE_MS = 2_000  # between telling a process to end at once and killing it
 LOG = l4lb.log.get("supervisor")
 
@@ -129,6 +130,8 @@ class Supervisor:
             on_message=self._on_checker,
             on_start=self._note_checker,
             raw=True,
+            heartbeat=lambda: self._table.checker_beat_ms,
+            on_hang=lambda pid: self._tell("checker_hung", {"pid": pid, "text": HUNG}),
         )
 
     def _make_control(self) -> Helper:
@@ -194,11 +197,8 @@ class Supervisor:
         )
 
     def _run_checker(self, channel: socket.socket) -> int:
-        return l4lb.checker.main.run(
-            l4lb.checker.main.CheckerSetup(
-                table=self._table, channel=channel, plans=plans(self._config)
-            )
-        )
+        setup = l4lb.checker.main.CheckerSetup(self._table, channel, plans(self._config))
+        return l4lb.checker.main.run(setup)
 
     def _note_checker(self, pid: int) -> None:
         self._table.checker_pid = pid

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from l4lb.supervisor.pulse import LOOK_EVERY_MS, SILENT_LOOKS
+
 from .harness import PORTS, Backends, Balancer, ended, greet, names, stopped, until
 
 HEALTH = {"type": "tcp", "interval": "50ms", "timeout": "5s", "rise": 2, "fall": 2}
@@ -199,6 +201,39 @@ def test_a_stopped_checker_is_shown_traffic_goes_on_and_it_catches_up_without_a_
         assert passed <= 2 * (took_s / 0.045 + 3)
         assert {one["health"] for one in lb.ask("backends")} == {"up"}
         assert kinds(lb) == told
+
+
+def test_a_checker_that_hangs_is_replaced_and_health_stays(two: Backends) -> None:
+    """10 s: as many looks without a sign of life as the supervisor takes."""
+    with Balancer.before(two.rows(), health={**HEALTH, "fall": 1_000}) as lb:
+        is_health(lb, "a", "up")
+        is_health(lb, "b", "up")
+        pid, told = checker_pid(lb), kinds(lb)
+        two.stop("b")
+        os.kill(pid, signal.SIGSTOP)
+        until(lambda: checker_pid(lb) not in (0, pid), "another checker runs", timeout_s=60)
+        until(lambda: not lb.ask("status")["checker"]["stale"], "it lives")
+        passed = row(lb, "a")["checks_passed"]
+        until(lambda: row(lb, "a")["checks_passed"] > passed, "it checks")
+        assert (row(lb, "a")["health"], row(lb, "b")["health"]) == ("up", "up")
+        assert kinds(lb) == [*told, "checker_hung"]
+        event = lb.ask("events")[-1]
+        assert (event["pid"], "no sign of life" in event["text"]) == (pid, True)
+        assert "no sign of life" in lb.log()
+
+
+def test_a_service_that_was_stopped_as_a_whole_keeps_its_checker(two: Backends) -> None:
+    """As a frozen container, or a virtual machine that was paused: for longer than the bound."""
+    with Balancer.before(two.rows(), health=HEALTH) as lb:
+        is_health(lb, "a", "up")
+        pid, told = checker_pid(lb), kinds(lb)
+        with contextlib.ExitStack() as frozen:
+            for process in (lb.process.pid, pid):
+                frozen.enter_context(stopped(process))
+            time.sleep(SILENT_LOOKS * LOOK_EVERY_MS / 1000 + 2)
+        passed = row(lb, "a")["checks_passed"]
+        until(lambda: row(lb, "a")["checks_passed"] > passed, "it checks again")
+        assert (checker_pid(lb), kinds(lb)) == (pid, told)
 
 
 def test_a_flapping_backend_changes_at_most_once_a_window(two: Backends) -> None:

@@ -230,3 +230,35 @@ def _both(ca: Authority, server: Server, tls: dict[str, Any]) -> Balancer:
     assert lb.config is not None
     lb.config["listeners"]["web"]["tls"] = {"certificates": [ca.issue("localhost")]}
     return lb
+
+
+def test_checks_ask_each_backend_for_the_name_that_sessions_ask_it_for(ca: Authority) -> None:
+    """One backend by name, which serves nobody who does not ask for it; one by address, which is
+    verified and not asked for."""
+    rows = ca.issue("localhost"), ca.issue("127.0.0.1", file="by-address")
+    with Server(rows[0]) as named, Server(rows[1]) as plain:
+        strict(named, "localhost")
+        strict(plain, None)
+        backends = [
+            {"name": "named", "address": f"localhost:{named.port}"},
+            {"name": "plain", "address": plain.address},
+        ]
+        health = {"type": "tls", "interval": "100ms", "timeout": "5s"}
+        with Balancer.before(backends, tls={"ca": ca.path}, health=health) as lb:
+            for name in ("named", "plain"):
+                until(lambda name=name: lb.backends()[name]["health"] == "up", f"{name} is up")
+            assert (set(named.names), set(plain.names)) == ({"localhost"}, {None})
+            for _ in range(2):
+                with lb.connect() as client:
+                    assert exchange(client) == b"ping"
+            assert (set(named.names), set(plain.names)) == ({"localhost"}, {None})
+
+
+def strict(server: Server, due: str | None) -> None:
+    """It turns away whoever does not ask for this name."""
+
+    def on_name(_: ssl.SSLObject, name: str | None, __: ssl.SSLContext) -> int | None:
+        server.names.append(name)
+        return None if name == due else ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+
+    server.context.sni_callback = on_name

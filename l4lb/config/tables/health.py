@@ -67,7 +67,8 @@ class Health(Model):
     path: health_fields.HttpPath = "/"
     """http, https: of the request, with its query."""
     host: health_fields.HeaderText | None = None
-    """http, https: the Host header, and sni where that is absent; absent: the address."""
+    """http, https: the Host header, and sni where the pool has no tls and sni is absent; absent:
+    the backend's host name with its port, else its address."""
     headers: health_fields.HttpHeaders | None = None
     """http, https: further headers of the request, each "Name: value"."""
     status: health_fields.Statuses = ("200-399",)
@@ -75,8 +76,8 @@ class Health(Model):
     body: health_fields.RegexText | None = None
     """http, https: a regular expression (RE2) that must match in the first 64 KiB of the body."""
     sni: health_fields.HostName | None = None
-    """https, tls: the name that is asked for and that the certificate must be for; absent: the
-    server_name of the pool's tls, but not at another port or address."""
+    """https, tls: the name that is asked for and that the certificate must be for; absent: what the
+    sessions of a pool with tls ask each backend for, but not at another port or address."""
     verify: bool | None = None
     """https, tls: must the certificate be valid? Absent: as the pool's tls says, but not at another
     port or address; else it must."""

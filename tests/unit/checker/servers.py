@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import trustme
 
+from l4lb.checker import probes
+from l4lb.checker.types import Outcome, Settings, Target
 from l4lb.native.rows import Address
 
 Talk = Callable[[socket.socket], None]
+
+
+def one_check(target: Target, settings: Settings) -> Outcome:
+    """One check as the checker does it, with the end of what it left open."""
+
+    async def run() -> Outcome:
+        async with AsyncExitStack() as ends:
+            return await probes.check(target, settings, ends)
+
+    return asyncio.run(run())
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import AsyncExitStack
 
 import pytest
 from hypothesis import given
@@ -49,7 +50,11 @@ def test_no_line_is_too_strange(line: str) -> None:
 
 
 def asked(port: int, timeout_ms: int = 20_000, send: str | None = None) -> Said | None:
-    return asyncio.run(ask("127.0.0.1", Agent(port, 1_000, timeout_ms, send)))
+    async def run() -> Said | None:
+        async with AsyncExitStack() as ends:
+            return await ask("127.0.0.1", Agent(port, 1_000, timeout_ms, send), ends)
+
+    return asyncio.run(run())
 
 
 def test_one_line_is_read_and_no_more_is_waited_for() -> None:

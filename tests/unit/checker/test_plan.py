@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-import msgpack
+from dataclasses import replace
+from typing import Any
 
+import msgpack
+import pytest
+
+from l4lb.checker.judge import Verdict
+from l4lb.checker.members import Member
 from l4lb.checker.plan import Agent, Plan, messages, plans
-from l4lb.checker.types import Settings, Way
+from l4lb.checker.types import Settings, Target, Way
+from l4lb.checker.wire import tls_name
 from l4lb.config.build import build
 from l4lb.config.origin import Origin
+from l4lb.config.resolve import Answer, resolve
 from l4lb.frames import packed
+from l4lb.native.rows import Address
 from l4lb.supervisor.child import channel
 from tests.unit.supervisor.tables import closed_port, table_of
 
 from .conftest import Backend, Process
 
+LOOPBACK = Answer(["127.0.0.1"])
 WAY = Way(("10.0.0.9",), {"mark": 7, "interface": "eth0"})
 POOL = {
     "backends": ["10.0.0.1:80"],
@@ -67,6 +77,49 @@ def test_checks_in_tls_are_as_the_pools_sessions_where_they_do_not_say_otherwise
     elsewhere = secured(port=9443)
     assert (elsewhere.verify, elsewhere.ca, elsewhere.sni) == (True, None, None)
     assert elsewhere.cert is None
+    assert (same.as_sessions, elsewhere.as_sessions) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("given", "due"),
+    [
+        ({}, None),
+        ({"host": "h.test:8443"}, "h.test"),
+        ({"host": "h.test", "sni": "s.test"}, "s.test"),
+        ({"as_sessions": True}, "b.test"),
+        ({"as_sessions": True, "host": "h.test"}, "b.test"),
+        ({"as_sessions": True, "sni": "s.test"}, "s.test"),
+    ],
+)
+def test_the_name_that_tls_asks_for_is_the_checks_own_or_that_of_sessions(
+    given: dict[str, Any], due: str | None
+) -> None:
+    asked = Settings("https", 1_000, 500, 2, 3, 0, **given)
+    by_name = Target(Address("10.0.0.1", 443), "web", "b", "b.test")
+    assert tls_name(by_name, asked) == due
+    by_address = Target(Address("10.0.0.1", 443), "web", "b")
+    assert tls_name(by_address, asked) == ("10.0.0.1" if due == "b.test" else due)
+    assert tls_name(Target(Address("", 0, "/run/b")), asked) == (None if due == "b.test" else due)
+
+
+def test_a_plan_says_by_which_name_each_backend_was_found_where_checks_need_it() -> None:
+    def of(kind: str) -> Plan:
+        backends = [{"name": "a", "address": "localhost:443"}, "127.0.0.2:443"]
+        pool = {"backends": backends, "tls": {}, "health": {"type": kind}}
+        listeners = {"w": {"bind": [":80"], "pool": "web"}}
+        config = build({"listeners": listeners, "pools": {"web": pool}}, Origin())
+        found = resolve(config, look_up=lambda names, _: dict.fromkeys(names, LOOPBACK))
+        return plans(found)["web"]
+
+    assert (of("https").names, of("tcp").names) == ({"a": "localhost"}, {})
+    (message,) = messages({"web": of("tls")})
+    again = Plan.from_map(msgpack.unpackb(msgpack.packb(message))["pools"]["web"])
+    assert again.names == {"a": "localhost"}
+    (row,) = table_of({"web": {"a": Address("127.0.0.1", 443)}}).backends()
+    assert Member(row, again, Verdict("unknown")).target.asked == "localhost"
+    assert again.checks is not None
+    elsewhere = replace(again, checks=replace(again.checks, address="10.9.9.9"))
+    assert Member(row, elsewhere, Verdict("unknown")).target.asked == ""
 
 
 def test_a_plan_is_the_same_at_the_other_end_of_a_channel() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import socket
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from l4lb.checker import probes, wire
+from l4lb.checker import wire
 from l4lb.checker.judge import Verdict
 from l4lb.checker.members import Member
 from l4lb.checker.plan import Plan
@@ -19,6 +18,8 @@ from l4lb.checker.types import Outcome, Settings, Way
 from l4lb.native.results import Result
 from l4lb.native.rows import Address
 from tests.unit.supervisor.tables import table_of
+
+from .servers import one_check
 
 SETTINGS = Settings("tcp", interval_ms=1_000, timeout_ms=150, rise=2, fall=3, jitter_percent=10)
 PATIENT = Settings("tcp", interval_ms=1_000, timeout_ms=20_000, rise=2, fall=3, jitter_percent=10)
@@ -29,7 +30,7 @@ PATIENT = Settings("tcp", interval_ms=1_000, timeout_ms=20_000, rise=2, fall=3, 
 def checked(address: Address, settings: Settings = PATIENT) -> Outcome:
     """One check of this address, with the checker's timeout and its reading of errors."""
     member = Member(BACKEND._replace(address=address), Plan(settings), Verdict("unknown"))
-    return asyncio.run(probes.check(member.target, settings))
+    return one_check(member.target, settings)
 
 
 def listening(host: str = "127.0.0.1") -> socket.socket:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from l4lb.native.rows import Address
 from l4lb.native.table import Table
 
-CAPACITIES = (4, 4, 8, 64, 64)
+CAPACITIES = (4, 4, 64, 64, 64)
 
 
 def table_of(pools: Mapping[str, Mapping[str, Address]]) -> Table:
