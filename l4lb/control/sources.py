@@ -40,7 +40,7 @@ def row(pool: str, state: State, at_ms: int) -> dict[str, Any]:
 
 
 class Sources:
-    """The sources of all pools. own: the names of each pool's backends that its file has."""
+    """The sources of all pools. own: the names of each pool's backends that no source has found."""
 
     def __init__(self, table: Table, channel: Channel) -> None:
         self._table = table
@@ -79,7 +79,7 @@ class Sources:
         return {row.name: row.health for row in self._table.backends() if row.pool == pool}
 
     def _known(self, pool: str) -> list[Member]:
-        """What an earlier process of this kind had found: what is in force and not the file's."""
+        """What an earlier process of this kind had found: what is in force and nobody else's."""
         own = set(self._own.get(pool, ()))
         return [
             Member(str(row.address), row.name, row.weight, row.max_connections, row.backup)

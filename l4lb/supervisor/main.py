@@ -192,7 +192,7 @@ class Supervisor:
                 supervisor_pid=os.getppid(),
                 started_ms=self._started_ms,
                 web=self._web,
-                discovery=sources.order(self._changes.reloads.source.file),
+                discovery=sources.order(self._changes.reloads.source),
             )
         )
 
@@ -219,7 +219,7 @@ class Supervisor:
 
     def _follow(self) -> None:
         """The control process follows the sources of the configuration in force."""
-        self._control.send(sources.order(self._changes.reloads.source.file))
+        self._control.send(sources.order(self._changes.reloads.source))
 
     def _leaving(self, reloads: Reloads) -> Departure:
         return Departure(

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from l4lb.config.model import Config
+from l4lb.supervisor.reload import Source
 
 
-def order(file: Config) -> dict[str, Any]:
-    """The message for it: sources by pool, and the names of the backends that are the file's."""
-    pools = file.pools.items()
+def order(source: Source) -> dict[str, Any]:
+    """The message for it: sources by pool, and the names of the backends that are not a source's:
+    the file's, and those that operators have added."""
+    pools = source.file.pools.items()
+    own = {name: [one.name for one in pool.backends] for name, pool in pools}
+    for pool, name in source.overlay.added:
+        own.setdefault(pool, []).append(name)
     return {
         "op": "discovery",
         "pools": {
@@ -17,5 +21,5 @@ def order(file: Config) -> dict[str, Any]:
             for name, pool in pools
             if pool.discovery is not None
         },
-        "own": {name: [one.name for one in pool.backends] for name, pool in pools},
+        "own": own,
     }

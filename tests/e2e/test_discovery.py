@@ -12,9 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from .harness import PORTS, Backends, Balancer, Load, one_pool, read_line, toml, until
+from .harness.netns import two_hosts
+from .harness.program import program
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +138,78 @@ def test_the_death_of_the_control_process_and_reloads_keep_what_was_found(
         (lb.folder / "l4lb.toml").write_text(toml(config))
         lb.admin("reload")
         has(lb, two, three)
+
+
+def test_two_names_at_one_address_serve_beside_one_another(
+    backends: Backends, tmp_path: Path
+) -> None:
+    path = tmp_path / "b.json"
+    one, two, *_ = backends.addresses
+    path.write_text(json.dumps([
+        {"name": "x", "address": one}, {"name": "y", "address": one}, one, "no address", two, two
+    ]))  # fmt: skip
+    with Balancer(found_in(path)) as lb:
+        has(lb, one, two)
+        names = {row["name"] for row in lb.ask("backends")}
+        assert names == {"x", "y", one, two}
+        for _ in range(8):
+            with lb.connect() as client:
+                assert read_line(client)
+        totals = [row["total"] for row in lb.ask("backends")]
+        assert totals == [2, 2, 2, 2]
+        (told,) = (event for event in lb.ask("events") if event["kind"] == "discovery_incomplete")
+        assert "no address" in told["text"]
+        assert lb.admin("discovery")[0]["incomplete"] == [told["text"]]
+        assert kinds(lb).count("discovery_changed") == 1
+
+
+def test_a_program_is_gone_with_the_control_process_and_runs_again_with_its_successor(
+    backends: Backends, tmp_path: Path
+) -> None:
+    one = backends.addresses[0]
+    note = tmp_path / "pids"
+    text = f"echo $$ >> {note}; env >&2; echo '[\"{one}\"]'; while :; do sleep 0.05; done"
+    config = found_in(tmp_path)
+    config["pools"]["web"]["discovery"] = {"type": "exec", "command": ["/bin/sh", "-c", text]}
+    with Balancer(config) as lb:
+        has(lb, one)
+        lb.child("control").kill()
+        until(lb.answers, "it is back")
+        until(lambda: len(note.read_text().split()) == 2, "the program runs again")
+        first, second = map(int, note.read_text().split())
+        until(lambda: not psutil.pid_exists(first), "the first one is gone")
+        has(lb, one)
+        os.kill(lb.process.pid, signal.SIGKILL)
+        until(lambda: not psutil.pid_exists(second), "the second one is gone with the service")
+        lb.process.wait(20)
+
+
+def test_addresses_of_a_family_that_this_host_lacks_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "b.json"
+    config = one_pool("127.0.0.1:8080", [], process={"workers": 1},
+        discovery={"type": "file", "path": str(path), "interval": "1s"})  # fmt: skip
+    del config["pools"]["web"]["backends"]
+    near, far = "10.9.0.1:80", "[2001:db8::1]:80"
+    replace(path, [near, far])
+    with (
+        two_hosts(["10.9.0.1"], "10.9.0.2") as hosts,
+        Balancer(config, command=[*hosts.prefix, *program()]) as lb,
+    ):
+        has(lb, near)
+        (told,) = (one for one in lb.ask("events") if one["kind"] == "discovery_unreachable")
+        assert told["backends"] == [far]
+        assert lb.admin("discovery")[0]["unreachable"] == [far]
+        link = subprocess.run(
+            [*hosts.prefix, "ip", "-o", "link", "show", "type", "veth"],
+            check=True, capture_output=True, text=True,
+        ).stdout.split()[1].partition("@")[0]  # fmt: skip
+        add = ["ip", "-6", "route", "add", "2001:db8::/32", "dev", link]
+        subprocess.run([*hosts.prefix, *add], check=True, timeout=20)
+        has(lb, near, far)  # as soon as there is a way
+        config["pools"]["web"]["discovery"]["family"] = "ipv6"
+        (lb.folder / "l4lb.toml").write_text(toml(config))
+        lb.admin("reload")
+        has(lb, far)
 
 
 def test_a_long_list_is_taken(backends: Backends, tmp_path: Path) -> None:
