@@ -90,6 +90,8 @@ def _discovery_keys(draft: Draft) -> Findings:
                 yield Finding((*path, key), f"this key means nothing for type {shown(kind)}")
         if kind == "dns" and "port" not in found and not _asks_srv(found):
             yield Finding((*path, "port"), "this key is required for A and AAAA records")
+        if (found.get("record"), found.get("family")) in (("a", "ipv6"), ("aaaa", "ipv4")):
+            yield Finding((*path, "family"), "its addresses are in other records than `record`")
 
 
 def _asks_srv(discovery: Table) -> bool:

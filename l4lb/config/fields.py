@@ -154,6 +154,13 @@ def _discovery_text(value: object) -> str:
     return value
 
 
+def _name_server(value: object) -> HostPort:
+    found = address.parse_backend(value)
+    if not address.is_ip(found.host):
+        raise wrong(f"{shown(value)} is no name server's address", "write IP:PORT")
+    return found
+
+
 def _server_id(value: object) -> str:
     if not isinstance(value, str) or not re.fullmatch("([0-9a-fA-F]{2}){1,15}", value):
         raise wrong("must be 1 to 15 bytes in hexadecimal, in quotes")
@@ -183,6 +190,7 @@ Name = Annotated[str, AfterValidator(check_name)]
 AddressText = Annotated[Address, *_text(address.parse_backend, "address", "10.0.0.1:80")]
 BindText = Annotated[BindRange, *_text(address.parse_bind, "address", "0.0.0.0:8080")]
 HostPortText = Annotated[HostPort, *_text(address.parse_host_port, "address", "127.0.0.1:9180")]
+NameServer = Annotated[HostPort, *_text(_name_server, "address", "10.0.0.53:53")]
 IpText = Annotated[str, *_text(address.parse_ip, "IP address", "10.0.0.1")]
 UnixPath = Annotated[str, *_text(address.parse_unix_path, "path", "/run/l4lb/admin.sock")]
 AccessLog = Annotated[str, *_text(_log_target, "string", "off")]

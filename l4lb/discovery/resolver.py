@@ -99,7 +99,7 @@ class Resolver:
                 f"{record} of {of}: the name does not exist", time_to_live(response)
             ) from error
         except (dns.exception.DNSException, OSError, ValueError, EOFError) as error:
-            raise DiscoveryError(f"{record} of {of}: {error}") from error
+            raise DiscoveryError(f"{record} of {of}: {_why(error)}") from error
         return Found(tuple(answer.rrset or ()), time_to_live(answer.response), _beside(answer))
 
 
@@ -107,6 +107,18 @@ def _servers(content: bytes) -> list[str]:
     """The addresses that a resolv.conf names."""
     lines = (line.split() for line in content.decode(errors="replace").splitlines())
     return [line[1] for line in lines if line[:1] == ["nameserver"] and line[1:] and is_ip(line[1])]
+
+
+def _why(error: Exception) -> str:
+    """What each server did. The same failure has the same text each time, so that it is told once:
+    no number of milliseconds, and no order of tries."""
+    said: dict[str, str] = {}
+    for server, _, _, what, _ in getattr(error, "kwargs", {}).get("errors", ()):
+        name = str(server).removeprefix("Do53:").replace("@", " port ")
+        if not isinstance(what, dns.exception.Timeout):
+            said[name] = f"{name} answered {what}"
+        said.setdefault(name, f"{name} did not answer")
+    return "; ".join(said[name] for name in sorted(said)) or str(error)
 
 
 def time_to_live(response: dns.message.QueryMessage) -> float:

@@ -40,7 +40,7 @@ class Discovery(Model):
     """dns: what is looked up. auto: SRV where the name begins with "_", else A and AAAA."""
     port: fields.Port | None = None
     """dns: the backends' port, needed for A and AAAA; SRV brings its own."""
-    servers: Annotated[tuple[fields.HostPortText, ...], BeforeValidator(fields.as_tuple)] | None = (
+    servers: Annotated[tuple[fields.NameServer, ...], BeforeValidator(fields.as_tuple)] | None = (
         None
     )
     """dns: the name servers, IP:PORT; absent: the host's own."""

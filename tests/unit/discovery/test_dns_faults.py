@@ -59,6 +59,9 @@ def test_a_family_that_fails_voids_nothing_of_the_other(
         assert [one.address for one in answer.members] == [other]
         (fault,) = answer.faults
         assert fault.startswith(f'{failing} of "web.example": ')
+        asked = server.count(f"web.example {failing}")
+        while server.count(f"web.example {failing}") < asked + 2:
+            assert source.answer().faults == (fault,)  # word for word, so that it is told once
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=FAILURE_IDS)
@@ -326,6 +329,17 @@ def test_the_host_s_name_servers_are_followed(
             (tmp_path / "dead").write_text((tmp_path / "good").read_text())
         while source.said() != [Member("10.0.0.1:80")]:
             pass
+
+
+def test_what_each_server_did_is_told(server: Nameserver) -> None:
+    server.zone["web.example A"] = Says(rcode="SERVFAIL")
+    with nameserver() as silent:
+        silent.zone["web.example A"] = Says(silent=True)
+        both = [silent.server, server.server]
+        with following(**settings(server, record="a") | {"servers": both}) as source:
+            fault = source.fault()
+    assert f"127.0.0.1 port {silent.port} did not answer" in fault
+    assert f"127.0.0.1 port {server.port} answered SERVFAIL" in fault
 
 
 def test_a_host_without_name_servers_is_a_fault(
