@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from l4lb.supervisor.reload import Source
+from l4lb.supervisor.source import Source
 
 
 def order(source: Source) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from l4lb.config.model import Backend, Config
 from l4lb.supervisor import sources
 from l4lb.supervisor.overlay import Overlay
-from l4lb.supervisor.reload import Source
+from l4lb.supervisor.source import Source
 
 FILE = Config.model_validate({
     "listeners": {"l": {"bind": ["127.0.0.1:8080"], "pool": "web"}},
