@@ -1,67 +1,213 @@
-"""What an import makes: tables of a configuration, and each line that could not be carried over."""
+"""What an import makes: tables of a configuration, and each line that could not be carried over.
+
+Every value remembers the line that it came from, so that whatever becomes of it can be told of that
+line. A line that is left has a rank: what its loss does to those who use the result.
+"""
 
 from __future__ import annotations
 
-import json
+import enum
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-BARE = re.compile(r"[A-Za-z0-9_-]+")
-NOT_IN_NAMES = re.compile(r"[^\x21-\x2e\x30-\x7e]+")  # spaces, slashes, what cannot be printed
-NAME_MAX = 64
+NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.:\[\]-]+")
+NAME_MAX = 56  # bytes; names in messages are whole up to there
 WEIGHT_MAX = 256
+RETRIES_MAX = 8
+WORKERS_MAX = 64
+NOBODY = "nobody"  # the pool of clients that are refused
+LEFT_MAX = 100_000  # lines that are told
+
+Path = tuple[str | int, ...]
+
+
+class Rank(enum.IntEnum):
+    """What the loss of a line does, worst first."""
+
+    OPEN = 0, "clients come in that were turned away"
+    CLEAR = 1, "what was encrypted or verified is not"
+    UNCHECKED = 2, "backends are not checked as they were"
+    MISSING = 3, "clients that were served are not, or by another backend"
+    DIFFERENT = 4, "it is served in another way"
+    NOTE = 5, "clients and backends do not notice"
+
+    meaning: str
+
+    def __new__(cls, value: int, meaning: str) -> Rank:
+        one = int.__new__(cls, value)
+        one._value_ = value
+        one.meaning = meaning
+        return one
+
+    @property
+    def word(self) -> str:
+        """As it stands in the report."""
+        return self.name.lower()
+
+    @property
+    def grave(self) -> bool:
+        """Must somebody look at it before the result is used?"""
+        return self <= Rank.MISSING
 
 
 @dataclass(frozen=True)
 class Place:
-    """A line of a file, and what it says."""
+    """A line of a file, and what it says, word for word."""
 
     file: str
     line: int
     text: str
 
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.text}"
+
 
 @dataclass(frozen=True)
 class Left:
-    """A line that was not carried over, or not as it is."""
+    """A line that was not carried over, or not as it is; where is the table that it is about."""
 
     place: Place
+    rank: Rank
     why: str
+    where: Path = ()
 
     def __str__(self) -> str:
-        return f"{self.place.file}:{self.place.line}: {self.place.text}: {self.why}"
+        return f"{self.rank.word}: {self.place}: {self.why}"
+
+
+class Table(dict[str, Any]):
+    """A table of the result; it knows of itself and of each key from which line it is."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__()
+        self.place = place
+        self.places: dict[str, Place] = {}
+
+    def put(self, key: str, value: Any, place: Place) -> None:
+        """Sets a key; the later of two counts."""
+        self[key] = value
+        self.places[key] = place
+
+    def default(self, key: str, value: Any, place: Place | None = None) -> None:
+        """Sets a key that nobody has set."""
+        if key not in self:
+            self.put(key, value, place or self.place)
+
+    def table(self, key: str, place: Place) -> Table:
+        """The table below key, made if need be."""
+        if key not in self:
+            self.put(key, Table(place), place)
+        found: Table = self[key]
+        return found
+
+    def drop(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            self.pop(key, None)
+
+    def twin(self) -> Table:
+        """A copy; changes of one are not seen in the other."""
+        made = Table(self.place)
+        made.places = dict(self.places)
+        for key, value in self.items():
+            made[key] = _copied(value)
+        return made
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, Table):
+        return value.twin()
+    return [_copied(one) for one in value] if isinstance(value, list) else value
 
 
 @dataclass
 class Draft:
-    """The configuration that is made."""
+    """The configuration that is made; names of listeners and pools are those of the result."""
 
-    process: dict[str, Any] = field(default_factory=dict)
-    limits: dict[str, Any] = field(default_factory=dict)
-    listeners: dict[str, dict[str, Any]] = field(default_factory=dict)
-    pools: dict[str, dict[str, Any]] = field(default_factory=dict)
+    place: Place
+    process: Table = field(init=False)
+    limits: Table = field(init=False)
+    listeners: dict[str, Table] = field(default_factory=dict)
+    pools: dict[str, Table] = field(default_factory=dict)
     left: list[Left] = field(default_factory=list)
+    _told: set[tuple[Place, str]] = field(default_factory=set)
 
-    def leave(self, place: Place, why: str) -> None:
-        self.left.append(Left(place, why))
+    def __post_init__(self) -> None:
+        self.process = Table(self.place)
+        self.limits = Table(self.place)
 
-    def toml(self) -> str:
-        """The configuration as a file; tables that are empty are left out."""
-        lines: list[str] = []
-        tables: dict[str, Mapping[str, Any]] = {"process": self.process, "limits": self.limits}
-        tables |= {f"listeners.{_key(name)}": one for name, one in self.listeners.items()}
-        tables |= {f"pools.{_key(name)}": one for name, one in self.pools.items()}
-        for title, table in tables.items():
-            if table:
-                lines += _table(title, table)
-        return "\n".join(lines)
+    def leave(self, place: Place, rank: Rank, why: str, where: Path = ()) -> None:
+        """Names a line, once for each reason."""
+        if (place, why) not in self._told and len(self.left) < LEFT_MAX:
+            self._told.add((place, why))
+            self.left.append(Left(place, rank, why, where))
+
+    def ranked(self) -> list[Left]:
+        """What was left, the gravest first, each rank in the order of the files."""
+        return sorted(self.left, key=lambda one: (one.rank, one.place.file, one.place.line))
+
+    @property
+    def grave(self) -> bool:
+        """Is anything left without which the result should not be used?"""
+        return any(one.rank.grave for one in self.left)
+
+    def tables(self) -> dict[str, Any]:
+        """All of it, as the configuration has it."""
+        return {
+            "process": self.process, "limits": self.limits,
+            "listeners": self.listeners, "pools": self.pools,
+        }  # fmt: skip
+
+    def nobody(self, place: Place) -> str:
+        """The name of a pool whose clients are refused."""
+        if NOBODY not in self.pools:
+            pool = Table(place)
+            refused = Table(place)
+            refused.put("address", "127.0.0.1:9", place)
+            refused.put("weight", 0, place)
+            pool.put("backends", [refused], place)
+            self.pools[NOBODY] = pool
+        return NOBODY
+
+    def make_room(self) -> None:
+        """The shared table has a row for each; what is over its usual size is said."""
+        counts = {
+            "max_listeners": (sum(map(_binds, self.listeners.values())), 1_024),
+            "max_pools": (len(self.pools), 256),
+            "max_backends": (sum(len(p.get("backends", ())) for p in self.pools.values()), 4_096),
+        }  # fmt: skip
+        for key, (count, usual) in counts.items():
+            if count > usual:
+                self.limits.put(key, count, self.place)
+
+
+def _binds(listener: Table) -> int:
+    spans = [re.search(r":(\d{1,5})-(\d{1,5})$", str(one)) for one in listener.get("bind", ())]
+    return sum(max(1, int(one[2]) - int(one[1]) + 1) if one else 1 for one in spans)
+
+
+def word_set(text: str) -> frozenset[str]:
+    """The words of a text."""
+    return frozenset(text.split())
 
 
 def name_of(text: str) -> str:
     """A name as this program allows it, as near to text as can be."""
-    return NOT_IN_NAMES.sub("-", text)[:NAME_MAX] or "unnamed"
+    path = text.removeprefix("unix:")
+    if path.startswith("/"):
+        text = path.rstrip("/").rpartition("/")[2].removesuffix(".sock")
+    return NOT_IN_NAMES.sub("-", text).strip("-")[:NAME_MAX] or "unnamed"
+
+
+def free_name(wanted: str, taken: Iterable[str]) -> str:
+    """wanted, or wanted with a number where that is taken."""
+    known = set(taken)
+    number, name = 1, wanted
+    while name in known:
+        number += 1
+        name = f"{wanted[: NAME_MAX - 6]}-{number}"
+    return name
 
 
 def scaled(weights: Mapping[str, int]) -> dict[str, int]:
@@ -75,28 +221,12 @@ def scaled(weights: Mapping[str, int]) -> dict[str, int]:
     }
 
 
-def _table(title: str, table: Mapping[str, Any]) -> list[str]:
-    lines = [f"[{title}]"]
-    below: dict[str, Mapping[str, Any]] = {}
-    for key, value in table.items():
-        if isinstance(value, dict):
-            below[f"{title}.{_key(key)}"] = value
-        elif isinstance(value, list) and value:
-            lines += [f"{key} = [", *(f"  {_value(one)}," for one in value), "]"]
-        else:
-            lines.append(f"{key} = {_value(value)}")
-    lines.append("")
-    for name, one in below.items():
-        lines += _table(name, one)
-    return lines
-
-
-def _key(text: str) -> str:
-    return text if BARE.fullmatch(text) else json.dumps(text, ensure_ascii=False)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{_key(key)} = {_value(one)}" for key, one in value.items()) + " }"
-    # JSON's strings, numbers and truth values are TOML's; text that was read has no surrogates.
-    return json.dumps(value, ensure_ascii=False)
+def scale_weights(draft: Draft, backends: list[Table], where: Path) -> None:
+    """Weights of a pool, scaled together where one is above what there is here."""
+    weights = {str(index): int(one.get("weight", 1)) for index, one in enumerate(backends)}
+    for index, weight in scaled(weights).items():
+        one = backends[int(index)]
+        if one.get("weight", 1) != weight:
+            place = one.places.get("weight", one.place)
+            one.put("weight", weight, place)
+            draft.leave(place, Rank.NOTE, f"weights are scaled to {WEIGHT_MAX} at most", where)

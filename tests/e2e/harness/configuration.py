@@ -24,7 +24,7 @@ def toml(config: Mapping[str, Any]) -> str:
     for section, content in config.items():
         tables = {section: content}
         if section in ("listeners", "pools"):
-            tables = {f"{section}.{name}": table for name, table in content.items()}
+            tables = {f"{section}.{json.dumps(name)}": table for name, table in content.items()}
         for title, table in tables.items():
             lines.append(f"[{title}]")
             lines += [f"{key} = {toml_value(value)}" for key, value in table.items()]

@@ -1,0 +1,295 @@
+"""What each keyword of a proxy's section becomes: a row a keyword. What has no row is named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from l4lb.importer.draft import Rank
+from l4lb.importer.haproxy.logs import log
+from l4lb.importer.haproxy.options import keepalive, no, option
+from l4lb.importer.haproxy.proxy import Handler, Proxy
+from l4lb.importer.haproxy.words import Line, pairs
+from l4lb.importer.haproxy.world import UNJUDGED
+from l4lb.importer.quantities import milliseconds
+
+FRONT, BACK, BOTH = (True, False), (False, True), (True, True)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a keyword does, in which sections it means something, what its loss would do."""
+
+    handler: Handler
+    sides: tuple[bool, bool] = BOTH
+    lost: Rank = Rank.DIFFERENT
+
+    def concerns(self, proxy: Proxy) -> bool:
+        return (self.sides[0] and proxy.front) or (self.sides[1] and proxy.back)
+
+
+TIMEOUTS = ("connect", "client", "server", "tunnel", "client-fin", "server-fin", "check", "queue",
+            "tarpit", "client-hs")  # fmt: skip
+OLD_TIMEOUTS = {"clitimeout": "client", "srvtimeout": "server", "contimeout": "connect"}
+
+
+def _timeout(proxy: Proxy, line: Line) -> None:
+    old = OLD_TIMEOUTS.get(line[0])
+    name, text = (old, line[1]) if old else (line[1], line[2])
+    if name not in TIMEOUTS:
+        proxy.leave(Rank.NOTE, "it looks into HTTP, which is relayed as it is")
+    elif milliseconds(text, "ms"):
+        proxy.times[name] = (text, line.place)
+    else:
+        proxy.times.pop(name, None)  # 0: for ever, as without it
+
+
+def _mode(proxy: Proxy, line: Line) -> None:
+    if line[1] == "http":
+        proxy.leave(Rank.DIFFERENT, "relayed as TCP: whatever looks into HTTP is left out")
+    elif line[1] != "tcp":
+        proxy.leave(Rank.MISSING, f"there is no mode {line[1]} here")
+        proxy.disabled = True
+
+
+def _listen(proxy: Proxy, line: Line) -> None:
+    line[1]
+    proxy.binds.append(line)
+
+
+def _server(proxy: Proxy, line: Line) -> None:
+    line[2]
+    proxy.servers.append(line)
+
+
+def _dispatch(proxy: Proxy, line: Line) -> None:
+    proxy.servers.append(Line(line.place, ("server", "dispatch", line[1])))
+
+
+def _default_server(proxy: Proxy, line: Line) -> None:
+    proxy.server_words += line.rest
+
+
+def _balance(proxy: Proxy, line: Line) -> None:
+    line[1]
+    proxy.balance = line
+
+
+def _hash_type(proxy: Proxy, line: Line) -> None:
+    line[1]
+    proxy.hashes = line
+    if len(line.words) > 2:
+        proxy.leave(Rank.NOTE, "clients are hashed by SipHash here")
+
+
+def _hash_balance(proxy: Proxy, line: Line) -> None:
+    factor = int(line[1])
+    if factor > 100:
+        proxy.put(proxy.pool, "hash_balance_factor", f"{factor}%")
+
+
+def _retries(proxy: Proxy, line: Line) -> None:
+    count = int(line[1])
+    proxy.put(proxy.pool, "retries", min(8, max(0, count)))
+    if count > 8:
+        proxy.leave(Rank.DIFFERENT, "8 is the most there is here")
+
+
+def _source(proxy: Proxy, line: Line) -> None:
+    said = pairs(line.words[2:])
+    words = {key: value for key, value in said.items() if key in ("usesrc", "interface")}
+    proxy.server_words += ["source", line[1], *(one for pair in words.items() for one in pair)]
+    more = [key for key in said if key not in words]
+    if said.get("usesrc") not in (None, "client", "clientip"):
+        more.append(f"usesrc {said['usesrc']}")
+    if more:
+        proxy.leave(Rank.DIFFERENT, f"{' '.join(more)}: not carried over")
+
+
+def _stick(proxy: Proxy, line: Line) -> None:
+    action, pattern = line[1], line[2]
+    if action in ("on", "match", "store-request") and pattern in ("src", "req.ssl_sni",
+                                                                 "req_ssl_sni"):  # fmt: skip
+        sticky = proxy.pool.table("sticky", line.place)
+        proxy.put(sticky, "key", "source_ip" if pattern == "src" else "sni")
+        sticky.default("ttl", "20d", line.place)
+        more = line.words[3:]
+        if more:
+            proxy.leave(Rank.DIFFERENT, f"{' '.join(more)}: all clients of the pool stick to it")
+    else:
+        proxy.leave(Rank.DIFFERENT, "clients stick by their address or server name here")
+
+
+def _stick_table(proxy: Proxy, line: Line) -> None:
+    said = pairs(line.rest)
+    for one in said.get("store", "").split(","):
+        name, _, period = one.partition("(")
+        if period:
+            proxy.rates[name.strip()] = milliseconds(period.rstrip(")"), "ms")
+    if said.get("type") not in ("ip", "ipv6"):
+        proxy.leave(Rank.DIFFERENT, "there are tables of source addresses only")
+    elif "expire" in said and "store" not in said:
+        sticky = proxy.pool.table("sticky", line.place)
+        sticky.pop("ttl", None)
+        proxy.time(sticky, "ttl", said["expire"])
+        sticky.default("key", "source_ip", line.place)
+    if "peers" in said:
+        proxy.leave(Rank.DIFFERENT, "peers: balancers do not tell each other")
+
+
+def _acl(proxy: Proxy, line: Line) -> None:
+    line[2]
+    proxy.acls.setdefault(line[1], []).append(line)
+
+
+def _rule(proxy: Proxy, line: Line) -> None:
+    line[1]
+    proxy.rules.append(line)
+
+
+def _use(proxy: Proxy, line: Line) -> None:
+    line[1]
+    proxy.uses.append(line)
+
+
+def _use_server(proxy: Proxy, line: Line) -> None:
+    line[1]
+    proxy.picks.append(line)
+
+
+def _target(proxy: Proxy, line: Line) -> None:
+    line[1]
+    proxy.target = line
+
+
+def _talk(proxy: Proxy, line: Line) -> None:
+    line[1]
+    proxy.talks.append(line)
+
+
+def _maxconn(proxy: Proxy, line: Line) -> None:
+    count = int(line[1])
+    if count:
+        limits = proxy.listener.table("limits", line.place)
+        proxy.put(limits, "connections", count)
+        proxy.leave(Rank.DIFFERENT, "more clients are turned away instead of waiting")
+
+
+def _rate(proxy: Proxy, line: Line) -> None:
+    if line[1] != "sessions":
+        raise ValueError(f"a limit of {line[1]}")
+    proxy.put(proxy.listener.table("limits", line.place), "rate", int(line[2]))
+    proxy.leave(Rank.DIFFERENT, "more clients are turned away instead of waiting")
+
+
+def _disabled(proxy: Proxy, line: Line) -> None:
+    proxy.disabled = line[0] == "disabled"
+
+
+def _stats(proxy: Proxy, line: Line) -> None:
+    if line[1] in ("enable", "uri") and proxy.front:
+        proxy.stats = proxy.stats or line
+    elif line[1] in ("auth", "http-request", "admin"):
+        proxy.leave(Rank.NOTE, "see http_admin and http_token_file in [process]")
+
+
+KEYWORDS: Mapping[str, Row] = {
+    "bind": Row(_listen, FRONT, Rank.MISSING),
+    "mode": Row(_mode),
+    "server": Row(_server, BACK, Rank.MISSING),
+    "server-template": Row(_server, BACK, Rank.MISSING),
+    "dispatch": Row(_dispatch, BACK, Rank.MISSING),
+    "default-server": Row(_default_server, BACK),
+    "balance": Row(_balance, BACK),
+    "hash-type": Row(_hash_type, BACK),
+    "hash-balance-factor": Row(_hash_balance, BACK),
+    "timeout": Row(_timeout),
+    **dict.fromkeys(OLD_TIMEOUTS, Row(_timeout)),
+    "retries": Row(_retries, BACK),
+    "source": Row(_source, BACK),
+    "option": Row(option),
+    "no": Row(no),
+    "stick": Row(_stick, BACK),
+    "stick-table": Row(_stick_table),
+    "acl": Row(_acl),
+    "tcp-request": Row(_rule, lost=Rank.OPEN),
+    "http-request": Row(_rule, lost=Rank.OPEN),
+    "tcp-response": Row(_rule, lost=Rank.OPEN),
+    "http-response": Row(_rule, lost=Rank.OPEN),
+    "http-after-response": Row(_rule),
+    "block": Row(lambda p, line: _rule(p, Line(line.place, ("http-request", "deny", *line.rest))),
+                 lost=Rank.OPEN),
+    "use_backend": Row(_use, FRONT, Rank.MISSING),
+    "use-server": Row(_use_server, BACK),
+    "default_backend": Row(_target, FRONT, Rank.MISSING),
+    "tcp-check": Row(_talk, BACK, Rank.UNCHECKED),
+    "http-check": Row(_talk, BACK, Rank.UNCHECKED),
+    "external-check": Row(_talk, BACK, Rank.UNCHECKED),
+    "maxconn": Row(_maxconn, FRONT),
+    "rate-limit": Row(_rate, FRONT, Rank.OPEN),
+    "log": Row(log),
+    "disabled": Row(_disabled),
+    "enabled": Row(_disabled),
+    "stats": Row(_stats),
+    **dict.fromkeys(
+        (f"{side}tcpka-{what}" for side in ("cli", "srv") for what in ("cnt", "idle", "intvl")),
+        Row(keepalive),
+    ),
+}  # fmt: skip
+
+HTTP = (Rank.DIFFERENT, "it looks into HTTP, which is relayed as it is")
+HTTP_NOTE = (Rank.NOTE, "it looks into HTTP, which is relayed as it is")
+SAID = (Rank.NOTE, "it is said by HAProxy when it starts")
+OWN_FORM = (Rank.NOTE, "the access log has its own form")
+# Keywords that are known and not carried over.
+LEFT: Mapping[str, tuple[Rank, str]] = {
+    **dict.fromkeys((".if", ".elif", ".else", ".endif"), UNJUDGED),
+    **dict.fromkeys((".notice", ".diag", ".warning", ".alert"), SAID),
+    "cookie": (Rank.DIFFERENT, "it looks into HTTP; `sticky` keeps clients by their address"),
+    "appsession": (Rank.DIFFERENT, "it looks into HTTP; `sticky` keeps clients by their address"),
+    "redirect": (Rank.CLEAR, "it looks into HTTP: clients are not sent elsewhere, to https say"),
+    "capture": HTTP_NOTE, "declare": HTTP_NOTE, "compression": HTTP_NOTE, "filter": HTTP,
+    "errorfile": HTTP_NOTE, "errorfiles": HTTP_NOTE,
+    "errorloc": HTTP_NOTE, "errorloc302": HTTP_NOTE,
+    "errorloc303": HTTP_NOTE, "http-error": HTTP_NOTE, "http-reuse": HTTP_NOTE,
+    "http-send-name-header": HTTP_NOTE, "monitor-uri": HTTP, "monitor": HTTP, "retry-on": HTTP,
+    "reqadd": HTTP, "reqrep": HTTP, "reqirep": HTTP,
+    "rspadd": HTTP, "rsprep": HTTP, "rspirep": HTTP,
+    "reqdel": HTTP, "reqidel": HTTP, "rspdel": HTTP, "rspidel": HTTP,
+    "reqdeny": (Rank.OPEN, "it looks into HTTP"), "reqideny": (Rank.OPEN, "it looks into HTTP"),
+    "reqtarpit": (Rank.OPEN, "it looks into HTTP"), "rspdeny": (Rank.OPEN, "it looks into HTTP"),
+    "reqitarpit": (Rank.OPEN, "it looks into HTTP"), "reqallow": HTTP, "reqiallow": HTTP,
+    "monitor-net": (Rank.DIFFERENT, "these clients are served like others"),
+    "use-fcgi-app": (Rank.MISSING, "backends of FastCGI are not spoken to here"),
+    "quic-initial": (Rank.OPEN, "there is no such rule here"),
+    "email-alert": (Rank.DIFFERENT, "see `alert` of a pool: a program at each change of health"),
+    "force-persist": (Rank.DIFFERENT, "a backend that is down gets nobody here"),
+    "ignore-persist": (Rank.DIFFERENT, "stickiness holds for all clients"),
+    "persist": (Rank.DIFFERENT, "clients stick by their address or server name here"),
+    "fullconn": (Rank.NOTE, "max_connections does not move with load here"),
+    "max-keep-alive-queue": HTTP_NOTE, "max-session-srv-conns": HTTP_NOTE,
+    "backlog": (Rank.NOTE, "the host's somaxconn holds"),
+    "bind-process": (Rank.NOTE, "every worker serves every listener"),
+    "grace": (Rank.NOTE, "see drain_timeout"),
+    "description": (Rank.NOTE, "only HAProxy shows it"), "id": (Rank.NOTE, "names are known here"),
+    "guid": (Rank.NOTE, "names are known here"),
+    "log-format": OWN_FORM, "log-format-sd": OWN_FORM, "error-log-format": OWN_FORM,
+    "log-tag": OWN_FORM, "unique-id-format": OWN_FORM, "unique-id-header": HTTP_NOTE,
+    "log-steps": OWN_FORM,
+    "load-server-state-from-file": (Rank.NOTE, "an upgrade keeps health here"),
+    "server-state-file-name": (Rank.NOTE, "an upgrade keeps health here"),
+    "force-be-switch": (Rank.NOTE, "it is about backends that are off"),
+    "hash-preserve-affinity": (Rank.NOTE, "a backend that is full is passed by"),
+}  # fmt: skip
+
+
+def guess(line: Line) -> Rank:
+    """What the loss of a line may do that nobody here knows, by its words, for the worse."""
+    words = " ".join(line.words)
+    if any(word in words for word in ("deny", "reject", "auth", "acl", "limit")):
+        return Rank.OPEN
+    if any(word in words for word in ("ssl", "tls", "crt")):
+        return Rank.CLEAR
+    if line.words[0] in KEYWORDS:
+        return KEYWORDS[line.words[0]].lost
+    return Rank.UNCHECKED if "check" in line[0] else Rank.DIFFERENT

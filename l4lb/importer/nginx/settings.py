@@ -1,0 +1,340 @@
+"""What directives of stream and server say of listeners and pools: a row a directive. Those of a
+server stand instead of those of stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from l4lb.importer.draft import RETRIES_MAX, Place, Rank, Table, word_set
+from l4lb.importer.networks import Network, network
+from l4lb.importer.nginx import tls
+from l4lb.importer.nginx.tree import Node
+from l4lb.importer.nginx.variables import Variables
+from l4lb.importer.nginx.world import World
+from l4lb.importer.quantities import size, written_size
+
+CLIENT = ("$binary_remote_addr", "$remote_addr")
+WHOLE = ("$server_addr", "$server_port", "$server_name", "$server_addr:$server_port")
+
+
+@dataclass
+class Server:
+    """A server block while it is read."""
+
+    world: World
+    node: Node
+    variables: Variables
+    zones: Mapping[str, Node]  # limit_conn_zone, by name
+    checks: Mapping[str, Node]  # match, by name
+    listener: Table = field(init=False)
+    pool: Table = field(init=False)
+    secure: Table = field(init=False)  # the listener's tls
+    behind: Table = field(init=False)  # the pool's tls
+    listens: list[Node] = field(default_factory=list)
+    target: Node | None = None
+    names: list[tuple[str, Node]] = field(default_factory=list)
+    certificates: list[tuple[Node, str]] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    verify: Node | None = None
+    backend_tls: Node | None = None
+    says_name: bool = False
+    old_ssl: Node | None = None  # `ssl on`, which stood for all listens
+    preread: bool = False
+    half_closes: bool = False
+    proxy: Node | None = None
+    handshakes: dict[str, tuple[str, Place]] = field(default_factory=dict)
+    trusted: list[str] = field(default_factory=list)
+    rules: list[tuple[bool, Network | None, Node]] = field(default_factory=list)
+    rates: list[tuple[int, Node]] = field(default_factory=list)
+    per_source: Table | None = None
+    health: Node | None = None
+    lost: list[tuple[Place, Rank, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        place = self.node.place
+        self.listener, self.pool = Table(place), Table(place)
+        self.secure, self.behind = Table(place), Table(place)
+
+    def leave(self, node: Node, rank: Rank, why: str) -> None:
+        """Names a line; it is told of the listener that the server becomes."""
+        self.lost.append((node.place, rank, why))
+
+
+Row = Callable[[Server, Node], None]
+TAKES_OVER = {"allow": "deny", "deny": "allow"}  # a server's one stands for stream's other too
+
+
+def read(server: Server, common: list[Node]) -> None:
+    """All that holds for a server."""
+    own = {one.name for one in server.node.block}
+    own |= {TAKES_OVER[name] for name in own if name in TAKES_OVER}
+    nodes = [one for one in common if one.name not in own] + list(server.node.block)
+    for node in nodes:
+        row = ROWS.get(node.name) or tls.ROWS.get(node.name)
+        try:
+            if row is not None:
+                row(server, node)
+            elif node.name in LEFT or node.name in tls.LEFT:
+                rank, why = LEFT.get(node.name) or tls.LEFT[node.name]
+                if node.args[:1] != ("off",):
+                    server.leave(node, rank, why)
+            elif node.name not in SILENT:
+                server.leave(node, _guess(node), "not known to this import")
+        except ValueError as error:
+            server.leave(node, _guess(node), f"not understood: {error}")
+
+
+def _guess(node: Node) -> Rank:
+    """What the loss of a directive may do, by its name, for the worse."""
+    if any(word in node.name for word in ("access", "limit", "deny", "allow", "auth", "verify")):
+        return Rank.OPEN
+    if "ssl" in node.name or "tls" in node.name:
+        return Rank.CLEAR
+    if node.name in ("listen", "proxy_pass", "pass", "server_name"):
+        return Rank.MISSING
+    return Rank.UNCHECKED if "health" in node.name else Rank.DIFFERENT
+
+
+# ---- rows ----------------------------------------------------------------------------------------
+
+
+def _listen(server: Server, node: Node) -> None:
+    node.arg()
+    server.listens.append(node)
+
+
+def _target(server: Server, node: Node) -> None:
+    node.arg()
+    server.target = node
+
+
+def _names(server: Server, node: Node) -> None:
+    server.names += [(one, node) for one in node.args]
+
+
+def _time(key: str) -> Row:
+    return lambda server, node: server.pool.put(
+        key, server.world.time(node, node.arg(), key), node.place
+    )
+
+
+def _tries(server: Server, node: Node) -> None:
+    count = int(node.arg())
+    server.pool.default(
+        "retries", min(RETRIES_MAX, count - 1) if count else RETRIES_MAX, node.place
+    )
+
+
+def _next(server: Server, node: Node) -> None:
+    if node.arg() == "off":
+        server.pool.put("retries", 0, node.place)
+
+
+def _bind(server: Server, node: Node) -> None:
+    match node.args:
+        case ("off",):
+            return
+        case ("$remote_addr" | "$remote_addr:$remote_port", "transparent"):
+            server.pool.put("transparent", True, node.place)
+        case (address, *more) if not address.startswith("$"):
+            server.pool.put("source", address, node.place)
+            if more:
+                server.leave(node, Rank.DIFFERENT, f"{' '.join(more)}: not carried over")
+        case _:
+            server.leave(node, Rank.DIFFERENT, "the address must be written here")
+
+
+def _keepalive(server: Server, node: Node) -> None:
+    if node.arg() == "on":
+        server.pool.table("keepalive", node.place)
+
+
+def _drop(server: Server, node: Node) -> None:
+    if node.arg() == "on":
+        server.pool.put("on_down", "close", node.place)
+
+
+def _proxy(server: Server, node: Node) -> None:
+    server.proxy = node if node.arg() == "on" else None
+
+
+def _count(key: str) -> Row:
+    def put(server: Server, node: Node) -> None:
+        count = int(node.arg())
+        if count:
+            server.pool.put(key, min(count, 1_000_000), node.place)
+        elif key == "responses":
+            server.leave(node, Rank.DIFFERENT, "sessions whose backend never answers last their "
+                         "idle_timeout")  # fmt: skip
+
+    return put
+
+
+def _half_close(server: Server, node: Node) -> None:
+    server.half_closes = node.arg() == "on"
+
+
+def _handshake(kind: str) -> Row:
+    def put(server: Server, node: Node) -> None:
+        value = server.world.time(node, node.arg(), "handshake_timeout")
+        server.handshakes[kind] = (value, node.place)
+
+    return put
+
+
+def _preread(server: Server, node: Node) -> None:
+    server.preread = node.arg() == "on"
+
+
+def _ssl(server: Server, node: Node) -> None:
+    server.old_ssl = node if node.arg() == "on" else None
+
+
+def _rule(server: Server, node: Node) -> None:
+    word = node.arg()
+    if word == "unix:":
+        server.leave(node, Rank.DIFFERENT, "clients of unix sockets are known by the file's mode")
+        return
+    server.rules.append((node.name == "allow", None if word == "all" else network(word), node))
+
+
+def _trust(server: Server, node: Node) -> None:
+    if node.arg() == "unix:":
+        return
+    server.trusted.append(str(network(node.arg())))
+
+
+def _rate(server: Server, node: Node) -> None:
+    if "$" in node.arg():
+        server.leave(node, Rank.DIFFERENT, "the rate of a session must be written here")
+    elif size(node.arg()):
+        server.rates.append((size(node.arg()), node))
+
+
+def _limit(server: Server, node: Node) -> None:
+    zone = server.zones.get(node.arg())
+    count = int(node.arg(1))
+    if zone is None:
+        raise ValueError(f"no limit_conn_zone is named {node.arg()}")
+    key = zone.arg()
+    if key in CLIENT:
+        table = Table(node.place)
+        table.put("limit", count, node.place)
+        server.per_source = table
+    elif key in WHOLE:
+        table = Table(node.place)
+        table.put("limit", count, node.place)
+        server.listener.table("limits", node.place).put("connections", table, node.place)
+    else:
+        server.leave(node, Rank.OPEN, f"connections are counted by source or listener, not {key}")
+
+
+def _dry(server: Server, node: Node) -> None:
+    if node.arg() == "on" and server.per_source is not None:
+        server.per_source.put("dry_run", True, node.place)
+
+
+def _check(server: Server, node: Node) -> None:
+    server.health = node
+
+
+def _check_time(server: Server, node: Node) -> None:
+    server.handshakes["check"] = (server.world.time(node, node.arg(), "check"), node.place)
+
+
+def _log(server: Server, node: Node) -> None:
+    target = node.arg()
+    if target == "off":
+        return
+    log = server.world.draft.process.table("log", node.place)
+    found = {"access": server.world.path(target)}
+    if target.startswith("syslog:"):
+        said = dict(one.partition("=")[::2] for one in target.removeprefix("syslog:").split(","))
+        to = said.get("server", "")
+        unix = to.startswith("unix:")
+        found = {"access": "syslog", "syslog": to if unix else f"udp://{_with_port(to)}"}
+        if "facility" in said:
+            found["syslog_facility"] = said["facility"]
+    if log.get("access", found["access"]) != found["access"]:
+        server.leave(node, Rank.NOTE, "there is one place for lines of sessions here")
+        return
+    for key, value in found.items():
+        log.default(key, value, node.place)
+    if "$" in target:
+        server.leave(node, Rank.NOTE, "there is one place for lines of sessions here")
+        log.drop(["access"])
+
+
+def _with_port(text: str) -> str:
+    return text if ":" in text.rpartition("]")[2] else f"{text}:514"
+
+
+def _nothing(_server: Server, _node: Node) -> None:
+    """It was looked at before."""
+
+
+ROWS: Mapping[str, Row] = {
+    "listen": _listen,
+    "proxy_pass": _target,
+    "server_name": _names,
+    "proxy_connect_timeout": _time("connect_timeout"),
+    "proxy_timeout": _time("idle_timeout"),
+    "proxy_next_upstream": _next,
+    "proxy_next_upstream_tries": _tries,
+    "proxy_bind": _bind,
+    "proxy_socket_keepalive": _keepalive,
+    "proxy_session_drop": _drop,
+    "proxy_protocol": _proxy,
+    "proxy_responses": _count("responses"),
+    "proxy_requests": _count("requests"),
+    "proxy_half_close": _half_close,
+    "preread_timeout": _handshake("preread"),
+    "proxy_protocol_timeout": _handshake("proxy"),
+    "ssl_preread": _preread,
+    "ssl": _ssl,
+    "allow": _rule,
+    "deny": _rule,
+    "set_real_ip_from": _trust,
+    "proxy_download_rate": _rate,
+    "proxy_upload_rate": _rate,
+    "limit_conn": _limit,
+    "limit_conn_dry_run": _dry,
+    "health_check": _check,
+    "health_check_timeout": _check_time,
+    "access_log": _log,
+    **dict.fromkeys(
+        ("set", "map", "geo", "split_clients", "limit_conn_zone", "match", "upstream", "resolver"),
+        _nothing,
+    ),
+}
+SILENT = word_set(
+    """
+    tcp_nodelay map_hash_max_size map_hash_bucket_size variables_hash_max_size
+    variables_hash_bucket_size server_names_hash_max_size server_names_hash_bucket_size zone
+    preread_buffer_size proxy_buffer_size limit_conn_log_level resolver_timeout status_zone
+    """
+)
+LEFT: Mapping[str, tuple[Rank, str]] = {
+    "proxy_next_upstream_timeout": (Rank.DIFFERENT, "see connect_timeout and retries"),
+    "log_format": (Rank.NOTE, "the access log has its own form"),
+    "open_log_file_cache": (Rank.NOTE, "the access log is one open file"),
+    "error_log": (Rank.NOTE, "see [process.log]"),
+    "return": (Rank.MISSING, "nothing is answered here but by a backend"),
+    "pass": (Rank.MISSING, "there is no other server here to pass to"),
+    "js_access": (Rank.OPEN, "there is no JavaScript here"),
+    "js_preread": (Rank.MISSING, "there is no JavaScript here"),
+    "js_filter": (Rank.DIFFERENT, "there is no JavaScript here"),
+    "zone_sync": (Rank.DIFFERENT, "balancers do not tell each other"),
+}
+
+
+def speed(server: Server) -> None:
+    """Rates of each direction as one of both together."""
+    if not server.rates:
+        return
+    total = sum(count for count, _ in server.rates)
+    limits = server.listener.table("limits", server.rates[0][1].place)
+    limits.put("bandwidth_per_session", written_size(max(1 << 10, total)), limits.place)
+    for _, node in server.rates:
+        server.leave(node, Rank.DIFFERENT, "both directions of a session share one rate here")

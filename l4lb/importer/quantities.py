@@ -1,0 +1,85 @@
+"""Times and rates of other programs in the words of this one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from l4lb.importer.text import REFERENCE, resolved
+
+UNITS = {"us": 0.001, "ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000,
+         "w": 604_800_000, "M": 2_592_000_000, "y": 31_536_000_000}  # fmt: skip
+WRITTEN = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+PART = re.compile(r"(\d{1,12})(us|ms|[smhdwMy]|)", re.ASCII)
+SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+# What this program takes of each key that is a time, in milliseconds.
+SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
+BOUNDS: Mapping[str, tuple[int, int]] = {
+    "connect_timeout": (1, 10 * MINUTE),
+    "idle_timeout": (1, 7 * DAY),
+    "half_closed_timeout": (1, 7 * DAY),
+    "handshake_timeout": (1, 10 * MINUTE),
+    "tarpit_time": (100, 10 * MINUTE),
+    "drain_timeout": (0, DAY),
+    "user_timeout": (1, DAY),
+    "slow_start": (0, DAY),
+    "ttl": (SECOND, 20 * DAY),
+    "queue": (1, DAY),
+    "interval": (10, DAY),
+    "check": (1, 10 * MINUTE),
+    "eject": (1, DAY),
+    "keepalive": (SECOND, 32_767 * SECOND),
+    "dns": (100, DAY),
+    "lookup": (10, 10 * MINUTE),
+    "ticket": (SECOND, 7 * DAY),
+}
+
+
+def milliseconds(text: str, unit: str) -> int:
+    """A time such as 30s or 1h30m; a bare number is in unit, an environment variable what it is
+    here. Raises ValueError."""
+    text = resolved(text)
+    parts = PART.findall(text)
+    if not parts or "".join(n + u for n, u in parts) != text:
+        raise ValueError(f"{text or 'nothing'} is not a time")
+    total = sum(int(number) * UNITS[said or unit] for number, said in parts)
+    return max(1, int(total)) if total else 0
+
+
+def written(ms: int) -> str:
+    """In the largest unit that leaves a whole number."""
+    unit = next((u for u, size in reversed(WRITTEN.items()) if ms % size == 0), "ms")
+    return f"{ms // WRITTEN[unit]}{unit}" if ms else "0s"
+
+
+def natural(text: str, unit: str, kind: str) -> tuple[str, str]:
+    """A time for a key of a kind of BOUNDS, as it was written where that can be, and what is to be
+    told if it had to be moved within bounds. Raises ValueError."""
+    least, most = BOUNDS[kind]
+    ms = milliseconds(text, unit)
+    if not least <= ms <= most:
+        near = written(min(max(ms, least), most))
+        return near, f"it is {near} here, the {'least' if ms < least else 'most'} there is"
+    if REFERENCE.fullmatch(text):
+        return text, ""
+    match = PART.fullmatch(text)
+    if match and match[2] in WRITTEN:
+        return f"{int(match[1])}{match[2]}", ""
+    return written(ms), ""
+
+
+def size(text: str) -> int:
+    """Bytes. Raises ValueError."""
+    match = re.fullmatch(r"(\d{1,12})([kmg]?)", text.lower(), re.ASCII)
+    if match is None:
+        raise ValueError(f"{text} is not a size")
+    return int(match[1]) * SIZES[match[2]]
+
+
+def written_size(count: int) -> str:
+    """In the largest unit that leaves a whole number."""
+    for unit, one in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if count and count % one == 0:
+            return f"{count // one}{unit}"
+    return f"{count}B"

@@ -1,0 +1,116 @@
+"""What was made must be a configuration: whatever it would refuse is taken out, and named by the
+line that it came from. The readers know most bounds; this is for the rest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from l4lb.errors import Problem
+from l4lb.importer.draft import Draft, Path, Place, Rank, Table
+from l4lb.importer.text import toml
+
+ROUNDS_MAX = 64
+PART = re.compile(r'\[(\d+)\]|"([^"]*)"|([A-Za-z0-9_-]+)')
+# What stands and falls with one of its keys: without a type there is no check.
+WHOLE = ("address", "pool", "bind", "certificates", "cert", "type", "command", "limit", "port",
+         "name", "trusted", "key", "send", "expect")  # fmt: skip
+RANKS = {
+    "access": Rank.OPEN, "trusted": Rank.OPEN, "limits": Rank.OPEN, "tls": Rank.CLEAR,
+    "health": Rank.UNCHECKED, "agent": Rank.UNCHECKED, "backends": Rank.MISSING,
+    "discovery": Rank.MISSING, "routes": Rank.MISSING, "bind": Rank.MISSING,
+}  # fmt: skip
+
+
+def settle(draft: Draft, refused: Callable[[str], Sequence[Problem]]) -> Sequence[Problem]:
+    """Takes out of draft what refused names, until it names nothing; returns what is left of
+    that."""
+    found: Sequence[Problem] = ()
+    for _ in range(ROUNDS_MAX):
+        draft.make_room()
+        found = refused(toml(draft))
+        gone: list[Path] = []
+        for problem in reversed(found):  # the last of a list first: others keep their index
+            path = path_of(problem.key)
+            if not any(path[: len(one)] == one for one in gone):
+                gone += _take_out(draft, problem, path)
+        if not gone:
+            break
+    return found
+
+
+def place_of(draft: Draft, key: str) -> Place:
+    """The line that what is at a key came from."""
+    chain = _chain(draft, path_of(key))
+    places = (_place(holder, part) for holder, part, _ in reversed(chain))
+    return next((one for one in places if one is not None), draft.place)
+
+
+def path_of(key: str) -> Path:
+    """The parts of a path as messages have it: pools."a b".backends[1].weight."""
+    return tuple(
+        int(index) if index else quoted or bare for index, quoted, bare in PART.findall(key)
+    )
+
+
+def _take_out(draft: Draft, problem: Problem, at: Path) -> list[Path]:
+    """Takes out the smallest thing at a path that can be missing; returns its path, if there is
+    one."""
+    chain = _chain(draft, at)
+    while chain:
+        holder, part, path = chain.pop()
+        if len(path) == 1:
+            break
+        if part in WHOLE and not _optional(path) and len(path) > 2:
+            continue
+        place = place_of(draft, problem.key)
+        del holder[part]
+        why = f"{problem.key}: {problem.message}: it was taken out"
+        draft.leave(place, _rank(path), why, path[:2] if len(path) > 2 else ())
+        _clear(draft)
+        return [path]
+    return []
+
+
+def _optional(path: Path) -> bool:
+    """Keys that are needed in one table and not in another."""
+    return (path[-1] == "name" and "backends" in path) or (path[-1] == "port" and "health" in path)
+
+
+def _chain(draft: Draft, path: Path) -> list[tuple[Any, str | int, Path]]:
+    """Who holds what, from the top to the deepest that is there."""
+    found: list[tuple[Any, str | int, Path]] = []
+    here: Any = draft.tables()
+    for depth, part in enumerate(path, 1):
+        known = part in here if isinstance(here, dict) else isinstance(part, int) and (
+            isinstance(here, list) and part < len(here)
+        )  # fmt: skip
+        if not known:
+            break
+        found.append((here, part, path[:depth]))
+        here = here[part]
+    return found
+
+
+def _place(holder: Any, part: str | int) -> Place | None:
+    value = holder[part]
+    if isinstance(value, Table):
+        return value.place
+    if isinstance(holder, Table):
+        return holder.places.get(str(part), holder.place)
+    return None
+
+
+def _rank(path: Path) -> Rank:
+    if len(path) == 2 and path[0] in ("listeners", "pools"):
+        return Rank.MISSING
+    return next((RANKS[part] for part in map(str, path[1:]) if part in RANKS), Rank.DIFFERENT)
+
+
+def _clear(draft: Draft) -> None:
+    """Tables and lists that nothing is left in."""
+    for table in (*draft.listeners.values(), *draft.pools.values()):
+        for key, value in list(table.items()):
+            if value in ([], {}) and key not in ("keepalive", "trusted", "proxy_tlvs"):
+                del table[key]
