@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -200,11 +200,10 @@ def name_of(text: str) -> str:
     return NOT_IN_NAMES.sub("-", text).strip("-")[:NAME_MAX] or "unnamed"
 
 
-def free_name(wanted: str, taken: Iterable[str]) -> str:
+def free_name(wanted: str, taken: Container[str]) -> str:
     """wanted, or wanted with a number where that is taken."""
-    known = set(taken)
     number, name = 1, wanted
-    while name in known:
+    while name in taken:
         number += 1
         name = f"{wanted[: NAME_MAX - 6]}-{number}"
     return name

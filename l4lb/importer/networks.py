@@ -8,7 +8,7 @@ of all of it. That is written where it differs from what the next shorter prefix
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -24,9 +24,29 @@ def network(text: str) -> Network:
     return found
 
 
-def within(inner: Network, outer: Network) -> bool:
-    """Is all of inner in outer?"""
-    return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]
+def around(one: Network) -> Iterator[Network]:
+    """A network and all that it lies in, the longest first."""
+    for length in range(one.prefixlen, -1, -1):
+        yield one.supernet(new_prefix=length)
+
+
+def covered(one: Network, networks: Container[Network]) -> bool:
+    """Does it lie in one of them?"""
+    return any(outer in networks for outer in around(one))
+
+
+def first_match(rules: Sequence[tuple[bool, Network | None]]) -> tuple[list[str], list[str]]:
+    """Who is allowed and who denied by rules of one network each; None is all addresses."""
+    first: dict[Network, int] = {}
+    for index, (_, one) in enumerate(rules):
+        for network_ in ALL if one is None else (one,):
+            first.setdefault(network_, index)
+
+    def comes_in(prefix: Network) -> bool:
+        found = [first[outer] for outer in around(prefix) if outer in first]
+        return rules[min(found)][0] if found else True
+
+    return by_longest_prefix(first, comes_in)
 
 
 def by_longest_prefix(
@@ -49,11 +69,8 @@ def by_longest_prefix(
 
 def _around(one: Network, said: dict[Network, bool]) -> bool:
     """What holds of the next shorter prefix; who is in none comes in."""
-    for length in range(one.prefixlen - 1, -1, -1):
-        verdict = said.get(one.supernet(new_prefix=length))
-        if verdict is not None:
-            return verdict
-    return True
+    outer = (said.get(wider) for wider in around(one) if wider != one)
+    return next((verdict for verdict in outer if verdict is not None), True)
 
 
 def nested(routes: Iterable[tuple[Network, str]]) -> list[tuple[Network, str]]:

@@ -62,7 +62,8 @@ def _take_out(draft: Draft, problem: Problem, at: Path) -> list[Path]:
         holder, part, path = chain.pop()
         if len(path) == 1:
             break
-        if part in WHOLE and not _optional(path) and len(path) > 2:
+        needed = part in WHOLE and not _optional(path) and len(path) > 2
+        if needed or _part_of_route(path):
             continue
         place = place_of(draft, problem.key)
         del holder[part]
@@ -71,6 +72,11 @@ def _take_out(draft: Draft, problem: Problem, at: Path) -> list[Path]:
         _clear(draft)
         return [path]
     return []
+
+
+def _part_of_route(path: Path) -> bool:
+    """A route that lost a condition would hold for more clients."""
+    return "routes" in path and len(path) > path.index("routes") + 2
 
 
 def _optional(path: Path) -> bool:

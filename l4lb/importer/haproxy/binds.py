@@ -195,8 +195,15 @@ def _tls(proxy: Proxy, line: Line, words: dict[str, list[str]], table: Table) ->
     for word, (key, value) in TLS_FLAGS.items():
         if word in words:
             tls.put(key, value, line.place)
-    if words.get("ssl-min-ver", [""])[-1] == "TLSv1.3":
+    oldest = words.get("ssl-min-ver", ["TLSv1.2"])[-1]
+    if oldest == "TLSv1.3":
         tls.put("min_version", "1.3", line.place)
+    elif oldest != "TLSv1.2":
+        proxy.leave(Rank.DIFFERENT, "ssl-min-ver: TLS 1.2 is the oldest version here", line)
+    if proxy.http and "h2" in tls.get("alpn", ()):
+        tls.put("alpn", [one for one in tls["alpn"] if one != "h2"], line.place)
+        why = "alpn: h2 is not offered: backends would have to speak it"
+        proxy.leave(Rank.DIFFERENT, why, line)
     verify = words.get("verify", ["none"])[-1]
     if verify in ("required", "optional"):
         if "ca-file" in words and not words["ca-file"][-1].startswith("@"):

@@ -45,7 +45,8 @@ def _timeout(proxy: Proxy, line: Line) -> None:
 
 
 def _mode(proxy: Proxy, line: Line) -> None:
-    if line[1] == "http":
+    proxy.http = line[1] == "http"
+    if proxy.http:
         proxy.leave(Rank.DIFFERENT, "relayed as TCP: whatever looks into HTTP is left out")
     elif line[1] != "tcp":
         proxy.leave(Rank.MISSING, f"there is no mode {line[1]} here")
@@ -112,7 +113,6 @@ def _stick(proxy: Proxy, line: Line) -> None:
                                                                  "req_ssl_sni"):  # fmt: skip
         sticky = proxy.pool.table("sticky", line.place)
         proxy.put(sticky, "key", "source_ip" if pattern == "src" else "sni")
-        sticky.default("ttl", "20d", line.place)
         more = line.words[3:]
         if more:
             proxy.leave(Rank.DIFFERENT, f"{' '.join(more)}: all clients of the pool stick to it")
@@ -126,13 +126,12 @@ def _stick_table(proxy: Proxy, line: Line) -> None:
         name, _, period = one.partition("(")
         if period:
             proxy.rates[name.strip()] = milliseconds(period.rstrip(")"), "ms")
+    proxy.world.rates.update(proxy.rates)
     if said.get("type") not in ("ip", "ipv6"):
         proxy.leave(Rank.DIFFERENT, "there are tables of source addresses only")
-    elif "expire" in said and "store" not in said:
-        sticky = proxy.pool.table("sticky", line.place)
-        sticky.pop("ttl", None)
-        proxy.time(sticky, "ttl", said["expire"])
-        sticky.default("key", "source_ip", line.place)
+    elif "expire" in said:
+        milliseconds(said["expire"], "ms")
+        proxy.sticky = line
     if "peers" in said:
         proxy.leave(Rank.DIFFERENT, "peers: balancers do not tell each other")
 

@@ -6,7 +6,7 @@ from l4lb.importer.draft import Rank, Table, free_name, scale_weights
 from l4lb.importer.haproxy.checks import converse
 from l4lb.importer.haproxy.proxy import Proxy
 from l4lb.importer.haproxy.servers import Server, fill, servers_of, share
-from l4lb.importer.haproxy.words import Line
+from l4lb.importer.haproxy.words import Line, pairs
 from l4lb.importer.quantities import milliseconds, natural
 
 BALANCE = {
@@ -16,6 +16,7 @@ BALANCE = {
 HASHED = {"src": "source_ip", "req.ssl_sni": "sni", "req_ssl_sni": "sni", "ssl_fc_sni": "sni"}
 EVER_IDLE = "7d"  # the most there is here; without a timeout HAProxy waits for ever
 EVER_CONNECT = "10m"
+EVER_STICKY = "20d"
 RETRIES = 3  # HAProxy's default
 QUEUE_MAX = 65_536
 
@@ -27,6 +28,7 @@ def finish(proxy: Proxy, fronts: list[Proxy]) -> None:
     if not servers:
         return
     _times(proxy, fronts)
+    _sticky(proxy)
     _balance(proxy)
     for server in servers:
         fill(proxy, server)
@@ -77,6 +79,14 @@ def _put(
     table.put(key, value, place)  # type: ignore[arg-type]
     if moved:
         proxy.world.draft.leave(place, Rank.DIFFERENT, moved)  # type: ignore[arg-type]
+
+
+def _sticky(proxy: Proxy) -> None:
+    """A table without `expire` forgets nobody."""
+    if "sticky" in proxy.pool:
+        line = proxy.sticky
+        expires = (pairs(line.rest)["expire"], line.place) if line else None
+        _put(proxy, "ttl", expires, EVER_STICKY, proxy.pool["sticky"])
 
 
 def _idle(proxy: Proxy, fronts: list[Proxy]) -> tuple[str, object] | None:

@@ -24,6 +24,7 @@ class World:
     verify_servers: bool = True
     bases: dict[str, str] = field(default_factory=dict)  # crt-base, ca-base
     resolvers: dict[str, Table] = field(default_factory=dict)
+    rates: dict[str, int] = field(default_factory=dict)  # those of any stick-table
     log: Line | None = None
     jitter: str = ""
     check_path: str = ""
@@ -54,6 +55,8 @@ class Proxy:
     talks: list[Line] = field(default_factory=list)  # tcp-check, http-check
     rates: dict[str, int] = field(default_factory=dict)  # what a stick-table stores, over ms
     target: Line | None = None  # default_backend
+    sticky: Line | None = None  # the table that clients stick by
+    http: bool = False
     balance: Line | None = None
     hashes: Line | None = None  # hash-type
     disabled: bool = False
@@ -89,7 +92,7 @@ class Proxy:
     def leave(self, rank: Rank, why: str, line: Line | None = None) -> None:
         """Names a line, at this section's table where it is one of its own."""
         line = line or self.line
-        own = line in self.section.lines or line == self.section.line
+        own = line.place.line in self.section.own
         self.world.draft.leave(line.place, rank, why, self.where if own else ())
 
     def put(self, table: Table, key: str, value: Any) -> None:

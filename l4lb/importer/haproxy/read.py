@@ -96,7 +96,7 @@ def _apply(proxy: Proxy, line: Line) -> None:
     row = KEYWORDS[line.words[0]]
     if row.concerns(proxy):
         row.handler(proxy, line)
-    elif line in proxy.section.lines:
+    elif line.place.line in proxy.section.own:
         proxy.leave(Rank.NOTE, f"it means nothing in a {proxy.section.kind}")
 
 

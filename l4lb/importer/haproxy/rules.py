@@ -20,7 +20,7 @@ from l4lb.importer.haproxy.conditions import (
 )
 from l4lb.importer.haproxy.proxy import Proxy
 from l4lb.importer.haproxy.words import Line
-from l4lb.importer.networks import Network, by_longest_prefix, network, within
+from l4lb.importer.networks import Network, by_longest_prefix, covered, network
 
 REFUSALS = {"reject": "reject", "deny": "reject", "block": "reject", "silent-drop": "drop",
             "tarpit": "tarpit", "return": "reject"}  # fmt: skip
@@ -163,7 +163,7 @@ def _counted(
         limits = found.listener.table("limits", line.place)
         table = Table(line.place)
         if key == "rate_per_source":
-            period = proxy.rates.get(match["what"])
+            period = proxy.rates.get(match["what"]) or proxy.world.rates.get(match["what"])
             if period is None:
                 proxy.leave(Rank.OPEN, f"no stick-table stores {match['what']}", line)
                 continue
@@ -210,8 +210,8 @@ def _write(proxy: Proxy, found: Access, listener: Table) -> None:
     listener.put("access", table, line.place)
 
 
-def _holds(test: Test, prefix: Network, networks: list[Network]) -> bool:
-    return any(within(prefix, one) for one in networks) != test.negated
+def _holds(test: Test, prefix: Network, networks: set[Network]) -> bool:
+    return covered(prefix, networks) != test.negated
 
 
 def _one_file(found: Access, table: Table) -> bool:
@@ -234,14 +234,14 @@ def _one_file(found: Access, table: Table) -> bool:
     return True
 
 
-def _read_files(proxy: Proxy, found: Access) -> dict[Test, list[Network]]:
+def _read_files(proxy: Proxy, found: Access) -> dict[Test, set[Network]]:
     """The networks of each test, those of files as they are now. Raises ValueError."""
-    known: dict[Test, list[Network]] = {}
+    known: dict[Test, set[Network]] = {}
     for _, alternatives, line in found.rules:
         for test in (test for tests in alternatives for test in tests):
-            known[test] = test.networks()
+            known[test] = set(test.networks())
             for file in test.files:
-                known[test] += _networks_of(file)
+                known[test].update(_networks_of(file))
                 proxy.leave(Rank.DIFFERENT, f"{file} is written out as it is now", line)
     if sum(map(len, known.values())) > WITHIN_MAX:
         raise ValueError(f"they name more than {WITHIN_MAX} networks")

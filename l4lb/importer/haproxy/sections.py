@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -28,6 +29,11 @@ class Section:
     base: Section | None = None
     lines: list[Line] = field(default_factory=list)
     used: bool = False
+
+    @functools.cached_property
+    def own(self) -> set[int]:
+        """The numbers of its lines; asked for when all are there."""
+        return {self.line.place.line, *(line.place.line for line in self.lines)}
 
     def effective(self) -> list[Line]:
         """What holds: the lines of the defaults, then its own; `no` takes away what was before."""

@@ -60,7 +60,7 @@ def address_of(text: str) -> str:
 
 def servers_of(proxy: Proxy) -> list[Server]:
     """The servers of a section that have an address here."""
-    found: list[Server] = []
+    found: dict[str, Server] = {}
     for line in proxy.servers:
         proxy.line = line
         at = 3 if line[0] == "server-template" else 2
@@ -71,9 +71,9 @@ def servers_of(proxy: Proxy) -> list[Server]:
         except ValueError as error:
             proxy.leave(Rank.MISSING, str(error), line)
             continue
-        name = free_name(name_of(line[1]), [one.name for one in found])
-        found.append(Server(line, name, address, options, at == 3))
-    return found
+        name = free_name(name_of(line[1]), found)
+        found[name] = Server(line, name, address, options, at == 3)
+    return list(found.values())
 
 
 # ---- what is a backend's own ---------------------------------------------------------------------

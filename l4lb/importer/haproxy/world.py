@@ -14,16 +14,21 @@ from l4lb.importer.quantities import natural
 Handler = Callable[[World, Line], None]
 
 
-def _whole(text: str, least: int, most: int) -> int:
-    return min(most, max(least, int(text)))
+def _whole(world: World, line: Line, least: int, most: int) -> int:
+    """The number of a line; that it was moved within bounds is told."""
+    number = int(line[1])
+    near = min(most, max(least, number))
+    if near != number:
+        world.draft.leave(line.place, Rank.DIFFERENT, f"it is {near} here")
+    return near
 
 
 def _maxconn(world: World, line: Line) -> None:
-    world.draft.limits.put("max_connections", _whole(line[1], 1, 64 << 20), line.place)
+    world.draft.limits.put("max_connections", _whole(world, line, 1, 64 << 20), line.place)
 
 
 def _threads(world: World, line: Line) -> None:
-    world.draft.process.put("workers", _whole(line[1], 1, WORKERS_MAX), line.place)
+    world.draft.process.put("workers", _whole(world, line, 1, WORKERS_MAX), line.place)
 
 
 def _hard_stop(world: World, line: Line) -> None:
@@ -48,7 +53,7 @@ def _log(world: World, line: Line) -> None:
 
 
 def _spread(world: World, line: Line) -> None:
-    world.jitter = f"{_whole(line[1], 0, 100)}%"
+    world.jitter = f"{_whole(world, line, 0, 100)}%"
 
 
 def _bases(world: World, line: Line) -> None:

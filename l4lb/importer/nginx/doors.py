@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from l4lb.importer.draft import Rank, Table
-from l4lb.importer.networks import ALL, Network, by_longest_prefix, within
+from l4lb.importer.networks import ALL, first_match
 from l4lb.importer.nginx.addresses import Address
 from l4lb.importer.nginx.settings import Server, speed
 
@@ -20,23 +20,13 @@ def finish(server: Server) -> None:
             limits.put(key, server.per_source, server.per_source.place)
     if server.rules:
         place = server.rules[-1][2].place
-        allow, deny = _access(server)
+        allow, deny = first_match([(allowed, one) for allowed, one, _ in server.rules])
         table = Table(place)
         for key, value in (("allow", allow), ("deny", deny)):
             if value:
                 table.put(key, value, place)
         if table:
             server.listener.put("access", table, place)
-
-
-def _access(server: Server) -> tuple[list[str], list[str]]:
-    def comes_in(prefix: Network) -> bool:
-        for allowed, one, _ in server.rules:
-            if one is None or within(prefix, one):
-                return allowed
-        return True
-
-    return by_longest_prefix([one for _, one, _ in server.rules if one is not None], comes_in)
 
 
 def fill(
@@ -63,6 +53,7 @@ def fill(
         _proxied(server, address, table)
     if address.protocol == "udp":
         _for_datagrams(server, table)
+        return
     usual = {"preread": PREREAD, "proxy": PROXIED, "tls": HANDSHAKE}
     for kind in ("tls", "preread", "proxy"):
         if waits[kind]:

@@ -121,6 +121,8 @@ def _time(key: str) -> Row:
 
 def _tries(server: Server, node: Node) -> None:
     count = int(node.arg())
+    if count > RETRIES_MAX + 1:
+        server.leave(node, Rank.DIFFERENT, f"{RETRIES_MAX} other backends are tried here")
     server.pool.default(
         "retries", min(RETRIES_MAX, count - 1) if count else RETRIES_MAX, node.place
     )
@@ -270,6 +272,11 @@ def _with_port(text: str) -> str:
     return text if ":" in text.rpartition("]")[2] else f"{text}:514"
 
 
+def _nodelay(server: Server, node: Node) -> None:
+    if node.arg() == "off":
+        server.leave(node, Rank.NOTE, "small segments are never held back here")
+
+
 def _nothing(_server: Server, _node: Node) -> None:
     """It was looked at before."""
 
@@ -303,6 +310,7 @@ ROWS: Mapping[str, Row] = {
     "health_check": _check,
     "health_check_timeout": _check_time,
     "access_log": _log,
+    "tcp_nodelay": _nodelay,
     **dict.fromkeys(
         ("set", "map", "geo", "split_clients", "limit_conn_zone", "match", "upstream", "resolver"),
         _nothing,
@@ -310,7 +318,7 @@ ROWS: Mapping[str, Row] = {
 }
 SILENT = word_set(
     """
-    tcp_nodelay map_hash_max_size map_hash_bucket_size variables_hash_max_size
+    map_hash_max_size map_hash_bucket_size variables_hash_max_size
     variables_hash_bucket_size server_names_hash_max_size server_names_hash_bucket_size zone
     preread_buffer_size proxy_buffer_size limit_conn_log_level resolver_timeout status_zone
     """

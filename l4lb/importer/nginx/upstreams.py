@@ -28,7 +28,7 @@ class Upstream:
     world: World
     node: Node
     pool: Table = field(init=False)
-    backends: list[Table] = field(default_factory=list)
+    backends: dict[str, Table] = field(default_factory=dict)  # by name
     fails: list[tuple[Node, int, str]] = field(default_factory=list)
     resolver: Node | None = None
 
@@ -57,12 +57,13 @@ def upstream(world: World, node: Node) -> Table:
                 made.leave(one, Rank.DIFFERENT, "not known to this import")
         except ValueError as error:
             made.leave(one, Rank.MISSING, f"not understood: {error}")
-    scale_weights(world.draft, made.backends, made.where)
+    backends = list(made.backends.values())
+    scale_weights(world.draft, backends, made.where)
     _passive(made)
-    if sum(bool(one.get("backup")) for one in made.backends) > 1:
+    if sum(bool(one.get("backup")) for one in backends) > 1:
         made.pool.put("all_backups", True, node.place)
-    if made.backends:
-        made.pool.put("backends", made.backends, node.place)
+    if backends:
+        made.pool.put("backends", backends, node.place)
     return made.pool
 
 
@@ -103,19 +104,14 @@ def _server(made: Upstream, node: Node) -> None:
         made, node, address, dict(options)
     ):
         return
-    wanted = name_of(address) + (
-        "-backup" if _is_taken(made, address) and "backup" in entry else ""
-    )
-    name = free_name(wanted, [one.get("name", one["address"]) for one in made.backends])
+    again = "backup" in entry and name_of(address) in made.backends
+    wanted = f"{name_of(address)}-backup" if again else name_of(address)
+    name = free_name(wanted, made.backends)
     if name != address:
         entry.put("name", name, node.place)
-    made.backends.append(entry)
+    made.backends[name] = entry
     made.fails.append((node, fails, fail_time))
     _one_address(made, node, address)
-
-
-def _is_taken(made: Upstream, address: str) -> bool:
-    return any(one["address"] == address for one in made.backends)
 
 
 def _one_address(made: Upstream, node: Node, address: str) -> None:
@@ -160,7 +156,9 @@ def resolver(world: World, node: Node | None) -> dict[str, object]:
         found["servers"] = [one if _has_port(one) else f"{one}:53" for one in servers]
     for word in node.args if node else ():
         key, _, value = word.partition("=")
-        if key == "valid" and node:
+        if value == "off" and key in ("ipv4", "ipv6"):
+            found["family"] = {"ipv4": "ipv6", "ipv6": "ipv4"}[key]
+        elif key == "valid" and node:
             found["min_ttl"] = found["max_ttl"] = world.time(node, value, "dns")
     return found
 

@@ -40,6 +40,8 @@ def _processes(world: World, node: Node) -> None:
     world.processes = node
     if node.arg() != "auto":
         count = min(WORKERS_MAX, max(1, int(node.arg())))
+        if count != int(node.arg()):
+            world.draft.leave(node.place, Rank.NOTE, f"it is {count} here", ("process",))
         world.draft.process.put("workers", count, node.place)
 
 

@@ -212,7 +212,7 @@ def test_all_backups_share_and_failures_are_counted_as_most_servers_say(tmp_path
 def test_names_that_nginx_follows_are_discovered(tmp_path: Path) -> None:
     made = of_nginx(
         tmp_path,
-        "stream { resolver 10.0.0.53 [2001:db8::1]:5353 valid=30s;"
+        "stream { resolver 10.0.0.53 [2001:db8::1]:5353 valid=30s ipv6=off;"
         " upstream a { zone a 64k; server web.example:80 resolve; }"
         " upstream b { zone b 64k; server example.com service=http resolve; }"
         " server { listen 1; proxy_pass a; } server { listen 2; proxy_pass b; } }",
@@ -220,7 +220,7 @@ def test_names_that_nginx_follows_are_discovered(tmp_path: Path) -> None:
     a, b = made.config.pools["a"].discovery, made.config.pools["b"].discovery
     assert a is not None
     assert b is not None
-    assert (a.name, a.port, a.max_ttl_ms) == ("web.example", 80, 30_000)
+    assert (a.name, a.port, a.max_ttl_ms, a.family) == ("web.example", 80, 30_000, "ipv4")
     assert list(map(str, a.servers or ())) == ["10.0.0.53:53", "[2001:db8::1]:5353"]
     assert (b.name, b.record) == ("_http._tcp.example.com", "srv")
     assert not made.left

@@ -16,7 +16,7 @@ from l4lb.errors import UsageError
 from l4lb.importer import haproxy
 from l4lb.importer.draft import Draft, Place, Rank, Table, name_of
 from l4lb.importer.kind import kind_of
-from l4lb.importer.networks import by_longest_prefix, network, within
+from l4lb.importer.networks import by_longest_prefix, covered, first_match, network
 from l4lb.importer.quantities import milliseconds, natural, written
 from l4lb.importer.settle import settle
 from l4lb.importer.text import reference, toml
@@ -79,7 +79,7 @@ def test_the_longest_prefix_says_what_the_first_match_said(
         return next((ok for ok, net, inside in rules if (address in net) == inside), True)
 
     def comes_in(prefix: object) -> bool:
-        return next((ok for ok, net, inside in rules if within(prefix, net) == inside), True)
+        return next((ok for ok, net, inside in rules if covered(prefix, {net}) == inside), True)
 
     allow, deny = by_longest_prefix([net for _, net, _ in rules], comes_in)
     said = [(ipaddress.ip_network(n), True) for n in allow]
@@ -93,6 +93,12 @@ def test_the_longest_prefix_says_what_the_first_match_said(
     for value in range(16):
         address = ipaddress.IPv4Address(value << 24 | 1)
         assert longest(address) == first(address)
+
+
+def test_long_lists_of_rules_are_read_at_once() -> None:
+    rules = [(n % 2 == 0, network(f"10.{n >> 8 & 255}.{n & 255}.0/24")) for n in range(5_000)]
+    allow, deny = first_match([*rules, (False, None)])
+    assert (len(allow), deny) == (2_500, [])
 
 
 def test_networks_are_read_as_they_are_meant() -> None:
@@ -261,3 +267,14 @@ def test_a_result_without_a_listener_says_so(l4lb: L4lb, tmp_path: Path) -> None
     assert done.status == 1
     assert "to be put right by hand: " in done.err
     assert "there is no listener" in done.err
+
+
+def test_a_route_that_would_lose_a_condition_goes_as_a_whole() -> None:
+    draft = haproxy.read(
+        "frontend f\n bind :1\n use_backend b if { req.ssl_sni not_*_a.name } { src 10.0.0.0/8 }\n"
+        " default_backend b\nbackend b\n server s 10.0.0.1:1\n",
+        "f",
+    )
+    assert not settle(draft, refused)
+    assert "routes" not in draft.listeners["f"]
+    assert any(one.rank is Rank.MISSING and one.place.line == 3 for one in draft.left)
