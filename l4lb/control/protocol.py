@@ -15,6 +15,7 @@ import msgpack
 
 FRAME_MAX = 1 << 20  # bytes of one frame, without its length
 NESTING_MAX = 16
+ELEMENTS_MAX = 16_384  # of all lists and maps of one request; answers may have as many as they like
 WORD_MAX = 64  # characters of an id or a command that is text
 LENGTH = struct.Struct(">I")
 
@@ -39,10 +40,45 @@ def _depth_is_sound(value: object, left: int = NESTING_MAX) -> bool:
     return True
 
 
-def _decode(body: bytes) -> dict[str, Any]:
+class _Elements:
+    """Counts what a message has while it is unpacked, so that one with too much costs little.
+    Raises ValueError past the most."""
+
+    def __init__(self, most: int) -> None:
+        self._most = self._left = most
+
+    def of_list(self, values: list[Any]) -> list[Any]:
+        self._spend(len(values))
+        return values
+
+    def of_map(self, pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+        self._spend(len(pairs))
+        return dict(pairs)
+
+    def _spend(self, count: int) -> None:
+        self._left -= count + 1
+        if self._left < 0:
+            raise ValueError(f"more than {self._most} elements")
+
+
+def _unpack(body: bytes, elements_max: int | None) -> Any:
+    # msgpack itself refuses nesting beyond its stack, and lengths beyond the buffer.
+    if elements_max is None:
+        return msgpack.unpackb(body, strict_map_key=True)
+    elements = _Elements(elements_max)
+    return msgpack.unpackb(
+        body,
+        strict_map_key=True,
+        max_array_len=elements_max,
+        max_map_len=elements_max,
+        list_hook=elements.of_list,
+        object_pairs_hook=elements.of_map,
+    )
+
+
+def _decode(body: bytes, elements_max: int | None) -> dict[str, Any]:
     try:
-        # msgpack itself refuses nesting beyond its stack, and lengths beyond the buffer.
-        message = msgpack.unpackb(body, strict_map_key=True)
+        message = _unpack(body, elements_max)
     except (ValueError, msgpack.UnpackException, RecursionError) as error:
         raise ProtocolError(f"a frame that is not msgpack: {error}") from error
     if not isinstance(message, dict) or not all(isinstance(key, str) for key in message):
@@ -53,10 +89,13 @@ def _decode(body: bytes) -> dict[str, Any]:
 
 
 class Decoder:
-    """Turns a stream of bytes, cut anywhere, into messages."""
+    """Turns a stream of bytes, cut anywhere, into messages.
 
-    def __init__(self) -> None:
+    elements_max: of all lists and maps of one message; None: as many as a frame holds."""
+
+    def __init__(self, elements_max: int | None = None) -> None:
         self._waiting = bytearray()
+        self._elements_max = elements_max
 
     @property
     def is_inside_frame(self) -> bool:
@@ -75,7 +114,7 @@ class Decoder:
                 return
             body = bytes(self._waiting[LENGTH.size : end])
             del self._waiting[:end]
-            yield _decode(body)
+            yield _decode(body, self._elements_max)
 
 
 @dataclass(frozen=True)

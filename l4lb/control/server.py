@@ -142,7 +142,7 @@ class _Client:
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
-        decoder = protocol.Decoder()
+        decoder = protocol.Decoder(protocol.ELEMENTS_MAX)
         began = time.monotonic()
         while True:
             left = began + FRAME_TIMEOUT_S - time.monotonic()

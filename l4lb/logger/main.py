@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import gc
 import os
-import select
 import signal
 import socket
 import time
@@ -24,6 +23,7 @@ import setproctitle
 
 import l4lb.log
 from l4lb.frames import Inbox
+from l4lb.logger.ready import readable
 from l4lb.logger.settings import Settings
 from l4lb.logger.sinks import Sink, sink_for
 from l4lb.native import seen
@@ -152,7 +152,7 @@ def run(setup: LoggerSetup) -> int:
     inbox = Inbox(setup.channel)
     while not inbox.ended:
         wait_s = writer.turn()
-        if select.select([setup.channel], [], [], wait_s)[0]:
+        if readable(setup.channel.fileno(), wait_s):
             _obey(inbox.take() or {}, writer)
     writer.farewell()
     return 0

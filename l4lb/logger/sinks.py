@@ -15,6 +15,7 @@ import socket
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from l4lb.logger.ready import readable, writable
 from l4lb.logger.settings import FACILITIES, Settings
 
 WAIT_S = 0.5
@@ -71,7 +72,7 @@ class Stream:
         self._unbroken = _Unbroken()
 
     def write(self, lines: Sequence[bytes]) -> int:
-        if not select.select([], [self._fd], [], WAIT_S)[1]:
+        if not writable(self._fd, WAIT_S):
             return 0
         # No more than poll(2) promises: a write of it does not wait.
         few = lines[: max(1, select.PIPE_BUF // 128)]
@@ -83,7 +84,7 @@ class Stream:
 
     def close(self) -> None:
         while self._unbroken.rest and self.write(()) == 0:
-            if not select.select([], [self._fd], [], WAIT_S)[1]:
+            if not writable(self._fd, WAIT_S):
                 return
 
 
@@ -190,8 +191,7 @@ class Syslog:
 
 def _ended(sock: socket.socket) -> bool:
     """Has the other side ended a connection on which it never says anything?"""
-    readable = bool(select.select([sock], [], [], 0)[0])
-    return readable and not sock.recv(4096)
+    return readable(sock.fileno(), 0) and not sock.recv(4096)
 
 
 def connect(target: str) -> socket.socket:

@@ -163,7 +163,12 @@ def test_a_fault_while_discovery_is_applied_is_tried_again(tmp_path: Path) -> No
 
 
 def test_a_backend_can_be_added_to_a_pool_that_has_only_discovery() -> None:
-    source = {"type": "dns", "name": "nowhere.test", "port": 80, "servers": [f"127.0.0.1:{PORTS.take()}"]}
+    source = {
+        "type": "dns",
+        "name": "nowhere.test",
+        "port": 80,
+        "servers": [f"127.0.0.1:{PORTS.take()}"],
+    }
     with found_in(source) as lb:
         added = lb.ask("add", pool="web", address="127.0.0.1:9", name="mine")
         assert added == {"pool": "web", "name": "mine", "address": "127.0.0.1:9", "weight": 1}

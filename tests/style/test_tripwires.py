@@ -132,3 +132,14 @@ def test_no_file_names_a_place_on_a_builders_machine() -> None:
         if any(word in line for word in words)
     ]
     assert not telling
+
+
+def test_nothing_waits_by_select() -> None:
+    """select(2) takes no descriptor from 1,024 on, and a service has those; poll and epoll do."""
+    calls = [
+        place(path, number)
+        for path, lines in sources("l4lb/*.py")
+        for number, line in enumerate(lines, 1)
+        if re.search(r"\bselect\.select\(|\bSelectSelector\b", line)
+    ]
+    assert not calls

@@ -165,3 +165,23 @@ def test_a_frame_that_has_begun_is_known_as_such() -> None:
 
 def test_a_length_is_four_bytes_in_network_order() -> None:
     assert encode({})[: protocol.LENGTH.size] == b"\x00\x00\x00\x01"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [[{}] * 1_000_000, [[]] * 500_000, [0] * 900_000, {str(n): 0 for n in range(90_000)},
+     [[0] * 10_000] * 90],
+    ids=["maps", "lists", "numbers", "keys", "lists of numbers"],
+)  # fmt: skip
+def test_a_request_of_many_elements_is_refused_before_they_are_looked_at(value: object) -> None:
+    """A frame of 1 MiB holds a million maps, each of which costs memory and time."""
+    data = encode({"id": 1, "command": "status", "args": {"x": value}})
+    with pytest.raises(ProtocolError, match=r"elements|exceeds"):
+        list(Decoder(protocol.ELEMENTS_MAX).feed(data))
+    assert list(Decoder().feed(data))  # an answer may be as large
+
+
+def test_a_request_with_as_many_elements_as_may_be_is_taken() -> None:
+    value = list(range(protocol.ELEMENTS_MAX - 20))
+    message = {"id": 1, "command": "status", "args": {"x": value}}
+    assert list(Decoder(protocol.ELEMENTS_MAX).feed(encode(message))) == [message]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import socket
@@ -13,6 +14,7 @@ import pytest
 import l4lb.log
 from l4lb.logger import sinks
 from l4lb.logger.main import BUSY_WAIT_S, FAILED_WAIT_S, IDLE_WAIT_S, Writer
+from l4lb.logger.ready import readable
 from l4lb.logger.settings import Settings
 from l4lb.native import seen
 from l4lb.native.table import Table
@@ -227,3 +229,16 @@ def test_the_journal_gets_fields(tmp_path: Path) -> None:
         fields = dict(line.split(b"=", 1) for line in server.recv(4_096).splitlines())
     assert fields[b"MESSAGE"] == b"ts=now end=x"
     assert fields[b"SYSLOG_IDENTIFIER"] == b"l4lb"
+
+
+def test_descriptors_of_any_number_are_written_to() -> None:
+    """select(2) knows none from 1,024 on; a service with many listeners has them."""
+    reading, writing = os.pipe()
+    far = fcntl.fcntl(writing, fcntl.F_DUPFD_CLOEXEC, 1_500)
+    try:
+        assert sinks.Stream(far).write([b"a line\n"]) == 1
+        assert os.read(reading, 100) == b"a line\n"
+        assert not readable(far, 0)
+    finally:
+        for fd in (reading, writing, far):
+            os.close(fd)
