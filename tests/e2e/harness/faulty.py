@@ -86,9 +86,9 @@ with_faulty(Asks, "_operations", "ask")
 for one in filter(None, os.environ.get("L4LB_TEST_CALLS", "").split(",")):
     patch_call(one)
 watch, after, on_signals = Reactor.watch, Reactor.after, Reactor.on_signals
-Reactor.watch = lambda self, fd, callback: watch(self, fd, faulty("descriptor", callback))  # type: ignore[method-assign]
-Reactor.after = lambda self, ms, callback: after(self, ms, faulty("timer", callback))  # type: ignore[method-assign]
-Reactor.on_signals = lambda self, handlers: on_signals(  # type: ignore[method-assign]
+Reactor.watch = lambda self, fd, callback: watch(self, fd, faulty("descriptor", callback))
+Reactor.after = lambda self, ms, callback: after(self, ms, faulty("timer", callback))
+Reactor.on_signals = lambda self, handlers: on_signals(
     self, {number: faulty("signal", handler) for number, handler in handlers.items()}
 )
 
