@@ -20,7 +20,7 @@ static bool hold(struct l4_loop *loop, uint32_t index, enum l4_reason reason)
     if (loop->tarpits >= L4_TARPITS_MAX || l4_session_watch_client(loop, index))
         return false;
     l4_admit_leave(loop, s);
-    l4_session_enter(s, L4_SESSION_TARPITS);
+    l4_session_enter(loop, index, L4_SESSION_TARPITS);
     s->reason = (uint8_t)reason;
     loop->tarpits++;
     const uint32_t ms = L4_GET(loop->table->header->tarpit_ms);

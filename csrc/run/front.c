@@ -62,7 +62,7 @@ static void route(struct l4_loop *loop, uint32_t index)
 void l4_front_onward(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
-    l4_session_enter(s, L4_SESSION_WAITS);
+    l4_session_enter(loop, index, L4_SESSION_WAITS);
     l4_session_set_deadline(loop, s,
                             L4_GET(l4_table_pool(loop->table, s->pool)->connect_timeout_ms));
     l4_reach_backend(loop, index);
@@ -240,7 +240,7 @@ void l4_front_begin(struct l4_loop *loop, uint32_t index)
         go_on(loop, index);
         return;
     }
-    l4_session_enter(s, L4_SESSION_READS);
+    l4_session_enter(loop, index, L4_SESSION_READS);
     const int error = l4_session_watch_client(loop, index);
     if (error) {
         s->error = -error;

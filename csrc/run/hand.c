@@ -44,11 +44,12 @@ static void keep(struct l4_loop *loop, struct l4_offer *offer)
     offer->serial = 0;
     if (is_flow(loop, index)) /* it never stopped */
         return;
-    l4_session_enter(s, state);
+    l4_session_enter(loop, index, state);
     for (int half = 0; half < 2; half++) {
         const enum l4_watch what = half ? L4_WATCH_BACKEND : L4_WATCH_CLIENT;
-        if (l4_loop_watch(loop, s->half[half].fd, L4_SOCKET_EVENTS, what, index)) {
-            s->error = ENOMEM;
+        const int error = l4_loop_watch(loop, s->half[half].fd, L4_SOCKET_EVENTS, what, index);
+        if (error) {
+            s->error = -error;
             l4_session_end(loop, index, L4_END_ERROR);
             return;
         }
@@ -64,11 +65,19 @@ static void close_hand(struct l4_loop *loop, struct l4_hand *hand)
     }
     if (hand->role == L4_HAND_GIVES)
         l4_loop_event(loop, L4_EVENT_HANDED, hand->number, hand->moved);
-    if (hand->role == L4_HAND_GIVES && hand->flows && loop->draining) /* the taker is gone */
-        l4_udp_end_all(loop, L4_NONE, L4_END_DRAIN_TIMEOUT);
     close(hand->fd);
     hand->role = L4_HAND_FREE;
     loop->hand_count--;
+}
+
+/* The taker is gone, or takes no more: UDP sessions that were to be its own end, as nothing comes
+ * from their clients any more. */
+static void give_up(struct l4_loop *loop, struct l4_hand *hand)
+{
+    const bool flows = hand->flows;
+    close_hand(loop, hand);
+    if (flows && loop->draining)
+        l4_udp_end_all(loop, L4_NONE, L4_END_DRAIN_TIMEOUT);
 }
 
 /* Stops a TCP session. Its state from before. */
@@ -101,7 +110,7 @@ static int offer(struct l4_loop *loop, struct l4_hand *hand, uint32_t index)
     } else {
         offer->state = stop(loop, index);
         count = l4_record_write(loop, index, &record, fds);
-        l4_session_enter(s, L4_SESSION_LEAVES);
+        l4_session_enter(loop, index, L4_SESSION_LEAVES);
     }
     const int error = l4_fds_send(hand->fd, &record, record.bytes, fds, count);
     if (error)
@@ -186,7 +195,7 @@ static void give(struct l4_loop *loop, struct l4_hand *hand)
         hand->cursor = error ? hand->cursor : 0;
         return;
     }
-    close_hand(loop, hand);
+    give_up(loop, hand);
 }
 
 /* The taker has it. */
@@ -222,7 +231,7 @@ static void take_answers(struct l4_loop *loop, struct l4_hand *hand)
     if (got == -EAGAIN || got == -EINTR)
         give(loop, hand);
     else
-        close_hand(loop, hand);
+        give_up(loop, hand);
 }
 
 void l4_hand_give(struct l4_loop *loop, int fd, uint32_t number, uint32_t count)

@@ -60,6 +60,7 @@ void l4_hand_revisit(struct l4_loop *loop);
 /* Milliseconds until l4_hand_revisit has something to do; -1: nothing. */
 int l4_hand_wait_ms(const struct l4_loop *loop);
 
+/* Closes all hands. Sessions on offer go on here, in the state that they had. */
 void l4_hand_close_all(struct l4_loop *loop);
 
 #endif

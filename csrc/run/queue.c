@@ -9,26 +9,22 @@
 #include "shm/count.h"
 #include "shm/queue.h"
 
-struct l4_line { /* this worker's clients that wait for one pool, oldest first */
-    uint32_t head, tail;
-};
-
 enum { WORDS = (L4_POOLS_MAX + 63) / 64 };
 
 struct l4_lines {
     uint64_t filled[WORDS]; /* a bit a pool: somebody waits here */
     uint64_t due[WORDS];    /* ... look at it at the end of this turn */
-    struct l4_line lines[];
+    struct l4_list lines[]; /* this worker's clients that wait for one pool, oldest first */
 };
 
 int l4_queue_start(struct l4_loop *loop)
 {
     const uint32_t pools = loop->table->header->caps.pools;
-    loop->lines = calloc(1, sizeof *loop->lines + pools * sizeof(struct l4_line));
+    loop->lines = calloc(1, sizeof *loop->lines + pools * sizeof(struct l4_list));
     if (!loop->lines)
         return -ENOMEM;
     for (uint32_t i = 0; i < pools; i++)
-        loop->lines->lines[i] = (struct l4_line){L4_NONE, L4_NONE};
+        l4_list_init(&loop->lines->lines[i], L4_LIST_QUEUE);
     return 0;
 }
 
@@ -93,25 +89,19 @@ void l4_queue_join(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
     struct l4_queue *queue = queue_of(loop, s->pool);
-    struct l4_line *line = &loop->lines->lines[s->pool];
+    struct l4_list *line = &loop->lines->lines[s->pool];
     if (!l4_count_take_wait(loop->table, loop->setup.index, s->pool, L4_GET(queue->length))) {
         l4_session_end(loop, index, L4_END_QUEUE_FULL);
         return;
     }
-    l4_session_enter(s, L4_SESSION_QUEUES);
+    l4_session_enter(loop, index, L4_SESSION_QUEUES);
     s->turn = atomic_fetch_add(&queue->turns, 1) + 1;
     s->connect_started_us = loop->now_us;
-    s->prev = line->tail;
-    s->next = L4_NONE;
-    line->tail = index;
+    l4_list_append(loop, line, index);
     l4_session_set_deadline(loop, s, L4_GET(queue->timeout_ms));
     set_timer(loop, index, false);
-    if (s->prev == L4_NONE) {
-        line->head = index;
+    if (line->head == index)
         show_head(loop, s->pool);
-    } else {
-        l4_session_at(loop, s->prev)->next = index;
-    }
     const int error = l4_session_watch_client(loop, index);
     if (error) {
         s->error = -error;
@@ -122,16 +112,9 @@ void l4_queue_join(struct l4_loop *loop, uint32_t index)
 void l4_queue_leave(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
-    struct l4_line *line = &loop->lines->lines[s->pool];
+    struct l4_list *line = &loop->lines->lines[s->pool];
     const bool was_first = line->head == index;
-    if (s->prev == L4_NONE)
-        line->head = s->next;
-    else
-        l4_session_at(loop, s->prev)->next = s->next;
-    if (s->next == L4_NONE)
-        line->tail = s->prev;
-    else
-        l4_session_at(loop, s->next)->prev = s->prev;
+    l4_list_remove(loop, line, index);
     s->queue_us += (uint32_t)(loop->now_us - s->connect_started_us);
     if (was_first)
         show_head(loop, s->pool);

@@ -67,7 +67,7 @@ void l4_reach_failed(struct l4_loop *loop, uint32_t index, int error)
     s->error = -error;
     l4_answer_failed(loop, s);
     l4_reach_leave(loop, s);
-    l4_session_enter(s, L4_SESSION_WAITS);
+    l4_session_enter(loop, index, L4_SESSION_WAITS);
     const uint32_t retries = L4_GET(l4_table_pool(loop->table, s->pool)->retries);
     if (s->attempts > retries || s->attempts > L4_RETRIES_MAX) {
         l4_session_end(loop, index, L4_END_CONNECT_FAILED);
@@ -84,7 +84,7 @@ void l4_reach_connected(struct l4_loop *loop, uint32_t index)
     struct l4_backend *b = l4_table_backend(loop->table, s->backend);
     const struct l4_pool *pool = l4_table_pool(loop->table, s->pool);
 
-    l4_session_enter(s, L4_SESSION_RELAYS);
+    l4_session_enter(loop, index, L4_SESSION_RELAYS);
     s->connect_us = (uint32_t)(loop->now_us - s->connect_started_us);
     L4_OWN_ADD(l4_session_column(loop, s->backend)->total, 1);
     l4_passive_reached(loop->table, s->backend);
@@ -104,7 +104,7 @@ static void wait_for_socket(struct l4_loop *loop, uint32_t index, int error)
 {
     struct l4_session *s = l4_session_at(loop, index);
     l4_reach_leave(loop, s);
-    l4_session_enter(s, L4_SESSION_WAITS);
+    l4_session_enter(loop, index, L4_SESSION_WAITS);
     s->error = -error;
     loop->shed.pressed = true;
     if (l4_session_left_ms(loop, s) <= 0)
@@ -147,7 +147,7 @@ static void begin_to_connect(struct l4_loop *loop, uint32_t index)
         l4_egress_way(&l4_table_pool(loop->table, s->pool)->egress, to.family, &s->client,
                       l4_random(&loop->random), &memory);
     const int fd = l4_sock_connect(&to, path, way, &loop->ports, &made);
-    l4_session_enter(s, L4_SESSION_CONNECTS);
+    l4_session_enter(loop, index, L4_SESSION_CONNECTS);
     l4_answer_begin(loop, s);
     if (fd < 0) {
         if (made)
@@ -202,7 +202,7 @@ bool l4_reach_from_queue(struct l4_loop *loop, uint32_t index)
         return !answer.full;
     }
     l4_queue_leave(loop, index);
-    l4_session_enter(s, L4_SESSION_WAITS);
+    l4_session_enter(loop, index, L4_SESSION_WAITS);
     l4_session_set_deadline(loop, s,
                             L4_GET(l4_table_pool(loop->table, s->pool)->connect_timeout_ms));
     s->backend = answer.backend;

@@ -277,7 +277,6 @@ static void put_facts(struct l4_session *s, const struct l4_record *record)
     s->wants = 0;
     s->holds = 0;
     s->paced = 0;
-    s->listed = 0;
     s->looked = 0;
     s->accounted = 0;
 }
@@ -349,14 +348,13 @@ bool l4_record_read(struct l4_loop *loop, const struct l4_record *record, const 
         l4_session_return_row(loop, index);
         return false;
     }
-    loop->held++;
     /* why no limit: its place among all clients is given back by the giver in the next moment. */
     (void)l4_count_take_client(loop->table, loop->setup.index, 0);
     l4_count_join(loop->table, loop->setup.index, backend);
     l4_admit_again(loop, index);
     put_learnt_back(loop, index, record);
     L4_OWN_ADD(l4_table_tally(loop->table, loop->setup.index, listener)->active, 1);
-    l4_session_enter(s, record->state);
+    l4_session_enter(loop, index, record->state);
     atomic_store_explicit(&s->serial, l4_session_next_serial(loop), memory_order_release);
     l4_session_wake_in(loop, index, 0);
     return true;

@@ -90,7 +90,7 @@ void l4_relay_drain(struct l4_loop *loop, uint32_t index, enum l4_reason reason)
 {
     struct l4_session *s = l4_session_at(loop, index);
     if (L4_GET(s->state) != L4_SESSION_RESETS) {
-        l4_session_enter(s, L4_SESSION_RESETS);
+        l4_session_enter(loop, index, L4_SESSION_RESETS);
         s->reason = (uint8_t)reason;
         s->looked = 0;
         L4_SET(s->active_ms, loop->now_ms);

@@ -361,7 +361,7 @@ bool l4_secure_client(struct l4_loop *loop, uint32_t index)
             L4_GET(l4_table_listener(loop->table, s->listener)->edge.handshake_timeout_ms));
     const int32_t left = l4_session_left_ms(loop, s);
     const int64_t wait = queue_us(loop, s, left > 0 ? (uint64_t)left * 1000 : 0);
-    l4_session_enter(s, L4_SESSION_SHAKES);
+    l4_session_enter(loop, index, L4_SESSION_SHAKES);
     s->connect_started_us = loop->now_us + (wait > 0 ? (uint64_t)wait : 0);
     const int error = wait < 0 ? 0 : l4_session_watch_client(loop, index);
     if (wait < 0 || !loop->secure) {
@@ -392,7 +392,7 @@ bool l4_secure_backend(struct l4_loop *loop, uint32_t index)
         .backend = s->backend,
         .serial = L4_GET(b->used),
     };
-    l4_session_enter(s, L4_SESSION_SECURES);
+    l4_session_enter(loop, index, L4_SESSION_SECURES);
     const int error = l4_tls_start(&loop->pump, &s->half[1], profile, &peer);
     if (error)
         fail(loop, index, 1, error);

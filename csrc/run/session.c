@@ -31,8 +31,9 @@ static struct l4_tally *tally_of(const struct l4_loop *loop, uint32_t listener)
 
 /* ---- states ---------------------------------------------------------------------------------- */
 
-void l4_session_enter(struct l4_session *s, enum l4_session_state state)
+void l4_session_enter(struct l4_loop *loop, uint32_t index, enum l4_session_state state)
 {
+    struct l4_session *s = l4_session_at(loop, index);
 #define TO(x) (1u << L4_SESSION_##x)
     static const uint32_t edges[L4_SESSION_STATES] = {
         [L4_SESSION_FREE] = TO(READS) | TO(SHAKES) | TO(TARPITS) | TO(WAITS) | TO(CONNECTS) |
@@ -50,6 +51,9 @@ void l4_session_enter(struct l4_session *s, enum l4_session_state state)
     };
 #undef TO
     L4_ASSERT(edges[L4_GET(s->state)] & (1u << state));
+    if (s->list == L4_LIST_READY)
+        l4_list_remove(loop, &loop->ready, index);
+    L4_ASSERT(s->list == L4_LIST_NONE);
     L4_SET(s->state, state);
 }
 
@@ -79,22 +83,32 @@ int32_t l4_session_left_ms(const struct l4_loop *loop, const struct l4_session *
 
 /* ---- open and end ---------------------------------------------------------------------------- */
 
+void l4_session_start(struct l4_loop *loop)
+{
+    loop->fresh = loop->held = 0;
+    l4_list_init(&loop->free, L4_LIST_FREE);
+    l4_list_init(&loop->ended, L4_LIST_ENDED);
+    l4_list_init(&loop->ready, L4_LIST_READY);
+}
+
 uint32_t l4_session_take_row(struct l4_loop *loop)
 {
-    const uint32_t index = loop->free_head;
+    uint32_t index = l4_list_take(loop, &loop->free);
     if (index == L4_NONE) {
-        if (loop->fresh + 1 > L4_GET(loop->row->sessions_high))
-            L4_SET(loop->row->sessions_high, loop->fresh + 1);
-        return loop->fresh++;
+        index = loop->fresh++;
+        l4_session_at(loop, index)->list = L4_LIST_NONE; /* a dead process may have left another */
+        if (loop->fresh > L4_GET(loop->row->sessions_high))
+            L4_SET(loop->row->sessions_high, loop->fresh);
     }
-    loop->free_head = l4_session_at(loop, index)->next;
+    loop->held++;
     return index;
 }
 
 void l4_session_return_row(struct l4_loop *loop, uint32_t index)
 {
-    l4_session_at(loop, index)->next = loop->free_head;
-    loop->free_head = index;
+    l4_list_push(loop, &loop->free, index);
+    loop->held--;
+    L4_ASSERT(loop->held + loop->free.count == loop->fresh);
 }
 
 uint32_t l4_session_next_serial(struct l4_loop *loop)
@@ -130,7 +144,6 @@ void l4_session_open(struct l4_loop *loop, const struct l4_bound *bound, int fd,
     s->attempts = 0;
     s->reason = L4_END_NONE;
     s->first_end = 2;
-    s->listed = 0;
     s->looked = 0;
     s->half_closed = 0;
     s->error = 0;
@@ -141,7 +154,6 @@ void l4_session_open(struct l4_loop *loop, const struct l4_bound *bound, int fd,
     s->paced = 0;
     atomic_store_explicit(&s->serial, l4_session_next_serial(loop), memory_order_release);
 
-    loop->held++;
     L4_OWN_ADD(loop->row->accepted, 1);
     L4_OWN_ADD(tally_of(loop, s->listener)->accepted, 1);
     L4_OWN_ADD(tally_of(loop, s->listener)->active, 1);
@@ -152,13 +164,9 @@ void l4_session_open(struct l4_loop *loop, const struct l4_bound *bound, int fd,
 static void free_row(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
-    l4_session_enter(s, L4_SESSION_FREE);
+    l4_session_enter(loop, index, L4_SESSION_FREE);
     atomic_store_explicit(&s->serial, 0, memory_order_release);
-    /* why: a row in the ready list is freed when that list comes to it, its link is in use. */
-    if (!s->listed) {
-        s->next = loop->ended_head;
-        loop->ended_head = index;
-    }
+    l4_list_append(loop, &loop->ended, index);
 }
 
 /* Does a session that ends for this reason reset the sockets it still has? All ends that are not
@@ -239,42 +247,23 @@ void l4_session_release(struct l4_loop *loop, uint32_t index)
 
 void l4_session_sweep(struct l4_loop *loop)
 {
-    while (loop->ended_head != L4_NONE) {
-        const uint32_t index = loop->ended_head;
-        struct l4_session *s = l4_session_at(loop, index);
-        loop->ended_head = s->next;
-        s->next = loop->free_head;
-        loop->free_head = index;
-        loop->held--;
-    }
+    while (loop->ended.count)
+        l4_session_return_row(loop, l4_list_take(loop, &loop->ended));
 }
 
 void l4_session_later(struct l4_loop *loop, uint32_t index)
 {
-    struct l4_session *s = l4_session_at(loop, index);
-    if (s->listed)
-        return;
-    s->listed = 1;
-    s->next = L4_NONE;
-    if (loop->ready_tail == L4_NONE)
-        loop->ready_head = index;
-    else
-        l4_session_at(loop, loop->ready_tail)->next = index;
-    loop->ready_tail = index;
+    if (l4_session_at(loop, index)->list != L4_LIST_READY)
+        l4_list_append(loop, &loop->ready, index);
 }
 
 void l4_session_resume(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
-    s->listed = 0;
-    if (L4_GET(s->state) == L4_SESSION_FREE) {
-        s->next = loop->ended_head;
-        loop->ended_head = index;
-    } else if (L4_GET(s->state) == L4_SESSION_RELAYS) {
+    if (L4_GET(s->state) == L4_SESSION_RELAYS)
         l4_relay(loop, index);
-    } else if (L4_GET(s->state) == L4_SESSION_SHAKES || L4_GET(s->state) == L4_SESSION_SECURES) {
+    else /* it has just been taken out of the list, where only sessions of these states are */
         l4_secure_go_on(loop, index);
-    }
 }
 
 /* ---- what happens to it ---------------------------------------------------------------------- */

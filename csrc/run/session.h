@@ -27,7 +27,7 @@ void l4_session_event(struct l4_loop *loop, uint32_t index, int half, uint32_t e
 /* Its timer fired. */
 void l4_session_timeout(struct l4_loop *loop, uint32_t index);
 
-/* Work left over from an earlier turn. */
+/* Work left over from an earlier turn; it was taken out of the list of those that have some. */
 void l4_session_resume(struct l4_loop *loop, uint32_t index);
 
 /* Ends it now, with a reset where its reason is one, and accounts for it. */
@@ -44,8 +44,9 @@ struct l4_session *l4_session_at(const struct l4_loop *loop, uint32_t index);
 /* It has work left over: it is resumed in the next turn. */
 void l4_session_later(struct l4_loop *loop, uint32_t index);
 
-/* The one setter of its state; asserts the edge. */
-void l4_session_enter(struct l4_session *s, enum l4_session_state state);
+/* The one setter of its state. A session that had work left over has it no more in another state.
+ * Asserts the edge, and that the session is in no list that the new state has no place in. */
+void l4_session_enter(struct l4_loop *loop, uint32_t index, enum l4_session_state state);
 
 /* Adds its client to the epoll set, once. Returns 0 or -errno. */
 __attribute__((warn_unused_result)) int l4_session_watch_client(struct l4_loop *loop,
@@ -53,6 +54,7 @@ __attribute__((warn_unused_result)) int l4_session_watch_client(struct l4_loop *
 
 /* A row for a new session (it can be returned at once), and the number of its use. The caller fills
  * it, then sets serial. */
+void l4_session_start(struct l4_loop *loop); /* no row is in use */
 uint32_t l4_session_take_row(struct l4_loop *loop);
 void l4_session_return_row(struct l4_loop *loop, uint32_t index);
 uint32_t l4_session_next_serial(struct l4_loop *loop);

@@ -203,8 +203,8 @@ void l4_udp_let_go(struct l4_loop *loop, uint32_t flow)
     l4_count_drop_flow(loop->table, loop->setup.index);
     l4_udp_drop_source(loop, flow);
     s->accounted = 1;
-    l4_session_enter(s, L4_SESSION_LEAVES);
-    l4_session_enter(s, L4_SESSION_FREE);
+    l4_udp_enter(loop, flow, L4_SESSION_LEAVES);
+    l4_udp_enter(loop, flow, L4_SESSION_FREE);
     atomic_store_explicit(&s->serial, 0, memory_order_release);
     loop->udp->peers[flow].ghost = true;
     if (loop->draining) /* nothing comes from its client any more */
@@ -287,7 +287,7 @@ bool l4_udp_take(struct l4_loop *loop, const struct l4_record *record, const int
     l4_count_join(loop->table, loop->setup.index, backend);
     settle_in(loop, flow);
     struct l4_session *s = l4_udp_session(loop, flow);
-    l4_session_enter(s, L4_SESSION_RELAYS);
+    l4_udp_enter(loop, flow, L4_SESSION_RELAYS);
     atomic_store_explicit(&s->serial, l4_session_next_serial(loop), memory_order_release);
     if (flow + 1 > L4_GET(loop->row->flows_high))
         L4_SET(loop->row->flows_high, flow + 1);

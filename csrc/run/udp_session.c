@@ -29,6 +29,11 @@ struct l4_flow *l4_udp_flow(const struct l4_loop *loop, uint32_t flow)
     return l4_table_flow(loop->table, loop->setup.index, flow);
 }
 
+void l4_udp_enter(struct l4_loop *loop, uint32_t flow, enum l4_session_state state)
+{
+    l4_session_enter(loop, loop->table->header->caps.sessions + flow, state);
+}
+
 static struct l4_udp_tally *udp_tally(const struct l4_loop *loop, uint32_t listener)
 {
     return l4_table_udp_tally(loop->table, loop->setup.index, listener);
@@ -269,7 +274,7 @@ static void fill(struct l4_loop *loop, uint32_t flow, uint32_t bound, uint32_t p
     peer->batch = 0;
     peer->ghost = false;
     peer->longest_run[0] = peer->longest_run[1] = UINT16_MAX;
-    l4_session_enter(s, L4_SESSION_WAITS);
+    l4_udp_enter(loop, flow, L4_SESSION_WAITS);
     loop->serial = loop->serial + 1 ? loop->serial + 1 : 1;
     atomic_store_explicit(&s->serial, loop->serial, memory_order_release);
     if (flow + 1 > L4_GET(loop->row->flows_high))
@@ -327,8 +332,8 @@ uint32_t l4_udp_open(struct l4_loop *loop, uint32_t bound, uint32_t pool,
                                                : L4_END_NO_BACKEND);
         return L4_NONE;
     }
-    l4_session_enter(l4_udp_session(loop, flow), L4_SESSION_CONNECTS);
-    l4_session_enter(l4_udp_session(loop, flow), L4_SESSION_RELAYS);
+    l4_udp_enter(loop, flow, L4_SESSION_CONNECTS);
+    l4_udp_enter(loop, flow, L4_SESSION_RELAYS);
     l4_wheel_start(&loop->udp->wheel, flow,
                    loop->now_ms + l4_udp_idle_ms(loop, l4_udp_session(loop, flow)));
     return flow;
@@ -371,7 +376,7 @@ void l4_udp_end(struct l4_loop *loop, uint32_t flow, enum l4_reason reason)
     }
     l4_udp_leave(loop, s);
     l4_count_drop_flow(loop->table, loop->setup.index);
-    l4_session_enter(s, L4_SESSION_FREE);
+    l4_udp_enter(loop, flow, L4_SESSION_FREE);
     atomic_store_explicit(&s->serial, 0, memory_order_release);
     l4_udp_drop_source(loop, flow);
     l4_flows_remove(&loop->udp->flows, flow);

@@ -13,6 +13,9 @@
 struct l4_session *l4_udp_session(const struct l4_loop *loop, uint32_t flow);
 struct l4_flow *l4_udp_flow(const struct l4_loop *loop, uint32_t flow);
 
+/* The setter of its state: l4_session_enter. */
+void l4_udp_enter(struct l4_loop *loop, uint32_t flow, enum l4_session_state state);
+
 /* Opens a session for a client's first datagram and binds it to a backend; makes room by ending
  * another one if it has to. Returns its row, or L4_NONE with *why set. */
 uint32_t l4_udp_open(struct l4_loop *loop, uint32_t bound, uint32_t pool,

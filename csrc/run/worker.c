@@ -118,6 +118,14 @@ static int take_memory(struct l4_loop *loop)
     return 0;
 }
 
+static void give_memory_back(struct l4_loop *loop)
+{
+    free(loop->wheel.timers);
+    free(loop->pump.scratch);
+    free(loop->hands);
+    free(loop->bounds);
+}
+
 static int start(struct l4_loop *loop, const struct l4_worker_setup *setup)
 {
     uint32_t pipes;
@@ -125,7 +133,7 @@ static int start(struct l4_loop *loop, const struct l4_worker_setup *setup)
     loop->table = &loop->setup.table;
     loop->row = l4_table_worker(loop->table, setup->index);
     loop->pump.pipes = &loop->pipes;
-    loop->free_head = loop->ended_head = loop->ready_head = loop->ready_tail = L4_NONE;
+    l4_session_start(loop);
     read_clock(loop);
     if (getrandom(&loop->random, sizeof loop->random, 0) != sizeof loop->random)
         loop->random = loop->now_us;
@@ -161,20 +169,19 @@ static int start(struct l4_loop *loop, const struct l4_worker_setup *setup)
     return error;
 }
 
+/* The mirror of start, whatever of it was done. Sessions on offer are this worker's again before
+ * anything that a session needs is taken down. */
 static void finish(struct l4_loop *loop)
 {
-    l4_pipes_close(&loop->pipes);
+    L4_SET(loop->row->state, L4_WORKER_OFF);
+    l4_hand_close_all(loop);
+    l4_udp_finish(loop);
     l4_secure_close(loop);
     if (loop->epoll >= 0)
         close(loop->epoll);
-    l4_udp_finish(loop);
-    free(loop->wheel.timers);
-    l4_hand_close_all(loop);
-    free(loop->hands);
-    free(loop->bounds);
     l4_queue_finish(loop);
-    free(loop->pump.scratch);
-    L4_SET(loop->row->state, L4_WORKER_OFF);
+    give_memory_back(loop);
+    l4_pipes_close(&loop->pipes);
 }
 
 /* ---- commands -------------------------------------------------------------------------------- */
@@ -215,6 +222,16 @@ static void end_all(struct l4_loop *loop, uint32_t backend, enum l4_reason reaso
     l4_udp_end_all(loop, backend, reason);
 }
 
+/* why the hands first: what is on offer is in no other worker, and goes back to the state that it
+ * had, to be ended like all others. */
+static void stop(struct l4_loop *loop, enum l4_reason reason)
+{
+    l4_hand_close_all(loop);
+    drain(loop);
+    end_all(loop, L4_NONE, reason);
+    loop->stopping = true;
+}
+
 static void kill_session(struct l4_loop *loop, uint32_t slot, uint32_t serial)
 {
     const struct l4_caps *caps = &loop->table->header->caps;
@@ -236,9 +253,7 @@ static void obey(struct l4_loop *loop, const struct l4_command *command)
         drain(loop);
         break;
     case L4_CMD_STOP:
-        drain(loop);
-        end_all(loop, L4_NONE, command->reason);
-        loop->stopping = true;
+        stop(loop, command->reason);
         break;
     case L4_CMD_KILL:
         kill_session(loop, command->slot, command->serial);
@@ -312,7 +327,7 @@ static int sooner(int a, int b)
 
 static int wait_ms(struct l4_loop *loop)
 {
-    if (loop->ready_head != L4_NONE || l4_secure_is_busy(loop))
+    if (loop->ready.count || l4_secure_is_busy(loop))
         return 0;
     const int timer = l4_wheel_wait_ms(&loop->wheel, loop->now_ms);
     const int others = sooner(l4_udp_wait_ms(loop), l4_hand_wait_ms(loop));
@@ -328,13 +343,8 @@ static void expire(struct l4_loop *loop)
 /* Goes once through the sessions that had work left over when this turn began. */
 static void resume_ready(struct l4_loop *loop)
 {
-    uint32_t index = loop->ready_head;
-    loop->ready_head = loop->ready_tail = L4_NONE;
-    while (index != L4_NONE) {
-        const uint32_t next = l4_session_at(loop, index)->next;
-        l4_session_resume(loop, index);
-        index = next;
-    }
+    for (uint32_t left = loop->ready.count; left && loop->ready.count; left--)
+        l4_session_resume(loop, l4_list_take(loop, &loop->ready));
 }
 
 static bool is_listener(const struct epoll_event *event)
@@ -343,16 +353,14 @@ static bool is_listener(const struct epoll_event *event)
 }
 
 /* Who is here already comes before who knocks: a flood of new connections makes a turn no longer
- * for the sessions whose events came with it. */
+ * for the sessions whose events came with it. After a stop nothing begins any more. */
 static void handle_all(struct l4_loop *loop, const struct epoll_event *events, int count)
 {
-    for (int i = 0; i < count; i++) {
-        if (!is_listener(&events[i]))
-            handle(loop, &events[i]);
-    }
-    for (int i = 0; i < count; i++) {
-        if (is_listener(&events[i]))
-            handle(loop, &events[i]);
+    for (int knocks = 0; knocks < 2; knocks++) {
+        for (int i = 0; i < count && !loop->stopping; i++) {
+            if (is_listener(&events[i]) == knocks)
+                handle(loop, &events[i]);
+        }
     }
 }
 
@@ -380,6 +388,7 @@ static int turn(struct l4_loop *loop)
     l4_accept_revisit(loop);
     if (loop->closing)
         l4_accept_close_rest(loop);
+    L4_SET(loop->row->held, loop->held + l4_udp_held(loop));
     return loop->error;
 }
 
@@ -393,6 +402,7 @@ int l4_worker_run(const struct l4_worker_setup *setup)
     int error = start(loop, setup);
     while (!error && !loop->stopping && !(loop->draining && loop->held + l4_udp_held(loop) == 0))
         error = turn(loop);
+    L4_ASSERT(error || loop->held == 0);
     finish(loop);
     free(loop);
     return error;

@@ -17,6 +17,7 @@
 #include "io/pipe.h"
 #include "io/ports.h"
 #include "io/pump.h"
+#include "run/list.h"
 #include "shm/table.h"
 
 struct l4_bound { /* one listening socket of this worker */
@@ -57,27 +58,25 @@ struct l4_loop {
     struct l4_pump pump;
     struct l4_ports ports; /* local ones towards backends */
     struct l4_wheel wheel;
-    struct l4_lines *lines;          /* of clients that wait: run/queue.h */
-    struct l4_bound *bounds;         /* fd -1: closed */
-    struct l4_udp *udp;              /* NULL: no UDP listener; run/udp.h */
-    uint32_t bound_count;            /* places of bounds ever used */
-    uint32_t closing;                /* how many bounds are closing */
-    struct l4_hand *hands;           /* L4_HANDS places: run/hand.h */
-    uint32_t hand_count;             /* how many are in use */
-    uint32_t capacity;               /* sessions it may hold */
-    uint32_t tarpits;                /* sessions in the tarpit */
-    uint32_t held;                   /* session rows that are not free */
-    uint32_t free_head;              /* list of free session rows */
-    uint32_t fresh;                  /* rows from here on were never used */
-    uint32_t ended_head;             /* rows that ended in this turn, not yet free */
-    uint32_t ready_head, ready_tail; /* sessions with work left over */
-    uint32_t serial;                 /* of the last session opened */
-    uint64_t picks;                  /* made so far; run/watch.h */
-    uint64_t random;                 /* state of core choices; base/random.h */
-    uint64_t resume_ms;              /* while paused: when to try again */
-    struct l4_shed_memo shed;        /* run/shed.h */
-    struct l4_secure *secure;        /* NULL: there is no vault */
-    bool listening;                  /* the listeners are in the epoll set */
+    struct l4_lines *lines;  /* of clients that wait: run/queue.h */
+    struct l4_bound *bounds; /* fd -1: closed */
+    struct l4_udp *udp;      /* NULL: no UDP listener; run/udp.h */
+    uint32_t bound_count;    /* places of bounds ever used */
+    uint32_t closing;        /* how many bounds are closing */
+    struct l4_hand *hands;   /* L4_HANDS places: run/hand.h */
+    uint32_t hand_count;     /* how many are in use */
+    uint32_t capacity;       /* sessions it may hold */
+    uint32_t tarpits;        /* sessions in the tarpit */
+    uint32_t held;           /* session rows that are not free */
+    uint32_t fresh;          /* rows from here on were never used */
+    struct l4_list free, ended, ready;
+    uint32_t serial;          /* of the last session opened */
+    uint64_t picks;           /* made so far; run/watch.h */
+    uint64_t random;          /* state of core choices; base/random.h */
+    uint64_t resume_ms;       /* while paused: when to try again */
+    struct l4_shed_memo shed; /* run/shed.h */
+    struct l4_secure *secure; /* NULL: there is no vault */
+    bool listening;           /* the listeners are in the epoll set */
     bool paused;
     bool draining;
     bool stopping;

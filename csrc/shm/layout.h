@@ -302,6 +302,7 @@ struct l4_worker {
         lost; /* supervisor, worker at its start: sessions that died with a process of this row */
     _Atomic uint64_t started_ms; /* supervisor: CLOCK_MONOTONIC */
 
+    _Atomic uint32_t held;         /* worker: session rows that are not free, of TCP and UDP */
     _Atomic uint32_t udp_capacity; /* worker: UDP sessions it can hold */
     _Atomic uint32_t flows_high;   /* worker: one past the highest UDP session row ever used */
 
@@ -381,12 +382,12 @@ struct l4_session {
     uint32_t asked_us;           /* after its accept: since when it waits for the first byte */
     uint32_t first_byte_us;      /* from its accept to the backend's first byte; 0: none yet */
     uint32_t deadline_ms;        /* low 32 bits of CLOCK_MONOTONIC: end of the wait of its state */
-    uint32_t next, prev;         /* in the list it is in: free or ready rows, or a queue */
+    uint32_t next, prev;         /* in the list that it is in: run/list.h */
     uint16_t tried[L4_RETRIES_MAX + 1]; /* backends whose connect failed */
     uint8_t attempts;                   /* how many of tried are set */
     uint8_t reason;                     /* why it ends, once that is known: enum l4_reason */
     uint8_t first_end;                  /* which half ended first: 0, 1; 2: none yet */
-    uint8_t listed;                     /* in the list of sessions with work left over */
+    uint8_t list;                       /* that it is in: enum l4_list_kind */
     uint8_t half_closed;                /* one side has ended, the other not yet */
     uint8_t owed;                       /* its backend owes it a first byte: run/answer.h */
     uint8_t accounted;                  /* its end has been told: run/account.h */

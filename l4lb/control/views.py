@@ -184,6 +184,7 @@ def workers(table: Table, now_ms: int) -> list[Map]:
             "udp_active": row.udp_active,
             "capacity": row.capacity,
             "udp_capacity": row.udp_capacity,
+            "held": row.held,
             "paused": row.paused,
             "accepted": row.accepted,
             "restarts": row.restarts,

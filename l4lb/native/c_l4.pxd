@@ -256,6 +256,7 @@ cdef extern from "shm/layout.h":
         uint64_t restarts
         uint64_t lost
         uint64_t started_ms
+        uint32_t held
         uint32_t udp_capacity
         uint32_t flows_high
         uint64_t ops

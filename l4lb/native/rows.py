@@ -137,7 +137,8 @@ class BackendRow(NamedTuple):
 
 
 class WorkerRow(NamedTuple):
-    """One worker's row; `ended` counts its ended sessions by reason word."""
+    """One worker's row; `ended` counts its ended sessions by reason word, `held` its session rows
+    that are not free, of TCP and UDP."""
 
     index: int  # type: ignore[assignment]  # why: hides tuple.index, which no row needs
     pid: int
@@ -155,6 +156,7 @@ class WorkerRow(NamedTuple):
     ended: dict[str, int]
     udp_active: int = 0
     udp_capacity: int = 0
+    held: int = 0
 
 
 class SessionRow(NamedTuple):

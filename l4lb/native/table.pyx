@@ -256,6 +256,7 @@ cdef class Table:
         row.pid = 0
         row.state = 0
         row.paused = 0
+        row.held = 0
         row.lost += lost
         row.restarts += 1 if restarted else 0
         return lost
@@ -421,7 +422,7 @@ cdef class Table:
                 index, row.pid, None if row.cpu == c.L4_NONE else row.cpu,
                 rows.WORKER_STATES[row.state], row.capacity, row.restarts, row.lost,
                 row.started_ms, row.active, bool(row.paused), row.accepted, row.turns,
-                row.beat_ms, ended, row.udp_active, row.udp_capacity))
+                row.beat_ms, ended, row.udp_active, row.udp_capacity, row.held))
         return found
 
     cdef object _counted(self):

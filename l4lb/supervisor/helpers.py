@@ -130,6 +130,8 @@ class Helper:
         self._close_channel()
         self._on_start(0)
         if self._stopping:
+            if how != "exited":
+                LOG.error("a process ended early", child=self.name, pid=child.pid, how=how)
             return
         self._backoff = self._backoff.died(monotonic_ms() - child.started_ms)
         delay_ms = self._backoff.delay_ms

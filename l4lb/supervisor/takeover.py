@@ -206,7 +206,9 @@ class Predecessor:
 
         def ended() -> None:
             reactor.unwatch(child.pidfd)
-            child.reap()
+            how = child.reap()
+            if how != "exited":
+                LOG.error("an old process did not end by itself", pid=pid, how=how)
 
         reactor.watch(child.pidfd, ended)
 

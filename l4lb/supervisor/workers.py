@@ -216,8 +216,10 @@ class Workers:
         lost = self._table.end_worker(index, restarted=stays)
         self._settle()
         self._owes_nothing(index)
-        if lost and not stays:
-            LOG.error("a worker ended early", worker=index, how=how, connections_lost=lost)
+        if not stays and (lost or how != "exited"):
+            LOG.error(
+                "a worker ended early", worker=index, pid=child.pid, how=how, connections_lost=lost
+            )
         if self._stopping:
             self._release_sockets(index)
             if self.alive == 0:

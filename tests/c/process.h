@@ -4,7 +4,10 @@
 #define L4_TESTS_PROCESS_H
 
 #include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static inline pid_t fork_tied(void)
@@ -13,6 +16,20 @@ static inline pid_t fork_tied(void)
     if (pid == 0 && (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent))
         _exit(1);
     return pid;
+}
+
+/* Does a process that does this end by an assertion of its own? What it says of it is not shown. */
+static inline bool aborts(void (*act)(void))
+{
+    int status;
+    const pid_t pid = fork_tied();
+    if (pid == 0) {
+        fclose(stderr);
+        signal(SIGABRT, SIG_DFL);
+        act();
+        _exit(0);
+    }
+    return waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
 }
 
 #endif

@@ -21,7 +21,7 @@ static void begin(struct l4_loop *loop, uint32_t index)
     *loop = (struct l4_loop){.table = &table, .capacity = SESSIONS};
     loop->setup = (struct l4_worker_setup){.table = table, .index = index, .event_fd = -1};
     loop->row = l4_table_worker(&table, index);
-    loop->free_head = loop->ended_head = loop->ready_head = loop->ready_tail = L4_NONE;
+    l4_session_start(loop);
     loop->epoll = epoll_create1(EPOLL_CLOEXEC);
     loop->now_ms = 1000;
     loop->now_us = 1000000;
@@ -78,7 +78,6 @@ static uint32_t serve(int client, int backend, const char *waiting)
     l4_count_join(&table, 0, 2);
     L4_SET(s->state, L4_SESSION_RELAYS);
     L4_SET(s->serial, 9);
-    giver.held++;
     return index;
 }
 

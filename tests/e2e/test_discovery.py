@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from .harness import PORTS, Backends, Balancer, Load, one_pool, read_line, toml, until
+from .harness import PORTS, Backends, Balancer, Load, one_pool, read_line, send_signal, toml, until
 from .harness.netns import two_hosts
 from .harness.program import program
 
@@ -128,7 +128,7 @@ def test_the_death_of_the_control_process_and_reloads_keep_what_was_found(
     with Balancer(config) as lb:
         has(lb, one, two)
         path.unlink()
-        lb.child("control").kill()
+        send_signal(lb.child("control").pid, signal.SIGKILL)
         until(lb.answers, "it is back")
         until(lambda: "discovery_failed" in kinds(lb), "its source fails")
         has(lb, one, two)

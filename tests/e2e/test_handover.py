@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
+import json
 import random
 import signal
 import socket
 import threading
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-from .harness import Backends, Balancer, echo, held, until
+from .harness import Backends, Balancer, echo, held, run, send_signal, stopped, until
 
 BYTES = 6 << 20  # more than sockets and pipes hold: something is always on its way
 
@@ -75,7 +78,7 @@ def test_a_worker_killed_while_it_takes_sessions_loses_only_its_own(two: Backend
         others = of_worker(lb, 0)
         assert len(others) > 10
         taker = next(row["pid"] for row in lb.ask("workers") if row["index"] == 1)
-        os.kill(taker, signal.SIGSTOP)
+        send_signal(taker, signal.SIGSTOP)
         moved: list[Any] = []
         rebalance = threading.Thread(target=lambda: moved.append(lb.admin("rebalance")))
         rebalance.start()
@@ -83,10 +86,45 @@ def test_a_worker_killed_while_it_takes_sessions_loses_only_its_own(two: Backend
             lambda: any(row["state"] == "leaves" for row in lb.ask("sessions")),
             "sessions are on their way",
         )
-        os.kill(taker, signal.SIGKILL)
+        send_signal(taker, signal.SIGKILL)
         rebalance.join(timeout=30)
         assert moved == [{"moved": 0}]
         for seed, address in enumerate(sorted(others)):
             echo(by_address[address], seed, 10_000)
         assert lb.ask("stats")["connections_lost"] == 2
         until(lambda: sum(row["active"] for row in lb.ask("backends")) == 0, "all are counted out")
+
+
+def offered(lb: Balancer) -> int:
+    """How many sessions are on their way to another worker."""
+    return sum(row["state"] == "leaves" for row in lb.ask("sessions"))
+
+
+def test_a_worker_that_is_stopped_while_the_taker_hangs_ends_every_session_as_stopped(
+    two: Backends, tmp_path: Path
+) -> None:
+    path = tmp_path / "access.log"
+    log = {"access": str(path), "access_format": "json"}
+    lb = Balancer.before(two.rows(), workers=2, process={"log": log})
+    with lb, contextlib.ExitStack() as stack:
+        clients = stack.enter_context(held(lb, 60))
+        by_address = {"{}:{}".format(*client.getsockname()): client for client, _ in clients}
+        for address in sorted(of_worker(lb, 1))[2:]:
+            by_address[address].close()
+        until(lambda: len(of_worker(lb, 1)) == 2, "worker 1 has two left")
+        givers, taker = of_worker(lb, 0), lb.pids()[1]
+        with stopped(taker):
+            rebalance = threading.Thread(
+                target=lambda: run("admin", "--socket", lb.socket, "rebalance", timeout_s=60)
+            )
+            rebalance.start()
+            until(lambda: offered(lb) > 2, "several sessions are on offer")
+            giver = psutil.Process(lb.pids()[0])
+            lb.signal(signal.SIGINT)
+            until(lambda: not giver.is_running() or giver.status() == "zombie", "it has ended")
+        rebalance.join(timeout=30)
+        lb.wait()
+        ends = [json.loads(line) for line in path.read_text().splitlines()]
+        assert {line["client"]: line["end"] for line in ends if line["client"] in givers} == (
+            dict.fromkeys(givers, "stopped")
+        )

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import socket
 import threading
@@ -18,7 +17,7 @@ import pytest
 
 from l4lb.supervisor.pulse import LOOK_EVERY_MS, SILENT_LOOKS
 
-from .harness import PORTS, Backends, Balancer, ended, greet, names, stopped, until
+from .harness import PORTS, Backends, Balancer, ended, greet, names, send_signal, stopped, until
 
 HEALTH = {"type": "tcp", "interval": "50ms", "timeout": "5s", "rise": 2, "fall": 2}
 
@@ -166,7 +165,7 @@ def test_a_checker_that_dies_forgets_nothing_and_changes_nothing(two: Backends) 
         is_health(lb, "b", "down")
         before, told = row(lb, "b"), kinds(lb)
         pid = checker_pid(lb)
-        os.kill(pid, signal.SIGKILL)
+        send_signal(pid, signal.SIGKILL)
         until(lambda: checker_pid(lb) not in (0, pid), "another checker runs")
         failed = row(lb, "b")["checks_failed"]
         until(lambda: row(lb, "b")["checks_failed"] > failed + 1, "it checks")

@@ -17,7 +17,18 @@ from pathlib import Path
 import psutil
 import pytest
 
-from .harness import PATIENCE_S, PORTS, Backends, Balancer, one_pool, program, read_line, run, until
+from .harness import (
+    PATIENCE_S,
+    PORTS,
+    Backends,
+    Balancer,
+    one_pool,
+    program,
+    read_line,
+    run,
+    send_signal,
+    until,
+)
 
 root_only = pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become another user")
 
@@ -199,6 +210,6 @@ def test_a_child_does_not_have_the_managers_socket(
     monkeypatch.setenv("NOTIFY_SOCKET", manager.path)
     with manager.sock, Balancer.before(backends.addresses) as lb:
         manager.hears("READY=1")
-        os.kill(lb.child("checker").pid, signal.SIGKILL)
+        send_signal(lb.child("checker").pid, signal.SIGKILL)
         until(lambda: psutil.pid_exists(lb.child("checker").pid), "the checker is back")
         assert lb.status()["checker"]["pid"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import socket
 
@@ -20,6 +19,7 @@ from .harness import (
     kill_and_wait,
     receive,
     reset,
+    send_signal,
     until,
 )
 
@@ -61,22 +61,16 @@ def test_clients_in_the_queue_when_term_comes_are_served(three: Backends) -> Non
     """A connection that the kernel completed was accepted, as far as its client can know."""
     with Balancer.before(three.rows()) as lb, contextlib.ExitStack() as stack:
         for pid in lb.pids():
-            signal.pidfd_send_signal(_pidfd(stack, pid), signal.SIGSTOP)
+            send_signal(pid, signal.SIGSTOP)
         clients = [stack.enter_context(lb.connect()) for _ in range(20)]
         lb.signal(signal.SIGTERM)
         for pid in lb.pids():
-            signal.pidfd_send_signal(_pidfd(stack, pid), signal.SIGCONT)
+            send_signal(pid, signal.SIGCONT)
         for client in clients:
             assert client.recv(2, socket.MSG_WAITALL)[1:] == b"\n"
             finish(client)
             assert ended(client) == "fin"
         assert lb.wait() == 0
-
-
-def _pidfd(stack: contextlib.ExitStack, pid: int) -> int:
-    handle = os.pidfd_open(pid)
-    stack.callback(os.close, handle)
-    return handle
 
 
 def test_drain_timeout_ends_the_sessions_that_stay(three: Backends) -> None:
@@ -155,7 +149,7 @@ def test_processes_that_do_not_react_are_ended_all_the_same(
 ) -> None:
     with Balancer.before(three.rows(), process={"drain_timeout": "500ms"}) as lb:
         for title in ("control", "checker", "worker 0"):
-            lb.child(title).suspend()
+            send_signal(lb.child(title).pid, signal.SIGSTOP)
         lb.signal(number)
         lb.wait()
         until(lambda: not lb.processes(), "no process is left")

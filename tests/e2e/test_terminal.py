@@ -6,6 +6,7 @@ import contextlib
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from types import TracebackType
 
 import pytest
 
-from .harness import PORTS, Backends, Balancer, Load, program, run, until
+from .harness import PORTS, Backends, Balancer, Load, program, run, send_signal, until
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="no tmux here")
 
@@ -95,7 +96,7 @@ def test_top_shows_rates_of_backends_and_workers_and_obeys_keys(
 def test_top_looks_again_for_a_control_process_that_died(lb: Balancer, tmp_path: Path) -> None:
     with Terminal(admin(lb, "top", "--interval", "0.2"), tmp_path) as terminal:
         terminal.shows("web/")
-        lb.child("control").kill()
+        send_signal(lb.child("control").pid, signal.SIGKILL)
         until(lb.answers, "the control process is back")
         until(lambda: "closed the connection" not in terminal.screen(), "top found it again")
         terminal.shows("web/", "turns/s")

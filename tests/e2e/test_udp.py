@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from .harness import PORTS, Backends, read_line, until
-from .harness.balancer import Balancer
+from .harness import PORTS, Backends, Balancer, read_line, until
 from .harness.datagrams import LARGEST, UdpBackends, ask, clients, udp_balancer
 
 

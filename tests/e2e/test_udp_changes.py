@@ -8,8 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from .harness import PORTS, toml, until
-from .harness.balancer import Balancer
+from .harness import PORTS, Balancer, toml, until
 from .harness.datagrams import UdpBackends, ask, clients, udp_balancer
 
 MANY = 60

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from .harness import PORTS, Backends, until
-from .harness.balancer import Balancer
+from .harness import PORTS, Backends, Balancer, until
 from .harness.datagrams import UdpBackends, ask, clients, udp_balancer
 from .test_metrics import metrics
 

@@ -4,10 +4,11 @@ what was counted and measured, and whose TLS session may be resumed."""
 from __future__ import annotations
 
 import contextlib
+import signal
 import ssl
 from collections.abc import Iterator, Mapping
 
-from .harness import PORTS, Backends, Balancer, until
+from .harness import PORTS, Backends, Balancer, send_signal, until
 from .harness.secure import Authority, secure
 from .test_metrics import metrics
 from .test_reload_keeps import HEALTH, SOURCES, met
@@ -119,7 +120,7 @@ def test_a_control_process_that_is_started_again_knows_what_was_told(three: Back
         until(lambda: {row["health"] for row in lb.ask("backends")} == {"up"}, "all are up")
         told = changes(lb)
         control = lb.child("control")
-        control.kill()
+        send_signal(control.pid, signal.SIGKILL)
         until(lambda: lb.child("control").pid != control.pid, "another one")
         until(lb.answers, "it answers")
         assert changes(lb) == told

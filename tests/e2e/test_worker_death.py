@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
 
 from .harness import (
@@ -14,6 +15,7 @@ from .harness import (
     greet,
     kill_and_wait,
     receive,
+    send_signal,
     stopped,
     until,
 )
@@ -201,7 +203,7 @@ def test_a_worker_that_dies_again_and_again_ends_the_service_loudly(three: Backe
             for process in lb.processes():
                 with contextlib.suppress(Exception):
                     if "worker 0" in " ".join(process.cmdline()):
-                        process.kill()
+                        send_signal(process.pid, signal.SIGKILL)
             return False
 
         until(kill_the_newest, "the crash loop is given up", timeout_s=60)

@@ -1,12 +1,13 @@
 """What the end-to-end tests are written with: the product, its backends and its clients."""
 
 from .backends import Backends, Door
-from .balancer import Balancer, kill_and_wait, stopped
+from .balancer import Balancer
 from .bytestream import Manner, Stream, ended, finish, receive, reset, send, wait_until_delivered
 from .configuration import one_pool, toml
 from .deadline import PATIENCE_S, until
 from .load import Load, echo, greet, held, names, read_line, turned_away
 from .ports import PORTS
+from .processes import kill_and_wait, processes_of, send_signal, stopped
 from .program import program, run
 
 __all__ = [
@@ -26,12 +27,14 @@ __all__ = [
     "kill_and_wait",
     "names",
     "one_pool",
+    "processes_of",
     "program",
     "read_line",
     "receive",
     "reset",
     "run",
     "send",
+    "send_signal",
     "stopped",
     "toml",
     "turned_away",

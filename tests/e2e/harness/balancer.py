@@ -4,13 +4,13 @@
         with lb.connect() as client: ...
         lb.admin("drain", "web/a")
 
-Leaving the block stops it, and fails if any of its processes is left, or if one of them printed a
-Python traceback. What it logged is printed when the block fails.
+Leaving the block stops it, and fails if any of its processes is left, if one of them printed a
+Python traceback, broke an assertion or ended by a signal that no test sent, and if a worker held
+session rows that are nobody's. What it logged is printed when the block fails.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import resource
@@ -21,7 +21,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -32,21 +33,12 @@ from . import wire
 from .configuration import Config, one_pool, toml
 from .deadline import PATIENCE_S, until
 from .ports import PORTS
+from .processes import faults, kill_and_wait, processes_of, send_signal, was_sent
 from .program import program, run
 
 STOP_S = 15.0
-
-
-def processes_of(session: int) -> list[psutil.Process]:
-    """The live processes of a session (setsid), zombies not counted."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except (ProcessLookupError, psutil.NoSuchProcess):
-            continue
-    return found
+LEAK_S = 5.0  # for what has ended to be let go of
+ROWS_MAX = 100_000  # that `sessions` shows at most
 
 
 class Balancer:
@@ -172,20 +164,46 @@ class Balancer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        left: list[str] = []
+        wrong: list[str] = []
         try:
+            if kind is None and self.process.poll() is None:
+                wrong += self._leaks()
             if self.process.poll() is None:
-                self.process.send_signal(signal.SIGINT)
-            left = self._wait_for_the_end()
+                self.signal(signal.SIGINT)
+            wrong += [f"it is left: {process}" for process in self._wait_for_the_end()]
+            wrong += self.faults()
         finally:
             self._kill_all()
-            log = self.log()
-            if kind or left or "Traceback" in log:
+            if kind or wrong:
                 self._print_log()
             shutil.rmtree(self.folder, ignore_errors=True)
         if kind is None:
-            assert not left, f"processes are left: {left}"
-            assert "Traceback" not in log, "a process printed a traceback"
+            assert not wrong, "\n".join(wrong)
+
+    def faults(self) -> list[str]:
+        """What it has done wrong so far, in words."""
+        wrong = faults(self.log()) + faults(self.out())
+        code = self.process.returncode
+        if code is not None and code < 0 and not was_sent(self.process.pid, -code):
+            wrong.append(f"the supervisor was killed by {signal.Signals(-code).name}")
+        return wrong
+
+    def _leaks(self) -> list[str]:
+        """Workers that hold other session rows than those of the sessions that are shown."""
+        try:
+            until(lambda: self._rows("sessions") == self._rows("held"), "", timeout_s=LEAK_S)
+        except (OSError, EOFError):
+            return []  # it is being stopped, or no process of it answers
+        except AssertionError:
+            return [f"rows held {self._rows('held')}, sessions {self._rows('sessions')}, by worker"]
+        return []
+
+    def _rows(self, what: str) -> Counter[int]:
+        """Session rows by worker: as many as are `held`, or of its `sessions`."""
+        if what == "held":
+            workers = Counter({row["index"]: row["held"] for row in self.ask("workers")})
+            return +workers
+        return Counter(row["worker"] for row in self.ask("sessions", limit=ROWS_MAX))
 
     def _wait_for_the_end(self) -> list[str]:
         end = time.monotonic() + STOP_S
@@ -285,7 +303,7 @@ class Balancer:
 
     def signal(self, number: int) -> None:
         """Sends the supervisor a signal."""
-        self.process.send_signal(number)
+        send_signal(self.process.pid, number)
 
     def kill(self, worker: int) -> int:
         """kill -9 of a worker; returns its pid once it is dead."""
@@ -320,31 +338,3 @@ class Balancer:
     def connect(self, timeout_s: float = PATIENCE_S) -> socket.socket:
         """A client's connection to listener `web`."""
         return socket.create_connection(self.address, timeout=timeout_s)
-
-
-def kill_and_wait(pid: int) -> None:
-    """kill -9, and waits until the kernel has ended the process."""
-    handle = os.pidfd_open(pid)
-    try:
-        signal.pidfd_send_signal(handle, signal.SIGKILL)
-        until(lambda: _ended(pid), f"process {pid} is dead")
-    finally:
-        os.close(handle)
-
-
-def _ended(pid: int) -> bool:
-    try:
-        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return True
-
-
-@contextlib.contextmanager
-def stopped(pid: int) -> Iterator[None]:
-    """The process does not run inside the block (SIGSTOP); what comes for it waits."""
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)

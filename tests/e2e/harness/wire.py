@@ -58,8 +58,11 @@ def ask(path: str, command: str, **args: Any) -> Any:
     with connect(path) as peer:
         request_id = next(_ids)
         peer.sendall(frame({"id": request_id, "command": command, "args": args}))
-        answer = read_frame(peer)
+        parts = [read_frame(peer)]
+        while parts[-1].get("more"):
+            parts.append(read_frame(peer))
+    answer = parts[-1]
     assert answer["id"] == request_id
     if not answer["ok"]:
         raise AdminError(f"{command}: {answer['error']['code']}: {answer['error']['message']}")
-    return answer["result"]
+    return [row for part in parts for row in part["result"]] if parts[1:] else answer["result"]

@@ -209,6 +209,7 @@ def test_workers_say_where_they_run_and_how_long(table: Table) -> None:
         "udp_active": 0,
         "capacity": 0,
         "udp_capacity": 0,
+        "held": 0,
         "paused": False,
         "accepted": 0,
         "restarts": 0,

@@ -1,0 +1,66 @@
+#include "run/list.h"
+
+#include "base/assert.h"
+#include "run/session.h"
+
+void l4_list_init(struct l4_list *list, enum l4_list_kind kind)
+{
+    *list = (struct l4_list){.head = L4_NONE, .tail = L4_NONE, .kind = kind};
+}
+
+/* Which lists a session may be put into while it is in a state. */
+static bool is_allowed(const struct l4_session *s, enum l4_list_kind kind)
+{
+    static const uint32_t kinds[L4_SESSION_STATES] = {
+        [L4_SESSION_FREE] = 1u << L4_LIST_FREE | 1u << L4_LIST_ENDED,
+        [L4_SESSION_SHAKES] = 1u << L4_LIST_READY,
+        [L4_SESSION_SECURES] = 1u << L4_LIST_READY,
+        [L4_SESSION_RELAYS] = 1u << L4_LIST_READY,
+        [L4_SESSION_QUEUES] = 1u << L4_LIST_QUEUE,
+    };
+    return kinds[L4_GET(s->state)] >> kind & 1;
+}
+
+/* Links a row that is in no list between two neighbours; L4_NONE is the list's end. */
+static void link_between(const struct l4_loop *loop, struct l4_list *list, uint32_t index,
+                         uint32_t prev, uint32_t next)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    L4_ASSERT(s->list == L4_LIST_NONE && is_allowed(s, list->kind));
+    s->list = (uint8_t)list->kind;
+    s->prev = prev;
+    s->next = next;
+    *(prev == L4_NONE ? &list->head : &l4_session_at(loop, prev)->next) = index;
+    *(next == L4_NONE ? &list->tail : &l4_session_at(loop, next)->prev) = index;
+    list->count++;
+}
+
+void l4_list_append(const struct l4_loop *loop, struct l4_list *list, uint32_t index)
+{
+    link_between(loop, list, index, list->tail, L4_NONE);
+}
+
+void l4_list_push(const struct l4_loop *loop, struct l4_list *list, uint32_t index)
+{
+    link_between(loop, list, index, L4_NONE, list->head);
+}
+
+void l4_list_remove(const struct l4_loop *loop, struct l4_list *list, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    uint32_t *before = s->prev == L4_NONE ? &list->head : &l4_session_at(loop, s->prev)->next;
+    uint32_t *after = s->next == L4_NONE ? &list->tail : &l4_session_at(loop, s->next)->prev;
+    L4_ASSERT(s->list == list->kind && *before == index && *after == index && list->count);
+    *before = s->next;
+    *after = s->prev;
+    s->list = L4_LIST_NONE;
+    list->count--;
+}
+
+uint32_t l4_list_take(const struct l4_loop *loop, struct l4_list *list)
+{
+    const uint32_t index = list->head;
+    if (index != L4_NONE)
+        l4_list_remove(loop, list, index);
+    return index;
+}

@@ -1,0 +1,42 @@
+/* The lists of a worker's TCP session rows: free rows, rows that ended in this turn, sessions with
+ * work left over, and the queue of each pool.
+ *
+ * A row is linked through itself, so it is in at most one list, and it says in which kind of list.
+ * Every operation asserts that, and that the state of the row's session has a place in such a list
+ * (the table in list.c). A session that changes its state is in no list while it does.
+ */
+#ifndef L4_RUN_LIST_H
+#define L4_RUN_LIST_H
+
+#include <stdint.h>
+
+struct l4_loop;
+
+enum l4_list_kind {
+    L4_LIST_NONE,
+    L4_LIST_FREE,  /* rows without a session */
+    L4_LIST_ENDED, /* rows whose session ended in this turn: free when it is over */
+    L4_LIST_READY, /* sessions with work left over */
+    L4_LIST_QUEUE, /* sessions that wait for a place at a backend of one pool */
+    L4_LIST_KINDS
+};
+
+struct l4_list {
+    uint32_t head, tail; /* rows; L4_NONE: it is empty */
+    uint32_t count;
+    enum l4_list_kind kind;
+};
+
+void l4_list_init(struct l4_list *list, enum l4_list_kind kind);
+
+/* Puts a row that is in no list behind the last one, or before the first one. */
+void l4_list_append(const struct l4_loop *loop, struct l4_list *list, uint32_t index);
+void l4_list_push(const struct l4_loop *loop, struct l4_list *list, uint32_t index);
+
+/* Takes a row out of the list that it is in. */
+void l4_list_remove(const struct l4_loop *loop, struct l4_list *list, uint32_t index);
+
+/* Takes the first row out. L4_NONE: the list is empty. */
+uint32_t l4_list_take(const struct l4_loop *loop, struct l4_list *list);
+
+#endif

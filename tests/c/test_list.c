@@ -1,0 +1,109 @@
+/* The lists of session rows: each row is in one at most, whatever happens to its session. */
+#include "check.h"
+#include "process.h"
+#include "run/session.h"
+#include "table.h"
+
+enum { SESSIONS = 8 };
+
+static struct l4_loop loop;
+
+static void start(void)
+{
+    table_with(1, 1, NULL, L4_ROUND_ROBIN);
+    loop = (struct l4_loop){.table = &table, .capacity = SESSIONS};
+    loop.setup = (struct l4_worker_setup){.table = table};
+    loop.row = l4_table_worker(&table, 0);
+    l4_session_start(&loop);
+}
+
+/* A session in this state, with work left over. */
+static uint32_t busy(enum l4_session_state state)
+{
+    const uint32_t index = l4_session_take_row(&loop);
+    L4_SET(l4_session_at(&loop, index)->state, state);
+    l4_session_later(&loop, index);
+    return index;
+}
+
+TEST(a_session_that_changes_its_state_has_no_work_left_over_and_others_still_have)
+{
+    start();
+    const uint32_t first = busy(L4_SESSION_SECURES), late = busy(L4_SESSION_SECURES),
+                   last = busy(L4_SESSION_RELAYS);
+    struct l4_list queue;
+    l4_list_init(&queue, L4_LIST_QUEUE);
+    l4_session_enter(&loop, late, L4_SESSION_WAITS); /* its time is over */
+    l4_session_enter(&loop, late, L4_SESSION_QUEUES);
+    l4_list_append(&loop, &queue, late);
+    CHECK_EQ(2, loop.ready.count);
+    CHECK_EQ(first, l4_list_take(&loop, &loop.ready));
+    CHECK_EQ(last, l4_list_take(&loop, &loop.ready));
+    CHECK_EQ(L4_NONE, l4_list_take(&loop, &loop.ready));
+    CHECK_EQ(late, l4_list_take(&loop, &queue));
+    l4_table_close(&table);
+}
+
+TEST(work_left_over_twice_is_done_once)
+{
+    start();
+    const uint32_t index = busy(L4_SESSION_RELAYS);
+    l4_session_later(&loop, index);
+    CHECK_EQ(1, loop.ready.count);
+    CHECK_EQ(index, l4_list_take(&loop, &loop.ready));
+    CHECK_EQ(0, loop.ready.count);
+    l4_table_close(&table);
+}
+
+TEST(rows_that_are_free_again_are_taken_first_and_counted_exactly)
+{
+    start();
+    const uint32_t a = l4_session_take_row(&loop), b = l4_session_take_row(&loop);
+    CHECK_EQ(2, loop.held);
+    l4_session_return_row(&loop, a);
+    CHECK_EQ(1, loop.held);
+    CHECK_EQ(a, l4_session_take_row(&loop));
+    l4_session_return_row(&loop, a);
+    l4_session_return_row(&loop, b);
+    CHECK(loop.held == 0 && loop.free.count == 2 && loop.fresh == 2);
+    l4_table_close(&table);
+}
+
+static void join_two_lists(void)
+{
+    const uint32_t index = busy(L4_SESSION_RELAYS);
+    l4_list_append(&loop, &loop.ended, index);
+}
+
+static void leave_a_list_that_it_is_not_in(void)
+{
+    const uint32_t index = busy(L4_SESSION_RELAYS);
+    l4_list_remove(&loop, &loop.free, index);
+}
+
+static void have_work_left_over_in_a_queue(void)
+{
+    busy(L4_SESSION_QUEUES);
+}
+
+static void free_a_row_twice(void)
+{
+    const uint32_t index = l4_session_take_row(&loop);
+    l4_session_return_row(&loop, index);
+    l4_session_return_row(&loop, index);
+}
+
+TEST(a_list_that_would_break_ends_the_worker_instead)
+{
+    start();
+    CHECK(aborts(join_two_lists));
+    CHECK(aborts(leave_a_list_that_it_is_not_in));
+    CHECK(aborts(have_work_left_over_in_a_queue));
+    CHECK(aborts(free_a_row_twice));
+    l4_table_close(&table);
+}
+
+MAIN(RUN(a_session_that_changes_its_state_has_no_work_left_over_and_others_still_have);
+     RUN(work_left_over_twice_is_done_once);
+     RUN(rows_that_are_free_again_are_taken_first_and_counted_exactly);
+     RUN(a_list_that_would_break_ends_the_worker_instead))
