@@ -217,9 +217,7 @@ class Workers:
         self._settle()
         self._owes_nothing(index)
         if not stays and (lost or how != "exited"):
-            LOG.error(
-                "a worker ended early", worker=index, pid=child.pid, how=how, connections_lost=lost
-            )
+            LOG.error("a worker ended early", worker=index, pid=child.pid, how=how, lost=lost)
         if self._stopping:
             self._release_sockets(index)
             if self.alive == 0:

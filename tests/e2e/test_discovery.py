@@ -173,13 +173,13 @@ def test_a_program_is_gone_with_the_control_process_and_runs_again_with_its_succ
     config["pools"]["web"]["discovery"] = {"type": "exec", "command": ["/bin/sh", "-c", text]}
     with Balancer(config) as lb:
         has(lb, one)
-        lb.child("control").kill()
+        send_signal(lb.child("control").pid, signal.SIGKILL)
         until(lb.answers, "it is back")
         until(lambda: len(note.read_text().split()) == 2, "the program runs again")
         first, second = map(int, note.read_text().split())
         until(lambda: not psutil.pid_exists(first), "the first one is gone")
         has(lb, one)
-        os.kill(lb.process.pid, signal.SIGKILL)
+        lb.signal(signal.SIGKILL)
         until(lambda: not psutil.pid_exists(second), "the second one is gone with the service")
         lb.process.wait(20)
 

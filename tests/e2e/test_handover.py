@@ -11,10 +11,9 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
-from .harness import Backends, Balancer, echo, held, run, send_signal, stopped, until
+from .harness import Backends, Balancer, echo, has_ended, held, run, send_signal, stopped, until
 
 BYTES = 6 << 20  # more than sockets and pipes hold: something is always on its way
 
@@ -119,9 +118,9 @@ def test_a_worker_that_is_stopped_while_the_taker_hangs_ends_every_session_as_st
             )
             rebalance.start()
             until(lambda: offered(lb) > 2, "several sessions are on offer")
-            giver = psutil.Process(lb.pids()[0])
+            giver = lb.pids()[0]
             lb.signal(signal.SIGINT)
-            until(lambda: not giver.is_running() or giver.status() == "zombie", "it has ended")
+            until(lambda: has_ended(giver), "it has ended")
         rebalance.join(timeout=30)
         lb.wait()
         ends = [json.loads(line) for line in path.read_text().splitlines()]

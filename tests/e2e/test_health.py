@@ -209,7 +209,7 @@ def test_a_checker_that_hangs_is_replaced_and_health_stays(two: Backends) -> Non
         is_health(lb, "b", "up")
         pid, told = checker_pid(lb), kinds(lb)
         two.stop("b")
-        os.kill(pid, signal.SIGSTOP)
+        send_signal(pid, signal.SIGSTOP)
         until(lambda: checker_pid(lb) not in (0, pid), "another checker runs", timeout_s=60)
         until(lambda: not lb.ask("status")["checker"]["stale"], "it lives")
         passed = row(lb, "a")["checks_passed"]

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from .harness import Backends, Balancer, echo, greet, program, run, until
+from .harness import Backends, Balancer, echo, greet, program, run, send_signal, until
 
 SIGNALS = {
     signal.SIGCHLD, signal.SIGHUP, signal.SIGPIPE, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1,
@@ -220,7 +220,7 @@ def test_as_process_1_it_takes_children_of_others_away(backends: Backends) -> No
         )
         old = lb.pids()[0]
         worker = next(p for p in inside.children() if "worker" in " ".join(p.cmdline()))
-        worker.kill()
+        send_signal(worker.pid, signal.SIGKILL)
         until(lambda: lb.pids()[0] not in (0, old), "its own children are still its own")
         assert "nobody knows how" not in lb.log()
         inside.terminate()

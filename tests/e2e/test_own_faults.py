@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from .harness import PORTS, Backends, Balancer, echo, greet, one_pool, run, until
+from .harness import PORTS, Backends, Balancer, echo, greet, one_pool, run, send_signal, until
 from .harness.wire import AdminError
 
 SCRIPT = str(Path(__file__).parent / "harness" / "faulty.py")
@@ -202,14 +202,19 @@ def test_a_reload_that_meets_a_fault_half_way_is_undone(lb: Faulty, call: str) -
     assert {row["name"] for row in lb.ask("listeners")} == {"web", "more"}
 
 
+def killed(lb: Faulty, title: str) -> None:
+    """Kills a child."""
+    send_signal(lb.child(title).pid, signal.SIGKILL)
+
+
 def test_a_fault_in_a_timer_a_signal_or_an_event_ends_nothing(lb: Faulty) -> None:
     acts: list[tuple[str, Callable[[], object]]] = [
         ("timer", lambda: None),
-        ("descriptor", lambda: lb.child("checker").kill()),
+        ("descriptor", lambda: killed(lb, "checker")),
         ("signal", lambda: lb.signal(signal.SIGHUP)),
         ("signal", lambda: lb.signal(signal.SIGTERM)),
-        ("call l4lb.supervisor.child.Child.reap", lambda: lb.child("worker 0").kill()),
-        ("call l4lb.supervisor.workers.Workers._settle", lambda: lb.child("worker 1").kill()),
+        ("call l4lb.supervisor.child.Child.reap", lambda: killed(lb, "worker 0")),
+        ("call l4lb.supervisor.workers.Workers._settle", lambda: killed(lb, "worker 1")),
     ]
     for what, act in acts:
         lb.next_fault(what)

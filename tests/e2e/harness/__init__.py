@@ -7,7 +7,7 @@ from .configuration import one_pool, toml
 from .deadline import PATIENCE_S, until
 from .load import Load, echo, greet, held, names, read_line, turned_away
 from .ports import PORTS
-from .processes import kill_and_wait, processes_of, send_signal, stopped
+from .processes import has_ended, kill_and_wait, processes_of, send_signal, stopped
 from .program import program, run
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "ended",
     "finish",
     "greet",
+    "has_ended",
     "held",
     "kill_and_wait",
     "names",

@@ -10,6 +10,7 @@ import os
 import re
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 
@@ -35,8 +36,17 @@ def processes_of(session: int) -> list[psutil.Process]:
 
 def send_signal(pid: int, number: int) -> None:
     """Sends a process a signal, by which it may end."""
-    _sent.add((pid, number))
+    _sent.update((name, number) for name in _numbers(pid))
     os.kill(pid, number)
+
+
+def _numbers(pid: int) -> list[int]:
+    """A process's numbers, in this PID namespace and in those below that it is in."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return [pid]
+    return [int(number) for number in re.findall(r"^NSpid:(.*)$", status, re.MULTILINE)[0].split()]
 
 
 def was_sent(pid: int, number: int) -> bool:
@@ -50,12 +60,13 @@ def kill_and_wait(pid: int) -> None:
     handle = os.pidfd_open(pid)
     try:
         send_signal(pid, signal.SIGKILL)
-        until(lambda: _ended(pid), f"process {pid} is dead")
+        until(lambda: has_ended(pid), f"process {pid} is dead")
     finally:
         os.close(handle)
 
 
-def _ended(pid: int) -> bool:
+def has_ended(pid: int) -> bool:
+    """Has the process ended? Its parent may not have taken it away yet."""
     try:
         return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
