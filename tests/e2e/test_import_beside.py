@@ -204,6 +204,7 @@ def test_haproxy_s_frontend_without_a_backend_refuses_the_same_clients(tmp_path:
     with Backends(1) as backends:
         text = (
             f"{DEFAULTS}frontend web\n  bind 127.0.0.1:PORT\n  tcp-request inspect-delay 5s\n"
+            "  tcp-request content accept if { req.ssl_hello_type 1 }\n"
             "  use_backend a if { req.ssl_sni -i a.example }\n"
             f"backend a\n  server a {backends.address('a')}\n"
         )

@@ -188,8 +188,8 @@ def _disabled(proxy: Proxy, line: Line) -> None:
 def _stats(proxy: Proxy, line: Line) -> None:
     if line[1] in ("enable", "uri") and proxy.front:
         proxy.stats = proxy.stats or line
-    elif line[1] in ("auth", "http-request", "admin"):
-        proxy.leave(Rank.NOTE, "see http_admin and http_token_file in [process]")
+    else:
+        proxy.leave(Rank.NOTE, "see [process] http, http_admin and http_token_file")
 
 
 KEYWORDS: Mapping[str, Row] = {

@@ -161,6 +161,8 @@ def _backends(proxy: Proxy, servers: list[Server]) -> list[Table]:
         if "resolvers" in options and _is_name(server):
             why = "resolvers: the name is looked up once, at start; `discovery` follows one"
             proxy.leave(Rank.DIFFERENT, why, server.line)
+        elif "resolvers" in options:
+            proxy.leave(Rank.NOTE, "resolvers: an address needs none", server.line)
         if options.get("init-addr", "").startswith("none") and _is_name(server):
             why = "init-addr: a name that has no address at start is an error here"
             proxy.leave(Rank.DIFFERENT, why, server.line)

@@ -44,6 +44,9 @@ def read(text: str, file: str) -> Draft:
         elif one.kind not in READ:
             _unread(world, one)
     proxies = [_proxy(world, one) for one in sections if one.kind in PROXIES or _idle(one)]
+    for proxy in proxies:
+        if proxy.disabled:
+            proxy.leave(Rank.NOTE, "the section is off", proxy.section.line)
     proxies = [one for one in proxies if one.section.kind != "defaults" and not one.disabled]
     _pools(proxies)
     for proxy in proxies:
@@ -52,6 +55,7 @@ def read(text: str, file: str) -> Draft:
     for proxy in proxies:
         if not proxy.front and not proxy.reached:
             lost(proxy)
+            unused(proxy, _asked(proxy, [*proxy.rules, *proxy.picks]))
     _names(world)
     return world.draft
 
@@ -120,6 +124,8 @@ def _listeners(proxy: Proxy, proxies: list[Proxy]) -> None:
     draft = proxy.world.draft
     if _is_statistics(proxy):
         return
+    if proxy.stats is not None:
+        proxy.leave(Rank.DIFFERENT, "[process] http shows what goes on", proxy.stats)
     made = listeners(proxy)
     if not made:
         if proxy.section.kind == "frontend":
@@ -164,7 +170,7 @@ def _joined(one: Table, other: Table | None) -> Table:
 def _behind(proxy: Proxy, proxies: list[Proxy]) -> Proxy | None:
     """The backend whose rules hold for all clients of a frontend that has no other."""
     for other in proxies:
-        if other is proxy or not other.rules or other.section.kind != "backend":
+        if other is proxy or not (other.rules or other.picks) or other.section.kind != "backend":
             continue
         users = [p for p in proxies if p.target and name_of(p.target[1]) == other.name]
         routed = any(name_of(line[1]) == other.name for p in proxies for line in p.uses

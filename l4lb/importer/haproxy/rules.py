@@ -261,6 +261,8 @@ def _networks_of(file: str) -> list[Network]:
 
 def lost(proxy: Proxy) -> None:
     """Rules of a backend that others reach too, or that not all clients of a listener reach."""
+    for line in proxy.picks:
+        proxy.leave(Rank.MISSING, "a pool has no rules of its own here: see `routes`", line)
     for line in proxy.rules:
         words, _ = cut(line.words)
         layered = words[0] in ("tcp-request", "tcp-response")

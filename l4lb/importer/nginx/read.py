@@ -68,6 +68,7 @@ def _stream(world: World, nodes: tuple[Node, ...]) -> None:
             read_settings(server, common)
             servers.append(server)
     Listeners(draft, upstreams).make(servers)
+    variables.unused()
     _unused(draft, upstreams)
     if not servers:
         _alone(world, common)

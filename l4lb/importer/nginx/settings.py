@@ -320,11 +320,14 @@ SILENT = word_set(
     """
     map_hash_max_size map_hash_bucket_size variables_hash_max_size
     variables_hash_bucket_size server_names_hash_max_size server_names_hash_bucket_size zone
-    preread_buffer_size proxy_buffer_size limit_conn_log_level resolver_timeout status_zone
+    limit_conn_log_level status_zone
     """
 )
 LEFT: Mapping[str, tuple[Rank, str]] = {
     "proxy_next_upstream_timeout": (Rank.DIFFERENT, "see connect_timeout and retries"),
+    "resolver_timeout": (Rank.NOTE, "see `timeout` of a pool's discovery"),
+    "preread_buffer_size": (Rank.NOTE, "what is looked at stays in the kernel"),
+    "proxy_buffer_size": (Rank.NOTE, "bytes are relayed in the kernel where they are many"),
     "log_format": (Rank.NOTE, "the access log has its own form"),
     "open_log_file_cache": (Rank.NOTE, "the access log is one open file"),
     "error_log": (Rank.NOTE, "see [process.log]"),

@@ -46,6 +46,7 @@ class Variables:
 
     leave: Leave
     nodes: dict[str, Node] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
 
     def define(self, node: Node) -> None:
         """A map, geo or split_clients block, or a set."""
@@ -69,6 +70,7 @@ class Variables:
 
     def _of(self, name: str, depth: int) -> list[Case]:
         node = self.nodes.get(name)
+        self.used.add(name)
         if node is None:
             raise UnsaidError(f"{name} is not known here")
         if node.name == "set":
@@ -76,6 +78,12 @@ class Variables:
         return {"map": self._map, "geo": self._geo, "split_clients": self._split}[node.name](
             node, depth + 1
         )
+
+    def unused(self) -> None:
+        """Names those that decide about no session."""
+        for name, node in self.nodes.items():
+            if name not in self.used:
+                self.leave(node, Rank.NOTE, "nothing that is carried over asks for it")
 
     # ---- map -------------------------------------------------------------------------------------
 

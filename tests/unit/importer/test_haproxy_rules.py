@@ -226,3 +226,14 @@ def test_limits_that_turn_away_instead_of_waiting_are_named() -> None:
     assert limits.rate is not None
     assert (limits.connections.limit, limits.rate.limit) == (100, 50)
     assert made.rank("maxconn") is Rank.DIFFERENT
+
+
+def test_servers_that_a_backend_picks_by_itself_are_named_or_routed() -> None:
+    backend = (
+        "backend b\n use-server y if { req.ssl_sni y.example }\n"
+        " server x 10.0.0.1:1\n server y 10.0.0.2:1\n"
+    )
+    made = of_haproxy(f"frontend f\n bind :1\n default_backend b\n{backend}")
+    assert made.config.listeners["f"].routes[0].sni == ("y.example",)
+    two = "frontend f\n bind :1\n default_backend b\nfrontend g\n bind :2\n default_backend b\n"
+    assert of_haproxy(two + backend).rank("use-server") is Rank.MISSING

@@ -288,3 +288,15 @@ def test_protocols_that_haproxy_translates_are_not_offered() -> None:
     assert tls is not None
     assert tls.alpn == ("http/1.1",)
     assert made.rank("alpn") is Rank.DIFFERENT
+
+
+def test_name_servers_of_addresses_are_named_all_the_same() -> None:
+    assert pg("", "resolvers docker").rank("server a") is Rank.NOTE
+
+
+@pytest.mark.parametrize(
+    ("line", "rank"),
+    [("stats enable", Rank.DIFFERENT), ("stats refresh 5s", Rank.NOTE)],
+)
+def test_pages_of_statistics_of_a_section_that_serves_are_named(line: str, rank: Rank) -> None:
+    assert pg(line).rank(line) is rank

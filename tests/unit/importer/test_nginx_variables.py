@@ -136,3 +136,8 @@ def test_a_default_server_need_not_be_the_first(tmp_path: Path) -> None:
     (listener,) = result.config.listeners.values()
     assert (listener.pool, listener.routes[0].pool) == ("b", "a")
     assert result.left[0].rank is Rank.OPEN  # the rules of the one hold for the other too
+
+
+def test_a_variable_that_decides_nothing_is_named(tmp_path: Path) -> None:
+    result = made(tmp_path, "map $remote_addr $log { default 0; }\nset $x a;")
+    assert result.rank("map $remote_addr $log") is Rank.NOTE
