@@ -12,10 +12,10 @@ from l4lb.importer.networks import Network, network
 
 ALTERNATIVES_MAX = 256
 FLAGS = {"-i": 0, "-n": 0, "-M": 0, "-u": 1, "-m": 1, "-f": 1, "--": 0}  # and their values
-# Ready-made conditions; None: another kind of test, that nothing here can be asked.
+# Ready-made conditions; None: one that never holds.
 READY: Mapping[str, tuple[str, ...] | None] = {
     "TRUE": (), "WAIT_END": (), "FALSE": None, "LOCALHOST": ("src", "127.0.0.1/8"),
-    "REQ_CONTENT": (),
+    "REQ_CONTENT": ("req.len", "gt", "0"),
 }  # fmt: skip
 FETCHES = {
     "source": ("src",),

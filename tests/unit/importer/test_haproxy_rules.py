@@ -82,6 +82,7 @@ def test_a_list_in_a_file_stays_in_its_file(tmp_path: Path) -> None:
         "tcp-request connection reject if { dst_port 80 }",
         "tcp-request content reject if { req.payload(0,3) -m bin 000000 }",
         "tcp-request content reject",
+        "tcp-request content reject if REQ_CONTENT",
         "tcp-request connection reject if nobody",
         "http-request deny if { path_beg /admin }",
         "http-request auth unless { src 10.0.0.0/8 }",
