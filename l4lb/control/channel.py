@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import l4lb.log
 from l4lb import frames
 from l4lb.control.events import Events
 from l4lb.errors import AdminError
 
+LOG = l4lb.log.get("control")
 ANSWER_TIMEOUT_S = 5.0
 
 
@@ -46,24 +48,28 @@ class Channel:
         asyncio.get_running_loop().add_reader(self._sock.fileno(), self._receive)
 
     def _receive(self) -> None:
-        message = self._inbox.take()
+        try:
+            message = self._inbox.take()
+            if message is not None:
+                self._take(message)
+        except Exception as error:  # why: what one message says wrong is no fault of the next one
+            LOG.error("a message of the supervisor failed", error=repr(error), exc_info=True)
         if self._inbox.ended:
             asyncio.get_running_loop().remove_reader(self._sock.fileno())
             self.closed.set()
-        if message is None:
-            return
+
+    def _take(self, message: Mapping[str, Any]) -> None:
+        """An event, an order or an answer."""
         if "event" in message:
             self.note(message["event"])
-            return
-        if message.get("op") == "retire":
+        elif message.get("op") == "retire":
             self.retired.set()
-            return
-        if "op" in message:
+        elif "op" in message:
             self.on_order(message)
-            return
-        answer = self._waiting.pop(message.get("id", 0), None)
-        if answer is not None and not answer.done():
-            answer.set_result(message)
+        else:
+            answer = self._waiting.pop(message.get("id", 0), None)
+            if answer is not None and not answer.done():
+                answer.set_result(dict(message))
 
     async def _send(self, message: Mapping[str, Any]) -> None:
         """Sends one request. Raises OSError."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 import ipaddress
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from l4lb.config.address import unmapped
+from l4lb.control import names
 from l4lb.errors import AdminError
 from l4lb.native import choose, sticky
 from l4lb.native.rows import BackendRow, Choice, ExplainedBackend, PoolRow
@@ -33,7 +34,7 @@ def pool_row(table: Table, name: str) -> PoolRow:
     for row in table.pools():
         if row.name == name:
             return row
-    raise AdminError("not_found", f"no pool is named {name}; see `l4lb admin pools`")
+    raise names.unknown(table, "pool", name)
 
 
 def members(table: Table, pool: str) -> dict[int, BackendRow]:
@@ -172,11 +173,13 @@ def _names(text: str | None) -> list[str]:
     return [name for name in (text or "").split(",") if name]
 
 
-def _row_of(rows: Mapping[int, BackendRow], pool: PoolRow, name: str) -> int:
+def row_of(rows: Mapping[int, BackendRow], pool: PoolRow, name: str) -> int:
+    """The row of one of a pool's backends. Raises AdminError not_found."""
     for index, row in rows.items():
         if row.name == name:
             return index
-    raise AdminError("not_found", f"pool {pool.name} has no backend {name}")
+    hint = names.near(name, [row.name for row in rows.values()])
+    raise AdminError("not_found", f"pool {pool.name} has no backend {name}{hint}")
 
 
 def _weight(text: str, name: str) -> int:
@@ -204,35 +207,59 @@ def _shares(
     return {name[at]: count / many for at, count in counts.items()}, []
 
 
+class Asked(NamedTuple):
+    """A change that is to be simulated; backends by name."""
+
+    remove: Sequence[str] = ()
+    add: Sequence[tuple[str, int]] = ()
+    weights: Mapping[str, int] = {}
+
+
 class _Change(NamedTuple):
-    """What is to be simulated; backends by row."""
+    """The same with those that the pool has by row."""
 
     remove: list[int]
     add: list[tuple[str, int]]
     weights: dict[int, int]
 
 
-def _change(pool: PoolRow, rows: Mapping[int, BackendRow], args: Map) -> _Change:
-    """What the arguments say. Raises AdminError."""
-    change = _Change([_row_of(rows, pool, name) for name in _names(args["remove"])], [], {})
-    for said in _names(args["weight"]):
-        name, _, text = said.rpartition("=")
-        change.weights[_row_of(rows, pool, name)] = _weight(text, name)
-    for said in _names(args["add"]):
-        name, _, text = said.partition("=")
-        if any(row.name == name for row in rows.values()):
+def _change(pool: PoolRow, rows: Mapping[int, BackendRow], asked: Asked) -> _Change:
+    """Raises AdminError for what cannot be."""
+    change = _Change(
+        [row_of(rows, pool, name) for name in asked.remove],
+        list(asked.add),
+        {row_of(rows, pool, name): weight for name, weight in asked.weights.items()},
+    )
+    have = {row.name for row in rows.values()}
+    for name, _ in asked.add:
+        if name in have:
             raise AdminError("bad_argument", f"pool {pool.name} has a backend {name} already")
-        change.add.append((name, _weight(text, name) if text else 1))
     if len(change.add) > ADDED_MAX:
         raise AdminError("bad_argument", f"at most {ADDED_MAX} backends can be added")
     return change
 
 
+def _asked(args: Map) -> Asked:
+    """What a command line says: names, NAME or NAME=WEIGHT, with commas between."""
+    weights = [said.rpartition("=")[::2] for said in _names(args["weight"])]
+    added = [said.partition("=")[::2] for said in _names(args["add"])]
+    return Asked(
+        _names(args["remove"]),
+        [(name, _weight(text, name) if text else 1) for name, text in added],
+        {name: _weight(text, name) for name, text in weights},
+    )
+
+
 def simulate(table: Table, args: Map) -> Map:
     """What removing, adding and weighing backends would do to a pool."""
-    pool, now_ms = pool_row(table, args["pool"]), _now_ms()
+    return simulated(table, args["pool"], _asked(args))
+
+
+def simulated(table: Table, pool_name: str, asked: Asked) -> Map:
+    """The same of a change that is no command line. Raises AdminError."""
+    pool, now_ms = pool_row(table, pool_name), _now_ms()
     rows = members(table, pool.name)
-    change = _change(pool, rows, args)
+    change = _change(pool, rows, asked)
     try:
         before, was = _shares(*_copied(table, pool, _Change([], [], {})), now_ms)
         after, now = _shares(*_copied(table, pool, change), now_ms)

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from l4lb.control.channel import Channel
-from l4lb.control.choices import pool_row
+from l4lb.control.choices import members, pool_row, row_of
 from l4lb.errors import AdminError
 from l4lb.native import sticky as native_sticky
 from l4lb.native.table import Table
@@ -28,6 +28,7 @@ async def sticky(table: Table, channel: Channel, args: Map) -> Any:
     if pool is None and (client is not None or clear is not None):
         raise AdminError("bad_argument", "name the pool whose client that is")
     if client is not None:
+        row_of(members(table, pool), pool_row(table, pool), to)
         return await channel.ask("sticky_set", {"pool": pool, "client": client, "backend": to})
     if clear is not None:
         return await channel.ask("sticky_clear", {"pool": pool, "client": clear})

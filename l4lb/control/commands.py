@@ -25,7 +25,8 @@ PATH_MAX = 4_096  # ... of one that is a file's path
 
 @dataclass(frozen=True)
 class Arg:
-    """One argument: text, a whole number within bounds, or a flag; options are written --name."""
+    """One argument: text, a whole number within bounds, or a flag; options are written --name.
+    of: what it names, a pool, listener or backend."""
 
     name: str
     help: str
@@ -37,6 +38,7 @@ class Arg:
     most: int = 1 << 31
     longest: int = TEXT_MAX
     path: bool = False  # of a file: where whoever asks is tells what is meant
+    of: str = ""
 
     def checked(self, value: object) -> Any:
         """The value, if it is one. Raises AdminError bad_argument."""
@@ -56,14 +58,15 @@ class Arg:
 
 @dataclass(frozen=True)
 class Command:
-    """One command. reads: it changes nothing, and has --json and something to show; asks: it needs
-    the supervisor for that. streams: the flag that makes its answer one that goes on, part by
-    part."""
+    """One command. reads: it changes nothing, and has something to show; tells: it has although it
+    changes; asks: it needs the supervisor to read. streams: the flag that makes its answer one
+    that goes on, part by part."""
 
     name: str
     help: str
     args: Sequence[Arg] = field(default=())
     reads: bool = False
+    tells: bool = False
     asks: bool = False
     verbose: bool = False  # -v shows people more of it; --json has everything anyway
     streams: str = ""
@@ -78,11 +81,12 @@ class Command:
 
 
 SOURCE = Arg("source", "as `blocks` shows it")
-LISTENER = Arg("listener", "its name")
+LISTENER = Arg("listener", "its name", of="listener")
 NETWORK = Arg("network", "an address, or a network such as 10.0.0.0/8")
 FOR = Arg("for_ms", "how long; for good unless told", int, option=True, required=False, least=1,
           most=BLOCK_MAX_MS)  # fmt: skip
-BACKEND = Arg("backend", "POOL/NAME, as `backends` shows it")
+BACKEND = Arg("backend", "POOL/NAME, as `backends` shows it", of="backend")
+POOL = Arg("pool", "the pool's name", of="pool")
 LIMIT_PICKS = Arg(
     "limit",
     f"how many choices at most; {PICKS_LIMIT} unless told",
@@ -117,8 +121,14 @@ COMMANDS: Mapping[str, Command] = {
                     least=1,
                     most=SESSIONS_MAX,
                 ),
-                Arg("backend", "only of POOL/NAME", option=True, required=False),
-                Arg("listener", "only of this listener", option=True, required=False),
+                Arg("backend", "only of POOL/NAME", option=True, required=False, of="backend"),
+                Arg(
+                    "listener",
+                    "only of this listener",
+                    option=True,
+                    required=False,
+                    of="listener",
+                ),
                 Arg(
                     "source",
                     "only of clients at this IP address or in this network",
@@ -147,7 +157,7 @@ COMMANDS: Mapping[str, Command] = {
             "The last choices of backends that were kept, newest first: for whom, among what.",
             (
                 LIMIT_PICKS,
-                Arg("pool", "only of this pool", option=True, required=False),
+                Arg("pool", "only of this pool", option=True, required=False, of="pool"),
                 Arg("client", "only for clients at this IP address", option=True, required=False),
             ),
             reads=True,
@@ -184,7 +194,7 @@ COMMANDS: Mapping[str, Command] = {
             "sticky",
             "Sticky clients and the backends they belong to; with --set or --clear changes that.",
             (
-                Arg("pool", "only this pool; must be said for a change", required=False),
+                Arg("pool", "only this pool; must be said for a change", required=False, of="pool"),
                 Arg(
                     "set",
                     "a client's address or server name, to belong --to",
@@ -215,7 +225,12 @@ COMMANDS: Mapping[str, Command] = {
             "explain",
             "Which backend a client would get now, and why.",
             (
-                Arg("pool", "the pool's name; with --recent: only of this one", required=False),
+                Arg(
+                    "pool",
+                    "the pool's name; with --recent: only of this one",
+                    required=False,
+                    of="pool",
+                ),
                 Arg(
                     "client",
                     "IP, IP:PORT or [IPV6]:PORT; with --recent: only for this IP address",
@@ -238,7 +253,7 @@ COMMANDS: Mapping[str, Command] = {
             "simulate",
             "What changes would do to a pool: clients that move, load that each would carry.",
             (
-                Arg("pool", "the pool's name"),
+                POOL,
                 Arg("remove", "backends' names, with commas", option=True, required=False),
                 Arg("add", "NAME or NAME=WEIGHT, with commas", option=True, required=False),
                 Arg("weight", "NAME=WEIGHT, with commas", option=True, required=False),
@@ -266,7 +281,7 @@ COMMANDS: Mapping[str, Command] = {
         Command(
             "access",
             "Who may come in, in the order in which it is looked at.",
-            (Arg("listener", "only of this one", required=False),),
+            (Arg("listener", "only of this one", required=False, of="listener"),),
             reads=True,
             asks=True,
         ),
@@ -290,7 +305,7 @@ COMMANDS: Mapping[str, Command] = {
             "add",
             "A backend more in a pool, until the service ends or `remove`.",
             (
-                Arg("pool", "the pool's name"),
+                POOL,
                 Arg("address", "HOST:PORT or unix:/PATH"),
                 Arg("name", "its name; its address unless told", option=True, required=False),
                 Arg("weight", "1 unless told", int, option=True, required=False, most=256),
@@ -312,6 +327,7 @@ COMMANDS: Mapping[str, Command] = {
                     most=CONFIRM_MAX_MS,
                 ),
             ),
+            tells=True,
         ),
         Command(
             "plan",
@@ -321,7 +337,7 @@ COMMANDS: Mapping[str, Command] = {
             asks=True,
         ),
         Command("confirm", "The last reload is to stay."),
-        Command("rollback", "Goes back from a reload that waits for `confirm`."),
+        Command("rollback", "Goes back from a reload that waits for `confirm`.", tells=True),
         Command(
             "diff", "What was changed at run time and is not in the file.", reads=True, asks=True
         ),
@@ -335,7 +351,7 @@ COMMANDS: Mapping[str, Command] = {
             "Ends one session, or all of a backend, with a reset.",
             (
                 Arg("session", "its id, as `sessions` shows it", required=False),
-                Arg("backend", "POOL/NAME", option=True, required=False),
+                Arg("backend", "POOL/NAME", option=True, required=False, of="backend"),
             ),
         ),
         Command(

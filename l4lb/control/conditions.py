@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from l4lb.control import names
 from l4lb.errors import AdminError
 from l4lb.native import udp
 from l4lb.native.rows import BackendRow
@@ -17,7 +18,7 @@ def _backend(table: Table, full_name: str) -> BackendRow:
     for row in table.backends():
         if row.pool == pool and row.name == name:
             return row
-    raise AdminError("not_found", f"no backend is named {full_name}; see `l4lb admin backends`")
+    raise names.unknown(table, "backend", full_name)
 
 
 def _number(text: str) -> int:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
-from l4lb.control import changing, choices, choosing, edge_views, tls_views, views
+import l4lb.log
+from l4lb.control import changing, choices, choosing, edge_views, names, tls_views, views
 from l4lb.control.channel import Channel
 from l4lb.control.clock import now_ms
-from l4lb.control.commands import COMMANDS
+from l4lb.control.commands import COMMANDS, Command
 from l4lb.control.conditions import condition
 from l4lb.control.picks import picks
 from l4lb.control.sources import Sources
@@ -18,6 +20,7 @@ from l4lb.errors import AdminError
 from l4lb.native.health import health
 from l4lb.native.table import Table
 
+LOG = l4lb.log.get("control")
 POLL_S = 0.05  # how often `wait` looks
 
 PASSED_ON = ("block", "unblock", "access", "allow", "deny", "forget")  # as they are
@@ -67,11 +70,28 @@ class Handlers:
 
     async def answer(self, command: str, given: Mapping[str, Any]) -> Any:
         """The command's result, or an async iterator of the parts of one that goes on. Raises
-        AdminError."""
+        AdminError and nothing else: every other fault is ours, is logged and becomes one."""
         if command not in COMMANDS:
             known = ", ".join(COMMANDS)
             raise AdminError("unknown_command", f"no command {command!r}; one of {known}")
-        args = COMMANDS[command].checked(given)
+        with _told(command):
+            result = await self._checked(COMMANDS[command], given)
+        return _parts(command, result) if isinstance(result, AsyncIterator) else result
+
+    async def _checked(self, command: Command, given: Mapping[str, Any]) -> Any:
+        """The same; where nothing is found, perhaps a name was wrong."""
+        args = command.checked(given)
+        try:
+            result = await self._carried_out(command.name, args)
+        except AdminError as error:
+            if error.code == "not_found":
+                names.check(self._table, command, args)
+            raise
+        if result == []:
+            names.check(self._table, command, args)
+        return result
+
+    async def _carried_out(self, command: str, args: dict[str, Any]) -> Any:
         if command in self._views:
             return await asyncio.to_thread(self._views[command], args)
         return await self._others[command](args)
@@ -89,7 +109,7 @@ class Handlers:
             if known is not None:
                 settings = await self._channel.ask("checks", {"pool": pool})
                 return why(row, known, settings, self._channel.events, now_ms())
-        raise AdminError("not_found", f"no backend is named {args['backend']}")
+        raise names.unknown(self._table, "backend", args["backend"])
 
     async def _discovery(self, _: dict[str, Any]) -> Any:
         return self._sources.shown()
@@ -116,6 +136,25 @@ class Handlers:
                 )
             await asyncio.sleep(POLL_S)
         return {"condition": name, "operand": operand, "waited_ms": now_ms() - started}
+
+
+@contextlib.contextmanager
+def _told(command: str) -> Iterator[None]:
+    """A fault of ours is logged whole, and becomes an AdminError `internal`."""
+    try:
+        yield
+    except AdminError:
+        raise
+    except Exception as error:
+        LOG.error("a command failed", command=command, error=repr(error), exc_info=True)
+        raise AdminError("internal", "the command failed; see the log") from error
+
+
+async def _parts(command: str, parts: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    """The parts of an answer that goes on."""
+    with _told(command):
+        async for part in parts:
+            yield part
 
 
 def _explained(table: Table, args: dict[str, Any]) -> Any:

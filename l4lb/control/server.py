@@ -12,7 +12,7 @@ import contextlib
 import select
 import socket
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
 from typing import Any
 
 import l4lb.log
@@ -54,18 +54,36 @@ class _Rows:
             self._held -= count
 
 
-def _parts(number: object, result: object) -> Iterator[dict[str, Any]]:
-    """An answer's frames: a long list comes in parts, all but the last marked `more`."""
-    if not isinstance(result, list) or len(result) <= ROWS_A_FRAME:
-        yield {"id": number, "ok": True, "result": result}
+def _frames(number: object, result: object) -> Iterator[bytes]:
+    """An answer's frames: a long list comes in parts, all but the last marked `more`. Raises
+    AdminError for what no frame can hold."""
+    if not isinstance(result, list) or not result:
+        yield _frame(number, result)
         return
-    for start in range(0, len(result), ROWS_A_FRAME):
-        part: dict[str, Any] = {
-            "id": number, "ok": True, "result": result[start : start + ROWS_A_FRAME],
-        }  # fmt: skip
-        if start + ROWS_A_FRAME < len(result):
-            part["more"] = True
-        yield part
+    start = 0
+    while start < len(result):
+        count = ROWS_A_FRAME
+        while True:
+            end = start + count
+            more = {"more": True} if end < len(result) else {}
+            try:
+                yield _frame(number, result[start:end], **more)
+                break
+            except AdminError:
+                if count == 1:
+                    raise
+                count //= 2  # large rows: fewer of them
+        start = end
+
+
+def _frame(number: object, result: object, **more: bool) -> bytes:
+    try:
+        return protocol.encode({"id": number, "ok": True, "result": result, **more})
+    except ValueError as error:
+        raise AdminError("failed", f"the answer is too large: {error}") from error
+    except (TypeError, OverflowError) as error:
+        LOG.error("an answer cannot be sent", error=repr(error), exc_info=True)
+        raise AdminError("internal", "the answer cannot be sent; see the log") from error
 
 
 async def _next(parts: AsyncIterator[Any]) -> Any:
@@ -90,14 +108,14 @@ class _Client:
         self._handlers = handlers
         self._rows = rows
 
-    async def _send(self, messages: Iterable[Mapping[str, Any]]) -> None:
+    async def _send(self, frames: Iterable[bytes]) -> None:
         """Raises ConnectionError if they are not taken in time: what was sent is then cut short,
         and nothing more can be said."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(WRITE_TIMEOUT_S):
-                for message in messages:
-                    await loop.sock_sendall(self.sock, protocol.encode(message))
+                for frame in frames:
+                    await loop.sock_sendall(self.sock, frame)
                     await asyncio.sleep(0)  # why: sending need not yield; others have a turn
         except TimeoutError as error:
             raise ConnectionAbortedError("an answer was not taken") from error
@@ -113,32 +131,25 @@ class _Client:
         finally:
             task.cancel()
 
-    async def _result(self, request: Request) -> Any:
-        """What the command gives. Raises AdminError; every other fault of ours becomes one."""
-        try:
-            return await self._handlers.answer(request.command, request.args)
-        except AdminError:
-            raise
-        except Exception as error:
-            LOG.error("a command failed", command=request.command, error=repr(error), exc_info=True)
-            raise AdminError("internal", "the command failed; see the log") from error
-
     async def _answer(self, request: Request) -> None:
         try:
-            result = await self._while_here(self._result(request))
+            result = await self._while_here(self._handlers.answer(request.command, request.args))
             if isinstance(result, AsyncIterator):
                 await self._stream(request.id, result)
                 return
             with self._rows.hold(result):
-                await self._send(_parts(request.id, result))
+                await self._send(_frames(request.id, result))
         except AdminError as error:
-            await self._send((refusal(request.id, error.code, error.message),))
+            await self._refuse(request.id, error.code, error.message)
+
+    async def _refuse(self, number: object, code: str, message: str) -> None:
+        await self._send((protocol.encode(refusal(number, code, message)),))
 
     async def _stream(self, number: object, parts: AsyncIterator[Any]) -> None:
         """Each part as it comes, until the client leaves. Raises ConnectionError."""
         while True:
             part = await self._while_here(_next(parts))
-            await self._send(({"id": number, "ok": True, "result": part, "more": True},))
+            await self._send((_frame(number, part, more=True),))
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
@@ -172,12 +183,15 @@ class _Client:
             await self._say("timeout", f"a frame took more than {FRAME_TIMEOUT_S:g} s")
         except OSError:
             pass  # the client is gone
+        except Exception as error:  # why: a fault of ours costs this client, not the service
+            LOG.error("an admin client was lost", error=repr(error), exc_info=True)
+            await self._say("internal", "a fault of the balancer's; see its log")
 
     async def _say(self, code: str, message: str) -> None:
         """A last word to a client that may not listen."""
         with contextlib.suppress(OSError):
             async with asyncio.timeout(LAST_WORD_TIMEOUT_S):
-                await self._send((refusal(None, code, message),))
+                await self._refuse(None, code, message)
 
     def make_room(self) -> None:
         """Ends it in favour of another; one that is idle is told why."""

@@ -39,9 +39,7 @@ def sessions(table: Table, now_ms: int, args: Mapping[str, Any]) -> list[dict[st
 def _tests(args: Mapping[str, Any]) -> list[Test]:
     tests: list[Test] = []
     if args["backend"] is not None:
-        pool, slash, name = args["backend"].partition("/")
-        if not slash:
-            raise AdminError("bad_argument", "backend must be POOL/NAME")
+        pool, _, name = args["backend"].partition("/")
         tests.append(lambda row: (row.pool, row.backend) == (pool, name))
     if args["listener"] is not None:
         tests.append(lambda row: row.listener == args["listener"])

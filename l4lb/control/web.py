@@ -216,7 +216,7 @@ class Web:
         try:
             result: Any = await self._handlers.answer(command, args)
         except AdminError as error:
-            return _refused(409, error.code, error.message)
+            return _refused(500 if error.code == "internal" else 409, error.code, error.message)
         return web.json_response({"ok": True, "result": result}, headers=HEADERS)
 
 
@@ -227,7 +227,8 @@ class _Faults(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
         if not isinstance(error, HttpProcessingError | ConnectionError):
-            LOG.error("a request over HTTP failed", error=repr(error or record.getMessage()))
+            what = repr(error or record.getMessage())
+            LOG.error("a request over HTTP failed", error=what, exc_info=record.exc_info)
 
 
 def _faults_only() -> logging.Logger:

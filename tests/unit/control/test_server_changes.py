@@ -40,7 +40,7 @@ def test_a_change_is_asked_of_the_supervisor_and_its_result_handed_on(
 
 
 def test_a_refusal_of_the_supervisor_is_handed_on_with_its_code(admin: Admin) -> None:
-    error = {"code": "not_found", "message": "no backend is named web/z"}
+    error = {"code": "refused", "message": "not now"}
     admin.supervise(lambda _: {"ok": False, "error": error})
     assert admin.ask("drain", {"backend": "web/z"})["error"] == error
 
