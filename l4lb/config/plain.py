@@ -108,3 +108,9 @@ def _settle_backends(pool: dict[str, Any]) -> None:
 def _unname(backend: dict[str, Any]) -> None:
     if backend["name"] == backend["address"]:
         del backend["name"]  # the default, and perhaps no name one may give
+
+
+def members(pool: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The backends of a pool's plain data by name: a file need not say one, nor name any backend
+    where discovery finds them."""
+    return {one.get("name", one["address"]): one for one in pool.get("backends", ())}

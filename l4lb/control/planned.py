@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from l4lb.config.plain import members
 from l4lb.control import choices
 from l4lb.errors import AdminError
 from l4lb.native.table import Table
@@ -46,9 +47,7 @@ def told(table: Table, answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _weights(pool: Plain) -> dict[str, int]:
-    """By name, which is the address where there is none; discovery may have found nobody yet."""
-    members = pool.get("backends", ())
-    return {one.get("name", one["address"]): one.get("weight", 1) for one in members}
+    return {name: one.get("weight", 1) for name, one in members(pool).items()}
 
 
 def _ways(pool: Plain) -> list[Any]:
@@ -68,16 +67,13 @@ def _moved(table: Table, name: str, before: Plain, after: Plain | None) -> float
     if _ways(before) != _ways(after):
         return 1.0
     old, new = _weights(before), _weights(after)
-    said = {
-        "pool": name,
-        "remove": ",".join(one for one in old if one not in new),
-        "add": ",".join(f"{one}={weight}" for one, weight in new.items() if one not in old),
-        "weight": ",".join(
-            f"{one}={weight}" for one, weight in new.items() if old.get(one, weight) != weight
-        ),
-    }
+    change = choices.Asked(
+        remove=[one for one in old if one not in new],
+        add=[(one, weight) for one, weight in new.items() if one not in old],
+        weights={one: weight for one, weight in new.items() if old.get(one, weight) != weight},
+    )
     try:
-        moved: float | None = choices.simulate(table, said)["moved"]
+        moved: float | None = choices.simulated(table, name, change)["moved"]
     except AdminError:
         return None
     return moved

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from l4lb.config.plain import members
 from l4lb.config.sensitive import NOT_SHOWN, veiled
 
 Plain = Mapping[str, Any]
@@ -94,8 +95,8 @@ def compare(before: Plain, after: Plain) -> list[Change]:
     old, new = before.get("pools", {}), after.get("pools", {})
     found += _named("pool", old, new, "backends")
     for name in dict.fromkeys([*old, *new]):
-        members = (_members(old.get(name, {})), _members(new.get(name, {})))
-        found += _named("backend", *members, "", f"{name}/")
+        before_and_after = members(old.get(name, {})), members(new.get(name, {}))
+        found += _named("backend", *before_and_after, "", f"{name}/")
     return found
 
 
@@ -107,10 +108,6 @@ def needs_start(changes: list[Change]) -> list[str]:
         for key in change.keys
         if (change.kind, key) in AT_START
     ]
-
-
-def _members(pool: Plain) -> dict[str, Plain]:
-    return {one.get("name", one["address"]): one for one in pool.get("backends", ())}
 
 
 def _keys(old: Plain, new: Plain, but: str = "") -> dict[str, tuple[Any, Any]]:

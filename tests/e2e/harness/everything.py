@@ -1,0 +1,161 @@
+"""A balancer with every kind of listener and pool at once, its backends, and clients of each.
+
+    with everything() as one: one.lb.admin("status")
+
+What it has seen when the block begins: sessions of each protocol, one that queues, a backend that
+is down, one that is ejected and one that was and came back, names that nobody can put in a column.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import datagrams
+from .backends import Backends
+from .balancer import Balancer
+from .deadline import PATIENCE_S, until
+from .ports import PORTS
+from .secure import Authority, secure
+
+LONG = "backend-" + "of-a-very-long-name-" * 2 + "end"
+BRIEF = {"failures": 1, "eject": "1s", "max_eject": "1s", "max_ejected": "100%"}
+LASTING = {"failures": 1, "eject": "1h", "max_eject": "1h", "max_ejected": "100%"}
+
+
+@dataclass
+class Everything:
+    """lb runs; of its folder `found.json` and `none.json` are what discovery reads."""
+
+    lb: Balancer
+    folder: Path
+    backends: Backends
+    dead: str
+
+    def port(self, listener: str) -> int:
+        """The (first) port that a listener binds."""
+        return int(self.lb.binds(listener)[0].rpartition(":")[2].partition("-")[0])
+
+    def connect(self, listener: str) -> socket.socket:
+        """A client's connection to a listener of TCP."""
+        return socket.create_connection(("127.0.0.1", self.port(listener)), timeout=PATIENCE_S)
+
+
+def _listeners(folder: Path, authority: Authority) -> dict[str, Any]:
+    def here(count: int = 1) -> list[str]:
+        first = PORTS.take(count)
+        return [f"127.0.0.1:{first}" + (f"-{first + count - 1}" if count > 1 else "")]
+
+    certificates = [authority.issue("localhost"), authority.issue("*.example.test")]
+    return {
+        "web": {"bind": here(), "pool": "web"},
+        "ports": {"bind": here(3), "pool": "plain"},
+        "local": {"bind": [f"unix:{folder}/a-folder-with-a-long-name/of/local.sock"],
+                  "pool": "plain"},
+        "names": {"bind": here(), "protocol": "udp", "pool": "names"},
+        "secure": {
+            "bind": here(), "pool": "plain", "tls": {"certificates": certificates},
+            "routes": [{"sni": "sticky.example.test", "pool": "sticky"},
+                       {"sni": "*.example.test", "pool": "found"}],
+        },
+        "inner": {"bind": here(), "pool": "inner"},
+        "proxied": {"bind": here(), "pool": "sticky", "proxy_protocol": "accept",
+                    "trusted": ["127.0.0.0/8"]},
+        "limited": {
+            "bind": here(), "pool": "web",
+            "limits": {"connections": 100, "rate": 1_000, "bandwidth_per_session": "1MiB",
+                       "connections_per_source": {"limit": 1, "dry_run": True}},
+            "access": {"allow": ["127.0.0.0/8", "2001:db8::/32"], "deny": ["192.0.2.0/24"]},
+        },
+        "narrow": {"bind": here(), "pool": "narrow"},
+        "brief": {"bind": here(), "pool": "brief"},
+        "lasting": {"bind": here(), "pool": "lasting"},
+        "empty": {"bind": here(), "pool": "empty"},
+    }  # fmt: skip
+
+
+def _pools(folder: Path, tcp: Backends, udp: datagrams.UdpBackends, dead: str) -> dict[str, Any]:
+    a, b = tcp.address("a"), tcp.address("b")
+    checks = {"type": "tcp", "interval": "100ms", "fall": 1, "rise": 1}
+    gone, works = {"name": "gone", "address": dead}, {"name": "works", "address": a}
+    return {
+        "web": {"health": checks,
+                "backends": [works, {"name": LONG, "address": b}, gone | {"weight": 3}]},
+        "plain": {"balance": "ip_hash", "backends": [a, b]},
+        "names": {"balance": "first", "backends": udp.rows()},
+        "inner": {"tls": {"verify": False}, "retries": 0, "backends": [a]},
+        "sticky": {"balance": "maglev", "sticky": {"key": "source_ip"}, "backends": [a, b]},
+        "narrow": {"backends": [{"name": "one", "address": a, "max_connections": 1}],
+                   "queue": {"length": 5, "timeout": "5m"}},
+        "brief": {"balance": "first", "passive": BRIEF, "backends": [gone, works]},
+        "lasting": {"balance": "first", "passive": LASTING, "backends": [gone, works]},
+        "found": {"discovery": {"type": "file", "path": f"{folder}/found.json"}},
+        "empty": {"discovery": {"type": "file", "path": f"{folder}/none.json"}},
+    }  # fmt: skip
+
+
+@contextlib.contextmanager
+def everything() -> Iterator[Everything]:
+    """The balancer, and clients that stay until the end of the block."""
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="l4lb-every-")))
+        folder.chmod(0o755)
+        (folder / "a-folder-with-a-long-name" / "of").mkdir(parents=True)
+        tcp = stack.enter_context(Backends(2))
+        udp = stack.enter_context(datagrams.UdpBackends(2))
+        authority = stack.enter_context(Authority())
+        dead = f"127.0.0.1:{stack.enter_context(PORTS.taken())}"
+        (folder / "found.json").write_text(json.dumps([tcp.address("a")]))
+        (folder / "none.json").write_text("[]")
+        config = {
+            "process": {"workers": 2, "watch_picks": 1},
+            "listeners": _listeners(folder, authority),
+            "pools": _pools(folder, tcp, udp, dead),
+        }
+        one = Everything(stack.enter_context(Balancer(config)), folder, tcp, dead)
+        _use(one, stack, authority)
+        yield one
+
+
+def _use(one: Everything, stack: contextlib.ExitStack, authority: Authority) -> None:
+    """Clients of each listener, and what they cause."""
+
+    def said(sock: socket.socket, first: bytes = b"") -> None:
+        stack.enter_context(sock).sendall(first)
+        assert sock.recv(1)
+
+    for listener in ("web", "ports", "limited", "brief", "lasting", "narrow"):
+        said(one.connect(listener))
+    said(one.connect("proxied"), b"PROXY TCP6 2001:db8::192:0:2:7 2001:db8::1 50000 443\r\n")
+    local = stack.enter_context(socket.socket(socket.AF_UNIX))
+    local.settimeout(PATIENCE_S)
+    local.connect(one.lb.binds("local")[0].removeprefix("unix:"))
+    assert local.recv(1)
+    for name in ("localhost", "sticky.example.test", "other.example.test"):
+        said(secure(one.connect("secure"), authority.client(), name))
+    client = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    client.settimeout(PATIENCE_S)
+    client.connect(("127.0.0.1", one.port("names")))
+    assert datagrams.ask(client) == b"?"
+    for listener in ("inner", "empty"):  # nobody can serve them
+        with contextlib.suppress(ConnectionError), one.connect(listener) as turned_away:
+            assert not turned_away.recv(1)
+    stack.enter_context(one.connect("narrow"))
+    rows = one.lb.ask
+    until(lambda: any(row["waiting"] for row in rows("pools")), "a client queues")
+    until(lambda: any(row["health"] == "down" for row in rows("backends")), "one is down")
+    healths = {f"{row['pool']}/{row['name']}": row for row in rows("backends")}
+    assert healths["lasting/gone"]["health"] == "ejected", healths
+    until(lambda: one.lb.backends()["gone"]["health"] != "up", "gone")
+    until(lambda: _came_back(one.lb), "one was ejected and came back")
+
+
+def _came_back(lb: Balancer) -> bool:
+    row = next(row for row in lb.ask("backends") if (row["pool"], row["name"]) == ("brief", "gone"))
+    return row["passive"]["ejections"] > 0 and row["health"] != "ejected"
