@@ -6,14 +6,16 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import click
 
-from l4lb.cli import save, top
+from l4lb.cli import render, save, top
 from l4lb.cli.asking import asked, call
+from l4lb.cli.layout import View
 from l4lb.config.defaults import default_admin_path
 from l4lb.control.commands import COMMANDS, Arg, Command
 from l4lb.errors import AdminError, UsageError
@@ -113,19 +115,45 @@ def _made(command: Command) -> click.Command:
     return click.command(command.name, help="\n\n".join(lines))(made)
 
 
-def _show(command: Command, result: Any, as_json: bool, verbose: bool) -> None:
-    from l4lb.cli import render
+def _view() -> View:
+    """What standard output is: how wide a terminal, and whether with colours."""
+    if not sys.stdout.isatty():
+        return View()
+    colour = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return View(shutil.get_terminal_size().columns, colour)
 
+
+def _show(command: Command, result: Any, as_json: bool, verbose: bool) -> None:
     if as_json:
         click.echo(json.dumps(result))
-    elif command.reads:
+        return
+    view = _view()
+    if command.reads or command.tells:
         shape = f"{command.name} -v" if verbose else command.name
-        shown = render.text(shape, result, terminal=sys.stdout.isatty())
-        if shown:
-            click.echo(shown)
+        click.echo(render.text(shape, result, view))
+    elif view.width:
+        click.echo(render.done(command.name, result))
 
 
-@click.group("admin", invoke_without_command=True)
+class Commands(click.Group):
+    """One that is not there is refused with the nearest."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], self.list_commands(ctx), n=1)
+            if not near:
+                raise
+            said = f"no command {args[0]!r} (did you mean {near[0]}?)"
+            raise click.UsageError(said, ctx) from error
+
+
+@click.group("admin", cls=Commands, invoke_without_command=True)
 @click.option("--socket", "path", metavar="PATH", help="The admin socket of the balancer.")
 @click.pass_context
 def command(context: click.Context, path: str | None) -> None:

@@ -35,7 +35,7 @@ def _need(file: str | None) -> Need:
 
 
 def _text(found: Sequence[Check]) -> str:
-    from l4lb.cli.render import aligned
+    from l4lb.cli.layout import aligned
 
     lines = aligned([(one.verdict, one.name, one.value) for one in found]).splitlines()
     for line, one in zip(lines, found, strict=True):

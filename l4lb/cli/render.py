@@ -1,148 +1,274 @@
-"""Results of admin commands as text: tables for a terminal, aligned columns for a pipe. Pure."""
+"""Results of admin commands as text, for a terminal or for a pipe. Pure.
+
+At a terminal: what people read, no wider than it is. In a pipe: every column, every word whole,
+numbers exact and under the keys of --json.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from l4lb.control import health_views
+from l4lb.cli import layout
+from l4lb.cli.columns import COLUMNS, Row, shaped
+from l4lb.cli.layout import Column, View
+from l4lb.cli.rates import quantile
+from l4lb.cli.units import cell, duration, human, label
 
-# What a table shows of each row, and under which heading; --json shows everything.
-COLUMNS: Mapping[str, Sequence[str]] = {
-    "listeners": ("name", "bind", "protocol", "pool", "active", "accepted", "refused"),
-    "pools": ("name", "balance", "backends", "up", "active", "total", "when_all_down"),
-    "backends": (
-        "backend", "address", "weight", "state", "health", "active", "total", "connect_errors",
-        "bytes_in", "bytes_out", "response_time_ms", "last_check",
-    ),
-    "backends -v": ("backend", "health", "since", "state", "weight", "why"),
-    "sessions": (
-        "id", "protocol", "client", "listener", "backend", "state", "age_ms", "idle_ms", "bytes_in",
-        "bytes_out",
-    ),
-    "discovery": (
-        "pool", "type", "found", "backends", "held", "answers", "failures", "answer_age_ms",
-        "error",
-    ),
-    "picks": ("age_ms", "client", "listener", "backend", "because", "candidates"),
-    "certs": ("of", "names", "days_left", "key", "issuer", "file"),
-    "sticky": ("pool", "client", "backend", "idle_ms", "expires_ms"),
-    "talkers": ("source", "active", "sessions", "rejected", "bytes", "age_s"),
-    "blocks": ("source", "by", "dry_run", "age_s", "left_s"),
-    "access": ("listener", "network", "rule", "from", "left_s"),
-    "workers": (
-        "index", "pid", "cpu", "state", "active", "capacity", "paused", "accepted", "restarts",
-        "lost",
-    ),
-}  # fmt: skip
+# What is said where a list has no row.
+EMPTY: Mapping[str, str] = {
+    "listeners": "no listeners",
+    "pools": "no pools",
+    "backends": "no backends",
+    "sessions": "no sessions",
+    "workers": "no workers",
+    "picks": "no choice was kept yet",
+    "explain": "no choice was kept yet",
+    "events": "no events yet",
+    "discovery": "no pool has a source of backends",
+    "certs": "no certificates are in use",
+    "sticky": "no sticky clients",
+    "talkers": "no talkers yet",
+    "blocks": "no source is blocked",
+    "access": "no listener has access rules",
+    "diff": "nothing was changed at run time",
+}
+
+# What a change has done, in words; its result's keys stand in braces.
+DONE: Mapping[str, str] = {
+    "drain": "{pool}/{name} drains: no new sessions",
+    "ready": "{pool}/{name} is ready",
+    "maint": "{pool}/{name} is out of service",
+    "weight": "{pool}/{name} has weight {weight}",
+    "block": "{source} is blocked {for_ms}",
+    "unblock": "{source} may come again",
+    "allow": "{network} may come in on {listener} {for_ms}",
+    "deny": "{network} is turned away on {listener} {for_ms}",
+    "forget": "{network} has no rule of its own on {listener} any more",
+    "add": "{pool}/{name} is added at {address} with weight {weight}",
+    "remove": "{pool}/{name} is removed",
+    "confirm": "{file} stays in force",
+    "upgrade": "version {version} has taken over",
+    "rebalance": "{moved} sessions have changed their worker",
+    "wait": "{condition} {operand}: so after {waited_ms}",
+}
 
 
-def cell(value: object) -> str:
-    """One value as a word; control characters cannot reach the terminal."""
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {cell(one)}" for key, one in value.items())
-    return "".join(c if c.isprintable() else "?" for c in str(value))
+def _one_column(key: str, at: int) -> Column:
+    return Column(key, at, "name" if at == 0 else "word")
 
 
-def _shown(command: str, row: Mapping[str, Any]) -> dict[str, Any]:
-    """The row as its table shows it."""
-    if command == "backends":
-        check = row.get("last_check") or {}
-        return {
-            **row,
-            "backend": f"{row['pool']}/{row['name']}",
-            "last_check": f"{check['result']} {check['age_ms'] / 1000:.1f}s ago" if check else None,
+def _rows(name: str, rows: Sequence[Row], view: View) -> list[str]:
+    """A table; one that has no columns of its own has each key of any row."""
+    columns = COLUMNS.get(name)
+    if columns is None:
+        keys = dict.fromkeys(key for row in rows for key in row)
+        columns = [_one_column(key, at) for at, key in enumerate(keys)]
+    said = human if view.width else lambda _, value: cell(value)
+    made = [shaped(name, row) for row in rows]
+    words = [[said(one.key, row.get(one.key)) for one in columns] for row in made]
+    return layout.table(columns, words, view)
+
+
+# ---- maps ----------------------------------------------------------------------------------------
+
+
+def facts(command: str, result: Mapping[str, Any], view: View) -> list[str]:
+    """A map: a line for each plain value; lists of maps are tables below."""
+    plain = {key: value for key, value in result.items() if not _is_table(value)}
+    if view.width:
+        said = [(label(key), _sentences(key, value)) for key, value in plain.items()]
+        lines = layout.facts(said, view)
+    else:
+        lines = [line for key, value in plain.items() for line in _fact(key, value)]
+    for key, rows in result.items():
+        if _is_table(rows):
+            name = f"{key} of {command}"
+            name = name if name in COLUMNS else key
+            told = (
+                [event(row, view.inside(2)) for row in rows]
+                if key == "events"
+                else _rows(name, rows, view.inside(2))
+            )
+            lines += [*([""] if view.width else []), f"{label(key)}:" if view.width else f"{key}:"]
+            lines += [f"  {line}".rstrip() for one in told for line in one.splitlines() or [""]]
+    return lines
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(e, Mapping) for e in value)
+
+
+def _sentences(key: str, value: Any) -> list[str]:
+    if isinstance(value, list):
+        return [human(key, one) for one in value] or ["none"]
+    return [human(key, value)]
+
+
+def _fact(key: str, value: Any) -> list[str]:
+    if isinstance(value, list) and value:
+        return [f"{key}:", *(f"  {cell(one)}" for one in value)]
+    return [f"{key}: {cell(value)}"]
+
+
+def _stats(result: Row, view: View) -> list[str]:
+    """Of the histograms what people ask for: within what time half, and 99 of 100, were done."""
+    told = result.get("latency") or {}
+    latency = [
+        {
+            "measure": measure,
+            "median_ms": quantile(told["bounds_us"], counts, 0.5),
+            "most_ms": quantile(told["bounds_us"], counts, 0.99),
         }
-    if command == "backends -v":
-        share = row["weight_percent"]
-        return {
-            **row,
-            "backend": f"{row['pool']}/{row['name']}",
-            "weight": row["weight"] if share == 100 else f"{row['weight']} x {share}%",
-            "since": health_views.since(row),
-            "why": health_views.reason(row) or None,
-        }
-    if command == "picks":
-        seen = [f"{one['backend']} {one['inflight']}/{one['weight']}" for one in row["candidates"]]
-        name = f"{row['pool']}/{row['backend']}" if row["backend"] else None
-        return {**row, "backend": name, "candidates": ", ".join(seen)}
-    if command == "certs":
-        more = row["names_count"] - len(row["names"])
-        return {**row, "names": " ".join(row["names"]) + (f" and {more} more" if more else "")}
-    if command == "sessions":
-        return {**row, "backend": f"{row['pool']}/{row['backend']}" if row["backend"] else None}
-    return dict(row)
-
-
-def table(command: str, rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """Heading and rows, each a list of words."""
-    columns = COLUMNS[command]
-    return [list(columns)] + [
-        [cell(shown.get(column)) for column in columns]
-        for shown in (_shown(command, row) for row in rows)
+        for measure, counts in told.get("counts", {}).items()
     ]
+    return facts("stats", {**result, "latency": latency}, view)
 
 
-def aligned(lines: Sequence[Sequence[str]]) -> str:
-    """Columns padded to the widest word, for a pipe."""
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    return "\n".join(
-        "  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
+# ---- changes of the configuration ----------------------------------------------------------------
 
 
-def facts(result: Mapping[str, Any]) -> str:
-    """A map of plain values, a line each; a list of maps is a table under its name."""
-    lines = []
-    for key, value in result.items():
-        if isinstance(value, list) and value and isinstance(value[0], Mapping):
-            rows = [list(value[0]), *([cell(word) for word in row.values()] for row in value)]
-            lines += [f"{key}:", *(f"  {line}" for line in aligned(rows).splitlines())]
-        elif isinstance(value, list) and value:
-            lines += [f"{key}:", *(f"  {cell(one)}" for one in value)]
-        else:
-            lines.append(f"{key}: {cell(value)}")
-    return "\n".join(lines)
+def _differing(key: str, old: Any, new: Any) -> Iterator[str]:
+    """Where two values differ, down to the keys within tables."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for inner in dict.fromkeys([*old, *new]):
+            if old.get(inner) != new.get(inner):
+                yield from _differing(f"{key}.{inner}", old.get(inner), new.get(inner))
+    else:
+        yield f"{key} {_value(old)} -> {_value(new)}"
 
 
-def event(told: Mapping[str, Any]) -> str:
-    """One line: when, what, and whatever else was told of it."""
-    rest = {key: value for key, value in told.items() if key not in ("at", "at_ms", "kind")}
-    words = (cell(told.get("at")), cell(told.get("kind")), cell(rest))
-    return "  ".join(words).rstrip()
+def _value(value: Any) -> str:
+    return "(absent)" if value is None else json.dumps(value, ensure_ascii=False)
 
 
-def text(command: str, result: Any, *, terminal: bool) -> str:
-    """What the command shows to people; terminal: draw a table's lines."""
-    if command == "explain" and isinstance(result, list):  # --recent
-        command = "picks"
-    if command in COLUMNS and isinstance(result, list):
-        lines = table(command, result)
-        return _drawn(lines) if terminal else aligned(lines)
-    if command == "events":
-        return "\n".join(map(event, result))
+def _change(change: Row) -> str:
+    keys = change.get("keys") or {}
+    said = " ".join(cell(change[key]) for key in ("action", "kind", "name") if change.get(key))
+    values = [one for key, (old, new) in keys.items() for one in _differing(key, old, new)]
+    return f"{said}: {cell(', '.join(values))}" if values else said
+
+
+def _changes(changes: Sequence[Row], view: View) -> list[str]:
+    return [line for one in changes for line in _hung(_change(one), view, 2)]
+
+
+def _hung(text: str, view: View, indent: int = 0) -> list[str]:
+    """A sentence with the lines that it goes on in indented."""
+    lines = [text]
+    if view.width:
+        lines = layout.wrapped(text, view.room - indent - 2)
+    return [" " * (indent + (2 if at else 0)) + line for at, line in enumerate(lines)]
+
+
+def _changed(result: Row, view: View, *, done: bool) -> list[str]:
+    """What a reload has done, or would do."""
+    changes = result.get("changes", [])
+    file = cell(result.get("file") or "the configuration before")
+    if done:
+        count = f"{len(changes)} {'change' if len(changes) == 1 else 'changes'}"
+        head = f"{file} is in force: {count if changes else 'nothing has changed'}"
+    else:
+        head = f"a reload of {file} would change {'this:' if changes else 'nothing'}"
+    lines = [*_hung(head, view), *_changes(changes, view)]
+    told = [("warning", one) for one in result.get("warnings", ())]
+    told += [
+        ("needs a restart", f"{key} takes effect at the next upgrade or restart")
+        for key in result.get("needs_restart", ())
+    ]
+    told += [("run-time change", one) for one in result.get("replaced", ())]
+    if result.get("confirm_ms"):
+        left = duration(result["confirm_ms"])
+        told.append(("not for good", f"it goes back in {left} unless `l4lb admin confirm` comes"))
+    for what, text in told:
+        first, *rest = _hung(f"{what}: {cell(text)}", view)
+        lines += [layout.paint(first, layout.YELLOW, view), *rest]
+    return lines
+
+
+def _plan(result: Row, view: View) -> list[str]:
+    sessions = result["sessions"]
+    lines = _changed(result, view, done=False)
+    if not result["changes"]:
+        return lines
+    if sessions["on_removed_backends"]:
+        few = f"{sessions['on_removed_backends']} of {sessions['live']} sessions"
+        lines += _hung(f"{few} are with backends that would be removed; they go on there", view)
+    return lines + facts("plan", {"pools": result["pools"]}, view) if result["pools"] else lines
+
+
+# ---- one line each -------------------------------------------------------------------------------
+
+
+def event(told: Row, view: View) -> str:
+    """When, what, about whom, and whatever else was told of it."""
+    if not view.width:
+        rest = {key: value for key, value in told.items() if key not in ("at", "at_ms", "kind")}
+        words = (cell(told.get("at")), cell(told.get("kind")), cell(rest) if rest else "")
+        return "  ".join(words).rstrip()
+    when = cell(told.get("at"))
+    when = f"{when[:10]} {when[11:19]}Z" if len(when) > len("2001-09-09T01:46") else when
+    about = [cell(told[key]) for key in ("backend", "pool", "listener") if told.get(key)][:1]
+    rest = {
+        key: told[key]
+        for key in sorted(told, key=lambda key: key != "text")
+        if key not in ("at", "at_ms", "kind") and cell(told[key]) not in about
+    }
+    text = "  ".join([cell(told.get("kind")), *about, *([human("", rest)] if rest else [])])
+    first, *more = layout.wrapped(text, view.room - len(when) - layout.GAP)
+    style = _event_style(str(told.get("kind")))
+    head = f"{layout.paint(when, layout.DIM, view)}  {layout.paint(first, style, view)}"
+    return "\n".join([head, *(" " * (len(when) + layout.GAP) + line for line in more)])
+
+
+def _event_style(kind: str) -> str:
+    ending = kind.rpartition("_")[2]
+    return {"down": layout.RED, "up": layout.GREEN, "ejected": layout.YELLOW}.get(ending, "")
+
+
+def _for(ms: int | None) -> str:
+    return "for good" if ms is None else f"for {duration(ms)}"
+
+
+def done(command: str, result: Any) -> str:
+    """What a change has done, in one line; a command without words of its own: its result."""
+    if command == "kill" and isinstance(result, Mapping):
+        if "session" in result:
+            return f"session {cell(result['session'])} is ended"
+        return f"{result['sessions']} sessions of {result['pool']}/{result['name']} are ended"
+    words = DONE.get(command)
+    if words is None or not isinstance(result, Mapping):
+        return human("", result)
+    said = {
+        key: _for(value) if key == "for_ms" else human("", value) if key == "moved"
+        else human(key, value)
+        for key, value in result.items()
+    }  # fmt: skip
+    return words.format(**said)
+
+
+# ---- all -----------------------------------------------------------------------------------------
+
+TEXTS: Mapping[str, Callable[[Any, View], list[str]]] = {
+    "events": lambda result, view: [event(one, view) for one in result],
+    "stats": _stats,
+    "plan": _plan,
+    "reload": lambda result, view: _changed(result, view, done=True),
+    "rollback": lambda result, view: _changed(result, view, done=True),
+    "diff": lambda result, view: [line for one in result for line in _hung(_change(one), view)],
+}
+
+
+def text(command: str, result: Any, view: View) -> str:
+    """What the command shows to people, without the newline at its end."""
+    command = "picks" if command == "explain" and isinstance(result, list) else command  # --recent
+    if result == []:
+        return EMPTY.get(command.removesuffix(" -v"), "none")
+    if command in TEXTS:
+        return "\n".join(TEXTS[command](result, view))
+    if isinstance(result, list):
+        return "\n".join(_rows(command, result, view))
     if isinstance(result, Mapping):
-        return facts(result)
+        return "\n".join(facts(command, result, view))
     return cell(result)
-
-
-def _drawn(lines: Sequence[Sequence[str]]) -> str:
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    drawn = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in lines[0]:
-        drawn.add_column(heading, overflow="fold")
-    for line in lines[1:]:
-        drawn.add_row(*map(Text, line))
-    console = Console()
-    with console.capture() as captured:
-        console.print(drawn)
-    return captured.get().rstrip()

@@ -17,9 +17,11 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import DataTable, Footer, Sparkline, Static
 
+from l4lb.cli.layout import View
 from l4lb.cli.rates import Rates, amount, bars, row_name
-from l4lb.cli.render import cell, event
+from l4lb.cli.render import event
 from l4lb.cli.top import ANSWER_TIMEOUT_S, sample
+from l4lb.cli.units import cell
 from l4lb.control.client import AdminClient
 from l4lb.errors import L4lbError
 
@@ -177,7 +179,9 @@ class TopView(App[None]):
         table.clear()
         for row in last.talkers[:ROWS_SHOWN]:
             table.add_row(*(_cell(heading, value(row)) for heading, value in TALKERS))
-        events = Text("\n").join(Text(event(one)) for one in reversed(last.events[-EVENTS_SHOWN:]))
+        events = Text("\n").join(
+            Text(event(one, View())) for one in reversed(last.events[-EVENTS_SHOWN:])
+        )
         self.query_one("#events", Static).update(events)
 
     def _head(self) -> Text:

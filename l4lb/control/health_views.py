@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from typing import Any
 
 from l4lb.native.results import RESULT_WORDS, HealthRow
@@ -52,30 +51,3 @@ def _passive(row: BackendRow, known: HealthRow, now_ms: int) -> Map:
         "cause": known.cause or None,
         "error": os.strerror(known.error) if known.error else None,
     }
-
-
-def reason(backend: Mapping[str, Any]) -> str:
-    """Why a backend's health is what it is, for people."""
-    check, passive = backend.get("last_check"), backend.get("passive") or {}
-    words = []
-    if backend["health"] == "ejected":
-        left_s = (passive.get("ejected_for_ms") or 0) / 1000
-        words.append(f"{passive.get('cause')}: {passive.get('error')}, {left_s:.1f}s more")
-    if backend.get("agent"):
-        words.append(f"agent says {backend['agent']}")
-    if check:
-        code = f" {check['code']}" if check["code"] else ""
-        words.append(
-            f"{check['type']} {check['result']}{code} in {check['duration_ms']:g} ms,"
-            f" {check['streak']} in a row: {check['text']}"
-        )
-        if check["certificate_days"] is not None:
-            words.append(f"certificate {check['certificate_days']} days")
-    return "; ".join(words)
-
-
-def since(backend: Mapping[str, Any]) -> str | None:
-    """How long ago its health changed, for people."""
-    check = backend.get("last_check") or {}
-    age_ms = check.get("health_age_ms")
-    return None if age_ms is None else f"{age_ms / 1000:.1f}s"

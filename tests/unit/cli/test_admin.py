@@ -67,10 +67,11 @@ def test_a_change_is_sent_and_says_nothing_unless_asked(admin: Admin, l4lb: L4lb
 
 
 def test_a_refusal_exits_1_in_one_line(admin: Admin, l4lb: L4lb) -> None:
-    error = {"code": "not_found", "message": "no backend is named web/z"}
+    error = {"code": "not_found", "message": "no backend is named web/aa"}
     admin.supervise(lambda _: {"ok": False, "error": error})
-    done = l4lb("admin", "--socket", admin.path, "drain", "web/z")
-    assert done == (1, "", "drain: no backend is named web/z\n")
+    done = l4lb("admin", "--socket", admin.path, "drain", "web/aa")
+    said = "drain: no backend is named web/aa (did you mean web/a?); see `l4lb admin backends`\n"
+    assert done == (1, "", said)
 
 
 @pytest.mark.parametrize(
@@ -100,6 +101,13 @@ def test_a_wrong_use_exits_2_with_where_to_look(admin: Admin, l4lb: L4lb, args: 
     assert "--help" in done.err
     if args:
         assert done.err.count("\n") == 1
+
+
+def test_a_command_that_is_not_there_is_refused_with_the_nearest(l4lb: L4lb) -> None:
+    done = l4lb("admin", "backend")
+    assert (done.status, done.out) == (2, "")
+    assert "no command 'backend' (did you mean backends?)" in done.err
+    assert "No such command 'zzz'" in l4lb("admin", "zzz").err
 
 
 def test_where_nobody_answers_it_exits_3_and_names_the_place(l4lb: L4lb, tmp_path: Path) -> None:
