@@ -17,17 +17,18 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import DataTable, Footer, Sparkline, Static
 
-from l4lb.cli.layout import View
+from l4lb.cli.layout import NAME_LEAST, View, cut
 from l4lb.cli.rates import Rates, amount, bars, row_name
 from l4lb.cli.render import event
 from l4lb.cli.top import ANSWER_TIMEOUT_S, sample
-from l4lb.cli.units import cell
+from l4lb.cli.units import cell, duration
 from l4lb.control.client import AdminClient
 from l4lb.errors import L4lbError
 
 ROWS_SHOWN = 500
 EVENTS_SHOWN = 50
 TREND_WIDTH = 20
+NAME_PART = 3  # of the screen's width: what a name may take at most
 
 Row = Mapping[str, Any]
 Column = tuple[str, Callable[[Row], Any]]
@@ -66,14 +67,6 @@ TALKERS: Sequence[Column] = (
 STYLES = {"up": "green", "down": "bold red", "ejected": "yellow", "drain": "yellow",
           "maint": "yellow", "paused": "yellow", "off": "red"}  # fmt: skip
 WHOLE = ("pid", "worker", "cpu", "weight", "restarts", "lost")  # never shortened
-
-
-def _cell(heading: str, value: Any) -> Text:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        text = str(value) if heading in WHOLE else amount(value)
-        return Text(text, justify="right")
-    word = cell(value)
-    return Text(word, style=STYLES.get(word, ""))
 
 
 class TopView(App[None]):
@@ -178,21 +171,22 @@ class TopView(App[None]):
         table = self._table("talkers")
         table.clear()
         for row in last.talkers[:ROWS_SHOWN]:
-            table.add_row(*(_cell(heading, value(row)) for heading, value in TALKERS))
-        events = Text("\n").join(
-            Text(event(one, View())) for one in reversed(last.events[-EVENTS_SHOWN:])
-        )
-        self.query_one("#events", Static).update(events)
+            table.add_row(*(self._cell(heading, value(row)) for heading, value in TALKERS))
+        shown = self.query_one("#events", Static)
+        view = View(shown.size.width)
+        newest = reversed(last.events[-EVENTS_SHOWN:])
+        shown.update(Text("\n").join(Text(event(one, view)) for one in newest))
 
     def _head(self) -> Text:
         last = self._rates.last
         text = Text(no_wrap=True, overflow="ellipsis")
         if last is not None:
             status = last.status
+            up = duration(1_000 * status["uptime_s"])
             checker = "stale" if status["checker"]["stale"] else "ok"
             text.append(f"l4lb {status['version']}", style="bold")
             text.append(
-                f"  up {_age(status['uptime_s'])}  generation {status['generation']}  connections"
+                f"  up {up}  generation {status['generation']}  connections"
                 f" {status['connections']} of {status['max_connections']}  checker {checker}"
             )
         text.append("\n")
@@ -208,13 +202,22 @@ class TopView(App[None]):
                 text.append(f"{measure.replace('_', ' ')} {median:g} ms (99 % {most:g})  ")
         return text
 
+    def _cell(self, heading: str, value: Any) -> Text:
+        """A number or a word; a name is cut where it would take too much of the screen."""
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            text = str(value) if heading in WHOLE else amount(value)
+            return Text(text, justify="right")
+        word = cut(cell(value), max(NAME_LEAST, self.size.width // NAME_PART))
+        return Text(word, style=STYLES.get(word, ""))
+
     def _fill(self, name: str, columns: Sequence[Column], rows: Sequence[Row], count: str) -> None:
         table = self._table(name)
         cursor, top = table.cursor_row, table.scroll_y
         table.clear()
         for row in rows[:ROWS_SHOWN]:
             trend = bars(self._rates.past(name, row_name(name, row), count), TREND_WIDTH)
-            table.add_row(*(_cell(heading, value(row)) for heading, value in columns), Text(trend))
+            cells = (self._cell(heading, value(row)) for heading, value in columns)
+            table.add_row(*cells, Text(trend))
         if rows:
             table.move_cursor(row=min(cursor, table.row_count - 1), animate=False, scroll=False)
             table.scroll_to(y=top, animate=False)
@@ -243,10 +246,3 @@ def _order(value: Any) -> tuple[bool, Any]:
     """Numbers before words, so that any two values compare."""
     number = isinstance(value, (int, float))
     return (not number, value if number else str(value))
-
-
-def _age(seconds: int) -> str:
-    for size, suffix in ((86_400, "d"), (3_600, "h"), (60, "m")):
-        if seconds >= size:
-            return f"{seconds // size}{suffix}"
-    return f"{seconds}s"

@@ -81,10 +81,11 @@ def candidates(group: click.Group, before: Sequence[str], path: str) -> Mapping[
         for flag in one.opts
         if flag not in before
     }
-    if before[-1] == "--backend":
-        return backend_names(path)
-    given = [word for word in before[1:] if not word.startswith("-")]
     row = COMMANDS.get(before[0])
+    for arg in row.args if row is not None else ():
+        if arg.option and arg.of and before[-1] == f"--{arg.name}":
+            return of_argument(arg.of, path)
+    given = [word for word in before[1:] if not word.startswith("-")]
     positional = [arg.name for arg in row.args if not arg.option] if row is not None else []
     if len(given) < len(positional):
         return {**of_argument(positional[len(given)], path), **options}

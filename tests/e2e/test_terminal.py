@@ -23,7 +23,8 @@ pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="no tmux he
 class Terminal:
     """A program in a tmux of its own."""
 
-    def __init__(self, command: list[str], folder: Path) -> None:
+    def __init__(self, command: list[str], folder: Path, columns: int = 160) -> None:
+        self._columns = str(columns)
         self._label = f"l4lb-{os.getpid()}-{time.monotonic_ns()}"
         state = f"XDG_STATE_HOME={shlex.quote(str(folder))}"
         # The trap: Ctrl-C ends the program, not the shell that tells how it ended.
@@ -37,7 +38,7 @@ class Terminal:
         return done.stdout
 
     def __enter__(self) -> Terminal:
-        self._tmux("new-session", "-d", "-x", "160", "-y", "45", self._command)
+        self._tmux("new-session", "-d", "-x", self._columns, "-y", "45", self._command)
         return self
 
     def __exit__(
@@ -91,6 +92,18 @@ def test_top_shows_rates_of_backends_and_workers_and_obeys_keys(
         terminal.shows("paused")
         terminal.type("q")
         terminal.shows("ended with 0")
+
+
+def test_top_cuts_long_names_so_that_a_narrow_screen_has_the_counts(tmp_path: Path) -> None:
+    with Backends(1) as backends:
+        row = {"name": "a-name-that-goes-on-" * 3 + "end", "address": backends.address("a")}
+        with (
+            Balancer.before([row]) as lb,
+            Terminal(admin(lb, "top", "--interval", "0.2"), tmp_path, columns=80) as terminal,
+        ):
+            terminal.shows("web/a-name-th…", "-end", "active", "out B/s")
+            terminal.type("q")
+            terminal.shows("ended with 0")
 
 
 def test_top_looks_again_for_a_control_process_that_died(lb: Balancer, tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ class Everything:
     folder: Path
     backends: Backends
     dead: str
+    stack: contextlib.ExitStack
 
     def port(self, listener: str) -> int:
         """The (first) port that a listener binds."""
@@ -45,6 +46,16 @@ class Everything:
     def connect(self, listener: str) -> socket.socket:
         """A client's connection to a listener of TCP."""
         return socket.create_connection(("127.0.0.1", self.port(listener)), timeout=PATIENCE_S)
+
+    def stay(self, listener: str, first: bytes = b"") -> None:
+        """One more session of a listener of TCP, until the end of the block."""
+        _said(self.stack.enter_context(self.connect(listener)), first)
+
+
+def _said(client: socket.socket, first: bytes = b"") -> None:
+    """The client is served: a backend said its name."""
+    client.sendall(first)
+    assert client.recv(1)
 
 
 def _listeners(folder: Path, authority: Authority) -> dict[str, Any]:
@@ -118,27 +129,24 @@ def everything() -> Iterator[Everything]:
             "listeners": _listeners(folder, authority),
             "pools": _pools(folder, tcp, udp, dead),
         }
-        one = Everything(stack.enter_context(Balancer(config)), folder, tcp, dead)
-        _use(one, stack, authority)
+        lb = stack.enter_context(Balancer(config))
+        one = Everything(lb, folder, tcp, dead, stack)
+        _use(one, authority)
         yield one
 
 
-def _use(one: Everything, stack: contextlib.ExitStack, authority: Authority) -> None:
+def _use(one: Everything, authority: Authority) -> None:
     """Clients of each listener, and what they cause."""
-
-    def said(sock: socket.socket, first: bytes = b"") -> None:
-        stack.enter_context(sock).sendall(first)
-        assert sock.recv(1)
-
+    stack = one.stack
     for listener in ("web", "ports", "limited", "brief", "lasting", "narrow"):
-        said(one.connect(listener))
-    said(one.connect("proxied"), b"PROXY TCP6 2001:db8::192:0:2:7 2001:db8::1 50000 443\r\n")
+        one.stay(listener)
+    one.stay("proxied", b"PROXY TCP6 2001:db8::192:0:2:7 2001:db8::1 50000 443\r\n")
     local = stack.enter_context(socket.socket(socket.AF_UNIX))
     local.settimeout(PATIENCE_S)
     local.connect(one.lb.binds("local")[0].removeprefix("unix:"))
     assert local.recv(1)
     for name in ("localhost", "sticky.example.test", "other.example.test"):
-        said(secure(one.connect("secure"), authority.client(), name))
+        _said(stack.enter_context(secure(one.connect("secure"), authority.client(), name)))
     client = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
     client.settimeout(PATIENCE_S)
     client.connect(("127.0.0.1", one.port("names")))
@@ -150,12 +158,7 @@ def _use(one: Everything, stack: contextlib.ExitStack, authority: Authority) -> 
     rows = one.lb.ask
     until(lambda: any(row["waiting"] for row in rows("pools")), "a client queues")
     until(lambda: any(row["health"] == "down" for row in rows("backends")), "one is down")
-    healths = {f"{row['pool']}/{row['name']}": row for row in rows("backends")}
-    assert healths["lasting/gone"]["health"] == "ejected", healths
-    until(lambda: one.lb.backends()["gone"]["health"] != "up", "gone")
-    until(lambda: _came_back(one.lb), "one was ejected and came back")
-
-
-def _came_back(lb: Balancer) -> bool:
-    row = next(row for row in lb.ask("backends") if (row["pool"], row["name"]) == ("brief", "gone"))
-    return row["passive"]["ejections"] > 0 and row["health"] != "ejected"
+    until(
+        lambda: {"backend_ejected", "backend_returned"} <= {row["kind"] for row in rows("events")},
+        "one was ejected and came back",
+    )
