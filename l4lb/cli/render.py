@@ -15,6 +15,7 @@ from l4lb.cli.columns import COLUMNS, Row, shaped
 from l4lb.cli.layout import Column, View
 from l4lb.cli.rates import quantile
 from l4lb.cli.units import cell, duration, human, label
+from l4lb.config.sensitive import NOT_SHOWN
 
 # What is said where a list has no row.
 EMPTY: Mapping[str, str] = {
@@ -135,6 +136,8 @@ def _differing(key: str, old: Any, new: Any) -> Iterator[str]:
         for inner in dict.fromkeys([*old, *new]):
             if old.get(inner) != new.get(inner):
                 yield from _differing(f"{key}.{inner}", old.get(inner), new.get(inner))
+    elif NOT_SHOWN in (old, new):
+        yield f"{key} {NOT_SHOWN}"
     else:
         yield f"{key} {_value(old)} -> {_value(new)}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -113,7 +114,7 @@ def test_facts_have_their_sentences_beside_their_labels() -> None:
 
 
 WORDS = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=60)
-KINDS = st.sampled_from(["word", "number", "name"])
+KINDS: Any = st.sampled_from(["word", "number", "name"])
 
 
 @given(
@@ -123,9 +124,9 @@ KINDS = st.sampled_from(["word", "number", "name"])
     st.booleans(),
 )
 def test_no_line_of_any_table_is_wider_than_the_terminal(
-    width: int, made: list[tuple[str, int, str]], sentence: str, colour: bool
+    width: int, made: list[tuple[Any, int, str]], sentence: str, colour: bool
 ) -> None:
-    columns = [Column(f"k{at}", rank, kind) for at, (kind, rank, _) in enumerate(made)]  # type: ignore[arg-type]
+    columns = [Column(f"k{at}", rank, kind) for at, (kind, rank, _) in enumerate(made)]
     columns.append(Column("said", 0, "sentence"))
     row = [*(word for _, _, word in made), sentence]
     for line in layout.table(columns, [row, ["-"] * len(row)], View(width, colour)):

@@ -142,7 +142,8 @@ def test_status_is_facts_and_then_its_tables() -> None:
 def test_what_a_reload_did_tells_warnings_restarts_and_when_it_goes_back() -> None:
     changed = {
         "kind": "pool", "name": "web", "action": "changed",
-        "keys": {"health": [{"rise": 2, "path": "/"}, {"rise": 3, "path": "/"}], "x": [None, "1s"]},
+        "keys": {"seed": ["(not shown)", None], "x": [None, "1s"],
+                 "health": [{"rise": 2, "path": "/"}, {"rise": 3, "path": "/"}]},
     }  # fmt: skip
     result = {
         "file": "/etc/l4lb.toml", "changes": [changed], "needs_restart": ["process.http"],
@@ -151,7 +152,7 @@ def test_what_a_reload_did_tells_warnings_restarts_and_when_it_goes_back() -> No
     for view in (PIPE, TERMINAL):
         assert render.text("reload", result, view).splitlines() == [
             "/etc/l4lb.toml is in force: 1 change",
-            '  changed pool web: health.rise 2 -> 3, x (absent) -> "1s"',
+            '  changed pool web: seed (not shown), x (absent) -> "1s", health.rise 2 -> 3',
             "warning: pools.web: odd",
             "needs a restart: process.http takes effect at the next upgrade or restart",
             "run-time change: web/a: is back",
