@@ -21,7 +21,7 @@ def duration(ms: float) -> str:
         return f"-{duration(-ms)}"
     for least, unit, word in TIMES:
         if ms >= least or (ms >= unit and not ms % unit and word != "days"):
-            return f"{int(ms // unit)} {word}"
+            return f"{ms // unit:.0f} {word}"
     if ms >= 9_950:
         return f"{ms / 1000:.0f} s"
     if ms >= 999.5:
