@@ -80,9 +80,7 @@ def instances(text: bytes) -> Answer:
         except DiscoveryError as error:
             faults.append(str(error))
     sums = shares.summed(weights)
-    return entries.of_entries(
-        [{"address": address, "weight": weight} for address, weight in sums.items()], faults
-    )
+    return entries.of_entries([entries.found(*one) for one in sums.items()], faults)
 
 
 def _instance(one: Any) -> tuple[str, int]:

@@ -141,9 +141,12 @@ class Dns:
         """All that is asked now: an SRV answer brings questions for its targets."""
         if not self._wants_srv:
             return self._addresses(self._name)
-        service = self._question((self._name, "SRV"))
-        targets = {one.target for one in self._services() if one.target != dns.name.root}
-        return [service, *(one for name in targets for one in self._addresses(name))]
+        return [self._question((self._name, "SRV")), *self._of_targets()]
+
+    def _of_targets(self) -> list[Question]:
+        targets = dict.fromkeys(one.target for one in self._services())
+        targets.pop(dns.name.root, None)
+        return [one for name in targets for one in self._addresses(name)]
 
     def _services(self) -> tuple[Any, ...]:
         found = self._question((self._name, "SRV")).found
@@ -153,34 +156,29 @@ class Dns:
         return [one.task for one in self._questions.values() if one.task and not one.task.done()]
 
     async def _round(self) -> None:
-        """Asks what is due. Returns when all is answered, or what takes longer is late and there
-        is something without it."""
-        loop = asyncio.get_running_loop()
-        end_s = loop.time() + LATE_S
-        while True:
-            self._ask_due()
-            running = self._running()
-            if not running:
-                return
-            wait_s = max(0.0, end_s - loop.time())
-            done, _ = await asyncio.wait(
-                running, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED
-            )
-            if not done and self._has_members():
-                return
-            if not done:
-                end_s = loop.time() + LATE_S
-
-    def _ask_due(self) -> None:
-        wanted = {one.key: one for one in self._wanted()}
+        """Asks what is due: the SRV records first, because they say which names are next."""
+        if not self._wants_srv:
+            await self._ask_due(self._addresses(self._name))
+            return
+        await self._ask_due([self._question((self._name, "SRV"))])
+        wanted = {one.key for one in self._wanted()}
         for key in [key for key in self._questions if key not in wanted]:
             task = self._questions.pop(key).task
             if task is not None:
                 task.cancel()
+        await self._ask_due(self._of_targets())
+
+    async def _ask_due(self, questions: Sequence[Question]) -> None:
+        """Returns when all is answered, or what takes longer is late and there is something
+        without it."""
         now_s = self._clock.now_s()
-        for one in wanted.values():
+        for one in questions:
             if one.due_s <= now_s and (one.task is None or one.task.done()):
                 one.task = asyncio.create_task(self._ask(one))
+        while running := [one.task for one in questions if one.task and not one.task.done()]:
+            _, late = await asyncio.wait(running, timeout=LATE_S)
+            if late and self._has_members():
+                return
 
     async def _ask(self, question: Question) -> None:
         try:
@@ -254,10 +252,7 @@ class Dns:
     # ---- what was found ------------------------------------------------------------------------
 
     def _has_members(self) -> bool:
-        try:
-            return bool(self._answer().members)
-        except DiscoveryError:
-            return False
+        return any(one.found and one.found.records for one in self._wanted() if one.key[1] != "SRV")
 
     def _answer(self) -> Answer:
         """Raises DiscoveryError when the source as a whole fails."""
@@ -271,7 +266,7 @@ class Dns:
             raise DiscoveryError("; ".join(faults))
         port = self._settings.port or 0
         return entries.of_entries(
-            [{"address": str(Address(host, port))} for one in questions for host in one.hosts],
+            [entries.found(str(Address(host, port))) for one in questions for host in one.hosts],
             faults,
         )
 
@@ -308,13 +303,13 @@ class _Record:
     address: str
 
 
-def _of_priorities(found: Sequence[tuple[int, str, int]]) -> list[dict[str, Any]]:
+def _of_priorities(found: Sequence[tuple[int, str, int]]) -> list[Member | DiscoveryError]:
     """Backends of (priority, address, weight). An address of two priorities has the lower one."""
     lowest = min((priority for priority, _, _ in found), default=0)
     first = shares.scaled((address, weight) for at, address, weight in found if at == lowest)
     rest = shares.scaled((address, weight) for at, address, weight in found if address not in first)
     return [
-        {"address": address, "weight": weight, "backup": backup}
+        entries.found(address, weight, backup=backup)
         for weights, backup in ((first, False), (rest, True))
         for address, weight in weights.items()
     ]

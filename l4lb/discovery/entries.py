@@ -7,6 +7,7 @@ is a fault, and so is one that is no list, or too long: it takes nothing away.
 
 from __future__ import annotations
 
+import functools
 import json
 import tomllib
 from collections.abc import Iterable, Sequence
@@ -14,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from l4lb.config.address import is_ip
+from l4lb.config.address import Address, is_ip, parse_backend
 from l4lb.config.bounds import NAME_BYTES_MAX
 from l4lb.config.tables.pool import Backend
 from l4lb.config.units import shown
@@ -26,6 +27,8 @@ from l4lb.discovery.types import (
     DiscoveryError,
     Member,
 )
+
+ADDRESS_MAX = 512  # characters; a unix path and a host name are shorter
 
 
 def of_json(text: bytes | str) -> Answer:
@@ -50,15 +53,15 @@ def of_toml(text: bytes) -> Answer:
 
 def of_data(data: Any) -> Answer:
     """Members of plain data: each an address, or a map with one. Raises DiscoveryError."""
-    found = data.get("backends") if isinstance(data, dict) else data
-    if not isinstance(found, list):
+    listed = data.get("backends") if isinstance(data, dict) else data
+    if not isinstance(listed, list):
         raise DiscoveryError("no list of backends, and no map with one")
-    return of_entries(found)
+    return of_entries(listed)
 
 
 def of_entries(entries: Sequence[Any], faults: Iterable[str] = ()) -> Answer:
-    """Members of entries that are each a backend as a configuration says it, or the DiscoveryError
-    that it is none. faults: what the source failed to tell besides. Raises DiscoveryError."""
+    """Members of entries that are each a backend as a configuration says it, or what found() gave.
+    faults: what the source failed to tell besides. Raises DiscoveryError."""
     check_count(len(entries))
     members: list[Member] = []
     wrong: list[str] = []
@@ -94,28 +97,68 @@ def _strength(member: Member) -> tuple[Any, ...]:
     return member.backup, -member.weight, member.max_connections, member.address, member.name
 
 
+def found(address: str, weight: int = 1, *, backup: bool = False) -> Member | DiscoveryError:
+    """An entry for of_entries, of a source that tells no more than this. weight: within bounds."""
+    try:
+        return Member(_address(address), "", weight, 0, backup)
+    except DiscoveryError as error:
+        return error
+
+
 def _member(said: Any) -> Member:
     if isinstance(said, DiscoveryError):
         raise said
-    table = {"address": said} if isinstance(said, str) else said
-    if not isinstance(table, dict):
+    if isinstance(said, Member):
+        return said
+    if isinstance(said, str):
+        return Member(_address(said))
+    if not isinstance(said, dict):
         raise DiscoveryError(f"{shown(said)} is no backend: an address or a map with one")
     try:
-        backend = Backend.model_validate(table)
+        backend = Backend.model_validate(said)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise DiscoveryError(
-            f"backend {shown(table.get('address'))}: {place}: {first['msg']}"
+            f"backend {shown(said.get('address'))}: {place}: {first['msg']}"
         ) from error
-    if backend.host and not is_ip(backend.host):
-        raise DiscoveryError(f"{shown(str(backend.address))}: an IP address is needed, not a name")
-    if len(backend.name.encode()) > NAME_BYTES_MAX:
-        raise DiscoveryError(f"{shown(backend.name)} is too long for a name; give it another one")
+    address = _checked(backend.address, backend.name)
     return Member(
-        str(backend.address),
-        backend.name if backend.name != str(backend.address) else "",
+        address,
+        backend.name if backend.name != address else "",
         backend.weight,
         backend.max_connections,
         backend.backup,
     )
+
+
+def _address(text: str) -> str:
+    """An address that is a backend's name too, as a configuration says it. Raises
+    DiscoveryError."""
+    if len(text) > ADDRESS_MAX:
+        raise DiscoveryError(f"{shown(text)} is too long for an address")
+    address, fault = _known(text)
+    if fault:
+        raise DiscoveryError(fault)
+    return address
+
+
+# why: a long list is mostly what it was half a second ago, and reading it holds up the process.
+@functools.lru_cache(maxsize=4 * MEMBERS_MAX)
+def _known(text: str) -> tuple[str, str]:
+    """The address, or what is wrong with it."""
+    try:
+        address = parse_backend(text)
+        return _checked(address, str(address)), ""
+    except DiscoveryError as error:
+        return "", str(error)
+    except ValueError as error:
+        return "", f"backend {shown(text)}: {error}"
+
+
+def _checked(address: Address, name: str) -> str:
+    if address.host and not is_ip(address.host):
+        raise DiscoveryError(f"{shown(str(address))}: an IP address is needed, not a name")
+    if len(name.encode()) > NAME_BYTES_MAX:
+        raise DiscoveryError(f"{shown(name)} is too long for a name; give it another one")
+    return str(address)

@@ -138,7 +138,7 @@ def test_etcd_tells_of_each_change_below_the_prefix(etcd: Etcd) -> None:
         while len((answer := source.answer()).members) != 2:
             pass
         assert [one.address for one in answer.members] == ["127.0.0.1:82", "127.0.0.1:83"]
-        assert answer.faults == ('backend "nonsense": address: "nonsense" has no port',)
+        assert answer.faults == ('backend "nonsense": "nonsense" has no port',)
 
 
 def test_an_etcd_that_stops_is_a_fault(etcd: Etcd) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import dns.message
+import dns.name
+import dns.rrset
 import pytest
 
 from l4lb.discovery import resolver
+from l4lb.discovery.dns import ASKED_AT_ONCE
 from l4lb.discovery.resolver import time_to_live
 from l4lb.discovery.types import Member
 from tests.unit.discovery.conftest import Following, following
@@ -350,3 +354,32 @@ def test_a_host_without_name_servers_is_a_fault(
     del asked["servers"]
     with following(**asked) as source:
         assert "no name server is configured" in source.fault()
+
+
+def test_a_thousand_targets_are_followed_without_asking_for_all_at_once(
+    server: Nameserver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is done for each answer does not grow with their number."""
+    busy, most = 0, 0
+    count = 1_000
+    records = dns.rrset.from_text(
+        "_x._tcp.example.", 3600, "IN", "SRV", *(f"1 1 80 n{n}.example." for n in range(count))
+    )
+
+    async def ask(_: resolver.Resolver, name: dns.name.Name, record: str) -> resolver.Found:
+        nonlocal busy, most
+        busy, most = busy + 1, max(most, busy + 1)
+        await asyncio.sleep(0)
+        busy -= 1
+        if record == "SRV":
+            return resolver.Found(tuple(records), 3600.0)
+        number = int(name.labels[0][1:])
+        host = f"10.1.{number >> 8}.{number & 255}"
+        found = dns.rrset.from_text(name, 3600, "IN", "A", host) if record == "A" else ()
+        return resolver.Found(tuple(found), 3600.0)
+
+    monkeypatch.setattr(resolver.Resolver, "ask", ask)
+    with following(**settings(server, "_x._tcp.example")) as source:
+        while len(source.addresses()) < count:
+            pass
+    assert most <= ASKED_AT_ONCE
