@@ -30,24 +30,27 @@ enum l4_bounds {
     L4_SEQ_TRIES = 1000, /* reads of what is being written before one takes what is there */
     L4_PICK_ROUNDS = 64, /* attempts of one pick to win a race before it gives up */
 
-    L4_STICKY_MAX = 1 << 22,  /* sticky entries of all pools */
-    L4_STICKY_WAYS = 16,      /* of one bucket: a new entry takes the oldest place of one */
-    L4_QUEUE_MAX = 65536,     /* clients that may wait for one pool */
-    L4_QUEUE_LOOK_MS = 100,   /* how often the first in a queue looks for what nobody tells it */
-    L4_ACCEPT_BATCH = 16,     /* connections taken from one listener a turn: sessions wait for it */
-    L4_BACKLOG = 4096,        /* asked for each listening socket's queue */
-    L4_EVENTS_BATCH = 256,    /* events taken from epoll a turn */
-    L4_ACCEPT_PAUSE_MS = 100, /* how long a failed accept keeps the listeners quiet, at most */
-    L4_SOURCES_MAX = 64,      /* local addresses of one pool */
-    L4_SOURCE_TRIES = 4,      /* ... of which one connect tries so many that have no port left */
-    L4_INTERFACE_MAX = 15,    /* bytes of an interface's name, without its NUL: IFNAMSIZ */
-    L4_SHED_LOOK = 512,       /* session rows one look for idle sessions reads; run/shed.h */
-    L4_SHED_BATCH = 32,       /* ... and the most that it ends */
-    L4_SHED_WAIT_MS = 5,      /* how long another worker has to end some of its own */
-    L4_SHED_TELL_MS = 1000,   /* how often the supervisor is told of it, at most */
-    L4_PORT_BLOCK = 64,       /* local ports one connect searches; io/ports.h */
-    L4_PORT_BLOCK_USES = 48,  /* connects from one block before the next */
-    L4_PORT_BLOCKS_MIN = 8,   /* with fewer, connect searches all ports */
+    L4_STICKY_MAX = 1 << 22, /* sticky entries of all pools */
+    L4_STICKY_WAYS = 16,     /* of one bucket: a new entry takes the oldest place of one */
+    L4_QUEUE_MAX = 65536,    /* clients that may wait for one pool */
+    L4_QUEUE_LOOK_MS = 100,  /* how often the first in a queue looks for what nobody tells it */
+    L4_ACCEPT_BATCH = 16,    /* connections taken from one listener a turn: sessions wait for it */
+    L4_BACKLOG = 4096,       /* asked for each listening socket's queue */
+    L4_EVENTS_BATCH = 256,   /* events taken from epoll a turn */
+    /* why: a TLS client's hello follows its handshake at once; a client of a protocol in which the
+     * server speaks first must not notice that somebody looks for one. */
+    L4_HELLO_WAIT_MS = 100,
+    L4_ACCEPT_PAUSE_MS = 100,  /* how long a failed accept keeps the listeners quiet, at most */
+    L4_SOURCES_MAX = 64,       /* local addresses of one pool */
+    L4_SOURCE_TRIES = 4,       /* ... of which one connect tries so many that have no port left */
+    L4_INTERFACE_MAX = 15,     /* bytes of an interface's name, without its NUL: IFNAMSIZ */
+    L4_SHED_LOOK = 512,        /* session rows one look for idle sessions reads; run/shed.h */
+    L4_SHED_BATCH = 32,        /* ... and the most that it ends */
+    L4_SHED_WAIT_MS = 5,       /* how long another worker has to end some of its own */
+    L4_SHED_TELL_MS = 1000,    /* how often the supervisor is told of it, at most */
+    L4_PORT_BLOCK = 64,        /* local ports one connect searches; io/ports.h */
+    L4_PORT_BLOCK_USES = 48,   /* connects from one block before the next */
+    L4_PORT_BLOCKS_MIN = 8,    /* with fewer, connect searches all ports */
     L4_RESOURCE_RETRY_MS = 20, /* a session that got no socket for its backend asks again */
     L4_DRAIN_LOOK_MS = 5, /* a session whose last bytes are still on their way is looked at this
                              soon, ... */

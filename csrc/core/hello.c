@@ -7,6 +7,7 @@ enum {
     RECORD_HEADER = 5,
     RECORD_MAX = 1 << 14,
     TYPE_HANDSHAKE = 22,
+    VERSION_MAJOR = 3, /* of every record, whatever version of TLS is spoken */
     CLIENT_HELLO = 1,
     EXTENSION_SERVER_NAME = 0,
     EXTENSION_ALPN = 16,
@@ -33,7 +34,8 @@ static bool next_record(struct reader *r)
     }
     const uint8_t *header = r->rest;
     const size_t length = (size_t)header[3] << 8 | header[4];
-    if (header[0] != TYPE_HANDSHAKE || header[1] != 3 || length == 0 || length > RECORD_MAX) {
+    if (header[0] != TYPE_HANDSHAKE || header[1] != VERSION_MAJOR || length == 0 ||
+        length > RECORD_MAX) {
         r->broken = true;
         return false;
     }
@@ -181,12 +183,18 @@ static void read_extensions(struct reader *r, struct l4_hello *hello)
     }
 }
 
+/* Can these first bytes be those of a hello? */
+static bool may_begin(const uint8_t *data, size_t bytes)
+{
+    return (bytes < 1 || data[0] == TYPE_HANDSHAKE) && (bytes < 2 || data[1] == VERSION_MAJOR);
+}
+
 enum l4_hello_result l4_hello_await(const uint8_t *data, size_t bytes, size_t *due)
 {
     struct reader r = {.rest = data, .rest_end = data + bytes, .limit = 4};
     r.at = r.end = data;
     *due = bytes;
-    if (bytes && data[0] != TYPE_HANDSHAKE)
+    if (!may_begin(data, bytes))
         return L4_HELLO_NONE;
     const uint32_t type = byte(&r);
     if (!r.short_of && type != CLIENT_HELLO)
@@ -210,7 +218,7 @@ enum l4_hello_result l4_hello_read(const uint8_t *data, size_t bytes, struct l4_
     r.at = r.end = data;
     hello->name_bytes = hello->alpn_bytes = 0;
     hello->name[0] = 0;
-    if (bytes && data[0] != TYPE_HANDSHAKE)
+    if (!may_begin(data, bytes))
         return L4_HELLO_NONE;
     const uint32_t type = byte(&r);
     if (!r.short_of && !r.broken && type != CLIENT_HELLO)

@@ -20,7 +20,8 @@
 enum front_wants { /* what of a session is still to be read, in this order */
                    WANTS_PROXY = 1 << 0,
                    WANTS_HELLO = 1 << 1,
-                   IS_QUIET = 1 << 2 /* the kernel wakes it only for enough bytes */
+                   IS_QUIET = 1 << 2, /* the kernel wakes it only for enough bytes */
+                   HAS_BEGUN = 1 << 3 /* a hello that nothing is chosen by */
 };
 
 enum step { ON, WAIT }; /* WAIT: for more bytes, or the session has ended */
@@ -33,6 +34,25 @@ static const struct l4_edge *edge_of(const struct l4_loop *loop, const struct l4
 static struct l4_facts *facts_of(const struct l4_loop *loop, uint32_t index)
 {
     return l4_table_facts(loop->table, loop->setup.index, index);
+}
+
+/* Does it wait for a hello by which nothing is chosen? Who says nothing, or something else, is not
+ * kept waiting for one. */
+static bool is_curious(const struct l4_loop *loop, const struct l4_session *s)
+{
+    return (s->wants & (WANTS_PROXY | WANTS_HELLO)) == WANTS_HELLO &&
+           !(L4_GET(edge_of(loop, s)->needs) & L4_NEEDS_HELLO) && !l4_secure_is_wanted(loop, s);
+}
+
+/* It may take so long for what is still to be read. */
+static void give_time(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    uint32_t ms = L4_GET(edge_of(loop, s)->handshake_timeout_ms);
+    if (is_curious(loop, s) && !(s->wants & HAS_BEGUN) && ms > L4_HELLO_WAIT_MS)
+        ms = L4_HELLO_WAIT_MS;
+    l4_session_set_deadline(loop, s, ms);
+    l4_front_wait(loop, index);
 }
 
 /* ---- onward ---------------------------------------------------------------------------------- */
@@ -179,8 +199,13 @@ static enum step read_hello(struct l4_loop *loop, uint32_t index, size_t got, bo
             return ON;
     }
     const enum l4_hello_result result = l4_hello_read(said, got, &hello);
-    if (result == L4_HELLO_MORE && !last)
+    if (result == L4_HELLO_MORE && !last) {
+        if (is_curious(loop, s) && !(s->wants & HAS_BEGUN)) {
+            s->wants |= HAS_BEGUN;
+            give_time(loop, index);
+        }
         return wait_for(s, hello.due);
+    }
     if (result == L4_HELLO_WHOLE)
         keep_hello(loop, index, &hello);
     return ON;
@@ -205,6 +230,8 @@ static void look(struct l4_loop *loop, uint32_t index)
             s->wants &= (uint8_t)~WANTS_PROXY;
             if (!l4_admit_client(loop, index))
                 return;
+            if (is_curious(loop, s))
+                give_time(loop, index);
         } else {
             if (read_hello(loop, index, (size_t)got, last) == WAIT)
                 return;
@@ -223,7 +250,7 @@ void l4_front_begin(struct l4_loop *loop, uint32_t index)
     const uint32_t needs = L4_GET(edge->needs);
     if (needs & L4_NEEDS_PACE)
         l4_pace_begin(loop, index);
-    if (needs & L4_NEEDS_HELLO || l4_secure_is_wanted(loop, s))
+    if (needs & (L4_NEEDS_HELLO | L4_LIKES_HELLO) || l4_secure_is_wanted(loop, s))
         s->wants |= WANTS_HELLO;
     if (needs & (L4_NEEDS_PROXY | L4_MAY_PROXY)) {
         s->wants |= WANTS_PROXY;
@@ -247,8 +274,7 @@ void l4_front_begin(struct l4_loop *loop, uint32_t index)
         l4_session_end(loop, index, L4_END_ERROR);
         return;
     }
-    l4_session_set_deadline(loop, s, L4_GET(edge->handshake_timeout_ms));
-    l4_front_wait(loop, index);
+    give_time(loop, index);
 }
 
 bool l4_front_knows_source(const struct l4_session *s)
@@ -290,5 +316,12 @@ bool l4_front_is_late(struct l4_loop *loop, uint32_t index, bool spoken)
 
 void l4_front_timeout(struct l4_loop *loop, uint32_t index)
 {
-    (void)l4_front_is_late(loop, index, l4_sock_has_data(l4_session_at(loop, index)->half[0].fd));
+    const struct l4_session *s = l4_session_at(loop, index);
+    const bool spoken = l4_sock_has_data(s->half[0].fd);
+    const enum l4_reason over = l4_pace_over(loop, index);
+    const bool in_time = over == L4_END_NONE || (over == L4_END_REJECTED_FIRST_BYTE && spoken);
+    if (in_time && is_curious(loop, s) && l4_session_left_ms(loop, s) <= 0)
+        go_on(loop, index);
+    else
+        (void)l4_front_is_late(loop, index, spoken);
 }

@@ -27,6 +27,7 @@ enum l4_edge_needs {
     L4_NEEDS_BLOCKS = 1 << 5, /* some source is blocked */
     L4_NEEDS_LIMITS = 1 << 6, /* it has a limit of connections or new connections */
     L4_NEEDS_PACE = 1 << 7,   /* ... of bandwidth, of a session's age or of its first byte */
+    L4_LIKES_HELLO = 1 << 8,  /* look for one that comes at once: nothing is chosen by it */
 };
 
 enum { L4_SET_BLOCKS = 0 };                   /* the set of blocked sources */

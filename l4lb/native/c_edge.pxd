@@ -33,6 +33,7 @@ cdef extern from "base/hash.h":
 cdef extern from "shm/edge.h":
     enum:
         L4_NEEDS_HELLO
+        L4_LIKES_HELLO
         L4_NEEDS_ROUTE
         L4_NEEDS_PROXY
         L4_MAY_PROXY

@@ -13,7 +13,7 @@ def set_listener(
     table: Table,
     listener: int,
     *,
-    hello: bool,
+    hello: str,
     proxy: str,
     trusted_set: int | None,
     handshake_timeout_ms: int,

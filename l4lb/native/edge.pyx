@@ -26,6 +26,7 @@ LIMITS = ("connections", "rate", "connections_per_source", "rate_per_source",
           "bandwidth_per_session", "bandwidth_per_source")
 KEPT_NEEDS = e.L4_NEEDS_ROUTE | e.L4_NEEDS_BLOCKS | e.L4_NEEDS_LIMITS | e.L4_NEEDS_PACE
 PROXY_MODES = {"off": 0, "accept": e.L4_MAY_PROXY, "require": e.L4_NEEDS_PROXY}
+HELLO = {"no": 0, "likes": e.L4_LIKES_HELLO, "needs": e.L4_NEEDS_HELLO}
 REFUSALS = ("reject", "drop", "tarpit")
 TLVS = ("authority", "alpn", "unique_id", "crc32c", "received", "ssl")
 
@@ -42,9 +43,7 @@ def set_listener(Table table, listener, *, hello, proxy, trusted_set, handshake_
     edge.access.refusal = REFUSALS.index(refusal)
     edge.access.dry_run = dry_run
     cdef unsigned int needs = edge.needs & KEPT_NEEDS
-    needs |= PROXY_MODES[proxy]
-    if hello:
-        needs |= e.L4_NEEDS_HELLO
+    needs |= PROXY_MODES[proxy] | HELLO[hello]
     if access_set is not None or rules_set is not None:
         needs |= e.L4_NEEDS_ACCESS
     edge.needs = needs

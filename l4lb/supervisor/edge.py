@@ -113,7 +113,7 @@ class Edge:
         native.set_listener(
             self._table,
             row,
-            hello=reads_hello(config, listener),
+            hello=looks_for_hello(config, listener),
             proxy=listener.proxy_protocol,
             trusted_set=None if trusted is None else numbers[trusted],
             handshake_timeout_ms=listener.handshake_timeout_ms,
@@ -167,15 +167,20 @@ def _access(listener: Listener) -> Content | None:
     return None if listener.access is None else Content.of_access(listener.access)
 
 
-def reads_hello(config: Config, listener: Listener) -> bool:
-    """Must it be known what a TLS client asks for before a backend is chosen?"""
+def looks_for_hello(config: Config, listener: Listener) -> str:
+    """Is a backend chosen by what a TLS client asks for ("needs"), or would one only be told of it
+    ("likes"), or neither ("no")?"""
     pools = [config.pools[name] for name in listener.pools]
-    return any(route.reads_hello for route in listener.routes) or any(
-        (pool.send_proxy == "v2" and {"authority", "alpn"} & set(pool.proxy_tlvs))
-        or (pool.balance in ("ip_hash", "maglev") and pool.hash_key == "sni")
+    if any(route.reads_hello for route in listener.routes) or any(
+        (pool.balance in ("ip_hash", "maglev") and pool.hash_key == "sni")
         or (pool.sticky is not None and pool.sticky.key == "sni")
         for pool in pools
+    ):
+        return "needs"
+    told = any(
+        pool.send_proxy == "v2" and {"authority", "alpn"} & set(pool.proxy_tlvs) for pool in pools
     )
+    return "likes" if told else "no"
 
 
 def _compiled(listener: Listener, pool_rows: Mapping[str, int]) -> Iterator[dict[str, Any]]:
