@@ -241,7 +241,8 @@ bool l4_dgram_peer_gone(int error)
 {
     return error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH ||
            error == EHOSTDOWN || error == ENETDOWN || error == EPROTO || error == ENOPROTOOPT ||
-           error == EOPNOTSUPP;
+           error == EOPNOTSUPP ||
+           error == EACCES; /* ICMPv6: administratively prohibited, or a route that rejects */
 }
 
 /* The parts of a message from byte `at` on, `bytes` of them; returns how many parts. */

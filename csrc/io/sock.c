@@ -63,6 +63,8 @@ static int connect_from(const struct l4_addr *to, const char *path, const struct
         error = begin_to_connect(fd, there, length);
         if (error == -EADDRNOTAVAIL && to->family != AF_UNIX && l4_ports_widen(ports, fd))
             error = begin_to_connect(fd, there, length);
+        /* why: to have no local port left is this host's lack, as to have no socket is. */
+        *made = error != -EADDRNOTAVAIL;
     }
     if (!error)
         return fd;

@@ -16,8 +16,8 @@ int l4_sock_accept(int listener, struct l4_addr *client);
 
 /* Begins to connect to a backend. path: of a unix backend. way: from where and with what options;
  * NULL: as the kernel likes. ports: where a free local port is searched.
- * Returns the socket (connected or connecting), or -errno; *made says whether a socket could be
- * had at all: if not, the fault is this host's (descriptors, memory), not the backend's. */
+ * Returns the socket (connected or connecting), or -errno; *made says whether a socket and a local
+ * port could be had at all: if not, the fault is this host's, not the backend's. */
 int l4_sock_connect(const struct l4_addr *to, const char *path, const struct l4_way *way,
                     struct l4_ports *ports, bool *made);
 

@@ -99,14 +99,15 @@ void l4_reach_connected(struct l4_loop *loop, uint32_t index)
     l4_relay(loop, index);
 }
 
-/* This host had no socket to give. The client waits, up to the time a connect may take. */
+/* This host had no socket to give, or no local port. The client waits, up to the time a connect may
+ * take; its backend is not to blame. */
 static void wait_for_socket(struct l4_loop *loop, uint32_t index, int error)
 {
     struct l4_session *s = l4_session_at(loop, index);
     l4_reach_leave(loop, s);
     l4_session_enter(loop, index, L4_SESSION_WAITS);
     s->error = -error;
-    loop->shed.pressed = true;
+    loop->shed.pressed |= error != -EADDRNOTAVAIL; /* descriptors are what shedding frees */
     if (l4_session_left_ms(loop, s) <= 0)
         l4_session_end(loop, index, L4_END_ERROR);
     else
