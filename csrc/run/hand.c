@@ -7,6 +7,7 @@
 
 #include "io/fds.h"
 #include "run/answer.h"
+#include "run/queue.h"
 #include "run/record.h"
 #include "run/session.h"
 #include "run/udp_adopt.h"
@@ -44,8 +45,11 @@ static void keep(struct l4_loop *loop, struct l4_offer *offer)
     offer->serial = 0;
     if (is_flow(loop, index)) /* it never stopped */
         return;
-    l4_session_enter(loop, index, state);
-    for (int half = 0; half < 2; half++) {
+    if (state == L4_SESSION_QUEUES)
+        l4_queue_join_again(loop, index);
+    else
+        l4_session_enter(loop, index, state);
+    for (int half = 0; half < 2 && s->half[half].fd >= 0; half++) {
         const enum l4_watch what = half ? L4_WATCH_BACKEND : L4_WATCH_CLIENT;
         const int error = l4_loop_watch(loop, s->half[half].fd, L4_SOCKET_EVENTS, what, index);
         if (error) {
@@ -54,14 +58,24 @@ static void keep(struct l4_loop *loop, struct l4_offer *offer)
             return;
         }
     }
-    l4_session_wake_in(loop, index, 0);
+    if (state != L4_SESSION_QUEUES)
+        l4_session_wake_in(loop, index, 0);
+}
+
+/* The next program has not taken it, or is gone. One that queues is served here then, by what this
+ * table knows: better than not at all. */
+static void take_back(struct l4_loop *loop, struct l4_offer *offer)
+{
+    if (offer->state == L4_SESSION_QUEUES && !is_flow(loop, offer->slot))
+        loop->parted = false;
+    keep(loop, offer);
 }
 
 static void close_hand(struct l4_loop *loop, struct l4_hand *hand)
 {
     for (uint32_t i = 0; hand->waiting && i < L4_HAND_WINDOW; i++) {
         if (hand->offers[i].serial)
-            keep(loop, &hand->offers[i]);
+            take_back(loop, &hand->offers[i]);
     }
     if (hand->role == L4_HAND_GIVES)
         l4_loop_event(loop, L4_EVENT_HANDED, hand->number, hand->moved);
@@ -85,6 +99,8 @@ static uint32_t stop(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
     const uint32_t state = L4_GET(s->state);
+    if (state == L4_SESSION_QUEUES)
+        l4_queue_leave(loop, index);
     for (int half = 0; half < 2; half++)
         epoll_ctl(loop->epoll, EPOLL_CTL_DEL, s->half[half].fd, NULL);
     l4_wheel_stop(&loop->wheel, index);
@@ -224,7 +240,7 @@ static void take_answers(struct l4_loop *loop, struct l4_hand *hand)
                 let_go(loop, offer);
                 offer->serial = 0;
             } else {
-                keep(loop, offer);
+                take_back(loop, offer);
             }
         }
     }

@@ -45,6 +45,13 @@ void l4_list_push(const struct l4_loop *loop, struct l4_list *list, uint32_t ind
     link_between(loop, list, index, L4_NONE, list->head);
 }
 
+void l4_list_insert(const struct l4_loop *loop, struct l4_list *list, uint32_t index,
+                    uint32_t before)
+{
+    link_between(loop, list, index, before,
+                 before == L4_NONE ? list->head : l4_session_at(loop, before)->next);
+}
+
 void l4_list_remove(const struct l4_loop *loop, struct l4_list *list, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);

@@ -33,6 +33,10 @@ void l4_list_init(struct l4_list *list, enum l4_list_kind kind);
 void l4_list_append(const struct l4_loop *loop, struct l4_list *list, uint32_t index);
 void l4_list_push(const struct l4_loop *loop, struct l4_list *list, uint32_t index);
 
+/* ... or behind the row `before`, which is in the list; L4_NONE: before the first one. */
+void l4_list_insert(const struct l4_loop *loop, struct l4_list *list, uint32_t index,
+                    uint32_t before);
+
 /* Takes a row out of the list that it is in. */
 void l4_list_remove(const struct l4_loop *loop, struct l4_list *list, uint32_t index);
 

@@ -29,6 +29,7 @@ static int obey(struct l4_loop *loop, const struct l4_post *post, int fd)
         return 0;
     case L4_POST_LEAVE:
         l4_loop_leave(loop);
+        loop->parted = post->arg == 1;
         return 0;
     case L4_POST_GIVE:
         l4_hand_give(loop, fd, post->number, post->arg);

@@ -85,28 +85,51 @@ static void show_head(struct l4_loop *loop, uint32_t pool)
     look_at(loop, pool);
 }
 
+/* Puts it into the line, behind all whose turn comes before its own: mostly at the end. */
+static void enter_line(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    struct l4_list *line = &loop->lines->lines[s->pool];
+    uint32_t before = line->tail;
+    while (before != L4_NONE && l4_session_at(loop, before)->turn > s->turn)
+        before = l4_session_at(loop, before)->prev;
+    l4_list_insert(loop, line, index, before);
+    s->connect_started_us = loop->now_us;
+    set_timer(loop, index, false);
+    if (before == L4_NONE)
+        show_head(loop, s->pool);
+}
+
 void l4_queue_join(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
     struct l4_queue *queue = queue_of(loop, s->pool);
-    struct l4_list *line = &loop->lines->lines[s->pool];
     if (!l4_count_take_wait(loop->table, loop->setup.index, s->pool, L4_GET(queue->length))) {
         l4_session_end(loop, index, L4_END_QUEUE_FULL);
         return;
     }
     l4_session_enter(loop, index, L4_SESSION_QUEUES);
     s->turn = atomic_fetch_add(&queue->turns, 1) + 1;
-    s->connect_started_us = loop->now_us;
-    l4_list_append(loop, line, index);
     l4_session_set_deadline(loop, s, L4_GET(queue->timeout_ms));
-    set_timer(loop, index, false);
-    if (line->head == index)
-        show_head(loop, s->pool);
+    enter_line(loop, index);
     const int error = l4_session_watch_client(loop, index);
     if (error) {
         s->error = -error;
         l4_session_end(loop, index, L4_END_ERROR);
     }
+}
+
+void l4_queue_join_again(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    _Atomic uint64_t *turns = &queue_of(loop, s->pool)->turns;
+    uint64_t given = atomic_load(turns);
+    while (given < s->turn && !atomic_compare_exchange_weak(turns, &given, s->turn))
+        ;
+    /* why no limit: it had its place among those that wait before. */
+    (void)l4_count_take_wait(loop->table, loop->setup.index, s->pool, 0);
+    l4_session_enter(loop, index, L4_SESSION_QUEUES);
+    enter_line(loop, index);
 }
 
 void l4_queue_leave(struct l4_loop *loop, uint32_t index)
@@ -134,6 +157,11 @@ void l4_queue_timeout(struct l4_loop *loop, uint32_t index)
     set_timer(loop, index, first);
 }
 
+bool l4_queue_is_for_successor(const struct l4_loop *loop, const struct l4_session *s)
+{
+    return loop->parted && !((s->half[0].flags | s->half[1].flags) & L4_HALF_TLS);
+}
+
 static void ring(const struct l4_loop *loop, uint32_t worker)
 {
     const uint64_t one = 1;
@@ -151,7 +179,8 @@ static void serve_pool(struct l4_loop *loop, uint32_t pool)
             return;
         }
         const uint32_t head = loop->lines->lines[pool].head;
-        if (head == L4_NONE || !l4_reach_from_queue(loop, head))
+        if (head == L4_NONE || l4_queue_is_for_successor(loop, l4_session_at(loop, head)) ||
+            !l4_reach_from_queue(loop, head))
             return;
     }
 }

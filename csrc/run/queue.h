@@ -26,6 +26,13 @@ bool l4_queue_is_waited_in(const struct l4_loop *loop, uint32_t pool);
 /* The session waits from now on, or ends because as many as may wait already. */
 void l4_queue_join(struct l4_loop *loop, uint32_t index);
 
+/* It waits with the turn that it had, in another worker or before it was offered to one. */
+void l4_queue_join_again(struct l4_loop *loop, uint32_t index);
+
+/* Is it to wait until the next program takes it? The places that are free by this table are not
+ * free: that program's clients have them, or sessions that went there. */
+bool l4_queue_is_for_successor(const struct l4_loop *loop, const struct l4_session *s);
+
 /* It waits no more, for whatever reason. */
 void l4_queue_leave(struct l4_loop *loop, uint32_t index);
 

@@ -57,6 +57,16 @@ void l4_reach_leave(struct l4_loop *loop, struct l4_session *s)
     s->backend = L4_NONE;
 }
 
+void l4_reach_part(struct l4_loop *loop, struct l4_session *s)
+{
+    l4_half_close(&loop->pump, &s->half[1], false);
+    if (s->backend != L4_NONE) {
+        l4_answer_end(loop, s);
+        l4_count_part_backend(loop->table, loop->setup.index, s->backend);
+    }
+    s->backend = L4_NONE;
+}
+
 /* This attempt failed: the backend is counted and left, and another one may be tried. */
 void l4_reach_failed(struct l4_loop *loop, uint32_t index, int error)
 {
@@ -177,7 +187,8 @@ void l4_reach_backend(struct l4_loop *loop, uint32_t index)
     struct l4_session *s = l4_session_at(loop, index);
     const bool may_wait = L4_GET(l4_table_pool(loop->table, s->pool)->queue.length) != 0;
     /* One that had its turn and could not reach its backend has not to wait again. */
-    if (may_wait && s->attempts == 0 && l4_queue_is_waited_in(loop, s->pool)) {
+    if (may_wait && s->attempts == 0 &&
+        (l4_queue_is_waited_in(loop, s->pool) || l4_queue_is_for_successor(loop, s))) {
         l4_queue_join(loop, index);
         return;
     }

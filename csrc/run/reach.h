@@ -34,4 +34,7 @@ uint64_t l4_reach_refresh(const struct l4_loop *loop, const struct l4_session *s
 /* Closes the socket towards the backend and gives its place back, if there is one. */
 void l4_reach_leave(struct l4_loop *loop, struct l4_session *s);
 
+/* The next program has the session: its place stays taken here, because it is taken there. */
+void l4_reach_part(struct l4_loop *loop, struct l4_session *s);
+
 #endif

@@ -8,6 +8,7 @@
 #include "core/hello.h"
 #include "core/ppv.h"
 #include "run/pace.h"
+#include "run/queue.h"
 #include "run/session.h"
 #include "shm/count.h"
 #include "shm/edge_rows.h"
@@ -17,7 +18,8 @@ bool l4_record_can(const struct l4_session *s)
     const uint32_t state = L4_GET(s->state);
     if ((s->half[0].flags | s->half[1].flags) & L4_HALF_TLS)
         return false; /* its keys and counters live in this process */
-    return state == L4_SESSION_CONNECTS || state == L4_SESSION_RELAYS || state == L4_SESSION_RESETS;
+    return state == L4_SESSION_QUEUES || state == L4_SESSION_CONNECTS ||
+           state == L4_SESSION_RELAYS || state == L4_SESSION_RESETS;
 }
 
 /* ---- write ----------------------------------------------------------------------------------- */
@@ -29,17 +31,21 @@ void l4_record_put_names(const struct l4_loop *loop, const struct l4_session *s,
     memcpy(record->listener_name, listener->name, sizeof record->listener_name);
     memcpy(record->listener_bind, listener->bind, sizeof record->listener_bind);
     memcpy(record->pool_name, l4_table_pool(loop->table, s->pool)->name, sizeof record->pool_name);
-    memcpy(record->backend_name, l4_table_backend(loop->table, s->backend)->name,
-           sizeof record->backend_name);
+    if (s->backend != L4_NONE)
+        memcpy(record->backend_name, l4_table_backend(loop->table, s->backend)->name,
+               sizeof record->backend_name);
 }
 
 static uint32_t put_fds(const struct l4_loop *loop, const struct l4_session *s,
                         struct l4_record *record, int *fds)
 {
     uint32_t count = 0;
-    record->fds = L4_RECORD_CLIENT | L4_RECORD_BACKEND;
+    record->fds = L4_RECORD_CLIENT;
     fds[count++] = s->half[0].fd;
-    fds[count++] = s->half[1].fd;
+    if (s->half[1].fd >= 0) {
+        record->fds |= L4_RECORD_BACKEND;
+        fds[count++] = s->half[1].fd;
+    }
     for (int half = 0; half < 2; half++) {
         if (!s->half[half].piped)
             continue;
@@ -114,6 +120,8 @@ uint32_t l4_record_write(const struct l4_loop *loop, uint32_t index, struct l4_r
         .connect_started_us = s->connect_started_us,
         .name_hash = s->name_hash,
     };
+    if (record->state == L4_SESSION_QUEUES)
+        record->turn = s->turn;
     memcpy(record->tried, s->tried, sizeof record->tried);
     l4_record_put_names(loop, s, record);
     put_learnt(loop, index, record);
@@ -178,13 +186,17 @@ bool l4_record_find(const struct l4_loop *loop, const struct l4_record *record, 
 {
     *listener = find_listener(loop, record);
     *pool = find_pool(loop, record);
-    *backend = *pool == L4_NONE ? L4_NONE : find_backend(loop, record, *pool);
+    *backend = L4_NONE;
+    if (record->state == L4_SESSION_QUEUES)
+        return *listener != L4_NONE && *pool != L4_NONE;
+    if (*pool != L4_NONE)
+        *backend = find_backend(loop, record, *pool);
     return *listener != L4_NONE && *backend != L4_NONE;
 }
 
 static uint32_t fds_of(const struct l4_record *record)
 {
-    uint32_t count = 2;
+    uint32_t count = record->fds & L4_RECORD_BACKEND ? 2 : 1;
     count += record->fds & L4_RECORD_PIPE_0 ? 2 : 0;
     count += record->fds & L4_RECORD_PIPE_1 ? 2 : 0;
     return count;
@@ -217,11 +229,13 @@ static bool is_learnt_sound(const struct l4_record_facts *facts)
 /* Does it make sense, whoever wrote it? */
 static bool is_sound(const struct l4_record *record, uint32_t count)
 {
-    const uint32_t both = L4_RECORD_CLIENT | L4_RECORD_BACKEND;
-    const bool state = record->state == L4_SESSION_CONNECTS || record->state == L4_SESSION_RELAYS ||
-                       record->state == L4_SESSION_RESETS;
+    const bool queues = record->state == L4_SESSION_QUEUES;
+    const uint32_t both = L4_RECORD_CLIENT | (queues ? 0 : L4_RECORD_BACKEND);
+    const uint32_t pipes = queues ? 0 : L4_RECORD_PIPE_0 | L4_RECORD_PIPE_1;
+    const bool state = queues || record->state == L4_SESSION_CONNECTS ||
+                       record->state == L4_SESSION_RELAYS || record->state == L4_SESSION_RESETS;
     return state && (record->fds & both) == both && count == fds_of(record) &&
-           !(record->fds & ~(both | L4_RECORD_PIPE_0 | L4_RECORD_PIPE_1)) &&
+           !(record->fds & ~(both | pipes)) &&
            !!record->piped[0] == !!(record->fds & L4_RECORD_PIPE_0) &&
            !!record->piped[1] == !!(record->fds & L4_RECORD_PIPE_1) &&
            record->attempts <= L4_RETRIES_MAX + 1 && record->reason < L4_REASON_COUNT &&
@@ -237,8 +251,8 @@ static bool put_halves(struct l4_loop *loop, struct l4_session *s, const struct 
     const int *pipe = fds + 2;
     for (int half = 0; half < 2; half++) {
         const uint16_t flags = (uint16_t)record->flags[half] & (uint16_t)~edges;
-        s->half[half] =
-            (struct l4_half){.fd = fds[half], .flags = flags, .pipe = L4_NO_PIPE, .piped = 0};
+        const int fd = record->fds & (half ? L4_RECORD_BACKEND : L4_RECORD_CLIENT) ? fds[half] : -1;
+        s->half[half] = (struct l4_half){.fd = fd, .flags = flags, .pipe = L4_NO_PIPE, .piped = 0};
     }
     for (int half = 0; half < 2; half++) {
         if (!record->piped[half])
@@ -254,9 +268,11 @@ static bool put_halves(struct l4_loop *loop, struct l4_session *s, const struct 
 
 static void put_facts(struct l4_session *s, const struct l4_record *record)
 {
+    const bool queues = record->state == L4_SESSION_QUEUES;
     s->client = record->client;
-    L4_SET(s->bytes[0], record->moved[0]);
-    L4_SET(s->bytes[1], record->moved[1]);
+    s->turn = queues ? record->turn : 0;
+    L4_SET(s->bytes[0], queues ? 0 : record->moved[0]);
+    L4_SET(s->bytes[1], queues ? 0 : record->moved[1]);
     L4_SET(s->active_ms, record->active_ms);
     s->started_us = record->started_us;
     s->connect_started_us = record->connect_started_us;
@@ -310,7 +326,7 @@ static void put_learnt_back(struct l4_loop *loop, uint32_t index, const struct l
 static bool watch(struct l4_loop *loop, struct l4_session *s, uint32_t index)
 {
     static const enum l4_watch what[2] = {L4_WATCH_CLIENT, L4_WATCH_BACKEND};
-    for (int half = 0; half < 2; half++) {
+    for (int half = 0; half < 2 && s->half[half].fd >= 0; half++) {
         if (l4_loop_watch(loop, s->half[half].fd, L4_SOCKET_EVENTS, what[half], index))
             return false;
         s->half[half].flags |= L4_HALF_WATCHED;
@@ -350,12 +366,17 @@ bool l4_record_read(struct l4_loop *loop, const struct l4_record *record, const 
     }
     /* why no limit: its place among all clients is given back by the giver in the next moment. */
     (void)l4_count_take_client(loop->table, loop->setup.index, 0);
-    l4_count_join(loop->table, loop->setup.index, backend);
+    if (backend != L4_NONE)
+        l4_count_join(loop->table, loop->setup.index, backend);
     l4_admit_again(loop, index);
     put_learnt_back(loop, index, record);
     L4_OWN_ADD(l4_table_tally(loop->table, loop->setup.index, listener)->active, 1);
-    l4_session_enter(loop, index, record->state);
     atomic_store_explicit(&s->serial, l4_session_next_serial(loop), memory_order_release);
+    if (record->state == L4_SESSION_QUEUES) {
+        l4_queue_join_again(loop, index);
+        return true;
+    }
+    l4_session_enter(loop, index, record->state);
     l4_session_wake_in(loop, index, 0);
     return true;
 }

@@ -43,7 +43,10 @@ struct l4_record {
     uint32_t piped[2];
     uint32_t connect_us, queue_us, first_byte_us, deadline_ms;
     int32_t error;
-    uint64_t moved[2];
+    union {
+        uint64_t moved[2];
+        uint64_t turn; /* of one that queues: nothing has moved, and it has the client's fd only */
+    };
     uint64_t active_ms, started_us, connect_started_us;
     uint64_t name_hash;
     struct l4_record_flow { /* of a UDP session, which has L4_RECORD_BACKEND only */

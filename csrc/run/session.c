@@ -37,17 +37,17 @@ void l4_session_enter(struct l4_loop *loop, uint32_t index, enum l4_session_stat
 #define TO(x) (1u << L4_SESSION_##x)
     static const uint32_t edges[L4_SESSION_STATES] = {
         [L4_SESSION_FREE] = TO(READS) | TO(SHAKES) | TO(TARPITS) | TO(WAITS) | TO(CONNECTS) |
-                            TO(RELAYS) | TO(RESETS) | TO(FREE),
+                            TO(QUEUES) | TO(RELAYS) | TO(RESETS) | TO(FREE),
         [L4_SESSION_READS] = TO(SHAKES) | TO(TARPITS) | TO(WAITS) | TO(FREE),
         [L4_SESSION_TARPITS] = TO(FREE),
         [L4_SESSION_SHAKES] = TO(WAITS) | TO(FREE),
         [L4_SESSION_WAITS] = TO(WAITS) | TO(QUEUES) | TO(CONNECTS) | TO(FREE),
-        [L4_SESSION_QUEUES] = TO(WAITS) | TO(FREE),
+        [L4_SESSION_QUEUES] = TO(WAITS) | TO(LEAVES) | TO(FREE),
         [L4_SESSION_CONNECTS] = TO(WAITS) | TO(SECURES) | TO(RELAYS) | TO(LEAVES) | TO(FREE),
         [L4_SESSION_SECURES] = TO(WAITS) | TO(RELAYS) | TO(FREE),
         [L4_SESSION_RELAYS] = TO(RESETS) | TO(LEAVES) | TO(FREE),
         [L4_SESSION_RESETS] = TO(LEAVES) | TO(FREE),
-        [L4_SESSION_LEAVES] = TO(CONNECTS) | TO(RELAYS) | TO(RESETS) | TO(FREE),
+        [L4_SESSION_LEAVES] = TO(QUEUES) | TO(CONNECTS) | TO(RELAYS) | TO(RESETS) | TO(FREE),
     };
 #undef TO
     L4_ASSERT(edges[L4_GET(s->state)] & (1u << state));
@@ -239,7 +239,10 @@ void l4_session_release(struct l4_loop *loop, uint32_t index)
     struct l4_session *s = l4_session_at(loop, index);
     l4_half_close(&loop->pump, &s->half[0], L4_CLOSE);
     L4_OWN_ADD(tally_of(loop, s->listener)->active, -1u);
-    l4_reach_leave(loop, s);
+    if (loop->parted)
+        l4_reach_part(loop, s);
+    else
+        l4_reach_leave(loop, s);
     l4_admit_leave(loop, s);
     l4_count_drop_client(loop->table, loop->setup.index);
     free_row(loop, index);

@@ -79,6 +79,7 @@ struct l4_loop {
     bool listening;           /* the listeners are in the epoll set */
     bool paused;
     bool draining;
+    bool parted; /* its sessions go to another program, which has a table of its own */
     bool stopping;
     int error; /* -errno that ends the loop */
 };

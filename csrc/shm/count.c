@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "shm/change.h"
 #include "shm/shakes.h"
 
 enum { RECOVER_TRIES = 20000 };
@@ -103,6 +104,24 @@ void l4_count_drop_wait(const struct l4_table *table, uint32_t worker, uint32_t 
 {
     drop_part(table, worker, &l4_table_pool(table, pool)->queue.waiting,
               &l4_table_wait(table, worker, pool)->waiting);
+}
+
+void l4_count_part_backend(const struct l4_table *table, uint32_t worker, uint32_t backend)
+{
+    struct l4_worker *w = l4_table_worker(table, worker);
+    l4_count_begin(w);
+    L4_OWN_ADD(l4_table_column(table, worker, backend)->active, -1u);
+    l4_count_end(w);
+}
+
+void l4_count_elsewhere(const struct l4_table *table, uint32_t backend, uint32_t sessions)
+{
+    struct l4_backend *b = l4_table_backend(table, backend);
+    struct l4_column *book = l4_table_column(table, l4_table_book(table), backend);
+    const uint32_t more = sessions - L4_GET(book->active);
+    L4_SET(book->active, sessions);
+    atomic_fetch_add(&b->inflight, more);
+    atomic_fetch_add(&l4_table_pool(table, b->pool)->inflight, more);
 }
 
 void l4_count_join(const struct l4_table *table, uint32_t worker, uint32_t backend)
@@ -245,6 +264,9 @@ static int settle_either(const struct l4_table *table, _Atomic uint32_t *word,
         uint32_t sum = 0;
         for (uint32_t w = 0; w < workers; w++)
             sum += part(table, w, index);
+        /* The book's part is this process's own: it does not change meanwhile. */
+        if (word && l4_table_book(table) >= workers)
+            sum += part(table, l4_table_book(table), index);
         atomic_thread_fence(memory_order_seq_cst);
         bool same = quiet(table, workers, after);
         for (uint32_t w = 0; w < workers; w++)

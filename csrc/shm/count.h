@@ -66,6 +66,13 @@ void l4_count_drop_shake(const struct l4_table *table, uint32_t worker, uint32_t
  * given back there in the next moment. */
 void l4_count_join(const struct l4_table *table, uint32_t worker, uint32_t backend);
 
+/* The session is another program's now, and so is its place: it stays taken in the shared word. */
+void l4_count_part_backend(const struct l4_table *table, uint32_t worker, uint32_t backend);
+
+/* So many sessions of a backend are in workers of programs before this one: in the book's part. The
+ * supervisor's alone. */
+void l4_count_elsewhere(const struct l4_table *table, uint32_t backend, uint32_t sessions);
+
 /* Forgets the parts of a dead worker. The caller knows that no process writes its columns. */
 void l4_count_clear(const struct l4_table *table, uint32_t worker);
 

@@ -336,6 +336,7 @@ cdef extern from "shm/change.h":
 
 cdef extern from "shm/count.h":
     void l4_count_clear(const l4_table *table, uint32_t worker)
+    void l4_count_elsewhere(const l4_table *table, uint32_t backend, uint32_t sessions)
     int l4_count_settle(const l4_table *table) nogil
 
 

@@ -24,3 +24,9 @@ def of_worker(table: Table, index: int) -> dict[str, Any]:
 
 def book_workers(table: Table, counts: Mapping[str, Any], index: int | None = None) -> None:
     """Adds to the counts of all workers together, or of one row."""
+
+def parts(table: Table) -> dict[int, int]:
+    """{row: sessions} of the backends that workers have sessions of, the book's not among them."""
+
+def set_elsewhere(table: Table, index: int, sessions: int) -> None:
+    """So many sessions of a backend are in workers of programs before this one."""

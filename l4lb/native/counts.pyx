@@ -195,6 +195,23 @@ def book_workers(Table table, counts, index=None):
             book.ended[reasons.index(reason)] += count
 
 
+def parts(Table table):
+    """{row: sessions} of the backends that workers have sessions of, the book's not among them."""
+    found = {}
+    for worker in range(table.table.header.workers_high):
+        for index in range(table.table.header.backends_high):
+            active = c.l4_table_column(&table.table, worker, index).active
+            if active and worker != c.l4_table_book(&table.table):
+                found[index] = found.get(index, 0) + active
+    return found
+
+
+def set_elsewhere(Table table, index, sessions):
+    """So many sessions of a backend are in workers of programs before this one."""
+    table._backend(index)
+    c.l4_count_elsewhere(&table.table, index, sessions)
+
+
 UDP = ("datagrams_in", "datagrams_out", "evicted", "moved", "adopted")
 SHAKES = ("full", "resumed", "failed")
 WORKER = ("accepted", "restarts", "lost", "turns", "uncounted", "log_dropped")

@@ -103,7 +103,12 @@ class Departure:
             undo.callback(child.kill)
             undo.callback(books.close)
             state = self._state(request)
-            state["steward"] = {"pid": child.pid, "fd": books.fileno(), "stops": True}
+            state["steward"] = {
+                "pid": child.pid,
+                "fd": books.fileno(),
+                "stops": True,
+                "tells": True,
+            }
             state["sticky"] = carried.stuck(self._table, self._membership, monotonic_ms())
             undo.callback(os.close, state["sticky"]["fd"])
             state["keep"] += [books.fileno(), state["sticky"]["fd"]]

@@ -128,7 +128,7 @@ class Supervisor:
             self._run_checker,
             keep=[],
             on_message=self._on_checker,
-            on_start=self._note_checker,
+            on_start=lambda pid: setattr(self._table, "checker_pid", pid),
             raw=True,
             heartbeat=lambda: self._table.checker_beat_ms,
             on_hang=lambda pid: self._tell("checker_hung", {"pid": pid, "text": HUNG}),
@@ -200,9 +200,6 @@ class Supervisor:
         setup = l4lb.checker.main.CheckerSetup(self._table, channel, plans(self._config))
         return l4lb.checker.main.run(setup)
 
-    def _note_checker(self, pid: int) -> None:
-        self._table.checker_pid = pid
-
     def _on_request(self, request: Mapping[str, Any]) -> None:
         self._requests.handle(request, self._control.send)
 
@@ -230,7 +227,7 @@ class Supervisor:
             workers=self._workers,
             admin=self._admin,
             web=self._web.sock if self._web else None,
-            helpers=(self._control, self._checker, self._seeing.writer),
+            helpers=self._helpers,
             secrets=self._secrets,
             history=self._history,
             started_ms=self._started_ms,
@@ -268,6 +265,8 @@ class Supervisor:
         self._membership.edge.start(self._reactor, self._requests.also, self._tell)
         # Whoever gets an answer from admin finds all workers there: control comes last.
         self._seeing.start()
+        if self._before is not None:
+            self._before.have_leave(self._table, self._membership)
         self._workers.start(hold_udp=self._before is not None)
         self._secrets.start()
         self._checker.start()
@@ -349,20 +348,20 @@ class Supervisor:
         self._phase = "ended"
         self._changes.reloads.stop()
         self._membership.edge.stop()
-        for helper in (self._control, self._checker, self._seeing.writer):
+        for helper in self._helpers:
             helper.stop()
-        self._reactor.after(STOP_GRACE_MS, self._kill_helpers)
+            self._reactor.after(STOP_GRACE_MS, helper.kill)
         self._wait_for_helpers()
 
+    @property
+    def _helpers(self) -> tuple[Helper, ...]:
+        return self._control, self._checker, self._seeing.writer
+
     def _wait_for_helpers(self) -> None:
-        if self._control.alive or self._checker.alive or self._seeing.writer.alive:
+        if any(helper.alive for helper in self._helpers):
             self._reactor.after(5, self._wait_for_helpers)
         else:
             self._reactor.stop()
-
-    def _kill_helpers(self) -> None:
-        for helper in (self._control, self._checker, self._seeing.writer):
-            helper.kill()
 
     def _close(self) -> None:
         for one in list(self._listening):

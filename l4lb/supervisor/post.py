@@ -15,8 +15,14 @@ from l4lb.supervisor.reactor import Reactor
 
 LISTEN, UNLISTEN, RELABEL, LEAVE, GIVE, TAKE, GIVE_FLOWS = 1, 2, 3, 4, 5, 6, 7
 ALL = 0xFFFFFFFF
+FOR_GOOD = 1  # of LEAVE: to another program
 MESSAGE = struct.Struct("=6I")
 RETRY_MS = 20
+
+
+def message(op: int, *, row: int = 0, arg: int = 0, number: int = 0, tag: int = 0) -> bytes:
+    """One message as a worker reads it."""
+    return MESSAGE.pack(MESSAGE.size, op, row, arg, number, tag)
 
 
 class Post:
@@ -44,16 +50,16 @@ class Post:
     ) -> None:
         """Sends one message; fd, if there is one, stays the caller's. To a worker that is gone it
         is lost, as it would be with it."""
-        message = MESSAGE.pack(MESSAGE.size, op, row, arg, number, tag)
-        self._waiting.append((message, os.dup(fd) if fd >= 0 else -1))
+        packed = message(op, row=row, arg=arg, number=number, tag=tag)
+        self._waiting.append((packed, os.dup(fd) if fd >= 0 else -1))
         if len(self._waiting) == 1:
             self._flush()
 
     def _flush(self) -> None:
         while self._waiting:
-            message, fd = self._waiting[0]
+            packed, fd = self._waiting[0]
             try:
-                socket.send_fds(self._ours, [message], [fd] if fd >= 0 else [])
+                socket.send_fds(self._ours, [packed], [fd] if fd >= 0 else [])
             except BlockingIOError:
                 self._reactor.after(RETRY_MS, self._flush)
                 return

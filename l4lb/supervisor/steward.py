@@ -10,9 +10,11 @@ import json
 import os
 import socket
 from collections.abc import Mapping
+from typing import Any
 
 import setproctitle
 
+from l4lb.native import counts as native_counts
 from l4lb.native.table import Table
 from l4lb.supervisor import counts
 from l4lb.supervisor.apply import Membership
@@ -20,7 +22,9 @@ from l4lb.supervisor.child import Child, fork
 from l4lb.supervisor.reactor import monotonic_ms
 
 ASK_BYTES = 64
-STOP, COUNTS = b"stop ", b"counts"  # a line; what a successor of any version says
+# Lines, but COUNTS, which is the last; what a successor of any version says.
+STOP, HELD, COUNTS = b"stop ", b"held", b"counts"
+HELD_BYTES = 1 << 20
 SETTLE_TRIES = 100
 
 
@@ -29,6 +33,7 @@ def _serve(
 ) -> int:
     setproctitle.setproctitle("l4lb: steward")
     sock.setblocking(True)
+    held = _Held(table, membership)
     asked = b""
     while asked != COUNTS:
         more = sock.recv(ASK_BYTES)
@@ -36,11 +41,36 @@ def _serve(
             return 0  # the successor is gone
         *lines, asked = (asked + more).split(b"\n")
         for line in lines:
-            _stop(table, workers, line.removeprefix(STOP).decode())
+            if line == HELD:
+                sock.sendall(json.dumps(held.look()).encode() + b"\n")
+            else:
+                _stop(table, workers, line.removeprefix(STOP).decode())
     for index in workers:
         table.end_worker(index, restarted=False)
     sock.sendall(json.dumps(counts.taken(table, membership)).encode())
     return 0
+
+
+class _Held:
+    """What the workers have still: {left, backends: [[pool, name, sessions], ...]}. left: none of
+    them takes clients any more."""
+
+    def __init__(self, table: Table, membership: Membership) -> None:
+        self._table = table
+        self._names = {**membership.backends.gone, **membership.backends.live}
+        self._before: dict[int, int] = {}
+
+    def look(self) -> dict[str, Any]:
+        waited_for = {row.name for row in self._table.pools() if row.waiting}
+        held = native_counts.parts(self._table)
+        for (pool, _), row in self._names.items():
+            if pool in waited_for:  # a place that becomes free is for those who wait here
+                held[row] = max(held.get(row, 0), self._before.get(row, 0))
+        self._before = held
+        return {
+            "left": not any(row.pid and row.state == "runs" for row in self._table.workers()),
+            "backends": [[*key, held[row]] for key, row in self._names.items() if row in held],
+        }
 
 
 def _stop(table: Table, workers: Mapping[int, int], reason: str) -> None:

@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
@@ -23,6 +24,7 @@ from l4lb import inherited
 from l4lb.certificates import bundle
 from l4lb.config.address import parse_bind
 from l4lb.config.plain import of_carried
+from l4lb.native import counts as native_counts
 from l4lb.native.table import Table
 from l4lb.supervisor import apply, carried, counts, handoff, post, secrets, steward, upgrade
 from l4lb.supervisor.child import Child, channel
@@ -38,6 +40,9 @@ READY_TIMEOUT_S = 60  # a program that is not ready by then is replaced by the o
 CLOSE_CHANNEL_MS = 100  # for the old control process to pass on its last answer
 COUNTS_BYTES = 1 << 20
 STOP_MS = 2_000  # for old workers to end their sessions
+LEAVE_MS, LEAVE_LOOK_S = 250, 0.002  # how long they may take to leave their sockets
+SOON_MS, FOLLOW_SOON_MS, FOLLOW_MS = 2_000, 20, 200  # how often it is asked what they have still
+STEWARD_S = 1.0
 LOG = l4lb.log.get("supervisor")
 
 
@@ -92,6 +97,7 @@ class Predecessor:
             if _is_child(pid)
         }
         self._delivered = False
+        self._began_ms = 0
         self.succeeded = False
 
     # ---- what stays open -----------------------------------------------------------------------
@@ -132,6 +138,55 @@ class Predecessor:
         if "sticky" in self.state:
             carried.restore_stuck(table, membership, self.state["sticky"], monotonic_ms())
 
+    # ---- places at backends that are taken there ----
+
+    def have_leave(self, table: Table, membership: apply.Membership) -> None:
+        """The old workers take no more clients; the places that their sessions have at backends are
+        taken here too. So limits hold over both programs, and queues go on in their order."""
+        if not self.state["steward"].get("tells"):
+            return  # an older version, whose workers leave later
+        for told in self.state["workers"].values():
+            sock = socket.socket(fileno=os.dup(told["post_fd"]))
+            with sock, contextlib.suppress(OSError):
+                sock.send(post.message(post.LEAVE, arg=post.FOR_GOOD))
+        end_ms = monotonic_ms() + LEAVE_MS
+        while not self._count_elsewhere(table, membership) and monotonic_ms() < end_ms:
+            time.sleep(LEAVE_LOOK_S)
+
+    def _count_elsewhere(self, table: Table, membership: apply.Membership) -> bool:
+        """Asks what they have still. Have all left their sockets?"""
+        told = self._ask_held() or {"left": True, "backends": []}
+        held = {(pool, name): sessions for pool, name, sessions in told["backends"]}
+        for key, row in membership.backends.live.items():
+            native_counts.set_elsewhere(table, row, held.get(key, 0))
+        return bool(told["left"])
+
+    def _ask_held(self) -> dict[str, Any] | None:
+        with socket.socket(fileno=os.dup(self.state["steward"]["fd"])) as books:
+            books.settimeout(STEWARD_S)
+            try:
+                books.sendall(steward.HELD + b"\n")
+                said = b""
+                while not said.endswith(b"\n"):
+                    more = books.recv(steward.HELD_BYTES)
+                    if not more:
+                        return None
+                    said += more
+                found: dict[str, Any] = json.loads(said)
+            except (OSError, ValueError) as error:
+                LOG.error("what old workers have still is not known", error=repr(error))
+                return None
+            return found
+
+    def _follow(self, reactor: Reactor, table: Table, membership: apply.Membership) -> None:
+        if not self._delivered:
+            self._count_elsewhere(table, membership)
+            soon = monotonic_ms() - self._began_ms < SOON_MS
+            reactor.after(
+                FOLLOW_SOON_MS if soon else FOLLOW_MS,
+                lambda: self._follow(reactor, table, membership),
+            )
+
     # ---- back, or on ---------------------------------------------------------------------------
 
     def go_back(self, why: str) -> NoReturn:
@@ -156,6 +211,7 @@ class Predecessor:
         if "sticky" in self.state:
             os.close(self.state["sticky"]["fd"])
         self._answer(reactor)
+        self._began_ms = monotonic_ms()
         for fd in self.state["helpers"]:
             self._reap_later(reactor, int(fd))
         workers.older = self._workers
@@ -171,13 +227,15 @@ class Predecessor:
         reactor.after(drain_timeout_ms, lambda: self.stop(reactor, "drain_timeout"))
         if not self._workers:
             self._all_ended(table, membership)
+        elif self.state["steward"].get("tells"):
+            self._follow(reactor, table, membership)
 
     def _part(self, letters: Post, index: int, workers: Workers) -> None:
         """An old worker leaves the sockets to the new ones, and its sessions to one of them."""
         takers = workers.serving
         give, take = channel()
         workers.tell(takers[index % len(takers)], post.TAKE, fd=take.fileno())
-        letters.send(post.LEAVE)
+        letters.send(post.LEAVE, arg=post.FOR_GOOD)
         letters.send(post.GIVE, arg=post.ALL, fd=give.fileno())
         give.close()
         take.close()
@@ -251,6 +309,8 @@ class Predecessor:
         if self._delivered:
             return
         self._delivered = True
+        for row in membership.backends.live.values():
+            native_counts.set_elsewhere(table, row, 0)
         os.close(self.state["lifeline_fd"])
         with socket.socket(fileno=self.state["steward"]["fd"]) as books:
             books.settimeout(5.0)

@@ -64,7 +64,11 @@ def check(
         os.set_inheritable(state_fd, True)
         for number in BLOCKED:
             signal.signal(number, signal.SIG_DFL)
-        os.execve(command[0], command, environment)
+        try:
+            os.execve(command[0], command, environment)
+        except OSError as error:
+            os.write(pipe, f"{command[0]}: {error.strerror}\n".encode())
+            return 1
 
     def end(outcome: Outcome) -> None:
         last = outcome.said.strip().rpartition(b"\n")[2]

@@ -299,10 +299,11 @@ TEST(a_shorter_record_of_an_earlier_version_is_taken)
     stop();
 }
 
-TEST(sessions_that_end_tls_here_or_wait_for_a_backend_cannot_be_described)
+TEST(sessions_that_end_tls_here_or_have_not_reached_the_pick_cannot_be_described)
 {
     struct l4_session s = {0};
-    const uint32_t can[] = {L4_SESSION_CONNECTS, L4_SESSION_RELAYS, L4_SESSION_RESETS};
+    const uint32_t can[] = {L4_SESSION_QUEUES, L4_SESSION_CONNECTS, L4_SESSION_RELAYS,
+                            L4_SESSION_RESETS};
     for (uint32_t state = 0; state < L4_SESSION_STATES; state++) {
         bool expected = false;
         for (size_t i = 0; i < sizeof can / sizeof *can; i++)
@@ -319,6 +320,6 @@ MAIN(RUN(what_is_described_is_what_the_other_worker_goes_on_with);
      RUN(rows_are_hints_and_names_decide);
      RUN(what_does_not_make_sense_is_not_taken_and_changes_nothing);
      RUN(a_shorter_record_of_an_earlier_version_is_taken);
-     RUN(sessions_that_end_tls_here_or_wait_for_a_backend_cannot_be_described);
+     RUN(sessions_that_end_tls_here_or_have_not_reached_the_pick_cannot_be_described);
      RUN(what_was_learnt_of_the_client_goes_with_it);
      RUN(what_cannot_have_been_learnt_is_not_taken); RUN(age_and_bandwidth_go_on_where_they_were))

@@ -6,13 +6,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
-from .harness import Backends, Balancer, greet, read_line, turned_away, until
+from .harness import Backends, Balancer, greet, read_line, toml, turned_away, until
+from .harness.secure import Authority, secure
 
 QUEUE = {"length": 3_000, "timeout": "1m"}
 
@@ -213,3 +215,76 @@ def test_who_waits_when_the_last_backend_goes_is_told_so_at_once(one: Backends) 
             second.recv(1)
         assert ends(lb, "no_backend") == 1
         first.close()
+
+
+def by_turns(
+    backends: Backends, clients: list[socket.socket], holders: list[socket.socket]
+) -> None:
+    """Each place that becomes free goes to the client that came first."""
+    for client, holder in zip(clients, [*holders, *clients], strict=False):
+        holder.close()
+        assert is_served(client)
+    assert backends.counts()["a"]["peak"] <= len(holders)
+    for client in clients:
+        client.close()
+
+
+def test_limit_and_order_outlive_upgrades_while_clients_wait(one: Backends) -> None:
+    with narrow(one, workers=2) as lb:
+        holder, _ = greet(lb)
+        clients = enqueue(lb, 8)
+        for _ in range(2):
+            lb.admin("upgrade")
+            until(lambda: waiting(lb) == 8, "all wait in the new program")
+        clients += enqueue(lb, 2)
+        assert one.counts()["a"]["active"] == 1
+        by_turns(one, clients, [holder])
+
+
+def test_limit_and_order_outlive_a_change_of_workers_while_clients_wait(one: Backends) -> None:
+    with narrow(one, workers=3) as lb:
+        holder, _ = greet(lb)
+        clients = enqueue(lb, 8)
+        assert lb.config is not None
+        lb.config["process"]["workers"] = 1
+        (lb.folder / "l4lb.toml").write_text(toml(lb.config))
+        lb.admin("reload")
+        until(lambda: len(lb.pids()) == 1, "one worker is left")
+        lb.admin("rebalance")
+        assert waiting(lb) == 8
+        by_turns(one, clients, [holder])
+
+
+def test_places_are_counted_over_both_programs_while_new_clients_come(one: Backends) -> None:
+    """Without a queue: whoever comes during the upgrade finds the places taken that were taken."""
+    rows = [{**row, "max_connections": 3} for row in one.rows()]
+    with Balancer.before(rows, workers=2) as lb, contextlib.ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(greet(lb)[0])
+        upgrade = threading.Thread(target=lb.admin, args=("upgrade",))
+        upgrade.start()
+        refused = 0
+        while upgrade.is_alive():
+            refused += turned_away(lb)
+        upgrade.join()
+        assert refused > 0
+        assert one.counts()["a"]["peak"] == 3
+
+
+def test_tls_sessions_that_stay_in_the_old_program_keep_their_places(one: Backends) -> None:
+    rows = [{**row, "max_connections": 1} for row in one.rows()]
+    with Authority() as authority:
+        tls = {"certificates": [authority.issue("localhost")]}
+        with Balancer.secured(rows, tls, workers=1, queue=QUEUE) as lb:
+            held = secure(lb.connect(), authority.client())
+            assert held.recv(2)
+            lb.admin("upgrade")
+            assert lb.backends()["a"]["active"] == 1
+            waits = secure(lb.connect(), authority.client())
+            until(lambda: waiting(lb) == 1, "the place is taken")
+            assert one.counts()["a"]["active"] == 1
+            held.close()
+            waits.settimeout(10)
+            assert waits.recv(2), "a place that the old program gives back is free here"
+            waits.close()
+        assert one.counts()["a"]["peak"] == 1

@@ -85,10 +85,11 @@ with_faulty(Requests, "_later", "request")
 with_faulty(Asks, "_operations", "ask")
 for one in filter(None, os.environ.get("L4LB_TEST_CALLS", "").split(",")):
     patch_call(one)
-watch, after, on_signals = Reactor.watch, Reactor.after, Reactor.on_signals
-Reactor.watch = lambda self, fd, callback: watch(self, fd, faulty("descriptor", callback))
-Reactor.after = lambda self, ms, callback: after(self, ms, faulty("timer", callback))
-Reactor.on_signals = lambda self, handlers: on_signals(
+Made: Any = Reactor
+watch, after, on_signals = Made.watch, Made.after, Made.on_signals
+Made.watch = lambda self, fd, callback: watch(self, fd, faulty("descriptor", callback))
+Made.after = lambda self, ms, callback: after(self, ms, faulty("timer", callback))
+Made.on_signals = lambda self, handlers: on_signals(
     self, {number: faulty("signal", handler) for number, handler in handlers.items()}
 )
 
