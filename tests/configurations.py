@@ -5,6 +5,7 @@ Values are right each; what is wrong between them is taken out again, until noth
 
 from __future__ import annotations
 
+import copy
 import random
 from typing import Any
 
@@ -137,7 +138,7 @@ class _Maker:
         return {
             name: self.value(below, f"{path}.{name}" if path else name)
             for name, below in node["properties"].items()
-            if name in required or not path or self.chance.random() < self.density
+            if name in (*required, "type") or not path or self.chance.random() < self.density
         }
 
     def value(self, node: dict[str, Any], path: str) -> Any:
@@ -145,7 +146,7 @@ class _Maker:
         tables = [one for one in map(_followed, node.get("anyOf", ())) if "properties" in one]
         known = [key for key in EXAMPLES if path == key or path.endswith(f".{key}")]
         if known and "enum" not in node:
-            return self.chance.choice(EXAMPLES[max(known, key=len)])
+            return copy.deepcopy(self.chance.choice(EXAMPLES[max(known, key=len)]))
         if "properties" in node:
             return self.table(node, path)
         if tables:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from l4lb.config import accounts
 from l4lb.config.draft import Draft, table
 from l4lb.config.origin import Finding
+from l4lb.config.units import shown
 
 
 def trusted_proxies(draft: Draft) -> Iterator[Finding]:
@@ -46,4 +48,21 @@ def _listeners(draft: Draft) -> Iterator[tuple[tuple[str | int, ...], dict[str, 
             yield ("listeners", name), listener
 
 
-RULES = (trusted_proxies, someone_who_verifies, some_access)
+def rights_of_files(draft: Draft) -> Iterator[Finding]:
+    """Who may use unix sockets: there must be such files, and such people."""
+    for listener in draft.listeners:
+        is_unix = any(span.path for _, span in listener.binds)
+        for key in ("mode", "owner", "group"):
+            value = listener.table.get(key)
+            if value is None or listener.protocol == "udp":
+                continue
+            path = (*listener.path, key)
+            if listener.binds and not is_unix:
+                hint = 'such as bind = ["unix:/run/app.sock"]'
+                yield Finding(path, "is for unix sockets only, and none is bound", hint)
+            elif key != "mode" and isinstance(value, str) and accounts.number(key, value) is None:
+                what = "user" if key == "owner" else "group"
+                yield Finding(path, f"this host has no {what} {shown(value)}")
+
+
+RULES = (trusted_proxies, someone_who_verifies, some_access, rights_of_files)

@@ -38,6 +38,9 @@ OF_STREAMS = Row(TCP)
 # A dot goes into a table, an asterisk to each element of an array.
 LISTENERS: Mapping[str, Row] = {
     "bind": ANY,
+    "mode": OF_STREAMS,
+    "owner": OF_STREAMS,
+    "group": OF_STREAMS,
     "protocol": ANY,
     "pool": ANY,
     "interface": ANY,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -36,6 +37,16 @@ def interface(value: str) -> str:
     return value
 
 
+MODE = re.compile("0?[0-7]{3}", re.ASCII)
+
+
+def unix_mode(value: object) -> str:
+    """The mode of a unix socket's file, as four octal digits. Raises ValueError."""
+    if not isinstance(value, str) or not MODE.fullmatch(value):
+        raise wrong(f"{shown(value)} is not a mode: octal digits in quotes", 'such as "0660"')
+    return f"{int(value, 8):04o}"
+
+
 def _one_or_many(value: object) -> object:
     """One text stands for an array of one; an array may be empty."""
     return (value,) if isinstance(value, str) else edge_fields.as_many(value)
@@ -51,6 +62,11 @@ def _few(value: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Interface = Annotated[str, AfterValidator(interface), Field(examples=["eth0"])]
+UnixMode = Annotated[
+    str,
+    BeforeValidator(unix_mode, json_schema_input_type=str),
+    Field(examples=["0660"], json_schema_extra={"pattern": f"^{MODE.pattern}$"}),
+]
 Dscp = Annotated[int, BeforeValidator(dscp, json_schema_input_type=int | str)]
 Mark = Annotated[
     int,

@@ -125,6 +125,7 @@ class Departure:
                 "path": one.path, "passed": one.passed, "order": one.order,
                 "unlinked": one.unlinked, "seed": one.seed, "by_port": one.shape.by_port,
                 "mptcp": one.shape.mptcp, "options": dict(one.shape.options),
+                "rights": list(one.shape.rights),
                 "sockets": {index: sock.fileno() for index, sock in one.sockets.items()},
             }
             for one in self._workers.listening

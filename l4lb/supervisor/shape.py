@@ -9,10 +9,13 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import l4lb.log
+from l4lb.config import accounts
 from l4lb.config.model import Config, Listener, Pool
 from l4lb.errors import L4lbError
 from l4lb.native import egress
@@ -27,6 +30,46 @@ LOG = l4lb.log.get("supervisor")
 Options = Mapping[str, int | str]
 
 
+class Rights(NamedTuple):
+    """Who may use a unix socket's file; None: as a new file of this process has it."""
+
+    mode: int | None = None
+    uid: int | None = None
+    gid: int | None = None
+
+    @classmethod
+    def of(cls, listener: Listener) -> Rights:
+        mode, owner, group = listener.mode, listener.owner, listener.group
+        return cls(
+            None if mode is None else int(mode, 8),
+            None if owner is None else _number("owner", owner),
+            None if group is None else _number("group", group),
+        )
+
+    def put_on(self, path: str) -> None:
+        """Gives a socket's file these. Raises OSError."""
+        uid = os.geteuid() if self.uid is None else self.uid
+        gid = os.getegid() if self.gid is None else self.gid
+        found = os.lstat(path)
+        if not stat.S_ISSOCK(found.st_mode):
+            raise OSError(errno.ENOTSOCK, os.strerror(errno.ENOTSOCK))
+        if (found.st_uid, found.st_gid) != (uid, gid):
+            os.chown(path, uid, gid, follow_symlinks=False)
+        if self.mode is None:
+            os.umask(mask := os.umask(0o077))
+        os.chmod(path, 0o777 & ~mask if self.mode is None else self.mode)
+
+
+AS_IT_COMES = Rights()
+
+
+def _number(kind: str, name: str) -> int:
+    found = accounts.number(kind, name)
+    if found is None:
+        raise L4lbError(f"this host has no {kind} {name}")
+    return found
+
+
 @dataclass(frozen=True)
 class Shape:
     """What a listener asks of each of its sockets. by_port: UDP clients of one IP address need not
@@ -36,6 +79,7 @@ class Shape:
     mptcp: bool = False
     by_port: bool = True
     options: Options = field(default_factory=dict)
+    rights: Rights = AS_IT_COMES
 
     @classmethod
     def of(cls, listener: Listener) -> Shape:
@@ -43,7 +87,7 @@ class Shape:
         if listener.transparent:
             options["transparent"] = 1
         by_port = not listener.max_sessions_per_source
-        return cls(listener.protocol, listener.mptcp, by_port, options)
+        return cls(listener.protocol, listener.mptcp, by_port, options, Rights.of(listener))
 
     def make(self, family: int) -> socket.socket:
         """A socket of that kind with its options, not bound. Raises OSError."""

@@ -22,13 +22,14 @@ from l4lb.errors import L4lbError
 from l4lb.native.egress import OptionError
 from l4lb.supervisor import datagrams, steering
 from l4lb.supervisor.privileges import User
-from l4lb.supervisor.shape import Shape, refused
+from l4lb.supervisor.shape import Rights, Shape, refused
 
 BACKLOG = 4096
 LOCK = ".lock"  # behind the admin socket's path: holds the service's pid and its flock
 HINTS = {
     errno.EACCES: "ports below 1024 need root or CAP_NET_BIND_SERVICE",
     errno.EADDRINUSE: "another program listens there; stop it or choose another address",
+    errno.EPERM: "owner, group: only root can give a file away",
     errno.EADDRNOTAVAIL: "no interface of this host has that address",
     errno.ENOPROTOOPT: "mptcp: switch it on (sysctl net.mptcp.enabled=1), or leave the key out",
     errno.EPROTONOSUPPORT: "mptcp: this kernel has none; leave the key out",
@@ -127,7 +128,11 @@ class Listening:
             if shape.options != self.shape.options and not self.path:
                 for sock in self.sockets.values():
                     shape.put_on(sock)
+            if shape.rights != self.shape.rights and self.path and not self.unlinked:
+                shape.rights.put_on(self.path)
         except OSError as error:
+            if self.path:
+                raise _failed(self.bind, error) from error
             raise refused(what, error) from error
         self.shape = shape
 
@@ -216,7 +221,9 @@ def _is_stale_socket(path: str) -> bool:
     return False
 
 
-def open_unix(path: str, *, mode: int | None = None, backlog: int = BACKLOG) -> socket.socket:
+def open_unix(
+    path: str, *, mode: int | None = None, rights: Rights | None = None, backlog: int = BACKLOG
+) -> socket.socket:
     """A listening unix stream socket at path; a dead service's leftover file is replaced.
 
     Raises OSError; EADDRINUSE if a living program answers there."""
@@ -228,6 +235,8 @@ def open_unix(path: str, *, mode: int | None = None, backlog: int = BACKLOG) -> 
     old_mask = os.umask(0o777 & ~mode) if mode is not None else None
     try:
         sock.bind(path)
+        if rights is not None and rights != Rights():
+            _settle(path, rights)  # before it listens: until then nobody can connect
         sock.listen(backlog)
     except OSError:
         sock.close()
@@ -236,6 +245,14 @@ def open_unix(path: str, *, mode: int | None = None, backlog: int = BACKLOG) -> 
         if old_mask is not None:
             os.umask(old_mask)
     return sock
+
+
+def _settle(path: str, rights: Rights) -> None:
+    try:
+        rights.put_on(path)
+    except OSError:
+        os.unlink(path)
+        raise
 
 
 def open_listening(
@@ -259,7 +276,7 @@ def open_listening(
             one.share_out(len(workers))
             return one
         if bind.path:
-            sock = open_unix(bind.path)
+            sock = open_unix(bind.path, rights=shape.rights)
             return Listening(bind, listener, row, {0: sock}, bind.path, shape=shape)
         sockets = _open_inet(bind, workers, shape, alone=alone)
         return Listening(bind, listener, row, sockets, order=list(workers), shape=shape)

@@ -31,7 +31,7 @@ from l4lb.supervisor.child import Child, channel
 from l4lb.supervisor.overlay import Overlay
 from l4lb.supervisor.post import Post
 from l4lb.supervisor.reactor import Reactor, monotonic_ms
-from l4lb.supervisor.shape import Shape
+from l4lb.supervisor.shape import Rights, Shape
 from l4lb.supervisor.sockets import AdminSocket, Listening
 from l4lb.supervisor.source import Source
 from l4lb.supervisor.workers import Workers
@@ -127,6 +127,7 @@ class Predecessor:
                     told.get("mptcp", False),
                     told.get("by_port", True),
                     told.get("options", {}),
+                    Rights(*told.get("rights", ())),
                 ),
                 seed=told.get("seed", 0),
             )

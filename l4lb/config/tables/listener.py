@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from l4lb.config import bounds, edge_fields, fields
+from l4lb.config import bounds, edge_fields, fields, socket_fields
 from l4lb.config.address import Bind
 from l4lb.config.tables.base import Named
 from l4lb.config.tables.edge import Access, Routes
@@ -21,6 +21,14 @@ class Listener(Sockets, Named):
     bind_ranges: fields.Binds = Field(alias="bind")
     """Addresses: IPv4:PORT, [IPv6]:PORT, NAME:PORT, a range of ports HOST:FIRST-LAST, or
     unix:/PATH. `*:PORT` and `:PORT` are any IPv4 address; `[::]:PORT` is IPv6 only."""
+    mode: socket_fields.UnixMode | None = None
+    """Of the files of its unix sockets, such as "0660": who may write may connect. Absent: as the
+    umask leaves it."""
+    owner: fields.Name | None = None
+    """The user whose they are, by name or number. Only root can give files away; absent: the
+    service's."""
+    group: fields.Name | None = None
+    """Their group, by name or number; absent: the service's."""
     protocol: Literal["tcp", "udp"] = "tcp"
     """What is balanced."""
     pool: str
