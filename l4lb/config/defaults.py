@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from l4lb.config.bounds import WORKERS
+from l4lb.cpus import usable_cpus
 
 
 def default_admin_path() -> str:
@@ -18,5 +19,5 @@ def default_admin_path() -> str:
 
 
 def default_workers() -> int:
-    """One for each CPU this process may run on."""
-    return min(len(os.sched_getaffinity(0)), WORKERS[1])
+    """One for each CPU this process may use."""
+    return min(usable_cpus(), WORKERS[1])

@@ -7,11 +7,13 @@ two descriptors, a pipe 256 KiB.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from l4lb.cpus import cpu_quota, usable_cpus
 from l4lb.doctor.host import CAP_NET_BIND_SERVICE, CAP_SYS_RESOURCE, UNLIMITED, Host
 
 Verdict = Literal["ok", "warn", "bad"]
@@ -240,15 +242,26 @@ def _processes(host: Host, need: Need) -> Check:
 
 
 def _cpu_quota(host: Host, need: Need) -> Check | None:
-    found = (host.cgroup("cpu.max") or "").split()
-    if len(found) != 2 or not (found[0].isdigit() and found[1].isdigit() and int(found[1])):
+    quota = cpu_quota(host.root)
+    if quota is None:
         return None
-    cpus = int(found[0]) / int(found[1])
+    most = usable_cpus(host.root, host.cpus)
     return _judged(
-        "CPU quota", f"{cpus:.2g} CPUs", cpus >= need.workers, wanted=f"{need.workers} or more",
+        "CPU quota", f"{quota:.3g} CPUs", math.ceil(quota) >= need.workers,
+        wanted=f"{need.workers} or more, for {need.workers} workers",
         meaning="the kernel stops all workers for the rest of each period once it is used up:"
         " pauses of tens of milliseconds",
-        remedy=f"raise the quota (CPUQuota=), or [process] workers = {max(1, int(cpus))}",
+        remedy=f"raise the quota (CPUQuota=), or [process] workers = {most}",
+    )  # fmt: skip
+
+
+def _workers(host: Host, need: Need) -> Check:
+    return _judged(
+        "workers", f"{need.workers} on {host.cpus} CPUs", need.workers <= host.cpus,
+        wanted=f"{host.cpus} or fewer",
+        meaning="workers share CPUs: each is pinned to one, and waits while another runs there",
+        remedy=f"[process] workers = {usable_cpus(host.root, host.cpus)}, or let it run on more"
+        " CPUs (CPUAffinity=, AllowedCPUs=, taskset)",
     )  # fmt: skip
 
 
@@ -293,7 +306,7 @@ def _low_ports(host: Host, need: Need) -> Check | None:
 RULES: Sequence[Rule] = (
     _kernel, _open_files, _nr_open, _file_max, _processes, _somaxconn, _syn_backlog, _syncookies,
     _port_range, _tw_reuse, _migrate, _rmem, _wmem, _conntrack, _pipe_size, _pipe_pages,
-    _cpu_quota, _io_limit, _clock, _low_ports,
+    _workers, _cpu_quota, _io_limit, _clock, _low_ports,
 )  # fmt: skip
 
 

@@ -47,9 +47,10 @@ class Process(Model):
 
     workers: fields.Workers = Field(
         default_factory=default_workers,
-        json_schema_extra={"x-l4lb-default": "the CPUs it may run on"},
+        json_schema_extra={"x-l4lb-default": "the CPUs it may use"},
     )
-    """Worker processes."""
+    """Worker processes. Without it one for each CPU that it may run on and that a CPU quota of its
+    control groups leaves it, rounded up."""
     admin: fields.UnixPath = Field(
         default_factory=default_admin_path,
         json_schema_extra={

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from l4lb.cpus import usable_cpus
 from l4lb.importer.draft import WORKERS_MAX, Draft, Rank, word_set
 from l4lb.importer.nginx.tree import Node
 from l4lb.importer.quantities import natural
@@ -110,7 +111,7 @@ def room(world: World) -> None:
     draft = world.draft
     workers = draft.process.get("workers")
     if workers is None and world.processes is not None:
-        workers = min(WORKERS_MAX, len(os.sched_getaffinity(0)))
+        workers = min(WORKERS_MAX, usable_cpus())
         why = f"for the {workers} CPUs here: raise [limits] max_connections where there are more"
         draft.leave(world.processes.place, Rank.DIFFERENT, why, ("limits",))
     count = max(1, int(node.arg()) * (workers or 1) // 2)

@@ -20,6 +20,7 @@ from l4lb.config.origin import Origin
 from l4lb.config.parse import loads
 from l4lb.config.plain import to_plain, to_stated
 from l4lb.config.schema import json_schema, keys
+from l4lb.cpus import usable_cpus
 from l4lb.errors import ConfigError
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "configuration.md"
@@ -111,7 +112,7 @@ def test_tables_know_their_names(everything: Config) -> None:
 def test_defaults_are_those_promised() -> None:
     config = build(small(health={}), Origin())
     process, pool = config.process, config.pools["web"]
-    assert process.workers == len(os.sched_getaffinity(0))
+    assert process.workers == usable_cpus()
     assert process.drain_timeout_ms == 30_000
     assert (process.log.level, process.log.format, process.log.access) == ("info", "text", "off")
     assert (config.limits.max_connections, config.limits.max_udp_sessions) == (100_000, 65_536)

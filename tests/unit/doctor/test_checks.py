@@ -122,7 +122,7 @@ def test_a_root_user_is_not_bound_by_the_pages_of_pipes(tmp_path: Path) -> None:
 def test_a_host_that_shows_nothing_is_no_fault(tmp_path: Path) -> None:
     bare = Host(str(tmp_path / "nothing"), cpus=1, open_files=0, processes=0, is_root=False)
     found = list(examine(bare, NEED))
-    assert {one.name for one in found} == {"open files", "processes"}
+    assert {one.name for one in found} == {"open files", "processes", "workers"}
 
 
 def test_every_rule_is_asked(tmp_path: Path) -> None:
@@ -137,3 +137,25 @@ def test_every_rule_is_asked(tmp_path: Path) -> None:
 def test_odd_files_break_nothing(tmp_path: Path, text: str) -> None:
     odd = host(tmp_path, dict.fromkeys(SOUND, text))
     assert all(one.verdict in ("ok", "warn", "bad") for one in examine(odd, NEED))
+
+
+@pytest.mark.parametrize(
+    ("workers", "cpus", "quota", "told"),
+    [
+        (3, 4, "250000 100000", {}),  # as many as there are unless told: rounded up
+        (4, 4, "250000 100000", {"CPU quota": "workers = 3"}),
+        (4, 2, "max 100000", {"workers": "workers = 2"}),
+        (4, 2, "100000 100000", {"workers": "workers = 1", "CPU quota": "workers = 1"}),
+    ],
+)
+def test_more_workers_than_cpus_that_it_may_use_are_told(
+    tmp_path: Path, workers: int, cpus: int, quota: str, told: dict[str, str]
+) -> None:
+    files = {"/sys/fs/cgroup/system.slice/cpu.max": quota}  # of a group above its own
+    found = [
+        one
+        for one in examine(host(tmp_path, files, cpus=cpus), Need(workers=workers))
+        if one.name in ("workers", "CPU quota") and one.verdict != "ok"
+    ]
+    assert {one.name for one in found} == told.keys()
+    assert all(told[one.name] in one.remedy for one in found)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from l4lb.cpus import usable_cpus
 from l4lb.errors import L4lbError
 from l4lb.importer import nginx
 from l4lb.importer.draft import Rank
@@ -147,7 +147,7 @@ def test_half_close_is_carried_over(stream: Stream) -> None:
 def test_workers_of_nginx_count_for_themselves(tmp_path: Path) -> None:
     text = "stream { server { listen 1; proxy_pass 10.0.0.1:1; } }"
     made = of_nginx(tmp_path, "worker_processes auto; events { worker_connections 768; }\n" + text)
-    workers = min(64, len(os.sched_getaffinity(0)))
+    workers = min(64, usable_cpus())
     assert made.config.limits.max_connections == 384 * workers
     assert made.rank("worker_processes auto") is Rank.DIFFERENT
     made = of_nginx(tmp_path, "worker_processes 4; events { worker_connections 768; }\n" + text)
