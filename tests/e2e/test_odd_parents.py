@@ -88,6 +88,7 @@ class Child(Balancer):
     def __init__(self, lb: Balancer, before: Before) -> None:
         super().__init__(lb.config)
         self.before_exec = before
+        self.close_fds = False  # they would be closed after before_exec
 
     def _limit(self) -> None:
         self.before_exec()
@@ -157,6 +158,7 @@ def test_other_commands_work_whatever_their_parent_is_like(tmp_path: Path, paren
     done = subprocess.run(
         [*program(), "check", "-c", str(path)],
         preexec_fn=PARENTS[parent],
+        close_fds=False,
         capture_output=True,
         text=True,
         check=False,
@@ -167,6 +169,7 @@ def test_other_commands_work_whatever_their_parent_is_like(tmp_path: Path, paren
     asked = subprocess.run(
         [*program(), "admin", "--socket", str(tmp_path / "none"), "status"],
         preexec_fn=PARENTS[parent],
+        close_fds=False,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         check=False,

@@ -63,6 +63,7 @@ class Balancer:
         self.args = list(args)
         self.bind = bind
         self.files = files
+        self.close_fds = True  # of what its parent has open it inherits nothing
         self.command = list(command or program())
         self.folder = Path(tempfile.mkdtemp(prefix="l4lb-e2e-"))
         self.socket = str(self.folder / "l4lb" / "admin.sock")
@@ -138,6 +139,7 @@ class Balancer:
                 cwd=self.folder,
                 env=self.environment(),
                 start_new_session=True,
+                close_fds=self.close_fds,
                 preexec_fn=self._limit if self.files else None,
             )
 
