@@ -92,8 +92,8 @@ enum l4_bounds {
                                  take */
     L4_UDP_RUN_BYTES = 65000, /* ... and their bytes, below what an IP packet holds */
     L4_UDP_YOUNG_SHARE = 8,   /* one in so many sessions may always be of unproven clients */
-    L4_UDP_BACKLOG_MS = 50,   /* a listener that is behind for so long takes few new clients */
-    L4_UDP_OPENS = 4,         /* ... so many of one batch */
+    L4_FLOOD_LOOK_MS = 50,    /* how often the queue of a listener that is behind is looked at */
+    L4_UDP_OPENS = 4,         /* new clients of one batch that are let in during a flood */
     L4_UDP_SWEEP_MS = 1000,   /* how often sessions of backends that are down are looked for */
     L4_UDP_HOLD_MS = 1000,    /* how long UDP clients wait for the sessions of a worker before */
     L4_UDP_GHOST_MS = 500,    /* how long a session that was handed over is still served here too */

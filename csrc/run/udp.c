@@ -372,22 +372,20 @@ void l4_udp_receive(struct l4_loop *loop, uint32_t bound)
 {
     struct l4_udp *udp = loop->udp;
     struct l4_udp_front *front = &udp->fronts[bound];
-    /* why: to open a session costs twenty times what a datagram of a known client does. A flood of
-     * strangers must not make the queue overflow, where the kernel drops without asking whose. */
-    const bool overload =
-        front->behind_since_ms && loop->now_ms - front->behind_since_ms > L4_UDP_BACKLOG_MS;
     for (int i = 0; i < L4_UDP_TURN_BATCHES && loop->bounds[bound].fd >= 0; i++) {
         const int count = l4_dgram_receive(&udp->in, loop->bounds[bound].fd, 0, L4_UDP_BATCH);
-        udp->opens = overload ? L4_UDP_OPENS : L4_UDP_BATCH * L4_UDP_SEGMENTS * 2;
+        /* why: to open a session costs twenty times what a datagram of a known client does. A flood
+         * of strangers must not make the queue overflow, where the kernel drops whose it likes. */
+        udp->opens = front->flood.on ? L4_UDP_OPENS : L4_UDP_BATCH * L4_UDP_SEGMENTS * 2;
         if (count > 0)
             forward_batch(loop, bound, (uint32_t)count);
         if (count < L4_UDP_BATCH) {
-            front->behind_since_ms = 0;
+            front->flood = (struct l4_flood){0};
             return;
         }
     }
-    if (!front->behind_since_ms)
-        front->behind_since_ms = loop->now_ms;
+    if (loop->bounds[bound].fd >= 0)
+        l4_flood_look(&front->flood, loop->bounds[bound].fd, loop->now_ms);
 }
 
 /* ---- towards clients ------------------------------------------------------------------------- */

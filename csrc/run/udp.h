@@ -16,14 +16,15 @@
 #include "core/flow.h"
 #include "core/source.h"
 #include "io/dgram.h"
+#include "io/flood.h"
 #include "run/worker.h"
 #include "shm/udp_rows.h"
 
 struct l4_udp_front { /* a UDP listener's socket; as many as the loop's bounds */
     bool open;
     bool wildcard;
-    struct l4_addr at;        /* what it is bound to */
-    uint64_t behind_since_ms; /* more waits there than a turn takes; 0: not so */
+    struct l4_addr at;     /* what it is bound to */
+    struct l4_flood flood; /* of this address, where more waits than a turn takes */
 };
 
 struct l4_udp_peer {         /* what only this worker knows of a session */

@@ -70,7 +70,7 @@ struct l4_flow {            /* worker */
     X(SESSIONS, "udp_sessions")   /* no place for another session */                               \
     X(SOURCE, "source_sessions")  /* its address has max_sessions_per_source */                    \
     X(DESCRIPTORS, "descriptors") /* no socket, port or memory towards the backend */              \
-    X(OVERLOAD, "overload") /* a new client while this worker was behind with those it has */      \
+    X(OVERLOAD, "overload")       /* a new client in a flood (io/flood.h) */                       \
     X(NO_BACKEND, "no_backend")                                                                    \
     X(DENIED, "denied")                /* by the networks of the listener, or blocked */           \
     X(DRAINING, "draining")            /* the service ends and takes no new sessions */            \

@@ -1,4 +1,4 @@
-/* Connected loopback TCP sockets for tests. */
+/* Connected loopback sockets for tests. */
 #ifndef L4_TESTS_SOCKETS_H
 #define L4_TESTS_SOCKETS_H
 
@@ -47,6 +47,19 @@ static inline void tcp_pair(int pair[2])
     pair[0] = connect_to(port);
     pair[1] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     close(listener);
+}
+
+/* pair[1] receives what pair[0] sends, as datagrams. */
+static inline void udp_pair(int pair[2])
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof at;
+    for (int i = 0; i < 2; i++)
+        pair[i] = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (bind(pair[1], (struct sockaddr *)&at, sizeof at) ||
+        getsockname(pair[1], (struct sockaddr *)&at, &length) ||
+        connect(pair[0], (struct sockaddr *)&at, sizeof at))
+        abort();
 }
 
 static inline void reset_close(int fd)
