@@ -7,7 +7,7 @@
 
 static struct l4_sets *half_of(const struct l4_table *table, uint32_t generation)
 {
-    return (struct l4_sets *)((char *)table->header + table->header->sets_at +
+    return (struct l4_sets *)((char *)table->header + table->plan.sets_at +
                               (size_t)(generation & 1) * L4_SETS_BYTES);
 }
 

@@ -164,7 +164,7 @@ void l4_passive_clear(struct l4_backend *b)
 
 void l4_passive_forget(const struct l4_table *table, uint32_t worker)
 {
-    for (uint32_t i = 0; i < table->header->caps.pools; i++) {
+    for (uint32_t i = 0; i < table->plan.caps.pools; i++) {
         uint32_t held = worker + 1;
         atomic_compare_exchange_strong(&l4_table_pool(table, i)->passive.ejector, &held, 0);
     }

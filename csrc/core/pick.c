@@ -45,7 +45,7 @@ static bool is_in_tier(const struct l4_backend *b, enum l4_pick_tier tier, uint6
 enum l4_usable l4_pick_judge(struct l4_pick_context *context, uint32_t backend)
 {
     const struct l4_pick_request *request = context->request;
-    if (backend >= context->table->header->caps.backends)
+    if (backend >= context->table->plan.caps.backends)
         return L4_UNUSABLE;
     const struct l4_backend *b = l4_table_backend(context->table, backend);
     if (!L4_GET(b->used) || b->pool != request->pool || L4_GET(b->state) != L4_READY ||
@@ -174,7 +174,7 @@ struct l4_pick_answer l4_pick(const struct l4_table *table, const struct l4_pick
 bool l4_pick_this(const struct l4_table *table, const struct l4_pick_request *request,
                   uint32_t backend, bool in_drain)
 {
-    if (backend >= table->header->caps.backends)
+    if (backend >= table->plan.caps.backends)
         return false;
     const struct l4_backend *b = l4_table_backend(table, backend);
     const struct l4_pool *pool = l4_table_pool(table, request->pool);

@@ -75,6 +75,6 @@ uint32_t l4_route_choose(const struct l4_table *table, uint32_t listener,
         /* why: a change of all routes meanwhile wrote into the half that was just read. */
         atomic_thread_fence(memory_order_acquire);
         if (generation == L4_GET(table->header->routes_generation))
-            return pool < table->header->caps.pools ? pool : L4_NONE;
+            return pool < table->plan.caps.pools ? pool : L4_NONE;
     }
 }

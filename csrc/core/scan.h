@@ -12,7 +12,7 @@ struct l4_scan {
 
 static inline struct l4_scan l4_scan_from(const struct l4_pick_context *context, uint64_t start)
 {
-    const uint32_t most = context->table->header->caps.backends;
+    const uint32_t most = context->table->plan.caps.backends;
     const uint32_t members = context->view->members;
     struct l4_scan scan = {.members = members < most ? members : most};
     scan.at = scan.members ? (uint32_t)(start % scan.members) : 0;

@@ -77,7 +77,7 @@ static void build(const struct l4_table *table, uint32_t pool, const struct scra
 
 int l4_view_publish(const struct l4_table *table, uint32_t pool)
 {
-    const size_t most = table->header->caps.backends;
+    const size_t most = table->plan.caps.backends;
     struct scratch scratch = {
         .weights = malloc(most * sizeof *scratch.weights),
         .scaled = malloc(most * sizeof *scratch.scaled),

@@ -35,7 +35,7 @@ void l4_accept_leave(struct l4_loop *loop);
 /* How many listening sockets one worker can have: all there are, and those that are closing. */
 static inline uint32_t l4_accept_room(const struct l4_table *table)
 {
-    return 2 * table->header->caps.listeners;
+    return 2 * table->plan.caps.listeners;
 }
 
 /* One listening socket more, which it takes over. Returns 0 or -errno. */

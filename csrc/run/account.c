@@ -26,7 +26,7 @@ static void count(const struct l4_table *table, uint32_t worker, const struct l4
 /* UDP sessions' rows come after those of TCP. */
 static bool is_udp(const struct l4_table *table, const struct l4_outcome *o)
 {
-    return o->serial && o->slot >= table->header->caps.sessions;
+    return o->serial && o->slot >= table->plan.caps.sessions;
 }
 
 static void measure(const struct l4_table *table, uint32_t worker, const struct l4_outcome *o)
@@ -114,7 +114,7 @@ struct l4_outcome l4_account_describe(const struct l4_table *table, uint32_t slo
         .retries = s->attempts,
         .reached = L4_GET(s->state) == L4_SESSION_RELAYS || L4_GET(s->state) == L4_SESSION_RESETS,
     };
-    if (s->backend < table->header->caps.backends)
+    if (s->backend < table->plan.caps.backends)
         outcome.backend_serial = L4_GET(l4_table_backend(table, s->backend)->used);
     return outcome;
 }
@@ -171,7 +171,7 @@ uint32_t l4_account_lost(const struct l4_table *table, uint32_t worker, bool wit
                          uint64_t now_us)
 {
     const struct l4_worker *row = l4_table_worker(table, worker);
-    const struct l4_caps *caps = &table->header->caps;
+    const struct l4_caps *caps = &table->plan.caps;
     const uint32_t tcp = L4_GET(row->sessions_high), udp = with_udp ? L4_GET(row->flows_high) : 0;
     uint32_t lost = 0;
     for (uint32_t i = 0; i < tcp && i < caps->sessions; i++)

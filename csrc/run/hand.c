@@ -34,7 +34,7 @@ static struct l4_hand *open_hand(struct l4_loop *loop, int fd, uint32_t number,
 
 static bool is_flow(const struct l4_loop *loop, uint32_t slot)
 {
-    return slot >= loop->table->header->caps.sessions;
+    return slot >= loop->table->plan.caps.sessions;
 }
 
 /* Puts an offered session back to work: its edges come anew. */
@@ -121,7 +121,7 @@ static int offer(struct l4_loop *loop, struct l4_hand *hand, uint32_t index)
     struct l4_offer *offer = &hand->offers[place];
     *offer = (struct l4_offer){.slot = index, .serial = L4_GET(s->serial)};
     if (is_flow(loop, index)) {
-        const uint32_t flow = index - loop->table->header->caps.sessions;
+        const uint32_t flow = index - loop->table->plan.caps.sessions;
         count = l4_udp_describe(loop, flow, &record, fds);
     } else {
         offer->state = stop(loop, index);
@@ -142,7 +142,7 @@ static uint32_t next_flow(const struct l4_loop *loop, struct l4_hand *hand)
     const uint32_t fresh = loop->udp ? loop->udp->flows.fresh : 0;
     for (; hand->flow_cursor < fresh; hand->flow_cursor++) {
         if (l4_udp_may_go(loop, hand->flow_cursor, hand->places, hand->place))
-            return loop->table->header->caps.sessions + hand->flow_cursor++;
+            return loop->table->plan.caps.sessions + hand->flow_cursor++;
     }
     return L4_NONE;
 }
@@ -220,7 +220,7 @@ static void let_go(struct l4_loop *loop, const struct l4_offer *offer)
     if (!is_flow(loop, offer->slot))
         l4_session_release(loop, offer->slot);
     else if (L4_GET(l4_session_at(loop, offer->slot)->serial) == offer->serial)
-        l4_udp_let_go(loop, offer->slot - loop->table->header->caps.sessions);
+        l4_udp_let_go(loop, offer->slot - loop->table->plan.caps.sessions);
 }
 
 static void take_answers(struct l4_loop *loop, struct l4_hand *hand)

@@ -19,7 +19,7 @@ struct l4_lines {
 
 int l4_queue_start(struct l4_loop *loop)
 {
-    const uint32_t pools = loop->table->header->caps.pools;
+    const uint32_t pools = loop->table->plan.caps.pools;
     loop->lines = calloc(1, sizeof *loop->lines + pools * sizeof(struct l4_list));
     if (!loop->lines)
         return -ENOMEM;

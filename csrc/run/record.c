@@ -140,7 +140,7 @@ static bool same(const char *row, const char *text, size_t size)
  * more but still remember their name count: sessions outlive the configuration they came by. */
 static uint32_t find_listener(const struct l4_loop *loop, const struct l4_record *record)
 {
-    const uint32_t count = loop->table->header->caps.listeners;
+    const uint32_t count = loop->table->plan.caps.listeners;
     for (uint32_t i = 0; i <= count; i++) {
         const uint32_t row = i ? i - 1 : record->listener;
         if (row >= count)
@@ -155,7 +155,7 @@ static uint32_t find_listener(const struct l4_loop *loop, const struct l4_record
 
 static uint32_t find_pool(const struct l4_loop *loop, const struct l4_record *record)
 {
-    const uint32_t count = loop->table->header->caps.pools;
+    const uint32_t count = loop->table->plan.caps.pools;
     for (uint32_t i = 0; i <= count; i++) {
         const uint32_t row = i ? i - 1 : record->pool;
         if (row < count && same(l4_table_pool(loop->table, row)->name, record->pool_name,

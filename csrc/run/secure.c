@@ -113,7 +113,7 @@ int l4_secure_open(struct l4_loop *loop)
         return -ENOMEM;
     getrlimit(RLIMIT_NOFILE, &files);
     const rlim_t fds = files.rlim_cur < L4_TLS_FDS_MAX ? files.rlim_cur : L4_TLS_FDS_MAX;
-    int error = l4_tls_open(&loop->secure->room, (uint32_t)fds, loop->table->header->caps.backends);
+    int error = l4_tls_open(&loop->secure->room, (uint32_t)fds, loop->table->plan.caps.backends);
     if (!error)
         error = refresh(loop);
     while (!error && loop->secure->loader.store) {
@@ -198,7 +198,7 @@ static uint32_t head_of(const struct l4_loop *loop, const struct l4_session *s)
 
 static struct l4_shakes *shakes_of(const struct l4_loop *loop, const struct l4_session *s, int half)
 {
-    const uint32_t row = half == 0 ? s->listener : loop->table->header->caps.listeners + s->pool;
+    const uint32_t row = half == 0 ? s->listener : loop->table->plan.caps.listeners + s->pool;
     return l4_table_shakes(loop->table, loop->setup.index, row);
 }
 

@@ -48,7 +48,7 @@ static bool look_at(const struct l4_loop *loop, uint32_t worker, uint32_t at,
 
 static uint32_t rows_of(const struct l4_loop *loop, uint32_t worker)
 {
-    const uint32_t most = loop->table->header->caps.sessions;
+    const uint32_t most = loop->table->plan.caps.sessions;
     const uint32_t high = L4_GET(l4_table_worker(loop->table, worker)->sessions_high);
     return high < most ? high : most;
 }

@@ -53,8 +53,8 @@ uint32_t l4_udp_plan(const struct l4_loop *loop, uint64_t descriptors)
         any = any || is_udp(loop, loop->setup.bounds[i].listener);
     const struct l4_header *header = loop->table->header;
     uint64_t most = descriptors * L4_GET(header->udp_share_percent) / 100;
-    if (most > header->caps.flows)
-        most = header->caps.flows;
+    if (most > loop->table->plan.caps.flows)
+        most = loop->table->plan.caps.flows;
     return any ? (uint32_t)(most ? most : 1) : 0;
 }
 
@@ -118,7 +118,7 @@ int l4_udp_add(struct l4_loop *loop, uint32_t bound)
     if (!loop->udp) {
         /* why a quarter: the descriptors were planned without UDP; two of a TCP session's make two
          * of these. */
-        const uint32_t spare = loop->capacity / 4, most = loop->table->header->caps.flows;
+        const uint32_t spare = loop->capacity / 4, most = loop->table->plan.caps.flows;
         loop->capacity -= spare;
         error = l4_udp_start(loop, 2 * spare < most ? 2 * spare + 1 : most);
     } else {

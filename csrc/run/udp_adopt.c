@@ -51,7 +51,7 @@ static void settle_in(struct l4_loop *loop, uint32_t flow)
 static bool is_sound(const struct l4_loop *loop, const struct l4_session *s,
                      const struct l4_flow *f)
 {
-    const struct l4_caps *caps = &loop->table->header->caps;
+    const struct l4_caps *caps = &loop->table->plan.caps;
     if (s->listener >= caps->listeners || s->backend >= caps->backends)
         return false;
     const struct l4_listener *listener = l4_table_listener(loop->table, s->listener);
@@ -93,7 +93,7 @@ static void order_by_age(struct l4_loop *loop);
 void l4_udp_adopt(struct l4_loop *loop)
 {
     const uint32_t high = L4_GET(loop->row->flows_high);
-    for (uint32_t i = 0; i < high && i < loop->table->header->caps.flows; i++) {
+    for (uint32_t i = 0; i < high && i < loop->table->plan.caps.flows; i++) {
         struct l4_session *s = l4_udp_session(loop, i);
         const bool lives = L4_GET(s->serial) && !s->accounted && i < loop->udp->flows.capacity &&
                            is_sound(loop, s, l4_udp_flow(loop, i));
@@ -101,7 +101,7 @@ void l4_udp_adopt(struct l4_loop *loop)
             L4_SET(s->state, L4_SESSION_RELAYS);
             continue;
         }
-        const uint32_t slot = loop->table->header->caps.sessions + i;
+        const uint32_t slot = loop->table->plan.caps.sessions + i;
         if (l4_account_lost_one(loop->table, loop->setup.index, slot, loop->now_us))
             L4_OWN_ADD(loop->row->lost, 1);
         L4_SET(s->state, L4_SESSION_FREE);
@@ -158,7 +158,7 @@ uint32_t l4_udp_describe(const struct l4_loop *loop, uint32_t flow, struct l4_re
     *record = (struct l4_record){
         .bytes = offsetof(struct l4_record, facts), /* nothing is read of its client */
         .magic = L4_RECORD_MAGIC,
-        .slot = loop->table->header->caps.sessions + flow,
+        .slot = loop->table->plan.caps.sessions + flow,
         .serial = L4_GET(s->serial),
         .state = L4_SESSION_RELAYS,
         .fds = L4_RECORD_BACKEND,

@@ -21,7 +21,7 @@
 
 struct l4_session *l4_udp_session(const struct l4_loop *loop, uint32_t flow)
 {
-    return l4_session_at(loop, loop->table->header->caps.sessions + flow);
+    return l4_session_at(loop, loop->table->plan.caps.sessions + flow);
 }
 
 struct l4_flow *l4_udp_flow(const struct l4_loop *loop, uint32_t flow)
@@ -31,7 +31,7 @@ struct l4_flow *l4_udp_flow(const struct l4_loop *loop, uint32_t flow)
 
 void l4_udp_enter(struct l4_loop *loop, uint32_t flow, enum l4_session_state state)
 {
-    l4_session_enter(loop, loop->table->header->caps.sessions + flow, state);
+    l4_session_enter(loop, loop->table->plan.caps.sessions + flow, state);
 }
 
 static struct l4_udp_tally *udp_tally(const struct l4_loop *loop, uint32_t listener)
@@ -361,8 +361,8 @@ void l4_udp_end(struct l4_loop *loop, uint32_t flow, enum l4_reason reason)
         return;
     }
     s->reason = (uint8_t)reason;
-    struct l4_outcome outcome = l4_account_describe(
-        loop->table, loop->table->header->caps.sessions + flow, s, loop->now_us);
+    struct l4_outcome outcome =
+        l4_account_describe(loop->table, loop->table->plan.caps.sessions + flow, s, loop->now_us);
     outcome.reason = (uint8_t)reason;
     if (reason != L4_END_ERROR && reason != L4_END_CONNECT_FAILED)
         outcome.error = 0;

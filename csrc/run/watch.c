@@ -37,7 +37,7 @@ static void look_around(struct l4_loop *loop, struct l4_trace *trace,
     bool has_chosen = answer->backend == L4_NONE;
     trace->members = view->members;
     for (uint32_t i = 0; i < view->members && trace->candidate_count < L4_CANDIDATES; i++) {
-        if (members[i] >= loop->table->header->caps.backends)
+        if (members[i] >= loop->table->plan.caps.backends)
             continue;
         if (trace->candidate_count == L4_CANDIDATES - 1 && !has_chosen &&
             members[i] != answer->backend)

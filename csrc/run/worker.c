@@ -83,7 +83,7 @@ static uint32_t plan_descriptors(struct l4_loop *loop, uint32_t *pipes)
     uint64_t most = left / 32 < L4_PIPES_MAX ? left / 32 : L4_PIPES_MAX;
     *pipes = (uint32_t)(most ? most : 1);
     most = left > 2ull * *pipes ? (left - 2ull * *pipes) / 2 : 0;
-    loop->capacity = loop->table->header->caps.sessions;
+    loop->capacity = loop->table->plan.caps.sessions;
     if (most < loop->capacity)
         loop->capacity = most ? (uint32_t)most : 1;
     L4_SET(loop->row->capacity, loop->capacity);
@@ -94,7 +94,7 @@ static uint32_t plan_descriptors(struct l4_loop *loop, uint32_t *pipes)
 static void clear_rows(struct l4_loop *loop)
 {
     const uint32_t high = L4_GET(loop->row->sessions_high);
-    for (uint32_t i = 0; i < high && i < loop->table->header->caps.sessions; i++) {
+    for (uint32_t i = 0; i < high && i < loop->table->plan.caps.sessions; i++) {
         L4_SET(l4_session_at(loop, i)->serial, 0);
         L4_SET(l4_session_at(loop, i)->state, L4_SESSION_FREE);
     }
@@ -234,7 +234,7 @@ static void stop(struct l4_loop *loop, enum l4_reason reason)
 
 static void kill_session(struct l4_loop *loop, uint32_t slot, uint32_t serial)
 {
-    const struct l4_caps *caps = &loop->table->header->caps;
+    const struct l4_caps *caps = &loop->table->plan.caps;
     const bool udp = slot >= caps->sessions;
     const bool known =
         udp ? loop->udp && slot - caps->sessions < loop->udp->flows.fresh : slot < loop->fresh;
@@ -394,7 +394,7 @@ static int turn(struct l4_loop *loop)
 
 int l4_worker_run(const struct l4_worker_setup *setup)
 {
-    L4_ASSERT(setup->index < setup->table.header->caps.workers);
+    L4_ASSERT(setup->index < setup->table.plan.caps.workers);
     struct l4_loop *loop = calloc(1, sizeof *loop);
     if (!loop)
         return -ENOMEM;

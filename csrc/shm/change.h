@@ -11,13 +11,13 @@
 /* The row in which the supervisor books counts. */
 static inline uint32_t l4_table_book(const struct l4_table *table)
 {
-    return table->header->caps.workers - 1;
+    return table->plan.caps.workers - 1;
 }
 
 /* The supervisor's: what backends counted whose rows others have now. */
 static inline struct l4_column *l4_table_gone(const struct l4_table *table)
 {
-    return l4_table_column(table, table->header->caps.workers, 0);
+    return l4_table_column(table, table->plan.caps.workers, 0);
 }
 
 /* Where a backend is now; path (L4_PATH_MAX + 1 bytes) is set for a unix socket. */

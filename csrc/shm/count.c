@@ -320,11 +320,11 @@ void l4_count_clear(const struct l4_table *table, uint32_t worker)
         L4_SET(l4_table_column(table, worker, b)->active, 0);
         L4_SET(l4_table_column(table, worker, b)->owed, 0);
     }
-    for (uint32_t p = 0; p < table->header->caps.pools; p++) {
+    for (uint32_t p = 0; p < table->plan.caps.pools; p++) {
         L4_SET(l4_table_wait(table, worker, p)->head, 0);
         L4_SET(l4_table_wait(table, worker, p)->waiting, 0);
     }
-    for (uint32_t l = 0; l < table->header->caps.listeners; l++) {
+    for (uint32_t l = 0; l < table->plan.caps.listeners; l++) {
         L4_SET(l4_table_tally(table, worker, l)->active, 0);
         L4_SET(l4_table_shakes(table, worker, l)->now, 0);
         L4_SET(l4_table_tally(table, worker, l)->counted, 0);
@@ -348,7 +348,7 @@ int l4_count_settle(const struct l4_table *table)
             settle(table, &l4_table_backend(table, b)->owed, owed_part, b))
             error = -EAGAIN;
     }
-    for (uint32_t l = 0; l < table->header->caps.listeners; l++) {
+    for (uint32_t l = 0; l < table->plan.caps.listeners; l++) {
         struct l4_listener *listener = l4_table_listener(table, l);
         /* why: also of an address that is no longer bound: it may have the counts of others that
          * are, and its last sessions go on. */
@@ -361,7 +361,7 @@ int l4_count_settle(const struct l4_table *table)
     }
     if (settle_sources(table))
         error = -EAGAIN;
-    for (uint32_t p = 0; p < table->header->caps.pools; p++) {
+    for (uint32_t p = 0; p < table->plan.caps.pools; p++) {
         struct l4_pool *pool = l4_table_pool(table, p);
         if (L4_GET(pool->used) && (settle(table, &pool->inflight, pool_part, p) ||
                                    settle(table, &pool->queue.waiting, wait_part, p)))

@@ -56,7 +56,10 @@ struct l4_caps {
     uint32_t sticky;   /* over all pools; 0: none, else a multiple of L4_STICKY_WAYS */
 };
 
-struct l4_header {
+/* Where everything is: constant from the table's first moment on. Each process works by a private
+ * copy of it (struct l4_table), so that no other process, whatever has become of that, can lead it
+ * out of the table. In the table it has pages of its own, which are mapped for reading only. */
+struct l4_plan {
     uint64_t magic;
     uint32_t version;
     uint32_t header_bytes;
@@ -72,6 +75,13 @@ struct l4_header {
     uint64_t shakes_at;                                          /* shm/shakes.h */
     uint64_t sticky_at;                                          /* shm/sticky.h */
     uint64_t view_bytes; /* of one view, its arrays included */
+};
+
+struct l4_header {
+    union {
+        struct l4_plan plan;
+        char pages[L4_PAGE_BYTES];
+    };
 
     _Atomic uint64_t generation;      /* supervisor: of the configuration, from 1 */
     _Atomic uint32_t workers_high;    /* supervisor: one past the highest worker index ever used */

@@ -91,20 +91,19 @@ struct l4_seen {
 
 static inline struct l4_seen *l4_table_seen(const struct l4_table *table)
 {
-    return (struct l4_seen *)((char *)table->header + table->header->seen_at);
+    return (struct l4_seen *)((char *)table->header + table->plan.seen_at);
 }
 
 static inline struct l4_ledger *l4_table_ledger(const struct l4_table *table, uint32_t worker,
                                                 uint32_t pool)
 {
-    struct l4_ledger *first =
-        (struct l4_ledger *)((char *)table->header + table->header->ledgers_at);
-    return first + (size_t)worker * table->header->caps.pools + pool;
+    struct l4_ledger *first = (struct l4_ledger *)((char *)table->header + table->plan.ledgers_at);
+    return first + (size_t)worker * table->plan.caps.pools + pool;
 }
 
 static inline struct l4_log *l4_table_log(const struct l4_table *table, uint32_t worker)
 {
-    return (struct l4_log *)((char *)table->header + table->header->logs_at) + worker;
+    return (struct l4_log *)((char *)table->header + table->plan.logs_at) + worker;
 }
 
 /* The upper bound of a measure's bucket; UINT64_MAX for the last and those past it. */

@@ -19,9 +19,8 @@ struct l4_shakes {
 static inline struct l4_shakes *l4_table_shakes(const struct l4_table *table, uint32_t worker,
                                                 uint32_t row)
 {
-    struct l4_shakes *first =
-        (struct l4_shakes *)((char *)table->header + table->header->shakes_at);
-    const struct l4_caps *caps = &table->header->caps;
+    struct l4_shakes *first = (struct l4_shakes *)((char *)table->header + table->plan.shakes_at);
+    const struct l4_caps *caps = &table->plan.caps;
     return first + (size_t)worker * (caps->listeners + caps->pools) + row;
 }
 

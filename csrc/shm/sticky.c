@@ -33,13 +33,13 @@ static uint64_t idle_ms(uint64_t value, uint64_t now_ms)
 static bool is_valid(const struct l4_table *table, uint64_t value, uint64_t ttl_ms, uint64_t now_ms)
 {
     const uint32_t backend = backend_of(value);
-    return backend < table->header->caps.backends && idle_ms(value, now_ms) < ttl_ms &&
+    return backend < table->plan.caps.backends && idle_ms(value, now_ms) < ttl_ms &&
            (value >> 32 & 0xffff) == serial_of(table, backend);
 }
 
 static struct l4_sticky_bucket *bucket_of(const struct l4_table *table, uint64_t tag)
 {
-    const uint32_t buckets = table->header->caps.sticky / L4_STICKY_WAYS;
+    const uint32_t buckets = table->plan.caps.sticky / L4_STICKY_WAYS;
     return buckets ? l4_table_sticky(table) + l4_hash_below(tag, buckets) : NULL;
 }
 
@@ -189,7 +189,7 @@ bool l4_sticky_read(const struct l4_table *table, uint32_t n, uint64_t now_ms, u
 
 void l4_sticky_forget(const struct l4_table *table, uint32_t who)
 {
-    const uint32_t buckets = table->header->caps.sticky / L4_STICKY_WAYS;
+    const uint32_t buckets = table->plan.caps.sticky / L4_STICKY_WAYS;
     for (uint32_t i = 0; i < buckets; i++) {
         struct l4_sticky_bucket *bucket = l4_table_sticky(table) + i;
         uint32_t dead = who + 1;

@@ -38,7 +38,7 @@ struct l4_sticky_bucket {
 
 static inline struct l4_sticky_bucket *l4_table_sticky(const struct l4_table *table)
 {
-    return (struct l4_sticky_bucket *)((char *)table->header + table->header->sticky_at);
+    return (struct l4_sticky_bucket *)((char *)table->header + table->plan.sticky_at);
 }
 
 struct l4_sticky_entry { /* as it is read */

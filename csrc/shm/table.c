@@ -1,6 +1,7 @@
 #include "shm/table.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -25,19 +26,19 @@ static bool caps_are_sound(const struct l4_caps *caps)
            caps->sticky <= L4_STICKY_MAX && caps->sticky % L4_STICKY_WAYS == 0;
 }
 
-/* The header that these capacities lead to; all else in the table is zero at first. */
-static struct l4_header header_for(const struct l4_caps *caps)
+/* The plan that these capacities lead to; all else in the table is zero at first. */
+static struct l4_plan plan_for(const struct l4_caps *caps)
 {
-    struct l4_header h = {
+    struct l4_plan h = {
         .magic = L4_MAGIC,
         .version = L4_LAYOUT_VERSION,
-        .header_bytes = sizeof h,
+        .header_bytes = sizeof(struct l4_header),
         .caps = *caps,
         .view_bytes =
             whole_lines(sizeof(struct l4_view) + sizeof(uint16_t) * ((uint64_t)caps->backends +
                                                                      L4_SLOTS_MAX + L4_MAGLEV_MAX)),
     };
-    uint64_t at = whole_lines(sizeof h);
+    uint64_t at = whole_lines(sizeof(struct l4_header));
     const uint64_t workers = caps->workers;
     const struct {
         uint64_t *offset, bytes;
@@ -77,13 +78,29 @@ static struct l4_header header_for(const struct l4_caps *caps)
     return h;
 }
 
-static int map(struct l4_table *table, int fd, uint64_t bytes)
+/* The plan's pages are for reading only, in this process and in those it forks. */
+static int map(struct l4_table *table, int fd, const struct l4_plan *plan)
 {
-    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    void *memory = mmap(NULL, plan->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (memory == MAP_FAILED)
         return -errno;
-    table->header = memory;
-    table->fd = fd;
+    if (mprotect(memory, L4_PAGE_BYTES, PROT_READ)) {
+        const int error = -errno;
+        munmap(memory, plan->bytes);
+        return error;
+    }
+    *table = (struct l4_table){.plan = *plan, .header = memory, .fd = fd};
+    return 0;
+}
+
+/* Gives the file its size for good (a page that is gone under a process would end it), and its
+ * plan. */
+static int write_plan(int fd, const struct l4_plan *plan)
+{
+    if (ftruncate(fd, (off_t)plan->bytes) ||
+        pwrite(fd, plan, sizeof *plan, 0) != (ssize_t)sizeof *plan ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
+        return errno ? -errno : -EIO;
     return 0;
 }
 
@@ -91,38 +108,36 @@ int l4_table_create(struct l4_table *table, const struct l4_caps *caps)
 {
     if (!caps_are_sound(caps))
         return -EINVAL;
-    const struct l4_header header = header_for(caps);
+    const struct l4_plan plan = plan_for(caps);
     int fd = memfd_create("l4lb-table", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
         return -errno;
-    int error = ftruncate(fd, (off_t)header.bytes) ? -errno : map(table, fd, header.bytes);
-    if (error) {
+    int error = write_plan(fd, &plan);
+    if (!error)
+        error = map(table, fd, &plan);
+    if (error)
         close(fd);
-        return error;
-    }
-    memcpy(table->header, &header, sizeof header);
-    return 0;
+    return error;
 }
 
 int l4_table_attach(struct l4_table *table, int fd)
 {
-    struct l4_header found;
+    struct l4_plan found;
     struct stat about;
     if (fstat(fd, &about))
         return -errno;
     if (pread(fd, &found, sizeof found, 0) != sizeof found || found.magic != L4_MAGIC ||
         found.version != L4_LAYOUT_VERSION || !caps_are_sound(&found.caps))
         return -EPROTO;
-    const struct l4_header due = header_for(&found.caps);
-    if (memcmp(&found, &due, offsetof(struct l4_header, generation)) != 0 ||
-        (uint64_t)about.st_size != due.bytes)
+    const struct l4_plan due = plan_for(&found.caps);
+    if (memcmp(&found, &due, sizeof due) != 0 || (uint64_t)about.st_size != due.bytes)
         return -EPROTO;
-    return map(table, fd, due.bytes);
+    return map(table, fd, &due);
 }
 
 void l4_table_close(struct l4_table *table)
 {
-    munmap(table->header, table->header->bytes);
+    munmap(table->header, table->plan.bytes);
     close(table->fd);
     table->header = NULL;
     table->fd = -1;

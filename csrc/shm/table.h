@@ -10,6 +10,7 @@
 #include "shm/layout.h"
 
 struct l4_table {
+    struct l4_plan plan; /* this process's own: what is in the table is only checked against it */
     struct l4_header *header;
     int fd; /* the memfd */
 };
@@ -27,7 +28,7 @@ void l4_table_close(struct l4_table *table);
 #define L4_ROW(type, name, at)                                                                     \
     static inline struct type *name(const struct l4_table *table, uint32_t index)                  \
     {                                                                                              \
-        return (struct type *)((char *)table->header + table->header->at) + index;                 \
+        return (struct type *)((char *)table->header + table->plan.at) + index;                    \
     }
 L4_ROW(l4_listener, l4_table_listener, listeners_at)
 L4_ROW(l4_pool, l4_table_pool, pools_at)
@@ -38,39 +39,38 @@ L4_ROW(l4_worker, l4_table_worker, workers_at)
 static inline struct l4_column *l4_table_column(const struct l4_table *table, uint32_t worker,
                                                 uint32_t backend)
 {
-    struct l4_column *first =
-        (struct l4_column *)((char *)table->header + table->header->columns_at);
-    return first + (size_t)worker * table->header->caps.backends + backend;
+    struct l4_column *first = (struct l4_column *)((char *)table->header + table->plan.columns_at);
+    return first + (size_t)worker * table->plan.caps.backends + backend;
 }
 
 static inline struct l4_tally *l4_table_tally(const struct l4_table *table, uint32_t worker,
                                               uint32_t listener)
 {
-    struct l4_tally *first = (struct l4_tally *)((char *)table->header + table->header->tallies_at);
-    return first + (size_t)worker * table->header->caps.listeners + listener;
+    struct l4_tally *first = (struct l4_tally *)((char *)table->header + table->plan.tallies_at);
+    return first + (size_t)worker * table->plan.caps.listeners + listener;
 }
 
 static inline struct l4_wait *l4_table_wait(const struct l4_table *table, uint32_t worker,
                                             uint32_t pool)
 {
-    struct l4_wait *first = (struct l4_wait *)((char *)table->header + table->header->waits_at);
-    return first + (size_t)worker * table->header->caps.pools + pool;
+    struct l4_wait *first = (struct l4_wait *)((char *)table->header + table->plan.waits_at);
+    return first + (size_t)worker * table->plan.caps.pools + pool;
 }
 
 static inline struct l4_session *l4_table_session(const struct l4_table *table, uint32_t worker,
                                                   uint32_t index)
 {
     struct l4_session *first =
-        (struct l4_session *)((char *)table->header + table->header->sessions_at);
-    const struct l4_caps *caps = &table->header->caps;
+        (struct l4_session *)((char *)table->header + table->plan.sessions_at);
+    const struct l4_caps *caps = &table->plan.caps;
     return first + (size_t)worker * ((size_t)caps->sessions + caps->flows) + index;
 }
 
 static inline struct l4_view *l4_table_view(const struct l4_table *table, uint32_t pool,
                                             uint32_t generation)
 {
-    return (struct l4_view *)((char *)table->header + table->header->views_at +
-                              ((size_t)pool * 2 + (generation & 1)) * table->header->view_bytes);
+    return (struct l4_view *)((char *)table->header + table->plan.views_at +
+                              ((size_t)pool * 2 + (generation & 1)) * table->plan.view_bytes);
 }
 
 static inline uint16_t *l4_view_members(struct l4_view *view)
@@ -80,7 +80,7 @@ static inline uint16_t *l4_view_members(struct l4_view *view)
 
 static inline uint16_t *l4_view_slots(const struct l4_table *table, struct l4_view *view)
 {
-    return l4_view_members(view) + table->header->caps.backends;
+    return l4_view_members(view) + table->plan.caps.backends;
 }
 
 static inline uint16_t *l4_view_maglev(const struct l4_table *table, struct l4_view *view)

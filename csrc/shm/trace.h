@@ -44,7 +44,7 @@ struct l4_traces {
 
 static inline struct l4_traces *l4_table_traces(const struct l4_table *table, uint32_t worker)
 {
-    return (struct l4_traces *)((char *)table->header + table->header->traces_at) + worker;
+    return (struct l4_traces *)((char *)table->header + table->plan.traces_at) + worker;
 }
 
 /* Copies an entry; index counts from the oldest ever. False: it was overwritten or is being. */

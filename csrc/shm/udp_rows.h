@@ -8,16 +8,16 @@
 static inline struct l4_flow *l4_table_flow(const struct l4_table *table, uint32_t worker,
                                             uint32_t flow)
 {
-    struct l4_flow *first = (struct l4_flow *)((char *)table->header + table->header->flows_at);
-    return first + (size_t)worker * table->header->caps.flows + flow;
+    struct l4_flow *first = (struct l4_flow *)((char *)table->header + table->plan.flows_at);
+    return first + (size_t)worker * table->plan.caps.flows + flow;
 }
 
 static inline struct l4_udp_tally *l4_table_udp_tally(const struct l4_table *table, uint32_t worker,
                                                       uint32_t listener)
 {
     struct l4_udp_tally *first =
-        (struct l4_udp_tally *)((char *)table->header + table->header->udp_tallies_at);
-    return first + (size_t)worker * table->header->caps.listeners + listener;
+        (struct l4_udp_tally *)((char *)table->header + table->plan.udp_tallies_at);
+    return first + (size_t)worker * table->plan.caps.listeners + listener;
 }
 
 #endif

@@ -102,9 +102,11 @@ cdef extern from "shm/layout.h":
         uint32_t flows
         uint32_t sticky
 
-    struct l4_header:
+    struct l4_plan:
         l4_caps caps
         uint64_t bytes
+
+    struct l4_header:
         uint64_t generation
         uint32_t workers_high
         uint32_t backends_high
@@ -303,6 +305,7 @@ cdef extern from "shm/layout.h":
 
 cdef extern from "shm/table.h":
     struct l4_table:
+        l4_plan plan
         l4_header *header
         int fd
     int l4_table_create(l4_table *table, const l4_caps *caps)

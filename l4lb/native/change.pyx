@@ -81,7 +81,7 @@ def pool_is_idle(Table table, index):
     if table._pool(index).inflight:
         return False
     for worker in range(table.table.header.workers_high):
-        high = min(table._worker(worker).sessions_high, table.table.header.caps.sessions)
+        high = min(table._worker(worker).sessions_high, table.table.plan.caps.sessions)
         for slot in range(high):
             row = c.l4_table_session(&table.table, worker, slot)
             if row.serial and row.pool == pool:

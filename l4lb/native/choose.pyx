@@ -52,7 +52,7 @@ def explain(Table table, pool, ip, port, name, now_ms):
     cdef c.l4_view *view = c.l4_table_view(&table.table, pool, row.view_generation)
     cdef uint32_t i
     candidates = []
-    for i in range(min(view.members, table.table.header.caps.backends)):
+    for i in range(min(view.members, table.table.plan.caps.backends)):
         candidates.append(_candidate(table, &context, c.l4_view_members(view)[i], now_ms))
     slots = view.maglev if row.maglev_size else view.slots
     ticket = (row.ticket - view.first_ticket) % view.slots if view.slots else 0
@@ -139,7 +139,7 @@ def picks(Table table, pool, count, now_ms, *, hold=False):
     cdef uint32_t index = pool, many = count
     cdef uint64_t now = now_ms
     cdef bint kept = hold
-    cdef uint32_t backends = table.table.header.caps.backends
+    cdef uint32_t backends = table.table.plan.caps.backends
     cdef uint32_t *counts = <uint32_t *>calloc(backends, sizeof(uint32_t))
     table._pool(pool)
     if counts is NULL:

@@ -23,14 +23,14 @@ def exported(Table table):
     for index in range(table.table.header.backends_high):
         backends[index] = _column(table, index)
     listeners = {}
-    for index in range(table.table.header.caps.listeners):
+    for index in range(table.table.plan.caps.listeners):
         found = _tally(table, index)
         if found["accepted"]:
             listeners[index] = found
     for row in udp.tallies(table):
         listeners.setdefault(row.index, _tally(table, row.index))["udp"] = {
             **{name: getattr(row, name) for name in UDP}, "dropped": row.dropped}
-    pools = {index: _pool(table, index) for index in range(table.table.header.caps.pools)
+    pools = {index: _pool(table, index) for index in range(table.table.plan.caps.pools)
              if c.l4_table_pool(&table.table, index).used}
     return {"backends": backends, "gone": _plain(c.l4_table_gone(&table.table)),
             "listeners": listeners, "pools": pools, "workers": _workers(table)}
@@ -174,7 +174,7 @@ def book_pool(Table table, index, counts):
     book.retransmits[0] += counts["retransmits"][0]
     book.retransmits[1] += counts["retransmits"][1]
     book.sampled += counts["sampled"]
-    _book_shakes(table, table.table.header.caps.listeners + index, counts.get("shakes", {}))
+    _book_shakes(table, table.table.plan.caps.listeners + index, counts.get("shakes", {}))
 
 
 def book_workers(Table table, counts, index=None):

@@ -108,7 +108,7 @@ def set_blocks(Table table, *, some, refusal, dry_refusal="reject"):
     header.block_verdict[0].refusal = REFUSALS.index(dry_refusal)
     header.block_verdict[0].dry_run = 1
     cdef e.l4_edge *edge
-    for index in range(table.table.header.caps.listeners):
+    for index in range(table.table.plan.caps.listeners):
         edge = _edge(table, index)
         if some:
             edge.needs |= e.L4_NEEDS_BLOCKS
@@ -173,7 +173,7 @@ def publish_routes(Table table, groups):
     cdef e.l4_edge *edge
     cdef unsigned int at = 0
     routed = set()
-    for index in range(table.table.header.caps.listeners):
+    for index in range(table.table.plan.caps.listeners):
         _edge(table, index).routes_count[half] = 0
     for listeners, routes in groups:
         for index in listeners:
@@ -187,7 +187,7 @@ def publish_routes(Table table, groups):
             at += 1
     # A listener that is routed for the first time looks only once its routes are in force.
     header.routes_generation += 1
-    for index in range(table.table.header.caps.listeners):
+    for index in range(table.table.plan.caps.listeners):
         edge = _edge(table, index)
         if index in routed:
             edge.needs |= e.L4_NEEDS_ROUTE

@@ -143,8 +143,8 @@ cdef class Watch:
 
     def __cinit__(self, Table table):
         self._table = table
-        self._used = <uint32_t *>calloc(table.table.header.caps.backends, sizeof(uint32_t))
-        self._state = <uint32_t *>calloc(table.table.header.caps.backends, sizeof(uint32_t))
+        self._used = <uint32_t *>calloc(table.table.plan.caps.backends, sizeof(uint32_t))
+        self._state = <uint32_t *>calloc(table.table.plan.caps.backends, sizeof(uint32_t))
         if self._used is NULL or self._state is NULL:
             raise MemoryError
 

@@ -90,7 +90,7 @@ cdef class LogReader:
         self.table = table
         self.json = style == "json"
         self.names = {}
-        for worker in range(table.table.header.caps.workers):
+        for worker in range(table.table.plan.caps.workers):
             self.positions[worker] = s.l4_table_log(table.handle(), worker).ring.tail
 
     @property
@@ -159,7 +159,7 @@ cdef class LogReader:
                         (now_ms - started_ms) // every_ms == (since_ms - started_ms) // every_ms:
                     continue
                 outcome = s.l4_account_describe(self.table.handle(), slot, &copy, now_ms * 1000)
-                if slot < self.table.table.header.caps.sessions:
+                if slot < self.table.table.plan.caps.sessions:
                     outcome.told = c.l4_told_read(self.table.handle(), worker, slot, &copy, &told)
                 lines.append(self._line(&outcome, &told if outcome.told else NULL, worker,
                                         offset_us))
@@ -175,11 +175,11 @@ cdef class LogReader:
         line.unix_ms = (<int64_t>outcome.ended_us + offset_us) // 1000
         line.worker = worker
         line.listener = line.pool = line.backend = NULL
-        if outcome.listener < table.header.caps.listeners:
+        if outcome.listener < table.plan.caps.listeners:
             line.listener = c.l4_table_listener(table, outcome.listener).name
-        if outcome.pool < table.header.caps.pools:
+        if outcome.pool < table.plan.caps.pools:
             line.pool = c.l4_table_pool(table, outcome.pool).name
-        if outcome.backend < table.header.caps.backends:
+        if outcome.backend < table.plan.caps.backends:
             name = self._backend(outcome.backend, outcome.backend_serial)
             if name is not None:
                 line.backend = name

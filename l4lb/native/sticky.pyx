@@ -34,12 +34,12 @@ def entries(Table table, now_ms, pool=None, limit=1000):
     cdef uint32_t n
     cdef int wanted = -1 if pool is None else pool
     found = []
-    for n in range(table.table.header.caps.sticky):
+    for n in range(table.table.plan.caps.sticky):
         if not s.l4_sticky_read(&table.table, n, now, &tag, &entry):
             continue
         if wanted >= 0 and entry.key.pool != <uint32_t>wanted:
             continue
-        if entry.key.pool >= table.table.header.caps.pools:
+        if entry.key.pool >= table.table.plan.caps.pools:
             continue
         row = c.l4_table_pool(&table.table, entry.key.pool)
         if entry.idle_ms >= row.sticky.ttl_ms:
@@ -75,7 +75,7 @@ def clear(Table table, pool=None):
     cdef uint64_t tag
     cdef uint32_t n
     cleared = 0
-    for n in range(table.table.header.caps.sticky):
+    for n in range(table.table.plan.caps.sticky):
         if s.l4_sticky_read(&table.table, n, 0, &tag, &entry) and \
                 (pool is None or entry.key.pool == pool):
             cleared += s.l4_sticky_remove(&table.table, tag)
@@ -96,7 +96,7 @@ def exported(Table table, now_ms):
     """Every entry, packed, for restore."""
     cdef s.l4_sticky_entry entry
     cdef uint64_t tag, now = now_ms
-    cdef uint32_t n, count = 0, places = table.table.header.caps.sticky
+    cdef uint32_t n, count = 0, places = table.table.plan.caps.sticky
     packed = bytearray(places * sizeof(Carried))
     cdef Carried *all_of_them = <Carried *><char *>packed
     for n in range(places):

@@ -53,13 +53,13 @@ cdef class Table:
 
     @property
     def capacities(self):
-        cdef c.l4_caps caps = self.table.header.caps
+        cdef c.l4_caps caps = self.table.plan.caps
         return rows.Capacities(caps.workers, caps.listeners, caps.pools, caps.backends,
                                caps.sessions, caps.flows, caps.sticky)
 
     @property
     def size_bytes(self):
-        return self.table.header.bytes
+        return self.table.plan.bytes
 
     @property
     def connections(self):
@@ -99,22 +99,22 @@ cdef class Table:
     # ---- rows by index --------------------------------------------------------------------------
 
     cdef c.l4_listener *_listener(self, index) except NULL:
-        if not 0 <= index < self.table.header.caps.listeners:
+        if not 0 <= index < self.table.plan.caps.listeners:
             raise IndexError(f"listener {index}")
         return c.l4_table_listener(&self.table, index)
 
     cdef c.l4_pool *_pool(self, index) except NULL:
-        if not 0 <= index < self.table.header.caps.pools:
+        if not 0 <= index < self.table.plan.caps.pools:
             raise IndexError(f"pool {index}")
         return c.l4_table_pool(&self.table, index)
 
     cdef c.l4_backend *_backend(self, index) except NULL:
-        if not 0 <= index < self.table.header.caps.backends:
+        if not 0 <= index < self.table.plan.caps.backends:
             raise IndexError(f"backend {index}")
         return c.l4_table_backend(&self.table, index)
 
     cdef c.l4_worker *_worker(self, index) except NULL:
-        if not 0 <= index < self.table.header.caps.workers:
+        if not 0 <= index < self.table.plan.caps.workers:
             raise IndexError(f"worker {index}")
         return c.l4_table_worker(&self.table, index)
 
@@ -284,7 +284,7 @@ cdef class Table:
     def session_serial(self, worker, slot):
         """The serial of the session in that row; 0 if it is free."""
         self._worker(worker)
-        if not 0 <= slot < self.table.header.caps.sessions + self.table.header.caps.flows:
+        if not 0 <= slot < self.table.plan.caps.sessions + self.table.plan.caps.flows:
             raise IndexError(f"session {slot}")
         return c.l4_table_session(&self.table, worker, slot).serial
 
@@ -340,7 +340,7 @@ cdef class Table:
         cdef c.l4_listener *row
         cdef c.l4_tally *tally
         found = []
-        for index in range(self.table.header.caps.listeners):
+        for index in range(self.table.plan.caps.listeners):
             row = c.l4_table_listener(&self.table, index)
             if not row.used:
                 continue
@@ -358,7 +358,7 @@ cdef class Table:
     def pools(self):
         cdef c.l4_pool *row
         found = []
-        for index in range(self.table.header.caps.pools):
+        for index in range(self.table.plan.caps.pools):
             row = c.l4_table_pool(&self.table, index)
             if row.used:
                 found.append(rows.PoolRow(
@@ -451,7 +451,7 @@ cdef class Table:
 
     def _slots(self, worker):
         """The session rows of a worker that were ever used: TCP ones, then UDP ones."""
-        caps = self.table.header.caps
+        caps = self.table.plan.caps
         row = self._worker(worker)
         first = caps.sessions
         return itertools.chain(range(min(row.sessions_high, first)),
@@ -470,8 +470,8 @@ cdef class Table:
         backend = ""
         if copy.backend < self.table.header.backends_high:
             backend = c.l4_table_backend(&self.table, copy.backend).name.decode()
-        if copy.listener >= self.table.header.caps.listeners or \
-                copy.pool >= self.table.header.caps.pools:
+        if copy.listener >= self.table.plan.caps.listeners or \
+                copy.pool >= self.table.plan.caps.pools:
             return None
         state = rows.SESSION_STATES[copy.state] if copy.state < len(rows.SESSION_STATES) else "?"
         client = self._client_text(&copy.client)
@@ -481,13 +481,13 @@ cdef class Table:
             c.l4_table_pool(&self.table, copy.pool).name.decode(), backend, client,
             copy.bytes[0], copy.bytes[1], max(0, now_ms - copy.started_us // 1000),
             max(0, now_ms - <object>copy.active_ms), copy.connect_us, copy.attempts,
-            "udp" if slot >= self.table.header.caps.sessions else "tcp",
+            "udp" if slot >= self.table.plan.caps.sessions else "tcp",
             *self._told(row, &copy, worker, slot))
 
     cdef tuple _told(self, c.l4_session *row, const c.l4_session *copy, worker, slot):
         """What was learnt of its client; nothing if the row has another session meanwhile."""
         cdef c.l4_told told
-        if slot >= self.table.header.caps.sessions or \
+        if slot >= self.table.plan.caps.sessions or \
                 not c.l4_told_read(&self.table, worker, slot, copy, &told) or \
                 row.serial != copy.serial:
             return ()

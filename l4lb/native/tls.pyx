@@ -158,7 +158,7 @@ def listener_handshakes(Table table, index):
 def pool_handshakes(Table table, index):
     """The same of a pool's backends."""
     table._pool(index)
-    return _sum(table, table.table.header.caps.listeners + index)
+    return _sum(table, table.table.plan.caps.listeners + index)
 
 
 cdef object _sum(Table table, unsigned int row):

@@ -34,7 +34,7 @@ def recent(Table table, limit):
 
 
 cdef _name(Table table, uint64_t backend):
-    if backend >= table.table.header.caps.backends:
+    if backend >= table.table.plan.caps.backends:
         return ""
     return c.l4_table_backend(table.handle(), backend).name.decode()
 
@@ -53,12 +53,12 @@ cdef _pick(Table table, worker, const s.l4_trace *copy):
         for i in range(min(copy.candidate_count, 8))
     ]
     pool = listener = ""
-    if copy.pool < table.table.header.caps.pools:
+    if copy.pool < table.table.plan.caps.pools:
         pool = c.l4_table_pool(table.handle(), copy.pool).name.decode()
-    if copy.listener < table.table.header.caps.listeners:
+    if copy.listener < table.table.plan.caps.listeners:
         listener = c.l4_table_listener(table.handle(), copy.listener).name.decode()
     chosen = None
-    if copy.backend < table.table.header.caps.backends:
+    if copy.backend < table.table.plan.caps.backends:
         same = c.l4_table_backend(table.handle(), copy.backend).used == copy.backend_serial
         chosen = _name(table, copy.backend) if same else "?"
     return rows.PickRow(

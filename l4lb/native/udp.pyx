@@ -84,7 +84,7 @@ def tallies(Table table):
     cdef c.l4_listener *row
     cdef c.l4_udp_tally *tally
     found = []
-    for index in range(table.table.header.caps.listeners):
+    for index in range(table.table.plan.caps.listeners):
         row = c.l4_table_listener(&table.table, index)
         if not row.used or row.protocol != 1:
             continue

@@ -202,7 +202,7 @@ TEST(a_udp_session_that_falls_silent_ended_well)
     struct l4_outcome silent = ended_as(L4_END_IDLE_TIMEOUT);
     l4_account_end(&table, 0, &silent);
     CHECK_EQ(1, logged(0));
-    silent.slot = table.header->caps.sessions;
+    silent.slot = table.plan.caps.sessions;
     l4_account_end(&table, 0, &silent);
     CHECK_EQ(0, logged(0));
     CHECK_EQ(1, L4_GET(l4_table_ledger(&table, 0, 0)->measures[L4_MEASURE_CONNECT_US].counts[4]));

@@ -29,13 +29,46 @@ TEST(attach_sees_the_same_rows_and_refuses_what_is_no_table)
     CHECK(strcmp(l4_table_backend(&other, 2)->name, "here") == 0);
     l4_table_close(&other);
 
-    table.header->version++;
+    struct l4_plan wrong = table.plan;
+    wrong.version++;
+    CHECK_EQ(sizeof wrong, pwrite(table.fd, &wrong, sizeof wrong, 0));
     CHECK_EQ(-EPROTO, l4_table_attach(&other, table.fd));
-    table.header->version--;
-    table.header->caps.backends++;
+    wrong.version--;
+    wrong.caps.backends++;
+    CHECK_EQ(sizeof wrong, pwrite(table.fd, &wrong, sizeof wrong, 0));
     CHECK_EQ(-EPROTO, l4_table_attach(&other, table.fd));
-    table.header->caps.backends--;
     CHECK_EQ(-EPROTO, l4_table_attach(&other, 0));
+    l4_table_close(&table);
+}
+
+TEST(no_process_leads_another_out_of_the_table)
+{
+    table_with(2, 3, NULL, L4_ROUND_ROBIN);
+    struct l4_plan wrong = table.plan;
+    struct l4_backend *third = l4_table_backend(&table, 2);
+    wrong.backends_at = wrong.bytes * 2;
+    wrong.caps.backends = 16000;
+    CHECK_EQ(sizeof wrong, pwrite(table.fd, &wrong, sizeof wrong, 0));
+    CHECK(l4_table_backend(&table, 2) == third);
+    CHECK_EQ(3, table.plan.caps.backends);
+    l4_table_close(&table);
+}
+
+TEST(the_plan_in_the_table_is_for_reading_only_and_the_table_keeps_its_size)
+{
+    int status;
+    table_with(1, 1, NULL, L4_ROUND_ROBIN);
+    const pid_t child = fork();
+    if (child == 0) {
+        signal(SIGSEGV, SIG_DFL);
+        table.header->plan.bytes = 1;
+        _exit(0);
+    }
+    CHECK_EQ(child, waitpid(child, &status, 0));
+    CHECK(!WIFEXITED(status) || WEXITSTATUS(status) != 0);
+    CHECK_EQ(-1, ftruncate(table.fd, 4096));
+    CHECK_EQ(EPERM, errno);
+    CHECK_EQ(-1, ftruncate(table.fd, (off_t)table.plan.bytes * 2));
     l4_table_close(&table);
 }
 
@@ -186,6 +219,8 @@ TEST(settling_while_others_change_leaves_their_changes_in)
 
 MAIN(RUN(capacities_out_of_bounds_are_refused);
      RUN(attach_sees_the_same_rows_and_refuses_what_is_no_table);
+     RUN(no_process_leads_another_out_of_the_table);
+     RUN(the_plan_in_the_table_is_for_reading_only_and_the_table_keeps_its_size);
      RUN(a_ring_keeps_order_counts_what_found_no_place_and_survives_a_wild_head);
      RUN(counts_go_up_to_the_limit_and_come_back);
      RUN(after_kills_at_random_instructions_the_counts_are_exact_again);
