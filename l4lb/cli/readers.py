@@ -1,0 +1,84 @@
+"""Who can read some files, by their modes and those of the folders on the way."""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import os
+import pwd
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+ROOT = 0
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file or folder that is not everybody's to read. gid: who is in that group can."""
+
+    path: str
+    uid: int
+    gid: int | None
+
+
+def closed_parts(paths: Iterable[str]) -> tuple[Part, ...]:
+    """Those of these files and folders, and of what leads to them, each once. What is not there
+    is left out."""
+    found: dict[str, Part] = {}
+    for path in paths:
+        for part, bits in _way(path):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                one = _closed(part, bits)
+                if one is not None:
+                    found[part] = one
+    return tuple(found.values())
+
+
+def _way(path: str) -> Iterator[tuple[str, int]]:
+    """What leads to a path, both as it is written and as it is without symbolic links, and what
+    must be allowed of it, as bits of others."""
+    for end in dict.fromkeys((os.path.abspath(path), os.path.realpath(path))):
+        folder = os.path.dirname(end)
+        while folder not in ("/", ""):
+            yield folder, stat.S_IXOTH
+            folder = os.path.dirname(folder)
+        yield end, stat.S_IROTH | stat.S_IXOTH if os.path.isdir(end) else stat.S_IROTH
+
+
+def _closed(part: str, bits: int) -> Part | None:
+    try:
+        found = os.stat(part)
+    except PermissionError:
+        return Part(part, ROOT, None)
+    if found.st_mode & bits == bits:
+        return None
+    groups = bits << 3
+    is_group = found.st_mode & groups == groups and found.st_gid != ROOT
+    return Part(part, found.st_uid, found.st_gid if is_group else None)
+
+
+def closed_to(user: str, parts: Iterable[Part]) -> Part | None:
+    """The first of them that this user cannot read; None: it can read all, or is not known here."""
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        return None
+    groups = os.getgrouplist(user, entry.pw_gid)
+    return next((one for one in parts if one.uid != entry.pw_uid and one.gid not in groups), None)
+
+
+def user_name(uid: int) -> str:
+    """A user's name, or its number where it has none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def group_name(gid: int) -> str:
+    """A group's name, or its number where it has none."""
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
