@@ -59,12 +59,18 @@ bool l4_access_denies(const struct l4_table *table, const struct l4_edge *edge,
     return found ? found == L4_ACCESS_DENY : L4_GET(edge->access_else_denied);
 }
 
-uint32_t l4_access_bytes(const struct l4_table *table, uint32_t set)
+const struct l4_cidr *l4_access_set(const struct l4_table *table, uint32_t set)
 {
     const struct l4_sets *half = half_of(table, L4_GET(table->header->sets_generation));
     if (set >= L4_SETS_MAX || !half->at[set])
-        return 0;
-    return ((const struct l4_cidr *)((const char *)half + half->at[set]))->bytes;
+        return NULL;
+    return (const struct l4_cidr *)((const char *)half + half->at[set]);
+}
+
+uint32_t l4_access_bytes(const struct l4_table *table, uint32_t set)
+{
+    const struct l4_cidr *found = l4_access_set(table, set);
+    return found ? found->bytes : 0;
 }
 
 void l4_access_begin(const struct l4_table *table)

@@ -27,6 +27,9 @@ bool l4_access_denies(const struct l4_table *table, const struct l4_edge *edge,
 /* The bytes of a set in force; 0: there is none. */
 uint32_t l4_access_bytes(const struct l4_table *table, uint32_t set);
 
+/* A set in force, NULL: there is none. For the supervisor, who alone replaces it. */
+const struct l4_cidr *l4_access_set(const struct l4_table *table, uint32_t set);
+
 /* ---- the supervisor's ------------------------------------------------------------------------ */
 
 /* Empties the half that is not in force. */

@@ -23,6 +23,9 @@ struct l4_prefix {
     uint8_t value; /* not 0; of two equal networks the greater value holds */
 };
 
+/* The form of a set's memory (l4_cidr and cidr.c): another number at each change of it. */
+#define L4_CIDR_FORMAT 1
+
 struct l4_cidr {
     uint32_t bytes;
     uint32_t roots[2]; /* IPv4, IPv6: links, see cidr.c */

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from l4lb.errors import ConfigError
+from l4lb.errors import ConfigError, Problem
 
 
 @click.command("check")
@@ -19,16 +19,26 @@ def command(file: str, as_json: bool) -> int:
     from l4lb.certificates.bundle import Profiles
     from l4lb.certificates.files import Files
     from l4lb.config import parse, plain
-    from l4lb.supervisor import networks
+    from l4lb.supervisor import networks, token
 
+    problems: list[Problem] = []
     try:
         config = parse.load(file)
-        bundle.build(config, Files(), Profiles())
-        networks.check(config)
+        for look in (
+            lambda: bundle.build(config, Files(), Profiles()),
+            lambda: networks.check(config),
+            lambda: token.check(config),
+        ):
+            try:
+                look()
+            except ConfigError as wrong:
+                problems += wrong.problems
+        if problems:
+            raise ConfigError(problems)
     except ConfigError as error:
         if as_json:
-            problems = [asdict(problem) for problem in error.problems]
-            click.echo(json.dumps({"ok": False, "errors": problems, "warnings": []}))
+            errors = [asdict(problem) for problem in error.problems]
+            click.echo(json.dumps({"ok": False, "errors": errors, "warnings": []}))
         else:
             click.echo(error.message, err=True)
         return error.exit_status

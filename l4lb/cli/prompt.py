@@ -17,6 +17,7 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 
+from l4lb import owned
 from l4lb.cli.words import candidates
 from l4lb.errors import L4lbError
 
@@ -49,8 +50,9 @@ def _history() -> History:
     """The lines of earlier sessions; where no file can be kept, none."""
     path = history_path()
     try:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, HISTORY_MODE))
+        with owned.folder(os.path.dirname(path)) as folder:
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
+            os.close(folder.open(os.path.basename(path), flags, HISTORY_MODE))
     except OSError:
         return InMemoryHistory()
     return FileHistory(path)

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from l4lb import owned
 from l4lb.cli.asking import call
 from l4lb.control.commands import COMMANDS
 from l4lb.errors import ConfigError, L4lbError
@@ -54,9 +55,10 @@ def _replace(file: str, result: dict[str, Any]) -> None:
     """The whole new text or, whatever happens, the old one."""
     from l4lb.config import document
 
-    target = os.path.realpath(file)
-    made = f"{target}.{os.getpid()}.new"
+    made = ""
     try:
+        target = os.path.realpath(owned.followed(file))
+        made = f"{target}.{os.getpid()}.new"
         fd = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
         with os.fdopen(fd, "w", encoding="utf-8") as out:
             out.write(result["text"])
@@ -66,8 +68,9 @@ def _replace(file: str, result: dict[str, Any]) -> None:
             _keep_rights(fd, target)
         os.replace(made, target)
     except (OSError, L4lbError) as error:
-        with contextlib.suppress(OSError):
-            os.unlink(made)
+        if made:
+            with contextlib.suppress(OSError):
+                os.unlink(made)
         if isinstance(error, L4lbError):
             raise
         raise L4lbError(f"cannot write {file}: {error.strerror}; it is as it was") from error

@@ -15,6 +15,7 @@ import socket
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from l4lb import owned
 from l4lb.logger.ready import readable, writable
 from l4lb.logger.settings import FACILITIES, Settings
 
@@ -110,8 +111,7 @@ class File:
                 if (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino):
                     return
         self.reopen()
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
-        self._fd = os.open(self._path, flags, 0o640)
+        self._fd = owned.open_log(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
 
     def reopen(self) -> None:
         if self._fd >= 0:

@@ -205,6 +205,10 @@ cdef extern from "core/ppv.h":
 
 
 cdef extern from "core/cidr.h":
+    enum:
+        L4_CIDR_FORMAT
+    struct l4_cidr:
+        uint32_t bytes
     struct l4_prefix:
         l4_addr net
         uint8_t bits
@@ -224,6 +228,7 @@ cdef extern from "core/access.h":
     uint8_t l4_access_find(const l4_table *table, uint32_t set, const l4_addr *addr)
     bint l4_access_denies(const l4_table *table, const l4_edge *edge, const l4_addr *addr)
     uint32_t l4_access_bytes(const l4_table *table, uint32_t set)
+    const l4_cidr *l4_access_set(const l4_table *table, uint32_t set)
     void l4_access_begin(const l4_table *table)
     int l4_access_put(const l4_table *table, uint32_t set, l4_prefix *networks,
                       size_t count) nogil

@@ -9,6 +9,7 @@ from l4lb.native.table import Table
 BLOCKS: int
 SETS_MAX: int
 HALF_BYTES: int  # for all sets together
+FORMAT: int  # of a set's memory
 ALLOW: int
 DENY: int
 
@@ -49,6 +50,9 @@ def loads(size: int, count: int) -> float:
 
 def set_bytes(table: Table, number: int) -> int:
     """How large a set in force is; 0: there is none."""
+
+def exported(table: Table, number: int) -> bytes:
+    """A set in force as `build` makes one, in the form FORMAT; b"": there is none."""
 
 BLOCKS_MAX: int
 

@@ -19,6 +19,7 @@ from l4lb.native.table cimport Table, _put_address
 BLOCKS = e.L4_SET_BLOCKS
 SETS_MAX = e.L4_SETS_MAX
 HALF_BYTES = e.L4_SETS_BYTES
+FORMAT = e.L4_CIDR_FORMAT
 ALLOW, DENY = e.L4_ACCESS_ALLOW, e.L4_ACCESS_DENY
 
 
@@ -121,6 +122,12 @@ def loads(size, count):
 def set_bytes(Table table, number):
     """How large a set in force is; 0: there is none."""
     return e.l4_access_bytes(&table.table, number)
+
+
+def exported(Table table, number):
+    """A set in force as `build` makes one, in the form FORMAT; b"": there is none."""
+    cdef const e.l4_cidr *found = e.l4_access_set(&table.table, number)
+    return b"" if found is NULL else (<const char *>found)[:found.bytes]
 
 
 cdef class _Networks:

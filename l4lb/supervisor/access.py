@@ -11,6 +11,7 @@ While the service runs, large sets are built in a child (builder.py), one after 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -75,17 +76,29 @@ class Sets:
         large = [one for one in fresh if one.size > BUILD_HERE_BYTES]
 
         def done(batch: Batch) -> None:
-            self._prepared = batch
-            try:
+            with self.made(batch):
                 then()
-            finally:
-                self._prepared = None
-                batch.close()
 
         if large and self._reactor is not None:
             self._begin(self._reactor, large, done, on_fault)
         else:
             then()
+
+    @contextlib.contextmanager
+    def made(self, batch: Batch) -> Iterator[None]:
+        """What is replaced inside is not built where the batch has it; it is closed then."""
+        self._prepared = batch
+        try:
+            yield
+        finally:
+            self._prepared = None
+            batch.close()
+
+    def of_files(self) -> Iterator[tuple[Content, Mapping[str, Stamp], bytes]]:
+        """Each set in force that files are part of: what told those apart, and it as built."""
+        for content, number in self._numbers.items():
+            if content.files:
+                yield content, self._stamps.get(number, {}), sets.exported(self._table, number)
 
     def replace(self, contents: Iterable[Content]) -> Mapping[Content, int]:
         """Puts these sets in force, in place of those there were; returns their numbers. Those that

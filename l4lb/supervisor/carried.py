@@ -13,10 +13,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import l4lb.log
-from l4lb.native import health, sticky, udp
+from l4lb.native import health, sets, sticky, udp
 from l4lb.native.sets import BlockRow
 from l4lb.native.table import Table
 from l4lb.supervisor.apply import Membership
+from l4lb.supervisor.builder import Batch
+from l4lb.supervisor.networks import Content
 from l4lb.supervisor.rules import Rule
 
 LOG = l4lb.log.get("supervisor")
@@ -48,6 +50,37 @@ def stuck(table: Table, membership: Membership, now_ms: int) -> dict[str, Any]:
         "pools": [[name, row] for name, row in membership.pools.live.items()],
         "backends": [[*key, row] for key, row in membership.backends.live.items()],
     }
+
+
+def lists(membership: Membership) -> dict[str, Any]:
+    """Sets of networks that come of files, in a file in memory whose descriptor is the caller's: a
+    list that cannot be read now holds all the same. Raises OSError."""
+    fd = os.memfd_create("l4lb-lists", os.MFD_CLOEXEC)
+    rows, at = [], 0
+    with os.fdopen(os.dup(fd), "wb") as file:
+        for content, stamps, built in membership.edge.sets.of_files():
+            file.write(built)
+            rows.append([content.lists, content.files, dict(stamps), at, len(built)])
+            at += len(built)
+    return {"fd": fd, "form": sets.FORMAT, "sets": rows}
+
+
+def batch_of(told: Mapping[str, Any] | None) -> Batch:
+    """The sets that `lists` wrote, on a descriptor of the batch's own; of another form: none."""
+    rows = told["sets"] if told and told["form"] == sets.FORMAT else ()
+    fd = os.dup(told["fd"]) if told else os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    known = [
+        (Content(tuple(map(tuple, texts)), tuple(map(tuple, files))), stamps, (at, size))
+        for texts, files, stamps, at, size in rows
+    ]
+    return Batch(
+        fd,
+        {content: place for content, _, place in known},
+        {
+            content: {path: tuple(stamp) for path, stamp in stamps.items()}
+            for content, stamps, _ in known
+        },
+    )
 
 
 def key_of(told: Mapping[str, Any]) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +20,7 @@ from l4lb.supervisor.reactor import Reactor, monotonic_ms
 from l4lb.supervisor.reload import Reloads
 from l4lb.supervisor.secrets import Secrets
 from l4lb.supervisor.sockets import AdminSocket
+from l4lb.supervisor.web import OpenWeb
 from l4lb.supervisor.workers import Workers
 
 ANSWER_MS = 500
@@ -39,7 +39,7 @@ class Departure:
         reloads: Reloads,
         workers: Workers,
         admin: AdminSocket,
-        web: socket.socket | None,
+        web: OpenWeb | None,
         helpers: Sequence[Helper],
         secrets: Secrets,
         history: History,
@@ -82,11 +82,14 @@ class Departure:
             self._reactor.after(ANSWER_MS, self._helpers[0].kill)
 
         try:
-            state_fd = handoff.written(self._state(None))
-            try:
-                upgrade.check(self._reactor, command, state_fd, ready, fault)
-            finally:
-                os.close(state_fd)
+            with contextlib.ExitStack() as files:
+                state = self._state(None)
+                state["lists"] = carried.lists(self._membership)
+                files.callback(os.close, state["lists"]["fd"])
+                state_fd = handoff.written(state)
+                files.callback(os.close, state_fd)
+                keep = [state["lists"]["fd"], *([self._web.fd] if self._web else [])]
+                upgrade.check(self._reactor, command, state_fd, keep, ready, fault)
         except OSError as error:
             self._reloads.occupy("")
             raise AdminError("failed", f"cannot try the new program: {error}") from error
@@ -111,7 +114,9 @@ class Departure:
             }
             state["sticky"] = carried.stuck(self._table, self._membership, monotonic_ms())
             undo.callback(os.close, state["sticky"]["fd"])
-            state["keep"] += [books.fileno(), state["sticky"]["fd"]]
+            state["lists"] = carried.lists(self._membership)
+            undo.callback(os.close, state["lists"]["fd"])
+            state["keep"] += [books.fileno(), state["sticky"]["fd"], state["lists"]["fd"]]
             self._helpers[0].send({"op": "retire"})
             upgrade.become(command, state, state["keep"], back=False)
 
@@ -130,7 +135,7 @@ class Departure:
             }
             for one in self._workers.listening
         ]  # fmt: skip
-        web_fd = self._web.fileno() if self._web else None
+        web_fd = self._web.fd if self._web else None
         fds = [self._admin.sock.fileno(), self._admin.lock_fd, self._workers.lifeline_fd]
         fds += [sock.fileno() for one in self._workers.listening for sock in one.sockets.values()]
         fds += [told["post_fd"] for told in posts.values()]
@@ -154,6 +159,7 @@ class Departure:
                 "lock_fd": self._admin.lock_fd,
             },
             "web_fd": web_fd,
+            "web": self._web.carried() if self._web else None,
             "writer_fd": writer_fd,
             "listening": listening,
             "workers": posts,

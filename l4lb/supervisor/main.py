@@ -22,7 +22,6 @@ import l4lb.control.main
 import l4lb.log
 from l4lb.checker.plan import messages, plans
 from l4lb.config.model import Config
-from l4lb.control.main import WebSetup
 from l4lb.native import udp
 from l4lb.native.table import Table
 from l4lb.supervisor import apply, orders, preload, privileges, sockets, sources
@@ -44,7 +43,7 @@ from l4lb.supervisor.seeing import Seeing
 from l4lb.supervisor.shape import needs_raw, try_pools
 from l4lb.supervisor.source import ConfigOrigin, Source
 from l4lb.supervisor.takeover import Predecessor
-from l4lb.supervisor.web import open_web
+from l4lb.supervisor.web import OpenWeb, open_web
 from l4lb.supervisor.workers import Workers
 
 STATUS_EVERY_MS = 5_000  # the one line that a service manager shows
@@ -78,19 +77,21 @@ class Supervisor:
         self._reactor = Reactor()
         self._table = Table(apply.capacities(config))
         self._membership = apply.Membership(self._table)
-        self._membership.start(config, before.hash_key if before else b"")
         if before:
-            before.restore(self._table, self._membership)
+            before.fill(self._table, self._membership)
+        else:
+            self._membership.start(config)
         self._secrets = Secrets(self._reactor, self._table, before.known if before else {})
         self._secrets.take(config, self._membership.bindings)
         self._admin = before.admin() if before else sockets.open_admin(config.process.admin)
-        self._web: WebSetup | None = None
+        self._web: OpenWeb | None = None
         self._listening: list[sockets.Listening] = []
         try:
-            self._web = open_web(config.process, before.web() if before else None)
+            self._web = before.open_web() if before else open_web(config.process)
             self._open_listening(inherited)
         except BaseException:
-            self._close()
+            if before is None:  # else the program that is put back needs all of it
+                self._close()
             raise
         self._workers = self._make_workers()
         self._secrets.notify = self._workers.look_at_secrets
@@ -135,12 +136,11 @@ class Supervisor:
         )
 
     def _make_control(self) -> Helper:
-        listening = [self._admin.sock, *([self._web.sock] if self._web else [])]
         return Helper(
             self._reactor,
             "control",
             self._run_control,
-            keep=[sock.fileno() for sock in listening],
+            keep=[self._admin.sock.fileno(), *([self._web.fd] if self._web else [])],
             on_message=self._on_request,
             on_start=lambda pid: self._history.tell_again(self._control) if pid else None,
         )
@@ -158,7 +158,8 @@ class Supervisor:
         )
 
     def _open_listening(self, inherited: Inherited) -> None:
-        try_pools(self._config.pools.values())
+        if self._before is None or not self._before.is_back:
+            try_pools(self._config.pools.values())
         have = {one.key: one for one in self._before.listening()} if self._before else {}
         rows, seed = self._membership.listeners, udp.seed(self._table)
         self._listening.extend(open_all(self._config, rows, have, inherited, seed))
@@ -191,7 +192,7 @@ class Supervisor:
                 version=l4lb.__version__,
                 supervisor_pid=os.getppid(),
                 started_ms=self._started_ms,
-                web=self._web,
+                web=self._web.setup if self._web else None,
                 discovery=sources.order(self._changes.reloads.source),
             )
         )
@@ -226,7 +227,7 @@ class Supervisor:
             reloads=reloads,
             workers=self._workers,
             admin=self._admin,
-            web=self._web.sock if self._web else None,
+            web=self._web,
             helpers=self._helpers,
             secrets=self._secrets,
             history=self._history,
@@ -286,6 +287,7 @@ class Supervisor:
                 self._reactor, self._workers, self._table, self._membership,
                 self._config.process.drain_timeout_ms,
             )  # fmt: skip
+            self._before.close_web_but(self._web)
         self._notifier.beat(self._reactor.every)
         if self._notifier.address:
             self._tell_status()
@@ -367,7 +369,7 @@ class Supervisor:
         for one in list(self._listening):
             one.close()
         if self._web is not None:
-            self._web.sock.close()
+            self._web.close()
         self._admin.close()
         self._secrets.close()
 
@@ -385,13 +387,9 @@ def serve(
     (an address in use, no such folder)."""
     l4lb.log.setup(config.process.log.level, config.process.log.format)
     user = User.named(config.process.user) if config.process.user else None
-    pid = os.getpid()
+    pid, environ = os.getpid(), os.environ
     supervisor = Supervisor(
-        config,
-        origin or ConfigOrigin(),
-        announce,
-        Notifier(os.environ, pid),
-        Inherited(os.environ, pid),
+        config, origin or ConfigOrigin(), announce, Notifier(environ, pid), Inherited(environ, pid)
     )
     if user is not None:
         preload.for_user(user)

@@ -53,11 +53,10 @@ class User:
             )
         return cls(name, entry.pw_uid, entry.pw_gid)
 
-    def owns(self, *paths: str) -> None:
-        """Gives files to it; what is not root's to give stays as it is. Raises OSError."""
+    def owns(self, fd: int) -> None:
+        """Gives an open file to it, if that is root's to give. Raises OSError."""
         if os.geteuid() == 0:
-            for path in paths:
-                os.chown(path, self.uid, self.gid)
+            os.fchown(fd, self.uid, self.gid)
 
     def closed_part(self, path: str) -> str | None:
         """The first folder on the way to path that it may not enter; None if it may go there."""

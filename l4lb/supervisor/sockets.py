@@ -17,10 +17,11 @@ import stat
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
+from l4lb import owned
 from l4lb.config.model import Bind
 from l4lb.errors import L4lbError
 from l4lb.native.egress import OptionError
-from l4lb.supervisor import datagrams, steering
+from l4lb.supervisor import datagrams, steering, token
 from l4lb.supervisor.privileges import User
 from l4lb.supervisor.shape import Rights, Shape, refused
 
@@ -206,7 +207,7 @@ def _open_inet(
 def _is_stale_socket(path: str) -> bool:
     """Is there a socket file at path on which nobody answers?"""
     try:
-        if not stat.S_ISSOCK(os.stat(path).st_mode):
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
             return False
     except FileNotFoundError:
         return False
@@ -313,12 +314,16 @@ class AdminSocket:
         os.close(self.lock_fd)
 
     def give(self, user: User) -> None:
-        """Makes it the user's, with its folder if nothing else is in there: who ends the service
-        removes the socket. Raises OSError."""
-        folder, name = os.path.split(self.path)
-        user.owns(self.path, self.path + LOCK)
-        if {name, name + LOCK} >= set(os.listdir(folder)):
-            user.owns(folder)
+        """Makes the socket the user's. Its folder stays root's, as the lock does, or the user could
+        have root's next start write elsewhere; the user's group may enter it if all in it is the
+        service's. Raises OSError."""
+        if os.geteuid() != 0:
+            return
+        path, name = os.path.split(self.path)
+        with owned.folder(path) as folder:
+            folder.give(name, user.uid, user.gid)
+            if folder.names() <= {name, name + LOCK, token.NAME}:
+                folder.admit(user.gid)
 
 
 def _holder(lock_fd: int) -> str:
@@ -336,11 +341,12 @@ def note_holder(lock_fd: int) -> None:
 def open_admin(path: str) -> AdminSocket:
     """Opens the admin socket, 0660 in a 0750 folder (made if missing).
 
-    Raises L4lbError if another service has it or the folder cannot be used."""
+    Raises L4lbError if another service has it or the folder cannot be used, perhaps because others
+    could (owned.py)."""
     lock_fd = -1
     try:
-        os.makedirs(os.path.dirname(path) or ".", mode=0o750, exist_ok=True)
-        lock_fd = os.open(path + LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with owned.folder(os.path.dirname(path)) as folder:
+            lock_fd = folder.open(os.path.basename(path) + LOCK, os.O_RDWR | os.O_CREAT)
         fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         note_holder(lock_fd)
         return AdminSocket(path, open_unix(path, mode=0o660, backlog=128), lock_fd)

@@ -23,15 +23,16 @@ import l4lb.log
 from l4lb import inherited
 from l4lb.certificates import bundle
 from l4lb.config.address import parse_bind
+from l4lb.config.model import Config
 from l4lb.config.plain import of_carried
 from l4lb.native import counts as native_counts
 from l4lb.native.table import Table
-from l4lb.supervisor import apply, carried, counts, handoff, post, secrets, steward, upgrade
+from l4lb.supervisor import apply, carried, counts, handoff, post, secrets, steward, upgrade, web
 from l4lb.supervisor.child import Child, channel
 from l4lb.supervisor.overlay import Overlay
 from l4lb.supervisor.post import Post
 from l4lb.supervisor.reactor import Reactor, monotonic_ms
-from l4lb.supervisor.shape import Rights, Shape
+from l4lb.supervisor.shape import Rights, Shape, try_pools
 from l4lb.supervisor.sockets import AdminSocket, Listening
 from l4lb.supervisor.source import Source
 from l4lb.supervisor.workers import Workers
@@ -53,12 +54,11 @@ def check(fd: int) -> int:
     config = source.running
     table = Table(apply.capacities(config))
     membership = apply.Membership(table)
-    known = state.get("carried", {})
-    membership.start(config, carried.key_of(known))
-    carried.restore(table, membership, known)
-    bundle.build(config, secrets.files_of(known), bundle.Profiles())
+    _fill(table, membership, config, state)
+    bundle.build(config, secrets.files_of(state.get("carried", {})), bundle.Profiles())
+    web.open_web(config.process, web.OpenWeb.of_state(state, config.process))
+    try_pools(config.pools.values())
     counts.book(table, membership, state["counts"])
-    counts.book_each(table, state["counts"])
     print(f"{upgrade.READY.decode()}{l4lb.__version__}", flush=True)  # noqa: T201 - the answer
     return 0
 
@@ -70,6 +70,18 @@ def source_of(state: Mapping[str, Any]) -> Source:
         of_carried(state),
         Overlay.from_plain(state["overlay"]),
     )
+
+
+def _fill(
+    table: Table, membership: apply.Membership, config: Config, state: Mapping[str, Any]
+) -> None:
+    """Makes an empty table that of the configuration, with what is known beside it. Raises
+    L4lbError."""
+    known = state.get("carried", {})
+    with membership.edge.sets.made(carried.batch_of(state.get("lists"))):
+        membership.start(config, carried.key_of(known))
+    carried.restore(table, membership, known)
+    counts.book_each(table, state["counts"])
 
 
 class Predecessor:
@@ -90,7 +102,8 @@ class Predecessor:
         self.generation: int = self.state["generation"]
         self.events: list[Mapping[str, Any]] = self.state.get("events", [])
         self.known: Mapping[str, Any] = self.state.get("carried", {})
-        self.hash_key = carried.key_of(self.known)
+        self.is_back: bool = self.state["back"]
+        self._web = web.OpenWeb.of_state(self.state, self.source.running.process)
         self._workers = {
             pid: Child("old worker", pid, os.pidfd_open(pid), monotonic_ms())
             for pid in map(int, (*self.state["workers"], *self.state.get("older", ())))
@@ -106,9 +119,12 @@ class Predecessor:
         told = self.state["admin"]
         return AdminSocket(told["path"], socket.socket(fileno=told["fd"]), told["lock_fd"])
 
-    def web(self) -> socket.socket | None:
-        fd = self.state["web_fd"]
-        return None if fd is None else socket.socket(fileno=fd)
+    def open_web(self) -> web.OpenWeb | None:
+        """Of the program that is put back what it had; else what the configuration asks for.
+        Raises L4lbError."""
+        if self.is_back:
+            return self._web
+        return web.open_web(self.source.running.process, self._web)
 
     def listening(self) -> Iterator[Listening]:
         for told in self.state["listening"]:
@@ -132,12 +148,17 @@ class Predecessor:
                 seed=told.get("seed", 0),
             )
 
-    def restore(self, table: Table, membership: apply.Membership) -> None:
-        """What the old program knew beside its counts, into a table that nobody else has yet."""
-        carried.restore(table, membership, self.known)
-        counts.book_each(table, self.state["counts"])
+    def fill(self, table: Table, membership: apply.Membership) -> None:
+        """The configuration and what the old program knew, into an empty table that nobody else
+        has yet. Raises L4lbError."""
+        _fill(table, membership, self.source.running, self.state)
         if "sticky" in self.state:
             carried.restore_stuck(table, membership, self.state["sticky"], monotonic_ms())
+
+    def close_web_but(self, used: web.OpenWeb | None) -> None:
+        """A socket of HTTP that the configuration no longer asks for goes."""
+        if self._web is not None and (used is None or used.setup.sock is not self._web.setup.sock):
+            self._web.close()
 
     # ---- places at backends that are taken there ----
 
@@ -194,7 +215,7 @@ class Predecessor:
         """Puts the old program back, which goes on from the state it wrote."""
         LOG.critical("the new program is not ready; back to the old one", reason=why)
         signal.alarm(0)
-        if self.state["back"]:
+        if self.is_back:
             os._exit(1)  # there is no other
         state = {key: value for key, value in self.state.items() if key != "format"}
         try:
@@ -209,8 +230,9 @@ class Predecessor:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         counts.book(table, membership, self.state["counts"])
-        if "sticky" in self.state:
-            os.close(self.state["sticky"]["fd"])
+        for name in ("sticky", "lists"):
+            if name in self.state:
+                os.close(self.state[name]["fd"])
         self._answer(reactor)
         self._began_ms = monotonic_ms()
         for fd in self.state["helpers"]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import l4lb.log
@@ -51,17 +51,20 @@ def check(
     reactor: Reactor,
     command: list[str],
     state_fd: int,
+    keep: Collection[int],
     on_ready: Callable[[str], None],
     on_fault: Callable[[AdminError], None],
 ) -> None:
-    """Asks the new program, in a child, whether it could go on from here. on_ready gets its
-    version, on_fault why not; one of them is called, later."""
+    """Asks the new program, in a child, whether it could go on from here. keep: descriptors that
+    the state names and it looks at. on_ready gets its version, on_fault why not; one of them is
+    called, later."""
     environment = {**os.environ, handoff.VARIABLE: f"check:{state_fd}"}
 
     def become(pipe: int) -> int:
         os.dup2(pipe, 1)
         os.dup2(pipe, 2)
-        os.set_inheritable(state_fd, True)
+        for fd in (state_fd, *keep):
+            os.set_inheritable(fd, True)
         for number in BLOCKED:
             signal.signal(number, signal.SIG_DFL)
         try:
@@ -82,7 +85,7 @@ def check(
 
     Errand(
         reactor, "check", become, end,
-        keep=[state_fd], timeout_ms=CHECK_TIMEOUT_MS, most=SAID_MAX,
+        keep=[state_fd, *keep], timeout_ms=CHECK_TIMEOUT_MS, most=SAID_MAX,
     )  # fmt: skip
 
 

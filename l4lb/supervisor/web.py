@@ -1,53 +1,66 @@
 """The HTTP socket and the token of its changes: the supervisor's, so that both outlive the control
-process."""
+process, and the program: an upgrade hands both on, and reads no token again."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import secrets
 import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from l4lb.config.model import Process
 from l4lb.control.main import WebSetup
-from l4lb.errors import L4lbError
 from l4lb.supervisor import sockets
+from l4lb.supervisor.token import file_of, token_of
 
 BACKLOG = 128
-TOKEN_MIN = 16  # characters; a shorter one could be guessed
-TOKEN_MAX = 1_024
 
 
-def open_web(process: Process, have: socket.socket | None = None) -> WebSetup | None:
-    """What the configuration asks for, open; None: nothing. have: the socket, if it is open.
-    Raises L4lbError."""
+@dataclass(frozen=True)
+class OpenWeb:
+    """What is served over HTTP, and what of a configuration it came of: the address, and the file
+    of the token ("": nothing can be changed)."""
+
+    setup: WebSetup
+    at: str
+    token_file: str
+
+    @property
+    def fd(self) -> int:
+        return self.setup.sock.fileno()
+
+    def close(self) -> None:
+        self.setup.sock.close()
+
+    def carried(self) -> dict[str, Any]:
+        """For the program that takes over from this one."""
+        setup = self.setup
+        return {
+            "at": self.at,
+            "token_file": self.token_file,
+            "token": setup.token,
+            "hosts": setup.hosts,
+        }
+
+    @classmethod
+    def of_state(cls, state: Mapping[str, Any], process: Process) -> OpenWeb | None:
+        """What the program before this one had open. One that carried only the socket had it for
+        what the configuration says, and its token must be read again."""
+        if state["web_fd"] is None:
+            return None
+        told = state.get("web") or {"at": str(process.http), "token_file": None}
+        sock = socket.socket(fileno=state["web_fd"])
+        setup = WebSetup(sock, told.get("token", ""), tuple(told.get("hosts", ())))
+        return cls(setup, told["at"], told["token_file"])
+
+
+def open_web(process: Process, have: OpenWeb | None = None) -> OpenWeb | None:
+    """What the configuration asks for, open; None: nothing. have: what is open already; of that is
+    kept what the configuration still asks for, and nothing is closed. Raises L4lbError."""
     if process.http is None:
         return None
-    token = ""
-    if process.http_admin:
-        path = process.http_token_file
-        if path is None:
-            token = _token(os.path.join(os.path.dirname(process.admin), "http.token"), make=True)
-        else:
-            token = _token(path, make=False)
-    sock = have or sockets.open_one(process.http, BACKLOG)
-    return WebSetup(sock, token, process.http_hosts or ())
-
-
-def _token(path: str, *, make: bool) -> str:
-    try:
-        if make:
-            with contextlib.suppress(FileExistsError):
-                fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-                with open(fd, "w") as file:
-                    file.write(secrets.token_urlsafe(24) + "\n")
-        with open(path) as file:
-            token = file.read(TOKEN_MAX + 2).strip()
-    except (OSError, ValueError) as error:
-        raise L4lbError(f"cannot read the token of http_admin from {path}: {error}") from error
-    if not TOKEN_MIN <= len(token) <= TOKEN_MAX or not token.isprintable():
-        raise L4lbError(
-            f"{path} has no token of {TOKEN_MIN} to {TOKEN_MAX} characters on one line"
-            " (openssl rand -hex 24)"
-        )
-    return token
+    at, token_file = str(process.http), file_of(process)
+    keeps_token = have is not None and have.token_file == token_file
+    token = have.setup.token if have and keeps_token else token_of(process)
+    sock = have.setup.sock if have and have.at == at else sockets.open_one(process.http, BACKLOG)
+    return OpenWeb(WebSetup(sock, token, process.http_hosts or ()), at, token_file)

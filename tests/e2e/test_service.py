@@ -118,9 +118,14 @@ def test_after_binding_it_is_another_user_with_one_right_left(backends: Backends
         assert lb.admin("status")["workers"]
         old = lb.kill(0)
         lb.wait_for_new_worker(0, old)
+        about, folder = os.stat(lb.socket), os.stat(os.path.dirname(lb.socket))
+        assert (about.st_uid, about.st_mode & 0o777) == (nobody.pw_uid, 0o660)
+        assert (folder.st_uid, folder.st_gid) == (0, nobody.pw_gid)
+        assert folder.st_mode & 0o7777 == 0o750, "its next start as root is not led astray"
         lb.signal(signal.SIGTERM)
         assert lb.wait() == 0
-        assert not Path(lb.socket).exists()
+        # It may not take its socket away from that folder: the next start does.
+        assert run("admin", "--socket", lb.socket, "status").returncode == 3
 
 
 @root_only

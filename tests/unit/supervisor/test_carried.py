@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from l4lb.config.build import build
 from l4lb.config.model import Config
 from l4lb.config.origin import Origin
 from l4lb.config.resolve import resolve
+from l4lb.errors import L4lbError
 from l4lb.native import counts as native
 from l4lb.native import edge, health, seen, sticky, udp
 from l4lb.native.table import Table
@@ -210,3 +212,61 @@ def test_udp_counts_go_over_too() -> None:
     (found,) = udp.tallies(new)
     assert (found.datagrams_in, found.evicted, found.moved, found.adopted) == (9, 1, 2, 3)
     assert found.dropped[udp.drops[0]] == 4
+
+
+# ---- access lists ------------------------------------------------------------------------------
+
+
+def with_list(path: Path) -> Config:
+    """A listener that turns away who is in this file."""
+    access = {"deny_file": str(path)}
+    listeners = {"web": {"bind": ["127.0.0.1:7003"], "pool": "web", "access": access}}
+    pools = {"web": {"backends": ["127.0.0.1:8000"]}}
+    return resolve(build({"listeners": listeners, "pools": pools}, Origin()))
+
+
+def told_lists(found: Config) -> dict[str, Any]:
+    _, membership = filled(found)
+    told: dict[str, Any] = carried.lists(membership)
+    return {**json.loads(json.dumps(told)), "fd": told["fd"]}
+
+
+def taken_over(found: Config, told: dict[str, Any]) -> tuple[Table, apply.Membership]:
+    table = Table(apply.capacities(found))
+    membership = apply.Membership(table)
+    with membership.edge.sets.made(carried.batch_of(told)):
+        membership.start(found)
+    return table, membership
+
+
+def test_access_lists_go_over_as_they_are_in_force_though_their_files_are_gone(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "deny"
+    path.write_text("192.0.2.0/24\n2001:db8::/32\n")
+    found = with_list(path)
+    told = told_lists(found)
+    path.unlink()
+    table, membership = taken_over(found, told)
+    (row,) = membership.listeners.live.values()
+    addresses = ("192.0.2.7", "2001:db8::1", "192.0.3.1")
+    assert [edge.denies(table, row, one) for one in addresses] == [True, True, False]
+    path.write_text("192.0.3.0/24\n")  # a file that is back is looked at
+    membership.edge.sets.look_at_files()
+    assert [edge.denies(table, row, one) for one in addresses] == [False, False, True]
+    os.close(told["fd"])
+
+
+def test_lists_that_are_kept_in_another_form_are_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "deny"
+    path.write_text("192.0.2.0/24\n")
+    found = with_list(path)
+    told = {**told_lists(found), "form": -1}
+    path.write_text("192.0.3.0/24\n")
+    table, membership = taken_over(found, told)
+    (row,) = membership.listeners.live.values()
+    assert edge.denies(table, row, "192.0.3.1")
+    path.unlink()
+    with pytest.raises(L4lbError, match="cannot read the list of networks"):
+        taken_over(found, told)
+    os.close(told["fd"])
