@@ -5,6 +5,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "shm/seq.h"
+
 static struct l4_sets *half_of(const struct l4_table *table, uint32_t generation)
 {
     return (struct l4_sets *)((char *)table->header + table->plan.sets_at +
@@ -16,7 +18,8 @@ static struct l4_sets *next_half(const struct l4_table *table)
     return half_of(table, L4_GET(table->header->sets_generation) + 1);
 }
 
-uint8_t l4_access_find(const struct l4_table *table, uint32_t set, const struct l4_addr *addr)
+L4_READS_UNDER_SEQ uint8_t l4_access_find(const struct l4_table *table, uint32_t set,
+                                          const struct l4_addr *addr)
 {
     if (set >= L4_SETS_MAX)
         return 0;

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shm/seq.h"
+
 typedef unsigned __int128 wide; /* an address as a number; IPv4 is in its upper 32 bits */
 
 static wide number_of(const uint8_t *ip)
@@ -277,7 +279,7 @@ int64_t l4_cidr_build(const struct l4_prefix *networks, size_t count, void *to, 
 
 /* How many of a leaf's keys are not above x. The small ones are compared all sixteen at once,
  * whatever the count. */
-static inline uint32_t rank2(const char *keys, uint32_t count, uint16_t x)
+L4_READS_UNDER_SEQ static inline uint32_t rank2(const char *keys, uint32_t count, uint16_t x)
 {
     typedef uint16_t lanes __attribute__((vector_size(16)));
     const lanes first = {0, 1, 2, 3, 4, 5, 6, 7};
@@ -291,7 +293,7 @@ static inline uint32_t rank2(const char *keys, uint32_t count, uint16_t x)
     return (uint32_t)(((halves[0] + halves[1]) * 0x0001000100010001u) >> 48);
 }
 
-static inline uint32_t rank4(const char *keys, uint32_t count, uint32_t x)
+L4_READS_UNDER_SEQ static inline uint32_t rank4(const char *keys, uint32_t count, uint32_t x)
 {
     typedef uint32_t lanes __attribute__((vector_size(16)));
     const lanes first = {0, 1, 2, 3};
@@ -304,7 +306,7 @@ static inline uint32_t rank4(const char *keys, uint32_t count, uint32_t x)
     return sum[0] + sum[1] + sum[2] + sum[3];
 }
 
-static inline uint32_t rank8(const char *keys, uint32_t count, uint64_t x)
+L4_READS_UNDER_SEQ static inline uint32_t rank8(const char *keys, uint32_t count, uint64_t x)
 {
     uint32_t rank = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -315,7 +317,7 @@ static inline uint32_t rank8(const char *keys, uint32_t count, uint64_t x)
     return rank;
 }
 
-static inline uint32_t rank16(const char *keys, uint32_t count, wide x)
+L4_READS_UNDER_SEQ static inline uint32_t rank16(const char *keys, uint32_t count, wide x)
 {
     uint32_t rank = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -326,7 +328,8 @@ static inline uint32_t rank16(const char *keys, uint32_t count, wide x)
     return rank;
 }
 
-static inline uint8_t find_in_leaf(const char *set, size_t room, uint32_t link, wide rest)
+L4_READS_UNDER_SEQ static inline uint8_t find_in_leaf(const char *set, size_t room, uint32_t link,
+                                                      wide rest)
 {
     const uint32_t count = (link >> 2 & 15) + 1, width = link >> 6 & 3, key = key_bytes[width];
     const size_t at = (size_t)(link >> 8) * UNIT;
@@ -342,12 +345,13 @@ static inline uint8_t find_in_leaf(const char *set, size_t room, uint32_t link, 
 }
 
 /* A link that another process may be writing: read once. */
-static inline uint32_t link_at(const char *set, size_t at)
+L4_READS_UNDER_SEQ static inline uint32_t link_at(const char *set, size_t at)
 {
     return *(const volatile uint32_t *)(set + at);
 }
 
-uint8_t l4_cidr_find(const struct l4_cidr *set, size_t room, const struct l4_addr *addr)
+L4_READS_UNDER_SEQ uint8_t l4_cidr_find(const struct l4_cidr *set, size_t room,
+                                        const struct l4_addr *addr)
 {
     const bool six = addr->family == AF_INET6;
     const char *base = (const char *)set;
