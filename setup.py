@@ -1,7 +1,9 @@
 """Builds what is C: csrc/ into one static library, the Cython doors of l4lb/native over it, and the
 load generator of bench/. Everything else about the package is in pyproject.toml.
 
-L4LB_WERROR=1 turns warnings into errors, as CI does.
+L4LB_WERROR=1 turns warnings into errors, as CI does. L4LB_SANITIZE=address builds with
+AddressSanitizer and UndefinedBehaviorSanitizer in a folder of its own; the program then needs
+libasan preloaded.
 """
 
 from __future__ import annotations
@@ -18,8 +20,16 @@ FLOORS = ("base", "shm", "core", "io", "run")
 SOURCES = sorted(path for floor in FLOORS for path in glob(f"csrc/{floor}/*.c"))
 HEADERS = sorted(path for floor in FLOORS for path in glob(f"csrc/{floor}/*.h"))
 LOADGEN = sorted(glob("bench/loadgen/*.c"))
-WARNINGS = ["-Wall", "-Wextra"] + (["-Werror"] if os.environ.get("L4LB_WERROR") else [])
-FLAGS = ["-std=c11", "-O2", "-g", *WARNINGS]
+SANITIZED = os.environ.get("L4LB_SANITIZE") == "address"
+# why not with sanitizers: what they add makes the compiler warn of what is not there.
+ERRORS = ["-Werror"] if os.environ.get("L4LB_WERROR") and not SANITIZED else []
+WARNINGS = ["-Wall", "-Wextra", *ERRORS]
+SANITIZE = (
+    ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+    if SANITIZED
+    else []
+)
+FLAGS = ["-std=c11", "-O1" if SANITIZED else "-O2", "-g", *WARNINGS, *SANITIZE]
 LIBRARY_FLAGS = [*FLAGS, "-fPIC", "-fvisibility=hidden"]
 MACROS = [("_GNU_SOURCE", None)]
 
@@ -61,6 +71,7 @@ class build_c(build_ext):  # noqa: N801 - setuptools' own spelling
             "l4lb-loadgen",
             output_dir=str(target),
             libraries=["m", "pthread", "ssl", "crypto"],
+            extra_postargs=SANITIZE,
         )
 
 
@@ -71,7 +82,7 @@ extensions = [
         include_dirs=["csrc"],
         define_macros=MACROS,
         libraries=["l4", "ssl", "crypto"],
-        extra_link_args=["-Wl,--as-needed"],
+        extra_link_args=["-Wl,--as-needed", *SANITIZE],
         # Cython's own output is not ours to make clean of unused parameters.
         extra_compile_args=[*LIBRARY_FLAGS, "-Wno-unused-parameter"],
         depends=SOURCES + HEADERS + glob("l4lb/native/*.pxd"),
@@ -84,4 +95,5 @@ setup(
         extensions, build_dir="build/cython", compiler_directives={"language_level": "3"}
     ),
     cmdclass={"build_ext": build_c},
+    options={"build": {"build_base": "build/sanitized"}} if SANITIZED else {},
 )

@@ -117,6 +117,44 @@ set_up() {
     exec 9>&-
 }
 
+# set_up_sanitized: afterwards $sanitized/bin/l4lb is this tree, built with AddressSanitizer and
+# UndefinedBehaviorSanitizer. Other packages are those of $venv. A report is a file in $L4LB_REPORTS
+# and ends the process that it is about.
+set_up_sanitized() {
+    sanitized=$top/.venv-asan
+    local stamp=$sanitized/l4lb.stamp python=$sanitized/bin/python now
+    exec 9>"$top/.venv.lock"
+    flock 9
+    now=$(fingerprint)
+    if [ "$(cat "$stamp" 2>/dev/null)" != "$now" ]; then
+        say "building with sanitizers"
+        "$venv/bin/python" -m venv --clear --without-pip "$sanitized"
+        "$venv/bin/python" -c "$purelib" >"$("$python" -c "$purelib")/others.pth"
+        find "$top"/build/sanitized/lib.*/ -name '*.py' -delete 2>/dev/null || true
+        L4LB_SANITIZE=address "$python" -m pip install --quiet --disable-pip-version-check \
+            --no-build-isolation --no-deps --ignore-installed "$top"
+        preload_sanitizer "$python"
+        printf '%s\n' "$now" >"$stamp"
+    fi
+    exec 9>&-
+}
+purelib='import sysconfig; print(sysconfig.get_path("purelib"))'
+
+# preload_sanitizer PYTHON: a script in PYTHON's place that runs it with libasan before all others.
+# why the interpreter and not the program: an upgrade starts the program's own file again.
+preload_sanitizer() {
+    local options="log_path=\${L4LB_REPORTS:-$top/build/sanitized}/report:abort_on_error=1"
+    mv "$1" "$1-plain"
+    cat >"$1" <<SCRIPT
+#!/bin/sh
+export LD_PRELOAD="$(cc -print-file-name=libasan.so)\${LD_PRELOAD:+ \$LD_PRELOAD}"
+export ASAN_OPTIONS="detect_leaks=0:$options"
+export UBSAN_OPTIONS="print_stacktrace=1:$options"
+exec "$1-plain" "\$@"
+SCRIPT
+    chmod 755 "$1"
+}
+
 # build EXTRA,...: the build's own needs stay in .venv, so that a rebuild asks no network.
 build() {
     local needs python=$venv/bin/python

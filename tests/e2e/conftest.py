@@ -1,10 +1,12 @@
-"""What all end-to-end tests share: a bound on each, and the hard limit of descriptors."""
+"""What all end-to-end tests share: a bound on each, the hard limit of descriptors, and, in a build
+with sanitizers, that no process reports anything."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import resource
+import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from .harness import Backends
+from .harness.deadline import SLOWNESS
 
 TIMEOUT_S = 120
 
@@ -20,14 +23,34 @@ TIMEOUT_S = 120
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """No test may hang: where pytest-timeout is installed, each gets a bound."""
     for item in items:
-        if "e2e" in item.path.parts and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(TIMEOUT_S))
+        if "e2e" not in item.path.parts:
+            continue
+        own = item.get_closest_marker("timeout")
+        bound_s = own.args[0] if own else TIMEOUT_S
+        item.add_marker(pytest.mark.timeout(bound_s * SLOWNESS), append=False)
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _all_descriptors() -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+@pytest.fixture(autouse=True)
+def _no_reports(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A sanitizer's report, of whatever process, fails the test that the process was of."""
+    if not os.environ.get("L4LB_REPORTS"):
+        yield
+        return
+    folder = Path(tempfile.mkdtemp(dir=os.environ["L4LB_REPORTS"]))
+    # Processes that have given their rights up report too.
+    folder.chmod(0o1777)
+    monkeypatch.setenv("L4LB_REPORTS", str(folder))
+    yield
+    reports = "\n".join(path.read_text(errors="replace") for path in folder.iterdir())
+    if not reports:
+        shutil.rmtree(folder)
+    assert not reports, reports
 
 
 @pytest.fixture

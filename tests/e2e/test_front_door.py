@@ -8,13 +8,13 @@ import shlex
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from .harness import PORTS, Backends, Balancer, greet, held, names, one_pool, program, run, until
+from .harness.program import python
 from .harness.servers import accepts
 
 DEMO_PORT = 8080
@@ -113,7 +113,7 @@ def _http_get(lb: Balancer) -> bytes:
 
 
 def test_python_dash_m_l4lb_is_the_same_program(three: Backends, port: int) -> None:
-    command = [sys.executable, "-m", "l4lb"]
+    command = [python(), "-m", "l4lb"]
     with Balancer(one_pool(f"127.0.0.1:{port}", three.rows()), command=command) as lb:
         assert greet(lb)[1] in "abc"
         assert lb.admin("status")["pid"] == lb.process.pid

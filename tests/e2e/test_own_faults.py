@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from .harness import PORTS, Backends, Balancer, echo, greet, one_pool, run, send_signal, until
+from .harness.program import python
 from .harness.wire import AdminError
 
 SCRIPT = str(Path(__file__).parent / "harness" / "faulty.py")
@@ -89,7 +89,7 @@ def lb(three: Backends) -> Iterator[Faulty]:
         sticky={"key": "source_ip", "ttl": "1m"},
         health={"type": "tcp", "interval": "200ms"},
     )
-    with Faulty(config, command=[sys.executable, SCRIPT]) as balancer:
+    with Faulty(config, command=[python(), SCRIPT]) as balancer:
         yield balancer
 
 
@@ -146,7 +146,7 @@ def found_in(source: dict[str, Any]) -> Faulty:
     """A balancer whose only pool finds its backends."""
     config = one_pool(f"127.0.0.1:{PORTS.take()}", [], process={"workers": 1}, discovery=source)
     del config["pools"]["web"]["backends"]
-    return Faulty(config, command=[sys.executable, SCRIPT])
+    return Faulty(config, command=[python(), SCRIPT])
 
 
 def test_a_fault_while_discovery_is_applied_is_tried_again(tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ def test_a_fault_in_what_the_checker_asks_ends_nothing(three: Backends) -> None:
             health={"type": "tcp", "interval": "100ms", "fall": 1},
             on_down="close",
         ),
-        command=[sys.executable, SCRIPT],
+        command=[python(), SCRIPT],
     )
     with lb:
         lb.next_fault("ask close")

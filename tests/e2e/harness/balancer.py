@@ -31,12 +31,12 @@ import psutil
 
 from . import wire
 from .configuration import Config, one_pool, toml
-from .deadline import PATIENCE_S, until
+from .deadline import PATIENCE_S, SLOWNESS, until
 from .ports import PORTS
 from .processes import faults, kill_and_wait, processes_of, send_signal, was_sent
 from .program import program, run
 
-STOP_S = 15.0
+STOP_S = 15.0 * SLOWNESS
 LEAK_S = 5.0  # for what has ended to be let go of
 ROWS_MAX = 100_000  # that `sessions` shows at most
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
 
+# How many times longer than usual everything may take: a build with sanitizers is slow.
+SLOWNESS = float(os.environ.get("L4LB_SLOWNESS", "1"))
+
 # why: generous on purpose. A bound says "this hangs", never "this is slow".
-PATIENCE_S = 20.0
+_USUAL_S = 20.0
+PATIENCE_S = _USUAL_S * SLOWNESS
 
 
 class TooLateError(AssertionError):
@@ -20,14 +25,14 @@ def until(
     probe: Callable[[], T | None],
     what: str,
     *,
-    timeout_s: float = PATIENCE_S,
+    timeout_s: float = _USUAL_S,
     every_s: float = 0.02,
 ) -> T:
     """Calls `probe` until it returns something true, and returns that.
 
-    Raises TooLateError, naming `what` and the last answer, after `timeout_s`.
+    Raises TooLateError, naming `what` and the last answer, after `timeout_s`, times SLOWNESS.
     """
-    end = time.monotonic() + timeout_s
+    end = time.monotonic() + timeout_s * SLOWNESS
     while True:
         answer = probe()
         if answer:

@@ -1,21 +1,35 @@
-"""Where the installed program is, and running it once."""
+"""Where the installed program is, and running it once.
+
+L4LB_BIN names the folder of another build of it: the one with sanitizers (scripts/test --sanitize).
+"""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
+from .deadline import SLOWNESS
+
+_BIN = os.environ.get("L4LB_BIN", "")
+
 
 def program() -> list[str]:
     """How to start the l4lb that is installed beside this Python."""
-    for folder in (sysconfig.get_path("scripts"), str(Path(sys.executable).parent)):
+    beside = str(Path(sys.executable).parent)
+    for folder in (_BIN or sysconfig.get_path("scripts"), beside):
         script = Path(folder) / "l4lb"
         if script.exists():
             return [str(script)]
     return [sys.executable, "-m", "l4lb"]
+
+
+def python() -> str:
+    """The Python that the installed program runs in."""
+    return str(Path(_BIN) / "python") if _BIN else sys.executable
 
 
 def run(
@@ -27,7 +41,7 @@ def run(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=timeout_s,
+        timeout=timeout_s * SLOWNESS,
         check=False,
         cwd=cwd,
     )
