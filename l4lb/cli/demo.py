@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import signal
 import socket
 from functools import partial
 
 import click
 
+from l4lb.cli.program import typed
+from l4lb.config.defaults import default_admin_path
+from l4lb.config.flags import DEMO_HOST, DEMO_PORT
+from l4lb.errors import L4lbError
+
+DASHBOARD_PORT = 9180
 NAMES = ("demo-1", "demo-2", "demo-3")
 REQUEST_MAX = 8 << 10
 REQUEST_TIMEOUT_S = 30.0
@@ -55,30 +62,55 @@ def _start_backends() -> tuple[int, list[int]]:
     return pid, ports
 
 
-def run(*, workers: int | None, admin: str | None) -> int:
-    """Serves until told to end. Returns the exit status."""
+def _is_free(port: int) -> bool:
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # an end that is past is none
+        try:
+            sock.bind((DEMO_HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _any_port() -> int:
+    with socket.create_server((DEMO_HOST, 0)) as sock:
+        return int(sock.getsockname()[1])
+
+
+def _told(port: int, http_port: int, admin: str) -> str:
+    """What to try, in lines that work as they are printed."""
+    option = "" if admin == default_admin_path() else f" --socket {shlex.quote(admin)}"
+    asks = f"{typed()} admin{option}"
+    return (
+        f"l4lb serves on {DEMO_HOST}:{port} before three backends.\n"
+        f"Dashboard: http://{DEMO_HOST}:{http_port}/\n"
+        "Try, in another terminal:\n"
+        f"  curl http://{DEMO_HOST}:{port}/\n"
+        f"  {asks} status\n"
+        f"  {asks} backends\n"
+        f"  {asks} drain demo/demo-1\n"
+        "End it with Ctrl-C."
+    )
+
+
+def run(*, port: int | None, workers: int | None, admin: str | None) -> int:
+    """Serves until told to end. Returns the exit status. Raises L4lbError if the port is taken."""
     from l4lb.cli.run import override
-    from l4lb.config.defaults import default_admin_path
     from l4lb.config.flags import demo
     from l4lb.supervisor.main import serve
 
-    pid, ports = _start_backends()
-    socket_path = admin or default_admin_path()
-    option = "" if socket_path == default_admin_path() else f" --socket {socket_path}"
-
-    def announce() -> None:
-        click.echo(
-            "l4lb serves on 127.0.0.1:8080 before three backends. Try, in another terminal:\n"
-            "  curl http://127.0.0.1:8080/\n"
-            f"  l4lb admin{option} status\n"
-            f"  l4lb admin{option} backends\n"
-            f"  l4lb admin{option} drain demo/demo-1\n"
-            "End it with Ctrl-C."
+    port = port or DEMO_PORT
+    if not _is_free(port):
+        raise L4lbError(
+            f"{DEMO_HOST}:{port}: another program listens there, or it is not this user's to bind;"
+            f" take another port: --demo --port {_any_port()}"
         )
-
+    http_port = DASHBOARD_PORT if _is_free(DASHBOARD_PORT) else _any_port()
+    pid, ports = _start_backends()
     try:
-        config = override(demo(ports), workers, socket_path)
-        return serve(config, announce=announce)
+        config = override(demo(ports, port, http_port), workers, admin or default_admin_path())
+        told = _told(port, http_port, config.process.admin)
+        return serve(config, announce=lambda: click.echo(told))
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)

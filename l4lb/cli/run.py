@@ -55,6 +55,9 @@ def _warn(text: str) -> None:
 @click.option("--balance", metavar="NAME", help="How a backend is chosen; round_robin if not said.")
 @click.option("--demo", is_flag=True, help="127.0.0.1:8080 before three embedded HTTP backends.")
 @click.option(
+    "--port", type=click.IntRange(1, 65_535), help="The demonstration's, instead of 8080."
+)
+@click.option(
     "--workers",
     type=click.IntRange(*WORKERS),
     help="Worker processes, instead of the configuration's.",
@@ -66,6 +69,7 @@ def command(
     backend: tuple[str, ...],
     balance: str | None,
     demo: bool,
+    port: int | None,
     workers: int | None,
     admin: str | None,
 ) -> int:
@@ -90,8 +94,15 @@ def command(
         _warn(limit)
     if demo:
         if file or listen or backend or balance:
-            raise UsageError("--demo stands alone: leave out -c, --listen, --backend and --balance")
-        return demonstration.run(workers=workers, admin=admin)
+            raise UsageError(
+                "--demo stands alone: leave out -c, --listen, --backend and --balance;"
+                " --port N says where it listens"
+            )
+        return demonstration.run(port=port, workers=workers, admin=admin)
+    if port is not None:
+        raise UsageError(
+            "--port is the demonstration's; elsewhere --listen tcp://HOST:PORT says it"
+        )
     if file is None and not listen:
         raise UsageError("what to run? give -c FILE, or --listen and --backend, or --demo")
     config = resolve(override(_configuration(file, listen, backend, balance), workers, admin))

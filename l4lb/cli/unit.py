@@ -8,7 +8,6 @@ root's rights where they are root's alone.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from l4lb.cli.program import program
 from l4lb.errors import L4lbError
 
 if TYPE_CHECKING:
@@ -43,21 +43,12 @@ class As:
     more: tuple[str, ...] = ()
 
 
-def _program() -> str:
-    """The absolute path of the installed l4lb. Raises L4lbError."""
-    beside = os.path.join(os.path.dirname(sys.executable), "l4lb")
-    found = beside if os.access(beside, os.X_OK) else shutil.which("l4lb")
-    if found is None:
-        raise L4lbError("l4lb is not installed beside its Python, nor on PATH; install it first")
-    return os.path.abspath(found)
-
-
 def _places() -> tuple[str, ...]:
     """Where this installation is."""
     import l4lb
 
     package = os.path.dirname(os.path.abspath(l4lb.__file__))
-    return (_program(), sys.executable, sys.prefix, sys.base_prefix, package)
+    return (program(), sys.executable, sys.prefix, sys.base_prefix, package)
 
 
 def _as(need: Needs) -> As:
@@ -194,7 +185,7 @@ def command(file: str) -> int:
     path = os.path.abspath(file)
     need = _need(path)
     _plain((path, *_places(), *need.reads, *need.makes))
-    words = {"PROGRAM": _program(), "CONFIG": path, **_words(need)}
+    words = {"PROGRAM": program(), "CONFIG": path, **_words(need)}
     text = (resources.files("l4lb") / "data" / "l4lb.service").read_text()
     for name, value in words.items():
         text = text.replace(f"@{name}@", value)

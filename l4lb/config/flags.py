@@ -22,7 +22,7 @@ POOL = "main"
 SCHEMES = ("tcp", "udp")
 OPTIONS = tuple(name for name in Backend.model_fields if name not in ("address", "server_id"))
 TEXT_OPTIONS = ("name",)
-DEMO_BIND = "127.0.0.1:8080"
+DEMO_HOST, DEMO_PORT = "127.0.0.1", 8080
 
 
 def from_flags(listens: Sequence[str], backends: Sequence[str], balance: str | None) -> Config:
@@ -49,15 +49,18 @@ def from_flags(listens: Sequence[str], backends: Sequence[str], balance: str | N
     return build(data, Origin(flags=reader.flags))
 
 
-def demo(backend_ports: Sequence[int]) -> Config:
-    """The demonstration: 127.0.0.1:8080 before local backends on these ports, checked."""
+def demo(backend_ports: Sequence[int], port: int = DEMO_PORT, http_port: int = 0) -> Config:
+    """The demonstration: a local port before local backends on these ports, checked. http_port: of
+    the dashboard; 0, it has none."""
     backends = [
         {"name": f"demo-{number}", "address": f"127.0.0.1:{port}"}
         for number, port in enumerate(backend_ports, 1)
     ]
     pool = {"backends": backends, "health": {"type": "tcp", "interval": "1s"}}
-    listeners = {"demo": {"bind": [DEMO_BIND], "pool": "demo"}}
-    return build({"listeners": listeners, "pools": {"demo": pool}}, Origin())
+    listeners = {"demo": {"bind": [f"{DEMO_HOST}:{port}"], "pool": "demo"}}
+    process = {"http": f"{DEMO_HOST}:{http_port}"} if http_port else {}
+    tables = {"process": process, "listeners": listeners, "pools": {"demo": pool}}
+    return build(tables, Origin())
 
 
 class _Reader:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import urllib.request
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from l4lb.cli import demo
+from l4lb.cli.program import program, typed
 from l4lb.config.model import Config
 from tests.e2e.harness.deadline import until
 
@@ -44,12 +46,38 @@ def test_three_backends_answer_while_it_serves_and_end_with_it(
         return 0
 
     monkeypatch.setattr("l4lb.supervisor.main.serve", serve)
-    done = l4lb("run", "--demo", "--workers", "2", "--admin", "/tmp/l4lb-of-this-test.sock")
+    port = demo._any_port()
+    more = ("--workers", "2", "--admin", "/tmp/l4lb-of-this-test.sock")
+    done = l4lb("run", "--demo", "--port", str(port), *more)
     assert (done.status, done.err) == (0, "")
     lines = [line.strip() for line in done.out.splitlines()]
-    assert "curl http://127.0.0.1:8080/" in lines
-    assert "l4lb admin --socket /tmp/l4lb-of-this-test.sock status" in lines
+    assert f"curl http://127.0.0.1:{port}/" in lines
+    asked = f"{typed()} admin --socket /tmp/l4lb-of-this-test.sock status"
+    assert asked in lines
     assert all(refuses(port) for port in ports)
+
+
+def test_a_port_that_is_taken_is_told_with_one_that_is_free(l4lb: L4lb) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = l4lb("run", "--demo", "--port", str(port))
+    assert (done.status, done.out) == (1, "")
+    assert f"127.0.0.1:{port}: another program listens there" in done.err
+    assert re.search(r"--demo --port \d+$", done.err.strip())
+
+
+def test_a_port_without_the_demonstration_is_a_mistake(l4lb: L4lb) -> None:
+    done = l4lb("run", "--port", "8081", "--listen", "tcp://127.0.0.1:1", "--backend", "[::1]:1")
+    assert done.status == 2
+    assert "--listen" in done.err
+
+
+@pytest.mark.parametrize("is_on_path", [True, False])
+def test_the_program_is_named_as_a_shell_finds_it(
+    monkeypatch: pytest.MonkeyPatch, is_on_path: bool
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda _: program() if is_on_path else None)
+    assert typed() == ("l4lb" if is_on_path else program())
 
 
 def test_they_end_when_their_parent_is_killed() -> None:
