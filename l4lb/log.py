@@ -36,13 +36,15 @@ TRACEBACK_FRAMES = 40
 
 
 class Limited:
-    """Leaves out what one cause says too often. clock gives seconds."""
+    """Leaves out what one cause says too often, unless it has `every`. clock gives seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._seen: dict[tuple[object, ...], tuple[float, int]] = {}
 
     def __call__(self, _logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        if event.pop("every", False):
+            return event
         cause = (method, event.get("event"), *(str(event.get(name)) for name in SUBJECTS))
         now = self._clock()
         since, lines = self._seen.get(cause, (now, 0))

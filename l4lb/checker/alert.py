@@ -1,7 +1,8 @@
-"""Alerts: a program of the operator's own is run when the health of a backend changes.
+"""Alerts: a program of the operator's own is run when the health of a backend changes, and when a
+pool has no usable backend or has one again.
 
-One runs at a time, and no more than the rate allows; meanwhile only a backend's last change waits,
-with the number of those before it. So the last word on every backend is told, however it flaps.
+One runs at a time, and no more than the rate allows; meanwhile only the last change of a backend or
+pool waits, with the number of those before it. So the last word on each is told, however it flaps.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from l4lb.checker.types import ProbeError, Target
 BURST = 10  # at once
 EVERY_S = 3.0  # after that, one in this time
 TIMEOUT_S = 10.0
+NO_BACKEND = dict.fromkeys(("L4LB_ADDRESS", "L4LB_HOST", "L4LB_PORT"), "")
 LOG = l4lb.log.get("checker")
 
 
@@ -31,8 +33,9 @@ class Alerts:
         self._task: asyncio.Task[None] | None = None
 
     def put(self, command: Sequence[str], target: Target, event: Mapping[str, Any]) -> None:
-        """To be run soon, instead of what waits for the same backend."""
-        name = str(event["backend"])
+        """To be run soon, instead of what waits for the same backend or pool. target: of a pool,
+        one without name and address."""
+        name = str(_about(event))
         before = self._waiting.pop(name, None)
         merged = before[2]["merged"] + 1 if before else 0
         self._waiting[name] = (command, target, {**event, "merged": merged})
@@ -56,18 +59,22 @@ class Alerts:
     async def _run_one(
         self, command: Sequence[str], target: Target, event: Mapping[str, Any]
     ) -> None:
-        env = environment(target) | {
-            "L4LB_EVENT": str(event["kind"]),
-            "L4LB_HEALTH": str(event["health"]),
-            "L4LB_WAS": str(event["was"]),
-            "L4LB_TEXT": str(event.get("text", "")),
-            "L4LB_MERGED": str(event["merged"]),
-        }
+        env = (
+            environment(target)
+            | ({} if target.name else NO_BACKEND)
+            | {
+                "L4LB_EVENT": str(event["kind"]),
+                "L4LB_HEALTH": str(event["health"]),
+                "L4LB_WAS": str(event["was"]),
+                "L4LB_TEXT": str(event.get("text", "")),
+                "L4LB_MERGED": str(event["merged"]),
+            }
+        )
         how = ""
         try:
             program = Program(list(command), env, f"{json.dumps(event)}\n".encode())
         except (OSError, ValueError) as error:
-            LOG.error("an alert's program cannot be run", how=str(error), **_backend(event))
+            LOG.error("an alert's program cannot be run", how=str(error), **_about(event))
             return
         try:
             async with asyncio.timeout(TIMEOUT_S):
@@ -80,8 +87,9 @@ class Alerts:
             how = f"killed: {error}"
         await program.gone()
         if how:
-            LOG.error("an alert's program failed", command=command[0], how=how, **_backend(event))
+            LOG.error("an alert's program failed", command=command[0], how=how, **_about(event))
 
 
-def _backend(event: Mapping[str, Any]) -> dict[str, Any]:
-    return {"backend": event["backend"]}
+def _about(event: Mapping[str, Any]) -> dict[str, Any]:
+    """The backend or pool whose health has changed."""
+    return {key: event[key] for key in ("backend", "pool") if key in event}

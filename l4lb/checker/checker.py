@@ -11,7 +11,7 @@ import asyncio
 import random
 import resource
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -20,10 +20,12 @@ from l4lb.checker.alert import Alerts
 from l4lb.checker.judge import judge
 from l4lb.checker.members import Id, Member, remembered
 from l4lb.checker.plan import Plan
+from l4lb.checker.pools import Pools
 from l4lb.checker.schedule import Schedule
 from l4lb.checker.types import Outcome, Target
 from l4lb.native import health as door
 from l4lb.native.results import CHECK_KINDS, OWN_FAULTS
+from l4lb.native.rows import Address
 from l4lb.native.table import Table
 
 MEMBERS_EVERY_MS = 100
@@ -52,12 +54,20 @@ class Checker:
     """Checks the backends of the pools that have a plan. tell gets messages for the supervisor:
     {"event": ...}, or {"ask": what, ...} for what only it may write."""
 
-    def __init__(self, table: Table, plans: Mapping[str, Plan], tell: Tell) -> None:
+    def __init__(
+        self,
+        table: Table,
+        plans: Mapping[str, Plan],
+        tell: Tell,
+        pools_down: Collection[str] = (),
+    ) -> None:
         self._table = table
         self._plans = dict(plans)
         self._tell = tell
         self._watch = door.Watch(table)
         self._alerts = Alerts()
+        self._pools = Pools(pools_down)
+        self._is_stale = True  # backends have changed since pools were looked at
         self._members: dict[Id, Member] = {}
         self._rows: dict[int, Id] = {}
         self._schedule: Schedule[Key] = Schedule()
@@ -89,6 +99,8 @@ class Checker:
                 next_beat_ms = now + BEAT_EVERY_MS
             for index in self._watch.changed(now):
                 self._look(index)
+            if self._is_stale or self._pools.is_unsettled:
+                self._look_at_pools(now)
             if now >= next_slow_ms:
                 self._weigh_slow()
                 next_slow_ms = now + slow.EVERY_MS
@@ -98,7 +110,8 @@ class Checker:
     # ---- who is there ----------------------------------------------------------------------------
 
     def _look(self, index: int) -> None:
-        """Something about this row has changed: who has it, its state, or its health."""
+        """Something about this row has changed: who has it, its state, weight or health."""
+        self._is_stale = True
         row = self._table.backend(index)
         before = self._rows.get(index)
         if before is not None and (row is None or before != (index, row.serial)):
@@ -118,6 +131,18 @@ class Checker:
         member.row = row
         self._take_up(member)
         self._tell_change(member)
+
+    def _look_at_pools(self, now: int) -> None:
+        self._is_stale = False
+        pools: dict[str, list[Member]] = {row.name: [] for row in self._table.pools()}
+        for member in self._members.values():
+            if member.row.pool in pools:
+                pools[member.row.pool].append(member)
+        for event in self._pools.look(pools, now):
+            self._tell({"event": event})
+            alert = self._plans.get(event["pool"], Plan()).alert
+            if alert:
+                self._alerts.put(alert, Target(Address("", 0), event["pool"], ""), event)
 
     def _take_up(self, member: Member) -> None:
         """Sees to it that it is checked and asked, or is not."""

@@ -26,11 +26,12 @@ SEND_AGAIN_S = 0.1
 @dataclass(frozen=True)
 class CheckerSetup:
     """plans: by pool; a pool without has no checks. channel: to the supervisor, its end of file
-    means that the supervisor is gone."""
+    means that the supervisor is gone. pools_down: those that were told of as down."""
 
     table: Table
     channel: socket.socket
     plans: Mapping[str, Plan]
+    pools_down: frozenset[str] = frozenset()
 
 
 class Channel:
@@ -79,7 +80,7 @@ class Channel:
 
 async def _serve(setup: CheckerSetup) -> None:
     channel = Channel(setup.channel)
-    checker = Checker(setup.table, setup.plans, channel.tell)
+    checker = Checker(setup.table, setup.plans, channel.tell, setup.pools_down)
     loop = asyncio.get_running_loop()
     loop.add_reader(setup.channel.fileno(), channel.receive, checker)
     checking = asyncio.create_task(checker.run())

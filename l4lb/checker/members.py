@@ -78,6 +78,11 @@ class Member:
         return checks.interval_ms
 
     @property
+    def is_usable(self) -> bool:
+        """Does it get new sessions, if it has a place?"""
+        return self.row.is_usable and self.agent_percent > 0
+
+    @property
     def weight_change(self) -> int:
         """In percent, of agent and slowness together; what has a weight keeps some of it."""
         share = self.agent_percent * self.slow_percent // 100

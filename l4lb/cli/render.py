@@ -27,6 +27,7 @@ EMPTY: Mapping[str, str] = {
     "picks": "no choice was kept yet",
     "explain": "no choice was kept yet",
     "events": "no events yet",
+    "audit": "nothing was changed yet",
     "discovery": "no pool has a source of backends",
     "certs": "no certificates are in use",
     "sticky": "no sticky clients",
@@ -205,7 +206,7 @@ def _plan(result: Row, view: View) -> list[str]:
 
 
 def event(told: Row, view: View) -> str:
-    """When, what, about whom, and whatever else was told of it."""
+    """When, what, about whom, and whatever else was told of it; the text of a change has it all."""
     if not view.width:
         rest = {key: value for key, value in told.items() if key not in ("at", "at_ms", "kind")}
         words = (cell(told.get("at")), cell(told.get("kind")), cell(rest) if rest else "")
@@ -218,6 +219,8 @@ def event(told: Row, view: View) -> str:
         for key in sorted(told, key=lambda key: key != "text")
         if key not in ("at", "at_ms", "kind") and cell(told[key]) not in about
     }
+    if told.get("kind") == "change":
+        rest = {"text": told.get("text")}
     text = "  ".join([cell(told.get("kind")), *about, *([human("", rest)] if rest else [])])
     first, *more = layout.wrapped(text, view.room - len(when) - layout.GAP)
     style = _event_style(str(told.get("kind")))
@@ -255,6 +258,7 @@ def done(command: str, result: Any) -> str:
 
 TEXTS: Mapping[str, Callable[[Any, View], list[str]]] = {
     "events": lambda result, view: [event(one, view) for one in result],
+    "audit": lambda result, view: [event(one, view) for one in result],
     "stats": _stats,
     "plan": _plan,
     "reload": lambda result, view: _changed(result, view, done=True),

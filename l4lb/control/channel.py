@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import socket
 import time
@@ -12,6 +13,7 @@ from typing import Any
 
 import l4lb.log
 from l4lb import frames
+from l4lb.control.cause import CURRENT, Cause
 from l4lb.control.events import Events
 from l4lb.errors import AdminError
 
@@ -81,15 +83,31 @@ class Channel:
         """One event more; it has at_ms."""
         self.events.append(dated(event, time.monotonic_ns() // 1_000_000, time.time()))
 
+    async def refused(self, cause: Cause, error: AdminError) -> None:
+        """Tells the supervisor of what it was not even asked for; nobody waits for an answer."""
+        args = {"code": error.code, "message": error.message}
+        with contextlib.suppress(OSError):
+            await self._send({"op": "refused", "args": args, "cause": cause.plain()})
+
     async def ask(
-        self, op: str, args: Mapping[str, Any], timeout_s: float = ANSWER_TIMEOUT_S
+        self,
+        op: str,
+        args: Mapping[str, Any],
+        timeout_s: float = ANSWER_TIMEOUT_S,
+        cause: Cause | None = None,
     ) -> Any:
-        """The supervisor's result. Raises AdminError: its own, or `timeout`."""
+        """The supervisor's result. cause: of a change; that of the command that is being carried
+        out unless told. Raises AdminError: its own, or `timeout`."""
+        message: dict[str, Any] = {"op": op, "args": dict(args)}
+        cause = cause or CURRENT.get()
+        if cause is not None:
+            cause.passed_on = True
+            message["cause"] = cause.plain()
         number = next(self._numbers)
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
         try:
-            await self._send({"id": number, "op": op, "args": dict(args)})
+            await self._send({"id": number, **message})
             message = await asyncio.wait_for(answer, timeout_s)
         except (TimeoutError, OSError) as error:
             raise AdminError("timeout", "the supervisor did not answer; try again") from error

@@ -60,7 +60,8 @@ class Arg:
 class Command:
     """One command. reads: it changes nothing, and has something to show; tells: it has although it
     changes; asks: it needs the supervisor to read. streams: the flag that makes its answer one
-    that goes on, part by part."""
+    that goes on, part by part. recorded: each use is recorded, as changes are unless told; alters:
+    arguments by which one that reads changes something."""
 
     name: str
     help: str
@@ -70,6 +71,14 @@ class Command:
     asks: bool = False
     verbose: bool = False  # -v shows people more of it; --json has everything anyway
     streams: str = ""
+    recorded: bool | None = None
+    alters: Sequence[str] = ()
+
+    def is_recorded(self, given: Mapping[str, Any]) -> bool:
+        """Is this use of it one that the record of changes has?"""
+        if self.alters:
+            return any(given.get(name) is not None for name in self.alters)
+        return not self.reads if self.recorded is None else self.recorded
 
     def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments, each checked and with its default. Raises AdminError bad_argument."""
@@ -185,6 +194,7 @@ COMMANDS: Mapping[str, Command] = {
             reads=True,
             streams="follow",
         ),
+        Command("audit", "Who changed what lately, newest last.", reads=True),
         Command(
             "discovery", "Pools that find their backends, and what their sources say.", reads=True
         ),
@@ -220,6 +230,7 @@ COMMANDS: Mapping[str, Command] = {
                 ),
             ),
             reads=True,
+            alters=("set", "clear"),
         ),
         Command(
             "explain",
@@ -342,7 +353,11 @@ COMMANDS: Mapping[str, Command] = {
             "diff", "What was changed at run time and is not in the file.", reads=True, asks=True
         ),
         Command(
-            "save", "The configuration in force, run-time changes included.", reads=True, asks=True
+            "save",
+            "The configuration in force, run-time changes included.",
+            reads=True,
+            asks=True,
+            recorded=True,  # it has every secret in it
         ),
         Command("upgrade", "The installed program takes over, with all connections."),
         Command("rebalance", "Evens out the sessions between the workers."),
@@ -371,6 +386,7 @@ COMMANDS: Mapping[str, Command] = {
                     most=WAIT_TIMEOUT_MAX_MS,
                 ),
             ),
+            recorded=False,
         ),
     )
 }

@@ -9,6 +9,7 @@ from typing import Any
 
 import l4lb.log
 from l4lb.control import changing, choices, choosing, edge_views, names, tls_views, views
+from l4lb.control.cause import CURRENT, NOBODY, By, Cause
 from l4lb.control.channel import Channel
 from l4lb.control.clock import now_ms
 from l4lb.control.commands import COMMANDS, Command
@@ -54,6 +55,7 @@ class Handlers:
         }
         self._others: dict[str, Handler] = {
             "events": self._events,
+            "audit": self._audit,
             "why": self._why,
             "discovery": self._discovery,
             "certs": lambda _: tls_views.certificates(self._channel),
@@ -68,15 +70,34 @@ class Handlers:
             **changing.handlers(table, channel),
         }
 
-    async def answer(self, command: str, given: Mapping[str, Any]) -> Any:
-        """The command's result, or an async iterator of the parts of one that goes on. Raises
-        AdminError and nothing else: every other fault is ours, is logged and becomes one."""
+    async def answer(self, command: str, given: Mapping[str, Any], by: By = NOBODY) -> Any:
+        """The command's result, or an async iterator of the parts of one that goes on; by: who
+        asks. Raises AdminError and nothing else: every other fault is ours, is logged and becomes
+        one."""
         if command not in COMMANDS:
             known = ", ".join(COMMANDS)
             raise AdminError("unknown_command", f"no command {command!r}; one of {known}")
+        row = COMMANDS[command]
+        if row.is_recorded(given):
+            return await self._recorded(row, given, by)
         with _told(command):
-            result = await self._checked(COMMANDS[command], given)
+            result = await self._checked(row, given)
         return _parts(command, result) if isinstance(result, AsyncIterator) else result
+
+    async def _recorded(self, command: Command, given: Mapping[str, Any], by: By) -> Any:
+        """The same, of what goes into the record of changes: its request brings its cause along,
+        and the supervisor is told of what was refused before there was a request."""
+        cause = Cause.of(by, command.name, given)
+        before = CURRENT.set(cause)
+        try:
+            with _told(command.name):
+                return await self._checked(command, given)
+        except AdminError as error:
+            if not cause.passed_on:
+                await self._channel.refused(cause, error)
+            raise
+        finally:
+            CURRENT.reset(before)
 
     async def _checked(self, command: Command, given: Mapping[str, Any]) -> Any:
         """The same; where nothing is found, perhaps a name was wrong."""
@@ -101,6 +122,9 @@ class Handlers:
 
     async def _events(self, args: dict[str, Any]) -> Any:
         return self._channel.events.follow() if args["follow"] else list(self._channel.events)
+
+    async def _audit(self, _: dict[str, Any]) -> Any:
+        return [event for event in self._channel.events if event.get("kind") == "change"]
 
     async def _why(self, args: dict[str, Any]) -> Any:
         pool, _, name = args["backend"].partition("/")

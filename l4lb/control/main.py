@@ -6,7 +6,7 @@ import asyncio
 import gc
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,7 +37,7 @@ class ControlSetup:
     """admin: the listening unix socket, the supervisor's; channel: to the supervisor, its end of
     file means that the supervisor is gone. started_ms is CLOCK_MONOTONIC; a checker that has not
     beaten for stale_heartbeat_ms is shown as stale. web: None, nothing is served over HTTP.
-    discovery: what Sources.configure takes."""
+    discovery: what Sources.configure takes. events: those before its time, oldest first."""
 
     table: Table
     admin: socket.socket
@@ -48,10 +48,13 @@ class ControlSetup:
     stale_heartbeat_ms: int = STALE_HEARTBEAT_MS
     web: WebSetup | None = None
     discovery: Mapping[str, Any] = field(default_factory=lambda: {"pools": {}, "own": {}})
+    events: Sequence[Mapping[str, Any]] = ()
 
 
 async def _serve(setup: ControlSetup) -> None:
     channel = Channel(setup.channel)
+    for event in setup.events:
+        channel.note(event)
     channel.start()
     service = views.Service(
         setup.version, setup.supervisor_pid, setup.started_ms, setup.stale_heartbeat_ms

@@ -17,9 +17,10 @@ from typing import Any
 
 import l4lb.log
 from l4lb.control import protocol
+from l4lb.control.cause import NOBODY, By
 from l4lb.control.commands import SESSIONS_LIMIT
 from l4lb.control.handlers import Handlers
-from l4lb.control.peer import Peer, may_ask
+from l4lb.control.peer import Peer, Users, by, may_ask
 from l4lb.control.protocol import Request, refusal
 from l4lb.errors import AdminError
 
@@ -100,13 +101,15 @@ def _has_left(sock: socket.socket) -> bool:
 class _Client:
     """One connection: reads a request, answers it, reads the next."""
 
-    def __init__(self, sock: socket.socket, handlers: Handlers, rows: _Rows) -> None:
+    def __init__(self, sock: socket.socket, handlers: Handlers, rows: _Rows, users: Users) -> None:
         self.sock = sock
         self.last_active = time.monotonic()
         self.busy = False
         self.task: asyncio.Task[None] | None = None
         self._handlers = handlers
         self._rows = rows
+        self._users = users
+        self._by: By = NOBODY
 
     async def _send(self, frames: Iterable[bytes]) -> None:
         """Raises ConnectionError if they are not taken in time: what was sent is then cut short,
@@ -133,7 +136,9 @@ class _Client:
 
     async def _answer(self, request: Request) -> None:
         try:
-            result = await self._while_here(self._handlers.answer(request.command, request.args))
+            result = await self._while_here(
+                self._handlers.answer(request.command, request.args, self._by)
+            )
             if isinstance(result, AsyncIterator):
                 await self._stream(request.id, result)
                 return
@@ -174,6 +179,7 @@ class _Client:
         try:
             peer = Peer.of(self.sock)
             if may_ask(peer):
+                self._by = await by(peer, self._users)
                 await self._serve()
             else:
                 await self._say("denied", f"uid {peer.uid} may not ask this service")
@@ -210,6 +216,7 @@ class Server:
         self._listener = listener
         self._handlers = handlers
         self._rows = _Rows()
+        self._users = Users()
         self._clients: set[_Client] = set()
 
     async def run(self) -> None:
@@ -236,7 +243,7 @@ class Server:
             oldest = min(self._clients, key=lambda one: (one.busy, one.last_active))
             self._clients.discard(oldest)
             oldest.make_room()
-        client = _Client(sock, self._handlers, self._rows)
+        client = _Client(sock, self._handlers, self._rows, self._users)
         self._clients.add(client)
         client.task = asyncio.create_task(client.run())
         # Not in run(): a task that is cancelled before its first step runs none of it.

@@ -8,6 +8,7 @@ from typing import Any
 
 import l4lb.log
 from l4lb.config.tables.discovery import Discovery
+from l4lb.control.cause import Cause
 from l4lb.control.channel import Channel
 from l4lb.control.clock import now_ms
 from l4lb.discovery.follower import State, World
@@ -66,8 +67,10 @@ class Sources:
         return [row(name, state, now) for name, state in self._runner.states()]
 
     async def _apply(self, pool: str, backends: Sequence[Mapping[str, Any]]) -> object:
+        line = f"{len(backends)} backends found for {pool}"
+        cause = Cause({"via": "discovery"}, "discovered", {"pool": pool}, line=line)
         return await self._channel.ask(
-            "discovered", {"pool": pool, "backends": list(backends)}, APPLY_TIMEOUT_S
+            "discovered", {"pool": pool, "backends": list(backends)}, APPLY_TIMEOUT_S, cause
         )
 
     def _tell(self, event: Mapping[str, Any]) -> None:

@@ -107,10 +107,7 @@ def pools(table: Table) -> list[Map]:
                 "name": row.name,
                 "balance": row.balance,
                 "backends": len(members),
-                "up": sum(
-                    one.health not in ("down", "ejected") and one.state == "ready"
-                    for one in members
-                ),
+                "up": sum(one.is_usable for one in members),
                 "active": row.active,
                 "total": sum(one.total for one in members),
                 "max_connections": row.max_connections,

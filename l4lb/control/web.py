@@ -32,6 +32,7 @@ from l4lb.control.handlers import Handlers
 from l4lb.control.live import Live
 from l4lb.errors import AdminError
 from l4lb.metrics.collector import Collector
+from l4lb.native.rows import Address
 from l4lb.native.table import Table
 
 if TYPE_CHECKING:
@@ -200,6 +201,8 @@ class Web:
         given = request.headers.get("Authorization", "").removeprefix("Bearer ")
         sent = given.encode(errors="surrogateescape")
         if not hmac.compare_digest(sent, self._setup.token.encode()):
+            LOG.warning("a change over HTTP was refused: the token is missing or wrong",
+                        client=_client(request))  # fmt: skip
             return _refused(401, "denied", "the token is missing or wrong")
         if request.content_type != "application/json":
             return _refused(415, "bad_request", "the body must be application/json")
@@ -213,8 +216,9 @@ class Web:
             return _refused(
                 400, "bad_request", f"say {{command, args}}, the command one of {known}"
             )
+        by = {"via": "http", "client": _client(request)}
         try:
-            result: Any = await self._handlers.answer(command, args)
+            result: Any = await self._handlers.answer(command, args, by)
         except AdminError as error:
             return _refused(500 if error.code == "internal" else 409, error.code, error.message)
         return web.json_response({"ok": True, "result": result}, headers=HEADERS)
@@ -241,6 +245,12 @@ def _faults_only() -> logging.Logger:
 async def _say_who(_: web.Request, response: web.StreamResponse) -> None:
     """Which library serves is nobody's business."""
     response.headers["Server"] = "l4lb"
+
+
+def _client(request: web.Request) -> str:
+    """Its address, by the kernel's word; a proxy's where one is between."""
+    where = request.transport.get_extra_info("peername") if request.transport else None
+    return str(Address(*where[:2])) if where else "?"
 
 
 def _plain(status: int, text: str) -> web.Response:

@@ -23,7 +23,7 @@ from l4lb.metrics.exposition import (
     sample,
 )  # fmt: skip
 from l4lb.native import egress, seen, tls, udp
-from l4lb.native.rows import BackendRow, PoolRow, WorkerRow
+from l4lb.native.rows import OUT, BackendRow, PoolRow, WorkerRow
 from l4lb.native.table import Table
 from l4lb.native.tls_rows import Handshakes
 
@@ -50,7 +50,6 @@ def _bounds(measure: str, unit: int | float) -> tuple[str, ...]:
     return tuple(str(float(bound / unit)) for bound in seen.bounds(measure))
 
 
-OUT = ("down", "ejected")
 BACKEND_METRICS = (
     "l4lb_backend_up", "l4lb_backend_ready", "l4lb_backend_weight",
     "l4lb_backend_connections_active", "l4lb_backend_connections_total",
@@ -227,7 +226,7 @@ class Collector:
         ports = local_ports()
         for pool in self._table.pools():
             mine = members.get(pool.name, [])
-            usable = sum(r.state == "ready" and r.health not in OUT for r in mine)
+            usable = sum(row.is_usable for row in mine)
             scrape.add("l4lb_pool_connections_active", pool.active, pool.name)
             scrape.add("l4lb_pool_backends", len(mine), pool.name)
             scrape.add("l4lb_pool_backends_up", usable, pool.name)

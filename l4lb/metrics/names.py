@@ -88,7 +88,12 @@ METRICS: Mapping[str, Metric] = {
         ),
         Metric("l4lb_pool_connections_active", "gauge", "Sessions at its backends now.", POOL),
         Metric("l4lb_pool_backends", "gauge", "Backends it has.", POOL),
-        Metric("l4lb_pool_backends_up", "gauge", "Backends that are ready and not down.", POOL),
+        Metric(
+            "l4lb_pool_backends_up",
+            "gauge",
+            "Usable backends: ready, with a weight, and neither down nor ejected.",
+            POOL,
+        ),
         Metric("l4lb_backend_up", "gauge", "0: the checks say it is down, or ejected.", BACKEND),
         Metric("l4lb_backend_ready", "gauge", "0: an operator drains or keeps it out.", BACKEND),
         Metric("l4lb_backend_weight", "gauge", "Its weight.", BACKEND),

@@ -139,18 +139,21 @@ cdef class Watch:
     cdef Table _table
     cdef uint32_t *_used
     cdef uint32_t *_state
+    cdef uint32_t *_weight
     cdef uint64_t _generation
 
     def __cinit__(self, Table table):
         self._table = table
         self._used = <uint32_t *>calloc(table.table.plan.caps.backends, sizeof(uint32_t))
         self._state = <uint32_t *>calloc(table.table.plan.caps.backends, sizeof(uint32_t))
-        if self._used is NULL or self._state is NULL:
+        self._weight = <uint32_t *>calloc(table.table.plan.caps.backends, sizeof(uint32_t))
+        if self._used is NULL or self._state is NULL or self._weight is NULL:
             raise MemoryError
 
     def __dealloc__(self):
         free(self._used)
         free(self._state)
+        free(self._weight)
 
     def changed(self, now_ms):
         """Rows that were given, taken, reconfigured, or whose health is not the one told."""
@@ -168,8 +171,10 @@ cdef class Watch:
             if shown != 2 and row.ejected_until_ms > now:
                 shown = 3
             if all_of_them or row.used != self._used[index] or \
-                    row.state != self._state[index] or row.words.told != shown + 1:
+                    row.state != self._state[index] or \
+                    row.weight != self._weight[index] or row.words.told != shown + 1:
                 self._used[index] = row.used
                 self._state[index] = row.state
+                self._weight[index] = row.weight
                 found.append(index)
         return found

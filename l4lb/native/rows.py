@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 STATES = ("ready", "drain", "maint")
 HEALTHS = ("unknown", "up", "down")
+OUT = ("down", "ejected")  # as rows show health: nobody uses it
 AGENT_WORDS = ("", "up", "down")
 BALANCES = (
     "round_robin",
@@ -134,6 +135,12 @@ class BackendRow(NamedTuple):
     checks_passed: int
     checks_failed: int
     health_since_ms: int
+
+    @property
+    def is_usable(self) -> bool:
+        """Does it get new sessions, if it has a place? Not if an operator took it out, gave it no
+        weight, or if it is known to fail."""
+        return self.state == "ready" and self.weight > 0 and self.health not in OUT
 
 
 class WorkerRow(NamedTuple):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import l4lb.log
+from l4lb.control.cause import Cause
 from l4lb.errors import AdminError
 from l4lb.native.table import Table
 from l4lb.supervisor import apply
@@ -62,12 +63,12 @@ class Asks:
         backend = apply.find_backend(self._table, name)
         if backend.serial != message.get("serial") or not backend.active:
             return
-        self._request("kill_backend", {"backend": name})
+        self._request("kill_backend", {"backend": name}, f"kill --backend {name}")
         LOG.warning("sessions of a down backend are ended", backend=name, sessions=backend.active)
 
     def _state(self, message: Mapping[str, Any]) -> None:
         args = {"backend": message.get("backend"), "state": message.get("state")}
-        self._request("state", args)
+        self._request("state", args, f"{args['state']} {args['backend']}")
         LOG.warning("an agent changed a state", **args, why=message.get("why") or None)
 
     def _max_connections(self, message: Mapping[str, Any]) -> None:
@@ -75,8 +76,18 @@ class Asks:
         most = message.get("max_connections")
         if isinstance(most, int):
             self._table.set_max_connections(backend.index, most)
+            name = f"{backend.pool}/{backend.name}"
+            self._requests.record.add(_cause(f"max_connections {name} {most}", name), {})
 
-    def _request(self, op: str, args: Mapping[str, Any]) -> None:
-        answer = self._requests.answer({"op": op, "args": args})
+    def _request(self, op: str, args: Mapping[str, Any], line: str) -> None:
+        answers: list[dict[str, Any]] = []
+        cause = _cause(line, str(args["backend"]))
+        self._requests.handle({"op": op, "args": args, "cause": cause.plain()}, answers.append)
+        (answer,) = answers
         if not answer["ok"]:
             raise AdminError(answer["error"]["code"], answer["error"]["message"])
+
+
+def _cause(line: str, backend: str) -> Cause:
+    """The checker's: of what agents say, or of a backend that is down."""
+    return Cause({"via": "checker"}, line.partition(" ")[0], {"backend": backend}, line=line)

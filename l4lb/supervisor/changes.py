@@ -16,6 +16,7 @@ from l4lb.supervisor.faults import fault
 from l4lb.supervisor.install import Installer
 from l4lb.supervisor.notify import Notifier
 from l4lb.supervisor.reactor import Reactor
+from l4lb.supervisor.record import Record, signalled
 from l4lb.supervisor.reload import Reloads
 from l4lb.supervisor.requests import Later, Reply, Requests
 from l4lb.supervisor.secrets import Secrets
@@ -67,6 +68,7 @@ class Changes:
             workers.send,
             self.reloads,
             {op: self._serving(later) for op, later in operations.items()},
+            Record(tell),
         )
 
     def _serving(self, later: Later) -> Later:
@@ -100,14 +102,26 @@ class Changes:
         self.crew.rebalance(self._table, lambda moved: reply({"moved": moved}))
 
     def _upgrade(self, args: Mapping[str, Any], reply: Reply) -> None:
-        self._depart(self.reloads).begin(args.get("request"), reply)
+        self._depart(self.reloads).begin(args.get("request"), args.get("cause"), reply)
 
-    def by_signal(self, op: str) -> None:
+    def by_signal(self, name: str, op: str) -> None:
         """HUP and USR2: the answer is in the log."""
         later = {"reload": self.reloads.reload, "upgrade": self._upgrade}[op]
+        cause = signalled(name, op)
+        reply = self.requests.record.replying(cause, lambda _: None)
         try:
-            self._serving(self._announced(later))({}, lambda _: None)
+            self._serving(self._announced(later))({"cause": cause.plain()}, reply)
         except AdminError as error:
             LOG.error(f"cannot {op}", reason=error.message)
+            reply(error)
         except Exception:
-            fault(op)
+            reply(fault(op))
+
+    def noted(self, name: str, command: str, do: Callable[[], None]) -> Callable[[], None]:
+        """The same at a signal that nothing refuses, recorded."""
+
+        def done() -> None:
+            self.requests.record.add(signalled(name, command), {})
+            do()
+
+        return done

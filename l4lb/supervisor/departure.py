@@ -59,8 +59,9 @@ class Departure:
         self._started_ms = started_ms
         self._environment = environment
 
-    def begin(self, request: object, reply: Callable[[Any], None]) -> None:
-        """reply hears of it only if it fails: else the successor answers. Raises AdminError."""
+    def begin(self, request: object, cause: object, reply: Callable[[Any], None]) -> None:
+        """reply hears of it only if it fails: else the successor answers, and records the cause.
+        Raises AdminError."""
         self._reloads.occupy("an upgrade")
         command = upgrade.command_line()
         LOG.info("upgrade: asking the installed program", command=" ".join(command))
@@ -73,7 +74,7 @@ class Departure:
         def ready(version: str) -> None:
             LOG.info("upgrade: giving way", version=l4lb.__version__, successor=version)
             try:
-                self._give_way(command, request)
+                self._give_way(command, {"id": request, "cause": cause})
             except OSError as error:
                 fault(AdminError("failed", f"cannot start the new program: {error}"))
             except Exception:
@@ -83,7 +84,7 @@ class Departure:
 
         try:
             with contextlib.ExitStack() as files:
-                state = self._state(None)
+                state = self._state({"id": None})
                 state["lists"] = carried.lists(self._membership)
                 files.callback(os.close, state["lists"]["fd"])
                 state_fd = handoff.written(state)
@@ -97,7 +98,7 @@ class Departure:
             self._reloads.occupy("")
             raise
 
-    def _give_way(self, command: list[str], request: object) -> None:
+    def _give_way(self, command: list[str], answer: Mapping[str, Any]) -> None:
         self._membership.edge.stop()  # its children would be nobody's
         bells = {index: slot.bell for index, slot in self._workers.slots.items()}
         with contextlib.ExitStack() as undo:  # left only if this fails
@@ -105,7 +106,7 @@ class Departure:
             undo.callback(child.reap)
             undo.callback(child.kill)
             undo.callback(books.close)
-            state = self._state(request)
+            state = self._state(answer)
             state["steward"] = {
                 "pid": child.pid,
                 "fd": books.fileno(),
@@ -120,7 +121,8 @@ class Departure:
             self._helpers[0].send({"op": "retire"})
             upgrade.become(command, state, state["keep"], back=False)
 
-    def _state(self, request: object) -> dict[str, Any]:
+    def _state(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """answer: to whom the successor is to answer."""
         source = self._reloads.source
         control = self._helpers[0]
         posts = self._workers.posts()
@@ -166,7 +168,7 @@ class Departure:
             "older": list(self._workers.older),
             "lifeline_fd": self._workers.lifeline_fd,
             "helpers": [one.pid for one in self._helpers if one.pid],
-            "answer": {"fd": control.fileno(), "id": request},
+            "answer": {"fd": control.fileno(), **answer},
             "environment": dict(self._environment),
             "keep": fds,
         }

@@ -17,19 +17,30 @@ class History:
     """The last EVENTS_KEPT events."""
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
-        self._events: deque[Event] = deque(events, maxlen=EVENTS_KEPT)
+        self._events: deque[Event] = deque(maxlen=EVENTS_KEPT)
+        self._pools_down: set[str] = set()
+        for event in events:
+            self._keep(event)
+
+    def _keep(self, event: Event) -> None:
+        self._events.append(event)
+        if event.get("kind") == "pool_down":
+            self._pools_down.add(str(event.get("pool")))
+        elif event.get("kind") == "pool_up":
+            self._pools_down.discard(str(event.get("pool")))
 
     def tell(self, control: Helper, event: Event) -> None:
         """One more; it has at_ms."""
-        self._events.append(event)
+        self._keep(event)
         control.send({"event": event})
 
-    def tell_again(self, control: Helper) -> None:
-        """All of them, to a process that has just been started."""
-        for event in self._events:
-            control.send({"event": event})
+    @property
+    def pools_down(self) -> frozenset[str]:
+        """Of which it was told that they have no usable backend: another process of the checker
+        does not tell that again."""
+        return frozenset(self._pools_down)
 
     @property
     def plain(self) -> list[Event]:
-        """For the next program."""
+        """For a control process that is about to start, and for the next program."""
         return list(self._events)

@@ -33,7 +33,7 @@ from l4lb.supervisor.departure import Departure
 from l4lb.supervisor.helpers import Helper
 from l4lb.supervisor.history import History
 from l4lb.supervisor.install import open_all
-from l4lb.supervisor.news import WorkerNews
+from l4lb.supervisor.news import WorkerNews, log_health
 from l4lb.supervisor.notify import Notifier
 from l4lb.supervisor.privileges import User
 from l4lb.supervisor.reactor import Reactor, monotonic_ms
@@ -47,7 +47,6 @@ from l4lb.supervisor.web import OpenWeb, open_web
 from l4lb.supervisor.workers import Workers
 
 STATUS_EVERY_MS = 5_000  # the one line that a service manager shows
-GOOD_NEWS = ("backend_up", "backend_returned", "backend_fast", "backend_unknown")
 STRANGERS_EVERY_MS = 1_000
 HUNG = "it gave no sign of life; it is killed and another takes its place"
 STOP_GRACE_MS = 2_000  # between telling a process to end at once and killing it
@@ -142,7 +141,7 @@ class Supervisor:
             self._run_control,
             keep=[self._admin.sock.fileno(), *([self._web.fd] if self._web else [])],
             on_message=self._on_request,
-            on_start=lambda pid: self._history.tell_again(self._control) if pid else None,
+            on_start=lambda _: None,
         )
 
     def _make_workers(self) -> Workers:
@@ -194,11 +193,13 @@ class Supervisor:
                 started_ms=self._started_ms,
                 web=self._web.setup if self._web else None,
                 discovery=sources.order(self._changes.reloads.source),
+                events=self._history.plain,
             )
         )
 
     def _run_checker(self, channel: socket.socket) -> int:
-        setup = l4lb.checker.main.CheckerSetup(self._table, channel, plans(self._config))
+        down = self._history.pools_down
+        setup = l4lb.checker.main.CheckerSetup(self._table, channel, plans(self._config), down)
         return l4lb.checker.main.run(setup)
 
     def _on_request(self, request: Mapping[str, Any]) -> None:
@@ -241,9 +242,7 @@ class Supervisor:
     def _on_checker(self, message: Mapping[str, Any]) -> None:
         event = message.get("event")
         if isinstance(event, Mapping):
-            fields = {str(key): value for key, value in event.items() if key != "at_ms"}
-            kind = str(fields.pop("kind", "event"))
-            (LOG.info if kind in GOOD_NEWS else LOG.warning)(kind, **fields)
+            log_health(event)
             self._history.tell(self._control, event)
         else:
             self._asks.take(message)
@@ -253,13 +252,14 @@ class Supervisor:
     def run(self) -> int:
         """Serves until told to end. Returns the exit status."""
         setproctitle.setproctitle("l4lb: supervisor")
+        noted = self._changes.noted
         self._reactor.on_signals(
             {
-                signal.SIGTERM: self._on_term,
-                signal.SIGINT: lambda: self._stop("stopped"),
-                signal.SIGHUP: lambda: self._changes.by_signal("reload"),
-                signal.SIGUSR1: self._seeing.reopen,
-                signal.SIGUSR2: lambda: self._changes.by_signal("upgrade"),
+                signal.SIGTERM: noted("TERM", "stop", self._on_term),
+                signal.SIGINT: noted("INT", "stop", lambda: self._stop("stopped")),
+                signal.SIGHUP: lambda: self._changes.by_signal("HUP", "reload"),
+                signal.SIGUSR1: noted("USR1", "reopen", self._seeing.reopen),
+                signal.SIGUSR2: lambda: self._changes.by_signal("USR2", "upgrade"),
             }
         )
         self._phase = "serving"
@@ -288,6 +288,7 @@ class Supervisor:
                 self._config.process.drain_timeout_ms,
             )  # fmt: skip
             self._before.close_web_but(self._web)
+            self._before.record(self._requests.record)
         self._notifier.beat(self._reactor.every)
         if self._notifier.address:
             self._tell_status()

@@ -1,4 +1,5 @@
-"""What workers tell that operators are to know: in the log and, for some, as events."""
+"""What workers and the checker tell that operators are to know: in the log and, for some, as
+events."""
 
 from __future__ import annotations
 
@@ -12,9 +13,17 @@ import l4lb.log
 from l4lb.native.rows import Event
 from l4lb.supervisor.reactor import Reactor
 
+GOOD_NEWS = ("backend_up", "backend_returned", "backend_fast", "backend_unknown", "pool_up")
 QUIET_MS = 60_000  # what goes on is logged once in this time
 FAMILY_SHIFT = 24  # csrc/shm/layout.h: L4_EVENT_SHED
 LOG = l4lb.log.get("supervisor")
+
+
+def log_health(event: Mapping[str, Any]) -> None:
+    """An event of the checker's, in the log."""
+    fields = {str(key): value for key, value in event.items() if key != "at_ms"}
+    kind = str(fields.pop("kind", "event"))
+    (LOG.info if kind in GOOD_NEWS else LOG.warning)(kind, **fields)
 
 
 class WorkerNews:

@@ -15,6 +15,7 @@ from l4lb.native.rows import STATES
 from l4lb.native.table import Table
 from l4lb.supervisor import apply, stickiness
 from l4lb.supervisor.faults import fault
+from l4lb.supervisor.record import Record
 
 Command = Callable[..., bool]  # (worker index, op, slot=, serial=)
 Reply = Callable[[Any], None]  # a result, or an AdminError
@@ -31,7 +32,7 @@ class Notes(Protocol):
 
 class Requests:
     """Carries requests out on the table; send queues a command for a worker; later are requests
-    whose answer takes time."""
+    whose answer takes time. record: where those that bring a cause along are written down."""
 
     def __init__(
         self,
@@ -39,16 +40,19 @@ class Requests:
         send: Command,
         notes: Notes | None = None,
         later: Mapping[str, Later] | None = None,
+        record: Record | None = None,
     ) -> None:
         self._table = table
         self._send = send
         self._notes = notes
         self._later = later or {}
+        self.record = record or Record(lambda _kind, _fields: None)
         self._operations: dict[str, Callable[[Mapping[str, Any]], Any]] = {
             "state": self._state,
             "weight": self._weight,
             "kill": self._kill,
             "kill_backend": self._kill_backend,
+            "refused": _already_refused,
             "sticky_set": lambda args: stickiness.put(self._table, args),
             "sticky_clear": lambda args: stickiness.clear(self._table, args),
         }
@@ -73,6 +77,8 @@ class Requests:
 
     def handle(self, request: Mapping[str, Any], send: Callable[[dict[str, Any]], object]) -> None:
         """Carries one request out; send gets its answer, perhaps later."""
+        cause = request.get("cause")
+        send = self.record.sending(cause, send)
         later = self._later.get(str(request.get("op")))
         args = request.get("args")
         if later is None or not isinstance(args, Mapping):
@@ -87,7 +93,7 @@ class Requests:
                 send(head | {"ok": True, "result": result})
 
         try:
-            later({**args, "request": request.get("id")}, reply)
+            later({**args, "request": request.get("id"), "cause": cause}, reply)
         except AdminError as error:
             reply(error)
         except Exception:
@@ -138,6 +144,11 @@ class Requests:
             if worker.pid:
                 self._send(worker.index, "kill_backend", slot=backend.index)
         return {"pool": backend.pool, "name": backend.name, "sessions": backend.active}
+
+
+def _already_refused(args: Mapping[str, Any]) -> Any:
+    """What the control process did not even ask for: to be recorded."""
+    raise AdminError(str(args.get("code")), str(args.get("message")))
 
 
 def _refused(error: AdminError) -> dict[str, Any]:

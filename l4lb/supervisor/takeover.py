@@ -32,6 +32,7 @@ from l4lb.supervisor.child import Child, channel
 from l4lb.supervisor.overlay import Overlay
 from l4lb.supervisor.post import Post
 from l4lb.supervisor.reactor import Reactor, monotonic_ms
+from l4lb.supervisor.record import Record
 from l4lb.supervisor.shape import Rights, Shape, try_pools
 from l4lb.supervisor.sockets import AdminSocket, Listening
 from l4lb.supervisor.source import Source
@@ -270,15 +271,17 @@ class Predecessor:
             return
         old = socket.socket(fileno=fd)
         if number is not None:
-            said: dict[str, Any] = {"ok": True, "result": {"version": l4lb.__version__}}
-            if self.state["back"]:
-                why = "the new program was not ready; the old one goes on: see the log"
-                said = {"ok": False, "error": {"code": "failed", "message": why}}
+            said = _outcome(self.state["back"])
             try:
                 old.send(msgpack.packb({"id": number, **said}))
             except OSError as error:
                 LOG.warning("the upgrade's answer was lost", error=str(error))
         reactor.after(CLOSE_CHANNEL_MS, old.close)
+
+    def record(self, record: Record) -> None:
+        """Who asked for the upgrade, and what came of it."""
+        cause = self.state["answer"].get("cause")
+        record.sending(cause, lambda _: None)(_outcome(self.state["back"]))
 
     def _reap_later(self, reactor: Reactor, pid: int) -> None:
         if not _is_child(pid):
@@ -350,6 +353,14 @@ class Predecessor:
         if self.state.get("writer_fd") is not None:
             os.close(self.state["writer_fd"])  # the old log writer writes what is left, and ends
         LOG.info("the old program's workers have handed over", version=self.state["version"])
+
+
+def _outcome(back: bool) -> dict[str, Any]:
+    """The answer to who asked for the upgrade. back: this is the old program again."""
+    if back:
+        why = "the new program was not ready; the old one goes on: see the log"
+        return {"ok": False, "error": {"code": "failed", "message": why}}
+    return {"ok": True, "result": {"version": l4lb.__version__}}
 
 
 def _is_child(pid: int) -> bool:

@@ -322,7 +322,8 @@ function showEvents(s) {
   list.dataset.mark = mark;
   list.replaceChildren(...newest.map((e) => {
     const { at, at_ms, kind, text: said, ...rest } = e;
-    const about = Object.entries(rest).map(([k, v]) => k + "=" + (typeof v === "object"
+    // The text of a change says who, what and how it ended.
+    const about = kind === "change" ? "" : Object.entries(rest).map(([k, v]) => k + "=" + (typeof v === "object"
       ? JSON.stringify(v) : v)).join(" ");
     return make("li", {}, make("time", { dateTime: at || "", textContent: (at || "").slice(11, 19) }),
       make("strong", { textContent: kind.replaceAll("_", " ") }),

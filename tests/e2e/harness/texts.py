@@ -195,6 +195,17 @@ CASES: dict[str, list[Case]] = {
             [r"^20\S+\+00:00  backend_ejected  backend brief/gone, was .*for_ms 1000, "],
         )
     ],
+    "audit": [
+        Case(
+            [],
+            [r"^20\S+ \S+Z  change  names/b  weight names/b 4 by .*\(uid \d+, pid$"],
+            [
+                r"^20\S+\+00:00  change  command weight, backend names/b, args weight 4, by via ",
+                r" text weight names/b 4 by .*\(uid \d+, pid \d+\): done$",
+            ],
+            [["weight", "names/b", "4"]],
+        )
+    ],
     "discovery": [
         Case(
             [],

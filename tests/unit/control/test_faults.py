@@ -58,6 +58,9 @@ def test_a_fault_in_any_handler_is_internal_and_asks_nothing_of_the_supervisor(
     assert "id" in peer.answer()
     logged = capfd.readouterr()
     assert "a fault that was put in" in logged.out + logged.err
+    if COMMANDS[command].is_recorded({}):  # it is told of it, for the record
+        told = admin.question()
+        assert (told["op"], told["args"]) == ("refused", error)
     admin.supervisor.setblocking(False)
     with pytest.raises(BlockingIOError):
         admin.supervisor.recv(1)
