@@ -88,7 +88,7 @@ def test_an_agent_sets_weight_state_health_and_limit(agent: Agent, two: Backends
         assert (row(lb, "a")["health"], row(lb, "a")["weight"]) == ("up", 1)
         agent.line = "down #tired"
         is_health(lb, "a", "down")
-        told = lb.ask("events")[-1]
+        told = [one for one in lb.ask("events") if "health" in one and "backend" in one][-1]
         assert (told["kind"], told["check"], told["text"]) == ("backend_down", "agent", "tired")
         agent.line = "up drain 100%"
         until(lambda: row(lb, "a")["state"] == "drain", "it drains")
