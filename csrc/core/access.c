@@ -79,6 +79,9 @@ uint32_t l4_access_bytes(const struct l4_table *table, uint32_t set)
 void l4_access_begin(const struct l4_table *table)
 {
     struct l4_sets *half = next_half(table);
+    /* why: who still reads this half must not see what is written into it and yet the generation
+     * in which it was in force. The release of the last publish orders only what came before it. */
+    atomic_thread_fence(memory_order_release);
     memset(half->at, 0, sizeof half->at);
     half->used = (sizeof *half + 63) & ~63u;
 }

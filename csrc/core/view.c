@@ -57,6 +57,9 @@ static void build(const struct l4_table *table, uint32_t pool, const struct scra
     const uint32_t generation = L4_GET(row->view_generation) + 1;
     const uint32_t size = L4_GET(row->maglev_size);
     struct l4_view *view = l4_table_view(table, pool, generation);
+    /* why: as in l4_access_begin: a pick that still reads this view must see that another is in
+     * force. */
+    atomic_thread_fence(memory_order_release);
     uint16_t *members = l4_view_members(view), *slots = l4_view_slots(table, view);
 
     view->members = gather(table, pool, members, scratch->weights);

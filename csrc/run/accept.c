@@ -175,6 +175,10 @@ int l4_accept_wait_ms(const struct l4_loop *loop)
 /* No listener is watched or held any more. */
 static void forget_all(struct l4_loop *loop)
 {
+    /* why: a socket that lives on elsewhere (of a service manager, of a unix path, of workers that
+     * stay) stays in the epoll set when this descriptor is closed, and would wake the worker for
+     * ever. */
+    unwatch(loop);
     for (uint32_t i = 0; i < loop->bound_count; i++) {
         if (l4_udp_owns(loop, i)) /* its sessions need it to the end */
             continue;
@@ -183,7 +187,6 @@ static void forget_all(struct l4_loop *loop)
         loop->bounds[i].fd = -1;
     }
     loop->closing = 0;
-    loop->listening = false;
     loop->paused = false;
     L4_SET(loop->row->paused, 0);
     l4_loop_event(loop, L4_EVENT_DRAINED, 0, loop->held);
@@ -204,9 +207,6 @@ void l4_accept_finish(struct l4_loop *loop)
 
 void l4_accept_leave(struct l4_loop *loop)
 {
-    /* why: the same sockets live on elsewhere, so closing this descriptor would leave them in the
-     * epoll set. */
-    unwatch(loop);
     forget_all(loop);
 }
 
