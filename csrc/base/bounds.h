@@ -41,18 +41,19 @@ enum l4_bounds {
     /* why: a TLS client's hello follows its handshake at once; a client of a protocol in which the
      * server speaks first must not notice that somebody looks for one. */
     L4_HELLO_WAIT_MS = 100,
-    L4_ACCEPT_PAUSE_MS = 100,  /* how long a failed accept keeps the listeners quiet, at most */
-    L4_SOURCES_MAX = 64,       /* local addresses of one pool */
-    L4_SOURCE_TRIES = 4,       /* ... of which one connect tries so many that have no port left */
-    L4_INTERFACE_MAX = 15,     /* bytes of an interface's name, without its NUL: IFNAMSIZ */
-    L4_SHED_LOOK = 512,        /* session rows one look for idle sessions reads; run/shed.h */
-    L4_SHED_BATCH = 32,        /* ... and the most that it ends */
-    L4_SHED_WAIT_MS = 5,       /* how long another worker has to end some of its own */
-    L4_SHED_TELL_MS = 1000,    /* how often the supervisor is told of it, at most */
-    L4_PORT_BLOCK = 64,        /* local ports one connect searches; io/ports.h */
-    L4_PORT_BLOCK_USES = 48,   /* connects from one block before the next */
-    L4_PORT_BLOCKS_MIN = 8,    /* with fewer, connect searches all ports */
-    L4_RESOURCE_RETRY_MS = 20, /* a session that got no socket for its backend asks again */
+    L4_ACCEPT_PAUSE_MS = 100,    /* how long a failed accept keeps the listeners quiet, at most */
+    L4_SOURCES_MAX = 64,         /* local addresses of one pool */
+    L4_PORTLESS_TELL_MS = 10000, /* the supervisor is told once in so long that ports are out */
+    L4_SOURCE_TRIES = 4,         /* ... of which one connect tries so many that have no port left */
+    L4_INTERFACE_MAX = 15,       /* bytes of an interface's name, without its NUL: IFNAMSIZ */
+    L4_SHED_LOOK = 512,          /* session rows one look for idle sessions reads; run/shed.h */
+    L4_SHED_BATCH = 32,          /* ... and the most that it ends */
+    L4_SHED_WAIT_MS = 5,         /* how long another worker has to end some of its own */
+    L4_SHED_TELL_MS = 1000,      /* how often the supervisor is told of it, at most */
+    L4_PORT_BLOCK = 64,          /* local ports one connect searches; io/ports.h */
+    L4_PORT_BLOCK_USES = 48,     /* connects from one block before the next */
+    L4_PORT_BLOCKS_MIN = 8,      /* with fewer, connect searches all ports */
+    L4_RESOURCE_RETRY_MS = 20,   /* a session that got no socket for its backend asks again */
     L4_DRAIN_LOOK_MS = 5, /* a session whose last bytes are still on their way is looked at this
                              soon, ... */
     L4_DRAIN_LOOK_MAX_MS = 500,   /* ... and at least this often */

@@ -37,12 +37,20 @@ struct l4_addr l4_dgram_addr_of(const union l4_dgram_name *name)
     } else {
         addr.port = ntohs(name->in6.sin6_port);
         memcpy(addr.ip, &name->in6.sin6_addr, 16);
+        l4_addr_unmap(&addr);
     }
     return addr;
 }
 
-socklen_t l4_dgram_name_of(const struct l4_addr *addr, uint32_t scope, union l4_dgram_name *name)
+socklen_t l4_dgram_name_of(const struct l4_addr *addr, uint32_t scope, bool mapped,
+                           union l4_dgram_name *name)
 {
+    if (addr->family == AF_INET && mapped) {
+        name->in6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(addr->port)};
+        memset(&name->in6.sin6_addr.s6_addr[10], 0xff, 2);
+        memcpy(&name->in6.sin6_addr.s6_addr[12], addr->ip, 4);
+        return sizeof name->in6;
+    }
     if (addr->family == AF_INET) {
         name->in = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(addr->port)};
         memcpy(&name->in.sin_addr, addr->ip, 4);
@@ -94,13 +102,14 @@ static void read_controls(struct msghdr *head, struct l4_dgram *d)
             memcpy(&info, CMSG_DATA(c), sizeof info);
             /* why: spec_dst is what may be a source address also where the datagram came to a
              * broadcast or multicast address (ip(7)). */
-            d->local.family = AF_INET;
+            d->local = (struct l4_addr){.family = AF_INET};
             memcpy(d->local.ip, &info.ipi_spec_dst, 4);
         } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
             struct in6_pktinfo info;
             memcpy(&info, CMSG_DATA(c), sizeof info);
             d->local.family = AF_INET6;
             memcpy(d->local.ip, &info.ipi6_addr, 16);
+            l4_addr_unmap(&d->local);
             if (IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr))
                 d->scope = info.ipi6_ifindex;
         }
@@ -212,7 +221,7 @@ bool l4_dgram_put(struct l4_dgram_outbox *outbox, const struct l4_dgram_to *to,
     *head = (struct msghdr){.msg_iov = part, .msg_iovlen = 1};
     if (to->peer) {
         head->msg_name = &outbox->names[n];
-        head->msg_namelen = l4_dgram_name_of(to->peer, to->scope, &outbox->names[n]);
+        head->msg_namelen = l4_dgram_name_of(to->peer, to->scope, to->six, &outbox->names[n]);
     }
     if (to->local)
         send_from(head, outbox->controls[n], to);
@@ -242,7 +251,7 @@ bool l4_dgram_peer_gone(int error)
     return error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH ||
            error == EHOSTDOWN || error == ENETDOWN || error == EPROTO || error == ENOPROTOOPT ||
            error == EOPNOTSUPP ||
-           error == EACCES; /* ICMPv6: administratively prohibited, or a route that rejects */
+           error == EACCES; /* a route of this host that rejects, and see l4_dgram_error */
 }
 
 /* The parts of a message from byte `at` on, `bytes` of them; returns how many parts. */

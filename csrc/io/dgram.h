@@ -43,8 +43,13 @@ union l4_dgram_name {
 
 enum { L4_DGRAM_CONTROL = 128 }; /* for a size and an address, with their heads */
 
+/* An address as rules, keys and logs have it, of the kernel's form: an IPv4 client of a socket that
+ * serves both families has its IPv4 address. */
 struct l4_addr l4_dgram_addr_of(const union l4_dgram_name *name);
-socklen_t l4_dgram_name_of(const struct l4_addr *addr, uint32_t scope, union l4_dgram_name *name);
+
+/* The kernel's form of an address; mapped: for a socket of IPv6, where IPv4 is written as such. */
+socklen_t l4_dgram_name_of(const struct l4_addr *addr, uint32_t scope, bool mapped,
+                           union l4_dgram_name *name);
 
 /* ---- receiving ------------------------------------------------------------------------------- */
 
@@ -73,6 +78,7 @@ struct l4_dgram_to {
     const struct l4_addr *peer;  /* NULL: the one that the socket is connected to */
     const struct l4_addr *local; /* the address to send from; NULL: the kernel chooses */
     uint32_t scope;
+    bool six;       /* it leaves through a socket of IPv6 */
     uint32_t owner; /* messages of one owner, one after the other, may become one run */
 };
 

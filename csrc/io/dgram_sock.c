@@ -33,6 +33,13 @@ struct l4_addr l4_dgram_bound_to(int fd)
     return l4_dgram_addr_of(&name);
 }
 
+bool l4_dgram_is_six(int fd)
+{
+    int domain = 0;
+    socklen_t length = sizeof domain;
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain == AF_INET6;
+}
+
 /* Binds to the source, if it is not NULL, and to the port if it is free. */
 static int bind_to(int fd, uint16_t family, const struct l4_addr *source, uint16_t port)
 {
@@ -43,7 +50,7 @@ static int bind_to(int fd, uint16_t family, const struct l4_addr *source, uint16
     if (source)
         memcpy(from.ip, source->ip, sizeof from.ip);
     from.port = port;
-    socklen_t length = l4_dgram_name_of(&from, 0, &name);
+    socklen_t length = l4_dgram_name_of(&from, 0, false, &name);
     if (bind(fd, &name.any, length) == 0)
         return 0;
     if (port == 0)
@@ -73,7 +80,7 @@ static int connect_from(const struct l4_addr *to, const struct l4_way *way,
     int error = way ? l4_options_apply(&way->options, fd, to->family, false, NULL) : 0;
     if (!error)
         error = bind_to(fd, to->family, source, *port);
-    if (!error && connect(fd, &name.any, l4_dgram_name_of(to, 0, &name)))
+    if (!error && connect(fd, &name.any, l4_dgram_name_of(to, 0, false, &name)))
         error = -errno;
     if (error) {
         *made = !has_no_port(error) && error != -ENOMEM && error != -ENOBUFS;
@@ -89,12 +96,19 @@ int l4_dgram_connect(const struct l4_addr *to, const struct l4_way *way, uint16_
     *made = to->family != AF_INET && to->family != AF_INET6;
     if (*made)
         return -EAFNOSUPPORT;
-    if (!way || way->count == 0)
-        return connect_from(to, way, NULL, port, made);
     int fd = -EAGAIN;
-    for (uint32_t i = 0; has_no_port(fd) && i < way->count; i++)
+    if (!way || way->count == 0)
+        fd = connect_from(to, way, NULL, port, made);
+    for (uint32_t i = 0; way && has_no_port(fd) && i < way->count; i++)
         fd = connect_from(to, way, &way->from[i], port, made);
-    return fd;
+    return has_no_port(fd) ? -EADDRNOTAVAIL : fd;
+}
+
+/* why: ICMPv6's code becomes EACCES (net/ipv6/icmp.c), ICMP's EHOSTUNREACH or ENETUNREACH. */
+static int meaning(const struct sock_extended_err *found)
+{
+    const bool told = found->ee_origin == SO_EE_ORIGIN_ICMP6 && found->ee_errno == EACCES;
+    return told ? EHOSTUNREACH : (int)found->ee_errno;
 }
 
 int l4_dgram_error(int fd)
@@ -113,10 +127,18 @@ int l4_dgram_error(int fd)
                 continue;
             memcpy(&found, CMSG_DATA(c), sizeof found);
             if (l4_dgram_peer_gone((int)found.ee_errno))
-                gone = (int)found.ee_errno;
+                gone = meaning(&found);
         }
     }
-    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &now, &length) == 0 && l4_dgram_peer_gone(now))
+    /* why also where it is known: to ask takes it, or the next send would fail with it. */
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &now, &length) == 0 && !gone &&
+        l4_dgram_peer_gone(now))
         gone = now;
     return gone;
+}
+
+int l4_dgram_cause(int fd, int error)
+{
+    const int told = l4_dgram_error(fd);
+    return told ? -told : error;
 }

@@ -117,7 +117,10 @@ static void wait_for_socket(struct l4_loop *loop, uint32_t index, int error)
     l4_reach_leave(loop, s);
     l4_session_enter(loop, index, L4_SESSION_WAITS);
     s->error = -error;
-    loop->shed.pressed |= error != -EADDRNOTAVAIL; /* descriptors are what shedding frees */
+    if (error == -EADDRNOTAVAIL)
+        l4_loop_portless(loop);
+    else
+        loop->shed.pressed = true; /* descriptors are what shedding frees */
     if (l4_session_left_ms(loop, s) <= 0)
         l4_session_end(loop, index, L4_END_ERROR);
     else

@@ -65,6 +65,7 @@ static int open_front(struct l4_loop *loop, uint32_t bound)
     const int fd = loop->bounds[bound].fd;
     front->at = l4_dgram_bound_to(fd);
     front->wildcard = memcmp(front->at.ip, any, sizeof any) == 0;
+    front->six = l4_dgram_is_six(fd);
     front->open = true;
     l4_dgram_tell(fd, front->wildcard);
     if (loop->udp->held_until_ms)
@@ -230,7 +231,7 @@ static void send_ahead(struct l4_loop *loop, uint32_t flow)
             udp->peers[flow].longest_run[BACKEND] = (uint16_t)(sent.unfit - 1);
         if (!error)
             return;
-        s->error = -error;
+        s->error = -l4_dgram_cause(s->half[1].fd, error);
         if (!l4_udp_move(loop, flow, true))
             break;
     }
@@ -250,7 +251,7 @@ static void forward_greeted(struct l4_loop *loop, uint32_t flow, uint32_t first,
         L4_OWN_ADD(l4_session_column(loop, s->backend)->bytes_in, d->bytes);
         for (int tries = 0; error && tries <= L4_RETRIES_MAX; tries++) {
             error = l4_udp_greet(loop, flow, d, &at, &lost);
-            s->error = error ? -error : s->error;
+            s->error = error ? -l4_dgram_cause(s->half[1].fd, error) : s->error;
             if (error && !l4_udp_move(loop, flow, true)) {
                 l4_udp_drop(loop, listener, L4_DROP_NO_BACKEND, 1);
                 return;
@@ -315,14 +316,20 @@ static void begin_batch(struct l4_udp *udp, struct met *met)
     met->count = 0;
 }
 
+/* Is there a session in this row, or the ghost of one that another worker has? */
+static bool lives(const struct l4_loop *loop, uint32_t flow)
+{
+    return L4_GET(l4_udp_session(loop, flow)->serial) || loop->udp->peers[flow].ghost;
+}
+
 static void forward_all(struct l4_loop *loop, const struct met *met)
 {
     for (uint32_t i = 0; i < met->count; i++) {
         const uint32_t flow = met->flows[i];
         const struct l4_udp_peer *peer = &loop->udp->peers[flow];
         /* why: a session may have been ended meanwhile to make room for a later one, and its row
-         * been given to that. */
-        if (L4_GET(l4_udp_session(loop, flow)->serial) == met->serials[i])
+         * been given to that. A ghost's serial is 0, as that of a free row. */
+        if (L4_GET(l4_udp_session(loop, flow)->serial) == met->serials[i] && lives(loop, flow))
             forward(loop, flow, peer->first, peer->last);
     }
 }
@@ -452,6 +459,7 @@ static void reply(struct l4_loop *loop, uint32_t flow, const struct l4_dgram *d)
         .peer = &s->client,
         .local = udp->fronts[peer->bound].wildcard ? &f->local : NULL,
         .scope = f->scope,
+        .six = udp->fronts[peer->bound].six,
         .owner = flow,
     };
     l4_dgram_put(&udp->replies, &to, d, d->segment <= peer->longest_run[CLIENT]);
@@ -502,7 +510,7 @@ static void list_ready(struct l4_udp *udp, uint32_t flow)
 void l4_udp_event(struct l4_loop *loop, uint32_t flow, uint32_t events)
 {
     struct l4_session *s = l4_udp_session(loop, flow);
-    if (!(L4_GET(s->serial) || loop->udp->peers[flow].ghost) || s->half[1].fd < 0)
+    if (!lives(loop, flow) || s->half[1].fd < 0)
         return;
     int gone = events & EPOLLERR ? -l4_dgram_error(s->half[1].fd) : 0;
     const int result = take_replies(loop, flow);

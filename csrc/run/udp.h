@@ -23,6 +23,7 @@
 struct l4_udp_front { /* a UDP listener's socket; as many as the loop's bounds */
     bool open;
     bool wildcard;
+    bool six;              /* its socket is one of IPv6 */
     struct l4_addr at;     /* what it is bound to */
     struct l4_flood flood; /* of this address, where more waits than a turn takes */
 };

@@ -230,9 +230,10 @@ static void fill(struct l4_loop *loop, uint32_t flow, const struct l4_record *re
     s->half[1] = (struct l4_half){.fd = fd, .pipe = L4_NO_PIPE};
     L4_SET(s->bytes[0], record->moved[0]);
     L4_SET(s->bytes[1], record->moved[1]);
-    L4_SET(s->active_ms, record->active_ms);
-    s->started_us = record->started_us;
-    s->connect_started_us = record->connect_started_us;
+    /* why: as in run/record.c: the giver's clock may be a moment ahead. */
+    L4_SET(s->active_ms, record->active_ms < loop->now_ms ? record->active_ms : loop->now_ms);
+    s->started_us = record->started_us < loop->now_us ? record->started_us : loop->now_us;
+    s->connect_started_us = s->started_us;
     s->connect_us = s->queue_us = 0;
     s->first_byte_us = record->first_byte_us;
     s->accounted = s->attempts = 0;
@@ -243,10 +244,15 @@ static void fill(struct l4_loop *loop, uint32_t flow, const struct l4_record *re
         .scope = record->flow.scope,
         .lane = key->lane,
         .port = record->flow.port,
-        .flags = record->flow.flags,
+        .flags = record->flow.flags & L4_FLOW_FLAGS,
         .datagrams = {record->flow.datagrams[0], record->flow.datagrams[1]},
         .backend_use = L4_GET(l4_table_backend(loop->table, backend)->used),
     };
+}
+
+static bool is_internet(const struct l4_addr *addr)
+{
+    return addr->family == AF_INET || addr->family == AF_INET6;
 }
 
 /* Is there a place for it here, that its client would find? */
@@ -267,7 +273,8 @@ bool l4_udp_take(struct l4_loop *loop, const struct l4_record *record, const int
                  uint32_t count)
 {
     uint32_t listener, pool, backend;
-    if (count != 1 || record->state != L4_SESSION_RELAYS ||
+    if (count != 1 || record->state != L4_SESSION_RELAYS || !is_internet(&record->client) ||
+        !is_internet(&record->flow.local) ||
         !l4_record_find(loop, record, &listener, &pool, &backend))
         return false;
     const struct l4_flow_key key = {.client = record->client,

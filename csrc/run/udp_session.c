@@ -149,7 +149,10 @@ static bool reach(struct l4_loop *loop, uint32_t flow, enum l4_drop *why)
     for (uint32_t i = 0; i <= L4_RETRIES_MAX && pick(loop, flow); i++) {
         bool made;
         int error = l4_udp_connect(loop, flow, &made);
-        if (error && !made && make_room(loop, flow))
+        const bool portless = !made && error == -EADDRNOTAVAIL;
+        if (portless) /* another session's end would free a port towards its own backend only */
+            l4_loop_portless(loop);
+        if (error && !made && !portless && make_room(loop, flow))
             error = l4_udp_connect(loop, flow, &made);
         if (!error) {
             L4_OWN_ADD(l4_session_column(loop, s->backend)->total, 1);
@@ -160,11 +163,19 @@ static bool reach(struct l4_loop *loop, uint32_t flow, enum l4_drop *why)
             note_failed(loop, s);
         l4_udp_leave(loop, s);
         if (!made) {
-            *why = L4_DROP_DESCRIPTORS;
+            *why = portless ? L4_DROP_NO_LOCAL_PORT : L4_DROP_DESCRIPTORS;
             return false;
         }
     }
     return false;
+}
+
+/* How a session ends that reached nothing. */
+static enum l4_reason end_of(enum l4_drop why, bool tried)
+{
+    if (why == L4_DROP_DESCRIPTORS || why == L4_DROP_NO_LOCAL_PORT)
+        return L4_END_ERROR;
+    return tried ? L4_END_CONNECT_FAILED : L4_END_NO_BACKEND;
 }
 
 /* Is the backend there, and not known to be down? */
@@ -210,7 +221,7 @@ bool l4_udp_move(struct l4_loop *loop, uint32_t flow, bool failed)
         note_failed(loop, s);
     l4_udp_leave(loop, s);
     if (!reach(loop, flow, &why)) {
-        l4_udp_end(loop, flow, failed ? L4_END_CONNECT_FAILED : L4_END_NO_BACKEND);
+        l4_udp_end(loop, flow, end_of(why, failed));
         return false;
     }
     L4_OWN_ADD(udp_tally(loop, s->listener)->moved, 1);
@@ -325,11 +336,7 @@ uint32_t l4_udp_open(struct l4_loop *loop, uint32_t bound, uint32_t pool,
     L4_OWN_ADD(tally(loop, key->listener)->accepted, 1);
     L4_OWN_ADD(tally(loop, key->listener)->active, 1);
     if (!reach(loop, flow, why)) {
-        const struct l4_session *s = l4_udp_session(loop, flow);
-        l4_udp_end(loop, flow,
-                   *why == L4_DROP_DESCRIPTORS ? L4_END_ERROR
-                   : s->attempts               ? L4_END_CONNECT_FAILED
-                                               : L4_END_NO_BACKEND);
+        l4_udp_end(loop, flow, end_of(*why, l4_udp_session(loop, flow)->attempts));
         return L4_NONE;
     }
     l4_udp_enter(loop, flow, L4_SESSION_CONNECTS);

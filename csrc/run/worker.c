@@ -48,6 +48,15 @@ void l4_loop_event(struct l4_loop *loop, enum l4_event_kind kind, uint32_t a, ui
     ring_bell(loop->setup.event_fd);
 }
 
+void l4_loop_portless(struct l4_loop *loop)
+{
+    L4_OWN_ADD(loop->row->portless, 1);
+    if (loop->portless_told_ms && loop->now_ms - loop->portless_told_ms < L4_PORTLESS_TELL_MS)
+        return;
+    loop->portless_told_ms = loop->now_ms;
+    l4_loop_event(loop, L4_EVENT_PORTLESS, 0, 0);
+}
+
 static void read_clock(struct l4_loop *loop)
 {
     struct timespec now;

@@ -70,13 +70,14 @@ struct l4_loop {
     uint32_t held;           /* session rows that are not free */
     uint32_t fresh;          /* rows from here on were never used */
     struct l4_list free, ended, ready;
-    uint32_t serial;          /* of the last session opened */
-    uint64_t picks;           /* made so far; run/watch.h */
-    uint64_t random;          /* state of core choices; base/random.h */
-    uint64_t resume_ms;       /* while paused: when to try again */
-    struct l4_shed_memo shed; /* run/shed.h */
-    struct l4_secure *secure; /* NULL: there is no vault */
-    bool listening;           /* the listeners are in the epoll set */
+    uint32_t serial;           /* of the last session opened */
+    uint64_t picks;            /* made so far; run/watch.h */
+    uint64_t random;           /* state of core choices; base/random.h */
+    uint64_t resume_ms;        /* while paused: when to try again */
+    struct l4_shed_memo shed;  /* run/shed.h */
+    uint64_t portless_told_ms; /* when the supervisor was told last that ports are out */
+    struct l4_secure *secure;  /* NULL: there is no vault */
+    bool listening;            /* the listeners are in the epoll set */
     bool paused;
     bool draining;
     bool parted; /* its sessions go to another program, which has a table of its own */
@@ -111,6 +112,9 @@ __attribute__((warn_unused_result)) int l4_loop_watch(const struct l4_loop *loop
 /* No more clients, and none from the queues: other workers have the same sockets. It ends with its
  * last session. */
 void l4_loop_leave(struct l4_loop *loop);
+
+/* A connect found no free local port: this is counted, and told at times. */
+void l4_loop_portless(struct l4_loop *loop);
 
 /* Tells the supervisor. */
 void l4_loop_event(struct l4_loop *loop, enum l4_event_kind kind, uint32_t a, uint64_t b);

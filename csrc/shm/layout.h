@@ -284,6 +284,7 @@ enum l4_event_kind {                          /* from a worker to the supervisor
                      L4_EVENT_HANDED,         /* a: the hand's number, b: sessions that moved */
                      L4_EVENT_SHED, /* a: family << 24 | sessions shed since the last such event,
                                        b: the source of the last (its address or IPv6 network) */
+                     L4_EVENT_PORTLESS, /* connects find no free local port */
 };
 
 struct l4_event {
@@ -327,6 +328,7 @@ struct l4_worker {
     _Atomic uint64_t shed_asked; /* all: sessions that another worker asks this one to end, below
                                     their source's hash; run/shed.h */
     _Atomic uint64_t uncounted;  /* worker: clients whose source found no place to be counted in */
+    _Atomic uint64_t portless;   /* worker: connects that found no free local port */
 
     struct l4_ring command_ring; /* supervisor puts, worker takes */
     struct l4_command commands[L4_COMMANDS];

@@ -52,6 +52,7 @@ enum l4_flow_flags {
     L4_FLOW_COUNTED = 1 << 3,   /* among the sessions of its source */
     L4_FLOW_GREETED = 1 << 4,   /* its backend has been told whose it is: run/udp_greet.h */
     L4_FLOW_LAST_HOPE = 1 << 2, /* its backend was chosen though it is down: when_all_down */
+    L4_FLOW_FLAGS = (1 << 5) - 1, /* all of them */
 };
 
 struct l4_flow {            /* worker */
@@ -67,10 +68,11 @@ struct l4_flow {            /* worker */
 
 /* Why a client's datagram, or one for it, went no further. */
 #define L4_DROPS(X)                                                                                \
-    X(SESSIONS, "udp_sessions")   /* no place for another session */                               \
-    X(SOURCE, "source_sessions")  /* its address has max_sessions_per_source */                    \
-    X(DESCRIPTORS, "descriptors") /* no socket, port or memory towards the backend */              \
-    X(OVERLOAD, "overload")       /* a new client in a flood (io/flood.h) */                       \
+    X(SESSIONS, "udp_sessions")       /* no place for another session */                           \
+    X(SOURCE, "source_sessions")      /* its address has max_sessions_per_source */                \
+    X(DESCRIPTORS, "descriptors")     /* no socket or memory towards the backend */                \
+    X(NO_LOCAL_PORT, "no_local_port") /* ... or no local port */                                   \
+    X(OVERLOAD, "overload")           /* a new client in a flood (io/flood.h) */                   \
     X(NO_BACKEND, "no_backend")                                                                    \
     X(DENIED, "denied")                /* by the networks of the listener, or blocked */           \
     X(DRAINING, "draining")            /* the service ends and takes no new sessions */            \

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from l4lb.control import health_views, tls_views
 from l4lb.control.sessions import sessions as sessions
 from l4lb.native import change, seen, udp
-from l4lb.native.edge import dry_runs, slowed, uncounted
+from l4lb.native.edge import dry_runs, portless, slowed, uncounted
 from l4lb.native.health import health
 from l4lb.native.rows import BackendRow, ListenerRow, PoolRow, UdpTally
 from l4lb.native.table import Table
@@ -225,6 +225,7 @@ def stats(table: Table) -> Map:
         "worker_restarts": sum(row.restarts for row in workers),
         "connections_lost": sum(row.lost for row in workers),
         "uncounted": uncounted(table),
+        "no_local_port": portless(table),
         "ended": {reason: count for reason, count in ended.items() if count},
         "latency": latency(table),
     }

@@ -22,7 +22,7 @@ from l4lb.metrics.exposition import (
     prefers_openmetrics,
     sample,
 )  # fmt: skip
-from l4lb.native import egress, seen, tls, udp
+from l4lb.native import edge, egress, seen, tls, udp
 from l4lb.native.rows import OUT, BackendRow, PoolRow, WorkerRow
 from l4lb.native.table import Table
 from l4lb.native.tls_rows import Handshakes
@@ -118,6 +118,7 @@ class Collector:
         scrape.add("l4lb_config_generation", table.generation)
         scrape.add("l4lb_clients", table.connections)
         scrape.add("l4lb_clients_limit", table.max_connections)
+        scrape.add("l4lb_local_ports_exhausted_total", edge.portless(table))
         if table.checker_beat_ms:
             age_ms = about.now_ms() - table.checker_beat_ms
             scrape.add("l4lb_checker_heartbeat_age_seconds", age_ms / 1000)

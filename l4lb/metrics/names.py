@@ -166,6 +166,9 @@ METRICS: Mapping[str, Metric] = {
             "Local ports left towards the backend with most sessions, from this source.",
             ("pool", "source"),
         ),
+        Metric(
+            "l4lb_local_ports_exhausted_total", "counter", "Connects that found no local port."
+        ),
         Metric("l4lb_worker_up", "gauge", "1: its process runs.", WORKER),
         Metric("l4lb_worker_connections_active", "gauge", "Clients it holds now.", WORKER),
         Metric("l4lb_worker_connections_total", "counter", "Clients it accepted.", WORKER),

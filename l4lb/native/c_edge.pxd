@@ -124,6 +124,7 @@ cdef extern from "shm/layout.h":
 
     struct l4_worker:
         uint64_t uncounted
+        uint64_t portless
 
     struct l4_header:
         uint32_t routes_generation

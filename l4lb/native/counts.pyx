@@ -92,7 +92,7 @@ def _of_workers(Table table, indexes):
     for worker in indexes:
         row = table._worker(worker)
         counts = (row.accepted, row.restarts, row.lost, row.turns,
-                  (<e.l4_worker *>row).uncounted,
+                  (<e.l4_worker *>row).uncounted, (<e.l4_worker *>row).portless,
                   s.l4_table_log(table.handle(), worker).ring.dropped)
         found = {name: found[name] + count for name, count in zip(WORKER, counts)}
         for i in range(1, len(reasons)):
@@ -189,6 +189,7 @@ def book_workers(Table table, counts, index=None):
     book.lost += counts["lost"]
     book.turns += counts.get("turns", 0)
     (<e.l4_worker *>book).uncounted += counts.get("uncounted", 0)
+    (<e.l4_worker *>book).portless += counts.get("portless", 0)
     s.l4_table_log(table.handle(), index).ring.dropped += counts.get("log_dropped", 0)
     for reason, count in counts["ended"].items():
         if reason in reasons:
@@ -214,4 +215,4 @@ def set_elsewhere(Table table, index, sessions):
 
 UDP = ("datagrams_in", "datagrams_out", "evicted", "moved", "adopted")
 SHAKES = ("full", "resumed", "failed")
-WORKER = ("accepted", "restarts", "lost", "turns", "uncounted", "log_dropped")
+WORKER = ("accepted", "restarts", "lost", "turns", "uncounted", "portless", "log_dropped")

@@ -53,6 +53,9 @@ def set_limits(
 def slowed(table: Table, listener: int) -> int:
     """How many sessions a limit of bandwidth has held back."""
 
+def portless(table: Table) -> int:
+    """How many connects found no free local port."""
+
 def uncounted(table: Table) -> int:
     """How many clients found no place in the table of sources."""
 

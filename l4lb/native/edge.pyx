@@ -161,6 +161,12 @@ def uncounted(Table table):
                for index in table._counted())
 
 
+def portless(Table table):
+    """How many connects found no free local port."""
+    return sum((<e.l4_worker *>c.l4_table_worker(&table.table, index)).portless
+               for index in table._counted())
+
+
 def publish_routes(Table table, groups):
     """Replaces all routes: (listener rows, routes) pairs; each route is a dict, see edge.pyi.
 

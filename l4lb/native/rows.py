@@ -47,6 +47,7 @@ EVENT_KINDS = (
     "unlistened",
     "handed",
     "shed",
+    "portless",
 )
 
 

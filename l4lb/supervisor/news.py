@@ -42,6 +42,8 @@ class WorkerNews:
             self.secrets_failed(index, event.a)
         elif event.kind == "shed":
             self.shed(index, event.a, event.b)
+        elif event.kind == "portless":
+            self.portless(index)
 
     def _is_new(self, what: str, index: int) -> bool:
         """Once until a quiet minute has passed: a service at its limit says so often."""
@@ -69,6 +71,15 @@ class WorkerNews:
             connections=sessions,
             remedy="raise the limit on open files (LimitNOFILE=, ulimit -n) or max_connections",
         )
+
+    def portless(self, index: int) -> None:
+        if self._is_new("portless", index):
+            LOG.warning(
+                "connects find no free local port towards a backend; clients wait for one",
+                worker=index,
+                remedy="give the pool more source addresses (source), widen"
+                " net.ipv4.ip_local_port_range, or add backends",
+            )
 
     def shed(self, index: int, a: int, b: int) -> None:
         source, sessions = shed_source(a >> FAMILY_SHIFT, b), a & ((1 << FAMILY_SHIFT) - 1)

@@ -1,8 +1,8 @@
 /* Late, or under a flood? What a listener's queue tells at each look. */
 #include <string.h>
 
-#include "check.h"
 #include "base/bounds.h"
+#include "check.h"
 #include "io/flood.h"
 #include "sockets.h"
 

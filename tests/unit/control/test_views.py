@@ -240,6 +240,7 @@ def test_stats_of_a_service_that_did_nothing_are_all_nothing(table: Table) -> No
         "worker_restarts": 0,
         "connections_lost": 0,
         "uncounted": 0,
+        "no_local_port": 0,
         "ended": {},
     }
 
