@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 
 #include "core/hello.h"
 #include "core/ppv.h"
@@ -226,20 +227,79 @@ static bool is_learnt_sound(const struct l4_record_facts *facts)
            l4_ppv_is_row(text + bytes[0] + bytes[1], bytes[2]);
 }
 
-/* Does it make sense, whoever wrote it? */
-static bool is_sound(const struct l4_record *record, uint32_t count)
+/* What a half that moves may be marked with: TLS and what goes with it stay where they are. */
+enum {
+    MOVABLE_HALF = L4_HALF_IN | L4_HALF_OUT | L4_HALF_HUP | L4_HALF_EOF | L4_HALF_SHUT |
+                   L4_HALF_RESET | L4_HALF_BROKEN | L4_HALF_BULKY | L4_HALF_URGENT | L4_HALF_SENT |
+                   L4_HALF_NODELAY | L4_HALF_WATCHED
+};
+
+/* Is in each pipe what the record says, and no more than a pipe may hold? */
+static bool are_pipes_sound(const struct l4_record *record, const int *fds)
 {
-    const bool queues = record->state == L4_SESSION_QUEUES;
-    const uint32_t both = L4_RECORD_CLIENT | (queues ? 0 : L4_RECORD_BACKEND);
-    const uint32_t pipes = queues ? 0 : L4_RECORD_PIPE_0 | L4_RECORD_PIPE_1;
-    const bool state = queues || record->state == L4_SESSION_CONNECTS ||
-                       record->state == L4_SESSION_RELAYS || record->state == L4_SESSION_RESETS;
-    return state && (record->fds & both) == both && count == fds_of(record) &&
-           !(record->fds & ~(both | pipes)) &&
-           !!record->piped[0] == !!(record->fds & L4_RECORD_PIPE_0) &&
-           !!record->piped[1] == !!(record->fds & L4_RECORD_PIPE_1) &&
-           record->attempts <= L4_RETRIES_MAX + 1 && record->reason < L4_REASON_COUNT &&
-           record->first_end <= 2 && is_learnt_sound(&record->facts);
+    const int *pipe = fds + 2;
+    for (int half = 0; half < 2; half++) {
+        const uint32_t bytes = record->piped[half];
+        int held = 0;
+        if (!bytes != !(record->fds & (half ? L4_RECORD_PIPE_1 : L4_RECORD_PIPE_0)))
+            return false;
+        if (!bytes)
+            continue;
+        if (bytes > L4_PIPE_BYTES || ioctl(pipe[0], FIONREAD, &held) || held < 0 ||
+            (uint32_t)held != bytes)
+            return false;
+        pipe += 2;
+    }
+    return true;
+}
+
+/* Which descriptors may, and must, a session in this state have? *may is 0 in a state in which none
+ * moves. Nothing was read before there is a backend. */
+static uint32_t must_have(uint32_t state, uint32_t *may)
+{
+    const uint32_t both = L4_RECORD_CLIENT | L4_RECORD_BACKEND;
+    switch (state) {
+    case L4_SESSION_QUEUES:
+        return *may = L4_RECORD_CLIENT;
+    case L4_SESSION_CONNECTS:
+        return *may = both;
+    case L4_SESSION_RELAYS:
+    case L4_SESSION_RESETS:
+        *may = both | L4_RECORD_PIPE_0 | L4_RECORD_PIPE_1;
+        return both;
+    default:
+        return *may = 0;
+    }
+}
+
+/* Where an attempt may still fail there is room to note it. */
+static uint32_t most_attempts(uint32_t state)
+{
+    return state == L4_SESSION_RELAYS || state == L4_SESSION_RESETS ? L4_RETRIES_MAX + 1
+                                                                    : L4_RETRIES_MAX;
+}
+
+static bool is_address(const struct l4_addr *addr)
+{
+    return addr->family == AF_INET || addr->family == AF_INET6 || addr->family == AF_UNIX;
+}
+
+/* Does it make sense, whoever wrote it? */
+static bool is_sound(const struct l4_record *record, const int *fds, uint32_t count)
+{
+    uint32_t may;
+    const uint32_t must = must_have(record->state, &may);
+    return may && (record->fds & must) == must && !(record->fds & ~may) &&
+           count == fds_of(record) && record->attempts <= most_attempts(record->state) &&
+           !((record->flags[0] | record->flags[1]) & ~(uint32_t)MOVABLE_HALF) &&
+           is_address(&record->client) && are_pipes_sound(record, fds) &&
+           record->reason < L4_REASON_COUNT && record->first_end <= 2 && record->half_closed <= 1 &&
+           is_learnt_sound(&record->facts);
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
 }
 
 /* Edges are told anew when a socket is watched anew; what else is known of it stays. */
@@ -266,16 +326,19 @@ static bool put_halves(struct l4_loop *loop, struct l4_session *s, const struct 
     return true;
 }
 
-static void put_facts(struct l4_session *s, const struct l4_record *record)
+static void put_facts(const struct l4_loop *loop, struct l4_session *s,
+                      const struct l4_record *record)
 {
     const bool queues = record->state == L4_SESSION_QUEUES;
     s->client = record->client;
     s->turn = queues ? record->turn : 0;
     L4_SET(s->bytes[0], queues ? 0 : record->moved[0]);
     L4_SET(s->bytes[1], queues ? 0 : record->moved[1]);
-    L4_SET(s->active_ms, record->active_ms);
-    s->started_us = record->started_us;
-    s->connect_started_us = record->connect_started_us;
+    /* why: the giver's clock may have been read a moment later than this worker's; what is in the
+     * future would make a session infinitely old. */
+    L4_SET(s->active_ms, earlier(record->active_ms, loop->now_ms));
+    s->started_us = earlier(record->started_us, loop->now_us);
+    s->connect_started_us = earlier(record->connect_started_us, loop->now_us);
     s->connect_us = record->connect_us;
     s->queue_us = record->queue_us;
     s->first_byte_us = record->first_byte_us;
@@ -295,6 +358,14 @@ static void put_facts(struct l4_session *s, const struct l4_record *record)
     s->paced = 0;
     s->looked = 0;
     s->accounted = 0;
+}
+
+/* No backend is waited for longer than the pool allows. */
+static void bound_wait(struct l4_loop *loop, struct l4_session *s, uint32_t state)
+{
+    const uint32_t most = L4_GET(l4_table_pool(loop->table, s->pool)->connect_timeout_ms);
+    if (state == L4_SESSION_CONNECTS && l4_session_left_ms(loop, s) > (int64_t)most)
+        l4_session_set_deadline(loop, s, most);
 }
 
 /* After its limits here have begun with it: they go on where they were. */
@@ -350,15 +421,17 @@ bool l4_record_read(struct l4_loop *loop, const struct l4_record *record, const 
                     uint32_t count)
 {
     uint32_t listener, pool, backend;
-    if (!is_sound(record, count) || !l4_record_find(loop, record, &listener, &pool, &backend) ||
-        loop->held >= loop->capacity || loop->draining)
+    if (!is_sound(record, fds, count) ||
+        !l4_record_find(loop, record, &listener, &pool, &backend) || loop->held >= loop->capacity ||
+        loop->draining)
         return false;
     const uint32_t index = l4_session_take_row(loop);
     struct l4_session *s = l4_session_at(loop, index);
     s->listener = listener;
     s->pool = pool;
     s->backend = backend;
-    put_facts(s, record);
+    put_facts(loop, s, record);
+    bound_wait(loop, s, record->state);
     if (!put_halves(loop, s, record, fds) || !watch(loop, s, index)) {
         take_apart(loop, s);
         l4_session_return_row(loop, index);

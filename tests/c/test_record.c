@@ -185,6 +185,79 @@ TEST(what_does_not_make_sense_is_not_taken_and_changes_nothing)
     stop();
 }
 
+TEST(what_cannot_move_is_not_taken)
+{
+    int client[2], backend[2], fds[8];
+    struct l4_record good;
+    start();
+    tcp_pair(client);
+    tcp_pair(backend);
+    const uint32_t count = l4_record_write(&giver, serve(client[1], backend[0], "x"), &good, fds);
+    copy(fds, count);
+    struct l4_record bad[] = {good, good, good, good, good, good, good, good, good, good};
+    bad[0].flags[0] |= L4_HALF_TLS;
+    bad[1].flags[1] |= L4_HALF_UNSENT;
+    bad[2].flags[0] |= 1u << 13;        /* no flag */
+    bad[3].flags[1] |= 1u << 16;        /* ... nor one that a row has room for */
+    bad[4].state = L4_SESSION_CONNECTS; /* it has read something already */
+    bad[5].piped[1] = 2;                /* more than the pipe holds */
+    bad[6].piped[1] = L4_PIPE_BYTES + 1;
+    bad[7].client.family = 99;
+    bad[8].half_closed = 2;
+    bad[9].state = L4_SESSION_QUEUES; /* it has a backend already */
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        CHECK(!l4_record_read(&taker, &bad[i], fds, count));
+    CHECK_EQ(0, taker.held);
+    CHECK(l4_record_read(&taker, &good, fds, count));
+    close(client[0]);
+    close(backend[1]);
+    stop();
+}
+
+TEST(who_still_connects_has_room_for_one_more_failed_attempt)
+{
+    int client[2], backend[2], fds[8];
+    struct l4_record record;
+    start();
+    tcp_pair(client);
+    tcp_pair(backend);
+    const uint32_t count =
+        l4_record_write(&giver, serve(client[1], backend[0], NULL), &record, fds);
+    copy(fds, count);
+    record.attempts = L4_RETRIES_MAX + 1;
+    record.state = L4_SESSION_CONNECTS;
+    CHECK(!l4_record_read(&taker, &record, fds, count));
+    record.attempts = L4_RETRIES_MAX;
+    CHECK(l4_record_read(&taker, &record, fds, count));
+    close(client[0]);
+    close(backend[1]);
+    stop();
+}
+
+TEST(times_in_the_future_are_now_and_no_backend_is_waited_for_longer_than_its_pool_allows)
+{
+    int client[2], backend[2], fds[8];
+    struct l4_record record;
+    start();
+    L4_SET(l4_table_pool(&table, 0)->connect_timeout_ms, 200);
+    tcp_pair(client);
+    tcp_pair(backend);
+    const uint32_t count =
+        l4_record_write(&giver, serve(client[1], backend[0], NULL), &record, fds);
+    copy(fds, count);
+    record.state = L4_SESSION_CONNECTS;
+    record.active_ms = record.started_us = record.connect_started_us = UINT64_MAX;
+    record.deadline_ms = (uint32_t)taker.now_ms + 1000000;
+    CHECK(l4_record_read(&taker, &record, fds, count));
+    const struct l4_session *s = l4_session_at(&taker, 0);
+    CHECK_EQ(taker.now_ms, L4_GET(s->active_ms));
+    CHECK(s->started_us == taker.now_us && s->connect_started_us == taker.now_us);
+    CHECK_EQ(200, l4_session_left_ms(&taker, s));
+    close(client[0]);
+    close(backend[1]);
+    stop();
+}
+
 /* What the giver's worker has learnt of session `index`. */
 static struct l4_facts *learn(uint32_t index)
 {
@@ -319,6 +392,9 @@ TEST(sessions_that_end_tls_here_or_have_not_reached_the_pick_cannot_be_described
 MAIN(RUN(what_is_described_is_what_the_other_worker_goes_on_with);
      RUN(rows_are_hints_and_names_decide);
      RUN(what_does_not_make_sense_is_not_taken_and_changes_nothing);
+     RUN(what_cannot_move_is_not_taken);
+     RUN(who_still_connects_has_room_for_one_more_failed_attempt);
+     RUN(times_in_the_future_are_now_and_no_backend_is_waited_for_longer_than_its_pool_allows);
      RUN(a_shorter_record_of_an_earlier_version_is_taken);
      RUN(sessions_that_end_tls_here_or_have_not_reached_the_pick_cannot_be_described);
      RUN(what_was_learnt_of_the_client_goes_with_it);
