@@ -43,11 +43,8 @@ union l4_dgram_name {
 
 enum { L4_DGRAM_CONTROL = 128 }; /* for a size and an address, with their heads */
 
-/* An address as rules, keys and logs have it, of the kernel's form: an IPv4 client of a socket that
- * serves both families has its IPv4 address. */
+/* From the kernel's form, in which a socket of both families writes IPv4 as IPv6, and to it. */
 struct l4_addr l4_dgram_addr_of(const union l4_dgram_name *name);
-
-/* The kernel's form of an address; mapped: for a socket of IPv6, where IPv4 is written as such. */
 socklen_t l4_dgram_name_of(const struct l4_addr *addr, uint32_t scope, bool mapped,
                            union l4_dgram_name *name);
 
@@ -63,7 +60,6 @@ struct l4_dgram_inbox {
     struct l4_dgram got[L4_UDP_BATCH];
 };
 
-/* Takes its memory. Returns 0 or -ENOMEM. */
 __attribute__((warn_unused_result)) int l4_dgram_inbox_init(struct l4_dgram_inbox *inbox,
                                                             bool named);
 void l4_dgram_inbox_close(struct l4_dgram_inbox *inbox);
@@ -116,10 +112,9 @@ struct l4_dgram_sent {
  * stays, to be sent to another or dropped by l4_dgram_forget. */
 int l4_dgram_send(struct l4_dgram_outbox *outbox, int fd, struct l4_dgram_sent *sent);
 
-/* Does this error of a connected socket say that the peer is not there? */
-bool l4_dgram_peer_gone(int error);
-
 /* Drops what is in it; returns how many datagrams that was. */
 uint32_t l4_dgram_forget(struct l4_dgram_outbox *outbox);
+
+bool l4_dgram_peer_gone(int error); /* does a connected socket's error say so? */
 
 #endif

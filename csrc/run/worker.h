@@ -113,10 +113,8 @@ __attribute__((warn_unused_result)) int l4_loop_watch(const struct l4_loop *loop
  * last session. */
 void l4_loop_leave(struct l4_loop *loop);
 
-/* A connect found no free local port: this is counted, and told at times. */
+/* Tells the supervisor; that a connect found no free local port (counted) only at times. */
 void l4_loop_portless(struct l4_loop *loop);
-
-/* Tells the supervisor. */
 void l4_loop_event(struct l4_loop *loop, enum l4_event_kind kind, uint32_t a, uint64_t b);
 
 #endif
