@@ -21,7 +21,7 @@ from l4lb.cli.layout import NAME_LEAST, View, cut
 from l4lb.cli.rates import Rates, amount, bars, row_name
 from l4lb.cli.render import event
 from l4lb.cli.top import ANSWER_TIMEOUT_S, sample
-from l4lb.cli.units import cell, duration
+from l4lb.cli.units import cell, duration, size
 from l4lb.control.client import AdminClient
 from l4lb.errors import L4lbError
 
@@ -32,6 +32,12 @@ NAME_PART = 3  # of the screen's width: what a name may take at most
 
 Row = Mapping[str, Any]
 Column = tuple[str, Callable[[Row], Any]]
+
+
+def _memory(row: Row) -> str:
+    held = row["resident_bytes"]
+    return "-" if held is None else size(held)
+
 
 BACKENDS: Sequence[Column] = (
     ("backend", lambda row: f"{row['pool']}/{row['name']}"),
@@ -54,6 +60,8 @@ WORKERS: Sequence[Column] = (
     ("active", lambda row: row["active"]),
     ("new/s", lambda row: row["accepted_per_s"]),
     ("turns/s", lambda row: row["turns_per_s"]),
+    ("memory", lambda row: _memory(row)),
+    ("CPU s", lambda row: row["cpu_seconds"]),
     ("restarts", lambda row: row["restarts"]),
     ("lost", lambda row: row["lost"]),
 )

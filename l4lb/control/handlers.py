@@ -18,6 +18,7 @@ from l4lb.control.picks import picks
 from l4lb.control.sources import Sources
 from l4lb.control.why import why
 from l4lb.errors import AdminError
+from l4lb.metrics.processes import usages
 from l4lb.native.health import health
 from l4lb.native.table import Table
 
@@ -46,7 +47,7 @@ class Handlers:
             "backends": lambda _: views.backends(table, now_ms()),
             "sessions": lambda args: views.sessions(table, now_ms(), args),
             "picks": lambda args: picks(table, now_ms(), args),
-            "workers": lambda _: views.workers(table, now_ms()),
+            "workers": lambda _: views.workers(table, now_ms(), usages()),
             "explain": lambda args: _explained(table, args),
             "simulate": lambda args: choices.simulate(table, args),
             "blocks": lambda _: edge_views.blocked(table, now_ms()),

@@ -6,10 +6,12 @@ Pure: the table and the time are arguments. Ages are milliseconds, `_s` seconds.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from l4lb.control import health_views, tls_views
 from l4lb.control.sessions import sessions as sessions
+from l4lb.metrics.processes import Usage
 from l4lb.native import change, seen, udp
 from l4lb.native.edge import dry_runs, portless, slowed, uncounted
 from l4lb.native.health import health
@@ -170,7 +172,9 @@ def _backend(table: Table, row: BackendRow, now_ms: int, now_s: float) -> Map:
     }
 
 
-def workers(table: Table, now_ms: int) -> list[Map]:
+def workers(table: Table, now_ms: int, usages: Iterable[Usage] = ()) -> list[Map]:
+    """usages: what the processes use of this host; what is not known of one is None."""
+    used = {one.pid: one for one in usages}
     return [
         {
             "index": row.index,
@@ -189,9 +193,18 @@ def workers(table: Table, now_ms: int) -> list[Map]:
             "uptime_s": max(0, now_ms - row.started_ms) // 1000 if row.pid else 0,
             "turns": row.turns,
             "last_turn_age_ms": max(0, now_ms - row.beat_ms) if row.beat_ms else None,
+            **_used(used.get(row.pid)),
         }
         for row in table.workers()
     ]
+
+
+def _used(usage: Usage | None) -> Map:
+    return {
+        "cpu_seconds": round(usage.cpu_seconds, 2) if usage else None,
+        "resident_bytes": usage.resident_bytes if usage else None,
+        "open_files": usage.fds if usage else None,
+    }
 
 
 def latency(table: Table) -> Map:

@@ -22,6 +22,7 @@ from l4lb.metrics.exposition import (
     prefers_openmetrics,
     sample,
 )  # fmt: skip
+from l4lb.metrics.processes import Usage, usages
 from l4lb.native import edge, egress, seen, tls, udp
 from l4lb.native.rows import OUT, BackendRow, PoolRow, WorkerRow
 from l4lb.native.table import Table
@@ -44,6 +45,7 @@ class About:
     started_s: float
     stale_heartbeat_ms: int
     now_ms: Callable[[], int] = field(default=lambda: time.monotonic_ns() // 1_000_000)
+    usages: Callable[[], Iterable[Usage]] = usages
 
 
 def _bounds(measure: str, unit: int | float) -> tuple[str, ...]:
@@ -100,6 +102,12 @@ class Collector:
         self._backends(scrape, backends)
         self._pools(scrape, backends)
         self._workers(scrape, self._table.workers())
+        for one in self._about.usages():
+            labels = (one.process, one.worker, str(one.pid))
+            scrape.add("l4lb_process_cpu_seconds", one.cpu_seconds, *labels)
+            scrape.add("l4lb_process_resident_memory_bytes", one.resident_bytes, *labels)
+            if one.fds is not None:
+                scrape.add("l4lb_process_open_fds", one.fds, *labels)
         return scrape
 
     def render(

@@ -18,6 +18,7 @@ class Metric(NamedTuple):
     labels: tuple[str, ...] = ()
 
 
+PROCESS = ("process", "worker", "pid")
 LISTENER, POOL, BACKEND, WORKER = ("listener",), ("pool",), ("pool", "backend"), ("worker",)
 
 METRICS: Mapping[str, Metric] = {
@@ -169,6 +170,14 @@ METRICS: Mapping[str, Metric] = {
         Metric(
             "l4lb_local_ports_exhausted_total", "counter", "Connects that found no local port."
         ),
+        Metric(
+            "l4lb_process_cpu_seconds",
+            "gauge",
+            "CPU time of the process that runs now; begins anew with its replacement.",
+            PROCESS,
+        ),
+        Metric("l4lb_process_resident_memory_bytes", "gauge", "Its memory.", PROCESS),
+        Metric("l4lb_process_open_fds", "gauge", "Its open files and sockets.", PROCESS),
         Metric("l4lb_worker_up", "gauge", "1: its process runs.", WORKER),
         Metric("l4lb_worker_connections_active", "gauge", "Clients it holds now.", WORKER),
         Metric("l4lb_worker_connections_total", "counter", "Clients it accepted.", WORKER),

@@ -19,7 +19,7 @@ from l4lb.supervisor.history import History
 from l4lb.supervisor.reactor import Reactor, monotonic_ms
 from l4lb.supervisor.reload import Reloads
 from l4lb.supervisor.secrets import Secrets
-from l4lb.supervisor.sockets import AdminSocket
+from l4lb.supervisor.sockets import AdminSocket, Listening
 from l4lb.supervisor.web import OpenWeb
 from l4lb.supervisor.workers import Workers
 
@@ -126,17 +126,6 @@ class Departure:
         source = self._reloads.source
         control = self._helpers[0]
         posts = self._workers.posts()
-        listening = [
-            {
-                "protocol": one.protocol, "bind": str(one.bind), "listener": one.listener,
-                "path": one.path, "passed": one.passed, "order": one.order,
-                "unlinked": one.unlinked, "seed": one.seed, "by_port": one.shape.by_port,
-                "mptcp": one.shape.mptcp, "options": dict(one.shape.options),
-                "rights": list(one.shape.rights),
-                "sockets": {index: sock.fileno() for index, sock in one.sockets.items()},
-            }
-            for one in self._workers.listening
-        ]  # fmt: skip
         web_fd = self._web.fd if self._web else None
         fds = [self._admin.sock.fileno(), self._admin.lock_fd, self._workers.lifeline_fd]
         fds += [sock.fileno() for one in self._workers.listening for sock in one.sockets.values()]
@@ -163,7 +152,7 @@ class Departure:
             "web_fd": web_fd,
             "web": self._web.carried() if self._web else None,
             "writer_fd": writer_fd,
-            "listening": listening,
+            "listening": [_described(one) for one in self._workers.listening],
             "workers": posts,
             "older": list(self._workers.older),
             "lifeline_fd": self._workers.lifeline_fd,
@@ -172,3 +161,22 @@ class Departure:
             "environment": dict(self._environment),
             "keep": fds,
         }
+
+
+def _described(one: Listening) -> dict[str, Any]:
+    """An open address, as the successor reads it (takeover.py)."""
+    return {
+        "protocol": one.protocol,
+        "bind": str(one.bind),
+        "listener": one.listener,
+        "path": one.path,
+        "passed": one.passed,
+        "order": one.order,
+        "unlinked": one.unlinked,
+        "seed": one.seed,
+        "by_port": one.shape.by_port,
+        "mptcp": one.shape.mptcp,
+        "options": dict(one.shape.options),
+        "rights": list(one.shape.rights),
+        "sockets": {index: sock.fileno() for index, sock in one.sockets.items()},
+    }

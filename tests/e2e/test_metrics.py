@@ -141,6 +141,26 @@ def test_a_backend_that_goes_down_is_seen(three: Backends) -> None:
         assert metrics(lb)["l4lb_checker_up"] == 1
 
 
+def test_each_process_shows_what_it_uses_of_the_host(three: Backends) -> None:
+    with balancer(three.addresses) as lb:
+        found = metrics(lb)
+        for name, pid in (
+            ("worker", lb.pids()[1]),
+            ("checker", lb.child("checker").pid),
+            ("control", lb.child("control").pid),
+            ("supervisor", lb.process.pid),
+        ):
+            worker = "1" if name == "worker" else ""
+            labels = f'{{process="{name}",worker="{worker}",pid="{pid}"}}'
+            assert found[f"l4lb_process_resident_memory_bytes{labels}"] > 1 << 20
+            assert found[f"l4lb_process_open_fds{labels}"] > 5
+            assert found[f"l4lb_process_cpu_seconds{labels}"] >= 0
+        for row in lb.admin("workers"):
+            assert row["resident_bytes"] > 1 << 20
+            assert row["open_files"] > 5
+            assert row["cpu_seconds"] >= 0
+
+
 def test_forms_and_faces(three: Backends) -> None:
     with balancer(three.addresses) as lb:
         _, body, headers = fetch(lb, "/metrics", Accept="application/openmetrics-text")

@@ -6,6 +6,7 @@ import pytest
 
 from l4lb.control import views
 from l4lb.control.views import Service
+from l4lb.metrics.processes import Usage
 from l4lb.native.results import Result
 from l4lb.native.rows import Address
 from l4lb.native.table import Table
@@ -217,8 +218,17 @@ def test_workers_say_where_they_run_and_how_long(table: Table) -> None:
         "uptime_s": 60,
         "turns": 0,
         "last_turn_age_ms": None,
+        "cpu_seconds": None,
+        "resident_bytes": None,
+        "open_files": None,
     }
     assert views.workers(table, NOW_MS)[1]["cpu"] is None
+
+
+def test_workers_say_what_they_use_of_this_host(table: Table) -> None:
+    used = Usage("worker", "0", 77, 1.254, 30_000_000, 40)
+    row = views.workers(table, NOW_MS, [used])[0]
+    assert (row["cpu_seconds"], row["resident_bytes"], row["open_files"]) == (1.25, 30_000_000, 40)
 
 
 def test_a_worker_that_died_has_no_uptime_and_a_restart_more(table: Table) -> None:

@@ -14,6 +14,7 @@ from prometheus_client.openmetrics import parser as openmetrics_parser
 from l4lb.metrics.collector import About, Collector, descriptors_left, local_ports, skew
 from l4lb.metrics.exposition import OPENMETRICS, TEXT, prefers_openmetrics
 from l4lb.metrics.names import METRICS
+from l4lb.metrics.processes import Usage
 from l4lb.native import seen
 from l4lb.native.rows import Address
 from l4lb.native.table import Table
@@ -56,7 +57,11 @@ def table_with_traffic() -> Table:
 
 
 def collector(table: Table) -> Collector:
-    return Collector(table, About("1.2.3", 1_700_000_000.5, 3_000, now_ms=lambda: 10_000))
+    used = [Usage("worker", "0", 77, 1.5, 30_000_000, 40), Usage("control", "", 78, 0.5, 10, None)]
+    about = About(
+        "1.2.3", 1_700_000_000.5, 3_000, now_ms=lambda: 10_000, usages=lambda: used
+    )  # fmt: skip
+    return Collector(table, about)
 
 
 def scrape(table: Table) -> Samples:
@@ -136,6 +141,16 @@ def test_the_form_is_the_one_that_is_asked_for(accept: str, expected: str) -> No
 def test_every_name_is_told_of_and_nothing_else() -> None:
     body, _ = collector(table_with_traffic()).render("")
     assert re.findall(r"^# TYPE (\S+) ", body.decode(), re.MULTILINE) == list(METRICS)
+
+
+def test_processes_have_what_they_use_and_nothing_that_is_not_known() -> None:
+    found = scrape(table_with_traffic())
+    of = {"process": "worker", "worker": "0", "pid": "77"}
+    assert value(found, "l4lb_process_cpu_seconds", **of) == 1.5
+    assert value(found, "l4lb_process_resident_memory_bytes", **of) == 30_000_000
+    assert value(found, "l4lb_process_open_fds", **of) == 40
+    body, _ = collector(table_with_traffic()).render("")
+    assert b'l4lb_process_open_fds{process="control"' not in body
 
 
 def test_names_that_others_chose_come_back_whole() -> None:
