@@ -86,8 +86,8 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
     "workers": (
         Column("index", heading="worker"), _number("pid"), Column("cpu", 7), Column("state"),
         _number("active"), _number("capacity", 5), Column("paused", 4), _number("accepted", 1),
-        _number("restarts", 2), _number("lost", 3), _number("resident_bytes", 3, "memory"),
-        _number("cpu_seconds", 6), _number("open_files", 7), _number("uptime_s", 6),
+        _number("restarts", 2), _number("lost", 3), _number("resident_bytes", 8, "memory"),
+        _number("cpu_seconds", 9), _number("open_files", 9), _number("uptime_s", 6),
     ),
     "workers of status": (
         Column("index", heading="worker"), _number("pid"), Column("state"), Column("paused", 2),

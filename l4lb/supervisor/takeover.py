@@ -110,6 +110,7 @@ class Predecessor:
             for pid in map(int, (*self.state["workers"], *self.state.get("older", ())))
             if _is_child(pid)
         }
+        self._killed: set[int] = set()
         self._delivered = False
         self._began_ms = 0
         self.succeeded = False
@@ -304,7 +305,9 @@ class Predecessor:
         child = self._workers.pop(pid)
         reactor.unwatch(child.pidfd)
         how = child.reap()
-        if how != "exited":
+        if pid in self._killed:
+            LOG.warning("an old worker was ended with its sessions", pid=pid)
+        elif how != "exited":
             LOG.error("an old worker did not end by itself", pid=pid, how=how)
         if not self._workers:
             self._all_ended(table, membership)
@@ -327,7 +330,9 @@ class Predecessor:
         reactor.after(STOP_MS if told.get("stops") else 0, self._kill)
 
     def _kill(self) -> None:
+        """Of those that cannot be told to stop (two programs back), or have not in their time."""
         for child in self._workers.values():
+            self._killed.add(child.pid)
             child.kill()
 
     def _all_ended(self, table: Table, membership: apply.Membership) -> None:

@@ -9,7 +9,7 @@
 #include "io/tls.h"
 #include "sockets.h"
 
-enum { BIG = 1 << 19 };
+enum { BIG = 1 << 18 };
 
 static uint8_t bundle[16384];
 static size_t bundle_bytes;

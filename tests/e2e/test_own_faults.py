@@ -119,7 +119,8 @@ REQUESTS: dict[str, tuple[str, dict[str, Any]]] = {
     "rebalance": ("rebalance", {}),
     "upgrade": ("upgrade", {}),
 }
-OTHERS = {"discovered"}  # asked by discovery, below
+# Asked by discovery, below, and by the control process to record what it has refused itself.
+OTHERS = {"discovered", "refused"}
 
 
 def test_a_fault_in_any_request_answers_internal_is_logged_whole_and_changes_nothing(

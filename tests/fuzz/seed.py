@@ -48,6 +48,11 @@ SEEDS = {
         b"\0\0\xff",
         b"\1\x0e\xc0\0\0\0\0\xff" + bytes(300),
     ],
+    "record": [
+        b"",
+        bytes(4_000),
+        bytes(range(256)) * 10,
+    ],
     "tls": [
         b"",
         bytes(40),

@@ -146,7 +146,7 @@ CASES: dict[str, list[Case]] = {
         Case(
             ["--limit", "3", "--pool", "brief"],
             [
-                r"^ +AGE +CLIENT +LISTENER +BACKEND",
+                r"^ *AGE +CLIENT +LISTENER +BACKEND",
                 r"brief/works",
                 r"candidates: gone \d/1, works \d/1",
             ],
@@ -211,7 +211,7 @@ CASES: dict[str, list[Case]] = {
             [],
             [
                 r"^POOL +TYPE +FOUND",
-                r"^found +file +1 +1 +0 +\d+ +0 +\d+ \S+$",
+                r"^found +file +1 +1 +0 +\d+ +0 +[\d.]+ \S+$",
                 r"^empty +file +0 +0 ",
             ],
             [r"^pool +type +found +backends +held +answers +failures +answer_age_ms +error$"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import socket
 import threading
@@ -131,7 +132,8 @@ class TestReading:
             given = {"ca": authority.ca, "sni": "good.test", "timeout_ms": 1_500}
             outcome = checked(address, "tls", expect="y", **given)
         assert outcome.result is Result.ANSWER
-        assert "step 1 of 1: " in outcome.text
+        # On a fast machine the bytes are over first, on a slow one the time.
+        assert re.search(r"^step 1 of 1: |^no end in \d+ bytes", outcome.text)
 
     def test_an_agent_that_never_ends_its_line_says_what_stands_at_its_beginning(self) -> None:
         def talk(sock: socket.socket) -> None:
