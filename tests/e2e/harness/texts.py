@@ -258,7 +258,7 @@ CASES: dict[str, list[Case]] = {
             [r"^hash: [0-9a-f]+$", r"^  name +usable "],
         ),
         Case(["empty", "192.0.2.1"], [r"^outcome +refused$"], [r"^candidates: -$"]),
-        Case(["--recent", "--limit", "2"], [r"^ +AGE +CLIENT"], [r"^age_ms +client"]),
+        Case(["--recent", "--limit", "2"], [r"^ *AGE +CLIENT"], [r"^age_ms +client"]),
     ],
     "simulate": [
         Case(
