@@ -334,7 +334,7 @@ static size_t write_v2(const struct l4_ppv_write *say, uint8_t *to)
             to[13] = (uint8_t)((say->from.family == AF_INET ? INET : INET6) << 4 |
                                (say->datagram ? DGRAM : STREAM));
         bytes += write_v2_addresses(say, to + bytes);
-        if (say->tlvs_bytes <= room - bytes) {
+        if (say->tlvs_bytes && say->tlvs_bytes <= room - bytes) {
             memcpy(to + bytes, say->tlvs, say->tlvs_bytes);
             bytes += say->tlvs_bytes;
         }
