@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -63,7 +64,8 @@ static void stop_loading(struct l4_secure *secure)
     secure->bundle = NULL;
 }
 
-/* Takes in what the vault has now; certificates are then loaded by steps. */
+/* Takes in what the vault has now; certificates are then loaded by steps. From the first key on no
+ * other process of this user can read this one's memory. */
 static int refresh(struct l4_loop *loop)
 {
     struct l4_secure *secure = loop->secure;
@@ -78,6 +80,8 @@ static int refresh(struct l4_loop *loop)
     if (error || !bundle)
         return error;
     stop_loading(secure);
+    if (head.bundle_bytes)
+        prctl(PR_SET_DUMPABLE, 0);
     error = l4_tls_load_start(&secure->loader, bundle, head.bundle_bytes);
     secure->bundle = bundle;
     secure->bundle_bytes = head.bundle_bytes;

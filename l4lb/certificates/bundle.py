@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from l4lb.certificates.files import Files
 from l4lb.config.model import Config, Listener, Pool
@@ -22,8 +23,7 @@ from l4lb.native.tls_rows import Certificate
 NO_TICKET_S = 300  # lifetime told where there are no tickets; unused
 
 
-@dataclass(frozen=True)
-class Loaded:
+class Loaded(NamedTuple):
     """One certificate in force: whose it is, as `listeners.web` or `pools.api`, and its files."""
 
     owner: str
@@ -49,9 +49,26 @@ class Profiles:
         """From 1; kind is "listeners" or "pools"."""
         return self._numbers.setdefault((kind, name), len(self._numbers) + 1)
 
+    def number(self, config: Config) -> None:
+        """Each that the configuration has gets its number."""
+        for name, listener in config.listeners.items():
+            if listener.tls is not None:
+                self.of("listeners", name)
+        for name, pool in config.pools.items():
+            if pool.tls is not None:
+                self.of("pools", name)
+
 
 def build(config: Config, files: Files, profiles: Profiles) -> Bundle:
     """Reads every file and tries all of it. Raises ConfigError with everything wrong."""
+    bundle, found = gather(config, files, profiles)
+    if found:
+        raise ConfigError([config.origin.problem(finding) for finding in found])
+    return bundle
+
+
+def gather(config: Config, files: Files, profiles: Profiles) -> tuple[Bundle, list[Finding]]:
+    """The same, and what is wrong with it."""
     found: list[Finding] = []
     bundle = Bundle()
     parts: list[bytes] = []
@@ -69,9 +86,7 @@ def build(config: Config, files: Files, profiles: Profiles) -> Bundle:
     if not found and len(bundle.data) > tls.BUNDLE_BYTES_MAX:
         most = tls.BUNDLE_BYTES_MAX >> 20
         found.append(Finding(("listeners",), f"certificates of more than {most} MiB"))
-    if found:
-        raise ConfigError([config.origin.problem(finding) for finding in found])
-    return bundle
+    return bundle, found
 
 
 @dataclass

@@ -1,9 +1,5 @@
-"""Reads the files of certificates and keys, and tells when one has changed.
-
-What was read is kept: a service that gave up root's rights can go on using a key that only root may
-read, until that file changes. What is in force is handed on by an upgrade: the program that takes
-over needs neither those rights nor files that fit one another at that moment.
-"""
+"""Reads the files of certificates and keys, and tells when one has changed. What was read is kept
+(strongbox.py says why)."""
 
 from __future__ import annotations
 
@@ -35,19 +31,18 @@ def stamp(path: str) -> Stamp | None:
 class Files:
     """The files that were read, by path."""
 
-    def __init__(self, told: Mapping[str, Any] | None = None) -> None:
-        """told: what a program before this one had in force (`in_force`). Until `settle` it is what
-        these files say, whatever they hold by now."""
+    def __init__(self, told: Mapping[str, Any] | None = None, *, pinned: bool = False) -> None:
+        """told: what was in force before (`in_force`). pinned: that is what these files say,
+        whatever they hold by now."""
         self._kept: dict[str, tuple[Stamp | None, bytes]] = {
             path: (Stamp(*known) if known else None, content.encode("latin-1"))
             for path, (known, content) in (told or {}).items()
         }
-        self._settled = dict(self._kept)
-        self._pinned = set(self._kept)
+        self._pinned = set(self._kept) if pinned else set()
 
     def read(self, path: str) -> bytes:
-        """Its content; that of the last time if it is the same file still. Raises ValueError with
-        what is wrong, for people."""
+        """Its content; that of before if it is the same file still. Raises ValueError with what is
+        wrong, for people."""
         if path in self._pinned:
             return self._kept[path][1]
         now = stamp(path)
@@ -58,25 +53,19 @@ class Files:
         self._kept[path] = (now, content)
         return content
 
-    def stamps(self) -> dict[str, Stamp | None]:
-        """The state now of every file that was read or asked for."""
-        return {path: stamp(path) for path in self._kept}
-
     def stamps_read(self) -> dict[str, Stamp | None]:
         """The state of each when it was read."""
         return {path: known for path, (known, _) in self._kept.items()}
 
     def settle(self, paths: Iterable[str]) -> None:
-        """What was read last of these is in force; all others are forgotten."""
+        """All others than these are forgotten."""
         self._kept = {path: self._kept[path] for path in paths if path in self._kept}
-        self._settled = dict(self._kept)
-        self._pinned = set()
 
     def in_force(self) -> dict[str, Any]:
-        """What was read last when it was settled, as plain data."""
+        """What was read last, as plain data."""
         return {
             path: [known, content.decode("latin-1")]
-            for path, (known, content) in self._settled.items()
+            for path, (known, content) in self._kept.items()
         }
 
 

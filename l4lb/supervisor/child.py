@@ -12,11 +12,14 @@ import socket
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 import l4lb.log
 from l4lb.supervisor import privileges
 
 CRASHED = 70  # EX_SOFTWARE (sysexits.h): the child's function raised
+# Which capabilities of this process a child keeps, as far as there are any; raw: CAP_NET_RAW.
+Rights = Literal["none", "raw", "all"]
 
 
 @dataclass(frozen=True)
@@ -79,13 +82,14 @@ def _nothing(_number: int, _frame: object) -> None:
     """In place of SIG_IGN, which a program that this child runs would inherit."""
 
 
-def _be_child(main: Callable[[], int], name: str, keep: Iterable[int], raw: bool) -> int:
+def _be_child(main: Callable[[], int], name: str, keep: Iterable[int], rights: Rights) -> int:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, _nothing)
     _close_all_but(keep)
     try:
-        privileges.renounce(but_raw=raw)
+        if rights != "all":
+            privileges.renounce(but_raw=rights == "raw")
         return main()
     except BaseException as error:
         l4lb.log.get(name).error("crashed", error=repr(error), exc_info=True)
@@ -100,17 +104,21 @@ def flush() -> None:
 
 
 def fork(
-    name: str, main: Callable[[], int], *, keep: Iterable[int], now_ms: int, raw: bool = False
+    name: str,
+    main: Callable[[], int],
+    *,
+    keep: Iterable[int],
+    now_ms: int,
+    rights: Rights = "none",
 ) -> Child:
     """Forks a child that runs main with the descriptors in keep (and 0, 1, 2) and exits with what
-    it returns. raw: it keeps CAP_NET_RAW, if this process has it. The caller has no threads. Raises
-    OSError if there can be no more processes."""
+    it returns. The caller has no threads. Raises OSError if there can be no more processes."""
     flush()
     pid = os.fork()
     if pid == 0:
         status = CRASHED
         try:
-            status = _be_child(main, name, keep, raw)
+            status = _be_child(main, name, keep, rights)
         finally:
             os._exit(status)
     return Child(name, pid, os.pidfd_open(pid), now_ms)

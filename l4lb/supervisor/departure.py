@@ -89,7 +89,8 @@ class Departure:
                 files.callback(os.close, state["lists"]["fd"])
                 state_fd = handoff.written(state)
                 files.callback(os.close, state_fd)
-                keep = [state["lists"]["fd"], *([self._web.fd] if self._web else [])]
+                keep = [state["lists"]["fd"], *self._secrets.fds]
+                keep += [self._web.fd] if self._web else []
                 upgrade.check(self._reactor, command, state_fd, keep, ready, fault)
         except OSError as error:
             self._reloads.occupy("")
@@ -130,6 +131,7 @@ class Departure:
         fds = [self._admin.sock.fileno(), self._admin.lock_fd, self._workers.lifeline_fd]
         fds += [sock.fileno() for one in self._workers.listening for sock in one.sockets.values()]
         fds += [told["post_fd"] for told in posts.values()]
+        fds += self._secrets.fds
         writer_fd = self._helpers[2].fileno()
         fds += [fd for fd in (web_fd, control.fileno(), writer_fd) if fd is not None]
         return {

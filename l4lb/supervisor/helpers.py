@@ -82,7 +82,7 @@ class Helper:
                 lambda: self._main(theirs),
                 keep=[*self._keep, theirs.fileno()],
                 now_ms=monotonic_ms(),
-                raw=self._raw,
+                rights="raw" if self._raw else "none",
             )
         except OSError as error:
             ours.close()

@@ -19,6 +19,7 @@ from l4lb.errors import L4lbError
 
 CAP_NET_BIND_SERVICE, CAP_NET_RAW = 10, 13  # linux/capability.h
 CAPABILITY_VERSION = 0x20080522  # _LINUX_CAPABILITY_VERSION_3
+PR_SET_DUMPABLE = 4
 PR_SET_KEEPCAPS = 8  # linux/prctl.h
 PR_SET_NO_NEW_PRIVS = 38
 PR_CAP_AMBIENT = 47
@@ -96,6 +97,11 @@ def renounce(*, but_raw: bool = False) -> None:
     if os.geteuid() != 0:
         _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
         _keep(_held() & 1 << CAP_NET_RAW if but_raw else 0)
+
+
+def hide_memory() -> None:
+    """No other process of this user can read this one's memory, and none of it is dumped."""
+    _prctl(PR_SET_DUMPABLE, 0)
 
 
 class _Header(ctypes.Structure):

@@ -1,22 +1,28 @@
-"""The supervisor's part of TLS: it reads certificates and keys, watches their files, rotates ticket
-keys, and has workers load what is new. Nothing that does not load here ever reaches a worker.
+"""The supervisor's part of TLS: it has certificates and keys read, watches their files, rotates
+ticket keys, and has workers load what is new. Nothing that does not load in the child that reads it
+ever reaches a worker; no key is ever in this process's memory (strongbox.py).
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import l4lb.log
-from l4lb.certificates.bundle import Bundle, Profiles, build, days_left
-from l4lb.certificates.files import Files, Stamp
-from l4lb.certificates.vault import TicketKeys, Vault
+from l4lb.certificates import strongbox, vault
+from l4lb.certificates.bundle import Profiles, days_left
+from l4lb.certificates.files import Files, Stamp, stamp
+from l4lb.certificates.strongbox import Answer, Box
+from l4lb.certificates.vault import Vault
 from l4lb.config.model import Config
+from l4lb.config.origin import Finding
 from l4lb.errors import ConfigError
 from l4lb.native import tls
 from l4lb.native.table import Table
 from l4lb.supervisor.apply import Bindings
+from l4lb.supervisor.aside import aside
 from l4lb.supervisor.reactor import Reactor
 
 PAGE = 16  # certificates of one answer: a message of a channel holds them
@@ -33,16 +39,17 @@ class Secrets:
         """known: what a program before this one carried over; empty if there was none."""
         self._reactor = reactor
         self._table = table
-        self._files = files_of(known)
+        self._box = box_of(known)
+        self._draft = Box.empty()
+        self._pinned = True  # what was carried over is what the files say, until it is in force
         self._profiles = Profiles()
-        self._keys = TicketKeys(bytes.fromhex(known.get("ticket_keys", "")))
+        self._keys_fd = _ticket_keys(known)
         self._vault = Vault()
-        self._bundle = Bundle()
+        self._known = Answer(0, "", [], {})
         self._generation = 0
         self._config: Config | None = None
         self._bindings: Bindings | None = None
         self._seen: dict[str, Stamp | None] = {}
-        self._timers = 0
         self.notify: Callable[[], None] = lambda: None
 
     @property
@@ -51,8 +58,19 @@ class Secrets:
         return self._vault.fd
 
     def carried(self) -> dict[str, Any]:
-        """For the program that takes over from this one."""
-        return {"ticket_keys": self._keys.data.hex(), "tls_files": self._files.in_force()}
+        """For the program that takes over from this one; fds has the descriptors."""
+        return {
+            "secrets": {
+                "box_fd": self._box.fd,
+                "files_at": self._box.files_at,
+                "ticket_keys_fd": self._keys_fd,
+            }
+        }
+
+    @property
+    def fds(self) -> list[int]:
+        """What is handed on with it."""
+        return [self._box.fd, self._keys_fd]
 
     # ---- a configuration -------------------------------------------------------------------------
 
@@ -60,20 +78,39 @@ class Secrets:
         """All of it: prepare, then adopt. Raises ConfigError, then nothing has changed."""
         self.adopt(config, self.prepare(config), bindings)
 
-    def prepare(self, config: Config) -> Bundle:
-        """What this configuration needs, tried. Raises ConfigError; nothing has changed yet."""
-        return build(config, self._files, self._profiles)
+    def prepare(self, config: Config) -> Answer:
+        """What this configuration needs, read and tried. Raises ConfigError; nothing has changed
+        yet. What was prepared before is forgotten."""
+        self._profiles.number(config)
+        old, draft, pinned = self._box, self._draft.fd, self._pinned
 
-    def adopt(self, config: Config, bundle: Bundle, bindings: Bindings) -> None:
-        """Puts it into force: workers first load it, then listeners and pools name it."""
+        def fill() -> bytes:
+            return strongbox.fill(config, self._profiles, old, draft, pinned=pinned)
+
+        try:
+            answer = strongbox.understood(aside("keys", fill, keep=[old.fd, draft]))
+        except (OSError, ValueError) as error:
+            answer = [Finding(("listeners",), f"the certificates could not be read: {error}")]
+        if isinstance(answer, Answer):
+            return answer
+        raise ConfigError([config.origin.problem(finding) for finding in answer])
+
+    def adopt(self, config: Config, prepared: Answer, bindings: Bindings) -> None:
+        """Puts what was prepared last into force: workers first load it, then listeners and pools
+        name it."""
         self._config = config
         self._bindings = bindings
-        self._bundle = bundle
-        self._files.settle(_paths(config))
-        self._seen = self._files.stamps_read()
+        self._settle(prepared)
+        self._seen = dict(prepared.stamps)
         self._publish()
         self._write_rows(config, bindings)
         self._write_ends()
+
+    def _settle(self, prepared: Answer) -> None:
+        self._known = prepared
+        self._box, self._draft = Box(self._draft.fd, prepared.bundle_bytes), self._box
+        os.ftruncate(self._draft.fd, 0)
+        self._pinned = False
 
     def _write_rows(self, config: Config, bindings: Bindings) -> None:
         for name, listener in config.listeners.items():
@@ -93,7 +130,10 @@ class Secrets:
 
     def _publish(self) -> None:
         self._generation += 1
-        self._vault.write(self._keys, self._bundle.data, self._generation)
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        self._vault.write(self._keys_fd, self._box.fd, self._known.bundle_bytes, self._generation)
         self.notify()
 
     # ---- time ------------------------------------------------------------------------------------
@@ -114,7 +154,7 @@ class Secrets:
         if config is None:
             return
         self._reactor.after(config.process.tls.watch_ms, self._look)
-        seen = self._files.stamps()
+        seen = {path: stamp(path) for path in self._seen}
         if seen != self._seen:
             self._tell_gone(seen)
             self._seen = seen
@@ -131,21 +171,21 @@ class Secrets:
 
     def _reread(self, config: Config) -> None:
         try:
-            bundle = self.prepare(config)
+            prepared = self.prepare(config)
         except ConfigError as error:
             LOG.warning(
                 "certificates have changed and cannot be used; those before stay",
                 problem="; ".join(str(problem) for problem in error.problems),
             )
             return
-        self._files.settle(_paths(config))
-        if bundle.data == self._bundle.data:
+        same = prepared.bundle_sha256 == self._known.bundle_sha256
+        self._settle(prepared)
+        if same:
             return
-        self._bundle = bundle
         self._publish()
         LOG.info(
             "certificates have changed",
-            certificates=len(bundle.certificates),
+            certificates=len(prepared.certificates),
             generation=self._generation,
         )
         self._write_ends()
@@ -156,15 +196,19 @@ class Secrets:
 
     def _rotate(self) -> None:
         self._rotate_later()
-        self._keys.rotate()
-        self._vault.write(self._keys, self._bundle.data, self._generation)
-        self.notify()
+        keys = self._keys_fd
+        try:
+            aside("keys", lambda: vault.rotate_ticket_keys(keys), keep=[keys])
+        except OSError as error:
+            LOG.error("ticket keys stay as they are until the next time", reason=str(error))
+        else:
+            self._hand_out()
 
     def _write_ends(self) -> None:
         """Tells when certificates end: the table always, the log when it is soon."""
         now_s = int(time.time())
         first: dict[str, int] = {}
-        for one in self._bundle.certificates:
+        for one in self._known.certificates:
             first[one.owner] = min(first.get(one.owner, one.facts.not_after), one.facts.not_after)
             left = days_left(one.facts.not_after, now_s)
             if left < SOON_DAYS:
@@ -198,27 +242,45 @@ class Secrets:
                 "generation": self._generation,
                 "loaded": loaded,
             }
-            for one in self._bundle.certificates[start : start + PAGE]
+            for one in self._known.certificates[start : start + PAGE]
         ]
 
     def close(self) -> None:
+        for fd in (self._box.fd, self._draft.fd, self._keys_fd):
+            os.close(fd)
         self._vault.close()
 
 
+def box_of(known: Mapping[str, Any]) -> Box:
+    """The files of TLS that a program before this one had in force; its descriptor is another."""
+    told = known.get("secrets")
+    if told is not None:
+        return Box(os.dup(told["box_fd"]), told["files_at"])
+    if "tls_files" in known:  # an earlier version's
+        return Box(strongbox.carried_files(known["tls_files"]))
+    return Box.empty()
+
+
 def files_of(known: Mapping[str, Any]) -> Files:
-    """The files of TLS that a program before this one had in force."""
-    return Files(known.get("tls_files"))
+    """The same for a process that only tries them."""
+    return box_of(known).files(pinned=True)
 
 
-def _paths(config: Config) -> set[str]:
-    """Every file that the configuration's TLS names."""
-    found: set[str | None] = set()
-    for listener in config.listeners.values():
-        if listener.tls is not None:
-            found.add(listener.tls.ca)
-            for one in listener.tls.certificates:
-                found |= {one.cert, one.key}
-    for pool in config.pools.values():
-        if pool.tls is not None:
-            found |= {pool.tls.ca, pool.tls.cert, pool.tls.key}
-    return {path for path in found if path}
+def carried_fds(known: Mapping[str, Any]) -> list[int]:
+    """The descriptors that a program before this one handed on: they are the caller's."""
+    told = known.get("secrets")
+    return [told["box_fd"], told["ticket_keys_fd"]] if told is not None else []
+
+
+def _ticket_keys(known: Mapping[str, Any]) -> int:
+    """Those of a program before this one, whose tickets stay good; or new ones."""
+    told = known.get("secrets")
+    if told is not None:
+        return os.dup(told["ticket_keys_fd"])
+    fd = os.memfd_create("l4lb-ticket-keys", os.MFD_CLOEXEC)
+    before = bytes.fromhex(known.get("ticket_keys", ""))  # an earlier version's
+    if len(before) == vault.KEYS * vault.KEY_BYTES:
+        os.pwrite(fd, before, 0)
+    else:
+        aside("keys", lambda: vault.make_ticket_keys(fd), keep=[fd])
+    return fd

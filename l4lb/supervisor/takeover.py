@@ -235,6 +235,8 @@ class Predecessor:
         for name in ("sticky", "lists"):
             if name in self.state:
                 os.close(self.state[name]["fd"])
+        for fd in secrets.carried_fds(self.known):
+            os.close(fd)
         self._answer(reactor)
         self._began_ms = monotonic_ms()
         for fd in self.state["helpers"]:

@@ -179,7 +179,7 @@ class Workers:
         keep = [*setup.bells, setup.post_fd, setup.event_fd, setup.lifeline_fd, self._vault_fd]
         keep += [bound.fd for bound in bounds]
         self._table.prepare_worker(index)
-        return fork(f"worker {index}", lambda: run(setup), keep=keep, now_ms=now_ms, raw=True)
+        return fork(f"worker {index}", lambda: run(setup), keep=keep, now_ms=now_ms, rights="raw")
 
     def _close_post(self, slot: Slot) -> None:
         if slot.post is not None:
