@@ -26,10 +26,11 @@ enum l4_bounds {
     L4_RESPONSE_FLOOR_US = 500,   /* added to each response time that is compared: noise, mostly */
     L4_HASH_TRIES = 64,           /* slots one key looks at before it takes any usable backend */
     L4_RANDOM_TRIES = 16,
-    L4_SLOW_PASSES = 96, /* turns of slowly starting backends one pick of round_robin passes */
-    L4_RETRIES_MAX = 8,  /* other backends one session tries after its first */
-    L4_SEQ_TRIES = 1000, /* reads of what is being written before one takes what is there */
-    L4_PICK_ROUNDS = 64, /* attempts of one pick to win a race before it gives up */
+    L4_SLOW_PASSES = 96,  /* turns of slowly starting backends one pick of round_robin passes */
+    L4_RESET_PREFIX = 64, /* bits of an IPv6 address that are one source to passive health */
+    L4_RETRIES_MAX = 8,   /* other backends one session tries after its first */
+    L4_SEQ_TRIES = 1000,  /* reads of what is being written before one takes what is there */
+    L4_PICK_ROUNDS = 64,  /* attempts of one pick to win a race before it gives up */
 
     L4_STICKY_MAX = 1 << 22, /* sticky entries of all pools */
     L4_STICKY_WAYS = 16,     /* of one bucket: a new entry takes the oldest place of one */

@@ -2,6 +2,10 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
+
+#include "base/bounds.h"
+#include "base/hash.h"
 
 static const struct l4_passive_rule *rule_of(const struct l4_table *table,
                                              const struct l4_backend *b)
@@ -44,6 +48,15 @@ static uint32_t next_duration(const struct l4_passive_rule *rule, struct l4_pass
     return (uint32_t)(ms < most ? ms : most);
 }
 
+/* 0 is nobody's. */
+static uint32_t source_hash(const struct l4_table *table, const struct l4_addr *client)
+{
+    const uint32_t prefix = client->family == AF_INET6 ? L4_RESET_PREFIX : 32;
+    const struct l4_addr source = l4_addr_network(client, prefix);
+    const uint32_t hash = (uint32_t)l4_hash(&table->header->hash_key, &source, sizeof source);
+    return hash ? hash : 1;
+}
+
 static void eject(const struct l4_table *table, struct l4_backend *b, uint64_t now_ms,
                   enum l4_passive_cause cause, int error)
 {
@@ -58,6 +71,7 @@ static void eject(const struct l4_table *table, struct l4_backend *b, uint64_t n
     L4_SET(p->ejections, L4_GET(p->ejections) + 1);
     L4_SET(p->unreached, 0);
     L4_SET(p->resets, 0);
+    L4_SET(p->reset_source, 0);
     atomic_store_explicit(&b->ejected_until_ms, now_ms + ms, memory_order_release);
 }
 
@@ -65,7 +79,10 @@ static void failed(const struct l4_table *table, uint32_t worker, struct l4_back
                    uint64_t now_ms, _Atomic uint32_t *row, enum l4_passive_cause cause, int error)
 {
     struct l4_passive_rule *rule = &l4_table_pool(table, b->pool)->passive;
-    const uint32_t limit = L4_GET(rule->failures);
+    const bool needs_two = cause == L4_PASSIVE_RESET && L4_GET(rule->several);
+    uint32_t limit = L4_GET(rule->failures);
+    if (limit == 1 && needs_two)
+        limit = 2;
     const uint32_t in_a_row = atomic_fetch_add_explicit(row, 1, memory_order_relaxed) + 1;
     uint32_t nobody = 0;
     if (!limit || in_a_row < limit)
@@ -104,10 +121,14 @@ void l4_passive_unreached(const struct l4_table *table, uint32_t worker, uint32_
 }
 
 void l4_passive_reset(const struct l4_table *table, uint32_t worker, uint32_t backend,
-                      uint64_t now_ms)
+                      const struct l4_addr *client, uint64_t now_ms)
 {
     struct l4_backend *b = l4_table_backend(table, backend);
-    failed(table, worker, b, now_ms, &b->passive.resets, L4_PASSIVE_RESET, ECONNRESET);
+    const uint32_t source = source_hash(table, client);
+    const uint32_t before = atomic_exchange(&b->passive.reset_source, source);
+    const bool several = L4_GET(rule_of(table, b)->several);
+    if (!several || source != before)
+        failed(table, worker, b, now_ms, &b->passive.resets, L4_PASSIVE_RESET, ECONNRESET);
 }
 
 /* Looks before it writes: the line of a backend in good health stays shared. */
@@ -124,7 +145,9 @@ void l4_passive_reached(const struct l4_table *table, uint32_t backend)
 
 void l4_passive_served(const struct l4_table *table, uint32_t backend)
 {
-    end_row(&l4_table_backend(table, backend)->passive.resets);
+    struct l4_passive *p = &l4_table_backend(table, backend)->passive;
+    end_row(&p->resets);
+    end_row(&p->reset_source);
 }
 
 bool l4_passive_end(const struct l4_table *table, uint32_t backend, uint64_t since_ms,
@@ -143,6 +166,7 @@ void l4_passive_clear(struct l4_backend *b)
     struct l4_passive *p = &b->passive;
     L4_SET(p->unreached, 0);
     L4_SET(p->resets, 0);
+    L4_SET(p->reset_source, 0);
     L4_SET(p->level, 0);
     L4_SET(p->cause, L4_PASSIVE_NONE);
     L4_SET(p->error, 0);

@@ -2,7 +2,9 @@
  *
  * Two rows of failures are counted over all workers: attempts that did not reach the backend (ended
  * by one that did), and sessions it reset before its first byte (ended by a first byte or an
- * orderly end). A row as long as the pool's rule says ejects: picks pass the backend over until
+ * orderly end). A row as long as the pool's rule says ejects; where the
+ * rule asks for several sources, a reset counts only if another source saw the one before it, or
+ * one client could eject a backend by what it sends: picks pass the backend over until
  * ejected_until_ms. Each ejection lasts twice as long as the one before, up to max_eject; one that
  * was not ejected for max_eject after its last starts again from eject. Never are more than
  * max_ejected of a pool's members ejected at one time: who decides takes `ejector` first, never
@@ -25,9 +27,10 @@ void l4_passive_unreached(const struct l4_table *table, uint32_t worker, uint32_
 /* It was reached. */
 void l4_passive_reached(const struct l4_table *table, uint32_t backend);
 
-/* It reset a session before its first byte. */
+/* It reset a session of this client before its first byte. A client's source is its address, of
+ * IPv6 the network of L4_RESET_PREFIX bits; all clients of unix sockets are one. */
 void l4_passive_reset(const struct l4_table *table, uint32_t worker, uint32_t backend,
-                      uint64_t now_ms);
+                      const struct l4_addr *client, uint64_t now_ms);
 
 /* It said its first byte to a client, or ended a session in good order. */
 void l4_passive_served(const struct l4_table *table, uint32_t backend);

@@ -203,6 +203,17 @@ void l4_accept_finish(struct l4_loop *loop)
     forget_all(loop);
 }
 
+void l4_accept_close_udp(struct l4_loop *loop)
+{
+    for (uint32_t i = 0; i < loop->bound_count; i++) {
+        if (loop->bounds[i].fd < 0 || !l4_udp_owns(loop, i))
+            continue;
+        l4_udp_remove(loop, i);
+        close(loop->bounds[i].fd);
+        loop->bounds[i].fd = -1;
+    }
+}
+
 /* ---- listeners that come and go -------------------------------------------------------------- */
 
 void l4_accept_leave(struct l4_loop *loop)

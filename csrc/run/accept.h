@@ -26,6 +26,9 @@ void l4_accept_revisit(struct l4_loop *loop);
 /* Milliseconds until l4_accept_revisit has something to do; -1: nothing. */
 int l4_accept_wait_ms(const struct l4_loop *loop);
 
+/* Closes UDP listeners; their sessions end. */
+void l4_accept_close_udp(struct l4_loop *loop);
+
 /* Takes what is queued, up to the room there is, then closes this worker's listeners for good. */
 void l4_accept_finish(struct l4_loop *loop);
 

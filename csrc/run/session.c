@@ -202,7 +202,7 @@ static void judge_silent(const struct l4_loop *loop, const struct l4_session *s,
     if (L4_GET(s->bytes[1]) != 0 || s->backend == L4_NONE)
         return;
     if (reason == L4_END_BACKEND_RESET)
-        l4_passive_reset(loop->table, loop->setup.index, s->backend, loop->now_ms);
+        l4_passive_reset(loop->table, loop->setup.index, s->backend, &s->client, loop->now_ms);
     else if (!is_reset(reason))
         l4_passive_served(loop->table, s->backend);
 }

@@ -175,6 +175,8 @@ static int start(struct l4_loop *loop, const struct l4_worker_setup *setup)
     L4_SET(loop->row->paused, 0);
     atomic_store(&loop->row->shed_asked, 0);
     L4_SET(loop->row->state, L4_WORKER_RUNS);
+    read_clock(loop);
+    L4_SET(loop->row->beat_ms, loop->now_ms);
     return error;
 }
 
@@ -241,6 +243,16 @@ static void stop(struct l4_loop *loop, enum l4_reason reason)
     loop->stopping = true;
 }
 
+/* Nobody is left to restart or to steer, and who starts the service again needs the addresses now.
+ * why UDP sessions end: without their listener's socket they have no way to their clients. */
+static void go_on_alone(struct l4_loop *loop)
+{
+    epoll_ctl(loop->epoll, EPOLL_CTL_DEL, loop->setup.lifeline_fd, NULL);
+    drain(loop);
+    l4_accept_close_udp(loop);
+    loop->alone_end_ms = loop->now_ms + L4_GET(loop->table->header->drain_timeout_ms);
+}
+
 static void kill_session(struct l4_loop *loop, uint32_t slot, uint32_t serial)
 {
     const struct l4_caps *caps = &loop->table->plan.caps;
@@ -299,9 +311,8 @@ static void handle(struct l4_loop *loop, const struct epoll_event *event)
     case L4_WATCH_COMMAND:
         take_commands(loop);
         break;
-    case L4_WATCH_LIFELINE: /* nobody is left to restart or to steer: end with the sessions */
-        epoll_ctl(loop->epoll, EPOLL_CTL_DEL, loop->setup.lifeline_fd, NULL);
-        drain(loop);
+    case L4_WATCH_LIFELINE:
+        go_on_alone(loop);
         break;
     case L4_WATCH_LISTENER:
         if (loop->listening)
@@ -334,13 +345,21 @@ static int sooner(int a, int b)
     return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
+/* How long a worker that is alone may go on. */
+static int alone_ms(const struct l4_loop *loop)
+{
+    const uint64_t left = loop->alone_end_ms > loop->now_ms ? loop->alone_end_ms - loop->now_ms : 0;
+    return left < INT32_MAX ? (int)left : INT32_MAX;
+}
+
 static int wait_ms(struct l4_loop *loop)
 {
     if (loop->ready.count || l4_secure_is_busy(loop))
         return 0;
     const int timer = l4_wheel_wait_ms(&loop->wheel, loop->now_ms);
     const int others = sooner(l4_udp_wait_ms(loop), l4_hand_wait_ms(loop));
-    return sooner(sooner(timer, l4_accept_wait_ms(loop)), others);
+    const int both = sooner(sooner(timer, l4_accept_wait_ms(loop)), others);
+    return loop->alone_end_ms ? sooner(both, alone_ms(loop)) : both;
 }
 
 static void expire(struct l4_loop *loop)
@@ -386,6 +405,8 @@ static int turn(struct l4_loop *loop)
     resume_ready(loop);
     handle_all(loop, events, count);
     expire(loop);
+    if (loop->alone_end_ms && alone_ms(loop) == 0)
+        stop(loop, L4_END_DRAIN_TIMEOUT);
     if (loop->hand_count)
         l4_hand_revisit(loop);
     l4_udp_turn(loop);

@@ -4,8 +4,9 @@
  * column, tally, sessions). It does not own the listening sockets' life: the supervisor holds
  * another descriptor of each. All memory is taken before the loop starts.
  *
- * It ends when told to (L4_CMD_DRAIN, L4_CMD_STOP), or, once its sessions have ended, when the
- * supervisor is gone (the lifeline reads its end).
+ * It ends when told to (L4_CMD_DRAIN, L4_CMD_STOP). When the supervisor is gone (the lifeline reads
+ * its end) it lets go of every address at once, so that the service can be started again, and ends
+ * with its TCP sessions or after drain_timeout.
  */
 #ifndef L4_RUN_WORKER_H
 #define L4_RUN_WORKER_H
@@ -74,6 +75,7 @@ struct l4_loop {
     uint64_t picks;            /* made so far; run/watch.h */
     uint64_t random;           /* state of core choices; base/random.h */
     uint64_t resume_ms;        /* while paused: when to try again */
+    uint64_t alone_end_ms;     /* the supervisor is gone, and so is it by then; 0: it is there */
     struct l4_shed_memo shed;  /* run/shed.h */
     uint64_t portless_told_ms; /* when the supervisor was told last that ports are out */
     struct l4_secure *secure;  /* NULL: there is no vault */

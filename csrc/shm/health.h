@@ -16,6 +16,7 @@ struct l4_passive_rule {                  /* of a pool */
     _Atomic uint32_t eject_ms;            /* supervisor: how long, the first time */
     _Atomic uint32_t max_eject_ms;        /* supervisor: how long at most */
     _Atomic uint32_t max_ejected_percent; /* supervisor: of the members, at one time */
+    _Atomic uint32_t several;             /* supervisor: 1: resets count by several sources only */
     alignas(64) _Atomic uint32_t ejector; /* all: the worker that ejects just now, + 1; or 0 */
 };
 
@@ -24,6 +25,7 @@ enum l4_passive_cause { L4_PASSIVE_NONE, L4_PASSIVE_CONNECT, L4_PASSIVE_RESET };
 struct l4_passive {                         /* of a backend */
     alignas(64) _Atomic uint32_t unreached; /* all: attempts that failed in a row */
     _Atomic uint32_t resets;        /* all: sessions reset before its first byte, in a row */
+    _Atomic uint32_t reset_source;  /* all: hash of who saw the last of them; 0: nobody */
     _Atomic uint32_t level;         /* ejector: how often it was ejected in close order */
     _Atomic uint32_t cause;         /* ejector: of the last ejection */
     _Atomic uint32_t error;         /* ejector: the errno that was last seen then */

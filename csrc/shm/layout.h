@@ -83,15 +83,16 @@ struct l4_header {
         char pages[L4_PAGE_BYTES];
     };
 
-    _Atomic uint64_t generation;      /* supervisor: of the configuration, from 1 */
-    _Atomic uint32_t workers_high;    /* supervisor: one past the highest worker index ever used */
-    _Atomic uint32_t backends_high;   /* supervisor: the same of backends */
-    _Atomic uint32_t max_connections; /* supervisor: of all workers together */
-    _Atomic uint32_t checker_pid;     /* supervisor */
-    _Atomic uint64_t checker_beat_ms; /* checker: CLOCK_MONOTONIC of its last sign of life */
-    _Atomic uint32_t sources_used;    /* all: 1 once a source was counted */
-    _Atomic uint32_t blocks;          /* supervisor: rows of blocked sources, for who shows them */
-    _Atomic uint32_t sets_generation; /* supervisor */
+    _Atomic uint64_t generation;       /* supervisor: of the configuration, from 1 */
+    _Atomic uint32_t workers_high;     /* supervisor: one past the highest worker index ever used */
+    _Atomic uint32_t backends_high;    /* supervisor: the same of backends */
+    _Atomic uint32_t max_connections;  /* supervisor: of all workers together */
+    _Atomic uint64_t drain_timeout_ms; /* supervisor: of workers that it leaves alone */
+    _Atomic uint32_t checker_pid;      /* supervisor */
+    _Atomic uint64_t checker_beat_ms;  /* checker: CLOCK_MONOTONIC of its last sign of life */
+    _Atomic uint32_t sources_used;     /* all: 1 once a source was counted */
+    _Atomic uint32_t blocks;           /* supervisor: rows of blocked sources, for who shows them */
+    _Atomic uint32_t sets_generation;  /* supervisor */
     struct l4_verdict block_verdict[2]; /* by the low bit of the value in the set of blocks */
     _Atomic uint32_t tarpit_ms;         /* supervisor: how long a tarpit holds a client */
     _Atomic uint32_t routes_generation; /* supervisor: its low bit is the half of routes in force */
@@ -316,6 +317,7 @@ struct l4_worker {
     _Atomic uint32_t held;         /* worker: session rows that are not free, of TCP and UDP */
     _Atomic uint32_t udp_capacity; /* worker: UDP sessions it can hold */
     _Atomic uint32_t flows_high;   /* worker: one past the highest UDP session row ever used */
+    _Atomic uint32_t hung;         /* supervisor: 1: it gives no sign of life */
 
     alignas(64) _Atomic uint64_t ops; /* worker: odd while it changes a shared count; shm/count.h */
     _Atomic uint32_t active;          /* worker: clients it holds, its part of connections */

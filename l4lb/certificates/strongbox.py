@@ -118,6 +118,13 @@ def copy(to: int, to_at: int, source: int, count: int) -> None:
         done += part
 
 
+def copied(source: int) -> int:
+    """Another memory file with the content of one. Raises OSError."""
+    fd = os.memfd_create("l4lb-strongbox", os.MFD_CLOEXEC)
+    copy(fd, 0, source, os.fstat(source).st_size)
+    return fd
+
+
 def carried_files(told: Mapping[str, Any]) -> int:
     """A box's file with the files that a program of an earlier version handed over as data."""
     fd = os.memfd_create("l4lb-strongbox", os.MFD_CLOEXEC)

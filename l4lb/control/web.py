@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 LOG = l4lb.log.get("control")
 CONNECTIONS_MAX = 256  # others come: the oldest that is no stream is closed
 STREAMS_MAX = 32
+STREAMS_A_SOURCE = 8  # of them; an IPv6 network of 64 bits is one source
 BODY_MAX = 4 << 10  # bytes of a request's body
 CERTIFICATES_TIMEOUT_S = 1.0  # a scrape does not wait longer for them
 WRITE_TIMEOUT_S = 10.0  # a stream that takes nothing for so long ends
@@ -79,7 +80,7 @@ class Web:
         self._live = live
         self._scraping = asyncio.Lock()
         self._hosts = {name.lower() for name in ("localhost", socket.gethostname(), *setup.hosts)}
-        self._streaming: set[object] = set()
+        self._streaming: dict[object, str] = {}  # a stream's connection: its source
         self._server: web.Server | None = None
         folder = resources.files("l4lb.control") / "page"
         self._files = {path: (folder / name).read_bytes() for path, name in PAGE.items()}
@@ -180,9 +181,12 @@ class Web:
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         if len(self._streaming) >= STREAMS_MAX:
             return _plain(503, f"{STREAMS_MAX} dashboards are open; close one")
+        source = _source_of(request.remote or "")
+        if list(self._streaming.values()).count(source) >= STREAMS_A_SOURCE:
+            return _plain(503, f"{STREAMS_A_SOURCE} dashboards of {source} are open; close one")
         response = web.StreamResponse(headers={**HEADERS, "Content-Type": "text/event-stream"})
         who = request.protocol
-        self._streaming.add(who)
+        self._streaming[who] = source
         try:
             await response.prepare(request)
             async for state in self._live.states():
@@ -192,7 +196,7 @@ class Web:
             if request.transport is not None:
                 request.transport.abort()
         finally:
-            self._streaming.discard(who)
+            self._streaming.pop(who, None)
         return response
 
     async def _admin(self, request: web.Request) -> web.StreamResponse:
@@ -251,6 +255,19 @@ def _client(request: web.Request) -> str:
     """Its address, by the kernel's word; a proxy's where one is between."""
     where = request.transport.get_extra_info("peername") if request.transport else None
     return str(Address(*where[:2])) if where else "?"
+
+
+def _source_of(address: str) -> str:
+    """Who counts as one client."""
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.ipv4_mapped is not None:
+            return str(ip.ipv4_mapped)
+        return str(ipaddress.ip_network((ip, 64), strict=False))
+    return str(ip)
 
 
 def _plain(status: int, text: str) -> web.Response:

@@ -111,6 +111,7 @@ cdef extern from "shm/layout.h":
         uint32_t workers_high
         uint32_t backends_high
         uint32_t max_connections
+        uint64_t drain_timeout_ms
         uint32_t checker_pid
         uint64_t checker_beat_ms
         l4_hash_key hash_key
@@ -135,6 +136,7 @@ cdef extern from "shm/layout.h":
         uint32_t eject_ms
         uint32_t max_eject_ms
         uint32_t max_ejected_percent
+        uint32_t several
 
     struct l4_passive:
         uint32_t unreached
@@ -261,6 +263,7 @@ cdef extern from "shm/layout.h":
         uint32_t held
         uint32_t udp_capacity
         uint32_t flows_high
+        uint32_t hung
         uint64_t ops
         uint32_t active
         uint32_t udp_active

@@ -14,6 +14,7 @@ def set_passive(
     eject_ms: int,
     max_eject_ms: int,
     max_ejected_percent: int,
+    several: bool,
 ) -> None:
     """The supervisor's: a pool's rule; failures 0: nobody is ejected."""
 

@@ -16,12 +16,14 @@ from l4lb.native.results import CAUSES, CHECK_KINDS, HealthRow
 SHOWN = (*rows.HEALTHS, "ejected")
 
 
-def set_passive(Table table, pool, *, failures, eject_ms, max_eject_ms, max_ejected_percent):
+def set_passive(Table table, pool, *, failures, eject_ms, max_eject_ms, max_ejected_percent,
+                several):
     """The supervisor's: a pool's rule; failures 0: nobody is ejected."""
     cdef c.l4_pool *row = table._pool(pool)
     row.passive.eject_ms = eject_ms
     row.passive.max_eject_ms = max_eject_ms
     row.passive.max_ejected_percent = max_ejected_percent
+    row.passive.several = several
     row.passive.failures = failures
 
 

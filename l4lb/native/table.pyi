@@ -33,6 +33,7 @@ class Table:
 
     generation: int
     max_connections: int
+    drain_timeout_ms: int
     checker_pid: int
 
     @property
@@ -83,6 +84,7 @@ class Table:
         """A backend made ready again starts slowly from now, where its pool says so."""
     def set_weight(self, index: int, weight: int) -> None:
         """Raises ValueError outside 0..256. Publish the pool afterwards."""
+    def set_hung(self, index: int, hung: bool) -> None: ...
     def set_max_connections(self, index: int, most: int) -> None: ...
     def publish(self, pool: int) -> None:
         """Rebuilds what picks read of a pool: after any change of membership or weight."""

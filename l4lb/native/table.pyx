@@ -82,6 +82,18 @@ cdef class Table:
         self.table.header.max_connections = value
 
     @property
+    def drain_timeout_ms(self):
+        return self.table.header.drain_timeout_ms
+
+    @drain_timeout_ms.setter
+    def drain_timeout_ms(self, value):
+        self.table.header.drain_timeout_ms = value
+
+    def set_hung(self, index, hung):
+        """The supervisor's: a worker gives no sign of life."""
+        self._worker(index).hung = hung
+
+    @property
     def checker_beat_ms(self):
         return self.table.header.checker_beat_ms
 
@@ -234,6 +246,7 @@ cdef class Table:
         row.pid = pid
         row.cpu = c.L4_NONE if cpu is None else cpu
         row.started_ms = now_ms
+        row.hung = 0
         if index >= self.table.header.workers_high:
             self.table.header.workers_high = index + 1
 
@@ -420,7 +433,8 @@ cdef class Table:
             ended = {reasons[i]: row.ended[i] for i in range(1, len(reasons))}
             found.append(rows.WorkerRow(
                 index, row.pid, None if row.cpu == c.L4_NONE else row.cpu,
-                rows.WORKER_STATES[row.state], row.capacity, row.restarts, row.lost,
+                "hung" if row.hung else rows.WORKER_STATES[row.state],
+                row.capacity, row.restarts, row.lost,
                 row.started_ms, row.active, bool(row.paused), row.accepted, row.turns,
                 row.beat_ms, ended, row.udp_active, row.udp_capacity, row.held))
         return found

@@ -134,6 +134,7 @@ class Membership:
             if one.action == "removed":
                 self._table.clear_pool(self.pools.give(one.name))
         self._table.max_connections = after.limits.max_connections
+        self._table.drain_timeout_ms = after.process.drain_timeout_ms
         datagrams.write_limits(self._table, after.limits)
         shed = after.limits.shed
         idle_ms = 0 if shed == "off" else after.limits.shed_idle_ms
@@ -309,6 +310,7 @@ def write_passive(table: Table, index: int, pool: Pool) -> None:
         eject_ms=rule.eject_ms if rule else 0,
         max_eject_ms=rule.max_eject_ms if rule else 0,
         max_ejected_percent=rule.max_ejected_percent if rule else 0,
+        several=rule is not None and rule.reset_sources == "several",
     )
 
 

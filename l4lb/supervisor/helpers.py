@@ -20,6 +20,7 @@ from l4lb.supervisor.reactor import Reactor, monotonic_ms
 MESSAGES_A_TURN = 64
 WAITING_MAX = 64 << 20  # bytes that wait for a child that does not read
 FLUSH_RETRY_MS = 5
+HUNG = "it gave no sign of life; it is killed and another takes its place"
 LOG = l4lb.log.get("supervisor")
 
 

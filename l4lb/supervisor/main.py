@@ -16,7 +16,6 @@ from typing import Any
 
 import setproctitle
 
-import l4lb
 import l4lb.checker.main
 import l4lb.control.main
 import l4lb.log
@@ -30,8 +29,9 @@ from l4lb.supervisor.asks import Asks
 from l4lb.supervisor.changes import Changes
 from l4lb.supervisor.child import Strangers
 from l4lb.supervisor.departure import Departure
-from l4lb.supervisor.helpers import Helper
+from l4lb.supervisor.helpers import HUNG, Helper
 from l4lb.supervisor.history import History
+from l4lb.supervisor.hung import HungWorkers
 from l4lb.supervisor.install import open_all
 from l4lb.supervisor.news import WorkerNews, log_health
 from l4lb.supervisor.notify import Notifier
@@ -48,7 +48,6 @@ from l4lb.supervisor.workers import Workers
 
 STATUS_EVERY_MS = 5_000  # the one line that a service manager shows
 STRANGERS_EVERY_MS = 1_000
-HUNG = "it gave no sign of life; it is killed and another takes its place"
 STOP_GRACE_MS = 2_000  # between telling a process to end at once and killing it
 LOG = l4lb.log.get("supervisor")
 
@@ -93,6 +92,8 @@ class Supervisor:
                 self._close()
             raise
         self._workers = self._make_workers()
+        HungWorkers(self._reactor, self._table, self._workers, lambda: self._config.process,
+                    self._tell)  # fmt: skip
         self._secrets.notify = self._workers.look_at_secrets
         self._workers.listening = self._listening
         self._seeing = Seeing(self._reactor, self._table, config.process)

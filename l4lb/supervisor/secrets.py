@@ -252,10 +252,11 @@ class Secrets:
 
 
 def box_of(known: Mapping[str, Any]) -> Box:
-    """The files of TLS that a program before this one had in force; its descriptor is another."""
+    """The files of TLS that a program before this one had in force: a copy, because that program
+    may be put back and go on with its own."""
     told = known.get("secrets")
     if told is not None:
-        return Box(os.dup(told["box_fd"]), told["files_at"])
+        return Box(strongbox.copied(told["box_fd"]), told["files_at"])
     if "tls_files" in known:  # an earlier version's
         return Box(strongbox.carried_files(known["tls_files"]))
     return Box.empty()
@@ -276,7 +277,7 @@ def _ticket_keys(known: Mapping[str, Any]) -> int:
     """Those of a program before this one, whose tickets stay good; or new ones."""
     told = known.get("secrets")
     if told is not None:
-        return os.dup(told["ticket_keys_fd"])
+        return strongbox.copied(told["ticket_keys_fd"])
     fd = os.memfd_create("l4lb-ticket-keys", os.MFD_CLOEXEC)
     before = bytes.fromhex(known.get("ticket_keys", ""))  # an earlier version's
     if len(before) == vault.KEYS * vault.KEY_BYTES:

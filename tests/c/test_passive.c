@@ -21,6 +21,22 @@ static bool ejected(uint32_t backend, uint64_t now_ms)
     return l4_passive_ejected(l4_table_backend(&table, backend), now_ms);
 }
 
+/* A client of 192.0.2.0/24, or (ip 0) of a network of IPv6. */
+static struct l4_addr client(uint8_t ip, uint8_t last)
+{
+    struct l4_addr addr = {.family = AF_INET, .port = last, .ip = {192, 0, 2, ip}};
+    if (!ip) {
+        addr = (struct l4_addr){.family = AF_INET6, .ip = {0x20, 1, 0xd, 0xb8}};
+        addr.ip[15] = last;
+    }
+    return addr;
+}
+
+static void reset_by(uint32_t backend, struct l4_addr by)
+{
+    l4_passive_reset(&table, 0, backend, &by, 10);
+}
+
 static void fail(uint32_t backend, int times, uint64_t now_ms)
 {
     for (int i = 0; i < times; i++)
@@ -54,16 +70,49 @@ TEST(a_backend_that_accepts_and_resets_is_ejected_too)
     rule(3, 100, 1000, 50);
     for (int i = 0; i < 2; i++) {
         l4_passive_reached(&table, 1);
-        l4_passive_reset(&table, 0, 1, 10);
+        reset_by(1, client(1, 1));
     }
     l4_passive_served(&table, 1);
     for (int i = 0; i < 3; i++) {
         CHECK(!ejected(1, 10));
         l4_passive_reached(&table, 1);
-        l4_passive_reset(&table, 0, 1, 10);
+        reset_by(1, client(1, 1));
     }
     CHECK(ejected(1, 10));
     CHECK_EQ(L4_PASSIVE_RESET, L4_GET(l4_table_backend(&table, 1)->passive.cause));
+    l4_table_close(&table);
+}
+
+TEST(resets_that_one_source_saw_alone_eject_nobody)
+{
+    for (uint32_t failures = 1; failures <= 3; failures++) {
+        table_with(1, 2, NULL, L4_ROUND_ROBIN);
+        rule(failures, 100, 1000, 50);
+        L4_SET(l4_table_pool(&table, 0)->passive.several, 1);
+        for (uint8_t port = 1; port < 100; port++) {
+            reset_by(0, client(1, port)); /* other ports of one address */
+            reset_by(1, client(0, port)); /* other addresses of one network */
+        }
+        CHECK(!ejected(0, 10) && !ejected(1, 10));
+        reset_by(0, client(2, 1));
+        CHECK_EQ(failures <= 2, ejected(0, 10));
+        reset_by(0, client(1, 1));
+        CHECK(ejected(0, 10));
+        l4_table_close(&table);
+    }
+}
+
+TEST(a_served_session_ends_the_row_of_resets_and_who_saw_them)
+{
+    table_with(1, 2, NULL, L4_ROUND_ROBIN);
+    rule(2, 100, 1000, 50);
+    L4_SET(l4_table_pool(&table, 0)->passive.several, 1);
+    reset_by(0, client(1, 1));
+    l4_passive_served(&table, 0);
+    reset_by(0, client(2, 1));
+    CHECK(!ejected(0, 10));
+    reset_by(0, client(1, 1));
+    CHECK(ejected(0, 10));
     l4_table_close(&table);
 }
 
@@ -195,6 +244,8 @@ TEST(the_share_holds_while_many_workers_eject_at_once)
 
 MAIN(RUN(as_many_failures_in_a_row_as_the_rule_says_eject);
      RUN(a_backend_that_accepts_and_resets_is_ejected_too);
+     RUN(resets_that_one_source_saw_alone_eject_nobody);
+     RUN(a_served_session_ends_the_row_of_resets_and_who_saw_them);
      RUN(without_a_rule_and_for_this_hosts_own_faults_nobody_is_ejected);
      RUN(an_ejection_doubles_up_to_the_most_and_is_forgotten_after_it);
      RUN(no_more_than_the_share_of_the_pool_is_ejected);

@@ -41,6 +41,7 @@ static void start(void)
     front = listen_on_loopback(&front_port);
     nonblocking(front);
     bound = (struct l4_bound){.fd = dup(front)};
+    L4_SET(table.header->drain_timeout_ms, 60000);
     CHECK_EQ(0, pipe(lifeline));
     setup = (struct l4_worker_setup){
         .table = table,

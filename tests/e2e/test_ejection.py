@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from .harness import Backends, Balancer, until
+from .harness import PATIENCE_S, Backends, Balancer, until
 
 PASSIVE = {"failures": 5, "eject": "1h", "max_eject": "2h"}
 
@@ -19,10 +19,10 @@ def three() -> Iterator[Backends]:
         yield backends
 
 
-def greeting(lb: Balancer) -> bytes:
+def greeting(lb: Balancer, source: str = "127.0.0.1") -> bytes:
     """What the backend says first; b"" when the session ends without a word."""
     try:
-        with lb.connect() as client:
+        with socket.create_connection(lb.address, PATIENCE_S, (source, 0)) as client:
             return client.recv(16)
     except ConnectionResetError:
         return b""
@@ -65,13 +65,37 @@ def test_a_check_that_passes_ends_an_ejection(three: Backends) -> None:
         until(lambda: greeting(lb) == b"b\n", "b serves again")
 
 
-def test_a_backend_that_resets_before_a_byte_is_ejected() -> None:
+@pytest.fixture
+def good_and_bad() -> Iterator[list[dict[str, Any]]]:
     with Backends(1) as good, Backends(1, mode="reset") as bad:
-        rows = [{**good.rows()[0], "name": "good"}, {**bad.rows()[0], "name": "bad"}]
-        with Balancer.before(rows, passive=PASSIVE) as lb:
-            failed = [greeting(lb) for _ in range(30)].count(b"")
-            assert failed <= 5
-            assert health(lb, "bad") == "ejected"
+        yield [{**good.rows()[0], "name": "good"}, {**bad.rows()[0], "name": "bad"}]
+
+
+def test_a_backend_that_resets_before_a_byte_is_ejected(
+    good_and_bad: list[dict[str, Any]],
+) -> None:
+    with Balancer.before(good_and_bad, passive=PASSIVE) as lb:
+        sources = [f"127.0.0.{n}" for n in range(2, 32)]
+        assert [greeting(lb, source) for source in sources].count(b"") <= 5
+        assert health(lb, "bad") == "ejected"
+
+
+def test_one_client_whose_sessions_are_reset_ejects_no_backend_alone(
+    good_and_bad: list[dict[str, Any]],
+) -> None:
+    with Balancer.before(good_and_bad, passive=PASSIVE) as lb:
+        assert [greeting(lb) for _ in range(40)].count(b"") == 20
+        assert health(lb, "bad") == "unknown"
+        row = lb.backends()["bad"]
+        assert row["resets"] == 20
+
+
+def test_any_clients_resets_eject_where_that_is_asked_for(
+    good_and_bad: list[dict[str, Any]],
+) -> None:
+    with Balancer.before(good_and_bad, passive=PASSIVE | {"reset_sources": "any"}) as lb:
+        assert [greeting(lb) for _ in range(40)].count(b"") == 5
+        assert health(lb, "bad") == "ejected"
 
 
 def test_the_only_backend_is_never_ejected() -> None:

@@ -1,5 +1,5 @@
-"""Secrets are where they have to be and nowhere else: planted, then looked for in the memory of each
-process and in everything that the service writes."""
+"""Secrets are where they have to be and nowhere else: planted, then looked for in the memory of
+each process and in everything that the service writes."""
 
 from __future__ import annotations
 

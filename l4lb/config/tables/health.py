@@ -126,4 +126,7 @@ class Passive(Model):
     """How long at most."""
     max_ejected_percent: fields.MaxEjected = Field(default=50, alias="max_ejected")
     """How much of the pool may be ejected at one time."""
+    reset_sources: Literal["several", "any"] = "several"
+    """Whose sessions, reset before a byte, count: "several": only where another source saw the \
+reset before it, so that no client ejects a backend alone."""
     slow: Slow | None = None

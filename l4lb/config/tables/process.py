@@ -73,6 +73,9 @@ host's name."""
         default=30 * bounds.SECOND_MS, alias="drain_timeout"
     )
     """How long a terminated service waits for its sessions to end."""
+    hung_worker: Literal["tell", "replace"] = "tell"
+    """What happens to a worker that gives no sign of life for 10 s, besides that it is told: \
+"replace": it is killed, with its sessions, and another takes its place."""
     hash_seed: fields.HashSeed | None = None
     """Secret text from which clients are hashed: balancers that share it choose alike. Absent: a
     random one at each start. It can only change by a restart."""
