@@ -76,10 +76,10 @@ static void eject(const struct l4_table *table, struct l4_backend *b, uint64_t n
 }
 
 static void failed(const struct l4_table *table, uint32_t worker, struct l4_backend *b,
-                   uint64_t now_ms, _Atomic uint32_t *row, enum l4_passive_cause cause, int error)
+                   uint64_t now_ms, _Atomic uint32_t *row, enum l4_passive_cause cause, int error,
+                   bool needs_two)
 {
     struct l4_passive_rule *rule = &l4_table_pool(table, b->pool)->passive;
-    const bool needs_two = cause == L4_PASSIVE_RESET && L4_GET(rule->several);
     uint32_t limit = L4_GET(rule->failures);
     if (limit == 1 && needs_two)
         limit = 2;
@@ -117,18 +117,20 @@ void l4_passive_unreached(const struct l4_table *table, uint32_t worker, uint32_
     struct l4_backend *b = l4_table_backend(table, backend);
     const int number = error < 0 ? -error : error;
     if (!is_own_fault(number))
-        failed(table, worker, b, now_ms, &b->passive.unreached, L4_PASSIVE_CONNECT, number);
+        failed(table, worker, b, now_ms, &b->passive.unreached, L4_PASSIVE_CONNECT, number, false);
 }
 
 void l4_passive_reset(const struct l4_table *table, uint32_t worker, uint32_t backend,
                       const struct l4_addr *client, uint64_t now_ms)
 {
     struct l4_backend *b = l4_table_backend(table, backend);
-    const uint32_t source = source_hash(table, client);
-    const uint32_t before = atomic_exchange(&b->passive.reset_source, source);
-    const bool several = L4_GET(rule_of(table, b)->several);
-    if (!several || source != before)
-        failed(table, worker, b, now_ms, &b->passive.resets, L4_PASSIVE_RESET, ECONNRESET);
+    const bool needs_two = client && L4_GET(rule_of(table, b)->several);
+    if (needs_two) {
+        const uint32_t source = source_hash(table, client);
+        if (atomic_exchange(&b->passive.reset_source, source) == source)
+            return;
+    }
+    failed(table, worker, b, now_ms, &b->passive.resets, L4_PASSIVE_RESET, ECONNRESET, needs_two);
 }
 
 /* Looks before it writes: the line of a backend in good health stays shared. */

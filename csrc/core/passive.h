@@ -3,12 +3,13 @@
  * Two rows of failures are counted over all workers: attempts that did not reach the backend (ended
  * by one that did), and sessions it reset before its first byte (ended by a first byte or an
  * orderly end). A row as long as the pool's rule says ejects; where the
- * rule asks for several sources, a reset counts only if another source saw the one before it, or
- * one client could eject a backend by what it sends: picks pass the backend over until
- * ejected_until_ms. Each ejection lasts twice as long as the one before, up to max_eject; one that
- * was not ejected for max_eject after its last starts again from eject. Never are more than
- * max_ejected of a pool's members ejected at one time: who decides takes `ejector` first, never
- * waits for it, and a dead worker's hold on it is forgotten by whoever reaps it.
+ * rule asks for several sources, a reset of a session whose client had sent something counts only
+ * if another source saw the one before it, or one client could eject a backend by what it sends:
+ * picks pass the backend over until ejected_until_ms. Each ejection lasts twice as long as the one
+ * before, up to max_eject; one that was not ejected for max_eject after its last starts again from
+ * eject. Never are more than max_ejected of a pool's members ejected at one time: who decides takes
+ * `ejector` first, never waits for it, and a dead worker's hold on it is forgotten by whoever reaps
+ * it.
  *
  * Nobody has to end an ejection: it is a time. A check that passes ends it early.
  */
@@ -27,8 +28,9 @@ void l4_passive_unreached(const struct l4_table *table, uint32_t worker, uint32_
 /* It was reached. */
 void l4_passive_reached(const struct l4_table *table, uint32_t backend);
 
-/* It reset a session of this client before its first byte. A client's source is its address, of
- * IPv6 the network of L4_RESET_PREFIX bits; all clients of unix sockets are one. */
+/* It reset a session of this client before its first byte; client is NULL if the client had sent
+ * nothing, and so cannot have provoked it. A client's source is its address, of IPv6 the network of
+ * L4_RESET_PREFIX bits; all clients of unix sockets are one. */
 void l4_passive_reset(const struct l4_table *table, uint32_t worker, uint32_t backend,
                       const struct l4_addr *client, uint64_t now_ms);
 

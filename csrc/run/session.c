@@ -201,8 +201,10 @@ static void judge_silent(const struct l4_loop *loop, const struct l4_session *s,
 {
     if (L4_GET(s->bytes[1]) != 0 || s->backend == L4_NONE)
         return;
+    const bool provoked = L4_GET(s->bytes[0]) != 0; /* perhaps: the client had said something */
     if (reason == L4_END_BACKEND_RESET)
-        l4_passive_reset(loop->table, loop->setup.index, s->backend, &s->client, loop->now_ms);
+        l4_passive_reset(loop->table, loop->setup.index, s->backend, provoked ? &s->client : NULL,
+                         loop->now_ms);
     else if (!is_reset(reason))
         l4_passive_served(loop->table, s->backend);
 }

@@ -4,9 +4,8 @@
  * column, tally, sessions). It does not own the listening sockets' life: the supervisor holds
  * another descriptor of each. All memory is taken before the loop starts.
  *
- * It ends when told to (L4_CMD_DRAIN, L4_CMD_STOP). When the supervisor is gone (the lifeline reads
- * its end) it lets go of every address at once, so that the service can be started again, and ends
- * with its TCP sessions or after drain_timeout.
+ * It ends when told to (L4_CMD_DRAIN, L4_CMD_STOP). Without its supervisor (the lifeline reads its
+ * end) it closes all listeners at once and ends with its TCP sessions or after drain_timeout.
  */
 #ifndef L4_RUN_WORKER_H
 #define L4_RUN_WORKER_H
@@ -75,7 +74,7 @@ struct l4_loop {
     uint64_t picks;            /* made so far; run/watch.h */
     uint64_t random;           /* state of core choices; base/random.h */
     uint64_t resume_ms;        /* while paused: when to try again */
-    uint64_t alone_end_ms;     /* the supervisor is gone, and so is it by then; 0: it is there */
+    uint64_t alone_end_ms;     /* without its supervisor: its end; 0: it has one */
     struct l4_shed_memo shed;  /* run/shed.h */
     uint64_t portless_told_ms; /* when the supervisor was told last that ports are out */
     struct l4_secure *secure;  /* NULL: there is no vault */
@@ -111,8 +110,7 @@ __attribute__((warn_unused_result)) int l4_loop_watch(const struct l4_loop *loop
                                                       uint32_t events, enum l4_watch what,
                                                       uint32_t index);
 
-/* No more clients, and none from the queues: other workers have the same sockets. It ends with its
- * last session. */
+/* No more clients, none from the queues: others have the sockets. Ends with its last session. */
 void l4_loop_leave(struct l4_loop *loop);
 
 /* Tells the supervisor; that a connect found no free local port (counted) only at times. */

@@ -102,6 +102,19 @@ TEST(resets_that_one_source_saw_alone_eject_nobody)
     }
 }
 
+TEST(resets_of_sessions_in_which_the_client_sent_nothing_count_whoever_it_is)
+{
+    table_with(1, 2, NULL, L4_ROUND_ROBIN);
+    rule(3, 100, 1000, 50);
+    L4_SET(l4_table_pool(&table, 0)->passive.several, 1);
+    for (int i = 0; i < 3; i++) {
+        CHECK(!ejected(0, 10));
+        l4_passive_reset(&table, 0, 0, NULL, 10);
+    }
+    CHECK(ejected(0, 10));
+    l4_table_close(&table);
+}
+
 TEST(a_served_session_ends_the_row_of_resets_and_who_saw_them)
 {
     table_with(1, 2, NULL, L4_ROUND_ROBIN);
@@ -245,6 +258,7 @@ TEST(the_share_holds_while_many_workers_eject_at_once)
 MAIN(RUN(as_many_failures_in_a_row_as_the_rule_says_eject);
      RUN(a_backend_that_accepts_and_resets_is_ejected_too);
      RUN(resets_that_one_source_saw_alone_eject_nobody);
+     RUN(resets_of_sessions_in_which_the_client_sent_nothing_count_whoever_it_is);
      RUN(a_served_session_ends_the_row_of_resets_and_who_saw_them);
      RUN(without_a_rule_and_for_this_hosts_own_faults_nobody_is_ejected);
      RUN(an_ejection_doubles_up_to_the_most_and_is_forgotten_after_it);

@@ -127,6 +127,6 @@ class Passive(Model):
     max_ejected_percent: fields.MaxEjected = Field(default=50, alias="max_ejected")
     """How much of the pool may be ejected at one time."""
     reset_sources: Literal["several", "any"] = "several"
-    """Whose sessions, reset before a byte, count: "several": only where another source saw the \
-reset before it, so that no client ejects a backend alone."""
+    """Whose sessions, reset before a byte, count: "several": where the client had sent \
+something, only if another source saw the reset before it: no client ejects a backend alone."""
     slow: Slow | None = None

@@ -10,6 +10,7 @@ What a backend does with a connection is its `mode`:
   late    says its name after `hold_ms`, then is an echo
   silent  reads nothing, says nothing, keeps the connection
   reset   resets each connection as soon as it is accepted
+  picky   resets each connection as soon as it has said something
 """
 
 from __future__ import annotations
@@ -129,6 +130,8 @@ class Peer(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.backend.mode in ("echo", "quiet", "late"):
             self.transport.write(data)
+        elif self.backend.mode == "picky":
+            self.reset()
 
     def eof_received(self) -> bool:
         if self.transport.can_write_eof():
