@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
 import shutil
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
-from .harness import Backends, Balancer, Load, echo, held, names, program, run, until
+from .harness import PORTS, Backends, Balancer, Load, echo, held, names, program, run, until
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +49,55 @@ def test_an_upgrade_keeps_sessions_counts_and_run_time_changes(backends: Backend
         accepted = stats["accepted"] + load.done.total()
         until(lambda: lb.ask("stats")["accepted"] == accepted, "all counts have come over")
         assert lb.ask("stats")["connections_lost"] == 0
+
+
+def open_files(lb: Balancer) -> dict[str, dict[str, int]]:
+    """What each process has open, by its title and kind; names without their numbers."""
+    found: dict[str, dict[str, int]] = {}
+    for process in lb.processes():
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            title, kinds = " ".join(process.cmdline()).strip(), Counter[str]()
+            for fd in Path(f"/proc/{process.pid}/fd").iterdir():
+                with contextlib.suppress(FileNotFoundError):  # it was open for a moment only
+                    kinds[re.sub(r"\d+", "N", str(fd.readlink()))] += 1
+            found[title] = dict(kinds)
+    return found
+
+
+def no_more(now: dict[str, dict[str, int]], before: dict[str, dict[str, int]]) -> bool:
+    """The same processes with no more of any kind; less, where a client was there before."""
+    return now.keys() == before.keys() and all(
+        count <= before[title].get(kind, 0)
+        for title, kinds in now.items()
+        for kind, count in kinds.items()
+    )
+
+
+def inherited(pid: int) -> set[int]:
+    """The descriptors that a program which this process executes would get."""
+    close_on_exec = os.O_CLOEXEC
+    found = set()
+    for info in Path(f"/proc/{pid}/fdinfo").iterdir():
+        flags = re.search(r"flags:\s*(\d+)", info.read_text())
+        assert flags is not None
+        if not int(flags[1], 8) & close_on_exec:
+            found.add(int(info.name))
+    return found
+
+
+def test_no_process_has_more_open_after_three_upgrades_and_nothing_is_inherited(
+    backends: Backends,
+) -> None:
+    process = {"http": f"127.0.0.1:{PORTS.take()}", "log": {"access": "stdout"}}
+    health = {"type": "tcp", "interval": "1s"}
+    with Balancer.before(backends.rows(), process=process, health=health) as lb:
+        lb.admin("upgrade")  # the first start has what it was started with
+        until(lambda: len(lb.processes()) == 6, "the program before has left")
+        settled = open_files(lb)
+        for _ in range(3):
+            lb.admin("upgrade")
+            until(lambda: no_more(open_files(lb), settled), "each has open what it had")
+        assert inherited(lb.process.pid) <= {0, 1, 2}
 
 
 def replaced(lb: Balancer, old: list[int]) -> bool:
