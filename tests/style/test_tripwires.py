@@ -143,3 +143,18 @@ def test_nothing_waits_by_select() -> None:
         if re.search(r"\bselect\.select\(|\bSelectSelector\b", line)
     ]
     assert not calls
+
+
+def test_every_test_that_the_threat_table_names_is_there() -> None:
+    """A row of the table in docs/security.md ends with `file`: sentence."""
+    page = (TOP / "docs/security.md").read_text()
+    rows = re.findall(r"\| `(test_[a-z_]+(?:\.c)?)`: ([^|]+) \|$", page, re.MULTILINE)
+    assert len(rows) > 30
+    missing = []
+    for file, sentence in rows:
+        name = sentence.strip().replace(" ", "_")
+        wanted = f"TEST({name})" if file.endswith(".c") else f"def test_{name}("
+        pattern = f"tests/**/{file}" if file.endswith(".c") else f"tests/**/{file}.py"
+        if not any(wanted in path.read_text() for path in TOP.glob(pattern)):
+            missing.append(f"{file}: {sentence}")
+    assert missing == []
