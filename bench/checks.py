@@ -29,7 +29,7 @@ from l4lb.checker.plan import Plan
 from l4lb.checker.types import Settings
 from l4lb.native.rows import Address
 from l4lb.native.table import Table
-from l4lb.supervisor.child import channel, fork
+from l4lb.supervisor.process.child import channel, fork
 
 TOP = Path(__file__).resolve().parent.parent
 if str(TOP) not in sys.path:

@@ -1,6 +1,6 @@
 /* Which of an address's sockets the kernel gives a UDP client to: the same reckoning as the filter
- * program that the supervisor attaches to them (l4lb/supervisor/steering.py), so that a worker
- * knows whose a session will be when the number of workers changes. Pure. */
+ * program that the supervisor attaches to them (l4lb/supervisor/sockets/udp_filter.py), so that a
+ * worker knows whose a session will be when the number of workers changes. Pure. */
 #ifndef L4_CORE_STEER_H
 #define L4_CORE_STEER_H
 

@@ -19,15 +19,16 @@ def command(file: str, as_json: bool) -> int:
     from l4lb.certificates.bundle import Profiles
     from l4lb.certificates.files import Files
     from l4lb.config import parse, plain
-    from l4lb.supervisor import networks, token
+    from l4lb.supervisor.access import network_lists
+    from l4lb.supervisor.sockets import http_token
 
     problems: list[Problem] = []
     try:
         config = parse.load(file)
         for look in (
             lambda: bundle.build(config, Files(), Profiles()),
-            lambda: networks.check(config),
-            lambda: token.check(config),
+            lambda: network_lists.check(config),
+            lambda: http_token.check(config),
         ):
             try:
                 look()

@@ -88,7 +88,7 @@ def _files_missing(text: str) -> Sequence[Problem]:
     from l4lb.certificates.bundle import Profiles
     from l4lb.certificates.files import Files
     from l4lb.config import parse
-    from l4lb.supervisor import networks
+    from l4lb.supervisor.access import network_lists
 
     try:
         config = parse.loads(text, "result")
@@ -97,7 +97,7 @@ def _files_missing(text: str) -> Sequence[Problem]:
     found: list[Problem] = []
     for check in (
         lambda: bundle.build(config, Files(), Profiles()),
-        lambda: networks.check(config),
+        lambda: network_lists.check(config),
     ):
         try:
             check()

@@ -17,7 +17,7 @@ import click
 import l4lb
 from l4lb import inherited
 from l4lb.errors import L4lbError
-from l4lb.supervisor import handoff
+from l4lb.supervisor.upgrade import state_file
 
 COMMANDS = {
     "run": "l4lb.cli.run",
@@ -63,8 +63,8 @@ def _line(error: click.ClickException) -> str:
 def main() -> NoReturn:
     """Runs the command line and exits."""
     # A program that takes another's place begins with signals blocked, so that none is lost.
-    asked = handoff.asked(os.environ)
-    inherited.put_in_order(handoff.BLOCKED if asked and asked[0] == "run" else ())
+    asked = state_file.asked(os.environ)
+    inherited.put_in_order(state_file.BLOCKED if asked and asked[0] == "run" else ())
     try:
         status = cli.main(prog_name="l4lb", standalone_mode=False)
     except L4lbError as error:

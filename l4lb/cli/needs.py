@@ -13,7 +13,7 @@ from typing import Any
 from l4lb.config.model import Config
 from l4lb.config.tables.base import Model
 from l4lb.config.tables.discovery import Discovery
-from l4lb.supervisor.shape import needs_raw
+from l4lb.supervisor.sockets.options import needs_raw
 
 LOW_PORTS = 1024
 SPARE_FILES = 1024  # beside sessions: listeners, pipes, checks, logs

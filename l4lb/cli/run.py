@@ -77,19 +77,18 @@ def command(
     from l4lb.cli import demo as demonstration
     from l4lb.config import parse
     from l4lb.config.resolve import resolve
-    from l4lb.supervisor import handoff
     from l4lb.supervisor.main import serve
-    from l4lb.supervisor.source import ConfigOrigin
+    from l4lb.supervisor.reload.source import ConfigOrigin
+    from l4lb.supervisor.upgrade import state_file
 
     def load(path: str) -> Config:
         return resolve(override(parse.load(path), workers, admin))
 
-    asked = handoff.asked(os.environ)
+    asked = state_file.asked(os.environ)
     if asked is not None:
-        from l4lb.supervisor import successor, takeover
+        from l4lb.supervisor import successor
 
-        what, fd = asked
-        return takeover.check(fd) if what == "check" else successor.take_over(fd, load)
+        return successor.answer(*asked, load)
     for limit in inherited.for_service(os.environ):
         _warn(limit)
     if demo:
@@ -106,10 +105,7 @@ def command(
     if file is None and not listen:
         raise UsageError("what to run? give -c FILE, or --listen and --backend, or --demo")
     config = resolve(override(_configuration(file, listen, backend, balance), workers, admin))
-    origin = ConfigOrigin(
-        os.path.abspath(file) if file else "",
-        load,
-    )
+    origin = ConfigOrigin(os.path.abspath(file) if file else "", load)
     for warning in config.warnings:
         _warn(str(warning))
     return serve(config, origin=origin)

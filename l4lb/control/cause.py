@@ -2,7 +2,7 @@
 
 The control process knows who asks; the supervisor knows what came of it. So a request brings its
 cause along (`CURRENT` while a command is carried out), and the supervisor writes the record
-(l4lb/supervisor/record.py).
+(l4lb/supervisor/requests/change_record.py).
 """
 
 from __future__ import annotations

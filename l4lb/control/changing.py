@@ -1,7 +1,7 @@
 """The admin commands that change the configuration in force, or tell of it.
 
-The supervisor carries them out (l4lb/supervisor/reload.py); here is what needs the table or another
-form.
+The supervisor carries them out (l4lb/supervisor/reload/reload.py); here is what needs the table
+or another form.
 """
 
 from __future__ import annotations

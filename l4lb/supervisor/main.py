@@ -23,28 +23,30 @@ from l4lb.checker.plan import messages, plans
 from l4lb.config.model import Config
 from l4lb.native import udp
 from l4lb.native.table import Table
-from l4lb.supervisor import apply, orders, preload, privileges, sockets, sources
-from l4lb.supervisor.activation import Inherited
-from l4lb.supervisor.asks import Asks
-from l4lb.supervisor.changes import Changes
-from l4lb.supervisor.child import Strangers
-from l4lb.supervisor.departure import Departure
-from l4lb.supervisor.helpers import HUNG, Helper
-from l4lb.supervisor.history import History
-from l4lb.supervisor.hung import HungWorkers
-from l4lb.supervisor.install import open_all
-from l4lb.supervisor.news import WorkerNews, log_health
-from l4lb.supervisor.notify import Notifier
-from l4lb.supervisor.privileges import User
-from l4lb.supervisor.reactor import Reactor, monotonic_ms
-from l4lb.supervisor.reload import Reloads
-from l4lb.supervisor.secrets import Secrets
-from l4lb.supervisor.seeing import Seeing
-from l4lb.supervisor.shape import needs_raw, try_pools
-from l4lb.supervisor.source import ConfigOrigin, Source
-from l4lb.supervisor.takeover import Predecessor
-from l4lb.supervisor.web import OpenWeb, open_web
-from l4lb.supervisor.workers import Workers
+from l4lb.supervisor.observability import Seeing
+from l4lb.supervisor.process import preload, privileges
+from l4lb.supervisor.process.child import Strangers
+from l4lb.supervisor.process.event_history import History
+from l4lb.supervisor.process.helper import HUNG, Helper
+from l4lb.supervisor.process.reactor import Reactor, monotonic_ms
+from l4lb.supervisor.process.systemd_notify import Notifier
+from l4lb.supervisor.reload.install import open_all
+from l4lb.supervisor.reload.reload import Reloads
+from l4lb.supervisor.reload.source import ConfigOrigin, Source
+from l4lb.supervisor.requests import checks, discovery
+from l4lb.supervisor.requests.checker import Asks
+from l4lb.supervisor.requests.operations import Changes
+from l4lb.supervisor.sockets.http import OpenWeb, open_web
+from l4lb.supervisor.sockets.listening import Listening, open_admin
+from l4lb.supervisor.sockets.options import needs_raw, try_pools
+from l4lb.supervisor.sockets.systemd_activation import Inherited
+from l4lb.supervisor.table.membership import Membership, capacities
+from l4lb.supervisor.tls_secrets import Secrets
+from l4lb.supervisor.upgrade.new_program import Predecessor
+from l4lb.supervisor.upgrade.old_program import Departure
+from l4lb.supervisor.workers.events import WorkerNews, log_health
+from l4lb.supervisor.workers.hung import HungWorkers
+from l4lb.supervisor.workers.workers import Workers
 
 STATUS_EVERY_MS = 5_000  # the one line that a service manager shows
 STRANGERS_EVERY_MS = 1_000
@@ -73,17 +75,17 @@ class Supervisor:
         self._exit_status = 0
         self._phase = "starting"
         self._reactor = Reactor()
-        self._table = Table(apply.capacities(config))
-        self._membership = apply.Membership(self._table)
+        self._table = Table(capacities(config))
+        self._membership = Membership(self._table)
         if before:
             before.fill(self._table, self._membership)
         else:
             self._membership.start(config)
         self._secrets = Secrets(self._reactor, self._table, before.known if before else {})
         self._secrets.take(config, self._membership.bindings)
-        self._admin = before.admin() if before else sockets.open_admin(config.process.admin)
+        self._admin = before.admin() if before else open_admin(config.process.admin)
         self._web: OpenWeb | None = None
-        self._listening: list[sockets.Listening] = []
+        self._listening: list[Listening] = []
         try:
             self._web = before.open_web() if before else open_web(config.process)
             self._open_listening(inherited)
@@ -100,7 +102,7 @@ class Supervisor:
         self._changes = self._make_changes(origin)
         self._requests = self._changes.requests
         self._requests.also("certificates", self._secrets.certificates)
-        self._requests.also("checks", lambda args: orders.checks_of(self._config, args))
+        self._requests.also("checks", lambda args: checks.checks_of(self._config, args))
         self._asks = Asks(self._reactor, self._table, self._requests)
         self._make_helpers()
 
@@ -176,7 +178,7 @@ class Supervisor:
             if key in self._membership.backends:
                 self._table.set_state(self._membership.backends[key], state)
 
-    def become(self, user: User) -> None:
+    def become(self, user: privileges.User) -> None:
         """Gives up root's rights for the user's, now that all is bound. Raises OSError."""
         self._admin.give(user)
         privileges.become(user, raw=needs_raw(self._config))
@@ -193,7 +195,7 @@ class Supervisor:
                 supervisor_pid=os.getppid(),
                 started_ms=self._started_ms,
                 web=self._web.setup if self._web else None,
-                discovery=sources.order(self._changes.reloads.source),
+                discovery=discovery.order(self._changes.reloads.source),
                 events=self._history.plain,
             )
         )
@@ -219,7 +221,7 @@ class Supervisor:
 
     def _follow(self) -> None:
         """The control process follows the sources of the configuration in force."""
-        self._control.send(sources.order(self._changes.reloads.source))
+        self._control.send(discovery.order(self._changes.reloads.source))
 
     def _leaving(self, reloads: Reloads) -> Departure:
         return Departure(
@@ -289,10 +291,9 @@ class Supervisor:
                 self._config.process.drain_timeout_ms,
             )  # fmt: skip
             self._before.close_web_but(self._web)
-            self._before.record(self._requests.record)
+            self._requests.record.answered(self._before.cause, self._before.outcome)
         self._notifier.beat(self._reactor.every)
         if self._notifier.address:
-            self._tell_status()
             self._reactor.every(STATUS_EVERY_MS, self._tell_status)
         if os.getpid() == 1:
             self._reactor.every(STRANGERS_EVERY_MS, Strangers().reap)
@@ -388,7 +389,7 @@ def serve(
     Returns the exit status: 0, or 1 if the service gave up. Raises L4lbError if it cannot start
     (an address in use, no such folder)."""
     l4lb.log.setup(config.process.log.level, config.process.log.format)
-    user = User.named(config.process.user) if config.process.user else None
+    user = privileges.User.named(config.process.user) if config.process.user else None
     pid, environ = os.getpid(), os.environ
     supervisor = Supervisor(
         config, origin or ConfigOrigin(), announce, Notifier(environ, pid), Inherited(environ, pid)

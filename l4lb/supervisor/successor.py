@@ -1,4 +1,4 @@
-"""The start of a program that takes another's place (takeover.py)."""
+"""The start of a program that takes another's place (new_program.py)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,22 @@ from collections.abc import Callable
 
 import l4lb.log
 from l4lb.config.model import Config
-from l4lb.supervisor.activation import Inherited
 from l4lb.supervisor.main import Supervisor
-from l4lb.supervisor.notify import Notifier
-from l4lb.supervisor.source import ConfigOrigin
-from l4lb.supervisor.takeover import Predecessor
+from l4lb.supervisor.process.systemd_notify import Notifier
+from l4lb.supervisor.reload.source import ConfigOrigin
+from l4lb.supervisor.sockets.systemd_activation import Inherited
+from l4lb.supervisor.upgrade.new_program import Predecessor, check
+
+Load = Callable[[str], Config]
 
 
-def take_over(fd: int, load: Callable[[str], Config]) -> int:
+def answer(what: str, fd: int, load: Load) -> int:
+    """What the program before this one asks, with the state behind fd: only to "check" it, or to
+    "run" from there."""
+    return check(fd) if what == "check" else take_over(fd, load)
+
+
+def take_over(fd: int, load: Load) -> int:
     """As serve, in the place of the program that wrote the state behind fd."""
     before = Predecessor(fd)
     try:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from l4lb.supervisor.pulse import LOOK_EVERY_MS, SILENT_LOOKS
+from l4lb.supervisor.process.pulse import LOOK_EVERY_MS, SILENT_LOOKS
 
 from .harness import PORTS, Backends, Balancer, ended, greet, names, send_signal, stopped, until
 

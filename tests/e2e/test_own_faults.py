@@ -16,15 +16,15 @@ from .harness.wire import AdminError
 
 SCRIPT = str(Path(__file__).parent / "harness" / "faulty.py")
 CALLS = (
-    "l4lb.supervisor.apply.Membership._write_listeners",
-    "l4lb.supervisor.secrets.Secrets.adopt",
-    "l4lb.supervisor.crew.Crew.resize",
-    "l4lb.supervisor.crew.Crew.listen",
-    "l4lb.supervisor.install.Installer._move",
-    "l4lb.supervisor.child.Child.reap",
-    "l4lb.supervisor.workers.Workers._settle",
-    "l4lb.supervisor.departure.Departure._give_way",
-    "l4lb.supervisor.loader.Loader._deliver",
+    "l4lb.supervisor.table.membership.Membership._write_listeners",
+    "l4lb.supervisor.tls_secrets.Secrets.adopt",
+    "l4lb.supervisor.workers.resize.Crew.resize",
+    "l4lb.supervisor.workers.resize.Crew.listen",
+    "l4lb.supervisor.reload.install.Installer._move",
+    "l4lb.supervisor.process.child.Child.reap",
+    "l4lb.supervisor.workers.workers.Workers._settle",
+    "l4lb.supervisor.upgrade.old_program.Departure._give_way",
+    "l4lb.supervisor.reload.loader.Loader._deliver",
 )
 
 
@@ -214,8 +214,8 @@ def test_a_fault_in_a_timer_a_signal_or_an_event_ends_nothing(lb: Faulty) -> Non
         ("descriptor", lambda: killed(lb, "checker")),
         ("signal", lambda: lb.signal(signal.SIGHUP)),
         ("signal", lambda: lb.signal(signal.SIGTERM)),
-        ("call l4lb.supervisor.child.Child.reap", lambda: killed(lb, "worker 0")),
-        ("call l4lb.supervisor.workers.Workers._settle", lambda: killed(lb, "worker 1")),
+        ("call l4lb.supervisor.process.child.Child.reap", lambda: killed(lb, "worker 0")),
+        ("call l4lb.supervisor.workers.workers.Workers._settle", lambda: killed(lb, "worker 1")),
     ]
     for what, act in acts:
         lb.next_fault(what)
@@ -252,7 +252,7 @@ def test_a_fault_in_what_the_checker_asks_ends_nothing(three: Backends) -> None:
 
 
 def test_an_upgrade_that_meets_a_fault_leaves_everything_as_it_was(lb: Faulty) -> None:
-    call = "l4lb.supervisor.departure.Departure._give_way"
+    call = "l4lb.supervisor.upgrade.old_program.Departure._give_way"
     before = lb.config_now()
     lb.next_fault(f"call {call}")
     with pytest.raises(AdminError, match="internal"):

@@ -156,7 +156,7 @@ if os.environ.pop("FAIL_ONCE", "") and os.environ.get("L4LB_TAKEOVER", "").start
     import l4lb.supervisor.workers
     def start(self):
         raise RuntimeError("this program cannot start workers")
-    l4lb.supervisor.workers.Workers.start = start
+    l4lb.supervisor.workers.workers.Workers.start = start
 """
 
 

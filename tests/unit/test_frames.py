@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from l4lb import frames
-from l4lb.supervisor.child import channel
+from l4lb.supervisor.process.child import channel
 
 
 @pytest.fixture

@@ -19,9 +19,9 @@ from l4lb.config.tables.process import Process
 from l4lb.errors import L4lbError
 from l4lb.logger.settings import Settings
 from l4lb.logger.sinks import sink_for
-from l4lb.supervisor.privileges import User
-from l4lb.supervisor.sockets import open_admin
-from l4lb.supervisor.token import NAME, token_of
+from l4lb.supervisor.process.privileges import User
+from l4lb.supervisor.sockets.http_token import NAME, token_of
+from l4lb.supervisor.sockets.listening import open_admin
 
 NOBODY = pwd.getpwnam("nobody")
 root_only = pytest.mark.skipif(os.getuid() != 0, reason="needs root, to be another user as well")

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from typing import Any
 
 from l4lb.cli.main import main
-from l4lb.supervisor.asks import Asks
-from l4lb.supervisor.reactor import Reactor
-from l4lb.supervisor.requests import Requests
+from l4lb.supervisor.process.reactor import Reactor
+from l4lb.supervisor.requests.checker import Asks
+from l4lb.supervisor.requests.control import Requests
 
 PATH = os.environ.get("L4LB_TEST_FAULT", "/nonexistent")
 OWNER = os.getpid()

@@ -18,7 +18,7 @@ from l4lb.checker.plan import Plan, messages
 from l4lb.checker.types import Settings
 from l4lb.native.rows import Address, BackendRow
 from l4lb.native.table import Table
-from l4lb.supervisor.child import Child, channel, fork
+from l4lb.supervisor.process.child import Child, channel, fork
 from tests.e2e.harness.deadline import until
 
 

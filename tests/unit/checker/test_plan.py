@@ -18,7 +18,7 @@ from l4lb.config.origin import Origin
 from l4lb.config.resolve import Answer, resolve
 from l4lb.frames import packed
 from l4lb.native.rows import Address
-from l4lb.supervisor.child import channel
+from l4lb.supervisor.process.child import channel
 from tests.unit.supervisor.tables import closed_port, table_of
 
 from .conftest import Backend, Process

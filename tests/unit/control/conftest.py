@@ -24,7 +24,7 @@ from l4lb.control.server import Server
 from l4lb.control.sources import Sources
 from l4lb.control.views import Service
 from l4lb.native.table import Table
-from l4lb.supervisor.child import channel as channel_pair
+from l4lb.supervisor.process.child import channel as channel_pair
 from tests.unit.supervisor.tables import closed_port, table_of
 
 PATIENCE_S = 20

@@ -98,8 +98,8 @@ def table_with_a_worker() -> Table:
 def test_every_code_of_a_refusal_is_named() -> None:
     made = re.compile(r'(?:AdminError\(|_say\(|refusal\(\S+,)\s*"(\w+)"')
     sources = [
-        *(TOP / "l4lb" / "control").glob("*.py"),
-        *(TOP / "l4lb" / "supervisor").glob("*.py"),
+        *(TOP / "l4lb" / "control").rglob("*.py"),
+        *(TOP / "l4lb" / "supervisor").rglob("*.py"),
     ]
     if not sources:
         pytest.skip("not in a source tree")

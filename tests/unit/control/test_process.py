@@ -12,7 +12,7 @@ import pytest
 
 from l4lb.control import main
 from l4lb.control.client import AdminClient
-from l4lb.supervisor.child import Child, channel, fork
+from l4lb.supervisor.process.child import Child, channel, fork
 from tests.e2e.harness.deadline import until
 from tests.unit.supervisor.tables import closed_port, table_of
 

@@ -1,0 +1,89 @@
+"""What the supervisor does so that others can see: the rules of what is kept, the log writer."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import l4lb.logger.main
+from l4lb.config.model import Process
+from l4lb.logger.settings import Settings
+from l4lb.native import seen, trace
+from l4lb.native.table import Table
+from l4lb.supervisor.process.helper import Helper
+from l4lb.supervisor.process.reactor import Reactor
+
+
+def log_settings(process: Process) -> Settings:
+    """What the log writer needs to know of the configuration."""
+    log = process.log
+    return Settings(
+        target=log.access,
+        style=log.access_format or log.format,
+        syslog=log.syslog,
+        facility=log.syslog_facility,
+        open_every_ms=log.access_open_every_ms,
+    )
+
+
+class Seeing:
+    """Keeps the table's rules and, when there is an access log, its writer. A log that is turned
+    off leaves its writer running: lines may still wait."""
+
+    def __init__(self, reactor: Reactor, table: Table, process: Process) -> None:
+        self._table = table
+        self._settings = log_settings(process)
+        self.writer = Helper(
+            reactor,
+            "logger",
+            self._run,
+            keep=[],
+            on_message=_ignore,
+            on_start=lambda _: None,
+        )
+        self._started = False
+        self._set_rules(process)
+
+    def _set_rules(self, process: Process) -> None:
+        log = process.log
+        seen.set_measures(self._table, process.measure)
+        trace.set_every(self._table, process.watch_picks)
+        seen.set_log_rule(
+            self._table,
+            on=log.access != "off",
+            errors_only=log.access_errors_only,
+            share=seen.SHARE_WHOLE // log.access_one_in,
+            min_duration_ms=log.access_min_duration_ms,
+        )
+
+    def _run(self, channel: socket.socket) -> int:
+        return l4lb.logger.main.run(
+            l4lb.logger.main.LoggerSetup(self._table, channel, self._settings)
+        )
+
+    def start(self) -> None:
+        """Starts the writer if there is something to write."""
+        if self._settings.target != "off" and not self._started:
+            self._started = True
+            self.writer.start()
+
+    def configure(self, process: Process) -> None:
+        """Another configuration is in force."""
+        settings = log_settings(process)
+        if settings.target == "off":
+            self._set_rules(process)
+            return
+        self._settings = settings
+        self.writer.send({"op": "settings", "settings": asdict(settings)})
+        self.start()
+        self._set_rules(process)
+
+    def reopen(self) -> None:
+        """The log's file may be another one."""
+        self.writer.send({"op": "reopen"})
+
+
+def _ignore(_: Mapping[str, Any]) -> None:
+    """The log writer tells nothing."""

@@ -1,0 +1,1 @@
+"""The supervisor's process and its children: the loop, forks, rights, the service manager."""

@@ -1,0 +1,132 @@
+"""A child process: forked with just the descriptors it needs, watched through its pidfd.
+
+It knows nothing of what children do: that is the function they are given.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import l4lb.log
+from l4lb.supervisor.process import privileges
+
+CRASHED = 70  # EX_SOFTWARE (sysexits.h): the child's function raised
+# Which capabilities of this process a child keeps, as far as there are any; raw: CAP_NET_RAW.
+Rights = Literal["none", "raw", "all"]
+
+
+@dataclass(frozen=True)
+class Child:
+    """A running child. pidfd becomes readable when it has ended."""
+
+    name: str
+    pid: int
+    pidfd: int
+    started_ms: int
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        signal.pidfd_send_signal(self.pidfd, number)
+
+    def reap(self) -> str:
+        """Takes the ended child away; says in words how it ended."""
+        os.close(self.pidfd)
+        try:
+            _, status = os.waitpid(self.pid, 0)
+        except ChildProcessError:  # somebody else has taken it away
+            return "ended, nobody knows how"
+        code = os.waitstatus_to_exitcode(status)
+        if code < 0:
+            return f"killed by {signal.Signals(-code).name}"
+        return "exited" if code == 0 else f"exited with status {code}"
+
+
+class Strangers:
+    """Children that came to this process because it is number 1 and their parent has died."""
+
+    def __init__(self) -> None:
+        self._seen: set[int] = set()
+
+    def reap(self) -> None:
+        """Takes away those that had ended at the last look too: our own are taken sooner, by their
+        pidfds."""
+        import psutil  # for a process 1 alone
+
+        ended = {
+            one.pid
+            for one in psutil.Process().children()
+            if psutil.pid_exists(one.pid) and one.status() == psutil.STATUS_ZOMBIE
+        }
+        for pid in ended & self._seen:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+        self._seen = ended
+
+
+def _close_all_but(keep: Iterable[int]) -> None:
+    kept = {0, 1, 2, *keep}
+    for name in os.listdir("/proc/self/fd"):
+        fd = int(name)
+        if fd not in kept:
+            with contextlib.suppress(OSError):  # the listing's own descriptor
+                os.close(fd)
+
+
+def _nothing(_number: int, _frame: object) -> None:
+    """In place of SIG_IGN, which a program that this child runs would inherit."""
+
+
+def _be_child(main: Callable[[], int], name: str, keep: Iterable[int], rights: Rights) -> int:
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, _nothing)
+    _close_all_but(keep)
+    try:
+        if rights != "all":
+            privileges.renounce(but_raw=rights == "raw")
+        return main()
+    except BaseException as error:
+        l4lb.log.get(name).error("crashed", error=repr(error), exc_info=True)
+        return CRASHED
+
+
+def flush() -> None:
+    """Before a fork or an exec; what is a closed pipe or a full disk is nobody's fault here."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+
+
+def fork(
+    name: str,
+    main: Callable[[], int],
+    *,
+    keep: Iterable[int],
+    now_ms: int,
+    rights: Rights = "none",
+) -> Child:
+    """Forks a child that runs main with the descriptors in keep (and 0, 1, 2) and exits with what
+    it returns. The caller has no threads. Raises OSError if there can be no more processes."""
+    flush()
+    pid = os.fork()
+    if pid == 0:
+        status = CRASHED
+        try:
+            status = _be_child(main, name, keep, rights)
+        finally:
+            os._exit(status)
+    return Child(name, pid, os.pidfd_open(pid), now_ms)
+
+
+def channel() -> tuple[socket.socket, socket.socket]:
+    """A pair of sockets that keep message boundaries: the supervisor's end and the child's."""
+    ours, theirs = socket.socketpair(
+        socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+    )
+    return ours, theirs

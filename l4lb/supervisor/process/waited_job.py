@@ -1,0 +1,63 @@
+"""Work whose memory must not be this process's: a child does it, and only its answer comes back.
+
+Unlike a job (job.py) it is waited for: what asks goes on with the answer. What the child
+read or made (a private key) is in no process that is forked later.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Callable, Iterable
+
+import setproctitle
+
+from l4lb.supervisor.process import privileges
+from l4lb.supervisor.process.child import fork
+from l4lb.supervisor.process.reactor import monotonic_ms
+
+TIMEOUT_MS = 30_000  # a child that takes longer is killed
+READ_BYTES = 1 << 20
+
+
+def aside(name: str, work: Callable[[], bytes], *, keep: Iterable[int]) -> bytes:
+    """What work returned in a child with all rights of this process, the descriptors in keep, and a
+    memory that other processes of its user cannot read. Raises OSError if nothing came of it."""
+    ours, theirs = os.pipe()
+
+    def run() -> int:
+        setproctitle.setproctitle(f"l4lb: {name}")
+        privileges.hide_memory()
+        with os.fdopen(theirs, "wb") as pipe:
+            pipe.write(work())
+        return 0
+
+    try:
+        child = fork(name, run, keep=[theirs, *keep], now_ms=monotonic_ms(), rights="all")
+    except OSError:
+        os.close(ours)
+        raise
+    finally:
+        os.close(theirs)
+    said = _read(ours, TIMEOUT_MS)
+    os.close(ours)
+    if said is None:
+        child.kill()
+    how = child.reap()
+    if said is None or how != "exited":
+        raise OSError(f"the process {name} was {how}")
+    return said
+
+
+def _read(fd: int, timeout_ms: int) -> bytes | None:
+    """All that is said until the other end is closed; None: that takes too long."""
+    end_ms = monotonic_ms() + timeout_ms
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    said = bytearray()
+    while poll.poll(max(0, end_ms - monotonic_ms())):
+        data = os.read(fd, READ_BYTES)
+        if not data:
+            return bytes(said)
+        said += data
+    return None

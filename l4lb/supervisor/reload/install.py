@@ -1,0 +1,180 @@
+"""Making a configuration the running one, as the difference to the one before.
+
+All that can fail comes first: rows, sockets. What follows cannot, so nothing is ever half done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import l4lb.log
+from l4lb.config.diff import Change
+from l4lb.config.model import Bind, Config
+from l4lb.errors import L4lbError
+from l4lb.native import udp
+from l4lb.native.table import Table
+from l4lb.supervisor.process.faults import fault
+from l4lb.supervisor.process.reactor import monotonic_ms
+from l4lb.supervisor.sockets.listening import Listening, open_listening
+from l4lb.supervisor.sockets.options import Shape, try_pools
+from l4lb.supervisor.sockets.systemd_activation import Inherited
+from l4lb.supervisor.table.membership import Membership
+from l4lb.supervisor.table.row_allocator import Rows
+from l4lb.supervisor.tls_secrets import Secrets
+from l4lb.supervisor.workers.resize import Crew
+from l4lb.supervisor.workers.workers import Workers
+
+LOG = l4lb.log.get("supervisor")
+
+
+def wanted(config: Config) -> dict[tuple[str, str], tuple[str, Bind, Shape]]:
+    """Each address to be bound, by protocol and text: its listener's name, itself, its shape."""
+    return {
+        (one.protocol, str(bind)): (name, bind, shape)
+        for name, one in config.listeners.items()
+        for shape in [Shape.of(one)]
+        for bind in one.bind
+    }
+
+
+def open_all(
+    config: Config,
+    rows: Rows[tuple[str, str]],
+    have: Mapping[tuple[str, str], Listening],
+    inherited: Inherited,
+    seed: int,
+) -> Iterator[Listening]:
+    """The sockets of every address: those of a program before this one, those that a service
+    manager passed, or new ones. Raises L4lbError."""
+    workers = range(config.process.workers)
+    for key, (name, bind, shape) in wanted(config).items():
+        row = rows[name, str(bind)]
+        if key in have:
+            have[key].row, have[key].listener = row, name
+            have[key].reshape(shape)
+            yield have[key]
+            continue
+        passed = inherited.take(name, bind, shape.protocol)
+        if passed is not None:
+            plain = replace(shape, options={}, mptcp=False)  # as the manager made it, so far
+            one = Listening(bind, name, row, {0: passed}, passed=True, shape=plain)
+            one.reshape(replace(shape, mptcp=False))
+            yield one
+            continue
+        yield open_listening(bind, name, row, workers, shape, seed=seed)
+
+
+class Installer:
+    """Changes table, sockets and workers from one configuration to another. on_done is called with
+    the one that is in force then."""
+
+    def __init__(
+        self,
+        table: Table,
+        membership: Membership,
+        secrets: Secrets,
+        workers: Workers,
+        crew: Crew,
+        on_done: Callable[[Config], None],
+    ) -> None:
+        self._table = table
+        self._membership = membership
+        self._secrets = secrets
+        self._workers = workers
+        self._crew = crew
+        self._on_done = on_done
+
+    def install(self, before: Config, after: Config, changes: Sequence[Change]) -> None:
+        """Raises L4lbError; then nothing was changed, or it was changed back."""
+        try:
+            self._install(before, after, changes)
+        except L4lbError:
+            raise
+        except Exception:
+            error = fault("a change of the configuration")
+            self._put_back(before, after)
+            raise error from None
+
+    def _put_back(self, before: Config, after: Config) -> None:
+        """After a fault half-way: what is there now becomes the configuration before again."""
+        try:
+            self._install(after, before, self._membership.changes_to(before))
+            self._crew.drop_sockets_from(before.process.workers)  # of workers that never began
+        except Exception:
+            fault("going back to the configuration before")
+            LOG.critical(
+                "the configuration in force may be half changed", remedy="l4lb admin upgrade"
+            )
+
+    def _install(self, before: Config, after: Config, changes: Sequence[Change]) -> None:
+        """All that can fail comes first."""
+        self._membership.check_room(before, after)
+        bundle = self._secrets.prepare(after)
+        count = after.process.workers
+        old_count = len(self._workers.staying)
+        changed = {one.name for one in changes if one.kind == "pool"}
+        try_pools(pool for name, pool in after.pools.items() if name in changed)
+        with contextlib.ExitStack() as undo:
+            self._reshape(after, undo)
+            undo.callback(self._crew.drop_sockets_from, old_count)
+            self._crew.make_sockets(count)
+            opened = self._open(after, range(count), undo)
+            self._membership.change(after, changes, monotonic_ms())
+            undo.pop_all()
+        with contextlib.ExitStack() as undo:
+            for one in opened:
+                undo.callback(self._close_unused, one)
+            self._secrets.adopt(after, bundle, self._membership.bindings)
+            if any("limits" in one.keys for one in changes if one.kind == "listener"):
+                self._workers.recount()
+            self._crew.resize(count, after.process.drain_timeout_ms)
+            self._move(after)
+            for one in opened:
+                one.row = self._membership.listeners[one.listener, str(one.bind)]
+                self._crew.listen(one)
+        self._on_done(after)
+
+    def _close_unused(self, one: Listening) -> None:
+        if one not in self._workers.listening:
+            one.close()
+
+    def _reshape(self, after: Config, undo: contextlib.ExitStack) -> None:
+        """Other options of sockets that are open."""
+        want = wanted(after)
+        for one in self._workers.listening:
+            if one.key in want:
+                _, _, shape = want[one.key]
+                undo.callback(one.reshape, one.shape)
+                one.reshape(replace(shape, by_port=one.shape.by_port))
+
+    def _open(
+        self, after: Config, workers: Sequence[int], undo: contextlib.ExitStack
+    ) -> list[Listening]:
+        """The sockets of addresses that are new."""
+        have = {one.key for one in self._workers.listening}
+        opened: list[Listening] = []
+        for key, (name, bind, shape) in wanted(after).items():
+            if key not in have:
+                alone = not self._crew.has_port(shape.protocol, bind.port)
+                seed = udp.seed(self._table)
+                one = open_listening(bind, name, -1, workers, shape, alone=alone, seed=seed)
+                undo.callback(one.close)
+                opened.append(one)
+        return opened
+
+    def _move(self, after: Config) -> None:
+        """Addresses that went, or belong to another listener now."""
+        want = wanted(after)
+        for one in list(self._workers.listening):
+            if one.key not in want:
+                self._crew.unlisten(one)
+                continue
+            one.listener, _, shape = want[one.key]
+            if one.shape != shape:  # by_port: all else is so already
+                one.reshape(shape)
+                self._crew.move_flows(after.process.workers)
+            row = self._membership.listeners[one.listener, str(one.bind)]
+            if row != one.row:
+                self._crew.relabel(one, row)

@@ -1,0 +1,1 @@
+"""What control, checker, discovery and signals ask of the supervisor, and the record of it."""

@@ -1,0 +1,1 @@
+"""The sockets that others connect to: opened, given options, emptied before they close."""

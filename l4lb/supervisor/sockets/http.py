@@ -1,0 +1,66 @@
+"""The HTTP socket and the token of its changes: the supervisor's, so that both outlive the control
+process, and the program: an upgrade hands both on, and reads no token again."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from l4lb.config.model import Process
+from l4lb.control.main import WebSetup
+from l4lb.supervisor.sockets.http_token import file_of, token_of
+from l4lb.supervisor.sockets.listening import open_one
+
+BACKLOG = 128
+
+
+@dataclass(frozen=True)
+class OpenWeb:
+    """What is served over HTTP, and what of a configuration it came of: the address, and the file
+    of the token ("": nothing can be changed)."""
+
+    setup: WebSetup
+    at: str
+    token_file: str
+
+    @property
+    def fd(self) -> int:
+        return self.setup.sock.fileno()
+
+    def close(self) -> None:
+        self.setup.sock.close()
+
+    def carried(self) -> dict[str, Any]:
+        """For the program that takes over from this one."""
+        setup = self.setup
+        return {
+            "at": self.at,
+            "token_file": self.token_file,
+            "token": setup.token,
+            "hosts": setup.hosts,
+        }
+
+    @classmethod
+    def of_state(cls, state: Mapping[str, Any], process: Process) -> OpenWeb | None:
+        """What the program before this one had open. One that carried only the socket had it for
+        what the configuration says, and its token must be read again."""
+        if state["web_fd"] is None:
+            return None
+        told = state.get("web") or {"at": str(process.http), "token_file": None}
+        sock = socket.socket(fileno=state["web_fd"])
+        setup = WebSetup(sock, told.get("token", ""), tuple(told.get("hosts", ())))
+        return cls(setup, told["at"], told["token_file"])
+
+
+def open_web(process: Process, have: OpenWeb | None = None) -> OpenWeb | None:
+    """What the configuration asks for, open; None: nothing. have: what is open already; of that is
+    kept what the configuration still asks for, and nothing is closed. Raises L4lbError."""
+    if process.http is None:
+        return None
+    at, token_file = str(process.http), file_of(process)
+    keeps_token = have is not None and have.token_file == token_file
+    token = have.setup.token if have and keeps_token else token_of(process)
+    sock = have.setup.sock if have and have.at == at else open_one(process.http, BACKLOG)
+    return OpenWeb(WebSetup(sock, token, process.http_hosts or ()), at, token_file)

@@ -1,0 +1,363 @@
+"""The listening sockets: opened once, kept for the service's life.
+
+A TCP address gets one SO_REUSEPORT socket per worker, so that the kernel shares clients out and a
+dead worker's queue waits for its replacement. A unix path has one socket, shared by all workers.
+UDP addresses have theirs from udp.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import itertools
+import os
+import socket
+import stat
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from l4lb import owned
+from l4lb.config.model import Bind
+from l4lb.errors import L4lbError
+from l4lb.native.egress import OptionError
+from l4lb.supervisor.process.privileges import User
+from l4lb.supervisor.sockets import http_token, udp, udp_filter
+from l4lb.supervisor.sockets.options import Rights, Shape, refused
+
+BACKLOG = 4096
+LOCK = ".lock"  # behind the admin socket's path: holds the service's pid and its flock
+HINTS = {
+    errno.EACCES: "ports below 1024 need root or CAP_NET_BIND_SERVICE",
+    errno.EADDRINUSE: "another program listens there; stop it or choose another address",
+    errno.EPERM: "owner, group: only root can give a file away",
+    errno.EADDRNOTAVAIL: "no interface of this host has that address",
+    errno.ENOPROTOOPT: "mptcp: switch it on (sysctl net.mptcp.enabled=1), or leave the key out",
+    errno.EPROTONOSUPPORT: "mptcp: this kernel has none; leave the key out",
+    errno.EMFILE: "raise the limit on open files (ulimit -n) or use fewer addresses or workers",
+}
+
+
+@dataclass
+class Listening:
+    """One bound address: the listener it belongs to, its row in the table and its sockets.
+
+    A socket per worker index, or one that all share: of a unix path that is ours to remove, or one
+    that a service manager passed. order: the worker indexes in the order in which the kernel keeps
+    the sockets of this address (sock_reuseport.c: a new one comes last, the last takes the place of
+    one that is closed)."""
+
+    bind: Bind
+    listener: str
+    row: int
+    sockets: dict[int, socket.socket]
+    path: str = ""
+    order: list[int] = field(default_factory=list)
+    released: set[int] = field(default_factory=set)
+    passed: bool = False
+    unlinked: bool = False
+    shape: Shape = field(default_factory=Shape)
+    seed: int = 0  # UDP: of share_out
+    tag: int = field(default_factory=itertools.count(1).__next__)  # tells it from all before it
+
+    @property
+    def shared(self) -> bool:
+        return bool(self.path) or self.passed
+
+    @property
+    def protocol(self) -> str:
+        return self.shape.protocol
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.protocol, str(self.bind)
+
+    def is_read_by(self, index: int) -> bool:
+        """Does the worker of this index take clients from it? A UDP socket has one reader."""
+        return self.protocol != "udp" or not self.passed or index == 0
+
+    def of_worker(self, index: int) -> socket.socket:
+        return self.sockets[0 if self.shared else index]
+
+    def share_out(self, count: int) -> None:
+        """UDP: clients go to the first so many sockets from now on; csrc/core/steer.h knows which
+        goes where."""
+        first = next(iter(self.sockets.values()), None)
+        if first is not None and not self.shared:
+            udp_filter.steer(first, count, self.seed, by_port=self.shape.by_port)
+
+    def add(self, index: int) -> None:
+        """A socket for one worker more. Raises L4lbError."""
+        if self.shared or index in self.sockets:
+            return
+        try:
+            if self.protocol == "udp":
+                self.sockets[index] = udp.open_sockets(self.bind, 1, self.shape, alone=False)[0]
+                return
+            sock = _inet_socket(self.bind, self.shape, share_port=True)
+            self.sockets[index] = sock
+            sock.listen(BACKLOG)
+        except OSError as error:
+            raise _failed(self.bind, error) from error
+        self.order.append(index)
+
+    def drop(self, index: int) -> None:
+        """Closes this side of a worker's own socket: nobody will accept from it again."""
+        if self.shared or index not in self.sockets:
+            return
+        self.sockets.pop(index).close()
+        if index in self.order:
+            place = self.order.index(index)
+            last = self.order.pop()
+            if place < len(self.order):
+                self.order[place] = last
+
+    def reshape(self, shape: Shape) -> None:
+        """Changes the options of all its sockets: what they accept from now on has the new ones.
+        Raises L4lbError."""
+        if shape == self.shape:
+            return
+        what = f"listeners.{self.listener}"
+        if shape.mptcp != self.shape.mptcp and not self.path:
+            raise L4lbError(
+                f"{what}.mptcp: cannot be changed while {self.bind} is open; bind another address,"
+                " or restart"
+            )
+        try:
+            if shape.options != self.shape.options and not self.path:
+                for sock in self.sockets.values():
+                    shape.put_on(sock)
+            if shape.rights != self.shape.rights and self.path and not self.unlinked:
+                shape.rights.put_on(self.path)
+        except OSError as error:
+            if self.path:
+                raise _failed(self.bind, error) from error
+            raise refused(what, error) from error
+        self.shape = shape
+
+    def release(self, index: int, workers: Collection[int]) -> None:
+        """The worker of this index accepts no more; of these that did."""
+        self.drop(index)
+        self.released.add(index)
+        if self.shared and self.released >= set(workers):
+            self.close()
+
+    def unlink(self) -> None:
+        """A unix socket's file goes: nobody new connects, who is queued is still served."""
+        if self.path and not self.unlinked:
+            self.unlinked = True
+            with contextlib.suppress(FileNotFoundError, PermissionError):  # its folder was root's
+                os.unlink(self.path)
+
+    def close(self) -> None:
+        """Closes what is still open; a unix socket's file goes with it."""
+        if self.sockets:
+            self.unlink()
+        for sock in self.sockets.values():
+            sock.close()
+        self.sockets.clear()
+
+
+def _failed(bind: Bind, error: OSError) -> L4lbError:
+    hint = HINTS.get(error.errno or 0)
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return L4lbError(f"cannot listen on {bind}: {reason}" + (f" ({hint})" if hint else ""))
+
+
+def _inet_socket(bind: Bind, shape: Shape, *, share_port: bool) -> socket.socket:
+    family = socket.AF_INET6 if ":" in bind.host else socket.AF_INET
+    sock = shape.make(family)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if share_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        # Accepted sockets inherit it: a system call less per connection.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.bind((bind.host, bind.port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _open_inet(
+    bind: Bind, workers: Sequence[int], shape: Shape, *, alone: bool
+) -> dict[int, socket.socket]:
+    # SO_REUSEPORT would let two services share a port in silence: first bind without it.
+    if alone:
+        _inet_socket(bind, shape, share_port=False).close()
+    sockets: dict[int, socket.socket] = {}
+    try:
+        for index in workers:
+            sockets[index] = _inet_socket(bind, shape, share_port=True)
+        # Listening only when all are bound: the kernel shares clients out over those it has.
+        for sock in sockets.values():
+            sock.listen(BACKLOG)
+    except OSError:
+        for sock in sockets.values():
+            sock.close()
+        raise
+    return sockets
+
+
+def _is_stale_socket(path: str) -> bool:
+    """Is there a socket file at path on which nobody answers?"""
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            return False
+    except FileNotFoundError:
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return False
+    return False
+
+
+def open_unix(
+    path: str, *, mode: int | None = None, rights: Rights | None = None, backlog: int = BACKLOG
+) -> socket.socket:
+    """A listening unix stream socket at path; a dead service's leftover file is replaced.
+
+    Raises OSError; EADDRINUSE if a living program answers there."""
+    if _is_stale_socket(path):
+        os.unlink(path)
+    sock = socket.socket(
+        socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+    )
+    old_mask = os.umask(0o777 & ~mode) if mode is not None else None
+    try:
+        sock.bind(path)
+        if rights is not None and rights != Rights():
+            _settle(path, rights)  # before it listens: until then nobody can connect
+        sock.listen(backlog)
+    except OSError:
+        sock.close()
+        raise
+    finally:
+        if old_mask is not None:
+            os.umask(old_mask)
+    return sock
+
+
+def _settle(path: str, rights: Rights) -> None:
+    try:
+        rights.put_on(path)
+    except OSError:
+        os.unlink(path)
+        raise
+
+
+def open_listening(
+    bind: Bind,
+    listener: str,
+    row: int,
+    workers: Sequence[int],
+    shape: Shape,
+    *,
+    alone: bool = True,
+    seed: int = 0,
+) -> Listening:
+    """Opens the sockets of one address, one for each of these workers. alone: no other socket of
+    this service is bound to that port; seed: see Listening. Raises L4lbError that says what to
+    do."""
+    try:
+        if shape.protocol == "udp":
+            found = udp.open_sockets(bind, len(workers), shape, alone=alone)
+            by_worker = dict(zip(workers, found, strict=True))
+            one = Listening(bind, listener, row, by_worker, shape=shape, seed=seed)
+            one.share_out(len(workers))
+            return one
+        if bind.path:
+            sock = open_unix(bind.path, rights=shape.rights)
+            return Listening(bind, listener, row, {0: sock}, bind.path, shape=shape)
+        sockets = _open_inet(bind, workers, shape, alone=alone)
+        return Listening(bind, listener, row, sockets, order=list(workers), shape=shape)
+    except OptionError as error:
+        raise refused(f"listeners.{listener}", error) from error
+    except OSError as error:
+        raise _failed(bind, error) from error
+
+
+def open_one(bind: Bind, backlog: int) -> socket.socket:
+    """One listening socket at an IP address, of this service alone. Raises L4lbError."""
+    try:
+        sock = _inet_socket(bind, Shape(), share_port=False)
+        sock.listen(backlog)
+    except OSError as error:
+        raise _failed(bind, error) from error
+    return sock
+
+
+@dataclass(frozen=True)
+class AdminSocket:
+    """The admin socket and the lock that keeps a second service off its path."""
+
+    path: str
+    sock: socket.socket
+    lock_fd: int
+
+    def close(self) -> None:
+        """Closes and removes the socket. The lock file stays: to remove it would race with the
+        next service, which may already wait for it."""
+        self.sock.close()
+        with contextlib.suppress(FileNotFoundError, PermissionError):  # its folder was root's
+            os.unlink(self.path)
+        os.close(self.lock_fd)
+
+    def give(self, user: User) -> None:
+        """Makes the socket the user's. Its folder stays root's, as the lock does, or the user could
+        have root's next start write elsewhere; the user's group may enter it if all in it is the
+        service's. Raises OSError."""
+        if os.geteuid() != 0:
+            return
+        path, name = os.path.split(self.path)
+        with owned.folder(path) as folder:
+            folder.give(name, user.uid, user.gid)
+            if folder.names() <= {name, name + LOCK, http_token.NAME}:
+                folder.admit(user.gid)
+
+
+def _holder(lock_fd: int) -> str:
+    """Who holds the lock, in words; nothing if it has not said."""
+    pid = os.pread(lock_fd, 20, 0).decode("ascii", "replace").strip()
+    return f" (pid {pid})" if pid.isdigit() else ""
+
+
+def note_holder(lock_fd: int) -> None:
+    """Writes this process's id into the lock's file, for people."""
+    os.ftruncate(lock_fd, 0)
+    os.pwrite(lock_fd, f"{os.getpid()}\n".encode(), 0)
+
+
+def open_admin(path: str) -> AdminSocket:
+    """Opens the admin socket, 0660 in a 0750 folder (made if missing).
+
+    Raises L4lbError if another service has it or the folder cannot be used, perhaps because others
+    could (owned.py)."""
+    lock_fd = -1
+    try:
+        with owned.folder(os.path.dirname(path)) as folder:
+            lock_fd = folder.open(os.path.basename(path) + LOCK, os.O_RDWR | os.O_CREAT)
+        fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        note_holder(lock_fd)
+        return AdminSocket(path, open_unix(path, mode=0o660, backlog=128), lock_fd)
+    except OSError as error:
+        holder = _holder(lock_fd) if error.errno == errno.EAGAIN else ""
+        if lock_fd >= 0:
+            os.close(lock_fd)
+        if error.errno in (errno.EAGAIN, errno.EADDRINUSE):
+            raise L4lbError(
+                f"another l4lb{holder} runs on the admin socket {path}; stop it, or give this one"
+                " another path ([process] admin)"
+            ) from error
+        raise L4lbError(
+            f"cannot make the admin socket {path}: {error.strerror}; choose another path"
+            " ([process] admin)"
+        ) from error

@@ -1,0 +1,64 @@
+"""The sockets of UDP listeners.
+
+An address gets one SO_REUSEPORT socket per worker, all bound before a worker runs and kept for the
+service's life. Each client always meets the same one (udp_filter.py): the worker that holds its
+session, also while that is being replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+
+from l4lb.config.model import Bind
+from l4lb.supervisor.sockets.options import Shape
+
+BUFFER_BYTES = 4 << 20  # asked for each socket: what waits while a worker is replaced or busy
+SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33  # <asm-generic/socket.h>; need CAP_NET_ADMIN
+
+
+def _one(bind: Bind, shape: Shape, *, share_port: bool) -> socket.socket:
+    family = socket.AF_INET6 if ":" in bind.host else socket.AF_INET
+    sock = shape.make(family)
+    try:
+        if share_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        _enlarge(sock)
+        sock.bind((bind.host, bind.port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _enlarge(sock: socket.socket) -> None:
+    """Larger buffers, as far as this process may ask for them; the kernel caps the plain ones."""
+    for forced, plain in (
+        (SO_RCVBUFFORCE, socket.SO_RCVBUF),
+        (SO_SNDBUFFORCE, socket.SO_SNDBUF),
+    ):
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, forced, BUFFER_BYTES)
+        except OSError:
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, plain, BUFFER_BYTES)
+
+
+def open_sockets(
+    bind: Bind, workers: int, shape: Shape, *, alone: bool = True
+) -> list[socket.socket]:
+    """The sockets of one address, one a worker; alone: nobody else of this service has its port.
+    Raises OSError."""
+    # SO_REUSEPORT would let two services share a port in silence: first bind without it.
+    if alone:
+        _one(bind, shape, share_port=False).close()
+    sockets: list[socket.socket] = []
+    try:
+        sockets.extend(_one(bind, shape, share_port=True) for _ in range(workers))
+    except OSError:
+        for sock in sockets:
+            sock.close()
+        raise
+    return sockets

@@ -1,0 +1,335 @@
+"""Configuration into the shared table: which row each listener, pool and backend gets.
+
+The supervisor is the only writer of these rows; children read them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import resource
+import secrets
+from collections.abc import Collection, Iterator, KeysView, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from l4lb.config.diff import Change, compare
+from l4lb.config.model import Backend, Config, Pool
+from l4lb.config.plain import to_plain
+from l4lb.errors import AdminError
+from l4lb.native import change, edge, egress, sticky, udp
+from l4lb.native.health import set_passive
+from l4lb.native.rows import Address, BackendRow, Capacities
+from l4lb.native.table import Table
+from l4lb.supervisor.table import udp_rows
+from l4lb.supervisor.table.listener_policy import Edge
+from l4lb.supervisor.table.row_allocator import Rows
+
+WORKER_ROWS = 65  # csrc/base/bounds.h: L4_WORKERS_MAX; the last is the supervisor's book
+STICKY_WAYS = 16  # csrc/base/bounds.h: L4_STICKY_WAYS
+MAX_SESSION_ROWS = 1 << 20  # csrc/base/bounds.h: L4_SESSIONS_MAX
+
+_Key = TypeVar("_Key")
+
+
+def capacities(config: Config) -> Capacities:
+    """The table's capacities for this configuration; a session needs two descriptors."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    by_files = max(1, soft // 2) if soft != resource.RLIM_INFINITY else MAX_SESSION_ROWS
+    return Capacities(
+        workers=WORKER_ROWS,
+        listeners=config.limits.max_listeners,
+        pools=config.limits.max_pools,
+        backends=config.limits.max_backends,
+        sessions=min(config.limits.max_connections, by_files, MAX_SESSION_ROWS),
+        flows=udp_rows.rows(config.limits),
+        sticky=-(-config.limits.max_sticky // STICKY_WAYS) * STICKY_WAYS,
+    )
+
+
+@dataclass(frozen=True)
+class Bindings:
+    """Which row each bound address and each pool has."""
+
+    listener_rows: Mapping[tuple[str, str], int]  # (listener name, address as text) to row
+    pool_rows: Mapping[str, int]
+
+
+def _address(backend: Backend) -> Address:
+    return Address(backend.host or "", backend.port or 0, backend.path or "")
+
+
+def hash_key(seed: str | None) -> bytes:
+    """The 16 bytes that key every hash of a client; random without a seed."""
+    if seed is None:
+        return os.urandom(16)
+    return hashlib.blake2b(seed.encode(), digest_size=16, person=b"l4lb hash_seed").digest()
+
+
+class Membership:
+    """The rows of listeners, pools and backends: which has which, and writing them."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self.edge = Edge(table)
+        size = table.capacities
+        self.pools: Rows[str] = Rows(
+            size.pools, is_idle=lambda row: change.pool_is_idle(table, row), recycle=lambda _: None
+        )
+        self.backends: Rows[tuple[str, str]] = Rows(
+            size.backends,
+            is_idle=lambda row: change.backend_is_idle(table, row),
+            recycle=lambda row: change.fold_backend(table, row),
+        )
+        self.listeners: Rows[tuple[str, str]] = Rows(  # listener's name, address as text
+            size.listeners,
+            is_idle=self._listener_is_idle,
+            recycle=self._recycle_listener,
+        )
+
+    def start(self, config: Config, known_key: bytes = b"") -> None:
+        """Fills an empty table. known_key: hashes clients where the configuration has no seed.
+        Raises L4lbError."""
+        seed = config.process.hash_seed
+        udp.set_seed(self._table, secrets.randbits(32))
+        self._table.set_hash_key(known_key if known_key and not seed else hash_key(seed))
+        self.change(config, compare({}, to_plain(config)), now_ms=0)
+
+    @property
+    def bindings(self) -> Bindings:
+        return Bindings(self.listeners.live, self.pools.live)
+
+    def check_room(self, before: Config, after: Config) -> None:
+        """Raises AdminError if the table has no rows for what is new."""
+        new = set(after.pools) - set(self.pools.live)
+        if not self.pools.has_room(new):
+            raise _no_room("pools")
+        members = {(name, one.name) for name, pool in after.pools.items() for one in pool.backends}
+        if not self.backends.has_room(members - set(self.backends.live)):
+            raise _no_room("backends")
+        if not self.listeners.has_room(_binds(after) - _binds(before)):
+            raise _no_room("listeners")
+
+    def change(self, after: Config, changes: Sequence[Change], now_ms: int) -> None:
+        """Makes the table say what is configured now. check_room has passed. Raises L4lbError if
+        the edge's lists cannot be read; then nothing that serves has changed."""
+        pools = [one for one in changes if one.kind == "pool"]
+        backends = [one for one in changes if one.kind == "backend"]
+        new = [one.name for one in pools if one.action == "added"]
+        # What is new first: nobody is sent there before the listeners say so.
+        for name in new:
+            self.pools.take(name)
+        self._write(after, set(new), [one for one in backends if _pool_of(one) in new], 0)
+        listeners = {key: self._row(key) for key in _binds(after)}
+        try:
+            self.edge.configure(after, listeners, self.pools.live)
+        except BaseException:
+            self._undo(new, listeners)
+            raise
+        changed = {one.name for one in pools if one.action == "changed"}
+        rest = [one for one in backends if _pool_of(one) not in new]
+        self._write(after, changed, rest, now_ms)
+        self._write_listeners(after, listeners)
+        for one in pools:
+            if one.action == "removed":
+                self._table.clear_pool(self.pools.give(one.name))
+        self._table.max_connections = after.limits.max_connections
+        self._table.drain_timeout_ms = after.process.drain_timeout_ms
+        udp_rows.write_limits(self._table, after.limits)
+        shed = after.limits.shed
+        idle_ms = 0 if shed == "off" else after.limits.shed_idle_ms
+        edge.set_shed(self._table, idle_ms, at_limit=shed == "limit")
+        self._table.generation += 1
+
+    def changes_to(self, config: Config) -> list[Change]:
+        """What makes the rows, however a change left them, those of this configuration."""
+        pools = _actions(self.pools.live, config.pools)
+        members = {
+            (name, one.name): None for name, pool in config.pools.items() for one in pool.backends
+        }
+        return [Change("pool", name, action) for name, action in pools] + [
+            Change("backend", "/".join(key), action)
+            for key, action in _actions(self.backends.live, members)
+        ]
+
+    def _listener_is_idle(self, row: int) -> bool:
+        return change.listener_is_idle(self._table, row) and not self.edge.is_head(row)
+
+    def _recycle_listener(self, row: int) -> None:
+        change.fold_listener(self._table, row)
+        self.edge.recycled(row)
+
+    def _row(self, key: tuple[str, str]) -> int:
+        return self.listeners[key] if key in self.listeners else self.listeners.take(key)[0]
+
+    def _undo(self, pools: Collection[str], listeners: Mapping[tuple[str, str], int]) -> None:
+        """Gives back the rows of what was new and is not to be."""
+        used = {row.index for row in self._table.listeners()}
+        for key, row in listeners.items():
+            if row not in used:
+                self.listeners.give(key)
+        for key in [key for key in self.backends.live if key[0] in pools]:
+            change.retire_backend(self._table, self.backends.give(key))
+        for name in pools:
+            self._table.clear_pool(self.pools.give(name))
+
+    def _write(
+        self, config: Config, pools: set[str], backends: Sequence[Change], now_ms: int
+    ) -> None:
+        for name in pools:
+            write_pool(self._table, self.pools[name], config.pools[name])
+            write_passive(self._table, self.pools[name], config.pools[name])
+            write_sticky(self._table, self.pools[name], config.pools[name])
+        for one in backends:
+            _, _, name = one.name.partition("/")
+            self._write_backend(config, _pool_of(one), name, one.action, now_ms)
+        for name in pools | {_pool_of(one) for one in backends}:
+            if name in self.pools:
+                self._table.publish(self.pools[name])
+
+    def _write_backend(
+        self, config: Config, pool: str, name: str, action: str, now_ms: int
+    ) -> None:
+        key = (pool, name)
+        if action == "removed":
+            change.retire_backend(self._table, self.backends.give(key))
+            return
+        backend = next(one for one in config.pools[pool].backends if one.name == name)
+        row, known = (self.backends[key], True) if key in self.backends else self.backends.take(key)
+        settings: dict[str, Any] = {
+            "pool": self.pools[pool],
+            "address": _address(backend),
+            "weight": backend.weight,
+            "max_connections": backend.max_connections,
+            "backup": backend.backup,
+        }
+        if known:
+            change.change_backend(self._table, row, **settings)
+        else:
+            health = initial_health(config.pools[pool])
+            self._table.set_backend(row, name=name, health=health, **settings)
+        udp_rows.write_backend(self._table, row, backend)
+        if action == "added" and now_ms:
+            self._table.set_state(row, "ready")
+            change.start_slowly(self._table, row, now_ms)
+
+    def _write_listeners(self, config: Config, rows: Mapping[tuple[str, str], int]) -> None:
+        for key in set(self.listeners.live) - set(rows):
+            self._table.clear_listener(self.listeners.give(key))
+        for (name, bind), row in rows.items():
+            listener = config.listeners[name]
+            self._table.set_listener(
+                row,
+                name=name,
+                bind=bind,
+                protocol=listener.protocol,
+                pool=self.pools[listener.pool],
+            )
+            udp_rows.write_listener(self._table, row, listener, config.pools)
+
+
+def _actions(live: Collection[_Key], wanted: Collection[_Key]) -> Iterator[tuple[_Key, str]]:
+    """What is to be done with each row to have those that are wanted."""
+    for key in wanted:
+        yield key, "changed" if key in live else "added"
+    for key in list(live):
+        if key not in wanted:
+            yield key, "removed"
+
+
+def _pool_of(change: Change) -> str:
+    return change.name.partition("/")[0]
+
+
+def _binds(config: Config) -> KeysView[tuple[str, str]]:
+    """Listener and address of all that is bound, in the order of the configuration."""
+    return {
+        (name, str(at)): None for name, one in config.listeners.items() for at in one.bind
+    }.keys()
+
+
+def _no_room(what: str) -> AdminError:
+    return AdminError(
+        "no_room",
+        f"the table has no row left for more {what}: raise limits.max_{what} and upgrade or"
+        " restart, or wait until sessions of removed ones have ended",
+    )
+
+
+def write_pool(table: Table, index: int, pool: Pool) -> None:
+    """A pool's row, its backends not included."""
+    table.set_pool(
+        index,
+        name=pool.name,
+        balance=pool.balance,
+        when_all_down=pool.when_all_down,
+        retries=pool.retries,
+        connect_timeout_ms=pool.connect_timeout_ms,
+        idle_timeout_ms=pool.idle_timeout_ms,
+        half_closed_timeout_ms=pool.half_closed_timeout_ms,
+        max_connections=pool.max_connections,
+        hash_key=pool.hash_key,
+        hash_prefix=pool.hash_prefix,
+        hash_balance_percent=pool.hash_balance_percent or 0,
+        maglev_size=pool.maglev_size if pool.balance == "maglev" else 0,
+        all_backups=pool.all_backups,
+        slow_start_ms=pool.slow_start_ms,
+        queue_length=pool.queue.length if pool.queue else 0,
+        queue_timeout_ms=pool.queue.timeout_ms if pool.queue else 0,
+    )
+    udp_rows.write_pool(table, index, pool)
+    egress.set_pool(
+        table,
+        index,
+        sources=pool.source,
+        transparent=pool.transparent,
+        options=pool.options,
+    )
+
+
+def write_sticky(table: Table, index: int, pool: Pool) -> None:
+    """A pool's rule of stickiness; without one clients belong to nobody."""
+    rule = pool.sticky
+    sticky.set_rule(
+        table,
+        index,
+        key=rule.key if rule else "none",
+        prefix=rule.prefix if rule else (32, 128),
+        ttl_ms=rule.ttl_ms if rule else 0,
+        in_drain=pool.sticky_during_drain,
+    )
+
+
+def write_passive(table: Table, index: int, pool: Pool) -> None:
+    """A pool's rule of passive health; without one nobody is ejected."""
+    rule = pool.passive
+    set_passive(
+        table,
+        index,
+        failures=rule.failures if rule else 0,
+        eject_ms=rule.eject_ms if rule else 0,
+        max_eject_ms=rule.max_eject_ms if rule else 0,
+        max_ejected_percent=rule.max_ejected_percent if rule else 0,
+        several=rule is not None and rule.reset_sources == "several",
+    )
+
+
+def initial_health(pool: Pool) -> str:
+    """A backend's health before its first check."""
+    if pool.health is None or pool.health.initial == "check":
+        return "unknown"
+    return pool.health.initial
+
+
+def find_backend(table: Table, full_name: str) -> BackendRow:
+    """The backend named POOL/NAME. Raises AdminError not_found."""
+    pool, _, name = full_name.partition("/")
+    for row in table.backends():
+        if row.pool == pool and row.name == name:
+            return row
+    raise AdminError("not_found", f"no backend is named {full_name}; see `l4lb admin backends`")
+
+
+def pool_index(table: Table, name: str) -> int:
+    """The row of a pool that exists."""
+    return next(row.index for row in table.pools() if row.name == name)

@@ -1,0 +1,287 @@
+"""The supervisor's part of TLS: it has certificates and keys read, watches their files, rotates
+ticket keys, and has workers load what is new. Nothing that does not load in the child that reads it
+ever reaches a worker; no key is ever in this process's memory (strongbox.py).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import l4lb.log
+from l4lb.certificates import strongbox, vault
+from l4lb.certificates.bundle import Profiles, days_left
+from l4lb.certificates.files import Files, Stamp, stamp
+from l4lb.certificates.strongbox import Answer, Box
+from l4lb.certificates.vault import Vault
+from l4lb.config.model import Config
+from l4lb.config.origin import Finding
+from l4lb.errors import ConfigError
+from l4lb.native import tls
+from l4lb.native.table import Table
+from l4lb.supervisor.process.reactor import Reactor
+from l4lb.supervisor.process.waited_job import aside
+from l4lb.supervisor.table.membership import Bindings
+
+PAGE = 16  # certificates of one answer: a message of a channel holds them
+NAMES_SHOWN = 8
+SOON_DAYS = 14
+REMIND_MS = 86_400_000
+LOG = l4lb.log.get("supervisor")
+
+
+class Secrets:
+    """Certificates, keys and ticket keys of one service. notify tells every worker to look."""
+
+    def __init__(self, reactor: Reactor, table: Table, known: Mapping[str, Any]) -> None:
+        """known: what a program before this one carried over; empty if there was none."""
+        self._reactor = reactor
+        self._table = table
+        self._box = box_of(known)
+        self._draft = Box.empty()
+        self._pinned = True  # what was carried over is what the files say, until it is in force
+        self._profiles = Profiles()
+        self._keys_fd = _ticket_keys(known)
+        self._vault = Vault()
+        self._known = Answer(0, "", [], {})
+        self._generation = 0
+        self._config: Config | None = None
+        self._bindings: Bindings | None = None
+        self._seen: dict[str, Stamp | None] = {}
+        self.notify: Callable[[], None] = lambda: None
+
+    @property
+    def fd(self) -> int:
+        """The vault, for workers."""
+        return self._vault.fd
+
+    def carried(self) -> dict[str, Any]:
+        """For the program that takes over from this one; fds has the descriptors."""
+        return {
+            "secrets": {
+                "box_fd": self._box.fd,
+                "files_at": self._box.files_at,
+                "ticket_keys_fd": self._keys_fd,
+            }
+        }
+
+    @property
+    def fds(self) -> list[int]:
+        """What is handed on with it."""
+        return [self._box.fd, self._keys_fd]
+
+    # ---- a configuration -------------------------------------------------------------------------
+
+    def take(self, config: Config, bindings: Bindings) -> None:
+        """All of it: prepare, then adopt. Raises ConfigError, then nothing has changed."""
+        self.adopt(config, self.prepare(config), bindings)
+
+    def prepare(self, config: Config) -> Answer:
+        """What this configuration needs, read and tried. Raises ConfigError; nothing has changed
+        yet. What was prepared before is forgotten."""
+        self._profiles.number(config)
+        old, draft, pinned = self._box, self._draft.fd, self._pinned
+
+        def fill() -> bytes:
+            return strongbox.fill(config, self._profiles, old, draft, pinned=pinned)
+
+        try:
+            answer = strongbox.understood(aside("keys", fill, keep=[old.fd, draft]))
+        except (OSError, ValueError) as error:
+            answer = [Finding(("listeners",), f"the certificates could not be read: {error}")]
+        if isinstance(answer, Answer):
+            return answer
+        raise ConfigError([config.origin.problem(finding) for finding in answer])
+
+    def adopt(self, config: Config, prepared: Answer, bindings: Bindings) -> None:
+        """Puts what was prepared last into force: workers first load it, then listeners and pools
+        name it."""
+        self._config = config
+        self._bindings = bindings
+        self._settle(prepared)
+        self._seen = dict(prepared.stamps)
+        self._publish()
+        self._write_rows(config, bindings)
+        self._write_ends()
+
+    def _settle(self, prepared: Answer) -> None:
+        self._known = prepared
+        self._box, self._draft = Box(self._draft.fd, prepared.bundle_bytes), self._box
+        os.ftruncate(self._draft.fd, 0)
+        self._pinned = False
+
+    def _write_rows(self, config: Config, bindings: Bindings) -> None:
+        for name, listener in config.listeners.items():
+            for bind in listener.bind:
+                rule = listener.tls
+                tls.set_listener_tls(
+                    self._table,
+                    bindings.listener_rows[name, str(bind)],
+                    profile=self._profiles.of("listeners", name) if rule else 0,
+                    most=rule.max_handshakes if rule else 0,
+                    rate=rule.handshake_rate if rule else 0,
+                    burst=rule.handshake_burst if rule else 0,
+                )
+        for name, pool in config.pools.items():
+            number = self._profiles.of("pools", name) if pool.tls else 0
+            tls.set_pool_tls(self._table, bindings.pool_rows[name], number)
+
+    def _publish(self) -> None:
+        self._generation += 1
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        self._vault.write(self._keys_fd, self._box.fd, self._known.bundle_bytes, self._generation)
+        self.notify()
+
+    # ---- time ------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begins to watch files and to rotate keys."""
+        self._look()
+        self._rotate_later()
+        self._reactor.after(REMIND_MS, self._remind)
+
+    def _remind(self) -> None:
+        """Nothing may change for months, and a certificate end all the same."""
+        self._reactor.after(REMIND_MS, self._remind)
+        self._write_ends()
+
+    def _look(self) -> None:
+        config = self._config
+        if config is None:
+            return
+        self._reactor.after(config.process.tls.watch_ms, self._look)
+        seen = {path: stamp(path) for path in self._seen}
+        if seen != self._seen:
+            self._tell_gone(seen)
+            self._seen = seen
+            self._reread(config)
+
+    def _tell_gone(self, seen: Mapping[str, Stamp | None]) -> None:
+        for path, now in seen.items():
+            if now is None and self._seen.get(path) is not None:
+                LOG.warning(
+                    "a file of TLS is gone or cannot be looked at any more; what was read of it"
+                    " stays in force, but the service could not start again",
+                    file=path,
+                )
+
+    def _reread(self, config: Config) -> None:
+        try:
+            prepared = self.prepare(config)
+        except ConfigError as error:
+            LOG.warning(
+                "certificates have changed and cannot be used; those before stay",
+                problem="; ".join(str(problem) for problem in error.problems),
+            )
+            return
+        same = prepared.bundle_sha256 == self._known.bundle_sha256
+        self._settle(prepared)
+        if same:
+            return
+        self._publish()
+        LOG.info(
+            "certificates have changed",
+            certificates=len(prepared.certificates),
+            generation=self._generation,
+        )
+        self._write_ends()
+
+    def _rotate_later(self) -> None:
+        if self._config is not None:
+            self._reactor.after(self._config.process.tls.ticket_lifetime_ms, self._rotate)
+
+    def _rotate(self) -> None:
+        self._rotate_later()
+        keys = self._keys_fd
+        try:
+            aside("keys", lambda: vault.rotate_ticket_keys(keys), keep=[keys])
+        except OSError as error:
+            LOG.error("ticket keys stay as they are until the next time", reason=str(error))
+        else:
+            self._hand_out()
+
+    def _write_ends(self) -> None:
+        """Tells when certificates end: the table always, the log when it is soon."""
+        now_s = int(time.time())
+        first: dict[str, int] = {}
+        for one in self._known.certificates:
+            first[one.owner] = min(first.get(one.owner, one.facts.not_after), one.facts.not_after)
+            left = days_left(one.facts.not_after, now_s)
+            if left < SOON_DAYS:
+                what = "a certificate has ended" if left < 0 else "a certificate ends soon"
+                LOG.warning(what, of=one.owner, file=one.file, days_left=left)
+        if self._bindings is not None:
+            for (name, _), row in self._bindings.listener_rows.items():
+                tls.set_listener_end(self._table, row, max(0, first.get(f"listeners.{name}", 0)))
+
+    # ---- telling ---------------------------------------------------------------------------------
+
+    def certificates(self, args: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """A page of the certificates in force, from args["offset"] on; docs/admin.md, certs."""
+        offset = args.get("offset")
+        start = offset if isinstance(offset, int) and offset > 0 else 0
+        now_s = int(time.time())
+        workers = [row.index for row in self._table.workers() if row.pid]
+        loaded = min((tls.loaded(self._table, index) for index in workers), default=0)
+        return [
+            {
+                "of": one.owner,
+                "names": list(one.facts.names[:NAMES_SHOWN]),
+                "names_count": len(one.facts.names),
+                "days_left": days_left(one.facts.not_after, now_s),
+                "ends_s": one.facts.not_after,
+                "key": f"{one.facts.key_type} {one.facts.bits}",
+                "issuer": one.facts.issuer,
+                "serial": one.facts.serial,
+                "sha256": one.facts.sha256,
+                "file": one.file,
+                "generation": self._generation,
+                "loaded": loaded,
+            }
+            for one in self._known.certificates[start : start + PAGE]
+        ]
+
+    def close(self) -> None:
+        for fd in (self._box.fd, self._draft.fd, self._keys_fd):
+            os.close(fd)
+        self._vault.close()
+
+
+def box_of(known: Mapping[str, Any]) -> Box:
+    """The files of TLS that a program before this one had in force: a copy, because that program
+    may be put back and go on with its own."""
+    told = known.get("secrets")
+    if told is not None:
+        return Box(strongbox.copied(told["box_fd"]), told["files_at"])
+    if "tls_files" in known:  # an earlier version's
+        return Box(strongbox.carried_files(known["tls_files"]))
+    return Box.empty()
+
+
+def files_of(known: Mapping[str, Any]) -> Files:
+    """The same for a process that only tries them."""
+    return box_of(known).files(pinned=True)
+
+
+def carried_fds(known: Mapping[str, Any]) -> list[int]:
+    """The descriptors that a program before this one handed on: they are the caller's."""
+    told = known.get("secrets")
+    return [told["box_fd"], told["ticket_keys_fd"]] if told is not None else []
+
+
+def _ticket_keys(known: Mapping[str, Any]) -> int:
+    """Those of a program before this one, whose tickets stay good; or new ones."""
+    told = known.get("secrets")
+    if told is not None:
+        return strongbox.copied(told["ticket_keys_fd"])
+    fd = os.memfd_create("l4lb-ticket-keys", os.MFD_CLOEXEC)
+    before = bytes.fromhex(known.get("ticket_keys", ""))  # an earlier version's
+    if len(before) == vault.KEYS * vault.KEY_BYTES:
+        os.pwrite(fd, before, 0)
+    else:
+        aside("keys", lambda: vault.make_ticket_keys(fd), keep=[fd])
+    return fd

@@ -1,0 +1,122 @@
+"""What a service knows beside its counts, from one program to its successor: backends' health,
+what clients stick to, who is blocked or let in, the keys that hash clients and open session
+tickets, and certificates with their keys.
+
+By name, as carried_counts.py does: the successor's table may have another layout and other rows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import l4lb.log
+from l4lb.native import health, sets, sticky, udp
+from l4lb.native.sets import BlockRow
+from l4lb.native.table import Table
+from l4lb.supervisor.access.network_lists import Content
+from l4lb.supervisor.access.runtime_rules import Rule
+from l4lb.supervisor.access.set_builder import Batch
+from l4lb.supervisor.table.membership import Membership
+
+LOG = l4lb.log.get("supervisor")
+
+
+def taken(table: Table, membership: Membership, secrets: Mapping[str, Any]) -> dict[str, Any]:
+    """All of it but what clients stick to."""
+    return {
+        "hash_key": table.hash_key.hex(),
+        **secrets,
+        "udp_seed": udp.seed(table),
+        "health": [
+            [*key, health.exported(table, row)] for key, row in membership.backends.live.items()
+        ],
+        "rules": [list(dataclasses.astuple(rule)) for rule in membership.edge.rules.rows],
+        "blocks": [list(row) for row in membership.edge.blocks.rows],
+    }
+
+
+def stuck(table: Table, membership: Membership, now_ms: int) -> dict[str, Any]:
+    """What clients stick to, in a file in memory whose descriptor is the caller's. Raises
+    OSError."""
+    fd = os.memfd_create("l4lb-sticky", os.MFD_CLOEXEC)
+    with os.fdopen(os.dup(fd), "wb") as file:
+        file.write(sticky.exported(table, now_ms))
+    return {
+        "fd": fd,
+        "entry_bytes": sticky.ENTRY_BYTES,
+        "pools": [[name, row] for name, row in membership.pools.live.items()],
+        "backends": [[*key, row] for key, row in membership.backends.live.items()],
+    }
+
+
+def lists(membership: Membership) -> dict[str, Any]:
+    """Sets of networks that come of files, in a file in memory whose descriptor is the caller's: a
+    list that cannot be read now holds all the same. Raises OSError."""
+    fd = os.memfd_create("l4lb-lists", os.MFD_CLOEXEC)
+    rows, at = [], 0
+    with os.fdopen(os.dup(fd), "wb") as file:
+        for content, stamps, built in membership.edge.sets.of_files():
+            file.write(built)
+            rows.append([content.lists, content.files, dict(stamps), at, len(built)])
+            at += len(built)
+    return {"fd": fd, "form": sets.FORMAT, "sets": rows}
+
+
+def batch_of(told: Mapping[str, Any] | None) -> Batch:
+    """The sets that `lists` wrote, on a descriptor of the batch's own; of another form: none."""
+    rows = told["sets"] if told and told["form"] == sets.FORMAT else ()
+    fd = os.dup(told["fd"]) if told else os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    known = [
+        (Content(tuple(map(tuple, texts)), tuple(map(tuple, files))), stamps, (at, size))
+        for texts, files, stamps, at, size in rows
+    ]
+    return Batch(
+        fd,
+        {content: place for content, _, place in known},
+        {
+            content: {path: tuple(stamp) for path, stamp in stamps.items()}
+            for content, stamps, _ in known
+        },
+    )
+
+
+def key_of(told: Mapping[str, Any]) -> bytes:
+    """What hashed clients; b"": it was not told."""
+    return bytes.fromhex(told.get("hash_key", ""))
+
+
+def restore(table: Table, membership: Membership, told: Mapping[str, Any]) -> None:
+    """Puts it into a table that nobody else has yet."""
+    if "udp_seed" in told:
+        udp.set_seed(table, told["udp_seed"])
+    for pool, name, known in told.get("health", ()):
+        row = membership.backends.live.get((pool, name))
+        if row is not None:
+            health.restore(table, row, known)
+    membership.edge.rules.restore(Rule(*rule) for rule in told.get("rules", ()))
+    membership.edge.blocks.restore(BlockRow(*row) for row in told.get("blocks", ()))
+
+
+def restore_stuck(
+    table: Table, membership: Membership, told: Mapping[str, Any], now_ms: int
+) -> None:
+    """Enters what clients stick to; its file stays the caller's."""
+    packed = os.pread(told["fd"], os.fstat(told["fd"]).st_size, 0)
+    if told["entry_bytes"] != sticky.ENTRY_BYTES:
+        LOG.warning("what clients stick to is lost: the program before kept it in another form")
+        return
+    pools, backends = membership.pools.live, membership.backends.live
+    sticky.restore(
+        table,
+        packed,
+        {row: pools[name] for name, row in told["pools"] if name in pools},
+        {
+            row: backends[pool, name]
+            for pool, name, row in told["backends"]
+            if (pool, name) in backends
+        },
+        now_ms,
+    )

@@ -1,0 +1,377 @@
+"""Taking the service over from the program that this one replaces: execve.py is the other side.
+
+Until all of this program runs nothing of the old one is given up: if it fails before, the old
+program is put back and goes on. Then the old workers leave their sockets to the new ones and hand
+them their sessions, and what they counted is added to the book.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, NoReturn
+
+import msgpack
+
+import l4lb
+import l4lb.log
+from l4lb import inherited
+from l4lb.certificates import bundle
+from l4lb.config.address import parse_bind
+from l4lb.config.model import Config
+from l4lb.config.plain import of_carried
+from l4lb.native import counts as native_counts
+from l4lb.native.table import Table
+from l4lb.supervisor import tls_secrets
+from l4lb.supervisor.process.child import Child, channel
+from l4lb.supervisor.process.reactor import Reactor, monotonic_ms
+from l4lb.supervisor.reload.overlay import Overlay
+from l4lb.supervisor.reload.source import Source
+from l4lb.supervisor.sockets.http import OpenWeb, open_web
+from l4lb.supervisor.sockets.listening import AdminSocket, Listening
+from l4lb.supervisor.sockets.options import Rights, Shape, try_pools
+from l4lb.supervisor.table.membership import Membership, capacities
+from l4lb.supervisor.upgrade import carried_counts, carried_state, execve, old_counts, state_file
+from l4lb.supervisor.workers import mailbox
+from l4lb.supervisor.workers.mailbox import Post
+from l4lb.supervisor.workers.workers import Workers
+
+READY_TIMEOUT_S = 60  # a program that is not ready by then is replaced by the old one
+CLOSE_CHANNEL_MS = 100  # for the old control process to pass on its last answer
+COUNTS_BYTES = 1 << 20
+STOP_MS = 2_000  # for old workers to end their sessions
+LEAVE_MS, LEAVE_LOOK_S = 250, 0.002  # how long they may take to leave their sockets
+SOON_MS, FOLLOW_SOON_MS, FOLLOW_MS = 2_000, 20, 200  # how often it is asked what they have still
+STEWARD_S = 1.0
+LOG = l4lb.log.get("supervisor")
+
+
+def check(fd: int) -> int:
+    """Could this program go on from that state? Says `ready VERSION`, or raises."""
+    state = state_file.read(fd)
+    source = source_of(state)
+    config = source.running
+    table = Table(capacities(config))
+    membership = Membership(table)
+    _fill(table, membership, config, state)
+    bundle.build(config, tls_secrets.files_of(state.get("carried", {})), bundle.Profiles())
+    open_web(config.process, OpenWeb.of_state(state, config.process))
+    try_pools(config.pools.values())
+    carried_counts.book(table, membership, state["counts"])
+    print(f"{execve.READY.decode()}{l4lb.__version__}", flush=True)  # noqa: T201 - the answer
+    return 0
+
+
+def source_of(state: Mapping[str, Any]) -> Source:
+    """The configuration of that state."""
+    return Source(
+        state["file"],
+        of_carried(state),
+        Overlay.from_plain(state["overlay"]),
+    )
+
+
+def _fill(table: Table, membership: Membership, config: Config, state: Mapping[str, Any]) -> None:
+    """Makes an empty table that of the configuration, with what is known beside it. Raises
+    L4lbError."""
+    known = state.get("carried", {})
+    with membership.edge.sets.made(carried_state.batch_of(state.get("lists"))):
+        membership.start(config, carried_state.key_of(known))
+    carried_state.restore(table, membership, known)
+    carried_counts.book_each(table, state["counts"])
+
+
+class Predecessor:
+    """What the program before this one has left: all of it open, running, and in its state."""
+
+    def __init__(self, fd: int) -> None:
+        os.environ.pop(state_file.VARIABLE, None)
+        os.set_inheritable(fd, False)
+        self.state = state_file.read(fd)
+        os.close(fd)
+        for one in self.state["keep"]:
+            os.set_inheritable(one, False)
+        inherited.close_strays()  # what an older version has leaked
+        signal.signal(signal.SIGALRM, lambda *_: self.go_back("it was not ready in time"))
+        signal.alarm(READY_TIMEOUT_S)
+        self.source = source_of(self.state)
+        self.started_ms: int = self.state["started_ms"]
+        self.generation: int = self.state["generation"]
+        self.events: list[Mapping[str, Any]] = self.state.get("events", [])
+        self.known: Mapping[str, Any] = self.state.get("carried", {})
+        self.is_back: bool = self.state["back"]
+        self._web = OpenWeb.of_state(self.state, self.source.running.process)
+        self._workers = {
+            pid: Child("old worker", pid, os.pidfd_open(pid), monotonic_ms())
+            for pid in map(int, (*self.state["workers"], *self.state.get("older", ())))
+            if _is_child(pid)
+        }
+        self._killed: set[int] = set()
+        self._delivered = False
+        self._began_ms = 0
+        self.succeeded = False
+
+    # ---- what stays open -----------------------------------------------------------------------
+
+    def admin(self) -> AdminSocket:
+        told = self.state["admin"]
+        return AdminSocket(told["path"], socket.socket(fileno=told["fd"]), told["lock_fd"])
+
+    def open_web(self) -> OpenWeb | None:
+        """Of the program that is put back what it had; else what the configuration asks for.
+        Raises L4lbError."""
+        if self.is_back:
+            return self._web
+        return open_web(self.source.running.process, self._web)
+
+    def listening(self) -> Iterator[Listening]:
+        for told in self.state["listening"]:
+            (bind,) = parse_bind(told["bind"])
+            yield Listening(
+                bind,
+                told["listener"],
+                -1,
+                {int(at): socket.socket(fileno=fd) for at, fd in told["sockets"].items()},
+                told["path"],
+                list(told["order"]),
+                unlinked=told["unlinked"],
+                passed=told["passed"],
+                shape=Shape(
+                    told["protocol"],
+                    told.get("mptcp", False),
+                    told.get("by_port", True),
+                    told.get("options", {}),
+                    Rights(*told.get("rights", ())),
+                ),
+                seed=told.get("seed", 0),
+            )
+
+    def fill(self, table: Table, membership: Membership) -> None:
+        """The configuration and what the old program knew, into an empty table that nobody else
+        has yet. Raises L4lbError."""
+        _fill(table, membership, self.source.running, self.state)
+        if "sticky" in self.state:
+            carried_state.restore_stuck(table, membership, self.state["sticky"], monotonic_ms())
+
+    def close_web_but(self, used: OpenWeb | None) -> None:
+        """A socket of HTTP that the configuration no longer asks for goes."""
+        if self._web is not None and (used is None or used.setup.sock is not self._web.setup.sock):
+            self._web.close()
+
+    # ---- places at backends that are taken there ----
+
+    def have_leave(self, table: Table, membership: Membership) -> None:
+        """The old workers take no more clients; the places that their sessions have at backends are
+        taken here too. So limits hold over both programs, and queues go on in their order."""
+        if not self.state["steward"].get("tells"):
+            return  # an older version, whose workers leave later
+        for told in self.state["workers"].values():
+            sock = socket.socket(fileno=os.dup(told["post_fd"]))
+            with sock, contextlib.suppress(OSError):
+                sock.send(mailbox.message(mailbox.LEAVE, arg=mailbox.FOR_GOOD))
+        end_ms = monotonic_ms() + LEAVE_MS
+        while not self._count_elsewhere(table, membership) and monotonic_ms() < end_ms:
+            time.sleep(LEAVE_LOOK_S)
+
+    def _count_elsewhere(self, table: Table, membership: Membership) -> bool:
+        """Asks what they have still. Have all left their sockets?"""
+        told = self._ask_held() or {"left": True, "backends": []}
+        held = {(pool, name): sessions for pool, name, sessions in told["backends"]}
+        for key, row in membership.backends.live.items():
+            native_counts.set_elsewhere(table, row, held.get(key, 0))
+        return bool(told["left"])
+
+    def _ask_held(self) -> dict[str, Any] | None:
+        with socket.socket(fileno=os.dup(self.state["steward"]["fd"])) as books:
+            books.settimeout(STEWARD_S)
+            try:
+                books.sendall(old_counts.HELD + b"\n")
+                said = b""
+                while not said.endswith(b"\n"):
+                    more = books.recv(old_counts.HELD_BYTES)
+                    if not more:
+                        return None
+                    said += more
+                found: dict[str, Any] = json.loads(said)
+            except (OSError, ValueError) as error:
+                LOG.error("what old workers have still is not known", error=repr(error))
+                return None
+            return found
+
+    def _follow(self, reactor: Reactor, table: Table, membership: Membership) -> None:
+        if not self._delivered:
+            self._count_elsewhere(table, membership)
+            soon = monotonic_ms() - self._began_ms < SOON_MS
+            reactor.after(
+                FOLLOW_SOON_MS if soon else FOLLOW_MS,
+                lambda: self._follow(reactor, table, membership),
+            )
+
+    # ---- back, or on ---------------------------------------------------------------------------
+
+    def go_back(self, why: str) -> NoReturn:
+        """Puts the old program back, which goes on from the state it wrote."""
+        LOG.critical("the new program is not ready; back to the old one", reason=why)
+        signal.alarm(0)
+        if self.is_back:
+            os._exit(1)  # there is no other
+        state = {key: value for key, value in self.state.items() if key != "format"}
+        try:
+            execve.become(self.state["old"], state, self.state["keep"], back=True)
+        finally:
+            os._exit(1)
+
+    def succeed(self, reactor: Reactor, workers: Workers, table: Table,
+                membership: Membership, drain_timeout_ms: int) -> None:  # fmt: skip
+        """This program is ready: the old workers hand over what they have."""
+        self.succeeded = True
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        carried_counts.book(table, membership, self.state["counts"])
+        for name in ("sticky", "lists"):
+            if name in self.state:
+                os.close(self.state[name]["fd"])
+        for fd in tls_secrets.carried_fds(self.known):
+            os.close(fd)
+        self._answer(reactor)
+        self._began_ms = monotonic_ms()
+        for fd in self.state["helpers"]:
+            self._reap_later(reactor, int(fd))
+        workers.older = self._workers
+        for pid, child in self._workers.items():
+            told = self.state["workers"].get(str(pid))
+            if told is not None:  # else it has parted from an earlier program
+                letters = Post(reactor, socket.socket(fileno=told["post_fd"]))
+                self._part(letters, told["index"], workers)
+            reactor.watch(
+                child.pidfd,
+                lambda pid=pid: self._ended(pid, reactor, table, membership),  # type: ignore[misc]
+            )
+        reactor.after(drain_timeout_ms, lambda: self.stop(reactor, "drain_timeout"))
+        if not self._workers:
+            self._all_ended(table, membership)
+        elif self.state["steward"].get("tells"):
+            self._follow(reactor, table, membership)
+
+    def _part(self, letters: Post, index: int, workers: Workers) -> None:
+        """An old worker leaves the sockets to the new ones, and its sessions to one of them."""
+        takers = workers.serving
+        give, take = channel()
+        workers.tell(takers[index % len(takers)], mailbox.TAKE, fd=take.fileno())
+        letters.send(mailbox.LEAVE, arg=mailbox.FOR_GOOD)
+        letters.send(mailbox.GIVE, arg=mailbox.ALL, fd=give.fileno())
+        give.close()
+        take.close()
+
+    def _answer(self, reactor: Reactor) -> None:
+        """Whoever asked for the upgrade hears of it from the old control process."""
+        fd, number = self.state["answer"]["fd"], self.state["answer"]["id"]
+        if fd is None:
+            return
+        old = socket.socket(fileno=fd)
+        if number is not None:
+            try:
+                old.send(msgpack.packb({"id": number, **self.outcome}))
+            except OSError as error:
+                LOG.warning("the upgrade's answer was lost", error=str(error))
+        reactor.after(CLOSE_CHANNEL_MS, old.close)
+
+    @property
+    def cause(self) -> object:
+        """Who asked for the upgrade, as it came."""
+        return self.state["answer"].get("cause")
+
+    @property
+    def outcome(self) -> dict[str, Any]:
+        """The answer to who asked for the upgrade."""
+        if self.state["back"]:
+            why = "the new program was not ready; the old one goes on: see the log"
+            return {"ok": False, "error": {"code": "failed", "message": why}}
+        return {"ok": True, "result": {"version": l4lb.__version__}}
+
+    def _reap_later(self, reactor: Reactor, pid: int) -> None:
+        if not _is_child(pid):
+            return
+        child = Child("old helper", pid, os.pidfd_open(pid), monotonic_ms())
+
+        def ended() -> None:
+            reactor.unwatch(child.pidfd)
+            how = child.reap()
+            if how != "exited":
+                LOG.error("an old process did not end by itself", pid=pid, how=how)
+
+        reactor.watch(child.pidfd, ended)
+
+    # ---- the old workers' end ------------------------------------------------------------------
+
+    def _ended(self, pid: int, reactor: Reactor, table: Table, membership: Membership) -> None:
+        child = self._workers.pop(pid)
+        reactor.unwatch(child.pidfd)
+        how = child.reap()
+        if pid in self._killed:
+            LOG.warning("an old worker was ended with its sessions", pid=pid)
+        elif how != "exited":
+            LOG.error("an old worker did not end by itself", pid=pid, how=how)
+        if not self._workers:
+            self._all_ended(table, membership)
+
+    @property
+    def remains(self) -> bool:
+        """Has an old worker sessions that it could not hand over?"""
+        return bool(self._workers)
+
+    def stop(self, reactor: Reactor, reason: str) -> None:
+        """The sessions that old workers have still end now, and they with them: "drain_timeout", or
+        "stopped"."""
+        if not self._workers:
+            return
+        LOG.warning("old workers end, with their sessions", why=reason, pids=list(self._workers))
+        told = self.state["steward"]
+        if told.get("stops"):
+            with contextlib.suppress(OSError):  # it is gone: they are killed
+                os.write(told["fd"], old_counts.stop(reason))
+        reactor.after(STOP_MS if told.get("stops") else 0, self._kill)
+
+    def _kill(self) -> None:
+        """Of those that cannot be told to stop (two programs back), or have not in their time."""
+        for child in self._workers.values():
+            self._killed.add(child.pid)
+            child.kill()
+
+    def _all_ended(self, table: Table, membership: Membership) -> None:
+        """What the old workers counted since the state was written."""
+        if self._delivered:
+            return
+        self._delivered = True
+        for row in membership.backends.live.values():
+            native_counts.set_elsewhere(table, row, 0)
+        os.close(self.state["lifeline_fd"])
+        with socket.socket(fileno=self.state["steward"]["fd"]) as books:
+            books.settimeout(5.0)
+            try:
+                books.sendall(old_counts.COUNTS)
+                data = b"".join(iter(lambda: books.recv(COUNTS_BYTES), b""))
+                told = carried_counts.difference(json.loads(data), self.state["counts"])
+                carried_counts.book(table, membership, told)
+                carried_counts.book_each(table, {**told, "each": {}})
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                LOG.error("the last counts of the old program are lost", error=repr(error))
+        if _is_child(self.state["steward"]["pid"]):
+            os.waitpid(self.state["steward"]["pid"], 0)
+        if self.state.get("writer_fd") is not None:
+            os.close(self.state["writer_fd"])  # the old log writer writes what is left, and ends
+        LOG.info("the old program's workers have handed over", version=self.state["version"])
+
+
+def _is_child(pid: int) -> bool:
+    """Is it a child of this process that nobody has reaped?"""
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True

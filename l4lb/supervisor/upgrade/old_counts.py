@@ -1,0 +1,105 @@
+"""The steward: a child of the old program that keeps its table's books until its workers are gone.
+
+Only the old program knows its table. It passes on that what is left must end, exports the
+counts once more when the successor says that the last worker has ended, and ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+import setproctitle
+
+from l4lb.native import counts as native_counts
+from l4lb.native.table import Table
+from l4lb.supervisor.process.child import Child, fork
+from l4lb.supervisor.process.reactor import monotonic_ms
+from l4lb.supervisor.table.membership import Membership
+from l4lb.supervisor.upgrade import carried_counts
+
+ASK_BYTES = 64
+# Lines, but COUNTS, which is the last; what a successor of any version says.
+STOP, HELD, COUNTS = b"stop ", b"held", b"counts"
+HELD_BYTES = 1 << 20
+SETTLE_TRIES = 100
+
+
+def _serve(
+    sock: socket.socket, table: Table, membership: Membership, workers: Mapping[int, int]
+) -> int:
+    setproctitle.setproctitle("l4lb: steward")
+    sock.setblocking(True)
+    held = _Held(table, membership)
+    asked = b""
+    while asked != COUNTS:
+        more = sock.recv(ASK_BYTES)
+        if not more:
+            return 0  # the successor is gone
+        *lines, asked = (asked + more).split(b"\n")
+        for line in lines:
+            if line == HELD:
+                sock.sendall(json.dumps(held.look()).encode() + b"\n")
+            else:
+                _stop(table, workers, line.removeprefix(STOP).decode())
+    for index in workers:
+        table.end_worker(index, restarted=False)
+    sock.sendall(json.dumps(carried_counts.taken(table, membership)).encode())
+    return 0
+
+
+class _Held:
+    """What the workers have still: {left, backends: [[pool, name, sessions], ...]}. left: none of
+    them takes clients any more."""
+
+    def __init__(self, table: Table, membership: Membership) -> None:
+        self._table = table
+        self._names = {**membership.backends.gone, **membership.backends.live}
+        self._before: dict[int, int] = {}
+
+    def look(self) -> dict[str, Any]:
+        waited_for = {row.name for row in self._table.pools() if row.waiting}
+        held = native_counts.parts(self._table)
+        for (pool, _), row in self._names.items():
+            if pool in waited_for:  # a place that becomes free is for those who wait here
+                held[row] = max(held.get(row, 0), self._before.get(row, 0))
+        self._before = held
+        return {
+            "left": not any(row.pid and row.state == "runs" for row in self._table.workers()),
+            "backends": [[*key, held[row]] for key, row in self._names.items() if row in held],
+        }
+
+
+def _stop(table: Table, workers: Mapping[int, int], reason: str) -> None:
+    for index, bell in workers.items():
+        table.command(index, "stop", reason=reason)
+        os.eventfd_write(bell, 1)
+
+
+def stop(reason: str) -> bytes:
+    """What to say to have all sessions end."""
+    return STOP + reason.encode() + b"\n"
+
+
+def start(
+    table: Table, membership: Membership, workers: Mapping[int, int]
+) -> tuple[Child, socket.socket]:
+    """The child, and this side of its socket: say stop(reason) to have all sessions end, COUNTS to
+    have the counts, which end with the stream. workers: their bells by index. Raises OSError."""
+    ours, theirs = socket.socketpair()
+    try:
+        child = fork(
+            "steward",
+            lambda: _serve(theirs, table, membership, workers),
+            keep=[theirs.fileno(), *workers.values()],
+            now_ms=monotonic_ms(),
+        )
+    except OSError:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    return child, ours

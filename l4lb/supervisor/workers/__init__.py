@@ -1,0 +1,1 @@
+"""The worker processes: started, told what to do, counted out, replaced."""

@@ -1,0 +1,103 @@
+"""What workers and the checker tell that operators are to know: in the log and, for some, as
+events."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import l4lb.log
+from l4lb.native.rows import Event
+from l4lb.supervisor.process.reactor import Reactor
+
+GOOD_NEWS = ("backend_up", "backend_returned", "backend_fast", "backend_unknown", "pool_up")
+QUIET_MS = 60_000  # what goes on is logged once in this time
+FAMILY_SHIFT = 24  # csrc/shm/layout.h: L4_EVENT_SHED
+LOG = l4lb.log.get("supervisor")
+
+
+def log_health(event: Mapping[str, Any]) -> None:
+    """An event of the checker's, in the log."""
+    fields = {str(key): value for key, value in event.items() if key != "at_ms"}
+    kind = str(fields.pop("kind", "event"))
+    (LOG.info if kind in GOOD_NEWS else LOG.warning)(kind, **fields)
+
+
+class WorkerNews:
+    """tell: passes an event on to those who follow them."""
+
+    def __init__(self, reactor: Reactor, tell: Callable[[str, Mapping[str, Any]], None]) -> None:
+        self._reactor = reactor
+        self._tell = tell
+        self._told: set[tuple[str, int]] = set()
+
+    def take(self, index: int, event: Event) -> None:
+        """Tells of what worker `index` says, if it is for operators."""
+        if event.kind == "accept_paused":
+            self.paused(index, event.a, event.b)
+        elif event.kind == "secrets_failed":
+            self.secrets_failed(index, event.a)
+        elif event.kind == "shed":
+            self.shed(index, event.a, event.b)
+        elif event.kind == "portless":
+            self.portless(index)
+
+    def _is_new(self, what: str, index: int) -> bool:
+        """Once until a quiet minute has passed: a service at its limit says so often."""
+        if (what, index) in self._told:
+            return False
+        self._told.add((what, index))
+        self._reactor.after(QUIET_MS, lambda: self._told.discard((what, index)))
+        return True
+
+    def secrets_failed(self, index: int, error: int) -> None:
+        LOG.error(
+            "a worker could not load new certificates; it goes on with those before",
+            worker=index,
+            reason=os.strerror(error),
+        )
+
+    def paused(self, index: int, error: int, sessions: int) -> None:
+        if not self._is_new("paused", index):
+            return
+        reason = os.strerror(error) if error else "its limit of connections is reached"
+        LOG.warning(
+            "a worker does not accept for now; clients wait in the kernel's queue",
+            worker=index,
+            reason=reason,
+            connections=sessions,
+            remedy="raise the limit on open files (LimitNOFILE=, ulimit -n) or max_connections",
+        )
+
+    def portless(self, index: int) -> None:
+        if self._is_new("portless", index):
+            LOG.warning(
+                "connects find no free local port towards a backend; clients wait for one",
+                worker=index,
+                remedy="give the pool more source addresses (source), widen"
+                " net.ipv4.ip_local_port_range, or add backends",
+            )
+
+    def shed(self, index: int, a: int, b: int) -> None:
+        source, sessions = shed_source(a >> FAMILY_SHIFT, b), a & ((1 << FAMILY_SHIFT) - 1)
+        self._tell("shed", {"worker": index, "source": source, "sessions": sessions})
+        if self._is_new("shed", index):
+            LOG.warning(
+                "clients find no room; the longest idle sessions of the biggest source are ended",
+                worker=index,
+                source=source,
+                remedy="raise max_connections or the limit on open files, limit connections of"
+                " each source (connections_per_source), or see [limits] shed",
+            )
+
+
+def shed_source(family: int, bits: int) -> str:
+    """The source in an event, as `talkers` shows it: an IPv4 address, an IPv6 /64, or unix:."""
+    if family == socket.AF_INET:
+        return str(ipaddress.IPv4Address(bits & 0xFFFFFFFF))
+    if family == socket.AF_INET6:
+        return f"{ipaddress.IPv6Address(bits << 64)}/64"
+    return "unix:"

@@ -1,0 +1,77 @@
+"""Workers that hang: noticed, told, and replaced where that is asked for.
+
+An idle worker makes no turns, so one that made none since the last look has its bell rung: from
+then on a sign of life is due (pulse.py judges). A worker that has not made its first turn yet is
+not judged: it may have many certificates to load.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import l4lb.log
+from l4lb.config.model import Process
+from l4lb.native.rows import WorkerRow
+from l4lb.native.table import Table
+from l4lb.supervisor.process.child import Child
+from l4lb.supervisor.process.pulse import LOOK_EVERY_MS, SILENT_LOOKS, Pulse
+from l4lb.supervisor.process.reactor import Reactor, monotonic_ms
+from l4lb.supervisor.workers.workers import Workers
+
+SILENT_S = SILENT_LOOKS * LOOK_EVERY_MS // 1000
+LOG = l4lb.log.get("supervisor")
+
+
+class HungWorkers:
+    """Looks at all workers as long as they serve. process: the settings in force."""
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        table: Table,
+        workers: Workers,
+        process: Callable[[], Process],
+        tell: Callable[[str, Mapping[str, Any]], None],
+    ) -> None:
+        self._table = table
+        self._workers = workers
+        self._process = process
+        self._tell = tell
+        self._pulses: dict[int, Pulse] = {}  # by pid
+        reactor.every(LOOK_EVERY_MS, self.look)
+
+    def look(self) -> None:
+        """Once in LOOK_EVERY_MS."""
+        if self._workers.stopping:
+            return
+        before, self._pulses = self._pulses, {}
+        for row in self._table.workers():
+            slot = self._workers.slots.get(row.index)
+            if slot is None or slot.child is None or row.beat_ms < row.started_ms:
+                continue
+            first = Pulse(monotonic_ms(), row.beat_ms)
+            known = before.get(slot.child.pid, first)
+            now = known.after(monotonic_ms(), row.beat_ms) if known is not first else first
+            self._pulses[slot.child.pid] = now
+            if now.beat == known.beat:
+                os.eventfd_write(slot.bell, 1)
+            self._judge(row, slot.child, now)
+
+    def _judge(self, row: WorkerRow, child: Child, now: Pulse) -> None:
+        hung = row.state == "hung"
+        fields = {"worker": row.index, "pid": child.pid}
+        if hung and not now.silent:
+            self._table.set_hung(row.index, False)
+            LOG.warning("a worker that gave no sign of life goes on", **fields)
+            self._tell("worker_goes_on", fields)
+        elif now.is_lost and not hung:
+            self._table.set_hung(row.index, True)
+            replaced = self._process().hung_worker == "replace"
+            then = "it is killed and another takes its place" if replaced else "its clients wait"
+            text = f"it gave no sign of life for {SILENT_S} s; {then}"
+            LOG.error("a worker hangs", text=text, connections=row.active, **fields)
+            self._tell("worker_hung", {**fields, "text": text})
+            if replaced:
+                child.kill()

@@ -1,0 +1,258 @@
+"""The crew: how many workers there are, and which addresses they take clients from.
+
+Nothing that changes here refuses or resets a client. A socket that goes is emptied first
+(drain_filter.py), then its worker takes in what is queued. A worker that is one too many does so
+with all of its sockets, hands its sessions to the others (csrc/run/hand.h) and ends.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import l4lb.log
+from l4lb.errors import L4lbError
+from l4lb.native.table import Table
+from l4lb.supervisor.process.reactor import Reactor
+from l4lb.supervisor.sockets import drain_filter
+from l4lb.supervisor.sockets.listening import Listening
+from l4lb.supervisor.workers import mailbox
+from l4lb.supervisor.workers.rebalance import evened
+from l4lb.supervisor.workers.workers import Slot, Workers
+
+FLOWS_MS = 1_000  # how long workers may take to hand UDP sessions over
+EMPTY_MS = 200  # how long handshakes that have begun may take to end before a socket is closed
+RETRY_MS = 1_000
+LOG = l4lb.log.get("supervisor")
+
+
+@dataclass
+class _Move:
+    """UDP sessions on their way: the pairs of workers that have not ended."""
+
+    number: int
+    open: set[tuple[int, int]]
+    ended: bool = False
+
+
+class Crew:
+    """Changes a set of workers while it serves."""
+
+    def __init__(self, reactor: Reactor, workers: Workers) -> None:
+        self._reactor = reactor
+        self._workers = workers
+        self._closing: list[Listening] = []
+        self._moves = 0  # of UDP sessions, begun so far
+
+    def has_port(self, protocol: str, port: int) -> bool:
+        """Is a socket of this service bound to it, also one that is being closed?"""
+        return any(
+            (one.protocol, one.bind.port) == (protocol, port)
+            for one in [*self._workers.listening, *self._closing]
+        )
+
+    def listen(self, one: Listening) -> None:
+        """All workers take clients from an address more."""
+        self._workers.listening.append(one)
+        for index in self._workers.serving:
+            fd = one.of_worker(index).fileno()
+            self._workers.tell(
+                index, mailbox.LISTEN, row=one.row, arg=one.shared, tag=one.tag, fd=fd
+            )
+
+    def relabel(self, one: Listening, row: int) -> None:
+        """Clients of an address belong to another listener row from now on."""
+        for index in self._workers.serving:
+            self._workers.tell(index, mailbox.RELABEL, row=one.row, arg=row, tag=one.tag)
+        one.row = row
+
+    def unlisten(self, one: Listening) -> None:
+        """No more clients from an address; who has begun to connect is still served."""
+        self._workers.listening.remove(one)
+        one.unlink()
+        for sock in one.sockets.values():
+            if not one.shared and one.protocol == "tcp":
+                drain_filter.shut(sock)
+
+        def closed() -> None:
+            one.close()
+            self._closing.remove(one)
+
+        def empty() -> None:
+            self._workers.ask_to_unlisten([one], self._workers.serving, closed)
+
+        self._closing.append(one)
+
+        self._reactor.after(0 if one.shared else EMPTY_MS, empty)
+
+    # ---- more or fewer workers -----------------------------------------------------------------
+
+    def make_sockets(self, count: int) -> None:
+        """The sockets of so many workers, before there are so many. Raises L4lbError."""
+        made: list[tuple[Listening, int]] = []
+        try:
+            for one in self._workers.listening:
+                for index in range(count):
+                    if index not in self._workers.slots and not one.shared:
+                        one.add(index)
+                        made.append((one, index))
+        except BaseException:
+            for one, index in made:
+                one.drop(index)
+            raise
+
+    def drop_sockets_from(self, count: int) -> None:
+        """Undoes make_sockets: there are only so many workers."""
+        for one in self._workers.listening:
+            for index in list(one.sockets):
+                if index >= count and index not in self._workers.slots:
+                    one.drop(index)
+
+    def resize(self, count: int, drain_timeout_ms: int) -> None:
+        """So many workers from now on; make_sockets has been called."""
+        before = len(self._workers.staying)
+        for index in range(count):
+            slot = self._workers.slots.get(index)
+            if slot is None:
+                self._workers.slots[index] = Slot(self._workers.bells[index])
+                self._workers.start_one(index)
+            else:
+                slot.wanted = True  # one that is leaving starts again when it is gone
+        too_many = {at: slot for at, slot in self._workers.slots.items() if at >= count}
+        going = {at: slot for at, slot in too_many.items() if not slot.leaving}
+        for slot in too_many.values():
+            slot.wanted, slot.leaving = False, True
+
+        def leave() -> None:
+            for index, slot in going.items():
+                if slot.leaving and self._workers.slots.get(index) is slot:
+                    self._leave(index, slot, drain_timeout_ms)
+
+        if count == before:
+            leave()
+        else:
+            self.move_flows(count, leave)
+
+    def move_flows(self, count: int, done: Callable[[], None] = lambda: None) -> None:
+        """UDP clients meet the first `count` workers from now on; each session is handed to the
+        worker that its client will meet, before it does. Then done is called."""
+        serving = [at for at, slot in self._workers.slots.items() if slot.child is not None]
+        pairs = {
+            (giver, taker)
+            for giver in serving
+            for taker in serving
+            if taker < count and giver != taker and not self._workers.slots[taker].leaving
+        }
+        udp = any(one.protocol == "udp" for one in self._workers.listening)
+        if not udp or not pairs:
+            pairs.clear()
+        if not pairs:
+            self._share_out(count)
+            done()
+            return
+        self._moves += 1
+        move = _Move(self._moves, pairs)
+
+        def handed(pair: tuple[int, int] | None = None) -> None:
+            """A pair is done, or (None) the time is over."""
+            move.open &= set() if pair is None else move.open - {pair}
+            if move.open or move.ended:
+                return
+            move.ended = True
+            if move.number == self._moves:  # else a later one decides
+                self._share_out(count)
+            done()
+
+        for pair in list(pairs):
+            self._workers.hand_flows(*pair, count, functools.partial(handed, pair))
+        self._reactor.after(FLOWS_MS, handed)
+
+    def _share_out(self, count: int) -> None:
+        for one in self._workers.listening:
+            if one.protocol == "udp":
+                one.share_out(count)
+
+    def _leave(self, index: int, slot: Slot, drain_timeout_ms: int) -> None:
+        stay = set(self._workers.serving)
+        for one in self._workers.listening:
+            if one.protocol == "tcp" and not one.shared and index in one.sockets:
+                places = [place for place, owner in enumerate(one.order) if owner in stay]
+                if places:
+                    drain_filter.steer(one.sockets[index], places)
+                drain_filter.shut(one.sockets[index])
+        if slot.child is None:
+            self.left(index)
+            return
+        child = slot.child
+
+        def too_late() -> None:
+            if slot.child is child:
+                self._workers.send(index, "stop", reason="drain_timeout")
+
+        self._reactor.after(drain_timeout_ms + EMPTY_MS, too_late)
+        self._reactor.after(
+            EMPTY_MS,
+            lambda: self._workers.ask_to_unlisten(
+                list(self._workers.listening), [index], lambda: self._leave_sessions(index)
+            ),
+        )
+
+    def _leave_sessions(self, index: int) -> None:
+        """Its sockets are empty: the last that holds it are its sessions."""
+        if self._workers.stopping:
+            return
+        self._drop_sockets(index)
+        self._workers.tell(index, mailbox.LEAVE)
+        for taker in self._workers.serving:
+            self._workers.hand(index, taker, mailbox.ALL)
+
+    def _drop_sockets(self, index: int) -> None:
+        leaving = any(slot.leaving for at, slot in self._workers.slots.items() if at != index)
+        for one in self._workers.listening:
+            one.drop(index)
+            if not leaving and one.protocol == "tcp" and not one.shared and one.sockets:
+                drain_filter.steer_no_more(next(iter(one.sockets.values())))
+
+    def left(self, index: int) -> None:
+        """A worker that was one too many is gone; perhaps it is wanted again."""
+        slot = self._workers.slots[index]
+        self._drop_sockets(index)
+        if slot.wanted:
+            self._start_again(index)
+            return
+        self._workers.retire(index)
+
+    def _start_again(self, index: int) -> None:
+        try:
+            for one in self._workers.listening:
+                one.add(index)
+        except L4lbError as error:
+            LOG.error("cannot start a worker, trying again", worker=index, error=error.message)
+            self._reactor.after(RETRY_MS, lambda: self._start_again(index))
+            return
+        self._workers.start_one(index)
+        self.move_flows(len(self._workers.staying))
+
+    # ---- sessions ------------------------------------------------------------------------------
+
+    def rebalance(self, table: Table, done: Callable[[int], None]) -> None:
+        """Evens out the sessions of the workers; done is told how many moved."""
+        active = {row.index: row.active for row in table.workers()}
+        moves = [
+            move
+            for move in evened({one: active.get(one, 0) for one in self._workers.serving})
+            if move.sessions
+        ]
+        left, moved = len(moves), 0
+        if not moves:
+            done(0)
+
+        def one_done(count: int) -> None:
+            nonlocal left, moved
+            left, moved = left - 1, moved + count
+            if left == 0:
+                done(moved)
+
+        for move in moves:
+            self._workers.hand(move.giver, move.taker, move.sessions, one_done)

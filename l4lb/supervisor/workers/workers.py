@@ -1,0 +1,399 @@
+"""The set of workers: started, told what to do, reaped, started again.
+
+A dead worker's listening sockets stay open here, so clients that queue meanwhile are served by
+its replacement; what it held is taken back from its columns at once (csrc/shm/count.h). How their
+number and their sockets change is resize.py's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import l4lb.log
+from l4lb.config.bounds import WORKERS
+from l4lb.native.rows import Event
+from l4lb.native.table import Table
+from l4lb.supervisor.process.backoff import Backoff
+from l4lb.supervisor.process.child import Child, channel, fork
+from l4lb.supervisor.process.faults import contained, fault
+from l4lb.supervisor.process.reactor import Reactor, monotonic_ms
+from l4lb.supervisor.sockets.listening import Listening
+from l4lb.supervisor.workers import mailbox
+from l4lb.supervisor.workers.events import WorkerNews
+from l4lb.supervisor.workers.mailbox import Post
+from l4lb.worker.main import Bound, WorkerSetup, run
+
+SETTLE_RETRY_MS = 50
+FAULT_RETRY_MS = 1_000  # after a fault of ours at a worker's end, before the next one is started
+UNLISTEN_MS = 1_000  # how long a worker may take to take in what is queued
+LOG = l4lb.log.get("supervisor")
+
+
+@dataclass
+class Slot:
+    """One worker row: its bell for commands, and its process while there is one. leaving: it is one
+    too many, and nothing follows it unless it is wanted again by then."""
+
+    bell: int
+    child: Child | None = None
+    mailbox: Post | None = None
+    backoff: Backoff = field(default_factory=Backoff)
+    leaving: bool = False
+    wanted: bool = True
+
+
+@dataclass
+class _Asked:
+    """What is waited for from workers: so many answers, then done is called once. per: the workers
+    that owe one; a dead one owes nothing."""
+
+    owed: list[int]
+    done: Callable[[], None]
+
+
+class Workers:
+    """Keeps `count` workers running until drain or stop.
+
+    on_crash_loop is called once when a worker cannot be kept alive; on_empty whenever the last
+    process has ended after drain or stop; on_left with the index of one that was leaving."""
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        table: Table,
+        count: int,
+        vault_fd: int,
+        *,
+        news: WorkerNews,
+        on_crash_loop: Callable[[], None],
+        on_empty: Callable[[], None],
+        on_left: Callable[[int], None],
+    ) -> None:
+        self._reactor = reactor
+        self._table = table
+        self.listening: list[Listening] = []  # what they take clients from
+        self.older: Mapping[int, Child] = {}  # of programs before this one, with sessions, by pid
+        self._on_crash_loop = on_crash_loop
+        self._on_empty = on_empty
+        self._on_left = on_left
+        self._cpus = sorted(os.sched_getaffinity(0))
+        # Of all workers there may ever be: each is to ring any other (csrc/run/queue.h).
+        self.bells = [os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(WORKERS[1])]
+        self.slots = {index: Slot(self.bells[index]) for index in range(count)}
+        self._event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._lifeline, self._lifeline_ours = os.pipe()
+        self._vault_fd = vault_fd
+        self._news = news
+        self._stopping = False
+        self._numbers = itertools.count(1)
+        self._asked: dict[int, _Asked] = {}
+        self._handed: dict[int, tuple[int, Callable[[int], None]]] = {}
+        self._hold_udp = False  # of workers that are started: see WorkerSetup
+        reactor.watch(self._event_fd, self._take_events)
+
+    def start(self, *, hold_udp: bool = False) -> None:
+        """hold_udp: workers of a program before this one will hand their UDP sessions over."""
+        self._hold_udp = hold_udp
+        for index in list(self.slots):
+            self.start_one(index)
+        self._hold_udp = False
+
+    @property
+    def alive(self) -> int:
+        """How many worker processes there are."""
+        return sum(slot.child is not None for slot in self.slots.values())
+
+    @property
+    def lifeline_fd(self) -> int:
+        """This side of it: while it is open in any process, workers serve."""
+        return self._lifeline_ours
+
+    def posts(self) -> dict[int, dict[str, int]]:
+        """For each worker process its index and this side of its post."""
+        return {
+            slot.child.pid: {"index": index, "post_fd": slot.mailbox.fileno()}
+            for index, slot in self.slots.items()
+            if slot.child is not None and slot.mailbox is not None
+        }
+
+    @property
+    def staying(self) -> list[int]:
+        """The indexes of the workers that are to stay."""
+        return [index for index, slot in self.slots.items() if slot.wanted]
+
+    @property
+    def serving(self) -> list[int]:
+        """Those of them that have a process and are not on their way out."""
+        return [
+            index
+            for index, slot in self.slots.items()
+            if slot.child is not None and not slot.leaving
+        ]
+
+    def start_one(self, index: int) -> None:
+        slot = self.slots.get(index)
+        if slot is None or self._stopping or slot.child is not None:
+            return
+        slot.leaving = False
+        bounds = [
+            Bound(one.of_worker(index).fileno(), one.row, one.tag, one.shared)
+            for one in self.listening
+            if one.is_read_by(index)
+        ]
+        now_ms = monotonic_ms()
+        try:
+            slot.mailbox = Post(self._reactor)
+            child = self._fork(index, slot, bounds, now_ms)
+        except OSError as error:
+            LOG.error("cannot start a worker, trying again", worker=index, error=str(error))
+            self._close_post(slot)
+            slot.backoff = slot.backoff.died(0)
+            self._reactor.after(max(100, slot.backoff.delay_ms), lambda: self.start_one(index))
+            return
+        slot.mailbox.forked()
+        slot.child = child
+        cpu = self._cpus[index % len(self._cpus)]
+        self._table.start_worker(index, pid=child.pid, cpu=cpu, now_ms=now_ms)
+        self._reactor.watch(child.pidfd, lambda: self._reap(index))
+
+    def _fork(self, index: int, slot: Slot, bounds: list[Bound], now_ms: int) -> Child:
+        assert slot.mailbox is not None
+        assert slot.mailbox.theirs is not None
+        setup = WorkerSetup(
+            self._table,
+            index,
+            bounds,
+            slot.bell,
+            slot.mailbox.theirs.fileno(),
+            self._event_fd,
+            self._lifeline,
+            self._vault_fd,
+            self._cpus[index % len(self._cpus)],
+            bells=self.bells,
+            hold_udp=self._hold_udp,
+        )
+        keep = [*setup.bells, setup.post_fd, setup.event_fd, setup.lifeline_fd, self._vault_fd]
+        keep += [bound.fd for bound in bounds]
+        self._table.prepare_worker(index)
+        return fork(f"worker {index}", lambda: run(setup), keep=keep, now_ms=now_ms, rights="raw")
+
+    def _close_post(self, slot: Slot) -> None:
+        if slot.mailbox is not None:
+            slot.mailbox.close()
+            slot.mailbox = None
+
+    def _reap(self, index: int) -> None:
+        slot = self.slots[index]
+        child = slot.child
+        assert child is not None
+        self._reactor.unwatch(child.pidfd)
+        try:
+            self._bury(index, slot, child)
+        except Exception:
+            fault(f"the end of worker {index}")
+            slot.child = None
+            self._reactor.after(FAULT_RETRY_MS, lambda: self._after_fault(index))
+
+    def _after_fault(self, index: int) -> None:
+        """What a worker's end could not do, as far as others wait for it."""
+        self._settle()
+        self._owes_nothing(index)
+        if not self._stopping:
+            self.start_one(index)
+        elif self.alive == 0:
+            self._on_empty()
+
+    def _bury(self, index: int, slot: Slot, child: Child) -> None:
+        slot.child = None
+        how = child.reap()
+        self._close_post(slot)
+        self._take_events()
+        stays = not self._stopping and not slot.leaving
+        lost = self._table.end_worker(index, restarted=stays)
+        self._settle()
+        self._owes_nothing(index)
+        if not stays and (lost or how != "exited"):
+            LOG.error("a worker ended early", worker=index, pid=child.pid, how=how, lost=lost)
+        if self._stopping:
+            self._release_sockets(index)
+            if self.alive == 0:
+                self._on_empty()
+            return
+        if slot.leaving:
+            self._on_left(index)
+            return
+        slot.backoff = slot.backoff.died(monotonic_ms() - child.started_ms)
+        LOG.error(
+            "a worker died", worker=index, pid=child.pid, how=how, connections_lost=lost,
+            restart_in_ms=slot.backoff.delay_ms,
+        )  # fmt: skip
+        if slot.backoff.exhausted:
+            LOG.critical(
+                "a worker dies again and again; the service gives up",
+                worker=index,
+                deaths=slot.backoff.quick_deaths,
+            )
+            self._on_crash_loop()
+        elif slot.backoff.delay_ms:
+            self._reactor.after(slot.backoff.delay_ms, lambda: self.start_one(index))
+        else:
+            self.start_one(index)
+
+    def retire(self, index: int) -> None:
+        """A worker that has ended is not started again, and shown no more."""
+        del self.slots[index]
+        self._table.retire_worker(index)
+
+    @property
+    def stopping(self) -> bool:
+        return self._stopping
+
+    def _settle(self) -> None:
+        if not self._table.settle():
+            self._reactor.after(SETTLE_RETRY_MS, self._settle)
+            return
+        # Places became free, and whose turn it is may have changed.
+        for slot in self.slots.values():
+            os.eventfd_write(slot.bell, 1)
+
+    def _take_events(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._event_fd)
+        for index in list(self.slots):
+            for event in self._table.take_events(index):
+                with contained(f"event {event.kind} of worker {index}"):
+                    self._take_event(index, event)
+
+    def _take_event(self, index: int, event: Event) -> None:
+        if event.kind == "drained" and self._stopping:
+            self._release_sockets(index)
+        elif event.kind == "unlistened":
+            self._answered(event.b, index)
+        elif event.kind == "handed" and event.a in self._handed:
+            self._handed.pop(event.a)[1](event.b)
+        else:
+            self._news.take(index, event)
+
+    def _release_sockets(self, index: int) -> None:
+        """Closes this side of a worker's own sockets: nobody will accept from them again."""
+        for one in self.listening:
+            one.release(index, self.slots.keys())
+
+    def send(self, index: int, op: str, *, slot: int = 0, serial: int = 0, reason: str = "stopped",
+             ) -> bool:  # fmt: skip
+        """Queues a command for one worker and wakes it. False: it has stopped reading them."""
+        if index not in self.slots:
+            return False
+        queued = self._table.command(index, op, slot=slot, serial=serial, reason=reason)
+        if queued:
+            os.eventfd_write(self.slots[index].bell, 1)
+        return queued
+
+    def look_at_secrets(self) -> None:
+        """The vault has changed."""
+        self._send_all("secrets")
+
+    def recount(self) -> None:
+        """What listeners' limits count may have changed."""
+        self._send_all("recount")
+
+    # ---- the post -----------------------------------------------------------------------------
+
+    def tell(
+        self, index: int, op: int, *, row: int = 0, arg: int = 0, number: int = 0, tag: int = 0,
+        fd: int = -1,
+    ) -> None:  # fmt: skip
+        slot = self.slots.get(index)
+        if slot is not None and slot.mailbox is not None:
+            slot.mailbox.send(op, row=row, arg=arg, number=number, tag=tag, fd=fd)
+
+    def ask_to_unlisten(
+        self, ones: list[Listening], indexes: list[int], done: Callable[[], None]
+    ) -> None:
+        """Tells workers to take what is queued and to close; done when all have, or in time."""
+        number = next(self._numbers)
+        asked = self._asked[number] = _Asked([index for index in indexes for _ in ones], done)
+        for index in indexes:
+            for one in ones:
+                self.tell(index, mailbox.UNLISTEN, row=one.row, number=number, tag=one.tag)
+
+        def too_late() -> None:
+            if asked.owed:
+                asked.owed.clear()
+                self._answered(number, -1)
+
+        self._reactor.after(UNLISTEN_MS, too_late)
+        self._answered(number, -1)
+
+    def _answered(self, number: int, index: int) -> None:
+        asked = self._asked.get(number)
+        if asked is None:
+            return
+        if index in asked.owed:
+            asked.owed.remove(index)
+        if not asked.owed:
+            del self._asked[number]
+            asked.done()
+
+    def _owes_nothing(self, index: int) -> None:
+        """This worker has died: nobody waits for its answers."""
+        for number, asked in list(self._asked.items()):
+            asked.owed[:] = [one for one in asked.owed if one != index]
+            self._answered(number, -1)
+        for number, (giver, done) in list(self._handed.items()):
+            if giver == index:
+                del self._handed[number]
+                done(0)
+
+    def hand(
+        self, giver: int, taker: int, count: int, done: Callable[[int], None] | None = None
+    ) -> None:
+        """One worker hands so many sessions to another; done is told how many moved."""
+        self._hand(giver, taker, done, op=mailbox.GIVE, arg=count)
+
+    def hand_flows(self, giver: int, taker: int, places: int, done: Callable[[], None]) -> None:
+        """One worker hands another the UDP sessions that are its, of so many workers."""
+        self._hand(giver, taker, lambda _: done(), op=mailbox.GIVE_FLOWS, row=places, arg=taker)
+
+    def _hand(
+        self, giver: int, taker: int, done: Callable[[int], None] | None, *, op: int, arg: int,
+        row: int = 0,
+    ) -> None:  # fmt: skip
+        number = next(self._numbers)
+        give, take = channel()
+        if done is not None:
+            self._handed[number] = (giver, done)
+        self.tell(taker, mailbox.TAKE, number=number, fd=take.fileno())
+        self.tell(giver, op, row=row, arg=arg, number=number, fd=give.fileno())
+        give.close()
+        take.close()
+
+    # ---- the end -------------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """No more clients; each worker ends with its last session."""
+        self._stopping = True
+        self._send_all("drain", "stopped")
+        if self.alive == 0:
+            self._on_empty()
+
+    def stop(self, reason: str) -> None:
+        """Every session ends now, for this reason."""
+        self._stopping = True
+        self._send_all("stop", reason)
+
+    def kill(self) -> None:
+        """For workers that do not answer."""
+        for slot in self.slots.values():
+            if slot.child is not None:
+                LOG.error("a worker does not end when told to; killed", pid=slot.child.pid)
+                slot.child.kill()
+
+    def _send_all(self, op: str, reason: str = "stopped") -> None:
+        for index, slot in self.slots.items():
+            if slot.child is not None:
+                self.send(index, op, reason=reason)

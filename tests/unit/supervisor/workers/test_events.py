@@ -1,0 +1,56 @@
+"""What workers tell, in words."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import pytest
+
+from l4lb.supervisor.process.reactor import Reactor
+from l4lb.supervisor.workers.events import FAMILY_SHIFT, QUIET_MS, WorkerNews, shed_source
+
+
+@pytest.mark.parametrize(
+    ("family", "bits", "source"),
+    [
+        (socket.AF_INET, 0x7F000002, "127.0.0.2"),
+        (socket.AF_INET6, 0x20010DB800000001, "2001:db8:0:1::/64"),
+        (socket.AF_UNIX, 0, "unix:"),
+        (0, 0, "unix:"),
+    ],
+)
+def test_the_source_in_an_event_reads_as_talkers_shows_it(
+    family: int, bits: int, source: str
+) -> None:
+    assert shed_source(family, bits) == source
+
+
+class Clock:
+    """In place of a reactor: what is to happen later happens when the test says so."""
+
+    def __init__(self) -> None:
+        self.later: list[tuple[int, Callable[[], None]]] = []
+
+    def after(self, ms: int, call: Callable[[], None]) -> None:
+        self.later.append((ms, call))
+
+
+def test_every_event_is_passed_on_but_logged_once_a_minute_for_each_worker(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clock, told = Clock(), list[tuple[str, Mapping[str, Any]]]()
+    news = WorkerNews(cast("Reactor", clock), lambda kind, fields: told.append((kind, fields)))
+    a = socket.AF_INET << FAMILY_SHIFT | 7
+    for worker in (0, 0, 1):
+        news.shed(worker, a, 0x0A000001)
+    assert told == [
+        ("shed", {"worker": worker, "source": "10.0.0.1", "sessions": 7}) for worker in (0, 0, 1)
+    ]
+    assert [ms for ms, _ in clock.later] == [QUIET_MS, QUIET_MS]
+    clock.later[0][1]()
+    news.shed(0, a, 0x0A000001)
+    assert len(clock.later) == 3
+    shown = capsys.readouterr()
+    assert (shown.out + shown.err).count("clients find no room") == 3
