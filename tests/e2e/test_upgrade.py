@@ -153,7 +153,7 @@ def test_a_program_that_does_not_start_changes_nothing(
 FAILS_ONCE = """
 import os
 if os.environ.pop("FAIL_ONCE", "") and os.environ.get("L4LB_TAKEOVER", "").startswith("run:"):
-    import l4lb.supervisor.workers
+    import l4lb.supervisor.workers.workers
     def start(self):
         raise RuntimeError("this program cannot start workers")
     l4lb.supervisor.workers.workers.Workers.start = start
