@@ -20,6 +20,7 @@ def command(file: str, as_json: bool) -> int:
     from l4lb.certificates.files import Files
     from l4lb.config import parse, plain
     from l4lb.supervisor.access import network_lists
+    from l4lb.supervisor.process import seccomp
     from l4lb.supervisor.sockets import http_token
 
     problems: list[Problem] = []
@@ -29,6 +30,7 @@ def command(file: str, as_json: bool) -> int:
             lambda: bundle.build(config, Files(), Profiles()),
             lambda: network_lists.check(config),
             lambda: http_token.check(config),
+            lambda: seccomp.check(config),
         ):
             try:
                 look()

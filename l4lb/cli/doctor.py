@@ -31,6 +31,7 @@ def _need(file: str | None) -> Need:
         ports=sorted({bind.port for one in listeners for bind in one.bind}),
         udp=any(one.protocol == "udp" for one in listeners),
         backends=sum(len(pool.backends) for pool in config.pools.values()),
+        seccomp=config.process.seccomp,
     )
 
 
@@ -54,8 +55,9 @@ def command(file: str | None, as_json: bool, strict: bool) -> int:
     """Tells what on this host will hurt, and what to do about it. Changes nothing."""
     from l4lb.doctor.checks import examine
     from l4lb.doctor.host import Host
+    from l4lb.supervisor.process import seccomp
 
-    found = list(examine(Host(), _need(file)))
+    found = list(examine(Host(seccomp=seccomp.unavailable()), _need(file)))
     if as_json:
         json.dump([asdict(one) for one in found], sys.stdout)
         click.echo()

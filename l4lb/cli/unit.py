@@ -29,7 +29,7 @@ BIND, RAW, CHOWN = "CAP_NET_BIND_SERVICE", "CAP_NET_RAW", "CAP_CHOWN"
 BECOME = ("CAP_SETGID", "CAP_SETUID")
 SEARCH = "CAP_DAC_READ_SEARCH"
 # System calls beside those of most services, and those that go with a right.
-CALLS = ("capset", "sched_setaffinity", "setrlimit", "prlimit64")
+CALLS = ("capset", "sched_setaffinity", "setrlimit", "prlimit64", "seccomp")
 RIGHTS_OF = (("CAP_CHOWN", "@chown"), ("CAP_SETUID", "@setuid"))
 HOMES, TEMPORARY = ("/home", "/root", "/run/user"), ("/tmp", "/var/tmp")
 

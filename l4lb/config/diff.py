@@ -17,6 +17,7 @@ AT_START = frozenset(
         ("process", "admin"),
         ("process", "user"),
         ("process", "hash_seed"),
+        ("process", "seccomp"),
         ("process", "http"),
         ("process", "http_admin"),
         ("process", "http_token_file"),

@@ -36,6 +36,7 @@ class Need:
     ports: Sequence[int] = ()
     udp: bool = False
     backends: int = 0  # 0: not known
+    seccomp: Literal["auto", "on", "off"] = "auto"
 
 
 @dataclass(frozen=True)
@@ -303,10 +304,27 @@ def _low_ports(host: Host, need: Need) -> Check | None:
     )  # fmt: skip
 
 
+def _seccomp(host: Host, need: Need) -> Check | None:
+    if host.seccomp is None:
+        return None
+    shown = f"none: {host.seccomp}" if host.seccomp else "of workers and the checker"
+    return _judged(
+        "seccomp filters",
+        "none: [process] seccomp is off" if need.seccomp == "off" else shown,
+        not host.seccomp or need.seccomp == "off",
+        verdict="bad" if need.seccomp == "on" else "warn",
+        wanted="libseccomp 2.5 or later, pyseccomp, a kernel with filters",
+        meaning="whoever takes a worker over may make every system call"
+        + ("; the service does not start" if need.seccomp == "on" else ""),
+        remedy="pip install 'l4lb[seccomp]' where l4lb is installed, and libseccomp (Debian:"
+        ' apt install libseccomp2); or [process] seccomp = "off"',
+    )
+
+
 RULES: Sequence[Rule] = (
     _kernel, _open_files, _nr_open, _file_max, _processes, _somaxconn, _syn_backlog, _syncookies,
     _port_range, _tw_reuse, _migrate, _rmem, _wmem, _conntrack, _pipe_size, _pipe_pages,
-    _workers, _cpu_quota, _io_limit, _clock, _low_ports,
+    _workers, _cpu_quota, _io_limit, _clock, _low_ports, _seccomp,
 )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ class Host:
     cpus: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
     open_files: int = field(default_factory=lambda: _limit(resource.RLIMIT_NOFILE))
     processes: int = field(default_factory=lambda: _limit(resource.RLIMIT_NPROC))
+    seccomp: str | None = None  # why there can be no filters of system calls; "": there can be
     is_root: bool = field(default_factory=lambda: os.geteuid() == 0)
 
     def text(self, path: str) -> str | None:

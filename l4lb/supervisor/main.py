@@ -16,18 +16,18 @@ from typing import Any
 
 import setproctitle
 
-import l4lb.checker.main
+import l4lb
 import l4lb.control.main
 import l4lb.log
-from l4lb.checker.plan import messages, plans
 from l4lb.config.model import Config
 from l4lb.native import udp
 from l4lb.native.table import Table
+from l4lb.supervisor.checking import Checking
 from l4lb.supervisor.observability import Seeing
-from l4lb.supervisor.process import preload, privileges
+from l4lb.supervisor.process import preload, privileges, seccomp
 from l4lb.supervisor.process.child import Strangers
 from l4lb.supervisor.process.event_history import History
-from l4lb.supervisor.process.helper import HUNG, Helper
+from l4lb.supervisor.process.helper import Helper
 from l4lb.supervisor.process.reactor import Reactor, monotonic_ms
 from l4lb.supervisor.process.systemd_notify import Notifier
 from l4lb.supervisor.reload.install import open_all
@@ -93,6 +93,7 @@ class Supervisor:
             if before is None:  # else the program that is put back needs all of it
                 self._close()
             raise
+        self._guards = seccomp.Guards(config.process, self._tell)
         self._workers = self._make_workers()
         HungWorkers(self._reactor, self._table, self._workers, lambda: self._config.process,
                     self._tell)  # fmt: skip
@@ -125,17 +126,10 @@ class Supervisor:
 
     def _make_helpers(self) -> None:
         self._control = self._make_control()
-        self._checker = Helper(
-            self._reactor,
-            "checker",
-            self._run_checker,
-            keep=[],
-            on_message=self._on_checker,
-            on_start=lambda pid: setattr(self._table, "checker_pid", pid),
-            raw=True,
-            heartbeat=lambda: self._table.checker_beat_ms,
-            on_hang=lambda pid: self._tell("checker_hung", {"pid": pid, "text": HUNG}),
-        )
+        self._checker = Checking(
+            self._reactor, self._table, self._config, self._guards, self._history,
+            on_message=self._on_checker, tell=self._tell,
+        )  # fmt: skip
 
     def _make_control(self) -> Helper:
         return Helper(
@@ -153,6 +147,7 @@ class Supervisor:
             self._table,
             self._config.process.workers,
             self._secrets.fd,
+            guard=self._guards.worker,
             news=WorkerNews(self._reactor, self._tell),
             on_crash_loop=self._give_up,
             on_empty=self._end,
@@ -200,11 +195,6 @@ class Supervisor:
             )
         )
 
-    def _run_checker(self, channel: socket.socket) -> int:
-        down = self._history.pools_down
-        setup = l4lb.checker.main.CheckerSetup(self._table, channel, plans(self._config), down)
-        return l4lb.checker.main.run(setup)
-
     def _on_request(self, request: Mapping[str, Any]) -> None:
         self._requests.handle(request, self._control.send)
 
@@ -214,8 +204,7 @@ class Supervisor:
         self._set_states()
         self._seeing.configure(config.process)
         l4lb.log.setup(config.process.log.level, config.process.log.format)
-        if not all(self._checker.send(message) for message in messages(plans(config))):
-            self._checker.kill()  # its successor has the plans by the fork
+        self._checker.configure(config)
         # Not now: which backends are the file's is known when the change is complete.
         self._reactor.after(0, self._follow)
 
@@ -281,6 +270,7 @@ class Supervisor:
             workers=self._config.process.workers,
             listeners=[str(b) for one in self._config.listeners.values() for b in one.bind],
             admin=self._config.process.admin,
+            seccomp=str(self._guards),
         )
         if self._announce is not None:
             self._announce()
@@ -389,6 +379,7 @@ def serve(
     Returns the exit status: 0, or 1 if the service gave up. Raises L4lbError if it cannot start
     (an address in use, no such folder)."""
     l4lb.log.setup(config.process.log.level, config.process.log.format)
+    seccomp.check(config)
     user = privileges.User.named(config.process.user) if config.process.user else None
     pid, environ = os.getpid(), os.environ
     supervisor = Supervisor(

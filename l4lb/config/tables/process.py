@@ -69,6 +69,9 @@ class Process(Model):
 host's name."""
     user: fields.Name | None = None
     """The user to become after binding, with one right left: to bind low ports. Absent: stay."""
+    seccomp: Literal["auto", "on", "off"] = "auto"
+    """Workers and the checker may make no other system calls than theirs: if the host has
+    libseccomp; on: it must have it."""
     drain_timeout_ms: fields.DrainTimeout = Field(
         default=30 * bounds.SECOND_MS, alias="drain_timeout"
     )

@@ -16,6 +16,7 @@ from typing import Literal
 
 import l4lb.log
 from l4lb.supervisor.process import privileges
+from l4lb.supervisor.process.seccomp import Guard
 
 CRASHED = 70  # EX_SOFTWARE (sysexits.h): the child's function raised
 # Which capabilities of this process a child keeps, as far as there are any; raw: CAP_NET_RAW.
@@ -24,12 +25,14 @@ Rights = Literal["none", "raw", "all"]
 
 @dataclass(frozen=True)
 class Child:
-    """A running child. pidfd becomes readable when it has ended."""
+    """A running child. pidfd becomes readable when it has ended. guard: its filter of system
+    calls."""
 
     name: str
     pid: int
     pidfd: int
     started_ms: int
+    guard: Guard | None = None
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         signal.pidfd_send_signal(self.pidfd, number)
@@ -42,6 +45,8 @@ class Child:
         except ChildProcessError:  # somebody else has taken it away
             return "ended, nobody knows how"
         code = os.waitstatus_to_exitcode(status)
+        if self.guard is not None:
+            self.guard.report(self.name, self.pid, code)
         if code < 0:
             return f"killed by {signal.Signals(-code).name}"
         return "exited" if code == 0 else f"exited with status {code}"
@@ -82,7 +87,9 @@ def _nothing(_number: int, _frame: object) -> None:
     """In place of SIG_IGN, which a program that this child runs would inherit."""
 
 
-def _be_child(main: Callable[[], int], name: str, keep: Iterable[int], rights: Rights) -> int:
+def _be_child(
+    main: Callable[[], int], name: str, keep: Iterable[int], rights: Rights, guard: Guard | None
+) -> int:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, _nothing)
@@ -90,6 +97,8 @@ def _be_child(main: Callable[[], int], name: str, keep: Iterable[int], rights: R
     try:
         if rights != "all":
             privileges.renounce(but_raw=rights == "raw")
+        if guard is not None:
+            guard.enter()
         return main()
     except BaseException as error:
         l4lb.log.get(name).error("crashed", error=repr(error), exc_info=True)
@@ -110,18 +119,20 @@ def fork(
     keep: Iterable[int],
     now_ms: int,
     rights: Rights = "none",
+    guard: Guard | None = None,
 ) -> Child:
     """Forks a child that runs main with the descriptors in keep (and 0, 1, 2) and exits with what
-    it returns. The caller has no threads. Raises OSError if there can be no more processes."""
+    it returns. guard: the filter that it enters first. The caller has no threads. Raises OSError if
+    there can be no more processes."""
     flush()
     pid = os.fork()
     if pid == 0:
         status = CRASHED
         try:
-            status = _be_child(main, name, keep, rights)
+            status = _be_child(main, name, keep, rights, guard)
         finally:
             os._exit(status)
-    return Child(name, pid, os.pidfd_open(pid), now_ms)
+    return Child(name, pid, os.pidfd_open(pid), now_ms, guard)
 
 
 def channel() -> tuple[socket.socket, socket.socket]:

@@ -16,6 +16,7 @@ from l4lb.supervisor.process.backoff import Backoff
 from l4lb.supervisor.process.child import Child, channel, fork
 from l4lb.supervisor.process.pulse import LOOK_EVERY_MS, SILENT_LOOKS, Pulse
 from l4lb.supervisor.process.reactor import Reactor, monotonic_ms
+from l4lb.supervisor.process.seccomp import Guard
 
 MESSAGES_A_TURN = 64
 WAITING_MAX = 64 << 20  # bytes that wait for a child that does not read
@@ -27,8 +28,9 @@ LOG = l4lb.log.get("supervisor")
 class Helper:
     """One helper process. main gets the child's end of the channel; on_message gets what the
     child sends; on_start gets the pid of each new process, and 0 when it has ended. raw: it keeps
-    CAP_NET_RAW. heartbeat: a number that changes while the process is well; a process that hangs
-    is killed, so that another takes its place, and on_hang is told its pid."""
+    CAP_NET_RAW. guard: makes the filter of each new process. heartbeat: a number that changes while
+    the process is well; a process that hangs is killed, so that another takes its place, and
+    on_hang is told its pid."""
 
     def __init__(
         self,
@@ -40,6 +42,7 @@ class Helper:
         on_message: Callable[[Mapping[str, Any]], None],
         on_start: Callable[[int], None],
         raw: bool = False,
+        guard: Callable[[], Guard | None] = lambda: None,
         heartbeat: Callable[[], int] | None = None,
         on_hang: Callable[[int], None] = lambda _: None,
     ) -> None:
@@ -50,12 +53,14 @@ class Helper:
         self._on_message = on_message
         self._on_start = on_start
         self._raw = raw
+        self._guard = guard
         self._heartbeat = heartbeat
         self._on_hang = on_hang
         self._child: Child | None = None
         self._channel: socket.socket | None = None
         self._backoff = Backoff()
         self._stopping = False
+        self._leaving = False  # to make room for another one
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._inbox: frames.Inbox | None = None
@@ -84,6 +89,7 @@ class Helper:
                 keep=[*self._keep, theirs.fileno()],
                 now_ms=monotonic_ms(),
                 rights="raw" if self._raw else "none",
+                guard=self._guard(),
             )
         except OSError as error:
             ours.close()
@@ -93,6 +99,7 @@ class Helper:
             return
         finally:
             theirs.close()
+        self._leaving = False
         self._channel = ours
         self._inbox = frames.Inbox(ours)
         self._reactor.watch(ours.fileno(), self._receive)
@@ -133,6 +140,9 @@ class Helper:
         if self._stopping:
             if how != "exited":
                 LOG.error("a process ended early", child=self.name, pid=child.pid, how=how)
+            return
+        if self._leaving and how == "exited":
+            self.start()
             return
         self._backoff = self._backoff.died(monotonic_ms() - child.started_ms)
         delay_ms = self._backoff.delay_ms
@@ -196,6 +206,13 @@ class Helper:
         """Ends the child by the end of its channel."""
         self._stopping = True
         self._close_channel()
+
+    def replace(self, why: str) -> None:
+        """Ends the process by the end of its channel; another one takes its place."""
+        if self._child is not None and not self._stopping:
+            LOG.info("a process makes room for another one", child=self.name, why=why)
+            self._leaving = True
+            self._close_channel()
 
     def kill(self) -> None:
         if self._child is not None:

@@ -28,6 +28,7 @@ from l4lb.config.plain import of_carried
 from l4lb.native import counts as native_counts
 from l4lb.native.table import Table
 from l4lb.supervisor import tls_secrets
+from l4lb.supervisor.process import seccomp
 from l4lb.supervisor.process.child import Child, channel
 from l4lb.supervisor.process.reactor import Reactor, monotonic_ms
 from l4lb.supervisor.reload.overlay import Overlay
@@ -59,6 +60,7 @@ def check(fd: int) -> int:
     table = Table(capacities(config))
     membership = Membership(table)
     _fill(table, membership, config, state)
+    seccomp.check(config)
     bundle.build(config, tls_secrets.files_of(state.get("carried", {})), bundle.Profiles())
     open_web(config.process, OpenWeb.of_state(state, config.process))
     try_pools(config.pools.values())

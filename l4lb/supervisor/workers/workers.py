@@ -21,6 +21,7 @@ from l4lb.supervisor.process.backoff import Backoff
 from l4lb.supervisor.process.child import Child, channel, fork
 from l4lb.supervisor.process.faults import contained, fault
 from l4lb.supervisor.process.reactor import Reactor, monotonic_ms
+from l4lb.supervisor.process.seccomp import Guard
 from l4lb.supervisor.sockets.listening import Listening
 from l4lb.supervisor.workers import mailbox
 from l4lb.supervisor.workers.events import WorkerNews
@@ -68,6 +69,7 @@ class Workers:
         count: int,
         vault_fd: int,
         *,
+        guard: Callable[[], Guard | None],
         news: WorkerNews,
         on_crash_loop: Callable[[], None],
         on_empty: Callable[[], None],
@@ -87,6 +89,7 @@ class Workers:
         self._event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._lifeline, self._lifeline_ours = os.pipe()
         self._vault_fd = vault_fd
+        self._guard = guard
         self._news = news
         self._stopping = False
         self._numbers = itertools.count(1)
@@ -164,22 +167,17 @@ class Workers:
         assert slot.mailbox is not None
         assert slot.mailbox.theirs is not None
         setup = WorkerSetup(
-            self._table,
-            index,
-            bounds,
-            slot.bell,
-            slot.mailbox.theirs.fileno(),
-            self._event_fd,
-            self._lifeline,
-            self._vault_fd,
-            self._cpus[index % len(self._cpus)],
-            bells=self.bells,
-            hold_udp=self._hold_udp,
-        )
+            self._table, index, bounds, slot.bell, slot.mailbox.theirs.fileno(), self._event_fd,
+            self._lifeline, self._vault_fd, self._cpus[index % len(self._cpus)],
+            bells=self.bells, hold_udp=self._hold_udp,
+        )  # fmt: skip
         keep = [*setup.bells, setup.post_fd, setup.event_fd, setup.lifeline_fd, self._vault_fd]
         keep += [bound.fd for bound in bounds]
         self._table.prepare_worker(index)
-        return fork(f"worker {index}", lambda: run(setup), keep=keep, now_ms=now_ms, rights="raw")
+        return fork(
+            f"worker {index}", lambda: run(setup), keep=keep, now_ms=now_ms, rights="raw",
+            guard=self._guard(),
+        )  # fmt: skip
 
     def _close_post(self, slot: Slot) -> None:
         if slot.mailbox is not None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 from .balancer import Balancer
+from .processes import may_end
 
 SOURCE = Path(__file__).with_name("faults.c")
 
@@ -27,11 +29,20 @@ class Poor(Balancer):
         fault = {"LD_PRELOAD": str(library), "L4LB_FAULT": str(self._fault)}
         return {**super().environment(), **fault}
 
-    @contextlib.contextmanager
-    def fails(self, call: str, error: int) -> Iterator[None]:
+    def fails(self, call: str, error: int) -> contextlib.AbstractContextManager[None]:
         """Inside, `call` (accept4, socket) fails with this errno for all network sockets."""
+        return self._with(f"{call} {error}")
+
+    def strays(self, pid: int, call: int) -> contextlib.AbstractContextManager[None]:
+        """Inside, that process makes the system call of this number at its next accept4 or socket;
+        it may end by it."""
+        may_end(pid, signal.SIGSYS)
+        return self._with(f"strays {call} {pid}")
+
+    @contextlib.contextmanager
+    def _with(self, fault: str) -> Iterator[None]:
         fresh = self.folder / "fault.new"
-        fresh.write_text(f"{call} {error}\n")
+        fresh.write_text(f"{fault}\n")
         os.rename(fresh, self._fault)
         try:
             yield

@@ -36,8 +36,13 @@ def processes_of(session: int) -> list[psutil.Process]:
 
 def send_signal(pid: int, number: int) -> None:
     """Sends a process a signal, by which it may end."""
-    _sent.update((name, number) for name in _numbers(pid))
+    may_end(pid, number)
     os.kill(pid, number)
+
+
+def may_end(pid: int, number: int) -> None:
+    """The process may end by that signal: a test sees to it."""
+    _sent.update((name, number) for name in _numbers(pid))
 
 
 def _numbers(pid: int) -> list[int]:

@@ -42,7 +42,7 @@ def host(root: Path, files: dict[str, str] | None = None, **own: Any) -> Host:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(text + "\n")
     facts: dict[str, Any] = {
-        "cpus": 4, "open_files": 1 << 20, "processes": 10_000, "is_root": False,
+        "cpus": 4, "open_files": 1 << 20, "processes": 10_000, "is_root": False, "seccomp": "",
     }  # fmt: skip
     return Host(str(root), **(facts | own))
 
@@ -107,6 +107,24 @@ def test_low_ports_need_root_or_the_capability(tmp_path: Path) -> None:
     assert (check.verdict, check.value) == ("bad", "80")
     able = {"/proc/self/status": "CapEff:\t0000000000000400"}
     assert of(list(examine(host(tmp_path, able), need)), "ports below 1024").verdict == "ok"
+
+
+@pytest.mark.parametrize(
+    ("setting", "missing", "verdict", "value"),
+    [
+        ("auto", "", "ok", "of workers and the checker"),
+        ("auto", "no library", "warn", "none: no library"),
+        ("on", "no library", "bad", "none: no library"),
+        ("off", "no library", "ok", "none: [process] seccomp is off"),
+    ],
+)
+def test_whether_there_will_be_filters_of_system_calls_is_told(
+    tmp_path: Path, setting: Any, missing: str, verdict: str, value: str
+) -> None:
+    found = examine(host(tmp_path, seccomp=missing), Need(seccomp=setting))
+    check = of(list(found), "seccomp filters")
+    assert (check.verdict, check.value) == (verdict, value)
+    assert ("apt install libseccomp2" in check.remedy) is (verdict != "ok")
 
 
 def test_a_root_user_is_not_bound_by_the_pages_of_pipes(tmp_path: Path) -> None:

@@ -1,0 +1,194 @@
+"""The system calls that workers and the checker may make, as data: what the tests do with them. How
+they are put in force is seccomp.py's.
+
+A list is rules by name. A rule may hold only for certain arguments, and may let a call fail instead
+of allowing it. What no rule names ends the process, or fails where the list says so.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+import termios
+from collections.abc import Sequence
+from typing import NamedTuple
+
+WHOLE = 0xFFFF_FFFF  # of an int: what a register has above it means nothing
+ADDRESS = 0xFFFF_FFFF_FFFF_FFFF
+NEWEST = 450  # set_mempolicy_home_node, Linux 5.17: the last one that was looked at for these lists
+LATER = 64  # so many after it are answered as a kernel does that has none of them
+
+# linux/sched.h
+CLONE_THREAD = 0x0001_0000
+CLONE_NEW = (
+    0x0002_0000,  # NS
+    0x0200_0000,  # CGROUP
+    0x0400_0000,  # UTS
+    0x0800_0000,  # IPC
+    0x1000_0000,  # USER
+    0x2000_0000,  # PID
+    0x4000_0000,  # NET
+)
+PROT_EXEC = 4  # asm-generic/mman-common.h
+PR_SET_DUMPABLE, PR_SET_NAME, PR_SET_VMA = 4, 15, 0x53564D41  # linux/prctl.h
+SIOCOUTQ = 0x5411  # linux/sockios.h
+OWN_PID = -1  # stands for the number of the process itself
+NO_WRITES = os.O_ACCMODE | os.O_CREAT | os.O_TRUNC
+
+
+class Only(NamedTuple):
+    """An argument, counted from 0, whose bits in mask are as in value."""
+
+    argument: int
+    mask: int
+    value: int
+
+
+class Rule(NamedTuple):
+    """A call; only: all of it must hold; error: the call fails so, 0: it is allowed."""
+
+    call: str
+    only: tuple[Only, ...] = ()
+    error: int = 0
+
+
+class Calls(NamedTuple):
+    """What one kind of process may call. error: how all else fails; None: it ends the process; 0:
+    all else is allowed."""
+
+    rules: Sequence[Rule]
+    error: int | None = None
+
+
+def _allowed(*names: str) -> tuple[Rule, ...]:
+    return tuple(Rule(name) for name in names)
+
+
+def _failing(error: int, *names: str) -> tuple[Rule, ...]:
+    return tuple(Rule(name, error=error) for name in names)
+
+
+def _if(call: str, argument: int, *values: int, mask: int = WHOLE) -> tuple[Rule, ...]:
+    """Allowed where the argument is one of these."""
+    return tuple(Rule(call, (Only(argument, mask, value),)) for value in values)
+
+
+# Of the C library and Python's: memory, time, signals, what a process knows of itself.
+_PROCESS = (
+    *_allowed(
+        "brk", "munmap", "mremap", "madvise", "futex", "membarrier", "rseq", "set_robust_list",
+        "get_robust_list", "arch_prctl",
+        "clock_gettime", "clock_getres", "clock_nanosleep", "gettimeofday", "nanosleep", "time",
+        "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "restart_syscall",
+        "getpid", "getppid", "gettid", "getuid", "geteuid", "getgid", "getegid", "getgroups",
+        "getresuid", "getresgid", "getcwd", "uname", "sysinfo", "getrandom", "getrusage",
+        "getrlimit", "sched_yield", "sched_getaffinity", "getcpu",
+        "exit", "exit_group",
+    ),
+    *_if("sched_setaffinity", 0, 0),  # its own
+    *_if("prlimit64", 2, 0, mask=ADDRESS),  # it asks and sets nothing
+    *_if("tgkill", 0, OWN_PID),
+    *_if("prctl", 0, PR_SET_NAME, PR_SET_VMA),
+)  # fmt: skip
+
+# Descriptors. Files are read only.
+_FILES = (
+    *_allowed(
+        "read", "readv", "pread64", "preadv", "write", "writev", "pwrite64", "lseek", "close",
+        "close_range", "dup", "dup2", "dup3", "pipe2", "splice", "eventfd2",
+        "fstat", "newfstatat", "stat", "lstat", "statx", "statfs", "fstatfs", "access", "faccessat",
+        "faccessat2", "readlink", "readlinkat", "getdents64", "fadvise64",
+        "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "poll", "ppoll",
+    ),
+    # Not F_SETOWN and F_SETSIG: they would send others a signal.
+    *_if(
+        "fcntl", 1, fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC, fcntl.F_GETFD, fcntl.F_SETFD,
+        fcntl.F_GETFL, fcntl.F_SETFL, fcntl.F_GETPIPE_SZ, fcntl.F_SETPIPE_SZ, fcntl.F_ADD_SEALS,
+        fcntl.F_GET_SEALS,
+    ),
+    *_if("openat", 2, 0, mask=NO_WRITES),
+    *_if("open", 1, 0, mask=NO_WRITES),
+    *_if(
+        "ioctl", 1, SIOCOUTQ, termios.FIONREAD, termios.FIONBIO, termios.FIOCLEX, termios.TCGETS,
+        termios.TIOCGWINSZ,
+    ),
+)  # fmt: skip
+
+_SOCKETS = (
+    *_allowed(
+        "accept", "accept4", "bind", "connect", "getpeername", "getsockname", "getsockopt",
+        "setsockopt", "shutdown", "recvfrom", "recvmsg", "recvmmsg", "sendto", "sendmsg",
+        "sendmmsg",
+    ),
+    *_if("socket", 0, socket.AF_UNIX, socket.AF_INET, socket.AF_INET6),
+)  # fmt: skip
+
+# What a library may try, and does without where the kernel is older.
+_NOT_THERE = _failing(errno.ENOSYS, "clone3", "openat2", "epoll_pwait2", "futex_waitv")
+
+WORKER = Calls(
+    (
+        *_PROCESS,
+        *_FILES,
+        *_SOCKETS,
+        *_NOT_THERE,
+        *_if("mmap", 2, 0, mask=PROT_EXEC),
+        *_if("mprotect", 2, 0, mask=PROT_EXEC),
+        # Nobody is to read its memory once it has a private key.
+        Rule("prctl", (Only(0, WHOLE, PR_SET_DUMPABLE), Only(1, ADDRESS, 0))),
+    )
+)
+
+# Modules and libraries are loaded when they are first used, name look-ups run in threads.
+CHECKER = Calls(
+    (
+        *_PROCESS,
+        *_FILES,
+        *_SOCKETS,
+        *_NOT_THERE,
+        *_allowed("mmap", "mprotect", "socketpair", "timerfd_create", "timerfd_settime"),
+        *_if("socket", 0, socket.AF_NETLINK),
+        *_if("clone", 0, CLONE_THREAD, mask=CLONE_THREAD | sum(CLONE_NEW)),
+        # Python keeps what it compiled of a module in a file, and does without.
+        *_failing(errno.EACCES, "mkdir", "mkdirat", "rename", "renameat", "renameat2", "unlink",
+                  "unlinkat"),
+        *(
+            Rule(call, (Only(argument, bits, value),), errno.EACCES)
+            for call, argument in (("openat", 2), ("open", 1))
+            for bits, value in (
+                (os.O_ACCMODE, os.O_WRONLY), (os.O_ACCMODE, os.O_RDWR),
+                (os.O_CREAT, os.O_CREAT), (os.O_TRUNC, os.O_TRUNC),
+            )
+        ),
+    )
+)  # fmt: skip
+
+# Of a checker that runs programs (exec checks, alerts). They have its list for ever, and what they
+# need is not known: so only what no check needs fails for them.
+CHECKER_OF_PROGRAMS = Calls(
+    (
+        *_failing(
+            errno.EPERM,
+            # other processes
+            "ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "pidfd_getfd",
+            "kcmp",
+            # mounts, roots and namespaces
+            "mount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree", "fsopen",
+            "fsconfig", "fsmount", "fspick", "mount_setattr", "unshare", "setns",
+            "open_by_handle_at", "quotactl", "quotactl_fd", "swapon", "swapoff",
+            # the kernel
+            "bpf", "perf_event_open", "userfaultfd", "kexec_load", "kexec_file_load",
+            "init_module", "finit_module", "delete_module", "reboot", "acct", "syslog",
+            "lookup_dcookie", "fanotify_init", "io_uring_setup", "io_uring_enter",
+            "io_uring_register", "iopl", "ioperm", "modify_ldt", "vhangup",
+            # its keys, clock and name
+            "add_key", "request_key", "keyctl", "settimeofday", "clock_settime", "clock_adjtime",
+            "adjtimex", "sethostname", "setdomainname",
+        ),
+        *(Rule("clone", (Only(0, one, one),), errno.EPERM) for one in CLONE_NEW),
+        *_failing(errno.ENOSYS, "clone3"),  # its flags are out of a filter's sight
+    ),
+    error=0,
+)  # fmt: skip
