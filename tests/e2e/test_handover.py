@@ -13,7 +13,19 @@ from typing import Any
 
 import pytest
 
-from .harness import Backends, Balancer, echo, has_ended, held, run, send_signal, stopped, until
+from .harness import (
+    Backends,
+    Balancer,
+    echo,
+    has_ended,
+    held,
+    kill_and_wait,
+    run,
+    send_signal,
+    stopped,
+    toml,
+    until,
+)
 
 BYTES = 6 << 20  # more than sockets and pipes hold: something is always on its way
 
@@ -127,3 +139,46 @@ def test_a_worker_that_is_stopped_while_the_taker_hangs_ends_every_session_as_st
         assert {line["client"]: line["end"] for line in ends if line["client"] in givers} == (
             dict.fromkeys(givers, "stopped")
         )
+
+
+def test_a_worker_that_leaves_hands_its_sessions_to_the_one_that_replaces_a_dead_taker(
+    two: Backends,
+) -> None:
+    lb = Balancer.before(two.rows(), workers=2, process={"drain_timeout": "10m"})
+    with lb, held(lb, 60) as clients:
+        until(lambda: sum(lb.active()) == 60, "all sessions are counted")
+        taker, giver = lb.pids()
+        survivors = of_worker(lb, 1)
+        assert lb.config
+        lb.config["process"]["workers"] = 1
+        (lb.folder / "l4lb.toml").write_text(toml(lb.config))
+        with stopped(taker):
+            lb.admin("reload")
+            until(lambda: offered(lb) > 0, "sessions are on offer")
+            kill_and_wait(taker)
+        until(lambda: has_ended(giver), "the giver has nothing left")
+        assert lb.ask("stats")["connections_lost"] == 60 - len(survivors)
+        by_address = {"{}:{}".format(*client.getsockname()): client for client, _ in clients}
+        for seed, address in enumerate(survivors):
+            echo(by_address[address], seed, 10_000)
+
+
+def test_an_upgrade_hands_sessions_to_the_worker_that_replaces_a_dead_new_one(
+    two: Backends,
+) -> None:
+    """Clients that queue go with them, and are served when it is their turn."""
+    rows = [row | {"max_connections": 10} for row in two.rows()]
+    lb = Balancer.before(rows, workers=1, process={"drain_timeout": "10m"},
+                         queue={"length": 5, "timeout": "5m"})  # fmt: skip
+    with lb, held(lb, 20) as clients, lb.connect() as queues:
+        until(lambda: lb.ask("pools")[0]["waiting"] == 1, "one queues")
+        (giver,) = lb.pids()
+        with stopped(giver):
+            lb.admin("upgrade")
+            new = lb.kill(0)
+            lb.wait_for_new_worker(0, new)
+        until(lambda: has_ended(giver), "the old worker has nothing left")
+        for seed, (client, _) in enumerate(clients):
+            echo(client, seed, 10_000)
+        assert queues.recv(2)
+        assert lb.ask("stats")["connections_lost"] == 0

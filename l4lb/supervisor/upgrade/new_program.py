@@ -29,7 +29,7 @@ from l4lb.native import counts as native_counts
 from l4lb.native.table import Table
 from l4lb.supervisor import tls_secrets
 from l4lb.supervisor.process import seccomp
-from l4lb.supervisor.process.child import Child, channel
+from l4lb.supervisor.process.child import Child
 from l4lb.supervisor.process.reactor import Reactor, monotonic_ms
 from l4lb.supervisor.reload.overlay import Overlay
 from l4lb.supervisor.reload.source import Source
@@ -113,6 +113,7 @@ class Predecessor:
             for pid in map(int, (*self.state["workers"], *self.state.get("older", ())))
             if _is_child(pid)
         }
+        self._posts: dict[int, Post] = {}  # to the old workers, by pid
         self._killed: set[int] = set()
         self._delivered = False
         self._began_ms = 0
@@ -248,8 +249,8 @@ class Predecessor:
         for pid, child in self._workers.items():
             told = self.state["workers"].get(str(pid))
             if told is not None:  # else it has parted from an earlier program
-                letters = Post(reactor, socket.socket(fileno=told["post_fd"]))
-                self._part(letters, told["index"], workers)
+                self._posts[pid] = Post(reactor, socket.socket(fileno=told["post_fd"]))
+                self._part(self._posts[pid], told["index"], workers)
             reactor.watch(
                 child.pidfd,
                 lambda pid=pid: self._ended(pid, reactor, table, membership),  # type: ignore[misc]
@@ -262,13 +263,9 @@ class Predecessor:
 
     def _part(self, letters: Post, index: int, workers: Workers) -> None:
         """An old worker leaves the sockets to the new ones, and its sessions to one of them."""
-        takers = workers.serving
-        give, take = channel()
-        workers.tell(takers[index % len(takers)], mailbox.TAKE, fd=take.fileno())
+        takers = workers.staying
         letters.send(mailbox.LEAVE, arg=mailbox.FOR_GOOD)
-        letters.send(mailbox.GIVE, arg=mailbox.ALL, fd=give.fileno())
-        give.close()
-        take.close()
+        workers.hands.everything(letters, takers[index % len(takers)])
 
     def _answer(self, reactor: Reactor) -> None:
         """Whoever asked for the upgrade hears of it from the old control process."""
@@ -313,6 +310,8 @@ class Predecessor:
 
     def _ended(self, pid: int, reactor: Reactor, table: Table, membership: Membership) -> None:
         child = self._workers.pop(pid)
+        if pid in self._posts:
+            self._posts.pop(pid).close()
         reactor.unwatch(child.pidfd)
         how = child.reap()
         if pid in self._killed:

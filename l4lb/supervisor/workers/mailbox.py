@@ -39,6 +39,11 @@ class Post:
     def fileno(self) -> int:
         return self._ours.fileno()
 
+    @property
+    def closed(self) -> bool:
+        """Is nothing sent any more?"""
+        return self._ours.fileno() < 0
+
     def forked(self) -> None:
         """The other side is the worker's alone."""
         if self.theirs is not None:

@@ -165,7 +165,7 @@ class Crew:
             done()
 
         for pair in list(pairs):
-            self._workers.hand_flows(*pair, count, functools.partial(handed, pair))
+            self._workers.hands.flows(*pair, count, functools.partial(handed, pair))
         self._reactor.after(FLOWS_MS, handed)
 
     def _share_out(self, count: int) -> None:
@@ -205,7 +205,7 @@ class Crew:
         self._drop_sockets(index)
         self._workers.tell(index, mailbox.LEAVE)
         for taker in self._workers.serving:
-            self._workers.hand(index, taker, mailbox.ALL)
+            self._workers.hands.everything(self._workers.post_of(index), taker)
 
     def _drop_sockets(self, index: int) -> None:
         leaving = any(slot.leaving for at, slot in self._workers.slots.items() if at != index)
@@ -255,4 +255,4 @@ class Crew:
                 done(moved)
 
         for move in moves:
-            self._workers.hand(move.giver, move.taker, move.sessions, one_done)
+            self._workers.hands.some(move.giver, move.taker, move.sessions, one_done)

@@ -18,13 +18,14 @@ from l4lb.config.bounds import WORKERS
 from l4lb.native.rows import Event
 from l4lb.native.table import Table
 from l4lb.supervisor.process.backoff import Backoff
-from l4lb.supervisor.process.child import Child, channel, fork
+from l4lb.supervisor.process.child import Child, fork
 from l4lb.supervisor.process.faults import contained, fault
 from l4lb.supervisor.process.reactor import Reactor, monotonic_ms
 from l4lb.supervisor.process.seccomp import Guard
 from l4lb.supervisor.sockets.listening import Listening
 from l4lb.supervisor.workers import mailbox
 from l4lb.supervisor.workers.events import WorkerNews
+from l4lb.supervisor.workers.hand_over import Hands
 from l4lb.supervisor.workers.mailbox import Post
 from l4lb.worker.main import Bound, WorkerSetup, run
 
@@ -94,7 +95,7 @@ class Workers:
         self._stopping = False
         self._numbers = itertools.count(1)
         self._asked: dict[int, _Asked] = {}
-        self._handed: dict[int, tuple[int, Callable[[int], None]]] = {}
+        self.hands = Hands(self.post_of)
         self._hold_udp = False  # of workers that are started: see WorkerSetup
         reactor.watch(self._event_fd, self._take_events)
 
@@ -162,6 +163,7 @@ class Workers:
         cpu = self._cpus[index % len(self._cpus)]
         self._table.start_worker(index, pid=child.pid, cpu=cpu, now_ms=now_ms)
         self._reactor.watch(child.pidfd, lambda: self._reap(index))
+        self.hands.started(index)
 
     def _fork(self, index: int, slot: Slot, bounds: list[Bound], now_ms: int) -> Child:
         assert slot.mailbox is not None
@@ -271,9 +273,7 @@ class Workers:
             self._release_sockets(index)
         elif event.kind == "unlistened":
             self._answered(event.b, index)
-        elif event.kind == "handed" and event.a in self._handed:
-            self._handed.pop(event.a)[1](event.b)
-        else:
+        elif event.kind != "handed" or not self.hands.ended(event.a, event.b):
             self._news.take(index, event)
 
     def _release_sockets(self, index: int) -> None:
@@ -305,9 +305,14 @@ class Workers:
         self, index: int, op: int, *, row: int = 0, arg: int = 0, number: int = 0, tag: int = 0,
         fd: int = -1,
     ) -> None:  # fmt: skip
+        letters = self.post_of(index)
+        if letters is not None:
+            letters.send(op, row=row, arg=arg, number=number, tag=tag, fd=fd)
+
+    def post_of(self, index: int) -> Post | None:
+        """The post to a worker, if it has a process."""
         slot = self.slots.get(index)
-        if slot is not None and slot.mailbox is not None:
-            slot.mailbox.send(op, row=row, arg=arg, number=number, tag=tag, fd=fd)
+        return slot.mailbox if slot is not None else None
 
     def ask_to_unlisten(
         self, ones: list[Listening], indexes: list[int], done: Callable[[], None]
@@ -342,33 +347,7 @@ class Workers:
         for number, asked in list(self._asked.items()):
             asked.owed[:] = [one for one in asked.owed if one != index]
             self._answered(number, -1)
-        for number, (giver, done) in list(self._handed.items()):
-            if giver == index:
-                del self._handed[number]
-                done(0)
-
-    def hand(
-        self, giver: int, taker: int, count: int, done: Callable[[int], None] | None = None
-    ) -> None:
-        """One worker hands so many sessions to another; done is told how many moved."""
-        self._hand(giver, taker, done, op=mailbox.GIVE, arg=count)
-
-    def hand_flows(self, giver: int, taker: int, places: int, done: Callable[[], None]) -> None:
-        """One worker hands another the UDP sessions that are its, of so many workers."""
-        self._hand(giver, taker, lambda _: done(), op=mailbox.GIVE_FLOWS, row=places, arg=taker)
-
-    def _hand(
-        self, giver: int, taker: int, done: Callable[[int], None] | None, *, op: int, arg: int,
-        row: int = 0,
-    ) -> None:  # fmt: skip
-        number = next(self._numbers)
-        give, take = channel()
-        if done is not None:
-            self._handed[number] = (giver, done)
-        self.tell(taker, mailbox.TAKE, number=number, fd=take.fileno())
-        self.tell(giver, op, row=row, arg=arg, number=number, fd=give.fileno())
-        give.close()
-        take.close()
+        self.hands.died(index)
 
     # ---- the end -------------------------------------------------------------------------------
 
