@@ -1,4 +1,5 @@
-"""Many sessions at once, each end with a will of its own: what one end sees is what the other did.
+"""Many sessions at once, each end with a will of its own: what one end sees is what the other did;
+and the whole service in chaos (harness/chaos).
 
 One thread drives both ends of every session by turns, in random order, without blocking. Each end
 has a plan: how much to send, and whether it resets on the way. Afterwards, for each direction:
@@ -21,8 +22,13 @@ import psutil
 import pytest
 
 from .harness import Backends, Balancer, Door, Load, Stream, finish, held, reset, until
+from .harness.chaos import run
+from .harness.chaos.engine import unexplained
+from .harness.chaos.events import Kill
+from .harness.chaos.honest import Cut
 
 SEED = int(os.environ.get("L4LB_SEED", "1"))
+ROUNDS = int(os.environ.get("L4LB_CHAOS_ROUNDS", "21"))
 SESSIONS = 40
 BOUND_S = 60
 RESET_WORDS = (errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN)
@@ -186,3 +192,30 @@ def test_after_many_killed_workers_no_place_is_lost_and_none_is_invented(three: 
             assert reached == ["a"] * 20 + ["b"] * 20 + ["c"] * 20
             assert sum(lb.active()) == 60
         until(lambda: sum(lb.active()) == 0, "counts return to zero")
+
+
+# why three: so that they are shared out over the processes of a parallel run.
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("part", range(3))
+def test_honest_clients_get_every_byte_whatever_happens_to_the_service(part: int) -> None:
+    print(f"L4LB_SEED={SEED}")  # shown when the test fails
+    reports = os.environ.get("L4LB_REPORTS")  # sanitizers keep memory that was freed
+    outcome = run(SEED * 10_000 + part, ROUNDS, memory=not reports)
+    print("\n".join(outcome.lines()))
+    assert not outcome.wrong, "\n".join(outcome.wrong)
+
+
+@pytest.mark.parametrize(
+    ("kills", "said"),
+    [
+        ([], "nothing ended"),
+        ([Kill(4.0, 9, by_signal=True)], "nothing ended"),
+        ([Kill(2.0, 9, by_signal=False)], "looked whole"),
+        ([Kill(2.0, 0, by_signal=True)], "of at most 0"),
+        ([Kill(2.0, 1, by_signal=True)], ""),
+    ],
+)
+def test_a_cut_that_no_kill_explains_is_a_fault(kills: list[Kill], said: str) -> None:
+    wrong = unexplained([Cut("plain", 7, "short", begun=1.0, ended=3.0)], kills)
+    assert bool(wrong) == bool(said)
+    assert said in " ".join(wrong)

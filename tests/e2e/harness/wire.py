@@ -53,9 +53,9 @@ def connect(path: str, timeout_s: float = 10.0) -> socket.socket:
     return peer
 
 
-def ask(path: str, command: str, **args: Any) -> Any:
+def ask(path: str, command: str, *, patience_s: float = 10.0, **args: Any) -> Any:
     """One request on a connection of its own. Returns the result; raises AdminError or OSError."""
-    with connect(path) as peer:
+    with connect(path, patience_s) as peer:
         request_id = next(_ids)
         peer.sendall(frame({"id": request_id, "command": command, "args": args}))
         parts = [read_frame(peer)]

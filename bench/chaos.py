@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+"""The whole service in chaos, for as long as asked: is any byte ever wrong, and is all given back?
+
+    .venv/bin/python bench/chaos.py --minutes 60 --record
+
+The same as tests/e2e/test_chaos.py does for minutes (tests/e2e/harness/chaos): honest clients over
+every kind of listener compare every byte, hostile ones do what they can, and meanwhile workers
+are killed and stopped, helpers die, and the service is reloaded, rebalanced, upgraded. It says
+what was done and what came of it; exit status 1 if anything was wrong. It is not about speed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parent.parent
+if str(TOP) not in sys.path:
+    sys.path.insert(0, str(TOP))
+
+from bench.lib.results import RESULTS, record  # noqa: E402 - the tree is not a package
+from tests.e2e.harness.chaos import Outcome, run  # noqa: E402
+
+ROUNDS = 60  # events of one pair of phases
+
+
+def text(outcome: Outcome, minutes: float, seed: int) -> str:
+    """The section of RESULTS.md."""
+    facts = "\n".join(f"- {line}" for line in outcome.lines())
+    wrong = "\n".join(f"- {line}" for line in outcome.wrong[:20]) or "- nothing"
+    return (
+        f"`python bench/chaos.py --minutes {minutes:g} --seed {seed}` on"
+        f" {time.strftime('%Y-%m-%d')}, kernel {platform.release()}:"
+        f"\n\n{facts}\n\nWrong:\n\n{wrong}"
+    )
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs it; prints what came of it. Returns the exit status."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--record", action="store_true", help=f"rewrite {RESULTS.name}'s part")
+    options = parser.parse_args(argv)
+    until = time.monotonic() + options.minutes * 60
+    outcome = run(options.seed, ROUNDS, goes_on=lambda: time.monotonic() < until)
+    shown = text(outcome, options.minutes, options.seed)
+    print(shown)
+    if options.record:
+        record("chaos", shown, title="Chaos")
+    return 1 if outcome.wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,258 @@
+"""Honest clients: each transfer is compared byte for byte, each datagram with what was sent.
+
+One thread for each client, which does one transfer after the other over its kind of listener.
+What becomes of one is `done`, `cut` (it ended too early: by a reset, or by an end without all
+bytes), `wrong` (other bytes came) or `stuck` (nothing came within the time).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import socket
+import ssl
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ..bytestream import Manner, finish, receive, send
+from ..deadline import PATIENCE_S
+from .talk import Head
+from .world import TLS_NAME, World
+
+WAIT_S = PATIENCE_S * 6  # an answer that takes longer is none
+ANSWER_S = 0.5  # after which a datagram is sent again
+TRIES = 300
+SIZES = (0, 1, 100, 5_000, 60_000, 300_000, 1_000_000)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A transfer that ended too early. manner: "reset", or "short" for an end that looks clean."""
+
+    kind: str
+    seed: int
+    manner: str
+    begun: float
+    ended: float
+    how: str = ""
+
+
+@dataclass
+class Tally:
+    """What all honest clients have seen; counters by kind."""
+
+    done: Counter[str] = field(default_factory=Counter)
+    cuts: list[Cut] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    stuck: list[str] = field(default_factory=list)
+    bytes: int = 0
+    again: int = 0  # datagrams that were sent again
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, kind: str, moved: int) -> None:
+        """One more transfer or datagram is done."""
+        with self.lock:
+            self.done[kind] += 1
+            self.bytes += moved
+
+
+class Honest:
+    """What every honest client is: a thread that goes on until it is told to stop."""
+
+    def __init__(self, kind: str, seed: int, world: World, tally: Tally) -> None:
+        self.kind, self.world, self.tally = kind, world, tally
+        self.rng = random.Random(seed)
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self._work, daemon=True)
+
+    def _work(self) -> None:
+        while not self.stop.is_set() and not self.tally.stuck:
+            try:
+                self.once()
+            except Exception as error:
+                self.tally.wrong.append(f"{self.kind}: the client itself failed: {error!r}")
+                return
+
+    def once(self) -> None:
+        """One transfer, or one socket's datagrams."""
+        raise NotImplementedError
+
+
+class Transfers(Honest):
+    """A client of TCP."""
+
+    def once(self) -> None:
+        rng = self.rng
+        lazy = rng.random() < 0.2
+        sizes = [rng.randint(0, rng.choice(SIZES)) for _ in range(2)]
+        head = Head(
+            rng.getrandbits(28), *sizes, rest_ms=rng.choice([1, 20]) if lazy else 0,
+            port=rng.randint(1, 65535),
+        )  # fmt: skip
+        manner = Manner(16384, 0.2, 5) if lazy else Manner()
+        begun = time.monotonic()
+        try:
+            self._transfer(head, manner)
+        except AssertionError as error:
+            self.tally.wrong.append(f"{self.kind}, seed {head.seed}: {error}")
+        except TimeoutError:
+            self.tally.stuck.append(f"{self.kind}, seed {head.seed}: nothing within {WAIT_S:g} s")
+        except (OSError, EOFError) as error:
+            short = isinstance(error, (EOFError, ssl.SSLEOFError))
+            manner_ = "short" if short else "reset"
+            now = time.monotonic()
+            self.tally.cuts.append(Cut(self.kind, head.seed, manner_, begun, now, repr(error)))
+        else:
+            self.tally.add(self.kind, sum(sizes))
+
+    def _transfer(self, head: Head, manner: Manner) -> None:
+        with REACH[self.kind](self.world, head) as peer:
+            peer.settimeout(WAIT_S)
+            peer.sendall(head.pack())
+            if isinstance(peer, ssl.SSLSocket):
+                send(peer, head.upstream(), manner, head.seed)
+                got = receive(peer, head.downstream(), manner, head.seed)
+            else:
+                got = self._both_ways(peer, head, manner)
+            if got != head.down:
+                raise EOFError(f"{got} of {head.down} bytes came")
+
+    def _both_ways(self, peer: socket.socket, head: Head, manner: Manner) -> int:
+        """Sends and reads at once; the sender may half-close."""
+        # why not there: the server's TLS (asyncio) cannot go on after the other side's end.
+        ends = self.kind != "secured" and self.rng.random() < 0.5
+        sender = threading.Thread(target=_send_all, args=(peer, head, manner, ends), daemon=True)
+        sender.start()
+        try:
+            return receive(peer, head.downstream(), manner, head.seed)
+        finally:
+            with contextlib.suppress(OSError):
+                peer.shutdown(socket.SHUT_RDWR)
+            sender.join(timeout=WAIT_S)
+
+
+def _send_all(peer: socket.socket, head: Head, manner: Manner, ends: bool) -> None:
+    with contextlib.suppress(OSError):  # the reader hears of it too
+        send(peer, head.upstream(), manner, head.seed)
+        if ends:
+            finish(peer)
+
+
+class Datagrams(Honest):
+    """A client of UDP: some datagrams over one socket, the next ones over another."""
+
+    def once(self) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.connect(("127.0.0.1", self.world.port(self.kind)))
+            sent: Counter[bytes] = Counter()
+            for _ in range(self.rng.choice([1, 10, 200])):
+                if self.stop.is_set():
+                    break
+                size = self.rng.choice([0, 8, 100, 1_200, 9_000])
+                self._ask(sock, self.rng.randbytes(8) + self.rng.randbytes(size), sent)
+                time.sleep(self.rng.choice([0, 0, 0.002]))
+
+    def _ask(self, sock: socket.socket, data: bytes, sent: Counter[bytes]) -> None:
+        """Sends until the same comes back; anything else that comes must be a late answer."""
+        for _ in range(TRIES):
+            with contextlib.suppress(ConnectionRefusedError):
+                sock.send(data)
+            sent[data] += 1
+            until = time.monotonic() + ANSWER_S
+            while (left := until - time.monotonic()) > 0:
+                sock.settimeout(left)
+                try:
+                    got = sock.recv(65536)
+                except (TimeoutError, BlockingIOError, ConnectionRefusedError):
+                    break
+                sent[got] -= 1
+                if sent[got] < 0:
+                    self.tally.wrong.append(f"{self.kind}: {len(got)} bytes that nobody sent")
+                if got == data:
+                    self.tally.add(self.kind, 2 * len(data))
+                    return
+            self.tally.again += 1
+            if self.stop.is_set():
+                return
+        self.tally.stuck.append(f"{self.kind}: no answer to {TRIES} datagrams")
+
+
+# ---- how each kind of listener is reached ----------------------------------------------------
+
+Reach = Callable[[World, Head], socket.socket]
+
+
+def _dial(world: World, listener: str) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", world.port(listener)), timeout=WAIT_S)
+
+
+def _direct(listener: str) -> Reach:
+    return lambda world, _head: _dial(world, listener)
+
+
+def _unix(world: World, _head: Head) -> socket.socket:
+    peer = socket.socket(socket.AF_UNIX)
+    peer.settimeout(WAIT_S)
+    peer.connect(f"{world.folder}/front.sock")
+    return peer
+
+
+def _proxied(world: World, head: Head) -> socket.socket:
+    peer = _dial(world, "proxied")
+    peer.sendall(f"PROXY TCP4 192.0.2.1 192.0.2.2 {head.port} 443\r\n".encode())
+    return peer
+
+
+def _tls(listener: str, name: str) -> Reach:
+    def reach(world: World, _head: Head) -> socket.socket:
+        sock = _dial(world, listener)
+        try:
+            return world.trusts.wrap_socket(sock, server_hostname=name, suppress_ragged_eofs=False)
+        except BaseException:
+            sock.close()
+            raise
+
+    return reach
+
+
+REACH: dict[str, Reach] = {
+    "plain": _direct("plain"),
+    "unix": _unix,
+    "sni": _tls("sni", TLS_NAME),
+    "proxied": _proxied,
+    "ends": _tls("ends", "localhost"),
+    "renewed": _tls("renewed", "localhost"),
+    "secured": _direct("secured"),
+    "limited": _direct("limited"),
+    "queued": _direct("queued"),
+}
+UDP = ("datagrams", "singly")
+
+
+class Crowd:
+    """Honest clients of every kind until the block ends."""
+
+    def __init__(self, world: World, seed: int, each: int = 1) -> None:
+        """each: clients for each kind; the queue's listener has three times as many."""
+        self.tally = Tally()
+        kinds = [kind for kind in (*REACH, *UDP) for _ in range(each)] + ["queued"] * (2 * each)
+        self.clients: list[Honest] = [
+            (Datagrams if kind in UDP else Transfers)(kind, seed * 1000 + n, world, self.tally)
+            for n, kind in enumerate(kinds)
+        ]
+
+    def start(self) -> None:
+        for client in self.clients:
+            client.thread.start()
+
+    def end(self) -> None:
+        """Each ends after what it is doing."""
+        for client in self.clients:
+            client.stop.set()
+        for client in self.clients:
+            client.thread.join(timeout=WAIT_S)
+            if client.thread.is_alive():
+                self.tally.stuck.append(f"a client of {client.kind} does not end")

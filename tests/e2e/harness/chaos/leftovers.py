@@ -1,0 +1,153 @@
+"""What the balancer's processes have: which there are, what they keep open, how big they are.
+
+Before and after all that happens this must be about the same, and no session may be left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from ..balancer import Balancer
+from ..deadline import TooLateError, until
+
+MIB = 1 << 20
+SPARE_PIPES = 2 * 64  # descriptors of pipes that a worker keeps for later
+GROWTH_RATIO, GROWTH_BYTES = 1.5, 24 * MIB
+
+
+@dataclass(frozen=True)
+class Belongings:
+    """Of one process. files: descriptors by what they are, without their numbers."""
+
+    files: Counter[str]
+    rss: int
+
+    @classmethod
+    def of(cls, pid: int) -> Belongings:
+        found: Counter[str] = Counter()
+        for entry in os.listdir(f"/proc/{pid}/fd"):
+            try:
+                target = os.readlink(f"/proc/{pid}/fd/{entry}")
+            except FileNotFoundError:
+                continue
+            # Of sockets, pipes and memory files the kind.
+            found[target.partition(":")[0]] += 1
+        return cls(found, psutil.Process(pid).memory_info().rss)
+
+    @property
+    def total(self) -> int:
+        return self.files.total()
+
+
+def titles(lb: Balancer) -> Counter[str]:
+    """How many processes it has, by what they call themselves."""
+    return Counter(title for title, _ in pids(lb))
+
+
+def pids(lb: Balancer) -> list[tuple[str, int]]:
+    """Its processes: what each calls itself, and its pid."""
+    return [(_title(process), process.pid) for process in lb.processes()]
+
+
+def _title(process: psutil.Process) -> str:
+    try:
+        said = " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return "ended"
+    return said.strip().removeprefix("l4lb: ") if said.startswith("l4lb: ") else "supervisor"
+
+
+def belongings(lb: Balancer) -> dict[str, Belongings]:
+    """Of each process, by its title."""
+    return {_title(process): Belongings.of(process.pid) for process in lb.processes()}
+
+
+def counts(lb: Balancer) -> dict[str, Any]:
+    """All that counts sessions; each must be 0 when no client is left."""
+    found: dict[str, Any] = {}
+    for row in lb.ask("workers"):
+        found |= {f"worker {row['index']} {key}": row[key] for key in ("active", "held")}
+    found |= {f"listener {row['name']}": row["active"] for row in lb.ask("listeners")}
+    for row in lb.ask("pools"):
+        found[f"pool {row['name']} waits"] = row["waiting"]
+    for row in lb.ask("backends"):
+        found[f"backend {row['pool']}/{row['name']}"] = row["active"]
+    found["sessions"] = len(lb.ask("sessions"))
+    return found
+
+
+def wait_until_empty(lb: Balancer, expected: Counter[str]) -> list[str]:
+    """Waits until no session and no process more is left; what is left after all, in words."""
+    left: list[str] = []
+
+    def empty() -> bool:
+        left[:] = [f"{name}: {count}" for name, count in counts(lb).items() if count]
+        now = titles(lb)
+        if now != expected:
+            left.append(f"processes: {dict(now)}, not {dict(expected)}")
+        return not left
+
+    try:
+        until(empty, "nothing is left", timeout_s=60, every_s=0.1)
+    except TooLateError:
+        return left
+    return []
+
+
+def wait_until_back(
+    lb: Balancer, before: dict[str, Belongings], memory: bool
+) -> tuple[dict[str, Belongings], list[str]]:
+    """What processes have when it is as before; if that does not come, what is too much."""
+
+    def look() -> bool:
+        return not grown(before, belongings(lb), memory)
+
+    with contextlib.suppress(TooLateError):
+        until(look, "all is given back", every_s=0.2)
+    after = belongings(lb)
+    return after, grown(before, after, memory)
+
+
+def grown(before: dict[str, Belongings], after: dict[str, Belongings], memory: bool) -> list[str]:
+    """What has more than it had, by more than may be; memory: that counts too."""
+    wrong = []
+    for title, now in after.items():
+        was = before.get(title)
+        if was is None:
+            wrong.append(f"{title} was not there before")
+            continue
+        spare = SPARE_PIPES if title.startswith("worker") else 0
+        more = now.files - was.files
+        more["pipe"] -= spare
+        if +more:
+            wrong.append(f"{title} has open: {dict(+more)} more; before: {dict(was.files)}")
+        if memory and now.rss > was.rss * GROWTH_RATIO + GROWTH_BYTES:
+            wrong.append(f"{title} has {now.rss / MIB:.0f} MiB, had {was.rss / MIB:.0f}")
+    return wrong
+
+
+def told(before: dict[str, Belongings], after: dict[str, Belongings]) -> list[str]:
+    """A line for each process: descriptors and memory before and after."""
+    return [
+        f"{title}: {before[title].total} -> {now.total} descriptors,"
+        f" {before[title].rss / MIB:.1f} -> {now.rss / MIB:.1f} MiB"
+        for title, now in sorted(after.items())
+        if title in before
+    ]
+
+
+def log_errors(path: Path) -> list[str]:
+    """Lines of the service's log that tell of an error other than a death by SIGKILL: of that,
+    Balancer.faults judges whether it was sent."""
+    return [
+        line
+        for line in path.read_text(errors="replace").splitlines()
+        if ("[error" in line or "[critical" in line) and "killed by SIGKILL" not in line
+    ]

@@ -1,0 +1,165 @@
+"""Exact servers of all kinds in a process of their own, run as a script; `Servers` holds its reins.
+
+The only argument is JSON: {fd, servers: [{name, kind, port or path}], cert, key}. Kinds: plain;
+tls; proxy, which wants a PROXY header of version 2 first; udp, which echoes. A line on the
+socket `fd` is answered with what has happened since the last: {served, wrong, short, echoed},
+where short has [seed, manner] of each conversation of a friend that ended early. The
+process ends with that socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import resource
+import socket
+import ssl
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[4]))
+
+from tests.e2e.harness.chaos.talk import HEAD_SIZE, Head
+
+PART = 65536
+PROXY_V2 = b"\r\n\r\n\0\r\nQUIT\n"
+FOE_S = 20.0  # who is no friend may keep a server waiting so long
+
+
+class Told:
+    """What has happened since somebody asked."""
+
+    def __init__(self) -> None:
+        self.served = self.echoed = 0
+        self.wrong: list[str] = []
+        self.short: list[tuple[int, str]] = []
+
+    def take(self) -> dict[str, Any]:
+        told = dict(vars(self))
+        self.__init__()  # type: ignore[misc]
+        return told
+
+
+class ShortError(Exception):
+    """A clean end before all bytes came."""
+
+
+async def check(reader: asyncio.StreamReader, head: Head) -> None:
+    stream, got = head.upstream(), 0
+    while got < head.up:
+        data = await reader.read(PART)
+        if not data:
+            raise ShortError
+        stream.check(got, data)
+        got += len(data)
+
+
+async def answer(writer: asyncio.StreamWriter, head: Head) -> None:
+    stream, sent = head.downstream(), 0
+    while sent < head.down:
+        part = stream.part(sent, PART)
+        writer.write(part)
+        await writer.drain()
+        sent += len(part)
+        if head.rest_ms:
+            await asyncio.sleep(head.rest_ms / 1000)
+
+
+async def read_proxy(reader: asyncio.StreamReader) -> int:
+    """The client's port as the header tells it."""
+    start = await reader.readexactly(16)
+    if not start.startswith(PROXY_V2):
+        raise ValueError(f"no PROXY header: {start!r}")
+    rest = await reader.readexactly(int.from_bytes(start[14:16], "big"))
+    return int.from_bytes(rest[8:10], "big") if start[13] >> 4 == 1 else 0
+
+
+class Server:
+    """Serves connections of one kind."""
+
+    def __init__(self, told: Told, kind: str) -> None:
+        self.told, self.kind = told, kind
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self._converse(reader, writer)
+        except (OSError, ssl.SSLError, EOFError, ValueError, TimeoutError, asyncio.CancelledError):
+            pass  # it has not said who it is: a check, or a foe
+        finally:
+            writer.close()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        port = await read_proxy(reader) if self.kind == "proxy" else 0
+        head = Head.parse(await reader.readexactly(HEAD_SIZE))
+        if head is None:
+            await reader.read()
+            return
+        both = asyncio.gather(check(reader, head), answer(writer, head))
+        if not head.is_friend:
+            await asyncio.wait_for(both, FOE_S)
+            return
+        if self.kind == "proxy" and port != head.port:
+            self.told.wrong.append(f"the header told port {port}, the client {head.port}")
+        try:
+            await both
+            self.told.served += 1
+        except AssertionError as error:
+            self.told.wrong.append(f"{self.kind}, seed {head.seed}: {error}")
+        except (OSError, ssl.SSLError, ShortError) as error:
+            manner = "short" if isinstance(error, ShortError) else "reset"
+            self.told.short.append((head.seed, manner))
+        finally:
+            both.cancel()
+
+
+class Echo(asyncio.DatagramProtocol):
+    """Sends back what came."""
+
+    def __init__(self, told: Told) -> None:
+        self.told = told
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        self.told.echoed += 1
+        self.transport.sendto(data, addr)
+
+
+async def start(told: Told, spec: dict[str, Any], context: ssl.SSLContext) -> None:
+    """Starts one server."""
+    server = Server(told, spec["kind"])
+    if spec["kind"] == "udp":
+        loop = asyncio.get_running_loop()
+        await loop.create_datagram_endpoint(lambda: Echo(told), ("127.0.0.1", spec["port"]))
+    elif "path" in spec:
+        await asyncio.start_unix_server(server.serve, spec["path"], backlog=4096)
+    else:
+        secure = context if spec["kind"] == "tls" else None
+        await asyncio.start_server(
+            server.serve, "127.0.0.1", spec["port"], ssl=secure, backlog=4096
+        )
+
+
+async def main(spec: dict[str, Any]) -> None:
+    """Serves until the test process closes its end."""
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(spec["cert"], spec["key"])
+    told = Told()
+    for server in spec["servers"]:
+        await start(told, server, context)
+    reader, writer = await asyncio.open_unix_connection(sock=socket.socket(fileno=spec["fd"]))
+    writer.write(b"{}\n")
+    while await reader.readline():
+        writer.write(json.dumps(told.take()).encode() + b"\n")
+        await writer.drain()
+
+
+if __name__ == "__main__":
+    logging.disable()  # asyncio tells of each reset
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    asyncio.run(main(json.loads(sys.argv[1])))
