@@ -11,31 +11,31 @@ import itertools
 from collections import defaultdict
 from collections.abc import Callable
 
-from l4lb.supervisor.workers import mailbox
 from l4lb.supervisor.process.child import channel
+from l4lb.supervisor.workers import mailbox
 from l4lb.supervisor.workers.mailbox import Post
 
-PostOf = Callable[[int], Post | None]
+MailboxOf = Callable[[int], Post | None]
 
 
 class Hands:
-    """Hand-overs between workers. post_of: the post to the worker of an index, if it has a
+    """Hand-overs between workers. mailbox_of: the mailbox of the worker of an index, if it has a
     process."""
 
-    def __init__(self, post_of: PostOf) -> None:
-        self._post_of = post_of
+    def __init__(self, mailbox_of: MailboxOf) -> None:
+        self._mailbox_of = mailbox_of
         self._numbers = itertools.count(1)
         self._waiting: dict[int, tuple[int, Callable[[int], None]]] = {}
         self._leaving: defaultdict[int, list[Post]] = defaultdict(list)  # givers by their taker
 
     def some(self, giver: int, taker: int, count: int, done: Callable[[int], None]) -> None:
         """One worker hands so many sessions to another; done is told how many moved."""
-        self._begin(self._post_of(giver), taker, op=mailbox.GIVE, arg=count, told=(giver, done))
+        self._begin(self._mailbox_of(giver), taker, op=mailbox.GIVE, arg=count, told=(giver, done))
 
     def flows(self, giver: int, taker: int, places: int, done: Callable[[], None]) -> None:
         """One worker hands another the UDP sessions that are its, of so many workers."""
         self._begin(
-            self._post_of(giver),
+            self._mailbox_of(giver),
             taker,
             op=mailbox.GIVE_FLOWS,
             row=places,
@@ -48,8 +48,8 @@ class Hands:
         taker that is being replaced gets it when it runs."""
         if giver is None:
             return
-        self._leaving[taker].append(giver)
-        if self._post_of(taker) is not None:
+        self._leaving[taker] = [giver, *(one for one in self._leaving[taker] if not one.closed)]
+        if self._mailbox_of(taker) is not None:
             self._begin(giver, taker, op=mailbox.GIVE, arg=mailbox.ALL)
 
     def _begin(
@@ -60,7 +60,7 @@ class Hands:
         if told is not None:
             self._waiting[number] = told
         give, take = channel()
-        taking = self._post_of(taker)
+        taking = self._mailbox_of(taker)
         if taking is not None:
             taking.send(mailbox.TAKE, number=number, fd=take.fileno())
         if giver is not None:
@@ -84,6 +84,6 @@ class Hands:
 
     def started(self, index: int) -> None:
         """A worker runs, perhaps in the place of one that died as a taker."""
-        givers = [one for one in self._leaving.pop(index, []) if not one.closed]
-        for giver in givers:
-            self.everything(giver, index)
+        for giver in self._leaving.pop(index, []):
+            if not giver.closed:
+                self.everything(giver, index)

@@ -205,7 +205,7 @@ class Crew:
         self._drop_sockets(index)
         self._workers.tell(index, mailbox.LEAVE)
         for taker in self._workers.serving:
-            self._workers.hands.everything(self._workers.post_of(index), taker)
+            self._workers.hands.everything(self._workers.mailbox_of(index), taker)
 
     def _drop_sockets(self, index: int) -> None:
         leaving = any(slot.leaving for at, slot in self._workers.slots.items() if at != index)

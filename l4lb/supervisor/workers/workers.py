@@ -95,7 +95,7 @@ class Workers:
         self._stopping = False
         self._numbers = itertools.count(1)
         self._asked: dict[int, _Asked] = {}
-        self.hands = Hands(self.post_of)
+        self.hands = Hands(self.mailbox_of)
         self._hold_udp = False  # of workers that are started: see WorkerSetup
         reactor.watch(self._event_fd, self._take_events)
 
@@ -305,12 +305,12 @@ class Workers:
         self, index: int, op: int, *, row: int = 0, arg: int = 0, number: int = 0, tag: int = 0,
         fd: int = -1,
     ) -> None:  # fmt: skip
-        letters = self.post_of(index)
+        letters = self.mailbox_of(index)
         if letters is not None:
             letters.send(op, row=row, arg=arg, number=number, tag=tag, fd=fd)
 
-    def post_of(self, index: int) -> Post | None:
-        """The post to a worker, if it has a process."""
+    def mailbox_of(self, index: int) -> Post | None:
+        """The mailbox of a worker, if it has a process."""
         slot = self.slots.get(index)
         return slot.mailbox if slot is not None else None
 
