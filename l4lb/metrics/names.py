@@ -1,5 +1,5 @@
-"""Every metric there is: its name, kind, labels and meaning. docs/metrics.md, the dashboard of
-Grafana and the alert rules are held to this list by tests."""
+"""The list of all metrics: name, kind, meaning and labels. Tests compare docs/metrics.md, the
+Grafana dashboard and the alert rules with this list."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ LISTENER, POOL, BACKEND, WORKER = ("listener",), ("pool",), ("pool", "backend"),
 METRICS: Mapping[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("l4lb_build_info", "gauge", "Always 1; the version is a label.", ("version",)),
-        Metric("l4lb_start_time_seconds", "gauge", "When the service started, Unix time."),
-        Metric("l4lb_config_generation", "gauge", "Of the configuration in force."),
+        Metric("l4lb_build_info", "gauge", "Always 1; the label is the version.", ("version",)),
+        Metric("l4lb_start_time_seconds", "gauge", "Unix time at which the service started."),
+        Metric("l4lb_config_generation", "gauge", "Generation of the configuration in force."),
         Metric("l4lb_clients", "gauge", "Clients connected now."),
-        Metric("l4lb_clients_limit", "gauge", "How many may be."),
+        Metric("l4lb_clients_limit", "gauge", "Limit of clients connected at one time."),
         Metric("l4lb_connections_active", "gauge", "Clients connected now.", LISTENER),
         Metric("l4lb_connections_total", "counter", "Clients accepted.", LISTENER),
         Metric(
             "l4lb_rejected_total",
             "counter",
-            "Clients that reached no backend, by why.",
+            "Clients that reached no backend, by reason.",
             ("listener", "reason"),
         ),
         Metric(
             "l4lb_sessions_ended_total",
             "counter",
-            "Sessions that ended, by how.",
+            "Sessions that ended, by how they ended.",
             ("listener", "end"),
         ),
         Metric(
@@ -58,17 +58,17 @@ METRICS: Mapping[str, Metric] = {
         Metric(
             "l4lb_certificate_expiry_seconds",
             "gauge",
-            "When the first of a listener's certificates ends, Unix time.",
+            "Unix time at which the first of a listener's certificates expires.",
             LISTENER,
         ),
         Metric(
             "l4lb_certificate_days_left",
             "gauge",
-            "Whole days until a certificate of a listener or pool ends; negative when it has.",
+            "Whole days until a certificate of a listener or pool expires; negative after that.",
             ("of", "file"),
         ),
         Metric("l4lb_udp_sessions", "gauge", "UDP sessions now."),
-        Metric("l4lb_udp_sessions_limit", "gauge", "How many there may be."),
+        Metric("l4lb_udp_sessions_limit", "gauge", "Limit of UDP sessions at one time."),
         Metric(
             "l4lb_udp_datagrams_total",
             "counter",
@@ -78,7 +78,7 @@ METRICS: Mapping[str, Metric] = {
         Metric(
             "l4lb_udp_dropped_total",
             "counter",
-            "Datagrams that went no further, by why.",
+            "Datagrams dropped, by reason.",
             ("listener", "reason"),
         ),
         Metric(
@@ -87,19 +87,44 @@ METRICS: Mapping[str, Metric] = {
             "UDP sessions evicted, moved to another backend, or adopted from a dead worker.",
             ("listener", "change"),
         ),
-        Metric("l4lb_pool_connections_active", "gauge", "Sessions at its backends now.", POOL),
-        Metric("l4lb_pool_backends", "gauge", "Backends it has.", POOL),
+        Metric(
+            "l4lb_pool_connections_active",
+            "gauge",
+            "Sessions with the pool's backends now.",
+            POOL,
+        ),
+        Metric("l4lb_pool_backends", "gauge", "Backends of the pool.", POOL),
         Metric(
             "l4lb_pool_backends_up",
             "gauge",
             "Usable backends: ready, with a weight, and neither down nor ejected.",
             POOL,
         ),
-        Metric("l4lb_backend_up", "gauge", "0: the checks say it is down, or ejected.", BACKEND),
-        Metric("l4lb_backend_ready", "gauge", "0: an operator drains or keeps it out.", BACKEND),
-        Metric("l4lb_backend_weight", "gauge", "Its weight.", BACKEND),
-        Metric("l4lb_backend_connections_active", "gauge", "Sessions at it now.", BACKEND),
-        Metric("l4lb_backend_connections_total", "counter", "Sessions that reached it.", BACKEND),
+        Metric(
+            "l4lb_backend_up",
+            "gauge",
+            "0: the backend is down by its checks, or ejected.",
+            BACKEND,
+        ),
+        Metric(
+            "l4lb_backend_ready",
+            "gauge",
+            "0: the backend is drained or in maintenance.",
+            BACKEND,
+        ),
+        Metric("l4lb_backend_weight", "gauge", "Weight of the backend.", BACKEND),
+        Metric(
+            "l4lb_backend_connections_active",
+            "gauge",
+            "Sessions with the backend now.",
+            BACKEND,
+        ),
+        Metric(
+            "l4lb_backend_connections_total",
+            "counter",
+            "Sessions that reached the backend.",
+            BACKEND,
+        ),
         Metric(
             "l4lb_backend_bytes_total",
             "counter",
@@ -109,14 +134,14 @@ METRICS: Mapping[str, Metric] = {
         Metric(
             "l4lb_backend_connect_errors_total",
             "counter",
-            "Attempts to connect to it that failed or timed out.",
+            "Connects to the backend that failed or timed out.",
             BACKEND,
         ),
-        Metric("l4lb_backend_resets_total", "counter", "Sessions that it reset.", BACKEND),
+        Metric("l4lb_backend_resets_total", "counter", "Sessions that the backend reset.", BACKEND),
         Metric(
             "l4lb_backend_response_seconds",
             "gauge",
-            "Moving average of how long it takes to answer.",
+            "Moving average of the backend's response time.",
             BACKEND,
         ),
         Metric(
@@ -126,25 +151,33 @@ METRICS: Mapping[str, Metric] = {
             (*BACKEND, "result"),
         ),
         Metric(
-            "l4lb_connect_seconds", "histogram", "How long backends took to accept.", POOL
+            "l4lb_connect_seconds",
+            "histogram",
+            "Time that backends took to accept a connection.",
+            POOL,
         ),
         Metric(
             "l4lb_first_byte_seconds",
             "histogram",
-            "From a client's accept to its backend's first byte.",
+            "Time from a client's accept to its backend's first byte.",
             POOL,
         ),
-        Metric("l4lb_session_seconds", "histogram", "From a client's accept to its end.", POOL),
+        Metric(
+            "l4lb_session_seconds",
+            "histogram",
+            "Time from a client's accept to the end of its session.",
+            POOL,
+        ),
         Metric(
             "l4lb_queue_seconds",
             "histogram",
-            "How long those clients waited that had to wait for a place.",
+            "Time in the connection queue, of clients that had to wait.",
             POOL,
         ),
         Metric(
             "l4lb_session_bytes",
             "histogram",
-            "Bytes of a session; in: sent by its client, out: sent to it.",
+            "Bytes of a session; in: sent by the client, out: sent to the client.",
             ("pool", "direction"),
         ),
         Metric(
@@ -157,47 +190,107 @@ METRICS: Mapping[str, Metric] = {
         Metric(
             "l4lb_tcp_retransmits_total",
             "counter",
-            "Segments sent again, of the same sessions.",
+            "TCP segments sent again, of the sampled sessions.",
             ("pool", "side"),
         ),
-        Metric("l4lb_tcp_sampled_sessions_total", "counter", "How many these sessions are.", POOL),
+        Metric(
+            "l4lb_tcp_sampled_sessions_total",
+            "counter",
+            "Sessions that were sampled for l4lb_tcp_*.",
+            POOL,
+        ),
         Metric(
             "l4lb_source_ports_left",
             "gauge",
-            "Local ports left towards the backend with most sessions, from this source.",
+            "Local ports of this source left towards the backend with the most sessions.",
             ("pool", "source"),
         ),
         Metric(
-            "l4lb_local_ports_exhausted_total", "counter", "Connects that found no local port."
+            "l4lb_local_ports_exhausted_total", "counter", "Connects that found no free local port."
         ),
         Metric(
             "l4lb_process_cpu_seconds",
             "gauge",
-            "CPU time of the process that runs now; begins anew with its replacement.",
+            "CPU time of the process that runs now; starts at 0 when it is replaced.",
             PROCESS,
         ),
-        Metric("l4lb_process_resident_memory_bytes", "gauge", "Its memory.", PROCESS),
-        Metric("l4lb_process_open_fds", "gauge", "Its open files and sockets.", PROCESS),
-        Metric("l4lb_worker_up", "gauge", "1: its process runs.", WORKER),
-        Metric("l4lb_worker_connections_active", "gauge", "Clients it holds now.", WORKER),
-        Metric("l4lb_worker_connections_total", "counter", "Clients it accepted.", WORKER),
-        Metric("l4lb_worker_connections_lost_total", "counter", "Died with its process.", WORKER),
-        Metric("l4lb_worker_restarts_total", "counter", "Times it was started again.", WORKER),
-        Metric("l4lb_worker_paused", "gauge", "1: it accepts nothing for now.", WORKER),
-        Metric("l4lb_worker_capacity", "gauge", "Sessions its descriptors allow.", WORKER),
-        Metric("l4lb_worker_descriptors_left", "gauge", "Files it can still open.", WORKER),
-        Metric("l4lb_worker_turns_total", "counter", "Turns of its loop.", WORKER),
-        Metric("l4lb_worker_skew_ratio", "gauge", "Most clients of a worker over their mean."),
-        Metric("l4lb_checker_up", "gauge", "1: the checker was heard of lately."),
         Metric(
-            "l4lb_checker_heartbeat_age_seconds", "gauge", "Since the checker was heard of."
+            "l4lb_process_resident_memory_bytes",
+            "gauge",
+            "Resident memory of the process.",
+            PROCESS,
         ),
-        Metric("l4lb_access_log_lines_total", "counter", "Lines of the access log written."),
+        Metric("l4lb_process_open_fds", "gauge", "Open files and sockets of the process.", PROCESS),
+        Metric("l4lb_worker_up", "gauge", "1: the worker's process runs.", WORKER),
+        Metric(
+            "l4lb_worker_connections_active",
+            "gauge",
+            "Clients connected to the worker now.",
+            WORKER,
+        ),
+        Metric(
+            "l4lb_worker_connections_total",
+            "counter",
+            "Clients that the worker accepted.",
+            WORKER,
+        ),
+        Metric(
+            "l4lb_worker_connections_lost_total",
+            "counter",
+            "Sessions that died with the worker's process.",
+            WORKER,
+        ),
+        Metric(
+            "l4lb_worker_restarts_total",
+            "counter",
+            "Times that the worker was restarted.",
+            WORKER,
+        ),
+        Metric(
+            "l4lb_worker_paused",
+            "gauge",
+            "1: the worker accepts no connections for now.",
+            WORKER,
+        ),
+        Metric(
+            "l4lb_worker_capacity",
+            "gauge",
+            "Sessions that the worker's file descriptors allow.",
+            WORKER,
+        ),
+        Metric(
+            "l4lb_worker_descriptors_left",
+            "gauge",
+            "File descriptors that the worker can still open.",
+            WORKER,
+        ),
+        Metric(
+            "l4lb_worker_turns_total",
+            "counter",
+            "Iterations of the worker's event loop.",
+            WORKER,
+        ),
+        Metric(
+            "l4lb_worker_skew_ratio",
+            "gauge",
+            "Clients of the busiest worker divided by the mean of all workers.",
+        ),
+        Metric("l4lb_checker_up", "gauge", "1: the checker gave a sign of life recently."),
+        Metric(
+            "l4lb_checker_heartbeat_age_seconds",
+            "gauge",
+            "Time since the checker's last sign of life.",
+        ),
+        Metric("l4lb_access_log_lines_total", "counter", "Access log lines written."),
         Metric(
             "l4lb_access_log_dropped_total",
             "counter",
-            "Sessions without a line, because nobody took their records.",
+            "Access log lines lost because the ring buffers were full.",
         ),
-        Metric("l4lb_access_log_failures_total", "counter", "Times that writing it failed."),
+        Metric(
+            "l4lb_access_log_failures_total",
+            "counter",
+            "Writes of the access log that failed.",
+        ),
     )
 }  # fmt: skip
