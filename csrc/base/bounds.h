@@ -19,16 +19,18 @@ enum l4_bounds {
     L4_SESSIONS_MAX = 1 << 20, /* per worker */
     L4_FLOWS_MAX = 1 << 20,    /* UDP sessions per worker */
     L4_WEIGHT_MAX = 256,
-    L4_SLOTS_MAX = 65536,         /* of one pool's round-robin schedule; see core/schedule.h */
-    L4_MAGLEV_MAX = 655373,       /* slots of one pool's Maglev table */
-    L4_RESPONSE_HALF_MS = 750,    /* half-life of a response time */
-    L4_ANSWER_PATIENCE_MS = 5000, /* a session owed an answer for this long is no longer counted */
-    L4_RESPONSE_FLOOR_US = 500,   /* added to each response time that is compared: noise, mostly */
-    L4_HASH_TRIES = 64,           /* slots one key looks at before it takes any usable backend */
+    L4_SLOTS_MAX = 65536,      /* of one pool's round-robin schedule; see core/schedule.h */
+    L4_MAGLEV_MAX = 655373,    /* slots of one pool's Maglev table */
+    L4_RESPONSE_HALF_MS = 750, /* half-life of a response time */
+    L4_FIRST_BYTE_PATIENCE_MS =
+        5000,                   /* a session owed an answer for this long is no longer counted */
+    L4_RESPONSE_FLOOR_US = 500, /* added to each response time that is compared: noise, mostly */
+    L4_HASH_TRIES = 64,         /* slots one key looks at before it takes any usable backend */
     L4_RANDOM_TRIES = 16,
     L4_SLOW_PASSES = 96,  /* turns of slowly starting backends one pick of round_robin passes */
     L4_RESET_PREFIX = 64, /* bits of an IPv6 address that are one source to passive health */
     L4_RETRIES_MAX = 8,   /* other backends one session tries after its first */
+    L4_STEPS_MAX = 64,    /* states that one session goes through in one go: run/session.c */
     L4_SEQ_TRIES = 1000,  /* reads of what is being written before one takes what is there */
     L4_PICK_ROUNDS = 64,  /* attempts of one pick to win a race before it gives up */
 
@@ -72,10 +74,10 @@ enum l4_bounds {
     L4_SEGMENT_BYTES = 512,          /* a send this small surely fits one TCP segment */
     L4_TURN_BYTES = 1 << 20, /* one direction of one session moves no more than this a turn */
 
-    L4_POSTS_A_TURN = 64,   /* messages of the supervisor's that a worker takes a turn */
-    L4_HANDS = 72,          /* other workers one hands sessions to or takes them from at one time */
-    L4_HAND_WINDOW = 64,    /* sessions offered to one of them and not yet answered */
-    L4_HAND_RETRY_MS = 100, /* a worker that leaves offers again what could not move before */
+    L4_MAILS_A_TURN = 64, /* messages of the supervisor's that a worker takes a turn */
+    L4_HANDOVERS = 72,    /* other workers one hands sessions to or takes them from at one time */
+    L4_HANDOVER_WINDOW = 64,    /* sessions offered to one of them and not yet answered */
+    L4_HANDOVER_RETRY_MS = 100, /* a worker that leaves offers again what could not move before */
 
     L4_FDS_RESERVED = 24,     /* descriptors a worker never gives to a session or a pipe */
     L4_COMMANDS = 256,        /* places in the ring from the supervisor to a worker */

@@ -9,6 +9,12 @@
 
 #include <stdint.h>
 
+enum l4_side {
+    L4_CLIENT,
+    L4_BACKEND,
+    L4_NO_SIDE
+}; /* of a session; the first two index its halves */
+
 enum l4_half_flags {
     L4_HALF_IN = 1 << 0,     /* may be readable: not yet seen empty since the last edge */
     L4_HALF_OUT = 1 << 1,    /* may be writable: not yet seen full since the last edge */

@@ -14,7 +14,7 @@ static void unwatch(struct l4_loop *loop)
 {
     for (uint32_t i = 0; loop->listening && i < loop->bound_count; i++) {
         if (loop->bounds[i].fd >= 0 && !l4_udp_owns(loop, i))
-            epoll_ctl(loop->epoll, EPOLL_CTL_DEL, loop->bounds[i].fd, NULL);
+            l4_loop_unwatch(loop, loop->bounds[i].fd);
     }
     loop->listening = false;
 }
@@ -226,7 +226,7 @@ int l4_accept_add(struct l4_loop *loop, struct l4_bound bound)
     uint32_t place = 0;
     while (place < loop->bound_count && loop->bounds[place].fd >= 0)
         place++;
-    if (place >= l4_accept_room(loop->table) || loop->draining) {
+    if (place >= l4_bounds_room(loop->table) || loop->draining) {
         close(bound.fd);
         return loop->draining ? 0 : -ENOSPC;
     }
@@ -251,7 +251,7 @@ static bool is_meant(const struct l4_bound *bound, uint32_t listener, uint32_t t
 static void close_bound(struct l4_loop *loop, struct l4_bound *bound)
 {
     if (loop->listening)
-        epoll_ctl(loop->epoll, EPOLL_CTL_DEL, bound->fd, NULL);
+        l4_loop_unwatch(loop, bound->fd);
     close(bound->fd);
     bound->fd = -1;
     loop->closing--;

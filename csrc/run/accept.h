@@ -9,7 +9,7 @@
 #ifndef L4_RUN_ACCEPT_H
 #define L4_RUN_ACCEPT_H
 
-#include "run/worker.h"
+#include "run/loop.h"
 
 /* Puts the listeners into the epoll set. Returns 0 or -errno. */
 __attribute__((warn_unused_result)) int l4_accept_start(struct l4_loop *loop);
@@ -34,12 +34,6 @@ void l4_accept_finish(struct l4_loop *loop);
 
 /* The same but takes nothing: others have the same sockets and serve who is queued. */
 void l4_accept_leave(struct l4_loop *loop);
-
-/* How many listening sockets one worker can have: all there are, and those that are closing. */
-static inline uint32_t l4_accept_room(const struct l4_table *table)
-{
-    return 2 * table->plan.caps.listeners;
-}
 
 /* One listening socket more, which it takes over. Returns 0 or -errno. */
 __attribute__((warn_unused_result)) int l4_accept_add(struct l4_loop *loop, struct l4_bound bound);

@@ -3,8 +3,7 @@
 #include "base/hash.h"
 #include "core/talkers.h"
 #include "io/sock.h"
-#include "run/session.h"
-#include "shm/edge_rows.h"
+#include "run/row.h"
 #include "shm/ring.h"
 
 bool l4_account_is_clean(unsigned reason)
@@ -100,7 +99,7 @@ struct l4_outcome l4_account_describe(const struct l4_table *table, uint32_t slo
         .ended_us = now_us,
         .duration_us = now_us > s->started_us ? now_us - s->started_us : 0,
         .bytes_in = L4_GET(s->bytes[0]),
-        .bytes_out = L4_GET(s->bytes[1]),
+        .bytes_out = L4_GET(s->bytes[L4_BACKEND]),
         .queue_us = s->queue_us,
         .connect_us = s->connect_us,
         .first_byte_us = s->first_byte_us,
@@ -112,7 +111,7 @@ struct l4_outcome l4_account_describe(const struct l4_table *table, uint32_t slo
         .client = s->client,
         .error = s->error,
         .retries = s->attempts,
-        .reached = L4_GET(s->state) == L4_SESSION_RELAYS || L4_GET(s->state) == L4_SESSION_RESETS,
+        .reached = L4_GET(s->state) == L4_SESSION_RELAY || L4_GET(s->state) == L4_SESSION_RESET,
     };
     if (s->backend < table->plan.caps.backends)
         outcome.backend_serial = L4_GET(l4_table_backend(table, s->backend)->used);

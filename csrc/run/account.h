@@ -7,7 +7,7 @@
 #ifndef L4_RUN_ACCOUNT_H
 #define L4_RUN_ACCOUNT_H
 
-#include "run/worker.h"
+#include "run/loop.h"
 #include "shm/seen.h"
 
 /* Accounts for one end: the one function all ends come to. The caller is the only process that

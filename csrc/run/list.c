@@ -1,7 +1,7 @@
 #include "run/list.h"
 
 #include "base/assert.h"
-#include "run/session.h"
+#include "shm/table.h"
 
 void l4_list_init(struct l4_list *list, enum l4_list_kind kind)
 {
@@ -13,50 +13,48 @@ static bool is_allowed(const struct l4_session *s, enum l4_list_kind kind)
 {
     static const uint32_t kinds[L4_SESSION_STATES] = {
         [L4_SESSION_FREE] = 1u << L4_LIST_FREE | 1u << L4_LIST_ENDED,
-        [L4_SESSION_SHAKES] = 1u << L4_LIST_READY,
-        [L4_SESSION_SECURES] = 1u << L4_LIST_READY,
-        [L4_SESSION_RELAYS] = 1u << L4_LIST_READY,
-        [L4_SESSION_QUEUES] = 1u << L4_LIST_QUEUE,
+        [L4_SESSION_TLS_CLIENT] = 1u << L4_LIST_READY,
+        [L4_SESSION_TLS_BACKEND] = 1u << L4_LIST_READY,
+        [L4_SESSION_RELAY] = 1u << L4_LIST_READY,
+        [L4_SESSION_QUEUE] = 1u << L4_LIST_QUEUE,
     };
     return kinds[L4_GET(s->state)] >> kind & 1;
 }
 
 /* Links a row that is in no list between two neighbours; L4_NONE is the list's end. */
-static void link_between(const struct l4_loop *loop, struct l4_list *list, uint32_t index,
+static void link_between(struct l4_session *rows, struct l4_list *list, uint32_t index,
                          uint32_t prev, uint32_t next)
 {
-    struct l4_session *s = l4_session_at(loop, index);
+    struct l4_session *s = &rows[index];
     L4_ASSERT(s->list == L4_LIST_NONE && is_allowed(s, list->kind));
     s->list = (uint8_t)list->kind;
     s->prev = prev;
     s->next = next;
-    *(prev == L4_NONE ? &list->head : &l4_session_at(loop, prev)->next) = index;
-    *(next == L4_NONE ? &list->tail : &l4_session_at(loop, next)->prev) = index;
+    *(prev == L4_NONE ? &list->head : &rows[prev].next) = index;
+    *(next == L4_NONE ? &list->tail : &rows[next].prev) = index;
     list->count++;
 }
 
-void l4_list_append(const struct l4_loop *loop, struct l4_list *list, uint32_t index)
+void l4_list_append(struct l4_session *rows, struct l4_list *list, uint32_t index)
 {
-    link_between(loop, list, index, list->tail, L4_NONE);
+    link_between(rows, list, index, list->tail, L4_NONE);
 }
 
-void l4_list_push(const struct l4_loop *loop, struct l4_list *list, uint32_t index)
+void l4_list_push(struct l4_session *rows, struct l4_list *list, uint32_t index)
 {
-    link_between(loop, list, index, L4_NONE, list->head);
+    link_between(rows, list, index, L4_NONE, list->head);
 }
 
-void l4_list_insert(const struct l4_loop *loop, struct l4_list *list, uint32_t index,
-                    uint32_t before)
+void l4_list_insert(struct l4_session *rows, struct l4_list *list, uint32_t index, uint32_t before)
 {
-    link_between(loop, list, index, before,
-                 before == L4_NONE ? list->head : l4_session_at(loop, before)->next);
+    link_between(rows, list, index, before, before == L4_NONE ? list->head : rows[before].next);
 }
 
-void l4_list_remove(const struct l4_loop *loop, struct l4_list *list, uint32_t index)
+void l4_list_remove(struct l4_session *rows, struct l4_list *list, uint32_t index)
 {
-    struct l4_session *s = l4_session_at(loop, index);
-    uint32_t *before = s->prev == L4_NONE ? &list->head : &l4_session_at(loop, s->prev)->next;
-    uint32_t *after = s->next == L4_NONE ? &list->tail : &l4_session_at(loop, s->next)->prev;
+    struct l4_session *s = &rows[index];
+    uint32_t *before = s->prev == L4_NONE ? &list->head : &rows[s->prev].next;
+    uint32_t *after = s->next == L4_NONE ? &list->tail : &rows[s->next].prev;
     L4_ASSERT(s->list == list->kind && *before == index && *after == index && list->count);
     *before = s->next;
     *after = s->prev;
@@ -64,10 +62,10 @@ void l4_list_remove(const struct l4_loop *loop, struct l4_list *list, uint32_t i
     list->count--;
 }
 
-uint32_t l4_list_take(const struct l4_loop *loop, struct l4_list *list)
+uint32_t l4_list_take(struct l4_session *rows, struct l4_list *list)
 {
     const uint32_t index = list->head;
     if (index != L4_NONE)
-        l4_list_remove(loop, list, index);
+        l4_list_remove(rows, list, index);
     return index;
 }

@@ -2,15 +2,16 @@
  * work left over, and the queue of each pool.
  *
  * A row is linked through itself, so it is in at most one list, and it says in which kind of list.
- * Every operation asserts that, and that the state of the row's session has a place in such a list
- * (the table in list.c). A session that changes its state is in no list while it does.
+ * Every operation gets all rows (a list is only their numbers), and asserts that, and that the
+ * state of the row's session has a place in such a list (the table in list.c). A session that
+ * changes its state is in no list while it does.
  */
 #ifndef L4_RUN_LIST_H
 #define L4_RUN_LIST_H
 
 #include <stdint.h>
 
-struct l4_loop;
+struct l4_session;
 
 enum l4_list_kind {
     L4_LIST_NONE,
@@ -30,17 +31,16 @@ struct l4_list {
 void l4_list_init(struct l4_list *list, enum l4_list_kind kind);
 
 /* Puts a row that is in no list behind the last one, or before the first one. */
-void l4_list_append(const struct l4_loop *loop, struct l4_list *list, uint32_t index);
-void l4_list_push(const struct l4_loop *loop, struct l4_list *list, uint32_t index);
+void l4_list_append(struct l4_session *rows, struct l4_list *list, uint32_t index);
+void l4_list_push(struct l4_session *rows, struct l4_list *list, uint32_t index);
 
 /* ... or behind the row `before`, which is in the list; L4_NONE: before the first one. */
-void l4_list_insert(const struct l4_loop *loop, struct l4_list *list, uint32_t index,
-                    uint32_t before);
+void l4_list_insert(struct l4_session *rows, struct l4_list *list, uint32_t index, uint32_t before);
 
 /* Takes a row out of the list that it is in. */
-void l4_list_remove(const struct l4_loop *loop, struct l4_list *list, uint32_t index);
+void l4_list_remove(struct l4_session *rows, struct l4_list *list, uint32_t index);
 
 /* Takes the first row out. L4_NONE: the list is empty. */
-uint32_t l4_list_take(const struct l4_loop *loop, struct l4_list *list);
+uint32_t l4_list_take(struct l4_session *rows, struct l4_list *list);
 
 #endif

@@ -1,13 +1,12 @@
 #include "run/shed.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #include "base/random.h"
 #include "core/talkers.h"
-#include "run/pace.h"
-#include "run/relay.h"
+#include "run/delivery.h"
 #include "run/session.h"
+#include "run/shaping.h"
 
 /* ---- looking --------------------------------------------------------------------------------- */
 
@@ -24,9 +23,9 @@ static uint32_t idle_ms_of(const struct l4_loop *loop, const struct l4_session *
 {
     const uint32_t state = L4_GET(s->state);
     const uint64_t active_ms = L4_GET(s->active_ms);
-    const bool may_be = (state == L4_SESSION_RELAYS && !(s->paced & L4_PACED_WAITS)) ||
-                        state == L4_SESSION_RESETS || state == L4_SESSION_READS ||
-                        state == L4_SESSION_SHAKES || state == L4_SESSION_TARPITS;
+    const bool may_be = (state == L4_SESSION_RELAY && !(s->paced & L4_PACED_WAITS)) ||
+                        state == L4_SESSION_RESET || state == L4_SESSION_PREREAD ||
+                        state == L4_SESSION_TLS_CLIENT || state == L4_SESSION_TARPIT;
     if (!may_be || active_ms >= loop->now_ms) /* another worker's clock may be a turn ahead */
         return 0;
     return (uint32_t)(loop->now_ms - active_ms);
@@ -101,10 +100,10 @@ static bool end(struct l4_loop *loop, uint32_t index)
 {
     const struct l4_session *s = l4_session_at(loop, index);
     const struct l4_addr client = s->client;
-    if (L4_GET(s->state) == L4_SESSION_RELAYS && l4_relay_delivers(loop, index))
+    if (L4_GET(s->state) == L4_SESSION_RELAY && l4_delivery_look(loop, index))
         return false;
     /* Who was turned away before keeps that reason: only his time in the tarpit is cut short. */
-    const bool held = L4_GET(s->state) == L4_SESSION_TARPITS;
+    const bool held = L4_GET(s->state) == L4_SESSION_TARPIT;
     l4_session_end(loop, index, held ? (enum l4_reason)s->reason : L4_END_SHED);
     loop->shed.untold++;
     tell(loop, &client);
@@ -115,10 +114,8 @@ static bool end(struct l4_loop *loop, uint32_t index)
  * an earlier one's: who still finds no room asks again. */
 static void ask(const struct l4_loop *loop, uint32_t worker, uint32_t source, uint32_t count)
 {
-    const uint64_t one = 1;
     atomic_store(&l4_table_worker(loop->table, worker)->shed_asked, (uint64_t)source << 32 | count);
-    if (worker < loop->setup.bell_count)
-        (void)!write(loop->setup.bells[worker], &one, sizeof one);
+    l4_loop_ring_worker(loop, worker);
 }
 
 static enum l4_shed_answer make_room(struct l4_loop *loop, uint32_t idle_ms, uint32_t waiting,

@@ -10,7 +10,7 @@
 #ifndef L4_RUN_SHED_H
 #define L4_RUN_SHED_H
 
-#include "run/worker.h"
+#include "run/loop.h"
 
 enum l4_shed_answer {
     L4_SHED_NOTHING, /* nobody waits, or nobody is to go */

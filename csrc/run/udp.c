@@ -9,10 +9,9 @@
 #include "core/passive.h"
 #include "core/response.h"
 #include "io/dgram_sock.h"
-#include "run/accept.h"
-#include "run/session.h"
+#include "run/row.h"
 #include "run/udp_adopt.h"
-#include "run/udp_greet.h"
+#include "run/udp_proxy_out.h"
 #include "run/udp_route.h"
 #include "run/udp_session.h"
 
@@ -78,7 +77,7 @@ static int take_memory(struct l4_loop *loop, uint32_t capacity)
     struct l4_udp *udp = loop->udp;
     struct l4_timer *timers = calloc(capacity, sizeof *timers);
     udp->peers = calloc(capacity, sizeof *udp->peers);
-    udp->fronts = calloc(l4_accept_room(loop->table), sizeof *udp->fronts);
+    udp->fronts = calloc(l4_bounds_room(loop->table), sizeof *udp->fronts);
     if (!timers || !udp->peers || !udp->fronts || l4_dgram_inbox_init(&udp->in, true) ||
         l4_dgram_inbox_init(&udp->back, false) ||
         l4_flows_init(&udp->flows, capacity, &loop->table->header->hash_key) ||
@@ -135,7 +134,7 @@ void l4_udp_remove(struct l4_loop *loop, uint32_t bound)
         if (L4_GET(s->serial) && loop->udp->peers[i].bound == bound)
             l4_udp_end(loop, i, L4_END_DRAIN_TIMEOUT);
     }
-    epoll_ctl(loop->epoll, EPOLL_CTL_DEL, loop->bounds[bound].fd, NULL);
+    l4_loop_unwatch(loop, loop->bounds[bound].fd);
     loop->udp->fronts[bound].open = false;
 }
 
@@ -158,7 +157,7 @@ void l4_udp_close_fronts(struct l4_loop *loop)
 {
     for (uint32_t i = 0; loop->udp && i < loop->bound_count; i++) {
         if (loop->udp->fronts[i].open && !loop->udp->held_until_ms)
-            epoll_ctl(loop->epoll, EPOLL_CTL_DEL, loop->bounds[i].fd, NULL);
+            l4_loop_unwatch(loop, loop->bounds[i].fd);
     }
 }
 
@@ -224,14 +223,14 @@ static void send_ahead(struct l4_loop *loop, uint32_t flow)
     const uint32_t listener = s->listener;
     struct l4_dgram_sent sent;
     for (int i = 0; i <= L4_RETRIES_MAX; i++) {
-        const int error = l4_dgram_send(&udp->ahead, s->half[1].fd, &sent);
+        const int error = l4_dgram_send(&udp->ahead, s->half[L4_BACKEND].fd, &sent);
         if (sent.lost)
             l4_udp_drop(loop, listener, L4_DROP_SEND_BACKEND, sent.lost);
         if (sent.unfit)
             udp->peers[flow].longest_run[BACKEND] = (uint16_t)(sent.unfit - 1);
         if (!error)
             return;
-        s->error = -l4_dgram_cause(s->half[1].fd, error);
+        s->error = -l4_dgram_cause(s->half[L4_BACKEND].fd, error);
         if (!l4_udp_move(loop, flow, true))
             break;
     }
@@ -248,10 +247,10 @@ static void forward_greeted(struct l4_loop *loop, uint32_t flow, uint32_t first,
         const struct l4_dgram *d = &udp->in.got[i];
         uint32_t at = 0, lost = 0;
         int error = -EAGAIN;
-        L4_OWN_ADD(l4_session_column(loop, s->backend)->bytes_in, d->bytes);
+        L4_OWN_ADD(l4_row_column(loop, s)->bytes_in, d->bytes);
         for (int tries = 0; error && tries <= L4_RETRIES_MAX; tries++) {
-            error = l4_udp_greet(loop, flow, d, &at, &lost);
-            s->error = error ? -l4_dgram_cause(s->half[1].fd, error) : s->error;
+            error = l4_udp_proxy_out(loop, flow, d, &at, &lost);
+            s->error = error ? -l4_dgram_cause(s->half[L4_BACKEND].fd, error) : s->error;
             if (error && !l4_udp_move(loop, flow, true)) {
                 l4_udp_drop(loop, listener, L4_DROP_NO_BACKEND, 1);
                 return;
@@ -287,7 +286,7 @@ static void forward(struct l4_loop *loop, uint32_t flow, uint32_t first, uint32_
         l4_udp_drop(loop, s->listener, L4_DROP_NO_BACKEND, l4_dgram_forget(&udp->ahead));
         return;
     }
-    L4_OWN_ADD(l4_session_column(loop, s->backend)->bytes_in, bytes);
+    L4_OWN_ADD(l4_row_column(loop, s)->bytes_in, bytes);
     send_ahead(loop, flow);
 }
 
@@ -421,7 +420,7 @@ static bool amplifies(const struct l4_loop *loop, const struct l4_session *s,
     const uint64_t most =
         L4_GET(l4_table_listener(loop->table, s->listener)->udp.max_amplification);
     return most && !(f->flags & L4_FLOW_PROVEN) &&
-           L4_GET(s->bytes[1]) + bytes > most * L4_GET(s->bytes[0]);
+           L4_GET(s->bytes[L4_BACKEND]) + bytes > most * L4_GET(s->bytes[0]);
 }
 
 static bool is_answered(const struct l4_loop *loop, const struct l4_session *s,
@@ -465,7 +464,7 @@ static void reply(struct l4_loop *loop, uint32_t flow, const struct l4_dgram *d)
     l4_dgram_put(&udp->replies, &to, d, d->segment <= peer->longest_run[CLIENT]);
     L4_OWN_ADD(s->bytes[1], d->bytes);
     L4_OWN_ADD(f->datagrams[1], count);
-    L4_OWN_ADD(l4_session_column(loop, s->backend)->bytes_out, d->bytes);
+    L4_OWN_ADD(l4_row_column(loop, s)->bytes_out, d->bytes);
     L4_OWN_ADD(tally_of(loop, s->listener)->datagrams_out, count);
 }
 
@@ -480,7 +479,7 @@ static int take_replies(struct l4_loop *loop, uint32_t flow)
     udp->replies_bound = udp->peers[flow].bound;
     const uint32_t room = L4_UDP_BATCH - udp->back_used;
     const uint32_t asked = room < L4_UDP_REPLIES ? room : L4_UDP_REPLIES;
-    const int got = l4_dgram_receive(&udp->back, s->half[1].fd, udp->back_used, asked);
+    const int got = l4_dgram_receive(&udp->back, s->half[L4_BACKEND].fd, udp->back_used, asked);
     if (got < 0)
         return l4_dgram_peer_gone(-got) ? got : 0;
     for (uint32_t i = udp->back_used; i < udp->back_used + (uint32_t)got; i++)
@@ -510,9 +509,9 @@ static void list_ready(struct l4_udp *udp, uint32_t flow)
 void l4_udp_event(struct l4_loop *loop, uint32_t flow, uint32_t events)
 {
     struct l4_session *s = l4_udp_session(loop, flow);
-    if (!lives(loop, flow) || s->half[1].fd < 0)
+    if (!lives(loop, flow) || s->half[L4_BACKEND].fd < 0)
         return;
-    int gone = events & EPOLLERR ? -l4_dgram_error(s->half[1].fd) : 0;
+    int gone = events & EPOLLERR ? -l4_dgram_error(s->half[L4_BACKEND].fd) : 0;
     const int result = take_replies(loop, flow);
     if (result < 0)
         gone = result;

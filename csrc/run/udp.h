@@ -17,7 +17,7 @@
 #include "core/source.h"
 #include "io/dgram.h"
 #include "io/flood.h"
-#include "run/worker.h"
+#include "run/loop.h"
 #include "shm/udp_rows.h"
 
 struct l4_udp_front { /* a UDP listener's socket; as many as the loop's bounds */

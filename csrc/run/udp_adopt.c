@@ -7,10 +7,9 @@
 
 #include "core/steer.h"
 #include "run/account.h"
-#include "run/queue.h"
-#include "run/session.h"
+#include "run/lines.h"
+#include "run/row.h"
 #include "run/udp_session.h"
-#include "shm/count.h"
 
 static uint32_t bound_of(const struct l4_loop *loop, uint32_t listener)
 {
@@ -74,7 +73,7 @@ static bool adopt(struct l4_loop *loop, uint32_t flow)
         l4_count_drop_flow(loop->table, loop->setup.index);
         return false;
     }
-    s->half[1].fd = -1;
+    s->half[L4_BACKEND].fd = -1;
     if (l4_udp_connect(loop, flow, &made)) {
         l4_udp_leave(loop, s);
         l4_count_drop_flow(loop->table, loop->setup.index);
@@ -98,7 +97,7 @@ void l4_udp_adopt(struct l4_loop *loop)
         const bool lives = L4_GET(s->serial) && !s->accounted && i < loop->udp->flows.capacity &&
                            is_sound(loop, s, l4_udp_flow(loop, i));
         if (lives && adopt(loop, i)) {
-            L4_SET(s->state, L4_SESSION_RELAYS);
+            L4_SET(s->state, L4_SESSION_RELAY);
             continue;
         }
         const uint32_t slot = loop->table->plan.caps.sessions + i;
@@ -143,7 +142,7 @@ static void order_by_age(struct l4_loop *loop)
 bool l4_udp_may_go(const struct l4_loop *loop, uint32_t flow, uint32_t places, uint32_t place)
 {
     const struct l4_session *s = l4_udp_session(loop, flow);
-    if (!L4_GET(s->serial) || s->half[1].fd < 0)
+    if (!L4_GET(s->serial) || s->half[L4_BACKEND].fd < 0)
         return false;
     const struct l4_udp_door *door = &l4_table_listener(loop->table, s->listener)->udp;
     return !places || l4_steer_place(&s->client, places, L4_GET(loop->table->header->udp_seed),
@@ -160,14 +159,14 @@ uint32_t l4_udp_describe(const struct l4_loop *loop, uint32_t flow, struct l4_re
         .magic = L4_RECORD_MAGIC,
         .slot = loop->table->plan.caps.sessions + flow,
         .serial = L4_GET(s->serial),
-        .state = L4_SESSION_RELAYS,
+        .state = L4_SESSION_RELAY,
         .fds = L4_RECORD_BACKEND,
         .listener = s->listener,
         .pool = s->pool,
         .backend = s->backend,
         .client = s->client,
         .first_byte_us = s->first_byte_us,
-        .moved = {L4_GET(s->bytes[0]), L4_GET(s->bytes[1])},
+        .moved = {L4_GET(s->bytes[0]), L4_GET(s->bytes[L4_BACKEND])},
         .active_ms = L4_GET(s->active_ms),
         .started_us = s->started_us,
         .connect_started_us = s->connect_started_us,
@@ -179,7 +178,7 @@ uint32_t l4_udp_describe(const struct l4_loop *loop, uint32_t flow, struct l4_re
                  .datagrams = {L4_GET(f->datagrams[0]), L4_GET(f->datagrams[1])}},
     };
     l4_record_put_names(loop, s, record);
-    fds[0] = s->half[1].fd;
+    fds[0] = s->half[L4_BACKEND].fd;
     return 1;
 }
 
@@ -187,8 +186,8 @@ void l4_udp_forget(struct l4_loop *loop, uint32_t flow)
 {
     struct l4_session *s = l4_udp_session(loop, flow);
     l4_wheel_stop(&loop->udp->wheel, flow);
-    close(s->half[1].fd);
-    s->half[1].fd = -1;
+    close(s->half[L4_BACKEND].fd);
+    s->half[L4_BACKEND].fd = -1;
     s->backend = L4_NONE;
     loop->udp->peers[flow].ghost = false;
     l4_flows_remove(&loop->udp->flows, flow);
@@ -199,11 +198,10 @@ void l4_udp_let_go(struct l4_loop *loop, uint32_t flow)
     struct l4_session *s = l4_udp_session(loop, flow);
     L4_OWN_ADD(l4_table_tally(loop->table, loop->setup.index, s->listener)->active, -1u);
     l4_count_drop_backend(loop->table, loop->setup.index, s->backend);
-    l4_queue_released(loop, s->pool);
+    l4_lines_released(loop, s->pool);
     l4_count_drop_flow(loop->table, loop->setup.index);
     l4_udp_drop_source(loop, flow);
     s->accounted = 1;
-    l4_udp_enter(loop, flow, L4_SESSION_LEAVES);
     l4_udp_enter(loop, flow, L4_SESSION_FREE);
     atomic_store_explicit(&s->serial, 0, memory_order_release);
     loop->udp->peers[flow].ghost = true;
@@ -222,23 +220,16 @@ static void fill(struct l4_loop *loop, uint32_t flow, const struct l4_record *re
 {
     struct l4_session *s = l4_udp_session(loop, flow);
     struct l4_flow *f = l4_udp_flow(loop, flow);
-    s->listener = key->listener;
-    s->pool = pool;
+    l4_row_reset(loop, s, key->listener, pool, &key->client);
     s->backend = backend;
-    s->client = key->client;
-    s->half[0] = (struct l4_half){.fd = -1, .pipe = L4_NO_PIPE};
-    s->half[1] = (struct l4_half){.fd = fd, .pipe = L4_NO_PIPE};
-    L4_SET(s->bytes[0], record->moved[0]);
-    L4_SET(s->bytes[1], record->moved[1]);
-    /* why: as in run/record.c: the giver's clock may be a moment ahead. */
+    s->half[L4_BACKEND].fd = fd;
+    L4_SET(s->bytes[L4_CLIENT], record->moved[L4_CLIENT]);
+    L4_SET(s->bytes[L4_BACKEND], record->moved[L4_BACKEND]);
+    /* why: as in run/handover_record.c: the giver's clock may be a moment ahead. */
     L4_SET(s->active_ms, record->active_ms < loop->now_ms ? record->active_ms : loop->now_ms);
     s->started_us = record->started_us < loop->now_us ? record->started_us : loop->now_us;
     s->connect_started_us = s->started_us;
-    s->connect_us = s->queue_us = 0;
     s->first_byte_us = record->first_byte_us;
-    s->accounted = s->attempts = 0;
-    s->reason = L4_END_NONE;
-    s->error = 0;
     *f = (struct l4_flow){
         .local = key->local,
         .scope = record->flow.scope,
@@ -273,7 +264,7 @@ bool l4_udp_take(struct l4_loop *loop, const struct l4_record *record, const int
                  uint32_t count)
 {
     uint32_t listener, pool, backend;
-    if (count != 1 || record->state != L4_SESSION_RELAYS || !is_internet(&record->client) ||
+    if (count != 1 || record->state != L4_SESSION_RELAY || !is_internet(&record->client) ||
         !is_internet(&record->flow.local) ||
         !l4_record_find(loop, record, &listener, &pool, &backend))
         return false;
@@ -294,8 +285,8 @@ bool l4_udp_take(struct l4_loop *loop, const struct l4_record *record, const int
     l4_count_join(loop->table, loop->setup.index, backend);
     settle_in(loop, flow);
     struct l4_session *s = l4_udp_session(loop, flow);
-    l4_udp_enter(loop, flow, L4_SESSION_RELAYS);
-    atomic_store_explicit(&s->serial, l4_session_next_serial(loop), memory_order_release);
+    l4_udp_enter(loop, flow, L4_SESSION_RELAY);
+    l4_row_publish(loop, s);
     if (flow + 1 > L4_GET(loop->row->flows_high))
         L4_SET(loop->row->flows_high, flow + 1);
     return true;

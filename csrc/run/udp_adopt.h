@@ -1,5 +1,5 @@
 /* UDP sessions that change their worker: from a dead process's rows, and from a live worker over a
- * hand (run/hand.h).
+ * hand (run/handover.h).
  *
  * A live one gives a copy of the session's connected socket, so backend and client notice nothing.
  * Until the client's datagrams come to the taker the giver goes on serving it with its own copy, as
@@ -8,7 +8,7 @@
 #ifndef L4_RUN_UDP_ADOPT_H
 #define L4_RUN_UDP_ADOPT_H
 
-#include "run/record.h"
+#include "run/handover_record.h"
 #include "run/udp.h"
 
 /* Takes over what a dead process left in this worker's rows. */

@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/random.h"
 #include "core/key.h"
 #include "core/passive.h"
@@ -13,11 +14,10 @@
 #include "core/stick.h"
 #include "io/dgram_sock.h"
 #include "run/account.h"
-#include "run/queue.h"
-#include "run/session.h"
+#include "run/lines.h"
+#include "run/pick_trace.h"
+#include "run/row.h"
 #include "run/udp_adopt.h"
-#include "run/watch.h"
-#include "shm/count.h"
 
 struct l4_session *l4_udp_session(const struct l4_loop *loop, uint32_t flow)
 {
@@ -29,9 +29,16 @@ struct l4_flow *l4_udp_flow(const struct l4_loop *loop, uint32_t flow)
     return l4_table_flow(loop->table, loop->setup.index, flow);
 }
 
+/* A UDP session has no stages: it is bound to a backend as soon as it is opened. */
 void l4_udp_enter(struct l4_loop *loop, uint32_t flow, enum l4_session_state state)
 {
-    l4_session_enter(loop, loop->table->plan.caps.sessions + flow, state);
+    struct l4_session *s = l4_udp_session(loop, flow);
+    const uint32_t from = L4_GET(s->state);
+    L4_ASSERT(
+        (from == L4_SESSION_FREE && (state == L4_SESSION_PICK || state == L4_SESSION_RELAY)) ||
+        (from == L4_SESSION_PICK && (state == L4_SESSION_RELAY || state == L4_SESSION_FREE)) ||
+        (from == L4_SESSION_RELAY && state == L4_SESSION_FREE));
+    L4_SET(s->state, state);
 }
 
 static struct l4_udp_tally *udp_tally(const struct l4_loop *loop, uint32_t listener)
@@ -39,21 +46,16 @@ static struct l4_udp_tally *udp_tally(const struct l4_loop *loop, uint32_t liste
     return l4_table_udp_tally(loop->table, loop->setup.index, listener);
 }
 
-static struct l4_tally *tally(const struct l4_loop *loop, uint32_t listener)
-{
-    return l4_table_tally(loop->table, loop->setup.index, listener);
-}
-
 /* ---- a backend for it ------------------------------------------------------------------------ */
 
 void l4_udp_leave(struct l4_loop *loop, struct l4_session *s)
 {
-    if (s->half[1].fd >= 0)
-        close(s->half[1].fd);
-    s->half[1].fd = -1;
+    if (s->half[L4_BACKEND].fd >= 0)
+        close(s->half[L4_BACKEND].fd);
+    s->half[L4_BACKEND].fd = -1;
     if (s->backend != L4_NONE) {
         l4_count_drop_backend(loop->table, loop->setup.index, s->backend);
-        l4_queue_released(loop, s->pool);
+        l4_lines_released(loop, s->pool);
     }
     s->backend = L4_NONE;
 }
@@ -61,7 +63,7 @@ void l4_udp_leave(struct l4_loop *loop, struct l4_session *s)
 /* The session's backend was not there. */
 static void note_failed(const struct l4_loop *loop, struct l4_session *s)
 {
-    L4_OWN_ADD(l4_session_column(loop, s->backend)->connect_errors, 1);
+    L4_OWN_ADD(l4_row_column(loop, s)->connect_errors, 1);
     l4_passive_unreached(loop->table, loop->setup.index, s->backend, loop->now_ms, s->error);
     const uint32_t places = sizeof s->tried / sizeof *s->tried;
     s->tried[s->attempts % places] = (uint16_t)s->backend;
@@ -73,7 +75,7 @@ static bool pick(struct l4_loop *loop, uint32_t flow)
 {
     struct l4_session *s = l4_udp_session(loop, flow);
     struct l4_flow *f = l4_udp_flow(loop, flow);
-    const struct l4_pool *pool = l4_table_pool(loop->table, s->pool);
+    const struct l4_pool *pool = l4_row_pool(loop, s);
     const struct l4_pick_request request = {
         .worker = loop->setup.index,
         .pool = s->pool,
@@ -85,21 +87,21 @@ static bool pick(struct l4_loop *loop, uint32_t flow)
     };
     f->flags &= (uint16_t) ~(L4_FLOW_LAST_HOPE | L4_FLOW_GREETED);
     struct l4_pick_answer answer = {.backend = L4_NONE};
-    bool stuck = false;
+    bool sticky = false;
     if (f->lane) {
         if (l4_pick_this(loop->table, &request, f->lane - 1, true))
             answer.backend = f->lane - 1;
     } else {
         const struct l4_stick_client client = {.addr = &s->client};
-        answer = l4_stick_pick(loop->table, &request, &client, &stuck);
+        answer = l4_stick_pick(loop->table, &request, &client, &sticky);
         if (answer.tier == L4_ANY)
             f->flags |= L4_FLOW_LAST_HOPE;
     }
     s->backend = answer.backend;
-    l4_watch_pick(loop, s, &request, &answer,
-                  f->lane ? L4_PICK_NAMED
-                  : stuck ? L4_PICK_STUCK
-                          : L4_PICK_BALANCED);
+    l4_pick_trace(loop, s, &request, &answer,
+                  f->lane  ? L4_PICK_NAMED
+                  : sticky ? L4_PICK_STICKY
+                           : L4_PICK_BALANCED);
     if (s->backend == L4_NONE)
         return false;
     f->backend_use = L4_GET(l4_table_backend(loop->table, s->backend)->used);
@@ -111,7 +113,7 @@ int l4_udp_connect(struct l4_loop *loop, uint32_t flow, bool *made)
 {
     struct l4_session *s = l4_udp_session(loop, flow);
     struct l4_flow *f = l4_udp_flow(loop, flow);
-    const struct l4_pool *pool = l4_table_pool(loop->table, s->pool);
+    const struct l4_pool *pool = l4_row_pool(loop, s);
     const struct l4_addr *to = &l4_table_backend(loop->table, s->backend)->addr;
     struct l4_way memory;
     const struct l4_way *way =
@@ -125,7 +127,7 @@ int l4_udp_connect(struct l4_loop *loop, uint32_t flow, bool *made)
         *made = false;
         return error;
     }
-    s->half[1].fd = fd;
+    s->half[L4_BACKEND].fd = fd;
     loop->udp->peers[flow].longest_run[0] = UINT16_MAX;
     return 0;
 }
@@ -155,7 +157,7 @@ static bool reach(struct l4_loop *loop, uint32_t flow, enum l4_drop *why)
         if (error && !made && !portless && make_room(loop, flow))
             error = l4_udp_connect(loop, flow, &made);
         if (!error) {
-            L4_OWN_ADD(l4_session_column(loop, s->backend)->total, 1);
+            L4_OWN_ADD(l4_row_column(loop, s)->total, 1);
             return true;
         }
         s->error = -error;
@@ -191,9 +193,8 @@ bool l4_udp_is_served(const struct l4_loop *loop, uint32_t flow)
     if (s->backend == L4_NONE)
         return false;
     const struct l4_backend *b = l4_table_backend(loop->table, s->backend);
-    return L4_GET(b->used) == f->backend_use &&
-           (is_up(loop, b) || f->flags & L4_FLOW_LAST_HOPE ||
-            L4_GET(l4_table_pool(loop->table, s->pool)->udp.keep_down));
+    return L4_GET(b->used) == f->backend_use && (is_up(loop, b) || f->flags & L4_FLOW_LAST_HOPE ||
+                                                 L4_GET(l4_row_pool(loop, s)->udp.keep_down));
 }
 
 void l4_udp_sweep(struct l4_loop *loop)
@@ -202,7 +203,7 @@ void l4_udp_sweep(struct l4_loop *loop)
     bool any = false;
     for (uint32_t i = 0; i < high && !any; i++)
         any = !is_up(loop, l4_table_backend(loop->table, i)) &&
-              L4_GET(l4_session_column(loop, i)->active);
+              L4_GET(l4_table_column(loop->table, loop->setup.index, i)->active);
     for (uint32_t i = 0; any && i < loop->udp->flows.fresh; i++) {
         if (L4_GET(l4_udp_session(loop, i)->serial) && !l4_udp_is_served(loop, i))
             l4_udp_end(loop, i, L4_END_BACKEND_DOWN);
@@ -262,22 +263,7 @@ static void fill(struct l4_loop *loop, uint32_t flow, uint32_t bound, uint32_t p
 {
     struct l4_session *s = l4_udp_session(loop, flow);
     struct l4_flow *f = l4_udp_flow(loop, flow);
-    s->listener = key->listener;
-    s->pool = pool;
-    s->backend = L4_NONE;
-    s->client = key->client;
-    s->half[0] = s->half[1] = (struct l4_half){.fd = -1, .pipe = L4_NO_PIPE};
-    L4_SET(s->bytes[0], 0);
-    L4_SET(s->bytes[1], 0);
-    L4_SET(s->active_ms, loop->now_ms);
-    s->started_us = s->connect_started_us = loop->now_us;
-    s->connect_us = 0;
-    s->queue_us = 0;
-    s->first_byte_us = 0;
-    s->accounted = 0;
-    s->attempts = 0;
-    s->reason = L4_END_NONE;
-    s->error = 0;
+    l4_row_reset(loop, s, key->listener, pool, &key->client);
     *f = (struct l4_flow){.local = key->local, .scope = scope, .lane = key->lane};
     /* why not all of it: an ended session's row may still be in the ready list. */
     struct l4_udp_peer *peer = &loop->udp->peers[flow];
@@ -285,16 +271,15 @@ static void fill(struct l4_loop *loop, uint32_t flow, uint32_t bound, uint32_t p
     peer->batch = 0;
     peer->ghost = false;
     peer->longest_run[0] = peer->longest_run[1] = UINT16_MAX;
-    l4_udp_enter(loop, flow, L4_SESSION_WAITS);
-    loop->serial = loop->serial + 1 ? loop->serial + 1 : 1;
-    atomic_store_explicit(&s->serial, loop->serial, memory_order_release);
+    l4_udp_enter(loop, flow, L4_SESSION_PICK);
+    l4_row_publish(loop, s);
     if (flow + 1 > L4_GET(loop->row->flows_high))
         L4_SET(loop->row->flows_high, flow + 1);
 }
 
 uint32_t l4_udp_idle_ms(const struct l4_loop *loop, const struct l4_session *s)
 {
-    return L4_GET(l4_table_pool(loop->table, s->pool)->udp.idle_ms);
+    return L4_GET(l4_row_pool(loop, s)->udp.idle_ms);
 }
 
 /* A place among all UDP sessions and a row. */
@@ -329,20 +314,19 @@ uint32_t l4_udp_open(struct l4_loop *loop, uint32_t bound, uint32_t pool,
             l4_sources_drop(&loop->udp->sources, l4_udp_source(loop, &key->client, key->listener));
         return L4_NONE;
     }
+    const struct l4_session *s = l4_udp_session(loop, flow);
     fill(loop, flow, bound, pool, key, scope);
     if (counted)
         l4_udp_flow(loop, flow)->flags |= L4_FLOW_COUNTED;
     L4_OWN_ADD(loop->row->accepted, 1);
-    L4_OWN_ADD(tally(loop, key->listener)->accepted, 1);
-    L4_OWN_ADD(tally(loop, key->listener)->active, 1);
+    L4_OWN_ADD(l4_row_tally(loop, s)->accepted, 1);
+    L4_OWN_ADD(l4_row_tally(loop, s)->active, 1);
     if (!reach(loop, flow, why)) {
-        l4_udp_end(loop, flow, end_of(*why, l4_udp_session(loop, flow)->attempts));
+        l4_udp_end(loop, flow, end_of(*why, s->attempts));
         return L4_NONE;
     }
-    l4_udp_enter(loop, flow, L4_SESSION_CONNECTS);
-    l4_udp_enter(loop, flow, L4_SESSION_RELAYS);
-    l4_wheel_start(&loop->udp->wheel, flow,
-                   loop->now_ms + l4_udp_idle_ms(loop, l4_udp_session(loop, flow)));
+    l4_udp_enter(loop, flow, L4_SESSION_RELAY);
+    l4_wheel_start(&loop->udp->wheel, flow, loop->now_ms + l4_udp_idle_ms(loop, s));
     return flow;
 }
 
@@ -367,7 +351,6 @@ void l4_udp_end(struct l4_loop *loop, uint32_t flow, enum l4_reason reason)
         l4_udp_forget(loop, flow);
         return;
     }
-    s->reason = (uint8_t)reason;
     struct l4_outcome outcome =
         l4_account_describe(loop->table, loop->table->plan.caps.sessions + flow, s, loop->now_us);
     outcome.reason = (uint8_t)reason;
@@ -376,7 +359,7 @@ void l4_udp_end(struct l4_loop *loop, uint32_t flow, enum l4_reason reason)
     l4_account_end(loop->table, loop->setup.index, &outcome);
     s->accounted = 1;
     l4_wheel_stop(&loop->udp->wheel, flow);
-    L4_OWN_ADD(tally(loop, s->listener)->active, -1u);
+    L4_OWN_ADD(l4_row_tally(loop, s)->active, -1u);
     if (l4_stick_is_on(loop->table, s->pool) && s->backend != L4_NONE) {
         const struct l4_stick_client client = {.addr = &s->client};
         l4_stick_touch(loop->table, s->pool, &client, s->backend, loop->now_ms);
@@ -387,6 +370,13 @@ void l4_udp_end(struct l4_loop *loop, uint32_t flow, enum l4_reason reason)
     atomic_store_explicit(&s->serial, 0, memory_order_release);
     l4_udp_drop_source(loop, flow);
     l4_flows_remove(&loop->udp->flows, flow);
+}
+
+void l4_udp_kill(struct l4_loop *loop, uint32_t flow, uint32_t serial)
+{
+    if (loop->udp && flow < loop->udp->flows.fresh && serial &&
+        L4_GET(l4_udp_session(loop, flow)->serial) == serial)
+        l4_udp_end(loop, flow, L4_END_KILLED);
 }
 
 void l4_udp_end_all(struct l4_loop *loop, uint32_t backend, enum l4_reason reason)

@@ -13,7 +13,7 @@
 struct l4_session *l4_udp_session(const struct l4_loop *loop, uint32_t flow);
 struct l4_flow *l4_udp_flow(const struct l4_loop *loop, uint32_t flow);
 
-/* The setter of its state: l4_session_enter. */
+/* The one setter of its state: from PICK to RELAY. */
 void l4_udp_enter(struct l4_loop *loop, uint32_t flow, enum l4_session_state state);
 
 /* Opens a session for a client's first datagram and binds it to a backend; makes room by ending
@@ -36,6 +36,9 @@ void l4_udp_timeout(struct l4_loop *loop, uint32_t flow);
 
 /* Ends it and accounts for it. */
 void l4_udp_end(struct l4_loop *loop, uint32_t flow, enum l4_reason reason);
+
+/* Ends the session of this row for an operator, if its serial is still this one. */
+void l4_udp_kill(struct l4_loop *loop, uint32_t flow, uint32_t serial);
 
 /* Ends all, or (backend not L4_NONE) all of one backend. */
 void l4_udp_end_all(struct l4_loop *loop, uint32_t backend, enum l4_reason reason);

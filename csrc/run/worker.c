@@ -2,70 +2,26 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/assert.h"
 #include "base/random.h"
 #include "run/accept.h"
-#include "run/admit.h"
-#include "run/hand.h"
-#include "run/post.h"
-#include "run/queue.h"
-#include "run/relay.h"
-#include "run/secure.h"
+#include "run/commands.h"
+#include "run/handover.h"
+#include "run/lines.h"
 #include "run/session.h"
 #include "run/shed.h"
+#include "run/tcp.h"
 #include "run/udp_session.h"
-#include "shm/count.h"
-#include "shm/ring.h"
+#include "run/vault.h"
 
-int l4_loop_watch(const struct l4_loop *loop, int fd, uint32_t events, enum l4_watch what,
-                  uint32_t index)
-{
-    struct epoll_event event = {.events = events, .data.u64 = (uint64_t)what << 32 | index};
-    return epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
-}
-
-/* Adds one to an eventfd. Its count cannot overflow, so this cannot fail. */
-static void ring_bell(int fd)
-{
-    const uint64_t one = 1;
-    (void)!write(fd, &one, sizeof one);
-}
-
-void l4_loop_event(struct l4_loop *loop, enum l4_event_kind kind, uint32_t a, uint64_t b)
-{
-    const struct l4_event event = {.at_ms = loop->now_ms, .kind = kind, .a = a, .b = b};
-    L4_RING_PUT(loop->row, event_ring, events, &event);
-    ring_bell(loop->setup.event_fd);
-}
-
-void l4_loop_portless(struct l4_loop *loop)
-{
-    L4_OWN_ADD(loop->row->portless, 1);
-    if (loop->portless_told_ms && loop->now_ms - loop->portless_told_ms < L4_PORTLESS_TELL_MS)
-        return;
-    loop->portless_told_ms = loop->now_ms;
-    l4_loop_event(loop, L4_EVENT_PORTLESS, 0, 0);
-}
-
-static void read_clock(struct l4_loop *loop)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    loop->now_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-    loop->now_ms = loop->now_us / 1000;
-}
-
-/* ---- start ----------------------------------------------------------------------------------- */
+/* ---- start and finish ------------------------------------------------------------------------ */
 
 static uint32_t open_descriptors(void)
 {
@@ -111,12 +67,12 @@ static void clear_rows(struct l4_loop *loop)
 
 static int take_memory(struct l4_loop *loop)
 {
-    const uint32_t count = loop->setup.bound_count, room = l4_accept_room(loop->table);
+    const uint32_t count = loop->setup.bound_count, room = l4_bounds_room(loop->table);
     struct l4_timer *timers = calloc(loop->capacity, sizeof *timers);
     loop->bounds = malloc(room * sizeof *loop->bounds);
-    loop->hands = calloc(L4_HANDS, sizeof *loop->hands);
+    loop->handovers = calloc(L4_HANDOVERS, sizeof *loop->handovers);
     loop->pump.scratch = malloc(L4_SCRATCH_BYTES);
-    if (!timers || !loop->bounds || !loop->hands || !loop->pump.scratch || count > room) {
+    if (!timers || !loop->bounds || !loop->handovers || !loop->pump.scratch || count > room) {
         free(timers);
         return -ENOMEM;
     }
@@ -131,42 +87,54 @@ static void give_memory_back(struct l4_loop *loop)
 {
     free(loop->wheel.timers);
     free(loop->pump.scratch);
-    free(loop->hands);
+    free(loop->handovers);
     free(loop->bounds);
+}
+
+/* What needs no memory and cannot fail. */
+static void set_up(struct l4_loop *loop, const struct l4_worker_setup *setup)
+{
+    loop->setup = *setup;
+    loop->table = &loop->setup.table;
+    loop->row = l4_table_worker(loop->table, setup->index);
+    loop->pump.pipes = &loop->pipes;
+    l4_row_start(loop);
+    l4_loop_read_clock(loop);
+    if (getrandom(&loop->random, sizeof loop->random, 0) != sizeof loop->random)
+        loop->random = loop->now_us;
+    l4_ports_start_here(&loop->ports, l4_random(&loop->random));
+    clear_rows(loop);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* Makes the epoll set, and puts what the supervisor speaks through into it. */
+static int open_epoll(struct l4_loop *loop)
+{
+    const struct l4_worker_setup *setup = &loop->setup;
+    loop->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (loop->epoll < 0)
+        return -errno;
+    int error = l4_loop_watch(loop, setup->command_fd, EPOLLIN, L4_WATCH_COMMAND, 0);
+    if (!error)
+        error = l4_loop_watch(loop, setup->lifeline_fd, EPOLLIN, L4_WATCH_LIFELINE, 0);
+    if (!error && setup->mailbox_fd >= 0)
+        error = l4_loop_watch(loop, setup->mailbox_fd, EPOLLIN, L4_WATCH_MAILBOX, 0);
+    return error;
 }
 
 static int start(struct l4_loop *loop, const struct l4_worker_setup *setup)
 {
     uint32_t pipes;
-    loop->setup = *setup;
-    loop->table = &loop->setup.table;
-    loop->row = l4_table_worker(loop->table, setup->index);
-    loop->pump.pipes = &loop->pipes;
-    l4_session_start(loop);
-    read_clock(loop);
-    if (getrandom(&loop->random, sizeof loop->random, 0) != sizeof loop->random)
-        loop->random = loop->now_us;
-    l4_ports_start_here(&loop->ports, l4_random(&loop->random));
+    set_up(loop, setup);
     const uint32_t flows = plan_descriptors(loop, &pipes);
     l4_pipes_init(&loop->pipes, pipes);
-    clear_rows(loop);
-    signal(SIGPIPE, SIG_IGN);
-
     int error = take_memory(loop);
     if (!error)
-        error = l4_queue_start(loop);
-    if (error)
-        return error;
-    loop->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (loop->epoll < 0)
-        return -errno;
-    error = l4_loop_watch(loop, setup->command_fd, EPOLLIN, L4_WATCH_COMMAND, 0);
+        error = l4_lines_start(loop);
     if (!error)
-        error = l4_loop_watch(loop, setup->lifeline_fd, EPOLLIN, L4_WATCH_LIFELINE, 0);
-    if (!error && setup->post_fd >= 0)
-        error = l4_loop_watch(loop, setup->post_fd, EPOLLIN, L4_WATCH_POST, 0);
+        error = open_epoll(loop);
     if (!error)
-        error = l4_secure_open(loop);
+        error = l4_vault_open(loop);
     if (!error)
         error = l4_accept_start(loop);
     if (!error)
@@ -175,7 +143,7 @@ static int start(struct l4_loop *loop, const struct l4_worker_setup *setup)
     L4_SET(loop->row->paused, 0);
     atomic_store(&loop->row->shed_asked, 0);
     L4_SET(loop->row->state, L4_WORKER_RUNS);
-    read_clock(loop);
+    l4_loop_read_clock(loop);
     L4_SET(loop->row->beat_ms, loop->now_ms);
     return error;
 }
@@ -185,121 +153,14 @@ static int start(struct l4_loop *loop, const struct l4_worker_setup *setup)
 static void finish(struct l4_loop *loop)
 {
     L4_SET(loop->row->state, L4_WORKER_OFF);
-    l4_hand_close_all(loop);
+    l4_handover_close_all(loop);
     l4_udp_finish(loop);
-    l4_secure_close(loop);
+    l4_vault_close(loop);
     if (loop->epoll >= 0)
         close(loop->epoll);
-    l4_queue_finish(loop);
+    l4_lines_finish(loop);
     give_memory_back(loop);
     l4_pipes_close(&loop->pipes);
-}
-
-/* ---- commands -------------------------------------------------------------------------------- */
-
-void l4_loop_leave(struct l4_loop *loop)
-{
-    if (loop->draining)
-        return;
-    L4_SET(loop->row->state, L4_WORKER_DRAINS);
-    l4_accept_leave(loop);
-    loop->draining = true;
-    l4_udp_close_fronts(loop);
-}
-
-static void drain(struct l4_loop *loop)
-{
-    if (loop->draining)
-        return;
-    L4_SET(loop->row->state, L4_WORKER_DRAINS);
-    l4_udp_drain(loop);
-    loop->draining = true;
-    l4_accept_finish(loop);
-}
-
-/* Ends every session, or (backend not L4_NONE) every session of one backend. */
-static void end_all(struct l4_loop *loop, uint32_t backend, enum l4_reason reason)
-{
-    for (uint32_t i = 0; i < loop->fresh; i++) {
-        const struct l4_session *s = l4_session_at(loop, i);
-        const bool leaves = L4_GET(s->state) == L4_SESSION_LEAVES;
-        if (!s->serial || leaves || (backend != L4_NONE && s->backend != backend))
-            continue;
-        if (backend != L4_NONE && L4_GET(s->state) == L4_SESSION_RELAYS)
-            l4_relay_drain(loop, i, reason); /* its client gets what the backend has said */
-        else
-            l4_session_end(loop, i, reason);
-    }
-    l4_udp_end_all(loop, backend, reason);
-}
-
-/* why the hands first: what is on offer is in no other worker, and goes back to the state that it
- * had, to be ended like all others. */
-static void stop(struct l4_loop *loop, enum l4_reason reason)
-{
-    l4_hand_close_all(loop);
-    drain(loop);
-    end_all(loop, L4_NONE, reason);
-    loop->stopping = true;
-}
-
-/* Nobody is left to restart or to steer, and who starts the service again needs the addresses now.
- * why UDP sessions end: without their listener's socket they have no way to their clients. */
-static void go_on_alone(struct l4_loop *loop)
-{
-    epoll_ctl(loop->epoll, EPOLL_CTL_DEL, loop->setup.lifeline_fd, NULL);
-    drain(loop);
-    l4_accept_close_udp(loop);
-    loop->alone_end_ms = loop->now_ms + L4_GET(loop->table->header->drain_timeout_ms);
-}
-
-static void kill_session(struct l4_loop *loop, uint32_t slot, uint32_t serial)
-{
-    const struct l4_caps *caps = &loop->table->plan.caps;
-    const bool udp = slot >= caps->sessions;
-    const bool known =
-        udp ? loop->udp && slot - caps->sessions < loop->udp->flows.fresh : slot < loop->fresh;
-    if (!known || !serial || L4_GET(l4_session_at(loop, slot)->serial) != serial)
-        return;
-    if (udp)
-        l4_udp_end(loop, slot - caps->sessions, L4_END_KILLED);
-    else if (L4_GET(l4_session_at(loop, slot)->state) != L4_SESSION_LEAVES)
-        l4_session_end(loop, slot, L4_END_KILLED);
-}
-
-static void obey(struct l4_loop *loop, const struct l4_command *command)
-{
-    switch (command->op) {
-    case L4_CMD_DRAIN:
-        drain(loop);
-        break;
-    case L4_CMD_STOP:
-        stop(loop, command->reason);
-        break;
-    case L4_CMD_KILL:
-        kill_session(loop, command->slot, command->serial);
-        break;
-    case L4_CMD_SECRETS:
-        l4_secure_refresh(loop);
-        break;
-    case L4_CMD_RECOUNT:
-        l4_admit_recount(loop);
-        break;
-    case L4_CMD_KILL_BACKEND:
-        end_all(loop, command->slot, L4_END_KILLED);
-        break;
-    }
-}
-
-static void take_commands(struct l4_loop *loop)
-{
-    uint64_t bells;
-    struct l4_command command;
-    (void)!read(loop->setup.command_fd, &bells, sizeof bells);
-    while (L4_RING_TAKE(loop->row, command_ring, commands, &command))
-        obey(loop, &command);
-    l4_queue_rung(loop);
-    l4_shed_asked(loop);
 }
 
 /* ---- the loop -------------------------------------------------------------------------------- */
@@ -309,10 +170,10 @@ static void handle(struct l4_loop *loop, const struct epoll_event *event)
     const uint32_t index = (uint32_t)event->data.u64;
     switch ((enum l4_watch)(event->data.u64 >> 32)) {
     case L4_WATCH_COMMAND:
-        take_commands(loop);
+        l4_commands_take(loop);
         break;
     case L4_WATCH_LIFELINE:
-        go_on_alone(loop);
+        l4_commands_go_on_alone(loop);
         break;
     case L4_WATCH_LISTENER:
         if (loop->listening)
@@ -324,17 +185,17 @@ static void handle(struct l4_loop *loop, const struct epoll_event *event)
     case L4_WATCH_FLOW:
         l4_udp_event(loop, index, event->events);
         break;
-    case L4_WATCH_POST:
-        loop->error = l4_post_take(loop);
+    case L4_WATCH_MAILBOX:
+        loop->error = l4_commands_take_mail(loop);
         break;
-    case L4_WATCH_HAND:
-        l4_hand_event(loop, index);
+    case L4_WATCH_HANDOVER:
+        l4_handover_event(loop, index);
         break;
     case L4_WATCH_CLIENT:
-        l4_session_event(loop, index, 0, event->events);
+        l4_session_event(loop, index, L4_CLIENT, event->events);
         break;
     case L4_WATCH_BACKEND:
-        l4_session_event(loop, index, 1, event->events);
+        l4_session_event(loop, index, L4_BACKEND, event->events);
         break;
     }
 }
@@ -345,34 +206,14 @@ static int sooner(int a, int b)
     return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
-/* How long a worker that is alone may go on. */
-static int alone_ms(const struct l4_loop *loop)
-{
-    const uint64_t left = loop->alone_end_ms > loop->now_ms ? loop->alone_end_ms - loop->now_ms : 0;
-    return left < INT32_MAX ? (int)left : INT32_MAX;
-}
-
 static int wait_ms(struct l4_loop *loop)
 {
-    if (loop->ready.count || l4_secure_is_busy(loop))
+    if (loop->ready.count || l4_vault_is_busy(loop))
         return 0;
     const int timer = l4_wheel_wait_ms(&loop->wheel, loop->now_ms);
-    const int others = sooner(l4_udp_wait_ms(loop), l4_hand_wait_ms(loop));
+    const int others = sooner(l4_udp_wait_ms(loop), l4_handover_wait_ms(loop));
     const int both = sooner(sooner(timer, l4_accept_wait_ms(loop)), others);
-    return loop->alone_end_ms ? sooner(both, alone_ms(loop)) : both;
-}
-
-static void expire(struct l4_loop *loop)
-{
-    for (uint32_t n; (n = l4_wheel_expire(&loop->wheel, loop->now_ms)) != L4_NONE;)
-        l4_session_timeout(loop, n);
-}
-
-/* Goes once through the sessions that had work left over when this turn began. */
-static void resume_ready(struct l4_loop *loop)
-{
-    for (uint32_t left = loop->ready.count; left && loop->ready.count; left--)
-        l4_session_resume(loop, l4_list_take(loop, &loop->ready));
+    return sooner(both, l4_commands_alone_ms(loop));
 }
 
 static bool is_listener(const struct epoll_event *event)
@@ -380,7 +221,7 @@ static bool is_listener(const struct epoll_event *event)
     return event->data.u64 >> 32 == L4_WATCH_LISTENER;
 }
 
-/* Who is here already comes before who knocks: a flood of new connections makes a turn no longer
+/* Sessions that are here come before new clients: a flood of new connections makes a turn no longer
  * for the sessions whose events came with it. After a stop nothing begins any more. */
 static void handle_all(struct l4_loop *loop, const struct epoll_event *events, int count)
 {
@@ -398,23 +239,23 @@ static int turn(struct l4_loop *loop)
     const int count = epoll_wait(loop->epoll, events, L4_EVENTS_BATCH, wait_ms(loop));
     if (count < 0 && errno != EINTR)
         return -errno;
-    read_clock(loop);
-    l4_secure_tend(loop);
+    l4_loop_read_clock(loop);
+    l4_vault_tend(loop);
     L4_OWN_ADD(loop->row->turns, 1);
     L4_SET(loop->row->beat_ms, loop->now_ms);
-    resume_ready(loop);
+    l4_tcp_resume(loop);
     handle_all(loop, events, count);
-    expire(loop);
-    if (loop->alone_end_ms && alone_ms(loop) == 0)
-        stop(loop, L4_END_DRAIN_TIMEOUT);
-    if (loop->hand_count)
-        l4_hand_revisit(loop);
+    l4_tcp_expire(loop);
+    if (l4_commands_alone_ms(loop) == 0)
+        l4_commands_end_alone(loop);
+    if (loop->handover_count)
+        l4_handover_revisit(loop);
     l4_udp_turn(loop);
-    l4_queue_serve(loop);
+    l4_tcp_serve(loop);
     l4_shed_turn(loop);
     l4_accept_shed(loop);
-    l4_session_sweep(loop);
-    l4_secure_thrift(loop);
+    l4_row_sweep(loop);
+    l4_vault_thrift(loop);
     l4_accept_revisit(loop);
     if (loop->closing)
         l4_accept_close_rest(loop);

@@ -39,6 +39,7 @@
 #include "shm/health.h"
 #include "shm/queue.h"
 #include "shm/secure.h"
+#include "shm/state.h"
 #include "shm/talkers.h"
 #include "shm/udp.h"
 
@@ -264,8 +265,8 @@ enum l4_command_op {               /* from the supervisor to a worker */
                      L4_CMD_STOP,  /* end every session with `reason` and exit */
                      L4_CMD_KILL,  /* the session `slot` if its `serial` is still the same */
                      L4_CMD_KILL_BACKEND, /* every session of backend `slot` */
-                     L4_CMD_SECRETS,      /* the vault has changed: run/secure.h */
-                     L4_CMD_RECOUNT,      /* what limits count has changed: run/admit.h */
+                     L4_CMD_SECRETS,      /* the vault has changed: run/vault.h */
+                     L4_CMD_RECOUNT,      /* what limits count has changed: run/admission.h */
 };
 
 struct l4_command {
@@ -358,21 +359,16 @@ struct l4_tally { /* one worker's counts of one listener */
     _Atomic uint64_t dry_run[L4_REJECTED_COUNT]; /* who would have been turned away */
 };
 
-enum l4_session_state { /* run/session.c has the edges */
-                        L4_SESSION_FREE,
-                        L4_SESSION_WAITS, /* for a descriptor to reach its backend with */
-                        L4_SESSION_CONNECTS,
-                        L4_SESSION_RELAYS,
-                        L4_SESSION_RESETS,  /* it is to end, once what was accepted before has been
-                                               delivered: run/relay.h */
-                        L4_SESSION_READS,   /* what its client says before a backend is chosen */
-                        L4_SESSION_QUEUES,  /* for a place at a backend */
-                        L4_SESSION_TARPITS, /* turned away, and not told so for a while */
-                        L4_SESSION_SHAKES,  /* hands: TLS with its client */
-                        L4_SESSION_SECURES, /* TLS with its backend */
-                        L4_SESSION_LEAVES,  /* offered to another worker: run/hand.h */
-                        L4_SESSION_STATES
+/* What is still to be read of a client before the pick, in this order, and how it is waited for. */
+enum l4_wants {
+    L4_WANTS_PROXY = 1 << 0, /* until it was read, nobody knows where the client comes from */
+    L4_WANTS_HELLO = 1 << 1,
+    L4_WANTS_QUIET = 1 << 2, /* the kernel wakes the session only for enough bytes */
+    L4_WANTS_BEGUN = 1 << 3  /* a hello that nothing is chosen by has begun */
 };
+
+/* Places that a session has to give back at its end. */
+enum l4_holds { L4_HOLDS_LISTENER = 1 << 0, L4_HOLDS_SOURCE = 1 << 1 };
 
 /* A session's whole state. Written by its worker only; others may read it while it changes, and
  * trust what they read if serial was not 0 and the same before and after. */
@@ -383,35 +379,41 @@ struct l4_session {
     uint32_t pool;
     uint32_t backend; /* L4_NONE: none now */
     struct l4_addr client;
-    struct l4_half half[2];    /* 0 the client's, 1 the backend's */
+    struct l4_half half[2];    /* by enum l4_side */
     _Atomic uint64_t bytes[2]; /* read from the client, from the backend */
     _Atomic uint64_t
         active_ms;       /* CLOCK_MONOTONIC of the last bytes read, or seen to be delivered */
     uint64_t started_us; /* CLOCK_MONOTONIC of its accept */
-    uint64_t turn;       /* in its pool's queue */
-    uint64_t connect_started_us; /* of its joining the queue, or of the attempt in progress or that
-                                    succeeded */
+    union {
+        uint64_t turn;       /* QUEUE: in its pool's queue */
+        uint64_t tls_due_us; /* TLS_CLIENT: its handshake begins not before; CLOCK_MONOTONIC */
+    };
+    uint64_t connect_started_us; /* of the attempt in progress or that succeeded */
     uint32_t connect_us;         /* how long the one that succeeded took */
     uint32_t queue_us;           /* how long it waited for a place at a backend */
-    uint32_t asked_us;           /* after its accept: since when it waits for the first byte */
-    uint32_t first_byte_us;      /* from its accept to the backend's first byte; 0: none yet */
-    uint32_t deadline_ms;        /* low 32 bits of CLOCK_MONOTONIC: end of the wait of its state */
-    uint32_t next, prev;         /* in the list that it is in: run/list.h */
+    union {
+        uint32_t queued_us; /* QUEUE: after its accept: since when it waits */
+        uint32_t asked_us;  /* from CONNECT on: ... since when it waits for the first byte */
+    };
+    uint32_t first_byte_us; /* from its accept to the backend's first byte; 0: none yet */
+    uint32_t deadline_ms;   /* low 32 bits of CLOCK_MONOTONIC: end of the wait of its state */
+    uint32_t next, prev;    /* in the list that it is in: run/list.h */
     uint16_t tried[L4_RETRIES_MAX + 1]; /* backends whose connect failed */
     uint8_t attempts;                   /* how many of tried are set */
-    uint8_t reason;                     /* why it ends, once that is known: enum l4_reason */
-    uint8_t first_end;                  /* which half ended first: 0, 1; 2: none yet */
+    uint8_t reason;                     /* TARPIT, RESET: why it will end: enum l4_reason */
+    uint8_t first_end;                  /* the side that ended first: enum l4_side */
     uint8_t list;                       /* that it is in: enum l4_list_kind */
-    uint8_t half_closed;                /* one side has ended, the other not yet */
-    uint8_t owed;                       /* its backend owes it a first byte: run/answer.h */
+    uint8_t half_closed : 1;            /* one side has ended, the other not yet */
+    uint8_t looked : 1;                 /* undelivered of its facts holds: run/delivery.h */
+    uint8_t socketless : 1;             /* PICK: this host had no socket for its last attempt */
+    uint8_t owed;                       /* its backend owes it a first byte: run/first_byte.h */
     uint8_t accounted;                  /* its end has been told: run/account.h */
-    uint8_t looked;                     /* undelivered of its facts holds: run/relay.h */
     int32_t error;                      /* errno behind reason, or 0 */
     uint64_t name_hash; /* of the server name asked for, by the header's hash_key; 0: none */
     uint8_t known;      /* what of its facts is valid: enum l4_facts_known */
-    uint8_t wants;      /* READS: what of its client's words was not there yet */
-    uint8_t holds;      /* places it has to give back: run/admit.c */
-    uint8_t paced;      /* run/pace.c */
+    uint8_t wants;      /* enum l4_wants */
+    uint8_t holds;      /* enum l4_holds */
+    uint8_t paced;      /* enum l4_paced: run/shaping.h */
     uint32_t source;    /* its place in the table of sources, if it holds one */
 };
 

@@ -1,6 +1,6 @@
 /* Clients that wait for a place at a pool's backends: what workers must know of each other's.
  *
- * A client waits in a line of its worker's own (run/queue.h). What is shared is the order: turns
+ * A client waits in a line of its worker's own (run/lines.h). What is shared is the order: turns
  * are given out pool by pool, and each worker says the turn of its oldest client, `head`. The
  * smallest head is the pool's first client, and its worker is whom a free place is told to. So
  * nothing here is a list that a death could break: a worker that dies is taken out by clearing its

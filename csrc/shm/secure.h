@@ -1,7 +1,7 @@
 /* TLS in the shared table: which settings a listener has. How handshakes went is in shm/shakes.h.
  *
  * Certificates and keys are not here, where every process could read them: they lie in the vault,
- * a memory file of which only the supervisor and the workers have the descriptor (run/secure.h).
+ * a memory file of which only the supervisor and the workers have the descriptor (run/vault.h).
  */
 #ifndef L4_SHM_SECURE_H
 #define L4_SHM_SECURE_H

@@ -2,7 +2,7 @@
 
 Only they have its descriptor, so neither the shared table nor a file system ever has a private key.
 A worker reads it when it starts, when it has no Python any more, and after rights were given up.
-The supervisor has it filled by the kernel and never reads it. Its layout is csrc/run/secure.h's;
+The supervisor has it filled by the kernel and never reads it. Its layout is csrc/run/vault.h's;
 the sequence number is odd while it is written.
 """
 

@@ -22,6 +22,10 @@ cdef extern from "base/reason.h":
     const char *l4_reason_word(unsigned reason)
 
 
+cdef extern from "shm/state.h":
+    const char *l4_state_word(unsigned state)
+
+
 cdef extern from "base/addr.h":
     struct l4_addr:
         uint16_t family
@@ -378,7 +382,7 @@ cdef extern from "core/pick.h":
     const char *l4_pick_name(unsigned balance)
 
 
-cdef extern from "run/worker.h":
+cdef extern from "run/setup.h":
     struct l4_bound:
         int fd
         uint32_t listener
@@ -393,7 +397,7 @@ cdef extern from "run/worker.h":
         const l4_bound *bounds
         uint32_t bound_count
         int command_fd
-        int post_fd
+        int mailbox_fd
         int event_fd
         const int *bells
         uint32_t bell_count
@@ -401,6 +405,8 @@ cdef extern from "run/worker.h":
         int vault_fd
         bint hold_udp
 
+
+cdef extern from "run/worker.h":
     int l4_worker_run(const l4_worker_setup *setup) nogil
 
 

@@ -1,4 +1,4 @@
-"""What Python sees of TLS: io/tls_cert.h, io/tls_store.h, shm/secure.h, run/secure.h."""
+"""What Python sees of TLS: io/tls_cert.h, io/tls_store.h, shm/secure.h, run/vault.h."""
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
@@ -96,7 +96,7 @@ cdef extern from "shm/table.h":
         uint64_t secrets
 
 
-cdef extern from "run/secure.h":
+cdef extern from "run/vault.h":
     const uint64_t L4_VAULT_MAGIC
     enum:
         L4_VAULT_KEYS_AT

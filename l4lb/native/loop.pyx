@@ -37,7 +37,7 @@ def run(Table table, index, bounds, *, command_fd, post_fd, event_fd, lifeline_f
     setup.bounds = sockets
     setup.bound_count = len(bounds)
     setup.command_fd = command_fd
-    setup.post_fd = post_fd
+    setup.mailbox_fd = post_fd
     setup.event_fd = event_fd
     setup.lifeline_fd = lifeline_fd
     setup.vault_fd = vault_fd

@@ -24,19 +24,6 @@ BALANCES = (
 HASH_KEYS = ("none", "source_ip", "source_ip_port", "sni", "quic_cid")
 WHEN_ALL_DOWN = ("refuse", "try_all")
 WORKER_STATES = ("off", "runs", "drains")
-SESSION_STATES = (
-    "free",
-    "waits",
-    "connects",
-    "relays",
-    "resets",
-    "reads",
-    "queues",
-    "tarpits",
-    "shakes",
-    "secures",
-    "leaves",
-)
 PROTOCOLS = ("tcp", "udp")
 EVENT_KINDS = (
     "accept_paused",

@@ -487,7 +487,7 @@ cdef class Table:
         if copy.listener >= self.table.plan.caps.listeners or \
                 copy.pool >= self.table.plan.caps.pools:
             return None
-        state = rows.SESSION_STATES[copy.state] if copy.state < len(rows.SESSION_STATES) else "?"
+        state = c.l4_state_word(copy.state).decode()
         client = self._client_text(&copy.client)
         return rows.SessionRow(
             f"{worker}.{slot}.{serial}", worker, state,

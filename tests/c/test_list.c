@@ -1,7 +1,7 @@
 /* The lists of session rows: each row is in one at most, whatever happens to its session. */
 #include "check.h"
 #include "process.h"
-#include "run/session.h"
+#include "run/row.h"
 #include "table.h"
 
 enum { SESSIONS = 8 };
@@ -14,43 +14,43 @@ static void start(void)
     loop = (struct l4_loop){.table = &table, .capacity = SESSIONS};
     loop.setup = (struct l4_worker_setup){.table = table};
     loop.row = l4_table_worker(&table, 0);
-    l4_session_start(&loop);
+    l4_row_start(&loop);
 }
 
 /* A session in this state, with work left over. */
 static uint32_t busy(enum l4_session_state state)
 {
-    const uint32_t index = l4_session_take_row(&loop);
+    const uint32_t index = l4_row_take(&loop);
     L4_SET(l4_session_at(&loop, index)->state, state);
-    l4_session_later(&loop, index);
+    l4_row_later(&loop, index);
     return index;
 }
 
 TEST(a_session_that_changes_its_state_has_no_work_left_over_and_others_still_have)
 {
     start();
-    const uint32_t first = busy(L4_SESSION_SECURES), late = busy(L4_SESSION_SECURES),
-                   last = busy(L4_SESSION_RELAYS);
+    const uint32_t first = busy(L4_SESSION_TLS_BACKEND), late = busy(L4_SESSION_TLS_BACKEND),
+                   last = busy(L4_SESSION_RELAY);
     struct l4_list queue;
     l4_list_init(&queue, L4_LIST_QUEUE);
-    l4_session_enter(&loop, late, L4_SESSION_WAITS); /* its time is over */
-    l4_session_enter(&loop, late, L4_SESSION_QUEUES);
-    l4_list_append(&loop, &queue, late);
+    l4_row_enter(&loop, late, L4_SESSION_PICK);  /* its time is over */
+    l4_row_enter(&loop, late, L4_SESSION_QUEUE); /* a place lacks there */
+    l4_list_append(loop.sessions, &queue, late);
     CHECK_EQ(2, loop.ready.count);
-    CHECK_EQ(first, l4_list_take(&loop, &loop.ready));
-    CHECK_EQ(last, l4_list_take(&loop, &loop.ready));
-    CHECK_EQ(L4_NONE, l4_list_take(&loop, &loop.ready));
-    CHECK_EQ(late, l4_list_take(&loop, &queue));
+    CHECK_EQ(first, l4_list_take(loop.sessions, &loop.ready));
+    CHECK_EQ(last, l4_list_take(loop.sessions, &loop.ready));
+    CHECK_EQ(L4_NONE, l4_list_take(loop.sessions, &loop.ready));
+    CHECK_EQ(late, l4_list_take(loop.sessions, &queue));
     l4_table_close(&table);
 }
 
 TEST(work_left_over_twice_is_done_once)
 {
     start();
-    const uint32_t index = busy(L4_SESSION_RELAYS);
-    l4_session_later(&loop, index);
+    const uint32_t index = busy(L4_SESSION_RELAY);
+    l4_row_later(&loop, index);
     CHECK_EQ(1, loop.ready.count);
-    CHECK_EQ(index, l4_list_take(&loop, &loop.ready));
+    CHECK_EQ(index, l4_list_take(loop.sessions, &loop.ready));
     CHECK_EQ(0, loop.ready.count);
     l4_table_close(&table);
 }
@@ -58,39 +58,39 @@ TEST(work_left_over_twice_is_done_once)
 TEST(rows_that_are_free_again_are_taken_first_and_counted_exactly)
 {
     start();
-    const uint32_t a = l4_session_take_row(&loop), b = l4_session_take_row(&loop);
+    const uint32_t a = l4_row_take(&loop), b = l4_row_take(&loop);
     CHECK_EQ(2, loop.held);
-    l4_session_return_row(&loop, a);
+    l4_row_return(&loop, a);
     CHECK_EQ(1, loop.held);
-    CHECK_EQ(a, l4_session_take_row(&loop));
-    l4_session_return_row(&loop, a);
-    l4_session_return_row(&loop, b);
+    CHECK_EQ(a, l4_row_take(&loop));
+    l4_row_return(&loop, a);
+    l4_row_return(&loop, b);
     CHECK(loop.held == 0 && loop.free.count == 2 && loop.fresh == 2);
     l4_table_close(&table);
 }
 
 static void join_two_lists(void)
 {
-    const uint32_t index = busy(L4_SESSION_RELAYS);
-    l4_list_append(&loop, &loop.ended, index);
+    const uint32_t index = busy(L4_SESSION_RELAY);
+    l4_list_append(loop.sessions, &loop.ended, index);
 }
 
 static void leave_a_list_that_it_is_not_in(void)
 {
-    const uint32_t index = busy(L4_SESSION_RELAYS);
-    l4_list_remove(&loop, &loop.free, index);
+    const uint32_t index = busy(L4_SESSION_RELAY);
+    l4_list_remove(loop.sessions, &loop.free, index);
 }
 
 static void have_work_left_over_in_a_queue(void)
 {
-    busy(L4_SESSION_QUEUES);
+    busy(L4_SESSION_QUEUE);
 }
 
 static void free_a_row_twice(void)
 {
-    const uint32_t index = l4_session_take_row(&loop);
-    l4_session_return_row(&loop, index);
-    l4_session_return_row(&loop, index);
+    const uint32_t index = l4_row_take(&loop);
+    l4_row_return(&loop, index);
+    l4_row_return(&loop, index);
 }
 
 TEST(a_list_that_would_break_ends_the_worker_instead)

@@ -4,9 +4,9 @@
 #include <sys/epoll.h>
 
 #include "check.h"
-#include "run/pace.h"
-#include "run/record.h"
+#include "run/handover_record.h"
 #include "run/session.h"
+#include "run/shaping.h"
 #include "shm/edge_rows.h"
 #include "sockets.h"
 #include "table.h"
@@ -21,7 +21,7 @@ static void begin(struct l4_loop *loop, uint32_t index)
     *loop = (struct l4_loop){.table = &table, .capacity = SESSIONS};
     loop->setup = (struct l4_worker_setup){.table = table, .index = index, .event_fd = -1};
     loop->row = l4_table_worker(&table, index);
-    l4_session_start(loop);
+    l4_row_start(loop);
     loop->epoll = epoll_create1(EPOLL_CLOEXEC);
     loop->now_ms = 1000;
     loop->now_us = 1000000;
@@ -54,12 +54,12 @@ static void stop(void)
  * client. */
 static uint32_t serve(int client, int backend, const char *waiting)
 {
-    const uint32_t index = l4_session_take_row(&giver);
+    const uint32_t index = l4_row_take(&giver);
     struct l4_session *s = l4_session_at(&giver, index);
-    *s = (struct l4_session){.listener = 1, .pool = 0, .backend = 2, .first_end = 2};
+    *s = (struct l4_session){.listener = 1, .pool = 0, .backend = 2, .first_end = L4_NO_SIDE};
     s->client = (struct l4_addr){.family = AF_INET, .port = 4711, .ip = {10, 0, 0, 7}};
-    s->half[0] = (struct l4_half){.fd = client, .flags = L4_HALF_OUT, .pipe = L4_NO_PIPE};
-    s->half[1] = (struct l4_half){.fd = backend, .flags = L4_HALF_EOF, .pipe = L4_NO_PIPE};
+    s->half[L4_CLIENT] = (struct l4_half){.fd = client, .flags = L4_HALF_OUT, .pipe = L4_NO_PIPE};
+    s->half[L4_BACKEND] = (struct l4_half){.fd = backend, .flags = L4_HALF_EOF, .pipe = L4_NO_PIPE};
     s->started_us = 900000;
     s->connect_us = 55;
     s->attempts = 1;
@@ -69,14 +69,14 @@ static uint32_t serve(int client, int backend, const char *waiting)
     L4_SET(s->bytes[1], 200);
     L4_SET(s->active_ms, 990);
     if (waiting) {
-        s->half[1].pipe = l4_pipes_take(&giver.pipes);
-        s->half[1].piped = (uint32_t)strlen(waiting);
+        s->half[L4_BACKEND].pipe = l4_pipes_take(&giver.pipes);
+        s->half[L4_BACKEND].piped = (uint32_t)strlen(waiting);
         CHECK_EQ((ssize_t)strlen(waiting),
-                 write(giver.pipes.fds[s->half[1].pipe][1], waiting, strlen(waiting)));
+                 write(giver.pipes.fds[s->half[L4_BACKEND].pipe][1], waiting, strlen(waiting)));
     }
     CHECK(l4_count_take_client(&table, 0, 0));
     l4_count_join(&table, 0, 2);
-    L4_SET(s->state, L4_SESSION_RELAYS);
+    L4_SET(s->state, L4_SESSION_RELAY);
     L4_SET(s->serial, 9);
     return index;
 }
@@ -96,24 +96,24 @@ TEST(what_is_described_is_what_the_other_worker_goes_on_with)
     tcp_pair(client);
     tcp_pair(backend);
     const uint32_t index = serve(client[1], backend[0], "left over");
-    CHECK(l4_record_can(l4_session_at(&giver, index)));
-    const uint32_t count = l4_record_write(&giver, index, &record, fds);
+    CHECK(l4_session_can_move(l4_session_at(&giver, index)));
+    const uint32_t count = l4_record_write(&giver, index, L4_SESSION_RELAY, &record, fds);
     CHECK_EQ(4, count);
     CHECK_EQ(offsetof(struct l4_record, facts.text), record.bytes); /* nothing was learnt */
     copy(fds, count);
     CHECK(l4_record_read(&taker, &record, fds, count));
     const struct l4_session *s = l4_session_at(&taker, 0);
     CHECK(L4_GET(s->serial) != 0);
-    CHECK_EQ(L4_SESSION_RELAYS, L4_GET(s->state));
+    CHECK_EQ(L4_SESSION_RELAY, L4_GET(s->state));
     CHECK(s->listener == 1 && s->pool == 0 && s->backend == 2);
     CHECK_EQ(4711, s->client.port);
     CHECK(L4_GET(s->bytes[0]) == 100 && L4_GET(s->bytes[1]) == 200);
     CHECK(s->attempts == 1 && s->tried[0] == 1 && s->name_hash == 0x1234);
-    CHECK(s->half[1].flags & L4_HALF_EOF);
-    CHECK(!(s->half[0].flags & L4_HALF_OUT)); /* edges come anew */
-    CHECK_EQ(strlen("left over"), s->half[1].piped);
+    CHECK(s->half[L4_BACKEND].flags & L4_HALF_EOF);
+    CHECK(!(s->half[L4_CLIENT].flags & L4_HALF_OUT)); /* edges come anew */
+    CHECK_EQ(strlen("left over"), s->half[L4_BACKEND].piped);
     char text[16] = {0};
-    CHECK_EQ(9, read(taker.pipes.fds[s->half[1].pipe][0], text, sizeof text));
+    CHECK_EQ(9, read(taker.pipes.fds[s->half[L4_BACKEND].pipe][0], text, sizeof text));
     CHECK(strcmp(text, "left over") == 0);
     /* Until the giver lets go it has its place twice: a limit may seem reached, none is passed. */
     CHECK_EQ(2, L4_GET(l4_table_backend(&table, 2)->inflight));
@@ -132,7 +132,7 @@ TEST(rows_are_hints_and_names_decide)
     tcp_pair(client);
     tcp_pair(backend);
     const uint32_t count =
-        l4_record_write(&giver, serve(client[1], backend[0], NULL), &record, fds);
+        l4_record_write(&giver, serve(client[1], backend[0], NULL), L4_SESSION_RELAY, &record, fds);
     CHECK_EQ(2, count);
     copy(fds, count);
     record.listener = 7000; /* rows of another table */
@@ -152,10 +152,11 @@ TEST(what_does_not_make_sense_is_not_taken_and_changes_nothing)
     start();
     tcp_pair(client);
     tcp_pair(backend);
-    const uint32_t count = l4_record_write(&giver, serve(client[1], backend[0], "x"), &good, fds);
+    const uint32_t count =
+        l4_record_write(&giver, serve(client[1], backend[0], "x"), L4_SESSION_RELAY, &good, fds);
     copy(fds, count);
     struct l4_record bad[] = {good, good, good, good, good, good, good, good, good, good, good};
-    bad[0].state = L4_SESSION_READS;
+    bad[0].state = L4_SESSION_PREREAD;
     bad[1].state = 99;
     bad[2].fds = L4_RECORD_CLIENT;
     bad[3].fds |= 1u << 9;
@@ -192,19 +193,20 @@ TEST(what_cannot_move_is_not_taken)
     start();
     tcp_pair(client);
     tcp_pair(backend);
-    const uint32_t count = l4_record_write(&giver, serve(client[1], backend[0], "x"), &good, fds);
+    const uint32_t count =
+        l4_record_write(&giver, serve(client[1], backend[0], "x"), L4_SESSION_RELAY, &good, fds);
     copy(fds, count);
     struct l4_record bad[] = {good, good, good, good, good, good, good, good, good, good};
     bad[0].flags[0] |= L4_HALF_TLS;
     bad[1].flags[1] |= L4_HALF_UNSENT;
-    bad[2].flags[0] |= 1u << 13;        /* no flag */
-    bad[3].flags[1] |= 1u << 16;        /* ... nor one that a row has room for */
-    bad[4].state = L4_SESSION_CONNECTS; /* it has read something already */
-    bad[5].piped[1] = 2;                /* more than the pipe holds */
+    bad[2].flags[0] |= 1u << 13;       /* no flag */
+    bad[3].flags[1] |= 1u << 16;       /* ... nor one that a row has room for */
+    bad[4].state = L4_SESSION_CONNECT; /* it has read something already */
+    bad[5].piped[1] = 2;               /* more than the pipe holds */
     bad[6].piped[1] = L4_PIPE_BYTES + 1;
     bad[7].client.family = 99;
     bad[8].half_closed = 2;
-    bad[9].state = L4_SESSION_QUEUES; /* it has a backend already */
+    bad[9].state = L4_SESSION_QUEUE; /* it has a backend already */
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         CHECK(!l4_record_read(&taker, &bad[i], fds, count));
     CHECK_EQ(0, taker.held);
@@ -222,10 +224,10 @@ TEST(who_still_connects_has_room_for_one_more_failed_attempt)
     tcp_pair(client);
     tcp_pair(backend);
     const uint32_t count =
-        l4_record_write(&giver, serve(client[1], backend[0], NULL), &record, fds);
+        l4_record_write(&giver, serve(client[1], backend[0], NULL), L4_SESSION_RELAY, &record, fds);
     copy(fds, count);
     record.attempts = L4_RETRIES_MAX + 1;
-    record.state = L4_SESSION_CONNECTS;
+    record.state = L4_SESSION_CONNECT;
     CHECK(!l4_record_read(&taker, &record, fds, count));
     record.attempts = L4_RETRIES_MAX;
     CHECK(l4_record_read(&taker, &record, fds, count));
@@ -243,16 +245,16 @@ TEST(times_in_the_future_are_now_and_no_backend_is_waited_for_longer_than_its_po
     tcp_pair(client);
     tcp_pair(backend);
     const uint32_t count =
-        l4_record_write(&giver, serve(client[1], backend[0], NULL), &record, fds);
+        l4_record_write(&giver, serve(client[1], backend[0], NULL), L4_SESSION_RELAY, &record, fds);
     copy(fds, count);
-    record.state = L4_SESSION_CONNECTS;
+    record.state = L4_SESSION_CONNECT;
     record.active_ms = record.started_us = record.connect_started_us = UINT64_MAX;
     record.deadline_ms = (uint32_t)taker.now_ms + 1000000;
     CHECK(l4_record_read(&taker, &record, fds, count));
     const struct l4_session *s = l4_session_at(&taker, 0);
     CHECK_EQ(taker.now_ms, L4_GET(s->active_ms));
     CHECK(s->started_us == taker.now_us && s->connect_started_us == taker.now_us);
-    CHECK_EQ(200, l4_session_left_ms(&taker, s));
+    CHECK_EQ(200, l4_row_left_ms(&taker, s));
     close(client[0]);
     close(backend[1]);
     stop();
@@ -285,7 +287,7 @@ TEST(what_was_learnt_of_the_client_goes_with_it)
     const uint32_t index = serve(client[1], backend[0], NULL);
     const struct l4_facts *was = learn(index);
     l4_session_at(&giver, index)->known |= L4_FACT_TLS; /* it has none of it where it goes */
-    const uint32_t count = l4_record_write(&giver, index, &record, fds);
+    const uint32_t count = l4_record_write(&giver, index, L4_SESSION_RELAY, &record, fds);
     CHECK_EQ(offsetof(struct l4_record, facts.text) + 15 + 7 + 6, record.bytes);
     copy(fds, count);
     CHECK(l4_record_read(&taker, &record, fds, count));
@@ -310,7 +312,7 @@ TEST(what_cannot_have_been_learnt_is_not_taken)
     tcp_pair(backend);
     const uint32_t index = serve(client[1], backend[0], NULL);
     learn(index);
-    const uint32_t count = l4_record_write(&giver, index, &good, fds);
+    const uint32_t count = l4_record_write(&giver, index, L4_SESSION_RELAY, &good, fds);
     copy(fds, count);
     struct l4_record bad[] = {good, good, good, good, good, good, good};
     bad[0].facts.bytes[0] = L4_HELLO_NAME_MAX + 1;
@@ -340,10 +342,10 @@ TEST(age_and_bandwidth_go_on_where_they_were)
     tcp_pair(client);
     tcp_pair(backend);
     const uint32_t index = serve(client[1], backend[0], NULL);
-    l4_pace_begin(&giver, index);
+    l4_shaping_begin(&giver, index);
     L4_SET(l4_table_facts(&table, 0, index)->spent_ns, 77);
     taker.now_ms += 5000;
-    const uint32_t count = l4_record_write(&giver, index, &record, fds);
+    const uint32_t count = l4_record_write(&giver, index, L4_SESSION_RELAY, &record, fds);
     copy(fds, count);
     CHECK(l4_record_read(&taker, &record, fds, count));
     CHECK_EQ(61000, l4_table_facts(&table, 1, 0)->ends_ms);
@@ -362,7 +364,7 @@ TEST(a_shorter_record_of_an_earlier_version_is_taken)
     tcp_pair(client);
     tcp_pair(backend);
     const uint32_t count =
-        l4_record_write(&giver, serve(client[1], backend[0], NULL), &record, fds);
+        l4_record_write(&giver, serve(client[1], backend[0], NULL), L4_SESSION_RELAY, &record, fds);
     copy(fds, count);
     memset(&record.flow, 0, sizeof record - offsetof(struct l4_record, flow));
     record.bytes = offsetof(struct l4_record, flow);
@@ -375,17 +377,17 @@ TEST(a_shorter_record_of_an_earlier_version_is_taken)
 TEST(sessions_that_end_tls_here_or_have_not_reached_the_pick_cannot_be_described)
 {
     struct l4_session s = {0};
-    const uint32_t can[] = {L4_SESSION_QUEUES, L4_SESSION_CONNECTS, L4_SESSION_RELAYS,
-                            L4_SESSION_RESETS};
+    const uint32_t can[] = {L4_SESSION_QUEUE, L4_SESSION_CONNECT, L4_SESSION_RELAY,
+                            L4_SESSION_RESET};
     for (uint32_t state = 0; state < L4_SESSION_STATES; state++) {
         bool expected = false;
         for (size_t i = 0; i < sizeof can / sizeof *can; i++)
             expected |= can[i] == state;
         L4_SET(s.state, state);
-        s.half[0].flags = 0;
-        CHECK_EQ(expected, l4_record_can(&s));
-        s.half[0].flags = L4_HALF_TLS;
-        CHECK(!l4_record_can(&s));
+        s.half[L4_CLIENT].flags = 0;
+        CHECK_EQ(expected, l4_session_can_move(&s));
+        s.half[L4_CLIENT].flags = L4_HALF_TLS;
+        CHECK(!l4_session_can_move(&s));
     }
 }
 

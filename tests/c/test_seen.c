@@ -241,7 +241,7 @@ TEST(sessions_that_died_with_their_worker_are_told_of_unless_they_were)
     for (uint32_t i = 0; i < 3; i++) {
         struct l4_session *s = l4_table_session(&table, 0, i);
         L4_SET(s->serial, 7 + i);
-        L4_SET(s->state, L4_SESSION_RELAYS);
+        L4_SET(s->state, L4_SESSION_RELAY);
         s->backend = 1;
         s->started_us = 1000;
         s->accounted = i == 1;

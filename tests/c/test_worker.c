@@ -48,7 +48,7 @@ static void start(void)
         .bounds = &bound,
         .bound_count = 1,
         .command_fd = eventfd(0, EFD_NONBLOCK),
-        .post_fd = -1,
+        .mailbox_fd = -1,
         .event_fd = eventfd(0, EFD_NONBLOCK),
         .lifeline_fd = lifeline[0],
     };

@@ -221,7 +221,7 @@ def test_drop_says_nothing_and_a_tarpit_holds_its_clients(echo: Backends) -> Non
         balancer(echo, deny=["127.0.0.2"], refusal="tarpit") as lb,
         socket.create_connection(lb.address, 20, ("127.0.0.2", 0)) as client,
     ):
-        until(lambda: [row["state"] for row in lb.ask("sessions")] == ["tarpits"], "it is held")
+        until(lambda: [row["state"] for row in lb.ask("sessions")] == ["tarpit"], "it is held")
         with socket.create_connection(lb.address, 20, ("127.0.0.2", 0)):
             until(lambda: len(lb.ask("sessions")) == 2, "another is held")
         until(lambda: len(lb.ask("sessions")) == 1, "who leaves is let go")

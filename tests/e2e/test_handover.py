@@ -94,7 +94,7 @@ def test_a_worker_killed_while_it_takes_sessions_loses_only_its_own(two: Backend
         rebalance = threading.Thread(target=lambda: moved.append(lb.admin("rebalance")))
         rebalance.start()
         until(
-            lambda: any(row["state"] == "leaves" for row in lb.ask("sessions")),
+            lambda: any(row["state"] == "handover" for row in lb.ask("sessions")),
             "sessions are on their way",
         )
         send_signal(taker, signal.SIGKILL)
@@ -108,7 +108,7 @@ def test_a_worker_killed_while_it_takes_sessions_loses_only_its_own(two: Backend
 
 def offered(lb: Balancer) -> int:
     """How many sessions are on their way to another worker."""
-    return sum(row["state"] == "leaves" for row in lb.ask("sessions"))
+    return sum(row["state"] == "handover" for row in lb.ask("sessions"))
 
 
 def test_a_worker_that_is_stopped_while_the_taker_hangs_ends_every_session_as_stopped(

@@ -149,7 +149,7 @@ def test_clients_in_the_tarpit_take_no_place_of_those_who_are_served(echo: Backe
             for _ in range(6):
                 stack.enter_context(socket.create_connection(lb.address, 20, (source, 0)))
         until(
-            lambda: [row["state"] for row in lb.ask("sessions")].count("tarpits") == 12,
+            lambda: [row["state"] for row in lb.ask("sessions")].count("tarpit") == 12,
             "they are held",
         )
         mine += served(lb, 2, source="127.0.0.4")

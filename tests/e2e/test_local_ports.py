@@ -57,7 +57,7 @@ def test_a_client_waits_for_a_local_port_and_is_then_served(hosts: Hosts) -> Non
         for client in (first, second):
             read_line(client)
         third = stack.enter_context(connect(hosts))
-        until(lambda: "waits" in {row["state"] for row in lb.ask("sessions")}, "it waits")
+        until(lambda: "pick" in {row["state"] for row in lb.ask("sessions")}, "it waits")
         first.close()
         assert read_line(third)
         assert backend(lb)["connect_errors"] == 0

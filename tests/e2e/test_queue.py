@@ -131,7 +131,7 @@ def test_a_client_that_leaves_leaves_the_queue(one: Backends, how: str) -> None:
         if how == "kill":
             ours = f"127.0.0.1:{middle.getsockname()[1]}"
             (row,) = (row for row in lb.ask("sessions") if row["client"] == ours)
-            assert row["state"] == "queues"
+            assert row["state"] == "queue"
             lb.admin("kill", row["id"])
         middle.close()
         until(lambda: waiting(lb) == 2, "it has left the queue")
@@ -175,8 +175,8 @@ def test_a_worker_that_dies_gives_back_its_queue_places_and_the_others_are_serve
     with narrow(one, workers=2) as lb, contextlib.ExitStack() as stack:
         first, _ = greet(lb)
         clients = [stack.enter_context(client) for client in enqueue(lb, 24)]
-        holder = next(row["worker"] for row in lb.ask("sessions") if row["state"] == "relays")
-        ours = Counter(row["worker"] for row in lb.ask("sessions") if row["state"] == "queues")
+        holder = next(row["worker"] for row in lb.ask("sessions") if row["state"] == "relay")
+        ours = Counter(row["worker"] for row in lb.ask("sessions") if row["state"] == "queue")
         lb.wait_for_new_worker(holder, lb.kill(holder))
         # The place of the dead worker's session goes to the first of the other's clients.
         until(lambda: waiting(lb) == max(0, ours[1 - holder] - 1), "counts are exact again")

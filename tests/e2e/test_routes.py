@@ -110,7 +110,7 @@ def test_who_says_nothing_in_time_is_refused_and_counted() -> None:
     ):
         slow.sendall(hello("x.example")[:100])
         until(lambda: lb.status()["connections"] == 2, "both are being read")
-        assert {row["state"] for row in lb.ask("sessions")} == {"reads"}
+        assert {row["state"] for row in lb.ask("sessions")} == {"preread"}
         for client in (silent, slow):
             with pytest.raises(ConnectionResetError):
                 client.recv(1)

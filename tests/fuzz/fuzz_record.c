@@ -9,11 +9,11 @@
 #include <unistd.h>
 
 #include "../c/table.h"
-#include "run/hand.h"
-#include "run/list.h"
-#include "run/queue.h"
-#include "run/record.h"
+#include "run/handover.h"
+#include "run/lines.h"
+#include "run/handover_record.h"
 #include "run/session.h"
+#include "run/tcp.h"
 
 enum { SESSIONS = 8, OPS_MAX = 32, EVENTS = 8 };
 
@@ -57,24 +57,24 @@ static void begin(void)
     name_rows();
     loop = (struct l4_loop){.table = &table, .capacity = SESSIONS};
     loop.setup =
-        (struct l4_worker_setup){.table = table, .index = 1, .event_fd = -1, .post_fd = -1};
+        (struct l4_worker_setup){.table = table, .index = 1, .event_fd = -1, .mailbox_fd = -1};
     loop.row = l4_table_worker(&table, 1);
     loop.pump = (struct l4_pump){.pipes = &loop.pipes, .scratch = scratch};
-    l4_session_start(&loop);
+    l4_row_start(&loop);
     loop.epoll = epoll_create1(EPOLL_CLOEXEC);
     loop.now_ms = 1000;
     loop.now_us = 1000000;
     l4_pipes_init(&loop.pipes, 8);
     l4_wheel_init(&loop.wheel, timers, SESSIONS, loop.now_ms);
-    loop.hands = calloc(L4_HANDS, sizeof *loop.hands);
-    require(loop.hands && l4_queue_start(&loop) == 0);
+    loop.handovers = calloc(L4_HANDOVERS, sizeof *loop.handovers);
+    require(loop.handovers && l4_lines_start(&loop) == 0);
 }
 
 /* Most inputs would be refused at the first look: what is not to be odd is made to fit. */
 static void make_fit(struct l4_record *record, uint8_t how)
 {
-    static const uint32_t states[] = {L4_SESSION_CONNECTS, L4_SESSION_RELAYS, L4_SESSION_RESETS,
-                                      L4_SESSION_QUEUES};
+    static const uint32_t states[] = {L4_SESSION_CONNECT, L4_SESSION_RELAY, L4_SESSION_RESET,
+                                      L4_SESSION_QUEUE};
     record->magic = L4_RECORD_MAGIC;
     if (!(how & ODD_NAMES)) {
         strcpy(record->listener_name, "front");
@@ -85,10 +85,10 @@ static void make_fit(struct l4_record *record, uint8_t how)
     if (!(how & ODD_STATE))
         record->state = states[record->state % 4];
     if (!(how & ODD_FDS)) {
-        const bool reads = record->state == L4_SESSION_RELAYS || record->state == L4_SESSION_RESETS;
+        const bool reads = record->state == L4_SESSION_RELAY || record->state == L4_SESSION_RESET;
         record->fds &= reads ? L4_RECORD_PIPE_0 | L4_RECORD_PIPE_1 : 0;
         record->fds |= L4_RECORD_CLIENT;
-        record->fds |= record->state == L4_SESSION_QUEUES ? 0 : L4_RECORD_BACKEND;
+        record->fds |= record->state == L4_SESSION_QUEUE ? 0 : L4_RECORD_BACKEND;
         for (int half = 0; half < 2; half++)
             record->piped[half] = record->fds & (half ? L4_RECORD_PIPE_1 : L4_RECORD_PIPE_0)
                                       ? record->piped[half] % 4096 + 1
@@ -169,15 +169,14 @@ static void turn(void)
 {
     struct epoll_event events[EVENTS];
     const int count = epoll_wait(loop.epoll, events, EVENTS, 0);
-    for (uint32_t left = loop.ready.count; left && loop.ready.count; left--)
-        l4_session_resume(&loop, l4_list_take(&loop, &loop.ready));
+    l4_tcp_resume(&loop);
     for (int i = 0; i < count; i++)
         l4_session_event(&loop, (uint32_t)events[i].data.u64,
-                         events[i].data.u64 >> 32 == L4_WATCH_BACKEND, events[i].events);
-    for (uint32_t n; (n = l4_wheel_expire(&loop.wheel, loop.now_ms)) != L4_NONE;)
-        l4_session_timeout(&loop, n);
-    l4_queue_serve(&loop);
-    l4_session_sweep(&loop);
+                         events[i].data.u64 >> 32 == L4_WATCH_BACKEND ? L4_BACKEND : L4_CLIENT,
+                         events[i].events);
+    l4_tcp_expire(&loop);
+    l4_tcp_serve(&loop);
+    l4_row_sweep(&loop);
 }
 
 static void end_all(void)

@@ -18,6 +18,34 @@ FLOORS = {
     "io": {"base", "io"},
     "run": {"base", "shm", "core", "io", "run"},
 }
+# csrc/run from the ground up: a file includes only files of lower floors, and a UDP file others of
+# UDP. So nothing that a stage needs knows stages, no stage knows another, and what begins, moves or
+# ends whole sessions stands above the one driver that does it (run/session.h).
+RUN_FLOORS: tuple[tuple[str, ...], ...] = (
+    ("list", "setup", "stage"),
+    ("loop",),
+    ("row", "vault", "mailbox"),
+    (
+        "account",
+        "delivery",
+        "first_byte",
+        "handshake",
+        "lines",
+        "pick_trace",
+        "proxy_out",
+        "shaping",
+    ),
+    ("admission", "attempt", "client_wait"),
+    ("stages",),
+    ("session",),
+    ("handover_record", "shed", "tcp"),
+    ("udp",),
+    ("accept",),
+    ("handover",),
+    ("commands",),
+    ("worker",),
+)
+RUN_RANKS = {name: rank for rank, names in enumerate(RUN_FLOORS) for name in names}
 LINE_MAX = 100
 C_FUNCTION_MAX, C_FILE_MAX, C_HEADER_MAX = 70, 600, 120
 PYTHON_FUNCTION_MAX, PYTHON_FILE_MAX = 50, 400
@@ -107,9 +135,31 @@ def test_every_c_file_has_its_header_and_sees_only_floors_below() -> None:
             found = re.match(r'#include "(.*)"', line)
             if found and found.group(1).split("/")[0] not in FLOORS[floor]:
                 wrong.append(place(path, number))
-        twin = path.suffix != ".c" or path.stem.startswith("pick_")  # pick.h is the header of all
+        # pick.h and stages.h are the headers of all picks and stages
+        twin = path.suffix != ".c" or path.stem.startswith(("pick_", "stage_"))
         if not twin and not path.with_suffix(".h").exists():
             wrong.append(place(path))
+    assert not wrong
+
+
+def run_rank(stem: str) -> int:
+    group = {"stage_": "stages", "udp_": "udp"}
+    prefix = next((prefix for prefix in group if stem.startswith(prefix)), "")
+    return RUN_RANKS[group.get(prefix, stem)]
+
+
+def test_each_file_of_csrc_run_sees_only_lower_floors_of_it() -> None:
+    wrong = []
+    for path, lines in sources("csrc/run/*.[ch]"):
+        for number, line in enumerate(lines, 1):
+            found = re.match(r'#include "run/(\w+)\.h"', line)
+            if not found or found.group(1) == path.stem:
+                continue
+            own, other = run_rank(path.stem), run_rank(found.group(1))
+            same = path.stem.startswith("stage_") and found.group(1) == "stages"
+            same = same or own == other == RUN_RANKS["udp"]
+            if other >= own and not same:
+                wrong.append(place(path, number) + f" {path.stem} includes {found.group(1)}")
     assert not wrong
 
 

@@ -1,4 +1,4 @@
-"""Sessions on their way from one worker to another (csrc/run/hand.h): who gives them to whom.
+"""Sessions on their way from one worker to another (csrc/run/handover.h): who gives them to whom.
 
 A giver that leaves hands all that it has to takers that stay. If a taker dies, what it had not
 taken is still the giver's, and goes to the worker that is started in its place: else it would live

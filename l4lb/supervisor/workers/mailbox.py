@@ -1,4 +1,4 @@
-"""The post to one worker: messages with a descriptor (csrc/run/post.h says what each means).
+"""The post to one worker: messages with a descriptor (csrc/run/mailbox.h says what each means).
 
 A worker that is slow to read keeps its messages waiting here, in order; they go when there is room.
 """

@@ -2,7 +2,7 @@
 
 Nothing that changes here refuses or resets a client. A socket that goes is emptied first
 (drain_filter.py), then its worker takes in what is queued. A worker that is one too many does so
-with all of its sockets, hands its sessions to the others (csrc/run/hand.h) and ends.
+with all of its sockets, hands its sessions to the others (csrc/run/handover.h) and ends.
 """
 
 from __future__ import annotations

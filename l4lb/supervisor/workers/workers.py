@@ -84,7 +84,7 @@ class Workers:
         self._on_empty = on_empty
         self._on_left = on_left
         self._cpus = sorted(os.sched_getaffinity(0))
-        # Of all workers there may ever be: each is to ring any other (csrc/run/queue.h).
+        # Of all workers there may ever be: each is to ring any other (csrc/run/lines.h).
         self.bells = [os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(WORKERS[1])]
         self.slots = {index: Slot(self.bells[index]) for index in range(count)}
         self._event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)

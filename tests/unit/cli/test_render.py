@@ -22,7 +22,7 @@ from tests.unit.supervisor.tables import closed_port, table_of
 PIPE, TERMINAL = View(), View(80)
 
 SESSION = SessionRow(
-    "0.1.2", 0, "relays", "front", "web", "a", "192.0.2.1:7", 10, 20, 3_000, 40, 900, 0
+    "0.1.2", 0, "relay", "front", "web", "a", "192.0.2.1:7", 10, 20, 3_000, 40, 900, 0
 )
 BACKEND = {
     "pool": "web",
@@ -46,9 +46,9 @@ def test_a_pipe_gets_the_keys_of_json_and_exact_numbers_in_every_column() -> Non
     assert [line.split() for line in render.text("sessions", rows, PIPE).splitlines()] == [
         ["id", "protocol", "client", "listener", "backend", "state", "age_ms", "idle_ms",
          "bytes_in", "bytes_out", "sni", "tls"],
-        ["0.1.2", "tcp", "192.0.2.1:7", "front", "web/a", "relays", "3000", "40", "10", "20", "-",
+        ["0.1.2", "tcp", "192.0.2.1:7", "front", "web/a", "relay", "3000", "40", "10", "20", "-",
          "-"],
-        ["0.1.2", "tcp", "192.0.2.1:7", "front", "-", "relays", "3000", "40", "10", "20", "a.test",
+        ["0.1.2", "tcp", "192.0.2.1:7", "front", "-", "relay", "3000", "40", "10", "20", "a.test",
          "-"],
     ]  # fmt: skip
 
@@ -56,8 +56,8 @@ def test_a_pipe_gets_the_keys_of_json_and_exact_numbers_in_every_column() -> Non
 def test_a_terminal_gets_units_and_only_columns_that_say_something() -> None:
     row = SESSION._replace(bytes_out=18_140_365, age_ms=31_000)._asdict()
     assert render.text("sessions", [row], View(120)).splitlines() == [
-        "ID     PROTOCOL  CLIENT       LISTENER  BACKEND  STATE    AGE   IDLE    IN       OUT",
-        "0.1.2  tcp       192.0.2.1:7  front     web/a    relays  31 s  40 ms  10 B  17.3 MiB",
+        "ID     PROTOCOL  CLIENT       LISTENER  BACKEND  STATE   AGE   IDLE    IN       OUT",
+        "0.1.2  tcp       192.0.2.1:7  front     web/a    relay  31 s  40 ms  10 B  17.3 MiB",
     ]
 
 

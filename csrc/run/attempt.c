@@ -1,0 +1,112 @@
+#include "run/attempt.h"
+
+#include <errno.h>
+
+#include "base/assert.h"
+#include "base/random.h"
+#include "core/key.h"
+#include "core/passive.h"
+#include "core/stick.h"
+#include "run/first_byte.h"
+#include "run/lines.h"
+#include "run/pick_trace.h"
+
+/* ---- the pick -------------------------------------------------------------------------------- */
+
+static struct l4_stick_client client_of(const struct l4_loop *loop, const struct l4_session *s)
+{
+    const struct l4_facts *facts = l4_row_facts(loop, (uint32_t)(s - loop->sessions));
+    const bool named = s->known & L4_FACT_NAME;
+    return (struct l4_stick_client){
+        .addr = &s->client,
+        .name_hash = s->name_hash,
+        .name = named ? facts->name : NULL,
+        .name_bytes = named ? facts->name_bytes : 0,
+    };
+}
+
+struct l4_pick_answer l4_attempt_pick(struct l4_loop *loop, struct l4_session *s, uint32_t tried)
+{
+    const struct l4_pick_request request = {
+        .worker = loop->setup.index,
+        .pool = s->pool,
+        .now_ms = loop->now_ms,
+        .hash = l4_key_hash(&loop->table->header->hash_key, &l4_row_pool(loop, s)->hash_rule,
+                            &s->client, s->name_hash),
+        .random = l4_random(&loop->random),
+        .tried = s->tried,
+        .tried_count = tried,
+    };
+    const struct l4_stick_client client = client_of(loop, s);
+    bool sticky;
+    L4_ASSERT(s->backend == L4_NONE);
+    const struct l4_pick_answer answer = l4_stick_pick(loop->table, &request, &client, &sticky);
+    l4_pick_trace(loop, s, &request, &answer, sticky ? L4_PICK_STICKY : L4_PICK_BALANCED);
+    s->backend = answer.backend;
+    return answer;
+}
+
+uint64_t l4_attempt_refresh(const struct l4_loop *loop, const struct l4_session *s, uint64_t most)
+{
+    const uint64_t half = L4_GET(l4_row_pool(loop, s)->sticky.ttl_ms) / 2;
+    if (half == 0)
+        return most;
+    const struct l4_stick_client client = client_of(loop, s);
+    l4_stick_touch(loop->table, s->pool, &client, s->backend, loop->now_ms);
+    return half < most ? half : most;
+}
+
+/* ---- its end --------------------------------------------------------------------------------- */
+
+struct l4_step l4_attempt_failed(struct l4_loop *loop, uint32_t index, int error)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    L4_OWN_ADD(l4_row_column(loop, s)->connect_errors, 1);
+    l4_passive_unreached(loop->table, loop->setup.index, s->backend, loop->now_ms, error);
+    L4_ASSERT(s->attempts < sizeof s->tried / sizeof *s->tried);
+    s->tried[s->attempts++] = (uint16_t)s->backend;
+    s->error = -error;
+    l4_first_byte_failed(loop, s);
+    l4_attempt_leave(loop, s);
+    const uint32_t retries = L4_GET(l4_row_pool(loop, s)->retries);
+    return s->attempts > retries || s->attempts > L4_RETRIES_MAX ? l4_end(L4_END_CONNECT_FAILED)
+                                                                 : l4_go(L4_SESSION_PICK);
+}
+
+struct l4_step l4_attempt_timeout(struct l4_loop *loop, uint32_t index)
+{
+    if (l4_row_left_ms(loop, l4_session_at(loop, index)) <= 0)
+        return l4_attempt_failed(loop, index, -ETIMEDOUT);
+    l4_row_wake_at_deadline(loop, index);
+    return l4_stay();
+}
+
+void l4_attempt_succeeded(struct l4_loop *loop, struct l4_session *s)
+{
+    s->connect_us = (uint32_t)(loop->now_us - s->connect_started_us);
+    L4_OWN_ADD(l4_row_column(loop, s)->total, 1);
+    l4_passive_reached(loop->table, s->backend);
+    l4_first_byte_connected(loop, s);
+}
+
+void l4_attempt_leave(struct l4_loop *loop, struct l4_session *s)
+{
+    l4_half_close(&loop->pump, &s->half[L4_BACKEND], L4_CLOSE);
+    if (s->backend == L4_NONE)
+        return;
+    l4_attempt_refresh(loop, s, 0);
+    l4_first_byte_end(loop, s);
+    l4_count_drop_backend(loop->table, loop->setup.index, s->backend);
+    l4_lines_released(loop, s->pool);
+    s->backend = L4_NONE;
+}
+
+void l4_attempt_part(struct l4_loop *loop, struct l4_session *s)
+{
+    l4_half_close(&loop->pump, &s->half[L4_BACKEND], L4_CLOSE);
+    if (s->backend == L4_NONE)
+        return;
+    l4_first_byte_end(loop, s);
+    l4_count_part_backend(loop->table, loop->setup.index, s->backend);
+    s->backend = L4_NONE;
+}

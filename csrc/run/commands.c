@@ -1,0 +1,177 @@
+#include "run/commands.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "run/accept.h"
+#include "run/admission.h"
+#include "run/handover.h"
+#include "run/lines.h"
+#include "run/mailbox.h"
+#include "run/shed.h"
+#include "run/tcp.h"
+#include "run/udp_session.h"
+#include "run/vault.h"
+#include "shm/ring.h"
+
+/* ---- the worker's end ------------------------------------------------------------------------ */
+
+/* No more clients; those that are queued are still taken. */
+static void drain(struct l4_loop *loop)
+{
+    if (loop->draining)
+        return;
+    L4_SET(loop->row->state, L4_WORKER_DRAINS);
+    l4_udp_drain(loop);
+    loop->draining = true;
+    l4_accept_finish(loop);
+}
+
+/* No more clients, none from the queues: others have the sockets. Ends with its last session. */
+static void leave(struct l4_loop *loop)
+{
+    if (loop->draining)
+        return;
+    L4_SET(loop->row->state, L4_WORKER_DRAINS);
+    l4_accept_leave(loop);
+    loop->draining = true;
+    l4_udp_close_fronts(loop);
+}
+
+/* Ends every session, or (backend not L4_NONE) every session of one backend. */
+static void end_all(struct l4_loop *loop, uint32_t backend, enum l4_reason reason)
+{
+    l4_tcp_end_all(loop, backend, reason);
+    l4_udp_end_all(loop, backend, reason);
+}
+
+/* why hand-overs first: what is on offer is in no other worker, and goes back to the state that it
+ * had, to be ended like all others. */
+static void stop(struct l4_loop *loop, enum l4_reason reason)
+{
+    l4_handover_close_all(loop);
+    drain(loop);
+    end_all(loop, L4_NONE, reason);
+    loop->stopping = true;
+}
+
+/* why UDP sessions end: without their listener's socket they have no way to their clients. Who
+ * starts the service again needs the addresses now. */
+void l4_commands_go_on_alone(struct l4_loop *loop)
+{
+    l4_loop_unwatch(loop, loop->setup.lifeline_fd);
+    drain(loop);
+    l4_accept_close_udp(loop);
+    loop->alone_end_ms = loop->now_ms + L4_GET(loop->table->header->drain_timeout_ms);
+}
+
+int l4_commands_alone_ms(const struct l4_loop *loop)
+{
+    if (!loop->alone_end_ms)
+        return -1;
+    const uint64_t left = loop->alone_end_ms > loop->now_ms ? loop->alone_end_ms - loop->now_ms : 0;
+    return left < INT32_MAX ? (int)left : INT32_MAX;
+}
+
+void l4_commands_end_alone(struct l4_loop *loop)
+{
+    stop(loop, L4_END_DRAIN_TIMEOUT);
+}
+
+/* ---- commands -------------------------------------------------------------------------------- */
+
+/* Rows of UDP sessions follow those of TCP. */
+static void kill_session(struct l4_loop *loop, uint32_t slot, uint32_t serial)
+{
+    const uint32_t tcp = loop->table->plan.caps.sessions;
+    if (slot < tcp)
+        l4_tcp_kill(loop, slot, serial);
+    else
+        l4_udp_kill(loop, slot - tcp, serial);
+}
+
+static void obey(struct l4_loop *loop, const struct l4_command *command)
+{
+    switch (command->op) {
+    case L4_CMD_DRAIN:
+        drain(loop);
+        break;
+    case L4_CMD_STOP:
+        stop(loop, (enum l4_reason)command->reason);
+        break;
+    case L4_CMD_KILL:
+        kill_session(loop, command->slot, command->serial);
+        break;
+    case L4_CMD_SECRETS:
+        l4_vault_refresh(loop);
+        break;
+    case L4_CMD_RECOUNT:
+        l4_admission_recount(loop);
+        break;
+    case L4_CMD_KILL_BACKEND:
+        end_all(loop, command->slot, L4_END_KILLED);
+        break;
+    }
+}
+
+void l4_commands_take(struct l4_loop *loop)
+{
+    uint64_t bells;
+    struct l4_command command;
+    (void)!read(loop->setup.command_fd, &bells, sizeof bells);
+    while (L4_RING_TAKE(loop->row, command_ring, commands, &command))
+        obey(loop, &command);
+    l4_lines_rung(loop);
+    l4_shed_asked(loop);
+}
+
+/* ---- mail ------------------------------------------------------------------------------------ */
+
+static int obey_mail(struct l4_loop *loop, const struct l4_mail *mail, int fd)
+{
+    if (l4_mail_needs_fd(mail) && fd < 0)
+        return -EBADF; /* no descriptor was left to take it: a fresh worker gets it at its start */
+    switch (mail->op) {
+    case L4_MAIL_LISTEN:
+        return l4_accept_add(loop, (struct l4_bound){.fd = fd,
+                                                     .listener = mail->row,
+                                                     .tag = mail->tag,
+                                                     .exclusive = mail->arg == 1});
+    case L4_MAIL_UNLISTEN:
+        l4_accept_remove(loop, mail->row, mail->tag, mail->number);
+        return 0;
+    case L4_MAIL_RELABEL:
+        l4_accept_relabel(loop, mail->row, mail->tag, mail->arg);
+        return 0;
+    case L4_MAIL_LEAVE:
+        leave(loop);
+        loop->parted = mail->arg == 1;
+        return 0;
+    case L4_MAIL_GIVE:
+        l4_handover_give(loop, fd, mail->number, mail->arg);
+        return 0;
+    case L4_MAIL_TAKE:
+        l4_handover_take(loop, fd, mail->number);
+        return 0;
+    case L4_MAIL_GIVE_FLOWS:
+        l4_handover_give_flows(loop, fd, mail->number, mail->row, mail->arg);
+        return 0;
+    default: /* of a later version */
+        if (fd >= 0)
+            close(fd);
+        return 0;
+    }
+}
+
+int l4_commands_take_mail(struct l4_loop *loop)
+{
+    int error = 0;
+    for (int i = 0; !error && i < L4_MAILS_A_TURN; i++) {
+        struct l4_mail mail;
+        int fd;
+        if (!l4_mailbox_take(loop, &mail, &fd))
+            break;
+        error = obey_mail(loop, &mail, fd);
+    }
+    return error;
+}

@@ -1,0 +1,419 @@
+#include "run/handover_record.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+
+#include "core/hello.h"
+#include "core/ppv.h"
+#include "run/admission.h"
+#include "run/session.h"
+#include "run/shaping.h"
+
+/* ---- write ----------------------------------------------------------------------------------- */
+
+void l4_record_put_names(const struct l4_loop *loop, const struct l4_session *s,
+                         struct l4_record *record)
+{
+    const struct l4_listener *listener = l4_table_listener(loop->table, s->listener);
+    memcpy(record->listener_name, listener->name, sizeof record->listener_name);
+    memcpy(record->listener_bind, listener->bind, sizeof record->listener_bind);
+    memcpy(record->pool_name, l4_table_pool(loop->table, s->pool)->name, sizeof record->pool_name);
+    if (s->backend != L4_NONE)
+        memcpy(record->backend_name, l4_table_backend(loop->table, s->backend)->name,
+               sizeof record->backend_name);
+}
+
+static uint32_t put_fds(const struct l4_loop *loop, const struct l4_session *s,
+                        struct l4_record *record, int *fds)
+{
+    uint32_t count = 0;
+    record->fds = L4_RECORD_CLIENT;
+    fds[count++] = s->half[L4_CLIENT].fd;
+    if (s->half[L4_BACKEND].fd >= 0) {
+        record->fds |= L4_RECORD_BACKEND;
+        fds[count++] = s->half[L4_BACKEND].fd;
+    }
+    for (int half = 0; half < 2; half++) {
+        if (!s->half[half].piped)
+            continue;
+        record->fds |= half ? L4_RECORD_PIPE_1 : L4_RECORD_PIPE_0;
+        fds[count++] = loop->pipes.fds[s->half[half].pipe][0];
+        fds[count++] = loop->pipes.fds[s->half[half].pipe][1];
+    }
+    return count;
+}
+
+/* What can be known of a session that moves: TLS that ends here does not. */
+enum { MOVABLE = L4_FACT_NAME | L4_FACT_ALPN | L4_FACT_VIA | L4_FACT_TLVS };
+
+static void put_learnt(const struct l4_loop *loop, uint32_t index, struct l4_record *record)
+{
+    const struct l4_session *s = l4_session_at(loop, index);
+    struct l4_facts *facts = l4_row_facts(loop, index);
+    struct l4_record_facts *to = &record->facts;
+    to->known = s->known & MOVABLE;
+    to->paced = s->paced & (L4_PACED_BYTES | L4_PACED_AGE | L4_PACED_TOLD);
+    if (to->paced) {
+        to->spent_ns = L4_GET(facts->spent_ns);
+        to->ends_ms = facts->ends_ms;
+    }
+    if (to->known & L4_FACT_VIA) {
+        to->via = facts->via;
+        to->told_to = facts->told_to;
+    }
+    const void *parts[] = {facts->name, facts->alpn, facts->tlvs};
+    if (to->known & L4_FACT_NAME)
+        to->bytes[0] = facts->name_bytes;
+    if (to->known & L4_FACT_ALPN)
+        to->bytes[1] = facts->alpn_bytes;
+    if (to->known & L4_FACT_TLVS)
+        to->bytes[2] = facts->tlvs_bytes;
+    uint8_t *text = to->text;
+    for (int i = 0; i < 3; i++) {
+        memcpy(text, parts[i], to->bytes[i]);
+        text += to->bytes[i];
+        record->bytes += to->bytes[i];
+    }
+}
+
+uint32_t l4_record_write(const struct l4_loop *loop, uint32_t index, enum l4_session_state state,
+                         struct l4_record *record, int *fds)
+{
+    const struct l4_session *s = l4_session_at(loop, index);
+    *record = (struct l4_record){
+        .bytes = offsetof(struct l4_record, facts.text),
+        .magic = L4_RECORD_MAGIC,
+        .slot = index,
+        .serial = L4_GET(s->serial),
+        .state = state,
+        .listener = s->listener,
+        .pool = s->pool,
+        .backend = s->backend,
+        .attempts = s->attempts,
+        .reason = s->reason,
+        .first_end = s->first_end,
+        .half_closed = s->half_closed,
+        .client = s->client,
+        .flags = {s->half[L4_CLIENT].flags, s->half[L4_BACKEND].flags},
+        .piped = {s->half[L4_CLIENT].piped, s->half[L4_BACKEND].piped},
+        .connect_us = s->connect_us,
+        .queue_us = s->queue_us,
+        .first_byte_us = s->first_byte_us,
+        .deadline_ms = s->deadline_ms,
+        .error = s->error,
+        .moved = {L4_GET(s->bytes[0]), L4_GET(s->bytes[L4_BACKEND])},
+        .active_ms = L4_GET(s->active_ms),
+        .started_us = s->started_us,
+        .connect_started_us = s->connect_started_us,
+        .name_hash = s->name_hash,
+    };
+    if (record->state == L4_SESSION_QUEUE)
+        record->turn = s->turn;
+    memcpy(record->tried, s->tried, sizeof record->tried);
+    l4_record_put_names(loop, s, record);
+    put_learnt(loop, index, record);
+    return put_fds(loop, s, record, fds);
+}
+
+/* ---- read ------------------------------------------------------------------------------------ */
+
+/* Is the text of a row the one of a record? Both fields end in a zero byte or are no name. */
+static bool same(const char *row, const char *text, size_t size)
+{
+    return memchr(text, 0, size) && strncmp(row, text, size) == 0;
+}
+
+/* Each finds the row of a name: where the hint says, else by looking. Rows that are not in use any
+ * more but still remember their name count: sessions outlive the configuration they came by. */
+static uint32_t find_listener(const struct l4_loop *loop, const struct l4_record *record)
+{
+    const uint32_t count = loop->table->plan.caps.listeners;
+    for (uint32_t i = 0; i <= count; i++) {
+        const uint32_t row = i ? i - 1 : record->listener;
+        if (row >= count)
+            continue;
+        const struct l4_listener *found = l4_table_listener(loop->table, row);
+        if (same(found->name, record->listener_name, sizeof record->listener_name) &&
+            same(found->bind, record->listener_bind, sizeof record->listener_bind))
+            return row;
+    }
+    return L4_NONE;
+}
+
+static uint32_t find_pool(const struct l4_loop *loop, const struct l4_record *record)
+{
+    const uint32_t count = loop->table->plan.caps.pools;
+    for (uint32_t i = 0; i <= count; i++) {
+        const uint32_t row = i ? i - 1 : record->pool;
+        if (row < count && same(l4_table_pool(loop->table, row)->name, record->pool_name,
+                                sizeof record->pool_name))
+            return row;
+    }
+    return L4_NONE;
+}
+
+static uint32_t find_backend(const struct l4_loop *loop, const struct l4_record *record,
+                             uint32_t pool)
+{
+    const uint32_t count = L4_GET(loop->table->header->backends_high);
+    for (uint32_t i = 0; i <= count; i++) {
+        const uint32_t row = i ? i - 1 : record->backend;
+        if (row >= count)
+            continue;
+        const struct l4_backend *found = l4_table_backend(loop->table, row);
+        if (found->pool == pool &&
+            same(found->name, record->backend_name, sizeof record->backend_name))
+            return row;
+    }
+    return L4_NONE;
+}
+
+bool l4_record_find(const struct l4_loop *loop, const struct l4_record *record, uint32_t *listener,
+                    uint32_t *pool, uint32_t *backend)
+{
+    *listener = find_listener(loop, record);
+    *pool = find_pool(loop, record);
+    *backend = L4_NONE;
+    if (record->state == L4_SESSION_QUEUE)
+        return *listener != L4_NONE && *pool != L4_NONE;
+    if (*pool != L4_NONE)
+        *backend = find_backend(loop, record, *pool);
+    return *listener != L4_NONE && *backend != L4_NONE;
+}
+
+static uint32_t fds_of(const struct l4_record *record)
+{
+    uint32_t count = record->fds & L4_RECORD_BACKEND ? 2 : 1;
+    count += record->fds & L4_RECORD_PIPE_0 ? 2 : 0;
+    count += record->fds & L4_RECORD_PIPE_1 ? 2 : 0;
+    return count;
+}
+
+/* Is this a row of protocols, each behind its length? */
+static bool is_protocols(const uint8_t *list, uint32_t bytes)
+{
+    uint32_t at = 0;
+    while (at < bytes && list[at])
+        at += 1u + list[at];
+    return at == bytes;
+}
+
+static bool is_learnt_sound(const struct l4_record_facts *facts)
+{
+    char name[L4_HELLO_NAME_MAX + 1];
+    const uint8_t *text = facts->text;
+    const uint16_t *bytes = facts->bytes;
+    return !(facts->known & ~MOVABLE) && bytes[0] <= L4_HELLO_NAME_MAX &&
+           bytes[1] <= L4_ALPN_LIST_MAX && bytes[2] <= L4_TLVS_MAX &&
+           !bytes[0] == !(facts->known & L4_FACT_NAME) &&
+           !bytes[1] == !(facts->known & L4_FACT_ALPN) &&
+           !bytes[2] == !(facts->known & L4_FACT_TLVS) &&
+           l4_hello_name((const char *)text, bytes[0], name) == bytes[0] &&
+           is_protocols(text + bytes[0], bytes[1]) &&
+           l4_ppv_is_row(text + bytes[0] + bytes[1], bytes[2]);
+}
+
+/* What a half that moves may be marked with: TLS and what goes with it stay where they are. */
+enum {
+    MOVABLE_HALF = L4_HALF_IN | L4_HALF_OUT | L4_HALF_HUP | L4_HALF_EOF | L4_HALF_SHUT |
+                   L4_HALF_RESET | L4_HALF_BROKEN | L4_HALF_BULKY | L4_HALF_URGENT | L4_HALF_SENT |
+                   L4_HALF_NODELAY | L4_HALF_WATCHED
+};
+
+/* Is in each pipe what the record says, and no more than a pipe may hold? */
+static bool are_pipes_sound(const struct l4_record *record, const int *fds)
+{
+    const int *pipe = fds + 2;
+    for (int half = 0; half < 2; half++) {
+        const uint32_t bytes = record->piped[half];
+        int held = 0;
+        if (!bytes != !(record->fds & (half ? L4_RECORD_PIPE_1 : L4_RECORD_PIPE_0)))
+            return false;
+        if (!bytes)
+            continue;
+        if (bytes > L4_PIPE_BYTES || ioctl(pipe[0], FIONREAD, &held) || held < 0 ||
+            (uint32_t)held != bytes)
+            return false;
+        pipe += 2;
+    }
+    return true;
+}
+
+/* Which descriptors may, and must, a session in this state have? *may is 0 in a state in which none
+ * moves. Nothing was read before there is a backend. */
+static uint32_t must_have(uint32_t state, uint32_t *may)
+{
+    const uint32_t both = L4_RECORD_CLIENT | L4_RECORD_BACKEND;
+    switch (state) {
+    case L4_SESSION_QUEUE:
+        return *may = L4_RECORD_CLIENT;
+    case L4_SESSION_CONNECT:
+        return *may = both;
+    case L4_SESSION_RELAY:
+    case L4_SESSION_RESET:
+        *may = both | L4_RECORD_PIPE_0 | L4_RECORD_PIPE_1;
+        return both;
+    default:
+        return *may = 0;
+    }
+}
+
+/* Where an attempt may still fail there is room to note it. */
+static uint32_t most_attempts(uint32_t state)
+{
+    return state == L4_SESSION_RELAY || state == L4_SESSION_RESET ? L4_RETRIES_MAX + 1
+                                                                  : L4_RETRIES_MAX;
+}
+
+static bool is_address(const struct l4_addr *addr)
+{
+    return addr->family == AF_INET || addr->family == AF_INET6 || addr->family == AF_UNIX;
+}
+
+/* Does it make sense, whoever wrote it? */
+static bool is_sound(const struct l4_record *record, const int *fds, uint32_t count)
+{
+    uint32_t may;
+    const uint32_t must = must_have(record->state, &may);
+    return may && (record->fds & must) == must && !(record->fds & ~may) &&
+           count == fds_of(record) && record->attempts <= most_attempts(record->state) &&
+           !((record->flags[0] | record->flags[1]) & ~(uint32_t)MOVABLE_HALF) &&
+           is_address(&record->client) && are_pipes_sound(record, fds) &&
+           record->reason < L4_REASON_COUNT && record->first_end <= L4_NO_SIDE &&
+           record->half_closed <= 1 && is_learnt_sound(&record->facts);
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Edges are told anew when a socket is watched anew; what else is known of it stays. */
+static const uint16_t edges = L4_HALF_IN | L4_HALF_OUT | L4_HALF_WATCHED;
+
+static bool put_halves(struct l4_loop *loop, struct l4_session *s, const struct l4_record *record,
+                       const int *fds)
+{
+    const int *pipe = fds + 2;
+    for (int half = 0; half < 2; half++) {
+        const uint16_t flags = (uint16_t)record->flags[half] & (uint16_t)~edges;
+        const int fd = record->fds & (half ? L4_RECORD_BACKEND : L4_RECORD_CLIENT) ? fds[half] : -1;
+        s->half[half] = (struct l4_half){.fd = fd, .flags = flags, .pipe = L4_NO_PIPE, .piped = 0};
+    }
+    for (int half = 0; half < 2; half++) {
+        if (!record->piped[half])
+            continue;
+        s->half[half].pipe = l4_pipes_adopt(&loop->pipes, pipe);
+        if (s->half[half].pipe == L4_NO_PIPE)
+            return false;
+        s->half[half].piped = record->piped[half];
+        pipe += 2;
+    }
+    return true;
+}
+
+static void put_facts(const struct l4_loop *loop, struct l4_session *s,
+                      const struct l4_record *record)
+{
+    const bool queues = record->state == L4_SESSION_QUEUE;
+    s->turn = queues ? record->turn : 0;
+    L4_SET(s->bytes[L4_CLIENT], queues ? 0 : record->moved[L4_CLIENT]);
+    L4_SET(s->bytes[L4_BACKEND], queues ? 0 : record->moved[L4_BACKEND]);
+    /* why: the giver's clock may have been read a moment later than this worker's; what is in the
+     * future would make a session infinitely old. */
+    L4_SET(s->active_ms, earlier(record->active_ms, loop->now_ms));
+    s->started_us = earlier(record->started_us, loop->now_us);
+    s->connect_started_us = earlier(record->connect_started_us, loop->now_us);
+    s->connect_us = record->connect_us;
+    s->queue_us = record->queue_us;
+    s->first_byte_us = record->first_byte_us;
+    s->deadline_ms = record->deadline_ms;
+    memcpy(s->tried, record->tried, sizeof s->tried);
+    s->attempts = record->attempts;
+    s->reason = record->reason;
+    s->first_end = record->first_end;
+    s->half_closed = record->half_closed & 1;
+    s->error = record->error;
+    s->name_hash = record->name_hash;
+    s->known = record->facts.known;
+}
+
+/* No backend is waited for longer than the pool allows. */
+static void bound_wait(struct l4_loop *loop, struct l4_session *s, uint32_t state)
+{
+    const uint32_t most = L4_GET(l4_row_pool(loop, s)->connect_timeout_ms);
+    if (state == L4_SESSION_CONNECT && l4_row_left_ms(loop, s) > (int64_t)most)
+        l4_row_set_deadline(loop, s, most);
+}
+
+/* After its limits here have begun with it: they go on where they were. */
+static void put_learnt_back(struct l4_loop *loop, uint32_t index, const struct l4_record *record)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    struct l4_facts *facts = l4_row_facts(loop, index);
+    const struct l4_record_facts *from = &record->facts;
+    const uint8_t *text = from->text;
+    if (from->known) {
+        facts->via = from->via;
+        facts->told_to = from->told_to;
+        facts->name_bytes =
+            (uint16_t)l4_hello_name((const char *)text, from->bytes[0], facts->name);
+        facts->alpn_bytes = from->bytes[1];
+        memcpy(facts->alpn, text + from->bytes[0], from->bytes[1]);
+        facts->tlvs_bytes = from->bytes[2];
+        memcpy(facts->tlvs, text + from->bytes[0] + from->bytes[1], from->bytes[2]);
+    }
+    const uint8_t both = s->paced & from->paced;
+    if (both & L4_PACED_AGE)
+        facts->ends_ms = from->ends_ms;
+    if (both & L4_PACED_BYTES) {
+        L4_SET(facts->spent_ns, from->spent_ns);
+        s->paced |= from->paced & L4_PACED_TOLD;
+    }
+}
+
+/* Undoes put_halves and l4_row_watch; the descriptors stay open and the caller's. */
+static void take_apart(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    l4_row_unwatch(loop, index);
+    for (int half = 0; half < 2; half++) {
+        if (s->half[half].pipe != L4_NO_PIPE)
+            l4_pipes_disown(&loop->pipes, s->half[half].pipe);
+        s->half[half] = (struct l4_half){.fd = -1, .pipe = L4_NO_PIPE};
+    }
+}
+
+bool l4_record_read(struct l4_loop *loop, const struct l4_record *record, const int *fds,
+                    uint32_t count)
+{
+    uint32_t listener, pool, backend;
+    if (!is_sound(record, fds, count) ||
+        !l4_record_find(loop, record, &listener, &pool, &backend) || loop->held >= loop->capacity ||
+        loop->draining)
+        return false;
+    const uint32_t index = l4_row_take(loop);
+    struct l4_session *s = l4_session_at(loop, index);
+    l4_row_reset(loop, s, listener, pool, &record->client);
+    s->backend = backend;
+    put_facts(loop, s, record);
+    bound_wait(loop, s, record->state);
+    if (!put_halves(loop, s, record, fds) || l4_row_watch(loop, index)) {
+        take_apart(loop, index);
+        l4_row_return(loop, index);
+        return false;
+    }
+    /* why no limit: its place among all clients is given back by the giver in the next moment. */
+    (void)l4_count_take_client(loop->table, loop->setup.index, 0);
+    if (backend != L4_NONE)
+        l4_count_join(loop->table, loop->setup.index, backend);
+    l4_admission_again(loop, index);
+    put_learnt_back(loop, index, record);
+    L4_OWN_ADD(l4_row_tally(loop, s)->active, 1);
+    l4_row_enter(loop, index, L4_SESSION_HANDOVER);
+    l4_row_publish(loop, s);
+    l4_session_again(loop, index, (enum l4_session_state)record->state);
+    return true;
+}

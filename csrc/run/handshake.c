@@ -1,0 +1,14 @@
+#include "run/handshake.h"
+
+#include <stdio.h>
+#include <sys/socket.h>
+
+void l4_handshake_refuse_hello(const struct l4_loop *loop, const struct l4_session *s)
+{
+    static const uint8_t alert[] = {21, 3, 3, 0, 2, 2, 47}; /* fatal, illegal_parameter */
+    struct l4_shakes *shakes = l4_handshake_counts(loop, s, L4_CLIENT);
+    L4_OWN_ADD(shakes->failed, 1);
+    snprintf(shakes->why, sizeof shakes->why, "the ClientHello is too long");
+    /* why: it may or may not arrive; who sends such a thing needs no better answer. */
+    (void)!send(s->half[L4_CLIENT].fd, alert, sizeof alert, MSG_NOSIGNAL | MSG_DONTWAIT);
+}

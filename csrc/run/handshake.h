@@ -1,0 +1,28 @@
+/* What is counted of TLS handshakes, and who is to make one. */
+#ifndef L4_RUN_HANDSHAKE_H
+#define L4_RUN_HANDSHAKE_H
+
+#include "run/row.h"
+#include "shm/shakes.h"
+
+/* Is the client to speak TLS, and has not begun? */
+static inline bool l4_handshake_is_wanted(const struct l4_loop *loop, const struct l4_session *s)
+{
+    return L4_GET(l4_table_listener(loop->table, s->listener)->secure.profile) &&
+           !(s->half[L4_CLIENT].flags & L4_HALF_TLS);
+}
+
+/* This worker's counts of handshakes with the clients of the session's listener, or with the
+ * backends of its pool. */
+static inline struct l4_shakes *l4_handshake_counts(const struct l4_loop *loop,
+                                                    const struct l4_session *s, enum l4_side side)
+{
+    const uint32_t row =
+        side == L4_CLIENT ? s->listener : loop->table->plan.caps.listeners + s->pool;
+    return l4_table_shakes(loop->table, loop->setup.index, row);
+}
+
+/* Tells a client whose ClientHello is longer than any by the alert for that, and counts it. */
+void l4_handshake_refuse_hello(const struct l4_loop *loop, const struct l4_session *s);
+
+#endif

@@ -1,0 +1,77 @@
+#include "run/pick_trace.h"
+
+#include "core/view.h"
+#include "shm/seen.h"
+#include "shm/trace.h"
+
+static void look_at(struct l4_trace *trace, struct l4_pick_context *context, uint32_t backend)
+{
+    const struct l4_backend *b = l4_table_backend(context->table, backend);
+    struct l4_candidate *candidate = &trace->candidates[trace->candidate_count++];
+    *candidate = (struct l4_candidate){
+        .backend = (uint16_t)backend,
+        .weight = (uint16_t)L4_GET(b->weight),
+        .inflight = L4_GET(b->inflight),
+        .usable = (uint8_t)l4_pick_judge(context, backend),
+        .health = (uint8_t)L4_GET(b->health),
+        .state = (uint8_t)L4_GET(b->state),
+    };
+    for (uint32_t i = 0; i < context->request->tried_count; i++)
+        candidate->tried |= context->request->tried[i] == backend;
+}
+
+/* The pool's first members, as they are now; the last place is the chosen one's if it is not
+ * among them. A view that changes meanwhile may show a backend of another pool: readers know. */
+static void look_around(struct l4_loop *loop, struct l4_trace *trace,
+                        const struct l4_pick_request *request, const struct l4_pick_answer *answer)
+{
+    struct l4_pick_context context = {
+        .table = loop->table,
+        .request = request,
+        .pool = l4_table_pool(loop->table, request->pool),
+        .tier = answer->tier,
+    };
+    struct l4_view *view =
+        l4_table_view(loop->table, request->pool, L4_GET(context.pool->view_generation));
+    const uint16_t *members = l4_view_members(view);
+    bool has_chosen = answer->backend == L4_NONE;
+    trace->members = view->members;
+    for (uint32_t i = 0; i < view->members && trace->candidate_count < L4_CANDIDATES; i++) {
+        if (members[i] >= loop->table->plan.caps.backends)
+            continue;
+        if (trace->candidate_count == L4_CANDIDATES - 1 && !has_chosen &&
+            members[i] != answer->backend)
+            continue;
+        has_chosen |= members[i] == answer->backend;
+        look_at(trace, &context, members[i]);
+    }
+}
+
+void l4_pick_trace(struct l4_loop *loop, const struct l4_session *s,
+                   const struct l4_pick_request *request, const struct l4_pick_answer *answer,
+                   enum l4_pick_how how)
+{
+    const uint32_t every = L4_GET(l4_table_seen(loop->table)->trace_every);
+    if (!every || ++loop->picks % every != 0)
+        return;
+    struct l4_traces *traces = l4_table_traces(loop->table, loop->setup.index);
+    struct l4_trace *trace = l4_trace_begin(traces);
+    trace->pool = request->pool;
+    trace->listener = s->listener;
+    trace->backend = answer->backend;
+    trace->backend_serial = answer->backend == L4_NONE
+                                ? 0
+                                : L4_GET(l4_table_backend(loop->table, answer->backend)->used);
+    trace->session = L4_GET(s->serial);
+    trace->at_us = loop->now_us;
+    trace->client = s->client;
+    trace->balance = (uint8_t)L4_GET(l4_table_pool(loop->table, request->pool)->balance);
+    trace->tier = (uint8_t)answer->tier;
+    trace->full = answer->full;
+    trace->stuck = how == L4_PICK_STICKY;
+    trace->by_name = how == L4_PICK_NAMED;
+    trace->attempts = s->attempts;
+    trace->candidate_count = 0;
+    look_around(loop, trace, request, answer);
+    l4_trace_end(traces, trace);
+}

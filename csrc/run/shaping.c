@@ -1,0 +1,146 @@
+#include "run/shaping.h"
+
+#include "base/random.h"
+#include "core/rate.h"
+#include "run/row.h"
+#include "shm/source.h"
+
+static const struct l4_limits *limits_of(const struct l4_loop *loop, const struct l4_session *s)
+{
+    return &l4_row_edge(loop, s)->limits;
+}
+
+void l4_shaping_begin(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    struct l4_facts *facts = l4_row_facts(loop, index);
+    const struct l4_limits *limits = limits_of(loop, s);
+    const uint64_t age = L4_GET(limits->max_age_ms);
+    if (L4_GET(limits->limits[L4_LIMIT_SESSION_BANDWIDTH].value) ||
+        L4_GET(limits->limits[L4_LIMIT_SOURCE_BANDWIDTH].value))
+        s->paced |= L4_PACED_BYTES;
+    if (age || L4_GET(limits->first_byte_ms))
+        s->paced |= L4_PACED_TIME;
+    if (age)
+        s->paced |= L4_PACED_AGE;
+    L4_SET(facts->spent_ns, 0);
+    const uint64_t jitter = age * L4_GET(limits->age_jitter) / 100;
+    const uint64_t off = jitter ? l4_random(&loop->random) % (jitter + 1) : 0;
+    facts->ends_ms = (uint32_t)(loop->now_ms + age - off);
+}
+
+/* ---- bytes ----------------------------------------------------------------------------------- */
+
+struct bucket {
+    const struct l4_limit *limit;
+    _Atomic uint64_t *spent_ns;
+};
+
+/* The buckets that count this session's bytes; spent_ns NULL: that one does not. */
+static void buckets_of(const struct l4_loop *loop, uint32_t index, struct bucket buckets[2])
+{
+    const struct l4_session *s = l4_session_at(loop, index);
+    const struct l4_limit *limits = limits_of(loop, s)->limits;
+    struct l4_facts *facts = l4_row_facts(loop, index);
+    buckets[0] = (struct bucket){&limits[L4_LIMIT_SESSION_BANDWIDTH], &facts->spent_ns};
+    buckets[1] = (struct bucket){
+        &limits[L4_LIMIT_SOURCE_BANDWIDTH],
+        s->holds & L4_HOLDS_SOURCE ? l4_source_spent_ns(loop->table, s->source) : NULL};
+    for (int i = 0; i < 2; i++) {
+        if (!L4_GET(buckets[i].limit->value))
+            buckets[i].spent_ns = NULL;
+    }
+}
+
+static void count_slowed(struct l4_loop *loop, struct l4_session *s, bool dry)
+{
+    if (s->paced & L4_PACED_TOLD)
+        return;
+    s->paced |= L4_PACED_TOLD;
+    L4_OWN_ADD(l4_row_tally(loop, s)->slowed[dry], 1);
+}
+
+uint64_t l4_shaping_wait_ms(struct l4_loop *loop, uint32_t index, uint32_t *most_bytes)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    const uint64_t turn_ns = (uint64_t)L4_PACE_TURN_MS * 1000000;
+    uint64_t longest_ns = 0, most = L4_TURN_BYTES;
+    struct bucket buckets[2];
+    buckets_of(loop, index, buckets);
+    for (int i = 0; i < 2; i++) {
+        if (!buckets[i].spent_ns)
+            continue;
+        const bool dry = L4_GET(buckets[i].limit->verdict.dry_run);
+        const uint64_t share = L4_GET(buckets[i].limit->value) * L4_PACE_TURN_MS / 1000;
+        const uint64_t wait = l4_rate_wait_ns(buckets[i].spent_ns, loop->now_us * 1000, turn_ns);
+        if (wait)
+            count_slowed(loop, s, dry);
+        if (dry)
+            continue;
+        longest_ns = wait > longest_ns ? wait : longest_ns;
+        most = share < most ? share : most;
+    }
+    if (longest_ns)
+        return longest_ns / 1000000 + 1;
+    *most_bytes = (uint32_t)(most > L4_PACE_BYTES_MIN ? most : L4_PACE_BYTES_MIN);
+    return 0;
+}
+
+void l4_shaping_spend(struct l4_loop *loop, uint32_t index, uint64_t bytes)
+{
+    const uint64_t now_ns = loop->now_us * 1000;
+    struct bucket buckets[2];
+    buckets_of(loop, index, buckets);
+    for (int i = 0; bytes && i < 2; i++) {
+        if (!buckets[i].spent_ns)
+            continue;
+        /* why: in dry run nothing waits, and the debt would grow without end. */
+        const bool dry = L4_GET(buckets[i].limit->verdict.dry_run);
+        if (!dry || !l4_rate_wait_ns(buckets[i].spent_ns, now_ns, L4_NS_PER_S))
+            l4_rate_spend(buckets[i].spent_ns, now_ns, L4_GET(buckets[i].limit->value), bytes);
+    }
+}
+
+/* ---- time ------------------------------------------------------------------------------------ */
+
+/* Milliseconds to the end of its time, by age or for its first byte, and which of the two;
+ * INT32_MAX where there is none. */
+static int32_t left_ms(const struct l4_loop *loop, uint32_t index, enum l4_reason *why)
+{
+    const struct l4_session *s = l4_session_at(loop, index);
+    const struct l4_limits *limits = limits_of(loop, s);
+    const struct l4_facts *facts = l4_row_facts(loop, index);
+    const uint32_t first = L4_GET(limits->first_byte_ms);
+    int32_t left = INT32_MAX;
+    *why = L4_END_NONE;
+    if (s->paced & L4_PACED_AGE) {
+        left = (int32_t)(facts->ends_ms - (uint32_t)loop->now_ms);
+        *why = L4_END_MAX_AGE;
+    }
+    if (first && !L4_GET(s->bytes[0])) {
+        const int32_t due =
+            (int32_t)((uint32_t)(s->started_us / 1000) + first - (uint32_t)loop->now_ms);
+        if (due < left) {
+            left = due;
+            *why = L4_END_REJECTED_FIRST_BYTE;
+        }
+    }
+    return left;
+}
+
+enum l4_reason l4_shaping_over(const struct l4_loop *loop, uint32_t index)
+{
+    enum l4_reason why;
+    if (!(l4_session_at(loop, index)->paced & L4_PACED_TIME))
+        return L4_END_NONE;
+    return left_ms(loop, index, &why) <= 0 ? why : L4_END_NONE;
+}
+
+uint64_t l4_shaping_left_ms(const struct l4_loop *loop, uint32_t index, uint64_t ms)
+{
+    enum l4_reason why;
+    if (!(l4_session_at(loop, index)->paced & L4_PACED_TIME))
+        return ms;
+    const int32_t left = left_ms(loop, index, &why);
+    return left <= 0 ? 0 : (uint64_t)left < ms ? (uint64_t)left : ms;
+}

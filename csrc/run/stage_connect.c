@@ -1,0 +1,104 @@
+/* CONNECT: a place at a backend is taken, and a socket connects to it. */
+#include <errno.h>
+
+#include "base/random.h"
+#include "io/sock.h"
+#include "run/attempt.h"
+#include "run/client_wait.h"
+#include "run/first_byte.h"
+#include "run/proxy_out.h"
+#include "run/stages.h"
+#include "shm/change.h"
+
+/* A non-blocking connect to the session's backend. Returns the socket or -errno; *made says whether
+ * a socket could be had at all. */
+static int begin(struct l4_loop *loop, struct l4_session *s, bool *made)
+{
+    char path[L4_PATH_MAX + 1];
+    const struct l4_addr to = l4_table_target(l4_table_backend(loop->table, s->backend), path);
+    struct l4_way memory;
+    const struct l4_way *way = l4_egress_way(&l4_row_pool(loop, s)->egress, to.family, &s->client,
+                                             l4_random(&loop->random), &memory);
+    s->connect_started_us = loop->now_us;
+    return l4_sock_connect(&to, path, way, &loop->ports, made);
+}
+
+/* This host had no socket to give, or no local port: the backend is not to blame. */
+static struct l4_step lack_socket(struct l4_loop *loop, struct l4_session *s, int error)
+{
+    l4_attempt_leave(loop, s);
+    s->error = -error;
+    s->socketless = 1;
+    if (error == -EADDRNOTAVAIL)
+        l4_loop_portless(loop);
+    else
+        loop->shed.pressed = true; /* descriptors are what shedding frees */
+    return l4_go(L4_SESSION_PICK);
+}
+
+static struct l4_step enter(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    bool made;
+    const int fd = begin(loop, s, &made);
+    l4_first_byte_begin(loop, s);
+    if (fd < 0)
+        return made ? l4_attempt_failed(loop, index, fd) : lack_socket(loop, s, fd);
+    s->half[L4_BACKEND] = (struct l4_half){.fd = fd, .pipe = L4_NO_PIPE};
+    /* The client is watched from its first attempt on. Until there is a backend nothing is read
+     * from it: the edge is kept in its flags. */
+    const int error = l4_row_watch(loop, index);
+    if (error)
+        return l4_end_by_error(s, error);
+    l4_row_wake_at_deadline(loop, index);
+    return l4_stay();
+}
+
+/* The connect came to an end: the backend is there, or not. */
+static struct l4_step connected(struct l4_loop *loop, uint32_t index, uint32_t events)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    const struct l4_pool *pool = l4_row_pool(loop, s);
+    int error = 0;
+    if (events & (EPOLLERR | EPOLLHUP))
+        error = l4_sock_connect_result(s->half[L4_BACKEND].fd);
+    /* why: a backend may accept, answer and reset before this turn: what it said is delivered.
+     * One that resets without a word has served nobody; another backend may. */
+    if (error == -ECONNRESET && l4_sock_has_data(s->half[L4_BACKEND].fd)) {
+        events |= EPOLLERR;
+        error = 0;
+    } else if (!error) {
+        events &= ~(uint32_t)EPOLLERR;
+        events |= EPOLLOUT;
+    }
+    if (error)
+        return l4_attempt_failed(loop, index, error);
+    l4_half_note(&s->half[L4_BACKEND], events);
+    if (L4_GET(pool->send_proxy))
+        error = l4_proxy_out(loop, index);
+    if (error)
+        return l4_attempt_failed(loop, index, error);
+    return l4_go(L4_GET(pool->tls_profile) ? L4_SESSION_TLS_BACKEND : L4_SESSION_RELAY);
+}
+
+static struct l4_step event(struct l4_loop *loop, uint32_t index, enum l4_side side,
+                            uint32_t events)
+{
+    if (side == L4_CLIENT)
+        return l4_client_is_gone(l4_session_at(loop, index), events) ? l4_end(L4_END_CLIENT_RESET)
+                                                                     : l4_stay();
+    return events & (EPOLLERR | EPOLLHUP | EPOLLOUT) ? connected(loop, index, events) : l4_stay();
+}
+
+static struct l4_step again(struct l4_loop *loop, uint32_t index)
+{
+    l4_row_wake_in(loop, index, 0);
+    return l4_stay();
+}
+
+const struct l4_stage l4_stage_connect = {
+    .enter = enter,
+    .event = event,
+    .timeout = l4_attempt_timeout,
+    .again = again,
+};

@@ -1,0 +1,72 @@
+/* RESET: the session is to end for its `reason`, once each side that still takes bytes has
+ * acknowledged what was accepted for it. Nothing more is read.
+ *
+ * A side that acknowledges none for as long as the session might be idle, or L4_DRAIN_PATIENCE_MS,
+ * is not waited for. Of a session that is killed only the client is waited for. */
+#include "run/delivery.h"
+#include "run/stages.h"
+
+/* How long a session waits for a side that acknowledges nothing. */
+static uint64_t patience_ms(const struct l4_loop *loop, const struct l4_session *s)
+{
+    const uint64_t idle = L4_GET(l4_row_pool(loop, s)->idle_timeout_ms);
+    const bool own = s->reason != L4_END_CLIENT_RESET && s->reason != L4_END_BACKEND_RESET;
+    return own || idle < L4_DRAIN_PATIENCE_MS ? L4_DRAIN_PATIENCE_MS : idle;
+}
+
+/* When to look again, as nothing tells that a socket's queue is empty: after a part of the time
+ * since anything left it, and not before much of it could have. */
+static uint64_t look_again_ms(const struct l4_loop *loop, const struct l4_session *s, uint64_t left)
+{
+    const uint64_t quiet = (loop->now_ms - L4_GET(s->active_ms)) / 4, size = left >> 17;
+    const uint64_t ms = L4_DRAIN_LOOK_MS + (quiet > size ? quiet : size);
+    return ms < L4_DRAIN_LOOK_MAX_MS ? ms : L4_DRAIN_LOOK_MAX_MS;
+}
+
+static struct l4_step drain(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    const enum l4_reason reason = (enum l4_reason)s->reason;
+    l4_pump_flush(&loop->pump, &s->half[L4_BACKEND], &s->half[L4_CLIENT]);
+    uint64_t left = l4_delivery_left(s, L4_CLIENT);
+    if (reason != L4_END_KILLED) {
+        l4_pump_flush(&loop->pump, &s->half[L4_CLIENT], &s->half[L4_BACKEND]);
+        left += l4_delivery_left(s, L4_BACKEND);
+    }
+    if (l4_delivery_goes_on(loop, index, left))
+        l4_row_set_deadline(loop, s, patience_ms(loop, s));
+    if (!left || l4_row_left_ms(loop, s) <= 0)
+        return l4_end(reason);
+    l4_row_wake_in(loop, index, look_again_ms(loop, s, left));
+    return l4_stay();
+}
+
+static struct l4_step enter(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    s->looked = 0;
+    L4_SET(s->active_ms, loop->now_ms);
+    l4_row_set_deadline(loop, s, patience_ms(loop, s));
+    return drain(loop, index);
+}
+
+/* All that matters is whether this side takes what it is owed. */
+static struct l4_step event(struct l4_loop *loop, uint32_t index, enum l4_side side,
+                            uint32_t events)
+{
+    l4_half_note(&l4_session_at(loop, index)->half[side], events);
+    return events & (EPOLLERR | EPOLLHUP | EPOLLOUT) ? drain(loop, index) : l4_stay();
+}
+
+static struct l4_step again(struct l4_loop *loop, uint32_t index)
+{
+    l4_row_wake_in(loop, index, 0);
+    return l4_stay();
+}
+
+const struct l4_stage l4_stage_reset = {
+    .enter = enter,
+    .event = event,
+    .timeout = drain,
+    .again = again,
+};
