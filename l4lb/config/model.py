@@ -32,12 +32,13 @@ __all__ = [
 
 
 class Config(Model):
-    """Everything one service is told. Equal when its values are, wherever it came from."""
+    """The whole configuration of a service. Two configurations are equal if their values are,
+    wherever they were read from."""
 
     include: tuple[str, ...] = Field(
         default=(), exclude=True, json_schema_extra={"x-l4lb-default": "none"}
     )
-    """Files with more of it, as patterns (`*`), relative to this one."""
+    """Further files of the configuration, as patterns (`*`), relative to this file."""
     process: Process = Field(default_factory=lambda: Process())
     limits: Limits = Limits()
     listeners: Mapping[fields.Name, Listener] = Field(default_factory=dict)

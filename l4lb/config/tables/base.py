@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 
 class Model(BaseModel):
-    """What all tables have in common."""
+    """Base class of all tables."""
 
     model_config = ConfigDict(
         strict=True,

@@ -33,41 +33,42 @@ class Discovery(Model):
     pool's own backends."""
 
     type: Literal["dns", "file", "exec", "http", "consul", "etcd"]
-    """Where backends are found."""
+    """Kind of the source of backends."""
     name: fields.DiscoveryText | None = None
     """dns: the name to look up. consul: the service."""
     record: Literal["auto", "a", "aaaa", "srv"] = "auto"
-    """dns: what is looked up. auto: SRV where the name begins with "_", else A and AAAA."""
+    """dns: the record type to look up. auto: SRV if the name begins with "_", else A and AAAA."""
     port: fields.Port | None = None
-    """dns: the backends' port, needed for A and AAAA; SRV brings its own."""
+    """dns: the port of the backends, needed for A and AAAA. SRV records contain the port."""
     servers: Annotated[tuple[fields.NameServer, ...], BeforeValidator(fields.as_tuple)] | None = (
         None
     )
-    """dns: the name servers, IP:PORT; absent: the host's own."""
+    """dns: the name servers, IP:PORT. Absent: those of the host."""
     min_ttl_ms: fields.Ttl = Field(default=1 * bounds.SECOND_MS, alias="min_ttl")
-    """dns: an answer is good for at least this long, whatever it says."""
+    """dns: the shortest time that an answer is used, whatever its time to live."""
     max_ttl_ms: fields.Ttl = Field(default=5 * bounds.MINUTE_MS, alias="max_ttl")
-    """dns: and for at most this long."""
+    """dns: the longest time that an answer is used, whatever its time to live."""
     path: fields.FilePath | None = None
-    """file: a JSON or TOML file (.toml) with a list of backends, watched."""
+    """file: a JSON or TOML file (.toml) with a list of backends. The file is watched."""
     command: Annotated[tuple[str, ...], BeforeValidator(fields.as_tuple)] | None = None
-    """exec: a program and its arguments. Each line it prints is a JSON list of backends, all of
-    them. When it ends it is started again."""
+    """exec: a program and its arguments. Each line that it prints is a JSON list of all backends.
+    When the program ends it is started again."""
     url: fields.Url | None = None
-    """http: where a JSON list of backends is. consul, etcd: the agent or server; absent: this
-    host's, at its usual port."""
+    """http: the URL of a JSON list of backends. consul, etcd: the URL of the agent or server.
+    Absent: this host, at the usual port."""
     tag: fields.DiscoveryText | None = None
     """consul: only instances with this tag."""
     prefix: fields.DiscoveryText | None = None
     """etcd: each value below this key is a backend."""
     token_file: fields.FilePath | None = None
-    """http, consul, etcd: a file with the token that is sent; read anew each time."""
+    """http, consul, etcd: a file with the token that is sent. It is read again for each request."""
     family: Literal["auto", "any", "ipv4", "ipv6"] = "auto"
-    """Which addresses are used. auto: those of a family that this host has a route to; any: all."""
+    """Address families that are used. auto: those that this host has a route to. any: all."""
     interval_ms: fields.DiscoveryInterval = Field(default=30 * bounds.SECOND_MS, alias="interval")
-    """Between two looks where the source cannot tell of changes, and at most between two tries."""
+    """Time between two requests to a source that does not report changes, and longest time between
+    two attempts."""
     timeout_ms: fields.DiscoveryTimeout = Field(default=5 * bounds.SECOND_MS, alias="timeout")
     """How long one answer may take."""
     max_shrink_percent: fields.MaxShrink = Field(default=50, alias="max_shrink")
-    """How much of the pool one answer may take away; a larger loss is held back until checks
-    confirm it."""
+    """Part of the pool that one answer may remove. Larger losses are held back until health checks
+    confirm them."""

@@ -12,17 +12,19 @@ from l4lb.config.units import wrong
 
 
 class Route(Model):
-    """One way from a listener to a pool. All conditions that it names must hold."""
+    """A route from a listener to a pool. All its conditions must hold."""
 
     sni: edge_fields.ServerNames | None = None
-    """Server names a TLS client asks for: "www.example.com", "*.example.com" (any name below it)
-    or "*" (any name); one, or an array of which one must match."""
+    """Server names that a TLS client asks for: "www.example.com", "*.example.com" (any name below
+    it) or "*" (any name). One, or an array of which one must match."""
     alpn: edge_fields.Protocols | None = None
-    """Protocols a TLS client offers, such as "h2"; one, or an array."""
+    """Protocols that a TLS client offers, such as "h2". One, or an array of which one must
+    match."""
     source: edge_fields.Networks | None = None
-    """Networks that the client is in, such as "10.0.0.0/8"; one, or an array."""
+    """Networks that the client's address is in, such as "10.0.0.0/8". One, or an array of which one
+    must match."""
     percent: edge_fields.Share | None = None
-    """This share of the clients that meet the other conditions, by chance: 5 or "5%"."""
+    """Share of the clients that meet the other conditions, chosen at random: 5 or "5%"."""
     pool: str
     """Name of the pool that serves these clients."""
 
@@ -51,21 +53,24 @@ def _rows(route: Route) -> int:
 
 
 class Access(Model):
-    """Who may come in, by network; the longest prefix decides. With `allow` alone all others are
-    turned away; with `deny` those that neither names come in."""
+    """Access list by network; the longest prefix decides. With `allow` alone, all other clients are
+    turned away; with `deny`, clients in neither list are let in."""
 
     allow: edge_fields.ManyNetworks = ()
-    """Networks whose clients come in."""
+    """Networks whose clients are let in."""
     deny: edge_fields.ManyNetworks = ()
     """Networks whose clients are turned away."""
     allow_file: edge_fields.ListFile | None = None
-    """More of them: the path of a file, one network a line, that is read again when it changes."""
+    """Path of a file with further networks to let in, one on each line. The file is read again when
+    it changes."""
     deny_file: edge_fields.ListFile | None = None
-    """The same of those that are turned away."""
+    """Path of a file with further networks to turn away, one on each line. The file is read again
+    when it changes."""
     refusal: Literal["reject", "drop", "tarpit"] = "reject"
-    """How: with a reset; without a word; or held for ten seconds, then reset."""
+    """How clients are turned away. "reject": with a reset. "drop": without any packet. "tarpit":
+    held for `tarpit_time`, then reset."""
     dry_run: bool = False
-    """Only count whom it would have turned away."""
+    """Only count the clients that would have been turned away."""
 
     @property
     def others_denied(self) -> bool:

@@ -14,33 +14,33 @@ class CountLimit(Model):
     """A limit of connections at one time."""
 
     limit: edge_fields.CountOf
-    """How many at most."""
+    """Maximum number at one time."""
     refusal: Literal["reject", "drop", "tarpit"] = "reject"
-    """How more are turned away: see `access.refusal`."""
+    """How clients above the limit are turned away: see `access.refusal`."""
     dry_run: bool = False
-    """Only count whom it would have turned away."""
+    """Only count the clients that would have been turned away."""
 
 
 class RateLimit(Model):
-    """A limit of new connections, kept by a token bucket."""
+    """A rate limit of new connections, by a token bucket."""
 
     limit: edge_fields.RateOf
-    """How many a second."""
+    """New connections a second."""
     burst: edge_fields.RateOf | None = None
-    """How many at once, after a quiet time; absent: as many as in a second."""
+    """New connections at once, after a quiet time. Absent: as many as `limit`."""
     refusal: Literal["reject", "drop", "tarpit"] = "reject"
-    """How more are turned away: see `access.refusal`."""
+    """How clients above the limit are turned away: see `access.refusal`."""
     dry_run: bool = False
-    """Only count whom it would have turned away."""
+    """Only count the clients that would have been turned away."""
 
 
 class BandwidthLimit(Model):
-    """A limit of bytes, both directions together."""
+    """A limit of bytes a second, both directions together."""
 
     limit: edge_fields.BandwidthOf
-    """How many a second."""
+    """Bytes a second, both directions together."""
     dry_run: bool = False
-    """Only count the sessions it would have slowed down."""
+    """Only count the sessions that would have been slowed down."""
 
 
 def _as_limit(value: object) -> object:
@@ -56,30 +56,30 @@ Bandwidth = Annotated[
 
 
 class ListenerLimits(Model):
-    """Exact over all workers. A limit is a bare value or a table with it: `20`, or
-    `{ limit = 20, dry_run = true }`."""
+    """Limits of one listener, exact over all workers. A limit is a bare value or a table with it:
+    `20`, or `{ limit = 20, dry_run = true }`."""
 
     connections: Count | None = None
     """Connections of this listener at one time."""
     rate: Rate | None = None
     """New connections of this listener a second."""
     connections_per_source: Count | None = None
-    """The same of each source."""
+    """Connections of each source at one time."""
     rate_per_source: Rate | None = None
-    """The same of each source."""
+    """New connections of each source a second."""
     bandwidth_per_session: Bandwidth | None = None
     """Bytes of each session a second."""
     bandwidth_per_source: Bandwidth | None = None
-    """Bytes of each source's sessions together a second."""
+    """Bytes a second of all sessions of each source together."""
     source_prefix: fields.HashPrefix = (32, 64)
-    """How many bits of an IPv4 and of an IPv6 address make a source."""
+    """Number of bits of an IPv4 and of an IPv6 address that make a source."""
     first_byte_timeout_ms: edge_fields.FirstByteTimeout | None = Field(
         default=None, alias="first_byte_timeout"
     )
-    """How long a client may take to say its first byte; absent: as long as it likes. Not for
-    protocols in which clients only listen."""
+    """How long a client may take to send its first byte. Absent: no limit. Not for protocols in
+    which the server sends first."""
     max_age_ms: edge_fields.MaxAge | None = Field(default=None, alias="max_age")
-    """How old a session becomes before it is ended, once what was accepted by then is delivered;
-    absent: there is no limit."""
+    """Maximum age of a session. It then ends when the data accepted by then is delivered. Absent:
+    no limit."""
     max_age_jitter_percent: fields.Jitter = Field(default=10, alias="max_age_jitter")
-    """Up to how much of max_age is taken off, by chance, so that not all end at once."""
+    """Random part that is taken off `max_age`, so that not all sessions end at once."""

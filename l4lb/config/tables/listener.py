@@ -22,47 +22,46 @@ class Listener(Sockets, Named):
     """Addresses: IPv4:PORT, [IPv6]:PORT, NAME:PORT, a range of ports HOST:FIRST-LAST, or
     unix:/PATH. `*:PORT` and `:PORT` are any IPv4 address; `[::]:PORT` is IPv6 only."""
     mode: socket_fields.UnixMode | None = None
-    """Of the files of its unix sockets, such as "0660": who may write may connect. Absent: as the
-    umask leaves it."""
+    """Mode of the files of the listener's unix sockets, such as "0660". Users who may write to the
+    file may connect. Absent: the umask decides."""
     owner: fields.Name | None = None
-    """The user whose they are, by name or number. Only root can give files away; absent: the
-    service's."""
+    """Owner of the files of unix sockets, a user's name or number. Only root can set another owner
+    than the service's user. Absent: the service's user."""
     group: fields.Name | None = None
-    """Their group, by name or number; absent: the service's."""
+    """Group of the files of unix sockets, a name or number. Absent: the service's group."""
     protocol: Literal["tcp", "udp"] = "tcp"
-    """What is balanced."""
+    """Protocol of the listener."""
     pool: str
     """Name of the pool that serves this listener."""
     max_amplification: fields.Amplification = 0
-    """UDP: bytes sent to a client per byte it sent, until it has proven itself by a second
-    datagram; replies over that are dropped. 0: no bound."""
+    """UDP: bytes sent to a client for each byte that it sent, until the client proves its address
+    by a second datagram. Replies beyond this are dropped. 0: no limit."""
     max_sessions_per_source: fields.Connections = 0
-    """UDP: sessions of one IP address at one time, at each address bound; one worker then serves
-    them all. 0: no bound."""
+    """UDP: sessions of one IP address at one time, at each bound address. One worker then serves
+    all sessions of an address. 0: no limit."""
     reject_privileged_ports: bool = False
-    """UDP: datagrams from source ports below 1024 are dropped; services live there, clients do
-    not."""
+    """UDP: drop datagrams from source ports below 1024, which services use and clients do not."""
 
     routes: Routes = ()
-    """Pools for some of the clients, by what they ask for, where they come from, or by chance; the
-    first that matches serves. The others go to `pool`."""
+    """Routes to other pools for some clients: by what they ask for, where they come from, or at
+    random. The first route that matches decides. All other clients go to `pool`."""
     handshake_timeout_ms: edge_fields.HandshakeTimeout = Field(
         default=10 * bounds.SECOND_MS, alias="handshake_timeout"
     )
-    """How long a client may take to say what must be known before a backend is chosen, the TLS
-    handshake included."""
+    """How long a client may take to send everything that is needed to choose a backend (PROXY
+    header, ClientHello), the TLS handshake included."""
 
     tls: ListenerTls | None = None
 
     transparent: bool = False
-    """Takes clients of addresses that are not this host's, which the firewall sends here (TPROXY):
-    see docs/transparent.md. Needs CAP_NET_ADMIN or CAP_NET_RAW."""
+    """Accept connections to addresses that this host does not have and that the firewall sends here
+    (TPROXY): see docs/transparent.md. Needs CAP_NET_ADMIN or CAP_NET_RAW."""
     mptcp: bool = False
-    """Clients may use several ways at once (Multipath TCP, RFC 8684); others are served as ever."""
+    """Clients may use Multipath TCP (RFC 8684). Other clients are served as before."""
 
     proxy_protocol: Literal["off", "accept", "require"] = "off"
-    """Does a PROXY header (version 1 or 2) come first and tell who the client is? With "accept" it
-    may, with "require" it must. From whom is not trusted it is refused."""
+    """Whether a PROXY header (version 1 or 2) with the client's address comes first. "accept": it
+    may. "require": it must. A header from an address that is not in `trusted` is refused."""
     trusted: edge_fields.ManyNetworks = ()
     """Networks of the proxies that may send PROXY headers."""
     access: Access | None = None

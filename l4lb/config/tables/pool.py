@@ -21,18 +21,19 @@ class Backend(Model):
     """One server of a pool."""
 
     address: fields.AddressText
-    """Where it listens: HOST:PORT or unix:/PATH. A host name is looked up once, at start."""
+    """Address of the backend: HOST:PORT or unix:/PATH. A host name is looked up once, at start."""
     name: fields.Name = Field(
         default_factory=lambda data: str(data.get("address", "")),
         json_schema_extra={"x-l4lb-default": "its address"},
     )
-    """Its name, unique in the pool."""
+    """Name of the backend, unique in the pool."""
     weight: fields.Weight = 1
-    """Its share of new sessions against the others'; 0: gets none."""
+    """Share of new sessions relative to the other backends. 0: no new sessions."""
     max_connections: fields.Connections = 0
-    """Connections to it at one time, over all workers; 0: no limit."""
+    """Connections to the backend at one time, over all workers. 0: no limit."""
     server_id: fields.ServerId | None = None
-    """What names it in QUIC connection ids, in hexadecimal: see hash_key = "quic_cid"."""
+    """Server id of the backend in QUIC connection ids, in hexadecimal: see hash_key =
+    "quic_cid"."""
     backup: bool = False
     """Used only when no other backend of the pool is usable."""
 
@@ -62,16 +63,16 @@ def _as_backend(value: object) -> object:
 
 
 class Queue(Model):
-    """Clients that wait for a place when all backends are at their max_connections."""
+    """Connection queue: clients wait here when all backends are at their max_connections."""
 
     length: fields.QueueLength = 1_000
-    """How many may wait, over all workers; more are turned away."""
+    """Number of clients that may wait, over all workers. Further clients are turned away."""
     timeout_ms: fields.QueueTimeout = Field(default=5 * bounds.SECOND_MS, alias="timeout")
-    """How long one waits at most."""
+    """How long a client waits at most."""
 
 
 class Pool(Sockets, Named):
-    """Backends that serve the same thing, and how one of them is chosen."""
+    """Backends that serve the same content, and the algorithm that chooses one of them."""
 
     balance: Literal[
         "round_robin",
@@ -82,26 +83,29 @@ class Pool(Sockets, Named):
         "random",
         "first",
     ] = "round_robin"
-    """How a backend is chosen."""
+    """Load balancing algorithm."""
     hash_key: Literal["source_ip", "source_ip_port", "sni", "quic_cid"] = "source_ip"
-    """What ip_hash and maglev hash. quic_cid is for QUIC, with any algorithm: connection ids that
-    name a backend (`quic`, `server_id`) choose it; for the others source_ip_port is hashed."""
+    """What ip_hash and maglev hash. quic_cid is for QUIC, with any algorithm: a connection id that
+    names a backend (`quic`, `server_id`) selects it; for other packets source_ip_port is hashed."""
     hash_prefix: fields.HashPrefix = Field(
         default=(32, 128), json_schema_extra={"default": [32, 128]}
     )
-    """How many bits of an IPv4 and of an IPv6 source address count: with [24, 64] the clients of
-    one network meet one backend."""
+    """Number of bits of an IPv4 and of an IPv6 source address that are hashed. With [24, 64] the
+    clients of one network get one backend."""
     hash_balance_percent: fields.HashBalance | None = Field(
         default=None, alias="hash_balance_factor"
     )
-    """ip_hash and maglev pass a backend by whose connections would exceed this much of its fair
-    share, such as "150%" (150 and 1.5 are the same); absent: no bound."""
+    """ip_hash and maglev skip a backend whose connections would exceed this part of its fair share,
+    such as "150%" (150 and 1.5 mean the same). Absent: no limit."""
     maglev_size: fields.MaglevSize = 65_537
-    """Slots of the table of maglev, a prime: about a hundred times the backends or more."""
+    """Number of slots of the maglev table, a prime: about a hundred times the number of backends,
+    or more."""
     slow_start_ms: fields.SlowStart = Field(default=0, alias="slow_start")
-    """A backend that is added or returns gets its share little by little, over this long."""
+    """Time over which the share of a backend that was added or that returned grows to its full
+    value."""
     all_backups: bool = False
-    """When no other backend is usable: share among all backups, not only the first usable one."""
+    """When no other backend is usable: share sessions among all backups, instead of using only the
+    first usable one."""
     connect_timeout_ms: fields.ConnectTimeout = Field(
         default=2 * bounds.SECOND_MS, alias="connect_timeout"
     )
@@ -111,45 +115,50 @@ class Pool(Sockets, Named):
         alias="idle_timeout",
         json_schema_extra={"x-l4lb-default": '`"10m"`, of UDP sessions `"30s"`'},
     )
-    """A session in which nothing is read and nothing delivered, in either direction, for this long
-    ends. Bytes that a slow reader still takes from the kernel count."""
+    """A session ends if no byte is read and no byte is delivered, in either direction, for this
+    long. Bytes that a slow reader takes from the kernel count as delivered."""
     half_closed_timeout_ms: fields.HalfClosedTimeout = Field(
         default=5 * bounds.MINUTE_MS, alias="half_closed_timeout"
     )
-    """The same once one side has finished sending: what was sent before is still delivered."""
+    """Replaces `idle_timeout` after one side has finished sending. The data sent before is still
+    delivered."""
     retries: fields.Retries = 2
-    """Other backends that are tried when one cannot be reached, before any byte was forwarded."""
+    """Number of other backends that are tried when a backend cannot be reached, before any byte was
+    forwarded."""
     when_all_down: Literal["refuse", "try_all"] = "refuse"
-    """When no backend is up: refuse clients, or try the backends that are down."""
+    """When no backend is up: refuse clients, or try backends that are down."""
     source: socket_fields.Sources = ()
-    """Local IP addresses that connections to backends come from, one or an array: each has some
-    64,000 ports to each backend; absent: the kernel chooses."""
+    """Local IP addresses that connections to backends come from, one or an array. Each has some
+    64,000 ports to each backend. Absent: the kernel chooses."""
     transparent: bool = False
-    """Connections to backends come from the client's own address, if it is of the backend's family
-    (IP_TRANSPARENT); the way back must lead through this host: see docs/transparent.md. Needs
-    CAP_NET_ADMIN or CAP_NET_RAW."""
+    """Connections to backends come from the client's own address, if it has the backend's address
+    family (IP_TRANSPARENT). The backends' answers must be routed through this host: see
+    docs/transparent.md. Needs CAP_NET_ADMIN or CAP_NET_RAW."""
     max_connections: fields.Connections = 0
-    """Connections to the whole pool at one time, over all workers; 0: no limit."""
+    """Connections to the whole pool at one time, over all workers. 0: no limit."""
     queue: Queue | None = None
     requests: fields.Datagrams = 0
-    """UDP: a client's datagrams that make one session; the next one begins another. 0: no bound."""
+    """UDP: number of a client's datagrams in one session. The next datagram begins another session.
+    0: no limit."""
     per_datagram: bool = False
-    """UDP: each datagram chooses its backend; a client has a session at each that it meets."""
+    """UDP: choose a backend for each datagram. A client then has a session with each of these
+    backends."""
     quic: Quic | None = None
     responses: fields.Datagrams = 0
-    """UDP: a session ends when each of its client's datagrams was answered by so many. 0: no
-    bound."""
+    """UDP: a session ends when each of its client's datagrams has been answered by this many
+    datagrams. 0: no limit."""
     send_proxy: Literal["off", "v1", "v2"] = "off"
-    """The PROXY header that backends get before a client's first byte."""
+    """Version of the PROXY header that is sent to backends before a client's first byte."""
     proxy_protocol_udp: Literal["off", "first", "each"] = "off"
-    """UDP: the PROXY header (version 2) that backends get in front of the payload of a session's
-    first datagram, or of each."""
+    """UDP: whether a PROXY header (version 2) is sent to backends before the payload, in a
+    session's first datagram or in each."""
     proxy_tlvs: edge_fields.ProxyTlvs = ("received",)
-    """What a v2 header tells beside addresses: "authority" (the server name asked for), "alpn"
-    (the protocol agreed on, or offered if it is only one), "ssl" (the TLS that ends here: version,
-    cipher, the name in the client's certificate), "unique_id", "crc32c", and those "received"."""
+    """TLVs of a PROXY header of version 2: "authority" (the server name that the client asked for),
+    "alpn" (the negotiated protocol, or the offered one if there is only one), "ssl" (TLS that is
+    terminated here: version, cipher, the name in the client's certificate), "unique_id", "crc32c",
+    and "received" (the TLVs of the received header)."""
     sticky_during_drain: bool = False
-    """A draining backend still gets new sessions of the clients that belong to it."""
+    """A draining backend still gets new sessions of its sticky clients."""
     backends: Annotated[
         tuple[
             Annotated[Backend, BeforeValidator(_as_backend, json_schema_input_type=str | Backend)],
@@ -157,14 +166,14 @@ class Pool(Sockets, Named):
         ],
         BeforeValidator(fields.as_tuple),
     ] = Field(default=(), json_schema_extra={"x-l4lb-default": "required without `discovery`"})
-    """One or more, each an address in quotes or a table."""
+    """One or more backends, each an address in quotes or a table."""
     on_down: Literal["keep", "close"] | None = Field(
         default=None, json_schema_extra={"x-l4lb-default": '`"keep"`, of UDP sessions `"close"`'}
     )
-    """What becomes of the sessions of a backend that goes down. The next datagram of a UDP client
-    begins a session at another."""
+    """What happens to the sessions of a backend that goes down: they go on, or they are closed. A
+    closed UDP session continues at another backend with its client's next datagram."""
     alert: health_fields.Command | None = None
-    """A program and its arguments, run at each change of a backend's health; absent: none."""
+    """Program and arguments that are run at each change of a backend's health. Absent: none."""
     discovery: Discovery | None = None
     health: Health | None = None
     agent: Agent | None = None

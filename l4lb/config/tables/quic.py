@@ -7,10 +7,10 @@ from l4lb.config.tables.base import Model
 
 
 class Quic(Model):
-    """What backends put into the connection ids they choose: draft-ietf-quic-load-balancers, the
+    """Form of the connection ids that backends choose: draft-ietf-quic-load-balancers, the
     plaintext scheme. Used with hash_key = "quic_cid"."""
 
     config_id: fields.QuicConfig = 0
-    """The upper three bits of such an id's first octet."""
+    """The upper three bits of the first octet of a connection id."""
     server_id_length: fields.ServerIdLength = 1
-    """Bytes of the server id, which is next."""
+    """Length in bytes of the server id, which follows the first octet."""

@@ -13,15 +13,15 @@ Value = int | str
 
 
 class Keepalive(Model):
-    """TCP keepalive: probes of a connection that is silent, so that a dead peer is noticed and
-    devices between remember it. `true` is as the host has it, a bare duration is `idle`."""
+    """TCP keepalive: probes of a silent connection, which find dead peers and keep the state of
+    firewalls. `true` uses the host's settings, and a bare duration is `idle`."""
 
     idle_ms: socket_fields.KeepaliveTime | None = Field(default=None, alias="idle")
-    """How long it is silent before the first probe; absent: as the host has it."""
+    """Time that a connection is silent before the first probe. Absent: the host's setting."""
     interval_ms: socket_fields.KeepaliveTime | None = Field(default=None, alias="interval")
-    """How long between two probes; absent: as the host has it."""
+    """Time between two probes. Absent: the host's setting."""
     probes: socket_fields.KeepaliveProbes | None = None
-    """How many without an answer end it; absent: as the host has it."""
+    """Number of probes without an answer that end the connection. Absent: the host's setting."""
 
 
 def _as_keepalive(value: object) -> object:
@@ -33,24 +33,24 @@ def _as_keepalive(value: object) -> object:
 
 
 class Sockets(Model):
-    """Options of a listener's sockets (and of the connections they accept), or of a pool's towards
-    its backends. What a unix socket has no use for, it does not get."""
+    """Socket options of a listener (and of the connections that it accepts), or of a pool's
+    connections to its backends. Unix sockets do not get options that mean nothing to them."""
 
     interface: socket_fields.Interface | None = None
-    """The network interface (or VRF) that its packets come and go by; absent: any."""
+    """Network interface (or VRF) that packets arrive on and leave by. Absent: any."""
     mark: socket_fields.Mark | None = None
-    """The firewall mark (SO_MARK) of its packets, which rules of routing can tell apart. Needs
-    CAP_NET_ADMIN or CAP_NET_RAW; absent: none."""
+    """Firewall mark (SO_MARK) of the packets, for routing rules and firewalls. Needs CAP_NET_ADMIN
+    or CAP_NET_RAW. Absent: none."""
     dscp: socket_fields.Dscp | None = None
-    """The class of service its packets are marked with: 0 to 63, or a name such as "ef", "cs1" or
-    "af41"; absent: as the host has it."""
+    """Class of service (DSCP) of the packets: 0 to 63, or a name such as "ef", "cs1" or "af41".
+    Absent: the host's setting."""
     keepalive: Annotated[
         Keepalive | None,
         BeforeValidator(_as_keepalive, json_schema_input_type=bool | str | Keepalive),
     ] = None
     user_timeout_ms: socket_fields.UserTimeout | None = Field(default=None, alias="user_timeout")
     """How long sent data may stay unacknowledged before the connection ends (TCP_USER_TIMEOUT, RFC
-    5482); absent: as the host has it."""
+    5482). Absent: the host's setting."""
 
     @property
     def options(self) -> dict[str, Value]:

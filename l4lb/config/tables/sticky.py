@@ -11,11 +11,12 @@ from l4lb.config.tables.base import Model
 
 
 class Sticky(Model):
-    """A client goes on meeting the backend it met first."""
+    """Sticky sessions: a client keeps the backend of its first session."""
 
     key: Literal["source_ip", "sni"] = "source_ip"
-    """What a client is known by; one that asks for no server name is known by its address."""
+    """What a client is recognised by. A client that asks for no server name is recognised by its
+    address."""
     prefix: fields.HashPrefix = Field(default=(32, 128), json_schema_extra={"default": [32, 128]})
-    """How many bits of an IPv4 and of an IPv6 source address count."""
+    """Number of bits of an IPv4 and of an IPv6 source address that count."""
     ttl_ms: fields.StickyTtl = Field(default=30 * bounds.MINUTE_MS, alias="ttl")
-    """How long after its last session a client is remembered."""
+    """How long a client is remembered after its last session."""

@@ -16,9 +16,9 @@ class Certificate(Model):
     serves new clients within [process.tls] watch."""
 
     cert: tls_fields.FilePath
-    """PEM file: the certificate, then those that lead to its issuer's."""
+    """PEM file with the certificate, followed by the intermediate certificates."""
     key: tls_fields.FilePath | None = None
-    """PEM file with its private key, without a password; absent: it is in the file `cert`."""
+    """PEM file with the private key, without a password. Absent: the key is in the file `cert`."""
 
     @property
     def key_file(self) -> str:
@@ -33,65 +33,69 @@ Certificates = Annotated[
 
 
 class ListenerTls(Model):
-    """TLS ends here: clients speak TLS, the pool's backends get what is inside."""
+    """TLS termination: clients use TLS, and the pool's backends get the decrypted data."""
 
     certificates: Certificates
-    """One or more. A client gets the one for the server name it asks for, by the DNS names in it
-    ("*.example.com" stands for one label); of the same name there may be one of each key type (RSA,
-    EC). The first is for clients that ask for no name, or one that nobody has."""
+    """One or more certificates. A client gets the certificate whose DNS names contain the server
+    name it asks for ("*.example.com" stands for one label). A name may have one certificate of each
+    key type (RSA, EC). The first certificate is for clients that ask for no name, or for an unknown
+    one."""
     min_version: Literal["1.2", "1.3"] = "1.2"
-    """The oldest version of TLS that clients may speak."""
+    """The oldest TLS version that clients may use."""
     ciphers: tls_fields.Ciphers | None = None
-    """Cipher suites for TLS 1.2 as OpenSSL writes them ("ECDHE+AESGCM:ECDHE+CHACHA20"); absent:
-    OpenSSL's."""
+    """Cipher suites for TLS 1.2 in OpenSSL's syntax ("ECDHE+AESGCM:ECDHE+CHACHA20"). Absent:
+    OpenSSL's default."""
     ciphersuites: tls_fields.Ciphers | None = None
-    """Cipher suites for TLS 1.3 ("TLS_AES_128_GCM_SHA256"); absent: OpenSSL's."""
+    """Cipher suites for TLS 1.3 ("TLS_AES_128_GCM_SHA256"). Absent: OpenSSL's default."""
     alpn: tls_fields.Protocols = ()
-    """Protocols, best first. A client that offers none of them is turned away; one that offers
-    nothing is served. Empty: whatever is offered is ignored."""
+    """ALPN protocols, the preferred one first. A client that offers none of them is turned away. A
+    client that does not use ALPN is served. Empty: what clients offer is ignored."""
     strict_sni: bool = False
-    """Turn clients away that ask for no name, or for one that no certificate has."""
+    """Turn away clients that ask for no server name, or for one that no certificate has."""
     ca: tls_fields.FilePath | None = None
-    """PEM file: who signs the certificates of clients. Absent: none is asked for."""
+    """PEM file with the authorities that sign client certificates. Absent: clients are not asked
+    for a certificate."""
     verify: Literal["required", "optional"] = "required"
-    """With ca: whether a client without a certificate is turned away. One with a certificate that
-    cannot be verified always is."""
+    """With `ca`: whether clients without a certificate are turned away. A client whose certificate
+    cannot be verified is always turned away."""
     tickets: bool = True
-    """Clients may resume sessions, with tickets that every worker can read."""
+    """Clients may resume TLS sessions, with session tickets that every worker can decrypt."""
     max_handshakes: fields.MaxHandshakes = 0
-    """Handshakes at one time, over all workers and addresses; more clients wait. 0: no limit."""
+    """TLS handshakes at one time, over all workers and addresses. Further clients wait. 0: no
+    limit."""
     handshake_rate: fields.HandshakeRate = 0
-    """Handshakes a second on average, over all workers and addresses; more clients wait for their
-    turn, up to handshake_timeout. 0: no limit."""
+    """TLS handshakes a second on average, over all workers and addresses. Further clients wait for
+    their turn, up to `handshake_timeout`. 0: no limit."""
     handshake_burst: fields.HandshakeRate = 100
-    """How many of them may come at once."""
+    """TLS handshakes that may come at once."""
 
 
 class PoolTls(Model):
-    """Backends are spoken to in TLS."""
+    """TLS to the backends."""
 
     verify: bool = True
-    """Whether a backend must show a certificate for its name that `ca` signed. One that cannot
-    counts as unreachable."""
+    """Whether a backend must show a certificate that is valid for its name and signed by `ca`. A
+    backend that cannot is treated as unreachable."""
     ca: tls_fields.FilePath | None = None
-    """PEM file: who signs them; absent: the authorities that this host trusts."""
+    """PEM file with the authorities that sign backends' certificates. Absent: the authorities that
+    this host trusts."""
     server_name: tls_fields.HostName | None = None
-    """The name to ask for and to verify, or an IP address, which is only verified; absent: the host
-    name in the backend's address, else its IP address."""
+    """Server name to ask for and to verify, or an IP address, which is only verified. Absent: the
+    host name in the backend's address, else its IP address."""
     cert: tls_fields.FilePath | None = None
-    """PEM file: the certificate to show to backends that ask for one."""
+    """PEM file with the client certificate for backends that ask for one."""
     key: tls_fields.FilePath | None = None
-    """PEM file: its private key; absent: it is in the file `cert`."""
+    """PEM file with the private key of `cert`. Absent: the key is in the file `cert`."""
     min_version: Literal["1.2", "1.3"] = "1.2"
-    """The oldest version of TLS that backends may speak."""
+    """The oldest TLS version that backends may use."""
     ciphers: tls_fields.Ciphers | None = None
-    """Cipher suites for TLS 1.2; absent: OpenSSL's."""
+    """Cipher suites for TLS 1.2. Absent: OpenSSL's default."""
     ciphersuites: tls_fields.Ciphers | None = None
-    """Cipher suites for TLS 1.3; absent: OpenSSL's."""
+    """Cipher suites for TLS 1.3. Absent: OpenSSL's default."""
     alpn: tls_fields.Protocols = ()
-    """Protocols to offer, best first."""
+    """ALPN protocols to offer, the preferred one first."""
     resume: bool = True
-    """Resume sessions: handshakes after the first with a backend are short."""
+    """Resume TLS sessions, which makes handshakes after the first with a backend short."""
 
     @model_validator(mode="after")
     def _key_of_something(self) -> PoolTls:
@@ -101,12 +105,13 @@ class PoolTls(Model):
 
 
 class ProcessTls(Model):
-    """What all TLS has in common."""
+    """TLS settings of the whole service."""
 
     ticket_lifetime_ms: tls_fields.TicketLifetime = Field(
         default=bounds.HOUR_MS, alias="ticket_lifetime"
     )
-    """How long a client can resume a session. The key of the tickets changes as often; the one
-    before stays valid for as long again."""
+    """How long a client can resume a TLS session. The key of session tickets changes at this
+    interval, and the previous key stays valid for one more interval."""
     watch_ms: tls_fields.WatchInterval = Field(default=bounds.SECOND_MS, alias="watch")
-    """How often the files of certificates, keys and authorities are looked at."""
+    """How often the service looks at the files of certificates, keys and authorities for
+    changes."""
