@@ -25,7 +25,7 @@ if str(TOP) not in sys.path:
 from bench.lib.results import RESULTS, record  # noqa: E402 - the tree is not a package
 from tests.e2e.harness.chaos import Outcome, run  # noqa: E402
 
-ROUNDS = 60  # events of one pair of phases
+ROUNDS = 40  # events of one pair of phases
 
 
 def text(outcome: Outcome, minutes: float, seed: int) -> str:
@@ -47,7 +47,13 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--record", action="store_true", help=f"rewrite {RESULTS.name}'s part")
     options = parser.parse_args(argv)
     until = time.monotonic() + options.minutes * 60
-    outcome = run(options.seed, ROUNDS, goes_on=lambda: time.monotonic() < until)
+
+    def goes_on() -> bool:
+        left_s = until - time.monotonic()
+        print(f"{max(0, left_s):.0f} s are left", file=sys.stderr)
+        return left_s > 0
+
+    outcome = run(options.seed, ROUNDS, goes_on=goes_on)
     shown = text(outcome, options.minutes, options.seed)
     print(shown)
     if options.record:
