@@ -1,8 +1,9 @@
-/* A network address as the shared table keeps it: fixed size, no pointer, comparable by bytes.
+/* A network address in the form of the shared table: fixed size, no pointer, comparable by bytes.
  *
- * IPv4 uses the first 4 bytes of ip, the rest is zero; so do its addresses as IPv6 writes them
- * (::ffff:a.b.c.d), or rules for them would not hold. A unix socket has a family and nothing
- * else here: its path, where it matters, is kept beside. Unused bytes are always zero.
+ * An IPv4 address is in the first 4 bytes of ip, and the rest is zero. An IPv4 address in IPv6's
+ * form (::ffff:a.b.c.d) is stored as the IPv4 address; otherwise rules for it would not apply. A
+ * unix socket has only its family here; a caller that needs its path keeps the path elsewhere.
+ * Unused bytes are always zero.
  */
 #ifndef L4_BASE_ADDR_H
 #define L4_BASE_ADDR_H
@@ -18,20 +19,21 @@ struct l4_addr {
 };
 _Static_assert(sizeof(struct l4_addr) == 20, "struct l4_addr is part of the shared table");
 
-/* An IPv6 address that is an IPv4 one in IPv6's form (RFC 4291, 2.5.5.2) becomes that. */
+/* Turns an IPv6 address that contains an IPv4 address (RFC 4291, 2.5.5.2) into the IPv4 address. */
 void l4_addr_unmap(struct l4_addr *addr);
 
-/* From the kernel's form; a family that is none of ours gives family 0. */
+/* Converts from the kernel's form. Any other family gives family 0. */
 struct l4_addr l4_addr_of(const struct sockaddr_storage *from);
 
-/* To the kernel's form. path is used for AF_UNIX only. Returns the length, 0 if family is 0. */
+/* Converts to the kernel's form. path is used for AF_UNIX only. Returns the length, 0 if family is
+ * 0. */
 socklen_t l4_addr_sockaddr(const struct l4_addr *addr, const char *path,
                            struct sockaddr_storage *to);
 
-/* Is addr in the network whose first `prefix` bits are net's? */
+/* True if the first `prefix` bits of addr are those of net. */
 bool l4_addr_within(const struct l4_addr *addr, const struct l4_addr *net, uint32_t prefix);
 
-/* addr with only its first `prefix` bits, and no port. */
+/* Returns addr with only its first `prefix` bits, and no port. */
 struct l4_addr l4_addr_network(const struct l4_addr *addr, uint32_t prefix);
 
 bool l4_addr_equal(const struct l4_addr *a, const struct l4_addr *b);

@@ -1,7 +1,9 @@
-/* An assertion of this program's own correctness, kept in every build.
+/* An assertion that this program itself is correct; it is in every build.
  *
- * Never about bytes or faults of a peer. A worker that finds itself wrong ends, is replaced, and
- * its counts are taken back: better than to go on with a table others rely on. */
+ * An assertion is never about bytes or faults of a peer. A worker whose assertion fails ends; it is
+ * replaced, and its counts are taken back. To go on would damage a table that other processes rely
+ * on.
+ */
 #ifndef L4_BASE_ASSERT_H
 #define L4_BASE_ASSERT_H
 

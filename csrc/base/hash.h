@@ -1,8 +1,8 @@
-/* SipHash-2-4, keyed, the only hash here that a client can choose the input of.
+/* SipHash-2-4, a keyed hash. It is the only hash here whose input a client can choose.
  *
- * Aumasson and Bernstein, "SipHash: a fast short-input PRF", INDOCRYPT 2012. The key is the
- * installation's ([process] hash_seed), so that nobody outside can aim at one backend or one
- * bucket, and several nodes can agree on purpose.
+ * Aumasson and Bernstein, "SipHash: a fast short-input PRF", INDOCRYPT 2012. The key belongs to the
+ * installation ([process] hash_seed): nobody outside can choose input that hits one backend or one
+ * bucket, and several load balancers with one key agree.
  */
 #ifndef L4_BASE_HASH_H
 #define L4_BASE_HASH_H
@@ -17,7 +17,7 @@ struct l4_hash_key {
 uint64_t l4_hash(const struct l4_hash_key *key, const void *data, size_t bytes);
 
 /* Mixes a hash and a small number into another hash (the finaliser of splitmix64, Steele, Lea and
- * Flood, OOPSLA 2014): as good as random to whoever does not know the hash. */
+ * Flood, OOPSLA 2014). The result is as good as random for anyone who does not know the hash. */
 static inline uint64_t l4_hash_again(uint64_t hash, uint64_t number)
 {
     uint64_t z = hash + (number + 1) * 0x9e3779b97f4a7c15ull;
@@ -26,7 +26,7 @@ static inline uint64_t l4_hash_again(uint64_t hash, uint64_t number)
     return z ^ (z >> 31);
 }
 
-/* A hash as a number below n, evenly, without a division (Lemire, ACM TOMACS 29(1), 2019). */
+/* Maps a hash to a number below n, evenly, without a division (Lemire, ACM TOMACS 29(1), 2019). */
 static inline uint32_t l4_hash_below(uint64_t hash, uint32_t n)
 {
     return (uint32_t)(((hash >> 32) * (uint64_t)n) >> 32);

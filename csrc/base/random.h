@@ -4,7 +4,7 @@
 
 #include "base/hash.h"
 
-/* The next number of the sequence that *state is at. */
+/* Returns the next number of the sequence whose state is *state. */
 static inline uint64_t l4_random(uint64_t *state)
 {
     return l4_hash_again(*state += 0x9e3779b97f4a7c15ull, 0);

@@ -1,41 +1,42 @@
-/* Every way a session ends, once, for log, metric, admin and test alike. */
+/* The reasons for which a session ends: one list for log, metrics, admin and tests. */
 #ifndef L4_BASE_REASON_H
 #define L4_BASE_REASON_H
 
 #define L4_REASONS(X)                                                                              \
-    X(NONE, "none")               /* it has not ended */                                           \
-    X(CLIENT_FIN, "client_fin")   /* both sides finished, the client first */                      \
-    X(BACKEND_FIN, "backend_fin") /* both sides finished, the backend first */                     \
+    X(NONE, "none")               /* the session has not ended */                                  \
+    X(CLIENT_FIN, "client_fin")   /* both sides closed, the client first */                        \
+    X(BACKEND_FIN, "backend_fin") /* both sides closed, the backend first */                       \
     X(CLIENT_RESET, "client_reset")                                                                \
     X(BACKEND_RESET, "backend_reset")                                                              \
     X(IDLE_TIMEOUT, "idle_timeout")                                                                \
     X(HALF_CLOSED_TIMEOUT, "half_closed_timeout")                                                  \
-    X(CONNECT_FAILED, "connect_failed")      /* every backend that could be tried was */           \
-    X(NO_BACKEND, "no_backend")              /* none was usable */                                 \
-    X(QUEUE_TIMEOUT, "queue_timeout")        /* it waited for a place at a backend in vain */      \
-    X(QUEUE_FULL, "rejected:queue_full")     /* as many as may wait for one did already */         \
+    X(CONNECT_FAILED, "connect_failed")      /* all backends that were tried failed */             \
+    X(NO_BACKEND, "no_backend")              /* no backend was usable */                           \
+    X(QUEUE_TIMEOUT, "queue_timeout")        /* the connection queue's timeout */                  \
+    X(QUEUE_FULL, "rejected:queue_full")     /* the connection queue was full */                   \
     X(KILLED, "killed")                      /* by an operator */                                  \
     X(DRAIN_TIMEOUT, "drain_timeout")        /* the service stopped before the session did */      \
     X(STOPPED, "stopped")                    /* the service stopped at once */                     \
-    X(BACKEND_DOWN, "backend_down")          /* its backend is down or removed: a UDP session */   \
-    X(EVICTED, "evicted")                    /* a UDP session that made room for another */        \
+    X(BACKEND_DOWN, "backend_down")          /* UDP: the backend is down or removed */             \
+    X(EVICTED, "evicted")                    /* UDP: the session made room for another */          \
     X(TLS_HANDSHAKE, "tls_handshake_failed") /* with the client */                                 \
-    X(MAX_AGE, "max_age")                    /* it was as old as its listener lets it be */        \
-    X(SHED, "shed") /* idle for long, when there was no room for others */                         \
-    X(REJECTED_HANDSHAKE, "rejected:handshake_timeout") /* it did not say in time who it wants */  \
+    X(MAX_AGE, "max_age")                    /* the listener's maximum age */                      \
+    X(SHED, "shed") /* load shedding: long idle while others had no room */                        \
+    X(REJECTED_HANDSHAKE,                                                                          \
+      "rejected:handshake_timeout") /* PROXY header or ClientHello came too late */                \
     X(REJECTED_PROXY_MISSING, "rejected:no_proxy_header")                                          \
     X(REJECTED_PROXY_UNTRUSTED, "rejected:proxy_untrusted")                                        \
     X(REJECTED_PROXY_INVALID, "rejected:proxy_invalid")                                            \
-    X(REJECTED_DENIED, "rejected:denied")           /* by the listener's networks */               \
-    X(REJECTED_BLOCKED, "rejected:blocked")         /* its source is blocked */                    \
-    X(REJECTED_TLS_RATE, "rejected:tls_rate")       /* its handshake would have come too late */   \
-    X(REJECTED_CONNECTIONS, "rejected:connections") /* the listener has its limit of them */       \
-    X(REJECTED_RATE, "rejected:rate")               /* ... of new ones a second */                 \
+    X(REJECTED_DENIED, "rejected:denied")     /* by the listener's access list */                  \
+    X(REJECTED_BLOCKED, "rejected:blocked")   /* the client's source is blocked */                 \
+    X(REJECTED_TLS_RATE, "rejected:tls_rate") /* the handshake's turn would have come too late */  \
+    X(REJECTED_CONNECTIONS, "rejected:connections") /* the listener's limit of connections */      \
+    X(REJECTED_RATE, "rejected:rate") /* the listener's limit of new connections a second */       \
     X(REJECTED_SOURCE_CONNECTIONS, "rejected:source_connections")                                  \
     X(REJECTED_SOURCE_RATE, "rejected:source_rate")                                                \
     X(REJECTED_FIRST_BYTE, "rejected:first_byte_timeout")                                          \
     X(WORKER_DIED, "error:WORKER_DIED")                                                            \
-    X(ERROR, "error") /* the session's errno says which */
+    X(ERROR, "error") /* session.error has the errno */
 
 enum l4_reason {
 #define X(id, word) L4_END_##id,
@@ -44,11 +45,11 @@ enum l4_reason {
         L4_REASON_COUNT
 };
 
-/* The rejections among them: one row of numbers from the first on. */
+/* The rejections: consecutive numbers from the first one on. */
 enum { L4_REJECTED_FIRST = L4_END_REJECTED_HANDSHAKE };
 enum { L4_REJECTED_COUNT = L4_END_WORKER_DIED - L4_REJECTED_FIRST };
 
-/* The word users see. "unknown" for a number that is none of ours. */
+/* Returns the word that users see; "unknown" for an invalid number. */
 const char *l4_reason_word(unsigned reason);
 
 #endif

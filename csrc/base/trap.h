@@ -1,7 +1,8 @@
-/* A system call that the kernel refuses this process (seccomp): its number is left where the parent
- * finds it, and the process ends by SIGSYS.
+/* Reports a system call that the kernel refuses this process (seccomp): the number of the call is
+ * left where the parent process finds it, and the process ends with SIGSYS.
  *
- * What a process may call is Python's to say (l4lb/supervisor/process/system_calls.py). */
+ * l4lb/supervisor/process/system_calls.py has the lists of system calls that a process may make.
+ */
 #ifndef L4_BASE_TRAP_H
 #define L4_BASE_TRAP_H
 
@@ -15,8 +16,9 @@
 #define L4_SANITIZED false
 #endif
 
-/* told: in memory that parent and child share; it becomes the number of the first refused call, and
- * one more: 0 is none. For the rest of this process's life, once. Returns 0 or -errno. */
+/* Installs the handler for the rest of the process's life; call once. told is in memory that parent
+ * and child share. It becomes the number of the first refused call plus 1; 0 means none. Returns 0
+ * or -errno. */
 __attribute__((warn_unused_result)) int l4_trap_install(_Atomic uint32_t *told);
 
 #endif

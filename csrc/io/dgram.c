@@ -6,11 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
-enum {
-    /* why: not a multiple of a page or of the cache's size, or the first lines of all places would
-     * share a few places of the cache. */
-    STRIDE = L4_UDP_BYTES + 5 * 64
-};
+/* why: not a multiple of a page or of the cache's size, or the first lines of all places would
+ * share a few places of the cache. */
+enum { STRIDE = L4_UDP_BYTES + 5 * 64 };
 
 bool l4_dgram_piece(const struct l4_dgram *run, uint32_t *at, struct l4_dgram *piece)
 {

@@ -1,26 +1,27 @@
-/* What of the shared table outlives a change of the configuration.
+/* The parts of the shared table that outlive a change of the configuration.
  *
- * A backend may move to another address while workers connect to it; counts of rows that are given
- * to others, and of a program that was replaced, are kept by the supervisor.
+ * A backend may move to another address while workers connect to it. The supervisor keeps the
+ * counts of rows that were given to other backends, and the counts of a program that was replaced.
  */
 #ifndef L4_SHM_CHANGE_H
 #define L4_SHM_CHANGE_H
 
 #include "shm/table.h"
 
-/* The row in which the supervisor books counts. */
+/* The row in which the supervisor keeps counts. */
 static inline uint32_t l4_table_book(const struct l4_table *table)
 {
     return table->plan.caps.workers - 1;
 }
 
-/* The supervisor's: what backends counted whose rows others have now. */
+/* The supervisor's column: the counts of backends whose rows other backends have now. */
 static inline struct l4_column *l4_table_gone(const struct l4_table *table)
 {
     return l4_table_column(table, table->plan.caps.workers, 0);
 }
 
-/* Where a backend is now; path (L4_PATH_MAX + 1 bytes) is set for a unix socket. */
+/* Returns the present address of a backend. For a unix socket, path (L4_PATH_MAX + 1 bytes) is
+ * set. */
 struct l4_addr l4_table_target(const struct l4_backend *backend, char *path);
 
 #endif

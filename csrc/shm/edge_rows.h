@@ -1,4 +1,4 @@
-/* The way from an index to the edge's rows of the shared table. */
+/* Functions from an index to a row of shm/edge.h and shm/limits.h. */
 #ifndef L4_SHM_EDGE_ROWS_H
 #define L4_SHM_EDGE_ROWS_H
 
@@ -16,7 +16,7 @@ static inline struct l4_source_group *l4_table_sources(const struct l4_table *ta
     return (struct l4_source_group *)((char *)table->header + table->plan.sources_at) + group;
 }
 
-/* A worker's part of a source's sessions. */
+/* A worker's part of the number of sessions of a source. */
 static inline _Atomic uint32_t *l4_table_source_part(const struct l4_table *table, uint32_t worker,
                                                      uint32_t source)
 {

@@ -1,8 +1,9 @@
-/* The health part of the shared table (shm/layout.h): a pool's passive rule, what sessions told of
- * a backend (core/passive.h says what it means), and the checker's words beside its verdict.
+/* The health part of the shared table (shm/layout.h): a pool's rule for passive health checks, the
+ * failures of clients' sessions with a backend (core/passive.h has their meaning), and the
+ * checker's details beside its verdict.
  *
- * What sessions told may be written by several workers: each word is an atomic, and an ejection is
- * decided by one worker at a time, whose name stands in `ejector`.
+ * Several workers may record failures of sessions: each word is an atomic. One worker at a time
+ * decides about an ejection; `ejector` has its index.
  */
 #ifndef L4_SHM_HEALTH_H
 #define L4_SHM_HEALTH_H
@@ -11,39 +12,39 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-struct l4_passive_rule {                  /* of a pool */
-    _Atomic uint32_t failures;            /* supervisor: in a row that eject; 0: nobody is */
-    _Atomic uint32_t eject_ms;            /* supervisor: how long, the first time */
-    _Atomic uint32_t max_eject_ms;        /* supervisor: how long at most */
-    _Atomic uint32_t max_ejected_percent; /* supervisor: of the members, at one time */
-    _Atomic uint32_t several;             /* supervisor: 1: resets count by several sources only */
-    alignas(64) _Atomic uint32_t ejector; /* all: the worker that ejects just now, + 1; or 0 */
+struct l4_passive_rule {           /* rule of a pool */
+    _Atomic uint32_t failures;     /* supervisor: failures in a row that eject; 0: no ejections */
+    _Atomic uint32_t eject_ms;     /* supervisor: duration of the first ejection */
+    _Atomic uint32_t max_eject_ms; /* supervisor: longest duration */
+    _Atomic uint32_t max_ejected_percent; /* supervisor: share of members ejected at one time */
+    _Atomic uint32_t several; /* supervisor: 1: resets count only from several sources */
+    alignas(64) _Atomic uint32_t ejector; /* all: the worker that decides now, plus 1; 0: none */
 };
 
 enum l4_passive_cause { L4_PASSIVE_NONE, L4_PASSIVE_CONNECT, L4_PASSIVE_RESET };
 
-struct l4_passive {                         /* of a backend */
+struct l4_passive {                         /* failures of a backend */
     alignas(64) _Atomic uint32_t unreached; /* all: attempts that failed in a row */
-    _Atomic uint32_t resets;        /* all: sessions reset before its first byte, in a row */
-    _Atomic uint32_t reset_source;  /* all: hash of who saw the last of them; 0: nobody */
-    _Atomic uint32_t level;         /* ejector: how often it was ejected in close order */
-    _Atomic uint32_t cause;         /* ejector: of the last ejection */
-    _Atomic uint32_t error;         /* ejector: the errno that was last seen then */
-    _Atomic uint32_t duration_ms;   /* ejector: how long it was meant to be */
-    _Atomic uint64_t ejected_at_ms; /* ejector: CLOCK_MONOTONIC; 0: never */
-    _Atomic uint64_t ejections;     /* ejector: ever */
+    _Atomic uint32_t resets; /* all: sessions in a row that were reset before the first byte */
+    _Atomic uint32_t reset_source;  /* all: hash of the source of the last reset; 0: none */
+    _Atomic uint32_t level;         /* ejector: number of ejections in close succession */
+    _Atomic uint32_t cause;         /* ejector: cause of the last ejection */
+    _Atomic uint32_t error;         /* ejector: errno of the last ejection */
+    _Atomic uint32_t duration_ms;   /* ejector: duration of the last ejection */
+    _Atomic uint64_t ejected_at_ms; /* ejector: CLOCK_MONOTONIC of the last ejection; 0: never */
+    _Atomic uint64_t ejections;     /* ejector: number of ejections so far */
 };
 
 enum { L4_CHECK_TEXT = 160 };
 
-struct l4_check_words {          /* of a backend; checker, under check_seq */
-    _Atomic uint32_t kind;       /* of its last check, 0: none */
-    _Atomic uint32_t code;       /* what its protocol answered: a status, an exit code; 0: none */
-    _Atomic uint64_t cert_end_s; /* when its certificate ends, seconds since 1970; 0: not known */
-    _Atomic uint32_t told;       /* the health last told of as an event, + 1 */
-    _Atomic uint32_t agent;      /* the agent's opinion: 0 none, 1 up, 2 down */
-    _Atomic uint32_t verdict;    /* the checks' own: enum l4_health */
-    char text[L4_CHECK_TEXT];    /* why, in words, with its NUL */
+struct l4_check_words {    /* details of a backend's check; checker, under check_seq */
+    _Atomic uint32_t kind; /* kind of the last check; 0: none */
+    _Atomic uint32_t code; /* code in the protocol's answer: a status, an exit code; 0: none */
+    _Atomic uint64_t cert_end_s; /* expiry of the backend's certificate, Unix time; 0: not known */
+    _Atomic uint32_t told;       /* health that was last reported as an event, plus 1 */
+    _Atomic uint32_t agent;      /* health by the agent: 0 none, 1 up, 2 down */
+    _Atomic uint32_t verdict;    /* health by the checks alone: enum l4_health */
+    char text[L4_CHECK_TEXT];    /* the reason in words, with its NUL */
 };
 
 #endif

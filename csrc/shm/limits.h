@@ -1,10 +1,11 @@
 /* Limits of a listener and of each source, exact over all workers and after a worker's death.
  *
- * A source is known by its network and its listener. It has a place in a fixed table of groups of
- * eight, found by a keyed hash: one word holds the rest of the hash and how many sessions it has,
- * so that both are compared and changed in one step; beside it are its two token buckets
- * (core/rate.h). A place without sessions whose buckets are full can be given to another source.
- * Each worker has its own part of every count (shm/count.h).
+ * A source is identified by its network and its listener. It has an entry in a fixed table with
+ * groups of eight entries, which is found by a keyed hash. One word of the entry holds the rest of
+ * the hash and the number of sessions, so that both are compared and changed in one step. Beside
+ * this word are the source's two token buckets (core/rate.h). An entry without sessions whose
+ * buckets are full can be given to another source. Each worker has its own part of every count
+ * (shm/count.h).
  */
 #ifndef L4_SHM_LIMITS_H
 #define L4_SHM_LIMITS_H
@@ -17,13 +18,13 @@
 
 enum l4_refusal { L4_REFUSE_REJECT, L4_REFUSE_DROP, L4_REFUSE_TARPIT };
 
-struct l4_verdict {           /* what a rule does with whom it is against; supervisor */
+struct l4_verdict {           /* what a rule does with clients that violate it; supervisor */
     _Atomic uint32_t refusal; /* enum l4_refusal */
-    _Atomic uint32_t dry_run; /* 1: it only counts */
+    _Atomic uint32_t dry_run; /* 1: the rule only counts */
 };
 
 struct l4_limit {           /* supervisor */
-    _Atomic uint64_t value; /* how many, or how many a second; 0: no limit */
+    _Atomic uint64_t value; /* maximum number, or rate a second; 0: no limit */
     _Atomic uint64_t burst; /* of a rate: how many at once */
     struct l4_verdict verdict;
 };
@@ -38,23 +39,23 @@ enum l4_limit_kind {
     L4_LIMITS
 };
 
-struct l4_limits { /* of one listener */
+struct l4_limits { /* limits of one listener */
     struct l4_limit limits[L4_LIMITS];
-    _Atomic uint32_t prefix4, prefix6; /* bits that tell sources apart */
+    _Atomic uint32_t prefix4, prefix6; /* bits of an address that identify a source */
     _Atomic uint32_t first_byte_ms;    /* 0: none */
     _Atomic uint32_t max_age_ms;       /* 0: none */
-    _Atomic uint32_t age_jitter;       /* up to so many percent are taken off each max_age */
-    _Atomic uint32_t head;             /* the row of one of its addresses, that has the counts */
+    _Atomic uint32_t age_jitter; /* percentage that is taken off each max_age at most, at random */
+    _Atomic uint32_t head;       /* the row of the listener's address that has the counts */
     alignas(64) _Atomic uint32_t inflight; /* all, through shm/count.h */
-    _Atomic uint64_t full_ns;              /* all: of the bucket of its rate */
+    _Atomic uint64_t full_ns;              /* all: token bucket of the rate limit */
 };
 
 enum { L4_SOURCE_COUNT_BITS = 24 };
 
 struct l4_source_group {
-    alignas(64) _Atomic uint64_t words[L4_SOURCE_WAYS]; /* all: tag << 24 | sessions */
-    _Atomic uint64_t full_ns[L4_SOURCE_WAYS];           /* all: of the buckets of new connections */
-    _Atomic uint64_t spent_ns[L4_SOURCE_WAYS];          /* all: ... of bytes */
+    alignas(64) _Atomic uint64_t words[L4_SOURCE_WAYS]; /* all: tag << 24 | number of sessions */
+    _Atomic uint64_t full_ns[L4_SOURCE_WAYS];           /* all: token buckets of new connections */
+    _Atomic uint64_t spent_ns[L4_SOURCE_WAYS];          /* all: token buckets of bytes */
 };
 
 #endif

@@ -1,10 +1,10 @@
-/* What has been seen of sessions: histograms, the ring of those that ended, the picks made.
+/* Records of sessions: histograms, the ring buffer of ended sessions, and recorded picks.
  *
- *   seen (the rules of what is kept) | ledgers (worker x pool) | logs (one ring a worker)
+ *   seen (rules of what is recorded) | ledgers (worker x pool) | logs (one ring a worker)
  *
- * A part of the shared table (shm/layout.h). A worker writes its own ledgers and log; when it is
- * dead, whoever takes back its counts does both for it. The log writer takes from the logs. A full
- * ring drops what comes, counts it, and costs nobody time.
+ * This is a part of the shared table (shm/layout.h). A worker writes its own ledgers and log. After
+ * its death, the process that takes back its counts writes both in its place. The log writer takes
+ * entries from the logs. A full ring drops new entries and counts them; no worker waits.
  */
 #ifndef L4_SHM_SEEN_H
 #define L4_SHM_SEEN_H
@@ -14,7 +14,7 @@
 
 /* ---- histograms ------------------------------------------------------------------------------ */
 
-/* What is measured of each session; bytes come last. */
+/* Measurements of each session; bytes come last. */
 enum l4_measure {
     L4_MEASURE_CONNECT_US,
     L4_MEASURE_FIRST_BYTE_US,
@@ -27,14 +27,15 @@ enum l4_measure {
     L4_MEASURES
 };
 
-/* Values by fixed upper bounds (included): of times 1-2-5 per decade from 10 us to 10,000 s, of
- * bytes powers of 4 from 64 to 1 TiB; the last bucket has what is above. See shm/seen.c. */
+/* Counts of values by fixed, inclusive upper bounds: for times 1-2-5 per decade from 10 us to
+ * 10,000 s, for bytes powers of 4 from 64 to 1 TiB. The last bucket has all larger values. See
+ * shm/seen.c. */
 struct l4_histogram {
     _Atomic uint64_t sum;
     _Atomic uint64_t counts[L4_BUCKETS];
 };
 
-struct l4_ledger { /* one worker's of one pool */
+struct l4_ledger { /* one worker's measurements of one pool */
     alignas(64) struct l4_histogram measures[L4_MEASURES];
     _Atomic uint64_t retransmits[2]; /* of the sampled sessions: to clients, to backends */
     _Atomic uint64_t sampled;        /* sessions whose sockets the kernel was asked about */
@@ -42,49 +43,49 @@ struct l4_ledger { /* one worker's of one pool */
 
 /* ---- ended sessions -------------------------------------------------------------------------- */
 
-struct l4_outcome { /* all that is told of a session at its end, and an entry of the log */
-    uint64_t ended_us, duration_us; /* the first: CLOCK_MONOTONIC */
+struct l4_outcome {                 /* record of an ended session, and an entry of the log */
+    uint64_t ended_us, duration_us; /* ended_us is CLOCK_MONOTONIC */
     uint64_t bytes_in, bytes_out;
-    uint32_t queue_us;                /* it waited this long for a place */
-    uint32_t connect_us;              /* the backend took this long to accept */
-    uint32_t first_byte_us;           /* from accept to the backend's first byte; 0: none */
-    uint32_t slot, serial;            /* its row and the use of it; serial 0: it had none */
-    uint32_t listener, pool;          /* L4_NONE: none was known */
-    uint32_t backend, backend_serial; /* L4_NONE: none at its end */
-    uint32_t unacked[2];              /* of bytes_in, bytes_out: not acknowledged when it was cut */
-    uint32_t rtt_us[2], retransmits[2]; /* the kernel's word on both sockets; with sampled */
+    uint32_t queue_us;                /* time in the connection queue */
+    uint32_t connect_us;              /* time that the backend took to accept */
+    uint32_t first_byte_us;           /* time from accept to the backend's first byte; 0: none */
+    uint32_t slot, serial;            /* session row and its serial; serial 0: no row */
+    uint32_t listener, pool;          /* L4_NONE: not known */
+    uint32_t backend, backend_serial; /* L4_NONE: no backend at its end */
+    uint32_t unacked[2];              /* part of bytes_in and bytes_out that was not acknowledged */
+    uint32_t rtt_us[2], retransmits[2]; /* from the kernel, for both sockets; with sampled */
     struct l4_addr client;
     int32_t error;            /* errno behind reason, or 0 */
     uint8_t reason;           /* enum l4_reason */
-    uint8_t retries;          /* attempts that failed */
-    uint8_t reached, sampled; /* a backend had accepted it; its sockets were asked about */
-    uint8_t told;             /* its client's facts lie beside it in the log */
+    uint8_t retries;          /* attempts to connect that failed */
+    uint8_t reached, sampled; /* a backend accepted it; the kernel was asked about its sockets */
+    uint8_t told;             /* facts about the client are beside the entry in the log */
 };
 _Static_assert(sizeof(struct l4_outcome) == 128, "struct l4_outcome is part of the shared table");
 
 struct l4_log {
     struct l4_ring ring;
     struct l4_outcome outcomes[L4_LOG_PLACES];
-    struct l4_told told[L4_LOG_PLACES]; /* of those that say so, at the same place */
+    struct l4_told told[L4_LOG_PLACES]; /* for entries with told set, at the entry's position */
 };
 
-/* Which outcomes a log gets. The filters thin out sessions that ended well (client_fin,
- * backend_fin); those that did not are always told. */
+/* Rules for the log. The filters drop sessions that ended well (client_fin, backend_fin). Sessions
+ * that did not end well are always logged. */
 struct l4_log_rule {
     _Atomic uint32_t on;
     _Atomic uint32_t errors_only;
-    _Atomic uint32_t share; /* of 65536 */
+    _Atomic uint32_t share; /* share that is logged, of 65536 */
     _Atomic uint32_t min_duration_ms;
 };
 
 struct l4_seen {
     _Atomic uint32_t measures;    /* supervisor: 1: ledgers are kept */
-    _Atomic uint32_t trace_every; /* supervisor: of so many picks one is kept; 0: none */
+    _Atomic uint32_t trace_every; /* supervisor: one in this many picks is recorded; 0: none */
     struct l4_log_rule log_rule;  /* supervisor */
 
-    alignas(64) _Atomic uint64_t log_written; /* log writer: lines */
-    _Atomic uint64_t log_lost;                /* log writer: lines that no one took */
-    _Atomic uint64_t log_failures;            /* log writer: times that writing failed */
+    alignas(64) _Atomic uint64_t log_written; /* log writer: lines written */
+    _Atomic uint64_t log_lost;                /* log writer: lines lost */
+    _Atomic uint64_t log_failures;            /* log writer: writes that failed */
 };
 
 /* ---- rows ------------------------------------------------------------------------------------ */
@@ -106,13 +107,13 @@ static inline struct l4_log *l4_table_log(const struct l4_table *table, uint32_t
     return (struct l4_log *)((char *)table->header + table->plan.logs_at) + worker;
 }
 
-/* The upper bound of a measure's bucket; UINT64_MAX for the last and those past it. */
+/* Returns the upper bound of a bucket; UINT64_MAX for the last bucket and larger numbers. */
 uint64_t l4_bucket_bound(enum l4_measure measure, uint32_t bucket);
 
-/* The first bucket whose bound is not below value. */
+/* Returns the first bucket whose bound is not below value. */
 uint32_t l4_bucket_of(enum l4_measure measure, uint64_t value);
 
-/* Adds a value that only this process adds to. */
+/* Adds a value to a ledger that only this process writes. */
 void l4_ledger_add(struct l4_ledger *ledger, enum l4_measure measure, uint64_t value);
 
 #endif

@@ -1,5 +1,5 @@
-/* How TLS handshakes went: one row a worker and listener, one a worker and pool, of which the
- * worker is the only writer. */
+/* Counts of TLS handshakes: one row for each worker and listener, and one for each worker and pool.
+ * The worker is the only writer. */
 #ifndef L4_SHM_SHAKES_H
 #define L4_SHM_SHAKES_H
 
@@ -7,12 +7,12 @@
 
 enum { L4_TLS_WHY_MAX = 112 };
 
-/* One worker's handshakes with the clients of one listener, or the backends of one pool. */
+/* One worker's handshakes with the clients of one listener, or with the backends of one pool. */
 struct l4_shakes {
-    alignas(64) _Atomic uint64_t full, resumed; /* that succeeded */
+    alignas(64) _Atomic uint64_t full, resumed; /* handshakes that succeeded */
     _Atomic uint64_t failed;
-    _Atomic uint32_t now;     /* this worker's part of shaking; of listeners only */
-    char why[L4_TLS_WHY_MAX]; /* the last failure in words; read as it is written */
+    _Atomic uint32_t now;     /* this worker's part of shaking; for listeners only */
+    char why[L4_TLS_WHY_MAX]; /* the last failure in words; may be read while it is written */
 };
 
 /* A worker's handshakes: of a listener, or of pool `row - caps.listeners`. */

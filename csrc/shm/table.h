@@ -1,6 +1,8 @@
-/* The shared table's memory: made, checked, attached; and the way from an index to a row.
+/* The memory of the shared table: made, checked and attached. Also functions from an index to a
+ * row.
  *
- * A table handle is a process's own: l4_table_create and l4_table_attach map until l4_table_close.
+ * A table handle belongs to one process. l4_table_create and l4_table_attach map the table until
+ * l4_table_close.
  */
 #ifndef L4_SHM_TABLE_H
 #define L4_SHM_TABLE_H
@@ -10,17 +12,18 @@
 #include "shm/layout.h"
 
 struct l4_table {
-    struct l4_plan plan; /* this process's own: what is in the table is only checked against it */
+    struct l4_plan plan; /* this process's own copy: the plan in the table is not trusted */
     struct l4_header *header;
-    int fd; /* the memfd */
+    int fd; /* the memory file (memfd) */
 };
 
-/* Makes a zeroed table. Returns 0, -EINVAL if a capacity is 0 or over its bound, or -errno. */
+/* Makes a zeroed table. Returns 0, -EINVAL if a capacity is 0 or above its bound, or -errno. */
 __attribute__((warn_unused_result)) int l4_table_create(struct l4_table *table,
                                                         const struct l4_caps *caps);
 
-/* Maps the table behind fd (which it takes over) after checking magic, version and every size.
- * Returns 0, -EPROTO if it is not such a table, or -errno; on failure fd stays the caller's. */
+/* Maps the table behind fd (and takes fd over) after it has checked magic, version and every size.
+ * Returns 0, -EPROTO if it is not such a table, or -errno. After a failure fd still belongs to the
+ * caller. */
 __attribute__((warn_unused_result)) int l4_table_attach(struct l4_table *table, int fd);
 
 void l4_table_close(struct l4_table *table);
@@ -88,7 +91,7 @@ static inline uint16_t *l4_view_maglev(const struct l4_table *table, struct l4_v
     return l4_view_slots(table, view) + L4_SLOTS_MAX;
 }
 
-/* An add to a word that only the caller's process writes: cheaper than an atomic add. */
+/* Adds to a word that only the calling process writes; this is cheaper than an atomic add. */
 #define L4_OWN_ADD(word, n)                                                                        \
     atomic_store_explicit(&(word), atomic_load_explicit(&(word), memory_order_relaxed) + (n),      \
                           memory_order_relaxed)

@@ -1,8 +1,9 @@
-/* The UDP rooms of the shared table: included by shm/layout.h, whose rules hold here too.
+/* The UDP part of the shared table. shm/layout.h includes it, and its rules apply.
  *
- * A UDP session is a row of struct l4_session like any other, after the TCP ones of its worker, and
- * beside it a struct l4_flow with the same number. What is there is enough for another process to
- * go on with it: that is how a worker that replaces a dead one takes its UDP sessions over.
+ * A UDP session is a row of struct l4_session as any other session, after the TCP rows of its
+ * worker. Beside it is a struct l4_flow with the same number. Both together are enough for another
+ * process to continue the session: this is how a worker that replaces a dead one takes over its UDP
+ * sessions.
  */
 #ifndef L4_SHM_UDP_H
 #define L4_SHM_UDP_H
@@ -14,29 +15,29 @@
 #include "base/addr.h"
 #include "base/bounds.h"
 
-struct l4_udp_manners {            /* of a pool's UDP sessions; supervisor */
-    _Atomic uint32_t idle_ms;      /* without a datagram in either direction */
-    _Atomic uint32_t requests;     /* datagrams of a client that make one session; 0: no bound */
-    _Atomic uint32_t responses;    /* datagrams that answer one of a client's; 0: no bound */
+struct l4_udp_manners {            /* settings of a pool's UDP sessions; supervisor */
+    _Atomic uint32_t idle_ms;      /* idle timeout */
+    _Atomic uint32_t requests;     /* datagrams of a client in one session; 0: no limit */
+    _Atomic uint32_t responses;    /* answers to one datagram of a client; 0: no limit */
     _Atomic uint32_t per_datagram; /* 1: each datagram of a client chooses its backend */
     _Atomic uint32_t greets;       /* enum l4_udp_greets of run/udp_greet.h */
     _Atomic uint32_t keep_down;    /* 1: sessions stay with a backend that is down */
     _Atomic uint32_t quic_id;      /* 1: QUIC connection ids name backends */
-    _Atomic uint32_t quic_config;  /* the 3 bits that say so in their first octet */
-    _Atomic uint32_t quic_bytes;   /* of the server ids in them */
+    _Atomic uint32_t quic_config;  /* config_id: the upper 3 bits of an id's first octet */
+    _Atomic uint32_t quic_bytes;   /* length of the server ids in bytes */
 };
 
-enum l4_udp_ways {                          /* what a listener's pools do beside the plain way */
-                   L4_UDP_COUNTS = 1 << 0,  /* count single datagrams: per_datagram, requests */
-                   L4_UDP_IN_TURN = 1 << 1, /* per_datagram */
-                   L4_UDP_QUIC = 1 << 2,    /* quic_id */
-                   L4_UDP_ROUTES = 1 << 3,  /* ... and there are several pools */
+/* what a listener's pools need beyond plain sessions */
+enum l4_udp_ways {
+    L4_UDP_COUNTS = 1 << 0,  /* count single datagrams: per_datagram, requests */
+    L4_UDP_IN_TURN = 1 << 1, /* per_datagram */
+    L4_UDP_QUIC = 1 << 2,    /* quic_id */
+    L4_UDP_ROUTES = 1 << 3,  /* quic_id, and there are several pools */
 };
 
-struct l4_udp_door {                    /* of a listener; supervisor */
-    _Atomic uint32_t max_amplification; /* bytes out per byte in until the client has proven
-                                           itself; 0: no bound */
-    _Atomic uint32_t max_per_source;    /* sessions of one address; 0: no bound */
+struct l4_udp_door {                    /* settings of a UDP listener; supervisor */
+    _Atomic uint32_t max_amplification; /* bytes out per byte in, unproven; 0: no limit */
+    _Atomic uint32_t max_per_source;    /* sessions of one address; 0: no limit */
     _Atomic uint32_t ways;              /* enum l4_udp_ways */
     _Atomic uint32_t no_privileged;     /* 1: source ports below 1024 are refused */
 };
@@ -47,38 +48,38 @@ struct l4_server_id {
 };
 
 enum l4_flow_flags {
-    L4_FLOW_PROVEN = 1 << 0,    /* its client has sent a second datagram */
-    L4_FLOW_LOOSE = 1 << 1,     /* its requests are complete: new datagrams are another session's */
-    L4_FLOW_COUNTED = 1 << 3,   /* among the sessions of its source */
-    L4_FLOW_GREETED = 1 << 4,   /* its backend has been told whose it is: run/udp_greet.h */
-    L4_FLOW_LAST_HOPE = 1 << 2, /* its backend was chosen though it is down: when_all_down */
+    L4_FLOW_PROVEN = 1 << 0, /* the client has sent a second datagram */
+    L4_FLOW_LOOSE = 1 << 1, /* its requests are complete: new datagrams belong to another session */
+    L4_FLOW_COUNTED = 1 << 3,     /* counted among the sessions of its source */
+    L4_FLOW_GREETED = 1 << 4,     /* the backend got the PROXY header: run/udp_greet.h */
+    L4_FLOW_LAST_HOPE = 1 << 2,   /* the backend was chosen although it is down: when_all_down */
     L4_FLOW_FLAGS = (1 << 5) - 1, /* all of them */
 };
 
-struct l4_flow {            /* worker */
-    struct l4_addr local;   /* the address and port that the client sends to */
-    uint32_t scope;         /* interface of a link-local client, else 0 */
-    uint32_t lane;          /* one past the backend it is bound to; 0: to none (core/flow.h) */
-    uint16_t port;          /* local port towards the backend */
-    _Atomic uint16_t flags; /* enum l4_flow_flags */
+struct l4_flow {                   /* worker */
+    struct l4_addr local;          /* the address and port that the client sends to */
+    uint32_t scope;                /* interface of a link-local client, else 0 */
+    uint32_t lane;                 /* the backend it is bound to, plus 1; 0: none (core/flow.h) */
+    uint16_t port;                 /* local port towards the backend */
+    _Atomic uint16_t flags;        /* enum l4_flow_flags */
     _Atomic uint64_t datagrams[2]; /* from the client, from the backend */
-    uint32_t backend_use;          /* which use of the backend's row it is bound to: its `used` */
-    uint64_t asked_us; /* CLOCK_MONOTONIC of the request that waits for its first answer */
+    uint32_t backend_use; /* the `used` of the backend's row when the session was bound to it */
+    uint64_t asked_us;    /* CLOCK_MONOTONIC of the request that waits for its first answer */
 };
 
-/* Why a client's datagram, or one for it, went no further. */
+/* Why a datagram from a client, or for a client, was dropped. */
 #define L4_DROPS(X)                                                                                \
-    X(SESSIONS, "udp_sessions")       /* no place for another session */                           \
-    X(SOURCE, "source_sessions")      /* its address has max_sessions_per_source */                \
+    X(SESSIONS, "udp_sessions")       /* there is no room for another session */                   \
+    X(SOURCE, "source_sessions")      /* the address has max_sessions_per_source sessions */       \
     X(DESCRIPTORS, "descriptors")     /* no socket or memory towards the backend */                \
-    X(NO_LOCAL_PORT, "no_local_port") /* ... or no local port */                                   \
-    X(OVERLOAD, "overload")           /* a new client in a flood (io/flood.h) */                   \
+    X(NO_LOCAL_PORT, "no_local_port") /* no free local port towards the backend */                 \
+    X(OVERLOAD, "overload")           /* a new client during an overload (io/flood.h) */           \
     X(NO_BACKEND, "no_backend")                                                                    \
-    X(DENIED, "denied")                /* by the networks of the listener, or blocked */           \
-    X(DRAINING, "draining")            /* the service ends and takes no new sessions */            \
-    X(PORT, "source_port")             /* port 0, a privileged one, or this listener's own */      \
-    X(AMPLIFICATION, "amplification")  /* a reply over max_amplification */                        \
-    X(SEND_BACKEND, "send_to_backend") /* the kernel would not take it */                          \
+    X(DENIED, "denied")                /* by the access list, or the source is blocked */          \
+    X(DRAINING, "draining")            /* the service drains */                                    \
+    X(PORT, "source_port")             /* port 0, a privileged port, or this listener's own */     \
+    X(AMPLIFICATION, "amplification")  /* a reply above max_amplification */                       \
+    X(SEND_BACKEND, "send_to_backend") /* the kernel did not take it */                            \
     X(SEND_CLIENT, "send_to_client")
 
 enum l4_drop {
@@ -89,15 +90,15 @@ enum l4_drop {
 };
 
 struct l4_udp_tally {                          /* one worker's counts of one listener; worker */
-    alignas(64) _Atomic uint64_t datagrams_in; /* from clients, taken */
-    _Atomic uint64_t datagrams_out;            /* to clients */
-    _Atomic uint64_t dropped[L4_DROP_COUNT];   /* datagrams */
-    _Atomic uint64_t evicted;                  /* sessions ended early to make room */
-    _Atomic uint64_t moved;                    /* times a session changed its backend */
+    alignas(64) _Atomic uint64_t datagrams_in; /* datagrams taken from clients */
+    _Atomic uint64_t datagrams_out;            /* datagrams sent to clients */
+    _Atomic uint64_t dropped[L4_DROP_COUNT];   /* datagrams dropped, by reason */
+    _Atomic uint64_t evicted;                  /* sessions that ended early to make room */
+    _Atomic uint64_t moved;                    /* changes of a session's backend */
     _Atomic uint64_t adopted;                  /* sessions taken over from a dead worker */
 };
 
-/* The word users see. "unknown" for a number that is none of ours. */
+/* Returns the word that users see; "unknown" for an invalid number. */
 const char *l4_drop_word(unsigned drop);
 
 _Static_assert(sizeof(struct l4_flow) <= 64, "a flow is one cache line");

@@ -1,10 +1,10 @@
-/* The way from an index to a row of the UDP rooms: shm/udp.h has the rows. */
+/* Functions from an index to a row of the UDP part: shm/udp.h has the rows. */
 #ifndef L4_SHM_UDP_ROWS_H
 #define L4_SHM_UDP_ROWS_H
 
 #include "shm/table.h"
 
-/* What a UDP session has beside its session row, which is caps.sessions + flow. */
+/* A UDP session's flow. The session row is caps.sessions + flow. */
 static inline struct l4_flow *l4_table_flow(const struct l4_table *table, uint32_t worker,
                                             uint32_t flow)
 {
