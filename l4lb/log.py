@@ -22,9 +22,6 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 # syslog priorities (RFC 5424, 6.2.1), as journald reads them before a line.
 PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
-LEVELS = ("debug", "info", "warning", "error")
-
-
 LINES_A_MINUTE = 20  # of one cause
 WINDOW_S = 60.0
 CAUSES_MAX = 4_096  # more at one time are not told apart: all begin anew

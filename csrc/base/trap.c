@@ -20,7 +20,7 @@ static void on_refused(int number, siginfo_t *info, void *context)
 int l4_trap_install(_Atomic uint32_t *told)
 {
     struct sigaction action = {.sa_sigaction = on_refused,
-                               .sa_flags = SA_SIGINFO | SA_RESETHAND | SA_NODEFER};
+                               .sa_flags = (int)(SA_SIGINFO | SA_RESETHAND | SA_NODEFER)};
     told_at = told;
     sigemptyset(&action.sa_mask);
     return sigaction(SIGSYS, &action, NULL) ? -errno : 0;

@@ -284,12 +284,12 @@ L4_READS_UNDER_SEQ static inline uint32_t rank2(const char *keys, uint32_t count
     typedef uint16_t lanes __attribute__((vector_size(16)));
     const lanes first = {0, 1, 2, 3, 4, 5, 6, 7};
     lanes sum = {0};
-    for (uint16_t i = 0; i < LEAF_KEYS; i += 8) {
+    for (uint32_t i = 0; i < LEAF_KEYS; i += 8) {
         lanes row;
         memcpy(&row, keys + i * sizeof x, sizeof row);
-        sum -= (lanes)((row <= x) & (first + i < (uint16_t)count));
+        sum -= (lanes)((row <= x) & (first + (uint16_t)i < (uint16_t)count));
     }
-    const uint64_t halves[2] = {((wide)sum) & UINT64_MAX, (wide)sum >> 64};
+    const uint64_t halves[2] = {(uint64_t)(wide)sum, (uint64_t)((wide)sum >> 64)};
     return (uint32_t)(((halves[0] + halves[1]) * 0x0001000100010001u) >> 48);
 }
 

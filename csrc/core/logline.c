@@ -150,13 +150,13 @@ static void put_acked(struct out *out, const struct l4_outcome *o,
         put_one(out, "bytes_out_acked", o->bytes_out - o->unacked[1]);
 }
 
-/* put_text: how a key and its text are written. */
+/* put_field: how a key and its text are written. */
 static void put_told(struct out *out, const struct l4_told *told,
-                     void (*put_text)(struct out *, const char *, const char *))
+                     void (*put_field)(struct out *, const char *, const char *))
 {
     char via[ADDRESS_MAX];
     if (told->via.family)
-        put_text(out, "via", address(&told->via, via));
+        put_field(out, "via", address(&told->via, via));
     const struct {
         const char *key, *text;
     } rows[] = {{"sni", told->name},
@@ -165,7 +165,7 @@ static void put_told(struct out *out, const struct l4_told *told,
                 {"alpn", told->protocol}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (*rows[i].text)
-            put_text(out, rows[i].key, rows[i].text);
+            put_field(out, rows[i].key, rows[i].text);
     }
 }
 

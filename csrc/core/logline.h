@@ -20,9 +20,9 @@ struct l4_logline {
     uint32_t worker;
 };
 
-/* Writes the line with its newline into out, which has room for L4_LOG_LINE_MAX bytes. Returns its
+/* Writes the line with its newline to `to`, which has room for L4_LOG_LINE_MAX bytes. Returns its
  * length. The line begins with "ts=" or "{"ts":"" and then 24 characters of time. */
-size_t l4_logline_text(const struct l4_logline *line, char *out);
-size_t l4_logline_json(const struct l4_logline *line, char *out);
+size_t l4_logline_text(const struct l4_logline *line, char *to);
+size_t l4_logline_json(const struct l4_logline *line, char *to);
 
 #endif

@@ -42,7 +42,10 @@ void l4_sources_drop(struct l4_sources *sources, uint64_t hash)
 {
     struct l4_source_slot *slots = sources->slots;
     uint32_t hole = place_of(sources, hash);
-    if (slots[hole].count == 0 || --slots[hole].count)
+    if (slots[hole].count == 0)
+        return;
+    slots[hole].count--;
+    if (slots[hole].count)
         return;
     /* Whoever was pushed past the hole by another moves into it. */
     for (uint32_t at = (hole + 1) & sources->mask; slots[at].count; at = (at + 1) & sources->mask) {

@@ -20,12 +20,12 @@ int l4_tls_on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
 
 /* ---- for the hooks: tls_store.c -------------------------------------------------------------- */
 
-/* The certificates for a server name, or NULL; strict: such a client is to be turned away. */
-SSL_CTX *l4_tls_store_named(const struct l4_tls_store *store, uint32_t profile, const char *asked,
+/* id is a profile's. The certificates for a server name, or NULL; strict: such a client is to be
+ * turned away. */
+SSL_CTX *l4_tls_store_named(const struct l4_tls_store *store, uint32_t id, const char *asked,
                             bool *strict);
 
 /* The protocols of a profile in the form of ALPN, or NULL. */
-const uint8_t *l4_tls_store_alpn(const struct l4_tls_store *store, uint32_t profile,
-                                 uint32_t *length);
+const uint8_t *l4_tls_store_alpn(const struct l4_tls_store *store, uint32_t id, uint32_t *length);
 
 #endif

@@ -87,7 +87,8 @@ static char *text_of(const uint8_t *bytes, uint32_t length)
 
 /* ---- PEM ------------------------------------------------------------------------------------- */
 
-/* A key that asks for a password is refused: nobody is there to type it. */
+/* A key that asks for a password is refused: nobody is there to type it. The form is OpenSSL's. */
+/* NOLINTNEXTLINE(readability-non-const-parameter) */
 static int no_password(char *to, int size, int writing, void *unused)
 {
     (void)to;

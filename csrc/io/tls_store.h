@@ -80,11 +80,10 @@ void l4_tls_load_stop(struct l4_tls_loader *loader);
 
 void l4_tls_store_free(struct l4_tls_store *store);
 
-/* What a new connection starts with; NULL: there is no such profile. */
-SSL_CTX *l4_tls_store_context(const struct l4_tls_store *store, uint32_t profile);
+/* What a new connection of the profile id starts with; NULL: there is no such profile. */
+SSL_CTX *l4_tls_store_context(const struct l4_tls_store *store, uint32_t id);
 
 /* The name that a backend's certificate must have, of a client's profile; "": none is set. */
-const char *l4_tls_store_peer(const struct l4_tls_store *store, uint32_t profile,
-                              const char *backend);
+const char *l4_tls_store_peer(const struct l4_tls_store *store, uint32_t id, const char *backend);
 
 #endif

@@ -45,8 +45,9 @@ static uint32_t collect(struct l4_loop *loop, uint32_t index, uint32_t wanted, u
 {
     const struct l4_session *s = l4_session_at(loop, index);
     const struct l4_facts *facts = l4_row_facts(loop, index);
-    const uint8_t *received = s->known & L4_FACT_TLVS ? facts->tlvs : NULL;
-    const uint32_t received_bytes = received ? facts->tlvs_bytes : 0;
+    const bool has_received = s->known & L4_FACT_TLVS;
+    const uint8_t *received = has_received ? facts->tlvs : NULL;
+    const uint32_t received_bytes = has_received ? facts->tlvs_bytes : 0;
     uint32_t used = 0, ignored;
     struct l4_tls_facts tls;
     const bool ends_here = l4_tls_facts(&loop->pump, &s->half[L4_CLIENT], &tls);

@@ -1,7 +1,8 @@
 """Every limit of the configuration, by name, in one place.
 
 A pair is the least and the greatest value allowed, both included. Times are milliseconds. Where
-the C side has a ceiling of its own (csrc/base/bounds.h), this one is not above it.
+the C side has a ceiling of its own (csrc/base/bounds.h), it stands behind
+`# =`; a test compares the two.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ FILE_BYTES_MAX = 8 << 20
 INCLUDES_MAX = 256  # files that one configuration includes, over all levels
 ENVIRONMENT_BYTES_MAX = 1 << 20  # that variables add, all references together
 NESTING_MAX = 16  # tables and arrays inside one another in a file; the model needs 5
-NAME_BYTES_MAX = 64  # L4_NAME_MAX
-UNIX_PATH_BYTES_MAX = 107  # L4_PATH_MAX
+NAME_BYTES_MAX = 64  # = L4_NAME_MAX
+UNIX_PATH_BYTES_MAX = 107  # = L4_PATH_MAX
 HOST_NAME_MAX = 253  # RFC 1035, 2.3.4, as text
 SHOWN_MAX = 60  # characters of a wrong value that a message repeats
 ARRAY_MAX = 16_384  # elements of one array
@@ -24,30 +25,30 @@ PROBLEMS_MAX = 200  # told at once
 SUGGESTIONS_MAX = 1_024  # words compared with a misspelt one
 
 PORT = (1, 65_535)
-WORKERS = (1, 64)  # L4_WORKERS_MAX
-MAX_CONNECTIONS = (1, 64 << 20)  # L4_WORKERS_MAX * L4_SESSIONS_MAX
-MAX_UDP_SESSIONS = (1, 64 << 20)
+WORKERS = (1, 64)  # = L4_WORKERS_MAX - 1
+MAX_CONNECTIONS = (1, 64 << 20)  # = (L4_WORKERS_MAX - 1) * L4_SESSIONS_MAX
+MAX_UDP_SESSIONS = (1, 64 << 20)  # = (L4_WORKERS_MAX - 1) * L4_FLOWS_MAX
 UDP_DESCRIPTORS_PERCENT = (1, 99)
 DATAGRAMS = (0, 1_000_000)
 AMPLIFICATION = (0, 10_000)
 QUIC_CONFIG = (0, 6)  # 7: the connection id says nothing
-SERVER_ID_LENGTH = (1, 15)  # L4_SERVER_ID_MAX
-MAX_LISTENERS = (1, 4_096)  # L4_LISTENERS_MAX
-MAX_POOLS = (1, 1_024)  # L4_POOLS_MAX
-MAX_BACKENDS = (1, 16_384)  # L4_BACKENDS_MAX
+SERVER_ID_LENGTH = (1, 15)  # = L4_SERVER_ID_MAX
+MAX_LISTENERS = (1, 4_096)  # = L4_LISTENERS_MAX
+MAX_POOLS = (1, 1_024)  # = L4_POOLS_MAX
+MAX_BACKENDS = (1, 16_384)  # = L4_BACKENDS_MAX
 
-MAX_STICKY = (16, 4 << 20)  # L4_STICKY_WAYS, L4_STICKY_MAX
+MAX_STICKY = (16, 4 << 20)  # = (L4_STICKY_WAYS, L4_STICKY_MAX)
 
-WEIGHT = (0, 256)  # L4_WEIGHT_MAX
-RETRIES = (0, 8)  # L4_RETRIES_MAX
+WEIGHT = (0, 256)  # = L4_WEIGHT_MAX
+RETRIES = (0, 8)  # = L4_RETRIES_MAX
 HASH_SEED_CHARACTERS = (1, 256)
 HASH_PREFIXES = ((0, 32), (0, 128))  # bits of an IPv4 and of an IPv6 address
 HASH_BALANCE_PERCENT = (101, 100_000)
-MAGLEV_SIZE = (3, 655_373)  # L4_MAGLEV_MAX
+MAGLEV_SIZE = (3, 655_373)  # = L4_MAGLEV_MAX
 SLOW_START_MS = (0, DAY_MS)
 CONNECTIONS_CAP = (0, 64 << 20)  # of one pool or backend; 0: no limit
 
-QUEUE_LENGTH = (1, 65_536)  # L4_QUEUE_MAX
+QUEUE_LENGTH = (1, 65_536)  # = L4_QUEUE_MAX
 
 # Deadlines are compared in 32 bits of milliseconds: nothing may wait longer than 24 days.
 DRAIN_TIMEOUT_MS = (0, DAY_MS)
@@ -66,16 +67,16 @@ EJECT_MS = (1, DAY_MS)
 MAX_EJECTED_PERCENT = (0, 100)
 STICKY_TTL_MS = (SECOND_MS, 20 * DAY_MS)
 
-SOURCES_MAX = 64  # L4_SOURCES_MAX: local addresses of one pool
-INTERFACE_BYTES_MAX = 15  # L4_INTERFACE_MAX
+SOURCES_MAX = 64  # = L4_SOURCES_MAX: local addresses of one pool
+INTERFACE_BYTES_MAX = 15  # = L4_INTERFACE_MAX
 MARK = (1, 0xFFFFFFFF)
 DSCP = (0, 63)
 KEEPALIVE_MS = (SECOND_MS, 32_767 * SECOND_MS)  # MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL
 KEEPALIVE_PROBES = (1, 127)  # MAX_TCP_KEEPCNT
 USER_TIMEOUT_MS = (1, DAY_MS)
 
-ROUTES_MAX = 4_096  # L4_ROUTES_MAX: over all listeners, each name and network counted
-ALPN_BYTES_MAX = 255  # L4_ALPN_MAX
+ROUTES_MAX = 4_096  # = L4_ROUTES_MAX: over all listeners, each name and network counted
+ALPN_BYTES_MAX = 255  # = L4_ALPN_MAX
 CONNECTIONS_LIMIT = (1, 16_000_000)  # of a listener or source; 24 bits count them
 NEW_PER_SECOND = (1, 10_000_000)
 BYTES_PER_SECOND = (1 << 10, 1 << 40)

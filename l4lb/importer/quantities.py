@@ -14,7 +14,7 @@ PART = re.compile(r"(\d{1,12})(us|ms|[smhdwMy]|)", re.ASCII)
 SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 # What this program takes of each key that is a time, in milliseconds.
-SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
+SECOND, MINUTE, DAY = 1_000, 60_000, 86_400_000
 BOUNDS: Mapping[str, tuple[int, int]] = {
     "connect_timeout": (1, 10 * MINUTE),
     "idle_timeout": (1, 7 * DAY),

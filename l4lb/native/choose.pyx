@@ -70,8 +70,8 @@ cdef _candidate(Table table, ch.l4_pick_context *context, uint32_t index, now_ms
     cdef c.l4_backend *row = c.l4_table_backend(&table.table, index)
     cdef int word = ch.l4_pick_judge(context, index)
     usable = "yes" if word == ch.L4_USABLE else "full" if word == ch.L4_FULL else "no"
-    return ExplainedBackend(index, usable, ch.l4_pick_weight(context, row) / 1024,
-                     ch.l4_response_of(row, now_ms))
+    weight = ch.l4_pick_weight(context, row) / 1024
+    return ExplainedBackend(index, usable, weight, ch.l4_response_of(row, now_ms))
 
 
 def copy_pool(Table table, pool, *, remove=(), add=(), weights=None):

@@ -13,6 +13,8 @@ class OptionError(OSError):
 
     option: str
 
+    def __init__(self, number: int, option: str) -> None: ...
+
 def apply(sock: socket.socket, values: Mapping[str, int | str]) -> None:
     """Sets these options, by NAMES and "interface" ("": none), on a TCP or UDP socket. Those that
     its kind does not have are passed over. Raises OptionError."""

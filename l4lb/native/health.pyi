@@ -1,7 +1,7 @@
 """What health needs of the shared table beside its rows; see health.pyx and csrc/shm/health.h."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 from l4lb.native.results import HealthRow
 from l4lb.native.table import Table
@@ -41,7 +41,7 @@ def restore(table: Table, index: int, known: Mapping[str, Any]) -> None:
 class Watch:
     """Which rows changed since one looked last: cheap to ask often, however many there are."""
 
-    def __init__(self, table: Table) -> None: ...
+    def __new__(cls, table: Table) -> Self: ...
     def changed(self, now_ms: int) -> list[int]:
         """Rows that were given, taken, reconfigured, or whose health is not the one told."""
 

@@ -1,5 +1,7 @@
 """The shared table from Python; see table.pyx and csrc/shm/layout.h."""
 
+from typing import Self
+
 from l4lb.native.rows import (
     Address,
     BackendRow,
@@ -17,7 +19,7 @@ reasons: tuple[str, ...]
 class Table:
     """The shared table: made once by the supervisor, inherited by its children."""
 
-    def __init__(self, capacities: Capacities) -> None:
+    def __new__(cls, capacities: Capacities) -> Self:
         """Raises OSError."""
 
     def attach_copy(self) -> Table:

@@ -9,7 +9,6 @@ import struct
 from libc.stdlib cimport free, malloc
 
 from l4lb.native cimport c_edge as e
-from l4lb.native cimport c_l4 as c
 from l4lb.native cimport c_tls as t
 from l4lb.native.tls_rows import Certificate, Handshakes
 from l4lb.native.table cimport Table

@@ -54,7 +54,7 @@ TEST(every_value_is_in_the_first_bucket_whose_bound_is_not_below_it)
     for (int i = 0; i < 2; i++) {
         for (int bit = 0; bit < 64; bit++) {
             for (int delta = -1; delta <= 1; delta++) {
-                const uint64_t value = (1ull << bit) + (uint64_t)delta;
+                const uint64_t value = (UINT64_C(1) << bit) + (uint64_t)delta;
                 uint32_t slow = 0;
                 while (value > l4_bucket_bound(scales[i], slow))
                     slow++;

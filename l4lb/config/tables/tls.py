@@ -20,11 +20,6 @@ class Certificate(Model):
     key: tls_fields.FilePath | None = None
     """PEM file with the private key, without a password. Absent: the key is in the file `cert`."""
 
-    @property
-    def key_file(self) -> str:
-        """Where the key is."""
-        return self.key or self.cert
-
 
 Certificates = Annotated[
     tuple[Certificate, ...],

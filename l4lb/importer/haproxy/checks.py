@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 from l4lb.importer.draft import Rank
 from l4lb.importer.haproxy.proxy import Handler, Proxy
@@ -142,12 +143,11 @@ def converse(proxy: Proxy) -> None:
 
 def _external(proxy: Proxy, line: Line) -> None:
     """HAProxy gives a program four arguments; a shell puts them together from the environment."""
-    if line[1] == "path":
-        proxy.world.check_path = line[2]
+    if line[1] == "path" or proxy.check.get("type") != "exec":
         return
-    if proxy.check.get("type") != "exec":
-        return
-    given = (
+    paths = [one[2] for one in proxy.talks if one.words[:2] == ("external-check", "path")]
+    given = "".join(f"PATH={shlex.quote(path)} " for path in paths[-1:])
+    given += (
         'HAPROXY_PROXY_NAME="$L4LB_POOL" HAPROXY_SERVER_NAME="$L4LB_BACKEND" '
         'HAPROXY_SERVER_ADDR="$L4LB_HOST" HAPROXY_SERVER_PORT="$L4LB_PORT"'
     )

@@ -27,7 +27,6 @@ class World:
     rates: dict[str, int] = field(default_factory=dict)  # those of any stick-table
     log: Line | None = None
     jitter: str = ""
-    check_path: str = ""
 
     def path(self, base: str, path: str) -> str:
         """A file's path, below crt-base or ca-base where it is relative, or beside haproxy.cfg."""

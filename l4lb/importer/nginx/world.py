@@ -11,8 +11,6 @@ from l4lb.importer.draft import WORKERS_MAX, Draft, Rank, word_set
 from l4lb.importer.nginx.tree import Node
 from l4lb.importer.quantities import natural
 
-CONNECTIONS = 512  # nginx's default for each worker
-
 
 @dataclass
 class World:

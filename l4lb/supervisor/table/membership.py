@@ -25,9 +25,9 @@ from l4lb.supervisor.table import udp_rows
 from l4lb.supervisor.table.listener_policy import Edge
 from l4lb.supervisor.table.row_allocator import Rows
 
-WORKER_ROWS = 65  # csrc/base/bounds.h: L4_WORKERS_MAX; the last is the supervisor's book
-STICKY_WAYS = 16  # csrc/base/bounds.h: L4_STICKY_WAYS
-MAX_SESSION_ROWS = 1 << 20  # csrc/base/bounds.h: L4_SESSIONS_MAX
+WORKER_ROWS = 65  # = L4_WORKERS_MAX: the last is the supervisor's book
+STICKY_WAYS = 16  # = L4_STICKY_WAYS
+MAX_SESSION_ROWS = 1 << 20  # = L4_SESSIONS_MAX
 
 _Key = TypeVar("_Key")
 

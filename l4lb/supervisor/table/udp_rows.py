@@ -10,7 +10,7 @@ from l4lb.config.tables.quic import Quic
 from l4lb.native import udp
 from l4lb.native.table import Table
 
-MAX_ROWS = 1 << 20  # csrc/base/bounds.h: L4_FLOWS_MAX
+MAX_ROWS = 1 << 20  # = L4_FLOWS_MAX
 
 
 def rows(limits: Limits) -> int:

@@ -141,6 +141,10 @@ def test_a_program_that_checks_gets_what_haproxy_gives_it() -> None:
     assert check.command[-1] == sh
     assert '"$L4LB_HOST" "$L4LB_PORT"' in check.command[2]
     assert pg("option external-check", "check").draft.grave
+    path = f"external-check path /opt/a b:/bin\n external-check command {sh}"
+    told = health(f"option external-check\n {path}".replace("a b", '"a b"'))
+    assert told.command is not None
+    assert "exec env PATH='/opt/a b:/bin' HAPROXY_PROXY_NAME" in told.command[2]
 
 
 def test_the_pace_of_checks_is_carried_over() -> None:
