@@ -334,7 +334,7 @@ static void put_facts(const struct l4_loop *loop, struct l4_session *s,
     s->attempts = record->attempts;
     s->reason = record->reason;
     s->first_end = record->first_end;
-    s->half_closed = record->half_closed & 1;
+    s->half_closed = (record->half_closed & 1) != 0;
     s->error = record->error;
     s->name_hash = record->name_hash;
     s->known = record->facts.known;

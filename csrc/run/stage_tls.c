@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/hash.h"
 #include "core/hello.h"
 #include "run/attempt.h"
@@ -47,6 +48,7 @@ static void note_failure(struct l4_loop *loop, struct l4_session *s, enum l4_sid
 static enum l4_shake shake(struct l4_loop *loop, uint32_t index, enum l4_side side)
 {
     struct l4_session *s = l4_session_at(loop, index);
+    L4_ASSERT(loop->tls); /* l4_tls_start has begun it */
     if (loop->tls->spent_us >= L4_TLS_SHAKE_TURN_US) {
         l4_row_later(loop, index);
         return L4_SHAKE_WAITS;
