@@ -1,5 +1,7 @@
 /* The shared table: the description of everything that two processes both know.
  *
+ * why: long for a header: it is one description, and cutting it would hide the whole.
+ *
  * The table is one anonymous shared memory that is made before the first fork. It has a header,
  * then arrays of rows of fixed size, whose capacities are chosen at start (struct l4_caps). The
  * table contains no pointer; rows are found by index (shm/table.h). Untouched rows cost no memory.
@@ -17,8 +19,6 @@
  *          | facts (one a session) | routes, sets of networks (two halves each)
  *          | waits (worker x pool, shm/queue.h) | flows and UDP tallies (shm/udp.h)
  *          | shakes (shm/shakes.h; worker x (listeners + pools)) | sticky entries (shm/sticky.h)
- *
- * why: long for a header: it is one description, and cutting it would hide the whole.
  *
  * The last worker row, l4_table_book, has no process. The supervisor keeps in it the counts of the
  * program that this program replaced.
