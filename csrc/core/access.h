@@ -1,7 +1,7 @@
-/* What the sets of networks say of an address; see shm/edge.h for where they are.
+/* Looks an address up in the sets of networks, which shm/edge.h describes.
  *
- * A set is named by a number. All sets of one half are replaced together: those that did not change
- * are copied.
+ * A number names a set. All sets of one half are replaced together; sets that did not change are
+ * copied.
  */
 #ifndef L4_CORE_ACCESS_H
 #define L4_CORE_ACCESS_H
@@ -11,48 +11,50 @@
 #include "core/cidr.h"
 #include "shm/table.h"
 
-/* The value of addr in a set in force; 0: it is in none of its networks, or there is no such set.
- */
+/* Returns the value of addr in a set in force; 0 if addr is in none of its networks, or there is
+ * no such set. */
 uint8_t l4_access_find(const struct l4_table *table, uint32_t set, const struct l4_addr *addr);
 
-/* The same in the set whose number *name holds: its number may become another set's at any time
- * after *name has changed, so a look-up during which it changes is made again. */
+/* Returns the value of addr in the set whose number is *name. After *name has changed, its old
+ * number may name another set at any time. A look-up during which *name changes is therefore made
+ * again. */
 uint8_t l4_access_find_named(const struct l4_table *table, const _Atomic uint32_t *name,
                              const struct l4_addr *addr);
 
-/* Is addr turned away by a listener's networks? Only if it has L4_NEEDS_ACCESS. */
+/* True if a listener's access list denies addr. Only for a listener with L4_NEEDS_ACCESS. */
 bool l4_access_denies(const struct l4_table *table, const struct l4_edge *edge,
                       const struct l4_addr *addr);
 
-/* The bytes of a set in force; 0: there is none. */
+/* Returns the size in bytes of a set in force; 0 if there is none. */
 uint32_t l4_access_bytes(const struct l4_table *table, uint32_t set);
 
-/* A set in force, NULL: there is none. For the supervisor, who alone replaces it. */
+/* Returns a set in force, or NULL. For the supervisor, the only process that replaces sets. */
 const struct l4_cidr *l4_access_set(const struct l4_table *table, uint32_t set);
 
-/* ---- the supervisor's ------------------------------------------------------------------------ */
+/* ---- for the supervisor --------------------------------------------------------------- */
 
-/* Empties the half that is not in force. */
+/* Empties the half that is not in force. The next functions fill this half. */
 void l4_access_begin(const struct l4_table *table);
 
-/* Builds a set there from networks. Returns 0, -ENOSPC or -ENOMEM. */
+/* Builds a set from networks. Returns 0, -ENOSPC or -ENOMEM. */
 __attribute__((warn_unused_result)) int l4_access_put(const struct l4_table *table, uint32_t set,
                                                       const struct l4_prefix *networks,
                                                       size_t count);
 
-/* Copies a set of so many bytes there from a file that l4_cidr_build filled at this offset. Returns
- * 0, -ENOSPC, an error of reading, or -EPROTO if it is none. */
+/* Copies a set of this many bytes from a file that l4_cidr_build filled at this offset. Returns
+ * 0, -ENOSPC, the -errno of reading, or -EPROTO if the bytes are not a set. */
 __attribute__((warn_unused_result)) int l4_access_read(const struct l4_table *table, uint32_t set,
                                                        int fd, uint64_t offset, uint32_t bytes);
 
-/* Takes a set over from the half in force. Returns 0 or -ENOSPC. */
+/* Copies a set from the half in force. Returns 0 or -ENOSPC. */
 __attribute__((warn_unused_result)) int l4_access_keep(const struct l4_table *table, uint32_t set);
 
-/* Puts the new half in force. */
+/* Puts the new half into force. */
 void l4_access_publish(const struct l4_table *table);
 
-/* Gives the memory of the half that is not in force back. Some time after l4_access_publish: a
- * reader that is still there finds nothing, and then that it must look again. */
+/* Frees the memory of the half that is not in force. Call it some time after l4_access_publish: a
+ * reader that still uses that half then finds nothing, sees that the generation has changed, and
+ * looks again. */
 void l4_access_release(const struct l4_table *table);
 
 #endif

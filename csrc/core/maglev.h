@@ -1,9 +1,10 @@
-/* Maglev's consistent hashing table, weighted.
+/* Maglev's consistent hashing table, with weights.
  *
  * Eisenbud et al., "Maglev: a fast and reliable software network load balancer", NSDI 2016,
- * section 3.4. Each member has a permutation of the slots, from its name alone; members take
- * turns to claim the next free slot of theirs, a member of weight w taking part in w of every
- * max(weight) turns. The table depends on the set of (name hash, weight) only, not on its order.
+ * section 3.4. Each member has a permutation of the slots, which depends only on its name.
+ * Members take turns to claim their next free slot. A member of weight w takes part in w of every
+ * max(weight) turns. The table depends only on the set of (name hash, weight), not on the order
+ * of members.
  */
 #ifndef L4_CORE_MAGLEV_H
 #define L4_CORE_MAGLEV_H
@@ -14,7 +15,7 @@
 
 struct l4_maglev_member {
     uint64_t name_hash;
-    uint32_t weight; /* 0: gets no slot */
+    uint32_t weight; /* 0: no slots */
     uint16_t backend;
     /* scratch */
     uint32_t at, skip;
@@ -22,7 +23,7 @@ struct l4_maglev_member {
 };
 
 /* Fills slots[size] with backends; size is a prime of at most L4_MAGLEV_MAX. Reorders members.
- * taken: scratch of (size + 63) / 64 words. Returns size, or 0 if no member has weight. */
+ * taken is scratch of (size + 63) / 64 words. Returns size, or 0 if no member has weight. */
 uint32_t l4_maglev_build(struct l4_maglev_member *members, uint32_t count, uint32_t size,
                          uint64_t *taken, uint16_t *slots);
 

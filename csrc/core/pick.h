@@ -1,10 +1,10 @@
-/* Which backend does this connection go to?
+/* Load balancing: chooses the backend of a connection.
  *
- * One file an algorithm (pick_NAME.c) behind a table of operations. An algorithm proposes a
- * backend; l4_pick takes a place at it (shm/count.h) and asks again if it lost a race for it.
- * Backends are asked for in tiers: primaries that are up, then backups that are up, then, with
- * when_all_down = "try_all", any that is not taken out by an operator. Pure: time and randomness
- * are arguments, and nothing but the table is read or written.
+ * Each algorithm is a file (pick_NAME.c) behind a table of operations. The algorithm proposes a
+ * backend. l4_pick takes a place at it (shm/count.h), and asks again if another worker was
+ * faster. Backends are tried in tiers: primaries that are up, then backups that are up, then,
+ * with when_all_down = "try_all", all backends that no operator has taken out. Pure: time and
+ * randomness are arguments, and only the table is read and written.
  */
 #ifndef L4_CORE_PICK_H
 #define L4_CORE_PICK_H
@@ -19,11 +19,11 @@ struct l4_pick_request {
     uint32_t worker;
     uint32_t pool;
     uint64_t now_ms;
-    uint64_t hash; /* of the client, by the pool's hash_rule: core/key.h */
+    uint64_t hash; /* hash of the client by the pool's hash_rule: core/key.h */
     uint64_t random;
     const uint16_t *tried; /* backends not to propose again */
     uint32_t tried_count;
-    bool dry; /* only look: take no ticket and no place */
+    bool dry; /* take no ticket and no place */
 };
 
 enum l4_pick_tier { L4_PRIMARIES, L4_BACKUPS, L4_ANY, L4_TIERS };
@@ -31,12 +31,12 @@ enum l4_pick_tier { L4_PRIMARIES, L4_BACKUPS, L4_ANY, L4_TIERS };
 enum l4_usable { L4_USABLE, L4_FULL, L4_UNUSABLE };
 
 struct l4_pick_answer {
-    uint32_t backend; /* L4_NONE: there is none */
-    bool full;        /* ... because all that could serve are at their max_connections */
+    uint32_t backend; /* L4_NONE: none was found */
+    bool full;        /* none was found because all usable backends are at their max_connections */
     enum l4_pick_tier tier;
 };
 
-/* What an algorithm sees: the view in force and the tier asked for. */
+/* The input of an algorithm: the view in force and the tier. */
 struct l4_pick_context {
     const struct l4_table *table;
     const struct l4_pick_request *request;
@@ -46,13 +46,13 @@ struct l4_pick_context {
     const uint16_t *slots;
     const uint16_t *maglev;
     enum l4_pick_tier tier;
-    bool full; /* an otherwise usable backend was seen that is full */
+    bool full; /* a backend was seen that is usable except that it is full */
 };
 
 struct l4_pick_proposal {
-    uint32_t backend; /* L4_NONE: there is none */
-    uint32_t seen;    /* its inflight when it was chosen */
-    bool exact;       /* the choice holds only while inflight is `seen` */
+    uint32_t backend; /* L4_NONE: none */
+    uint32_t seen;    /* its inflight at the choice */
+    bool exact;       /* the choice is valid only while inflight is `seen` */
 };
 
 struct l4_pick_ops {
@@ -66,15 +66,15 @@ extern const struct l4_pick_ops l4_pick_round_robin, l4_pick_least_connections,
 /* Picks a backend and (unless dry) takes a place at it. */
 struct l4_pick_answer l4_pick(const struct l4_table *table, const struct l4_pick_request *request);
 
-/* Takes a place at this backend if it may serve the request; it need not be up with try_all, nor,
- * with in_drain, be ready rather than draining. For a client that belongs to it. */
+/* Takes a place at this backend, for its sticky client, if it may serve the request. With try_all
+ * it need not be up. With in_drain it may be draining. */
 bool l4_pick_this(const struct l4_table *table, const struct l4_pick_request *request,
                   uint32_t backend, bool in_drain);
 
-/* The algorithm's name in configuration and reports; NULL past the last. */
+/* Returns the algorithm's name in the configuration and in reports; NULL past the last. */
 const char *l4_pick_name(unsigned balance);
 
-/* May this backend be given this request, in the context's tier? */
+/* Can this backend get this request, in the context's tier? */
 enum l4_usable l4_pick_judge(struct l4_pick_context *context, uint32_t backend);
 
 static inline bool l4_pick_usable(struct l4_pick_context *context, uint32_t backend)
@@ -82,15 +82,15 @@ static inline bool l4_pick_usable(struct l4_pick_context *context, uint32_t back
     return l4_pick_judge(context, backend) == L4_USABLE;
 }
 
-/* The backend's weight in 1/1024, less while it starts slowly, never 0. */
+/* Returns the backend's weight in 1/1024, less during a slow start, never 0. */
 uint64_t l4_pick_weight(const struct l4_pick_context *context, const struct l4_backend *backend);
 
-/* Does a backend that starts slowly take the turn or client of this hash? As often as its grown
- * share of its weight; one that has its whole weight always does. */
+/* True if a backend in its slow start takes the turn or client of this hash: as often as its
+ * present share of its weight. A backend with its whole weight always does. */
 bool l4_pick_ripe(const struct l4_pick_context *context, const struct l4_backend *backend,
                   uint64_t hash);
 
-/* The next of the tickets that all workers share. */
+/* Takes the next ticket; all workers share one counter. */
 uint64_t l4_pick_ticket(const struct l4_pick_context *context);
 
 #endif

@@ -1,8 +1,8 @@
-/* The PROXY protocol: a header before a connection's first byte that tells whose it is.
+/* The PROXY protocol: a header before a connection's first byte with the client's address.
  *
  * Sans I/O, both directions, versions 1 (text) and 2 (binary, with TLVs). "The PROXY protocol",
- * Willy Tarreau, HAProxy 2.9, doc/proxy-protocol.txt; section numbers in ppv.c are its. Every
- * length in a header is its sender's word and is checked.
+ * Willy Tarreau, HAProxy 2.9, doc/proxy-protocol.txt; section numbers in ppv.c are those of this
+ * document. Every length in a header is its sender's claim and is checked.
  */
 #ifndef L4_CORE_PPV_H
 #define L4_CORE_PPV_H
@@ -28,50 +28,50 @@ enum l4_ppv_tlv {
 };
 
 enum l4_ppv_result {
-    L4_PPV_MORE,  /* `bytes` must be there before another look can tell more */
+    L4_PPV_MORE,  /* call again when `bytes` bytes have come */
     L4_PPV_WHOLE, /* a header of `bytes` bytes */
-    L4_PPV_NONE,  /* what is there does not begin as a header does */
-    L4_PPV_BROKEN /* it does, and is none: nothing after it can be trusted */
+    L4_PPV_NONE,  /* the data does not begin with a header */
+    L4_PPV_BROKEN /* an invalid header: nothing after it can be trusted */
 };
 
 struct l4_ppv {
     size_t bytes;
-    uint8_t version;         /* 0: too little is there to be told from other bytes */
-    bool local;              /* it tells no addresses: the connection's own hold */
-    struct l4_addr from, to; /* the client, and the address it connected to */
-    const uint8_t *tlvs;     /* in the data given; well formed */
+    uint8_t version;         /* 0: too few bytes to recognise a header */
+    bool local;              /* it has no addresses: the connection's own count */
+    struct l4_addr from, to; /* the client, and the address that it connected to */
+    const uint8_t *tlvs;     /* in the caller's data; well formed */
     uint32_t tlvs_bytes;
 };
 
 enum l4_ppv_result l4_ppv_read(const uint8_t *data, size_t bytes, struct l4_ppv *header);
 
-/* Are these bytes TLVs, and nothing else? */
+/* True if these bytes are TLVs and nothing else. */
 bool l4_ppv_is_row(const uint8_t *tlvs, uint32_t tlvs_bytes);
 
-/* The value of the first TLV of a kind; NULL if there is none. */
+/* Returns the value of the first TLV of a kind; NULL if there is none. */
 const uint8_t *l4_ppv_find(const uint8_t *tlvs, uint32_t tlvs_bytes, uint8_t kind,
                            uint32_t *value_bytes);
 
-/* Adds a TLV after `used` bytes of tlvs, if it has room among `room`. Returns the bytes used now.
- */
+/* Adds a TLV after `used` bytes of tlvs, if it fits into `room` bytes. Returns the bytes used
+ * now. */
 uint32_t l4_ppv_add(uint8_t *tlvs, uint32_t used, uint32_t room, uint8_t kind, const void *value,
                     uint32_t value_bytes);
 
-/* What of a header's TLVs is for others too, as far as it has room: neither its checksum nor its
- * padding. Returns the bytes used. */
+/* Copies the TLVs of a header that can be passed on, without checksum and padding, as far as they
+ * fit. Returns the bytes used. */
 uint32_t l4_ppv_pass_on(const struct l4_ppv *header, uint8_t *to, uint32_t room);
 
 struct l4_ppv_write {
     uint8_t version; /* 1 or 2 */
-    bool local;      /* the sender speaks for itself: health checks */
+    bool local;      /* the sender has no client: health checks */
     bool crc32c;     /* version 2: with a checksum */
-    bool datagram;   /* version 2: of UDP */
+    bool datagram;   /* version 2: for UDP */
     struct l4_addr from, to;
     const uint8_t *tlvs; /* version 2 */
     uint32_t tlvs_bytes;
 };
 
-/* Writes a header of at most L4_PPV_BYTES_MAX bytes; returns how many. */
+/* Writes a header of at most L4_PPV_BYTES_MAX bytes; returns its length. */
 size_t l4_ppv_write(const struct l4_ppv_write *say, uint8_t *to);
 
 #endif

@@ -1,8 +1,8 @@
 /* A token bucket in one word: the generic cell rate algorithm (ITU-T I.371, annex A).
  *
- * The word is the time, in nanoseconds, at which the bucket is full again. It may be shared by all
- * processes: each change is one compare and swap, and a death leaves it right. A word in the past
- * (0 too) is a full bucket. Pure: the time is an argument.
+ * The word is the time, in nanoseconds, at which the bucket is full again. All processes may
+ * share it: each change is one compare and swap, so a death leaves the word valid. A time in the
+ * past (0 too) is a full bucket. Pure: the time is an argument.
  */
 #ifndef L4_CORE_RATE_H
 #define L4_CORE_RATE_H
@@ -13,7 +13,7 @@
 
 enum { L4_NS_PER_S = 1000000000 };
 
-/* How long one unit takes to come back at so many a second. */
+/* Returns the time in which one unit comes back at this rate. */
 static inline uint64_t l4_rate_step_ns(uint64_t per_second)
 {
     return per_second && per_second < L4_NS_PER_S ? L4_NS_PER_S / per_second : 1;
@@ -34,7 +34,7 @@ static inline bool l4_rate_take(_Atomic uint64_t *full_ns, uint64_t now_ns, uint
     return true;
 }
 
-/* Takes `units` that have been used already, whether the bucket has them or not. */
+/* Takes `units` that have been used already, even if the bucket does not have them. */
 static inline void l4_rate_spend(_Atomic uint64_t *full_ns, uint64_t now_ns, uint64_t per_second,
                                  uint64_t units)
 {
@@ -46,7 +46,7 @@ static inline void l4_rate_spend(_Atomic uint64_t *full_ns, uint64_t now_ns, uin
                                                   memory_order_relaxed));
 }
 
-/* Nanoseconds until the bucket has something again; 0: it has. */
+/* Returns the nanoseconds until the bucket has a unit again; 0: it has one now. */
 static inline uint64_t l4_rate_wait_ns(_Atomic uint64_t *full_ns, uint64_t now_ns,
                                        uint64_t burst_ns)
 {

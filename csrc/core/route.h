@@ -1,11 +1,11 @@
-/* Which pool do a listener's routes send this client to?
+/* Routes: chooses a client's pool by a listener's routes.
  *
- * First match wins; a route matches if all that it wants holds. A route has a row for each
- * combination of its names, protocols and networks. Shares are of the clients that meet a route's
- * other conditions, those included that an earlier share took: two routes of 10 percent are 20
- * percent. So one number is drawn a client, and what an earlier share had of it is over. Pure: what
- * is known of the client and chance are arguments, the routes are the table's half that is in
- * force.
+ * The first match wins; a route matches if all its conditions hold. A route has a row for each
+ * combination of its names, protocols and networks. Percentages are of all clients that meet a
+ * route's other conditions, also of those that an earlier percentage took: two routes of 10
+ * percent get 20 percent together. Each client therefore has one random number, and an earlier
+ * percentage uses up its part of the range. Pure: the client's facts and the random number are
+ * arguments, and the routes are the half of the table that is in force.
  */
 #ifndef L4_CORE_ROUTE_H
 #define L4_CORE_ROUTE_H
@@ -18,14 +18,14 @@ struct l4_table;
 
 struct l4_route_client {
     const struct l4_addr *addr;
-    const char *name; /* the server name asked for, lower case */
+    const char *name; /* the server name, in lower case */
     const uint8_t *alpn;
     uint32_t name_bytes, alpn_bytes; /* 0: none */
     uint64_t name_hash;
-    uint32_t random; /* for shares */
+    uint32_t random; /* for percentages */
 };
 
-/* The pool of the first of the listener's routes that matches; L4_NONE: none does. */
+/* Returns the pool of the first route of the listener that matches; L4_NONE: none matches. */
 uint32_t l4_route_choose(const struct l4_table *table, uint32_t listener,
                          const struct l4_route_client *client);
 

@@ -1,5 +1,5 @@
-/* A walk over all members of the view, from a place that moves on with every pick, so that equal
- * members go round in turn. */
+/* A walk over all members of a view. Each pick starts at the next member, so equal members take
+ * turns. */
 #ifndef L4_CORE_SCAN_H
 #define L4_CORE_SCAN_H
 
@@ -19,7 +19,7 @@ static inline struct l4_scan l4_scan_from(const struct l4_pick_context *context,
     return scan;
 }
 
-/* The next usable member, or L4_NONE after the last. */
+/* Returns the next usable member; L4_NONE after the last. */
 static inline uint32_t l4_scan_next(struct l4_scan *scan, struct l4_pick_context *context)
 {
     while (scan->done < scan->members) {

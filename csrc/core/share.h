@@ -1,10 +1,10 @@
-/* How much of a pool's sessions a backend is due: its weight, and what its health makes of it. */
+/* The weight of a backend after health has changed it. */
 #ifndef L4_CORE_SHARE_H
 #define L4_CORE_SHARE_H
 
 #include "shm/layout.h"
 
-/* The backend's weight in hundredths: what is configured, and what health adds or takes. */
+/* Returns the configured weight in hundredths, changed by the percentage of health. */
 static inline uint32_t l4_share(const struct l4_backend *b)
 {
     const int64_t percent =

@@ -1,9 +1,10 @@
-/* Who goes first when there is no room: of the source that holds most, those idle longest.
+/* Load shedding: chooses the sessions to end when there is no room. They are those of the source
+ * with the most sessions that have been idle for longest.
  *
- * Pure: the caller looked at some sessions (all, or a sample of them) and ends those chosen here. A
- * source is only made to give up what it has above its fair share, which is what each would have if
- * those seen and one more, the newcomer, had equally many. So nobody loses the only session he has,
- * and where all sources hold alike, nobody does.
+ * Pure: the caller looks at some sessions (all, or a sample) and ends the chosen ones. A source
+ * loses only sessions above its fair share. The fair share is the number that each source would
+ * have if the sources seen, and the newcomer, had equally many. A source therefore never loses
+ * its only session, and if all sources have equally many, none loses any.
  */
 #ifndef L4_CORE_SHED_H
 #define L4_CORE_SHED_H
@@ -13,28 +14,29 @@
 
 #include "base/bounds.h"
 
-struct l4_shed_row {     /* one session that was looked at */
-    uint32_t source;     /* a hash of it, not 0: those with one hash count as one source */
-    uint32_t idle_ms;    /* since bytes moved last; 0: it must stay */
-    uint32_t worker, at; /* the caller's: whose it is and where */
+struct l4_shed_row {     /* one session of the sample */
+    uint32_t source;     /* hash of its source, not 0: equal hashes count as one source */
+    uint32_t idle_ms;    /* time since bytes moved last; 0: it must stay */
+    uint32_t worker, at; /* for the caller: worker and row of the session */
 };
 
-struct l4_shed_memo { /* what a worker remembers of its shedding: run/shed.h */
-    uint64_t turn;    /* of its loop, when it looked last; one look a turn */
-    uint64_t next_ms; /* while it does not accept: when to look again */
+struct l4_shed_memo { /* state of a worker's load shedding: run/shed.h */
+    uint64_t turn;    /* the event loop's iteration of the last look; one look an iteration */
+    uint64_t next_ms; /* while the worker does not accept: time of the next look */
     uint64_t told_ms; /* when the supervisor was told last */
     uint32_t untold;  /* sessions shed since then */
-    uint32_t answer;  /* what that look came to: enum l4_shed_answer */
-    bool pressed;     /* this host had no socket for a backend in this turn */
+    uint32_t answer;  /* result of the last look: enum l4_shed_answer */
+    bool pressed;     /* this host had no socket for a backend in this iteration */
 };
 
 /* Chooses at most `most` of `count` (up to L4_SHED_LOOK) rows, idle longest first, all of one
- * source: of those above their fair share that have a session idle for `idle_ms`, the one that
- * holds most. Writes their places into chosen and returns how many. */
+ * source. Of the sources above their fair share with a session idle for `idle_ms`, this is the
+ * source with the most sessions. Writes their indices into chosen and returns how many. */
 uint32_t l4_shed_choose(const struct l4_shed_row *rows, uint32_t count, uint32_t idle_ms,
                         uint32_t most, uint32_t *chosen);
 
-/* The same of one source that another has found to hold most. */
+/* Chooses rows of this source as l4_shed_choose does; another worker has found that it has the
+ * most sessions. */
 uint32_t l4_shed_longest(const struct l4_shed_row *rows, uint32_t count, uint32_t source,
                          uint32_t idle_ms, uint32_t most, uint32_t *chosen);
 

@@ -1,8 +1,9 @@
-/* How many sessions does a source have? Counted by a keyed hash of it, exactly.
+/* Counts the sessions of each source in one worker's own memory, exactly, by a keyed hash of the
+ * source.
  *
- * Open addressing with linear probing (Knuth, TAOCP 6.4); a count that comes to 0 leaves no trace
- * (his algorithm R). A source is its 64-bit hash: that two have the same is less likely than that
- * the memory fails. Pure; memory for as many sources as there may be sessions is taken once.
+ * Open addressing with linear probing (Knuth, TAOCP 6.4); a count of 0 leaves no trace (his
+ * algorithm R). A source is identified by its 64-bit hash: that two sources have one hash is less
+ * likely than a memory error. Pure; memory for the largest number of sources is allocated once.
  */
 #ifndef L4_CORE_SOURCE_H
 #define L4_CORE_SOURCE_H
@@ -20,14 +21,15 @@ struct l4_sources {
     uint32_t mask;
 };
 
-/* For up to `most` counted sessions. Returns 0 or -ENOMEM. */
+/* Allocates memory for up to `most` counted sessions. Returns 0 or -ENOMEM. */
 __attribute__((warn_unused_result)) int l4_sources_init(struct l4_sources *sources, uint32_t most);
 void l4_sources_close(struct l4_sources *sources);
 
-/* Counts one more of this source, unless it has `limit` (0: no limit). False: it has. */
+/* Counts one more session of this source. Returns false if it has `limit` sessions (0: no
+ * limit). */
 bool l4_sources_take(struct l4_sources *sources, uint64_t hash, uint32_t limit);
 
-/* One less. */
+/* Counts one session less. */
 void l4_sources_drop(struct l4_sources *sources, uint64_t hash);
 
 #endif

@@ -1,9 +1,9 @@
-/* Datagrams in batches: many a system call, and where the kernel can, many a message.
+/* Datagrams in batches: many in one system call and, if the kernel can, many in one message.
  *
- * With UDP_GRO the kernel hands over a run of equal datagrams as one message, with UDP_SEGMENT it
- * takes one; a run keeps its boundaries (all datagrams but the last are `segment` bytes). Every
- * place holds the largest datagram there is, so none is ever cut. What the kernel refuses to send
- * as a run is sent one by one. It knows no session.
+ * With UDP_GRO the kernel delivers a run of datagrams of equal size as one message; with
+ * UDP_SEGMENT it sends such a run. A run keeps its boundaries: all datagrams but the last have
+ * `segment` bytes. Each buffer holds the largest possible datagram, so none is ever cut. A run
+ * that the kernel refuses is sent one datagram at a time. This file knows nothing of sessions.
  */
 #ifndef L4_IO_DGRAM_H
 #define L4_IO_DGRAM_H
@@ -20,19 +20,19 @@
 struct l4_dgram { /* one datagram, or a run of them */
     const uint8_t *data;
     uint32_t bytes;
-    uint32_t segment;     /* of each datagram but the last */
-    struct l4_addr peer;  /* who sent it */
-    struct l4_addr local; /* where to; family 0 if the socket does not tell. Port 0 */
-    uint32_t scope;       /* interface that it came by, of link-local addresses; else 0 */
+    uint32_t segment;     /* size of each datagram but the last */
+    struct l4_addr peer;  /* the sender */
+    struct l4_addr local; /* the destination; family 0 if the socket does not report it. Port 0 */
+    uint32_t scope;       /* interface that it arrived on, for link-local addresses; else 0 */
 };
 
-/* How many datagrams that is. */
+/* Returns the number of datagrams in d. */
 static inline uint32_t l4_dgram_count(const struct l4_dgram *d)
 {
     return d->segment && d->bytes > d->segment ? (d->bytes + d->segment - 1) / d->segment : 1;
 }
 
-/* The datagram of a run that begins at *at, which moves on; false after the last. */
+/* Gets the datagram of a run at *at, and moves *at on. Returns false after the last. */
 bool l4_dgram_piece(const struct l4_dgram *run, uint32_t *at, struct l4_dgram *piece);
 
 union l4_dgram_name {
@@ -41,9 +41,9 @@ union l4_dgram_name {
     struct sockaddr_in6 in6;
 };
 
-enum { L4_DGRAM_CONTROL = 128 }; /* for a size and an address, with their heads */
+enum { L4_DGRAM_CONTROL = 128 }; /* room for a size and an address, with their headers */
 
-/* From the kernel's form, in which a socket of both families writes IPv4 as IPv6, and to it. */
+/* Convert from and to the kernel's form, where a socket of both families has IPv4 as IPv6. */
 struct l4_addr l4_dgram_addr_of(const union l4_dgram_name *name);
 socklen_t l4_dgram_name_of(const struct l4_addr *addr, uint32_t scope, bool mapped,
                            union l4_dgram_name *name);
@@ -52,7 +52,7 @@ socklen_t l4_dgram_name_of(const struct l4_addr *addr, uint32_t scope, bool mapp
 
 struct l4_dgram_inbox {
     uint8_t *memory;
-    bool named; /* messages are told with their sender and local address */
+    bool named; /* messages come with their sender and local address */
     struct mmsghdr heads[L4_UDP_BATCH];
     struct iovec parts[L4_UDP_BATCH];
     union l4_dgram_name names[L4_UDP_BATCH];
@@ -64,22 +64,22 @@ __attribute__((warn_unused_result)) int l4_dgram_inbox_init(struct l4_dgram_inbo
                                                             bool named);
 void l4_dgram_inbox_close(struct l4_dgram_inbox *inbox);
 
-/* Receives up to `count` messages into the places from `first` on. Returns how many, or -errno;
- * fewer than asked means that no more waited. They stay there until the place is used again. */
+/* Receives up to `count` messages into the buffers from `first` on, where they stay until a
+ * buffer is used again. Returns their number, or -errno; fewer than `count`: no more waited. */
 int l4_dgram_receive(struct l4_dgram_inbox *inbox, int fd, uint32_t first, uint32_t count);
 
 /* ---- sending --------------------------------------------------------------------------------- */
 
 struct l4_dgram_to {
-    const struct l4_addr *peer;  /* NULL: the one that the socket is connected to */
+    const struct l4_addr *peer;  /* NULL: the peer that the socket is connected to */
     const struct l4_addr *local; /* the address to send from; NULL: the kernel chooses */
     uint32_t scope;
-    bool six;       /* it leaves through a socket of IPv6 */
-    uint32_t owner; /* messages of one owner, one after the other, may become one run */
+    bool six;       /* it leaves through an IPv6 socket */
+    uint32_t owner; /* consecutive messages of one owner may become one run */
 };
 
 struct l4_dgram_outbox {
-    bool runs; /* the kernel takes runs */
+    bool runs; /* the kernel accepts runs */
     uint32_t messages, parts_used;
     struct mmsghdr heads[L4_UDP_BATCH];
     struct iovec parts[L4_UDP_BATCH];
@@ -88,33 +88,33 @@ struct l4_dgram_outbox {
     struct l4_dgram_message {
         uint32_t owner;
         uint32_t bytes, segment, count;
-        bool whole; /* its last datagram is as long as the others: it can grow */
+        bool whole; /* its last datagram is as long as the others: the run can grow */
     } messages_of[L4_UDP_BATCH];
 };
 
-/* Does this kernel know UDP_SEGMENT? */
+/* True if this kernel supports UDP_SEGMENT. */
 bool l4_dgram_runs_supported(void);
 
 void l4_dgram_outbox_init(struct l4_dgram_outbox *outbox);
 
-/* Puts a message, whose bytes must stay until it was sent. False: it is full, send first.
- * merge: it may become part of the message before it. */
+/* Adds a message, whose bytes must stay until it was sent. False: the outbox is full, send first.
+ * merge: the message may become part of the previous one. */
 bool l4_dgram_put(struct l4_dgram_outbox *outbox, const struct l4_dgram_to *to,
                   const struct l4_dgram *d, bool merge);
 
 struct l4_dgram_sent {
-    uint32_t lost;  /* datagrams that the kernel did not take */
-    uint32_t unfit; /* the length of a datagram that cannot be sent in a run; 0: none was */
+    uint32_t lost;  /* datagrams that the kernel did not accept */
+    uint32_t unfit; /* length of a datagram that cannot be sent in a run; 0: none */
     uint32_t unfit_owner;
 };
 
-/* Sends all. Returns 0, or -errno of a connected peer that is not there; what was not sent then
- * stays, to be sent to another or dropped by l4_dgram_forget. */
+/* Sends all messages. Returns 0, or -errno if the connected peer is not there. Unsent messages
+ * then stay, to be sent to another peer or dropped by l4_dgram_forget. */
 int l4_dgram_send(struct l4_dgram_outbox *outbox, int fd, struct l4_dgram_sent *sent);
 
-/* Drops what is in it; returns how many datagrams that was. */
+/* Drops all messages; returns the number of their datagrams. */
 uint32_t l4_dgram_forget(struct l4_dgram_outbox *outbox);
 
-bool l4_dgram_peer_gone(int error); /* does a connected socket's error say so? */
+bool l4_dgram_peer_gone(int error); /* is the peer gone? */
 
 #endif

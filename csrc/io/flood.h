@@ -1,11 +1,12 @@
-/* Is a listener's socket under a flood of datagrams, or is its worker merely late?
+/* Tells a flood of datagrams from a worker that is merely late.
  *
- * A worker that was not scheduled for a while, or meets a thousand new clients at once, finds a
- * queue that gets shorter from then on: all in it can be served. In a flood the queue grows towards
- * its end, where the kernel drops without asking whose. So a look every L4_FLOOD_LOOK_MS while the
- * worker is behind says "flood" where the kernel has dropped since the look before, or where more
- * than half of the room is used and more than then. It is over at a look that finds neither drops
- * nor half of the room used, or when nothing waits any more. A look costs one system call.
+ * A worker that was not scheduled for a while, or that meets a thousand new clients at once,
+ * finds a queue that shrinks from then on: everything in it can be served. In a flood the queue
+ * grows until it is full, and then the kernel drops datagrams of all clients alike. While the
+ * worker is behind, it looks at the queue every L4_FLOOD_LOOK_MS. It is a flood if the kernel has
+ * dropped datagrams since the previous look, or if more than half of the room is used, and more
+ * than at that look. The flood is over at a look without drops and with less than half of the
+ * room used, or when nothing waits any more. A look costs one system call.
  */
 #ifndef L4_IO_FLOOD_H
 #define L4_IO_FLOOD_H
@@ -13,24 +14,25 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct l4_flood_queue {   /* of one socket */
+struct l4_flood_queue {   /* the queue of one socket */
     uint32_t waits, room; /* bytes, as the kernel counts them */
-    uint32_t drops;       /* datagrams that found no room, ever */
+    uint32_t drops;       /* datagrams dropped so far for lack of room */
 };
 
 struct l4_flood { /* all zero: the worker is not behind */
     uint64_t looked_ms;
-    struct l4_flood_queue before; /* what that look found */
+    struct l4_flood_queue before; /* the queue at the previous look */
     bool on;
 };
 
-/* What waits at a socket. Returns 0, or -errno where the kernel cannot tell (before Linux 4.12). */
+/* Reads the queue of a socket. Returns 0, or -errno if the kernel cannot report it (before Linux
+ * 4.12). */
 __attribute__((warn_unused_result)) int l4_flood_read(int fd, struct l4_flood_queue *queue);
 
-/* What a look makes of a queue that the worker is behind with. Pure. */
+/* Judges the queue that a look found while the worker was behind. Pure. */
 void l4_flood_judge(struct l4_flood *flood, const struct l4_flood_queue *queue, uint64_t now_ms);
 
-/* Looks at the queue of a socket that the worker is behind with, if it is time to. */
+/* Looks at the queue of a socket that the worker is behind with, if a look is due. */
 void l4_flood_look(struct l4_flood *flood, int fd, uint64_t now_ms);
 
 #endif

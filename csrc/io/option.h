@@ -1,5 +1,5 @@
-/* Puts socket options on a socket: a table of what each is called at IPv4, at IPv6, and whether
- * it is TCP's alone. */
+/* Sets socket options: a table with the name of each option for IPv4 and for IPv6, and whether it
+ * is for TCP only. */
 #ifndef L4_IO_OPTION_H
 #define L4_IO_OPTION_H
 
@@ -8,16 +8,16 @@
 
 #include "base/option.h"
 
-/* All that are set, on fd, which is not yet bound; those of TCP only on a stream. A unix socket has
- * none of them. Returns 0, or -errno of the first that the kernel refused; *failed is then that one
- * (L4_OPTIONS: the interface). failed may be NULL. */
+/* Applies all options that have a value to fd, which is not yet bound; TCP options only to a
+ * stream. Unix sockets get none. Returns 0, or -errno of the first option that the kernel
+ * refused; *failed is then that option (L4_OPTIONS: the interface). failed may be NULL. */
 int l4_options_apply(const struct l4_options *options, int fd, uint16_t family, bool stream,
                      enum l4_option *failed);
 
-/* Binds fd to this interface alone; "": to none. Returns 0 or -errno. */
+/* Binds fd to this interface; "": to none. Returns 0 or -errno. */
 int l4_option_interface(int fd, const char *name);
 
-/* What fd has of those that are its kind's, and no interface. */
+/* Reads the options of fd that its kind can have, without the interface. */
 void l4_options_read(struct l4_options *options, int fd, uint16_t family, bool stream);
 
 #endif

@@ -1,18 +1,18 @@
-/* A half that speaks TLS, on OpenSSL: its handshake, and its row of io/io.h.
+/* TLS for a half of a session, with OpenSSL: its handshake, and its operations for io/io.h.
  *
- * OpenSSL reads the socket through a BIO of ours. What it writes is gathered in one buffer of the
- * worker and leaves in one send; records that the socket does not take wait in the same pipe where
- * plain bytes would, so to the pump a TLS half is a half like any other that cannot splice. Where
- * no pipe can be had, the rest of one record waits in a buffer of the half's own (L4_HALF_UNSENT):
- * the library never has a record that is written in part, behind which it could not answer a key
- * update.
+ * OpenSSL reads the socket through a BIO of ours. Its output is gathered in one buffer of the
+ * worker and sent in one call. Records that the socket does not accept wait in the pipe in which
+ * plain bytes would wait. To the pump, a TLS half is therefore a half that cannot splice. If no
+ * pipe is free, the rest of one record waits in the half's own buffer (L4_HALF_UNSENT). OpenSSL
+ * itself never has a partly written record, which would keep it from answering a key update.
  *
- * An end is passed on as close_notify and FIN; an end of the connection without close_notify is
- * taken for an end, as HAProxy does. A write that fails is told by the half's flags only, so that
- * what the peer sent before can still be read.
+ * An end is passed on as close_notify and FIN. An end of the connection without close_notify
+ * counts as an end, as in HAProxy. A write that fails is only recorded in the half's flags, so
+ * that data which the peer sent before can still be read.
  *
- * The room is one worker's: it owns the buffer, the certificates in force and each TLS half, found
- * by its descriptor. It lives in private memory: a TLS half cannot be handed to another process.
+ * The room belongs to one worker. It owns the buffer, the certificates in force and each TLS
+ * half, found by its descriptor. It is private memory: a TLS half cannot be handed to another
+ * process.
  */
 #ifndef L4_IO_TLS_H
 #define L4_IO_TLS_H
@@ -26,23 +26,23 @@ struct l4_tls {
     SSL *ssl;
     struct l4_tls_room *room;
     const struct l4_pump *pump;
-    struct l4_half *half;  /* whose socket it is */
-    struct l4_half *other; /* whose pipe takes what the socket does not; NULL: nothing waits */
-    uint32_t profile;      /* its settings' id in the store */
-    uint32_t backend;      /* of a client's side: where its session is kept; L4_NONE: nowhere */
-    uint32_t serial;       /* ... and which use of that row it is */
-    char *unsent;          /* records that the socket did not take while no pipe could be had */
+    struct l4_half *half;  /* the half whose socket this is */
+    struct l4_half *other; /* the half whose pipe takes unsent records; NULL: none wait */
+    uint32_t profile;      /* id of its settings in the store */
+    uint32_t backend; /* client side: backend whose session is kept for resumption; L4_NONE: none */
+    uint32_t serial;  /* ... and the serial of the backend's row */
+    char *unsent;     /* records that the socket did not accept while no pipe was free */
     uint32_t unsent_bytes; /* 0: none */
     int error;             /* errno of a read that failed */
-    bool drained;          /* the socket was seen empty in this call */
-    bool ended;            /* ... or at its end */
-    bool unended;          /* its close_notify found no room yet */
-    bool gathers;          /* what OpenSSL writes goes to the room's buffer */
+    bool drained;          /* this call found the socket empty */
+    bool ended;            /* this call found the end of the socket */
+    bool unended;          /* its close_notify has not been written yet */
+    bool gathers;          /* OpenSSL's output goes to the room's buffer */
 };
 
-struct l4_tls_kept { /* a session with a backend, to be resumed */
+struct l4_tls_kept { /* a TLS session with a backend, to be resumed */
     SSL_SESSION *session;
-    uint32_t serial; /* use of the backend's row */
+    uint32_t serial; /* serial of the backend's row */
 };
 
 struct l4_tls_room {
@@ -50,54 +50,56 @@ struct l4_tls_room {
     struct l4_ticket_keys keys;
     struct l4_tls **by_fd;
     uint32_t fds;
-    struct l4_tls_kept *kept; /* by backend */
+    struct l4_tls_kept *kept; /* sessions by backend */
     uint32_t backends;
-    char *records; /* what is gathered: L4_TLS_BYTES + L4_TLS_SLACK */
+    char *records; /* gathered output: L4_TLS_BYTES + L4_TLS_SLACK */
     size_t gathered;
     BIO_METHOD *method;
-    uint32_t live; /* TLS halves there are */
+    uint32_t live; /* number of TLS halves */
 };
 
-/* Takes its memory. Returns 0 or -ENOMEM; in either case l4_tls_close gives it back. */
+/* Allocates the room's memory. Returns 0 or -ENOMEM; in both cases l4_tls_close frees it. */
 __attribute__((warn_unused_result)) int l4_tls_open(struct l4_tls_room *room, uint32_t fds,
                                                     uint32_t backends);
 void l4_tls_close(struct l4_tls_room *room);
 
-/* Puts other settings and certificates into force, which it takes over; halves that there are keep
- * theirs. Sessions with backends are forgotten: they were verified by the settings before. */
+/* Takes over other settings and certificates and puts them into force. Existing halves keep
+ * theirs. Sessions with backends are forgotten, because they were verified by the earlier
+ * settings. */
 void l4_tls_adopt(struct l4_tls_room *room, struct l4_tls_store *store);
 
-struct l4_tls_peer {  /* the server that a client's side is to meet */
+struct l4_tls_peer {  /* the server that a client side connects to */
     const char *name; /* for SNI and verification; "": ip is verified */
-    const char *ip;   /* its address as text; "": none */
+    const char *ip;   /* its IP address as text; "": none */
     uint32_t backend, serial;
 };
 
-/* Makes a half speak TLS from now on, with the settings of a profile; peer: NULL for the server's
- * side. Returns 0, -ENOENT if there is no such profile, or -ENOMEM. The half must stay where it is
- * until l4_half_close. */
+/* Makes a half use TLS from now on, with the settings of a profile. peer is NULL for the server
+ * side. Returns 0, -ENOENT if there is no such profile, or -ENOMEM. The half must not move until
+ * l4_half_close. */
 __attribute__((warn_unused_result)) int l4_tls_start(const struct l4_pump *pump,
                                                      struct l4_half *half, uint32_t profile,
                                                      const struct l4_tls_peer *peer);
 
 enum l4_shake { L4_SHAKE_WAITS, L4_SHAKE_DONE, L4_SHAKE_FAILED };
 
-/* Goes on with the handshake as far as its socket lets it. */
+/* Continues the handshake as far as the socket allows. */
 enum l4_shake l4_tls_shake(const struct l4_pump *pump, struct l4_half *half);
 
-/* Why the last handshake of this thread failed, in words, at most size bytes with the NUL. */
+/* Writes the reason why the last handshake of this thread failed, in words, at most size bytes
+ * with the NUL. */
 void l4_tls_why(const struct l4_pump *pump, const struct l4_half *half, char *to, size_t size);
 
-struct l4_tls_facts { /* what a handshake agreed on; texts are valid until the half is closed */
+struct l4_tls_facts { /* result of a handshake; texts are valid until the half is closed */
     const char *version, *cipher;
-    const char *server_name; /* as the client asked; NULL: it did not */
+    const char *server_name; /* SNI of the client; NULL: none */
     const unsigned char *alpn;
     uint32_t alpn_length;
     bool resumed, peer_certificate;
-    char peer_name[65]; /* common name of the peer's certificate; "": none */
+    char peer_name[65]; /* common name in the peer's certificate; "": none */
 };
 
-/* False if the half does not speak TLS. */
+/* Returns false if the half does not use TLS. */
 bool l4_tls_facts(const struct l4_pump *pump, const struct l4_half *half,
                   struct l4_tls_facts *facts);
 

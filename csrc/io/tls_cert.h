@@ -1,5 +1,5 @@
-/* What one certificate says, for people and for the choice by server name. Pure: bytes in, facts
- * out; the caller owns all memory. */
+/* The contents of one certificate, for people and for the choice by server name. Pure: bytes in,
+ * facts out; the caller owns all memory. */
 #ifndef L4_IO_TLS_CERT_H
 #define L4_IO_TLS_CERT_H
 
@@ -14,14 +14,14 @@ struct l4_cert {
     char key_type[32];              /* RSA, EC, ED25519, ... */
     uint8_t sha256[32];             /* of the certificate */
     int64_t not_before, not_after;  /* seconds since 1970 */
-    uint32_t bits;                  /* of the key */
-    uint32_t chain;                 /* certificates behind it */
-    uint32_t names;                 /* DNS names, or the common name where it has none */
+    uint32_t bits;                  /* size of the key */
+    uint32_t chain;                 /* certificates after the first */
+    uint32_t names;                 /* DNS names, or the common name if there are none */
     char text[L4_CERT_NAMES_BYTES]; /* the names, each with its NUL */
 };
 
-/* Reads the first certificate of a PEM text. Returns 0, or -1 and *problem says why in words that
- * stay valid. */
+/* Reads the first certificate of a PEM text. Returns 0, or -1 with the reason in *problem, a text
+ * that stays valid. */
 int l4_cert_read(const void *pem, size_t bytes, struct l4_cert *cert, const char **problem);
 
 #endif

@@ -1,7 +1,9 @@
-/* What OpenSSL asks of us in the middle of a handshake: which certificate, protocol and ticket key.
+/* The callbacks that OpenSSL makes during a handshake: choice of certificate, ALPN protocol and
+ * ticket key.
  *
- * Each hook finds the connection's half through its SSL and answers from the settings that are in
- * force now, not from those that were when the connection began: settings can be swapped between.
+ * Each callback finds the connection's half through its SSL object. It answers from the settings
+ * in force now, not from those at the beginning of the connection: settings can be replaced in
+ * between.
  */
 #ifndef L4_IO_TLS_HOOKS_H
 #define L4_IO_TLS_HOOKS_H
@@ -18,14 +20,15 @@ int l4_tls_on_alpn(SSL *ssl, const unsigned char **chosen, unsigned char *length
 int l4_tls_on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
                      EVP_MAC_CTX *mac, int encrypts);
 
-/* ---- for the hooks: tls_store.c -------------------------------------------------------------- */
+/* ---- for the callbacks: tls_store.c
+ * --------------------------------------------------------- */
 
-/* id is a profile's. The certificates for a server name, or NULL; strict: such a client is to be
- * turned away. */
+/* Returns the certificates for a server name, or NULL. *strict: such a client must be turned
+ * away. */
 SSL_CTX *l4_tls_store_named(const struct l4_tls_store *store, uint32_t id, const char *asked,
                             bool *strict);
 
-/* The protocols of a profile in the form of ALPN, or NULL. */
+/* Returns the protocols of a profile in the form of ALPN, or NULL. */
 const uint8_t *l4_tls_store_alpn(const struct l4_tls_store *store, uint32_t id, uint32_t *length);
 
 #endif
