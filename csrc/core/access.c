@@ -23,8 +23,8 @@ L4_READS_UNDER_SEQ uint8_t l4_access_find(const struct l4_table *table, uint32_t
 {
     if (set >= L4_SETS_MAX)
         return 0;
-    /* why without a bound: each further round needs a swap of all sets during the one before, and
-     * an answer that was made up would let in whom a list turns away. */
+    /* why without a bound: each further round needs a swap of all sets during the one before. An
+     * invented answer would let in clients whom a list denies. */
     for (;;) {
         const uint32_t generation =
             atomic_load_explicit(&table->header->sets_generation, memory_order_acquire);
@@ -79,8 +79,9 @@ uint32_t l4_access_bytes(const struct l4_table *table, uint32_t set)
 void l4_access_begin(const struct l4_table *table)
 {
     struct l4_sets *half = next_half(table);
-    /* why: who still reads this half must not see what is written into it and yet the generation
-     * in which it was in force. The release of the last publish orders only what came before it. */
+    /* why: a reader that still uses this half must not see the new contents together with the
+     * generation in which the old contents were in force. The release of the last publish orders
+     * only what came before it. */
     atomic_thread_fence(memory_order_release);
     memset(half->at, 0, sizeof half->at);
     half->used = (sizeof *half + 63) & ~63u;
@@ -145,6 +146,6 @@ void l4_access_release(const struct l4_table *table)
 {
     const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), half = (uintptr_t)next_half(table);
     char *whole = (char *)((half + page - 1) & ~(page - 1));
-    /* why: not needed to be right; where the kernel refuses, the memory stays. */
+    /* why unchecked: it only saves memory; if the kernel refuses, the memory stays. */
     (void)madvise(whole, (half + L4_SETS_BYTES - (uintptr_t)whole) & ~(page - 1), MADV_REMOVE);
 }

@@ -44,7 +44,8 @@ uint32_t l4_bulk_finds(const struct l4_table *table, uint32_t set, const struct 
     uint32_t found = 0;
     uint8_t last = 0;
     for (uint32_t i = 0; i < count; i++) {
-        /* why: values are far below 128, which only we know: the processor must wait. */
+        /* why: values are far below 128, so the sum is always i. The processor does not know this
+         * and must wait. */
         const uint32_t at = in_turn ? i + (last >> 7) : i;
         last = l4_access_find(table, set, &addresses[at]);
         found += last != 0;

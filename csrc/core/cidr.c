@@ -17,36 +17,39 @@ static wide number_of(const uint8_t *ip)
     return (wide)be64toh(halves[0]) << 64 | be64toh(halves[1]);
 }
 
-/* ---- what a set consists of ------------------------------------------------------------------ */
+/* ---- contents of a set
+ * ------------------------------------------------------------------------ */
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "keys are copied from wider numbers");
 
-/* A link names a part of the set by its kind (2 bits), a size (6 bits) and where it is (24 bits, in
- * units of 8 bytes). A part covers all addresses that begin with the bits which led to it, and
- * looks at those that follow, the rest. */
+/* A link refers to a part of the set by its kind (2 bits), a size (6 bits) and a place (24 bits,
+ * in units of 8 bytes). A part covers all addresses that begin with the bits on the path to it.
+ * It looks at the bits that follow, the rest. */
 enum kind {
-    VALUE, /* no part: the value itself stands where the place would */
-    NODE,  /* 2^size links, by the first `size` bits of the rest */
-    GATE,  /* struct gate: all is below one longer prefix */
+    VALUE, /* no part: the value itself is in the place's bits */
+    NODE,  /* 2^size links, selected by the first `size` bits of the rest */
+    GATE,  /* struct gate: everything below it has one longer prefix */
     LEAF   /* keys, then one value more than keys, a byte each; see key_bytes */
 };
 
 enum {
     UNIT = 8,
-    LEAF_KEYS = 16,           /* at most */
-    GATE_BITS = 3,            /* a shared prefix this long has a gate: fewer cost little */
-    TAIL = LEAF_KEYS * 5 + 8, /* behind all: a leaf's small keys are read as if it were full */
+    LEAF_KEYS = 16, /* at most */
+    GATE_BITS = 3,  /* a shared prefix of this length gets a gate; shorter ones cost little */
+    TAIL = LEAF_KEYS * 5 +
+           8, /* bytes after the set: a leaf's small keys are read as if it were full */
 };
 _Static_assert(sizeof(struct l4_cidr) <= 2 * UNIT, "the first part follows it");
 _Static_assert(L4_SETS_BYTES <= (1 << 24) * UNIT, "a link reaches everything in a half");
 
 struct gate {
-    uint64_t prefix[2]; /* upper, lower half of the rest; its first `bits` count */
-    uint32_t link;      /* below it */
+    uint64_t prefix[2]; /* upper and lower half of the rest; the first `bits` count */
+    uint32_t link;      /* the part below it */
     uint8_t bits, before, after;
 };
 
-/* The first bits of the rest that the keys of a leaf are: as few as tell its cuts apart. */
+/* Sizes of a leaf's keys, which are the first bits of the rest: the smallest size in which its
+ * cuts differ. */
 static const uint32_t key_bytes[4] = {2, 4, 8, 16};
 
 static uint32_t link_to(enum kind kind, uint32_t size, size_t at)
@@ -59,14 +62,15 @@ static uint32_t value_link(uint8_t value)
     return link_to(VALUE, 0, (size_t)value * UNIT);
 }
 
-/* ---- from networks to cuts ------------------------------------------------------------------- */
+/* ---- from networks to cuts
+ * ------------------------------------------------------------------- */
 
 struct span {
     wide first, last;
     uint8_t bits, value;
 };
 
-struct cut { /* from `first` on, up to the next cut, this value holds */
+struct cut { /* from `first` to the next cut this value holds */
     wide first;
     uint8_t value;
 };
@@ -107,7 +111,7 @@ static void cut_at(struct cut *cuts, size_t *count, wide first, uint8_t value)
     cuts[(*count)++] = (struct cut){first, value};
 }
 
-/* Walks the sorted spans, which nest or are apart, with those that are open on a stack. */
+/* Walks the sorted spans, which are nested or separate, and keeps the open ones on a stack. */
 static size_t cuts_of(const struct span *spans, size_t count, struct cut *cuts)
 {
     struct span open[130];
@@ -116,13 +120,13 @@ static size_t cuts_of(const struct span *spans, size_t count, struct cut *cuts)
         while (depth && (i == count || open[depth - 1].last < spans[i].first)) {
             const wide after = open[depth - 1].last + 1;
             depth--;
-            if (after != 0) /* past the last address there is nothing; 2^128 has come round to 0 */
+            if (after != 0) /* nothing follows the last address; 2^128 has become 0 */
                 cut_at(cuts, &n, after, depth ? open[depth - 1].value : 0);
         }
         if (i == count)
             break;
         if (depth && open[depth - 1].bits == spans[i].bits)
-            depth--; /* the same network once more */
+            depth--; /* the same network again */
         open[depth++] = spans[i];
         cut_at(cuts, &n, spans[i].first, spans[i].value);
     }
@@ -137,8 +141,8 @@ struct memory {
     bool full;
 };
 
-/* What a part is made of: the cuts in what it covers, which has this first address and depth (bits
- * that led to it), and the value that holds before them. */
+/* The input of one part: the cuts in its range, the first address and depth (bits on the path) of
+ * the range, and the value before the first cut. */
 struct piece {
     const struct cut *cuts;
     size_t count;
@@ -149,7 +153,7 @@ struct piece {
 
 static uint32_t put(struct memory *memory, struct piece piece);
 
-/* The offset of so many bytes of the set; 0: there is no room. */
+/* Takes `bytes` of the set and returns their offset; 0: there is no room. */
 static size_t take(struct memory *memory, size_t bytes)
 {
     const size_t at = memory->used;
@@ -277,7 +281,7 @@ int64_t l4_cidr_build(const struct l4_prefix *networks, size_t count, void *to, 
 
 /* ---- looking up ------------------------------------------------------------------------------ */
 
-/* How many of a leaf's keys are not above x. The small ones are compared all sixteen at once,
+/* Returns how many of a leaf's keys are not above x. Small keys are compared all sixteen at once,
  * whatever the count. */
 L4_READS_UNDER_SEQ static inline uint32_t rank2(const char *keys, uint32_t count, uint16_t x)
 {
@@ -344,7 +348,7 @@ L4_READS_UNDER_SEQ static inline uint8_t find_in_leaf(const char *set, size_t ro
     return (uint8_t)keys[count * key + rank];
 }
 
-/* A link that another process may be writing: read once. */
+/* Reads a link once; another process may be writing it. */
 L4_READS_UNDER_SEQ static inline uint32_t link_at(const char *set, size_t at)
 {
     return *(const volatile uint32_t *)(set + at);
@@ -397,7 +401,8 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == ',';
 }
 
-/* why not ::ffff:0:0/96 too: lists of what must not be seen have it, and mean its written form. */
+/* why not ::ffff:0:0/96 too: lists of private and reserved networks contain it, and mean this
+ * form of addresses, not all of IPv4. */
 static void unmap(struct l4_prefix *network)
 {
     if (network->net.family != AF_INET6 || network->bits <= 96)
@@ -407,7 +412,7 @@ static void unmap(struct l4_prefix *network)
         network->bits -= 96;
 }
 
-/* One network; bits after its prefix may be set. */
+/* Parses one network; bits after its prefix may be set. */
 static bool parse_one(const char *text, size_t bytes, struct l4_prefix *network)
 {
     char host[INET6_ADDRSTRLEN];

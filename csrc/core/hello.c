@@ -7,15 +7,15 @@ enum {
     RECORD_HEADER = 5,
     RECORD_MAX = 1 << 14,
     TYPE_HANDSHAKE = 22,
-    VERSION_MAJOR = 3, /* of every record, whatever version of TLS is spoken */
+    VERSION_MAJOR = 3, /* in every record, whatever the TLS version */
     CLIENT_HELLO = 1,
     EXTENSION_SERVER_NAME = 0,
     EXTENSION_ALPN = 16,
     NAME_TYPE_HOST = 0,
 };
 
-/* The handshake bytes of a row of records, read in order as if they were one piece. Reading past
- * what has arrived sets `short_of`; a record that is none of the handshake sets `broken`. */
+/* Reads the handshake bytes of consecutive records as one sequence. Reading past the data that
+ * has arrived sets `short_of`. A record that is not a handshake record sets `broken`. */
 struct reader {
     const uint8_t *at, *end;        /* in the current record */
     const uint8_t *rest, *rest_end; /* the records after it */
@@ -47,7 +47,8 @@ static bool next_record(struct reader *r)
     return true;
 }
 
-/* Makes the next byte readable. False: there is none, and the reader says why. */
+/* Makes the next byte readable. Returns false if there is none; `short_of` or `broken` says
+ * why. */
 static bool ready(struct reader *r)
 {
     if (r->short_of || r->broken)
@@ -96,7 +97,7 @@ uint32_t l4_hello_name(const char *from, size_t bytes, char to[static L4_HELLO_N
     to[0] = 0;
     if (bytes > L4_HELLO_NAME_MAX)
         return 0;
-    /* why: RFC 6066 has no dot at the end, but there are clients that send what was typed. */
+    /* why: RFC 6066 allows no dot at the end, but some clients send the name as it was typed. */
     if (bytes && from[bytes - 1] == '.')
         bytes--;
     for (size_t i = 0; i < bytes; i++) {
@@ -111,7 +112,8 @@ uint32_t l4_hello_name(const char *from, size_t bytes, char to[static L4_HELLO_N
     return (uint32_t)bytes;
 }
 
-/* The extension's host name; one that is too long or has odd bytes breaks the hello. */
+/* Reads the extension's host name; a name that is too long or has invalid bytes breaks the
+ * ClientHello. */
 static void read_name(struct reader *r, uint32_t left, struct l4_hello *hello)
 {
     if (left < 5 || number(r, 2) != left - 2 || byte(r) != NAME_TYPE_HOST) {
@@ -132,7 +134,7 @@ static void read_name(struct reader *r, uint32_t left, struct l4_hello *hello)
     skip(r, left - 5 - bytes);
 }
 
-/* The extension's list of protocols, as many as have room. */
+/* Reads the extension's list of protocols, as many as fit. */
 static void read_protocols(struct reader *r, uint32_t left, struct l4_hello *hello)
 {
     if (left < 2 || number(r, 2) != left - 2) {
@@ -183,7 +185,7 @@ static void read_extensions(struct reader *r, struct l4_hello *hello)
     }
 }
 
-/* Can these first bytes be those of a hello? */
+/* True if these first bytes can be those of a ClientHello. */
 static bool may_begin(const uint8_t *data, size_t bytes)
 {
     return (bytes < 1 || data[0] == TYPE_HANDSHAKE) && (bytes < 2 || data[1] == VERSION_MAJOR);
@@ -233,7 +235,7 @@ enum l4_hello_result l4_hello_read(const uint8_t *data, size_t bytes, struct l4_
     skip(&r, byte(&r));      /* legacy_compression_methods */
     if (r.limit)
         read_extensions(&r, hello);
-    /* why: of a name or a list cut short nothing may be believed. */
+    /* why: a name or a list that is cut short cannot be trusted. */
     if (r.short_of || r.broken) {
         hello->name_bytes = hello->alpn_bytes = 0;
         hello->name[0] = 0;

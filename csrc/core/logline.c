@@ -23,7 +23,7 @@ __attribute__((format(printf, 2, 3))) static void put(struct out *out, const cha
         out->used += (size_t)wrote < room ? (size_t)wrote : room - 1;
 }
 
-/* As it is: the greater part of a line. */
+/* Copies text unchanged: most of a line is of this kind. */
 static void put_text(struct out *out, const char *text, size_t bytes)
 {
     const size_t room = L4_LOG_LINE_MAX - 1 - out->used;
@@ -53,7 +53,7 @@ static bool is_plain(const char *text)
     return *text && strcmp(text, "-") != 0;
 }
 
-/* A word or quoted text; "-" where there is none. */
+/* Writes a word or quoted text; "-" if there is none. */
 static void put_word(struct out *out, const char *key, const char *text)
 {
     put(out, " %s=", key);
@@ -103,7 +103,7 @@ static const char *error_name(int32_t error, char to[static WORD_MAX])
     return name ? name : to;
 }
 
-/* The word for how it ended; "open" for a session that has not. */
+/* Returns the word for the session's end; "open" for a live session. */
 static const char *end_word(const struct l4_outcome *o, char to[static WORD_MAX])
 {
     char number[WORD_MAX];
@@ -139,8 +139,8 @@ static void put_number(struct out *out, const char *key, uint64_t number)
     put(out, ",\"%s\":%" PRIu64, key, number);
 }
 
-/* Bytes that arrived, where those are not all that were passed on. put_one: how a key and its
- * number are written. */
+/* Writes the numbers of bytes that arrived, if fewer than the bytes passed on. put_one writes a
+ * key and its number. */
 static void put_acked(struct out *out, const struct l4_outcome *o,
                       void (*put_one)(struct out *, const char *, uint64_t))
 {
@@ -150,7 +150,7 @@ static void put_acked(struct out *out, const struct l4_outcome *o,
         put_one(out, "bytes_out_acked", o->bytes_out - o->unacked[1]);
 }
 
-/* put_field: how a key and its text are written. */
+/* Writes the facts about the client. put_field writes a key and its text. */
 static void put_told(struct out *out, const struct l4_told *told,
                      void (*put_field)(struct out *, const char *, const char *))
 {

@@ -11,7 +11,7 @@ static int by_name(const void *a, const void *b)
     return (x->name_hash > y->name_hash) - (x->name_hash < y->name_hash);
 }
 
-/* Puts members with weight first, ordered by name, and starts their permutations. */
+/* Puts members with weight first, sorted by name, and starts their permutations. */
 static uint32_t prepare(struct l4_maglev_member *members, uint32_t count, uint32_t size,
                         uint32_t *max_weight)
 {
@@ -32,7 +32,8 @@ static uint32_t prepare(struct l4_maglev_member *members, uint32_t count, uint32
     return kept;
 }
 
-/* The member's next free slot; the permutation goes over all, so there is one while any is free. */
+/* Claims the member's next free slot. The permutation covers all slots, so it finds one while any
+ * is free. */
 static uint32_t claim(struct l4_maglev_member *m, uint32_t size, uint64_t *taken)
 {
     for (;;) {

@@ -36,7 +36,7 @@ static bool has_room(const struct l4_table *table, const struct l4_backend *b, u
     return ejected < members * L4_GET(rule_of(table, b)->max_ejected_percent) / 100;
 }
 
-/* How long this time: doubled as often as it was ejected in close order. */
+/* Returns the duration of this ejection: doubled for each ejection in close succession. */
 static uint32_t next_duration(const struct l4_passive_rule *rule, struct l4_passive *p,
                               uint64_t now_ms)
 {
@@ -48,7 +48,7 @@ static uint32_t next_duration(const struct l4_passive_rule *rule, struct l4_pass
     return (uint32_t)(ms < most ? ms : most);
 }
 
-/* 0 is nobody's. */
+/* Returns the hash of a client's source, never 0. */
 static uint32_t source_hash(const struct l4_table *table, const struct l4_addr *client)
 {
     const uint32_t prefix = client->family == AF_INET6 ? L4_RESET_PREFIX : 32;
@@ -87,7 +87,7 @@ static void failed(const struct l4_table *table, uint32_t worker, struct l4_back
     uint32_t nobody = 0;
     if (!limit || in_a_row < limit)
         return;
-    /* why: who finds another one at it goes on; the next failure asks again. */
+    /* why: if another worker is deciding, this one goes on; the next failure asks again. */
     if (!atomic_compare_exchange_strong(&rule->ejector, &nobody, worker + 1))
         return;
     eject(table, b, now_ms, cause, error);
@@ -97,7 +97,7 @@ static void failed(const struct l4_table *table, uint32_t worker, struct l4_back
 static bool is_own_fault(int error)
 {
     switch (error) {
-    case EADDRNOTAVAIL: /* every port towards it is in use */
+    case EADDRNOTAVAIL: /* every local port towards it is in use */
     case EADDRINUSE:
     case EACCES:
     case EPERM:
@@ -133,7 +133,8 @@ void l4_passive_reset(const struct l4_table *table, uint32_t worker, uint32_t ba
     failed(table, worker, b, now_ms, &b->passive.resets, L4_PASSIVE_RESET, ECONNRESET, needs_two);
 }
 
-/* Looks before it writes: the line of a backend in good health stays shared. */
+/* Ends a row of failures. why it reads first: the cache line of a healthy backend stays
+ * shared. */
 static void end_row(_Atomic uint32_t *row)
 {
     if (L4_GET(*row))
@@ -159,7 +160,7 @@ bool l4_passive_end(const struct l4_table *table, uint32_t backend, uint64_t sin
     uint64_t until = atomic_load_explicit(&b->ejected_until_ms, memory_order_acquire);
     if (until <= now_ms || L4_GET(b->passive.ejected_at_ms) >= since_ms)
         return false;
-    /* A new ejection meanwhile is not this one's to end. */
+    /* A new ejection that has begun meanwhile must not be ended. */
     return atomic_compare_exchange_strong(&b->ejected_until_ms, &until, 0);
 }
 

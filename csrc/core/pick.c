@@ -103,7 +103,7 @@ static bool pool_is_full(const struct l4_pool *pool)
     return limit && L4_GET(pool->inflight) >= limit;
 }
 
-/* Without all_backups only the first usable backup serves, as users of HAProxy expect. */
+/* Proposes a backend. Without all_backups only the first usable backup serves, as in HAProxy. */
 static struct l4_pick_proposal propose(struct l4_pick_context *context,
                                        const struct l4_pick_ops *algorithm)
 {
@@ -112,8 +112,8 @@ static struct l4_pick_proposal propose(struct l4_pick_context *context,
     return algorithm->propose(context);
 }
 
-/* One round: propose, then take the place. L4_NONE with *again set if another worker was faster
- * or the view changed meanwhile. */
+/* Makes one attempt: propose, then take the place. Returns L4_NONE with *again set if another
+ * worker was faster or the view changed meanwhile. */
 static uint32_t attempt(struct l4_pick_context *context, const struct l4_pick_ops *algorithm,
                         bool *again)
 {
@@ -163,7 +163,7 @@ struct l4_pick_answer l4_pick(const struct l4_table *table, const struct l4_pick
             return (struct l4_pick_answer){.backend = backend, .tier = context.tier};
         if (again)
             continue;
-        /* A tier whose backends are only full is not passed over: its clients wait. */
+        /* A tier whose backends are merely full is not skipped: its clients wait. */
         if (context.full || context.tier == last)
             break;
         context.tier++;

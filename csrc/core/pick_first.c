@@ -1,5 +1,5 @@
 /* first: the first usable backend of the pool, in the order of the configuration, until it is at
- * its max_connections; then the next. So the others may be turned off. */
+ * its max_connections; then the next. Backends that are not needed can be turned off. */
 #include "core/pick.h"
 #include "core/scan.h"
 

@@ -1,18 +1,19 @@
-/* ip_hash and maglev: the client's hash names the slot of a table; the same client meets the same
- * backend as long as that is usable.
+/* ip_hash and maglev: the client's hash selects a slot of a table. A client gets the same backend
+ * as long as that backend is usable.
  *
- * They differ in the table. ip_hash uses the round-robin schedule: even, and small, but a change
- * of membership moves most clients. maglev uses the Maglev table: a change moves few. In both a
- * client whose backend is unusable hashes again, so the clients of a dead backend spread evenly
- * over the others and no other client moves. One that starts slowly gets its clients one by one, as
- * its weight grows. With hash_balance_factor a backend whose load would
- * pass that much of the mean is passed by too (Mirrokni, Thorup and Zadimoghaddam, "Consistent
- * hashing with bounded loads", SODA 2018). */
+ * The algorithms differ in the table. ip_hash uses the round-robin schedule: even and small, but
+ * a change of membership moves most clients. maglev uses the Maglev table: a change moves few
+ * clients. In both, a client whose backend is unusable hashes again, so the clients of a dead
+ * backend spread evenly over the others, and no other client moves. A backend in its slow start
+ * gets its clients one by one, as its weight grows. With hash_balance_factor a backend is also
+ * skipped if its load would exceed that part of the mean (Mirrokni, Thorup and Zadimoghaddam,
+ * "Consistent hashing with bounded loads", SODA 2018).
+ */
 #include "core/pick.h"
 #include "core/scan.h"
 #include "core/share.h"
 
-/* Would one more session take this backend past its bound? */
+/* True if one more session would exceed this backend's bound. */
 static bool is_over(const struct l4_pick_context *context, uint32_t backend)
 {
     const uint64_t percent = L4_GET(context->pool->hash_balance_percent);
@@ -21,7 +22,7 @@ static bool is_over(const struct l4_pick_context *context, uint32_t backend)
     const struct l4_backend *b = l4_table_backend(context->table, backend);
     const uint64_t all = L4_GET(context->pool->inflight) + 1ull;
     const uint64_t mine = L4_GET(b->inflight) + 1ull;
-    /* mine <= ceil(percent / 100 x all x weight / weights) */
+    /* the bound: sessions <= ceil(percent / 100 x all x weight / weights) */
     const uint64_t weights = context->view->weights ? context->view->weights : 1;
     const uint64_t share = percent * all * l4_share(b);
     return mine > (share + 100 * weights - 1) / (100 * weights);
@@ -40,7 +41,7 @@ static struct l4_pick_proposal look_up(struct l4_pick_context *context, const ui
             l4_pick_ripe(context, l4_table_backend(context->table, backend), hash))
             return (struct l4_pick_proposal){.backend = backend};
     }
-    /* Few are usable, or (backups) none has a slot. */
+    /* Few backends are usable, or (backups) none has a slot: take the next usable one. */
     struct l4_scan scan = l4_scan_from(context, hash);
     return (struct l4_pick_proposal){.backend = l4_scan_next(&scan, context)};
 }

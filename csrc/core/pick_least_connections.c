@@ -1,8 +1,9 @@
-/* least_connections: the smallest (2 x sessions + 1) / weight over all workers' sessions.
+/* least_connections: the smallest (2 x sessions + 1) / weight, by the sessions of all workers.
  *
- * That quotient is Webster's: sessions at rest stay within one of each backend's exact share.
- * Equal ones go round in turn, so that an idle pool is not all first backend. Exact: the place is
- * taken only if the count is still the one seen. */
+ * This quotient is Webster's: at rest, each backend's sessions are within one of its exact share.
+ * Equal backends take turns, so that an idle pool does not use only its first backend. Exact: the
+ * place is taken only if the count is still the one seen.
+ */
 #include "core/pick.h"
 #include "core/scan.h"
 

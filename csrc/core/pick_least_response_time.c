@@ -1,9 +1,10 @@
 /* least_response_time: the smallest response time x (sessions + 1) / weight.
  *
- * The response time is that of core/response.h, shared by all workers, and a little more, so that
- * differences of a few microseconds are none. Of those within a quarter of the smallest one the
- * next in turn serves: equal backends share evenly, and noise moves nobody. One that is not known
- * or was forgotten is fast, so that it is tried soon. */
+ * The response time is that of core/response.h, which all workers share, plus a constant that
+ * hides differences of a few microseconds. Of the backends within a quarter of the smallest value
+ * the next in turn serves: equal backends share evenly, and noise moves no clients. A backend
+ * whose time is unknown, or has faded completely, counts as fast, so that it is tried soon.
+ */
 #include "core/pick.h"
 #include "core/response.h"
 #include "core/scan.h"

@@ -1,10 +1,12 @@
-/* random: two drawn by weight, the less loaded of them (Mitzenmacher, "The power of two choices
- * in randomized load balancing", IEEE TPDS 12(10), 2001).
+/* random: two backends drawn by weight, the less loaded of them (Mitzenmacher, "The power of two
+ * choices in randomized load balancing", IEEE TPDS 12(10), 2001).
  *
- * Drawn from the round-robin schedule, in which each has as many slots as its weight. The second
- * serves only if it is less loaded by two sessions: one that has just ended and is still counted
- * must not turn the next client away, or shares would not be those of the weights. Where most
- * backends are unusable and draws keep failing, a walk finds one. */
+ * The draw is from the round-robin schedule, in which each backend has as many slots as its
+ * weight. The second backend serves only if it has at least two sessions less. Otherwise a
+ * session that has just ended and still counts would turn the next client away, and the shares
+ * would not follow the weights. If most backends are unusable and draws keep failing, a walk
+ * finds a usable one.
+ */
 #include "base/random.h"
 #include "core/pick.h"
 #include "core/scan.h"

@@ -1,9 +1,11 @@
-/* round_robin: the next ticket of all workers together names the slot of the schedule.
+/* round_robin: the next ticket of all workers together selects a slot of the schedule.
  *
- * Exact: each ticket is taken once. A slot whose backend is unusable is passed by taking another
- * ticket, so the usable ones keep their shares and their order; one that starts slowly lets as
- * many of its slots pass as its weight has still to grow. When one period holds nothing usable
- * there is none; when many in a row pass because they start slowly, all do, and any serves. */
+ * Exact: each ticket is taken once. A slot whose backend is unusable is skipped by taking another
+ * ticket, so the usable backends keep their shares and their order. A backend in its slow start
+ * skips the part of its slots that its weight has still to grow. If one period has no usable
+ * backend, there is none. If many slots in a row are skipped because of slow starts, all backends
+ * start slowly, and any of them serves.
+ */
 #include "core/pick.h"
 #include "shm/table.h"
 
@@ -21,7 +23,7 @@ static struct l4_pick_proposal propose(struct l4_pick_context *context)
             continue;
         if (l4_pick_ripe(context, l4_table_backend(context->table, backend), ticket))
             return (struct l4_pick_proposal){.backend = backend};
-        /* why: by lot, so that who serves does not depend on where the walk began and ended. */
+        /* why at random: the choice must not depend on where the walk began and ended. */
         if (l4_hash_below(l4_hash_again(ticket, 1), ++passed) == 0)
             found = backend;
     }

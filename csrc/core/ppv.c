@@ -23,8 +23,8 @@ enum {
 static const uint8_t signature[SIGNATURE] = "\r\n\r\n\0\r\nQUIT\n";
 static const char v1_start[] = "PROXY ";
 
-/* CRC-32C (RFC 4960, appendix B), four bits at a time, over data with `hole` to be read as zeros.
- */
+/* CRC-32C (RFC 4960, appendix B), four bits at a time, over data whose bytes at `hole` count as
+ * zeros. */
 static uint32_t crc32c(const uint8_t *data, size_t bytes, size_t hole)
 {
     uint32_t table[16];
@@ -56,7 +56,7 @@ static void put_big16(uint8_t *at, size_t value)
 
 /* ---- version 1 ------------------------------------------------------------------------------- */
 
-/* The next word of a line, ended by one space or the line's end; it has 1 to 39 bytes. */
+/* Gets the next word of a line, of 1 to 39 bytes, which a space or the line's end ends. */
 static bool next_word(const char **at, const char *end, char word[INET6_ADDRSTRLEN])
 {
     const char *stop = memchr(*at, ' ', (size_t)(end - *at));
@@ -66,7 +66,7 @@ static bool next_word(const char **at, const char *end, char word[INET6_ADDRSTRL
     memcpy(word, *at, bytes);
     word[bytes] = 0;
     *at = stop ? stop + 1 : end;
-    /* why: a space at the very end promises a word that does not come. */
+    /* why: after a space at the very end a word is missing. */
     return !(stop && *at == end);
 }
 
@@ -144,7 +144,7 @@ static bool read_v2_addresses(const uint8_t *at, uint32_t family, uint32_t lengt
     *used = bytes_of[family];
     if (length < *used)
         return false;
-    if (family == 0) { /* AF_UNSPEC: "the receiver should ignore" what it says of addresses */
+    if (family == 0) { /* AF_UNSPEC: "the receiver should ignore" the addresses */
         header->local = true;
         return true;
     }
@@ -212,7 +212,7 @@ static enum l4_ppv_result read_v2(const uint8_t *data, size_t bytes, struct l4_p
         return L4_PPV_BROKEN;
     header->tlvs = at + used;
     header->tlvs_bytes = length - used;
-    /* why: there are senders that fill the block of a family without addresses. */
+    /* why: some senders fill the block of a family without addresses. */
     if (header->local && !l4_ppv_is_row(header->tlvs, header->tlvs_bytes))
         header->tlvs_bytes = 0;
     return l4_ppv_is_row(header->tlvs, header->tlvs_bytes) &&
@@ -280,7 +280,7 @@ uint32_t l4_ppv_pass_on(const struct l4_ppv *header, uint8_t *to, uint32_t room)
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-/* An IPv4 address as IPv6 says it: where only one of the two is IPv6 both must be. */
+/* Returns an IPv4 address in IPv6's form: if only one of two addresses is IPv6, both must be. */
 static struct l4_addr mapped(const struct l4_addr *addr)
 {
     struct l4_addr six = *addr;

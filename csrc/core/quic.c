@@ -3,7 +3,7 @@
 enum {
     LONG_HEADER = 0x80,
     LONG_ID_LENGTH_AT = 5, /* after the first octet and the version */
-    ID_MAX = 20,           /* of version 1; longer ones are other versions', and not ours */
+    ID_MAX = 20,           /* maximum of version 1; longer ids belong to other versions */
 };
 
 const uint8_t *l4_quic_server_id(const uint8_t *data, size_t bytes, uint32_t config,

@@ -2,9 +2,10 @@
 
 #include "base/bounds.h"
 
-enum { PARTS = 64 }; /* of a microsecond */
+enum { PARTS = 64 }; /* units of a microsecond */
 
-/* value x 2^-(ms / half), the power of two between whole halvings taken as a straight line. */
+/* Returns value x 2^-(ms / half). The power of two between whole halvings is interpolated
+ * linearly. */
 static uint32_t fade(uint32_t value, uint32_t ms)
 {
     const uint32_t halvings = ms / L4_RESPONSE_HALF_MS, rest = ms % L4_RESPONSE_HALF_MS;

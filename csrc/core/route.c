@@ -27,7 +27,7 @@ static bool offers(const struct l4_route *route, const struct l4_route_client *c
     return false;
 }
 
-/* All that it wants but its share. */
+/* True if all conditions but the percentage hold. */
 static bool is_met(const struct l4_route *route, const struct l4_route_client *client)
 {
     const uint32_t wants = route->wants;
@@ -40,7 +40,7 @@ static bool is_met(const struct l4_route *route, const struct l4_route_client *c
            l4_addr_within(client->addr, &route->source, route->prefix);
 }
 
-/* The pool of the first of a row of routes that matches. */
+/* Returns the pool of the first of these routes that matches. */
 static uint32_t first_match(const struct l4_route *routes, uint32_t count,
                             const struct l4_route_client *client)
 {
@@ -64,7 +64,7 @@ uint32_t l4_route_choose(const struct l4_table *table, uint32_t listener,
                          const struct l4_route_client *client)
 {
     const struct l4_edge *edge = &l4_table_listener(table, listener)->edge;
-    for (;;) { /* ends: each further round needs a change of all routes during the one before */
+    for (;;) { /* it ends: each further round needs a change of all routes during the one before */
         const uint32_t generation =
             atomic_load_explicit(&table->header->routes_generation, memory_order_acquire);
         const uint32_t at = L4_GET(edge->routes_at[generation & 1]);
@@ -72,7 +72,7 @@ uint32_t l4_route_choose(const struct l4_table *table, uint32_t listener,
         const uint32_t room = at < L4_ROUTES_MAX ? L4_ROUTES_MAX - at : 0;
         const uint32_t pool = first_match(l4_table_routes(table, generation) + at,
                                           count < room ? count : room, client);
-        /* why: a change of all routes meanwhile wrote into the half that was just read. */
+        /* why: a change of all routes meanwhile has written into the half that was just read. */
         atomic_thread_fence(memory_order_acquire);
         if (generation == L4_GET(table->header->routes_generation))
             return pool < table->plan.caps.pools ? pool : L4_NONE;

@@ -12,7 +12,7 @@ static uint32_t gcd(uint32_t a, uint32_t b)
     return a;
 }
 
-/* Divides weights by what they share; returns their sum. */
+/* Divides weights by their greatest common divisor; returns their sum. */
 static uint64_t reduce(uint32_t *weights, uint32_t members)
 {
     uint32_t shared = 0;

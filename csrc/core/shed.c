@@ -4,7 +4,7 @@
 
 enum { PLACES = 2 * L4_SHED_LOOK }; /* a power of two, never more than half full */
 
-struct held { /* what one source has among the rows */
+struct held { /* sessions of one source among the rows */
     uint32_t source, sessions, idle;
 };
 
@@ -16,7 +16,7 @@ static struct held *find(struct held *table, uint32_t source)
     return &table[at];
 }
 
-/* Counts the sources of all rows. Returns how many there are. */
+/* Counts the sessions of each source. Returns the number of sources. */
 static uint32_t count_up(struct held *table, const struct l4_shed_row *rows, uint32_t count,
                          uint32_t idle_ms)
 {
@@ -59,7 +59,8 @@ uint32_t l4_shed_longest(const struct l4_shed_row *rows, uint32_t count, uint32_
         const uint32_t idle = rows[i].idle_ms;
         if (rows[i].source != source || !idle || idle < idle_ms)
             continue;
-        /* The chosen stay sorted; with all places taken, only who is idle longer comes in. */
+        /* The chosen rows stay sorted. When all places are taken, a row enters only if it has
+         * been idle for longer. */
         uint32_t at = found < most ? found : most;
         while (at && rows[chosen[at - 1]].idle_ms < idle) {
             if (at < most)

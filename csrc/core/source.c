@@ -6,7 +6,7 @@
 int l4_sources_init(struct l4_sources *sources, uint32_t most)
 {
     uint32_t slots = 16;
-    while (slots / 2 < most) /* at most half are taken */
+    while (slots / 2 < most) /* at most half are in use */
         slots *= 2;
     sources->mask = slots - 1;
     sources->slots = calloc(slots, sizeof *sources->slots);
@@ -19,7 +19,7 @@ void l4_sources_close(struct l4_sources *sources)
     sources->slots = NULL;
 }
 
-/* Where the source is, or would be. */
+/* Returns the slot of the source, or the slot that it would get. */
 static uint32_t place_of(const struct l4_sources *sources, uint64_t hash)
 {
     uint32_t at = (uint32_t)hash & sources->mask;
@@ -47,7 +47,7 @@ void l4_sources_drop(struct l4_sources *sources, uint64_t hash)
     slots[hole].count--;
     if (slots[hole].count)
         return;
-    /* Whoever was pushed past the hole by another moves into it. */
+    /* A source that another one pushed past the hole moves into it. */
     for (uint32_t at = (hole + 1) & sources->mask; slots[at].count; at = (at + 1) & sources->mask) {
         const uint32_t home = (uint32_t)slots[at].hash & sources->mask;
         if (((at - home) & sources->mask) < ((at - hole) & sources->mask))

@@ -2,7 +2,7 @@
 
 #include <sys/socket.h>
 
-/* Odd, with bits all over: Knuth's and MurmurHash3's. */
+/* Odd constants with bits all over: those of Knuth and of MurmurHash3. */
 static const uint32_t MIX = 0x9e3779b1, MIX_LAST = 0x85ebca6b;
 
 static uint32_t mixed(uint32_t hash, uint32_t word, uint32_t multiplier, int shift)

@@ -42,7 +42,8 @@ void l4_stick_touch(const struct l4_table *table, uint32_t pool,
     l4_sticky_touch(table, l4_stick_tag(table, pool, client, &key), backend, now_ms);
 }
 
-/* A place at the backend that the client belongs to. *belongs: it may serve, even if it is full. */
+/* Takes a place at the backend of a sticky client. *belongs: the backend may serve, even if it is
+ * full. */
 static bool take_own(const struct l4_table *table, const struct l4_pick_request *request,
                      uint32_t backend, bool *belongs)
 {
@@ -88,7 +89,7 @@ struct l4_pick_answer l4_stick_pick(const struct l4_table *table,
         l4_sticky_put(table, request->worker, tag, &key, answer.backend, keep, ttl, now);
     if (agreed == answer.backend || !take_own(table, request, agreed, &belongs))
         return answer;
-    /* Another worker was faster with the same client: it goes where its other session went. */
+    /* Another worker was faster with this client, which goes where its other session went. */
     l4_count_drop_backend(table, request->worker, answer.backend);
     return (struct l4_pick_answer){.backend = agreed};
 }

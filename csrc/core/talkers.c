@@ -12,7 +12,8 @@ struct l4_addr l4_talkers_source(const struct l4_addr *client)
     return l4_addr_network(client, client->family == AF_INET6 ? SOURCE_BITS6 : 128);
 }
 
-/* Not keyed: two sources with one tag are told apart by their addresses, at the cost of a look. */
+/* why not keyed: two sources with one tag are told apart by their addresses, which costs one
+ * comparison. */
 static uint32_t tag_of(const struct l4_addr *source)
 {
     uint64_t halves[2];
@@ -40,7 +41,8 @@ static uint32_t find(const struct l4_talkers *talkers, uint32_t tag, const struc
     return L4_NONE;
 }
 
-/* Gives the least row to this source; its weight stays, as the method wants. */
+/* Gives the row with the least weight to this source. The weight stays, as Space-Saving
+ * requires. */
 static uint32_t replace(struct l4_talkers *talkers, uint32_t tag, const struct l4_addr *source,
                         uint64_t now_ms)
 {
@@ -50,7 +52,7 @@ static uint32_t replace(struct l4_talkers *talkers, uint32_t tag, const struct l
             least = i;
     }
     struct l4_talker *row = &talkers->rows[least];
-    const uint32_t odd = L4_GET(row->seq) | 1; /* it is already after a death in here */
+    const uint32_t odd = L4_GET(row->seq) | 1; /* odd already if a process died in here */
     L4_SET(row->seq, odd);
     atomic_thread_fence(memory_order_release);
     talkers->tags[least] = tag;

@@ -55,7 +55,7 @@ void l4_wheel_stop(struct l4_wheel *wheel, uint32_t n)
 uint32_t l4_wheel_expire(struct l4_wheel *wheel, uint64_t now_ms)
 {
     const uint64_t now = now_ms / L4_WHEEL_TICK_MS;
-    /* After a long sleep one round over all slots hands out everything that is due. */
+    /* After a long sleep one round over all slots fires everything that is due. */
     if (now > wheel->tick + L4_WHEEL_SLOTS)
         wheel->tick = now - L4_WHEEL_SLOTS;
     while (wheel->running && wheel->tick <= now) {

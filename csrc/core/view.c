@@ -31,11 +31,11 @@ static uint32_t gather(const struct l4_table *table, uint32_t pool, uint16_t *me
     return count;
 }
 
-/* why: not the installation's key: names are no client's to choose, and equal configurations give
- * equal tables on every host this way. */
+/* why not the installation's key: no client can choose names, and with a fixed key equal
+ * configurations have equal tables on every host. */
 static const struct l4_hash_key name_key = {0x6c34207072696d65ull, 0x206f66206e616d65ull};
 
-/* The name decides a member's place in the table, not its row or its order. */
+/* Builds the Maglev table. A member's slots depend on its name, not on its row or order. */
 static uint32_t build_maglev(const struct l4_table *table, uint32_t size, const uint16_t *members,
                              uint32_t count, const struct scratch *scratch, uint16_t *slots)
 {
@@ -43,7 +43,7 @@ static uint32_t build_maglev(const struct l4_table *table, uint32_t size, const 
         const struct l4_backend *b = l4_table_backend(table, members[i]);
         scratch->hashed[i] = (struct l4_maglev_member){
             .name_hash = l4_hash(&name_key, b->name, strlen(b->name)),
-            /* A backup takes no part: its keys would miss it as long as a primary is up. */
+            /* A backup gets no slots: its keys would miss it as long as a primary is up. */
             .weight = L4_GET(b->flags) & L4_BACKUP ? 0 : scratch->weights[i],
             .backend = members[i],
         };
@@ -57,7 +57,7 @@ static void build(const struct l4_table *table, uint32_t pool, const struct scra
     const uint32_t generation = L4_GET(row->view_generation) + 1;
     const uint32_t size = L4_GET(row->maglev_size);
     struct l4_view *view = l4_table_view(table, pool, generation);
-    /* why: as in l4_access_begin: a pick that still reads this view must see that another is in
+    /* why: as in l4_access_begin, a pick that still reads this view must see that another is in
      * force. */
     atomic_thread_fence(memory_order_release);
     uint16_t *members = l4_view_members(view), *slots = l4_view_slots(table, view);

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* why: not a multiple of a page or of the cache's size, or the first lines of all places would
- * share a few places of the cache. */
+/* why: not a multiple of a page or of the cache's size. Otherwise the first lines of all buffers
+ * would compete for a few lines of the cache. */
 enum { STRIDE = L4_UDP_BYTES + 5 * 64 };
 
 bool l4_dgram_piece(const struct l4_dgram *run, uint32_t *at, struct l4_dgram *piece)
@@ -98,7 +98,7 @@ static void read_controls(struct msghdr *head, struct l4_dgram *d)
         } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
             struct in_pktinfo info;
             memcpy(&info, CMSG_DATA(c), sizeof info);
-            /* why: spec_dst is what may be a source address also where the datagram came to a
+            /* why: spec_dst can be used as a source address, even if the datagram came to a
              * broadcast or multicast address (ip(7)). */
             d->local = (struct l4_addr){.family = AF_INET};
             memcpy(d->local.ip, &info.ipi_spec_dst, 4);
@@ -184,7 +184,7 @@ static void send_from(struct msghdr *head, char *controls, const struct l4_dgram
     }
 }
 
-/* Can d become part of the last message? */
+/* True if d can become part of the last message. */
 static bool fits(const struct l4_dgram_outbox *outbox, uint32_t owner, const struct l4_dgram *d)
 {
     if (!outbox->runs || outbox->messages == 0)
@@ -249,10 +249,11 @@ bool l4_dgram_peer_gone(int error)
     return error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH ||
            error == EHOSTDOWN || error == ENETDOWN || error == EPROTO || error == ENOPROTOOPT ||
            error == EOPNOTSUPP ||
-           error == EACCES; /* a route of this host that rejects, and see l4_dgram_error */
+           error == EACCES; /* a route of this host that rejects; see l4_dgram_error */
 }
 
-/* The parts of a message from byte `at` on, `bytes` of them; returns how many parts. */
+/* Copies the parts of a message from byte `at` on, `bytes` of them; returns the number of
+ * parts. */
 static size_t cut(const struct msghdr *head, size_t at, size_t bytes, struct iovec *to)
 {
     size_t count = 0;
@@ -270,14 +271,14 @@ static size_t cut(const struct msghdr *head, size_t at, size_t bytes, struct iov
     return count;
 }
 
-/* Sends the datagrams of a run each by itself. Returns 0, or -errno of a peer that is not there. */
+/* Sends the datagrams of a run one by one. Returns 0, or -errno if the peer is not there. */
 static int send_singly(struct l4_dgram_outbox *outbox, uint32_t n, int fd,
                        struct l4_dgram_sent *sent)
 {
     const struct l4_dgram_message *m = &outbox->messages_of[n];
     struct msghdr head = outbox->heads[n].msg_hdr;
     struct iovec parts[L4_UDP_BATCH];
-    if (m->count > 1) /* the size is the last control */
+    if (m->count > 1) /* the size is the last control message */
         head.msg_controllen -= CMSG_SPACE(sizeof(uint16_t));
     if (head.msg_controllen == 0)
         head.msg_control = NULL;
@@ -295,13 +296,14 @@ static int send_singly(struct l4_dgram_outbox *outbox, uint32_t n, int fd,
     return 0;
 }
 
-/* What the kernel made of the message that it stopped at. Returns 0: go on with the next one. */
+/* Handles the error of the message that the kernel refused. Returns 0: go on with the next
+ * one. */
 static int refused(struct l4_dgram_outbox *outbox, uint32_t n, int fd, int error,
                    struct l4_dgram_sent *sent)
 {
     const struct l4_dgram_message *m = &outbox->messages_of[n];
     if (m->count > 1 && (error == EINVAL || error == EIO || error == EMSGSIZE)) {
-        if (error == EIO) /* no checksum offload on the way out */
+        if (error == EIO) /* the outgoing interface has no checksum offload */
             outbox->runs = false;
         sent->unfit = m->segment;
         sent->unfit_owner = m->owner;
@@ -313,7 +315,7 @@ static int refused(struct l4_dgram_outbox *outbox, uint32_t n, int fd, int error
     return 0;
 }
 
-/* Keeps the messages from n on, without the marks that mark_runs made. */
+/* Keeps the messages from n on, without the control data of mark_runs. */
 static void keep_from(struct l4_dgram_outbox *outbox, uint32_t n)
 {
     for (uint32_t i = n; i < outbox->messages; i++) {
@@ -322,18 +324,19 @@ static void keep_from(struct l4_dgram_outbox *outbox, uint32_t n)
             head->msg_controllen -= CMSG_SPACE(sizeof(uint16_t));
         outbox->heads[i - n] = outbox->heads[i];
         outbox->messages_of[i - n] = outbox->messages_of[i];
-        /* why: only messages of a connected socket are kept; they have no name and no address. */
+        /* why: only messages of a connected socket are kept; they have no peer name and no local
+         * address. */
         outbox->heads[i - n].msg_hdr.msg_control = NULL;
     }
     outbox->messages -= n;
 }
 
-/* Sends the messages from n on, as far as it goes; how many went. */
+/* Sends the messages from n on, as many as possible; returns how many were sent. */
 static int send_from_on(struct l4_dgram_outbox *outbox, uint32_t n, int fd)
 {
     const struct msghdr *head = &outbox->heads[n].msg_hdr;
     const int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
-    /* why: a single plain datagram is the most frequent case, and this call the cheapest. */
+    /* why: a single plain datagram is the most frequent case, and this call is the cheapest. */
     if (n + 1 == outbox->messages && !head->msg_name && !head->msg_control && head->msg_iovlen == 1)
         return send(fd, head->msg_iov->iov_base, head->msg_iov->iov_len, flags) < 0 ? -1 : 1;
     return sendmmsg(fd, outbox->heads + n, outbox->messages - n, flags);

@@ -40,7 +40,7 @@ bool l4_dgram_is_six(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain == AF_INET6;
 }
 
-/* Binds to the source, if it is not NULL, and to the port if it is free. */
+/* Binds to the source, if it is not NULL, and to the port, if it is free. */
 static int bind_to(int fd, uint16_t family, const struct l4_addr *source, uint16_t port)
 {
     struct l4_addr from = {.family = family};
@@ -130,7 +130,8 @@ int l4_dgram_error(int fd)
                 gone = meaning(&found);
         }
     }
-    /* why also where it is known: to ask takes it, or the next send would fail with it. */
+    /* why also if it is known: asking takes the error away; otherwise the next send would fail
+     * with it. */
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &now, &length) == 0 && !gone &&
         l4_dgram_peer_gone(now))
         gone = now;

@@ -11,15 +11,15 @@ void l4_io_not_sent(struct l4_half *to)
 {
     to->flags &= (uint16_t)~L4_HALF_OUT;
     if (errno != EAGAIN && errno != ENOMEM && errno != ENOBUFS) {
-        /* why: the failed call took the socket's error with it, and reading will now end in what
-         * looks like an orderly end; BROKEN keeps in mind that it is none. */
+        /* why: the failed call took the socket's error away, so reading will end as after an
+         * orderly end. BROKEN records that it was not orderly. */
         to->flags |= L4_HALF_BROKEN | L4_HALF_IN | L4_HALF_HUP;
     }
 }
 
-/* The first send of a connection leaves at once by itself if it fits one segment; any other would
- * leave its short tail waiting for an acknowledgement (Nagle, RFC 896). So the option is set when
- * it begins to matter: a call fewer for short sessions. */
+/* The first send of a connection leaves at once if it fits one segment. Any other send would
+ * leave its short tail waiting for an acknowledgement (Nagle, RFC 896). The option is set when it
+ * begins to matter, which saves a call for short sessions. */
 void l4_io_before_send(struct l4_half *to, size_t bytes)
 {
     if (!(to->flags & L4_HALF_NODELAY) && (to->flags & L4_HALF_SENT || bytes > L4_SEGMENT_BYTES)) {

@@ -12,7 +12,7 @@
 
 static const struct {
     int level4, name4, level6, name6;
-    uint32_t shift; /* of the value in the kernel's word */
+    uint32_t shift; /* position of the value in the kernel's word */
     bool tcp;
 } rows[L4_OPTIONS] = {
     [L4_OPTION_MARK] = {SOL_SOCKET, SO_MARK, SOL_SOCKET, SO_MARK, 0, false},
@@ -38,8 +38,8 @@ static int put(int fd, uint16_t family, uint32_t option, uint32_t value)
                : 0;
 }
 
-/* why: a socket that is bound to an interface can be bound again only with CAP_NET_RAW, so one that
- * has the right one already is left alone. */
+/* why: a socket that is bound to an interface can be bound again only with CAP_NET_RAW. A socket
+ * with the right interface is left alone. */
 int l4_option_interface(int fd, const char *name)
 {
     char now[L4_INTERFACE_MAX + 1] = "";

@@ -36,8 +36,8 @@ bool l4_pipes_ready(struct l4_pipes *pipes)
     if (pipe2(fds, O_NONBLOCK | O_CLOEXEC))
         return false;
     const uint16_t pipe = pipes->unmade[pipes->unmade_count - 1];
-    /* why: a user past the kernel's pipe-user-pages-soft gets small pipes; one that could not hold
-     * the rest of a receive would lose bytes, so it is no pipe for us. */
+    /* why: a user above the kernel's pipe-user-pages-soft gets small pipes. A pipe that cannot
+     * hold the rest of a receive would lose bytes and is not used. */
     if (pipe >= L4_PIPES_LARGE || fcntl(fds[1], F_SETPIPE_SZ, L4_PIPE_BYTES) < 0)
         fcntl(fds[1], F_SETPIPE_SZ, L4_PIPE_SMALL_BYTES);
     if (fcntl(fds[1], F_GETPIPE_SZ) < L4_PIPE_MIN_BYTES) {

@@ -71,7 +71,7 @@ static bool set_range(int fd, uint32_t range)
 void l4_ports_narrow(struct l4_ports *ports, int fd)
 {
     if (ports->blocks && !set_range(fd, l4_ports_next(ports)))
-        ports->blocks = 0; /* why: a kernel that does not know it need not be asked again. */
+        ports->blocks = 0; /* why: a kernel without this option is not asked again. */
 }
 
 bool l4_ports_widen(struct l4_ports *ports, int fd)

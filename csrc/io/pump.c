@@ -10,7 +10,7 @@
 #include "io/io.h"
 #include "io/sock.h"
 
-/* Marks how reading from a half ended or paused, by what the call returned. */
+/* Records in the flags how reading from a half ended or paused, by the call's result. */
 static void not_received(struct l4_half *from, ssize_t got)
 {
     if (got < 0 && errno == EBUSY)
@@ -22,7 +22,7 @@ static void not_received(struct l4_half *from, ssize_t got)
         from->flags |= L4_HALF_RESET;
 }
 
-/* Sends what waits in to's own buffer, then in from's pipe. True when both are empty. */
+/* Sends the data in to's own buffer, then in from's pipe. Returns true if both are empty. */
 static bool flush(const struct l4_pump *pump, struct l4_half *from, struct l4_half *to)
 {
     if (to->flags & L4_HALF_UNSENT && !l4_io_of(to)->settle(pump, to))
@@ -48,7 +48,8 @@ static void release_pipe(const struct l4_pump *pump, struct l4_half *from)
     from->piped = 0;
 }
 
-/* How much one receive may take: what both sides can handle, and what is left of the turn. */
+/* Returns the limit of one receive: what both sides can handle, and what is left of the
+ * iteration's share. */
 static size_t most_of(const struct l4_io *in, const struct l4_io *out, size_t left)
 {
     const size_t most = in->most < out->most ? in->most : out->most;
@@ -56,7 +57,7 @@ static size_t most_of(const struct l4_io *in, const struct l4_io *out, size_t le
     return most < asked ? most : asked;
 }
 
-/* Copies once. Only called when a pipe is ready to take what cannot be sent. */
+/* Copies once. Call it only when a pipe is ready for unsent data. */
 static enum l4_pump_result copy(const struct l4_pump *pump, struct l4_half *from,
                                 struct l4_half *to, size_t left, uint64_t *moved)
 {
@@ -72,7 +73,7 @@ static enum l4_pump_result copy(const struct l4_pump *pump, struct l4_half *from
     return out->pass(pump, from, to, (size_t)got);
 }
 
-/* Copies once without a place for what cannot be sent: looks, sends, then takes as much away. */
+/* Copies once without a place for unsent data: peeks, sends, then takes as much away. */
 static enum l4_pump_result peek(const struct l4_pump *pump, struct l4_half *from,
                                 struct l4_half *to, size_t left, uint64_t *moved)
 {
@@ -94,7 +95,7 @@ static enum l4_pump_result peek(const struct l4_pump *pump, struct l4_half *from
     return L4_PUMP_MORE;
 }
 
-/* Moves once from the socket into the empty pipe and on. */
+/* Moves once from the socket into the empty pipe, and on. */
 static enum l4_pump_result bulk(const struct l4_pump *pump, struct l4_half *from,
                                 struct l4_half *to, size_t left, uint64_t *moved)
 {

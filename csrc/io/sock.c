@@ -27,8 +27,8 @@ int l4_sock_accept(int listener, struct l4_addr *client)
     return fd;
 }
 
-/* The local address without its port, which connect then chooses: so one address serves as many
- * connections as there are ports to each backend, not to all together (ip(7)). */
+/* Binds to the local address without a port, which connect then chooses. One address thus has as
+ * many connections to each backend as there are ports, not in total (ip(7)). */
 static int bind_source(int fd, const struct l4_addr *source)
 {
     struct sockaddr_storage local;
@@ -43,7 +43,7 @@ static int begin_to_connect(int fd, const struct sockaddr *to, socklen_t length)
     return connect(fd, to, length) && errno != EINPROGRESS ? -errno : 0;
 }
 
-/* One attempt, from the address `source` of way if that is not NULL. */
+/* Makes one attempt, from the address `source` of way if it is not NULL. */
 static int connect_from(const struct l4_addr *to, const char *path, const struct l4_way *way,
                         const struct l4_addr *source, struct l4_ports *ports, bool *made)
 {
@@ -57,13 +57,13 @@ static int connect_from(const struct l4_addr *to, const char *path, const struct
     int error = way ? l4_options_apply(&way->options, fd, to->family, true, NULL) : 0;
     if (!error && source)
         error = bind_source(fd, source);
-    if (!error) { /* never from another address than the one asked for */
+    if (!error) { /* never from another address than the requested one */
         if (to->family != AF_UNIX)
             l4_ports_narrow(ports, fd);
         error = begin_to_connect(fd, there, length);
         if (error == -EADDRNOTAVAIL && to->family != AF_UNIX && l4_ports_widen(ports, fd))
             error = begin_to_connect(fd, there, length);
-        /* why: to have no local port left is this host's lack, as to have no socket is. */
+        /* why: a lack of local ports is this host's fault, as a lack of sockets is. */
         *made = error != -EADDRNOTAVAIL;
     }
     if (!error)
@@ -152,7 +152,7 @@ uint32_t l4_sock_unacked(int fd)
 
 void l4_sock_close_in_order(int fd)
 {
-    /* why: of a TCP socket MSG_TRUNC discards without copying. */
+    /* why: for a TCP socket MSG_TRUNC discards without copying. */
     (void)!recv(fd, NULL, INT_MAX, MSG_TRUNC | MSG_DONTWAIT);
     close(fd);
 }
@@ -171,7 +171,7 @@ uint32_t l4_sock_waiting(int listener)
 {
     struct tcp_info info = {0};
     socklen_t length = sizeof info;
-    /* why: of a listening socket tcpi_unacked is the length of its queue (tcp_get_info). */
+    /* why: for a listening socket tcpi_unacked is the length of its queue (tcp_get_info). */
     if (!getsockopt(listener, IPPROTO_TCP, TCP_INFO, &info, &length) &&
         info.tcpi_state == TCP_LISTEN)
         return info.tcpi_unacked;

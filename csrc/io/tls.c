@@ -46,7 +46,7 @@ static int bio_read(BIO *bio, char *to, int size)
     return -1;
 }
 
-/* Puts records behind those in the half's own buffer. False: no room. */
+/* Appends records to the half's own buffer. Returns false if there is no room. */
 static bool keep_unsent(struct l4_tls *tls, const char *bytes, size_t count)
 {
     const size_t all = tls->unsent_bytes + count;
@@ -85,7 +85,7 @@ static bool tls_settle(const struct l4_pump *pump, struct l4_half *to)
     return !tls->unsent_bytes;
 }
 
-/* What leaves outside of a pass: handshakes, alerts, answers to key updates. */
+/* Sends data outside of a pass: handshakes, alerts, answers to key updates. */
 static int write_now(BIO *bio, struct l4_tls *tls, const char *bytes, int count)
 {
     struct l4_half *half = tls->half, *other = tls->other;
@@ -106,7 +106,7 @@ static int write_now(BIO *bio, struct l4_tls *tls, const char *bytes, int count)
             (void)l4_io_hold(tls->pump, other, bytes, (size_t)count);
         if (other->piped > before)
             return (int)(other->piped - before);
-        /* why: what is in the pipe is sent after the half's own buffer. */
+        /* why: data in the pipe is sent after the half's own buffer. */
         if (!other->piped && keep_unsent(tls, bytes, (size_t)count))
             return count;
     }
@@ -186,7 +186,7 @@ void l4_tls_close(struct l4_tls_room *room)
 
 /* ---- one half -------------------------------------------------------------------------------- */
 
-/* OpenSSL has a new session or ticket of a backend: the last one is kept. Returns whether the
+/* OpenSSL has a new session or ticket of a backend; the last one is kept. Returns whether the
  * reference was taken over. */
 static int keep_session(SSL *ssl, SSL_SESSION *session)
 {
@@ -194,8 +194,9 @@ static int keep_session(SSL *ssl, SSL_SESSION *session)
     if (!tls || tls->backend >= tls->room->backends)
         return 0;
     struct l4_tls_kept *kept = &tls->room->kept[tls->backend];
-    /* why: a ticket may come late on a connection that was verified by settings before these, or
-     * to a backend that had this row before: resuming it would verify nothing again. */
+    /* why: a ticket may come late, on a connection that was verified by earlier settings, or
+     * from a backend that had this row before. A session resumed with it would verify nothing
+     * again. */
     if (kept->serial != tls->serial ||
         SSL_get_SSL_CTX(ssl) != l4_tls_store_context(tls->room->store, tls->profile))
         return 0;
@@ -208,7 +209,7 @@ static bool meet(struct l4_tls *tls, const struct l4_tls_peer *peer)
 {
     SSL_set_connect_state(tls->ssl);
     X509_VERIFY_PARAM *verify = SSL_get0_param(tls->ssl);
-    /* why: RFC 6066, 3 has no addresses as server names; one is only verified. */
+    /* why: RFC 6066, 3 has no IP addresses as server names; an address is only verified. */
     const bool named = *peer->name && !X509_VERIFY_PARAM_set1_ip_asc(verify, peer->name);
     ERR_clear_error();
     if (named) {
@@ -226,7 +227,7 @@ static bool meet(struct l4_tls *tls, const struct l4_tls_peer *peer)
         SSL_SESSION_free(kept->session);
         *kept = (struct l4_tls_kept){.serial = peer->serial};
     }
-    /* why: one that the library will not resume is only lost: a whole handshake follows. */
+    /* why no error: if OpenSSL cannot resume the session, a full handshake follows. */
     if (kept->session && !SSL_set_session(tls->ssl, kept->session))
         ERR_clear_error();
     SSL_CTX_sess_set_new_cb(SSL_get_SSL_CTX(tls->ssl), keep_session);
@@ -278,7 +279,7 @@ int l4_tls_start(const struct l4_pump *pump, struct l4_half *half, uint32_t prof
 static void tls_release(const struct l4_pump *pump, struct l4_half *half)
 {
     struct l4_tls *tls = tls_of(pump, half);
-    /* why: without this the library takes its session for one that failed, not to be resumed. */
+    /* why: otherwise OpenSSL regards the session as failed, and not to be resumed. */
     if (SSL_is_init_finished(tls->ssl))
         SSL_set_shutdown(tls->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(tls->ssl);
@@ -289,7 +290,8 @@ static void tls_release(const struct l4_pump *pump, struct l4_half *half)
     free(tls);
 }
 
-/* Before each call of the library: nothing is known of the socket, its queue of errors is empty. */
+/* Prepares a call of OpenSSL: nothing is known of the socket, and OpenSSL's error queue is
+ * empty. */
 static struct l4_tls *enter(const struct l4_pump *pump, struct l4_half *half, struct l4_half *other)
 {
     struct l4_tls *tls = tls_of(pump, half);
@@ -304,7 +306,7 @@ enum l4_shake l4_tls_shake(const struct l4_pump *pump, struct l4_half *half)
     struct l4_tls *tls = enter(pump, half, NULL);
     const int done = SSL_do_handshake(tls->ssl);
     if (done == 1) {
-        /* What came behind the handshake may have been read already. */
+        /* Data behind the handshake may have been read already. */
         half->flags |= L4_HALF_IN;
         return L4_SHAKE_DONE;
     }
@@ -359,7 +361,7 @@ bool l4_tls_facts(const struct l4_pump *pump, const struct l4_half *half,
 
 /* ---- its row of io/io.h ---------------------------------------------------------------------- */
 
-/* What a read that gave nothing means: 0 at the end, or -1 and errno. */
+/* Explains a read without data: returns 0 at the end, or -1 with errno. */
 static ssize_t nothing(const struct l4_tls *tls, int result)
 {
     switch (SSL_get_error(tls->ssl, result)) {
@@ -412,7 +414,7 @@ static bool tls_take(const struct l4_pump *pump, struct l4_half *from, struct l4
     return SSL_read(tls->ssl, pump->scratch, (int)bytes) == (int)bytes;
 }
 
-/* Sends what was gathered, once. Returns how much of it the socket took. */
+/* Sends the gathered output once. Returns how many bytes the socket accepted. */
 static size_t send_once(const struct l4_pump *pump, struct l4_half *to)
 {
     const struct l4_tls_room *room = pump->tls;
@@ -425,7 +427,8 @@ static size_t send_once(const struct l4_pump *pump, struct l4_half *to)
     return sent > 0 ? (size_t)sent : 0;
 }
 
-/* Sends what was gathered, behind what already waits. False: it had no place. */
+/* Sends the gathered output behind data that already waits. Returns false if there was no place
+ * for it. */
 static bool send_gathered(const struct l4_pump *pump, struct l4_half *from, struct l4_half *to)
 {
     const struct l4_tls_room *room = pump->tls;
@@ -435,8 +438,8 @@ static bool send_gathered(const struct l4_pump *pump, struct l4_half *from, stru
     return l4_io_hold(pump, from, room->records + done, room->gathered - done);
 }
 
-/* Makes records of so many bytes of scratch. False: the library will not go on, for want of memory
- * or a fault it met before. */
+/* Makes records of `bytes` bytes of scratch. Returns false if OpenSSL cannot go on, because of a
+ * lack of memory or an earlier error. */
 static bool gather(const struct l4_pump *pump, struct l4_tls *tls, size_t bytes)
 {
     size_t done = 0;

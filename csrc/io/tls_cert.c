@@ -14,7 +14,7 @@ static int64_t seconds(const ASN1_TIME *when)
 
 static void add_name(struct l4_cert *cert, size_t *used, const unsigned char *name, int length)
 {
-    /* why: a name with a NUL inside would be cut there and mean another one. */
+    /* why: a name with a NUL inside would be cut there and become another name. */
     if (length <= 0 || memchr(name, 0, (size_t)length) ||
         *used + (size_t)length + 1 > sizeof cert->text)
         return;

@@ -31,7 +31,7 @@ int l4_tls_on_alpn(SSL *ssl, const unsigned char **chosen, unsigned char *length
     const uint8_t *ours = l4_tls_store_alpn(tls->room->store, tls->profile, &ours_length);
     if (!ours)
         return SSL_TLSEXT_ERR_NOACK;
-    /* RFC 7301, 3.2: no protocol in common ends the connection. */
+    /* RFC 7301, 3.2: without a common protocol the connection ends. */
     if (SSL_select_next_proto((unsigned char **)chosen, length, ours, ours_length, offered,
                               offered_length) != OPENSSL_NPN_NEGOTIATED)
         return SSL_TLSEXT_ERR_ALERT_FATAL;
@@ -66,8 +66,8 @@ int l4_tls_on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
             continue;
         if (!use_key(&keys[i], iv, cipher, mac, 0))
             return -1;
-        /* 2: resume, and give a new ticket: this one's key is about to go, or it was for one use
-         * (RFC 8446, appendix C.4). */
+        /* 2: resume, and send a new ticket: this ticket's key will soon expire, or the ticket was
+         * for one use (RFC 8446, appendix C.4). */
         return i > 0 || SSL_version(ssl) >= TLS1_3_VERSION ? 2 : 1;
     }
     return 0;

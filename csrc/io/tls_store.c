@@ -11,14 +11,14 @@
 #include "io/tls_hooks.h"
 
 struct named {
-    char *name; /* of a server; of a backend, then NUL and the name it must have */
+    char *name; /* name of a server; or of a backend, then NUL and its certificate's name */
     uint32_t context;
 };
 
 struct l4_tls_profile {
     struct l4_bundle_profile settings;
     SSL_CTX **contexts;
-    struct named *names; /* sorted when all are read */
+    struct named *names; /* sorted after all are read */
     uint32_t context_count, name_count;
     uint32_t context_room, name_room;
     char *ciphers, *suites;
@@ -26,7 +26,7 @@ struct l4_tls_profile {
     uint32_t alpn_length;
     X509_STORE *ca;
     STACK_OF(X509_NAME) * ca_names;
-    uint8_t trust[SHA256_DIGEST_LENGTH]; /* tells apart whom it trusts */
+    uint8_t trust[SHA256_DIGEST_LENGTH]; /* digest of all trusted authorities */
 };
 
 static int fail(struct l4_tls_loader *loader, const char *what)
@@ -64,7 +64,7 @@ void l4_tls_store_free(struct l4_tls_store *store)
     free(store);
 }
 
-/* Room for one more in an array that doubles. */
+/* Makes room for one more element in an array that doubles. */
 static bool has_room(void **array, uint32_t count, uint32_t *room, size_t size, uint32_t most)
 {
     if (count < *room)
@@ -87,7 +87,7 @@ static char *text_of(const uint8_t *bytes, uint32_t length)
 
 /* ---- PEM ------------------------------------------------------------------------------------- */
 
-/* A key that asks for a password is refused: nobody is there to type it. The form is OpenSSL's. */
+/* Refuses a key that needs a password: nobody can type it. OpenSSL prescribes the signature. */
 /* NOLINTNEXTLINE(readability-non-const-parameter) */
 static int no_password(char *to, int size, int writing, void *unused)
 {
@@ -137,7 +137,7 @@ static int read_key(struct l4_tls_loader *loader, BIO *pem)
     EVP_PKEY *key = PEM_read_bio_PrivateKey(pem, NULL, no_password, NULL);
     if (!key)
         return fail(loader, "private key");
-    /* why: asked of the certificate, so that a key of another type is told as just that. */
+    /* why the certificate is asked: a key of another type then gets a message that says so. */
     X509 *const leaf = SSL_CTX_get0_certificate(context);
     const bool used = leaf && X509_check_private_key(leaf, key) == 1 &&
                       SSL_CTX_use_PrivateKey(context, key) == 1 &&
@@ -146,7 +146,7 @@ static int read_key(struct l4_tls_loader *loader, BIO *pem)
     return used ? 1 : fail(loader, "private key");
 }
 
-/* One more to be trusted: its digest goes into the profile's. */
+/* Adds the digest of one trusted certificate to the profile's. */
 static bool add_trust(struct l4_tls_profile *profile, const X509 *certificate)
 {
     uint8_t both[2 * SHA256_DIGEST_LENGTH];
@@ -213,8 +213,9 @@ static bool set_trust(SSL_CTX *context, const struct l4_tls_profile *profile)
     return true;
 }
 
-/* Which of its ciphers can a connection have? Security levels and versions leave out some. There
- * must be one for each version, and none without encryption or without a certificate. */
+/* Returns what is wrong with the ciphers that a connection can have; security levels and versions
+ * leave some out. There must be one for each version, and none without encryption or
+ * authentication. */
 static const char *wrong_with_ciphers(SSL_CTX *context, uint32_t min_version)
 {
     SSL *probe = SSL_new(context);
@@ -233,8 +234,8 @@ static const char *wrong_with_ciphers(SSL_CTX *context, uint32_t min_version)
     return before_13 ? NULL : "ciphers: none of them can be used with TLS 1.2";
 }
 
-/* Whose sessions may be resumed: those of the same listener, from when it trusted the same
- * authorities as now. A session that is resumed shows no certificate again. */
+/* Decides whose sessions may be resumed: those of the same listener, made while it trusted the
+ * same authorities as now. A resumed session shows no certificate again. */
 static bool set_session_context(SSL_CTX *context, const struct l4_tls_profile *profile)
 {
     struct {
@@ -252,7 +253,7 @@ static void set_server(SSL_CTX *context, const struct l4_tls_profile *profile)
     const struct l4_bundle_profile *settings = &profile->settings;
     SSL_CTX_set_options(context, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
                                      SSL_OP_NO_RENEGOTIATION);
-    /* Tickets alone resume: there is no cache, so any worker can. */
+    /* Only tickets resume sessions; there is no cache, so every worker can resume them. */
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_timeout(context, settings->lifetime_s);
     if (settings->flags & L4_TLS_TICKETS) {
@@ -409,7 +410,7 @@ static int read_record(struct l4_tls_loader *loader, uint32_t type, const uint8_
     }
 }
 
-/* A profile is complete when the next begins: its names are put in order. */
+/* Completes a profile when the next one begins: sorts its names. */
 static int end_profile(struct l4_tls_loader *loader)
 {
     const struct l4_tls_profile *profile = loader->profile;

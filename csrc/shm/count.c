@@ -10,7 +10,7 @@ enum { RECOVER_TRIES = 20000 };
 
 #define COUNT_MASK ((1u << L4_SOURCE_COUNT_BITS) - 1)
 
-/* Adds one to word unless it is at limit or, where seen is given, not *seen. */
+/* Adds one to word, unless it is at limit or, if seen is given, differs from *seen. */
 static bool take(_Atomic uint32_t *word, uint32_t limit, const uint32_t *seen)
 {
     uint32_t now = seen ? *seen : L4_GET(*word);
@@ -24,7 +24,7 @@ static bool take(_Atomic uint32_t *word, uint32_t limit, const uint32_t *seen)
     return false;
 }
 
-/* One more in the shared word and in this worker's part of it, unless the word is at limit. */
+/* Adds one to the shared word and to this worker's part of it, unless the word is at limit. */
 static bool take_part(const struct l4_table *table, uint32_t worker, _Atomic uint32_t *shared,
                       _Atomic uint32_t *part, uint32_t limit)
 {
@@ -37,7 +37,7 @@ static bool take_part(const struct l4_table *table, uint32_t worker, _Atomic uin
     return taken;
 }
 
-/* One less in both. */
+/* Takes one off both. */
 static void drop_part(const struct l4_table *table, uint32_t worker, _Atomic uint32_t *shared,
                       _Atomic uint32_t *part)
 {
@@ -239,7 +239,7 @@ static uint32_t source_part(const struct l4_table *table, uint32_t worker, uint3
 
 typedef uint32_t part_of(const struct l4_table *, uint32_t worker, uint32_t index);
 
-/* Reads ops of all workers into ops. False if one of them is half-way through a change. */
+/* Reads ops of all workers into ops. Returns false if one of them is inside a change. */
 static bool quiet(const struct l4_table *table, uint32_t workers, uint64_t *ops)
 {
     bool even = true;
@@ -250,7 +250,7 @@ static bool quiet(const struct l4_table *table, uint32_t workers, uint64_t *ops)
     return even;
 }
 
-/* Sets a count to the sum of the workers' parts, as it was at one moment. It is `word`, or the low
+/* Sets a count to the sum of the workers' parts at one moment. The count is `word`, or the low
  * bits of `source`. */
 static int settle_either(const struct l4_table *table, _Atomic uint32_t *word,
                          _Atomic uint64_t *source, part_of *part, uint32_t index)
@@ -264,14 +264,14 @@ static int settle_either(const struct l4_table *table, _Atomic uint32_t *word,
         uint32_t sum = 0;
         for (uint32_t w = 0; w < workers; w++)
             sum += part(table, w, index);
-        /* The book's part is this process's own: it does not change meanwhile. */
+        /* The book's part belongs to this process and does not change meanwhile. */
         if (word && l4_table_book(table) >= workers)
             sum += part(table, l4_table_book(table), index);
         atomic_thread_fence(memory_order_seq_cst);
         bool same = quiet(table, workers, after);
         for (uint32_t w = 0; w < workers; w++)
             same = same && before[w] == after[w];
-        /* A change after this look moves the word and its part alike: add the difference only. */
+        /* A later change moves the word and its part alike, so only the difference is added. */
         if (same) {
             if (word)
                 atomic_fetch_add(word, sum - found);
@@ -289,7 +289,7 @@ static int settle(const struct l4_table *table, _Atomic uint32_t *word, part_of 
     return settle_either(table, word, NULL, part, index);
 }
 
-/* How many places of sources there are to look at. */
+/* Returns the number of entries of the table of sources to look at. */
 static uint32_t sources_of(const struct l4_table *table)
 {
     return L4_GET(table->header->sources_used) ? L4_SOURCE_GROUPS * L4_SOURCE_WAYS : 0;
@@ -329,7 +329,8 @@ void l4_count_clear(const struct l4_table *table, uint32_t worker)
         L4_SET(l4_table_shakes(table, worker, l)->now, 0);
         L4_SET(l4_table_tally(table, worker, l)->counted, 0);
     }
-    /* why: parts of sources without sessions are zero, and reading them would cost their memory. */
+    /* why: parts of sources without sessions are zero, and reading them would allocate their
+     * memory. */
     for (uint32_t i = 0; i < sources_of(table); i++) {
         if (atomic_load(&l4_table_sources(table, i / L4_SOURCE_WAYS)->words[i % L4_SOURCE_WAYS]) &
             COUNT_MASK)
@@ -350,8 +351,8 @@ int l4_count_settle(const struct l4_table *table)
     }
     for (uint32_t l = 0; l < table->plan.caps.listeners; l++) {
         struct l4_listener *listener = l4_table_listener(table, l);
-        /* why: also of an address that is no longer bound: it may have the counts of others that
-         * are, and its last sessions go on. */
+        /* why: also for an address that is no longer bound. It may have the counts of bound
+         * addresses, and its last sessions go on. */
         if (L4_GET(listener->edge.limits.inflight) &&
             settle(table, &listener->edge.limits.inflight, listener_part, l))
             error = -EAGAIN;

@@ -5,7 +5,7 @@
 #include "shm/seq.h"
 #include "shm/table.h"
 
-/* What is copied may be torn; the caller looks at seq. No index is trusted. */
+/* Copies data that may be torn; the caller checks seq. No index is trusted. */
 L4_READS_UNDER_SEQ
 static void copy(const struct l4_egress *egress, uint16_t family, const struct l4_addr *client,
                  uint64_t random, struct l4_way *way)

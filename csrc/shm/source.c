@@ -27,7 +27,8 @@ uint32_t l4_source_sessions(const struct l4_table *table, uint32_t source)
     return (uint32_t)(atomic_load(word_of(table, source)) & COUNT_MASK);
 }
 
-/* A place that no source needs: without sessions, its buckets full. L4_SOURCE_WAYS: none. */
+/* Finds an entry that no source needs: without sessions, with full buckets. Returns
+ * L4_SOURCE_WAYS if there is none. */
 static uint32_t spare(struct l4_source_group *group, uint64_t now_ns, uint64_t *word)
 {
     for (uint32_t i = 0; i < L4_SOURCE_WAYS; i++) {
@@ -39,7 +40,7 @@ static uint32_t spare(struct l4_source_group *group, uint64_t now_ns, uint64_t *
     return L4_SOURCE_WAYS;
 }
 
-/* One attempt. Sets *again if another worker changed the word meanwhile. */
+/* Makes one attempt. Sets *again if another worker changed the word meanwhile. */
 static enum l4_source_answer try_take(struct l4_source_group *group, uint64_t tag, uint32_t limit,
                                       uint64_t now_ns, uint32_t *way, bool *again)
 {
@@ -49,7 +50,7 @@ static enum l4_source_answer try_take(struct l4_source_group *group, uint64_t ta
         seen = atomic_load(&group->words[i]);
         if (seen >> L4_SOURCE_COUNT_BITS != tag)
             continue;
-        /* why: two workers may have given one source two places at one time; both count. */
+        /* why: two workers may have given one source two entries at one time; both count. */
         sessions += seen & COUNT_MASK;
         if (found == L4_SOURCE_WAYS) {
             found = i;

@@ -4,8 +4,8 @@
 
 #include "base/hash.h"
 
-/* A value: the backend's row in 16 bits, how often that row was given in 16, and the last use in
- * 32 bits of ticks (17 years). */
+/* A value has the backend's row in 16 bits, the number of this use of the row in 16, and the last
+ * use in 32 bits of ticks (17 years). */
 enum { TICK_MS = 125, FILL_SPINS = 1000, FILL_YIELDS = 200 };
 
 static uint64_t serial_of(const struct l4_table *table, uint32_t backend)
@@ -29,7 +29,7 @@ static uint64_t idle_ms(uint64_t value, uint64_t now_ms)
     return ticks > INT32_MAX ? 0 : (uint64_t)ticks * TICK_MS;
 }
 
-/* Does it still name a backend that is there, and not for too long? */
+/* True if the value still names an existing backend and has not expired. */
 static bool is_valid(const struct l4_table *table, uint64_t value, uint64_t ttl_ms, uint64_t now_ms)
 {
     const uint32_t backend = backend_of(value);
@@ -46,10 +46,10 @@ static struct l4_sticky_bucket *bucket_of(const struct l4_table *table, uint64_t
 uint64_t l4_sticky_tag(uint32_t pool, uint64_t hash)
 {
     const uint64_t tag = l4_hash_again(hash, pool);
-    return tag ? tag : 1; /* 0 is a free place */
+    return tag ? tag : 1; /* 0 marks a free entry */
 }
 
-/* The place of a tag in its bucket; L4_STICKY_WAYS: none. */
+/* Returns the entry of a tag in its bucket; L4_STICKY_WAYS: none. */
 static uint32_t place_of(const struct l4_sticky_bucket *bucket, uint64_t tag)
 {
     uint32_t i = 0;
@@ -79,15 +79,15 @@ static bool begin_to_fill(struct l4_sticky_bucket *bucket, uint32_t who)
         uint32_t nobody = 0;
         if (atomic_compare_exchange_weak(&bucket->filler, &nobody, who + 1))
             return true;
-        /* why: filling takes some dozen instructions; it takes longer only where the filler lost
-         * its core, and that may be this one. */
+        /* why: filling takes some dozen instructions. It takes longer only if the filler lost its
+         * core, which may be this core. */
         if (i >= FILL_SPINS)
             sched_yield();
     }
     return false;
 }
 
-/* The place a new entry gets: one that is free or not valid, else the least recently used. */
+/* Returns the entry to replace: a free or expired one, else the least recently used. */
 static uint32_t oldest(const struct l4_table *table, const struct l4_sticky_bucket *bucket,
                        uint64_t now_ms)
 {
@@ -105,8 +105,8 @@ static uint32_t oldest(const struct l4_table *table, const struct l4_sticky_buck
     return best;
 }
 
-/* Enters a client that has no place in its bucket. False: it got one meanwhile, or none can be
- * filled. */
+/* Enters a client that has no entry in its bucket. Returns false if it got one meanwhile, or if
+ * none can be filled. */
 static bool enter(const struct l4_table *table, uint32_t who, struct l4_sticky_bucket *bucket,
                   uint64_t tag, const struct l4_sticky_key *key, uint64_t value, uint64_t now_ms)
 {
@@ -156,8 +156,8 @@ void l4_sticky_touch(const struct l4_table *table, uint64_t tag, uint32_t backen
         return;
     const uint64_t value = value_of(table, backend, now_ms);
     uint64_t was = L4_GET(bucket->values[place]);
-    /* why: only its time may change: then what is here is still this client's, or one's of the same
-     * backend, to whom a use more does no harm. */
+    /* why: only the time may have changed. Then the entry still belongs to this client, or to
+     * another client of this backend, for which one more use does no harm. */
     while (was >> 32 == value >> 32 && was != value) {
         if (atomic_compare_exchange_weak(&bucket->values[place], &was, value))
             return;

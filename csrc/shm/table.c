@@ -26,7 +26,7 @@ static bool caps_are_sound(const struct l4_caps *caps)
            caps->sticky <= L4_STICKY_MAX && caps->sticky % L4_STICKY_WAYS == 0;
 }
 
-/* The plan that these capacities lead to; all else in the table is zero at first. */
+/* Computes the plan for these capacities; everything else in the table begins as zero. */
 static struct l4_plan plan_for(const struct l4_caps *caps)
 {
     struct l4_plan h = {
@@ -78,7 +78,7 @@ static struct l4_plan plan_for(const struct l4_caps *caps)
     return h;
 }
 
-/* The plan's pages are for reading only, in this process and in those it forks. */
+/* Maps the table. The plan's pages are read-only, in this process and in those it forks. */
 static int map(struct l4_table *table, int fd, const struct l4_plan *plan)
 {
     void *memory = mmap(NULL, plan->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -93,7 +93,7 @@ static int map(struct l4_table *table, int fd, const struct l4_plan *plan)
     return 0;
 }
 
-/* Gives the file its size for good (a page that is gone under a process would end it), and its
+/* Gives the file its final size (a process that touches a missing page would die), and its
  * plan. */
 static int write_plan(int fd, const struct l4_plan *plan)
 {

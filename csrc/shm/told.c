@@ -4,7 +4,7 @@
 
 #include "shm/edge_rows.h"
 
-/* Copies a text that its writer ended with a NUL; another may be writing it now. */
+/* Copies a text that its writer ended with a NUL; a process may be writing it now. */
 static void put(char *to, size_t room, const char *from)
 {
     memcpy(to, from, room - 1);

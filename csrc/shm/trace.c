@@ -5,7 +5,7 @@
 struct l4_trace *l4_trace_begin(struct l4_traces *traces)
 {
     struct l4_trace *trace = &traces->traces[L4_GET(traces->head) % L4_TRACES];
-    /* why: | 1 and not + 1: a worker that died in between has left it odd. */
+    /* why | 1 and not + 1: a worker that died in between has left it odd. */
     L4_SET(trace->seq, L4_GET(trace->seq) | 1);
     atomic_thread_fence(memory_order_release);
     return trace;
