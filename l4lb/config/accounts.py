@@ -5,11 +5,11 @@ from __future__ import annotations
 import grp
 import pwd
 
-NUMBER_MAX = (1 << 32) - 2  # the one above means "as it is" to chown(2)
+NUMBER_MAX = (1 << 32) - 2  # the number above means "unchanged" to chown(2)
 
 
 def number(kind: str, name: str) -> int | None:
-    """Of an "owner" or a "group"; None: this host has none of that name."""
+    """The number of an "owner" or a "group"; None: this host has none of that name."""
     if name.isascii() and name.isdecimal():
         return int(name) if len(name) <= 10 and int(name) <= NUMBER_MAX else None
     try:

@@ -1,11 +1,11 @@
-"""Addresses as people write them, for listeners, backends and the process's own sockets.
+"""Parses addresses in text form, for listeners, backends and the process's own sockets.
 
     10.0.0.1:80   [2001:db8::1]:80   name.example:80   unix:/run/app.sock
     for listeners also: *:80 and :80 (any IPv4 address), [::]:80 (any IPv6 address, and only
     IPv6), 0.0.0.0:7000-7010 (a range of ports)
 
-IPv6 zone ids (fe80::1%eth0) are refused: the shared table has no place for an interface. Names
-are kept as they are; l4lb/config/resolve.py looks them up. Nothing here touches the network.
+IPv6 zone ids (fe80::1%eth0) are refused: the shared table has no room for an interface. Names are
+kept; l4lb/config/resolve.py looks them up. This module does not use the network.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PORTS = re.compile(r"(?P<first>[0-9]{1,5})(-(?P<last>[0-9]{1,5}))?", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A host (an IP address in canonical form, or a name) and port; or a unix path, then host is
+    """A host (an IP address in canonical form, or a name) and port; or a unix path, whose host is
     "" and port 0."""
 
     host: str
@@ -41,21 +41,21 @@ class Address:
         return f"{UNIX}{self.path}" if self.path else f"{_bracketed(self.host)}:{self.port}"
 
     def at(self, host: str) -> Address:
-        """The same port of another host; it keeps the name that it was found by."""
+        """This port at another host; the result keeps the host name that was looked up."""
         return replace(self, host=host, asked=self.asked if is_ip(self.host) else self.host)
 
     def as_written(self) -> Address:
-        """With the host name, if it was found by one."""
+        """The address with its host name, if the host was found by a name."""
         return replace(self, host=self.asked or self.host, asked="")
 
 
-HostPort = Address  # one that cannot be a unix path
-Bind = Address  # one that a listener binds
+HostPort = Address  # an address that cannot be a unix path
+Bind = Address  # an address that a listener binds
 
 
 @dataclass(frozen=True, slots=True)
 class BindRange:
-    """What one element of a listener's `bind` says: one host and one or more ports, or a path."""
+    """One element of a listener's `bind`: one host and one or more ports, or a path."""
 
     host: str
     first_port: int
@@ -77,16 +77,16 @@ class BindRange:
         return f"{_bracketed(self.host)}:{self.first_port}-{self.last_port}"
 
     def at(self, host: str) -> BindRange:
-        """The same ports of another host; it keeps the name that it was found by."""
+        """These ports at another host; the result keeps the host name that was looked up."""
         return replace(self, host=host, asked=self.asked if is_ip(self.host) else self.host)
 
     def as_written(self) -> BindRange:
-        """With the host name, if it was found by one."""
+        """The range with its host name, if the host was found by a name."""
         return replace(self, host=self.asked or self.host, asked="")
 
 
 def is_ip(host: str) -> bool:
-    """Is this an IP address rather than a name?"""
+    """True for an IP address, False for a name."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -95,7 +95,7 @@ def is_ip(host: str) -> bool:
 
 
 def parse_ip(value: object) -> str:
-    """An IP address without port, in canonical form. Raises ValueError."""
+    """Returns an IP address without port, in canonical form. Raises ValueError."""
     if not isinstance(value, str):
         raise wrong('must be an IP address such as "10.0.0.1"')
     try:
@@ -108,13 +108,13 @@ def parse_ip(value: object) -> str:
 
 
 def parse_backend(value: object) -> Address:
-    """HOST:PORT or unix:/path. Raises ValueError."""
+    """Parses HOST:PORT or unix:/path. Raises ValueError."""
     span = _parse(value, example="10.0.0.1:80", wildcard=False)
     return _single(span, value)
 
 
 def parse_host_port(value: object) -> HostPort:
-    """HOST:PORT to listen on, `:PORT` and `*:PORT` included. Raises ValueError."""
+    """Parses HOST:PORT to listen on, also `:PORT` and `*:PORT`. Raises ValueError."""
     span = _parse(value, example="127.0.0.1:9180", wildcard=True)
     if span.path:
         raise wrong("must be HOST:PORT, not a unix path")
@@ -122,12 +122,12 @@ def parse_host_port(value: object) -> HostPort:
 
 
 def parse_bind(value: object) -> BindRange:
-    """What a listener may bind. Raises ValueError."""
+    """Parses an element of a listener's `bind`. Raises ValueError."""
     return _parse(value, example="0.0.0.0:8080", wildcard=True)
 
 
 def parse_unix_path(value: object) -> str:
-    """The absolute path of a unix socket. Raises ValueError."""
+    """Returns the absolute path of a unix socket. Raises ValueError."""
     if not isinstance(value, str):
         raise wrong('must be a path such as "/run/l4lb/admin.sock"')
     if not value.startswith("/"):
@@ -218,9 +218,9 @@ def _host_name(value: str, host: str) -> str:
 def unmapped(
     network: ipaddress.IPv4Network | ipaddress.IPv6Network,
 ) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    """A network of IPv4 that is written in IPv6's form (::ffff:a.b.c.d, RFC 4291) as IPv4 writes
-    it, which is what clients of it are known by. Not so all of them (::ffff:0:0/96): lists of what
-    must not be seen have it, and mean its written form."""
+    """Converts an IPv4 network in IPv6's form (::ffff:a.b.c.d, RFC 4291) to IPv4's form, by which
+    its clients are known. The network of all such addresses (::ffff:0:0/96) is not converted: lists
+    of private and reserved networks contain it and mean this form of addresses."""
     mapped = getattr(network.network_address, "ipv4_mapped", None)
     if mapped is None or network.prefixlen <= MAPPED_BITS:
         return network

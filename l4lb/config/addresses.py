@@ -1,4 +1,4 @@
-"""Every address of a configuration that may be written as a host name: found, and exchanged."""
+"""Finds and replaces every address of a configuration that may be written as a host name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Exchange = Callable[[Path, Place], Place]
 
 
 def each(config: Config) -> Iterator[tuple[Path, Place]]:
-    """Each of them, and where it stands."""
+    """Yields each address with its path."""
     for name, listener in config.listeners.items():
         for index, span in enumerate(listener.bind_ranges):
             yield ("listeners", name, "bind", index), span
@@ -25,7 +25,7 @@ def each(config: Config) -> Iterator[tuple[Path, Place]]:
 
 
 def exchanged(config: Config, exchange: Exchange) -> Config:
-    """The configuration with another address in place of each."""
+    """Returns the configuration with each address replaced."""
     process = config.process
     if process.http is not None:
         http = exchange(("process", "http"), process.http)

@@ -1,8 +1,7 @@
-"""Every limit of the configuration, by name, in one place.
+"""Every limit of the configuration, with a name, in one place.
 
-A pair is the least and the greatest value allowed, both included. Times are milliseconds. Where
-the C side has a ceiling of its own (csrc/base/bounds.h), it stands behind
-`# =`; a test compares the two.
+A pair is the smallest and the largest value, both allowed. Times are milliseconds. Where the C code
+has a limit of its own (csrc/base/bounds.h), its name follows `# =`; a test compares the two.
 """
 
 from __future__ import annotations
@@ -14,14 +13,14 @@ DAY_MS = 24 * HOUR_MS
 
 FILE_BYTES_MAX = 8 << 20
 INCLUDES_MAX = 256  # files that one configuration includes, over all levels
-ENVIRONMENT_BYTES_MAX = 1 << 20  # that variables add, all references together
+ENVIRONMENT_BYTES_MAX = 1 << 20  # bytes that variables add, all references together
 NESTING_MAX = 16  # tables and arrays inside one another in a file; the model needs 5
 NAME_BYTES_MAX = 64  # = L4_NAME_MAX
 UNIX_PATH_BYTES_MAX = 107  # = L4_PATH_MAX
 HOST_NAME_MAX = 253  # RFC 1035, 2.3.4, as text
 SHOWN_MAX = 60  # characters of a wrong value that a message repeats
 ARRAY_MAX = 16_384  # elements of one array
-PROBLEMS_MAX = 200  # told at once
+PROBLEMS_MAX = 200  # reported at once
 SUGGESTIONS_MAX = 1_024  # words compared with a misspelt one
 
 PORT = (1, 65_535)
@@ -31,7 +30,7 @@ MAX_UDP_SESSIONS = (1, 64 << 20)  # = (L4_WORKERS_MAX - 1) * L4_FLOWS_MAX
 UDP_DESCRIPTORS_PERCENT = (1, 99)
 DATAGRAMS = (0, 1_000_000)
 AMPLIFICATION = (0, 10_000)
-QUIC_CONFIG = (0, 6)  # 7: the connection id says nothing
+QUIC_CONFIG = (0, 6)  # 7: the connection id has no server id
 SERVER_ID_LENGTH = (1, 15)  # = L4_SERVER_ID_MAX
 MAX_LISTENERS = (1, 4_096)  # = L4_LISTENERS_MAX
 MAX_POOLS = (1, 1_024)  # = L4_POOLS_MAX
@@ -50,7 +49,7 @@ CONNECTIONS_CAP = (0, 64 << 20)  # of one pool or backend; 0: no limit
 
 QUEUE_LENGTH = (1, 65_536)  # = L4_QUEUE_MAX
 
-# Deadlines are compared in 32 bits of milliseconds: nothing may wait longer than 24 days.
+# why: deadlines are compared in 32 bits of milliseconds, so nothing may wait longer than 24 days.
 DRAIN_TIMEOUT_MS = (0, DAY_MS)
 QUEUE_TIMEOUT_MS = (1, DAY_MS)
 CONNECT_TIMEOUT_MS = (1, 10 * MINUTE_MS)
@@ -105,6 +104,6 @@ DISCOVERY_TEXT_MAX = 512
 
 RESOLVE_TIMEOUT_MS = 5_000  # for all host names of a configuration together
 
-CHECK_TEXT_BYTES_MAX = 4_096  # of what a check sends, expects or is called with, each
+CHECK_TEXT_BYTES_MAX = 4_096  # each text that a check sends, expects or is called with
 CHECK_WORDS_MAX = 32  # steps, headers, statuses or arguments of a check
 SLOW_FACTOR = (1.5, 1_000.0)

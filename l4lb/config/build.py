@@ -1,4 +1,5 @@
-"""From plain data, of a file or of flags, to a configuration: every check, every error at once."""
+"""Builds a configuration from plain data of a file or of flags: makes every check, and reports
+every error at once."""
 
 from __future__ import annotations
 
@@ -16,8 +17,8 @@ from l4lb.errors import ConfigError, Problem
 
 
 def build(data: Mapping[str, Any], origin: Origin, known: Iterable[Finding] = ()) -> Config:
-    """The configuration that data says. known: what is already known to be wrong with it. Raises
-    ConfigError with everything."""
+    """Returns the configuration of this data. known: errors that were found before. Raises
+    ConfigError with all errors."""
     found = list(known)
     config = None
     try:
@@ -32,12 +33,13 @@ def build(data: Mapping[str, Any], origin: Origin, known: Iterable[Finding] = ()
 
 
 def _some(findings: Iterator[Finding]) -> Iterator[Finding]:
-    """As many as are told, and one more: nobody reads further, and a hint costs time."""
+    """Yields as many findings as are reported, and one more. why: nobody reads further, and a hint
+    takes time."""
     return itertools.islice(findings, bounds.PROBLEMS_MAX + 1)
 
 
 def _problems(found: Iterable[Finding], origin: Origin) -> list[Problem]:
-    """One problem a path, the first found; in the order of the file."""
+    """Returns one problem for each path, the first one found, in the order of the file."""
     first: dict[Path, Finding] = {}
     for finding in found:
         first.setdefault(finding.path, finding)

@@ -1,6 +1,6 @@
-"""What can be wrong between values that are each right.
+"""Checks between values that are each valid.
 
-Each rule is a function from a draft (draft.py) to findings; RULES are errors, ADVICE is not.
+Each rule is a function from a draft (draft.py) to findings. RULES are errors, ADVICE are warnings.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ Findings = Iterator[Finding]
 
 
 def errors(data: Table) -> Findings:
-    """Everything for which the service would not do what is written."""
+    """Yields every reason for which the service would not do what the file says."""
     draft = read(data)
     for rule in RULES:
         yield from rule(draft)
 
 
 def warnings(data: Table) -> Findings:
-    """What works and is probably not meant."""
+    """Yields settings that work and are probably not intended."""
     draft = read(data)
     for rule in ADVICE:
         yield from rule(draft)
@@ -61,7 +61,7 @@ def _known_pools(draft: Draft) -> Findings:
 
 
 def _pools_named(draft: Draft) -> Iterator[tuple[Path, object]]:
-    """The tables that name a pool, and what they name."""
+    """Yields the tables that name a pool, and the pool."""
     for listener in draft.listeners:
         yield listener.path, listener.pool
         yield from ((path, route.get("pool")) for path, route in listener.routes)
@@ -135,8 +135,9 @@ def _within_limits(draft: Draft) -> Findings:
 
 
 def _free_addresses(draft: Draft) -> Findings:
-    """Two sockets on one address: with SO_REUSEPORT the kernel would share clients out between
-    them in silence. A wildcard takes the port of all addresses of its family."""
+    """Finds two sockets at one address: with SO_REUSEPORT the kernel would share clients out
+    between them without an error. A wildcard address takes the port of all addresses of its
+    family."""
     taken: dict[tuple[object, ...], dict[str, Path]] = {}
     for path, protocol, span in _bound(draft):
         for bind in span:
@@ -152,7 +153,7 @@ def _free_addresses(draft: Draft) -> Findings:
 
 
 def _slot(protocol: object, bind: Address) -> tuple[object, ...]:
-    """What two addresses must share to be in each other's way."""
+    """Returns what two addresses must have in common to be in conflict."""
     if bind.path:
         return ("unix", bind.path)
     family = "ip" if not is_ip(bind.host) else 6 if ":" in bind.host else 4
@@ -160,7 +161,8 @@ def _slot(protocol: object, bind: Address) -> tuple[object, ...]:
 
 
 def _bound(draft: Draft) -> Iterator[tuple[Path, object, BindRange]]:
-    """Everything that the service binds; nothing if it is too much to look through."""
+    """Yields everything that the service binds; nothing if there are too many addresses to look
+    through."""
     spans = [(path, one.protocol, span) for one in draft.listeners for path, span in one.binds]
     if sum(len(span) for *_, span in spans) > bounds.MAX_LISTENERS[1]:
         return

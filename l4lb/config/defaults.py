@@ -9,8 +9,8 @@ from l4lb.cpus import usable_cpus
 
 
 def default_admin_path() -> str:
-    """Where the admin socket is when nobody says: of this user, on this machine."""
-    if made := os.environ.get("RUNTIME_DIRECTORY"):  # systemd's RuntimeDirectory=, perhaps several
+    """Returns the default path of the admin socket for this user on this machine."""
+    if made := os.environ.get("RUNTIME_DIRECTORY"):  # systemd's RuntimeDirectory=, possibly several
         return f"{made.partition(':')[0]}/admin.sock"
     if os.geteuid() == 0:
         return "/run/l4lb/admin.sock"
@@ -19,5 +19,5 @@ def default_admin_path() -> str:
 
 
 def default_workers() -> int:
-    """One for each CPU this process may use."""
+    """Returns one worker for each CPU that this process may use."""
     return min(usable_cpus(), WORKERS[1])

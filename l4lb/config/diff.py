@@ -1,4 +1,4 @@
-"""What is different between two configurations. Pure: plain data in (config/plain.py), rows out."""
+"""Compares two configurations. Pure: plain data in (config/plain.py), rows out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from l4lb.config.sensitive import NOT_SHOWN, veiled
 
 Plain = Mapping[str, Any]
 
-# Fixed at start: an upgrade or a restart makes them so.
+# Keys that are fixed at start: changes take effect at an upgrade or a restart.
 AT_START = frozenset(
     {
         ("process", "admin"),
@@ -30,7 +30,7 @@ AT_START = frozenset(
 )
 
 
-# Where in a configuration the keys of each kind of change stand.
+# The table of a configuration that has the keys of each kind of change.
 BELOW = {
     "process": "process",
     "limits": "limits",
@@ -42,10 +42,11 @@ BELOW = {
 
 @dataclass(frozen=True)
 class Change:
-    """One thing that is added, removed or changed.
+    """An object that was added, removed or changed.
 
-    kind: process, limits, listener, pool or backend; name: NAME, or POOL/NAME of a backend; keys:
-    of what is changed, each key's value before and after (None: absent)."""
+    kind: process, limits, listener, pool or backend. name: NAME, or POOL/NAME of a backend. keys:
+    for a changed object, each key's value before and after (None: absent).
+    """
 
     kind: str
     name: str
@@ -61,8 +62,8 @@ class Change:
         return f"{said}: {values}" if values else said
 
     def shown(self) -> dict[str, tuple[Any, Any]]:
-        """Of each key, down to the keys of tables, the value before and after as people may see
-        it."""
+        """Returns each key, down to the keys of tables, with its values before and after, without
+        secrets."""
         return {
             key: (veiled(where, old), veiled(where, new))
             for name, (before, after) in self.keys.items()
@@ -71,13 +72,13 @@ class Change:
         }
 
     def plain(self) -> dict[str, Any]:
-        """As a map, for answers."""
+        """Returns the change as a map, for answers."""
         keys = {key: list(values) for key, values in self.shown().items()}
         return {"kind": self.kind, "name": self.name, "action": self.action, "keys": keys}
 
 
 def _leaves(key: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
-    """The keys that differ, of two tables those in them."""
+    """Yields the keys that differ; for two tables, their keys."""
     if isinstance(old, dict) and isinstance(new, dict):
         for name in dict.fromkeys([*old, *new]):
             yield from _leaves(f"{key}.{name}", old.get(name), new.get(name))
@@ -86,7 +87,8 @@ def _leaves(key: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
 
 
 def compare(before: Plain, after: Plain) -> list[Change]:
-    """What a reload from one to the other changes, pools before their backends."""
+    """Returns the changes of a reload from one configuration to the other, pools before their
+    backends."""
     found: list[Change] = []
     for kind in ("process", "limits"):
         keys = _keys(before.get(kind, {}), after.get(kind, {}))
@@ -102,7 +104,7 @@ def compare(before: Plain, after: Plain) -> list[Change]:
 
 
 def needs_start(changes: list[Change]) -> list[str]:
-    """The keys among the changes that take effect at the next start."""
+    """Returns the keys among the changes that take effect at the next start."""
     return [
         f"{change.kind}.{key}"
         for change in changes
@@ -112,7 +114,8 @@ def needs_start(changes: list[Change]) -> list[str]:
 
 
 def _keys(old: Plain, new: Plain, but: str = "") -> dict[str, tuple[Any, Any]]:
-    """Each key whose value differs; a backend's name is what it is known by, no value of it."""
+    """Returns each key whose value differs. A backend's name identifies it and is not one of its
+    values."""
     return {
         key: (old.get(key), new.get(key))
         for key in dict.fromkeys([*old, *new])

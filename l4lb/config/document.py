@@ -1,7 +1,7 @@
-"""One TOML file to plain data.
+"""Reads one TOML file to plain data.
 
-Whatever the file holds, the outcome is data or one ConfigError: nothing here blocks, recurses or
-grows with what a broken file says, and each problem has its line.
+The result is data or one ConfigError, whatever the file contains. Nothing here blocks, recurses or
+grows because of a broken file, and each problem has its line.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from l4lb.errors import ConfigError, Problem
 SYNTAX_PLACE = re.compile(
     r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$"
 )
-# tomllib takes time with the square of a key's parts: longer ones never reach it.
+# why: tomllib takes time with the square of the number of a key's parts. Keys with more parts never
+# reach it.
 LONG_KEY = re.compile(
     r"(?:^|[\[{,])[ \t]*(?:(?:[A-Za-z0-9_-]+|\"[^\"\n]*\"|'[^'\n]*')[ \t]*\.[ \t]*)"
     rf"{{{NESTING_MAX}}}",
@@ -26,7 +27,7 @@ LONG_KEY = re.compile(
 
 
 def read(path: str | os.PathLike[str]) -> str:
-    """A file's text. Raises ConfigError if it cannot be read, or is no text."""
+    """Returns a file's text. Raises ConfigError if the file cannot be read or is not text."""
     name = os.fsdecode(path)
     try:
         with open(path, "rb") as file:
@@ -45,7 +46,7 @@ def read(path: str | os.PathLike[str]) -> str:
 
 
 def parse(text: str, filename: str) -> dict[str, Any]:
-    """What a TOML text says; filename is only said in errors. Raises ConfigError."""
+    """Parses a TOML text; filename is used only in errors. Raises ConfigError."""
     long_key = LONG_KEY.search(text)
     if long_key is not None:
         line = text.count("\n", 0, long_key.end()) + 1
@@ -62,7 +63,7 @@ def parse(text: str, filename: str) -> dict[str, Any]:
 
 
 def refused(filename: str, line: int | None, message: str) -> ConfigError:
-    """One problem with a file as a whole."""
+    """Makes an error about a file as a whole."""
     return ConfigError([Problem(filename, line, "", message)])
 
 

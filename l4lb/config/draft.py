@@ -1,7 +1,7 @@
-"""What can be read of a configuration before anyone knows that it is valid.
+"""The readable part of a configuration that may be invalid.
 
-Checks between values work on this, so that they and the model's errors are told at once. What
-cannot be read is left out here; the model says why.
+Checks between values use it, so that their errors and the model's errors are reported at once.
+Values that cannot be read are left out here; the model reports them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Table = Mapping[str, Any]
 
 @dataclass
 class Backend:
-    """What can be read of a backend; name is None if it has none of its own."""
+    """The readable part of a backend; name is None if the backend has no name of its own."""
 
     path: Path
     name: str | None
@@ -32,7 +32,7 @@ class Backend:
 
 @dataclass
 class Pool:
-    """What can be read of a pool."""
+    """The readable part of a pool."""
 
     path: Path
     name: str
@@ -42,7 +42,7 @@ class Pool:
 
 @dataclass
 class Listener:
-    """What can be read of a listener."""
+    """The readable part of a listener."""
 
     path: Path
     table: Table
@@ -54,21 +54,21 @@ class Listener:
 
 @dataclass
 class Draft:
-    """What can be read of a configuration."""
+    """The readable part of a configuration."""
 
     data: Table
     listeners: list[Listener] = field(default_factory=list)
     pools: list[Pool] = field(default_factory=list)
 
     def limit(self, name: str) -> int:
-        """A value of [limits], or its default."""
+        """Returns a value of [limits], or its default."""
         value = table(self.data, "limits").get(name)
         default: int = Limits.model_fields[name].default
         return value if isinstance(value, int) else default
 
 
 def read(data: Table) -> Draft:
-    """Everything of data that has the right shape."""
+    """Reads everything of data that has the right shape."""
     draft = Draft(data)
     for name, below in table(data, "listeners").items():
         if isinstance(below, dict):
@@ -80,7 +80,7 @@ def read(data: Table) -> Draft:
 
 
 def table(data: Table, key: str) -> Table:
-    """The table at a key; empty if there is none."""
+    """Returns the table at a key; an empty table if there is none."""
     value = data.get(key)
     return value if isinstance(value, dict) else {}
 

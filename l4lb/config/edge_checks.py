@@ -1,4 +1,5 @@
-"""What can be wrong between the edge's values that are each right; rows of checks.RULES."""
+"""Checks between valid values of listeners: access, PROXY protocol, client certificates, unix
+sockets. They are rows of checks.RULES."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ from l4lb.config.units import shown
 
 
 def trusted_proxies(draft: Draft) -> Iterator[Finding]:
-    """A PROXY header from anyone would let anyone be anyone; a unix socket has its file's mode."""
+    """Requires `trusted` for PROXY headers: otherwise every client could claim any address. For a
+    unix socket its file's mode decides."""
     for path, listener in _listeners(draft):
         mode, binds = listener.get("proxy_protocol", "off"), listener.get("bind")
         if isinstance(binds, list) and all(str(bind).startswith("unix:") for bind in binds):
@@ -23,7 +25,8 @@ def trusted_proxies(draft: Draft) -> Iterator[Finding]:
 
 
 def someone_who_verifies(draft: Draft) -> Iterator[Finding]:
-    """Who wants client certificates and says not whose would get none."""
+    """Requires `ca` if client certificates are required: without it no certificate could be
+    verified."""
     for path, listener in _listeners(draft):
         tls = listener.get("tls")
         if isinstance(tls, dict) and "verify" in tls and not tls.get("ca"):
@@ -33,7 +36,7 @@ def someone_who_verifies(draft: Draft) -> Iterator[Finding]:
 
 
 def some_access(draft: Draft) -> Iterator[Finding]:
-    """A table that says nothing is a mistake."""
+    """Refuses an access table without rules: it must be a mistake."""
     for path, listener in _listeners(draft):
         access = listener.get("access")
         keys = ("allow", "deny", "allow_file", "deny_file")
@@ -49,7 +52,8 @@ def _listeners(draft: Draft) -> Iterator[tuple[tuple[str | int, ...], dict[str, 
 
 
 def rights_of_files(draft: Draft) -> Iterator[Finding]:
-    """Who may use unix sockets: there must be such files, and such people."""
+    """Checks the rights of unix sockets: there must be such a socket, and the user and the group
+    must exist."""
     for listener in draft.listeners:
         is_unix = any(span.path for _, span in listener.binds)
         for key in ("mode", "owner", "group"):

@@ -1,4 +1,4 @@
-"""The types of the edge's fields: server names, protocols, networks, shares."""
+"""Types of fields about clients: server names, ALPN protocols, networks, percentages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from l4lb.config.units import DURATION, SIZE, bounded_quantity, check_bounds, sh
 
 
 def server_name(value: str) -> str:
-    """A name as TLS clients ask for, lower case, `*.` before it or `*` alone. Raises ValueError."""
+    """Returns a server name in lower case; `*.` may precede it, and `*` stands for all. Raises
+    ValueError."""
     name = value.lower()
     below = name.removeprefix("*.")
     if name == "*":
@@ -26,14 +27,14 @@ def server_name(value: str) -> str:
 
 
 def protocol(value: str) -> str:
-    """An ALPN protocol. Raises ValueError."""
+    """Returns an ALPN protocol. Raises ValueError."""
     if not 0 < len(value.encode()) <= bounds.ALPN_BYTES_MAX:
         raise wrong(f'{shown(value)} is not the name of a protocol such as "h2"')
     return value
 
 
 def network(value: str) -> str:
-    """A network or an address, in canonical form. Raises ValueError."""
+    """Returns a network or an address in canonical form. Raises ValueError."""
     if "%" in value:
         raise wrong(f"{shown(value)} has a zone, which is not supported")
     try:
@@ -48,12 +49,12 @@ def network(value: str) -> str:
 
 
 def one_or_more(value: object) -> object:
-    """One text stands for an array of one."""
+    """Turns one text into an array of one element."""
     return (value,) if isinstance(value, str) else fields.as_tuple(value)
 
 
 def as_many(value: object) -> object:
-    """An array that may also be empty."""
+    """Turns one text into an array of one element; an array may be empty."""
     return () if value == [] else fields.as_tuple(value)
 
 
@@ -75,7 +76,7 @@ Networks = Annotated[
 
 
 def list_file(value: str) -> str:
-    """The absolute path of a file. Raises ValueError."""
+    """Returns the absolute path of a file. Raises ValueError."""
     if not value.startswith("/") or not value.isprintable():
         raise wrong(f"{shown(value)} is not an absolute path")
     return value
@@ -85,7 +86,7 @@ SHARE = re.compile(r"^[0-9]{1,3}(\.[0-9]{1,9})? *%$")
 
 
 def _share_text(value: object) -> object:
-    """A percentage may be written as elsewhere, too: "5%"."""
+    """Accepts a percentage in the usual form, such as "5%", too."""
     if not isinstance(value, str):
         return value
     if not SHARE.match(value):

@@ -1,9 +1,9 @@
 """Environment variables in the values of a configuration.
 
-"${NAME}" in any text stands for that variable, "${NAME:-text}" for text where it is not set or
-empty, and "$${" for "${" itself. Where a whole number or a truth value is wanted, a text that is
-one reference and nothing else becomes one: `workers = "${WORKERS:-4}"`. Keys are never touched, a
-variable's own text is not looked at again, and how much all of it may add is bounded.
+"${NAME}" in any text is replaced by that variable, and "${NAME:-text}" by text if the variable is
+not set or empty. "$${" is replaced by "${". Where a whole number or a truth value is expected, a
+text that consists of one reference is converted: `workers = "${WORKERS:-4}"`. Keys are never
+changed, a variable's own text is not expanded again, and the total of all replacements is limited.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ INTEGER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 def expand(
     data: dict[str, Any], environ: Mapping[str, str]
 ) -> tuple[dict[str, Any], list[Finding]]:
-    """The data with each reference replaced, and what is wrong with those that cannot be."""
+    """Returns the data with each reference replaced, and the errors of references that cannot be
+    replaced."""
     expander = _Expander(environ)
     return expander.value(data, ()), expander.found
 

@@ -1,7 +1,7 @@
-"""The validation library's errors in the words of this program.
+"""Translates the validation library's errors into messages of this program.
 
-Its errors name a place and a kind; what people read is written here, one row a kind, with the
-nearest key or value that exists where a word is misspelt.
+Each error has a place and a kind. There is one row a kind here, and a hint with the most similar
+key or value if a word is misspelt.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SILENT = ("default_factory_not_called",)  # follows from another error of the sa
 
 
 def findings(error: ValidationError, data: object) -> Iterator[Finding]:
-    """Each error of a validation of data, once, in the order of the model."""
+    """Yields each error of a validation of data, once, in the order of the model."""
     for one in error.errors(include_url=False):
         if one["type"] not in SILENT:
             path = _written(one["loc"], data)
@@ -41,8 +41,8 @@ def findings(error: ValidationError, data: object) -> Iterator[Finding]:
 
 
 def _written(location: Path, data: object) -> Path:
-    """The part of a location that a file can have: not inside of what is plain text, and not
-    the library's own mark of a wrong key."""
+    """Returns the part of a location that a file can have: not inside of plain text, and without
+    the library's own marks."""
     for depth, part in enumerate(location):
         if not isinstance(data, (Mapping, list)) or part == "[key]":
             return location[:depth]

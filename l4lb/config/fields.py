@@ -1,7 +1,7 @@
-"""The types of the model's fields: what one value may be, as text and as what is kept.
+"""Types of the model's fields: the form of a value in a file, and the value that is kept.
 
-Each is the type people write annotations with, plus how a value is read, checked and written
-back, and what the JSON Schema says of it. Bounds are in bounds.py.
+Each type is an annotation, with functions that read, check and write back a value, and with its
+part of the JSON Schema. bounds.py has the bounds.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from l4lb.config.units import (
 
 
 def check_name(name: str) -> str:
-    """A name of a listener, pool or backend. Raises ValueError."""
+    """Returns a name of a listener, pool or backend. Raises ValueError."""
     if not name:
         raise wrong("a name cannot be empty")
     if not name.isprintable() or "/" in name or " " in name:
@@ -47,7 +47,7 @@ def check_name(name: str) -> str:
 
 
 def as_tuple(value: object) -> object:
-    """TOML has arrays, frozen models have tuples; none may be empty."""
+    """Turns an array into a tuple, because models are frozen; an empty array is an error."""
     if isinstance(value, str):
         raise wrong("must be an array, not a string", f"write [{shown(value)}]")
     if not isinstance(value, list):
@@ -77,15 +77,15 @@ def _hash_seed(value: object) -> str:
 
 
 def _hash_balance(value: object) -> int:
-    """In percent. Users of HAProxy and Envoy write 150, others 1.5: no factor is over 100, no
-    percentage under it."""
+    """Returns the factor in percent. Users of HAProxy and Envoy write 150, others write 1.5: no
+    factor is above 100, and no percentage is below it."""
     if isinstance(value, (int, float)) and 0 < value <= bounds.HASH_BALANCE_PERCENT[1]:
         value = f"{round(value * 100 if value <= 100 else value)}%"
     return check_bounds(PERCENT.parse(value), bounds.HASH_BALANCE_PERCENT, PERCENT)
 
 
 def _hash_prefix(value: object) -> object:
-    """Two lengths: of an IPv4 and of an IPv6 address."""
+    """Checks the two prefix lengths, of an IPv4 and of an IPv6 address."""
     if (
         not isinstance(value, (list, tuple))
         or len(value) != len(bounds.HASH_PREFIXES)
@@ -98,7 +98,8 @@ def _hash_prefix(value: object) -> object:
 
 
 def _prime(value: int) -> int:
-    """A prime number: the table's permutations reach every slot then."""
+    """Checks that the number is a prime. why: the permutations of the Maglev table then reach every
+    slot."""
 
     def is_prime(number: int) -> bool:
         return number > 1 and all(number % n for n in range(2, math.isqrt(number) + 1))
@@ -168,7 +169,7 @@ def _server_id(value: object) -> str:
 
 
 def _text(parse: Callable[[object], object], kind: str, example: str) -> tuple[Any, ...]:
-    """Turns a field into one that is written as text and kept as what parse makes of it."""
+    """Makes a field that is text in a file and is kept as the result of parse."""
     text = Annotated[str, Field(examples=[example], json_schema_extra={"x-l4lb-type": kind})]
     return (
         PlainValidator(parse, json_schema_input_type=text),
@@ -177,7 +178,7 @@ def _text(parse: Callable[[object], object], kind: str, example: str) -> tuple[A
 
 
 def _whole(limits: tuple[int, int]) -> tuple[Any, ...]:
-    """An integer within limits."""
+    """Makes an integer field within limits."""
     least, most = limits
     return (
         AfterValidator(lambda value: check_bounds(value, limits)),

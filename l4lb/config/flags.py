@@ -1,4 +1,4 @@
-"""From the flags of `l4lb run` to a configuration, through the same model as a file.
+"""Builds a configuration from the flags of `l4lb run`, with the model that files use.
 
 --listen tcp://HOST:PORT[-PORT] or udp://..., unix:/PATH; without a scheme it is tcp
 --backend ADDRESS[,weight=N][,name=TEXT][,max_connections=N][,backup=true|false]
@@ -50,8 +50,8 @@ def from_flags(listens: Sequence[str], backends: Sequence[str], balance: str | N
 
 
 def demo(backend_ports: Sequence[int], port: int = DEMO_PORT, http_port: int = 0) -> Config:
-    """The demonstration: a local port before local backends on these ports, checked. http_port: of
-    the dashboard; 0, it has none."""
+    """Returns the demonstration: a local port, a pool of local backends on these ports, and health
+    checks. http_port: port of the dashboard; 0: no dashboard."""
     backends = [
         {"name": f"demo-{number}", "address": f"127.0.0.1:{port}"}
         for number, port in enumerate(backend_ports, 1)
@@ -110,7 +110,7 @@ class _Reader:
 
 
 def _value(text: str) -> object:
-    """A value as TOML would read it; what is neither stays text, and the model says so."""
+    """Reads a value as TOML would. Any other text stays text, and the model reports it."""
     if re.fullmatch(r"-?[0-9]{1,18}", text, re.ASCII):
         return int(text)
     return {"true": True, "false": False}.get(text, text)

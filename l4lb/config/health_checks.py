@@ -1,4 +1,4 @@
-"""What can be wrong between values of a pool's health; see checks.py."""
+"""Checks between the values of a pool's health checks; see checks.py."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from l4lb.config.units import shown
 Findings = Iterator[Finding]
 
 STREAMS = ("tcp", "tls", "http", "https")
-# The types of check that look at a key; one that is not here is for all.
+# The types of check that use a key. A key that is not here is for all types.
 FOR = {
     "send_proxy": (*STREAMS, "udp", "dns"),
     "send": ("tcp", "tls", "udp"),
@@ -84,7 +84,7 @@ def _program_is_there(draft: Draft) -> Findings:
 
 
 def _datagrams_checked_as_streams(draft: Draft) -> Findings:
-    """A pool that only udp listeners use, checked at its own port over TCP."""
+    """Finds a pool that only UDP listeners use and that is checked over TCP at its own port."""
     protocols: dict[object, set[object]] = {}
     for listener in draft.listeners:
         if isinstance(listener.pool, str):

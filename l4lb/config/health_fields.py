@@ -1,4 +1,4 @@
-"""The types of the fields of health: what is sent, expected, asked for and run."""
+"""Types of the fields of health checks: text to send and to expect, questions, and programs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STATUS = re.compile(r"([1-5][0-9][0-9])(?:-([1-5][0-9][0-9]))?", re.ASCII)
 
 
 def _checked(check: Callable[[str], None]) -> AfterValidator:
-    """What raises ValueError says what is wrong."""
+    """Makes a validator from a function that raises ValueError with the reason."""
 
     def validate(text: str) -> str:
         if len(text.encode()) > bounds.CHECK_TEXT_BYTES_MAX:
@@ -93,7 +93,7 @@ def _rcode(text: str) -> None:
 
 
 def _statuses(value: object) -> object:
-    """Numbers and texts: [200, "300-399"]."""
+    """Accepts numbers and texts: [200, "300-399"]."""
     found = as_tuple(value)
     if not isinstance(found, tuple):
         return found

@@ -1,9 +1,9 @@
-"""Other files that a configuration includes: read, and put together to one table.
+"""Reads the files that a configuration includes, and merges them into one table.
 
-`include = ["pools/*.toml"]` stands at the top of a file; names are relative to its folder, and a
-pattern may match nothing. Tables of several files are one table; a value that two files give is
-an error, never a quiet winner. An included file may include others. A file that includes itself,
-over however many others, is an error.
+`include = ["pools/*.toml"]` is at the top of a file. Names are relative to the file's folder, and a
+pattern may match no file. Tables that are in several files are merged. A value that is in two files
+is an error; neither file wins silently. An included file may include others. A file that includes
+itself, directly or through others, is an error.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Data = dict[str, Any]
 
 
 def gather(text: str, filename: str) -> tuple[Data, Origin]:
-    """The data of a file's text and of all that it includes. Raises ConfigError."""
+    """Returns the data of a file's text and of all files that it includes. Raises ConfigError."""
     gatherer = _Gatherer()
     data = gatherer.file(text, filename, ())
     if gatherer.problems:
@@ -38,7 +38,8 @@ class _Gatherer:
         self._bytes = 0
 
     def file(self, text: str, filename: str, above: tuple[str, ...]) -> Data:
-        """What a file says and includes; above: the files that led here."""
+        """Returns the data of a file and its included files; above: the files that included this
+        one."""
         origin = Origin(filename, text)
         self.sources.append(Source(filename, text))
         try:

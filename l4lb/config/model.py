@@ -1,10 +1,10 @@
-"""The configuration as everyone reads it: frozen, typed, checked.
+"""The configuration as all other modules use it: frozen, typed, checked.
 
-The names in a file are the aliases, the attributes carry units: the key `idle_timeout = "10m"`
-is `pool.idle_timeout_ms == 600_000`. Each table is in tables/, one file a room. What can be wrong
-with one value is said there; what can be wrong between values is in checks.py; what this version
-cannot do yet is in supported.py. The text under each field is its documentation:
-docs/configuration.md and the JSON Schema have it.
+The names in a file are the aliases; the attributes have units in their names: the key `idle_timeout
+= "10m"` is `pool.idle_timeout_ms == 600_000`. Each table is a file in tables/. The types of fields
+check single values; checks.py checks values against each other; supported.py lists features that
+this version lacks. The text under each field is its documentation, which docs/configuration.md and
+the JSON Schema contain.
 """
 
 from __future__ import annotations
@@ -56,16 +56,16 @@ class Config(Model):
 
     @property
     def origin(self) -> Origin:
-        """Where it came from: turns a path into a file and a line."""
+        """The configuration's origin, which turns a path into a file and a line."""
         return self._origin
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
-        """What is probably not meant, and is no error."""
+        """Settings that are probably not intended, and are not errors."""
         return self._warnings
 
     def came_from(self, origin: Origin, warnings: tuple[Problem, ...]) -> Config:
-        """The same configuration with another origin and other warnings."""
+        """Returns this configuration with another origin and other warnings."""
         copy = self.model_copy()
         copy._origin, copy._warnings = origin, warnings  # noqa: SLF001 - of this class
         return copy

@@ -1,7 +1,7 @@
-"""Where a configuration came from, to say for each value in which file and line it stands.
+"""The origin of a configuration: finds the file and line of each value.
 
-A path names a value as ("pools", "web", "backends", 1, "weight"). Looking for lines costs a scan
-of the whole text, so nobody does it before the first problem.
+A path names a value, as in ("pools", "web", "backends", 1, "weight"). Finding lines needs a scan of
+the whole text, so it is done only when there is a problem.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def path_text(path: Path) -> str:
-    """A path as people read it: pools.web.backends[1].weight, quoted where TOML must quote."""
+    """Returns a path as people read it: pools.web.backends[1].weight, quoted where TOML needs
+    quotes."""
     text = ""
     for part in path:
         if isinstance(part, int):
@@ -34,7 +35,7 @@ def path_text(path: Path) -> str:
 
 
 class Finding(NamedTuple):
-    """Something wrong with the value at a path, before anyone knows which line that is."""
+    """An error in the value at a path, before its line is known."""
 
     path: Path
     message: str
@@ -49,23 +50,23 @@ class Source:
     text: str = field(repr=False)
 
     def written(self, path: Path) -> Path:
-        """The longest beginning of path that this file has; () if it has none."""
+        """Returns the longest beginning of path that this file contains; () if it contains none."""
         known = _lines(self.text)
         return next((path[:n] for n in range(len(path), 0, -1) if path[:n] in known), ())
 
     def line(self, path: Path) -> int:
-        """Where it has the longest beginning of path."""
+        """Returns the line of the longest beginning of path that this file contains."""
         return _lines(self.text).get(self.written(path), 1)
 
     def place(self, path: Path) -> str:
-        """FILE:LINE of it."""
+        """Returns that place as FILE:LINE."""
         return f"{self.file}:{self.line(path)}"
 
 
 @dataclass(frozen=True)
 class Origin:
-    """A file and its text (valid TOML) with those that it includes, or the flags that stand for
-    some paths, or nothing."""
+    """The origin: a file and its text (valid TOML) with the files that it includes; or the flags of
+    some paths; or nothing."""
 
     file: str | None = None
     text: str = field(default="", repr=False)
@@ -73,7 +74,8 @@ class Origin:
     also: tuple[Source, ...] = ()
 
     def problem(self, finding: Finding) -> Problem:
-        """The finding with its place: that of the value or of the nearest thing around it."""
+        """Returns the finding with its place: that of the value, or of the nearest table around
+        it."""
         path, message, hint = finding
         source = self._source(path)
         if source is not None:
@@ -86,14 +88,14 @@ class Origin:
         return Problem(None, None, key, message, hint)
 
     def written(self, path: Path) -> Path:
-        """The longest beginning of path that somebody wrote; () if there is none."""
+        """Returns the longest beginning of path that is written anywhere; () if there is none."""
         source = self._source(path)
         if source is not None:
             return source.written(path)
         return next((path[:n] for n in range(len(path), 0, -1) if path[:n] in self.flags), ())
 
     def _source(self, path: Path) -> Source | None:
-        """The file that has the longest beginning of path, the first of equals."""
+        """Returns the file with the longest beginning of path, the first one of equals."""
         if self.file is None:
             return None
         sources = (Source(self.file, self.text), *self.also)

@@ -1,7 +1,6 @@
-"""From TOML files to a configuration.
+"""Turns TOML files into a configuration.
 
-Whatever the files hold, the outcome is a configuration or one ConfigError with everything that is
-wrong, each with its file and line.
+The result is a configuration, or one ConfigError with all errors, each with its file and line.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ def load(path: str | os.PathLike[str], *, environ: Mapping[str, str] | None = No
 
 
 def loads(text: str, filename: str, *, environ: Mapping[str, str] | None = None) -> Config:
-    """Reads a configuration; filename is said in errors, and what it includes is looked for
-    beside it. Raises ConfigError."""
+    """Parses a configuration. filename is used in errors, and included files are looked for beside
+    it. Raises ConfigError."""
     data, origin = include.gather(text, filename)
     known = os.environ if environ is None else environ
     data, found = environment.expand(data, known)

@@ -24,7 +24,7 @@ def _split(text: str) -> tuple[str, str]:
 
 
 def to_bytes(text: str) -> bytes:
-    """The bytes to send. Raises ValueError."""
+    """Returns the bytes to send. Raises ValueError."""
     kind, rest = _split(text)
     if kind == "regex":
         raise ValueError("a regular expression cannot be sent")
@@ -38,7 +38,7 @@ def to_bytes(text: str) -> bytes:
 
 @functools.lru_cache(maxsize=4096)
 def compiled(pattern: str) -> Any:
-    """A regular expression over bytes. Raises ValueError."""
+    """Returns a compiled regular expression over bytes. Raises ValueError."""
     options = re2.Options()
     options.log_errors = False
     options.encoding = re2.Options.Encoding.LATIN1
@@ -51,13 +51,14 @@ def compiled(pattern: str) -> Any:
 
 
 def expression(text: str) -> Any:
-    """The regular expression that it is; None: it is text or bytes. Raises ValueError."""
+    """Returns the regular expression in text; None if text stands for text or bytes. Raises
+    ValueError."""
     kind, rest = _split(text)
     return compiled(rest) if kind == "regex" else None
 
 
 def find(text: str, data: bytes) -> int:
-    """Where in data what is expected ends; -1: it is not there."""
+    """Returns where in data the expected text ends; -1 if it is not there."""
     pattern = expression(text)
     if pattern is not None:
         found = pattern.search(data)
@@ -68,7 +69,7 @@ def find(text: str, data: bytes) -> int:
 
 
 def check(text: str, *, expected: bool) -> None:
-    """Raises ValueError that says what is wrong with it."""
+    """Raises ValueError, with the reason, if text is invalid."""
     kind, rest = _split(text)
     if kind == "regex" and expected:
         compiled(rest)

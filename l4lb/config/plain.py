@@ -1,12 +1,12 @@
 """A configuration as plain data, in three forms.
 
-    to_plain     everything, every default written out: to compare two of them
-    to_stated    what a file would have to say for it: only what is not so anyway
-    carried      everything and what people wrote for it, exactly: for another process
+    to_plain     everything, every default written out: to compare two configurations
+    to_stated    the text of a file for it: only values that differ from their defaults
+    carried      everything, with what people wrote for it: for another process
 
-What is written out in full is no good file: a key that means nothing beside others is refused,
-whatever its value (`verify` without `ca`), so a default that is written is not a default that is
-left out. Only to_stated makes files, and only to_stated is checked again.
+Data with every default is not a valid file. A key that means nothing beside other keys is refused,
+whatever its value (`verify` without `ca`), so a default that is written is not the same as a
+default that is left out. Only to_stated makes files, and only to_stated is checked again.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ from typing import Any
 from l4lb.config import addresses
 from l4lb.config.model import Backend, Config, Process
 
-# Keys of [process] whose default depends on the machine and on who runs the service.
+# Keys of [process] whose default depends on the machine and on the user who runs the service.
 OF_THE_MACHINE = tuple(
     name for name, one in Process.model_fields.items() if one.default_factory is not None
 )
 
 
 def to_plain(config: Config) -> dict[str, Any]:
-    """Tables, arrays and values with the keys of a file, every default included.
+    """Returns tables, arrays and values with the keys of a file, every default included.
 
-    Reading it back gives an equal configuration. What is absent stays absent: TOML has no null.
-    Two configurations that do the same give the same."""
+    Reading the result gives an equal configuration. Absent values stay absent: TOML has no null.
+    Two configurations with equal effect have equal results.
+    """
     plain = config.model_dump(mode="json", by_alias=True, exclude_none=True)
     for pool in plain["pools"].values():
         _settle_backends(pool)
@@ -38,8 +39,8 @@ def to_plain(config: Config) -> dict[str, Any]:
 
 
 def to_stated(config: Config) -> dict[str, Any]:
-    """What a file must say for it: what is not the default. What depends on the machine is said
-    only if somebody said it, and then whatever it is."""
+    """Returns the values that differ from their defaults. A value whose default depends on the
+    machine is included only if it was set, and then whatever it is."""
     stated = config.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
     process = stated.pop("process", {})
     for name in OF_THE_MACHINE:
@@ -56,19 +57,19 @@ def to_stated(config: Config) -> dict[str, Any]:
 
 
 def backend_plain(backend: Backend) -> dict[str, Any]:
-    """One backend with every default."""
+    """Returns one backend with every default."""
     plain: dict[str, Any] = backend.model_dump(mode="json", by_alias=True, exclude_none=True)
     _unname(plain)
     return plain
 
 
 def as_written(config: Config) -> Config:
-    """With the host names that its addresses were found by, as the file has them."""
+    """Returns the configuration with the host names of its addresses, as in the file."""
     return addresses.exchanged(config, lambda _, one: one.as_written())
 
 
 def digest(config: Config) -> str:
-    """Equal for configurations that are written alike on any machine."""
+    """Returns a digest that is equal for configurations that are written alike, on any machine."""
     plain = to_plain(as_written(config))
     for name in _unsaid(config):
         del plain["process"][name]
@@ -77,19 +78,20 @@ def digest(config: Config) -> str:
 
 
 def carried(config: Config) -> dict[str, Any]:
-    """All of it: plain; asked: the host names that addresses were found by, [path, name] each;
-    unsaid: keys of [process] that nobody wrote."""
+    """Returns everything. plain: the data. asked: the host names of addresses, [path, name] each.
+    unsaid: keys of [process] that were not set."""
     asked = [[list(path), one.asked] for path, one in addresses.each(config) if one.asked]
     return {"plain": to_plain(config), "asked": asked, "unsaid": _unsaid(config)}
 
 
 def of_carried(data: Mapping[str, Any]) -> Config:
-    """What `carried` gave, perhaps of a version that had not all of it. Raises ValueError."""
+    """Reads the result of `carried`, possibly of a version that had fewer keys. Raises
+    ValueError."""
     config = Config.model_validate(data["plain"])
     asked = {tuple(path): name for path, name in data.get("asked", ())}
     if asked:
         config = addresses.exchanged(config, lambda at, one: replace(one, asked=asked.get(at, "")))
-    # why: model_fields_set is the set itself, and the only place where pydantic has it.
+    # why: model_fields_set is the set itself, and pydantic keeps this information nowhere else.
     config.process.model_fields_set.difference_update(data.get("unsaid", ()))
     return config
 
@@ -107,10 +109,10 @@ def _settle_backends(pool: dict[str, Any]) -> None:
 
 def _unname(backend: dict[str, Any]) -> None:
     if backend["name"] == backend["address"]:
-        del backend["name"]  # the default, and perhaps no name one may give
+        del backend["name"]  # the default, which may be a name that a file cannot give
 
 
 def members(pool: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The backends of a pool's plain data by name: a file need not say one, nor name any backend
-    where discovery finds them."""
+    """Returns the backends of a pool's plain data by name. A file may leave names out, and backends
+    too if there is discovery."""
     return {one.get("name", one["address"]): one for one in pool.get("backends", ())}

@@ -1,9 +1,9 @@
-"""Which line of a TOML text each key and array element starts on.
+"""Finds the line of each key and array element of a TOML text.
 
-The standard library's parser forgets positions. This scanner reads a text that tomllib has
-already accepted, so it only has to find where things are, never whether they are right. On other
-input it stops early and knows less; it never fails. What it says of a table is the line of its
-header, or of the first key that implies it.
+The standard library's parser does not keep positions. This scanner reads a text that tomllib has
+accepted already, so it only finds places and checks nothing. On other input it stops early and
+finds less; it never fails. The line of a table is that of its header, or of the first key that
+implies it.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ SCALAR = re.compile(r"[^,\]}#\r\n]*")  # a number, date or boolean
 
 
 class _UnexpectedError(Exception):
-    """Not TOML, after all."""
+    """The text is not TOML."""
 
 
 def positions(text: str) -> dict[Path, int]:
-    """The line (from 1) of each path in a valid TOML text."""
+    """Returns the line (from 1) of each path in a valid TOML text."""
     scanner = _Scanner(text)
-    with contextlib.suppress(_UnexpectedError, RecursionError):  # what was found so far is right
+    with contextlib.suppress(_UnexpectedError, RecursionError):  # everything found so far is right
         scanner.document()
     return scanner.lines
 
@@ -157,7 +157,7 @@ class _Scanner:
 
 
 def _unquoted(token: str) -> str:
-    """What a quoted key means; tomllib knows the escapes."""
+    """Returns the value of a quoted key; tomllib knows the escapes."""
     try:
         value = tomllib.loads(f"key = {token}")["key"]
     except ValueError:

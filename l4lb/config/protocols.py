@@ -1,11 +1,11 @@
-"""Which protocols each key of a listener and of a pool means something for.
+"""The protocols for which each key of a listener and of a pool has a meaning.
 
-A key that means nothing is refused: what is written would not be done (`tls` of a pool whose
-backends get datagrams would leave them in clear). Every key has its row here; one without a row
-fails a test. A key inside of a table is as its table, unless it has a row of its own.
+A key without a meaning is refused, because it would have no effect (`tls` of a pool whose backends
+get datagrams would leave them unencrypted). Every key has a row here; a test fails for a key
+without one. A key of a nested table has the row of its table, unless it has one of its own.
 
-A pool is judged by the listeners that use it: what means something to one of them is right. One
-that nobody uses may say anything.
+A key of a pool is accepted if it has a meaning for one listener that uses the pool. A pool without
+listeners may have any key.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ BOTH = TCP | UDP
 
 
 class Row(NamedTuple):
-    """Of one key: what it is for, which of its values are for less, and what the other protocol
-    has instead."""
+    """One key: its protocols, the values that are for fewer protocols, and the key that the other
+    protocol has instead."""
 
     of: frozenset[str]
     values: Mapping[str, frozenset[str]] = {}
@@ -35,7 +35,7 @@ class Row(NamedTuple):
 ANY = Row(BOTH)
 OF_STREAMS = Row(TCP)
 
-# A dot goes into a table, an asterisk to each element of an array.
+# A dot leads into a table, an asterisk to each element of an array.
 LISTENERS: Mapping[str, Row] = {
     "bind": ANY,
     "mode": OF_STREAMS,
@@ -115,7 +115,7 @@ POOLS: Mapping[str, Row] = {
 
 
 def of_listeners(draft: Draft) -> Iterator[Finding]:
-    """Keys of a listener that mean nothing for its protocol."""
+    """Yields keys of a listener that have no meaning for its protocol."""
     for listener in draft.listeners:
         protocols = frozenset({listener.protocol})
         for path, what, of, row in _meaningless(listener.table, LISTENERS, protocols):
@@ -124,7 +124,7 @@ def of_listeners(draft: Draft) -> Iterator[Finding]:
 
 
 def of_pools(draft: Draft) -> Iterator[Finding]:
-    """Keys of a pool that mean nothing to any listener that uses it."""
+    """Yields keys of a pool that have no meaning for any listener that uses it."""
     users: dict[object, set[object]] = {}
     for listener in draft.listeners:
         for pool in (listener.pool, *(route.get("pool") for _, route in listener.routes)):
@@ -144,10 +144,10 @@ Found = tuple[Path, str, str, Row]
 def _meaningless(
     table: Table, rows: Mapping[str, Row], protocols: frozenset[object]
 ) -> Iterator[Found]:
-    """Where something means nothing to any of these protocols; of a value which it is; what it is
-    for; its row."""
+    """Yields what has no meaning for any of these protocols: its path, the value, its protocols and
+    its row."""
     if not protocols <= BOTH:
-        return  # what is no protocol is told elsewhere
+        return  # an invalid protocol is reported elsewhere
     for key, row in rows.items():
         if row is ANY:
             continue
@@ -161,12 +161,12 @@ def _meaningless(
 
 
 def _is_off(value: object) -> bool:
-    """What is switched off promises nothing."""
+    """True for a value that switches something off, which is always accepted."""
     return value in ("off", False, 0, [])
 
 
 def _words(value: object) -> Iterator[tuple[Path, str]]:
-    """A text, or each of an array."""
+    """Yields a text, or each text of an array."""
     if isinstance(value, str):
         yield (), value
     for index, one in enumerate(value if isinstance(value, list) else ()):

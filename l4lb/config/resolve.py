@@ -1,7 +1,7 @@
-"""Host names to IP addresses: once, at start or reload, within a bounded time.
+"""Looks host names up: once, at start or reload, within a limited time.
 
-The first IPv4 address is taken, else the first IPv6 one. A backend keeps its name, so what it is
-called does not change with its address. Reading a configuration never needs this; using it does.
+The first IPv4 address is used, or the first IPv6 address if there is none. A backend keeps its name
+when its address changes. Reading a configuration needs no look-up; using it does.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from l4lb.errors import ConfigError
 
 
 class Answer(NamedTuple):
-    """What is known of a name: its addresses, best first, or why there are none."""
+    """The result of a look-up: the addresses, best first, or why there are none."""
 
     addresses: Sequence[str]
     error: str | None = None
@@ -60,7 +60,7 @@ def resolve(
 
 
 def look_up_names(names: Sequence[str], timeout_ms: int) -> dict[str, Answer]:
-    """What the system's resolver says of names, as far as it says so in time."""
+    """Asks the system's resolver for names and returns the answers that came in time."""
     command = [sys.executable, "-I", "-S", lookup.__file__]
     try:
         output = subprocess.run(

@@ -1,6 +1,6 @@
 """The model as data: its JSON Schema, and a flat list of its keys.
 
-The list is what docs/configuration.md shows.
+docs/configuration.md shows the list.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ UNITS = {unit.name: unit for unit in (DURATION, SIZE, PERCENT)}
 
 @functools.cache
 def json_schema() -> JsonSchema:
-    """JSON Schema (2020-12) of a configuration file, for editors and other tools."""
+    """Returns the JSON Schema (2020-12) of a configuration file, for editors and other tools."""
     schema: JsonSchema = _cleaned(Config.model_json_schema(mode="validation"))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
@@ -43,12 +43,13 @@ class Key(NamedTuple):
 
 
 def keys() -> Iterator[Key]:
-    """Every key that holds a value, in the order of the model."""
+    """Yields every key that holds a value, in the order of the model."""
     yield from _keys(json_schema(), "")
 
 
 def type_at(path: Path) -> str | None:
-    """The JSON type of the value at path; None where there is no such key or it can be several."""
+    """Returns the JSON type of the value at path; None if there is no such key or it may have
+    several types."""
     node = json_schema()
     for part in path:
         node = _table_of(node)
@@ -61,7 +62,7 @@ def type_at(path: Path) -> str | None:
 
 
 def names_below(path: Path) -> list[str]:
-    """The keys that the table at path may have; none if they are free."""
+    """Returns the keys that the table at path may have; none if its keys are free."""
     node = json_schema()
     for part in path:
         node = _table_of(node)
@@ -73,14 +74,15 @@ def names_below(path: Path) -> list[str]:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
-    """A hint, if one of the known words is near."""
+    """Returns a hint if one of the known words is similar."""
     known = itertools.islice(known, SUGGESTIONS_MAX)
     near = difflib.get_close_matches(word[:NAME_BYTES_MAX], known, n=1)
     return f'did you mean "{near[0]}"?' if near else None
 
 
 def _cleaned(node: Any) -> Any:
-    """As a file says it: TOML has no null, an optional key may be absent; quantities have units."""
+    """Adapts a node to files: TOML has no null, an optional key may be absent, and quantities have
+    units."""
     if isinstance(node, list):
         return [_cleaned(one) for one in node]
     if not isinstance(node, dict):
@@ -97,13 +99,13 @@ def _cleaned(node: Any) -> Any:
 
 
 def _follow(node: JsonSchema) -> JsonSchema:
-    """node, or what it refers to under node's own words."""
+    """Returns node, or the node that it refers to with node's own entries added."""
     name = node.get("$ref", "").removeprefix("#/$defs/")
     return {**json_schema()["$defs"][name], **node} if name else node
 
 
 def _table_of(node: JsonSchema) -> JsonSchema:
-    """node, or the one of its alternatives that is not plain text."""
+    """Returns node, or its alternative that is a table."""
     node = _follow(node)
     return next((_follow(one) for one in node.get("anyOf", ()) if "$ref" in one), node)
 

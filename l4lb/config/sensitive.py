@@ -1,7 +1,7 @@
 """Values that may be secret, by the names of their keys: no log and no answer shows them.
 
-What a check sends, asks for or runs often has a password or a token in it; nobody can tell by
-looking at it.
+The text that a check sends, asks for or runs often contains a password or a token, which cannot be
+recognised.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 NOT_SHOWN = "(not shown)"
 
-# Keys as schema.keys() names them.
+# Keys, with the names of schema.keys().
 KEYS = frozenset(
     {
         "process.hash_seed",
@@ -31,7 +31,7 @@ KEYS = frozenset(
 
 
 def veiled(key: str, value: Any) -> Any:
-    """The value at that key as it may be shown."""
+    """Returns the value of that key in the form in which it may be shown."""
     if key in KEYS:
         return None if value is None else NOT_SHOWN
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The types of socket options: marks, DSCP, interfaces, local addresses."""
+"""Types of socket options: marks, DSCP, interfaces, local addresses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DSCP_NAMES = {
 
 
 def dscp(value: object) -> int:
-    """A codepoint, as a number or by its name. Raises ValueError."""
+    """Returns a codepoint, given as a number or by its name. Raises ValueError."""
     if isinstance(value, str) and value.lower() in DSCP_NAMES:
         return DSCP_NAMES[value.lower()]
     if type(value) is not int:
@@ -30,7 +30,7 @@ def dscp(value: object) -> int:
 
 
 def interface(value: str) -> str:
-    """A network interface's name. Raises ValueError."""
+    """Returns the name of a network interface. Raises ValueError."""
     fits = 0 < len(value.encode()) <= bounds.INTERFACE_BYTES_MAX
     if not fits or not value.isprintable() or "/" in value or " " in value or value in (".", ".."):
         raise wrong(f'{shown(value)} is not the name of a network interface such as "eth0"')
@@ -41,14 +41,14 @@ MODE = re.compile("0?[0-7]{3}", re.ASCII)
 
 
 def unix_mode(value: object) -> str:
-    """The mode of a unix socket's file, as four octal digits. Raises ValueError."""
+    """Returns the mode of a unix socket's file, as four octal digits. Raises ValueError."""
     if not isinstance(value, str) or not MODE.fullmatch(value):
         raise wrong(f"{shown(value)} is not a mode: octal digits in quotes", 'such as "0660"')
     return f"{int(value, 8):04o}"
 
 
 def _one_or_many(value: object) -> object:
-    """One text stands for an array of one; an array may be empty."""
+    """Turns one text into an array of one element; an array may be empty."""
     return (value,) if isinstance(value, str) else edge_fields.as_many(value)
 
 

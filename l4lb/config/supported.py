@@ -1,7 +1,7 @@
-"""What the configuration can say and this version cannot do yet.
+"""Settings that a configuration can contain and that this version does not support yet.
 
-Delete a row when its feature lands, or add to its values when a part of it does. Nothing else
-has to change: keys and values are in the model from the start.
+Delete a row when its feature is finished, or add values when a part of it is. Nothing else has to
+change: keys and values are in the model from the start.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ from l4lb.config.units import shown
 
 
 class Row(NamedTuple):
-    """A key (* is any name or element), and the only values of it that work; none: no value."""
+    """A key (* is any name or element) and its supported values; none: no value is supported."""
 
     key: str
     values: tuple[object, ...]
     what: str
 
 
-# Empty: all that can be written works.
+# Empty: every setting is supported.
 ROWS: tuple[Row, ...] = ()
 
 
 def findings(data: Mapping[str, object]) -> Iterator[Finding]:
-    """What of a configuration, as read and perhaps wrong, has to wait for a later version."""
+    """Yields the settings of a configuration, which may be invalid, that have to wait for a later
+    version."""
     for row in ROWS:
         for path, value in matching(data, tuple(row.key.split("."))):
             if value not in row.values:
@@ -37,7 +38,7 @@ def findings(data: Mapping[str, object]) -> Iterator[Finding]:
 
 
 def matching(data: object, key: tuple[str, ...], at: Path = ()) -> Iterator[tuple[Path, object]]:
-    """Each path and value of data that a key with wildcards names."""
+    """Yields each path and value of data that matches a key with wildcards."""
     if not key:
         yield at, data
     elif isinstance(data, Mapping):

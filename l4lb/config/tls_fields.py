@@ -1,4 +1,4 @@
-"""The types of TLS's fields: files, cipher lists, names, limits."""
+"""Types of the fields of TLS: files, cipher lists, names, limits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from l4lb.config.units import DURATION, bounded_quantity, shown, wrong
 
 
 def file_path(value: str) -> str:
-    """The absolute path of a file. Raises ValueError."""
+    """Returns the absolute path of a file. Raises ValueError."""
     if not value.startswith("/"):
         raise wrong(f"{shown(value)} is not an absolute path")
     if not value.isprintable() or len(value.encode()) > bounds.FILE_PATH_BYTES_MAX:
@@ -20,7 +20,8 @@ def file_path(value: str) -> str:
 
 
 def ciphers(value: str) -> str:
-    """A list in OpenSSL's words; whether it knows them is seen when it is loaded."""
+    """Returns a list in OpenSSL's syntax. Whether OpenSSL accepts it is checked when it is
+    loaded."""
     if not value or not value.isascii() or not value.isprintable():
         raise wrong(f"{shown(value)} is not a list of ciphers")
     if len(value) > bounds.CIPHERS_BYTES_MAX:
@@ -29,7 +30,7 @@ def ciphers(value: str) -> str:
 
 
 def host_name(value: str) -> str:
-    """A host's name. Raises ValueError."""
+    """Returns a host name. Raises ValueError."""
     labels = value.lower().removesuffix(".").split(".")
     if len(value) > bounds.HOST_NAME_MAX or not all(map(address.LABEL.fullmatch, labels)):
         raise wrong(f"{shown(value)} is not a host name")

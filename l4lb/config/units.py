@@ -1,7 +1,7 @@
-"""Quantities as people write them: "250ms", "64KiB", "50%".
+"""Quantities in text form: "250ms", "64KiB", "50%".
 
-A quantity is a whole number and a unit, in quotes. There is no default unit: a bare number is
-refused with what to write instead, because nobody can tell seconds from milliseconds later.
+A quantity is a whole number and a unit, in quotes. There is no default unit: a number without a
+unit is refused with a suggestion, because a reader could not tell seconds from milliseconds.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pydantic_core import PydanticCustomError
 from l4lb.config.bounds import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, SHOWN_MAX
 
 NUMBER = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?) *(?P<unit>[^0-9.\s]*)", re.ASCII)
-DIGITS_MAX = 15  # more cannot be within any bound
+DIGITS_MAX = 15  # more digits exceed every bound
 TYPES = {
     bool: "a boolean",
     str: "a string",
@@ -29,17 +29,18 @@ TYPES = {
 
 
 def wrong(text: str, hint: str | None = None) -> PydanticCustomError:
-    """An error of one value, in our own words (l4lb/config/explain.py shows it as it is)."""
+    """Makes an error about one value with a text of ours (l4lb/config/explain.py shows it
+    unchanged)."""
     return PydanticCustomError("l4lb", "{text}", {"text": text, "hint": hint})
 
 
 def type_name(value: object) -> str:
-    """What TOML calls a value's type."""
+    """Returns TOML's name of a value's type."""
     return TYPES.get(type(value), "a date or time")
 
 
 def shown(value: object) -> str:
-    """A wrong value as a message repeats it: one line, bounded."""
+    """Returns an invalid value for use in a message: one line, of limited length."""
     if isinstance(value, str):
         head = value[: SHOWN_MAX + 1]
         clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in head)
@@ -47,7 +48,7 @@ def shown(value: object) -> str:
     elif isinstance(value, bool):
         text = str(value).lower()
     elif isinstance(value, int) and abs(value) >= 10**SHOWN_MAX:
-        text = "a very large number"  # str() of it may be refused
+        text = "a very large number"  # str() may refuse it
     elif isinstance(value, (list, dict)):
         text = type_name(value)
     else:
@@ -57,14 +58,14 @@ def shown(value: object) -> str:
 
 @dataclass(frozen=True)
 class Unit:
-    """One kind of quantity: its name, an example, and each suffix in terms of the smallest."""
+    """One kind of quantity: its name, an example, and each suffix as a multiple of the smallest."""
 
     name: str
     example: str
     suffixes: Mapping[str, int]  # from small to large
 
     def parse(self, value: object) -> int:
-        """In the smallest unit. Raises ValueError that says what is wrong."""
+        """Returns the quantity in the smallest unit. Raises ValueError with the reason."""
         if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**DIGITS_MAX:
             raise wrong(f"a {self.name} needs a unit, in quotes", f"write {self._choices(value)}")
         if not isinstance(value, str):
@@ -83,7 +84,7 @@ class Unit:
         return int(number) * self.suffixes[unit]
 
     def format(self, quantity: int) -> str:
-        """With the largest unit that leaves a whole number; parse() gives the same back."""
+        """Formats with the largest unit that gives a whole number; parse() reads it back."""
         fits = [s for s, size in self.suffixes.items() if quantity % size == 0]
         suffix = fits[-1] if quantity else fits[0]
         return f"{quantity // self.suffixes[suffix]}{suffix}"
@@ -100,7 +101,7 @@ class Unit:
 
     @property
     def pattern(self) -> str:
-        """A regular expression (ECMA 262) of what parse() takes."""
+        """Returns a regular expression (ECMA 262) of the texts that parse() accepts."""
         return f"^[0-9]{{1,{DIGITS_MAX}}} *({'|'.join(self.suffixes)})$"
 
 
@@ -115,7 +116,7 @@ PERCENT = Unit("percentage", "50%", {"%": 1})
 
 
 def check_bounds(value: int, bounds: tuple[int, int], unit: Unit | None = None) -> int:
-    """value if it is within bounds. Raises ValueError that names them."""
+    """Returns value if it is within bounds. Raises ValueError that names them."""
     least, most = bounds
     if least <= value <= most:
         return value
@@ -125,7 +126,7 @@ def check_bounds(value: int, bounds: tuple[int, int], unit: Unit | None = None) 
 
 
 def bounded_quantity(unit: Unit, bounds: tuple[int, int]) -> tuple[Any, ...]:
-    """What turns an `int` field into a quantity: Annotated[int, *bounded_quantity(...)]."""
+    """Makes an `int` field a quantity: Annotated[int, *bounded_quantity(...)]."""
     schema = {
         "type": "string",
         "pattern": unit.pattern,

@@ -1,1 +1,1 @@
-"""The tables of a configuration, one file a room; model.py puts them together."""
+"""The tables of a configuration, one file for each; model.py combines them."""

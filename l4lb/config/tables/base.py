@@ -1,4 +1,4 @@
-"""What all tables have in common."""
+"""The base classes of all tables."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ class Named(Model):
         return self._name
 
     def called(self, name: str) -> None:
-        """Only for the configuration that holds this table."""
+        """Sets the name. Only the configuration that has this table calls it."""
         self._name = name

@@ -1,4 +1,4 @@
-"""[pools.NAME.discovery]: where backends come from that the file does not name."""
+"""[pools.NAME.discovery]: sources of backends that are not in the file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a listener asks of its clients before a backend is chosen: routes, who may come in."""
+"""[[listeners.NAME.routes]] and [listeners.NAME.access]: routes and access lists."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Route(Model):
 
     @property
     def reads_hello(self) -> bool:
-        """Does it need to know what a TLS client asks for?"""
+        """True if the route needs the client's ClientHello."""
         return self.sni is not None or self.alpn is not None
 
 
@@ -48,7 +48,7 @@ def _few(routes: tuple[Route, ...]) -> tuple[Route, ...]:
 
 
 def _rows(route: Route) -> int:
-    """How many compiled routes it becomes."""
+    """The number of rows that the route has in the shared table."""
     return len(route.sni or "1") * len(route.alpn or "1") * len(route.source or "1")
 
 
@@ -74,7 +74,7 @@ class Access(Model):
 
     @property
     def others_denied(self) -> bool:
-        """Is somebody in no list turned away?"""
+        """True if clients that are in no list are turned away."""
         allows = bool(self.allow or self.allow_file)
         return allows and not (self.deny or self.deny_file)
 

@@ -1,4 +1,4 @@
-"""[listeners.NAME.limits]: how many clients, how often, how fast and for how long."""
+"""[listeners.NAME.limits]: limits of connections, rates, bandwidth and ages."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class BandwidthLimit(Model):
 
 
 def _as_limit(value: object) -> object:
-    """What is no table is the limit itself."""
+    """Turns a bare value into a table with that limit."""
     return value if isinstance(value, (dict, Model)) else {"limit": value}
 
 

@@ -1,4 +1,4 @@
-"""[listeners.NAME]: where clients come in."""
+"""[listeners.NAME]: the addresses that clients connect to."""
 
 from __future__ import annotations
 

@@ -39,22 +39,22 @@ class Backend(Model):
 
     @property
     def host(self) -> str:
-        """IP address or host name; "" of a unix socket."""
+        """IP address or host name; "" for a unix socket."""
         return self.address.host
 
     @property
     def port(self) -> int:
-        """0 of a unix socket."""
+        """Port; 0 for a unix socket."""
         return self.address.port
 
     @property
     def path(self) -> str:
-        """Of a unix socket; else ""."""
+        """Path of a unix socket; else ""."""
         return self.address.path
 
 
 def _as_backend(value: object) -> object:
-    """A backend that is only text is its address."""
+    """Turns a text into a table with that address."""
     if isinstance(value, str):
         return {"address": value}
     if isinstance(value, (dict, Backend)):
@@ -183,10 +183,10 @@ class Pool(Sockets, Named):
 
     @property
     def idle_timeout_ms(self) -> int:
-        """Of TCP sessions."""
+        """Idle timeout of TCP sessions."""
         return self.idle_timeout_given_ms or 10 * bounds.MINUTE_MS
 
     @property
     def udp_idle_timeout_ms(self) -> int:
-        """Of UDP sessions, which nobody closes."""
+        """Idle timeout of UDP sessions, which no side closes."""
         return self.idle_timeout_given_ms or 30 * bounds.SECOND_MS

@@ -1,4 +1,4 @@
-"""[pools.NAME.quic]: how a pool's backends are named in QUIC connection ids."""
+"""[pools.NAME.quic]: server ids in QUIC connection ids."""
 
 from __future__ import annotations
 

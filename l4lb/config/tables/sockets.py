@@ -1,4 +1,4 @@
-"""What listeners and pools say of their sockets."""
+"""Socket options of listeners and pools."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Sockets(Model):
 
     @property
     def options(self) -> dict[str, Value]:
-        """Those that are said, by the names of native/egress.pyx."""
+        """The options that are set, by the names of native/egress.pyx."""
         keepalive = self.keepalive or Keepalive()
         said = {
             "mark": self.mark,

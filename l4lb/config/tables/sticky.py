@@ -1,4 +1,4 @@
-"""[pools.NAME.sticky]: clients that go on meeting one backend."""
+"""[pools.NAME.sticky]: sticky sessions."""
 
 from __future__ import annotations
 
