@@ -1,1 +1,1 @@
-"""The checker process: active health checks, the only writer of active health."""
+"""The checker process: active health checks. It is the only writer of active health."""

@@ -1,13 +1,13 @@
-"""Agent checks: a backend's own agent says how it is, as HAProxy's agent-check does.
+"""Agent checks: an agent on the backend's host reports its state, as with HAProxy's agent-check.
 
 The agent answers a connection with one line of words, separated by spaces, commas or tabs:
 
     75%                     of the configured weight
-    maxconn:30              at most so many connections
-    up / down, fail, stopped    with perhaps "#why" at the end of the line
+    maxconn:30              the backend's max_connections
+    up / down, fail, stopped    optionally with "#why" at the end of the line
     ready, drain, maint     the operator's words
 
-An agent that cannot be reached says nothing: all stays as it was.
+An agent that cannot be reached changes nothing.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ STATES = ("ready", "drain", "maint")
 
 @dataclass(frozen=True)
 class Said:
-    """What one answer says; None: nothing about it."""
+    """The contents of one answer; None: the answer does not mention it."""
 
     percent: int | None = None
     max_connections: int | None = None
@@ -43,7 +43,7 @@ class Said:
 
 
 def parse(line: str) -> Said:
-    """One line of an agent. Words that are not known are ignored, as HAProxy does."""
+    """Parses one line of an agent. Unknown words are ignored, as HAProxy does."""
     words, _, why = line.partition("#")
     percent = most = None
     health = state = None
@@ -75,8 +75,8 @@ async def _line(wire: Plain) -> str:
 
 
 async def ask(host: str, agent: Agent, ends: AsyncExitStack) -> Said | None:
-    """What the agent says; None: it could not be reached, or said nothing in time. ends: what is
-    to be ended when its word has been heeded."""
+    """Asks an agent. Returns None if it could not be reached, or did not answer in time. ends: the
+    things to close when the answer has been applied."""
     until_s = asyncio.get_running_loop().time() + agent.timeout_ms / 1000
     try:
         wire = Plain(await connect(Address(host, agent.port), agent.way, until_s), until_s)

@@ -1,8 +1,9 @@
-"""Alerts: a program of the operator's own is run when the health of a backend changes, and when a
-pool has no usable backend or has one again.
+"""Alerts: runs a program of the operator when the health of a backend changes, and when a pool
+loses its last usable backend or has one again.
 
-One runs at a time, and no more than the rate allows; meanwhile only the last change of a backend or
-pool waits, with the number of those before it. So the last word on each is told, however it flaps.
+One program runs at a time, and no more often than the rate allows. Meanwhile only the last change
+of each backend or pool waits, with the number of changes before it. The last change of each is
+therefore always reported, even if the backend flaps.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ LOG = l4lb.log.get("checker")
 
 
 class Alerts:
-    """Takes changes, runs programs. Times are the event loop's."""
+    """Takes changes and runs programs. Times are the event loop's."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, tuple[Sequence[str], Target, dict[str, Any]]] = {}
@@ -33,7 +34,7 @@ class Alerts:
         self._task: asyncio.Task[None] | None = None
 
     def put(self, command: Sequence[str], target: Target, event: Mapping[str, Any]) -> None:
-        """To be run soon, instead of what waits for the same backend or pool. target: of a pool,
+        """Queues an alert, in place of one that waits for this backend or pool. target: for a pool,
         one without name and address."""
         name = str(_about(event))
         before = self._waiting.pop(name, None)
@@ -91,5 +92,5 @@ class Alerts:
 
 
 def _about(event: Mapping[str, Any]) -> dict[str, Any]:
-    """The backend or pool whose health has changed."""
+    """Returns the backend or pool whose health has changed."""
     return {key: event[key] for key in ("backend", "pool") if key in event}

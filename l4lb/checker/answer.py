@@ -1,7 +1,8 @@
-"""One HTTP/1 answer as it comes in, cut anyhow. Pure; bounded by limits.py.
+"""Parses one HTTP/1 answer as it arrives, in pieces of any size. Pure; limits.py bounds it.
 
-Read as browsers do where servers are lax: an empty line before it, several spaces in the status
-line, bare line feeds. Answers with 1xx that promise another one are passed over; 101 is an answer.
+The parser accepts what browsers accept from lax servers: an empty line before the answer, several
+spaces in the status line, bare line feeds. Answers with 1xx that announce another answer are
+skipped; 101 is an answer.
 """
 
 from __future__ import annotations
@@ -20,21 +21,21 @@ SWITCHING = 101
 
 
 class NotHttpError(Exception):
-    """What came is not HTTP/1; says why."""
+    """The data is not HTTP/1; the text says why."""
 
 
 class Answer:
-    """feed() takes what comes; status is 0 until the header is there. body: its first
-    ANSWER_BYTES_MAX bytes. complete: nothing of it is still to come."""
+    """feed() takes data; status is 0 until the whole header has come. body: its first
+    ANSWER_BYTES_MAX bytes. complete: nothing of the answer is missing."""
 
     def __init__(self, method: str) -> None:
         self._method = method
         self._data = b""
         self._head_bytes = 0
         self._interim = 0
-        self._left: int | None = None  # of the body, or of a chunk; None: up to the end
+        self._left: int | None = None  # bytes left of the body, or of a chunk; None: up to the end
         self._chunked = False
-        self._part = "size"  # of chunked coding, what is next: size, data, end, trailer
+        self._part = "size"  # the next part in chunked coding: size, data, end, trailer
         self._body = bytearray()
         self.status = 0
         self.reason = ""
@@ -46,11 +47,11 @@ class Answer:
 
     @property
     def pending(self) -> bytes:
-        """What has come of a header that is not whole."""
+        """The beginning of a header that is not complete."""
         return self._data
 
     def feed(self, data: bytes) -> None:
-        """Raises NotHttpError."""
+        """Takes data. Raises NotHttpError."""
         self._data += data
         while not self.status and self._take_head():
             pass
@@ -58,14 +59,14 @@ class Answer:
             self._take_body()
 
     def end(self) -> None:
-        """The connection has ended: that is the end of a body that does not say its length."""
+        """Ends a body without a length: the connection has ended."""
         if self.status and self._left is None and not self._chunked:
             self.complete = True
 
     # ---- the header ------------------------------------------------------------------------------
 
     def _take_head(self) -> bool:
-        """Takes one header off the data. False: it is not whole, or was the last."""
+        """Takes one header off the data. Returns False if it is incomplete, or was the last."""
         head = self._data.lstrip(b"\r\n")
         if not head.startswith(BEGINNING[: len(head)]):
             raise NotHttpError(f"got {quoted(head)}")
@@ -91,7 +92,7 @@ class Answer:
         return False
 
     def _frame(self, lines: list[bytes]) -> None:
-        """How long is the body? RFC 9112, 6.3."""
+        """Decides the length of the body by RFC 9112, 6.3."""
         lengths, codings = set(), []
         for line in lines:
             name, colon, value = line.partition(b":")
@@ -149,7 +150,7 @@ class Answer:
         self._data = data[at:]
 
     def _take_line(self, line: bytes) -> None:
-        """A line of chunked coding: a size, the end of a chunk, or what follows the last."""
+        """Takes a line of chunked coding: a size, the end of a chunk, or a trailer."""
         if self._part == "trailer":
             self.complete = not line
         elif self._part == "end":

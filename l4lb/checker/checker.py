@@ -1,8 +1,9 @@
-"""Runs the checks: which backends, when, and what their results mean.
+"""Runs the checks: chooses backends and times, and applies results.
 
-Membership is read from the shared table, a backend is (row, serial). One check of a backend runs
-at a time, and one question to its agent. Every change of health is told once, whoever made it:
-what was told last stands in the table, so that a checker that starts tells what it missed.
+Membership is read from the shared table; a backend is (row, serial). At one time there is one check
+of a backend, and one question to its agent. Every change of health is reported once, whatever
+caused it. The health that was reported last is in the table, so a checker that starts reports the
+changes that it missed.
 """
 
 from __future__ import annotations
@@ -32,19 +33,19 @@ MEMBERS_EVERY_MS = 100
 BEAT_EVERY_MS = 500
 FILES_RESERVED = 64
 JITTER = 0.1  # of an agent's interval
-CHECKS_MAX = 16_384  # at one time, if there are descriptors for so many
+CHECKS_MAX = 16_384  # at one time, if there are enough descriptors
 
 Tell = Callable[[Mapping[str, Any]], None]
 Key = tuple[str, int, int]  # "check" or "agent", row, serial
 
 
 def now_ms() -> int:
-    """CLOCK_MONOTONIC in milliseconds, the time of the shared table."""
+    """Returns CLOCK_MONOTONIC in milliseconds, the time of the shared table."""
     return time.monotonic_ns() // 1_000_000
 
 
 def checks_at_once() -> int:
-    """As many as this process can have sockets for."""
+    """Returns the number of sockets that this process can have for checks."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     known = soft if soft != resource.RLIM_INFINITY else CHECKS_MAX
     return max(1, min(CHECKS_MAX, known - FILES_RESERVED))
@@ -52,7 +53,7 @@ def checks_at_once() -> int:
 
 class Checker:
     """Checks the backends of the pools that have a plan. tell gets messages for the supervisor:
-    {"event": ...}, or {"ask": what, ...} for what only it may write."""
+    {"event": ...}, or {"ask": what, ...} for changes that only the supervisor may write."""
 
     def __init__(
         self,
@@ -76,12 +77,14 @@ class Checker:
         self._timer: asyncio.TimerHandle | None = None
 
     def configure(self, plans: Mapping[str, Plan]) -> None:
-        """Other plans from now on; what is known about backends stays."""
+        """Sets other plans; the state of backends stays."""
         self._plans = dict(plans)
         for member in list(self._members.values()):
             plan = self._plans.get(member.row.pool, Plan())
             if plan.checks != member.plan.checks:
-                self._schedule.drop(("check", *member.key))  # due at another interval's end
+                self._schedule.drop(
+                    ("check", *member.key)
+                )  # it was scheduled with another interval
             if plan.agent != member.plan.agent:
                 self._schedule.drop(("agent", *member.key))
             member.follow(plan)
@@ -110,7 +113,7 @@ class Checker:
     # ---- who is there ----------------------------------------------------------------------------
 
     def _look(self, index: int) -> None:
-        """Something about this row has changed: who has it, its state, weight or health."""
+        """Handles a change of this row: its backend, its state, weight or health."""
         self._is_stale = True
         row = self._table.backend(index)
         before = self._rows.get(index)
@@ -145,12 +148,12 @@ class Checker:
                 self._alerts.put(alert, Target(Address("", 0), event["pool"], ""), event)
 
     def _take_up(self, member: Member) -> None:
-        """Sees to it that it is checked and asked, or is not."""
+        """Starts or stops the checks and the agent of a backend, as its plan says."""
         index, serial = member.key
         plan = member.plan
         for kind, wanted in (("check", plan.checks), ("agent", plan.agent)):
             key = (kind, index, serial)
-            # An agent is asked in maintenance too: it may be what says that it is over.
+            # An agent is asked in maintenance too: its answer may end the maintenance.
             on = wanted is not None and (kind == "agent" or member.row.state != "maint")
             if member.row.address.path and kind == "agent":
                 on = False
@@ -163,7 +166,7 @@ class Checker:
     # ---- checks ----------------------------------------------------------------------------------
 
     def _turn(self) -> None:
-        """Starts what is due and sets the alarm for what comes next."""
+        """Starts everything that is due, and sets the alarm for the next time."""
         now = now_ms()
         while len(self._running) < self._at_once:
             taken = self._schedule.take(now)
@@ -203,7 +206,7 @@ class Checker:
         return member.interval_ms if member.plan.checks is not None else None
 
     def _again(self, key: Key, member: Member, due_ms: float) -> None:
-        """The next one, if this one's plan has not changed meanwhile."""
+        """Schedules the next check, if the plan has not changed meanwhile."""
         del self._running[key]
         interval_ms = self._interval_ms(key, member)
         if (
@@ -234,7 +237,7 @@ class Checker:
         checks = member.plan.checks
         assert checks is not None
         before = member.health
-        # What went wrong on this side says nothing about the backend.
+        # A fault of this host says nothing about the backend.
         if outcome.result not in OWN_FAULTS:
             rise, fall = checks.rise, checks.fall
             member.verdict = judge(member.verdict, outcome.passed, rise=rise, fall=fall)
@@ -272,8 +275,9 @@ class Checker:
             self._again(("agent", *member.key), member, due_ms)
 
     def _heed(self, member: Member, said: agent.Said) -> None:
-        """Does what the agent says. What the operator may say too is done when the agent's word
-        changes, not each time: the operator's word of today outlives the agent's of yesterday."""
+        """Applies the agent's answer. Commands that the operator has too are carried out when the
+        agent's word changes, not each time: an operator's later command outlives the agent's
+        earlier one."""
         member.said = said
         if said.percent is not None:
             member.agent_percent = said.percent
@@ -292,7 +296,7 @@ class Checker:
     # ---- what follows ----------------------------------------------------------------------------
 
     def _apply(self, member: Member) -> None:
-        """Writes what agent and slowness make of a backend: its health and its weight."""
+        """Writes a backend's health and weight, after agent and slowness."""
         self._apply_weight(member)
         word = member.health
         if member.plan.checks is None and member.plan.agent is None:
@@ -338,7 +342,7 @@ class Checker:
             )
 
     def _tell_change(self, member: Member) -> None:
-        """Tells of a change of health, once, and does what follows from it."""
+        """Reports a change of health once, and carries out its consequences."""
         index = member.row.index
         known = door.health(self._table, index)
         row = self._table.backend(index)
@@ -349,12 +353,14 @@ class Checker:
             return
         door.set_told(self._table, index, row.health)
         if not was and not row.check_at_ms and row.health != "ejected":
-            return  # it is new: nothing has changed
+            return  # a new backend: nothing has changed
         event = events.event(row, known, was or "unknown", now_ms())
         if member.agent == row.health and member.said.why:
             event["text"] = member.said.why
         self._tell({"event": event})
-        settled = was in ("", "unknown") and row.health == "up"  # at a start, of all: no alarm
+        settled = (
+            was in ("", "unknown") and row.health == "up"
+        )  # at a start, all backends: no alert
         if member.plan.alert and not settled:
             target = Target(row.address, row.pool, row.name)
             self._alerts.put(member.plan.alert, target, event)

@@ -1,6 +1,7 @@
-"""The udp and dns checks: one datagram, and what comes back.
+"""The udp and dns checks: one datagram, and its answer.
 
-The socket is connected, so that an ICMP error comes back as an error and nobody else is heard.
+The socket is connected, so an ICMP error is returned as an error, and only datagrams of the target
+are received.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from l4lb.checker.wire import PROXY_LOCAL, family_of, take_way
 from l4lb.config import payload
 from l4lb.native.results import Result
 
-HEADER = struct.Struct("!6H")  # of a DNS message: its number, flags, and four counts
+HEADER = struct.Struct("!6H")  # of a DNS message: its id, flags, and four counts
 
 
 def _connected(target: Target, settings: Settings) -> socket.socket:
@@ -36,8 +37,8 @@ def _connected(target: Target, settings: Settings) -> socket.socket:
 
 
 async def probe_udp(target: Target, settings: Settings, attempt: Attempt) -> Outcome:
-    """Sends the payload. Where a reply is required it must come, and hold what is expected; else
-    only an ICMP error, or a wrong reply, is a failure."""
+    """Sends the payload. If a reply is required it must come and contain the expected text.
+    Otherwise only an ICMP error, or a wrong reply, is a failure."""
     loop = asyncio.get_running_loop()
     optional = settings.reply == "optional"
     until_s = attempt.until_s
@@ -58,8 +59,8 @@ async def probe_udp(target: Target, settings: Settings, attempt: Attempt) -> Out
 
 
 class Question:
-    """A DNS question, and what answers it. No more of an answer is read than its header and the
-    question that it repeats: neither can be made to take long."""
+    """A DNS question, and the recognition of its answer. Only the header and the repeated question
+    of an answer are read: neither can take long."""
 
     def __init__(self, name: str, record: str) -> None:
         self._query = dns.message.make_query(name, record)
@@ -69,8 +70,8 @@ class Question:
         return self._query.to_wire()
 
     def answered(self, data: bytes) -> tuple[int, int] | None:
-        """Its rcode and how many records it has; None: it is the answer to another question.
-        Raises ProbeError for what is not DNS."""
+        """Returns the rcode and the number of records; None if the data is the answer to another
+        question. Raises ProbeError if it is not DNS."""
         if len(data) < HEADER.size:
             raise ProbeError(Result.ANSWER, f"not DNS: got {quoted(data)}")
         number, _, questions, records, _, _ = HEADER.unpack_from(data)
@@ -104,7 +105,7 @@ async def _answer(
     while True:
         try:
             async with asyncio.timeout_at(attempt.until_s):
-                await asyncio.sleep(0)  # why: as in wire.py, a flood must give way
+                await asyncio.sleep(0)  # why: as in wire.py, a flood must let others run
                 data = await loop.sock_recv(sock, DATAGRAM_BYTES_MAX)
         except TimeoutError as error:
             if error.errno or not others:

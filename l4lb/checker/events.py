@@ -1,4 +1,4 @@
-"""What is told of a change of health: its kind, and the evidence for it. Pure."""
+"""Events about changes of health: kind and evidence. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FAILURES = {"connect": "attempts to reach it failed", "reset": "sessions reset b
 
 
 def event(row: BackendRow, known: HealthRow, was: str, now_ms: int) -> dict[str, Any]:
-    """The event of a backend whose health was `was` and is row.health."""
+    """Returns the event of a backend whose health was `was` and is row.health."""
     told: dict[str, Any] = {
         "at_ms": now_ms,
         "kind": kind(was, row.health),
@@ -38,8 +38,8 @@ def event(row: BackendRow, known: HealthRow, was: str, now_ms: int) -> dict[str,
 
 
 def kind(was: str, now: str) -> str:
-    """The event's name: backend_up, backend_down, backend_ejected, backend_returned, and
-    backend_unknown where nobody checks it any more."""
+    """Returns the event's name: backend_up, backend_down, backend_ejected, backend_returned, or
+    backend_unknown if the backend is not checked any more."""
     return "backend_returned" if was == "ejected" and now != "down" else f"backend_{now}"
 
 

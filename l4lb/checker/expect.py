@@ -1,8 +1,8 @@
-"""What is expected of a stream: found at the same place however TCP cut the data. Pure.
+r"""Finds the expected text in a stream, at the same place however TCP split the data. Pure.
 
-An expression is found at the first byte by which it holds whatever may follow. `$` (and \\b at the
-end of what has come) does not hold yet: the next byte may be another one. So who reads goes on
-until the answer's end, and only then asks `at_the_end`.
+An expression is found at the first byte by which it matches whatever follows. `$` (and \b at the
+end of the data so far) does not match yet, because more data may follow. The reader therefore goes
+on to the answer's end, and only then calls `at_the_end`.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ from typing import Any
 
 from l4lb.config import payload
 
-# All that an expression can tell apart of the byte that follows: a letter, a line's end, neither.
+# The kinds of following bytes that an expression can distinguish: a letter, a line's end, any
+# other.
 FOLLOWS = (b"a", b"\n", b" ")
 
 
 def holds(expression: Any, data: bytes) -> bool:
-    """Is it found in data, whatever follows?"""
+    """True if expression matches in data, whatever follows."""
     return all(expression.search(data + one, 0, len(data)) for one in FOLLOWS)
 
 
 def find(expected: str, data: bytes) -> int:
-    """Where in data what is expected has come, so that nothing that follows can undo it; -1: it
-    has not, so far."""
+    """Returns where in data the expected text ends, if nothing that follows can change it; -1: not
+    found so far."""
     expression = payload.expression(expected)
     if expression is None:
         return payload.find(expected, data)
@@ -35,5 +36,5 @@ def find(expected: str, data: bytes) -> int:
 
 
 def at_the_end(expected: str, data: bytes) -> bool:
-    """Is it found in data, now that nothing follows?"""
+    """True if expected is in data, now that nothing follows."""
     return payload.find(expected, data) >= 0

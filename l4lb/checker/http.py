@@ -1,7 +1,8 @@
-"""The http and https checks: one request, an expected status, perhaps something in the body.
+"""The http and https checks: one request, an expected status, and optionally an expression in the
+body.
 
-The body is read for its own sake only if something is expected in it, and not beyond
-ANSWER_BYTES_MAX. What is found in it does not depend on how it came: expect.py.
+The body is read only if an expression is expected in it, and not beyond ANSWER_BYTES_MAX. The
+result does not depend on how the body was split: expect.py.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from l4lb.native.results import Result
 
 
 def is_expected(code: int, ranges: Sequence[str]) -> bool:
-    """Is code in one of "200" or "200-399"?"""
+    """True if code is in one of "200" or "200-399"."""
     for one in ranges:
         first, _, last = one.partition("-")
         if int(first) <= code <= int(last or first):
@@ -29,7 +30,7 @@ def is_expected(code: int, ranges: Sequence[str]) -> bool:
 
 
 def request(target: Target, settings: Settings) -> bytes:
-    """What is sent. The configuration has made sure that no part of it ends a line."""
+    """Returns the request. The configuration makes sure that no part of it ends a line."""
     own = [(name.strip(), value.strip()) for name, value in map(_split, settings.headers)]
     given = {name.lower() for name, _ in own}
     headers = [
@@ -60,10 +61,10 @@ class Exchange:
         self._wire = wire
         self._settings = settings
         self._answer = Answer(settings.method)
-        self._got = b""  # the beginning of what came
+        self._got = b""  # the beginning of the data
 
     async def run(self, asked: bytes) -> tuple[int, str]:
-        """The status, and it with its reason in words. Raises ProbeError, OSError."""
+        """Returns the status, and the status with its reason phrase. Raises ProbeError, OSError."""
         await self._wire.send(asked)
         answer, settings = self._answer, self._settings
         while not answer.status:
@@ -77,7 +78,7 @@ class Exchange:
         return answer.status, said
 
     async def _match(self, body: str, said: str) -> None:
-        """Reads the body until the expression is found in it, or its end."""
+        """Reads the body until the expression is found in it, or to its end."""
         answer, expected = self._answer, f"regex:{body}"
         while not (answer.complete or len(answer.body) >= ANSWER_BYTES_MAX):
             if expect.find(expected, answer.body) >= 0:
@@ -89,7 +90,7 @@ class Exchange:
             raise self._fault(Result.ANSWER, text)
 
     async def _more(self) -> bool:
-        """Reads on. False: the connection has ended."""
+        """Reads more data. Returns False if the connection has ended."""
         try:
             data = await self._wire.receive()
         except TimeoutError as error:
@@ -114,7 +115,7 @@ class Exchange:
 
 
 async def probe(target: Target, settings: Settings, attempt: Attempt) -> Outcome:
-    """One request over a connection of its own."""
+    """Sends one request over a connection of its own."""
     cert_end_s = 0
     wire: Wire
     if settings.type == "https":

@@ -1,11 +1,11 @@
-"""From check results to health: rise and fall. Pure.
+"""Turns check results into health: rise and fall. Pure.
 
     unknown --pass--> up     unknown --fall failures--> down
     up --fall failures in a row--> down     down --rise passes in a row--> up
 
-A backend nobody knows yet is used by workers, so its first pass settles it, while it takes `fall`
-failures to take it out, as for one that is up. A checker that starts goes on from the word in the
-table: nothing becomes up or down because a process started.
+Workers use a backend of unknown health. Its first pass therefore makes it up, while it takes `fall`
+failures to make it down, as for a backend that is up. A checker that starts continues with the
+health in the table: no backend becomes up or down because a process started.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Verdict:
-    """Health (unknown, up, down) and how many equal results in a row led there: positive for
-    passes, negative for failures."""
+    """Health (unknown, up, down) and the number of equal results in a row: positive for passes,
+    negative for failures."""
 
     health: str
     run: int = 0
 
 
 def judge(before: Verdict, passed: bool, *, rise: int, fall: int) -> Verdict:
-    """The verdict after one more result."""
+    """Returns the verdict after one more result."""
     if passed:
         run = before.run + 1 if before.run > 0 else 1
         needed = 1 if before.health == "unknown" else rise

@@ -1,4 +1,4 @@
-"""The checker process's entry: what the supervisor hands it, its channel, its life."""
+"""The entry of the checker process: its setup by the supervisor, its channel, its end."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from l4lb.checker.plan import Plan
 from l4lb.frames import Inbox
 from l4lb.native.table import Table
 
-UNSENT_MAX = 4096  # messages kept for a supervisor that does not read
+UNSENT_MAX = 4096  # messages kept while the supervisor does not read
 SEND_AGAIN_S = 0.1
 
 
 @dataclass(frozen=True)
 class CheckerSetup:
-    """plans: by pool; a pool without has no checks. channel: to the supervisor, its end of file
-    means that the supervisor is gone. pools_down: those that were told of as down."""
+    """plans: by pool; a pool without a plan has no checks. channel: to the supervisor; its end of
+    file means that the supervisor is gone. pools_down: pools that were reported as down."""
 
     table: Table
     channel: socket.socket
@@ -35,7 +35,8 @@ class CheckerSetup:
 
 
 class Channel:
-    """The checker's end: what it tells, in order; what does not fit now waits."""
+    """The checker's end of the channel: sends messages in order; messages that do not fit now
+    wait."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -62,7 +63,7 @@ class Channel:
             self._unsent.popleft()
 
     def receive(self, checker: Checker) -> None:
-        """Takes one message: plans, perhaps not yet all; or the end."""
+        """Takes one message: plans, of which more may follow; or the end."""
         message = self._inbox.take()
         if self._inbox.ended:
             asyncio.get_running_loop().remove_reader(self._sock.fileno())
@@ -93,7 +94,7 @@ async def _serve(setup: CheckerSetup) -> None:
 def run(setup: CheckerSetup) -> int:
     """Checks until the supervisor is gone. Returns the exit status."""
     setproctitle.setproctitle("l4lb: checker")
-    # What is ignored stays ignored in programs that are run; what is handled does not.
+    # why a handler: a program that is run inherits an ignored signal, but not a handled one.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, lambda *_: None)
     gc.freeze()

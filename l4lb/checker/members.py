@@ -1,4 +1,4 @@
-"""The backends as the checker knows them: who they are, and what has been said of each."""
+"""The backends that the checker knows, and the state of each."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from l4lb.native.results import OWN_FAULTS, HealthRow, Result
 from l4lb.native.rows import Address, BackendRow
 from l4lb.native.table import Table
 
-Id = tuple[int, int]  # row and serial: one backend for life
+Id = tuple[int, int]  # row and serial: they identify a backend for its whole life
 
 
 @dataclass
 class Member:
-    """A backend. agent: its agent's last word on health, "" for none; said: its last answer; the
-    other agent_ fields: its last word on each, which an answer need not repeat."""
+    """A backend. agent: health by its agent, "" for none. said: the agent's last answer. The other
+    agent_ fields: the agent's last value of each kind, which an answer need not repeat."""
 
     row: BackendRow
     plan: Plan
@@ -32,7 +32,7 @@ class Member:
     slow_percent: int = 100
 
     def follow(self, plan: Plan) -> None:
-        """Another plan from now on: who is not asked any more has nothing to say."""
+        """Sets another plan. Results of checks that it no longer has are forgotten."""
         if plan.agent is None:
             self.agent, self.agent_percent, self.said = "", 100, Said()
         if plan.slow_factor is None:
@@ -45,7 +45,7 @@ class Member:
 
     @property
     def target(self) -> Target:
-        """What its checks go to."""
+        """Returns the target of the backend's checks."""
         own, checks = self.row.address, self.plan.checks
         address = own
         if not own.path and checks is not None:
@@ -55,7 +55,8 @@ class Member:
 
     @property
     def health(self) -> str:
-        """All words together: nobody may say down, and somebody must say up."""
+        """Combines checks, agent and ejection: the backend is up if none of them says down and at
+        least one says up."""
         if self.agent == "down":
             return "down"
         if self.plan.checks is not None:
@@ -64,8 +65,8 @@ class Member:
 
     @property
     def interval_ms(self) -> int:
-        """Until its next check: shorter while its health is about to change, perhaps longer while
-        it is down."""
+        """Returns the time until its next check: shorter while its health is about to change,
+        possibly longer while it is down."""
         checks = self.plan.checks
         assert checks is not None
         run, word = self.verdict.run, self.verdict.health
@@ -79,18 +80,19 @@ class Member:
 
     @property
     def is_usable(self) -> bool:
-        """Does it get new sessions, if it has a place?"""
+        """True if the backend gets new sessions, apart from max_connections."""
         return self.row.is_usable and self.agent_percent > 0
 
     @property
     def weight_change(self) -> int:
-        """In percent, of agent and slowness together; what has a weight keeps some of it."""
+        """Returns the change of weight in percent, by agent and slowness together. A backend with a
+        weight keeps some of it."""
         share = self.agent_percent * self.slow_percent // 100
         return max(share, 1 if self.agent_percent else 0) - 100
 
 
 def remembered(table: Table, row: BackendRow, plan: Plan) -> Member:
-    """A backend as an earlier process of the checker left it in the table."""
+    """Returns a backend in the state that an earlier process of the checker left in the table."""
     known = health(table, row.index)
     if known is None:
         return Member(row, plan, Verdict("unknown"))
@@ -104,7 +106,7 @@ def remembered(table: Table, row: BackendRow, plan: Plan) -> Member:
 
 
 def _verdict(row: BackendRow, known: HealthRow) -> Verdict:
-    """The word, streak included."""
+    """Returns the verdict of the checks, with its results in a row."""
     if row.check_result == Result.NEVER or row.check_result in OWN_FAULTS:
         return Verdict(known.verdict)
     passed = row.check_result == Result.OK

@@ -1,4 +1,4 @@
-"""What the checker is to do for each pool: read from the configuration, sent over a channel."""
+"""The checker's orders for each pool: made from the configuration, sent over a channel."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MESSAGE_BYTES = 24 << 10  # of plans in one message, unless one plan is larger
 
 @dataclass(frozen=True)
 class Agent:
-    """How a pool's agents are asked: HAProxy's agent-check. port: of each backend's host."""
+    """How a pool's agents are asked: HAProxy's agent-check. port: at each backend's host."""
 
     port: int
     interval_ms: int
@@ -29,8 +29,8 @@ class Agent:
 
 @dataclass(frozen=True)
 class Plan:
-    """One pool's health. slow_factor: how far above the others' median an answer time costs
-    weight; None: none does. alert: what is run at each change; (): nothing. names: the host names
+    """One pool's health checks. slow_factor: how many times the others' median response time costs
+    weight; None: never. alert: the program to run at each change; (): none. names: the host names
     that backends' addresses were looked up by, where checks need them."""
 
     checks: Settings | None = None
@@ -42,7 +42,7 @@ class Plan:
 
     @classmethod
     def from_map(cls, values: Mapping[str, Any]) -> Plan:
-        """From a plain map, as it comes over the channel. Raises TypeError."""
+        """Reads the plain map that comes over the channel. Raises TypeError."""
         known = {one.name: values[one.name] for one in fields(cls) if one.name in values}
         if known.get("checks") is not None:
             known["checks"] = Settings.from_map(known["checks"])
@@ -53,14 +53,14 @@ class Plan:
 
 
 def _header_of_sessions(pool: Pool, health: Health) -> str:
-    """The PROXY header that backends get of sessions."""
+    """Returns the PROXY header that sessions send to backends."""
     if health.type in ("udp", "dns"):
         return "off" if pool.proxy_protocol_udp == "off" else "v2"
     return pool.send_proxy
 
 
 def plan(pool: Pool) -> Plan:
-    """A pool's plan."""
+    """Returns a pool's plan."""
     checks = agent = None
     if pool.health is not None:
         elsewhere = pool.health.port is not None or pool.health.address is not None
@@ -84,14 +84,15 @@ def plan(pool: Pool) -> Plan:
 
 
 def _names(pool: Pool) -> dict[str, str]:
-    """By backend: what TLS and HTTP call its host."""
+    """Returns the names of the backends' hosts for TLS and HTTP, by backend."""
     if pool.health is None or pool.health.type not in ("tls", "http", "https"):
         return {}
     return {one.name: one.address.asked for one in pool.backends if one.address.asked}
 
 
 def _secured(health: Health, tls: PoolTls) -> dict[str, Any]:
-    """What checks in TLS take over from the pool's sessions: all that they do not say otherwise."""
+    """Returns the TLS settings that checks take over from the pool's sessions: those that the
+    checks do not set."""
     verify = health.verify
     if verify is None:
         verify = tls.verify or health.ca is not None
@@ -111,11 +112,12 @@ def plans(config: Config) -> dict[str, Plan]:
 
 
 def messages(known: Mapping[str, Plan]) -> Iterator[dict[str, Any]]:
-    """The plans as messages for a running checker; the last one puts them in force.
+    """Yields the plans as messages for a running checker; the last one puts them into force.
 
-    Only what differs from the defaults is said, in few messages: the channel's buffer has room for
-    a thousand pools. Who cannot send them all kills the checker: its successor has them by the
-    fork."""
+    Only values that differ from the defaults are sent, in few messages: the channel's buffer has
+    room for a thousand pools. A supervisor that cannot send them all kills the checker; the next
+    checker has the plans from the fork.
+    """
     part: dict[str, Any] = {}
     size = 0
     for name, one in known.items():
@@ -129,7 +131,8 @@ def messages(known: Mapping[str, Plan]) -> Iterator[dict[str, Any]]:
 
 
 def _said(one: Any) -> Any:
-    """A dataclass as a map of what is not its default, and other values as they are."""
+    """Returns a dataclass as a map of the values that differ from their defaults, and other values
+    unchanged."""
     if not isinstance(one, (Plan, Settings, Agent, Way)):
         return list(one) if isinstance(one, tuple) else one
     said = {}

@@ -1,9 +1,9 @@
-"""Pools without a usable backend: who is told, and when. Pure.
+"""Events about pools without a usable backend. Pure.
 
-A backend is usable that an operator has not taken out (`drain`, `maint`, weight 0), whose agent
-leaves it some weight, and that is neither down nor ejected; one that is not checked is usable, and
-so is a backup. A pool begins as usable. It is down when two looks in a row have found it so: a
-reload may take the last backend before it gives the next. One that never had a usable backend has
+A backend is usable if no operator has taken it out (`drain`, `maint`, weight 0), its agent leaves
+it some weight, and it is neither down nor ejected. Backends that are not checked, and backups, are
+usable. A pool begins as usable. It is down if two looks in a row find no usable backend: a reload
+may take the last backend before it adds the next one. A pool that never had a usable backend has
 FIRST_MS, for the first answer of its discovery.
 """
 
@@ -22,7 +22,8 @@ FIRST_MS = 10_000
 
 @dataclass
 class _Known:
-    """told_down: the last event was pool_down; looks: so many in a row found none usable."""
+    """told_down: the last event was pool_down. looks: number of looks in a row without a usable
+    backend."""
 
     told_down: bool
     since_ms: int
@@ -36,15 +37,15 @@ class _Known:
 
 
 class Pools:
-    """down: those of which an earlier process of the checker has told."""
+    """down: pools that an earlier process of the checker reported as down."""
 
     def __init__(self, down: Iterable[str] = ()) -> None:
         self._down = frozenset(down)
         self._known: dict[str, _Known] = {}
-        self.is_unsettled = False  # what the last look saw may soon be told
+        self.is_unsettled = False  # the last look may soon cause an event
 
     def look(self, pools: Mapping[str, Sequence[Member]], now_ms: int) -> Iterator[dict[str, Any]]:
-        """The events of what has changed; pools: all that there are, with their backends."""
+        """Yields the events of changes. pools: all pools with their backends."""
         self._known = {
             name: self._known.get(name) or _Known(name in self._down, now_ms) for name in pools
         }
@@ -77,7 +78,7 @@ def _event(
 
 
 def _why(members: Sequence[Member]) -> str:
-    """What is with its backends, in words."""
+    """Describes the state of a pool's backends in words."""
     if not members:
         return "it has no backend"
     counts: dict[str, int] = {}

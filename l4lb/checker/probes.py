@@ -1,4 +1,4 @@
-"""The kinds of checks, and one check with its timeout and its faults made an outcome."""
+"""The table of check types, and one check with its timeout: every fault becomes an outcome."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ PROBES: Mapping[str, Probe] = {
     "dns": datagram.probe_dns,
     "exec": program.probe,
 }
-STALL_S = 0.5  # a timeout that comes this late tells of a stop of this process
+STALL_S = 0.5  # a timeout that comes this late shows that this process was stopped
 LOG = l4lb.log.get("checker")
 
 
 async def check(target: Target, settings: Settings, ends: AsyncExitStack) -> Outcome:
-    """One check, within its timeout. ends: what it leaves to be ended when the outcome is known.
-    Never raises but when cancelled."""
+    """Makes one check, within its timeout. ends: the things to close when the outcome is known. It
+    raises only when it is cancelled."""
     loop = asyncio.get_running_loop()
     attempt = Attempt(loop.time() + settings.timeout_ms / 1000, ends)
     try:
-        # why: each wait of a probe ends by itself; this is for the one that would be forgotten.
+        # why: each wait of a probe ends by itself; this limit is for one that was forgotten.
         async with asyncio.timeout_at(attempt.until_s + STALL_S / 2):
             return await PROBES[settings.type](target, settings, attempt)
     except LateError as error:

@@ -1,8 +1,8 @@
-"""The exec check: a program of the operator's own says by its exit status how a backend is.
+"""The exec check: the exit status of a program of the operator decides.
 
-No shell. It runs in a session of its own and is killed with all of that session at the timeout; it
-ends with the checker if that is killed.
-The backend's facts are in its environment; what it prints first is the reason.
+There is no shell. The program runs in a session of its own. At the timeout it is killed with all
+processes of that session. It ends with the checker if the checker is killed. Its environment
+describes the backend; the first line that it prints is the reason.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from l4lb.native.results import Result
 
 
 def environment(target: Target) -> dict[str, str]:
-    """What the program knows of the backend; nothing of ours leaks but PATH and the locale."""
+    """Returns the program's environment: facts about the backend, and of the service's environment
+    only PATH and the locale."""
     return {
         **child.environment(),
         "L4LB_POOL": target.pool,
@@ -40,10 +41,10 @@ def environment(target: Target) -> dict[str, str]:
 
 
 class Program:
-    """A running program: its output is read as it comes, its end waited for by its pidfd."""
+    """A running program: its output is read as it comes, and its pidfd shows its end."""
 
     def __init__(self, command: list[str], env: Mapping[str, str], data: bytes = b"") -> None:
-        """Raises OSError if it cannot be started."""
+        """Starts the program. Raises OSError if it cannot be started."""
         self._loop = asyncio.get_running_loop()
         self._process = subprocess.Popen(
             command,
@@ -75,8 +76,8 @@ class Program:
             raise
 
     async def wait(self) -> int:
-        """Its exit status, negative for a signal. Cancelled: it is killed, with its children.
-        Raises ProbeError if it prints too much; it is killed then too."""
+        """Returns its exit status, negative for a signal. If the wait is cancelled, the program is
+        killed with its children. Raises ProbeError, and kills it, if it prints too much."""
         try:
             self._loop.add_reader(self._pidfd, _set, self._ended)
             self._listen()
@@ -93,15 +94,15 @@ class Program:
         return self._process.returncode
 
     def _reap(self) -> None:
-        """Takes it away as soon as it has ended. It may outlive its kill, if it is another user's
-        or waits in the kernel: nobody waits for that."""
+        """Reaps the program when it has ended. A program of another user, or one that waits in the
+        kernel, may survive the kill; nobody waits for it."""
         if self._process.poll() is not None:
             self._loop.remove_reader(self._pidfd)
             os.close(self._pidfd)
             _set(self._reaped)
 
     async def gone(self) -> None:
-        """Waits until it has been taken away, but not for long."""
+        """Waits for a limited time until the program has been reaped."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GONE_S):
                 await self._reaped
@@ -111,7 +112,7 @@ class Program:
             self._loop.add_reader(self._out, self._read)
 
     def _read(self) -> None:
-        """Takes what it has printed, and looks again a little later: it may print without end."""
+        """Takes the output, and looks again a little later: the program may print without end."""
         self._loop.remove_reader(self._out)
         try:
             data = os.read(self._out, OUTPUT_READ_BYTES)

@@ -1,4 +1,4 @@
-"""What a target said, for people: quoted, cut, and nothing in it that a terminal would obey."""
+"""Text of a target in a form for people: quoted, cut, and without terminal control characters."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from l4lb.checker.limits import SHOWN_CHARS
 
 
 def plain(text: str) -> str:
-    """The text with whatever cannot be printed written out, as in \\r, \\x1b or \\u202e."""
+    r"""Returns the text with unprintable characters written out, as in \r, \x1b or \u202e."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def quoted(data: bytes) -> str:
-    """The beginning of an answer: "512 too busy\\r\\n", with ... behind it if there was more."""
+    r"""Returns the beginning of an answer: "512 too busy\r\n", followed by ... if there was
+    more."""
     text = data[:SHOWN_CHARS].decode(errors="backslashreplace")
     inner = plain(text).replace('"', '\\"')
     more = len(data) > SHOWN_CHARS or len(inner) > SHOWN_CHARS

@@ -1,7 +1,7 @@
-"""Gray failure: a backend that answers much later than the others loses weight, little by little.
+"""Gray failures: a backend that is much slower than the others loses weight, step by step.
 
-It is not ejected: it works. Each step is judged anew by its recent answers, and a backend that
-answers like the others again gets its weight back, more slowly than it lost it. Pure.
+It is not ejected, because it works. Each step judges its recent answers. A backend that is as fast
+as the others again gets its weight back, more slowly than it lost it. Pure.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from typing import TypeVar
 Key = TypeVar("Key")
 
 EVERY_MS = 1_000
-LOSS = 0.7  # what is left of the weight after a step, in tens of percent: a short schedule
-GAIN_PERCENT = 10  # of the whole weight that a step gives back
-LEAST_PERCENT = 10  # that is never taken
-FLOOR_US = 1_000  # differences below this are noise of the machine
+LOSS = 0.7  # part of the weight left after a step, in tens of percent: a short schedule
+GAIN_PERCENT = 10  # part of the whole weight that a step gives back
+LEAST_PERCENT = 10  # part of the weight that is never taken
+FLOOR_US = 1_000  # smaller differences are noise of the machine
 
 
 def steps(
     answers_us: Mapping[Key, int], shares: Mapping[Key, int], factor: float
 ) -> dict[Key, int]:
-    """The next share, in percent of its weight, of each backend. answers_us: how long each took to
-    answer lately, 0 for not known; shares: the present ones, 100 where missing."""
+    """Returns the next share of each backend, in percent of its weight. answers_us: recent response
+    times, 0 for not known. shares: the present ones, 100 if missing."""
     found = {}
     known = sorted(us for us in answers_us.values() if us)
     for key, us in answers_us.items():
@@ -39,5 +39,5 @@ def steps(
 
 
 def is_slow(us: float, others_us: float, factor: float) -> bool:
-    """Is it so far above the others that it is no noise?"""
+    """True if us is so far above the others that it is not noise."""
     return us > factor * others_us and us - others_us > FLOOR_US

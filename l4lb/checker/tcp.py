@@ -1,9 +1,9 @@
-"""The tcp check: does the backend accept a connection, and say what is expected of it?
+"""The tcp check: a connection, and optionally a conversation.
 
-Steps go one after the other: what `send` says is sent, then it is read until `expect` is found in
-what has come since the step before. An expression that can only be judged at the end of an answer
-(`$`) is judged when the connection has ended, after ANSWER_BYTES_MAX, or when the step has had its
-share of the time.
+Steps are done in order: `send` is sent, then data is read until `expect` is found in the data that
+came since the previous step. An expression that can only be judged at the end of an answer (`$`) is
+judged when the connection has ended, after ANSWER_BYTES_MAX, or when the step has had its share of
+the time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from l4lb.native.results import Result
 
 
 class Conversation:
-    """What has come and was not yet expected, over a stream."""
+    """Data that has come over a stream and that no step has used yet."""
 
     def __init__(self, wire: Wire, settings: Settings, attempt: Attempt) -> None:
         self._wire = wire
@@ -30,7 +30,7 @@ class Conversation:
         self._data = b""
 
     async def run(self) -> str:
-        """Goes through the steps; says what was done. Raises ProbeError, OSError."""
+        """Goes through the steps and describes what was done. Raises ProbeError, OSError."""
         many = len(self._steps)
         for number, step in enumerate(self._steps, 1):
             if "send" in step:
@@ -40,7 +40,7 @@ class Conversation:
         return f"{many} of {many} steps" if many else "connected"
 
     async def _expect(self, expected: str, step: str, steps_left: int) -> None:
-        """Reads until expected is there, and takes all up to its end."""
+        """Reads until expected is found, and takes the data up to its end."""
         now_s = asyncio.get_running_loop().time()
         until_s = now_s + (self._until_s - now_s) / steps_left
         while True:
@@ -60,7 +60,7 @@ class Conversation:
             until_s = self._until_s
 
     async def _more(self, until_s: float) -> Result | None:
-        """Takes what comes next. Otherwise says why nothing does."""
+        """Takes the next data. Returns the reason if there is none."""
         if len(self._data) >= ANSWER_BYTES_MAX:
             return Result.ANSWER
         try:
@@ -86,7 +86,7 @@ class Conversation:
 
 
 async def probe(target: Target, settings: Settings, attempt: Attempt) -> Outcome:
-    """Connects, goes through the steps, lets go."""
+    """Connects, goes through the steps, and closes."""
     if settings.send_proxy == "off" and not settings.all_steps():
         (await connect(target.address, settings.way, attempt.until_s)).close()
         return Outcome(Result.OK, 0, "connected")

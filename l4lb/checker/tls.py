@@ -1,5 +1,5 @@
-"""The tls check: a handshake, the certificate accepted (unless told not to look), and the steps of
-a tcp check over it."""
+"""The tls check: a handshake, the verification of the certificate (unless it is off), and the steps
+of a tcp check over TLS."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ DAY_S = 86_400
 
 
 def certificate_end_s(wire: Tls) -> int:
-    """When the target's certificate ends; 0: it cannot be read."""
-    from cryptography import x509  # why: large, and only these checks need it
+    """Returns the expiry of the target's certificate; 0: it cannot be read."""
+    from cryptography import x509  # why here: it is large, and only these checks need it
 
     try:
         return int(
@@ -33,7 +33,7 @@ def said_of_end(end_s: int, now_s: float) -> str:
 
 
 async def probe(target: Target, settings: Settings, attempt: Attempt) -> Outcome:
-    """Handshake, steps, and how long the certificate is still good."""
+    """Makes the handshake and the steps, and finds how long the certificate is still valid."""
     wire = await open_tls(target, settings, attempt)
     end_s = certificate_end_s(wire)
     words = [wire.version]

@@ -1,6 +1,6 @@
-"""What every kind of check has in common: its settings, its target, its outcome.
+"""Types that all checks share: settings, target, outcome.
 
-One file a kind; each has a `probe` of the shape of Probe and an entry in probes.py.
+Each type of check is a file with a `probe` in the form of Probe, and an entry in probes.py.
 """
 
 from __future__ import annotations
@@ -18,24 +18,25 @@ Step = Mapping[str, str]  # {"send": payload}, {"expect": payload} or both, in t
 
 @dataclass(frozen=True)
 class Way:
-    """How a check leaves this host: its local addresses, of which the first of the right family is
-    used, and socket options by the names of native/egress.pyx."""
+    """How a check leaves this host: its local addresses (the first one of the right family is
+    used), and socket options by the names of native/egress.pyx."""
 
     sources: Sequence[str] = ()
     options: Mapping[str, int | str] = field(default_factory=dict)
 
     @classmethod
     def from_map(cls, values: Mapping[str, Any]) -> Way:
-        """From a plain map, as it comes over the channel."""
+        """Reads the plain map that comes over the channel."""
         return cls(tuple(values.get("sources", ())), dict(values.get("options", {})))
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How the backends of one pool are checked; docs/configuration.md says what each means.
+    """Settings of a pool's checks; docs/configuration.md describes each.
 
     port and address: checked instead of the backend's own. as_sessions: without sni, TLS asks for
-    the name that the pool's sessions ask for. None: the kind's default."""
+    the name that the pool's sessions ask for. None: the default of the check's type.
+    """
 
     type: str
     interval_ms: int
@@ -72,7 +73,7 @@ class Settings:
 
     @classmethod
     def from_map(cls, values: Mapping[str, Any]) -> Settings:
-        """From a plain map, as it comes over the channel; what is None or missing is the default.
+        """Reads the plain map that comes over the channel; None or a missing value is the default.
         Raises TypeError."""
         names = {one.name for one in fields(cls)}
         known = {k: v for k, v in values.items() if k in names and v is not None}
@@ -81,7 +82,7 @@ class Settings:
         return cls(**known)
 
     def all_steps(self) -> Sequence[Step]:
-        """steps, or the one that send and expect make."""
+        """Returns steps, or the one step of send and expect."""
         if self.steps:
             return self.steps
         one = {"send": self.send, "expect": self.expect}
@@ -91,8 +92,8 @@ class Settings:
 
 @dataclass(frozen=True)
 class Target:
-    """What is checked: where, and the backend it stands for. asked: the host name in its address
-    that was looked up, "" if it was an IP address."""
+    """The target of a check: its address, and the backend. asked: the host name that was looked up,
+    "" if the address is an IP address."""
 
     address: Address
     pool: str = ""
@@ -102,8 +103,8 @@ class Target:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One check under way. until_s: the event loop's time at which it has failed; ends: what is to
-    be ended when its outcome is known: an orderly end must not make the outcome late."""
+    """A check in progress. until_s: the event loop's time at which it fails. ends: the things to
+    close when its outcome is known. why: an orderly close must not delay the outcome."""
 
     until_s: float
     ends: AsyncExitStack
@@ -111,8 +112,8 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one check ended. text says why in words, code what the protocol answered (a status, an
-    exit code, an rcode); cert_end_s: when the target's certificate ends, seconds since 1970."""
+    """The result of one check. text: the reason in words. code: what the protocol answered (a
+    status, an exit code, an rcode). cert_end_s: expiry of the target's certificate, Unix time."""
 
     result: Result
     errno: int = 0
@@ -126,25 +127,25 @@ class Outcome:
 
 
 class ProbeError(Exception):
-    """A check that ended without what it wanted."""
+    """A check that failed."""
 
     def __init__(self, result: Result, text: str, *, code: int = 0, cert_end_s: int = 0) -> None:
         super().__init__(text)
         self.outcome = Outcome(result, 0, text, code, cert_end_s)
 
     def with_end(self, cert_end_s: int) -> ProbeError:
-        """The same of a target whose certificate ends then."""
+        """Returns the error with the expiry of the target's certificate."""
         was = self.outcome
         return type(self)(was.result, was.text, code=was.code, cert_end_s=cert_end_s)
 
 
 class LateError(ProbeError):
-    """A check whose time was over; said with what had come until then."""
+    """A check whose time was over, with the data that had come until then."""
 
 
 class Probe(Protocol):
-    """Checks one target once. Each of its waits ends at attempt.until_s, and between two of them it
-    does little (limits.py); what it leaves open is in attempt.ends. It raises ProbeError,
-    TimeoutError, or OSError for what the network says."""
+    """Checks one target once. Each of its waits ends at attempt.until_s, and it does little between
+    two waits (limits.py). Things that it leaves open are in attempt.ends. It raises ProbeError,
+    TimeoutError, or OSError for network errors."""
 
     async def __call__(self, target: Target, settings: Settings, attempt: Attempt) -> Outcome: ...

@@ -1,7 +1,7 @@
-"""A check's stream: connected, perhaps under TLS, read within the bounds of limits.py.
+"""The stream of a check: a connection, with or without TLS, read within the limits of limits.py.
 
-Who has talked to the peer ends in order, after the outcome is known (Attempt.ends). A mere
-connection, and one that failed, is reset: that leaves no TIME_WAIT behind.
+A stream that has exchanged data is closed in order, after the outcome is known (Attempt.ends). A
+mere connection, and a stream that failed, is reset, which leaves no TIME_WAIT.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, 0 s
 NO_LINGER = struct.pack("ii", 0, 0)
-# "I am a health check": the PROXY header of a connection that no client is behind.
+# The PROXY header of a connection without a client ("I am a health check").
 PROXY_LOCAL = {
     "off": b"",
     "v1": b"PROXY UNKNOWN\r\n",
@@ -58,7 +58,7 @@ RESULTS = {
 
 
 def outcome_of(error: OSError) -> Outcome:
-    """What an error of the network says about the backend; one of this host says nothing."""
+    """Returns what a network error says about the backend; an error of this host says nothing."""
     number = error.errno or 0
     result = Result.NO_SOCKET if number in OWN_FAULTS else RESULTS.get(number, Result.ERROR)
     return Outcome(result, number, os.strerror(number) if number else str(error))
@@ -71,7 +71,7 @@ def family_of(target: Address) -> socket.AddressFamily:
 
 
 def take_way(sock: socket.socket, way: Way) -> None:
-    """Sets its options, and binds the first local address of the socket's family. Raises
+    """Sets the socket options, and binds the first local address of the socket's family. Raises
     OSError."""
     if way.options:
         egress.apply(sock, way.options)
@@ -82,7 +82,7 @@ def take_way(sock: socket.socket, way: Way) -> None:
 
 
 async def connect(target: Address, way: Way, until_s: float) -> socket.socket:
-    """A connected socket that will reset when closed. Raises OSError."""
+    """Returns a connected socket that sends a reset when it is closed. Raises OSError."""
     family = family_of(target)
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
@@ -93,7 +93,7 @@ async def connect(target: Address, way: Way, until_s: float) -> socket.socket:
         async with asyncio.timeout_at(until_s):
             await asyncio.get_running_loop().sock_connect(sock, where)
         if target.path:
-            sock.getpeername()  # why: asyncio takes a unix socket's EAGAIN for a success
+            sock.getpeername()  # why: asyncio treats a unix socket's EAGAIN as success
     except BaseException:
         sock.close()
         raise
@@ -104,15 +104,15 @@ class Wire(Protocol):
     """A connected stream."""
 
     async def send(self, data: bytes) -> None:
-        """Raises OSError, ProbeError."""
+        """Sends data. Raises OSError, ProbeError."""
 
     async def receive(self, until_s: float = math.inf) -> bytes:
-        """At most READ_BYTES; b"" at the end. Raises OSError, ProbeError, and TimeoutError at
-        until_s; at the end of the check's time the stream is gone then."""
+        """Returns at most READ_BYTES; b"" at the end. Raises OSError, ProbeError, and TimeoutError
+        at until_s. At the end of the check's time the stream is closed then."""
 
 
 class Plain:
-    """A stream as it is. until_s: the event loop's time at which every wait ends."""
+    """A stream without TLS. until_s: the event loop's time at which every wait ends."""
 
     def __init__(self, sock: socket.socket, until_s: float) -> None:
         self._sock = sock
@@ -136,7 +136,7 @@ class Plain:
         try:
             return await self._read(min(until_s, self._until_s))
         except BaseException as error:
-            # why: who waited for less than the whole time may go on.
+            # why: a caller that waited for less than the whole time may go on.
             if not isinstance(error, TimeoutError) or self._loop.time() >= self._until_s:
                 self.close()
             raise
@@ -144,15 +144,15 @@ class Plain:
     async def _read(self, until_s: float) -> bytes:
         async with asyncio.timeout_at(until_s):
             if self.taken:
-                # why: a socket that always has something to read never gives way by itself.
+                # why: a socket that always has data never lets other checks run by itself.
                 await asyncio.sleep(round(PAUSE_SHARE * (self._loop.time() - self._began_s), 3))
             data = await self._loop.sock_recv(self._sock, READ_BYTES)
         self.taken += len(data)
         return data
 
     async def finish(self) -> None:
-        """Ends the connection in order: the peer's log has no reset. One that does not end its
-        side soon, or has much more to say, is reset all the same."""
+        """Closes the connection in order, so the peer's log has no reset. A peer that does not
+        close soon, or that sends much more, is reset."""
         if self._sock.fileno() < 0:
             return
         self._began_s = self._loop.time()
@@ -168,7 +168,7 @@ class Plain:
             self.close()
 
     async def _ends(self, until_s: float) -> bool:
-        """Reads on; is the peer's end there by then? Raises OSError."""
+        """Reads on. Returns True if the peer's end comes before until_s. Raises OSError."""
         most = self.taken + FINISH_BYTES_MAX
         try:
             while self.taken < most:
@@ -179,16 +179,16 @@ class Plain:
         return False
 
     def close(self) -> None:
-        """At once, by a reset."""
+        """Closes at once, with a reset."""
         self._sock.close()
 
 
 class _EndedError(ProbeError):
-    """The stream below has ended."""
+    """The stream below TLS has ended."""
 
 
 class Tls:
-    """The same under TLS."""
+    """A stream with TLS."""
 
     def __init__(self, below: Plain, context: ssl.SSLContext, name: str | None) -> None:
         self._below = below
@@ -198,7 +198,7 @@ class Tls:
 
     @property
     def certificate(self) -> bytes | None:
-        """The target's, in DER."""
+        """The target's certificate, in DER."""
         return self._tls.getpeercert(binary_form=True)
 
     @property
@@ -209,7 +209,7 @@ class Tls:
         try:
             await self._until_done(self._tls.do_handshake)
         except ssl.SSLCertVerificationError as error:
-            await self._flush()  # the alert that says so
+            await self._flush()  # the alert for it
             raise ProbeError(Result.TLS, f"certificate: {error.verify_message}") from error
         self._shaking = False
 
@@ -221,18 +221,18 @@ class Tls:
             data = await self._until_done(lambda: self._tls.read(READ_BYTES), until_s)
         except _EndedError:
             return b""
-        while data and len(data) < READ_BYTES:  # what came in small records
+        while data and len(data) < READ_BYTES:  # data of small records
             try:
                 more = self._tls.read(READ_BYTES - len(data))
             except ssl.SSLError:
-                break  # what is wrong stays wrong: the next read says so
+                break  # the error stays: the next read reports it
             if not more:
                 break
             data += more
         return data
 
     async def finish(self) -> None:
-        """The same, after TLS has been ended."""
+        """Ends TLS, then closes the connection as Plain.finish does."""
         with contextlib.suppress(OSError, ProbeError):
             if not self._shaking:
                 with contextlib.suppress(ssl.SSLError):
@@ -277,20 +277,21 @@ def tls_context(
     pair: tuple[str | None, str | None],
     _: tuple[int, ...],
 ) -> ssl.SSLContext:
-    """verify: its chain must lead to ca (a file; None: the system's). by_name: and be for the name
-    that is asked for. pair: certificate and key to show, if any. The last one is the files' times:
-    at others they are read anew. Raises OSError."""
+    """Makes a TLS context. verify: the certificate's chain must lead to ca (a file; None: the
+    system's). by_name: it must be valid for the name that is asked for. pair: client certificate
+    and key, if any. The last argument has the files' times: at other times they are read again.
+    Raises OSError."""
     context = ssl.create_default_context(cafile=ca)
     cert, key = pair
     if cert:
-        context.load_cert_chain(cert, key, password=b"")  # nobody is there to be asked for one
+        context.load_cert_chain(cert, key, password=b"")  # nobody can type a password
     context.check_hostname = verify and by_name
     context.verify_mode = ssl.CERT_REQUIRED if verify else ssl.CERT_NONE
     return context
 
 
 async def open_plain(target: Target, settings: Settings, attempt: Attempt) -> Plain:
-    """Connected, and the PROXY header sent."""
+    """Connects and sends the PROXY header."""
     sock = await connect(target.address, settings.way, attempt.until_s)
     wire = Plain(sock, attempt.until_s)
     attempt.ends.push_async_callback(wire.finish)
@@ -301,8 +302,8 @@ async def open_plain(target: Target, settings: Settings, attempt: Attempt) -> Pl
 
 
 def tls_name(target: Target, settings: Settings) -> str | None:
-    """The name that TLS asks for and verifies, or an IP address, which is only verified; None:
-    none. Where it is the sessions' it is per backend."""
+    """Returns the name that TLS asks for and verifies, or an IP address, which is only verified;
+    None: none. If it is the name of the pool's sessions, each backend has its own."""
     if settings.sni:
         return settings.sni
     if settings.as_sessions:
@@ -311,7 +312,7 @@ def tls_name(target: Target, settings: Settings) -> str | None:
 
 
 async def open_tls(target: Target, settings: Settings, attempt: Attempt) -> Tls:
-    """The same with the TLS handshake done."""
+    """Connects, sends the PROXY header and makes the TLS handshake."""
     name = tls_name(target, settings)
     pair = (settings.cert, settings.key)
     files = [path for path in (settings.ca, *pair) if path]

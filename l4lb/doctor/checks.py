@@ -1,8 +1,8 @@
-"""The doctor's rules: each looks at one thing of a host and says what it means for a service.
+"""The doctor's rules: each checks one setting of a host and says what it means for a service.
 
-A rule gives None where it has nothing to look at (no connection tracking, an older kernel). The
-figures stand beside what the service does: sockets listen with a backlog of 4,096, a session takes
-two descriptors, a pipe 256 KiB.
+A rule returns None if there is nothing to check (no connection tracking, an older kernel). The
+numbers are those of the service: sockets listen with a backlog of 4,096, a session takes two
+descriptors, a pipe 256 KiB.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from l4lb.doctor.host import CAP_NET_BIND_SERVICE, CAP_SYS_RESOURCE, UNLIMITED, 
 Verdict = Literal["ok", "warn", "bad"]
 
 BACKLOG = 4_096
-SPARE_FILES = 256  # beside the two of each session: tables, logs, pipes
-PORTS_WANTED = 28_000  # what Linux gives unless told, less a few
+SPARE_FILES = 256  # in addition to two for each session: tables, logs, pipes
+PORTS_WANTED = 28_000  # the default of Linux, less a few
 UDP_BUFFER = 4 << 20
 PIPE_PAGES = 64  # of one pipe: 256 KiB
 PIPES_WANTED = 256
@@ -29,7 +29,7 @@ OLDEST_KERNEL = (5, 14)  # tcp_migrate_req; pidfds and the rest are older
 
 @dataclass(frozen=True)
 class Need:
-    """What the service on this host is going to be asked."""
+    """What the service on this host will need."""
 
     max_connections: int = 100_000
     workers: int = 1
@@ -41,7 +41,8 @@ class Need:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at. wanted: what would be ok; remedy is empty when it is."""
+    """One setting that was checked. wanted: a value that would be ok; remedy is empty if the
+    setting is ok."""
 
     name: str
     value: str
@@ -329,7 +330,7 @@ RULES: Sequence[Rule] = (
 
 
 def examine(host: Host, need: Need) -> Iterator[Check]:
-    """Every rule's word that has one."""
+    """Yields the result of every rule that has one."""
     for rule in RULES:
         found = rule(host, need)
         if found is not None:

@@ -1,4 +1,5 @@
-"""Where the doctor reads: /proc, /sys, and the limits of this process. Changes nothing."""
+"""Reads facts for the doctor from /proc, /sys, and the limits of this process. It changes
+nothing."""
 
 from __future__ import annotations
 
@@ -13,14 +14,14 @@ CAP_SYS_RESOURCE = 24
 
 
 def _limit(kind: int) -> int:
-    """The hard limit: the service raises its soft one to it."""
+    """Returns the hard limit; the service raises its soft limit to it."""
     _, hard = resource.getrlimit(kind)
     return UNLIMITED if hard == resource.RLIM_INFINITY else hard
 
 
 @dataclass(frozen=True)
 class Host:
-    """One machine as one process sees it. root stands before every path."""
+    """One machine as one process sees it. root is put before every path."""
 
     root: str = ""
     cpus: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
@@ -30,32 +31,33 @@ class Host:
     is_root: bool = field(default_factory=lambda: os.geteuid() == 0)
 
     def text(self, path: str) -> str | None:
-        """A file's content without its last newline; None if it cannot be read."""
+        """Returns a file's content without its last newline; None if it cannot be read."""
         try:
             return Path(self.root + path).read_text(errors="replace").strip()
         except OSError:
             return None
 
     def numbers(self, path: str) -> list[int]:
-        """The whole numbers of a file; none if it cannot be read."""
+        """Returns the whole numbers of a file; none if it cannot be read."""
         words = (self.text(path) or "").split()
         return [int(word) for word in words if word.isascii() and word.isdigit()]
 
     def sysctl(self, name: str) -> int | None:
-        """The first number of a kernel setting; None if this kernel has none of that name."""
+        """Returns the first number of a kernel setting; None if this kernel has none of that
+        name."""
         found = self.numbers("/proc/sys/" + name.replace(".", "/"))
         return found[0] if found else None
 
     def may(self, capability: int) -> bool:
-        """Has this process a capability in force?"""
+        """True if this process has a capability in force."""
         for line in (self.text("/proc/self/status") or "").splitlines():
             if line.startswith("CapEff:"):
                 return bool(int(line.split()[1], 16) >> capability & 1)
         return False
 
     def cgroup(self, name: str) -> str | None:
-        """A control file of this process's control group (version 2), or the nearest above it
-        that has one with a limit in it; None where nothing is limited."""
+        """Returns a control file of this process's control group (version 2), or of the nearest
+        group above it that has a limit in this file; None if there is no limit."""
         line = next(
             (
                 one

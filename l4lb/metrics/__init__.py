@@ -1,1 +1,1 @@
-"""The table's numbers as Prometheus and OpenMetrics have them."""
+"""The shared table's numbers in the formats of Prometheus and OpenMetrics."""

@@ -1,7 +1,7 @@
-"""The shared table as metrics: read when somebody asks, nothing is kept in between.
+"""Turns the shared table into metrics when they are asked for; nothing is kept in between.
 
-Counts are sums over all workers' columns, which outlive the workers, so no counter falls when one
-is replaced. What is in names.py and nothing else comes out.
+Counters are sums over all workers' columns, which outlive the workers, so no counter falls when a
+worker is replaced. Exactly the metrics of names.py come out.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from l4lb.native.tls_rows import Handshakes
 PORT_RANGE = "/proc/sys/net/ipv4/ip_local_port_range"
 US = 1e6
 REJECTED = "rejected:"
-# Why a client of no session is not given one; it is nothing but the datagram that it sent.
+# Reasons why a client without a session gets none; only its datagram is counted.
 UDP_REFUSED = ("denied", "source_port", "source_sessions", "udp_sessions", "overload", "draining")
-# Ends of clients that reached no backend through no act of their own.
+# Ends of clients that reached no backend and did nothing wrong.
 TURNED_AWAY = ("no_backend", "connect_failed", "queue_timeout")
 
 
 @dataclass(frozen=True)
 class About:
-    """What is not in the table. started_s is Unix time; now_ms gives CLOCK_MONOTONIC."""
+    """Facts that are not in the table. started_s is Unix time; now_ms returns CLOCK_MONOTONIC."""
 
     version: str
     started_s: float
@@ -89,7 +89,7 @@ class Collector:
         self._about = about
 
     def collect(self, certificates: Iterable[Mapping[str, Any]] = ()) -> Scrape:
-        """All there is to tell now. certificates: rows of `admin certs`."""
+        """Returns all present samples. certificates: rows of `admin certs`."""
         scrape = Scrape()
         backends = self._table.backends()
         self._service(scrape)
@@ -113,7 +113,7 @@ class Collector:
     def render(
         self, accept: str, certificates: Iterable[Mapping[str, Any]] = ()
     ) -> tuple[bytes, str]:
-        """The answer to a scrape and its content type; accept: the request's header."""
+        """Returns the answer to a scrape and its content type. accept: the request's header."""
         scrape = self.collect(certificates)
         if prefers_openmetrics(accept):
             return scrape.openmetrics().encode(), OPENMETRICS
@@ -139,7 +139,8 @@ class Collector:
         scrape.add("l4lb_access_log_failures_total", failures)
 
     def _listeners(self, scrape: Scrape) -> None:
-        """Several bound addresses share a listener's name; their numbers are added up."""
+        """Adds listeners. Several bound addresses may have one listener's name; their numbers are
+        added up."""
         active: dict[str, int] = {}
         accepted: dict[str, int] = {}
         ended: dict[str, dict[str, int]] = {}
@@ -159,7 +160,7 @@ class Collector:
                     scrape.add("l4lb_rejected_total", count, name, why)
 
     def _tls(self, scrape: Scrape) -> None:
-        """Of listeners and pools that have TLS; several rows may have one name."""
+        """Adds TLS of listeners and pools; several rows may have one name."""
         ends: dict[str, int] = {}
         shakes: dict[tuple[str, str], Handshakes] = {}
         for row in self._table.listeners():
@@ -204,7 +205,7 @@ class Collector:
             scrape.add(metric, count, name, label)
 
     def _backends(self, scrape: Scrape, rows: Iterable[BackendRow]) -> None:
-        # why: a thousand backends are twelve thousand samples; labels are put together once.
+        # why: a thousand backends are twelve thousand samples, so labels are formatted once.
         into = {name: scrape.lines_of(name) for name in BACKEND_METRICS}
         for row in rows:
             labels = labelled(("pool", "backend"), (row.pool, row.name))
@@ -274,12 +275,12 @@ class Collector:
 
 
 def skew(active: list[int]) -> float:
-    """The most over the mean; 1 where there is nothing to compare."""
+    """Returns the maximum divided by the mean; 1 if there is nothing to compare."""
     return max(active) * len(active) / sum(active) if sum(active) else 1.0
 
 
 def local_ports() -> int:
-    """How many ports the kernel chooses from for connections it is asked to make."""
+    """Returns the number of local ports that the kernel chooses from."""
     try:
         with open(PORT_RANGE) as file:
             first, last = map(int, file.read().split())
@@ -289,8 +290,8 @@ def local_ports() -> int:
 
 
 def descriptors_left(pid: int) -> int | None:
-    """How many more files a process of this user's can open; None where the kernel does not say:
-    the size of that folder is their number since Linux 6.2 (proc(5))."""
+    """Returns how many more files a process of this user can open; None if the kernel does not say.
+    Since Linux 6.2 the size of the fd folder is their number (proc(5))."""
     with contextlib.suppress(OSError):
         size = os.stat(f"/proc/{pid}/fd").st_size
         if size:

@@ -1,8 +1,8 @@
-"""Samples as text: the Prometheus format 0.0.4 and OpenMetrics 1.0.0.
+"""Formats samples: the Prometheus format 0.0.4 and OpenMetrics 1.0.0.
 
-Why our own: a thousand backends are twelve thousand samples, on which the client library spends ten
-times as long. Its parsers read ours in the tests. Names and labels are those of names.py, so only
-label values and help texts need escaping.
+why not the client library: a thousand backends are twelve thousand samples, on which it spends ten
+times as long. The tests use its parsers. Names and labels are those of names.py, so only label
+values and help texts need escaping.
 """
 
 from __future__ import annotations
@@ -19,35 +19,36 @@ ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
 @lru_cache(maxsize=4_096)
 def escaped(value: str) -> str:
-    """A label's value as it stands between the quotes."""
+    """Returns a label's value in the form that it has between the quotes."""
     return value.translate(ESCAPES)
 
 
 def labelled(names: Iterable[str], values: Iterable[str]) -> str:
-    """name="value",... without the braces."""
+    """Returns name="value",... without the braces."""
     pairs = zip(names, values, strict=True)
     return ",".join(f'{name}="{escaped(value)}"' for name, value in pairs)
 
 
 class Scrape:
-    """The samples of one scrape. A sample's labels are what `labelled` made of them."""
+    """The samples of one scrape. A sample's labels are a result of `labelled`."""
 
     def __init__(self) -> None:
         self._lines: dict[str, list[str]] = {name: [] for name in METRICS}
 
     def lines_of(self, name: str) -> list[str]:
-        """Where lines of this metric go, for who has very many: `sample` makes one."""
+        """Returns the list of this metric's lines, for callers with very many samples; `sample`
+        makes a line."""
         return self._lines[name]
 
     def add(self, name: str, value: float, *labels: str) -> None:
-        """One sample of a gauge or counter; labels in the order of names.py."""
+        """Adds one sample of a gauge or counter; labels in the order of names.py."""
         self._lines[name].append(sample(name, labelled(METRICS[name].labels, labels), value))
 
     def add_histogram(
         self, name: str, labels: Iterable[str], bounds: Iterable[str], counts: Iterable[int],
         total: float,
     ) -> None:  # fmt: skip
-        """One histogram: counts are each bucket's own; they are added up here."""
+        """Adds one histogram. counts are each bucket's own; this function adds them up."""
         named = labelled(METRICS[name].labels, labels)
         below, lines = 0, self._lines[name]
         for bound, count in zip((*bounds, "+Inf"), counts, strict=True):
@@ -57,11 +58,11 @@ class Scrape:
         lines.append(sample(f"{name}_count", named, below))
 
     def text(self) -> str:
-        """All of it in the Prometheus format."""
+        """Returns all samples in the Prometheus format."""
         return "".join(self._parts(bare_counters=False))
 
     def openmetrics(self) -> str:
-        """All of it as OpenMetrics, where a counter's family has no _total."""
+        """Returns all samples as OpenMetrics, where a counter's family has no _total."""
         return "".join(self._parts(bare_counters=True)) + "# EOF\n"
 
     def _parts(self, *, bare_counters: bool) -> Iterable[str]:
@@ -73,12 +74,12 @@ class Scrape:
 
 
 def sample(name: str, labels: str, value: float) -> str:
-    """One line."""
+    """Returns one line."""
     return f"{name}{{{labels}}} {value}\n" if labels else f"{name} {value}\n"
 
 
 def prefers_openmetrics(accept: str) -> bool:
-    """Does a client that sends this Accept header take OpenMetrics? Prometheus asks for it."""
+    """True if a client with this Accept header accepts OpenMetrics. Prometheus asks for it."""
     kinds = [one.partition(";") for one in accept.split(",")]
     return any(
         kind.strip() == "application/openmetrics-text" and "q=0" not in rest.split(";")

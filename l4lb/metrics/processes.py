@@ -13,9 +13,10 @@ TITLE = "l4lb: "
 
 @dataclass(frozen=True)
 class Usage:
-    """process: "worker", "checker", "control", ...; worker: its number, "" for the others.
+    """process: "worker", "checker", "control", ...; worker: its number, "" for other processes.
 
-    cpu_seconds: user and system, since it was started. fds is None where its owner may not look.
+    cpu_seconds: user and system time since its start. fds is None if the kernel does not permit
+    counting.
     """
 
     process: str
@@ -27,9 +28,11 @@ class Usage:
 
 
 def usages(supervisor: int | None = None) -> Iterator[Usage]:
-    """Of the supervisor and its children. supervisor: its pid; None: of the process that asks.
+    """Yields the usage of the supervisor and its children. supervisor: its pid; None: the calling
+    process.
 
-    A process that ends meanwhile is left out."""
+    A process that ends meanwhile is left out.
+    """
     try:
         parent = psutil.Process(os.getppid() if supervisor is None else supervisor)
         family = [parent, *parent.children()]
