@@ -84,7 +84,7 @@ class Checker:
             if plan.checks != member.plan.checks:
                 self._schedule.drop(
                     ("check", *member.key)
-                )  # it was scheduled with another interval
+                )  # it had another interval
             if plan.agent != member.plan.agent:
                 self._schedule.drop(("agent", *member.key))
             member.follow(plan)
@@ -360,7 +360,7 @@ class Checker:
         self._tell({"event": event})
         settled = (
             was in ("", "unknown") and row.health == "up"
-        )  # at a start, all backends: no alert
+        )  # at a start: no alert
         if member.plan.alert and not settled:
             target = Target(row.address, row.pool, row.name)
             self._alerts.put(member.plan.alert, target, event)

@@ -1,12 +1,12 @@
-"""Backends that are found while the service runs: followed in the control process.
+"""Service discovery: finds backends while the service runs. It runs in the control process.
 
 types     Member, Provider, DiscoveryError
-entries   what a source says, as members: every bound of it
-merge     what of an answer is taken (pure)
-follower  one pool's source: its rate limit, its faults, and what the supervisor is told
+entries   turns a source's answer into members, within limits
+merge     decides which parts of an answer are used (pure)
+follower  one pool's source: its rate limit, its failures, and changes for the supervisor
 runner    the followers of all pools
-pace      the rate limit, and waits between tries
-reach     which families of addresses this host can reach
+pace      the rate limit, and waits between attempts
+reach     which address families this host can reach
 shares    weights of instances at one address (pure)
 resolver  one question to name servers
 files     bounded reads of files

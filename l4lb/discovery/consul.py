@@ -1,8 +1,9 @@
-"""Backends from Consul: the passing instances of a service, by blocking queries of its HTTP API.
+"""Finds backends in Consul: the passing instances of a service, with blocking queries to its HTTP
+API.
 
-Each query waits at the agent until something changed (or its time is over), so a change is known at
-once and nothing is polled. An agent that answers without waiting is asked no faster for it: the
-pool's rate limit holds.
+Each query waits at the agent until something has changed (or its time is over), so a change is
+known at once without polling. An agent that answers without waiting is not asked faster: the pool's
+rate limit holds.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ class Consul:
         async with web.session() as client:
             while True:
                 answer, new = await self._ask(client, index)
-                # An index that falls means that the agent began anew (its documentation says so).
+                # A smaller index means that the agent has restarted (Consul's documentation says
+                # so).
                 index = new if new >= index else 0
                 yield answer
 
@@ -63,7 +65,7 @@ class Consul:
 
 
 def instances(text: bytes) -> Answer:
-    """The members that an answer of /v1/health/service names. Instances at one address are one
+    """Returns the members in an answer of /v1/health/service. Instances at one address are one
     backend with the sum of their weights. Raises DiscoveryError."""
     try:
         found = json.loads(text)
@@ -84,7 +86,7 @@ def instances(text: bytes) -> Answer:
 
 
 def _instance(one: Any) -> tuple[str, int]:
-    """Its address and weight."""
+    """Returns the address and weight of an instance."""
     try:
         service = one["Service"]
         host = service["Address"] or one["Node"]["Address"]

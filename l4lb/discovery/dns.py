@@ -1,9 +1,9 @@
-"""Backends from DNS: A, AAAA or SRV records. Each question has its own time: asked again when its
-answer is no longer good.
+"""Finds backends in DNS: A, AAAA or SRV records. Each question has its own time to live, and is
+asked again when its answer is no longer valid.
 
-One that fails takes nothing away: what it found before stays, and the others' answers are used
-without it, and without waiting for it. Only where all fail (or the SRV question itself) the source
-does. The lowest SRV priority of those that resolve serves; higher ones are backups.
+A question that fails removes nothing: its last answer stays, and the answers of others are used
+without waiting for it. The source fails only if all questions fail (or the SRV question itself).
+The lowest SRV priority that has addresses serves; higher priorities are backups.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from l4lb.discovery.types import (
 
 FIRST_RETRY_S = 0.5
 JITTER = 0.1  # of a time to live, so that pools do not ask all at once
-LATE_S = 0.5  # a question that takes longer no longer holds up what the others have found
+LATE_S = 0.5  # a question that takes longer no longer delays the answers of others
 ASKED_AT_ONCE = 16  # questions of one pool
 RESOLV_CONF_LOOK_S = 1.0
 RECORDS = {"A": "ipv4", "AAAA": "ipv6"}
@@ -44,8 +44,8 @@ RECORDS = {"A": "ipv4", "AAAA": "ipv6"}
 
 @dataclass
 class Question:
-    """What is asked again and again. found: by its last answer; fault: why there is none since;
-    gone: because there is no such name; due_s: when it is asked again; task: while it is asked."""
+    """A question that is asked repeatedly. found: its last answer. fault: why there is none since.
+    gone: the name does not exist. due_s: when it is asked again. task: while it is asked."""
 
     key: Key
     backoff: Backoff
@@ -57,12 +57,12 @@ class Question:
 
     @property
     def hosts(self) -> list[str]:
-        """The addresses that it found last, of an A or AAAA question."""
+        """Returns the addresses in the last answer to an A or AAAA question."""
         return [str(one.address) for one in self.found.records] if self.found else []
 
     @property
     def is_open(self) -> bool:
-        """Has it neither answer nor fault yet?"""
+        """True if it has neither an answer nor a fault yet."""
         return self.found is None and not self.fault
 
 
@@ -112,7 +112,7 @@ class Dns:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _remember(self, before: Sequence[Member]) -> None:
-        """What an earlier process found by A and AAAA stays if the same question fails now."""
+        """Keeps the A and AAAA answers of an earlier process for questions that fail now."""
         if self._wants_srv:
             return
         known = [parse_backend(one.address) for one in before]
@@ -138,7 +138,7 @@ class Dns:
         return [self._question((name, record)) for record in self._types]
 
     def _wanted(self) -> list[Question]:
-        """All that is asked now: an SRV answer brings questions for its targets."""
+        """Returns all present questions: an SRV answer adds questions about its targets."""
         if not self._wants_srv:
             return self._addresses(self._name)
         return [self._question((self._name, "SRV")), *self._of_targets()]
@@ -156,7 +156,7 @@ class Dns:
         return [one.task for one in self._questions.values() if one.task and not one.task.done()]
 
     async def _round(self) -> None:
-        """Asks what is due: the SRV records first, because they say which names are next."""
+        """Asks what is due: SRV records first, because they name the next questions."""
         if not self._wants_srv:
             await self._ask_due(self._addresses(self._name))
             return
@@ -169,8 +169,8 @@ class Dns:
         await self._ask_due(self._of_targets())
 
     async def _ask_due(self, questions: Sequence[Question]) -> None:
-        """Returns when all is answered, or what takes longer is late and there is something
-        without it."""
+        """Returns when all questions are answered, or when only late ones are open and there are
+        members without them."""
         now_s = self._clock.now_s()
         for one in questions:
             if one.due_s <= now_s and (one.task is None or one.task.done()):
@@ -187,7 +187,7 @@ class Dns:
         except GoneError as error:
             question.fault, question.gone = str(error), True
             question.due_s = self._good_until(error.ttl_s)
-        except Exception as error:  # a fault of ours, too, is asked again no faster than a server's
+        except Exception as error:  # a bug of ours is asked again no faster than a server's failure
             ours = "" if isinstance(error, DiscoveryError) else "a fault of l4lb: "
             question.fault, question.gone = one_line(f"{ours}{error}"), False
             question.due_s = self._clock.now_s() + question.backoff.next_s()
@@ -202,7 +202,7 @@ class Dns:
         question.backoff.reset()
 
     def _take_beside(self, beside: Mapping[Key, Found]) -> None:
-        """Addresses that came along with the SRV records need no question."""
+        """Uses additional addresses of an SRV answer, which need no question."""
         for one in self._wanted():
             if one.key in beside and (one.task is None or one.task.done()):
                 self._take(one, beside[one.key])
@@ -213,8 +213,9 @@ class Dns:
         return self._clock.now_s() + wait_s * (1 + JITTER * random.random())
 
     async def _until_due(self) -> None:
-        """Returns when a question is due, a late one is answered or the name servers are others:
-        then what has failed is due, and what waits for the old ones is asked anew."""
+        """Returns when a question is due, when a late one is answered, or when the name servers
+        have changed: then failed questions are due, and questions to the old servers are asked
+        again."""
         while True:
             running = self._running()
             resting = [one for one in self._wanted() if one.task is None or one.task.done()]
@@ -232,7 +233,7 @@ class Dns:
                     return
 
     async def _is_answered(self, running: Sequence[asyncio.Task[None]], wait_s: float) -> bool:
-        """Is one of these within this time?"""
+        """True if one of these ends within this time."""
         if not running:
             await self._clock.sleep(wait_s)
             return False
@@ -255,7 +256,7 @@ class Dns:
         return any(one.found and one.found.records for one in self._wanted() if one.key[1] != "SRV")
 
     def _answer(self) -> Answer:
-        """Raises DiscoveryError when the source as a whole fails."""
+        """Returns the answer of the whole source. Raises DiscoveryError if all of it fails."""
         if self._wants_srv:
             return self._of_services()
         questions = self._addresses(self._name)
@@ -277,7 +278,7 @@ class Dns:
         records = self._services()
         entries.check_count(len(records))
         if all(one.target == dns.name.root for one in records):
-            return Answer(())  # RFC 2782: decidedly not available
+            return Answer(())  # RFC 2782: the service is not available
         faults: list[str] = []
         found: list[tuple[int, str, int]] = []  # priority, address, weight
         for one in records:
@@ -298,13 +299,14 @@ class Dns:
 
 @dataclass(frozen=True)
 class _Record:
-    """An address that was known before any answer, as an A or AAAA record has it."""
+    """An address that was known before any answer, in the form of an A or AAAA record."""
 
     address: str
 
 
 def _of_priorities(found: Sequence[tuple[int, str, int]]) -> list[Member | DiscoveryError]:
-    """Backends of (priority, address, weight). An address of two priorities has the lower one."""
+    """Returns backends of (priority, address, weight). An address with two priorities has the lower
+    one."""
     lowest = min((priority for priority, _, _ in found), default=0)
     first = shares.scaled((address, weight) for at, address, weight in found if at == lowest)
     rest = shares.scaled((address, weight) for at, address, weight in found if address not in first)

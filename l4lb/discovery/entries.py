@@ -1,8 +1,9 @@
-"""What a source says, as members. Sources are not trusted: each word is held to the same rules as a
-configuration's, and the whole is bounded.
+"""Turns a source's answer into members. Sources are not trusted: each value must obey the rules of
+a configuration, and the whole answer is bounded.
 
-A bad entry is left out and told; the good ones beside it serve. An answer without one good entry
-is a fault, and so is one that is no list, or too long: it takes nothing away.
+A bad entry is left out and reported, and the good ones are used. An answer without any good entry
+is a failure of the source. So is an answer that is not a list, or that is too long. A failure
+removes no backend.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ ADDRESS_MAX = 512  # characters; a unix path and a host name are shorter
 
 
 def of_json(text: bytes | str) -> Answer:
-    """The members of a JSON list, or of a map with the list `backends`. Raises DiscoveryError."""
+    """Returns the members of a JSON list, or of a map with the list `backends`. Raises
+    DiscoveryError."""
     if len(text) > ANSWER_BYTES_MAX:
         raise DiscoveryError(f"more than {ANSWER_BYTES_MAX >> 20} MiB")
     try:
@@ -42,7 +44,7 @@ def of_json(text: bytes | str) -> Answer:
 
 
 def of_toml(text: bytes) -> Answer:
-    """The members of a TOML file's `backends`. Raises DiscoveryError."""
+    """Returns the members of a TOML file's `backends`. Raises DiscoveryError."""
     if len(text) > ANSWER_BYTES_MAX:
         raise DiscoveryError(f"more than {ANSWER_BYTES_MAX >> 20} MiB")
     try:
@@ -52,7 +54,8 @@ def of_toml(text: bytes) -> Answer:
 
 
 def of_data(data: Any) -> Answer:
-    """Members of plain data: each an address, or a map with one. Raises DiscoveryError."""
+    """Returns the members of plain data: each an address, or a map with one. Raises
+    DiscoveryError."""
     listed = data.get("backends") if isinstance(data, dict) else data
     if not isinstance(listed, list):
         raise DiscoveryError("no list of backends, and no map with one")
@@ -60,8 +63,8 @@ def of_data(data: Any) -> Answer:
 
 
 def of_entries(entries: Sequence[Any], faults: Iterable[str] = ()) -> Answer:
-    """Members of entries that are each a backend as a configuration says it, or what found() gave.
-    faults: what the source failed to tell besides. Raises DiscoveryError."""
+    """Returns members of entries; each is a backend in the form of a configuration, or a result of
+    found(). faults: other faults of the source. Raises DiscoveryError."""
     check_count(len(entries))
     members: list[Member] = []
     wrong: list[str] = []
@@ -74,8 +77,9 @@ def of_entries(entries: Sequence[Any], faults: Iterable[str] = ()) -> Answer:
 
 
 def of_members(members: Iterable[Member], faults: Iterable[str] = ()) -> Answer:
-    """In one order whatever the source's, each name once: of two different ones with one name the
-    one that takes more is used. Raises DiscoveryError if only faults are left."""
+    """Returns members in an order that does not depend on the source's, each name once: of two
+    different members with one name, the one with the greater weight is used. Raises DiscoveryError
+    if there are only faults."""
     told = list(faults)
     known: dict[str, Member] = {}
     for one in sorted(set(members), key=_strength):
@@ -88,7 +92,7 @@ def of_members(members: Iterable[Member], faults: Iterable[str] = ()) -> Answer:
 
 
 def check_count(count: int) -> None:
-    """Raises DiscoveryError if these are too many for one pool."""
+    """Raises DiscoveryError if there are too many for one pool."""
     if count > MEMBERS_MAX:
         raise DiscoveryError(f"{count} backends; at most {MEMBERS_MAX} are taken")
 
@@ -98,7 +102,7 @@ def _strength(member: Member) -> tuple[Any, ...]:
 
 
 def found(address: str, weight: int = 1, *, backup: bool = False) -> Member | DiscoveryError:
-    """An entry for of_entries, of a source that tells no more than this. weight: within bounds."""
+    """Makes an entry for of_entries, for sources with no other keys. weight: within bounds."""
     try:
         return Member(_address(address), "", weight, 0, backup)
     except DiscoveryError as error:
@@ -133,7 +137,7 @@ def _member(said: Any) -> Member:
 
 
 def _address(text: str) -> str:
-    """An address that is a backend's name too, as a configuration says it. Raises
+    """Returns an address that is also the backend's name, in the form of a configuration. Raises
     DiscoveryError."""
     if len(text) > ADDRESS_MAX:
         raise DiscoveryError(f"{shown(text)} is too long for an address")
@@ -143,10 +147,10 @@ def _address(text: str) -> str:
     return address
 
 
-# why: a long list is mostly what it was half a second ago, and reading it holds up the process.
+# why: most of a long list is as it was half a second ago, and reading it delays the process.
 @functools.lru_cache(maxsize=4 * MEMBERS_MAX)
 def _known(text: str) -> tuple[str, str]:
-    """The address, or what is wrong with it."""
+    """Returns the address, or what is wrong with it."""
     try:
         address = parse_backend(text)
         return _checked(address, str(address)), ""

@@ -1,8 +1,9 @@
-"""Backends from etcd (version 3, by its JSON gateway): each value below a prefix is a backend.
+"""Finds backends in etcd (version 3, over its JSON gateway): each value below a prefix is a
+backend.
 
-A watch tells that something changed; what there is then is read as a whole, so no order of events
-can lead to a wrong set. A watch that ends, or that tells of changes without end, is one read more,
-within the pool's rate limit.
+A watch reports that something has changed. Then all values are read, so no order of events can lead
+to a wrong set. A watch that ends, or that reports changes without end, causes one more read, within
+the pool's rate limit.
 """
 
 from __future__ import annotations
@@ -31,8 +32,13 @@ from l4lb.discovery.types import (
 
 SERVER = "http://127.0.0.1:2379"
 SETTLE_S = 0.05  # changes closer together than this are read once
-NOT_ETCD = (ValueError, TypeError, AttributeError, RecursionError)  # of an answer's plain data
-LINES_MAX = 64  # messages of one watch that tell of no change; then it is read anyhow
+NOT_ETCD = (
+    ValueError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+)  # errors in an answer's plain data
+LINES_MAX = 64  # messages of one watch without a change; after them the values are read
 
 
 def _b64(text: bytes) -> str:
@@ -40,7 +46,7 @@ def _b64(text: bytes) -> str:
 
 
 def range_end(prefix: bytes) -> bytes:
-    """The first key after all that begin with prefix; a NUL byte where there is none."""
+    """Returns the first key after all keys that begin with prefix; a NUL byte if there is none."""
     for end in range(len(prefix), 0, -1):
         if prefix[end - 1] < 0xFF:
             return prefix[: end - 1] + bytes([prefix[end - 1] + 1])
@@ -75,7 +81,7 @@ class Etcd:
             return values(await web.body(answer))
 
     async def _change(self, client: aiohttp.ClientSession, revision: int) -> None:
-        """Waits until something below the prefix may be another, or the interval is over."""
+        """Waits until something below the prefix may have changed, or the interval is over."""
         asked = {"create_request": self._keys | {"start_revision": str(revision)}}
         try:
             async with (
@@ -86,7 +92,7 @@ class Etcd:
                     headers=self._headers(),
                 ) as answer,
             ):  # fmt: skip
-                # A message a line: first that the watch was made, then what happened.
+                # Each message is a line: first that the watch was made, then changes.
                 for _ in range(LINES_MAX):
                     line = await _line(answer)
                     if not line or _tells_of_change(line):
@@ -100,7 +106,7 @@ class Etcd:
 
 
 def values(text: bytes) -> tuple[Answer, int]:
-    """The members that an answer of /v3/kv/range names, and its revision. Raises DiscoveryError."""
+    """Returns the members in an answer of /v3/kv/range, and its revision. Raises DiscoveryError."""
     try:
         answer = json.loads(text)
         revision = int(answer["header"]["revision"])
@@ -111,7 +117,8 @@ def values(text: bytes) -> tuple[Answer, int]:
 
 
 def _entry(said: Any) -> Any:
-    """A value is an address, or a JSON map with one; a DiscoveryError if it is neither."""
+    """Turns a value into an entry: an address, or a JSON map with one; a DiscoveryError if it is
+    neither."""
     value = b""
     try:
         value = base64.b64decode(said)
@@ -122,8 +129,8 @@ def _entry(said: Any) -> Any:
 
 
 async def _line(answer: aiohttp.ClientResponse) -> bytes:
-    """What a watch tells next; empty at its end, and of a message too long to be kept: one that
-    tells of much."""
+    """Returns the next message of a watch; empty at its end, and for a message that is too long,
+    which reports many changes."""
     try:
         return await answer.content.readline()
     except (ValueError, HttpProcessingError):

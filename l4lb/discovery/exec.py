@@ -1,8 +1,9 @@
-"""Backends from a program of the user's: each line that it prints is all of them, as JSON.
+"""Finds backends with a program of the user: each line that it prints is a JSON list of all
+backends.
 
-It may go on and print a line at each change, or end and be run again each interval. Lines that
-come faster than they are taken are passed over: only the newest counts. The program ends with the
-control process; its standard input does too, for what it has started itself.
+The program may go on and print a line at each change, or end and be run again each interval. If
+lines come faster than they are used, only the newest counts. The program ends with the control
+process. Its standard input ends then too, for processes that it has started itself.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from l4lb.discovery.types import (
     Member,
 )
 
-ERROR_BYTES = 4_096  # of what it says on stderr, kept for the fault
-PIPE_BYTES = 64 << 10  # read ahead of the answer that is being taken
-LAST_WORDS_S = 0.5  # for what is still in the pipes of a program that has ended
+ERROR_BYTES = 4_096  # of stderr, kept for the fault's text
+PIPE_BYTES = 64 << 10  # read ahead of the answer that is being used
+LAST_WORDS_S = 0.5  # for the rest in the pipes of a program that has ended
 
 
 class Exec:
@@ -81,7 +82,7 @@ def _parsed(line: bytes) -> Answer | DiscoveryError:
 
 
 class _Run:
-    """The program from its start to its end."""
+    """One run of the program."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
@@ -129,7 +130,7 @@ class _Run:
         self._pipes.append(made[0])
 
     async def newest(self) -> bytes:
-        """The last whole line of what has come by now, waited for; empty at the end."""
+        """Waits for output and returns its last whole line; empty at the end."""
         while data := await self._more():
             whole, newline, rest = data.rpartition(b"\n")
             lines: list[bytearray] = []
@@ -145,8 +146,8 @@ class _Run:
         return last
 
     async def _more(self) -> bytes:
-        """What comes next; empty at the end of the output, and of the program: what it has left
-        behind may hold the output open."""
+        """Returns more output; empty at the end of the output, or when the program has ended:
+        processes that it left behind may keep the output open."""
         read = asyncio.ensure_future(self._out.read(ANSWER_BYTES_MAX))
         ended = asyncio.ensure_future(self._ended.wait())
         try:
@@ -159,7 +160,7 @@ class _Run:
             ended.cancel()
 
     async def end(self, timeout_s: float) -> int | None:
-        """Its exit status; None if it goes on."""
+        """Returns its exit status; None if it goes on."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._ended.wait()
@@ -169,15 +170,15 @@ class _Run:
         return self._process.wait()
 
     async def last_words(self) -> str:
-        """The last line of what it said on stderr."""
+        """Returns the last line that it wrote to stderr."""
         await asyncio.wait((self._complaint,), timeout=LAST_WORDS_S)
         said = self._complaint.result() if self._complaint.done() else b""
         lines = said.decode(errors="replace").strip().splitlines()
         return lines[-1][:200] if lines else ""
 
     async def close(self) -> None:
-        """Kills it with its session. One that the kernel cannot end now (it waits for a disk) is
-        left to end by itself: nobody waits for it."""
+        """Kills it with its session. Nobody waits for a program that the kernel cannot end now (it
+        waits for a disk)."""
         self._complaint.cancel()
         if self._process.returncode is None:
             child.kill_session(self._process.pid)
@@ -192,7 +193,7 @@ class _Run:
 
 
 async def _last_of(stream: asyncio.StreamReader) -> bytes:
-    """The end of what is said, read as long as it comes so that nobody waits."""
+    """Returns the end of the output, which is read as it comes so that the program never waits."""
     kept = b""
     while data := await stream.read(ERROR_BYTES):
         kept = (kept + data)[-ERROR_BYTES:]

@@ -1,8 +1,8 @@
-"""Backends from a file: watched, and read again when something happens near it.
+"""Finds backends in a file, which is watched and read again when something changes near it.
 
-Its folder is what is watched, and the folder of what it is a symbolic link to, so that a file which
-is replaced (by a rename, by a symbolic link) is seen; and it is looked at each interval all the
-same, because not every file system tells, and a host has only so many watches.
+The file's folder is watched, and the folder of the file that a symbolic link leads to, so a
+replaced file (by a rename, by a symbolic link) is noticed. The file is also looked at each
+interval, because not every file system reports changes, and a host has a limited number of watches.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from l4lb.discovery.types import (
     Member,
 )
 
-DEBOUNCE_MS = 50  # changes closer together than this are seen as one
+DEBOUNCE_MS = 50  # changes closer together than this count as one
 SETTLE_S = 0.05
-SETTLE_TRIES = 10  # a file that is being written may be half of one for this many times SETTLE_S
-WATCHES_MAX = 4_096  # threads that wait for changes, one a watch
+SETTLE_TRIES = 10  # how many times, SETTLE_S apart, an incomplete file is read again
+WATCHES_MAX = 4_096  # threads that wait for changes, one for each watch
 
-Places = tuple[tuple[str, int, int], ...]  # folders that are watched, each with what it is now
+Places = tuple[tuple[str, int, int], ...]  # watched folders, each with its identity now
 
 
 class File:
@@ -52,7 +52,7 @@ class File:
         watch = _Watch(self._clock, self._interval_s)
         try:
             while True:
-                # The watch begins before the look: what happens between the two is seen.
+                # The watch begins before the look, so a change between the two is noticed.
                 watch.over(await self._aside.run(self._places, self._timeout_s))
                 await asyncio.sleep(0)
                 yield await self._look()
@@ -61,7 +61,7 @@ class File:
             await watch.close()
 
     def _places(self) -> Places:
-        """The folders to watch. Raises DiscoveryError."""
+        """Returns the folders to watch. Raises DiscoveryError."""
         own = os.path.dirname(self._path)
         if not os.path.isdir(own):
             raise DiscoveryError(f"there is no folder {own}")
@@ -73,7 +73,7 @@ class File:
         return tuple(found)
 
     async def _look(self) -> Answer:
-        """What the file says now; read only once while its content stays the same."""
+        """Returns the contents of the file; it is parsed again only when it has changed."""
         for _ in range(SETTLE_TRIES):
             content = await self._aside.run(
                 lambda: files.read(self._path, ANSWER_BYTES_MAX + 1), self._timeout_s
@@ -92,7 +92,7 @@ class File:
 
 
 class _Watch:
-    """Waits for what happens in some folders, each time no longer than the interval."""
+    """Waits for changes in some folders, each time no longer than the interval."""
 
     def __init__(self, clock: Clock, interval_s: float) -> None:
         self._clock = clock
@@ -102,12 +102,13 @@ class _Watch:
         self._stop = anyio.Event()
 
     def over(self, places: Places) -> None:
-        """These are watched from now on; it begins with the event loop's next turn."""
+        """Watches these folders from now on; the watch begins with the event loop's next
+        iteration."""
         if places == self._places:
             return
         self._end()
         self._places, self._stop = places, anyio.Event()
-        # why: each watch waits in a thread, and this library lets 40 run unless it is told.
+        # why: each watch waits in a thread, and by default this library runs at most 40.
         anyio.to_thread.current_default_thread_limiter().total_tokens = WATCHES_MAX
         self._events = watchfiles.awatch(
             *(folder for folder, _, _ in places),
@@ -122,12 +123,12 @@ class _Watch:
         self._next = asyncio.ensure_future(anext(self._events))
 
     async def change(self) -> None:
-        """Returns when something happened, or the interval is over."""
+        """Returns when something has happened, or the interval is over."""
         try:
             assert self._next is not None
             await self._next
         except (OSError, RuntimeError, StopAsyncIteration):
-            # The host has no more watches, or a folder went: the interval's look is left.
+            # The host has no more watches, or a folder is gone: only the interval's look is left.
             await self._clock.sleep(self._interval_s)
             self._places = ()
         else:

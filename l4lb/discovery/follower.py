@@ -1,9 +1,9 @@
-"""Follows the source of one pool, and tells the supervisor what is in force now.
+"""Follows the source of one pool, and sends the supervisor the backends that are in force now.
 
-A source that fails costs nothing: what was found last stays, the source is tried again, less and
-less often up to its interval. One that answers faster than the rate limit allows waits: no provider
-is asked for its next answer before there is a turn. Events tell of the first failure, of the end of
-it, of bad parts, of each change and of what is held back.
+A source that fails removes nothing: its last answer stays. It is tried again, less and less often,
+down to once in its interval. A source that answers faster than the rate limit waits: a provider is
+asked for its next answer only when there is a token. Events report the first failure, the recovery,
+bad parts, each change and backends that are held back.
 """
 
 from __future__ import annotations
@@ -31,22 +31,24 @@ from l4lb.discovery.types import (
 )
 
 ANSWERS_BURST = 4  # of one source, as fast as they come
-ANSWER_EVERY_S = 0.5  # after that, one in this time, unless its interval or min_ttl is less
+ANSWER_EVERY_S = 0.5  # after that, one in this time, unless its interval or min_ttl is shorter
 FIRST_RETRY_S = 0.5
-LOOK_S = 0.5  # how often what is held back, left out or not applied is looked at again
-SPELLS_BURST = 6  # of faults that are told; a source that fails ever again does not fill the log
+LOOK_S = 0.5  # how often backends that are held back, left out or not applied are looked at again
+SPELLS_BURST = (
+    6  # faults that are reported; a source that fails again and again does not fill the log
+)
 SPELL_EVERY_S = 60.0
 
 Apply = Callable[[str, Sequence[Mapping[str, Any]]], Awaitable[object]]
 Tell = Callable[[Mapping[str, Any]], None]
-Health = Callable[[str], Mapping[str, str]]  # of a pool's backends that are checked, by name
-Known = Callable[[str], Sequence[Member]]  # what of a pool was discovered before
+Health = Callable[[str], Mapping[str, str]]  # health of a pool's checked backends, by name
+Known = Callable[[str], Sequence[Member]]  # backends of a pool that were discovered before
 
 
 @dataclass
 class State:
-    """What is known of one pool's source. faults: of parts of its last answer; unreachable: names
-    of what was found and is left out, because no route leads to its family of addresses."""
+    """State of one pool's source. faults: of parts of its last answer. unreachable: names of
+    backends that are left out, because there is no route to their address family."""
 
     type: str
     found: tuple[Member, ...] = ()
@@ -62,8 +64,8 @@ class State:
 
 @dataclass(frozen=True)
 class World:
-    """What the runner acts on. apply raises an exception of faults when it failed; now_ms is
-    CLOCK_MONOTONIC."""
+    """The runner's interface to the service. apply raises an exception of faults if it failed;
+    now_ms is CLOCK_MONOTONIC."""
 
     apply: Apply
     tell: Tell
@@ -90,9 +92,9 @@ class Follower:
         self._repeats = 0
         self._answered: tuple[Member, ...] = ()
         self._failing = False  # it has failed since its last answer
-        self._told = False  # of this spell of failures
+        self._told = False  # these failures were reported
         self._told_faults: set[str] = set()
-        self._refused = ""  # why the supervisor has not taken what is to be in force
+        self._refused = ""  # why the supervisor has not applied the backends
         self._judging: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
         interval_s, least_ttl_s = settings.interval_ms / MS, settings.min_ttl_ms / MS
@@ -121,7 +123,7 @@ class Follower:
         self._world.tell({"at_ms": self._world.now_ms(), "kind": kind, "pool": self.name, **fields})
 
     def failed(self, why: str) -> None:
-        """The source did not answer: what was found stays."""
+        """The source did not answer: its last answer stays."""
         self.state.failures += 1
         self.state.error = why
         if not self._failing:
@@ -131,7 +133,7 @@ class Follower:
                 self._tell("discovery_failed", source=self.state.type, text=why)
 
     def _tell_faults(self, faults: tuple[str, ...]) -> None:
-        """Tells of bad parts of an answer, each once while the answers go on having some."""
+        """Reports bad parts of an answer, each once until an answer is good."""
         if not faults:
             self._told_faults.clear()
         new = [one for one in faults if one not in self._told_faults]
@@ -160,7 +162,7 @@ class Follower:
         return bool(self.state.held or self.state.unreachable or self._refused)
 
     async def _judge(self) -> None:
-        """Looks at what is held back, left out or refused until nothing is."""
+        """Looks at backends that are held back, left out or refused until there are none."""
         try:
             while self._unsettled():
                 await self._world.clock.sleep(LOOK_S)
@@ -169,7 +171,7 @@ class Follower:
             self._judging = None
 
     def _sift(self) -> tuple[Member, ...]:
-        """What was found and can be reached."""
+        """Returns the discovered backends that can be reached."""
         found, away = reach.sift(self._answered, self.settings.family, self._world.has_route)
         names = tuple(one.known_as for one in away)
         if names and not self.state.unreachable and self._spells.take():
@@ -182,7 +184,7 @@ class Follower:
         return found
 
     async def _settle(self) -> None:
-        """Brings in force what is to be."""
+        """Puts the present backends into force."""
         async with self._lock:
             self.state.found = self._sift()
             taken = take(
@@ -209,8 +211,8 @@ class Follower:
                 self._base, self._gone = taken.members, set()
 
     async def _bring(self, members: tuple[Member, ...]) -> bool:
-        """Has the supervisor taken it? Another change may be under way; then it is asked again,
-        with what is to be in force by then."""
+        """Sends the backends to the supervisor. Returns whether it has applied them. Another change
+        may be in progress; then it is asked again, with the backends of that moment."""
         try:
             await self._world.apply(self.name, [one.plain() for one in members])
         except self._world.faults as error:

@@ -1,4 +1,4 @@
-"""Backends from a URL: a JSON list, asked for each interval, with its ETag."""
+"""Finds backends at a URL: a JSON list, requested each interval, with its ETag."""
 
 from __future__ import annotations
 

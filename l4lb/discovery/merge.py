@@ -1,8 +1,8 @@
-"""What of a source's answer is taken. Pure.
+"""Decides which parts of a source's answer are used. Pure.
 
-An answer that takes away more than max_shrink of what is in force is not believed at once: what
-is new in it is taken, and what it would take away stays until the pool's checks say it is down, or,
-where nothing is checked, until the source has said the same CONFIRMATIONS times.
+An answer that lacks more than max_shrink of the backends in force is not accepted at once. New
+backends in it are used. A missing backend stays until the pool's health checks say that it is down.
+If backends are not checked, they stay until the source has given this answer CONFIRMATIONS times.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ CONFIRMATIONS = 3  # equal answers in a row
 
 @dataclass(frozen=True)
 class Taken:
-    """members: all that are in force from now on; held: the names of those only held back."""
+    """members: all backends in force from now on. held: names of those that the answer lacks and
+    that stay."""
 
     members: tuple[Member, ...]
     held: tuple[str, ...] = ()
@@ -31,8 +32,8 @@ def take(
     health: Mapping[str, str],
     repeats: int,
 ) -> Taken:
-    """before: what was in force when the source last lost no more than it may; health: by name,
-    of those that are checked; repeats: how often found was said in a row."""
+    """before: the backends in force when the source last lost no more than max_shrink. health: by
+    name, of backends that are checked. repeats: how often found was answered in a row."""
     loss = len(before) - len(found)
     if loss <= 0 or loss * 100 <= max_shrink_percent * len(before):
         return Taken(tuple(found))
@@ -46,7 +47,7 @@ def take(
 
 
 def _stands(health: str, repeats: int) -> bool:
-    """Is there reason to keep a backend that the source has lost?"""
+    """True if a backend that the source has lost should stay."""
     if health == "unknown":
         return repeats < CONFIRMATIONS
     return health != "down"

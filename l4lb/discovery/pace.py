@@ -1,5 +1,5 @@
-"""How often something may happen, however often a source would have it: the one rate limit of all
-providers (a token bucket), and the waits between tries of a source that fails."""
+"""Limits the rate of requests to a source: the one rate limit of all providers (a token bucket),
+and the waits between attempts at a source that fails."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from l4lb.discovery.types import Clock
 
 
 class Bucket:
-    """Full it has `burst` turns; each comes back after every_s."""
+    """A token bucket with `burst` tokens; one comes back after every_s."""
 
     def __init__(self, clock: Clock, burst: int, every_s: float) -> None:
         self._clock = clock
@@ -17,7 +17,7 @@ class Bucket:
         self._filled_s = clock.now_s()
 
     def take(self) -> bool:
-        """Takes a turn, if there is one."""
+        """Takes a token, if there is one."""
         self._fill()
         if self._turns < 1:
             return False
@@ -25,7 +25,7 @@ class Bucket:
         return True
 
     async def turn(self) -> None:
-        """Waits for a turn and takes it."""
+        """Waits for a token and takes it."""
         while not self.take():
             await self._clock.sleep((1 - self._turns) * self._every_s)
 
@@ -36,8 +36,9 @@ class Bucket:
 
 
 class Backoff:
-    """Waits that double from first_s to most_s. A failure that comes later than most_s after the
-    last wait is a first one: a source that fails after each answer is not asked ever faster."""
+    """Waits that double from first_s to most_s. A failure more than most_s after the last wait
+    counts as a first one. A source that fails after each answer is therefore not asked ever
+    faster."""
 
     def __init__(self, clock: Clock, first_s: float, most_s: float) -> None:
         self._clock = clock
@@ -47,7 +48,7 @@ class Backoff:
         self._until_s = 0.0
 
     def next_s(self) -> float:
-        """How long to wait after a failure now."""
+        """Returns the wait after a failure now."""
         now_s = self._clock.now_s()
         again = self._wait_s > 0 and now_s - self._until_s <= self._most_s
         self._wait_s = min(self._wait_s * 2, self._most_s) if again else self._first_s
@@ -55,5 +56,5 @@ class Backoff:
         return self._wait_s
 
     def reset(self) -> None:
-        """The next failure is a first one."""
+        """Makes the next failure a first one."""
         self._wait_s = 0.0

@@ -1,4 +1,4 @@
-"""Which provider follows which type of source; each is imported when it is used."""
+"""The table of providers by type of source; each is imported when it is used."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from l4lb.discovery.types import REAL_CLOCK, Clock, Provider
 
 
 def provider(settings: Discovery, clock: Clock = REAL_CLOCK) -> Provider:
-    """The provider of these settings."""
+    """Returns the provider for these settings."""
     match settings.type:
         case "dns":
             from l4lb.discovery.dns import Dns

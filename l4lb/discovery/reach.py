@@ -1,8 +1,8 @@
-"""Which of the members that were found this host can have sessions with: a name has often addresses
-of both families where a host has only one.
+"""Finds the members that this host can reach: a name often has addresses of both families while a
+host has only one kind of network.
 
-A family is left out only as a whole, and only while another one can be reached: a route that is
-away for a moment empties no pool. Nothing is sent to find out.
+A family is left out only as a whole, and only while the other one can be reached. A route that is
+missing for a moment therefore empties no pool. No packet is sent.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from l4lb.config.address import parse_backend
 from l4lb.discovery.types import Member
 
 SAMPLE = 16  # members of a family that are tried; one with a route is enough
-NO_MEANS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)  # tells nothing of routes
+NO_MEANS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)  # says nothing about routes
 
 HasRoute = Callable[[str], bool]
 
 
 def has_route(address: str) -> bool:
-    """Does this host know a way to an address as a configuration says it?"""
+    """True if this host has a route to an address in the form of a configuration."""
     parsed = parse_backend(address)
     if parsed.path:
         return True
@@ -35,7 +35,7 @@ def has_route(address: str) -> bool:
 
 
 def family(member: Member) -> str:
-    """ipv4, ipv6 or unix."""
+    """Returns ipv4, ipv6 or unix."""
     if member.address.startswith("unix:"):
         return "unix"
     return "ipv6" if member.address.startswith("[") else "ipv4"
@@ -44,7 +44,8 @@ def family(member: Member) -> str:
 def sift(
     members: Sequence[Member], wanted: str, way: HasRoute = has_route
 ) -> tuple[tuple[Member, ...], tuple[Member, ...]]:
-    """Members that are used, and those that no route leads to. wanted: as [discovery] family."""
+    """Returns the members that are used, and those without a route. wanted: as [discovery]
+    family."""
     if wanted == "any":
         return tuple(members), ()
     if wanted != "auto":

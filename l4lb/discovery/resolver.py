@@ -1,8 +1,8 @@
-"""Questions to name servers, one at a time: the servers of the settings or of the host's own file,
-which is read again when it changes.
+"""Asks name servers one question at a time: the servers of the settings, or those of the host's own
+file, which is read again when it changes.
 
-What a server answers is held to its question by dnspython. What is taken of it: the records, for
-how long they are good, and the addresses that came along.
+dnspython checks that an answer belongs to its question. Used from an answer: the records, their
+time to live, and additional addresses.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Key = tuple[dns.name.Name, str]  # a name and a type of record
 
 
 class GoneError(DiscoveryError):
-    """The name does not exist, says the server. ttl_s: for how long that is good."""
+    """The server says that the name does not exist. ttl_s: how long this is valid."""
 
     def __init__(self, text: str, ttl_s: float) -> None:
         super().__init__(text)
@@ -44,8 +44,8 @@ class GoneError(DiscoveryError):
 
 @dataclass(frozen=True)
 class Found:
-    """The records of an answer. ttl_s: for how long they are good, by the least of its chain of
-    names; 0 where nothing tells. beside: addresses that came along."""
+    """The records of an answer. ttl_s: how long they are valid, the smallest in the chain of names;
+    0 if the answer does not say. beside: additional addresses in the answer."""
 
     records: tuple[Any, ...]
     ttl_s: float
@@ -62,8 +62,9 @@ class Resolver:
         self._asker = self._made([(one.host, one.port) for one in settings.servers or ()])
 
     def refresh(self) -> bool:
-        """Reads the host's name servers again. Are they others now? A file that names none while
-        it is written leaves the last. Raises DiscoveryError if there never were any."""
+        """Reads the host's name servers again. Returns True if they have changed. A file that names
+        none while it is written leaves the last ones. Raises DiscoveryError if there never were
+        any."""
         if not self.is_hosts:
             return False
         try:
@@ -84,12 +85,12 @@ class Resolver:
         asker.nameservers = [dns.nameserver.Do53Nameserver(*one) for one in servers[:SERVERS_MAX]]
         asker.cache = None
         asker.lifetime = self._timeout_s
-        # Whoever is silent leaves time for the next, and for a second try.
+        # A server that does not answer leaves time for the next, and for a second attempt.
         asker.timeout = min(TRY_S, self._timeout_s / (len(servers) + 1))
         return asker
 
     async def ask(self, name: dns.name.Name, record: str) -> Found:
-        """Raises GoneError, or DiscoveryError when nobody answers."""
+        """Asks one question. Raises GoneError, or DiscoveryError if no server answers."""
         of = shown(name.to_text(omit_final_dot=True))
         try:
             answer = await self._asker.resolve(name, record, raise_on_no_answer=False, search=False)
@@ -104,14 +105,14 @@ class Resolver:
 
 
 def _servers(content: bytes) -> list[str]:
-    """The addresses that a resolv.conf names."""
+    """Returns the addresses in a resolv.conf."""
     lines = (line.split() for line in content.decode(errors="replace").splitlines())
     return [line[1] for line in lines if line[:1] == ["nameserver"] and line[1:] and is_ip(line[1])]
 
 
 def _why(error: Exception) -> str:
-    """What each server did. The same failure has the same text each time, so that it is told once:
-    no number of milliseconds, and no order of tries."""
+    """Describes the failure of each server. A failure has the same text each time, so that it is
+    reported once: without milliseconds, and independent of the order of attempts."""
     said: dict[str, str] = {}
     for server, _, _, what, _ in getattr(error, "kwargs", {}).get("errors", ()):
         name = str(server).removeprefix("Do53:").replace("@", " port ")
@@ -122,8 +123,9 @@ def _why(error: Exception) -> str:
 
 
 def time_to_live(response: dns.message.QueryMessage) -> float:
-    """For how many seconds an answer is good: the least of the names it leads over; where it is
-    empty also what its zone says of that (RFC 2308), and 0 where the zone says nothing."""
+    """Returns for how many seconds an answer is valid: the smallest time of the names on its way.
+    For an empty answer also the time that its zone gives (RFC 2308), and 0 if the zone gives
+    none."""
     chain = response.resolve_chaining()
     times = [rrset.ttl for rrset in chain.cnames]
     if chain.answer is not None:
@@ -137,7 +139,7 @@ def time_to_live(response: dns.message.QueryMessage) -> float:
 
 
 def _beside(answer: dns.resolver.Answer) -> dict[Key, Found]:
-    """The addresses that came along with an answer."""
+    """Returns the additional addresses of an answer."""
     return {
         (rrset.name, rrset.rdtype.name): Found(tuple(rrset), float(rrset.ttl))
         for rrset in answer.response.additional

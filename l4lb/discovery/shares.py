@@ -1,5 +1,5 @@
-"""Weights of sources that tell of instances rather than of backends (SRV records, Consul): two of
-them at one address are one backend, which gets the share of both. Pure."""
+"""Weights for sources that list instances, not backends (SRV records, Consul): two instances at one
+address are one backend with the share of both. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from l4lb.config.bounds import WEIGHT
 
 
 def summed(weights: Iterable[tuple[str, int]]) -> dict[str, int]:
-    """The weight of each address, at most what a backend may have."""
+    """Returns the weight of each address, at most the maximum weight of a backend."""
     sums: dict[str, int] = {}
     for address, weight in weights:
         sums[address] = min(sums.get(address, 0) + weight, WEIGHT[1])
@@ -17,8 +17,8 @@ def summed(weights: Iterable[tuple[str, int]]) -> dict[str, int]:
 
 
 def scaled(weights: Iterable[tuple[str, int]]) -> Mapping[str, int]:
-    """The weight of each address from SRV weights (0 to 65,535), against the greatest sum. None is
-    shut out: where all are 0 each record counts the same (RFC 2782)."""
+    """Returns the weight of each address from SRV weights (0 to 65,535), relative to the greatest
+    sum. No address gets 0: if all weights are 0, each record counts the same (RFC 2782)."""
     raw = list(weights)
     floor = 0 if any(weight for _, weight in raw) else 1
     sums: dict[str, int] = {}

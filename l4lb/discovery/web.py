@@ -1,5 +1,4 @@
-"""What the providers that speak HTTP have in common: a bounded request, and the words for its
-faults."""
+"""Functions of all providers over HTTP: a bounded request, and the texts of its faults."""
 
 from __future__ import annotations
 
@@ -18,14 +17,14 @@ TOKEN_MAX = 4_096
 
 
 def session() -> aiohttp.ClientSession:
-    """A session without cookies, redirects or compression surprises: sources are programs."""
+    """Makes a session without cookies, redirects or compression: sources are programs."""
     return aiohttp.ClientSession(
         cookie_jar=aiohttp.DummyCookieJar(), headers={"User-Agent": "l4lb"}, trust_env=False
     )
 
 
 def token(path: str | None) -> str:
-    """The token of a file, without the space around it; empty without a file."""
+    """Returns the token in a file, without the space around it; empty without a file."""
     if path is None:
         return ""
     try:
@@ -47,7 +46,7 @@ async def request(
     connect_timeout_s: float,
     **more: Any,
 ) -> AsyncIterator[aiohttp.ClientResponse]:
-    """An answer whose status is below 400. timeout_s: for all of it; None: it may go on for ever.
+    """Yields an answer whose status is below 400. timeout_s: for the whole answer; None: no limit.
     Raises DiscoveryError."""
     limit = aiohttp.ClientTimeout(total=timeout_s, connect=connect_timeout_s)
     try:
@@ -64,7 +63,7 @@ async def request(
 
 
 async def body(answer: aiohttp.ClientResponse) -> bytes:
-    """All of an answer. Raises DiscoveryError if that is too much."""
+    """Returns the whole answer. Raises DiscoveryError if it is too long."""
     found = bytearray()
     async for data in answer.content.iter_chunked(READ_BYTES):
         found += data
@@ -74,6 +73,6 @@ async def body(answer: aiohttp.ClientResponse) -> bytes:
 
 
 def bearer(path: str | None) -> Mapping[str, str]:
-    """The header for a token, if there is one."""
+    """Returns the header with the token, if there is one."""
     word = token(path)
     return {"Authorization": f"Bearer {word}"} if word else {}

@@ -1,1 +1,2 @@
-"""The log writer: a process that takes ended sessions from the table and writes a line each."""
+"""The log writer: a process that takes ended sessions from the shared table and writes a line for
+each."""

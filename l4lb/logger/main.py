@@ -1,11 +1,12 @@
-"""The log writer's entry: what the supervisor hands it, its channel, its life.
+"""The entry of the log writer process: its setup by the supervisor, its channel, its end.
 
-    rings of the shared table --read--> lines --write--> sink, then the rings are told: taken
+    rings of the shared table --read--> lines --write--> sink, then entries leave the rings
 
-Lines leave the rings when the sink has them, so a writer that is killed loses none; the one after
-it may write a few again. A sink that takes nothing (a reader that sleeps, a full disk, no syslog)
-is asked again and again; meanwhile the rings fill, and workers drop and count what comes. It does
-nothing else, so it may wait for its sink: no traffic ever waits for it.
+Entries leave the rings after the sink has taken their lines. A writer that is killed therefore
+loses none; the next one may write a few again. A sink that takes nothing (a reader that does not
+read, a full disk, no syslog) is tried again and again. Meanwhile the rings fill, and workers drop
+and count new entries. This process does nothing else, so it may wait for its sink: traffic never
+waits for it.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ from l4lb.native import seen
 from l4lb.native.table import Table
 
 LINES_A_TURN = 4_096
-BUSY_WAIT_S = 0.02  # before it looks again while sessions end
-IDLE_WAIT_S = 0.2  # ... and while none do; a ring holds far more than ends in this time
+BUSY_WAIT_S = 0.02  # before the next look while sessions end
+IDLE_WAIT_S = 0.2  # ... and while none end; a ring holds far more than end in this time
 FAILED_WAIT_S = 0.25
-SCAN_EVERY_MS = 1_000  # how often live sessions are looked through, where they have lines
-FAREWELL_S = 1.5  # for what is left in the rings when the service ends
-TELL_EVERY_S = 60.0  # a sink that fails is told of so often
+SCAN_EVERY_MS = 1_000  # how often live sessions are looked through, if they have lines
+FAREWELL_S = 1.5  # for the rest in the rings when the service ends
+TELL_EVERY_S = 60.0  # how often a failing sink is reported
 LOG = l4lb.log.get("logger")
 
 
@@ -63,13 +64,13 @@ class Writer:
         self._settings = settings
         self._clock = clock
         self._waiting: Sequence[bytes] = ()
-        self._of_rings = 0  # how many of the waiting lines are the rings'
+        self._of_rings = 0  # number of the waiting lines that are from rings
         self._scanned_ms = int(clock() * 1000)
         self._told_at: float | None = None
         self._failing = False
 
     def turn(self) -> float:
-        """Writes what there is. Returns after how many seconds to call again."""
+        """Writes the present lines. Returns after how many seconds to call it again."""
         if not self._waiting:
             ended = self._reader.read(LINES_A_TURN)
             self._of_rings = len(ended)
@@ -111,7 +112,7 @@ class Writer:
             )
 
     def farewell(self) -> None:
-        """Writes all that is left, as far as the sink takes it in FAREWELL_S."""
+        """Writes everything that is left, as far as the sink takes it within FAREWELL_S."""
         end = self._clock() + FAREWELL_S
         while self._clock() < end:
             wait_s = self.turn()
@@ -128,11 +129,11 @@ class Writer:
         return self._reader.read(LINES_A_TURN)
 
     def reopen(self) -> None:
-        """Another file may have the name now."""
+        """Opens the sink again: another file may have the name now."""
         self._sink.reopen()
 
     def configure(self, settings: Settings) -> None:
-        """Other settings from now on; lines that wait keep their form."""
+        """Sets other settings; waiting lines keep their form."""
         if settings == self._settings:
             return
         self._sink.close()

@@ -1,4 +1,4 @@
-"""Waiting for one descriptor, whatever its number: select(2) ends at 1,023."""
+"""Waits for one descriptor of any number; select(2) ends at 1,023."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import select
 
 
 def readable(fd: int, wait_s: float) -> bool:
-    """Is there something to read, an end or an error, within wait_s?"""
+    """True if there is data to read, an end or an error, within wait_s."""
     return _ready(fd, select.POLLIN, wait_s)
 
 
 def writable(fd: int, wait_s: float) -> bool:
-    """Does it take something, or tell an error, within wait_s?"""
+    """True if it accepts data, or has an error, within wait_s."""
     return _ready(fd, select.POLLOUT, wait_s)
 
 

@@ -1,4 +1,4 @@
-"""Where the access log goes and in what form: what the configuration says, for the writer."""
+"""Settings of the access log for the writer: destination and form."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ FACILITIES = (
 
 @dataclass(frozen=True)
 class Settings:
-    """target: stdout, syslog, journald or the path of a file. style: text or json. syslog: what a
-    datagram or stream goes to, as unix:/PATH, udp://HOST:PORT or tcp://HOST:PORT. open_every_ms:
-    how often a session that goes on has a line; 0: never."""
+    """target: stdout, syslog, journald or the path of a file. style: text or json. syslog: the
+    server's address, as unix:/PATH, udp://HOST:PORT or tcp://HOST:PORT. open_every_ms: interval of
+    lines for a live session; 0: none."""
 
     target: str
     style: str = "text"
@@ -27,5 +27,5 @@ class Settings:
 
     @classmethod
     def from_map(cls, values: Mapping[str, Any]) -> Settings:
-        """From a plain map, as it comes over the channel. Raises TypeError."""
+        """Reads the plain map that comes over the channel. Raises TypeError."""
         return cls(**{one.name: values[one.name] for one in fields(cls) if one.name in values})

@@ -1,8 +1,8 @@
-"""Where lines go: a stream, a file, syslog, journald; one class each.
+"""Destinations of lines: a stream, a file, syslog, journald; one class each.
 
-A sink's `write` takes whole lines and returns how many it is done with; it raises OSError when it
-can take none now, and the caller comes again with what is left. It never waits for long: at most
-WAIT_S. Nothing here decides what happens to lines that nobody takes.
+A sink's `write` takes whole lines and returns how many it is done with. It raises OSError if it can
+take none now; the caller tries again with the rest. It never waits longer than WAIT_S. The caller
+decides what happens to lines that a sink does not take.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ WAIT_S = 0.5
 INFORMATIONAL = 6
 APPLICATION = "l4lb"
 JOURNAL = "/run/systemd/journal/socket"
-# Where the 24 characters of a line's time begin: csrc/core/logline.h.
+# Position of the 24 characters of a line's time: csrc/core/logline.h.
 TIME_AT = {"text": len("ts="), "json": len('{"ts":"')}
 TIME_CHARACTERS = 24
 
@@ -32,24 +32,26 @@ class Sink(Protocol):
     """Takes lines, each with its newline."""
 
     def write(self, lines: Sequence[bytes]) -> int:
-        """How many of the lines were taken. Raises OSError if none can be now."""
+        """Returns how many of the lines were taken. Raises OSError if none can be taken now."""
         ...
 
     def reopen(self) -> None:
-        """Begins anew: the file that has the name now, another connection."""
+        """Opens again: the file that has the name now, or another connection."""
         ...
 
     def close(self) -> None: ...
 
 
 class _Unbroken:
-    """Of what a descriptor took, which lines are done; a line that was begun is always ended."""
+    """Computes which lines are done after a partial write; a line that was begun is always
+    finished."""
 
     def __init__(self) -> None:
         self.rest = b""  # of a line that was begun
 
     def after(self, lines: Sequence[bytes], wrote: int) -> int:
-        """How many lines are done or begun, when `wrote` bytes of rest and lines were taken."""
+        """Returns how many lines are done or begun, when `wrote` bytes of rest and lines were
+        taken."""
         if wrote < len(self.rest):
             self.rest = self.rest[wrote:]
             return 0
@@ -66,7 +68,8 @@ class _Unbroken:
 
 
 class Stream:
-    """An open descriptor, stdout: never made non-blocking, because others share it."""
+    """An open descriptor, stdout. It is never made non-blocking, because other processes share
+    it."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -75,7 +78,7 @@ class Stream:
     def write(self, lines: Sequence[bytes]) -> int:
         if not writable(self._fd, WAIT_S):
             return 0
-        # No more than poll(2) promises: a write of it does not wait.
+        # why so few: a write of no more than PIPE_BUF bytes does not wait after poll(2).
         few = lines[: max(1, select.PIPE_BUF // 128)]
         data = (self._unbroken.rest + b"".join(few))[: select.PIPE_BUF]
         return self._unbroken.after(few, os.write(self._fd, data))
@@ -90,7 +93,7 @@ class Stream:
 
 
 class File:
-    """A file by its name: opened again when another file has that name, or none."""
+    """A file by its name; it is opened again when another file has the name, or none."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -126,8 +129,8 @@ class File:
 
 
 class Syslog:
-    """RFC 5424 to a local or another host's syslog: a datagram a line (RFC 5426), over TCP each
-    with its length before it (RFC 6587, octet counting)."""
+    """RFC 5424 to a local or remote syslog server: a datagram for each line (RFC 5426), or over TCP
+    each line after its length (RFC 6587, octet counting)."""
 
     def __init__(self, settings: Settings) -> None:
         self._target = settings.syslog
@@ -190,12 +193,13 @@ class Syslog:
 
 
 def _ended(sock: socket.socket) -> bool:
-    """Has the other side ended a connection on which it never says anything?"""
+    """True if the other side has closed a connection on which it never sends data."""
     return readable(sock.fileno(), 0) and not sock.recv(4096)
 
 
 def connect(target: str) -> socket.socket:
-    """A socket to unix:/PATH (a datagram socket or else a stream), udp:// or tcp://HOST:PORT."""
+    """Returns a socket to unix:/PATH (a datagram socket, else a stream), udp:// or
+    tcp://HOST:PORT."""
     if target.startswith("unix:"):
         path = target.removeprefix("unix:")
         try:
@@ -207,7 +211,7 @@ def connect(target: str) -> socket.socket:
     scheme, _, rest = target.partition("://")
     host, _, port = rest.rpartition(":")
     kind = socket.SOCK_STREAM if scheme == "tcp" else socket.SOCK_DGRAM
-    # A name may take its time: no traffic waits for this process.
+    # why blocking: no traffic waits for this process.
     family, _, _, _, to = socket.getaddrinfo(host.strip("[]"), int(port), type=kind)[0]
     return _connect(family, kind, to)
 
@@ -226,7 +230,8 @@ def _connect(
 
 
 class Journald:
-    """The journal's native protocol: a datagram of fields a line (systemd.journal-fields(7))."""
+    """The journal's native protocol: a datagram of fields for each line
+    (systemd.journal-fields(7))."""
 
     def __init__(self, path: str = JOURNAL) -> None:
         self._path = path
@@ -257,7 +262,7 @@ class Journald:
 
 
 def sink_for(settings: Settings) -> Sink:
-    """The sink that the settings name."""
+    """Returns the sink of these settings."""
     if settings.target == "stdout":
         return Stream(1)
     if settings.target == "syslog":
