@@ -37,7 +37,7 @@ NOT_ETCD = (
     TypeError,
     AttributeError,
     RecursionError,
-)  # errors in an answer's plain data
+)  # of an answer's plain data
 LINES_MAX = 64  # messages of one watch without a change; after them the values are read
 
 

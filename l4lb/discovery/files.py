@@ -1,5 +1,5 @@
-"""Files that a source's settings name, read with a bound and without waiting: a pipe or a device in
-a file's place holds nobody up."""
+"""Reads files that a source's settings name, with a limit and without waiting: a pipe or a device
+in place of the file delays nobody."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 def read(path: str, most: int) -> bytes:
-    """A regular file's content, at most so many bytes of it. Raises DiscoveryError."""
+    """Returns a regular file's content, at most `most` bytes of it. Raises DiscoveryError."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
         try:
@@ -37,14 +37,14 @@ def read(path: str, most: int) -> bytes:
 
 
 class Aside:
-    """Runs what may wait for a disk in a thread of its own, one at a time. A disk that never
-    answers costs one thread and holds up nobody: neither event loop nor the process's end."""
+    """Runs work that may wait for a disk in a thread of its own, one at a time. A disk that never
+    answers costs one thread. It delays neither the event loop nor the end of the process."""
 
     def __init__(self) -> None:
         self._busy = False
 
     async def run(self, work: Callable[[], T], timeout_s: float) -> T:
-        """What work returns or raises. Raises DiscoveryError if that takes too long."""
+        """Returns or raises what work does. Raises DiscoveryError if work takes too long."""
         if self._busy:
             raise DiscoveryError("the disk has not answered yet")
         self._busy = True

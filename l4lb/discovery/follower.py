@@ -35,7 +35,7 @@ ANSWER_EVERY_S = 0.5  # after that, one in this time, unless its interval or min
 FIRST_RETRY_S = 0.5
 LOOK_S = 0.5  # how often backends that are held back, left out or not applied are looked at again
 SPELLS_BURST = (
-    6  # faults that are reported; a source that fails again and again does not fill the log
+    6  # reported failures; a source that keeps failing does not fill the log
 )
 SPELL_EVERY_S = 60.0
 

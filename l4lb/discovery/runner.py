@@ -1,4 +1,5 @@
-"""Follows the sources of all pools: one that hangs, lies or fails is its own pool's affair."""
+"""Follows the sources of all pools. A source that hangs, lies or fails affects only its own
+pool."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ class Runner:
     _pools: dict[str, tuple[Follower, asyncio.Task[None]]] = field(default_factory=dict)
 
     def configure(self, settings: Mapping[str, Discovery]) -> None:
-        """Follows these sources from now on; those that stay the same are left in peace."""
+        """Follows these sources from now on; unchanged sources go on undisturbed."""
         for name in list(self._pools):
             pool, task = self._pools[name]
             if settings.get(name) != pool.settings:
@@ -32,7 +33,7 @@ class Runner:
                 self._pools[name] = (pool, asyncio.create_task(self._follow(pool)))
 
     async def _follow(self, pool: Follower) -> None:
-        """A fault of ours in one provider is told, and stops nobody else."""
+        """Follows one source. A bug in one provider is reported, and stops no other provider."""
         while True:
             try:
                 await pool.run()
@@ -41,7 +42,7 @@ class Runner:
                 await self.world.clock.sleep(pool.settings.interval_ms / MS)
 
     def states(self) -> list[tuple[str, State]]:
-        """Each pool with its state, in the order of the configuration."""
+        """Returns each pool with its state, in the order of the configuration."""
         return [(name, pool.state) for name, (pool, _) in self._pools.items()]
 
     async def close(self) -> None:

@@ -1,10 +1,10 @@
-"""Configurations of other balancers, as far as they are about TCP and UDP.
+"""Converts configurations of other load balancers, as far as they are about TCP and UDP.
 
-kind       tells whose file it is, by its content
-draft      what is made, what was left, where each of both came from
+kind       recognises the program that a file belongs to, by its content
+draft      the result, the lines that were left, and the origin of both
 haproxy/   reads haproxy.cfg
 nginx/     reads nginx.conf, the stream part of it
-networks   access rules of which the first match decides, as longest prefixes
-settle     takes out what the configuration would refuse, and names it
-text       the result as TOML, with a comment for each line that was left
+networks   turns first-match access rules into longest-prefix access lists
+settle     removes settings that the configuration would refuse, and reports them
+text       writes the result as TOML, with a comment for each line that was left
 """

@@ -1,7 +1,7 @@
-"""What an import makes: tables of a configuration, and each line that could not be carried over.
+"""The result of an import: tables of a configuration, and each line that could not be converted.
 
-Every value remembers the line that it came from, so that whatever becomes of it can be told of that
-line. A line that is left has a rank: what its loss does to those who use the result.
+Every value remembers the line that it came from, so a later problem with the value can be reported
+for that line. A line that is left has a rank: the effect of its loss on the result's users.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.:\[\]-]+")
-NAME_MAX = 56  # bytes; names in messages are whole up to there
+NAME_MAX = 56  # bytes; shorter names are whole in messages
 WEIGHT_MAX = 256
 RETRIES_MAX = 8
 WORKERS_MAX = 64
 NOBODY = "nobody"  # the pool of clients that are refused
-LEFT_MAX = 100_000  # lines that are told
+LEFT_MAX = 100_000  # lines that are reported
 
 Path = tuple[str | int, ...]
 
 
 class Rank(enum.IntEnum):
-    """What the loss of a line does, worst first."""
+    """The effect of a line's loss, worst first."""
 
     OPEN = 0, "clients come in that were turned away"
     CLEAR = 1, "what was encrypted or verified is not"
@@ -43,18 +43,18 @@ class Rank(enum.IntEnum):
 
     @property
     def word(self) -> str:
-        """As it stands in the report."""
+        """Its word in the report."""
         return self.name.lower()
 
     @property
     def grave(self) -> bool:
-        """Must somebody look at it before the result is used?"""
+        """True if somebody must look at it before the result is used."""
         return self <= Rank.MISSING
 
 
 @dataclass(frozen=True)
 class Place:
-    """A line of a file, and what it says, word for word."""
+    """A line of a file, and its text."""
 
     file: str
     line: int
@@ -66,7 +66,8 @@ class Place:
 
 @dataclass(frozen=True)
 class Left:
-    """A line that was not carried over, or not as it is; where is the table that it is about."""
+    """A line that was not converted, or that works differently. where: the table that it is
+    about."""
 
     place: Place
     rank: Rank
@@ -78,7 +79,7 @@ class Left:
 
 
 class Table(dict[str, Any]):
-    """A table of the result; it knows of itself and of each key from which line it is."""
+    """A table of the result; it knows the line that it came from, and that of each key."""
 
     def __init__(self, place: Place) -> None:
         super().__init__()
@@ -86,17 +87,17 @@ class Table(dict[str, Any]):
         self.places: dict[str, Place] = {}
 
     def put(self, key: str, value: Any, place: Place) -> None:
-        """Sets a key; the later of two counts."""
+        """Sets a key; the later of two values counts."""
         self[key] = value
         self.places[key] = place
 
     def default(self, key: str, value: Any, place: Place | None = None) -> None:
-        """Sets a key that nobody has set."""
+        """Sets a key that has no value."""
         if key not in self:
             self.put(key, value, place or self.place)
 
     def table(self, key: str, place: Place) -> Table:
-        """The table below key, made if need be."""
+        """Returns the table below key; makes it if it is missing."""
         if key not in self:
             self.put(key, Table(place), place)
         found: Table = self[key]
@@ -107,7 +108,7 @@ class Table(dict[str, Any]):
             self.pop(key, None)
 
     def twin(self) -> Table:
-        """A copy; changes of one are not seen in the other."""
+        """Returns a copy; changes of one do not change the other."""
         made = Table(self.place)
         made.places = dict(self.places)
         for key, value in self.items():
@@ -138,29 +139,30 @@ class Draft:
         self.limits = Table(self.place)
 
     def leave(self, place: Place, rank: Rank, why: str, where: Path = ()) -> None:
-        """Names a line, once for each reason."""
+        """Reports a line, once for each reason."""
         if (place, why) not in self._told and len(self.left) < LEFT_MAX:
             self._told.add((place, why))
             self.left.append(Left(place, rank, why, where))
 
     def ranked(self) -> list[Left]:
-        """What was left, the gravest first, each rank in the order of the files."""
+        """Returns the lines that were left, the most serious first, each rank in the order of the
+        files."""
         return sorted(self.left, key=lambda one: (one.rank, one.place.file, one.place.line))
 
     @property
     def grave(self) -> bool:
-        """Is anything left without which the result should not be used?"""
+        """True if a line was left without which the result should not be used."""
         return any(one.rank.grave for one in self.left)
 
     def tables(self) -> dict[str, Any]:
-        """All of it, as the configuration has it."""
+        """Returns everything in the form of a configuration."""
         return {
             "process": self.process, "limits": self.limits,
             "listeners": self.listeners, "pools": self.pools,
         }  # fmt: skip
 
     def nobody(self, place: Place) -> str:
-        """The name of a pool whose clients are refused."""
+        """Returns the name of a pool whose clients are refused."""
         if NOBODY not in self.pools:
             pool = Table(place)
             refused = Table(place)
@@ -171,7 +173,7 @@ class Draft:
         return NOBODY
 
     def make_room(self) -> None:
-        """The shared table has a row for each; what is over its usual size is said."""
+        """Sets the sizes of the shared table that are above the defaults."""
         counts = {
             "max_listeners": (sum(map(_binds, self.listeners.values())), 1_024),
             "max_pools": (len(self.pools), 256),
@@ -188,12 +190,12 @@ def _binds(listener: Table) -> int:
 
 
 def word_set(text: str) -> frozenset[str]:
-    """The words of a text."""
+    """Returns the words of a text."""
     return frozenset(text.split())
 
 
 def name_of(text: str) -> str:
-    """A name as this program allows it, as near to text as can be."""
+    """Returns a valid name that is as similar to text as possible."""
     path = text.removeprefix("unix:")
     if path.startswith("/"):
         text = path.rstrip("/").rpartition("/")[2].removesuffix(".sock")
@@ -201,7 +203,7 @@ def name_of(text: str) -> str:
 
 
 def free_name(wanted: str, taken: Container[str]) -> str:
-    """wanted, or wanted with a number where that is taken."""
+    """Returns wanted, or wanted with a number if it is taken."""
     number, name = 1, wanted
     while name in taken:
         number += 1
@@ -210,7 +212,7 @@ def free_name(wanted: str, taken: Container[str]) -> str:
 
 
 def scaled(weights: Mapping[str, int]) -> dict[str, int]:
-    """Weights within bounds, in the same proportions as near as can be; 0 stays 0."""
+    """Returns weights within bounds, in nearly the same proportions; 0 stays 0."""
     top = max(weights.values(), default=0)
     if top <= WEIGHT_MAX:
         return dict(weights)
@@ -221,7 +223,7 @@ def scaled(weights: Mapping[str, int]) -> dict[str, int]:
 
 
 def scale_weights(draft: Draft, backends: list[Table], where: Path) -> None:
-    """Weights of a pool, scaled together where one is above what there is here."""
+    """Scales the weights of a pool together if one is above the maximum."""
     weights = {str(index): int(one.get("weight", 1)) for index, one in enumerate(backends)}
     for index, weight in scaled(weights).items():
         one = backends[int(index)]

@@ -1,4 +1,5 @@
-"""Whose file is it? Both have a line that looks like no line of the other."""
+"""Recognises the program that a file belongs to: each has a kind of line that the other does not
+have."""
 
 from __future__ import annotations
 
@@ -11,12 +12,12 @@ SECTION = re.compile(
     r"(?:[ \t]+[^\s;{}]+)*[ \t]*\r?(?:#.*)?$",
     re.MULTILINE,
 )
-# nginx's directives end so; HAProxy's never do.
+# nginx's directives end like this; HAProxy's never do.
 END = re.compile(r"^[^#\n]*[;{][ \t]*(?:\}[ \t]*)*\r?(?:#.*)?$", re.MULTILINE)
 
 
 def kind_of(text: str, file: str) -> str:
-    """haproxy or nginx. Raises UsageError if it is neither's."""
+    """Returns haproxy or nginx. Raises UsageError if it is neither."""
     haproxy, nginx = len(SECTION.findall(text)), len(END.findall(text))
     if haproxy == nginx == 0:
         raise UsageError(

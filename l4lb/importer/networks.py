@@ -1,8 +1,10 @@
-"""Access rules of which the first that matches decides, as lists of which the longest prefix does.
+"""Turns access rules of which the first match decides into lists of which the longest prefix
+decides.
 
-Take all prefixes that the rules name, and the two that hold all addresses. What lies in one of them
-and in no longer one is inside or outside of every network of every rule, so the rules say one thing
-of all of it. That is written where it differs from what the next shorter prefix says.
+Take all prefixes in the rules, and the two prefixes of all addresses. The addresses that are in one
+of these prefixes and in no longer one are inside, or outside, of every network of every rule. The
+rules therefore give all of them one result. This result is written down where it differs from that
+of the next shorter prefix.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ ALL = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
 
 
 def network(text: str) -> Network:
-    """A network or an address; bits after the prefix do not count. Raises ValueError."""
+    """Returns a network or an address; bits after the prefix are ignored. Raises ValueError."""
     found = ipaddress.ip_network(text, strict=False)
     mapped = getattr(found.network_address, "ipv4_mapped", None)
     if mapped is not None and found.prefixlen >= 96:
@@ -25,18 +27,19 @@ def network(text: str) -> Network:
 
 
 def around(one: Network) -> Iterator[Network]:
-    """A network and all that it lies in, the longest first."""
+    """Yields a network and all networks that contain it, the longest first."""
     for length in range(one.prefixlen, -1, -1):
         yield one.supernet(new_prefix=length)
 
 
 def covered(one: Network, networks: Container[Network]) -> bool:
-    """Does it lie in one of them?"""
+    """True if one of the networks contains it."""
     return any(outer in networks for outer in around(one))
 
 
 def first_match(rules: Sequence[tuple[bool, Network | None]]) -> tuple[list[str], list[str]]:
-    """Who is allowed and who denied by rules of one network each; None is all addresses."""
+    """Returns the allowed and denied networks for rules of one network each; None is all
+    addresses."""
     first: dict[Network, int] = {}
     for index, (_, one) in enumerate(rules):
         for network_ in ALL if one is None else (one,):
@@ -52,8 +55,8 @@ def first_match(rules: Sequence[tuple[bool, Network | None]]) -> tuple[list[str]
 def by_longest_prefix(
     named: Iterable[Network], comes_in: Callable[[Network], bool]
 ) -> tuple[list[str], list[str]]:
-    """Who is allowed and who denied. comes_in tells of a prefix whether what lies in it and in no
-    longer one of those named comes in."""
+    """Returns the allowed and denied networks. comes_in says whether the addresses in a prefix, and
+    in no longer named prefix, are let in."""
     allow: list[str] = []
     deny: list[str] = []
     said: dict[Network, bool] = {}
@@ -63,16 +66,16 @@ def by_longest_prefix(
             (allow if verdict else deny).append(str(one))
         said[one] = verdict
     if set(map(str, ALL)) == set(deny) and allow:
-        deny = []  # allow alone turns all others away
+        deny = []  # allow alone denies all others
     return allow, deny
 
 
 def _around(one: Network, said: dict[Network, bool]) -> bool:
-    """What holds of the next shorter prefix; who is in none comes in."""
+    """Returns the result of the next shorter prefix; an address in none is let in."""
     outer = (said.get(wider) for wider in around(one) if wider != one)
     return next((verdict for verdict in outer if verdict is not None), True)
 
 
 def nested(routes: Iterable[tuple[Network, str]]) -> list[tuple[Network, str]]:
-    """Networks and what is said of them so that the first that matches is the longest."""
+    """Sorts networks with their values so that the first match is the longest."""
     return sorted(routes, key=lambda one: -one[0].prefixlen)

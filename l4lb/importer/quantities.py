@@ -1,4 +1,4 @@
-"""Times and rates of other programs in the words of this one."""
+"""Converts times and sizes of other programs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WRITTEN = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 PART = re.compile(r"(\d{1,12})(us|ms|[smhdwMy]|)", re.ASCII)
 SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
-# What this program takes of each key that is a time, in milliseconds.
+# Bounds of each key that is a time, in milliseconds.
 SECOND, MINUTE, DAY = 1_000, 60_000, 86_400_000
 BOUNDS: Mapping[str, tuple[int, int]] = {
     "connect_timeout": (1, 10 * MINUTE),
@@ -37,8 +37,8 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
 
 
 def milliseconds(text: str, unit: str) -> int:
-    """A time such as 30s or 1h30m; a bare number is in unit, an environment variable what it is
-    here. Raises ValueError."""
+    """Returns a time such as 30s or 1h30m. A bare number is in unit. An environment variable has
+    its present value. Raises ValueError."""
     text = resolved(text)
     parts = PART.findall(text)
     if not parts or "".join(n + u for n, u in parts) != text:
@@ -48,14 +48,14 @@ def milliseconds(text: str, unit: str) -> int:
 
 
 def written(ms: int) -> str:
-    """In the largest unit that leaves a whole number."""
+    """Returns the time in the largest unit that gives a whole number."""
     unit = next((u for u, size in reversed(WRITTEN.items()) if ms % size == 0), "ms")
     return f"{ms // WRITTEN[unit]}{unit}" if ms else "0s"
 
 
 def natural(text: str, unit: str, kind: str) -> tuple[str, str]:
-    """A time for a key of a kind of BOUNDS, as it was written where that can be, and what is to be
-    told if it had to be moved within bounds. Raises ValueError."""
+    """Returns a time for a key of a kind of BOUNDS, as it was written if that is possible; and a
+    text for the report if it was moved into the bounds. Raises ValueError."""
     least, most = BOUNDS[kind]
     ms = milliseconds(text, unit)
     if not least <= ms <= most:
@@ -70,7 +70,7 @@ def natural(text: str, unit: str, kind: str) -> tuple[str, str]:
 
 
 def size(text: str) -> int:
-    """Bytes. Raises ValueError."""
+    """Returns a number of bytes. Raises ValueError."""
     match = re.fullmatch(r"(\d{1,12})([kmg]?)", text.lower(), re.ASCII)
     if match is None:
         raise ValueError(f"{text} is not a size")
@@ -78,7 +78,7 @@ def size(text: str) -> int:
 
 
 def written_size(count: int) -> str:
-    """In the largest unit that leaves a whole number."""
+    """Returns the size in the largest unit that gives a whole number."""
     for unit, one in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
         if count and count % one == 0:
             return f"{count // one}{unit}"

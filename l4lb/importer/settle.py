@@ -1,5 +1,5 @@
-"""What was made must be a configuration: whatever it would refuse is taken out, and named by the
-line that it came from. The readers know most bounds; this is for the rest."""
+"""Makes the result a valid configuration: removes every setting that would be refused, and reports
+the line that it came from. The readers know most bounds; this is for the rest."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from l4lb.importer.text import toml
 
 ROUNDS_MAX = 64
 PART = re.compile(r'\[(\d+)\]|"([^"]*)"|([A-Za-z0-9_-]+)')
-# What stands and falls with one of its keys: without a type there is no check.
+# Keys without which their table means nothing: without a type there is no check.
 WHOLE = ("address", "pool", "bind", "certificates", "cert", "type", "command", "limit", "port",
          "name", "trusted", "key", "send", "expect")  # fmt: skip
 RANKS = {
@@ -24,14 +24,14 @@ RANKS = {
 
 
 def settle(draft: Draft, refused: Callable[[str], Sequence[Problem]]) -> Sequence[Problem]:
-    """Takes out of draft what refused names, until it names nothing; returns what is left of
-    that."""
+    """Removes from draft the settings that refused names, until it names none; returns the problems
+    that are left."""
     found: Sequence[Problem] = ()
     for _ in range(ROUNDS_MAX):
         draft.make_room()
         found = refused(toml(draft))
         gone: list[Path] = []
-        for problem in reversed(found):  # the last of a list first: others keep their index
+        for problem in reversed(found):  # the last element of a list first: others keep their index
             path = path_of(problem.key)
             if not any(path[: len(one)] == one for one in gone):
                 gone += _take_out(draft, problem, path)
@@ -41,21 +41,21 @@ def settle(draft: Draft, refused: Callable[[str], Sequence[Problem]]) -> Sequenc
 
 
 def place_of(draft: Draft, key: str) -> Place:
-    """The line that what is at a key came from."""
+    """Returns the line that the value at a key came from."""
     chain = _chain(draft, path_of(key))
     places = (_place(holder, part) for holder, part, _ in reversed(chain))
     return next((one for one in places if one is not None), draft.place)
 
 
 def path_of(key: str) -> Path:
-    """The parts of a path as messages have it: pools."a b".backends[1].weight."""
+    """Returns the parts of a path in a message: pools."a b".backends[1].weight."""
     return tuple(
         int(index) if index else quoted or bare for index, quoted, bare in PART.findall(key)
     )
 
 
 def _take_out(draft: Draft, problem: Problem, at: Path) -> list[Path]:
-    """Takes out the smallest thing at a path that can be missing; returns its path, if there is
+    """Removes the smallest part at a path that can be missing; returns its path, if there is
     one."""
     chain = _chain(draft, at)
     while chain:
@@ -75,17 +75,17 @@ def _take_out(draft: Draft, problem: Problem, at: Path) -> list[Path]:
 
 
 def _part_of_route(path: Path) -> bool:
-    """A route that lost a condition would hold for more clients."""
+    """True for a part of a route: a route that loses a condition would match more clients."""
     return "routes" in path and len(path) > path.index("routes") + 2
 
 
 def _optional(path: Path) -> bool:
-    """Keys that are needed in one table and not in another."""
+    """True for keys that are needed in one table and not in another."""
     return (path[-1] == "name" and "backends" in path) or (path[-1] == "port" and "health" in path)
 
 
 def _chain(draft: Draft, path: Path) -> list[tuple[Any, str | int, Path]]:
-    """Who holds what, from the top to the deepest that is there."""
+    """Returns the containers along a path, from the top to the deepest that exists."""
     found: list[tuple[Any, str | int, Path]] = []
     here: Any = draft.tables()
     for depth, part in enumerate(path, 1):
@@ -115,7 +115,7 @@ def _rank(path: Path) -> Rank:
 
 
 def _clear(draft: Draft) -> None:
-    """Tables and lists that nothing is left in."""
+    """Removes tables and lists that have become empty."""
     for table in (*draft.listeners.values(), *draft.pools.values()):
         for key, value in list(table.items()):
             if value in ([], {}) and key not in ("keepalive", "trusted", "proxy_tlvs"):

@@ -1,4 +1,5 @@
-"""A draft as a TOML file. What was left stands as a comment where it belongs."""
+"""Writes a draft as a TOML file. A line that was left is a comment in the table that it belongs
+to."""
 
 from __future__ import annotations
 
@@ -11,23 +12,23 @@ from typing import Any
 from l4lb.importer.draft import Draft, Left, Path
 
 BARE = re.compile(r"[A-Za-z0-9_-]+")
-# A reference to an environment variable as the readers mark it: its name, then what stands for one
-# that is not set. Whatever else looks like one is text.
+# A reference to an environment variable, as the readers mark it: its name, then the text for a
+# variable that is not set. Text that only looks like a reference stays text.
 REFERENCE = re.compile("\ue000([A-Za-z_][A-Za-z0-9_]*)(?:\ue001([^\ue002}]*))?\ue002")
 
 
 def reference(name: str, default: str | None = None) -> str:
-    """An environment variable, as a value of the draft has it."""
+    """Returns an environment variable in the form of the draft."""
     return f"\ue000{name}\ue002" if default is None else f"\ue000{name}\ue001{default}\ue002"
 
 
 def resolved(text: str) -> str:
-    """A text with environment variables as they are here."""
+    """Returns a text with the present values of environment variables."""
     return REFERENCE.sub(lambda one: os.environ.get(one[1]) or one[2] or "", text)
 
 
 def toml(draft: Draft) -> str:
-    """The whole file."""
+    """Returns the whole file."""
     comments: dict[Path, list[Left]] = {}
     shown = _titles(draft)
     for one in draft.ranked():
@@ -101,5 +102,5 @@ def _written(match: re.Match[str]) -> str:
 
 
 def _text(text: str) -> str:
-    """JSON's strings are TOML's, but for DEL."""
+    """Formats a string: JSON's strings are valid in TOML, except for DEL."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

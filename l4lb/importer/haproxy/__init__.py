@@ -1,14 +1,14 @@
-"""haproxy.cfg, as far as it is about TCP.
+"""Reads haproxy.cfg, as far as it is about TCP.
 
-words        cuts lines into words
-sections     cuts the file into sections, with what each inherits
-keywords     a row a keyword: what it says of a proxy (proxy.py); options, checks, logs, servers
-             and binds: the same of theirs
-conditions   what `if` asks; rules and routes: what becomes of it
-pools        a section with servers as a pool
-read         puts it together
+words        splits lines into words
+sections     splits the file into sections, with the defaults that each inherits
+keywords     a row for each keyword of a proxy's section (proxy.py); options, checks, logs, servers
+             and binds have rows of their own
+conditions   the conditions of `if`; rules and routes convert them
+pools        converts a section with servers into a pool
+read         combines everything
 
-`mode http` sections are relayed as TCP: what they do with HTTP is named.
+`mode http` sections are relayed as TCP; their HTTP settings are reported.
 """
 
 from l4lb.importer.haproxy.read import read

@@ -1,4 +1,4 @@
-"""Binds as listeners: those of a section that say the same are one listener."""
+"""Converts binds into listeners: binds of a section with equal settings are one listener."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ SILENT = word_set(
 
 
 def listeners(proxy: Proxy) -> list[Table]:
-    """A table for each group of binds that say the same, without pool and routes."""
+    """Returns a table for each group of binds with equal settings, without pool and routes."""
     groups: list[tuple[Table, list[str]]] = []
     taken = {
         text.rpartition(":")[2]
@@ -100,7 +100,7 @@ def listeners(proxy: Proxy) -> list[Table]:
 
 
 def options(words: tuple[str, ...]) -> dict[str, list[str]]:
-    """Options and their values; some may be given several times."""
+    """Returns options and their values; some may be given several times."""
     found: dict[str, list[str]] = {}
     rest = iter(words)
     for word in rest:
@@ -133,7 +133,8 @@ def _addresses(proxy: Proxy, line: Line, words: dict[str, list[str]], taken: set
         host = "::" if six and host in ("", "*") else host
         if host in ANY_6:
             found.append(f"[::]:{port}")
-            # Linux gives the IPv4 clients of a wildcard to IPv6's socket unless it is told not to.
+            # Linux gives the IPv4 clients of a wildcard address to the IPv6 socket unless v6only is
+            # set.
             if "v6only" not in words and not six and port not in taken:
                 found.append(f"0.0.0.0:{port}")
         elif ":" in host and not host.startswith("["):
@@ -255,7 +256,7 @@ def _certificates(proxy: Proxy, line: Line, words: Mapping[str, list[str]]) -> l
 
 
 def _below(path: str) -> list[str]:
-    """The files of a folder, in HAProxy's order; else the path itself."""
+    """Returns the files of a folder, in HAProxy's order; else the path itself."""
     if not os.path.isdir(path):
         return [path]
     names = sorted(os.listdir(path))

@@ -1,4 +1,4 @@
-"""What HAProxy's checks say and expect, as a pool's health table without what is a server's own."""
+"""Converts HAProxy's checks into a pool's health table, without the settings of single servers."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ ASKED = {
 
 
 def plain(text: str) -> str:
-    """A text that is sent or expected, in the words of this program."""
+    """Returns a text to send or to expect in l4lb's form."""
     if any(not (c.isprintable() or c in "\r\n\t") for c in text):
         return "hex:" + text.encode("latin-1", "replace").hex()
     return f"text:{text}" if text.startswith(("text:", "hex:", "regex:")) else text
 
 
 def _asks(proxy: Proxy, line: Line) -> None:
-    """option redis-check and the like: a known conversation."""
+    """Reads option redis-check and similar options: known conversations."""
     _kind(proxy, "tcp", line)
     proxy.put(proxy.check, "steps", [dict(one) for one in ASKED[line[1]]])
     if "user" in line.words:
@@ -96,7 +96,7 @@ def _program(proxy: Proxy, line: Line) -> None:
 
 
 def _kind(proxy: Proxy, kind: str, line: Line) -> None:
-    """The later of two kinds of check counts, with nothing of the one before."""
+    """Sets the type of check; the later of two types replaces the earlier one with its settings."""
     held = {key: value for key, value in proxy.check.items() if key == "timeout"}
     proxy.check.clear()
     proxy.check.update(held)
@@ -118,7 +118,7 @@ CHECKS: dict[str, Handler] = {
 
 
 def converse(proxy: Proxy) -> None:
-    """Puts the rules into the check, when all are known."""
+    """Adds the rules to the check, when all are known."""
     kind = proxy.check.get("type")
     for line in proxy.talks:
         proxy.line = line
@@ -142,7 +142,8 @@ def converse(proxy: Proxy) -> None:
 
 
 def _external(proxy: Proxy, line: Line) -> None:
-    """HAProxy gives a program four arguments; a shell puts them together from the environment."""
+    """Converts an external check: HAProxy gives a program four arguments, which a shell takes from
+    the environment here."""
     if line[1] == "path" or proxy.check.get("type") != "exec":
         return
     paths = [one[2] for one in proxy.talks if one.words[:2] == ("external-check", "path")]
@@ -223,7 +224,8 @@ def _expected(line: Line) -> str:
 
 
 def _bytes_pattern(text: str) -> str:
-    """A regular expression over hexadecimal digits, as one over bytes where that is the same."""
+    """Converts a regular expression over hexadecimal digits into one over bytes, if both match the
+    same data."""
     if re.fullmatch(r"\^?([0-9a-fA-F]{2})*\$?", text) is None:
         raise ValueError("an expression over hexadecimal digits")
     return re.sub("[0-9a-fA-F]{2}", lambda one: rf"\x{one[0].lower()}", text)
@@ -285,7 +287,7 @@ def _http_expect(proxy: Proxy, line: Line) -> None:
 
 
 def _statuses(kind: str, text: str, negated: bool) -> list[str]:
-    """Numbers and ranges of the statuses that are a pass."""
+    """Returns the statuses that are a pass, as numbers and ranges."""
     if kind == "rstatus":
         try:
             meant = {one for one in STATUSES if re.search(text, str(one))}

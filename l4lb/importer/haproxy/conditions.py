@@ -1,5 +1,5 @@
-"""What `if` and `unless` ask, as far as it can be said of a network, a server name, a protocol,
-chance or a count: any of several lists of tests that must all hold."""
+"""The conditions of `if` and `unless`, as far as they are about a network, a server name, a
+protocol, chance or a count: alternatives of tests that must all hold."""
 
 from __future__ import annotations
 
@@ -11,8 +11,16 @@ from l4lb.importer.haproxy.words import Line
 from l4lb.importer.networks import Network, network
 
 ALTERNATIVES_MAX = 256
-FLAGS = {"-i": 0, "-n": 0, "-M": 0, "-u": 1, "-m": 1, "-f": 1, "--": 0}  # and their values
-# Ready-made conditions; None: one that never holds.
+FLAGS = {
+    "-i": 0,
+    "-n": 0,
+    "-M": 0,
+    "-u": 1,
+    "-m": 1,
+    "-f": 1,
+    "--": 0,
+}  # flags and the number of their values
+# Predefined conditions; None: never true.
 READY: Mapping[str, tuple[str, ...] | None] = {
     "TRUE": (), "WAIT_END": (), "FALSE": None, "LOCALHOST": ("src", "127.0.0.1/8"),
     "REQ_CONTENT": ("req.len", "gt", "0"),
@@ -35,12 +43,12 @@ METHODS = ("beg", "end", "dom", "sub", "reg", "dir", "str")
 
 
 class UnsaidError(ValueError):
-    """A condition that nothing here can be asked."""
+    """A condition that l4lb cannot express."""
 
 
 @dataclass(frozen=True)
 class Test:
-    """One thing that is asked; kind "other": something that nothing here can be asked."""
+    """One test; kind "other": a test that l4lb cannot express."""
 
     kind: str
     text: str
@@ -50,7 +58,7 @@ class Test:
     negated: bool = False
 
     def networks(self) -> list[Network]:
-        """Of a test of the source. Raises ValueError."""
+        """Returns the networks of a test of the source. Raises ValueError."""
         return [network(one) for one in self.patterns]
 
 
@@ -58,8 +66,7 @@ Alternatives = list[list[Test]]
 
 
 def condition(words: Sequence[str], acls: Mapping[str, list[Line]]) -> Alternatives:
-    """What follows `if` or `unless` (this word included; nothing at all holds always). Raises
-    UnsaidError."""
+    """Parses the words from `if` or `unless` on (no words: always true). Raises UnsaidError."""
     if not words:
         return [[]]
     found: Alternatives = []
@@ -69,13 +76,13 @@ def condition(words: Sequence[str], acls: Mapping[str, list[Line]]) -> Alternati
 
 
 def cut(words: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """A rule's words, before its condition and the condition."""
+    """Splits a rule's words into those before its condition and the condition."""
     at = next((i for i, word in enumerate(words) if word in ("if", "unless")), len(words))
     return tuple(words[:at]), tuple(words[at:])
 
 
 def test_of(words: Sequence[str]) -> Test:
-    """What an acl or { ... } asks."""
+    """Parses the test of an acl or { ... }."""
     if not words:
         raise UnsaidError("an empty condition")
     fetch, rest = words[0], list(words[1:])

@@ -1,4 +1,4 @@
-"""What each keyword of a proxy's section becomes: a row a keyword. What has no row is named."""
+"""The table of keywords of a proxy's section. A keyword without a row is reported."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FRONT, BACK, BOTH = (True, False), (False, True), (True, True)
 
 @dataclass(frozen=True)
 class Row:
-    """What a keyword does, in which sections it means something, what its loss would do."""
+    """The effect of a keyword, the sections in which it has a meaning, and the rank of its loss."""
 
     handler: Handler
     sides: tuple[bool, bool] = BOTH
@@ -41,7 +41,7 @@ def _timeout(proxy: Proxy, line: Line) -> None:
     elif milliseconds(text, "ms"):
         proxy.times[name] = (text, line.place)
     else:
-        proxy.times.pop(name, None)  # 0: for ever, as without it
+        proxy.times.pop(name, None)  # 0: no limit, as without it
 
 
 def _mode(proxy: Proxy, line: Line) -> None:
@@ -240,7 +240,7 @@ HTTP = (Rank.DIFFERENT, "it looks into HTTP, which is relayed as it is")
 HTTP_NOTE = (Rank.NOTE, "it looks into HTTP, which is relayed as it is")
 SAID = (Rank.NOTE, "it is said by HAProxy when it starts")
 OWN_FORM = (Rank.NOTE, "the access log has its own form")
-# Keywords that are known and not carried over.
+# Keywords that are known and not converted.
 LEFT: Mapping[str, tuple[Rank, str]] = {
     **dict.fromkeys((".if", ".elif", ".else", ".endif"), UNJUDGED),
     **dict.fromkeys((".notice", ".diag", ".warning", ".alert"), SAID),
@@ -283,7 +283,7 @@ LEFT: Mapping[str, tuple[Rank, str]] = {
 
 
 def guess(line: Line) -> Rank:
-    """What the loss of a line may do that nobody here knows, by its words, for the worse."""
+    """Guesses the worst effect of losing an unknown line, by its words."""
     words = " ".join(line.words)
     if any(word in words for word in ("deny", "reject", "auth", "acl", "limit")):
         return Rank.OPEN

@@ -1,4 +1,4 @@
-"""`log` lines: where lines of sessions go. There is one such place here, for all listeners."""
+"""Converts `log` lines: l4lb has one destination of the access log, for all listeners."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STREAMS = ("stdout", "stderr", "fd@1", "fd@2")
 
 
 def log(proxy: Proxy, line: Line) -> None:
-    """A proxy's: its own place, or that of the global section."""
+    """Reads a proxy's destination: its own, or that of the global section."""
     said = line
     if line[1] == "global":
         if proxy.world.log is None:
@@ -26,7 +26,7 @@ def log(proxy: Proxy, line: Line) -> None:
 
 
 def carry(draft: Draft, said: Line, line: Line) -> None:
-    """Puts a place into the result, unless there is another one already."""
+    """Sets the destination, unless there is another one already."""
     target = said[1]
     table = draft.process.table("log", line.place)
     if target in STREAMS:

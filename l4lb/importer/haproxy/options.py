@@ -1,4 +1,4 @@
-"""`option` lines: each a row; those that nothing here is like with what their loss does."""
+"""The table of `option` lines; options without an equivalent have the rank of their loss."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from l4lb.importer.haproxy.checks import CHECKS
 from l4lb.importer.haproxy.proxy import Proxy
 from l4lb.importer.haproxy.words import Line
 
-# As it is here anyway, or of no use where bytes are only relayed.
+# Options that describe l4lb's behaviour anyway, or that mean nothing for relayed bytes.
 SILENT = word_set(
     """
     tcplog redispatch dontlognull splice-auto splice-request splice-response tcp-smart-accept
@@ -70,13 +70,14 @@ def option(proxy: Proxy, line: Line) -> None:
 
 
 def no(proxy: Proxy, line: Line) -> None:
-    """`no` takes a line of the defaults away, which was done; here what it then is counts."""
+    """Reads a line with `no`, which has removed a line of the defaults; what counts is l4lb's
+    behaviour then."""
     if line[1] == "option" and line[2] == "redispatch":
         proxy.leave(Rank.DIFFERENT, "other backends are tried, up to `retries`")
 
 
 def keepalive(proxy: Proxy, line: Line) -> None:
-    """clitcpka-idle and the like."""
+    """Reads clitcpka-idle and similar options."""
     side, _, what = line[0].partition("-")
     table = (proxy.listener if side == "clitcpka" else proxy.pool).table("keepalive", line.place)
     if what == "cnt":

@@ -1,4 +1,5 @@
-"""A section with servers as a pool; HAProxy's own defaults are written out where ours differ."""
+"""Converts a section with servers into a pool; HAProxy's defaults are written out where l4lb's
+differ."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ BALANCE = {
     "source": "ip_hash", "first": "first", "random": "random",
 }  # fmt: skip
 HASHED = {"src": "source_ip", "req.ssl_sni": "sni", "req_ssl_sni": "sni", "ssl_fc_sni": "sni"}
-EVER_IDLE = "7d"  # the most there is here; without a timeout HAProxy waits for ever
+EVER_IDLE = "7d"  # the longest timeout; without one HAProxy waits for ever
 EVER_CONNECT = "10m"
 EVER_STICKY = "20d"
 RETRIES = 3  # HAProxy's default
@@ -46,7 +47,7 @@ def finish(proxy: Proxy, fronts: list[Proxy]) -> None:
 
 
 def _below_last(pool: Table) -> None:
-    """Tables follow values in the file anyway; backends come last of the values."""
+    """Moves tables behind values, as TOML requires, and backends to the end of the values."""
     if "backends" in pool:
         backends = pool.pop("backends")
         pool["backends"] = backends
@@ -82,7 +83,7 @@ def _put(
 
 
 def _sticky(proxy: Proxy) -> None:
-    """A table without `expire` forgets nobody."""
+    """Converts a stick-table; without `expire` its entries do not expire."""
     if "sticky" in proxy.pool:
         line = proxy.sticky
         expires = (pairs(line.rest)["expire"], line.place) if line else None
@@ -90,7 +91,8 @@ def _sticky(proxy: Proxy) -> None:
 
 
 def _idle(proxy: Proxy, fronts: list[Proxy]) -> tuple[str, object] | None:
-    """The first of both sides' timeouts ends a session, unless `timeout tunnel` stands for them."""
+    """Returns the idle timeout: the shorter of both sides' timeouts, unless `timeout tunnel`
+    replaces them."""
     if "tunnel" in proxy.times:
         return proxy.times["tunnel"]
     clients = [one.times["client"] for one in fronts or [proxy] if "client" in one.times]
@@ -129,7 +131,8 @@ def _jitter(proxy: Proxy) -> None:
 
 
 def _queue(proxy: Proxy, servers: list[Server]) -> None:
-    """Over a server's maxconn clients wait, for `timeout queue` or else `timeout connect`."""
+    """Makes the queue: clients above a server's maxconn wait for `timeout queue`, or else for
+    `timeout connect`."""
     limited = [one for one in servers if one.entry.get("max_connections")]
     if not limited:
         return
@@ -146,7 +149,7 @@ def _queue(proxy: Proxy, servers: list[Server]) -> None:
 
 
 def _backends(proxy: Proxy, servers: list[Server]) -> list[Table]:
-    """Those of a list; one source of them can be followed."""
+    """Returns the backends of a list; one source of backends can be followed."""
     found: list[Table] = []
     for server in servers:
         options = server.options
@@ -196,7 +199,7 @@ def _discover(proxy: Proxy, server: Server) -> None:
 
 
 def served_apart(proxy: Proxy, line: Line, server: str) -> str:
-    """The pool for use-server: that server, and the others if it cannot be used."""
+    """Returns the pool for use-server: that server, and the others if it cannot be used."""
     draft = proxy.world.draft
     pool = draft.pools[proxy.name].twin()
     for one in pool["backends"]:

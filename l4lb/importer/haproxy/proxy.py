@@ -1,4 +1,4 @@
-"""What is learned of one frontend, backend or listen section while its lines are read."""
+"""The state of one frontend, backend or listen section while its lines are read."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from l4lb.importer.quantities import natural
 
 @dataclass
 class World:
-    """What holds for all proxies: the global section, and name servers."""
+    """Settings for all proxies: the global section, and name servers."""
 
     draft: Draft
-    folder: str  # where relative paths begin
+    folder: str  # folder of relative paths
     bind_tls: dict[str, Line] = field(default_factory=dict)  # ssl-default-bind-*, by option
     server_tls: dict[str, Line] = field(default_factory=dict)
     verify_servers: bool = True
@@ -29,17 +29,18 @@ class World:
     jitter: str = ""
 
     def path(self, base: str, path: str) -> str:
-        """A file's path, below crt-base or ca-base where it is relative, or beside haproxy.cfg."""
+        """Returns a file's path: below crt-base or ca-base if it is relative, else beside
+        haproxy.cfg."""
         return os.path.join(self.folder, self.bases.get(base, ""), path)
 
 
 @dataclass
 class Proxy:
-    """One section; what its lines say is put here, and made into tables when all are read."""
+    """One section. Its lines fill this object; tables are made from it when all lines are read."""
 
     world: World
     section: Section
-    line: Line  # the one that is read
+    line: Line  # the present line
     listener: Table = field(init=False)
     pool: Table = field(init=False)
     check: Table = field(init=False)
@@ -52,14 +53,16 @@ class Proxy:
     uses: list[Line] = field(default_factory=list)
     picks: list[Line] = field(default_factory=list)  # use-server
     talks: list[Line] = field(default_factory=list)  # tcp-check, http-check
-    rates: dict[str, int] = field(default_factory=dict)  # what a stick-table stores, over ms
+    rates: dict[str, int] = field(
+        default_factory=dict
+    )  # rates in a stick-table, with their periods in ms
     target: Line | None = None  # default_backend
-    sticky: Line | None = None  # the table that clients stick by
+    sticky: Line | None = None  # the table for sticky sessions
     http: bool = False
     balance: Line | None = None
     hashes: Line | None = None  # hash-type
     disabled: bool = False
-    reached: bool = False  # are its rules those of a listener?
+    reached: bool = False  # true if its rules are those of a listener
     stats: Line | None = None
 
     def __post_init__(self) -> None:
@@ -89,17 +92,17 @@ class Proxy:
         return ("pools" if self.back else "listeners", self.name)
 
     def leave(self, rank: Rank, why: str, line: Line | None = None) -> None:
-        """Names a line, at this section's table where it is one of its own."""
+        """Reports a line, at this section's table if the line belongs to the section."""
         line = line or self.line
         own = line.place.line in self.section.own
         self.world.draft.leave(line.place, rank, why, self.where if own else ())
 
     def put(self, table: Table, key: str, value: Any) -> None:
-        """What the line that is read says."""
+        """Sets a key, from the present line."""
         table.put(key, value, self.line.place)
 
     def time(self, table: Table, key: str, text: str, kind: str = "") -> None:
-        """A time of that line; raises ValueError."""
+        """Sets a time, from the present line; raises ValueError."""
         value, moved = natural(text, "ms", kind or key)
         if moved:
             self.leave(Rank.DIFFERENT, moved)

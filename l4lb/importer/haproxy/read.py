@@ -1,4 +1,4 @@
-"""The whole of a haproxy.cfg as a draft."""
+"""Converts a whole haproxy.cfg into a draft."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from l4lb.importer.haproxy.world import LEFT as GLOBAL_LEFT
 from l4lb.importer.haproxy.world import SILENT as GLOBAL_SILENT
 from l4lb.importer.quantities import natural
 
-# Sections that are not read, by what is lost with them.
+# Sections that are not read, by the rank of their loss.
 UNREAD = {"userlist": Rank.NOTE, "mailers": Rank.NOTE, "http-errors": Rank.NOTE,
           "cache": Rank.NOTE, "program": Rank.DIFFERENT, "log-forward": Rank.MISSING,
           "healthcheck": Rank.NOTE, "acme": Rank.DIFFERENT}  # fmt: skip
 
 
 def read(text: str, file: str) -> Draft:
-    """What haproxy.cfg says. Raises UsageError if it has no section of HAProxy's."""
+    """Reads haproxy.cfg. Raises UsageError if it has no section of HAProxy's."""
     known = (*KEYWORDS, *LEFT, *GLOBAL, *GLOBAL_LEFT, *GLOBAL_SILENT)
     sections = sections_of(lines(text, file), known)
     if not any(one.kind in READ for one in sections):
@@ -61,7 +61,7 @@ def read(text: str, file: str) -> Draft:
 
 
 def _idle(section: Section) -> bool:
-    """Defaults that no section has: their lines are looked at all the same."""
+    """True for defaults that no section uses; their lines are still examined."""
     return section.kind == "defaults" and not section.used
 
 
@@ -168,7 +168,7 @@ def _joined(one: Table, other: Table | None) -> Table:
 
 
 def _behind(proxy: Proxy, proxies: list[Proxy]) -> Proxy | None:
-    """The backend whose rules hold for all clients of a frontend that has no other."""
+    """Returns the backend whose rules apply to all clients of a frontend that has no other."""
     for other in proxies:
         if other is proxy or not (other.rules or other.picks) or other.section.kind != "backend":
             continue
@@ -181,7 +181,7 @@ def _behind(proxy: Proxy, proxies: list[Proxy]) -> Proxy | None:
 
 
 def _picks(proxy: Proxy | None, pool: str) -> list[Table]:
-    """use-server: a route to a pool in which the others are backups."""
+    """Converts use-server: a route to a pool in which the other servers are backups."""
     made: list[Table] = []
     for line in proxy.picks if proxy else []:
         assert proxy is not None
@@ -204,7 +204,7 @@ def _picks(proxy: Proxy | None, pool: str) -> list[Table]:
 
 
 def _asked(proxy: Proxy, rules: list[Line]) -> set[str]:
-    """The acls that some rule names."""
+    """Returns the acls that a rule uses."""
     words = {word.lstrip("!") for line in rules for word in cut(line.words)[1]}
     return {name for name in proxy.acls if name in words}
 
@@ -220,7 +220,8 @@ def _tarpit(proxy: Proxy) -> None:
 
 
 def _is_statistics(proxy: Proxy) -> bool:
-    """A section that only shows statistics: the dashboard, if nobody is asked for a password."""
+    """True for a section that only shows statistics: it becomes the dashboard, unless it needs a
+    password."""
     exporter = any("prometheus-exporter" in line.words for line in proxy.rules)
     if not (proxy.stats or exporter) or proxy.servers or proxy.target or proxy.uses:
         return False
@@ -243,5 +244,5 @@ def _is_statistics(proxy: Proxy) -> bool:
 
 
 def _names(world: World) -> None:
-    """A draft's names are short enough to be told whole."""
+    """Shortens names so that messages show them whole."""
     assert all(len(name) <= NAME_MAX for name in (*world.draft.pools, *world.draft.listeners))

@@ -1,4 +1,4 @@
-"""Which pool serves whom: use_backend and default_backend as a listener's routes."""
+"""Converts use_backend and default_backend into a listener's routes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from l4lb.importer.haproxy.words import Line
 def routes(
     proxy: Proxy, pools: set[str], refused: list[tuple[Alternatives, Line]]
 ) -> tuple[list[Table], str]:
-    """A listener's routes, and the pool of those that no route takes ("": none)."""
+    """Returns a listener's routes, and the pool of all other clients ("": none)."""
     nobody = proxy.world.draft.nobody
     found = [
         one
@@ -42,7 +42,7 @@ def _absent(words: tuple[str, ...]) -> str:
 
 
 def _rest(proxy: Proxy, pools: set[str], found: list[Table]) -> str:
-    """Who serves those that no route takes; where HAProxy refuses them, nobody."""
+    """Returns the pool of clients that match no route; if HAProxy refuses them, `nobody`."""
     if proxy.target is not None:
         name = name_of(proxy.target[1])
         if name in pools:
@@ -72,7 +72,7 @@ def _routes(proxy: Proxy, alternatives: Alternatives, pool: str, line: Line) -> 
 
 
 def _condition(proxy: Proxy, test: Test, route: Table, line: Line) -> None:
-    """Puts what a test asks into a route. Raises ValueError."""
+    """Adds a test to a route as a condition. Raises ValueError."""
     if test.kind == "hello" and not test.negated:
         return
     if test.negated:
@@ -99,7 +99,7 @@ def _condition(proxy: Proxy, test: Test, route: Table, line: Line) -> None:
 
 
 def _names(proxy: Proxy, test: Test, pattern: str, line: Line) -> list[str]:
-    """Server names that a pattern stands for. Raises UnsaidError."""
+    """Returns the server names that a pattern matches. Raises UnsaidError."""
     below = pattern.lower().lstrip(".")
     match test.method:
         case "" | "str":

@@ -1,6 +1,6 @@
-"""Who comes in: tcp-request and http-request rules as access by network, limits and routes.
+"""Converts tcp-request and http-request rules into access lists, limits and routes.
 
-Rules that ask for the source alone are all carried over, in whatever order: see networks.py.
+Rules about the source alone are all converted, in any order: see networks.py.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ ACCEPTS = ("accept", "allow")
 COUNTS = ("set-var", "unset-var", "sc-", "sc0", "capture", "do-log", "accept", "allow")
 TIMES = ("inspect-delay",)
 NEEDLESS = ("track-sc0", "track-sc1", "track-sc2", "track-sc")  # only counts, for other rules
-LIST_MAX = 8 << 20  # bytes of a file of networks that is read
+LIST_MAX = 8 << 20  # bytes that are read of a file of networks
 WITHIN_MAX = 10_000  # networks that are written into the result
 
 
 @dataclass
 class Access:
-    """Rules by source, in order, each with what it does to whom it holds of."""
+    """Rules by source, in order, each with its action."""
 
     rules: list[tuple[bool, Alternatives, Line]] = field(default_factory=list)
     refusal: str = "reject"
-    shielded: bool = False  # was a rule lost that lets some in before those after it?
+    shielded: bool = False  # was a rule lost that lets some clients in before later rules?
     listener: Table | None = None
 
 
 def access(proxy: Proxy, rules: list[Line], listener: Table) -> list[tuple[Alternatives, Line]]:
-    """Puts what rules say of who comes in into the listener; returns those by server name or
-    protocol that refuse, to be made routes."""
+    """Converts rules into the listener's access list and limits; returns the rules by server name
+    or protocol that refuse, which become routes."""
     found, routed = Access(listener=listener), []
     last = len(rules) - 1
     for index, line in enumerate(rules):
@@ -103,7 +103,7 @@ def _ruled(
             if line[0] == "http-request" and found.refusal == "reject":
                 proxy.leave(Rank.NOTE, "refused by a reset instead of an answer", line)
     elif allowed and kinds <= {"hello", "source"}:
-        found.shielded = True  # else it only waits for what routes wait for anyway
+        found.shielded = True  # otherwise it only waits, as routes do anyway
     elif not allowed and kinds == {"count"}:
         _counted(proxy, alternatives, line, REFUSALS[action], found)
     elif not allowed and kinds <= {"sni", "alpn", "source"} and not _negated(alternatives):
@@ -149,7 +149,7 @@ def _expects(proxy: Proxy, line: Line, asked: tuple[str, ...], listener: Table) 
 def _counted(
     proxy: Proxy, alternatives: Alternatives, line: Line, refusal: str, found: Access
 ) -> None:
-    """A count of a source that is too high: a limit."""
+    """Converts a count of a source that is too high into a limit."""
     assert found.listener is not None
     for tests in alternatives:
         match = COUNT.fullmatch(tests[0].text)
@@ -215,7 +215,8 @@ def _holds(test: Test, prefix: Network, networks: set[Network]) -> bool:
 
 
 def _one_file(found: Access, table: Table) -> bool:
-    """Rules that a watched file can stand for: one that names a file, then perhaps all others."""
+    """True if the rules can be a watched file: one that names a file, then optionally one for all
+    other clients."""
     allowed, alternatives, line = found.rules[0]
     rest = found.rules[1:]
     if len(alternatives) != 1 or len(alternatives[0]) != 1 or len(rest) > 1:
@@ -235,7 +236,8 @@ def _one_file(found: Access, table: Table) -> bool:
 
 
 def _read_files(proxy: Proxy, found: Access) -> dict[Test, set[Network]]:
-    """The networks of each test, those of files as they are now. Raises ValueError."""
+    """Returns the networks of each test, those of files with their present contents. Raises
+    ValueError."""
     known: dict[Test, set[Network]] = {}
     for _, alternatives, line in found.rules:
         for test in (test for tests in alternatives for test in tests):
@@ -260,7 +262,8 @@ def _networks_of(file: str) -> list[Network]:
 
 
 def lost(proxy: Proxy) -> None:
-    """Rules of a backend that others reach too, or that not all clients of a listener reach."""
+    """Reports rules of a backend that other listeners reach too, or that not all clients of a
+    listener reach."""
     for line in proxy.picks:
         proxy.leave(Rank.MISSING, "a pool has no rules of its own here: see `routes`", line)
     for line in proxy.rules:
@@ -274,7 +277,7 @@ def lost(proxy: Proxy) -> None:
 
 
 def unused(proxy: Proxy, used: set[str]) -> None:
-    """Conditions that no rule asks for."""
+    """Reports conditions that no rule uses."""
     for name, several in proxy.acls.items():
         for line in several if name not in used else ():
             proxy.leave(Rank.NOTE, "no rule that is carried over asks for it", line)

@@ -1,4 +1,4 @@
-"""The sections of haproxy.cfg, and what each inherits of the defaults that it names or follows."""
+"""The sections of haproxy.cfg, and the lines that each inherits from its defaults."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from dataclasses import dataclass, field
 from l4lb.importer.haproxy.words import Line
 
 PROXIES = ("frontend", "backend", "listen")
-# Sections that are read, and those that are not: whatever stands in these is named.
+# Sections that are read, and sections whose lines are all reported.
 READ = ("global", "defaults", "resolvers", *PROXIES)
 OTHERS = (
     "userlist", "peers", "mailers", "cache", "program", "ring", "http-errors", "fcgi-app",
     "log-forward", "log-profile", "crt-store", "traces", "acme", "healthcheck",
 )  # fmt: skip
-# Rules that a section has instead of those of its defaults, not beside them.
+# Rules of a section that replace those of its defaults.
 INSTEAD = ("tcp-check", "http-check")
 
 
 @dataclass
 class Section:
-    """One section: its first line and those in it."""
+    """One section: its first line and its lines."""
 
     kind: str
     name: str
@@ -32,11 +32,12 @@ class Section:
 
     @functools.cached_property
     def own(self) -> set[int]:
-        """The numbers of its lines; asked for when all are there."""
+        """The numbers of its lines; used when all are there."""
         return {self.line.place.line, *(line.place.line for line in self.lines)}
 
     def effective(self) -> list[Line]:
-        """What holds: the lines of the defaults, then its own; `no` takes away what was before."""
+        """Returns the lines in force: those of the defaults, then its own; `no` removes earlier
+        ones."""
         inherited = self.base.effective() if self.base else []
         own = {line.words[0] for line in self.lines}
         held = [one for one in inherited if not (one.words[0] in INSTEAD and one.words[0] in own)]
@@ -49,8 +50,8 @@ class Section:
 
 
 def sections_of(lines: Iterable[Line], known: Iterable[str]) -> list[Section]:
-    """Cuts a file into sections. A section of a version that is newer than this list is told by its
-    first line: it begins where sections do, and is no keyword of the section before."""
+    """Splits a file into sections. A section of a newer HAProxy is recognised by its first line: it
+    is not indented, and is not a keyword of the previous section."""
     words = {*known, "no", "default", "enabled", "disabled"}
     found: list[Section] = []
     defaults: dict[str, Section] = {}

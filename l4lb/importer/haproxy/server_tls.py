@@ -1,4 +1,4 @@
-"""TLS towards servers, and what both sides' TLS has in common."""
+"""TLS to servers, and the settings that TLS of both sides shares."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ VERSIONS = {"TLSv1.2": "1.2", "TLSv1.3": "1.3"}
 
 
 def min_version(text: str) -> str:
-    """The least version here is 1.2."""
+    """Returns the minimum TLS version; l4lb's oldest is 1.2."""
     return VERSIONS.get(text, "1.2")
 
 
 def server_tls(proxy: Proxy, said: Mapping[str, str], line: Line) -> dict[str, Any] | None:
-    """The pool's tls table, as the options of one server say it."""
+    """Returns the pool's tls table for the options of one server."""
     world = proxy.world
     words = {**{key: one.words[1] for key, one in _defaults(world).items()}, **said}
     found: dict[str, Any] = {}
@@ -49,7 +49,7 @@ def _defaults(world: World) -> dict[str, Line]:
 
 
 def _name(proxy: Proxy, words: Mapping[str, str], found: dict[str, Any], line: Line) -> None:
-    """HAProxy asks for a name, and compares one, only where it is told to."""
+    """Converts the server name: HAProxy sends one, and verifies one, only if it is told to."""
     sni, wanted = words.get("sni", ""), words.get("verifyhost", "")
     if sni.startswith("str(") and sni.endswith(")"):
         wanted = sni[4:-1]

@@ -1,5 +1,5 @@
-"""Options of `server`, `default-server` and `server-template`: how many words each takes, and what
-is to be told of those that nothing here is like."""
+"""Options of `server`, `default-server` and `server-template`: the number of their words, and the
+report for options that have no equivalent."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TAKES_VALUE = word_set(
 
 TLS_LEFT = (Rank.DIFFERENT, "OpenSSL's own choice is used here")
 POOLED = (Rank.NOTE, "connections to backends are not kept for others here")
-# What is known and not carried over.
+# Options that are known and not converted.
 LEFT: Mapping[str, tuple[Rank, str]] = {
     "cookie": (Rank.DIFFERENT, "it looks into HTTP; `sticky` keeps clients by their address"),
     "minconn": (Rank.DIFFERENT, "the limit does not move with load here"),
@@ -68,7 +68,7 @@ LEFT: Mapping[str, tuple[Rank, str]] = {
     "from": (Rank.DIFFERENT, "servers have what default-server says"),
     "strict-maxconn": (Rank.NOTE, "max_connections is exact here"),
 }  # fmt: skip
-# As it is here without them.
+# Options that describe l4lb's behaviour anyway.
 SILENT = word_set(
     """
     enabled no-check no-send-proxy no-send-proxy-v2 no-backup no-agent-check stick non-stick
@@ -76,7 +76,7 @@ SILENT = word_set(
     no-renegotiate no-verifyhost ssl
     """
 )  # fmt: skip
-# Words that take another back.
+# Options that undo another one.
 UNDONE = {
     "no-check": "check", "no-ssl": "ssl", "no-send-proxy": "send-proxy", "no-backup": "backup",
     "no-send-proxy-v2": "send-proxy-v2", "no-agent-check": "agent-check", "enabled": "disabled",
@@ -85,7 +85,7 @@ UNDONE = {
 
 
 def options_of(words: Iterable[str]) -> dict[str, str]:
-    """Each option with its value; the later of two counts, and takes back what it undoes."""
+    """Returns each option with its value. The later of two counts, and removes what it undoes."""
     found: dict[str, str] = {}
     rest = iter(words)
     for word in rest:

@@ -1,5 +1,5 @@
-"""Servers as backends. Much that HAProxy says of each server is a pool's here: what most servers
-say holds, and those that say otherwise are named."""
+"""Converts servers into backends. Many settings of a server in HAProxy are settings of a pool in
+l4lb: the setting of most servers is used, and servers with another setting are reported."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ELSEWHERE = ("abns@", "abnsz@", "fd@", "sockpair@", "udp@", "udp4@", "udp6@", "q
 
 @dataclass
 class Server:
-    """A server, or a template of some: what it is and what it says."""
+    """A server, or a template of servers, with its options."""
 
     line: Line
     name: str
@@ -43,7 +43,7 @@ class Server:
 
 
 def address_of(text: str) -> str:
-    """An address as this program writes it. Raises ValueError."""
+    """Returns an address in l4lb's form. Raises ValueError."""
     if text.startswith(ELSEWHERE):
         raise ValueError(f"{text}: no such address here")
     text = text.removeprefix("ipv4@").removeprefix("ipv6@")
@@ -59,13 +59,13 @@ def address_of(text: str) -> str:
 
 
 def servers_of(proxy: Proxy) -> list[Server]:
-    """The servers of a section that have an address here."""
+    """Returns the servers of a section whose address l4lb supports."""
     found: dict[str, Server] = {}
     for line in proxy.servers:
         proxy.line = line
         at = 3 if line[0] == "server-template" else 2
         try:
-            service = at == 3 and line[at].startswith("_")  # its records bring the ports
+            service = at == 3 and line[at].startswith("_")  # its SRV records contain the ports
             address = line[at] if service else address_of(line[at])
             options = options_of([*proxy.server_words, *line.words[at + 1 :]])
         except ValueError as error:
@@ -90,7 +90,7 @@ ENTRY: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "maxconn": ("max_connections", _whole),
     "backup": ("backup", lambda _: True),
 }
-# Options that one of POOLWIDE, or the pool as a whole, looks at.
+# Options that POOLWIDE or the pool as a whole uses.
 SHARED = word_set(
     """
     check inter fastinter downinter rise fall port addr check-ssl check-sni check-send-proxy
@@ -103,7 +103,8 @@ SHARED = word_set(
 
 
 def fill(proxy: Proxy, server: Server) -> None:
-    """Puts what is a backend's own into its entry, and names what nothing here is like."""
+    """Fills a backend's entry with the options of its server, and reports options without an
+    equivalent."""
     place, entry = server.line.place, server.entry
     entry.put("name", server.name, place)
     entry.put("address", server.address, place)
@@ -129,7 +130,7 @@ def fill(proxy: Proxy, server: Server) -> None:
 
 
 def _guess(option: str) -> Rank:
-    """What the loss of an option does that nobody here knows."""
+    """Guesses the effect of losing an unknown option."""
     if option.startswith("check") or "health" in option:
         return Rank.UNCHECKED
     return Rank.CLEAR if "ssl" in option or "tls" in option or "cert" in option else Rank.DIFFERENT
@@ -239,7 +240,7 @@ def health(proxy: Proxy, server: Server) -> dict[str, Any] | None:
 
 
 def _checked_at(text: str, found: dict[str, Any]) -> None:
-    """Another address, perhaps with a port."""
+    """Reads another address, optionally with a port."""
     host, _, port = text.rpartition(":")
     if port.isdigit() and (host.startswith("[") or host.count(":") == 0) and host:
         found["address"] = host.strip("[]")
@@ -254,13 +255,13 @@ def tls(proxy: Proxy, server: Server) -> dict[str, Any] | None:
 
 @dataclass(frozen=True)
 class Wide:
-    """Something that all servers of a pool have in common here."""
+    """A setting that all backends of a pool share in l4lb."""
 
     what: str
     of: Callable[[Proxy, Server], dict[str, Any] | None]
-    lost: Rank  # where a server says another thing than the others
-    some: bool  # does what some say hold for those that say nothing?
-    added: Rank = Rank.DIFFERENT  # where it then holds for one that said nothing
+    lost: Rank  # rank if a server has another value than the others
+    some: bool  # true if the value of some servers is used for servers without one
+    added: Rank = Rank.DIFFERENT  # rank if it is then used for a server without one
 
 
 POOLWIDE = (
@@ -277,7 +278,7 @@ POOLWIDE = (
 
 
 def share(proxy: Proxy, servers: list[Server]) -> None:
-    """Puts what is a pool's into the pool."""
+    """Converts the shared settings into settings of the pool."""
     for wide in POOLWIDE:
         said: list[tuple[Server, dict[str, Any] | None]] = []
         for server in servers:
@@ -320,7 +321,8 @@ def _one_for_all(
 def _weight_of_difference(
     wide: Wide, mine: Mapping[str, Any], theirs: Mapping[str, Any]
 ) -> tuple[Rank, str]:
-    """How bad it is, and which keys differ. Another pace of checks is less than another check."""
+    """Returns the rank of a difference, and the keys that differ. Other intervals of checks are
+    less serious than another check."""
     one: Any = next(iter(mine.values()), {})
     other: Any = next(iter(theirs.values()), {})
     if not isinstance(one, dict) or not isinstance(other, dict):

@@ -1,6 +1,6 @@
-"""How a line of haproxy.cfg is cut into words, by HAProxy's rules of quotes and escapes.
+"""Splits a line of haproxy.cfg into words, by HAProxy's rules of quotes and escapes.
 
-Inside of double quotes $NAME stands for an environment variable; it is carried over as a reference.
+Inside of double quotes $NAME is an environment variable; it is converted into a reference.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from l4lb.importer.draft import Place
 from l4lb.importer.text import reference
 
-# One piece of a word: '...', an escape, a variable (meant inside of "..." only), any character.
+# One piece of a word: '...', an escape, a variable (only inside of "..."), any character.
 PIECE = re.compile(
     r"'(?P<strong>[^']*)'"
     r"|\\(?P<escape>x[0-9a-fA-F]{2}|.)"
@@ -21,31 +21,31 @@ PIECE = re.compile(
     re.ASCII | re.DOTALL,
 )
 ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
-SELF = " \\#\"'"  # what a backslash makes itself; before anything else it stays
+SELF = " \\#\"'"  # characters that a backslash escapes; before others the backslash stays
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line that says something, and its words."""
+    """A line that is not empty, and its words."""
 
     place: Place
     words: tuple[str, ...]
     indented: bool = False
 
     def __getitem__(self, index: int) -> str:
-        """A word; one that is not there makes the line one that is not understood."""
+        """Returns a word; if it is missing, the line is reported as not understood."""
         if index >= len(self.words):
             raise ValueError("something is missing at its end")
         return self.words[index]
 
     @property
     def rest(self) -> tuple[str, ...]:
-        """What follows the first word."""
+        """The words after the first."""
         return self.words[1:]
 
 
 def lines(text: str, file: str) -> Iterator[Line]:
-    """The lines of a file; those that say nothing are left out."""
+    """Yields the lines of a file, without empty ones."""
     for number, raw in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
         words = words_of(raw.rstrip("\r"))
         if words:
@@ -54,7 +54,7 @@ def lines(text: str, file: str) -> Iterator[Line]:
 
 
 def words_of(line: str) -> list[str]:
-    """A line's words without quotes and escapes; what follows a # is a comment."""
+    """Returns a line's words without quotes and escapes; a comment begins with #."""
     words: list[str] = []
     word: str | None = None
     quoted = False
@@ -89,5 +89,5 @@ def _meant(match: re.Match[str], quoted: bool) -> str:
 
 
 def pairs(words: tuple[str, ...]) -> dict[str, str]:
-    """Words that come as names and values by turns; a name at the end has the value ""."""
+    """Reads words as alternating names and values; a name at the end has the value ""."""
     return dict(zip(words[::2], (*words[1::2], ""), strict=False))

@@ -1,4 +1,4 @@
-"""The global section and resolvers: what holds for all proxies."""
+"""Reads the global section and resolvers, which apply to all proxies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Handler = Callable[[World, Line], None]
 
 
 def _whole(world: World, line: Line, least: int, most: int) -> int:
-    """The number of a line; that it was moved within bounds is told."""
+    """Returns the number in a line; reports it if it was moved into the bounds."""
     number = int(line[1])
     near = min(most, max(least, number))
     if near != number:
@@ -61,7 +61,7 @@ def _bases(world: World, line: Line) -> None:
 
 
 def _ssl(world: World, line: Line) -> None:
-    """ssl-default-bind-options and the like."""
+    """Reads ssl-default-bind-options and similar keywords."""
     words = line[0].split("-", 3)
     side = world.bind_tls if words[2] == "bind" else world.server_tls
     if words[3] == "options":
@@ -132,7 +132,7 @@ def read_global(world: World, section: Section) -> None:
 
 
 def read_resolvers(world: World, section: Section) -> None:
-    """A resolvers section as the keys that a pool's discovery has."""
+    """Converts a resolvers section into keys of a pool's discovery."""
     table = Table(section.line.place)
     for line in section.lines:
         try:

@@ -1,13 +1,13 @@
-"""nginx.conf, its stream part.
+"""Reads nginx.conf, its stream part.
 
-tree        the parser's output as nodes, each with its line word for word
-variables   map, geo, split_clients and set: which clients make a variable what
-upstreams   an upstream as a pool's backends
-settings    a row a directive of stream and server: what it says of listeners and pools; tls: of TLS
-servers     servers as listeners
-read        puts it together
+tree        the parser's output as nodes, each with the text of its line
+variables   map, geo, split_clients and set: the clients for which a variable has a value
+upstreams   converts an upstream into a pool's backends
+settings    a row for each directive of stream and server; tls: the rows of TLS
+servers     converts servers into listeners
+read        combines everything
 
-The http and mail blocks are not about TCP as such: all their lines are named.
+All lines of the http and mail blocks are reported, because they are not about TCP as such.
 """
 
 from l4lb.importer.nginx.read import read

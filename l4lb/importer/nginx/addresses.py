@@ -1,4 +1,4 @@
-"""The addresses that servers listen at, each once, with what its listen says."""
+"""The addresses that servers listen at, each once, with the options of its listen."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOTED = ("backlog", "rcvbuf", "sndbuf", "setfib", "accept_filter")
 
 @dataclass
 class Address:
-    """One address that is listened at: who serves there, and what its listen says."""
+    """One address, its servers, and the options of its listen."""
 
     bind: str
     protocol: str
@@ -26,7 +26,7 @@ class Address:
 
 
 def addresses(servers: list[Server]) -> list[Address]:
-    """All addresses of the servers, each once, in the order of the file."""
+    """Returns all addresses of the servers, each once, in the order of the file."""
     found: dict[tuple[str, str], Address] = {}
     for server in servers:
         for node in server.listens:
@@ -52,7 +52,7 @@ def _binds(node: Node) -> list[str]:
 
 
 def _options(server: Server, node: Node) -> Table:
-    """What the words of a listen say; ssl and proxy_protocol are finished later."""
+    """Reads the options of a listen; ssl and proxy_protocol are finished later."""
     table = Table(node.place)
     for word in node.args[1:]:
         key, _, value = word.partition("=")

@@ -1,4 +1,4 @@
-"""What a listener has beside its pool: who comes in, limits, TLS, PROXY headers."""
+"""The settings of a listener besides its pool: access list, limits, TLS, PROXY headers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from l4lb.importer.networks import ALL, first_match
 from l4lb.importer.nginx.addresses import Address
 from l4lb.importer.nginx.settings import Server, speed
 
-# How long nginx waits for what must be known first.
+# nginx's timeouts for the data that it needs before it proxies.
 PREREAD, PROXIED, HANDSHAKE = "30s", "30s", "60s"
 
 
@@ -73,7 +73,7 @@ def _proxied(server: Server, address: Address, table: Table) -> None:
 
 
 def _for_datagrams(server: Server, table: Table) -> None:
-    """What datagrams have instead, and what they have not."""
+    """Moves settings to those of UDP, and removes those that UDP does not have."""
     if server.per_source is not None:
         place = server.per_source.place
         table.put("max_sessions_per_source", server.per_source["limit"], place)
@@ -90,7 +90,7 @@ def _for_datagrams(server: Server, table: Table) -> None:
 
 
 def _secure(server: Server, others: list[Server], address: Address, table: Table) -> bool:
-    """TLS of a listener: the certificates of all its servers."""
+    """Sets TLS of a listener: the certificates of all its servers."""
     place = address.options.places["ssl"]
     tls = server.secure.twin()
     made: list[Table] = []

@@ -1,4 +1,4 @@
-"""health_check of a server as its pool's health."""
+"""Converts health_check of a server into its pool's health table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ESCAPE = re.compile(r"\\x([0-9a-fA-F]{2})")
 
 
 def health(server: Server, protocol: str) -> Table:
-    """The checks of a pool; nginx checks each five seconds, and one answer decides."""
+    """Returns the checks of a pool; nginx checks every five seconds, and one answer decides."""
     node = server.health
     assert node is not None
     table = Table(node.place)
@@ -61,7 +61,7 @@ def _match(server: Server, node: Node, name: str, table: Table) -> None:
 
 
 def _payload(text: str) -> str:
-    """Text, with its bytes in hexadecimal where it has some."""
+    """Returns text, in hexadecimal if it contains bytes."""
     said = text.replace("\\r", "\r").replace("\\n", "\n").replace("\\t", "\t")
     if ESCAPE.search(said):
         plain = ESCAPE.sub(lambda one: chr(int(one[1], 16)), said)

@@ -1,4 +1,4 @@
-"""The whole of an nginx.conf as a draft."""
+"""Converts a whole nginx.conf into a draft."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ BLOCKS = ("server", "upstream")
 
 
 def read(file: str) -> Draft:
-    """What the file nginx.conf and those that it includes say. Raises L4lbError."""
+    """Reads nginx.conf and the files that it includes. Raises L4lbError."""
     tree = Tree(file)
     world = World(Draft(Place(file, 1, file)), os.path.dirname(os.path.abspath(file)))
     for place, said in tree.faults:
         world.draft.leave(place, Rank.MISSING, said)
     names = {one.name for one in tree.nodes}
-    # A file that is included into stream is what a stream block holds.
+    # A file that is included into stream has the contents of a stream block.
     bare = not names & {"stream", "http", "mail", "events"} and bool(names & set(BLOCKS))
     if bare:
         _stream(world, tree.nodes)
@@ -75,7 +75,7 @@ def _stream(world: World, nodes: tuple[Node, ...]) -> None:
 
 
 def _unused(draft: Draft, upstreams: dict[str, Table]) -> None:
-    """Upstreams that no server uses are carried over all the same."""
+    """Converts upstreams that no server uses, too."""
     for name, pool in upstreams.items():
         short = name_of(name)
         if short not in draft.pools and short != NOBODY and ({"backends", "discovery"} & set(pool)):
@@ -83,7 +83,7 @@ def _unused(draft: Draft, upstreams: dict[str, Table]) -> None:
 
 
 def _alone(world: World, common: list[Node]) -> None:
-    """What stream says where there is no server."""
+    """Reads the directives of stream if there is no server."""
     for node in common:
         if node.name not in ROWS:
             world.draft.leave(node.place, Rank.DIFFERENT, "not known to this import")

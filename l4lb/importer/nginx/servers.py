@@ -1,5 +1,5 @@
-"""Servers as listeners. Those that share an address are one listener here, with a route by server
-name to all but its default server."""
+"""Converts servers into listeners. Servers that share an address become one listener, with a route
+by server name to each of them except the default server."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from l4lb.importer.nginx.health import health
 from l4lb.importer.nginx.settings import Server
 from l4lb.importer.nginx.variables import Case, server_names
 
-# What nginx does where nothing is said, and we would do otherwise.
+# nginx's defaults where l4lb's differ.
 DEFAULTS: Mapping[str, object] = {"connect_timeout": "60s", "idle_timeout": "10m"}
-TRIES = 8  # nginx tries all servers; the most there is here
-SHORTLY = "10s"  # proxy_half_close is off: nginx ends a session with its first FIN
+TRIES = 8  # nginx tries all servers; this is l4lb's maximum
+SHORTLY = "10s"  # proxy_half_close is off: nginx ends a session at its first FIN
 TCP_ONLY = ("connect_timeout", "half_closed_timeout", "retries", "keepalive", "send_proxy", "tls")
 UDP_ONLY = ("responses", "requests", "proxy_protocol_udp")
 
@@ -33,7 +33,7 @@ class Listeners:
         self._upstreams = upstreams
         self._pools: dict[tuple[str, str], str] = {}
         self._where: dict[int, tuple[str, str]] = {}
-        self._streams: set[str] = set()  # targets that some server uses for TCP
+        self._streams: set[str] = set()  # targets that a server uses for TCP
 
     def make(self, servers: list[Server]) -> None:
         for server in servers:
@@ -76,7 +76,7 @@ class Listeners:
             self._where.setdefault(id(one), ("listeners", name))
 
     def _named(self, server: Server, address: Address) -> list[Table]:
-        """Routes to a server by its names."""
+        """Returns routes to a server by its names."""
         names: list[str] = []
         for text, node in server.names:
             found = server_names(text)
@@ -96,7 +96,7 @@ class Listeners:
         return made
 
     def _cases(self, server: Server, address: Address) -> list[Case]:
-        """Which pool serves whom; nothing if the server cannot be carried over."""
+        """Returns the pools for different clients; nothing if the server cannot be converted."""
         if server.target is None:
             server.leave(server.node, Rank.MISSING, "no proxy_pass: the listener was left out")
             return []
@@ -134,8 +134,8 @@ class Listeners:
     # ---- pools -----------------------------------------------------------------------------------
 
     def _pool(self, server: Server, target: str, address: Address) -> str:
-        """The pool of a target with a server's settings; "" if there is none. Servers that use an
-        upstream in different ways have pools of their own."""
+        """Returns the pool of a target with a server's settings; "" if there is none. Servers that
+        use an upstream with different settings have separate pools."""
         if not target:
             return self._draft.nobody(server.node.place)
         base = self._upstreams.get(target)
@@ -169,7 +169,8 @@ class Listeners:
         return self._pools[target, known]
 
     def _free(self, target: str, address: Address) -> str:
-        """A pool's name: that of the target, with the protocol or the port where that is taken."""
+        """Returns a free name for a pool: that of the target, with the protocol or the port if it
+        is taken."""
         name, taken = name_of(target), self._draft.pools
         port = address.bind.rpartition(":")[2]
         if address.protocol == "udp" and target in self._streams:
@@ -180,7 +181,7 @@ class Listeners:
 
 
 def _settings(server: Server, protocol: str, target: str) -> Table:
-    """What a server says of how it is proxied, with nginx's defaults."""
+    """Returns a server's proxy settings, with nginx's defaults."""
     place = server.node.place
     pool = server.pool.twin()
     for key, value in DEFAULTS.items():
@@ -209,7 +210,8 @@ def _settings(server: Server, protocol: str, target: str) -> Table:
 
 
 def _behind(server: Server, target: str) -> Table:
-    """TLS to backends: nginx verifies only if it is told to, and then the upstream's name."""
+    """Returns TLS to backends: nginx verifies only if it is told to, and then the upstream's
+    name."""
     node = server.backend_tls
     assert node is not None
     table = server.behind.twin()

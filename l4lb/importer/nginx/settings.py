@@ -1,5 +1,5 @@
-"""What directives of stream and server say of listeners and pools: a row a directive. Those of a
-server stand instead of those of stream."""
+"""Directives of stream and server about listeners and pools: a row for each. Those of a server
+replace those of stream."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Server:
     verify: Node | None = None
     backend_tls: Node | None = None
     says_name: bool = False
-    old_ssl: Node | None = None  # `ssl on`, which stood for all listens
+    old_ssl: Node | None = None  # `ssl on`, which applied to all listens
     preread: bool = False
     half_closes: bool = False
     proxy: Node | None = None
@@ -57,16 +57,19 @@ class Server:
         self.secure, self.behind = Table(place), Table(place)
 
     def leave(self, node: Node, rank: Rank, why: str) -> None:
-        """Names a line; it is told of the listener that the server becomes."""
+        """Reports a line, at the listener of the server."""
         self.lost.append((node.place, rank, why))
 
 
 Row = Callable[[Server, Node], None]
-TAKES_OVER = {"allow": "deny", "deny": "allow"}  # a server's one stands for stream's other too
+TAKES_OVER = {
+    "allow": "deny",
+    "deny": "allow",
+}  # one of a server's replaces the other of stream too
 
 
 def read(server: Server, common: list[Node]) -> None:
-    """All that holds for a server."""
+    """Reads all directives that apply to a server."""
     own = {one.name for one in server.node.block}
     own |= {TAKES_OVER[name] for name in own if name in TAKES_OVER}
     nodes = [one for one in common if one.name not in own] + list(server.node.block)
@@ -86,7 +89,7 @@ def read(server: Server, common: list[Node]) -> None:
 
 
 def _guess(node: Node) -> Rank:
-    """What the loss of a directive may do, by its name, for the worse."""
+    """Guesses the worst effect of losing a directive, by its name."""
     if any(word in node.name for word in ("access", "limit", "deny", "allow", "auth", "verify")):
         return Rank.OPEN
     if "ssl" in node.name or "tls" in node.name:
@@ -278,7 +281,7 @@ def _nodelay(server: Server, node: Node) -> None:
 
 
 def _nothing(_server: Server, _node: Node) -> None:
-    """It was looked at before."""
+    """The directive was read before."""
 
 
 ROWS: Mapping[str, Row] = {
@@ -341,7 +344,7 @@ LEFT: Mapping[str, tuple[Rank, str]] = {
 
 
 def speed(server: Server) -> None:
-    """Rates of each direction as one of both together."""
+    """Converts the rates of the two directions into one of both together."""
     if not server.rates:
         return
     total = sum(count for count, _ in server.rates)

@@ -1,4 +1,4 @@
-"""TLS of both sides: a row a directive."""
+"""TLS of both sides: a row for each directive."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _versions(side: str) -> Row:
 
 
 def _command(side: str) -> Row:
-    """ssl_conf_command: OpenSSL's own words."""
+    """Reads ssl_conf_command: OpenSSL's own words."""
 
     def put(server: Server, node: Node) -> None:
         table: Table = getattr(server, side)

@@ -1,5 +1,5 @@
-"""nginx.conf as nodes. Files that it includes are read by the kept parser; lines keep their own
-file's name, and are repeated as they stand there."""
+"""nginx.conf as nodes. The ngxparse parser reads included files. Lines keep the name of their own
+file, and are repeated as they are in it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHOWN_MAX = 300  # characters of a directive that are repeated
 
 @dataclass(frozen=True)
 class Node:
-    """A directive: its words, and what is in its block."""
+    """A directive: its words, and the nodes of its block."""
 
     place: Place
     name: str
@@ -24,7 +24,7 @@ class Node:
     block: tuple[Node, ...] = ()
 
     def arg(self, index: int = 0) -> str:
-        """A word; one that is not there makes the line one that is not understood."""
+        """Returns a word; if it is missing, the line is reported as not understood."""
         if index >= len(self.args):
             raise ValueError("something is missing at its end")
         return self.args[index]
@@ -32,7 +32,7 @@ class Node:
 
 @dataclass
 class _Text:
-    """A file's text, and how far its directives were found."""
+    """A file's text, and the position up to which its directives were found."""
 
     text: str
     starts: list[int] = field(default_factory=list)
@@ -45,7 +45,7 @@ class _Text:
             at += len(line) + 1
 
     def verbatim(self, line: int, name: str, words: str) -> str:
-        """The directive that begins in a line, up to its end; words if it is not found."""
+        """Returns the text of the directive that begins in a line; words if it is not found."""
         start = self.starts[line - 1] if 0 < line <= len(self.starts) else self.cursor
         found = self.text.find(name, max(self.cursor, start))
         if found < 0:
@@ -58,7 +58,7 @@ class _Text:
 
 
 def _end(text: str, at: int) -> int:
-    """Where a directive ends: at its ; or {, outside of quotes and escapes."""
+    """Returns where a directive ends: at its ; or {, outside of quotes and escapes."""
     quote = ""
     while at < len(text):
         c = text[at]
@@ -105,7 +105,7 @@ class Tree:
         return self._texts[file]
 
     def _nodes(self, block: list[Mapping[str, Any]], file: str) -> Iterator[Node]:
-        """Each directive of a block, those of included files among them."""
+        """Yields each directive of a block, with those of included files."""
         text = self._text(file)
         for one in block:
             words = " ".join([one["directive"], *one["args"]])
@@ -129,7 +129,7 @@ def _parsed(file: str) -> Mapping[str, Any]:
         )
     except OSError as error:
         raise UsageError(f"{file}: cannot be read: {error.strerror}") from error
-    except Exception as error:  # the parser has no base class of its own faults
+    except Exception as error:  # the parser has no base class for its errors
         raise L4lbError(f"{file}: not understood: {error}") from error
     if not payload["config"] or not payload["config"][0]["parsed"]:
         said = "; ".join(str(one["error"]) for one in payload["errors"])

@@ -1,5 +1,5 @@
-"""Upstreams as backends. nginx's own defaults are written out where ours differ: a backend that
-failed once is left alone for ten seconds."""
+"""Converts upstreams into backends. nginx's defaults are written out where l4lb's differ: nginx
+does not use a backend that failed once for ten seconds."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Upstream:
 
 
 def upstream(world: World, node: Node) -> Table:
-    """The pool of an upstream, without what servers say of it."""
+    """Returns the pool of an upstream, without the settings of its servers."""
     made = Upstream(world, node)
     made.resolver = next((one for one in node.block if one.name == "resolver"), world.resolver)
     for one in node.block:
@@ -122,7 +122,8 @@ def _one_address(made: Upstream, node: Node, address: str) -> None:
 
 
 def _follow(made: Upstream, node: Node, address: str, options: dict[str, str]) -> bool:
-    """A name that is followed; a pool follows one. Is it?"""
+    """Converts a name that is looked up repeatedly into discovery, which a pool can have once.
+    Returns whether it could."""
     others = [one for one in made.node.block if one.name == "server" and one is not node]
     host, _, port = address.rpartition(":")
     service = options.get("service", "")
@@ -149,7 +150,7 @@ def _follow(made: Upstream, node: Node, address: str, options: dict[str, str]) -
 
 
 def resolver(world: World, node: Node | None) -> dict[str, object]:
-    """Name servers as keys of a pool's discovery."""
+    """Converts name servers into keys of a pool's discovery."""
     found: dict[str, object] = {}
     servers = [one for one in node.args if "=" not in one] if node else []
     if servers:
@@ -181,7 +182,7 @@ def _balance(name: str) -> Callable[[Upstream, Node], None]:
 
 
 def _passive(made: Upstream) -> None:
-    """nginx never leaves an only server alone."""
+    """Sets passive health checks; nginx never ejects an only server."""
     if len(made.fails) < 2:
         return
     (fails, fail_time), _ = Counter((f, t) for _, f, t in made.fails).most_common(1)[0]

@@ -1,7 +1,7 @@
-"""Variables that decide where a session goes: for which clients each has which value.
+"""Variables that decide where a session goes: the values they have for different clients.
 
-The cases of a variable are conditions, as a route has them, and a value; the first that holds
-counts, and the last one always holds.
+A variable is a list of cases. Each case has conditions, as a route has, and a value. The first case
+that holds counts, and the last one always holds.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ HELLO = ("$ssl_preread_protocol", "$ssl_protocol")
 VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))", re.ASCII)
 DEPTH_MAX = 8
 LABELS = r"((?:[\w-]+\\\.)*[\w-]+)"
-# Expressions that say what a server name of a route can say, and how that is written.
+# Expressions that a route's server names can express, and their form there.
 EXPRESSIONS = (
     (re.compile(rf"\^{LABELS}\$?"), ("{}",)),
     (re.compile(rf"\^?\(?(?:\?:)?\.[*+]\)?\\\.{LABELS}\$"), ("*.{}",)),
@@ -37,24 +37,24 @@ Leave = Callable[[Node, Rank, str], None]
 
 
 class UnsaidError(ValueError):
-    """What a variable depends on cannot be said as a route."""
+    """A route cannot express what the variable depends on."""
 
 
 @dataclass
 class Variables:
-    """All that a stream block defines."""
+    """All variables that a stream block defines."""
 
     leave: Leave
     nodes: dict[str, Node] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
 
     def define(self, node: Node) -> None:
-        """A map, geo or split_clients block, or a set."""
+        """Reads a map, geo or split_clients block, or a set."""
         name = node.args[0 if node.name == "set" else -1] if node.args else ""
         self.nodes[name] = node
 
     def cases(self, text: str, depth: int = 0) -> list[Case]:
-        """Of a text with at most one variable. Raises UnsaidError."""
+        """Returns the cases of a text with at most one variable. Raises UnsaidError."""
         found = list(VARIABLE.finditer(text))
         if not found:
             return [({}, text)]
@@ -80,7 +80,7 @@ class Variables:
         )
 
     def unused(self) -> None:
-        """Names those that decide about no session."""
+        """Reports variables that decide about no session."""
         for name, node in self.nodes.items():
             if name not in self.used:
                 self.leave(node, Rank.NOTE, "nothing that is carried over asks for it")
@@ -109,7 +109,7 @@ class Variables:
         return self._valued(found, depth)
 
     def _valued(self, cases: list[Case], depth: int) -> list[Case]:
-        """Values may be variables again."""
+        """Replaces values that are variables themselves."""
         found: list[Case] = []
         for condition, value in cases:
             for more, text in self.cases(value, depth):
@@ -164,7 +164,7 @@ class Variables:
     def _by_hello(
         self, node: Node, entries: dict[str, Node], default: str, depth: int
     ) -> list[Case]:
-        """TLS or not; the version cannot be asked for."""
+        """Returns the cases of TLS or no TLS; a route cannot test the version."""
         plain = entries["tls-none"].arg() if "tls-none" in entries else default
         plain = entries[""].arg() if "" in entries else plain
         secure = {one.arg() for key, one in entries.items() if key} or {default}
@@ -204,7 +204,7 @@ class Variables:
 
 
 def _merged(cases: list[Case]) -> list[Case]:
-    """Neighbours of one value are one case."""
+    """Merges neighbouring cases with one value."""
     found: list[Case] = []
     for condition, value in cases:
         (key, names), *more = condition.items() if condition else (("", []),)
@@ -222,7 +222,7 @@ def _merged(cases: list[Case]) -> list[Case]:
 
 
 def server_names(key: str, hostnames: bool = True) -> list[str] | None:
-    """Server names as a route has them; None: they cannot be said there."""
+    """Returns server names in the form of a route; None: a route cannot express them."""
     key = key.removeprefix("\\")
     if key.startswith("~"):
         text = key.lstrip("~*")

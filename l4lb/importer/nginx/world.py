@@ -1,4 +1,4 @@
-"""What holds for the whole of an nginx.conf, and its directives outside of stream."""
+"""Settings of the whole nginx.conf, and its directives outside of stream."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from l4lb.importer.quantities import natural
 
 @dataclass
 class World:
-    """The draft, where relative paths begin, and what workers may hold."""
+    """The draft, the folder of relative paths, and the connections of workers."""
 
     draft: Draft
     folder: str
@@ -24,11 +24,11 @@ class World:
     paths: dict[str, str] = field(default_factory=dict)
 
     def path(self, text: str) -> str:
-        """A file's path, below nginx.conf's folder where it is relative."""
+        """Returns a file's path: below nginx.conf's folder if it is relative."""
         return text if text.startswith("/") else os.path.join(self.folder, text)
 
     def time(self, node: Node, text: str, kind: str) -> str:
-        """A time within bounds; a bare number is seconds. Raises ValueError."""
+        """Returns a time within bounds; a bare number is seconds. Raises ValueError."""
         value, moved = natural(text.replace(" ", ""), "s", kind)
         if moved:
             self.draft.leave(node.place, Rank.DIFFERENT, moved)
@@ -69,7 +69,7 @@ MAIN: dict[str, Callable[[World, Node], None]] = {
     "worker_shutdown_timeout": _shutdown,
     "events": _events,
 }
-# How the process is run, and what is so here anyway.
+# Directives about the process, and those that describe l4lb's behaviour anyway.
 SILENT = word_set(
     """
     daemon master_process pid load_module lock_file use multi_accept accept_mutex pcre_jit
@@ -80,7 +80,7 @@ SILENT = word_set(
 
 
 def main(world: World, node: Node) -> None:
-    """A directive outside of all blocks, or a block that is not stream."""
+    """Reads a directive outside of all blocks, or a block that is not stream."""
     draft = world.draft
     try:
         if node.name in MAIN:
@@ -102,7 +102,8 @@ def _not_tcp(draft: Draft, node: Node, why: str) -> None:
 
 
 def room(world: World) -> None:
-    """A worker of nginx counts both of a session's connections, and each worker for itself."""
+    """Sets max_connections: a worker of nginx counts both connections of a session, and each worker
+    counts its own."""
     node = world.per_worker
     if node is None:
         return
