@@ -19,7 +19,7 @@ FLAGS = {
     "-m": 1,
     "-f": 1,
     "--": 0,
-}  # flags and the number of their values
+}  # flag: its values
 # Predefined conditions; None: never true.
 READY: Mapping[str, tuple[str, ...] | None] = {
     "TRUE": (), "WAIT_END": (), "FALSE": None, "LOCALHOST": ("src", "127.0.0.1/8"),

@@ -55,7 +55,7 @@ class Proxy:
     talks: list[Line] = field(default_factory=list)  # tcp-check, http-check
     rates: dict[str, int] = field(
         default_factory=dict
-    )  # rates in a stick-table, with their periods in ms
+    )  # of a stick-table: period in ms
     target: Line | None = None  # default_backend
     sticky: Line | None = None  # the table for sticky sessions
     http: bool = False

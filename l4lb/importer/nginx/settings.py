@@ -65,7 +65,7 @@ Row = Callable[[Server, Node], None]
 TAKES_OVER = {
     "allow": "deny",
     "deny": "allow",
-}  # one of a server's replaces the other of stream too
+}  # a server's replaces both of stream
 
 
 def read(server: Server, common: list[Node]) -> None:
