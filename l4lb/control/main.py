@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import socket
 import time
 from collections.abc import Mapping, Sequence
@@ -63,7 +64,7 @@ async def _serve(setup: ControlSetup) -> None:
     sources.configure(setup.discovery)
     channel.on_order = sources.configure
     handlers = Handlers(setup.table, channel, service, sources)
-    serving = [asyncio.create_task(Server(setup.admin, handlers).run())]
+    serving = [asyncio.create_task(Server(setup.admin, handlers, os.getppid()).run())]
     if setup.web is not None:
         serving.append(asyncio.create_task(_serve_web(setup, setup.web, channel, handlers)))
     gone = asyncio.create_task(channel.closed.wait())

@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import psutil
+
 SO_PEERGROUPS = 59  # asm-generic/socket.h, Linux 4.13; Python has no name for it
 GROUPS_MAX = 256  # Python's getsockopt takes no more than 1 KiB
 CREDENTIALS = struct.Struct("3i")
@@ -74,3 +76,11 @@ async def by(peer: Peer, users: Users) -> dict[str, Any]:
 def may_ask(peer: Peer) -> bool:
     """Root, this service's user, and members of its group may."""
     return peer.uid in (0, os.geteuid()) or os.getegid() in peer.groups
+
+
+def is_own(peer: Peer, supervisor: int) -> bool:
+    """Whether the peer is a process of this service: a child of the supervisor. None of them is an
+    operator; a worker that asks is one that an attacker has taken over."""
+    with contextlib.suppress(psutil.Error):
+        return psutil.Process(peer.pid).ppid() == supervisor
+    return False

@@ -20,7 +20,7 @@ from l4lb.control import protocol
 from l4lb.control.cause import NOBODY, By
 from l4lb.control.commands import SESSIONS_LIMIT
 from l4lb.control.handlers import Handlers
-from l4lb.control.peer import Peer, Users, by, may_ask
+from l4lb.control.peer import Peer, Users, by, is_own, may_ask
 from l4lb.control.protocol import Request, refusal
 from l4lb.errors import AdminError
 
@@ -101,8 +101,16 @@ def _has_left(sock: socket.socket) -> bool:
 class _Client:
     """One connection: reads a request, answers it, reads the next."""
 
-    def __init__(self, sock: socket.socket, handlers: Handlers, rows: _Rows, users: Users) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        handlers: Handlers,
+        rows: _Rows,
+        users: Users,
+        supervisor: int,
+    ) -> None:
         self.sock = sock
+        self._supervisor = supervisor
         self.last_active = time.monotonic()
         self.busy = False
         self.task: asyncio.Task[None] | None = None
@@ -178,7 +186,10 @@ class _Client:
         """Serves until the client leaves or breaks the rules."""
         try:
             peer = Peer.of(self.sock)
-            if may_ask(peer):
+            if is_own(peer, self._supervisor):
+                LOG.error("a process of this service asked as an operator; refused", pid=peer.pid)
+                await self._say("denied", "processes of the service may not ask it")
+            elif may_ask(peer):
                 self._by = await by(peer, self._users)
                 await self._serve()
             else:
@@ -212,8 +223,10 @@ class _Client:
 class Server:
     """Accepts clients on a listening socket that it does not own."""
 
-    def __init__(self, listener: socket.socket, handlers: Handlers) -> None:
+    def __init__(self, listener: socket.socket, handlers: Handlers, supervisor: int) -> None:
+        """supervisor: its pid; its children may not ask."""
         self._listener = listener
+        self._supervisor = supervisor
         self._handlers = handlers
         self._rows = _Rows()
         self._users = Users()
@@ -243,7 +256,7 @@ class Server:
             oldest = min(self._clients, key=lambda one: (one.busy, one.last_active))
             self._clients.discard(oldest)
             oldest.make_room()
-        client = _Client(sock, self._handlers, self._rows, self._users)
+        client = _Client(sock, self._handlers, self._rows, self._users, self._supervisor)
         self._clients.add(client)
         client.task = asyncio.create_task(client.run())
         # Not in run(): a task that is cancelled before its first step runs none of it.

@@ -27,6 +27,8 @@ from l4lb.native.table import Table
 from l4lb.supervisor.process.child import channel as channel_pair
 from tests.unit.supervisor.tables import closed_port, table_of
 
+SUPERVISOR = 0  # no process: who asks here is nobody's child
+
 PATIENCE_S = 20
 NUMBERS = itertools.count()
 
@@ -106,7 +108,7 @@ class Admin:
             handlers = Handlers(
                 self.table, channel, Service("9.9", 42, 0, 3_000), Sources(self.table, channel)
             )
-            self.server = Server(self._listener, handlers)
+            self.server = Server(self._listener, handlers, SUPERVISOR)
             task = asyncio.create_task(self.server.run())
             ready.set()
             await self._stop.wait()

@@ -11,7 +11,7 @@ import pytest
 
 from l4lb.control import server
 from l4lb.control.client import AdminClient
-from l4lb.control.peer import Peer, may_ask
+from l4lb.control.peer import Peer, is_own, may_ask
 from l4lb.errors import AdminError, NoBalancerError
 
 from .conftest import PATIENCE_S, Admin
@@ -36,6 +36,19 @@ def test_root_the_services_user_and_its_group_may_ask(
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(os, "getegid", lambda: 2000)
     assert may_ask(Peer(1, uid, frozenset(groups))) is may
+
+
+def test_a_process_of_the_service_may_not_ask(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = Peer(os.getpid(), os.getuid(), frozenset())
+    assert is_own(parent, os.getppid())
+    assert not is_own(parent, os.getpid())
+    assert not is_own(Peer(1 << 22, 0, frozenset()), os.getppid())
+    monkeypatch.setattr(server, "is_own", lambda peer, _: peer.pid == os.getpid())
+    peer = admin.peer()
+    assert peer.answer()["error"]["code"] == "denied"
+    assert peer.is_closed()
 
 
 def test_a_peer_is_known_with_all_its_groups() -> None:
