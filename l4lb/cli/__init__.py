@@ -1,1 +1,1 @@
-"""The command line: thin, over the other packages."""
+"""The command line: a thin layer over the other packages."""

@@ -27,7 +27,8 @@ DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,3})?) *(ms|s|m|h|d|)", re.ASCII
 
 
 def duration_ms(text: str) -> int:
-    """ "250ms", "2s", "5m", "1h", "1d", or plain seconds, in milliseconds. Raises UsageError."""
+    """Returns "250ms", "2s", "5m", "1h", "1d", or plain seconds, in milliseconds. Raises
+    UsageError."""
     match = DURATION.fullmatch(text)
     if match is None:
         raise UsageError(f'{text!r} is not a duration such as "250ms", "2s" or "5m"')
@@ -35,7 +36,8 @@ def duration_ms(text: str) -> int:
 
 
 def _follow(path: str, command: Command, args: dict[str, Any], as_json: bool) -> None:
-    """Shows each part of an answer that goes on, until interrupted; as JSON a line for each row."""
+    """Shows each part of an endless answer until it is interrupted; as JSON, a line for each
+    row."""
     with contextlib.suppress(KeyboardInterrupt), asked(path, command.name, None) as client:
         for rows in client.stream(command.name, **args):
             for row in rows:
@@ -44,7 +46,7 @@ def _follow(path: str, command: Command, args: dict[str, Any], as_json: bool) ->
 
 
 def _completions(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """What a shell may complete an argument to: names that the balancer knows."""
+    """Returns the completions of an argument: names of the running service."""
     from l4lb.cli.words import of_argument
 
     said = context.parent.params.get("path") if context.parent is not None else None
@@ -53,7 +55,8 @@ def _completions(context: click.Context, parameter: click.Parameter, incomplete:
 
 
 def _parameter(arg: Arg) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """An argument's or option's decorator; what is counted in `_ms` is said as a duration."""
+    """Returns the decorator of an argument or option; a key that ends in `_ms` is given as a
+    duration."""
     lasts = arg.name.endswith("_ms")
 
     def checked(_ctx: click.Context, _param: click.Parameter, value: Any) -> Any:
@@ -92,7 +95,7 @@ def _parameter(arg: Arg) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 
 def _made(command: Command) -> click.Command:
-    """The click command of one row."""
+    """Returns the click command of one row."""
 
     @click.pass_obj
     def run(path: str, /, as_json: bool = False, verbose: bool = False, **given: Any) -> None:
@@ -116,7 +119,7 @@ def _made(command: Command) -> click.Command:
 
 
 def _view() -> View:
-    """What standard output is: how wide a terminal, and whether with colours."""
+    """Returns the properties of standard output: width of the terminal, and colours."""
     if not sys.stdout.isatty():
         return View()
     colour = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
@@ -136,7 +139,7 @@ def _show(command: Command, result: Any, as_json: bool, verbose: bool) -> None:
 
 
 class Commands(click.Group):
-    """One that is not there is refused with the nearest."""
+    """An unknown command is refused, with the most similar one as a hint."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -154,10 +157,10 @@ class Commands(click.Group):
 
 
 @click.group("admin", cls=Commands, invoke_without_command=True)
-@click.option("--socket", "path", metavar="PATH", help="The admin socket of the balancer.")
+@click.option("--socket", "path", metavar="PATH", help="Path of the admin socket.")
 @click.pass_context
 def command(context: click.Context, path: str | None) -> None:
-    """Shows and steers a running balancer over its unix socket.
+    """Shows and changes a running load balancer over its unix socket.
 
     With no command, on a terminal: a prompt with history and completion."""
     context.obj = path or default_admin_path()

@@ -1,4 +1,4 @@
-"""One command to a running balancer, and its result."""
+"""Sends one command to a running service and returns its result."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 from l4lb.control.client import AdminClient
 from l4lb.errors import AdminError, L4lbError, UsageError
 
-ANSWER_TIMEOUT_S = 60.0  # beyond what the command itself may take
+ANSWER_TIMEOUT_S = 60.0  # in addition to the time that the command itself may take
 
 
 @contextlib.contextmanager
 def asked(path: str, command: str, timeout_s: float | None) -> Iterator[AdminClient]:
-    """A client; every way in which it fails becomes an error that names the command."""
+    """Yields a client; each failure becomes an error that names the command."""
     try:
         with AdminClient(path, timeout_s=timeout_s) as client:
             yield client
@@ -30,7 +30,7 @@ def asked(path: str, command: str, timeout_s: float | None) -> Iterator[AdminCli
 
 
 def call(path: str, command: str, args: dict[str, Any]) -> Any:
-    """A command's result. Raises L4lbError."""
+    """Returns a command's result. Raises L4lbError."""
     timeout_s = ANSWER_TIMEOUT_S + args.get("timeout_ms", 0) / 1_000
     with asked(path, command, timeout_s) as client:
         return client.call(command, **args)

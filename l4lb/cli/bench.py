@@ -1,4 +1,4 @@
-"""`l4lb bench`: the thin front of the load generator and of bench/."""
+"""`l4lb bench`: a thin layer over the load generator and bench/."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PACKAGE = Path(l4lb.__file__).parent
 
 
 def _program() -> Path:
-    """The load generator that was built with this package. Raises L4lbError."""
+    """Returns the load generator that was built with this package. Raises L4lbError."""
     program = PACKAGE / "bin" / "l4lb-loadgen"
     if not program.is_file():
         raise L4lbError("the load generator was not built; install l4lb from its source tree")
@@ -23,7 +23,7 @@ def _program() -> Path:
 
 
 def _comparison() -> Path:
-    """bench/compare.py of the tree that this program runs from. Raises L4lbError."""
+    """Returns bench/compare.py of the source tree that this program runs from. Raises L4lbError."""
     for top in (PACKAGE.parent, Path(sys.prefix).parent):
         script = top / "bench" / "compare.py"
         if script.is_file():

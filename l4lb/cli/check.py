@@ -1,4 +1,4 @@
-"""`l4lb check`: is this configuration right? Every error at once."""
+"""`l4lb check`: checks a configuration and prints every error at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from l4lb.errors import ConfigError, Problem
 @click.option("-c", "--config", "file", metavar="FILE", required=True, help="A TOML file.")
 @click.option("--json", "as_json", is_flag=True, help="The result as one JSON object.")
 def command(file: str, as_json: bool) -> int:
-    """Validates a configuration; exit status 2 if anything is wrong with it."""
+    """Checks a configuration; exit status 2 if it has an error."""
     from l4lb.certificates import bundle
     from l4lb.certificates.bundle import Profiles
     from l4lb.certificates.files import Files

@@ -1,6 +1,6 @@
-"""What tables show of each row, and in which order columns are left out where there is no room.
+"""The columns of tables, and the order in which columns are left out when there is no room.
 
---json shows everything. A key that a row does not have by itself is made by its shape.
+--json shows everything. A key that is not in the row itself is made by its shape.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
 
 
 def _handshakes(row: Row) -> str | None:
-    """How TLS went, in words."""
+    """Formats the numbers of TLS handshakes in words."""
     tls = row.get("tls")
     if not isinstance(tls, Mapping):
         return None
@@ -158,7 +158,7 @@ def _backend_verbose(row: Row) -> Row:
 
 
 def _reasons(row: Row) -> Iterator[str]:
-    """Why a backend's health is what it is."""
+    """Yields the reasons for a backend's health."""
     check, passive = row.get("last_check"), row.get("passive") or {}
     if row["health"] == "ejected":
         left = duration(passive.get("ejected_for_ms") or 0)
@@ -198,5 +198,5 @@ SHAPES: Mapping[str, Callable[[Row], Row]] = {
 
 
 def shaped(command: str, row: Row) -> Row:
-    """The row as its table shows it."""
+    """Returns the row in the form of its table."""
     return SHAPES.get(command, dict)(row)

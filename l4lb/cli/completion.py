@@ -1,4 +1,4 @@
-"""`l4lb completion SHELL`: the script that makes a shell complete l4lb's command lines."""
+"""`l4lb completion SHELL`: prints the script that makes a shell complete l4lb's command lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`l4lb run --demo`: three small HTTP backends in a process of their own, and what to try."""
+"""`l4lb run --demo`: three small HTTP backends in a process of their own, and commands to try."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REQUEST_TIMEOUT_S = 30.0
 
 
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, name: str) -> None:
-    """One HTTP/1.1 request, one answer that says who gave it."""
+    """Answers one HTTP/1.1 request with the backend's name."""
     try:
         await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), REQUEST_TIMEOUT_S)
         body = f"hello from backend {name}\n".encode()
@@ -33,7 +33,7 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *,
         )
         await writer.drain()
     except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-        pass  # the client's affair
+        pass  # the client's fault
     finally:
         writer.close()
 
@@ -46,7 +46,7 @@ async def _serve(sockets: list[socket.socket], parent: int) -> None:
 
 
 def _start_backends() -> tuple[int, list[int]]:
-    """Forks the backends' process. Returns its pid and the ports they listen on."""
+    """Forks the backends' process. Returns its pid and the ports that it listens on."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in NAMES]
     ports = [sock.getsockname()[1] for sock in sockets]
     parent = os.getpid()
@@ -64,7 +64,7 @@ def _start_backends() -> tuple[int, list[int]]:
 
 def _is_free(port: int) -> bool:
     with socket.socket() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # an end that is past is none
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # TIME_WAIT does not matter
         try:
             sock.bind((DEMO_HOST, port))
         except OSError:
@@ -78,7 +78,7 @@ def _any_port() -> int:
 
 
 def _told(port: int, http_port: int, admin: str) -> str:
-    """What to try, in lines that work as they are printed."""
+    """Returns commands to try, which work as they are printed."""
     option = "" if admin == default_admin_path() else f" --socket {shlex.quote(admin)}"
     asks = f"{typed()} admin{option}"
     return (
@@ -94,7 +94,8 @@ def _told(port: int, http_port: int, admin: str) -> str:
 
 
 def run(*, port: int | None, workers: int | None, admin: str | None) -> int:
-    """Serves until told to end. Returns the exit status. Raises L4lbError if the port is taken."""
+    """Serves until a signal ends it. Returns the exit status. Raises L4lbError if the port is
+    taken."""
     from l4lb.cli.run import override
     from l4lb.config.flags import demo
     from l4lb.supervisor.main import serve

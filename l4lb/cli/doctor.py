@@ -1,4 +1,4 @@
-"""`l4lb doctor`: what on this host will hurt, with the remedy."""
+"""`l4lb doctor`: finds settings of the host that will cause trouble, with the remedy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 def _need(file: str | None) -> Need:
-    """What the configuration asks of the host; without one, what a service asks unless told."""
+    """Returns what the configuration needs from the host; without one, the needs of a service with
+    default settings."""
     from l4lb.config import parse
     from l4lb.config.defaults import default_workers
     from l4lb.config.model import Limits
@@ -48,11 +49,13 @@ def _text(found: Sequence[Check]) -> str:
 
 
 @click.command("doctor")
-@click.option("-c", "--config", "file", metavar="FILE", help="Judge by what this file asks for.")
+@click.option(
+    "-c", "--config", "file", metavar="FILE", help="Judge by what this configuration needs."
+)
 @click.option("--json", "as_json", is_flag=True, help="The result as a JSON list.")
-@click.option("--strict", is_flag=True, help="Exit 1 if anything can be better.")
+@click.option("--strict", is_flag=True, help="Exit with status 1 if any verdict is not ok.")
 def command(file: str | None, as_json: bool, strict: bool) -> int:
-    """Tells what on this host will hurt, and what to do about it. Changes nothing."""
+    """Reports settings of this host that will cause trouble, with remedies. Changes nothing."""
     from l4lb.doctor.checks import examine
     from l4lb.doctor.host import Host
     from l4lb.supervisor.process import seccomp

@@ -1,4 +1,4 @@
-"""`l4lb import`: haproxy.cfg or nginx.conf to a configuration, with every line that was left."""
+"""`l4lb import`: converts haproxy.cfg or nginx.conf, and reports every line that was left."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ FILE_MAX = 8 << 20
     "said",
     type=click.Choice(["auto", "haproxy", "nginx"]),
     default="auto",
-    help="Whose file it is; auto: by its content.",
+    help="The program of the file; auto: by its content.",
 )
-@click.option("--strict", is_flag=True, help="Exit 1 if any line was not carried over as it is.")
+@click.option("--strict", is_flag=True, help="Exit with status 1 if any line was not converted.")
 @click.option("--json", "as_json", is_flag=True, help="The result and the report as JSON.")
 def command(file: str, said: str, strict: bool, as_json: bool) -> int:
-    """Prints the configuration that does what haproxy.cfg or nginx.conf does for TCP and UDP.
+    """Converts haproxy.cfg or nginx.conf, as far as it is about TCP and UDP, and prints the result.
 
-    Each line that is not carried over, or not as it is, is named on stderr and in the result, the
-    gravest first. Exit status 1 if one of them is open, clear, unchecked or missing."""
+    Each line that is not converted, or that works differently, is reported on stderr and in the
+    result, the most serious first. Exit status 1 if one of them is open, clear, unchecked or
+    missing."""
     from l4lb.importer.settle import place_of, settle
     from l4lb.importer.text import toml
 
@@ -72,7 +73,7 @@ def _read(file: str, said: str) -> Draft:
 
 
 def _refused(text: str) -> Sequence[Problem]:
-    """What the configuration would refuse of a text."""
+    """Returns the errors of a text as a configuration."""
     from l4lb.config import parse
 
     try:
@@ -83,7 +84,7 @@ def _refused(text: str) -> Sequence[Problem]:
 
 
 def _files_missing(text: str) -> Sequence[Problem]:
-    """What cannot be used here of the files that a text names: certificates, lists of networks."""
+    """Returns the files in a text that cannot be used here: certificates, lists of networks."""
     from l4lb.certificates import bundle
     from l4lb.certificates.bundle import Profiles
     from l4lb.certificates.files import Files
@@ -107,7 +108,7 @@ def _files_missing(text: str) -> Sequence[Problem]:
 
 
 def _summary(draft: Draft) -> None:
-    """How many lines of each rank there are, and what the ranks mean."""
+    """Prints the number of lines of each rank, with the meaning of the ranks."""
     counts = Counter(one.rank for one in draft.left)
     for rank in sorted(counts):
         click.echo(f"{counts[rank]} {rank.word}: {rank.meaning}", err=True)

@@ -1,8 +1,9 @@
-"""Tables and facts, laid out for a terminal's width or for a pipe. Pure: words in, lines out.
+"""Lays out tables and facts for a terminal's width or for a pipe. Pure: words in, lines out.
 
-At a terminal no line is wider than it: the columns that matter least are left out (and named
-below the table), names are cut in the middle, sentences go on below. Where not even the first
-columns fit, each row is a block of facts. In a pipe every column is there and every word is whole.
+At a terminal no line is wider than the terminal: the least important columns are left out (and
+named below the table), names are cut in the middle, and sentences are wrapped. If not even the
+first columns fit, each row is a block of facts. In a pipe every column is there and every word is
+whole.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from typing import Literal, NamedTuple
 from l4lb.cli.units import label
 
 GAP = 2  # spaces between columns
-NAME_READABLE = 22  # characters that a name has, as long as columns can be left out for it
-NAME_LEAST = 14  # ... and that it has at least
+NAME_READABLE = 22  # width of a name as long as columns can be left out for it
+NAME_LEAST = 14  # ... and its smallest width
 SENTENCE_LEAST = 30  # a sentence with less room goes below its row
-LABEL_MOST = 20  # of facts
-WIDTH_LEAST = 20  # a terminal that is narrower is taken for one of this width
+LABEL_MOST = 20  # width of a label
+WIDTH_LEAST = 20  # a narrower terminal counts as one of this width
 
 BOLD, DIM, RED, GREEN, YELLOW = "1", "2", "31", "32", "33"
 STYLES: Mapping[str, str] = {
@@ -33,7 +34,7 @@ STYLES: Mapping[str, str] = {
 
 
 class View(NamedTuple):
-    """Where text goes. width: of a terminal; 0: to a pipe."""
+    """The destination of text. width: of a terminal; 0: a pipe."""
 
     width: int = 0
     colour: bool = False
@@ -44,16 +45,15 @@ class View(NamedTuple):
         return max(self.width, WIDTH_LEAST)
 
     def inside(self, indent: int) -> View:
-        """For what is indented."""
+        """Returns the view for indented text."""
         return View(max(self.room - indent, WIDTH_LEAST), self.colour) if self.width else self
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table. rank: 0 is always shown, and every sentence; of the others the
-    highest is left out first. kind: what becomes of what is too long: a name is cut, a sentence
-    goes on below; others are never longer than there is room. rare: left out where no row has
-    it."""
+    """One column of a table. rank: 0 is always shown, as every sentence is; of the others the
+    highest is left out first. kind: a name that is too long is cut, a sentence is wrapped; others
+    always fit. rare: left out if no row has a value."""
 
     key: str
     rank: int = 0
@@ -66,7 +66,7 @@ Words = Sequence[str]
 
 
 def wide(text: str) -> int:
-    """The cells of a terminal that the text takes."""
+    """Returns the cells of a terminal that the text takes."""
     if text.isascii():
         return len(text)
     return sum(
@@ -76,7 +76,7 @@ def wide(text: str) -> int:
 
 
 def cut(text: str, room: int) -> str:
-    """The text with an ellipsis in its middle, if it has not room."""
+    """Returns the text, with an ellipsis in its middle if it does not fit."""
     if wide(text) <= room:
         return text
     head, tail = (room - 1) - (room - 1) // 2, (room - 1) // 2
@@ -89,24 +89,24 @@ def cut(text: str, room: int) -> str:
 
 
 def pad(text: str, room: int, *, right: bool = False) -> str:
-    """The text and spaces."""
+    """Returns the text padded with spaces."""
     spaces = " " * (room - wide(text))
     return spaces + text if right else text + spaces
 
 
 def wrapped(text: str, room: int) -> list[str]:
-    """The text in lines; a word that has no room in one is broken."""
+    """Returns the text in lines; a word that does not fit in a line is broken."""
     room = max(1, room if wide(text) == len(text) else room // 2)
     return textwrap.wrap(text, room, break_on_hyphens=False) or [""]
 
 
 def paint(text: str, style: str, view: View) -> str:
-    """The text in a style, where there are styles."""
+    """Returns the text in a style, if the view has styles."""
     return f"\x1b[{style}m{text}\x1b[0m" if view.colour and style and text.strip() else text
 
 
 def styled(word: str, room: int, view: View, *, right: bool = False) -> str:
-    """A padded word, coloured if it is one of STYLES."""
+    """Returns a padded word, coloured if it is one of STYLES."""
     return paint(pad(word, room, right=right), STYLES.get(word, ""), view)
 
 
@@ -114,7 +114,7 @@ def styled(word: str, room: int, view: View, *, right: bool = False) -> str:
 
 
 def aligned(lines: Sequence[Words]) -> str:
-    """Columns padded to the widest word, for a pipe."""
+    """Returns columns padded to the widest word, for a pipe."""
     widths = [max(wide(line[i]) for line in lines) for i in range(len(lines[0]))]
     return "\n".join(
         "  ".join(pad(word, room) for word, room in zip(line, widths, strict=True)).rstrip()
@@ -123,7 +123,7 @@ def aligned(lines: Sequence[Words]) -> str:
 
 
 def table(columns: Sequence[Column], rows: Sequence[Words], view: View) -> list[str]:
-    """The lines of a table: each row a word for each column."""
+    """Returns the lines of a table: each row has a word for each column."""
     if not view.width:
         return aligned([[one.key for one in columns], *rows]).splitlines()
     there = [
@@ -149,8 +149,9 @@ def _heading(column: Column) -> str:
 def _shown(
     columns: Sequence[Column], rows: Sequence[Words], there: Sequence[int], room: int
 ) -> dict[int, int] | None:
-    """Which columns there are, and how wide each is. First names stay readable, and what matters
-    least goes; then names are cut more. None: not even the first columns have room."""
+    """Returns the columns that are shown, with their widths. Names stay readable at first, and the
+    least important columns are left out; then names are cut more. None: not even the first columns
+    fit."""
     natural = {
         at: max(wide(_heading(columns[at])), *(wide(row[at]) for row in rows), 1) for at in there
     }
@@ -172,7 +173,7 @@ def _shown(
 def _sizes(
     columns: Sequence[Column], natural: Mapping[int, int], name_least: int, room: int
 ) -> dict[int, int] | None:
-    """How wide each column is, 0 for sentences that go below their rows; None: no room."""
+    """Returns the width of each column, 0 for sentences below their rows; None: no room."""
     sizes = dict(natural)
     for at in natural:
         if columns[at].kind == "name":
@@ -199,7 +200,7 @@ def _width(sizes: Mapping[int, int]) -> int:
 def _drawn(
     columns: Sequence[Column], rows: Sequence[Words], sizes: Mapping[int, int], view: View
 ) -> list[str]:
-    """Heading and rows; a sentence goes on in its column, or has lines of its own."""
+    """Draws heading and rows; a sentence is wrapped in its column, or has lines of its own."""
     inside = [at for at in sizes if sizes[at]]
     below = [at for at in sizes if not sizes[at]]
     spaces = " " * GAP
@@ -227,7 +228,7 @@ def _drawn(
 
 
 def _blocks(names: Words, rows: Sequence[Words], view: View) -> list[str]:
-    """Each row as facts, with an empty line between."""
+    """Draws each row as facts, separated by empty lines."""
     lines: list[str] = []
     for row in rows:
         said = [(name, [word]) for name, word in zip(names, row, strict=True)]
@@ -239,7 +240,7 @@ def _blocks(names: Words, rows: Sequence[Words], view: View) -> list[str]:
 
 
 def facts(said: Sequence[tuple[str, Words]], view: View) -> list[str]:
-    """Labels with one or more sentences each, below each other."""
+    """Draws labels with one or more sentences each, below each other."""
     room = min(max((len(name) for name, _ in said), default=0), LABEL_MOST, view.room // 2)
     lines = []
     for name, sentences in said:

@@ -1,8 +1,8 @@
-"""`l4lb`: the group of commands, and the one place where errors become exit statuses.
+"""`l4lb`: the group of commands, and the one place that turns errors into exit statuses.
 
-0 done; 1 it failed at run time; 2 usage or configuration error; 3 no balancer answers. An error is
-one line on stderr. Commands are imported when they are asked for: `l4lb admin` in a script should
-not pay for the configuration's library.
+0 done; 1 failed at run time; 2 usage or configuration error; 3 no load balancer answers. An error
+is one line on stderr. Commands are imported when they are used: `l4lb admin` in a script should not
+have to load the configuration's library.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def cli() -> None:
 
 
 def _line(error: click.ClickException) -> str:
-    """What click has to say, in one line with where to look."""
+    """Returns click's error message in one line, with a hint."""
     said = " ".join(error.format_message().split()).rstrip(".")
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "l4lb"
@@ -62,7 +62,7 @@ def _line(error: click.ClickException) -> str:
 
 def main() -> NoReturn:
     """Runs the command line and exits."""
-    # A program that takes another's place begins with signals blocked, so that none is lost.
+    # A program that replaces another one begins with signals blocked, so that none is lost.
     asked = state_file.asked(os.environ)
     inherited.put_in_order(state_file.BLOCKED if asked and asked[0] == "run" else ())
     try:
@@ -86,7 +86,7 @@ def main() -> NoReturn:
 
 
 def _flush() -> None:
-    """A reader that has gone costs what it did not read, not the exit status."""
+    """Flushes output. A reader that has gone loses output and does not change the exit status."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -1,4 +1,4 @@
-"""`l4lb man`: man pages, from the same source as --help."""
+"""`l4lb man`: man pages, made from the texts of --help."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def command(folder: str) -> int:
 
     os.makedirs(folder, exist_ok=True)
     with click.Context(cli) as context, warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # click-man's affair
+        warnings.simplefilter("ignore", DeprecationWarning)  # of click-man itself
         names = cli.list_commands(context)
         loaded = {name: found for name in names if (found := cli.get_command(context, name))}
         whole = click.Group("l4lb", commands=loaded, params=cli.params, help=cli.help)

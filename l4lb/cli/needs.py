@@ -1,6 +1,6 @@
-"""What a configuration asks of whoever starts the service: files, folders, rights, limits.
+"""What a configuration needs from the user who starts the service: files, folders, rights, limits.
 
-Pure: it looks at the configuration and at nothing on this host.
+Pure: it uses the configuration and nothing on this host.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from l4lb.config.tables.discovery import Discovery
 from l4lb.supervisor.sockets.options import needs_raw
 
 LOW_PORTS = 1024
-SPARE_FILES = 1024  # beside sessions: listeners, pipes, checks, logs
-FILES_LEAST = 65_536  # so that a larger max_connections needs no other unit
-FILE_KEYS = ("cert", "key", "ca")  # and those that end in _file
+SPARE_FILES = 1024  # in addition to sessions: listeners, pipes, checks, logs
+FILES_LEAST = 65_536  # so that a larger max_connections needs no new unit
+FILE_KEYS = ("cert", "key", "ca")  # and keys that end in _file
 PROGRAM_KEYS = ("command", "alert")
 
 
 @dataclass(frozen=True)
 class Needs:
-    """reads: files it must be able to read. uses: sockets of others. makes: files and sockets that
-    it makes; sockets: those of them that clients come to. user: whom it becomes."""
+    """reads: files that it must be able to read. uses: sockets of others. makes: files and sockets
+    that it makes. sockets: those that clients connect to. user: the user that it changes to."""
 
     reads: tuple[str, ...]
     uses: tuple[str, ...]
@@ -40,7 +40,7 @@ class Needs:
 
 
 def needs(config: Config) -> Needs:
-    """All of it. Includes are among its reads."""
+    """Returns all needs. Included files are among its reads."""
     listeners, process = config.listeners.values(), config.process
     spans = [span for one in listeners for span in one.bind_ranges]
     ports = [span.first_port for span in spans if not span.path]
@@ -69,7 +69,7 @@ def needs(config: Config) -> Needs:
 
 
 def _written(config: Config) -> Iterator[str]:
-    """The configuration's own files."""
+    """Yields the configuration's own files."""
     origin = config.origin
     for file in (origin.file, *(one.file for one in origin.also)):
         if file is not None:
@@ -77,7 +77,7 @@ def _written(config: Config) -> Iterator[str]:
 
 
 def _files(value: Any) -> Iterator[str]:
-    """The files and programs that a table names, and those in it."""
+    """Yields the files and programs that a table names, with those of its tables."""
     if isinstance(value, Mapping):
         value = tuple(value.values())
     if isinstance(value, tuple):

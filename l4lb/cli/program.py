@@ -1,4 +1,4 @@
-"""Where the running program is, and what people type to run it."""
+"""Finds the running program, and the word that people type to run it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from l4lb.errors import L4lbError
 
 
 def program() -> str:
-    """The absolute path of the installed l4lb. Raises L4lbError."""
+    """Returns the absolute path of the installed l4lb. Raises L4lbError."""
     beside = os.path.join(os.path.dirname(sys.executable), "l4lb")
     found = beside if os.access(beside, os.X_OK) else shutil.which("l4lb")
     if found is None:
@@ -20,7 +20,7 @@ def program() -> str:
 
 
 def typed() -> str:
-    """What a shell takes for the running program: its name, where PATH leads to it."""
+    """Returns the word for the running program in a shell: its name, if PATH leads to it."""
     path, on_path = program(), shutil.which("l4lb")
     if on_path is not None and os.path.realpath(on_path) == os.path.realpath(path):
         return "l4lb"

@@ -1,7 +1,7 @@
-"""`l4lb admin` with no command, on a terminal: a prompt with history and completion.
+"""`l4lb admin` without a command, on a terminal: a prompt with history and completion.
 
-A line is what would stand after `l4lb admin` in a shell. What can be completed comes from the same
-rows as the command line, and names of backends from the balancer itself.
+A line is what follows `l4lb admin` in a shell. Completions come from the rows of the command line,
+and names of backends from the running service.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ class Words(Completer):
 
 
 def history_path() -> str:
-    """Where lines are kept between sessions, of this user alone."""
+    """Returns the file of earlier lines, which belongs to this user alone."""
     state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     return os.path.join(state, "l4lb", "admin_history")
 
 
 def _history() -> History:
-    """The lines of earlier sessions; where no file can be kept, none."""
+    """Returns the lines of earlier sessions; none if no file can be kept."""
     path = history_path()
     try:
         with owned.folder(os.path.dirname(path)) as folder:
@@ -59,7 +59,7 @@ def _history() -> History:
 
 
 def lines(session: PromptSession[str]) -> Iterator[str]:
-    """What is typed, until the end of input. Ctrl-C drops a line."""
+    """Yields the lines that are typed, until the end of input. Ctrl-C drops a line."""
     while True:
         try:
             yield session.prompt("l4lb> ")
@@ -82,7 +82,7 @@ def run(group: click.Group, path: str) -> None:
 
 
 def carry_out(group: click.Group, path: str, line: str) -> None:
-    """One line; whatever is wrong with it is told, and the prompt goes on."""
+    """Carries out one line; an error in it is shown, and the prompt goes on."""
     try:
         words = shlex.split(line)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""From counts that grow to rates with a past: what `top` shows. Pure: times are arguments."""
+"""Turns counters into rates with a history, for `top`. Pure: times are arguments."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-KEPT = 120  # rates remembered of each thing
+KEPT = 120  # rates kept for each object
 BARS = "▁▂▃▄▅▆▇█"
 ROW_COUNTS = {
     "backends": ("total", "bytes_in", "bytes_out", "connect_errors"),
@@ -16,7 +16,7 @@ TOTAL_COUNTS = ("accepted", "bytes_in", "bytes_out", "connect_errors")
 
 
 class Sample(NamedTuple):
-    """What the balancer said at a time (seconds, of a clock that only runs forward)."""
+    """The counters at a time (seconds, of a clock that only runs forward)."""
 
     at_s: float
     status: Mapping[str, Any]
@@ -28,8 +28,8 @@ class Sample(NamedTuple):
 
 
 def quantile(bounds_us: Sequence[int], counts: Sequence[int], share: float) -> float | None:
-    """The bucket bound, in milliseconds, that this share of all values does not pass; None: there
-    is no value. Those past every bound are told as the last one."""
+    """Returns the bucket bound, in milliseconds, below which this share of all values lies; None:
+    there is no value. Values above every bound count as the last bound."""
     due, so_far = share * sum(counts), 0
     if not due:
         return None
@@ -41,12 +41,12 @@ def quantile(bounds_us: Sequence[int], counts: Sequence[int], share: float) -> f
 
 
 def row_name(kind: str, row: Mapping[str, Any]) -> str:
-    """A row's identity from one sample to the next."""
+    """Returns a row's identity from one sample to the next."""
     return f"{row['pool']}/{row['name']}" if kind == "backends" else str(row["index"])
 
 
 def bars(values: Sequence[float], width: int) -> str:
-    """The last values as a line of bars, the greatest a whole one."""
+    """Draws the last values as a line of bars; the greatest is a full bar."""
     shown = list(values)[-width:]
     most = max(shown, default=0)
     if most <= 0:
@@ -55,7 +55,7 @@ def bars(values: Sequence[float], width: int) -> str:
 
 
 def amount(value: float) -> str:
-    """A rate or count in at most five characters: 0, 12.3, 999, 12.3k, 4.5M."""
+    """Formats a rate or count in at most five characters: 0, 12.3, 999, 12.3k, 4.5M."""
     for size, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= size * 0.9995:
             scaled = value / size
@@ -64,7 +64,7 @@ def amount(value: float) -> str:
 
 
 class Rates:
-    """Adds up samples; gives each second's growth, and the past of it."""
+    """Collects samples and computes the growth in each second, with its history."""
 
     def __init__(self) -> None:
         self._last: Sample | None = None
@@ -79,11 +79,12 @@ class Rates:
         return self._last
 
     def past(self, kind: str, name: str, count: str) -> Sequence[float]:
-        """The rates of a count of one thing, oldest first; kind "totals" has the name ""."""
+        """Returns the rates of a counter of one object, oldest first; kind "totals" has the name
+        ""."""
         return self._past.get((kind, name, count), ())
 
     def add(self, sample: Sample) -> None:
-        """Takes a sample; one that is not later than the last only gives its values."""
+        """Adds a sample; a sample that is not later than the last one only replaces its values."""
         before = self._last
         span_s = sample.at_s - before.at_s if before is not None else 0.0
         for kind, counts in ROW_COUNTS.items():
@@ -117,7 +118,7 @@ class Rates:
         self._past.setdefault((kind, name, count), deque(maxlen=KEPT)).append(rate)
 
     def _forget(self) -> None:
-        """What is gone has no past."""
+        """Removes the history of objects that are gone."""
         known = {(kind, row_name(kind, row)) for kind, rows in self.rows.items() for row in rows}
         for key in [key for key in self._past if key[0] != "totals" and key[:2] not in known]:
             del self._past[key]
@@ -126,7 +127,7 @@ class Rates:
 def _latency(
     stats: Mapping[str, Any], old: Mapping[str, Any]
 ) -> dict[str, tuple[float | None, float | None]]:
-    """How long the sessions took that ended between two samples."""
+    """Returns the durations of sessions that ended between two samples."""
     now = stats.get("latency", {"bounds_us": (), "counts": {}})
     before = old.get("latency", {}).get("counts", {})
     found = {}
@@ -143,7 +144,8 @@ def _latency(
 def _rate(
     row: Mapping[str, Any], old: Mapping[str, Any] | None, count: str, span_s: float
 ) -> float:
-    """Growth a second; 0 where there is nothing to compare with, or a new row has an old name."""
+    """Returns growth a second; 0 if there is nothing to compare with, or if a new row has an old
+    name."""
     if old is None or span_s <= 0:
         return 0.0
     return max(0.0, float(row.get(count, 0) - old.get(count, 0)) / span_s)

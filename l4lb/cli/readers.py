@@ -1,4 +1,4 @@
-"""Who can read some files, by their modes and those of the folders on the way."""
+"""Finds out who can read files, by their modes and those of the folders above them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOT = 0
 
 @dataclass(frozen=True)
 class Part:
-    """A file or folder that is not everybody's to read. gid: who is in that group can."""
+    """A file or folder that not everybody can read. gid: the group that can."""
 
     path: str
     uid: int
@@ -23,8 +23,8 @@ class Part:
 
 
 def closed_parts(paths: Iterable[str]) -> tuple[Part, ...]:
-    """Those of these files and folders, and of what leads to them, each once. What is not there
-    is left out."""
+    """Returns these files, folders and the folders above them that not everybody can read, each
+    once. Missing ones are left out."""
     found: dict[str, Part] = {}
     for path in paths:
         for part, bits in _way(path):
@@ -36,8 +36,8 @@ def closed_parts(paths: Iterable[str]) -> tuple[Part, ...]:
 
 
 def _way(path: str) -> Iterator[tuple[str, int]]:
-    """What leads to a path, both as it is written and as it is without symbolic links, and what
-    must be allowed of it, as bits of others."""
+    """Yields the folders on the way to a path, both as written and without symbolic links, with the
+    rights that are needed, as bits of others."""
     for end in dict.fromkeys((os.path.abspath(path), os.path.realpath(path))):
         folder = os.path.dirname(end)
         while folder not in ("/", ""):
@@ -59,7 +59,8 @@ def _closed(part: str, bits: int) -> Part | None:
 
 
 def closed_to(user: str, parts: Iterable[Part]) -> Part | None:
-    """The first of them that this user cannot read; None: it can read all, or is not known here."""
+    """Returns the first part that this user cannot read; None: the user can read all, or is unknown
+    on this host."""
     try:
         entry = pwd.getpwnam(user)
     except KeyError:
@@ -69,7 +70,7 @@ def closed_to(user: str, parts: Iterable[Part]) -> Part | None:
 
 
 def user_name(uid: int) -> str:
-    """A user's name, or its number where it has none."""
+    """Returns a user's name, or the number of a user without a name."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -77,7 +78,7 @@ def user_name(uid: int) -> str:
 
 
 def group_name(gid: int) -> str:
-    """A group's name, or its number where it has none."""
+    """Returns a group's name, or the number of a group without a name."""
     try:
         return grp.getgrgid(gid).gr_name
     except KeyError:

@@ -1,7 +1,7 @@
-"""Results of admin commands as text, for a terminal or for a pipe. Pure.
+"""Formats results of admin commands as text, for a terminal or for a pipe. Pure.
 
-At a terminal: what people read, no wider than it is. In a pipe: every column, every word whole,
-numbers exact and under the keys of --json.
+At a terminal the text is for people, and no wider than the terminal. In a pipe every column is
+there, every word is whole, and numbers are exact, under the keys of --json.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from l4lb.cli.rates import quantile
 from l4lb.cli.units import cell, duration, human, label
 from l4lb.config.sensitive import NOT_SHOWN
 
-# What is said where a list has no row.
+# Text for a list without rows.
 EMPTY: Mapping[str, str] = {
     "listeners": "no listeners",
     "pools": "no pools",
@@ -37,7 +37,7 @@ EMPTY: Mapping[str, str] = {
     "diff": "nothing was changed at run time",
 }
 
-# What a change has done, in words; its result's keys stand in braces.
+# Text about a finished change; keys of its result are in braces.
 DONE: Mapping[str, str] = {
     "drain": "{pool}/{name} drains: no new sessions",
     "ready": "{pool}/{name} is ready",
@@ -62,7 +62,7 @@ def _one_column(key: str, at: int) -> Column:
 
 
 def _rows(name: str, rows: Sequence[Row], view: View) -> list[str]:
-    """A table; one that has no columns of its own has each key of any row."""
+    """Formats a table; a command without columns of its own shows every key of any row."""
     columns = COLUMNS.get(name)
     if columns is None:
         keys = dict.fromkeys(key for row in rows for key in row)
@@ -77,7 +77,7 @@ def _rows(name: str, rows: Sequence[Row], view: View) -> list[str]:
 
 
 def facts(command: str, result: Mapping[str, Any], view: View) -> list[str]:
-    """A map: a line for each plain value; lists of maps are tables below."""
+    """Formats a map: a line for each plain value; lists of maps are tables below."""
     plain = {key: value for key, value in result.items() if not _is_table(value)}
     if view.width:
         said = [(label(key), _sentences(key, value)) for key, value in plain.items()]
@@ -115,7 +115,7 @@ def _fact(key: str, value: Any) -> list[str]:
 
 
 def _stats(result: Row, view: View) -> list[str]:
-    """Of the histograms what people ask for: within what time half, and 99 of 100, were done."""
+    """Formats histograms as the times within which 50 % and 99 % were done."""
     told = result.get("latency") or {}
     latency = [
         {
@@ -132,7 +132,7 @@ def _stats(result: Row, view: View) -> list[str]:
 
 
 def _differing(key: str, old: Any, new: Any) -> Iterator[str]:
-    """Where two values differ, down to the keys within tables."""
+    """Yields the differences of two values, down to the keys within tables."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for inner in dict.fromkeys([*old, *new]):
             if old.get(inner) != new.get(inner):
@@ -159,7 +159,7 @@ def _changes(changes: Sequence[Row], view: View) -> list[str]:
 
 
 def _hung(text: str, view: View, indent: int = 0) -> list[str]:
-    """A sentence with the lines that it goes on in indented."""
+    """Wraps a sentence and indents its further lines."""
     lines = [text]
     if view.width:
         lines = layout.wrapped(text, view.room - indent - 2)
@@ -167,7 +167,7 @@ def _hung(text: str, view: View, indent: int = 0) -> list[str]:
 
 
 def _changed(result: Row, view: View, *, done: bool) -> list[str]:
-    """What a reload has done, or would do."""
+    """Formats what a reload has done, or would do."""
     changes = result.get("changes", [])
     file = cell(result.get("file") or "the configuration before")
     if done:
@@ -206,7 +206,8 @@ def _plan(result: Row, view: View) -> list[str]:
 
 
 def event(told: Row, view: View) -> str:
-    """When, what, about whom, and whatever else was told of it; the text of a change has it all."""
+    """Formats an event: when, what, about which object, and its other keys; the text of a change
+    has everything."""
     if not view.width:
         rest = {key: value for key, value in told.items() if key not in ("at", "at_ms", "kind")}
         words = (cell(told.get("at")), cell(told.get("kind")), cell(rest) if rest else "")
@@ -238,7 +239,8 @@ def _for(ms: int | None) -> str:
 
 
 def done(command: str, result: Any) -> str:
-    """What a change has done, in one line; a command without words of its own: its result."""
+    """Formats a finished change in one line; a command without a text of its own shows its
+    result."""
     if command == "kill" and isinstance(result, Mapping):
         if "session" in result:
             return f"session {cell(result['session'])} is ended"
@@ -268,7 +270,7 @@ TEXTS: Mapping[str, Callable[[Any, View], list[str]]] = {
 
 
 def text(command: str, result: Any, view: View) -> str:
-    """What the command shows to people, without the newline at its end."""
+    """Returns the command's output for people, without the newline at its end."""
     command = "picks" if command == "explain" and isinstance(result, list) else command  # --recent
     if result == []:
         return EMPTY.get(command.removesuffix(" -v"), "none")

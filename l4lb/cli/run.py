@@ -27,7 +27,8 @@ def _configuration(
 
 
 def override(config: Config, workers: int | None, admin: str | None) -> Config:
-    """The configuration with what the command line says of the process instead."""
+    """Returns the configuration with the options of the command line in place of its own
+    settings."""
     path = os.path.abspath(admin) if admin else None
     if path and len(os.fsencode(path)) > UNIX_PATH_BYTES_MAX:
         raise UsageError(
@@ -45,17 +46,19 @@ def _warn(text: str) -> None:
 
 @click.command("run")
 @click.option("-c", "--config", "file", metavar="FILE", help="The configuration, a TOML file.")
-@click.option("--listen", multiple=True, metavar="tcp://HOST:PORT", help="Where clients connect.")
+@click.option("--listen", multiple=True, metavar="tcp://HOST:PORT", help="An address for clients.")
 @click.option(
     "--backend",
     multiple=True,
     metavar="HOST:PORT[,weight=N]",
-    help="A server; each --listen gets all of them.",
+    help="A backend; each --listen uses all of them.",
 )
-@click.option("--balance", metavar="NAME", help="How a backend is chosen; round_robin if not said.")
-@click.option("--demo", is_flag=True, help="127.0.0.1:8080 before three embedded HTTP backends.")
+@click.option("--balance", metavar="NAME", help="Load balancing algorithm; default: round_robin.")
 @click.option(
-    "--port", type=click.IntRange(1, 65_535), help="The demonstration's, instead of 8080."
+    "--demo", is_flag=True, help="A demonstration on 127.0.0.1:8080 with three HTTP backends."
+)
+@click.option(
+    "--port", type=click.IntRange(1, 65_535), help="Port of the demonstration, instead of 8080."
 )
 @click.option(
     "--workers",

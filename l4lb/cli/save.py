@@ -1,6 +1,7 @@
-"""`l4lb admin save`: what is in force, written by whoever asks, where they may write.
+"""`l4lb admin save`: writes the configuration in force, with the rights of the operator.
 
-It counts only once it was read back, by the same code as any configuration, and is what runs.
+The file is replaced only after the text was read back by the configuration's own code, and
+describes what runs.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from l4lb.cli.asking import call
 from l4lb.control.commands import COMMANDS
 from l4lb.errors import ConfigError, L4lbError
 
-PRIVATE = 0o600  # what checks send, and what was an environment variable, may be secret
+PRIVATE = 0o600  # texts of checks, and former environment variables, may be secret
 
 
 @click.command("save", help=COMMANDS["save"].help)
@@ -38,7 +39,7 @@ def command(path: str, file: str | None, as_json: bool) -> None:
 
 
 def _verify(text: str, name: str, digest: str) -> None:
-    """Does this text say what runs? Raises L4lbError."""
+    """Raises L4lbError if this text does not describe what runs."""
     from l4lb.config import parse, plain
 
     try:
@@ -52,7 +53,7 @@ def _verify(text: str, name: str, digest: str) -> None:
 
 
 def _replace(file: str, result: dict[str, Any]) -> None:
-    """The whole new text or, whatever happens, the old one."""
+    """Replaces the file by the whole new text, or leaves the old one, whatever happens."""
     from l4lb.config import document
 
     made = ""
@@ -77,8 +78,8 @@ def _replace(file: str, result: dict[str, Any]) -> None:
 
 
 def _keep_rights(fd: int, target: str) -> None:
-    """Those of the file that was there; of one that cannot be given back to its owner only what
-    its owner may."""
+    """Keeps owner and mode of the old file. If it cannot be given back to its owner, only the
+    owner's rights are kept."""
     try:
         old = os.stat(target)
     except FileNotFoundError:

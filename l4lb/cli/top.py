@@ -1,4 +1,5 @@
-"""`l4lb admin top`: rates of the whole, of each backend and each worker, live or once as JSON."""
+"""`l4lb admin top`: rates of the service, of each backend and of each worker, live or once as
+JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ ANSWER_TIMEOUT_S = 5.0
 
 
 def sample(client: AdminClient) -> Sample:
-    """What the balancer says now. Raises L4lbError or TimeoutError."""
+    """Reads the present counters. Raises L4lbError or TimeoutError."""
     return Sample(
         time.monotonic(),
         client.call("status"),
@@ -30,7 +31,7 @@ def sample(client: AdminClient) -> Sample:
 
 
 def measured(path: str, interval_s: float) -> dict[str, Any]:
-    """The rates over one interval, as plain data. Raises L4lbError."""
+    """Returns the rates over one interval, as plain data. Raises L4lbError."""
     rates = Rates()
     with AdminClient(path, timeout_s=ANSWER_TIMEOUT_S) as client:
         rates.add(sample(client))
@@ -49,7 +50,7 @@ def measured(path: str, interval_s: float) -> dict[str, Any]:
     default=1.0,
     show_default=True,
     metavar="SECONDS",
-    help="Between two looks.",
+    help="Time between two requests.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The rates of one interval as JSON.")
 @click.pass_obj
@@ -63,5 +64,5 @@ def command(path: str, interval: float, as_json: bool) -> None:
     from l4lb.cli.top_view import TopView
 
     with AdminClient(path, timeout_s=ANSWER_TIMEOUT_S):
-        pass  # nobody answers: that is an error, not an empty screen
+        pass  # nobody answers: an error, not an empty screen
     TopView(path, interval).run()

@@ -1,7 +1,7 @@
-"""The screen of `l4lb admin top`: totals with their past, backends, workers.
+"""The screen of `l4lb admin top`: totals with their history, backends, workers.
 
-It only reads. A balancer that goes away leaves the last values, with a word on it, and is looked
-for again: an upgrade or a restart does not end it.
+It only reads. When the service goes away, the last values stay with a message, and the service is
+looked for again: an upgrade or a restart does not end the screen.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from l4lb.errors import L4lbError
 ROWS_SHOWN = 500
 EVENTS_SHOWN = 50
 TREND_WIDTH = 20
-NAME_PART = 3  # of the screen's width: what a name may take at most
+NAME_PART = 3  # largest part of the screen's width for a name
 
 Row = Mapping[str, Any]
 Column = tuple[str, Callable[[Row], Any]]
@@ -78,7 +78,7 @@ WHOLE = ("pid", "worker", "cpu", "weight", "restarts", "lost")  # never shortene
 
 
 class TopView(App[None]):
-    """The application. path: the admin socket; interval_s: between two looks."""
+    """The application. path: the admin socket; interval_s: time between two requests."""
 
     TITLE = "l4lb top"
     ENABLE_COMMAND_PALETTE = False
@@ -172,7 +172,7 @@ class TopView(App[None]):
         self._show_last()
 
     def _show_last(self) -> None:
-        """The busiest sources and the newest events."""
+        """Shows the busiest sources and the newest events."""
         last = self._rates.last
         if last is None:
             return
@@ -211,7 +211,7 @@ class TopView(App[None]):
         return text
 
     def _cell(self, heading: str, value: Any) -> Text:
-        """A number or a word; a name is cut where it would take too much of the screen."""
+        """Formats a number or a word; a name is cut if it takes too much of the screen."""
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             text = str(value) if heading in WHOLE else amount(value)
             return Text(text, justify="right")
@@ -236,7 +236,7 @@ class TopView(App[None]):
 
     def action_sort(self) -> None:
         self._sort = self._sort + 1 if self._sort + 1 < len(BACKENDS) else -1
-        # Words go up, numbers down: what there is most of comes first.
+        # Words are sorted upwards, numbers downwards: the largest come first.
         self._reverse = self._sort in range(3, 10)
         self._show()
 
@@ -251,6 +251,6 @@ class TopView(App[None]):
 
 
 def _order(value: Any) -> tuple[bool, Any]:
-    """Numbers before words, so that any two values compare."""
+    """Sorts numbers before words, so that any two values can be compared."""
     number = isinstance(value, (int, float))
     return (not number, value if number else str(value))

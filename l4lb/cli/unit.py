@@ -1,8 +1,8 @@
-"""`l4lb unit`: the unit file for systemd, for one configuration and this installation.
+"""`l4lb unit`: makes the unit file for systemd, for one configuration and this installation.
 
-As whom it runs: as [process] user says; else as a user of its own that systemd makes, with the
-groups that may read its files; else as the one user whose these files are; and as root without
-root's rights where they are root's alone.
+The service's user is that of [process] user; else a user of its own that systemd makes, with the
+groups that may read its files; else the one user who owns these files; else root without root's
+rights, if some files are root's alone.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from l4lb.cli.readers import Part
 
 DEFAULT_CONFIG = "/etc/l4lb/l4lb.toml"
-STOP_MARGIN_S = 15  # after drain_timeout: what is left is ended, logs are written
+STOP_MARGIN_S = 15  # after drain_timeout: remaining sessions are ended, logs are written
 BIND, RAW, CHOWN = "CAP_NET_BIND_SERVICE", "CAP_NET_RAW", "CAP_CHOWN"
 BECOME = ("CAP_SETGID", "CAP_SETUID")
 SEARCH = "CAP_DAC_READ_SEARCH"
-# System calls beside those of most services, and those that go with a right.
+# System calls beyond those of most services, and those that belong to a capability.
 CALLS = ("capset", "sched_setaffinity", "setrlimit", "prlimit64", "seccomp")
 RIGHTS_OF = (("CAP_CHOWN", "@chown"), ("CAP_SETUID", "@setuid"))
 HOMES, TEMPORARY = ("/home", "/root", "/run/user"), ("/tmp", "/var/tmp")
@@ -36,15 +36,15 @@ HOMES, TEMPORARY = ("/home", "/root", "/run/user"), ("/tmp", "/var/tmp")
 
 @dataclass(frozen=True)
 class As:
-    """As whom it runs: lines of the unit, and rights beside those that serving takes."""
+    """The service's user: lines of the unit, and capabilities beyond those for serving."""
 
     lines: tuple[str, ...]
-    ambient: bool = True  # root needs no ambient ones
+    ambient: bool = True  # root needs no ambient capabilities
     more: tuple[str, ...] = ()
 
 
 def _places() -> tuple[str, ...]:
-    """Where this installation is."""
+    """Returns the places of this installation."""
     import l4lb
 
     package = os.path.dirname(os.path.abspath(l4lb.__file__))
@@ -82,7 +82,7 @@ def _as(need: Needs) -> As:
 
 
 def _search(closed: Iterable[Part]) -> tuple[str, ...]:
-    """Root without this right reads its own files, and nobody else's that are closed."""
+    """Root without this capability reads its own files, and no closed files of others."""
     return (SEARCH,) if any(one.uid for one in closed) else ()
 
 
@@ -92,7 +92,8 @@ def _below(path: str, tops: Iterable[str]) -> bool:
 
 @dataclass(frozen=True)
 class Folders:
-    """Where it makes files: run and logs are made by systemd, the rest is there."""
+    """The folders in which the service makes files: systemd makes those below run and logs; the
+    others must exist."""
 
     run: tuple[str, ...]
     logs: tuple[str, ...]
@@ -108,12 +109,12 @@ class Folders:
 
 
 def _names(top: str, folders: Iterable[str]) -> str:
-    """Of folders below top, as systemd takes them."""
+    """Returns names of folders below top, in systemd's form."""
     return " ".join(sorted({"l4lb", *(os.path.relpath(one, top) for one in folders)}))
 
 
 def _mounts(need: Needs, folders: Folders) -> list[str]:
-    """What of the file system it sees that is hidden from services, and where it may write."""
+    """Returns the hidden folders that the service can see, and the folders that it may write to."""
     seen = [*_places(), *need.reads, *need.uses, *need.makes]
     seen += [os.path.realpath(path) for path in seen]
     lines = ["ProtectHome=" + ("read-only" if any(_below(p, HOMES) for p in seen) else "yes")]
@@ -128,7 +129,7 @@ def _mounts(need: Needs, folders: Folders) -> list[str]:
 
 
 def _words(need: Needs) -> Mapping[str, str]:
-    """What stands in the unit's gaps."""
+    """Returns the values of the unit's placeholders."""
     who, folders = _as(need), Folders.of(need.makes)
     wanted = ((BIND, need.low_ports), (RAW, need.raw), (CHOWN, need.gives))
     rights = sorted(right for right, is_wanted in wanted if is_wanted)
@@ -140,7 +141,7 @@ def _words(need: Needs) -> Mapping[str, str]:
         "AMBIENT": " ".join(rights) if who.ambient else "",
         "CAPABILITIES": " ".join(held),
         "RUNTIME": _names("/run", folders.run),
-        "RUNTIME_MODE": "0755" if shared else "0750",  # clients come to a socket there
+        "RUNTIME_MODE": "0755" if shared else "0750",  # clients connect to a socket there
         "LOGS": _names("/var/log", folders.logs),
         "FILES": str(need.descriptors),
         "MOUNTS": "\n".join(_mounts(need, folders)),
@@ -149,7 +150,7 @@ def _words(need: Needs) -> Mapping[str, str]:
 
 
 def _plain(paths: Iterable[str]) -> None:
-    """Raises L4lbError for a path that would mean something else in a unit."""
+    """Raises L4lbError for a path that would have another meaning in a unit."""
     for path in paths:
         if not path.isprintable() or any(one in path for one in " \"'\\%$:"):
             raise L4lbError(f"a unit file cannot say {path!r}: use a plain path without spaces")

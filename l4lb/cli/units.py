@@ -1,6 +1,7 @@
-"""Values as people read them: `31 s`, `17.3 MiB`, `12.5 %`. The unit is the end of a key's name.
+"""Formats values for people: `31 s`, `17.3 MiB`, `12.5 %`. The end of a key's name is its unit.
 
-Pure. For a pipe a value is a word as it is (`cell`): exact, and with no unit but its heading's.
+Pure. For a pipe a value is a plain word (`cell`): exact, and without a unit except that of its
+heading.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from typing import Any
 SHARES = ("moved", "moved_of_others", "hash_keys_moved", "share_before", "share_after", "chance")
 NONE: Mapping[str, str] = {"left_s": "for good", "for_ms": "good"}
 SIZES = ("KiB", "MiB", "GiB", "TiB", "PiB")
-# From what on a time is told in this unit, and how many milliseconds it has.
+# For each unit: the smallest time shown in it, and its length, in milliseconds.
 TIMES = ((172_800_000, 86_400_000, "days"), (7_200_000, 3_600_000, "h"), (120_000, 60_000, "min"))
 
 
 def duration(ms: float) -> str:
-    """A time, to two or three digits."""
+    """Formats a time with two or three digits."""
     if ms < 0:
         return f"-{duration(-ms)}"
     for least, unit, word in TIMES:
@@ -30,7 +31,7 @@ def duration(ms: float) -> str:
 
 
 def size(count: float) -> str:
-    """A number of bytes."""
+    """Formats a number of bytes."""
     if abs(count) < 1_024:
         return f"{count:.0f} B"
     for suffix in SIZES:
@@ -41,7 +42,7 @@ def size(count: float) -> str:
 
 
 def share(part: float) -> str:
-    """A part of a whole."""
+    """Formats a part of a whole."""
     return f"{100 * part:.3g} %"
 
 
@@ -59,17 +60,17 @@ def _ending(key: str) -> str:
 
 
 def label(key: str) -> str:
-    """A key as words, without the unit that its value brings along."""
+    """Returns a key as words, without the unit that its value shows."""
     return key.removesuffix(_ending(key)).replace("_", " ")
 
 
 def _said(key: str, value: Any) -> str:
-    """A key of a map with its value; text speaks for itself."""
+    """Formats a key of a map with its value; a text has no key."""
     return human(key, value) if key == "text" else f"{cell(label(key))} {human(key, value)}"
 
 
 def human(key: str, value: Any) -> str:
-    """The value of this key with its unit."""
+    """Formats the value of this key with its unit."""
     if isinstance(value, Mapping):
         return ", ".join(_said(str(one), of) for one, of in value.items()) or "-"
     if isinstance(value, (list, tuple)):
@@ -87,7 +88,7 @@ def human(key: str, value: Any) -> str:
 
 
 def cell(value: object) -> str:
-    """One value as a word; control characters cannot reach the terminal."""
+    """Formats one value as a word; control characters cannot reach the terminal."""
     if value is None or value == "" or value == [] or value == {}:
         return "-"
     if isinstance(value, bool):

@@ -1,6 +1,7 @@
-"""What can come next on an admin command line: commands, options, and names the balancer knows.
+"""The possible next words of an admin command line: commands, options, and names of the running
+service.
 
-For the prompt and for shells alike. A balancer that does not answer at once completes nothing.
+The prompt and shells use it. If the service does not answer at once, no names are completed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ NAMES_MAX = 2_000
 
 
 def backend_names(path: str) -> dict[str, str]:
-    """POOL/NAME of each backend, and what it is; nothing where nobody answers."""
+    """Returns POOL/NAME of each backend with a description; nothing if nobody answers."""
     try:
         with AdminClient(path, timeout_s=ANSWER_TIMEOUT_S) as client:
             rows = client.call("backends")
@@ -32,7 +33,7 @@ def backend_names(path: str) -> dict[str, str]:
 
 
 def pool_names(path: str) -> dict[str, str]:
-    """Each pool, and how it chooses."""
+    """Returns each pool with its algorithm."""
     try:
         with AdminClient(path, timeout_s=ANSWER_TIMEOUT_S) as client:
             return {row["name"]: row["balance"] for row in client.call("pools")[:NAMES_MAX]}
@@ -41,7 +42,7 @@ def pool_names(path: str) -> dict[str, str]:
 
 
 def listener_names(path: str) -> dict[str, str]:
-    """Each listener, and where it listens."""
+    """Returns each listener with its address."""
     try:
         with AdminClient(path, timeout_s=ANSWER_TIMEOUT_S) as client:
             return {row["name"]: row["bind"] for row in client.call("listeners")[:NAMES_MAX]}
@@ -50,7 +51,7 @@ def listener_names(path: str) -> dict[str, str]:
 
 
 def of_argument(name: str, path: str) -> Mapping[str, str]:
-    """What an argument of this name can be, as far as it can be listed."""
+    """Returns the possible values of an argument of this name, if they can be listed."""
     match name:
         case "backend":
             return backend_names(path)
@@ -66,7 +67,7 @@ def of_argument(name: str, path: str) -> Mapping[str, str]:
 
 
 def candidates(group: click.Group, before: Sequence[str], path: str) -> Mapping[str, str]:
-    """Each word that can follow those before it, with what it means."""
+    """Returns each word that can follow the words before it, with its meaning."""
     if not before:
         return {
             name: (group.commands[name].get_short_help_str(60)) for name in sorted(group.commands)
