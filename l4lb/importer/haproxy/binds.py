@@ -36,15 +36,15 @@ LEFT: Mapping[str, tuple[Rank, str]] = {
     "ca-verify-file": (Rank.OPEN, "who signs clients' certificates is said by ca alone"),
     "ca-ignore-err": (Rank.DIFFERENT, "a certificate that is not valid is refused here"),
     "crt-ignore-err": (Rank.DIFFERENT, "a certificate that is not valid is refused here"),
-    "generate-certificates": (Rank.DIFFERENT, "certificates are not made on the way here"),
-    "ssl-max-ver": (Rank.DIFFERENT, "the newest version is taken here"),
-    "no-tlsv13": (Rank.DIFFERENT, "the newest version is taken here"),
-    "force-tlsv12": (Rank.DIFFERENT, "the newest version is taken here"),
-    "tls-ticket-keys": (Rank.DIFFERENT, "keys of tickets are made and changed here"),
-    "allow-0rtt": (Rank.NOTE, "there is no early data here"),
+    "generate-certificates": (Rank.DIFFERENT, "l4lb does not generate certificates"),
+    "ssl-max-ver": (Rank.DIFFERENT, "l4lb uses the newest TLS version"),
+    "no-tlsv13": (Rank.DIFFERENT, "l4lb uses the newest TLS version"),
+    "force-tlsv12": (Rank.DIFFERENT, "l4lb uses the newest TLS version"),
+    "tls-ticket-keys": (Rank.DIFFERENT, "l4lb makes and rotates ticket keys itself"),
+    "allow-0rtt": (Rank.NOTE, "l4lb has no early data"),
     "curves": CHOSEN, "ecdhe": CHOSEN, "sigalgs": CHOSEN, "client-sigalgs": CHOSEN,
-    "ca-sign-file": (Rank.DIFFERENT, "certificates are not made on the way here"),
-    "tcp-md5sig": (Rank.CLEAR, "segments are not signed here"),
+    "ca-sign-file": (Rank.DIFFERENT, "l4lb does not generate certificates"),
+    "tcp-md5sig": (Rank.CLEAR, "l4lb does not sign segments"),
     "npn": CHOSEN, "prefer-client-ciphers": CHOSEN,
     "mss": (Rank.DIFFERENT, "the size of segments is the host's"),
     "proto": (Rank.DIFFERENT, "bytes are relayed as they are"),
@@ -119,7 +119,9 @@ def _addresses(proxy: Proxy, line: Line, words: dict[str, list[str]], taken: set
             words["mptcp"] = [""]
             text = text.replace("mptcp", "tcp", 1)
         if text.startswith(ELSEWHERE):
-            proxy.leave(Rank.MISSING, f"{text}: no such address here: nobody listens there", line)
+            proxy.leave(
+                Rank.MISSING, f"{text}: l4lb has no such address: nobody listens there", line
+            )
             continue
         text = text.removeprefix("ipv4@").removeprefix("tcp@").removeprefix("tcp4@")
         six = text.startswith(("ipv6@", "tcp6@"))
@@ -241,7 +243,7 @@ def _certificates(proxy: Proxy, line: Line, words: Mapping[str, list[str]]) -> l
             continue
         files += [proxy.world.path("crt-base", row[0]) for row in rows]
         if any(len(row) > 1 for row in rows):
-            proxy.leave(Rank.DIFFERENT, "a certificate's own names choose it here", line)
+            proxy.leave(Rank.DIFFERENT, "l4lb chooses a certificate by its own names", line)
     made = []
     for file in dict.fromkeys(files):
         if "@" in os.path.basename(file):

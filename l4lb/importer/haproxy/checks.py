@@ -209,7 +209,7 @@ def _expected(line: Line) -> str:
                                  "error-status", "tout-status", "status-code"):  # fmt: skip
         words = words[2:]
     if not words or words[0] == "!" or len(words) < 2:
-        raise ValueError("what must not come cannot be said here")
+        raise ValueError("l4lb cannot express an answer that must not come")
     kind, text = words[:2]
     match kind:
         case "string":

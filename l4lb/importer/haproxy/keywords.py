@@ -80,7 +80,7 @@ def _hash_type(proxy: Proxy, line: Line) -> None:
     line[1]
     proxy.hashes = line
     if len(line.words) > 2:
-        proxy.leave(Rank.NOTE, "clients are hashed by SipHash here")
+        proxy.leave(Rank.NOTE, "l4lb hashes clients with SipHash")
 
 
 def _hash_balance(proxy: Proxy, line: Line) -> None:
@@ -93,7 +93,7 @@ def _retries(proxy: Proxy, line: Line) -> None:
     count = int(line[1])
     proxy.put(proxy.pool, "retries", min(8, max(0, count)))
     if count > 8:
-        proxy.leave(Rank.DIFFERENT, "8 is the most there is here")
+        proxy.leave(Rank.DIFFERENT, "l4lb allows 8 at most")
 
 
 def _source(proxy: Proxy, line: Line) -> None:
@@ -117,7 +117,7 @@ def _stick(proxy: Proxy, line: Line) -> None:
         if more:
             proxy.leave(Rank.DIFFERENT, f"{' '.join(more)}: all clients of the pool stick to it")
     else:
-        proxy.leave(Rank.DIFFERENT, "clients stick by their address or server name here")
+        proxy.leave(Rank.DIFFERENT, "sticky sessions in l4lb use a client's address or server name")
 
 
 def _stick_table(proxy: Proxy, line: Line) -> None:
@@ -259,19 +259,20 @@ LEFT: Mapping[str, tuple[Rank, str]] = {
     "reqtarpit": (Rank.OPEN, "it looks into HTTP"), "rspdeny": (Rank.OPEN, "it looks into HTTP"),
     "reqitarpit": (Rank.OPEN, "it looks into HTTP"), "reqallow": HTTP, "reqiallow": HTTP,
     "monitor-net": (Rank.DIFFERENT, "these clients are served like others"),
-    "use-fcgi-app": (Rank.MISSING, "backends of FastCGI are not spoken to here"),
+    "use-fcgi-app": (Rank.MISSING, "l4lb does not speak FastCGI"),
     "quic-initial": (Rank.OPEN, "there is no such rule here"),
     "email-alert": (Rank.DIFFERENT, "see `alert` of a pool: a program at each change of health"),
-    "force-persist": (Rank.DIFFERENT, "a backend that is down gets nobody here"),
+    "force-persist": (Rank.DIFFERENT, "a backend that is down gets no clients in l4lb"),
     "ignore-persist": (Rank.DIFFERENT, "stickiness holds for all clients"),
-    "persist": (Rank.DIFFERENT, "clients stick by their address or server name here"),
+    "persist": (Rank.DIFFERENT, "sticky sessions in l4lb use a client's address or server name"),
     "fullconn": (Rank.NOTE, "max_connections does not move with load here"),
     "max-keep-alive-queue": HTTP_NOTE, "max-session-srv-conns": HTTP_NOTE,
     "backlog": (Rank.NOTE, "the host's somaxconn holds"),
     "bind-process": (Rank.NOTE, "every worker serves every listener"),
     "grace": (Rank.NOTE, "see drain_timeout"),
-    "description": (Rank.NOTE, "only HAProxy shows it"), "id": (Rank.NOTE, "names are known here"),
-    "guid": (Rank.NOTE, "names are known here"),
+    "description": (Rank.NOTE, "only HAProxy shows it"),
+    "id": (Rank.NOTE, "l4lb identifies objects by their names"),
+    "guid": (Rank.NOTE, "l4lb identifies objects by their names"),
     "log-format": OWN_FORM, "log-format-sd": OWN_FORM, "error-log-format": OWN_FORM,
     "log-tag": OWN_FORM, "unique-id-format": OWN_FORM, "unique-id-header": HTTP_NOTE,
     "log-steps": OWN_FORM,

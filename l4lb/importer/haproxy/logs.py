@@ -45,7 +45,7 @@ def carry(draft: Draft, said: Line, line: Line) -> None:
     if table.get("access", found["access"]) != found["access"] or (
         table.get("syslog", found.get("syslog")) != found.get("syslog")
     ):
-        draft.leave(line.place, Rank.NOTE, "there is one place for lines of sessions here")
+        draft.leave(line.place, Rank.NOTE, "l4lb has one destination for its access log")
         return
     for key, value in found.items():
         table.default(key, value, line.place)

@@ -118,7 +118,7 @@ def _balance(proxy: Proxy) -> None:
             pool.put("hash_key", hashed, proxy.place)
     else:
         found = "ip_hash" if name in ("hash", "rdp-cookie", "hdr", "url_param") else "round_robin"
-        proxy.leave(Rank.DIFFERENT, f"it is not hashed here: {found} is used", line)
+        proxy.leave(Rank.DIFFERENT, f"l4lb does not hash it: {found} is used", line)
     if found == "ip_hash" and consistent:
         found = "maglev"
     if line is not None:

@@ -53,9 +53,7 @@ class Proxy:
     uses: list[Line] = field(default_factory=list)
     picks: list[Line] = field(default_factory=list)  # use-server
     talks: list[Line] = field(default_factory=list)  # tcp-check, http-check
-    rates: dict[str, int] = field(
-        default_factory=dict
-    )  # of a stick-table: period in ms
+    rates: dict[str, int] = field(default_factory=dict)  # of a stick-table: period in ms
     target: Line | None = None  # default_backend
     sticky: Line | None = None  # the table for sticky sessions
     http: bool = False

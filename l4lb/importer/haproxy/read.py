@@ -189,7 +189,7 @@ def _picks(proxy: Proxy | None, pool: str) -> list[Table]:
         held = proxy.world.draft.pools.get(pool)
         backends = held.get("backends", []) if held else []
         if pool != proxy.name or len(words) < 2 or all(one["name"] != words[1] for one in backends):
-            proxy.leave(Rank.MISSING, "it cannot be said here which server serves whom", line)
+            proxy.leave(Rank.MISSING, "l4lb cannot express which server serves which clients", line)
             continue
         apart = served_apart(proxy, line, words[1])
         asked = Line(line.place, ("use_backend", apart, *line.words[2:]))

@@ -27,7 +27,7 @@ def routes(
         try:
             alternatives = condition(asked, proxy.acls)
         except UnsaidError as error:
-            proxy.leave(Rank.MISSING, f"it cannot be said here: {error}", line)
+            proxy.leave(Rank.MISSING, f"l4lb cannot express it: {error}", line)
             continue
         if [] in alternatives:
             return found, pool
@@ -81,7 +81,9 @@ def _condition(proxy: Proxy, test: Test, route: Table, line: Line) -> None:
         route.put("percent", _percent(test), line.place)
         return
     if test.files:
-        raise UnsaidError(f"the names of {test.files[0]} would have to be written here")
+        raise UnsaidError(
+            f"the names in {test.files[0]} would have to be written into the configuration"
+        )
     match test.kind:
         case "sni":
             values = [name for one in test.patterns for name in _names(proxy, test, one, line)]
@@ -90,7 +92,7 @@ def _condition(proxy: Proxy, test: Test, route: Table, line: Line) -> None:
         case "source":
             values = [str(one) for one in test.networks()]
         case _:
-            raise UnsaidError(f"nobody is asked here for {test.text}")
+            raise UnsaidError(f"l4lb has no test for {test.text}")
     if test.kind == "sni" and test.method == "found":
         values = ["*"]
     if test.kind in route or not values:
@@ -107,7 +109,7 @@ def _names(proxy: Proxy, test: Test, pattern: str, line: Line) -> list[str]:
         case "end" if pattern.startswith("."):
             return [f"*.{below}"]
         case "end" | "dom":
-            proxy.leave(Rank.DIFFERENT, f"{below} and the names below it are meant here", line)
+            proxy.leave(Rank.DIFFERENT, f"{below} in l4lb matches the names below it too", line)
             return [below, f"*.{below}"]
         case "found":
             return []

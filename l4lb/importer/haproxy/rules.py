@@ -71,13 +71,13 @@ def access(proxy: Proxy, rules: list[Line], listener: Table) -> list[tuple[Alter
 
 def _other(words: tuple[str, ...], action: str) -> tuple[Rank, str]:
     if action == "auth":
-        return Rank.OPEN, "nobody is asked for a password here"
+        return Rank.OPEN, "l4lb asks nobody for a password"
     if action == "redirect" and {"scheme", "https"} <= set(words):
         return Rank.CLEAR, "it looks into HTTP: clients are not sent to https"
     if action.startswith(COUNTS):
         return Rank.NOTE, "nothing that is carried over looks at it"
     if words[0] in ("tcp-response", "http-response") and action in REFUSALS:
-        return Rank.OPEN, "answers are not looked at here"
+        return Rank.OPEN, "l4lb does not look at the answers of servers"
     if words[0].startswith("http"):
         return Rank.DIFFERENT, "it looks into HTTP, which is relayed as it is"
     return Rank.DIFFERENT, f"there is no {action or words[0]} here"
@@ -90,11 +90,11 @@ def _ruled(
     try:
         alternatives = condition(asked, proxy.acls)
     except UnsaidError as error:
-        proxy.leave(Rank.OPEN, f"it cannot be said here: {error}", line)
+        proxy.leave(Rank.OPEN, f"l4lb cannot express it: {error}", line)
         return []
     kinds = {test.kind for tests in alternatives for test in tests}
     if found.shielded and not allowed:
-        proxy.leave(Rank.OPEN, "whom the rules before it let in cannot be said here", line)
+        proxy.leave(Rank.OPEN, "l4lb cannot express which clients the rules before it let in", line)
     elif kinds <= {"source"}:
         if not (allowed and last):
             found.rules.append((allowed, alternatives, line))
@@ -112,7 +112,7 @@ def _ruled(
         found.shielded = True
         proxy.leave(Rank.DIFFERENT, "who may come in is asked of the source only", line)
     else:
-        proxy.leave(Rank.OPEN, f"nobody is asked here for {_asked(alternatives)}", line)
+        proxy.leave(Rank.OPEN, f"l4lb has no test for {_asked(alternatives)}", line)
     return []
 
 
@@ -140,7 +140,7 @@ def _expects(proxy: Proxy, line: Line, asked: tuple[str, ...], listener: Table) 
             raise UnsaidError("not of the source alone")
         networks = sorted({str(one) for test in tests for one in test.networks()})
     except ValueError as error:
-        proxy.leave(Rank.OPEN, f"it cannot be said here: {error}", line)
+        proxy.leave(Rank.OPEN, f"l4lb cannot express it: {error}", line)
         return
     listener.put("proxy_protocol", "accept" if networks else "require", line.place)
     listener.put("trusted", networks or ["0.0.0.0/0", "::/0"], line.place)
@@ -156,7 +156,7 @@ def _counted(
         words = list(tests[0].patterns)
         key = COUNTED.get(match["what"]) if match else None
         if len(tests) > 1 or tests[0].negated or key is None or not _is_bound(words):
-            proxy.leave(Rank.OPEN, "it cannot be said as a limit here", line)
+            proxy.leave(Rank.OPEN, "l4lb has no such limit", line)
             continue
         assert match is not None
         limit = int(words[-1]) - (words[0] == "ge")
@@ -169,7 +169,7 @@ def _counted(
                 continue
             table.put("limit", max(1, -(-limit * 1000 // period)), line.place)
             table.put("burst", max(1, limit), line.place)
-            proxy.leave(Rank.DIFFERENT, "a token bucket keeps the rate here", line)
+            proxy.leave(Rank.DIFFERENT, "l4lb's rate limit is a token bucket", line)
         else:
             table.put("limit", max(1, limit), line.place)
         if refusal != "reject":

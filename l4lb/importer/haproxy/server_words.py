@@ -23,14 +23,14 @@ TAKES_VALUE = word_set(
 )  # fmt: skip
 
 TLS_LEFT = (Rank.DIFFERENT, "OpenSSL's own choice is used here")
-POOLED = (Rank.NOTE, "connections to backends are not kept for others here")
+POOLED = (Rank.NOTE, "l4lb does not reuse a connection to a backend for another session")
 # Options that are known and not converted.
 LEFT: Mapping[str, tuple[Rank, str]] = {
     "cookie": (Rank.DIFFERENT, "it looks into HTTP; `sticky` keeps clients by their address"),
     "minconn": (Rank.DIFFERENT, "the limit does not move with load here"),
     "track": (Rank.UNCHECKED, "a backend's health is its own here: add a check"),
     "on-marked-up": (Rank.DIFFERENT, "sessions of backups go on here"),
-    "crl-file": (Rank.CLEAR, "revoked certificates are taken here"),
+    "crl-file": (Rank.CLEAR, "l4lb accepts revoked certificates"),
     "healthcheck": (Rank.UNCHECKED, "sections of checks are not read"),
     "check-via-socks4": (Rank.UNCHECKED, "there is no proxy by SOCKS here"),
     "socks4": (Rank.MISSING, "backends are reached without a proxy here"),
@@ -38,17 +38,17 @@ LEFT: Mapping[str, tuple[Rank, str]] = {
     "redir": (Rank.DIFFERENT, "it looks into HTTP"),
     "agent-addr": (Rank.UNCHECKED, "agents are asked at the backend's own address"),
     "proto": (Rank.DIFFERENT, "bytes are relayed as they are"),
-    "check-proto": (Rank.UNCHECKED, "HTTP checks are of version 1.1 here"),
-    "check-alpn": (Rank.DIFFERENT, "checks ask for no protocol here"),
+    "check-proto": (Rank.UNCHECKED, "HTTP checks of l4lb use HTTP/1.1"),
+    "check-alpn": (Rank.DIFFERENT, "checks of l4lb offer no ALPN protocol"),
     "init-state": (Rank.DIFFERENT, "see `initial` of the pool's health"),
-    "tcp-md5sig": (Rank.CLEAR, "segments are not signed here"),
+    "tcp-md5sig": (Rank.CLEAR, "l4lb does not sign segments"),
     "set-proxy-v2-tlv-fmt": (Rank.DIFFERENT, "see proxy_tlvs"),
     "resolve-net": (Rank.DIFFERENT, "the first IPv4 address is taken, else the first IPv6 one"),
     "resolve-opts": (Rank.NOTE, "a name has one backend for each address"),
     "resolve-prefer": (Rank.DIFFERENT, "the first IPv4 address is taken, else the first IPv6 one"),
-    "ssl-max-ver": (Rank.DIFFERENT, "the newest version is taken here"),
-    "no-tlsv13": (Rank.DIFFERENT, "the newest version is taken here"),
-    "force-tlsv12": (Rank.DIFFERENT, "the newest version is taken here"),
+    "ssl-max-ver": (Rank.DIFFERENT, "l4lb uses the newest TLS version"),
+    "no-tlsv13": (Rank.DIFFERENT, "l4lb uses the newest TLS version"),
+    "force-tlsv12": (Rank.DIFFERENT, "l4lb uses the newest TLS version"),
     "curves": TLS_LEFT, "sigalgs": TLS_LEFT, "client-sigalgs": TLS_LEFT, "npn": TLS_LEFT,
     "pool-conn-name": POOLED, "pool-low-conn": POOLED, "pool-max-conn": POOLED,
     "pool-purge-delay": POOLED, "max-reuse": POOLED, "idle-ping": POOLED, "http-reuse": POOLED,

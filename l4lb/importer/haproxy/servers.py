@@ -45,7 +45,7 @@ class Server:
 def address_of(text: str) -> str:
     """Returns an address in l4lb's form. Raises ValueError."""
     if text.startswith(ELSEWHERE):
-        raise ValueError(f"{text}: no such address here")
+        raise ValueError(f"{text}: l4lb has no such address")
     text = text.removeprefix("ipv4@").removeprefix("ipv6@")
     text = text.removeprefix("tcp@").removeprefix("tcp4@").removeprefix("tcp6@")
     if text.startswith(("unix@", "/")):

@@ -48,7 +48,7 @@ def _log(world: World, line: Line) -> None:
     if world.log is None and any(word in FACILITIES for word in line.words[2:]):
         world.log = line
     else:
-        why = "there is one place for lines of sessions here"
+        why = "l4lb has one destination for its access log"
         world.draft.leave(line.place, Rank.NOTE, why, ("process",))
 
 

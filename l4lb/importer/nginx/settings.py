@@ -262,12 +262,12 @@ def _log(server: Server, node: Node) -> None:
         if "facility" in said:
             found["syslog_facility"] = said["facility"]
     if log.get("access", found["access"]) != found["access"]:
-        server.leave(node, Rank.NOTE, "there is one place for lines of sessions here")
+        server.leave(node, Rank.NOTE, "l4lb has one destination for its access log")
         return
     for key, value in found.items():
         log.default(key, value, node.place)
     if "$" in target:
-        server.leave(node, Rank.NOTE, "there is one place for lines of sessions here")
+        server.leave(node, Rank.NOTE, "l4lb has one destination for its access log")
         log.drop(["access"])
 
 

@@ -141,7 +141,7 @@ ROWS: Mapping[str, Row] = {
 PASSWORD = (Rank.CLEAR, "keys with a password cannot be read here")
 LEFT: Mapping[str, tuple[Rank, str]] = {
     "ssl_crl": (Rank.OPEN, "clients with revoked certificates come in"),
-    "proxy_ssl_crl": (Rank.CLEAR, "revoked certificates are taken here"),
+    "proxy_ssl_crl": (Rank.CLEAR, "l4lb accepts revoked certificates"),
     "ssl_ocsp": (Rank.OPEN, "clients with revoked certificates come in"),
     "ssl_password_file": PASSWORD,
     "proxy_ssl_password_file": PASSWORD,
@@ -149,7 +149,7 @@ LEFT: Mapping[str, tuple[Rank, str]] = {
     "ssl_verify_depth": (Rank.DIFFERENT, "chains may be as long as OpenSSL lets them"),
     "proxy_ssl_verify_depth": (Rank.DIFFERENT, "chains may be as long as OpenSSL lets them"),
     "ssl_session_timeout": (Rank.NOTE, "see ticket_lifetime in [process.tls]"),
-    "ssl_session_ticket_key": (Rank.DIFFERENT, "keys of tickets are made and changed here"),
+    "ssl_session_ticket_key": (Rank.DIFFERENT, "l4lb makes and rotates ticket keys itself"),
     "ssl_session_cache": KEPT,
     "ssl_ecdh_curve": CHOSEN,
     "ssl_dhparam": CHOSEN,
@@ -158,7 +158,7 @@ LEFT: Mapping[str, tuple[Rank, str]] = {
     "ssl_stapling_verify": (Rank.NOTE, "nothing is stapled here"),
     "ssl_stapling_file": (Rank.DIFFERENT, "nothing is stapled here"),
     "ssl_stapling_responder": (Rank.NOTE, "nothing is stapled here"),
-    "ssl_early_data": (Rank.NOTE, "there is no early data here"),
+    "ssl_early_data": (Rank.NOTE, "l4lb has no early data"),
     "ssl_certificate_cache": (Rank.NOTE, "certificates are watched"),
     "ssl_key_log": (Rank.NOTE, "keys are not written"),
     "ssl_ocsp_cache": (Rank.NOTE, "see ssl_ocsp"),

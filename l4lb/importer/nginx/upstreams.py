@@ -212,5 +212,5 @@ LEFT = {
     "sticky": (Rank.DIFFERENT, "clients stick by their address or server name: see `sticky`"),
     "queue": (Rank.DIFFERENT, "see `queue` of a pool"),
     "ip_hash": (Rank.DIFFERENT, "it is about HTTP; see balance = \"ip_hash\""),
-    "keepalive": (Rank.NOTE, "connections to backends are not kept for others here"),
+    "keepalive": (Rank.NOTE, "l4lb does not reuse a connection to a backend for another session"),
 }  # fmt: skip
