@@ -82,9 +82,7 @@ class Checker:
         for member in list(self._members.values()):
             plan = self._plans.get(member.row.pool, Plan())
             if plan.checks != member.plan.checks:
-                self._schedule.drop(
-                    ("check", *member.key)
-                )  # it had another interval
+                self._schedule.drop(("check", *member.key))  # it had another interval
             if plan.agent != member.plan.agent:
                 self._schedule.drop(("agent", *member.key))
             member.follow(plan)
@@ -358,9 +356,7 @@ class Checker:
         if member.agent == row.health and member.said.why:
             event["text"] = member.said.why
         self._tell({"event": event})
-        settled = (
-            was in ("", "unknown") and row.health == "up"
-        )  # at a start: no alert
+        settled = was in ("", "unknown") and row.health == "up"  # at a start: no alert
         if member.plan.alert and not settled:
             target = Target(row.address, row.pool, row.name)
             self._alerts.put(member.plan.alert, target, event)

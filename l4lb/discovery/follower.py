@@ -34,9 +34,7 @@ ANSWERS_BURST = 4  # of one source, as fast as they come
 ANSWER_EVERY_S = 0.5  # after that, one in this time, unless its interval or min_ttl is shorter
 FIRST_RETRY_S = 0.5
 LOOK_S = 0.5  # how often backends that are held back, left out or not applied are looked at again
-SPELLS_BURST = (
-    6  # reported failures; a source that keeps failing does not fill the log
-)
+SPELLS_BURST = 6  # reported failures; a source that keeps failing does not fill the log
 SPELL_EVERY_S = 60.0
 
 Apply = Callable[[str, Sequence[Mapping[str, Any]]], Awaitable[object]]
