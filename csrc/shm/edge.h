@@ -29,7 +29,7 @@ enum l4_edge_needs {
     L4_LIKES_HELLO = 1 << 8,  /* look for a ClientHello that comes at once; no choice needs it */
 };
 
-enum { L4_SET_BLOCKS = 0 }; /* the index of the set of blocked sources */
+enum { L4_SET_BLOCKS = 0 };                   /* the index of the set of blocked sources */
 enum { L4_ACCESS_ALLOW = 1, L4_ACCESS_DENY }; /* values in a set; the greater wins */
 
 struct l4_edge {                           /* a listener's requirements; supervisor */
