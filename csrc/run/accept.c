@@ -7,13 +7,24 @@
 #include "io/sock.h"
 #include "run/session.h"
 #include "run/shed.h"
-#include "run/udp.h"
 #include "shm/count.h"
+
+/* Is there an open listening socket of TCP in this place? */
+static bool is_ours(const struct l4_loop *loop, uint32_t bound)
+{
+    return loop->bounds[bound].fd >= 0 && l4_loop_protocol(loop, bound) == L4_TCP;
+}
+
+static int watch(const struct l4_loop *loop, uint32_t bound)
+{
+    const uint32_t events = EPOLLIN | (loop->bounds[bound].exclusive ? EPOLLEXCLUSIVE : 0);
+    return l4_loop_watch(loop, loop->bounds[bound].fd, events, L4_WATCH_LISTENER, bound);
+}
 
 static void unwatch(struct l4_loop *loop)
 {
     for (uint32_t i = 0; loop->listening && i < loop->bound_count; i++) {
-        if (loop->bounds[i].fd >= 0 && !l4_udp_owns(loop, i))
+        if (is_ours(loop, i))
             l4_loop_unwatch(loop, loop->bounds[i].fd);
     }
     loop->listening = false;
@@ -23,9 +34,8 @@ int l4_accept_start(struct l4_loop *loop)
 {
     int error = 0;
     for (uint32_t i = 0; !error && i < loop->bound_count; i++) {
-        const uint32_t events = EPOLLIN | (loop->bounds[i].exclusive ? EPOLLEXCLUSIVE : 0);
-        if (loop->bounds[i].fd >= 0 && !l4_udp_owns(loop, i))
-            error = l4_loop_watch(loop, loop->bounds[i].fd, events, L4_WATCH_LISTENER, i);
+        if (is_ours(loop, i))
+            error = watch(loop, i);
     }
     loop->listening = true;
     return error;
@@ -103,7 +113,7 @@ static int take_one(struct l4_loop *loop, const struct l4_bound *bound)
 
 void l4_accept_batch(struct l4_loop *loop, uint32_t bound)
 {
-    for (int i = 0; i < L4_ACCEPT_BATCH; i++) {
+    for (int i = 0; loop->listening && i < L4_ACCEPT_BATCH; i++) {
         if (loop->bounds[bound].fd < 0 || take_one(loop, &loop->bounds[bound]))
             return;
     }
@@ -130,7 +140,7 @@ static uint32_t waiting(const struct l4_loop *loop)
 {
     uint32_t sum = 0;
     for (uint32_t i = 0; i < loop->bound_count && sum < L4_SHED_BATCH; i++) {
-        if (loop->bounds[i].fd >= 0 && !l4_udp_owns(loop, i))
+        if (is_ours(loop, i))
             sum += l4_sock_waiting(loop->bounds[i].fd);
     }
     return sum;
@@ -172,80 +182,39 @@ int l4_accept_wait_ms(const struct l4_loop *loop)
     return L4_ACCEPT_PAUSE_MS;
 }
 
-/* No listener is watched or held any more. */
-static void forget_all(struct l4_loop *loop)
+/* ---- listeners that come and go -------------------------------------------------------------- */
+
+void l4_accept_leave(struct l4_loop *loop)
 {
     /* why: a socket that lives on elsewhere (of a service manager, of a unix path, of workers that
      * stay) stays in the epoll set when this descriptor is closed, and would wake the worker for
      * ever. */
     unwatch(loop);
     for (uint32_t i = 0; i < loop->bound_count; i++) {
-        if (l4_udp_owns(loop, i)) /* its sessions need it to the end */
+        if (!is_ours(loop, i))
             continue;
-        if (loop->bounds[i].fd >= 0)
-            close(loop->bounds[i].fd);
+        close(loop->bounds[i].fd);
         loop->bounds[i].fd = -1;
     }
     loop->closing = 0;
     loop->paused = false;
     L4_SET(loop->row->paused, 0);
-    l4_loop_event(loop, L4_EVENT_DRAINED, 0, loop->held);
 }
 
 void l4_accept_finish(struct l4_loop *loop)
 {
     for (uint32_t i = 0; i < loop->bound_count; i++) {
-        for (int n = 0; loop->bounds[i].fd >= 0 && n < L4_BACKLOG; n++) {
+        for (int n = 0; is_ours(loop, i) && n < L4_BACKLOG; n++) {
             if (take_one(loop, &loop->bounds[i]))
                 break;
         }
     }
-    forget_all(loop);
+    l4_accept_leave(loop);
 }
 
-void l4_accept_close_udp(struct l4_loop *loop)
+int l4_accept_add(struct l4_loop *loop, uint32_t bound)
 {
-    for (uint32_t i = 0; i < loop->bound_count; i++) {
-        if (loop->bounds[i].fd < 0 || !l4_udp_owns(loop, i))
-            continue;
-        l4_udp_remove(loop, i);
-        close(loop->bounds[i].fd);
-        loop->bounds[i].fd = -1;
-    }
-}
-
-/* ---- listeners that come and go -------------------------------------------------------------- */
-
-void l4_accept_leave(struct l4_loop *loop)
-{
-    forget_all(loop);
-}
-
-int l4_accept_add(struct l4_loop *loop, struct l4_bound bound)
-{
-    uint32_t place = 0;
-    while (place < loop->bound_count && loop->bounds[place].fd >= 0)
-        place++;
-    if (place >= l4_bounds_room(loop->table) || loop->draining) {
-        close(bound.fd);
-        return loop->draining ? 0 : -ENOSPC;
-    }
-    loop->bounds[place] = bound;
-    if (place == loop->bound_count)
-        loop->bound_count++;
-    if (l4_udp_owns(loop, place))
-        return l4_udp_add(loop, place);
-    if (!loop->listening)
-        return 0;
-    return l4_loop_watch(loop, bound.fd, EPOLLIN | (bound.exclusive ? EPOLLEXCLUSIVE : 0),
-                         L4_WATCH_LISTENER, place);
-}
-
-/* why by tag: a row outlives its socket, and an address that comes back while the old socket is
- * being emptied has the same row. */
-static bool is_meant(const struct l4_bound *bound, uint32_t listener, uint32_t tag)
-{
-    return bound->fd >= 0 && (tag ? bound->tag == tag : bound->listener == listener);
+    return loop->listening ? watch(loop, bound) : 0;
 }
 
 static void close_bound(struct l4_loop *loop, struct l4_bound *bound)
@@ -270,33 +239,10 @@ void l4_accept_close_rest(struct l4_loop *loop)
     }
 }
 
-void l4_accept_remove(struct l4_loop *loop, uint32_t listener, uint32_t tag, uint32_t number)
+bool l4_accept_remove(struct l4_loop *loop, uint32_t bound)
 {
-    bool found = false;
-    for (uint32_t i = 0; i < loop->bound_count; i++) {
-        struct l4_bound *bound = &loop->bounds[i];
-        if (!is_meant(bound, listener, tag) || bound->closing)
-            continue;
-        if (l4_udp_owns(loop, i)) {
-            l4_udp_remove(loop, i);
-            close(bound->fd);
-            bound->fd = -1;
-            continue;
-        }
-        bound->closing = found = true;
-        bound->number = number;
-        loop->closing++;
-    }
-    if (found)
-        l4_accept_close_rest(loop);
-    else
-        l4_loop_event(loop, L4_EVENT_UNLISTENED, listener, number);
-}
-
-void l4_accept_relabel(struct l4_loop *loop, uint32_t listener, uint32_t tag, uint32_t to)
-{
-    for (uint32_t i = 0; i < loop->bound_count; i++) {
-        if (is_meant(&loop->bounds[i], listener, tag))
-            loop->bounds[i].listener = to;
-    }
+    loop->bounds[bound].closing = true;
+    loop->closing++;
+    l4_accept_close_rest(loop);
+    return false;
 }

@@ -26,24 +26,16 @@ void l4_accept_revisit(struct l4_loop *loop);
 /* Milliseconds until l4_accept_revisit has something to do; -1: nothing. */
 int l4_accept_wait_ms(const struct l4_loop *loop);
 
-/* Closes UDP listeners; their sessions end. */
-void l4_accept_close_udp(struct l4_loop *loop);
-
 /* Takes what is queued, up to the room there is, then closes this worker's listeners for good. */
 void l4_accept_finish(struct l4_loop *loop);
 
-/* The same but takes nothing: others have the same sockets and serve who is queued. */
+/* Closes them and takes nothing: others have the same sockets and serve who is queued. */
 void l4_accept_leave(struct l4_loop *loop);
 
-/* One listening socket more, which it takes over. Returns 0 or -errno. */
-__attribute__((warn_unused_result)) int l4_accept_add(struct l4_loop *loop, struct l4_bound bound);
-
-/* The listening socket of this tag (0: all of this row) less, once its queue is empty; the
- * supervisor is then told, with number. */
-void l4_accept_remove(struct l4_loop *loop, uint32_t listener, uint32_t tag, uint32_t number);
-
-/* Its clients belong to another listener row from now on. */
-void l4_accept_relabel(struct l4_loop *loop, uint32_t listener, uint32_t tag, uint32_t to);
+/* One listening socket more, and less: what is queued there is taken first, as far as there is
+ * room; then it is closed, and the supervisor is told. */
+__attribute__((warn_unused_result)) int l4_accept_add(struct l4_loop *loop, uint32_t bound);
+bool l4_accept_remove(struct l4_loop *loop, uint32_t bound);
 
 /* While some are closing: takes what is queued as far as there is room. */
 void l4_accept_close_rest(struct l4_loop *loop);

@@ -3,46 +3,40 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "run/accept.h"
 #include "run/admission.h"
+#include "run/bounds.h"
 #include "run/handover.h"
 #include "run/lines.h"
 #include "run/mailbox.h"
+#include "run/planes.h"
 #include "run/shed.h"
-#include "run/tcp.h"
-#include "run/udp_session.h"
 #include "run/vault.h"
 #include "shm/ring.h"
 
 /* ---- the worker's end ------------------------------------------------------------------------ */
 
-/* No more clients; those that are queued are still taken. */
-static void drain(struct l4_loop *loop)
+/* No more clients. take_queued: those that are queued are still taken; else others have the same
+ * sockets and serve them. The worker ends with its last session. */
+static void end_accepting(struct l4_loop *loop, bool take_queued)
 {
     if (loop->draining)
         return;
     L4_SET(loop->row->state, L4_WORKER_DRAINS);
-    l4_udp_drain(loop);
     loop->draining = true;
-    l4_accept_finish(loop);
-}
-
-/* No more clients, none from the queues: others have the sockets. Ends with its last session. */
-static void leave(struct l4_loop *loop)
-{
-    if (loop->draining)
-        return;
-    L4_SET(loop->row->state, L4_WORKER_DRAINS);
-    l4_accept_leave(loop);
-    loop->draining = true;
-    l4_udp_close_fronts(loop);
+    for (int i = L4_PLANES; i-- > 0;) {
+        if (take_queued)
+            l4_planes[i]->drain(loop);
+        else
+            l4_planes[i]->leave(loop);
+    }
+    l4_loop_event(loop, L4_EVENT_DRAINED, 0, loop->held);
 }
 
 /* Ends every session, or (backend not L4_NONE) every session of one backend. */
 static void end_all(struct l4_loop *loop, uint32_t backend, enum l4_reason reason)
 {
-    l4_tcp_end_all(loop, backend, reason);
-    l4_udp_end_all(loop, backend, reason);
+    for (int i = 0; i < L4_PLANES; i++)
+        l4_planes[i]->end_all(loop, backend, reason);
 }
 
 /* why hand-overs first: what is on offer is in no other worker, and goes back to the state that it
@@ -50,7 +44,7 @@ static void end_all(struct l4_loop *loop, uint32_t backend, enum l4_reason reaso
 static void stop(struct l4_loop *loop, enum l4_reason reason)
 {
     l4_handover_close_all(loop);
-    drain(loop);
+    end_accepting(loop, true);
     end_all(loop, L4_NONE, reason);
     loop->stopping = true;
 }
@@ -60,8 +54,8 @@ static void stop(struct l4_loop *loop, enum l4_reason reason)
 void l4_commands_go_on_alone(struct l4_loop *loop)
 {
     l4_loop_unwatch(loop, loop->setup.lifeline_fd);
-    drain(loop);
-    l4_accept_close_udp(loop);
+    end_accepting(loop, true);
+    l4_bounds_close(loop);
     loop->alone_end_ms = loop->now_ms + L4_GET(loop->table->header->drain_timeout_ms);
 }
 
@@ -80,27 +74,18 @@ void l4_commands_end_alone(struct l4_loop *loop)
 
 /* ---- commands -------------------------------------------------------------------------------- */
 
-/* Rows of UDP sessions follow those of TCP. */
-static void kill_session(struct l4_loop *loop, uint32_t slot, uint32_t serial)
-{
-    const uint32_t tcp = loop->table->plan.caps.sessions;
-    if (slot < tcp)
-        l4_tcp_kill(loop, slot, serial);
-    else
-        l4_udp_kill(loop, slot - tcp, serial);
-}
-
 static void obey(struct l4_loop *loop, const struct l4_command *command)
 {
     switch (command->op) {
     case L4_CMD_DRAIN:
-        drain(loop);
+        end_accepting(loop, true);
         break;
     case L4_CMD_STOP:
         stop(loop, (enum l4_reason)command->reason);
         break;
     case L4_CMD_KILL:
-        kill_session(loop, command->slot, command->serial);
+        for (int i = 0; i < L4_PLANES; i++)
+            l4_planes[i]->kill(loop, command->slot, command->serial);
         break;
     case L4_CMD_SECRETS:
         l4_vault_refresh(loop);
@@ -133,18 +118,18 @@ static int obey_mail(struct l4_loop *loop, const struct l4_mail *mail, int fd)
         return -EBADF; /* no descriptor was left to take it: a fresh worker gets it at its start */
     switch (mail->op) {
     case L4_MAIL_LISTEN:
-        return l4_accept_add(loop, (struct l4_bound){.fd = fd,
+        return l4_bounds_add(loop, (struct l4_bound){.fd = fd,
                                                      .listener = mail->row,
                                                      .tag = mail->tag,
                                                      .exclusive = mail->arg == 1});
     case L4_MAIL_UNLISTEN:
-        l4_accept_remove(loop, mail->row, mail->tag, mail->number);
+        l4_bounds_remove(loop, mail->row, mail->tag, mail->number);
         return 0;
     case L4_MAIL_RELABEL:
-        l4_accept_relabel(loop, mail->row, mail->tag, mail->arg);
+        l4_bounds_relabel(loop, mail->row, mail->tag, mail->arg);
         return 0;
     case L4_MAIL_LEAVE:
-        leave(loop);
+        end_accepting(loop, false);
         loop->parted = mail->arg == 1;
         return 0;
     case L4_MAIL_GIVE:

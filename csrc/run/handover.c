@@ -1,6 +1,7 @@
 #include "run/handover.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -10,6 +11,18 @@
 #include "run/session.h"
 #include "run/udp_adopt.h"
 #include "run/udp_session.h"
+
+int l4_handover_start(struct l4_loop *loop)
+{
+    loop->handovers = calloc(L4_HANDOVERS, sizeof *loop->handovers);
+    return loop->handovers ? 0 : -ENOMEM;
+}
+
+void l4_handover_finish(struct l4_loop *loop)
+{
+    free(loop->handovers);
+    loop->handovers = NULL;
+}
 
 static struct l4_handover *open_hand(struct l4_loop *loop, int fd, uint32_t number,
                                      enum l4_handover_role role)

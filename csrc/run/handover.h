@@ -40,6 +40,10 @@ struct l4_handover {
     struct l4_offer offers[L4_HANDOVER_WINDOW];
 };
 
+/* Takes and gives back the memory for hand-overs; 0 or -ENOMEM. */
+__attribute__((warn_unused_result)) int l4_handover_start(struct l4_loop *loop);
+void l4_handover_finish(struct l4_loop *loop);
+
 /* Begins to give up to count sessions over fd, which it takes over. With L4_NONE it goes on until
  * none is held, for a worker that leaves. The supervisor is told at the end. */
 void l4_handover_give(struct l4_loop *loop, int fd, uint32_t number, uint32_t count);

@@ -7,7 +7,7 @@
 #include "shm/count.h"
 #include "shm/ring.h"
 
-int l4_loop_watch(const struct l4_loop *loop, int fd, uint32_t events, enum l4_watch what,
+int l4_loop_watch(const struct l4_loop *loop, int fd, uint32_t events, uint32_t what,
                   uint32_t index)
 {
     struct epoll_event event = {.events = events, .data.u64 = (uint64_t)what << 32 | index};

@@ -68,26 +68,40 @@ static inline struct l4_session *l4_session_at(const struct l4_loop *loop, uint3
     return &loop->sessions[index];
 }
 
+/* What a listening socket of this worker speaks. */
+static inline enum l4_protocol l4_loop_protocol(const struct l4_loop *loop, uint32_t bound)
+{
+    return (enum l4_protocol)l4_table_listener(loop->table, loop->bounds[bound].listener)->protocol;
+}
+
+/* The sooner of two waits in milliseconds; -1 is none. */
+static inline int l4_sooner_ms(int a, int b)
+{
+    return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
 /* What a session's sockets are watched for. */
 #define L4_SOCKET_EVENTS ((uint32_t)(EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET))
 
-/* What an epoll event is about, in its 64 bits of data: what << 32 | index. */
+/* What an epoll event is about, in its 64 bits of data: what << 32 | index. From L4_WATCH_SESSION
+ * on it is about a session's socket: l4_watch_session. */
 enum l4_watch {
     L4_WATCH_COMMAND,
     L4_WATCH_LIFELINE,
-    L4_WATCH_LISTENER,
-    L4_WATCH_UDP_LISTENER,
-    L4_WATCH_FLOW,
-    L4_WATCH_CLIENT,
-    L4_WATCH_BACKEND,
     L4_WATCH_MAILBOX,
-    L4_WATCH_HANDOVER
+    L4_WATCH_HANDOVER,
+    L4_WATCH_LISTENER,
+    L4_WATCH_SESSION
 };
 
+static inline uint32_t l4_watch_session(enum l4_protocol plane, enum l4_side side)
+{
+    return L4_WATCH_SESSION + 2 * (uint32_t)plane + (uint32_t)side;
+}
+
 /* Adds fd to the epoll set. Returns 0 or -errno. */
-__attribute__((warn_unused_result)) int l4_loop_watch(const struct l4_loop *loop, int fd,
-                                                      uint32_t events, enum l4_watch what,
-                                                      uint32_t index);
+__attribute__((warn_unused_result)) int
+l4_loop_watch(const struct l4_loop *loop, int fd, uint32_t events, uint32_t what, uint32_t index);
 void l4_loop_unwatch(const struct l4_loop *loop, int fd);
 
 /* The clock now; the loop's own time is that of its turn's begin. */

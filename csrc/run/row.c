@@ -140,12 +140,11 @@ void l4_row_wake_at_deadline(struct l4_loop *loop, uint32_t index)
 
 static int watch(const struct l4_loop *loop, uint32_t index, enum l4_side side)
 {
-    static const enum l4_watch what[] = {L4_WATCH_CLIENT, L4_WATCH_BACKEND};
     struct l4_half *half = &l4_session_at(loop, index)->half[side];
     if (half->fd < 0 || half->flags & L4_HALF_WATCHED)
         return 0;
     half->flags |= L4_HALF_WATCHED;
-    return l4_loop_watch(loop, half->fd, L4_SOCKET_EVENTS, what[side], index);
+    return l4_loop_watch(loop, half->fd, L4_SOCKET_EVENTS, l4_watch_session(L4_TCP, side), index);
 }
 
 int l4_row_watch_client(struct l4_loop *loop, uint32_t index)

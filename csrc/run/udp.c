@@ -15,16 +15,11 @@
 #include "run/udp_route.h"
 #include "run/udp_session.h"
 
-enum { BACKEND = 0, CLIENT = 1 }; /* whither, in longest_run and datagrams */
+enum { TO_BACKEND, TO_CLIENT }; /* in longest_run and datagrams */
 
 static bool is_udp(const struct l4_loop *loop, uint32_t listener)
 {
     return l4_table_listener(loop->table, listener)->protocol == L4_UDP;
-}
-
-bool l4_udp_owns(const struct l4_loop *loop, uint32_t bound)
-{
-    return is_udp(loop, loop->bounds[bound].listener);
 }
 
 static struct l4_udp_tally *tally_of(const struct l4_loop *loop, uint32_t listener)
@@ -45,7 +40,7 @@ static const struct l4_udp_manners *manners_of(const struct l4_loop *loop,
 
 /* ---- start and end --------------------------------------------------------------------------- */
 
-uint32_t l4_udp_plan(const struct l4_loop *loop, uint64_t descriptors)
+static uint64_t plan(struct l4_loop *loop, uint64_t descriptors)
 {
     bool any = false;
     for (uint32_t i = 0; i < loop->setup.bound_count; i++)
@@ -54,7 +49,9 @@ uint32_t l4_udp_plan(const struct l4_loop *loop, uint64_t descriptors)
     uint64_t most = descriptors * L4_GET(header->udp_share_percent) / 100;
     if (most > loop->table->plan.caps.flows)
         most = loop->table->plan.caps.flows;
-    return any ? (uint32_t)(most ? most : 1) : 0;
+    most = any ? (most ? most : 1) : 0;
+    L4_SET(loop->row->udp_capacity, (uint32_t)most);
+    return most;
 }
 
 static int open_front(struct l4_loop *loop, uint32_t bound)
@@ -69,7 +66,7 @@ static int open_front(struct l4_loop *loop, uint32_t bound)
     l4_dgram_tell(fd, front->wildcard);
     if (loop->udp->held_until_ms)
         return 0;
-    return l4_loop_watch(loop, fd, EPOLLIN, L4_WATCH_UDP_LISTENER, bound);
+    return l4_loop_watch(loop, fd, EPOLLIN, L4_WATCH_LISTENER, bound);
 }
 
 static int take_memory(struct l4_loop *loop, uint32_t capacity)
@@ -92,11 +89,8 @@ static int take_memory(struct l4_loop *loop, uint32_t capacity)
     return 0;
 }
 
-int l4_udp_start(struct l4_loop *loop, uint32_t capacity)
+static int begin(struct l4_loop *loop, uint32_t capacity)
 {
-    L4_SET(loop->row->udp_capacity, capacity);
-    if (!capacity)
-        return 0;
     loop->udp = calloc(1, sizeof *loop->udp);
     if (!loop->udp)
         return -ENOMEM;
@@ -104,7 +98,7 @@ int l4_udp_start(struct l4_loop *loop, uint32_t capacity)
         loop->udp->held_until_ms = loop->now_ms + L4_UDP_HOLD_MS;
     int error = take_memory(loop, capacity);
     for (uint32_t i = 0; !error && i < loop->bound_count; i++) {
-        if (loop->bounds[i].fd >= 0 && l4_udp_owns(loop, i))
+        if (loop->bounds[i].fd >= 0 && l4_loop_protocol(loop, i) == L4_UDP)
             error = open_front(loop, i);
     }
     if (!error)
@@ -112,22 +106,28 @@ int l4_udp_start(struct l4_loop *loop, uint32_t capacity)
     return error;
 }
 
-int l4_udp_add(struct l4_loop *loop, uint32_t bound)
+static int start(struct l4_loop *loop)
 {
-    int error = 0;
-    if (!loop->udp) {
-        /* why a quarter: the descriptors were planned without UDP; two of a TCP session's make two
-         * of these. */
-        const uint32_t spare = loop->capacity / 4, most = loop->table->plan.caps.flows;
-        loop->capacity -= spare;
-        error = l4_udp_start(loop, 2 * spare < most ? 2 * spare + 1 : most);
-    } else {
-        error = open_front(loop, bound);
-    }
+    const uint32_t capacity = L4_GET(loop->row->udp_capacity);
+    const int error = capacity ? begin(loop, capacity) : 0;
+    loop->setup.hold_udp = false; /* listeners that come later have nothing to wait for */
     return error;
 }
 
-void l4_udp_remove(struct l4_loop *loop, uint32_t bound)
+static int add(struct l4_loop *loop, uint32_t bound)
+{
+    if (loop->udp)
+        return open_front(loop, bound);
+    /* why a quarter: the descriptors were planned without UDP; two of a TCP session's make two
+     * of these. */
+    const uint32_t spare = loop->capacity / 4, most = loop->table->plan.caps.flows;
+    loop->capacity -= spare;
+    L4_SET(loop->row->udp_capacity, 2 * spare < most ? 2 * spare + 1 : most);
+    return start(loop);
+}
+
+/* The sessions of a listener that goes end with it, because its clients' datagrams come by it. */
+static bool remove_bound(struct l4_loop *loop, uint32_t bound)
 {
     for (uint32_t i = 0; i < loop->udp->flows.fresh; i++) {
         const struct l4_session *s = l4_udp_session(loop, i);
@@ -136,6 +136,7 @@ void l4_udp_remove(struct l4_loop *loop, uint32_t bound)
     }
     l4_loop_unwatch(loop, loop->bounds[bound].fd);
     loop->udp->fronts[bound].open = false;
+    return true;
 }
 
 void l4_udp_release(struct l4_loop *loop)
@@ -146,14 +147,14 @@ void l4_udp_release(struct l4_loop *loop)
     udp->held_until_ms = 0;
     for (uint32_t i = 0; i < loop->bound_count; i++) {
         if (udp->fronts[i].open)
-            loop->error =
-                l4_loop_watch(loop, loop->bounds[i].fd, EPOLLIN, L4_WATCH_UDP_LISTENER, i);
+            loop->error = l4_loop_watch(loop, loop->bounds[i].fd, EPOLLIN, L4_WATCH_LISTENER, i);
         if (loop->error)
             return;
     }
 }
 
-void l4_udp_close_fronts(struct l4_loop *loop)
+/* The listeners are another worker's: they are read no more. */
+static void leave(struct l4_loop *loop)
 {
     for (uint32_t i = 0; loop->udp && i < loop->bound_count; i++) {
         if (loop->udp->fronts[i].open && !loop->udp->held_until_ms)
@@ -161,7 +162,7 @@ void l4_udp_close_fronts(struct l4_loop *loop)
     }
 }
 
-void l4_udp_finish(struct l4_loop *loop)
+static void finish(struct l4_loop *loop)
 {
     struct l4_udp *udp = loop->udp;
     if (!udp)
@@ -177,13 +178,13 @@ void l4_udp_finish(struct l4_loop *loop)
     loop->udp = NULL;
 }
 
-void l4_udp_drain(struct l4_loop *loop)
+static void drain(struct l4_loop *loop)
 {
     if (loop->udp)
         loop->udp->draining = true;
 }
 
-uint32_t l4_udp_held(const struct l4_loop *loop)
+static uint32_t held(const struct l4_loop *loop)
 {
     return loop->udp ? l4_flows_held(&loop->udp->flows) : 0;
 }
@@ -227,7 +228,7 @@ static void send_ahead(struct l4_loop *loop, uint32_t flow)
         if (sent.lost)
             l4_udp_drop(loop, listener, L4_DROP_SEND_BACKEND, sent.lost);
         if (sent.unfit)
-            udp->peers[flow].longest_run[BACKEND] = (uint16_t)(sent.unfit - 1);
+            udp->peers[flow].longest_run[TO_BACKEND] = (uint16_t)(sent.unfit - 1);
         if (!error)
             return;
         s->error = -l4_dgram_cause(s->half[L4_BACKEND].fd, error);
@@ -278,7 +279,7 @@ static void forward(struct l4_loop *loop, uint32_t flow, uint32_t first, uint32_
     for (uint32_t i = first;; i = udp->links[i]) {
         const struct l4_dgram *d = &udp->in.got[i];
         bytes += d->bytes;
-        l4_dgram_put(&udp->ahead, &to, d, d->segment <= udp->peers[flow].longest_run[BACKEND]);
+        l4_dgram_put(&udp->ahead, &to, d, d->segment <= udp->peers[flow].longest_run[TO_BACKEND]);
         if (i == last)
             break;
     }
@@ -374,7 +375,7 @@ static void forward_batch(struct l4_loop *loop, uint32_t bound, uint32_t count)
     forward_all(loop, &met);
 }
 
-void l4_udp_receive(struct l4_loop *loop, uint32_t bound)
+static void receive(struct l4_loop *loop, uint32_t bound)
 {
     struct l4_udp *udp = loop->udp;
     struct l4_udp_front *front = &udp->fronts[bound];
@@ -408,7 +409,7 @@ static void flush_replies(struct l4_loop *loop)
         if (sent.lost)
             l4_udp_drop(loop, bound->listener, L4_DROP_SEND_CLIENT, sent.lost);
         if (sent.unfit)
-            udp->peers[sent.unfit_owner].longest_run[CLIENT] = (uint16_t)(sent.unfit - 1);
+            udp->peers[sent.unfit_owner].longest_run[TO_CLIENT] = (uint16_t)(sent.unfit - 1);
     }
     udp->back_used = 0;
 }
@@ -461,7 +462,7 @@ static void reply(struct l4_loop *loop, uint32_t flow, const struct l4_dgram *d)
         .six = udp->fronts[peer->bound].six,
         .owner = flow,
     };
-    l4_dgram_put(&udp->replies, &to, d, d->segment <= peer->longest_run[CLIENT]);
+    l4_dgram_put(&udp->replies, &to, d, d->segment <= peer->longest_run[TO_CLIENT]);
     L4_OWN_ADD(s->bytes[1], d->bytes);
     L4_OWN_ADD(f->datagrams[1], count);
     L4_OWN_ADD(l4_row_column(loop, s)->bytes_out, d->bytes);
@@ -506,7 +507,7 @@ static void list_ready(struct l4_udp *udp, uint32_t flow)
     udp->ready_tail = flow;
 }
 
-void l4_udp_event(struct l4_loop *loop, uint32_t flow, uint32_t events)
+static void take_word(struct l4_loop *loop, uint32_t flow, uint32_t events)
 {
     struct l4_session *s = l4_udp_session(loop, flow);
     if (!lives(loop, flow) || s->half[L4_BACKEND].fd < 0)
@@ -527,7 +528,13 @@ void l4_udp_event(struct l4_loop *loop, uint32_t flow, uint32_t events)
     }
 }
 
-void l4_udp_turn(struct l4_loop *loop)
+static void event(struct l4_loop *loop, uint32_t flow, enum l4_side side, uint32_t events)
+{
+    (void)side; /* its only socket is the backend's */
+    take_word(loop, flow, events);
+}
+
+static void turn(struct l4_loop *loop)
 {
     struct l4_udp *udp = loop->udp;
     if (!udp)
@@ -539,7 +546,7 @@ void l4_udp_turn(struct l4_loop *loop)
     while (flow != L4_NONE) {
         const uint32_t next = udp->peers[flow].next;
         udp->peers[flow].listed = false;
-        l4_udp_event(loop, flow, 0);
+        take_word(loop, flow, 0);
         flow = next;
     }
     flush_replies(loop);
@@ -551,15 +558,33 @@ void l4_udp_turn(struct l4_loop *loop)
     }
 }
 
-int l4_udp_wait_ms(struct l4_loop *loop)
+static int wait_ms(struct l4_loop *loop)
 {
     const struct l4_udp *udp = loop->udp;
     if (udp && udp->held_until_ms)
         return L4_WHEEL_TICK_MS;
-    if (!udp || l4_udp_held(loop) == 0)
+    if (!udp || held(loop) == 0)
         return -1;
     if (udp->ready_head != L4_NONE)
         return 0;
     const int timer = l4_wheel_wait_ms(&loop->udp->wheel, loop->now_ms);
     return timer < 0 || timer > L4_UDP_SWEEP_MS ? L4_UDP_SWEEP_MS : timer;
 }
+
+const struct l4_plane l4_plane_udp = {
+    .name = "udp",
+    .plan = plan,
+    .start = start,
+    .finish = finish,
+    .add = add,
+    .remove = remove_bound,
+    .receive = receive,
+    .event = event,
+    .turn = turn,
+    .wait_ms = wait_ms,
+    .drain = drain,
+    .leave = leave,
+    .end_all = l4_udp_end_all,
+    .kill = l4_udp_kill,
+    .held = held,
+};

@@ -17,7 +17,7 @@
 #include "core/source.h"
 #include "io/dgram.h"
 #include "io/flood.h"
-#include "run/loop.h"
+#include "run/plane.h"
 #include "shm/udp_rows.h"
 
 struct l4_udp_front { /* a UDP listener's socket; as many as the loop's bounds */
@@ -58,45 +58,10 @@ struct l4_udp {
     uint64_t held_until_ms; /* its listeners are not read before; 0: they are */
 };
 
-/* How many of so many descriptors its sessions may have; 0 without a UDP listener. */
-uint32_t l4_udp_plan(const struct l4_loop *loop, uint64_t descriptors);
-
-/* Takes its memory, watches the UDP listeners and takes over the sessions that a dead process left
- * in this worker's rows. Returns 0 or -errno. */
-__attribute__((warn_unused_result)) int l4_udp_start(struct l4_loop *loop, uint32_t capacity);
-void l4_udp_finish(struct l4_loop *loop);
-
-/* A listener more, or one less while the worker runs; the sessions of one that goes end with it,
- * because its clients' datagrams come by it. */
-__attribute__((warn_unused_result)) int l4_udp_add(struct l4_loop *loop, uint32_t bound);
-void l4_udp_remove(struct l4_loop *loop, uint32_t bound);
-
-/* Messages wait at a listener. */
-void l4_udp_receive(struct l4_loop *loop, uint32_t bound);
-
-/* The kernel's word on a session's socket. */
-void l4_udp_event(struct l4_loop *loop, uint32_t flow, uint32_t events);
-
-/* The end of a turn: work left over, replies that wait, timers. */
-void l4_udp_turn(struct l4_loop *loop);
-
-/* Milliseconds until l4_udp_turn has something to do; -1: nothing. */
-int l4_udp_wait_ms(struct l4_loop *loop);
+extern const struct l4_plane l4_plane_udp;
 
 /* Listeners that waited for the sessions of the worker before this one are read from now on. */
 void l4_udp_release(struct l4_loop *loop);
-
-/* The listeners are another worker's: they are read no more. */
-void l4_udp_close_fronts(struct l4_loop *loop);
-
-/* No new sessions from now on. */
-void l4_udp_drain(struct l4_loop *loop);
-
-/* Sessions it holds. */
-uint32_t l4_udp_held(const struct l4_loop *loop);
-
-/* Is this bound a UDP listener's? */
-bool l4_udp_owns(const struct l4_loop *loop, uint32_t bound);
 
 /* Counts datagrams that went no further. */
 void l4_udp_drop(const struct l4_loop *loop, uint32_t listener, enum l4_drop why, uint32_t count);

@@ -275,7 +275,8 @@ bool l4_udp_take(struct l4_loop *loop, const struct l4_record *record, const int
     if (!has_place(loop, &key, record->flow.flags))
         return false;
     const uint32_t flow = l4_flows_add(&loop->udp->flows, &key);
-    if (l4_loop_watch(loop, fds[0], EPOLLIN | EPOLLET, L4_WATCH_FLOW, flow)) {
+    if (l4_loop_watch(loop, fds[0], EPOLLIN | EPOLLET, l4_watch_session(L4_UDP, L4_BACKEND),
+                      flow)) {
         l4_flows_remove(&loop->udp->flows, flow);
         return false;
     }

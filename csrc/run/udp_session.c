@@ -121,7 +121,8 @@ int l4_udp_connect(struct l4_loop *loop, uint32_t flow, bool *made)
     const int fd = l4_dgram_connect(to, way, &f->port, made);
     if (fd < 0)
         return fd;
-    const int error = l4_loop_watch(loop, fd, EPOLLIN | EPOLLET, L4_WATCH_FLOW, flow);
+    const int error =
+        l4_loop_watch(loop, fd, EPOLLIN | EPOLLET, l4_watch_session(L4_UDP, L4_BACKEND), flow);
     if (error) {
         close(fd);
         *made = false;
@@ -372,11 +373,12 @@ void l4_udp_end(struct l4_loop *loop, uint32_t flow, enum l4_reason reason)
     l4_flows_remove(&loop->udp->flows, flow);
 }
 
-void l4_udp_kill(struct l4_loop *loop, uint32_t flow, uint32_t serial)
+void l4_udp_kill(struct l4_loop *loop, uint32_t slot, uint32_t serial)
 {
-    if (loop->udp && flow < loop->udp->flows.fresh && serial &&
-        L4_GET(l4_udp_session(loop, flow)->serial) == serial)
-        l4_udp_end(loop, flow, L4_END_KILLED);
+    const uint32_t tcp = loop->table->plan.caps.sessions;
+    if (loop->udp && slot >= tcp && slot - tcp < loop->udp->flows.fresh && serial &&
+        L4_GET(l4_session_at(loop, slot)->serial) == serial)
+        l4_udp_end(loop, slot - tcp, L4_END_KILLED);
 }
 
 void l4_udp_end_all(struct l4_loop *loop, uint32_t backend, enum l4_reason reason)

@@ -37,8 +37,9 @@ void l4_udp_timeout(struct l4_loop *loop, uint32_t flow);
 /* Ends it and accounts for it. */
 void l4_udp_end(struct l4_loop *loop, uint32_t flow, enum l4_reason reason);
 
-/* Ends the session of this row for an operator, if its serial is still this one. */
-void l4_udp_kill(struct l4_loop *loop, uint32_t flow, uint32_t serial);
+/* Ends the session of this row (those of UDP follow those of TCP) for an operator, if its serial is
+ * still this one. */
+void l4_udp_kill(struct l4_loop *loop, uint32_t slot, uint32_t serial);
 
 /* Ends all, or (backend not L4_NONE) all of one backend. */
 void l4_udp_end_all(struct l4_loop *loop, uint32_t backend, enum l4_reason reason);

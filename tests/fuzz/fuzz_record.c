@@ -169,14 +169,13 @@ static void turn(void)
 {
     struct epoll_event events[EVENTS];
     const int count = epoll_wait(loop.epoll, events, EVENTS, 0);
-    l4_tcp_resume(&loop);
+    l4_plane_tcp.begin_turn(&loop);
     for (int i = 0; i < count; i++)
         l4_session_event(&loop, (uint32_t)events[i].data.u64,
-                         events[i].data.u64 >> 32 == L4_WATCH_BACKEND ? L4_BACKEND : L4_CLIENT,
+                         (enum l4_side)((events[i].data.u64 >> 32) - L4_WATCH_SESSION),
                          events[i].events);
-    l4_tcp_expire(&loop);
-    l4_tcp_serve(&loop);
-    l4_row_sweep(&loop);
+    l4_plane_tcp.turn(&loop);
+    l4_plane_tcp.end_turn(&loop);
 }
 
 static void end_all(void)

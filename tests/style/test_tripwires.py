@@ -24,7 +24,7 @@ FLOORS = {
 RUN_FLOORS: tuple[tuple[str, ...], ...] = (
     ("list", "setup", "stage"),
     ("loop",),
-    ("row", "vault", "mailbox"),
+    ("plane", "row", "vault", "mailbox"),
     (
         "account",
         "delivery",
@@ -38,10 +38,12 @@ RUN_FLOORS: tuple[tuple[str, ...], ...] = (
     ("admission", "attempt", "client_wait"),
     ("stages",),
     ("session",),
-    ("handover_record", "shed", "tcp"),
-    ("udp",),
+    ("handover_record", "shed"),
     ("accept",),
-    ("handover",),
+    ("tcp",),
+    ("udp",),
+    ("planes",),
+    ("bounds", "handover"),
     ("commands",),
     ("worker",),
 )
