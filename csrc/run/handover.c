@@ -24,18 +24,18 @@ void l4_handover_finish(struct l4_loop *loop)
     loop->handovers = NULL;
 }
 
-static struct l4_handover *open_hand(struct l4_loop *loop, int fd, uint32_t number,
-                                     enum l4_handover_role role)
+static struct l4_handover *open_one(struct l4_loop *loop, int fd, uint32_t number,
+                                    enum l4_handover_role role)
 {
     for (uint32_t i = 0; i < L4_HANDOVERS; i++) {
-        struct l4_handover *hand = &loop->handovers[i];
-        if (hand->role != L4_HANDOVER_FREE)
+        struct l4_handover *handover = &loop->handovers[i];
+        if (handover->role != L4_HANDOVER_FREE)
             continue;
         if (l4_loop_watch(loop, fd, EPOLLIN, L4_WATCH_HANDOVER, i))
             break;
-        *hand = (struct l4_handover){.fd = fd, .role = role, .number = number};
+        *handover = (struct l4_handover){.fd = fd, .role = role, .number = number};
         loop->handover_count++;
-        return hand;
+        return handover;
     }
     close(fd);
     return NULL;
@@ -65,40 +65,40 @@ static void take_back(struct l4_loop *loop, struct l4_offer *offer)
     keep(loop, offer);
 }
 
-static void close_hand(struct l4_loop *loop, struct l4_handover *hand)
+static void close_one(struct l4_loop *loop, struct l4_handover *handover)
 {
-    for (uint32_t i = 0; hand->waiting && i < L4_HANDOVER_WINDOW; i++) {
-        if (hand->offers[i].serial)
-            take_back(loop, &hand->offers[i]);
+    for (uint32_t i = 0; handover->waiting && i < L4_HANDOVER_WINDOW; i++) {
+        if (handover->offers[i].serial)
+            take_back(loop, &handover->offers[i]);
     }
-    if (hand->role == L4_HANDOVER_GIVES)
-        l4_loop_event(loop, L4_EVENT_HANDED, hand->number, hand->moved);
-    close(hand->fd);
-    hand->role = L4_HANDOVER_FREE;
+    if (handover->role == L4_HANDOVER_GIVES)
+        l4_loop_event(loop, L4_EVENT_HANDED, handover->number, handover->moved);
+    close(handover->fd);
+    handover->role = L4_HANDOVER_FREE;
     loop->handover_count--;
 }
 
 /* The taker is gone, or takes no more: UDP sessions that were to be its own end, as nothing comes
  * from their clients any more. */
-static void give_up(struct l4_loop *loop, struct l4_handover *hand)
+static void give_up(struct l4_loop *loop, struct l4_handover *handover)
 {
-    const bool flows = hand->flows;
-    close_hand(loop, hand);
+    const bool flows = handover->flows;
+    close_one(loop, handover);
     if (flows && loop->draining)
         l4_udp_end_all(loop, L4_NONE, L4_END_DRAIN_TIMEOUT);
 }
 
 /* Stops a session (one of UDP goes on) and offers it. Returns 0, or -errno if it could not be sent
  * and goes on here. */
-static int offer(struct l4_loop *loop, struct l4_handover *hand, uint32_t index)
+static int offer(struct l4_loop *loop, struct l4_handover *handover, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
     struct l4_record record;
     int fds[L4_FDS_MAX];
     uint32_t place = 0, count;
-    while (hand->offers[place].serial)
+    while (handover->offers[place].serial)
         place++;
-    struct l4_offer *offer = &hand->offers[place];
+    struct l4_offer *offer = &handover->offers[place];
     *offer = (struct l4_offer){.slot = index, .serial = L4_GET(s->serial)};
     if (is_flow(loop, index)) {
         const uint32_t flow = index - loop->table->plan.caps.sessions;
@@ -108,90 +108,90 @@ static int offer(struct l4_loop *loop, struct l4_handover *hand, uint32_t index)
         l4_session_offer(loop, index);
         count = l4_record_write(loop, index, offer->state, &record, fds);
     }
-    const int error = l4_fds_send(hand->fd, &record, record.bytes, fds, count);
+    const int error = l4_fds_send(handover->fd, &record, record.bytes, fds, count);
     if (error)
-        keep(loop, &hand->offers[place]);
+        keep(loop, &handover->offers[place]);
     else
-        hand->waiting++;
+        handover->waiting++;
     return error;
 }
 
 /* The next UDP session to offer; L4_NONE: there is none. */
-static uint32_t next_flow(const struct l4_loop *loop, struct l4_handover *hand)
+static uint32_t next_flow(const struct l4_loop *loop, struct l4_handover *handover)
 {
     const uint32_t fresh = loop->udp ? loop->udp->flows.fresh : 0;
-    for (; hand->flow_cursor < fresh; hand->flow_cursor++) {
-        if (l4_udp_may_go(loop, hand->flow_cursor, hand->places, hand->place))
-            return loop->table->plan.caps.sessions + hand->flow_cursor++;
+    for (; handover->flow_cursor < fresh; handover->flow_cursor++) {
+        if (l4_udp_may_go(loop, handover->flow_cursor, handover->places, handover->place))
+            return loop->table->plan.caps.sessions + handover->flow_cursor++;
     }
     return L4_NONE;
 }
 
-static uint32_t next_that_can(const struct l4_loop *loop, struct l4_handover *hand)
+static uint32_t next_that_can(const struct l4_loop *loop, struct l4_handover *handover)
 {
-    const uint32_t flow = hand->flows ? next_flow(loop, hand) : L4_NONE;
-    if (flow != L4_NONE || hand->flows_only)
+    const uint32_t flow = handover->flows ? next_flow(loop, handover) : L4_NONE;
+    if (flow != L4_NONE || handover->flows_only)
         return flow;
-    while (hand->cursor < loop->fresh) {
-        const struct l4_session *s = l4_session_at(loop, hand->cursor);
+    while (handover->cursor < loop->fresh) {
+        const struct l4_session *s = l4_session_at(loop, handover->cursor);
         if (L4_GET(s->serial) && l4_session_can_move(s))
-            return hand->cursor;
-        hand->cursor++;
+            return handover->cursor;
+        handover->cursor++;
     }
     return L4_NONE;
 }
 
 /* All UDP sessions were offered: the taker may read their clients' datagrams. Those that it has not
  * taken end, as nothing comes from their clients any more. */
-static int end_flows(struct l4_loop *loop, struct l4_handover *hand)
+static int end_flows(struct l4_loop *loop, struct l4_handover *handover)
 {
     const struct l4_record mark = {.bytes = offsetof(struct l4_record, facts),
                                    .magic = L4_RECORD_MAGIC,
                                    .mark = L4_RECORD_NO_MORE_FLOWS};
-    const int error = l4_fds_send(hand->fd, &mark, mark.bytes, NULL, 0);
+    const int error = l4_fds_send(handover->fd, &mark, mark.bytes, NULL, 0);
     if (error)
         return error;
-    hand->flows = false;
+    handover->flows = false;
     if (loop->draining)
         l4_udp_end_all(loop, L4_NONE, L4_END_DRAIN_TIMEOUT);
     return 0;
 }
 
 /* Offers sessions as far as the window, the socket and the number to give allow. */
-static void give(struct l4_loop *loop, struct l4_handover *hand)
+static void give(struct l4_loop *loop, struct l4_handover *handover)
 {
-    const bool all = hand->left == L4_NONE;
+    const bool all = handover->left == L4_NONE;
     int error = 0;
-    while (!error && hand->left && hand->waiting < L4_HANDOVER_WINDOW) {
-        const uint32_t index = next_that_can(loop, hand);
+    while (!error && handover->left && handover->waiting < L4_HANDOVER_WINDOW) {
+        const uint32_t index = next_that_can(loop, handover);
         if (index == L4_NONE)
             break;
         /* why: TCP sessions come when every UDP session was answered for. */
-        if (hand->flows && !is_flow(loop, index)) {
-            if (!hand->waiting)
-                error = end_flows(loop, hand);
-            if (error || hand->waiting)
+        if (handover->flows && !is_flow(loop, index)) {
+            if (!handover->waiting)
+                error = end_flows(loop, handover);
+            if (error || handover->waiting)
                 break;
         }
-        error = offer(loop, hand, index);
+        error = offer(loop, handover, index);
         if (error)
             break;
         if (!is_flow(loop, index))
-            hand->cursor = index + 1;
-        hand->left -= all ? 0 : 1;
+            handover->cursor = index + 1;
+        handover->left -= all ? 0 : 1;
     }
-    if (hand->waiting)
+    if (handover->waiting)
         return; /* an answer brings us back */
-    if (!error && hand->flows)
-        error = end_flows(loop, hand);
+    if (!error && handover->flows)
+        error = end_flows(loop, handover);
     const bool later =
         error == -EAGAIN || error == -ETOOMANYREFS || error == -ENOBUFS || error == -ENOMEM;
-    if (later || (!error && all && !hand->flows_only && loop->held)) {
-        hand->retry_ms = loop->now_ms + L4_HANDOVER_RETRY_MS;
-        hand->cursor = error ? hand->cursor : 0;
+    if (later || (!error && all && !handover->flows_only && loop->held)) {
+        handover->retry_ms = loop->now_ms + L4_HANDOVER_RETRY_MS;
+        handover->cursor = error ? handover->cursor : 0;
         return;
     }
-    give_up(loop, hand);
+    give_up(loop, handover);
 }
 
 /* The taker has it. */
@@ -203,20 +203,20 @@ static void let_go(struct l4_loop *loop, const struct l4_offer *offer)
         l4_udp_let_go(loop, offer->slot - loop->table->plan.caps.sessions);
 }
 
-static void take_answers(struct l4_loop *loop, struct l4_handover *hand)
+static void take_answers(struct l4_loop *loop, struct l4_handover *handover)
 {
     struct l4_handover_answer answer;
     uint32_t fds = 0;
     ssize_t got;
-    while ((got = l4_fds_receive(hand->fd, &answer, sizeof answer, NULL, &fds)) > 0) {
+    while ((got = l4_fds_receive(handover->fd, &answer, sizeof answer, NULL, &fds)) > 0) {
         for (uint32_t i = 0; i < L4_HANDOVER_WINDOW; i++) {
-            struct l4_offer *offer = &hand->offers[i];
+            struct l4_offer *offer = &handover->offers[i];
             if (got < (ssize_t)sizeof answer || !offer->serial || offer->slot != answer.slot ||
                 offer->serial != answer.serial)
                 continue;
-            hand->waiting--;
+            handover->waiting--;
             if (answer.taken == 1) {
-                hand->moved++;
+                handover->moved++;
                 let_go(loop, offer);
                 offer->serial = 0;
             } else {
@@ -225,41 +225,41 @@ static void take_answers(struct l4_loop *loop, struct l4_handover *hand)
         }
     }
     if (got == -EAGAIN || got == -EINTR)
-        give(loop, hand);
+        give(loop, handover);
     else
-        give_up(loop, hand);
+        give_up(loop, handover);
 }
 
 void l4_handover_give(struct l4_loop *loop, int fd, uint32_t number, uint32_t count)
 {
-    struct l4_handover *hand = open_hand(loop, fd, number, L4_HANDOVER_GIVES);
-    if (!hand) {
+    struct l4_handover *handover = open_one(loop, fd, number, L4_HANDOVER_GIVES);
+    if (!handover) {
         l4_loop_event(loop, L4_EVENT_HANDED, number, 0);
         return;
     }
-    hand->left = count;
-    hand->flows = count == L4_NONE;
-    give(loop, hand);
+    handover->left = count;
+    handover->flows = count == L4_NONE;
+    give(loop, handover);
 }
 
 void l4_handover_give_flows(struct l4_loop *loop, int fd, uint32_t number, uint32_t places,
                             uint32_t place)
 {
-    struct l4_handover *hand = open_hand(loop, fd, number, L4_HANDOVER_GIVES);
-    if (!hand) {
+    struct l4_handover *handover = open_one(loop, fd, number, L4_HANDOVER_GIVES);
+    if (!handover) {
         l4_loop_event(loop, L4_EVENT_HANDED, number, 0);
         return;
     }
-    hand->left = L4_NONE;
-    hand->flows = hand->flows_only = true;
-    hand->places = places;
-    hand->place = place;
-    give(loop, hand);
+    handover->left = L4_NONE;
+    handover->flows = handover->flows_only = true;
+    handover->places = places;
+    handover->place = place;
+    give(loop, handover);
 }
 
 /* ---- the taker ------------------------------------------------------------------------------- */
 
-static void take_one(struct l4_loop *loop, const struct l4_handover *hand,
+static void take_one(struct l4_loop *loop, const struct l4_handover *handover,
                      const struct l4_record *record, const int *fds, uint32_t count)
 {
     const bool known = record->magic == L4_RECORD_MAGIC;
@@ -279,50 +279,51 @@ static void take_one(struct l4_loop *loop, const struct l4_handover *hand,
         close(fds[i]);
     /* why: if the giver is gone, what was taken has only this worker left; else there is room for
      * as many answers as the giver waits for. */
-    (void)!l4_fds_send(hand->fd, &answer, sizeof answer, NULL, 0);
+    (void)!l4_fds_send(handover->fd, &answer, sizeof answer, NULL, 0);
 }
 
-static void take(struct l4_loop *loop, struct l4_handover *hand)
+static void take(struct l4_loop *loop, struct l4_handover *handover)
 {
     for (int i = 0; i < L4_HANDOVER_WINDOW; i++) {
         struct l4_record record = {0};
         int fds[L4_FDS_MAX];
         uint32_t count = L4_FDS_MAX;
-        const ssize_t got = l4_fds_receive(hand->fd, &record, sizeof record, fds, &count);
+        const ssize_t got = l4_fds_receive(handover->fd, &record, sizeof record, fds, &count);
         if (got == -EAGAIN || got == -EINTR)
             return;
         if (got <= 0) {
-            close_hand(loop, hand);
+            close_one(loop, handover);
             return;
         }
-        take_one(loop, hand, &record, fds, count);
+        take_one(loop, handover, &record, fds, count);
     }
 }
 
 void l4_handover_take(struct l4_loop *loop, int fd, uint32_t number)
 {
-    open_hand(loop, fd, number, L4_HANDOVER_TAKES);
+    open_one(loop, fd, number, L4_HANDOVER_TAKES);
 }
 
 /* ---- both ------------------------------------------------------------------------------------ */
 
 void l4_handover_event(struct l4_loop *loop, uint32_t index)
 {
-    struct l4_handover *hand = &loop->handovers[index];
-    if (hand->role == L4_HANDOVER_GIVES)
-        take_answers(loop, hand);
-    else if (hand->role == L4_HANDOVER_TAKES)
-        take(loop, hand);
+    struct l4_handover *handover = &loop->handovers[index];
+    if (handover->role == L4_HANDOVER_GIVES)
+        take_answers(loop, handover);
+    else if (handover->role == L4_HANDOVER_TAKES)
+        take(loop, handover);
 }
 
 void l4_handover_revisit(struct l4_loop *loop)
 {
     for (uint32_t i = 0; i < L4_HANDOVERS; i++) {
-        struct l4_handover *hand = &loop->handovers[i];
-        if (hand->role != L4_HANDOVER_GIVES || !hand->retry_ms || loop->now_ms < hand->retry_ms)
+        struct l4_handover *handover = &loop->handovers[i];
+        if (handover->role != L4_HANDOVER_GIVES || !handover->retry_ms ||
+            loop->now_ms < handover->retry_ms)
             continue;
-        hand->retry_ms = 0;
-        give(loop, hand);
+        handover->retry_ms = 0;
+        give(loop, handover);
     }
 }
 
@@ -330,10 +331,10 @@ int l4_handover_wait_ms(const struct l4_loop *loop)
 {
     uint64_t soonest = 0;
     for (uint32_t i = 0; loop->handover_count && i < L4_HANDOVERS; i++) {
-        const struct l4_handover *hand = &loop->handovers[i];
-        if (hand->role == L4_HANDOVER_GIVES && hand->retry_ms &&
-            (!soonest || hand->retry_ms < soonest))
-            soonest = hand->retry_ms;
+        const struct l4_handover *handover = &loop->handovers[i];
+        if (handover->role == L4_HANDOVER_GIVES && handover->retry_ms &&
+            (!soonest || handover->retry_ms < soonest))
+            soonest = handover->retry_ms;
     }
     if (!soonest)
         return -1;
@@ -344,6 +345,6 @@ void l4_handover_close_all(struct l4_loop *loop)
 {
     for (uint32_t i = 0; loop->handovers && i < L4_HANDOVERS; i++) {
         if (loop->handovers[i].role != L4_HANDOVER_FREE)
-            close_hand(loop, &loop->handovers[i]);
+            close_one(loop, &loop->handovers[i]);
     }
 }

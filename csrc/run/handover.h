@@ -1,12 +1,12 @@
 /* The hand-over of live sessions from one worker to another, of this program or of a later one.
  *
- * Two workers share a socket of kind SOCK_SEQPACKET, their hand. The giver stops a session where it
+ * Two workers share a socket of kind SOCK_SEQPACKET. The giver stops a session where it
  * is, takes its sockets out of its epoll set and offers it: a record (run/handover_record.h) with
  * the two sockets and the pipes that hold bytes. The taker puts it into a row of its own, counts
  * it, and answers before it moves a byte. On "taken" the giver forgets it; on "not taken" (no room,
- * a backend it does not know) or at the hand's end without an answer it goes on serving it. So who
- * dies takes with it what it serves, and never what is on its way: what was not answered was not
- * touched.
+ * a backend it does not know) or at the socket's end without an answer it goes on serving it. So
+ * who dies takes with it what it serves, and never what is on its way: what was not answered was
+ * not touched.
  *
  * While an answer is on its way a session has its place twice, in the columns of both workers: a
  * limit may seem reached that is not, none is ever passed.
@@ -55,7 +55,7 @@ void l4_handover_give_flows(struct l4_loop *loop, int fd, uint32_t number, uint3
 /* Begins to take sessions over fd, which it takes over, until the giver closes it. */
 void l4_handover_take(struct l4_loop *loop, int fd, uint32_t number);
 
-/* Something came over a hand. */
+/* Something came over the socket of a hand-over. */
 void l4_handover_event(struct l4_loop *loop, uint32_t index);
 
 /* Offers again what could not move, when its time has come. */
@@ -64,7 +64,7 @@ void l4_handover_revisit(struct l4_loop *loop);
 /* Milliseconds until l4_handover_revisit has something to do; -1: nothing. */
 int l4_handover_wait_ms(const struct l4_loop *loop);
 
-/* Closes all hands. Sessions on offer go on here, in the state that they had. */
+/* Ends all hand-overs. Sessions on offer go on here, in the state that they had. */
 void l4_handover_close_all(struct l4_loop *loop);
 
 #endif

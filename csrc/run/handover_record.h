@@ -1,4 +1,4 @@
-/* A session as one worker describes it to another: the message of a hand (run/handover.h).
+/* A session as one worker describes it to another: the message of a hand-over (run/handover.h).
  *
  * Versioned by its length: a later version appends fields, and a reader takes what it knows of what
  * came and finds zero in the rest. `bytes` are sent: what is behind them is zero. No field changes

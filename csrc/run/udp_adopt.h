@@ -1,5 +1,5 @@
-/* UDP sessions that change their worker: from a dead process's rows, and from a live worker over a
- * hand (run/handover.h).
+/* UDP sessions that change their worker: from a dead process's rows, and from a live worker by a
+ * hand-over (run/handover.h).
  *
  * A live one gives a copy of the session's connected socket, so backend and client notice nothing.
  * Until the client's datagrams come to the taker the giver goes on serving it with its own copy, as
