@@ -4,6 +4,22 @@
 #include "fake_loop.h"
 #include "run/attempt.h"
 
+#define CHECK_STAYS(step) CHECK_EQ(L4_STAY, (step).kind)
+
+#define CHECK_GOES(to, step)                                                                       \
+    do {                                                                                           \
+        const struct l4_step s_ = (step);                                                          \
+        CHECK_EQ(L4_GO, s_.kind);                                                                  \
+        CHECK_EQ(L4_SESSION_##to, s_.state);                                                       \
+    } while (0)
+
+#define CHECK_ENDS(why, step)                                                                      \
+    do {                                                                                           \
+        const struct l4_step s_ = (step);                                                          \
+        CHECK_EQ(L4_END, s_.kind);                                                                 \
+        CHECK_EQ(L4_END_##why, s_.reason);                                                         \
+    } while (0)
+
 static struct l4_session *at(uint32_t index)
 {
     return l4_session_at(&loop, index);
