@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
+
 int l4_flows_init(struct l4_flows *flows, uint32_t capacity, const struct l4_hash_key *hash_key)
 {
     uint32_t buckets = 16;
@@ -36,6 +38,7 @@ void l4_flows_close(struct l4_flows *flows)
 
 static void append(struct l4_flows *flows, uint32_t row, enum l4_flow_age age)
 {
+    L4_ASSERT(row < flows->fresh && age < L4_FLOW_AGES);
     struct l4_flow_node *node = &flows->nodes[row];
     node->age = (uint8_t)age;
     node->newer = L4_NONE;
@@ -50,7 +53,11 @@ static void append(struct l4_flows *flows, uint32_t row, enum l4_flow_age age)
 
 static void unlist(struct l4_flows *flows, uint32_t row)
 {
+    L4_ASSERT(row < flows->fresh);
     const struct l4_flow_node *node = &flows->nodes[row];
+    L4_ASSERT(node->used && flows->count[node->age] > 0);
+    L4_ASSERT((node->older != L4_NONE ? flows->nodes[node->older].newer
+                                      : flows->oldest[node->age]) == row);
     if (node->older != L4_NONE)
         flows->nodes[node->older].newer = node->newer;
     else
@@ -102,7 +109,9 @@ uint32_t l4_flows_find(const struct l4_flows *flows, const struct l4_flow_key *k
 
 static void occupy(struct l4_flows *flows, uint32_t row, const struct l4_flow_key *key)
 {
+    L4_ASSERT(row < flows->capacity && row < flows->fresh);
     struct l4_flow_node *node = &flows->nodes[row];
+    L4_ASSERT(!node->used);
     node->key = *key;
     node->used = true;
     node->bucket = bucket_of(flows, key);
@@ -134,6 +143,7 @@ static void release(struct l4_flows *flows, uint32_t row)
 
 void l4_flows_restore(struct l4_flows *flows, uint32_t row, const struct l4_flow_key *key)
 {
+    L4_ASSERT(flows->fresh <= row && row < flows->capacity);
     while (flows->fresh < row)
         release(flows, flows->fresh++);
     flows->fresh = row + 1;
@@ -146,8 +156,10 @@ void l4_flows_loosen(struct l4_flows *flows, uint32_t row)
     if (node->bucket == L4_NONE)
         return;
     uint32_t *link = &flows->buckets[node->bucket];
-    while (*link != row)
+    while (*link != row) {
+        L4_ASSERT(*link != L4_NONE);
         link = &flows->nodes[*link].next;
+    }
     *link = node->next;
     node->bucket = L4_NONE;
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/hash.h"
 
 static int by_name(const void *a, const void *b)
@@ -52,7 +53,9 @@ uint32_t l4_maglev_build(struct l4_maglev_member *members, uint32_t count, uint3
                          uint64_t *taken, uint16_t *slots)
 {
     uint32_t max_weight, filled = 0;
+    L4_ASSERT(size > 2 && size <= L4_MAGLEV_MAX);
     const uint32_t kept = prepare(members, count, size, &max_weight);
+    L4_ASSERT(kept <= count);
     if (kept == 0)
         return 0;
     memset(taken, 0, (size + 63) / 64 * sizeof *taken);

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/assert.h"
+
 static uint32_t gcd(uint32_t a, uint32_t b)
 {
     while (b) {
@@ -37,6 +39,7 @@ uint32_t l4_schedule_build(const uint32_t *weights, uint32_t members, uint32_t *
             scaled[i] = scaled[i] > 1 ? scaled[i] / 2 : scaled[i];
         sum = reduce(scaled, members);
     }
+    L4_ASSERT(sum <= L4_SLOTS_MAX);
     for (uint32_t slot = 0; slot < sum; slot++) {
         uint32_t best = 0;
         int64_t most = INT64_MIN;

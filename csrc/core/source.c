@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/assert.h"
+
 int l4_sources_init(struct l4_sources *sources, uint32_t most)
 {
     uint32_t slots = 16;
@@ -23,8 +25,11 @@ void l4_sources_close(struct l4_sources *sources)
 static uint32_t place_of(const struct l4_sources *sources, uint64_t hash)
 {
     uint32_t at = (uint32_t)hash & sources->mask;
-    while (sources->slots[at].count && sources->slots[at].hash != hash)
+    const uint32_t home = at;
+    while (sources->slots[at].count && sources->slots[at].hash != hash) {
         at = (at + 1) & sources->mask;
+        L4_ASSERT(at != home); /* half of the slots are free */
+    }
     return at;
 }
 

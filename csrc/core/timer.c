@@ -1,5 +1,7 @@
 #include "core/timer.h"
 
+#include "base/assert.h"
+
 static uint32_t slot_of(uint64_t tick)
 {
     return (uint32_t)(tick & (L4_WHEEL_SLOTS - 1));
@@ -27,7 +29,9 @@ void l4_wheel_start(struct l4_wheel *wheel, uint32_t n, uint64_t due_ms)
         tick = wheel->tick + L4_WHEEL_SLOTS - 1;
     if (wheel->running == 0 || tick < wheel->soonest)
         wheel->soonest = tick;
+    L4_ASSERT(tick > wheel->tick && tick < wheel->tick + L4_WHEEL_SLOTS);
     struct l4_timer *timer = &wheel->timers[n];
+    L4_ASSERT(timer->slot == L4_NONE);
     timer->slot = slot_of(tick);
     timer->prev = L4_NONE;
     timer->next = wheel->heads[timer->slot];
@@ -42,6 +46,9 @@ void l4_wheel_stop(struct l4_wheel *wheel, uint32_t n)
     struct l4_timer *timer = &wheel->timers[n];
     if (timer->slot == L4_NONE)
         return;
+    L4_ASSERT(wheel->running > 0 && timer->slot < L4_WHEEL_SLOTS);
+    L4_ASSERT((timer->prev != L4_NONE ? wheel->timers[timer->prev].next
+                                      : wheel->heads[timer->slot]) == n);
     if (timer->prev != L4_NONE)
         wheel->timers[timer->prev].next = timer->next;
     else

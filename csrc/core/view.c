@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "core/maglev.h"
 #include "core/schedule.h"
 #include "core/share.h"
@@ -63,11 +64,13 @@ static void build(const struct l4_table *table, uint32_t pool, const struct scra
     uint16_t *members = l4_view_members(view), *slots = l4_view_slots(table, view);
 
     view->members = gather(table, pool, members, scratch->weights);
+    L4_ASSERT(view->members <= table->plan.caps.backends);
     view->weights = 0;
     for (uint32_t i = 0; i < view->members; i++)
         view->weights += scratch->weights[i];
     view->slots =
         l4_schedule_build(scratch->weights, view->members, scratch->scaled, scratch->credit, slots);
+    L4_ASSERT(view->slots <= L4_SLOTS_MAX);
     for (uint32_t i = 0; i < view->slots; i++)
         slots[i] = members[slots[i]];
     view->maglev = 0;

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/assert.h"
+
 /* why: not a multiple of a page or of the cache's size. Otherwise the first lines of all buffers
  * would compete for a few lines of the cache. */
 enum { STRIDE = L4_UDP_BYTES + 5 * 64 };
@@ -116,6 +118,7 @@ static void read_controls(struct msghdr *head, struct l4_dgram *d)
 
 int l4_dgram_receive(struct l4_dgram_inbox *inbox, int fd, uint32_t first, uint32_t count)
 {
+    L4_ASSERT(first + count <= L4_UDP_BATCH);
     const int got = recvmmsg(fd, inbox->heads + first, count, MSG_DONTWAIT, NULL);
     if (got < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -errno;
@@ -213,6 +216,7 @@ bool l4_dgram_put(struct l4_dgram_outbox *outbox, const struct l4_dgram_to *to,
         last->whole = last->bytes == last->count * last->segment;
         return true;
     }
+    L4_ASSERT(outbox->messages < L4_UDP_BATCH);
     const uint32_t n = outbox->messages++;
     struct msghdr *head = &outbox->heads[n].msg_hdr;
     outbox->parts_used++;
@@ -264,6 +268,7 @@ static size_t cut(const struct msghdr *head, size_t at, size_t bytes, struct iov
             continue;
         }
         const size_t here = from->iov_len - at < bytes ? from->iov_len - at : bytes;
+        L4_ASSERT(count < L4_UDP_BATCH);
         to[count++] = (struct iovec){.iov_base = (char *)from->iov_base + at, .iov_len = here};
         bytes -= here;
         at = 0;

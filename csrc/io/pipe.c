@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/half.h"
 
 void l4_pipes_init(struct l4_pipes *pipes, uint32_t most)
@@ -15,6 +16,7 @@ void l4_pipes_init(struct l4_pipes *pipes, uint32_t most)
 
 static void unmake(struct l4_pipes *pipes, uint16_t pipe)
 {
+    L4_ASSERT(pipe < L4_PIPES_MAX && pipes->unmade_count < L4_PIPES_MAX);
     close(pipes->fds[pipe][0]);
     close(pipes->fds[pipe][1]);
     pipes->unmade[pipes->unmade_count++] = pipe;
@@ -48,6 +50,7 @@ bool l4_pipes_ready(struct l4_pipes *pipes)
     pipes->unmade_count--;
     pipes->fds[pipe][0] = fds[0];
     pipes->fds[pipe][1] = fds[1];
+    L4_ASSERT(pipes->idle_count < L4_PIPES_MAX);
     pipes->idle[pipes->idle_count++] = pipe;
     return true;
 }
@@ -69,11 +72,13 @@ uint16_t l4_pipes_adopt(struct l4_pipes *pipes, const int fds[2])
 
 void l4_pipes_disown(struct l4_pipes *pipes, uint16_t pipe)
 {
+    L4_ASSERT(pipe < L4_PIPES_MAX && pipes->unmade_count < L4_PIPES_MAX);
     pipes->unmade[pipes->unmade_count++] = pipe;
 }
 
 void l4_pipes_give(struct l4_pipes *pipes, uint16_t pipe, bool empty)
 {
+    L4_ASSERT(pipe < L4_PIPES_MAX);
     if (empty && pipes->idle_count < L4_PIPES_SPARE)
         pipes->idle[pipes->idle_count++] = pipe;
     else

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
+#include "base/assert.h"
 #include "base/bounds.h"
 
 #ifndef IP_LOCAL_PORT_RANGE
@@ -60,6 +61,7 @@ uint32_t l4_ports_next(struct l4_ports *ports)
         move_on(ports);
     ports->left--;
     const uint32_t low = ports->low + ports->block * L4_PORT_BLOCK;
+    L4_ASSERT(ports->block < ports->blocks && low + L4_PORT_BLOCK - 1 <= UINT16_MAX);
     return (low + L4_PORT_BLOCK - 1) << 16 | low;
 }
 

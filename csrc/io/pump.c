@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/bounds.h"
 #include "io/io.h"
 #include "io/sock.h"
@@ -27,10 +28,12 @@ static bool flush(const struct l4_pump *pump, struct l4_half *from, struct l4_ha
 {
     if (to->flags & L4_HALF_UNSENT && !l4_io_of(to)->settle(pump, to))
         return false;
+    L4_ASSERT(!from->piped || from->pipe != L4_NO_PIPE);
     while (from->piped && (to->flags & (L4_HALF_OUT | L4_HALF_BROKEN)) == L4_HALF_OUT) {
         l4_io_before_send(to, from->piped);
         const ssize_t sent = splice(pump->pipes->fds[from->pipe][0], NULL, to->fd, NULL,
                                     from->piped, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+        L4_ASSERT(sent <= (ssize_t)from->piped);
         if (sent > 0)
             from->piped -= (uint32_t)sent;
         else
@@ -45,7 +48,7 @@ static void release_pipe(const struct l4_pump *pump, struct l4_half *from)
         return;
     l4_pipes_give(pump->pipes, from->pipe, from->piped == 0);
     from->pipe = L4_NO_PIPE;
-    from->piped = 0;
+    from->piped = 0; /* data that nobody takes any more went with the pipe */
 }
 
 /* Returns the limit of one receive: what both sides can handle, and what is left of the
@@ -85,6 +88,7 @@ static enum l4_pump_result peek(const struct l4_pump *pump, struct l4_half *from
         return L4_PUMP_WAITS;
     }
     const ssize_t sent = out->offer(pump, from, to, (size_t)got);
+    L4_ASSERT(sent <= got);
     if (sent <= 0)
         return L4_PUMP_WAITS;
     if (!in->take(pump, from, to, (size_t)sent))
@@ -107,6 +111,7 @@ static enum l4_pump_result bulk(const struct l4_pump *pump, struct l4_half *from
         return L4_PUMP_WAITS;
     }
     *moved += (uint64_t)got;
+    L4_ASSERT(from->piped == 0);
     from->piped = (uint32_t)got;
     if (got < L4_THIN_BYTES)
         from->flags &= (uint16_t)~L4_HALF_BULKY;

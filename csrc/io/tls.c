@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/assert.h"
 #include "base/bounds.h"
 #include "io/sock.h"
 
@@ -265,6 +266,7 @@ int l4_tls_start(const struct l4_pump *pump, struct l4_half *half, uint32_t prof
     BIO_set_init(bio, 1);
     SSL_set_bio(tls->ssl, bio, bio);
     half->flags |= L4_HALF_TLS;
+    L4_ASSERT(!room->by_fd[half->fd]);
     room->by_fd[half->fd] = tls;
     room->live++;
     if (!peer) {
@@ -283,6 +285,7 @@ static void tls_release(const struct l4_pump *pump, struct l4_half *half)
     if (SSL_is_init_finished(tls->ssl))
         SSL_set_shutdown(tls->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(tls->ssl);
+    L4_ASSERT(tls->half == half && pump->tls->live > 0);
     pump->tls->by_fd[half->fd] = NULL;
     pump->tls->live--;
     drop_unsent(tls);
@@ -433,6 +436,7 @@ static bool send_gathered(const struct l4_pump *pump, struct l4_half *from, stru
 {
     const struct l4_tls_room *room = pump->tls;
     const size_t done = from->piped ? 0 : send_once(pump, to);
+    L4_ASSERT(done <= room->gathered);
     if (done == room->gathered || to->flags & L4_HALF_BROKEN)
         return true;
     return l4_io_hold(pump, from, room->records + done, room->gathered - done);
@@ -443,6 +447,7 @@ static bool send_gathered(const struct l4_pump *pump, struct l4_half *from, stru
 static bool gather(const struct l4_pump *pump, struct l4_tls *tls, size_t bytes)
 {
     size_t done = 0;
+    L4_ASSERT(!tls->gathers && bytes <= L4_TLS_BYTES);
     pump->tls->gathered = 0;
     tls->gathers = true;
     while (done < bytes) {

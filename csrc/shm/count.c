@@ -1,4 +1,5 @@
 #include "shm/count.h"
+#include "base/assert.h"
 #include "shm/edge_rows.h"
 
 #include <errno.h>
@@ -42,6 +43,7 @@ static void drop_part(const struct l4_table *table, uint32_t worker, _Atomic uin
                       _Atomic uint32_t *part)
 {
     struct l4_worker *w = l4_table_worker(table, worker);
+    L4_ASSERT(L4_GET(*part) > 0);
     l4_count_begin(w);
     L4_OWN_ADD(*part, -1u);
     atomic_fetch_sub(shared, 1);
@@ -52,6 +54,7 @@ bool l4_count_take_backend(const struct l4_table *table, uint32_t worker, uint32
                            const uint32_t *seen)
 {
     struct l4_worker *w = l4_table_worker(table, worker);
+    L4_ASSERT(worker < table->plan.caps.workers && backend < table->plan.caps.backends);
     struct l4_backend *b = l4_table_backend(table, backend);
     struct l4_pool *pool = l4_table_pool(table, b->pool);
     l4_count_begin(w);
@@ -70,6 +73,7 @@ void l4_count_drop_backend(const struct l4_table *table, uint32_t worker, uint32
 {
     struct l4_worker *w = l4_table_worker(table, worker);
     struct l4_backend *b = l4_table_backend(table, backend);
+    L4_ASSERT(L4_GET(l4_table_column(table, worker, backend)->active) > 0);
     l4_count_begin(w);
     L4_OWN_ADD(l4_table_column(table, worker, backend)->active, -1u);
     atomic_fetch_sub(&b->inflight, 1);
@@ -109,6 +113,7 @@ void l4_count_drop_wait(const struct l4_table *table, uint32_t worker, uint32_t 
 void l4_count_part_backend(const struct l4_table *table, uint32_t worker, uint32_t backend)
 {
     struct l4_worker *w = l4_table_worker(table, worker);
+    L4_ASSERT(L4_GET(l4_table_column(table, worker, backend)->active) > 0);
     l4_count_begin(w);
     L4_OWN_ADD(l4_table_column(table, worker, backend)->active, -1u);
     l4_count_end(w);

@@ -2,9 +2,12 @@
 
 #include <string.h>
 
+#include "base/assert.h"
+
 bool l4_ring_put(struct l4_ring *ring, void *entries, const void *entry, size_t entry_bytes,
                  uint64_t places)
 {
+    L4_ASSERT((places & (places - 1)) == 0);
     const uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
     const uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
     if (head - tail >= places) {
