@@ -210,3 +210,12 @@ def test_every_test_that_the_threat_table_names_is_there() -> None:
         if not any(wanted in path.read_text() for path in TOP.glob(pattern)):
             missing.append(f"{file}: {sentence}")
     assert missing == []
+
+
+def test_every_file_that_the_architecture_names_is_there() -> None:
+    """A name in backticks with a file's ending is the end of a tracked file's path."""
+    text = (TOP / "ARCHITECTURE.md").read_text()
+    named = set(re.findall(r"`([a-z_0-9/]+\.(?:c|h|py|pyx|pxd|md|toml))(?:`| )", text))
+    assert len(named) > 40
+    there = [f"/{path.relative_to(TOP)}" for path in tracked("*")]
+    assert [one for one in sorted(named) if not any(p.endswith(f"/{one}") for p in there)] == []
