@@ -11,7 +11,7 @@ are imported.
 """
 
 from l4lb.config.defaults import default_admin_path
-from l4lb.control.client import AdminClient
+from l4lb.control.serving.client import AdminClient
 from l4lb.errors import AdminError, NoBalancerError
 
 __all__ = ["AdminClient", "AdminError", "NoBalancerError", "default_admin_path"]

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from l4lb.checker.limits import LINE_BYTES_MAX
 from l4lb.checker.plan import Agent
 from l4lb.checker.shown import plain
+from l4lb.checker.stream import Plain, connect
 from l4lb.checker.types import ProbeError
-from l4lb.checker.wire import Plain, connect
 from l4lb.config import payload
 from l4lb.native.rows import Address
 

@@ -17,8 +17,8 @@ import dns.rcode
 
 from l4lb.checker.limits import DATAGRAM_BYTES_MAX, DATAGRAMS_MAX, ICMP_WAIT_S
 from l4lb.checker.shown import quoted
+from l4lb.checker.stream import PROXY_LOCAL, family_of, take_way
 from l4lb.checker.types import Attempt, LateError, Outcome, ProbeError, Settings, Target
-from l4lb.checker.wire import PROXY_LOCAL, family_of, take_way
 from l4lb.config import payload
 from l4lb.native.results import Result
 
@@ -105,7 +105,7 @@ async def _answer(
     while True:
         try:
             async with asyncio.timeout_at(attempt.until_s):
-                await asyncio.sleep(0)  # why: as in wire.py, a flood must let others run
+                await asyncio.sleep(0)  # why: as in stream.py, a flood must let others run
                 data = await loop.sock_recv(sock, DATAGRAM_BYTES_MAX)
         except TimeoutError as error:
             if error.errno or not others:

@@ -14,9 +14,9 @@ from l4lb.checker import expect
 from l4lb.checker.answer import Answer, NotHttpError
 from l4lb.checker.limits import ANSWER_BYTES_MAX, SHOWN_CHARS
 from l4lb.checker.shown import plain, quoted
+from l4lb.checker.stream import Tls, Wire, open_plain, open_tls
 from l4lb.checker.tls import certificate_end_s
 from l4lb.checker.types import Attempt, LateError, Outcome, ProbeError, Settings, Target
-from l4lb.checker.wire import Tls, Wire, open_plain, open_tls
 from l4lb.native.results import Result
 
 

@@ -8,8 +8,8 @@ from contextlib import AsyncExitStack
 
 import l4lb.log
 from l4lb.checker import datagram, http, program, tcp, tls
+from l4lb.checker.stream import outcome_of
 from l4lb.checker.types import Attempt, LateError, Outcome, Probe, ProbeError, Settings, Target
-from l4lb.checker.wire import outcome_of
 from l4lb.native.results import Result
 
 PROBES: Mapping[str, Probe] = {

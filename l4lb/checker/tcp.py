@@ -13,8 +13,8 @@ import asyncio
 from l4lb.checker import expect
 from l4lb.checker.limits import ANSWER_BYTES_MAX
 from l4lb.checker.shown import quoted
+from l4lb.checker.stream import Wire, connect, open_plain
 from l4lb.checker.types import Attempt, LateError, Outcome, ProbeError, Settings, Target
-from l4lb.checker.wire import Wire, connect, open_plain
 from l4lb.config import payload
 from l4lb.native.results import Result
 

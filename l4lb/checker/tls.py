@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import time
 
+from l4lb.checker.stream import Tls, open_tls
 from l4lb.checker.tcp import Conversation
 from l4lb.checker.types import Attempt, Outcome, ProbeError, Settings, Target
-from l4lb.checker.wire import Tls, open_tls
 from l4lb.native.results import Result
 
 DAY_S = 86_400

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from l4lb.control.client import AdminClient
+from l4lb.control.serving.client import AdminClient
 from l4lb.errors import AdminError, L4lbError, UsageError
 
 ANSWER_TIMEOUT_S = 60.0  # in addition to the time that the command itself may take

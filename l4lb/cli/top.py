@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from l4lb.cli.rates import Rates, Sample
-from l4lb.control.client import AdminClient
+from l4lb.control.serving.client import AdminClient
 from l4lb.errors import UsageError
 
 ANSWER_TIMEOUT_S = 5.0

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 
 import click
 
-from l4lb.control.client import AdminClient
 from l4lb.control.commands import COMMANDS
-from l4lb.control.condition_names import CONDITIONS
+from l4lb.control.serving.client import AdminClient
+from l4lb.control.views.condition_names import CONDITIONS
 from l4lb.errors import L4lbError
 
 ANSWER_TIMEOUT_S = 0.5

@@ -10,8 +10,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from l4lb.control import planned, toml
+from l4lb.control import toml
 from l4lb.control.channel import Channel
+from l4lb.control.views.plan import told
 from l4lb.native.table import Table
 
 Handler = Callable[[dict[str, Any]], Awaitable[Any]]
@@ -32,7 +33,7 @@ def handlers(table: Table, channel: Channel) -> dict[str, Handler]:
         return ask
 
     async def plan(args: dict[str, Any]) -> Any:
-        return planned.told(table, await passed_on("plan")(args))
+        return told(table, await passed_on("plan")(args))
 
     async def save(_: dict[str, Any]) -> Any:
         saved = await channel.ask("save", {})

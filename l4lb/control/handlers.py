@@ -8,15 +8,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from typing import Any
 
 import l4lb.log
-from l4lb.control import changing, choices, choosing, edge_views, names, tls_views, views
+from l4lb.control import changing, names, sticky
 from l4lb.control.cause import CURRENT, NOBODY, By, Cause
 from l4lb.control.channel import Channel
 from l4lb.control.clock import now_ms
 from l4lb.control.commands import COMMANDS, Command
-from l4lb.control.conditions import condition
-from l4lb.control.picks import picks
 from l4lb.control.sources import Sources
-from l4lb.control.why import why
+from l4lb.control.views import clients, explain, overview, tls
+from l4lb.control.views.conditions import condition
+from l4lb.control.views.pick_trace import picks
+from l4lb.control.views.why import why
 from l4lb.errors import AdminError
 from l4lb.metrics.processes import usages
 from l4lb.native.health import health
@@ -34,39 +35,39 @@ class Handlers:
     """Carries out one request at a time for each client, many clients side by side."""
 
     def __init__(
-        self, table: Table, channel: Channel, service: views.Service, sources: Sources
+        self, table: Table, channel: Channel, service: overview.Service, sources: Sources
     ) -> None:
         self._table = table
         self._channel = channel
         self._sources = sources
         # In a thread: a table of many rows must not keep other clients from their answers.
         self._views: dict[str, Callable[[dict[str, Any]], Any]] = {
-            "status": lambda _: views.status(table, service, now_ms()),
-            "listeners": lambda _: views.listeners(table),
-            "pools": lambda _: views.pools(table),
-            "backends": lambda _: views.backends(table, now_ms()),
-            "sessions": lambda args: views.sessions(table, now_ms(), args),
+            "status": lambda _: overview.status(table, service, now_ms()),
+            "listeners": lambda _: overview.listeners(table),
+            "pools": lambda _: overview.pools(table),
+            "backends": lambda _: overview.backends(table, now_ms()),
+            "sessions": lambda args: overview.sessions(table, now_ms(), args),
             "picks": lambda args: picks(table, now_ms(), args),
-            "workers": lambda _: views.workers(table, now_ms(), usages()),
+            "workers": lambda _: overview.workers(table, now_ms(), usages()),
             "explain": lambda args: _explained(table, args),
-            "simulate": lambda args: choices.simulate(table, args),
-            "blocks": lambda _: edge_views.blocked(table, now_ms()),
-            "talkers": lambda _: edge_views.busiest(table, now_ms()),
-            "stats": lambda _: views.stats(table),
+            "simulate": lambda args: explain.simulate(table, args),
+            "blocks": lambda _: clients.blocked(table, now_ms()),
+            "talkers": lambda _: clients.busiest(table, now_ms()),
+            "stats": lambda _: overview.stats(table),
         }
         self._others: dict[str, Handler] = {
             "events": self._events,
             "audit": self._audit,
             "why": self._why,
             "discovery": self._discovery,
-            "certs": lambda _: tls_views.certificates(self._channel),
+            "certs": lambda _: tls.certificates(self._channel),
             "drain": lambda args: self._state(args, "drain"),
             "ready": lambda args: self._state(args, "ready"),
             "maint": lambda args: self._state(args, "maint"),
             "weight": lambda args: self._channel.ask("weight", args),
             **{op: self._passed_on(op) for op in PASSED_ON},
             "kill": self._kill,
-            "sticky": lambda args: choosing.sticky(table, channel, args),
+            "sticky": lambda args: sticky.sticky(table, channel, args),
             "wait": self._wait,
             **changing.handlers(table, channel),
         }
@@ -188,4 +189,4 @@ def _explained(table: Table, args: dict[str, Any]) -> Any:
         return picks(table, now_ms(), args)
     if args["pool"] is None or args["client"] is None:
         raise AdminError("bad_argument", "name a pool and a client, or say --recent")
-    return choices.explain(table, args)
+    return explain.explain(table, args)

@@ -13,11 +13,11 @@ from typing import Any
 
 import setproctitle
 
-from l4lb.control import views
 from l4lb.control.channel import Channel
 from l4lb.control.handlers import Handlers
-from l4lb.control.server import Server
+from l4lb.control.serving.admin_socket import Server
 from l4lb.control.sources import Sources
+from l4lb.control.views import overview
 from l4lb.native.table import Table
 
 STALE_HEARTBEAT_MS = 3_000
@@ -57,7 +57,7 @@ async def _serve(setup: ControlSetup) -> None:
     for event in setup.events:
         channel.note(event)
     channel.start()
-    service = views.Service(
+    service = overview.Service(
         setup.version, setup.supervisor_pid, setup.started_ms, setup.stale_heartbeat_ms
     )
     sources = Sources(setup.table, channel)
@@ -84,11 +84,11 @@ async def _serve_web(
     setup: ControlSetup, web: WebSetup, channel: Channel, handlers: Handlers
 ) -> None:
     # why: here, so that a service without HTTP does not load the library.
-    from l4lb.control.live import Live
-    from l4lb.control.web import Web
+    from l4lb.control.serving.dashboard import Live
+    from l4lb.control.serving.http import Web
     from l4lb.metrics.collector import About, Collector
 
-    service = views.Service(
+    service = overview.Service(
         setup.version, setup.supervisor_pid, setup.started_ms, setup.stale_heartbeat_ms
     )
     since_s = (time.monotonic_ns() // 1_000_000 - setup.started_ms) / 1000

@@ -23,7 +23,7 @@ from l4lb.config.model import Config
 from l4lb.native import udp
 from l4lb.native.table import Table
 from l4lb.supervisor.checking import Checking
-from l4lb.supervisor.observability import Seeing
+from l4lb.supervisor.observability import Observability
 from l4lb.supervisor.process import preload, privileges, seccomp
 from l4lb.supervisor.process.child import Strangers
 from l4lb.supervisor.process.event_history import History
@@ -34,7 +34,7 @@ from l4lb.supervisor.reload.install import open_all
 from l4lb.supervisor.reload.reload import Reloads
 from l4lb.supervisor.reload.source import ConfigOrigin, Source
 from l4lb.supervisor.requests import checks, discovery
-from l4lb.supervisor.requests.checker import Asks
+from l4lb.supervisor.requests.checker import CheckerRequests
 from l4lb.supervisor.requests.operations import Changes
 from l4lb.supervisor.sockets.http import OpenWeb, open_web
 from l4lb.supervisor.sockets.listening import Listening, open_admin
@@ -44,7 +44,7 @@ from l4lb.supervisor.table.membership import Membership, capacities
 from l4lb.supervisor.tls_secrets import Secrets
 from l4lb.supervisor.upgrade.new_program import Predecessor
 from l4lb.supervisor.upgrade.old_program import Departure
-from l4lb.supervisor.workers.events import WorkerNews, log_health
+from l4lb.supervisor.workers.events import WorkerEvents, log_health
 from l4lb.supervisor.workers.hung import HungWorkers
 from l4lb.supervisor.workers.workers import Workers
 
@@ -97,14 +97,14 @@ class Supervisor:
         self._workers = self._make_workers()
         HungWorkers(self._reactor, self._table, self._workers, lambda: self._config.process,
                     self._tell)  # fmt: skip
-        self._secrets.notify = self._workers.look_at_secrets
+        self._secrets.notify = self._workers.load_secrets
         self._workers.listening = self._listening
-        self._seeing = Seeing(self._reactor, self._table, config.process)
+        self._observability = Observability(self._reactor, self._table, config.process)
         self._changes = self._make_changes(origin)
         self._requests = self._changes.requests
         self._requests.also("certificates", self._secrets.certificates)
         self._requests.also("checks", lambda args: checks.checks_of(self._config, args))
-        self._asks = Asks(self._reactor, self._table, self._requests)
+        self._asks = CheckerRequests(self._reactor, self._table, self._requests)
         self._make_helpers()
 
     def _make_changes(self, origin: ConfigOrigin) -> Changes:
@@ -148,10 +148,10 @@ class Supervisor:
             self._config.process.workers,
             self._secrets.fd,
             guard=self._guards.worker,
-            news=WorkerNews(self._reactor, self._tell),
+            events=WorkerEvents(self._reactor, self._tell),
             on_crash_loop=self._give_up,
             on_empty=self._end,
-            on_left=lambda index: self._changes.crew.left(index),
+            on_left=lambda index: self._changes.worker_changes.left(index),
         )
 
     def _open_listening(self, inherited: Inherited) -> None:
@@ -202,7 +202,7 @@ class Supervisor:
         """Another configuration is in force: what table and workers do not tell by themselves."""
         self._config = config
         self._set_states()
-        self._seeing.configure(config.process)
+        self._observability.configure(config.process)
         l4lb.log.setup(config.process.log.level, config.process.log.format)
         self._checker.configure(config)
         # Not now: which backends are the file's is known when the change is complete.
@@ -250,14 +250,14 @@ class Supervisor:
                 signal.SIGTERM: noted("TERM", "stop", self._on_term),
                 signal.SIGINT: noted("INT", "stop", lambda: self._stop("stopped")),
                 signal.SIGHUP: lambda: self._changes.by_signal("HUP", "reload"),
-                signal.SIGUSR1: noted("USR1", "reopen", self._seeing.reopen),
+                signal.SIGUSR1: noted("USR1", "reopen", self._observability.reopen),
                 signal.SIGUSR2: lambda: self._changes.by_signal("USR2", "upgrade"),
             }
         )
         self._phase = "serving"
-        self._membership.edge.start(self._reactor, self._requests.also, self._tell)
+        self._membership.policy.start(self._reactor, self._requests.also, self._tell)
         # Whoever gets an answer from admin finds all workers there: control comes last.
-        self._seeing.start()
+        self._observability.start()
         if self._before is not None:
             self._before.have_leave(self._table, self._membership)
         self._workers.start(hold_udp=self._before is not None)
@@ -342,7 +342,7 @@ class Supervisor:
             return
         self._phase = "ended"
         self._changes.reloads.stop()
-        self._membership.edge.stop()
+        self._membership.policy.stop()
         for helper in self._helpers:
             helper.stop()
             self._reactor.after(STOP_GRACE_MS, helper.kill)
@@ -350,7 +350,7 @@ class Supervisor:
 
     @property
     def _helpers(self) -> tuple[Helper, ...]:
-        return self._control, self._checker, self._seeing.writer
+        return self._control, self._checker, self._observability.writer
 
     def _wait_for_helpers(self) -> None:
         if any(helper.alive for helper in self._helpers):

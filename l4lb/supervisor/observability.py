@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-import l4lb.logger.main
+import l4lb.access_log.main
+from l4lb.access_log.settings import Settings
 from l4lb.config.model import Process
-from l4lb.logger.settings import Settings
 from l4lb.native import seen, trace
 from l4lb.native.table import Table
 from l4lb.supervisor.process.helper import Helper
@@ -28,7 +28,7 @@ def log_settings(process: Process) -> Settings:
     )
 
 
-class Seeing:
+class Observability:
     """Keeps the table's rules and, when there is an access log, its writer. A log that is turned
     off leaves its writer running: lines may still wait."""
 
@@ -59,8 +59,8 @@ class Seeing:
         )
 
     def _run(self, channel: socket.socket) -> int:
-        return l4lb.logger.main.run(
-            l4lb.logger.main.LoggerSetup(self._table, channel, self._settings)
+        return l4lb.access_log.main.run(
+            l4lb.access_log.main.LoggerSetup(self._table, channel, self._settings)
         )
 
     def start(self) -> None:

@@ -22,7 +22,7 @@ from l4lb.errors import ConfigError
 from l4lb.native import tls
 from l4lb.native.table import Table
 from l4lb.supervisor.process.reactor import Reactor
-from l4lb.supervisor.process.waited_job import aside
+from l4lb.supervisor.process.waited_job import run_and_wait
 from l4lb.supervisor.table.membership import Bindings
 
 PAGE = 16  # certificates of one answer: a message of a channel holds them
@@ -88,7 +88,7 @@ class Secrets:
             return strongbox.fill(config, self._profiles, old, draft, pinned=pinned)
 
         try:
-            answer = strongbox.understood(aside("keys", fill, keep=[old.fd, draft]))
+            answer = strongbox.understood(run_and_wait("keys", fill, keep=[old.fd, draft]))
         except (OSError, ValueError) as error:
             answer = [Finding(("listeners",), f"the certificates could not be read: {error}")]
         if isinstance(answer, Answer):
@@ -198,7 +198,7 @@ class Secrets:
         self._rotate_later()
         keys = self._keys_fd
         try:
-            aside("keys", lambda: vault.rotate_ticket_keys(keys), keep=[keys])
+            run_and_wait("keys", lambda: vault.rotate_ticket_keys(keys), keep=[keys])
         except OSError as error:
             LOG.error("ticket keys stay as they are until the next time", reason=str(error))
         else:
@@ -283,5 +283,5 @@ def _ticket_keys(known: Mapping[str, Any]) -> int:
     if len(before) == vault.KEYS * vault.KEY_BYTES:
         os.pwrite(fd, before, 0)
     else:
-        aside("keys", lambda: vault.make_ticket_keys(fd), keep=[fd])
+        run_and_wait("keys", lambda: vault.make_ticket_keys(fd), keep=[fd])
     return fd

@@ -18,8 +18,8 @@ SCRIPT = str(Path(__file__).parent / "harness" / "faulty.py")
 CALLS = (
     "l4lb.supervisor.table.membership.Membership._write_listeners",
     "l4lb.supervisor.tls_secrets.Secrets.adopt",
-    "l4lb.supervisor.workers.resize.Crew.resize",
-    "l4lb.supervisor.workers.resize.Crew.listen",
+    "l4lb.supervisor.workers.resize.WorkerChanges.resize",
+    "l4lb.supervisor.workers.resize.WorkerChanges.listen",
     "l4lb.supervisor.reload.install.Installer._move",
     "l4lb.supervisor.process.child.Child.reap",
     "l4lb.supervisor.workers.workers.Workers._settle",

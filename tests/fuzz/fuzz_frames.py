@@ -14,7 +14,7 @@ from pathlib import Path
 import msgpack
 
 from l4lb.control.commands import COMMANDS
-from l4lb.control.protocol import FRAME_MAX, LENGTH, Decoder, ProtocolError, Request
+from l4lb.control.serving.protocol import FRAME_MAX, LENGTH, Decoder, ProtocolError, Request
 from l4lb.errors import AdminError
 
 LONGEST = 4096  # bytes of one input

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from l4lb import owned
+from l4lb.access_log.settings import Settings
+from l4lb.access_log.sinks import sink_for
 from l4lb.config.tables.process import Process
 from l4lb.errors import L4lbError
-from l4lb.logger.settings import Settings
-from l4lb.logger.sinks import sink_for
 from l4lb.supervisor.process.privileges import User
 from l4lb.supervisor.sockets.http_token import NAME, token_of
 from l4lb.supervisor.sockets.listening import open_admin

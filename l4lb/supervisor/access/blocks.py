@@ -18,7 +18,7 @@ from l4lb.native import sets, talkers
 from l4lb.native.sets import BlockRow
 from l4lb.native.table import Table
 from l4lb.supervisor.access.network_lists import network_of, term
-from l4lb.supervisor.access.network_sets import Sets, Tell
+from l4lb.supervisor.access.network_sets import NetworkSets, Tell
 
 REAL, DRY = 1, 2  # values in the set
 LOG = l4lb.log.get("supervisor")
@@ -27,7 +27,7 @@ LOG = l4lb.log.get("supervisor")
 class Blocks:
     """The blocked sources of one table; every method is told the time."""
 
-    def __init__(self, table: Table, sets: Sets) -> None:
+    def __init__(self, table: Table, sets: NetworkSets) -> None:
         self._table = table
         self._sets = sets
         self.tell: Tell = lambda _kind, _fields: None

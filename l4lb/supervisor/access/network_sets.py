@@ -35,7 +35,7 @@ Seen = Mapping[Content, dict[str, Stamp]]  # what told the files of sets apart
 Tell = Callable[[str, Mapping[str, Any]], None]
 
 
-class Sets:
+class NetworkSets:
     """All sets of one table. Set 0, the blocked sources, is somebody else's content."""
 
     def __init__(self, table: Table) -> None:

@@ -20,7 +20,7 @@ from l4lb.errors import AdminError, L4lbError
 from l4lb.native import sets
 from l4lb.native.table import Table
 from l4lb.supervisor.access.network_lists import network_of, term
-from l4lb.supervisor.access.network_sets import Sets, Tell
+from l4lb.supervisor.access.network_sets import NetworkSets, Tell
 
 LOG = l4lb.log.get("supervisor")
 RULES_MAX = 16_384  # on all listeners
@@ -39,10 +39,10 @@ class Rule:
     until_ms: int | None
 
 
-class Rules:
+class RuntimeRules:
     """The rules of one table; every method is told the time."""
 
-    def __init__(self, table: Table, sets: Sets) -> None:
+    def __init__(self, table: Table, sets: NetworkSets) -> None:
         self._table = table
         self._sets = sets
         self._rules: dict[str, dict[str, Rule]] = {}  # by listener and network

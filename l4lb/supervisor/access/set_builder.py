@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from l4lb.errors import L4lbError
 from l4lb.native import sets
 from l4lb.supervisor.access.network_lists import Content, Stamp
-from l4lb.supervisor.process.job import Errand, Outcome
+from l4lb.supervisor.process.job import Job, Outcome
 from l4lb.supervisor.process.reactor import Reactor
 
 BUILD_TIMEOUT_MS = 60_000
@@ -56,7 +56,7 @@ class Build:
         self._stamps = {content: content.stamps() for content in contents}
         self._memory = os.memfd_create("l4lb-sets", os.MFD_CLOEXEC)
         os.ftruncate(self._memory, sets.HALF_BYTES)
-        self._errand = Errand(
+        self._job = Job(
             reactor, "builder", lambda pipe: _write(contents, self._memory, pipe), self._end,
             keep=[self._memory], timeout_ms=BUILD_TIMEOUT_MS, most=ANSWER_MAX,
         )  # fmt: skip
@@ -64,11 +64,11 @@ class Build:
     @property
     def pid(self) -> int:
         """The child's."""
-        return self._errand.pid
+        return self._job.pid
 
     def abandon(self) -> None:
         """Gives up and takes the child away; on_fault is called before this returns."""
-        self._errand.abandon()
+        self._job.abandon()
 
     def _end(self, outcome: Outcome) -> None:
         try:

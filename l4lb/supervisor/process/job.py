@@ -25,7 +25,7 @@ class Outcome:
     took_ms: int
 
 
-class Errand:
+class Job:
     """One child. on_end is called once, later."""
 
     def __init__(

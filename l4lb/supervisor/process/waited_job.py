@@ -20,7 +20,7 @@ TIMEOUT_MS = 30_000  # a child that takes longer is killed
 READ_BYTES = 1 << 20
 
 
-def aside(name: str, work: Callable[[], bytes], *, keep: Iterable[int]) -> bytes:
+def run_and_wait(name: str, work: Callable[[], bytes], *, keep: Iterable[int]) -> bytes:
     """What work returned in a child with all rights of this process, the descriptors in keep, and a
     memory that other processes of its user cannot read. Raises OSError if nothing came of it."""
     ours, theirs = os.pipe()

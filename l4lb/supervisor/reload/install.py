@@ -18,30 +18,30 @@ from l4lb.native.table import Table
 from l4lb.supervisor.process.faults import fault
 from l4lb.supervisor.process.reactor import monotonic_ms
 from l4lb.supervisor.sockets.listening import Listening, open_listening
-from l4lb.supervisor.sockets.options import Shape, try_pools
+from l4lb.supervisor.sockets.options import SocketOptions, try_pools
 from l4lb.supervisor.sockets.systemd_activation import Inherited
 from l4lb.supervisor.table.membership import Membership
-from l4lb.supervisor.table.row_allocator import Rows
+from l4lb.supervisor.table.row_allocator import RowAllocator
 from l4lb.supervisor.tls_secrets import Secrets
-from l4lb.supervisor.workers.resize import Crew
+from l4lb.supervisor.workers.resize import WorkerChanges
 from l4lb.supervisor.workers.workers import Workers
 
 LOG = l4lb.log.get("supervisor")
 
 
-def wanted(config: Config) -> dict[tuple[str, str], tuple[str, Bind, Shape]]:
+def wanted(config: Config) -> dict[tuple[str, str], tuple[str, Bind, SocketOptions]]:
     """Each address to be bound, by protocol and text: its listener's name, itself, its shape."""
     return {
-        (one.protocol, str(bind)): (name, bind, shape)
+        (one.protocol, str(bind)): (name, bind, options)
         for name, one in config.listeners.items()
-        for shape in [Shape.of(one)]
+        for options in [SocketOptions.of(one)]
         for bind in one.bind
     }
 
 
 def open_all(
     config: Config,
-    rows: Rows[tuple[str, str]],
+    rows: RowAllocator[tuple[str, str]],
     have: Mapping[tuple[str, str], Listening],
     inherited: Inherited,
     seed: int,
@@ -49,21 +49,21 @@ def open_all(
     """The sockets of every address: those of a program before this one, those that a service
     manager passed, or new ones. Raises L4lbError."""
     workers = range(config.process.workers)
-    for key, (name, bind, shape) in wanted(config).items():
+    for key, (name, bind, options) in wanted(config).items():
         row = rows[name, str(bind)]
         if key in have:
             have[key].row, have[key].listener = row, name
-            have[key].reshape(shape)
+            have[key].set_options(options)
             yield have[key]
             continue
-        passed = inherited.take(name, bind, shape.protocol)
+        passed = inherited.take(name, bind, options.protocol)
         if passed is not None:
-            plain = replace(shape, options={}, mptcp=False)  # as the manager made it, so far
-            one = Listening(bind, name, row, {0: passed}, passed=True, shape=plain)
-            one.reshape(replace(shape, mptcp=False))
+            plain = replace(options, values={}, mptcp=False)  # as the manager made it, so far
+            one = Listening(bind, name, row, {0: passed}, passed=True, options=plain)
+            one.set_options(replace(options, mptcp=False))
             yield one
             continue
-        yield open_listening(bind, name, row, workers, shape, seed=seed)
+        yield open_listening(bind, name, row, workers, options, seed=seed)
 
 
 class Installer:
@@ -76,14 +76,14 @@ class Installer:
         membership: Membership,
         secrets: Secrets,
         workers: Workers,
-        crew: Crew,
+        worker_changes: WorkerChanges,
         on_done: Callable[[Config], None],
     ) -> None:
         self._table = table
         self._membership = membership
         self._secrets = secrets
         self._workers = workers
-        self._crew = crew
+        self._worker_changes = worker_changes
         self._on_done = on_done
 
     def install(self, before: Config, after: Config, changes: Sequence[Change]) -> None:
@@ -101,7 +101,9 @@ class Installer:
         """After a fault half-way: what is there now becomes the configuration before again."""
         try:
             self._install(after, before, self._membership.changes_to(before))
-            self._crew.drop_sockets_from(before.process.workers)  # of workers that never began
+            self._worker_changes.drop_sockets_from(
+                before.process.workers
+            )  # of workers that never began
         except Exception:
             fault("going back to the configuration before")
             LOG.critical(
@@ -117,9 +119,9 @@ class Installer:
         changed = {one.name for one in changes if one.kind == "pool"}
         try_pools(pool for name, pool in after.pools.items() if name in changed)
         with contextlib.ExitStack() as undo:
-            self._reshape(after, undo)
-            undo.callback(self._crew.drop_sockets_from, old_count)
-            self._crew.make_sockets(count)
+            self._set_options(after, undo)
+            undo.callback(self._worker_changes.drop_sockets_from, old_count)
+            self._worker_changes.make_sockets(count)
             opened = self._open(after, range(count), undo)
             self._membership.change(after, changes, monotonic_ms())
             undo.pop_all()
@@ -129,25 +131,25 @@ class Installer:
             self._secrets.adopt(after, bundle, self._membership.bindings)
             if any("limits" in one.keys for one in changes if one.kind == "listener"):
                 self._workers.recount()
-            self._crew.resize(count, after.process.drain_timeout_ms)
+            self._worker_changes.resize(count, after.process.drain_timeout_ms)
             self._move(after)
             for one in opened:
                 one.row = self._membership.listeners[one.listener, str(one.bind)]
-                self._crew.listen(one)
+                self._worker_changes.listen(one)
         self._on_done(after)
 
     def _close_unused(self, one: Listening) -> None:
         if one not in self._workers.listening:
             one.close()
 
-    def _reshape(self, after: Config, undo: contextlib.ExitStack) -> None:
+    def _set_options(self, after: Config, undo: contextlib.ExitStack) -> None:
         """Other options of sockets that are open."""
         want = wanted(after)
         for one in self._workers.listening:
             if one.key in want:
-                _, _, shape = want[one.key]
-                undo.callback(one.reshape, one.shape)
-                one.reshape(replace(shape, by_port=one.shape.by_port))
+                _, _, options = want[one.key]
+                undo.callback(one.set_options, one.options)
+                one.set_options(replace(options, by_port=one.options.by_port))
 
     def _open(
         self, after: Config, workers: Sequence[int], undo: contextlib.ExitStack
@@ -155,11 +157,11 @@ class Installer:
         """The sockets of addresses that are new."""
         have = {one.key for one in self._workers.listening}
         opened: list[Listening] = []
-        for key, (name, bind, shape) in wanted(after).items():
+        for key, (name, bind, options) in wanted(after).items():
             if key not in have:
-                alone = not self._crew.has_port(shape.protocol, bind.port)
+                alone = not self._worker_changes.has_port(options.protocol, bind.port)
                 seed = udp.seed(self._table)
-                one = open_listening(bind, name, -1, workers, shape, alone=alone, seed=seed)
+                one = open_listening(bind, name, -1, workers, options, alone=alone, seed=seed)
                 undo.callback(one.close)
                 opened.append(one)
         return opened
@@ -169,12 +171,12 @@ class Installer:
         want = wanted(after)
         for one in list(self._workers.listening):
             if one.key not in want:
-                self._crew.unlisten(one)
+                self._worker_changes.unlisten(one)
                 continue
-            one.listener, _, shape = want[one.key]
-            if one.shape != shape:  # by_port: all else is so already
-                one.reshape(shape)
-                self._crew.move_flows(after.process.workers)
+            one.listener, _, options = want[one.key]
+            if one.options != options:  # by_port: all else is so already
+                one.set_options(options)
+                self._worker_changes.move_udp(after.process.workers)
             row = self._membership.listeners[one.listener, str(one.bind)]
             if row != one.row:
-                self._crew.relabel(one, row)
+                self._worker_changes.relabel(one, row)

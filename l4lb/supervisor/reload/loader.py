@@ -16,7 +16,7 @@ from l4lb.config.model import Config
 from l4lb.config.plain import carried, of_carried
 from l4lb.errors import AdminError, ConfigError, L4lbError
 from l4lb.supervisor.process.faults import fault
-from l4lb.supervisor.process.job import Errand, Outcome
+from l4lb.supervisor.process.job import Job, Outcome
 from l4lb.supervisor.process.reactor import Reactor
 
 LOAD_TIMEOUT_MS = 30_000
@@ -53,14 +53,14 @@ class Loader:
     ) -> None:
         self._on_config = on_config
         self._on_fault = on_fault
-        self._errand = Errand(
+        self._job = Job(
             reactor, "loader", lambda pipe: _write(read, pipe), self._end,
             timeout_ms=LOAD_TIMEOUT_MS, most=RESULT_MAX,
         )  # fmt: skip
 
     def stop(self) -> None:
         """Gives up reading; on_fault is called."""
-        self._errand.stop()
+        self._job.stop()
 
     def _end(self, outcome: Outcome) -> None:
         try:

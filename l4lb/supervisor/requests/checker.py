@@ -19,7 +19,7 @@ PUBLISH_MS = 100  # changes of weight within this time are one
 LOG = l4lb.log.get("supervisor")
 
 
-class Asks:
+class CheckerRequests:
     """Does what the checker asks; a backend that has gone meanwhile is no fault."""
 
     def __init__(self, reactor: Reactor, table: Table, requests: Requests) -> None:

@@ -20,7 +20,7 @@ from l4lb.supervisor.requests.control import Later, Reply, Requests
 from l4lb.supervisor.table.membership import Membership
 from l4lb.supervisor.tls_secrets import Secrets
 from l4lb.supervisor.upgrade.old_program import Departure
-from l4lb.supervisor.workers.resize import Crew
+from l4lb.supervisor.workers.resize import WorkerChanges
 from l4lb.supervisor.workers.workers import Workers
 
 LOG = l4lb.log.get("supervisor")
@@ -51,10 +51,12 @@ class Changes:
         self._phase = phase
         self._depart = depart
         self._notifier = notifier
-        self.crew = Crew(reactor, workers)
-        installer = Installer(table, membership, secrets, workers, self.crew, on_installed)
+        self.worker_changes = WorkerChanges(reactor, workers)
+        installer = Installer(
+            table, membership, secrets, workers, self.worker_changes, on_installed
+        )
         self.reloads = Reloads(
-            reactor, source, load=load, prepare=membership.edge.prepare,
+            reactor, source, load=load, prepare=membership.policy.prepare,
             install=installer.install, tell=tell,
         )  # fmt: skip
         operations = {
@@ -99,7 +101,7 @@ class Changes:
         return told
 
     def _rebalance(self, _: Mapping[str, Any], reply: Reply) -> None:
-        self.crew.rebalance(self._table, lambda moved: reply({"moved": moved}))
+        self.worker_changes.rebalance(self._table, lambda moved: reply({"moved": moved}))
 
     def _upgrade(self, args: Mapping[str, Any], reply: Reply) -> None:
         self._depart(self.reloads).begin(args.get("request"), args.get("cause"), reply)

@@ -23,7 +23,7 @@ from l4lb.errors import L4lbError
 from l4lb.native.egress import OptionError
 from l4lb.supervisor.process.privileges import User
 from l4lb.supervisor.sockets import http_token, udp, udp_filter
-from l4lb.supervisor.sockets.options import Rights, Shape, refused
+from l4lb.supervisor.sockets.options import Rights, SocketOptions, refused
 
 BACKLOG = 4096
 LOCK = ".lock"  # behind the admin socket's path: holds the service's pid and its flock
@@ -56,7 +56,7 @@ class Listening:
     released: set[int] = field(default_factory=set)
     passed: bool = False
     unlinked: bool = False
-    shape: Shape = field(default_factory=Shape)
+    options: SocketOptions = field(default_factory=SocketOptions)
     seed: int = 0  # UDP: of share_out
     tag: int = field(default_factory=itertools.count(1).__next__)  # tells it from all before it
 
@@ -66,7 +66,7 @@ class Listening:
 
     @property
     def protocol(self) -> str:
-        return self.shape.protocol
+        return self.options.protocol
 
     @property
     def key(self) -> tuple[str, str]:
@@ -84,7 +84,7 @@ class Listening:
         goes where."""
         first = next(iter(self.sockets.values()), None)
         if first is not None and not self.shared:
-            udp_filter.steer(first, count, self.seed, by_port=self.shape.by_port)
+            udp_filter.steer(first, count, self.seed, by_port=self.options.by_port)
 
     def add(self, index: int) -> None:
         """A socket for one worker more. Raises L4lbError."""
@@ -92,9 +92,9 @@ class Listening:
             return
         try:
             if self.protocol == "udp":
-                self.sockets[index] = udp.open_sockets(self.bind, 1, self.shape, alone=False)[0]
+                self.sockets[index] = udp.open_sockets(self.bind, 1, self.options, alone=False)[0]
                 return
-            sock = _inet_socket(self.bind, self.shape, share_port=True)
+            sock = _inet_socket(self.bind, self.options, share_port=True)
             self.sockets[index] = sock
             sock.listen(BACKLOG)
         except OSError as error:
@@ -112,28 +112,28 @@ class Listening:
             if place < len(self.order):
                 self.order[place] = last
 
-    def reshape(self, shape: Shape) -> None:
+    def set_options(self, options: SocketOptions) -> None:
         """Changes the options of all its sockets: what they accept from now on has the new ones.
         Raises L4lbError."""
-        if shape == self.shape:
+        if options == self.options:
             return
         what = f"listeners.{self.listener}"
-        if shape.mptcp != self.shape.mptcp and not self.path:
+        if options.mptcp != self.options.mptcp and not self.path:
             raise L4lbError(
                 f"{what}.mptcp: cannot be changed while {self.bind} is open; bind another address,"
                 " or restart"
             )
         try:
-            if shape.options != self.shape.options and not self.path:
+            if options.values != self.options.values and not self.path:
                 for sock in self.sockets.values():
-                    shape.put_on(sock)
-            if shape.rights != self.shape.rights and self.path and not self.unlinked:
-                shape.rights.put_on(self.path)
+                    options.put_on(sock)
+            if options.rights != self.options.rights and self.path and not self.unlinked:
+                options.rights.put_on(self.path)
         except OSError as error:
             if self.path:
                 raise _failed(self.bind, error) from error
             raise refused(what, error) from error
-        self.shape = shape
+        self.options = options
 
     def release(self, index: int, workers: Collection[int]) -> None:
         """The worker of this index accepts no more; of these that did."""
@@ -164,9 +164,9 @@ def _failed(bind: Bind, error: OSError) -> L4lbError:
     return L4lbError(f"cannot listen on {bind}: {reason}" + (f" ({hint})" if hint else ""))
 
 
-def _inet_socket(bind: Bind, shape: Shape, *, share_port: bool) -> socket.socket:
+def _inet_socket(bind: Bind, options: SocketOptions, *, share_port: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in bind.host else socket.AF_INET
-    sock = shape.make(family)
+    sock = options.make(family)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if share_port:
@@ -183,15 +183,15 @@ def _inet_socket(bind: Bind, shape: Shape, *, share_port: bool) -> socket.socket
 
 
 def _open_inet(
-    bind: Bind, workers: Sequence[int], shape: Shape, *, alone: bool
+    bind: Bind, workers: Sequence[int], options: SocketOptions, *, alone: bool
 ) -> dict[int, socket.socket]:
     # SO_REUSEPORT would let two services share a port in silence: first bind without it.
     if alone:
-        _inet_socket(bind, shape, share_port=False).close()
+        _inet_socket(bind, options, share_port=False).close()
     sockets: dict[int, socket.socket] = {}
     try:
         for index in workers:
-            sockets[index] = _inet_socket(bind, shape, share_port=True)
+            sockets[index] = _inet_socket(bind, options, share_port=True)
         # Listening only when all are bound: the kernel shares clients out over those it has.
         for sock in sockets.values():
             sock.listen(BACKLOG)
@@ -259,7 +259,7 @@ def open_listening(
     listener: str,
     row: int,
     workers: Sequence[int],
-    shape: Shape,
+    options: SocketOptions,
     *,
     alone: bool = True,
     seed: int = 0,
@@ -268,17 +268,17 @@ def open_listening(
     this service is bound to that port; seed: see Listening. Raises L4lbError that says what to
     do."""
     try:
-        if shape.protocol == "udp":
-            found = udp.open_sockets(bind, len(workers), shape, alone=alone)
+        if options.protocol == "udp":
+            found = udp.open_sockets(bind, len(workers), options, alone=alone)
             by_worker = dict(zip(workers, found, strict=True))
-            one = Listening(bind, listener, row, by_worker, shape=shape, seed=seed)
+            one = Listening(bind, listener, row, by_worker, options=options, seed=seed)
             one.share_out(len(workers))
             return one
         if bind.path:
-            sock = open_unix(bind.path, rights=shape.rights)
-            return Listening(bind, listener, row, {0: sock}, bind.path, shape=shape)
-        sockets = _open_inet(bind, workers, shape, alone=alone)
-        return Listening(bind, listener, row, sockets, order=list(workers), shape=shape)
+            sock = open_unix(bind.path, rights=options.rights)
+            return Listening(bind, listener, row, {0: sock}, bind.path, options=options)
+        sockets = _open_inet(bind, workers, options, alone=alone)
+        return Listening(bind, listener, row, sockets, order=list(workers), options=options)
     except OptionError as error:
         raise refused(f"listeners.{listener}", error) from error
     except OSError as error:
@@ -288,7 +288,7 @@ def open_listening(
 def open_one(bind: Bind, backlog: int) -> socket.socket:
     """One listening socket at an IP address, of this service alone. Raises L4lbError."""
     try:
-        sock = _inet_socket(bind, Shape(), share_port=False)
+        sock = _inet_socket(bind, SocketOptions(), share_port=False)
         sock.listen(backlog)
     except OSError as error:
         raise _failed(bind, error) from error

@@ -71,18 +71,18 @@ def _number(kind: str, name: str) -> int:
 
 
 @dataclass(frozen=True)
-class Shape:
-    """What a listener asks of each of its sockets. by_port: UDP clients of one IP address need not
-    meet one socket."""
+class SocketOptions:
+    """What a listener asks of each of its sockets. values: of socket options by name; by_port: UDP
+    clients of one IP address need not meet one socket."""
 
     protocol: str = "tcp"
     mptcp: bool = False
     by_port: bool = True
-    options: Options = field(default_factory=dict)
+    values: Options = field(default_factory=dict)
     rights: Rights = AS_IT_COMES
 
     @classmethod
-    def of(cls, listener: Listener) -> Shape:
+    def of(cls, listener: Listener) -> SocketOptions:
         options = dict(listener.options)
         if listener.transparent:
             options["transparent"] = 1
@@ -97,7 +97,7 @@ class Shape:
             IPPROTO_MPTCP if self.mptcp else 0,
         )  # fmt: skip
         try:
-            egress.apply(sock, self.options)
+            egress.apply(sock, self.values)
         except OSError:
             sock.close()
             raise
@@ -108,7 +108,7 @@ class Shape:
         Raises egress.OptionError."""
         with socket.socket(sock.family, sock.type) as fresh:
             usual = egress.read(fresh)
-        egress.apply(sock, {"interface": "", **usual, **self.options})
+        egress.apply(sock, {"interface": "", **usual, **self.values})
 
 
 def refused(what: str, error: OSError) -> L4lbError:

@@ -11,15 +11,15 @@ import contextlib
 import socket
 
 from l4lb.config.model import Bind
-from l4lb.supervisor.sockets.options import Shape
+from l4lb.supervisor.sockets.options import SocketOptions
 
 BUFFER_BYTES = 4 << 20  # asked for each socket: what waits while a worker is replaced or busy
 SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33  # <asm-generic/socket.h>; need CAP_NET_ADMIN
 
 
-def _one(bind: Bind, shape: Shape, *, share_port: bool) -> socket.socket:
+def _one(bind: Bind, options: SocketOptions, *, share_port: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in bind.host else socket.AF_INET
-    sock = shape.make(family)
+    sock = options.make(family)
     try:
         if share_port:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -47,16 +47,16 @@ def _enlarge(sock: socket.socket) -> None:
 
 
 def open_sockets(
-    bind: Bind, workers: int, shape: Shape, *, alone: bool = True
+    bind: Bind, workers: int, options: SocketOptions, *, alone: bool = True
 ) -> list[socket.socket]:
     """The sockets of one address, one a worker; alone: nobody else of this service has its port.
     Raises OSError."""
     # SO_REUSEPORT would let two services share a port in silence: first bind without it.
     if alone:
-        _one(bind, shape, share_port=False).close()
+        _one(bind, options, share_port=False).close()
     sockets: list[socket.socket] = []
     try:
-        sockets.extend(_one(bind, shape, share_port=True) for _ in range(workers))
+        sockets.extend(_one(bind, options, share_port=True) for _ in range(workers))
     except OSError:
         for sock in sockets:
             sock.close()

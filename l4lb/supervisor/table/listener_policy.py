@@ -14,8 +14,8 @@ from l4lb.errors import L4lbError
 from l4lb.native.table import Table
 from l4lb.supervisor.access.blocks import Blocks
 from l4lb.supervisor.access.network_lists import Content
-from l4lb.supervisor.access.network_sets import Sets, Tell
-from l4lb.supervisor.access.runtime_rules import Rules
+from l4lb.supervisor.access.network_sets import NetworkSets, Tell
+from l4lb.supervisor.access.runtime_rules import RuntimeRules
 from l4lb.supervisor.process.reactor import Reactor, monotonic_ms
 
 LOOK_MS = 1_000  # between two looks at lists' files and blocks
@@ -24,14 +24,14 @@ LOOK_MS = 1_000  # between two looks at lists' files and blocks
 Operation = Callable[[Mapping[str, Any]], Any]
 
 
-class Edge:
-    """Writes the edge's part of one table, and keeps what it needs to change it later."""
+class ListenerPolicy:
+    """Writes what listeners ask of clients into one table, and keeps what it needs to change it."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        self.sets = Sets(table)
+        self.sets = NetworkSets(table)
         self.blocks = Blocks(table, self.sets)
-        self.rules = Rules(table, self.sets)
+        self.rules = RuntimeRules(table, self.sets)
         self._listeners: Mapping[str, Listener] = {}
         self._heads: dict[str, int] = {}
 

@@ -22,8 +22,8 @@ from l4lb.native.health import set_passive
 from l4lb.native.rows import Address, BackendRow, Capacities
 from l4lb.native.table import Table
 from l4lb.supervisor.table import udp_rows
-from l4lb.supervisor.table.listener_policy import Edge
-from l4lb.supervisor.table.row_allocator import Rows
+from l4lb.supervisor.table.listener_policy import ListenerPolicy
+from l4lb.supervisor.table.row_allocator import RowAllocator
 
 WORKER_ROWS = 65  # = L4_WORKERS_MAX: the last is the supervisor's book
 STICKY_WAYS = 16  # = L4_STICKY_WAYS
@@ -71,20 +71,22 @@ class Membership:
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        self.edge = Edge(table)
+        self.policy = ListenerPolicy(table)
         size = table.capacities
-        self.pools: Rows[str] = Rows(
+        self.pools: RowAllocator[str] = RowAllocator(
             size.pools, is_idle=lambda row: change.pool_is_idle(table, row), recycle=lambda _: None
         )
-        self.backends: Rows[tuple[str, str]] = Rows(
+        self.backends: RowAllocator[tuple[str, str]] = RowAllocator(
             size.backends,
             is_idle=lambda row: change.backend_is_idle(table, row),
             recycle=lambda row: change.fold_backend(table, row),
         )
-        self.listeners: Rows[tuple[str, str]] = Rows(  # listener's name, address as text
-            size.listeners,
-            is_idle=self._listener_is_idle,
-            recycle=self._recycle_listener,
+        self.listeners: RowAllocator[tuple[str, str]] = (
+            RowAllocator(  # listener's name, address as text
+                size.listeners,
+                is_idle=self._listener_is_idle,
+                recycle=self._recycle_listener,
+            )
         )
 
     def start(self, config: Config, known_key: bytes = b"") -> None:
@@ -112,7 +114,7 @@ class Membership:
 
     def change(self, after: Config, changes: Sequence[Change], now_ms: int) -> None:
         """Makes the table say what is configured now. check_room has passed. Raises L4lbError if
-        the edge's lists cannot be read; then nothing that serves has changed."""
+        the lists of networks cannot be read; then nothing that serves has changed."""
         pools = [one for one in changes if one.kind == "pool"]
         backends = [one for one in changes if one.kind == "backend"]
         new = [one.name for one in pools if one.action == "added"]
@@ -122,7 +124,7 @@ class Membership:
         self._write(after, set(new), [one for one in backends if _pool_of(one) in new], 0)
         listeners = {key: self._row(key) for key in _binds(after)}
         try:
-            self.edge.configure(after, listeners, self.pools.live)
+            self.policy.configure(after, listeners, self.pools.live)
         except BaseException:
             self._undo(new, listeners)
             raise
@@ -153,11 +155,11 @@ class Membership:
         ]
 
     def _listener_is_idle(self, row: int) -> bool:
-        return change.listener_is_idle(self._table, row) and not self.edge.is_head(row)
+        return change.listener_is_idle(self._table, row) and not self.policy.is_head(row)
 
     def _recycle_listener(self, row: int) -> None:
         change.fold_listener(self._table, row)
-        self.edge.recycled(row)
+        self.policy.recycled(row)
 
     def _row(self, key: tuple[str, str]) -> int:
         return self.listeners[key] if key in self.listeners else self.listeners.take(key)[0]

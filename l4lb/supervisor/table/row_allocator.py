@@ -17,7 +17,7 @@ class FullError(Exception):
     """There is no row left for a key."""
 
 
-class Rows(Generic[Key]):
+class RowAllocator(Generic[Key]):
     """The rows 0 to size - 1. is_idle: has nothing that needs this row's old key? recycle: called
     before a row is given to another key."""
 

@@ -33,12 +33,12 @@ def taken(table: Table, membership: Membership, secrets: Mapping[str, Any]) -> d
         "health": [
             [*key, health.exported(table, row)] for key, row in membership.backends.live.items()
         ],
-        "rules": [list(dataclasses.astuple(rule)) for rule in membership.edge.rules.rows],
-        "blocks": [list(row) for row in membership.edge.blocks.rows],
+        "rules": [list(dataclasses.astuple(rule)) for rule in membership.policy.rules.rows],
+        "blocks": [list(row) for row in membership.policy.blocks.rows],
     }
 
 
-def stuck(table: Table, membership: Membership, now_ms: int) -> dict[str, Any]:
+def sticky_entries(table: Table, membership: Membership, now_ms: int) -> dict[str, Any]:
     """What clients stick to, in a file in memory whose descriptor is the caller's. Raises
     OSError."""
     fd = os.memfd_create("l4lb-sticky", os.MFD_CLOEXEC)
@@ -58,7 +58,7 @@ def lists(membership: Membership) -> dict[str, Any]:
     fd = os.memfd_create("l4lb-lists", os.MFD_CLOEXEC)
     rows, at = [], 0
     with os.fdopen(os.dup(fd), "wb") as file:
-        for content, stamps, built in membership.edge.sets.of_files():
+        for content, stamps, built in membership.policy.sets.of_files():
             file.write(built)
             rows.append([content.lists, content.files, dict(stamps), at, len(built)])
             at += len(built)
@@ -96,11 +96,11 @@ def restore(table: Table, membership: Membership, told: Mapping[str, Any]) -> No
         row = membership.backends.live.get((pool, name))
         if row is not None:
             health.restore(table, row, known)
-    membership.edge.rules.restore(Rule(*rule) for rule in told.get("rules", ()))
-    membership.edge.blocks.restore(BlockRow(*row) for row in told.get("blocks", ()))
+    membership.policy.rules.restore(Rule(*rule) for rule in told.get("rules", ()))
+    membership.policy.blocks.restore(BlockRow(*row) for row in told.get("blocks", ()))
 
 
-def restore_stuck(
+def restore_sticky(
     table: Table, membership: Membership, told: Mapping[str, Any], now_ms: int
 ) -> None:
     """Enters what clients stick to; its file stays the caller's."""

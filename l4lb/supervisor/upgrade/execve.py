@@ -17,7 +17,7 @@ from typing import Any
 import l4lb.log
 from l4lb.errors import AdminError
 from l4lb.supervisor.process.child import flush
-from l4lb.supervisor.process.job import Errand, Outcome
+from l4lb.supervisor.process.job import Job, Outcome
 from l4lb.supervisor.process.reactor import Reactor
 from l4lb.supervisor.upgrade import state_file
 
@@ -83,7 +83,7 @@ def check(
             AdminError("failed", f"the new program cannot go on from here: {outcome.how}: {why}")
         )
 
-    Errand(
+    Job(
         reactor, "check", become, end,
         keep=[state_fd, *keep], timeout_ms=CHECK_TIMEOUT_MS, most=SAID_MAX,
     )  # fmt: skip

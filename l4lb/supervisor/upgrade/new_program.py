@@ -35,11 +35,11 @@ from l4lb.supervisor.reload.overlay import Overlay
 from l4lb.supervisor.reload.source import Source
 from l4lb.supervisor.sockets.http import OpenWeb, open_web
 from l4lb.supervisor.sockets.listening import AdminSocket, Listening
-from l4lb.supervisor.sockets.options import Rights, Shape, try_pools
+from l4lb.supervisor.sockets.options import Rights, SocketOptions, try_pools
 from l4lb.supervisor.table.membership import Membership, capacities
 from l4lb.supervisor.upgrade import carried_counts, carried_state, execve, old_counts, state_file
 from l4lb.supervisor.workers import mailbox
-from l4lb.supervisor.workers.mailbox import Post
+from l4lb.supervisor.workers.mailbox import Mailbox
 from l4lb.supervisor.workers.workers import Workers
 
 READY_TIMEOUT_S = 60  # a program that is not ready by then is replaced by the old one
@@ -82,7 +82,7 @@ def _fill(table: Table, membership: Membership, config: Config, state: Mapping[s
     """Makes an empty table that of the configuration, with what is known beside it. Raises
     L4lbError."""
     known = state.get("carried", {})
-    with membership.edge.sets.made(carried_state.batch_of(state.get("lists"))):
+    with membership.policy.sets.made(carried_state.batch_of(state.get("lists"))):
         membership.start(config, carried_state.key_of(known))
     carried_state.restore(table, membership, known)
     carried_counts.book_each(table, state["counts"])
@@ -113,7 +113,7 @@ class Predecessor:
             for pid in map(int, (*self.state["workers"], *self.state.get("older", ())))
             if _is_child(pid)
         }
-        self._posts: dict[int, Post] = {}  # to the old workers, by pid
+        self._old_mailboxes: dict[int, Mailbox] = {}  # to the old workers, by pid
         self._killed: set[int] = set()
         self._delivered = False
         self._began_ms = 0
@@ -144,7 +144,7 @@ class Predecessor:
                 list(told["order"]),
                 unlinked=told["unlinked"],
                 passed=told["passed"],
-                shape=Shape(
+                options=SocketOptions(
                     told["protocol"],
                     told.get("mptcp", False),
                     told.get("by_port", True),
@@ -159,7 +159,7 @@ class Predecessor:
         has yet. Raises L4lbError."""
         _fill(table, membership, self.source.running, self.state)
         if "sticky" in self.state:
-            carried_state.restore_stuck(table, membership, self.state["sticky"], monotonic_ms())
+            carried_state.restore_sticky(table, membership, self.state["sticky"], monotonic_ms())
 
     def close_web_but(self, used: OpenWeb | None) -> None:
         """A socket of HTTP that the configuration no longer asks for goes."""
@@ -249,8 +249,8 @@ class Predecessor:
         for pid, child in self._workers.items():
             told = self.state["workers"].get(str(pid))
             if told is not None:  # else it has parted from an earlier program
-                self._posts[pid] = Post(reactor, socket.socket(fileno=told["post_fd"]))
-                self._part(self._posts[pid], told["index"], workers)
+                self._old_mailboxes[pid] = Mailbox(reactor, socket.socket(fileno=told["post_fd"]))
+                self._leave_to(self._old_mailboxes[pid], told["index"], workers)
             reactor.watch(
                 child.pidfd,
                 lambda pid=pid: self._ended(pid, reactor, table, membership),  # type: ignore[misc]
@@ -261,11 +261,11 @@ class Predecessor:
         elif self.state["steward"].get("tells"):
             self._follow(reactor, table, membership)
 
-    def _part(self, letters: Post, index: int, workers: Workers) -> None:
+    def _leave_to(self, old_mailbox: Mailbox, index: int, workers: Workers) -> None:
         """An old worker leaves the sockets to the new ones, and its sessions to one of them."""
         takers = workers.staying
-        letters.send(mailbox.LEAVE, arg=mailbox.FOR_GOOD)
-        workers.hands.everything(letters, takers[index % len(takers)])
+        old_mailbox.send(mailbox.LEAVE, arg=mailbox.FOR_GOOD)
+        workers.hand_overs.everything(old_mailbox, takers[index % len(takers)])
 
     def _answer(self, reactor: Reactor) -> None:
         """Whoever asked for the upgrade hears of it from the old control process."""
@@ -310,8 +310,8 @@ class Predecessor:
 
     def _ended(self, pid: int, reactor: Reactor, table: Table, membership: Membership) -> None:
         child = self._workers.pop(pid)
-        if pid in self._posts:
-            self._posts.pop(pid).close()
+        if pid in self._old_mailboxes:
+            self._old_mailboxes.pop(pid).close()
         reactor.unwatch(child.pidfd)
         how = child.reap()
         if pid in self._killed:

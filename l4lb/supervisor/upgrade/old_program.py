@@ -101,7 +101,7 @@ class Departure:
             raise
 
     def _give_way(self, command: list[str], answer: Mapping[str, Any]) -> None:
-        self._membership.edge.stop()  # its children would be nobody's
+        self._membership.policy.stop()  # its children would be nobody's
         bells = {index: slot.bell for index, slot in self._workers.slots.items()}
         with contextlib.ExitStack() as undo:  # left only if this fails
             child, books = old_counts.start(self._table, self._membership, bells)
@@ -115,7 +115,9 @@ class Departure:
                 "stops": True,
                 "tells": True,
             }
-            state["sticky"] = carried_state.stuck(self._table, self._membership, monotonic_ms())
+            state["sticky"] = carried_state.sticky_entries(
+                self._table, self._membership, monotonic_ms()
+            )
             undo.callback(os.close, state["sticky"]["fd"])
             state["lists"] = carried_state.lists(self._membership)
             undo.callback(os.close, state["lists"]["fd"])
@@ -127,11 +129,11 @@ class Departure:
         """answer: to whom the successor is to answer."""
         source = self._reloads.source
         control = self._helpers[0]
-        posts = self._workers.posts()
+        mailboxes = self._workers.mailboxes()
         web_fd = self._web.fd if self._web else None
         fds = [self._admin.sock.fileno(), self._admin.lock_fd, self._workers.lifeline_fd]
         fds += [sock.fileno() for one in self._workers.listening for sock in one.sockets.values()]
-        fds += [told["post_fd"] for told in posts.values()]
+        fds += [told["post_fd"] for told in mailboxes.values()]
         fds += self._secrets.fds
         writer_fd = self._helpers[2].fileno()
         fds += [fd for fd in (web_fd, control.fileno(), writer_fd) if fd is not None]
@@ -156,7 +158,7 @@ class Departure:
             "web": self._web.carried() if self._web else None,
             "writer_fd": writer_fd,
             "listening": [_described(one) for one in self._workers.listening],
-            "workers": posts,
+            "workers": mailboxes,
             "older": list(self._workers.older),
             "lifeline_fd": self._workers.lifeline_fd,
             "helpers": [one.pid for one in self._helpers if one.pid],
@@ -177,9 +179,9 @@ def _described(one: Listening) -> dict[str, Any]:
         "order": one.order,
         "unlinked": one.unlinked,
         "seed": one.seed,
-        "by_port": one.shape.by_port,
-        "mptcp": one.shape.mptcp,
-        "options": dict(one.shape.options),
-        "rights": list(one.shape.rights),
+        "by_port": one.options.by_port,
+        "mptcp": one.options.mptcp,
+        "options": dict(one.options.values),
+        "rights": list(one.options.rights),
         "sockets": {index: sock.fileno() for index, sock in one.sockets.items()},
     }

@@ -26,7 +26,7 @@ def log_health(event: Mapping[str, Any]) -> None:
     (LOG.info if kind in GOOD_NEWS else LOG.warning)(kind, **fields)
 
 
-class WorkerNews:
+class WorkerEvents:
     """tell: passes an event on to those who follow them."""
 
     def __init__(self, reactor: Reactor, tell: Callable[[str, Mapping[str, Any]], None]) -> None:

@@ -13,12 +13,12 @@ from collections.abc import Callable
 
 from l4lb.supervisor.process.child import channel
 from l4lb.supervisor.workers import mailbox
-from l4lb.supervisor.workers.mailbox import Post
+from l4lb.supervisor.workers.mailbox import Mailbox
 
-MailboxOf = Callable[[int], Post | None]
+MailboxOf = Callable[[int], Mailbox | None]
 
 
-class Hands:
+class HandOvers:
     """Hand-overs between workers. mailbox_of: the mailbox of the worker of an index, if it has a
     process."""
 
@@ -26,7 +26,7 @@ class Hands:
         self._mailbox_of = mailbox_of
         self._numbers = itertools.count(1)
         self._waiting: dict[int, tuple[int, Callable[[int], None]]] = {}
-        self._leaving: defaultdict[int, list[Post]] = defaultdict(list)  # givers by their taker
+        self._leaving: defaultdict[int, list[Mailbox]] = defaultdict(list)  # givers by their taker
 
     def some(self, giver: int, taker: int, count: int, done: Callable[[int], None]) -> None:
         """One worker hands so many sessions to another; done is told how many moved."""
@@ -43,7 +43,7 @@ class Hands:
             told=(giver, lambda _: done()),
         )
 
-    def everything(self, giver: Post | None, taker: int) -> None:
+    def everything(self, giver: Mailbox | None, taker: int) -> None:
         """A worker that leaves, of whatever program, hands a taker all, until it has nothing. A
         taker that is being replaced gets it when it runs."""
         if giver is None:
@@ -53,7 +53,7 @@ class Hands:
             self._begin(giver, taker, op=mailbox.GIVE, arg=mailbox.ALL)
 
     def _begin(
-        self, giver: Post | None, taker: int, *, op: int, arg: int, row: int = 0,
+        self, giver: Mailbox | None, taker: int, *, op: int, arg: int, row: int = 0,
         told: tuple[int, Callable[[int], None]] | None = None,
     ) -> None:  # fmt: skip
         number = next(self._numbers)

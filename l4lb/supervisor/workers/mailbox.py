@@ -25,7 +25,7 @@ def message(op: int, *, row: int = 0, arg: int = 0, number: int = 0, tag: int = 
     return MESSAGE.pack(MESSAGE.size, op, row, arg, number, tag)
 
 
-class Post:
+class Mailbox:
     """This side of the post to one worker process; theirs is the other, until it has forked."""
 
     def __init__(self, reactor: Reactor, ours: socket.socket | None = None) -> None:

@@ -36,7 +36,7 @@ class _Move:
     ended: bool = False
 
 
-class Crew:
+class WorkerChanges:
     """Changes a set of workers while it serves."""
 
     def __init__(self, reactor: Reactor, workers: Workers) -> None:
@@ -132,9 +132,9 @@ class Crew:
         if count == before:
             leave()
         else:
-            self.move_flows(count, leave)
+            self.move_udp(count, leave)
 
-    def move_flows(self, count: int, done: Callable[[], None] = lambda: None) -> None:
+    def move_udp(self, count: int, done: Callable[[], None] = lambda: None) -> None:
         """UDP clients meet the first `count` workers from now on; each session is handed to the
         worker that its client will meet, before it does. Then done is called."""
         serving = [at for at, slot in self._workers.slots.items() if slot.child is not None]
@@ -165,7 +165,7 @@ class Crew:
             done()
 
         for pair in list(pairs):
-            self._workers.hands.flows(*pair, count, functools.partial(handed, pair))
+            self._workers.hand_overs.flows(*pair, count, functools.partial(handed, pair))
         self._reactor.after(FLOWS_MS, handed)
 
     def _share_out(self, count: int) -> None:
@@ -205,7 +205,7 @@ class Crew:
         self._drop_sockets(index)
         self._workers.tell(index, mailbox.LEAVE)
         for taker in self._workers.serving:
-            self._workers.hands.everything(self._workers.mailbox_of(index), taker)
+            self._workers.hand_overs.everything(self._workers.mailbox_of(index), taker)
 
     def _drop_sockets(self, index: int) -> None:
         leaving = any(slot.leaving for at, slot in self._workers.slots.items() if at != index)
@@ -232,7 +232,7 @@ class Crew:
             self._reactor.after(RETRY_MS, lambda: self._start_again(index))
             return
         self._workers.start_one(index)
-        self.move_flows(len(self._workers.staying))
+        self.move_udp(len(self._workers.staying))
 
     # ---- sessions ------------------------------------------------------------------------------
 
@@ -255,4 +255,4 @@ class Crew:
                 done(moved)
 
         for move in moves:
-            self._workers.hands.some(move.giver, move.taker, move.sessions, one_done)
+            self._workers.hand_overs.some(move.giver, move.taker, move.sessions, one_done)

@@ -24,9 +24,9 @@ from l4lb.supervisor.process.reactor import Reactor, monotonic_ms
 from l4lb.supervisor.process.seccomp import Guard
 from l4lb.supervisor.sockets.listening import Listening
 from l4lb.supervisor.workers import mailbox
-from l4lb.supervisor.workers.events import WorkerNews
-from l4lb.supervisor.workers.hand_over import Hands
-from l4lb.supervisor.workers.mailbox import Post
+from l4lb.supervisor.workers.events import WorkerEvents
+from l4lb.supervisor.workers.hand_over import HandOvers
+from l4lb.supervisor.workers.mailbox import Mailbox
 from l4lb.worker.main import Bound, WorkerSetup, run
 
 SETTLE_RETRY_MS = 50
@@ -42,7 +42,7 @@ class Slot:
 
     bell: int
     child: Child | None = None
-    mailbox: Post | None = None
+    mailbox: Mailbox | None = None
     backoff: Backoff = field(default_factory=Backoff)
     leaving: bool = False
     wanted: bool = True
@@ -71,7 +71,7 @@ class Workers:
         vault_fd: int,
         *,
         guard: Callable[[], Guard | None],
-        news: WorkerNews,
+        events: WorkerEvents,
         on_crash_loop: Callable[[], None],
         on_empty: Callable[[], None],
         on_left: Callable[[int], None],
@@ -91,11 +91,11 @@ class Workers:
         self._lifeline, self._lifeline_ours = os.pipe()
         self._vault_fd = vault_fd
         self._guard = guard
-        self._news = news
+        self._events = events
         self._stopping = False
         self._numbers = itertools.count(1)
         self._asked: dict[int, _Asked] = {}
-        self.hands = Hands(self.mailbox_of)
+        self.hand_overs = HandOvers(self.mailbox_of)
         self._hold_udp = False  # of workers that are started: see WorkerSetup
         reactor.watch(self._event_fd, self._take_events)
 
@@ -116,7 +116,7 @@ class Workers:
         """This side of it: while it is open in any process, workers serve."""
         return self._lifeline_ours
 
-    def posts(self) -> dict[int, dict[str, int]]:
+    def mailboxes(self) -> dict[int, dict[str, int]]:
         """For each worker process its index and this side of its post."""
         return {
             slot.child.pid: {"index": index, "post_fd": slot.mailbox.fileno()}
@@ -150,11 +150,11 @@ class Workers:
         ]
         now_ms = monotonic_ms()
         try:
-            slot.mailbox = Post(self._reactor)
+            slot.mailbox = Mailbox(self._reactor)
             child = self._fork(index, slot, bounds, now_ms)
         except OSError as error:
             LOG.error("cannot start a worker, trying again", worker=index, error=str(error))
-            self._close_post(slot)
+            self._close_mailbox(slot)
             slot.backoff = slot.backoff.died(0)
             self._reactor.after(max(100, slot.backoff.delay_ms), lambda: self.start_one(index))
             return
@@ -163,7 +163,7 @@ class Workers:
         cpu = self._cpus[index % len(self._cpus)]
         self._table.start_worker(index, pid=child.pid, cpu=cpu, now_ms=now_ms)
         self._reactor.watch(child.pidfd, lambda: self._reap(index))
-        self.hands.started(index)
+        self.hand_overs.started(index)
 
     def _fork(self, index: int, slot: Slot, bounds: list[Bound], now_ms: int) -> Child:
         assert slot.mailbox is not None
@@ -181,7 +181,7 @@ class Workers:
             guard=self._guard(),
         )  # fmt: skip
 
-    def _close_post(self, slot: Slot) -> None:
+    def _close_mailbox(self, slot: Slot) -> None:
         if slot.mailbox is not None:
             slot.mailbox.close()
             slot.mailbox = None
@@ -210,7 +210,7 @@ class Workers:
     def _bury(self, index: int, slot: Slot, child: Child) -> None:
         slot.child = None
         how = child.reap()
-        self._close_post(slot)
+        self._close_mailbox(slot)
         self._take_events()
         stays = not self._stopping and not slot.leaving
         lost = self._table.end_worker(index, restarted=stays)
@@ -232,11 +232,8 @@ class Workers:
             restart_in_ms=slot.backoff.delay_ms,
         )  # fmt: skip
         if slot.backoff.exhausted:
-            LOG.critical(
-                "a worker dies again and again; the service gives up",
-                worker=index,
-                deaths=slot.backoff.quick_deaths,
-            )
+            LOG.critical("a worker dies again and again; the service gives up", worker=index,
+                         deaths=slot.backoff.quick_deaths)  # fmt: skip
             self._on_crash_loop()
         elif slot.backoff.delay_ms:
             self._reactor.after(slot.backoff.delay_ms, lambda: self.start_one(index))
@@ -273,8 +270,8 @@ class Workers:
             self._release_sockets(index)
         elif event.kind == "unlistened":
             self._answered(event.b, index)
-        elif event.kind != "handed" or not self.hands.ended(event.a, event.b):
-            self._news.take(index, event)
+        elif event.kind != "handed" or not self.hand_overs.ended(event.a, event.b):
+            self._events.take(index, event)
 
     def _release_sockets(self, index: int) -> None:
         """Closes this side of a worker's own sockets: nobody will accept from them again."""
@@ -291,7 +288,7 @@ class Workers:
             os.eventfd_write(self.slots[index].bell, 1)
         return queued
 
-    def look_at_secrets(self) -> None:
+    def load_secrets(self) -> None:
         """The vault has changed."""
         self._send_all("secrets")
 
@@ -305,11 +302,11 @@ class Workers:
         self, index: int, op: int, *, row: int = 0, arg: int = 0, number: int = 0, tag: int = 0,
         fd: int = -1,
     ) -> None:  # fmt: skip
-        letters = self.mailbox_of(index)
-        if letters is not None:
-            letters.send(op, row=row, arg=arg, number=number, tag=tag, fd=fd)
+        to = self.mailbox_of(index)
+        if to is not None:
+            to.send(op, row=row, arg=arg, number=number, tag=tag, fd=fd)
 
-    def mailbox_of(self, index: int) -> Post | None:
+    def mailbox_of(self, index: int) -> Mailbox | None:
         """The mailbox of a worker, if it has a process."""
         slot = self.slots.get(index)
         return slot.mailbox if slot is not None else None
@@ -347,7 +344,7 @@ class Workers:
         for number, asked in list(self._asked.items()):
             asked.owed[:] = [one for one in asked.owed if one != index]
             self._answered(number, -1)
-        self.hands.died(index)
+        self.hand_overs.died(index)
 
     # ---- the end -------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from l4lb.cli.main import main
 from l4lb.supervisor.process.reactor import Reactor
-from l4lb.supervisor.requests.checker import Asks
+from l4lb.supervisor.requests.checker import CheckerRequests
 from l4lb.supervisor.requests.control import Requests
 
 PATH = os.environ.get("L4LB_TEST_FAULT", "/nonexistent")
@@ -82,7 +82,7 @@ def patch_call(name: str) -> None:
 
 with_faulty(Requests, "_operations", "request")
 with_faulty(Requests, "_later", "request")
-with_faulty(Asks, "_operations", "ask")
+with_faulty(CheckerRequests, "_operations", "ask")
 for one in filter(None, os.environ.get("L4LB_TEST_CALLS", "").split(",")):
     patch_call(one)
 Made: Any = Reactor

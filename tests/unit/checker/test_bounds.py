@@ -18,7 +18,7 @@ from typing import Any
 import dns.message
 import pytest
 
-from l4lb.checker import datagram, program, wire
+from l4lb.checker import datagram, program, stream
 from l4lb.checker.agent import ask
 from l4lb.checker.limits import DATAGRAMS_MAX, FINISH_S, WIRE_BYTES_MAX
 from l4lb.checker.plan import Agent
@@ -45,18 +45,18 @@ class TestReading:
     def test_a_stream_that_always_has_a_byte_is_read_the_more_seldom_the_longer_it_takes(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(wire, "READ_BYTES", 1)
+        monkeypatch.setattr(stream, "READ_BYTES", 1)
 
         async def run() -> list[float]:
             loop, theirs = asyncio.get_running_loop(), socket.socketpair()
             theirs[1].sendall(b"x" * 50_000)
             theirs[0].setblocking(False)
             with theirs[1]:
-                stream = wire.Plain(theirs[0], loop.time() + 0.6)
+                peer = stream.Plain(theirs[0], loop.time() + 0.6)
                 began_s, read_s = loop.time(), []
                 with contextlib.suppress(TimeoutError):
                     while True:
-                        await stream.receive()
+                        await peer.receive()
                         read_s.append(loop.time() - began_s)
             return read_s
 
@@ -79,9 +79,9 @@ class TestReading:
 
             task = asyncio.create_task(other())
             with theirs, ours:
-                stream = wire.Plain(ours, loop.time() + 20)
+                peer = stream.Plain(ours, loop.time() + 20)
                 for _ in range(4):
-                    await stream.receive()
+                    await peer.receive()
             task.cancel()
             return turns
 
@@ -92,21 +92,21 @@ class TestReading:
             loop, (ours, theirs) = asyncio.get_running_loop(), socket.socketpair()
             ours.setblocking(False)
             theirs.setblocking(False)
-            stream = wire.Plain(ours, loop.time() + 20)
+            peer = stream.Plain(ours, loop.time() + 20)
             with theirs:
                 while True:
                     with contextlib.suppress(BlockingIOError):
                         theirs.send(b"x" * 65_536)
-                    taken.append(stream.taken)
-                    await stream.receive()
+                    taken.append(peer.taken)
+                    await peer.receive()
 
         taken: list[int] = []
         with pytest.raises(ProbeError, match="no end in"):
             asyncio.run(run())
-        assert WIRE_BYTES_MAX <= taken[-1] < WIRE_BYTES_MAX + wire.READ_BYTES
+        assert WIRE_BYTES_MAX <= taken[-1] < WIRE_BYTES_MAX + stream.READ_BYTES
 
     def test_a_handshake_is_bounded(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(wire, "HANDSHAKE_BYTES_MAX", 100)
+        monkeypatch.setattr(stream, "HANDSHAKE_BYTES_MAX", 100)
         authority = Authority(tmp_path, "good.test")
 
         def dribble(sock: socket.socket) -> None:

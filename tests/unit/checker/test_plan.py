@@ -11,8 +11,8 @@ import pytest
 from l4lb.checker.judge import Verdict
 from l4lb.checker.members import Member
 from l4lb.checker.plan import Agent, Plan, messages, plans
+from l4lb.checker.stream import tls_name
 from l4lb.checker.types import Settings, Target, Way
-from l4lb.checker.wire import tls_name
 from l4lb.config.build import build
 from l4lb.config.origin import Origin
 from l4lb.config.resolve import Answer, resolve

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from l4lb.checker import wire
+from l4lb.checker import stream
 from l4lb.checker.judge import Verdict
 from l4lb.checker.members import Member
 from l4lb.checker.plan import Plan
@@ -183,13 +183,13 @@ def test_a_source_that_this_host_does_not_have_says_nothing_of_the_backend() -> 
         assert checked(address_of(sock), settings).result is Result.NO_SOCKET
 
 
-@pytest.mark.parametrize("number", sorted(wire.OWN_FAULTS))
+@pytest.mark.parametrize("number", sorted(stream.OWN_FAULTS))
 def test_a_fault_of_this_host_says_nothing_of_the_backend(number: int) -> None:
-    assert wire.outcome_of(OSError(number, "")).result is Result.NO_SOCKET
+    assert stream.outcome_of(OSError(number, "")).result is Result.NO_SOCKET
 
 
 def test_an_error_without_a_number_is_told_in_its_own_words() -> None:
-    assert wire.outcome_of(OSError("strange")) == Outcome(Result.ERROR, 0, "strange")
+    assert stream.outcome_of(OSError("strange")) == Outcome(Result.ERROR, 0, "strange")
 
 
 def test_a_check_that_raises_what_it_should_not_says_nothing_of_the_backend(

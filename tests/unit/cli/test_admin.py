@@ -129,7 +129,7 @@ def test_a_balancer_that_hangs_is_not_waited_for_without_end(
 ) -> None:
     monkeypatch.setattr(asking, "ANSWER_TIMEOUT_S", 0.1)
     go = threading.Event()
-    monkeypatch.setattr("l4lb.control.views.pools", lambda _: go.wait(20))
+    monkeypatch.setattr("l4lb.control.views.overview.pools", lambda _: go.wait(20))
     done = l4lb("admin", "--socket", admin.path, "pools")
     go.set()
     assert done == (1, "", f"the balancer on {admin.path} did not answer in 0.1 s\n")
@@ -150,7 +150,7 @@ def test_it_needs_neither_the_configurations_library_nor_that_of_tables(admin: A
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
     loaded = done.stdout.splitlines()[-1].split()
-    assert "l4lb.control.client" in loaded
+    assert "l4lb.control.serving.client" in loaded
     assert not {"pydantic", "rich", "structlog", "asyncio", "l4lb.native.table"} & set(loaded)
 
 

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from l4lb.cli import render
 from l4lb.cli.columns import COLUMNS, shaped
 from l4lb.cli.layout import View, wide
-from l4lb.control import edge_views, sources, views
+from l4lb.control import sources
 from l4lb.control.commands import COMMANDS
-from l4lb.control.views import Service
+from l4lb.control.views import clients, overview
+from l4lb.control.views.overview import Service
 from l4lb.discovery.runner import State
 from l4lb.native import sets, talkers
 from l4lb.native.rows import Address, ListenerRow, SessionRow, StickyRow, UdpTally
@@ -64,10 +65,10 @@ def test_a_terminal_gets_units_and_only_columns_that_say_something() -> None:
 def test_rows_of_one_table_may_have_different_keys() -> None:
     table = table_of({"web": {"a": closed_port()}})
     plain, udp, tls = (
-        {**views._listener(row), "slowed": 0, "dry_run": {}} | more
+        {**overview._listener(row), "slowed": 0, "dry_run": {}} | more
         for row, more in zip(
             [table_listener(name) for name in ("tcp", "udp", "tls")],
-            ({}, views._datagrams(TALLY), {"tls": HANDSHAKES}),
+            ({}, overview._datagrams(TALLY), {"tls": HANDSHAKES}),
             strict=True,
         )
     )
@@ -255,17 +256,17 @@ def test_every_column_is_in_what_the_views_give() -> None:
     sets.write_blocks(table, [sets.BlockRow("192.0.2.1", 1, None, "admin", False)])
     pick = dict.fromkeys(one.key for one in COLUMNS["picks"]) | {"pool": "web", "candidates": []}
     given: dict[str, list[dict[str, Any]]] = {
-        "listeners": views.listeners(table),
-        "pools": views.pools(table),
-        "backends": views.backends(table, 1),
-        "workers": views.workers(table, 1),
+        "listeners": overview.listeners(table),
+        "pools": overview.pools(table),
+        "backends": overview.backends(table, 1),
+        "workers": overview.workers(table, 1),
         "sessions": [SESSION._asdict()],
         "discovery": [sources.row("web", State("dns"), 1)],
         "picks": [pick],
         "certs": [CERTIFICATE],
         "sticky": [dict.fromkeys(StickyRow._fields, 1)],
-        "talkers": edge_views.busiest(table, 1),
-        "blocks": edge_views.blocked(table, 1),
+        "talkers": clients.busiest(table, 1),
+        "blocks": clients.blocked(table, 1),
     }
     lists = {name for name in COLUMNS if " of " not in name} - {"access"}
     assert {name.removesuffix(" -v") for name in lists} == set(given)
@@ -277,10 +278,10 @@ def test_every_column_is_in_what_the_views_give() -> None:
 
 def test_every_command_that_reads_has_a_text() -> None:
     table = table_of({"web": {"a": closed_port()}})
-    status = views.status(table, Service("9.9", 1, 0, 3_000), 1)
+    status = overview.status(table, Service("9.9", 1, 0, 3_000), 1)
     plan = {"file": "/f", "changes": [], "pools": [],
             "sessions": {"live": 0, "on_removed_backends": 0}}  # fmt: skip
-    results: dict[str, Any] = {"status": status, "stats": views.stats(table), "plan": plan}
+    results: dict[str, Any] = {"status": status, "stats": overview.stats(table), "plan": plan}
     for name in (name for name, row in COMMANDS.items() if row.reads):
         for view in (PIPE, TERMINAL):
             assert render.text(name, results.get(name, []), view)

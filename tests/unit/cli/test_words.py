@@ -13,8 +13,8 @@ from l4lb.cli import admin as front
 from l4lb.cli.prompt import Words, carry_out, history_path
 from l4lb.cli.words import candidates
 from l4lb.control.commands import COMMANDS
-from l4lb.control.condition_names import CONDITIONS as NAMES
-from l4lb.control.conditions import CONDITIONS
+from l4lb.control.views.condition_names import CONDITIONS as NAMES
+from l4lb.control.views.conditions import CONDITIONS
 from tests.e2e.harness.program import program
 from tests.unit.cli.conftest import Admin, L4lb
 

@@ -17,12 +17,12 @@ import msgpack
 import pytest
 
 from l4lb.control.channel import Channel
-from l4lb.control.client import AdminClient
 from l4lb.control.handlers import Handlers
-from l4lb.control.protocol import Decoder
-from l4lb.control.server import Server
+from l4lb.control.serving.admin_socket import Server
+from l4lb.control.serving.client import AdminClient
+from l4lb.control.serving.protocol import Decoder
 from l4lb.control.sources import Sources
-from l4lb.control.views import Service
+from l4lb.control.views.overview import Service
 from l4lb.native.table import Table
 from l4lb.supervisor.process.child import channel as channel_pair
 from tests.unit.supervisor.tables import closed_port, table_of

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from l4lb.control import protocol, server, views
 from l4lb.control.commands import COMMANDS, SESSIONS_LIMIT, SESSIONS_MAX
-from l4lb.control.conditions import CONDITIONS
-from l4lb.control.views import Service
+from l4lb.control.serving import admin_socket, protocol
+from l4lb.control.views import overview
+from l4lb.control.views.conditions import CONDITIONS
+from l4lb.control.views.overview import Service
 from l4lb.native.results import RESULT_WORDS
 from l4lb.native.rows import Candidate, SessionRow
 from l4lb.native.table import Table
@@ -57,14 +58,14 @@ def results() -> dict[str, dict[str, Any]]:
         0, 1, health="up", passed=True, result=1, errno=0, streak=1, at_ms=1, duration_us=1
     )
     return {
-        "status": views.status(table, Service("9.9", 1, 0, 3_000), 1),
-        "listeners": views.listeners(table)[0],
-        "pools": views.pools(table)[0],
-        "backends": views.backends(table, 1)[0],
+        "status": overview.status(table, Service("9.9", 1, 0, 3_000), 1),
+        "listeners": overview.listeners(table)[0],
+        "pools": overview.pools(table)[0],
+        "backends": overview.backends(table, 1)[0],
         "sessions": dict.fromkeys(SessionRow._fields),
         "picks": dict.fromkeys((*PICK_KEYS, *Candidate._fields)),
-        "workers": views.workers(table, 1)[0],
-        "stats": views.stats(table),
+        "workers": overview.workers(table, 1)[0],
+        "stats": overview.stats(table),
     }
 
 
@@ -110,7 +111,7 @@ def test_every_code_of_a_refusal_is_named() -> None:
 
 @pytest.mark.parametrize(
     "number",
-    [protocol.FRAME_MAX, SESSIONS_LIMIT, SESSIONS_MAX, server.MAX_CLIENTS, protocol.WORD_MAX],
+    [protocol.FRAME_MAX, SESSIONS_LIMIT, SESSIONS_MAX, admin_socket.MAX_CLIENTS, protocol.WORD_MAX],
 )
 def test_the_limits_are_the_true_ones(number: int) -> None:
     assert re.search(rf"\b{number:,}\b", PAGE)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from l4lb.control.client import AdminClient
 from l4lb.control.events import EVENTS_KEPT, Events
+from l4lb.control.serving.client import AdminClient
 from tests.unit.control.conftest import Admin, Peer
 
 

@@ -8,8 +8,10 @@ from typing import Any, NoReturn
 
 import pytest
 
-from l4lb.control import handlers, planned, server, toml
+from l4lb.control import handlers, toml
 from l4lb.control.commands import COMMANDS, Command
+from l4lb.control.serving import admin_socket
+from l4lb.control.views import plan
 
 from .conftest import Admin
 
@@ -76,7 +78,7 @@ def test_a_fault_of_any_kind_is_internal(admin: Admin, fault: BaseException) -> 
 @pytest.mark.parametrize(
     ("command", "place", "result"),
     [
-        ("plan", (planned, "told"), {"changes": []}),
+        ("plan", (plan, "told"), {"changes": []}),
         ("save", (toml, "written"), {"file": "/f", "plain": {}}),
         ("why", (handlers, "why"), None),
     ],
@@ -136,7 +138,7 @@ def test_a_fault_outside_of_handlers_costs_its_client_and_no_other(
     other = admin.client()
     assert other.call("status")
     peer = admin.peer()
-    monkeypatch.setattr(server.Request, "of", lambda _: {}["id"])
+    monkeypatch.setattr(admin_socket.Request, "of", lambda _: {}["id"])
     peer.frame({"id": 1, "command": "status"})
     answer = peer.answer()
     assert (answer["id"], answer["error"]["code"]) == (None, "internal")

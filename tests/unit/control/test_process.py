@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from l4lb.control import main
-from l4lb.control.client import AdminClient
+from l4lb.control.serving.client import AdminClient
 from l4lb.supervisor.process.child import Child, channel, fork
 from tests.e2e.harness.deadline import until
 from tests.unit.supervisor.tables import closed_port, table_of

@@ -10,7 +10,7 @@ from l4lb.native import sets, talkers
 from l4lb.native.table import Table
 from l4lb.supervisor.access.blocks import Blocks
 from l4lb.supervisor.access.network_lists import Content
-from l4lb.supervisor.access.network_sets import Sets
+from l4lb.supervisor.access.network_sets import NetworkSets
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def table() -> Table:
 
 @pytest.fixture
 def blocks(table: Table) -> Blocks:
-    return Blocks(table, Sets(table))
+    return Blocks(table, NetworkSets(table))
 
 
 def blocked(table: Table, address: str) -> int:
@@ -75,7 +75,7 @@ def test_there_are_only_so_many_and_each_is_shown(
 
 
 def test_lists_of_listeners_stay_when_blocks_change(table: Table) -> None:
-    made = Sets(table)
+    made = NetworkSets(table)
     blocks = Blocks(table, made)
     content = Content.of_networks(["fd00::/8"])
     number = made.replace([content])[content]

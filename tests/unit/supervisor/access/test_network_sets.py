@@ -15,7 +15,7 @@ from l4lb.native import sets
 from l4lb.native.table import Table
 from l4lb.supervisor.access import network_sets, set_builder
 from l4lb.supervisor.access.network_lists import Content
-from l4lb.supervisor.access.network_sets import Sets
+from l4lb.supervisor.access.network_sets import NetworkSets
 from l4lb.supervisor.process.reactor import Reactor, monotonic_ms
 
 MANY = "".join(f"10.{n >> 8}.{n & 255}.0/24\n" for n in range(0, 20_000, 2))
@@ -26,7 +26,7 @@ class Service:
 
     def __init__(self, path: Path) -> None:
         self.table = Table((1, 1, 1, 1, 1))
-        self.sets = Sets(self.table)
+        self.sets = NetworkSets(self.table)
         self.reactor = Reactor()
         self.told: list[tuple[str, Mapping[str, Any]]] = []
         self.path = path

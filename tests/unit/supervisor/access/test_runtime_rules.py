@@ -15,7 +15,7 @@ from l4lb.native import edge as native
 from l4lb.native import sets
 from l4lb.native.table import Table
 from l4lb.supervisor.access import runtime_rules as module
-from l4lb.supervisor.table.listener_policy import Edge
+from l4lb.supervisor.table.listener_policy import ListenerPolicy
 
 
 def config(**access: Mapping[str, Any]) -> Config:
@@ -34,7 +34,7 @@ class House:
 
     def __init__(self, first: Config) -> None:
         self.table = Table((1, 8, 1, 1, 1))
-        self.edge = Edge(self.table)
+        self.edge = ListenerPolicy(self.table)
         self.rules = self.edge.rules
         self.told: list[dict[str, Any]] = []
         self.rules.tell = lambda kind, fields: self.told.append({"kind": kind, **fields})

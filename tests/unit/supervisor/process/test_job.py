@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from l4lb.supervisor.process import job
-from l4lb.supervisor.process.job import Errand, Outcome
+from l4lb.supervisor.process.job import Job, Outcome
 from l4lb.supervisor.process.reactor import Reactor
 
 MOST = 1 << 20
@@ -21,7 +21,7 @@ PATIENCE_MS = 60_000
 
 def done(
     work: Callable[[int], int],
-    then: Callable[[Errand], None] = lambda _: None,
+    then: Callable[[Job], None] = lambda _: None,
     timeout_ms: int = PATIENCE_MS,
     keep: Sequence[int] = (),
 ) -> Outcome:
@@ -32,7 +32,7 @@ def done(
         found.append(outcome)
         reactor.stop()
 
-    it = Errand(reactor, "test", work, end, keep=keep, timeout_ms=timeout_ms, most=MOST)
+    it = Job(reactor, "test", work, end, keep=keep, timeout_ms=timeout_ms, most=MOST)
     assert not found, "not before it is made"
     reactor.after(0, lambda: then(it))
     reactor.after(PATIENCE_MS, reactor.stop)
@@ -91,8 +91,8 @@ def test_who_hangs_is_killed() -> None:
 
 
 def test_it_can_be_stopped() -> None:
-    assert done(lambda _: hang(), Errand.stop).how == "killed by SIGKILL"
-    assert done(lambda _: hang(), Errand.abandon).how == "killed by SIGKILL"
+    assert done(lambda _: hang(), Job.stop).how == "killed by SIGKILL"
+    assert done(lambda _: hang(), Job.abandon).how == "killed by SIGKILL"
     assert done(lambda _: hang(), lambda it: os.kill(it.pid, signal.SIGKILL)).how == (
         "killed by SIGKILL"
     )

@@ -12,7 +12,7 @@ from l4lb.config.origin import Origin
 from l4lb.native import health as door
 from l4lb.native.table import Table
 from l4lb.supervisor.process.reactor import Reactor
-from l4lb.supervisor.requests.checker import Asks
+from l4lb.supervisor.requests.checker import CheckerRequests
 from l4lb.supervisor.requests.control import Requests
 from l4lb.supervisor.table.membership import Membership, capacities
 from tests.unit.supervisor.tables import closed_port, table_of
@@ -40,7 +40,7 @@ class Supervisor:
         self.sent: list[tuple[str, int]] = []
         self.later = Later()
         requests = Requests(self.table, self._send)
-        self.asks = Asks(cast(Reactor, self.later), self.table, requests)
+        self.asks = CheckerRequests(cast(Reactor, self.later), self.table, requests)
 
     def _send(self, _: int, op: str, *, slot: int = 0, **__: Any) -> bool:
         self.sent.append((op, slot))

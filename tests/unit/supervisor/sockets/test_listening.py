@@ -13,7 +13,7 @@ import pytest
 from l4lb.config.model import Bind
 from l4lb.errors import L4lbError
 from l4lb.supervisor.sockets.listening import Listening, open_admin, open_listening, open_unix
-from l4lb.supervisor.sockets.options import Shape
+from l4lb.supervisor.sockets.options import SocketOptions
 from tests.e2e.harness.ports import PORTS
 
 LOOPBACK = "127.0.0.1"
@@ -27,7 +27,7 @@ def port() -> Iterator[int]:
 
 
 def opened(bind: Bind, workers: int = 2) -> Listening:
-    return open_listening(bind, "web", 5, range(workers), Shape())
+    return open_listening(bind, "web", 5, range(workers), SocketOptions())
 
 
 def connects(family: int, where: object) -> bool:

@@ -11,7 +11,7 @@ import pytest
 
 from l4lb.config.address import parse_bind
 from l4lb.supervisor.sockets import udp, udp_filter
-from l4lb.supervisor.sockets.options import Shape
+from l4lb.supervisor.sockets.options import SocketOptions
 
 WORKERS, CLIENTS = 3, 240
 
@@ -24,7 +24,7 @@ def opened(host: str) -> Iterator[list[socket.socket]]:
         probe.bind((host.strip("[]"), 0))
         port = probe.getsockname()[1]
     (bind,) = parse_bind(f"{host}:{port}")
-    sockets = udp.open_sockets(bind, WORKERS, Shape("udp"))
+    sockets = udp.open_sockets(bind, WORKERS, SocketOptions("udp"))
     try:
         yield sockets
     finally:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l4lb.supervisor.table.row_allocator import FullError, Rows
+from l4lb.supervisor.table.row_allocator import FullError, RowAllocator
 
 SIZE = 4
 STEPS = st.lists(
@@ -21,7 +21,9 @@ def test_a_key_keeps_its_row_and_only_an_idle_row_is_given_on(
 ) -> None:
     busy: set[int] = set()
     recycled: list[int] = []
-    rows: Rows[str] = Rows(SIZE, is_idle=lambda row: row not in busy, recycle=recycled.append)
+    rows: RowAllocator[str] = RowAllocator(
+        SIZE, is_idle=lambda row: row not in busy, recycle=recycled.append
+    )
     owner: dict[int, str] = {}  # of every row ever given: who had it last
     live: dict[str, int] = {}
     left: list[str] = []  # keys that are gone, the one gone for longest first
@@ -66,7 +68,7 @@ def rows_of(key: str, owner: dict[int, str]) -> int:
 
 
 def test_a_key_without_a_row_is_not_there() -> None:
-    rows: Rows[str] = Rows(1, is_idle=lambda _: True, recycle=lambda _: None)
+    rows: RowAllocator[str] = RowAllocator(1, is_idle=lambda _: True, recycle=lambda _: None)
     assert "a" not in rows
     with pytest.raises(KeyError):
         rows["a"]

@@ -88,9 +88,9 @@ def test_what_clients_stick_to_is_found_again(
     ):
         row = membership.backends.live[pool, backend]
         assert sticky.put(table, membership.pools.live[pool], client, row, NOW_MS - ago)
-    told = carried_state.stuck(table, membership, NOW_MS)
+    told = carried_state.sticky_entries(table, membership, NOW_MS)
     new, rows = after
-    carried_state.restore_stuck(new, rows, plain(told), NOW_MS)
+    carried_state.restore_sticky(new, rows, plain(told), NOW_MS)
     os.close(told["fd"])
     found = {
         (one.pool, one.client): (one.backend, one.idle_ms) for one in sticky.entries(new, NOW_MS)
@@ -109,19 +109,19 @@ def test_a_name_too_long_to_be_kept_is_found_where_its_pool_has_the_same_row(
     table, membership = before
     pool, row = membership.pools.live["names"], membership.backends.live["names", "y"]
     sticky.put(table, pool, LONG, row, NOW_MS)
-    told = carried_state.stuck(table, membership, NOW_MS)
+    told = carried_state.sticky_entries(table, membership, NOW_MS)
     same, rows = filled(
         config({"web": ["a", "b"], "names": ["x", "y"], "gone": ["z"]}), table.hash_key
     )
-    carried_state.restore_stuck(same, rows, plain(told), NOW_MS)
+    carried_state.restore_sticky(same, rows, plain(told), NOW_MS)
     os.close(told["fd"])
     assert sticky.remove(same, rows.pools.live["names"], LONG)
 
 
 def test_entries_of_another_form_are_left_out(before: tuple[Table, Membership]) -> None:
     table, membership = before
-    told = {**carried_state.stuck(table, membership, NOW_MS), "entry_bytes": 1}
-    carried_state.restore_stuck(table, membership, told, NOW_MS)
+    told = {**carried_state.sticky_entries(table, membership, NOW_MS), "entry_bytes": 1}
+    carried_state.restore_sticky(table, membership, told, NOW_MS)
     os.close(told["fd"])
     assert sticky.entries(table, NOW_MS) == []
 
@@ -235,7 +235,7 @@ def told_lists(found: Config) -> dict[str, Any]:
 def taken_over(found: Config, told: dict[str, Any]) -> tuple[Table, Membership]:
     table = Table(capacities(found))
     membership = Membership(table)
-    with membership.edge.sets.made(carried_state.batch_of(told)):
+    with membership.policy.sets.made(carried_state.batch_of(told)):
         membership.start(found)
     return table, membership
 
@@ -253,7 +253,7 @@ def test_access_lists_go_over_as_they_are_in_force_though_their_files_are_gone(
     addresses = ("192.0.2.7", "2001:db8::1", "192.0.3.1")
     assert [edge.denies(table, row, one) for one in addresses] == [True, True, False]
     path.write_text("192.0.3.0/24\n")  # a file that is back is looked at
-    membership.edge.sets.look_at_files()
+    membership.policy.sets.look_at_files()
     assert [edge.denies(table, row, one) for one in addresses] == [False, False, True]
     os.close(told["fd"])
 

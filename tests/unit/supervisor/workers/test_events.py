@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from l4lb.supervisor.process.reactor import Reactor
-from l4lb.supervisor.workers.events import FAMILY_SHIFT, QUIET_MS, WorkerNews, shed_source
+from l4lb.supervisor.workers.events import FAMILY_SHIFT, QUIET_MS, WorkerEvents, shed_source
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_every_event_is_passed_on_but_logged_once_a_minute_for_each_worker(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     clock, told = Clock(), list[tuple[str, Mapping[str, Any]]]()
-    news = WorkerNews(cast("Reactor", clock), lambda kind, fields: told.append((kind, fields)))
+    news = WorkerEvents(cast("Reactor", clock), lambda kind, fields: told.append((kind, fields)))
     a = socket.AF_INET << FAMILY_SHIFT | 7
     for worker in (0, 0, 1):
         news.shed(worker, a, 0x0A000001)

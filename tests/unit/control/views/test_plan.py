@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from l4lb.control import planned
+from l4lb.control.views import plan
 from l4lb.native.rows import Address
 from l4lb.native.table import Table
 from tests.unit.supervisor.tables import put_backend
@@ -34,7 +34,7 @@ def pool(*addresses: str, **more: Any) -> dict[str, Any]:
 
 def told(table: Table, before: Any, after: Any) -> list[dict[str, Any]]:
     answer = {"changes": [], "before": {"pools": before}, "after": {"pools": after}}
-    pools: list[dict[str, Any]] = planned.told(table, answer)["pools"]
+    pools: list[dict[str, Any]] = plan.told(table, answer)["pools"]
     return pools
 
 

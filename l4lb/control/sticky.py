@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from l4lb.control.channel import Channel
-from l4lb.control.choices import members, pool_row, row_of
+from l4lb.control.views.explain import members, pool_row, row_of
 from l4lb.errors import AdminError
 from l4lb.native import sticky as native_sticky
 from l4lb.native.table import Table

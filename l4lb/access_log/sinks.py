@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from l4lb import owned
-from l4lb.logger.ready import readable, writable
-from l4lb.logger.settings import FACILITIES, Settings
+from l4lb.access_log.ready import readable, writable
+from l4lb.access_log.settings import FACILITIES, Settings
 
 WAIT_S = 0.5
 INFORMATIONAL = 6

@@ -1,4 +1,4 @@
-"""What operators see of the edge: the busiest sources and the blocked ones. Pure, as views.py."""
+"""What operators see of clients: the busiest sources and the blocked ones. Pure, as overview.py."""
 
 from __future__ import annotations
 

@@ -23,10 +23,10 @@ from typing import Any
 import setproctitle
 
 import l4lb.log
+from l4lb.access_log.ready import readable
+from l4lb.access_log.settings import Settings
+from l4lb.access_log.sinks import Sink, sink_for
 from l4lb.frames import Inbox
-from l4lb.logger.ready import readable
-from l4lb.logger.settings import Settings
-from l4lb.logger.sinks import Sink, sink_for
 from l4lb.native import seen
 from l4lb.native.table import Table
 

@@ -27,9 +27,9 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 import l4lb.log
-from l4lb.control import tls_views
 from l4lb.control.handlers import Handlers
-from l4lb.control.live import Live
+from l4lb.control.serving.dashboard import Live
+from l4lb.control.views import tls
 from l4lb.errors import AdminError
 from l4lb.metrics.collector import Collector
 from l4lb.native.rows import Address
@@ -154,7 +154,7 @@ class Web:
     async def _certificates(self) -> list[Mapping[str, Any]]:
         """Rows of `certs`; none while the supervisor does not tell them in time."""
         found: list[Mapping[str, Any]] = []
-        if tls_views.in_use(self._table):
+        if tls.in_use(self._table):
             with contextlib.suppress(AdminError, TimeoutError):
                 async with asyncio.timeout(CERTIFICATES_TIMEOUT_S):
                     found = await self._handlers.answer("certs", {})

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from l4lb.config.plain import members
-from l4lb.control import choices
+from l4lb.control.views import explain
 from l4lb.errors import AdminError
 from l4lb.native.table import Table
 
@@ -62,18 +62,18 @@ def _differs(before: Plain, after: Plain | None) -> bool:
 def _moved(table: Table, name: str, before: Plain, after: Plain | None) -> float | None:
     """The share of clients' hash keys that get another backend; None where none are hashed, or more
     backends come than can be tried out."""
-    if after is None or not {before.get("balance"), after.get("balance")} & set(choices.HASHES):
+    if after is None or not {before.get("balance"), after.get("balance")} & set(explain.HASHES):
         return None
     if _ways(before) != _ways(after):
         return 1.0
     old, new = _weights(before), _weights(after)
-    change = choices.Asked(
+    change = explain.Asked(
         remove=[one for one in old if one not in new],
         add=[(one, weight) for one, weight in new.items() if one not in old],
         weights={one: weight for one, weight in new.items() if old.get(one, weight) != weight},
     )
     try:
-        moved: float | None = choices.simulated(table, name, change)["moved"]
+        moved: float | None = explain.simulated(table, name, change)["moved"]
     except AdminError:
         return None
     return moved

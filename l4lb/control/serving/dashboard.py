@@ -7,10 +7,10 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from l4lb.control import views
 from l4lb.control.channel import Channel
 from l4lb.control.clock import now_ms
 from l4lb.control.handlers import Handlers
+from l4lb.control.views import overview
 from l4lb.errors import AdminError
 from l4lb.native.table import Table
 
@@ -30,7 +30,7 @@ class Live:
         table: Table,
         channel: Channel,
         handlers: Handlers,
-        service: views.Service,
+        service: overview.Service,
         *,
         can_change: bool,
     ) -> None:
@@ -71,14 +71,14 @@ class Live:
         state = {
             "at_ms": now,
             "can_change": self._can_change,
-            "status": views.status(table, self._service, now),
-            "stats": views.stats(table),
-            "pools": views.pools(table),
-            "backends": views.backends(table, now),
-            "workers": views.workers(table, now),
+            "status": overview.status(table, self._service, now),
+            "stats": overview.stats(table),
+            "pools": overview.pools(table),
+            "backends": overview.backends(table, now),
+            "workers": overview.workers(table, now),
             "sessions": self._sessions(now),
             "events": events,
-            "latency": views.latency(table),
+            "latency": overview.latency(table),
             **extras,
         }
         return json.dumps(state, separators=(",", ":"), default=str).encode()

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from l4lb.control import server
-from l4lb.control.client import AdminClient
-from l4lb.control.peer import Peer, is_own, may_ask
+from l4lb.control.serving import admin_socket
+from l4lb.control.serving.client import AdminClient
+from l4lb.control.serving.peer import Peer, is_own, may_ask
 from l4lb.errors import AdminError, NoBalancerError
-
-from .conftest import PATIENCE_S, Admin
+from tests.unit.control.conftest import PATIENCE_S, Admin
 
 # ---- who may ask -------------------------------------------------------------------------------
 
@@ -61,7 +60,7 @@ def test_a_peer_is_known_with_all_its_groups() -> None:
 def test_one_who_may_not_ask_is_told_so_and_closed(
     admin: Admin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "may_ask", lambda *_: False)
+    monkeypatch.setattr(admin_socket, "may_ask", lambda *_: False)
     peer = admin.peer()
     answer = peer.answer()
     assert answer["error"]["code"] == "denied"
@@ -88,7 +87,7 @@ def test_the_client_says_where_nobody_answers(tmp_path: Path) -> None:
 def test_the_client_tells_a_refusal_that_came_before_its_request(
     admin: Admin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "may_ask", lambda *_: False)
+    monkeypatch.setattr(admin_socket, "may_ask", lambda *_: False)
     with pytest.raises(AdminError) as caught:
         admin.client().call("status")
     assert caught.value.code == "denied"

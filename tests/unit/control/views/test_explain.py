@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from l4lb.control import choices
+from l4lb.control.views import explain
 from l4lb.errors import AdminError
 from l4lb.native.rows import Address
 from l4lb.native.table import Table
@@ -35,7 +35,7 @@ def table() -> Table:
 
 
 def simulate(table: Table, **args: str) -> dict[str, object]:
-    return choices.simulate(
+    return explain.simulate(
         table, {"pool": "web", "remove": None, "add": None, "weight": None} | args
     )
 
@@ -74,7 +74,7 @@ def test_an_added_backend_takes_its_share_and_little_else_moves(table: Table) ->
     ],
 )
 def test_a_client_is_written_as_usual(text: str, address: tuple[str, int]) -> None:
-    assert choices.client_address(text) == address
+    assert explain.client_address(text) == address
 
 
 @pytest.mark.parametrize(
@@ -82,4 +82,4 @@ def test_a_client_is_written_as_usual(text: str, address: tuple[str, int]) -> No
 )
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(AdminError):
-        choices.client_address(text)
+        explain.client_address(text)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from l4lb.control import picks as module
-from l4lb.control.picks import because, picks
+from l4lb.control.views import pick_trace as module
+from l4lb.control.views.pick_trace import because, picks
 from l4lb.native.rows import Candidate, PickRow
 
 

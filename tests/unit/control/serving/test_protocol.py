@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l4lb.control import protocol
-from l4lb.control.protocol import FRAME_MAX, NESTING_MAX, Decoder, ProtocolError, encode
+from l4lb.control.serving import protocol
+from l4lb.control.serving.protocol import FRAME_MAX, NESTING_MAX, Decoder, ProtocolError, encode
 
 PLAIN = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text() | st.binary()
 VALUES = st.recursive(

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
-from l4lb.control import protocol
+from l4lb.control.serving import protocol
 from l4lb.errors import AdminError, NoBalancerError
 
 CONNECT_TIMEOUT_S = 5.0

@@ -16,12 +16,12 @@ from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
 from typing import Any
 
 import l4lb.log
-from l4lb.control import protocol
 from l4lb.control.cause import NOBODY, By
 from l4lb.control.commands import SESSIONS_LIMIT
 from l4lb.control.handlers import Handlers
-from l4lb.control.peer import Peer, Users, by, is_own, may_ask
-from l4lb.control.protocol import Request, refusal
+from l4lb.control.serving import protocol
+from l4lb.control.serving.peer import Peer, Users, by, is_own, may_ask
+from l4lb.control.serving.protocol import Request, refusal
 from l4lb.errors import AdminError
 
 MAX_CLIENTS = 64

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from l4lb.control.conditions import CONDITIONS, condition
+from l4lb.control.views.conditions import CONDITIONS, condition
 from l4lb.errors import AdminError
 from l4lb.native.table import Table
 from tests.unit.supervisor.tables import closed_port, put_backend, table_of

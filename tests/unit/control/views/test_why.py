@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from l4lb.control.sessions import sessions
-from l4lb.control.why import why
+from l4lb.control.views.sessions import sessions
+from l4lb.control.views.why import why
 from l4lb.errors import AdminError
 from l4lb.native.health import health
 from l4lb.native.results import Result

@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from l4lb.control import health_views, tls_views
-from l4lb.control.sessions import sessions as sessions
+from l4lb.control.views import backend_health, tls
+from l4lb.control.views.sessions import sessions as sessions
 from l4lb.metrics.processes import Usage
 from l4lb.native import change, seen, udp
 from l4lb.native.edge import dry_runs, portless, slowed, uncounted
@@ -68,7 +68,7 @@ def listeners(table: Table) -> list[Map]:
         _listener(row)
         | {"slowed": slowed(table, row.index), "dry_run": dry_runs(table, row.index)}
         | _datagrams(tallies.get(row.index))
-        | tls_views.of_listener(table, row.index)
+        | tls.of_listener(table, row.index)
         for row in table.listeners()
     ]
 
@@ -119,7 +119,7 @@ def pools(table: Table) -> list[Map]:
                 "idle_timeout_ms": row.idle_timeout_ms,
                 "half_closed_timeout_ms": row.half_closed_timeout_ms,
                 **_choice(row),
-                **tls_views.of_pool(table, row.index),
+                **tls.of_pool(table, row.index),
             }
         )
     return found
@@ -162,13 +162,13 @@ def _backend(table: Table, row: BackendRow, now_ms: int, now_s: float) -> Map:
         "bytes_in": row.bytes_in,
         "bytes_out": row.bytes_out,
         "response_time_ms": round(row.response_us / 1000, 3),
-        "last_check": health_views.last_check(row, known, now_ms, now_s),
+        "last_check": backend_health.last_check(row, known, now_ms, now_s),
         "max_connections": row.max_connections,
         "backup": row.backup,
         "resets": row.resets,
         "checks_passed": row.checks_passed,
         "checks_failed": row.checks_failed,
-        **health_views.beyond_checks(row, known, now_ms),
+        **backend_health.beyond_checks(row, known, now_ms),
     }
 
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from l4lb.control import server, views
 from l4lb.control.commands import COMMANDS
-from l4lb.control.protocol import FRAME_MAX
+from l4lb.control.serving import admin_socket
+from l4lb.control.serving.protocol import FRAME_MAX
+from l4lb.control.views import overview
 from tests.e2e.harness.deadline import until
-
-from .conftest import PATIENCE_S, Admin
+from tests.unit.control.conftest import PATIENCE_S, Admin
 
 OPEN = settings(
     max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
@@ -134,7 +134,7 @@ def test_a_length_beyond_the_limit_is_refused_at_once(admin: Admin) -> None:
 def test_half_a_frame_is_not_waited_for_without_end(
     admin: Admin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "FRAME_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(admin_socket, "FRAME_TIMEOUT_S", 0.1)
     peer = admin.peer()
     peer.send(b"\x00\x00\x00\x09half")
     assert peer.answer()["error"]["code"] == "timeout"
@@ -144,7 +144,7 @@ def test_half_a_frame_is_not_waited_for_without_end(
 def test_a_frame_that_comes_in_drips_has_no_longer_than_one_that_stops(
     admin: Admin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "FRAME_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(admin_socket, "FRAME_TIMEOUT_S", 0.3)
     peer = admin.peer()
     peer.send(struct.pack(">I", FRAME_MAX))
     peer.sock.settimeout(0.02)
@@ -164,7 +164,7 @@ def test_a_frame_that_comes_in_drips_has_no_longer_than_one_that_stops(
 def test_an_idle_client_between_frames_may_stay(
     admin: Admin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "FRAME_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(admin_socket, "FRAME_TIMEOUT_S", 0.01)
     peer = admin.peer()
     peer.frame({"id": 1, "command": "pools"})
     assert peer.answer()["ok"]
@@ -179,21 +179,21 @@ def test_200_idle_peers_do_not_keep_another_from_its_answer(admin: Admin) -> Non
     # The idle ones that were first made room, and were told so.
     assert peers[0].answer()["error"]["code"] == "too_many_clients"
     assert peers[0].is_closed()
-    assert admin.connected() <= server.MAX_CLIENTS
+    assert admin.connected() <= admin_socket.MAX_CLIENTS
 
 
 def test_peers_that_come_all_at_once_make_room_like_others(admin: Admin) -> None:
     with admin.held():
         peers = [admin.peer() for _ in range(200)]
     assert admin.ask("status")["ok"]
-    for peer in peers[: 200 - server.MAX_CLIENTS]:
+    for peer in peers[: 200 - admin_socket.MAX_CLIENTS]:
         assert all(not one["ok"] for one in peer.rest())  # to its end, with a word or without
 
 
 def test_the_idle_make_room_before_one_that_waits(admin: Admin) -> None:
     waiter = admin.peer()
     waiter.frame({"id": 7, "command": "wait", "args": {"condition": "generation", "operand": "2"}})
-    for _ in range(server.MAX_CLIENTS * 2):
+    for _ in range(admin_socket.MAX_CLIENTS * 2):
         assert admin.ask("pools")["ok"]
     admin.table.generation = 2
     assert waiter.answer()["result"]["condition"] == "generation"
@@ -203,7 +203,7 @@ def test_a_long_list_comes_in_parts_that_say_more_until_the_last(
     admin: Admin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [{"id": f"0.{n}.1", "client": "192.0.2.1:1"} for n in range(1_234)]
-    monkeypatch.setattr(views, "sessions", lambda *_: rows)
+    monkeypatch.setattr(overview, "sessions", lambda *_: rows)
     peer = admin.peer()
     peer.frame({"id": 5, "command": "sessions", "args": {"limit": 5_000}})
     parts = [peer.answer() for _ in range(3)]
@@ -217,21 +217,21 @@ def test_a_long_list_comes_in_parts_that_say_more_until_the_last(
 def test_a_list_that_fits_comes_in_one_part(
     admin: Admin, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
-    monkeypatch.setattr(views, "sessions", lambda *_: [{}] * count)
+    monkeypatch.setattr(overview, "sessions", lambda *_: [{}] * count)
     answer = admin.ask("sessions")
     assert (len(answer["result"]), "more" in answer) == (count, False)
 
 
 def many_rows(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     """`sessions` has so many rows of 1 kB: more than a socket's buffers take."""
-    monkeypatch.setattr(views, "sessions", lambda *_: [{"text": "x" * 1_000}] * count)
+    monkeypatch.setattr(overview, "sessions", lambda *_: [{"text": "x" * 1_000}] * count)
 
 
 def test_a_client_that_does_not_read_keeps_no_one_waiting_and_is_cut_off(
     admin: Admin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     many_rows(monkeypatch, 20_000)
-    monkeypatch.setattr(server, "WRITE_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(admin_socket, "WRITE_TIMEOUT_S", 0.2)
     stuck = admin.peer()
     stuck.frame({"id": 1, "command": "sessions", "args": {}})
     asker = admin.client()
@@ -245,12 +245,12 @@ def test_long_answers_that_wait_to_be_taken_are_bounded_over_all_clients(
     admin: Admin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     many_rows(monkeypatch, 2_000)
-    monkeypatch.setattr(server, "ROWS_HELD_MAX", 3_000)
+    monkeypatch.setattr(admin_socket, "ROWS_HELD_MAX", 3_000)
     stuck = admin.peer()
     stuck.frame({"id": 1, "command": "sessions", "args": {}})
     assert stuck.answer()["more"]
     assert admin.refused("sessions") == "busy"
-    many_rows(monkeypatch, server.ROWS_ALWAYS)
+    many_rows(monkeypatch, admin_socket.ROWS_ALWAYS)
     assert admin.ask("sessions")["ok"]
     many_rows(monkeypatch, 2_000)
     stuck.close()
@@ -261,7 +261,7 @@ def test_a_view_that_takes_long_keeps_no_other_client_waiting(
     admin: Admin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go = threading.Event()
-    monkeypatch.setattr(views, "backends", lambda *_: [{"went": go.wait(PATIENCE_S)}])
+    monkeypatch.setattr(overview, "backends", lambda *_: [{"went": go.wait(PATIENCE_S)}])
     slow = admin.peer()
     slow.frame({"id": 1, "command": "backends"})
     assert admin.ask("pools")["ok"]
@@ -272,7 +272,7 @@ def test_a_view_that_takes_long_keeps_no_other_client_waiting(
 def test_a_wait_of_a_client_that_left_is_given_up(
     admin: Admin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "HANGUP_POLL_S", 0.02)
+    monkeypatch.setattr(admin_socket, "HANGUP_POLL_S", 0.02)
     waiter = admin.peer()
     waiter.frame({"id": 1, "command": "wait", "args": {"condition": "generation", "operand": "2"}})
     assert admin.ask("pools")["ok"]
@@ -284,7 +284,7 @@ def test_a_wait_of_a_client_that_left_is_given_up(
 def test_a_client_that_has_no_more_to_ask_still_gets_its_answer(
     admin: Admin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "HANGUP_POLL_S", 0.01)
+    monkeypatch.setattr(admin_socket, "HANGUP_POLL_S", 0.01)
     waiter = admin.peer()
     args = {"condition": "generation", "operand": "2", "timeout_ms": 300}
     waiter.frame({"id": 1, "command": "wait", "args": args})
@@ -296,6 +296,6 @@ def test_a_client_that_has_no_more_to_ask_still_gets_its_answer(
 def test_a_command_that_fails_by_itself_is_internal_and_says_no_more(
     admin: Admin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(views, "pools", lambda _: 1 / 0)
+    monkeypatch.setattr(overview, "pools", lambda _: 1 / 0)
     answer = admin.ask("pools")
     assert answer["error"] == {"code": "internal", "message": "the command failed; see the log"}

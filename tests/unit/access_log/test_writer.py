@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 import l4lb.log
-from l4lb.logger import sinks
-from l4lb.logger.main import BUSY_WAIT_S, FAILED_WAIT_S, IDLE_WAIT_S, Writer
-from l4lb.logger.ready import readable
-from l4lb.logger.settings import Settings
+from l4lb.access_log import sinks
+from l4lb.access_log.main import BUSY_WAIT_S, FAILED_WAIT_S, IDLE_WAIT_S, Writer
+from l4lb.access_log.ready import readable
+from l4lb.access_log.settings import Settings
 from l4lb.native import seen
 from l4lb.native.table import Table
-from tests.unit.logger.test_lines import table_with
+from tests.unit.access_log.test_lines import table_with
 
 
 class Stubborn:

@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from l4lb.control import peer
-from l4lb.control.peer import Peer, Users, by
+from l4lb.control.serving import peer
+from l4lb.control.serving.peer import Peer, Users, by
 
 PATIENCE_S = 20
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from l4lb.control import views
-from l4lb.control.views import Service
+from l4lb.control.views import overview
+from l4lb.control.views.overview import Service
 from l4lb.metrics.processes import Usage
 from l4lb.native.results import Result
 from l4lb.native.rows import Address
@@ -50,7 +50,7 @@ def test_status_says_version_workers_and_listeners(table: Table) -> None:
     table.checker_pid = 99
     table.beat_checker(NOW_MS - 400)
     worker = {"active": 0, "accepted": 0, "state": "off", "paused": False}
-    assert views.status(table, SERVICE, NOW_MS) == {
+    assert overview.status(table, SERVICE, NOW_MS) == {
         "version": "9.9",
         "pid": 42,
         "uptime_s": 60,
@@ -67,22 +67,22 @@ def test_status_says_version_workers_and_listeners(table: Table) -> None:
 @pytest.mark.parametrize(("age_ms", "stale"), [(0, False), (3_000, False), (3_001, True)])
 def test_a_checker_that_does_not_beat_is_stale(table: Table, age_ms: int, stale: bool) -> None:
     table.beat_checker(NOW_MS - age_ms)
-    assert views.status(table, SERVICE, NOW_MS)["checker"]["stale"] is stale
+    assert overview.status(table, SERVICE, NOW_MS)["checker"]["stale"] is stale
 
 
 def test_a_checker_that_never_beat_is_stale(table: Table) -> None:
-    checker = views.status(table, SERVICE, NOW_MS)["checker"]
+    checker = overview.status(table, SERVICE, NOW_MS)["checker"]
     assert checker == {"pid": 0, "heartbeat_age_ms": None, "stale": True}
 
 
 def test_listeners_are_a_map_a_bound_address(table: Table) -> None:
     table.set_listener(1, name="front", bind="[::]:80", protocol="tcp", pool=1)
-    assert views.listeners(table) == [LISTENER, LISTENER | {"bind": "[::]:80", "pool": "db"}]
+    assert overview.listeners(table) == [LISTENER, LISTENER | {"bind": "[::]:80", "pool": "db"}]
 
 
 def test_a_listener_that_was_taken_away_is_not_shown(table: Table) -> None:
     table.clear_listener(0)
-    assert views.listeners(table) == []
+    assert overview.listeners(table) == []
 
 
 BACKEND = {
@@ -118,7 +118,7 @@ BACKEND = {
 
 
 def test_backends_have_the_keys_of_the_contract_first_and_in_its_order(table: Table) -> None:
-    shown = views.backends(table, NOW_MS)
+    shown = overview.backends(table, NOW_MS)
     assert shown == [BACKEND, BACKEND | {"pool": "db", "name": "c", "address": "unix:/x"}]
     promised = (
         "pool name address weight state health active total connect_errors bytes_in bytes_out"
@@ -130,7 +130,7 @@ def test_backends_have_the_keys_of_the_contract_first_and_in_its_order(table: Ta
 def test_the_last_check_says_result_age_and_how_long_health_is_so(table: Table) -> None:
     check(table, "up", Result.OK, 11_500)
     check(table, "up", Result.REFUSED, 61_000)
-    assert views.backends(table, NOW_MS)[0] == BACKEND | {
+    assert overview.backends(table, NOW_MS)[0] == BACKEND | {
         "health": "up",
         "checks_passed": 1,
         "checks_failed": 1,
@@ -150,20 +150,20 @@ def test_the_last_check_says_result_age_and_how_long_health_is_so(table: Table) 
 
 def test_a_check_of_the_future_has_no_negative_age(table: Table) -> None:
     check(table, "up", Result.OK, NOW_MS + 1)
-    last = views.backends(table, NOW_MS)[0]["last_check"]
+    last = overview.backends(table, NOW_MS)[0]["last_check"]
     assert (last["age_ms"], last["health_age_ms"]) == (0, 0)
 
 
 def test_a_result_of_a_later_version_is_shown_as_its_number(table: Table) -> None:
     check(table, "unknown", len(Result) + 5, NOW_MS)
-    last = views.backends(table, NOW_MS)[0]["last_check"]
+    last = overview.backends(table, NOW_MS)[0]["last_check"]
     assert (last["result"], last["health_age_ms"]) == (str(len(Result) + 5), None)
 
 
 @pytest.mark.parametrize("state", ["ready", "drain", "maint"])
 def test_the_state_is_the_operators_word(table: Table, state: str) -> None:
     table.set_state(0, state)
-    assert views.backends(table, NOW_MS)[0]["state"] == state
+    assert overview.backends(table, NOW_MS)[0]["state"] == state
 
 
 def test_pools_say_their_settings_and_how_many_backends_can_be_used(table: Table) -> None:
@@ -172,7 +172,7 @@ def test_pools_say_their_settings_and_how_many_backends_can_be_used(table: Table
     table.set_state(2, "drain")
     table.set_state(3, "maint")
     check(table, "down", Result.REFUSED, NOW_MS)
-    shown = views.pools(table)
+    shown = overview.pools(table)
     assert shown[0] == {
         "name": "web",
         "balance": "round_robin",
@@ -201,7 +201,7 @@ def test_pools_say_their_settings_and_how_many_backends_can_be_used(table: Table
 
 
 def test_workers_say_where_they_run_and_how_long(table: Table) -> None:
-    assert views.workers(table, NOW_MS)[0] == {
+    assert overview.workers(table, NOW_MS)[0] == {
         "index": 0,
         "pid": 77,
         "cpu": 3,
@@ -222,23 +222,23 @@ def test_workers_say_where_they_run_and_how_long(table: Table) -> None:
         "resident_bytes": None,
         "open_files": None,
     }
-    assert views.workers(table, NOW_MS)[1]["cpu"] is None
+    assert overview.workers(table, NOW_MS)[1]["cpu"] is None
 
 
 def test_workers_say_what_they_use_of_this_host(table: Table) -> None:
     used = Usage("worker", "0", 77, 1.254, 30_000_000, 40)
-    row = views.workers(table, NOW_MS, [used])[0]
+    row = overview.workers(table, NOW_MS, [used])[0]
     assert (row["cpu_seconds"], row["resident_bytes"], row["open_files"]) == (1.25, 30_000_000, 40)
 
 
 def test_a_worker_that_died_has_no_uptime_and_a_restart_more(table: Table) -> None:
     table.end_worker(0, restarted=True)
-    shown = views.workers(table, NOW_MS)[0]
+    shown = overview.workers(table, NOW_MS)[0]
     assert (shown["pid"], shown["uptime_s"], shown["restarts"]) == (0, 0, 1)
 
 
 def test_stats_of_a_service_that_did_nothing_are_all_nothing(table: Table) -> None:
-    found = views.stats(table)
+    found = overview.stats(table)
     assert all(not any(counts) for counts in found.pop("latency")["counts"].values())
     assert found == {
         "connections": 0,
@@ -258,11 +258,11 @@ def test_stats_of_a_service_that_did_nothing_are_all_nothing(table: Table) -> No
 def test_stats_count_the_restarts_of_all_workers(table: Table) -> None:
     table.end_worker(0, restarted=True)
     table.end_worker(1, restarted=True)
-    assert views.stats(table)["worker_restarts"] == 2
+    assert overview.stats(table)["worker_restarts"] == 2
 
 
 def test_an_empty_table_shows_nothing() -> None:
     empty = Table(CAPACITIES)
     assert empty.sessions(NOW_MS, 10) == []
-    assert (views.pools(empty), views.workers(empty, NOW_MS)) == ([], [])
-    assert views.backends(empty, NOW_MS) == []
+    assert (overview.pools(empty), overview.workers(empty, NOW_MS)) == ([], [])
+    assert overview.backends(empty, NOW_MS) == []
