@@ -22,7 +22,7 @@ from l4lb.checker.plan import Agent
 from l4lb.checker.shown import plain
 from l4lb.checker.stream import Plain, connect
 from l4lb.checker.types import ProbeError
-from l4lb.config import payload
+from l4lb.config.values import payload
 from l4lb.native.rows import Address
 
 PERCENT_MAX = 256

@@ -24,6 +24,7 @@ from l4lb.checker.plan import Plan
 from l4lb.checker.pools import Pools
 from l4lb.checker.schedule import Schedule
 from l4lb.checker.types import Outcome, Target
+from l4lb.clock import monotonic_ms
 from l4lb.native import health as door
 from l4lb.native.results import CHECK_KINDS, OWN_FAULTS
 from l4lb.native.rows import Address
@@ -37,11 +38,6 @@ CHECKS_MAX = 16_384  # at one time, if there are enough descriptors
 
 Tell = Callable[[Mapping[str, Any]], None]
 Key = tuple[str, int, int]  # "check" or "agent", row, serial
-
-
-def now_ms() -> int:
-    """Returns CLOCK_MONOTONIC in milliseconds, the time of the shared table."""
-    return time.monotonic_ns() // 1_000_000
 
 
 def checks_at_once() -> int:
@@ -94,7 +90,7 @@ class Checker:
         """Checks for ever."""
         next_beat_ms = next_slow_ms = 0
         while True:
-            now = now_ms()
+            now = monotonic_ms()
             if now >= next_beat_ms:
                 self._table.beat_checker(now)
                 next_beat_ms = now + BEAT_EVERY_MS
@@ -159,13 +155,13 @@ class Checker:
                 self._schedule.drop(key)
             elif key not in self._schedule and key not in self._running:
                 assert wanted is not None
-                self._schedule.add(key, now_ms(), wanted.interval_ms, random.random())
+                self._schedule.add(key, monotonic_ms(), wanted.interval_ms, random.random())
 
     # ---- checks ----------------------------------------------------------------------------------
 
     def _turn(self) -> None:
         """Starts everything that is due, and sets the alarm for the next time."""
-        now = now_ms()
+        now = monotonic_ms()
         while len(self._running) < self._at_once:
             taken = self._schedule.take(now)
             if taken is None:
@@ -215,7 +211,7 @@ class Checker:
             return
         checks = member.plan.checks
         jitter = checks.jitter_percent / 100 if checks is not None and key[0] == "check" else JITTER
-        self._schedule.again(key, due_ms, now_ms(), interval_ms, jitter, random.random())
+        self._schedule.again(key, due_ms, monotonic_ms(), interval_ms, jitter, random.random())
         self._set_alarm()
 
     async def _check(self, member: Member, due_ms: float) -> None:
@@ -247,7 +243,7 @@ class Checker:
             result=int(outcome.result),
             errno=outcome.errno,
             streak=abs(member.verdict.run),
-            at_ms=now_ms(),
+            at_ms=monotonic_ms(),
             duration_us=duration_us,
             kind=CHECK_KINDS.index(checks.type),
             code=outcome.code,
@@ -257,7 +253,7 @@ class Checker:
         if member.health != before:
             self._look(member.row.index)
         if outcome.passed:
-            door.end_ejection(self._table, *member.key, since_ms=started_ms, now_ms=now_ms())
+            door.end_ejection(self._table, *member.key, since_ms=started_ms, now_ms=monotonic_ms())
 
     # ---- agents ----------------------------------------------------------------------------------
 
@@ -284,11 +280,13 @@ class Checker:
         name = f"{member.row.pool}/{member.row.name}"
         if said.state is not None and said.state != member.agent_state:
             member.agent_state = said.state
-            self._tell({"ask": "state", "backend": name, "state": said.state, "why": said.why})
+            self._tell(
+                {"ask": "agent_state", "backend": name, "state": said.state, "why": said.why}
+            )
         most = said.max_connections
         if most is not None and most != member.agent_most:
             member.agent_most = most
-            self._tell({"ask": "max_connections", "backend": name, "max_connections": most})
+            self._tell({"ask": "agent_max_connections", "backend": name, "max_connections": most})
         self._apply(member)
 
     # ---- what follows ----------------------------------------------------------------------------
@@ -299,7 +297,9 @@ class Checker:
         word = member.health
         if member.plan.checks is None and member.plan.agent is None:
             word = "unknown"
-        door.set_health(self._table, *member.key, health=word, agent=member.agent, at_ms=now_ms())
+        door.set_health(
+            self._table, *member.key, health=word, agent=member.agent, at_ms=monotonic_ms()
+        )
         self._look(member.row.index)
 
     def _apply_weight(self, member: Member) -> None:
@@ -330,7 +330,7 @@ class Checker:
             self._tell(
                 {
                     "event": {
-                        "at_ms": now_ms(),
+                        "at_ms": monotonic_ms(),
                         "kind": "backend_slow" if before == 100 else "backend_fast",
                         "backend": f"{member.row.pool}/{member.row.name}",
                         "answer_ms": round(answer_us / 1000, 3),
@@ -352,7 +352,7 @@ class Checker:
         door.set_told(self._table, index, row.health)
         if not was and not row.check_at_ms and row.health != "ejected":
             return  # a new backend: nothing has changed
-        event = events.event(row, known, was or "unknown", now_ms())
+        event = events.event(row, known, was or "unknown", monotonic_ms())
         if member.agent == row.health and member.said.why:
             event["text"] = member.said.why
         self._tell({"event": event})

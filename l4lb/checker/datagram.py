@@ -19,7 +19,7 @@ from l4lb.checker.limits import DATAGRAM_BYTES_MAX, DATAGRAMS_MAX, ICMP_WAIT_S
 from l4lb.checker.shown import quoted
 from l4lb.checker.stream import PROXY_LOCAL, family_of, take_way
 from l4lb.checker.types import Attempt, LateError, Outcome, ProbeError, Settings, Target
-from l4lb.config import payload
+from l4lb.config.values import payload
 from l4lb.native.results import Result
 
 HEADER = struct.Struct("!6H")  # of a DNS message: its id, flags, and four counts

@@ -10,7 +10,7 @@ from __future__ import annotations
 import bisect
 from typing import Any
 
-from l4lb.config import payload
+from l4lb.config.values import payload
 
 # The kinds of following bytes that an expression can distinguish: a letter, a line's end, any
 # other.

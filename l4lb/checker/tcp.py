@@ -15,7 +15,7 @@ from l4lb.checker.limits import ANSWER_BYTES_MAX
 from l4lb.checker.shown import quoted
 from l4lb.checker.stream import Wire, connect, open_plain
 from l4lb.checker.types import Attempt, LateError, Outcome, ProbeError, Settings, Target
-from l4lb.config import payload
+from l4lb.config.values import payload
 from l4lb.native.results import Result
 
 

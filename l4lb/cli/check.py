@@ -18,7 +18,8 @@ def command(file: str, as_json: bool) -> int:
     from l4lb.certificates import bundle
     from l4lb.certificates.bundle import Profiles
     from l4lb.certificates.files import Files
-    from l4lb.config import parse, plain
+    from l4lb.config import plain
+    from l4lb.config.reading import parse
     from l4lb.supervisor.access import network_lists
     from l4lb.supervisor.process import seccomp
     from l4lb.supervisor.sockets import http_token

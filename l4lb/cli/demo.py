@@ -96,8 +96,7 @@ def _told(port: int, http_port: int, admin: str) -> str:
 def run(*, port: int | None, workers: int | None, admin: str | None) -> int:
     """Serves until a signal ends it. Returns the exit status. Raises L4lbError if the port is
     taken."""
-    from l4lb.cli.run import override
-    from l4lb.config.flags import demo
+    from l4lb.config.flags import demo, override
     from l4lb.supervisor.main import serve
 
     port = port or DEMO_PORT

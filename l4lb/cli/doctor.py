@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 def _need(file: str | None) -> Need:
     """Returns what the configuration needs from the host; without one, the needs of a service with
     default settings."""
-    from l4lb.config import parse
     from l4lb.config.defaults import default_workers
     from l4lb.config.model import Limits
+    from l4lb.config.reading import parse
     from l4lb.doctor.checks import Need
 
     if file is None:

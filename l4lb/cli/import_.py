@@ -74,7 +74,7 @@ def _read(file: str, said: str) -> Draft:
 
 def _refused(text: str) -> Sequence[Problem]:
     """Returns the errors of a text as a configuration."""
-    from l4lb.config import parse
+    from l4lb.config.reading import parse
 
     try:
         parse.loads(text, "result")
@@ -88,7 +88,7 @@ def _files_missing(text: str) -> Sequence[Problem]:
     from l4lb.certificates import bundle
     from l4lb.certificates.bundle import Profiles
     from l4lb.certificates.files import Files
-    from l4lb.config import parse
+    from l4lb.config.reading import parse
     from l4lb.supervisor.access import network_lists
 
     try:

@@ -8,7 +8,7 @@ import os
 import click
 
 from l4lb import inherited
-from l4lb.config.bounds import UNIX_PATH_BYTES_MAX, WORKERS
+from l4lb.config.bounds import WORKERS
 from l4lb.config.model import Config
 from l4lb.errors import UsageError
 
@@ -16,27 +16,14 @@ from l4lb.errors import UsageError
 def _configuration(
     file: str | None, listen: tuple[str, ...], backend: tuple[str, ...], balance: str | None
 ) -> Config:
-    from l4lb.config import parse
     from l4lb.config.flags import from_flags
+    from l4lb.config.reading import parse
 
     if file is not None:
         if listen or backend or balance:
             raise UsageError("-c FILE says it all: leave out --listen, --backend and --balance")
         return parse.load(file)
     return from_flags(listen, backend, balance)
-
-
-def override(config: Config, workers: int | None, admin: str | None) -> Config:
-    """Returns the configuration with the options of the command line in place of its own
-    settings."""
-    path = os.path.abspath(admin) if admin else None
-    if path and len(os.fsencode(path)) > UNIX_PATH_BYTES_MAX:
-        raise UsageError(
-            f"--admin: {path} has more than {UNIX_PATH_BYTES_MAX} bytes; take a shorter"
-        )
-    said = {"workers": workers, "admin": path}
-    changes = {key: value for key, value in said.items() if value is not None}
-    return config.model_copy(update={"process": config.process.model_copy(update=changes)})
 
 
 def _warn(text: str) -> None:
@@ -78,8 +65,9 @@ def command(
 ) -> int:
     """Runs the service in the foreground."""
     from l4lb.cli import demo as demonstration
-    from l4lb.config import parse
-    from l4lb.config.resolve import resolve
+    from l4lb.config.flags import override
+    from l4lb.config.reading import parse
+    from l4lb.config.reading.resolve import resolve
     from l4lb.supervisor.main import serve
     from l4lb.supervisor.reload.source import ConfigOrigin
     from l4lb.supervisor.upgrade import state_file

@@ -40,7 +40,8 @@ def command(path: str, file: str | None, as_json: bool) -> None:
 
 def _verify(text: str, name: str, digest: str) -> None:
     """Raises L4lbError if this text does not describe what runs."""
-    from l4lb.config import parse, plain
+    from l4lb.config import plain
+    from l4lb.config.reading import parse
 
     try:
         read = plain.digest(parse.loads(text, name))
@@ -54,7 +55,7 @@ def _verify(text: str, name: str, digest: str) -> None:
 
 def _replace(file: str, result: dict[str, Any]) -> None:
     """Replaces the file by the whole new text, or leaves the old one, whatever happens."""
-    from l4lb.config import document
+    from l4lb.config.reading import document
 
     made = ""
     try:

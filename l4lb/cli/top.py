@@ -10,24 +10,10 @@ from typing import Any
 
 import click
 
-from l4lb.cli.rates import Rates, Sample
+from l4lb.cli.rates import Rates
+from l4lb.cli.samples import ANSWER_TIMEOUT_S, sample
 from l4lb.control.serving.client import AdminClient
 from l4lb.errors import UsageError
-
-ANSWER_TIMEOUT_S = 5.0
-
-
-def sample(client: AdminClient) -> Sample:
-    """Reads the present counters. Raises L4lbError or TimeoutError."""
-    return Sample(
-        time.monotonic(),
-        client.call("status"),
-        client.call("stats"),
-        client.call("backends"),
-        client.call("workers"),
-        client.call("talkers"),
-        client.call("events"),
-    )
 
 
 def measured(path: str, interval_s: float) -> dict[str, Any]:

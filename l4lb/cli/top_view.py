@@ -20,7 +20,7 @@ from textual.widgets import DataTable, Footer, Sparkline, Static
 from l4lb.cli.layout import NAME_LEAST, View, cut
 from l4lb.cli.rates import Rates, amount, bars, row_name
 from l4lb.cli.render import event
-from l4lb.cli.top import ANSWER_TIMEOUT_S, sample
+from l4lb.cli.samples import ANSWER_TIMEOUT_S, sample
 from l4lb.cli.units import cell, duration, size
 from l4lb.control.serving.client import AdminClient
 from l4lb.errors import L4lbError

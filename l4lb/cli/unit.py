@@ -158,8 +158,8 @@ def _plain(paths: Iterable[str]) -> None:
 
 def _need(file: str) -> Needs:
     from l4lb.cli.needs import needs
-    from l4lb.config import parse
     from l4lb.config.model import Config
+    from l4lb.config.reading import parse
 
     if os.path.lexists(file):
         return needs(parse.load(file))

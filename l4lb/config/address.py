@@ -5,7 +5,7 @@
     IPv6), 0.0.0.0:7000-7010 (a range of ports)
 
 IPv6 zone ids (fe80::1%eth0) are refused: the shared table has no room for an interface. Names are
-kept; l4lb/config/resolve.py looks them up. This module does not use the network.
+kept; l4lb/config/reading/resolve.py looks them up. This module does not use the network.
 """
 
 from __future__ import annotations

@@ -6,17 +6,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from typing import Any
 
+from l4lb.config.bounds import UNIX_PATH_BYTES_MAX
 from l4lb.config.build import build
 from l4lb.config.model import Backend, Config
 from l4lb.config.origin import Origin
-from l4lb.config.position import Path
+from l4lb.config.reading.position import Path
 from l4lb.config.schema import did_you_mean
 from l4lb.config.units import shown
-from l4lb.errors import ConfigError, Problem
+from l4lb.errors import ConfigError, Problem, UsageError
 
 POOL = "main"
 SCHEMES = ("tcp", "udp")
@@ -114,3 +116,16 @@ def _value(text: str) -> object:
     if re.fullmatch(r"-?[0-9]{1,18}", text, re.ASCII):
         return int(text)
     return {"true": True, "false": False}.get(text, text)
+
+
+def override(config: Config, workers: int | None, admin: str | None) -> Config:
+    """Returns the configuration with the options of the command line in place of its own
+    settings."""
+    path = os.path.abspath(admin) if admin else None
+    if path and len(os.fsencode(path)) > UNIX_PATH_BYTES_MAX:
+        raise UsageError(
+            f"--admin: {path} has more than {UNIX_PATH_BYTES_MAX} bytes; take a shorter"
+        )
+    said = {"workers": workers, "admin": path}
+    changes = {key: value for key, value in said.items() if value is not None}
+    return config.model_copy(update={"process": config.process.model_copy(update=changes)})

@@ -2,8 +2,8 @@
 
 The names in a file are the aliases; the attributes have units in their names: the key `idle_timeout
 = "10m"` is `pool.idle_timeout_ms == 600_000`. Each table is a file in tables/. The types of fields
-check single values; checks.py checks values against each other; supported.py lists features that
-this version lacks. The text under each field is its documentation, which docs/configuration.md and
+check single values; rules/checks.py checks values against each other; rules/supported.py lists
+features that this version lacks. The text under each field is its documentation, which docs/configuration.md and
 the JSON Schema contain.
 """
 
@@ -13,7 +13,6 @@ from collections.abc import Mapping
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from l4lb.config import fields
 from l4lb.config.address import Address, Bind, BindRange, HostPort
 from l4lb.config.defaults import default_admin_path
 from l4lb.config.origin import Origin
@@ -23,6 +22,7 @@ from l4lb.config.tables.listener import Listener
 from l4lb.config.tables.pool import Backend, Pool
 from l4lb.config.tables.process import Limits, Log, Process
 from l4lb.config.tables.sticky import Sticky
+from l4lb.config.values import common
 from l4lb.errors import Problem
 
 __all__ = [
@@ -41,8 +41,8 @@ class Config(Model):
     """Further files of the configuration, as patterns (`*`), relative to this file."""
     process: Process = Field(default_factory=lambda: Process())
     limits: Limits = Limits()
-    listeners: Mapping[fields.Name, Listener] = Field(default_factory=dict)
-    pools: Mapping[fields.Name, Pool] = Field(default_factory=dict)
+    listeners: Mapping[common.Name, Listener] = Field(default_factory=dict)
+    pools: Mapping[common.Name, Pool] = Field(default_factory=dict)
 
     _origin: Origin = PrivateAttr(default_factory=Origin)
     _warnings: tuple[Problem, ...] = PrivateAttr(())

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from l4lb.config.bounds import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, SHOWN_MAX
+from l4lb.config.bounds import DURATION_UNITS, SHOWN_MAX
 
 NUMBER = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?) *(?P<unit>[^0-9.\s]*)", re.ASCII)
 DIGITS_MAX = 15  # more digits exceed every bound
@@ -105,11 +105,7 @@ class Unit:
         return f"^[0-9]{{1,{DIGITS_MAX}}} *({'|'.join(self.suffixes)})$"
 
 
-DURATION = Unit(
-    "duration",
-    "2s",
-    {"ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS},
-)
+DURATION = Unit("duration", "2s", DURATION_UNITS)
 SIZE = Unit("size", "64KiB", {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30})
 CHARACTERS = Unit("text", "", {" characters": 1})
 PERCENT = Unit("percentage", "50%", {"%": 1})

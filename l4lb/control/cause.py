@@ -13,7 +13,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from l4lb.control.commands import COMMANDS, TEXT_MAX
+from l4lb.control.command import TEXT_MAX
+from l4lb.control.commands import COMMANDS
 from l4lb.log import HIDDEN, SECRET
 
 By = Mapping[str, Any]  # {via, ...}: admin, http, signal, discovery or checker

@@ -13,20 +13,21 @@ from typing import Any
 
 import l4lb.log
 from l4lb import frames
+from l4lb.clock import monotonic_ms
 from l4lb.control.cause import CURRENT, Cause
+from l4lb.control.commands import OPERATIONS
 from l4lb.control.events import Events
 from l4lb.errors import AdminError
 
 LOG = l4lb.log.get("control")
-ANSWER_TIMEOUT_S = 5.0
 
 
-def dated(event: Mapping[str, Any], now_ms: int, now_s: float) -> dict[str, Any]:
-    """The event with `at`, the time of day (UTC) of its at_ms; now_s is the one of now_ms."""
+def dated(event: Mapping[str, Any], at_now_ms: int, now_s: float) -> dict[str, Any]:
+    """The event with `at`, the time of day (UTC) of its at_ms; now_s is that of at_now_ms."""
     at_ms = event.get("at_ms")
     if not isinstance(at_ms, int):
         return dict(event)
-    when = datetime.fromtimestamp(now_s - (now_ms - at_ms) / 1000, UTC)
+    when = datetime.fromtimestamp(now_s - (at_now_ms - at_ms) / 1000, UTC)
     return {"at": when.isoformat(timespec="milliseconds"), **event}
 
 
@@ -81,7 +82,7 @@ class Channel:
 
     def note(self, event: Mapping[str, Any]) -> None:
         """One event more; it has at_ms."""
-        self.events.append(dated(event, time.monotonic_ns() // 1_000_000, time.time()))
+        self.events.append(dated(event, monotonic_ms(), time.time()))
 
     async def refused(self, cause: Cause, error: AdminError) -> None:
         """Tells the supervisor of what it was not even asked for; nobody waits for an answer."""
@@ -93,11 +94,11 @@ class Channel:
         self,
         op: str,
         args: Mapping[str, Any],
-        timeout_s: float = ANSWER_TIMEOUT_S,
         cause: Cause | None = None,
     ) -> Any:
-        """The supervisor's result. cause: of a change; that of the command that is being carried
-        out unless told. Raises AdminError: its own, or `timeout`."""
+        """The supervisor's result; op: a row of OPERATIONS, which says how long it is waited for.
+        cause: of a change; that of the command that is being carried out unless told. Raises
+        AdminError: its own, or `timeout`."""
         message: dict[str, Any] = {"op": op, "args": dict(args)}
         cause = cause or CURRENT.get()
         if cause is not None:
@@ -108,7 +109,7 @@ class Channel:
         self._waiting[number] = answer
         try:
             await self._send({"id": number, **message})
-            message = await asyncio.wait_for(answer, timeout_s)
+            message = await asyncio.wait_for(answer, OPERATIONS[op].timeout_s)
         except (TimeoutError, OSError) as error:
             raise AdminError("timeout", "the supervisor did not answer; try again") from error
         finally:

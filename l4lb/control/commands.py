@@ -1,12 +1,29 @@
-"""The admin commands: one row each, read by the server, the command line and the docs' test."""
+"""The admin commands and what the supervisor is asked: one row each, which says who carries it out.
+
+COMMANDS is read by the server, the command line and the docs' test; OPERATIONS by both ends of the
+channel between the control process and the supervisor. What carries each out is bound to its name
+in one function on each side: control/handlers.py, supervisor/requests/operations.py.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
 
-from l4lb.errors import AdminError
+from l4lb.control.command import (
+    CHANGE,
+    CHECKER,
+    DISCOVER,
+    MOVE,
+    PATH_MAX,
+    RELOAD,
+    SERVING,
+    SUPERVISOR,
+    TABLE,
+    UPGRADE,
+    Arg,
+    Carrier,
+    Command,
+)
 
 SESSIONS_LIMIT = 1_000  # rows `sessions` shows unless told
 SESSIONS_MAX = 100_000  # about 1 KiB each while they are sent
@@ -16,77 +33,8 @@ PICKS_LIMIT = 20  # of `picks`, unless told
 PICKS_MAX = 1_000
 WAIT_TIMEOUT_MS = 60_000
 WAIT_TIMEOUT_MAX_MS = 24 * 3_600_000
-KINDS = {str: "text", int: "a whole number", bool: "true or false"}
 CONFIRM_MAX_MS = 24 * 3_600_000
 BLOCK_MAX_MS = 365 * 24 * 3_600_000
-TEXT_MAX = 256  # characters of one text argument
-PATH_MAX = 4_096  # ... of one that is a file's path
-
-
-@dataclass(frozen=True)
-class Arg:
-    """One argument: text, a whole number within bounds, or a flag; options are written --name.
-    of: what it names, a pool, listener or backend."""
-
-    name: str
-    help: str
-    type: type = str
-    option: bool = False
-    default: Any = None
-    required: bool = True
-    least: int = 0
-    most: int = 1 << 31
-    longest: int = TEXT_MAX
-    path: bool = False  # of a file: where whoever asks is tells what is meant
-    of: str = ""
-
-    def checked(self, value: object) -> Any:
-        """The value, if it is one. Raises AdminError bad_argument."""
-        if value is None and not self.required:
-            return self.default
-        if type(value) is not self.type:
-            raise AdminError("bad_argument", f"{self.name} must be {KINDS[self.type]}")
-        if isinstance(value, str) and len(value) > self.longest:
-            most = f"longer than {self.longest} characters"
-            raise AdminError("bad_argument", f"{self.name} is {most}")
-        if type(value) is int and not self.least <= value <= self.most:
-            raise AdminError(
-                "bad_argument", f"{self.name} must be between {self.least} and {self.most}"
-            )
-        return value
-
-
-@dataclass(frozen=True)
-class Command:
-    """One command. reads: it changes nothing, and has something to show; tells: it has although it
-    changes; asks: it needs the supervisor to read. streams: the flag that makes its answer one
-    that goes on, part by part. recorded: each use is recorded, as changes are unless told; alters:
-    arguments by which one that reads changes something."""
-
-    name: str
-    help: str
-    args: Sequence[Arg] = field(default=())
-    reads: bool = False
-    tells: bool = False
-    asks: bool = False
-    verbose: bool = False  # -v shows people more of it; --json has everything anyway
-    streams: str = ""
-    recorded: bool | None = None
-    alters: Sequence[str] = ()
-
-    def is_recorded(self, given: Mapping[str, Any]) -> bool:
-        """Is this use of it one that the record of changes has?"""
-        if self.alters:
-            return any(given.get(name) is not None for name in self.alters)
-        return not self.reads if self.recorded is None else self.recorded
-
-    def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments, each checked and with its default. Raises AdminError bad_argument."""
-        unknown = set(given) - {arg.name for arg in self.args}
-        if unknown:
-            first = min(map(str, unknown))[:TEXT_MAX]
-            raise AdminError("bad_argument", f"{self.name} has no argument {first}")
-        return {arg.name: arg.checked(given.get(arg.name)) for arg in self.args}
 
 
 SOURCE = Arg("source", "as `blocks` shows it")
@@ -112,10 +60,16 @@ FILE = Arg("file", "the configuration; without: the one in force", required=Fals
 COMMANDS: Mapping[str, Command] = {
     command.name: command
     for command in (
-        Command("status", "Version, uptime, workers and listeners.", reads=True),
-        Command("listeners", "Bound addresses with their clients.", reads=True),
-        Command("pools", "Pools with their settings.", reads=True),
-        Command("backends", "Backends with state, health and counts.", reads=True, verbose=True),
+        Command("status", "Version, uptime, workers and listeners.", by=TABLE, reads=True),
+        Command("listeners", "Bound addresses with their clients.", by=TABLE, reads=True),
+        Command("pools", "Pools with their settings.", by=TABLE, reads=True),
+        Command(
+            "backends",
+            "Backends with state, health and counts.",
+            by=TABLE,
+            reads=True,
+            verbose=True,
+        ),
         Command(
             "sessions",
             "Live sessions.",
@@ -159,6 +113,7 @@ COMMANDS: Mapping[str, Command] = {
                     required=False,
                 ),
             ),
+            by=TABLE,
             reads=True,
         ),
         Command(
@@ -169,6 +124,7 @@ COMMANDS: Mapping[str, Command] = {
                 Arg("pool", "only of this pool", option=True, required=False, of="pool"),
                 Arg("client", "only for clients at this IP address", option=True, required=False),
             ),
+            by=TABLE,
             reads=True,
         ),
         Command(
@@ -177,7 +133,7 @@ COMMANDS: Mapping[str, Command] = {
             (BACKEND,),
             reads=True,
         ),
-        Command("workers", "Worker processes with their counts.", reads=True),
+        Command("workers", "Worker processes with their counts.", by=TABLE, reads=True),
         Command(
             "events",
             "What changed lately, newest last.",
@@ -199,7 +155,7 @@ COMMANDS: Mapping[str, Command] = {
             "discovery", "Pools that find their backends, and what their sources say.", reads=True
         ),
         Command("certs", "Certificates in force, with their names and days left.", reads=True),
-        Command("stats", "Totals since the start.", reads=True),
+        Command("stats", "Totals since the start.", by=TABLE, reads=True),
         Command(
             "sticky",
             "Sticky clients and the backends they belong to; with --set or --clear changes that.",
@@ -258,6 +214,7 @@ COMMANDS: Mapping[str, Command] = {
                 ),
                 LIMIT_PICKS,
             ),
+            by=TABLE,
             reads=True,
         ),
         Command(
@@ -269,6 +226,7 @@ COMMANDS: Mapping[str, Command] = {
                 Arg("add", "NAME or NAME=WEIGHT, with commas", option=True, required=False),
                 Arg("weight", "NAME=WEIGHT, with commas", option=True, required=False),
             ),
+            by=TABLE,
             reads=True,
         ),
         Command("drain", "No new sessions for a backend; those it has go on.", (BACKEND,)),
@@ -278,9 +236,12 @@ COMMANDS: Mapping[str, Command] = {
             "weight",
             "Changes a backend's weight; with 0 it gets no new sessions.",
             (BACKEND, Arg("weight", "0 to 256", int, most=256)),
+            by=SUPERVISOR,
         ),
-        Command("talkers", "The busiest sources, those most turned away first.", reads=True),
-        Command("blocks", "Blocked sources, oldest first.", reads=True),
+        Command(
+            "talkers", "The busiest sources, those most turned away first.", by=TABLE, reads=True
+        ),
+        Command("blocks", "Blocked sources, oldest first.", by=TABLE, reads=True),
         Command(
             "block",
             "New clients from a source are turned away; the sessions it has go on.",
@@ -288,30 +249,34 @@ COMMANDS: Mapping[str, Command] = {
                 Arg("source", "an address, or a network such as 10.0.0.0/8"),
                 FOR,
             ),
+            by=SUPERVISOR,
         ),
         Command(
             "access",
             "Who may come in, in the order in which it is looked at.",
             (Arg("listener", "only of this one", required=False, of="listener"),),
+            by=SUPERVISOR,
             reads=True,
-            asks=True,
         ),
         Command(
             "allow",
             "Clients from a network come in on a listener, whatever its configuration says.",
             (LISTENER, NETWORK, FOR),
+            by=SUPERVISOR,
         ),
         Command(
             "deny",
             "New clients from a network are turned away on a listener.",
             (LISTENER, NETWORK, FOR),
+            by=SUPERVISOR,
         ),
         Command(
             "forget",
             "Ends what `allow` or `deny` has said of a network.",
             (LISTENER, Arg("network", "as `access` shows it")),
+            by=SUPERVISOR,
         ),
-        Command("unblock", "A blocked source may come again.", (SOURCE,)),
+        Command("unblock", "A blocked source may come again.", (SOURCE,), by=SUPERVISOR),
         Command(
             "add",
             "A backend more in a pool, until the service ends or `remove`.",
@@ -321,8 +286,11 @@ COMMANDS: Mapping[str, Command] = {
                 Arg("name", "its name; its address unless told", option=True, required=False),
                 Arg("weight", "1 unless told", int, option=True, required=False, most=256),
             ),
+            by=CHANGE,
         ),
-        Command("remove", "A backend less: no new sessions; those it has go on.", (BACKEND,)),
+        Command(
+            "remove", "A backend less: no new sessions; those it has go on.", (BACKEND,), by=CHANGE
+        ),
         Command(
             "reload",
             "Makes a configuration the running one, without losing a connection.",
@@ -338,29 +306,32 @@ COMMANDS: Mapping[str, Command] = {
                     most=CONFIRM_MAX_MS,
                 ),
             ),
+            by=RELOAD,
             tells=True,
         ),
         Command(
             "plan",
             "What a reload would change; changes nothing.",
             (FILE,),
+            by=CHANGE,
             reads=True,
-            asks=True,
         ),
-        Command("confirm", "The last reload is to stay."),
-        Command("rollback", "Goes back from a reload that waits for `confirm`.", tells=True),
+        Command("confirm", "The last reload is to stay.", by=CHANGE),
         Command(
-            "diff", "What was changed at run time and is not in the file.", reads=True, asks=True
+            "rollback", "Goes back from a reload that waits for `confirm`.", by=CHANGE, tells=True
+        ),
+        Command(
+            "diff", "What was changed at run time and is not in the file.", by=CHANGE, reads=True
         ),
         Command(
             "save",
             "The configuration in force, run-time changes included.",
+            by=SERVING,
             reads=True,
-            asks=True,
             recorded=True,  # it has every secret in it
         ),
-        Command("upgrade", "The installed program takes over, with all connections."),
-        Command("rebalance", "Evens out the sessions between the workers."),
+        Command("upgrade", "The installed program takes over, with all connections.", by=UPGRADE),
+        Command("rebalance", "Evens out the sessions between the workers.", by=MOVE),
         Command(
             "kill",
             "Ends one session, or all of a backend, with a reset.",
@@ -389,4 +360,23 @@ COMMANDS: Mapping[str, Command] = {
             recorded=False,
         ),
     )
+}
+
+# What the supervisor may be asked: its commands, what the control process asks on behalf of a
+# command or of discovery, and what the checker asks, which waits for no answer.
+OPERATIONS: Mapping[str, Carrier] = {
+    **{name: row.by for name, row in COMMANDS.items() if row.by.who == "supervisor"},
+    "state": SUPERVISOR,
+    "kill": SUPERVISOR,
+    "kill_backend": SUPERVISOR,
+    "sticky_set": SUPERVISOR,
+    "sticky_clear": SUPERVISOR,
+    "checks": SUPERVISOR,
+    "certificates": SUPERVISOR,
+    "refused": SUPERVISOR,
+    "discovered": DISCOVER,
+    "publish": CHECKER,
+    "close": CHECKER,
+    "agent_state": CHECKER,
+    "agent_max_connections": CHECKER,
 }

@@ -1,4 +1,9 @@
-"""What each admin command does: readers look at the table, changers ask the supervisor."""
+"""Carries out the admin commands: rows of commands.py say who does, here is what does.
+
+"table"       a view of the shared table, made in a thread
+"control"     a coroutine of this process, which may ask the supervisor
+"supervisor"  passed on as it is; some answers are given another form
+"""
 
 from __future__ import annotations
 
@@ -8,13 +13,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from typing import Any
 
 import l4lb.log
-from l4lb.control import changing, names, sticky
+from l4lb.clock import monotonic_ms
+from l4lb.control import names, sticky, toml
 from l4lb.control.cause import CURRENT, NOBODY, By, Cause
 from l4lb.control.channel import Channel
-from l4lb.control.clock import now_ms
-from l4lb.control.commands import COMMANDS, Command
+from l4lb.control.command import Command
+from l4lb.control.commands import COMMANDS
 from l4lb.control.sources import Sources
-from l4lb.control.views import clients, explain, overview, tls
+from l4lb.control.views import clients, explain, overview, plan, tls
 from l4lb.control.views.conditions import condition
 from l4lb.control.views.pick_trace import picks
 from l4lb.control.views.why import why
@@ -25,8 +31,6 @@ from l4lb.native.table import Table
 
 LOG = l4lb.log.get("control")
 POLL_S = 0.05  # how often `wait` looks
-
-PASSED_ON = ("block", "unblock", "access", "allow", "deny", "forget")  # as they are
 
 Handler = Callable[[dict[str, Any]], Awaitable[Any]]
 
@@ -42,35 +46,37 @@ class Handlers:
         self._sources = sources
         # In a thread: a table of many rows must not keep other clients from their answers.
         self._views: dict[str, Callable[[dict[str, Any]], Any]] = {
-            "status": lambda _: overview.status(table, service, now_ms()),
+            "status": lambda _: overview.status(table, service, monotonic_ms()),
             "listeners": lambda _: overview.listeners(table),
             "pools": lambda _: overview.pools(table),
-            "backends": lambda _: overview.backends(table, now_ms()),
-            "sessions": lambda args: overview.sessions(table, now_ms(), args),
-            "picks": lambda args: picks(table, now_ms(), args),
-            "workers": lambda _: overview.workers(table, now_ms(), usages()),
+            "backends": lambda _: overview.backends(table, monotonic_ms()),
+            "sessions": lambda args: overview.sessions(table, monotonic_ms(), args),
+            "picks": lambda args: picks(table, monotonic_ms(), args),
+            "workers": lambda _: overview.workers(table, monotonic_ms(), usages()),
             "explain": lambda args: _explained(table, args),
             "simulate": lambda args: explain.simulate(table, args),
-            "blocks": lambda _: clients.blocked(table, now_ms()),
-            "talkers": lambda _: clients.busiest(table, now_ms()),
+            "blocks": lambda _: clients.blocked(table, monotonic_ms()),
+            "talkers": lambda _: clients.busiest(table, monotonic_ms()),
             "stats": lambda _: overview.stats(table),
         }
-        self._others: dict[str, Handler] = {
+        self._handlers: dict[str, Handler] = {
             "events": self._events,
             "audit": self._audit,
             "why": self._why,
             "discovery": self._discovery,
-            "certs": lambda _: tls.certificates(self._channel),
+            "certs": lambda _: tls.certificates(channel),
             "drain": lambda args: self._state(args, "drain"),
             "ready": lambda args: self._state(args, "ready"),
             "maint": lambda args: self._state(args, "maint"),
-            "weight": lambda args: self._channel.ask("weight", args),
-            **{op: self._passed_on(op) for op in PASSED_ON},
             "kill": self._kill,
             "sticky": lambda args: sticky.sticky(table, channel, args),
             "wait": self._wait,
-            **changing.handlers(table, channel),
+            **{name: self._passed_on(name) for name in _names("supervisor")},
+            "plan": self._passed_on("plan", lambda told: plan.told(table, told)),
+            "save": self._passed_on("save", _as_text),
         }
+        assert self._views.keys() == _names("table")
+        assert self._handlers.keys() == _names("control", "supervisor")
 
     async def answer(self, command: str, given: Mapping[str, Any], by: By = NOBODY) -> Any:
         """The command's result, or an async iterator of the parts of one that goes on; by: who
@@ -117,10 +123,17 @@ class Handlers:
     async def _carried_out(self, command: str, args: dict[str, Any]) -> Any:
         if command in self._views:
             return await asyncio.to_thread(self._views[command], args)
-        return await self._others[command](args)
+        return await self._handlers[command](args)
 
-    def _passed_on(self, op: str) -> Handler:
-        return lambda args: self._channel.ask(op, args)
+    def _passed_on(self, op: str, form: Callable[[Any], Any] | None = None) -> Handler:
+        """Asks the supervisor; form: what is made of its answer, in a thread."""
+
+        async def ask(args: dict[str, Any]) -> Any:
+            given = {key: value for key, value in args.items() if value is not None}
+            told = await self._channel.ask(op, given)
+            return told if form is None else await asyncio.to_thread(form, told)
+
+        return ask
 
     async def _events(self, args: dict[str, Any]) -> Any:
         return self._channel.events.follow() if args["follow"] else list(self._channel.events)
@@ -134,7 +147,7 @@ class Handlers:
             known = health(self._table, row.index) if (row.pool, row.name) == (pool, name) else None
             if known is not None:
                 settings = await self._channel.ask("checks", {"pool": pool})
-                return why(row, known, settings, self._channel.events, now_ms())
+                return why(row, known, settings, self._channel.events, monotonic_ms())
         raise names.unknown(self._table, "backend", args["backend"])
 
     async def _discovery(self, _: dict[str, Any]) -> Any:
@@ -154,14 +167,25 @@ class Handlers:
     async def _wait(self, args: dict[str, Any]) -> Any:
         name, operand = args["condition"], args["operand"]
         holds = condition(name, operand)
-        started = now_ms()
+        started = monotonic_ms()
         while not holds(self._table):
-            if now_ms() - started >= args["timeout_ms"]:
+            if monotonic_ms() - started >= args["timeout_ms"]:
                 raise AdminError(
                     "timeout", f"{name} {operand}: not so after {args['timeout_ms']} ms"
                 )
             await asyncio.sleep(POLL_S)
-        return {"condition": name, "operand": operand, "waited_ms": now_ms() - started}
+        return {"condition": name, "operand": operand, "waited_ms": monotonic_ms() - started}
+
+
+def _names(*who: str) -> set[str]:
+    """The commands that these carry out."""
+    return {name for name, row in COMMANDS.items() if row.by.who in who}
+
+
+def _as_text(saved: dict[str, Any]) -> dict[str, Any]:
+    """What `save` answers: the configuration as the text of a file."""
+    stated = saved.pop("stated")
+    return saved | {"text": toml.written(stated)}
 
 
 @contextlib.contextmanager
@@ -186,7 +210,7 @@ async def _parts(command: str, parts: AsyncIterator[Any]) -> AsyncIterator[Any]:
 def _explained(table: Table, args: dict[str, Any]) -> Any:
     """explain: of the next choice, or of those that were made lately."""
     if args["recent"]:
-        return picks(table, now_ms(), args)
+        return picks(table, monotonic_ms(), args)
     if args["pool"] is None or args["client"] is None:
         raise AdminError("bad_argument", "name a pool and a client, or say --recent")
     return explain.explain(table, args)

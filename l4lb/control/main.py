@@ -1,55 +1,21 @@
-"""The control process's entry: what the supervisor hands it, and its life."""
+"""The control process's entry and its life."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import os
-import socket
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 import setproctitle
 
+from l4lb.clock import monotonic_ms
 from l4lb.control.channel import Channel
 from l4lb.control.handlers import Handlers
 from l4lb.control.serving.admin_socket import Server
+from l4lb.control.setup import ControlSetup, WebSetup
 from l4lb.control.sources import Sources
 from l4lb.control.views import overview
-from l4lb.native.table import Table
-
-STALE_HEARTBEAT_MS = 3_000
-
-
-@dataclass(frozen=True)
-class WebSetup:
-    """sock listens. token: what a change must bring; empty: nothing can be changed. hosts: names
-    besides IP addresses and localhost under which the dashboard may be asked for."""
-
-    sock: socket.socket
-    token: str = ""
-    hosts: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class ControlSetup:
-    """admin: the listening unix socket, the supervisor's; channel: to the supervisor, its end of
-    file means that the supervisor is gone. started_ms is CLOCK_MONOTONIC; a checker that has not
-    beaten for stale_heartbeat_ms is shown as stale. web: None, nothing is served over HTTP.
-    discovery: what Sources.configure takes. events: those before its time, oldest first."""
-
-    table: Table
-    admin: socket.socket
-    channel: socket.socket
-    version: str
-    supervisor_pid: int
-    started_ms: int
-    stale_heartbeat_ms: int = STALE_HEARTBEAT_MS
-    web: WebSetup | None = None
-    discovery: Mapping[str, Any] = field(default_factory=lambda: {"pools": {}, "own": {}})
-    events: Sequence[Mapping[str, Any]] = ()
 
 
 async def _serve(setup: ControlSetup) -> None:
@@ -66,7 +32,9 @@ async def _serve(setup: ControlSetup) -> None:
     handlers = Handlers(setup.table, channel, service, sources)
     serving = [asyncio.create_task(Server(setup.admin, handlers, os.getppid()).run())]
     if setup.web is not None:
-        serving.append(asyncio.create_task(_serve_web(setup, setup.web, channel, handlers)))
+        serving.append(
+            asyncio.create_task(_serve_web(setup, setup.web, service, channel, handlers))
+        )
     gone = asyncio.create_task(channel.closed.wait())
     retired = asyncio.create_task(channel.retired.wait())
     await asyncio.wait((*serving, gone, retired), return_when=asyncio.FIRST_COMPLETED)
@@ -81,17 +49,18 @@ async def _serve(setup: ControlSetup) -> None:
 
 
 async def _serve_web(
-    setup: ControlSetup, web: WebSetup, channel: Channel, handlers: Handlers
+    setup: ControlSetup,
+    web: WebSetup,
+    service: overview.Service,
+    channel: Channel,
+    handlers: Handlers,
 ) -> None:
     # why: here, so that a service without HTTP does not load the library.
     from l4lb.control.serving.dashboard import Live
     from l4lb.control.serving.http import Web
     from l4lb.metrics.collector import About, Collector
 
-    service = overview.Service(
-        setup.version, setup.supervisor_pid, setup.started_ms, setup.stale_heartbeat_ms
-    )
-    since_s = (time.monotonic_ns() // 1_000_000 - setup.started_ms) / 1000
+    since_s = (monotonic_ms() - setup.started_ms) / 1000
     about = About(setup.version, round(time.time() - since_s, 3), setup.stale_heartbeat_ms)
     live = Live(setup.table, channel, handlers, service, can_change=bool(web.token))
     await Web(web, setup.table, Collector(setup.table, about), handlers, live).run()

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from l4lb.control.commands import TEXT_MAX, Command
+from l4lb.control.command import TEXT_MAX, Command
 from l4lb.errors import AdminError
 from l4lb.native.table import Table
 

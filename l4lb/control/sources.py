@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import l4lb.log
+from l4lb.clock import monotonic_ms
 from l4lb.config.tables.discovery import Discovery
 from l4lb.control.cause import Cause
 from l4lb.control.channel import Channel
-from l4lb.control.clock import now_ms
 from l4lb.discovery.follower import State, World
 from l4lb.discovery.runner import Runner
 from l4lb.discovery.types import Member
@@ -18,7 +18,6 @@ from l4lb.errors import AdminError
 from l4lb.native.table import Table
 
 LOG = l4lb.log.get("control")
-APPLY_TIMEOUT_S = 15.0
 
 Settings = Mapping[str, Any]  # of a pool: what its configuration says, as plain data
 
@@ -48,7 +47,7 @@ class Sources:
         self._channel = channel
         self._own: Mapping[str, Sequence[str]] = {}
         self._runner = Runner(
-            World(self._apply, self._tell, self._health, self._known, now_ms, (AdminError,))
+            World(self._apply, self._tell, self._health, self._known, monotonic_ms, (AdminError,))
         )
 
     def configure(self, message: Mapping[str, Any]) -> None:
@@ -63,14 +62,14 @@ class Sources:
 
     def shown(self) -> list[dict[str, Any]]:
         """One map a pool that has a source."""
-        now = now_ms()
+        now = monotonic_ms()
         return [row(name, state, now) for name, state in self._runner.states()]
 
     async def _apply(self, pool: str, backends: Sequence[Mapping[str, Any]]) -> object:
         line = f"{len(backends)} backends found for {pool}"
         cause = Cause({"via": "discovery"}, "discovered", {"pool": pool}, line=line)
         return await self._channel.ask(
-            "discovered", {"pool": pool, "backends": list(backends)}, APPLY_TIMEOUT_S, cause
+            "discovered", {"pool": pool, "backends": list(backends)}, cause
         )
 
     def _tell(self, event: Mapping[str, Any]) -> None:

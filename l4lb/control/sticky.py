@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
+from l4lb.clock import monotonic_ms
 from l4lb.control.channel import Channel
 from l4lb.control.views.explain import members, pool_row, row_of
 from l4lb.errors import AdminError
@@ -13,11 +13,6 @@ from l4lb.native import sticky as native_sticky
 from l4lb.native.table import Table
 
 Map = dict[str, Any]
-
-
-def now_ms() -> int:
-    """CLOCK_MONOTONIC in milliseconds, the time of the shared table."""
-    return time.monotonic_ns() // 1_000_000
 
 
 async def sticky(table: Table, channel: Channel, args: Map) -> Any:
@@ -34,6 +29,6 @@ async def sticky(table: Table, channel: Channel, args: Map) -> Any:
         return await channel.ask("sticky_clear", {"pool": pool, "client": clear})
     row = pool_row(table, pool).index if pool is not None else None
     found = await asyncio.to_thread(
-        native_sticky.entries, table, now_ms(), pool=row, limit=args["limit"]
+        native_sticky.entries, table, monotonic_ms(), pool=row, limit=args["limit"]
     )
     return [one._asdict() for one in found]

@@ -16,7 +16,7 @@ def written(stated: Mapping[str, Any]) -> str:
 
 
 def _escaped(value: Any) -> Any:
-    """With what would be read as an environment variable (config/environment.py) as itself."""
+    """With what would be read as an environment variable (reading/environment.py) as itself."""
     if isinstance(value, dict):
         return {key: _escaped(one) for key, one in value.items()}
     if isinstance(value, list):

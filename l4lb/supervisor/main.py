@@ -19,7 +19,10 @@ import setproctitle
 import l4lb
 import l4lb.control.main
 import l4lb.log
+from l4lb.certificates.vault import Vault
+from l4lb.clock import monotonic_ms
 from l4lb.config.model import Config
+from l4lb.control.setup import ControlSetup
 from l4lb.native import udp
 from l4lb.native.table import Table
 from l4lb.supervisor.checking import Checking
@@ -28,24 +31,26 @@ from l4lb.supervisor.process import preload, privileges, seccomp
 from l4lb.supervisor.process.child import Strangers
 from l4lb.supervisor.process.event_history import History
 from l4lb.supervisor.process.helper import Helper
-from l4lb.supervisor.process.reactor import Reactor, monotonic_ms
+from l4lb.supervisor.process.reactor import Reactor
 from l4lb.supervisor.process.systemd_notify import Notifier
-from l4lb.supervisor.reload.install import open_all
+from l4lb.supervisor.reload.install import Installer, open_all
 from l4lb.supervisor.reload.reload import Reloads
 from l4lb.supervisor.reload.source import ConfigOrigin, Source
-from l4lb.supervisor.requests import checks, discovery
-from l4lb.supervisor.requests.checker import CheckerRequests
-from l4lb.supervisor.requests.operations import Changes
+from l4lb.supervisor.requests import discovery
+from l4lb.supervisor.requests.change_record import Record
+from l4lb.supervisor.requests.operations import operations
+from l4lb.supervisor.requests.requests import Requests
+from l4lb.supervisor.service import Helpers, Service
 from l4lb.supervisor.sockets.http import OpenWeb, open_web
-from l4lb.supervisor.sockets.listening import Listening, open_admin
+from l4lb.supervisor.sockets.listening import open_admin
 from l4lb.supervisor.sockets.options import needs_raw, try_pools
 from l4lb.supervisor.sockets.systemd_activation import Inherited
 from l4lb.supervisor.table.membership import Membership, capacities
 from l4lb.supervisor.tls_secrets import Secrets
 from l4lb.supervisor.upgrade.new_program import Predecessor
-from l4lb.supervisor.upgrade.old_program import Departure
 from l4lb.supervisor.workers.events import WorkerEvents, log_health
 from l4lb.supervisor.workers.hung import HungWorkers
+from l4lb.supervisor.workers.resize import WorkerChanges
 from l4lb.supervisor.workers.workers import Workers
 
 STATUS_EVERY_MS = 5_000  # the one line that a service manager shows
@@ -68,12 +73,11 @@ class Supervisor:
     ) -> None:
         self._config = config
         self._before = before
-        self._notifier = notifier
         self._announce = announce
-        self._started_ms = before.started_ms if before else monotonic_ms()
-        self._history = History(before.events if before else ())
         self._exit_status = 0
         self._phase = "starting"
+        self._notifier = notifier
+        self._history = History(before.state.events if before else ())
         self._reactor = Reactor()
         self._table = Table(capacities(config))
         self._membership = Membership(self._table)
@@ -81,11 +85,44 @@ class Supervisor:
             before.fill(self._table, self._membership)
         else:
             self._membership.start(config)
-        self._secrets = Secrets(self._reactor, self._table, before.known if before else {})
+        self._make_workers(config)
+        self._open_sockets(config, inherited)
+        self._observability = Observability(self._reactor, self._table, config.process)
+        self._helpers = self._make_helpers()
+        self._service = self._described()
+        self._reloads = self._make_reloads(origin)
+        record = Record(self._tell)
+        self._requests = Requests(operations(self._service, self._reloads, record), record,
+                                  phase=lambda: self._phase, notifier=notifier)  # fmt: skip
+
+    def _make_workers(self, config: Config) -> None:
+        """The workers, not started yet, and the certificates that they load."""
+        vault = Vault()
+        self._guards = seccomp.Guards(config.process, self._tell)
+        self._workers = Workers(
+            self._reactor,
+            self._table,
+            config.process.workers,
+            vault.fd,
+            guard=self._guards.worker,
+            events=WorkerEvents(self._reactor, self._tell),
+            on_crash_loop=self._give_up,
+            on_empty=self._end,
+            on_left=lambda index: self._worker_changes.left(index),
+        )
+        self._worker_changes = WorkerChanges(self._reactor, self._workers)
+        HungWorkers(self._reactor, self._table, self._workers, lambda: self._config.process,
+                    self._tell)  # fmt: skip
+        known = self._before.state.known if self._before else {}
+        self._secrets = Secrets(self._reactor, self._table, known, vault,
+                                notify=self._workers.load_secrets)  # fmt: skip
         self._secrets.take(config, self._membership.bindings)
+
+    def _open_sockets(self, config: Config, inherited: Inherited) -> None:
+        """Whatever others connect to. Raises L4lbError."""
+        before = self._before
         self._admin = before.admin() if before else open_admin(config.process.admin)
         self._web: OpenWeb | None = None
-        self._listening: list[Listening] = []
         try:
             self._web = before.open_web() if before else open_web(config.process)
             self._open_listening(inherited)
@@ -93,43 +130,40 @@ class Supervisor:
             if before is None:  # else the program that is put back needs all of it
                 self._close()
             raise
-        self._guards = seccomp.Guards(config.process, self._tell)
-        self._workers = self._make_workers()
-        HungWorkers(self._reactor, self._table, self._workers, lambda: self._config.process,
-                    self._tell)  # fmt: skip
-        self._secrets.notify = self._workers.load_secrets
-        self._workers.listening = self._listening
-        self._observability = Observability(self._reactor, self._table, config.process)
-        self._changes = self._make_changes(origin)
-        self._requests = self._changes.requests
-        self._requests.also("certificates", self._secrets.certificates)
-        self._requests.also("checks", lambda args: checks.checks_of(self._config, args))
-        self._asks = CheckerRequests(self._reactor, self._table, self._requests)
-        self._make_helpers()
 
-    def _make_changes(self, origin: ConfigOrigin) -> Changes:
+    def _make_reloads(self, origin: ConfigOrigin) -> Reloads:
+        return Reloads(
+            self._reactor,
+            self._before.source if self._before else Source(origin.path, self._config),
+            load=origin.load,
+            prepare=self._membership.policy.prepare,
+            install=Installer(self._service, self._installed).install,
+            tell=self._tell,
+        )
+
+    def _described(self) -> Service:
         before = self._before
-        return Changes(
+        return Service(
             self._reactor,
             self._table,
             self._membership,
-            self._secrets,
             self._workers,
-            before.source if before else Source(origin.path, self._config),
-            load=origin.load,
-            phase=lambda: self._phase,
-            tell=self._tell,
-            on_installed=self._installed,
-            depart=self._leaving,
-            notifier=self._notifier,
+            self._worker_changes,
+            self._secrets,
+            self._admin,
+            self._web,
+            self._helpers,
+            self._history,
+            self._notifier,
+            before.state.started_ms if before else monotonic_ms(),
         )
 
-    def _make_helpers(self) -> None:
-        self._control = self._make_control()
-        self._checker = Checking(
+    def _make_helpers(self) -> Helpers:
+        checker = Checking(
             self._reactor, self._table, self._config, self._guards, self._history,
             on_message=self._on_checker, tell=self._tell,
         )  # fmt: skip
+        return Helpers(self._make_control(), checker, self._observability.writer)
 
     def _make_control(self) -> Helper:
         return Helper(
@@ -141,25 +175,12 @@ class Supervisor:
             on_start=lambda _: None,
         )
 
-    def _make_workers(self) -> Workers:
-        return Workers(
-            self._reactor,
-            self._table,
-            self._config.process.workers,
-            self._secrets.fd,
-            guard=self._guards.worker,
-            events=WorkerEvents(self._reactor, self._tell),
-            on_crash_loop=self._give_up,
-            on_empty=self._end,
-            on_left=lambda index: self._changes.worker_changes.left(index),
-        )
-
     def _open_listening(self, inherited: Inherited) -> None:
-        if self._before is None or not self._before.is_back:
+        if self._before is None or not self._before.state.back:
             try_pools(self._config.pools.values())
         have = {one.key: one for one in self._before.listening()} if self._before else {}
         rows, seed = self._membership.listeners, udp.seed(self._table)
-        self._listening.extend(open_all(self._config, rows, have, inherited, seed))
+        self._workers.listening.extend(open_all(self._config, rows, have, inherited, seed))
         inherited.close_rest()
 
     def go_on_from(self, generation: int) -> None:
@@ -169,7 +190,7 @@ class Supervisor:
 
     def _set_states(self) -> None:
         """What operators had drained is drained."""
-        for key, state in self._changes.reloads.source.overlay.states.items():
+        for key, state in self._reloads.source.overlay.states.items():
             if key in self._membership.backends:
                 self._table.set_state(self._membership.backends[key], state)
 
@@ -182,21 +203,21 @@ class Supervisor:
 
     def _run_control(self, channel: socket.socket) -> int:
         return l4lb.control.main.run(
-            l4lb.control.main.ControlSetup(
+            ControlSetup(
                 table=self._table,
                 admin=self._admin.sock,
                 channel=channel,
                 version=l4lb.__version__,
                 supervisor_pid=os.getppid(),
-                started_ms=self._started_ms,
+                started_ms=self._service.started_ms,
                 web=self._web.setup if self._web else None,
-                discovery=discovery.order(self._changes.reloads.source),
+                discovery=discovery.order(self._reloads.source),
                 events=self._history.plain,
             )
         )
 
     def _on_request(self, request: Mapping[str, Any]) -> None:
-        self._requests.handle(request, self._control.send)
+        self._requests.handle(request, self._helpers.control.send)
 
     def _installed(self, config: Config) -> None:
         """Another configuration is in force: what table and workers do not tell by themselves."""
@@ -204,66 +225,50 @@ class Supervisor:
         self._set_states()
         self._observability.configure(config.process)
         l4lb.log.setup(config.process.log.level, config.process.log.format)
-        self._checker.configure(config)
+        self._helpers.checker.configure(config)
         # Not now: which backends are the file's is known when the change is complete.
         self._reactor.after(0, self._follow)
 
     def _follow(self) -> None:
         """The control process follows the sources of the configuration in force."""
-        self._control.send(discovery.order(self._changes.reloads.source))
-
-    def _leaving(self, reloads: Reloads) -> Departure:
-        return Departure(
-            self._reactor,
-            table=self._table,
-            membership=self._membership,
-            reloads=reloads,
-            workers=self._workers,
-            admin=self._admin,
-            web=self._web,
-            helpers=self._helpers,
-            secrets=self._secrets,
-            history=self._history,
-            started_ms=self._started_ms,
-            environment=self._notifier.environment(),
-        )
+        self._helpers.control.send(discovery.order(self._reloads.source))
 
     def _tell(self, kind: str, fields: Mapping[str, Any]) -> None:
-        self._history.tell(self._control, {"at_ms": monotonic_ms(), "kind": kind, **fields})
+        self._history.tell(self._helpers.control, {"at_ms": monotonic_ms(), "kind": kind, **fields})
 
     def _on_checker(self, message: Mapping[str, Any]) -> None:
         event = message.get("event")
         if isinstance(event, Mapping):
             log_health(event)
-            self._history.tell(self._control, event)
+            self._history.tell(self._helpers.control, event)
         else:
-            self._asks.take(message)
+            self._requests.take(message)
 
     # ---- phases --------------------------------------------------------------------------------
 
     def run(self) -> int:
         """Serves until told to end. Returns the exit status."""
         setproctitle.setproctitle("l4lb: supervisor")
-        noted = self._changes.noted
+        recorded = self._requests.recorded
         self._reactor.on_signals(
             {
-                signal.SIGTERM: noted("TERM", "stop", self._on_term),
-                signal.SIGINT: noted("INT", "stop", lambda: self._stop("stopped")),
-                signal.SIGHUP: lambda: self._changes.by_signal("HUP", "reload"),
-                signal.SIGUSR1: noted("USR1", "reopen", self._observability.reopen),
-                signal.SIGUSR2: lambda: self._changes.by_signal("USR2", "upgrade"),
+                signal.SIGTERM: recorded("TERM", "stop", self._on_term),
+                signal.SIGINT: recorded("INT", "stop", lambda: self._stop("stopped")),
+                signal.SIGHUP: lambda: self._requests.by_signal("HUP", "reload"),
+                signal.SIGUSR1: recorded("USR1", "reopen", self._observability.reopen),
+                signal.SIGUSR2: lambda: self._requests.by_signal("USR2", "upgrade"),
             }
         )
         self._phase = "serving"
-        self._membership.policy.start(self._reactor, self._requests.also, self._tell)
+        self._membership.policy.start(self._reactor, self._tell)
         # Whoever gets an answer from admin finds all workers there: control comes last.
         self._observability.start()
         if self._before is not None:
             self._before.have_leave(self._table, self._membership)
         self._workers.start(hold_udp=self._before is not None)
         self._secrets.start()
-        self._checker.start()
-        self._control.start()
+        self._helpers.checker.start()
+        self._helpers.control.start()
         LOG.info(
             "serving",
             version=l4lb.__version__,
@@ -281,7 +286,7 @@ class Supervisor:
                 self._config.process.drain_timeout_ms,
             )  # fmt: skip
             self._before.close_web_but(self._web)
-            self._requests.record.answered(self._before.cause, self._before.outcome)
+            self._requests.record.answered(self._before.state.answer.cause, self._before.outcome)
         self._notifier.beat(self._reactor.every)
         if self._notifier.address:
             self._reactor.every(STATUS_EVERY_MS, self._tell_status)
@@ -341,16 +346,12 @@ class Supervisor:
             self._reactor.after(5, self._end)
             return
         self._phase = "ended"
-        self._changes.reloads.stop()
+        self._reloads.stop()
         self._membership.policy.stop()
         for helper in self._helpers:
             helper.stop()
             self._reactor.after(STOP_GRACE_MS, helper.kill)
         self._wait_for_helpers()
-
-    @property
-    def _helpers(self) -> tuple[Helper, ...]:
-        return self._control, self._checker, self._observability.writer
 
     def _wait_for_helpers(self) -> None:
         if any(helper.alive for helper in self._helpers):
@@ -359,7 +360,7 @@ class Supervisor:
             self._reactor.stop()
 
     def _close(self) -> None:
-        for one in list(self._listening):
+        for one in list(self._workers.listening):
             one.close()
         if self._web is not None:
             self._web.close()

@@ -37,7 +37,7 @@ def take_over(fd: int, load: Load) -> int:
             Inherited({}, pid),
             before,
         )
-        supervisor.go_on_from(before.generation)
+        supervisor.go_on_from(before.state.generation)
         return supervisor.run()
     except Exception as error:
         if before.succeeded:

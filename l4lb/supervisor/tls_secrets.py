@@ -35,8 +35,16 @@ LOG = l4lb.log.get("supervisor")
 class Secrets:
     """Certificates, keys and ticket keys of one service. notify tells every worker to look."""
 
-    def __init__(self, reactor: Reactor, table: Table, known: Mapping[str, Any]) -> None:
-        """known: what a program before this one carried over; empty if there was none."""
+    def __init__(
+        self,
+        reactor: Reactor,
+        table: Table,
+        known: Mapping[str, Any],
+        vault: Vault,
+        notify: Callable[[], None],
+    ) -> None:
+        """known: what a program before this one carried over; empty if there was none. vault: is
+        the caller's to make, and closed with this."""
         self._reactor = reactor
         self._table = table
         self._box = box_of(known)
@@ -44,18 +52,13 @@ class Secrets:
         self._pinned = True  # what was carried over is what the files say, until it is in force
         self._profiles = Profiles()
         self._keys_fd = _ticket_keys(known)
-        self._vault = Vault()
+        self._vault = vault
         self._known = Answer(0, "", [], {})
         self._generation = 0
         self._config: Config | None = None
         self._bindings: Bindings | None = None
         self._seen: dict[str, Stamp | None] = {}
-        self.notify: Callable[[], None] = lambda: None
-
-    @property
-    def fd(self) -> int:
-        """The vault, for workers."""
-        return self._vault.fd
+        self._notify = notify
 
     def carried(self) -> dict[str, Any]:
         """For the program that takes over from this one; fds has the descriptors."""
@@ -134,7 +137,7 @@ class Secrets:
 
     def _hand_out(self) -> None:
         self._vault.write(self._keys_fd, self._box.fd, self._known.bundle_bytes, self._generation)
-        self.notify()
+        self._notify()
 
     # ---- time ------------------------------------------------------------------------------------
 

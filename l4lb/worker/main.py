@@ -48,7 +48,7 @@ class WorkerSetup:
     lifeline_fd: int
     vault_fd: int
     cpu: int | None
-    bells: Sequence[int] = ()  # each worker's command_fd, by index
+    wakeup_fds: Sequence[int] = ()  # each worker's command_fd, by index
     hold_udp: bool = False  # UDP clients wait for the sessions of the worker before this one
 
 
@@ -68,7 +68,7 @@ def run(setup: WorkerSetup) -> int:
         post_fd=setup.post_fd,
         event_fd=setup.event_fd,
         lifeline_fd=setup.lifeline_fd,
-        bells=setup.bells,
+        bells=setup.wakeup_fds,
         vault_fd=setup.vault_fd,
         hold_udp=setup.hold_udp,
     )

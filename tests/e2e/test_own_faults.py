@@ -119,8 +119,9 @@ REQUESTS: dict[str, tuple[str, dict[str, Any]]] = {
     "rebalance": ("rebalance", {}),
     "upgrade": ("upgrade", {}),
 }
-# Asked by discovery, below, and by the control process to record what it has refused itself.
-OTHERS = {"discovered", "refused"}
+# Asked by discovery and the checker, below, and by the control process to record what it has
+# refused itself.
+OTHERS = {"discovered", "refused", "publish", "close", "agent_state", "agent_max_connections"}
 
 
 def test_a_fault_in_any_request_answers_internal_is_logged_whole_and_changes_nothing(
@@ -239,13 +240,13 @@ def test_a_fault_in_what_the_checker_asks_ends_nothing(three: Backends) -> None:
         command=[python(), SCRIPT],
     )
     with lb:
-        lb.next_fault("ask close")
+        lb.next_fault("request close")
         client, _ = greet(lb)
         with client:
             for name in ("a", "b", "c"):
                 three.stop(name)
             lb.until_it_happened("close")
-            until(lambda: lb.told("ask close"), "it is told")
+            until(lambda: lb.told("request close"), "it is told")
         for name in ("a", "b", "c"):
             three.start(name)
         until(lambda: all(row["health"] == "up" for row in lb.ask("backends")), "all are up")

@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from l4lb.config import bounds, fields
+from l4lb.config import bounds
 from l4lb.config.tables.base import Model
+from l4lb.config.values import common
 
 # Which keys each type needs, and which others it reads; keys outside of both are errors.
 NEEDS: dict[str, tuple[str, ...]] = {
@@ -34,41 +35,41 @@ class Discovery(Model):
 
     type: Literal["dns", "file", "exec", "http", "consul", "etcd"]
     """Kind of the source of backends."""
-    name: fields.DiscoveryText | None = None
+    name: common.DiscoveryText | None = None
     """dns: the name to look up. consul: the service."""
     record: Literal["auto", "a", "aaaa", "srv"] = "auto"
     """dns: the record type to look up. auto: SRV if the name begins with "_", else A and AAAA."""
-    port: fields.Port | None = None
+    port: common.Port | None = None
     """dns: the port of the backends, needed for A and AAAA. SRV records contain the port."""
-    servers: Annotated[tuple[fields.NameServer, ...], BeforeValidator(fields.as_tuple)] | None = (
+    servers: Annotated[tuple[common.NameServer, ...], BeforeValidator(common.as_tuple)] | None = (
         None
     )
     """dns: the name servers, IP:PORT. Absent: those of the host."""
-    min_ttl_ms: fields.Ttl = Field(default=1 * bounds.SECOND_MS, alias="min_ttl")
+    min_ttl_ms: common.Ttl = Field(default=1 * bounds.SECOND_MS, alias="min_ttl")
     """dns: the shortest time that an answer is used, whatever its time to live."""
-    max_ttl_ms: fields.Ttl = Field(default=5 * bounds.MINUTE_MS, alias="max_ttl")
+    max_ttl_ms: common.Ttl = Field(default=5 * bounds.MINUTE_MS, alias="max_ttl")
     """dns: the longest time that an answer is used, whatever its time to live."""
-    path: fields.FilePath | None = None
+    path: common.FilePath | None = None
     """file: a JSON or TOML file (.toml) with a list of backends. The file is watched."""
-    command: Annotated[tuple[str, ...], BeforeValidator(fields.as_tuple)] | None = None
+    command: Annotated[tuple[str, ...], BeforeValidator(common.as_tuple)] | None = None
     """exec: a program and its arguments. Each line that it prints is a JSON list of all backends.
     When the program ends it is started again."""
-    url: fields.Url | None = None
+    url: common.Url | None = None
     """http: the URL of a JSON list of backends. consul, etcd: the URL of the agent or server.
     Absent: this host, at the usual port."""
-    tag: fields.DiscoveryText | None = None
+    tag: common.DiscoveryText | None = None
     """consul: only instances with this tag."""
-    prefix: fields.DiscoveryText | None = None
+    prefix: common.DiscoveryText | None = None
     """etcd: each value below this key is a backend."""
-    token_file: fields.FilePath | None = None
+    token_file: common.FilePath | None = None
     """http, consul, etcd: a file with the token that is sent. It is read again for each request."""
     family: Literal["auto", "any", "ipv4", "ipv6"] = "auto"
     """Address families that are used. auto: those that this host has a route to. any: all."""
-    interval_ms: fields.DiscoveryInterval = Field(default=30 * bounds.SECOND_MS, alias="interval")
+    interval_ms: common.DiscoveryInterval = Field(default=30 * bounds.SECOND_MS, alias="interval")
     """Time between two requests to a source that does not report changes, and longest time between
     two attempts."""
-    timeout_ms: fields.DiscoveryTimeout = Field(default=5 * bounds.SECOND_MS, alias="timeout")
+    timeout_ms: common.DiscoveryTimeout = Field(default=5 * bounds.SECOND_MS, alias="timeout")
     """How long one answer may take."""
-    max_shrink_percent: fields.MaxShrink = Field(default=50, alias="max_shrink")
+    max_shrink_percent: common.MaxShrink = Field(default=50, alias="max_shrink")
     """Part of the pool that one answer may remove. Larger losses are held back until health checks
     confirm them."""

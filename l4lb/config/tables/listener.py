@@ -6,37 +6,38 @@ from typing import Literal
 
 from pydantic import Field
 
-from l4lb.config import bounds, edge_fields, fields, socket_fields
+from l4lb.config import bounds
 from l4lb.config.address import Bind
+from l4lb.config.tables.admission import Access, Routes
 from l4lb.config.tables.base import Named
-from l4lb.config.tables.edge import Access, Routes
-from l4lb.config.tables.edge_limits import ListenerLimits
+from l4lb.config.tables.listener_limits import ListenerLimits
 from l4lb.config.tables.sockets import Sockets
 from l4lb.config.tables.tls import ListenerTls
+from l4lb.config.values import clients, common, sockets
 
 
 class Listener(Sockets, Named):
     """Addresses that clients connect to, and the pool that serves them."""
 
-    bind_ranges: fields.Binds = Field(alias="bind")
+    bind_ranges: common.Binds = Field(alias="bind")
     """Addresses: IPv4:PORT, [IPv6]:PORT, NAME:PORT, a range of ports HOST:FIRST-LAST, or
     unix:/PATH. `*:PORT` and `:PORT` are any IPv4 address; `[::]:PORT` is IPv6 only."""
-    mode: socket_fields.UnixMode | None = None
+    mode: sockets.UnixMode | None = None
     """Mode of the files of the listener's unix sockets, such as "0660". Users who may write to the
     file may connect. Absent: the umask decides."""
-    owner: fields.Name | None = None
+    owner: common.Name | None = None
     """Owner of the files of unix sockets, a user's name or number. Only root can set another owner
     than the service's user. Absent: the service's user."""
-    group: fields.Name | None = None
+    group: common.Name | None = None
     """Group of the files of unix sockets, a name or number. Absent: the service's group."""
     protocol: Literal["tcp", "udp"] = "tcp"
     """Protocol of the listener."""
     pool: str
     """Name of the pool that serves this listener."""
-    max_amplification: fields.Amplification = 0
+    max_amplification: common.Amplification = 0
     """UDP: bytes sent to a client for each byte that it sent, until the client proves its address
     by a second datagram. Replies beyond this are dropped. 0: no limit."""
-    max_sessions_per_source: fields.Connections = 0
+    max_sessions_per_source: common.Connections = 0
     """UDP: sessions of one IP address at one time, at each bound address. One worker then serves
     all sessions of an address. 0: no limit."""
     reject_privileged_ports: bool = False
@@ -45,7 +46,7 @@ class Listener(Sockets, Named):
     routes: Routes = ()
     """Routes to other pools for some clients: by what they ask for, where they come from, or at
     random. The first route that matches decides. All other clients go to `pool`."""
-    handshake_timeout_ms: edge_fields.HandshakeTimeout = Field(
+    handshake_timeout_ms: clients.HandshakeTimeout = Field(
         default=10 * bounds.SECOND_MS, alias="handshake_timeout"
     )
     """How long a client may take to send everything that is needed to choose a backend (PROXY
@@ -62,7 +63,7 @@ class Listener(Sockets, Named):
     proxy_protocol: Literal["off", "accept", "require"] = "off"
     """Whether a PROXY header (version 1 or 2) with the client's address comes first. "accept": it
     may. "require": it must. A header from an address that is not in `trusted` is refused."""
-    trusted: edge_fields.ManyNetworks = ()
+    trusted: clients.ManyNetworks = ()
     """Networks of the proxies that may send PROXY headers."""
     access: Access | None = None
     limits: ListenerLimits | None = None

@@ -6,10 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from l4lb.config import bounds, fields
+from l4lb.config import bounds
 from l4lb.config.defaults import default_admin_path, default_workers
 from l4lb.config.tables.base import Model
 from l4lb.config.tables.tls import ProcessTls
+from l4lb.config.values import common
 
 
 class Log(Model):
@@ -19,20 +20,20 @@ class Log(Model):
     """The least important level that is logged."""
     format: Literal["text", "json"] = "text"
     """One line of text, or one JSON object, for each event."""
-    access: fields.AccessLog = "off"
+    access: common.AccessLog = "off"
     """Destination of the access log, which has a line for each session: "off", "stdout", "syslog",
     "journald", or the path of a file."""
     access_format: Literal["text", "json"] | None = None
     """Format of the access log. Absent: that of `format`."""
     access_errors_only: bool = False
     """Only sessions that did not end well have a line."""
-    access_one_in: fields.OneIn = 1
+    access_one_in: common.OneIn = 1
     """Of the sessions that ended well, one in this many has a line."""
-    access_min_duration_ms: fields.AccessDuration = Field(default=0, alias="access_min_duration")
+    access_min_duration_ms: common.AccessDuration = Field(default=0, alias="access_min_duration")
     """Sessions that ended well have a line only if they lasted at least this long."""
-    access_open_every_ms: fields.AccessDuration = Field(default=0, alias="access_open_every")
+    access_open_every_ms: common.AccessDuration = Field(default=0, alias="access_open_every")
     """Interval of additional lines for a session that goes on. 0: no line before its end."""
-    syslog: fields.SyslogTarget = "unix:/dev/log"
+    syslog: common.SyslogTarget = "unix:/dev/log"
     """Address of the syslog server: unix:/PATH, udp://HOST:PORT or tcp://HOST:PORT."""
     syslog_facility: Literal[
         "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron",
@@ -45,49 +46,49 @@ class Log(Model):
 class Process(Model):
     """Settings of the service as a whole."""
 
-    workers: fields.Workers = Field(
+    workers: common.Workers = Field(
         default_factory=default_workers,
         json_schema_extra={"x-l4lb-default": "the CPUs it may use"},
     )
     """Number of worker processes. Default: one for each CPU that the service may run on, but no
     more than the CPU quota of its control groups allows (rounded up)."""
-    admin: fields.UnixPath = Field(
+    admin: common.UnixPath = Field(
         default_factory=default_admin_path,
         json_schema_extra={
             "x-l4lb-default": "`/run/l4lb/admin.sock`, or `$XDG_RUNTIME_DIR/l4lb/admin.sock`"
         },
     )
     """Path of the unix socket of `l4lb admin`."""
-    http: fields.HostPortText | None = None
+    http: common.HostPortText | None = None
     """Address of /metrics, /healthz and the dashboard. Absent: off."""
     http_admin: bool = False
     """Clients that have the token may drain backends, take them out of service and change weights
     over HTTP."""
-    http_token_file: fields.FilePath | None = None
+    http_token_file: common.FilePath | None = None
     """File with the token. Absent: `http.token` beside the admin socket, which is made if it is
     missing."""
-    http_hosts: fields.HttpHosts | None = None
+    http_hosts: common.HttpHosts | None = None
     """Host names that the dashboard answers to, besides IP addresses, localhost and this host's
     name."""
-    user: fields.Name | None = None
+    user: common.Name | None = None
     """User that the service changes to after it has bound its sockets. The supervisor keeps the
     right to bind low ports. Absent: no change."""
     seccomp: Literal["auto", "on", "off"] = "auto"
     """Whether workers and the checker may make only the system calls on their lists. "auto": if the
     host has libseccomp. "on": the host must have libseccomp."""
-    drain_timeout_ms: fields.DrainTimeout = Field(
+    drain_timeout_ms: common.DrainTimeout = Field(
         default=30 * bounds.SECOND_MS, alias="drain_timeout"
     )
     """How long a service that was told to end waits for its sessions to end."""
     hung_worker: Literal["tell", "replace"] = "tell"
     """What happens to a worker that gives no sign of life for 10 s. "tell": it is only reported.
     "replace": it is also killed, with its sessions, and replaced."""
-    hash_seed: fields.HashSeed | None = None
+    hash_seed: common.HashSeed | None = None
     """Secret text that the hashes of clients depend on. Load balancers with the same text choose
     the same backends. Absent: a random one at each start. A change takes effect at a restart."""
     log: Log = Log()
     tls: ProcessTls = ProcessTls()
-    watch_picks: fields.WatchPicks = 64
+    watch_picks: common.WatchPicks = 64
     """Record one in this many choices of a backend, for `l4lb admin picks`. 0: none."""
     measure: bool = True
     """Keep histograms of sessions, for /metrics and the dashboard."""
@@ -96,11 +97,11 @@ class Process(Model):
 class AutoBlock(Model):
     """Blocks sources that are turned away too often, on all listeners, for some time."""
 
-    rejections: fields.Failures = 100
+    rejections: common.Failures = 100
     """Number of rejections within `window` after which a source is blocked."""
-    window_ms: fields.AutoBlockTime = Field(default=10 * bounds.SECOND_MS, alias="window")
+    window_ms: common.AutoBlockTime = Field(default=10 * bounds.SECOND_MS, alias="window")
     """Time in which rejections are counted."""
-    duration_ms: fields.AutoBlockTime = Field(default=10 * bounds.MINUTE_MS, alias="duration")
+    duration_ms: common.AutoBlockTime = Field(default=10 * bounds.MINUTE_MS, alias="duration")
     """How long a source is blocked. A source that goes on is blocked again."""
     refusal: Literal["reject", "drop", "tarpit"] = "drop"
     """How blocked clients are turned away, also those that an operator blocked."""
@@ -111,12 +112,12 @@ class AutoBlock(Model):
 class Limits(Model):
     """Limits of the whole process, and the numbers of rows of the shared table."""
 
-    max_connections: fields.MaxConnections = 100_000
+    max_connections: common.MaxConnections = 100_000
     """Client connections at one time, over all workers."""
-    max_udp_sessions: fields.MaxUdpSessions = 65_536
+    max_udp_sessions: common.MaxUdpSessions = 65_536
     """UDP sessions at one time, over all workers. When another one needs room, the session that has
     been idle for longest ends."""
-    udp_descriptors_percent: fields.UdpDescriptors = Field(default=50, alias="udp_descriptors")
+    udp_descriptors_percent: common.UdpDescriptors = Field(default=50, alias="udp_descriptors")
     """Share of a worker's file descriptors that UDP sessions may take, one each, if there is a UDP
     listener. The rest is for TCP."""
     shed: Literal["pressure", "limit", "off"] = "pressure"
@@ -124,17 +125,17 @@ class Limits(Model):
     file descriptors or memory; also at `max_connections`; or never, and then clients wait in the
     kernel's listen queue. Sessions idle for at least `shed_idle` end, the longest idle first, of
     the source with the most sessions, down to its fair share."""
-    shed_idle_ms: fields.ShedIdle = Field(default=30 * bounds.SECOND_MS, alias="shed_idle")
+    shed_idle_ms: common.ShedIdle = Field(default=30 * bounds.SECOND_MS, alias="shed_idle")
     """How long a session must have moved no byte before it can be ended by `shed`."""
     auto_block: AutoBlock | None = None
-    tarpit_time_ms: fields.TarpitTime = Field(default=10 * bounds.SECOND_MS, alias="tarpit_time")
+    tarpit_time_ms: common.TarpitTime = Field(default=10 * bounds.SECOND_MS, alias="tarpit_time")
     """How long the refusal `tarpit` keeps a client waiting before it is reset."""
-    max_listeners: fields.MaxListeners = 1_024
+    max_listeners: common.MaxListeners = 1_024
     """Bound addresses; each port of a range counts."""
-    max_pools: fields.MaxPools = 256
+    max_pools: common.MaxPools = 256
     """Pools."""
-    max_backends: fields.MaxBackends = 4_096
+    max_backends: common.MaxBackends = 4_096
     """Backends, over all pools."""
-    max_sticky: fields.MaxSticky = 65_536
+    max_sticky: common.MaxSticky = 65_536
     """Sticky clients that are remembered, over all pools. When there are more, those that were not
     seen for longest are forgotten."""

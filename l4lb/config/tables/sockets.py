@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from l4lb.config import socket_fields
 from l4lb.config.tables.base import Model
+from l4lb.config.values import sockets
 
 Value = int | str
 
@@ -16,11 +16,11 @@ class Keepalive(Model):
     """TCP keepalive: probes of a silent connection, which find dead peers and keep the state of
     firewalls. `true` uses the host's settings, and a bare duration is `idle`."""
 
-    idle_ms: socket_fields.KeepaliveTime | None = Field(default=None, alias="idle")
+    idle_ms: sockets.KeepaliveTime | None = Field(default=None, alias="idle")
     """Time that a connection is silent before the first probe. Absent: the host's setting."""
-    interval_ms: socket_fields.KeepaliveTime | None = Field(default=None, alias="interval")
+    interval_ms: sockets.KeepaliveTime | None = Field(default=None, alias="interval")
     """Time between two probes. Absent: the host's setting."""
-    probes: socket_fields.KeepaliveProbes | None = None
+    probes: sockets.KeepaliveProbes | None = None
     """Number of probes without an answer that end the connection. Absent: the host's setting."""
 
 
@@ -36,19 +36,19 @@ class Sockets(Model):
     """Socket options of a listener (and of the connections that it accepts), or of a pool's
     connections to its backends. Unix sockets do not get options that mean nothing to them."""
 
-    interface: socket_fields.Interface | None = None
+    interface: sockets.Interface | None = None
     """Network interface (or VRF) that packets arrive on and leave by. Absent: any."""
-    mark: socket_fields.Mark | None = None
+    mark: sockets.Mark | None = None
     """Firewall mark (SO_MARK) of the packets, for routing rules and firewalls. Needs CAP_NET_ADMIN
     or CAP_NET_RAW. Absent: none."""
-    dscp: socket_fields.Dscp | None = None
+    dscp: sockets.Dscp | None = None
     """Class of service (DSCP) of the packets: 0 to 63, or a name such as "ef", "cs1" or "af41".
     Absent: the host's setting."""
     keepalive: Annotated[
         Keepalive | None,
         BeforeValidator(_as_keepalive, json_schema_input_type=bool | str | Keepalive),
     ] = None
-    user_timeout_ms: socket_fields.UserTimeout | None = Field(default=None, alias="user_timeout")
+    user_timeout_ms: sockets.UserTimeout | None = Field(default=None, alias="user_timeout")
     """How long sent data may stay unacknowledged before the connection ends (TCP_USER_TIMEOUT, RFC
     5482). Absent: the host's setting."""
 

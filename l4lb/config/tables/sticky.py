@@ -6,8 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from l4lb.config import bounds, fields
+from l4lb.config import bounds
 from l4lb.config.tables.base import Model
+from l4lb.config.values import common
 
 
 class Sticky(Model):
@@ -16,7 +17,7 @@ class Sticky(Model):
     key: Literal["source_ip", "sni"] = "source_ip"
     """What a client is recognised by. A client that asks for no server name is recognised by its
     address."""
-    prefix: fields.HashPrefix = Field(default=(32, 128), json_schema_extra={"default": [32, 128]})
+    prefix: common.HashPrefix = Field(default=(32, 128), json_schema_extra={"default": [32, 128]})
     """Number of bits of an IPv4 and of an IPv6 source address that count."""
-    ttl_ms: fields.StickyTtl = Field(default=30 * bounds.MINUTE_MS, alias="ttl")
+    ttl_ms: common.StickyTtl = Field(default=30 * bounds.MINUTE_MS, alias="ttl")
     """How long a client is remembered after its last session."""

@@ -6,24 +6,25 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from l4lb.config import bounds, fields, tls_fields
+from l4lb.config import bounds
 from l4lb.config.tables.base import Model
 from l4lb.config.units import wrong
+from l4lb.config.values import common, tls
 
 
 class Certificate(Model):
     """A certificate and its key, in files. Files are watched: a certificate that was replaced
     serves new clients within [process.tls] watch."""
 
-    cert: tls_fields.FilePath
+    cert: tls.FilePath
     """PEM file with the certificate, followed by the intermediate certificates."""
-    key: tls_fields.FilePath | None = None
+    key: tls.FilePath | None = None
     """PEM file with the private key, without a password. Absent: the key is in the file `cert`."""
 
 
 Certificates = Annotated[
     tuple[Certificate, ...],
-    BeforeValidator(fields.as_tuple, json_schema_input_type=list[Certificate]),
+    BeforeValidator(common.as_tuple, json_schema_input_type=list[Certificate]),
 ]
 
 
@@ -37,17 +38,17 @@ class ListenerTls(Model):
     one."""
     min_version: Literal["1.2", "1.3"] = "1.2"
     """The oldest TLS version that clients may use."""
-    ciphers: tls_fields.Ciphers | None = None
+    ciphers: tls.Ciphers | None = None
     """Cipher suites for TLS 1.2 in OpenSSL's syntax ("ECDHE+AESGCM:ECDHE+CHACHA20"). Absent:
     OpenSSL's default."""
-    ciphersuites: tls_fields.Ciphers | None = None
+    ciphersuites: tls.Ciphers | None = None
     """Cipher suites for TLS 1.3 ("TLS_AES_128_GCM_SHA256"). Absent: OpenSSL's default."""
-    alpn: tls_fields.Protocols = ()
+    alpn: tls.Protocols = ()
     """ALPN protocols, the preferred one first. A client that offers none of them is turned away. A
     client that does not use ALPN is served. Empty: what clients offer is ignored."""
     strict_sni: bool = False
     """Turn away clients that ask for no server name, or for one that no certificate has."""
-    ca: tls_fields.FilePath | None = None
+    ca: tls.FilePath | None = None
     """PEM file with the authorities that sign client certificates. Absent: clients are not asked
     for a certificate."""
     verify: Literal["required", "optional"] = "required"
@@ -55,13 +56,13 @@ class ListenerTls(Model):
     cannot be verified is always turned away."""
     tickets: bool = True
     """Clients may resume TLS sessions, with session tickets that every worker can decrypt."""
-    max_handshakes: fields.MaxHandshakes = 0
+    max_handshakes: common.MaxHandshakes = 0
     """TLS handshakes at one time, over all workers and addresses. Further clients wait. 0: no
     limit."""
-    handshake_rate: fields.HandshakeRate = 0
+    handshake_rate: common.HandshakeRate = 0
     """TLS handshakes a second on average, over all workers and addresses. Further clients wait for
     their turn, up to `handshake_timeout`. 0: no limit."""
-    handshake_burst: fields.HandshakeRate = 100
+    handshake_burst: common.HandshakeRate = 100
     """TLS handshakes that may come at once."""
 
 
@@ -71,23 +72,23 @@ class PoolTls(Model):
     verify: bool = True
     """Whether a backend must show a certificate that is valid for its name and signed by `ca`. A
     backend that cannot is treated as unreachable."""
-    ca: tls_fields.FilePath | None = None
+    ca: tls.FilePath | None = None
     """PEM file with the authorities that sign backends' certificates. Absent: the authorities that
     this host trusts."""
-    server_name: tls_fields.HostName | None = None
+    server_name: tls.HostName | None = None
     """Server name to ask for and to verify, or an IP address, which is only verified. Absent: the
     host name in the backend's address, else its IP address."""
-    cert: tls_fields.FilePath | None = None
+    cert: tls.FilePath | None = None
     """PEM file with the client certificate for backends that ask for one."""
-    key: tls_fields.FilePath | None = None
+    key: tls.FilePath | None = None
     """PEM file with the private key of `cert`. Absent: the key is in the file `cert`."""
     min_version: Literal["1.2", "1.3"] = "1.2"
     """The oldest TLS version that backends may use."""
-    ciphers: tls_fields.Ciphers | None = None
+    ciphers: tls.Ciphers | None = None
     """Cipher suites for TLS 1.2. Absent: OpenSSL's default."""
-    ciphersuites: tls_fields.Ciphers | None = None
+    ciphersuites: tls.Ciphers | None = None
     """Cipher suites for TLS 1.3. Absent: OpenSSL's default."""
-    alpn: tls_fields.Protocols = ()
+    alpn: tls.Protocols = ()
     """ALPN protocols to offer, the preferred one first."""
     resume: bool = True
     """Resume TLS sessions, which makes handshakes after the first with a backend short."""
@@ -102,11 +103,9 @@ class PoolTls(Model):
 class ProcessTls(Model):
     """TLS settings of the whole service."""
 
-    ticket_lifetime_ms: tls_fields.TicketLifetime = Field(
-        default=bounds.HOUR_MS, alias="ticket_lifetime"
-    )
+    ticket_lifetime_ms: tls.TicketLifetime = Field(default=bounds.HOUR_MS, alias="ticket_lifetime")
     """How long a client can resume a TLS session. The key of session tickets changes at this
     interval, and the previous key stays valid for one more interval."""
-    watch_ms: tls_fields.WatchInterval = Field(default=bounds.SECOND_MS, alias="watch")
+    watch_ms: tls.WatchInterval = Field(default=bounds.SECOND_MS, alias="watch")
     """How often the service looks at the files of certificates, keys and authorities for
     changes."""

@@ -7,8 +7,8 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+from l4lb.clock import monotonic_ms
 from l4lb.control.channel import Channel
-from l4lb.control.clock import now_ms
 from l4lb.control.handlers import Handlers
 from l4lb.control.views import overview
 from l4lb.errors import AdminError
@@ -67,7 +67,7 @@ class Live:
         return await asyncio.to_thread(self._encode, events, extras)
 
     def _encode(self, events: list[dict[str, Any]], extras: dict[str, Any]) -> bytes:
-        table, now = self._table, now_ms()
+        table, now = self._table, monotonic_ms()
         state = {
             "at_ms": now,
             "can_change": self._can_change,

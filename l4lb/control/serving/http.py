@@ -21,7 +21,7 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -29,14 +29,12 @@ from aiohttp.http_exceptions import HttpProcessingError
 import l4lb.log
 from l4lb.control.handlers import Handlers
 from l4lb.control.serving.dashboard import Live
+from l4lb.control.setup import WebSetup
 from l4lb.control.views import tls
 from l4lb.errors import AdminError
 from l4lb.metrics.collector import Collector
 from l4lb.native.rows import Address
 from l4lb.native.table import Table
-
-if TYPE_CHECKING:
-    from l4lb.control.main import WebSetup
 
 LOG = l4lb.log.get("control")
 CONNECTIONS_MAX = 256  # others come: the oldest that is no stream is closed

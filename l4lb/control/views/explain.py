@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from l4lb.clock import monotonic_ms
 from l4lb.config.address import unmapped
 from l4lb.control import names
 from l4lb.errors import AdminError
@@ -42,10 +42,6 @@ def members(table: Table, pool: str) -> dict[int, BackendRow]:
     return {row.index: row for row in table.backends() if row.pool == pool}
 
 
-def _now_ms() -> int:
-    return time.monotonic_ns() // 1_000_000
-
-
 # ---- explain -------------------------------------------------------------------------------------
 
 
@@ -68,7 +64,7 @@ def explain(table: Table, args: Map) -> Map:
     """Which backend this client would get now, and why."""
     pool = pool_row(table, args["pool"])
     ip, port = client_address(args["client"])
-    choice = choose.explain(table, pool.index, ip, port, args["sni"] or "", _now_ms())
+    choice = choose.explain(table, pool.index, ip, port, args["sni"] or "", monotonic_ms())
     rows = members(table, pool.name)
     by_chance = pool.balance == "random" and not choice.stuck and choice.tier != "backups"
     found = rows.get(choice.backend) if choice.backend is not None else None
@@ -257,7 +253,7 @@ def simulate(table: Table, args: Map) -> Map:
 
 def simulated(table: Table, pool_name: str, asked: Asked) -> Map:
     """The same of a change that is no command line. Raises AdminError."""
-    pool, now_ms = pool_row(table, pool_name), _now_ms()
+    pool, now_ms = pool_row(table, pool_name), monotonic_ms()
     rows = members(table, pool.name)
     change = _change(pool, rows, asked)
     try:

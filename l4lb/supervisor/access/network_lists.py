@@ -13,7 +13,7 @@ from typing import Any
 from l4lb.config.address import unmapped
 from l4lb.config.model import Config
 from l4lb.config.origin import Finding
-from l4lb.config.tables.edge import Access
+from l4lb.config.tables.admission import Access
 from l4lb.errors import AdminError, ConfigError, L4lbError
 from l4lb.native import sets
 

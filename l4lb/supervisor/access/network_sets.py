@@ -17,12 +17,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import l4lb.log
+from l4lb.clock import monotonic_ms
 from l4lb.errors import L4lbError
 from l4lb.native import sets
 from l4lb.native.table import Table
 from l4lb.supervisor.access.network_lists import Content, Stamp, Text, bad_line
 from l4lb.supervisor.access.set_builder import Batch, Build, DiedError
-from l4lb.supervisor.process.reactor import Reactor, monotonic_ms
+from l4lb.supervisor.process.reactor import Reactor
 
 LOG = l4lb.log.get("supervisor")
 BUILD_HERE_BYTES = 128 << 10  # of text: some milliseconds

@@ -15,7 +15,7 @@ from typing import Any
 import l4lb.log
 import l4lb.native.edge as native
 from l4lb.config.model import Listener
-from l4lb.config.tables.edge import Access
+from l4lb.config.tables.admission import Access
 from l4lb.errors import AdminError, L4lbError
 from l4lb.native import sets
 from l4lb.native.table import Table

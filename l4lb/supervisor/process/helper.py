@@ -12,10 +12,11 @@ from typing import Any
 
 import l4lb.log
 from l4lb import frames
+from l4lb.clock import monotonic_ms
 from l4lb.supervisor.process.backoff import Backoff
 from l4lb.supervisor.process.child import Child, channel, fork
 from l4lb.supervisor.process.pulse import LOOK_EVERY_MS, SILENT_LOOKS, Pulse
-from l4lb.supervisor.process.reactor import Reactor, monotonic_ms
+from l4lb.supervisor.process.reactor import Reactor
 from l4lb.supervisor.process.seccomp import Guard
 
 MESSAGES_A_TURN = 64

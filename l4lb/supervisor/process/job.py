@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import setproctitle
 
+from l4lb.clock import monotonic_ms
 from l4lb.supervisor.process.child import Child, fork
-from l4lb.supervisor.process.reactor import Reactor, monotonic_ms
+from l4lb.supervisor.process.reactor import Reactor
 
 READ_BYTES = 1 << 20
 

@@ -14,17 +14,12 @@ import itertools
 import selectors
 import signal
 import socket
-import time
 from collections.abc import Callable, Iterable, Mapping
 
+from l4lb.clock import monotonic_ms
 from l4lb.supervisor.process.faults import contained, fault
 
 FAULT_PAUSE_MS = 100
-
-
-def monotonic_ms() -> int:
-    """CLOCK_MONOTONIC in milliseconds, the time of the shared table."""
-    return time.monotonic_ns() // 1_000_000
 
 
 class Reactor:

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable
 
 import setproctitle
 
+from l4lb.clock import monotonic_ms
 from l4lb.supervisor.process import privileges
 from l4lb.supervisor.process.child import fork
-from l4lb.supervisor.process.reactor import monotonic_ms
 
 TIMEOUT_MS = 30_000  # a child that takes longer is killed
 READ_BYTES = 1 << 20

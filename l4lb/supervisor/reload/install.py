@@ -10,21 +10,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import l4lb.log
+from l4lb.clock import monotonic_ms
 from l4lb.config.diff import Change
 from l4lb.config.model import Bind, Config
 from l4lb.errors import L4lbError
 from l4lb.native import udp
-from l4lb.native.table import Table
 from l4lb.supervisor.process.faults import fault
-from l4lb.supervisor.process.reactor import monotonic_ms
+from l4lb.supervisor.service import Service
 from l4lb.supervisor.sockets.listening import Listening, open_listening
 from l4lb.supervisor.sockets.options import SocketOptions, try_pools
 from l4lb.supervisor.sockets.systemd_activation import Inherited
-from l4lb.supervisor.table.membership import Membership
 from l4lb.supervisor.table.row_allocator import RowAllocator
-from l4lb.supervisor.tls_secrets import Secrets
-from l4lb.supervisor.workers.resize import WorkerChanges
-from l4lb.supervisor.workers.workers import Workers
 
 LOG = l4lb.log.get("supervisor")
 
@@ -70,20 +66,12 @@ class Installer:
     """Changes table, sockets and workers from one configuration to another. on_done is called with
     the one that is in force then."""
 
-    def __init__(
-        self,
-        table: Table,
-        membership: Membership,
-        secrets: Secrets,
-        workers: Workers,
-        worker_changes: WorkerChanges,
-        on_done: Callable[[Config], None],
-    ) -> None:
-        self._table = table
-        self._membership = membership
-        self._secrets = secrets
-        self._workers = workers
-        self._worker_changes = worker_changes
+    def __init__(self, service: Service, on_done: Callable[[Config], None]) -> None:
+        self._table = service.table
+        self._membership = service.membership
+        self._secrets = service.secrets
+        self._workers = service.workers
+        self._worker_changes = service.worker_changes
         self._on_done = on_done
 
     def install(self, before: Config, after: Config, changes: Sequence[Change]) -> None:

@@ -4,7 +4,7 @@ save.
 What runs is a file's configuration with what was changed at run time over it (overlay.py). A change
 is read and checked whole beside the service (loader.py); then everything that can fail is done
 first (sockets, room in the table); the rest cannot fail. So a change happens whole or not at all.
-One change is under way at a time.
+One change is under way at a time; its phases are drawn in phase.py.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ from l4lb.config.build import build
 from l4lb.config.model import Config
 from l4lb.config.origin import Origin
 from l4lb.config.plain import as_written, digest, to_plain, to_stated
-from l4lb.config.resolve import resolve
+from l4lb.config.reading.resolve import resolve
 from l4lb.errors import AdminError, L4lbError
 from l4lb.supervisor.process.faults import fault
 from l4lb.supervisor.process.reactor import Reactor
 from l4lb.supervisor.reload.loader import Loader
 from l4lb.supervisor.reload.overlay import Overlay, differences
+from l4lb.supervisor.reload.phase import Phase, Progress
 from l4lb.supervisor.reload.source import Load, Source
 
 CHANGE_MAX_MS = 90_000  # a change that has not ended by then never will
 LOG = l4lb.log.get("supervisor")
 
-Reply = Callable[[Any], None]  # a result, or an AdminError
+Reply = Callable[[Any], object]  # a result, or an AdminError
 
 # A configuration; what to do when all is prepared, at once or later; what to do if it cannot be.
 Prepare = Callable[[Config, Callable[[], None], Callable[[L4lbError], None]], None]
@@ -43,6 +44,18 @@ class _Trial:
 
     before: Source
     began: Overlay
+
+
+@dataclass(frozen=True, eq=False)
+class _Change:
+    """A change that is under way. what: in words; apply: makes it so, or answers what it would be,
+    from the configuration that was read and its warnings; installs: else there is nothing to
+    prepare."""
+
+    what: str
+    apply: Callable[[Config, list[str]], Any]
+    reply: Reply
+    installs: bool
 
 
 class Reloads:
@@ -68,32 +81,20 @@ class Reloads:
         self._prepare = prepare
         self._install = install
         self._tell = tell
-        self._busy = ""
+        self._progress = Progress()
+        self._under_way: _Change | None = None
         self._trial: _Trial | None = None
         self._loader: Loader | None = None
-        self.operations: Mapping[str, Callable[[Mapping[str, Any], Reply], None]] = {
-            "reload": self.reload,
-            "plan": self.plan,
-            "confirm": self._confirm,
-            "rollback": self._rollback,
-            "add": self._add,
-            "remove": self._remove,
-            "discovered": self._discovered,
-            "diff": self._diff,
-            "save": self._save,
-        }
 
-    @property
-    def busy(self) -> str:
-        """What is under way; "" if nothing is."""
-        return self._busy or ("a reload that waits for `confirm`" if self._trial else "")
+    def begin_upgrade(self) -> None:
+        """No change of the configuration until end_upgrade. Raises AdminError if one is under
+        way."""
+        self._progress.refuse_unless(Phase.IDLE)
+        self._progress.go(Phase.UPGRADING)
 
-    def occupy(self, what: str) -> None:
-        """Something else than a change of the configuration is under way; "" ends it. Raises
-        AdminError if another change is."""
-        if what and self.busy:
-            raise AdminError("busy", f"{self.busy} is under way; try again when it has ended")
-        self._busy = what
+    def end_upgrade(self) -> None:
+        """The program was not replaced."""
+        self._progress.go(Phase.IDLE)
 
     # ---- reload --------------------------------------------------------------------------------
 
@@ -101,23 +102,23 @@ class Reloads:
         """args: file (absent: the same again), confirm_ms (0: for good)."""
         path, confirm_ms = self._path(args), args.get("confirm_ms") or 0
 
-        def read(config: Config, warnings: list[str]) -> Any:
+        def apply(config: Config, warnings: list[str]) -> Any:
             overlay, dropped = self.source.overlay.rebased(self.source.file, config)
             before = self.source
-            result = self._change(Source(path, config, overlay))
+            result = self._install_source(Source(path, config, overlay))
             if confirm_ms:
                 self._begin_trial(before, confirm_ms)
             return result | {
                 "file": path, "warnings": warnings, "replaced": dropped, "confirm_ms": confirm_ms
             }  # fmt: skip
 
-        self._begin(f"a reload of {path}", lambda: self._load(path), read, reply)
+        self._begin(f"a reload of {path}", lambda: self._load(path), apply, reply)
 
     def plan(self, args: Mapping[str, Any], reply: Reply) -> None:
         """What reload would change; changes nothing."""
         path = self._path(args)
 
-        def read(config: Config, warnings: list[str]) -> Any:
+        def compare(config: Config, warnings: list[str]) -> Any:
             overlay, dropped = self.source.overlay.rebased(self.source.file, config)
             changes = _changes(self.source.running, overlay.over(config))
             return {
@@ -130,7 +131,7 @@ class Reloads:
                 "before": to_plain(self.source.running),
             }
 
-        self._begin(f"a plan of {path}", lambda: self._load(path), read, reply, prepares=False)
+        self._begin(f"a plan of {path}", lambda: self._load(path), compare, reply, installs=False)
 
     def _path(self, args: Mapping[str, Any]) -> str:
         path = args.get("file") or self.source.path
@@ -143,64 +144,82 @@ class Reloads:
     def _begin(
         self,
         what: str,
-        read: Callable[[], Config],
-        then: Callable[[Config, list[str]], Any],
+        load: Callable[[], Config],
+        apply: Callable[[Config, list[str]], Any],
         reply: Reply,
         *,
-        prepares: bool = True,
+        installs: bool = True,
     ) -> None:
-        """Reads a configuration in a child; then does something with it, and answers. prepares:
-        that will be to install it."""
-        if self.busy:
-            raise AdminError("busy", f"{self.busy} is under way; try again when it has ended")
-        self._busy = what
-        ended = False
-
-        def on_config(config: Config, warnings: list[str]) -> None:
-            if not prepares:
-                do(config, warnings)
-                return
-            try:
-                self._prepare(
-                    config,
-                    lambda: do(config, warnings),
-                    lambda error: on_fault(AdminError("failed", error.message)),
-                )
-            except Exception:
-                on_fault(fault(what))
-
-        def do(config: Config, warnings: list[str]) -> None:
-            if not ended:
-                end(_outcome(what, lambda: then(config, warnings)))
-
-        def on_fault(error: AdminError) -> None:
-            if not ended:
-                end(error)
-
-        def end(outcome: Any) -> None:
-            nonlocal ended
-            ended, self._busy = True, ""
-            if isinstance(outcome, AdminError):
-                for line in outcome.message.splitlines():
-                    LOG.error("nothing was changed", change=what, reason=line)
-            reply(outcome)
-
-        try:
-            self._loader = Loader(self._reactor, read, on_config, on_fault)
-        except Exception:
-            self._busy = ""
-            raise
+        """Has a configuration loaded in a child; then apply does something with it. Raises
+        AdminError."""
+        self._progress.refuse_unless(Phase.IDLE)
+        change = _Change(what, apply, reply, installs)
+        self._loader = Loader(
+            self._reactor,
+            load,
+            lambda config, warnings: self._loaded(change, config, warnings),
+            lambda error: self._failed(change, error),
+        )
+        self._under_way = change
+        self._progress.go(Phase.LOADING, what)
         # why: what answers is called by others, and a fault of theirs must not end all changes.
         self._reactor.after(
-            CHANGE_MAX_MS, lambda: on_fault(AdminError("internal", f"{what} did not end"))
+            CHANGE_MAX_MS,
+            lambda: self._failed(change, AdminError("internal", f"{what} did not end")),
         )
+
+    def _loaded(self, change: _Change, config: Config, warnings: list[str]) -> None:
+        if self._under_way is not change:  # it was given up
+            return
+        if not change.installs:
+            self._end(change, _outcome(change.what, lambda: change.apply(config, warnings)))
+            return
+        self._progress.go(Phase.PREPARING)
+        try:
+            self._prepare(
+                config,
+                lambda: self._prepared(change, config, warnings),
+                lambda error: self._failed(change, AdminError("failed", error.message)),
+            )
+        except Exception:
+            self._failed(change, fault(change.what))
+
+    def _prepared(self, change: _Change, config: Config, warnings: list[str]) -> None:
+        if self._under_way is change:
+            self._progress.go(Phase.INSTALLING)
+            self._end(change, _outcome(change.what, lambda: change.apply(config, warnings)))
+
+    def _failed(self, change: _Change, error: AdminError) -> None:
+        if self._under_way is change:
+            self._end(change, error)
+
+    def _end(self, change: _Change, outcome: Any) -> None:
+        self._under_way = None
+        self._progress.go(Phase.ON_TRIAL if self._trial else Phase.IDLE)
+        if isinstance(outcome, AdminError):
+            for line in outcome.message.splitlines():
+                LOG.error("nothing was changed", change=change.what, reason=line)
+        change.reply(outcome)
 
     def stop(self) -> None:
         """The service ends: nothing is read any more."""
         if self._loader is not None:
             self._loader.stop()
 
-    def _change(self, after: Source) -> dict[str, Any]:
+    def _install_at_once(self, what: str, after: Source) -> dict[str, Any]:
+        """Makes it the running one, where nothing has to be read. Raises AdminError."""
+        before = self._progress.phase
+        self._progress.go(Phase.INSTALLING, what)
+        try:
+            return self._install_source(after)
+        except AdminError:
+            raise
+        except L4lbError as error:
+            raise AdminError("failed", error.message) from error
+        finally:
+            self._progress.go(before)
+
+    def _install_source(self, after: Source) -> dict[str, Any]:
         """Makes it the running one. Raises L4lbError; then everything is as it was."""
         before = self.source.running
         running = after.running
@@ -231,42 +250,46 @@ class Reloads:
 
     def _go_back(self, trial: _Trial, reply: Reply) -> None:
         self._trial = None
-        self._busy = "going back to the configuration before"
+        self._progress.go(Phase.GOING_BACK)
 
         def before() -> Source:
             of_old, now = trial.before, self.source.overlay
             overlay = of_old.overlay.followed(trial.began, now, of_old.file)
             return replace(of_old, overlay=overlay)
 
-        def do() -> None:
-            self._busy = ""
-            result = _outcome("going back", lambda: self._change(before()))
+        def install() -> None:
+            result = _outcome("going back", lambda: self._install_source(before()))
             if isinstance(result, AdminError):
-                on_fault(result)
+                failed(result)
                 return
+            self._progress.go(Phase.IDLE)
             self._tell("rolled_back", {})
             reply(result)
 
-        def on_fault(error: L4lbError) -> None:
-            self._busy = ""
+        def failed(error: L4lbError) -> None:
+            self._progress.go(Phase.IDLE)
             LOG.error("cannot go back", reason=error.message)
             self._tell("rollback_failed", {"reason": error.message})
             reply(AdminError("failed", error.message))
 
-        self._prepare(before().running, do, on_fault)
+        try:
+            self._prepare(before().running, install, failed)
+        except Exception:
+            failed(fault("going back"))
 
     def _waiting(self) -> _Trial:
         if self._trial is None:
             raise AdminError("not_found", "no reload waits for a confirmation")
         return self._trial
 
-    def _confirm(self, _: Mapping[str, Any], reply: Reply) -> None:
+    def confirm(self, _: Mapping[str, Any], reply: Reply) -> None:
         self._waiting()
         self._trial = None
+        self._progress.go(Phase.IDLE)
         LOG.info("the reload is confirmed")
         reply({"file": self.source.path})
 
-    def _rollback(self, _: Mapping[str, Any], reply: Reply) -> None:
+    def rollback(self, _: Mapping[str, Any], reply: Reply) -> None:
         self._go_back(self._waiting(), reply)
 
     # ---- run-time changes ----------------------------------------------------------------------
@@ -282,7 +305,7 @@ class Reloads:
     def _lay(self, overlay: Overlay) -> None:
         self.source = replace(self.source, overlay=overlay)
 
-    def _add(self, args: Mapping[str, Any], reply: Reply) -> None:
+    def add(self, args: Mapping[str, Any], reply: Reply) -> None:
         """args: pool, address, name and weight if they are said."""
         pool = str(args.get("pool"))
         backend = {key: args[key] for key in ("address", "name", "weight") if args.get(key)}
@@ -293,21 +316,21 @@ class Reloads:
             backend["weight"] = 0
         stated["pools"][pool].setdefault("backends", []).append(backend)
 
-        def read(config: Config, _: list[str]) -> Any:
+        def apply(config: Config, _: list[str]) -> Any:
             new = config.pools[pool].backends[-1]
-            self._change(replace(self.source, overlay=self.source.overlay.with_added(pool, new)))
+            overlay = self.source.overlay.with_added(pool, new)
+            self._install_source(replace(self.source, overlay=overlay))
             return {
                 "pool": pool, "name": new.name, "address": str(new.address), "weight": new.weight
             }  # fmt: skip
 
-        def made() -> Config:
+        def load() -> Config:
             return resolve(build(stated, Origin()))
 
-        self._begin(f"adding a backend to {pool}", made, read, reply)
+        self._begin(f"adding a backend to {pool}", load, apply, reply)
 
-    def _remove(self, args: Mapping[str, Any], reply: Reply) -> None:
-        if self.busy:
-            raise AdminError("busy", f"{self.busy} is under way; try again when it has ended")
+    def remove(self, args: Mapping[str, Any], reply: Reply) -> None:
+        self._progress.refuse_unless(Phase.IDLE)
         pool, _, name = str(args.get("backend")).partition("/")
         members = self.source.running.pools.get(pool)
         if members is None or all(one.name != name for one in members.backends):
@@ -323,18 +346,14 @@ class Reloads:
         if len(members.backends) == 1 and members.discovery is None:
             raise AdminError("refused", f"{pool} would have no backend; use `maint` instead")
         overlay = self.source.overlay.with_removed((pool, name))
-        try:
-            self._change(replace(self.source, overlay=overlay))
-        except L4lbError as error:
-            raise AdminError("failed", error.message) from error
+        self._install_at_once(f"removing {pool}/{name}", replace(self.source, overlay=overlay))
         reply({"pool": pool, "name": name})
 
-    def _discovered(self, args: Mapping[str, Any], reply: Reply) -> None:
+    def discovered(self, args: Mapping[str, Any], reply: Reply) -> None:
         """args: pool; backends, as a file would say them: all that a provider found now."""
         from l4lb.config.model import Backend
 
-        if self._busy:
-            raise AdminError("busy", f"{self._busy} is under way; try again when it has ended")
+        self._progress.refuse_unless(Phase.IDLE, Phase.ON_TRIAL)
         pool = str(args.get("pool"))
         if pool not in self.source.file.pools:
             raise AdminError("not_found", f"no pool is named {pool}")
@@ -343,18 +362,15 @@ class Reloads:
         except ValueError as error:
             raise AdminError("bad_argument", str(error)) from error
         overlay = self.source.overlay.with_discovered(pool, found)
-        try:
-            result = self._change(replace(self.source, overlay=overlay))
-        except L4lbError as error:
-            raise AdminError("failed", error.message) from error
-        reply(result)
+        what = f"what discovery found for {pool}"
+        reply(self._install_at_once(what, replace(self.source, overlay=overlay)))
 
     # ---- what differs --------------------------------------------------------------------------
 
-    def _diff(self, _: Mapping[str, Any], reply: Reply) -> None:
+    def diff(self, _: Mapping[str, Any], reply: Reply) -> None:
         reply(list(differences(self.source.file, self.source.overlay)))
 
-    def _save(self, _: Mapping[str, Any], reply: Reply) -> None:
+    def save(self, _: Mapping[str, Any], reply: Reply) -> None:
         """stated: what a file has to say for it; digest: of what must come of reading it; left_out:
         what was changed at run time and no file can say."""
         lasting = self.source.lasting

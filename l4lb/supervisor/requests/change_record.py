@@ -12,7 +12,7 @@ from typing import Any
 
 import l4lb.log
 from l4lb.control.cause import Cause, named
-from l4lb.control.commands import TEXT_MAX
+from l4lb.control.command import TEXT_MAX
 from l4lb.errors import AdminError
 from l4lb.supervisor.process.faults import contained
 
@@ -20,7 +20,6 @@ KIND = "change"
 OPERATORS = ("admin", "http", "signal")  # all that they do is logged, however often
 LOG = l4lb.log.get("supervisor")
 
-Reply = Callable[[Any], None]  # a result, or an AdminError
 Send = Callable[[dict[str, Any]], object]  # an answer of control.py
 
 
@@ -49,16 +48,6 @@ class Record:
                 "by": dict(cause.by), **ended, "text": f"{cause.line} by {who}: {how}",
             },
         )  # fmt: skip
-
-    def replying(self, cause: Cause, reply: Reply) -> Reply:
-        """The same, once it is recorded."""
-
-        def told(outcome: Any) -> None:
-            with contained("recording a change"):
-                self.add(cause, outcome)
-            reply(outcome)
-
-        return told
 
     def sending(self, told: object, send: Send) -> Send:
         """The same with the answer to a request that brought this cause; none: it changes

@@ -10,9 +10,9 @@ import l4lb.log
 from l4lb.control.cause import Cause
 from l4lb.errors import AdminError
 from l4lb.native.table import Table
-from l4lb.supervisor.process.faults import fault
 from l4lb.supervisor.process.reactor import Reactor
-from l4lb.supervisor.requests.control import Requests
+from l4lb.supervisor.requests.backends import BackendRequests
+from l4lb.supervisor.requests.change_record import Record
 from l4lb.supervisor.table.membership import find_backend
 
 PUBLISH_MS = 100  # changes of weight within this time are one
@@ -20,34 +20,19 @@ LOG = l4lb.log.get("supervisor")
 
 
 class CheckerRequests:
-    """Does what the checker asks; a backend that has gone meanwhile is no fault."""
+    """Each raises AdminError if its backend has gone meanwhile."""
 
-    def __init__(self, reactor: Reactor, table: Table, requests: Requests) -> None:
+    def __init__(
+        self, reactor: Reactor, table: Table, backends: BackendRequests, record: Record
+    ) -> None:
         self._reactor = reactor
         self._table = table
-        self._requests = requests
+        self._backends = backends
+        self._record = record
         self._stale: set[str] = set()
-        self._operations: dict[str, Callable[[Mapping[str, Any]], None]] = {
-            "publish": self._publish,
-            "close": self._close,
-            "state": self._state,
-            "max_connections": self._max_connections,
-        }
 
-    def take(self, message: Mapping[str, Any]) -> None:
-        """Carries one out."""
-        operation = self._operations.get(str(message.get("ask")))
-        if operation is None:
-            LOG.error("the checker asks for what is not known", ask=str(message.get("ask")))
-            return
-        try:
-            operation(message)
-        except AdminError as error:
-            LOG.info("not done for the checker", ask=message.get("ask"), why=error.message)
-        except Exception:
-            fault(f"what the checker asked: {message.get('ask')}")
-
-    def _publish(self, message: Mapping[str, Any]) -> None:
+    def publish(self, message: Mapping[str, Any]) -> None:
+        """The weights of a pool have changed: they are in force soon."""
         if not self._stale:
             self._reactor.after(PUBLISH_MS, self._publish_stale)
         self._stale.add(str(message.get("pool")))
@@ -58,34 +43,43 @@ class CheckerRequests:
             if row.name in stale:
                 self._table.publish(row.index)
 
-    def _close(self, message: Mapping[str, Any]) -> None:
+    def close(self, message: Mapping[str, Any]) -> None:
+        """The sessions of a backend that is down end, if it is still that backend."""
         name = str(message.get("backend"))
         backend = find_backend(self._table, name)
         if backend.serial != message.get("serial") or not backend.active:
             return
-        self._request("kill_backend", {"backend": name}, f"kill --backend {name}")
+        args = {"backend": name}
+        self._recorded(f"kill --backend {name}", args, self._backends.kill_backend)
         LOG.warning("sessions of a down backend are ended", backend=name, sessions=backend.active)
 
-    def _state(self, message: Mapping[str, Any]) -> None:
+    def agent_state(self, message: Mapping[str, Any]) -> None:
+        """An agent says its backend's state."""
         args = {"backend": message.get("backend"), "state": message.get("state")}
-        self._request("state", args, f"{args['state']} {args['backend']}")
+        self._recorded(f"{args['state']} {args['backend']}", args, self._backends.state)
         LOG.warning("an agent changed a state", **args, why=message.get("why") or None)
 
-    def _max_connections(self, message: Mapping[str, Any]) -> None:
+    def agent_max_connections(self, message: Mapping[str, Any]) -> None:
+        """An agent says how many connections its backend takes."""
         backend = find_backend(self._table, str(message.get("backend")))
         most = message.get("max_connections")
         if isinstance(most, int):
             self._table.set_max_connections(backend.index, most)
             name = f"{backend.pool}/{backend.name}"
-            self._requests.record.add(_cause(f"max_connections {name} {most}", name), {})
+            self._record.add(_cause(f"max_connections {name} {most}", name), {})
 
-    def _request(self, op: str, args: Mapping[str, Any], line: str) -> None:
-        answers: list[dict[str, Any]] = []
+    def _recorded(
+        self,
+        line: str,
+        args: Mapping[str, Any],
+        work: Callable[[Mapping[str, Any]], dict[str, Any]],
+    ) -> None:
         cause = _cause(line, str(args["backend"]))
-        self._requests.handle({"op": op, "args": args, "cause": cause.plain()}, answers.append)
-        (answer,) = answers
-        if not answer["ok"]:
-            raise AdminError(answer["error"]["code"], answer["error"]["message"])
+        try:
+            self._record.add(cause, work(args))
+        except AdminError as error:
+            self._record.add(cause, error)
+            raise
 
 
 def _cause(line: str, backend: str) -> Cause:

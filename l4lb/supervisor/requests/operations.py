@@ -1,129 +1,119 @@
-"""What changes a running service at somebody's word: the configuration, the crew, the program."""
+"""Who carries out what the supervisor is asked: one function binds all names of OPERATIONS."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import l4lb.log
+from l4lb.clock import monotonic_ms
 from l4lb.config.model import Config
+from l4lb.control.commands import OPERATIONS
 from l4lb.errors import AdminError
-from l4lb.native.table import Table
-from l4lb.supervisor.process.faults import fault
-from l4lb.supervisor.process.reactor import Reactor
-from l4lb.supervisor.process.systemd_notify import Notifier
-from l4lb.supervisor.reload.install import Installer
-from l4lb.supervisor.reload.reload import Reloads
-from l4lb.supervisor.reload.source import Load, Source
-from l4lb.supervisor.requests.change_record import Record, signalled
-from l4lb.supervisor.requests.control import Later, Reply, Requests
-from l4lb.supervisor.table.membership import Membership
-from l4lb.supervisor.tls_secrets import Secrets
+from l4lb.supervisor.reload.reload import Reloads, Reply
+from l4lb.supervisor.requests.backends import BackendRequests
+from l4lb.supervisor.requests.change_record import Record
+from l4lb.supervisor.requests.checker import CheckerRequests
+from l4lb.supervisor.requests.requests import Operation, at_once
+from l4lb.supervisor.service import Service
+from l4lb.supervisor.table import sticky
 from l4lb.supervisor.upgrade.old_program import Departure
-from l4lb.supervisor.workers.resize import WorkerChanges
-from l4lb.supervisor.workers.workers import Workers
 
-LOG = l4lb.log.get("supervisor")
+Operations = dict[str, Operation]
 
 
-class Changes:
-    """phase: what the service does now; only while it is "serving" anything is changed.
-    on_installed: another configuration is in force. depart: gives the service to a successor.
-    notifier: hears of what a signal began and of its end."""
+def operations(service: Service, reloads: Reloads, record: Record) -> Operations:
+    """What carries out each operation, by its name."""
+    backends = BackendRequests(service.table, service.workers.send, reloads)
+    checker = CheckerRequests(service.reactor, service.table, backends, record)
+    bound = {
+        **_of_backends(backends),
+        **_of_clients(service),
+        **_of_configuration(reloads),
+        **_of_program(service, reloads),
+        **_of_checker(checker),
+    }
+    assert bound.keys() == OPERATIONS.keys()
+    return bound
 
-    def __init__(
-        self,
-        reactor: Reactor,
-        table: Table,
-        membership: Membership,
-        secrets: Secrets,
-        workers: Workers,
-        source: Source,
-        *,
-        load: Load,
-        phase: Callable[[], str],
-        tell: Callable[[str, Mapping[str, Any]], None],
-        on_installed: Callable[[Config], None],
-        depart: Callable[[Reloads], Departure],
-        notifier: Notifier,
-    ) -> None:
-        self._table = table
-        self._phase = phase
-        self._depart = depart
-        self._notifier = notifier
-        self.worker_changes = WorkerChanges(reactor, workers)
-        installer = Installer(
-            table, membership, secrets, workers, self.worker_changes, on_installed
-        )
-        self.reloads = Reloads(
-            reactor, source, load=load, prepare=membership.policy.prepare,
-            install=installer.install, tell=tell,
-        )  # fmt: skip
-        operations = {
-            **self.reloads.operations,
-            "reload": self._announced(self.reloads.reload),
-            "rebalance": self._rebalance,
-            "upgrade": self._announced(self._upgrade),
-        }
-        self.requests = Requests(
-            table,
-            workers.send,
-            self.reloads,
-            {op: self._serving(later) for op, later in operations.items()},
-            Record(tell),
-        )
 
-    def _serving(self, later: Later) -> Later:
-        """The same, but not while the service ends."""
+def _of_backends(backends: BackendRequests) -> Operations:
+    """One backend, one session."""
+    return {
+        "state": at_once(backends.state),
+        "weight": at_once(backends.weight),
+        "kill": at_once(backends.kill),
+        "kill_backend": at_once(backends.kill_backend),
+    }
 
-        def checked(args: Mapping[str, Any], reply: Reply) -> None:
-            if self._phase() != "serving":
-                raise AdminError("refused", f"the service is {self._phase()}")
-            later(args, reply)
 
-        return checked
+def _of_clients(service: Service) -> Operations:
+    """Who may come in, and to which backend they belong."""
+    table, policy = service.table, service.membership.policy
+    return {
+        "block": at_once(lambda args: policy.blocks.block(args, monotonic_ms())),
+        "unblock": at_once(policy.blocks.unblock),
+        "allow": at_once(lambda args: policy.rules.change("allow", args, monotonic_ms())),
+        "deny": at_once(lambda args: policy.rules.change("deny", args, monotonic_ms())),
+        "forget": at_once(policy.rules.forget),
+        "access": at_once(lambda args: policy.shown(args, monotonic_ms())),
+        "sticky_set": at_once(lambda args: sticky.put(table, args)),
+        "sticky_clear": at_once(lambda args: sticky.clear(table, args)),
+    }
 
-    def _announced(self, later: Later) -> Later:
-        """The same, between a word to the service manager that it begins and one that it ended."""
 
-        def told(args: Mapping[str, Any], reply: Reply) -> None:
-            def ended(result: Any) -> None:
-                self._notifier.ready()
-                reply(result)
+def _of_configuration(reloads: Reloads) -> Operations:
+    return {
+        "reload": reloads.reload,
+        "plan": reloads.plan,
+        "confirm": reloads.confirm,
+        "rollback": reloads.rollback,
+        "add": reloads.add,
+        "remove": reloads.remove,
+        "discovered": reloads.discovered,
+        "diff": reloads.diff,
+        "save": reloads.save,
+        "checks": at_once(lambda args: _checks_of(reloads.source.running, args)),
+    }
 
-            self._notifier.reloading()
-            try:
-                later(args, ended)
-            except Exception:
-                self._notifier.ready()
-                raise
 
-        return told
+def _of_program(service: Service, reloads: Reloads) -> Operations:
+    """The program and its workers, and what the supervisor alone knows."""
 
-    def _rebalance(self, _: Mapping[str, Any], reply: Reply) -> None:
-        self.worker_changes.rebalance(self._table, lambda moved: reply({"moved": moved}))
+    def upgrade(args: Mapping[str, Any], reply: Reply) -> None:
+        Departure(service, reloads).begin(args.get("request"), args.get("cause"), reply)
 
-    def _upgrade(self, args: Mapping[str, Any], reply: Reply) -> None:
-        self._depart(self.reloads).begin(args.get("request"), args.get("cause"), reply)
+    def rebalance(_: Mapping[str, Any], reply: Reply) -> None:
+        def done(moved: int) -> None:
+            reply({"moved": moved})
 
-    def by_signal(self, name: str, op: str) -> None:
-        """HUP and USR2: the answer is in the log."""
-        later = {"reload": self.reloads.reload, "upgrade": self._upgrade}[op]
-        cause = signalled(name, op)
-        reply = self.requests.record.replying(cause, lambda _: None)
-        try:
-            self._serving(self._announced(later))({"cause": cause.plain()}, reply)
-        except AdminError as error:
-            LOG.error(f"cannot {op}", reason=error.message)
-            reply(error)
-        except Exception:
-            reply(fault(op))
+        service.worker_changes.rebalance(service.table, done)
 
-    def noted(self, name: str, command: str, do: Callable[[], None]) -> Callable[[], None]:
-        """The same at a signal that nothing refuses, recorded."""
+    return {
+        "upgrade": upgrade,
+        "rebalance": rebalance,
+        "certificates": at_once(service.secrets.certificates),
+        "refused": at_once(_already_refused),
+    }
 
-        def done() -> None:
-            self.requests.record.add(signalled(name, command), {})
-            do()
 
-        return done
+def _of_checker(checker: CheckerRequests) -> Operations:
+    return {
+        "publish": at_once(checker.publish),
+        "close": at_once(checker.close),
+        "agent_state": at_once(checker.agent_state),
+        "agent_max_connections": at_once(checker.agent_max_connections),
+    }
+
+
+def _checks_of(config: Config, args: Mapping[str, Any]) -> dict[str, Any] | None:
+    """How a pool is checked, for `admin why`; None: not at all."""
+    pool = config.pools.get(str(args.get("pool")))
+    if pool is None or pool.health is None:
+        return None
+    told = ("type", "interval_ms", "timeout_ms", "rise", "fall")
+    return {key: value for key, value in dict(pool.health).items() if key in told}
+
+
+def _already_refused(args: Mapping[str, Any]) -> Any:
+    """What the control process did not even ask for: to be recorded."""
+    raise AdminError(str(args.get("code")), str(args.get("message")))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from l4lb.config.model import Process
-from l4lb.control.main import WebSetup
+from l4lb.control.setup import WebSetup
 from l4lb.supervisor.sockets.http_token import file_of, token_of
 from l4lb.supervisor.sockets.listening import open_one
 
@@ -43,14 +43,17 @@ class OpenWeb:
         }
 
     @classmethod
-    def of_state(cls, state: Mapping[str, Any], process: Process) -> OpenWeb | None:
+    def of_carried(
+        cls, fd: int | None, told: Mapping[str, Any] | None, process: Process
+    ) -> OpenWeb | None:
         """What the program before this one had open. One that carried only the socket had it for
         what the configuration says, and its token must be read again."""
-        if state["web_fd"] is None:
+        if fd is None:
             return None
-        told = state.get("web") or {"at": str(process.http), "token_file": None}
-        sock = socket.socket(fileno=state["web_fd"])
-        setup = WebSetup(sock, told.get("token", ""), tuple(told.get("hosts", ())))
+        told = told or {"at": str(process.http), "token_file": None}
+        setup = WebSetup(
+            socket.socket(fileno=fd), told.get("token", ""), tuple(told.get("hosts", ()))
+        )
         return cls(setup, told["at"], told["token_file"])
 
 

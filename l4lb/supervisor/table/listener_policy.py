@@ -7,21 +7,19 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import l4lb.native.edge as native
+from l4lb.clock import monotonic_ms
 from l4lb.config.model import Config, Listener
-from l4lb.config.tables.edge import Access
-from l4lb.config.tables.edge_limits import ListenerLimits, RateLimit
+from l4lb.config.tables.admission import Access
+from l4lb.config.tables.listener_limits import ListenerLimits, RateLimit
 from l4lb.errors import L4lbError
 from l4lb.native.table import Table
 from l4lb.supervisor.access.blocks import Blocks
 from l4lb.supervisor.access.network_lists import Content
 from l4lb.supervisor.access.network_sets import NetworkSets, Tell
 from l4lb.supervisor.access.runtime_rules import RuntimeRules
-from l4lb.supervisor.process.reactor import Reactor, monotonic_ms
+from l4lb.supervisor.process.reactor import Reactor
 
 LOOK_MS = 1_000  # between two looks at lists' files and blocks
-
-
-Operation = Callable[[Mapping[str, Any]], Any]
 
 
 class ListenerPolicy:
@@ -82,15 +80,12 @@ class ListenerPolicy:
         configure, without delay. Or on_fault; nothing has changed."""
         self.sets.prepare(_contents(config), then, on_fault)
 
-    def start(self, reactor: Reactor, add: Callable[[str, Operation], None], tell: Tell) -> None:
-        """Looks at files and blocks from now on, every second, and answers about blocks
-        and rules."""
-        add("block", lambda args: self.blocks.block(args, monotonic_ms()))
-        add("unblock", self.blocks.unblock)
-        add("allow", lambda args: self.rules.change("allow", args, monotonic_ms()))
-        add("deny", lambda args: self.rules.change("deny", args, monotonic_ms()))
-        add("forget", self.rules.forget)
-        add("access", lambda args: self.rules.shown(self._listeners, args, monotonic_ms()))
+    def shown(self, args: Mapping[str, Any], now_ms: int) -> list[dict[str, Any]]:
+        """Who may come in where; docs/admin.md, access."""
+        return self.rules.shown(self._listeners, args, now_ms)
+
+    def start(self, reactor: Reactor, tell: Tell) -> None:
+        """Looks at files and blocks from now on, every second."""
         self.rules.tell = self.blocks.tell = tell
         self.sets.start(reactor, tell)
         self._look()

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from l4lb.clock import monotonic_ms
 from l4lb.errors import AdminError
 from l4lb.native import sticky
 from l4lb.native.rows import PoolRow
 from l4lb.native.table import Table
-from l4lb.supervisor.process.reactor import monotonic_ms
 from l4lb.supervisor.table.membership import find_backend
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import l4lb.log
@@ -89,7 +89,7 @@ def check(
     )  # fmt: skip
 
 
-def become(command: list[str], state: Mapping[str, Any], keep: list[int], back: bool) -> None:
+def become(command: list[str], state: Mapping[str, Any], keep: Sequence[int], back: bool) -> None:
     """Takes the place of this process. Returns only if that failed: raises OSError."""
     state_fd = state_file.written({**state, "back": back})
     for fd in (*keep, state_fd):

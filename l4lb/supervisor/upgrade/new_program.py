@@ -13,7 +13,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import msgpack
@@ -22,22 +22,20 @@ import l4lb
 import l4lb.log
 from l4lb import inherited
 from l4lb.certificates import bundle
-from l4lb.config.address import parse_bind
+from l4lb.clock import monotonic_ms
 from l4lb.config.model import Config
-from l4lb.config.plain import of_carried
 from l4lb.native import counts as native_counts
 from l4lb.native.table import Table
 from l4lb.supervisor import tls_secrets
 from l4lb.supervisor.process import seccomp
 from l4lb.supervisor.process.child import Child
-from l4lb.supervisor.process.reactor import Reactor, monotonic_ms
-from l4lb.supervisor.reload.overlay import Overlay
-from l4lb.supervisor.reload.source import Source
+from l4lb.supervisor.process.reactor import Reactor
 from l4lb.supervisor.sockets.http import OpenWeb, open_web
 from l4lb.supervisor.sockets.listening import AdminSocket, Listening
-from l4lb.supervisor.sockets.options import Rights, SocketOptions, try_pools
+from l4lb.supervisor.sockets.options import try_pools
 from l4lb.supervisor.table.membership import Membership, capacities
 from l4lb.supervisor.upgrade import carried_counts, carried_state, execve, old_counts, state_file
+from l4lb.supervisor.upgrade.state import State, Steward, opened
 from l4lb.supervisor.workers import mailbox
 from l4lb.supervisor.workers.mailbox import Mailbox
 from l4lb.supervisor.workers.workers import Workers
@@ -54,38 +52,27 @@ LOG = l4lb.log.get("supervisor")
 
 def check(fd: int) -> int:
     """Could this program go on from that state? Says `ready VERSION`, or raises."""
-    state = state_file.read(fd)
-    source = source_of(state)
-    config = source.running
+    state = State.from_plain(state_file.read(fd))
+    config = state.source.running
     table = Table(capacities(config))
     membership = Membership(table)
     _fill(table, membership, config, state)
     seccomp.check(config)
-    bundle.build(config, tls_secrets.files_of(state.get("carried", {})), bundle.Profiles())
-    open_web(config.process, OpenWeb.of_state(state, config.process))
+    bundle.build(config, tls_secrets.files_of(state.known), bundle.Profiles())
+    open_web(config.process, OpenWeb.of_carried(state.web_fd, state.web, config.process))
     try_pools(config.pools.values())
-    carried_counts.book(table, membership, state["counts"])
+    carried_counts.book(table, membership, state.counts)
     print(f"{execve.READY.decode()}{l4lb.__version__}", flush=True)  # noqa: T201 - the answer
     return 0
 
 
-def source_of(state: Mapping[str, Any]) -> Source:
-    """The configuration of that state."""
-    return Source(
-        state["file"],
-        of_carried(state),
-        Overlay.from_plain(state["overlay"]),
-    )
-
-
-def _fill(table: Table, membership: Membership, config: Config, state: Mapping[str, Any]) -> None:
+def _fill(table: Table, membership: Membership, config: Config, state: State) -> None:
     """Makes an empty table that of the configuration, with what is known beside it. Raises
     L4lbError."""
-    known = state.get("carried", {})
-    with membership.policy.sets.made(carried_state.batch_of(state.get("lists"))):
-        membership.start(config, carried_state.key_of(known))
-    carried_state.restore(table, membership, known)
-    carried_counts.book_each(table, state["counts"])
+    with membership.policy.sets.made(carried_state.batch_of(state.lists)):
+        membership.start(config, carried_state.key_of(state.known))
+    carried_state.restore(table, membership, state.known)
+    carried_counts.book_each(table, state.counts)
 
 
 class Predecessor:
@@ -94,23 +81,19 @@ class Predecessor:
     def __init__(self, fd: int) -> None:
         os.environ.pop(state_file.VARIABLE, None)
         os.set_inheritable(fd, False)
-        self.state = state_file.read(fd)
+        self._told = state_file.read(fd)
+        state = self.state = State.from_plain(self._told)
         os.close(fd)
-        for one in self.state["keep"]:
+        for one in state.keep:
             os.set_inheritable(one, False)
         inherited.close_strays()  # what an older version has leaked
         signal.signal(signal.SIGALRM, lambda *_: self.go_back("it was not ready in time"))
         signal.alarm(READY_TIMEOUT_S)
-        self.source = source_of(self.state)
-        self.started_ms: int = self.state["started_ms"]
-        self.generation: int = self.state["generation"]
-        self.events: list[Mapping[str, Any]] = self.state.get("events", [])
-        self.known: Mapping[str, Any] = self.state.get("carried", {})
-        self.is_back: bool = self.state["back"]
-        self._web = OpenWeb.of_state(self.state, self.source.running.process)
+        self.source = state.source
+        self._web = OpenWeb.of_carried(state.web_fd, state.web, self.source.running.process)
         self._workers = {
             pid: Child("old worker", pid, os.pidfd_open(pid), monotonic_ms())
-            for pid in map(int, (*self.state["workers"], *self.state.get("older", ())))
+            for pid in (*state.workers, *state.older)
             if _is_child(pid)
         }
         self._old_mailboxes: dict[int, Mailbox] = {}  # to the old workers, by pid
@@ -119,47 +102,33 @@ class Predecessor:
         self._began_ms = 0
         self.succeeded = False
 
+    @property
+    def _steward(self) -> Steward:
+        assert self.state.steward is not None  # only a check has none
+        return self.state.steward
+
     # ---- what stays open -----------------------------------------------------------------------
 
     def admin(self) -> AdminSocket:
-        told = self.state["admin"]
-        return AdminSocket(told["path"], socket.socket(fileno=told["fd"]), told["lock_fd"])
+        admin = self.state.admin
+        return AdminSocket(admin.path, socket.socket(fileno=admin.fd), admin.lock_fd)
 
     def open_web(self) -> OpenWeb | None:
         """Of the program that is put back what it had; else what the configuration asks for.
         Raises L4lbError."""
-        if self.is_back:
+        if self.state.back:
             return self._web
         return open_web(self.source.running.process, self._web)
 
     def listening(self) -> Iterator[Listening]:
-        for told in self.state["listening"]:
-            (bind,) = parse_bind(told["bind"])
-            yield Listening(
-                bind,
-                told["listener"],
-                -1,
-                {int(at): socket.socket(fileno=fd) for at, fd in told["sockets"].items()},
-                told["path"],
-                list(told["order"]),
-                unlinked=told["unlinked"],
-                passed=told["passed"],
-                options=SocketOptions(
-                    told["protocol"],
-                    told.get("mptcp", False),
-                    told.get("by_port", True),
-                    told.get("options", {}),
-                    Rights(*told.get("rights", ())),
-                ),
-                seed=told.get("seed", 0),
-            )
+        return map(opened, self.state.listening)
 
     def fill(self, table: Table, membership: Membership) -> None:
         """The configuration and what the old program knew, into an empty table that nobody else
         has yet. Raises L4lbError."""
         _fill(table, membership, self.source.running, self.state)
-        if "sticky" in self.state:
-            carried_state.restore_sticky(table, membership, self.state["sticky"], monotonic_ms())
+        if self.state.sticky is not None:
+            carried_state.restore_sticky(table, membership, self.state.sticky, monotonic_ms())
 
     def close_web_but(self, used: OpenWeb | None) -> None:
         """A socket of HTTP that the configuration no longer asks for goes."""
@@ -171,10 +140,10 @@ class Predecessor:
     def have_leave(self, table: Table, membership: Membership) -> None:
         """The old workers take no more clients; the places that their sessions have at backends are
         taken here too. So limits hold over both programs, and queues go on in their order."""
-        if not self.state["steward"].get("tells"):
+        if not self._steward.tells:
             return  # an older version, whose workers leave later
-        for told in self.state["workers"].values():
-            sock = socket.socket(fileno=os.dup(told["post_fd"]))
+        for told in self.state.workers.values():
+            sock = socket.socket(fileno=os.dup(told.post_fd))
             with sock, contextlib.suppress(OSError):
                 sock.send(mailbox.message(mailbox.LEAVE, arg=mailbox.FOR_GOOD))
         end_ms = monotonic_ms() + LEAVE_MS
@@ -190,7 +159,7 @@ class Predecessor:
         return bool(told["left"])
 
     def _ask_held(self) -> dict[str, Any] | None:
-        with socket.socket(fileno=os.dup(self.state["steward"]["fd"])) as books:
+        with socket.socket(fileno=os.dup(self._steward.fd)) as books:
             books.settimeout(STEWARD_S)
             try:
                 books.sendall(old_counts.HELD + b"\n")
@@ -221,11 +190,11 @@ class Predecessor:
         """Puts the old program back, which goes on from the state it wrote."""
         LOG.critical("the new program is not ready; back to the old one", reason=why)
         signal.alarm(0)
-        if self.is_back:
+        if self.state.back:
             os._exit(1)  # there is no other
-        state = {key: value for key, value in self.state.items() if key != "format"}
+        state = {key: value for key, value in self._told.items() if key != "format"}
         try:
-            execve.become(self.state["old"], state, self.state["keep"], back=True)
+            execve.become(list(self.state.old), state, self.state.keep, back=True)
         finally:
             os._exit(1)
 
@@ -235,22 +204,22 @@ class Predecessor:
         self.succeeded = True
         signal.alarm(0)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        carried_counts.book(table, membership, self.state["counts"])
-        for name in ("sticky", "lists"):
-            if name in self.state:
-                os.close(self.state[name]["fd"])
-        for fd in tls_secrets.carried_fds(self.known):
+        carried_counts.book(table, membership, self.state.counts)
+        for told in (self.state.sticky, self.state.lists):
+            if told is not None:
+                os.close(told["fd"])
+        for fd in tls_secrets.carried_fds(self.state.known):
             os.close(fd)
         self._answer(reactor)
         self._began_ms = monotonic_ms()
-        for fd in self.state["helpers"]:
-            self._reap_later(reactor, int(fd))
+        for pid in self.state.helpers:
+            self._reap_later(reactor, pid)
         workers.older = self._workers
         for pid, child in self._workers.items():
-            told = self.state["workers"].get(str(pid))
-            if told is not None:  # else it has parted from an earlier program
-                self._old_mailboxes[pid] = Mailbox(reactor, socket.socket(fileno=told["post_fd"]))
-                self._leave_to(self._old_mailboxes[pid], told["index"], workers)
+            old = self.state.workers.get(pid)
+            if old is not None:  # else it has parted from an earlier program
+                self._old_mailboxes[pid] = Mailbox(reactor, socket.socket(fileno=old.post_fd))
+                self._leave_to(self._old_mailboxes[pid], old.index, workers)
             reactor.watch(
                 child.pidfd,
                 lambda pid=pid: self._ended(pid, reactor, table, membership),  # type: ignore[misc]
@@ -258,7 +227,7 @@ class Predecessor:
         reactor.after(drain_timeout_ms, lambda: self.stop(reactor, "drain_timeout"))
         if not self._workers:
             self._all_ended(table, membership)
-        elif self.state["steward"].get("tells"):
+        elif self._steward.tells:
             self._follow(reactor, table, membership)
 
     def _leave_to(self, old_mailbox: Mailbox, index: int, workers: Workers) -> None:
@@ -269,7 +238,7 @@ class Predecessor:
 
     def _answer(self, reactor: Reactor) -> None:
         """Whoever asked for the upgrade hears of it from the old control process."""
-        fd, number = self.state["answer"]["fd"], self.state["answer"]["id"]
+        fd, number = self.state.answer.fd, self.state.answer.id
         if fd is None:
             return
         old = socket.socket(fileno=fd)
@@ -281,14 +250,9 @@ class Predecessor:
         reactor.after(CLOSE_CHANNEL_MS, old.close)
 
     @property
-    def cause(self) -> object:
-        """Who asked for the upgrade, as it came."""
-        return self.state["answer"].get("cause")
-
-    @property
     def outcome(self) -> dict[str, Any]:
         """The answer to who asked for the upgrade."""
-        if self.state["back"]:
+        if self.state.back:
             why = "the new program was not ready; the old one goes on: see the log"
             return {"ok": False, "error": {"code": "failed", "message": why}}
         return {"ok": True, "result": {"version": l4lb.__version__}}
@@ -332,11 +296,11 @@ class Predecessor:
         if not self._workers:
             return
         LOG.warning("old workers end, with their sessions", why=reason, pids=list(self._workers))
-        told = self.state["steward"]
-        if told.get("stops"):
+        told = self._steward
+        if told.stops:
             with contextlib.suppress(OSError):  # it is gone: they are killed
-                os.write(told["fd"], old_counts.stop(reason))
-        reactor.after(STOP_MS if told.get("stops") else 0, self._kill)
+                os.write(told.fd, old_counts.stop(reason))
+        reactor.after(STOP_MS if told.stops else 0, self._kill)
 
     def _kill(self) -> None:
         """Of those that cannot be told to stop (two programs back), or have not in their time."""
@@ -351,22 +315,22 @@ class Predecessor:
         self._delivered = True
         for row in membership.backends.live.values():
             native_counts.set_elsewhere(table, row, 0)
-        os.close(self.state["lifeline_fd"])
-        with socket.socket(fileno=self.state["steward"]["fd"]) as books:
+        os.close(self.state.lifeline_fd)
+        with socket.socket(fileno=self._steward.fd) as books:
             books.settimeout(5.0)
             try:
                 books.sendall(old_counts.COUNTS)
                 data = b"".join(iter(lambda: books.recv(COUNTS_BYTES), b""))
-                told = carried_counts.difference(json.loads(data), self.state["counts"])
+                told = carried_counts.difference(json.loads(data), self.state.counts)
                 carried_counts.book(table, membership, told)
                 carried_counts.book_each(table, {**told, "each": {}})
             except (OSError, ValueError, KeyError, TypeError) as error:
                 LOG.error("the last counts of the old program are lost", error=repr(error))
-        if _is_child(self.state["steward"]["pid"]):
-            os.waitpid(self.state["steward"]["pid"], 0)
-        if self.state.get("writer_fd") is not None:
-            os.close(self.state["writer_fd"])  # the old log writer writes what is left, and ends
-        LOG.info("the old program's workers have handed over", version=self.state["version"])
+        if _is_child(self._steward.pid):
+            os.waitpid(self._steward.pid, 0)
+        if self.state.writer_fd is not None:
+            os.close(self.state.writer_fd)  # the old log writer writes what is left, and ends
+        LOG.info("the old program's workers have handed over", version=self.state.version)
 
 
 def _is_child(pid: int) -> bool:

@@ -14,10 +14,10 @@ from typing import Any
 
 import setproctitle
 
+from l4lb.clock import monotonic_ms
 from l4lb.native import counts as native_counts
 from l4lb.native.table import Table
 from l4lb.supervisor.process.child import Child, fork
-from l4lb.supervisor.process.reactor import monotonic_ms
 from l4lb.supervisor.table.membership import Membership
 from l4lb.supervisor.upgrade import carried_counts
 
@@ -74,9 +74,9 @@ class _Held:
 
 
 def _stop(table: Table, workers: Mapping[int, int], reason: str) -> None:
-    for index, bell in workers.items():
+    for index, wakeup_fd in workers.items():
         table.command(index, "stop", reason=reason)
-        os.eventfd_write(bell, 1)
+        os.eventfd_write(wakeup_fd, 1)
 
 
 def stop(reason: str) -> bytes:
@@ -88,7 +88,8 @@ def start(
     table: Table, membership: Membership, workers: Mapping[int, int]
 ) -> tuple[Child, socket.socket]:
     """The child, and this side of its socket: say stop(reason) to have all sessions end, COUNTS to
-    have the counts, which end with the stream. workers: their bells by index. Raises OSError."""
+    have the counts, which end with the stream. workers: what wakes them, by index. Raises
+    OSError."""
     ours, theirs = socket.socketpair()
     try:
         child = fork(

@@ -1,8 +1,8 @@
 """Workers that hang: noticed, told, and replaced where that is asked for.
 
-An idle worker makes no turns, so one that made none since the last look has its bell rung: from
-then on a sign of life is due (pulse.py judges). A worker that has not made its first turn yet is
-not judged: it may have many certificates to load.
+An idle worker makes no turns, so one that made none since the last look is woken: from then on a
+sign of life is due (pulse.py judges). A worker that has not made its first turn yet is not judged:
+it may have many certificates to load.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import l4lb.log
+from l4lb.clock import monotonic_ms
 from l4lb.config.model import Process
 from l4lb.native.rows import WorkerRow
 from l4lb.native.table import Table
 from l4lb.supervisor.process.child import Child
 from l4lb.supervisor.process.pulse import LOOK_EVERY_MS, SILENT_LOOKS, Pulse
-from l4lb.supervisor.process.reactor import Reactor, monotonic_ms
+from l4lb.supervisor.process.reactor import Reactor
 from l4lb.supervisor.workers.workers import Workers
 
 SILENT_S = SILENT_LOOKS * LOOK_EVERY_MS // 1000
@@ -56,7 +57,7 @@ class HungWorkers:
             now = known.after(monotonic_ms(), row.beat_ms) if known is not first else first
             self._pulses[slot.child.pid] = now
             if now.beat == known.beat:
-                os.eventfd_write(slot.bell, 1)
+                os.eventfd_write(slot.wakeup_fd, 1)
             self._judge(row, slot.child, now)
 
     def _judge(self, row: WorkerRow, child: Child, now: Pulse) -> None:

@@ -115,7 +115,7 @@ class WorkerChanges:
         for index in range(count):
             slot = self._workers.slots.get(index)
             if slot is None:
-                self._workers.slots[index] = Slot(self._workers.bells[index])
+                self._workers.slots[index] = Slot(self._workers.wakeup_fds[index])
                 self._workers.start_one(index)
             else:
                 slot.wanted = True  # one that is leaving starts again when it is gone

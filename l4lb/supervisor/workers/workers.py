@@ -14,13 +14,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import l4lb.log
+from l4lb.clock import monotonic_ms
 from l4lb.config.bounds import WORKERS
 from l4lb.native.rows import Event
 from l4lb.native.table import Table
 from l4lb.supervisor.process.backoff import Backoff
 from l4lb.supervisor.process.child import Child, fork
 from l4lb.supervisor.process.faults import contained, fault
-from l4lb.supervisor.process.reactor import Reactor, monotonic_ms
+from l4lb.supervisor.process.reactor import Reactor
 from l4lb.supervisor.process.seccomp import Guard
 from l4lb.supervisor.sockets.listening import Listening
 from l4lb.supervisor.workers import mailbox
@@ -37,10 +38,10 @@ LOG = l4lb.log.get("supervisor")
 
 @dataclass
 class Slot:
-    """One worker row: its bell for commands, and its process while there is one. leaving: it is one
-    too many, and nothing follows it unless it is wanted again by then."""
+    """One worker row: what wakes it for commands, and its process while there is one. leaving: it
+    is one too many, and nothing follows it unless it is wanted again by then."""
 
-    bell: int
+    wakeup_fd: int
     child: Child | None = None
     mailbox: Mailbox | None = None
     backoff: Backoff = field(default_factory=Backoff)
@@ -85,8 +86,10 @@ class Workers:
         self._on_left = on_left
         self._cpus = sorted(os.sched_getaffinity(0))
         # Of all workers there may ever be: each is to ring any other (csrc/run/lines.h).
-        self.bells = [os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(WORKERS[1])]
-        self.slots = {index: Slot(self.bells[index]) for index in range(count)}
+        self.wakeup_fds = [
+            os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(WORKERS[1])
+        ]
+        self.slots = {index: Slot(self.wakeup_fds[index]) for index in range(count)}
         self._event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._lifeline, self._lifeline_ours = os.pipe()
         self._vault_fd = vault_fd
@@ -116,10 +119,10 @@ class Workers:
         """This side of it: while it is open in any process, workers serve."""
         return self._lifeline_ours
 
-    def mailboxes(self) -> dict[int, dict[str, int]]:
-        """For each worker process its index and this side of its post."""
+    def mailboxes(self) -> dict[int, tuple[int, int]]:
+        """For each worker process, by pid: its index, and this side of its mailbox."""
         return {
-            slot.child.pid: {"index": index, "post_fd": slot.mailbox.fileno()}
+            slot.child.pid: (index, slot.mailbox.fileno())
             for index, slot in self.slots.items()
             if slot.child is not None and slot.mailbox is not None
         }
@@ -169,11 +172,11 @@ class Workers:
         assert slot.mailbox is not None
         assert slot.mailbox.theirs is not None
         setup = WorkerSetup(
-            self._table, index, bounds, slot.bell, slot.mailbox.theirs.fileno(), self._event_fd,
-            self._lifeline, self._vault_fd, self._cpus[index % len(self._cpus)],
-            bells=self.bells, hold_udp=self._hold_udp,
+            self._table, index, bounds, slot.wakeup_fd, slot.mailbox.theirs.fileno(),
+            self._event_fd, self._lifeline, self._vault_fd, self._cpus[index % len(self._cpus)],
+            wakeup_fds=self.wakeup_fds, hold_udp=self._hold_udp,
         )  # fmt: skip
-        keep = [*setup.bells, setup.post_fd, setup.event_fd, setup.lifeline_fd, self._vault_fd]
+        keep = [*setup.wakeup_fds, setup.post_fd, setup.event_fd, setup.lifeline_fd, self._vault_fd]
         keep += [bound.fd for bound in bounds]
         self._table.prepare_worker(index)
         return fork(
@@ -255,7 +258,7 @@ class Workers:
             return
         # Places became free, and whose turn it is may have changed.
         for slot in self.slots.values():
-            os.eventfd_write(slot.bell, 1)
+            os.eventfd_write(slot.wakeup_fd, 1)
 
     def _take_events(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -285,7 +288,7 @@ class Workers:
             return False
         queued = self._table.command(index, op, slot=slot, serial=serial, reason=reason)
         if queued:
-            os.eventfd_write(self.slots[index].bell, 1)
+            os.eventfd_write(self.slots[index].wakeup_fd, 1)
         return queued
 
     def load_secrets(self) -> None:

@@ -1,8 +1,8 @@
 """l4lb with faults of its own, run as a script in the installed program's place.
 
-The file that $L4LB_TEST_FAULT names says what raises next, once: `request NAME`, `ask NAME`,
-`timer`, `signal`, `descriptor`, or `call MODULE.CLASS.METHOD`. It is gone when that has happened.
-Which requests and asks there are is written beside it, in `.known`.
+The file that $L4LB_TEST_FAULT names says what raises next, once: `request NAME`, `timer`,
+, `signal`, `descriptor`, or `call MODULE.CLASS.METHOD`. It is gone when that has happened.
+Which requests there are is written beside it, in `.known`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from typing import Any
 
 from l4lb.cli.main import main
 from l4lb.supervisor.process.reactor import Reactor
-from l4lb.supervisor.requests.checker import CheckerRequests
-from l4lb.supervisor.requests.control import Requests
+from l4lb.supervisor.requests.requests import Requests
 
 PATH = os.environ.get("L4LB_TEST_FAULT", "/nonexistent")
 OWNER = os.getpid()
@@ -81,8 +80,6 @@ def patch_call(name: str) -> None:
 
 
 with_faulty(Requests, "_operations", "request")
-with_faulty(Requests, "_later", "request")
-with_faulty(CheckerRequests, "_operations", "ask")
 for one in filter(None, os.environ.get("L4LB_TEST_CALLS", "").split(",")):
     patch_call(one)
 Made: Any = Reactor

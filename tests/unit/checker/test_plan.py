@@ -15,7 +15,7 @@ from l4lb.checker.stream import tls_name
 from l4lb.checker.types import Settings, Target, Way
 from l4lb.config.build import build
 from l4lb.config.origin import Origin
-from l4lb.config.resolve import Answer, resolve
+from l4lb.config.reading.resolve import Answer, resolve
 from l4lb.frames import packed
 from l4lb.native.rows import Address
 from l4lb.supervisor.process.child import channel

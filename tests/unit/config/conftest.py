@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from l4lb.config import supported
+from l4lb.config.rules import supported
 
 
 @pytest.fixture

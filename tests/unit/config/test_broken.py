@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from l4lb.config.parse import load, loads
+from l4lb.config.reading.parse import load, loads
 from l4lb.errors import ConfigError
 
 GOOD = """\

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from l4lb.config import payload
 from l4lb.config.build import build
 from l4lb.config.model import Pool
 from l4lb.config.origin import Origin
 from l4lb.config.plain import to_stated
+from l4lb.config.values import payload
 from l4lb.errors import ConfigError
 
 

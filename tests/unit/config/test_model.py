@@ -17,8 +17,8 @@ from l4lb.config.address import Address
 from l4lb.config.build import build
 from l4lb.config.model import Config
 from l4lb.config.origin import Origin
-from l4lb.config.parse import loads
 from l4lb.config.plain import to_plain, to_stated
+from l4lb.config.reading.parse import loads
 from l4lb.config.schema import json_schema, keys
 from l4lb.cpus import usable_cpus
 from l4lb.errors import ConfigError

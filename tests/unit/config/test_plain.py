@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from l4lb.config import flags, parse, plain, resolve
+from l4lb.config import flags, plain
 from l4lb.config.model import Config
-from l4lb.config.resolve import Answer
+from l4lb.config.reading import parse, resolve
+from l4lb.config.reading.resolve import Answer
 from l4lb.config.schema import keys
 from l4lb.config.sensitive import KEYS, NOT_SHOWN, veiled
 from l4lb.control import toml

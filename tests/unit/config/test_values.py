@@ -9,9 +9,9 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from l4lb.config.address import Address, parse_backend, parse_bind
-from l4lb.config.fields import check_name
-from l4lb.config.parse import loads
+from l4lb.config.reading.parse import loads
 from l4lb.config.units import DURATION, PERCENT, SIZE, Unit
+from l4lb.config.values.common import check_name
 from l4lb.errors import ConfigError
 
 UNITS = st.sampled_from([DURATION, SIZE, PERCENT])

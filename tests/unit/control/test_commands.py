@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from l4lb.control.command import TEXT_MAX
 from l4lb.control.commands import (
     COMMANDS,
     SESSIONS_LIMIT,
     SESSIONS_MAX,
-    TEXT_MAX,
     WAIT_TIMEOUT_MAX_MS,
     WAIT_TIMEOUT_MS,
 )

@@ -9,7 +9,8 @@ from typing import Any, NoReturn
 import pytest
 
 from l4lb.control import handlers, toml
-from l4lb.control.commands import COMMANDS, Command
+from l4lb.control.command import Command
+from l4lb.control.commands import COMMANDS
 from l4lb.control.serving import admin_socket
 from l4lb.control.views import plan
 
@@ -40,7 +41,7 @@ def fails(fault: BaseException) -> Callable[[Any], NoReturn]:
 def inject(admin: Admin, command: str, handler: Callable[[Any], Any]) -> None:
     """Puts a handler in the place of a command's own."""
     running = admin.server._handlers
-    for table in (running._views, running._others):
+    for table in (running._views, running._handlers):
         if command in table:
             table[command] = handler
             return

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from l4lb.control import names
-from l4lb.control.commands import COMMANDS, Arg
+from l4lb.control.command import Arg
+from l4lb.control.commands import COMMANDS
 from l4lb.errors import AdminError
 from tests.unit.supervisor.tables import closed_port, table_of
 

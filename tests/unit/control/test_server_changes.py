@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from l4lb.control import channel
+from l4lb.control.command import SUPERVISOR
+from l4lb.control.commands import OPERATIONS
 from l4lb.control.events import EVENTS_KEPT
 from tests.e2e.harness.deadline import until
 
@@ -48,7 +50,7 @@ def test_a_refusal_of_the_supervisor_is_handed_on_with_its_code(admin: Admin) ->
 def test_a_supervisor_that_does_not_answer_is_a_timeout(
     admin: Admin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(channel, "ANSWER_TIMEOUT_S", 0.1)
+    monkeypatch.setitem(OPERATIONS, "state", replace(SUPERVISOR, timeout_s=0.1))
     assert admin.refused("drain", {"backend": "web/a"}) == "timeout"
     admin.question()
 
@@ -56,10 +58,10 @@ def test_a_supervisor_that_does_not_answer_is_a_timeout(
 def test_an_answer_that_comes_too_late_is_no_answer_to_the_next_question(
     admin: Admin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(channel, "ANSWER_TIMEOUT_S", 0.1)
+    monkeypatch.setitem(OPERATIONS, "state", replace(SUPERVISOR, timeout_s=0.1))
     assert admin.refused("drain", {"backend": "web/a"}) == "timeout"
     late = admin.question()
-    monkeypatch.setattr(channel, "ANSWER_TIMEOUT_S", 20.0)
+    monkeypatch.setitem(OPERATIONS, "state", replace(SUPERVISOR, timeout_s=20.0))
 
     def answer(_: dict[str, Any]) -> dict[str, Any]:
         admin.tell({"id": late["id"], "ok": True, "result": "late"})
@@ -73,7 +75,7 @@ def test_a_supervisor_that_is_gone_is_a_timeout_at_once(admin: Admin) -> None:
     admin.supervisor.close()
     started = time.monotonic()
     assert admin.refused("drain", {"backend": "web/a"}) == "timeout"
-    assert time.monotonic() - started < channel.ANSWER_TIMEOUT_S
+    assert time.monotonic() - started < OPERATIONS["state"].timeout_s
 
 
 def test_what_the_supervisor_tells_is_shown_newest_last_and_bounded(admin: Admin) -> None:

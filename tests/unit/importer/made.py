@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from l4lb.config import parse
 from l4lb.config.model import Config
+from l4lb.config.reading import parse
 from l4lb.errors import ConfigError, Problem
 from l4lb.importer import haproxy, nginx
 from l4lb.importer.draft import Draft, Left, Rank

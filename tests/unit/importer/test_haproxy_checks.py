@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from l4lb.config import payload
 from l4lb.config.model import Health
+from l4lb.config.values import payload
 from l4lb.importer.draft import Rank
 from tests.unit.importer.made import pg
 

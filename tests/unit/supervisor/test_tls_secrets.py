@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 import trustme
 
+from l4lb.certificates.vault import Vault
 from l4lb.config.build import build
 from l4lb.config.model import Config
 from l4lb.config.origin import Origin
@@ -79,7 +80,7 @@ def test_the_end_of_a_certificate_is_told_each_day_although_nothing_changes(
     table = Table(capacities(known))
     membership = Membership(table)
     membership.start(known, b"")
-    mine = Secrets(cast("Reactor", clock), table, {})
+    mine = Secrets(cast("Reactor", clock), table, {}, Vault(), lambda: None)
     mine.take(known, membership.bindings)
     mine.start()
     clock.pass_days(6)

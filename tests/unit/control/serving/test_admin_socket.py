@@ -26,7 +26,10 @@ OPEN = settings(
 READING = [
     name
     for name, row in COMMANDS.items()
-    if row.reads and not row.asks and name != "certs" and not any(one.required for one in row.args)
+    if row.reads
+    and row.by.who != "supervisor"
+    and name != "certs"
+    and not any(one.required for one in row.args)
 ]
 
 

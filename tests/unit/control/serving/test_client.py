@@ -44,7 +44,7 @@ def test_a_process_of_the_service_may_not_ask(
     assert is_own(parent, os.getppid())
     assert not is_own(parent, os.getpid())
     assert not is_own(Peer(1 << 22, 0, frozenset()), os.getppid())
-    monkeypatch.setattr(server, "is_own", lambda peer, _: peer.pid == os.getpid())
+    monkeypatch.setattr(admin_socket, "is_own", lambda peer, _: peer.pid == os.getpid())
     peer = admin.peer()
     assert peer.answer()["error"]["code"] == "denied"
     assert peer.is_closed()

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
+from l4lb.clock import monotonic_ms
 from l4lb.errors import L4lbError
 from l4lb.native import sets
 from l4lb.native.table import Table
 from l4lb.supervisor.access import network_sets, set_builder
 from l4lb.supervisor.access.network_lists import Content
 from l4lb.supervisor.access.network_sets import NetworkSets
-from l4lb.supervisor.process.reactor import Reactor, monotonic_ms
+from l4lb.supervisor.process.reactor import Reactor
 
 MANY = "".join(f"10.{n >> 8}.{n & 255}.0/24\n" for n in range(0, 20_000, 2))
 

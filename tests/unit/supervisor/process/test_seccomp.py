@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
-from l4lb.config import parse
 from l4lb.config.model import Config
+from l4lb.config.reading import parse
 from l4lb.config.tables.process import Process
 from l4lb.errors import ConfigError
 from l4lb.supervisor.process import seccomp

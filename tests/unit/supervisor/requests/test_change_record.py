@@ -10,7 +10,8 @@ import pytest
 
 import l4lb.log
 from l4lb.control.cause import Cause, named
-from l4lb.control.commands import COMMANDS, TEXT_MAX
+from l4lb.control.command import TEXT_MAX
+from l4lb.control.commands import COMMANDS
 from l4lb.errors import AdminError
 from l4lb.supervisor.process.event_history import History
 from l4lb.supervisor.requests.change_record import Record

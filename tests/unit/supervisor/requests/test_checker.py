@@ -12,9 +12,13 @@ from l4lb.config.origin import Origin
 from l4lb.native import health as door
 from l4lb.native.table import Table
 from l4lb.supervisor.process.reactor import Reactor
+from l4lb.supervisor.process.systemd_notify import Notifier
+from l4lb.supervisor.requests.backends import BackendRequests
+from l4lb.supervisor.requests.change_record import Record
 from l4lb.supervisor.requests.checker import CheckerRequests
-from l4lb.supervisor.requests.control import Requests
+from l4lb.supervisor.requests.requests import Requests, at_once
 from l4lb.supervisor.table.membership import Membership, capacities
+from tests.unit.supervisor.requests.test_requests import Notes
 from tests.unit.supervisor.tables import closed_port, table_of
 
 
@@ -39,8 +43,16 @@ class Supervisor:
         self.table.start_worker(0, pid=7, cpu=None, now_ms=0)
         self.sent: list[tuple[str, int]] = []
         self.later = Later()
-        requests = Requests(self.table, self._send)
-        self.asks = CheckerRequests(cast(Reactor, self.later), self.table, requests)
+        record = Record(lambda _kind, _fields: None)
+        backends = BackendRequests(self.table, self._send, Notes())
+        checker = CheckerRequests(cast(Reactor, self.later), self.table, backends, record)
+        names = ("publish", "close", "agent_state", "agent_max_connections")
+        self.requests = Requests(
+            {name: at_once(getattr(checker, name)) for name in names},
+            record,
+            phase=lambda: "serving",
+            notifier=Notifier({}, 0),
+        )
 
     def _send(self, _: int, op: str, *, slot: int = 0, **__: Any) -> bool:
         self.sent.append((op, slot))
@@ -55,24 +67,28 @@ def supervisor() -> Supervisor:
 def test_changes_of_weight_are_put_in_force_together(supervisor: Supervisor) -> None:
     for row, percent in ((0, -50), (1, -75)):
         door.set_weight_change(supervisor.table, row, 1, percent)
-        supervisor.asks.take({"ask": "publish", "pool": "web"})
+        supervisor.requests.take({"ask": "publish", "pool": "web"})
     assert sorted(supervisor.table.schedule(0)) == [0, 1]
     assert len(supervisor.later.calls) == 1
     supervisor.later.run()
     assert sorted(supervisor.table.schedule(0)) == [0, 0, 1]
-    supervisor.asks.take({"ask": "publish", "pool": "web"})
+    supervisor.requests.take({"ask": "publish", "pool": "web"})
     assert len(supervisor.later.calls) == 1
 
 
 def test_an_agents_state_and_limit_are_set(supervisor: Supervisor) -> None:
-    supervisor.asks.take({"ask": "state", "backend": "web/b", "state": "drain", "why": "tired"})
-    supervisor.asks.take({"ask": "max_connections", "backend": "web/b", "max_connections": 30})
+    supervisor.requests.take(
+        {"ask": "agent_state", "backend": "web/b", "state": "drain", "why": "tired"}
+    )
+    supervisor.requests.take(
+        {"ask": "agent_max_connections", "backend": "web/b", "max_connections": 30}
+    )
     row = supervisor.table.backends()[1]
     assert (row.state, row.max_connections) == ("drain", 30)
 
 
 def test_a_down_backend_without_sessions_has_none_to_close(supervisor: Supervisor) -> None:
-    supervisor.asks.take({"ask": "close", "backend": "web/a", "serial": 1})
+    supervisor.requests.take({"ask": "close", "backend": "web/a", "serial": 1})
     assert supervisor.sent == []
 
 
@@ -81,10 +97,10 @@ def test_a_down_backend_without_sessions_has_none_to_close(supervisor: Superviso
     [
         {"ask": "what"},
         {},
-        {"ask": "state", "backend": "web/gone", "state": "drain"},
-        {"ask": "state", "backend": "web/a", "state": "asleep"},
+        {"ask": "agent_state", "backend": "web/gone", "state": "drain"},
+        {"ask": "agent_state", "backend": "web/a", "state": "asleep"},
         {"ask": "close", "backend": "web/gone", "serial": 1},
-        {"ask": "max_connections", "backend": "web/a", "max_connections": "many"},
+        {"ask": "agent_max_connections", "backend": "web/a", "max_connections": "many"},
         {"ask": "publish", "pool": "gone"},
     ],
 )
@@ -92,7 +108,7 @@ def test_what_cannot_be_done_changes_nothing(
     supervisor: Supervisor, message: dict[str, Any]
 ) -> None:
     before = supervisor.table.backends()
-    supervisor.asks.take(message)
+    supervisor.requests.take(message)
     supervisor.later.run()
     assert supervisor.table.backends() == before
 

@@ -12,7 +12,7 @@ import pytest
 from l4lb.config.build import build
 from l4lb.config.model import Config
 from l4lb.config.origin import Origin
-from l4lb.config.resolve import resolve
+from l4lb.config.reading.resolve import resolve
 from l4lb.errors import L4lbError
 from l4lb.native import counts as native
 from l4lb.native import edge, health, seen, sticky, udp

@@ -31,9 +31,9 @@ class Scene:
         )
         self.told: list[str] = []
         self.killed = 0
-        self.bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.wakeup_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         child = types.SimpleNamespace(pid=PID, kill=self._kill)
-        slot = types.SimpleNamespace(child=child, bell=self.bell)
+        slot = types.SimpleNamespace(child=child, wakeup_fd=self.wakeup_fd)
         self.workers = types.SimpleNamespace(stopping=False, slots={0: slot})
         self._mine = HungWorkers(
             cast("Reactor", types.SimpleNamespace(every=self._every)),
@@ -67,7 +67,7 @@ class Scene:
     def rings(self) -> int:
         """How often the worker's bell was rung."""
         try:
-            return os.eventfd_read(self.bell)
+            return os.eventfd_read(self.wakeup_fd)
         except BlockingIOError:
             return 0
 
@@ -77,7 +77,7 @@ def scene(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     one = Scene(request.param)
     monkeypatch.setattr(hung, "monotonic_ms", lambda: one.now_ms)
     yield one
-    os.close(one.bell)
+    os.close(one.wakeup_fd)
 
 
 def test_a_worker_without_a_sign_of_life_is_told_once_and_replaced_if_asked(scene: Scene) -> None:

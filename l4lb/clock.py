@@ -1,10 +1,10 @@
-"""The time of the shared table, in this process."""
+"""The time of the shared table."""
 
 from __future__ import annotations
 
 import time
 
 
-def now_ms() -> int:
+def monotonic_ms() -> int:
     """CLOCK_MONOTONIC in milliseconds."""
     return time.monotonic_ns() // 1_000_000

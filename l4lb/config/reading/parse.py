@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from l4lb.config import document, environment, include
 from l4lb.config.build import build
 from l4lb.config.flags import demo, from_flags
 from l4lb.config.model import Config
+from l4lb.config.reading import document, environment, include
 
 __all__ = ["demo", "from_flags", "load", "loads"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from l4lb.config import bounds, edge_checks, health_checks, protocols
+from l4lb.config import bounds
 from l4lb.config.address import (
     ANY_IPV4,
     ANY_IPV6,
@@ -21,7 +21,8 @@ from l4lb.config.address import (
 from l4lb.config.draft import Draft, Table, read, table
 from l4lb.config.model import Passive, Process
 from l4lb.config.origin import Finding, path_text
-from l4lb.config.position import Path
+from l4lb.config.reading.position import Path
+from l4lb.config.rules import clients, health, protocols
 from l4lb.config.schema import did_you_mean
 from l4lb.config.tables.discovery import NEEDS, READS
 from l4lb.config.units import DURATION, shown
@@ -297,7 +298,7 @@ RULES = (
     _source_reaches,
     _checked_elsewhere,
     *protocols.RULES,
-    *edge_checks.RULES,
-    *health_checks.RULES,
+    *clients.RULES,
+    *health.RULES,
 )
-ADVICE = (_used_pools, _some_weight, _used_hash_key, *health_checks.ADVICE)
+ADVICE = (_used_pools, _some_weight, _used_hash_key, *health.ADVICE)

@@ -9,8 +9,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from l4lb.native.table import Table
-from l4lb.supervisor.requests.control import Requests
+from l4lb.supervisor.process.systemd_notify import Notifier
+from l4lb.supervisor.requests.backends import BackendRequests
+from l4lb.supervisor.requests.change_record import Record
+from l4lb.supervisor.requests.requests import Requests, at_once
 from tests.unit.supervisor.tables import closed_port, put_backend, table_of
+
+OPS = ("state", "weight", "kill", "kill_backend")
+
+
+class Notes:
+    """Nobody keeps in mind what is changed."""
+
+    def note_state(self, pool: str, name: str, state: str) -> None: ...
+
+    def note_weight(self, pool: str, name: str, weight: int) -> None: ...
 
 
 class Supervisor:
@@ -21,14 +34,28 @@ class Supervisor:
             {"web": {"a": closed_port(1), "b": closed_port(2)}, "db": {"a": closed_port(3)}}
         )
         self.sent: list[tuple[Any, ...]] = []
-        self._requests = Requests(self.table, self._send)
+        self.backends = BackendRequests(self.table, self._send, Notes())
+        self.phase = "serving"
+        self._requests = Requests(
+            {
+                **{op: at_once(getattr(self.backends, op)) for op in OPS},
+                "confirm": at_once(lambda _: "confirmed"),  # only while the service serves
+                "publish": at_once(lambda _: None),  # the checker's
+            },
+            Record(lambda _kind, _fields: None),
+            phase=lambda: self.phase,
+            notifier=Notifier({}, 0),
+        )
 
     def _send(self, index: int, op: str, *, slot: int = 0, serial: int = 0) -> bool:
         self.sent.append((index, op, slot, serial))
         return True
 
     def ask(self, op: object, args: object) -> dict[str, Any]:
-        return self._requests.answer({"id": 7, "op": op, "args": args})
+        answers: list[dict[str, Any]] = []
+        self._requests.handle({"id": 7, "op": op, "args": args}, answers.append)
+        (answer,) = answers
+        return answer
 
     def done(self, op: str, **args: object) -> Any:
         """The result of a request that is carried out."""
@@ -125,7 +152,7 @@ def test_a_living_session_is_killed_by_its_worker(
         def session_serial(self, worker: int, slot: int) -> int:
             return 9 if (worker, slot) == (2, 5) else 0
 
-    monkeypatch.setattr(supervisor._requests, "_table", Alive())
+    monkeypatch.setattr(supervisor.backends, "_table", Alive())
     assert supervisor.ask("kill", {"session": "2.5.8"})["error"]["code"] == "not_found"
     assert supervisor.done("kill", session="2.5.9") == {"session": "2.5.9"}
     assert supervisor.sent == [(2, "kill", 5, 9)]
@@ -147,6 +174,17 @@ def test_an_operation_nobody_knows_is_a_bad_request(supervisor: Supervisor, op: 
     assert supervisor.refused(op, {}) == "bad_request"
 
 
+def test_what_needs_a_service_that_serves_is_refused_while_it_ends(supervisor: Supervisor) -> None:
+    assert supervisor.done("confirm") == "confirmed"
+    supervisor.phase = "draining"
+    assert supervisor.refused("confirm", {}) == "refused"
+    assert supervisor.done("weight", backend="web/a", weight=3)
+
+
+def test_what_is_the_checkers_to_ask_is_nobody_elses(supervisor: Supervisor) -> None:
+    assert supervisor.refused("publish", {"pool": "web"}) == "bad_request"
+
+
 @pytest.mark.parametrize("args", [None, [], "backend", 7])
 def test_arguments_that_are_no_map_are_a_bad_request(supervisor: Supervisor, args: object) -> None:
     assert supervisor.refused("state", args) == "bad_request"
@@ -160,7 +198,7 @@ ARGS = st.dictionaries(
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(st.sampled_from(["state", "weight", "kill", "kill_backend"]) | PLAIN, ARGS | PLAIN)
+@given(st.sampled_from(OPS) | PLAIN, ARGS | PLAIN)
 def test_any_request_has_an_answer(supervisor: Supervisor, op: object, args: object) -> None:
     answer = supervisor.ask(op, args)
     assert answer["id"] == 7

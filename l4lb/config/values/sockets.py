@@ -7,8 +7,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from l4lb.config import bounds, edge_fields, fields
+from l4lb.config import bounds
 from l4lb.config.units import DURATION, bounded_quantity, check_bounds, shown, wrong
+from l4lb.config.values import clients, common
 
 # RFC 2474 (class selectors), 2597 (assured), 3246 (expedited), 5865 (voice-admit), 8622 (le).
 DSCP_NAMES = {
@@ -49,7 +50,7 @@ def unix_mode(value: object) -> str:
 
 def _one_or_many(value: object) -> object:
     """Turns one text into an array of one element; an array may be empty."""
-    return (value,) if isinstance(value, str) else edge_fields.as_many(value)
+    return (value,) if isinstance(value, str) else clients.as_many(value)
 
 
 def _few(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -86,7 +87,7 @@ KeepaliveProbes = Annotated[
 ]
 UserTimeout = Annotated[int, *bounded_quantity(DURATION, bounds.USER_TIMEOUT_MS)]
 Sources = Annotated[
-    tuple[fields.IpText, ...],
-    BeforeValidator(_one_or_many, json_schema_input_type=fields.IpText | list[fields.IpText]),
+    tuple[common.IpText, ...],
+    BeforeValidator(_one_or_many, json_schema_input_type=common.IpText | list[common.IpText]),
     AfterValidator(_few),
 ]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l4lb.config import environment, parse
-from l4lb.config.environment import expand
+from l4lb.config.reading import environment, parse
+from l4lb.config.reading.environment import expand
 from l4lb.errors import ConfigError
 
 TEXT = """

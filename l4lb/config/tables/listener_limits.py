@@ -6,14 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from l4lb.config import edge_fields, fields
 from l4lb.config.tables.base import Model
+from l4lb.config.values import clients, common
 
 
 class CountLimit(Model):
     """A limit of connections at one time."""
 
-    limit: edge_fields.CountOf
+    limit: clients.CountOf
     """Maximum number at one time."""
     refusal: Literal["reject", "drop", "tarpit"] = "reject"
     """How clients above the limit are turned away: see `access.refusal`."""
@@ -24,9 +24,9 @@ class CountLimit(Model):
 class RateLimit(Model):
     """A rate limit of new connections, by a token bucket."""
 
-    limit: edge_fields.RateOf
+    limit: clients.RateOf
     """New connections a second."""
-    burst: edge_fields.RateOf | None = None
+    burst: clients.RateOf | None = None
     """New connections at once, after a quiet time. Absent: as many as `limit`."""
     refusal: Literal["reject", "drop", "tarpit"] = "reject"
     """How clients above the limit are turned away: see `access.refusal`."""
@@ -37,7 +37,7 @@ class RateLimit(Model):
 class BandwidthLimit(Model):
     """A limit of bytes a second, both directions together."""
 
-    limit: edge_fields.BandwidthOf
+    limit: clients.BandwidthOf
     """Bytes a second, both directions together."""
     dry_run: bool = False
     """Only count the sessions that would have been slowed down."""
@@ -71,15 +71,15 @@ class ListenerLimits(Model):
     """Bytes of each session a second."""
     bandwidth_per_source: Bandwidth | None = None
     """Bytes a second of all sessions of each source together."""
-    source_prefix: fields.HashPrefix = (32, 64)
+    source_prefix: common.HashPrefix = (32, 64)
     """Number of bits of an IPv4 and of an IPv6 address that make a source."""
-    first_byte_timeout_ms: edge_fields.FirstByteTimeout | None = Field(
+    first_byte_timeout_ms: clients.FirstByteTimeout | None = Field(
         default=None, alias="first_byte_timeout"
     )
     """How long a client may take to send its first byte. Absent: no limit. Not for protocols in
     which the server sends first."""
-    max_age_ms: edge_fields.MaxAge | None = Field(default=None, alias="max_age")
+    max_age_ms: clients.MaxAge | None = Field(default=None, alias="max_age")
     """Maximum age of a session. It then ends when the data accepted by then is delivered. Absent:
     no limit."""
-    max_age_jitter_percent: fields.Jitter = Field(default=10, alias="max_age_jitter")
+    max_age_jitter_percent: common.Jitter = Field(default=10, alias="max_age_jitter")
     """Random part that is taken off `max_age`, so that not all sessions end at once."""

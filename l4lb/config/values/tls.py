@@ -6,8 +6,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from l4lb.config import address, bounds, edge_fields
+from l4lb.config import address, bounds
 from l4lb.config.units import DURATION, bounded_quantity, shown, wrong
+from l4lb.config.values import clients
 
 
 def file_path(value: str) -> str:
@@ -43,8 +44,8 @@ FilePath = Annotated[
 Ciphers = Annotated[str, AfterValidator(ciphers)]
 HostName = Annotated[str, AfterValidator(host_name)]
 Protocols = Annotated[
-    tuple[edge_fields.Protocol, ...],
-    BeforeValidator(edge_fields.as_many, json_schema_input_type=list[edge_fields.Protocol]),
+    tuple[clients.Protocol, ...],
+    BeforeValidator(clients.as_many, json_schema_input_type=list[clients.Protocol]),
 ]
 TicketLifetime = Annotated[int, *bounded_quantity(DURATION, bounds.TICKET_LIFETIME_MS)]
 WatchInterval = Annotated[int, *bounded_quantity(DURATION, bounds.WATCH_MS)]

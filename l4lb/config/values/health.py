@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from l4lb.config import bounds, payload
-from l4lb.config.fields import as_tuple
+from l4lb.config import bounds
 from l4lb.config.units import shown, wrong
+from l4lb.config.values import payload
+from l4lb.config.values.common import as_tuple
 
 TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)  # RFC 9110, 5.6.2
 HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9])?", re.ASCII)

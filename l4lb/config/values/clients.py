@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from l4lb.config import address, bounds, fields
+from l4lb.config import address, bounds
 from l4lb.config.units import DURATION, SIZE, bounded_quantity, check_bounds, shown, wrong
+from l4lb.config.values import common
 
 
 def server_name(value: str) -> str:
@@ -50,12 +51,12 @@ def network(value: str) -> str:
 
 def one_or_more(value: object) -> object:
     """Turns one text into an array of one element."""
-    return (value,) if isinstance(value, str) else fields.as_tuple(value)
+    return (value,) if isinstance(value, str) else common.as_tuple(value)
 
 
 def as_many(value: object) -> object:
     """Turns one text into an array of one element; an array may be empty."""
-    return () if value == [] else fields.as_tuple(value)
+    return () if value == [] else common.as_tuple(value)
 
 
 ServerName = Annotated[str, AfterValidator(server_name), Field(examples=["www.example.com"])]

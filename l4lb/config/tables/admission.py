@@ -6,24 +6,25 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
-from l4lb.config import bounds, edge_fields
+from l4lb.config import bounds
 from l4lb.config.tables.base import Model
 from l4lb.config.units import wrong
+from l4lb.config.values import clients
 
 
 class Route(Model):
     """A route from a listener to a pool. All its conditions must hold."""
 
-    sni: edge_fields.ServerNames | None = None
+    sni: clients.ServerNames | None = None
     """Server names that a TLS client asks for: "www.example.com", "*.example.com" (any name below
     it) or "*" (any name). One, or an array of which one must match."""
-    alpn: edge_fields.Protocols | None = None
+    alpn: clients.Protocols | None = None
     """Protocols that a TLS client offers, such as "h2". One, or an array of which one must
     match."""
-    source: edge_fields.Networks | None = None
+    source: clients.Networks | None = None
     """Networks that the client's address is in, such as "10.0.0.0/8". One, or an array of which one
     must match."""
-    percent: edge_fields.Share | None = None
+    percent: clients.Share | None = None
     """Share of the clients that meet the other conditions, chosen at random: 5 or "5%"."""
     pool: str
     """Name of the pool that serves these clients."""
@@ -56,14 +57,14 @@ class Access(Model):
     """Access list by network; the longest prefix decides. With `allow` alone, all other clients are
     turned away; with `deny`, clients in neither list are let in."""
 
-    allow: edge_fields.ManyNetworks = ()
+    allow: clients.ManyNetworks = ()
     """Networks whose clients are let in."""
-    deny: edge_fields.ManyNetworks = ()
+    deny: clients.ManyNetworks = ()
     """Networks whose clients are turned away."""
-    allow_file: edge_fields.ListFile | None = None
+    allow_file: clients.ListFile | None = None
     """Path of a file with further networks to let in, one on each line. The file is read again when
     it changes."""
-    deny_file: edge_fields.ListFile | None = None
+    deny_file: clients.ListFile | None = None
     """Path of a file with further networks to turn away, one on each line. The file is read again
     when it changes."""
     refusal: Literal["reject", "drop", "tarpit"] = "reject"
@@ -81,6 +82,6 @@ class Access(Model):
 
 Routes = Annotated[
     tuple[Route, ...],
-    BeforeValidator(edge_fields.as_many, json_schema_input_type=list[Route]),
+    BeforeValidator(clients.as_many, json_schema_input_type=list[Route]),
     AfterValidator(_few),
 ]

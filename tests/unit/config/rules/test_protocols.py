@@ -9,8 +9,8 @@ from typing import Any
 import configurations
 import pytest
 
-from l4lb.config import checks
-from l4lb.config.protocols import BOTH, LISTENERS, POOLS
+from l4lb.config.rules import checks
+from l4lb.config.rules.protocols import BOTH, LISTENERS, POOLS
 from l4lb.config.schema import keys, names_below
 
 HALF = sorted(

@@ -13,13 +13,15 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from l4lb.config import addresses, checks, lookup
+from l4lb.config import addresses
 from l4lb.config.address import is_ip
 from l4lb.config.bounds import RESOLVE_TIMEOUT_MS
 from l4lb.config.model import Config
 from l4lb.config.origin import Finding
 from l4lb.config.plain import to_stated
-from l4lb.config.position import Path
+from l4lb.config.reading import lookup
+from l4lb.config.reading.position import Path
+from l4lb.config.rules import checks
 from l4lb.config.units import DURATION
 from l4lb.errors import ConfigError
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from l4lb.config import bounds, include, parse, plain
+from l4lb.config import bounds, plain
+from l4lb.config.reading import include, parse
 from l4lb.errors import ConfigError
 
 LISTENER = '[listeners.web]\nbind = ["127.0.0.1:1"]\npool = "web"\n'

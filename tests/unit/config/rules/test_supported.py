@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from l4lb.config import supported
 from l4lb.config.build import build
 from l4lb.config.origin import Origin
-from l4lb.config.supported import Row
+from l4lb.config.rules import supported
+from l4lb.config.rules.supported import Row
 from l4lb.errors import ConfigError
 
 ROWS = (

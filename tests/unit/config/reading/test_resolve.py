@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import pytest
 
 from l4lb.config.model import Config
-from l4lb.config.parse import loads
-from l4lb.config.resolve import Answer, Lookup, look_up_names, resolve
+from l4lb.config.reading.parse import loads
+from l4lb.config.reading.resolve import Answer, Lookup, look_up_names, resolve
 from l4lb.errors import ConfigError
 
 TEXT = """\

@@ -1,0 +1,1 @@
+"""From files to plain data with positions, and to a configuration."""

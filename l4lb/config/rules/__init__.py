@@ -1,0 +1,1 @@
+"""What can be wrong between values that are each right."""

@@ -1,0 +1,1 @@
+"""What one value of a configuration may be: each type, as text and as what is kept."""

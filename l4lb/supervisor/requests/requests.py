@@ -1,0 +1,118 @@
+"""What others ask of the supervisor: each request carried out, answered and recorded.
+
+The control process asks by maps `{id, op, args}` over its channel, and gets `{id, ok, result}` or
+`{id, ok, error: {code, message}}`, now or later. The checker asks by `{ask, ...}` and gets no
+answer. A signal asks for a reload or an upgrade. Which requests there are, and what holds of each,
+are rows of l4lb/control/commands.py (OPERATIONS); what carries them out is bound in operations.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import l4lb.log
+from l4lb.control.commands import OPERATIONS
+from l4lb.errors import AdminError
+from l4lb.supervisor.process.faults import fault
+from l4lb.supervisor.process.systemd_notify import Notifier
+from l4lb.supervisor.reload.reload import Reply
+from l4lb.supervisor.requests.change_record import Record, signalled
+
+LOG = l4lb.log.get("supervisor")
+
+Operation = Callable[[Mapping[str, Any], Reply], object]  # replies once, now or later
+
+
+def at_once(work: Callable[[Mapping[str, Any]], Any]) -> Operation:
+    """The operation that replies with what work gives for the arguments."""
+    return lambda args, reply: reply(work(args))
+
+
+class Requests:
+    """operations: what carries each out, by the names of OPERATIONS. phase: what the service does
+    now. notifier: hears of requests that are announced. record: of those that bring a cause."""
+
+    def __init__(
+        self,
+        operations: Mapping[str, Operation],
+        record: Record,
+        *,
+        phase: Callable[[], str],
+        notifier: Notifier,
+    ) -> None:
+        self._operations = operations
+        self._phase = phase
+        self._notifier = notifier
+        self.record = record
+
+    def handle(self, request: Mapping[str, Any], send: Callable[[dict[str, Any]], object]) -> None:
+        """Carries one request out; send gets its answer, perhaps later. Every fault becomes an
+        answer."""
+        cause, args = request.get("cause"), request.get("args")
+        head = {"id": request.get("id")}
+        send = self.record.sending(cause, send)
+
+        reply: Reply = lambda outcome: send(head | _answer(outcome))  # noqa: E731
+        try:
+            op = str(request.get("op"))
+            operation = self._operations.get(op)
+            if operation is None or OPERATIONS[op].checker or not isinstance(args, Mapping):
+                raise AdminError("bad_request", "the supervisor knows no such request")
+            if OPERATIONS[op].serving and self._phase() != "serving":
+                raise AdminError("refused", f"the service is {self._phase()}")
+            if OPERATIONS[op].announced:
+                reply = self._announced(reply)
+            operation({**args, "request": request.get("id"), "cause": cause}, reply)
+        except AdminError as error:
+            reply(error)
+        except Exception:
+            reply(fault(f"request {request.get('op')}"))
+
+    def _announced(self, reply: Reply) -> Reply:
+        """The same reply, between a word to the service manager that it begins and one that it has
+        ended."""
+
+        def ended(outcome: Any) -> None:
+            self._notifier.ready()
+            reply(outcome)
+
+        self._notifier.reloading()
+        return ended
+
+    def take(self, message: Mapping[str, Any]) -> None:
+        """Carries out what the checker asks; a backend that has gone meanwhile is no fault."""
+        op = str(message.get("ask"))
+        operation = self._operations.get(op)
+        if operation is None or not OPERATIONS[op].checker:
+            LOG.error("the checker asks for what is not known", ask=op)
+            return
+        try:
+            operation(message, lambda _: None)
+        except AdminError as error:
+            LOG.info("not done for the checker", ask=op, why=error.message)
+        except Exception:
+            fault(f"what the checker asked: {op}")
+
+    def by_signal(self, name: str, op: str) -> None:
+        """Carries out what a signal (HUP) asks for; the answer is in the log."""
+        answers: list[dict[str, Any]] = []
+        self.handle({"op": op, "args": {}, "cause": signalled(name, op).plain()}, answers.append)
+        for answer in answers:  # what is refused later is told by whoever refuses it
+            if not answer["ok"]:
+                LOG.error(f"cannot {op}", reason=answer["error"]["message"])
+
+    def recorded(self, name: str, command: str, do: Callable[[], None]) -> Callable[[], None]:
+        """What to do at a signal that nothing refuses: it is recorded, then done."""
+
+        def done() -> None:
+            self.record.add(signalled(name, command), {})
+            do()
+
+        return done
+
+
+def _answer(outcome: Any) -> dict[str, Any]:
+    if isinstance(outcome, AdminError):
+        return {"ok": False, "error": {"code": outcome.code, "message": outcome.message}}
+    return {"ok": True, "result": outcome}

@@ -1,0 +1,52 @@
+"""What one running service is made of, for whoever changes it: made once, at start.
+
+The parts change; which parts there are does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from l4lb.native.table import Table
+from l4lb.supervisor.checking import Checking
+from l4lb.supervisor.process.event_history import History
+from l4lb.supervisor.process.helper import Helper
+from l4lb.supervisor.process.reactor import Reactor
+from l4lb.supervisor.process.systemd_notify import Notifier
+from l4lb.supervisor.sockets.http import OpenWeb
+from l4lb.supervisor.sockets.listening import AdminSocket
+from l4lb.supervisor.table.membership import Membership
+from l4lb.supervisor.tls_secrets import Secrets
+from l4lb.supervisor.workers.resize import WorkerChanges
+from l4lb.supervisor.workers.workers import Workers
+
+
+@dataclass(frozen=True)
+class Helpers:
+    """The processes beside the workers; log: the writer of the access log."""
+
+    control: Helper
+    checker: Checking
+    log: Helper
+
+    def __iter__(self) -> Iterator[Helper]:
+        return iter((self.control, self.checker, self.log))
+
+
+@dataclass(frozen=True)
+class Service:
+    """admin and web: the sockets of those who operate it; those of clients are the workers'."""
+
+    reactor: Reactor
+    table: Table
+    membership: Membership
+    workers: Workers
+    worker_changes: WorkerChanges
+    secrets: Secrets
+    admin: AdminSocket
+    web: OpenWeb | None
+    helpers: Helpers
+    history: History
+    notifier: Notifier
+    started_ms: int
