@@ -15,7 +15,7 @@ from l4lb.config import explain
 from l4lb.config.build import build
 from l4lb.config.model import Config
 from l4lb.config.origin import Origin
-from l4lb.config.reading.position import Path
+from l4lb.config.position import Path
 from l4lb.config.rules import checks
 from l4lb.config.schema import json_schema
 from l4lb.config.units import DURATION, PERCENT, SIZE

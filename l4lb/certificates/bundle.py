@@ -14,7 +14,7 @@ from typing import NamedTuple
 from l4lb.certificates.files import Files
 from l4lb.config.model import Config, Listener, Pool
 from l4lb.config.origin import Finding
-from l4lb.config.reading.position import Path
+from l4lb.config.position import Path
 from l4lb.config.tables.tls import ListenerTls, PoolTls
 from l4lb.errors import ConfigError
 from l4lb.native import tls

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from l4lb.config.address import Address, BindRange
 from l4lb.config.model import Config, Listener, Pool
-from l4lb.config.reading.position import Path
+from l4lb.config.position import Path
 
 Place = Address | BindRange
 Exchange = Callable[[Path, Place], Place]

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from l4lb.config import bounds, explain
 from l4lb.config.model import Config
 from l4lb.config.origin import Finding, Origin
-from l4lb.config.reading.position import Path
+from l4lb.config.position import Path
 from l4lb.config.rules import checks, supported
 from l4lb.errors import ConfigError, Problem
 

@@ -14,7 +14,7 @@ from typing import Any
 from l4lb.config.address import Address, BindRange, parse_backend, parse_bind
 from l4lb.config.bounds import ARRAY_MAX
 from l4lb.config.model import Limits
-from l4lb.config.reading.position import Path
+from l4lb.config.position import Path
 
 Table = Mapping[str, Any]
 

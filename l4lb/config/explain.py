@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from l4lb.config.origin import Finding
-from l4lb.config.reading.position import Path
+from l4lb.config.position import Path
 from l4lb.config.schema import did_you_mean, names_below
 from l4lb.config.units import shown, type_name
 

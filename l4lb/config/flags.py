@@ -15,7 +15,7 @@ from l4lb.config.bounds import UNIX_PATH_BYTES_MAX
 from l4lb.config.build import build
 from l4lb.config.model import Backend, Config
 from l4lb.config.origin import Origin
-from l4lb.config.reading.position import Path
+from l4lb.config.position import Path
 from l4lb.config.schema import did_you_mean
 from l4lb.config.units import shown
 from l4lb.errors import ConfigError, Problem, UsageError

@@ -3,8 +3,8 @@
 The names in a file are the aliases; the attributes have units in their names: the key `idle_timeout
 = "10m"` is `pool.idle_timeout_ms == 600_000`. Each table is a file in tables/. The types of fields
 check single values; rules/checks.py checks values against each other; rules/supported.py lists
-features that this version lacks. The text under each field is its documentation, which docs/configuration.md and
-the JSON Schema contain.
+features that this version lacks. The text under each field is its documentation, which
+docs/configuration.md and the JSON Schema contain.
 """
 
 from __future__ import annotations

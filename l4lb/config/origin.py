@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from l4lb.config.bounds import INCLUDES_MAX, SHOWN_MAX
-from l4lb.config.reading.position import Path, positions
+from l4lb.config.position import Path, positions
 from l4lb.config.units import shown
 from l4lb.errors import Problem
 

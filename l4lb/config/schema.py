@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from l4lb.config.bounds import NAME_BYTES_MAX, SUGGESTIONS_MAX
 from l4lb.config.model import Config
-from l4lb.config.reading.position import Path
+from l4lb.config.position import Path
 from l4lb.config.units import DURATION, PERCENT, SIZE
 
 JsonSchema = dict[str, Any]

@@ -14,7 +14,7 @@ from typing import Any
 
 from l4lb.config.bounds import ENVIRONMENT_BYTES_MAX
 from l4lb.config.origin import Finding
-from l4lb.config.reading.position import Path
+from l4lb.config.position import Path
 from l4lb.config.schema import type_at
 from l4lb.config.units import shown
 

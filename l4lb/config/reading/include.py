@@ -15,8 +15,8 @@ from typing import Any
 
 from l4lb.config.bounds import FILE_BYTES_MAX, INCLUDES_MAX
 from l4lb.config.origin import Finding, Origin, Source, path_text
+from l4lb.config.position import Path
 from l4lb.config.reading import document
-from l4lb.config.reading.position import Path
 from l4lb.errors import ConfigError, Problem
 
 Data = dict[str, Any]

@@ -19,8 +19,8 @@ from l4lb.config.bounds import RESOLVE_TIMEOUT_MS
 from l4lb.config.model import Config
 from l4lb.config.origin import Finding
 from l4lb.config.plain import to_stated
+from l4lb.config.position import Path
 from l4lb.config.reading import lookup
-from l4lb.config.reading.position import Path
 from l4lb.config.rules import checks
 from l4lb.config.units import DURATION
 from l4lb.errors import ConfigError

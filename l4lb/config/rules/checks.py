@@ -21,7 +21,7 @@ from l4lb.config.address import (
 from l4lb.config.draft import Draft, Table, read, table
 from l4lb.config.model import Passive, Process
 from l4lb.config.origin import Finding, path_text
-from l4lb.config.reading.position import Path
+from l4lb.config.position import Path
 from l4lb.config.rules import clients, health, protocols
 from l4lb.config.schema import did_you_mean
 from l4lb.config.tables.discovery import NEEDS, READS

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from l4lb.config.draft import Draft, Table
 from l4lb.config.origin import Finding
-from l4lb.config.reading.position import Path
+from l4lb.config.position import Path
 from l4lb.config.rules.supported import matching
 from l4lb.config.units import shown
 

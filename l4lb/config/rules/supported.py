@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from l4lb.config.origin import Finding
-from l4lb.config.reading.position import Path
+from l4lb.config.position import Path
 from l4lb.config.units import shown
 
 

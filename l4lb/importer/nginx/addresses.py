@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from l4lb.importer.draft import Rank, Table
-from l4lb.importer.nginx.settings import Server
+from l4lb.importer.nginx.server import Server
 from l4lb.importer.nginx.tree import Node
 
 SAME = ("reuseport", "bind", "deferred", "fastopen", "default_server", "default", "udp", "ssl",

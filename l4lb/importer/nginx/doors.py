@@ -5,7 +5,8 @@ from __future__ import annotations
 from l4lb.importer.draft import Rank, Table
 from l4lb.importer.networks import ALL, first_match
 from l4lb.importer.nginx.addresses import Address
-from l4lb.importer.nginx.settings import Server, speed
+from l4lb.importer.nginx.server import Server
+from l4lb.importer.nginx.settings import speed
 
 # nginx's timeouts for the data that it needs before it proxies.
 PREREAD, PROXIED, HANDSHAKE = "30s", "30s", "60s"

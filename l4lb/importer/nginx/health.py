@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from l4lb.importer.draft import Rank, Table
-from l4lb.importer.nginx.settings import Server
+from l4lb.importer.nginx.server import Server
 from l4lb.importer.nginx.tree import Node
 
 PLAIN, TIMEOUT = "5s", "5s"  # nginx's defaults

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 
 from l4lb.importer.draft import NOBODY, Draft, Place, Rank, Table, name_of
+from l4lb.importer.nginx.server import Server
 from l4lb.importer.nginx.servers import Listeners
-from l4lb.importer.nginx.settings import ROWS, Server
+from l4lb.importer.nginx.settings import ROWS
 from l4lb.importer.nginx.settings import read as read_settings
 from l4lb.importer.nginx.tree import Node, Tree
 from l4lb.importer.nginx.upstreams import upstream

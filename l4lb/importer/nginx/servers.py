@@ -11,7 +11,7 @@ from l4lb.importer.draft import NAME_MAX, Draft, Rank, Table, free_name, name_of
 from l4lb.importer.nginx.addresses import Address, addresses
 from l4lb.importer.nginx.doors import fill, finish
 from l4lb.importer.nginx.health import health
-from l4lb.importer.nginx.settings import Server
+from l4lb.importer.nginx.server import Server
 from l4lb.importer.nginx.variables import Case, server_names
 
 # nginx's defaults where l4lb's differ.

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from l4lb.importer.draft import Rank, Table
+from l4lb.importer.nginx.server import Server
 from l4lb.importer.nginx.tree import Node
 
-if TYPE_CHECKING:
-    from l4lb.importer.nginx.settings import Server
-
-Row = Callable[["Server", Node], None]
+Row = Callable[[Server, Node], None]
 CHOSEN = (Rank.NOTE, "OpenSSL's own choice is used here")
 KEPT = (Rank.NOTE, "sessions are resumed by tickets here")
 

@@ -58,7 +58,7 @@ class Build:
         os.ftruncate(self._memory, sets.HALF_BYTES)
         self._job = Job(
             reactor, "builder", lambda pipe: _write(contents, self._memory, pipe), self._end,
-            keep=[self._memory], timeout_ms=BUILD_TIMEOUT_MS, most=ANSWER_MAX,
+            keep=[self._memory], timeout_ms=BUILD_TIMEOUT_MS, max_bytes=ANSWER_MAX,
         )  # fmt: skip
 
     @property

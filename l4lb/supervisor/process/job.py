@@ -38,13 +38,13 @@ class Job:
         *,
         keep: Iterable[int] = (),
         timeout_ms: int,
-        most: int,
+        max_bytes: int,
     ) -> None:
         """work gets the descriptor to answer on and returns the child's status; keep: descriptors
-        that it needs besides; most: bytes of an answer."""
+        that it needs besides; max_bytes: of an answer."""
         self._reactor = reactor
         self._on_end = on_end
-        self._most = most
+        self._max_bytes = max_bytes
         self._said = bytearray()
         self._ended = True
         self._fd = -1
@@ -103,7 +103,7 @@ class Job:
         except BlockingIOError:
             return False
         self._said += data
-        if data and len(self._said) <= self._most:
+        if data and len(self._said) <= self._max_bytes:
             return True
         self._close()
         return False

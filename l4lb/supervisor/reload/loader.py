@@ -55,7 +55,7 @@ class Loader:
         self._on_fault = on_fault
         self._job = Job(
             reactor, "loader", lambda pipe: _write(read, pipe), self._end,
-            timeout_ms=LOAD_TIMEOUT_MS, most=RESULT_MAX,
+            timeout_ms=LOAD_TIMEOUT_MS, max_bytes=RESULT_MAX,
         )  # fmt: skip
 
     def stop(self) -> None:

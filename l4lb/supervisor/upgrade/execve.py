@@ -85,7 +85,7 @@ def check(
 
     Job(
         reactor, "check", become, end,
-        keep=[state_fd, *keep], timeout_ms=CHECK_TIMEOUT_MS, most=SAID_MAX,
+        keep=[state_fd, *keep], timeout_ms=CHECK_TIMEOUT_MS, max_bytes=SAID_MAX,
     )  # fmt: skip
 
 

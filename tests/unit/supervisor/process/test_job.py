@@ -32,7 +32,7 @@ def done(
         found.append(outcome)
         reactor.stop()
 
-    it = Job(reactor, "test", work, end, keep=keep, timeout_ms=timeout_ms, most=MOST)
+    it = Job(reactor, "test", work, end, keep=keep, timeout_ms=timeout_ms, max_bytes=MOST)
     assert not found, "not before it is made"
     reactor.after(0, lambda: then(it))
     reactor.after(PATIENCE_MS, reactor.stop)

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from l4lb.config.reading.position import Path, positions
+from l4lb.config.position import Path, positions
 
 SCALARS = [
     "1", "0xff", "1.5e3", "true", "inf", "2026-01-01T00:00:00Z", "1979-05-27",
