@@ -99,9 +99,9 @@ enum l4_bounds {
     L4_UDP_OPENS = 4,         /* new clients of one batch that are let in during an overload */
     L4_UDP_SWEEP_MS = 1000,   /* how often sessions of backends that are down are looked for */
     L4_UDP_HOLD_MS = 1000, /* how long UDP clients wait until the previous worker has handed over */
-    L4_UDP_GHOST_MS = 500, /* how long a worker still serves a session that it has handed over */
-    L4_UDP_ERRORS = 16,    /* queued errors read from one session's socket at a time */
-    L4_SERVER_ID_MAX = 15, /* bytes of a server id in a QUIC connection id */
+    L4_UDP_GHOST_MS = 6000, /* how long a worker still serves a session that it has handed over */
+    L4_UDP_ERRORS = 16,     /* queued errors read from one session's socket at a time */
+    L4_SERVER_ID_MAX = 15,  /* bytes of a server id in a QUIC connection id */
 
     L4_WHEEL_TICK_MS = 16,
     L4_HELLO_NAME_MAX = 255,       /* bytes of a server name, without its NUL */

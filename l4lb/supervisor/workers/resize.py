@@ -21,7 +21,7 @@ from l4lb.supervisor.workers import mailbox
 from l4lb.supervisor.workers.rebalance import evened
 from l4lb.supervisor.workers.workers import Slot, Workers
 
-FLOWS_MS = 1_000  # how long workers may take to hand UDP sessions over
+FLOWS_MS = 5_000  # how long workers may take to hand UDP sessions over; L4_UDP_GHOST_MS is longer
 EMPTY_MS = 200  # how long handshakes that have begun may take to end before a socket is closed
 RETRY_MS = 1_000
 LOG = l4lb.log.get("supervisor")

@@ -37,7 +37,7 @@ from .processes import faults, kill_and_wait, processes_of, send_signal, was_sen
 from .program import program, run
 
 STOP_S = 15.0 * SLOWNESS
-LEAK_S = 5.0  # for what has ended to be let go of
+LEAK_S = 15.0  # for what has ended to be let go of: UDP sessions handed over after 6 s
 ROWS_MAX = 100_000  # that `sessions` shows at most
 
 
