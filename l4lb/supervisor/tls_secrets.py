@@ -111,8 +111,9 @@ class Secrets:
 
     def _settle(self, prepared: Answer) -> None:
         self._known = prepared
-        self._box, self._draft = Box(self._draft.fd, prepared.bundle_bytes), self._box
-        os.ftruncate(self._draft.fd, 0)
+        # why another file each time: a new program that is on trial may be reading the old one.
+        os.close(self._box.fd)
+        self._box, self._draft = Box(self._draft.fd, prepared.bundle_bytes), Box.empty()
         self._pinned = False
 
     def _write_rows(self, config: Config, bindings: Bindings) -> None:
