@@ -225,6 +225,7 @@ def test_a_service_that_was_stopped_as_a_whole_keeps_its_checker(two: Backends) 
     """As a frozen container, or a virtual machine that was paused: for longer than the bound."""
     with Balancer.before(two.rows(), health=HEALTH) as lb:
         is_health(lb, "a", "up")
+        until(lambda: kinds(lb).count("backend_up") == 2, "both are up, and that is told")
         pid, told = checker_pid(lb), kinds(lb)
         with contextlib.ExitStack() as frozen:
             for process in (lb.process.pid, pid):

@@ -86,7 +86,8 @@ def test_iperf3_streams_pass_in_both_directions(reverse: bool) -> None:
                 assert end["packets"] > 200, client.stdout
                 assert end["lost_packets"] < end["packets"] / 2
                 rows = {row["name"]: row for row in lb.ask("listeners")}
-                assert rows["web"]["dropped"] == {}
+                # What is still on its way when the server has ended has no backend.
+                assert rows["web"]["dropped"].keys() <= {"no_backend"}
                 assert lb.status()["udp_sessions"] == 1
         finally:
             server.kill()

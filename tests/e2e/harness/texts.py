@@ -129,14 +129,14 @@ CASES: dict[str, list[Case]] = {
             [
                 r"^ID +CLIENT +BACKEND +STATE +AGE",
                 r"^\S+ +unix: +plain/",
-                r"^\S+ +\S+ +- +queues ",
+                r"^\S+ +\S+ +- +queue ",
                 r" \d+ B$",
                 r"^not shown: protocol, listener, idle, sni, tls ",
             ],
             [
                 r"^id +protocol +client .* sni +tls$",
                 r" sticky\.example\.test +TLSv1\.3",
-                rf" web/{LONG} +relays ",
+                rf" web/{LONG} +relay ",
                 r"\[2001:db8::192:0:2:7\]:50000 ",
             ],
         ),
