@@ -142,9 +142,7 @@ def _look_at(lb: Balancer, parent: str) -> None:
             assert not any(fds[fd].startswith("socket:") for fd in (0, 1, 2)), fds
             assert "pipe" not in fds.get(42, "") or parent != "has left a descriptor"
             # The C library blocks them for a moment while it starts a thread.
-            until(
-                lambda pid=process.pid: not _signals(pid, "SigBlk"), f"none is blocked: {process}"
-            )
+            until(lambda pid=process.pid: not _signals(pid, "SigBlk"), "no signal is blocked")
             assert not _signals(process.pid, "SigIgn") & 1 << signal.SIGCHLD - 1, process
             assert process.rlimit(resource.RLIMIT_CORE)[0] == 0
             soft, hard = process.rlimit(resource.RLIMIT_NOFILE)
