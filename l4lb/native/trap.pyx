@@ -18,7 +18,7 @@ SANITIZED = bool(L4_SANITIZED)
 def install(unsigned char[::1] page not None):
     """From now on a refused system call is told in page, which parent and child share."""
     cdef int error
-    if page.shape[0] < sizeof(uint32_t):
+    if page.shape[0] < <Py_ssize_t>sizeof(uint32_t):
         raise ValueError("the page is too small")
     error = l4_trap_install(<l4_told *>&page[0])
     if error:
