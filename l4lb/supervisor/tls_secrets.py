@@ -111,7 +111,7 @@ class Secrets:
 
     def _settle(self, prepared: Answer) -> None:
         self._known = prepared
-        # why another file each time: a new program that is on trial may be reading the old one.
+        # why another file each time: a new program, on trial or in this one's place, has the old.
         os.close(self._box.fd)
         self._box, self._draft = Box(self._draft.fd, prepared.bundle_bytes), Box.empty()
         self._pinned = False
@@ -256,11 +256,11 @@ class Secrets:
 
 
 def box_of(known: Mapping[str, Any]) -> Box:
-    """The files of TLS that a program before this one had in force: a copy, because that program
-    may be put back and go on with its own."""
+    """The files of TLS that a program before this one had in force. That program may be put back
+    and go on with them: a box in force is never written to."""
     told = known.get("secrets")
     if told is not None:
-        return Box(strongbox.copied(told["box_fd"]), told["files_at"])
+        return Box(os.dup(told["box_fd"]), told["files_at"])
     if "tls_files" in known:  # an earlier version's
         return Box(strongbox.carried_files(known["tls_files"]))
     return Box.empty()

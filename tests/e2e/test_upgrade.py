@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from .harness import PORTS, Backends, Balancer, Load, echo, held, names, program, run, until
+from .harness.processes import open_files
 
 
 @pytest.fixture(scope="module")
@@ -51,23 +52,20 @@ def test_an_upgrade_keeps_sessions_counts_and_run_time_changes(backends: Backend
         assert lb.ask("stats")["connections_lost"] == 0
 
 
-def open_files(lb: Balancer) -> dict[str, dict[str, int]]:
+def all_open(lb: Balancer) -> dict[str, Counter[str]]:
     """What each process has open, by its title and kind; names without their numbers."""
-    found: dict[str, dict[str, int]] = {}
+    found: dict[str, Counter[str]] = {}
     for process in lb.processes():
         with contextlib.suppress(psutil.NoSuchProcess):  # it has ended meanwhile
-            title, kinds = " ".join(process.cmdline()).strip(), Counter[str]()
-            for fd in Path(f"/proc/{process.pid}/fd").iterdir():
-                with contextlib.suppress(FileNotFoundError):  # it was open for a moment only
-                    kinds[re.sub(r"\d+", "N", str(fd.readlink()))] += 1
-            found[title] = dict(kinds)
+            title = " ".join(process.cmdline()).strip()
+            found[title] = Counter(re.sub(r"\d+", "N", one) for one in open_files(process.pid))
     return found
 
 
-def no_more(now: dict[str, dict[str, int]], before: dict[str, dict[str, int]]) -> bool:
+def no_more(now: dict[str, Counter[str]], before: dict[str, Counter[str]]) -> bool:
     """The same processes with no more of any kind; less, where a client was there before."""
     return now.keys() == before.keys() and all(
-        count <= before[title].get(kind, 0)
+        count <= before[title][kind]
         for title, kinds in now.items()
         for kind, count in kinds.items()
     )
@@ -93,10 +91,10 @@ def test_no_process_has_more_open_after_three_upgrades_and_nothing_is_inherited(
     with Balancer.before(backends.rows(), process=process, health=health) as lb:
         lb.admin("upgrade")  # the first start has what it was started with
         until(lambda: len(lb.processes()) == 6, "the program before has left")
-        settled = open_files(lb)
+        settled = all_open(lb)
         for _ in range(3):
             lb.admin("upgrade")
-            until(lambda: no_more(open_files(lb), settled), "each has open what it had")
+            until(lambda: no_more(all_open(lb), settled), "each has open what it had")
         assert inherited(lb.process.pid) <= {0, 1, 2}
 
 

@@ -14,7 +14,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+import setproctitle
+
 import l4lb.log
+from l4lb.clock import monotonic_ms
 from l4lb.supervisor.process import privileges
 from l4lb.supervisor.process.seccomp import Guard
 
@@ -133,6 +136,28 @@ def fork(
         finally:
             os._exit(status)
     return Child(name, pid, os.pidfd_open(pid), now_ms, guard)
+
+
+def fork_to_answer(
+    name: str, work: Callable[[int], int], *, keep: Iterable[int], rights: Rights = "none"
+) -> tuple[Child, int]:
+    """Forks a child that says on a pipe what comes of its work, with the title `l4lb: NAME`. work
+    gets the descriptor to answer on and returns the child's status. Returns the child and the
+    caller's end of the pipe. Raises OSError."""
+    ours, theirs = os.pipe()
+
+    def run() -> int:
+        setproctitle.setproctitle(f"l4lb: {name}")
+        return work(theirs)
+
+    try:
+        child = fork(name, run, keep=[theirs, *keep], now_ms=monotonic_ms(), rights=rights)
+    except OSError:
+        os.close(ours)
+        raise
+    finally:
+        os.close(theirs)
+    return child, ours
 
 
 def channel() -> tuple[socket.socket, socket.socket]:

@@ -15,7 +15,7 @@ from l4lb import frames
 from l4lb.clock import monotonic_ms
 from l4lb.supervisor.process.backoff import Backoff
 from l4lb.supervisor.process.child import Child, channel, fork
-from l4lb.supervisor.process.pulse import LOOK_EVERY_MS, SILENT_LOOKS, Pulse
+from l4lb.supervisor.process.pulse import LOOK_EVERY_MS, SILENT_S, Pulse
 from l4lb.supervisor.process.reactor import Reactor
 from l4lb.supervisor.process.seccomp import Guard
 
@@ -123,7 +123,7 @@ class Helper:
                 "a process gives no sign of life and is killed; another takes its place",
                 child=self.name,
                 pid=child.pid,
-                silent_s=SILENT_LOOKS * LOOK_EVERY_MS // 1000,
+                silent_s=SILENT_S,
             )
             self._on_hang(child.pid)
             child.kill()

@@ -8,10 +8,8 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-import setproctitle
-
 from l4lb.clock import monotonic_ms
-from l4lb.supervisor.process.child import Child, fork
+from l4lb.supervisor.process.child import Child, fork_to_answer
 from l4lb.supervisor.process.reactor import Reactor
 
 READ_BYTES = 1 << 20
@@ -60,21 +58,8 @@ class Job:
         reactor.after(timeout_ms, self.stop)
 
     def _begin(self, name: str, work: Callable[[int], int], keep: Iterable[int]) -> Child:
-        ours, theirs = os.pipe()
-
-        def run() -> int:
-            setproctitle.setproctitle(f"l4lb: {name}")
-            return work(theirs)
-
-        try:
-            child = fork(name, run, keep=[theirs, *keep], now_ms=monotonic_ms())
-        except OSError:
-            os.close(ours)
-            raise
-        finally:
-            os.close(theirs)
-        os.set_blocking(ours, False)
-        self._fd = ours
+        child, self._fd = fork_to_answer(name, work, keep=keep)
+        os.set_blocking(self._fd, False)
         return child
 
     @property

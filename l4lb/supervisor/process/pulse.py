@@ -12,6 +12,7 @@ from dataclasses import dataclass
 LOOK_EVERY_MS = 1_000
 LATE_MS = 500  # a look that comes later than this does not count: all was slow, or stopped
 SILENT_LOOKS = 10  # in a row without a heartbeat: the process hangs
+SILENT_S = SILENT_LOOKS * LOOK_EVERY_MS // 1000  # how long it has been silent by then
 
 
 @dataclass(frozen=True)

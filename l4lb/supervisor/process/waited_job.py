@@ -10,11 +10,9 @@ import os
 import select
 from collections.abc import Callable, Iterable
 
-import setproctitle
-
 from l4lb.clock import monotonic_ms
 from l4lb.supervisor.process import privileges
-from l4lb.supervisor.process.child import fork
+from l4lb.supervisor.process.child import fork_to_answer
 
 TIMEOUT_MS = 30_000  # a child that takes longer is killed
 READ_BYTES = 1 << 20
@@ -23,22 +21,14 @@ READ_BYTES = 1 << 20
 def run_and_wait(name: str, work: Callable[[], bytes], *, keep: Iterable[int]) -> bytes:
     """What work returned in a child with all rights of this process, the descriptors in keep, and a
     memory that other processes of its user cannot read. Raises OSError if nothing came of it."""
-    ours, theirs = os.pipe()
 
-    def run() -> int:
-        setproctitle.setproctitle(f"l4lb: {name}")
+    def answer(to: int) -> int:
         privileges.hide_memory()
-        with os.fdopen(theirs, "wb") as pipe:
+        with os.fdopen(to, "wb") as pipe:
             pipe.write(work())
         return 0
 
-    try:
-        child = fork(name, run, keep=[theirs, *keep], now_ms=monotonic_ms(), rights="all")
-    except OSError:
-        os.close(ours)
-        raise
-    finally:
-        os.close(theirs)
+    child, ours = fork_to_answer(name, answer, keep=keep, rights="all")
     said = _read(ours, TIMEOUT_MS)
     os.close(ours)
     if said is None:

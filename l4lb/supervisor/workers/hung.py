@@ -17,11 +17,10 @@ from l4lb.config.model import Process
 from l4lb.native.rows import WorkerRow
 from l4lb.native.table import Table
 from l4lb.supervisor.process.child import Child
-from l4lb.supervisor.process.pulse import LOOK_EVERY_MS, SILENT_LOOKS, Pulse
+from l4lb.supervisor.process.pulse import LOOK_EVERY_MS, SILENT_S, Pulse
 from l4lb.supervisor.process.reactor import Reactor
 from l4lb.supervisor.workers.workers import Workers
 
-SILENT_S = SILENT_LOOKS * LOOK_EVERY_MS // 1000
 LOG = l4lb.log.get("supervisor")
 
 

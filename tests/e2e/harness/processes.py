@@ -34,6 +34,15 @@ def processes_of(session: int) -> list[psutil.Process]:
     return found
 
 
+def open_files(pid: int) -> list[str]:
+    """What each descriptor of a process leads to; those that are closed meanwhile left out."""
+    found = []
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found.append(str(fd.readlink()))
+    return found
+
+
 def send_signal(pid: int, number: int) -> None:
     """Sends a process a signal, by which it may end."""
     may_end(pid, number)

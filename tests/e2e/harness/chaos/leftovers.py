@@ -6,7 +6,6 @@ Before and after all that happens this must be about the same, and no session ma
 from __future__ import annotations
 
 import contextlib
-import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import psutil
 
 from ..balancer import Balancer
 from ..deadline import TooLateError, until
+from ..processes import open_files
 
 MIB = 1 << 20
 SPARE_PIPES = 2 * 64  # descriptors of pipes that a worker keeps for later
@@ -31,14 +31,8 @@ class Belongings:
 
     @classmethod
     def of(cls, pid: int) -> Belongings:
-        found: Counter[str] = Counter()
-        for entry in os.listdir(f"/proc/{pid}/fd"):
-            try:
-                target = os.readlink(f"/proc/{pid}/fd/{entry}")
-            except FileNotFoundError:
-                continue
-            # Of sockets, pipes and memory files the kind.
-            found[target.partition(":")[0]] += 1
+        # Of sockets, pipes and memory files the kind.
+        found = Counter(target.partition(":")[0] for target in open_files(pid))
         return cls(found, psutil.Process(pid).memory_info().rss)
 
     @property

@@ -118,6 +118,6 @@ def test_where_there_is_no_process_it_ends_too(monkeypatch: pytest.MonkeyPatch) 
     def none(*_: object, **__: object) -> None:
         raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
-    monkeypatch.setattr(job, "fork", none)
+    monkeypatch.setattr(os, "fork", none)
     outcome = done(lambda _: 0)
     assert (outcome.said, outcome.how) == (b"", f"not started: {os.strerror(errno.EAGAIN)}")
