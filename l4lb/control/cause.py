@@ -1,8 +1,8 @@
-"""On whose word something is changed, and what was said: what the record of changes has. Pure.
+"""Causes of changes: who asked, and for what. Pure.
 
-The control process knows who asks; the supervisor knows what came of it. So a request brings its
-cause along (`CURRENT` while a command is carried out), and the supervisor writes the record
-(l4lb/supervisor/requests/change_record.py).
+The control process knows who asks; the supervisor knows the outcome. A request to the supervisor
+therefore carries its cause (`CURRENT` while a command is carried out), and the supervisor writes
+the record of changes (l4lb/supervisor/requests/change_record.py).
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ NOBODY: By = {"via": "internal"}
 
 @dataclass
 class Cause:
-    """by: who; command with args, what; about: the backend, pool and listener that they name;
-    line: all of it as it would be typed. passed_on: the supervisor has it."""
+    """The cause of a change. by: who asked. command, args: what for. about: the backend, pool and
+    listener that the arguments name. line: the whole command as an operator would type it.
+    passed_on: the supervisor has received the cause with a request."""
 
     by: By
     command: str
@@ -34,7 +35,8 @@ class Cause:
     passed_on: bool = False
 
     def plain(self) -> dict[str, Any]:
-        """As it goes over the channel, and to the next program."""
+        """Returns the cause as plain data, for the channel and for the next program after an
+        upgrade."""
         return {
             "by": dict(self.by), "command": self.command, "about": dict(self.about),
             "args": dict(self.args), "line": self.line,
@@ -42,7 +44,7 @@ class Cause:
 
     @classmethod
     def from_plain(cls, told: Mapping[str, Any]) -> Cause:
-        """What plain gave, perhaps of another version."""
+        """Returns the cause that plain() has written, perhaps in another version of the program."""
         command = str(told.get("command"))
         return cls(
             told.get("by") or NOBODY, command, told.get("about") or {}, told.get("args") or {},
@@ -51,8 +53,8 @@ class Cause:
 
     @classmethod
     def of(cls, by: By, command: str, given: Mapping[str, Any]) -> Cause:
-        """given: arguments as they came, perhaps wrong ones. What is too long is cut, what is no
-        argument is left out, and a secret is not shown."""
+        """Returns the cause of a command. given: arguments as they arrived, perhaps wrong ones.
+        Text that is too long is cut, unknown arguments are left out, and secrets are hidden."""
         about: dict[str, str] = {}
         args: dict[str, Any] = {}
         words = [command]
@@ -71,7 +73,7 @@ class Cause:
 
 
 def _typed(name: str, value: object, *, option: bool) -> list[str]:
-    """The words of one argument on a command line."""
+    """Returns the words of one argument on a command line."""
     flag = [f"--{name.removesuffix('_ms').replace('_', '-')}"] if option else []
     if value is True:
         return flag
@@ -79,7 +81,7 @@ def _typed(name: str, value: object, *, option: bool) -> list[str]:
 
 
 def named(by: By) -> str:
-    """Who that is, in words."""
+    """Names the asker in words for people."""
     via = by.get("via")
     if via == "admin":
         user, uid, pid = by.get("user"), by.get("uid"), by.get("pid")

@@ -1,4 +1,5 @@
-"""The control process's end of its channel to the supervisor: it asks, and hears events."""
+"""The control process's end of its channel to the supervisor: requests go out, answers, events and
+orders come in."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ LOG = l4lb.log.get("control")
 
 
 def dated(event: Mapping[str, Any], at_now_ms: int, now_s: float) -> dict[str, Any]:
-    """The event with `at`, the time of day (UTC) of its at_ms; now_s is that of at_now_ms."""
+    """Returns the event with `at`, the time of day (UTC) that belongs to its at_ms. now_s: the time
+    of day at the moment at_now_ms."""
     at_ms = event.get("at_ms")
     if not isinstance(at_ms, int):
         return dict(event)
@@ -32,9 +34,9 @@ def dated(event: Mapping[str, Any], at_now_ms: int, now_s: float) -> dict[str, A
 
 
 class Channel:
-    """Asks the supervisor; keeps the events it tells. `closed` is set when it is gone, `retired`
-    when another process is to answer who comes from now on; on_order is called with what else the
-    supervisor orders."""
+    """Asks the supervisor, and keeps the events that it reports. `closed` is set when the
+    supervisor has gone. `retired` is set when another process is to answer all later clients.
+    on_order is called with each other order of the supervisor."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -55,14 +57,14 @@ class Channel:
             message = self._inbox.take()
             if message is not None:
                 self._take(message)
-        except Exception as error:  # why: what one message says wrong is no fault of the next one
+        except Exception as error:  # why: a wrong message must not lose the next one
             LOG.error("a message of the supervisor failed", error=repr(error), exc_info=True)
         if self._inbox.ended:
             asyncio.get_running_loop().remove_reader(self._sock.fileno())
             self.closed.set()
 
     def _take(self, message: Mapping[str, Any]) -> None:
-        """An event, an order or an answer."""
+        """Handles an event, an order or an answer."""
         if "event" in message:
             self.note(message["event"])
         elif message.get("op") == "retire":
@@ -81,11 +83,12 @@ class Channel:
                 await asyncio.get_running_loop().sock_sendall(self._sock, frame)
 
     def note(self, event: Mapping[str, Any]) -> None:
-        """One event more; it has at_ms."""
+        """Keeps one more event; it has at_ms."""
         self.events.append(dated(event, monotonic_ms(), time.time()))
 
     async def refused(self, cause: Cause, error: AdminError) -> None:
-        """Tells the supervisor of what it was not even asked for; nobody waits for an answer."""
+        """Tells the supervisor about a command that was refused before the supervisor was asked.
+        Nobody waits for an answer."""
         args = {"code": error.code, "message": error.message}
         with contextlib.suppress(OSError):
             await self._send({"op": "refused", "args": args, "cause": cause.plain()})
@@ -96,9 +99,9 @@ class Channel:
         args: Mapping[str, Any],
         cause: Cause | None = None,
     ) -> Any:
-        """The supervisor's result; op: a row of OPERATIONS, which says how long it is waited for.
-        cause: of a change; that of the command that is being carried out unless told. Raises
-        AdminError: its own, or `timeout`."""
+        """Returns the supervisor's result. op: a row of OPERATIONS, which also sets the time to
+        wait. cause: the cause of the change (default: that of the command being carried out).
+        Raises AdminError: the supervisor's own, or `timeout`."""
         message: dict[str, Any] = {"op": op, "args": dict(args)}
         cause = cause or CURRENT.get()
         if cause is not None:

@@ -1,4 +1,4 @@
-"""What an admin command is: its arguments, who carries it out, and how long that may take."""
+"""An admin command: its arguments, who carries it out, and how long that may take."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from l4lb.errors import AdminError
 
 KINDS = {str: "text", int: "a whole number", bool: "true or false"}
 TEXT_MAX = 256  # characters of one text argument
-PATH_MAX = 4_096  # ... of one that is a file's path
+PATH_MAX = 4_096  # characters of an argument that is a file's path
 
 
 @dataclass(frozen=True)
 class Carrier:
-    """Who carries something out: "table" (a view of the shared table, made in a thread of the
-    control process), "control" (that process itself), or "supervisor" (it is passed on).
+    """Who carries an operation out. who: "table" (a view of the shared table, made in a thread of
+    the control process), "control" (the control process itself) or "supervisor" (the operation is
+    passed on to the supervisor).
 
-    Of what the supervisor is asked: timeout_s, how long the answer is waited for; serving: it is
-    refused once the service ends; announced: the service manager is told when it begins and when it
-    has ended; checker: the checker asks it, nobody else."""
+    The other fields are for operations of the supervisor. timeout_s: how long the asker waits for
+    the answer. serving: the operation is refused once the service has begun to end. announced: the
+    service manager hears of its begin and its end. checker: only the checker may ask for it.
+    """
 
     who: str
     timeout_s: float = 5.0
@@ -31,18 +33,19 @@ class Carrier:
 
 TABLE, CONTROL, SUPERVISOR = Carrier("table"), Carrier("control"), Carrier("supervisor")
 SERVING = replace(SUPERVISOR, serving=True)
-CHANGE = replace(SERVING, timeout_s=45.0)  # of the configuration, which may be read for 30 s
+CHANGE = replace(SERVING, timeout_s=45.0)  # reading the configuration may take 30 s of these
 RELOAD = replace(CHANGE, announced=True)
 DISCOVER = replace(SERVING, timeout_s=15.0)
 CHECKER = replace(SUPERVISOR, checker=True)
-MOVE = replace(SERVING, timeout_s=25.0)  # of sessions between workers
+MOVE = replace(SERVING, timeout_s=25.0)  # sessions move between workers
 UPGRADE = replace(SERVING, timeout_s=55.0, announced=True)
 
 
 @dataclass(frozen=True)
 class Arg:
-    """One argument: text, a whole number within bounds, or a flag; options are written --name.
-    of: what it names, a pool, listener or backend."""
+    """One argument: text, a whole number within bounds, or a flag. An option is written --name on
+    the command line. of: the kind of thing that the argument names (pool, listener or backend), ""
+    for none."""
 
     name: str
     help: str
@@ -53,11 +56,12 @@ class Arg:
     least: int = 0
     most: int = 1 << 31
     longest: int = TEXT_MAX
-    path: bool = False  # of a file: where whoever asks is tells what is meant
+    path: bool = False  # a file's path; a relative one starts at the asker's working folder
     of: str = ""
 
     def checked(self, value: object) -> Any:
-        """The value, if it is one. Raises AdminError bad_argument."""
+        """Returns the value, or the default for one that is missing. Raises AdminError
+        bad_argument."""
         if value is None and not self.required:
             return self.default
         if type(value) is not self.type:
@@ -76,10 +80,11 @@ class Arg:
 class Command:
     """One command: a row of commands.py. by: who carries it out.
 
-    reads: it changes nothing, and has something to show; tells: it has although it changes.
-    streams: the flag that makes its answer one that goes on, part by part. recorded: each use is
-    recorded, as changes are unless told; alters: arguments by which one that reads changes
-    something."""
+    reads: the command changes nothing and has a result to show. tells: it changes something and has
+    a result to show. streams: the name of the flag that makes the answer a stream of parts.
+    recorded: whether each use goes into the record of changes (None: only commands that change
+    something). alters: arguments by which a reading command changes something.
+    """
 
     name: str
     help: str
@@ -87,19 +92,20 @@ class Command:
     by: Carrier = CONTROL
     reads: bool = False
     tells: bool = False
-    verbose: bool = False  # -v shows people more of it; --json has everything anyway
+    verbose: bool = False  # with -v the table has more columns; --json always has everything
     streams: str = ""
     recorded: bool | None = None
     alters: Sequence[str] = ()
 
     def is_recorded(self, given: Mapping[str, Any]) -> bool:
-        """Is this use of it one that the record of changes has?"""
+        """Returns whether this use of the command goes into the record of changes."""
         if self.alters:
             return any(given.get(name) is not None for name in self.alters)
         return not self.reads if self.recorded is None else self.recorded
 
     def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments, each checked and with its default. Raises AdminError bad_argument."""
+        """Returns all arguments, each checked or set to its default. Raises AdminError
+        bad_argument."""
         unknown = set(given) - {arg.name for arg in self.args}
         if unknown:
             first = min(map(str, unknown))[:TEXT_MAX]

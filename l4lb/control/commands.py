@@ -1,8 +1,9 @@
-"""The admin commands and what the supervisor is asked: one row each, which says who carries it out.
+"""The admin commands, and the operations that the supervisor can be asked for: one row each. A row
+says who carries the command out.
 
-COMMANDS is read by the server, the command line and the docs' test; OPERATIONS by both ends of the
-channel between the control process and the supervisor. What carries each out is bound to its name
-in one function on each side: control/handlers.py, supervisor/requests/operations.py.
+The admin server, the command line and a test of the documentation read COMMANDS. Both ends of the
+channel between control process and supervisor read OPERATIONS. One function on each side binds the
+names to the code that carries them out: control/handlers.py and supervisor/requests/operations.py.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from l4lb.control.command import (
     Command,
 )
 
-SESSIONS_LIMIT = 1_000  # rows `sessions` shows unless told
-SESSIONS_MAX = 100_000  # about 1 KiB each while they are sent
+SESSIONS_LIMIT = 1_000  # rows that `sessions` shows by default
+SESSIONS_MAX = 100_000  # a row takes about 1 KiB while it is sent
 SESSION_AGE_MAX_MS = 365 * 24 * 3_600_000
-SORTS = ("bytes", "age", "idle")  # of `sessions`
-PICKS_LIMIT = 20  # of `picks`, unless told
+SORTS = ("bytes", "age", "idle")  # orders of `sessions`
+PICKS_LIMIT = 20  # rows that `picks` shows by default
 PICKS_MAX = 1_000
 WAIT_TIMEOUT_MS = 60_000
 WAIT_TIMEOUT_MAX_MS = 24 * 3_600_000
@@ -37,31 +38,31 @@ CONFIRM_MAX_MS = 24 * 3_600_000
 BLOCK_MAX_MS = 365 * 24 * 3_600_000
 
 
-SOURCE = Arg("source", "as `blocks` shows it")
-LISTENER = Arg("listener", "its name", of="listener")
+def _limit(rows: str, default: int, most: int) -> Arg:
+    """Returns the option that bounds the number of rows in an answer."""
+    help_text = f"maximum number of {rows} (default {default})"
+    return Arg("limit", help_text, int, option=True, default=default, required=False, least=1,
+               most=most)  # fmt: skip
+
+
+SOURCE = Arg("source", "the blocked address or network, as `blocks` shows it")
+LISTENER = Arg("listener", "the listener's name", of="listener")
 NETWORK = Arg("network", "an address, or a network such as 10.0.0.0/8")
-FOR = Arg("for_ms", "how long; for good unless told", int, option=True, required=False, least=1,
-          most=BLOCK_MAX_MS)  # fmt: skip
+FOR = Arg("for_ms", "time until the rule ends (default: no end)", int, option=True, required=False,
+          least=1, most=BLOCK_MAX_MS)  # fmt: skip
 BACKEND = Arg("backend", "POOL/NAME, as `backends` shows it", of="backend")
 POOL = Arg("pool", "the pool's name", of="pool")
-LIMIT_PICKS = Arg(
-    "limit",
-    f"how many choices at most; {PICKS_LIMIT} unless told",
-    int,
-    option=True,
-    default=PICKS_LIMIT,
-    required=False,
-    least=1,
-    most=PICKS_MAX,
-)
-FILE = Arg("file", "the configuration; without: the one in force", required=False, longest=PATH_MAX,
-           path=True)  # fmt: skip
+LIMIT_PICKS = _limit("choices", PICKS_LIMIT, PICKS_MAX)
+FILE = Arg("file", "the configuration file (default: the file in force)", required=False,
+           longest=PATH_MAX, path=True)  # fmt: skip
 
 COMMANDS: Mapping[str, Command] = {
     command.name: command
     for command in (
         Command("status", "Version, uptime, workers and listeners.", by=TABLE, reads=True),
-        Command("listeners", "Bound addresses with their clients.", by=TABLE, reads=True),
+        Command(
+            "listeners", "Bound addresses, with the number of their clients.", by=TABLE, reads=True
+        ),
         Command("pools", "Pools with their settings.", by=TABLE, reads=True),
         Command(
             "backends",
@@ -74,33 +75,30 @@ COMMANDS: Mapping[str, Command] = {
             "sessions",
             "Live sessions.",
             (
+                _limit("sessions", SESSIONS_LIMIT, SESSIONS_MAX),
                 Arg(
-                    "limit",
-                    f"how many at most; {SESSIONS_LIMIT} unless told",
-                    int,
+                    "backend",
+                    "only sessions with backend POOL/NAME",
                     option=True,
-                    default=SESSIONS_LIMIT,
                     required=False,
-                    least=1,
-                    most=SESSIONS_MAX,
+                    of="backend",
                 ),
-                Arg("backend", "only of POOL/NAME", option=True, required=False, of="backend"),
                 Arg(
                     "listener",
-                    "only of this listener",
+                    "only sessions of this listener",
                     option=True,
                     required=False,
                     of="listener",
                 ),
                 Arg(
                     "source",
-                    "only of clients at this IP address or in this network",
+                    "only sessions of clients at this IP address or in this network",
                     option=True,
                     required=False,
                 ),
                 Arg(
                     "older_than_ms",
-                    "only those that are at least so old",
+                    "only sessions that are at least this old",
                     int,
                     option=True,
                     required=False,
@@ -108,7 +106,7 @@ COMMANDS: Mapping[str, Command] = {
                 ),
                 Arg(
                     "sort",
-                    f"the most first: {', '.join(SORTS)}",
+                    f"largest first by one of: {', '.join(SORTS)}",
                     option=True,
                     required=False,
                 ),
@@ -118,29 +116,29 @@ COMMANDS: Mapping[str, Command] = {
         ),
         Command(
             "picks",
-            "The last choices of backends that were kept, newest first: for whom, among what.",
+            "Recent choices of a backend that were recorded, newest first, with their candidates.",
             (
                 LIMIT_PICKS,
-                Arg("pool", "only of this pool", option=True, required=False, of="pool"),
-                Arg("client", "only for clients at this IP address", option=True, required=False),
+                Arg("pool", "only choices in this pool", option=True, required=False, of="pool"),
+                Arg("client", "only choices for this IP address", option=True, required=False),
             ),
             by=TABLE,
             reads=True,
         ),
         Command(
             "why",
-            "Why a backend gets sessions or none: what brought it down, what would bring it back.",
+            "Why a backend gets new sessions or none, and what would make it serve again.",
             (BACKEND,),
             reads=True,
         ),
         Command("workers", "Worker processes with their counts.", by=TABLE, reads=True),
         Command(
             "events",
-            "What changed lately, newest last.",
+            "Recent events, newest last.",
             (
                 Arg(
                     "follow",
-                    "then each as it happens, until interrupted",
+                    "then show each event as it happens, until interrupted",
                     bool,
                     option=True,
                     default=False,
@@ -150,40 +148,36 @@ COMMANDS: Mapping[str, Command] = {
             reads=True,
             streams="follow",
         ),
-        Command("audit", "Who changed what lately, newest last.", reads=True),
+        Command("audit", "Recent changes and who made them, newest last.", reads=True),
         Command(
-            "discovery", "Pools that find their backends, and what their sources say.", reads=True
+            "discovery", "Pools with discovery, and the last answers of their sources.", reads=True
         ),
         Command("certs", "Certificates in force, with their names and days left.", reads=True),
-        Command("stats", "Totals since the start.", by=TABLE, reads=True),
+        Command("stats", "Totals since the service started.", by=TABLE, reads=True),
         Command(
             "sticky",
-            "Sticky clients and the backends they belong to; with --set or --clear changes that.",
+            "Sticky clients and their backends; --set and --clear change entries.",
             (
-                Arg("pool", "only this pool; must be said for a change", required=False, of="pool"),
+                Arg("pool", "only this pool; a change needs it", required=False, of="pool"),
                 Arg(
                     "set",
-                    "a client's address or server name, to belong --to",
+                    "the client (address or server name) whose backend --to sets",
                     option=True,
                     required=False,
                 ),
-                Arg("to", "the name of a backend of that pool", option=True, required=False),
+                Arg(
+                    "to",
+                    "with --set: the name of a backend of the pool",
+                    option=True,
+                    required=False,
+                ),
                 Arg(
                     "clear",
-                    "a client that is to belong to nobody, or `all`",
+                    "the client whose entry is removed, or `all`",
                     option=True,
                     required=False,
                 ),
-                Arg(
-                    "limit",
-                    f"how many at most; {SESSIONS_LIMIT} unless told",
-                    int,
-                    option=True,
-                    default=SESSIONS_LIMIT,
-                    required=False,
-                    least=1,
-                    most=SESSIONS_MAX,
-                ),
+                _limit("clients", SESSIONS_LIMIT, SESSIONS_MAX),
             ),
             reads=True,
             alters=("set", "clear"),
@@ -194,19 +188,19 @@ COMMANDS: Mapping[str, Command] = {
             (
                 Arg(
                     "pool",
-                    "the pool's name; with --recent: only of this one",
+                    "the pool's name; with --recent: only choices in this pool",
                     required=False,
                     of="pool",
                 ),
                 Arg(
                     "client",
-                    "IP, IP:PORT or [IPV6]:PORT; with --recent: only for this IP address",
+                    "IP, IP:PORT or [IPV6]:PORT; with --recent: only choices for this IP address",
                     required=False,
                 ),
-                Arg("sni", "the server name it asks for", option=True, required=False),
+                Arg("sni", "the server name that the client asks for", option=True, required=False),
                 Arg(
                     "recent",
-                    "instead: what clients got lately, and why",
+                    "show recent choices instead, each with its reason",
                     bool,
                     option=True,
                     default=False,
@@ -219,32 +213,41 @@ COMMANDS: Mapping[str, Command] = {
         ),
         Command(
             "simulate",
-            "What changes would do to a pool: clients that move, load that each would carry.",
+            "What a change would do to a pool: clients that move, load of each backend.",
             (
                 POOL,
-                Arg("remove", "backends' names, with commas", option=True, required=False),
-                Arg("add", "NAME or NAME=WEIGHT, with commas", option=True, required=False),
-                Arg("weight", "NAME=WEIGHT, with commas", option=True, required=False),
+                Arg(
+                    "remove", "names of backends, separated by commas", option=True, required=False
+                ),
+                Arg("add", "NAME or NAME=WEIGHT, separated by commas", option=True, required=False),
+                Arg("weight", "NAME=WEIGHT, separated by commas", option=True, required=False),
             ),
             by=TABLE,
             reads=True,
         ),
-        Command("drain", "No new sessions for a backend; those it has go on.", (BACKEND,)),
-        Command("ready", "A backend serves again.", (BACKEND,)),
-        Command("maint", "A backend is out of service: no sessions, no checks.", (BACKEND,)),
+        Command("drain", "Gives a backend no new sessions; its live sessions go on.", (BACKEND,)),
+        Command("ready", "Puts a backend back into service.", (BACKEND,)),
+        Command(
+            "maint",
+            "Takes a backend out of service: no new sessions, no health checks.",
+            (BACKEND,),
+        ),
         Command(
             "weight",
-            "Changes a backend's weight; with 0 it gets no new sessions.",
+            "Changes a backend's weight; weight 0 means no new sessions.",
             (BACKEND, Arg("weight", "0 to 256", int, most=256)),
             by=SUPERVISOR,
         ),
         Command(
-            "talkers", "The busiest sources, those most turned away first.", by=TABLE, reads=True
+            "talkers",
+            "The busiest sources (top talkers), the most rejected first.",
+            by=TABLE,
+            reads=True,
         ),
         Command("blocks", "Blocked sources, oldest first.", by=TABLE, reads=True),
         Command(
             "block",
-            "New clients from a source are turned away; the sessions it has go on.",
+            "Turns new clients from a source away; its live sessions go on.",
             (
                 Arg("source", "an address, or a network such as 10.0.0.0/8"),
                 FOR,
@@ -253,52 +256,57 @@ COMMANDS: Mapping[str, Command] = {
         ),
         Command(
             "access",
-            "Who may come in, in the order in which it is looked at.",
-            (Arg("listener", "only of this one", required=False, of="listener"),),
+            "Access lists of the listeners, in the order in which the rules are looked up.",
+            (Arg("listener", "only this listener", required=False, of="listener"),),
             by=SUPERVISOR,
             reads=True,
         ),
         Command(
             "allow",
-            "Clients from a network come in on a listener, whatever its configuration says.",
+            "Lets clients from a network in on a listener, whatever its configuration says.",
             (LISTENER, NETWORK, FOR),
             by=SUPERVISOR,
         ),
         Command(
             "deny",
-            "New clients from a network are turned away on a listener.",
+            "Turns new clients from a network away on a listener.",
             (LISTENER, NETWORK, FOR),
             by=SUPERVISOR,
         ),
         Command(
             "forget",
-            "Ends what `allow` or `deny` has said of a network.",
-            (LISTENER, Arg("network", "as `access` shows it")),
+            "Removes the rule that `allow` or `deny` made for a network.",
+            (LISTENER, Arg("network", "the network, as `access` shows it")),
             by=SUPERVISOR,
         ),
-        Command("unblock", "A blocked source may come again.", (SOURCE,), by=SUPERVISOR),
+        Command("unblock", "Removes the block of a source.", (SOURCE,), by=SUPERVISOR),
         Command(
             "add",
-            "A backend more in a pool, until the service ends or `remove`.",
+            "Adds a backend to a pool, until `remove` or the end of the service.",
             (
                 POOL,
                 Arg("address", "HOST:PORT or unix:/PATH"),
-                Arg("name", "its name; its address unless told", option=True, required=False),
-                Arg("weight", "1 unless told", int, option=True, required=False, most=256),
+                Arg(
+                    "name", "the backend's name (default: its address)", option=True, required=False
+                ),
+                Arg("weight", "0 to 256 (default 1)", int, option=True, required=False, most=256),
             ),
             by=CHANGE,
         ),
         Command(
-            "remove", "A backend less: no new sessions; those it has go on.", (BACKEND,), by=CHANGE
+            "remove",
+            "Removes a backend from its pool; its live sessions go on.",
+            (BACKEND,),
+            by=CHANGE,
         ),
         Command(
             "reload",
-            "Makes a configuration the running one, without losing a connection.",
+            "Puts a configuration in force without losing a connection.",
             (
                 FILE,
                 Arg(
                     "confirm_ms",
-                    "go back after this long unless `confirm` comes",
+                    "roll back after this time unless `confirm` comes first",
                     int,
                     option=True,
                     required=False,
@@ -311,32 +319,34 @@ COMMANDS: Mapping[str, Command] = {
         ),
         Command(
             "plan",
-            "What a reload would change; changes nothing.",
+            "Shows what a reload would change, and changes nothing.",
             (FILE,),
             by=CHANGE,
             reads=True,
         ),
-        Command("confirm", "The last reload is to stay.", by=CHANGE),
         Command(
-            "rollback", "Goes back from a reload that waits for `confirm`.", by=CHANGE, tells=True
+            "confirm", "Keeps the configuration of a reload that waits for `confirm`.", by=CHANGE
         ),
-        Command(
-            "diff", "What was changed at run time and is not in the file.", by=CHANGE, reads=True
-        ),
+        Command("rollback", "Undoes a reload that waits for `confirm`.", by=CHANGE, tells=True),
+        Command("diff", "Shows run-time changes that are not in the file.", by=CHANGE, reads=True),
         Command(
             "save",
             "The configuration in force, run-time changes included.",
             by=SERVING,
             reads=True,
-            recorded=True,  # it has every secret in it
+            recorded=True,  # why: the answer contains every secret
         ),
-        Command("upgrade", "The installed program takes over, with all connections.", by=UPGRADE),
-        Command("rebalance", "Evens out the sessions between the workers.", by=MOVE),
+        Command(
+            "upgrade",
+            "Replaces the running program by the installed one; all connections stay.",
+            by=UPGRADE,
+        ),
+        Command("rebalance", "Moves live sessions until all workers have equally many.", by=MOVE),
         Command(
             "kill",
-            "Ends one session, or all of a backend, with a reset.",
+            "Ends one session, or all sessions of a backend, with a reset.",
             (
-                Arg("session", "its id, as `sessions` shows it", required=False),
+                Arg("session", "the session's id, as `sessions` shows it", required=False),
                 Arg("backend", "POOL/NAME", option=True, required=False, of="backend"),
             ),
         ),
@@ -345,11 +355,11 @@ COMMANDS: Mapping[str, Command] = {
             "Waits until CONDITION holds: backend-drained POOL/NAME, backend-up POOL/NAME,"
             " backend-down POOL/NAME, backend-ejected POOL/NAME, sessions-below N, generation N.",
             (
-                Arg("condition", "which of these"),
+                Arg("condition", "one of these conditions"),
                 Arg("operand", "POOL/NAME or N"),
                 Arg(
                     "timeout_ms",
-                    f"give up after this long; {WAIT_TIMEOUT_MS // 1_000}s unless told",
+                    f"give up after this time (default {WAIT_TIMEOUT_MS // 1_000}s)",
                     int,
                     option=True,
                     default=WAIT_TIMEOUT_MS,
@@ -362,8 +372,8 @@ COMMANDS: Mapping[str, Command] = {
     )
 }
 
-# What the supervisor may be asked: its commands, what the control process asks on behalf of a
-# command or of discovery, and what the checker asks, which waits for no answer.
+# What the supervisor may be asked: its own commands, questions of the control process for a command
+# or for discovery, and messages of the checker. The checker waits for no answer.
 OPERATIONS: Mapping[str, Carrier] = {
     **{name: row.by for name, row in COMMANDS.items() if row.by.who == "supervisor"},
     "state": SUPERVISOR,

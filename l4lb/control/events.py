@@ -1,7 +1,7 @@
-"""What changed lately: the last events, and those who follow them.
+"""Recent events, and the clients that follow them.
 
-A follower has a place in the sequence, not a queue: one that does not read costs no memory, and
-learns how many events it missed.
+A follower has a place in the sequence of events, not a queue of its own. A follower that does not
+read therefore costs no memory, and learns how many events it missed.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ Event = Mapping[str, Any]
 
 
 class Events:
-    """The last EVENTS_KEPT events, in the order they were told."""
+    """The last EVENTS_KEPT events, in the order in which they were reported."""
 
     def __init__(self) -> None:
         self._kept: deque[dict[str, Any]] = deque(maxlen=EVENTS_KEPT)
-        self._told = 0  # ever
+        self._told = 0  # events since the start
         self._news = asyncio.Event()
 
     def append(self, event: Event) -> None:
@@ -38,7 +38,7 @@ class Events:
         return len(self._kept)
 
     async def follow(self) -> AsyncIterator[list[dict[str, Any]]]:
-        """The events there are, then each batch of new ones, for ever."""
+        """Yields the events that are kept, then each batch of new ones, without end."""
         seen = self._told
         yield list(self._kept)
         while True:

@@ -1,8 +1,8 @@
-"""Carries out the admin commands: rows of commands.py say who does, here is what does.
+"""Carries out the admin commands. A row of commands.py says who carries a command out:
 
 "table"       a view of the shared table, made in a thread
 "control"     a coroutine of this process, which may ask the supervisor
-"supervisor"  passed on as it is; some answers are given another form
+"supervisor"  passed on unchanged; some answers are converted
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from l4lb.native.health import health
 from l4lb.native.table import Table
 
 LOG = l4lb.log.get("control")
-POLL_S = 0.05  # how often `wait` looks
+POLL_S = 0.05  # time between two looks of `wait` at its condition
 
 Handler = Callable[[dict[str, Any]], Awaitable[Any]]
 
 
 class Handlers:
-    """Carries out one request at a time for each client, many clients side by side."""
+    """Carries out one request at a time for each client, and many clients at the same time."""
 
     def __init__(
         self, table: Table, channel: Channel, service: overview.Service, sources: Sources
@@ -44,7 +44,7 @@ class Handlers:
         self._table = table
         self._channel = channel
         self._sources = sources
-        # In a thread: a table of many rows must not keep other clients from their answers.
+        # Views run in a thread, so that a table of many rows does not delay other clients.
         self._views: dict[str, Callable[[dict[str, Any]], Any]] = {
             "status": lambda _: overview.status(table, service, monotonic_ms()),
             "listeners": lambda _: overview.listeners(table),
@@ -79,9 +79,9 @@ class Handlers:
         assert self._handlers.keys() == _names("control", "supervisor")
 
     async def answer(self, command: str, given: Mapping[str, Any], by: By = NOBODY) -> Any:
-        """The command's result, or an async iterator of the parts of one that goes on; by: who
-        asks. Raises AdminError and nothing else: every other fault is ours, is logged and becomes
-        one."""
+        """Returns the command's result, or an async iterator over the parts of a stream. by: who
+        asks. Raises only AdminError: any other exception is a fault of ours, is logged and becomes
+        AdminError internal."""
         if command not in COMMANDS:
             known = ", ".join(COMMANDS)
             raise AdminError("unknown_command", f"no command {command!r}; one of {known}")
@@ -93,8 +93,9 @@ class Handlers:
         return _parts(command, result) if isinstance(result, AsyncIterator) else result
 
     async def _recorded(self, command: Command, given: Mapping[str, Any], by: By) -> Any:
-        """The same, of what goes into the record of changes: its request brings its cause along,
-        and the supervisor is told of what was refused before there was a request."""
+        """Carries out a command that goes into the record of changes. Its request to the supervisor
+        carries its cause. The supervisor is also told of a command that was refused before it was
+        asked."""
         cause = Cause.of(by, command.name, given)
         before = CURRENT.set(cause)
         try:
@@ -108,7 +109,8 @@ class Handlers:
             CURRENT.reset(before)
 
     async def _checked(self, command: Command, given: Mapping[str, Any]) -> Any:
-        """The same; where nothing is found, perhaps a name was wrong."""
+        """Checks the arguments and carries the command out. A command that finds nothing is refused
+        if one of its names is unknown."""
         args = command.checked(given)
         try:
             result = await self._carried_out(command.name, args)
@@ -126,7 +128,8 @@ class Handlers:
         return await self._handlers[command](args)
 
     def _passed_on(self, op: str, form: Callable[[Any], Any] | None = None) -> Handler:
-        """Asks the supervisor; form: what is made of its answer, in a thread."""
+        """Returns a handler that asks the supervisor. form: converts the supervisor's answer, in a
+        thread."""
 
         async def ask(args: dict[str, Any]) -> Any:
             given = {key: value for key, value in args.items() if value is not None}
@@ -178,19 +181,20 @@ class Handlers:
 
 
 def _names(*who: str) -> set[str]:
-    """The commands that these carry out."""
+    """Returns the names of all commands that one of `who` carries out."""
     return {name for name, row in COMMANDS.items() if row.by.who in who}
 
 
 def _as_text(saved: dict[str, Any]) -> dict[str, Any]:
-    """What `save` answers: the configuration as the text of a file."""
+    """Converts the answer of `save`: the configuration becomes the text of a file."""
     stated = saved.pop("stated")
     return saved | {"text": toml.written(stated)}
 
 
 @contextlib.contextmanager
 def _told(command: str) -> Iterator[None]:
-    """A fault of ours is logged whole, and becomes an AdminError `internal`."""
+    """Logs any unexpected exception with its traceback, and raises AdminError `internal`
+    instead."""
     try:
         yield
     except AdminError:
@@ -201,14 +205,14 @@ def _told(command: str) -> Iterator[None]:
 
 
 async def _parts(command: str, parts: AsyncIterator[Any]) -> AsyncIterator[Any]:
-    """The parts of an answer that goes on."""
+    """Yields the parts of a stream; a fault of ours becomes an AdminError."""
     with _told(command):
         async for part in parts:
             yield part
 
 
 def _explained(table: Table, args: dict[str, Any]) -> Any:
-    """explain: of the next choice, or of those that were made lately."""
+    """Carries out `explain`: for the next choice of a client, or for recent choices."""
     if args["recent"]:
         return picks(table, monotonic_ms(), args)
     if args["pool"] is None or args["client"] is None:

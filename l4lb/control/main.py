@@ -1,4 +1,4 @@
-"""The control process's entry and its life."""
+"""Entry and life of the control process."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def _serve(setup: ControlSetup) -> None:
     gone = asyncio.create_task(channel.closed.wait())
     retired = asyncio.create_task(channel.retired.wait())
     await asyncio.wait((*serving, gone, retired), return_when=asyncio.FIRST_COMPLETED)
-    if retired.done():  # who comes waits for the successor; who is here is still answered
+    if retired.done():  # new clients wait for the successor; connected ones are still answered
         for one in serving:
             one.cancel()
         await gone
@@ -55,7 +55,7 @@ async def _serve_web(
     channel: Channel,
     handlers: Handlers,
 ) -> None:
-    # why: here, so that a service without HTTP does not load the library.
+    # why: imported here, so that a service without HTTP does not load the library.
     from l4lb.control.serving.dashboard import Live
     from l4lb.control.serving.http import Web
     from l4lb.metrics.collector import About, Collector
@@ -67,7 +67,7 @@ async def _serve_web(
 
 
 def run(setup: ControlSetup) -> int:
-    """Serves until the supervisor is gone. Returns the exit status."""
+    """Serves until the supervisor has gone. Returns the exit status."""
     setproctitle.setproctitle("l4lb: control")
     gc.freeze()
     asyncio.run(_serve(setup))

@@ -1,6 +1,7 @@
-"""Names that operators say: of pools, backends (POOL/NAME) and listeners.
+"""Names in the arguments of commands: pools, backends (POOL/NAME) and listeners.
 
-A name is looked at when nothing was found by it: what is gone may still have sessions and picks.
+A name is only checked after a command has found nothing: a pool or backend that was removed may
+still have sessions and recorded picks.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from l4lb.control.command import TEXT_MAX, Command
 from l4lb.errors import AdminError
 from l4lb.native.table import Table
 
-COMPARED_MAX = 4_096  # names that one that is wrong is compared with
+COMPARED_MAX = 4_096  # known names that a wrong name is compared with
 
 KNOWN: Mapping[str, Callable[[Table], Iterable[str]]] = {
     "pool": lambda table: [row.name for row in table.pools()],
@@ -24,7 +25,7 @@ KNOWN: Mapping[str, Callable[[Table], Iterable[str]]] = {
 
 
 def near(said: str, known: Iterable[str]) -> str:
-    """A hint in parentheses, if one of the known names is near or ends so; else ""."""
+    """Returns a hint in parentheses if a known name is similar or ends with /said; else ""."""
     compared = list(itertools.islice(known, COMPARED_MAX))
     found = difflib.get_close_matches(said[:TEXT_MAX], compared, n=1)
     found = found or [name for name in compared if name.endswith(f"/{said}")][:1]
@@ -32,13 +33,14 @@ def near(said: str, known: Iterable[str]) -> str:
 
 
 def unknown(table: Table, kind: str, said: str) -> AdminError:
-    """The refusal of a name that nothing of this kind has."""
+    """Returns the refusal of a name that nothing of this kind has."""
     hint = near(said, KNOWN[kind](table))
     return AdminError("not_found", f"no {kind} is named {said}{hint}; see `l4lb admin {kind}s`")
 
 
 def check(table: Table, command: Command, args: Mapping[str, Any]) -> None:
-    """Are all names there that these arguments say? Raises AdminError not_found."""
+    """Raises AdminError not_found if an argument names a pool, listener or backend that is
+    unknown."""
     for arg in command.args:
         said = args.get(arg.name)
         if arg.of and said is not None and said not in KNOWN[arg.of](table):

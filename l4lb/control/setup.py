@@ -1,4 +1,4 @@
-"""What the supervisor hands the control process."""
+"""What the supervisor gives the control process at its start."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ STALE_HEARTBEAT_MS = 3_000
 
 @dataclass(frozen=True)
 class WebSetup:
-    """sock listens. token: what a change must bring; empty: nothing can be changed. hosts: names
-    besides IP addresses and localhost under which the dashboard may be asked for."""
+    """The HTTP server. sock: its listening socket. token: the token that a change must carry;
+    empty: nothing can be changed. hosts: host names, besides IP addresses and localhost, under
+    which the dashboard is served."""
 
     sock: socket.socket
     token: str = ""
@@ -24,10 +25,11 @@ class WebSetup:
 
 @dataclass(frozen=True)
 class ControlSetup:
-    """admin: the listening unix socket, the supervisor's; channel: to the supervisor, its end of
-    file means that the supervisor is gone. started_ms is CLOCK_MONOTONIC; a checker that has not
-    beaten for stale_heartbeat_ms is shown as stale. web: None, nothing is served over HTTP.
-    discovery: what Sources.configure takes. events: those before its time, oldest first."""
+    """The settings of the control process. admin: the listening admin socket, owned by the
+    supervisor. channel: the channel to the supervisor; its end of file means that the supervisor
+    has gone. started_ms: CLOCK_MONOTONIC. stale_heartbeat_ms: age from which the checker's
+    heartbeat is shown as stale. web: None, nothing is served over HTTP. discovery: the argument of
+    Sources.configure. events: events from before this process, oldest first."""
 
     table: Table
     admin: socket.socket

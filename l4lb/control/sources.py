@@ -1,5 +1,5 @@
-"""Discovery in the control process: sources are followed here, the supervisor applies what they
-find, and operators see the state of each."""
+"""Discovery in the control process: the sources are followed here, the supervisor applies what they
+find, and operators see the state of each source."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from l4lb.native.table import Table
 
 LOG = l4lb.log.get("control")
 
-Settings = Mapping[str, Any]  # of a pool: what its configuration says, as plain data
+Settings = Mapping[str, Any]  # a pool's discovery settings as plain data
 
 
 def row(pool: str, state: State, at_ms: int) -> dict[str, Any]:
-    """What operators see of one pool's source."""
+    """Returns the state of one pool's source as operators see it."""
     return {
         "pool": pool,
         "type": state.type,
@@ -40,7 +40,8 @@ def row(pool: str, state: State, at_ms: int) -> dict[str, Any]:
 
 
 class Sources:
-    """The sources of all pools. own: the names of each pool's backends that no source has found."""
+    """The sources of all pools. own: by pool, the names of backends that were not found by a
+    source."""
 
     def __init__(self, table: Table, channel: Channel) -> None:
         self._table = table
@@ -51,7 +52,8 @@ class Sources:
         )
 
     def configure(self, message: Mapping[str, Any]) -> None:
-        """message: {pools: settings by pool, own: names by pool}."""
+        """Follows the sources of another configuration. message: {pools: settings by pool, own:
+        names by pool}."""
         self._own = message["own"]
         self._runner.configure(
             {name: Discovery.model_validate(one) for name, one in message["pools"].items()}
@@ -61,7 +63,7 @@ class Sources:
         await self._runner.close()
 
     def shown(self) -> list[dict[str, Any]]:
-        """One map a pool that has a source."""
+        """Returns one map for each pool that has a source."""
         now = monotonic_ms()
         return [row(name, state, now) for name, state in self._runner.states()]
 
@@ -81,7 +83,8 @@ class Sources:
         return {row.name: row.health for row in self._table.backends() if row.pool == pool}
 
     def _known(self, pool: str) -> list[Member]:
-        """What an earlier process of this kind had found: what is in force and nobody else's."""
+        """Returns the backends that an earlier control process found: all in force that are not
+        among the pool's own."""
         own = set(self._own.get(pool, ()))
         return [
             Member(str(row.address), row.name, row.weight, row.max_connections, row.backup)

@@ -1,4 +1,4 @@
-"""The admin commands about choices: who belongs to which backend."""
+"""The admin command `sticky`: which client belongs to which backend."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Map = dict[str, Any]
 
 
 async def sticky(table: Table, channel: Channel, args: Map) -> Any:
-    """Shows entries; with `set` and `to`, or `clear`, changes one."""
+    """Returns the entries; with `set` and `to`, or with `clear`, changes one."""
     pool, client, to, clear = args["pool"], args["set"], args["to"], args["clear"]
     if (client is None) != (to is None) or (client is not None and clear is not None):
         raise AdminError("bad_argument", "a change is --set CLIENT --to BACKEND, or --clear CLIENT")

@@ -11,12 +11,13 @@ HEAD = "# Written by `l4lb admin save`: what was in force, where it is not the d
 
 
 def written(stated: Mapping[str, Any]) -> str:
-    """The TOML that says what is stated (config/plain.py)."""
+    """Returns the TOML of a configuration's stated values (config/plain.py)."""
     return HEAD + tomli_w.dumps(_escaped(dict(stated)), indent=2)
 
 
 def _escaped(value: Any) -> Any:
-    """With what would be read as an environment variable (reading/environment.py) as itself."""
+    """Returns the value with each `${` doubled to `$${`, so that reading it back inserts no
+    environment variable (reading/environment.py)."""
     if isinstance(value, dict):
         return {key: _escaped(one) for key, one in value.items()}
     if isinstance(value, list):

@@ -1,8 +1,9 @@
 """The admin socket's server: many clients, each bounded in size, number and time.
 
-Who may ask is decided by the kernel's word on the peer. When MAX_CLIENTS are connected, the one
-idle for longest makes room: idle peers cannot lock an operator out. Rows of long answers that
-clients have not taken yet are bounded over all clients.
+The kernel tells who a peer is, and that decides whether it may ask. When MAX_CLIENTS are connected
+and another client comes, the one that has been idle for longest is closed: idle clients cannot lock
+an operator out. The rows of long answers that clients have not read yet are bounded over all
+clients.
 """
 
 from __future__ import annotations
@@ -25,29 +26,30 @@ from l4lb.control.serving.protocol import Request, refusal
 from l4lb.errors import AdminError
 
 MAX_CLIENTS = 64
-FRAME_TIMEOUT_S = 10.0  # from a frame's first byte to its last
-WRITE_TIMEOUT_S = 30.0  # for a client to take an answer, all parts of it
-LAST_WORD_TIMEOUT_S = 1.0  # for a client that is being closed to take the reason
-HANGUP_POLL_S = 1.0  # how often a client that waits for an answer is looked for
+FRAME_TIMEOUT_S = 10.0  # time from a frame's first byte to its last
+WRITE_TIMEOUT_S = 30.0  # time for a client to read an answer, all its parts
+LAST_WORD_TIMEOUT_S = 1.0  # time for a client that is being closed to read the reason
+HANGUP_POLL_S = 1.0  # time between looks whether a waiting client has left
 READ_BYTES = 64 << 10
-ROWS_A_FRAME = 500  # of a list that is sent in parts
-ROWS_ALWAYS = SESSIONS_LIMIT  # an answer of so many rows is never refused
-ROWS_HELD_MAX = 200_000  # of longer answers, over all clients, until they are taken
+ROWS_A_FRAME = 500  # rows in one part of a long list
+ROWS_ALWAYS = SESSIONS_LIMIT  # an answer with up to this many rows is never refused
+ROWS_HELD_MAX = 200_000  # unread rows of longer answers, over all clients
 LOG = l4lb.log.get("control")
 
 
 class _Rows:
-    """Counts the rows of answers that clients have not taken yet."""
+    """Counts the rows of answers that clients have not read yet."""
 
     def __init__(self) -> None:
         self._held = 0
 
     @contextlib.contextmanager
     def hold(self, result: object) -> Iterator[None]:
-        """Raises AdminError busy if they would be too many."""
+        """Counts the rows of an answer inside the block. Raises AdminError busy at too many
+        rows."""
         count = len(result) if isinstance(result, list) else 0
         if count > ROWS_ALWAYS and self._held + count > ROWS_HELD_MAX:
-            raise AdminError("busy", "too many long answers wait to be taken; ask for fewer rows")
+            raise AdminError("busy", "too many long answers wait to be read; ask for fewer rows")
         self._held += count
         try:
             yield
@@ -56,8 +58,8 @@ class _Rows:
 
 
 def _frames(number: object, result: object) -> Iterator[bytes]:
-    """An answer's frames: a long list comes in parts, all but the last marked `more`. Raises
-    AdminError for what no frame can hold."""
+    """Yields an answer's frames. A long list comes in parts; all but the last are marked `more`.
+    Raises AdminError for a value that no frame can hold."""
     if not isinstance(result, list) or not result:
         yield _frame(number, result)
         return
@@ -73,7 +75,7 @@ def _frames(number: object, result: object) -> Iterator[bytes]:
             except AdminError:
                 if count == 1:
                     raise
-                count //= 2  # large rows: fewer of them
+                count //= 2  # the rows are large: fewer of them go into a frame
         start = end
 
 
@@ -92,14 +94,15 @@ async def _next(parts: AsyncIterator[Any]) -> Any:
 
 
 def _has_left(sock: socket.socket) -> bool:
-    """Has the peer closed? One that only has no more to ask has not: it may still read."""
+    """Returns whether the peer has closed its socket. A peer that has only shut down its sending
+    side may still read."""
     poll = select.poll()
     poll.register(sock, 0)
     return bool(poll.poll(0))
 
 
 class _Client:
-    """One connection: reads a request, answers it, reads the next."""
+    """One connection: it reads a request, answers it, and reads the next."""
 
     def __init__(
         self,
@@ -120,19 +123,19 @@ class _Client:
         self._by: By = NOBODY
 
     async def _send(self, frames: Iterable[bytes]) -> None:
-        """Raises ConnectionError if they are not taken in time: what was sent is then cut short,
-        and nothing more can be said."""
+        """Sends frames. Raises ConnectionError if the client does not read them in time: the answer
+        is then cut short, and no other message can follow."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(WRITE_TIMEOUT_S):
                 for frame in frames:
                     await loop.sock_sendall(self.sock, frame)
-                    await asyncio.sleep(0)  # why: sending need not yield; others have a turn
+                    await asyncio.sleep(0)  # why: a send may not yield; other clients get a turn
         except TimeoutError as error:
-            raise ConnectionAbortedError("an answer was not taken") from error
+            raise ConnectionAbortedError("an answer was not read in time") from error
 
     async def _while_here(self, answer: Coroutine[Any, Any, Any]) -> Any:
-        """The answer, unless the client leaves before. Raises ConnectionError."""
+        """Returns the answer. Raises ConnectionError if the client leaves before."""
         task = asyncio.create_task(answer)
         try:
             while not (await asyncio.wait((task,), timeout=HANGUP_POLL_S))[0]:
@@ -159,7 +162,7 @@ class _Client:
         await self._send((protocol.encode(refusal(number, code, message)),))
 
     async def _stream(self, number: object, parts: AsyncIterator[Any]) -> None:
-        """Each part as it comes, until the client leaves. Raises ConnectionError."""
+        """Sends each part when it comes, until the client leaves. Raises ConnectionError."""
         while True:
             part = await self._while_here(_next(parts))
             await self._send((_frame(number, part, more=True),))
@@ -183,7 +186,7 @@ class _Client:
             self.last_active = time.monotonic()
 
     async def run(self) -> None:
-        """Serves until the client leaves or breaks the rules."""
+        """Serves until the client leaves or violates the protocol."""
         try:
             peer = Peer.of(self.sock)
             if is_own(peer, self._supervisor):
@@ -199,19 +202,19 @@ class _Client:
         except TimeoutError:
             await self._say("timeout", f"a frame took more than {FRAME_TIMEOUT_S:g} s")
         except OSError:
-            pass  # the client is gone
+            pass  # the client has gone
         except Exception as error:  # why: a fault of ours costs this client, not the service
             LOG.error("an admin client was lost", error=repr(error), exc_info=True)
             await self._say("internal", "a fault of the balancer's; see its log")
 
     async def _say(self, code: str, message: str) -> None:
-        """A last word to a client that may not listen."""
+        """Sends a last message to a client that may not read it."""
         with contextlib.suppress(OSError):
             async with asyncio.timeout(LAST_WORD_TIMEOUT_S):
                 await self._refuse(None, code, message)
 
     def make_room(self) -> None:
-        """Ends it in favour of another; one that is idle is told why."""
+        """Closes the connection in favour of another. An idle client is told the reason."""
         if not self.busy:
             word = refusal(None, "too_many_clients", "closed: idle for longest when others came")
             with contextlib.suppress(OSError):
@@ -221,10 +224,10 @@ class _Client:
 
 
 class Server:
-    """Accepts clients on a listening socket that it does not own."""
+    """Accepts clients on a listening socket. The socket belongs to the supervisor."""
 
     def __init__(self, listener: socket.socket, handlers: Handlers, supervisor: int) -> None:
-        """supervisor: its pid; its children may not ask."""
+        """supervisor: the supervisor's pid. Its child processes may not ask."""
         self._listener = listener
         self._supervisor = supervisor
         self._handlers = handlers
@@ -233,7 +236,7 @@ class Server:
         self._clients: set[_Client] = set()
 
     async def run(self) -> None:
-        """Accepts for ever."""
+        """Accepts clients without end."""
         loop = asyncio.get_running_loop()
         self._listener.setblocking(False)
         troubled = False
@@ -242,13 +245,13 @@ class Server:
                 sock, _ = await loop.sock_accept(self._listener)
             except OSError as error:
                 if not troubled:
-                    LOG.error("cannot accept admin clients, trying on", error=str(error))
+                    LOG.error("cannot accept admin clients, trying again", error=str(error))
                 troubled = True
                 await asyncio.sleep(0.1)
                 continue
             troubled = False
             self._welcome(sock)
-            await asyncio.sleep(0)  # why: accepting need not yield; others have a turn
+            await asyncio.sleep(0)  # why: an accept may not yield; other clients get a turn
 
     def _welcome(self, sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -259,7 +262,8 @@ class Server:
         client = _Client(sock, self._handlers, self._rows, self._users, self._supervisor)
         self._clients.add(client)
         client.task = asyncio.create_task(client.run())
-        # Not in run(): a task that is cancelled before its first step runs none of it.
+        # The callback forgets the client, not run(): a task that is cancelled before its first step
+        # runs none of its code.
         client.task.add_done_callback(lambda _: self._forget(client))
 
     def _forget(self, client: _Client) -> None:

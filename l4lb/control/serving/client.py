@@ -21,9 +21,8 @@ CONNECT_TIMEOUT_S = 5.0
 
 
 class AdminClient:
-    """One connection to a running balancer. timeout_s bounds each wait for an answer.
-
-    Raises NoBalancerError if nothing answers at path."""
+    """One connection to a running balancer. timeout_s bounds each wait for an answer. Raises
+    NoBalancerError if nothing answers at path."""
 
     def __init__(self, path: str, *, timeout_s: float | None = 30.0) -> None:
         self._path = path
@@ -57,14 +56,16 @@ class AdminClient:
         self._sock.close()
 
     def call(self, command: str, **args: Any) -> Any:
-        """The command's result. Raises AdminError if the balancer refuses it, NoBalancerError if
-        the balancer goes away, TimeoutError if it takes longer than timeout_s."""
+        """Returns the command's result. Raises AdminError if the balancer refuses the command,
+        NoBalancerError if the balancer goes away, TimeoutError if an answer takes longer than
+        timeout_s."""
         parts = list(self._parts(command, args))
         return sum(parts[1:], parts[0]) if len(parts) > 1 else parts[0]
 
     def stream(self, command: str, **args: Any) -> Iterator[Any]:
-        """The parts of an answer that goes on, such as `events` with follow=True, each as it
-        comes. timeout_s bounds the wait for each: None waits for ever. Raises what call does."""
+        """Yields the parts of a stream, such as `events` with follow=True, each when it comes.
+        timeout_s bounds the wait for each part; None waits without limit. Raises the exceptions of
+        call."""
         return self._parts(command, args)
 
     def _parts(self, command: str, args: Mapping[str, Any]) -> Iterator[Any]:
@@ -72,16 +73,16 @@ class AdminClient:
         number = self._number
         try:
             frame = protocol.encode({"id": number, "command": command, "args": dict(args)})
-        except (ValueError, OverflowError) as fault:  # no UTF-8, too much, too large a number
+        except (ValueError, OverflowError) as fault:  # not UTF-8, too long, a number too large
             raise AdminError("bad_argument", f"this cannot be sent: {fault}") from fault
-        # A balancer that closed the connection may have said why before.
+        # why: a balancer that has closed the connection may have sent the reason before.
         with contextlib.suppress(ConnectionError):
             self._sock.sendall(frame)
         more = True
         while more:
             answer = self._receive()
             if answer.get("id") not in (number, None):
-                continue  # to a call that gave up waiting
+                continue  # an answer to an earlier call that stopped waiting
             if not answer.get("ok"):
                 error = answer.get("error") or {}
                 raise AdminError(str(error.get("code")), str(error.get("message")))
@@ -99,5 +100,7 @@ class AdminClient:
             try:
                 self._inbox.extend(self._decoder.feed(data))
             except protocol.ProtocolError as fault:
-                raise NoBalancerError(f"not l4lb answers on {self._path}: {fault}") from fault
+                raise NoBalancerError(
+                    f"a program that is not l4lb answers on {self._path}: {fault}"
+                ) from fault
         return self._inbox.pop(0)

@@ -1,4 +1,4 @@
-"""What the dashboard shows, as JSON: made once a second while somebody looks, for all who do."""
+"""The dashboard's data as JSON: made once a second while a dashboard is open, and shared by all."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from l4lb.native.table import Table
 EVERY_S = 1.0
 EVENTS_SHOWN = 50
 SESSIONS_SHOWN = 20
-SESSIONS_READ = 5_000  # of which the largest are shown
-# Shown when this version has the command; arguments by command.
+SESSIONS_READ = 5_000  # sessions among which the largest are searched
+# Commands whose answers are added to the state, with their arguments. One that is refused is left
+# out.
 EXTRAS: Mapping[str, dict[str, Any]] = {"talkers": {}, "certs": {}}
 
 
 class Live:
-    """Makes states; `can_change` tells the page whether there is a token to ask for."""
+    """Makes the dashboard's states. `can_change` tells the page whether to ask for a token."""
 
     def __init__(
         self,
@@ -43,7 +44,7 @@ class Live:
         self._made_at = 0.0
 
     async def once(self) -> bytes:
-        """The state now, or one that is not older than EVERY_S / 2."""
+        """Returns the state now, or one that is at most EVERY_S / 2 old."""
         now = asyncio.get_running_loop().time()
         if self._making is None or (self._making.done() and now - self._made_at > EVERY_S / 2):
             self._made_at = now
@@ -51,7 +52,7 @@ class Live:
         return await asyncio.shield(self._making)
 
     async def states(self) -> AsyncIterator[bytes]:
-        """A state, and another one each second, for ever."""
+        """Yields a state each second, without end."""
         while True:
             yield await self.once()
             await asyncio.sleep(EVERY_S)

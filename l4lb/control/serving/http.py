@@ -1,13 +1,13 @@
-"""What is served over HTTP: /metrics, /healthz, the dashboard and what it reads.
+"""The HTTP server: /metrics, /healthz, the dashboard and its data.
 
     GET /metrics  /healthz            anybody who can connect
     GET /  /page.css  /page.js        the dashboard; only under a Host that is this service's
-    GET /api/state  /api/stream       what it shows, once or as server-sent events
+    GET /api/state  /api/stream       the dashboard's data, once or as server-sent events
     POST /api/admin                   drain, ready, maint, weight: with `http_admin` and its token
 
-A page of another site can make a browser send requests here. It cannot read answers (no CORS), its
-host name is refused where a name was rebound to this address, and a change needs a header that no
-form can send. Clients are bounded in number, in what they send and in how slowly they take.
+A page of another site can make a browser send requests here. It cannot read the answers (no CORS).
+A host name that was rebound to this address is refused. A change needs a header that no HTML form
+can send. Clients are bounded in number, in what they send, and in how slowly they read.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from l4lb.native.rows import Address
 from l4lb.native.table import Table
 
 LOG = l4lb.log.get("control")
-CONNECTIONS_MAX = 256  # others come: the oldest that is no stream is closed
+CONNECTIONS_MAX = 256  # past it, the oldest connection that is no stream is closed
 STREAMS_MAX = 32
-STREAMS_A_SOURCE = 8  # of them; an IPv6 network of 64 bits is one source
+STREAMS_A_SOURCE = 8  # streams of one source; an IPv6 /64 network is one source
 BODY_MAX = 4 << 10  # bytes of a request's body
-CERTIFICATES_TIMEOUT_S = 1.0  # a scrape does not wait longer for them
-WRITE_TIMEOUT_S = 10.0  # a stream that takes nothing for so long ends
+CERTIFICATES_TIMEOUT_S = 1.0  # time that a scrape waits for certificates
+WRITE_TIMEOUT_S = 10.0  # a stream whose client reads nothing for this time ends
 CHANGES = ("drain", "ready", "maint", "weight")
 PAGE = {"/": "page.html", "/page.css": "page.css", "/page.js": "page.js"}
 TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
@@ -78,13 +78,13 @@ class Web:
         self._live = live
         self._scraping = asyncio.Lock()
         self._hosts = {name.lower() for name in ("localhost", socket.gethostname(), *setup.hosts)}
-        self._streaming: dict[object, str] = {}  # a stream's connection: its source
+        self._streaming: dict[object, str] = {}  # source of each stream, by connection
         self._server: web.Server | None = None
         folder = resources.files("l4lb.control") / "page"
         self._files = {path: (folder / name).read_bytes() for path, name in PAGE.items()}
 
     async def run(self) -> None:
-        """Serves for ever."""
+        """Serves without end."""
         app = web.Application(client_max_size=BODY_MAX, middlewares=[self._guard])
         app.on_response_prepare.append(_say_who)
         app.router.add_get("/metrics", self._metrics)
@@ -102,7 +102,8 @@ class Web:
         await listening.serve_forever()
 
     def _connection(self) -> asyncio.Protocol:
-        """The protocol of one more connection; the oldest that is idle makes room for it."""
+        """Returns the protocol of one more connection. Past CONNECTIONS_MAX the oldest connection
+        that is no stream is closed."""
         assert self._server is not None
         known = self._server.connections
         if len(known) >= CONNECTIONS_MAX:
@@ -130,7 +131,8 @@ class Web:
             return _plain(error.status, error.reason or "")
 
     def _is_ours(self, host: str) -> bool:
-        """Is this Host header an IP address, which nobody can rebind, or a name of ours?"""
+        """Returns whether this Host header is an IP address, which nobody can rebind, or a name of
+        ours."""
         name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
         name = name.strip("[]").lower()
         with contextlib.suppress(ValueError):
@@ -141,7 +143,7 @@ class Web:
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
         accept = request.headers.get("Accept", "")
-        # why: one at a time, so that many who ask cannot take more than one processor.
+        # why: one scrape at a time, so that many scrapers cannot use more than one processor.
         async with self._scraping:
             known = await self._certificates()
             body, kind = await asyncio.to_thread(self._collector.render, accept, known)
@@ -150,7 +152,7 @@ class Web:
         return response
 
     async def _certificates(self) -> list[Mapping[str, Any]]:
-        """Rows of `certs`; none while the supervisor does not tell them in time."""
+        """Returns the rows of `certs`, or none if the supervisor does not answer in time."""
         found: list[Mapping[str, Any]] = []
         if tls.in_use(self._table):
             with contextlib.suppress(AdminError, TimeoutError):
@@ -216,7 +218,7 @@ class Web:
         except (ValueError, TypeError, KeyError, RecursionError):
             known = ", ".join(CHANGES)
             return _refused(
-                400, "bad_request", f"say {{command, args}}, the command one of {known}"
+                400, "bad_request", f"send {{command, args}}, with one of the commands {known}"
             )
         by = {"via": "http", "client": _client(request)}
         try:
@@ -227,8 +229,8 @@ class Web:
 
 
 class _Faults(logging.Handler):
-    """Tells of our own faults in the service's log, one line each; what was no HTTP is nobody's
-    fault here and says nothing."""
+    """Logs our own faults in the service's log, one line each. Requests that are not valid HTTP and
+    lost connections are not our faults and are not logged."""
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
@@ -238,25 +240,25 @@ class _Faults(logging.Handler):
 
 
 def _faults_only() -> logging.Logger:
-    """What aiohttp is given to log with."""
+    """Returns the logger that aiohttp uses."""
     logger = logging.Logger("l4lb.web", logging.WARNING)
     logger.addHandler(_Faults())
     return logger
 
 
 async def _say_who(_: web.Request, response: web.StreamResponse) -> None:
-    """Which library serves is nobody's business."""
+    """Hides in the Server header which library serves."""
     response.headers["Server"] = "l4lb"
 
 
 def _client(request: web.Request) -> str:
-    """Its address, by the kernel's word; a proxy's where one is between."""
+    """Returns the client's address as the kernel reports it: a proxy's, if there is one between."""
     where = request.transport.get_extra_info("peername") if request.transport else None
     return str(Address(*where[:2])) if where else "?"
 
 
 def _source_of(address: str) -> str:
-    """Who counts as one client."""
+    """Returns the source that a client's address counts as."""
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -1,4 +1,4 @@
-"""Who is at the other end of the admin socket, by the kernel's word; pure but for asking it."""
+"""The process at the other end of the admin socket, as the kernel reports it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ NAME_TIMEOUT_S = 1.0
 
 @dataclass(frozen=True)
 class Peer:
-    """A process when it connected; groups holds its own group and its supplementary ones."""
+    """A process at the time when it connected. groups: its own group and its supplementary
+    groups."""
 
     pid: int
     uid: int
@@ -31,29 +32,29 @@ class Peer:
 
     @classmethod
     def of(cls, sock: socket.socket) -> Peer:
-        """The peer of a connected unix socket. Raises OSError."""
+        """Returns the peer of a connected unix socket. Raises OSError."""
         packed = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
         pid, uid, gid = CREDENTIALS.unpack(packed)
         more = b""
-        # A peer in more groups than fit, or an older kernel: only its own group counts.
+        # Only the peer's own group counts if it is in more groups than fit, or on an older kernel.
         with contextlib.suppress(OSError):
             more = sock.getsockopt(socket.SOL_SOCKET, SO_PEERGROUPS, GROUPS_MAX * 4)
         return cls(pid, uid, frozenset({gid, *struct.unpack(f"{len(more) // 4}I", more)}))
 
 
 class Users:
-    """Names of users by their numbers. Where the host asks a directory that does not answer, a
-    name is missing and nobody waits for long."""
+    """Names of users by their uid. If the host asks a directory service that does not answer, the
+    name is missing and nobody waits for longer than NAME_TIMEOUT_S."""
 
     def __init__(self) -> None:
         self._looks: dict[int, asyncio.Future[str]] = {}
         self._thread = ThreadPoolExecutor(1)
 
     async def name(self, uid: int) -> str:
-        """ "" where it is not known."""
+        """Returns the user's name, or "" if it is unknown."""
         if len(self._looks) >= USERS_MAX:
             self._looks.clear()
-        wait_s = 0.0  # who asks later does not wait for what was late before
+        wait_s = 0.0  # only the first client of a user waits for the look-up
         if uid not in self._looks:
             wait_s, loop = NAME_TIMEOUT_S, asyncio.get_running_loop()
             self._looks[uid] = loop.run_in_executor(self._thread, _name, uid)
@@ -69,18 +70,18 @@ def _name(uid: int) -> str:
 
 
 async def by(peer: Peer, users: Users) -> dict[str, Any]:
-    """Whom the record of changes names."""
+    """Returns the asker as the record of changes names it."""
     return {"via": "admin", "user": await users.name(peer.uid), "uid": peer.uid, "pid": peer.pid}
 
 
 def may_ask(peer: Peer) -> bool:
-    """Root, this service's user, and members of its group may."""
+    """Returns whether the peer may ask: root, the service's user and members of its group may."""
     return peer.uid in (0, os.geteuid()) or os.getegid() in peer.groups
 
 
 def is_own(peer: Peer, supervisor: int) -> bool:
-    """Whether the peer is a process of this service: a child of the supervisor. None of them is an
-    operator; a worker that asks is one that an attacker has taken over."""
+    """Returns whether the peer is a child of the supervisor. No process of the service is an
+    operator: a worker that asks is in an attacker's hands."""
     with contextlib.suppress(psutil.Error):
         return psutil.Process(peer.pid).ppid() == supervisor
     return False

@@ -1,7 +1,7 @@
-"""Frames of the admin socket: a 4-byte big-endian length, then that many bytes of msgpack map.
+"""Frames of the admin socket: a 4-byte big-endian length, then a msgpack map of that many bytes.
 
-Sans I/O: bytes in, maps out. Everything that comes from the other side is bounded before it is
-looked at: the frame's length, the nesting, and the size of every part.
+Sans I/O: bytes in, maps out. Everything from the other side is bounded before it is read: the
+frame's length, its nesting, and the size of every part.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import msgpack
 
 FRAME_MAX = 1 << 20  # bytes of one frame, without its length
 NESTING_MAX = 16
-ELEMENTS_MAX = 16_384  # of all lists and maps of one request; answers may have as many as they like
-WORD_MAX = 64  # characters of an id or a command that is text
+ELEMENTS_MAX = 16_384  # in all lists and maps of one request together; answers have no limit
+WORD_MAX = 64  # characters of a command, or of an id that is text
 LENGTH = struct.Struct(">I")
 
 
 class ProtocolError(Exception):
-    """What came is not a frame of this protocol; nothing after it can be understood."""
+    """Bytes that are not a frame of this protocol; nothing after them can be understood."""
 
 
 def encode(message: Mapping[str, Any]) -> bytes:
-    """One frame. Raises ValueError if the message is larger than FRAME_MAX."""
+    """Returns one frame. Raises ValueError if the message is larger than FRAME_MAX."""
     body: bytes = msgpack.packb(message)
     if len(body) > FRAME_MAX:
         raise ValueError(f"the message has {len(body)} bytes; a frame holds {FRAME_MAX}")
@@ -41,8 +41,8 @@ def _depth_is_sound(value: object, left: int = NESTING_MAX) -> bool:
 
 
 class _Elements:
-    """Counts what a message has while it is unpacked, so that one with too much costs little.
-    Raises ValueError past the most."""
+    """Counts the elements of a message while it is unpacked, so that a message with too many costs
+    little. Raises ValueError past the maximum."""
 
     def __init__(self, most: int) -> None:
         self._most = self._left = most
@@ -89,9 +89,8 @@ def _decode(body: bytes, elements_max: int | None) -> dict[str, Any]:
 
 
 class Decoder:
-    """Turns a stream of bytes, cut anywhere, into messages.
-
-    elements_max: of all lists and maps of one message; None: as many as a frame holds."""
+    """Turns a stream of bytes, cut anywhere, into messages. elements_max: maximum number of
+    elements in all lists and maps of one message; None: no maximum but the frame's."""
 
     def __init__(self, elements_max: int | None = None) -> None:
         self._waiting = bytearray()
@@ -99,11 +98,12 @@ class Decoder:
 
     @property
     def is_inside_frame(self) -> bool:
-        """Has a frame begun that has not ended?"""
+        """Returns whether a frame has begun and not ended."""
         return bool(self._waiting)
 
     def feed(self, data: bytes) -> Iterator[dict[str, Any]]:
-        """The messages that data completes. Raises ProtocolError, after which it is of no use."""
+        """Yields the messages that data completes. Raises ProtocolError; the decoder is of no use
+        after that."""
         self._waiting += data
         while len(self._waiting) >= LENGTH.size:
             (length,) = LENGTH.unpack_from(self._waiting)
@@ -119,7 +119,7 @@ class Decoder:
 
 @dataclass(frozen=True)
 class Request:
-    """What a client asks: a number or word of its own for the answer, a command, its arguments."""
+    """A client's request: an id (number or word) for the answer, a command, its arguments."""
 
     id: int | str | None
     command: str
@@ -127,8 +127,9 @@ class Request:
 
     @classmethod
     def of(cls, message: Mapping[str, Any]) -> Request:
-        """Raises ProtocolError if message is none. A command that is no word is the empty one,
-        which nobody knows; nothing else of the message is kept."""
+        """Returns the request in a message. Raises ProtocolError if there is none. A command that
+        is no word becomes "", which is an unknown command. Other keys of the message are
+        dropped."""
         number, command, args = message.get("id"), message.get("command"), message.get("args")
         if not isinstance(number, int | str | None) or not isinstance(args, dict | None):
             raise ProtocolError("a request is {id, command, args}: a number or text, text, a map")
@@ -139,5 +140,6 @@ class Request:
 
 
 def refusal(number: object, code: str, message: str) -> dict[str, Any]:
-    """An answer that says why not; number is None where no request is meant."""
+    """Returns an answer with an error. number: the request's id, None if the error is about no
+    request."""
     return {"id": number, "ok": False, "error": {"code": code, "message": message}}

@@ -1,4 +1,4 @@
-"""What operators see of a backend's health: its last check, what agents and sessions say. Pure."""
+"""What operators see of a backend's health: its last check, its agent, and passive health. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DAY_S = 86_400
 
 
 def last_check(row: BackendRow, known: HealthRow | None, now_ms: int, now_s: float) -> Map | None:
-    """The last check and why it ended so; None: there was none."""
+    """Returns the last check and its result in words; None if there was no check yet."""
     if not row.check_at_ms:
         return None
     words = row.check_result < len(RESULT_WORDS)
@@ -32,7 +32,7 @@ def last_check(row: BackendRow, known: HealthRow | None, now_ms: int, now_s: flo
 
 
 def beyond_checks(row: BackendRow, known: HealthRow | None, now_ms: int) -> Map:
-    """What agents and sessions say."""
+    """Returns what the agent and clients' sessions (passive health) say of the backend."""
     return {
         "agent": (known.agent or None) if known else None,
         "weight_percent": 100 + (known.weight_change if known else 0),

@@ -1,4 +1,5 @@
-"""What operators see of clients: the busiest sources and the blocked ones. Pure, as overview.py."""
+"""What operators see of clients: the busiest sources and the blocked ones. Pure, as overview.py
+is."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ Map = dict[str, Any]
 
 
 def busiest(table: Table, now_ms: int) -> list[Map]:
-    """The sources that workers keep in their sketches."""
+    """Returns the busiest sources (top talkers), merged from the sketches of all workers."""
     return [
         {
             "source": row.source,
@@ -26,7 +27,7 @@ def busiest(table: Table, now_ms: int) -> list[Map]:
 
 
 def blocked(table: Table, now_ms: int) -> list[Map]:
-    """The blocked sources, oldest first."""
+    """Returns the blocked sources, oldest first."""
     return [
         {
             "source": row.source,

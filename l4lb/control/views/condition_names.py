@@ -1,10 +1,11 @@
-"""The conditions of `wait` by name, for whoever completes or documents them without the table."""
+"""The conditions of `wait` by name. This module needs no shared table: completion and documentation
+use it."""
 
 CONDITIONS = {
     "backend-drained": "the backend has no session",
-    "backend-up": "its health is up",
-    "backend-down": "its health is down",
-    "backend-ejected": "clients failed on it so often that it gets none for a while",
+    "backend-up": "the backend's health is up",
+    "backend-down": "the backend's health is down",
+    "backend-ejected": "passive health has ejected the backend",
     "sessions-below": "fewer than N clients are connected",
     "generation": "the configuration's generation is N or later",
 }

@@ -1,4 +1,4 @@
-"""The conditions that `wait` can wait for: each a predicate over the shared table."""
+"""The conditions of the command `wait`: each is a predicate over the shared table."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def _number(text: str) -> int:
 
 
 def _of_backend(test: Callable[[BackendRow], bool]) -> Callable[[str], Predicate]:
-    """A condition on one backend. It is looked for once, then only its own row is read."""
+    """Makes a condition on one backend. The backend is searched by name once; after that only its
+    own row is read."""
 
     def made(operand: str) -> Predicate:
         known: BackendRow | None = None
@@ -56,7 +57,7 @@ def _generation(operand: str) -> Predicate:
     return lambda table: table.generation >= least
 
 
-# Their meanings, for people: condition_names.py.
+# condition_names.py says in words what each condition means.
 CONDITIONS: dict[str, Callable[[str], Predicate]] = {
     "backend-drained": _of_backend(lambda row: row.active == 0),
     "backend-up": _of_backend(lambda row: row.health == "up"),
@@ -68,8 +69,8 @@ CONDITIONS: dict[str, Callable[[str], Predicate]] = {
 
 
 def condition(name: str, operand: str) -> Predicate:
-    """The predicate `name operand` stands for; it is of one table. It raises AdminError not_found
-    when asked about a backend that is not there. Raises AdminError bad_argument."""
+    """Returns the predicate for a condition and its operand. A predicate is for one table. It
+    raises AdminError not_found when the backend is not there. Raises AdminError bad_argument."""
     if name not in CONDITIONS:
         raise AdminError("bad_argument", f"no condition {name!r}; one of {', '.join(CONDITIONS)}")
     return CONDITIONS[name](operand)

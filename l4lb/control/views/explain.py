@@ -1,7 +1,8 @@
-"""The admin commands that tell about choices and change nothing: which backend a client would get
-and why (explain), and what a change would do to a pool (simulate).
+"""The admin commands explain (which backend a client would get, and why) and simulate (what a
+change would do to a pool). Both change nothing.
 
-Both ask the code that serves clients: one dry pick, or many on a copy of the pool.
+Both ask the code that serves clients: explain makes one pick without taking a place, simulate makes
+many picks on a copy of the pool.
 """
 
 from __future__ import annotations
@@ -21,16 +22,16 @@ from l4lb.native.table import Table
 
 Map = dict[str, Any]
 HASHES = ("ip_hash", "maglev")
-KEYS = 1 << 17  # clients that simulate asks for, spread evenly over all hashes
-PICKS = 20_000  # the same where it is connections that count
-PICKS_WORK = 40_000_000  # ... and what those may cost: backends looked at
+KEYS = 1 << 17  # hash keys that simulate looks up, spread evenly over all hashes
+PICKS = 20_000  # picks that simulate makes where the algorithm does not hash
+PICKS_WORK = 40_000_000  # maximum number of backends that these picks look at
 WEIGHT_MAX = 256
-ADDED_MAX = 64  # backends that one simulation adds
+ADDED_MAX = 64  # backends that one simulation may add
 CLIENT = re.compile(r"(?:\[(?P<v6>[^\]]*)\]|(?P<v4>[^:]*)):(?P<port>[0-9]{1,5})")
 
 
 def pool_row(table: Table, name: str) -> PoolRow:
-    """The pool of that name. Raises AdminError not_found."""
+    """Returns the pool of that name. Raises AdminError not_found."""
     for row in table.pools():
         if row.name == name:
             return row
@@ -38,7 +39,7 @@ def pool_row(table: Table, name: str) -> PoolRow:
 
 
 def members(table: Table, pool: str) -> dict[int, BackendRow]:
-    """A pool's backends by row."""
+    """Returns a pool's backends by row."""
     return {row.index: row for row in table.backends() if row.pool == pool}
 
 
@@ -46,7 +47,8 @@ def members(table: Table, pool: str) -> dict[int, BackendRow]:
 
 
 def client_address(text: str) -> tuple[str, int]:
-    """IP and port (0 where none is said) of IP, IP:PORT or [IPV6]:PORT; "unix:" has none."""
+    """Parses IP, IP:PORT or [IPV6]:PORT. Returns IP and port; the port is 0 if none is given. The
+    IP of "unix:" is ""."""
     if text == "unix:":
         return "", 0
     match = CLIENT.fullmatch(text)
@@ -61,7 +63,7 @@ def client_address(text: str) -> tuple[str, int]:
 
 
 def explain(table: Table, args: Map) -> Map:
-    """Which backend this client would get now, and why."""
+    """Returns which backend this client would get now, and why."""
     pool = pool_row(table, args["pool"])
     ip, port = client_address(args["client"])
     choice = choose.explain(table, pool.index, ip, port, args["sni"] or "", monotonic_ms())
@@ -105,7 +107,7 @@ def _candidate(one: ExplainedBackend, row: BackendRow, choice: Choice) -> Map:
 
 
 def _state(one: ExplainedBackend, row: BackendRow, tier: str) -> str:
-    """Why a backend may or may not be given this client."""
+    """Returns why a backend may or may not get this client."""
     if one.usable == "yes":
         return "starts slowly" if one.weight < row.weight else "usable"
     if one.usable == "full":
@@ -128,10 +130,10 @@ def _why(
     rows: Mapping[int, BackendRow],
     by_chance: bool,
 ) -> str:
-    """One line for people."""
+    """Returns the reason of the choice in one line for people."""
     if found is None:
         if choice.full:
-            return "all that could serve are at their max_connections"
+            return "all usable backends are at their max_connections"
         return "no backend can serve"
     if choice.stuck:
         return f"it belongs to {found.name} (sticky)"
@@ -170,7 +172,7 @@ def _names(text: str | None) -> list[str]:
 
 
 def row_of(rows: Mapping[int, BackendRow], pool: PoolRow, name: str) -> int:
-    """The row of one of a pool's backends. Raises AdminError not_found."""
+    """Returns the row of the pool's backend of that name. Raises AdminError not_found."""
     for index, row in rows.items():
         if row.name == name:
             return index
@@ -187,8 +189,9 @@ def _weight(text: str, name: str) -> int:
 def _shares(
     table: Table, pool: PoolRow, originals: list[int | None], now_ms: int
 ) -> tuple[dict[int, float], list[int | None]]:
-    """Of a copied pool: each backend's share of clients; and, where it hashes, each key's backend.
-    Backends by their original row, added ones by -1, -2, ... in order."""
+    """Returns each backend's share of clients in a copied pool and, if the pool hashes, the backend
+    of each hash key. A backend is named by its row in the original pool; added ones are -1, -2, ...
+    in order."""
     added = [at for at, row in enumerate(originals) if row is None]
     name = {at: -1 - added.index(at) if row is None else row for at, row in enumerate(originals)}
     if pool.balance in HASHES:
@@ -204,7 +207,7 @@ def _shares(
 
 
 class Asked(NamedTuple):
-    """A change that is to be simulated; backends by name."""
+    """A change to simulate; backends by name."""
 
     remove: Sequence[str] = ()
     add: Sequence[tuple[str, int]] = ()
@@ -212,7 +215,7 @@ class Asked(NamedTuple):
 
 
 class _Change(NamedTuple):
-    """The same with those that the pool has by row."""
+    """A change to simulate; backends that the pool has are given by row."""
 
     remove: list[int]
     add: list[tuple[str, int]]
@@ -220,7 +223,7 @@ class _Change(NamedTuple):
 
 
 def _change(pool: PoolRow, rows: Mapping[int, BackendRow], asked: Asked) -> _Change:
-    """Raises AdminError for what cannot be."""
+    """Finds the rows that the change names. Raises AdminError for a change that is not possible."""
     change = _Change(
         [row_of(rows, pool, name) for name in asked.remove],
         list(asked.add),
@@ -236,7 +239,7 @@ def _change(pool: PoolRow, rows: Mapping[int, BackendRow], asked: Asked) -> _Cha
 
 
 def _asked(args: Map) -> Asked:
-    """What a command line says: names, NAME or NAME=WEIGHT, with commas between."""
+    """Parses the command's arguments: names, NAME or NAME=WEIGHT, separated by commas."""
     weights = [said.rpartition("=")[::2] for said in _names(args["weight"])]
     added = [said.partition("=")[::2] for said in _names(args["add"])]
     return Asked(
@@ -247,19 +250,19 @@ def _asked(args: Map) -> Asked:
 
 
 def simulate(table: Table, args: Map) -> Map:
-    """What removing, adding and weighing backends would do to a pool."""
+    """Returns what removing, adding and weighing backends would do to a pool."""
     return simulated(table, args["pool"], _asked(args))
 
 
 def simulated(table: Table, pool_name: str, asked: Asked) -> Map:
-    """The same of a change that is no command line. Raises AdminError."""
+    """Returns what a change would do to a pool. Raises AdminError."""
     pool, now_ms = pool_row(table, pool_name), monotonic_ms()
     rows = members(table, pool.name)
     change = _change(pool, rows, asked)
     try:
         before, was = _shares(*_copied(table, pool, _Change([], [], {})), now_ms)
         after, now = _shares(*_copied(table, pool, change), now_ms)
-    except ValueError as error:  # a name too long
+    except ValueError as error:  # a name is too long
         raise AdminError("bad_argument", str(error)) from error
     pairs = list(zip(was, now, strict=True))
     kept = [pair for pair in pairs if pair[0] not in change.remove]

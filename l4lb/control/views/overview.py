@@ -1,6 +1,8 @@
-"""What operators see of the shared table: rows to plain maps, in the shapes docs/admin.md fixes.
+"""What operators see of the shared table: rows as plain maps, with the keys that docs/admin.md
+fixes.
 
-Pure: the table and the time are arguments. Ages are milliseconds, `_s` seconds.
+Pure: the table and the time are arguments. Ages are in milliseconds; keys that end in `_s` are in
+seconds.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ Map = dict[str, Any]
 
 
 class Service(NamedTuple):
-    """What the views need to know of the service beside its table; times are CLOCK_MONOTONIC."""
+    """Facts about the service that are not in the table; times are CLOCK_MONOTONIC."""
 
     version: str
     pid: int
@@ -62,7 +64,7 @@ def status(table: Table, service: Service, now_ms: int) -> Map:
 
 
 def listeners(table: Table) -> list[Map]:
-    """One map a bound address."""
+    """Returns one map for each bound address."""
     tallies = {row.index: row for row in udp.tallies(table)}
     return [
         _listener(row)
@@ -86,7 +88,7 @@ def _listener(row: ListenerRow) -> Map:
 
 
 def _datagrams(tally: UdpTally | None) -> Map:
-    """What a UDP listener has beside what all have."""
+    """Returns the keys that only a UDP listener has."""
     if tally is None:
         return {}
     return {
@@ -126,7 +128,7 @@ def pools(table: Table) -> list[Map]:
 
 
 def _choice(row: PoolRow) -> Map:
-    """How the pool chooses, beyond its algorithm's name."""
+    """Returns the pool's settings for choosing a backend, beside the algorithm's name."""
     hashes = row.balance in ("ip_hash", "maglev")
     return {
         "hash_key": row.hash_key if hashes else None,
@@ -173,7 +175,8 @@ def _backend(table: Table, row: BackendRow, now_ms: int, now_s: float) -> Map:
 
 
 def workers(table: Table, now_ms: int, usages: Iterable[Usage] = ()) -> list[Map]:
-    """usages: what the processes use of this host; what is not known of one is None."""
+    """Returns one map for each worker. usages: resources that the processes use; unknown values
+    become None."""
     used = {one.pid: one for one in usages}
     return [
         {
@@ -208,8 +211,8 @@ def _used(usage: Usage | None) -> Map:
 
 
 def latency(table: Table) -> Map:
-    """How long sessions took since the start, of all pools together: counts by bucket, and the
-    buckets' upper bounds in microseconds; the last bucket has none."""
+    """Returns how long sessions have taken since the start, over all pools: counts by bucket, and
+    the upper bounds of the buckets in microseconds. The last bucket has no upper bound."""
     counts: dict[str, list[int]] = {}
     for pool in table.pools():
         measured, _, _ = seen.ledger(table, pool.index)
@@ -221,7 +224,7 @@ def latency(table: Table) -> Map:
 
 
 def stats(table: Table) -> Map:
-    """Totals over all workers since the service started."""
+    """Returns totals over all workers since the service started."""
     _, errors, bytes_in, bytes_out, _ = change.totals(table)
     workers = table.all_workers()
     ended: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Choices that were watched, as `admin picks` shows them. Pure."""
+"""Recorded choices of a backend, as `admin picks` shows them. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ KEPT_MAX = 64 * 256  # = (L4_WORKERS_MAX - 1) * L4_TRACES
 
 
 def picks(table: Table, now_ms: int, args: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The newest picks of this pool and client, if they are given, and up to `limit`."""
+    """Returns the newest choices, up to `limit`. `pool` and `client`, where given, select among
+    them."""
     pool, client = args["pool"], args["client"]
     found = [
         row
@@ -39,11 +40,11 @@ def _shown(row: PickRow, now_ms: int) -> dict[str, Any]:
 
 
 def because(row: PickRow) -> str:
-    """Why this backend, or none, in words."""
+    """Returns in words why this backend was chosen, or none."""
     if row.chosen is None:
         if row.full:
-            return "all that could serve have as many sessions as they may"
-        return "none is ready and up that was not tried"
+            return "all usable backends are at their max_connections"
+        return "every backend that is ready and up was tried"
     if row.stuck:
         words = ["the client belongs to it (sticky)"]
     elif row.named:

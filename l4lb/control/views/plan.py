@@ -1,4 +1,4 @@
-"""What a reload would mean for clients: the shares of sessions and of hash keys that it touches.
+"""The effect of a reload on clients: the shares of sessions and of hash keys that it touches.
 
 Pure but for the table, which is only read.
 """
@@ -18,7 +18,8 @@ CHOOSING = ("balance", "hash_key", "hash_prefix", "maglev_size", "hash_balance_f
 
 
 def told(table: Table, answer: dict[str, Any]) -> dict[str, Any]:
-    """The supervisor's answer, with what it means in place of the two configurations."""
+    """Returns the supervisor's answer to `plan`. The effect on clients replaces the two
+    configurations in it."""
     before, after = answer.pop("before"), answer.pop("after")
     gone = {
         change["name"]
@@ -55,13 +56,13 @@ def _ways(pool: Plain) -> list[Any]:
 
 
 def _differs(before: Plain, after: Plain | None) -> bool:
-    """Would clients be chosen for in another way?"""
+    """Returns whether the pool would choose backends for clients differently."""
     return after is None or _weights(before) != _weights(after) or _ways(before) != _ways(after)
 
 
 def _moved(table: Table, name: str, before: Plain, after: Plain | None) -> float | None:
-    """The share of clients' hash keys that get another backend; None where none are hashed, or more
-    backends come than can be tried out."""
+    """Returns the share of clients' hash keys that would get another backend. None: the pool hashes
+    neither before nor after, is gone, or gets more new backends than a simulation may add."""
     if after is None or not {before.get("balance"), after.get("balance")} & set(explain.HASHES):
         return None
     if _ways(before) != _ways(after):

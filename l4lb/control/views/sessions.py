@@ -1,4 +1,4 @@
-"""Live sessions as `admin sessions` shows them: which of them, in which order. Pure."""
+"""Live sessions as `admin sessions` shows them: selected and sorted. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ assert set(KEYS) == set(SORTS)
 
 
 def sessions(table: Table, now_ms: int, args: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The sessions that the arguments ask for. Raises AdminError bad_argument."""
+    """Returns the sessions that the arguments select. Raises AdminError bad_argument."""
     tests, sort, limit = _tests(args), args["sort"], args["limit"]
     if sort is not None and sort not in KEYS:
         raise AdminError("bad_argument", f"sort must be one of {', '.join(SORTS)}")
@@ -51,7 +51,7 @@ def _tests(args: Mapping[str, Any]) -> list[Test]:
 
 
 def _from(source: str) -> Test:
-    """Is a session's client in this network, or at this address?"""
+    """Returns a test whether a session's client is in this network or at this address."""
     try:
         network = unmapped(ipaddress.ip_network(source, strict=False))
     except ValueError:

@@ -1,4 +1,4 @@
-"""What operators see of TLS: certificates in force, and how handshakes went."""
+"""What operators see of TLS: certificates in force, and counts of handshakes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CERTIFICATES_MAX = 16_384
 
 
 async def certificates(channel: Channel) -> list[dict[str, Any]]:
-    """One map a certificate; the supervisor tells them a page at a time."""
+    """Returns one map for each certificate. The supervisor answers a page at a time."""
     found: list[dict[str, Any]] = []
     while len(found) < CERTIFICATES_MAX:
         page = await channel.ask("certificates", {"offset": len(found)})
@@ -24,21 +24,21 @@ async def certificates(channel: Channel) -> list[dict[str, Any]]:
 
 
 def in_use(table: Table) -> bool:
-    """Does TLS end or begin anywhere?"""
+    """Returns whether any listener terminates TLS or any pool uses TLS towards its backends."""
     return any(tls.pool_has_tls(table, row.index) for row in table.pools()) or any(
         tls.listener_end(table, row.index) is not None for row in table.listeners()
     )
 
 
 def of_listener(table: Table, index: int) -> dict[str, Any]:
-    """{"tls": ...} of a listener that has TLS, else nothing."""
+    """Returns {"tls": counts} for a listener that terminates TLS, {} for any other."""
     if tls.listener_end(table, index) is None:
         return {}
     return {"tls": _shown(tls.listener_handshakes(table, index))}
 
 
 def of_pool(table: Table, index: int) -> dict[str, Any]:
-    """The same of a pool whose backends are spoken to in TLS."""
+    """Returns {"tls": counts} for a pool that uses TLS towards its backends, {} for any other."""
     return (
         {"tls": _shown(tls.pool_handshakes(table, index))} if tls.pool_has_tls(table, index) else {}
     )

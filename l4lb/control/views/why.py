@@ -1,7 +1,8 @@
-"""`admin why`: does a backend get new sessions; what brought it there; what would bring it back.
+"""`admin why`: whether a backend gets new sessions, what stops them, and what would bring them
+back.
 
-Pure: rows, settings and the time are arguments; the answer is words for people, and the facts that
-they are made from for programs.
+Pure: rows, settings and the time are arguments. The answer has words for people and, for programs,
+the values behind the words.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ def why(
     events: Iterable[Mapping[str, Any]],
     now_ms: int,
 ) -> dict[str, Any]:
-    """settings: of its checks, as the supervisor has them; None: it is not checked."""
+    """Answers `admin why`. settings: the pool's health check as the supervisor has it; None: the
+    pool has no health check."""
     reasons: list[str] = []
     returns: list[str] = []
     name = f"{row.pool}/{row.name}"
@@ -60,7 +62,7 @@ def why(
         "state": row.state,
         "health": row.health,
         "weight": row.weight,
-        "because": reasons or ["it is ready and nothing speaks against it"],
+        "because": reasons or ["it is ready and nothing keeps new sessions from it"],
         "returns": returns,
         "check": _check(row, health, settings, now_ms),
         "connect_errors": row.connect_errors,

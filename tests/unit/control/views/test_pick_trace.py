@@ -33,8 +33,8 @@ def row(**values: Any) -> PickRow:
         ({"tier": "backups"}, "round_robin, among backups: no primary is usable"),
         ({"tier": "any"}, "round_robin, among all, up or down: none is up"),
         ({"retries": 2}, "round_robin, after 2 that could not be reached"),
-        ({"chosen": None}, "none is ready and up that was not tried"),
-        ({"chosen": None, "full": True}, "all that could serve have as many sessions as they may"),
+        ({"chosen": None}, "every backend that is ready and up was tried"),
+        ({"chosen": None, "full": True}, "all usable backends are at their max_connections"),
     ],
 )
 def test_the_reason_is_told(values: dict[str, Any], said: str) -> None:
