@@ -209,10 +209,13 @@ def test_honest_clients_get_every_byte_whatever_happens_to_the_service(part: int
     ("kills", "said"),
     [
         ([], "nothing ended"),
-        ([Kill(4.0, 9, by_signal=True)], "nothing ended"),
-        ([Kill(2.0, 9, by_signal=False)], "looked whole"),
-        ([Kill(2.0, 0, by_signal=True)], "of at most 0"),
-        ([Kill(2.0, 1, by_signal=True)], ""),
+        ([Kill(4.0, 5.0, 9, by_signal=True)], "nothing ended"),
+        ([Kill(0.0, 0.9, 9, by_signal=True)], "nothing ended"),
+        ([Kill(2.0, 2.1, 9, by_signal=False)], "looked whole"),
+        ([Kill(2.0, 2.1, 0, by_signal=True)], "of at most 0"),
+        ([Kill(2.0, 2.1, 1, by_signal=True)], ""),
+        ([Kill(0.5, 1.5, 1, by_signal=True)], ""),
+        ([Kill(0.5, 9.0, 1, by_signal=True)], ""),
     ],
 )
 def test_a_cut_that_no_kill_explains_is_a_fault(kills: list[Kill], said: str) -> None:

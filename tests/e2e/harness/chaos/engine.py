@@ -56,13 +56,16 @@ def _listed(counter: Counter[str]) -> str:
     return ", ".join(f"{name} {count}" for name, count in sorted(counter.items()))
 
 
-def unexplained(cuts: list[Cut], kills: list[Kill]) -> list[str]:
-    """The cuts that no kill explains, in words."""
+def unexplained(
+    cuts: list[Cut], kills: list[Kill], logged: Callable[[int], list[str]] = lambda _: []
+) -> list[str]:
+    """The cuts that no kill explains, in words. logged: what the access log says of sessions of a
+    client's port."""
     wrong = []
     for cut in cuts:
-        near = [kill for kill in kills if cut.begun <= kill.at <= cut.ended]
+        near = [kill for kill in kills if cut.begun <= kill.until and kill.since <= cut.ended]
         if not near:
-            wrong.append(f"nothing ended this transfer: {cut}")
+            wrong.append(f"nothing ended this transfer: {cut}; logged: {logged(cut.port)}")
         elif cut.manner == "short" and not any(kill.by_signal for kill in near):
             wrong.append(f"a session that was ended looked whole: {cut}")
     most = sum(kill.most for kill in kills)
@@ -113,7 +116,7 @@ class Run:
         tally, servers = self.crowd.tally, self.world.servers
         servers.look()
         self.wrong += tally.wrong + tally.stuck + [f"a server: {one}" for one in servers.wrong]
-        self.wrong += unexplained(tally.cuts, self.operator.kills)
+        self.wrong += unexplained(tally.cuts, self.operator.kills, self.world.logged)
         cut = {one.seed for one in tally.cuts}
         self.wrong += [
             f"a server saw an end that its client did not: seed {seed}, {manner}"

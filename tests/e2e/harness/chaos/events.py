@@ -1,7 +1,7 @@
 """What operators and bad luck do to the balancer, and how each is seen to be over.
 
 A calm event ends no session. One that kills says which sessions it may have ended: `Kill` has the
-moment, and how many at most.
+time that it took, and how many at most.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,10 +33,12 @@ FOUND_NOTHING = "not_found"
 
 @dataclass(frozen=True)
 class Kill:
-    """at: when it was. most: how many transfers it may have cut. by_signal: the kernel ended the
-    connections, so that an end may look clean."""
+    """since, until: the times before the kill was asked for and after it was done; on a busy
+    machine a whole transfer may begin in between, and be cut. most: how many transfers it may have
+    cut. by_signal: the kernel ended the connections, so that an end may look clean."""
 
-    at: float
+    since: float
+    until: float
     most: int
     by_signal: bool
 
@@ -132,6 +134,15 @@ class Operator:
 
     # ---- what ends sessions --------------------------------------------------------------
 
+    @contextlib.contextmanager
+    def _killing(self, most: int, *, by_signal: bool) -> Iterator[None]:
+        """The block kills; when it began and ended is noted."""
+        since = time.monotonic()
+        try:
+            yield
+        finally:
+            self.kills.append(Kill(since, time.monotonic(), most, by_signal))
+
     def _kill(self) -> None:
         """A worker dies. It is stopped first, so that its sessions can be counted."""
         worker = self._worker()
@@ -139,8 +150,8 @@ class Operator:
         send_signal(pid, signal.SIGSTOP)
         until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED, "it has stopped")
         # One more: it may have been accepted, and have no row yet.
-        self.kills.append(Kill(time.monotonic(), self._friends(index) + 1, by_signal=True))
-        kill_and_wait(pid)
+        with self._killing(self._friends(index) + 1, by_signal=True):
+            kill_and_wait(pid)
         self.lb.wait_for_new_worker(index, pid)
 
     def _kill_midway(self) -> None:
@@ -161,8 +172,10 @@ class Operator:
         self._wait_for_a_moment(thread)
         workers = _workers(self.lb)
         if workers:
-            self.kills.append(Kill(time.monotonic(), self.friends, by_signal=True))
-            with contextlib.suppress(ProcessLookupError):
+            with (
+                self._killing(self.friends, by_signal=True),
+                contextlib.suppress(ProcessLookupError),
+            ):
                 kill_and_wait(self.rng.choice(workers))
         thread.join()
         if failed and not isinstance(failed[0], wire.AdminError):
@@ -193,12 +206,12 @@ class Operator:
         """An operator ends some sessions, whosever they are."""
         rows = self.lb.ask("sessions", limit=100)
         for row in self.rng.sample(rows, min(5, len(rows))):
-            self.kills.append(Kill(time.monotonic(), 1, by_signal=False))
-            try:
-                self.ask("kill", session=row["id"])
-            except wire.AdminError as error:
-                if FOUND_NOTHING not in str(error):  # else it has ended by itself
-                    raise
+            with self._killing(1, by_signal=False):
+                try:
+                    self.ask("kill", session=row["id"])
+                except wire.AdminError as error:
+                    if FOUND_NOTHING not in str(error):  # else it has ended by itself
+                        raise
 
 
 def _workers(lb: Balancer) -> list[int]:

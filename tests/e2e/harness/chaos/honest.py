@@ -30,7 +30,8 @@ SIZES = (0, 1, 100, 5_000, 60_000, 300_000, 1_000_000)
 
 @dataclass(frozen=True)
 class Cut:
-    """A transfer that ended too early. manner: "reset", or "short" for an end that looks clean."""
+    """A transfer that ended too early. manner: "reset", or "short" for an end that looks clean.
+    port: the client's, as the access log has it; 0 if it has none."""
 
     kind: str
     seed: int
@@ -38,6 +39,7 @@ class Cut:
     begun: float
     ended: float
     how: str = ""
+    port: int = 0
 
 
 @dataclass
@@ -82,7 +84,9 @@ class Honest:
 
 
 class Transfers(Honest):
-    """A client of TCP."""
+    """A client of TCP. port: of the transfer that it does."""
+
+    port = 0
 
     def once(self) -> None:
         rng = self.rng
@@ -94,6 +98,7 @@ class Transfers(Honest):
         )  # fmt: skip
         manner = Manner(16384, 0.2, 5) if lazy else Manner()
         begun = time.monotonic()
+        self.port = 0
         try:
             self._transfer(head, manner)
         except AssertionError as error:
@@ -104,13 +109,16 @@ class Transfers(Honest):
             short = isinstance(error, (EOFError, ssl.SSLEOFError))
             manner_ = "short" if short else "reset"
             now = time.monotonic()
-            self.tally.cuts.append(Cut(self.kind, head.seed, manner_, begun, now, repr(error)))
+            cut = Cut(self.kind, head.seed, manner_, begun, now, repr(error), self.port)
+            self.tally.cuts.append(cut)
         else:
             self.tally.add(self.kind, sum(sizes))
 
     def _transfer(self, head: Head, manner: Manner) -> None:
         with REACH[self.kind](self.world, head) as peer:
             peer.settimeout(WAIT_S)
+            if peer.family == socket.AF_INET:
+                self.port = head.port if self.kind == "proxied" else peer.getsockname()[1]
             peer.sendall(head.pack())
             if isinstance(peer, ssl.SSLSocket):
                 send(peer, head.upstream(), manner, head.seed)

@@ -184,6 +184,11 @@ class World:
         """The port of a listener."""
         return int(str(self.base["listeners"][listener]["bind"][0]).rpartition(":")[2])
 
+    def logged(self, port: int) -> list[str]:
+        """What the access log says of the sessions of clients of this port: the newest lines."""
+        lines = (self.folder / "access.log").read_text().splitlines() if port else []
+        return [line for line in lines if f":{port}" in line][-5:]
+
     def varied(self, rng: random.Random) -> Config:
         """Another configuration: other numbers of workers, other pools, perhaps a port more."""
         config = copy.deepcopy(self.base)
