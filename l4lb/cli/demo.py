@@ -97,7 +97,7 @@ def run(*, port: int | None, workers: int | None, admin: str | None) -> int:
     """Serves until a signal ends it. Returns the exit status. Raises L4lbError if the port is
     taken."""
     from l4lb.config.flags import demo, override
-    from l4lb.supervisor.main import serve
+    from l4lb.supervisor.first_start import serve
 
     port = port or DEMO_PORT
     if not _is_free(port):

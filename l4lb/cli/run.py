@@ -68,7 +68,7 @@ def command(
     from l4lb.config.flags import override
     from l4lb.config.reading import parse
     from l4lb.config.reading.resolve import resolve
-    from l4lb.supervisor.main import serve
+    from l4lb.supervisor.first_start import serve
     from l4lb.supervisor.reload.source import ConfigOrigin
     from l4lb.supervisor.upgrade import state_file
 

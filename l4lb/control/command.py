@@ -20,13 +20,15 @@ class Carrier:
     passed on to the supervisor).
 
     The other fields are for operations of the supervisor. timeout_s: how long the asker waits for
-    the answer. serving: the operation is refused once the service has begun to end. announced: the
-    service manager hears of its begin and its end. checker: only the checker may ask for it.
+    the answer. serving: the operation is refused while the service starts and once it has begun to
+    end. starting: the operation is carried out while the service starts, all the same. announced:
+    the service manager hears of its begin and its end. checker: only the checker may ask for it.
     """
 
     who: str
     timeout_s: float = 5.0
     serving: bool = False
+    starting: bool = False
     announced: bool = False
     checker: bool = False
 
@@ -35,7 +37,7 @@ TABLE, CONTROL, SUPERVISOR = Carrier("table"), Carrier("control"), Carrier("supe
 SERVING = replace(SUPERVISOR, serving=True)
 CHANGE = replace(SERVING, timeout_s=45.0)  # reading the configuration may take 30 s of these
 RELOAD = replace(CHANGE, announced=True)
-DISCOVER = replace(SERVING, timeout_s=15.0)
+DISCOVER = replace(SERVING, starting=True, timeout_s=15.0)
 CHECKER = replace(SUPERVISOR, checker=True)
 MOVE = replace(SERVING, timeout_s=25.0)  # sessions move between workers
 UPGRADE = replace(SERVING, timeout_s=55.0, announced=True)

@@ -385,6 +385,7 @@ OPERATIONS: Mapping[str, Carrier] = {
     "certificates": SUPERVISOR,
     "refused": SUPERVISOR,
     "discovered": DISCOVER,
+    "all_answered": DISCOVER,
     "publish": CHECKER,
     "close": CHECKER,
     "agent_state": CHECKER,

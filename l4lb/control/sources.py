@@ -3,6 +3,8 @@ find, and operators see the state of each source."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -47,6 +49,7 @@ class Sources:
         self._table = table
         self._channel = channel
         self._own: Mapping[str, Sequence[str]] = {}
+        self._first: asyncio.Task[None] | None = None
         self._runner = Runner(
             World(self._apply, self._tell, self._health, self._known, monotonic_ms, (AdminError,))
         )
@@ -59,7 +62,20 @@ class Sources:
             {name: Discovery.model_validate(one) for name, one in message["pools"].items()}
         )
 
+    def start(self, message: Mapping[str, Any]) -> None:
+        """Follows the first sources; message: see configure. The supervisor is told when each of
+        them has answered or failed once: a service that starts waits for that."""
+        self.configure(message)
+        self._first = asyncio.create_task(self._tell_when_tried())
+
+    async def _tell_when_tried(self) -> None:
+        await self._runner.all_tried()
+        with contextlib.suppress(AdminError):  # a service that ends does not wait any more
+            await self._channel.ask("all_answered", {})
+
     async def close(self) -> None:
+        if self._first is not None:
+            self._first.cancel()
         await self._runner.close()
 
     def shown(self) -> list[dict[str, Any]]:

@@ -77,12 +77,14 @@ class World:
 
 
 class Follower:
-    """One pool's source, followed by a task."""
+    """One pool's source, followed by a task. tried: set when its first answer is in force, or when
+    it has failed."""
 
     def __init__(self, name: str, settings: Discovery, world: World) -> None:
         self.name = name
         self.settings = settings
         self.state = State(settings.type)
+        self.tried = asyncio.Event()
         self._world = world
         self._base: Sequence[Member] = world.known(name)
         self.state.members = tuple(self._base)
@@ -124,6 +126,7 @@ class Follower:
         """The source did not answer: its last answer stays."""
         self.state.failures += 1
         self.state.error = why
+        self.tried.set()
         if not self._failing:
             self._failing = True
             self._told = self._spells.take()
@@ -153,6 +156,7 @@ class Follower:
         self.state.answers += 1
         self.state.answered_ms = self._world.now_ms()
         await self._settle()
+        self.tried.set()
         if self._unsettled() and self._judging is None:
             self._judging = asyncio.create_task(self._judge())
 

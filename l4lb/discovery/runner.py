@@ -41,6 +41,11 @@ class Runner:
                 pool.failed(f"a fault of l4lb: {one_line(repr(error))}")
                 await self.world.clock.sleep(pool.settings.interval_ms / MS)
 
+    async def all_tried(self) -> None:
+        """Returns when each source has answered or failed once."""
+        for pool, _ in list(self._pools.values()):
+            await pool.tried.wait()
+
     def states(self) -> list[tuple[str, State]]:
         """Returns each pool with its state, in the order of the configuration."""
         return [(name, pool.state) for name, (pool, _) in self._pools.items()]

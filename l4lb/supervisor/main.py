@@ -1,7 +1,10 @@
 """The supervisor process: builds the service from a configuration, runs it, ends it.
 
     starting -> serving -> draining -> ended        (TERM, then TERM again or INT)
-                   `---------> stopping -> ended    (INT)
+       `-----------`---------> stopping -> ended    (INT; TERM while it starts)
+
+While it starts, pools that have no backend but those of discovery wait for their first answers.
+Clients that come meanwhile wait in the queues of the listening sockets, which are open already.
 
 It does nothing per connection. Every socket that clients can reach is its own.
 """
@@ -27,7 +30,7 @@ from l4lb.native import udp
 from l4lb.native.table import Table
 from l4lb.supervisor.checking import Checking
 from l4lb.supervisor.observability import Observability
-from l4lb.supervisor.process import preload, privileges, seccomp
+from l4lb.supervisor.process import privileges, seccomp
 from l4lb.supervisor.process.child import Strangers
 from l4lb.supervisor.process.event_history import History
 from l4lb.supervisor.process.helper import Helper
@@ -55,6 +58,7 @@ from l4lb.supervisor.workers.workers import Workers
 
 STATUS_EVERY_MS = 5_000  # the one line that a service manager shows
 STRANGERS_EVERY_MS = 1_000
+FIRST_ANSWERS_MS = 5_000  # how long clients wait at a start for the first answers of discovery
 STOP_GRACE_MS = 2_000  # between telling a process to end at once and killing it
 LOG = l4lb.log.get("supervisor")
 
@@ -92,8 +96,9 @@ class Supervisor:
         self._service = self._described()
         self._reloads = self._make_reloads(origin)
         record = Record(self._tell)
-        self._requests = Requests(operations(self._service, self._reloads, record), record,
-                                  phase=lambda: self._phase, notifier=notifier)  # fmt: skip
+        self._waits_for_answers = before is None and bool(self._unanswered())
+        bound = operations(self._service, self._reloads, record, self._serve)
+        self._requests = Requests(bound, record, phase=lambda: self._phase, notifier=notifier)
 
     def _make_workers(self, config: Config) -> None:
         """The workers, not started yet, and the certificates that they load."""
@@ -259,16 +264,42 @@ class Supervisor:
                 signal.SIGUSR2: lambda: self._requests.by_signal("USR2", "upgrade"),
             }
         )
-        self._phase = "serving"
         self._membership.policy.start(self._reactor, self._tell)
-        # Whoever gets an answer from admin finds all workers there: control comes last.
         self._observability.start()
+        if self._waits_for_answers:
+            self._helpers.control.start()
+            self._reactor.after(FIRST_ANSWERS_MS, self._serve)
+        else:
+            self._serve()
+        self._notifier.beat(self._reactor.every)
+        if self._notifier.address:
+            self._reactor.every(STATUS_EVERY_MS, self._tell_status)
+        if os.getpid() == 1:
+            self._reactor.every(STRANGERS_EVERY_MS, Strangers().reap)
+        self._reactor.run()
+        self._close()
+        return self._exit_status
+
+    def _unanswered(self) -> list[str]:
+        """The pools that have no backend until their discovery finds one."""
+        pools = self._reloads.source.running.pools.items()
+        return [name for name, pool in pools if pool.discovery and not pool.backends]
+
+    def _serve(self) -> None:
+        """Takes clients from now on; does nothing if they are taken already."""
+        if self._phase != "starting":
+            return
+        self._phase = "serving"
+        if self._waits_for_answers and (unanswered := self._unanswered()):
+            LOG.warning("serving, but discovery has found no backend", pools=unanswered)
         if self._before is not None:
             self._before.have_leave(self._table, self._membership)
         self._workers.start(hold_udp=self._before is not None)
         self._secrets.start()
         self._helpers.checker.start()
-        self._helpers.control.start()
+        # Whoever gets an answer from admin finds all workers there: control comes last.
+        if not self._waits_for_answers:
+            self._helpers.control.start()
         LOG.info(
             "serving",
             version=l4lb.__version__,
@@ -287,14 +318,6 @@ class Supervisor:
             )  # fmt: skip
             self._before.close_web_but(self._web)
             self._requests.record.answered(self._before.state.answer.cause, self._before.outcome)
-        self._notifier.beat(self._reactor.every)
-        if self._notifier.address:
-            self._reactor.every(STATUS_EVERY_MS, self._tell_status)
-        if os.getpid() == 1:
-            self._reactor.every(STRANGERS_EVERY_MS, Strangers().reap)
-        self._reactor.run()
-        self._close()
-        return self._exit_status
 
     def _in_words(self) -> str:
         """The service in one line, for its manager."""
@@ -366,27 +389,3 @@ class Supervisor:
             self._web.close()
         self._admin.close()
         self._secrets.close()
-
-
-def serve(
-    config: Config,
-    *,
-    origin: ConfigOrigin | None = None,
-    announce: Callable[[], None] | None = None,
-) -> int:
-    """Runs the service in the foreground until it is told to end.
-
-    origin: the file it came from, for reloads. announce is called once when clients are served.
-    Returns the exit status: 0, or 1 if the service gave up. Raises L4lbError if it cannot start
-    (an address in use, no such folder)."""
-    l4lb.log.setup(config.process.log.level, config.process.log.format)
-    seccomp.check(config)
-    user = privileges.User.named(config.process.user) if config.process.user else None
-    pid, environ = os.getpid(), os.environ
-    supervisor = Supervisor(
-        config, origin or ConfigOrigin(), announce, Notifier(environ, pid), Inherited(environ, pid)
-    )
-    if user is not None:
-        preload.for_user(user)
-        supervisor.become(user)
-    return supervisor.run()

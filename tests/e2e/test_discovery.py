@@ -18,6 +18,7 @@ import pytest
 from .harness import PORTS, Backends, Balancer, Load, one_pool, read_line, send_signal, toml, until
 from .harness.netns import two_hosts
 from .harness.program import program
+from .harness.wire import AdminError
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +53,71 @@ def has(lb: Balancer, *addresses: str) -> None:
 
 def kinds(lb: Balancer) -> list[str]:
     return [event["kind"] for event in lb.ask("events")]
+
+
+def starts_late(go: Path, line: str) -> list[str]:
+    """The command of a source that answers this line when there is a file `go`."""
+    wait = f"until [ -e {go} ]; do sleep 0.05; done; echo '{line}'; while :; do sleep 1; done"
+    return ["/bin/sh", "-c", wait]
+
+
+@contextlib.contextmanager
+def starting(config: dict[str, Any]) -> Iterator[Balancer]:
+    """A balancer that waits for the answer of its source before it serves."""
+    with Balancer(config, serves=False) as lb:
+        assert lb.ask("discovery")[0]["answers"] == 0
+        assert not any(row["pid"] for row in lb.ask("workers"))
+        yield lb
+
+
+def test_clients_of_a_start_wait_for_the_first_answer(backends: Backends, tmp_path: Path) -> None:
+    go, one = tmp_path / "go", backends.addresses[0]
+    config = found_in(tmp_path)
+    command = starts_late(go, json.dumps([one]))
+    config["pools"]["web"]["discovery"] = {"type": "exec", "command": command}
+    with starting(config) as lb, lb.connect() as early:
+        with pytest.raises(AdminError, match="the service is starting"):
+            lb.ask("reload")
+        go.touch()
+        assert read_line(early)
+        assert "discovery has found no backend" not in lb.log_path.read_text()
+
+
+def test_a_start_waits_no_longer_for_a_source_that_fails_or_hangs(
+    backends: Backends, tmp_path: Path
+) -> None:
+    config = found_in(tmp_path)
+    config["pools"]["web"]["backends"] = backends.rows()
+    config["pools"]["fails"] = {
+        "discovery": {"type": "file", "path": str(tmp_path / "none"), "interval": "1s"}
+    }
+    config["listeners"]["fails"] = {"bind": [f"127.0.0.1:{PORTS.take()}"], "pool": "fails"}
+    with Balancer(config) as lb, lb.connect() as client:
+        assert read_line(client)
+        assert "discovery has found no backend" in lb.log_path.read_text()
+        assert lb.ask("discovery")[1]["failures"]
+    del config["process"]["admin"]  # of the first one's folder
+    config["pools"]["fails"]["discovery"] = {
+        "type": "exec", "command": starts_late(tmp_path / "none", ""),
+    }  # fmt: skip
+    with Balancer(config) as lb, lb.connect() as client:
+        assert read_line(client)
+        assert not lb.ask("discovery")[1]["answers"]
+
+
+def test_a_service_that_waits_for_its_sources_ends_when_it_is_told(
+    tmp_path: Path,
+) -> None:
+    config = found_in(tmp_path)
+    config["pools"]["web"]["discovery"] = {
+        "type": "exec", "command": starts_late(tmp_path / "none", ""),
+    }  # fmt: skip
+    with starting(config) as lb:
+        old = lb.child("control").pid
+        send_signal(old, signal.SIGKILL)
+        until(lambda: lb.child("control").pid != old, "another control process runs")
+        lb.signal(signal.SIGTERM)
+        assert lb.process.wait(20) == 0
 
 
 def test_a_file_feeds_a_pool_and_what_stays_keeps_its_counts(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from l4lb.clock import monotonic_ms
@@ -21,8 +21,11 @@ from l4lb.supervisor.upgrade.old_program import Departure
 Operations = dict[str, Operation]
 
 
-def operations(service: Service, reloads: Reloads, record: Record) -> Operations:
-    """What carries out each operation, by its name."""
+def operations(
+    service: Service, reloads: Reloads, record: Record, all_answered: Callable[[], None]
+) -> Operations:
+    """What carries out each operation, by its name. all_answered: called when each source of
+    discovery has answered or failed once."""
     backends = BackendRequests(service.table, service.workers.send, reloads)
     checker = CheckerRequests(service.reactor, service.table, backends, record)
     bound = {
@@ -31,6 +34,7 @@ def operations(service: Service, reloads: Reloads, record: Record) -> Operations
         **_of_configuration(reloads),
         **_of_program(service, reloads),
         **_of_checker(checker),
+        "all_answered": at_once(lambda _: all_answered()),
     }
     assert bound.keys() == OPERATIONS.keys()
     return bound

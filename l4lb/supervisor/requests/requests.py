@@ -59,7 +59,7 @@ class Requests:
             operation = self._operations.get(op)
             if operation is None or OPERATIONS[op].checker or not isinstance(args, Mapping):
                 raise AdminError("bad_request", "the supervisor knows no such request")
-            if OPERATIONS[op].serving and self._phase() != "serving":
+            if not _is_allowed(op, self._phase()):
                 raise AdminError("refused", f"the service is {self._phase()}")
             if OPERATIONS[op].announced:
                 reply = self._announced(reply)
@@ -110,6 +110,11 @@ class Requests:
             do()
 
         return done
+
+
+def _is_allowed(op: str, phase: str) -> bool:
+    row = OPERATIONS[op]
+    return not row.serving or phase == "serving" or (row.starting and phase == "starting")
 
 
 def _answer(outcome: Any) -> dict[str, Any]:

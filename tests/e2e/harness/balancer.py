@@ -52,12 +52,14 @@ class Balancer:
         bind: str = "",
         files: int | None = None,
         command: Sequence[str] = (),
+        serves: bool = True,
     ) -> None:
         """config: what its file says (its admin socket is added); or args: its command line, with
         the address that it binds by it; its admin socket is then the default one, which only one
         test at a time can have (fixture `default_socket`).
 
         files: its limit of open files. command: how to start it, if not by its installed script.
+        serves: the block begins when its workers run; else when admin answers.
         """
         self.config = config
         self.args = list(args)
@@ -65,6 +67,7 @@ class Balancer:
         self.files = files
         self.close_fds = True  # of what its parent has open it inherits nothing
         self.command = list(command or program())
+        self.serves = serves
         self.folder = Path(tempfile.mkdtemp(prefix="l4lb-e2e-"))
         self.socket = str(self.folder / "l4lb" / "admin.sock")
         if config is None and os.getuid() == 0:
@@ -115,7 +118,8 @@ class Balancer:
         try:
             self._start()
             until(self.answers, "the balancer answers `status`", timeout_s=30)
-            until(lambda: len(self.pids()) >= self.workers, "its workers run", timeout_s=30)
+            if self.serves:
+                until(lambda: len(self.pids()) >= self.workers, "its workers run", timeout_s=30)
         except BaseException:
             self._kill_all()
             self._print_log()
@@ -156,7 +160,7 @@ class Balancer:
         if self.process.poll() is not None:
             raise AssertionError(f"l4lb ended with {self.process.returncode}: {self.log()}")
         try:
-            return bool(self.ask("status")["workers"])
+            return bool(self.ask("status")["workers"]) or not self.serves
         except (OSError, EOFError):
             return False
 

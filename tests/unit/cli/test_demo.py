@@ -45,7 +45,7 @@ def test_three_backends_answer_while_it_serves_and_end_with_it(
         assert config.process.workers == 2
         return 0
 
-    monkeypatch.setattr("l4lb.supervisor.main.serve", serve)
+    monkeypatch.setattr("l4lb.supervisor.first_start.serve", serve)
     port = demo._any_port()
     more = ("--workers", "2", "--admin", "/tmp/l4lb-of-this-test.sock")
     done = l4lb("run", "--demo", "--port", str(port), *more)

@@ -32,7 +32,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
         found.append(config)
         return 0
 
-    monkeypatch.setattr("l4lb.supervisor.main.serve", serve)
+    monkeypatch.setattr("l4lb.supervisor.first_start.serve", serve)
     return found
 
 
@@ -73,7 +73,7 @@ def test_a_fault_at_run_time_is_one_line_and_1(
     def serve(*_: Any, **__: Any) -> int:
         raise error
 
-    monkeypatch.setattr("l4lb.supervisor.main.serve", serve)
+    monkeypatch.setattr("l4lb.supervisor.first_start.serve", serve)
     done = l4lb(*RUN)
     assert done.status == status
     assert done.err.endswith(said)
@@ -83,7 +83,7 @@ def test_a_fault_at_run_time_is_one_line_and_1(
 def test_the_services_exit_status_is_the_programs(
     l4lb: L4lb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("l4lb.supervisor.main.serve", lambda *_, **__: 1)
+    monkeypatch.setattr("l4lb.supervisor.first_start.serve", lambda *_, **__: 1)
     assert l4lb(*RUN).status == 1
 
 

@@ -9,7 +9,7 @@ from l4lb.supervisor.requests.operations import operations
 
 
 def test_each_operation_is_carried_out_and_no_other() -> None:
-    assert operations(MagicMock(), MagicMock(), MagicMock()).keys() == OPERATIONS.keys()
+    assert operations(*(MagicMock() for _ in range(4))).keys() == OPERATIONS.keys()
 
 
 def test_each_command_says_who_carries_it_out() -> None:
@@ -20,8 +20,10 @@ def test_each_command_says_who_carries_it_out() -> None:
 
 def test_what_changes_the_configuration_or_the_program_waits_for_a_service_that_serves() -> None:
     due = {
-        "add", "confirm", "diff", "discovered", "plan", "rebalance", "reload", "remove",
-        "rollback", "save", "upgrade",
+        "add", "all_answered", "confirm", "diff", "discovered", "plan", "rebalance", "reload",
+        "remove", "rollback", "save", "upgrade",
     }  # fmt: skip
     assert {name for name, row in OPERATIONS.items() if row.serving} == due
+    early = {name for name, row in OPERATIONS.items() if row.starting}
+    assert early == {"discovered", "all_answered"}
     assert {name for name, row in OPERATIONS.items() if row.announced} == {"reload", "upgrade"}
