@@ -3,10 +3,10 @@
 
     .venv/bin/python bench/chaos.py --minutes 60 --record
 
-The same as tests/e2e/test_chaos.py does for minutes (tests/e2e/harness/chaos): honest clients over
-every kind of listener compare every byte, hostile ones do what they can, and meanwhile workers
-are killed and stopped, helpers die, and the service is reloaded, rebalanced, upgraded. It says
-what was done and what came of it; exit status 1 if anything was wrong. It is not about speed.
+The same as tests/e2e/hardening/test_chaos.py does for minutes (tests/e2e/harness/chaos): honest
+clients over every kind of listener compare every byte, hostile ones do what they can, and meanwhile
+workers are killed and stopped, helpers die, and the service is reloaded, rebalanced, upgraded. It
+says what was done and what came of it; exit status 1 if anything was wrong. It is not about speed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The C-level tests: each test_*.c is a program over all of csrc/, built and run here.
+"""The C-level tests: each ROOM/test_*.c is a program over all of csrc/, built and run here. It is
+about files of csrc/ROOM; the headers beside this file are what several programs share.
 
 With L4LB_SANITIZE=address they and csrc/ are built with AddressSanitizer and
 UndefinedBehaviorSanitizer, with L4LB_SANITIZE=thread with ThreadSanitizer (scripts/test --sanitize
@@ -42,8 +43,12 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return built
 
 
+def program_name(source: Path) -> str:
+    return f"{source.parent.name}/{source.stem}"
+
+
 @pytest.mark.xdist_group("c")
-@pytest.mark.parametrize("source", sorted(HERE.glob("test_*.c")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("source", sorted(HERE.glob("*/test_*.c")), ids=program_name)
 def test_program_passes(source: Path, objects: list[str], tmp_path: Path) -> None:
     program = tmp_path / source.stem
     includes = [f"-I{TOP}/csrc", f"-I{HERE}"]

@@ -1,0 +1,155 @@
+"""Secrets are where they have to be and nowhere else: planted, then looked for in the memory of
+each process and in everything that the service writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from ..harness import PORTS, Backends, Balancer, run, toml, until
+from ..harness.secure import Authority, secure
+
+CHUNK = 16 << 20
+SPECIAL = ("[vvar]", "[vsyscall]", "[vvar_vclock]")
+
+
+@pytest.fixture(scope="module")
+def ca() -> Iterator[Authority]:
+    with Authority() as authority:
+        yield authority
+
+
+def needles(path: str) -> list[bytes]:
+    """A private key as it may lie in memory: a line of its file, and a prime in both orders."""
+    text = Path(path).read_bytes()
+    key = load_pem_private_key(text, None)
+    assert isinstance(key, RSAPrivateKey)
+    prime = key.private_numbers().p
+    size = (prime.bit_length() + 7) // 8
+    return [text.splitlines()[5], prime.to_bytes(size, "big"), prime.to_bytes(size, "little")]
+
+
+def memory(pid: int, *, shared: bool) -> Iterator[bytes]:
+    """What a process can read of its own, in pieces that overlap. shared: with what it shares with
+    others, which is large and need be read of one only."""
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as mem:
+        for line in maps:
+            span, rights, *rest = line.split()
+            if "r" not in rights or rest[-1] in SPECIAL or ("s" in rights and not shared):
+                continue
+            at, end = (int(one, 16) for one in span.split("-"))
+            while at < end:
+                try:
+                    mem.seek(at)
+                    yield mem.read(min(CHUNK, end - at))
+                except OSError:
+                    break  # it is a device's, or gone
+                at += CHUNK - 4096
+
+
+def holders(lb: Balancer, wanted: list[bytes]) -> set[str]:
+    """The processes, by their titles, in whose memory one of these is."""
+    found = set()
+    for process in lb.processes():
+        title = " ".join(process.cmdline()).strip()
+        pieces = memory(process.pid, shared=process.pid == lb.process.pid)
+        if any(one in piece for piece in pieces for one in wanted):
+            found.add(title)
+    return found
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="reading the memory of others needs root")
+def test_private_keys_are_in_the_memory_of_workers_and_of_no_other_process(ca: Authority) -> None:
+    row = ca.issue("localhost", file="planted", key="RSA")
+    first = needles(row["key"])
+    process = {"tls": {"watch": "50ms", "ticket_lifetime": "1s"}, "log": {"access": "stdout"}}
+    workers = {"l4lb: worker 0", "l4lb: worker 1"}
+    health = {"type": "tcp", "interval": "1s"}
+    with (
+        Backends(1) as backends,
+        Balancer.secured(
+            backends.addresses, {"certificates": [row]}, process=process, health=health
+        ) as lb,
+    ):
+        for title in ("logger", "checker", "control"):
+            lb.child(title)
+        assert holders(lb, first) == workers
+        ca.issue("localhost", file="planted", key="RSA")
+        second = needles(row["key"])
+        until(lambda: all(one["loaded"] > 1 for one in lb.ask("certs")), "the new key is loaded")
+        lb.admin("reload")
+        assert holders(lb, second) == workers
+        lb.admin("upgrade")
+        until(lambda: len(lb.processes()) == 6, "the program before has left")
+        assert holders(lb, second) == workers
+        secure(lb.connect(), ca.client()).close()
+
+
+SECRETS = ("planted-seed", "planted-bearer", "planted-words", "planted-token-of-http")
+READ = (
+    "status", "listeners", "pools", "backends", "workers", "certs", "stats", "talkers", "blocks",
+    "diff", "plan", "access", "sessions", "picks", "discovery", "sticky",
+)  # fmt: skip
+
+
+def planted(lb: Balancer, ca: Authority) -> Balancer:
+    """The same with a secret wherever a configuration may have one."""
+    assert lb.config is not None
+    lb.config["process"] |= {
+        "http": f"127.0.0.1:{PORTS.take()}",
+        "http_admin": True,
+        "http_token_file": str(lb.folder / "token"),
+        "hash_seed": "planted-seed",
+        "log": {"access": "stdout", "level": "debug"},
+    }
+    (lb.folder / "token").write_text("planted-token-of-http\n")
+    lb.config["pools"]["web"] |= {
+        "health": {
+            "type": "http", "interval": "50ms", "headers": ["Authorization: planted-bearer"],
+        },
+        "agent": {"port": 1, "interval": "50ms", "send": "planted-words\n"},
+    }  # fmt: skip
+    lb.config["listeners"]["web"]["tls"] = {
+        "certificates": [ca.issue("localhost", file="grepped", key="RSA")]
+    }
+    return lb
+
+
+def over_http(lb: Balancer, path: str) -> str:
+    assert lb.config is not None
+    url = f"http://{lb.config['process']['http']}{path}"
+    with urllib.request.urlopen(url, timeout=20) as answer:
+        text: str = answer.read().decode()
+        return text
+
+
+def test_nothing_that_the_service_writes_or_answers_has_a_secret(ca: Authority) -> None:
+    with Backends(1) as backends, planted(Balancer.before(backends.rows()), ca) as lb:
+        assert lb.config is not None
+        key = needles(lb.config["listeners"]["web"]["tls"]["certificates"][0]["key"])[0]
+        until(lambda: lb.backends()["a"]["health"] == "down", "it was checked")
+        lb.config["pools"]["web"]["agent"]["send"] = "planted-words again\n"
+        lb.config["pools"]["web"]["health"]["headers"] = ["Authorization: planted-bearer-2"]
+        lb.config["process"]["hash_seed"] = "planted-seed-2"
+        (lb.folder / "l4lb.toml").write_text(toml(lb.config))
+        shown: list[Any] = [lb.ask(command) for command in READ]
+        shown += [lb.ask("why", backend="web/a"), lb.ask("explain", pool="web", client="::1")]
+        shown += [lb.ask("reload"), *(lb.ask(command) for command in READ)]
+        for command in ("status", "backends", "plan", "diff"):
+            done = run("admin", "--socket", lb.socket, command, command=lb.command)
+            shown += [done.stdout, done.stderr]
+        shown += [over_http(lb, path) for path in ("/metrics", "/api/state", "/", "/page.js")]
+        with secure(lb.connect(), ca.client()) as client:
+            client.close()
+        lb.admin("upgrade")
+        text = json.dumps(shown, default=str) + lb.log() + lb.out()
+        assert "health.headers" in text, "the change was told, by its name"
+        assert [one for one in (*SECRETS, key.decode()) if one in text] == []
