@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from tests.unit.checker.servers import Authority
+from unit.checker.servers import Authority
 
 from ..harness import PORTS, Balancer, run, until
 
