@@ -21,8 +21,9 @@ class Carrier:
 
     The other fields are for operations of the supervisor. timeout_s: how long the asker waits for
     the answer. serving: the operation is refused while the service starts and once it has begun to
-    end. starting: the operation is carried out while the service starts, all the same. announced:
-    the service manager hears of its begin and its end. checker: only the checker may ask for it.
+    end. starting: an exception to serving, the operation is carried out while the service starts.
+    announced: the service manager hears of its begin and its end. checker: only the checker may ask
+    for it.
     """
 
     who: str

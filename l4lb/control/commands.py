@@ -116,7 +116,7 @@ COMMANDS: Mapping[str, Command] = {
         ),
         Command(
             "picks",
-            "Recent choices of a backend that were recorded, newest first, with their candidates.",
+            "Recorded choices of a backend, newest first. Each has its candidates.",
             (
                 LIMIT_PICKS,
                 Arg("pool", "only choices in this pool", option=True, required=False, of="pool"),
@@ -127,7 +127,7 @@ COMMANDS: Mapping[str, Command] = {
         ),
         Command(
             "why",
-            "Why a backend gets new sessions or none, and what would make it serve again.",
+            "Why a backend gets new sessions or none. Says what would make it serve again.",
             (BACKEND,),
             reads=True,
         ),
@@ -156,7 +156,7 @@ COMMANDS: Mapping[str, Command] = {
         Command("stats", "Totals since the service started.", by=TABLE, reads=True),
         Command(
             "sticky",
-            "Sticky clients and their backends; --set and --clear change entries.",
+            "Sticky clients and their backends. --set and --clear change entries.",
             (
                 Arg("pool", "only this pool; a change needs it", required=False, of="pool"),
                 Arg(
@@ -213,7 +213,7 @@ COMMANDS: Mapping[str, Command] = {
         ),
         Command(
             "simulate",
-            "What a change would do to a pool: clients that move, load of each backend.",
+            "What a change would do to a pool: how many clients move, and each backend's load.",
             (
                 POOL,
                 Arg(
@@ -229,7 +229,7 @@ COMMANDS: Mapping[str, Command] = {
         Command("ready", "Puts a backend back into service.", (BACKEND,)),
         Command(
             "maint",
-            "Takes a backend out of service: no new sessions, no health checks.",
+            "Takes a backend out of service. It gets no new sessions and no health checks.",
             (BACKEND,),
         ),
         Command(
@@ -256,14 +256,14 @@ COMMANDS: Mapping[str, Command] = {
         ),
         Command(
             "access",
-            "Access lists of the listeners, in the order in which the rules are looked up.",
+            "Access lists of the listeners. Rules are in the order in which they are looked up.",
             (Arg("listener", "only this listener", required=False, of="listener"),),
             by=SUPERVISOR,
             reads=True,
         ),
         Command(
             "allow",
-            "Lets clients from a network in on a listener, whatever its configuration says.",
+            "Lets clients from a network in on a listener. This overrides its configuration.",
             (LISTENER, NETWORK, FOR),
             by=SUPERVISOR,
         ),
@@ -282,7 +282,7 @@ COMMANDS: Mapping[str, Command] = {
         Command("unblock", "Removes the block of a source.", (SOURCE,), by=SUPERVISOR),
         Command(
             "add",
-            "Adds a backend to a pool, until `remove` or the end of the service.",
+            "Adds a backend to a pool. It stays until `remove` or the end of the service.",
             (
                 POOL,
                 Arg("address", "HOST:PORT or unix:/PATH"),
@@ -338,7 +338,7 @@ COMMANDS: Mapping[str, Command] = {
         ),
         Command(
             "upgrade",
-            "Replaces the running program by the installed one; all connections stay.",
+            "Replaces the running program by the installed one. All connections stay.",
             by=UPGRADE,
         ),
         Command("rebalance", "Moves live sessions until all workers have equally many.", by=MOVE),
@@ -352,8 +352,8 @@ COMMANDS: Mapping[str, Command] = {
         ),
         Command(
             "wait",
-            "Waits until CONDITION holds: backend-drained POOL/NAME, backend-up POOL/NAME,"
-            " backend-down POOL/NAME, backend-ejected POOL/NAME, sessions-below N, generation N.",
+            "Waits until CONDITION holds. It is backend-drained POOL/NAME, backend-up POOL/NAME,"
+            " backend-down POOL/NAME, backend-ejected POOL/NAME, sessions-below N or generation N.",
             (
                 Arg("condition", "one of these conditions"),
                 Arg("operand", "POOL/NAME or N"),

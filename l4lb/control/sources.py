@@ -63,8 +63,8 @@ class Sources:
         )
 
     def start(self, message: Mapping[str, Any]) -> None:
-        """Follows the first sources; message: see configure. The supervisor is told when each of
-        them has answered or failed once: a service that starts waits for that."""
+        """Follows the first sources; message: as for configure. Tells the supervisor when each
+        source has answered or failed once: a service that starts may wait for that."""
         self.configure(message)
         self._first = asyncio.create_task(self._tell_when_tried())
 

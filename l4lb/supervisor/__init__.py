@@ -1,1 +1,2 @@
-"""The supervisor: owns every listening socket, forks, reaps, restarts, and applies changes."""
+"""The supervisor: owns every listening socket, forks and restarts all other processes, and applies
+changes."""

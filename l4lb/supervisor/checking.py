@@ -1,4 +1,5 @@
-"""The checker process, as its supervisor has it: what it starts with, what it is told later."""
+"""The checker process as the supervisor runs it: its settings at start, and messages to it
+later."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ OTHER_CALLS = "checks and alerts that run programs need other system calls than 
 
 
 class Checking(Helper):
-    """tell: an event for those who follow them."""
+    """The checker process. tell: reports an event to all that follow events."""
 
     def __init__(
         self,
@@ -55,10 +56,11 @@ class Checking(Helper):
         return l4lb.checker.main.run(setup)
 
     def configure(self, config: Config) -> None:
-        """Another configuration is in force."""
+        """Gives the checker the plans of another configuration. A checker whose filter of system
+        calls does not fit any more is replaced."""
         fits = not self._is_guarded or runs_programs(config) == runs_programs(self._config)
         self._config = config
         if not fits:
             self.replace(OTHER_CALLS)
         elif not all(self.send(message) for message in messages(plans(config))):
-            self.kill()  # its successor has the plans by the fork
+            self.kill()  # the next checker gets the plans by its fork

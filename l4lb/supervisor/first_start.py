@@ -1,4 +1,5 @@
-"""The start of a service that takes no other's place (else: successor.py)."""
+"""The start of a service that takes over from no older program. successor.py has the other
+start."""
 
 from __future__ import annotations
 
@@ -20,11 +21,12 @@ def serve(
     origin: ConfigOrigin | None = None,
     announce: Callable[[], None] | None = None,
 ) -> int:
-    """Runs the service in the foreground until it is told to end.
+    """Runs the service in the foreground until it is told to end. origin: the configuration's file,
+    for reloads. announce: called once when clients are served.
 
-    origin: the file it came from, for reloads. announce is called once when clients are served.
-    Returns the exit status: 0, or 1 if the service gave up. Raises L4lbError if it cannot start
-    (an address in use, no such folder)."""
+    Returns the exit status: 0, or 1 if the service gave up. Raises L4lbError if it cannot start (an
+    address in use, no such folder).
+    """
     l4lb.log.setup(config.process.log.level, config.process.log.format)
     seccomp.check(config)
     user = privileges.User.named(config.process.user) if config.process.user else None

@@ -3,10 +3,10 @@
     starting -> serving -> draining -> ended        (TERM, then TERM again or INT)
        `-----------`---------> stopping -> ended    (INT; TERM while it starts)
 
-While it starts, pools that have no backend but those of discovery wait for their first answers.
-Clients that come meanwhile wait in the queues of the listening sockets, which are open already.
+During `starting`, the service waits for the first answers of discovery, if a pool has no other
+backends. Clients meanwhile wait in the queues of the listening sockets, which are open already.
 
-It does nothing per connection. Every socket that clients can reach is its own.
+The supervisor does nothing per connection. Every socket that clients can reach belongs to it.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ from l4lb.supervisor.workers.hung import HungWorkers
 from l4lb.supervisor.workers.resize import WorkerChanges
 from l4lb.supervisor.workers.workers import Workers
 
-STATUS_EVERY_MS = 5_000  # the one line that a service manager shows
+STATUS_EVERY_MS = 5_000  # between status lines to the service manager
 STRANGERS_EVERY_MS = 1_000
-FIRST_ANSWERS_MS = 5_000  # how long clients wait at a start for the first answers of discovery
-STOP_GRACE_MS = 2_000  # between telling a process to end at once and killing it
+FIRST_ANSWERS_MS = 5_000  # time that a start waits for the first answers of discovery
+STOP_GRACE_MS = 2_000  # from the order to end at once to the kill
 LOG = l4lb.log.get("supervisor")
 
 
@@ -101,7 +101,7 @@ class Supervisor:
         self._requests = Requests(bound, record, phase=lambda: self._phase, notifier=notifier)
 
     def _make_workers(self, config: Config) -> None:
-        """The workers, not started yet, and the certificates that they load."""
+        """Makes the workers, not started yet, and the certificates that they load."""
         vault = Vault()
         self._guards = seccomp.Guards(config.process, self._tell)
         self._workers = Workers(
@@ -124,7 +124,7 @@ class Supervisor:
         self._secrets.take(config, self._membership.bindings)
 
     def _open_sockets(self, config: Config, inherited: Inherited) -> None:
-        """Whatever others connect to. Raises L4lbError."""
+        """Opens the sockets that others connect to. Raises L4lbError."""
         before = self._before
         self._admin = before.admin() if before else open_admin(config.process.admin)
         self._web: OpenWeb | None = None
@@ -132,7 +132,7 @@ class Supervisor:
             self._web = before.open_web() if before else open_web(config.process)
             self._open_listening(inherited)
         except BaseException:
-            if before is None:  # else the program that is put back needs all of it
+            if before is None:  # else: the old program goes on with these sockets
                 self._close()
             raise
 
@@ -189,18 +189,18 @@ class Supervisor:
         inherited.close_rest()
 
     def go_on_from(self, generation: int) -> None:
-        """The number of the configuration goes on where the program before this one was."""
+        """Continues the old program's generation (number of the configuration)."""
         self._table.generation = generation
         self._set_states()
 
     def _set_states(self) -> None:
-        """What operators had drained is drained."""
+        """Sets the states (drain, maint) that operators gave to backends."""
         for key, state in self._reloads.source.overlay.states.items():
             if key in self._membership.backends:
                 self._table.set_state(self._membership.backends[key], state)
 
     def become(self, user: privileges.User) -> None:
-        """Gives up root's rights for the user's, now that all is bound. Raises OSError."""
+        """Drops root's rights for the user's; every socket is bound by now. Raises OSError."""
         self._admin.give(user)
         privileges.become(user, raw=needs_raw(self._config))
 
@@ -225,17 +225,17 @@ class Supervisor:
         self._requests.handle(request, self._helpers.control.send)
 
     def _installed(self, config: Config) -> None:
-        """Another configuration is in force: what table and workers do not tell by themselves."""
+        """Tells helpers and log about another configuration in force. Table and workers have it."""
         self._config = config
         self._set_states()
         self._observability.configure(config.process)
         l4lb.log.setup(config.process.log.level, config.process.log.format)
         self._helpers.checker.configure(config)
-        # Not now: which backends are the file's is known when the change is complete.
+        # Later: the names of the file's own backends are known only when the change is complete.
         self._reactor.after(0, self._follow)
 
     def _follow(self) -> None:
-        """The control process follows the sources of the configuration in force."""
+        """Makes the control process follow the sources of the configuration in force."""
         self._helpers.control.send(discovery.order(self._reloads.source))
 
     def _tell(self, kind: str, fields: Mapping[str, Any]) -> None:
@@ -281,12 +281,12 @@ class Supervisor:
         return self._exit_status
 
     def _unanswered(self) -> list[str]:
-        """The pools that have no backend until their discovery finds one."""
+        """Returns the pools that have no backend until discovery finds one."""
         pools = self._reloads.source.running.pools.items()
         return [name for name, pool in pools if pool.discovery and not pool.backends]
 
     def _serve(self) -> None:
-        """Takes clients from now on; does nothing if they are taken already."""
+        """Starts to take clients; does nothing if the service serves already."""
         if self._phase != "starting":
             return
         self._phase = "serving"
@@ -297,7 +297,7 @@ class Supervisor:
         self._workers.start(hold_udp=self._before is not None)
         self._secrets.start()
         self._helpers.checker.start()
-        # Whoever gets an answer from admin finds all workers there: control comes last.
+        # Control starts last: a client that gets an answer from the admin socket finds all workers.
         if not self._waits_for_answers:
             self._helpers.control.start()
         LOG.info(
@@ -320,7 +320,7 @@ class Supervisor:
             self._requests.record.answered(self._before.state.answer.cause, self._before.outcome)
 
     def _in_words(self) -> str:
-        """The service in one line, for its manager."""
+        """Returns the service's state in one line, for the service manager."""
         return f"{self._phase}: {self._table.connections} connections"
 
     def _tell_status(self) -> None:
@@ -362,7 +362,7 @@ class Supervisor:
             self._drain()
 
     def _end(self) -> None:
-        """No worker is left: the helpers go last, so that admin answers until then."""
+        """Ends the helpers when no worker is left. The admin socket answers until then."""
         if self._phase == "ended":
             return
         if self._before is not None and self._before.remains:

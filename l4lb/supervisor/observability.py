@@ -1,4 +1,5 @@
-"""What the supervisor does so that others can see: the rules of what is kept, the log writer."""
+"""Observability: the table's rules for what is measured and recorded, and the access log's
+writer."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from l4lb.supervisor.process.reactor import Reactor
 
 
 def log_settings(process: Process) -> Settings:
-    """What the log writer needs to know of the configuration."""
+    """Returns the log writer's settings for a configuration."""
     log = process.log
     return Settings(
         target=log.access,
@@ -29,8 +30,8 @@ def log_settings(process: Process) -> Settings:
 
 
 class Observability:
-    """Keeps the table's rules and, when there is an access log, its writer. A log that is turned
-    off leaves its writer running: lines may still wait."""
+    """Sets the table's rules and runs the access log's writer. Turning the access log off does not
+    end the writer: lines may still wait in the table."""
 
     def __init__(self, reactor: Reactor, table: Table, process: Process) -> None:
         self._table = table
@@ -64,13 +65,13 @@ class Observability:
         )
 
     def start(self) -> None:
-        """Starts the writer if there is something to write."""
+        """Starts the writer if an access log is configured."""
         if self._settings.target != "off" and not self._started:
             self._started = True
             self.writer.start()
 
     def configure(self, process: Process) -> None:
-        """Another configuration is in force."""
+        """Applies another configuration."""
         settings = log_settings(process)
         if settings.target == "off":
             self._set_rules(process)
@@ -81,9 +82,9 @@ class Observability:
         self._set_rules(process)
 
     def reopen(self) -> None:
-        """The log's file may be another one."""
+        """Makes the writer open the log's file again: it may have been rotated."""
         self.writer.send({"op": "reopen"})
 
 
 def _ignore(_: Mapping[str, Any]) -> None:
-    """The log writer tells nothing."""
+    """Ignores messages of the log writer; it sends none."""

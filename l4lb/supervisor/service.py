@@ -1,6 +1,6 @@
-"""What one running service is made of, for whoever changes it: made once, at start.
+"""The parts of one running service, for all code that changes the service.
 
-The parts change; which parts there are does not.
+The set of parts is fixed at start. The parts themselves change.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from l4lb.supervisor.workers.workers import Workers
 
 @dataclass(frozen=True)
 class Helpers:
-    """The processes beside the workers; log: the writer of the access log."""
+    """The processes beside the workers. log: the access log's writer."""
 
     control: Helper
     checker: Checking
@@ -36,7 +36,8 @@ class Helpers:
 
 @dataclass(frozen=True)
 class Service:
-    """admin and web: the sockets of those who operate it; those of clients are the workers'."""
+    """The parts of one running service. admin and web: the sockets for operators. The sockets for
+    clients belong to `workers`."""
 
     reactor: Reactor
     table: Table

@@ -1,4 +1,4 @@
-"""The start of a program that takes another's place (new_program.py)."""
+"""The start of a program that takes over from an older one (upgrade/new_program.py)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ Load = Callable[[str], Config]
 
 
 def answer(what: str, fd: int, load: Load) -> int:
-    """What the program before this one asks, with the state behind fd: only to "check" it, or to
-    "run" from there."""
+    """Does what the old program has asked for: "check" only checks the state behind fd, "run" takes
+    over with that state."""
     return check(fd) if what == "check" else take_over(fd, load)
 
 
 def take_over(fd: int, load: Load) -> int:
-    """As serve, in the place of the program that wrote the state behind fd."""
+    """Runs the service in place of the program that wrote the state behind fd. Goes back to that
+    program if this fails early."""
     before = Predecessor(fd)
     try:
         config = before.source.running

@@ -1,6 +1,6 @@
-"""A child process: forked with just the descriptors it needs, watched through its pidfd.
+"""A child process: forked with only the descriptors that it needs, and watched through its pidfd.
 
-It knows nothing of what children do: that is the function they are given.
+A child runs a function that it is given; this module does not know what the function does.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from l4lb.supervisor.process import privileges
 from l4lb.supervisor.process.seccomp import Guard
 
 CRASHED = 70  # EX_SOFTWARE (sysexits.h): the child's function raised
-# Which capabilities of this process a child keeps, as far as there are any; raw: CAP_NET_RAW.
+# Which of this process's capabilities a child keeps, if there are any. raw: CAP_NET_RAW only.
 Rights = Literal["none", "raw", "all"]
 
 
 @dataclass(frozen=True)
 class Child:
-    """A running child. pidfd becomes readable when it has ended. guard: its filter of system
-    calls."""
+    """A running child. pidfd becomes readable when the child has ended. guard: the child's filter
+    of system calls."""
 
     name: str
     pid: int
@@ -41,11 +41,11 @@ class Child:
         signal.pidfd_send_signal(self.pidfd, number)
 
     def reap(self) -> str:
-        """Takes the ended child away; says in words how it ended."""
+        """Reaps the ended child. Returns in words how it ended."""
         os.close(self.pidfd)
         try:
             _, status = os.waitpid(self.pid, 0)
-        except ChildProcessError:  # somebody else has taken it away
+        except ChildProcessError:  # the child was reaped elsewhere
             return "ended, nobody knows how"
         code = os.waitstatus_to_exitcode(status)
         if self.guard is not None:
@@ -56,15 +56,16 @@ class Child:
 
 
 class Strangers:
-    """Children that came to this process because it is number 1 and their parent has died."""
+    """Orphans: children that this process inherited as process 1, because their parents have
+    died."""
 
     def __init__(self) -> None:
         self._seen: set[int] = set()
 
     def reap(self) -> None:
-        """Takes away those that had ended at the last look too: our own are taken sooner, by their
-        pidfds."""
-        import psutil  # for a process 1 alone
+        """Reaps the orphans that had ended at the last look too. Our own children are reaped
+        sooner, through their pidfds."""
+        import psutil  # why: only process 1 needs it
 
         ended = {
             one.pid
@@ -87,7 +88,8 @@ def _close_all_but(keep: Iterable[int]) -> None:
 
 
 def _nothing(_number: int, _frame: object) -> None:
-    """In place of SIG_IGN, which a program that this child runs would inherit."""
+    """Handles a signal by doing nothing. SIG_IGN would be inherited by programs that the child
+    runs."""
 
 
 def _be_child(
@@ -109,7 +111,8 @@ def _be_child(
 
 
 def flush() -> None:
-    """Before a fork or an exec; what is a closed pipe or a full disk is nobody's fault here."""
+    """Flushes standard output and error before a fork or an exec. A closed pipe or a full disk is
+    ignored."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
@@ -124,9 +127,9 @@ def fork(
     rights: Rights = "none",
     guard: Guard | None = None,
 ) -> Child:
-    """Forks a child that runs main with the descriptors in keep (and 0, 1, 2) and exits with what
-    it returns. guard: the filter that it enters first. The caller has no threads. Raises OSError if
-    there can be no more processes."""
+    """Forks a child that runs main and exits with the status that main returns. keep: descriptors
+    that the child keeps beside 0, 1 and 2. guard: the filter that it enters first. The caller must
+    have no threads. Raises OSError if the host allows no more processes."""
     flush()
     pid = os.fork()
     if pid == 0:
@@ -141,9 +144,9 @@ def fork(
 def fork_to_answer(
     name: str, work: Callable[[int], int], *, keep: Iterable[int], rights: Rights = "none"
 ) -> tuple[Child, int]:
-    """Forks a child that says on a pipe what comes of its work, with the title `l4lb: NAME`. work
-    gets the descriptor to answer on and returns the child's status. Returns the child and the
-    caller's end of the pipe. Raises OSError."""
+    """Forks a child with the title `l4lb: NAME` that writes an answer to a pipe. work gets the
+    pipe's descriptor and returns the child's exit status. Returns the child and the caller's end of
+    the pipe. Raises OSError."""
     ours, theirs = os.pipe()
 
     def run() -> int:
@@ -161,7 +164,8 @@ def fork_to_answer(
 
 
 def channel() -> tuple[socket.socket, socket.socket]:
-    """A pair of sockets that keep message boundaries: the supervisor's end and the child's."""
+    """Returns a pair of sockets that keep message boundaries: the supervisor's end and the
+    child's."""
     ours, theirs = socket.socketpair(
         socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
     )

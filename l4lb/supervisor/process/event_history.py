@@ -1,5 +1,5 @@
-"""What was told lately: kept here too, so that a control process that is started anew, also by the
-next program, knows the events before its time."""
+"""Recent events, kept in the supervisor too. A control process that starts later, also under the
+next program, gets the events from before its start."""
 
 from __future__ import annotations
 
@@ -30,17 +30,18 @@ class History:
             self._pools_down.discard(str(event.get("pool")))
 
     def tell(self, control: Helper, event: Event) -> None:
-        """One more; it has at_ms."""
+        """Keeps one more event, which has at_ms, and sends it to the control process."""
         self._keep(event)
         control.send({"event": event})
 
     @property
     def pools_down(self) -> frozenset[str]:
-        """Of which it was told that they have no usable backend: another process of the checker
-        does not tell that again."""
+        """Returns the pools for which `pool_down` was reported last. A new checker does not report
+        those again."""
         return frozenset(self._pools_down)
 
     @property
     def plain(self) -> list[Event]:
-        """For a control process that is about to start, and for the next program."""
+        """Returns the events for a control process that is about to start, and for the next
+        program."""
         return list(self._events)

@@ -1,7 +1,7 @@
-"""Faults of l4lb itself: an exception that nobody foresaw.
+"""Faults of l4lb itself: exceptions that no code expects.
 
-A fault in one request, timer, signal or event ends that and nothing else: it is logged whole, and
-the service goes on as it was before.
+A fault in a request, timer, signal handler or event ends only that. It is logged with its
+traceback, and the service goes on as before.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ LOG = l4lb.log.get("supervisor")
 
 
 def fault(what: str) -> AdminError:
-    """The answer to who asked for it. Call it where the exception is handled: it is logged."""
+    """Logs the exception being handled. Returns the error to answer the asker with."""
     LOG.error("a fault of l4lb; the service goes on", where=what, exc_info=True)
     return AdminError("internal", f"{what}: a fault of l4lb; nothing was changed; see the log")
 
 
 @contextlib.contextmanager
 def contained(what: str) -> Iterator[None]:
-    """An exception inside ends the block, and is logged."""
+    """Logs an exception inside the block, and ends the block there."""
     try:
         yield
     except Exception:

@@ -1,6 +1,8 @@
-"""The helper processes, control and checker: each a child with a channel, restarted when it dies.
+"""The helper processes (control, checker, access log): each is a child with a channel, and is
+restarted when it dies.
 
-Their death costs no traffic: their sockets and their last word stay.
+The death of a helper costs no traffic: its sockets belong to the supervisor, and what it has
+written to the shared table stays in force.
 """
 
 from __future__ import annotations
@@ -20,18 +22,18 @@ from l4lb.supervisor.process.reactor import Reactor
 from l4lb.supervisor.process.seccomp import Guard
 
 MESSAGES_A_TURN = 64
-WAITING_MAX = 64 << 20  # bytes that wait for a child that does not read
+WAITING_MAX = 64 << 20  # bytes queued for a child that does not read
 FLUSH_RETRY_MS = 5
 HUNG = "it gave no sign of life; it is killed and another takes its place"
 LOG = l4lb.log.get("supervisor")
 
 
 class Helper:
-    """One helper process. main gets the child's end of the channel; on_message gets what the
-    child sends; on_start gets the pid of each new process, and 0 when it has ended. raw: it keeps
-    CAP_NET_RAW. guard: makes the filter of each new process. heartbeat: a number that changes while
-    the process is well; a process that hangs is killed, so that another takes its place, and
-    on_hang is told its pid."""
+    """One helper process. main gets the child's end of the channel. on_message gets each message of
+    the child. on_start gets the pid of each new process, and 0 when it has ended. raw: the child
+    keeps CAP_NET_RAW. guard: makes the filter of system calls for each new process. heartbeat:
+    returns a number that changes while the process is well. A process that hangs is killed and
+    replaced, and on_hang gets its pid."""
 
     def __init__(
         self,
@@ -61,18 +63,18 @@ class Helper:
         self._channel: socket.socket | None = None
         self._backoff = Backoff()
         self._stopping = False
-        self._leaving = False  # to make room for another one
+        self._leaving = False  # ends so that another process takes its place
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._inbox: frames.Inbox | None = None
 
     @property
     def pid(self) -> int:
-        """0: it does not run."""
+        """Returns the child's pid; 0: it does not run."""
         return self._child.pid if self._child is not None else 0
 
     def fileno(self) -> int | None:
-        """This side of its channel."""
+        """Returns the supervisor's end of the channel."""
         return self._channel.fileno() if self._channel is not None else None
 
     @property
@@ -110,7 +112,7 @@ class Helper:
             self._look_later(self._child, self._heartbeat, Pulse(monotonic_ms(), self._heartbeat()))
 
     def _look_later(self, child: Child, heartbeat: Callable[[], int], pulse: Pulse) -> None:
-        """Looks at the heartbeat as long as this process runs."""
+        """Looks at the heartbeat at intervals for as long as this process runs."""
 
         def look() -> None:
             if self._child is not child or self._stopping:
@@ -168,7 +170,7 @@ class Helper:
             try:
                 message = self._inbox.take()
             except ValueError:
-                LOG.error("a message that is none was ignored", child=self.name)
+                LOG.error("a malformed message was ignored", child=self.name)
                 continue
             if message is None:
                 if self._inbox.ended:
@@ -177,8 +179,8 @@ class Helper:
             self._on_message(message)
 
     def send(self, message: Mapping[str, Any]) -> bool:
-        """Sends one message, in parts if it is long. False: it was lost, because the child is gone
-        or does not read."""
+        """Sends one message, in parts if it is long. Returns False if it was lost, because the
+        child has gone or does not read."""
         if self._channel is None or self._waiting_bytes > WAITING_MAX:
             return False
         for frame in frames.packed(message):
@@ -192,7 +194,8 @@ class Helper:
             self._flush()
 
     def _flush(self) -> None:
-        """Sends what waits; the rest when the child has read."""
+        """Sends queued messages. Those that the socket does not take are sent when the child has
+        read."""
         while self._waiting and self._channel is not None:
             try:
                 self._channel.send(self._waiting[0])
@@ -200,16 +203,16 @@ class Helper:
                 self._reactor.after(FLUSH_RETRY_MS, self._flush)
                 return
             except OSError:
-                return  # the child is gone; its end forgets what waits
+                return  # the child has gone; _reap clears the queue
             self._waiting_bytes -= len(self._waiting.popleft())
 
     def stop(self) -> None:
-        """Ends the child by the end of its channel."""
+        """Ends the child by closing its channel."""
         self._stopping = True
         self._close_channel()
 
     def replace(self, why: str) -> None:
-        """Ends the process by the end of its channel; another one takes its place."""
+        """Ends the process by closing its channel; another one takes its place."""
         if self._child is not None and not self._stopping:
             LOG.info("a process makes room for another one", child=self.name, why=why)
             self._leaving = True

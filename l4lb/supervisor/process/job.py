@@ -1,6 +1,5 @@
-"""Work that is done once beside the service: a child does it, says on a pipe what came of it, and
-ends. One that takes too long is killed; of one that says too much no more is read.
-"""
+"""A job: a child does some work beside the service, writes its answer to a pipe, and ends. A child
+that takes too long is killed. An answer is read up to a maximum size."""
 
 from __future__ import annotations
 
@@ -17,7 +16,8 @@ READ_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the child said, and how it ended: "exited" if all is well, else in words."""
+    """The result of a job. said: the child's answer. how: "exited" if all went well, else how the
+    child ended, in words."""
 
     said: bytes
     how: str
@@ -38,8 +38,8 @@ class Job:
         timeout_ms: int,
         max_bytes: int,
     ) -> None:
-        """work gets the descriptor to answer on and returns the child's status; keep: descriptors
-        that it needs besides; max_bytes: of an answer."""
+        """work gets the descriptor to answer on and returns the child's exit status. keep: other
+        descriptors that the child needs. max_bytes: maximum size of the answer."""
         self._reactor = reactor
         self._on_end = on_end
         self._max_bytes = max_bytes
@@ -64,16 +64,16 @@ class Job:
 
     @property
     def pid(self) -> int:
-        """The child's."""
+        """Returns the child's pid."""
         return self._child.pid
 
     def stop(self) -> None:
-        """Gives up; on_end is called later."""
+        """Kills the child; on_end is called later."""
         if not self._ended:
             self._child.kill()
 
     def abandon(self) -> None:
-        """Gives up and takes the child away; on_end is called before this returns."""
+        """Kills and reaps the child; on_end is called before this returns."""
         if not self._ended:
             self._child.kill()
             self._reap()
@@ -82,7 +82,7 @@ class Job:
         self._read()
 
     def _read(self) -> bool:
-        """Reads once. False: there is no more to read now, or ever."""
+        """Reads once. Returns False if there is nothing more to read now, or at all."""
         try:
             data = os.read(self._fd, READ_BYTES)
         except BlockingIOError:
@@ -100,8 +100,8 @@ class Job:
 
     def _reap(self) -> None:
         while self._fd >= 0 and self._read():
-            pass  # what it said before it ended
-        if self._fd >= 0:  # something that it started has the other end still
+            pass  # reads the rest of the answer
+        if self._fd >= 0:  # a process that the child started still has the pipe open
             self._close()
         self._ended = True
         self._reactor.unwatch(self._child.pidfd)

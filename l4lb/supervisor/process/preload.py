@@ -1,7 +1,8 @@
-"""Modules that are imported late, imported early: for a service that becomes a user who cannot
-read the place it is installed in (a Python below /root).
+"""Imports modules early that are normally imported late. A service needs this if it becomes a user
+who cannot read its place of installation (a Python below /root).
 
-Such a service serves, but cannot start programs of its own any more; it is told so at start.
+Such a service serves clients, but cannot start programs of its own any more. A warning says so at
+start.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import l4lb
 import l4lb.log
 from l4lb.supervisor.process.privileges import User
 
-# What children import at their first use of something, whole packages with all that is in them.
+# Packages that children import at first use; each is imported with all its modules.
 PACKAGES = (
     "l4lb.checker",
     "l4lb.config",
@@ -34,7 +35,7 @@ LOG = l4lb.log.get("supervisor")
 
 
 def for_user(user: User) -> None:
-    """Imports what children may need, if the user will not be able to."""
+    """Imports all that children may need, if the user cannot read the installation."""
     places = (sys.prefix, sys.base_prefix, os.path.dirname(l4lb.__file__))
     closed = next(filter(None, map(user.closed_part, places)), None)
     if closed is None:
@@ -52,7 +53,7 @@ def for_user(user: User) -> None:
 
 
 def _import_all(name: str) -> None:
-    with contextlib.suppress(ImportError):  # an extra that is not installed, another system's part
+    with contextlib.suppress(ImportError):  # an extra that is not installed, or for another system
         package = importlib.import_module(name)
         for one in pkgutil.walk_packages(package.__path__, name + ".", onerror=lambda _: None):
             if not one.name.endswith("__main__"):

@@ -1,10 +1,10 @@
-"""Rights given up after binding, and what of them is kept.
+"""Gives up rights after binding, and keeps the few that are needed later.
 
-The supervisor becomes the user of `[process] user` and keeps one right, to bind ports below 1024,
-because a reload may ask for more of them; it keeps it over the exec of an upgrade (an ambient
-capability). Every child gives that one up too. Where the configuration marks packets or uses
-addresses of others, CAP_NET_RAW is kept as well, by supervisor, workers and checker. no_new_privs
-is set with it: whatever these processes run gains nothing by set-user-id files.
+The supervisor becomes the user of `[process] user`. It keeps CAP_NET_BIND_SERVICE as an ambient
+capability, over the exec of an upgrade too: a reload may bind ports below 1024. Every child gives
+up that capability. If the configuration marks packets or uses addresses of others, then supervisor,
+workers and checker keep CAP_NET_RAW. no_new_privs is set: set-user-id files give these processes
+and their children no rights.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True)
 class User:
-    """Whom to become: the user, its own group, and the name its other groups are found by."""
+    """The user to become: its name, uid and primary group. The name finds its supplementary
+    groups."""
 
     name: str
     uid: int
@@ -39,7 +40,8 @@ class User:
 
     @classmethod
     def named(cls, name: str) -> User:
-        """Raises L4lbError if there is none, or if this process may not become it."""
+        """Returns the user of that name. Raises L4lbError if there is none, or if this process may
+        not become it."""
         try:
             entry = pwd.getpwnam(name)
         except KeyError as error:
@@ -55,12 +57,13 @@ class User:
         return cls(name, entry.pw_uid, entry.pw_gid)
 
     def owns(self, fd: int) -> None:
-        """Gives an open file to it, if that is root's to give. Raises OSError."""
+        """Makes the user the owner of an open file, if this process is root. Raises OSError."""
         if os.geteuid() == 0:
             os.fchown(fd, self.uid, self.gid)
 
     def closed_part(self, path: str) -> str | None:
-        """The first folder on the way to path that it may not enter; None if it may go there."""
+        """Returns the first folder on the way to path that the user may not enter; None if there is
+        none."""
         groups = os.getgrouplist(self.name, self.gid)
         here = "/"
         for part in os.path.realpath(path).strip("/").split("/"):
@@ -76,8 +79,8 @@ class User:
 
 
 def become(user: User, *, raw: bool = False) -> None:
-    """For good. raw: CAP_NET_RAW is needed later. Raises OSError; the process is then neither one
-    nor the other and must end."""
+    """Becomes the user for good. raw: CAP_NET_RAW is kept for later. Raises OSError; the process
+    then has a mixture of rights and must end."""
     _prctl(PR_SET_NO_NEW_PRIVS, 1)
     if os.geteuid() == user.uid:
         return
@@ -92,15 +95,17 @@ def become(user: User, *, raw: bool = False) -> None:
 
 
 def renounce(*, but_raw: bool = False) -> None:
-    """No capability is left, unless this is root's; but_raw: but CAP_NET_RAW, if it is there. What
-    this process executes has none. For children. Raises OSError."""
+    """Gives up all capabilities, unless this process is root's. but_raw: keeps CAP_NET_RAW, if it
+    is there. Programs that this process executes have no capability. For children. Raises
+    OSError."""
     if os.geteuid() != 0:
         _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
         _keep(_held() & 1 << CAP_NET_RAW if but_raw else 0)
 
 
 def hide_memory() -> None:
-    """No other process of this user can read this one's memory, and none of it is dumped."""
+    """Keeps other processes of this user from reading this one's memory, and the kernel from
+    dumping it."""
     _prctl(PR_SET_DUMPABLE, 0)
 
 
@@ -117,7 +122,7 @@ class _Sets(ctypes.Structure):
 
 
 def _held() -> int:
-    """The first 32 capabilities that are permitted."""
+    """Returns the permitted ones of the first 32 capabilities, as bits."""
     sets = (_Sets * 2)()
     header = _Header(CAPABILITY_VERSION, 0)
     if _LIBC.capget(ctypes.byref(header), ctypes.byref(sets)):
@@ -126,7 +131,8 @@ def _held() -> int:
 
 
 def _keep(mask: int) -> None:
-    """Of the first 32 capabilities those in mask, which must be held; of the others none."""
+    """Keeps those of the first 32 capabilities whose bits are in mask, and no others. They must be
+    permitted."""
     sets = (_Sets * 2)(_Sets(mask, mask, mask), _Sets(0, 0, 0))
     header = _Header(CAPABILITY_VERSION, 0)
     if _LIBC.capset(ctypes.byref(header), ctypes.byref(sets)):

@@ -1,10 +1,13 @@
-"""The supervisor's event loop: descriptors, signals and timers, on selectors alone.
+"""The supervisor's event loop: descriptors, signals and timers, on the standard library's
+selectors.
 
-No threads and no event loop library, because the supervisor forks. Signal handlers only enqueue:
-the C-level handler writes the signal's number to a socket that this loop reads.
+The loop has no threads and uses no event loop library, because the supervisor forks. Signal
+handlers only enqueue: the C-level handler writes the signal's number to a socket that this loop
+reads.
 
-A callback that raises is logged, and the loop goes on. A descriptor whose callback raised is left
-alone for FAULT_PAUSE_MS: it may be as readable as before.
+An exception of a callback is logged, and the loop goes on. A descriptor whose callback raised is
+not watched for FAULT_PAUSE_MS: it may still be readable, and the callback would raise at once
+again.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ FAULT_PAUSE_MS = 100
 
 
 class Reactor:
-    """Calls back when a descriptor is readable, a signal came, or a time has come."""
+    """Calls back when a descriptor is readable, a signal has come, or a time has come."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -51,7 +54,7 @@ class Reactor:
         heapq.heappush(self._timers, (due, next(self._order), callback))
 
     def every(self, period_ms: int, callback: Callable[[], None]) -> None:
-        """Calls callback period_ms from now, and again and again, also after it has raised."""
+        """Calls callback each period_ms, first in period_ms, also after it has raised."""
 
         def again() -> None:
             self.after(period_ms, again)
@@ -60,12 +63,13 @@ class Reactor:
         self.after(period_ms, again)
 
     def on_signals(self, handlers: Mapping[int, Callable[[], None]]) -> None:
-        """Takes these signals over for good."""
+        """Handles these signals from now on."""
         self._on_signal.update(handlers)
         signal.set_wakeup_fd(self._signal_writer.fileno(), warn_on_full_buffer=False)
         for number in handlers:
             signal.signal(number, lambda *_: None)
-        # A program that takes another's place begins with them blocked, so that none is lost.
+        # A program that takes over from another starts with these signals blocked, so that none is
+        # lost.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, handlers)
 
     def _take_signals(self) -> None:
@@ -96,7 +100,7 @@ class Reactor:
         while self.running:
             ready = self._selector.select(self._wait_s())
             for key, _ in ready:
-                # A callback earlier in this round may have unwatched this one.
+                # An earlier callback of this round may have unwatched this descriptor.
                 if key.fd in self._selector.get_map():
                     self._call(key.fd, key.data)
             self._run_timers()
@@ -121,5 +125,5 @@ class Reactor:
 
 
 def _name(callback: Callable[[], None]) -> str:
-    """Which one it is, for the log."""
+    """Returns the callback's name for the log."""
     return getattr(callback, "__qualname__", repr(callback))

@@ -1,9 +1,9 @@
-"""Filters of system calls (seccomp) for workers and the checker: who takes one over finds no way to
-start a program, to look into another process, to mount, or to write a file.
+"""Filters of system calls (seccomp) for workers and the checker. An attacker who takes one of them
+over cannot start a program, look into another process, mount, or write a file.
 
-A child enters its filter when it has given up its rights, and cannot leave it. A call that is not
-on its list (system_calls.py) ends the child by SIGSYS; its parent tells which call that was, and
-starts another child as after any death.
+A child enters its filter after it has given up its rights, and cannot leave it. A call that its
+list (system_calls.py) does not allow ends the child by SIGSYS. The parent reports which call it
+was, and starts another child as after any death.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 @functools.cache
 def unavailable() -> str:
-    """Why there can be no filters here, and what to do; "": there can be."""
+    """Returns why there can be no filters here, and a remedy; "" if there can be."""
     if trap.SANITIZED:
         return "this build has sanitizers, which make system calls of their own"
     try:
-        import pyseccomp  # noqa: F401 - for its absence
+        import pyseccomp  # noqa: F401 - only to see if it is there
     except ImportError:
         return "pyseccomp is not installed (pip install 'l4lb[seccomp]')"
     except (RuntimeError, OSError, AttributeError):
@@ -49,7 +49,7 @@ def unavailable() -> str:
         _filter(calls.WORKER)
     except OSError:
         return "libseccomp is too old: 2.5 is needed"
-    # A filter at no address: a kernel that has filters finds just that wrong.
+    # why: loads a filter at address 0. A kernel that has filters refuses it with EFAULT.
     _LIBC.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, None, 0, 0)
     if ctypes.get_errno() != errno.EFAULT:
         return "this kernel has no seccomp filters (CONFIG_SECCOMP_FILTER)"
@@ -57,19 +57,19 @@ def unavailable() -> str:
 
 
 def why_off(process: Process) -> str:
-    """Why this configuration has no filters here; "": it has."""
+    """Returns why this configuration has no filters here; "" if it has."""
     return '[process] seccomp = "off"' if process.seccomp == "off" else unavailable()
 
 
 def check(config: Config) -> None:
-    """Are there filters if there have to be? Raises ConfigError."""
+    """Raises ConfigError if the configuration demands filters that cannot be had here."""
     if config.process.seccomp == "on" and unavailable():
         finding = Finding(("process", "seccomp"), f"cannot be on: {unavailable()}")
         raise ConfigError([config.origin.problem(finding)])
 
 
 def runs_programs(config: Config) -> bool:
-    """Does the checker run programs: exec checks or alerts?"""
+    """Returns whether the checker runs programs: exec checks or alerts."""
     return any(
         pool.alert or (pool.health is not None and pool.health.type == "exec")
         for pool in config.pools.values()
@@ -77,7 +77,8 @@ def runs_programs(config: Config) -> bool:
 
 
 class Guard:
-    """The filter of one child, and the word in which the child leaves what broke it."""
+    """The filter of one child, and a shared word in which the child leaves the number of a refused
+    call."""
 
     def __init__(self, what: Calls, tell: Callable[[str, Mapping[str, Any]], None]) -> None:
         self._calls = what
@@ -85,12 +86,13 @@ class Guard:
         self._page = mmap.mmap(-1, mmap.PAGESIZE)
 
     def enter(self) -> None:
-        """In the child, for the rest of its life. Sets no_new_privs. Raises OSError."""
+        """Enters the filter for good. Runs in the child. Sets no_new_privs. Raises OSError."""
         trap.install(self._page)
         _filter(self._calls).load()
 
     def report(self, name: str, pid: int, code: int) -> None:
-        """In the parent, when the child has ended with this code: tells a call that was refused."""
+        """Reports a call that was refused. Runs in the parent, when the child has ended with this
+        code."""
         number = trap.told(self._page)
         self._page.close()
         if code != -signal.SIGSYS:
@@ -105,7 +107,8 @@ class Guard:
 
 
 class Guards:
-    """What children of one service are started under; decided once, at its start."""
+    """Makes the filters for one service's children. Whether there are filters is decided once, at
+    start."""
 
     def __init__(self, process: Process, tell: Callable[[str, Mapping[str, Any]], None]) -> None:
         self._why_off = why_off(process)
@@ -129,7 +132,7 @@ class Guards:
 
 
 def _filter(what: Calls) -> Any:
-    """libseccomp's filter for this process."""
+    """Returns libseccomp's filter for this process."""
     import pyseccomp
 
     def act(error: int | None) -> int:
@@ -140,7 +143,8 @@ def _filter(what: Calls) -> Any:
     made = pyseccomp.SyscallFilter(act(what.error))
     made.set_attr(pyseccomp.Attr.ACT_BADARCH, pyseccomp.KILL_PROCESS)
     made.set_attr(pyseccomp.Attr.CTL_OPTIMIZE, FASTEST)
-    # Kernels before 5.16 would slow all that a filtered process does, against code of others in it.
+    # why: kernels before 5.16 slow down every filtered process to protect it from untrusted code
+    # inside it (speculative store bypass); there is no such code here.
     made.set_attr(pyseccomp.Attr.CTL_SSB, 1)
     for rule in what.rules:
         number = pyseccomp.resolve_syscall(pyseccomp.Arch.NATIVE, rule.call)

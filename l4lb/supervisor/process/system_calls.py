@@ -1,8 +1,9 @@
-"""The system calls that workers and the checker may make, as data: what the tests do with them. How
-they are put in force is seccomp.py's.
+"""The system calls that workers and the checker may make, as data. seccomp.py puts the lists in
+force; the tests read them too.
 
-A list is rules by name. A rule may hold only for certain arguments, and may let a call fail instead
-of allowing it. What no rule names ends the process, or fails where the list says so.
+A list consists of rules by name. A rule may hold only for certain arguments. A rule may let the
+call fail instead of allowing it. A call that no rule names ends the process, or fails where the
+list says so.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ import termios
 from collections.abc import Sequence
 from typing import NamedTuple
 
-WHOLE = 0xFFFF_FFFF  # of an int: what a register has above it means nothing
+WHOLE = 0xFFFF_FFFF  # the bits of an int; the register's upper half is ignored
 ADDRESS = 0xFFFF_FFFF_FFFF_FFFF
-NEWEST = 450  # set_mempolicy_home_node, Linux 5.17: the last one that was looked at for these lists
-LATER = 64  # so many after it are answered as a kernel does that has none of them
+NEWEST = 450  # set_mempolicy_home_node, Linux 5.17: the last call considered for these lists
+LATER = 64  # number of later calls that fail with ENOSYS, as in a kernel without them
 
 # linux/sched.h
 CLONE_THREAD = 0x0001_0000
@@ -34,12 +35,12 @@ CLONE_NEW = (
 PROT_EXEC = 4  # asm-generic/mman-common.h
 PR_SET_DUMPABLE, PR_SET_NAME, PR_SET_VMA = 4, 15, 0x53564D41  # linux/prctl.h
 SIOCOUTQ = 0x5411  # linux/sockios.h
-OWN_PID = -1  # stands for the number of the process itself
+OWN_PID = -1  # stands for the process's own pid
 NO_WRITES = os.O_ACCMODE | os.O_CREAT | os.O_TRUNC
 
 
 class Only(NamedTuple):
-    """An argument, counted from 0, whose bits in mask are as in value."""
+    """A condition on an argument (counted from 0): its bits in mask equal value."""
 
     argument: int
     mask: int
@@ -47,7 +48,8 @@ class Only(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """A call; only: all of it must hold; error: the call fails so, 0: it is allowed."""
+    """A rule for one call. only: all of these conditions must hold. error: the errno with which the
+    call fails; 0: it is allowed."""
 
     call: str
     only: tuple[Only, ...] = ()
@@ -55,8 +57,8 @@ class Rule(NamedTuple):
 
 
 class Calls(NamedTuple):
-    """What one kind of process may call. error: how all else fails; None: it ends the process; 0:
-    all else is allowed."""
+    """The rules for one kind of process. error: the errno with which all other calls fail; None:
+    they end the process; 0: they are allowed."""
 
     rules: Sequence[Rule]
     error: int | None = None
@@ -71,11 +73,11 @@ def _failing(error: int, *names: str) -> tuple[Rule, ...]:
 
 
 def _if(call: str, argument: int, *values: int, mask: int = WHOLE) -> tuple[Rule, ...]:
-    """Allowed where the argument is one of these."""
+    """Allows a call if the argument has one of these values."""
     return tuple(Rule(call, (Only(argument, mask, value),)) for value in values)
 
 
-# Of the C library and Python's: memory, time, signals, what a process knows of itself.
+# Calls of the C library and of Python: memory, time, signals, facts about the process itself.
 _PROCESS = (
     *_allowed(
         "brk", "munmap", "mremap", "madvise", "futex", "membarrier", "rseq", "set_robust_list",
@@ -87,13 +89,13 @@ _PROCESS = (
         "getrlimit", "sched_yield", "sched_getaffinity", "getcpu",
         "exit", "exit_group",
     ),
-    *_if("sched_setaffinity", 0, 0),  # its own
-    *_if("prlimit64", 2, 0, mask=ADDRESS),  # it asks and sets nothing
+    *_if("sched_setaffinity", 0, 0),  # only for itself
+    *_if("prlimit64", 2, 0, mask=ADDRESS),  # only to read limits
     *_if("tgkill", 0, OWN_PID),
     *_if("prctl", 0, PR_SET_NAME, PR_SET_VMA),
 )  # fmt: skip
 
-# Descriptors. Files are read only.
+# Descriptors. Files can only be read.
 _FILES = (
     *_allowed(
         "read", "readv", "pread64", "preadv", "write", "writev", "pwrite64", "lseek", "close",
@@ -102,7 +104,7 @@ _FILES = (
         "faccessat2", "readlink", "readlinkat", "getdents64", "fadvise64",
         "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "poll", "ppoll",
     ),
-    # Not F_SETOWN and F_SETSIG: they would send others a signal.
+    # why: F_SETOWN and F_SETSIG are missing because they could send signals to others.
     *_if(
         "fcntl", 1, fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC, fcntl.F_GETFD, fcntl.F_SETFD,
         fcntl.F_GETFL, fcntl.F_SETFL, fcntl.F_GETPIPE_SZ, fcntl.F_SETPIPE_SZ, fcntl.F_ADD_SEALS,
@@ -125,7 +127,7 @@ _SOCKETS = (
     *_if("socket", 0, socket.AF_UNIX, socket.AF_INET, socket.AF_INET6),
 )  # fmt: skip
 
-# What a library may try, and does without where the kernel is older.
+# Calls that a library may try, and does without on older kernels.
 _NOT_THERE = _failing(errno.ENOSYS, "clone3", "openat2", "epoll_pwait2", "futex_waitv")
 
 WORKER = Calls(
@@ -136,12 +138,12 @@ WORKER = Calls(
         *_NOT_THERE,
         *_if("mmap", 2, 0, mask=PROT_EXEC),
         *_if("mprotect", 2, 0, mask=PROT_EXEC),
-        # Nobody is to read its memory once it has a private key.
+        # why: a worker with a private key hides its memory from other processes.
         Rule("prctl", (Only(0, WHOLE, PR_SET_DUMPABLE), Only(1, ADDRESS, 0))),
     )
 )
 
-# Modules and libraries are loaded when they are first used, name look-ups run in threads.
+# Modules and libraries are loaded at first use, and name look-ups run in threads.
 CHECKER = Calls(
     (
         *_PROCESS,
@@ -151,7 +153,7 @@ CHECKER = Calls(
         *_allowed("mmap", "mprotect", "socketpair", "timerfd_create", "timerfd_settime"),
         *_if("socket", 0, socket.AF_NETLINK),
         *_if("clone", 0, CLONE_THREAD, mask=CLONE_THREAD | sum(CLONE_NEW)),
-        # Python keeps what it compiled of a module in a file, and does without.
+        # why: Python tries to write compiled modules to files, and does without.
         *_failing(errno.EACCES, "mkdir", "mkdirat", "rename", "renameat", "renameat2", "unlink",
                   "unlinkat"),
         *(
@@ -165,8 +167,8 @@ CHECKER = Calls(
     )
 )  # fmt: skip
 
-# Of a checker that runs programs (exec checks, alerts). They have its list for ever, and what they
-# need is not known: so only what no check needs fails for them.
+# The rules of a checker that runs programs (exec checks, alerts). The programs inherit them for
+# good, and their needs are unknown. Only calls that no check needs fail.
 CHECKER_OF_PROGRAMS = Calls(
     (
         *_failing(
@@ -188,7 +190,7 @@ CHECKER_OF_PROGRAMS = Calls(
             "adjtimex", "sethostname", "setdomainname",
         ),
         *(Rule("clone", (Only(0, one, one),), errno.EPERM) for one in CLONE_NEW),
-        *_failing(errno.ENOSYS, "clone3"),  # its flags are out of a filter's sight
+        *_failing(errno.ENOSYS, "clone3"),  # a filter cannot read its flags
     ),
     error=0,
 )  # fmt: skip

@@ -1,8 +1,9 @@
-"""What a service manager is told (sd_notify(3)): ready, reloading, stopping, alive, in words.
+"""Messages to the service manager (sd_notify(3)): ready, reloading, stopping, alive, and the
+status.
 
-Nothing here fails a service: where no manager listens, or it does not take a message, the message
-is lost. Socket and watchdog come from the environment once; children are not to speak for us, so
-the variables are taken out of it.
+A failure here never fails the service: a message that no manager receives is lost. Socket and
+watchdog are read from the environment once. The variables are then removed, so that children do not
+send messages in the service's name.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import socket
 import time
 from collections.abc import Callable, MutableMapping
 
-PATIENCE_S = 1.0  # for words that a manager must not miss
+PATIENCE_S = 1.0  # time to wait for a slow manager with messages that it must not miss
 NAMES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 
 
@@ -26,7 +27,7 @@ class Notifier:
         self.watchdog_ms = _watchdog_ms(found, pid) if self.address else 0
 
     def environment(self) -> dict[str, str]:
-        """What a successor's environment needs for it to speak to the same manager."""
+        """Returns the environment variables that let the next program talk to the same manager."""
         if not self.address:
             return {}
         shown = self.address.decode()
@@ -35,11 +36,12 @@ class Notifier:
         )
 
     def ready(self, status: str = "") -> None:
-        """Started, or a reload has ended, well or not."""
+        """Says that the service has started, or that a reload has ended, well or not."""
         self._send("READY=1", *_status(status), patience_s=PATIENCE_S)
 
     def reloading(self) -> None:
-        """A reload begins; ready() must follow. The time is what Type=notify-reload asks for."""
+        """Says that a reload begins; ready() must follow. Type=notify-reload asks for the time in
+        it."""
         stamp = f"MONOTONIC_USEC={time.monotonic_ns() // 1_000}"
         self._send("RELOADING=1", stamp, patience_s=PATIENCE_S)
 
@@ -47,20 +49,21 @@ class Notifier:
         self._send("STOPPING=1", *_status(status), patience_s=PATIENCE_S)
 
     def status(self, text: str) -> None:
-        """One line for `systemctl status`."""
+        """Sends one line for `systemctl status`."""
         self._send(*_status(text))
 
     def alive(self) -> None:
         self._send("WATCHDOG=1")
 
     def beat(self, every: Callable[[int, Callable[[], None]], None]) -> None:
-        """Says alive now and again, twice in each time the watchdog allows, by a timer."""
+        """Sends alive now and then by a timer, twice in each watchdog period."""
         if self.watchdog_ms:
             self.alive()
             every(max(1, self.watchdog_ms // 2), self.alive)
 
     def _send(self, *lines: str, patience_s: float = 0.0) -> None:
-        """patience_s: how long a manager that is behind with its messages is waited for."""
+        """Sends lines as one message. patience_s: how long to wait for a manager whose queue is
+        full."""
         if not self.address:
             return
         with contextlib.suppress(OSError), socket.socket(
@@ -75,7 +78,8 @@ def _status(text: str) -> list[str]:
 
 
 def _address(name: str) -> bytes:
-    """A path, or the name of an abstract socket after an @; empty: nobody to tell."""
+    """Returns the address of a socket, given as a path or as @NAME for an abstract socket; empty if
+    there is none."""
     if name.startswith("@"):
         return b"\0" + os.fsencode(name[1:])
     return os.fsencode(name) if name.startswith("/") else b""

@@ -1,7 +1,7 @@
-"""Work whose memory must not be this process's: a child does it, and only its answer comes back.
+"""Work whose memory must not be in this process: a child does it, and only its answer comes back.
 
-Unlike a job (job.py) it is waited for: what asks goes on with the answer. What the child
-read or made (a private key) is in no process that is forked later.
+The caller waits for the answer, other than with a job (job.py). A private key that the child read
+or made is never in the memory of a process that is forked later.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ READ_BYTES = 1 << 20
 
 
 def run_and_wait(name: str, work: Callable[[], bytes], *, keep: Iterable[int]) -> bytes:
-    """What work returned in a child with all rights of this process, the descriptors in keep, and a
-    memory that other processes of its user cannot read. Raises OSError if nothing came of it."""
+    """Returns the result of work, which runs in a child. The child has all rights of this process
+    and the descriptors in keep. Other processes of its user cannot read its memory. Raises OSError
+    if the child fails."""
 
     def answer(to: int) -> int:
         privileges.hide_memory()
@@ -40,7 +41,7 @@ def run_and_wait(name: str, work: Callable[[], bytes], *, keep: Iterable[int]) -
 
 
 def _read(fd: int, timeout_ms: int) -> bytes | None:
-    """All that is said until the other end is closed; None: that takes too long."""
+    """Returns all bytes until the other end is closed; None if that takes too long."""
     end_ms = monotonic_ms() + timeout_ms
     poll = select.poll()
     poll.register(fd, select.POLLIN)

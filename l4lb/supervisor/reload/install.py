@@ -1,6 +1,7 @@
-"""Making a configuration the running one, as the difference to the one before.
+"""Puts a configuration in force, as the difference to the one before.
 
-All that can fail comes first: rows, sockets. What follows cannot, so nothing is ever half done.
+Everything that can fail comes first: rows and sockets. The rest cannot fail, so no configuration is
+ever half in force.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ LOG = l4lb.log.get("supervisor")
 
 
 def wanted(config: Config) -> dict[tuple[str, str], tuple[str, Bind, SocketOptions]]:
-    """Each address to be bound, by protocol and text: its listener's name, itself, its shape."""
+    """Returns each address to bind, by protocol and text: its listener's name, the address, its
+    socket options."""
     return {
         (one.protocol, str(bind)): (name, bind, options)
         for name, one in config.listeners.items()
@@ -42,8 +44,8 @@ def open_all(
     inherited: Inherited,
     seed: int,
 ) -> Iterator[Listening]:
-    """The sockets of every address: those of a program before this one, those that a service
-    manager passed, or new ones. Raises L4lbError."""
+    """Yields the sockets of every address: the old program's, those that a service manager passed,
+    or new ones. Raises L4lbError."""
     workers = range(config.process.workers)
     for key, (name, bind, options) in wanted(config).items():
         row = rows[name, str(bind)]
@@ -54,7 +56,7 @@ def open_all(
             continue
         passed = inherited.take(name, bind, options.protocol)
         if passed is not None:
-            plain = replace(options, values={}, mptcp=False)  # as the manager made it, so far
+            plain = replace(options, values={}, mptcp=False)  # the options it has from the manager
             one = Listening(bind, name, row, {0: passed}, passed=True, options=plain)
             one.set_options(replace(options, mptcp=False))
             yield one
@@ -63,8 +65,8 @@ def open_all(
 
 
 class Installer:
-    """Changes table, sockets and workers from one configuration to another. on_done is called with
-    the one that is in force then."""
+    """Changes table, sockets and workers from one configuration to another. on_done gets the
+    configuration that is then in force."""
 
     def __init__(self, service: Service, on_done: Callable[[Config], None]) -> None:
         self._table = service.table
@@ -75,7 +77,8 @@ class Installer:
         self._on_done = on_done
 
     def install(self, before: Config, after: Config, changes: Sequence[Change]) -> None:
-        """Raises L4lbError; then nothing was changed, or it was changed back."""
+        """Puts `after` in force. Raises L4lbError; then nothing was changed, or all changes were
+        undone."""
         try:
             self._install(before, after, changes)
         except L4lbError:
@@ -86,12 +89,12 @@ class Installer:
             raise error from None
 
     def _put_back(self, before: Config, after: Config) -> None:
-        """After a fault half-way: what is there now becomes the configuration before again."""
+        """Puts the configuration `before` in force again after a fault in the middle of a
+        change."""
         try:
             self._install(after, before, self._membership.changes_to(before))
-            self._worker_changes.drop_sockets_from(
-                before.process.workers
-            )  # of workers that never began
+            # Sockets of workers that never started.
+            self._worker_changes.drop_sockets_from(before.process.workers)
         except Exception:
             fault("going back to the configuration before")
             LOG.critical(
@@ -99,7 +102,7 @@ class Installer:
             )
 
     def _install(self, before: Config, after: Config, changes: Sequence[Change]) -> None:
-        """All that can fail comes first."""
+        """Puts `after` in force. All steps that can fail come first."""
         self._membership.check_room(before, after)
         bundle = self._secrets.prepare(after)
         count = after.process.workers
@@ -131,7 +134,7 @@ class Installer:
             one.close()
 
     def _set_options(self, after: Config, undo: contextlib.ExitStack) -> None:
-        """Other options of sockets that are open."""
+        """Sets changed options on open sockets."""
         want = wanted(after)
         for one in self._workers.listening:
             if one.key in want:
@@ -142,7 +145,7 @@ class Installer:
     def _open(
         self, after: Config, workers: Sequence[int], undo: contextlib.ExitStack
     ) -> list[Listening]:
-        """The sockets of addresses that are new."""
+        """Opens the sockets of addresses that are new."""
         have = {one.key for one in self._workers.listening}
         opened: list[Listening] = []
         for key, (name, bind, options) in wanted(after).items():
@@ -155,14 +158,14 @@ class Installer:
         return opened
 
     def _move(self, after: Config) -> None:
-        """Addresses that went, or belong to another listener now."""
+        """Closes the sockets of addresses that are gone, and gives others to their new listener."""
         want = wanted(after)
         for one in list(self._workers.listening):
             if one.key not in want:
                 self._worker_changes.unlisten(one)
                 continue
             one.listener, _, options = want[one.key]
-            if one.options != options:  # by_port: all else is so already
+            if one.options != options:  # only by_port can differ: _set_options has set the rest
                 one.set_options(options)
                 self._worker_changes.move_udp(after.process.workers)
             row = self._membership.listeners[one.listener, str(one.bind)]

@@ -1,8 +1,8 @@
-"""Reading a configuration beside the service: in a child, so that a slow disk, a slow name server
-or a broken parser costs nobody anything.
+"""Reads a configuration in a child process, so that a slow disk, a slow name server or a fault in a
+parser does not stop the service.
 
-The child sends the configuration as carried data (config/plain.py) or the problems; the supervisor
-makes a Config of it.
+The child sends the configuration as carried data (config/plain.py), or the problems. The supervisor
+makes a Config of the data.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def _write(read: Read, fd: int) -> int:
 
 
 class Loader:
-    """Reads one configuration; exactly one of on_config (with its warnings) and on_fault is called,
-    later."""
+    """Reads one configuration. Later exactly one of on_config (with the warnings) and on_fault is
+    called."""
 
     def __init__(
         self, reactor: Reactor, read: Read, on_config: OnConfig, on_fault: OnFault
@@ -59,7 +59,7 @@ class Loader:
         )  # fmt: skip
 
     def stop(self) -> None:
-        """Gives up reading; on_fault is called."""
+        """Stops reading; on_fault is called."""
         self._job.stop()
 
     def _end(self, outcome: Outcome) -> None:

@@ -1,7 +1,9 @@
-"""What was changed while the service ran and is not in its file: weights, states, backends.
+"""The overlay: run-time changes that are not in the configuration file (weights, states, backends).
+Pure.
 
-Pure. It lies over the file's configuration and survives a reload: the new file wins only where it
-says something else than the old one did (a three-way merge of file before, file after, run time).
+The overlay lies over the file's configuration and survives a reload. The new file overrides a
+run-time change only where it differs from the old file: a three-way merge of old file, new file and
+run-time changes.
 """
 
 from __future__ import annotations
@@ -18,8 +20,9 @@ Id = tuple[str, str]  # pool and name
 
 @dataclass(frozen=True)
 class Overlay:
-    """states: drain or maint; added: not in the file; removed: in the file; discovered: the
-    members of a pool that a provider found, beside those of the file."""
+    """Run-time changes. states: drain or maint. added: backends that are not in the file. removed:
+    backends of the file that operators removed. discovered: by pool, the backends that discovery
+    found beside the file's."""
 
     states: Mapping[Id, str] = field(default_factory=dict)
     weights: Mapping[Id, int] = field(default_factory=dict)
@@ -44,7 +47,8 @@ class Overlay:
         )
 
     def with_removed(self, key: Id) -> Overlay:
-        """Its state and weight go with it: one that comes back by that name is a new one."""
+        """Removes a backend with its state and weight. A later backend of that name is a new
+        one."""
         return replace(
             self,
             states={one: word for one, word in self.states.items() if one != key},
@@ -57,14 +61,15 @@ class Overlay:
         return replace(self, discovered={**self.discovered, pool: backends})
 
     def is_found(self, key: Id) -> bool:
-        """Is it there only because a provider found it?"""
+        """Returns whether the backend is there only because discovery found it."""
         return key not in self.added and any(
             one.name == key[1] for one in self.discovered.get(key[0], ())
         )
 
     def followed(self, began: Overlay, now: Overlay, config: Config) -> Overlay:
-        """This, with what was done from `began` to `now` to backends that it knows; config: over
-        which it lies. A reload that goes back takes no operator's word back."""
+        """Returns this overlay with the states and weights that were set between `began` and `now`,
+        for backends that it knows. config: the configuration under it. A reload that is rolled back
+        thus keeps what operators set meanwhile."""
         result = replace(self, discovered=now.discovered)
         known = {*_members(config), *self.added, *result._discovered_ids(config)}  # noqa: SLF001
         for key in known & {*began.states, *now.states}:
@@ -78,7 +83,7 @@ class Overlay:
     # ---- over a file -------------------------------------------------------------------------
 
     def over(self, config: Config) -> Config:
-        """The configuration that is in force: the file's with everything of this."""
+        """Returns the configuration in force: the file's with all changes of this overlay."""
         pools = {name: self._pool(name, pool) for name, pool in config.pools.items()}
         return config.model_copy(update={"pools": pools})
 
@@ -94,8 +99,8 @@ class Overlay:
         return pool.model_copy(update={"backends": backends})
 
     def unsayable(self, lasting: Config) -> Iterator[str]:
-        """What of this no file can say. lasting: the configuration over which it lies, without
-        what was discovered."""
+        """Yields, in words, the changes that no file can express. lasting: the configuration
+        without discovered backends."""
         for key, state in self.states.items():
             yield f"{'/'.join(key)} is in {state}"
         known = _members(lasting)
@@ -104,12 +109,14 @@ class Overlay:
                 yield f"{'/'.join(key)}, which was discovered, has weight {weight}"
 
     def rebased(self, before: Config, after: Config) -> tuple[Overlay, list[str]]:
-        """The run-time changes that survive a reload, and what is said of those that do not."""
+        """Returns the run-time changes that survive a reload, and messages about those that do
+        not."""
         old, new = _members(before), _members(after)
         said: list[str] = []
 
         def stands(key: Id, what: str) -> bool:
-            """Does the new file say of this backend what the old one did?"""
+            """Returns whether the backend's pool is still there. Notes the change as lost if
+            not."""
             if key[0] not in after.pools:
                 said.append(f"{'/'.join(key)}: {what} is gone with its pool")
                 return False
@@ -149,7 +156,7 @@ class Overlay:
     # ---- as plain data -----------------------------------------------------------------------
 
     def to_plain(self) -> dict[str, Any]:
-        """For the program that takes over from this one."""
+        """Returns the overlay as plain data, for the next program."""
         return {
             "states": [[*key, state] for key, state in self.states.items()],
             "weights": [[*key, weight] for key, weight in self.weights.items()],
@@ -164,7 +171,7 @@ class Overlay:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Overlay:
-        """What to_plain gave, perhaps of another version."""
+        """Returns the overlay that to_plain has written, perhaps in another version."""
         asked = {(pool, name): host for pool, name, host in plain.get("asked", ())}
         added = [
             (pool, _asked(backend, asked.get((pool, backend.name), "")))
@@ -184,7 +191,7 @@ class Overlay:
 
 
 def _asked(backend: Backend, host: str) -> Backend:
-    """The backend, whose address was found by that host name."""
+    """Returns the backend with the host name by which its address was found."""
     return backend.model_copy(update={"address": replace(backend.address, asked=host)})
 
 
@@ -197,7 +204,8 @@ def _members(config: Config) -> dict[Id, Backend]:
 
 
 def differences(file: Config, overlay: Overlay) -> Iterator[dict[str, Any]]:
-    """What is not as the file says: one map each, for `diff`."""
+    """Yields one map for each difference between the file and the configuration in force, for
+    `diff`."""
     from l4lb.config.diff import compare
 
     for change in compare(to_plain(file), to_plain(overlay.over(file))):

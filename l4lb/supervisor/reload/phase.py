@@ -1,13 +1,13 @@
-"""What the configuration in force is going through. One change is under way at a time.
+"""The phases of a change of the configuration. One change is under way at a time.
 
     idle -> loading -> preparing -> installing -> idle
       |        |           |            `-------> on trial -> idle          (it was confirmed)
       |        `-----------`-> idle  (it failed)     |  `---> going back -> idle
       |                                              `---> installing -> on trial
-      |-> installing -> idle          (nothing to read: a backend less, what discovery found)
+      |-> installing -> idle          (no file to read: `remove`, or a result of discovery)
       `-> upgrading -> idle           (the new program did not take over)
 
-A plan is loaded and goes no further. What discovery finds is installed on trial too.
+A plan ends after loading. Results of discovery are installed during a trial too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from l4lb.errors import AdminError
 
 
 class Phase(Enum):
-    """The value: what is under way, where the change itself has no words for it."""
+    """The phases. The value is the phase in words, for phases in which the change has no own
+    words."""
 
     IDLE = ""
     LOADING = "loading"
@@ -42,20 +43,21 @@ EDGES: Mapping[Phase, set[Phase]] = {
 
 
 class Progress:
-    """The phase, and what is under way in words."""
+    """The phase, and the change under way in words."""
 
     def __init__(self) -> None:
         self.phase = Phase.IDLE
         self._what = ""
 
     def go(self, to: Phase, what: str = "") -> None:
-        """The only way to another phase. what: in words, kept until the next that is told."""
+        """Goes to another phase; the only way to do so. what: the change in words, kept until
+        replaced."""
         assert to in EDGES[self.phase], (self.phase, to)
         self.phase = to
         self._what = what or self._what
 
     def refuse_unless(self, *phases: Phase) -> None:
-        """Raises AdminError, unless the phase is one of these."""
+        """Raises AdminError unless the phase is one of these."""
         if self.phase not in phases:
             told = self.phase in (Phase.ON_TRIAL, Phase.GOING_BACK, Phase.UPGRADING)
             what = self.phase.value if told else self._what

@@ -1,10 +1,9 @@
-"""Changes of the configuration while the service runs: reload, plan, confirm, add, remove, diff,
-save.
+"""Changes of the configuration at run time: reload, plan, confirm, add, remove, diff, save.
 
-What runs is a file's configuration with what was changed at run time over it (overlay.py). A change
-is read and checked whole beside the service (loader.py); then everything that can fail is done
-first (sockets, room in the table); the rest cannot fail. So a change happens whole or not at all.
-One change is under way at a time; its phases are drawn in phase.py.
+The configuration in force is the file's with run-time changes over it (overlay.py). A child reads
+and checks a new one completely (loader.py). Then everything that can fail is done first (sockets,
+room in the table); the rest cannot fail. A change therefore happens completely or not at all. One
+change is under way at a time; phase.py draws its phases.
 """
 
 from __future__ import annotations
@@ -29,18 +28,19 @@ from l4lb.supervisor.reload.overlay import Overlay, differences
 from l4lb.supervisor.reload.phase import Phase, Progress
 from l4lb.supervisor.reload.source import Load, Source
 
-CHANGE_MAX_MS = 90_000  # a change that has not ended by then never will
+CHANGE_MAX_MS = 90_000  # time after which a change is given up
 LOG = l4lb.log.get("supervisor")
 
 Reply = Callable[[Any], object]  # a result, or an AdminError
 
-# A configuration; what to do when all is prepared, at once or later; what to do if it cannot be.
+# Arguments: a configuration, a call for when all is prepared (now or later), a call for failure.
 Prepare = Callable[[Config, Callable[[], None], Callable[[L4lbError], None]], None]
 
 
 @dataclass(frozen=True)
 class _Trial:
-    """A reload that goes back to `before` unless it is confirmed. began: what lay over it then."""
+    """A reload that goes back to `before` unless it is confirmed. began: the overlay at its
+    start."""
 
     before: Source
     began: Overlay
@@ -48,9 +48,8 @@ class _Trial:
 
 @dataclass(frozen=True, eq=False)
 class _Change:
-    """A change that is under way. what: in words; apply: makes it so, or answers what it would be,
-    from the configuration that was read and its warnings; installs: else there is nothing to
-    prepare."""
+    """A change under way. what: its name in words. apply: installs the configuration that was read,
+    or compares it; gets also the warnings. installs: whether there is anything to prepare."""
 
     what: str
     apply: Callable[[Config, list[str]], Any]
@@ -59,11 +58,9 @@ class _Change:
 
 
 class Reloads:
-    """The configuration in force, and every way to change it.
-
-    load reads a file. prepare does what takes long of an installation. install makes a
-    configuration the running one, given the one before and the changes; it raises L4lbError and
-    then has changed nothing."""
+    """The configuration in force, and every way to change it. load: reads a file. prepare: does the
+    slow part of an installation. install: puts a configuration in force, given the old one and the
+    changes. If it raises L4lbError, it has changed nothing."""
 
     def __init__(
         self,
@@ -87,19 +84,19 @@ class Reloads:
         self._loader: Loader | None = None
 
     def begin_upgrade(self) -> None:
-        """No change of the configuration until end_upgrade. Raises AdminError if one is under
+        """Forbids changes of the configuration until end_upgrade. Raises AdminError if one is under
         way."""
         self._progress.refuse_unless(Phase.IDLE)
         self._progress.go(Phase.UPGRADING)
 
     def end_upgrade(self) -> None:
-        """The program was not replaced."""
+        """Allows changes again: the program was not replaced."""
         self._progress.go(Phase.IDLE)
 
     # ---- reload --------------------------------------------------------------------------------
 
     def reload(self, args: Mapping[str, Any], reply: Reply) -> None:
-        """args: file (absent: the same again), confirm_ms (0: for good)."""
+        """args: file (default: the file in force), confirm_ms (0: no confirmation is needed)."""
         path, confirm_ms = self._path(args), args.get("confirm_ms") or 0
 
         def apply(config: Config, warnings: list[str]) -> Any:
@@ -115,7 +112,7 @@ class Reloads:
         self._begin(f"a reload of {path}", lambda: self._load(path), apply, reply)
 
     def plan(self, args: Mapping[str, Any], reply: Reply) -> None:
-        """What reload would change; changes nothing."""
+        """Answers what a reload would change, and changes nothing."""
         path = self._path(args)
 
         def compare(config: Config, warnings: list[str]) -> Any:
@@ -150,8 +147,7 @@ class Reloads:
         *,
         installs: bool = True,
     ) -> None:
-        """Has a configuration loaded in a child; then apply does something with it. Raises
-        AdminError."""
+        """Loads a configuration in a child, then calls apply with it. Raises AdminError."""
         self._progress.refuse_unless(Phase.IDLE)
         change = _Change(what, apply, reply, installs)
         self._loader = Loader(
@@ -162,14 +158,14 @@ class Reloads:
         )
         self._under_way = change
         self._progress.go(Phase.LOADING, what)
-        # why: what answers is called by others, and a fault of theirs must not end all changes.
+        # why: other code must call back here; a fault of it must not block all later changes.
         self._reactor.after(
             CHANGE_MAX_MS,
             lambda: self._failed(change, AdminError("internal", f"{what} did not end")),
         )
 
     def _loaded(self, change: _Change, config: Config, warnings: list[str]) -> None:
-        if self._under_way is not change:  # it was given up
+        if self._under_way is not change:  # this change was given up
             return
         if not change.installs:
             self._end(change, _outcome(change.what, lambda: change.apply(config, warnings)))
@@ -202,12 +198,12 @@ class Reloads:
         change.reply(outcome)
 
     def stop(self) -> None:
-        """The service ends: nothing is read any more."""
+        """Stops reading, because the service ends."""
         if self._loader is not None:
             self._loader.stop()
 
     def _install_at_once(self, what: str, after: Source) -> dict[str, Any]:
-        """Makes it the running one, where nothing has to be read. Raises AdminError."""
+        """Installs a configuration without reading a file. Raises AdminError."""
         before = self._progress.phase
         self._progress.go(Phase.INSTALLING, what)
         try:
@@ -220,7 +216,7 @@ class Reloads:
             self._progress.go(before)
 
     def _install_source(self, after: Source) -> dict[str, Any]:
-        """Makes it the running one. Raises L4lbError; then everything is as it was."""
+        """Installs a configuration. Raises L4lbError; then nothing was changed."""
         before = self.source.running
         running = after.running
         changes = _changes(before, running)
@@ -295,18 +291,18 @@ class Reloads:
     # ---- run-time changes ----------------------------------------------------------------------
 
     def note_state(self, pool: str, name: str, state: str) -> None:
-        """An operator set a backend's state."""
+        """Notes a backend's state that an operator has set."""
         self._lay(self.source.overlay.with_state((pool, name), state))
 
     def note_weight(self, pool: str, name: str, weight: int) -> None:
-        """An operator set a backend's weight."""
+        """Notes a backend's weight that an operator has set."""
         self._lay(self.source.overlay.with_weight((pool, name), weight))
 
     def _lay(self, overlay: Overlay) -> None:
         self.source = replace(self.source, overlay=overlay)
 
     def add(self, args: Mapping[str, Any], reply: Reply) -> None:
-        """args: pool, address, name and weight if they are said."""
+        """args: pool, address; name and weight if given."""
         pool = str(args.get("pool"))
         backend = {key: args[key] for key in ("address", "name", "weight") if args.get(key)}
         stated = to_stated(self.source.running)
@@ -350,7 +346,7 @@ class Reloads:
         reply({"pool": pool, "name": name})
 
     def discovered(self, args: Mapping[str, Any], reply: Reply) -> None:
-        """args: pool; backends, as a file would say them: all that a provider found now."""
+        """args: pool; backends: all that discovery has found now, each as in a file."""
         from l4lb.config.model import Backend
 
         self._progress.refuse_unless(Phase.IDLE, Phase.ON_TRIAL)
@@ -371,8 +367,8 @@ class Reloads:
         reply(list(differences(self.source.file, self.source.overlay)))
 
     def save(self, _: Mapping[str, Any], reply: Reply) -> None:
-        """stated: what a file has to say for it; digest: of what must come of reading it; left_out:
-        what was changed at run time and no file can say."""
+        """Answers stated: the content of a file for the configuration in force; digest: of the
+        result of reading that file; left_out: run-time changes that no file can express."""
         lasting = self.source.lasting
         reply(
             {
@@ -385,7 +381,7 @@ class Reloads:
 
 
 def _outcome(what: str, work: Callable[[], Any]) -> Any:
-    """What it gives; where it failed, why, as an AdminError."""
+    """Returns the result of work, or its failure as an AdminError."""
     try:
         return work()
     except AdminError as error:

@@ -1,4 +1,4 @@
-"""Where the configuration comes from, and what lies over it. Pure."""
+"""The source of the configuration: its file, and the run-time changes over it. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from l4lb.config.model import Config
 from l4lb.errors import L4lbError
 from l4lb.supervisor.reload.overlay import Overlay
 
-Load = Callable[[str], Config]  # a file's path to its configuration, host names looked up
+Load = Callable[[str], Config]  # reads the file at a path and looks up its host names
 
 
 def _no_load(path: str) -> Config:
@@ -18,8 +18,8 @@ def _no_load(path: str) -> Config:
 
 @dataclass(frozen=True)
 class ConfigOrigin:
-    """Where the configuration came from ("": no file), and how one is read: with what the command
-    line says instead, and host names looked up."""
+    """The configuration's file ("": none) and the function that reads a file: it applies the
+    options of the command line and looks up host names."""
 
     path: str = ""
     load: Load = _no_load
@@ -27,8 +27,8 @@ class ConfigOrigin:
 
 @dataclass(frozen=True)
 class Source:
-    """Where the configuration comes from: a file ("": none, it came from flags), what it said, and
-    what lies over it."""
+    """The configuration's file ("": none, flags were used), the content of the file, and the
+    overlay of run-time changes."""
 
     path: str
     file: Config
@@ -40,5 +40,6 @@ class Source:
 
     @property
     def lasting(self) -> Config:
-        """What runs, but for what discovery found: that is for a file to say."""
+        """Returns the configuration in force without discovered backends: what a file can
+        express."""
         return replace(self.overlay, discovered={}).over(self.file)

@@ -1,1 +1,2 @@
-"""What control, checker, discovery and signals ask of the supervisor, and the record of it."""
+"""Requests of control, checker, discovery and signals to the supervisor, and the record of
+changes."""

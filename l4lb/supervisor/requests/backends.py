@@ -1,7 +1,7 @@
-"""What is asked of one backend or one session: its state, its weight, its end.
+"""Requests about one backend or one session: its state, its weight, its end.
 
-Every argument is checked here, whoever has checked it before: a wrong row in the table is
-everybody's.
+Every argument is checked here, even if the asker has checked it before: a wrong row in the table
+harms every process.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Send = Callable[..., bool]  # (worker index, op, slot=, serial=)
 
 
 class Notes(Protocol):
-    """Keeps in mind what was changed while the service runs."""
+    """Keeps run-time changes for later configurations."""
 
     def note_state(self, pool: str, name: str, state: str) -> None: ...
 
@@ -26,7 +26,7 @@ class Notes(Protocol):
 
 
 class BackendRequests:
-    """Carries them out on the table. send queues a command for a worker."""
+    """Carries the requests out on the table. send queues a command for a worker."""
 
     def __init__(self, table: Table, send: Send, notes: Notes) -> None:
         self._table = table
@@ -74,7 +74,7 @@ class BackendRequests:
         return {"session": name}
 
     def kill_backend(self, args: Mapping[str, Any]) -> dict[str, Any]:
-        """args: backend, all of whose sessions end."""
+        """args: backend. All its sessions end."""
         backend = find_backend(self._table, str(args.get("backend")))
         for worker in self._table.workers():
             if worker.pid:

@@ -1,8 +1,8 @@
-"""The record of changes: each one that somebody asked for, in the log and as an event `change`,
-whether it was done or refused.
+"""The record of changes: each change that was asked for, done or refused, as a line in the log and
+as an event `change`.
 
-Whoever asks (an operator over the admin socket or HTTP, a signal, discovery, the checker) brings a
-cause along; what came of it is written here and nowhere else.
+Every asker (an operator over the admin socket or HTTP, a signal, discovery, the checker) gives a
+cause with the request. The outcome is recorded here and nowhere else.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from l4lb.errors import AdminError
 from l4lb.supervisor.process.faults import contained
 
 KIND = "change"
-OPERATORS = ("admin", "http", "signal")  # all that they do is logged, however often
+OPERATORS = ("admin", "http", "signal")  # their changes are logged without a rate limit
 LOG = l4lb.log.get("supervisor")
 
-Send = Callable[[dict[str, Any]], object]  # an answer of control.py
+Send = Callable[[dict[str, Any]], object]  # sends the answer to a request
 
 
 class Record:
-    """tell: passes an event on to those who follow them, and keeps it."""
+    """The record of changes. tell: keeps an event and passes it to those who follow events."""
 
     def __init__(self, tell: Callable[[str, Mapping[str, Any]], None]) -> None:
         self._tell = tell
 
     def add(self, cause: Cause, outcome: Any) -> None:
-        """outcome: the result, or an AdminError."""
+        """Records one change. outcome: its result, or an AdminError."""
         if _is_idle(cause, outcome):
             return
         ended, how = _ended(outcome), "done"
@@ -50,8 +50,8 @@ class Record:
         )  # fmt: skip
 
     def sending(self, told: object, send: Send) -> Send:
-        """The same with the answer to a request that brought this cause; none: it changes
-        nothing."""
+        """Returns a send that also records the answer. told: the cause that came with the request;
+        without one the request changes nothing and is not recorded."""
         if not isinstance(told, Mapping):
             return send
 
@@ -62,7 +62,8 @@ class Record:
         return recorded
 
     def answered(self, told: object, answer: Mapping[str, Any]) -> None:
-        """Writes down the answer to a request that brought this cause; none: it changes nothing."""
+        """Records the answer to a request. told: the cause that came with it; without one nothing
+        is recorded."""
         if isinstance(told, Mapping):
             with contained("recording a change"):
                 error = answer.get("error")
@@ -71,7 +72,7 @@ class Record:
 
 
 def signalled(name: str, command: str) -> Cause:
-    """The cause that a signal (HUP) is of a command."""
+    """Returns the cause of a command that a signal (such as HUP) has asked for."""
     return Cause({"via": "signal", "signal": name}, command, line=command)
 
 
@@ -83,8 +84,8 @@ def _ended(outcome: Any) -> dict[str, str]:
 
 
 def _is_idle(cause: Cause, outcome: Any) -> bool:
-    """Has a source found what was there, or was it refused? It asks again, and tells of that by
-    itself (`discovery_not_applied`)."""
+    """Returns whether a request of discovery changed nothing or was refused. Discovery asks again,
+    and reports refusals itself (`discovery_not_applied`)."""
     if cause.by.get("via") != "discovery":
         return False
     return isinstance(outcome, AdminError) or not outcome.get("changes")

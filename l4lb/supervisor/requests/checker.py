@@ -1,5 +1,5 @@
-"""What the checker asks of the supervisor, because only it may write it: weights in force, the
-states and limits that agents say, and the end of a down backend's sessions."""
+"""Requests of the checker for changes that only the supervisor may make: weights in force, states
+and limits from agents, and the end of a down backend's sessions."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from l4lb.supervisor.requests.backends import BackendRequests
 from l4lb.supervisor.requests.change_record import Record
 from l4lb.supervisor.table.membership import find_backend
 
-PUBLISH_MS = 100  # changes of weight within this time are one
+PUBLISH_MS = 100  # changes of weight within this time are published together
 LOG = l4lb.log.get("supervisor")
 
 
 class CheckerRequests:
-    """Each raises AdminError if its backend has gone meanwhile."""
+    """Carries the checker's requests out. Each raises AdminError if its backend was removed
+    meanwhile."""
 
     def __init__(
         self, reactor: Reactor, table: Table, backends: BackendRequests, record: Record
@@ -32,7 +33,7 @@ class CheckerRequests:
         self._stale: set[str] = set()
 
     def publish(self, message: Mapping[str, Any]) -> None:
-        """The weights of a pool have changed: they are in force soon."""
+        """Puts a pool's changed weights in force within PUBLISH_MS."""
         if not self._stale:
             self._reactor.after(PUBLISH_MS, self._publish_stale)
         self._stale.add(str(message.get("pool")))
@@ -44,7 +45,7 @@ class CheckerRequests:
                 self._table.publish(row.index)
 
     def close(self, message: Mapping[str, Any]) -> None:
-        """The sessions of a backend that is down end, if it is still that backend."""
+        """Ends the sessions of a backend that is down, if the row still holds that backend."""
         name = str(message.get("backend"))
         backend = find_backend(self._table, name)
         if backend.serial != message.get("serial") or not backend.active:
@@ -54,13 +55,13 @@ class CheckerRequests:
         LOG.warning("sessions of a down backend are ended", backend=name, sessions=backend.active)
 
     def agent_state(self, message: Mapping[str, Any]) -> None:
-        """An agent says its backend's state."""
+        """Sets the state that an agent gave its backend."""
         args = {"backend": message.get("backend"), "state": message.get("state")}
         self._recorded(f"{args['state']} {args['backend']}", args, self._backends.state)
         LOG.warning("an agent changed a state", **args, why=message.get("why") or None)
 
     def agent_max_connections(self, message: Mapping[str, Any]) -> None:
-        """An agent says how many connections its backend takes."""
+        """Sets the max_connections that an agent gave its backend."""
         backend = find_backend(self._table, str(message.get("backend")))
         most = message.get("max_connections")
         if isinstance(most, int):
@@ -83,5 +84,6 @@ class CheckerRequests:
 
 
 def _cause(line: str, backend: str) -> Cause:
-    """The checker's: of what agents say, or of a backend that is down."""
+    """Returns the cause of a change by the checker: an agent's answer, or a backend that is
+    down."""
     return Cause({"via": "checker"}, line.partition(" ")[0], {"backend": backend}, line=line)

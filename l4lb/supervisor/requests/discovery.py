@@ -1,4 +1,4 @@
-"""What the control process is told to follow: the sources of backends in the configuration."""
+"""The order to the control process to follow the configuration's discovery sources."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from l4lb.supervisor.reload.source import Source
 
 
 def order(source: Source) -> dict[str, Any]:
-    """The message for it: sources by pool, and the names of the backends that are not a source's:
-    the file's, and those that operators have added."""
+    """Returns the message: by pool the sources, and the names of the backends that no source has
+    found (the file's, and those that operators have added)."""
     pools = source.file.pools.items()
     own = {name: [one.name for one in pool.backends] for name, pool in pools}
     for pool, name in source.overlay.added:

@@ -1,4 +1,4 @@
-"""Who carries out what the supervisor is asked: one function binds all names of OPERATIONS."""
+"""Binds every name of OPERATIONS to the function that carries the operation out."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ Operations = dict[str, Operation]
 def operations(
     service: Service, reloads: Reloads, record: Record, all_answered: Callable[[], None]
 ) -> Operations:
-    """What carries out each operation, by its name. all_answered: called when each source of
-    discovery has answered or failed once."""
+    """Returns the function for each operation, by its name. all_answered: called when each source
+    of discovery has answered or failed once."""
     backends = BackendRequests(service.table, service.workers.send, reloads)
     checker = CheckerRequests(service.reactor, service.table, backends, record)
     bound = {
@@ -41,7 +41,7 @@ def operations(
 
 
 def _of_backends(backends: BackendRequests) -> Operations:
-    """One backend, one session."""
+    """Operations on one backend or one session."""
     return {
         "state": at_once(backends.state),
         "weight": at_once(backends.weight),
@@ -51,7 +51,7 @@ def _of_backends(backends: BackendRequests) -> Operations:
 
 
 def _of_clients(service: Service) -> Operations:
-    """Who may come in, and to which backend they belong."""
+    """Operations on access lists, blocks and sticky clients."""
     table, policy = service.table, service.membership.policy
     return {
         "block": at_once(lambda args: policy.blocks.block(args, monotonic_ms())),
@@ -81,7 +81,8 @@ def _of_configuration(reloads: Reloads) -> Operations:
 
 
 def _of_program(service: Service, reloads: Reloads) -> Operations:
-    """The program and its workers, and what the supervisor alone knows."""
+    """Operations on the program and its workers, and questions that only the supervisor can
+    answer."""
 
     def upgrade(args: Mapping[str, Any], reply: Reply) -> None:
         Departure(service, reloads).begin(args.get("request"), args.get("cause"), reply)
@@ -110,7 +111,7 @@ def _of_checker(checker: CheckerRequests) -> Operations:
 
 
 def _checks_of(config: Config, args: Mapping[str, Any]) -> dict[str, Any] | None:
-    """How a pool is checked, for `admin why`; None: not at all."""
+    """Returns the settings of a pool's health check for `admin why`; None: the pool has none."""
     pool = config.pools.get(str(args.get("pool")))
     if pool is None or pool.health is None:
         return None
@@ -119,5 +120,6 @@ def _checks_of(config: Config, args: Mapping[str, Any]) -> dict[str, Any] | None
 
 
 def _already_refused(args: Mapping[str, Any]) -> Any:
-    """What the control process did not even ask for: to be recorded."""
+    """Raises the refusal of a command that the control process refused itself, so that it is
+    recorded."""
     raise AdminError(str(args.get("code")), str(args.get("message")))

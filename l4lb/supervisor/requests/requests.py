@@ -1,9 +1,9 @@
-"""What others ask of the supervisor: each request carried out, answered and recorded.
+"""Requests to the supervisor: each is carried out, answered and recorded.
 
-The control process asks by maps `{id, op, args}` over its channel, and gets `{id, ok, result}` or
-`{id, ok, error: {code, message}}`, now or later. The checker asks by `{ask, ...}` and gets no
-answer. A signal asks for a reload or an upgrade. Which requests there are, and what holds of each,
-are rows of l4lb/control/commands.py (OPERATIONS); what carries them out is bound in operations.py.
+The control process sends maps `{id, op, args}` over its channel. It gets `{id, ok, result}` or
+`{id, ok, error: {code, message}}`, at once or later. The checker sends `{ask, ...}` and gets no
+answer. A signal asks for a reload or an upgrade. The operations and their properties are rows of
+l4lb/control/commands.py (OPERATIONS); operations.py binds each to a function.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ Operation = Callable[[Mapping[str, Any], Reply], object]  # replies once, now or
 
 
 def at_once(work: Callable[[Mapping[str, Any]], Any]) -> Operation:
-    """The operation that replies with what work gives for the arguments."""
+    """Makes an operation of a function that returns the result at once."""
     return lambda args, reply: reply(work(args))
 
 
 class Requests:
-    """operations: what carries each out, by the names of OPERATIONS. phase: what the service does
-    now. notifier: hears of requests that are announced. record: of those that bring a cause."""
+    """Carries requests out. operations: the functions by the names of OPERATIONS. phase: returns
+    the service's phase. notifier: is told about operations that are announced. record: gets the
+    requests that come with a cause."""
 
     def __init__(
         self,
@@ -47,8 +48,8 @@ class Requests:
         self.record = record
 
     def handle(self, request: Mapping[str, Any], send: Callable[[dict[str, Any]], object]) -> None:
-        """Carries one request out; send gets its answer, perhaps later. Every fault becomes an
-        answer."""
+        """Carries one request out. send gets the answer, at once or later. An exception becomes an
+        answer too."""
         cause, args = request.get("cause"), request.get("args")
         head = {"id": request.get("id")}
         send = self.record.sending(cause, send)
@@ -70,8 +71,8 @@ class Requests:
             reply(fault(f"request {request.get('op')}"))
 
     def _announced(self, reply: Reply) -> Reply:
-        """The same reply, between a word to the service manager that it begins and one that it has
-        ended."""
+        """Tells the service manager that the operation begins. Returns a reply that also tells it
+        of the end."""
 
         def ended(outcome: Any) -> None:
             self._notifier.ready()
@@ -81,29 +82,32 @@ class Requests:
         return ended
 
     def take(self, message: Mapping[str, Any]) -> None:
-        """Carries out what the checker asks; a backend that has gone meanwhile is no fault."""
+        """Carries out a request of the checker. A backend that was removed meanwhile is not an
+        error."""
         op = str(message.get("ask"))
         operation = self._operations.get(op)
         if operation is None or not OPERATIONS[op].checker:
-            LOG.error("the checker asks for what is not known", ask=op)
+            LOG.error("the checker sent an unknown request", ask=op)
             return
         try:
             operation(message, lambda _: None)
         except AdminError as error:
-            LOG.info("not done for the checker", ask=op, why=error.message)
+            LOG.info("a request of the checker was refused", ask=op, why=error.message)
         except Exception:
-            fault(f"what the checker asked: {op}")
+            fault(f"a request of the checker: {op}")
 
     def by_signal(self, name: str, op: str) -> None:
-        """Carries out what a signal (HUP) asks for; the answer is in the log."""
+        """Carries out the operation that a signal (such as HUP) asks for. The log has the
+        answer."""
         answers: list[dict[str, Any]] = []
         self.handle({"op": op, "args": {}, "cause": signalled(name, op).plain()}, answers.append)
-        for answer in answers:  # what is refused later is told by whoever refuses it
+        for answer in answers:  # a later refusal is logged where it is made
             if not answer["ok"]:
                 LOG.error(f"cannot {op}", reason=answer["error"]["message"])
 
     def recorded(self, name: str, command: str, do: Callable[[], None]) -> Callable[[], None]:
-        """What to do at a signal that nothing refuses: it is recorded, then done."""
+        """Returns a handler for a signal that is never refused: it records the signal, then calls
+        `do`."""
 
         def done() -> None:
             self.record.add(signalled(name, command), {})

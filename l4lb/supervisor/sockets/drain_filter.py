@@ -1,13 +1,14 @@
-"""Emptying a listening socket without losing a client: which new ones come to it, and when none do.
+"""Drains a listening socket without losing a client: keeps new connections away from it until it is
+empty.
 
-Two programs for the kernel's classic packet filter, both needing no privilege:
+There are two programs for the kernel's classic packet filter. Neither needs a privilege.
 
-- steer: new connections to an address go to these of its SO_REUSEPORT sockets only;
-- shut: a socket takes no new connection (its SYNs are dropped, so a client tries again and meets
-  another socket or a refusal), while handshakes that have begun still end and queue.
+- steer: new connections to an address go only to some of its SO_REUSEPORT sockets.
+- shut: a socket takes no new connection. Its SYNs are dropped, so that a client tries again and
+  meets another socket or a refusal. Handshakes that have begun still end, and their connections
+  are queued.
 
-Together they let a socket run empty before it is closed; a close with clients in its queue would
-reset them.
+With both a socket runs empty before it is closed. A close would reset the clients in its queue.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ Instruction = tuple[int, int, int, int]
 
 
 def steering(places: Sequence[int]) -> list[Instruction]:
-    """The program that answers one of these places in the group, each as often as the others."""
+    """Returns the program that picks one of these places of the group, each equally often."""
     program = [(LD_W_ABS, 0, 0, AD_RANDOM), (ALU_MOD, 0, 0, len(places))]
     for number, place in enumerate(places):
         program += [(JEQ, 0, 1, number), (RET, 0, 0, place)]
@@ -39,7 +40,7 @@ def steering(places: Sequence[int]) -> list[Instruction]:
 
 
 def shutting() -> list[Instruction]:
-    """The program that drops the first segment of a TCP connection and nothing else."""
+    """Returns the program that drops the first segment of each TCP connection, and nothing else."""
     return [
         (LD_B_ABS, 0, 0, TCP_FLAGS),
         (ALU_AND, 0, 0, SYN_ACK),
@@ -57,19 +58,20 @@ def _attach(sock: socket.socket, option: int, program: Sequence[Instruction]) ->
 
 
 def steer(sock: socket.socket, places: Sequence[int]) -> None:
-    """New connections to the group of sock go to these places of it (Listening.order), as long as
-    they are there. A kernel that refuses shares out as before: shut is then all there is."""
+    """Sends new connections to the group of sock only to these places in it (Listening.order), as
+    long as the sockets there exist. If the kernel refuses, it goes on sharing connections out; then
+    only shut keeps them away."""
     with contextlib.suppress(OSError):
         _attach(sock, SO_ATTACH_REUSEPORT_CBPF, steering(places))
 
 
 def steer_no_more(sock: socket.socket) -> None:
-    """The kernel shares out by itself again."""
+    """Lets the kernel share connections out by itself again."""
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, 0)
 
 
 def shut(sock: socket.socket) -> None:
-    """No new connection comes to this socket."""
+    """Keeps new connections away from this socket."""
     with contextlib.suppress(OSError):
         _attach(sock, SO_ATTACH_FILTER, shutting())

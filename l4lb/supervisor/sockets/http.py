@@ -1,5 +1,5 @@
-"""The HTTP socket and the token of its changes: the supervisor's, so that both outlive the control
-process, and the program: an upgrade hands both on, and reads no token again."""
+"""The HTTP socket and the token for changes over HTTP. Both belong to the supervisor and so survive
+the control process. An upgrade passes both on, and does not read the token again."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ BACKLOG = 128
 
 @dataclass(frozen=True)
 class OpenWeb:
-    """What is served over HTTP, and what of a configuration it came of: the address, and the file
-    of the token ("": nothing can be changed)."""
+    """The open HTTP socket and its settings. at, token_file: the configuration's address and token
+    file that it was made from ("": nothing can be changed)."""
 
     setup: WebSetup
     at: str
@@ -33,7 +33,7 @@ class OpenWeb:
         self.setup.sock.close()
 
     def carried(self) -> dict[str, Any]:
-        """For the program that takes over from this one."""
+        """Returns plain data for the next program."""
         setup = self.setup
         return {
             "at": self.at,
@@ -46,8 +46,8 @@ class OpenWeb:
     def of_carried(
         cls, fd: int | None, told: Mapping[str, Any] | None, process: Process
     ) -> OpenWeb | None:
-        """What the program before this one had open. One that carried only the socket had it for
-        what the configuration says, and its token must be read again."""
+        """Returns the old program's HTTP socket. An old program that carried only the socket used
+        the configuration's address; its token must be read again."""
         if fd is None:
             return None
         told = told or {"at": str(process.http), "token_file": None}
@@ -58,8 +58,8 @@ class OpenWeb:
 
 
 def open_web(process: Process, have: OpenWeb | None = None) -> OpenWeb | None:
-    """What the configuration asks for, open; None: nothing. have: what is open already; of that is
-    kept what the configuration still asks for, and nothing is closed. Raises L4lbError."""
+    """Opens the HTTP socket that the configuration asks for; None: it asks for none. have: what is
+    open already; parts that still fit are kept, and nothing is closed. Raises L4lbError."""
     if process.http is None:
         return None
     at, token_file = str(process.http), file_of(process)

@@ -1,5 +1,5 @@
-"""The token that changes over HTTP must bring: an operator's file, or one that is made beside the
-admin socket."""
+"""The token that changes over HTTP must carry: from an operator's file, or made beside the admin
+socket."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ NAME = "http.token"
 
 
 def file_of(process: Process) -> str:
-    """Where the token is; "": none is needed."""
+    """Returns the path of the token's file; "": no token is needed."""
     if process.http is None or not process.http_admin:
         return ""
     return process.http_token_file or os.path.join(os.path.dirname(process.admin), NAME)
 
 
 def token_of(process: Process) -> str:
-    """The token, made if it is to be beside the admin socket and is not; "": none is needed. Raises
-    L4lbError."""
+    """Returns the token; "": none is needed. A missing token beside the admin socket is made.
+    Raises L4lbError."""
     path = file_of(process)
     if not path:
         return ""
@@ -48,7 +48,7 @@ def token_of(process: Process) -> str:
 
 
 def check(config: Config) -> None:
-    """Reads the file that the configuration names. Raises ConfigError."""
+    """Reads the token file that the configuration names. Raises ConfigError."""
     if config.process.http_token_file is None:
         return
     try:
@@ -59,7 +59,8 @@ def check(config: Config) -> None:
 
 
 def _ours(path: str, user: User | None) -> str:
-    """From the file beside the admin socket; the user of the service may read it."""
+    """Returns the token from the file beside the admin socket. The service's user may read the
+    file."""
     with owned.folder(os.path.dirname(path)) as folder:
         also = {user.uid} if user else ()
         try:
@@ -75,7 +76,7 @@ def _ours(path: str, user: User | None) -> str:
 
 
 def _operators(path: str) -> int:
-    """A file that an operator made, perhaps behind a symbolic link. Raises OSError, ValueError."""
+    """Opens an operator's file, perhaps behind a symbolic link. Raises OSError, ValueError."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)

@@ -1,8 +1,8 @@
-"""The listening sockets: opened once, kept for the service's life.
+"""The listening sockets: opened once, and kept for the service's life.
 
-A TCP address gets one SO_REUSEPORT socket per worker, so that the kernel shares clients out and a
-dead worker's queue waits for its replacement. A unix path has one socket, shared by all workers.
-UDP addresses have theirs from udp.py.
+A TCP address has one SO_REUSEPORT socket for each worker: the kernel shares clients out, and the
+queue of a dead worker waits for its replacement. A unix path has one socket, shared by all workers.
+udp.py opens the sockets of UDP addresses.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from l4lb.supervisor.sockets import http_token, udp, udp_filter
 from l4lb.supervisor.sockets.options import Rights, SocketOptions, refused
 
 BACKLOG = 4096
-LOCK = ".lock"  # behind the admin socket's path: holds the service's pid and its flock
+LOCK = ".lock"  # suffix of the admin socket's lock file, which has the service's pid
 HINTS = {
     errno.EACCES: "ports below 1024 need root or CAP_NET_BIND_SERVICE",
     errno.EADDRINUSE: "another program listens there; stop it or choose another address",
@@ -40,12 +40,13 @@ HINTS = {
 
 @dataclass
 class Listening:
-    """One bound address: the listener it belongs to, its row in the table and its sockets.
+    """One bound address: its listener, its row in the table, and its sockets.
 
-    A socket per worker index, or one that all share: of a unix path that is ours to remove, or one
-    that a service manager passed. order: the worker indexes in the order in which the kernel keeps
-    the sockets of this address (sock_reuseport.c: a new one comes last, the last takes the place of
-    one that is closed)."""
+    There is a socket for each worker index, or one that all share: for a unix path that is ours to
+    remove, or for a socket that a service manager passed. order: the worker indexes in the order in
+    which the kernel keeps the sockets of this address (sock_reuseport.c: a new socket comes last,
+    and the last one takes the place of one that is closed).
+    """
 
     bind: Bind
     listener: str
@@ -57,8 +58,8 @@ class Listening:
     passed: bool = False
     unlinked: bool = False
     options: SocketOptions = field(default_factory=SocketOptions)
-    seed: int = 0  # UDP: of share_out
-    tag: int = field(default_factory=itertools.count(1).__next__)  # tells it from all before it
+    seed: int = 0  # UDP: the secret number of udp_filter.py
+    tag: int = field(default_factory=itertools.count(1).__next__)  # a number for it alone
 
     @property
     def shared(self) -> bool:
@@ -73,21 +74,22 @@ class Listening:
         return self.protocol, str(self.bind)
 
     def is_read_by(self, index: int) -> bool:
-        """Does the worker of this index take clients from it? A UDP socket has one reader."""
+        """Returns whether the worker of this index takes clients from the address. A UDP socket has
+        one reader."""
         return self.protocol != "udp" or not self.passed or index == 0
 
     def of_worker(self, index: int) -> socket.socket:
         return self.sockets[0 if self.shared else index]
 
     def share_out(self, count: int) -> None:
-        """UDP: clients go to the first so many sockets from now on; csrc/core/steer.h knows which
-        goes where."""
+        """UDP: shares clients out over the first `count` sockets. csrc/core/steer.h computes which
+        client meets which."""
         first = next(iter(self.sockets.values()), None)
         if first is not None and not self.shared:
             udp_filter.steer(first, count, self.seed, by_port=self.options.by_port)
 
     def add(self, index: int) -> None:
-        """A socket for one worker more. Raises L4lbError."""
+        """Opens a socket for one more worker. Raises L4lbError."""
         if self.shared or index in self.sockets:
             return
         try:
@@ -102,7 +104,8 @@ class Listening:
         self.order.append(index)
 
     def drop(self, index: int) -> None:
-        """Closes this side of a worker's own socket: nobody will accept from it again."""
+        """Closes the supervisor's copy of a worker's own socket: nobody will accept from it
+        again."""
         if self.shared or index not in self.sockets:
             return
         self.sockets.pop(index).close()
@@ -113,8 +116,8 @@ class Listening:
                 self.order[place] = last
 
     def set_options(self, options: SocketOptions) -> None:
-        """Changes the options of all its sockets: what they accept from now on has the new ones.
-        Raises L4lbError."""
+        """Changes the options of all its sockets. Connections accepted from now on have the new
+        options. Raises L4lbError."""
         if options == self.options:
             return
         what = f"listeners.{self.listener}"
@@ -136,21 +139,23 @@ class Listening:
         self.options = options
 
     def release(self, index: int, workers: Collection[int]) -> None:
-        """The worker of this index accepts no more; of these that did."""
+        """Notes that the worker of this index accepts no more. The last one of `workers` closes a
+        shared socket."""
         self.drop(index)
         self.released.add(index)
         if self.shared and self.released >= set(workers):
             self.close()
 
     def unlink(self) -> None:
-        """A unix socket's file goes: nobody new connects, who is queued is still served."""
+        """Removes a unix socket's file: no new client can connect, and queued clients are still
+        served."""
         if self.path and not self.unlinked:
             self.unlinked = True
             with contextlib.suppress(FileNotFoundError, PermissionError):  # its folder was root's
                 os.unlink(self.path)
 
     def close(self) -> None:
-        """Closes what is still open; a unix socket's file goes with it."""
+        """Closes all open sockets, and removes a unix socket's file."""
         if self.sockets:
             self.unlink()
         for sock in self.sockets.values():
@@ -173,7 +178,7 @@ def _inet_socket(bind: Bind, options: SocketOptions, *, share_port: bool) -> soc
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        # Accepted sockets inherit it: a system call less per connection.
+        # Accepted sockets inherit this option, which saves a system call for each connection.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.bind((bind.host, bind.port))
     except OSError:
@@ -192,7 +197,8 @@ def _open_inet(
     try:
         for index in workers:
             sockets[index] = _inet_socket(bind, options, share_port=True)
-        # Listening only when all are bound: the kernel shares clients out over those it has.
+        # Sockets listen only when all are bound: the kernel shares clients out over the listening
+        # ones.
         for sock in sockets.values():
             sock.listen(BACKLOG)
     except OSError:
@@ -203,7 +209,7 @@ def _open_inet(
 
 
 def _is_stale_socket(path: str) -> bool:
-    """Is there a socket file at path on which nobody answers?"""
+    """Returns whether path is a socket file on which no program answers."""
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
             return False
@@ -223,9 +229,11 @@ def _is_stale_socket(path: str) -> bool:
 def open_unix(
     path: str, *, mode: int | None = None, rights: Rights | None = None, backlog: int = BACKLOG
 ) -> socket.socket:
-    """A listening unix stream socket at path; a dead service's leftover file is replaced.
+    """Returns a listening unix stream socket at path. The file that a dead service left is
+    replaced.
 
-    Raises OSError; EADDRINUSE if a living program answers there."""
+    Raises OSError; EADDRINUSE if a living program answers there.
+    """
     if _is_stale_socket(path):
         os.unlink(path)
     sock = socket.socket(
@@ -235,7 +243,7 @@ def open_unix(
     try:
         sock.bind(path)
         if rights is not None and rights != Rights():
-            _settle(path, rights)  # before it listens: until then nobody can connect
+            _settle(path, rights)  # before listen: until then nobody can connect
         sock.listen(backlog)
     except OSError:
         sock.close()
@@ -265,8 +273,7 @@ def open_listening(
     seed: int = 0,
 ) -> Listening:
     """Opens the sockets of one address, one for each of these workers. alone: no other socket of
-    this service is bound to that port; seed: see Listening. Raises L4lbError that says what to
-    do."""
+    this service is bound to the port. seed: as in Listening. Raises L4lbError with a remedy."""
     try:
         if options.protocol == "udp":
             found = udp.open_sockets(bind, len(workers), options, alone=alone)
@@ -286,7 +293,7 @@ def open_listening(
 
 
 def open_one(bind: Bind, backlog: int) -> socket.socket:
-    """One listening socket at an IP address, of this service alone. Raises L4lbError."""
+    """Opens one listening socket at an IP address that nothing else uses. Raises L4lbError."""
     try:
         sock = _inet_socket(bind, SocketOptions(), share_port=False)
         sock.listen(backlog)
@@ -297,24 +304,24 @@ def open_one(bind: Bind, backlog: int) -> socket.socket:
 
 @dataclass(frozen=True)
 class AdminSocket:
-    """The admin socket and the lock that keeps a second service off its path."""
+    """The admin socket, and the lock that keeps a second service away from its path."""
 
     path: str
     sock: socket.socket
     lock_fd: int
 
     def close(self) -> None:
-        """Closes and removes the socket. The lock file stays: to remove it would race with the
-        next service, which may already wait for it."""
+        """Closes and removes the socket. The lock file stays: removing it would race with the next
+        service, which may already wait for the lock."""
         self.sock.close()
         with contextlib.suppress(FileNotFoundError, PermissionError):  # its folder was root's
             os.unlink(self.path)
         os.close(self.lock_fd)
 
     def give(self, user: User) -> None:
-        """Makes the socket the user's. Its folder stays root's, as the lock does, or the user could
-        have root's next start write elsewhere; the user's group may enter it if all in it is the
-        service's. Raises OSError."""
+        """Makes the user the owner of the socket. Folder and lock stay root's: otherwise the user
+        could make root's next start write elsewhere. The user's group may enter the folder if it
+        contains only files of the service. Raises OSError."""
         if os.geteuid() != 0:
             return
         path, name = os.path.split(self.path)
@@ -325,22 +332,23 @@ class AdminSocket:
 
 
 def _holder(lock_fd: int) -> str:
-    """Who holds the lock, in words; nothing if it has not said."""
+    """Returns in words who has the lock; "" if its file names nobody."""
     pid = os.pread(lock_fd, 20, 0).decode("ascii", "replace").strip()
     return f" (pid {pid})" if pid.isdigit() else ""
 
 
 def note_holder(lock_fd: int) -> None:
-    """Writes this process's id into the lock's file, for people."""
+    """Writes this process's id into the lock file, for people."""
     os.ftruncate(lock_fd, 0)
     os.pwrite(lock_fd, f"{os.getpid()}\n".encode(), 0)
 
 
 def open_admin(path: str) -> AdminSocket:
-    """Opens the admin socket, 0660 in a 0750 folder (made if missing).
+    """Opens the admin socket with mode 0660, in a folder with mode 0750 (made if missing).
 
-    Raises L4lbError if another service has it or the folder cannot be used, perhaps because others
-    could (owned.py)."""
+    Raises L4lbError if another service has the socket, or if the folder is not safe or not usable
+    (owned.py).
+    """
     lock_fd = -1
     try:
         with owned.folder(os.path.dirname(path)) as folder:

@@ -1,7 +1,7 @@
-"""What a configuration asks of sockets beside their address: protocol, options, rights.
+"""Settings of sockets beside their address: protocol, socket options, rights.
 
-A listener's options are set on its listening sockets; what they accept has them by inheritance. A
-pool's are set by the worker on each connection (csrc/io/option.h); here they are only tried.
+A listener's options are set on its listening sockets; accepted connections inherit them. A pool's
+options are set by the worker on each connection (csrc/io/option.h); this module only tries them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ Options = Mapping[str, int | str]
 
 
 class Rights(NamedTuple):
-    """Who may use a unix socket's file; None: as a new file of this process has it."""
+    """Owner, group and mode of a unix socket's file; None: those of a file that this process
+    makes."""
 
     mode: int | None = None
     uid: int | None = None
@@ -47,7 +48,7 @@ class Rights(NamedTuple):
         )
 
     def put_on(self, path: str) -> None:
-        """Gives a socket's file these. Raises OSError."""
+        """Sets these rights on a socket's file. Raises OSError."""
         uid = os.geteuid() if self.uid is None else self.uid
         gid = os.getegid() if self.gid is None else self.gid
         found = os.lstat(path)
@@ -72,8 +73,8 @@ def _number(kind: str, name: str) -> int:
 
 @dataclass(frozen=True)
 class SocketOptions:
-    """What a listener asks of each of its sockets. values: of socket options by name; by_port: UDP
-    clients of one IP address need not meet one socket."""
+    """A listener's settings for each of its sockets. values: socket options by name. by_port: UDP
+    clients with one IP address may meet different sockets (False: they all meet one)."""
 
     protocol: str = "tcp"
     mptcp: bool = False
@@ -90,7 +91,7 @@ class SocketOptions:
         return cls(listener.protocol, listener.mptcp, by_port, options, Rights.of(listener))
 
     def make(self, family: int) -> socket.socket:
-        """A socket of that kind with its options, not bound. Raises OSError."""
+        """Returns a new socket with these options, not bound. Raises OSError."""
         kind = socket.SOCK_DGRAM if self.protocol == "udp" else socket.SOCK_STREAM
         sock = socket.socket(
             family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC,
@@ -104,7 +105,7 @@ class SocketOptions:
         return sock
 
     def put_on(self, sock: socket.socket) -> None:
-        """Gives a socket that is in use these options, and of all others what a new socket has.
+        """Sets these options on a socket in use. All other options get the values of a new socket.
         Raises egress.OptionError."""
         with socket.socket(sock.family, sock.type) as fresh:
             usual = egress.read(fresh)
@@ -112,7 +113,7 @@ class SocketOptions:
 
 
 def refused(what: str, error: OSError) -> L4lbError:
-    """The kernel refused an option of a listener or pool."""
+    """Returns the error for an option of a listener or pool that the kernel refused."""
     option = getattr(error, "option", "socket")
     hint = HINTS.get(error.errno or 0)
     return L4lbError(
@@ -122,14 +123,15 @@ def refused(what: str, error: OSError) -> L4lbError:
 
 
 def needs_raw(config: Config) -> bool:
-    """Does something in it need CAP_NET_RAW for each connection or socket?"""
+    """Returns whether a listener or pool needs CAP_NET_RAW for each connection or socket."""
     keys: list[Listener | Pool] = [*config.listeners.values(), *config.pools.values()]
     return any(one.transparent or one.mark is not None for one in keys)
 
 
 def try_pools(pools: Iterable[Pool]) -> None:
-    """Tries the options of these pools on sockets that are thrown away. Raises L4lbError for what
-    this process has no right to; what the host may still get (an interface, an address) is told."""
+    """Tries the options of these pools on sockets that are thrown away. Raises L4lbError for an
+    option that this process has no right to. Logs a warning if the host lacks an interface or
+    address now: it may get them later."""
     for pool in pools:
         try:
             _try_options(pool)

@@ -1,8 +1,9 @@
-"""Listening sockets that a service manager made (sd_listen_fds(3)), found by name and address.
+"""Listening sockets that a service manager passed (socket activation, sd_listen_fds(3)).
 
-A socket belongs to the listener whose name it has (FileDescriptorName=), at the one of the
-listener's addresses that it is bound to. All workers share it, as it is one socket; one of UDP is
-the first worker's, as sessions are. What no listener wants is told and closed.
+A socket belongs to the listener whose name it has (FileDescriptorName=) and to the listener's
+address that it is bound to. All workers share a TCP socket. A UDP socket is read by the first
+worker only, because a UDP session belongs to one worker. A socket that no listener takes is logged
+and closed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ LOG = l4lb.log.get("supervisor")
 
 
 class Inherited:
-    """The sockets that were passed to this process, until listeners take them."""
+    """The sockets that were passed to this process and no listener has taken yet."""
 
     def __init__(self, environ: MutableMapping[str, str], pid: int) -> None:
         count, of_pid, names = (environ.pop(name, "") for name in NAMES)
@@ -47,11 +48,11 @@ class Inherited:
         self._sockets[name, _bound_to(sock), "udp" if datagrams else "tcp"] = sock
 
     def take(self, listener: str, bind: Address, protocol: str) -> socket.socket | None:
-        """The socket of that listener and address, the caller's from now on."""
+        """Takes the socket of that listener and address; it then belongs to the caller."""
         return self._sockets.pop((listener, str(bind), protocol), None)
 
     def close_rest(self) -> None:
-        """Closes what nobody took, and says so."""
+        """Closes sockets that no listener has taken, and logs each."""
         for (name, bound, _), sock in self._sockets.items():
             LOG.warning(
                 "a passed socket is of no listener",
@@ -65,7 +66,7 @@ class Inherited:
 
 
 def _bound_to(sock: socket.socket) -> str:
-    """The address as a configuration writes it."""
+    """Returns the socket's address as a configuration writes it."""
     name = sock.getsockname()
     if sock.family == socket.AF_UNIX:
         return str(Address("", 0, os.fsdecode(name)))

@@ -1,8 +1,8 @@
 """The sockets of UDP listeners.
 
-An address gets one SO_REUSEPORT socket per worker, all bound before a worker runs and kept for the
-service's life. Each client always meets the same one (udp_filter.py): the worker that holds its
-session, also while that is being replaced.
+An address has one SO_REUSEPORT socket for each worker. All are bound before a worker runs, and stay
+open for the service's life. A client always meets one of them (udp_filter.py): that of the worker
+with its session, also while this worker is being replaced.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import socket
 from l4lb.config.model import Bind
 from l4lb.supervisor.sockets.options import SocketOptions
 
-BUFFER_BYTES = 4 << 20  # asked for each socket: what waits while a worker is replaced or busy
+BUFFER_BYTES = 4 << 20  # buffers of each socket: datagrams wait there for a busy worker
 SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33  # <asm-generic/socket.h>; need CAP_NET_ADMIN
 
 
@@ -34,7 +34,7 @@ def _one(bind: Bind, options: SocketOptions, *, share_port: bool) -> socket.sock
 
 
 def _enlarge(sock: socket.socket) -> None:
-    """Larger buffers, as far as this process may ask for them; the kernel caps the plain ones."""
+    """Enlarges the buffers as far as this process may. The kernel caps the unforced options."""
     for forced, plain in (
         (SO_RCVBUFFORCE, socket.SO_RCVBUF),
         (SO_SNDBUFFORCE, socket.SO_SNDBUF),
@@ -49,8 +49,8 @@ def _enlarge(sock: socket.socket) -> None:
 def open_sockets(
     bind: Bind, workers: int, options: SocketOptions, *, alone: bool = True
 ) -> list[socket.socket]:
-    """The sockets of one address, one a worker; alone: nobody else of this service has its port.
-    Raises OSError."""
+    """Opens the sockets of one address, one for each worker. alone: no other socket of this service
+    has its port. Raises OSError."""
     # SO_REUSEPORT would let two services share a port in silence: first bind without it.
     if alone:
         _one(bind, options, share_port=False).close()

@@ -1,10 +1,11 @@
-"""Which of an address's sockets a datagram goes to: a classic BPF program that the kernel runs.
+"""Selects which of an address's sockets gets a datagram: a classic BPF program that the kernel
+runs.
 
-The client's address and port alone decide, mixed with a number that nobody outside knows, so one
-client meets one worker as long as there are as many workers, however the kernel's own hash is keyed
-and whatever address of this host it sends to. Needs no privilege (SO_ATTACH_REUSEPORT_CBPF, Linux
-4.5); where it cannot be attached the kernel's own choice stays, which is as stable while no socket
-of the address comes or goes.
+Only the client's address and port decide, mixed with a secret number. A client therefore meets one
+worker as long as the number of workers stays, whatever the key of the kernel's own hash and
+whichever address of this host the client uses. The program needs no privilege
+(SO_ATTACH_REUSEPORT_CBPF, Linux 4.5). If it cannot be attached, the kernel's own choice stays in
+force: it is stable too while no socket of the address comes or goes.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from collections.abc import Iterator
 SO_ATTACH_REUSEPORT_CBPF = 51  # <asm-generic/socket.h>
 NETWORK = -0x100000  # SKF_NET_OFF of <linux/filter.h>: offsets from the IP header
 IPV4_SOURCE, IPV6_SOURCE, IPV6_BYTES = 12, 8, 40
-MIX, MIX_LAST = 0x9E3779B1, 0x85EBCA6B  # odd, with bits all over: Knuth's and MurmurHash3's
+MIX, MIX_LAST = 0x9E3779B1, 0x85EBCA6B  # odd multipliers of Knuth and of MurmurHash3
 
-# Codes of <linux/bpf_common.h>: what they do is in _program.
+# Codes of <linux/bpf_common.h>; _program shows what each does.
 LD_IMM, LD_WORD, LD_HALF, LD_HALF_X, LDX_HEADER_BYTES = 0x00, 0x20, 0x28, 0x48, 0xB1
 ST, LDX_MEM, XOR_X, MUL, RSH, MOD, RET_A = 0x02, 0x61, 0xAC, 0x24, 0x74, 0x94, 0x16
 
@@ -27,7 +28,7 @@ Step = tuple[int, int]  # code, operand
 
 
 def _mixed(multiplier: int, shift: int) -> Iterator[Step]:
-    """What is in A goes into the hash in memory word 0."""
+    """Yields steps that mix register A into the hash in memory word 0."""
     yield LDX_MEM, 0
     yield XOR_X, 0
     yield MUL, multiplier
@@ -47,7 +48,7 @@ def _program(family: int, count: int, seed: int, by_port: bool) -> Iterator[Step
         yield from _mixed(MIX, 15)
     if not by_port:
         yield LD_IMM, 0
-    elif family == socket.AF_INET:  # the port is behind the header, however long that is
+    elif family == socket.AF_INET:  # the port follows the header, whose length varies
         yield LDX_HEADER_BYTES, NETWORK
         yield LD_HALF_X, NETWORK
     else:
@@ -60,10 +61,11 @@ def _program(family: int, count: int, seed: int, by_port: bool) -> Iterator[Step
 
 
 def steer(sock: socket.socket, count: int, seed: int, *, by_port: bool = True) -> bool:
-    """All `count` sockets of sock's address get the clients that the program gives them.
+    """Shares clients out over the first `count` sockets of sock's address by the program.
 
-    seed: 32 bits that outsiders do not know. by_port: clients of one IP address need not meet one
-    socket. False: this kernel does not take it."""
+    seed: 32 bits that outsiders do not know. by_port: clients of one IP address may meet different
+    sockets. Returns False if this kernel refuses the program.
+    """
     steps = [
         struct.pack("HBBI", code, 0, 0, operand & 0xFFFFFFFF)
         for code, operand in _program(sock.family, count, seed, by_port)

@@ -1,5 +1,4 @@
-"""What workers and the checker tell that operators are to know: in the log and, for some, as
-events."""
+"""Events of workers and of the checker for operators: all in the log, some also as events."""
 
 from __future__ import annotations
 
@@ -14,20 +13,21 @@ from l4lb.native.rows import Event
 from l4lb.supervisor.process.reactor import Reactor
 
 GOOD_NEWS = ("backend_up", "backend_returned", "backend_fast", "backend_unknown", "pool_up")
-QUIET_MS = 60_000  # what goes on is logged once in this time
+QUIET_MS = 60_000  # a lasting condition is logged once in this time
 FAMILY_SHIFT = 24  # csrc/shm/layout.h: L4_EVENT_SHED
 LOG = l4lb.log.get("supervisor")
 
 
 def log_health(event: Mapping[str, Any]) -> None:
-    """An event of the checker's, in the log."""
+    """Logs an event of the checker."""
     fields = {str(key): value for key, value in event.items() if key != "at_ms"}
     kind = str(fields.pop("kind", "event"))
     (LOG.info if kind in GOOD_NEWS else LOG.warning)(kind, **fields)
 
 
 class WorkerEvents:
-    """tell: passes an event on to those who follow them."""
+    """Handles the events of workers. tell: keeps an event and passes it to those who follow
+    events."""
 
     def __init__(self, reactor: Reactor, tell: Callable[[str, Mapping[str, Any]], None]) -> None:
         self._reactor = reactor
@@ -35,7 +35,7 @@ class WorkerEvents:
         self._told: set[tuple[str, int]] = set()
 
     def take(self, index: int, event: Event) -> None:
-        """Tells of what worker `index` says, if it is for operators."""
+        """Handles an event of worker `index`, if it is one for operators."""
         if event.kind == "accept_paused":
             self.paused(index, event.a, event.b)
         elif event.kind == "secrets_failed":
@@ -46,7 +46,8 @@ class WorkerEvents:
             self.portless(index)
 
     def _is_new(self, what: str, index: int) -> bool:
-        """Once until a quiet minute has passed: a service at its limit says so often."""
+        """Returns whether to log this. It is logged once in QUIET_MS: a worker at its limit sends
+        many."""
         if (what, index) in self._told:
             return False
         self._told.add((what, index))
@@ -95,7 +96,8 @@ class WorkerEvents:
 
 
 def shed_source(family: int, bits: int) -> str:
-    """The source in an event, as `talkers` shows it: an IPv4 address, an IPv6 /64, or unix:."""
+    """Returns the source in an event as `talkers` shows it: an IPv4 address, an IPv6 /64, or
+    unix:."""
     if family == socket.AF_INET:
         return str(ipaddress.IPv4Address(bits & 0xFFFFFFFF))
     if family == socket.AF_INET6:

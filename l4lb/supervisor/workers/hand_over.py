@@ -1,8 +1,9 @@
-"""Sessions on their way from one worker to another (csrc/run/handover.h): who gives them to whom.
+"""Hand-overs: sessions that move from one worker (the giver) to another (the taker), see
+csrc/run/handover.h.
 
-A giver that leaves hands all that it has to takers that stay. If a taker dies, what it had not
-taken is still the giver's, and goes to the worker that is started in its place: else it would live
-no longer than the giver may.
+A giver that leaves hands all its sessions to workers that stay. If a taker dies, the sessions that
+it had not taken still belong to the giver. They go to the worker that replaces the taker: otherwise
+they would end with the giver.
 """
 
 from __future__ import annotations
@@ -19,21 +20,22 @@ MailboxOf = Callable[[int], Mailbox | None]
 
 
 class HandOvers:
-    """Hand-overs between workers. mailbox_of: the mailbox of the worker of an index, if it has a
-    process."""
+    """Hand-overs between workers. mailbox_of: returns the mailbox of the worker of an index, if
+    that worker has a process."""
 
     def __init__(self, mailbox_of: MailboxOf) -> None:
         self._mailbox_of = mailbox_of
         self._numbers = itertools.count(1)
         self._waiting: dict[int, tuple[int, Callable[[int], None]]] = {}
-        self._leaving: defaultdict[int, list[Mailbox]] = defaultdict(list)  # givers by their taker
+        self._leaving: defaultdict[int, list[Mailbox]] = defaultdict(list)  # givers by taker
 
     def some(self, giver: int, taker: int, count: int, done: Callable[[int], None]) -> None:
-        """One worker hands so many sessions to another; done is told how many moved."""
+        """Makes one worker hand `count` sessions to another. done gets the number that moved."""
         self._begin(self._mailbox_of(giver), taker, op=mailbox.GIVE, arg=count, told=(giver, done))
 
     def flows(self, giver: int, taker: int, places: int, done: Callable[[], None]) -> None:
-        """One worker hands another the UDP sessions that are its, of so many workers."""
+        """Makes one worker hand another those UDP sessions that the other will serve once there are
+        `places` workers."""
         self._begin(
             self._mailbox_of(giver),
             taker,
@@ -44,8 +46,8 @@ class HandOvers:
         )
 
     def everything(self, giver: Mailbox | None, taker: int) -> None:
-        """A worker that leaves, of whatever program, hands a taker all, until it has nothing. A
-        taker that is being replaced gets it when it runs."""
+        """Makes a worker that leaves, of this program or an older one, hand all its sessions to a
+        taker. A taker that is being replaced gets them when it runs again."""
         if giver is None:
             return
         self._leaving[taker] = [giver, *(one for one in self._leaving[taker] if not one.closed)]
@@ -69,21 +71,22 @@ class HandOvers:
         take.close()
 
     def ended(self, number: int, moved: int) -> bool:
-        """A giver tells that it has ended. False: nobody waits for that."""
+        """Notes that a giver has ended a hand-over. Returns False if nobody waits for it."""
         giver, done = self._waiting.pop(number, (None, None))
         if done is not None:
             done(moved)
         return giver is not None
 
     def died(self, index: int) -> None:
-        """A worker has died: nobody waits for its answers."""
+        """Ends the waiting for a worker's answers, because it has died."""
         for number, (giver, done) in list(self._waiting.items()):
             if giver == index:
                 del self._waiting[number]
                 done(0)
 
     def started(self, index: int) -> None:
-        """A worker runs, perhaps in the place of one that died as a taker."""
+        """Resumes hand-overs to a worker that has started, perhaps in place of a taker that
+        died."""
         for giver in self._leaving.pop(index, []):
             if not giver.closed:
                 self.everything(giver, index)

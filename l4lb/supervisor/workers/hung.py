@@ -1,8 +1,8 @@
-"""Workers that hang: noticed, told, and replaced where that is asked for.
+"""Finds workers that hang, reports them, and replaces them if the configuration says so.
 
-An idle worker makes no turns, so one that made none since the last look is woken: from then on a
-sign of life is due (pulse.py judges). A worker that has not made its first turn yet is not judged:
-it may have many certificates to load.
+An idle worker makes no turns of its loop. A worker without a turn since the last look is therefore
+woken, and must then show a sign of life (pulse.py decides). A worker that has not made its first
+turn is not judged: it may be loading many certificates.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LOG = l4lb.log.get("supervisor")
 
 
 class HungWorkers:
-    """Looks at all workers as long as they serve. process: the settings in force."""
+    """Looks at all workers as long as they serve. process: returns the settings in force."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class HungWorkers:
         reactor.every(LOOK_EVERY_MS, self.look)
 
     def look(self) -> None:
-        """Once in LOOK_EVERY_MS."""
+        """Looks once at each worker; called every LOOK_EVERY_MS."""
         if self._workers.stopping:
             return
         before, self._pulses = self._pulses, {}

@@ -1,6 +1,7 @@
-"""The post to one worker: messages with a descriptor (csrc/run/mailbox.h says what each means).
+"""A worker's mailbox: messages of the supervisor that can carry a descriptor. csrc/run/mailbox.h
+says what each message means.
 
-A worker that is slow to read keeps its messages waiting here, in order; they go when there is room.
+Messages for a worker that reads slowly wait here, in order, until there is room.
 """
 
 from __future__ import annotations
@@ -15,18 +16,19 @@ from l4lb.supervisor.process.reactor import Reactor
 
 LISTEN, UNLISTEN, RELABEL, LEAVE, GIVE, TAKE, GIVE_FLOWS = 1, 2, 3, 4, 5, 6, 7
 ALL = 0xFFFFFFFF
-FOR_GOOD = 1  # of LEAVE: to another program
+FOR_GOOD = 1  # argument of LEAVE: the sessions go to another program
 MESSAGE = struct.Struct("=6I")
 RETRY_MS = 20
 
 
 def message(op: int, *, row: int = 0, arg: int = 0, number: int = 0, tag: int = 0) -> bytes:
-    """One message as a worker reads it."""
+    """Returns one message in the form that workers read."""
     return MESSAGE.pack(MESSAGE.size, op, row, arg, number, tag)
 
 
 class Mailbox:
-    """This side of the post to one worker process; theirs is the other, until it has forked."""
+    """The supervisor's end of one worker's mailbox. theirs: the worker's end, until the worker is
+    forked."""
 
     def __init__(self, reactor: Reactor, ours: socket.socket | None = None) -> None:
         self._reactor = reactor
@@ -41,11 +43,11 @@ class Mailbox:
 
     @property
     def closed(self) -> bool:
-        """Is nothing sent any more?"""
+        """Returns whether the mailbox is closed, so that nothing can be sent."""
         return self._ours.fileno() < 0
 
     def forked(self) -> None:
-        """The other side is the worker's alone."""
+        """Closes the worker's end here: the worker has it now."""
         if self.theirs is not None:
             self.theirs.close()
             self.theirs = None
@@ -53,8 +55,8 @@ class Mailbox:
     def send(
         self, op: int, *, row: int = 0, arg: int = 0, number: int = 0, tag: int = 0, fd: int = -1
     ) -> None:
-        """Sends one message; fd, if there is one, stays the caller's. To a worker that is gone it
-        is lost, as it would be with it."""
+        """Sends one message; fd, if given, still belongs to the caller. A message to a worker that
+        has gone is lost."""
         packed = message(op, row=row, arg=arg, number=number, tag=tag)
         self._waiting.append((packed, os.dup(fd) if fd >= 0 else -1))
         if len(self._waiting) == 1:

@@ -1,4 +1,5 @@
-"""Which worker hands how many sessions to which, so that all have the same. Pure."""
+"""Plans which worker hands how many sessions to which other, so that all have equally many.
+Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from typing import NamedTuple
 
 
 class Move(NamedTuple):
-    """So many sessions from one worker to another, by index."""
+    """A number of sessions that one worker gives another, by index."""
 
     giver: int
     taker: int
@@ -15,11 +16,11 @@ class Move(NamedTuple):
 
 
 def evened(active: Mapping[int, int]) -> list[Move]:
-    """The fewest moves after which no two workers differ by more than one session."""
+    """Returns the fewest moves after which no two workers differ by more than one session."""
     if not active:
         return []
     mean, rest = divmod(sum(active.values()), len(active))
-    # Those that have most already keep the one more that does not divide.
+    # The workers with the most sessions keep the remainder that does not divide evenly.
     largest = sorted(active, key=lambda index: -active[index])
     due = {index: mean + (place < rest) for place, index in enumerate(largest)}
     over = {index: active[index] - due[index] for index in largest if active[index] > due[index]}

@@ -1,8 +1,8 @@
-"""The crew: how many workers there are, and which addresses they take clients from.
+"""Changes the number of workers, and the addresses from which they take clients.
 
-Nothing that changes here refuses or resets a client. A socket that goes is emptied first
-(drain_filter.py), then its worker takes in what is queued. A worker that is one too many does so
-with all of its sockets, hands its sessions to the others (csrc/run/handover.h) and ends.
+No change here refuses or resets a client. A socket that goes is drained first (drain_filter.py);
+then its worker accepts what is queued. A worker that is not needed any more does this with all its
+sockets, hands its sessions to the other workers (csrc/run/handover.h), and ends.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from l4lb.supervisor.workers import mailbox
 from l4lb.supervisor.workers.rebalance import evened
 from l4lb.supervisor.workers.workers import Slot, Workers
 
-FLOWS_MS = 5_000  # how long workers may take to hand UDP sessions over; L4_UDP_GHOST_MS is longer
-EMPTY_MS = 200  # how long handshakes that have begun may take to end before a socket is closed
+FLOWS_MS = 5_000  # time for workers to hand UDP sessions over; L4_UDP_GHOST_MS is longer
+EMPTY_MS = 200  # time for handshakes that have begun, before their socket is closed
 RETRY_MS = 1_000
 LOG = l4lb.log.get("supervisor")
 
 
 @dataclass
 class _Move:
-    """UDP sessions on their way: the pairs of workers that have not ended."""
+    """A move of UDP sessions. open: pairs of workers (giver, taker) that have not finished."""
 
     number: int
     open: set[tuple[int, int]]
@@ -37,23 +37,24 @@ class _Move:
 
 
 class WorkerChanges:
-    """Changes a set of workers while it serves."""
+    """Changes the set of workers while the service runs."""
 
     def __init__(self, reactor: Reactor, workers: Workers) -> None:
         self._reactor = reactor
         self._workers = workers
         self._closing: list[Listening] = []
-        self._moves = 0  # of UDP sessions, begun so far
+        self._moves = 0  # moves of UDP sessions that were begun
 
     def has_port(self, protocol: str, port: int) -> bool:
-        """Is a socket of this service bound to it, also one that is being closed?"""
+        """Returns whether a socket of this service is bound to the port, also one that is being
+        closed."""
         return any(
             (one.protocol, one.bind.port) == (protocol, port)
             for one in [*self._workers.listening, *self._closing]
         )
 
     def listen(self, one: Listening) -> None:
-        """All workers take clients from an address more."""
+        """Makes all workers take clients from one more address."""
         self._workers.listening.append(one)
         for index in self._workers.serving:
             fd = one.of_worker(index).fileno()
@@ -62,13 +63,14 @@ class WorkerChanges:
             )
 
     def relabel(self, one: Listening, row: int) -> None:
-        """Clients of an address belong to another listener row from now on."""
+        """Gives the clients of an address to another listener row."""
         for index in self._workers.serving:
             self._workers.tell(index, mailbox.RELABEL, row=one.row, arg=row, tag=one.tag)
         one.row = row
 
     def unlisten(self, one: Listening) -> None:
-        """No more clients from an address; who has begun to connect is still served."""
+        """Takes no more clients from an address. Clients whose handshake has begun are still
+        served."""
         self._workers.listening.remove(one)
         one.unlink()
         for sock in one.sockets.values():
@@ -89,7 +91,7 @@ class WorkerChanges:
     # ---- more or fewer workers -----------------------------------------------------------------
 
     def make_sockets(self, count: int) -> None:
-        """The sockets of so many workers, before there are so many. Raises L4lbError."""
+        """Opens the sockets for `count` workers, before the workers start. Raises L4lbError."""
         made: list[tuple[Listening, int]] = []
         try:
             for one in self._workers.listening:
@@ -103,14 +105,14 @@ class WorkerChanges:
             raise
 
     def drop_sockets_from(self, count: int) -> None:
-        """Undoes make_sockets: there are only so many workers."""
+        """Undoes make_sockets: closes the sockets from index `count` on."""
         for one in self._workers.listening:
             for index in list(one.sockets):
                 if index >= count and index not in self._workers.slots:
                     one.drop(index)
 
     def resize(self, count: int, drain_timeout_ms: int) -> None:
-        """So many workers from now on; make_sockets has been called."""
+        """Starts or ends workers until there are `count`. make_sockets was called before."""
         before = len(self._workers.staying)
         for index in range(count):
             slot = self._workers.slots.get(index)
@@ -118,7 +120,7 @@ class WorkerChanges:
                 self._workers.slots[index] = Slot(self._workers.wakeup_fds[index])
                 self._workers.start_one(index)
             else:
-                slot.wanted = True  # one that is leaving starts again when it is gone
+                slot.wanted = True  # a worker that is leaving is started again after its end
         too_many = {at: slot for at, slot in self._workers.slots.items() if at >= count}
         going = {at: slot for at, slot in too_many.items() if not slot.leaving}
         for slot in too_many.values():
@@ -135,8 +137,8 @@ class WorkerChanges:
             self.move_udp(count, leave)
 
     def move_udp(self, count: int, done: Callable[[], None] = lambda: None) -> None:
-        """UDP clients meet the first `count` workers from now on; each session is handed to the
-        worker that its client will meet, before it does. Then done is called."""
+        """Shares UDP clients out over the first `count` workers. Each session is first handed to
+        the worker that its client will meet. Then done is called."""
         serving = [at for at, slot in self._workers.slots.items() if slot.child is not None]
         pairs = {
             (giver, taker)
@@ -155,12 +157,12 @@ class WorkerChanges:
         move = _Move(self._moves, pairs)
 
         def handed(pair: tuple[int, int] | None = None) -> None:
-            """A pair is done, or (None) the time is over."""
+            """Notes that a pair has finished, or (None) that the time is over."""
             move.open &= set() if pair is None else move.open - {pair}
             if move.open or move.ended:
                 return
             move.ended = True
-            if move.number == self._moves:  # else a later one decides
+            if move.number == self._moves:  # else a later move shares out
                 self._share_out(count)
             done()
 
@@ -199,7 +201,7 @@ class WorkerChanges:
         )
 
     def _leave_sessions(self, index: int) -> None:
-        """Its sockets are empty: the last that holds it are its sessions."""
+        """Makes a worker whose sockets are empty hand its sessions over."""
         if self._workers.stopping:
             return
         self._drop_sockets(index)
@@ -215,7 +217,8 @@ class WorkerChanges:
                 drain_filter.steer_no_more(next(iter(one.sockets.values())))
 
     def left(self, index: int) -> None:
-        """A worker that was one too many is gone; perhaps it is wanted again."""
+        """Handles the end of a worker that was to leave. It is started again if it is needed
+        again."""
         slot = self._workers.slots[index]
         self._drop_sockets(index)
         if slot.wanted:
@@ -237,7 +240,7 @@ class WorkerChanges:
     # ---- sessions ------------------------------------------------------------------------------
 
     def rebalance(self, table: Table, done: Callable[[int], None]) -> None:
-        """Evens out the sessions of the workers; done is told how many moved."""
+        """Evens out the sessions of the workers. done gets the number that moved."""
         active = {row.index: row.active for row in table.workers()}
         moves = [
             move

@@ -1,8 +1,8 @@
-"""The set of workers: started, told what to do, reaped, started again.
+"""The set of workers: they are started, sent commands, reaped, and restarted.
 
-A dead worker's listening sockets stay open here, so clients that queue meanwhile are served by
-its replacement; what it held is taken back from its columns at once (csrc/shm/count.h). How their
-number and their sockets change is resize.py's.
+The listening sockets of a dead worker stay open here, so that clients in their queues are served by
+its replacement. The places and counts of a dead worker are subtracted from the shared ones at once
+(csrc/shm/count.h). resize.py changes the number of workers and their sockets.
 """
 
 from __future__ import annotations
@@ -32,14 +32,15 @@ from l4lb.worker.main import Bound, WorkerSetup, run
 
 SETTLE_RETRY_MS = 50
 FAULT_RETRY_MS = 1_000  # after a fault of ours at a worker's end, before the next one is started
-UNLISTEN_MS = 1_000  # how long a worker may take to take in what is queued
+UNLISTEN_MS = 1_000  # time for a worker to accept the clients that are queued
 LOG = l4lb.log.get("supervisor")
 
 
 @dataclass
 class Slot:
-    """One worker row: what wakes it for commands, and its process while there is one. leaving: it
-    is one too many, and nothing follows it unless it is wanted again by then."""
+    """One worker row: the eventfd that wakes the worker for commands, and its process while there
+    is one. leaving: the worker is not needed any more. wanted: it is needed (again) and started
+    when it has ended."""
 
     wakeup_fd: int
     child: Child | None = None
@@ -51,8 +52,8 @@ class Slot:
 
 @dataclass
 class _Asked:
-    """What is waited for from workers: so many answers, then done is called once. per: the workers
-    that owe one; a dead one owes nothing."""
+    """A request to workers. owed: the index of a worker once for each answer that is missing. done:
+    called once when none is missing. A dead worker's answers are not waited for."""
 
     owed: list[int]
     done: Callable[[], None]
@@ -61,8 +62,10 @@ class _Asked:
 class Workers:
     """Keeps `count` workers running until drain or stop.
 
-    on_crash_loop is called once when a worker cannot be kept alive; on_empty whenever the last
-    process has ended after drain or stop; on_left with the index of one that was leaving."""
+    on_crash_loop: called once when a worker cannot be kept alive. on_empty: called when the last
+    process has ended after drain or stop. on_left: gets the index of a worker that was leaving and
+    has ended.
+    """
 
     def __init__(
         self,
@@ -79,13 +82,14 @@ class Workers:
     ) -> None:
         self._reactor = reactor
         self._table = table
-        self.listening: list[Listening] = []  # what they take clients from
-        self.older: Mapping[int, Child] = {}  # of programs before this one, with sessions, by pid
+        self.listening: list[Listening] = []  # addresses from which they take clients
+        self.older: Mapping[int, Child] = {}  # older programs' workers with sessions, by pid
         self._on_crash_loop = on_crash_loop
         self._on_empty = on_empty
         self._on_left = on_left
         self._cpus = sorted(os.sched_getaffinity(0))
-        # Of all workers there may ever be: each is to ring any other (csrc/run/lines.h).
+        # One eventfd for every possible worker: each worker must be able to wake any other
+        # (csrc/run/lines.h).
         self.wakeup_fds = [
             os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(WORKERS[1])
         ]
@@ -99,11 +103,11 @@ class Workers:
         self._numbers = itertools.count(1)
         self._asked: dict[int, _Asked] = {}
         self.hand_overs = HandOvers(self.mailbox_of)
-        self._hold_udp = False  # of workers that are started: see WorkerSetup
+        self._hold_udp = False  # for workers being started; see WorkerSetup
         reactor.watch(self._event_fd, self._take_events)
 
     def start(self, *, hold_udp: bool = False) -> None:
-        """hold_udp: workers of a program before this one will hand their UDP sessions over."""
+        """Starts all workers. hold_udp: the old program's workers will hand UDP sessions over."""
         self._hold_udp = hold_udp
         for index in list(self.slots):
             self.start_one(index)
@@ -111,16 +115,18 @@ class Workers:
 
     @property
     def alive(self) -> int:
-        """How many worker processes there are."""
+        """Returns the number of worker processes."""
         return sum(slot.child is not None for slot in self.slots.values())
 
     @property
     def lifeline_fd(self) -> int:
-        """This side of it: while it is open in any process, workers serve."""
+        """Returns the supervisor's end of the lifeline. Workers serve while any process has it
+        open."""
         return self._lifeline_ours
 
     def mailboxes(self) -> dict[int, tuple[int, int]]:
-        """For each worker process, by pid: its index, and this side of its mailbox."""
+        """Returns for each worker process, by pid, its index and the supervisor's end of its
+        mailbox."""
         return {
             slot.child.pid: (index, slot.mailbox.fileno())
             for index, slot in self.slots.items()
@@ -129,12 +135,12 @@ class Workers:
 
     @property
     def staying(self) -> list[int]:
-        """The indexes of the workers that are to stay."""
+        """Returns the indexes of the workers that are to stay."""
         return [index for index, slot in self.slots.items() if slot.wanted]
 
     @property
     def serving(self) -> list[int]:
-        """Those of them that have a process and are not on their way out."""
+        """Returns the indexes of the workers that have a process and are not leaving."""
         return [
             index
             for index, slot in self.slots.items()
@@ -202,7 +208,7 @@ class Workers:
             self._reactor.after(FAULT_RETRY_MS, lambda: self._after_fault(index))
 
     def _after_fault(self, index: int) -> None:
-        """What a worker's end could not do, as far as others wait for it."""
+        """Makes up for the failed handling of a worker's end, as far as others wait for it."""
         self._settle()
         self._owes_nothing(index)
         if not self._stopping:
@@ -244,7 +250,7 @@ class Workers:
             self.start_one(index)
 
     def retire(self, index: int) -> None:
-        """A worker that has ended is not started again, and shown no more."""
+        """Removes a worker that has ended: it is not started again, and not shown any more."""
         del self.slots[index]
         self._table.retire_worker(index)
 
@@ -256,7 +262,8 @@ class Workers:
         if not self._table.settle():
             self._reactor.after(SETTLE_RETRY_MS, self._settle)
             return
-        # Places became free, and whose turn it is may have changed.
+        # Workers are woken because places have become free, and another worker's client may be
+        # next.
         for slot in self.slots.values():
             os.eventfd_write(slot.wakeup_fd, 1)
 
@@ -277,13 +284,15 @@ class Workers:
             self._events.take(index, event)
 
     def _release_sockets(self, index: int) -> None:
-        """Closes this side of a worker's own sockets: nobody will accept from them again."""
+        """Closes the supervisor's copies of a worker's own sockets: nobody will accept from them
+        again."""
         for one in self.listening:
             one.release(index, self.slots.keys())
 
     def send(self, index: int, op: str, *, slot: int = 0, serial: int = 0, reason: str = "stopped",
              ) -> bool:  # fmt: skip
-        """Queues a command for one worker and wakes it. False: it has stopped reading them."""
+        """Queues a command for one worker and wakes it. Returns False if the worker has stopped
+        reading commands."""
         if index not in self.slots:
             return False
         queued = self._table.command(index, op, slot=slot, serial=serial, reason=reason)
@@ -292,14 +301,14 @@ class Workers:
         return queued
 
     def load_secrets(self) -> None:
-        """The vault has changed."""
+        """Makes the workers load the vault, which has changed."""
         self._send_all("secrets")
 
     def recount(self) -> None:
-        """What listeners' limits count may have changed."""
+        """Makes the workers count again for the listeners' limits, which may have changed."""
         self._send_all("recount")
 
-    # ---- the post -----------------------------------------------------------------------------
+    # ---- mailboxes -----------------------------------------------------------------------------
 
     def tell(
         self, index: int, op: int, *, row: int = 0, arg: int = 0, number: int = 0, tag: int = 0,
@@ -310,14 +319,15 @@ class Workers:
             to.send(op, row=row, arg=arg, number=number, tag=tag, fd=fd)
 
     def mailbox_of(self, index: int) -> Mailbox | None:
-        """The mailbox of a worker, if it has a process."""
+        """Returns the mailbox of a worker that has a process."""
         slot = self.slots.get(index)
         return slot.mailbox if slot is not None else None
 
     def ask_to_unlisten(
         self, ones: list[Listening], indexes: list[int], done: Callable[[], None]
     ) -> None:
-        """Tells workers to take what is queued and to close; done when all have, or in time."""
+        """Makes workers accept what is queued at these sockets and close them. done is called when
+        all have, or after UNLISTEN_MS."""
         number = next(self._numbers)
         asked = self._asked[number] = _Asked([index for index in indexes for _ in ones], done)
         for index in indexes:
@@ -343,7 +353,7 @@ class Workers:
             asked.done()
 
     def _owes_nothing(self, index: int) -> None:
-        """This worker has died: nobody waits for its answers."""
+        """Ends the waiting for a worker's answers, because it has died."""
         for number, asked in list(self._asked.items()):
             asked.owed[:] = [one for one in asked.owed if one != index]
             self._answered(number, -1)
@@ -352,19 +362,19 @@ class Workers:
     # ---- the end -------------------------------------------------------------------------------
 
     def drain(self) -> None:
-        """No more clients; each worker ends with its last session."""
+        """Takes no more clients; each worker ends with its last session."""
         self._stopping = True
         self._send_all("drain", "stopped")
         if self.alive == 0:
             self._on_empty()
 
     def stop(self, reason: str) -> None:
-        """Every session ends now, for this reason."""
+        """Ends every session now, for this reason."""
         self._stopping = True
         self._send_all("stop", reason)
 
     def kill(self) -> None:
-        """For workers that do not answer."""
+        """Kills workers that do not answer."""
         for slot in self.slots.values():
             if slot.child is not None:
                 LOG.error("a worker does not end when told to; killed", pid=slot.child.pid)
