@@ -1,4 +1,4 @@
-"""What a script imports to steer a running balancer.
+"""The module that scripts import to control a running balancer.
 
     from l4lb.admin import AdminClient
 
@@ -6,8 +6,8 @@
         admin.call("drain", backend="web/a")
         admin.call("wait", condition="backend-drained", operand="web/a", timeout_ms=60_000)
 
-Commands, arguments and results are those of docs/admin.md. Only the standard library and msgpack
-are imported.
+docs/admin.md describes the commands, their arguments and results. The module imports only the
+standard library and msgpack.
 """
 
 from l4lb.config.defaults import default_admin_path

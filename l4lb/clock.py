@@ -1,4 +1,4 @@
-"""The time of the shared table."""
+"""The clock of the shared table."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import time
 
 
 def monotonic_ms() -> int:
-    """CLOCK_MONOTONIC in milliseconds."""
+    """Returns CLOCK_MONOTONIC in milliseconds."""
     return time.monotonic_ns() // 1_000_000

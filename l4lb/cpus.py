@@ -1,9 +1,10 @@
-"""How many CPUs this process may use: those it may run on, less where a control group has a quota.
+"""The number of CPUs that this process may use: its CPU affinity, reduced by quotas of control
+groups.
 
-A quota is of CPU time in each period, of every process of the group together; each group on the
-way to the root has its own and the least holds. Files are those of cgroups(7), version 2
-(`cpu.max`) and version 1 (`cpu.cfs_quota_us`); what cannot be read limits nothing. Standard library
-only.
+A quota is CPU time in each period, for all processes of the group together. Every group on the way
+to the root has a quota of its own, and the smallest is in force. The files are those of cgroups(7),
+version 2 (`cpu.max`) and version 1 (`cpu.cfs_quota_us`). A file that cannot be read sets no limit.
+Only the standard library is used.
 """
 
 from __future__ import annotations
@@ -13,26 +14,26 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-NEAR = 1e-9  # quotas are quotients of whole numbers
+NEAR = 1e-9  # tolerance for rounding: a quota is a quotient of whole numbers
 
 
 def usable_cpus(root: str = "", allowed: int | None = None) -> int:
-    """At least 1; a part of a CPU counts as one. root stands before every path; allowed: how many
-    CPUs it may run on, if not what the kernel says."""
+    """Returns the number of usable CPUs, at least 1; a fraction of a CPU counts as one. root:
+    prefix of every path. allowed: the affinity's number of CPUs (default: what the kernel says)."""
     count = len(os.sched_getaffinity(0)) if allowed is None else allowed
     quota = cpu_quota(root)
     return count if quota is None else max(1, min(count, math.ceil(quota - NEAR)))
 
 
 def cpu_quota(root: str = "") -> float | None:
-    """The least quota from this process's control group to the root, in CPUs; None: there is none.
-    root stands before every path."""
+    """Returns the smallest quota from this process's control group up to the root, in CPUs; None:
+    there is none. root: prefix of every path."""
     quotas = [one for folder in _folders(root) if (one := _quota(folder)) is not None]
     return min(quotas, default=None)
 
 
 def _folders(root: str) -> Iterator[Path]:
-    """Of every control group that holds this process and may have a quota."""
+    """Yields the folder of every control group that contains this process and may have a quota."""
     groups = {}
     for line in _lines(root + "/proc/self/cgroup"):
         number, _, rest = line.partition(":")
@@ -44,12 +45,12 @@ def _folders(root: str) -> Iterator[Path]:
     for kind, top, mounted in _mounts(root):
         if kind not in groups:
             continue
-        # In a namespace of its own a group may see more above it than is mounted: "/..".
+        # In a control group namespace, a path may begin with "/..": groups above what is mounted.
         parts = [one for one in Path(groups[kind]).parts[1:] if one != ".."]
         above = [one for one in Path(top).parts[1:] if one != ".."]
         if parts[: len(above)] == above:
             parts = parts[len(above) :]
-        elif above:  # the group is seen under another name than its own: this one is mounted
+        elif above:  # the process's group itself is what is mounted, under another name
             parts = []
         folder = Path(root + mounted)
         yield folder
@@ -59,8 +60,8 @@ def _folders(root: str) -> Iterator[Path]:
 
 
 def _mounts(root: str) -> Iterator[tuple[str, str, str]]:
-    """Kind (cgroup2, or cgroup with the cpu controller), what of the hierarchy is mounted, and
-    where. proc_pid_mountinfo(5)."""
+    """Yields kind (cgroup2, or cgroup with the cpu controller), the mounted part of the hierarchy,
+    and the mount point. The format is that of proc_pid_mountinfo(5)."""
     found = False
     for line in _lines(root + "/proc/self/mountinfo"):
         before, _, after = line.partition(" - ")
@@ -70,13 +71,13 @@ def _mounts(root: str) -> Iterator[tuple[str, str, str]]:
         if rest[0] == "cgroup2" or (rest[0] == "cgroup" and "cpu" in rest[2].split(",")):
             found = True
             yield rest[0], words[3], words[4]
-    if not found:  # where they are unless told
+    if not found:  # the usual mount points
         yield "cgroup2", "/", "/sys/fs/cgroup"
         yield "cgroup", "/", "/sys/fs/cgroup/cpu"
 
 
 def _quota(folder: Path) -> float | None:
-    """Of one group, in CPUs."""
+    """Returns one group's quota in CPUs."""
     words = [*_lines(folder / "cpu.max"), ""][0].split()
     if not words:
         names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")

@@ -1,7 +1,7 @@
-"""Every exception this program raises on purpose.
+"""Every exception that this program raises on purpose.
 
-Each carries a message for the person who must act on it, and the exit status of a program that
-ends with it. Nothing here knows how a message is shown.
+Each has a message for the person who must act, and the exit status of a program that ends with it.
+This module does not know how messages are shown.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 
 class L4lbError(Exception):
-    """Something failed; the message says what, and what to do about it where that is known."""
+    """Something failed. The message says what and, where that is known, what to do."""
 
     def __init__(self, message: str, *, exit_status: int = 1) -> None:
         super().__init__(message)
@@ -21,12 +21,9 @@ class L4lbError(Exception):
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with a configuration.
-
-    file and line (from 1) are None where the configuration came from flags; key is a path such as
-    `pools.web.backends[1].weight`, a flag, or "" for the file as a whole; hint is a remedy or a
-    suggestion, shown in parentheses.
-    """
+    """One error in a configuration. file and line (from 1) are None if the configuration came from
+    flags. key: a path such as `pools.web.backends[1].weight`, a flag, or "" for the file as a
+    whole. hint: a remedy or suggestion, shown in parentheses."""
 
     file: str | None
     line: int | None
@@ -43,7 +40,7 @@ class Problem:
 
 
 class ConfigError(L4lbError):
-    """A configuration that cannot be used, with everything that is wrong with it."""
+    """A configuration that cannot be used, with all its errors."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(map(str, problems)), exit_status=2)
@@ -65,7 +62,7 @@ class NoBalancerError(L4lbError):
 
 
 class AdminError(L4lbError):
-    """A running balancer refused or failed an admin command; code is for programs."""
+    """A running balancer refused an admin command, or it failed. code: a word for programs."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

@@ -1,5 +1,5 @@
-"""Messages between the supervisor and its helper processes: maps in msgpack over a socket that
-keeps message boundaries and does not block. A long one goes in parts: {part, last}."""
+"""Messages between the supervisor and its helper processes: msgpack maps over a socket that keeps
+message boundaries and does not block. A long message is sent in parts: {part, last}."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Any
 
 import msgpack
 
-MESSAGE_MAX = 64 << 10  # bytes of one frame that are read
+MESSAGE_MAX = 64 << 10  # maximum size of one frame
 PART_BYTES = 32 << 10  # a longer message goes in parts
-WHOLE_MAX = 64 << 20  # bytes of a message that comes in parts
+WHOLE_MAX = 64 << 20  # maximum size of a message that comes in parts
 
 
 def packed(message: Mapping[str, Any]) -> list[bytes]:
-    """The frames that say it, to be sent in this order with no other between."""
+    """Returns the frames of a message. They are sent in this order, with no other frame between
+    them."""
     whole: bytes = msgpack.packb(dict(message))
     if len(whole) <= PART_BYTES:
         return [whole]
@@ -34,7 +35,8 @@ def _map(data: bytes) -> dict[str, Any]:
 
 
 class Inbox:
-    """What comes in at one end of a channel. ended: the other end is closed, nothing comes."""
+    """The receiving side of a channel. ended: the other end is closed, and nothing more will
+    come."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -42,8 +44,8 @@ class Inbox:
         self.ended = False
 
     def take(self) -> dict[str, Any] | None:
-        """The next whole message; None if there is none now. Raises ValueError for what is none,
-        which is then taken away."""
+        """Returns the next whole message; None if there is none now. Raises ValueError for a
+        malformed message, which is discarded."""
         while not self.ended:
             try:
                 data = self._sock.recv(MESSAGE_MAX)

@@ -1,8 +1,9 @@
-"""The service's own log: one event, one line, to stderr.
+"""The service's own log: one event is one line on stderr.
 
-Text on a terminal, `<N>` priority prefixes under systemd (sd-daemon(3)), JSON on demand.
-Nothing here logs per connection; one cause has at most so many lines a minute, and the next one
-says how many were left out. What is called a secret is not shown, no text can begin another line.
+Lines are text, JSON on demand; under systemd they have `<N>` priority prefixes (sd-daemon(3)).
+Nothing is logged for each connection. One cause has a maximum number of lines a minute; the next
+line says how many were left out. A field whose name sounds like a secret is hidden. No text can
+begin a line of its own.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 # syslog priorities (RFC 5424, 6.2.1), as journald reads them before a line.
 PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
-LINES_A_MINUTE = 20  # of one cause
+LINES_A_MINUTE = 20  # maximum number of lines from one cause
 WINDOW_S = 60.0
-CAUSES_MAX = 4_096  # more at one time are not told apart: all begin anew
-# What tells one cause from another, besides the event's own words.
+CAUSES_MAX = 4_096  # causes that are counted; past this, all counts start again
+# Fields that tell one cause from another, besides the event's own words.
 SUBJECTS = ("process", "where", "backend", "pool", "listener", "worker", "child", "target", "type")
 SECRET = re.compile(r"token|password|secret|authorization|private", re.IGNORECASE)
 HIDDEN = "(hidden)"
@@ -33,7 +34,8 @@ TRACEBACK_FRAMES = 40
 
 
 class Limited:
-    """Leaves out what one cause says too often, unless it has `every`. clock gives seconds."""
+    """Drops lines of a cause that repeats too often, unless they have `every`. clock: returns
+    seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -59,7 +61,7 @@ class Limited:
 
 
 def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Nothing whose name says that it is a secret, at any depth, is shown."""
+    """Hides the value of every field whose name says that it is a secret, at any depth."""
     hidden: EventDict = _hidden(event)
     return hidden
 
@@ -73,14 +75,14 @@ def _hidden(value: Any) -> Any:
 
 
 def whole_fault(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """The exception that a line is about becomes its field `traceback`."""
+    """Puts the traceback of the exception being handled into the field `traceback`."""
     if event.pop("exc_info", None):
         event["traceback"] = traceback.format_exc(TRACEBACK_FRAMES)
     return event
 
 
 def on_one_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """No text can begin a line or move the cursor."""
+    """Escapes control characters, so that no text can begin a line or move the cursor."""
     for key, value in event.items():
         if isinstance(value, str) and not value.isprintable():
             event[key] = "".join(
@@ -90,7 +92,7 @@ def on_one_line(_logger: WrappedLogger, _method: str, event: EventDict) -> Event
 
 
 class _Prefixed:
-    """Puts the journal's priority before what another renderer made."""
+    """Puts the journal's priority in front of the line that another renderer made."""
 
     def __init__(self, renderer: Processor) -> None:
         self._renderer = renderer
@@ -101,8 +103,8 @@ class _Prefixed:
 
 
 class _Unbroken:
-    """Prints lines to standard error. One that is a closed pipe, a full disk or nothing at all
-    costs the line and nothing else."""
+    """Prints lines to standard error. If that is a closed pipe, on a full disk or missing, only the
+    line is lost."""
 
     def msg(self, line: str) -> None:
         with contextlib.suppress(OSError, ValueError):
@@ -114,7 +116,7 @@ class _Unbroken:
 
 
 def setup(level: str, style: str) -> None:
-    """Chooses what is logged (level: debug, info, warning, error) and how (style: text, json)."""
+    """Sets what is logged (level: debug, info, warning, error) and how (style: text, json)."""
     under_systemd = bool(os.environ.get("JOURNAL_STREAM"))
     renderer: Processor
     if style == "json":
@@ -135,13 +137,13 @@ def setup(level: str, style: str) -> None:
             _Prefixed(renderer) if under_systemd else renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
-        # Asked for with each line: standard error may have become another file meanwhile.
+        # Standard error is looked up for each line, because it may have become another file.
         logger_factory=lambda *_: _Unbroken(),
         cache_logger_on_first_use=False,
     )
 
 
 def get(process: str) -> structlog.typing.FilteringBoundLogger:
-    """A logger whose lines name the process they come from."""
+    """Returns a logger whose lines name the process that they come from."""
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(process=process)
     return logger

@@ -1,11 +1,11 @@
-"""Files and folders that the service owns: its run folder, what is in it, its logs.
+"""Files and folders of the service: its run folder with all its files, and its logs.
 
-A service that root starts must not be led astray by whoever may write where its files are: by a
-symbolic link or a pipe that waits for it under the name of a lock, by a file of theirs that is
-taken for its own. So a folder is opened once, looked at through its descriptor, and files are
-opened by name in it. A symbolic link is followed only if it and the folder it is in are ours or
-root's, as those are that systemd and operators make. What is refused raises PermissionError that
-says what is wrong and what to do.
+A service that root starts must not be misled by a user who can write where its files are: by a
+symbolic link or a pipe in place of a lock file, or by a file of that user in place of the
+service's. A folder is therefore opened once and checked through its descriptor, and files are
+opened by name inside it. A symbolic link is followed only if the link and its folder belong to us
+or to root, as links of systemd and of operators do. A file that is refused raises PermissionError,
+which says what is wrong and what to do.
 """
 
 from __future__ import annotations
@@ -17,29 +17,30 @@ import stat
 from collections.abc import Collection, Iterator
 
 ROOT = 0
-LINKS_MAX = 8  # that lead on from one to the next
+LINKS_MAX = 8  # maximum length of a chain of symbolic links
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 SAFE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 FOLDER_MODE = 0o750
-PRIVATE_MODE = 0o700  # of a folder in one that everybody may write to
-# What opening says where a link or a socket has the name, or a pipe that nobody reads.
+PRIVATE_MODE = 0o700  # of a folder inside one that others may write to
+# Errors of open for a symbolic link, a socket, or a pipe without a reader.
 NO_FILE = (errno.ELOOP, errno.ENXIO)
 
 
 class Folder:
-    """An open folder of ours or root's that nobody else may write to, unless it is as /tmp."""
+    """An open folder that belongs to us or to root. Nobody else may write to it, unless it is
+    sticky as /tmp is."""
 
     def __init__(self, path: str, fd: int) -> None:
         self.path = path
         self._fd = fd
 
     def names(self) -> set[str]:
-        """What is in it."""
+        """Returns the names in the folder."""
         return set(os.listdir(self._fd))
 
     def open(self, name: str, flags: int, mode: int = 0o600, *, also: Collection[int] = ()) -> int:
-        """Opens a file in it, which must be a regular one of ours, of root or of a user of also,
-        and nobody else's to write. Raises OSError."""
+        """Opens a file in the folder. The file must be a regular one that belongs to us, to root or
+        to a user of `also`, and that no other user may write to. Raises OSError."""
         path = os.path.join(self.path, name)
         try:
             fd = os.open(name, flags | SAFE, mode, dir_fd=self._fd)
@@ -55,18 +56,18 @@ class Folder:
         return fd
 
     def give(self, name: str, uid: int, gid: int) -> None:
-        """What has that name in it is that user's from now on. Raises OSError."""
+        """Makes the user and group the owner of the file of that name. Raises OSError."""
         os.chown(name, uid, gid, dir_fd=self._fd, follow_symlinks=False)
 
     def admit(self, gid: int) -> None:
-        """That group may enter and look; the folder stays its owner's. Raises OSError."""
+        """Lets the group enter and list the folder; its owner stays. Raises OSError."""
         os.fchown(self._fd, -1, gid)
         os.fchmod(self._fd, stat.S_IMODE(os.fstat(self._fd).st_mode) & ~0o7 | FOLDER_MODE)
 
 
 @contextlib.contextmanager
 def folder(path: str) -> Iterator[Folder]:
-    """The folder, made if it is missing, open inside the block. Raises OSError."""
+    """Opens a folder, made if it is missing, for the time of the block. Raises OSError."""
     path = followed(path or ".")
     _make(path)
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -84,13 +85,13 @@ def _make(path: str) -> None:
     try:
         is_shared = bool(os.stat(parent).st_mode & OTHERS_WRITE)
     except FileNotFoundError:
-        is_shared = False  # it is made as well
+        is_shared = False  # the parent is made as well
     os.makedirs(path, PRIVATE_MODE if is_shared else FOLDER_MODE, exist_ok=True)
 
 
 def followed(path: str) -> str:
-    """Where a path leads whose last part may be a symbolic link: one of ours or root's, in such a
-    folder. Raises OSError."""
+    """Returns where a path leads if its last part is a symbolic link. The link must belong to us or
+    to root, and be in a folder that does too. Raises OSError."""
     for _ in range(LINKS_MAX):
         try:
             about = os.lstat(path)
@@ -107,14 +108,14 @@ def followed(path: str) -> str:
 
 
 def open_log(path: str, flags: int, mode: int) -> int:
-    """Opens an operator's log: a file, a pipe, a device. Raises OSError."""
+    """Opens an operator's log: a file, a pipe or a device. Raises OSError."""
     where = followed(path)
     safe = SAFE & ~os.O_NOFOLLOW if _is_descriptor(where) else SAFE
     return os.open(where, flags | safe, mode)
 
 
 def _is_descriptor(path: str) -> bool:
-    """Is it what /dev/stdout leads to? That is no link to a name."""
+    """Returns whether path is a link such as /dev/stdout leads to, which leads to no name."""
     return path.startswith("/proc/")
 
 
@@ -131,7 +132,7 @@ def _no_file(path: str) -> PermissionError:
 
 
 def _fault_of_folder(path: str, about: os.stat_result) -> PermissionError | None:
-    """Who else could put something in the place of what is in it?"""
+    """Returns the error if another user could replace files in the folder."""
     if not _is_trusted(about.st_uid):
         return _refused(
             f"the folder {path} belongs to user {about.st_uid}, who could put another file in the"

@@ -1,1 +1,1 @@
-"""The worker process: from fork to exit in one call into C."""
+"""The worker process: one call into C lasts from the fork to the exit."""

@@ -1,4 +1,4 @@
-"""What a worker does in Python: very little, once, before it enters the C loop."""
+"""The Python part of a worker: a few settings, then the call into the C loop."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import setproctitle
 from l4lb.native import loop
 from l4lb.native.table import Table
 
-# A worker is ended by its supervisor, over the table, never by a signal that the service's whole
-# process group or control group gets (Ctrl-C, systemd's SIGTERM).
+# why: only the supervisor ends a worker, through the shared table. Signals to the whole process
+# group or control group (Ctrl-C, systemd's SIGTERM) are ignored.
 IGNORED_SIGNALS = (
     signal.SIGINT,
     signal.SIGTERM,
@@ -26,8 +26,8 @@ IGNORED_SIGNALS = (
 
 @dataclass(frozen=True)
 class Bound:
-    """One listening socket of this worker: descriptor, listener row, the supervisor's number of its
-    address, shared with other workers."""
+    """One listening socket of this worker. listener: the listener's row. tag: the supervisor's
+    number of the address. shared: other workers have this socket too."""
 
     fd: int
     listener: int
@@ -37,7 +37,7 @@ class Bound:
 
 @dataclass(frozen=True)
 class WorkerSetup:
-    """All that a worker is told; descriptors are the process's own."""
+    """The settings of a worker. Its descriptors are open in the worker's process."""
 
     table: Table
     index: int
@@ -49,12 +49,12 @@ class WorkerSetup:
     vault_fd: int
     cpu: int | None
     wakeup_fds: Sequence[int] = ()  # each worker's command_fd, by index
-    hold_udp: bool = False  # UDP clients wait for the sessions of the worker before this one
+    hold_udp: bool = False  # UDP datagrams wait until the old worker has handed its sessions over
 
 
 def run(setup: WorkerSetup) -> int:
-    """Serves until told to end. Returns the exit status: 0, or 1 if the loop failed (raises
-    nothing: the supervisor reads the status and the log line)."""
+    """Serves until told to end. Returns the exit status: 0, or 1 if the loop failed. Raises
+    nothing: the supervisor reads the status and the log line."""
     setproctitle.setproctitle(f"l4lb: worker {setup.index}")
     for number in IGNORED_SIGNALS:
         signal.signal(number, signal.SIG_IGN)

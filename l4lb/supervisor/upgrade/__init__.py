@@ -1,1 +1,2 @@
-"""Another program for a service that runs: both sides, and what goes from one to the other."""
+"""Upgrade (hot restart): another program takes over a running service. Both sides, and the state
+that goes from one to the other."""

@@ -1,4 +1,5 @@
-"""A table's counts by name: what one program tells its successor. Pure but for the tables."""
+"""The counts of a table by name: one program writes them, the next one reads them. Pure but for the
+tables."""
 
 from __future__ import annotations
 
@@ -13,14 +14,15 @@ Counts = Mapping[str, Any]
 
 
 def taken(table: Table, membership: Membership) -> dict[str, Any]:
-    """All counts now: backends and listeners are lists of [name, name, counts]."""
-    last = table.capacities.workers - 1  # the book
+    """Returns all counts as they are now. Backends and listeners are lists of [name, name,
+    counts]."""
+    last = table.capacities.workers - 1  # the book: the supervisor's own row of counters
     each = {
         str(row.index): counts.of_worker(table, row.index)
         for row in table.all_workers()
         if row.index != last
     }
-    found = counts.exported(table)  # why after each: no row has more than all of them
+    found = counts.exported(table)  # why: after `each`, so that no row has more than the total
     backends = {**membership.backends.gone, **membership.backends.live}
     pools = {**membership.pools.gone, **membership.pools.live}
     listeners = {**membership.listeners.gone, **membership.listeners.live}
@@ -41,8 +43,8 @@ def taken(table: Table, membership: Membership) -> dict[str, Any]:
 
 
 def book_each(table: Table, told: Counts) -> None:
-    """Gives each worker row what the worker of that number had counted, before one runs; what is
-    not any row's goes to the book."""
+    """Adds to each worker row the counts of the old program's worker of that number. Call it before
+    a worker runs. Counts without a row go to the book (the supervisor's own counters)."""
     rest = told["workers"]
     for index, numbers in told.get("each", {}).items():
         if int(index) < table.capacities.workers - 1:
@@ -52,8 +54,8 @@ def book_each(table: Table, told: Counts) -> None:
 
 
 def book(table: Table, membership: Membership, told: Counts) -> None:
-    """Adds counts to the book; those of names that are not here to those that are gone. Those of
-    workers are book_each's."""
+    """Adds counts to the book (the supervisor's own counters). Counts of names that are not in the
+    table go to those of removed backends. book_each adds the counts of workers."""
     for pool, name, numbers in told["backends"]:
         counts.book_backend(table, membership.backends.live.get((pool, name)), numbers)
     for name, bind, numbers in told["listeners"]:
@@ -68,12 +70,13 @@ def book(table: Table, membership: Membership, told: Counts) -> None:
 
 
 def difference(after: Any, before: Any) -> Any:
-    """after minus before, number by number; what is new is whole."""
+    """Returns after minus before, number by number; a number that is only in `after` stays
+    whole."""
     if isinstance(after, Mapping):
         known = before if isinstance(before, Mapping) else {}
         return {key: difference(value, known.get(key, 0)) for key, value in after.items()}
     if isinstance(after, list):
-        if after and isinstance(after[0], list):  # rows: found by their names
+        if after and isinstance(after[0], list):  # rows, matched by their names
             named = {tuple(row[:-1]): row[-1] for row in before or []}
             return [
                 [*row[:-1], difference(row[-1], named.get(tuple(row[:-1]), 0))] for row in after

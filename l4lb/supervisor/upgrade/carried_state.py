@@ -1,8 +1,8 @@
-"""What a service knows beside its counts, from one program to its successor: backends' health,
-what clients stick to, who is blocked or let in, the keys that hash clients and open session
-tickets, and certificates with their keys.
+"""The state, beside counts, that one program passes to the next: health of backends, sticky
+entries, blocks and rules, the keys of hashes and session tickets, and certificates with their keys.
 
-By name, as carried_counts.py does: the successor's table may have another layout and other rows.
+Everything is by name, as in carried_counts.py: the next program's table may have another layout and
+other rows.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LOG = l4lb.log.get("supervisor")
 
 
 def taken(table: Table, membership: Membership, secrets: Mapping[str, Any]) -> dict[str, Any]:
-    """All of it but what clients stick to."""
+    """Returns all of the state except sticky entries."""
     return {
         "hash_key": table.hash_key.hex(),
         **secrets,
@@ -39,7 +39,7 @@ def taken(table: Table, membership: Membership, secrets: Mapping[str, Any]) -> d
 
 
 def sticky_entries(table: Table, membership: Membership, now_ms: int) -> dict[str, Any]:
-    """What clients stick to, in a file in memory whose descriptor is the caller's. Raises
+    """Writes the sticky entries to a file in memory. The caller owns its descriptor. Raises
     OSError."""
     fd = os.memfd_create("l4lb-sticky", os.MFD_CLOEXEC)
     with os.fdopen(os.dup(fd), "wb") as file:
@@ -53,8 +53,8 @@ def sticky_entries(table: Table, membership: Membership, now_ms: int) -> dict[st
 
 
 def lists(membership: Membership) -> dict[str, Any]:
-    """Sets of networks that come of files, in a file in memory whose descriptor is the caller's: a
-    list that cannot be read now holds all the same. Raises OSError."""
+    """Writes the sets of networks that were built from files to a file in memory, so that a list
+    whose file cannot be read now stays in force. The caller owns the descriptor. Raises OSError."""
     fd = os.memfd_create("l4lb-lists", os.MFD_CLOEXEC)
     rows, at = [], 0
     with os.fdopen(os.dup(fd), "wb") as file:
@@ -66,7 +66,8 @@ def lists(membership: Membership) -> dict[str, Any]:
 
 
 def batch_of(told: Mapping[str, Any] | None) -> Batch:
-    """The sets that `lists` wrote, on a descriptor of the batch's own; of another form: none."""
+    """Returns the sets that `lists` wrote, with a descriptor of the batch's own. There are none if
+    the sets have another format."""
     rows = told["sets"] if told and told["form"] == sets.FORMAT else ()
     fd = os.dup(told["fd"]) if told else os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     known = [
@@ -84,12 +85,12 @@ def batch_of(told: Mapping[str, Any] | None) -> Batch:
 
 
 def key_of(told: Mapping[str, Any]) -> bytes:
-    """What hashed clients; b"": it was not told."""
+    """Returns the key that hashed clients; b"" if the old program did not pass it."""
     return bytes.fromhex(told.get("hash_key", ""))
 
 
 def restore(table: Table, membership: Membership, told: Mapping[str, Any]) -> None:
-    """Puts it into a table that nobody else has yet."""
+    """Writes the state into a table that no other process has yet."""
     if "udp_seed" in told:
         udp.set_seed(table, told["udp_seed"])
     for pool, name, known in told.get("health", ()):
@@ -103,10 +104,10 @@ def restore(table: Table, membership: Membership, told: Mapping[str, Any]) -> No
 def restore_sticky(
     table: Table, membership: Membership, told: Mapping[str, Any], now_ms: int
 ) -> None:
-    """Enters what clients stick to; its file stays the caller's."""
+    """Enters the sticky entries. The caller still owns their file."""
     packed = os.pread(told["fd"], os.fstat(told["fd"]).st_size, 0)
     if told["entry_bytes"] != sticky.ENTRY_BYTES:
-        LOG.warning("what clients stick to is lost: the program before kept it in another form")
+        LOG.warning("sticky entries are lost: the old program kept them in another format")
         return
     pools, backends = membership.pools.live, membership.backends.live
     sticky.restore(

@@ -1,9 +1,10 @@
-"""Giving the service to the program that is installed now, without losing a connection.
+"""Replaces the running program by the one that is installed now, without losing a connection.
 
-The new program first says, in a child, that it can go on from this one's state (a check that does
-everything but serve). Then it takes the place of this process (execve): the pid stays, children
-stay children, descriptors stay open. It starts its own workers on the same sockets, and the old
-ones hand them their sessions. If it fails before that, it puts the old program back.
+First a child starts the new program, to check that it can go on from this program's state. The
+check does everything but serve. Then the new program replaces this one in its process (execve): the
+pid stays, children stay children, descriptors stay open. It starts workers of its own on the
+sockets that are open, and the old workers hand them their sessions. If it fails before that, it
+starts the old program again.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ LOG = l4lb.log.get("supervisor")
 
 
 def command_line() -> list[str]:
-    """How this program was started, so that what is installed there now is started again."""
+    """Returns the command that started this program, so that the program installed there now is
+    started."""
     rest = sys.orig_argv[1:]
     script = os.path.abspath(rest[0]) if rest else ""
     if rest and os.path.isfile(script) and os.access(script, os.X_OK):
@@ -38,12 +40,13 @@ def command_line() -> list[str]:
 
 
 def resolved(command: list[str]) -> list[str]:
-    """The same with the folder that a symbolic link names now: it stays this version's."""
+    """Returns the command with symbolic links in its folder resolved: the path names this version
+    for good."""
     folder, name = os.path.split(command[0])
     return [os.path.join(os.path.realpath(folder), name), *command[1:]]
 
 
-# Taken at start, while the links are as they were when this program was started.
+# Resolved at start, while the links still lead to this program.
 STARTED_AS = resolved(command_line())
 
 
@@ -55,9 +58,9 @@ def check(
     on_ready: Callable[[str], None],
     on_fault: Callable[[AdminError], None],
 ) -> None:
-    """Asks the new program, in a child, whether it could go on from here. keep: descriptors that
-    the state names and it looks at. on_ready gets its version, on_fault why not; one of them is
-    called, later."""
+    """Starts the new program in a child, to check that it can go on from this state. keep:
+    descriptors that the state names and the check needs. Later either on_ready gets its version, or
+    on_fault the reason."""
     environment = {**os.environ, state_file.VARIABLE: f"check:{state_fd}"}
 
     def become(pipe: int) -> int:
@@ -90,7 +93,7 @@ def check(
 
 
 def become(command: list[str], state: Mapping[str, Any], keep: Sequence[int], back: bool) -> None:
-    """Takes the place of this process. Returns only if that failed: raises OSError."""
+    """Replaces this process by the command. Returns only if that fails: raises OSError."""
     state_fd = state_file.written({**state, "back": back})
     for fd in (*keep, state_fd):
         os.set_inheritable(fd, True)

@@ -1,8 +1,10 @@
-"""Taking the service over from the program that this one replaces: execve.py is the other side.
+"""The new program's part of an upgrade: takes the service over. execve.py is the old program's
+part.
 
-Until all of this program runs nothing of the old one is given up: if it fails before, the old
-program is put back and goes on. Then the old workers leave their sockets to the new ones and hand
-them their sessions, and what they counted is added to the book.
+Until the new program runs completely, nothing of the old one is given up. If the new program fails
+before, it starts the old one again, which goes on. After that, the old workers leave their sockets
+to the new workers and hand them their sessions. Their last counts are added to the book, the
+supervisor's own counters.
 """
 
 from __future__ import annotations
@@ -40,18 +42,20 @@ from l4lb.supervisor.workers import mailbox
 from l4lb.supervisor.workers.mailbox import Mailbox
 from l4lb.supervisor.workers.workers import Workers
 
-READY_TIMEOUT_S = 60  # a program that is not ready by then is replaced by the old one
-CLOSE_CHANNEL_MS = 100  # for the old control process to pass on its last answer
+READY_TIMEOUT_S = 60  # a new program that is not ready by then gives way to the old one
+CLOSE_CHANNEL_MS = 100  # time for the old control process to pass on its last answer
 COUNTS_BYTES = 1 << 20
-STOP_MS = 2_000  # for old workers to end their sessions
-LEAVE_MS, LEAVE_LOOK_S = 250, 0.002  # how long they may take to leave their sockets
-SOON_MS, FOLLOW_SOON_MS, FOLLOW_MS = 2_000, 20, 200  # how often it is asked what they have still
+STOP_MS = 2_000  # time for old workers to end their sessions
+LEAVE_MS, LEAVE_LOOK_S = 250, 0.002  # time for old workers to leave their sockets
+# Old workers' sessions are asked for every FOLLOW_SOON_MS during SOON_MS, then every FOLLOW_MS.
+SOON_MS, FOLLOW_SOON_MS, FOLLOW_MS = 2_000, 20, 200
 STEWARD_S = 1.0
 LOG = l4lb.log.get("supervisor")
 
 
 def check(fd: int) -> int:
-    """Could this program go on from that state? Says `ready VERSION`, or raises."""
+    """Checks that this program can go on from the state in fd. Prints `ready VERSION`, or
+    raises."""
     state = State.from_plain(state_file.read(fd))
     config = state.source.running
     table = Table(capacities(config))
@@ -67,7 +71,7 @@ def check(fd: int) -> int:
 
 
 def _fill(table: Table, membership: Membership, config: Config, state: State) -> None:
-    """Makes an empty table that of the configuration, with what is known beside it. Raises
+    """Writes the configuration and the old program's state into an empty table. Raises
     L4lbError."""
     with membership.policy.sets.made(carried_state.batch_of(state.lists)):
         membership.start(config, carried_state.key_of(state.known))
@@ -76,7 +80,7 @@ def _fill(table: Table, membership: Membership, config: Config, state: State) ->
 
 
 class Predecessor:
-    """What the program before this one has left: all of it open, running, and in its state."""
+    """The old program's legacy: open descriptors, running processes, and its state."""
 
     def __init__(self, fd: int) -> None:
         os.environ.pop(state_file.VARIABLE, None)
@@ -86,7 +90,7 @@ class Predecessor:
         os.close(fd)
         for one in state.keep:
             os.set_inheritable(one, False)
-        inherited.close_strays()  # what an older version has leaked
+        inherited.close_strays()  # descriptors that an older version has leaked
         signal.signal(signal.SIGALRM, lambda *_: self.go_back("it was not ready in time"))
         signal.alarm(READY_TIMEOUT_S)
         self.source = state.source
@@ -104,7 +108,7 @@ class Predecessor:
 
     @property
     def _steward(self) -> Steward:
-        assert self.state.steward is not None  # only a check has none
+        assert self.state.steward is not None  # only the state of a check has none
         return self.state.steward
 
     # ---- what stays open -----------------------------------------------------------------------
@@ -114,8 +118,8 @@ class Predecessor:
         return AdminSocket(admin.path, socket.socket(fileno=admin.fd), admin.lock_fd)
 
     def open_web(self) -> OpenWeb | None:
-        """Of the program that is put back what it had; else what the configuration asks for.
-        Raises L4lbError."""
+        """Returns the old program's HTTP socket if that program goes on, else the one that the
+        configuration asks for. Raises L4lbError."""
         if self.state.back:
             return self._web
         return open_web(self.source.running.process, self._web)
@@ -124,24 +128,24 @@ class Predecessor:
         return map(opened, self.state.listening)
 
     def fill(self, table: Table, membership: Membership) -> None:
-        """The configuration and what the old program knew, into an empty table that nobody else
-        has yet. Raises L4lbError."""
+        """Writes the configuration and the old program's state into an empty table that no other
+        process has yet. Raises L4lbError."""
         _fill(table, membership, self.source.running, self.state)
         if self.state.sticky is not None:
             carried_state.restore_sticky(table, membership, self.state.sticky, monotonic_ms())
 
     def close_web_but(self, used: OpenWeb | None) -> None:
-        """A socket of HTTP that the configuration no longer asks for goes."""
+        """Closes the old HTTP socket if the configuration no longer asks for it."""
         if self._web is not None and (used is None or used.setup.sock is not self._web.setup.sock):
             self._web.close()
 
-    # ---- places at backends that are taken there ----
+    # ---- places at backends that old sessions hold ----
 
     def have_leave(self, table: Table, membership: Membership) -> None:
-        """The old workers take no more clients; the places that their sessions have at backends are
-        taken here too. So limits hold over both programs, and queues go on in their order."""
+        """Makes the old workers take no more clients. Counts the places that their sessions hold at
+        backends here too, so that limits hold over both programs and queues keep their order."""
         if not self._steward.tells:
-            return  # an older version, whose workers leave later
+            return  # an older version: its workers leave later
         for told in self.state.workers.values():
             sock = socket.socket(fileno=os.dup(told.post_fd))
             with sock, contextlib.suppress(OSError):
@@ -151,7 +155,8 @@ class Predecessor:
             time.sleep(LEAVE_LOOK_S)
 
     def _count_elsewhere(self, table: Table, membership: Membership) -> bool:
-        """Asks what they have still. Have all left their sockets?"""
+        """Counts the sessions that old workers still have. Returns whether all have left their
+        sockets."""
         told = self._ask_held() or {"left": True, "backends": []}
         held = {(pool, name): sessions for pool, name, sessions in told["backends"]}
         for key, row in membership.backends.live.items():
@@ -171,7 +176,7 @@ class Predecessor:
                     said += more
                 found: dict[str, Any] = json.loads(said)
             except (OSError, ValueError) as error:
-                LOG.error("what old workers have still is not known", error=repr(error))
+                LOG.error("the sessions of old workers are not known", error=repr(error))
                 return None
             return found
 
@@ -187,11 +192,11 @@ class Predecessor:
     # ---- back, or on ---------------------------------------------------------------------------
 
     def go_back(self, why: str) -> NoReturn:
-        """Puts the old program back, which goes on from the state it wrote."""
+        """Starts the old program again, which goes on from the state that it wrote."""
         LOG.critical("the new program is not ready; back to the old one", reason=why)
         signal.alarm(0)
         if self.state.back:
-            os._exit(1)  # there is no other
+            os._exit(1)  # this is the old program: there is no other
         state = {key: value for key, value in self._told.items() if key != "format"}
         try:
             execve.become(list(self.state.old), state, self.state.keep, back=True)
@@ -200,7 +205,7 @@ class Predecessor:
 
     def succeed(self, reactor: Reactor, workers: Workers, table: Table,
                 membership: Membership, drain_timeout_ms: int) -> None:  # fmt: skip
-        """This program is ready: the old workers hand over what they have."""
+        """Makes the old workers hand everything over, now that this program is ready."""
         self.succeeded = True
         signal.alarm(0)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
@@ -217,7 +222,7 @@ class Predecessor:
         workers.older = self._workers
         for pid, child in self._workers.items():
             old = self.state.workers.get(pid)
-            if old is not None:  # else it has parted from an earlier program
+            if old is not None:  # else an earlier upgrade has told it to leave
                 self._old_mailboxes[pid] = Mailbox(reactor, socket.socket(fileno=old.post_fd))
                 self._leave_to(self._old_mailboxes[pid], old.index, workers)
             reactor.watch(
@@ -231,13 +236,14 @@ class Predecessor:
             self._follow(reactor, table, membership)
 
     def _leave_to(self, old_mailbox: Mailbox, index: int, workers: Workers) -> None:
-        """An old worker leaves the sockets to the new ones, and its sessions to one of them."""
+        """Makes an old worker leave its sockets to the new workers, and its sessions to one of
+        them."""
         takers = workers.staying
         old_mailbox.send(mailbox.LEAVE, arg=mailbox.FOR_GOOD)
         workers.hand_overs.everything(old_mailbox, takers[index % len(takers)])
 
     def _answer(self, reactor: Reactor) -> None:
-        """Whoever asked for the upgrade hears of it from the old control process."""
+        """Answers the request for the upgrade, through the old control process."""
         fd, number = self.state.answer.fd, self.state.answer.id
         if fd is None:
             return
@@ -251,7 +257,7 @@ class Predecessor:
 
     @property
     def outcome(self) -> dict[str, Any]:
-        """The answer to who asked for the upgrade."""
+        """The answer to the request for the upgrade."""
         if self.state.back:
             why = "the new program was not ready; the old one goes on: see the log"
             return {"ok": False, "error": {"code": "failed", "message": why}}
@@ -287,29 +293,30 @@ class Predecessor:
 
     @property
     def remains(self) -> bool:
-        """Has an old worker sessions that it could not hand over?"""
+        """Returns whether an old worker has sessions that it could not hand over."""
         return bool(self._workers)
 
     def stop(self, reactor: Reactor, reason: str) -> None:
-        """The sessions that old workers have still end now, and they with them: "drain_timeout", or
-        "stopped"."""
+        """Ends the sessions that old workers still have, and then these workers. reason:
+        "drain_timeout" or "stopped"."""
         if not self._workers:
             return
         LOG.warning("old workers end, with their sessions", why=reason, pids=list(self._workers))
         told = self._steward
         if told.stops:
-            with contextlib.suppress(OSError):  # it is gone: they are killed
+            with contextlib.suppress(OSError):  # the steward has gone: the workers are killed
                 os.write(told.fd, old_counts.stop(reason))
         reactor.after(STOP_MS if told.stops else 0, self._kill)
 
     def _kill(self) -> None:
-        """Of those that cannot be told to stop (two programs back), or have not in their time."""
+        """Kills old workers that cannot be told to stop (two programs back), or have not stopped in
+        time."""
         for child in self._workers.values():
             self._killed.add(child.pid)
             child.kill()
 
     def _all_ended(self, table: Table, membership: Membership) -> None:
-        """What the old workers counted since the state was written."""
+        """Adds the counts that the old workers made since the state was written."""
         if self._delivered:
             return
         self._delivered = True
@@ -334,7 +341,7 @@ class Predecessor:
 
 
 def _is_child(pid: int) -> bool:
-    """Is it a child of this process that nobody has reaped?"""
+    """Returns whether pid is a child of this process that was not reaped yet."""
     try:
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:

@@ -1,7 +1,8 @@
-"""The steward: a child of the old program that keeps its table's books until its workers are gone.
+"""The steward: a child of the old program that watches its table until the old workers have ended.
 
-Only the old program knows its table. It passes on that what is left must end, exports the
-counts once more when the successor says that the last worker has ended, and ends.
+Only the old program knows the layout of its table. The steward tells workers to end their sessions,
+and reports the sessions that they still have. When the new program says that the last worker has
+ended, the steward sends the final counts and ends.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from l4lb.supervisor.table.membership import Membership
 from l4lb.supervisor.upgrade import carried_counts
 
 ASK_BYTES = 64
-# Lines, but COUNTS, which is the last; what a successor of any version says.
+# Messages of the new program, whatever its version. STOP and HELD end with a newline; COUNTS has
+# none and comes last.
 STOP, HELD, COUNTS = b"stop ", b"held", b"counts"
 HELD_BYTES = 1 << 20
 SETTLE_TRIES = 100
@@ -38,7 +40,7 @@ def _serve(
     while asked != COUNTS:
         more = sock.recv(ASK_BYTES)
         if not more:
-            return 0  # the successor is gone
+            return 0  # the new program has gone
         *lines, asked = (asked + more).split(b"\n")
         for line in lines:
             if line == HELD:
@@ -52,8 +54,8 @@ def _serve(
 
 
 class _Held:
-    """What the workers have still: {left, backends: [[pool, name, sessions], ...]}. left: none of
-    them takes clients any more."""
+    """The sessions that old workers still have: {left, backends: [[pool, name, sessions], ...]}.
+    left: no old worker takes clients any more."""
 
     def __init__(self, table: Table, membership: Membership) -> None:
         self._table = table
@@ -64,7 +66,7 @@ class _Held:
         waited_for = {row.name for row in self._table.pools() if row.waiting}
         held = native_counts.parts(self._table)
         for (pool, _), row in self._names.items():
-            if pool in waited_for:  # a place that becomes free is for those who wait here
+            if pool in waited_for:  # a place that becomes free goes to a client in the old queue
                 held[row] = max(held.get(row, 0), self._before.get(row, 0))
         self._before = held
         return {
@@ -80,16 +82,16 @@ def _stop(table: Table, workers: Mapping[int, int], reason: str) -> None:
 
 
 def stop(reason: str) -> bytes:
-    """What to say to have all sessions end."""
+    """Returns the message that makes the old workers end all their sessions."""
     return STOP + reason.encode() + b"\n"
 
 
 def start(
     table: Table, membership: Membership, workers: Mapping[int, int]
 ) -> tuple[Child, socket.socket]:
-    """The child, and this side of its socket: say stop(reason) to have all sessions end, COUNTS to
-    have the counts, which end with the stream. workers: what wakes them, by index. Raises
-    OSError."""
+    """Starts the steward. Returns the child and the other end of its socket. stop(reason) sent
+    there ends all sessions. COUNTS asks for the counts, which end with the stream. workers: by
+    index, the eventfd that wakes each. Raises OSError."""
     ours, theirs = socket.socketpair()
     try:
         child = fork(

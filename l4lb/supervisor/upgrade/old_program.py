@@ -1,4 +1,5 @@
-"""The old program's part of an upgrade: check the new one, write everything down, give way."""
+"""The old program's part of an upgrade: it checks the new program, writes the state, and gives
+way."""
 
 from __future__ import annotations
 
@@ -30,8 +31,8 @@ class Departure:
         self._reloads = reloads
 
     def begin(self, request: object, cause: object, reply: Reply) -> None:
-        """reply hears of it only if it fails: else the successor answers, and records the cause.
-        Raises AdminError."""
+        """Begins the upgrade. reply is called only if it fails: otherwise the new program answers,
+        and records the cause. Raises AdminError."""
         self._reloads.begin_upgrade()
         command = execve.command_line()
         LOG.info("upgrade: asking the installed program", command=" ".join(command))
@@ -49,7 +50,8 @@ class Departure:
                 fault(AdminError("failed", f"cannot start the new program: {error}"))
             except Exception:
                 fault(faults.fault("giving way to the new program"))
-            # It accepts no more: when it has passed that on, another one takes its place.
+            # The control process accepts no more clients. It is killed when it has passed the fault
+            # on, and another one starts.
             self._service.reactor.after(ANSWER_MS, self._service.helpers.control.kill)
 
         try:
@@ -67,7 +69,7 @@ class Departure:
         ready: Callable[[str], None],
         fault: Callable[[AdminError], None],
     ) -> None:
-        """Has the new program say whether it could go on from here. Raises OSError."""
+        """Starts the check of the new program. Raises OSError."""
         service = self._service
         with contextlib.ExitStack() as files:
             lists = carried_state.lists(service.membership)
@@ -79,12 +81,12 @@ class Departure:
             execve.check(service.reactor, command, state_fd, keep, ready, fault)
 
     def _give_way(self, command: list[str], request: object, cause: object) -> None:
-        """Returns only if that failed. Raises OSError."""
+        """Replaces this program. Returns only if that failed. Raises OSError."""
         service = self._service
         table, membership = service.table, service.membership
-        membership.policy.stop()  # its children would be nobody's
+        membership.policy.stop()  # why: the new program would not know its children
         wakeup_fds = {index: slot.wakeup_fd for index, slot in service.workers.slots.items()}
-        with contextlib.ExitStack() as undo:  # left only if this fails
+        with contextlib.ExitStack() as undo:  # runs only if the upgrade fails
             child, books = old_counts.start(table, membership, wakeup_fds)
             undo.callback(child.reap)
             undo.callback(child.kill)
@@ -105,7 +107,7 @@ class Departure:
             execve.become(command, state.to_plain(), state.keep, back=False)
 
     def _state(self) -> State:
-        """All that goes over but what is made for it."""
+        """Returns the state that is passed on, except the parts that are made for each use."""
         service, source = self._service, self._reloads.source
         admin, web, workers = service.admin, service.web, service.workers
         return State(

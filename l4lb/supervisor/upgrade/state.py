@@ -1,7 +1,8 @@
-"""What the old program tells the new one: what it has open, what it knows, what it has counted.
+"""The state that the old program gives the new one: what it has open, its run-time state, its
+counts.
 
-It goes as plain data (state_file.py). Later versions add keys and leave out none; from_plain reads
-what earlier ones wrote. A descriptor is a number, which stays the same over the execve.
+The state is plain data (state_file.py). Later versions add keys and never remove one; from_plain
+reads the state of earlier versions. A descriptor is a number, which stays valid over the execve.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from l4lb.supervisor.sockets.listening import Listening
 from l4lb.supervisor.sockets.options import Rights, SocketOptions
 from l4lb.supervisor.tls_secrets import carried_fds
 
-CONFIG_KEYS = ("plain", "asked", "unsaid")  # of config/plain.py, carried
+CONFIG_KEYS = ("plain", "asked", "unsaid")  # keys of config/plain.py's carried()
 Plain = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class AdminFds:
-    """The admin socket, and the lock of its path."""
+    """The descriptors of the admin socket and of its lock."""
 
     path: str
     fd: int
@@ -34,7 +35,8 @@ class AdminFds:
 
 @dataclass(frozen=True)
 class OldWorker:
-    """A worker that serves on: its index there, and the supervisor's end of its mailbox."""
+    """An old worker that still serves. index: in the old table. post_fd: the supervisor's end of
+    its mailbox."""
 
     index: int
     post_fd: int
@@ -42,8 +44,8 @@ class OldWorker:
 
 @dataclass(frozen=True)
 class Steward:
-    """The child that keeps the old table's counts (old_counts.py). stops, tells: it understands to
-    end sessions, and to tell what is left of them; earlier versions' did not."""
+    """The child that watches the old table (old_counts.py). stops: it can end sessions. tells: it
+    can report the sessions that are left. Stewards of earlier versions could not."""
 
     pid: int
     fd: int
@@ -53,8 +55,8 @@ class Steward:
 
 @dataclass(frozen=True)
 class Asker:
-    """Whom the new program answers: the old control process's channel, the request's number, and
-    the cause that the record of changes has. id None: nobody waits for an answer."""
+    """The asker for the upgrade. fd: the channel to the old control process. id: the request's
+    number, None if nobody waits for an answer. cause: for the record of changes."""
 
     fd: int | None
     id: object = None
@@ -63,11 +65,13 @@ class Asker:
 
 @dataclass(frozen=True)
 class State:
-    """old: how the old program was started; back: it is put back, after the new one has failed.
+    """The whole state. old: the command that started the old program. back: the new program has
+    failed and the old one goes on.
 
-    config: as config/plain.py carries it; known: of carried_state.py, as sticky (absent in a check)
-    and lists; counts: of carried_counts.py. workers by pid; older: those of programs before. keep:
-    every descriptor that goes over."""
+    config: as config/plain.py carries it. known: from carried_state.py, as are sticky (absent in a
+    check) and lists. counts: from carried_counts.py. workers: by pid. older: pids of workers of
+    still earlier programs. keep: every descriptor that is passed on.
+    """
 
     version: str
     old: Sequence[str]
@@ -112,11 +116,11 @@ class State:
         yield from (one["fd"] for one in (self.sticky, self.lists) if one is not None)
 
     def with_keep(self) -> State:
-        """The same state, with every descriptor that it names in keep."""
+        """Returns the state with every descriptor that it names in keep."""
         return replace(self, keep=[fd for fd in self._fds() if fd is not None])
 
     def to_plain(self) -> dict[str, Any]:
-        """For the file of the state."""
+        """Returns the state as plain data, for state_file.py."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
         del plain["config"], plain["known"]
         for name in ("steward", "sticky", "lists"):
@@ -135,7 +139,8 @@ class State:
 
     @classmethod
     def from_plain(cls, told: Plain) -> State:
-        """What to_plain gave, perhaps of another version. Raises KeyError, TypeError."""
+        """Returns the state that to_plain has written, perhaps in another version. Raises KeyError,
+        TypeError."""
         steward = told.get("steward")
         return cls(
             version=told["version"],
@@ -168,12 +173,12 @@ class State:
 
 
 def _of(made: Any, told: Plain) -> Any:
-    """A part of the state; keys that a later version added are left out."""
+    """Returns a part of the state. Keys that a later version has added are ignored."""
     return made(**{name: told[name] for name in made.__dataclass_fields__ if name in told})
 
 
 def described(one: Listening) -> dict[str, Any]:
-    """An open address, for State.listening."""
+    """Returns the plain data of an open address, for State.listening."""
     return {
         "protocol": one.protocol,
         "bind": str(one.bind),
@@ -192,7 +197,7 @@ def described(one: Listening) -> dict[str, Any]:
 
 
 def opened(told: Plain) -> Listening:
-    """The open address that is described so; its row is not known yet."""
+    """Returns the open address that `described` has described; its row is not known yet."""
     (bind,) = parse_bind(told["bind"])
     return Listening(
         bind,

@@ -1,7 +1,8 @@
-"""What a program hands its successor: plain data in an unnamed file, and open descriptors.
+"""The file of the state in an upgrade: plain data in an unnamed file in memory.
 
-The state is a map with a `format`; later versions add keys and leave out none. A descriptor is a
-number that is the same in the successor, because it takes the place of this process (execve).
+The state is a map with the key `format`; later versions add keys and never remove one. A descriptor
+in it is a number that stays valid, because the new program replaces the old one in its process
+(execve).
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ from collections.abc import Mapping
 from typing import Any
 
 FORMAT = 1
-VARIABLE = "L4LB_TAKEOVER"  # check:FD or run:FD, of the file with the state
+VARIABLE = "L4LB_TAKEOVER"  # check:FD or run:FD; FD is the file with the state
 STATE_MAX = 256 << 20
-# Over the exec, so that none is lost: the successor takes them when it is ready to.
+# Signals that are blocked over the exec, so that none is lost: the new program handles them when it
+# is ready.
 BLOCKED = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2}
 
 
 def written(state: Mapping[str, Any]) -> int:
-    """A file with the state; its descriptor is the caller's. Raises OSError."""
+    """Writes the state to a file. The caller owns the descriptor. Raises OSError."""
     fd = os.memfd_create("l4lb-state", os.MFD_CLOEXEC)
     with os.fdopen(os.dup(fd), "wb") as file:
         file.write(json.dumps({"format": FORMAT, **state}).encode())
@@ -28,7 +30,7 @@ def written(state: Mapping[str, Any]) -> int:
 
 
 def read(fd: int) -> dict[str, Any]:
-    """The state in that file. Raises ValueError if it is none that this version knows."""
+    """Returns the state in that file. Raises ValueError if this version cannot read it."""
     size = os.fstat(fd).st_size
     if size > STATE_MAX:
         raise ValueError("the state is too large")
@@ -39,6 +41,6 @@ def read(fd: int) -> dict[str, Any]:
 
 
 def asked(environ: Mapping[str, str]) -> tuple[str, int] | None:
-    """What the environment asks of this process: ("check" or "run", descriptor)."""
+    """Returns what the environment asks of this process: ("check" or "run", descriptor)."""
     what, _, number = environ.get(VARIABLE, "").partition(":")
     return (what, int(number)) if what in ("check", "run") and number.isdigit() else None
