@@ -1,19 +1,21 @@
 #!/usr/bin/env python3
-"""What clients that behave feel of an attack: quiet and attacked in turn, one balancer, one run.
+"""The effect of an attack on well-behaved clients: quiet and attacked rounds in turn, one run.
 
     .venv/bin/python bench/attack.py --rounds 5 --seconds 3 --record
 
-At once: one source at 50 times its limits of new connections a second and of connections; 5,000
-connections that say a ClientHello byte by byte; connections that are reset as soon as they are
-begun; and half-open ones (first segments from addresses where nobody answers). Meanwhile clients of
-other sources make round trips over held connections and over new ones, evenly paced, and their
-latency is compared with that in quiet rounds between.
+These attacks run at the same time: one source at 50 times its limits, both of new connections a
+second and of open connections; 5,000 connections that send a ClientHello byte by byte; connections
+that are reset right after their start; and half-open connections (SYNs from addresses where nobody
+answers). Meanwhile clients from other sources make round trips over open connections and over new
+ones, evenly paced. Their latency is compared with their latency in the quiet rounds between.
 
-It runs in a network namespace of its own (root; without it half-open connections are left out).
-In life the attackers have machines of their own, and this one gets only their packets. So here they
-run when no one else would (SCHED_IDLE), evenly paced, not in bursts of a timer's tick, and answers
-to made-up addresses go to a router that drops them. What the packets cost this machine's kernel,
-on the two cores of everyone else, is felt all the same.
+The benchmark runs in a network namespace of its own, for which it needs root. Without root,
+half-open connections are left out.
+
+Real attackers have machines of their own, and this machine would get only their packets. Here the
+attackers therefore run only on idle processor time (SCHED_IDLE) and evenly paced, not in bursts.
+Answers to forged addresses go to a router that drops them. The kernel's work for the attackers'
+packets still takes time from the two cores that everybody shares.
 """
 
 from __future__ import annotations
@@ -51,9 +53,9 @@ QUIET, ATTACKED = "quiet", "attacked"
 
 
 class Limited(L4lb):
-    """With limits on its listener, and a second one that reads ClientHellos."""
+    """l4lb with limits on its listener, and with a second listener that reads ClientHellos."""
 
-    hello = 0  # port of that one
+    hello = 0  # port of the second listener
 
     def command(self, folder: Path, port: int, backend: int) -> list[str]:
         command = super().command(folder, port, backend)
@@ -70,8 +72,8 @@ class Limited(L4lb):
             routes = [{{ sni = "nobody.example", pool = "bench" }}]
             pool = "bench"
         """
-        # why: under this storm the kernel may lose a reset (`softnet_stat`); its session then ends
-        # like any other whose client has vanished.
+        # why: under this load the kernel may lose a reset (`softnet_stat`). The session then ends
+        # by idle_timeout, like any session whose client has vanished.
         text = text.replace("[pools.bench]", '[pools.bench]\nidle_timeout = "10s"')
         config.write_text(text)
         return command
@@ -92,7 +94,8 @@ def _attacks(port: int, hello: int, raw: bool) -> list[list[str]]:
 
 
 def _begin(attack: Sequence[str]) -> subprocess.Popen[str]:
-    # why the tick: shorter than from one connection to the next, so that they come evenly.
+    # why: the tick is shorter than the time between two connections, so that they are evenly
+    # spaced.
     program = [sys.executable, str(ATTACKERS), *attack, "--tick", "0.0002"]
     command = ["chrt", "--idle", "0", *program]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -100,7 +103,8 @@ def _begin(attack: Sequence[str]) -> subprocess.Popen[str]:
 
 @contextlib.contextmanager
 def attacked(attacks: Sequence[Sequence[str]]) -> Iterator[dict[str, dict[str, int]]]:
-    """All attack at full strength inside the block; what they did, after it."""
+    """Runs all attacks at full strength inside the block. The result has their counts after the
+    block."""
     did: dict[str, dict[str, int]] = {}
     with contextlib.ExitStack() as stack:
         processes = [stack.enter_context(_begin(attack)) for attack in attacks]
@@ -131,7 +135,7 @@ def measure(generator: Generator, run: Running) -> dict[str, float]:
 
 
 def _wait_until_empty(socket: str) -> None:
-    """Until what an attack left behind has ended."""
+    """Waits until all sessions that an attack left have ended."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         with AdminClient(socket) as client:
@@ -142,7 +146,8 @@ def _wait_until_empty(socket: str) -> None:
 
 
 def table(rounds: dict[str, list[dict[str, float]]]) -> str:
-    """Medians, and the median over the rounds of the ratio of each pair, in Markdown."""
+    """Returns a Markdown table of medians, and of the median over the rounds of each pair's
+    ratio."""
     lines = ["| | quiet | attacked | ratio |", "| --- | ---: | ---: | ---: |"]
     titles = {"rr": "round trips over held connections", "conn": "new connections"}
     for job, title in titles.items():
@@ -159,13 +164,13 @@ def table(rounds: dict[str, list[dict[str, float]]]) -> str:
 
 
 def _enter_namespace(argv: Sequence[str]) -> None:
-    """As root: this program again, in a network namespace that ends with it."""
+    """As root: runs this program again in a network namespace that ends with it."""
     if os.getuid() == 0 and INSIDE not in argv:
         os.execvp("unshare", ["unshare", "--net", sys.executable, __file__, *argv, INSIDE])
 
 
 def _make_network() -> None:
-    """Loopback, and a router that forwards nothing, behind it the made-up addresses."""
+    """Sets up loopback, and a router that forwards nothing; the forged addresses are behind it."""
     for command in (
         "link set lo up",
         "link add l4a type veth peer name l4b",
@@ -179,15 +184,13 @@ def _make_network() -> None:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs the rounds; prints the table. Returns the exit status."""
+    """Runs the rounds and prints the table. Returns the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each test")
-    parser.add_argument("--l4lb", default=default_l4lb(), help="path of the program")
-    parser.add_argument(
-        "--only", nargs="+", help="some of the attacks: flood slow resets half-open"
-    )
-    parser.add_argument("--json", metavar="FILE", help="write every round")
+    parser.add_argument("--seconds", type=float, default=3.0, help="duration of each test")
+    parser.add_argument("--l4lb", default=default_l4lb(), help="path of the l4lb program")
+    parser.add_argument("--only", nargs="+", help="only these attacks: flood slow resets half-open")
+    parser.add_argument("--json", metavar="FILE", help="write the figures of every round")
     parser.add_argument("--record", action="store_true", help=f"rewrite {RESULTS.name}'s part")
     parser.add_argument(INSIDE, action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(argv)

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""The whole service in chaos, for as long as asked: is any byte ever wrong, and is all given back?
+"""The whole service in chaos: checks that no byte is ever wrong, and that everything is released.
 
     .venv/bin/python bench/chaos.py --minutes 60 --record
 
-The same as tests/e2e/hardening/test_chaos.py does for minutes (tests/e2e/harness/chaos): honest
-clients over every kind of listener compare every byte, hostile ones do what they can, and meanwhile
-workers are killed and stopped, helpers die, and the service is reloaded, rebalanced, upgraded. It
-says what was done and what came of it; exit status 1 if anything was wrong. It is not about speed.
+tests/e2e/hardening/test_chaos.py does this for minutes (tests/e2e/harness/chaos). Honest clients
+over every kind of listener compare every byte. Hostile clients do their worst. Meanwhile workers
+are killed and stopped, helpers die, and the service is reloaded, rebalanced and upgraded. The
+program reports what was done and what went wrong. The exit status is 1 if anything was wrong. It
+does not measure speed.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ if str(TOP) not in sys.path:
 from bench.lib.results import RESULTS, record  # noqa: E402 - the tree is not a package
 from tests.e2e.harness.chaos import Outcome, run  # noqa: E402
 
-ROUNDS = 40  # events of one pair of phases
+ROUNDS = 40  # events in one pair of phases
 
 
 def text(outcome: Outcome, minutes: float, seed: int) -> str:
-    """The section of RESULTS.md."""
+    """Returns the section of RESULTS.md."""
     facts = "\n".join(f"- {line}" for line in outcome.lines())
     wrong = "\n".join(f"- {line}" for line in outcome.wrong[:20]) or "- nothing"
     return (
@@ -40,7 +41,7 @@ def text(outcome: Outcome, minutes: float, seed: int) -> str:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs it; prints what came of it. Returns the exit status."""
+    """Runs the chaos and prints the outcome. Returns the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=1)

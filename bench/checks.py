@@ -1,10 +1,11 @@
-"""One checker, many backends: what it costs, and how late its checks are.
+"""One checker with many backends: its processor time, and the lateness of its checks.
 
     python bench/checks.py [--backends 2000] [--interval-ms 1000] [--seconds 60] [--record]
 
-The backends are addresses of 127.0.0.0/8 behind one listening socket, in a process of their own
-that notes when each was checked: lateness is seen from outside, between two checks of one backend.
-Jitter is off, so that a check that is not an interval after the last one is late or early.
+The backends are addresses of 127.0.0.0/8 behind one listening socket, in a process of its own that
+records the time of each check. Lateness is thus measured from outside, between two checks of one
+backend. Jitter is off: a check that does not come exactly one interval after the last one is late
+or early.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ WARM_UP_S = 5.0
 
 
 def serve(listener: socket.socket, http: bool, pipe: Connection) -> None:
-    """Accepts until told to stop, then sends the times of arrival by address."""
+    """Accepts connections until told to stop, then sends the times of arrival by address."""
     arrivals: dict[str, list[float]] = {}
     listener.setblocking(False)
     poller = select.epoll()
@@ -103,7 +104,7 @@ def table_of(backends: int, port: int) -> Table:
 
 
 class Run:
-    """One run: a checker, its targets, and what was seen of both."""
+    """One run: a checker, its targets, and the records of both."""
 
     def __init__(self, backends: int, interval_ms: int, kind: str) -> None:
         self.interval_ms = interval_ms
@@ -124,7 +125,7 @@ class Run:
         self.process = psutil.Process(self._child.pid)
 
     def end(self) -> dict[str, list[float]]:
-        """Stops it all; the times of arrival by address."""
+        """Stops both processes. Returns the times of arrival by address."""
         self._channel.close()
         self._child.reap()
         self._pipe.send("stop")
@@ -135,7 +136,8 @@ class Run:
 
 
 def late_ms(arrivals: dict[str, list[float]], start: float, interval_ms: int) -> list[float]:
-    """How much later than an interval after the last one each check came, sorted."""
+    """Returns for each check how much later it came than one interval after the last one,
+    sorted."""
     return sorted(
         (later - earlier) * 1000 - interval_ms
         for times in arrivals.values()
@@ -145,7 +147,7 @@ def late_ms(arrivals: dict[str, list[float]], start: float, interval_ms: int) ->
 
 
 def measured(backends: int, interval_ms: int, seconds: float, kind: str) -> dict[str, object]:
-    """The checker's processor time, lateness, descriptors."""
+    """Returns the checker's processor time, lateness and descriptors."""
     run = Run(backends, interval_ms, kind)
     try:
         time.sleep(WARM_UP_S)
@@ -201,7 +203,7 @@ def held(found: Mapping[str, object]) -> bool:
 
 
 def shown(found: Sequence[Mapping[str, object]]) -> str:
-    """A table: a column for each run."""
+    """Returns a table with one column for each run."""
     lines = [
         "One checker, backends on loopback; lateness as targets see it: `python bench/checks.py`",
         "(targets: under half a core, no check later than 10 % of its interval, no growth).",

@@ -1,17 +1,18 @@
 #!/usr/bin/env python3
-"""How fast is an address found in a set of networks? Look-ups, bytes and the time to build a set.
+"""Speed of look-ups of addresses in a set of networks, the set's size, and the time to build it.
 
     .venv/bin/python bench/cidr.py --record
 
-Networks are distinct and have the lengths of routing tables: IPv4 /16 to /24 and IPv6 /32 to /48,
-most of them the longest, in the blocks that registries have given out; half are allowed, half are
-denied. One half of the addresses looked up are in random networks, the other half anywhere in those
-blocks. The loop is C
-(csrc/core/bulk.h) and looks each address up once, in random order. "In turn" waits for each answer
-before it begins the next: that is the time that one look-up takes. "In a row" lets the processor
-overlap them, as it may where a worker does other things meanwhile. "One load" is the time of a
-single load from a random place of as much memory, in the same rounds: the least that one cache miss
-costs on this machine now, which the neighbours that share its caches decide.
+The networks are distinct and have the prefix lengths of routing tables: IPv4 /16 to /24 and IPv6
+/32 to /48, most of them the longest, in the blocks that registries have given out. Half of them are
+allowed, half denied. Half of the addresses looked up are in random networks, the other half
+anywhere in those blocks.
+
+The loop is C (csrc/core/bulk.h) and looks each address up once, in random order. "In turn" waits
+for each answer before the next look-up: this is the time of one look-up. "In a row" lets the
+processor overlap look-ups, as it can in a worker that has other work to do. "One load" is the time
+of a single load from a random place in as much memory, in the same rounds. It is the minimum cost
+of one cache miss on this machine at this time; other users of the machine's caches influence it.
 """
 
 from __future__ import annotations
@@ -54,14 +55,14 @@ def _anywhere6(rng: random.Random) -> int:
 
 @dataclass(frozen=True)
 class Family:
-    """One kind of addresses."""
+    """One address family."""
 
     width: int
     lengths: dict[int, int]
     anywhere: Callable[[random.Random], int]
 
     def networks(self, rng: random.Random, count: int) -> list[Network]:
-        """So many different ones."""
+        """Returns `count` different networks."""
         found: dict[Network, None] = {}
         lengths, shares = list(self.lengths), list(self.lengths.values())
         while len(found) < count:
@@ -97,7 +98,7 @@ def _probes(rng: random.Random, networks: list[Network], kind: str, count: int) 
 
 @dataclass(frozen=True)
 class Figures:
-    """Of one set."""
+    """The figures of one set."""
 
     kind: str
     networks: int
@@ -108,7 +109,7 @@ class Figures:
     build_s: float
 
     def row(self) -> str:
-        """Of the table."""
+        """Returns the set's row of the table."""
         return (
             f"| {self.kind} | {self.networks:,} | {self.in_turn_ns:.1f} | {self.in_a_row_ns:.1f}"
             f" | {self.load_ns:.1f} | {self.size / (1 << 20):.2f} | {self.build_s:.2f} |"
@@ -116,7 +117,7 @@ class Figures:
 
 
 def measure(table: Table, kind: str, count: int, probes: int, rounds: int) -> Figures:
-    """Builds a set and looks addresses up in it, in so many rounds."""
+    """Builds a set, and looks addresses up in it in `rounds` rounds."""
     rng = random.Random(count)
     if kind == "both":
         networks = [one for family in FAMILIES.values() for one in family.networks(rng, count // 2)]
@@ -141,7 +142,7 @@ def measure(table: Table, kind: str, count: int, probes: int, rounds: int) -> Fi
 
 
 def main() -> int:
-    """Prints the table."""
+    """Runs all measurements and prints the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--networks", type=int, nargs="+", default=[1_000, 100_000, 1_000_000])
     parser.add_argument("--probes", type=int, default=1_000_000)

@@ -3,9 +3,10 @@
 
     .venv/bin/python bench/compare.py --rounds 5 --seconds 2 --record
 
-Every round measures every balancer with every test, in an order that rotates, so that a machine
-that drifts drifts for all. Client, balancer and server share the machine and nothing is pinned but
-what a balancer pins itself. Only ratios of one run compare; see docs/benchmarks.md.
+Every round measures every balancer with every test. The order rotates, so that a change of the
+machine's speed affects all balancers alike. Client, balancer and server share the machine. Nothing
+is pinned to a CPU except what a balancer pins itself. Only ratios within one run can be compared;
+see docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -34,11 +35,13 @@ from bench.lib.targets import Target, default_l4lb, known, running  # noqa: E402
 def _options(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each test")
-    parser.add_argument("--only", choices=TESTS, action="append", help="these tests")
-    parser.add_argument("--peers", default="haproxy,nginx", help="whom to compare with")
-    parser.add_argument("--l4lb", default=default_l4lb(), help="path of the program")
-    parser.add_argument("--json", metavar="FILE", help="write every round")
+    parser.add_argument("--seconds", type=float, default=2.0, help="duration of each test")
+    parser.add_argument(
+        "--only", choices=TESTS, action="append", help="run only this test (repeatable)"
+    )
+    parser.add_argument("--peers", default="haproxy,nginx", help="balancers to compare with")
+    parser.add_argument("--l4lb", default=default_l4lb(), help="path of the l4lb program")
+    parser.add_argument("--json", metavar="FILE", help="write the figures of every round")
     parser.add_argument("--plot", metavar="FILE", help="draw the medians (PNG)")
     parser.add_argument("--record", action="store_true", help=f"rewrite {RESULTS.name}'s table")
     return parser.parse_args(argv)
@@ -54,7 +57,7 @@ def _loadgen() -> str:
 def _round(
     targets: Sequence[Target], generator: Generator, tests: Sequence[str]
 ) -> dict[str, dict[str, float]]:
-    """One round over the direct path and all targets."""
+    """Runs one round over the direct path and all targets."""
     found: dict[str, dict[str, float]] = {}
     for target in (None, *targets):
         name = target.name if target else report.DIRECT
@@ -82,7 +85,7 @@ def _about(options: argparse.Namespace, targets: Sequence[Target], argv: Sequenc
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs the comparison; prints its table. Returns the exit status."""
+    """Runs the comparison and prints its table. Returns the exit status."""
     options = _options(argv)
     peers = options.peers.split(",")
     targets = [one for one in known(options.l4lb) if one.name in ("l4lb", *peers)]

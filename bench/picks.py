@@ -1,10 +1,10 @@
-"""How fast are choices? Picks per second of each algorithm, and the time to build a Maglev table.
+"""Speed of choices: picks per second of each algorithm, and the time to build a Maglev table.
 
     .venv/bin/pytest bench/picks.py -p no:xdist -q --benchmark-columns=median,rounds
 
-A pick is the whole of it: the choice, the place taken at the backend and given back, in C, by the
-thousand (csrc/core/bulk.h). A table is built as the supervisor builds it, with all else that a
-change of membership needs.
+A pick here is complete: the choice of a backend, the place taken there, and the place given back.
+Thousands of picks run in C (csrc/core/bulk.h). A Maglev table is built as the supervisor builds it,
+with all other work of a change of membership.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ WALKS = ("least_connections", "least_response_time")  # these look at every back
 
 
 def pool_of(backends: int, balance: str, maglev_size: int) -> Table:
-    """A table of one pool, all its backends equal and usable."""
+    """Returns a table with one pool; all its backends are equal and usable."""
     table = Table((1, 1, 1, backends, 1))
     table.set_pool(
         0,

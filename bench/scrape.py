@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How long a scrape takes: a table of many backends and workers, rendered again and again.
+"""Duration of a scrape: the metrics of a table with many backends and workers, rendered often.
 
 .venv/bin/python bench/scrape.py --backends 1000 --workers 8 --record
 """
@@ -27,7 +27,7 @@ POOLS = 10
 
 
 def table_of(backends: int, workers: int) -> Table:
-    """A table with so many of them, where every pool has had sessions."""
+    """Returns a table with these numbers of backends and workers. Every pool has had sessions."""
     table = Table((64, 64, 64, backends, 64))
     for index in range(POOLS):
         table.set_pool(
@@ -49,7 +49,7 @@ def table_of(backends: int, workers: int) -> Table:
 
 
 def main() -> int:
-    """Prints the median and the worst of many scrapes."""
+    """Prints the median and the maximum of many scrapes."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--backends", type=int, default=1_000)
     parser.add_argument("--workers", type=int, default=8)

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""What it costs to be seen: l4lb with nothing kept, with its histograms and watched picks, and with
-an access log to a file besides, one worker each, in interleaved rounds.
+"""The cost of observability, one worker each, in interleaved rounds.
 
     .venv/bin/python bench/seeing.py --rounds 7 --seconds 2 --record
+
+The variants are l4lb without any records, with histograms and recorded choices, and with an access
+log to a file as well.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ FIGURES = {"conn_per_second": "new connections/s", "rr_per_second": "round trips
 
 @dataclass(frozen=True)
 class Variant(L4lb):
-    """l4lb with these lines in [process]; `{folder}` is its folder."""
+    """l4lb with these lines in [process]; `{folder}` in them stands for its folder."""
 
     lines: str = ""
 
@@ -43,7 +45,7 @@ class Variant(L4lb):
 
 
 def variants(program: str) -> list[Variant]:
-    """Nothing kept, what is kept by default, and the access log in both forms."""
+    """Returns the variants: no records, the default records, and the access log in both formats."""
     log = 'log = {{ access = "{{folder}}/access.log", access_format = "{0}" }}'
     return [
         Variant("off", program, "measure = false\nwatch_picks = 0"),
@@ -54,12 +56,12 @@ def variants(program: str) -> list[Variant]:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs the rounds; prints the table. Returns the exit status."""
+    """Runs the rounds and prints the table. Returns the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each test")
-    parser.add_argument("--l4lb", default=default_l4lb(), help="path of the program")
-    parser.add_argument("--json", metavar="FILE", help="write every round")
+    parser.add_argument("--seconds", type=float, default=2.0, help="duration of each test")
+    parser.add_argument("--l4lb", default=default_l4lb(), help="path of the l4lb program")
+    parser.add_argument("--json", metavar="FILE", help="write the figures of every round")
     parser.add_argument("--record", action="store_true", help=f"rewrite {RESULTS.name}'s part")
     options = parser.parse_args(argv)
     generator = Generator(_loadgen(), options.seconds)
@@ -89,7 +91,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def table(rounds: dict[str, list[dict[str, float]]]) -> str:
-    """Medians and ratios in Markdown."""
+    """Returns medians and ratios as a Markdown table."""
     lines = ["| | " + " | ".join(rounds) + " |", "| --- |" + " ---: |" * len(rounds)]
     for key, title in FIGURES.items():
         cells = []

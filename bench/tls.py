@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""TLS side by side: handshakes (full, resumed) and bulk, one worker each, in interleaved rounds.
+"""TLS side by side: handshakes (full, resumed) and bulk data, one worker each, interleaved.
 
     .venv/bin/python bench/tls.py --rounds 5 --seconds 2 --record
 
-Clients and server share the machine with the balancer, so what a client's side of a handshake
-costs limits the rate; the figure that compares is what the balancer's own processor time yields:
-handshakes for each second of it, and bytes. Rates are shown beside it. Only ratios of one run
-compare.
+Clients and server share the machine with the balancer, so the client's part of a handshake limits
+the rate. The figures to compare are therefore handshakes and bytes for each second of the
+balancer's own processor time. Rates are shown beside them. Only ratios within one run can be
+compared.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ JOBS = {"tls-full": "16", "tls-resumed": "16", "tls-bulk": "4"}
 
 
 class SecureL4lb(L4lb):
-    """With TLS on its listener."""
+    """l4lb with TLS on its listener."""
 
     def command(self, folder: Path, port: int, backend: int) -> list[str]:
         command = super().command(folder, port, backend)
@@ -46,7 +46,7 @@ class SecureL4lb(L4lb):
 
 
 class SecureHaproxy(Haproxy):
-    """The same; its tickets are on by default."""
+    """HAProxy with TLS on its frontend; its session tickets are on by default."""
 
     def command(self, folder: Path, port: int, backend: int) -> list[str]:
         command = super().command(folder, port, backend)
@@ -59,7 +59,7 @@ class SecureHaproxy(Haproxy):
 
 
 class SecureNginx(Nginx):
-    """The same, with a session cache as its documentation advises."""
+    """nginx with TLS on its server, and the session cache that its documentation recommends."""
 
     def command(self, folder: Path, port: int, backend: int) -> list[str]:
         command = super().command(folder, port, backend)
@@ -89,7 +89,7 @@ def _certificate(folder: str, kind: str) -> str:
 
 
 def measure(generator: Generator, target: Target) -> dict[str, float]:
-    """One round of one target."""
+    """Measures one target in one round."""
     found: dict[str, float] = {}
     with generator.server() as backend, running(target, backend) as run:
         for job, connections in JOBS.items():
@@ -107,11 +107,11 @@ def measure(generator: Generator, target: Target) -> dict[str, float]:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs the rounds; prints the table of medians. Returns the exit status."""
+    """Runs the rounds and prints the table of medians. Returns the exit status."""
     global CERTIFICATE
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each test")
+    parser.add_argument("--seconds", type=float, default=2.0, help="duration of each test")
     parser.add_argument("--key", choices=("rsa", "ec"), default="rsa")
     parser.add_argument("--record", action="store_true", help=f"rewrite {RESULTS.name}'s table")
     options = parser.parse_args(argv)

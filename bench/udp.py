@@ -3,9 +3,9 @@
 
     .venv/bin/python bench/udp.py --rounds 5 --seconds 2 --record
 
-Each session keeps a window of 64-byte datagrams under way. Counted are those that come back, those
-that do not, and the processor time that the balancer took for each. Only ratios of one run compare;
-see docs/benchmarks.md.
+Each session keeps a window of 64-byte datagrams in flight. The benchmark counts the datagrams that
+come back, those that are lost, and the balancer's processor time for each. Only ratios within one
+run can be compared; see docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Found = dict[str, dict[str, float]]  # by test
 
 
 class UdpL4lb(lib.L4lb):
-    """This project's, before a UDP backend."""
+    """l4lb in front of a UDP backend."""
 
     def command(self, folder: Path, port: int, backend: int) -> list[str]:
         command = super().command(folder, port, backend)
@@ -55,7 +55,7 @@ class UdpL4lb(lib.L4lb):
 
 
 class UdpNginx(lib.Nginx):
-    """nginx's stream module, before a UDP backend, with as large a buffer as ours."""
+    """nginx's stream module in front of a UDP backend, with buffers as large as l4lb's."""
 
     def command(self, folder: Path, port: int, backend: int) -> list[str]:
         command = super().command(folder, port, backend)
@@ -85,7 +85,7 @@ def _wait_until_echoed(process: subprocess.Popen[bytes], port: int) -> None:
 
 @contextmanager
 def running(target: lib.Target, backend: int) -> Iterator[lib.Running]:
-    """The target before the backend's port."""
+    """Runs the target in front of the backend's port, for the time of the block."""
     with tempfile.TemporaryDirectory(prefix="l4lb-bench-") as name:
         port = lib.free_port()
         process = subprocess.Popen(
@@ -149,11 +149,11 @@ def _table(rounds: dict[str, list[Found]]) -> str:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs the comparison; prints its table. Returns the exit status."""
+    """Runs the comparison and prints its table. Returns the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each test")
-    parser.add_argument("--l4lb", default=lib.default_l4lb(), help="path of the program")
+    parser.add_argument("--seconds", type=float, default=2.0, help="duration of each test")
+    parser.add_argument("--l4lb", default=lib.default_l4lb(), help="path of the l4lb program")
     parser.add_argument("--record", action="store_true", help=f"rewrite {RESULTS.name}'s table")
     options = parser.parse_args(argv)
     generator = Generator(_loadgen(), options.seconds)

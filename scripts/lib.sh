@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Shared by scripts/*: makes .venv, installs what the build needs, builds when something changed.
+# Functions for scripts/*: make .venv, install the needs of the build, build what has changed.
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=$top/.venv
@@ -9,8 +9,8 @@ die() { say "$*"; exit 1; }
 
 is_root_on_debian() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
 
-# install_debian PACKAGE...: installs those that are missing. Services are not started: a
-# policy-rc.d that says "not allowed" (101) stands while apt runs.
+# install_debian PACKAGE...: installs missing packages. Their services are not started: while apt
+# runs, there is a policy-rc.d that answers "not allowed" (101).
 install_debian() {
     local missing=() package
     for package in "$@"; do
@@ -22,7 +22,7 @@ install_debian() {
     (
         policy=/usr/sbin/policy-rc.d kept=
         if [ -e "$policy" ]; then kept=$(mktemp) && mv "$policy" "$kept"; fi
-        # However apt ends, services may start again.
+        # Services may start again however apt ends.
         trap 'rm -f "$policy"; [ -z "$kept" ] || mv "$kept" "$policy"' EXIT
         printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy"
         export DEBIAN_FRONTEND=noninteractive
@@ -44,7 +44,7 @@ find_python() {
     return 1
 }
 
-# What the build stands on that pip cannot bring.
+# Needs of the build that pip cannot install.
 need_tools() {
     if is_root_on_debian; then
         local packages=()
@@ -76,7 +76,7 @@ has_headers() {
 sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))'
 }
 
-# A name for the state of everything the installed program is made from.
+# Prints a fingerprint of everything that the installed program is built from.
 fingerprint() {
     (
         cd "$top" || exit
@@ -87,7 +87,8 @@ fingerprint() {
     ) | sha256sum | cut -d' ' -f1
 }
 
-# is_set_up FINGERPRINT EXTRAS: is that what is installed, with at least these extras?
+# is_set_up FINGERPRINT EXTRAS: true if the installed program has this fingerprint and at least
+# these extras.
 is_set_up() {
     local extra
     [ -x "$venv/bin/l4lb" ] && [ "$(head -n 1 "$stamp" 2>/dev/null)" = "$1" ] || return 1
@@ -96,8 +97,8 @@ is_set_up() {
     done
 }
 
-# set_up [EXTRA...]: afterwards $venv/bin/l4lb is this tree, with these extras. Two at a time wait
-# for each other; nothing is done when nothing changed.
+# set_up [EXTRA...]: installs this tree as $venv/bin/l4lb, with these extras. A second call at the
+# same time waits for the first. Nothing is done if nothing has changed.
 set_up() {
     local stamp=$venv/l4lb.stamp now extras
     command -v flock >/dev/null || need_tools
@@ -106,7 +107,7 @@ set_up() {
     now=$(fingerprint)
     if ! is_set_up "$now" "$*"; then
         need_tools
-        # Extras that an earlier run asked for stay.
+        # Extras of earlier calls stay installed.
         mapfile -t extras < <(printf '%s\n' "$@" "$(tail -n +2 "$stamp" 2>/dev/null)" |
             sed '/^$/d' | sort -u)
         say "building${extras:+ with ${extras[*]}}"
@@ -117,9 +118,9 @@ set_up() {
     exec 9>&-
 }
 
-# set_up_sanitized: afterwards $sanitized/bin/l4lb is this tree, built with AddressSanitizer and
-# UndefinedBehaviorSanitizer. Other packages are those of $venv. A report is a file in $L4LB_REPORTS
-# and ends the process that it is about.
+# set_up_sanitized: installs this tree as $sanitized/bin/l4lb, built with AddressSanitizer and
+# UndefinedBehaviorSanitizer. Other packages are those of $venv. A report is written to a file in
+# $L4LB_REPORTS, and ends the process that it is about.
 set_up_sanitized() {
     sanitized=$top/.venv-asan
     local stamp=$sanitized/l4lb.stamp python=$sanitized/bin/python now
@@ -140,8 +141,8 @@ set_up_sanitized() {
 }
 purelib='import sysconfig; print(sysconfig.get_path("purelib"))'
 
-# preload_sanitizer PYTHON: a script in PYTHON's place that runs it with libasan before all others.
-# why the interpreter and not the program: an upgrade starts the program's own file again.
+# preload_sanitizer PYTHON: replaces PYTHON by a script that runs it with libasan loaded first.
+# why: the interpreter is replaced, because an upgrade starts the program's own file again.
 preload_sanitizer() {
     local options="log_path=\${L4LB_REPORTS:-$top/build/sanitized}/report:abort_on_error=1"
     mv "$1" "$1-plain"
@@ -155,7 +156,7 @@ SCRIPT
     chmod 755 "$1"
 }
 
-# build EXTRA,...: the build's own needs stay in .venv, so that a rebuild asks no network.
+# build EXTRA,...: builds and installs. The build's tools stay in .venv: a rebuild needs no network.
 build() {
     local needs python=$venv/bin/python
     "$python" -m pip --version >/dev/null 2>&1 || "$(find_python)" -m venv --clear "$venv"
@@ -164,7 +165,7 @@ print(*tomllib.load(open(sys.argv[1], "rb"))["build-system"]["requires"], sep="\
         "$top/pyproject.toml")
     local pip=("$python" -m pip install --quiet --disable-pip-version-check)
     "${pip[@]}" "${needs[@]}"
-    # What setuptools left there of a module that is gone would be installed again.
+    # why: files that setuptools has left of a removed module would be installed again.
     find "$top"/build/lib.*/ -name '*.py' -delete 2>/dev/null || true
     "${pip[@]}" --no-build-isolation "$top${1:+[$1]}"
 }

@@ -1,1 +1,2 @@
-"""Parts of bench: the balancers (targets), what is measured (measures), how it is told (report)."""
+"""Parts of the benchmarks: the balancers (targets), the measurements (measures), the tables
+(report)."""

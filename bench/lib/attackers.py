@@ -1,10 +1,10 @@
-"""Clients that mean no good, as programs of their own: one kind a process, paced and bounded.
+"""Hostile clients, one kind for each process, paced and bounded.
 
     python bench/lib/attackers.py flood --to 127.0.0.1:80 --from 127.0.0.66 --rate 5000
 
-Prints a line when it is at full strength, and one JSON object of counts at its end, which comes
-with the end of its standard input or after --seconds. Only the standard library; root only for
-half-open connections (raw sockets).
+The program prints a line when it attacks at full strength, and one JSON object of counts at its
+end. It ends with its standard input, or after --seconds. It uses only the standard library. Only
+half-open connections need root (raw sockets).
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-TICK_S = 0.002  # from turn to turn; what is due by then comes at once
-LATE_S = 0.1  # what a pace that fell behind makes up for, at most
+TICK_S = 0.002  # time between two turns; events due within it come together
+LATE_S = 0.1  # a pace that is later than this skips events
 HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500)
 HEADER = b"PROXY TCP4 192.0.2.1 192.0.2.2 12345 443\r\n"
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closed by a reset
@@ -35,7 +35,7 @@ RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closed by a reset
 
 @dataclass
 class Pace:
-    """How often something is due."""
+    """A rate of events."""
 
     per_second: float
     since: float = field(default_factory=time.monotonic)
@@ -49,7 +49,7 @@ class Pace:
 
 
 class Clients:
-    """Sockets that were opened and what became of them."""
+    """Sockets that were opened, and counts of how they ended."""
 
     def __init__(self, to: tuple[str, int], sources: Sequence[str]) -> None:
         self.to, self.sources = to, sources
@@ -58,7 +58,7 @@ class Clients:
         self.poller = select.epoll()
 
     def dial(self) -> socket.socket | None:
-        """Begins to connect, from the next source."""
+        """Begins to connect from the next source address."""
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             sock.setsockopt(socket.IPPROTO_IP, 24, 1)  # IP_BIND_ADDRESS_NO_PORT
@@ -84,7 +84,7 @@ class Clients:
         sock.close()
 
     def reap(self) -> None:
-        """Closes those that the other side has ended."""
+        """Closes connections that the other side has ended."""
         for fd, _ in self.poller.poll(0):
             sock = self.open[fd]
             try:
@@ -99,7 +99,7 @@ class Clients:
 
 
 def flood(options: argparse.Namespace) -> Callable[[], bool]:
-    """New connections, as many a second as asked; those that live are held."""
+    """Opens new connections at the given rate, and holds those that are not ended."""
     clients, pace = Clients(options.to, options.sources), Pace(options.rate)
     options.counts = clients.counts
 
@@ -118,7 +118,7 @@ def flood(options: argparse.Namespace) -> Callable[[], bool]:
 
 
 def resets(options: argparse.Namespace) -> Callable[[], bool]:
-    """Connections that are reset as soon as they are begun."""
+    """Opens connections and resets each at once."""
     clients, pace = Clients(options.to, options.sources), Pace(options.rate)
     options.counts = clients.counts
 
@@ -135,7 +135,7 @@ def resets(options: argparse.Namespace) -> Callable[[], bool]:
 
 
 def slow(options: argparse.Namespace) -> Callable[[], bool]:
-    """Connections that say a byte now and then; the ended ones are opened again."""
+    """Holds connections that send a byte now and then. A connection that ended is opened again."""
     clients = Clients(options.to, options.sources)
     options.counts = clients.counts
     words = HELLO if options.say == "hello" else HEADER
@@ -181,7 +181,7 @@ def _sum(data: bytes) -> int:
 
 
 def syn(source: bytes, port: int, to: tuple[str, int]) -> bytes:
-    """A first segment and no more, with an address that need not be ours."""
+    """Returns a SYN packet whose source address may be forged."""
     target = socket.inet_aton(to[0])
     tcp = struct.pack("!HHIIBBHHH", port, to[1], random.getrandbits(32), 0, 5 << 4, 2, 65535, 0, 0)
     check = _sum(source + target + struct.pack("!BBH", 0, socket.IPPROTO_TCP, len(tcp)) + tcp)
@@ -192,7 +192,7 @@ def syn(source: bytes, port: int, to: tuple[str, int]) -> bytes:
 
 
 def half_open(options: argparse.Namespace) -> Callable[[], bool]:
-    """First segments from addresses where nobody answers."""
+    """Sends SYNs from addresses where nobody answers."""
     raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
     pace = Pace(options.rate)
     options.counts = counts = Counter[str]()
@@ -223,18 +223,24 @@ def _address(text: str) -> tuple[str, int]:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Attacks until its standard input ends. Returns the exit status."""
+    """Attacks until standard input ends. Returns the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument("--to", type=_address, required=True, metavar="HOST:PORT")
     parser.add_argument("--from", dest="sources", nargs="+", default=["127.0.0.66"])
-    parser.add_argument("--rate", type=float, default=1000, help="a second")
-    parser.add_argument("--connections", type=int, default=1000, help="held at one time")
-    parser.add_argument("--every", type=float, default=1, help="slow: seconds from byte to byte")
-    parser.add_argument("--say", choices=("hello", "proxy"), default="hello", help="slow: what")
-    parser.add_argument("--spoof", default="10.0.0.0/24", help="half-open: whose addresses")
-    parser.add_argument("--tick", type=float, default=TICK_S, help="seconds from turn to turn")
-    parser.add_argument("--seconds", type=float, default=600, help="the longest it goes on")
+    parser.add_argument("--rate", type=float, default=1000, help="connections or SYNs a second")
+    parser.add_argument(
+        "--connections", type=int, default=1000, help="connections held at one time"
+    )
+    parser.add_argument("--every", type=float, default=1, help="slow: seconds between two bytes")
+    parser.add_argument(
+        "--say", choices=("hello", "proxy"), default="hello", help="slow: what is sent"
+    )
+    parser.add_argument(
+        "--spoof", default="10.0.0.0/24", help="half-open: network of source addresses"
+    )
+    parser.add_argument("--tick", type=float, default=TICK_S, help="seconds between two turns")
+    parser.add_argument("--seconds", type=float, default=600, help="maximum duration")
     options = parser.parse_args(argv)
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))

@@ -1,4 +1,4 @@
-"""What is measured of one balancer in one round, by the load generator."""
+"""The measurements of one balancer in one round, made by the load generator."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ IDLE_SESSIONS = 8_000
 
 @dataclass(frozen=True)
 class Generator:
-    """The load generator's program and how long each of its jobs lasts."""
+    """The load generator's program, and how long each of its jobs lasts."""
 
     program: str
     seconds: float
 
     def job(self, port: int, *args: str) -> dict[str, float]:
-        """Runs one job to its end. Raises RuntimeError if it failed or did not end."""
+        """Runs one job to its end. Raises RuntimeError if it fails or does not end."""
         command = [self.program, args[0], "-p", str(port), "-t", str(self.seconds), *args[1:]]
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=self.seconds + 60, check=False
@@ -34,7 +34,7 @@ class Generator:
 
     @contextmanager
     def server(self) -> Iterator[int]:
-        """The server of all jobs; its port."""
+        """Runs the server of all jobs for the time of the block; yields its port."""
         with subprocess.Popen(
             [self.program, "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as process:
@@ -47,7 +47,7 @@ class Generator:
 
 
 def bulk(generator: Generator, port: int, run: Running | None, *, up: bool) -> dict[str, float]:
-    """Gbit/s over 8 connections, and the balancer's CPU seconds per GB."""
+    """Measures Gbit/s over 8 connections, and the balancer's CPU seconds per GB."""
     before = run.cpu_seconds() if run else 0.0
     found = generator.job(port, "bulk", "-c", "8", *(["-u"] if up else []))
     way = "up" if up else "down"
@@ -59,7 +59,8 @@ def bulk(generator: Generator, port: int, run: Running | None, *, up: bool) -> d
 
 
 def rate(generator: Generator, port: int, job: str) -> dict[str, float]:
-    """Round trips (rr) or connections (conn) of 64 bytes, 64 at a time: how many, how late."""
+    """Measures round trips (rr) or connections (conn) of 64 bytes, 64 at a time: rate and
+    latency."""
     found = generator.job(port, job, "-c", "64", "-s", "64")
     return {
         f"{job}_per_second": found["per_second"],
@@ -69,8 +70,8 @@ def rate(generator: Generator, port: int, job: str) -> dict[str, float]:
 
 
 def idle_memory(generator: Generator, port: int, run: Running) -> dict[str, float]:
-    """Private bytes of the worker for each session held idle."""
-    rate(Generator(generator.program, 0.3), port, "rr")  # what only the first sessions cost
+    """Measures the worker's private bytes for each idle session."""
+    rate(Generator(generator.program, 0.3), port, "rr")  # takes memory that is taken only once
     before = run.private_bytes()
     with subprocess.Popen(
         [generator.program, "hold", "-p", str(port), "-c", str(IDLE_SESSIONS)],
@@ -92,7 +93,7 @@ def idle_memory(generator: Generator, port: int, run: Running) -> dict[str, floa
 
 
 def measure(generator: Generator, port: int, run: Running | None, what: str) -> Mapping[str, float]:
-    """One test by its name; run is None for the direct path."""
+    """Runs one test by its name; run is None for the direct path."""
     if what == "bulk_down":
         return bulk(generator, port, run, up=False)
     if what == "bulk_up":

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-Rounds = Mapping[str, Sequence[Mapping[str, float]]]  # of each balancer, a map a round
+Rounds = Mapping[str, Sequence[Mapping[str, float]]]  # by balancer, one map for each round
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure of the comparison. target: what its ratio to the better peer should reach, at
-    least (higher is better) or at most; absolute: the target is for the figure itself."""
+    """One figure of the comparison. target: minimum (if higher is better) or maximum of its ratio
+    to the better peer. absolute: the target is for the figure itself, not for a ratio."""
 
     key: str
     title: str
@@ -38,7 +38,7 @@ DIRECT = "direct"
 
 
 def medians(rounds: Rounds) -> dict[str, dict[str, float]]:
-    """The median over the rounds of each figure that was measured, by balancer."""
+    """Returns by balancer the median over the rounds of each figure."""
     found: dict[str, dict[str, float]] = {}
     for name, measured in rounds.items():
         keys = {key for one in measured for key in one}
@@ -49,7 +49,7 @@ def medians(rounds: Rounds) -> dict[str, dict[str, float]]:
 
 
 def better_peer(figure: Figure, values: Mapping[str, Mapping[str, float]]) -> float | None:
-    """The best value among the peers; None if none was measured."""
+    """Returns the best value among the peers; None if none was measured."""
     peers = [
         of[figure.key]
         for name, of in values.items()
@@ -61,7 +61,8 @@ def better_peer(figure: Figure, values: Mapping[str, Mapping[str, float]]) -> fl
 
 
 def ratio(figure: Figure, values: Mapping[str, Mapping[str, float]]) -> float | None:
-    """Ours over the better peer's, or our figure itself where the target is absolute."""
+    """Returns our figure divided by the better peer's, or our figure itself if the target is
+    absolute."""
     ours = values.get(OURS, {}).get(figure.key)
     if ours is None:
         return None
@@ -72,7 +73,7 @@ def ratio(figure: Figure, values: Mapping[str, Mapping[str, float]]) -> float | 
 
 
 def verdict(figure: Figure, values: Mapping[str, Mapping[str, float]]) -> str:
-    """ "reached", "not reached", or "" where there is nothing to say."""
+    """Returns "reached", "not reached", or "" if the figure has no target or was not measured."""
     found = ratio(figure, values)
     if found is None or figure.target is None:
         return ""
@@ -81,7 +82,7 @@ def verdict(figure: Figure, values: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def number(value: float | None) -> str:
-    """Three significant digits, in full."""
+    """Returns a number with three significant digits; large ones as whole numbers."""
     if value is None:
         return "-"
     if value >= 1000:
@@ -90,7 +91,7 @@ def number(value: float | None) -> str:
 
 
 def table(values: Mapping[str, Mapping[str, float]]) -> str:
-    """The comparison in Markdown."""
+    """Returns the comparison as a Markdown table."""
     names = list(values)
     head = ["median of the rounds", *names, "l4lb / better peer", "target", ""]
     lines = [head, ["---"] * len(head)]
@@ -110,7 +111,7 @@ def table(values: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def plot(values: Mapping[str, Mapping[str, float]], path: str) -> None:
-    """A picture of the comparison, a panel a figure. Needs matplotlib (the extra `bench`)."""
+    """Draws the comparison, one panel for each figure. Needs matplotlib (the extra `bench`)."""
     import matplotlib as mpl
 
     mpl.use("Agg")

@@ -1,4 +1,4 @@
-"""bench/RESULTS.md: one section a benchmark, between marks that name it."""
+"""bench/RESULTS.md: one section for each benchmark, between marks with its name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ RESULTS = Path(__file__).resolve().parent.parent / "RESULTS.md"
 
 
 def record(name: str, text: str, *, title: str = "") -> None:
-    """Puts the text in place of the section's; a new section comes last, under its title."""
+    """Replaces the section's text. A new section comes last, under its title."""
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     known = RESULTS.read_text() if RESULTS.exists() else "# Results\n"
     if begin not in known:

@@ -1,7 +1,7 @@
-"""The balancers that are compared: how each is configured and started, one class a program.
+"""The balancers that are compared: configuration and start of each, one class for each program.
 
 All forward one port on 127.0.0.1 to one backend, with one worker or thread, and log nothing. Each
-is set up as its documentation advises for throughput.
+is configured for throughput as its documentation recommends.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ START_TIMEOUT_S = 20.0
 
 
 def free_port() -> int:
-    """A port nobody uses now."""
+    """Returns a port that nothing uses now."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
@@ -33,7 +33,7 @@ def free_port() -> int:
 
 @dataclass(frozen=True)
 class Target:
-    """One balancer. version is asked of the program itself."""
+    """One balancer. version() asks the program itself."""
 
     name: str
     program: str
@@ -45,7 +45,8 @@ class Target:
         return ""
 
     def command(self, folder: Path, port: int, backend: int) -> list[str]:
-        """Writes its configuration into folder; the command that serves in the foreground."""
+        """Writes the configuration into folder. Returns the command that serves in the
+        foreground."""
         raise NotImplementedError
 
 
@@ -55,7 +56,7 @@ def _first_line(*command: str) -> str:
 
 
 class L4lb(Target):
-    """This project's."""
+    """l4lb."""
 
     def version(self) -> str:
         return _first_line(self.program, "--version")
@@ -78,7 +79,7 @@ class L4lb(Target):
 
 
 class Haproxy(Target):
-    """HAProxy in tcp mode with splicing where it thinks fit."""
+    """HAProxy in tcp mode with option splice-auto."""
 
     def version(self) -> str:
         return _first_line(self.program, "-v")
@@ -143,17 +144,17 @@ stream {{
 
 
 def known(l4lb: str) -> list[Target]:
-    """All targets, this project's first; l4lb: path of its program."""
+    """Returns all targets, l4lb first. l4lb: path of its program."""
     return [L4lb("l4lb", l4lb), Haproxy("haproxy", "haproxy"), Nginx("nginx", "nginx")]
 
 
 def default_l4lb() -> str:
-    """The l4lb beside this Python."""
+    """Returns the path of the l4lb installed beside this Python."""
     return str(Path(sys.executable).parent / "l4lb")
 
 
 class Running:
-    """A started balancer: its port, its folder, and what it costs."""
+    """A balancer that was started: its port, its folder, and its use of processor and memory."""
 
     def __init__(self, process: subprocess.Popen[bytes], port: int, folder: Path = Path()) -> None:
         self.process = process
@@ -161,17 +162,17 @@ class Running:
         self.folder = folder
 
     def family(self) -> list[psutil.Process]:
-        """The balancer's processes."""
+        """Returns the balancer's processes."""
         parent = psutil.Process(self.process.pid)
         return [parent, *parent.children(recursive=True)]
 
     def cpu_seconds(self) -> float:
-        """User and system time of all its processes so far."""
+        """Returns user and system time of all its processes so far."""
         times = [one.cpu_times() for one in self.family()]
         return sum(one.user + one.system for one in times)
 
     def private_bytes(self) -> dict[int, int]:
-        """Memory that is each process's own, by pid."""
+        """Returns each process's private memory, by pid."""
         return {one.pid: _private_bytes(one.pid) for one in self.family()}
 
 
@@ -195,7 +196,7 @@ def _wait_until_served(process: subprocess.Popen[bytes], port: int) -> None:
 
 @contextmanager
 def running(target: Target, backend: int) -> Iterator[Running]:
-    """The target before the backend's port, for as long as the block lasts."""
+    """Runs the target in front of the backend's port, for the time of the block."""
     with tempfile.TemporaryDirectory(prefix="l4lb-bench-") as name:
         port = free_port()
         command = target.command(Path(name), port, backend)
@@ -214,7 +215,7 @@ def running(target: Target, backend: int) -> Iterator[Running]:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Ends the process group that the target was started as."""
+    """Ends the target's process group."""
     with suppress(ProcessLookupError, subprocess.TimeoutExpired):
         os.killpg(process.pid, signal.SIGINT)
         process.wait(timeout=5)

@@ -11,7 +11,7 @@ static unsigned index_of(uint64_t us)
     return index < last ? index : last;
 }
 
-/* The largest value that index_of puts there. */
+/* Returns the largest value of the bucket at this index. */
 static uint64_t value_of(unsigned index)
 {
     if (index < 2 * HISTOGRAM_STEPS)

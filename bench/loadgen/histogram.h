@@ -1,4 +1,5 @@
-/* Latencies in microseconds, log-linear: 128 steps to each power of two, so within 0.8 %. */
+/* A histogram of latencies in microseconds, log-linear: 128 steps for each power of two, which
+ * keeps errors within 0.8 %. */
 #ifndef LOADGEN_HISTOGRAM_H
 #define LOADGEN_HISTOGRAM_H
 
@@ -13,7 +14,7 @@ struct histogram {
 
 void histogram_add(struct histogram *histogram, uint64_t us);
 
-/* The value that `percent` of all are not above; 0 if there is none. */
+/* Returns the percentile: `percent` of all values are not above it; 0 if there are none. */
 uint64_t histogram_at(const struct histogram *histogram, double percent);
 
 #endif

@@ -50,7 +50,7 @@ static void fail(struct connection *c)
     c->fd = -1;
 }
 
-/* Opens all and waits, ten seconds at most, until every connect has ended. */
+/* Opens all connections and waits, at most ten seconds, until every connect has ended. */
 static void open_all(int epoll, const struct options *options)
 {
     for (unsigned i = 0; i < options->connections; i++) {
@@ -73,7 +73,7 @@ static void start_message(const struct options *options, struct connection *c)
         c->sent = n > 0 ? (size_t)n : 0;
 }
 
-/* Goes on with a message. True when its echo is complete. */
+/* Continues with a message. Returns true when its echo is complete. */
 static bool continue_message(const struct options *options, struct connection *c)
 {
     if (c->sent < options->size) {
@@ -93,8 +93,7 @@ static bool continue_message(const struct options *options, struct connection *c
     return c->received >= options->size;
 }
 
-/* ---- connections that rest: all rest equally long, so the first to rest is the first due --------
- */
+/* ---- pauses: all are equally long, so the connection that paused first is due first ---------- */
 
 static struct connection *resting[CONNECTIONS_MAX];
 static unsigned rest_first, rest_count;
@@ -105,7 +104,7 @@ static void rest(struct connection *c, uint64_t due_us)
     resting[(rest_first + rest_count++) % CONNECTIONS_MAX] = c;
 }
 
-/* The next one whose rest is over; NULL: none. */
+/* Returns the next connection whose pause is over; NULL: none. */
 static struct connection *rested(uint64_t now)
 {
     if (!rest_count || resting[rest_first]->due_us > now)
@@ -130,7 +129,7 @@ static uint64_t interval_us(const struct options *options)
     return (uint64_t)(options->interval_ms * 1e3);
 }
 
-/* When connection i begins, so that all together are even in time. */
+/* Returns the start of connection i, so that all connections are evenly spaced in time. */
 static uint64_t first_due_us(const struct options *options, uint64_t begin, unsigned i)
 {
     return begin + interval_us(options) * i / options->connections;
@@ -255,7 +254,7 @@ int run_conn(const struct options *options)
     return 0;
 }
 
-/* Holds connections, each with one round trip behind it, until its standard input ends. */
+/* Holds idle connections until standard input ends. Each has made one round trip before. */
 int run_hold(const struct options *options)
 {
     const int epoll = epoll_new();
@@ -277,6 +276,6 @@ int run_hold(const struct options *options)
     }
     report("hold", options, (double)(now_us() - begin + 1) / 1e6);
     fflush(stdout);
-    (void)!read(STDIN_FILENO, in, 1); /* a byte or the end: either says that it is time */
+    (void)!read(STDIN_FILENO, in, 1); /* waits for a byte or the end: both end the job */
     return 0;
 }

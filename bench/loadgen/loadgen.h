@@ -1,12 +1,12 @@
-/* The load generator: one thread, one epoll set, one job; a line of JSON when it is done.
+/* The load generator: one thread, one epoll set, one job. It prints a line of JSON at the end.
  *
- *   serve   the server of all jobs          rr    round trips over held connections
- *   bulk    bytes one way                   conn  new connections, one round trip each
- *   hold    connections that do nothing             tls-full, tls-resumed, tls-bulk (threads)
- *   hold    connections that do nothing             udp     datagrams that come back
+ *   serve   the server of all jobs            tls-full, tls-resumed, tls-bulk   TLS jobs (threads)
+ *   rr      round trips on open connections   bulk   bytes in one direction
+ *   conn    new connections, one round trip   hold   idle connections
+ *   udp     datagrams and their echoes
  *
- * What a connection is for, its first byte says: 'E' echo everything, 'D' send for ever, 'U' take
- * everything. Each job ends by itself and counts its errors.
+ * The first byte of a connection tells the server what to do: 'E' echo everything, 'D' send without
+ * end, 'U' discard everything. Each job ends by itself and counts its errors.
  */
 #ifndef LOADGEN_H
 #define LOADGEN_H
@@ -24,15 +24,15 @@ struct options {
     size_t size;
     double seconds;
     bool up;
-    double interval_ms; /* rr, conn: rest of a connection between two messages */
-    unsigned window;    /* udp: datagrams under way in each session */
-    bool gso;           /* udp: a window is one send */
+    double interval_ms; /* rr, conn: pause of a connection between two messages */
+    unsigned window;    /* udp: datagrams in flight in each session */
+    bool gso;           /* udp: each window is sent in one call */
 };
 
 struct connection {
     int fd;
     bool connected;
-    size_t sent, received; /* of the message under way */
+    size_t sent, received; /* bytes of the current message */
     uint64_t started_us, due_us;
 };
 
@@ -46,21 +46,21 @@ int run_tls_resumed(const struct options *options);
 int run_tls_bulk(const struct options *options);
 int run_udp(const struct options *options);
 
-/* udp.c: the echo server's socket and a turn of it. */
+/* udp.c: opens the echo server's socket; echoes what has come. */
 int udp_listen(const struct sockaddr_in *at);
 void udp_echo(int fd);
 
-/* net.c: what the jobs share */
+/* net.c: shared by the jobs */
 uint64_t now_us(void);
 _Noreturn void give_up(const char *what);
 int epoll_new(void);
 void watch(int epoll, int fd, uint32_t events, void *data);
 
-/* Begins to connect. number spreads connections over local addresses 127.0.0.1 to .8, so that one
- * address's ports are not the limit. Returns the socket or -errno. */
+/* Begins to connect. number spreads connections over the local addresses 127.0.0.1 to .8, so
+ * that the ports of one address are not the limit. Returns the socket or -errno. */
 int start_connect(const struct sockaddr_in *to, unsigned number);
 
-/* What ended the connect: 0 or an errno. */
+/* Returns the result of a connect: 0 or an errno. */
 int connect_error(int fd);
 
 #endif

@@ -9,24 +9,24 @@
 
 static const char usage[] =
     "usage: l4lb-loadgen JOB [OPTIONS]\n"
-    "  serve  the server of all jobs; prints its port, ends with its standard input\n"
-    "  rr     round trips over held connections\n"
-    "  bulk   bytes one way (--up: to the server)\n"
-    "  conn   new connections, one round trip each\n"
-    "  hold   connections that do nothing, until the standard input ends\n"
-    "  tls-full, tls-resumed  TLS connections, one round trip each\n"
-    "  tls-bulk  bytes one way inside TLS\n"
-    "  udp    datagrams that come back, over so many sessions\n"
-    "  -a, --address IP       127.0.0.1\n"
-    "  -p, --port PORT        serve: 0, any free one\n"
-    "  -c, --connections N    64\n"
-    "  -s, --size BYTES       64, of one message\n"
-    "  -t, --seconds S        2\n"
-    "  -i, --interval MS      rr, conn: 0, rest of a connection between two messages\n"
-    "  -u, --up\n"
-    "  -w, --window N         udp: 1, datagrams under way in each session, at most 64\n"
-    "  -g, --gso              udp: each window is one send with UDP_SEGMENT\n"
-    "Prints one JSON object when it is done. Exit status 0, 1 it failed, 2 usage.\n";
+    "  serve  the server of all jobs; prints its port and ends with its standard input\n"
+    "  rr     round trips over open connections\n"
+    "  bulk   bytes in one direction (--up: to the server)\n"
+    "  conn   new connections, one round trip on each\n"
+    "  hold   idle connections, until standard input ends\n"
+    "  tls-full, tls-resumed  TLS connections, one round trip on each\n"
+    "  tls-bulk  bytes in one direction inside TLS\n"
+    "  udp    datagrams and their echoes, one session for each connection of -c\n"
+    "  -a, --address IP       address to connect to (127.0.0.1)\n"
+    "  -p, --port PORT        port to connect to; serve: port to listen on (0: any free one)\n"
+    "  -c, --connections N    number of connections (64)\n"
+    "  -s, --size BYTES       size of one message (64)\n"
+    "  -t, --seconds S        duration (2)\n"
+    "  -i, --interval MS      rr, conn: pause of a connection between two messages (0)\n"
+    "  -u, --up               bulk: send to the server\n"
+    "  -w, --window N         udp: datagrams in flight in each session (1), at most 64\n"
+    "  -g, --gso              udp: send each window in one call with UDP_SEGMENT\n"
+    "Prints one JSON object at the end. Exit status: 0 done, 1 failed, 2 usage error.\n";
 
 static const struct {
     const char *name;

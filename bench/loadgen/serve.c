@@ -13,8 +13,8 @@
 
 struct peer {
     int fd;
-    char mode;          /* 0: not known yet */
-    size_t waiting, at; /* echoed bytes that would not go yet */
+    char mode;          /* 0: the first byte has not come yet */
+    size_t waiting, at; /* echoed bytes that the socket did not take yet */
     char *kept;
 };
 
@@ -27,7 +27,7 @@ static void drop(struct peer *peer)
     free(peer);
 }
 
-/* False if the peer is gone. */
+/* Sends waiting bytes. Returns false if the peer has gone. */
 static bool send_waiting(struct peer *peer)
 {
     while (peer->waiting) {
@@ -56,7 +56,7 @@ static bool echo(struct peer *peer, size_t got)
     return true;
 }
 
-/* Takes what came, up to a bound a turn. False if the peer is gone. */
+/* Receives bytes, up to a limit in each turn. Returns false if the peer has gone. */
 static bool receive(struct peer *peer)
 {
     for (int i = 0; i < 16 && !peer->waiting; i++) {
@@ -99,7 +99,7 @@ static void take_clients(int epoll, int listener)
     }
 }
 
-/* While something has to be sent the peer is watched for room too. */
+/* Watches the socket for room too while bytes wait to be sent. */
 static void rewatch(int epoll, struct peer *peer)
 {
     const bool sends = peer->mode == 'D' || peer->waiting;
@@ -109,7 +109,7 @@ static void rewatch(int epoll, struct peer *peer)
     epoll_ctl(epoll, EPOLL_CTL_MOD, peer->fd, &event);
 }
 
-/* Listens for TCP and, on the same port, for UDP; tells the port. */
+/* Listens for TCP and UDP on one port, and prints the port. */
 static int open_listener(const struct options *options, int *datagrams)
 {
     struct sockaddr_in at = options->to;
@@ -126,7 +126,7 @@ static int open_listener(const struct options *options, int *datagrams)
     return fd;
 }
 
-/* A standard input that is a file or /dev/null has no end to wait for. */
+/* Watches standard input for its end. A file or /dev/null has no end to wait for. */
 static void watch_input(int epoll, void *input)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = input};
@@ -134,7 +134,7 @@ static void watch_input(int epoll, void *input)
         give_up("epoll_ctl");
 }
 
-/* Serves until its standard input ends, or for ever if it is a file or /dev/null. */
+/* Serves until standard input ends; without end if that is a file or /dev/null. */
 int serve(const struct options *options)
 {
     struct epoll_event events[EVENTS];

@@ -1,5 +1,5 @@
-/* The TLS jobs: clients in threads, each one connection after the other; no certificate is
- * verified, so that the client's part of a handshake is small. */
+/* The TLS jobs: each thread is a client that makes one connection after the other. Certificates are
+ * not verified, so that the client's part of a handshake is small. */
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -17,7 +17,7 @@ static bool resumes, bulk;
 static uint64_t end_us;
 static atomic_ullong done, resumed, errors, bytes;
 
-/* TLS 1.3 tells its ticket after the handshake: the last one is used next. */
+/* Keeps the newest session for the next connection: TLS 1.3 sends tickets after the handshake. */
 static int keep(SSL *ssl, SSL_SESSION *session)
 {
     SSL_SESSION **mine = SSL_get_app_data(ssl);

@@ -1,8 +1,8 @@
-/* UDP: sessions that keep `window` datagrams of `size` bytes under way each, and their echo server.
+/* UDP: sessions that each keep `window` datagrams of `size` bytes in flight, and their echo server.
  *
- * A datagram's first bytes are its session's number: an echo that comes to another session, or that
- * is not as long as it was, is an error. A session whose echoes do not come for LOST_US counts them
- * as lost and goes on. With --gso each window is one send with UDP_SEGMENT. */
+ * The first bytes of a datagram are its session's number. An echo that comes to another session, or
+ * has another length, is an error. A session without echoes for LOST_US counts the missing ones as
+ * lost and goes on. With --gso each window is sent in one call with UDP_SEGMENT. */
 #include <errno.h>
 #include <netinet/udp.h>
 #include <stdio.h>
@@ -58,7 +58,7 @@ int udp_listen(const struct sockaddr_in *at)
     return fd;
 }
 
-/* Makes a received message, a run or not, one to be sent as it came. */
+/* Turns a received message into one to send back. A run of datagrams (GRO) stays a run. */
 static void turn_round(struct mmsghdr *message)
 {
     struct msghdr *head = &message->msg_hdr;
