@@ -219,3 +219,20 @@ def test_every_file_that_the_architecture_names_is_there() -> None:
     assert len(named) > 40
     there = [f"/{path.relative_to(TOP)}" for path in tracked("*")]
     assert [one for one in sorted(named) if not any(p.endswith(f"/{one}") for p in there)] == []
+
+
+def folders(*patterns: str) -> set[str]:
+    return {str(path.parent.relative_to(TOP)) for path in tracked(*patterns)}
+
+
+def test_tests_of_c_and_unit_tests_lie_in_folders_named_as_those_of_the_code() -> None:
+    rooms = {folder.replace("csrc", "tests/c") for folder in folders("csrc/*.c")}
+    packages = {folder.replace("l4lb", "tests/unit") for folder in folders("l4lb/*.py")}
+    assert folders("tests/c/*test_*.c") <= rooms
+    assert folders("tests/unit/*test_*.py") <= packages
+
+
+def test_end_to_end_tests_lie_in_the_folders_that_the_architecture_lists() -> None:
+    text = (TOP / "ARCHITECTURE.md").read_text()
+    listed = set(re.findall(r"^\| `(tests/e2e/\w+)` \|", text, re.MULTILINE))
+    assert folders("tests/e2e/*test_*.py") == listed - {"tests/e2e/harness"}
