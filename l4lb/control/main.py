@@ -27,7 +27,7 @@ async def _serve(setup: ControlSetup) -> None:
         setup.version, setup.supervisor_pid, setup.started_ms, setup.stale_heartbeat_ms
     )
     sources = Sources(setup.table, channel)
-    sources.start(setup.discovery)
+    sources.configure(setup.discovery)
     channel.on_order = sources.configure
     handlers = Handlers(setup.table, channel, service, sources)
     serving = [asyncio.create_task(Server(setup.admin, handlers, os.getppid()).run())]

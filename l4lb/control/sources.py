@@ -49,33 +49,31 @@ class Sources:
         self._table = table
         self._channel = channel
         self._own: Mapping[str, Sequence[str]] = {}
-        self._first: asyncio.Task[None] | None = None
+        self._waiting: set[asyncio.Task[None]] = set()  # for first answers
         self._runner = Runner(
             World(self._apply, self._tell, self._health, self._known, monotonic_ms, (AdminError,))
         )
 
     def configure(self, message: Mapping[str, Any]) -> None:
-        """Follows the sources of another configuration. message: {pools: settings by pool, own:
-        names by pool}."""
+        """Follows other sources. message: {pools: settings by pool, own: names by pool}. The
+        supervisor is told when each source has answered or failed once: a start or a reload may
+        wait for that."""
         self._own = message["own"]
         self._runner.configure(
             {name: Discovery.model_validate(one) for name, one in message["pools"].items()}
         )
+        task = asyncio.create_task(self._tell_when_tried(list(message["pools"])))
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
 
-    def start(self, message: Mapping[str, Any]) -> None:
-        """Follows the first sources; message: as for configure. Tells the supervisor when each
-        source has answered or failed once: a service that starts may wait for that."""
-        self.configure(message)
-        self._first = asyncio.create_task(self._tell_when_tried())
-
-    async def _tell_when_tried(self) -> None:
+    async def _tell_when_tried(self, pools: Sequence[str]) -> None:
         await self._runner.all_tried()
         with contextlib.suppress(AdminError):  # a service that ends does not wait any more
-            await self._channel.ask("all_answered", {})
+            await self._channel.ask("all_answered", {"pools": pools})
 
     async def close(self) -> None:
-        if self._first is not None:
-            self._first.cancel()
+        for task in self._waiting:
+            task.cancel()
         await self._runner.close()
 
     def shown(self) -> list[dict[str, Any]]:

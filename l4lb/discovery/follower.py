@@ -77,8 +77,8 @@ class World:
 
 
 class Follower:
-    """One pool's source, followed by a task. tried: set when its first answer is in force, or when
-    it has failed."""
+    """One pool's source, followed by a task. tried: set when its first answer is in force, when it
+    has failed, or when it is followed no more."""
 
     def __init__(self, name: str, settings: Discovery, world: World) -> None:
         self.name = name
@@ -234,5 +234,6 @@ class Follower:
         return True
 
     def close(self) -> None:
+        self.tried.set()
         if self._judging is not None:
             self._judging.cancel()

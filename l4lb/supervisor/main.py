@@ -36,10 +36,11 @@ from l4lb.supervisor.process.event_history import History
 from l4lb.supervisor.process.helper import Helper
 from l4lb.supervisor.process.reactor import Reactor
 from l4lb.supervisor.process.systemd_notify import Notifier
+from l4lb.supervisor.reload import discovery
+from l4lb.supervisor.reload.discovery import FIRST_ANSWERS_MS, unanswered
 from l4lb.supervisor.reload.install import Installer, open_all
 from l4lb.supervisor.reload.reload import Reloads
 from l4lb.supervisor.reload.source import ConfigOrigin, Source
-from l4lb.supervisor.requests import discovery
 from l4lb.supervisor.requests.change_record import Record
 from l4lb.supervisor.requests.operations import operations
 from l4lb.supervisor.requests.requests import Requests
@@ -58,7 +59,6 @@ from l4lb.supervisor.workers.workers import Workers
 
 STATUS_EVERY_MS = 5_000  # between status lines to the service manager
 STRANGERS_EVERY_MS = 1_000
-FIRST_ANSWERS_MS = 5_000  # time that a start waits for the first answers of discovery
 STOP_GRACE_MS = 2_000  # from the order to end at once to the kill
 LOG = l4lb.log.get("supervisor")
 
@@ -96,7 +96,7 @@ class Supervisor:
         self._service = self._described()
         self._reloads = self._make_reloads(origin)
         record = Record(self._tell)
-        self._waits_for_answers = before is None and bool(self._unanswered())
+        self._waits_for_answers = before is None and bool(unanswered(config))
         bound = operations(self._service, self._reloads, record, self._serve)
         self._requests = Requests(bound, record, phase=lambda: self._phase, notifier=notifier)
 
@@ -142,6 +142,7 @@ class Supervisor:
             self._before.source if self._before else Source(origin.path, self._config),
             load=origin.load,
             prepare=self._membership.policy.prepare,
+            follow=self._helpers.control.send,
             install=Installer(self._service, self._installed).install,
             tell=self._tell,
         )
@@ -280,18 +281,13 @@ class Supervisor:
         self._close()
         return self._exit_status
 
-    def _unanswered(self) -> list[str]:
-        """Returns the pools that have no backend until discovery finds one."""
-        pools = self._reloads.source.running.pools.items()
-        return [name for name, pool in pools if pool.discovery and not pool.backends]
-
     def _serve(self) -> None:
         """Starts to take clients; does nothing if the service serves already."""
         if self._phase != "starting":
             return
         self._phase = "serving"
-        if self._waits_for_answers and (unanswered := self._unanswered()):
-            LOG.warning("serving, but discovery has found no backend", pools=unanswered)
+        if self._waits_for_answers and (pools := unanswered(self._config)):
+            LOG.warning("serving, but discovery has found no backend", pools=pools)
         if self._before is not None:
             self._before.have_leave(self._table, self._membership)
         self._workers.start(hold_udp=self._before is not None)

@@ -70,7 +70,7 @@ class Overlay:
         """Returns this overlay with the states and weights that were set between `began` and `now`,
         for backends that it knows. config: the configuration under it. A reload that is rolled back
         thus keeps what operators set meanwhile."""
-        result = replace(self, discovered=now.discovered)
+        result = replace(self, discovered={**self.discovered, **now.discovered})
         known = {*_members(config), *self.added, *result._discovered_ids(config)}  # noqa: SLF001
         for key in known & {*began.states, *now.states}:
             if began.states.get(key) != now.states.get(key):
@@ -89,7 +89,7 @@ class Overlay:
 
     def _pool(self, name: str, pool: Pool) -> Pool:
         members = {one.name: one for one in pool.backends if (name, one.name) not in self.removed}
-        for one in self.discovered.get(name, ()):
+        for one in self.discovered.get(name, ()) if pool.discovery else ():
             members.setdefault(one.name, one)
         members.update({key[1]: one for key, one in self.added.items() if key[0] == name})
         backends = tuple(
@@ -142,15 +142,19 @@ class Overlay:
             elif key in known:
                 weights[key] = weight
         states = {key: state for key, state in self.states.items() if key in known}
-        discovered = {pool: one for pool, one in self.discovered.items() if pool in after.pools}
+        discovered = {name: self.discovered[name] for name in self._followed_pools(after)}
         return Overlay(states, weights, added, frozenset(removed), discovered), said
+
+    def _followed_pools(self, config: Config) -> list[str]:
+        """The pools of the configuration that have a source, of which something was discovered."""
+        pools = config.pools
+        return [name for name in self.discovered if name in pools and pools[name].discovery]
 
     def _discovered_ids(self, config: Config) -> set[Id]:
         return {
-            (pool, one.name)
-            for pool, found in self.discovered.items()
-            if pool in config.pools
-            for one in found
+            (name, one.name)
+            for name in self._followed_pools(config)
+            for one in self.discovered[name]
         }
 
     # ---- as plain data -----------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Changes of the configuration at run time: reload, plan, confirm, add, remove, diff, save.
+"""Changes of the configuration at run time: reload, plan, confirm, add, remove.
 
 The configuration in force is the file's with run-time changes over it (overlay.py). A child reads
 and checks a new one completely (loader.py). Then everything that can fail is done first (sockets,
@@ -18,13 +18,14 @@ from l4lb.config import diff
 from l4lb.config.build import build
 from l4lb.config.model import Config
 from l4lb.config.origin import Origin
-from l4lb.config.plain import as_written, digest, to_plain, to_stated
+from l4lb.config.plain import to_plain, to_stated
 from l4lb.config.reading.resolve import resolve
 from l4lb.errors import AdminError, L4lbError
 from l4lb.supervisor.process.faults import fault
 from l4lb.supervisor.process.reactor import Reactor
+from l4lb.supervisor.reload.discovery import FirstAnswers, Prepare
 from l4lb.supervisor.reload.loader import Loader
-from l4lb.supervisor.reload.overlay import Overlay, differences
+from l4lb.supervisor.reload.overlay import Overlay
 from l4lb.supervisor.reload.phase import Phase, Progress
 from l4lb.supervisor.reload.source import Load, Source
 
@@ -32,9 +33,6 @@ CHANGE_MAX_MS = 90_000  # time after which a change is given up
 LOG = l4lb.log.get("supervisor")
 
 Reply = Callable[[Any], object]  # a result, or an AdminError
-
-# Arguments: a configuration, a call for when all is prepared (now or later), a call for failure.
-Prepare = Callable[[Config, Callable[[], None], Callable[[L4lbError], None]], None]
 
 
 @dataclass(frozen=True)
@@ -59,8 +57,9 @@ class _Change:
 
 class Reloads:
     """The configuration in force, and every way to change it. load: reads a file. prepare: does the
-    slow part of an installation. install: puts a configuration in force, given the old one and the
-    changes. If it raises L4lbError, it has changed nothing."""
+    slow part of an installation. follow: orders the control process to follow sources of discovery.
+    install: puts a configuration in force, given the old one and the changes. If it raises
+    L4lbError, it has changed nothing."""
 
     def __init__(
         self,
@@ -69,13 +68,15 @@ class Reloads:
         *,
         load: Load,
         prepare: Prepare,
+        follow: Callable[[Mapping[str, Any]], object],
         install: Callable[[Config, Config, list[diff.Change]], None],
         tell: Callable[[str, Mapping[str, Any]], None],
     ) -> None:
         self._reactor = reactor
         self.source = source
         self._load = load
-        self._prepare = prepare
+        self.first_answers = FirstAnswers(reactor, lambda: self.source, follow, prepare)
+        self._prepare: Prepare = self.first_answers
         self._install = install
         self._tell = tell
         self._progress = Progress()
@@ -102,7 +103,8 @@ class Reloads:
         def apply(config: Config, warnings: list[str]) -> Any:
             overlay, dropped = self.source.overlay.rebased(self.source.file, config)
             before = self.source
-            result = self._install_source(Source(path, config, overlay))
+            after = Source(path, config, self.first_answers.over(overlay))
+            result = self._install_source(after)
             if confirm_ms:
                 self._begin_trial(before, confirm_ms)
             return result | {
@@ -349,35 +351,20 @@ class Reloads:
         """args: pool; backends: all that discovery has found now, each as in a file."""
         from l4lb.config.model import Backend
 
-        self._progress.refuse_unless(Phase.IDLE, Phase.ON_TRIAL)
         pool = str(args.get("pool"))
-        if pool not in self.source.file.pools:
-            raise AdminError("not_found", f"no pool is named {pool}")
         try:
             found = tuple(Backend.model_validate(one) for one in args.get("backends") or ())
         except ValueError as error:
             raise AdminError("bad_argument", str(error)) from error
+        if self.first_answers.take(pool, found):
+            reply({"changes": []})
+            return
+        self._progress.refuse_unless(Phase.IDLE, Phase.ON_TRIAL)
+        if pool not in self.source.file.pools:
+            raise AdminError("not_found", f"no pool is named {pool}")
         overlay = self.source.overlay.with_discovered(pool, found)
         what = f"what discovery found for {pool}"
         reply(self._install_at_once(what, replace(self.source, overlay=overlay)))
-
-    # ---- what differs --------------------------------------------------------------------------
-
-    def diff(self, _: Mapping[str, Any], reply: Reply) -> None:
-        reply(list(differences(self.source.file, self.source.overlay)))
-
-    def save(self, _: Mapping[str, Any], reply: Reply) -> None:
-        """Answers stated: the content of a file for the configuration in force; digest: of the
-        result of reading that file; left_out: run-time changes that no file can express."""
-        lasting = self.source.lasting
-        reply(
-            {
-                "file": self.source.path,
-                "stated": to_stated(as_written(lasting)),
-                "digest": digest(lasting),
-                "left_out": list(self.source.overlay.unsayable(lasting)),
-            }
-        )
 
 
 def _outcome(what: str, work: Callable[[], Any]) -> Any:

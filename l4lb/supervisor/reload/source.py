@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from l4lb.config.model import Config
+from l4lb.config.plain import as_written, digest, to_stated
 from l4lb.errors import L4lbError
 from l4lb.supervisor.reload.overlay import Overlay
 
@@ -43,3 +45,14 @@ class Source:
         """Returns the configuration in force without discovered backends: what a file can
         express."""
         return replace(self.overlay, discovered={}).over(self.file)
+
+    def saved(self) -> dict[str, Any]:
+        """What `save` needs. stated: what a file has to say for it; digest: of what must come of
+        reading that file; left_out: the changes at run time that no file can say."""
+        lasting = self.lasting
+        return {
+            "file": self.path,
+            "stated": to_stated(as_written(lasting)),
+            "digest": digest(lasting),
+            "left_out": list(self.overlay.unsayable(lasting)),
+        }

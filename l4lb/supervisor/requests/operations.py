@@ -9,6 +9,7 @@ from l4lb.clock import monotonic_ms
 from l4lb.config.model import Config
 from l4lb.control.commands import OPERATIONS
 from l4lb.errors import AdminError
+from l4lb.supervisor.reload.overlay import differences
 from l4lb.supervisor.reload.reload import Reloads, Reply
 from l4lb.supervisor.requests.backends import BackendRequests
 from l4lb.supervisor.requests.change_record import Record
@@ -22,19 +23,25 @@ Operations = dict[str, Operation]
 
 
 def operations(
-    service: Service, reloads: Reloads, record: Record, all_answered: Callable[[], None]
+    service: Service, reloads: Reloads, record: Record, serve: Callable[[], None]
 ) -> Operations:
-    """Returns the function for each operation, by its name. all_answered: called when each source
-    of discovery has answered or failed once."""
+    """Returns the function for each operation, by its name. serve: starts to take clients, if the
+    service has only waited for the first answers of discovery."""
     backends = BackendRequests(service.table, service.workers.send, reloads)
     checker = CheckerRequests(service.reactor, service.table, backends, record)
+
+    def all_answered(args: Mapping[str, Any]) -> None:
+        """Each source that the control process follows has answered or failed once."""
+        serve()
+        reloads.first_answers.answered(map(str, args.get("pools") or ()))
+
     bound = {
         **_of_backends(backends),
         **_of_clients(service),
         **_of_configuration(reloads),
         **_of_program(service, reloads),
         **_of_checker(checker),
-        "all_answered": at_once(lambda _: all_answered()),
+        "all_answered": at_once(all_answered),
     }
     assert bound.keys() == OPERATIONS.keys()
     return bound
@@ -74,8 +81,8 @@ def _of_configuration(reloads: Reloads) -> Operations:
         "add": reloads.add,
         "remove": reloads.remove,
         "discovered": reloads.discovered,
-        "diff": reloads.diff,
-        "save": reloads.save,
+        "diff": at_once(lambda _: list(differences(reloads.source.file, reloads.source.overlay))),
+        "save": at_once(lambda _: reloads.source.saved()),
         "checks": at_once(lambda args: _checks_of(reloads.source.running, args)),
     }
 

@@ -159,6 +159,32 @@ def test_changes_under_load_lose_nobody(backends: Backends, tmp_path: Path) -> N
                 load.wait_for_more(10)
 
 
+def test_a_reload_that_brings_a_source_lets_clients_meet_no_empty_pool(
+    backends: Backends, tmp_path: Path
+) -> None:
+    """Whether a pool gets a source instead of its backends, or a listener a pool with a source."""
+    go, one = tmp_path / "go", backends.addresses[0]
+    config = one_pool(f"127.0.0.1:{PORTS.take()}", backends.rows(), process={"workers": 2})
+    with Balancer(config) as lb, Load(lb, threads=2, size=100) as load:
+        source = {"type": "exec", "command": starts_late(go, json.dumps([one]))}
+        config["pools"]["web"] = {"discovery": source}
+        (lb.folder / "l4lb.toml").write_text(toml(config))
+        with subprocess.Popen([*program(), "admin", "--socket", lb.socket, "reload"]) as reload:
+            load.wait_for_more(20)
+            assert reload.poll() is None
+            go.touch()
+            assert reload.wait(20) == 0
+        has(lb, one)
+        load.wait_for_more(20)
+        config["pools"]["next"] = {"discovery": {"type": "file", "path": str(tmp_path / "b.json")}}
+        config["listeners"]["web"]["pool"] = "next"
+        replace(tmp_path / "b.json", [backends.addresses[1]])
+        (lb.folder / "l4lb.toml").write_text(toml(config))
+        lb.admin("reload")
+        load.wait_for_more(20)
+        assert "discovery has found no backend" not in lb.log()
+
+
 def test_a_large_loss_waits_for_the_checks(backends: Backends, tmp_path: Path) -> None:
     path = tmp_path / "b.json"
     one, two, three, _ = backends.addresses

@@ -12,9 +12,11 @@ from l4lb.config.model import Backend, Config
 from l4lb.config.origin import Origin
 from l4lb.supervisor.reload.overlay import Overlay, differences
 
+SOURCE = {"discovery": {"type": "file", "path": "/members"}}
 
-def config(*backends: Any) -> Config:
-    """Pool `web` with these backends: names, or (name, weight)."""
+
+def config(*backends: Any, discovers: bool = True) -> Config:
+    """Pool `web` with these backends: names, or (name, weight). discovers: it has a source too."""
     rows = [
         {"name": one[0], "address": "127.0.0.1:80", "weight": one[1]}
         if isinstance(one, tuple)
@@ -24,7 +26,7 @@ def config(*backends: Any) -> Config:
     return build(
         {
             "listeners": {"web": {"bind": ["127.0.0.1:8080"], "pool": "web"}},
-            "pools": {"web": {"backends": rows}},
+            "pools": {"web": {"backends": rows} | (SOURCE if discovers else {})},
         },
         Origin(),
     )
@@ -85,6 +87,17 @@ def test_what_was_found_is_beside_the_files_and_what_was_added_before_both() -> 
     assert members(overlay, config("a")) == {"a": 1, "d": 4}
     over = overlay.with_added("web", backend("d", 2)).with_weight(("web", "a"), 3)
     assert members(over, config("a")) == {"a": 3, "d": 2}
+
+
+def test_what_was_found_goes_with_the_source_and_comes_back_with_it() -> None:
+    found = Overlay().with_discovered("web", (backend("d"),))
+    with_source, without = config("a"), config("a", discovers=False)
+    rebased, _ = found.rebased(with_source, without)
+    assert members(rebased, without) == {"a": 1}
+    assert members(rebased, with_source) == {"a": 1}  # it may be another source
+    back = found.followed(found, rebased, with_source)
+    assert members(back, with_source) == {"a": 1, "d": 1}
+    assert members(Overlay().followed(Overlay(), found, without), without) == {"a": 1}
 
 
 def test_it_goes_there_and_back_as_plain_data() -> None:

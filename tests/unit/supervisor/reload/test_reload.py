@@ -13,6 +13,7 @@ from l4lb.config.origin import Origin
 from l4lb.errors import AdminError, L4lbError
 from l4lb.supervisor.process.reactor import Reactor
 from l4lb.supervisor.reload import reload
+from l4lb.supervisor.reload.discovery import FIRST_ANSWERS_MS
 from l4lb.supervisor.reload.phase import EDGES, Phase, Progress
 from l4lb.supervisor.reload.reload import CHANGE_MAX_MS, Reloads
 from l4lb.supervisor.reload.source import Source
@@ -20,17 +21,18 @@ from l4lb.supervisor.reload.source import Source
 TRIAL_MS = 5_000
 
 
-def config(*backends: str) -> Config:
+def config(*backends: str, **more: Any) -> Config:
     return build(
         {
             "listeners": {"web": {"bind": ["127.0.0.1:8080"], "pool": "web"}},
-            "pools": {"web": {"backends": [f"127.0.0.1:{port}" for port in backends]}},
+            "pools": {"web": {"backends": [f"127.0.0.1:{port}" for port in backends], **more}},
         },
         Origin(),
     )
 
 
-OLD, NEW = config("1"), config("1", "2")
+SOURCE = {"type": "file", "path": "/old"}
+OLD, NEW = config("1", discovery=SOURCE), config("1", "2", discovery=SOURCE)
 
 
 class Loads:
@@ -62,6 +64,7 @@ class Running:
         self.refuses: L4lbError | None = None
         self.prepares: list[tuple[Callable[[], None], Callable[[L4lbError], None]]] = []
         self.waits = False
+        self.orders: list[Mapping[str, Any]] = []
         self.reloads = Reloads(
             cast(Reactor, self),
             Source("/l4lb.toml", OLD),
@@ -69,6 +72,7 @@ class Running:
             prepare=self._prepare,
             install=self._install,
             tell=lambda kind, _: self.told.append(kind),
+            follow=self.orders.append,
         )
 
     def after(self, delay_ms: int, call: Callable[[], None]) -> None:
@@ -261,3 +265,81 @@ def test_no_phase_is_reached_by_an_edge_that_is_not_drawn() -> None:
             else:
                 with pytest.raises(AssertionError):
                     progress.go(after)
+
+
+def discovering(path: str = "/members") -> Config:
+    """Its pool `web` has only what a source finds; pool `own` has a backend too."""
+    source = {"type": "file", "path": path}
+    return build(
+        {
+            "listeners": {
+                "web": {"bind": ["127.0.0.1:8080"], "pool": "web"},
+                "own": {"bind": ["127.0.0.1:8081"], "pool": "own"},
+            },
+            "pools": {
+                "web": {"discovery": source},
+                "own": {"discovery": source, "backends": ["127.0.0.1:9"]},
+            },
+        },
+        Origin(),
+    )
+
+
+FOUND = {"address": "127.0.0.1:7", "name": "x", "weight": 1}
+
+
+def test_a_reload_waits_for_the_first_answer_of_a_source_that_a_pool_depends_on(
+    running: Running,
+) -> None:
+    running.ask("reload")
+    running.loads.end(discovering())
+    assert running.installed == []
+    (order,) = running.orders
+    assert {name: one["path"] for name, one in order["pools"].items()} == {"web": "/members"}
+    assert order["own"]["web"] == ["127.0.0.1:1"]  # no source has found it
+    running.ask("discovered", pool="web", backends=[FOUND])
+    assert running.installed == []
+    running.reloads.first_answers.answered(["other"])
+    assert running.installed == []
+    running.reloads.first_answers.answered(["web"])
+    assert running.ports == [7]
+    assert len(running.installed) == 1
+    assert set(running.orders[-1]["pools"]) == {"web", "own"}
+    running.ask("reload")
+    running.loads.end(discovering())  # it is followed already
+    assert len(running.installed) == 2
+
+
+def test_a_reload_waits_so_long_for_a_source_and_no_longer(running: Running) -> None:
+    running.ask("reload")
+    running.loads.end(discovering())
+    running.passes(FIRST_ANSWERS_MS)
+    assert running.ports == []
+    running.ask("reload")
+    running.loads.end(discovering("/elsewhere"))
+    running.reloads.first_answers.answered(["web", "own"])  # it has failed
+    running.passes(FIRST_ANSWERS_MS)
+    assert len(running.installed) == 2
+
+
+def test_a_reload_that_fails_after_the_wait_follows_what_is_in_force(running: Running) -> None:
+    running.refuses = L4lbError("no room")
+    running.ask("reload")
+    running.loads.end(discovering())
+    running.ask("discovered", pool="web", backends=[FOUND])
+    running.reloads.first_answers.answered(["web"])
+    assert isinstance(running.answers[-1], AdminError)
+    assert running.orders[-1]["pools"]["web"]["path"] == "/old"
+    assert running.ports == [1]
+
+
+def test_going_back_brings_what_was_found_before(running: Running) -> None:
+    running.ask("reload")
+    running.loads.end(discovering())
+    running.ask("discovered", pool="web", backends=[FOUND])
+    running.reloads.first_answers.answered(["web"])
+    running.ask("reload", confirm_ms=TRIAL_MS)
+    running.loads.end(config("1"))
+    assert running.ports == [1]
+    running.ask("rollback")
+    assert running.ports == [7]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from l4lb.config.model import Backend, Config
+from l4lb.supervisor.reload import discovery
 from l4lb.supervisor.reload.overlay import Overlay
 from l4lb.supervisor.reload.source import Source
-from l4lb.supervisor.requests import discovery
 
 FILE = Config.model_validate({
     "listeners": {"l": {"bind": ["127.0.0.1:8080"], "pool": "web"}},
