@@ -66,6 +66,7 @@ class Helper:
         self._leaving = False  # ends so that another process takes its place
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
+        self._loses = False  # messages to a child that does not read
         self._inbox: frames.Inbox | None = None
 
     @property
@@ -162,6 +163,7 @@ class Helper:
             self._channel = self._inbox = None
         self._waiting.clear()
         self._waiting_bytes = 0
+        self._loses = False
 
     def _receive(self) -> None:
         for _ in range(MESSAGES_A_TURN):
@@ -181,11 +183,25 @@ class Helper:
     def send(self, message: Mapping[str, Any]) -> bool:
         """Sends one message, in parts if it is long. Returns False if it was lost, because the
         child has gone or does not read."""
-        if self._channel is None or self._waiting_bytes > WAITING_MAX:
+        if self._channel is None:
+            return False
+        if self._waiting_bytes > WAITING_MAX:
+            self._tell_lost()
             return False
         for frame in frames.packed(message):
             self._put(frame)
         return True
+
+    def _tell_lost(self) -> None:
+        """Logs that messages are lost, once until the child has read what waits for it."""
+        if not self._loses:
+            self._loses = True
+            LOG.error(
+                "a process does not read; messages to it are lost",
+                child=self.name,
+                pid=self.pid,
+                waiting_bytes=self._waiting_bytes,
+            )
 
     def _put(self, frame: bytes) -> None:
         self._waiting.append(frame)
@@ -205,6 +221,7 @@ class Helper:
             except OSError:
                 return  # the child has gone; _reap clears the queue
             self._waiting_bytes -= len(self._waiting.popleft())
+        self._loses = False
 
     def stop(self) -> None:
         """Ends the child by closing its channel."""
