@@ -1,6 +1,7 @@
-"""Configurations by chance, made of the schema: every table and every key comes up.
+"""Random configurations, made from the schema: over many of them every table and every key occurs.
 
-Values are right each; what is wrong between them is taken out again, until nothing is.
+Each value is valid by itself. Values that contradict each other are removed again, until the
+configuration is valid.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ NAMES = ("web", "a.b", 'x"y', "é", "${x}", "127.0.0.1:9")
 ODD = ("plain", "${HOME}", "$${x}", "a\\b\"c'd", "\t\r\n é \x7f", "$", "${", "hex:00ff")
 POOL_OF = ("web", "é", "${x}")
 
-# Of the keys whose schema does not say what may be there, by the end of their path.
+# Values for keys whose schema does not say what is allowed, by the end of the key's path.
 EXAMPLES: dict[str, tuple[Any, ...]] = {
     "include": ([],),
     "process.admin": ("/tmp/a.sock", "/run/${x}/b"),
@@ -99,7 +100,7 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
 
 
 def some(chance: random.Random, density: float = 0.3) -> dict[str, Any]:
-    """The data of a configuration that is right. density: how many of the keys are there."""
+    """Returns the data of a valid configuration. density: the share of keys that are present."""
     data: dict[str, Any] = _Maker(chance, density).table(json_schema(), "")
     data.pop("include", None)
     for _ in range(200):
@@ -112,12 +113,12 @@ def some(chance: random.Random, density: float = 0.3) -> dict[str, Any]:
 
 
 def config(chance: random.Random, density: float = 0.3) -> Config:
-    """The same as a configuration."""
+    """Returns a valid configuration. density: as for `some`."""
     return build(some(chance, density), Origin())
 
 
 def example(path: str, chance: random.Random) -> Any:
-    """A value of one key, named as schema.keys() does."""
+    """Returns a value for one key, which is named as schema.keys() names it."""
     node = json_schema()
     for part in path.replace("[]", ".[]").split("."):
         node = _followed(node)
@@ -134,7 +135,7 @@ class _Maker:
         self.density = density
 
     def table(self, node: dict[str, Any], path: str) -> dict[str, Any]:
-        """Some of the keys of a table and what it requires."""
+        """Returns some keys of a table, and all keys that it requires."""
         required = node.get("required", ())
         return {
             name: self.value(below, f"{path}.{name}" if path else name)
@@ -193,7 +194,7 @@ def _wrong(data: dict[str, Any]) -> list[Path]:
 
 
 def _mend(data: dict[str, Any], path: Path) -> None:
-    """Takes out what a path names, or brings in what it misses."""
+    """Removes what a path names, or adds what is missing there."""
     *above, last = path
     here: Any = data
     for part in above:

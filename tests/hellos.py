@@ -1,4 +1,4 @@
-"""ClientHellos for tests: OpenSSL's own, written by Python's ssl into memory."""
+"""ClientHellos for tests: made by OpenSSL, written by Python's ssl into memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 
 def hello(name: str | None = None, protocols: Sequence[str] = ()) -> bytes:
-    """What a TLS client of this machine says first."""
+    """Returns the ClientHello of a TLS client of this machine."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     if protocols:
@@ -22,8 +22,8 @@ def hello(name: str | None = None, protocols: Sequence[str] = ()) -> bytes:
 
 
 def padded(said: bytes, size: int) -> bytes:
-    """The same hello with a padding extension (RFC 7685) in front of the others, so that its
-    handshake message has `size` bytes; in records as large as may be."""
+    """Returns the hello with a padding extension (RFC 7685) in front of the others, so that its
+    handshake message has `size` bytes. The records are as large as possible."""
     message = bytearray(said[5:])
     at = 4 + 2 + 32
     at += 1 + message[at]
@@ -38,6 +38,6 @@ def padded(said: bytes, size: int) -> bytes:
 
 
 def records(message: bytes, size: int = 1 << 14) -> bytes:
-    """A handshake message in records of at most `size` bytes."""
+    """Returns a handshake message in records of at most `size` bytes."""
     pieces = [message[i : i + size] for i in range(0, len(message), size)]
     return b"".join(b"\x16\x03\x01" + struct.pack(">H", len(one)) + one for one in pieces)

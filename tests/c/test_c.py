@@ -1,9 +1,10 @@
-"""The C-level tests: each ROOM/test_*.c is a program over all of csrc/, built and run here. It is
-about files of csrc/ROOM; the headers beside this file are what several programs share.
+"""The C-level tests: each ROOM/test_*.c is a program linked with all of csrc/. This module builds
+and runs them. Each tests files of csrc/ROOM. The headers in this folder are shared by several
+programs.
 
-With L4LB_SANITIZE=address they and csrc/ are built with AddressSanitizer and
-UndefinedBehaviorSanitizer, with L4LB_SANITIZE=thread with ThreadSanitizer (scripts/test --sanitize
-does both).
+L4LB_SANITIZE=address builds the programs and csrc/ with AddressSanitizer and
+UndefinedBehaviorSanitizer, L4LB_SANITIZE=thread with ThreadSanitizer. scripts/test --sanitize does
+both.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ TOP = HERE.parent.parent
 SANITIZERS = {
     "": [],
     "address": ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
-    # why -Wno-tsan: it does not know fences. Ours order relaxed atomics, in which it sees no races;
-    # words between them that are not atomic are marked (shm/seq.h).
+    # why -Wno-tsan: ThreadSanitizer does not know fences. Ours order relaxed atomics, in which it
+    # sees no races. Words between them that are not atomic are marked (shm/seq.h).
     "thread": ["-fsanitize=thread", "-Wno-tsan"],
 }
 SANITIZE = SANITIZERS[os.environ.get("L4LB_SANITIZE", "")]
@@ -31,7 +32,7 @@ FLAGS += ["-D_GNU_SOURCE", *SANITIZE]
 
 @pytest.fixture(scope="session")
 def objects(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """csrc/ compiled once."""
+    """Compiles csrc/ once."""
     folder = tmp_path_factory.mktemp("csrc")
     built = []
     for source in sorted(TOP.glob("csrc/*/*.c")):

@@ -1,5 +1,5 @@
-"""What all end-to-end tests share: a bound on each, the hard limit of descriptors, and, in a build
-with sanitizers, that no process reports anything."""
+"""Shared by all end-to-end tests: a time limit for each, the hard limit of descriptors, and, in a
+build with sanitizers, a check that no process reports anything."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TIMEOUT_S = 120
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """No test may hang: where pytest-timeout is installed, each gets a bound."""
+    """Gives each test a time limit, where pytest-timeout is installed: no test may hang."""
     for item in items:
         if "e2e" not in item.path.parts:
             continue
@@ -38,12 +38,12 @@ def _all_descriptors() -> None:
 
 @pytest.fixture(autouse=True)
 def _no_reports(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A sanitizer's report, of whatever process, fails the test that the process was of."""
+    """Fails the test whose process wrote a sanitizer's report."""
     if not os.environ.get("L4LB_REPORTS"):
         yield
         return
     folder = Path(tempfile.mkdtemp(dir=os.environ["L4LB_REPORTS"]))
-    # Processes that have given their rights up report too.
+    # Processes that have given up their rights must be able to write reports too.
     folder.chmod(0o1777)
     monkeypatch.setenv("L4LB_REPORTS", str(folder))
     yield
@@ -55,7 +55,7 @@ def _no_reports(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def default_socket() -> Iterator[None]:
-    """The default admin socket is ours: tests of all runs on this machine take turns with it."""
+    """Reserves the default admin socket: tests of all runs on this machine take turns with it."""
     with (Path(tempfile.gettempdir()) / f"l4lb-test-default-socket-{os.getuid()}").open(
         "wb"
     ) as lock:
@@ -68,6 +68,6 @@ def default_socket() -> Iterator[None]:
 
 @pytest.fixture
 def three() -> Iterator[Backends]:
-    """Three echoing backends that say their names: a, b, c."""
+    """Three echoing backends that send their names: a, b, c."""
     with Backends(3) as backends:
         yield backends

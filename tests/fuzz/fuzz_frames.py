@@ -1,7 +1,9 @@
-"""Frames of the admin socket: however a stream is cut, the same requests or the same refusal come
-out of it, nothing else is raised, and no more is kept than one frame.
+"""Frames of the admin socket: however a stream is cut, it gives equal requests or an equal refusal,
+no other exception is raised, and at most one frame is kept.
 
-python tests/fuzz/fuzz_frames.py FOLDER SECONDS [SEED]    mutates what is in the folder, by CPU time
+    python tests/fuzz/fuzz_frames.py FOLDER SECONDS [SEED]
+
+The program mutates the files in the folder for this CPU time.
 """
 
 from __future__ import annotations
@@ -17,11 +19,12 @@ from l4lb.control.commands import COMMANDS
 from l4lb.control.serving.protocol import FRAME_MAX, LENGTH, Decoder, ProtocolError, Request
 from l4lb.errors import AdminError
 
-LONGEST = 4096  # bytes of one input
+LONGEST = 4096  # maximum bytes of one input
 
 
 def outcome(parts: list[bytes]) -> list[object]:
-    """What comes of a stream in these parts: requests as text, then a refusal if there is one."""
+    """Returns the outcome of a stream in these parts: requests as text, then a refusal if there is
+    one."""
     found: list[object] = []
     decoder = Decoder()
     try:
@@ -40,7 +43,7 @@ def outcome(parts: list[bytes]) -> list[object]:
 
 
 def answer(checked, args) -> str:  # type: ignore[no-untyped-def]
-    """The arguments, or why they are none."""
+    """Returns the checked arguments, or why they are refused."""
     try:
         return repr(checked(args))
     except AdminError as error:
@@ -48,7 +51,7 @@ def answer(checked, args) -> str:  # type: ignore[no-untyped-def]
 
 
 def mutated(data: bytes, others: list[bytes], chance: random.Random) -> bytes:
-    """Some bytes changed, taken out, doubled or taken from another input."""
+    """Returns the bytes with some changed, removed, doubled or taken from another input."""
     out = bytearray(data)
     for _ in range(chance.randint(1, 8)):
         at = chance.randrange(len(out) + 1)
@@ -69,13 +72,13 @@ def mutated(data: bytes, others: list[bytes], chance: random.Random) -> bytes:
 
 
 def cut(data: bytes, chance: random.Random) -> list[bytes]:
-    """The same in parts."""
+    """Returns the bytes in random parts."""
     places = sorted(chance.randrange(len(data) + 1) for _ in range(chance.randint(0, 6)))
     return [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True)]
 
 
 def main() -> None:
-    """Runs for so many CPU seconds; prints how many inputs there were. Raises what it finds."""
+    """Runs for this number of CPU seconds. Prints the number of inputs. Raises what it finds."""
     folder, seconds = Path(sys.argv[1]), float(sys.argv[2])
     seed = int(sys.argv[3]) if len(sys.argv) > 3 else time.time_ns()
     chance = random.Random(seed)

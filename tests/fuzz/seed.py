@@ -1,6 +1,6 @@
-"""Writes the corpus that fuzzing starts from: real headers, hellos and lists.
+"""Writes the corpus with which fuzzing starts: real headers, hellos and lists.
 
-python tests/fuzz/seed.py FOLDER    one folder a target below it
+python tests/fuzz/seed.py FOLDER    one folder for each target below it
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hellos import hello, padded, records
 
 
 def frame(message: object) -> bytes:
-    """A frame of the admin socket."""
+    """Returns a frame of the admin socket."""
     body: bytes = msgpack.packb(message)
     return struct.pack(">I", len(body)) + body
 

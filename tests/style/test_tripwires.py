@@ -18,9 +18,10 @@ FLOORS = {
     "io": {"base", "io"},
     "run": {"base", "shm", "core", "io", "run"},
 }
-# csrc/run from the ground up: a file includes only files of lower floors, and a UDP file others of
-# UDP. So nothing that a stage needs knows stages, no stage knows another, and what begins, moves or
-# ends whole sessions stands above the one driver that does it (run/session.h).
+# The floors of csrc/run, from the ground up. A file includes only files of lower floors, and a UDP
+# file also other UDP files. Code that a stage needs therefore knows no stage, and no stage knows
+# another. Code that begins, moves or ends whole sessions stands above the one driver that does it
+# (run/session.h).
 RUN_FLOORS: tuple[tuple[str, ...], ...] = (
     ("list", "setup", "stage"),
     ("loop",),
@@ -71,7 +72,7 @@ def place(path: Path, line: int = 0) -> str:
 
 
 def excused(lines: list[str]) -> bool:
-    """Does a comment there say why the rule is broken?"""
+    """Returns whether a comment there says why the rule is broken."""
     return any("why:" in line for line in lines)
 
 
@@ -107,7 +108,7 @@ def test_no_c_function_is_too_long() -> None:
             if line == "{":
                 start = number
             elif line == "}" and start:
-                # The reason may stand above the function's name, or inside.
+                # The reason may stand above the function's name, or inside the function.
                 around = lines[max(start - 6, 0) : number]
                 if number - start > C_FUNCTION_MAX and not excused(around):
                     long.append(place(path, start))
@@ -187,7 +188,7 @@ def test_no_file_names_a_place_on_a_builders_machine() -> None:
 
 
 def test_nothing_waits_by_select() -> None:
-    """select(2) takes no descriptor from 1,024 on, and a service has those; poll and epoll do."""
+    """select(2) takes no descriptor from 1,024 on, and a service has those. poll and epoll do."""
     calls = [
         place(path, number)
         for path, lines in sources("l4lb/*.py")

@@ -1,4 +1,4 @@
-"""What every unit test starts from, whichever ran before it."""
+"""The common start of every unit test, whichever test ran before it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 import structlog
 
-# A busy machine is no fault of the code: no example is too slow.
+# why: no example is too slow, because the machine may be busy.
 hypothesis.settings.register_profile(
     "l4lb", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
@@ -17,6 +17,6 @@ hypothesis.settings.load_profile("l4lb")
 
 @pytest.fixture(autouse=True)
 def _log_of_its_own() -> Iterator[None]:
-    """A log that one test set up writes to a stream that is closed in the next."""
+    """Sets the log up again: the log of an earlier test writes to a stream that is closed now."""
     yield
     structlog.reset_defaults()

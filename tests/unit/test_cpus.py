@@ -1,4 +1,4 @@
-"""How many CPUs may be used, by control groups that are made up: a folder that looks like / ."""
+"""The number of usable CPUs by control groups of made-up hosts: a folder that looks like / ."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def tree(root: Path, files: dict[str, str]) -> str:
 
 
 def group2(root: Path, path: str, quotas: dict[str, str], mounts: str = V2) -> str:
-    """A host with version 2 alone; quotas: cpu.max by folder."""
+    """Returns a host with only version 2. quotas: cpu.max by folder."""
     files = {"/proc/self/cgroup": f"0::{path}\n", "/proc/self/mountinfo": mounts}
     files |= {f"/sys/fs/cgroup{folder}/cpu.max": f"{text}\n" for folder, text in quotas.items()}
     return tree(root, files)

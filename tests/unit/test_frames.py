@@ -1,4 +1,4 @@
-"""Messages between processes: whole, in order, in parts where they are long, and hostile ones."""
+"""Messages between processes: whole, in order, in parts if they are long; and hostile ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 def sent(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What comes out where these go in."""
+    """Returns what comes out when these messages are sent."""
     ours, theirs = channel()
     with theirs:
         inbox, found = frames.Inbox(theirs), []

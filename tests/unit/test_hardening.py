@@ -1,4 +1,4 @@
-"""What the compiler and the linker were asked to build in, read from the installed files."""
+"""The hardening options of compiler and linker, as seen in the installed files."""
 
 from __future__ import annotations
 
@@ -49,5 +49,5 @@ def test_stacks_and_copies_are_checked(name: str) -> None:
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="only x86 has it")
 @pytest.mark.parametrize("path", BUILT, ids=lambda path: path.name.partition(".")[0])
 def test_functions_begin_where_an_indirect_jump_may_land(path: Path) -> None:
-    """endbr64, which control-flow enforcement asks for at each such place."""
+    """Each function begins with endbr64, which control-flow enforcement requires."""
     assert path.read_bytes().count(b"\xf3\x0f\x1e\xfa") > 20

@@ -1,4 +1,4 @@
-"""The service log: one event one line, no secret, and no cause that fills it."""
+"""The service log: one event is one line, no secret is shown, and no cause fills the log."""
 
 from __future__ import annotations
 

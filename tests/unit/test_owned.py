@@ -1,4 +1,4 @@
-"""Folders and files that the service owns, where others got there first."""
+"""Folders and files of the service where other users have put something first."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ root_only = pytest.mark.skipif(os.getuid() != 0, reason="needs root, to be anoth
 
 @pytest.fixture
 def run() -> Iterator[Path]:
-    """A folder in one that every user may enter."""
+    """Returns a folder inside one that every user may enter."""
     with tempfile.TemporaryDirectory(prefix="l4lb-owned-") as folder:
         os.chmod(folder, 0o755)
         yield Path(folder) / "run"
 
 
 def as_nobody(work: Callable[[], object]) -> None:
-    """Does it in a child that is nobody."""
+    """Runs it in a child as the user nobody."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -53,7 +53,7 @@ def as_nobody(work: Callable[[], object]) -> None:
 
 
 def refusal(path: Path) -> str:
-    """Why there is no admin socket."""
+    """Returns why there is no admin socket."""
     with pytest.raises(L4lbError) as caught:
         open_admin(str(path)).close()
     return caught.value.message

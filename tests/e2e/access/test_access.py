@@ -1,4 +1,5 @@
-"""Who may come in: networks in the configuration and in files, and how others are turned away."""
+"""Access lists: networks in the configuration and in files, and how other clients are turned
+away."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ def balancer(echo: Backends, **access: Any) -> Balancer:
 
 
 def comes_in(lb: Balancer, source: str) -> bool:
-    """Is a client from this address served? If not, it must be reset."""
+    """Returns whether a client from this address is served. If not, it must be reset."""
     try:
         with socket.create_connection(lb.address, 20, (source, 0)) as client:
             return read_line(client) == "a"
@@ -216,7 +217,7 @@ def test_drop_says_nothing_and_a_tarpit_holds_its_clients(echo: Backends) -> Non
             until(lambda: lb.ask("stats")["ended"].get("rejected:denied") == 1, "it is dropped")
             client.settimeout(0.3)
             with pytest.raises((TimeoutError, ConnectionResetError)):
-                client.recv(1)  # a reset only where l4lb may not be silent
+                client.recv(1)  # a reset, where l4lb may not drop silently
     with (
         balancer(echo, deny=["127.0.0.2"], refusal="tarpit") as lb,
         socket.create_connection(lb.address, 20, ("127.0.0.2", 0)) as client,

@@ -1,4 +1,4 @@
-"""Who keeps the service busy is seen, and blocked by an operator or by itself."""
+"""Sources that load the service are shown, and are blocked by an operator or by a rule."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..harness import Backends, Balancer, read_line, run, until
 
 
 def comes_in(lb: Balancer, source: str) -> bool:
-    """Is a client from this address served? If not, it must be reset."""
+    """Returns whether a client from this address is served. If not, it must be reset."""
     try:
         with socket.create_connection(lb.address, 20, (source, 0)) as client:
             return read_line(client) == "a"
@@ -40,7 +40,7 @@ def test_talkers_are_seen_and_an_operators_block_holds_for_its_time() -> None:
         assert lb.ask("stats")["ended"]["rejected:blocked"] == 3
         lb.admin("unblock", "127.0.0.4")
         assert comes_in(lb, "127.0.0.4")
-        # Seldom: who is turned away often is blocked anew, by the rule.
+        # Asks seldom: a source that is turned away often would be blocked again by the rule.
         until(lambda: comes_in(lb, "127.0.0.2"), "the block has run out", every_s=0.3)
         for nobody in ("nobody", "fe80::1%eth0"):
             wrong = run("admin", "--socket", lb.socket, "block", nobody)

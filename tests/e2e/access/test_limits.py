@@ -1,4 +1,5 @@
-"""Limits of a listener and of its sources: exact over all workers, given back, run dry."""
+"""Limits of a listener and of its sources: exact over all workers, places are given back, and dry
+runs."""
 
 from __future__ import annotations
 
@@ -28,9 +29,9 @@ def balancer(echo: Backends, workers: int = 2, **limits: Any) -> Balancer:
 
 
 def connect(lb: Balancer, source: str = "127.0.0.1", bind: int = 0) -> socket.socket | None:
-    """A client that is served; None if it was reset."""
+    """Returns a client that is served; None if it was reset."""
     host, _, port = lb.binds()[bind].rpartition(":")
-    try:  # why: a reset may also come before connect() has looked
+    try:  # why: a reset may come before connect() returns
         client = socket.create_connection((host, int(port)), 20, (source, 0))
     except ConnectionResetError:
         return None
@@ -43,7 +44,7 @@ def connect(lb: Balancer, source: str = "127.0.0.1", bind: int = 0) -> socket.so
 
 
 def served(lb: Balancer, count: int, **how: Any) -> list[socket.socket]:
-    """Those of so many clients at one time that were served."""
+    """Returns those of this number of simultaneous clients that were served."""
     found: list[socket.socket | None] = []
     lock = threading.Lock()
 
@@ -248,7 +249,7 @@ def test_limits_in_dry_run_only_count(echo: Backends) -> None:
 
 
 def fetch(client: socket.socket, size: int) -> None:
-    """Sends so many bytes and reads them back, byte-exact."""
+    """Sends this number of bytes and reads them back, byte-exact."""
     data = bytes(range(256)) * (size // 256)
 
     def send() -> None:
@@ -286,7 +287,7 @@ def test_a_sources_sessions_share_its_bandwidth(echo: Backends) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-        assert time.monotonic() - started > 1.5  # 2 MiB
+        assert time.monotonic() - started > 1.5  # 2 MiB have moved
         close(clients)
 
 

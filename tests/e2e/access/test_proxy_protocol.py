@@ -1,4 +1,5 @@
-"""The PROXY protocol from proxies to us and from us to backends, with real ones on either side."""
+"""The PROXY protocol, from proxies to l4lb and from l4lb to backends, with real programs on both
+sides."""
 
 from __future__ import annotations
 
@@ -208,7 +209,8 @@ def test_a_listener_of_a_unix_socket_alone_needs_nobody_named(
 
 
 def heard(door: Door) -> tuple[tuple[Any, ...], bytes]:
-    """What the next connection to the door says first: its header, and what is behind it."""
+    """Returns the first bytes of the next connection to the door: its header, and the bytes after
+    it."""
     with door.accept() as peer:
         got = b""
         while (read := read_proxy(got))[0] == "more" or len(got) < read[1] + 5:
@@ -258,7 +260,7 @@ def test_what_was_received_is_passed_on_with_what_was_learnt() -> None:
 
 
 def inside(value: bytes) -> dict[int, bytes]:
-    """The TLVs in the value of another, which begins with five bytes of its own."""
+    """Returns the TLVs inside the value of another TLV, after its first five bytes."""
     found, rest = {}, value[5:]
     while rest:
         length = int.from_bytes(rest[1:3], "big")
@@ -337,7 +339,7 @@ stream {{
 
 
 def get(port: int, *, before: bytes = b"") -> tuple[str, tuple[str, int]]:
-    """An HTTP answer's body, and the client's own address."""
+    """Returns the body of an HTTP answer, and the client's own address."""
     with socket.create_connection(("127.0.0.1", port), 20) as client:
         client.sendall(before + b"GET / HTTP/1.0\r\n\r\n")
         with client.makefile("rb") as answer:
@@ -366,9 +368,9 @@ def test_a_real_proxy_is_understood_and_understands(
     config = one_pool(f"127.0.0.1:{front}", [f"127.0.0.1:{back}"], send_proxy=version)
     config["listeners"]["web"] |= {"proxy_protocol": "accept", "trusted": ["127.0.0.1"]}
     with running(command, out, tmp_path / "log"), Balancer(config):
-        body, own = get(front)  # we speak, they listen
+        body, own = get(front)  # l4lb sends the header, the other reads it
         assert body == "{}:{}".format(*own)
-        body, own = get(out)  # they speak, we listen and pass it on
+        body, own = get(out)  # the other sends the header, l4lb reads it and passes it on
         assert body == "{}:{}".format(*own)
         body, _ = get(front, before=write_proxy(2, CLIENT, MEANT))
         assert body == "{}:{}".format(*CLIENT)

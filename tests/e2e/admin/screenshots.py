@@ -1,4 +1,4 @@
-"""Pictures of the dashboard, for docs/: a service under a load, one backend down, one drained."""
+"""Screenshots of the dashboard for docs/: a service under load, one backend down, one drained."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..harness import PORTS, Backends, Balancer, Load, held
 from ..harness.browser import browser
 from .test_dashboard import CHECKS, row, url
 
-SECONDS = 45  # of history in the pictures
+SECONDS = 45  # seconds of history in the screenshots
 
 
 def main(folder: Path) -> None:

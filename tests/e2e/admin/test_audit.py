@@ -1,5 +1,5 @@
-"""The record of changes: each one is an event and a line of the log that say who, what and how it
-ended. A command that changes something and has no row here fails."""
+"""The record of changes: each change is an event and a line of the log that say who made it, what
+it was, and how it ended. A command that changes something and has no row here fails the test."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ Args = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Change:
-    """What is asked, the arguments that are told beside the names in it, and what it is about.
-    before: what is asked first."""
+    """A command that changes something. given: its arguments as asked. about: the names in them
+    that are recorded apart. args: its other recorded arguments. before: commands that are run
+    first."""
 
     given: Args
     about: Mapping[str, str] = field(default_factory=dict)
@@ -92,14 +93,14 @@ def audit(lb: Balancer) -> list[dict[str, Any]]:
 
 
 def ask_patiently(lb: Balancer, command: str, args: Args) -> None:
-    """An upgrade takes long where others use the machine too."""
+    """Asks with a long timeout: an upgrade takes long on a busy machine."""
     with connect(lb.socket, 3 * PATIENCE_S) as peer:
         peer.sendall(frame({"id": 1, "command": command, "args": dict(args)}))
         assert read_frame(peer)["ok"]
 
 
 def told(lb: Balancer, command: str, since: int) -> dict[str, Any]:
-    """The newest record of this command, of those after the first `since`."""
+    """Returns the newest record of this command after the first `since` records."""
 
     def look() -> dict[str, Any] | None:
         found = [row for row in audit(lb)[since:] if row["command"] == command]
@@ -110,7 +111,7 @@ def told(lb: Balancer, command: str, since: int) -> dict[str, Any]:
 
 
 def logged(lb: Balancer, *words: str) -> bool:
-    """Has the log one line of a change with all these?"""
+    """Returns whether one line of the log is about a change with all these fields."""
     lines = [line for line in lb.log().splitlines() if "] change " in line]
     return any(all(word in line for word in words) for line in lines)
 
@@ -295,7 +296,7 @@ def usable(lb: Balancer) -> int:
 
 
 def until_told(lb: Balancer, *kinds: str) -> dict[str, Any]:
-    """The newest of these events, once there are no others."""
+    """Returns the newest of these events, once there are no others."""
     until(lambda: [row["kind"] for row in pool_events(lb)] == list(kinds), f"told: {kinds}")
     return pool_events(lb)[-1]
 

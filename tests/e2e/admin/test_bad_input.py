@@ -1,4 +1,5 @@
-"""The admin socket, fed what no client should send: it answers or closes, and goes on."""
+"""The admin socket, fed with input that no client should send: it answers or closes, and goes
+on."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ COMMANDS = ("status", "listeners", "pools", "backends", "workers", "sessions")
 
 @pytest.fixture
 def lb(three: Backends) -> Iterator[Balancer]:
-    """A balancer that must answer and serve when the test has ended, by the same processes."""
+    """A balancer whose first processes must still answer and serve at the end of the test."""
     with Balancer.before(three.rows()) as balancer:
         titles = ("supervisor", "control", "checker", "worker 0", "worker 1")
         before = sorted(balancer.child(title).pid for title in titles)
@@ -35,7 +36,7 @@ def lb(three: Backends) -> Iterator[Balancer]:
 
 
 def throw(lb: Balancer, data: bytes) -> bytes:
-    """Sends these bytes and a half-close; what comes back until the end, at most 1 MiB."""
+    """Sends these bytes and a half-close. Returns what comes back until the end, at most 1 MiB."""
     got = b""
     cut_off = contextlib.suppress(BrokenPipeError, ConnectionResetError)
     with wire.connect(lb.socket) as peer, cut_off:
@@ -87,7 +88,7 @@ def test_two_hundred_idle_peers_leave_room_for_an_operator(lb: Balancer) -> None
             peer = socket.socket(socket.AF_UNIX)
             stack.enter_context(peer)
             peer.settimeout(5)
-            # why: peers beyond the limit may be refused or wait; the operator may not.
+            # why: peers beyond the limit may be refused or wait; the operator must be served.
             with contextlib.suppress(OSError):
                 peer.connect(lb.socket)
         assert lb.admin("status")["workers"]
@@ -182,7 +183,7 @@ def test_the_socket_and_its_folder_are_closed_to_others(lb: Balancer) -> None:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 def test_a_stranger_who_reaches_the_socket_is_turned_away(lb: Balancer) -> None:
-    """The mode of the folder keeps others out; the peer's identity is checked all the same."""
+    """The folder's mode keeps others out; the server checks the peer's identity as well."""
     for path, mode in ((lb.folder, 0o755), (Path(lb.socket).parent, 0o755), (lb.socket, 0o666)):
         os.chmod(path, mode)
     child = os.fork()
@@ -198,7 +199,7 @@ def test_a_stranger_who_reaches_the_socket_is_turned_away(lb: Balancer) -> None:
 
 
 def _ask_as_a_stranger(path: str) -> int:
-    """0 if nobody's request is refused or not answered; run in a child that then exits."""
+    """Runs in a child that then exits, with 0 if every request was refused or not answered."""
     os.setgroups([])
     os.setgid(65534)
     os.setuid(65534)

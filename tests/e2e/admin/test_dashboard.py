@@ -1,4 +1,4 @@
-"""The dashboard in a real browser: what it shows, what it may change, and for whom."""
+"""The dashboard in a real browser: its content, the changes it can make, and who may make them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def ask(
 
 
 def row(driver: Any, name: str) -> str:
-    """The text of a backend's row."""
+    """Returns the text of a backend's row."""
     script = """return [...document.querySelectorAll('#pools tbody tr')]
         .filter((tr) => tr.cells[0].textContent.startsWith(arguments[0] + ' '))
         .map((tr) => tr.innerText).join('')"""
@@ -94,7 +94,7 @@ def test_it_shows_what_goes_on_and_a_drain_needs_the_token(three: Backends, tmp_
         until(lambda: "an operator drains it" in row(page, "a"), "and is shown so")
         press(page, "ready a")
         until(lambda: lb.backends()["a"]["state"] == "ready", "it is ready again")
-        # The refusal of the wrong token is the one thing the console may have heard of.
+        # The console may report only the refusal of the wrong token.
         assert all("401" in one for one in console(page))
 
 
@@ -127,7 +127,7 @@ def press(page: Any, label: str) -> None:
     command, _, name = label.partition(" ")
     selector = f"button[aria-label='{command} web/{name}']"
     until(lambda: page.find_elements("css selector", selector), f"a button {label}")
-    # why: by script, because a row may be drawn anew between looking and pressing.
+    # why: pressed by script, because a row may be drawn again between the look-up and the press.
     page.execute_script("document.querySelector(arguments[0]).click()", selector)
 
 
@@ -153,8 +153,8 @@ def test_it_can_be_read_on_a_phone_and_without_eyes(
         assert not console(page)
 
 
-# What a screen reader needs: names of controls and pictures, headings in order, scopes; and the
-# contrast of text (WCAG 2, 1.4.3) on what it stands on.
+# Needs of screen readers: names of controls and images, headings in order, scopes; and the contrast
+# of text with its background (WCAG 2, 1.4.3).
 ACCESSIBLE = """
 const found = [];
 for (const e of document.querySelectorAll('button, input, select, canvas, [role=region]')) {
@@ -298,6 +298,6 @@ def test_what_is_no_request_is_refused_without_a_word_in_the_log(
 
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[Balancer]:
-    """A balancer whose page may change things."""
+    """A balancer whose page may change things with a token."""
     with Backends(1) as backends, balancer(backends, http_admin=True) as lb:
         yield lb

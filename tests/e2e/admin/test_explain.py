@@ -1,4 +1,5 @@
-"""`explain` tells what then happens, `simulate` what a change does; neither changes anything."""
+"""`explain` names the backend that the client then gets, `simulate` the effect of a change. Neither
+changes anything."""
 
 from __future__ import annotations
 
@@ -13,13 +14,13 @@ from ..harness.datagrams import UdpBackends, ask, clients, udp_balancer
 
 
 def met(lb: Balancer, source: str) -> str:
-    """The backend that a new connection from this address reaches."""
+    """Returns the backend that a new connection from this address reaches."""
     with socket.create_connection(lb.address, timeout=20, source_address=(source, 0)) as client:
         return read_line(client)
 
 
 def told(lb: Balancer, client: str) -> str:
-    """The backend that this client would get, as explained."""
+    """Returns the backend that `explain` names for this client."""
     return str(lb.ask("explain", pool="web", client=client)["backend"])
 
 

@@ -1,4 +1,5 @@
-"""Fifty admin clients at once, under traffic: followers, stuck ones and hostile ones."""
+"""Fifty admin clients at the same time, under traffic: followers, clients that never read, and
+hostile ones."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ def connected(lb: Balancer) -> socket.socket:
 
 
 def bother(lb: Balancer, stop: threading.Event) -> None:
-    """Sends nonsense, again and again, on a connection each."""
+    """Sends nonsense repeatedly, each time on a new connection."""
     while not stop.wait(0.02):
         with contextlib.suppress(OSError), connected(lb) as sock:
             sock.sendall(os.urandom(64))

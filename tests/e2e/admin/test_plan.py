@@ -1,5 +1,5 @@
-"""What reads the configuration in force, over pools of every kind: with names and without, found by
-discovery, empty."""
+"""Commands that read the configuration in force, over pools of every kind: with names and without,
+filled by discovery, empty."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What runs, written to a file: read back equal, private, whatever the configuration is."""
+"""`save`: the configuration in force is written to a file, reads back equal, and is private,
+whatever it contains."""
 
 from __future__ import annotations
 
@@ -30,8 +31,8 @@ def authority() -> Iterator[Authority]:
 
 
 class Mixed(Balancer):
-    """Listeners and pools of every kind: TLS that asks for no client's certificate, UDP, a pool
-    that only discovery fills, host names, texts that look like environment variables."""
+    """A configuration with listeners and pools of every kind: TLS without client certificates, UDP,
+    a pool filled only by discovery, host names, and texts that look like environment variables."""
 
     @classmethod
     def of(cls, backends: Backends, authority: Authority, folder: Path) -> Mixed:

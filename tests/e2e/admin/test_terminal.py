@@ -1,4 +1,4 @@
-"""The interactive parts in a real terminal: tmux, keys and the screen."""
+"""The interactive parts in a real terminal: tmux sends keys and reads the screen."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Terminal:
         self._columns = str(columns)
         self._label = f"l4lb-{os.getpid()}-{time.monotonic_ns()}"
         state = f"XDG_STATE_HOME={shlex.quote(str(folder))}"
-        # The trap: Ctrl-C ends the program, not the shell that tells how it ended.
+        # why the trap: Ctrl-C then ends the program, and not the shell that reports how it ended.
         self._command = f"trap : INT; {state} {shlex.join(command)}; echo ended with $?; sleep 60"
 
     def _tmux(self, *args: str) -> str:

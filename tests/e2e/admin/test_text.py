@@ -1,5 +1,5 @@
 """The text of every admin command over a service with every kind of listener, pool and event: at a
-terminal of 80 columns, and in a pipe. A command without a case here fails."""
+terminal of 80 columns, and in a pipe. A command without a case here fails the test."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def words(every: Everything, said: Sequence[Word]) -> list[str]:
 
 
 def asked(every: Everything, command: str, case: Case) -> list[str]:
-    """The command line, after what has to be asked before it."""
+    """Returns the command line, after the commands that must run before it."""
     for first in case.before:
         every.lb.admin(*words(every, first))
     return ["admin", "--socket", every.lb.socket, command, *words(every, case.args)]
 
 
 def settled(every: Everything) -> None:
-    """No reload waits to be confirmed."""
+    """Rolls back a reload that waits for confirmation, if there is one."""
     run("admin", "--socket", every.lb.socket, "rollback")
 
 
@@ -63,7 +63,7 @@ def test_it_fits_a_terminal_and_is_whole_in_a_pipe(
     assert (drawn.status, "Traceback" in drawn.text) == (0, False), drawn.text
     assert drawn.text
     wide = [line for line in drawn.lines if len(line) > 80]
-    assert not wide or command == "save", wide  # a file is a file
+    assert not wide or command == "save", wide  # lines of a file are not wrapped
     found(case.terminal, drawn.text)
 
     done = run(*asked(every, command, case))
@@ -142,7 +142,7 @@ def test_a_name_that_nothing_has_is_an_error_with_the_one_that_was_meant(
 
 @pytest.fixture(scope="module")
 def quiet() -> Iterator[Balancer]:
-    """One that nobody has used."""
+    """A balancer that nobody has used."""
     with Backends(1) as backends:
         bind = f"127.0.0.1:{PORTS.take()}"
         config = one_pool(bind, backends.addresses, process={"workers": 1, "watch_picks": 0})

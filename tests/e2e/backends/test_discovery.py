@@ -1,4 +1,4 @@
-"""Backends that are found while clients come: from files and DNS, through faults and restarts."""
+"""Discovery under traffic: backends from files and DNS, through faults and restarts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def replace(path: Path, addresses: list[str]) -> None:
 
 
 def found_in(path: Path, own: list[str] | None = None, **more: Any) -> dict[str, Any]:
-    """A configuration whose pool finds its backends in a file."""
+    """Returns a configuration whose pool finds its backends in a file."""
     config = one_pool(
         f"127.0.0.1:{PORTS.take()}", own or [], process={"workers": 2},
         discovery={"type": "file", "path": str(path), "interval": "1s"} | more,
@@ -56,14 +56,14 @@ def kinds(lb: Balancer) -> list[str]:
 
 
 def starts_late(go: Path, line: str) -> list[str]:
-    """The command of a source that answers this line when there is a file `go`."""
+    """Returns the command of a source that answers this line once the file `go` exists."""
     wait = f"until [ -e {go} ]; do sleep 0.05; done; echo '{line}'; while :; do sleep 1; done"
     return ["/bin/sh", "-c", wait]
 
 
 @contextlib.contextmanager
 def starting(config: dict[str, Any]) -> Iterator[Balancer]:
-    """A balancer that waits for the answer of its source before it serves."""
+    """A balancer that waits for its source's first answer before it serves."""
     with Balancer(config, serves=False) as lb:
         assert lb.ask("discovery")[0]["answers"] == 0
         assert not any(row["pid"] for row in lb.ask("workers"))
@@ -96,7 +96,7 @@ def test_a_start_waits_no_longer_for_a_source_that_fails_or_hangs(
         assert read_line(client)
         assert "discovery has found no backend" in lb.log_path.read_text()
         assert lb.ask("discovery")[1]["failures"]
-    del config["process"]["admin"]  # of the first one's folder
+    del config["process"]["admin"]  # it is in the first balancer's folder
     config["pools"]["fails"]["discovery"] = {
         "type": "exec", "command": starts_late(tmp_path / "none", ""),
     }  # fmt: skip
@@ -202,7 +202,7 @@ def test_a_large_loss_waits_for_the_checks(backends: Backends, tmp_path: Path) -
                 "they are checked",
             )
             replace(path, [])
-            has(lb, one, two, three)  # what is down may go
+            has(lb, one, two, three)  # a backend that is down may be removed
             until(lambda: "discovery_held" in kinds(lb), "it is told")
             (source,) = lb.admin("discovery")
             assert source["held"] == sorted([one, two, three])
@@ -297,7 +297,7 @@ def test_addresses_of_a_family_that_this_host_lacks_are_left_out(tmp_path: Path)
         ).stdout.split()[1].partition("@")[0]  # fmt: skip
         add = ["ip", "-6", "route", "add", "2001:db8::/32", "dev", link]
         subprocess.run([*hosts.prefix, *add], check=True, timeout=20)
-        has(lb, near, far)  # as soon as there is a way
+        has(lb, near, far)  # as soon as there is a route
         config["pools"]["web"]["discovery"]["family"] = "ipv6"
         (lb.folder / "l4lb.toml").write_text(toml(config))
         lb.admin("reload")

@@ -1,4 +1,5 @@
-"""Passive health through the whole program: clients' own failed connects take a backend out."""
+"""Passive health (outlier detection) in the whole program: clients' failed connects eject a
+backend."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ def three() -> Iterator[Backends]:
 
 
 def greeting(lb: Balancer, source: str = "127.0.0.1") -> bytes:
-    """What the backend says first; b"" when the session ends without a word."""
+    """Returns the backend's first bytes; b"" if the session ends without any."""
     try:
         with socket.create_connection(lb.address, PATIENCE_S, (source, 0)) as client:
             return client.recv(16)
@@ -66,7 +67,7 @@ def test_a_check_that_passes_ends_an_ejection(three: Backends) -> None:
 
 
 def refused(lb: Balancer, source: str = "127.0.0.1") -> bool:
-    """Says something that the backends answer with a reset."""
+    """Sends something that the backends answer with a reset."""
     try:
         with socket.create_connection(lb.address, PATIENCE_S, (source, 0)) as client:
             client.sendall(b"not what you speak")
@@ -127,7 +128,7 @@ def test_a_silent_backend_is_ejected_by_its_connect_timeouts(three: Backends) ->
         deaf.bind(("127.0.0.1", 0))
         deaf.listen(0)
         fillers = [socket.socket() for _ in range(4)]
-        for one in fillers:  # its queue is full: further handshakes get no answer
+        for one in fillers:  # fills the queue: further handshakes get no answer
             one.setblocking(False)
             one.connect_ex(deaf.getsockname())
         rows = [*three.rows(), {"name": "deaf", "address": "{}:{}".format(*deaf.getsockname())}]

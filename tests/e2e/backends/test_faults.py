@@ -1,4 +1,4 @@
-"""Backends that stop, return, hang and reset: what their clients see of it."""
+"""Backends that stop, return, hang and reset, and the effect on their clients."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ def test_without_health_checks_a_refused_connect_is_retried_elsewhere(three: Bac
 
 
 def test_the_down_mark_needs_fall_failures_in_a_row(three: Backends) -> None:
-    """With fall = 3 a backend that misses one check or two stays up; see the counts of checks."""
+    """With fall = 3 a backend that fails one or two checks stays up, as its counts of checks
+    show."""
     health = {**HEALTH, "interval": "1s", "fall": 3}
     with Balancer.before(three.rows(), health=health) as lb:
         wait_until_all_up(lb)
@@ -67,7 +68,7 @@ def test_the_down_mark_needs_fall_failures_in_a_row(three: Backends) -> None:
 
 
 def check_of(lb: Balancer, name: str) -> str:
-    """What the last check of a backend said; "fail" is in it when it failed."""
+    """Returns the result of a backend's last check; it contains "fail" if the check failed."""
     check: Any = lb.backends()[name]["last_check"]
     text = str(check)
     good = isinstance(check, dict) and (check.get("ok") or check.get("result") == "ok")
@@ -88,7 +89,7 @@ def test_when_all_are_down_clients_are_turned_away_quickly_and_come_back(three: 
 
 
 def test_try_all_reaches_backends_that_are_wrongly_marked_down(three: Backends) -> None:
-    """All are marked down; one listens again before its checks have noticed."""
+    """All backends are marked down. One listens again before its checks have noticed."""
     health = {**HEALTH, "rise": 1000}
     pool: dict[str, Any] = {"when_all_down": "try_all", "retries": 2, "health": health}
     with Balancer.before(three.rows(), **pool) as lb:

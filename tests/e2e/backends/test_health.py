@@ -1,5 +1,5 @@
-"""What follows from health: agents, alerts, closed sessions, lost weight, and a checker that is
-stopped, killed or flapped before."""
+"""Effects of health: agents, alerts, closed sessions, reduced weight, and a checker that is stopped
+or killed, or was flapping."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HEALTH = {"type": "tcp", "interval": "50ms", "timeout": "5s", "rise": 2, "fall":
 
 
 class Agent:
-    """An agent on 127.0.0.1 that says `line` to whoever asks."""
+    """An agent on 127.0.0.1 that answers `line` to everybody."""
 
     def __init__(self) -> None:
         self.line = "ready"
@@ -96,7 +96,7 @@ def test_an_agent_sets_weight_state_health_and_limit(agent: Agent, two: Backends
         lb.admin("ready", "web/a")
         seen = agent.asked
         until(lambda: agent.asked > seen + 3, "it was asked again")
-        assert row(lb, "a")["state"] == "ready"  # the operator's word is the later one
+        assert row(lb, "a")["state"] == "ready"  # the operator's command came later
         agent.line = "maint"
         until(lambda: row(lb, "a")["state"] == "maint", "it is in maintenance")
 
@@ -124,7 +124,7 @@ def test_on_down_close_ends_the_sessions_of_a_down_backend_and_no_other(two: Bac
             clients = [greet(lb) for _ in range(6)]
             for client, _ in clients:
                 stack.enter_context(client)
-            two.stop("b")  # it accepts no more; those it has go on
+            two.stop("b")  # it accepts no more; its connections go on
             is_health(lb, "b", "down")
             for client, name in clients:
                 if name == "b":
@@ -149,7 +149,7 @@ def test_a_slow_backend_loses_weight_and_gets_it_back(two: Backends) -> None:
             until(lambda: "backend_slow" in kinds(lb), "it is told")
             assert row(lb, "late")["health"] == "unknown"
             assert (row(lb, "a")["weight_percent"], row(lb, "b")["weight_percent"]) == (100, 100)
-            # Nobody asks it any more: what was slow is forgotten.
+            # No check of it runs any more: its slowness is forgotten.
             lb.admin("drain", "web/late")
             until(lambda: row(lb, "late")["response_time_ms"] < 1, "it is forgotten", timeout_s=60)
             lb.admin("ready", "web/late")
@@ -179,7 +179,7 @@ def test_a_checker_that_dies_forgets_nothing_and_changes_nothing(two: Backends) 
 def test_a_stopped_checker_is_shown_traffic_goes_on_and_it_catches_up_without_a_burst(
     two: Backends,
 ) -> None:
-    """4 s for 10: what counts is that it is longer than the heartbeat's bound and the interval."""
+    """The stop lasts 4 s: longer than the limit of the heartbeat's age, and than the interval."""
     with Balancer.before(two.rows(), health=HEALTH) as lb:
         is_health(lb, "a", "up")
         is_health(lb, "b", "up")
@@ -196,14 +196,15 @@ def test_a_stopped_checker_is_shown_traffic_goes_on_and_it_catches_up_without_a_
         )
         took_s = time.monotonic() - started
         passed = sum(one["checks_passed"] for one in lb.ask("backends")) - frozen
-        # Two backends at 50 ms, a check in flight each, and nothing for the time it was stopped.
+        # Two backends at 50 ms, one check in flight for each, and no check for the time of the
+        # stop.
         assert passed <= 2 * (took_s / 0.045 + 3)
         assert {one["health"] for one in lb.ask("backends")} == {"up"}
         assert kinds(lb) == told
 
 
 def test_a_checker_that_hangs_is_replaced_and_health_stays(two: Backends) -> None:
-    """10 s: as many looks without a sign of life as the supervisor takes."""
+    """This takes 10 s: the supervisor looks ten times for a sign of life."""
     with Balancer.before(two.rows(), health={**HEALTH, "fall": 1_000}) as lb:
         is_health(lb, "a", "up")
         is_health(lb, "b", "up")
@@ -222,7 +223,7 @@ def test_a_checker_that_hangs_is_replaced_and_health_stays(two: Backends) -> Non
 
 
 def test_a_service_that_was_stopped_as_a_whole_keeps_its_checker(two: Backends) -> None:
-    """As a frozen container, or a virtual machine that was paused: for longer than the bound."""
+    """As with a frozen container or a paused virtual machine: the stop is longer than the limit."""
     with Balancer.before(two.rows(), health=HEALTH) as lb:
         is_health(lb, "a", "up")
         until(lambda: kinds(lb).count("backend_up") == 2, "both are up, and that is told")

@@ -1,4 +1,4 @@
-"""Checks against the servers that people run: one balancer, a pool for each of them."""
+"""Checks of real servers: one balancer, with a pool for each server."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ def running(*command: str) -> Iterator[None]:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    # nginx's worker and redis may be of another user: not pytest's own folder, which is 0700.
+    # why: nginx's worker and redis may run as another user, who cannot enter pytest's folder
+    # (0700).
     made = Path(tempfile.mkdtemp(prefix="l4lb-real-"))
     made.chmod(0o755)
     yield made
@@ -74,7 +75,7 @@ def health_of(lb: Balancer) -> dict[str, Any]:
 
 
 def expect(lb: Balancer, due: dict[str, str]) -> dict[str, str]:
-    """Waits for this health of the pools; the reasons of their last checks."""
+    """Waits for this health of the pools; a failure shows the results of their last checks."""
     until(lambda: health_of(lb) == due, f"{due}", timeout_s=40)
     return {row["pool"]: row["last_check"]["text"] for row in lb.ask("backends")}
 

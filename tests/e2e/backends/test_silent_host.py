@@ -1,5 +1,5 @@
-"""Hosts that are gone without a word: in a network namespace of its own, nftables drops what is
-meant for a backend, as a dead host's network would."""
+"""Hosts that vanish silently: in a network namespace, nftables drops every packet to a backend, as
+if its host were dead."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ while True:
 
 
 class Namespace:
-    """A network namespace with a loopback, servers in it, and a rule that drops."""
+    """A network namespace with a loopback, servers in it, and a rule that drops packets."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -44,7 +44,7 @@ class Namespace:
         self._servers.append(subprocess.Popen(self.inside("python3", "-c", code)))
 
     def drop(self, port: int) -> None:
-        """From now on no packet reaches this port or comes from it."""
+        """Drops every packet to and from this port from now on."""
         for rule in (
             ["add", "table", "inet", "t"],
             ["add", "chain", "inet", "t", "in", "{ type filter hook input priority 0; }"],
@@ -54,7 +54,7 @@ class Namespace:
             subprocess.run(self.inside("nft", *rule), check=True)
 
     def client(self, port: int) -> str:
-        """What a client inside hears; "" for nothing."""
+        """Returns what a client inside receives; "" for nothing."""
         code = (
             f"import socket; s = socket.create_connection(('127.0.0.1', {port}), 20); "
             "s.settimeout(20); print(s.recv(10).decode().strip())"
@@ -93,7 +93,7 @@ def balancer(namespace: Namespace, front: int, ports: dict[str, int], **pool: An
         "listeners": {"web": {"bind": [f"127.0.0.1:{front}"], "pool": "web"}},
         "pools": {"web": {"backends": backends, **pool}},
     }
-    # Its admin socket is a file: it is heard in and out of the namespace alike.
+    # The admin socket is a file, so it can be reached from outside of the namespace too.
     return Balancer(config, command=namespace.inside(*program()))
 
 
@@ -112,7 +112,7 @@ def test_a_silent_host_is_down_after_fall_timeouts(
         until(lambda: lb.backends()["b"]["health"] == "down", "b is down")
         told = lb.ask("events")[-1]
         assert (told["kind"], told["result"], told["in_a_row"]) == ("backend_down", "timeout", 3)
-        # fall x (interval + timeout); the rest is a busy machine's.
+        # fall x (interval + timeout), and a margin for a busy machine.
         assert told["at_ms"] - dropped_ms <= 3 * (200 + 300) + 2_000
         assert [namespace.client(front) for _ in range(4)] == ["a"] * 4
 

@@ -1,4 +1,4 @@
-"""Every algorithm by configuration, counted over real connections and all workers."""
+"""Every algorithm, set in a configuration, and counted over real connections and all workers."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ CHI_SQUARE = {2: 13.816, 3: 16.266, 8: 26.124}
 
 
 def chi_square(counts: Mapping[str, int], weights: Mapping[str, int]) -> float:
-    """Pearson's statistic of counts against the weights' shares."""
+    """Returns Pearson's statistic of the counts against the shares of the weights."""
     total, whole = sum(counts.values()), sum(weights.values())
     due = {name: total * weight / whole for name, weight in weights.items()}
     return sum((counts.get(name, 0) - due[name]) ** 2 / due[name] for name in weights)
 
 
 def reached_from(lb: Balancer, source: str) -> str:
-    """The backend that a new connection from this address reaches."""
+    """Returns the backend that a new connection from this address reaches."""
     with socket.create_connection(lb.address, timeout=20, source_address=(source, 0)) as client:
         return read_line(client)
 
@@ -138,7 +138,8 @@ def test_a_backend_that_returns_starts_slowly(three: Backends) -> None:
         assert names(lb, 30) == {"a": 10, "b": 10, "c": 10}
         lb.admin("drain", "web/c")
         lb.admin("ready", "web/c")
-        # A ramp of a minute: in its first seconds it has a small part of its 100.
+        # The slow start lasts a minute: in the first seconds the backend has a small part of its
+        # weight 100.
         assert names(lb, 300)["c"] < 50
 
 

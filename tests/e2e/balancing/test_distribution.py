@@ -13,13 +13,14 @@ from ..harness import Backends, Balancer, ended, greet, held, names, turned_away
 
 WORKERS = 2
 WEIGHTS = {"a": 5, "b": 3, "c": 1}
-HELD = 3_006  # a multiple of the weights' sum: each share is whole
+HELD = 3_006  # a multiple of the weights' sum, so that each share is a whole number
 
 
 def assert_shares(
     counted: Mapping[str, int], weights: Mapping[str, int], total: int, tolerance: int
 ) -> None:
-    """Each backend's count is within `tolerance` of its weight's exact share of `total`."""
+    """Asserts that each backend's count is within `tolerance` of its weight's exact share of
+    `total`."""
     assert sum(counted.values()) == total
     for name, weight in weights.items():
         share = total * weight / sum(weights.values())
@@ -78,7 +79,7 @@ def test_least_connections_fills_up_whoever_has_lost_sessions(three: Backends) -
 
 
 def test_smooth_weighted_round_robin_spreads_a_heavy_backend_out(three: Backends) -> None:
-    """5/1/1 is not "aaaaabc": the light ones never follow each other."""
+    """5/1/1 does not give "aaaaabc": the two light backends never follow each other."""
     with Balancer.before(three.rows(a=5), workers=1) as lb:
         order = [_name(lb) for _ in range(70)]
         assert Counter(order) == {"a": 50, "b": 10, "c": 10}
@@ -148,12 +149,13 @@ def test_max_connections_is_never_exceeded_as_the_backend_counts_it(balance: str
 
 
 def _race(lb: Balancer, threads: int, each: int) -> int:
-    """Threads that connect as fast as they can; how many connections reached a backend."""
+    """Runs threads that connect as fast as they can. Returns how many connections reached a
+    backend."""
     served: Counter[int] = Counter()
 
     def work(seed: int) -> None:
         for _ in range(each):
-            # why: there are fewer places than threads; those who find none are reset.
+            # why: there are fewer places than threads; clients without a place are reset.
             with contextlib.suppress(ConnectionResetError), lb.connect() as client:
                 if client.recv(1):
                     served[seed] += 1

@@ -1,5 +1,5 @@
-"""Clients that wait for a place: limits hold under a race, the queue is served in order over all
-workers, and nobody who left, waited too long or died with a worker is in it."""
+"""The connection queue: limits hold under a race, clients are served in order over all workers, and
+a client that left, waited too long or was at a worker that died is no longer in the queue."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def narrow(backends: Backends, **pool: object) -> Balancer:
 
 
 def enqueue(lb: Balancer, count: int) -> list[socket.socket]:
-    """Clients that came one after the other, and wait."""
+    """Yields waiting clients, which came one after the other."""
     before = waiting(lb)
     clients: list[socket.socket] = []
     while len(clients) < count:
@@ -94,7 +94,7 @@ def test_the_queue_is_served_in_the_order_of_arrival_over_all_workers(one: Backe
     with narrow(one) as lb:
         first, _ = greet(lb)
         clients = enqueue(lb, 40)
-        assert sum(active > 0 for active in lb.active()) > 1  # several workers hold them
+        assert sum(active > 0 for active in lb.active()) > 1  # at several workers
         first.close()
         for number, client in enumerate(clients):
             assert is_served(client)
@@ -178,7 +178,7 @@ def test_a_worker_that_dies_gives_back_its_queue_places_and_the_others_are_serve
         holder = next(row["worker"] for row in lb.ask("sessions") if row["state"] == "relay")
         ours = Counter(row["worker"] for row in lb.ask("sessions") if row["state"] == "queue")
         lb.wait_for_new_worker(holder, lb.kill(holder))
-        # The place of the dead worker's session goes to the first of the other's clients.
+        # The place of the dead worker's session goes to the first client of the other worker.
         until(lambda: waiting(lb) == max(0, ours[1 - holder] - 1), "counts are exact again")
         lost = served = 0
         for client in clients:
@@ -220,7 +220,7 @@ def test_who_waits_when_the_last_backend_goes_is_told_so_at_once(one: Backends) 
 def by_turns(
     backends: Backends, clients: list[socket.socket], holders: list[socket.socket]
 ) -> None:
-    """Each place that becomes free goes to the client that came first."""
+    """Frees one place after the other; each goes to the client that came first."""
     for client, holder in zip(clients, [*holders, *clients], strict=False):
         holder.close()
         assert is_served(client)
@@ -256,7 +256,8 @@ def test_limit_and_order_outlive_a_change_of_workers_while_clients_wait(one: Bac
 
 
 def test_places_are_counted_over_both_programs_while_new_clients_come(one: Backends) -> None:
-    """Without a queue: whoever comes during the upgrade finds the places taken that were taken."""
+    """There is no queue: clients that come during the upgrade are refused while the old sessions
+    hold the places."""
     rows = [{**row, "max_connections": 3} for row in one.rows()]
     with Balancer.before(rows, workers=2) as lb, contextlib.ExitStack() as stack:
         for _ in range(3):

@@ -1,5 +1,5 @@
-"""least_response_time over real connections: a slow backend is left and found again, a silent one
-does not look fast."""
+"""least_response_time over real connections: a slow backend is avoided and used again later, and a
+silent one does not count as fast."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FAIR = 1 / 4
 
 
 def shares(lb: Balancer, seconds: float) -> dict[str, float]:
-    """What part of the connections of four clients each backend got in this time."""
+    """Returns each backend's share of four clients' connections in this time."""
     end = time.monotonic() + seconds
     found: list[Counter[str]] = []
 
@@ -41,7 +41,7 @@ def test_a_backend_that_slows_down_is_left_at_once_and_returns_soon_after_it_rec
         slowed = time.monotonic()
         until(lambda: shares(lb, 0.5)["c"] < FAIR / 4, "c is left")
         assert time.monotonic() - slowed < 20
-        # It stays so: no flapping.
+        # The shares stay: there is no flapping.
         assert all(shares(lb, 1)["c"] < FAIR / 4 for _ in range(2))
         backends.turn("c", "echo")
         until(lambda: shares(lb, 1)["c"] > FAIR / 2, "c has its share again")

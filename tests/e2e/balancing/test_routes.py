@@ -1,4 +1,4 @@
-"""Routes by what a client asks for, where it comes from, and by chance."""
+"""Routes by server name, by the client's address, and by chance."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from ..harness import PORTS, Backends, Balancer, read_line, until
 
 
 def config(backends: Backends, routes: list[dict[str, Any]], **listener: Any) -> dict[str, Any]:
-    """Pools named after their one backend; the last of them is the listener's own."""
+    """Returns pools that are named after their one backend; the last one is the listener's
+    default."""
     names = list(backends.ports)
     return {
         "process": {"workers": 2},
@@ -45,7 +46,8 @@ def routed() -> Iterator[Balancer]:
 
 
 def reached(lb: Balancer, said: bytes, step: int = 0) -> str:
-    """The backend that a client who says this meets; it must get every byte as it was said."""
+    """Returns the backend that a client with these first bytes reaches. The backend must get every
+    byte."""
     with lb.connect() as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for at in range(0, len(said), step or len(said)):
@@ -134,7 +136,7 @@ def test_a_source_and_a_share_choose_without_a_word_of_the_client() -> None:
         assert named("127.0.0.2") == "a"
         assert named("127.0.1.77") == "b"
         by_chance = [named("127.0.0.1") for _ in range(80)]
-        assert set(by_chance) == {"c", "d"}  # all of one kind: once in 2^79 runs
+        assert set(by_chance) == {"c", "d"}  # only one of them by chance: once in 2^79 runs
 
 
 def test_shares_add_up_and_a_route_of_several_networks_has_one() -> None:
@@ -151,6 +153,6 @@ def test_shares_add_up_and_a_route_of_several_networks_has_one() -> None:
                 return read_line(client)
 
         counts = Counter(named() for _ in range(500))
-        assert set(counts) == {"a", "b", "c"}  # nobody is left for the listener's own pool
+        assert set(counts) == {"a", "b", "c"}  # no client goes to the default pool
         for name, share in {"a": 200, "b": 200, "c": 100}.items():
             assert abs(counts[name] - share) < 66, counts  # six standard deviations

@@ -1,4 +1,4 @@
-"""Clients that belong to a backend: over all workers, through a worker's death, until it goes."""
+"""Sticky clients: over all workers, through a worker's death, until their backend is removed."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ STICKY = {"key": "source_ip", "ttl": "30m"}
 
 
 def met(lb: Balancer, source: str) -> str:
-    """The backend that a new connection from this address reaches."""
+    """Returns the backend that a new connection from this address reaches."""
     with socket.create_connection(lb.address, timeout=20, source_address=(source, 0)) as client:
         return read_line(client)
 
 
 def asking(lb: Balancer, name: str) -> str:
-    """The backend that a TLS client which asks for this name reaches."""
+    """Returns the backend that a TLS client with this server name reaches."""
     out = ssl.MemoryBIO()
     tls = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), out, server_hostname=name)
     with pytest.raises(ssl.SSLWantReadError):

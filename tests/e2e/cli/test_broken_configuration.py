@@ -1,7 +1,7 @@
-"""Configurations broken in their ways: every problem told, with its place, and no start.
+"""Broken configurations: every problem is reported with its place, and nothing starts.
 
-Each text says itself what is wrong: a line that ends in `# wrong: KEY` must be reported with its
-number and that key, and nothing else may be.
+Each text marks its own errors: a line that ends in `# wrong: KEY` must be reported with its number
+and that key, and no other line may be.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ NOT_TOML = {
 
 
 def wanted(text: str) -> list[tuple[int, str]]:
-    """Line and key of each problem that a text announces."""
+    """Returns line and key of each error that a text marks."""
     found = []
     for number, line in enumerate(text.splitlines(), 1):
         if match := MARK.search(line):
@@ -168,7 +168,8 @@ def wanted(text: str) -> list[tuple[int, str]]:
 
 
 def reported(stderr: str, path: Path) -> list[tuple[int, str]]:
-    """Line and key of each problem that the program told; each line must have its form."""
+    """Returns line and key of each problem that the program reported; each line must have the right
+    form."""
     found = []
     for line in stderr.splitlines():
         if match := PROBLEM.match(line):

@@ -1,4 +1,4 @@
-"""The command line as its users meet it: run by flags, --demo, check, admin, and their statuses."""
+"""The command line as users meet it: run by flags, --demo, check, admin, and exit statuses."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ backends = ["127.0.0.1:2"]
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """A port that nobody else uses."""
+    """Returns a port that nothing else uses."""
     with PORTS.taken() as taken:
         yield taken
 
@@ -76,7 +76,7 @@ def test_admin_finds_a_running_balancer_without_being_told_where(
 
 @pytest.mark.usefixtures("default_socket")
 def test_the_demo_prints_lines_that_work_as_they_are(port: int) -> None:
-    """Each is given to a shell whose PATH does not lead to l4lb."""
+    """Each line is given to a shell whose PATH does not lead to l4lb."""
     lb = Balancer(args=["run", "--demo", "--port", str(port)], bind=f"127.0.0.1:{port}")
     with lb:
         lines = until(lambda: LINES_TO_TRY.findall(lb.out()), "the demo prints lines to try")

@@ -1,5 +1,5 @@
-"""An imported configuration does what the original program did with it: both are shown the same
-clients and the same backends."""
+"""An imported configuration behaves as the original program with its own: both get equal clients
+and backends."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def shares(port: int, count: int = 40) -> Counter[str]:
 
 @contextlib.contextmanager
 def secured(authority: Authority, name: str, says: str) -> Iterator[str]:
-    """A backend that speaks TLS and says its name; its address."""
+    """Yields the address of a backend that uses TLS and sends its name."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     row = authority.issue(name)
     context.load_cert_chain(row["cert"], row["key"])
@@ -156,7 +156,7 @@ def test_haproxy_s_headers_tell_backends_the_same(
             with socket.create_connection(("127.0.0.1", port), 20) as client:
                 ours = client.getsockname()[1]
                 client.sendall(b"x")
-                while True:  # a connection that looked whether HAProxy listens may come first
+                while True:  # the connection that waited for HAProxy's start may come first
                     with door.accept() as peer:
                         told = peer.recv(200)
                     if f" {ours} ".encode() in told or ours.to_bytes(2, "big") in told[16:]:
@@ -317,7 +317,7 @@ def test_nginx_s_headers_tell_backends_the_same(tmp_path: Path) -> None:
                 with socket.create_connection(("127.0.0.1", port), 20) as client:
                     ours = client.getsockname()[1]
                     client.sendall(b"x\n")
-                    while True:  # a connection that looked whether nginx listens may come first
+                    while True:  # the connection that waited for nginx's start may come first
                         with door.accept() as peer:
                             line = read_line(peer)
                         if f" {ours} " in line:

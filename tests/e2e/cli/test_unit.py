@@ -1,5 +1,5 @@
-"""`l4lb unit`: what it prints is one that systemd takes, that is tight, and that the service works
-under."""
+"""`l4lb unit`: systemd accepts the printed unit, the unit is tight, and the service works under
+it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, PR_SET_MDWE = 22, 38, 65  # linux/prctl.h
 SECCOMP_MODE_FILTER, MDWE_REFUSE_EXEC_GAIN = 2, 1
 ALLOW, REFUSE = 0x7FFF0000, 0x00050000 | 1  # SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO of EPERM
 LOAD, EQUAL, RETURN = 0x20, 0x15, 0x06  # linux/bpf_common.h
-MOST_EXPOSED = 26  # of 100, as `systemd-analyze security` reckons
+MOST_EXPOSED = 26  # maximum exposure of `systemd-analyze security`, of 100
 analyze = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="no systemd-analyze here (Debian: systemd)"
 )
@@ -73,7 +73,7 @@ def test_what_it_prints_is_one_that_systemd_takes_and_tight(tmp_path: Path, name
 
 
 def calls_of(unit: str) -> set[str]:
-    """The system calls that a unit allows."""
+    """Returns the system calls that a unit allows."""
     allowed: set[str] = set()
     for line in re.findall(r"^SystemCallFilter=(.*)$", unit, re.MULTILINE):
         calls = set().union(*map(_expanded, line.removeprefix("~").split()))
@@ -93,7 +93,8 @@ def _expanded(word: str) -> frozenset[str]:
 
 
 def confine(numbers: list[int]) -> None:
-    """This process and what comes of it may make these system calls and no memory executable."""
+    """Restricts this process and its children to these system calls, and forbids new executable
+    memory."""
     libc = ctypes.CDLL(None, use_errno=True)
     code = [(LOAD, 0, 0, 0)]
     for number in numbers:
@@ -113,7 +114,7 @@ class Confined(Balancer):
 
     def confine_to(self, calls: set[str]) -> None:
         known = dict(re.findall(r"#define __NR_(\w+) (\d+)", NUMBERS.read_text()))
-        self.files = 1  # so that _limit is called
+        self.files = 1  # any value, so that _limit is called
         self._numbers = sorted(int(known[one]) for one in calls if one in known)
 
     def _limit(self) -> None:
@@ -141,7 +142,7 @@ def test_the_service_works_with_the_system_calls_and_memory_that_it_leaves(
             until(lambda: "client_fin" in lb.out(), "the access log has it")
             lb.wait_for_new_worker(0, lb.kill(0))
             lb.admin("reload")
-            if user is None:  # who may not read where it is installed
+            if user is None:  # a user who cannot read the installation
                 lb.admin("upgrade")
                 until(lb.answers, "the upgraded program answers")
             client, _ = greet(lb)

@@ -1,4 +1,5 @@
-"""Floods, slow headers, resets and half-open connections at once: whoever behaves is served."""
+"""Floods, slow headers, resets and half-open connections at the same time: well-behaved clients are
+served."""
 
 from __future__ import annotations
 
@@ -33,15 +34,16 @@ from ..harness.netns import Hosts, two_hosts
 ATTACKERS = Path(__file__).resolve().parents[3] / "bench" / "lib" / "attackers.py"
 BAD, RESETTER = "127.0.0.66", "127.0.0.67"
 NEW_A_SECOND, AT_ONE_TIME, TIMES = 20, 10, 50
-SLOW = 250  # of each kind
+SLOW = 250  # slow connections of each kind
 SERVER, CLIENT, SPOOFED = "10.79.0.1", "10.79.0.2", "10.79.0.0/24"
 IDLE_S = 20
-GROWTH = 16 << 20  # bytes that a second wave may add to a worker; a leak adds with each connection
+GROWTH = 16 << 20  # bytes that a second wave may add to a worker; a leak adds more
 Inside = Callable[[], contextlib.AbstractContextManager[None]]
 
 
 class Attacker:
-    """One of bench/lib/attackers.py, at full strength inside the block; `counts` after it."""
+    """One process of bench/lib/attackers.py, at full strength inside the block. It sets `counts` at
+    the end."""
 
     def __init__(self, kind: str, to: str, *options: object, prefix: Sequence[str] = ()) -> None:
         self.command = [*prefix, sys.executable, str(ATTACKERS), kind, "--to", to]
@@ -75,7 +77,8 @@ class Attacker:
 
 
 class Crowd:
-    """Clients of many sources that behave: new connections and held ones; `errors` after it."""
+    """Well-behaved clients from many sources: new connections and open ones. `errors` is set at the
+    end."""
 
     def __init__(self, address: tuple[str, int], inside: Inside) -> None:
         self.address, self.inside = address, inside
@@ -127,7 +130,7 @@ class Crowd:
                 self.errors.append(f"held: {error!r}")
 
     def wait_for_more(self, count: int) -> None:
-        """Until so many more were served of each sort, or one was not."""
+        """Waits until this number more of each kind were served, or one was not."""
         goal = {what: self.done[what] + count for what in ("come and go", "stay")}
         until(
             lambda: self.errors or all(self.done[what] >= goal[what] for what in goal),
@@ -137,11 +140,12 @@ class Crowd:
 
 
 def balancer(backends: Backends, host: str, **how: Any) -> Balancer:
-    """Three doors before one pool: limited ones, one that reads ClientHellos, one PROXY headers."""
+    """A balancer with three listeners and one pool: one with limits, one that reads ClientHellos,
+    one that reads PROXY headers."""
     config = one_pool(
         f"{host}:{PORTS.take()}", backends.rows(), process={"workers": 2}, limits={"shed": "off"}
     )
-    # why: under such a storm the kernel may lose a reset (softnet_stat); its session ends idle.
+    # why: under such a load the kernel may lose a reset (softnet_stat); its session then ends idle.
     config["pools"]["web"]["idle_timeout"] = f"{IDLE_S}s"
     doors = config["listeners"]
     doors["web"]["limits"] = {
@@ -164,7 +168,7 @@ def port(lb: Balancer, listener: str = "web") -> int:
 
 
 def attackers(lb: Balancer, prefix: Sequence[str]) -> list[Attacker]:
-    """One source at TIMES its limits, slow headers from many, and a storm of resets."""
+    """One source at TIMES its limits, slow headers from many sources, and a flood of resets."""
     many = [f"127.0.3.{n}" for n in range(1, 101)]
     return [
         Attacker(
@@ -189,20 +193,21 @@ def private_bytes(lb: Balancer) -> int:
 
 
 def held(lb: Balancer) -> set[str]:
-    """The bad source's sessions."""
+    """Returns the sessions of the attacking source."""
     return {row["id"] for row in lb.ask("sessions", source=BAD, limit=1000)}
 
 
 def wave(lb: Balancer, crowd: Crowd, attacks: Sequence[Attacker]) -> int:
-    """All attack at once while the crowd is served. The workers' own memory afterwards."""
+    """Runs all attacks at once while the crowd is served. Returns the workers' private memory at
+    the end."""
     crowd.wait_for_more(20)
     with contextlib.ExitStack() as stack:
         for attack in attacks:
             stack.enter_context(attack)
         until(lambda: ended(lb)["rejected:handshake_timeout"] > 0, "slow ones run out of time")
         crowd.wait_for_more(100)
-        # why twice: a list is made while sessions end and begin, and may have one and the one that
-        # took its place. Those in both were there at one time.
+        # why twice: sessions end and begin while a list is made, so one list may contain a session
+        # and its successor. Sessions in both lists existed at the same time.
         assert len(held(lb) & held(lb)) <= AT_ONE_TIME
     return private_bytes(lb)
 
@@ -212,7 +217,8 @@ def ended(lb: Balancer) -> Counter[str]:
 
 
 def check_the_books(lb: Balancer, crowd: Crowd) -> None:
-    """Whoever came has one outcome, nothing is held any more, and refusals have their reason."""
+    """Checks the counts: each client has one outcome, nothing is held any more, and refusals have a
+    reason."""
     until(lambda: lb.status()["connections"] == 0, "no session is left", timeout_s=2 * IDLE_S)
     stats, how = lb.ask("stats"), ended(lb)
     assert stats["accepted"] == how.total()
@@ -250,7 +256,7 @@ def hosts() -> Iterator[Hosts]:
 
 
 def half_open(hosts: Hosts) -> int:
-    """Connections whose last handshake segment the server waits for."""
+    """Returns the number of connections whose last handshake segment the server waits for."""
     shown = subprocess.run(
         [*hosts.prefix, "cat", "/proc/net/tcp"], check=True, capture_output=True, text=True
     ).stdout

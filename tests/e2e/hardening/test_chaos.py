@@ -1,10 +1,10 @@
-"""Many sessions at once, each end with a will of its own: what one end sees is what the other did;
-and the whole service in chaos (harness/chaos).
+"""Many sessions at the same time with random behaviour of each end: what one end receives is what
+the other sent. And the whole service in chaos (harness/chaos).
 
-One thread drives both ends of every session by turns, in random order, without blocking. Each end
-has a plan: how much to send, and whether it resets on the way. Afterwards, for each direction:
-the bytes that arrived are the first of those that were sent; an orderly end means that all of
-them were, and that the sender finished; a reset means that somebody did reset.
+One thread drives both ends of every session in random order, without blocking. Each end has a plan:
+how much to send, and whether to reset. Afterwards, for each direction: the bytes that arrived are
+the first of those that were sent; an orderly end means that all bytes arrived and the sender had
+finished; a reset means that one end did reset.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SPARE_PIPES = 64  # a worker keeps this many open, two descriptors each
 
 @dataclass
 class End:
-    """One end of a session: its plan, and what has become of it."""
+    """One end of a session: its plan, and its state."""
 
     peer: socket.socket
     out: Stream
@@ -47,11 +47,11 @@ class End:
     sent: int = 0
     got: int = 0
     wrote_end: bool = False
-    fate: str = ""  # "fin", "reset" (heard from the other end) or "resetter" (did it itself)
+    fate: str = ""  # "fin", "reset" (received) or "resetter" (this end has reset)
     closed: bool = False
 
     def turn(self, rng: random.Random) -> None:
-        """Does one or two things, if it likes."""
+        """Does one or two random steps of its plan."""
         if rng.random() < self.laziness:
             return
         try:
@@ -103,7 +103,7 @@ class End:
 def plan(
     rng: random.Random, seed: int, peers: tuple[socket.socket, socket.socket]
 ) -> tuple[End, End]:
-    """The two ends of one session; neither, one or both of them will reset."""
+    """Returns the two ends of one session; neither, one or both of them will reset."""
     sizes = [rng.choice([0, 1, 1000, 50_000, 2_000_000]) for _ in range(2)]
     streams = [Stream(seed + i, size) for i, size in enumerate(sizes)]
 
@@ -115,7 +115,7 @@ def plan(
 
 
 def judge(sender: End, receiver: End) -> None:
-    """Is what the receiver saw what the sender did?"""
+    """Checks that what the receiver got is what the sender did."""
     assert receiver.got <= sender.sent
     if receiver.fate == "fin":
         assert sender.wrote_end, "an orderly end that nobody made"
@@ -125,14 +125,14 @@ def judge(sender: End, receiver: End) -> None:
 
 
 def live_out(ends: list[End], rng: random.Random) -> None:
-    """Gives every end turns until all are closed."""
+    """Runs all ends until they are closed."""
     bound = time.monotonic() + BOUND_S
     while alive := [end for end in ends if not end.closed]:
         assert time.monotonic() < bound, [end for end in alive if end.laziness < 1]
         rng.shuffle(alive)
         for end in alive:
             end.turn(rng)
-        # why: lets the balancer run where there is but one processor; no more than a tick.
+        # why: lets the balancer run on a machine with one processor; at most for a tick.
         select.select([], [], [], 0.0005)
 
 
@@ -194,12 +194,12 @@ def test_after_many_killed_workers_no_place_is_lost_and_none_is_invented(three: 
         until(lambda: sum(lb.active()) == 0, "counts return to zero")
 
 
-# why three: so that they are shared out over the processes of a parallel run.
+# why three: so that a parallel run spreads them over its processes.
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("part", range(3))
 def test_honest_clients_get_every_byte_whatever_happens_to_the_service(part: int) -> None:
     print(f"L4LB_SEED={SEED}")  # shown when the test fails
-    reports = os.environ.get("L4LB_REPORTS")  # sanitizers keep memory that was freed
+    reports = os.environ.get("L4LB_REPORTS")  # with sanitizers, freed memory is kept
     outcome = run(SEED * 10_000 + part, ROUNDS, memory=not reports)
     print("\n".join(outcome.lines()))
     assert not outcome.wrong, "\n".join(outcome.wrong)

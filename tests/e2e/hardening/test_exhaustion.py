@@ -1,4 +1,4 @@
-"""At its limits the service waits: no spin, no loss, and an operator who still gets answers."""
+"""At its limits the service waits: it does not spin, loses nothing, and still answers operators."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OBSERVED_S = 1.5
 
 
 def cpu_share(pids: list[int], seconds: float) -> float:
-    """The most CPU time that one of these processes used, as a share of the time observed."""
+    """Returns the maximum CPU time of one of these processes, as a share of the time."""
     processes = [psutil.Process(pid) for pid in pids]
 
     def used() -> list[float]:
@@ -31,7 +31,8 @@ def cpu_share(pids: list[int], seconds: float) -> float:
 
 
 class Crowd:
-    """Clients that each said something and wait for its echo; the first ones served hold on."""
+    """Clients that each send something and wait for its echo. The first ones served keep their
+    sessions."""
 
     def __init__(self, lb: Balancer, count: int) -> None:
         self.clients = {n: lb.connect() for n in range(count)}
@@ -39,7 +40,7 @@ class Crowd:
             client.sendall(b"%04d" % n)
 
     def served(self) -> list[int]:
-        """Those who have got an answer by now."""
+        """Returns the clients that have an answer by now."""
         found = []
         for n, client in self.clients.items():
             client.setblocking(False)
@@ -52,7 +53,7 @@ class Crowd:
         return found
 
     def leave(self, who: list[int]) -> None:
-        """These check their echo and end their sessions."""
+        """Lets these clients check their echo and end their sessions."""
         for n in who:
             with self.clients.pop(n) as client:
                 assert client.recv(2, socket.MSG_WAITALL) == b"a\n"
@@ -71,7 +72,7 @@ def one() -> Iterator[Backends]:
 
 
 def at_the_limit(lb: Balancer, least: int) -> None:
-    """Fills the service, watches it wait, then lets everyone through in turn."""
+    """Fills the service, watches it wait, and then lets all clients through."""
     crowd = Crowd(lb, CLIENTS)
     until(lambda: len(crowd.served()) >= least, "the first clients are served")
     until(lambda: len(crowd.served()) == sum(lb.active()), "the rest waits")
@@ -99,7 +100,7 @@ def test_at_max_connections_clients_wait_without_spin_and_are_served_later(one: 
 
 
 def test_bulk_transfers_at_the_file_limit_stay_byte_exact(one: Backends) -> None:
-    """Where no descriptor is left for pipes, copying does."""
+    """Without descriptors for pipes, bytes are copied."""
     with Balancer.before(one.rows(), files=FILES, workers=1) as lb:
         crowd = Crowd(lb, 60)
         until(lambda: len(crowd.served()) == sum(lb.active()) > 10, "the limit is reached")

@@ -1,4 +1,4 @@
-"""Clients that begin and do not finish: what they take is bounded, and comes back."""
+"""Clients that begin and never finish: their memory is bounded and is given back."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from hellos import hello, records
 from ..harness import Backends, Balancer, until
 from ..harness.secure import Authority, secure
 
-MANY = 600  # more than the worker gives no memory back for (L4_TLS_THRIFT_MIN)
+MANY = 600  # enough handshakes for the worker to give memory back (L4_TLS_THRIFT_MIN)
 KIB_OF_HANDSHAKE = 96
 KIB_OF_BEGINNING = 8
 HELLO = hello("localhost")
-# Nine bytes that announce a hello of 64 KiB.
+# Nine bytes that announce a ClientHello of 64 KiB.
 BOASTER = records(b"\x01\x00\xff\x00")
 
 
@@ -30,14 +30,14 @@ def ca() -> Iterator[Authority]:
 
 
 class Worker:
-    """What a balancer's one worker holds."""
+    """The resources of a balancer's only worker."""
 
     def __init__(self, lb: Balancer) -> None:
         self.lb = lb
         (self.pid,) = lb.pids()
 
     def memory_kib(self) -> int:
-        """Its own, without the shared table."""
+        """Returns its memory without the shared table."""
         text = Path(f"/proc/{self.pid}/status").read_text()
         return int(re.findall(r"RssAnon:\s+(\d+)", text)[0])
 
@@ -57,7 +57,7 @@ class Worker:
 
 @contextlib.contextmanager
 def crowd(lb: Balancer, said: bytes, at_once: int = 0) -> Iterator[list[socket.socket]]:
-    """MANY clients that say this, so many bytes at a time (0: all)."""
+    """Opens MANY clients that send these bytes, `at_once` at a time (0: all)."""
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(lb.connect()) for _ in range(MANY)]
         for start in range(0, len(said), at_once or len(said)):

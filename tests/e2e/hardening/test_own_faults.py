@@ -1,4 +1,5 @@
-"""A fault of l4lb in one thing ends that thing and nothing else: injected at every handler."""
+"""A fault of l4lb itself ends only the one thing that it happens in. Faults are injected at every
+handler."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ CALLS = (
 
 
 class Faulty(Balancer):
-    """A balancer whose faults a test calls for; they are in its log."""
+    """A balancer into which a test injects faults."""
 
     def environment(self) -> dict[str, str]:
         self.fault_path = self.folder / "fault"
@@ -47,7 +48,7 @@ class Faulty(Balancer):
         super().__exit__(*args)
 
     def next_fault(self, what: str) -> None:
-        """What raises next."""
+        """Sets the next fault."""
         written = self.fault_path.with_suffix(".new")
         written.write_text(what)
         written.rename(self.fault_path)
@@ -56,7 +57,7 @@ class Faulty(Balancer):
         until(lambda: not self.fault_path.exists(), f"the fault has happened: {what}")
 
     def told(self, what: str) -> bool:
-        """Is the fault in the log, whole, in one line?"""
+        """Returns whether the fault is in the log, complete and in one line."""
         return any(
             f"InjectedError: {what}" in line and "faults.py" not in line.partition("Traceback")[0]
             for line in self.log().splitlines()
@@ -64,7 +65,7 @@ class Faulty(Balancer):
         )
 
     def config_now(self) -> Any:
-        """All that can be asked about what is in force."""
+        """Returns everything that can be asked about the configuration in force."""
         rows = [
             {key: row[key] for key in ("pool", "name", "address", "weight", "state")}
             for row in self.ask("backends")
@@ -74,7 +75,7 @@ class Faulty(Balancer):
 
 
 def is_served(lb: Balancer) -> None:
-    """A client is, byte by byte."""
+    """Checks byte by byte that a client is served."""
     client, _ = greet(lb)
     with client:
         echo(client, 1, 10_000)
@@ -119,8 +120,8 @@ REQUESTS: dict[str, tuple[str, dict[str, Any]]] = {
     "rebalance": ("rebalance", {}),
     "upgrade": ("upgrade", {}),
 }
-# Asked by discovery and the checker, below, and by the control process to record what it has
-# refused itself.
+# Operations that discovery and the checker ask for (tested below), and the one by which the control
+# process records its own refusals.
 OTHERS = {"discovered", "refused", "publish", "close", "agent_state", "agent_max_connections"}
 
 
@@ -137,7 +138,7 @@ def test_a_fault_in_any_request_answers_internal_is_logged_whole_and_changes_not
     assert lb.config_now() == before
     assert lb.pids() == workers
     is_served(lb)
-    lb.ask("weight", backend="web/a", weight=9)  # who was refused may ask again
+    lb.ask("weight", backend="web/a", weight=9)  # the refused client may ask again
     lb.ask("add", pool="web", address="127.0.0.1:9")
     known = lb.fault_path.with_suffix(".known").read_text().splitlines()
     requests = {one.removeprefix("request ") for one in known if one.startswith("request")}
@@ -145,7 +146,7 @@ def test_a_fault_in_any_request_answers_internal_is_logged_whole_and_changes_not
 
 
 def found_in(source: dict[str, Any]) -> Faulty:
-    """A balancer whose only pool finds its backends."""
+    """A balancer whose only pool uses discovery."""
     config = one_pool(f"127.0.0.1:{PORTS.take()}", [], process={"workers": 1}, discovery=source)
     del config["pools"]["web"]["backends"]
     return Faulty(config, command=[python(), SCRIPT])

@@ -1,5 +1,5 @@
-"""Secrets are where they have to be and nowhere else: planted, then looked for in the memory of
-each process and in everything that the service writes."""
+"""Secrets are only where they must be: the test plants them, then searches the memory of each
+process and everything that the service writes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def ca() -> Iterator[Authority]:
 
 
 def needles(path: str) -> list[bytes]:
-    """A private key as it may lie in memory: a line of its file, and a prime in both orders."""
+    """Returns a private key as it may be in memory: a line of its file, and a prime in both byte
+    orders."""
     text = Path(path).read_bytes()
     key = load_pem_private_key(text, None)
     assert isinstance(key, RSAPrivateKey)
@@ -38,8 +39,8 @@ def needles(path: str) -> list[bytes]:
 
 
 def memory(pid: int, *, shared: bool) -> Iterator[bytes]:
-    """What a process can read of its own, in pieces that overlap. shared: with what it shares with
-    others, which is large and need be read of one only."""
+    """Yields what a process can read of its own memory, in pieces that overlap. shared: includes
+    memory shared with others, which is large and need be read in one process only."""
     with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as mem:
         for line in maps:
             span, rights, *rest = line.split()
@@ -51,12 +52,12 @@ def memory(pid: int, *, shared: bool) -> Iterator[bytes]:
                     mem.seek(at)
                     yield mem.read(min(CHUNK, end - at))
                 except OSError:
-                    break  # it is a device's, or gone
+                    break  # memory of a device, or unmapped meanwhile
                 at += CHUNK - 4096
 
 
 def holders(lb: Balancer, wanted: list[bytes]) -> set[str]:
-    """The processes, by their titles, in whose memory one of these is."""
+    """Returns the titles of the processes in whose memory one of these secrets is."""
     found = set()
     for process in lb.processes():
         title = " ".join(process.cmdline()).strip()
@@ -101,7 +102,7 @@ READ = (
 
 
 def planted(lb: Balancer, ca: Authority) -> Balancer:
-    """The same with a secret wherever a configuration may have one."""
+    """Returns the configuration with a secret in every place that may have one."""
     assert lb.config is not None
     lb.config["process"] |= {
         "http": f"127.0.0.1:{PORTS.take()}",

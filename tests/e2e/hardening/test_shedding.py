@@ -1,4 +1,5 @@
-"""Where there is no room, the longest idle sessions of the biggest source make some for others."""
+"""Load shedding: without room, the longest idle sessions of the largest source are ended to make
+room for others."""
 
 from __future__ import annotations
 
@@ -44,12 +45,12 @@ def balancer(
 
 
 def dial(lb: Balancer, source: str) -> socket.socket:
-    """A connection that the kernel has taken; it may wait to be served."""
+    """Returns a connection that the kernel has accepted; it may still wait to be served."""
     return socket.create_connection(lb.address, PATIENCE_S, (source, 0))
 
 
 def serve(lb: Balancer, source: str) -> socket.socket:
-    """A client that is served."""
+    """Returns a client that is served."""
     client = dial(lb, source)
     assert read_line(client) == "a"
     return client
@@ -61,7 +62,7 @@ def answers(client: socket.socket) -> bool:
 
 
 def is_served(client: socket.socket) -> bool:
-    """Has it been served by now? It was if it was ended since."""
+    """Returns whether it has been served by now, also if it was ended since."""
     client.setblocking(False)
     try:
         return bool(client.recv(1, socket.MSG_PEEK))
@@ -72,7 +73,7 @@ def is_served(client: socket.socket) -> bool:
 
 
 def how_it_is(client: socket.socket) -> str:
-    """Live, reset, or ended (the kernel tells of a reset once)."""
+    """Returns whether it is live, reset or ended (the kernel reports a reset once)."""
     client.setblocking(False)
     try:
         while client.recv(64):
@@ -92,7 +93,7 @@ def shed(lb: Balancer) -> int:
 
 @contextlib.contextmanager
 def kept_busy(client: socket.socket) -> Iterator[list[Exception]]:
-    """The client's session moves bytes all the time; yields its errors."""
+    """Moves bytes on the client's session all the time; yields its errors."""
     errors: list[Exception] = []
     stop = threading.Event()
 
@@ -113,7 +114,8 @@ def kept_busy(client: socket.socket) -> Iterator[list[Exception]]:
 
 
 def fill(lb: Balancer, source: str) -> list[socket.socket]:
-    """Clients of this source until one finds no room; that one is the last."""
+    """Opens clients from this source until one finds no room; that one is the last of the
+    result."""
     clients = []
     while True:
         clients.append(dial(lb, source))
@@ -123,7 +125,8 @@ def fill(lb: Balancer, source: str) -> list[socket.socket]:
 
 
 def make_way(lb: Balancer, fillers: int) -> None:
-    """The big source has all there is; others come and are served, and only it pays."""
+    """The large source has all places. Others come and are served, and only sessions of that source
+    end."""
     busy, small = serve(lb, BIG), [serve(lb, SMALL) for _ in range(2)]
     with kept_busy(busy) as errors:
         big = [dial(lb, BIG) for _ in range(fillers)] if fillers else fill(lb, BIG)
@@ -176,7 +179,8 @@ def test_at_the_file_limit_too(echo: Backends) -> None:
     ids=lambda it: errno.errorcode.get(it, it),
 )
 def test_where_the_host_has_no_socket_to_give(echo: Backends, call: str, error: int) -> None:
-    """What is ended makes room in the kernel; who came meanwhile is served when there is some."""
+    """Ended sessions free sockets in the kernel; waiting clients are served as soon as there are
+    some."""
     with balancer(echo, kind=Poor, shed="pressure", shed_idle="300ms") as lb:
         assert isinstance(lb, Poor)
         big, small = [serve(lb, BIG) for _ in range(12)], serve(lb, SMALL)
@@ -200,7 +204,7 @@ def test_where_the_host_has_no_socket_to_give(echo: Backends, call: str, error: 
 
 @pytest.mark.parametrize("shed_when", ["off", "pressure"])
 def test_without_it_clients_wait(echo: Backends, shed_when: str) -> None:
-    """A configured limit is no pressure."""
+    """A configured limit alone ends no sessions."""
     with balancer(echo, workers=1, max_connections=4, shed=shed_when, shed_idle="100ms") as lb:
         big = [serve(lb, BIG) for _ in range(4)]
         new = dial(lb, NEW)
@@ -278,11 +282,12 @@ def test_who_waits_in_the_tarpit_makes_room_first_and_keeps_his_reason(echo: Bac
 
 
 def test_one_worker_asks_another_whose_sessions_they_are(echo: Backends) -> None:
-    """The limit is everybody's: who waits at one worker gets what the other one gives up."""
+    """The limit is common to all workers: a client that waits at one worker gets a place that
+    another one frees."""
     with balancer(echo, max_connections=20) as lb:
         clients = [serve(lb, BIG) for _ in range(20)]
         active = lb.active()
-        # The sessions of the worker that has fewer stay busy: only the other's are idle.
+        # The sessions of the worker with fewer ones stay busy, so only the other worker's are idle.
         worker = active.index(min(active))
         busy = {row["client"] for row in lb.ask("sessions") if row["worker"] == worker}
         names = {client: ":".join(map(str, client.getsockname())) for client in clients}
@@ -307,7 +312,7 @@ def test_what_a_killed_worker_held_is_not_missing_afterwards(echo: Backends) -> 
         new = [dial(lb, NEW) for _ in range(6)]
         lb.wait_for_new_worker(0, lb.kill(0))
         for client in new:
-            with contextlib.suppress(ConnectionResetError):  # it lived in that worker
+            with contextlib.suppress(ConnectionResetError):  # its session was in that worker
                 assert read_line(client) == "a"
         again = [serve(lb, NEW) for _ in range(6)]
         until(lambda: lb.status()["connections"] == sum(lb.active()), "counts agree")

@@ -1,6 +1,7 @@
-"""Everything changes at once, again and again, and no client notices.
+"""Everything changes at the same time, repeatedly, and no client notices.
 
-L4LB_STORM=2000 runs it at full size: so many sessions, 20 reloads, 3 upgrades, 3 rebalances.
+L4LB_STORM=2000 runs the test at full size: that number of sessions, 20 reloads, 3 upgrades, 3
+rebalances.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ class Clients:
 
 
 def workers_of(lb: Balancer) -> list[int]:
-    """The worker processes there are, of whatever generation."""
+    """Returns the worker processes of all programs, old and new."""
     found = []
     for process in lb.processes():
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -97,7 +98,7 @@ async def storm(lb: Balancer, config: dict[str, Any], extra: int) -> Clients:
     took_s: list[float] = []
 
     def workers_are(count: int) -> None:
-        """One generation of workers is left: so many processes."""
+        """Returns whether only workers of one program are left, in this number."""
         begin = time.monotonic()
         until(lambda: len(workers_of(lb)) == count, f"{count} workers are left")
         took_s.append(time.monotonic() - begin)
@@ -118,7 +119,7 @@ async def storm(lb: Balancer, config: dict[str, Any], extra: int) -> Clients:
             lb.admin("upgrade")
             workers_are(count)
             assert old.isdisjoint(lb.pids())
-        now = counters(lb)  # those of a worker or an address that is gone are not shown meanwhile
+        now = counters(lb)  # counters of removed workers and addresses are not shown
         assert fallen({name: counted[name] for name in counted if name in now}, now) == {}
         counted.update(now)
 

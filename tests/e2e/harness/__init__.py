@@ -1,4 +1,4 @@
-"""What the end-to-end tests are written with: the product, its backends and its clients."""
+"""The harness of the end-to-end tests: the balancer, its backends and its clients."""
 
 from .backends import Backends, Door
 from .balancer import Balancer

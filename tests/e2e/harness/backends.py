@@ -1,4 +1,4 @@
-"""Backends for tests: a process full of simple servers, or a listener in the test's own hands."""
+"""Backends for tests: a process with simple servers, or a listener in the test itself."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Backends:
 
     @property
     def pid(self) -> int:
-        """Of the process that serves them."""
+        """The pid of the process that serves them."""
         return self._process.pid
 
     def _do(self, what: str, **args: Any) -> Any:
@@ -76,7 +76,7 @@ class Backends:
         return answer["ok"]
 
     def add(self, name: str, mode: str = "echo", *, at: str | None = None) -> None:
-        """One more backend; at: a host other than 127.0.0.1, or the path of a unix socket."""
+        """Adds one backend. at: a host other than 127.0.0.1, or the path of a unix socket."""
         address: Any = at
         if not at or not at.startswith("/"):
             self.ports[name] = PORTS.take()
@@ -84,16 +84,17 @@ class Backends:
         self._do("add", name=name, mode=mode, hold_ms=self.hold_ms, address=address)
 
     def address(self, name: str) -> str:
-        """HOST:PORT of a backend on 127.0.0.1."""
+        """Returns HOST:PORT of a backend on 127.0.0.1."""
         return f"127.0.0.1:{self.ports[name]}"
 
     @property
     def addresses(self) -> list[str]:
-        """All of them."""
+        """Returns the addresses of all backends."""
         return [self.address(name) for name in self.ports]
 
     def rows(self, **weights: int) -> list[dict[str, Any]]:
-        """Configuration rows: the backends by name, with these weights (1 where not given)."""
+        """Returns configuration rows: the backends by name, with these weights (1 where not
+        given)."""
         return [
             {"name": name, "address": self.address(name), "weight": weights.get(name, 1)}
             for name in self.ports
@@ -112,17 +113,17 @@ class Backends:
         self._do("start", name=name)
 
     def turn(self, name: str, mode: str) -> None:
-        """Gives a backend another mode, for its connections to come."""
+        """Gives a backend another mode, for its later connections."""
         self._do("mode", name=name, mode=mode)
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """By name: accepted, ended, active and the peak of active."""
+        """Returns by name: accepted, ended, active and the peak of active."""
         counts: dict[str, dict[str, int]] = self._do("counts")
         return counts
 
 
 class Door:
-    """A backend in the test's own hands: the test itself accepts each connection."""
+    """A backend in the test itself: the test accepts each connection."""
 
     def __init__(self, host: str = "127.0.0.1", *, unix: bool = False, backlog: int = 128) -> None:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -160,11 +161,11 @@ class Door:
             PORTS.release(self.port)
 
     def accept(self) -> socket.socket:
-        """The next connection that the balancer makes to this backend."""
+        """Returns the next connection that the balancer makes to this backend."""
         peer, _ = self.listener.accept()
         peer.settimeout(20)
         return peer
 
     def behind(self, client: socket.socket) -> tuple[socket.socket, socket.socket]:
-        """The client's connection and this backend's end of it."""
+        """Returns the client's connection and this backend's end of it."""
         return client, self.accept()

@@ -1,12 +1,13 @@
-"""The product as its users have it: the installed program, started, asked, signalled, ended.
+"""The balancer as its users have it: the installed program is started, asked, signalled and ended.
 
     with Balancer.before(backends.addresses, balance="least_connections") as lb:
         with lb.connect() as client: ...
         lb.admin("drain", "web/a")
 
-Leaving the block stops it, and fails if any of its processes is left, if one of them printed a
-Python traceback, broke an assertion or ended by a signal that no test sent, and if a worker held
-session rows that are nobody's. What it logged is printed when the block fails.
+The end of the block stops the balancer. The block fails if a process of it is left, if a process
+printed a Python traceback, broke an assertion or ended by a signal that no test sent, or if a
+worker has session rows that belong to no session. When the block fails, the balancer's log is
+printed.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ from .processes import faults, kill_and_wait, processes_of, send_signal, was_sen
 from .program import program, run
 
 STOP_S = 15.0 * SLOWNESS
-LEAK_S = 15.0  # for what has ended to be let go of: UDP sessions handed over after 6 s
-ROWS_MAX = 100_000  # that `sessions` shows at most
+LEAK_S = 15.0  # time to release what has ended: handed-over UDP sessions take 6 s
+ROWS_MAX = 100_000  # maximum number of rows that `sessions` shows
 
 
 class Balancer:
@@ -54,18 +55,19 @@ class Balancer:
         command: Sequence[str] = (),
         serves: bool = True,
     ) -> None:
-        """config: what its file says (its admin socket is added); or args: its command line, with
-        the address that it binds by it; its admin socket is then the default one, which only one
-        test at a time can have (fixture `default_socket`).
+        """config: the content of its configuration file; its admin socket is added. args: its
+        command line, instead of a file. bind: with args, the address that they bind; the admin
+        socket is then the default one, which only one test at a time can have (fixture
+        `default_socket`).
 
-        files: its limit of open files. command: how to start it, if not by its installed script.
-        serves: the block begins when its workers run; else when admin answers.
+        files: its limit of open files. command: starts it, instead of the installed script. serves:
+        the block begins when its workers run (False: when admin answers).
         """
         self.config = config
         self.args = list(args)
         self.bind = bind
         self.files = files
-        self.close_fds = True  # of what its parent has open it inherits nothing
+        self.close_fds = True  # the balancer inherits no descriptor of its parent
         self.command = list(command or program())
         self.serves = serves
         self.folder = Path(tempfile.mkdtemp(prefix="l4lb-e2e-"))
@@ -85,7 +87,8 @@ class Balancer:
         listener: Mapping[str, Any] | None = None,
         **more: Any,
     ) -> Balancer:
-        """The same with TLS on the listener; listener: its other keys."""
+        """Returns a balancer like `before`, with TLS on the listener. listener: the listener's
+        other keys."""
         lb = cls.before(backends, **more)
         assert lb.config is not None
         lb.config["listeners"]["web"] |= {"tls": dict(tls), **(listener or {})}
@@ -102,7 +105,8 @@ class Balancer:
         limits: Mapping[str, Any] | None = None,
         **pool: Any,
     ) -> Balancer:
-        """One listener on a free port of 127.0.0.1, one pool of these backends."""
+        """Returns a balancer with one listener on a free port of 127.0.0.1 and one pool of these
+        backends."""
         config = one_pool(
             f"127.0.0.1:{PORTS.take()}",
             backends,
@@ -156,7 +160,7 @@ class Balancer:
         resource.setrlimit(resource.RLIMIT_NOFILE, (self.files, self.files))
 
     def answers(self) -> bool:
-        """Does it answer on its admin socket? Raises if it has ended."""
+        """Returns whether the admin socket answers. Raises if the balancer has ended."""
         if self.process.poll() is not None:
             raise AssertionError(f"l4lb ended with {self.process.returncode}: {self.log()}")
         try:
@@ -187,7 +191,7 @@ class Balancer:
             assert not wrong, "\n".join(wrong)
 
     def faults(self) -> list[str]:
-        """What it has done wrong so far, in words."""
+        """Returns its faults so far, in words."""
         wrong = faults(self.log()) + faults(self.out())
         code = self.process.returncode
         if code is not None and code < 0 and not was_sent(self.process.pid, -code):
@@ -195,17 +199,17 @@ class Balancer:
         return wrong
 
     def _leaks(self) -> list[str]:
-        """Workers that hold other session rows than those of the sessions that are shown."""
+        """Returns workers whose number of session rows is not that of the sessions shown."""
         try:
             until(lambda: self._rows("sessions") == self._rows("held"), "", timeout_s=LEAK_S)
         except (OSError, EOFError):
-            return []  # it is being stopped, or no process of it answers
+            return []  # the balancer is being stopped, or does not answer
         except AssertionError:
             return [f"rows held {self._rows('held')}, sessions {self._rows('sessions')}, by worker"]
         return []
 
     def _rows(self, what: str) -> Counter[int]:
-        """Session rows by worker: as many as are `held`, or of its `sessions`."""
+        """Returns session rows by worker: the numbers in `held`, or those of `sessions`."""
         if what == "held":
             workers = Counter({row["index"]: row["held"] for row in self.ask("workers")})
             return +workers
@@ -235,66 +239,66 @@ class Balancer:
                 print(f"--- {path.name}\n{path.read_text(errors='replace')}", file=sys.stderr)
 
     def log(self) -> str:
-        """What it has logged so far, on stderr."""
+        """Returns its log so far (stderr)."""
         return self.log_path.read_text(errors="replace")
 
     def out(self) -> str:
-        """What it has printed so far, on stdout."""
+        """Returns its output so far (stdout)."""
         return self.out_path.read_text(errors="replace")
 
     def wait(self, timeout_s: float = PATIENCE_S) -> int:
-        """Waits for the supervisor's end; its exit status."""
+        """Waits for the supervisor's end. Returns its exit status."""
         return self.process.wait(timeout=timeout_s)
 
     @property
     def workers(self) -> int:
-        """How many workers its configuration asks for, at least."""
+        """Returns the minimum number of workers that its configuration asks for."""
         process = self.config["process"] if self.config else {}
         return int(process.get("workers", 1))
 
     # ---- asking ------------------------------------------------------------------------------
 
     def ask(self, command: str, **args: Any) -> Any:
-        """A request over the admin socket, by the tests' own client."""
+        """Sends a request over the admin socket with the tests' own client."""
         return wire.ask(self.socket, command, **args)
 
     def admin(self, *args: str) -> Any:
-        """`l4lb admin ARGS --json`: what it printed, parsed. It must succeed."""
+        """Runs `l4lb admin ARGS --json`, which must succeed. Returns its output, parsed."""
         done = run("admin", "--socket", self.socket, *args, "--json", command=self.command)
         assert done.returncode == 0, f"l4lb admin {args}: {done.returncode}: {done.stderr}"
         return json.loads(done.stdout) if done.stdout.strip() else None
 
     def status(self) -> dict[str, Any]:
-        """`status`."""
+        """Returns the result of `status`."""
         status: dict[str, Any] = self.ask("status")
         return status
 
     def backends(self) -> dict[str, dict[str, Any]]:
-        """`backends`, by name."""
+        """Returns the result of `backends`, by name."""
         return {row["name"]: row for row in self.ask("backends")}
 
     def total(self, field: str) -> int:
-        """A number of `backends`, added up."""
+        """Returns the sum of one number of `backends`."""
         return sum(row[field] for row in self.ask("backends"))
 
     def active(self) -> list[int]:
-        """Connections in progress, by worker index."""
+        """Returns the number of live connections by worker index."""
         rows = sorted(self.status()["workers"], key=lambda row: int(row["index"]))
         return [row["active"] for row in rows]
 
     # ---- its processes -----------------------------------------------------------------------
 
     def processes(self) -> list[psutil.Process]:
-        """Its live processes, the supervisor included."""
+        """Returns its live processes, the supervisor included."""
         return processes_of(self.process.pid)
 
     def pids(self) -> list[int]:
-        """The workers' pids, by index."""
+        """Returns the workers' pids by index."""
         rows = sorted(self.status()["workers"], key=lambda row: int(row["index"]))
         return [row["pid"] for row in rows]
 
     def child(self, title: str) -> psutil.Process:
-        """The live child that calls itself `l4lb: TITLE`."""
+        """Returns the live child with the title `l4lb: TITLE`."""
 
         def look() -> psutil.Process | None:
             for process in self.processes():
@@ -312,13 +316,13 @@ class Balancer:
         send_signal(self.process.pid, number)
 
     def kill(self, worker: int) -> int:
-        """kill -9 of a worker; returns its pid once it is dead."""
+        """Kills a worker (kill -9). Returns its pid once it is dead."""
         pid = self.pids()[worker]
         kill_and_wait(pid)
         return pid
 
     def wait_for_new_worker(self, worker: int, old_pid: int) -> int:
-        """The pid of the worker that replaced `old_pid`."""
+        """Returns the pid of the worker that replaced `old_pid`."""
 
         def replaced() -> int:
             pid = int(self.pids()[worker] or 0)
@@ -329,7 +333,7 @@ class Balancer:
     # ---- its clients -------------------------------------------------------------------------
 
     def binds(self, listener: str = "web") -> list[str]:
-        """The addresses that a listener binds."""
+        """Returns the addresses that a listener binds."""
         if self.config is None:
             return [self.bind]
         binds: list[str] = self.config["listeners"][listener]["bind"]
@@ -342,5 +346,5 @@ class Balancer:
         return host.strip("[]"), int(port)
 
     def connect(self, timeout_s: float = PATIENCE_S) -> socket.socket:
-        """A client's connection to listener `web`."""
+        """Returns a client's connection to listener `web`."""
         return socket.create_connection(self.address, timeout=timeout_s)

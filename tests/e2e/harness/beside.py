@@ -1,10 +1,10 @@
-"""A configuration of HAProxy or nginx under the original program, and what was imported of it under
-l4lb: both side by side before the same backends.
+"""A configuration of HAProxy or nginx run by the original program, and its import run by l4lb, side
+by side in front of the same backends.
 
     with Beside("haproxy", tmp_path, text) as both:    # text has PORT where the listener's goes
         assert both.see(lambda port: who(port)) == "a"
 
-What is seen must be the same of both.
+Both must show the same behaviour.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Beside:
     """Both programs, each at a port of its own."""
 
     def __init__(self, program: str, folder: Path, text: str, *, status: int = 0) -> None:
-        """status: how the import is to end."""
+        """status: the expected exit status of the import."""
         self._program, self._folder, self._text = program, folder, text
         self._status = status
         self._stack = contextlib.ExitStack()
@@ -88,7 +88,7 @@ class Beside:
         return [path, "-p", str(self._folder), "-c", str(file), "-e", "stderr"]
 
     def see(self, look: Callable[[int], Seen]) -> Seen:
-        """What look(PORT) finds of the original; it must find the same of l4lb."""
+        """Returns what look(PORT) finds at the original. It must find the same at l4lb."""
         theirs, ours = look(self.theirs), look(self.ours)
         assert ours == theirs, f"{self._program}: {theirs!r}, l4lb: {ours!r}; {self.said}"
         return theirs
@@ -102,7 +102,8 @@ def who(
     tls: ssl.SSLContext | None = None,
     name: str = "localhost",
 ) -> str:
-    """The backend that a client reaches, by what it says first; or that it is turned away."""
+    """Returns the backend that a client reaches, by its first line; or that the client is turned
+    away."""
     try:
         with contextlib.ExitStack() as stack:
             plain = socket.create_connection(("127.0.0.1", port), 20, (source, 0))

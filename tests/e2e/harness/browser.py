@@ -1,4 +1,4 @@
-"""A headless Chromium of Debian's, driven by selenium."""
+"""A headless Chromium from Debian, controlled by selenium."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FLAGS = (
 
 @contextlib.contextmanager
 def browser(*, width: int = 1280, height: int = 1600, dark: bool = False) -> Iterator[Any]:
-    """A driver with a window of that size; what its console said is in `console`."""
+    """Yields a driver with a window of that size. `console` returns the messages of its console."""
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not chromium or not driver:
@@ -44,6 +44,6 @@ def browser(*, width: int = 1280, height: int = 1600, dark: bool = False) -> Ite
 
 
 def console(driver: Any) -> list[str]:
-    """Warnings and errors that the page has caused since the last call."""
+    """Returns the warnings and errors that the page has caused since the last call."""
     found = [one for one in driver.get_log("browser") if one["level"] in ("WARNING", "SEVERE")]
     return [json.dumps(one["message"]) for one in found]

@@ -1,7 +1,8 @@
-"""Byte-exact streams: seeded data whose every position is known, and the two ends that check it.
+"""Byte-exact streams: seeded data, and the two ends that check it.
 
-The data is a block of random bytes of prime length, repeated: any byte lost, added, repeated or
-moved shows as a difference at a known offset, and no stream needs memory for its whole length.
+The data is a block of random bytes whose length is a prime, repeated. A byte that is lost, added,
+repeated or moved shows as a difference at a known offset. No stream needs memory for its whole
+length.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ LINGER_0 = struct.pack("ii", 1, 0)
 
 
 class Stream:
-    """`size` bytes that a seed defines."""
+    """A stream of `size` bytes, defined by a seed."""
 
     def __init__(self, seed: int, size: int) -> None:
         self.size = size
@@ -30,12 +31,12 @@ class Stream:
         self._block = memoryview(block + block if size > PRIME else block)
 
     def part(self, offset: int, count: int) -> memoryview:
-        """Up to `count` bytes from `offset`: as many as lie in one piece."""
+        """Returns up to `count` bytes from `offset`: as many as are contiguous in the block."""
         start = offset % PRIME
         return self._block[start : start + min(count, self.size - offset, PRIME)]
 
     def check(self, offset: int, data: bytes) -> None:
-        """Raises AssertionError if `data` is not what stands at `offset`."""
+        """Raises AssertionError if `data` differs from the stream at `offset`."""
         assert offset + len(data) <= self.size, (
             f"{offset + len(data)} bytes came of a stream of {self.size}"
         )
@@ -51,18 +52,19 @@ class Stream:
 
 @dataclass(frozen=True)
 class Manner:
-    """How one end sends or reads: the most bytes a call, and how often it rests, and how long."""
+    """How one end sends or reads: the maximum bytes in one call, and how often and how long it
+    pauses."""
 
     chunk: int = 65536
     rest_chance: float = 0.0
     rest_ms: float = 1.0
 
     def size(self, rng: random.Random) -> int:
-        """Bytes for one call: mostly near the most, at times very few."""
+        """Returns the number of bytes for one call: mostly near the maximum, sometimes very few."""
         return rng.randint(1, min(64, self.chunk)) if rng.random() < 0.2 else self.chunk
 
     def rest(self, rng: random.Random) -> None:
-        """A pause of the kind under test."""
+        """Pauses, as the manner says."""
         if self.rest_chance and rng.random() < self.rest_chance:
             time.sleep(self.rest_ms / 1000)
 
@@ -88,10 +90,9 @@ def receive(
     start: int = 0,
     count: int | None = None,
 ) -> int:
-    """Reads, comparing byte for byte, until the peer's end or until `count` bytes have come.
-
-    Returns how many came. A reset raises ConnectionResetError with that number as its argument.
-    """
+    """Reads and compares byte for byte, until the peer's end or until `count` bytes have come.
+    Returns the number of bytes. A reset raises ConnectionResetError with that number as its
+    argument."""
     rng = random.Random(seed)
     offset = start
     while count is None or offset - start < count:
@@ -109,7 +110,7 @@ def receive(
 
 
 def finish(peer: socket.socket) -> None:
-    """Half-closes: no more bytes from this end."""
+    """Half-closes: this end sends no more bytes."""
     peer.shutdown(socket.SHUT_WR)
 
 
@@ -120,18 +121,18 @@ def reset(peer: socket.socket) -> None:
 
 
 def unsent(peer: socket.socket) -> int:
-    """Bytes that the other end's kernel has not acknowledged yet."""
+    """Returns the number of bytes that the other end's kernel has not acknowledged yet."""
     answer = fcntl.ioctl(peer.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
     return int(struct.unpack("i", answer)[0])
 
 
 def wait_until_delivered(peer: socket.socket) -> None:
-    """Waits until all that was sent lies with the other end's kernel."""
+    """Waits until the other end's kernel has acknowledged everything."""
     until(lambda: unsent(peer) == 0, "the sent bytes are acknowledged")
 
 
 def ended(peer: socket.socket) -> str:
-    """Reads to the end of the connection: "fin" or "reset". Bytes before it are dropped."""
+    """Reads to the end of the connection. Returns "fin" or "reset"; bytes before it are dropped."""
     with contextlib.suppress(ConnectionResetError, BrokenPipeError):
         while peer.recv(65536):
             pass

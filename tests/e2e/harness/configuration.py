@@ -10,7 +10,7 @@ Config = dict[str, Any]
 
 
 def toml_value(value: Any) -> str:
-    """One value in TOML's inline form."""
+    """Returns one value in TOML's inline form."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{k} = {toml_value(v)}" for k, v in value.items()) + "}"
     if isinstance(value, (list, tuple)):
@@ -19,7 +19,7 @@ def toml_value(value: Any) -> str:
 
 
 def toml(config: Mapping[str, Any]) -> str:
-    """`config` as a TOML document: a table for each section and each thing in it."""
+    """Returns `config` as a TOML document: a table for each section and for each thing in it."""
     lines: list[str] = []
     for section, content in config.items():
         tables = {section: content}
@@ -40,7 +40,7 @@ def one_pool(
     limits: Mapping[str, Any] | None = None,
     **pool: Any,
 ) -> Config:
-    """Listener `web` before pool `web`: what most tests need."""
+    """Returns listener `web` in front of pool `web`: what most tests need."""
     binds = [bind] if isinstance(bind, str) else list(bind)
     config: Config = {"process": dict(process or {})}
     if limits:

@@ -1,4 +1,4 @@
-"""UDP backends and clients for tests, and a balancer before them."""
+"""UDP backends and clients for tests, and a balancer in front of the backends."""
 
 from __future__ import annotations
 
@@ -16,20 +16,18 @@ from .configuration import one_pool
 from .deadline import PATIENCE_S
 from .ports import PORTS
 
-LARGEST = 65_507  # bytes of a datagram over IPv4
+LARGEST = 65_507  # maximum bytes of a datagram over IPv4
 BUFFER_BYTES = 4 << 20
 
 
 def enlarge(sock: socket.socket) -> None:
-    """A receive buffer that a burst of a test fits into."""
+    """Enlarges the receive buffer, so that a burst of a test fits into it."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
 
 
 class UdpBackends:
-    """UDP servers named a, b, c ... in a thread. Modes:
-
-    echo: sends back what came; name: its own name first; silent: takes it; twice: echoes two times.
-    """
+    """UDP servers named a, b, c ... in a thread. Modes: echo sends each datagram back; name adds
+    the server's name before it; silent answers nothing; twice sends two echoes."""
 
     def __init__(self, count: int = 1, mode: str = "echo", host: str = "127.0.0.1") -> None:
         self.names = [chr(ord("a") + i) for i in range(count)]
@@ -64,16 +62,16 @@ class UdpBackends:
             PORTS.release(port)
 
     def address(self, name: str) -> str:
-        """HOST:PORT of a backend."""
+        """Returns HOST:PORT of a backend."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.ports[name]}"
 
     def rows(self) -> list[dict[str, Any]]:
-        """Configuration rows: the backends by name."""
+        """Returns configuration rows: the backends by name."""
         return [{"name": name, "address": self.address(name)} for name in self.names]
 
     def start(self, name: str) -> None:
-        """Receives, on its port."""
+        """Receives on the backend's port."""
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_DGRAM)
         enlarge(sock)
@@ -84,7 +82,7 @@ class UdpBackends:
             self._selector.register(sock, selectors.EVENT_READ, name)
 
     def stop(self, name: str) -> None:
-        """Is gone: its port is unreachable."""
+        """Closes the socket: its port is unreachable."""
         with self._lock:
             sock = self._sockets.pop(name)
             self._selector.unregister(sock)
@@ -125,7 +123,8 @@ def udp_balancer(
     listener: Mapping[str, Any] | None = None,
     **pool: Any,
 ) -> Balancer:
-    """Listener `web` for UDP on a free port of 127.0.0.1, one pool of these backends."""
+    """Returns a balancer with UDP listener `web` on a free port of 127.0.0.1 and one pool of these
+    backends."""
     config = one_pool(
         bind or f"127.0.0.1:{PORTS.take()}",
         backends,
@@ -145,7 +144,7 @@ def clients(
     timeout_s: float = PATIENCE_S,
     at: tuple[str, int] | None = None,
 ) -> Iterator[list[socket.socket]]:
-    """UDP sockets connected to the balancer's first address, or to this one."""
+    """Yields UDP sockets connected to the balancer's first address, or to the given one."""
     host, port = at or lb.address
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with contextlib.ExitStack() as stack:
@@ -162,6 +161,6 @@ def clients(
 
 
 def ask(client: socket.socket, data: bytes = b"?") -> bytes:
-    """Sends one datagram; the one that comes back."""
+    """Sends one datagram. Returns the datagram that comes back."""
     client.send(data)
     return client.recv(LARGEST + 100)

@@ -1,4 +1,4 @@
-"""Waiting for something to become true, with an end: the only clock the tests read."""
+"""Waits, with a limit, for something to become true: the only clock that the tests read."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# How many times longer than usual everything may take: a build with sanitizers is slow.
+# Factor for all time limits: a build with sanitizers is slow.
 SLOWNESS = float(os.environ.get("L4LB_SLOWNESS", "1"))
 
-# why: generous on purpose. A bound says "this hangs", never "this is slow".
+# why: the limit is generous. It finds what hangs, not what is slow.
 _USUAL_S = 20.0
 PATIENCE_S = _USUAL_S * SLOWNESS
 
 
 class TooLateError(AssertionError):
-    """What was waited for did not happen in its time."""
+    """The awaited event did not happen in time."""
 
 
 def until(

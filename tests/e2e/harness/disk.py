@@ -1,4 +1,4 @@
-"""A file system that is soon full."""
+"""A small file system that tests can fill."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 @contextlib.contextmanager
 def small_disk(folder: Path) -> Iterator[Path]:
-    """64 KiB at this folder, which is made; needs root."""
+    """Mounts a file system of 64 KiB at this folder, which is made; needs root."""
     if os.getuid() != 0 or not shutil.which("mount"):
         pytest.skip("needs root, to mount a small file system")
     folder.mkdir()
@@ -31,7 +31,7 @@ def small_disk(folder: Path) -> Iterator[Path]:
 
 
 def fill(disk: Path) -> Path:
-    """Fills it; the file that does so."""
+    """Fills the file system. Returns the file that fills it."""
     ballast = disk / "ballast"
     with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while file.write(b"x" * 4_096) == 4_096:

@@ -2,8 +2,9 @@
 
     with everything() as one: one.lb.admin("status")
 
-What it has seen when the block begins: sessions of each protocol, one that queues, a backend that
-is down, one that is ejected and one that was and came back, names that nobody can put in a column.
+When the block begins, the balancer has had: sessions of each protocol, a session that queues, a
+backend that is down, one that is ejected, one that was ejected and came back, and names that are
+hard to show in a column.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ LASTING = {"failures": 1, "eject": "1h", "max_eject": "1h", "max_ejected": "100%
 
 @dataclass
 class Everything:
-    """lb runs; of its folder `found.json` and `none.json` are what discovery reads."""
+    """lb: the running balancer. Discovery reads `found.json` and `none.json` in its folder."""
 
     lb: Balancer
     folder: Path
@@ -40,20 +41,20 @@ class Everything:
     stack: contextlib.ExitStack
 
     def port(self, listener: str) -> int:
-        """The (first) port that a listener binds."""
+        """Returns the (first) port that a listener binds."""
         return int(self.lb.binds(listener)[0].rpartition(":")[2].partition("-")[0])
 
     def connect(self, listener: str) -> socket.socket:
-        """A client's connection to a listener of TCP."""
+        """Returns a client's connection to a TCP listener."""
         return socket.create_connection(("127.0.0.1", self.port(listener)), timeout=PATIENCE_S)
 
     def stay(self, listener: str, first: bytes = b"") -> None:
-        """One more session of a listener of TCP, until the end of the block."""
+        """Opens one more session at a TCP listener, until the end of the block."""
         _said(self.stack.enter_context(self.connect(listener)), first)
 
 
 def _said(client: socket.socket, first: bytes = b"") -> None:
-    """The client is served: a backend said its name."""
+    """Waits for the name of the backend: the client is then served."""
     client.sendall(first)
     assert client.recv(1)
 
@@ -113,7 +114,7 @@ def _pools(folder: Path, tcp: Backends, udp: datagrams.UdpBackends, dead: str) -
 
 @contextlib.contextmanager
 def everything() -> Iterator[Everything]:
-    """The balancer, and clients that stay until the end of the block."""
+    """Yields the balancer, with clients that stay until the end of the block."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="l4lb-every-")))
         folder.chmod(0o755)
@@ -136,7 +137,7 @@ def everything() -> Iterator[Everything]:
 
 
 def _use(one: Everything, authority: Authority) -> None:
-    """Clients of each listener, and what they cause."""
+    """Opens clients of each listener, and causes the events that the module names."""
     stack = one.stack
     for listener in ("web", "ports", "limited", "brief", "lasting", "narrow"):
         one.stay(listener)
@@ -151,7 +152,7 @@ def _use(one: Everything, authority: Authority) -> None:
     client.settimeout(PATIENCE_S)
     client.connect(("127.0.0.1", one.port("names")))
     assert datagrams.ask(client) == b"?"
-    for listener in ("inner", "empty"):  # nobody can serve them
+    for listener in ("inner", "empty"):  # no backend can serve these clients
         with contextlib.suppress(ConnectionError), one.connect(listener) as turned_away:
             assert not turned_away.recv(1)
     stack.enter_context(one.connect("narrow"))

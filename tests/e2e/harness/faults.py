@@ -1,4 +1,4 @@
-"""A balancer on a host that has no socket to give, now and then."""
+"""A balancer on a host that sometimes has no free socket."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SOURCE = Path(__file__).with_name("faults.c")
 
 
 class Poor(Balancer):
-    """Runs with faults.c before its C library."""
+    """A balancer that runs with faults.c in front of its C library."""
 
     @property
     def _fault(self) -> Path:
@@ -30,12 +30,13 @@ class Poor(Balancer):
         return {**super().environment(), **fault}
 
     def fails(self, call: str, error: int) -> contextlib.AbstractContextManager[None]:
-        """Inside, `call` (accept4, socket) fails with this errno for all network sockets."""
+        """Makes `call` (accept4, socket) fail with this errno for all network sockets, inside the
+        block."""
         return self._with(f"{call} {error}")
 
     def strays(self, pid: int, call: int) -> contextlib.AbstractContextManager[None]:
-        """Inside, that process makes the system call of this number at its next accept4 or socket;
-        it may end by it."""
+        """Makes that process issue the system call of this number at its next accept4 or socket,
+        inside the block. The process may end by it."""
         may_end(pid, signal.SIGSYS)
         return self._with(f"strays {call} {pid}")
 

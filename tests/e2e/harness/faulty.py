@@ -1,8 +1,8 @@
-"""l4lb with faults of its own, run as a script in the installed program's place.
+"""l4lb with injected faults, run as a script in place of the installed program.
 
-The file that $L4LB_TEST_FAULT names says what raises next, once: `request NAME`, `timer`,
-, `signal`, `descriptor`, or `call MODULE.CLASS.METHOD`. It is gone when that has happened.
-Which requests there are is written beside it, in `.known`.
+The file that $L4LB_TEST_FAULT names says what raises next, once: `request NAME`, `timer`, `signal`,
+`descriptor`, or `call MODULE.CLASS.METHOD`. The file is removed when the fault has been raised. The
+names of all requests are written beside it, in `.known`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ OWNER = os.getpid()
 
 
 class InjectedError(Exception):
-    """No exception that anybody foresees."""
+    """An exception that no code expects."""
 
 
 def wanted() -> str:
@@ -45,7 +45,7 @@ def faulty(what: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Faulty(dict[str, Any]):
-    """Functions by name, each of which raises when it is wanted to."""
+    """Functions by name, each of which raises when it is told to."""
 
     kind = ""
 

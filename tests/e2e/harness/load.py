@@ -1,4 +1,5 @@
-"""Clients in numbers: connections held, names asked for, and a load of checked transactions."""
+"""Many clients: connections held open, names of backends asked for, and a load of checked
+transactions."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ Connect = Callable[[], socket.socket]
 
 
 def read_line(peer: socket.socket) -> str:
-    """What the peer says up to a newline, which is read too."""
+    """Reads up to and including a newline."""
     line = b""
     while not line.endswith(b"\n"):
         byte = peer.recv(1)
@@ -30,7 +31,7 @@ def read_line(peer: socket.socket) -> str:
 
 
 def greet(lb: Balancer) -> tuple[socket.socket, str]:
-    """A new connection, and the name of the backend it reached."""
+    """Returns a new connection, and the name of the backend that it reached."""
     client = lb.connect()
     try:
         return client, read_line(client)
@@ -40,7 +41,8 @@ def greet(lb: Balancer) -> tuple[socket.socket, str]:
 
 
 def names(lb: Balancer, count: int) -> Counter[str]:
-    """The backends that `count` connections reach, made and ended one after the other."""
+    """Returns the backends that `count` connections reach. They are opened and ended one after the
+    other."""
     reached: Counter[str] = Counter()
     for _ in range(count):
         client, name = greet(lb)
@@ -50,17 +52,17 @@ def names(lb: Balancer, count: int) -> Counter[str]:
 
 
 def turned_away(lb: Balancer) -> bool:
-    """Connects; does the balancer end the connection without a byte? It must do one or other."""
+    """Connects. Returns whether the balancer ends the connection without sending a byte."""
     try:
         with lb.connect() as client:
             return not client.recv(1)
-    except ConnectionResetError:  # why: a reset may also come before connect() has looked.
+    except ConnectionResetError:  # why: a reset may come before connect() returns.
         return True
 
 
 @contextlib.contextmanager
 def held(lb: Balancer, count: int, batch: int = 200) -> Iterator[list[tuple[socket.socket, str]]]:
-    """`count` connections held open, each with the name of its backend."""
+    """Yields `count` open connections, each with the name of its backend."""
     clients: list[tuple[socket.socket, str]] = []
     with contextlib.ExitStack() as stack:
         while len(clients) < count:
@@ -71,7 +73,7 @@ def held(lb: Balancer, count: int, batch: int = 200) -> Iterator[list[tuple[sock
 
 
 def echo(client: socket.socket, seed: int, size: int) -> None:
-    """Sends `size` bytes to an echoing backend, reads them back, and ends: byte-exact."""
+    """Sends `size` bytes to an echoing backend, reads them back, compares them, and ends."""
     stream = Stream(seed, size)
     sender = threading.Thread(target=_send_and_finish, args=(client, stream), daemon=True)
     sender.start()
@@ -90,11 +92,9 @@ def _send_and_finish(client: socket.socket, stream: Stream) -> None:
 
 @dataclass
 class Load:
-    """Threads that make transactions through a balancer until the block ends.
-
-    A transaction: connect, hear the backend's name, echo seeded bytes, compare. What fails is
-    kept with its error; `failures` is to be read after the block.
-    """
+    """Threads that make transactions through a balancer until the block ends. A transaction
+    connects, reads the backend's name, echoes seeded bytes and compares them. Failures are kept
+    with their error; read `failures` after the block."""
 
     lb: Balancer
     threads: int = 4

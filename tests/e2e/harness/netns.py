@@ -1,4 +1,4 @@
-"""Network namespaces that a test makes itself: a host with several addresses, and one beside it."""
+"""Network namespaces made by a test: a host with several addresses, and another host beside it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _ip(*args: str) -> None:
 
 @contextlib.contextmanager
 def in_namespace(name: str) -> Iterator[None]:
-    """This thread is in the namespace; sockets made meanwhile stay there."""
+    """Puts this thread into the namespace. Sockets that are made meanwhile stay there."""
     before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     there = os.open(f"/run/netns/{name}", os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -38,22 +38,22 @@ def in_namespace(name: str) -> Iterator[None]:
 
 @dataclass
 class Hosts:
-    """Two namespaces with a cable between them."""
+    """Two namespaces, connected by a cable (veth pair)."""
 
     server: str
     client: str
 
     @property
     def prefix(self) -> list[str]:
-        """How a command is started on the server."""
+        """The prefix of commands that run on the server."""
         return ["ip", "netns", "exec", self.server]
 
     def inside(self) -> contextlib.AbstractContextManager[None]:
-        """On the server."""
+        """Runs the block on the server."""
         return in_namespace(self.server)
 
     def client_socket(self, towards: str) -> socket.socket:
-        """A UDP socket on the client."""
+        """Returns a UDP socket on the client."""
         with in_namespace(self.client):
             family = socket.AF_INET6 if ":" in towards else socket.AF_INET
             return socket.socket(family, socket.SOCK_DGRAM)
@@ -61,7 +61,7 @@ class Hosts:
 
 @contextlib.contextmanager
 def _namespaces(*roles: str) -> Iterator[tuple[str, list[str]]]:
-    """A tag of this test, and a namespace for each role; needs root and iproute2."""
+    """Yields a tag of this test, and makes a namespace for each role; needs root and iproute2."""
     if os.getuid() != 0:
         pytest.skip("network namespaces need root")
     tag = f"l4t{os.getpid() % 100_000:x}{os.urandom(1).hex()}"
@@ -73,8 +73,8 @@ def _namespaces(*roles: str) -> Iterator[tuple[str, list[str]]]:
             except (FileNotFoundError, subprocess.CalledProcessError) as error:
                 pytest.skip(f"no network namespaces here: {error}")
             _ip("-n", name, "link", "set", "lo", "up")
-            # why: a router looks for neighbours of addresses that are not its own from its
-            # link-local one, and not before that one is known to be no duplicate, a second or two.
+            # why: a router asks for neighbours of foreign addresses from its link-local address. It
+            # does not use that before duplicate detection has ended, which takes a second or two.
             with in_namespace(name):
                 Path("/proc/sys/net/ipv6/conf/default/accept_dad").write_text("0")
         yield tag, names
@@ -92,7 +92,7 @@ def _address(name: str, link: str, *addresses: str) -> None:
 
 @contextlib.contextmanager
 def two_hosts(server: Sequence[str], client: str) -> Iterator[Hosts]:
-    """A server with these addresses and a client with that one."""
+    """Yields a server with these addresses, and a client with that address."""
     with _namespaces("s", "c") as (tag, names):
         hosts = Hosts(*names)
         _ip("link", "add", f"{tag}0", "netns", hosts.server, "type", "veth",
@@ -104,8 +104,9 @@ def two_hosts(server: Sequence[str], client: str) -> Iterator[Hosts]:
 
 @dataclass
 class Route:
-    """A client, a router and a backend beyond it, each a namespace: 10.1.0.2 - 10.1.0.1, 10.2.0.1 -
-    10.2.0.2, the same in fd01::, fd02::. The router's interfaces are called front and back."""
+    """A client, a router, and a backend behind the router, each in a namespace. Addresses: 10.1.0.2
+    - 10.1.0.1, 10.2.0.1 - 10.2.0.2, and likewise in fd01:: and fd02::. The router's interfaces are
+    named front and back."""
 
     client: str
     router: str
@@ -113,18 +114,18 @@ class Route:
 
     @property
     def prefix(self) -> list[str]:
-        """How a command is started on the router."""
+        """The prefix of commands that run on the router."""
         return ["ip", "netns", "exec", self.router]
 
     def run(self, *command: str, text: str = "") -> None:
-        """A command on the router. Raises subprocess.CalledProcessError."""
+        """Runs a command on the router. Raises subprocess.CalledProcessError."""
         done = [*self.prefix, *command]
         subprocess.run(done, check=True, capture_output=True, text=True, input=text, timeout=20)
 
 
 @contextlib.contextmanager
 def routed() -> Iterator[Route]:
-    """A client and a backend that reach one another through a router."""
+    """Yields a client and a backend that reach each other through a router."""
     with _namespaces("c", "r", "b") as (_, names):
         route = Route(*names)
         for net, host, there in ((1, route.client, "front"), (2, route.backend, "back")):

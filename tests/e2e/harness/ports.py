@@ -1,8 +1,9 @@
 """Ports for tests: below the kernel's ephemeral range, each claimed by one test run.
 
-Binding port 0 and using the number later is a race: another process may get it meanwhile, and
-two balancers with SO_REUSEPORT would even share it in silence. Here a claim is a locked file that
-every test run of this machine respects, and a port that something else has bound is passed over.
+A test that binds port 0 and uses the number later is in a race: another process may get the port
+meanwhile. Two balancers with SO_REUSEPORT would even share the port in silence. Here a claim is a
+locked file that every test run on this machine respects. A port that something else has bound is
+skipped.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def _folder() -> Path:
 
 
 def is_free(port: int) -> bool:
-    """Can this port be bound now, on both families?"""
+    """Returns whether this port can be bound now, on both families."""
     for family, host in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -40,14 +41,15 @@ def is_free(port: int) -> bool:
 
 
 class Ports:
-    """The ports this process has claimed; given back by `release`, or by the process's end."""
+    """The ports that this process has claimed. `release` or the end of the process gives them
+    back."""
 
     def __init__(self) -> None:
         self._claims: dict[int, IO[bytes]] = {}
         self._next = FIRST + os.getpid() * 251 % (LAST - FIRST)
 
     def claim(self, port: int) -> bool:
-        """Claims this very port. False: another test or program has it."""
+        """Claims this port. Returns False if another test or program has it."""
         if port in self._claims:
             return False
         claim = (_folder() / str(port)).open("wb")
@@ -63,7 +65,7 @@ class Ports:
         return True
 
     def take(self, count: int = 1) -> int:
-        """The first of `count` ports in a row that are now ours."""
+        """Claims `count` ports in a row. Returns the first."""
         for _ in range(LAST - FIRST):
             first, self._next = self._next, self._next + count
             if self._next > LAST:
@@ -81,7 +83,7 @@ class Ports:
 
     @contextlib.contextmanager
     def taken(self) -> Iterator[int]:
-        """A port that is ours until the block ends."""
+        """Yields a port that is claimed until the block ends."""
         port = self.take()
         try:
             yield port

@@ -1,4 +1,4 @@
-"""The balancer's processes: which there are, what tests sent them, and how they ended.
+"""The balancer's processes: which there are, which signals tests sent them, and how they ended.
 
 A process may end by a signal only if a test has sent it that signal through this module.
 """
@@ -17,13 +17,13 @@ import psutil
 from .deadline import until
 
 _sent: set[tuple[int, int]] = set()  # (pid, signal)
-# In the service's log, as text or as JSON.
+# Patterns in the service's log, which is text or JSON.
 _PID = re.compile(r"""\bpid(?:=|": )(\d+)""")
 _HOW = re.compile(r"""\bhow(?:='|=|": ")([^'"]*)""")
 
 
 def processes_of(session: int) -> list[psutil.Process]:
-    """The live processes of a session (setsid), zombies not counted."""
+    """Returns the live processes of a session (setsid), without zombies."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -35,7 +35,8 @@ def processes_of(session: int) -> list[psutil.Process]:
 
 
 def open_files(pid: int) -> list[str]:
-    """What each descriptor of a process leads to; those that are closed meanwhile left out."""
+    """Returns what each descriptor of a process leads to, without those that are closed
+    meanwhile."""
     found = []
     for fd in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):
@@ -44,18 +45,18 @@ def open_files(pid: int) -> list[str]:
 
 
 def send_signal(pid: int, number: int) -> None:
-    """Sends a process a signal, by which it may end."""
+    """Sends a process a signal, by which it may then end."""
     may_end(pid, number)
     os.kill(pid, number)
 
 
 def may_end(pid: int, number: int) -> None:
-    """The process may end by that signal: a test sees to it."""
+    """Notes that the process may end by that signal, because a test causes it."""
     _sent.update((name, number) for name in _numbers(pid))
 
 
 def _numbers(pid: int) -> list[int]:
-    """A process's numbers, in this PID namespace and in those below that it is in."""
+    """Returns a process's ids in this PID namespace and in the namespaces below it."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
@@ -64,13 +65,14 @@ def _numbers(pid: int) -> list[int]:
 
 
 def was_sent(pid: int, number: int) -> bool:
-    """Has a test sent it that signal? One that a test stops may be killed by the service."""
+    """Returns whether a test has sent that signal. A process that a test stops may be killed by the
+    service."""
     by_service = number == signal.SIGKILL and (pid, signal.SIGSTOP) in _sent
     return by_service or (pid, number) in _sent
 
 
 def kill_and_wait(pid: int) -> None:
-    """kill -9, and waits until the kernel has ended the process."""
+    """Kills a process (kill -9), and waits until the kernel has ended it."""
     handle = os.pidfd_open(pid)
     try:
         send_signal(pid, signal.SIGKILL)
@@ -80,7 +82,7 @@ def kill_and_wait(pid: int) -> None:
 
 
 def has_ended(pid: int) -> bool:
-    """Has the process ended? Its parent may not have taken it away yet."""
+    """Returns whether the process has ended. Its parent may not have reaped it yet."""
     try:
         return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -89,7 +91,7 @@ def has_ended(pid: int) -> bool:
 
 @contextlib.contextmanager
 def stopped(pid: int) -> Iterator[None]:
-    """The process does not run inside the block (SIGSTOP); what comes for it waits."""
+    """Stops the process inside the block (SIGSTOP)."""
     send_signal(pid, signal.SIGSTOP)
     try:
         yield
@@ -99,8 +101,8 @@ def stopped(pid: int) -> Iterator[None]:
 
 
 def faults(log: str) -> list[str]:
-    """What a service's log tells of its own faults: tracebacks, broken assertions, processes that
-    ended otherwise than by themselves or by a test."""
+    """Returns the faults that a service's log reports: tracebacks, broken assertions, and processes
+    that ended neither by themselves nor by a test."""
     return [line for line in log.splitlines() if _is_fault(line)]
 
 

@@ -1,6 +1,6 @@
-"""Where the installed program is, and running it once.
+"""The installed program: where it is, and one run of it.
 
-L4LB_BIN names the folder of another build of it: the one with sanitizers (scripts/test --sanitize).
+L4LB_BIN names the folder of another build: the one with sanitizers (scripts/test --sanitize).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _BIN = os.environ.get("L4LB_BIN", "")
 
 
 def program() -> list[str]:
-    """How to start the l4lb that is installed beside this Python."""
+    """Returns the command that starts the l4lb installed beside this Python."""
     beside = str(Path(sys.executable).parent)
     for folder in (_BIN or sysconfig.get_path("scripts"), beside):
         script = Path(folder) / "l4lb"
@@ -28,14 +28,14 @@ def program() -> list[str]:
 
 
 def python() -> str:
-    """The Python that the installed program runs in."""
+    """Returns the Python that the installed program runs in."""
     return str(Path(_BIN) / "python") if _BIN else sys.executable
 
 
 def run(
     *args: str, timeout_s: float = 30.0, command: Sequence[str] = (), cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Runs `l4lb ARGS` to its end, with its output as text and no input."""
+    """Runs `l4lb ARGS` to its end without input. Its output is text."""
     return subprocess.run(
         [*(command or program()), *args],
         stdin=subprocess.DEVNULL,

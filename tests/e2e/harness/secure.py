@@ -1,4 +1,4 @@
-"""TLS for tests: an authority that writes certificates into files, and clients that speak TLS."""
+"""TLS for tests: an authority that writes certificates to files, and TLS clients."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEYS = {"RSA": trustme.KeyType.RSA, "EC": trustme.KeyType.ECDSA}
 
 
 class Authority:
-    """Signs certificates; they lie in a folder of its own until the block ends."""
+    """A certificate authority. Its certificates are in a folder of its own until the block ends."""
 
     def __init__(self) -> None:
         self._ca = trustme.CA()
@@ -43,8 +43,8 @@ class Authority:
         self._folder.cleanup()
 
     def issue(self, *names: str, file: str = "", key: str = "EC") -> dict[str, str]:
-        """A certificate for these names: {"cert": PATH, "key": PATH}. Files that there are are
-        replaced at one moment each, the key first."""
+        """Issues a certificate for these names. Returns {"cert": PATH, "key": PATH}. Existing files
+        are replaced atomically, the key first."""
         base = self.folder / (file or names[0].replace("*", "_"))
         issued = self._ca.issue_cert(*names, key_type=KEYS[key])
         chain = b"".join(one.bytes() for one in issued.cert_chain_pems)
@@ -54,8 +54,8 @@ class Authority:
         return row
 
     def client(self, **settings: Any) -> ssl.SSLContext:
-        """What a client that trusts this authority speaks with; settings are attributes of it,
-        besides cert (a row of issue), alpn, ciphers."""
+        """Returns the TLS settings of a client that trusts this authority. settings: attributes of
+        the ssl.SSLContext, and cert (a result of issue), alpn, ciphers."""
         context = ssl.create_default_context(cafile=self.path)
         row = settings.pop("cert", None)
         if row:
@@ -80,7 +80,8 @@ def secure(
     name: str = "localhost",
     session: ssl.SSLSession | None = None,
 ) -> ssl.SSLSocket:
-    """A client's connection after its handshake; an end without close_notify is an error on it."""
+    """Returns a client's connection after its handshake. An end without close_notify is an error on
+    it."""
     sock.settimeout(PATIENCE_S)
     return context.wrap_socket(
         sock, server_hostname=name, session=session, suppress_ragged_eofs=False
@@ -88,14 +89,14 @@ def secure(
 
 
 def plain(peer: ssl.SSLSocket) -> socket.socket:
-    """The connection without its TLS, which has no say any more."""
+    """Returns the socket of a TLS connection; TLS is no longer used on it."""
     sock = socket.socket(fileno=peer.detach())
     sock.settimeout(PATIENCE_S)
     return sock
 
 
 class Talk:
-    """A TLS client that can half-close, which ssl.SSLSocket cannot: it goes on reading."""
+    """A TLS client that can half-close and go on reading, which ssl.SSLSocket cannot."""
 
     def __init__(
         self, sock: socket.socket, context: ssl.SSLContext, name: str = "localhost"
@@ -129,7 +130,7 @@ class Talk:
         self._do(self.ssl.write, data)
 
     def finish(self) -> None:
-        """close_notify: no more from this end."""
+        """Sends close_notify: this end sends no more."""
         with contextlib.suppress(ssl.SSLWantReadError):
             self.ssl.unwrap()
         self._flush()
@@ -137,8 +138,8 @@ class Talk:
     def exchange(
         self, parts: Iterable[bytes], size: int, *, stuff: bool = False
     ) -> Iterator[bytes]:
-        """Sends parts while it reads `size` bytes, which it yields as they come; stuff: it reads
-        nothing before nobody takes any more."""
+        """Sends parts while it reads `size` bytes, and yields these as they come. stuff: reads
+        nothing until the other side takes no more bytes."""
         source, waiting = iter(parts), b""
         got, reads = 0, not stuff
         self.sock.setblocking(False)
@@ -172,7 +173,7 @@ class Talk:
                 return
 
     def receive(self, count: int) -> bytes:
-        """So many bytes, or fewer at an orderly end."""
+        """Returns this number of bytes, or fewer at an orderly end."""
         parts = b""
         while len(parts) < count:
             try:
@@ -186,7 +187,8 @@ class Talk:
 
 
 def fails(sock: socket.socket, context: ssl.SSLContext, name: str = "localhost") -> str:
-    """The handshake must fail, or the first read after it (TLS 1.3): why, in OpenSSL's words."""
+    """Checks that the handshake fails, or the first read after it (TLS 1.3). Returns the reason in
+    OpenSSL's words."""
     with sock:
         try:
             with secure(sock, context, name) as peer:
@@ -200,6 +202,6 @@ def fails(sock: socket.socket, context: ssl.SSLContext, name: str = "localhost")
 
 
 def certificate_names(peer: ssl.SSLSocket) -> Sequence[str]:
-    """The DNS names of the certificate that a server showed."""
+    """Returns the DNS names of the certificate that a server has sent."""
     shown: Any = peer.getpeercert()
     return [value for kind, value in shown["subjectAltName"] if kind == "DNS"]

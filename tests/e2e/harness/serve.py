@@ -1,16 +1,16 @@
-"""Backends in a process of their own, run as a script; `Backends` in backends.py holds its reins.
+"""Backends in a process of their own, run as a script; `Backends` in backends.py controls it.
 
-Requests and answers are JSON lines on a socket pair (descriptor given as the only argument). It
-ends when that socket does, so no backend outlives its test.
+Requests and answers are JSON lines on a socket pair (its descriptor is the only argument). The
+process ends when that socket is closed, so no backend outlives its test.
 
 What a backend does with a connection is its `mode`:
-  echo    says its name and a newline, then sends back what it gets, half-close included
-  quiet   the same without the name
-  brief   says its name, waits `hold_ms`, counts the connection as ended, then closes it
-  late    says its name after `hold_ms`, then is an echo
-  silent  reads nothing, says nothing, keeps the connection
+  echo    sends its name and a newline, then everything that it receives, half-close included
+  quiet   as echo, without the name
+  brief   sends its name, waits `hold_ms`, counts the connection as ended, then closes it
+  late    sends its name after `hold_ms`, then does as echo
+  silent  reads nothing, sends nothing, keeps the connection
   reset   resets each connection as soon as it is accepted
-  picky   resets each connection as soon as it has said something
+  picky   resets each connection at its first byte
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import Any
 
 LINGER_0 = struct.pack("ii", 1, 0)
 SO_ATTACH_FILTER = 26  # asm-generic/socket.h; Python has no name for it
-_kept: list[Any] = []  # what the kernel is given an address of
+_kept: list[Any] = []  # memory whose address the kernel was given
 
 
 def drop_syns() -> bytes:
@@ -45,7 +45,7 @@ def drop_syns() -> bytes:
 
 
 class Backend:
-    """One listening address and what it has seen."""
+    """One listening address, and counts of its connections."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
         self.name: str = spec["name"]
@@ -71,14 +71,15 @@ class Backend:
         self.listener = listener
 
     async def stop(self) -> None:
-        """Refuses from now on. Those whom the kernel has let in are accepted first: closing the
-        socket would reset them, and a session with a stopping server is not under test here."""
+        """Refuses connections from now on. Connections that the kernel has accepted are accepted
+        first: closing the socket would reset them, and no test here is about sessions with a
+        stopping server."""
         if self.server:
             self.listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, drop_syns())
             while select.select([self.listener], [], [], 0)[0]:
                 await asyncio.sleep(0.001)
-            # why: asyncio makes the transport of what it accepted some turns of its loop later,
-            # and drops the connection if its server is closed by then.
+            # why: asyncio makes the transport of an accepted connection some turns of its loop
+            # later. It drops the connection if the server was closed by then.
             for _ in range(5):
                 await asyncio.sleep(0)
             self.server.close()
@@ -167,7 +168,7 @@ class Peer(asyncio.Protocol):
 
 
 async def obey(backends: dict[str, Backend], request: dict[str, Any]) -> Any:
-    """Does what one request asks for."""
+    """Carries out one request."""
     what = request["do"]
     if what == "add":
         backend = backends[request["name"]] = Backend(request)

@@ -1,4 +1,4 @@
-"""Servers that people run, started for a test from what Debian installs, and ended with it."""
+"""Real servers that people run, installed from Debian, started for a test and ended with it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ POSTGRES_FOLDERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=Tru
 
 
 def need(name: str, *folders: Path) -> str:
-    """The path of a program; the test is skipped, with the reason, if it is not installed."""
+    """Returns the path of a program. Skips the test, with the reason, if it is not installed."""
     search = os.pathsep.join([*map(str, folders), os.environ.get("PATH", ""), "/usr/sbin"])
     found = shutil.which(name, path=search)
     if not found:
@@ -29,7 +29,7 @@ def need(name: str, *folders: Path) -> str:
 
 
 def accepts(port: int) -> bool:
-    """Does something listen on this port of 127.0.0.1?"""
+    """Returns whether something listens on this port of 127.0.0.1."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
@@ -43,7 +43,7 @@ def running(
     stop: int = signal.SIGTERM,
     user: str | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A server process, from when its port answers until it has ended."""
+    """Yields a server process, from the time when its port answers until it has ended."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
@@ -71,7 +71,7 @@ def running(
 
 @contextlib.contextmanager
 def nginx(folder: Path) -> Iterator[int]:
-    """nginx, serving `folder`/www over HTTP on the port that is given."""
+    """Runs nginx, which serves `folder`/www over HTTP on the given port."""
     path = need("nginx")
     (folder / "www").mkdir(exist_ok=True)
     with PORTS.taken() as port:
@@ -96,7 +96,7 @@ def nginx(folder: Path) -> Iterator[int]:
 
 @contextlib.contextmanager
 def redis(folder: Path) -> Iterator[int]:
-    """redis-server, with nothing kept on disk."""
+    """Runs redis-server, which keeps nothing on disk."""
     path = need("redis-server")
     with PORTS.taken() as port:
         command = [path, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
@@ -105,7 +105,7 @@ def redis(folder: Path) -> Iterator[int]:
 
 
 def open_way(folder: Path) -> None:
-    """Lets every user pass through the folders above; a test's own are closed to others."""
+    """Lets every user pass through the folders above; a test's own folders are closed to others."""
     for parent in (folder, *folder.parents):
         mode = parent.stat().st_mode
         if not mode & 0o001:
@@ -114,7 +114,7 @@ def open_way(folder: Path) -> None:
 
 @contextlib.contextmanager
 def postgres(folder: Path) -> Iterator[int]:
-    """PostgreSQL with a new, empty cluster; as root it runs as the user postgres."""
+    """Runs PostgreSQL with a new, empty cluster; as root it runs as the user postgres."""
     initdb = need("initdb", *POSTGRES_FOLDERS)
     server = need("postgres", *POSTGRES_FOLDERS)
     user = "postgres" if os.getuid() == 0 else None

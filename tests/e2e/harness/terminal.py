@@ -1,4 +1,4 @@
-"""The installed program at a terminal of a given width: what it would have drawn there."""
+"""The installed program at a terminal of a given width, and the text that it draws there."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SGR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Drawn(NamedTuple):
-    """How it ended, and what it said; lines are without colours and without spaces at the end."""
+    """The exit status, and the lines without colours and without spaces at their end."""
 
     status: int
     raw: str
@@ -59,7 +59,7 @@ def at_terminal(*args: str, columns: int = 80, timeout_s: float = 30.0, **env: s
         while select.select([ours], [], [], max(0.0, end - time.monotonic()))[0]:
             try:
                 data = os.read(ours, 1 << 16)
-            except OSError:  # EIO: nobody holds the other end any more
+            except OSError:  # EIO: the other end is closed
                 break
             said += data
         assert time.monotonic() < end, f"l4lb {args} goes on after {timeout_s:g} s: {said!r}"

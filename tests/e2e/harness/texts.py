@@ -1,5 +1,5 @@
-"""What each admin command is asked, and what its text must say: at a terminal of 80 columns, and in
-a pipe."""
+"""The questions for each admin command, and patterns of its text: at a terminal of 80 columns, and
+in a pipe."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Word = str | Callable[[Everything], str]
 
 @dataclass(frozen=True)
 class Case:
-    """One command line. terminal and pipe: patterns that must be found in what it says there, in
-    one line each; before: what is asked first."""
+    """One command line. terminal and pipe: patterns, each of which one line of the text must match.
+    before: commands that are run first."""
 
     args: Sequence[Word]
     terminal: Sequence[str] = ()
@@ -26,7 +26,7 @@ class Case:
 
 
 def file(every: Everything) -> str:
-    """A configuration that changes a pool of the service, and needs a restart."""
+    """Returns a configuration that changes a pool of the service, and needs a restart."""
     config = {**every.lb.config, "limits": {"max_pools": 77}}  # type: ignore[dict-item]
     pools = {**config["pools"]}
     pools["plain"] = {**pools["plain"], "backends": pools["plain"]["backends"][:1]}
@@ -36,14 +36,14 @@ def file(every: Everything) -> str:
 
 
 def session(every: Everything) -> str:
-    """The id of one more session."""
+    """Returns the id of one more session."""
     before = {row["id"] for row in every.lb.ask("sessions")}
     every.stay("ports")
     return next(row["id"] for row in every.lb.ask("sessions") if row["id"] not in before)
 
 
 def fresh(_: Everything) -> str:
-    """A name that nothing has."""
+    """Returns a name that nothing has."""
     return f"n{next(NUMBERS)}"
 
 

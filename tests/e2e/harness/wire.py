@@ -1,4 +1,5 @@
-"""The admin protocol as interface documents describe it, written independently of the product."""
+"""The admin protocol as the interface documents describe it, written independently of the
+product."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ class AdminError(Exception):
 
 
 def read_exactly(peer: socket.socket, count: int) -> bytes:
-    """`count` bytes; raises EOFError if the peer ends before."""
+    """Returns `count` bytes. Raises EOFError if the peer ends before."""
     data = b""
     while len(data) < count:
         more = peer.recv(count - len(data))
@@ -28,13 +29,13 @@ def read_exactly(peer: socket.socket, count: int) -> bytes:
 
 
 def frame(message: Any) -> bytes:
-    """A message with its 4-byte length before it."""
+    """Returns a message with its 4-byte length before it."""
     body = msgpack.packb(message)
     return struct.pack(">I", len(body)) + bytes(body)
 
 
 def read_frame(peer: socket.socket) -> dict[str, Any]:
-    """The next message."""
+    """Returns the next message."""
     (length,) = struct.unpack(">I", read_exactly(peer, 4))
     assert length <= 1 << 20, f"an answer of {length} bytes breaks the protocol's limit"
     message: dict[str, Any] = msgpack.unpackb(read_exactly(peer, length))
@@ -42,7 +43,7 @@ def read_frame(peer: socket.socket) -> dict[str, Any]:
 
 
 def connect(path: str, timeout_s: float = 10.0) -> socket.socket:
-    """A connection to the admin socket."""
+    """Returns a connection to the admin socket."""
     peer = socket.socket(socket.AF_UNIX)
     peer.settimeout(timeout_s)
     try:
@@ -54,7 +55,8 @@ def connect(path: str, timeout_s: float = 10.0) -> socket.socket:
 
 
 def ask(path: str, command: str, *, patience_s: float = 10.0, **args: Any) -> Any:
-    """One request on a connection of its own. Returns the result; raises AdminError or OSError."""
+    """Sends one request on a connection of its own. Returns the result. Raises AdminError or
+    OSError."""
     with connect(path, patience_s) as peer:
         request_id = next(_ids)
         peer.sendall(frame({"id": request_id, "command": command, "args": args}))

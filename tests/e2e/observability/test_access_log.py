@@ -53,7 +53,7 @@ def named(backends: Backends) -> list[dict[str, str]]:
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
-    """What is in the log; a line that was only begun is left out."""
+    """Returns the complete lines of the log."""
     text = path.read_text() if path.exists() else ""
     return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
@@ -88,7 +88,7 @@ def test_each_session_has_its_line_with_what_it_was(three: Backends, tmp_path: P
         assert 0 <= one["connect_ms"] <= one["duration_ms"]
         assert re.fullmatch(r"127\.0\.0\.1:\d+", one["client"])
     assert all(one["bytes_in"] == 1_000 for one in found[:3])
-    assert all(one["bytes_out"] == 1_002 for one in found[:3])  # it says its name first
+    assert all(one["bytes_out"] == 1_002 for one in found[:3])  # with the backend's name
 
 
 def test_a_client_that_reached_nobody_has_its_line(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_what_is_not_asked_for_is_left_out_and_a_long_session_is_told_of(
 def test_sums_agree_after_a_mixed_load_with_a_worker_killed(
     three: Backends, tmp_path: Path
 ) -> None:
-    """L4LB_SUMS_SECONDS makes the load last so long."""
+    """L4LB_SUMS_SECONDS sets the duration of the load."""
     path = tmp_path / "access.log"
     seconds = float(os.environ.get("L4LB_SUMS_SECONDS", "0"))
     with logging_to(path, named(three)) as lb:

@@ -1,4 +1,4 @@
-"""Metrics over HTTP from a running balancer: exact, never falling, and what Prometheus reads."""
+"""Metrics over HTTP from a running balancer: exact, never falling, and readable by Prometheus."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def balancer(backends: list[Any], **pool: Any) -> Balancer:
 
 
 def fetch(lb: Balancer, path: str, **headers: str) -> tuple[int, str, Any]:
-    """Status, body, headers."""
+    """Returns status, body and headers."""
     assert lb.config
     url = f"http://{lb.config['process']['http']}{path}"
     request = urllib.request.Request(
@@ -52,7 +52,7 @@ def fetch(lb: Balancer, path: str, **headers: str) -> tuple[int, str, Any]:
 
 
 def metrics(lb: Balancer) -> dict[str, float]:
-    """Samples by `name{labels}`."""
+    """Returns samples by `name{labels}`."""
     status, body, _ = fetch(lb, "/metrics")
     assert status == 200
     return {

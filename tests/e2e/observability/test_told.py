@@ -1,4 +1,5 @@
-"""What a client told on its way in is known to the log and to `sessions`, wherever it goes."""
+"""Facts that a client has sent on its way in are in the log and in `sessions`, wherever the session
+moves."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ def ca() -> Iterator[Authority]:
 
 
 def lines(path: Path, count: int) -> list[dict[str, Any]]:
-    """The log's lines, once there are so many."""
+    """Returns the log's lines, once there are this many."""
 
     def read() -> list[str]:
         return path.read_text().splitlines() if path.exists() else []
@@ -40,7 +41,7 @@ def told(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def proxied(source: str) -> bytes:
-    """A PROXY header of version 2: a client at source, port 4711."""
+    """Returns a PROXY header of version 2: a client at source, port 4711."""
     body = socket.inet_aton(source) + socket.inet_aton("192.0.2.1") + struct.pack(">HH", 4711, 443)
     return b"\r\n\r\n\0\r\nQUIT\n\x21\x11" + struct.pack(">H", len(body)) + body
 

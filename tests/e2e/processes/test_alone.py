@@ -1,4 +1,5 @@
-"""Processes that are left alone or do not answer: what is told, what others may do meanwhile."""
+"""Processes without a supervisor, and processes that do not answer: what is reported, and what
+other processes may do meanwhile."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ def two() -> Iterator[Backends]:
 
 
 class Talker(threading.Thread):
-    """A UDP client that says something every 100 ms, from one port, until it is told to stop."""
+    """A UDP client that sends something every 100 ms from one port, until it is told to stop."""
 
     def __init__(self, port: int) -> None:
         super().__init__(daemon=True)
@@ -35,7 +36,7 @@ class Talker(threading.Thread):
             try:
                 self.sock.sendto(b"still here", self._to)
             except OSError:
-                continue  # nobody is there at the moment
+                continue  # nothing receives at the moment
 
     def stop(self) -> None:
         self._stop_it.set()
@@ -44,7 +45,7 @@ class Talker(threading.Thread):
 
 
 def again(lb: Balancer) -> None:
-    """Starts the service once more, at once, with the same configuration; it must succeed."""
+    """Starts the service once more with its configuration, at once; it must succeed."""
     with lb.log_path.open("ab") as log, lb.out_path.open("ab") as out:
         lb.process = subprocess.Popen(
             [*lb.command, *lb.args], stdin=subprocess.DEVNULL, stdout=out, stderr=log,
@@ -105,7 +106,7 @@ def states(lb: Balancer) -> list[str]:
 def test_a_worker_that_hangs_is_told_and_replaced_if_that_is_asked_for(
     two: Backends, policy: str
 ) -> None:
-    """10 s: as many looks without a sign of life as the supervisor takes."""
+    """This takes 10 s: the supervisor looks ten times for a sign of life."""
     with Balancer.before(two.rows(), process={"hung_worker": policy}) as lb:
         pid = lb.pids()[1]
         send_signal(pid, signal.SIGSTOP)

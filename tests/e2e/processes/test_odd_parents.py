@@ -1,4 +1,5 @@
-"""What a parent leaves behind (signals, limits, descriptors, folder) is put in order at start."""
+"""Signals, limits, descriptors and folders that a parent leaves behind are put in order at
+start."""
 
 from __future__ import annotations
 
@@ -43,7 +44,7 @@ def in_a_folder_that_is_gone() -> None:
 
 
 def with_closed_pipes() -> None:
-    """Standard output and error are pipes that nobody reads."""
+    """Makes standard output and error pipes that nobody reads."""
     for fd in (1, 2):
         reader, writer = os.pipe()
         os.dup2(writer, fd)
@@ -88,13 +89,13 @@ class Child(Balancer):
     def __init__(self, lb: Balancer, before: Before) -> None:
         super().__init__(lb.config)
         self.before_exec = before
-        self.close_fds = False  # they would be closed after before_exec
+        self.close_fds = False  # else they would be closed after before_exec
 
     def _limit(self) -> None:
         self.before_exec()
 
     def _start(self) -> None:
-        self.files = 1  # so that _limit is called
+        self.files = 1  # any value, so that _limit is called
         super()._start()
 
 
@@ -131,17 +132,17 @@ def test_a_service_runs_whatever_its_parent_is_like(backends: Backends, parent: 
 
 
 def _look_at(lb: Balancer, parent: str) -> None:
-    """Every process of it is in order."""
+    """Checks that every process of the balancer is in order."""
     for process in lb.processes():
         with contextlib.suppress(psutil.NoSuchProcess, FileNotFoundError):
             fds = {int(fd): os.readlink(f"/proc/{process.pid}/fd/{fd}")
                    for fd in os.listdir(f"/proc/{process.pid}/fd")}  # fmt: skip
             if not fds:
-                continue  # it has just ended
+                continue  # the process has just ended
             assert fds.keys() >= {0, 1, 2}
             assert not any(fds[fd].startswith("socket:") for fd in (0, 1, 2)), fds
             assert "pipe" not in fds.get(42, "") or parent != "has left a descriptor"
-            # The C library blocks them for a moment while it starts a thread.
+            # The C library blocks these signals for a moment while it starts a thread.
             until(lambda pid=process.pid: not _signals(pid, "SigBlk"), "no signal is blocked")
             assert not _signals(process.pid, "SigIgn") & 1 << signal.SIGCHLD - 1, process
             assert process.rlimit(resource.RLIMIT_CORE)[0] == 0
@@ -206,7 +207,7 @@ def test_the_load_server_serves_without_a_standard_input() -> None:
     reason="this user may not make a PID namespace (needs root)",
 )
 def test_as_process_1_it_takes_children_of_others_away(backends: Backends) -> None:
-    """As in a container: the orphan of an orphan is its child, and no zombie remains."""
+    """As in a container: an orphan becomes its child, and no zombie remains."""
     lb = Balancer.before(backends.rows(), workers=1)
     lb.command = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", *program()]
     orphan = "import os, time; os.fork() or (time.sleep(0.2), os._exit(0)); os._exit(0)"

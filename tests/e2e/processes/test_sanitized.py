@@ -1,5 +1,5 @@
-"""The build with sanitizers is what its run thinks it is: each process has them, and each report is
-seen."""
+"""The build with sanitizers is what its test run takes it for: each process has them, and each
+report is seen."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Filters of system calls: workers and the checker have them, and one that makes a call that it may
-not is told by the call's name and replaced, while the service goes on."""
+"""Filters of system calls: workers and the checker have them. A process that makes a forbidden call
+is reported with the call's name and replaced, while the service goes on."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def status(pid: int, key: str) -> int:
 
 
 def modes(lb: Balancer) -> dict[str, int]:
-    """Of each process of the service."""
+    """Returns the Seccomp mode of each process of the service."""
     return {
         " ".join(one.cmdline()).removeprefix("l4lb: ").strip(): status(one.pid, "Seccomp")
         for one in lb.processes()
@@ -105,7 +105,7 @@ def test_a_worker_that_makes_a_call_that_is_not_its_own_is_told_and_replaced(
         other = pids[1 - mine]
         with lb.strays(other, number_of(call)):
             until(lambda: _knock(lb) and lb.pids()[1 - mine] not in (0, other), "it is replaced")
-        echo(client, 1, 100_000)  # of the one that has done nothing
+        echo(client, 1, 100_000)  # a session of the other worker
     until(lambda: refused(lb), "it is told")
     (event,) = refused(lb)
     assert (event["process"], event["pid"], event["call"]) == (f"worker {1 - mine}", other, call)
@@ -117,7 +117,7 @@ def test_a_worker_that_makes_a_call_that_is_not_its_own_is_told_and_replaced(
 
 
 def _knock(lb: Balancer) -> bool:
-    """Clients until each worker has had one, most likely; each is served by whoever is there."""
+    """Opens clients until each worker has very likely had one; each client is served."""
     for _ in range(8):
         is_served(lb)
     return True
@@ -134,7 +134,7 @@ def test_a_checker_that_makes_a_call_that_is_not_its_own_is_told_and_replaced(lb
 
 
 def test_a_call_that_no_kernel_had_when_the_lists_were_made_costs_nobody_his_life(lb: Poor) -> None:
-    """A C library that tries a newer one first goes on with what it knows."""
+    """A C library that tries a newer call first falls back to an older one."""
     pids = lb.pids()
     for pid in pids:
         with lb.strays(pid, 500):
@@ -176,7 +176,7 @@ def test_a_reload_that_brings_programs_or_takes_them_replaces_the_checker(two: B
 
 
 def reloaded(lb: Balancer, before: int) -> int:
-    """The checker that takes another's place at a reload, and checks."""
+    """Returns the pid of the checker that has replaced another at a reload, and checks."""
     lb.admin("reload")
     until(lambda: checker_pid(lb) not in (0, before), "another checker runs")
     known = passes(lb)
@@ -200,7 +200,7 @@ class Bare(Balancer):
 
 
 def without(folder: Path) -> dict[str, str]:
-    """The environment of a host where the library is not found."""
+    """Returns the environment of a host where the library is not found."""
     place = folder / "without"
     place.mkdir(exist_ok=True)
     (place / "pyseccomp.py").write_text('raise RuntimeError("Unable to find libseccomp")\n')

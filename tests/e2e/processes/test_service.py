@@ -1,4 +1,4 @@
-"""The service among its host's: what its manager hears, whose rights it has, who is kept out."""
+"""The service on its host: messages to its manager, its rights, and users that are kept out."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def backends() -> Iterator[Backends]:
 
 
 def field(pid: int, name: str) -> str:
-    """A line of /proc/PID/status."""
+    """Returns a line of /proc/PID/status."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(line.split(":", 1)[1].strip() for line in lines if line.startswith(name + ":"))
 
@@ -56,13 +56,13 @@ class Manager:
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
-        """Reads at once what comes, as a manager does."""
+        """Reads messages as soon as they come, as a manager does."""
         with contextlib.suppress(OSError):
             while True:
                 self._heard.put(self.sock.recv(4096).decode())
 
     def hears(self, word: str) -> list[str]:
-        """The next message with this word in it."""
+        """Returns the next message that contains this word."""
         for _ in range(1_000):
             lines = self._heard.get(timeout=PATIENCE_S).split("\n")
             if any(line.startswith(word) for line in lines):
@@ -124,7 +124,7 @@ def test_after_binding_it_is_another_user_with_one_right_left(backends: Backends
         assert folder.st_mode & 0o7777 == 0o750, "its next start as root is not led astray"
         lb.signal(signal.SIGTERM)
         assert lb.wait() == 0
-        # It may not take its socket away from that folder: the next start does.
+        # The service may not remove its socket from that folder; the next start does.
         assert run("admin", "--socket", lb.socket, "status").returncode == 3
 
 
@@ -169,7 +169,7 @@ def test_sockets_of_the_manager_are_found_by_name(backends: Backends) -> None:
         clients: list[socket.socket] = []
 
         def woken() -> bool:
-            # The first client starts the service, and is its first client.
+            # The first client starts the service, and is served.
             with contextlib.suppress(ConnectionError):
                 clients.append(socket.create_connection(("127.0.0.1", port), PATIENCE_S))
             return bool(clients)

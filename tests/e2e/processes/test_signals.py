@@ -1,4 +1,4 @@
-"""TERM drains, INT and a second TERM stop at once; nothing is left either way."""
+"""TERM drains; INT and a second TERM stop at once. Nothing is left in either case."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ..harness import (
 
 
 def refuses(lb: Balancer) -> bool:
-    """Is a new connection refused?"""
+    """Returns whether a new connection is refused."""
     with socket.socket() as probe:
         return probe.connect_ex(lb.address) != 0
 
@@ -58,7 +58,7 @@ def test_term_without_sessions_exits_0_at_once(three: Backends) -> None:
 
 
 def test_clients_in_the_queue_when_term_comes_are_served(three: Backends) -> None:
-    """A connection that the kernel completed was accepted, as far as its client can know."""
+    """For its client, a connection that the kernel has completed is accepted."""
     with Balancer.before(three.rows()) as lb, contextlib.ExitStack() as stack:
         for pid in lb.pids():
             send_signal(pid, signal.SIGSTOP)

@@ -1,4 +1,4 @@
-"""Invariant 2: the death of one process loses at most what lived in it, and the counters say so."""
+"""Invariant 2: the death of one process loses at most its own sessions, and the counters say so."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COUNTERS = ("total", "connect_errors", "bytes_in", "bytes_out")
 
 
 def counters(lb: Balancer) -> dict[str, int]:
-    """All that must never fall."""
+    """Returns all counters that must never fall."""
     rows = lb.ask("backends")
     found = {f"{row['name']}.{field}": row[field] for row in rows for field in COUNTERS}
     for row in lb.ask("listeners"):
@@ -38,7 +38,7 @@ def assert_none_fell(before: dict[str, int], after: dict[str, int]) -> None:
 
 
 def survivors(clients: list[socket.socket]) -> int:
-    """Sends through each open session what is echoed byte for byte; how many still could."""
+    """Echoes bytes through each open session. Returns how many sessions still could."""
     count = 0
     for seed, client in enumerate(clients):
         stream = Stream(seed, 30_000)

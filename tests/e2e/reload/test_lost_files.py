@@ -1,5 +1,5 @@
-"""Files that the service has read and that are gone or cannot be read any more: an upgrade and a
-reload go on with what is known, or say what is wrong; whatever they do, clients are served."""
+"""Files of the service that are removed or cannot be read any more: an upgrade and a reload go on
+with what was read before, or report the error. Clients are served in every case."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from ..upgrade.test_upgrade import FAILS_ONCE
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 DENIED = "127.0.0.9"
-# What only a new reading of the configuration needs.
+# Files that only a new reading of the configuration needs.
 READ_BY_RELOAD = ("l4lb.toml", "more.toml")
 
 
@@ -48,8 +48,8 @@ def backends() -> Iterator[Backends]:
 
 
 class Files:
-    """A service of listeners web (access lists), secure (TLS), inner (TLS to its pool) and found
-    (discovery, in a file that is included), and a dashboard; and every file that it reads."""
+    """A service with the listeners web (access lists), secure (TLS), inner (TLS to its pool) and
+    found (discovery, in an included file), with a dashboard, and with all files that it reads."""
 
     def __init__(self, folder: Path, backends: Backends, ca: Authority) -> None:
         self.context = ca.client()
@@ -76,7 +76,7 @@ class Files:
         self.lost += map(Path, [ca.path, *server.values(), *to_pool.values()])
 
     def include(self) -> None:
-        """A part of the configuration goes into a file of its own."""
+        """Moves a part of the configuration into a file of its own."""
         lb = self.balancer
         assert lb.config
         pools = {**lb.config["pools"]}
@@ -88,7 +88,7 @@ class Files:
 
 
 def served(files: Files, old: socket.socket) -> None:
-    """Old sessions and new clients of every kind."""
+    """Checks old sessions and new clients of every kind."""
     lb = files.balancer
     old.sendall(b"x")
     assert old.recv(1) == b"x"
@@ -107,7 +107,7 @@ def client(lb: Balancer, listener: str, source: str = "127.0.0.1") -> socket.soc
 
 
 def ask(lb: Balancer, command: str) -> str:
-    """ "" if it succeeded, else what was said."""
+    """Returns "" if the command succeeds, else its error."""
     old = lb.pids()
     done = run("admin", "--socket", lb.socket, command)
     if done.returncode == 0 and command == "upgrade":
@@ -120,7 +120,7 @@ def removed(path: Path) -> None:
 
 
 def a_folder_in_its_place(path: Path) -> None:
-    """Not even root can read it."""
+    """Puts a folder in the file's place, which not even root can read."""
     path.unlink()
     path.mkdir()
 
@@ -147,7 +147,7 @@ def test_no_file_that_is_lost_ends_the_service(
                 if path.is_dir():
                     path.rmdir()
                 path.write_bytes(content)
-                # The upgrade with this file back is the one that lacks the next.
+                # The upgrade after this file is back is also the one without the next file.
                 assert (path.name, ask(lb, "reload")) == (path.name, "")
             assert ask(lb, "upgrade") == ask(lb, "reload") == ""
             served(files, old)
@@ -172,8 +172,8 @@ def test_the_program_that_is_put_back_needs_no_file(backends: Backends, tmp_path
 
 @contextlib.contextmanager
 def fails_once(folder: Path) -> Iterator[tuple[Path, Path]]:
-    """A link to the folder of the program in use, and another folder: of one that fails in its
-    place."""
+    """Makes a link to the folder of the program in use, and another folder with a program that
+    fails."""
     for version in ("old", "new"):
         (folder / version).mkdir()
     shutil.copy(program()[0], folder / "old" / "l4lb")
@@ -255,7 +255,7 @@ def test_a_service_that_became_another_user_is_upgraded_with_its_token(
 
 
 def python_for(user: str) -> str | None:
-    """A Python that this user may run and that imports l4lb."""
+    """Returns a Python that this user may run and that imports l4lb."""
     path = sysconfig.get_path("purelib")
     for python in (sys.executable, "/usr/bin/python3"):
         with contextlib.suppress(OSError, subprocess.SubprocessError):

@@ -1,4 +1,4 @@
-"""A configuration that changes under its traffic: whole, as a difference, or not at all."""
+"""A configuration that changes under traffic: completely, as a difference, or not at all."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_an_address_that_goes_and_comes_back_at_once_is_served_on(
             config["listeners"]["web"]["bind"] = binds
             service.write(config)
             service.ask("reload", file=str(service.file))
-        end = time.monotonic() + 0.6  # why: the sockets of before are closed a little later
+        end = time.monotonic() + 0.6  # why: the old sockets are closed a little later
         while time.monotonic() < end:
             with socket.create_connection(("127.0.0.1", port), 20) as client:
                 assert read_line(client) in ("a", "b")

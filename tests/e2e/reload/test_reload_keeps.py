@@ -1,4 +1,4 @@
-"""What a reload leaves as it was: whose client is whose, who is down and why, what was counted."""
+"""State that a reload keeps: sticky clients, backends that are down with the reason, and counts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HEALTH = {"type": "tcp", "interval": "100ms", "timeout": "1s", "rise": 2, "fall"
 
 
 def met(lb: Balancer, source: str) -> str:
-    """The backend that a new connection from this address reaches."""
+    """Returns the backend that a new connection from this address reaches."""
     with socket.create_connection(lb.address, timeout=20, source_address=(source, 0)) as client:
         return read_line(client)
 

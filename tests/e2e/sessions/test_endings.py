@@ -1,4 +1,4 @@
-"""How a session ends: half-closes, resets, timeouts. Each end is passed on as it was."""
+"""How a session ends: half-closes, resets, timeouts. Each end is passed on unchanged."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ KIB, MIB = 1 << 10, 1 << 20
 
 
 def swap(pair: tuple[socket.socket, socket.socket], side: str) -> list[socket.socket]:
-    """The pair with the side that acts first: "client" or "backend"."""
+    """Returns the pair with the side that acts first: "client" or "backend"."""
     return list(pair) if side == "client" else list(reversed(pair))
 
 
@@ -118,7 +118,7 @@ def test_a_reset_into_a_half_closed_session_is_passed_on() -> None:
 
 
 def test_a_backend_that_closes_without_reading_ends_the_client_too() -> None:
-    """Closing a socket with unread bytes is a reset: the client must not hang on it."""
+    """Closing a socket with unread bytes sends a reset; the client must not hang."""
     with Door() as door, Balancer.before([door.address], workers=1) as lb:
         client, backend = door.behind(lb.connect())
         with client:
@@ -137,7 +137,8 @@ def test_an_idle_session_ends_after_idle_timeout_and_not_before() -> None:
             assert backend.recv(1) == b"x"
             begin = time.monotonic()
             ended(client)
-            # why: 50 ms of grace for the clocks of two processes and the timer wheel's tick.
+            # why: 50 ms of tolerance for the clocks of two processes and for the timer wheel's
+            # tick.
             assert time.monotonic() - begin > 0.75
             ended(backend)
         until(lambda: lb.total("active") == 0, "no session is left")
@@ -174,7 +175,8 @@ def test_a_half_closed_session_ends_after_half_closed_timeout() -> None:
 
 
 def drop_syns(door: Door) -> list[socket.socket]:
-    """Fills a door's queue, so that its kernel drops every further SYN; returns what fills it."""
+    """Fills a door's queue, so that its kernel drops every further SYN. Returns the connections
+    that fill it."""
     fillers = []
     for _ in range(16):
         filler = socket.socket()

@@ -1,4 +1,4 @@
-"""Sessions on their way from one worker to another while something is amiss."""
+"""Hand-overs of sessions between workers while something fails."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ..harness import (
     until,
 )
 
-BYTES = 6 << 20  # more than sockets and pipes hold: something is always on its way
+BYTES = 6 << 20  # more than sockets and pipes hold, so that bytes are always in flight
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def two() -> Any:
 
 
 def receive(client: socket.socket, count: int) -> bytes:
-    """Exactly so many bytes."""
+    """Receives exactly this number of bytes."""
     parts = []
     while count:
         parts.append(client.recv(min(count, 1 << 16)))
@@ -75,7 +75,7 @@ def test_what_waits_for_a_slow_reader_goes_with_the_session(two: Backends, chang
 
 
 def of_worker(lb: Balancer, worker: int) -> set[str]:
-    """The addresses of the clients that a worker serves."""
+    """Returns the addresses of the clients that a worker serves."""
     return {row["client"] for row in lb.ask("sessions") if row["worker"] == worker}
 
 
@@ -107,7 +107,7 @@ def test_a_worker_killed_while_it_takes_sessions_loses_only_its_own(two: Backend
 
 
 def offered(lb: Balancer) -> int:
-    """How many sessions are on their way to another worker."""
+    """Returns the number of sessions that are being handed over."""
     return sum(row["state"] == "handover" for row in lb.ask("sessions"))
 
 
@@ -166,7 +166,7 @@ def test_a_worker_that_leaves_hands_its_sessions_to_the_one_that_replaces_a_dead
 def test_an_upgrade_hands_sessions_to_the_worker_that_replaces_a_dead_new_one(
     two: Backends,
 ) -> None:
-    """Clients that queue go with them, and are served when it is their turn."""
+    """Queued clients move with them, and are served when it is their turn."""
     rows = [row | {"max_connections": 10} for row in two.rows()]
     lb = Balancer.before(rows, workers=1, process={"drain_timeout": "10m"},
                          queue={"length": 5, "timeout": "5m"})  # fmt: skip

@@ -1,4 +1,4 @@
-"""Programs that people run, talking through l4lb without noticing it."""
+"""Real programs talk through l4lb without noticing it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MIB = 1 << 20
 
 
 def write_large_file(path: Path, mib: int) -> str:
-    """A file of random bytes; returns its sha256."""
+    """Writes a file of random bytes. Returns its sha256."""
     digest = hashlib.sha256()
     rng = random.Random(256)
     with path.open("wb") as file:

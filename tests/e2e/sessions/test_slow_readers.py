@@ -1,4 +1,4 @@
-"""Slow readers: what was accepted from one side reaches the other, whatever ends the session."""
+"""Slow readers: bytes accepted from one side reach the other, however the session ends."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KB, MB = 1000, 1_000_000
 
 
 def slow_client(lb: Balancer, door: Door) -> tuple[socket.socket, socket.socket]:
-    """A client that has room for 16 KB, which it does not read yet, and its backend."""
+    """Yields a client with room for 16 KB, which it does not read yet, and its backend."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
     client.settimeout(20)
@@ -39,13 +39,14 @@ def slow_client(lb: Balancer, door: Door) -> tuple[socket.socket, socket.socket]
 
 
 def slow_backend(lb: Balancer, door: Door) -> tuple[socket.socket, socket.socket]:
-    """A client, and its backend that has room for 16 KB, which it does not read yet."""
+    """Yields a client and its backend, which has room for 16 KB and does not read yet."""
     door.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
     return door.behind(lb.connect())
 
 
 def read_in(seconds: float, peer: socket.socket, stream: Stream) -> tuple[int, str]:
-    """Reads the stream so that it takes that long: how much came, and the end after it."""
+    """Reads the stream slowly, in this time. Returns the number of bytes, and the end after
+    them."""
     begin, got = time.monotonic(), 0
     try:
         while got < stream.size:
@@ -60,14 +61,14 @@ def read_in(seconds: float, peer: socket.socket, stream: Stream) -> tuple[int, s
 
 
 def wait_until_accepted(lb: Balancer, sender: socket.socket, size: int) -> None:
-    """Waits until the balancer has read all that the sender sent."""
+    """Waits until the balancer has read everything that the sender sent."""
     wait_until_delivered(sender)
     field = "bytes_out" if sender.getpeername()[1] != lb.address[1] else "bytes_in"
     until(lambda: lb.total(field) >= size, "the balancer has read it all")
 
 
 def last_line(lb: Balancer) -> dict[str, str]:
-    """The access log's last line, by key."""
+    """Returns the access log's last line, by key."""
     lines = until(lambda: [x for x in lb.out().splitlines() if " end=" in x], "a line is logged")
     return dict(word.split("=", 1) for word in lines[-1].split())
 
@@ -121,7 +122,7 @@ def test_a_peer_that_reads_nothing_is_idle_and_the_log_says_what_it_got() -> Non
 
 
 def test_what_a_backend_said_before_its_reset_is_delivered_however_long_that_takes() -> None:
-    """Longer than L4_DRAIN_PATIENCE_MS, with one pause in it; both ends are told."""
+    """Delivery takes longer than L4_DRAIN_PATIENCE_MS, with one pause; both ends are recorded."""
     with Door() as door, Balancer.before([door.address], workers=1, process=LOG) as lb:
         client, backend = slow_client(lb, door)
         stream = Stream(4, 1_500_000)
@@ -168,24 +169,24 @@ def test_a_session_that_is_too_old_ends_when_its_bytes_have_arrived(whole: bool)
 
 
 def kill_backend(lb: Balancer) -> None:
-    """As on_down = "close" does."""
+    """Kills the backend's sessions, as on_down = "close" does."""
     (name,) = lb.backends()
     lb.admin("kill", "--backend", f"web/{name}")
 
 
 def kill_session(lb: Balancer) -> None:
-    """One session, by its name."""
+    """Kills one session by its id."""
     (row,) = lb.ask("sessions")
     lb.admin("kill", row["id"])
 
 
 def drain(lb: Balancer) -> None:
-    """TERM with a drain_timeout of 200 ms."""
+    """Sends TERM, with a drain_timeout of 200 ms."""
     lb.signal(signal.SIGTERM)
 
 
 def stop(lb: Balancer) -> None:
-    """INT."""
+    """Sends INT."""
     lb.signal(signal.SIGINT)
 
 
@@ -216,7 +217,7 @@ def test_bytes_that_the_kernel_holds_arrive_whatever_ends_the_session(
 
 
 def test_a_killed_backend_is_not_waited_for() -> None:
-    """Its process hangs and acknowledges nothing: its clients end all the same."""
+    """The backend's process hangs and acknowledges nothing: its clients' sessions end at once."""
     with Door() as door, Balancer.before([door.address], workers=1) as lb:
         client, backend = slow_backend(lb, door)
         with client, backend:
@@ -249,7 +250,7 @@ def test_a_slow_reader_behind_tls_gets_its_whole_answer() -> None:
 
 
 def test_a_slow_reader_is_not_shed_and_one_that_reads_nothing_is() -> None:
-    """Two of one source, idle as far as the balancer's own hands go; one line is a slow one."""
+    """Two sessions of one source look idle to the balancer; one of them has a slow reader."""
     limits = {"max_connections": 4, "shed": "limit", "shed_idle": "1s"}
     with Door() as door, Balancer.before([door.address], workers=1, limits=limits) as lb:
         pairs = [slow_client(lb, door) for _ in range(3)]
@@ -292,7 +293,8 @@ def test_a_reader_that_stops_for_a_while_within_its_time_loses_nothing() -> None
 
 
 def test_a_stopped_worker_that_wakes_late_takes_no_reader_for_idle() -> None:
-    """SIGSTOP for longer than the timeout: its clock has jumped, its reader has read."""
+    """The worker is stopped for longer than the timeout. Its clock has jumped, but its client has
+    read."""
     with Door() as door, Balancer.before([door.address], workers=1, idle_timeout="1s") as lb:
         client, backend = slow_client(lb, door)
         stream = Stream(11, 1 * MB)

@@ -22,18 +22,18 @@ ORDERS = ("together", "client_first", "backend_first")
 
 @dataclass(frozen=True)
 class Transfer:
-    """One session: how much goes each way, in which order, and in what manner."""
+    """One session: how many bytes go each way, in which order, and in which manner."""
 
     seed: int
     up: int
     down: int
-    order: str  # of ORDERS: who sends all and half-closes before the other begins
+    order: str  # one of ORDERS: the side that sends all and half-closes before the other begins
     sending: Manner
     reading: Manner
 
 
 def draw(seed: int) -> Transfer:
-    """A random transfer: mostly small, some large, each with its own pace."""
+    """Returns a random transfer: mostly small, sometimes large, each with its own pace."""
     rng = random.Random(seed)
 
     def size() -> int:
@@ -41,7 +41,7 @@ def draw(seed: int) -> Transfer:
         return rng.randint(0, most)
 
     def manner(total: int) -> Manner:
-        # why: a rest for each small chunk of a large stream would take minutes.
+        # why: a pause for each small chunk of a large stream would take minutes.
         chunk = rng.choice([1 * KIB, 16 * KIB, 64 * KIB, 512 * KIB])
         chance = min(rng.choice([0.0, 0.05, 0.3]), 60 * chunk / (total + 1))
         return Manner(chunk, chance, rng.uniform(0.1, 4.0))
@@ -52,7 +52,8 @@ def draw(seed: int) -> Transfer:
 
 
 class End(threading.Thread):
-    """One end of a session: sends its stream and half-closes, and reads the other's to its end."""
+    """One end of a session: sends its stream and half-closes, and reads the other's stream to its
+    end."""
 
     def __init__(
         self, peer: socket.socket, out: Stream, into: Stream, transfer: Transfer, waits: bool
@@ -73,7 +74,7 @@ class End(threading.Thread):
                 sender.start()
                 self.read()
                 sender.join(timeout=60)
-        except Exception as error:  # the test's own thread reports it
+        except Exception as error:  # the main thread of the test reports it
             self.error = error
 
     def write(self) -> None:
@@ -85,7 +86,7 @@ class End(threading.Thread):
 
 
 def carry_out(lb: Balancer, door: Door, transfer: Transfer) -> None:
-    """Makes the session and checks both directions, byte for byte."""
+    """Opens the session and checks both directions, byte for byte."""
     up = Stream(transfer.seed, transfer.up)
     down = Stream(transfer.seed + 1, transfer.down)
     client, backend = lb.connect(timeout_s=60), door.accept()
@@ -107,7 +108,8 @@ def carry_out(lb: Balancer, door: Door, transfer: Transfer) -> None:
 
 @pytest.fixture(scope="module")
 def doors() -> Iterator[list[tuple[Balancer, Door]]]:
-    """Four balancer-and-backend pairs, so that four transfers run at once and none is mixed up."""
+    """Four balancers with one backend each, so that four transfers run at once without being mixed
+    up."""
     with Door() as a, Door() as b, Door(unix=True) as c, Door("::1") as d:
         pairs = []
         with (

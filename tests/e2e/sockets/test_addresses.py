@@ -1,4 +1,4 @@
-"""Every kind of address a listener or a backend can have."""
+"""Every kind of address that a listener or a backend can have."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..harness.load import read_line
 
 
 def talk(address: tuple[str, int] | str) -> str:
-    """Connects, echoes some bytes through; the name of the backend."""
+    """Connects and echoes some bytes. Returns the name of the backend."""
     family = socket.AF_UNIX if isinstance(address, str) else None
     if family:
         client = socket.socket(family)

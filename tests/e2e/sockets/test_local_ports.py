@@ -1,4 +1,5 @@
-"""A host that has no local port left towards a backend: clients wait, the backend is not blamed."""
+"""A host without a free local port towards a backend: clients wait, and the backend is not
+blamed."""
 
 from __future__ import annotations
 

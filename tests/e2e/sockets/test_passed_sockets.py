@@ -1,4 +1,5 @@
-"""Sockets that a service manager made: listeners take them by name, and nobody binds anything."""
+"""Sockets from a service manager (socket activation): listeners take them by name, and nothing is
+bound."""
 
 from __future__ import annotations
 
@@ -37,7 +38,7 @@ os.execv("{real}", ["{real}", *sys.argv[1:]])
 
 
 def write_manager(to: Path, tcp: int, udp: int, host: str) -> None:
-    """The program that passes sockets on these ports of the host."""
+    """Writes the program that passes sockets on these ports of the host."""
     family = "socket.AF_INET6" if ":" in host else "socket.AF_INET"
     to.write_text(
         MANAGER.format(
@@ -75,7 +76,7 @@ def test_tcp_and_udp_listeners_serve_on_the_sockets_that_were_passed(tmp_path: P
 
 @contextmanager
 def both_families(tmp_path: Path, **listener: Any) -> Iterator[tuple[Balancer, int, int]]:
-    """A balancer on passed sockets that serve IPv6 and IPv4; its TCP and its UDP port."""
+    """Yields a balancer on passed sockets for IPv6 and IPv4, its TCP port and its UDP port."""
     tcp, udp = PORTS.take(), PORTS.take()
     write_manager(tmp_path / "manager", tcp, udp, "::")
     with Backends(1) as streams, UdpBackends(1) as datagrams:
@@ -116,6 +117,6 @@ def test_rules_for_ipv4_hold_at_a_passed_socket_of_both_families(tmp_path: Path)
 
 
 def dropped(lb: Balancer) -> dict[str, int]:
-    """The datagrams that the UDP listener dropped, by reason."""
+    """Returns the datagrams that the UDP listener dropped, by reason."""
     (row,) = [row for row in lb.ask("listeners") if row["protocol"] == "udp"]
     return dict(row["dropped"])

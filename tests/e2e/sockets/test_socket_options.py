@@ -1,5 +1,5 @@
-"""Socket options of listeners and pools, as the kernel has them: the test takes the workers' own
-sockets (pidfd_getfd) and asks."""
+"""Socket options of listeners and pools as the kernel has them: the test copies the workers' own
+sockets (pidfd_getfd) and reads the options."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ TCP_OPTIONS = {
 
 
 def sockets_of(pid: int) -> Iterator[socket.socket]:
-    """The sockets that a process has."""
+    """Yields the sockets of a process."""
     pidfd = os.pidfd_open(pid)
     with contextlib.closing(os.fdopen(pidfd)):
         for name in os.listdir(f"/proc/{pid}/fd"):
@@ -64,16 +64,16 @@ def sockets_of(pid: int) -> Iterator[socket.socket]:
 
 
 def connections(lb: Balancer, peer: tuple[str, int]) -> Iterator[socket.socket]:
-    """Those that the workers have with this peer."""
+    """Yields the workers' sockets that are connected to this peer."""
     for row in lb.ask("workers"):
         for sock in sockets_of(row["pid"]):
-            with contextlib.suppress(OSError):  # one that listens has no peer
+            with contextlib.suppress(OSError):  # a listening socket has no peer
                 if sock.family == socket.AF_INET and sock.getpeername() == peer:
                     yield sock
 
 
 def asked(sock: socket.socket, level: int, option: int) -> int | None:
-    """What the kernel says; None: a socket of this kind does not have it."""
+    """Returns the option's value in the kernel; None if this kind of socket does not have it."""
     try:
         return sock.getsockopt(level, option)
     except OSError:
@@ -81,7 +81,7 @@ def asked(sock: socket.socket, level: int, option: int) -> int | None:
 
 
 def options(lb: Balancer, peer: tuple[str, int]) -> dict[str, Any]:
-    """Of the one connection with this peer, its interface among them."""
+    """Returns the options of the one connection with this peer, its interface included."""
     (found,) = (
         {name: asked(sock, *option) for name, option in TCP_OPTIONS.items()}
         | {"interface": sock.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16)}
@@ -91,7 +91,7 @@ def options(lb: Balancer, peer: tuple[str, int]) -> dict[str, Any]:
 
 
 def exactly(sock: socket.socket, count: int) -> bytes:
-    """So many bytes, or fewer if its peer has ended."""
+    """Reads this number of bytes, or fewer if the peer has ended."""
     data = bytearray()
     while len(data) < count and (more := sock.recv(count - len(data))):
         data += more
@@ -105,7 +105,7 @@ def backends() -> Iterator[Backends]:
 
 
 def session(lb: Balancer, port: int) -> tuple[socket.socket, dict[str, Any], dict[str, Any]]:
-    """A client, and the options of both sides of its session."""
+    """Yields a client, and the options of both sides of its session."""
     client = socket.create_connection(("127.0.0.1", port), PATIENCE_S)
     client.sendall(b"hello")
     assert exactly(client, 7) == b"a\nhello"
@@ -215,7 +215,7 @@ def test_a_host_without_mptcp_says_so_at_the_start() -> None:
 
 
 def run_config(config: dict[str, Any], prefix: Sequence[str] = ()) -> Any:
-    """`l4lb run` that is to fail at once."""
+    """Runs `l4lb run` with a configuration that must fail at once."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "l4lb.toml"
         path.write_text(toml(config | {"process": {"admin": f"{folder}/admin.sock"}}))
@@ -270,7 +270,7 @@ def test_mptcp_clients_are_served_as_such_and_others_as_ever(backends: Backends)
 
 
 def test_several_sources_serve_more_connections_than_one_has_ports() -> None:
-    """A host with 16 local ports: two addresses carry 32 connections to one backend."""
+    """On a host with 16 local ports, two addresses carry 32 connections to one backend."""
     with two_hosts(["10.99.0.1", "10.99.0.2"], "10.99.0.9") as hosts:
         ports = ["sysctl", "-qw", "net.ipv4.ip_local_port_range=40000 40015"]
         subprocess.run([*hosts.prefix, *ports], check=True, timeout=20)
@@ -301,7 +301,7 @@ def test_several_sources_serve_more_connections_than_one_has_ports() -> None:
                 held.enter_context(one)
                 peers[peer[0]] += 1
             assert peers == {"10.99.0.1": 16, "10.99.0.2": 16}
-            with pytest.raises(ConnectionResetError):  # there is no 33rd
+            with pytest.raises(ConnectionResetError):  # the 33rd connection finds no port
                 connect().recv(1)
             row = lb.ask("backends")[0]
             assert (row["active"], row["total"], row["connect_errors"]) == (32, 32, 0)

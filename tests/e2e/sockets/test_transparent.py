@@ -1,5 +1,5 @@
-"""The client's own address towards backends, and clients of addresses that are not this host's: the
-recipes of docs/transparent.md, in network namespaces."""
+"""Transparent proxying: backends see the client's own address, and clients use addresses that are
+not this host's. The recipes of docs/transparent.md run in network namespaces."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ PORT, FRONT = 9000, 8080
 @pytest.fixture
 def route() -> Iterator[Route]:
     with routed() as one:
-        # docs/transparent.md: what comes from the backends is this host's, whoever it is for.
+        # docs/transparent.md: packets from the backends are delivered to this host, whatever their
+        # target.
         for family in ("-4", "-6"):
             for protocol in ("tcp", "udp"):
                 one.run("ip", family, "rule", "add", "iif", "back", "ipproto", protocol,
@@ -43,7 +44,7 @@ def balancer(route: Route, bind: str, backend: str, **more: Any) -> Service:
 
 @contextlib.contextmanager
 def serving(route: Route, host: str) -> Iterator[socket.socket]:
-    """A backend, in the test's own hands."""
+    """Yields a backend in the test itself."""
     with in_namespace(route.backend):
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         server = socket.create_server((host, PORT), family=family)
@@ -53,7 +54,7 @@ def serving(route: Route, host: str) -> Iterator[socket.socket]:
 
 
 def connect(route: Route, host: str, port: int) -> socket.socket:
-    """A client's connection."""
+    """Returns a client's connection."""
     with in_namespace(route.client):
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         client = socket.socket(family)
@@ -63,7 +64,7 @@ def connect(route: Route, host: str, port: int) -> socket.socket:
 
 
 def peer_of_one_session(route: Route, server: socket.socket, host: str, port: int) -> str:
-    """Who the backend sees, while bytes go both ways."""
+    """Returns the client's address as the backend sees it, while bytes go both ways."""
     with connect(route, host, port) as client:
         one, peer = server.accept()
         with one:
@@ -155,7 +156,7 @@ def test_udp_backends_see_the_clients_own_address_too(route: Route) -> None:
 
 
 def test_clients_of_the_backends_address_are_served_on_the_way(route: Route) -> None:
-    """Both sides transparent: neither sees that something is between."""
+    """Both sides are transparent: neither sees that l4lb is between them."""
     route.run("ip", "rule", "add", "iif", "front", "ipproto", "tcp", "dport", str(PORT),
               "lookup", "100")  # fmt: skip
     with (

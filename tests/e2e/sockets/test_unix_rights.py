@@ -1,4 +1,4 @@
-"""Who may use a listener's unix socket: its file's mode, owner and group, from the first moment."""
+"""Rights of a listener's unix socket: mode, owner and group of its file, from the first moment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""TLS towards backends: verified, resumed, with a name and a certificate; and what does not fit."""
+"""TLS towards backends: verified, resumed, with a server name and a certificate; and backends that
+do not fit."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ def ca() -> Iterator[Authority]:
 
 
 class Server:
-    """A TLS server that echoes, and keeps what it saw of each handshake."""
+    """A TLS server that echoes, and records each handshake."""
 
     def __init__(self, row: dict[str, str], authority: Authority | None = None) -> None:
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -78,7 +79,7 @@ class Server:
 
 
 def exchange(peer: socket.socket, data: bytes = b"ping") -> bytes:
-    """What comes back of data; b"" if the connection ends."""
+    """Returns the echo of data; b"" if the connection ends."""
     got = b""
     with contextlib.suppress(ConnectionError):
         peer.sendall(data)
@@ -233,8 +234,8 @@ def _both(ca: Authority, server: Server, tls: dict[str, Any]) -> Balancer:
 
 
 def test_checks_ask_each_backend_for_the_name_that_sessions_ask_it_for(ca: Authority) -> None:
-    """One backend by name, which serves nobody who does not ask for it; one by address, which is
-    verified and not asked for."""
+    """One backend is given by name, and serves only clients that ask for the name. The other is
+    given by address; its certificate is verified, and no name is sent."""
     rows = ca.issue("localhost"), ca.issue("127.0.0.1", file="by-address")
     with Server(rows[0]) as named, Server(rows[1]) as plain:
         strict(named, "localhost")
@@ -255,7 +256,7 @@ def test_checks_ask_each_backend_for_the_name_that_sessions_ask_it_for(ca: Autho
 
 
 def strict(server: Server, due: str | None) -> None:
-    """It turns away whoever does not ask for this name."""
+    """Makes the server refuse clients that do not ask for this name."""
 
     def on_name(_: ssl.SSLObject, name: str | None, __: ssl.SSLContext) -> int | None:
         server.names.append(name)

@@ -1,4 +1,5 @@
-"""Backends that are told what TLS clients ask for: no other client is held for that."""
+"""Backends that get the client's server name in a PROXY header: clients that send no ClientHello
+are not delayed."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ MEANT = ("198.51.100.1", 443)
 
 
 def told(peer: socket.socket, count: int) -> tuple[tuple[Any, ...], bytes]:
-    """A header and so many bytes behind it, or more."""
+    """Returns a header and at least this number of bytes after it."""
     got = b""
     while (read := read_proxy(got))[0] == "more" or len(got) < read[1] + count:
         piece = peer.recv(1 << 16)
@@ -29,8 +30,8 @@ def told(peer: socket.socket, count: int) -> tuple[tuple[Any, ...], bytes]:
 
 
 def telling(address: str, **more: Any) -> Balancer:
-    """Before a backend that is told what its TLS clients ask for; a client has a long time for
-    that."""
+    """A balancer that tells its backend the server names of TLS clients. Clients have a long time
+    to send theirs."""
     pool: dict[str, Any] = {"send_proxy": "v2", "proxy_tlvs": ["authority", "alpn"]}
     config = one_pool(f"127.0.0.1:{PORTS.take()}", [address], process={"workers": 1}, **pool)
     config["listeners"]["web"] |= {"handshake_timeout": "10m", **more}
@@ -42,7 +43,7 @@ def test_who_does_not_begin_with_a_hello_is_not_held_for_one(said: bytes) -> Non
     with Door() as door, telling(door.address) as lb, lb.connect() as client:
         if said:
             client.sendall(said)
-        if said == b"\x16":  # it might be one still; nobody waits for what never comes
+        if said == b"\x16":  # may begin a ClientHello: the half-close says that no more comes
             client.shutdown(socket.SHUT_WR)
         with door.accept() as backend:
             backend.sendall(b"220 server first\r\n")
@@ -68,7 +69,7 @@ def test_a_hello_that_comes_in_pieces_is_waited_for_and_told() -> None:
     with Door() as door, telling(door.address) as lb, lb.connect() as client:
         client.sendall(whole[:1])
         until(lambda: lb.ask("sessions"), "its session is there")
-        time.sleep(0.5)  # why: longer than anybody waits for a first byte
+        time.sleep(0.5)  # why: longer than the balancer waits for a first byte
         for at in range(1, len(whole), 40):
             client.sendall(whole[at : at + 40])
         with door.accept() as backend:

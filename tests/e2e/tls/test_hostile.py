@@ -1,4 +1,5 @@
-"""Conversations that no honest TLS client has: each ends as it should and leaves nothing behind."""
+"""TLS conversations that no honest client has: each ends as it should, and leaves nothing
+behind."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from ..harness import PATIENCE_S, Backends, Balancer, until
 from ..harness.secure import Authority, secure
 
 CCS, ALERT, HANDSHAKE, DATA, HEARTBEAT = 20, 21, 22, 23, 24
-# What RFC 8446 and 7507 call alerts.
+# Alerts by their names in RFC 8446 and RFC 7507.
 UNEXPECTED, BAD_MAC, OVERFLOW, FAILURE, ILLEGAL = 10, 20, 22, 40, 47
 DECODE, DECRYPT, VERSION, FALLBACK, NO_RENEGOTIATION = 50, 51, 70, 86, 100
 SERVER_HELLO = 2
@@ -31,7 +32,7 @@ def ca() -> Iterator[Authority]:
 
 
 def sockets(pid: int) -> int:
-    """How many a process has open; it keeps some pipes for later."""
+    """Returns the number of sockets of a process; a worker also keeps pipes in its pool."""
     return sum(
         os.readlink(entry).startswith("socket:") for entry in Path(f"/proc/{pid}/fd").iterdir()
     )
@@ -39,7 +40,8 @@ def sockets(pid: int) -> int:
 
 @pytest.fixture(scope="module")
 def lb(ca: Authority) -> Iterator[Balancer]:
-    """A balancer with TLS before an echo. After all conversations nothing may be left of them."""
+    """A balancer with TLS and an echoing backend. After all conversations nothing may be left of
+    them."""
     tls = {"certificates": [ca.issue("localhost"), ca.issue("localhost", file="rsa", key="RSA")]}
     with (
         Backends(1, "quiet") as backends,
@@ -73,7 +75,7 @@ def client_hello(
     compression: bytes = b"\0",
     extensions: bytes = b"",
 ) -> bytes:
-    """A hello of TLS 1.2 or before, in its record."""
+    """Returns a hello of TLS 1.2 or earlier, in its record."""
     suites = b"".join(struct.pack(">H", one) for one in ciphers)
     body = struct.pack(">H", version) + bytes(32) + bytes([len(session)]) + session
     body += struct.pack(">H", len(suites)) + suites + bytes([len(compression)]) + compression
@@ -91,7 +93,7 @@ ECDHE = [0xC02B, 0xC02F]
 
 
 def converse(lb: Balancer, said: bytes, finish: bool = False) -> list[tuple[int, bytes]]:
-    """What the balancer answers, record by record, until it ends the connection."""
+    """Returns the balancer's answer, record by record, until it ends the connection."""
     got = b""
     with lb.connect() as peer:
         with contextlib.suppress(ConnectionError):
@@ -114,8 +116,8 @@ HELLO = hello("localhost")
 LATER = hello("localhost")
 WARNING = record(ALERT, b"\x01\x5a")  # user_canceled
 CUT = HELLO[:5] + HELLO[5:100]
-# What is said, whether the client then finishes, and which alerts may answer; None: none that can
-# be read (after the balancer's hello they are encrypted).
+# Each conversation: the bytes sent, whether the client then half-closes, and the alerts that may
+# answer. None: no readable alert (after the balancer's hello they are encrypted).
 TOLD: dict[str, tuple[bytes, bool, set[int | None]]] = {
     "half a record, then the end": (CUT, True, {None}),
     "half a record, then silence": (CUT, False, {None}),
@@ -193,13 +195,13 @@ def test_who_speaks_an_older_version_is_warned_of_it(lb: Balancer) -> None:
 
 
 def rude() -> Any:
-    """tlslite's client, which also says what it should not."""
+    """Returns tlslite's client, extended by messages that it should not send."""
     tlslite = pytest.importorskip("tlslite.api", reason="tlslite-ng is not installed")
     messages = pytest.importorskip("tlslite.messages")
 
     class Rude(tlslite.TLSConnection):  # type: ignore[misc, name-defined]
         def shake(self, version: tuple[int, int], **settings: Any) -> None:
-            """settings: of tlslite's HandshakeSettings."""
+            """settings: attributes of tlslite's HandshakeSettings."""
             wanted = tlslite.HandshakeSettings()
             wanted.minVersion, wanted.maxVersion = min(version, (3, 3)), version
             for name, value in settings.items():
@@ -207,13 +209,13 @@ def rude() -> Any:
             self.handshakeClientCert(serverName="localhost", settings=wanted)
 
         def say(self, kind: int, body: bytes) -> None:
-            """One record, as it is, under the keys in force."""
+            """Sends one record, encrypted with the keys in force."""
             message = messages.Message(kind, bytearray(body))
             for _ in self._recordLayer.sendRecord(message):
                 pass
 
         def alert(self) -> int | None:
-            """What the other side ends it with; None: without a word."""
+            """Returns the alert by which the other side ends; None: there was none."""
             try:
                 while self.read(max=1 << 14):
                     pass
@@ -286,7 +288,7 @@ def test_keys_change_as_often_as_a_client_likes(lb: Balancer) -> None:
 
 
 def test_a_handshake_that_is_not_this_ones_is_refused(lb: Balancer, ca: Authority) -> None:
-    """Two handshakes with their second flights exchanged: a man in the middle who splices."""
+    """A man in the middle exchanges the second flights of two handshakes."""
     context = ca.client()
     flights, socks = [], []
     for _ in range(2):

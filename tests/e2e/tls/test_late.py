@@ -1,4 +1,4 @@
-"""Sessions whose backends answer the TLS handshake too late, and all at once."""
+"""Sessions whose backends answer the TLS handshake too late, and all at the same time."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import threading
 from ..harness import PORTS, Balancer, until
 from ..harness.secure import Authority
 
-EACH = 60  # sessions of each backend: more handshakes than a worker makes before they are late
+EACH = 60  # sessions of each backend: more handshakes than a worker can make in time
 CONNECT_S = 0.6
 
 
 class Late:
-    """A TLS server whose part of each handshake is sent when the test says, and which then says
-    no more. Its curve costs a client milliseconds."""
+    """A TLS server that sends its part of each handshake when the test says so, and nothing after
+    that. Its curve costs a client milliseconds."""
 
     def __init__(self, row: dict[str, str]) -> None:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(row["cert"], row["key"])
-        self._context.maximum_version = ssl.TLSVersion.TLSv1_2  # no second hello for another curve
+        self._context.maximum_version = ssl.TLSVersion.TLSv1_2  # no retry with another curve
         self._context.set_ecdh_curve("secp521r1")
         self.port = PORTS.take()
         self._listener = socket.create_server(("127.0.0.1", self.port), backlog=4 * EACH)
@@ -58,7 +58,7 @@ class Late:
         return answer.read()
 
     def speak(self) -> None:
-        """All that wait get their answer."""
+        """Answers all handshakes that wait."""
         for sock, answer in self.waiting:
             with contextlib.suppress(OSError):
                 sock.sendall(answer)

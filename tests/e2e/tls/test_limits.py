@@ -1,4 +1,4 @@
-"""Handshakes are limited in rate and number; who is served already does not notice."""
+"""Limits of TLS handshakes, in rate and number; clients that are served already do not notice."""
 
 from __future__ import annotations
 
@@ -43,8 +43,9 @@ def test_beyond_the_rate_clients_wait_for_their_turn_and_too_many_are_refused(
         begin = time.monotonic()
         with ThreadPoolExecutor(80) as clients:
             served = sorted(filter(None, clients.map(come, range(80))))
-        # A turn is 50 ms, so that long it must have taken; a client waits for 2 s, so 40 turns
-        # fit into one wait. How many of the 80 come late enough for more depends on the machine.
+        # A turn in the virtual queue is 50 ms, so the handshakes must have taken that long
+        # together. A client waits for 2 s, so 40 turns fit into one wait. How many of the 80 come
+        # late enough for more depends on the machine.
         assert len(served) >= 25
         assert served[-1] - begin > 0.05 * (len(served) - 3)
         assert lb.ask("stats")["ended"]["rejected:tls_rate"] > 0
@@ -62,7 +63,7 @@ def test_no_more_handshakes_at_one_time_than_the_limit(ca: Authority) -> None:
         for number in range(3):
             host, _, port = binds[number % 2].rpartition(":")
             peer = socket.create_connection((host, int(port)), PATIENCE_S)
-            peer.sendall(client_hello())  # a handshake that begins and goes no further
+            peer.sendall(client_hello())  # a handshake that begins and does not go on
             held.append(peer)
         until(lambda: lb.ask("listeners")[0]["tls"]["in_progress"] == 3, "three are in progress")
         sock = lb.connect()
@@ -100,7 +101,7 @@ def test_sessions_go_on_while_handshakes_flood(ca: Authority) -> None:
 
 
 def client_hello() -> bytes:
-    """The first flight of a client."""
+    """Returns the first flight of a client."""
     to, ours = ssl.MemoryBIO(), ssl.MemoryBIO()
     context = ssl.create_default_context()
     client = context.wrap_bio(to, ours, server_hostname="localhost")

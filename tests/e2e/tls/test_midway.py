@@ -1,4 +1,5 @@
-"""Handshakes that a reload, a large certificate chain or a slow reader meets halfway."""
+"""Handshakes that are half done when a reload comes, with a large certificate chain, or with a slow
+reader."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ def ca() -> Iterator[Authority]:
 
 
 class Halfway:
-    """A TLS client that shakes hands step by step."""
+    """A TLS client that makes its handshake step by step."""
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext) -> None:
         self.sock = sock
@@ -39,7 +40,7 @@ class Halfway:
         self._in.write(data)
 
     def finish(self) -> bytes:
-        """The rest of it; then what comes back for a byte."""
+        """Completes the handshake. Returns the answer to one byte."""
         while True:
             try:
                 self._ssl.do_handshake()
@@ -102,7 +103,7 @@ def test_a_chain_larger_than_the_sockets_buffers_reaches_a_slow_reader(ca: Autho
 
 
 def refuses(lb: Balancer) -> bool:
-    """Does nobody listen any more?"""
+    """Returns whether nothing listens any more."""
     try:
         lb.connect().close()
     except ConnectionRefusedError:
@@ -111,7 +112,7 @@ def refuses(lb: Balancer) -> bool:
 
 
 def ended(client: ssl.SSLSocket) -> bool:
-    """Did the other side end it, in whatever way?"""
+    """Returns whether the other side has ended the connection, in whatever way."""
     try:
         return client.recv(1) == b""
     except (ConnectionResetError, ssl.SSLError):

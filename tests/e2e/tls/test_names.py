@@ -1,4 +1,5 @@
-"""Which certificate a client gets, what it must show itself, and what both agree on."""
+"""The certificate that a client gets, the one that it must have, and the ALPN protocol that both
+agree on."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ def ca() -> Iterator[Authority]:
 
 @pytest.fixture(scope="module")
 def many(ca: Authority) -> Iterator[Balancer]:
-    """One listener, certificates of all kinds."""
+    """A balancer with one listener that has certificates of all kinds."""
     tls = {
         "certificates": [
             ca.issue("localhost"),

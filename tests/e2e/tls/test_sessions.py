@@ -1,4 +1,4 @@
-"""Sessions are resumed by any worker; certificates are replaced while clients come."""
+"""TLS sessions are resumed by any worker; certificates are replaced under traffic."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def ca() -> Iterator[Authority]:
 
 
 def certs(lb: Balancer) -> dict[str, Any]:
-    """The row of the first certificate."""
+    """Returns the row of the first certificate."""
     row: dict[str, Any] = lb.ask("certs")[0]
     return row
 
@@ -38,7 +38,8 @@ def certs(lb: Balancer) -> dict[str, Any]:
 def visit(
     lb: Balancer, context: ssl.SSLContext, session: ssl.SSLSession | None = None
 ) -> tuple[bool, ssl.SSLSession]:
-    """A whole session; was it resumed, and the session that may be next time."""
+    """Makes a whole connection. Returns whether its session was resumed, and the session for the
+    next one."""
     with secure(lb.connect(), context, session=session) as peer:
         assert peer.recv(1) == b"a"
         assert peer.session is not None
@@ -118,7 +119,7 @@ def test_the_key_of_tickets_rotates_and_the_one_before_stays_valid(ca: Authority
         began = time.monotonic()
         _, first = visit(lb, context)
         issued, session, resumptions = began, first, 0
-        while time.monotonic() - began < 7:  # why: the life of keys is what is tested
+        while time.monotonic() - began < 7:  # why: the lifetime of ticket keys is tested
             before = time.monotonic()
             resumed, session = visit(lb, context, session)
             if resumed:
@@ -244,7 +245,7 @@ def test_a_file_that_is_gone_stays_in_force_and_is_told(ca: Authority) -> None:
 
 
 def upgraded(lb: Balancer) -> None:
-    """New workers serve, in the same process, once this returns."""
+    """Upgrades; returns when new workers serve, in the supervisor's old process."""
     pids, pid = lb.pids(), lb.status()["pid"]
     lb.admin("upgrade")
     assert set(lb.pids()).isdisjoint(pids)

@@ -1,4 +1,4 @@
-"""TLS ends at the balancer: bytes, ends and resets pass, handshakes that must fail do."""
+"""TLS termination: bytes, ends and resets pass, and wrong handshakes fail."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def ca() -> Iterator[Authority]:
 
 @pytest.fixture(scope="module")
 def echo(ca: Authority) -> Iterator[Balancer]:
-    """A balancer with TLS before one echo."""
+    """A balancer with TLS and one echoing backend."""
     tls = {"certificates": [ca.issue("localhost")]}
     with (
         Backends(1, "quiet") as backends,
@@ -36,7 +36,7 @@ def echo(ca: Authority) -> Iterator[Balancer]:
 
 @pytest.fixture
 def door(ca: Authority) -> Iterator[tuple[Balancer, Door]]:
-    """A balancer with TLS before a backend in the test's hands."""
+    """A balancer with TLS, and a backend in the test itself."""
     with (
         Door() as door,
         Balancer.secured([door.address], {"certificates": [ca.issue("localhost")]}) as lb,

@@ -1,4 +1,5 @@
-"""UDP clients that come all at once: none is lost that the listener's socket has room for."""
+"""UDP clients that come all at once: no datagram is lost for which the listener's socket has
+room."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from ..harness import stopped
 from ..harness.datagrams import UdpBackends, clients, udp_balancer
 
 CLIENTS = 1000
-PAUSE_S = 0.3  # of the worker, while they come
+PAUSE_S = 0.3  # time for which the worker is stopped while they come
 
 
 @pytest.mark.parametrize("each", [1, 4])

@@ -1,5 +1,5 @@
 """UDP sessions while the service changes: workers come and go, the program is replaced, listeners
-are added and removed. Who has a session keeps its backend and the port that the backend sees."""
+are added and removed. A session keeps its backend and the port that the backend sees."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ MANY = 60
 
 @pytest.fixture
 def three() -> Iterator[UdpBackends]:
-    """Backends that say their names before what they echo."""
+    """Three backends that send their names before each echo."""
     with UdpBackends(3, "name") as backends:
         yield backends
 
 
 def resize(lb: Balancer, workers: int) -> None:
-    """Reloads with so many workers; returns when there are as many processes."""
+    """Reloads with this number of workers. Returns when there are as many processes."""
     config = copy.deepcopy(lb.config or {})
     config["process"]["workers"] = workers
     (lb.folder / "l4lb.toml").write_text(toml(config))
@@ -31,7 +31,7 @@ def resize(lb: Balancer, workers: int) -> None:
 
 
 def settled(lb: Balancer, sessions: int) -> bool:
-    """Is each session counted once?"""
+    """Returns whether each session is counted once."""
     listener = lb.ask("listeners")[0]
     return bool(
         listener["active"] == sum(row["active"] for row in lb.ask("backends")) == sessions
@@ -61,7 +61,7 @@ def test_no_datagram_is_lost_while_workers_come_and_go(three: UdpBackends) -> No
             config["process"]["workers"] = workers
             (lb.folder / "l4lb.toml").write_text(toml(config))
             lb.ask("reload")
-            for _ in range(40):  # while sessions are handed over
+            for _ in range(40):  # sessions are handed over meanwhile
                 assert [ask(client)[:1] for client in all_clients] == first
             until(lambda n=workers: len(lb.ask("workers")) == n, "they are as many")
         assert lb.ask("listeners")[0]["accepted"] == 8
@@ -133,7 +133,7 @@ def test_sessions_per_source_are_counted_in_one_place_from_the_reload_on(
 
 
 def test_clients_that_stick_meet_their_backend_again(three: UdpBackends) -> None:
-    """Another session of the same address, after the first one's end."""
+    """Another session from the client's address comes after the end of its first one."""
     sticky = {"key": "source_ip", "ttl": "30m"}
     with udp_balancer(three.rows(), sticky=sticky, idle_timeout="300ms") as lb:
         first = {}

@@ -1,4 +1,4 @@
-"""Health of UDP backends: checks, ICMP errors, and sessions that move away."""
+"""Health of UDP backends: checks, ICMP errors, and sessions that move to another backend."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def two() -> Iterator[UdpBackends]:
 
 
 def named(client: socket.socket) -> str:
-    """Who answers; "" for nobody within a moment (datagrams may be lost)."""
+    """Returns the name of the backend that answers; "" for none (datagrams may be lost)."""
     client.settimeout(0.3)
     try:
         return ask(client)[:1].decode()

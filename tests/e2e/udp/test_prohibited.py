@@ -1,4 +1,4 @@
-"""A firewall beyond a router that prohibits a UDP backend's port: IPv4 and IPv6 alike."""
+"""A firewall behind a router that prohibits a UDP backend's port: IPv4 and IPv6 alike."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def route() -> Iterator[Route]:
 
 
 def prohibit(route: Route, family: str, port: int) -> None:
-    """The backend's host turns datagrams to this port away, as a firewall's rule does."""
+    """Makes the backend's host reject datagrams to this port, as a firewall's rule does."""
     rules = f"""
 table inet prohibit {{
     chain input {{

@@ -1,4 +1,4 @@
-"""The PROXY header in front of what UDP backends get, read by a reader of the test's own."""
+"""The PROXY header in front of datagrams to UDP backends, read by a parser of the test's own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CRC32C = 3
 
 
 def crc32c(data: bytes) -> int:
-    """RFC 9260, appendix A: bit by bit."""
+    """Computes CRC-32C as in RFC 9260, appendix A: bit by bit."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc ^= byte
@@ -27,7 +27,8 @@ def crc32c(data: bytes) -> int:
 
 
 def parted(data: bytes) -> tuple[tuple[str, int], tuple[str, int], dict[int, bytes], bytes]:
-    """From whom, to whom, TLVs, payload. Fails where there is no header of version 2 for UDP."""
+    """Returns source, target, TLVs and payload. Fails if there is no header of version 2 for
+    UDP."""
     assert data.startswith(SIGNATURE), data[:40]
     command, family, length = struct.unpack_from(">BBH", data, 12)
     assert command == 0x21
@@ -48,7 +49,7 @@ def parted(data: bytes) -> tuple[tuple[str, int], tuple[str, int], dict[int, byt
 
 
 def is_bare(data: bytes, payload: bytes) -> bool:
-    """Did it come without a header?"""
+    """Returns whether the datagram came without a header."""
     return data == payload
 
 

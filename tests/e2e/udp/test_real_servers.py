@@ -1,4 +1,4 @@
-"""UDP as people run it: DNS servers, a stream at a rate, a flood of made-up sources."""
+"""UDP with real programs: DNS servers, a stream at a fixed rate, a flood of forged sources."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ..harness.servers import need
 
 @contextlib.contextmanager
 def dnsmasq(folder: Path, answer: str) -> Iterator[int]:
-    """A DNS server that answers every question below .test with this address."""
+    """Runs a DNS server that answers every question below .test with this address."""
     path = need("dnsmasq")
     with PORTS.taken() as port:
         process = subprocess.Popen(
@@ -40,7 +40,7 @@ def dnsmasq(folder: Path, answer: str) -> Iterator[int]:
 
 
 def dig(port: int, name: str) -> str:
-    """What the DNS server at this port of 127.0.0.1 says, asked over UDP."""
+    """Returns the answer of the DNS server at this port of 127.0.0.1, over UDP."""
     done = subprocess.run(
         [need("dig"), "@127.0.0.1", "-p", str(port), "+short", "+notcp", "+tries=3", "+time=5",
          name, "A"],
@@ -86,7 +86,7 @@ def test_iperf3_streams_pass_in_both_directions(reverse: bool) -> None:
                 assert end["packets"] > 200, client.stdout
                 assert end["lost_packets"] < end["packets"] / 2
                 rows = {row["name"]: row for row in lb.ask("listeners")}
-                # What is still on its way when the server has ended has no backend.
+                # Datagrams that are still in flight when the server ends have no backend.
                 assert rows["web"]["dropped"].keys() <= {"no_backend"}
                 assert lb.status()["udp_sessions"] == 1
         finally:
@@ -95,7 +95,7 @@ def test_iperf3_streams_pass_in_both_directions(reverse: bool) -> None:
 
 @contextlib.contextmanager
 def echo_server() -> Iterator[int]:
-    """The load generator's server, which is fast; its port."""
+    """Runs the load generator's fast server; yields its port."""
     with subprocess.Popen(
         [*program(), "bench", "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -108,7 +108,7 @@ def echo_server() -> Iterator[int]:
 
 
 class Flood:
-    """Datagrams from ever new addresses of 127.0.0.0/8, one each."""
+    """Datagrams from ever new addresses of 127.0.0.0/8, one from each."""
 
     def __init__(self, towards: tuple[str, int]) -> None:
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -117,7 +117,7 @@ class Flood:
         self.sent = 0
 
     def send(self, count: int) -> None:
-        """That many more."""
+        """Sends this number of further datagrams."""
         for _ in range(count):
             self.sent += 1
             source = struct.pack(">I", (127 << 24) + (1 << 16) + self.sent)
@@ -132,7 +132,7 @@ class Flood:
 
 
 class Talk:
-    """Sessions that go on asking and count what does not come back, in a thread."""
+    """Sessions in a thread that send requests and count those that are not answered."""
 
     def __init__(self, friends: list[socket.socket]) -> None:
         self.friends, self.asked, self.lost = friends, 0, 0
@@ -177,7 +177,8 @@ def test_a_flood_of_made_up_sources_costs_the_sessions_there_are_nothing() -> No
                 begin = time.monotonic()
                 lb.status()
                 answers.append(time.monotonic() - begin)
-                # why: paced by what was taken, the test says the same on a slow machine.
+                # why: the pace follows the datagrams that the balancer has taken, so that the test
+                # does not depend on the machine's speed.
                 until(lambda: taken(lb) >= flood.sent - 1_000, "the flood is taken", timeout_s=60)
             memory = [worker.memory_info().rss for worker in workers]
             asked = talk.asked
@@ -189,13 +190,14 @@ def test_a_flood_of_made_up_sources_costs_the_sessions_there_are_nothing() -> No
         for before, worker in zip(files, workers, strict=True):
             assert worker.num_fds() <= before + 2_000 + 8
         assert max(memory) < 200 << 20
-        # why so much: it says "hangs", never "slow". What it took is printed.
+        # why so long: the limit finds what hangs, not what is slow. The time that it took is
+        # printed.
         assert max(answers) < 10
         median = sorted(answers)[len(answers) // 2]
         print(f"admin: {median * 1000:.0f} ms, at most {max(answers) * 1000:.0f} ms")
 
 
 def taken(lb: Any) -> int:
-    """Datagrams that the balancer has taken from its sockets."""
+    """Returns the number of datagrams that the balancer has read from its sockets."""
     row = lb.ask("listeners")[0]
     return row["datagrams_in"] + sum(row["dropped"].values())

@@ -1,4 +1,4 @@
-"""Which backend a datagram goes to where more than its sender's address says it."""
+"""Routing of datagrams that does not depend on the client's address alone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..observability.test_metrics import metrics
 
 
 def dropped(lb: Balancer) -> dict[str, int]:
-    """Datagrams that went no further, by reason."""
+    """Returns the datagrams that were dropped, by reason."""
     found: dict[str, int] = lb.ask("listeners")[0]["dropped"]
     return found
 
@@ -45,22 +45,22 @@ def test_a_burst_is_balanced_datagram_by_datagram_too() -> None:
 
 
 def quic_long(connection_id: bytes, payload: bytes = b"") -> bytes:
-    """The beginning of a QUIC packet with a long header."""
+    """Returns the beginning of a QUIC packet with a long header."""
     return b"\xc3\x00\x00\x00\x01" + bytes([len(connection_id)]) + connection_id + b"\0" + payload
 
 
 def quic_short(connection_id: bytes, payload: bytes = b"") -> bytes:
-    """... with a short one."""
+    """Returns the beginning of a QUIC packet with a short header."""
     return b"\x40" + connection_id + payload
 
 
 def connection_id(server: int, config: int = 2) -> bytes:
-    """One that a backend has chosen: server ids are two bytes."""
+    """Returns an id that a backend has chosen: server ids have two bytes."""
     return bytes([config << 5 | os.urandom(1)[0] & 0x1F]) + server.to_bytes(2, "big") + b"nonce"
 
 
 def quic_balancer(backends: UdpBackends, **more: Any) -> Balancer:
-    """Backend a is server 0x0100, b 0x0101 ..."""
+    """A balancer with the backends a (server id 0x0100), b (0x0101) ..."""
     rows = [row | {"server_id": f"01{i:02x}"} for i, row in enumerate(backends.rows())]
     return udp_balancer(
         rows, hash_key="quic_cid", quic={"config_id": 2, "server_id_length": 2}, **more
@@ -78,7 +78,7 @@ def test_a_quic_connection_keeps_its_backend_whatever_its_clients_address() -> N
             server = first[0] - ord("a")
             mine = connection_id(0x0100 + server)
             assert ask(client, quic_short(mine))[:1] == first, "the session it has"
-            moved = all_clients[(number + 11) % 30]  # it goes on from another address
+            moved = all_clients[(number + 11) % 30]  # the client goes on from another address
             assert ask(moved, quic_short(mine, b"data"))[:1] == first
             assert ask(moved, quic_long(mine, b"data"))[:1] == first
 
@@ -172,7 +172,7 @@ def test_routes_choose_the_pool_by_source() -> None:
 
 
 def test_sessions_of_a_backend_that_goes_down_move_to_the_others() -> None:
-    """A backend that does not answer any more, without an ICMP error: the check says so."""
+    """The backend stops answering without an ICMP error; its health check notices."""
     with UdpBackends(2, "name") as udp, Backends(1) as checked:
         one, other = udp.rows()
         lb = udp_balancer([one, other])
@@ -197,7 +197,8 @@ def test_sessions_of_a_backend_that_goes_down_move_to_the_others() -> None:
 
 @pytest.mark.parametrize("family", ["ipv4", "ipv6"])
 def test_replies_come_from_the_address_asked_on_a_host_with_several(family: str) -> None:
-    """A namespace with two addresses on one interface, a wildcard listener, and a client beside."""
+    """The host has two addresses on one interface and a wildcard listener; a client is beside
+    it."""
     from ..harness.netns import two_hosts
 
     addresses = ["10.99.0.1", "10.99.0.2"] if family == "ipv4" else ["fd99::1", "fd99::2"]

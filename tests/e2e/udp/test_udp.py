@@ -1,4 +1,4 @@
-"""UDP sessions over real sockets: whose datagram goes where, and how a session ends."""
+"""UDP sessions over real sockets: which backend gets a datagram, and how a session ends."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ..harness.datagrams import LARGEST, UdpBackends, ask, clients, udp_balancer
 
 
 def listener(lb: Balancer) -> dict[str, Any]:
-    """What `listeners` says of the first."""
+    """Returns the row of the first listener."""
     row: dict[str, Any] = lb.ask("listeners")[0]
     return row
 
 
 @pytest.fixture
 def two() -> Iterator[UdpBackends]:
-    """Two backends that say their names before what they echo."""
+    """Two backends that send their names before each echo."""
     with UdpBackends(2, "name") as backends:
         yield backends
 
@@ -41,7 +41,7 @@ def test_a_client_stays_with_its_backend_and_clients_are_shared_out(two: UdpBack
 
 
 def test_every_client_gets_exactly_its_own_back_whatever_the_size() -> None:
-    """1,000 clients, tagged payloads of 0 to 65,507 bytes, in random batches."""
+    """1,000 clients send tagged payloads of 0 to 65,507 bytes, in random batches."""
     shuffle = random.Random(7)
     sizes = [0, 1, 2, 63, 64, 512, 1_199, 1_472, 1_473, 9_000, 40_000, LARGEST]
     with (
@@ -53,7 +53,7 @@ def test_every_client_gets_exactly_its_own_back_whatever_the_size() -> None:
         for _ in range(2):
             order = shuffle.sample(all_clients, len(all_clients))
             while order:
-                # why: more at a time would overflow the socket buffers of the backends themselves.
+                # why: more at a time would overflow the socket buffers of the backends.
                 batch, order = order[:40], order[40:]
                 for client in batch:
                     data = shuffle.randbytes(shuffle.choice(sizes))
@@ -156,7 +156,7 @@ def test_a_replaced_worker_goes_on_with_the_sessions_of_the_dead_one(two: UdpBac
         first = [ask(client) for client in all_clients]
         peers = {name: set(found) for name, found in two.peers.items()}
         pid = lb.kill(0)
-        for client in all_clients:  # they wait in the sockets of the supervisor
+        for client in all_clients:  # the datagrams wait in the supervisor's sockets
             client.send(b"?")
         assert [client.recv(100) for client in all_clients] == first
         lb.wait_for_new_worker(0, pid)

@@ -1,4 +1,4 @@
-"""The program is replaced under its traffic: same process id, same sockets, same sessions."""
+"""The program is replaced under traffic: process id, sockets and sessions stay."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_an_upgrade_keeps_sessions_counts_and_run_time_changes(backends: Backend
 
 
 def all_open(lb: Balancer) -> dict[str, Counter[str]]:
-    """What each process has open, by its title and kind; names without their numbers."""
+    """Returns what each process has open, by title and kind; names without their numbers."""
     found: dict[str, Counter[str]] = {}
     for process in lb.processes():
         with contextlib.suppress(psutil.NoSuchProcess):  # it has ended meanwhile
@@ -63,7 +63,7 @@ def all_open(lb: Balancer) -> dict[str, Counter[str]]:
 
 
 def no_more(now: dict[str, Counter[str]], before: dict[str, Counter[str]]) -> bool:
-    """The same processes with no more of any kind; less, where a client was there before."""
+    """Returns whether the processes are those of before, with no more descriptors of any kind."""
     return now.keys() == before.keys() and all(
         count <= before[title][kind]
         for title, kinds in now.items()
@@ -72,7 +72,7 @@ def no_more(now: dict[str, Counter[str]], before: dict[str, Counter[str]]) -> bo
 
 
 def inherited(pid: int) -> set[int]:
-    """The descriptors that a program which this process executes would get."""
+    """Returns the descriptors that a program executed by this process would inherit."""
     close_on_exec = os.O_CLOEXEC
     found = set()
     for info in Path(f"/proc/{pid}/fdinfo").iterdir():
@@ -89,7 +89,7 @@ def test_no_process_has_more_open_after_three_upgrades_and_nothing_is_inherited(
     process = {"http": f"127.0.0.1:{PORTS.take()}", "log": {"access": "stdout"}}
     health = {"type": "tcp", "interval": "1s"}
     with Balancer.before(backends.rows(), process=process, health=health) as lb:
-        lb.admin("upgrade")  # the first start has what it was started with
+        lb.admin("upgrade")  # why: the first program may still have descriptors of its start
         until(lambda: len(lb.processes()) == 6, "the program before has left")
         settled = all_open(lb)
         for _ in range(3):
@@ -99,7 +99,7 @@ def test_no_process_has_more_open_after_three_upgrades_and_nothing_is_inherited(
 
 
 def replaced(lb: Balancer, old: list[int]) -> bool:
-    """Do new workers serve? Who asks at the moment of the change is hung up on."""
+    """Returns whether new workers serve. A question in the moment of the change gets no answer."""
     try:
         return set(lb.pids()).isdisjoint({*old, 0})
     except (EOFError, OSError):

@@ -1,7 +1,8 @@
-"""An upgrade from another build to this one keeps sessions: each is installed in its own place.
+"""An upgrade from another build to this one keeps sessions. Each build is installed in its own
+place.
 
-The other build is the commit L4LB_UPGRADE_FROM (such as HEAD~1): building it takes a minute, so
-without the variable this test is skipped.
+The other build is the commit L4LB_UPGRADE_FROM (such as HEAD~1). Building it takes a minute, so the
+test is skipped without the variable.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ COMMIT = os.environ.get("L4LB_UPGRADE_FROM", "")
 
 @pytest.fixture
 def other(tmp_path: Path) -> Iterator[Path]:
-    """The program of the other build."""
+    """Returns the program of the other build."""
     if not COMMIT:
         pytest.skip("L4LB_UPGRADE_FROM names no commit to upgrade from")
     tree, venv = tmp_path / "tree", tmp_path / "venv"

@@ -1,5 +1,5 @@
-"""What an upgrade leaves as it was: whose client is whose, who is down and why, who is blocked,
-what was counted and measured, and whose TLS session may be resumed."""
+"""State that an upgrade keeps: sticky clients, backends that are down with the reason, blocked
+sources, counts and histograms, and TLS sessions for resumption."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CUMULATIVE = ("_total", "_count", "_sum", "_bucket")
 
 
 def counters(lb: Balancer) -> dict[str, float]:
-    """Samples that may only grow; not those of the processes that serve the page."""
+    """Returns samples that may only grow, without those of the processes that serve the page."""
     return {
         name: value
         for name, value in metrics(lb).items()
@@ -28,7 +28,7 @@ def counters(lb: Balancer) -> dict[str, float]:
 def fallen(
     before: Mapping[str, float], after: Mapping[str, float]
 ) -> dict[str, tuple[float, float]]:
-    """Which fell, from what to what."""
+    """Returns the samples that fell, with both values."""
     return {
         name: (value, after.get(name, 0.0))
         for name, value in before.items()
@@ -37,13 +37,13 @@ def fallen(
 
 
 def changes(lb: Balancer) -> list[str]:
-    """Every change of health that was told."""
+    """Returns every reported change of health."""
     return [f"{one['kind']} {one['backend']}" for one in lb.ask("events") if "backend" in one]
 
 
 @contextlib.contextmanager
 def upgraded(lb: Balancer) -> Iterator[None]:
-    """The body runs after an upgrade."""
+    """Runs the block after an upgrade."""
     lb.admin("upgrade")
     until(lb.answers, "the new program answers")
     yield
@@ -111,7 +111,8 @@ def test_tls_sessions_are_resumed_and_handshakes_stay_counted() -> None:
                 row = lb.ask("listeners")[0]["tls"]
                 return (row["full"], row["resumed"]) == (1, 1)
 
-            # The last worker of the old program may have served it: its counts come at its end.
+            # The old program's last worker may have served the session: its counts come when it
+            # ends.
             until(counted, "both handshakes are counted")
 
 

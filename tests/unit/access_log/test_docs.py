@@ -1,4 +1,5 @@
-"""docs/logging.md has every field and every way in which a session ends."""
+"""docs/logging.md describes every field of the access log, and every way in which a session
+ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A line of the access log: its fields, its escapes, and that it is always one line."""
+"""A line of the access log: its fields, its escapes, and that it is always exactly one line."""
 
 from __future__ import annotations
 

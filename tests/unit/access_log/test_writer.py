@@ -1,4 +1,5 @@
-"""The writer and its sinks: nothing is lost that a sink can take, no line is cut, nothing waits."""
+"""The access log's writer and its sinks: no line is lost that a sink can take, no line is cut, and
+no worker waits."""
 
 from __future__ import annotations
 
@@ -232,7 +233,8 @@ def test_the_journal_gets_fields(tmp_path: Path) -> None:
 
 
 def test_descriptors_of_any_number_are_written_to() -> None:
-    """select(2) knows none from 1,024 on; a service with many listeners has them."""
+    """select(2) cannot watch descriptors from 1,024 on; a service with many listeners has such
+    descriptors."""
     reading, writing = os.pipe()
     far = fcntl.fcntl(writing, fcntl.F_DUPFD_CLOEXEC, 1_500)
     try:

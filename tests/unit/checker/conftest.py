@@ -1,4 +1,4 @@
-"""A real checker process before a real table and a real listener."""
+"""A real checker process with a real table and a real listener."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.e2e.harness.deadline import until
 
 
 class Backend:
-    """A port of loopback that is ours for the whole test, whether somebody listens on it or not."""
+    """A loopback port that belongs to the test, whether anything listens on it or not."""
 
     def __init__(self) -> None:
         self._claim = self._bound(0)
@@ -55,7 +55,7 @@ class Backend:
 
 
 def plans_of(checks: Mapping[str, Settings | Plan]) -> dict[str, Plan]:
-    """Plans of nothing but these checks."""
+    """Returns plans that have only these checks."""
     return {
         name: one if isinstance(one, Plan) else Plan(checks=one) for name, one in checks.items()
     }
@@ -86,12 +86,12 @@ class Process:
         return row
 
     def until(self, what: str, holds: Callable[[BackendRow], object], index: int = 0) -> BackendRow:
-        """The row, once it is as asked."""
+        """Returns the row as soon as the condition holds."""
         until(lambda: bool(holds(self.row(index))), what, every_s=0.005)
         return self.row(index)
 
     def until_checked(self, more: int = 1, index: int = 0) -> BackendRow:
-        """The row, once so many more checks of it have ended."""
+        """Returns the row after this number of further checks of it."""
         before = self.row(index)
         target = before.checks_passed + before.checks_failed + more
         return self.until(
@@ -99,18 +99,18 @@ class Process:
         )
 
     def event(self) -> dict[str, Any]:
-        """The next thing the checker tells."""
+        """Returns the checker's next event."""
         told: dict[str, Any] = msgpack.unpackb(self.channel.recv(64 << 10))["event"]
         return told
 
     def configure(self, pools: Mapping[str, Mapping[str, Any]]) -> None:
-        """pools: the settings of each one's checks."""
+        """pools: by pool, the settings of its health check."""
         known = plans_of({name: Settings.from_map(one) for name, one in pools.items()})
         for message in messages(known):
             self.channel.send(msgpack.packb(message))
 
     def ended(self) -> str:
-        """Waits for the end; says how it was."""
+        """Waits for the end of the process. Returns how it ended, in words."""
         child = self._child
         assert child is not None
         until(

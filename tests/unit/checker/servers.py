@@ -1,4 +1,4 @@
-"""Small servers that answer a check as one test wants it, in a thread each."""
+"""Small servers, each in a thread, that answer a check as one test needs it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Talk = Callable[[socket.socket], None]
 
 
 def one_check(target: Target, settings: Settings) -> Outcome:
-    """One check as the checker does it, with the end of what it left open."""
+    """Runs one check as the checker does, and closes everything that the check left open."""
 
     async def run() -> Outcome:
         async with AsyncExitStack() as ends:
@@ -32,7 +32,7 @@ def one_check(target: Target, settings: Settings) -> Outcome:
 
 @contextlib.contextmanager
 def serving(talk: Talk, context: ssl.SSLContext | None = None) -> Iterator[Address]:
-    """Accepts connections, one after the other, and lets talk have each."""
+    """Accepts connections one after the other, and calls talk with each."""
     listener = socket.create_server(("127.0.0.1", 0))
     over = threading.Event()
 
@@ -63,7 +63,7 @@ def serving(talk: Talk, context: ssl.SSLContext | None = None) -> Iterator[Addre
 
 @contextlib.contextmanager
 def answering_datagrams(answer: Callable[[bytes], bytes | None]) -> Iterator[Address]:
-    """Answers each datagram by what answer makes of it; None: not at all."""
+    """Answers each datagram with the result of answer; None: sends no answer."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.bind(("127.0.0.1", 0))
     where = sock.getsockname()
@@ -90,7 +90,7 @@ def answering_datagrams(answer: Callable[[bytes], bytes | None]) -> Iterator[Add
 
 
 def says(data: bytes) -> Talk:
-    """Reads a little, answers, and waits for the other's end."""
+    """Reads a little, answers, and waits for the other side's end."""
 
     def talk(sock: socket.socket) -> None:
         sock.recv(4096)
@@ -102,7 +102,8 @@ def says(data: bytes) -> Talk:
 
 
 class Authority:
-    """An authority and a server's context, for a name; days: until the certificate ends."""
+    """A certificate authority and a server's TLS context for a name. days: until the certificate
+    expires."""
 
     def __init__(self, folder: Path, *names: str, days: int = 30) -> None:
         from datetime import UTC, datetime, timedelta

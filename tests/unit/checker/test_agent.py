@@ -1,4 +1,4 @@
-"""What agents say, and what cannot be made of it."""
+"""Answers of agents: what they set, and what is refused."""
 
 from __future__ import annotations
 

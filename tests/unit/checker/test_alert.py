@@ -1,4 +1,4 @@
-"""Alerts: bounded in number and time, and the last word on every backend is told."""
+"""Alerts: bounded in number and time; the last state of every backend is reported."""
 
 from __future__ import annotations
 

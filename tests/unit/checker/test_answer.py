@@ -1,4 +1,4 @@
-"""HTTP answers as servers give them, cut anywhere; h11 is the oracle for those that are strict."""
+"""HTTP answers as servers send them, cut anywhere; h11 is the oracle for strict ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ Read = tuple[int, str, bytes, bool]
 
 
 def read(data: bytes, *cuts: int, method: str = "GET") -> Read | str:
-    """Status, reason, body, and whether it was whole before the end; or what is wrong with it."""
+    """Returns status, reason, body, and whether the answer was complete before the end; or the
+    error."""
     answer = Answer(method)
     try:
         for first, last in zip((0, *cuts), (*cuts, len(data)), strict=True):
@@ -27,7 +28,7 @@ def read(data: bytes, *cuts: int, method: str = "GET") -> Read | str:
 
 
 def feed(answer: Answer, part: bytes) -> None:
-    """It comes again and again, far beyond every bound of a header."""
+    """Feeds the bytes again and again, far beyond every limit of a header."""
     for _ in range(HEAD_BYTES_MAX):
         answer.feed(part)
 
@@ -115,7 +116,7 @@ def test_no_more_of_a_body_is_kept_than_is_looked_at() -> None:
 
 
 def of_h11(data: bytes) -> Read:
-    """How h11 reads it."""
+    """Returns h11's reading of the answer."""
     http = h11.Connection(h11.CLIENT)
     http.send(h11.Request(method="GET", target="/", headers=[("host", "x")]))
     http.send(h11.EndOfMessage())
@@ -135,7 +136,7 @@ def of_h11(data: bytes) -> Read:
 
 @st.composite
 def strict(draw: st.DrawFn) -> bytes:
-    """An answer that nobody can object to."""
+    """Returns an answer that is valid under the strictest reading."""
     status = draw(st.sampled_from([200, 201, 301, 404, 500, 503]))
     interim = b"HTTP/1.1 100 Continue\r\n\r\n" * draw(st.integers(0, 3))
     head = f"HTTP/1.1 {status} {draw(st.sampled_from(['OK', '', 'Not so']))}\r\nX: y\r\n".encode()

@@ -1,4 +1,4 @@
-"""Bounds of a check, each by a peer that goes beyond it; how a check ends, and what it says."""
+"""Limits of a check, each against a peer that exceeds it; how a check ends, and its result."""
 
 from __future__ import annotations
 
@@ -126,13 +126,13 @@ class TestReading:
 
         def talk(sock: socket.socket) -> None:
             while True:
-                sock.send(b"x")  # a record each
+                sock.send(b"x")  # one TLS record for each byte
 
         with serving(talk, authority.context) as address:
             given = {"ca": authority.ca, "sni": "good.test", "timeout_ms": 1_500}
             outcome = checked(address, "tls", expect="y", **given)
         assert outcome.result is Result.ANSWER
-        # On a fast machine the bytes are over first, on a slow one the time.
+        # On a fast machine the bytes end first, on a slow one the time.
         assert re.search(r"^step 1 of 1: |^no end in \d+ bytes", outcome.text)
 
     def test_an_agent_that_never_ends_its_line_says_what_stands_at_its_beginning(self) -> None:
@@ -152,7 +152,7 @@ class TestReading:
 class TestDatagrams:
     @contextlib.contextmanager
     def flooding(self, reply: Callable[[bytes], bytes], times: int) -> Iterator[Address]:
-        """Answers a datagram so often."""
+        """Answers a datagram this many times."""
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         sock.bind(("127.0.0.1", 0))
         sock.settimeout(20)
@@ -192,7 +192,8 @@ class TestDatagrams:
             assert "no answer in 500 ms, but 3 to other questions" in outcome.text
 
     def test_no_more_of_an_answer_is_read_than_its_header_and_its_question(self) -> None:
-        """4,000 records, each with a name of pointers: seconds, for who reads them."""
+        """The answer has 4,000 records, each with a name of pointers. Reading all of them takes
+        seconds."""
         question = datagram.Question("x.test", "A")
         asked = dns.message.from_wire(question.data)
         head = bytearray(dns.message.make_response(asked).to_wire())
@@ -236,7 +237,7 @@ class TestPrograms:
 
 
 def heard_of_the_end(until: str, ends: list[str]) -> Talk:
-    """Reads up to `until`, answers, and notes how the other one ends."""
+    """Reads up to `until`, answers, and records how the other side ends."""
 
     def talk(sock: socket.socket) -> None:
         data = b""
@@ -279,7 +280,7 @@ class TestEnds:
         assert ends == ["in order"]
 
     def test_a_peer_that_ends_first_has_the_rest_read(self) -> None:
-        """No reset for the bytes that a check without `body` does not look at."""
+        """Bytes that a check without `body` does not read cause no reset."""
         ends: list[str] = []
 
         def talk(sock: socket.socket) -> None:

@@ -1,4 +1,5 @@
-"""The table's door for health: weights, ejections' ends, and who changed."""
+"""The native functions for health: weights, the end of ejections, and which backends have
+changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is expected of a stream is found at the same place however TCP cut it."""
+"""An expected answer is found at one place in a stream, however TCP has cut the stream."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAIL = b"220-one\r\n220 two ready\r\n250-a\r\n250 b\r\n"
 
 
 class Cut:
-    """A stream that comes in these parts; then it ends, or stays open without a word."""
+    """A stream that comes in these parts, and then ends or stays open without another byte."""
 
     def __init__(self, parts: Sequence[bytes], *, ends: bool) -> None:
         self._parts = list(parts)
@@ -31,11 +31,11 @@ class Cut:
             return self._parts.pop(0)
         if self._ends:
             return b""
-        raise TimeoutError  # as when until_s is there
+        raise TimeoutError  # as at the time until_s
 
 
 def said(parts: Sequence[bytes], steps: Sequence[str], *, ends: bool) -> str:
-    """What a conversation that expects these comes to."""
+    """Returns the result of a conversation with these expectations."""
     settings = Settings("tcp", 1_000, 100, 2, 3, 0, steps=[{"expect": one} for one in steps])
 
     async def run() -> str:
@@ -50,7 +50,7 @@ def said(parts: Sequence[bytes], steps: Sequence[str], *, ends: bool) -> str:
 
 
 def cuts(data: bytes) -> list[list[bytes]]:
-    """In two at every byte, in three at some, and byte by byte."""
+    """Yields the stream cut in two at every byte, in three at some places, and byte by byte."""
     found = [[data[:at], data[at:]] for at in range(1, len(data))]
     found += [[data[:at], data[at : at + 3], data[at + 3 :]] for at in range(1, len(data) - 4, 2)]
     return [*found, [data[at : at + 1] for at in range(len(data))]]
@@ -71,7 +71,7 @@ def cuts(data: bytes) -> list[list[bytes]]:
         (b"x" * 50 + b"OK", ["regex:^x*OK"], True),
         (MAIL, ["regex:^220 .*\r\n"], False),
         (MAIL, ["regex:(?m)^220 .*\r\n", "regex:^250-"], True),
-        (MAIL, ["regex:220-.*", "regex:^one"], True),  # the shortest that will do
+        (MAIL, ["regex:220-.*", "regex:^one"], True),  # the shortest match counts
         (MAIL, ["text:220-", "text:220 ", "regex:^two"], True),
         (MAIL, ["regex:250 b\r\n$"], True),
         (MAIL, ["regex:220 .*$", "regex:^x?$"], False),

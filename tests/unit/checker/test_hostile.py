@@ -1,4 +1,5 @@
-"""Hostile targets beside a good one: theirs are bounded failures with reasons, its checks go on."""
+"""Hostile targets beside a good one: their checks fail within bounds and with a reason; the good
+one's checks go on."""
 
 from __future__ import annotations
 
@@ -31,18 +32,18 @@ def settings(kind: str, timeout_ms: int = 300, **given: object) -> Settings:
 
 
 def never(sock: socket.socket) -> None:
-    """Says nothing, and keeps the connection."""
+    """Sends nothing, and keeps the connection."""
     while sock.recv(4096):
         pass
 
 
 def shuts(sock: socket.socket) -> None:
-    """Ends a handshake in its middle."""
+    """Closes in the middle of a handshake."""
     sock.recv(4096)
 
 
 def says(first: bytes, again: bytes = b"", *, unasked: bool = False) -> Talk:
-    """Says this, then the other one for ever, or nothing more."""
+    """Sends the first text, then the second one without end, or nothing more."""
 
     def talk(sock: socket.socket) -> None:
         if not unasked:
@@ -56,7 +57,7 @@ def says(first: bytes, again: bytes = b"", *, unasked: bool = False) -> Talk:
 
 
 def drips(data: bytes) -> Talk:
-    """A byte now and then."""
+    """Sends a byte now and then."""
 
     def talk(sock: socket.socket) -> None:
         for byte in itertools.chain(data, itertools.repeat(data[-1])):
@@ -67,7 +68,7 @@ def drips(data: bytes) -> Talk:
 
 
 def floods_with_bytes(data: bytes) -> Talk:
-    """One byte in each segment, as fast as it can."""
+    """Sends one byte in each segment, as fast as it can."""
 
     def talk(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -89,7 +90,7 @@ BODY = settings("http", PATIENT, body="never there")
 EXPECT = settings("tcp", PATIENT, expect="never there")
 STEPS = [{"expect": "x"}, {"send": "y", "expect": "never there"}]
 
-# Who it is, how it is checked, and the result and the words that are due.
+# Each target: its name, its check, and the expected result and text.
 HOSTILE: dict[str, tuple[Talk, Settings, str, str]] = {
     "never starts": (never, settings("http"), "timeout", "no answer in 300 ms"),
     "never starts, tcp": (never, settings("tcp", expect="x"), "timeout", "no answer in 300 ms"),
@@ -186,7 +187,7 @@ def test_each_is_a_bounded_failure_with_its_reason_and_the_good_one_is_checked_o
 
 
 def test_many_silent_targets_delay_no_other(backend: Backend, start: Start) -> None:
-    """Their queue is full: no handshake ends."""
+    """The targets' queues are full, so no handshake ends."""
     with socket.socket() as full, contextlib.ExitStack() as stack:
         full.bind(("0.0.0.0", 0))
         full.listen(0)

@@ -1,4 +1,4 @@
-"""Health from results, against a naive reading of the same words over the whole history."""
+"""Health from results, against a naive implementation that reads the whole history."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STREAKS = st.integers(min_value=1, max_value=6)
 
 
 def healths(start: str, results: list[bool], rise: int, fall: int) -> list[str]:
-    """The health after each result."""
+    """Returns the health after each result."""
     verdict, found = Verdict(start), []
     for passed in results:
         verdict = judge(verdict, passed, rise=rise, fall=fall)
@@ -24,7 +24,7 @@ def healths(start: str, results: list[bool], rise: int, fall: int) -> list[str]:
 
 
 def naive(start: str, results: list[bool], rise: int, fall: int) -> list[str]:
-    """Looks back over the whole history at every result."""
+    """Reads the whole history again at every result."""
     health, found = start, []
     for end in range(1, len(results) + 1):
         history = results[:end]

@@ -1,4 +1,5 @@
-"""All words on a backend together, its next interval, and what a new process remembers."""
+"""A backend's health from all its sources, its next interval, and what a new checker process
+remembers."""
 
 from __future__ import annotations
 

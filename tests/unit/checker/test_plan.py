@@ -1,4 +1,4 @@
-"""Plans: from a configuration, over a channel, and the same at the other end."""
+"""Plans of checks: made from a configuration, and sent over a channel without a change."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_pools_plan_is_what_its_tables_say() -> None:
 
 
 def secured(**health: object) -> Settings:
-    """How the backends of a pool are checked that is spoken to in TLS."""
+    """Returns the checks of a pool that uses TLS towards its backends."""
     tls = {"ca": "/ca", "server_name": "b.example", "cert": "/cert", "key": "/key"}
     pool = {"backends": ["10.0.0.1:443"], "tls": tls, "health": {"type": "https", **health}}
     listeners = {"w": {"bind": [":80"], "pool": "web"}}

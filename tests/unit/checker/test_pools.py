@@ -1,4 +1,4 @@
-"""Pools without a usable backend: told once, when it is sure, and why."""
+"""Pools without a usable backend: reported once, when it is certain, and with the reason."""
 
 from __future__ import annotations
 

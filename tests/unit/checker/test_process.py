@@ -67,7 +67,7 @@ def test_a_killed_listener_is_found_within_fall_intervals(backend: Backend, star
     killed_ms = time.monotonic_ns() // 1_000_000
     backend.stop()
     took_ms = checker.until("down", is_down).health_since_ms - killed_ms
-    # fall x interval; the rest is a busy machine's.
+    # fall x interval, and a margin for a busy machine.
     assert 2 * 90 - 20 <= took_ms <= 3 * 100 + 1_500
 
 
@@ -77,7 +77,7 @@ def test_an_interval_shorter_than_the_checkers_own_turn_is_kept(
     checker = start(table_of({"web": {"a": backend.address}}), {"web": FAST})
     first = checker.until_checked()
     last = checker.until_checked(more=50)
-    # 50 checks at 20 ms; once it took 200 ms a check.
+    # 50 checks at 20 ms; a fault once made each take 200 ms.
     assert last.check_at_ms - first.check_at_ms < 50 * 100
 
 
@@ -150,7 +150,7 @@ def test_maintenance_while_checks_run_stops_them(backend: Backend, start: Start)
     table.set_state(1, "maint")
 
     def is_left_alone() -> bool:
-        """Were there 10 checks of the other meanwhile, and none of this one?"""
+        """Returns whether the other backend had 10 checks meanwhile, and this one none."""
         before = checker.row(1).checks_passed
         checker.until_checked(more=10, index=0)
         return checker.row(1).checks_passed == before

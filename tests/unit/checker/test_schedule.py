@@ -1,4 +1,4 @@
-"""When checks are due, on a clock that the tests turn by hand."""
+"""The times at which checks are due, on a clock that the tests set."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ INTERVAL_MS = 2_000
 
 
 class Clock:
-    """Runs a schedule of checks that take no time; notes every start."""
+    """Runs a schedule of checks that take no time, and records every start."""
 
     def __init__(self, seed: int = 1, jitter: float = 0.0) -> None:
         self.now = 0
@@ -28,7 +28,7 @@ class Clock:
             self.schedule.add(f"b{n}", self.now, INTERVAL_MS, self._random.random())
 
     def turn(self, until_ms: int, step_ms: int = 5) -> None:
-        """Turns the clock in steps; starts and ends what is due in each."""
+        """Advances the clock in steps; starts and ends the checks that are due in each."""
         while self.now < until_ms:
             self.now += step_ms
             while (taken := self.schedule.take(self.now)) is not None:
@@ -42,7 +42,7 @@ class Clock:
                 )
 
     def busiest(self, window_ms: int, since_ms: int = 0) -> int:
-        """The most starts in any window of this length."""
+        """Returns the maximum number of starts in any window of this length."""
         times = [at for at, _ in self.starts if at >= since_ms]
         return max(sum(at <= one < at + window_ms for one in times) for at in times)
 
@@ -52,7 +52,7 @@ def test_first_checks_are_spread_over_one_interval() -> None:
     clock.add(1_000)
     clock.turn(INTERVAL_MS)
     assert len({key for _, key in clock.starts}) == 1_000
-    assert clock.busiest(100) < 100  # 50 expected
+    assert clock.busiest(100) < 100  # 50 are expected
 
 
 def test_the_rate_is_fixed_without_jitter() -> None:
@@ -62,7 +62,7 @@ def test_the_rate_is_fixed_without_jitter() -> None:
     for n in range(10):
         starts = [at for at, key in clock.starts if key == f"b{n}"]
         assert len(starts) == 100
-        # The step of the clock is all that it may deviate by, and it never adds up.
+        # A start deviates by at most one step of the clock, and deviations never add up.
         assert all(
             abs(at - starts[0] - place * INTERVAL_MS) <= 5 for place, at in enumerate(starts)
         )
@@ -88,7 +88,7 @@ def test_a_stop_of_10_s_is_not_made_up_for_and_the_checks_after_it_are_spread() 
     clock.turn(resumed + 4 * INTERVAL_MS)
     for n in range(500):
         starts = [at - resumed for at, key in clock.starts if key == f"b{n}" and at > resumed]
-        assert sum(at <= INTERVAL_MS for at in starts) <= 2  # the late one and the next, no five
+        assert sum(at <= INTERVAL_MS for at in starts) <= 2  # the late one and the next, not five
         assert 3 <= len(starts) <= 6
     assert clock.busiest(100, since_ms=resumed) < 100
 

@@ -1,4 +1,4 @@
-"""Gray failure: who loses weight, how fast, and that it comes back."""
+"""Slow backends (gray failure): which lose weight, how fast, and that they regain it."""
 
 from __future__ import annotations
 
@@ -51,6 +51,6 @@ def test_every_share_stays_within_its_bounds(
     assert set(found) == set(answers)
     assert all(LEAST_PERCENT <= share <= 100 for share in found.values())
     known = [us for us in answers.values() if us]
-    if known:  # the fastest never loses
+    if known:  # the fastest never loses weight
         fastest = min((key for key in answers if answers[key]), key=lambda key: answers[key])
         assert found[fastest] >= shares.get(fastest, 100)

@@ -1,4 +1,4 @@
-"""The tcp check against real sockets: every result word that a host can be made to give."""
+"""The tcp check against real sockets: every result that a host can be made to give."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PATIENT = Settings("tcp", interval_ms=1_000, timeout_ms=20_000, rise=2, fall=3, 
 
 
 def checked(address: Address, settings: Settings = PATIENT) -> Outcome:
-    """One check of this address, with the checker's timeout and its reading of errors."""
+    """Runs one check of this address with the checker's timeout and its reading of errors."""
     member = Member(BACKEND._replace(address=address), Plan(settings), Verdict("unknown"))
     return one_check(member.target, settings)
 
@@ -45,14 +45,14 @@ def address_of(sock: socket.socket) -> Address:
 
 @pytest.fixture
 def refused() -> Iterator[Address]:
-    """A port that is bound, so that nobody else gets it, but on which nobody listens."""
+    """Returns a port that is bound, so that nothing else gets it, but does not listen."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         yield address_of(sock)
 
 
 def fill(family: int, where: tuple[str, int] | str, stack: contextlib.ExitStack) -> None:
-    """Connects until the backlog takes no more."""
+    """Connects until the backlog is full."""
     for _ in range(8):
         client = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
         client.settimeout(0.1)
@@ -103,7 +103,7 @@ def test_a_check_that_times_out_leaves_no_descriptor() -> None:
         fill(socket.AF_INET, sock.getsockname(), stack)
         before = descriptors()
         assert checked(address_of(sock), SETTINGS).result is Result.TIMEOUT
-        assert descriptors() <= before + 1  # the table that is not collected yet
+        assert descriptors() <= before + 1  # one for a table that is not collected yet
 
 
 def test_a_unix_path_that_listens_passes(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Each kind of check against a server that does what is wanted, and one that does not."""
+"""Each type of check against a server that answers as expected, and one that does not."""
 
 from __future__ import annotations
 
@@ -222,7 +222,7 @@ class TestTls:
         self, tmp_path: Path, days: int, name: str | None, why: str | None
     ) -> None:
         authority = Authority(tmp_path, "good.test", days=days)
-        ca = authority.ca if why else None  # without: an authority that nobody knows
+        ca = authority.ca if why else None  # without ca: an unknown authority
         with serving(says(b"hi"), authority.context) as address:
             outcome = checked(address, "tls", sni=name, ca=ca)
             assert outcome.result is Result.TLS

@@ -1,4 +1,4 @@
-"""The command line run in this process, and an admin server for it to talk to."""
+"""The command line run in this process, and an admin server that it can ask."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Admin", "Done", "L4lb", "admin"]
 
 
 class Done(NamedTuple):
-    """How a command line ended, and what it said."""
+    """The exit status and the output of a command line."""
 
     status: int
     out: str

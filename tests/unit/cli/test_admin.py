@@ -1,4 +1,4 @@
-"""`l4lb admin` against a server in this process: what it prints, and how it ends."""
+"""`l4lb admin` against a server in this process: its output and its exit status."""
 
 from __future__ import annotations
 

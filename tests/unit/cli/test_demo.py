@@ -1,4 +1,5 @@
-"""The demonstration's backends: three, each answers with its name, none outlives its parent."""
+"""The demonstration's backends: there are three, each answers with its name, and none outlives its
+parent."""
 
 from __future__ import annotations
 

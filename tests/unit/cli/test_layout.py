@@ -1,4 +1,4 @@
-"""Tables and facts for every width: no line is wider, and what matters most is still there."""
+"""Tables and facts at every width: no line is too wide, and the most important columns stay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line as a whole: errors in one line, statuses, and what runs when."""
+"""The command line as a whole: errors in one line, exit statuses, and which command runs what."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SMALLEST = (
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
-    """What would be served, instead of serving it."""
+    """Records what would be served, and serves nothing."""
     found: list[Config] = []
 
     def serve(config: Config, **_: Any) -> int:
@@ -147,7 +147,7 @@ def test_check_tells_every_error_of_a_wrong_file(l4lb: L4lb, tmp_path: Path) -> 
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The command lines that would have taken this program's place."""
+    """Records command lines that would have replaced this program."""
     found: list[list[str]] = []
 
     def execv(program: str, args: list[str]) -> None:

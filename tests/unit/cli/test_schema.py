@@ -1,4 +1,4 @@
-"""`l4lb schema`: what editors get is a schema that takes what l4lb takes."""
+"""`l4lb schema`: the schema for editors accepts what l4lb accepts."""
 
 from __future__ import annotations
 

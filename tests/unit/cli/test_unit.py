@@ -1,4 +1,4 @@
-"""What a unit says of one configuration: as whom it runs, with what rights, and what it sees."""
+"""The systemd unit for a configuration: its user, its rights, and the files that it can see."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away 
 
 @pytest.fixture
 def open_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The program is installed where every user can read it, and so are the folders of the test."""
+    """Installs the program where every user can read it; the test's folders are readable too."""
     monkeypatch.setattr(unit, "_places", lambda: ("/usr/bin",))
     way = readers._way
 
@@ -47,7 +47,7 @@ def written(folder: Path, text: str = "", bind: str = "127.0.0.1:8080", mode: in
 
 @pytest.mark.usefixtures("open_place")
 class TestUnit:
-    """Of a program that everybody can read."""
+    """The unit of a program that everybody can read."""
 
     def test_where_all_can_be_read_by_everybody_systemd_makes_the_user(
         self, l4lb: L4lb, tmp_path: Path

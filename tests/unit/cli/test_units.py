@@ -1,4 +1,4 @@
-"""Values with units, as people read them; and as words, as scripts read them."""
+"""Values with units for people, and as plain words for scripts."""
 
 from __future__ import annotations
 

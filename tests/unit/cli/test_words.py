@@ -1,4 +1,4 @@
-"""Completion: what can come next, for the prompt and for shells; man pages from the same rows."""
+"""Completion for the prompt and for shells, and man pages made from the same commands."""
 
 from __future__ import annotations
 

@@ -9,5 +9,5 @@ from l4lb.config.rules import supported
 
 @pytest.fixture
 def all_supported(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if every feature had landed."""
+    """Makes the configuration accept every feature, supported or not."""
     monkeypatch.setattr(supported, "ROWS", ())

@@ -1,4 +1,4 @@
-"""Limits of the C side that Python repeats are equal to those of csrc/base/bounds.h."""
+"""Limits that Python repeats are equal to those of csrc/base/bounds.h."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_each_copy_of_a_limit_is_equal_to_it() -> None:
 
 
 def test_a_limit_that_is_only_mentioned_is_not_taken_for_a_copy() -> None:
-    """Whoever names a limit of C behind a number says with `# =` that the two are equal."""
+    """A comment `# = NAME` behind a number says that it is equal to C's limit of that name."""
     mentioned = []
     for path in (TOP / "l4lb").rglob("*.py"):
         for line in path.read_text().splitlines():

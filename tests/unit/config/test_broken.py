@@ -1,4 +1,4 @@
-"""Every way to write a wrong configuration that we could think of is told, with its line."""
+"""Every kind of wrong configuration that we could think of is reported with its line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pool = "web"
 backends = ["10.0.0.1:80"]
 """
 
-# What is added to GOOD, and what must be told.
+# Text that is added to GOOD, and the problems that must be reported.
 GENERATED = [
     (
         "[process]\nworkers = 0x" + "f" * 6000,

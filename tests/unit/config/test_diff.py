@@ -1,4 +1,4 @@
-"""The difference of two configurations: made of it, the second comes of the first."""
+"""The difference of two configurations: applied to the first, it gives the second."""
 
 from __future__ import annotations
 
@@ -31,8 +31,7 @@ CONFIGS = st.fixed_dictionaries(
 
 
 def applied(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
-    """The first configuration, changed as the difference says; what is added comes from the
-    second."""
+    """Applies the difference to the first configuration; added things come from the second."""
     result = copy.deepcopy(before)
     pools = {
         name: {one["name"]: one for one in pool["backends"]}
@@ -66,7 +65,7 @@ def applied(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
 
 
 def plain(config: dict[str, Any]) -> dict[str, Any]:
-    """Without order, and without keys that say nothing."""
+    """Returns plain data without order, and without keys that have no effect."""
     found = copy.deepcopy(config)
     for pool in found["pools"].values():
         pool["backends"] = {one["name"]: one for one in pool["backends"]}

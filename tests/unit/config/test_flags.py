@@ -1,4 +1,4 @@
-"""`l4lb run` without a file: flags through the same model."""
+"""`l4lb run` without a file: flags are checked by the model of the configuration."""
 
 from __future__ import annotations
 

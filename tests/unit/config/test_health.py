@@ -1,4 +1,4 @@
-"""The keys of health: what is refused, and why."""
+"""The keys of health checks: which are refused, and why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/health.md: every example is a configuration that is taken."""
+"""docs/health.md: every example is a valid configuration."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EXAMPLES = re.findall(r"^```toml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 
 
 def whole(example: str) -> dict[str, Any]:
-    """The example in a configuration: what has no table of its own belongs to a pool."""
+    """Returns a whole configuration with the example; keys outside of tables belong to a pool."""
     data = tomllib.loads(example)
     pools = data.pop("pools", {}) or {"web": data}
     for pool in pools.values():

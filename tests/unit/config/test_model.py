@@ -1,4 +1,4 @@
-"""What a configuration means, and that it can be written out and read back."""
+"""The meaning of a configuration, and that it can be written and read back."""
 
 from __future__ import annotations
 

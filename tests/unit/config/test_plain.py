@@ -1,4 +1,4 @@
-"""The forms of plain data: what is compared, what is saved, what another process is told."""
+"""The forms of plain data: for comparison, for saving, and for another process."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def saved(config: Config) -> str:
 
 
 def found(config: Config) -> Config:
-    """As it runs: each host name is some address."""
+    """Returns the configuration as it runs: each host name is replaced by an address."""
     return resolve.resolve(
         config, look_up=lambda names, _: {name: Answer(["127.9.9.9"]) for name in names}
     )
@@ -162,7 +162,7 @@ def test_what_flags_say_is_saved_too() -> None:
     assert parse.loads(saved(found(config)), "x") == config
 
 
-# ---- what may be secret --------------------------------------------------------------------------
+# ---- values that may be secret -------------------------------------------------------------------
 
 
 def test_every_secret_key_is_one_that_there_is() -> None:

@@ -1,4 +1,4 @@
-"""The lines that the position finder tells are those on which a writer wrote."""
+"""The position finder's lines are those on which a writer of random documents wrote."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCALARS = [
     '"""one\n"two" ""\\" # x = [\nthree"""', "'''one\n'two' = [\n'''", '"""x""""', "'''''x'''''",
     '"""\\\n   x"""',
 ]  # fmt: skip
-KEYS = [  # as written, and what it means
+KEYS = [  # a key as written, and its meaning
     ("a", "a"), ("b-1", "b-1"), ("0", "0"), ('"a b"', "a b"), ("'x.y'", "x.y"),
     ('"\\u00e9\\""', "\u00e9\""), ('"#="', "#="), ("'\"'", '"'), ('""', ""),
 ]  # fmt: skip
@@ -43,7 +43,7 @@ class Writer:
         self.lines.setdefault(path, self.text.count("\n") + 1)
 
     def key(self, path: Path) -> Path:
-        """One key that no other has."""
+        """Returns a key that no other part has."""
         self.serial += 1
         written, meaning = self.pick(KEYS)
         quote = written[-1] if written[-1] in "\"'" else ""
@@ -126,7 +126,7 @@ def documents(draw: st.DrawFn) -> tuple[str, dict[Path, int]]:
 
 
 def paths(data: Any, at: Path = ()) -> set[Path]:
-    """Every path of parsed data: the naive twin of what the finder must know."""
+    """Returns every path of parsed data: the naive oracle for the position finder."""
     if isinstance(data, dict):
         below = list(data.items())
     elif isinstance(data, list):

@@ -1,4 +1,4 @@
-"""Quantities, addresses and names: what they read as, and that they can be written back."""
+"""Quantities, addresses and names: their values, and that they can be written back."""
 
 from __future__ import annotations
 

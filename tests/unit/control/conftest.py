@@ -1,5 +1,5 @@
-"""The admin server in this process: a real unix socket, a thread for its loop, and a channel whose
-other end the test holds in the supervisor's place."""
+"""The admin server in this process: a real unix socket, a thread for its loop, and a channel. The
+test holds the channel's other end in place of the supervisor."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from l4lb.native.table import Table
 from l4lb.supervisor.process.child import channel as channel_pair
 from tests.unit.supervisor.tables import closed_port, table_of
 
-SUPERVISOR = 0  # no process: who asks here is nobody's child
+SUPERVISOR = 0  # no process, so that no client is its child
 
 PATIENCE_S = 20
 NUMBERS = itertools.count()
 
 
 class Peer:
-    """A client that may break the rules: it sends bytes and reads frames."""
+    """A client that can violate the protocol: it sends bytes and reads frames."""
 
     def __init__(self, path: str) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
@@ -51,7 +51,7 @@ class Peer:
         self.send(struct.pack(">I", len(body)) + body)
 
     def answer(self) -> dict[str, Any]:
-        """The next frame. Raises EOFError if the server has closed."""
+        """Returns the next frame. Raises EOFError if the server has closed."""
         while not self._inbox:
             try:
                 data = self.sock.recv(1 << 16)
@@ -63,7 +63,7 @@ class Peer:
         return self._inbox.pop(0)
 
     def rest(self) -> list[dict[str, Any]]:
-        """All frames until the server closes."""
+        """Returns all frames until the server closes."""
         found: list[dict[str, Any]] = []
         with contextlib.suppress(EOFError):
             while True:
@@ -71,7 +71,7 @@ class Peer:
         return found
 
     def is_closed(self) -> bool:
-        """Has the server nothing more to say?"""
+        """Returns whether the server has closed and sent nothing more."""
         try:
             self.answer()
         except EOFError:
@@ -83,7 +83,7 @@ class Peer:
 
 
 class Admin:
-    """A running admin server before a table; `supervisor` is the other end of its channel."""
+    """A running admin server over a table. `supervisor` is the other end of its channel."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -119,7 +119,7 @@ class Admin:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """The server does nothing meanwhile."""
+        """Keeps the server from running inside the block."""
         gate = threading.Event()
         self._loop.call_soon_threadsafe(gate.wait, PATIENCE_S)
         try:
@@ -138,19 +138,19 @@ class Admin:
         return client
 
     def ask(self, command: object, args: object = None, number: object = 1) -> dict[str, Any]:
-        """One request on a connection of its own; its (first) answer."""
+        """Sends one request on a connection of its own. Returns its (first) answer."""
         peer = self.peer()
         peer.frame({"id": number, "command": command, "args": args or {}})
         return peer.answer()
 
     def refused(self, command: object, args: object = None) -> str:
-        """The code of a refusal."""
+        """Returns the code of a refusal."""
         answer = self.ask(command, args)
         assert not answer["ok"]
         return str(answer["error"]["code"])
 
     def question(self) -> dict[str, Any]:
-        """What the control process asks of the supervisor next."""
+        """Returns the control process's next request to the supervisor."""
         asked: dict[str, Any] = msgpack.unpackb(self.supervisor.recv(64 << 10))
         return asked
 
@@ -158,11 +158,11 @@ class Admin:
         self.supervisor.send(msgpack.packb(message))
 
     def connected(self) -> int:
-        """How many clients the server has."""
+        """Returns the number of the server's clients."""
         return len(self.server._clients)
 
     def supervise(self, result: Callable[[dict[str, Any]], Mapping[str, Any]]) -> threading.Thread:
-        """Answers one question in the supervisor's place."""
+        """Answers one request in place of the supervisor."""
 
         def run() -> None:
             asked = self.question()

@@ -1,4 +1,4 @@
-"""What the control process keeps of what it is told."""
+"""Events that the control process keeps."""
 
 from __future__ import annotations
 

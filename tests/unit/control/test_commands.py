@@ -1,4 +1,4 @@
-"""What a command takes: each argument checked, each fault a bad_argument."""
+"""Arguments of commands: each is checked, and each error is a bad_argument."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from l4lb.control.commands import (
 )
 from l4lb.errors import AdminError
 
-# The commands that show the whole, and need no argument.
+# Commands that need no argument.
 READING = [
     name
     for name, row in COMMANDS.items()

@@ -27,14 +27,14 @@ PAGE = (TOP / "docs" / "admin.md").read_text()
 
 
 def section(command: str) -> str:
-    """What the page says under a command's heading."""
+    """Returns the text under a command's heading."""
     match = re.search(rf"^### {command}\n(.*?)(?=^##|\Z)", PAGE, re.MULTILINE | re.DOTALL)
     assert match, f"docs/admin.md needs a section ### {command}"
     return match[1]
 
 
 def names(text: str) -> set[str]:
-    """Every word that is written as code, alone or in a shape."""
+    """Returns every word that is written as code, alone or in a longer piece of code."""
     return {word for code in re.findall(r"`([^`]+)`", text) for word in re.findall(r"\w+", code)}
 
 

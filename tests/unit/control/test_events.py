@@ -1,4 +1,4 @@
-"""The events that are kept, and those who follow them."""
+"""Events that are kept, and clients that follow them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A fault of our own in any handler: the client is told where to look, and nothing else happens."""
+"""A fault of our own in any handler: the client is referred to the log, and nothing else
+happens."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ FAULTS: list[BaseException] = [
 
 
 def given(command: Command) -> dict[str, Any]:
-    """Arguments that are taken: each that must be there."""
+    """Returns valid values for all required arguments."""
     return {
         arg.name: arg.least if arg.type is int else "web/a" if arg.of == "backend" else "web"
         for arg in command.args
@@ -39,7 +40,7 @@ def fails(fault: BaseException) -> Callable[[Any], NoReturn]:
 
 
 def inject(admin: Admin, command: str, handler: Callable[[Any], Any]) -> None:
-    """Puts a handler in the place of a command's own."""
+    """Replaces a command's handler."""
     running = admin.server._handlers
     for table in (running._views, running._handlers):
         if command in table:
@@ -61,7 +62,7 @@ def test_a_fault_in_any_handler_is_internal_and_asks_nothing_of_the_supervisor(
     assert "id" in peer.answer()
     logged = capfd.readouterr()
     assert "a fault that was put in" in logged.out + logged.err
-    if COMMANDS[command].is_recorded({}):  # it is told of it, for the record
+    if COMMANDS[command].is_recorded({}):  # the supervisor records it
         told = admin.question()
         assert (told["op"], told["args"]) == ("refused", error)
     admin.supervisor.setblocking(False)

@@ -1,4 +1,4 @@
-"""Names that nothing has, in any argument that names a pool, a backend or a listener."""
+"""Unknown names in any argument that names a pool, a backend or a listener."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WRONG = {"pool": "wev", "backend": "web/aa", "listener": "fronts"}
 
 
 def given(command: str, arg: Arg) -> dict[str, Any]:
-    """Arguments that are taken, but for a name that nothing has."""
+    """Returns valid arguments with one unknown name."""
     args: dict[str, Any] = {
         one.name: one.least if one.type is int else FAR.get(one.of, "10.0.0.1")
         for one in COMMANDS[command].args
@@ -40,7 +40,7 @@ def test_a_name_that_nothing_has_is_refused_with_the_nearest(
     admin: Admin, monkeypatch: pytest.MonkeyPatch, command: str, arg: Arg
 ) -> None:
     async def ask(op: str, *_: Any) -> list[Any]:
-        """The supervisor finds none; of who may come in it says nothing."""
+        """Answers for the supervisor: not found, or an empty access list."""
         if op == "access":
             return []
         raise AdminError("not_found", "none")

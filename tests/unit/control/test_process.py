@@ -1,4 +1,4 @@
-"""The control process as the supervisor starts it: it answers, and it ends with its channel."""
+"""The control process as the supervisor starts it: it answers, and ends with its channel."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def listener(tmp_path: Path) -> Iterator[socket.socket]:
 
 
 def started(listener: socket.socket, stack: contextlib.ExitStack) -> tuple[Child, socket.socket]:
-    """A control process, killed and reaped at the end of stack, and our end of its channel."""
+    """Starts a control process that is killed and reaped with the stack. Returns our end of its
+    channel."""
     ours, theirs = channel()
     setup = main.ControlSetup(
         table_of({"web": {"a": closed_port()}}), listener, theirs, "9.9", os.getpid(), 0

@@ -1,4 +1,4 @@
-"""What the admin server asks of the supervisor, and waits for."""
+"""Requests of the admin server to the supervisor, and its waiting for answers."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_what_the_supervisor_tells_is_shown_newest_last_and_bounded(admin: Admin
     told = [{"kind": "backend_up", "n": n} for n in range(EVENTS_KEPT + 3)]
     client = admin.client()
     for event in told:
-        # In step with the reader: the channel keeps only so many messages.
+        # Each request is read at once, because the channel keeps only a limited number of messages.
         admin.tell({"event": event})
         if event["n"] % 50 == 0:
             until(lambda event=event: event in client.call("events"), "the event")

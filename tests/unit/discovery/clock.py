@@ -1,4 +1,4 @@
-"""A clock that a test carries forward: who sleeps on it makes time pass, at once."""
+"""A clock for tests: a sleep on it advances it at once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 
 class FakeClock:
-    """now: its seconds."""
+    """now: its time in seconds."""
 
     def __init__(self) -> None:
         self.now = 0.0

@@ -1,4 +1,4 @@
-"""A provider followed in a thread of its own: its answers come one after the other."""
+"""A provider of discovery, followed in a thread; its answers come one after the other."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PATIENCE_S = 30
 
 
 class Following:
-    """What a provider says; ended by the end of the block."""
+    """The answers of a provider; it is ended by the end of the block."""
 
     def __init__(self, settings: dict[str, Any], before: Sequence[Member] = ()) -> None:
         self._before = before
@@ -51,11 +51,11 @@ class Following:
         return said
 
     def next(self) -> list[Member]:
-        """The members of the next answer, whatever was wrong with parts of it."""
+        """Returns the members of the next answer, also if parts of it failed."""
         return list(self.answer().members)
 
     def said(self) -> list[Member] | str:
-        """The members of the next answer, or how the source failed."""
+        """Returns the members of the next answer, or the source's failure."""
         said = self._said.get(timeout=PATIENCE_S)
         return str(said) if isinstance(said, DiscoveryError) else list(said.members)
 
@@ -64,19 +64,19 @@ class Following:
         return [one.address for one in self.next()]
 
     def until(self, *addresses: str) -> None:
-        """Answers until one has just these addresses."""
+        """Reads answers until one has exactly these addresses."""
         while self.addresses() != sorted(addresses):
             pass
 
     def fault(self) -> str:
-        """How it failed, after whatever it said before."""
+        """Returns the source's failure, after any answers before it."""
         while True:
             said = self._said.get(timeout=PATIENCE_S)
             if isinstance(said, DiscoveryError):
                 return str(said)
 
     def quiet(self) -> bool:
-        """Has it nothing to say now?"""
+        """Returns whether no answer is waiting."""
         return self._said.empty()
 
     def close(self) -> None:
@@ -88,7 +88,7 @@ class Following:
 
 @contextlib.contextmanager
 def following(before: Sequence[Member] = (), **settings: Any) -> Iterator[Following]:
-    """A provider of these settings, as a configuration says them."""
+    """Follows a provider with these settings of a configuration."""
     one = Following(settings, before)
     try:
         yield one

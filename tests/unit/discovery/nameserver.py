@@ -1,4 +1,4 @@
-"""A name server whose answers a test gives, in a thread of its own."""
+"""A name server in a thread, whose answers a test sets."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import dns.message
 import dns.rcode
 import dns.rrset
 
-Rows = list[str]  # each "owner ttl type value", as zone files have it
+Rows = list[str]  # each is "owner ttl type value", as in a zone file
 
 
 @dataclass
 class Says:
-    """One answer. silent: none at all."""
+    """One answer. silent: no answer is sent."""
 
     answer: Rows = field(default_factory=list)
     authority: Rows = field(default_factory=list)
@@ -27,8 +27,8 @@ class Says:
 
 
 class Nameserver:
-    """zone: what is said by "name type"; names that are not in it do not exist. asked: all that it
-    was asked, in that order."""
+    """zone: answers by "name type"; other names do not exist. asked: all questions, in their
+    order."""
 
     def __init__(self) -> None:
         self.zone: dict[str, Says | Rows] = {}

@@ -1,4 +1,4 @@
-"""An HTTP server whose answers a test gives, in a thread of its own."""
+"""An HTTP server in a thread, whose answers a test sets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @contextlib.contextmanager
 def serving(answer: Answer) -> Iterator[str]:
-    """The URL at which every request gets what `answer` makes."""
+    """Yields the URL at which every request gets the result of `answer`."""
     loop = asyncio.new_event_loop()
     ready = threading.Event()
     stop = asyncio.Event()

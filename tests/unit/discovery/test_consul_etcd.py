@@ -1,4 +1,4 @@
-"""Consul's blocking queries against a double that speaks them; etcd against etcd."""
+"""Consul's blocking queries against a stand-in; etcd against a real etcd."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_consul_is_asked_with_the_index_and_answers_at_a_change(tmp_path: Path) 
         always,
         always | {"index": "7", "wait": "2000ms"},
         always | {"index": "9", "wait": "2000ms"},
-        always,  # the index fell: from the start
+        always,  # the index fell: the provider starts again
     ]
 
 
@@ -69,7 +69,7 @@ def test_what_is_no_consul_is_a_fault(index: str) -> None:
 
 
 class Etcd:
-    """A server of our own."""
+    """An etcd started for the tests."""
 
     def __init__(self, folder: Path) -> None:
         self.port, self._peer = PORTS.take(), PORTS.take()

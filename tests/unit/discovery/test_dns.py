@@ -1,4 +1,4 @@
-"""DNS against dnsmasq: records that change under it, names that go, a server that stops."""
+"""DNS against dnsmasq: records that change, names that disappear, a server that stops."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(shutil.which("dnsmasq") is None, reason="no dnsm
 
 
 class Dnsmasq:
-    """A dnsmasq of our own on a port of the loopback."""
+    """A dnsmasq started for the tests on a loopback port."""
 
     def __init__(self, folder: Path) -> None:
         self.port = PORTS.take()
@@ -49,7 +49,7 @@ class Dnsmasq:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def hosts(self, **addresses: list[str]) -> None:
-        """A and AAAA records from now on, by the first label of their name."""
+        """Sets A and AAAA records, by the first label of their name."""
         lines = [f"{one} {name}.example" for name, all_of in addresses.items() for one in all_of]
         self._hosts.write_text("\n".join(lines) + "\n")
         if self._process is not None:
@@ -136,5 +136,5 @@ def test_the_time_to_live_has_a_floor(dnsmasq: Dnsmasq) -> None:
             for _ in range(4):
                 assert other.addresses()
         assert source.quiet()
-    # One question by the patient one, one for each answer of the other.
+    # The patient provider asked once, the other one once for each answer.
     assert log.read_text().count("query[A] web.example") >= 5

@@ -1,4 +1,5 @@
-"""DNS where parts of it fail: what works is used, what failed keeps what it had found."""
+"""DNS with partial failures: names that answer are used, names that fail keep their last
+addresses."""
 
 from __future__ import annotations
 
@@ -65,7 +66,9 @@ def test_a_family_that_fails_voids_nothing_of_the_other(
         assert fault.startswith(f'{failing} of "web.example": ')
         asked = server.count(f"web.example {failing}")
         while server.count(f"web.example {failing}") < asked + 2:
-            assert source.answer().faults == (fault,)  # word for word, so that it is told once
+            assert source.answer().faults == (
+                fault,
+            )  # equal word for word, so that it is reported once
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=FAILURE_IDS)
@@ -288,7 +291,7 @@ def test_how_long_an_answer_is_good(server: Nameserver, says: Says, ttl_s: float
 
 
 def closed_port() -> int:
-    """A port of UDP where nobody is."""
+    """Returns a UDP port on which nothing receives."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
@@ -359,7 +362,7 @@ def test_a_host_without_name_servers_is_a_fault(
 def test_a_thousand_targets_are_followed_without_asking_for_all_at_once(
     server: Nameserver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is done for each answer does not grow with their number."""
+    """The work for each answer does not grow with the number of targets."""
     busy, most = 0, 0
     count = 1_000
     records = dns.rrset.from_text(

@@ -1,4 +1,5 @@
-"""What sources say is held to the rules of a configuration, whoever wrote it."""
+"""Entries of sources are checked by the rules of a configuration, whichever source they come
+from."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from l4lb.discovery.types import FAULTS_MAX, MEMBERS_MAX, TEXT_MAX, Answer, Disc
 
 
 def members(answer: Answer) -> list[Member]:
-    """Those of an answer that is whole."""
+    """Returns the members of an answer without faults."""
     assert not answer.faults
     return list(answer.members)
 

@@ -1,4 +1,5 @@
-"""A program of the user's: each line is all backends; what it leaves is taken away."""
+"""The exec source: each line is a complete list of backends; processes that the program leaves are
+killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A watched file: replaced, rewritten, broken, gone."""
+"""The file source: the watched file is replaced, rewritten, broken, removed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def addresses(*ports: int) -> list[str]:
 
 
 def replace(path: Path, ports: list[int]) -> None:
-    """As a careful program does: a new file in the old one's place."""
+    """Replaces a file as a careful program does: by renaming a new file over it."""
     beside = path.with_name(f".{path.name}.new")
     beside.write_text(json.dumps(addresses(*ports)))
     os.replace(beside, path)
@@ -59,7 +59,9 @@ def test_a_link_that_is_turned_to_another_file_is_seen(tmp_path: Path) -> None:
         (tmp_path / "new").symlink_to("v2")
         os.replace(tmp_path / "new", tmp_path / "now")
         source.until(*addresses(2))
-        replace(tmp_path / "v2" / "b.json", [3])  # the folder it leads to now is watched too
+        replace(
+            tmp_path / "v2" / "b.json", [3]
+        )  # the folder that the link leads to now is watched too
         source.until(*addresses(3))
 
 

@@ -1,4 +1,4 @@
-"""JSON by HTTP, with its ETag; and what a server can do wrong."""
+"""The http source: JSON with its ETag, and wrong answers of a server."""
 
 from __future__ import annotations
 

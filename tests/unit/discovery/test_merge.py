@@ -1,4 +1,4 @@
-"""What of an answer is taken, and what is held back."""
+"""Merging an answer: which backends are taken, and which are held back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def members(*names: str) -> list[Member]:
 def taken(
     before: str, found: str, health: dict[str, str] | None = None, repeats: int = 1, most: int = 50
 ) -> tuple[str, str]:
-    """Names in force, and names held, each a letter."""
+    """Returns names in force and names held back, one letter each."""
     result: Taken = take(
         members(*before), members(*found), max_shrink_percent=most, health=health or {},
         repeats=repeats,

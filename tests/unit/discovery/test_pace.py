@@ -1,5 +1,5 @@
-"""No source is asked faster than its limit, however it answers: each provider behind its follower,
-over minutes of a clock that costs no time."""
+"""No source is asked faster than its limit, however it answers. Each provider runs with its
+follower, over minutes of a simulated clock."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ MINUTE_S = 60.0
 
 
 def follow_for(seconds: float, enough: Callable[[], bool] = lambda: True, **settings: Any) -> float:
-    """Follows a source for so long by its own clock, and until there was enough. Returns how long
-    that was."""
+    """Follows a source for this time of its own clock, and until there was enough. Returns the
+    time."""
     clock = FakeClock()
 
     async def apply(_: str, __: object) -> None:
@@ -52,7 +52,7 @@ def follow_for(seconds: float, enough: Callable[[], bool] = lambda: True, **sett
 
 
 def most(seconds: float, every_s: float = ANSWER_EVERY_S) -> float:
-    """How often a source may be asked in this time."""
+    """Returns the maximum number of requests to a source in this time."""
     return ANSWERS_BURST + seconds / every_s + 1
 
 
@@ -72,7 +72,7 @@ def test_a_consul_that_answers_at_once_is_asked_no_faster(step: int) -> None:
 
 
 def etcd(asked: list[str], watch: str) -> Answer:
-    """An etcd whose watch says this and ends, at once."""
+    """Runs an etcd whose watch answers this and ends at once."""
 
     async def answer(request: web.Request) -> web.Response:
         asked.append(request.path)
@@ -181,7 +181,7 @@ def test_lines_without_end_are_taken_no_faster() -> None:
 
 @contextlib.contextmanager
 def storm(folder: Path) -> Iterator[None]:
-    """Files that come and go beside the one that is followed, without end."""
+    """Makes files appear and disappear beside the followed one, without end."""
     over = threading.Event()
 
     def blow() -> None:
@@ -247,7 +247,7 @@ def test_waits_double_up_to_the_most_and_begin_anew_after_a_calm() -> None:
         return wait_s
 
     assert [fail() for _ in range(5)] == [0.5, 1.0, 2.0, 4.0, 4.0]
-    clock.now += 3.9  # an answer in between does not help a source that fails ever again
+    clock.now += 3.9  # an answer in between does not help a source that keeps failing
     assert fail() == 4.0
     clock.now += 4.1
     assert fail() == 0.5

@@ -1,4 +1,4 @@
-"""The runner between a provider that a test plays and a supervisor that it plays too."""
+"""The runner between a provider and a supervisor; the test plays both."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ SETTINGS = Discovery.model_validate({"type": "file", "path": "/x", "interval": "
 
 
 class RefusedError(Exception):
-    """What the supervisor says when another change is under way."""
+    """The supervisor's refusal while another change is under way."""
 
 
 class Play:
-    """The world around a runner: what the source says, what was applied and told."""
+    """The world around a runner: the source's answers, and records of what was applied and
+    reported."""
 
     def __init__(self) -> None:
         self.says: asyncio.Queue[list[str] | Answer | DiscoveryError] = asyncio.Queue()
@@ -31,7 +32,7 @@ class Play:
         self.events: list[Mapping[str, Any]] = []
         self.health: dict[str, str] = {}
         self.before: list[Member] = []
-        self.away: set[str] = set()  # addresses that no route leads to
+        self.away: set[str] = set()  # addresses without a route
         self.refusals = 0
         self.started = 0
 
@@ -127,7 +128,7 @@ def test_a_large_loss_waits_for_the_checks() -> None:
         assert stage.applied == [["a", "b", "c", "d"]]
         stage.health["b"] = "down"
         await until(lambda: len(stage.applied) == 2)
-        del stage.health["b"]  # it is in the table no more
+        del stage.health["b"]  # its row is removed from the table
         await asyncio.sleep(0.05)
         assert len(stage.applied) == 2
         stage.health.update(c="down", d="down")

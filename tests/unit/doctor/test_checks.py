@@ -1,4 +1,4 @@
-"""The doctor's rules on hosts that are made up: a folder that looks like /proc and /sys."""
+"""The doctor's rules on made-up hosts: a folder that looks like /proc and /sys."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def test_odd_files_break_nothing(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("workers", "cpus", "quota", "told"),
     [
-        (3, 4, "250000 100000", {}),  # as many as there are unless told: rounded up
+        (3, 4, "250000 100000", {}),  # by default all usable CPUs, rounded up
         (4, 4, "250000 100000", {"CPU quota": "workers = 3"}),
         (4, 2, "max 100000", {"workers": "workers = 2"}),
         (4, 2, "100000 100000", {"workers": "workers = 1", "CPU quota": "workers = 1"}),
@@ -169,7 +169,7 @@ def test_odd_files_break_nothing(tmp_path: Path, text: str) -> None:
 def test_more_workers_than_cpus_that_it_may_use_are_told(
     tmp_path: Path, workers: int, cpus: int, quota: str, told: dict[str, str]
 ) -> None:
-    files = {"/sys/fs/cgroup/system.slice/cpu.max": quota}  # of a group above its own
+    files = {"/sys/fs/cgroup/system.slice/cpu.max": quota}  # quota of a group above its own
     found = [
         one
         for one in examine(host(tmp_path, files, cpus=cpus), Need(workers=workers))

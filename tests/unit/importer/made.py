@@ -1,4 +1,4 @@
-"""What an import makes, read by the configuration that must take it."""
+"""The result of an import, read as a configuration, which must be valid."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def refused(text: str) -> Sequence[Problem]:
 
 @dataclass
 class Made:
-    """A draft after it was settled, as a configuration."""
+    """A settled draft as a configuration."""
 
     draft: Draft
     config: Config
@@ -35,11 +35,11 @@ class Made:
         return self.draft.ranked()
 
     def rank(self, words: str) -> Rank:
-        """Of the line that has these words, the gravest."""
+        """Returns the gravest rank of the lines that have these words."""
         return next(one.rank for one in self.left if words in one.place.text)
 
     def says(self, words: str) -> bool:
-        """Is a line with these words named?"""
+        """Returns whether a line with these words is named."""
         return any(words in one.place.text for one in self.left)
 
 
@@ -68,7 +68,7 @@ def pg(lines: str = "", server: str = "", defaults: str = "") -> Made:
 
 
 def front(lines: str) -> Made:
-    """A frontend before two backends."""
+    """Returns a frontend with two backends."""
     return of_haproxy(
         f"defaults\n  timeout client 1m\nfrontend f\n  bind 127.0.0.1:443\n{lines}\n"
         "  default_backend one\nbackend one\n  server s 10.0.0.1:80\n"
@@ -80,5 +80,5 @@ Stream = Callable[[str], Made]  # the fixture `stream`
 
 
 def server(stream: Stream, text: str, listen: str = "9000") -> Made:
-    """A server of nginx before upstream u."""
+    """Returns a server of nginx with upstream u."""
     return stream(f"server {{\nlisten {listen};\nproxy_pass u;\n{text}\n}}")

@@ -1,4 +1,5 @@
-"""haproxy.cfg: what is carried over does the same, what is not is named with line and rank."""
+"""haproxy.cfg: imported parts have the same effect as in HAProxy; all others are named with line
+and rank."""
 
 from __future__ import annotations
 

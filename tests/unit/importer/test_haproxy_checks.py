@@ -1,4 +1,4 @@
-"""Checks of haproxy.cfg: what is asked, what is a pass, how often."""
+"""Health checks of haproxy.cfg: their request, their expected answer, their interval."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_the_pace_of_checks_is_carried_over() -> None:
         9_000,
     )
     assert (check.rise, check.fall, check.timeout_ms) == (4, 5, 3_000)
-    assert health("", "check inter 7s").timeout_ms == 7_000  # as HAProxy has it
+    assert health("", "check inter 7s").timeout_ms == 7_000  # HAProxy uses inter as the timeout
     assert health("", "check", "  option httpchk\nglobal\n spread-checks 5").jitter_percent == 5
 
 

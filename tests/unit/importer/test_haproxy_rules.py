@@ -1,4 +1,4 @@
-"""Who comes in and where to: rules, acls and use_backend of haproxy.cfg."""
+"""Access and routing rules of haproxy.cfg: rules, acls and use_backend."""
 
 from __future__ import annotations
 

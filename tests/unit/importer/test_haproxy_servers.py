@@ -1,4 +1,4 @@
-"""Servers and checks of haproxy.cfg: what is a backend's, and what is its pool's."""
+"""Servers of haproxy.cfg: which settings belong to a backend, and which to its pool."""
 
 from __future__ import annotations
 

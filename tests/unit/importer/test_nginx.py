@@ -1,4 +1,5 @@
-"""nginx.conf: the stream part, with what it includes; what is left is named with its line."""
+"""nginx.conf: the stream part with its includes; parts that are left out are named with their
+line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Servers of nginx.conf as listeners: addresses, who comes in, TLS, headers, limits, checks."""
+"""Servers of nginx.conf as listeners: addresses, access lists, TLS, PROXY headers, limits,
+checks."""
 
 from __future__ import annotations
 

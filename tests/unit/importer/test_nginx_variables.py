@@ -18,7 +18,8 @@ def made(folder: Path, variable: str, target: str = "$x", listen: str = "443") -
 
 
 def routes(found: Made) -> list[tuple[object, str]]:
-    """What each route of the only listener asks, and its pool, then those of all others."""
+    """Returns the condition of each route of the only listener and its pool, then the default
+    pool."""
     (listener,) = found.config.listeners.values()
     return [
         *((one.sni or one.alpn or one.source or one.percent, one.pool) for one in listener.routes),
@@ -135,7 +136,7 @@ def test_a_default_server_need_not_be_the_first(tmp_path: Path) -> None:
     )
     (listener,) = result.config.listeners.values()
     assert (listener.pool, listener.routes[0].pool) == ("b", "a")
-    assert result.left[0].rank is Rank.OPEN  # the rules of the one hold for the other too
+    assert result.left[0].rank is Rank.OPEN  # the rules of one server apply to the other too
 
 
 def test_a_variable_that_decides_nothing_is_named(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What becomes of a draft: whose file, first match as longest prefix, what is taken out, text."""
+"""Settling a draft: the file's format, first match as longest prefix, removals, and the text."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ RULES = st.lists(st.tuples(st.booleans(), SMALL, st.booleans()), max_size=7)
 def test_the_longest_prefix_says_what_the_first_match_said(
     rules: list[tuple[bool, ipaddress.IPv4Network, bool]],
 ) -> None:
-    """Against a naive reading of both, for an address in each of the networks there are."""
+    """Compares both with a naive implementation, for an address in each of the networks."""
 
     def first(address: ipaddress.IPv4Address) -> bool:
         return next((ok for ok, net, inside in rules if (address in net) == inside), True)

@@ -1,4 +1,5 @@
-"""What a scrape says: held to the table, to the contract's names, and to the library's parsers."""
+"""A scrape agrees with the table, with the names of the contract, and with the library's
+parsers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ClientHellos are read whole or in part, in any pieces, and never believed too far."""
+"""ClientHellos are read whole, in part or in any pieces; their lengths are not trusted."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_every_beginning_of_a_hello_asks_for_bytes_that_are_there_in_the_whole()
         answer = read_hello(said[:length])
         if answer[0] == "more":
             assert length < answer[1] <= len(said)
-        else:  # the padding at the end need not be there
+        else:  # the padding at the end may be missing
             assert answer == WHOLE
 
 

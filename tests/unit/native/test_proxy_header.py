@@ -1,4 +1,5 @@
-"""PROXY headers: the specification's examples, both ways, in any pieces; and what is refused."""
+"""PROXY headers: the examples of the specification, written and read in any pieces; and
+refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sets of networks against a naive oracle: the longest prefix wins, whatever the set."""
+"""Sets of networks against a naive oracle: the longest prefix wins in every set."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def hosts6(rng: random.Random, net: str, bits: int, count: int) -> list[str]:
 
 
 def shapes() -> dict[str, list[str]]:
-    """Networks that meet each kind of part of a set, and its borders."""
+    """Returns networks that meet each kind of node of a set, and its borders."""
     rng = random.Random(7)
     return {
         "neighbours": [f"10.0.{n >> 8}.{n & 255}" for n in range(300)],
@@ -148,7 +148,7 @@ def test_small_sets_are_small_and_large_ones_no_larger_than_their_networks(table
 
 
 def memory_of_tables() -> int:
-    """Bytes that all tables of this process take."""
+    """Returns the bytes of all tables of this process."""
     found = 0
     for fd in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):

@@ -11,7 +11,8 @@ CAPACITIES = (4, 4, 64, 64, 64)
 
 
 def table_of(pools: Mapping[str, Mapping[str, Address]]) -> Table:
-    """A table with these backends (name to address) in these pools, all ready, health unknown."""
+    """Returns a table with these pools of backends (name to address), all ready, of unknown
+    health."""
     table = Table(CAPACITIES)
     row = 0
     for index, (pool, backends) in enumerate(pools.items()):
@@ -51,5 +52,5 @@ def put_backend(
 
 
 def closed_port(n: int = 1) -> Address:
-    """An address of which only the text matters."""
+    """Returns an address of which only the text matters."""
     return Address("127.0.0.1", n)

@@ -1,4 +1,4 @@
-"""Certificates in the supervisor: what is told of their end while nothing changes."""
+"""Certificates in the supervisor: warnings of their expiry while nothing changes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DAY_S = 86_400
 
 
 class Clock:
-    """A reactor whose time is passed by hand, and the time of day that goes with it."""
+    """A reactor whose time the test sets, and the time of day that goes with it."""
 
     def __init__(self) -> None:
         self.now_ms = 0
@@ -49,13 +49,13 @@ class Clock:
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> str:
-    """What was logged since the last time, wherever the log goes to."""
+    """Returns what was logged since the last call, wherever the log goes."""
     shown = capsys.readouterr()
     return shown.out + shown.err
 
 
 def config(folder: Path, ends: datetime.datetime) -> Config:
-    """A listener with a certificate that ends then; its file is looked at once an hour."""
+    """Returns a listener whose certificate expires then; its file is looked at once an hour."""
     issued = trustme.CA().issue_cert("localhost", not_after=ends)
     path = folder / "both.pem"
     issued.private_key_and_cert_chain_pem.write_to_path(str(path))

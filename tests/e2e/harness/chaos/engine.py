@@ -1,4 +1,4 @@
-"""One run of chaos: the world, its clients, the events, and the verdict."""
+"""One run of chaos: the world, its clients, the events, and the judgement."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from .honest import UDP, Crowd, Cut, Tally
 from .hostile import Mob
 from .world import World
 
-PROGRESS_S = 120  # for a transfer of each kind
+PROGRESS_S = 120  # time for a transfer of each kind
 FOES = 3
 
 
 @dataclass
 class Outcome:
-    """What was done, what came of it, and all that was wrong (empty: nothing)."""
+    """A record of what was done and how it ended, and everything that was wrong (empty:
+    nothing)."""
 
     seed: int
     events: Counter[str]
@@ -36,7 +37,7 @@ class Outcome:
     wrong: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
-        """The outcome for people."""
+        """Returns the outcome for people."""
         done = self.tally.done
         datagrams = sum(done[kind] for kind in UDP)
         return [
@@ -59,8 +60,8 @@ def _listed(counter: Counter[str]) -> str:
 def unexplained(
     cuts: list[Cut], kills: list[Kill], logged: Callable[[int], list[str]] = lambda _: []
 ) -> list[str]:
-    """The cuts that no kill explains, in words. logged: what the access log says of sessions of a
-    client's port."""
+    """Returns, in words, the cuts that no kill explains. logged: returns the access log's lines of
+    a client's port."""
     wrong = []
     for cut in cuts:
         near = [kill for kill in kills if cut.begun <= kill.until and kill.since <= cut.ended]
@@ -75,7 +76,7 @@ def unexplained(
 
 
 class Run:
-    """The clients of a world, by turns: they come, events happen, they leave."""
+    """The clients of a world, in rounds: they come, events happen, they leave."""
 
     def __init__(self, world: World, seed: int) -> None:
         self.world, self.seed = world, seed
@@ -85,11 +86,11 @@ class Run:
         self.wrong: list[str] = []
 
     def progress(self) -> None:
-        """Returns when a transfer of each kind was begun and done after the call."""
+        """Returns when a transfer of each kind has begun and ended after the call."""
         done = self.crowd.tally.done
-        # The next one may have begun before.
+        # The transfer under way may have begun before the call, so a second one is waited for.
         wanted = {client.kind: done[client.kind] + 2 for client in self.crowd.clients}
-        wanted["queued"] += 2  # its clients are three
+        wanted["queued"] += 2  # there are three clients of this kind
 
         def missing() -> list[str]:
             self._give_up_if_hopeless()
@@ -105,14 +106,14 @@ class Run:
         assert not tally.stuck + tally.wrong, f"seed {self.seed}: {tally.stuck + tally.wrong}"
 
     def clients_leave(self) -> None:
-        """All end what they do; then nothing of them may be left."""
+        """Ends all clients. Nothing of them may be left after that."""
         self.mob.end()
         self.crowd.end()
         self.operator.reload(self.world.base)
         self.operator.settled()
 
     def judge(self) -> None:
-        """Adds what the clients and the servers have seen."""
+        """Adds what clients and servers have seen to the outcome."""
         tally, servers = self.crowd.tally, self.world.servers
         servers.look()
         self.wrong += tally.wrong + tally.stuck + [f"a server: {one}" for one in servers.wrong]
@@ -126,7 +127,7 @@ class Run:
 
 
 def _warm_up(world: World, seed: int) -> dict[str, leftovers.Belongings]:
-    """Everything is used once, and everybody leaves; what processes then have."""
+    """Uses everything once and lets all clients leave. Returns what the processes then have."""
     first = Run(world, seed)
     expected = leftovers.titles(world.lb)
     first.crowd.start()
@@ -143,9 +144,9 @@ def _warm_up(world: World, seed: int) -> dict[str, leftovers.Belongings]:
 def run(
     seed: int, rounds: int, *, goes_on: Callable[[], bool] | None = None, memory: bool = True
 ) -> Outcome:
-    """Chaos by this seed, so many events; a third of them are calm phase. goes_on: asked after
-    each `rounds` whether there are to be as many again. memory: it is judged too, which builds
-    with sanitizers do not stand."""
+    """Runs chaos by this seed with this number of events, a third of them in the calm phase.
+    goes_on: asked after each `rounds` events whether to do that many again. memory: also checks the
+    growth of memory, which builds with sanitizers do not pass."""
     begun = time.monotonic()
     with World.made() as world:
         began = _warm_up(world, seed + 1)

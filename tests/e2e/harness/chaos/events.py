@@ -1,7 +1,7 @@
-"""What operators and bad luck do to the balancer, and how each is seen to be over.
+"""Events: what operators and accidents do to the balancer, and how the end of each is seen.
 
-A calm event ends no session. One that kills says which sessions it may have ended: `Kill` has the
-time that it took, and how many at most.
+A calm event ends no session. An event that kills returns a `Kill`: its time, and the maximum number
+of sessions that it may have ended.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ from ..processes import kill_and_wait, send_signal
 from .leftovers import pids, titles
 from .world import FOES, World
 
-LONG_S = PATIENCE_S * 6  # for a reload or an upgrade on a busy machine
+LONG_S = PATIENCE_S * 6  # time for a reload or an upgrade on a busy machine
 HELPERS = ("checker", "control", "logger")
 FOUND_NOTHING = "not_found"
 
 
 @dataclass(frozen=True)
 class Kill:
-    """since, until: the times before the kill was asked for and after it was done; on a busy
-    machine a whole transfer may begin in between, and be cut. most: how many transfers it may have
-    cut. by_signal: the kernel ended the connections, so that an end may look clean."""
+    """A kill. since, until: times before it was asked for and after it was done. A whole transfer
+    may begin between the two on a busy machine, and be cut. most: the maximum number of transfers
+    that it may have cut. by_signal: the kernel closed the connections, so that an end may look
+    clean."""
 
     since: float
     until: float
@@ -44,30 +45,31 @@ class Kill:
 
 
 class Operator:
-    """Makes events, by a plan of chance."""
+    """Makes events in a random order."""
 
     def __init__(
         self, world: World, rng: random.Random, progress: Callable[[], None], friends: int
     ) -> None:
-        """progress: returns when a transfer of each kind was begun and done after the call.
-        friends: how many honest clients there are, with a transfer each."""
+        """progress: returns when a transfer of each kind has begun and ended after the call.
+        friends: the number of honest clients, each with one transfer."""
         self.world, self.lb, self.rng = world, world.lb, rng
         self.progress, self.friends = progress, friends
         self.did: Counter[str] = Counter()
         self.kills: list[Kill] = []
 
     def act(self, name: str) -> None:
-        """Makes an event; returns when it is over, and everybody was served after it."""
+        """Makes an event. Returns when it is over, and every kind of client has been served after
+        it."""
         getattr(self, "_" + name)()
         self.did[name] += 1
         self.progress()
 
     def ask(self, command: str, **args: Any) -> Any:
-        """A request, which must be answered, and well."""
+        """Sends a request, which must succeed."""
         return wire.ask(self.lb.socket, command, patience_s=LONG_S, **args)
 
     def settled(self) -> None:
-        """The workers that there shall be are there, and all run."""
+        """Waits until the expected workers are there, and all run."""
         until(self._runs, "all workers run", timeout_s=60)
 
     def _runs(self) -> bool:
@@ -85,7 +87,7 @@ class Operator:
         self.reload(self.world.varied(self.rng))
 
     def reload(self, config: dict[str, Any]) -> None:
-        """Makes this configuration the running one."""
+        """Puts this configuration in force."""
         self.world.write(config)
         self.ask("reload")
         wanted = config["process"]["workers"]
@@ -105,18 +107,18 @@ class Operator:
         until(lambda: self._runs() and old.isdisjoint(self.lb.pids()), "new workers run")
 
     def _stop(self) -> None:
-        """A worker has no turn for a moment."""
+        """Stops a worker for a moment."""
         pid = self._worker()["pid"]
         send_signal(pid, signal.SIGSTOP)
         try:
-            time.sleep(self.rng.uniform(0.05, 0.4))  # the event itself
+            time.sleep(self.rng.uniform(0.05, 0.4))  # the time that the worker is stopped
         finally:
             os.kill(pid, signal.SIGCONT)
 
     def _helper(self) -> None:
-        """A process that carries no traffic dies."""
+        """Kills a process that carries no traffic."""
         name = self.rng.choice(HELPERS)
-        # An upgrade's old ones may be about to leave.
+        # Old helpers of an upgrade may be about to end.
         until(lambda: titles(self.lb)[name] == 1, f"one {name} runs", timeout_s=60)
         old = self.lb.child(name).pid
         kill_and_wait(old)
@@ -124,7 +126,7 @@ class Operator:
         until(self.lb.answers, "it answers", timeout_s=60)
 
     def _drain(self) -> None:
-        """A backend gets no new sessions for a while."""
+        """Gives a backend no new sessions for a while."""
         names = [row["name"] for row in self.lb.ask("backends") if row["pool"] == "plain"]
         if len(names) > 1:
             backend = f"plain/{self.rng.choice(names)}"
@@ -136,7 +138,7 @@ class Operator:
 
     @contextlib.contextmanager
     def _killing(self, most: int, *, by_signal: bool) -> Iterator[None]:
-        """The block kills; when it began and ended is noted."""
+        """Records begin and end of the block, which kills."""
         since = time.monotonic()
         try:
             yield
@@ -144,19 +146,19 @@ class Operator:
             self.kills.append(Kill(since, time.monotonic(), most, by_signal))
 
     def _kill(self) -> None:
-        """A worker dies. It is stopped first, so that its sessions can be counted."""
+        """Kills a worker. It is stopped first, so that its sessions can be counted."""
         worker = self._worker()
         pid, index = worker["pid"], worker["index"]
         send_signal(pid, signal.SIGSTOP)
         until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED, "it has stopped")
-        # One more: it may have been accepted, and have no row yet.
+        # One session more: it may have been accepted and have no row yet.
         with self._killing(self._friends(index) + 1, by_signal=True):
             kill_and_wait(pid)
         self.lb.wait_for_new_worker(index, pid)
 
     def _kill_midway(self) -> None:
-        """A worker dies, an old or a new one, while all changes. The change may fail; it must not
-        hang, and what comes of it must be whole."""
+        """Kills a worker, an old or a new one, in the middle of a change. The change may fail, but
+        must not hang, and must be complete or undone."""
         self.settled()
         change = self.rng.choice((self._rebalance, self._reload, self._upgrade))
         failed: list[BaseException] = []
@@ -184,8 +186,8 @@ class Operator:
         self.settled()
 
     def _wait_for_a_moment(self, change: threading.Thread) -> None:
-        """Some time from the beginning of a change, or from the first new worker's; at its end at
-        the latest."""
+        """Waits for a random time after the begin of a change or after its first new worker, at
+        most until the change ends."""
         old = _workers(self.lb)
         if self.rng.random() < 0.5:
             while change.is_alive() and set(_workers(self.lb)) <= set(old):
@@ -193,7 +195,7 @@ class Operator:
         change.join(timeout=self.rng.random() * self.rng.choice([0, 0.02, 0.2, 2]))
 
     def _friends(self, worker: int) -> int:
-        """How many sessions of TCP a worker has whose clients are honest."""
+        """Returns the number of a worker's TCP sessions whose clients are honest."""
         rows = self.ask("sessions", limit=ROWS_MAX)
         return sum(
             row["worker"] == worker
@@ -203,14 +205,14 @@ class Operator:
         )
 
     def _end_sessions(self) -> None:
-        """An operator ends some sessions, whosever they are."""
+        """Ends some sessions as an operator, of honest or hostile clients."""
         rows = self.lb.ask("sessions", limit=100)
         for row in self.rng.sample(rows, min(5, len(rows))):
             with self._killing(1, by_signal=False):
                 try:
                     self.ask("kill", session=row["id"])
                 except wire.AdminError as error:
-                    if FOUND_NOTHING not in str(error):  # else it has ended by itself
+                    if FOUND_NOTHING not in str(error):  # else the session had ended by itself
                         raise
 
 
@@ -223,7 +225,7 @@ ROUGH = (*CALM, "kill", "kill", "kill_midway", "kill_midway", "end_sessions")
 
 
 def plan(rng: random.Random, rounds: int, kinds: Sequence[str]) -> list[str]:
-    """So many events; each kind comes about equally often, in random order."""
+    """Returns this number of events in random order; each kind is about equally frequent."""
     events = [kinds[n % len(kinds)] for n in range(rounds)]
     rng.shuffle(events)
     return events

@@ -1,8 +1,8 @@
-"""Honest clients: each transfer is compared byte for byte, each datagram with what was sent.
+"""Honest clients: each transfer is compared byte for byte, and each datagram with the one sent.
 
-One thread for each client, which does one transfer after the other over its kind of listener.
-What becomes of one is `done`, `cut` (it ended too early: by a reset, or by an end without all
-bytes), `wrong` (other bytes came) or `stuck` (nothing came within the time).
+Each client is a thread that makes one transfer after the other over its kind of listener. A
+transfer ends as `done`, as `cut` (it ended too early: by a reset, or by an end before all bytes),
+as `wrong` (other bytes came) or as `stuck` (nothing came in time).
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from ..deadline import PATIENCE_S
 from .talk import Head
 from .world import TLS_NAME, World
 
-WAIT_S = PATIENCE_S * 6  # an answer that takes longer is none
-ANSWER_S = 0.5  # after which a datagram is sent again
+WAIT_S = PATIENCE_S * 6  # time to wait for an answer
+ANSWER_S = 0.5  # time after which a datagram is sent again
 TRIES = 300
 SIZES = (0, 1, 100, 5_000, 60_000, 300_000, 1_000_000)
 
@@ -31,7 +31,7 @@ SIZES = (0, 1, 100, 5_000, 60_000, 300_000, 1_000_000)
 @dataclass(frozen=True)
 class Cut:
     """A transfer that ended too early. manner: "reset", or "short" for an end that looks clean.
-    port: the client's, as the access log has it; 0 if it has none."""
+    port: the client's port as the access log has it; 0 if it has none."""
 
     kind: str
     seed: int
@@ -44,25 +44,25 @@ class Cut:
 
 @dataclass
 class Tally:
-    """What all honest clients have seen; counters by kind."""
+    """Everything that honest clients have seen; counters by kind."""
 
     done: Counter[str] = field(default_factory=Counter)
     cuts: list[Cut] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
     bytes: int = 0
-    again: int = 0  # datagrams that were sent again
+    again: int = 0  # number of datagrams that were sent again
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, kind: str, moved: int) -> None:
-        """One more transfer or datagram is done."""
+        """Counts one more transfer or datagram as done."""
         with self.lock:
             self.done[kind] += 1
             self.bytes += moved
 
 
 class Honest:
-    """What every honest client is: a thread that goes on until it is told to stop."""
+    """The common part of honest clients: a thread that goes on until it is told to stop."""
 
     def __init__(self, kind: str, seed: int, world: World, tally: Tally) -> None:
         self.kind, self.world, self.tally = kind, world, tally
@@ -79,12 +79,12 @@ class Honest:
                 return
 
     def once(self) -> None:
-        """One transfer, or one socket's datagrams."""
+        """Makes one transfer, or sends one socket's datagrams."""
         raise NotImplementedError
 
 
 class Transfers(Honest):
-    """A client of TCP. port: of the transfer that it does."""
+    """A TCP client. port: the client's port of its current transfer."""
 
     port = 0
 
@@ -129,8 +129,9 @@ class Transfers(Honest):
                 raise EOFError(f"{got} of {head.down} bytes came")
 
     def _both_ways(self, peer: socket.socket, head: Head, manner: Manner) -> int:
-        """Sends and reads at once; the sender may half-close."""
-        # why not there: the server's TLS (asyncio) cannot go on after the other side's end.
+        """Sends and reads at the same time; the sender may half-close."""
+        # why: not with TLS, because the server's TLS (asyncio) cannot go on after the client's
+        # half-close.
         ends = self.kind != "secured" and self.rng.random() < 0.5
         sender = threading.Thread(target=_send_all, args=(peer, head, manner, ends), daemon=True)
         sender.start()
@@ -143,14 +144,14 @@ class Transfers(Honest):
 
 
 def _send_all(peer: socket.socket, head: Head, manner: Manner, ends: bool) -> None:
-    with contextlib.suppress(OSError):  # the reader hears of it too
+    with contextlib.suppress(OSError):  # the reader gets the error too
         send(peer, head.upstream(), manner, head.seed)
         if ends:
             finish(peer)
 
 
 class Datagrams(Honest):
-    """A client of UDP: some datagrams over one socket, the next ones over another."""
+    """A UDP client: sends some datagrams over one socket, the next ones over another."""
 
     def once(self) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -164,7 +165,7 @@ class Datagrams(Honest):
                 time.sleep(self.rng.choice([0, 0, 0.002]))
 
     def _ask(self, sock: socket.socket, data: bytes, sent: Counter[bytes]) -> None:
-        """Sends until the same comes back; anything else that comes must be a late answer."""
+        """Sends until the echo comes. Any other datagram that comes must be a late echo."""
         for _ in range(TRIES):
             with contextlib.suppress(ConnectionRefusedError):
                 sock.send(data)
@@ -241,10 +242,10 @@ UDP = ("datagrams", "singly")
 
 
 class Crowd:
-    """Honest clients of every kind until the block ends."""
+    """Honest clients of every kind, until the block ends."""
 
     def __init__(self, world: World, seed: int, each: int = 1) -> None:
-        """each: clients for each kind; the queue's listener has three times as many."""
+        """each: number of clients of each kind; the queue's listener has three times as many."""
         self.tally = Tally()
         kinds = [kind for kind in (*REACH, *UDP) for _ in range(each)] + ["queued"] * (2 * each)
         self.clients: list[Honest] = [
@@ -257,7 +258,7 @@ class Crowd:
             client.thread.start()
 
     def end(self) -> None:
-        """Each ends after what it is doing."""
+        """Ends each client after its current transfer."""
         for client in self.clients:
             client.stop.set()
         for client in self.clients:

@@ -1,7 +1,8 @@
-"""Hostile clients: what they do is an act by chance, one after the other, a thread for each.
+"""Hostile clients: each is a thread that performs one random act after the other.
 
-Some of what they open they keep for a while. None expects anything; they come from addresses of
-their own (world.FOES), and what they make servers do blames nobody (talk.FOE).
+They keep some of the connections that they open for a while. They expect no answer. They come from
+addresses of their own (world.FOES), and failures of servers that they cause are not counted
+(talk.FOE).
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from ..deadline import PATIENCE_S
 from .talk import Head
 from .world import FOES, TLS_NAME, World
 
-HELD = 12  # that one hostile client keeps at once
-*FROM, TOLD = FOES  # TOLD: by a PROXY header
+HELD = 12  # connections that one hostile client keeps at a time
+*FROM, TOLD = FOES  # TOLD: the source address in a PROXY header
 PORTS_A_TIME = 40
 PAUSE_S = 0.02
 V2 = b"\r\n\r\n\0\r\nQUIT\n"
@@ -41,7 +42,7 @@ TLS = ("sni", "ends", "renewed")
 
 
 def client_hello(name: str) -> bytes:
-    """A real one."""
+    """Returns a valid ClientHello."""
     out = ssl.MemoryBIO()
     context = ssl.create_default_context()
     with contextlib.suppress(ssl.SSLWantReadError):
@@ -63,7 +64,7 @@ class Foe:
     def _work(self) -> None:
         while not self.stop.wait(self.rng.random() * 2 * PAUSE_S):
             act = self.rng.choice(ACTS)
-            # What the other side does to a foe is no matter.
+            # Errors that the balancer causes to a hostile client are ignored.
             with contextlib.suppress(OSError):
                 act(self)
             self.did[act.__name__.replace("_", " ")] += 1
@@ -100,7 +101,7 @@ class Foe:
     # ---- acts ----------------------------------------------------------------------------
 
     def resets(self) -> None:
-        """Comes, says something, and resets."""
+        """Connects, sends something, and resets."""
         for _ in range(10):
             sock = self._dial(self.rng.choice((*TCP, "queued")))
             with contextlib.suppress(OSError):
@@ -108,7 +109,7 @@ class Foe:
             reset(sock)
 
     def half_requests(self) -> None:
-        """Promises more than it sends, and ends, or stays."""
+        """Announces more bytes than it sends; then ends, or stays."""
         listener = self.rng.choice((*TCP, "queued"))
         sock = self._dial(listener)
         self.held.append(sock)
@@ -117,7 +118,7 @@ class Foe:
             sock.shutdown(socket.SHUT_WR)
 
     def asks_and_never_reads(self) -> None:
-        """A window of nothing: what it asked for stays on the way."""
+        """Asks for data and never reads it: the bytes stay on their way."""
         sock = self._dial(self.rng.choice(("plain", "limited", "secured")), window=2048)
         self.held.append(sock)
         sock.sendall(self._head(0, 3_000_000))
@@ -133,7 +134,7 @@ class Foe:
         sock.sendall(self.rng.choice(BAD_HEADERS))
 
     def breaks_a_handshake(self) -> None:
-        """A hello that is cut, changed, or not one at all."""
+        """Sends a ClientHello that is cut or changed, or something else."""
         sock = self._dial(self.rng.choice(TLS))
         self.held.append(sock)
         data = bytearray(self.hello)
@@ -142,7 +143,7 @@ class Foe:
         sock.sendall(self.rng.choice([bytes(data), self.hello[:cut], self.rng.randbytes(600)]))
 
     def drips_a_handshake(self) -> None:
-        """Some bytes at a time, to the end or not."""
+        """Sends a ClientHello some bytes at a time, to its end or not."""
         sock = self._dial(self.rng.choice(TLS))
         self.held.append(sock)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -152,7 +153,7 @@ class Foe:
                 return
 
     def breaks_tls_after_the_handshake(self) -> None:
-        """Begins as a friend would; then come records that nobody can read."""
+        """Completes a handshake, then sends records that nobody can read."""
         sock = self._dial(self.rng.choice(("ends", "renewed")))
         try:
             peer = self.world.trusts.wrap_socket(sock, server_hostname="localhost")
@@ -167,7 +168,7 @@ class Foe:
         raw.sendall(struct.pack(">BHH", 23, 0x0303, 100) + self.rng.randbytes(100))
 
     def sends_datagrams_from_many_ports(self) -> None:
-        """One or two from each, and nobody waits for the answers."""
+        """Sends one or two datagrams from each of many ports, and waits for no answer."""
         to = ("127.0.0.1", self.world.port(self.rng.choice(("datagrams", "singly"))))
         for _ in range(PORTS_A_TIME):
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -190,7 +191,7 @@ ACTS: tuple[Callable[[Foe], None], ...] = (
 
 
 class Mob:
-    """Hostile clients until they are told to end."""
+    """Hostile clients, until they are told to end."""
 
     def __init__(self, world: World, seed: int, count: int) -> None:
         self.did: Counter[str] = Counter()
@@ -201,7 +202,7 @@ class Mob:
             foe.thread.start()
 
     def end(self) -> None:
-        """They let go of all they hold."""
+        """Ends all hostile clients and closes their connections."""
         for foe in self.foes:
             foe.stop.set()
         for foe in self.foes:

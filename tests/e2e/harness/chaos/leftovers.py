@@ -1,6 +1,6 @@
-"""What the balancer's processes have: which there are, what they keep open, how big they are.
+"""What the balancer's processes have: which processes there are, their descriptors, their memory.
 
-Before and after all that happens this must be about the same, and no session may be left.
+This must be about equal before and after a run of chaos, and no session may be left.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from ..deadline import TooLateError, until
 from ..processes import open_files
 
 MIB = 1 << 20
-SPARE_PIPES = 2 * 64  # descriptors of pipes that a worker keeps for later
+SPARE_PIPES = 2 * 64  # descriptors of pipes that a worker keeps in its pool
 GROWTH_RATIO, GROWTH_BYTES = 1.5, 24 * MIB
 
 
 @dataclass(frozen=True)
 class Belongings:
-    """Of one process. files: descriptors by what they are, without their numbers."""
+    """What one process has. files: numbers of descriptors by what they lead to."""
 
     files: Counter[str]
     rss: int
 
     @classmethod
     def of(cls, pid: int) -> Belongings:
-        # Of sockets, pipes and memory files the kind.
+        # Sockets, pipes and memory files are counted by kind.
         found = Counter(target.partition(":")[0] for target in open_files(pid))
         return cls(found, psutil.Process(pid).memory_info().rss)
 
@@ -41,12 +41,12 @@ class Belongings:
 
 
 def titles(lb: Balancer) -> Counter[str]:
-    """How many processes it has, by what they call themselves."""
+    """Returns the number of processes by title."""
     return Counter(title for title, _ in pids(lb))
 
 
 def pids(lb: Balancer) -> list[tuple[str, int]]:
-    """Its processes: what each calls itself, and its pid."""
+    """Returns title and pid of each process."""
     return [(_title(process), process.pid) for process in lb.processes()]
 
 
@@ -59,12 +59,12 @@ def _title(process: psutil.Process) -> str:
 
 
 def belongings(lb: Balancer) -> dict[str, Belongings]:
-    """Of each process, by its title."""
+    """Returns what each process has, by title."""
     return {_title(process): Belongings.of(process.pid) for process in lb.processes()}
 
 
 def counts(lb: Balancer) -> dict[str, Any]:
-    """All that counts sessions; each must be 0 when no client is left."""
+    """Returns all counts of sessions; each must be 0 when no client is left."""
     found: dict[str, Any] = {}
     for row in lb.ask("workers"):
         found |= {f"worker {row['index']} {key}": row[key] for key in ("active", "held")}
@@ -78,7 +78,8 @@ def counts(lb: Balancer) -> dict[str, Any]:
 
 
 def wait_until_empty(lb: Balancer, expected: Counter[str]) -> list[str]:
-    """Waits until no session and no process more is left; what is left after all, in words."""
+    """Waits until no session and no surplus process is left. Returns in words what is left at the
+    end."""
     left: list[str] = []
 
     def empty() -> bool:
@@ -98,7 +99,8 @@ def wait_until_empty(lb: Balancer, expected: Counter[str]) -> list[str]:
 def wait_until_back(
     lb: Balancer, before: dict[str, Belongings], memory: bool
 ) -> tuple[dict[str, Belongings], list[str]]:
-    """What processes have when it is as before; if that does not come, what is too much."""
+    """Waits until the processes have what they had before. Returns that, or in words what they have
+    too much."""
 
     def look() -> bool:
         return not grown(before, belongings(lb), memory)
@@ -110,7 +112,7 @@ def wait_until_back(
 
 
 def grown(before: dict[str, Belongings], after: dict[str, Belongings], memory: bool) -> list[str]:
-    """What has more than it had, by more than may be; memory: that counts too."""
+    """Returns what a process has more of than allowed. memory: compares memory too."""
     wrong = []
     for title, now in after.items():
         was = before.get(title)
@@ -128,7 +130,7 @@ def grown(before: dict[str, Belongings], after: dict[str, Belongings], memory: b
 
 
 def told(before: dict[str, Belongings], after: dict[str, Belongings]) -> list[str]:
-    """A line for each process: descriptors and memory before and after."""
+    """Returns a line for each process: descriptors and memory before and after."""
     return [
         f"{title}: {before[title].total} -> {now.total} descriptors,"
         f" {before[title].rss / MIB:.1f} -> {now.rss / MIB:.1f} MiB"
@@ -138,8 +140,8 @@ def told(before: dict[str, Belongings], after: dict[str, Belongings]) -> list[st
 
 
 def log_errors(path: Path) -> list[str]:
-    """Lines of the service's log that tell of an error other than a death by SIGKILL: of that,
-    Balancer.faults judges whether it was sent."""
+    """Returns the log's lines about errors, except deaths by SIGKILL: Balancer.faults checks
+    whether a test sent that signal."""
     return [
         line
         for line in path.read_text(errors="replace").splitlines()

@@ -1,10 +1,10 @@
-"""Exact servers of all kinds in a process of their own, run as a script; `Servers` holds its reins.
+"""Exact servers of all kinds in a process of their own, run as a script; `Servers` controls it.
 
-The only argument is JSON: {fd, servers: [{name, kind, port or path}], cert, key}. Kinds: plain;
-tls; proxy, which wants a PROXY header of version 2 first; udp, which echoes. A line on the
-socket `fd` is answered with what has happened since the last: {served, wrong, short, echoed},
-where short has [seed, manner] of each conversation of a friend that ended early. The
-process ends with that socket.
+The only argument is JSON: {fd, servers: [{name, kind, port or path}], cert, key}. The kinds are:
+plain; tls; proxy, which expects a PROXY header of version 2; udp, which echoes. Each line on the
+socket `fd` is answered with the events since the last one: {served, wrong, short, echoed}. short
+has [seed, manner] of each conversation with an honest client that ended early. The process ends
+when that socket is closed.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from tests.e2e.harness.chaos.talk import HEAD_SIZE, Head
 
 PART = 65536
 PROXY_V2 = b"\r\n\r\n\0\r\nQUIT\n"
-FOE_S = 20.0  # who is no friend may keep a server waiting so long
+FOE_S = 20.0  # time that a hostile client may keep a server waiting
 
 
 class Told:
-    """What has happened since somebody asked."""
+    """The events since the last question."""
 
     def __init__(self) -> None:
         self.served = self.echoed = 0
@@ -43,7 +43,7 @@ class Told:
 
 
 class ShortError(Exception):
-    """A clean end before all bytes came."""
+    """The connection ended cleanly before all bytes had come."""
 
 
 async def check(reader: asyncio.StreamReader, head: Head) -> None:
@@ -68,7 +68,7 @@ async def answer(writer: asyncio.StreamWriter, head: Head) -> None:
 
 
 async def read_proxy(reader: asyncio.StreamReader) -> int:
-    """The client's port as the header tells it."""
+    """Returns the client's port in the PROXY header."""
     start = await reader.readexactly(16)
     if not start.startswith(PROXY_V2):
         raise ValueError(f"no PROXY header: {start!r}")
@@ -86,7 +86,7 @@ class Server:
         try:
             await self._converse(reader, writer)
         except (OSError, ssl.SSLError, EOFError, ValueError, TimeoutError, asyncio.CancelledError):
-            pass  # it has not said who it is: a check, or a foe
+            pass  # no complete head came: a health check, or a hostile client
         finally:
             writer.close()
 
@@ -115,7 +115,7 @@ class Server:
 
 
 class Echo(asyncio.DatagramProtocol):
-    """Sends back what came."""
+    """Sends back each datagram."""
 
     def __init__(self, told: Told) -> None:
         self.told = told
@@ -159,7 +159,7 @@ async def main(spec: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    logging.disable()  # asyncio tells of each reset
+    logging.disable()  # asyncio logs each reset
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     asyncio.run(main(json.loads(sys.argv[1])))

@@ -1,9 +1,9 @@
-"""What an exact client and an exact server say to each other; both know every byte beforehand.
+"""The protocol between an exact client and an exact server; both know every byte beforehand.
 
-The client begins with a head that names a seed and two lengths. Then each side sends the stream
-that the seed gives it, and compares what comes with the other's. The server closes when both are
-done, so a clean end after all bytes is the one right end. A head without a client of ours behind
-it (`FOE`) is served the same, and nobody is blamed for what becomes of it.
+The client begins with a head: a seed and two lengths. Then each side sends the stream that the seed
+defines for it, and compares what it receives with the other side's stream. The server closes when
+both are done, so the only right end is a clean one after all bytes. A head that marks a hostile
+client (`FOE`) is served in this way too, but its failures are not counted.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from ..bytestream import Stream
 FRIEND, FOE = b"friend..", b"foe....."
 _HEAD = struct.Struct(">8sIIIHI")
 HEAD_SIZE = _HEAD.size
-UP, DOWN = 0x10000001, 0x20000002  # added to a seed: the two streams differ
+UP, DOWN = 0x10000001, 0x20000002  # added to the seed, so that the two streams differ
 
 
 @dataclass(frozen=True)
 class Head:
-    """up and down: bytes to the server and back. rest_ms: how long the server rests between parts.
-    port: the client's port as a PROXY header told it; 0 if there is none."""
+    """The head of a transfer. up and down: bytes to the server and back. rest_ms: how long the
+    server pauses between parts. port: the client's port in a PROXY header; 0 if there is none."""
 
     seed: int
     up: int
@@ -37,7 +37,7 @@ class Head:
 
     @classmethod
     def parse(cls, data: bytes) -> Head | None:
-        """None: it is nobody's."""
+        """Returns the head; None if the bytes are no head of ours."""
         who, seed, up, down, rest_ms, port = _HEAD.unpack(data)
         if who not in (FRIEND, FOE):
             return None

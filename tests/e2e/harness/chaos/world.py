@@ -25,19 +25,20 @@ from ..deadline import PATIENCE_S, SLOWNESS
 from ..ports import PORTS
 from ..secure import Authority
 
-# Sources of hostile clients, so that limits by source do not turn honest ones away with them.
+# Sources of hostile clients. Honest clients have others, so that limits by source do not affect
+# them.
 FOES = ("127.0.0.66", "127.0.0.67", "192.0.2.9")
 KINDS = {"a": "plain", "b": "plain", "c": "plain", "local": "plain", "p1": "proxy", "p2": "proxy",
          "t1": "tls", "t2": "tls", "q1": "plain", "q2": "plain", "u1": "udp", "u2": "udp",
          "u3": "udp"}  # fmt: skip
-TLS_NAME = "behind.example.test"  # of backends that end TLS themselves
+TLS_NAME = "behind.example.test"  # server name of backends that terminate TLS
 BALANCES = ("round_robin", "least_connections", "maglev", "random", "ip_hash")
 CHECKS = {"type": "tcp", "interval": "500ms", "timeout": "10s", "fall": 3, "rise": 1}
 QUEUE_S = int(120 * SLOWNESS)
 
 
 class Servers:
-    """The exact servers; what they have seen is added up here."""
+    """The exact servers; the sum of what they have seen."""
 
     def __init__(self, folder: Path, authority: Authority) -> None:
         self.ports = {name: PORTS.take() for name in KINDS if name != "local"}
@@ -66,7 +67,7 @@ class Servers:
         ]
 
     def look(self) -> None:
-        """Adds what has happened since the last look."""
+        """Adds the events since the last look."""
         self._reins.sendall(b"?\n")
         seen = json.loads(self._lines.readline())
         self.served += seen["served"]
@@ -75,7 +76,7 @@ class Servers:
         self.short += [(seed, manner) for seed, manner in seen["short"]]
 
     def row(self, name: str, **more: Any) -> dict[str, Any]:
-        """A backend of a configuration."""
+        """Returns the configuration row of a backend."""
         port = self.ports.get(name)
         return {
             "name": name,
@@ -96,7 +97,7 @@ class Servers:
 
 
 def listeners(folder: Path, authority: Authority) -> dict[str, Any]:
-    """One of each kind; the names say which."""
+    """Returns one listener of each kind, named after its kind."""
 
     def here(**more: Any) -> dict[str, Any]:
         return {"bind": [f"127.0.0.1:{PORTS.take()}"]} | more
@@ -120,7 +121,7 @@ def listeners(folder: Path, authority: Authority) -> dict[str, Any]:
 
 
 def pools(servers: Servers, authority: Authority) -> dict[str, Any]:
-    """What is behind them."""
+    """Returns the pools behind the listeners."""
     row = servers.row
     tls = [row("t1"), row("t2")]
     return {
@@ -141,7 +142,7 @@ def pools(servers: Servers, authority: Authority) -> dict[str, Any]:
 
 @dataclass
 class World:
-    """lb runs; base: the configuration it began with."""
+    """lb: the running balancer. base: its first configuration."""
 
     lb: Balancer
     servers: Servers
@@ -157,7 +158,7 @@ class World:
     @classmethod
     @contextlib.contextmanager
     def made(cls, drain_timeout_s: int = QUEUE_S) -> Iterator[World]:
-        """A world until the end of the block."""
+        """Yields a world until the end of the block."""
         with contextlib.ExitStack() as stack:
             name = stack.enter_context(tempfile.TemporaryDirectory(prefix="l4lb-chaos-"))
             folder = Path(name)
@@ -181,16 +182,17 @@ class World:
             yield cls(lb, servers, authority, folder, base, extra)
 
     def port(self, listener: str) -> int:
-        """The port of a listener."""
+        """Returns the port of a listener."""
         return int(str(self.base["listeners"][listener]["bind"][0]).rpartition(":")[2])
 
     def logged(self, port: int) -> list[str]:
-        """What the access log says of the sessions of clients of this port: the newest lines."""
+        """Returns the newest lines of the access log about sessions of clients with this port."""
         lines = (self.folder / "access.log").read_text().splitlines() if port else []
         return [line for line in lines if f":{port}" in line][-5:]
 
     def varied(self, rng: random.Random) -> Config:
-        """Another configuration: other numbers of workers, other pools, perhaps a port more."""
+        """Returns another configuration: another number of workers, other pools, perhaps one more
+        port."""
         config = copy.deepcopy(self.base)
         config["process"]["workers"] = rng.randint(1, 3)
         plain = config["pools"]["plain"]
@@ -208,5 +210,5 @@ class World:
         return config
 
     def write(self, config: Config) -> None:
-        """Puts a configuration where the balancer reads it."""
+        """Writes a configuration to the balancer's file."""
         (self.lb.folder / "l4lb.toml").write_text(toml(config))

@@ -1,4 +1,4 @@
-"""Environment variables in values: replaced, typed where the model wants it, never half."""
+"""Environment variables in values: replaced completely, with the type that the model wants."""
 
 from __future__ import annotations
 

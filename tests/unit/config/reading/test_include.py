@@ -1,4 +1,4 @@
-"""Configurations in several files: put together, with every fault at its own file and line."""
+"""Configurations in several files: merged, with every error at its own file and line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ POOL = '[pools.web]\nbackends = ["127.0.0.1:2"]\n'
 
 
 def write(folder: Path, **files: str) -> str:
-    """Files by name (two underscores are a slash); the path of main."""
+    """Writes files by name (two underscores are a slash). Returns the path of main."""
     for name, text in files.items():
         path = folder / (name.replace("__", "/") + ".toml")
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Host names become addresses once, in bounded time, and every failure has its line."""
+"""Host names are looked up once, in bounded time, and every failure has its line."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Keys that mean nothing for a protocol: each key is placed, and each is refused where it says
-nothing."""
+"""Keys without a meaning for a protocol: each key has a row, and is refused where it has no
+meaning."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OTHER = {"tcp": "udp", "udp": "tcp"}
 
 
 def wrong(data: dict[str, Any], *start: str) -> list[str]:
-    """The keys that are refused for their protocol, below a path."""
+    """Returns the keys below a path that are refused for their protocol."""
     return [
         ".".join("*" if isinstance(part, int) else part for part in finding.path[len(start) :])
         for finding in checks.errors(data)
@@ -32,7 +32,7 @@ def wrong(data: dict[str, Any], *start: str) -> list[str]:
 
 
 def with_key(key: str, value: Any) -> dict[str, Any]:
-    """A table that has it, perhaps inside of others."""
+    """Returns a table that has the key, perhaps in a table inside it."""
     first, *rest = key.split(".")
     for part in reversed(rest):
         value = [value] if part == "*" else {part: value}
@@ -40,7 +40,7 @@ def with_key(key: str, value: Any) -> dict[str, Any]:
 
 
 def example(table: str, key: str) -> Any:
-    """A value of that key that switches something on."""
+    """Returns a value of that key that switches something on."""
     path = f"{table}.NAME.{key.replace('.*', '[]')}"
     for seed in range(100):
         value = configurations.example(path, random.Random(seed))
@@ -50,7 +50,7 @@ def example(table: str, key: str) -> Any:
 
 
 def data_of(table: str, key: str, *protocols: str) -> dict[str, Any]:
-    """Listeners of these protocols before the pool `a`; one that nobody uses is there too."""
+    """Returns listeners of these protocols with the pool `a`, and a pool without a listener."""
     more = with_key(key, example(table, key))
     listener = {"bind": ["127.0.0.1:1"], "pool": "a"} | (more if table == "listeners" else {})
     return {

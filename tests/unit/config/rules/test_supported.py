@@ -1,4 +1,4 @@
-"""What this version cannot do is refused, never ignored; what it can is taken."""
+"""Features that this version does not have are refused, never ignored; all others are accepted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EXAMPLES: dict[str, object] = {"pools.*.balance": "first", "pools.*.sticky": {}}
 
 @pytest.fixture(autouse=True)
 def _rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A version that cannot do two things: this one can do all that can be written."""
+    """Returns the rows of a made-up version that lacks two features: this version lacks none."""
     monkeypatch.setattr(supported, "ROWS", ROWS)
 
 

@@ -1,4 +1,4 @@
-"""The admin server over a real unix socket: what it answers, and what it survives."""
+"""The admin server over a real unix socket: its answers, and input that it must survive."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OPEN = settings(
     max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
 )
 
-# The commands that show the whole, and need no argument.
+# Commands that need no argument.
 READING = [
     name
     for name, row in COMMANDS.items()
@@ -179,7 +179,7 @@ def test_an_idle_client_between_frames_may_stay(
 def test_200_idle_peers_do_not_keep_another_from_its_answer(admin: Admin) -> None:
     peers = [admin.peer() for _ in range(200)]
     assert admin.ask("status")["ok"]
-    # The idle ones that were first made room, and were told so.
+    # The oldest idle clients were closed, and were told the reason.
     assert peers[0].answer()["error"]["code"] == "too_many_clients"
     assert peers[0].is_closed()
     assert admin.connected() <= admin_socket.MAX_CLIENTS
@@ -190,7 +190,7 @@ def test_peers_that_come_all_at_once_make_room_like_others(admin: Admin) -> None
         peers = [admin.peer() for _ in range(200)]
     assert admin.ask("status")["ok"]
     for peer in peers[: 200 - admin_socket.MAX_CLIENTS]:
-        assert all(not one["ok"] for one in peer.rest())  # to its end, with a word or without
+        assert all(not one["ok"] for one in peer.rest())  # up to its end, with a reason or without
 
 
 def test_the_idle_make_room_before_one_that_waits(admin: Admin) -> None:
@@ -226,7 +226,7 @@ def test_a_list_that_fits_comes_in_one_part(
 
 
 def many_rows(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-    """`sessions` has so many rows of 1 kB: more than a socket's buffers take."""
+    """Makes `sessions` return this number of rows of 1 kB: more than socket buffers take."""
     monkeypatch.setattr(overview, "sessions", lambda *_: [{"text": "x" * 1_000}] * count)
 
 
@@ -240,7 +240,7 @@ def test_a_client_that_does_not_read_keeps_no_one_waiting_and_is_cut_off(
     asker = admin.client()
     assert asker.call("pools")
     until(lambda: admin.connected() == 1, "the stuck client is gone")
-    # Whole parts, then one that is cut short: no last word in the middle of it.
+    # Whole parts come, then one that is cut short. No message may stand in the middle of it.
     assert all(part["ok"] and part["more"] for part in stuck.rest())
 
 

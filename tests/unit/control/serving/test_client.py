@@ -1,4 +1,4 @@
-"""Who may ask the admin server, and what its client tells."""
+"""Clients that may ask the admin server, and the results of the client class."""
 
 from __future__ import annotations
 

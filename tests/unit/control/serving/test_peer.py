@@ -1,4 +1,4 @@
-"""Who is at the other end of the admin socket has a name, if the host tells it soon."""
+"""The peer of the admin socket has a user's name, if the host gives it soon."""
 
 from __future__ import annotations
 

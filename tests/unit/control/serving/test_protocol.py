@@ -1,4 +1,4 @@
-"""Frames: any cut of the bytes gives the same messages, and no bytes do harm."""
+"""Frames: however the bytes are cut the messages are the same, and no bytes do harm."""
 
 from __future__ import annotations
 
@@ -174,11 +174,11 @@ def test_a_length_is_four_bytes_in_network_order() -> None:
     ids=["maps", "lists", "numbers", "keys", "lists of numbers"],
 )  # fmt: skip
 def test_a_request_of_many_elements_is_refused_before_they_are_looked_at(value: object) -> None:
-    """A frame of 1 MiB holds a million maps, each of which costs memory and time."""
+    """A frame of 1 MiB can hold a million maps, each of which costs memory and time."""
     data = encode({"id": 1, "command": "status", "args": {"x": value}})
     with pytest.raises(ProtocolError, match=r"elements|exceeds"):
         list(Decoder(protocol.ELEMENTS_MAX).feed(data))
-    assert list(Decoder().feed(data))  # an answer may be as large
+    assert list(Decoder().feed(data))  # an answer may have this many
 
 
 def test_a_request_with_as_many_elements_as_may_be_is_taken() -> None:

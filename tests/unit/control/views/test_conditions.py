@@ -1,4 +1,4 @@
-"""What `wait` can wait for."""
+"""The conditions of `wait`."""
 
 from __future__ import annotations
 

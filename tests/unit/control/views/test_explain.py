@@ -1,4 +1,4 @@
-"""Simulations of large pools against what their tables say, and what explains itself."""
+"""Simulations of large pools against their tables, and reasons in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What operators see of a table filled by hand: the exact shapes that docs/admin.md fixes."""
+"""The views of a table filled by hand: the exact keys that docs/admin.md fixes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def table() -> Table:
 
 
 def check(table: Table, health: str, result: int, at_ms: int) -> None:
-    """One check of the first backend."""
+    """Records one check of the first backend."""
     table.record_check(
         0, 1, health=health, passed=result == Result.OK, result=result, errno=0, streak=2,
         at_ms=at_ms, duration_us=1_234,
@@ -177,7 +177,7 @@ def test_pools_say_their_settings_and_how_many_backends_can_be_used(table: Table
         "name": "web",
         "balance": "round_robin",
         "backends": 4,
-        "up": 1,  # f: one is down, two are out of service
+        "up": 1,  # backend f; one other is down, two are out of service
         "active": 0,
         "total": 0,
         "max_connections": 0,

@@ -1,4 +1,4 @@
-"""Picks that were watched, as words."""
+"""Recorded choices, as words."""
 
 from __future__ import annotations
 

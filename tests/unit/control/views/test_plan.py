@@ -1,4 +1,4 @@
-"""What a plan means for clients, of configurations as plain data: with names and without."""
+"""The effect of a plan on clients, computed from plain data with names and without."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.unit.supervisor.tables import put_backend
 
 
 def table_of_unnamed(balance: str) -> Table:
-    """A pool of two backends that are named by their addresses, as a table has them."""
+    """Returns a table of a pool with two backends that are named by their addresses."""
     table = Table((4, 4, 8, 64, 64))
     table.set_pool(
         0, name="web", balance=balance, when_all_down="refuse", retries=2, connect_timeout_ms=1,
@@ -27,7 +27,7 @@ def table_of_unnamed(balance: str) -> Table:
 
 
 def pool(*addresses: str, **more: Any) -> dict[str, Any]:
-    """A pool's plain data; without addresses: discovery finds its backends."""
+    """Returns a pool's plain data. Without addresses, discovery finds its backends."""
     backends = [{"address": one, "weight": 1} for one in addresses]
     return {"balance": "maglev", **({"backends": backends} if backends else {}), **more}
 

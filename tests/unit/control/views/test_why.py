@@ -1,4 +1,4 @@
-"""Why a backend gets sessions or none, in words; and which sessions `sessions` shows."""
+"""The reasons of `why` in words, and the sessions that `sessions` selects."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_events_about_it_come_with_it() -> None:
 
 
 class Live:
-    """A table whose live sessions are these."""
+    """A table with these live sessions."""
 
     def __init__(self, *rows: SessionRow) -> None:
         self._rows = list(rows)

@@ -1,4 +1,4 @@
-"""Blocked sources: by request and by rule, until their time is over."""
+"""Blocked sources: blocked by request and by rule, until their time is over."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_who_is_turned_away_too_often_within_the_window_is_blocked(
     assert sets.blocks(table)[0].by == "auto"
     assert blocks.tick(63_000)
     assert not blocked(table, "192.0.2.1")
-    for second in range(64, 80):  # slowly: never ten in five seconds
+    for second in range(64, 80):  # slow: never ten rejections in five seconds
         reject(table, "192.0.2.1", 1)
         assert not blocks.tick(second * 1_000)
 

@@ -1,4 +1,5 @@
-"""Large sets of networks are built in a child: what holds meanwhile, and when it dies or hangs."""
+"""Large sets of networks are built in a child: the sets in force meanwhile, and a child that dies
+or hangs."""
 
 from __future__ import annotations
 
@@ -36,7 +37,7 @@ class Service:
         self.sets.start(self.reactor, lambda kind, fields: self.told.append((kind, fields)))
 
     def until(self, holds: Callable[[], object]) -> None:
-        """Lets the service run until something holds."""
+        """Runs the service until the condition holds."""
         end_ms = monotonic_ms() + 60_000
 
         def look() -> None:
@@ -72,7 +73,7 @@ class Service:
 
 @pytest.fixture
 def hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Children stop before they read."""
+    """Makes children stop before they read."""
     write = set_builder._write
 
     def stopped(*args: Any) -> int:

@@ -1,4 +1,4 @@
-"""Access rules of run time: in force at once, over what the configuration says, until they end."""
+"""Run-time access rules: in force at once, stronger than the configuration, until they end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from l4lb.supervisor.table.listener_policy import ListenerPolicy
 
 
 def config(**access: Mapping[str, Any]) -> Config:
-    """A listener for each name, with these rules."""
+    """Returns a configuration with a listener for each name, with these rules."""
     listeners = {
         name: {"bind": [f"127.0.0.1:{7000 + n}", f"127.0.0.2:{7000 + n}"], "pool": "web"}
         | ({"access": dict(rules)} if rules else {})
@@ -30,7 +30,7 @@ def config(**access: Mapping[str, Any]) -> Config:
 
 
 class House:
-    """A table with the edge of a configuration."""
+    """A table with the listener policy of a configuration."""
 
     def __init__(self, first: Config) -> None:
         self.table = Table((1, 8, 1, 1, 1))
@@ -49,7 +49,7 @@ class House:
         self.edge.configure(to, self.rows, {"web": 0})
 
     def comes_in(self, listener: str, address: str) -> bool:
-        """What each of the listener's addresses says, which must be the same."""
+        """Returns whether the client comes in. All addresses of the listener must agree."""
         said = {
             not native.denies(self.table, row, address)
             for (name, _), row in self.rows.items()

@@ -1,4 +1,4 @@
-"""When a child that died starts again: a table of deaths."""
+"""The time at which a child that died is started again: a table of deaths."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ QUICK = QUICK_DEATH_MS - 1
 
 
 def after(*lived_ms: int) -> Backoff:
-    """The state after deaths of processes that lived this long."""
+    """Returns the state after deaths of processes that lived this long."""
     state = Backoff()
     for lived in lived_ms:
         state = state.died(lived)

@@ -1,4 +1,4 @@
-"""Children: what they inherit, how their end is told, what their faults cost."""
+"""Children: what they inherit, how their end is reported, and what their faults cost."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from l4lb.supervisor.process.child import CRASHED, Child, channel, fork
 
 
 def run(main: Callable[[], int], keep: tuple[int, ...] = ()) -> str:
-    """Forks a child; says how it ended."""
+    """Forks a child. Returns how it ended."""
     child = fork("test", main, keep=keep, now_ms=7)
     wait_for_end(child)
     return child.reap()
 
 
 def wait_for_end(child: Child) -> None:
-    """Its pidfd becomes readable; a child that does not end is killed and reaped."""
+    """Waits until its pidfd is readable. A child that does not end is killed and reaped."""
     poll = select.poll()
     poll.register(child.pidfd, select.POLLIN)
     if not poll.poll(20_000):
@@ -32,7 +32,7 @@ def wait_for_end(child: Child) -> None:
 
 
 def told(main: Callable[[], bytes]) -> bytes:
-    """What main finds out in a child, over a pipe that it keeps."""
+    """Returns the result of main, which runs in a child, over a pipe that the child keeps."""
     reader, writer = os.pipe()
 
     def tell() -> int:
@@ -100,7 +100,7 @@ def test_a_child_has_only_the_descriptors_it_was_given() -> None:
         found = eval(told(look))
         assert {0, 1, 2} <= set(found)
         assert mine.fileno() not in found
-        # 0, 1, 2, the pipe, and the listing's own.
+        # Descriptors 0, 1, 2, the pipe, and that of the listing itself.
         assert len(found) == 5
 
 

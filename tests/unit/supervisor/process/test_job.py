@@ -1,4 +1,4 @@
-"""Work in a child: what it said and how it ended, whatever it does."""
+"""Jobs: the answer of the child and how it ended, whatever it does."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def done(
     timeout_ms: int = PATIENCE_MS,
     keep: Sequence[int] = (),
 ) -> Outcome:
-    """What comes of it; then: what is done with it at once."""
+    """Returns the outcome of a job. then: called with the job at once."""
     reactor, found = Reactor(), list[Outcome]()
 
     def end(outcome: Outcome) -> None:
@@ -77,7 +77,7 @@ def test_who_says_too_much_is_not_heard_to_the_end() -> None:
             os.write(pipe, bytes(4096))
 
     outcome = done(work)
-    assert outcome.how.startswith("exited with status")  # nobody listens: it failed
+    assert outcome.how.startswith("exited with status")  # nobody reads the pipe: it failed
     assert MOST < len(outcome.said) <= MOST + job.READ_BYTES
 
 

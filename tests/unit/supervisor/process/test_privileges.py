@@ -1,4 +1,4 @@
-"""Whom a service may become, and what such a user can reach."""
+"""Users that a service may become, and folders that such a user can enter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does a process hang? Only looks that came in time say so."""
+"""Whether a process hangs: only looks that came in time count."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_process_that_beats_slowly_is_never_lost() -> None:
 
 
 def test_a_heartbeat_that_is_old_after_a_stop_of_everything_is_no_sign() -> None:
-    """A frozen container: the next look comes hours later, the one after it in time."""
+    """As with a frozen container: the next look comes hours late, the one after it in time."""
     frozen = Pulse(0, 7).after(3 * 3_600_000, 7)
     assert frozen.silent == 0
     assert not looks(frozen, [7] * (SILENT_LOOKS - 1)).is_lost

@@ -14,7 +14,8 @@ from l4lb.supervisor.process.reactor import Reactor
 
 @pytest.fixture
 def reactor() -> Iterator[Reactor]:
-    """A loop that puts the signals back, and ends by itself if the test's callbacks do not."""
+    """Yields a reactor. It restores the signal handlers, and ends by itself if the test's callbacks
+    do not end it."""
     kept = {number: signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGUSR2)}
     wakeup = signal.set_wakeup_fd(-1)
     one = Reactor()

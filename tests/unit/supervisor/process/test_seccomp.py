@@ -1,4 +1,4 @@
-"""Filters of system calls: what is on the lists, and what a child under one of them can do."""
+"""Filters of system calls: the calls on the lists, and what a child under a filter can do."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def told() -> Told:
 
 @pytest.fixture
 def under(told: Told) -> Iterator[Callable[[Calls, Callable[[], int]], str]]:
-    """Runs main in a child under a list; how it ended."""
+    """Runs main in a child under a list. Returns how it ended."""
 
     def run(what: Calls, main: Callable[[], int]) -> str:
         made = Guard(what, lambda kind, fields: told.append((kind, fields)))
@@ -115,7 +115,7 @@ Under = Callable[[Calls, Callable[[], int]], str]
 
 
 def refused(told: Told) -> str:
-    """The name of the one call that was told."""
+    """Returns the name of the only call that was reported."""
     ((_, fields),) = told
     assert fields["process"] == "worker 7"
     assert seccomp.REMEDY in fields["text"]
@@ -129,7 +129,7 @@ def number(call: str) -> int:
 
 
 def error_of(call: str, *args: Any) -> str:
-    """What a system call ends with, by the error's name; "" if it is done."""
+    """Returns the name of the error of a system call; "" if it succeeds."""
     words = [ctypes.c_long(one) if isinstance(one, int) else one for one in (*args, *[0] * 6)[:6]]
     if LIBC.syscall(ctypes.c_long(number(call)), *words) >= 0:
         return ""
@@ -205,7 +205,7 @@ def test_a_worker_writes_no_file(under: Under, told: Told, tmp_path: Path) -> No
 def test_the_checker_goes_on_where_it_may_not_write(
     under: Under, told: Told, tmp_path: Path
 ) -> None:
-    """As where Python would keep a compiled module."""
+    """As when Python tries to write a compiled module."""
 
     def main() -> int:
         for write in (lambda: (tmp_path / "file").write_text(""), (tmp_path / "new").mkdir):
@@ -275,7 +275,7 @@ def test_a_child_that_asserts_wrongly_ends_by_abort(under: Under, told: Told) ->
     assert not told
 
 
-# ---- whether -------------------------------------------------------------------------------------
+# ---- whether there are filters -------------------------------------------------------------------
 
 
 def configuration(more: str = "", process: str = "") -> Config:

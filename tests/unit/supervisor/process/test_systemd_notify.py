@@ -1,4 +1,4 @@
-"""What a service manager hears, over a real datagram socket."""
+"""Messages to a service manager, over a real datagram socket."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PID = 4711
 
 
 class Manager:
-    """The other end: a socket at an address, and what came."""
+    """The service manager's socket at an address, and the messages that came."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -97,7 +97,7 @@ def test_children_do_not_inherit_the_right_to_speak_and_a_successor_does(
 
 def test_a_manager_that_is_behind_is_waited_for_where_it_matters(manager: Manager) -> None:
     notifier = Notifier({"NOTIFY_SOCKET": manager.address}, PID)
-    for _ in range(1_000):  # more than its queue holds
+    for _ in range(1_000):  # more messages than its queue holds
         notifier.alive()
     timer = threading.Timer(0.2, lambda: [manager.hears() for _ in range(3)])
     timer.start()

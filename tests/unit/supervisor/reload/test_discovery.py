@@ -1,4 +1,4 @@
-"""What the control process is told to follow."""
+"""The order to the control process to follow discovery sources."""
 
 from __future__ import annotations
 

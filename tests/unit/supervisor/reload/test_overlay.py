@@ -1,4 +1,4 @@
-"""Run-time changes over a file: the table of docs/reload.md, and there and back as plain data."""
+"""Run-time changes over a file: the table of docs/reload.md, and writing and reading plain data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SOURCE = {"discovery": {"type": "file", "path": "/members"}}
 
 
 def config(*backends: Any, discovers: bool = True) -> Config:
-    """Pool `web` with these backends: names, or (name, weight). discovers: it has a source too."""
+    """Returns pool `web` with these backends: names, or (name, weight)."""
     rows = [
         {"name": one[0], "address": "127.0.0.1:80", "weight": one[1]}
         if isinstance(one, tuple)
@@ -33,12 +33,12 @@ def config(*backends: Any, discovers: bool = True) -> Config:
 
 
 def backend(name: str, weight: int = 1) -> Backend:
-    """One more."""
+    """Returns one more backend."""
     return Backend.model_validate({"name": name, "address": "127.0.0.1:81", "weight": weight})
 
 
 def members(overlay: Overlay, file: Config) -> dict[str, int]:
-    """The backends in force, with their weights."""
+    """Returns the backends in force, with their weights."""
     return {one.name: one.weight for one in overlay.over(file).pools["web"].backends}
 
 

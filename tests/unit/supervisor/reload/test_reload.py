@@ -1,4 +1,5 @@
-"""A change of the configuration, phase by phase: what may begin when, and what comes too late."""
+"""A change of the configuration, phase by phase: what may begin in which phase, and what is too
+late."""
 
 from __future__ import annotations
 
@@ -36,7 +37,7 @@ OLD, NEW = config("1", discovery=SOURCE), config("1", "2", discovery=SOURCE)
 
 
 class Loads:
-    """Stands where loaders do: a configuration is read when the test says so."""
+    """Stands in for loaders: a configuration is read when the test says so."""
 
     def __init__(self) -> None:
         self.begun: list[tuple[Callable[..., None], Callable[..., None]]] = []
@@ -53,7 +54,7 @@ class Loads:
 
 
 class Running:
-    """A configuration in force, with a reactor whose time the test says."""
+    """A configuration in force, with a reactor whose time the test sets."""
 
     def __init__(self, loads: Loads) -> None:
         self.loads = loads
@@ -79,7 +80,7 @@ class Running:
         self.timers.append((delay_ms, call))
 
     def passes(self, delay_ms: int) -> None:
-        """All that waits for this long is due."""
+        """Runs all timers that are due within this time."""
         due = [call for ms, call in self.timers if ms == delay_ms]
         self.timers = [one for one in self.timers if one[0] != delay_ms]
         for call in due:
@@ -100,14 +101,14 @@ class Running:
         getattr(self.reloads, op)(args, self.answers.append)
 
     def code(self, op: str, **args: Any) -> str:
-        """Of the refusal at once."""
+        """Returns the code of an immediate refusal."""
         with pytest.raises(AdminError) as caught:
             self.ask(op, **args)
         return caught.value.code
 
     @property
     def ports(self) -> list[int | None]:
-        """Of the backends in force."""
+        """Returns the ports of the backends in force."""
         return [one.port for one in self.reloads.source.running.pools["web"].backends]
 
 

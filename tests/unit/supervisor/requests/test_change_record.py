@@ -1,4 +1,5 @@
-"""The record of changes: who, what, and how it ended; no secret, and bounded."""
+"""The record of changes: who asked for what, and how it ended; it has no secrets, and is
+bounded."""
 
 from __future__ import annotations
 

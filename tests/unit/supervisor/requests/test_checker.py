@@ -1,4 +1,4 @@
-"""What the checker asks of the supervisor, carried out on a real table."""
+"""The checker's requests to the supervisor, carried out on a real table."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.unit.supervisor.tables import closed_port, table_of
 
 
 class Later:
-    """A reactor of which only `after` is used, and whose time the test says."""
+    """A reactor with only `after`, whose time the test sets."""
 
     def __init__(self) -> None:
         self.calls: list[Callable[[], None]] = []

@@ -1,4 +1,4 @@
-"""The registry of operations: each row has one that carries it out, and nothing else is bound."""
+"""The registry of operations: each row has a function, and no other function is bound."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the control process may ask: each change on a real table, each fault an answer."""
+"""Requests of the control process: each change on a real table; each fault becomes an answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OPS = ("state", "weight", "kill", "kill_backend")
 
 
 class Notes:
-    """Nobody keeps in mind what is changed."""
+    """Discards all run-time changes."""
 
     def note_state(self, pool: str, name: str, state: str) -> None: ...
 
@@ -27,7 +27,7 @@ class Notes:
 
 
 class Supervisor:
-    """Requests before a table; `sent` is what workers would have been told."""
+    """Requests with a table. `sent` has the commands for workers."""
 
     def __init__(self) -> None:
         self.table: Table = table_of(
@@ -40,7 +40,7 @@ class Supervisor:
             {
                 **{op: at_once(getattr(self.backends, op)) for op in OPS},
                 "confirm": at_once(lambda _: "confirmed"),  # only while the service serves
-                "publish": at_once(lambda _: None),  # the checker's
+                "publish": at_once(lambda _: None),  # only for the checker
             },
             Record(lambda _kind, _fields: None),
             phase=lambda: self.phase,
@@ -58,13 +58,13 @@ class Supervisor:
         return answer
 
     def done(self, op: str, **args: object) -> Any:
-        """The result of a request that is carried out."""
+        """Returns the result of a request that succeeds."""
         answer = self.ask(op, args)
         assert answer == {"id": 7, "ok": True, "result": answer.get("result")}
         return answer["result"]
 
     def refused(self, op: object, args: object) -> str:
-        """The code of a refusal; nothing was done."""
+        """Returns the code of a refusal; nothing was changed."""
         before = self.table.backends()
         answer = self.ask(op, args)
         assert (answer["id"], answer["ok"], set(answer["error"])) == (7, False, {"code", "message"})
@@ -147,7 +147,8 @@ def test_a_living_session_is_killed_by_its_worker(
     supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Alive:
-        """Where worker 2 has session 5 with the serial 9; the table itself has no such setter."""
+        """A table where worker 2 has session 5 with serial 9; the real table has no setter for
+        it."""
 
         def session_serial(self, worker: int, slot: int) -> int:
             return 9 if (worker, slot) == (2, 5) else 0

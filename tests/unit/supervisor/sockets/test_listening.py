@@ -1,4 +1,5 @@
-"""Listening sockets: who may listen where, what is said when not, and when each one closes."""
+"""Listening sockets: which can be opened, the error for those that cannot, and when each is
+closed."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ LOOPBACK = "127.0.0.1"
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """A port of this test alone, on both families."""
+    """Returns a port that only this test uses, on both families."""
     with PORTS.taken() as one:
         yield one
 
@@ -100,7 +101,7 @@ def test_a_port_whose_old_connections_still_linger_can_be_had(port: int) -> None
     sock.settimeout(20)
     with socket.create_connection((LOOPBACK, port)) as client:
         server, _ = sock.accept()
-        server.close()  # first: this side gets the TIME_WAIT
+        server.close()  # closed first, so that this side gets the TIME_WAIT
         assert client.recv(1) == b""
     listening.close()
     opened(Bind(LOOPBACK, port)).close()
@@ -145,7 +146,7 @@ def test_a_unix_socket_stays_until_the_last_worker_is_released(tmp_path: Path) -
     path = str(tmp_path / "a.sock")
     listening = opened(Bind("", 0, path), workers=2)
     listening.release(1, range(2))
-    listening.release(1, range(2))  # told twice: drained, then ended
+    listening.release(1, range(2))  # called twice: when drained, and when ended
     assert connects(socket.AF_UNIX, path)
     listening.release(0, range(2))
     assert not (tmp_path / "a.sock").exists()

@@ -1,4 +1,4 @@
-"""One client always meets the same socket, and clients are spread over all."""
+"""A client always meets one socket, and clients are spread over all sockets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WORKERS, CLIENTS = 3, 240
 
 @contextlib.contextmanager
 def opened(host: str) -> Iterator[list[socket.socket]]:
-    """An address's sockets, on a free port."""
+    """Yields an address's sockets, on a free port."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         probe.bind((host.strip("[]"), 0))
@@ -33,7 +33,7 @@ def opened(host: str) -> Iterator[list[socket.socket]]:
 
 
 def met(sockets: list[socket.socket], clients: list[socket.socket], to: str) -> list[int]:
-    """Which socket each client's datagram comes to."""
+    """Returns which socket gets each client's datagram."""
     port = sockets[0].getsockname()[1]
     by_client: dict[int, int] = {}
     for client in clients:

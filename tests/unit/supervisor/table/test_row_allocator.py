@@ -1,4 +1,4 @@
-"""Rows for keys, against a list that remembers everything."""
+"""Rows for keys, compared with a list that remembers everything."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def test_a_key_keeps_its_row_and_only_an_idle_row_is_given_on(
     rows: RowAllocator[str] = RowAllocator(
         SIZE, is_idle=lambda row: row not in busy, recycle=recycled.append
     )
-    owner: dict[int, str] = {}  # of every row ever given: who had it last
+    owner: dict[int, str] = {}  # the last key of every row that was given
     live: dict[str, int] = {}
-    left: list[str] = []  # keys that are gone, the one gone for longest first
+    left: list[str] = []  # removed keys, oldest first
     for step, key in steps:
         if step == "take" and key not in live:
             room = rows.has_room([key])
@@ -63,7 +63,7 @@ def test_a_key_keeps_its_row_and_only_an_idle_row_is_given_on(
 
 
 def rows_of(key: str, owner: dict[int, str]) -> int:
-    """The row that a key has or had."""
+    """Returns the row that a key has or had."""
     return next(row for row, one in owner.items() if one == key)
 
 

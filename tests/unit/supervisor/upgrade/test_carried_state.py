@@ -1,4 +1,4 @@
-"""What one program tells its successor: by name, into a table with other rows."""
+"""The state that one program passes to the next: by name, into a table with other rows."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STICKS = {"key": "source_ip", "ttl": "30m"}
 
 
 def config(pools: dict[str, list[str]], **more: Any) -> Config:
-    """A listener for each pool, in this order."""
+    """Returns a listener for each pool, in this order."""
     return resolve(
         build(
             {
@@ -52,7 +52,7 @@ def config(pools: dict[str, list[str]], **more: Any) -> Config:
 
 
 def filled(found: Config, key: bytes = b"") -> tuple[Table, Membership]:
-    """A table of that configuration."""
+    """Returns a table of that configuration."""
     table = Table(capacities(found))
     membership = Membership(table)
     membership.start(found, key)
@@ -66,12 +66,12 @@ def before() -> tuple[Table, Membership]:
 
 @pytest.fixture
 def after(before: tuple[Table, Membership]) -> tuple[Table, Membership]:
-    """The same names in other rows; one pool is no more."""
+    """Returns the names in other rows; one pool is removed."""
     return filled(config({"names": ["new", "y", "x"], "web": ["b", "a"]}), before[0].hash_key)
 
 
 def plain(told: Any) -> Any:
-    """As it is after its way through a file."""
+    """Returns the state as it is after writing and reading it."""
     return json.loads(json.dumps(told))
 
 
@@ -191,7 +191,7 @@ def test_counts_and_measures_are_the_same_in_the_other_table(
 
 
 def dict_of(rows: Any) -> dict[tuple[str, ...], Any]:
-    """Rows of names and a value, by their names."""
+    """Returns rows of names and a value as a map by name."""
     return {tuple(row[:-1]): row[-1] for row in rows}
 
 
@@ -219,7 +219,7 @@ def test_udp_counts_go_over_too() -> None:
 
 
 def with_list(path: Path) -> Config:
-    """A listener that turns away who is in this file."""
+    """Returns a listener that turns away clients in this file's networks."""
     access = {"deny_file": str(path)}
     listeners = {"web": {"bind": ["127.0.0.1:7003"], "pool": "web", "access": access}}
     pools = {"web": {"backends": ["127.0.0.1:8000"]}}

@@ -1,4 +1,4 @@
-"""The state that goes from program to program: there and back, and as earlier versions wrote it."""
+"""The state of an upgrade: written and read back, and as earlier versions wrote it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What workers tell, in words."""
+"""Events of workers, in words."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_the_source_in_an_event_reads_as_talkers_shows_it(
 
 
 class Clock:
-    """In place of a reactor: what is to happen later happens when the test says so."""
+    """Stands in for a reactor: the test decides when timers fire."""
 
     def __init__(self) -> None:
         self.later: list[tuple[int, Callable[[], None]]] = []

@@ -1,4 +1,4 @@
-"""Workers that hang: when they are told, that they are told once, and what happens to them."""
+"""Workers that hang: when and how often they are reported, and what happens to them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PID = 77
 
 
 class Scene:
-    """One worker and a clock, by hand."""
+    """One worker, and a clock that the test sets."""
 
     def __init__(self, policy: str) -> None:
         self.policy = policy
@@ -57,7 +57,7 @@ class Scene:
         self.told.append(kind)
 
     def looks(self, count: int, *, beats: bool = False) -> None:
-        """So many looks, each in its time; beats: the worker made a turn before each."""
+        """Makes this number of looks, each in time. beats: the worker makes a turn before each."""
         for _ in range(count):
             self.now_ms += LOOK_EVERY_MS
             if beats:
@@ -65,7 +65,7 @@ class Scene:
             self._mine.look()
 
     def rings(self) -> int:
-        """How often the worker's bell was rung."""
+        """Returns how often the worker was woken by its eventfd."""
         try:
             return os.eventfd_read(self.wakeup_fd)
         except BlockingIOError:
@@ -103,7 +103,7 @@ def test_an_idle_worker_is_asked_for_a_sign_and_a_busy_one_is_not(scene: Scene) 
 
 
 def test_a_worker_that_has_not_begun_or_is_to_end_is_not_judged(scene: Scene) -> None:
-    scene.row.beat_ms = 10  # of a process before it
+    scene.row.beat_ms = 10  # the last turn of an earlier process
     scene.looks(3 * SILENT_LOOKS)
     scene.row.beat_ms = scene.now_ms
     scene.workers.stopping = True

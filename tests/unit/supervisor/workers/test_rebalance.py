@@ -1,4 +1,4 @@
-"""Evening out sessions: nobody has two more than another, and nothing moves that need not."""
+"""Rebalancing: no worker has two sessions more than another, and no session moves without need."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_all_have_the_same_afterwards_by_the_fewest_moves(active: dict[int, int]
         after[move.taker] += move.sessions
     assert sum(after.values()) == sum(active.values())
     assert max(after.values(), default=0) - min(after.values(), default=0) <= 1
-    # One by one from who has most to who has least, as long as that evens anything out.
+    # Moves one session at a time from the largest worker to the smallest, as long as that helps.
     naive, fewest = sorted(active.values()), 0
     if naive:
         mean, rest = divmod(sum(naive), len(naive))
