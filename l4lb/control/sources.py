@@ -49,15 +49,15 @@ class Sources:
         self._table = table
         self._channel = channel
         self._own: Mapping[str, Sequence[str]] = {}
-        self._waiting: set[asyncio.Task[None]] = set()  # for first answers
+        self._waiting: set[asyncio.Task[None]] = set()  # tasks that wait for first answers
         self._runner = Runner(
             World(self._apply, self._tell, self._health, self._known, monotonic_ms, (AdminError,))
         )
 
     def configure(self, message: Mapping[str, Any]) -> None:
-        """Follows other sources. message: {pools: settings by pool, own: names by pool}. The
-        supervisor is told when each source has answered or failed once: a start or a reload may
-        wait for that."""
+        """Follows the sources of another configuration. message: {pools: settings by pool, own:
+        names by pool}. Tells the supervisor when each source has answered or failed once: a start
+        or a reload may wait for that."""
         self._own = message["own"]
         self._runner.configure(
             {name: Discovery.model_validate(one) for name, one in message["pools"].items()}

@@ -1,9 +1,10 @@
-/* A worker's loop without a worker, over a small table: its clock stands until a test moves it, and
- * nothing happens to a session but what a test does.
+/* A worker's loop without a worker, over a small table. Its clock stands still until a test sets
+ * it, and a session changes only by what a test does.
  *
- * why: long for a header: it is the setting of two test programs, and not a door to anything.
+ * why: long for a header, because two test programs share this code.
  *
- * Listener 1 leads to pool 0, whose backends listen on loopback and never accept: the kernel does.
+ * Listener 1 leads to pool 0. The pool's backends listen on loopback and never accept; the kernel
+ * completes the handshakes.
  */
 #ifndef L4_TESTS_FAKE_LOOP_H
 #define L4_TESTS_FAKE_LOOP_H
@@ -70,7 +71,7 @@ static inline void fake_start(void)
     CHECK_EQ(0, l4_lines_start(&loop));
 }
 
-/* Checks that all that sessions had was given back. */
+/* Checks that sessions have given everything back. */
 static inline void fake_stop(void)
 {
     l4_plane_tcp.end_all(&loop, L4_NONE, L4_END_STOPPED);
@@ -98,7 +99,8 @@ static inline void fake_later(uint64_t ms)
     loop.now_us = loop.now_ms * 1000;
 }
 
-/* A session that has just been accepted and entered no stage: its row; *client is the other end. */
+/* Returns the row of a session that was accepted and has entered no stage; *client: its other end.
+ */
 static inline uint32_t fake_session(int *client)
 {
     const struct l4_addr from = {.family = AF_INET, .port = 4711, .ip = {10, 0, 0, 7}};
@@ -118,13 +120,13 @@ static inline uint32_t fake_session(int *client)
     return index;
 }
 
-/* Puts a session into a state that an edge may not lead to: for the test of one stage alone. */
+/* Puts a session into any state, whether an edge leads to it or not, to test one stage alone. */
 static inline void fake_state(uint32_t index, enum l4_session_state state)
 {
     L4_SET(l4_session_at(&loop, index)->state, state);
 }
 
-/* One turn of the loop: what the kernel says now, then the timers that are due. */
+/* Makes one turn of the loop: events of the kernel, then the timers that are due. */
 static inline void fake_turn(void)
 {
     struct epoll_event events[FAKE_EVENTS];

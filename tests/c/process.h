@@ -1,5 +1,4 @@
-/* A child that does not outlive its test: one that spins until it is killed must not do so for
- * ever when the test itself was ended. */
+/* A child that does not outlive its test, also if the test itself was killed. */
 #ifndef L4_TESTS_PROCESS_H
 #define L4_TESTS_PROCESS_H
 
@@ -18,7 +17,8 @@ static inline pid_t fork_tied(void)
     return pid;
 }
 
-/* Does a process that does this end by an assertion of its own? What it says of it is not shown. */
+/* Returns whether a process that does this ends by an assertion. The assertion's text is not shown.
+ */
 static inline bool aborts(void (*act)(void))
 {
     int status;

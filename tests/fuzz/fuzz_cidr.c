@@ -1,5 +1,5 @@
-/* Lists of networks, and the sets built from them: a look-up says what a naive search says; and a
- * set of any bytes is looked through without a fault. */
+/* Lists of networks, and the sets built from them: a look-up gives the answer of a naive search,
+ * and a look-up in a set of random bytes does no harm. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -29,7 +29,7 @@ static uint8_t naive(const struct l4_prefix *networks, size_t count, const struc
     return value;
 }
 
-/* The last address of a network. */
+/* Returns the last address of a network. */
 static struct l4_addr last_of(const struct l4_prefix *network)
 {
     struct l4_addr addr = network->net;
@@ -38,7 +38,7 @@ static struct l4_addr last_of(const struct l4_prefix *network)
     return addr;
 }
 
-/* The address after it; of the last of all, the first. */
+/* Returns the next address; after the last address comes the first. */
 static struct l4_addr after(struct l4_addr addr)
 {
     for (int at = addr.family == AF_INET6 ? 15 : 3; at >= 0 && !++addr.ip[at]; at--)
@@ -46,7 +46,7 @@ static struct l4_addr after(struct l4_addr addr)
     return addr;
 }
 
-/* Looks up in a copy that ends where the set does, so that a sanitizer sees what is read beyond. */
+/* Looks up in a copy that ends with the set, so that a sanitizer sees a read past its end. */
 static uint8_t find_within(const void *set, size_t bytes, const struct l4_addr *addr)
 {
     void *copy = malloc(bytes);
@@ -63,7 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     struct l4_prefix networks[MOST];
     struct l4_addr probe = {.family = AF_INET6};
     memcpy(probe.ip, data, bytes < 16 ? bytes : 16);
-    if (bytes && data[0] == 0xff) { /* any bytes as a set */
+    if (bytes && data[0] == 0xff) { /* random bytes as a set */
         (void)find_within(data, bytes, &probe);
         return 0;
     }

@@ -10,7 +10,7 @@ static void require(int holds)
         abort();
 }
 
-/* That a hello is all there is known as soon as it is, and not before. */
+/* Checks that a hello counts as complete with its last byte, and not before. */
 static void await(const uint8_t *data, size_t bytes)
 {
     size_t due;

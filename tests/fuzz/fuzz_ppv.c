@@ -1,4 +1,4 @@
-/* PROXY headers: what is read can be written and read again, and says the same. */
+/* PROXY headers: a header that was read can be written and read again without a change. */
 #include <stdlib.h>
 #include <string.h>
 

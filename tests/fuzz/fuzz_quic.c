@@ -1,4 +1,4 @@
-/* QUIC packets: a server id lies whole in the packet, and what follows the id changes nothing. */
+/* QUIC packets: a server id lies completely in the packet, and bytes after it change nothing. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* A session as another worker describes it, whoever wrote the description: what is taken over is
- * driven by events, and all that it took is given back at its end. */
+/* Records of hand-overs, with any content. A session that is taken over is driven by events, and
+ * has given everything back at its end. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -10,14 +10,14 @@
 
 #include "../c/table.h"
 #include "run/handover.h"
-#include "run/lines.h"
 #include "run/handover_record.h"
+#include "run/lines.h"
 #include "run/session.h"
 #include "run/tcp.h"
 
 enum { SESSIONS = 8, OPS_MAX = 32, EVENTS = 8 };
 
-enum how { /* bits of the first byte: what of the record is left as the input has it */
+enum how { /* bits of the first byte: parts of the record that stay as in the input */
            ODD_NAMES = 1 << 0,
            ODD_STATE = 1 << 1,
            ODD_FDS = 1 << 2,
@@ -70,7 +70,7 @@ static void begin(void)
     require(loop.handovers && l4_lines_start(&loop) == 0);
 }
 
-/* Most inputs would be refused at the first look: what is not to be odd is made to fit. */
+/* Corrects all other parts, because most inputs would be refused at the first check. */
 static void make_fit(struct l4_record *record, uint8_t how)
 {
     static const uint32_t states[] = {L4_SESSION_CONNECT, L4_SESSION_RELAY, L4_SESSION_RESET,
@@ -110,7 +110,7 @@ static void make_fit(struct l4_record *record, uint8_t how)
         record->client.family = AF_INET;
 }
 
-/* The descriptors that the record says it comes with; ends: the other ends of its sockets. */
+/* Makes the descriptors that the record announces; ends: the other ends of its sockets. */
 static uint32_t make_fds(const struct l4_record *record, int *fds, int *ends)
 {
     uint32_t count = 0;
@@ -134,7 +134,7 @@ static uint32_t make_fds(const struct l4_record *record, int *fds, int *ends)
     return count;
 }
 
-/* One byte of the input: what a peer does, or the clock. */
+/* Carries out one byte of the input: an act of a peer, or a step of the clock. */
 static void act(uint8_t op, int *ends)
 {
     static char sink[70000];
@@ -164,7 +164,7 @@ static void act(uint8_t op, int *ends)
     }
 }
 
-/* As the worker's loop does. */
+/* Handles events and timers as the worker's loop does. */
 static void turn(void)
 {
     struct epoll_event events[EVENTS];

@@ -1,6 +1,6 @@
-/* Conversations of a TLS client with a plain backend through the pump, both directions at once: the
- * input decides buffers, pipes, versions, sizes, key updates and who reads when. Every byte is
- * compared; a conversation that stands still, or breaks, is a finding. */
+/* Conversations of a TLS client with a plain backend through the pump, both directions at once. The
+ * input decides buffers, pipes, versions, sizes, key updates, and when each side reads. Every byte
+ * is compared. A conversation that stops or breaks is a finding. */
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -43,18 +43,19 @@ struct side { /* one end of the conversation, outside the pump */
 };
 
 struct talk {
-    struct l4_half front, back; /* the client's, the backend's */
-    int backend;                /* the backend's own end */
+    struct l4_half front, back; /* towards client and backend */
+    int backend;                /* the backend's end of its socket */
     SSL *client;
     bool tls12;
-    size_t unwritten; /* bytes of a write that the client's library wants again */
-    uint64_t size;    /* bytes each way */
+    size_t unwritten; /* bytes of a write that OpenSSL wants to be repeated */
+    uint64_t size;    /* bytes in each direction */
     struct side up, down;
 };
 
 /* ---- choices --------------------------------------------------------------------------------- */
 
-/* A number below `below` of the input; behind its end they go on by themselves. */
+/* Returns a number below `below` from the input. After its end the numbers come from a generator.
+ */
 static uint32_t choose(uint32_t below)
 {
     const uint64_t byte = input.at < input.end ? *input.at++ : 0;
@@ -163,7 +164,7 @@ static void shake(struct talk *talk)
     REQUIRE(shaken == L4_SHAKE_DONE && SSL_is_init_finished(talk->client));
 }
 
-/* What epoll would say of a half. */
+/* Returns what epoll would report for a half. */
 static void note_edges(struct l4_half *half)
 {
     struct pollfd one = {.fd = half->fd, .events = POLLIN | POLLOUT | POLLRDHUP};
@@ -227,7 +228,7 @@ static void backend_reads(struct talk *talk, uint8_t *bytes)
     talk->up.got += got > 0 ? (uint64_t)got : 0;
 }
 
-/* One turn of everybody. Returns a number that changes when anything has moved. */
+/* Makes one turn of all sides. Returns a number that changes when anything has moved. */
 static uint64_t turn(struct talk *talk)
 {
     static uint8_t bytes[CHUNK + 1];

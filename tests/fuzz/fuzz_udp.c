@@ -1,5 +1,5 @@
-/* UDP: a run of datagrams comes apart into what was sent, and the sessions found by client are those
- * of a list that knows nothing of hashing. The input is a script of what clients do. */
+/* UDP: a run of datagrams is split into the datagrams that were sent, and sessions are found by
+ * client as in a plain list. The input is a script of clients' acts. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>

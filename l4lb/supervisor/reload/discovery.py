@@ -1,9 +1,9 @@
-"""What the control process is told to follow: the sources of backends in the configuration; and
-the wait for the first answers of sources that a reload brings.
+"""Orders to the control process to follow discovery sources, and the wait of a reload for the first
+answers of new sources.
 
-A pool that has no backend but those of discovery would turn clients away until its source has
-answered. So a reload follows the sources of such pools first, and installs the configuration with
-the backends that they found.
+A pool without backends of its own would turn clients away until its source has answered. A reload
+therefore first follows the new sources of such pools, and then installs the configuration with the
+backends that they have found.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from l4lb.supervisor.process.reactor import Reactor
 from l4lb.supervisor.reload.overlay import Overlay
 from l4lb.supervisor.reload.source import Source
 
-FIRST_ANSWERS_MS = 5_000  # the longest wait for the first answers of sources
+FIRST_ANSWERS_MS = 5_000  # maximum wait for the first answers of sources
 LOG = l4lb.log.get("supervisor")
 
 Prepare = Callable[[Config, Callable[[], None], Callable[[L4lbError], None]], None]
 
 
 def order(source: Source) -> dict[str, Any]:
-    """Returns the message for the control process: the sources by pool, and the names of the
-    backends that no source has found: the file's, and those that operators have added."""
+    """Returns the message for the control process: by pool the sources, and the names of the
+    backends that no source has found (the file's, and those that operators have added)."""
     pools = source.file.pools.items()
     own = {name: [one.name for one in pool.backends] for name, pool in pools}
     for pool, name in source.overlay.added:
@@ -44,13 +44,14 @@ def order(source: Source) -> dict[str, Any]:
 
 
 def unanswered(running: Config) -> list[str]:
-    """The pools that have no backend until their source finds one."""
+    """Returns the pools that have no backend until their source finds one."""
     return [name for name, pool in running.pools.items() if pool.discovery and not pool.backends]
 
 
 @dataclass
 class _Wait:
-    """The wait of one reload. pools: whose sources have not answered; then: what comes after."""
+    """The wait of one reload. pools: the pools whose sources are waited for. then: called after the
+    wait."""
 
     pools: set[str]
     then: Callable[[], None]
@@ -58,8 +59,8 @@ class _Wait:
 
 @dataclass
 class FirstAnswers:
-    """The wait of a reload for the sources that it brings. source: returns what is in force.
-    follow: sends the control process an order. prepare: what comes after the wait."""
+    """The wait of a reload for its new sources. source: returns the source in force. follow: sends
+    the control process an order. prepare: called after the wait."""
 
     reactor: Reactor
     source: Callable[[], Source]
@@ -71,7 +72,8 @@ class FirstAnswers:
     def __call__(
         self, config: Config, then: Callable[[], None], failed: Callable[[L4lbError], None]
     ) -> None:
-        """As Prepare; config: what the file says."""
+        """Waits, then prepares; the arguments are those of Prepare. config: the file's
+        configuration."""
         self._found.clear()
         pools = self._new(config)
         if not pools:
@@ -91,7 +93,7 @@ class FirstAnswers:
         self.reactor.after(FIRST_ANSWERS_MS, lambda: self._go_on(wait))
 
     def _new(self, config: Config) -> list[str]:
-        """The pools that need the first answer of a source that is not followed yet."""
+        """Returns the pools that need the first answer of a source that is not followed yet."""
         now = self.source()
         followed = {name: pool.discovery for name, pool in now.file.pools.items()}
         return [
@@ -102,8 +104,8 @@ class FirstAnswers:
         ]
 
     def _order_with(self, config: Config, pools: Iterable[str]) -> dict[str, Any]:
-        """Returns the order to follow the sources of these pools too. No backend of such a pool is
-        taken for one that its source has found."""
+        """Returns the order to follow the new sources of these pools too. It names all present
+        backends of these pools as their own, so that none counts as found by the new source."""
         now, running = self.source(), self.source().running.pools
         new = {name: config.pools[name] for name in pools}
         file = now.file.model_copy(update={"pools": {**now.file.pools, **new}})
@@ -113,14 +115,16 @@ class FirstAnswers:
         return message
 
     def take(self, pool: str, found: tuple[Backend, ...]) -> bool:
-        """Keeps what a source has found if a reload waits for it. Returns whether it does."""
+        """Keeps the backends that a source has found, if a reload waits for them. Returns whether
+        one does."""
         if self._wait is None or pool not in self._wait.pools:
             return False
         self._found[pool] = found
         return True
 
     def answered(self, pools: Iterable[str]) -> None:
-        """Each of these pools' sources has answered or failed once."""
+        """Ends the wait if it is for no other pools: the sources of these have answered or failed
+        once."""
         if self._wait is not None and self._wait.pools <= set(pools):
             self._go_on(self._wait)
 
@@ -133,7 +137,7 @@ class FirstAnswers:
         wait.then()
 
     def over(self, overlay: Overlay) -> Overlay:
-        """The overlay, with the backends that were found."""
+        """Returns the overlay with the backends that were found."""
         for pool, found in self._found.items():
             overlay = overlay.with_discovered(pool, found)
         return overlay

@@ -47,8 +47,9 @@ class Source:
         return replace(self.overlay, discovered={}).over(self.file)
 
     def saved(self) -> dict[str, Any]:
-        """What `save` needs. stated: what a file has to say for it; digest: of what must come of
-        reading that file; left_out: the changes at run time that no file can say."""
+        """Returns the answer to `save`. stated: the content of a file for the configuration in
+        force. digest: of the result of reading that file. left_out: run-time changes that no file
+        can express."""
         lasting = self.lasting
         return {
             "file": self.path,

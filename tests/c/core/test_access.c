@@ -8,11 +8,11 @@
 enum { LOOKS = 100000, MOVES = 200, ONE = 1, OTHER = 2 };
 
 static const struct l4_addr client = {.family = AF_INET, .ip = {192, 0, 2, 7}};
-static _Atomic uint32_t name = ONE; /* where the list is that turns the client away */
+static _Atomic uint32_t name = ONE; /* number of the list that turns the client away */
 static _Atomic uint32_t moved;
 static _Atomic bool over;
 
-/* Both sets anew, with one network each; 0: there is no such set. */
+/* Builds both sets again, with one network each; 0: the set does not exist. */
 static void publish(const uint8_t values[2])
 {
     l4_access_begin(&table);
@@ -24,8 +24,8 @@ static void publish(const uint8_t values[2])
     l4_access_publish(&table);
 }
 
-/* The list moves from number to number. The one it has left is at once a list that lets the client
- * in, or none. */
+/* Moves the list from number to number. The number that it has left becomes at once a list that
+ * lets the client in, or no list. */
 static void *moves(void *none)
 {
     for (uint32_t i = 0; !L4_GET(over); i++) {

@@ -1,4 +1,5 @@
-/* The algorithms' promises: shares, stickiness of hashes, slow starts, and the Maglev table. */
+/* The promises of the algorithms: shares, stability of hashes, slow starts, and the Maglev table.
+ */
 #include <string.h>
 
 #include "base/random.h"
@@ -11,7 +12,7 @@ enum { MANY = 100, SMALL = 65537, KEYS = 50000 };
 
 static uint64_t state = 7;
 
-/* A pick that gives its place back at once; the answer's backend. */
+/* Makes a pick and gives its place back at once. Returns the backend. */
 static uint32_t choose(uint64_t hash, uint64_t now_ms)
 {
     const struct l4_pick_request request = {
@@ -42,7 +43,7 @@ static const uint16_t *maglev_slots(void)
     return l4_view_maglev(&table, l4_table_view(&table, 0, L4_GET(pool->view_generation)));
 }
 
-/* Pearson's statistic of counts against the weights' shares. */
+/* Returns Pearson's statistic of the counts against the shares of the weights. */
 static double chi_square(const uint32_t *counts, const uint32_t *weights, uint32_t n)
 {
     double sum = 0, total = 0, chi = 0;
@@ -200,7 +201,7 @@ TEST(a_maglev_table_depends_on_names_and_weights_only)
     for (int i = 0; i < SMALL; i++)
         names[i] = (uint8_t)maglev_slots()[i];
     l4_table_close(&table);
-    table_with(1, 20, NULL, L4_MAGLEV); /* the same names in other rows, and another hash key */
+    table_with(1, 20, NULL, L4_MAGLEV); /* equal names in other rows, and another hash key */
     table.header->hash_key = (struct l4_hash_key){1, 2};
     for (uint32_t i = 0; i < 20; i++)
         snprintf(l4_table_backend(&table, 19 - i)->name, L4_NAME_MAX, "10.1.0.%u:80", i);
@@ -220,7 +221,7 @@ static void count(uint64_t now_ms, uint32_t *counts, int picks)
         counts[choose(l4_random(&state), now_ms)]++;
 }
 
-/* Backend 3 returned at 10,000; the ramp is 8,000 long. */
+/* Backend 3 returned at 10,000; its slow start lasts 8,000. */
 static void check_ramp(enum l4_balance balance)
 {
     uint32_t counts[4];
@@ -232,11 +233,11 @@ static void check_ramp(enum l4_balance balance)
     L4_SET(l4_table_backend(&table, 3)->up_since_ms, 10000);
     count(10080, counts, 8000);
     CHECK(counts[3] < 100);
-    count(14000, counts, 8000); /* half its weight: 1 of 7 */
+    count(14000, counts, 8000); /* half of its weight: 1 of 7 sessions */
     CHECK(counts[3] > 800 && counts[3] < 1450);
     count(18000, counts, 8000);
     CHECK(counts[3] > 1800 && counts[3] < 2200);
-    for (uint32_t b = 0; b < 4; b++) /* when all ramp together, none starves */
+    for (uint32_t b = 0; b < 4; b++) /* if all start slowly together, none starves */
         L4_SET(l4_table_backend(&table, b)->up_since_ms, 20000);
     count(20001, counts, 8000);
     for (uint32_t b = 0; b < 4; b++)
@@ -303,11 +304,12 @@ TEST(a_slower_sample_is_believed_at_once)
     l4_response_observe(&word, 1000, 50000);
     CHECK_EQ(50000, l4_response_read(&word, 1000));
     CHECK(l4_response_read(&word, 2000) <= 25000);
-    l4_response_observe(&word, 1000, 1ull << 40); /* what is too long for the word is its most */
+    l4_response_observe(&word, 1000,
+                        1ull << 40); /* a time too long for the word becomes its maximum */
     CHECK(l4_response_read(&word, 1000) > 67000000);
 }
 
-/* Backend b answers every pick after its own time; the share that each gets of `picks`. */
+/* Backend b answers every pick after its own time. Counts the picks that each backend gets. */
 static void run_answering(uint64_t *now_us, const uint64_t *answer_us, uint32_t *counts, int picks)
 {
     memset(counts, 0, 4 * sizeof *counts);
@@ -352,7 +354,7 @@ TEST(a_backend_that_owes_an_answer_grows_slower_with_its_silence)
         CHECK_EQ(0, choose(0, 7000));
     l4_count_answer(&table, 1, 1);
     CHECK_EQ(0, l4_response_of(b, 7000));
-    CHECK_EQ(0, l4_count_owe(&table, 1, 1)); /* and one that dies with its worker is forgotten */
+    CHECK_EQ(0, l4_count_owe(&table, 1, 1)); /* an attempt of a dead worker is forgotten */
     l4_count_clear(&table, 1);
     CHECK_EQ(0, l4_count_settle(&table));
     CHECK_EQ(0, L4_GET(b->owed));

@@ -1,4 +1,4 @@
-/* The table of UDP sessions against a naive twin: an array that is searched from end to end. */
+/* The table of UDP sessions against a naive oracle: an array that is searched from end to end. */
 #include <string.h>
 
 #include "base/random.h"
@@ -59,7 +59,7 @@ static uint32_t twin_victim(void)
     return oldest[1];
 }
 
-/* One random thing that happens to a client, to both tables. */
+/* Applies one random event of a client to both tables. */
 static void step(uint64_t *random)
 {
     const uint32_t client = (uint32_t)(l4_random(random) % CLIENTS);

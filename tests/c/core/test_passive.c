@@ -21,7 +21,7 @@ static bool ejected(uint32_t backend, uint64_t now_ms)
     return l4_passive_ejected(l4_table_backend(&table, backend), now_ms);
 }
 
-/* A client of 192.0.2.0/24, or (ip 0) of a network of IPv6. */
+/* Returns a client in 192.0.2.0/24, or (ip 0) in an IPv6 network. */
 static struct l4_addr client(uint8_t ip, uint8_t last)
 {
     struct l4_addr addr = {.family = AF_INET, .port = last, .ip = {192, 0, 2, ip}};
@@ -178,7 +178,7 @@ TEST(who_dies_while_ejecting_blocks_nobody_once_reaped)
 {
     table_with(2, 2, NULL, L4_ROUND_ROBIN);
     rule(1, 100, 500, 50);
-    L4_SET(l4_table_pool(&table, 0)->passive.ejector, 2); /* worker 1 died there */
+    L4_SET(l4_table_pool(&table, 0)->passive.ejector, 2); /* worker 1 died while it decided */
     fail(0, 3, 10);
     CHECK(!ejected(0, 10));
     l4_passive_forget(&table, 0);
@@ -200,7 +200,7 @@ TEST(only_evidence_from_after_its_begin_ends_an_ejection_early)
     CHECK(l4_passive_end(&table, 0, 11, 20));
     CHECK(!ejected(0, 20));
     CHECK(!l4_passive_end(&table, 0, 30, 31));
-    fail(0, 1, 31); /* but it is remembered: the next one lasts twice as long */
+    fail(0, 1, 31); /* the ejection is remembered: the next one lasts twice as long */
     CHECK(ejected(0, 230) && !ejected(0, 231));
     l4_table_close(&table);
 }
@@ -209,7 +209,7 @@ TEST(picks_pass_over_who_is_ejected_and_only_try_all_asks_it)
 {
     for (uint32_t balance = 0; balance < L4_BALANCE_COUNT; balance++) {
         if (balance == L4_MAGLEV)
-            continue; /* it needs a table of its own; the judge is the same */
+            continue; /* it needs a table of its own, and is judged alike */
         table_with(1, 2, NULL, (enum l4_balance)balance);
         rule(1, 100, 500, 100);
         fail(0, 1, 10);
@@ -224,7 +224,7 @@ TEST(picks_pass_over_who_is_ejected_and_only_try_all_asks_it)
     }
 }
 
-/* Four processes fail every backend at once: the share is never passed, whoever wins. */
+/* Four processes fail every backend at once: the maximum share is never exceeded. */
 TEST(the_share_holds_while_many_workers_eject_at_once)
 {
     table_with(4, 8, NULL, L4_ROUND_ROBIN);
@@ -232,7 +232,7 @@ TEST(the_share_holds_while_many_workers_eject_at_once)
     for (uint32_t worker = 0; worker < 4; worker++) {
         if (fork() == 0) {
             for (uint64_t i = 0; i < 40000; i++) {
-                const uint64_t now = 1000000; /* never over: each is ejected once, then stays */
+                const uint64_t now = 1000000; /* ejections do not end: each is ejected once */
                 l4_passive_unreached(&table, worker, (uint32_t)(i * (worker + 1) % 8), now,
                                      ECONNREFUSED);
             }

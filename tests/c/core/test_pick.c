@@ -1,4 +1,4 @@
-/* Schedules and picks against naive twins. */
+/* Schedules and picks against naive oracles. */
 #include <string.h>
 
 #include "check.h"
@@ -30,7 +30,7 @@ TEST(all_weights_zero_gives_no_slot)
     CHECK_EQ(0, l4_schedule_build(weights, 0, scaled, credit, slots));
 }
 
-/* In every prefix each member is within one of its exact share. */
+/* In every prefix of the schedule each member is within one of its exact share. */
 TEST(every_prefix_of_random_schedules_is_within_one_of_the_exact_share)
 {
     srand(3);
@@ -143,8 +143,8 @@ TEST(a_pools_max_connections_holds_over_its_backends)
     l4_table_close(&table);
 }
 
-/* Open and close at random; after each open the counts are what a naive twin with exact fractions
- * would allow: nobody could have been chosen with a smaller load. */
+/* Opens and closes at random. After each open a naive oracle with exact fractions checks that no
+ * backend with a smaller load could have been chosen. */
 TEST(least_connections_always_gives_the_least_loaded)
 {
     const uint32_t weights[] = {1, 2, 5, 3};

@@ -1,4 +1,4 @@
-/* Who goes first when there is no room, against a naive twin. */
+/* Load shedding: which sessions are ended when there is no room, against a naive oracle. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,7 +39,7 @@ static uint32_t idle_of(uint32_t count, uint32_t source)
     return idle;
 }
 
-/* The naive twin: how many must go, and of a source that holds how many; 0: none. */
+/* The naive oracle: how many sessions must end, of a source with how many; 0: none. */
 static uint32_t expected(uint32_t count, uint32_t most, uint32_t *held)
 {
     const uint32_t among = sources_in(count) + 1, fair = (count + among - 1) / among;
@@ -56,11 +56,11 @@ static uint32_t expected(uint32_t count, uint32_t most, uint32_t *held)
 static void fill(uint64_t *random, uint32_t count, uint32_t sources)
 {
     for (uint32_t i = 0; i < count; i++) {
-        /* The square of a share: some sources hold much more than others. */
+        /* Squares a share, so that some sources hold much more than others. */
         const uint64_t share = l4_random(random) % sources;
         const uint32_t source = (uint32_t)(share * share / sources);
         rows[i] = (struct l4_shed_row){
-            .source = (source + 1) * 0x10000, /* all begin at one place of the table */
+            .source = (source + 1) * 0x10000, /* all hash to one place of the table */
             .idle_ms = (uint32_t)(l4_random(random) % (2 * LEAST)),
             .at = i,
         };
@@ -135,7 +135,7 @@ TEST(who_is_busy_stays_and_the_next_biggest_goes)
 {
     for (uint32_t i = 0; i < 30; i++)
         put(i, i < 16 ? 1 : i < 28 ? 2 : 3, i < 16 ? 0 : 500);
-    CHECK_EQ(4, l4_shed_choose(rows, 30, LEAST, 32, chosen)); /* 12 less a fair share of 8 */
+    CHECK_EQ(4, l4_shed_choose(rows, 30, LEAST, 32, chosen)); /* 12 minus a fair share of 8 */
     CHECK_EQ(2, rows[chosen[0]].source);
 }
 

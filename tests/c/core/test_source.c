@@ -1,4 +1,4 @@
-/* Sessions of sources against a naive twin: an array of counts. */
+/* Sessions of sources against a naive oracle: an array of counts. */
 #include "base/random.h"
 #include "check.h"
 #include "core/source.h"
@@ -7,7 +7,7 @@ enum { SOURCES = 40, MOST = 64, LIMIT = 5, STEPS = 300000 };
 
 static uint64_t hash_of(uint32_t source)
 {
-    /* Few different low bits: they get in each other's way. */
+    /* Few different low bits, so that sources collide. */
     return (uint64_t)source << 32 | (source % 3 ? 14 : source % 7);
 }
 
@@ -46,7 +46,7 @@ TEST(without_a_limit_it_only_counts)
     CHECK(!l4_sources_take(&sources, 7, 60));
     l4_sources_drop(&sources, 7);
     CHECK(l4_sources_take(&sources, 7, 60));
-    l4_sources_drop(&sources, 8); /* it has none */
+    l4_sources_drop(&sources, 8); /* source 8 has no session */
     l4_sources_close(&sources);
 }
 

@@ -1,5 +1,5 @@
-/* Sticky entries: bounded, oldest first, agreed on by all who enter at once, whole after a death.
- */
+/* Sticky entries: bounded, the oldest is replaced first, processes that enter one at the same time
+ * agree, and entries are whole after a death. */
 #include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -69,7 +69,7 @@ TEST(it_is_forgotten_when_it_was_away_for_longer_than_the_ttl)
     start(7);
     const uint32_t first = meet(0, 1, 1000);
     CHECK_EQ(first, meet(0, 1, 10000));
-    CHECK_EQ(first, meet(0, 1, 19500)); /* each session is a use */
+    CHECK_EQ(first, meet(0, 1, 19500)); /* each session uses the entry */
     uint32_t others = 0;
     for (uint64_t i = 1; i <= 7; i++)
         others += meet(0, 1, 19500 + i * (TTL + 500)) != first;
@@ -93,7 +93,7 @@ TEST(it_moves_when_its_backend_may_not_serve_and_stays_when_that_is_only_full)
     L4_SET(l4_table_pool(&table, 0)->sticky.in_drain, 0);
     CHECK_EQ(other, meet(0, 1, 1000));
     L4_SET(b->state, L4_READY);
-    CHECK_EQ(other, meet(0, 1, 1000)); /* it has moved */
+    CHECK_EQ(other, meet(0, 1, 1000)); /* the client has moved to another backend */
     L4_SET(l4_table_backend(&table, other)->health, L4_DOWN);
     CHECK_EQ(own, meet(0, 1, 1000));
     L4_SET(b->used, L4_GET(b->used) + 1); /* the row was given to another backend */
@@ -108,7 +108,7 @@ TEST(many_clients_displace_those_not_seen_for_longest)
     start(3);
     for (uint32_t c = 0; c < 4000; c++) {
         meet(0, c, 1000 + c);
-        meet(0, 4242424, 1000 + c); /* a regular is never displaced */
+        meet(0, 4242424, 1000 + c); /* a client that comes often is never displaced */
     }
     CHECK(entries(5000) <= ENTRIES);
     CHECK(entries(5000) > ENTRIES * 9 / 10);
@@ -122,7 +122,7 @@ TEST(many_clients_displace_those_not_seen_for_longest)
 
 static uint32_t seen[4][100];
 
-/* Each enters the same clients, at a backend of its own. */
+/* Each process enters these clients, with a backend of its own. */
 static void *race(void *argument)
 {
     const uint32_t worker = (uint32_t)(uintptr_t)argument;
@@ -134,7 +134,8 @@ static void *race(void *argument)
     return NULL;
 }
 
-/* One that could not be entered, as a filler was interrupted for too long, is told so: L4_NONE. */
+/* An entry cannot be made while another process is interrupted for too long: the result is L4_NONE.
+ */
 TEST(workers_that_enter_one_client_at_once_agree)
 {
     for (int round = 0; round < 50; round++) {
@@ -179,8 +180,8 @@ TEST(a_pick_given_up_for_the_agreed_one_gives_its_place_back)
     l4_table_close(&table);
 }
 
-/* Processes that enter clients are killed at random moments: no place is lost for good, and every
- * entry that can be read names a backend. */
+/* Processes are killed at random moments while they enter clients. No slot is lost for good, and
+ * every readable entry names a backend. */
 TEST(a_place_is_not_lost_with_a_process_that_dies)
 {
     start(7);

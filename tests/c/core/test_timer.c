@@ -1,4 +1,4 @@
-/* The timer wheel against a naive twin: a plain array of due times. */
+/* The timer wheel against a naive oracle: an array of due times. */
 #include <stdlib.h>
 
 #include "check.h"

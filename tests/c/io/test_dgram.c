@@ -1,4 +1,4 @@
-/* Batches of datagrams over loopback sockets: every one arrives as it was, in order. */
+/* Batches of datagrams over loopback sockets: every one arrives unchanged and in order. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,7 +44,7 @@ static void close_pair(void)
     close(to);
 }
 
-/* Sizes as senders have them: runs of equal ones, some shorter, some empty. */
+/* Sizes as senders use them: runs of equal ones, some shorter, some empty. */
 static uint32_t size_after(uint64_t *random, uint32_t before)
 {
     const uint64_t r = l4_random(random);
@@ -195,7 +195,7 @@ TEST(a_socket_keeps_the_port_that_it_is_asked_to_have_if_it_is_free)
     int fd = l4_dgram_connect(&backend, NULL, &port, &made);
     CHECK(fd >= 0 && port != 0);
     again = port;
-    from = l4_dgram_connect(&backend, NULL, &again, &made); /* it is taken */
+    from = l4_dgram_connect(&backend, NULL, &again, &made); /* the port is in use */
     CHECK(from >= 0 && again != port);
     close(fd);
     again = port;

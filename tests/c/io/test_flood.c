@@ -1,4 +1,4 @@
-/* Late, or under a flood? What a listener's queue tells at each look. */
+/* Whether a listener is under a flood or only late, judged by its queue at each look. */
 #include <string.h>
 
 #include "base/bounds.h"
@@ -11,7 +11,7 @@ enum { ROOM = 1000 };
 static struct l4_flood flood;
 static uint64_t now_ms;
 
-/* The next look finds so many bytes and drops; does it say flood? */
+/* Looks at a queue with these bytes and drops. Returns whether it is under a flood. */
 static bool look(uint32_t waits, uint32_t drops)
 {
     const struct l4_flood_queue queue = {.waits = waits, .room = ROOM, .drops = drops};
@@ -44,7 +44,7 @@ TEST(a_queue_that_grows_past_half_of_its_room_is_a_flood_until_it_is_below)
 {
     begin();
     CHECK(!look(100, 0));
-    CHECK(!look(400, 0)); /* it grows, and has room */
+    CHECK(!look(400, 0)); /* the queue grows, and has room */
     CHECK(look(600, 0));
     CHECK(look(550, 0));
     CHECK(!look(450, 0));

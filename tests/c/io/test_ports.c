@@ -1,4 +1,5 @@
-/* The blocks of local ports: each once a round, none outside the range, and a full one is left. */
+/* The blocks of local ports: each is used once in a round, none is outside of the range, and a full
+ * one is left. */
 #include <stdbool.h>
 
 #include "base/bounds.h"
@@ -43,7 +44,7 @@ TEST(a_range_that_is_small_or_none_is_left_to_the_kernel)
     }
 }
 
-/* Connects, without listening for an answer; the port it left from. 0: it could not. */
+/* Begins to connect. Returns the local port; 0: there was none. */
 static uint32_t local_port(const struct l4_addr *to, struct l4_ports *ports, int *fd)
 {
     bool made;
@@ -65,7 +66,7 @@ TEST(a_connect_leaves_from_its_block_and_when_that_is_full_from_another)
         return;
     uint32_t inside = 0;
     for (int i = 0; i < MANY; i++) {
-        ports.block = 0; /* the same block for all: it must run out */
+        ports.block = 0; /* one block for all connections: it must run out */
         ports.left = 2;
         const uint32_t from = local_port(&to, &ports, &fds[i]);
         CHECK(from != 0);

@@ -41,7 +41,7 @@ static unsigned char byte_at(uint64_t position)
     return (unsigned char)(position * 2654435761u >> 13);
 }
 
-/* As an edge-triggered poller would: what is possible now. */
+/* Returns what is possible now, as an edge-triggered poller would report it. */
 static void note_edges(void)
 {
     struct pollfd both[] = {{.fd = from.fd, .events = POLLIN | POLLRDHUP},
@@ -224,7 +224,7 @@ TEST(the_first_pipes_are_large_and_the_others_small)
         taken[i] = l4_pipes_take(&pipes);
         CHECK(taken[i] != L4_NO_PIPE);
         const int size = fcntl(pipes.fds[taken[i]][1], F_GETPIPE_SZ);
-        /* A user who has used up what the kernel allows gets less, never more. */
+        /* The kernel may give less than asked for (pipe-user-pages-soft), never more. */
         CHECK(size <= (i < L4_PIPES_LARGE ? L4_PIPE_BYTES : L4_PIPE_SMALL_BYTES));
         CHECK(size >= L4_PIPE_MIN_BYTES);
         if (i == 0)

@@ -17,8 +17,8 @@ static struct l4_pipes pipes;
 static struct l4_tls_room room;
 static char scratch[L4_SCRATCH_BYTES];
 static struct l4_pump pump = {.pipes = &pipes, .scratch = scratch, .tls = &room};
-static struct l4_half front, back; /* the client's half, the backend's */
-static int backend;                /* the backend's own end */
+static struct l4_half front, back; /* the halves towards client and backend */
+static int backend;                /* the backend's end of its socket */
 static SSL_CTX *client_context;
 static SSL *client;
 
@@ -38,7 +38,7 @@ static void put_pem(uint32_t type, BIO *pem)
     BIO_free(pem);
 }
 
-/* One profile with a certificate of its own for "a.test". */
+/* Makes a profile with a certificate of its own for "a.test". */
 static void make_bundle(void)
 {
     const struct l4_bundle_profile profile = {
@@ -71,7 +71,7 @@ static void make_bundle(void)
     EVP_PKEY_free(key);
 }
 
-/* Loads so many bytes of the bundle. Returns the last step's word; the store, if whole, in *to. */
+/* Loads this many bytes of the bundle. Returns the last step's answer; *to: the complete store. */
 static int load(size_t bytes, struct l4_tls_store **to)
 {
     struct l4_tls_loader loader;
@@ -90,12 +90,12 @@ static void set_buffers(int fd, int bytes)
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
 }
 
-/* What a client may ask for. */
+/* Options of a client. */
 enum ask {
     ASK_NOTHING,
     ASK_CBC = 1 << 0,         /* a cipher of TLS 1.2 that makes the longest records */
     ASK_FRAGMENTS = 1 << 1,   /* records of 512 bytes */
-    ASK_KEY_UPDATES = 1 << 2, /* ... now and then, while bytes are under way */
+    ASK_KEY_UPDATES = 1 << 2, /* key updates now and then, while bytes are in flight */
 };
 
 static void make_client(int fd, enum ask asks)
@@ -122,7 +122,7 @@ static void begin(uint32_t pipes_most, enum ask asks)
     CHECK_EQ(0, l4_tls_open(&room, 1024, 4));
     CHECK_EQ(0, load(bundle_bytes, &store));
     l4_tls_adopt(&room, store);
-    if (asks & ASK_KEY_UPDATES) { /* TCP with so little room waits for its timers */
+    if (asks & ASK_KEY_UPDATES) { /* with so little room TCP waits for its timers */
         CHECK_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, outside));
         CHECK_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, inside));
     } else {
@@ -131,7 +131,7 @@ static void begin(uint32_t pipes_most, enum ask asks)
     }
     for (int i = 0; i < 2; i++) {
         set_buffers(outside[i], asks & ASK_KEY_UPDATES ? 8 << 10 : 48 << 10);
-        /* A receive that fills the scratch buffer makes as many records as there can be at once. */
+        /* One receive that fills the scratch buffer makes the maximum number of records. */
         set_buffers(inside[i], asks & ASK_FRAGMENTS ? 1 << 20 : 48 << 10);
         nonblocking(outside[i]);
         nonblocking(inside[i]);
@@ -173,7 +173,7 @@ static char byte_at(size_t i)
     return (char)(i * 31 + i / 997);
 }
 
-/* One turn of the pump each way, as after an event of everything. */
+/* Makes one turn of the pump in each direction, as if all events had come. */
 static void turn(void)
 {
     uint64_t moved = 0;
@@ -202,7 +202,7 @@ static void flood(enum ask asks)
         ssize_t m = count ? send(backend, out, count, MSG_NOSIGNAL) : 0;
         down_sent += m > 0 ? (size_t)m : 0;
         turn();
-        if (idle % 3 == 0) { /* reads less often than it could: what waits piles up */
+        if (idle % 3 == 0) { /* reads less often than it could, so that bytes pile up */
             m = recv(backend, in, sizeof in, 0);
             for (ssize_t i = 0; i < m; i++, up_got++)
                 CHECK(in[i] == byte_at(up_got));
@@ -216,7 +216,7 @@ static void flood(enum ask asks)
     CHECK_EQ(BIG, down_got);
 }
 
-/* For each number of pipes: enough, the one that both directions fight for, none. */
+/* Tests each number of pipes: enough, one for both directions, none. */
 static void flood_all(enum ask asks)
 {
     static const uint32_t pipes_most[] = {8, 1, 0};
@@ -294,7 +294,7 @@ static SSL *make_server(int fd)
     return server;
 }
 
-/* The half towards backend 1, whose row has this serial, in a session with `server`. */
+/* Returns the half towards backend 1, whose row has this serial, in a session with `server`. */
 static void meet(SSL *server, struct l4_half *half, uint32_t serial)
 {
     const struct l4_tls_peer peer = {.name = "a.test", .ip = "", .backend = 1, .serial = serial};
@@ -310,7 +310,7 @@ static void meet(SSL *server, struct l4_half *half, uint32_t serial)
     CHECK_EQ(L4_SHAKE_DONE, shaken);
 }
 
-/* The server gives a ticket now, and a byte behind it that the pump is seen to read. */
+/* The server sends a ticket, and a byte after it that shows when the pump has read both. */
 static void give_ticket(SSL *server, struct l4_half *half)
 {
     uint64_t moved = 0;

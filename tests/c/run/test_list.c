@@ -1,4 +1,4 @@
-/* The lists of session rows: each row is in one at most, whatever happens to its session. */
+/* The lists of session rows: each row is in at most one list, whatever happens to its session. */
 #include "check.h"
 #include "process.h"
 #include "run/row.h"
@@ -17,7 +17,7 @@ static void start(void)
     l4_row_start(&loop);
 }
 
-/* A session in this state, with work left over. */
+/* Returns a session in this state, with work left over. */
 static uint32_t busy(enum l4_session_state state)
 {
     const uint32_t index = l4_row_take(&loop);
@@ -33,8 +33,8 @@ TEST(a_session_that_changes_its_state_has_no_work_left_over_and_others_still_hav
                    last = busy(L4_SESSION_RELAY);
     struct l4_list queue;
     l4_list_init(&queue, L4_LIST_QUEUE);
-    l4_row_enter(&loop, late, L4_SESSION_PICK);  /* its time is over */
-    l4_row_enter(&loop, late, L4_SESSION_QUEUE); /* a place lacks there */
+    l4_row_enter(&loop, late, L4_SESSION_PICK);  /* its deadline has passed */
+    l4_row_enter(&loop, late, L4_SESSION_QUEUE); /* there is no free place */
     l4_list_append(loop.sessions, &queue, late);
     CHECK_EQ(2, loop.ready.count);
     CHECK_EQ(first, l4_list_take(loop.sessions, &loop.ready));

@@ -1,4 +1,4 @@
-/* A session as one worker describes it to another: there and back, and what is not taken. */
+/* The record by which a session is handed over: written and read back, and refused records. */
 #include <stddef.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -50,8 +50,7 @@ static void stop(void)
     l4_table_close(&table);
 }
 
-/* A relaying session of the giver over these sockets, with bytes in a pipe on their way to the
- * client. */
+/* Makes a relaying session of the giver over these sockets, with bytes for the client in a pipe. */
 static uint32_t serve(int client, int backend, const char *waiting)
 {
     const uint32_t index = l4_row_take(&giver);
@@ -81,7 +80,7 @@ static uint32_t serve(int client, int backend, const char *waiting)
     return index;
 }
 
-/* As a message does: the taker's descriptors are copies. */
+/* Copies the descriptors, as a message does. */
 static void copy(int *fds, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
@@ -99,7 +98,8 @@ TEST(what_is_described_is_what_the_other_worker_goes_on_with)
     CHECK(l4_session_can_move(l4_session_at(&giver, index)));
     const uint32_t count = l4_record_write(&giver, index, L4_SESSION_RELAY, &record, fds);
     CHECK_EQ(4, count);
-    CHECK_EQ(offsetof(struct l4_record, facts.text), record.bytes); /* nothing was learnt */
+    CHECK_EQ(offsetof(struct l4_record, facts.text),
+             record.bytes); /* nothing is known of the client */
     copy(fds, count);
     CHECK(l4_record_read(&taker, &record, fds, count));
     const struct l4_session *s = l4_session_at(&taker, 0);
@@ -110,12 +110,13 @@ TEST(what_is_described_is_what_the_other_worker_goes_on_with)
     CHECK(L4_GET(s->bytes[0]) == 100 && L4_GET(s->bytes[1]) == 200);
     CHECK(s->attempts == 1 && s->tried[0] == 1 && s->name_hash == 0x1234);
     CHECK(s->half[L4_BACKEND].flags & L4_HALF_EOF);
-    CHECK(!(s->half[L4_CLIENT].flags & L4_HALF_OUT)); /* edges come anew */
+    CHECK(!(s->half[L4_CLIENT].flags & L4_HALF_OUT)); /* epoll reports edges again */
     CHECK_EQ(strlen("left over"), s->half[L4_BACKEND].piped);
     char text[16] = {0};
     CHECK_EQ(9, read(taker.pipes.fds[s->half[L4_BACKEND].pipe][0], text, sizeof text));
     CHECK(strcmp(text, "left over") == 0);
-    /* Until the giver lets go it has its place twice: a limit may seem reached, none is passed. */
+    /* Until the giver lets go, the session holds two places: a limit may seem reached, but is never
+     * exceeded. */
     CHECK_EQ(2, L4_GET(l4_table_backend(&table, 2)->inflight));
     CHECK_EQ(1, L4_GET(l4_table_column(&table, 1, 2)->active));
     CHECK_EQ(1, taker.held);
@@ -164,7 +165,7 @@ TEST(what_does_not_make_sense_is_not_taken_and_changes_nothing)
     bad[5].piped[0] = 5;
     bad[6].attempts = 200;
     bad[7].reason = L4_REASON_COUNT;
-    memset(bad[8].backend_name, 'y', sizeof bad[8].backend_name); /* no end */
+    memset(bad[8].backend_name, 'y', sizeof bad[8].backend_name); /* no terminating zero */
     strcpy(bad[9].pool_name, "nobody");
     bad[10].first_end = 3;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
@@ -179,7 +180,7 @@ TEST(what_does_not_make_sense_is_not_taken_and_changes_nothing)
     CHECK_EQ(0, taker.held);
     CHECK_EQ(1, L4_GET(l4_table_backend(&table, 2)->inflight));
     CHECK_EQ(0, L4_GET(l4_table_session(&table, 1, 0)->serial));
-    /* Its descriptors are still the caller's, and good. */
+    /* The descriptors still belong to the caller, and are open. */
     CHECK(l4_record_read(&taker, &good, fds, count));
     close(client[0]);
     close(backend[1]);
@@ -199,14 +200,14 @@ TEST(what_cannot_move_is_not_taken)
     struct l4_record bad[] = {good, good, good, good, good, good, good, good, good, good};
     bad[0].flags[0] |= L4_HALF_TLS;
     bad[1].flags[1] |= L4_HALF_UNSENT;
-    bad[2].flags[0] |= 1u << 13;       /* no flag */
-    bad[3].flags[1] |= 1u << 16;       /* ... nor one that a row has room for */
-    bad[4].state = L4_SESSION_CONNECT; /* it has read something already */
+    bad[2].flags[0] |= 1u << 13;       /* an unknown flag */
+    bad[3].flags[1] |= 1u << 16;       /* a flag that no row has room for */
+    bad[4].state = L4_SESSION_CONNECT; /* but it has read bytes already */
     bad[5].piped[1] = 2;               /* more than the pipe holds */
     bad[6].piped[1] = L4_PIPE_BYTES + 1;
     bad[7].client.family = 99;
     bad[8].half_closed = 2;
-    bad[9].state = L4_SESSION_QUEUE; /* it has a backend already */
+    bad[9].state = L4_SESSION_QUEUE; /* but it has a backend already */
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         CHECK(!l4_record_read(&taker, &bad[i], fds, count));
     CHECK_EQ(0, taker.held);
@@ -260,7 +261,7 @@ TEST(times_in_the_future_are_now_and_no_backend_is_waited_for_longer_than_its_po
     stop();
 }
 
-/* What the giver's worker has learnt of session `index`. */
+/* The facts that the giver's worker knows about session `index`. */
 static struct l4_facts *learn(uint32_t index)
 {
     struct l4_session *s = l4_session_at(&giver, index);
@@ -286,7 +287,7 @@ TEST(what_was_learnt_of_the_client_goes_with_it)
     tcp_pair(backend);
     const uint32_t index = serve(client[1], backend[0], NULL);
     const struct l4_facts *was = learn(index);
-    l4_session_at(&giver, index)->known |= L4_FACT_TLS; /* it has none of it where it goes */
+    l4_session_at(&giver, index)->known |= L4_FACT_TLS; /* the taker gets none of these facts */
     const uint32_t count = l4_record_write(&giver, index, L4_SESSION_RELAY, &record, fds);
     CHECK_EQ(offsetof(struct l4_record, facts.text) + 15 + 7 + 6, record.bytes);
     copy(fds, count);
@@ -318,7 +319,7 @@ TEST(what_cannot_have_been_learnt_is_not_taken)
     bad[0].facts.bytes[0] = L4_HELLO_NAME_MAX + 1;
     bad[1].facts.bytes[1] = L4_ALPN_LIST_MAX + 1;
     bad[2].facts.bytes[2] = L4_TLVS_MAX + 1;
-    bad[3].facts.known = L4_FACT_NAME; /* the rest has bytes */
+    bad[3].facts.known = L4_FACT_NAME; /* unused parts are not zero */
     bad[4].facts.text[3] = '\n';
     bad[5].facts.text[15] = 9;         /* a protocol longer than the list */
     bad[6].facts.text[15 + 7 + 2] = 9; /* a TLV longer than what there is */
@@ -355,7 +356,7 @@ TEST(age_and_bandwidth_go_on_where_they_were)
     stop();
 }
 
-/* A version before UDP sessions moved has no words for them: what it does not send is zero. */
+/* A version without hand-over of UDP sessions does not send their fields, which are then zero. */
 TEST(a_shorter_record_of_an_earlier_version_is_taken)
 {
     int client[2], backend[2], fds[8];

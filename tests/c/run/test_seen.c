@@ -1,4 +1,4 @@
-/* Histograms, and what is told when a session ends. */
+/* Histograms, and the record of a session's end. */
 #include <errno.h>
 #include <string.h>
 
@@ -117,11 +117,11 @@ TEST(what_was_learnt_of_the_client_lies_beside_its_end)
     strcpy(facts->name, "a\"b.example");
     strcpy(facts->version, "TLSv1.3");
     strcpy(facts->cipher, "TLS_AES_128_GCM_SHA256");
-    facts->alpn[0] = 255; /* longer than what is told of it */
+    facts->alpn[0] = 255; /* longer than the known bytes */
     memset(facts->alpn + 1, 'p', 255);
     facts->via = (struct l4_addr){.family = AF_INET, .port = 5, .ip = {192, 0, 2, 1}};
     l4_account_end(&table, 1, &outcome);
-    s->known = 0; /* the row's next session */
+    s->known = 0; /* the next session in this row */
     memset(facts, 'x', sizeof *facts);
     struct l4_outcome end;
     CHECK(take(1, &end) && !end.told);

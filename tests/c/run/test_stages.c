@@ -1,4 +1,4 @@
-/* Each stage of a session alone: what it answers to what happens, and what it gives back. */
+/* Each stage of a session alone: its answer to each event, and what it gives back. */
 #include <sys/resource.h>
 
 #include "fake_loop.h"
@@ -41,7 +41,7 @@ static uint32_t inflight(void)
            L4_GET(l4_table_backend(&table, 1)->inflight);
 }
 
-/* No backend has a place left. */
+/* Takes all places at all backends. */
 static void fill_backends(void)
 {
     for (uint32_t i = 0; i < FAKE_BACKENDS; i++) {
@@ -97,9 +97,9 @@ TEST(where_places_lack_a_pick_queues_only_if_the_pool_has_a_queue)
     L4_SET(pool()->queue.length, 4);
     CHECK_GOES(QUEUE, l4_stage_pick.enter(&loop, index));
     free_backends();
-    CHECK(l4_count_take_wait(&table, 1, 0, 4)); /* others wait, and places are free */
+    CHECK(l4_count_take_wait(&table, 1, 0, 4)); /* other clients wait, and places are free */
     CHECK_GOES(QUEUE, l4_stage_pick.enter(&loop, index));
-    at(index)->attempts = 1; /* it had its turn */
+    at(index)->attempts = 1; /* it has waited for its turn already */
     CHECK_GOES(CONNECT, l4_stage_pick.enter(&loop, index));
     l4_count_drop_wait(&table, 1, 0);
     close(client);
@@ -141,7 +141,7 @@ TEST(the_queue_gives_its_places_back_and_counts_the_wait)
     l4_stage_queue.leave(&loop, index);
     CHECK_EQ(0, L4_GET(pool()->queue.waiting));
     CHECK_EQ(50000, at(index)->queue_us);
-    l4_stage_queue.leave(&loop, index); /* it has nothing to give back */
+    l4_stage_queue.leave(&loop, index); /* the session has nothing to give back */
     CHECK_EQ(0, L4_GET(pool()->queue.waiting));
     close(client);
     fake_stop();
@@ -181,7 +181,7 @@ TEST(who_waits_in_the_queue_is_served_when_a_place_is_free_and_leaves_when_the_c
     CHECK_ENDS(CLIENT_RESET,
                l4_stage_queue.event(&loop, index, L4_CLIENT, EPOLLIN | EPOLLRDHUP | EPOLLHUP));
     CHECK_ENDS(CLIENT_FIN, l4_stage_queue.event(&loop, index, L4_CLIENT, EPOLLIN | EPOLLRDHUP));
-    CHECK_EQ(1, send(client, "x", 1, 0)); /* what it has said is to be served */
+    CHECK_EQ(1, send(client, "x", 1, 0)); /* bytes that were sent before the end are to be served */
     CHECK(readable(at(index)->half[L4_CLIENT].fd));
     CHECK_STAYS(l4_stage_queue.event(&loop, index, L4_CLIENT, EPOLLIN | EPOLLRDHUP));
     l4_row_set_deadline(&loop, at(index), 300);
@@ -318,17 +318,17 @@ TEST(the_tarpit_ends_a_session_for_why_it_was_turned_away)
     CHECK_ENDS(REJECTED_DENIED, l4_stage_tarpit.timeout(&loop, index));
     l4_stage_tarpit.leave(&loop, index);
     CHECK_EQ(0, loop.tarpits);
-    fake_state(index, L4_SESSION_PICK); /* which has nothing to give back */
+    fake_state(index, L4_SESSION_PICK); /* a state with nothing to give back */
     close(client);
     fake_stop();
 }
 
-/* A session in PREREAD that wants a PROXY header of a trusted client. */
+/* Returns a session in PREREAD that awaits the PROXY header of a trusted client. */
 static uint32_t wanting_proxy(int *client)
 {
     const uint32_t index = fake_session(client);
     fake_state(index, L4_SESSION_PREREAD);
-    at(index)->client.family = AF_UNIX; /* whose clients are trusted */
+    at(index)->client.family = AF_UNIX; /* clients of unix sockets are trusted */
     at(index)->wants = L4_WANTS_PROXY;
     L4_SET(edge()->needs, L4_NEEDS_PROXY);
     CHECK_STAYS(l4_stage_preread.enter(&loop, index));
@@ -378,7 +378,7 @@ TEST(a_client_that_says_something_else_or_nothing_in_time_is_turned_away)
 
 /* ---- RELAY and RESET ------------------------------------------------------------------------- */
 
-/* A session that relays; *backend is the far end of its socket towards its backend. */
+/* Returns a session that relays; *backend: the backend's end of its connection. */
 static uint32_t relaying(int *client, int *backend)
 {
     const uint32_t index = connecting(client);
@@ -503,7 +503,7 @@ TEST(what_happens_to_a_session_that_has_ended_in_this_turn_reaches_no_stage)
     l4_session_event(&loop, index, L4_BACKEND, EPOLLOUT);
     l4_session_timeout(&loop, index);
     CHECK_EQ(1, L4_GET(loop.row->ended[L4_END_KILLED]));
-    CHECK_EQ(1, loop.held); /* until the turn is over */
+    CHECK_EQ(1, loop.held); /* until the end of the turn */
     l4_row_sweep(&loop);
     CHECK_EQ(0, loop.held);
     close(client);
@@ -529,7 +529,7 @@ TEST(a_session_that_is_offered_and_not_taken_goes_on_where_it_was)
     l4_session_offer(&loop, index);
     l4_session_release(&loop, index);
     CHECK_EQ(0, inflight());
-    CHECK_EQ(0, L4_GET(loop.row->ended[L4_END_STOPPED])); /* nothing has ended */
+    CHECK_EQ(0, L4_GET(loop.row->ended[L4_END_STOPPED])); /* no session has ended */
     close(client);
     close(backend);
     fake_stop();

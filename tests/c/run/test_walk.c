@@ -1,5 +1,5 @@
-/* A seeded walk over the states of sessions: whatever happens in whatever order, each session is in
- * one place, what is counted is what there is, and at the end all was given back. */
+/* A seeded random walk over the states of sessions. Whatever happens in whatever order, each
+ * session is in one state, all counts are right, and at the end everything was given back. */
 #include <dirent.h>
 #include <string.h>
 
@@ -8,14 +8,14 @@
 
 enum { STEPS = 4000, SEEDS = 6, MOST = FAKE_SESSIONS };
 
-/* The peers of a session, by its row: what they do is chosen at random. */
+/* The peers of a session, by its row. They act at random. */
 static struct peers {
     int client;
-    enum l4_session_state before; /* it was offered */
+    enum l4_session_state before; /* the session was offered */
 } peers[MOST];
 
 static uint64_t seed;
-static uint32_t met; /* a bit for each state that was seen */
+static uint32_t met; /* one bit for each state that was seen */
 
 static uint32_t below(uint32_t limit)
 {
@@ -148,7 +148,7 @@ static void peer_acts(uint32_t index)
     }
 }
 
-/* One backend takes all who wait for it, says something to them, and leaves. */
+/* One backend accepts all waiting connections, sends something on each, and closes them. */
 static void backend_acts(void)
 {
     const uint32_t backend = below(FAKE_BACKENDS);
@@ -191,7 +191,7 @@ static void operator_acts(uint32_t index)
     }
 }
 
-/* A session is offered to another worker; one that is, comes back or is taken. */
+/* Offers a session to another worker. A session that is offered comes back or is taken. */
 static void hand_over(uint32_t index)
 {
     if (!is_alive(index))
@@ -274,7 +274,7 @@ TEST(whatever_happens_in_whatever_order_all_is_counted_and_given_back)
         if (check_failures)
             fprintf(stderr, "seed %llu\n", (unsigned long long)from);
     }
-    /* Every state but those of TLS, and ACCEPTED and FREE, in which no session is found. */
+    /* All states except those of TLS, and ACCEPTED and FREE, in which no session stays. */
     const uint32_t states[] = {L4_SESSION_PREREAD, L4_SESSION_TARPIT, L4_SESSION_QUEUE,
                                L4_SESSION_CONNECT, L4_SESSION_RELAY,  L4_SESSION_RESET,
                                L4_SESSION_HANDOVER};

@@ -207,7 +207,7 @@ TEST(a_reset_waits_for_a_slow_reader)
         usleep(1000);
     }
     shutdown(backend, SHUT_WR);
-    /* What the backend's kernel still holds must leave before a reset may take it back. */
+    /* The backend's kernel must have sent all bytes before a reset, which would discard them. */
     while (got < sent) {
         const ssize_t n = read_one(client, block, sizeof block);
         if (n <= 0)

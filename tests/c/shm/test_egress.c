@@ -1,5 +1,5 @@
-/* How connections leave this host: which addresses a way names, what is read while it is written,
- * and what the kernel is told. */
+/* Egress, how connections leave this host: the addresses of a pool, reads during a write, and the
+ * options that the kernel gets. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -21,7 +21,7 @@ static struct l4_addr address(uint16_t family, uint32_t number)
     return addr;
 }
 
-/* So many addresses, IPv4 first, numbered from 1. */
+/* Makes this many addresses, IPv4 first, numbered from 1. */
 static void fill(struct l4_egress *egress, uint32_t four, uint32_t six)
 {
     memset(egress, 0, sizeof *egress);
@@ -98,7 +98,7 @@ TEST(a_transparent_way_is_the_clients_without_its_port_if_it_is_of_the_family)
 static struct l4_egress shared;
 static _Atomic int over;
 
-/* Writes states in which all is of one number. */
+/* Writes states in which all fields have one number. */
 static void *writes(void *none)
 {
     for (uint32_t n = 1; !over; n = n % 200 + 1) {
@@ -112,7 +112,7 @@ static void *writes(void *none)
         memset(shared.options.interface, 'a' + (int)(n % 26), L4_INTERFACE_MAX);
         atomic_thread_fence(memory_order_seq_cst);
         shared.seq++;
-        usleep(20); /* a supervisor does not write without end: readers find a quiet moment */
+        usleep(20); /* a supervisor pauses between writes, so that readers can finish */
     }
     return none;
 }

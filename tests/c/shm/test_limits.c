@@ -1,4 +1,5 @@
-/* The table of sources: exact counts whatever many workers do at once, and after one is killed. */
+/* The table of sources: counts are exact while many workers change them, and after one is killed.
+ */
 #include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -149,7 +150,7 @@ TEST(workers_at_once_never_begin_more_handshakes_than_the_limit)
     for (int i = 0; i < LIMIT; i++)
         CHECK(l4_count_take_shake(&table, (uint32_t)i, 1, LIMIT));
     CHECK(!l4_count_take_shake(&table, 7, 1, LIMIT));
-    CHECK(l4_count_take_shake(&table, 7, 0, LIMIT)); /* another address has its own */
+    CHECK(l4_count_take_shake(&table, 7, 0, LIMIT)); /* another address has its own limit */
     l4_table_close(&table);
 }
 

@@ -107,8 +107,8 @@ TEST(counts_go_up_to_the_limit_and_come_back)
     l4_table_close(&table);
 }
 
-/* A process that takes and drops at random until it is killed. A worker's changes come with system
- * calls between them; so do these, though more seldom: settling needs a moment without a change. */
+/* A process that takes and drops places at random until it is killed. It makes system calls now and
+ * then, as a worker does between changes: settling needs a moment without a change. */
 static void churn(uint32_t worker)
 {
     uint32_t held[4] = {0};
@@ -166,7 +166,7 @@ TEST(after_kills_at_random_instructions_the_counts_are_exact_again)
         kill_and_wait(pids[0]);
         l4_count_clear(&table, 0);
         int settled = l4_count_settle(&table);
-        /* why: on a machine busy elsewhere a churner may be off its processor half-way. */
+        /* why: on a busy machine a churner may lose its processor in the middle of a change. */
         for (int i = 0; settled && i < 1000; i++) {
             usleep(1000);
             settled = l4_count_settle(&table);
@@ -189,7 +189,7 @@ TEST(settling_while_others_change_leaves_their_changes_in)
 {
     table_with(3, 4, NULL, L4_ROUND_ROBIN);
     const pid_t one = churner(1), two = churner(2);
-    atomic_fetch_add(&l4_table_backend(&table, 1)->inflight, 17); /* what a dead worker left */
+    atomic_fetch_add(&l4_table_backend(&table, 1)->inflight, 17); /* places of a dead worker */
     int settled = -1;
     for (int i = 0; settled && i < 1000; i++) {
         settled = l4_count_settle(&table);

@@ -1,4 +1,4 @@
-/* Picks that were watched: read while they are overwritten, whole or not at all. */
+/* Recorded picks: read while they are overwritten, each is complete or not returned. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -9,7 +9,7 @@
 
 enum { READS = 2000 };
 
-static atomic_bool enough; /* the reader has read so many */
+static atomic_bool enough; /* the reader has read enough */
 
 static void write_one(struct l4_traces *traces, uint32_t number)
 {

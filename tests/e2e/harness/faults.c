@@ -1,6 +1,6 @@
-/* Preloaded into a balancer: while the file $L4LB_FAULT says "CALL ERRNO", that call fails so for
- * network sockets, as if the host had none to give. While it says "strays NUMBER PID", that process
- * makes the system call of that number where it should accept or make one. */
+/* Preloaded into a balancer. While the file $L4LB_FAULT contains "CALL ERRNO", that call fails with
+ * that errno for network sockets, as if the host had none left. While it contains "strays NUMBER
+ * PID", that process makes the system call NUMBER instead of accepting or opening a socket. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
