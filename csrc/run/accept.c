@@ -9,19 +9,19 @@
 #include "run/shed.h"
 #include "shm/count.h"
 
-/* Is there an open listening socket of TCP in this place? */
+/* Is there an open listening socket of TCP at this index? */
 static bool is_ours(const struct l4_loop *loop, uint32_t bound)
 {
     return loop->bounds[bound].fd >= 0 && l4_loop_protocol(loop, bound) == L4_TCP;
 }
 
-static int watch(const struct l4_loop *loop, uint32_t bound)
+static int watch_bound(const struct l4_loop *loop, uint32_t bound)
 {
     const uint32_t events = EPOLLIN | (loop->bounds[bound].exclusive ? EPOLLEXCLUSIVE : 0);
     return l4_loop_watch(loop, loop->bounds[bound].fd, events, L4_WATCH_LISTENER, bound);
 }
 
-static void unwatch(struct l4_loop *loop)
+static void unwatch_bounds(struct l4_loop *loop)
 {
     for (uint32_t i = 0; loop->listening && i < loop->bound_count; i++) {
         if (is_ours(loop, i))
@@ -35,16 +35,16 @@ int l4_accept_start(struct l4_loop *loop)
     int error = 0;
     for (uint32_t i = 0; !error && i < loop->bound_count; i++) {
         if (is_ours(loop, i))
-            error = watch(loop, i);
+            error = watch_bound(loop, i);
     }
     loop->listening = true;
     return error;
 }
 
-/* error: why the kernel gave no socket, or 0 for a limit of this program's own. */
+/* Pauses. error: why the kernel gave no socket, or 0 for a limit of this program. */
 static void stop_accepting(struct l4_loop *loop, int error)
 {
-    unwatch(loop);
+    unwatch_bounds(loop);
     loop->resume_ms = loop->now_ms + L4_ACCEPT_PAUSE_MS;
     if (loop->paused)
         return;
@@ -58,8 +58,8 @@ static bool is_exhaustion(int error)
     return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
 }
 
-/* Idle sessions may have to make room for those that wait. True: there will be some when this turn
- * ends. */
+/* Ends idle sessions, or has other workers do so, for clients that wait. Returns true if there
+ * will be room when this loop iteration ends. */
 static bool find_room(struct l4_loop *loop, uint32_t waiting, bool everywhere)
 {
     const enum l4_shed_answer answer = l4_shed(loop, waiting, everywhere);
@@ -74,8 +74,9 @@ static bool is_at_limit(const struct l4_loop *loop)
     return limit && L4_GET(loop->table->header->connections) >= limit;
 }
 
-/* why: at max_connections (no worker has more rows than that) nothing is short but what was
- * configured; then clients wait, unless it was also configured that idle sessions make room. */
+/* why: at max_connections nothing is scarce but the configured number (a worker never has more
+ * rows than that). Clients then wait, unless the configuration says that idle sessions make
+ * room. */
 static bool may_shed(const struct l4_loop *loop)
 {
     const uint32_t limit = L4_GET(loop->table->header->max_connections);
@@ -83,8 +84,8 @@ static bool may_shed(const struct l4_loop *loop)
     return !by_limit || L4_GET(loop->table->header->shed_at_limit);
 }
 
-/* Takes one client. Returns 0, -EAGAIN when none waits, or another reason to stop. */
-static int take_one(struct l4_loop *loop, const struct l4_bound *bound)
+/* Accepts one client. Returns 0, -EAGAIN if none waits, or another reason to stop. */
+static int accept_one(struct l4_loop *loop, const struct l4_bound *bound)
 {
     const bool own = loop->held >= loop->capacity;
     if (own || !l4_count_take_client(loop->table, loop->setup.index,
@@ -101,26 +102,28 @@ static int take_one(struct l4_loop *loop, const struct l4_bound *bound)
     }
     l4_count_drop_client(loop->table, loop->setup.index);
     if (is_exhaustion(-fd)) {
-        /* why: it waits all the same: what is ended here need not help this host. */
+        /* why: the worker pauses in any case, because a session that ends need not free what the
+         * kernel lacks. */
         (void)find_room(loop, l4_sock_waiting(bound->fd), fd != -EMFILE);
         stop_accepting(loop, -fd);
         return fd;
     }
-    /* why: accept also reports errors that the new connection met before it was taken (accept(2));
-     * they are that client's, the next one may be fine. */
+    /* why: accept also reports errors of a connection that failed before it was accepted
+     * (accept(2)). They concern that client only, and the next one may be fine. */
     return fd == -EAGAIN ? fd : 0;
 }
 
 void l4_accept_batch(struct l4_loop *loop, uint32_t bound)
 {
     for (int i = 0; loop->listening && i < L4_ACCEPT_BATCH; i++) {
-        if (loop->bounds[bound].fd < 0 || take_one(loop, &loop->bounds[bound]))
+        if (loop->bounds[bound].fd < 0 || accept_one(loop, &loop->bounds[bound]))
             return;
     }
 }
 
-/* Is there room again: some at once after a while, a good part of it sooner? So a service at its
- * limit does not change its epoll set with each session that ends. */
+/* Is there room again? Until the pause is over, a sixteenth of the limit must be free; then any
+ * room will do. So a service at its limit does not change its epoll set with each session that
+ * ends. */
 static bool has_room(const struct l4_loop *loop)
 {
     const uint32_t limit = L4_GET(loop->table->header->max_connections);
@@ -136,7 +139,7 @@ static bool is_full(const struct l4_loop *loop)
     return loop->held >= loop->capacity || is_at_limit(loop);
 }
 
-static uint32_t waiting(const struct l4_loop *loop)
+static uint32_t count_waiting(const struct l4_loop *loop)
 {
     uint32_t sum = 0;
     for (uint32_t i = 0; i < loop->bound_count && sum < L4_SHED_BATCH; i++) {
@@ -152,7 +155,7 @@ void l4_accept_shed(struct l4_loop *loop)
         !L4_GET(loop->table->header->shed_idle_ms))
         return;
     const bool own = loop->held >= loop->capacity;
-    if (!is_full(loop) || (may_shed(loop) && find_room(loop, waiting(loop), !own)))
+    if (!is_full(loop) || (may_shed(loop) && find_room(loop, count_waiting(loop), !own)))
         loop->resume_ms = loop->now_ms;
 }
 
@@ -161,7 +164,7 @@ void l4_accept_revisit(struct l4_loop *loop)
     if (loop->listening || loop->draining || !has_room(loop))
         return;
     if (l4_accept_start(loop)) {
-        unwatch(loop);
+        unwatch_bounds(loop);
         loop->resume_ms = loop->now_ms + L4_ACCEPT_PAUSE_MS;
         return;
     }
@@ -178,7 +181,7 @@ int l4_accept_wait_ms(const struct l4_loop *loop)
         return (int)(loop->shed.next_ms - loop->now_ms);
     if (loop->now_ms < loop->resume_ms)
         return (int)(loop->resume_ms - loop->now_ms);
-    /* why: room made by another worker wakes nobody here. */
+    /* why: when another worker makes room, nothing wakes this one. */
     return L4_ACCEPT_PAUSE_MS;
 }
 
@@ -186,10 +189,10 @@ int l4_accept_wait_ms(const struct l4_loop *loop)
 
 void l4_accept_leave(struct l4_loop *loop)
 {
-    /* why: a socket that lives on elsewhere (of a service manager, of a unix path, of workers that
-     * stay) stays in the epoll set when this descriptor is closed, and would wake the worker for
-     * ever. */
-    unwatch(loop);
+    /* why: other processes may have the same socket (a service manager, workers that stay, whoever
+     * has a unix path). It then stays in the epoll set when this descriptor is closed, and would
+     * wake the worker for ever. */
+    unwatch_bounds(loop);
     for (uint32_t i = 0; i < loop->bound_count; i++) {
         if (!is_ours(loop, i))
             continue;
@@ -205,7 +208,7 @@ void l4_accept_finish(struct l4_loop *loop)
 {
     for (uint32_t i = 0; i < loop->bound_count; i++) {
         for (int n = 0; is_ours(loop, i) && n < L4_BACKLOG; n++) {
-            if (take_one(loop, &loop->bounds[i]))
+            if (accept_one(loop, &loop->bounds[i]))
                 break;
         }
     }
@@ -214,7 +217,7 @@ void l4_accept_finish(struct l4_loop *loop)
 
 int l4_accept_add(struct l4_loop *loop, uint32_t bound)
 {
-    return loop->listening ? watch(loop, bound) : 0;
+    return loop->listening ? watch_bound(loop, bound) : 0;
 }
 
 static void close_bound(struct l4_loop *loop, struct l4_bound *bound)
@@ -233,7 +236,7 @@ void l4_accept_close_rest(struct l4_loop *loop)
         struct l4_bound *bound = &loop->bounds[i];
         int taken = 0;
         for (int n = 0; !taken && bound->fd >= 0 && bound->closing && n < L4_BACKLOG; n++)
-            taken = take_one(loop, bound);
+            taken = accept_one(loop, bound);
         if (taken == -EAGAIN)
             close_bound(loop, bound);
     }

@@ -11,7 +11,7 @@ bool l4_account_is_clean(unsigned reason)
     return reason == L4_END_CLIENT_FIN || reason == L4_END_BACKEND_FIN;
 }
 
-static void count(const struct l4_table *table, uint32_t worker, const struct l4_outcome *o)
+static void count_end(const struct l4_table *table, uint32_t worker, const struct l4_outcome *o)
 {
     L4_OWN_ADD(l4_table_worker(table, worker)->ended[o->reason], 1);
     if (o->listener == L4_NONE)
@@ -22,13 +22,14 @@ static void count(const struct l4_table *table, uint32_t worker, const struct l4
         L4_OWN_ADD(tally->refused, 1);
 }
 
-/* UDP sessions' rows come after those of TCP. */
+/* The rows of UDP sessions follow those of TCP sessions. */
 static bool is_udp(const struct l4_table *table, const struct l4_outcome *o)
 {
     return o->serial && o->slot >= table->plan.caps.sessions;
 }
 
-static void measure(const struct l4_table *table, uint32_t worker, const struct l4_outcome *o)
+static void measure_session(const struct l4_table *table, uint32_t worker,
+                            const struct l4_outcome *o)
 {
     struct l4_ledger *ledger = l4_table_ledger(table, worker, o->pool);
     l4_ledger_add(ledger, L4_MEASURE_SESSION_US, o->duration_us);
@@ -55,7 +56,7 @@ static void measure(const struct l4_table *table, uint32_t worker, const struct 
 static bool is_logged(const struct l4_table *table, uint32_t worker, const struct l4_outcome *o)
 {
     const struct l4_log_rule *rule = &l4_table_seen(table)->log_rule;
-    /* A UDP session has no other way to end well than to fall silent. */
+    /* why: a UDP session has no orderly end but silence. */
     const bool fell_silent = o->reason == L4_END_IDLE_TIMEOUT && is_udp(table, o);
     if (!l4_account_is_clean(o->reason) && !fell_silent)
         return true;
@@ -66,7 +67,7 @@ static bool is_logged(const struct l4_table *table, uint32_t worker, const struc
            l4_hash_below(l4_hash_again(o->ended_us ^ o->serial, worker), 65536) < share;
 }
 
-/* Into the log, with what was learnt of its client beside it. */
+/* Writes the session's end to the log, with what is known of its client. */
 static void write_log(const struct l4_table *table, uint32_t worker, const struct l4_outcome *o)
 {
     struct l4_log *log = l4_table_log(table, worker);
@@ -75,19 +76,19 @@ static void write_log(const struct l4_table *table, uint32_t worker, const struc
     if (o->serial && !is_udp(table, o) && place < L4_LOG_PLACES)
         entry.told = l4_told_read(table, worker, o->slot, l4_table_session(table, worker, o->slot),
                                   &log->told[place]);
-    /* why: a ring that is full counts what it drops; nothing else is to be done here. */
+    /* why: a full ring counts what it drops; there is nothing else to do here. */
     (void)L4_RING_PUT(log, ring, outcomes, &entry);
 }
 
 void l4_account_end(const struct l4_table *table, uint32_t worker, const struct l4_outcome *outcome)
 {
     struct l4_seen *seen = l4_table_seen(table);
-    count(table, worker, outcome);
+    count_end(table, worker, outcome);
     l4_talkers_note(l4_table_talkers(table, worker), &outcome->client, outcome->ended_us / 1000,
                     outcome->bytes_in + outcome->bytes_out,
                     outcome->reason - (uint32_t)L4_REJECTED_FIRST < L4_REJECTED_COUNT);
     if (outcome->pool != L4_NONE && L4_GET(seen->measures))
-        measure(table, worker, outcome);
+        measure_session(table, worker, outcome);
     if (L4_GET(seen->log_rule.on) && is_logged(table, worker, outcome))
         write_log(table, worker, outcome);
 }
@@ -118,7 +119,8 @@ struct l4_outcome l4_account_describe(const struct l4_table *table, uint32_t slo
     return outcome;
 }
 
-/* What of the bytes read from one side the other side's kernel has not acknowledged. */
+/* Returns how many of the bytes read from one side the other side's kernel has not
+ * acknowledged. */
 static uint32_t unacked(const struct l4_session *s, int from)
 {
     const struct l4_half *to = &s->half[!from];
@@ -127,7 +129,7 @@ static uint32_t unacked(const struct l4_session *s, int from)
     if (!moved || to->fd < 0)
         return 0;
     const uint32_t sent = l4_sock_unacked(to->fd);
-    left += sent && to->flags & L4_HALF_SHUT ? sent - 1 : sent; /* the end counts as one */
+    left += sent && to->flags & L4_HALF_SHUT ? sent - 1 : sent; /* the FIN counts as one byte */
     left = left < moved ? left : moved;
     return left < UINT32_MAX ? (uint32_t)left : UINT32_MAX;
 }
@@ -137,8 +139,7 @@ void l4_account_session(struct l4_loop *loop, uint32_t index, enum l4_reason rea
     struct l4_session *s = l4_session_at(loop, index);
     struct l4_outcome outcome = l4_account_describe(loop->table, index, s, loop->now_us);
     outcome.reason = (uint8_t)reason;
-    /* why: an attempt that failed left its errno; it is of interest only if it ended the session.
-     */
+    /* why: a failed attempt left its errno, which is of interest only if it ended the session. */
     if (reason != L4_END_ERROR && reason != L4_END_CONNECT_FAILED)
         outcome.error = 0;
     if (outcome.reached && outcome.serial % L4_TCP_FACTS_EVERY == 1 % L4_TCP_FACTS_EVERY) {

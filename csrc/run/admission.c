@@ -20,7 +20,8 @@ struct l4_step l4_admission_refuse(const struct l4_loop *loop, struct l4_session
     return l4_end(reason);
 }
 
-/* A rule says no. L4_STAY: the rule is in dry run, the client may go on. */
+/* A rule turns the client away. Answers L4_STAY if the rule is in dry run: the client may go
+ * on. */
 static struct l4_step refuse_by(struct l4_loop *loop, uint32_t index,
                                 const struct l4_verdict *verdict, enum l4_reason reason)
 {
@@ -54,7 +55,7 @@ struct l4_step l4_admission_place(struct l4_loop *loop, uint32_t index)
     return l4_stay();
 }
 
-/* One of the listener's new connections. */
+/* Takes one of the new connections that the listener's rate limit allows. */
 static struct l4_step admit_rate(struct l4_loop *loop, uint32_t index,
                                  const struct l4_limits *limits)
 {
@@ -73,7 +74,7 @@ static bool counts_sources(const struct l4_limit *limits)
            L4_GET(limits[L4_LIMIT_SOURCE_BANDWIDTH].value);
 }
 
-/* What tells sources apart under this listener's limits. */
+/* Returns the key by which this listener's limits count the session's source. */
 static uint64_t source_hash(const struct l4_loop *loop, const struct l4_session *s,
                             const struct l4_limits *limits)
 {
@@ -84,7 +85,8 @@ static uint64_t source_hash(const struct l4_loop *loop, const struct l4_session 
     return l4_hash_again(hash, L4_GET(limits->head));
 }
 
-/* A place among the source's sessions, and one of its new ones. */
+/* Takes a place among the source's sessions, and one of the new connections that its rate limit
+ * allows. */
 static struct l4_step admit_source(struct l4_loop *loop, uint32_t index,
                                    const struct l4_limits *limits)
 {
@@ -101,8 +103,9 @@ static struct l4_step admit_source(struct l4_loop *loop, uint32_t index,
             return step;
         answer = l4_source_take(loop->table, me, hash, 0, now_ns, &s->source);
     }
-    /* why: a source that finds no place is let in uncounted. Only somebody with a hundred thousand
-     * addresses can fill the table, and limits for each address would not stop him. */
+    /* why: a source for which the table has no entry left is let in uncounted. Only an attacker
+     * with a hundred thousand addresses can fill the table, and limits for each address would not
+     * stop him. */
     if (answer != L4_SOURCE_TAKEN) {
         L4_OWN_ADD(loop->row->uncounted, 1);
         return l4_stay();
@@ -114,7 +117,8 @@ static struct l4_step admit_source(struct l4_loop *loop, uint32_t index,
     return refuse_by(loop, index, &often->verdict, L4_END_REJECTED_SOURCE_RATE);
 }
 
-/* Who may not come in by where it is, and by which rule. */
+/* Returns the rule that turns the client away by its address, with *reason set; NULL if it may
+ * come in. */
 static const struct l4_verdict *turned_away(const struct l4_loop *loop, const struct l4_edge *edge,
                                             const struct l4_addr *client, enum l4_reason *reason)
 {
@@ -154,7 +158,8 @@ struct l4_step l4_admission_client(struct l4_loop *loop, uint32_t index)
 
 /* ---- again ----------------------------------------------------------------------------------- */
 
-/* Counts it wherever its listener counts by now and it is not counted yet, without limits. */
+/* Counts the session, without limits, wherever its listener counts sessions by now and this one is
+ * not counted yet. */
 static void count_in(struct l4_loop *loop, uint32_t index, bool knows_source)
 {
     struct l4_session *s = l4_session_at(loop, index);

@@ -1,9 +1,9 @@
 /* Admission rules: may this client come in, and if not, how is it turned away?
  *
- * Asked once for each session, when the address that counts is known: the socket's, or the one that
- * a trusted PROXY header told. What concerns the source comes first, so that one who is turned away
- * for himself uses up nothing of what his listener has for all. A rule in dry run only counts whom
- * it would have turned away.
+ * The rules are applied once for each session, when the address that counts is known: the
+ * socket's, or the one in the PROXY header of a trusted sender. Rules about the source come first,
+ * so that a client who is turned away for its own address uses up nothing of what the listener has
+ * for all. A rule in dry run only counts the clients that it would have turned away.
  */
 #ifndef L4_RUN_ADMISSION_H
 #define L4_RUN_ADMISSION_H
@@ -11,24 +11,24 @@
 #include "run/row.h"
 #include "run/stage.h"
 
-/* Takes a place among the listener's sessions, if the session has none yet: before its PROXY header
- * is read. L4_STAY: it may go on. Else how it is turned away. */
+/* Takes a place among the listener's sessions, if the session has none yet; called before a PROXY
+ * header is read. Answers L4_STAY if the session may go on, else how it is turned away. */
 struct l4_step l4_admission_place(struct l4_loop *loop, uint32_t index);
 
 /* Applies all rules. Called once, when the client's address is known. Answers as
  * l4_admission_place does. */
 struct l4_step l4_admission_client(struct l4_loop *loop, uint32_t index);
 
-/* How a client is turned away for a reason that is one of the rejections. */
+/* Answers how a client is turned away for a reason that is one of the rejections. */
 struct l4_step l4_admission_refuse(const struct l4_loop *loop, struct l4_session *s,
                                    enum l4_reason reason, enum l4_refusal refusal);
 
-/* Counts a session that another process admitted and this one takes over: without limits, for its
- * places are given back by the giver in the next moment. */
+/* Counts a session that another process admitted and that this one takes over. Limits are not
+ * applied: the giver gives the session's places back in the next moment. */
 void l4_admission_again(struct l4_loop *loop, uint32_t index);
 
-/* What listeners count has changed: counts the sessions that are there. Those who are too many by
- * now stay. */
+/* Counts all sessions again, after the limits of listeners have changed. Sessions above a new
+ * limit stay. */
 void l4_admission_recount(struct l4_loop *loop);
 
 /* Gives back the places that the session has by its admission. */

@@ -41,14 +41,14 @@ int l4_bounds_add(struct l4_loop *loop, struct l4_bound bound)
     return l4_plane_of(loop, place)->add(loop, place);
 }
 
-/* why by tag: a row outlives its socket, and an address that comes back while the old socket is
- * being emptied has the same row. */
+/* why by tag: a row outlives its socket. An address that returns while its old socket is being
+ * emptied has the same row. */
 static bool is_meant(const struct l4_bound *bound, uint32_t listener, uint32_t tag)
 {
     return bound->fd >= 0 && (tag ? bound->tag == tag : bound->listener == listener);
 }
 
-/* True: its plane closes it later. */
+/* Removes one listening socket. Returns true if its plane closes it later. */
 static bool remove_one(struct l4_loop *loop, uint32_t place)
 {
     struct l4_bound *bound = &loop->bounds[place];

@@ -15,8 +15,8 @@
 
 /* ---- the worker's end ------------------------------------------------------------------------ */
 
-/* No more clients. take_queued: those that are queued are still taken; else others have the same
- * sockets and serve them. The worker ends with its last session. */
+/* Accepts no more clients. take_queued: queued clients are still accepted; if not, other workers
+ * have the same sockets and serve those clients. The worker ends with its last session. */
 static void end_accepting(struct l4_loop *loop, bool take_queued)
 {
     if (loop->draining)
@@ -32,16 +32,16 @@ static void end_accepting(struct l4_loop *loop, bool take_queued)
     l4_loop_event(loop, L4_EVENT_DRAINED, 0, loop->held);
 }
 
-/* Ends every session, or (backend not L4_NONE) every session of one backend. */
+/* Ends every session; if backend is not L4_NONE, every session of that backend. */
 static void end_all(struct l4_loop *loop, uint32_t backend, enum l4_reason reason)
 {
     for (int i = 0; i < L4_PLANES; i++)
         l4_planes[i]->end_all(loop, backend, reason);
 }
 
-/* why hand-overs first: what is on offer is in no other worker, and goes back to the state that it
- * had, to be ended like all others. */
-static void stop(struct l4_loop *loop, enum l4_reason reason)
+/* why hand-overs first: a session on offer is in no other worker. It returns to its former state,
+ * and then ends as all others do. */
+static void stop_worker(struct l4_loop *loop, enum l4_reason reason)
 {
     l4_handover_close_all(loop);
     end_accepting(loop, true);
@@ -49,7 +49,7 @@ static void stop(struct l4_loop *loop, enum l4_reason reason)
     loop->stopping = true;
 }
 
-/* why UDP sessions end: without their listener's socket they have no way to their clients. Who
+/* why UDP sessions end: without their listener's socket they cannot reach their clients. Whoever
  * starts the service again needs the addresses now. */
 void l4_commands_go_on_alone(struct l4_loop *loop)
 {
@@ -69,19 +69,19 @@ int l4_commands_alone_ms(const struct l4_loop *loop)
 
 void l4_commands_end_alone(struct l4_loop *loop)
 {
-    stop(loop, L4_END_DRAIN_TIMEOUT);
+    stop_worker(loop, L4_END_DRAIN_TIMEOUT);
 }
 
 /* ---- commands -------------------------------------------------------------------------------- */
 
-static void obey(struct l4_loop *loop, const struct l4_command *command)
+static void carry_out_command(struct l4_loop *loop, const struct l4_command *command)
 {
     switch (command->op) {
     case L4_CMD_DRAIN:
         end_accepting(loop, true);
         break;
     case L4_CMD_STOP:
-        stop(loop, (enum l4_reason)command->reason);
+        stop_worker(loop, (enum l4_reason)command->reason);
         break;
     case L4_CMD_KILL:
         for (int i = 0; i < L4_PLANES; i++)
@@ -105,17 +105,17 @@ void l4_commands_take(struct l4_loop *loop)
     struct l4_command command;
     (void)!read(loop->setup.command_fd, &bells, sizeof bells);
     while (L4_RING_TAKE(loop->row, command_ring, commands, &command))
-        obey(loop, &command);
+        carry_out_command(loop, &command);
     l4_lines_rung(loop);
     l4_shed_asked(loop);
 }
 
 /* ---- mail ------------------------------------------------------------------------------------ */
 
-static int obey_mail(struct l4_loop *loop, const struct l4_mail *mail, int fd)
+static int carry_out_mail(struct l4_loop *loop, const struct l4_mail *mail, int fd)
 {
     if (l4_mail_needs_fd(mail) && fd < 0)
-        return -EBADF; /* no descriptor was left to take it: a fresh worker gets it at its start */
+        return -EBADF; /* no descriptor is free here: a new worker gets the socket at its start */
     switch (mail->op) {
     case L4_MAIL_LISTEN:
         return l4_bounds_add(loop, (struct l4_bound){.fd = fd,
@@ -141,7 +141,7 @@ static int obey_mail(struct l4_loop *loop, const struct l4_mail *mail, int fd)
     case L4_MAIL_GIVE_FLOWS:
         l4_handover_give_flows(loop, fd, mail->number, mail->row, mail->arg);
         return 0;
-    default: /* of a later version */
+    default: /* an operation of a later version */
         if (fd >= 0)
             close(fd);
         return 0;
@@ -156,7 +156,7 @@ int l4_commands_take_mail(struct l4_loop *loop)
         int fd;
         if (!l4_mailbox_take(loop, &mail, &fd))
             break;
-        error = obey_mail(loop, &mail, fd);
+        error = carry_out_mail(loop, &mail, fd);
     }
     return error;
 }

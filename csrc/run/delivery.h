@@ -1,22 +1,22 @@
 /* Bytes that a session has accepted for a side whose kernel has not acknowledged them yet.
  *
- * Nothing tells that a socket's queue is empty, so it is looked at: a queue that shrinks between
- * two looks is activity.
+ * The kernel does not report that a socket's send queue is empty, so the worker asks from time to
+ * time. A queue that shrinks between two looks is activity.
  */
 #ifndef L4_RUN_DELIVERY_H
 #define L4_RUN_DELIVERY_H
 
 #include "run/row.h"
 
-/* Bytes for one side that are still on their way: in the pipe or in the socket. */
+/* Returns the bytes for one side that are not acknowledged yet: in the pipe or in the socket. */
 uint64_t l4_delivery_left(const struct l4_session *s, enum l4_side to);
 
-/* A look, after which `left` bytes are still on their way. Has a peer acknowledged bytes since the
- * last look? Then the session is not idle: active_ms says so. Also true of a first look that finds
- * bytes on their way. */
+/* Notes a look that found `left` unacknowledged bytes. Returns true if a peer has acknowledged
+ * bytes since the last look, or if this is the first look and there are any. The session is not
+ * idle then, and active_ms says so. */
 bool l4_delivery_goes_on(struct l4_loop *loop, uint32_t index, uint64_t left);
 
-/* The look at both sides together. */
+/* Looks at both sides together. */
 static inline bool l4_delivery_look(struct l4_loop *loop, uint32_t index)
 {
     const struct l4_session *s = l4_session_at(loop, index);

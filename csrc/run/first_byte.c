@@ -3,7 +3,8 @@
 #include "core/response.h"
 #include "run/row.h"
 
-/* l4_session.owed */
+/* The values of l4_session.owed: whether the session waits for its first byte, and whether it is
+ * counted among those that do. */
 enum { OWES_NOTHING, OWES, OWES_AND_IS_COUNTED };
 
 static struct l4_backend *backend_of(const struct l4_loop *loop, const struct l4_session *s)
@@ -26,7 +27,7 @@ static void wait_from_now(const struct l4_loop *loop, struct l4_session *s)
     s->asked_us = (uint32_t)(loop->now_us - s->started_us);
 }
 
-static void settle_up(struct l4_loop *loop, struct l4_session *s)
+static void stop_waiting(struct l4_loop *loop, struct l4_session *s)
 {
     if (s->owed == OWES_AND_IS_COUNTED)
         l4_count_answer(loop->table, loop->setup.index, s->backend);
@@ -35,7 +36,7 @@ static void settle_up(struct l4_loop *loop, struct l4_session *s)
 
 void l4_first_byte_forget(struct l4_loop *loop, struct l4_session *s)
 {
-    settle_up(loop, s);
+    stop_waiting(loop, s);
 }
 
 void l4_first_byte_begin(struct l4_loop *loop, struct l4_session *s)
@@ -68,13 +69,13 @@ void l4_first_byte_came(struct l4_loop *loop, struct l4_session *s)
     observe(loop, s, waited_us(loop, s));
     if (s->owed == OWES_AND_IS_COUNTED)
         L4_SET(backend_of(loop, s)->silent_since_ms, (uint32_t)loop->now_ms);
-    settle_up(loop, s);
+    stop_waiting(loop, s);
 }
 
 void l4_first_byte_failed(struct l4_loop *loop, struct l4_session *s)
 {
     observe(loop, s, 1000ull * L4_GET(l4_row_pool(loop, s)->connect_timeout_ms));
-    settle_up(loop, s);
+    stop_waiting(loop, s);
 }
 
 uint64_t l4_first_byte_left_ms(const struct l4_loop *loop, const struct l4_session *s,
@@ -103,5 +104,5 @@ void l4_first_byte_end(struct l4_loop *loop, struct l4_session *s)
     const bool silent_to_all = s->owed == OWES_AND_IS_COUNTED && silent >= waited / 1000;
     if (L4_GET(s->state) == L4_SESSION_RELAY && (L4_GET(s->bytes[0]) || silent_to_all))
         observe(loop, s, waited);
-    settle_up(loop, s);
+    stop_waiting(loop, s);
 }

@@ -24,8 +24,8 @@ void l4_handover_finish(struct l4_loop *loop)
     loop->handovers = NULL;
 }
 
-static struct l4_handover *open_one(struct l4_loop *loop, int fd, uint32_t number,
-                                    enum l4_handover_role role)
+static struct l4_handover *open_handover(struct l4_loop *loop, int fd, uint32_t number,
+                                         enum l4_handover_role role)
 {
     for (uint32_t i = 0; i < L4_HANDOVERS; i++) {
         struct l4_handover *handover = &loop->handovers[i];
@@ -48,24 +48,25 @@ static bool is_flow(const struct l4_loop *loop, uint32_t slot)
     return slot >= loop->table->plan.caps.sessions;
 }
 
-/* Puts an offered session back to work: its edges come anew. */
-static void keep(struct l4_loop *loop, struct l4_offer *offer)
+/* An offered session continues here, in its former state. Its sockets are added to the epoll set
+ * anew, so their edges are reported again. */
+static void continue_here(struct l4_loop *loop, struct l4_offer *offer)
 {
     offer->serial = 0;
-    if (!is_flow(loop, offer->slot)) /* one of UDP never stopped */
+    if (!is_flow(loop, offer->slot)) /* a UDP session never stopped */
         l4_session_again(loop, offer->slot, offer->state);
 }
 
-/* The next program has not taken it, or is gone. One that queues is served here then, by what this
- * table knows: better than not at all. */
+/* The taker has refused the session, or is gone. If the session waits in a queue, this worker then
+ * serves the queue by what its own table says, which is better than not to serve it at all. */
 static void take_back(struct l4_loop *loop, struct l4_offer *offer)
 {
     if (offer->state == L4_SESSION_QUEUE && !is_flow(loop, offer->slot))
         loop->parted = false;
-    keep(loop, offer);
+    continue_here(loop, offer);
 }
 
-static void close_one(struct l4_loop *loop, struct l4_handover *handover)
+static void close_handover(struct l4_loop *loop, struct l4_handover *handover)
 {
     for (uint32_t i = 0; handover->waiting && i < L4_HANDOVER_WINDOW; i++) {
         if (handover->offers[i].serial)
@@ -78,19 +79,19 @@ static void close_one(struct l4_loop *loop, struct l4_handover *handover)
     loop->handover_count--;
 }
 
-/* The taker is gone, or takes no more: UDP sessions that were to be its own end, as nothing comes
- * from their clients any more. */
-static void give_up(struct l4_loop *loop, struct l4_handover *handover)
+/* The taker is gone, or takes no more. If this worker leaves, UDP sessions that were not taken
+ * end, because their clients' datagrams no longer come here. */
+static void stop_giving(struct l4_loop *loop, struct l4_handover *handover)
 {
     const bool flows = handover->flows;
-    close_one(loop, handover);
+    close_handover(loop, handover);
     if (flows && loop->draining)
         l4_udp_end_all(loop, L4_NONE, L4_END_DRAIN_TIMEOUT);
 }
 
-/* Stops a session (one of UDP goes on) and offers it. Returns 0, or -errno if it could not be sent
- * and goes on here. */
-static int offer(struct l4_loop *loop, struct l4_handover *handover, uint32_t index)
+/* Stops a session (a UDP session goes on) and offers it. Returns 0; or -errno if the offer could
+ * not be sent, and the session continues here. */
+static int offer_session(struct l4_loop *loop, struct l4_handover *handover, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
     struct l4_record record;
@@ -110,13 +111,13 @@ static int offer(struct l4_loop *loop, struct l4_handover *handover, uint32_t in
     }
     const int error = l4_fds_send(handover->fd, &record, record.bytes, fds, count);
     if (error)
-        keep(loop, &handover->offers[place]);
+        continue_here(loop, &handover->offers[place]);
     else
         handover->waiting++;
     return error;
 }
 
-/* The next UDP session to offer; L4_NONE: there is none. */
+/* Returns the next UDP session to offer; L4_NONE: there is none. */
 static uint32_t next_flow(const struct l4_loop *loop, struct l4_handover *handover)
 {
     const uint32_t fresh = loop->udp ? loop->udp->flows.fresh : 0;
@@ -127,7 +128,7 @@ static uint32_t next_flow(const struct l4_loop *loop, struct l4_handover *handov
     return L4_NONE;
 }
 
-static uint32_t next_that_can(const struct l4_loop *loop, struct l4_handover *handover)
+static uint32_t next_to_offer(const struct l4_loop *loop, struct l4_handover *handover)
 {
     const uint32_t flow = handover->flows ? next_flow(loop, handover) : L4_NONE;
     if (flow != L4_NONE || handover->flows_only)
@@ -141,8 +142,9 @@ static uint32_t next_that_can(const struct l4_loop *loop, struct l4_handover *ha
     return L4_NONE;
 }
 
-/* All UDP sessions were offered: the taker may read their clients' datagrams. Those that it has not
- * taken end, as nothing comes from their clients any more. */
+/* All UDP sessions were offered: tells the taker that it may read their clients' datagrams. If
+ * this worker leaves, sessions that the taker has not taken end, because their clients' datagrams
+ * no longer come here. */
 static int end_flows(struct l4_loop *loop, struct l4_handover *handover)
 {
     const struct l4_record mark = {.bytes = offsetof(struct l4_record, facts),
@@ -158,22 +160,22 @@ static int end_flows(struct l4_loop *loop, struct l4_handover *handover)
 }
 
 /* Offers sessions as far as the window, the socket and the number to give allow. */
-static void give(struct l4_loop *loop, struct l4_handover *handover)
+static void offer_sessions(struct l4_loop *loop, struct l4_handover *handover)
 {
     const bool all = handover->left == L4_NONE;
     int error = 0;
     while (!error && handover->left && handover->waiting < L4_HANDOVER_WINDOW) {
-        const uint32_t index = next_that_can(loop, handover);
+        const uint32_t index = next_to_offer(loop, handover);
         if (index == L4_NONE)
             break;
-        /* why: TCP sessions come when every UDP session was answered for. */
+        /* why: TCP sessions are offered only when every offer of a UDP session was answered. */
         if (handover->flows && !is_flow(loop, index)) {
             if (!handover->waiting)
                 error = end_flows(loop, handover);
             if (error || handover->waiting)
                 break;
         }
-        error = offer(loop, handover, index);
+        error = offer_session(loop, handover, index);
         if (error)
             break;
         if (!is_flow(loop, index))
@@ -181,7 +183,7 @@ static void give(struct l4_loop *loop, struct l4_handover *handover)
         handover->left -= all ? 0 : 1;
     }
     if (handover->waiting)
-        return; /* an answer brings us back */
+        return; /* the next answer calls this function again */
     if (!error && handover->flows)
         error = end_flows(loop, handover);
     const bool later =
@@ -191,11 +193,11 @@ static void give(struct l4_loop *loop, struct l4_handover *handover)
         handover->cursor = error ? handover->cursor : 0;
         return;
     }
-    give_up(loop, handover);
+    stop_giving(loop, handover);
 }
 
-/* The taker has it. */
-static void let_go(struct l4_loop *loop, const struct l4_offer *offer)
+/* The taker has the session. */
+static void release_taken(struct l4_loop *loop, const struct l4_offer *offer)
 {
     if (!is_flow(loop, offer->slot))
         l4_session_release(loop, offer->slot);
@@ -217,7 +219,7 @@ static void take_answers(struct l4_loop *loop, struct l4_handover *handover)
             handover->waiting--;
             if (answer.taken == 1) {
                 handover->moved++;
-                let_go(loop, offer);
+                release_taken(loop, offer);
                 offer->serial = 0;
             } else {
                 take_back(loop, offer);
@@ -225,27 +227,27 @@ static void take_answers(struct l4_loop *loop, struct l4_handover *handover)
         }
     }
     if (got == -EAGAIN || got == -EINTR)
-        give(loop, handover);
+        offer_sessions(loop, handover);
     else
-        give_up(loop, handover);
+        stop_giving(loop, handover);
 }
 
 void l4_handover_give(struct l4_loop *loop, int fd, uint32_t number, uint32_t count)
 {
-    struct l4_handover *handover = open_one(loop, fd, number, L4_HANDOVER_GIVES);
+    struct l4_handover *handover = open_handover(loop, fd, number, L4_HANDOVER_GIVES);
     if (!handover) {
         l4_loop_event(loop, L4_EVENT_HANDED, number, 0);
         return;
     }
     handover->left = count;
     handover->flows = count == L4_NONE;
-    give(loop, handover);
+    offer_sessions(loop, handover);
 }
 
 void l4_handover_give_flows(struct l4_loop *loop, int fd, uint32_t number, uint32_t places,
                             uint32_t place)
 {
-    struct l4_handover *handover = open_one(loop, fd, number, L4_HANDOVER_GIVES);
+    struct l4_handover *handover = open_handover(loop, fd, number, L4_HANDOVER_GIVES);
     if (!handover) {
         l4_loop_event(loop, L4_EVENT_HANDED, number, 0);
         return;
@@ -254,13 +256,13 @@ void l4_handover_give_flows(struct l4_loop *loop, int fd, uint32_t number, uint3
     handover->flows = handover->flows_only = true;
     handover->places = places;
     handover->place = place;
-    give(loop, handover);
+    offer_sessions(loop, handover);
 }
 
 /* ---- the taker ------------------------------------------------------------------------------- */
 
-static void take_one(struct l4_loop *loop, const struct l4_handover *handover,
-                     const struct l4_record *record, const int *fds, uint32_t count)
+static void take_record(struct l4_loop *loop, const struct l4_handover *handover,
+                        const struct l4_record *record, const int *fds, uint32_t count)
 {
     const bool known = record->magic == L4_RECORD_MAGIC;
     if (known && record->mark == L4_RECORD_NO_MORE_FLOWS) {
@@ -277,12 +279,12 @@ static void take_one(struct l4_loop *loop, const struct l4_handover *handover,
     };
     for (uint32_t i = 0; !answer.taken && i < count; i++)
         close(fds[i]);
-    /* why: if the giver is gone, what was taken has only this worker left; else there is room for
-     * as many answers as the giver waits for. */
+    /* why: if the giver is gone, the sessions that were taken exist in this worker only. If it is
+     * not, the socket has room for as many answers as the giver waits for. */
     (void)!l4_fds_send(handover->fd, &answer, sizeof answer, NULL, 0);
 }
 
-static void take(struct l4_loop *loop, struct l4_handover *handover)
+static void take_records(struct l4_loop *loop, struct l4_handover *handover)
 {
     for (int i = 0; i < L4_HANDOVER_WINDOW; i++) {
         struct l4_record record = {0};
@@ -292,16 +294,16 @@ static void take(struct l4_loop *loop, struct l4_handover *handover)
         if (got == -EAGAIN || got == -EINTR)
             return;
         if (got <= 0) {
-            close_one(loop, handover);
+            close_handover(loop, handover);
             return;
         }
-        take_one(loop, handover, &record, fds, count);
+        take_record(loop, handover, &record, fds, count);
     }
 }
 
 void l4_handover_take(struct l4_loop *loop, int fd, uint32_t number)
 {
-    open_one(loop, fd, number, L4_HANDOVER_TAKES);
+    open_handover(loop, fd, number, L4_HANDOVER_TAKES);
 }
 
 /* ---- both ------------------------------------------------------------------------------------ */
@@ -312,7 +314,7 @@ void l4_handover_event(struct l4_loop *loop, uint32_t index)
     if (handover->role == L4_HANDOVER_GIVES)
         take_answers(loop, handover);
     else if (handover->role == L4_HANDOVER_TAKES)
-        take(loop, handover);
+        take_records(loop, handover);
 }
 
 void l4_handover_revisit(struct l4_loop *loop)
@@ -323,7 +325,7 @@ void l4_handover_revisit(struct l4_loop *loop)
             loop->now_ms < handover->retry_ms)
             continue;
         handover->retry_ms = 0;
-        give(loop, handover);
+        offer_sessions(loop, handover);
     }
 }
 
@@ -345,6 +347,6 @@ void l4_handover_close_all(struct l4_loop *loop)
 {
     for (uint32_t i = 0; loop->handovers && i < L4_HANDOVERS; i++) {
         if (loop->handovers[i].role != L4_HANDOVER_FREE)
-            close_one(loop, &loop->handovers[i]);
+            close_handover(loop, &loop->handovers[i]);
     }
 }

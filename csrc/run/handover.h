@@ -1,15 +1,15 @@
 /* The hand-over of live sessions from one worker to another, of this program or of a later one.
  *
- * Two workers share a socket of kind SOCK_SEQPACKET. The giver stops a session where it
- * is, takes its sockets out of its epoll set and offers it: a record (run/handover_record.h) with
- * the two sockets and the pipes that hold bytes. The taker puts it into a row of its own, counts
- * it, and answers before it moves a byte. On "taken" the giver forgets it; on "not taken" (no room,
- * a backend it does not know) or at the socket's end without an answer it goes on serving it. So
- * who dies takes with it what it serves, and never what is on its way: what was not answered was
- * not touched.
+ * The two workers share a SOCK_SEQPACKET socket. The giver stops a session where it is, takes its
+ * sockets out of its epoll set, and offers it. The offer is a record (run/handover_record.h) with
+ * the two sockets and the pipes that hold bytes. The taker puts the session into a row of its own,
+ * counts it, and answers before it moves a byte. After the answer "taken" the giver forgets the
+ * session. After "not taken" (no room, or an unknown backend), or if the socket closes without an
+ * answer, the giver continues to serve it. So a worker that dies takes with it the sessions that
+ * it serves, and never one that is on offer: an offer that was not answered was not touched.
  *
- * While an answer is on its way a session has its place twice, in the columns of both workers: a
- * limit may seem reached that is not, none is ever passed.
+ * Until the answer arrives, a session has its place twice, in the counts of both workers. A limit
+ * may seem to be reached when it is not; no limit is ever exceeded.
  */
 #ifndef L4_RUN_HANDOVER_H
 #define L4_RUN_HANDOVER_H
@@ -18,53 +18,55 @@
 
 enum l4_handover_role { L4_HANDOVER_FREE, L4_HANDOVER_GIVES, L4_HANDOVER_TAKES };
 
-struct l4_offer { /* a session that was offered and not yet answered */
+/* A session that was offered, and for which no answer has come yet. */
+struct l4_offer {
     uint32_t slot;
-    uint32_t serial;             /* 0: none */
-    enum l4_session_state state; /* that it had, and has again if it is not taken */
+    uint32_t serial;             /* 0: this place is empty */
+    enum l4_session_state state; /* before the offer, and again if the offer is refused */
 };
 
 struct l4_handover {
     int fd;
     uint32_t role;   /* enum l4_handover_role */
-    uint32_t number; /* the supervisor's, to tell it how this ended */
-    uint32_t left;   /* sessions still to be offered; L4_NONE: all, as long as there are any */
+    uint32_t number; /* the supervisor's number of this hand-over, for the report of its end */
+    uint32_t left;   /* sessions still to be offered; L4_NONE: all that there are or will be */
     bool flows;      /* UDP sessions are still to be offered; they go first */
-    bool flows_only; /* ... and nothing else: those of place `place` of `places` */
+    bool flows_only; /* only UDP sessions are offered: those of `place` among `places` */
     uint32_t places, place;
     uint32_t flow_cursor;
     uint32_t moved;
-    uint32_t cursor; /* the TCP session row to look at next */
+    uint32_t cursor; /* the next TCP session row to look at */
     uint32_t waiting;
-    uint64_t retry_ms; /* not before: what could not move is offered again */
+    uint64_t retry_ms; /* when to offer again what could not move; 0: not waiting */
     struct l4_offer offers[L4_HANDOVER_WINDOW];
 };
 
-/* Takes and gives back the memory for hand-overs; 0 or -ENOMEM. */
+/* Allocates and frees the memory for hand-overs. Returns 0 or -ENOMEM. */
 __attribute__((warn_unused_result)) int l4_handover_start(struct l4_loop *loop);
 void l4_handover_finish(struct l4_loop *loop);
 
-/* Begins to give up to count sessions over fd, which it takes over. With L4_NONE it goes on until
- * none is held, for a worker that leaves. The supervisor is told at the end. */
+/* Begins to give up to count sessions over fd, which this worker then owns. With L4_NONE, for a
+ * worker that leaves, it goes on until the worker has no session. The supervisor is told at the
+ * end. */
 void l4_handover_give(struct l4_loop *loop, int fd, uint32_t number, uint32_t count);
 
-/* Begins to give the UDP sessions that core/steer.h gives to this place of so many. */
+/* Begins to give the UDP sessions that core/steer.h assigns to `place` among `places`. */
 void l4_handover_give_flows(struct l4_loop *loop, int fd, uint32_t number, uint32_t places,
                             uint32_t place);
 
-/* Begins to take sessions over fd, which it takes over, until the giver closes it. */
+/* Begins to take sessions over fd, which this worker then owns, until the giver closes it. */
 void l4_handover_take(struct l4_loop *loop, int fd, uint32_t number);
 
-/* Something came over the socket of a hand-over. */
+/* The socket of a hand-over is readable. */
 void l4_handover_event(struct l4_loop *loop, uint32_t index);
 
-/* Offers again what could not move, when its time has come. */
+/* Offers again the sessions that could not move, when it is time for that. */
 void l4_handover_revisit(struct l4_loop *loop);
 
-/* Milliseconds until l4_handover_revisit has something to do; -1: nothing. */
+/* Returns the milliseconds until l4_handover_revisit has something to do; -1: nothing. */
 int l4_handover_wait_ms(const struct l4_loop *loop);
 
-/* Ends all hand-overs. Sessions on offer go on here, in the state that they had. */
+/* Ends all hand-overs. Sessions on offer continue here, in the state that they had. */
 void l4_handover_close_all(struct l4_loop *loop);
 
 #endif

@@ -25,8 +25,8 @@ void l4_record_put_names(const struct l4_loop *loop, const struct l4_session *s,
                sizeof record->backend_name);
 }
 
-static uint32_t put_fds(const struct l4_loop *loop, const struct l4_session *s,
-                        struct l4_record *record, int *fds)
+static uint32_t write_fds(const struct l4_loop *loop, const struct l4_session *s,
+                          struct l4_record *record, int *fds)
 {
     uint32_t count = 0;
     record->fds = L4_RECORD_CLIENT;
@@ -45,10 +45,11 @@ static uint32_t put_fds(const struct l4_loop *loop, const struct l4_session *s,
     return count;
 }
 
-/* What can be known of a session that moves: TLS that ends here does not. */
+/* What may be known of a session that moves. Facts about TLS are not among them, because a session
+ * with TLS does not move. */
 enum { MOVABLE = L4_FACT_NAME | L4_FACT_ALPN | L4_FACT_VIA | L4_FACT_TLVS };
 
-static void put_learnt(const struct l4_loop *loop, uint32_t index, struct l4_record *record)
+static void write_facts(const struct l4_loop *loop, uint32_t index, struct l4_record *record)
 {
     const struct l4_session *s = l4_session_at(loop, index);
     struct l4_facts *facts = l4_row_facts(loop, index);
@@ -113,20 +114,22 @@ uint32_t l4_record_write(const struct l4_loop *loop, uint32_t index, enum l4_ses
         record->turn = s->turn;
     memcpy(record->tried, s->tried, sizeof record->tried);
     l4_record_put_names(loop, s, record);
-    put_learnt(loop, index, record);
-    return put_fds(loop, s, record, fds);
+    write_facts(loop, index, record);
+    return write_fds(loop, s, record, fds);
 }
 
 /* ---- read ------------------------------------------------------------------------------------ */
 
-/* Is the text of a row the one of a record? Both fields end in a zero byte or are no name. */
-static bool same(const char *row, const char *text, size_t size)
+/* Is the text of a row the text of a record? The text of a record that has no zero byte in its
+ * field is no name. */
+static bool is_same_text(const char *row, const char *text, size_t size)
 {
     return memchr(text, 0, size) && strncmp(row, text, size) == 0;
 }
 
-/* Each finds the row of a name: where the hint says, else by looking. Rows that are not in use any
- * more but still remember their name count: sessions outlive the configuration they came by. */
+/* Each of the three functions finds the row with a name: first where the record's hint says, then
+ * by a search. Rows that are no longer in use but still have their name count too: sessions
+ * outlive the configuration by which they came. */
 static uint32_t find_listener(const struct l4_loop *loop, const struct l4_record *record)
 {
     const uint32_t count = loop->table->plan.caps.listeners;
@@ -135,8 +138,8 @@ static uint32_t find_listener(const struct l4_loop *loop, const struct l4_record
         if (row >= count)
             continue;
         const struct l4_listener *found = l4_table_listener(loop->table, row);
-        if (same(found->name, record->listener_name, sizeof record->listener_name) &&
-            same(found->bind, record->listener_bind, sizeof record->listener_bind))
+        if (is_same_text(found->name, record->listener_name, sizeof record->listener_name) &&
+            is_same_text(found->bind, record->listener_bind, sizeof record->listener_bind))
             return row;
     }
     return L4_NONE;
@@ -147,8 +150,8 @@ static uint32_t find_pool(const struct l4_loop *loop, const struct l4_record *re
     const uint32_t count = loop->table->plan.caps.pools;
     for (uint32_t i = 0; i <= count; i++) {
         const uint32_t row = i ? i - 1 : record->pool;
-        if (row < count && same(l4_table_pool(loop->table, row)->name, record->pool_name,
-                                sizeof record->pool_name))
+        if (row < count && is_same_text(l4_table_pool(loop->table, row)->name, record->pool_name,
+                                        sizeof record->pool_name))
             return row;
     }
     return L4_NONE;
@@ -164,7 +167,7 @@ static uint32_t find_backend(const struct l4_loop *loop, const struct l4_record 
             continue;
         const struct l4_backend *found = l4_table_backend(loop->table, row);
         if (found->pool == pool &&
-            same(found->name, record->backend_name, sizeof record->backend_name))
+            is_same_text(found->name, record->backend_name, sizeof record->backend_name))
             return row;
     }
     return L4_NONE;
@@ -191,7 +194,7 @@ static uint32_t fds_of(const struct l4_record *record)
     return count;
 }
 
-/* Is this a row of protocols, each behind its length? */
+/* Is this a list of protocols, each behind its length? */
 static bool is_protocols(const uint8_t *list, uint32_t bytes)
 {
     uint32_t at = 0;
@@ -215,14 +218,14 @@ static bool is_learnt_sound(const struct l4_record_facts *facts)
            l4_ppv_is_row(text + bytes[0] + bytes[1], bytes[2]);
 }
 
-/* What a half that moves may be marked with: TLS and what goes with it stay where they are. */
+/* The flags that a side of a session that moves may have. Flags of TLS are not among them. */
 enum {
     MOVABLE_HALF = L4_HALF_IN | L4_HALF_OUT | L4_HALF_HUP | L4_HALF_EOF | L4_HALF_SHUT |
                    L4_HALF_RESET | L4_HALF_BROKEN | L4_HALF_BULKY | L4_HALF_URGENT | L4_HALF_SENT |
                    L4_HALF_NODELAY | L4_HALF_WATCHED
 };
 
-/* Is in each pipe what the record says, and no more than a pipe may hold? */
+/* Does each pipe have as many bytes as the record says, and no more than a pipe may have? */
 static bool are_pipes_sound(const struct l4_record *record, const int *fds)
 {
     const int *pipe = fds + 2;
@@ -241,8 +244,9 @@ static bool are_pipes_sound(const struct l4_record *record, const int *fds)
     return true;
 }
 
-/* Which descriptors may, and must, a session in this state have? *may is 0 in a state in which none
- * moves. Nothing was read before there is a backend. */
+/* Returns the descriptors that a session in this state must have, and in *may those that it may
+ * have. *may is 0 in a state in which no session moves. Before there is a backend nothing was
+ * read, so there are no pipes. */
 static uint32_t must_have(uint32_t state, uint32_t *may)
 {
     const uint32_t both = L4_RECORD_CLIENT | L4_RECORD_BACKEND;
@@ -260,7 +264,8 @@ static uint32_t must_have(uint32_t state, uint32_t *may)
     }
 }
 
-/* Where an attempt may still fail there is room to note it. */
+/* Returns the most attempts that a session in this state may have made. Where an attempt may still
+ * fail, there must be room to note it. */
 static uint32_t most_attempts(uint32_t state)
 {
     return state == L4_SESSION_RELAY || state == L4_SESSION_RESET ? L4_RETRIES_MAX + 1
@@ -272,8 +277,8 @@ static bool is_address(const struct l4_addr *addr)
     return addr->family == AF_INET || addr->family == AF_INET6 || addr->family == AF_UNIX;
 }
 
-/* Does it make sense, whoever wrote it? */
-static bool is_sound(const struct l4_record *record, const int *fds, uint32_t count)
+/* Is the record valid? It may come from anybody. */
+static bool is_record_sound(const struct l4_record *record, const int *fds, uint32_t count)
 {
     uint32_t may;
     const uint32_t must = must_have(record->state, &may);
@@ -290,11 +295,12 @@ static uint64_t earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* Edges are told anew when a socket is watched anew; what else is known of it stays. */
+/* The flags of epoll edges. The kernel reports edges again when a socket is added to another epoll
+ * set; all other flags stay. */
 static const uint16_t edges = L4_HALF_IN | L4_HALF_OUT | L4_HALF_WATCHED;
 
-static bool put_halves(struct l4_loop *loop, struct l4_session *s, const struct l4_record *record,
-                       const int *fds)
+static bool fill_halves(struct l4_loop *loop, struct l4_session *s, const struct l4_record *record,
+                        const int *fds)
 {
     const int *pipe = fds + 2;
     for (int half = 0; half < 2; half++) {
@@ -314,15 +320,15 @@ static bool put_halves(struct l4_loop *loop, struct l4_session *s, const struct 
     return true;
 }
 
-static void put_facts(const struct l4_loop *loop, struct l4_session *s,
-                      const struct l4_record *record)
+static void fill_row(const struct l4_loop *loop, struct l4_session *s,
+                     const struct l4_record *record)
 {
     const bool queues = record->state == L4_SESSION_QUEUE;
     s->turn = queues ? record->turn : 0;
     L4_SET(s->bytes[L4_CLIENT], queues ? 0 : record->moved[L4_CLIENT]);
     L4_SET(s->bytes[L4_BACKEND], queues ? 0 : record->moved[L4_BACKEND]);
-    /* why: the giver's clock may have been read a moment later than this worker's; what is in the
-     * future would make a session infinitely old. */
+    /* why: the giver may have read its clock a moment later than this worker. A time in the future
+     * would make the session look infinitely old. */
     L4_SET(s->active_ms, earlier(record->active_ms, loop->now_ms));
     s->started_us = earlier(record->started_us, loop->now_us);
     s->connect_started_us = earlier(record->connect_started_us, loop->now_us);
@@ -340,7 +346,7 @@ static void put_facts(const struct l4_loop *loop, struct l4_session *s,
     s->known = record->facts.known;
 }
 
-/* No backend is waited for longer than the pool allows. */
+/* The session waits for its backend no longer than this pool allows. */
 static void bound_wait(struct l4_loop *loop, struct l4_session *s, uint32_t state)
 {
     const uint32_t most = L4_GET(l4_row_pool(loop, s)->connect_timeout_ms);
@@ -348,8 +354,9 @@ static void bound_wait(struct l4_loop *loop, struct l4_session *s, uint32_t stat
         l4_row_set_deadline(loop, s, most);
 }
 
-/* After its limits here have begun with it: they go on where they were. */
-static void put_learnt_back(struct l4_loop *loop, uint32_t index, const struct l4_record *record)
+/* Restores what the giver knew of the client. Called after l4_shaping_begin, so that the limits
+ * continue where they were: the age and the bytes spent are the giver's. */
+static void restore_facts(struct l4_loop *loop, uint32_t index, const struct l4_record *record)
 {
     struct l4_session *s = l4_session_at(loop, index);
     struct l4_facts *facts = l4_row_facts(loop, index);
@@ -374,8 +381,8 @@ static void put_learnt_back(struct l4_loop *loop, uint32_t index, const struct l
     }
 }
 
-/* Undoes put_halves and l4_row_watch; the descriptors stay open and the caller's. */
-static void take_apart(struct l4_loop *loop, uint32_t index)
+/* Undoes fill_halves and l4_row_watch. The descriptors stay open and are the caller's again. */
+static void empty_halves(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
     l4_row_unwatch(loop, index);
@@ -390,7 +397,7 @@ bool l4_record_read(struct l4_loop *loop, const struct l4_record *record, const 
                     uint32_t count)
 {
     uint32_t listener, pool, backend;
-    if (!is_sound(record, fds, count) ||
+    if (!is_record_sound(record, fds, count) ||
         !l4_record_find(loop, record, &listener, &pool, &backend) || loop->held >= loop->capacity ||
         loop->draining)
         return false;
@@ -398,19 +405,20 @@ bool l4_record_read(struct l4_loop *loop, const struct l4_record *record, const 
     struct l4_session *s = l4_session_at(loop, index);
     l4_row_reset(loop, s, listener, pool, &record->client);
     s->backend = backend;
-    put_facts(loop, s, record);
+    fill_row(loop, s, record);
     bound_wait(loop, s, record->state);
-    if (!put_halves(loop, s, record, fds) || l4_row_watch(loop, index)) {
-        take_apart(loop, index);
+    if (!fill_halves(loop, s, record, fds) || l4_row_watch(loop, index)) {
+        empty_halves(loop, index);
         l4_row_return(loop, index);
         return false;
     }
-    /* why no limit: its place among all clients is given back by the giver in the next moment. */
+    /* why no limit: the giver gives the session's place among all clients back in the next
+     * moment. */
     (void)l4_count_take_client(loop->table, loop->setup.index, 0);
     if (backend != L4_NONE)
         l4_count_join(loop->table, loop->setup.index, backend);
     l4_admission_again(loop, index);
-    put_learnt_back(loop, index, record);
+    restore_facts(loop, index, record);
     L4_OWN_ADD(l4_row_tally(loop, s)->active, 1);
     l4_row_enter(loop, index, L4_SESSION_HANDOVER);
     l4_row_publish(loop, s);

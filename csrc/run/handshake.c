@@ -9,6 +9,6 @@ void l4_handshake_refuse_hello(const struct l4_loop *loop, const struct l4_sessi
     struct l4_shakes *shakes = l4_handshake_counts(loop, s, L4_CLIENT);
     L4_OWN_ADD(shakes->failed, 1);
     snprintf(shakes->why, sizeof shakes->why, "the ClientHello is too long");
-    /* why: it may or may not arrive; who sends such a thing needs no better answer. */
+    /* why: the alert may not arrive; a client that sends such a hello needs no better answer. */
     (void)!send(s->half[L4_CLIENT].fd, alert, sizeof alert, MSG_NOSIGNAL | MSG_DONTWAIT);
 }

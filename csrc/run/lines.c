@@ -8,9 +8,9 @@
 enum { WORDS = (L4_POOLS_MAX + 63) / 64 };
 
 struct l4_lines {
-    uint64_t filled[WORDS]; /* a bit a pool: somebody waits here */
-    uint64_t due[WORDS];    /* ... look at it at the end of this turn */
-    struct l4_list lines[]; /* this worker's clients that wait for one pool, oldest first */
+    uint64_t filled[WORDS]; /* one bit for each pool: clients wait in its line */
+    uint64_t due[WORDS];    /* one bit for each pool: its line is due (l4_lines_due) */
+    struct l4_list lines[]; /* this worker's clients that wait for each pool, oldest first */
 };
 
 int l4_lines_start(struct l4_loop *loop)
@@ -64,7 +64,8 @@ void l4_lines_rung(struct l4_loop *loop)
 
 /* ---- in the line ----------------------------------------------------------------------------- */
 
-/* Wakes it at its deadline; the first one before, to look for itself. */
+/* Sets the session's timer to its deadline; for the first session in a line, to the next look if
+ * that is sooner. */
 static void set_timer(struct l4_loop *loop, uint32_t index, bool first)
 {
     const int32_t left = l4_row_left_ms(loop, l4_session_at(loop, index));
@@ -72,7 +73,8 @@ static void set_timer(struct l4_loop *loop, uint32_t index, bool first)
     l4_row_wake_in(loop, index, (uint64_t)(left < 0 ? 0 : left < most ? left : most));
 }
 
-/* Shows the turn of the line's oldest client to all, and lets it look again before long. */
+/* Shows the turn of the line's oldest client to all workers, and sets that client's timer to look
+ * again soon. */
 static void show_head(struct l4_loop *loop, uint32_t pool)
 {
     const uint32_t head = loop->lines->lines[pool].head;
@@ -94,7 +96,7 @@ static uint32_t after_accept_us(const struct l4_loop *loop, const struct l4_sess
     return (uint32_t)(loop->now_us - s->started_us);
 }
 
-/* Puts it into the line, behind all whose turn comes before its own: mostly at the end. */
+/* Puts a session into the line, behind all whose turn comes before its own: mostly at the end. */
 static void enter_line(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
@@ -128,7 +130,7 @@ void l4_lines_join_again(struct l4_loop *loop, uint32_t index)
     uint64_t given = atomic_load(turns);
     while (given < s->turn && !atomic_compare_exchange_weak(turns, &given, s->turn))
         ;
-    /* why no limit: it had its place among those that wait before. */
+    /* why no limit: the session had its place among those that wait before. */
     (void)l4_count_take_wait(loop->table, loop->setup.index, s->pool, 0);
     enter_line(loop, index);
 }

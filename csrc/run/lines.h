@@ -1,58 +1,62 @@
-/* This worker's clients that wait for a place at their pool's backends: shm/queue.h has the order
- * over all workers.
+/* The lines of a worker: its clients that wait for a place at the backends of a pool. shm/queue.h
+ * has the order over all workers.
  *
- * First come, first served: who comes while others wait goes to the end; whenever places may have
- * become free (a session ended here, another worker rang, somebody left, or L4_QUEUE_LOOK_MS have
- * passed: health and limits change too) the worker whose client is first tries to serve it, and so
- * on until a client finds no place or the first one is another worker's, who is then rung.
+ * Clients are served in the order of their arrival, and a client that comes while others wait goes
+ * to the end. Places may become free when a session ends here, when another worker says so, when a
+ * client leaves the queue, and every L4_QUEUE_LOOK_MS (health and limits change too). Then the
+ * worker whose client is first tries to serve it. It goes on until a client finds no place, or
+ * until the first client is another worker's, which it then wakes.
  *
- * No wake-up is lost. Who joins shows its turn before it looks for a place; who leaves a backend
- * gives the place back before it looks for turns; with both in one order (sequentially consistent)
- * at least one sees the other. When a worker dies the supervisor rings all. Work is done at the end
- * of a turn of the loop, once for all that happened in it.
+ * No wake-up is lost. A worker whose client joins shows the client's turn before it looks for a
+ * place. A worker that frees a place at a backend gives the place back before it looks at the
+ * turns. Both orders are sequentially consistent, so at least one of the two workers sees the
+ * other. When a worker dies, the supervisor wakes all workers. The work is done at the end of a
+ * loop iteration, once for everything that happened in it.
  */
 #ifndef L4_RUN_LINES_H
 #define L4_RUN_LINES_H
 
 #include "run/row.h"
 
-/* Takes and gives back the memory for lines; 0 or -ENOMEM. */
+/* Allocates and frees the memory for lines. Returns 0 or -ENOMEM. */
 __attribute__((warn_unused_result)) int l4_lines_start(struct l4_loop *loop);
 void l4_lines_finish(struct l4_loop *loop);
 
-/* Do others wait for this pool, whom a new client must not overtake? */
+/* Do clients wait for this pool? A new client must not overtake them. */
 bool l4_lines_is_waited_in(const struct l4_loop *loop, uint32_t pool);
 
-/* Is the session to wait until the next program takes it? The places that are free by this table
- * are not free: that program's clients have them, or sessions that went there. */
+/* Must the session wait until the next program takes it over? Places that look free in this table
+ * are not free: clients of that program have them, or sessions that went there. */
 bool l4_lines_is_for_successor(const struct l4_loop *loop, const struct l4_session *s);
 
-/* Puts a session at the end of its pool's line. False: as many as may wait do already. */
+/* Puts a session at the end of its pool's line. Returns false if as many clients as may wait do so
+ * already. */
 __attribute__((warn_unused_result)) bool l4_lines_join(struct l4_loop *loop, uint32_t index);
 
-/* Puts a session into the line by the turn that it had, in another worker or before it was offered
- * to one. */
+/* Puts a session into the line by the turn that it had before, in another worker or before it was
+ * offered to one. */
 void l4_lines_join_again(struct l4_loop *loop, uint32_t index);
 
-/* Takes a session out of the line, if it is there. */
+/* Takes a session out of the line, if it is in it. */
 void l4_lines_leave(struct l4_loop *loop, uint32_t index);
 
-/* The timer of a session in the line fired, and its time is not over. */
+/* The timer of a session in the line fired, and the session's time is not over. */
 void l4_lines_look(struct l4_loop *loop, uint32_t index);
 
 /* A place at one of the pool's backends was given back. */
 void l4_lines_released(struct l4_loop *loop, uint32_t pool);
 
-/* Another process rang: the first client may be one of ours. */
+/* Another process woke this worker: the first client of a queue may be one of this worker's. */
 void l4_lines_rung(struct l4_loop *loop);
 
-/* At the end of a turn: a pool in whose line somebody may be served, L4_NONE: there is none; and
- * that all who could be served there were. */
+/* l4_lines_due: returns a pool in whose line a client may be served now; L4_NONE: there is none.
+ * l4_lines_served: every client of the pool that could be served was. */
 uint32_t l4_lines_due(const struct l4_loop *loop);
 void l4_lines_served(struct l4_loop *loop, uint32_t pool);
 
-/* The session that is to be served next of all that wait for the pool; L4_NONE: nobody waits, or it
- * is another worker's, who is told so, or the next program's. */
+/* Returns the session that is to be served next of all that wait for the pool. Returns L4_NONE if
+ * nobody waits, if that session is the next program's, or if it is another worker's, which is then
+ * woken. */
 uint32_t l4_lines_first(const struct l4_loop *loop, uint32_t pool);
 
 #endif

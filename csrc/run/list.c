@@ -8,7 +8,7 @@ void l4_list_init(struct l4_list *list, enum l4_list_kind kind)
     *list = (struct l4_list){.head = L4_NONE, .tail = L4_NONE, .kind = kind};
 }
 
-/* Which lists a session may be put into while it is in a state. */
+/* In which kinds of list may a session in its state be? */
 static bool is_allowed(const struct l4_session *s, enum l4_list_kind kind)
 {
     static const uint32_t kinds[L4_SESSION_STATES] = {
@@ -21,7 +21,7 @@ static bool is_allowed(const struct l4_session *s, enum l4_list_kind kind)
     return kinds[L4_GET(s->state)] >> kind & 1;
 }
 
-/* Links a row that is in no list between two neighbours; L4_NONE is the list's end. */
+/* Links a row that is in no list between two neighbours; L4_NONE is an end of the list. */
 static void link_between(struct l4_session *rows, struct l4_list *list, uint32_t index,
                          uint32_t prev, uint32_t next)
 {

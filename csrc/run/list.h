@@ -1,10 +1,10 @@
-/* The lists of a worker's TCP session rows: free rows, rows that ended in this turn, sessions with
- * work left over, and the queue of each pool.
+/* The lists of a worker's TCP session rows: free rows, rows whose session ended in this loop
+ * iteration, sessions with work left over, and the clients that wait for each pool.
  *
  * A row is linked through itself, so it is in at most one list, and it says in which kind of list.
- * Every operation gets all rows (a list is only their numbers), and asserts that, and that the
- * state of the row's session has a place in such a list (the table in list.c). A session that
- * changes its state is in no list while it does.
+ * Every operation gets all rows, because a list is only their numbers. Every operation asserts
+ * that the row is in no other list, and that a session in its state may be in such a list (the
+ * table in list.c). A session is in no list while it changes its state.
  */
 #ifndef L4_RUN_LIST_H
 #define L4_RUN_LIST_H
@@ -16,31 +16,33 @@ struct l4_session;
 enum l4_list_kind {
     L4_LIST_NONE,
     L4_LIST_FREE,  /* rows without a session */
-    L4_LIST_ENDED, /* rows whose session ended in this turn: free when it is over */
+    L4_LIST_ENDED, /* rows whose session ended in this loop iteration; they are free after it */
     L4_LIST_READY, /* sessions with work left over */
     L4_LIST_QUEUE, /* sessions that wait for a place at a backend of one pool */
     L4_LIST_KINDS
 };
 
 struct l4_list {
-    uint32_t head, tail; /* rows; L4_NONE: it is empty */
+    uint32_t head, tail; /* row numbers; L4_NONE: the list is empty */
     uint32_t count;
     enum l4_list_kind kind;
 };
 
 void l4_list_init(struct l4_list *list, enum l4_list_kind kind);
 
-/* Puts a row that is in no list behind the last one, or before the first one. */
+/* l4_list_append puts a row that is in no list behind the last row; l4_list_push, before the first
+ * one. */
 void l4_list_append(struct l4_session *rows, struct l4_list *list, uint32_t index);
 void l4_list_push(struct l4_session *rows, struct l4_list *list, uint32_t index);
 
-/* ... or behind the row `before`, which is in the list; L4_NONE: before the first one. */
+/* Puts a row that is in no list behind the row `before`, which is in the list; L4_NONE: before the
+ * first row. */
 void l4_list_insert(struct l4_session *rows, struct l4_list *list, uint32_t index, uint32_t before);
 
 /* Takes a row out of the list that it is in. */
 void l4_list_remove(struct l4_session *rows, struct l4_list *list, uint32_t index);
 
-/* Takes the first row out. L4_NONE: the list is empty. */
+/* Takes the first row out of the list and returns it. Returns L4_NONE if the list is empty. */
 uint32_t l4_list_take(struct l4_session *rows, struct l4_list *list);
 
 #endif

@@ -35,7 +35,7 @@ void l4_loop_read_clock(struct l4_loop *loop)
 void l4_loop_ring(int fd)
 {
     const uint64_t one = 1;
-    (void)!write(fd, &one, sizeof one); /* its count cannot overflow, so this cannot fail */
+    (void)!write(fd, &one, sizeof one); /* cannot fail: the eventfd's count does not overflow */
 }
 
 void l4_loop_ring_worker(const struct l4_loop *loop, uint32_t worker)

@@ -19,7 +19,7 @@ bool l4_mailbox_take(const struct l4_loop *loop, struct l4_mail *mail, int *fd)
     const ssize_t got = l4_fds_receive(loop->setup.mailbox_fd, mail, sizeof *mail, fd, &fds);
     if (got == -EAGAIN || got == -EINTR)
         return false;
-    if (got <= 0) { /* nobody sends any more: the lifeline tells the rest */
+    if (got <= 0) { /* nobody sends any more: the lifeline says what that means */
         l4_loop_unwatch(loop, loop->setup.mailbox_fd);
         return false;
     }

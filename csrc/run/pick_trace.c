@@ -4,7 +4,8 @@
 #include "shm/seen.h"
 #include "shm/trace.h"
 
-static void look_at(struct l4_trace *trace, struct l4_pick_context *context, uint32_t backend)
+static void record_candidate(struct l4_trace *trace, struct l4_pick_context *context,
+                             uint32_t backend)
 {
     const struct l4_backend *b = l4_table_backend(context->table, backend);
     struct l4_candidate *candidate = &trace->candidates[trace->candidate_count++];
@@ -20,10 +21,12 @@ static void look_at(struct l4_trace *trace, struct l4_pick_context *context, uin
         candidate->tried |= context->request->tried[i] == backend;
 }
 
-/* The pool's first members, as they are now; the last place is the chosen one's if it is not
- * among them. A view that changes meanwhile may show a backend of another pool: readers know. */
-static void look_around(struct l4_loop *loop, struct l4_trace *trace,
-                        const struct l4_pick_request *request, const struct l4_pick_answer *answer)
+/* Records the pool's first members as they are now. If the chosen backend is not among them, it
+ * gets the last place. A view that changes meanwhile may show a backend of another pool; readers
+ * allow for that. */
+static void record_members(struct l4_loop *loop, struct l4_trace *trace,
+                           const struct l4_pick_request *request,
+                           const struct l4_pick_answer *answer)
 {
     struct l4_pick_context context = {
         .table = loop->table,
@@ -43,7 +46,7 @@ static void look_around(struct l4_loop *loop, struct l4_trace *trace,
             members[i] != answer->backend)
             continue;
         has_chosen |= members[i] == answer->backend;
-        look_at(trace, &context, members[i]);
+        record_candidate(trace, &context, members[i]);
     }
 }
 
@@ -72,6 +75,6 @@ void l4_pick_trace(struct l4_loop *loop, const struct l4_session *s,
     trace->by_name = how == L4_PICK_NAMED;
     trace->attempts = s->attempts;
     trace->candidate_count = 0;
-    look_around(loop, trace, request, answer);
+    record_members(loop, trace, request, answer);
     l4_trace_end(traces, trace);
 }

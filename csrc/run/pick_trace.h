@@ -1,13 +1,15 @@
-/* Watches some picks, so that people can see afterwards what was chosen among (shm/trace.h). */
+/* Records some choices of a backend, so that operators can see afterwards what was chosen, and
+ * among which backends (shm/trace.h). */
 #ifndef L4_RUN_PICK_TRACE_H
 #define L4_RUN_PICK_TRACE_H
 
 #include "core/pick.h"
 #include "run/loop.h"
 
-enum l4_pick_how { L4_PICK_BALANCED, L4_PICK_STICKY, L4_PICK_NAMED }; /* by its QUIC id */
+/* How the backend of a choice was found. L4_PICK_NAMED: by the QUIC connection id. */
+enum l4_pick_how { L4_PICK_BALANCED, L4_PICK_STICKY, L4_PICK_NAMED };
 
-/* Right after a pick for session s: keeps what it was, if this is one of those that are watched. */
+/* Called right after a choice for session s: records it, if it is one of those to record. */
 void l4_pick_trace(struct l4_loop *loop, const struct l4_session *s,
                    const struct l4_pick_request *request, const struct l4_pick_answer *answer,
                    enum l4_pick_how how);

@@ -11,7 +11,7 @@
 #include "io/tls.h"
 #include "run/row.h"
 
-/* An id that nobody gave before: 128 bits, as 32 hexadecimal digits. */
+/* Adds an id that was never given before: 128 random bits, as 32 hexadecimal digits. */
 static uint32_t add_unique_id(struct l4_loop *loop, uint8_t *tlvs, uint32_t used, uint32_t room)
 {
     char id[33];
@@ -20,13 +20,14 @@ static uint32_t add_unique_id(struct l4_loop *loop, uint8_t *tlvs, uint32_t used
     return l4_ppv_add(tlvs, used, room, L4_PPV_UNIQUE_ID, id, 32);
 }
 
-/* What the TLS that ends here agreed on: PP2_TYPE_SSL, section 2.2.5 of the specification. */
+/* Adds what the client and l4lb agreed on in TLS: PP2_TYPE_SSL, section 2.2.5 of the
+ * specification. */
 static uint32_t add_ssl(const struct l4_tls_facts *tls, uint8_t *tlvs, uint32_t used, uint32_t room)
 {
     enum { CLIENT_SSL = 1, CLIENT_CERT_CONN = 2, CLIENT_CERT_SESS = 4, HEAD = 5, ROOM = 512 };
-    uint8_t value[ROOM] = {CLIENT_SSL, 0, 0, 0, 1}; /* the last: no certificate was verified */
+    uint8_t value[ROOM] = {CLIENT_SSL, 0, 0, 0, 1}; /* the last byte: no certificate was verified */
     uint32_t bytes = HEAD;
-    if (tls->peer_certificate) { /* one that does not hold ends the handshake */
+    if (tls->peer_certificate) { /* an invalid certificate has ended the handshake before */
         value[0] |= CLIENT_CERT_SESS | (tls->resumed ? 0 : CLIENT_CERT_CONN);
         value[4] = 0;
         bytes = l4_ppv_add(value, bytes, ROOM, L4_PPV_SSL_CN, tls->peer_name,
@@ -39,9 +40,10 @@ static uint32_t add_ssl(const struct l4_tls_facts *tls, uint8_t *tlvs, uint32_t 
     return l4_ppv_add(tlvs, used, room, L4_PPV_SSL, value, bytes);
 }
 
-/* The TLVs that the pool wants: its own first, then those received of other kinds. */
-static uint32_t collect(struct l4_loop *loop, uint32_t index, uint32_t wanted, uint8_t *tlvs,
-                        uint32_t room)
+/* Collects the TLVs that the pool asks for: l4lb's own first, then received ones of other
+ * kinds. */
+static uint32_t collect_tlvs(struct l4_loop *loop, uint32_t index, uint32_t wanted, uint8_t *tlvs,
+                             uint32_t room)
 {
     const struct l4_session *s = l4_session_at(loop, index);
     const struct l4_facts *facts = l4_row_facts(loop, index);
@@ -53,7 +55,8 @@ static uint32_t collect(struct l4_loop *loop, uint32_t index, uint32_t wanted, u
     const bool ends_here = l4_tls_facts(&loop->pump, &s->half[L4_CLIENT], &tls);
     if (wanted & L4_TLV_AUTHORITY && s->known & L4_FACT_NAME)
         used = l4_ppv_add(tlvs, used, room, L4_PPV_AUTHORITY, facts->name, facts->name_bytes);
-    /* why: which of several offers the backend will take is not known yet; of one it is. */
+    /* why: of several offers it is not known yet which the backend will take; a single offer is
+     * known. */
     if (wanted & L4_TLV_ALPN && s->known & L4_FACT_ALPN && facts->alpn_bytes == facts->alpn[0] + 1u)
         used = l4_ppv_add(tlvs, used, room, L4_PPV_ALPN, facts->alpn + 1, facts->alpn[0]);
     if (wanted & L4_TLV_UNIQUE_ID &&
@@ -88,12 +91,12 @@ int l4_proxy_out(struct l4_loop *loop, uint32_t index)
     else
         say.to = l4_sock_local(s->half[L4_CLIENT].fd);
     if (say.version == 2)
-        say.tlvs_bytes = collect(loop, index, wanted, tlvs, sizeof tlvs);
+        say.tlvs_bytes = collect_tlvs(loop, index, wanted, tlvs, sizeof tlvs);
     const size_t bytes = l4_ppv_write(&say, header);
     const ssize_t sent = send(s->half[L4_BACKEND].fd, header, bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent < 0)
         return -errno;
     s->half[L4_BACKEND].flags |= L4_HALF_SENT;
-    /* why: a new connection's send buffer holds far more than a header. */
+    /* why: the send buffer of a new connection holds far more than a header. */
     return (size_t)sent == bytes ? 0 : -ENOBUFS;
 }

@@ -1,10 +1,11 @@
-/* What is said to a backend before the client's first byte: a PROXY header. */
+/* The PROXY header that is sent to a backend before the client's first byte. */
 #ifndef L4_RUN_PROXY_OUT_H
 #define L4_RUN_PROXY_OUT_H
 
 #include "run/loop.h"
 
-/* Says to the backend that has just accepted what its pool is to be told. Returns 0 or -errno. */
+/* Sends the header that the pool asks for to a backend that has just accepted. Returns 0 or
+ * -errno. */
 __attribute__((warn_unused_result)) int l4_proxy_out(struct l4_loop *loop, uint32_t index);
 
 #endif

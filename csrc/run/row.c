@@ -18,7 +18,7 @@ uint32_t l4_row_take(struct l4_loop *loop)
     uint32_t index = l4_list_take(loop->sessions, &loop->free);
     if (index == L4_NONE) {
         index = loop->fresh++;
-        l4_session_at(loop, index)->list = L4_LIST_NONE; /* a dead process may have left another */
+        l4_session_at(loop, index)->list = L4_LIST_NONE; /* a dead process may have left a value */
         if (loop->fresh > L4_GET(loop->row->sessions_high))
             L4_SET(loop->row->sessions_high, loop->fresh);
     }
@@ -138,7 +138,7 @@ void l4_row_wake_at_deadline(struct l4_loop *loop, uint32_t index)
 
 /* ---- sockets --------------------------------------------------------------------------------- */
 
-static int watch(const struct l4_loop *loop, uint32_t index, enum l4_side side)
+static int watch_side(const struct l4_loop *loop, uint32_t index, enum l4_side side)
 {
     struct l4_half *half = &l4_session_at(loop, index)->half[side];
     if (half->fd < 0 || half->flags & L4_HALF_WATCHED)
@@ -149,13 +149,13 @@ static int watch(const struct l4_loop *loop, uint32_t index, enum l4_side side)
 
 int l4_row_watch_client(struct l4_loop *loop, uint32_t index)
 {
-    return watch(loop, index, L4_CLIENT);
+    return watch_side(loop, index, L4_CLIENT);
 }
 
 int l4_row_watch(struct l4_loop *loop, uint32_t index)
 {
-    const int error = watch(loop, index, L4_BACKEND);
-    return error ? error : watch(loop, index, L4_CLIENT);
+    const int error = watch_side(loop, index, L4_BACKEND);
+    return error ? error : watch_side(loop, index, L4_CLIENT);
 }
 
 void l4_row_unwatch(struct l4_loop *loop, uint32_t index)

@@ -1,8 +1,8 @@
-/* The rows of a worker's TCP sessions: taken, filled, linked into lists, timed, and given back.
+/* The rows of a worker's TCP sessions: allocated, filled, linked into lists, timed, and freed.
  *
- * A row that ended is free again only after the turn: events already taken from the kernel may
- * still name it. What a session does in its states is its stages' to say (run/stage.h); here is the
- * one setter of its state, with the edges that there are.
+ * A row whose session ended is free only after the loop iteration, because events already taken
+ * from the kernel may still name it. The stages say what a session does in each state
+ * (run/stage.h). This file has the only setter of the state, with the allowed edges.
  */
 #ifndef L4_RUN_ROW_H
 #define L4_RUN_ROW_H
@@ -11,44 +11,48 @@
 #include "shm/count.h"
 #include "shm/edge_rows.h"
 
-/* No row is in use. */
+/* Starts with no row in use. */
 void l4_row_start(struct l4_loop *loop);
 
-/* A row for a new session; it can be returned at once. The caller fills it, then publishes it. */
+/* l4_row_take: returns a row for a new session; the caller fills it, then publishes it.
+ * l4_row_return: frees at once a row that was not published. */
 uint32_t l4_row_take(struct l4_loop *loop);
 void l4_row_return(struct l4_loop *loop, uint32_t index);
 
-/* Fills a row, of TCP or of UDP, with all that a session has when it begins now. */
+/* Fills a row, of TCP or of UDP, with what a session has when it begins now. */
 void l4_row_reset(const struct l4_loop *loop, struct l4_session *s, uint32_t listener,
                   uint32_t pool, const struct l4_addr *client);
 
-/* From now on the row is a session for all who look, by a number that none had before. */
+/* Makes the row a session for every reader of the table, under a serial number that no session of
+ * this worker had before. */
 void l4_row_publish(struct l4_loop *loop, struct l4_session *s);
 
-/* The session has ended: its row is free after this turn. */
+/* The session has ended: its row is free after this loop iteration. */
 void l4_row_free(struct l4_loop *loop, uint32_t index);
 
-/* Makes the rows that ended in this turn free. */
+/* Frees the rows whose sessions ended in this loop iteration. */
 void l4_row_sweep(struct l4_loop *loop);
 
-/* The one setter of a state. A session that had work left over has it no more in another state.
- * Asserts the edge, and that the session is in no list that the new state has no place in. */
+/* The only setter of a state. Takes the session out of the list of sessions with work left over.
+ * Asserts that the edge is allowed, and that the session is in no other list. */
 void l4_row_enter(struct l4_loop *loop, uint32_t index, enum l4_session_state state);
 
-/* It has work left over: it is resumed in the next turn. */
+/* The session has work left over: it is resumed in the next loop iteration. */
 void l4_row_later(struct l4_loop *loop, uint32_t index);
 
-/* (Re)starts its timer. */
+/* (Re)starts the session's timer. */
 void l4_row_wake_in(struct l4_loop *loop, uint32_t index, uint64_t ms);
 
-/* The end of the wait of its state, and the milliseconds left to it; 0 or less: it has passed. */
+/* l4_row_set_deadline: sets the deadline of the session's state. l4_row_left_ms: the milliseconds
+ * left to it; 0 or less: it has passed. */
 void l4_row_set_deadline(struct l4_loop *loop, struct l4_session *s, uint64_t ms);
 int32_t l4_row_left_ms(const struct l4_loop *loop, const struct l4_session *s);
 
-/* Starts its timer for the end of that wait. */
+/* Starts the session's timer for that deadline. */
 void l4_row_wake_at_deadline(struct l4_loop *loop, uint32_t index);
 
-/* Adds its client, or both its sockets, to the epoll set, once. Returns 0 or -errno. */
+/* Adds the client's socket (l4_row_watch_client) or both sockets (l4_row_watch) to the epoll set,
+ * once. Returns 0 or -errno. l4_row_unwatch takes both out. */
 __attribute__((warn_unused_result)) int l4_row_watch_client(struct l4_loop *loop, uint32_t index);
 __attribute__((warn_unused_result)) int l4_row_watch(struct l4_loop *loop, uint32_t index);
 void l4_row_unwatch(struct l4_loop *loop, uint32_t index);

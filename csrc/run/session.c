@@ -8,7 +8,8 @@
 #include "run/attempt.h"
 #include "run/stages.h"
 
-/* A row without a session: what happens to it concerns one that ended earlier in this turn. */
+/* The stage of a row without a session. Whatever happens to such a row concerns a session that
+ * ended earlier in this loop iteration. */
 static const struct l4_stage stage_free;
 
 static const struct l4_stage *const stages[L4_SESSION_STATES] = {
@@ -35,18 +36,19 @@ static const struct l4_stage *stage_of(const struct l4_loop *loop, uint32_t inde
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
-/* Does a session that ends for this reason reset the sockets it still has? All ends that are not
- * both sides' own do: a peer must be able to tell them from an orderly close. */
+/* Does a session that ends for this reason reset the sockets that it still has? All ends do that
+ * are not the two sides' own: a peer must be able to tell them from an orderly close. */
 static bool is_reset(enum l4_reason reason)
 {
     return reason != L4_END_CLIENT_FIN && reason != L4_END_BACKEND_FIN &&
            reason != L4_END_QUEUE_TIMEOUT &&
-           reason != L4_END_TLS_HANDSHAKE; /* whose alert must arrive */
+           reason != L4_END_TLS_HANDSHAKE; /* the client must still get the alert */
 }
 
-/* How one side is told of the end. A reset takes back what the kernel has not delivered yet, so a
- * side whose stream is complete, and one that would lose bytes which are all with the kernel, are
- * closed in order, whatever ends the session; only the other side's own reset is passed on. */
+/* Returns how one side learns of the end. A reset discards what the kernel has not delivered yet.
+ * So two kinds of side are closed in order whatever ends the session: a side whose stream is
+ * complete, and a side whose remaining bytes are all with the kernel. Only a reset by the other
+ * side is passed on in any case. */
 static enum l4_close close_of(const struct l4_session *s, enum l4_side side, enum l4_reason reason)
 {
     const struct l4_half *to = &s->half[side], *from = &s->half[!side];
@@ -69,7 +71,7 @@ static void close_sockets(struct l4_loop *loop, struct l4_session *s, enum l4_re
     l4_half_close(&loop->pump, &s->half[L4_BACKEND], backend);
 }
 
-/* What the end of a session tells about its backend, if it had one. */
+/* Tells passive health what the end of the session says about its backend, if it had one. */
 static void judge_backend(const struct l4_loop *loop, const struct l4_session *s,
                           enum l4_reason reason)
 {
@@ -78,7 +80,7 @@ static void judge_backend(const struct l4_loop *loop, const struct l4_session *s
         return;
     if (reason == L4_END_BACKEND_RESET)
         L4_OWN_ADD(l4_row_column(loop, s)->resets, 1);
-    const bool provoked = L4_GET(s->bytes[L4_CLIENT]) != 0; /* perhaps: the client said something */
+    const bool provoked = L4_GET(s->bytes[L4_CLIENT]) != 0; /* perhaps by what the client sent */
     if (silent && reason == L4_END_BACKEND_RESET)
         l4_passive_reset(loop->table, loop->setup.index, s->backend, provoked ? &s->client : NULL,
                          loop->now_ms);
@@ -93,8 +95,9 @@ static void leave_stage(struct l4_loop *loop, uint32_t index)
         stage->leave(loop, index);
 }
 
-/* Gives back, in the reverse of l4_session_open, what no stage has; its sockets are closed. */
-static void give_back(struct l4_loop *loop, uint32_t index)
+/* Gives back what no stage gives back, in the reverse of l4_session_open. The sockets are closed
+ * before. */
+static void free_session(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
     L4_ASSERT(s->half[L4_CLIENT].fd < 0 && s->half[L4_BACKEND].fd < 0 && s->backend == L4_NONE);
@@ -114,7 +117,7 @@ void l4_session_end(struct l4_loop *loop, uint32_t index, enum l4_reason reason)
     close_sockets(loop, s, reason);
     judge_backend(loop, s, reason);
     l4_attempt_leave(loop, s);
-    give_back(loop, index);
+    free_session(loop, index);
 }
 
 void l4_session_release(struct l4_loop *loop, uint32_t index)
@@ -127,7 +130,7 @@ void l4_session_release(struct l4_loop *loop, uint32_t index)
         l4_attempt_part(loop, s);
     else
         l4_attempt_leave(loop, s);
-    give_back(loop, index);
+    free_session(loop, index);
 }
 
 /* ---- the driver ------------------------------------------------------------------------------ */
@@ -138,7 +141,7 @@ static void move_to(struct l4_loop *loop, uint32_t index, enum l4_session_state 
     l4_row_enter(loop, index, state);
 }
 
-/* Carries out an answer that is not L4_STAY, and those that it leads to. */
+/* Carries out an answer that is not L4_STAY, and the answers that follow from it. */
 static void carry_out(struct l4_loop *loop, uint32_t index, struct l4_step step)
 {
     for (int steps = 0; step.kind == L4_GO; steps++) {
@@ -152,7 +155,7 @@ static void carry_out(struct l4_loop *loop, uint32_t index, struct l4_step step)
         l4_session_end(loop, index, (enum l4_reason)step.reason);
 }
 
-/* True: the session has left its state. */
+/* Carries out an answer. Returns true if the session has left its state. */
 static inline bool drive(struct l4_loop *loop, uint32_t index, struct l4_step step)
 {
     if (step.kind == L4_STAY)

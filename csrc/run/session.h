@@ -1,12 +1,13 @@
-/* A TCP session from accept to its account: one client, one backend, the relay between them.
+/* A TCP session from accept to its end: one client, one backend, the relay between them.
  *
- * The driver: it hands what happens to a session to the stage of its state, and carries out what
- * the stage answers (run/stage.h; run/stages.h has the picture of the states). It alone begins,
- * moves and ends sessions.
+ * This is the driver. It hands what happens to a session to the stage of the session's state, and
+ * carries out what the stage answers (run/stage.h; run/stages.h draws the states). Only the driver
+ * begins, moves and ends sessions.
  *
- * A session owns its two sockets, its pipes, one timer of the wheel, one place among all clients,
- * and, from the pick on, one place at its backend. At its end its stage gives back what it has by
- * that stage, and the driver the rest, here and nowhere else.
+ * A session owns its two sockets, its pipes, one timer of the wheel and one place among all
+ * clients; from the choice of a backend on, also one place at its backend. At the end, the stage
+ * gives back what the session has by that stage. The driver gives back the rest, and only the
+ * driver does.
  */
 #ifndef L4_RUN_SESSION_H
 #define L4_RUN_SESSION_H
@@ -14,37 +15,43 @@
 #include "run/row.h"
 #include "run/stage.h"
 
-/* Begins a session for an accepted socket, which it takes over. The caller has taken the place
- * among all clients. */
+/* Begins a session for an accepted socket, which the session then owns. The caller has taken the
+ * place among all clients. */
 void l4_session_open(struct l4_loop *loop, const struct l4_bound *bound, int fd,
                      const struct l4_addr *client);
 
-/* The kernel's word on one of its sockets. */
+/* The epoll events of one of the session's sockets. */
 void l4_session_event(struct l4_loop *loop, uint32_t index, enum l4_side side, uint32_t events);
 
-/* Its timer fired. */
+/* The session's timer fired. */
 void l4_session_timeout(struct l4_loop *loop, uint32_t index);
 
-/* Work left over from an earlier turn, or its turn in a queue, has come. True: it has left its
- * state. */
+/* Resumes a session with work left over from an earlier loop iteration, or one that is first in
+ * its queue. Returns true if the session has left its state. */
 bool l4_session_resume(struct l4_loop *loop, uint32_t index);
 
-/* Ends it now, with a reset where its reason is one, and accounts for it. */
+/* Ends the session now and records its end. Its sockets are reset where the reason asks for
+ * that. */
 void l4_session_end(struct l4_loop *loop, uint32_t index, enum l4_reason reason);
 
-/* Ends one that relays once what was accepted before has been delivered; any other one now. */
+/* Ends a session in RELAY once the bytes that it accepted are delivered; ends any other session
+ * now. */
 void l4_session_drain(struct l4_loop *loop, uint32_t index, enum l4_reason reason);
 
-/* Can another process take this session over? Not with TLS: its state is OpenSSL's. */
+/* Can another process take this session over? A session with TLS cannot move: its state is inside
+ * OpenSSL. */
 bool l4_session_can_move(const struct l4_session *s);
 
-/* It goes on its way to another worker: nothing of it is moved or watched here. */
+/* The session is offered to another worker: from now on no byte of it is moved here, and no socket
+ * is in the epoll set. */
 void l4_session_offer(struct l4_loop *loop, uint32_t index);
 
-/* The other worker has it: lets go of it, as nothing of it has ended. */
+/* The other worker has the session: frees what this worker holds of it. No end is recorded,
+ * because the session has not ended. */
 void l4_session_release(struct l4_loop *loop, uint32_t index);
 
-/* It comes back from its way, or from another worker's, in the state that it had there. */
+/* The session comes back from an offer, or arrives from another worker, and continues in
+ * `state`. */
 void l4_session_again(struct l4_loop *loop, uint32_t index, enum l4_session_state state);
 
 #endif

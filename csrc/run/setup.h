@@ -1,16 +1,19 @@
-/* What a worker is started with: its listening sockets, and its ways to and from the supervisor. */
+/* What a worker is started with: its listening sockets, and its channels to and from the
+ * supervisor. */
 #ifndef L4_RUN_SETUP_H
 #define L4_RUN_SETUP_H
 
 #include "shm/table.h"
 
-struct l4_bound { /* one listening socket of this worker */
+/* One listening socket of a worker. */
+struct l4_bound {
     int fd;
-    uint32_t listener; /* its row */
-    uint32_t tag;      /* the supervisor's number of this address: its row may be another's later */
-    bool exclusive;    /* shared with other workers (unix): wake one of them only */
-    bool closing;      /* what is queued is still taken, then it is closed */
-    uint32_t number;   /* of the request that closes it: told when that is done */
+    uint32_t listener; /* the listener's row */
+    /* The supervisor's number of this address. The row may be another address's later. */
+    uint32_t tag;
+    bool exclusive;  /* shared with other workers (unix): an event wakes only one worker */
+    bool closing;    /* queued clients are still accepted, then the socket is closed */
+    uint32_t number; /* the number of the request that closes it; told back when that is done */
 };
 
 struct l4_worker_setup {
@@ -19,17 +22,19 @@ struct l4_worker_setup {
     const struct l4_bound *bounds;
     uint32_t bound_count;
     int command_fd;   /* eventfd: the supervisor put a command */
-    int mailbox_fd;   /* from the supervisor: run/mailbox.h; -1: none */
+    int mailbox_fd;   /* messages of the supervisor: run/mailbox.h; -1: none */
     int event_fd;     /* eventfd: this worker put an event */
-    const int *bells; /* the command_fd of each worker, by index: a place became free */
+    const int *bells; /* each worker's command_fd, by index: wakes it when a place is free */
     uint32_t bell_count;
     int vault_fd;    /* certificates and keys, run/vault.h; 0: none */
-    int lifeline_fd; /* reads its end when the supervisor is gone */
-    bool hold_udp;   /* UDP listeners wait for the sessions of the worker before this one, at most
-                        L4_UDP_HOLD_MS */
+    int lifeline_fd; /* reads end-of-file when the supervisor is gone */
+    /* UDP listeners are not read before the sessions of the worker before this one have come, or
+     * L4_UDP_HOLD_MS have passed. */
+    bool hold_udp;
 };
 
-/* How many listening sockets one worker can have: all there are, and those that are closing. */
+/* Returns how many listening sockets one worker can have: one for each listener row, and as many
+ * that are closing. */
 static inline uint32_t l4_bounds_room(const struct l4_table *table)
 {
     return 2 * table->plan.caps.listeners;

@@ -36,7 +36,7 @@ struct bucket {
     _Atomic uint64_t *spent_ns;
 };
 
-/* The buckets that count this session's bytes; spent_ns NULL: that one does not. */
+/* Finds the buckets that count this session's bytes. A bucket whose spent_ns is NULL does not. */
 static void buckets_of(const struct l4_loop *loop, uint32_t index, struct bucket buckets[2])
 {
     const struct l4_session *s = l4_session_at(loop, index);
@@ -94,7 +94,7 @@ void l4_shaping_spend(struct l4_loop *loop, uint32_t index, uint64_t bytes)
     for (int i = 0; bytes && i < 2; i++) {
         if (!buckets[i].spent_ns)
             continue;
-        /* why: in dry run nothing waits, and the debt would grow without end. */
+        /* why: in dry run no session waits, so the debt would grow without end. */
         const bool dry = L4_GET(buckets[i].limit->verdict.dry_run);
         if (!dry || !l4_rate_wait_ns(buckets[i].spent_ns, now_ns, L4_NS_PER_S))
             l4_rate_spend(buckets[i].spent_ns, now_ns, L4_GET(buckets[i].limit->value), bytes);
@@ -103,8 +103,8 @@ void l4_shaping_spend(struct l4_loop *loop, uint32_t index, uint64_t bytes)
 
 /* ---- time ------------------------------------------------------------------------------------ */
 
-/* Milliseconds to the end of its time, by age or for its first byte, and which of the two;
- * INT32_MAX where there is none. */
+/* Returns the milliseconds until the session's first time limit, and in *why which one that is:
+ * its age, or the time for its first byte. INT32_MAX: it has none. */
 static int32_t left_ms(const struct l4_loop *loop, uint32_t index, enum l4_reason *why)
 {
     const struct l4_session *s = l4_session_at(loop, index);

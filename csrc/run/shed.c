@@ -17,8 +17,8 @@ static uint32_t source_of(const struct l4_loop *loop, const struct l4_addr *clie
     return hash ? hash : 1;
 }
 
-/* How long nothing has moved; 0: it is no session that may be ended for that. Who waits for a place
- * at a backend, for its connect, or for its own bandwidth is not idle. */
+/* Returns how long no byte of the session has moved; 0: it may not be ended for that. A session
+ * that waits for a place at a backend, for its connect, or for its own bandwidth is not idle. */
 static uint32_t idle_ms_of(const struct l4_loop *loop, const struct l4_session *s)
 {
     const uint32_t state = L4_GET(s->state);
@@ -26,13 +26,13 @@ static uint32_t idle_ms_of(const struct l4_loop *loop, const struct l4_session *
     const bool may_be = (state == L4_SESSION_RELAY && !(s->paced & L4_PACED_WAITS)) ||
                         state == L4_SESSION_RESET || state == L4_SESSION_PREREAD ||
                         state == L4_SESSION_TLS_CLIENT || state == L4_SESSION_TARPIT;
-    if (!may_be || active_ms >= loop->now_ms) /* another worker's clock may be a turn ahead */
+    if (!may_be || active_ms >= loop->now_ms) /* another worker may have read its clock later */
         return 0;
     return (uint32_t)(loop->now_ms - active_ms);
 }
 
-static bool look_at(const struct l4_loop *loop, uint32_t worker, uint32_t at,
-                    struct l4_shed_row *row)
+static bool sample_row(const struct l4_loop *loop, uint32_t worker, uint32_t at,
+                       struct l4_shed_row *row)
 {
     const struct l4_session *s = l4_table_session(loop->table, worker, at);
     const uint32_t serial = atomic_load_explicit(&s->serial, memory_order_acquire);
@@ -52,9 +52,11 @@ static uint32_t rows_of(const struct l4_loop *loop, uint32_t worker)
     return high < most ? high : most;
 }
 
-/* Looks at L4_SHED_LOOK rows of the workers [first, end), one by chance of each equal part of them;
- * at all, if there are no more. Returns how many sessions were found. */
-static uint32_t look(struct l4_loop *loop, uint32_t first, uint32_t end, struct l4_shed_row *rows)
+/* Samples the rows of the workers [first, end): divides them into L4_SHED_LOOK equal parts and
+ * takes one row of each part at random. If there are no more rows than that, takes all. Returns
+ * how many of the rows have a session. */
+static uint32_t sample_rows(struct l4_loop *loop, uint32_t first, uint32_t end,
+                            struct l4_shed_row *rows)
 {
     uint64_t total = 0, before = 0;
     uint32_t found = 0, worker = first;
@@ -67,15 +69,15 @@ static uint32_t look(struct l4_loop *loop, uint32_t first, uint32_t end, struct 
             from + l4_hash_below(l4_random(&loop->random), (uint32_t)(to - from));
         while (worker + 1 < end && place >= before + rows_of(loop, worker))
             before += rows_of(loop, worker++);
-        found += look_at(loop, worker, (uint32_t)(place - before), &rows[found]);
+        found += sample_row(loop, worker, (uint32_t)(place - before), &rows[found]);
     }
     return found;
 }
 
 /* ---- ending ---------------------------------------------------------------------------------- */
 
-/* The source in 64 bits, as the supervisor is told it: an IPv4 address, or the network of an IPv6
- * one. */
+/* Returns the source in 64 bits, as the supervisor gets it: an IPv4 address, or the network of an
+ * IPv6 address. */
 static uint64_t packed(const struct l4_addr *client)
 {
     const struct l4_addr net = l4_talkers_source(client);
@@ -85,7 +87,7 @@ static uint64_t packed(const struct l4_addr *client)
     return bits;
 }
 
-static void tell(struct l4_loop *loop, const struct l4_addr *client)
+static void report_shed(struct l4_loop *loop, const struct l4_addr *client)
 {
     if (loop->now_ms < loop->shed.told_ms + L4_SHED_TELL_MS)
         return;
@@ -95,24 +97,26 @@ static void tell(struct l4_loop *loop, const struct l4_addr *client)
     l4_loop_event(loop, L4_EVENT_SHED, (uint32_t)client->family << 24 | count, packed(client));
 }
 
-/* Ends one. False: it is not idle after all, its peer still takes what it was sent. */
-static bool end(struct l4_loop *loop, uint32_t index)
+/* Ends one session. Returns false if the session is not idle after all, because its peer still
+ * acknowledges bytes. */
+static bool end_idle(struct l4_loop *loop, uint32_t index)
 {
     const struct l4_session *s = l4_session_at(loop, index);
     const struct l4_addr client = s->client;
     if (L4_GET(s->state) == L4_SESSION_RELAY && l4_delivery_look(loop, index))
         return false;
-    /* Who was turned away before keeps that reason: only his time in the tarpit is cut short. */
+    /* why: a session in the tarpit keeps the reason for which it was turned away; only its time
+     * there is cut short. */
     const bool held = L4_GET(s->state) == L4_SESSION_TARPIT;
     l4_session_end(loop, index, held ? (enum l4_reason)s->reason : L4_END_SHED);
     loop->shed.untold++;
-    tell(loop, &client);
+    report_shed(loop, &client);
     return true;
 }
 
-/* Asks another worker for `count` sessions of this source. A later asker's word stands in place of
- * an earlier one's: who still finds no room asks again. */
-static void ask(const struct l4_loop *loop, uint32_t worker, uint32_t source, uint32_t count)
+/* Asks another worker to end `count` sessions of this source. A later request replaces an earlier
+ * one: a worker that still finds no room asks again. */
+static void ask_worker(const struct l4_loop *loop, uint32_t worker, uint32_t source, uint32_t count)
 {
     atomic_store(&l4_table_worker(loop->table, worker)->shed_asked, (uint64_t)source << 32 | count);
     l4_loop_ring_worker(loop, worker);
@@ -124,7 +128,8 @@ static enum l4_shed_answer make_room(struct l4_loop *loop, uint32_t idle_ms, uin
     struct l4_shed_row rows[L4_SHED_LOOK];
     uint32_t chosen[L4_SHED_BATCH], asked[L4_WORKERS_MAX] = {0}, ended = 0;
     const uint32_t me = loop->setup.index, high = L4_GET(loop->table->header->workers_high);
-    const uint32_t found = everywhere ? look(loop, 0, high, rows) : look(loop, me, me + 1, rows);
+    const uint32_t found =
+        everywhere ? sample_rows(loop, 0, high, rows) : sample_rows(loop, me, me + 1, rows);
     const uint32_t most = waiting < L4_SHED_BATCH ? waiting : L4_SHED_BATCH;
     const uint32_t count = l4_shed_choose(rows, found, idle_ms, most, chosen);
     for (uint32_t i = 0; i < count; i++) {
@@ -133,11 +138,11 @@ static enum l4_shed_answer make_room(struct l4_loop *loop, uint32_t idle_ms, uin
             asked[row->worker]++;
             continue;
         }
-        ended += end(loop, row->at);
+        ended += end_idle(loop, row->at);
     }
     for (uint32_t w = 0; w < high; w++) {
         if (asked[w])
-            ask(loop, w, rows[chosen[0]].source, asked[w]);
+            ask_worker(loop, w, rows[chosen[0]].source, asked[w]);
     }
     return ended ? L4_SHED_ENDED : count ? L4_SHED_ASKED : L4_SHED_NOTHING;
 }
@@ -165,10 +170,10 @@ void l4_shed_asked(struct l4_loop *loop)
     if (!idle_ms || !asked)
         return;
     const uint32_t most = (uint32_t)asked < L4_SHED_BATCH ? (uint32_t)asked : L4_SHED_BATCH;
-    const uint32_t count = l4_shed_longest(rows, look(loop, me, me + 1, rows),
+    const uint32_t count = l4_shed_longest(rows, sample_rows(loop, me, me + 1, rows),
                                            (uint32_t)(asked >> 32), idle_ms, most, chosen);
     for (uint32_t i = 0; i < count; i++)
-        (void)end(loop, rows[chosen[i]].at);
+        (void)end_idle(loop, rows[chosen[i]].at);
 }
 
 void l4_shed_turn(struct l4_loop *loop)

@@ -1,4 +1,4 @@
-/* CONNECT: a place at a backend is taken, and a socket connects to it. */
+/* CONNECT: the session has a place at a backend, and a socket connects to that backend. */
 #include <errno.h>
 
 #include "base/random.h"
@@ -10,9 +10,9 @@
 #include "run/stages.h"
 #include "shm/change.h"
 
-/* A non-blocking connect to the session's backend. Returns the socket or -errno; *made says whether
- * a socket could be had at all. */
-static int begin(struct l4_loop *loop, struct l4_session *s, bool *made)
+/* Begins a non-blocking connect to the session's backend. Returns the socket or -errno; *made says
+ * whether there was a socket to use at all. */
+static int begin_connect(struct l4_loop *loop, struct l4_session *s, bool *made)
 {
     char path[L4_PATH_MAX + 1];
     const struct l4_addr to = l4_table_target(l4_table_backend(loop->table, s->backend), path);
@@ -23,7 +23,7 @@ static int begin(struct l4_loop *loop, struct l4_session *s, bool *made)
     return l4_sock_connect(&to, path, way, &loop->ports, made);
 }
 
-/* This host had no socket to give, or no local port: the backend is not to blame. */
+/* This host had no socket to give, or no local port. The backend is not to blame. */
 static struct l4_step lack_socket(struct l4_loop *loop, struct l4_session *s, int error)
 {
     l4_attempt_leave(loop, s);
@@ -32,7 +32,7 @@ static struct l4_step lack_socket(struct l4_loop *loop, struct l4_session *s, in
     if (error == -EADDRNOTAVAIL)
         l4_loop_portless(loop);
     else
-        loop->shed.pressed = true; /* descriptors are what shedding frees */
+        loop->shed.pressed = true; /* shedding load frees descriptors */
     return l4_go(L4_SESSION_PICK);
 }
 
@@ -40,13 +40,13 @@ static struct l4_step enter(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
     bool made;
-    const int fd = begin(loop, s, &made);
+    const int fd = begin_connect(loop, s, &made);
     l4_first_byte_begin(loop, s);
     if (fd < 0)
         return made ? l4_attempt_failed(loop, index, fd) : lack_socket(loop, s, fd);
     s->half[L4_BACKEND] = (struct l4_half){.fd = fd, .pipe = L4_NO_PIPE};
-    /* The client is watched from its first attempt on. Until there is a backend nothing is read
-     * from it: the edge is kept in its flags. */
+    /* The client's socket is in the epoll set from the first attempt on. Until there is a backend
+     * nothing is read from it, and its flags remember the edge. */
     const int error = l4_row_watch(loop, index);
     if (error)
         return l4_end_by_error(s, error);
@@ -54,7 +54,7 @@ static struct l4_step enter(struct l4_loop *loop, uint32_t index)
     return l4_stay();
 }
 
-/* The connect came to an end: the backend is there, or not. */
+/* The connect has ended: the backend is connected, or not. */
 static struct l4_step connected(struct l4_loop *loop, uint32_t index, uint32_t events)
 {
     struct l4_session *s = l4_session_at(loop, index);
@@ -62,8 +62,9 @@ static struct l4_step connected(struct l4_loop *loop, uint32_t index, uint32_t e
     int error = 0;
     if (events & (EPOLLERR | EPOLLHUP))
         error = l4_sock_connect_result(s->half[L4_BACKEND].fd);
-    /* why: a backend may accept, answer and reset before this turn: what it said is delivered.
-     * One that resets without a word has served nobody; another backend may. */
+    /* why: a backend may accept, answer and reset within one loop iteration. What it said is
+     * delivered. A backend that resets without a byte has served nobody, and another backend may
+     * be tried. */
     if (error == -ECONNRESET && l4_sock_has_data(s->half[L4_BACKEND].fd)) {
         events |= EPOLLERR;
         error = 0;

@@ -1,5 +1,5 @@
-/* HANDOVER: the session is on its way to another worker, or from one (run/handover.h). Whoever has
- * it in this state moves no byte of it. */
+/* HANDOVER: the session is on its way to another worker, or from one (run/handover.h). A worker
+ * moves no byte of a session that is in this state. */
 #include "run/first_byte.h"
 #include "run/row.h"
 #include "run/stages.h"

@@ -1,15 +1,15 @@
-/* PICK: a backend is chosen. Without a place at one the session queues, where its pool has a queue,
- * or ends; where this host had no socket to reach it with, the session waits here. */
+/* PICK: a backend is chosen. Without a place at a backend, the session queues where its pool has a
+ * queue, or ends. If this host has no socket to connect with, the session waits here. */
 #include "run/attempt.h"
 #include "run/client_wait.h"
 #include "run/lines.h"
 #include "run/stages.h"
 
-static struct l4_step pick(struct l4_loop *loop, uint32_t index)
+static struct l4_step choose_backend(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
     const bool may_wait = L4_GET(l4_row_pool(loop, s)->queue.length) != 0;
-    /* One that had its turn and could not reach its backend has not to wait again. */
+    /* A session that had its turn and could not reach its backend does not queue again. */
     if (may_wait && s->attempts == 0 &&
         (l4_lines_is_waited_in(loop, s->pool) || l4_lines_is_for_successor(loop, s)))
         return l4_go(L4_SESSION_QUEUE);
@@ -21,7 +21,7 @@ static struct l4_step pick(struct l4_loop *loop, uint32_t index)
     return l4_end(s->attempts ? L4_END_CONNECT_FAILED : L4_END_NO_BACKEND);
 }
 
-/* The client waits for a socket of this host's, up to the time that its connect may take. */
+/* The session waits until this host has a socket, at most as long as its connect may take. */
 static struct l4_step wait_for_socket(struct l4_loop *loop, uint32_t index)
 {
     if (l4_row_left_ms(loop, l4_session_at(loop, index)) <= 0)
@@ -36,7 +36,7 @@ static struct l4_step enter(struct l4_loop *loop, uint32_t index)
     if (s->socketless)
         return wait_for_socket(loop, index);
     l4_row_set_deadline(loop, s, L4_GET(l4_row_pool(loop, s)->connect_timeout_ms));
-    return pick(loop, index);
+    return choose_backend(loop, index);
 }
 
 static struct l4_step event(struct l4_loop *loop, uint32_t index, enum l4_side side,
@@ -50,7 +50,7 @@ static struct l4_step event(struct l4_loop *loop, uint32_t index, enum l4_side s
 static struct l4_step timeout(struct l4_loop *loop, uint32_t index)
 {
     l4_session_at(loop, index)->socketless = 0;
-    return pick(loop, index);
+    return choose_backend(loop, index);
 }
 
 const struct l4_stage l4_stage_pick = {

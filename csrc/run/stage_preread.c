@@ -1,11 +1,11 @@
-/* ACCEPTED, PREREAD: between a client's accept and the pick of its backend: what it must say, and
- * what is asked of it.
+/* ACCEPTED and PREREAD: what a client must say before a backend is chosen, and the rules that it
+ * must pass.
  *
- * What a client says is only looked at (MSG_PEEK, into the worker's scratch) and stays in the
- * kernel until the relay moves it, so waiting sessions own no buffer. A session that waits for more
- * asks the kernel to be quiet until enough is there (SO_RCVLOWAT): a client that sends byte by byte
- * costs no more than one that sends at once. All of it must be over within the listener's
- * handshake_timeout.
+ * The worker only peeks at what a client says (MSG_PEEK, into its scratch buffer). The bytes stay
+ * in the kernel until the relay moves them, so a session that waits owns no buffer. A session that
+ * needs more bytes has the kernel stay quiet until they are there (SO_RCVLOWAT), so a client that
+ * sends byte by byte costs no more than one that sends all at once. Everything must be over within
+ * the listener's handshake_timeout.
  */
 #include <errno.h>
 #include <string.h>
@@ -23,8 +23,8 @@
 #include "run/shaping.h"
 #include "run/stages.h"
 
-/* Does it wait for a hello by which nothing is chosen? Who says nothing, or something else, is not
- * kept waiting for one. */
+/* Does the session wait for a ClientHello only to record it, although nothing is chosen by it? A
+ * client that says nothing, or something else, then does not have to wait for long. */
 static bool is_curious(const struct l4_loop *loop, const struct l4_session *s)
 {
     return (s->wants & (L4_WANTS_PROXY | L4_WANTS_HELLO)) == L4_WANTS_HELLO &&
@@ -32,8 +32,8 @@ static bool is_curious(const struct l4_loop *loop, const struct l4_session *s)
            !l4_handshake_is_wanted(loop, s);
 }
 
-/* It may take so long for what is still to be read. */
-static void give_time(struct l4_loop *loop, uint32_t index)
+/* Sets the deadline for what is still to be read. */
+static void set_time_limit(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
     uint32_t ms = L4_GET(l4_row_edge(loop, s)->handshake_timeout_ms);
@@ -43,7 +43,7 @@ static void give_time(struct l4_loop *loop, uint32_t index)
     l4_client_wait(loop, index);
 }
 
-/* All is known that the listener's routes choose by. */
+/* Chooses the pool by the listener's routes. All that they ask for is known. */
 static void route(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
@@ -70,28 +70,28 @@ static void route(struct l4_loop *loop, uint32_t index)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-/* Lets the kernel wake this session only when `due` bytes are there. */
-static struct l4_step wait_for(struct l4_session *s, size_t due)
+/* Has the kernel report the socket only when `due` bytes are there. */
+static struct l4_step wait_for_bytes(struct l4_session *s, size_t due)
 {
     l4_sock_wake_at(s->half[L4_CLIENT].fd, (int)due);
     s->wants |= L4_WANTS_QUIET;
     return l4_stay();
 }
 
-static struct l4_step refuse(const struct l4_loop *loop, struct l4_session *s,
+static struct l4_step reject(const struct l4_loop *loop, struct l4_session *s,
                              enum l4_reason reason)
 {
     return l4_admission_refuse(loop, s, reason, L4_REFUSE_REJECT);
 }
 
-/* A unix socket's clients are trusted: the mode of its file has let them in. */
+/* The clients of a unix socket are trusted: the mode of its file has let them in. */
 static bool is_trusted(const struct l4_loop *loop, const struct l4_session *s)
 {
     return s->client.family == AF_UNIX ||
            l4_access_find_named(loop->table, &l4_row_edge(loop, s)->trusted_set, &s->client);
 }
 
-static void keep_proxy(struct l4_loop *loop, uint32_t index, const struct l4_ppv *header)
+static void record_proxy(struct l4_loop *loop, uint32_t index, const struct l4_ppv *header)
 {
     struct l4_session *s = l4_session_at(loop, index);
     struct l4_facts *facts = l4_row_facts(loop, index);
@@ -106,8 +106,8 @@ static void keep_proxy(struct l4_loop *loop, uint32_t index, const struct l4_ppv
         s->known |= L4_FACT_TLVS;
 }
 
-/* The PROXY header among the bytes seen, which is taken away. *done: it was, or there is none and
- * none is needed; else the answer is the stage's. */
+/* Reads and removes the PROXY header. *done: it was read, or there is none and none is required.
+ * If not *done, the result is the stage's answer. */
 static struct l4_step read_proxy(struct l4_loop *loop, uint32_t index, size_t got, bool last,
                                  bool *done)
 {
@@ -117,22 +117,22 @@ static struct l4_step read_proxy(struct l4_loop *loop, uint32_t index, size_t go
         l4_ppv_read((const uint8_t *)loop->pump.scratch, got, &header);
     *done = false;
     if (result == L4_PPV_MORE && !last)
-        return wait_for(s, header.bytes);
+        return wait_for_bytes(s, header.bytes);
     if (result == L4_PPV_NONE || !header.version) {
         *done = !(L4_GET(l4_row_edge(loop, s)->needs) & L4_NEEDS_PROXY);
-        return *done ? l4_stay() : refuse(loop, s, L4_END_REJECTED_PROXY_MISSING);
+        return *done ? l4_stay() : reject(loop, s, L4_END_REJECTED_PROXY_MISSING);
     }
     if (!is_trusted(loop, s))
-        return refuse(loop, s, L4_END_REJECTED_PROXY_UNTRUSTED);
+        return reject(loop, s, L4_END_REJECTED_PROXY_UNTRUSTED);
     if (result != L4_PPV_WHOLE)
-        return refuse(loop, s, L4_END_REJECTED_PROXY_INVALID);
-    keep_proxy(loop, index, &header);
+        return reject(loop, s, L4_END_REJECTED_PROXY_INVALID);
+    record_proxy(loop, index, &header);
     *done = recv(s->half[L4_CLIENT].fd, loop->pump.scratch, header.bytes, MSG_DONTWAIT) ==
             (ssize_t)header.bytes;
     return *done ? l4_stay() : l4_end(L4_END_CLIENT_RESET);
 }
 
-static void keep_hello(struct l4_loop *loop, uint32_t index, const struct l4_hello *hello)
+static void record_hello(struct l4_loop *loop, uint32_t index, const struct l4_hello *hello)
 {
     struct l4_session *s = l4_session_at(loop, index);
     struct l4_facts *facts = l4_row_facts(loop, index);
@@ -149,8 +149,8 @@ static void keep_hello(struct l4_loop *loop, uint32_t index, const struct l4_hel
     }
 }
 
-/* The ClientHello among the bytes seen. *done: all of it that is needed was; else the answer is the
- * stage's. */
+/* Reads the ClientHello. *done: as much of it as needed was read. If not *done, the result is the
+ * stage's answer. */
 static struct l4_step read_hello(struct l4_loop *loop, uint32_t index, size_t got, bool last,
                                  bool *done)
 {
@@ -158,11 +158,11 @@ static struct l4_step read_hello(struct l4_loop *loop, uint32_t index, size_t go
     struct l4_hello hello;
     const uint8_t *said = (const uint8_t *)loop->pump.scratch;
     *done = false;
-    /* why: a hello of nine bytes can claim a length for which OpenSSL takes 64 KiB. */
+    /* why: a hello of nine bytes can claim a length for which OpenSSL allocates 64 KiB. */
     if (l4_handshake_is_wanted(loop, s)) {
         size_t due;
         if (l4_hello_await(said, got, &due) == L4_HELLO_MORE && !last)
-            return wait_for(s, due);
+            return wait_for_bytes(s, due);
         if (due > L4_HELLO_BYTES_MAX) {
             l4_handshake_refuse_hello(loop, s);
             return l4_end(L4_END_TLS_HANDSHAKE);
@@ -175,21 +175,21 @@ static struct l4_step read_hello(struct l4_loop *loop, uint32_t index, size_t go
     if (result == L4_HELLO_MORE && !last) {
         if (is_curious(loop, s) && !(s->wants & L4_WANTS_BEGUN)) {
             s->wants |= L4_WANTS_BEGUN;
-            give_time(loop, index);
+            set_time_limit(loop, index);
         }
-        return wait_for(s, hello.due);
+        return wait_for_bytes(s, hello.due);
     }
     if (result == L4_HELLO_WHOLE)
-        keep_hello(loop, index, &hello);
+        record_hello(loop, index, &hello);
     *done = true;
     return l4_stay();
 }
 
-/* One look at what the client has said so far. *done: what was looked for is read. */
-static struct l4_step look(struct l4_loop *loop, uint32_t index, bool *done)
+/* Looks once at what the client has said so far. *done: the part that was looked for is read. */
+static struct l4_step read_part(struct l4_loop *loop, uint32_t index, bool *done)
 {
     struct l4_session *s = l4_session_at(loop, index);
-    const bool last = s->half[L4_CLIENT].flags & L4_HALF_HUP; /* it will say no more */
+    const bool last = s->half[L4_CLIENT].flags & L4_HALF_HUP; /* the client will send no more */
     const ssize_t got = recv(s->half[L4_CLIENT].fd, loop->pump.scratch, L4_HELLO_BYTES_MAX,
                              MSG_PEEK | MSG_DONTWAIT);
     *done = false;
@@ -208,12 +208,12 @@ static struct l4_step look(struct l4_loop *loop, uint32_t index, bool *done)
     step = l4_admission_client(loop, index);
     *done = step.kind == L4_STAY;
     if (*done && is_curious(loop, s))
-        give_time(loop, index);
+        set_time_limit(loop, index);
     return step;
 }
 
-/* Nothing is left to read. */
-static struct l4_step hear_no_more(struct l4_loop *loop, uint32_t index)
+/* Everything that was asked for is read. */
+static struct l4_step end_reading(struct l4_loop *loop, uint32_t index)
 {
     const struct l4_session *s = l4_session_at(loop, index);
     if (s->wants & L4_WANTS_QUIET)
@@ -222,21 +222,21 @@ static struct l4_step hear_no_more(struct l4_loop *loop, uint32_t index)
     return l4_go(l4_handshake_is_wanted(loop, s) ? L4_SESSION_TLS_CLIENT : L4_SESSION_PICK);
 }
 
-static struct l4_step hear(struct l4_loop *loop, uint32_t index)
+static struct l4_step read_parts(struct l4_loop *loop, uint32_t index)
 {
     const struct l4_session *s = l4_session_at(loop, index);
     while (s->wants & (L4_WANTS_PROXY | L4_WANTS_HELLO)) {
         bool done;
-        const struct l4_step step = look(loop, index, &done);
+        const struct l4_step step = read_part(loop, index, &done);
         if (!done)
             return step;
     }
-    return hear_no_more(loop, index);
+    return end_reading(loop, index);
 }
 
 /* ---- its two stages -------------------------------------------------------------------------- */
 
-/* A session that has just been accepted: on to its pick at once where the listener asks nothing. */
+/* A session that was just accepted goes to PICK at once if its listener asks for nothing. */
 static struct l4_step enter_accepted(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
@@ -251,7 +251,7 @@ static struct l4_step enter_accepted(struct l4_loop *loop, uint32_t index)
         if (needs & L4_NEEDS_LIMITS)
             step = l4_admission_place(loop, index);
         if (step.kind == L4_STAY && needs & L4_NEEDS_PROXY && !is_trusted(loop, s))
-            step = refuse(loop, s, L4_END_REJECTED_PROXY_UNTRUSTED);
+            step = reject(loop, s, L4_END_REJECTED_PROXY_UNTRUSTED);
     } else if (needs) {
         step = l4_admission_client(loop, index);
     }
@@ -272,7 +272,7 @@ static struct l4_step enter(struct l4_loop *loop, uint32_t index)
     const int error = l4_row_watch_client(loop, index);
     if (error)
         return l4_end_by_error(l4_session_at(loop, index), error);
-    give_time(loop, index);
+    set_time_limit(loop, index);
     return l4_stay();
 }
 
@@ -284,7 +284,7 @@ static struct l4_step event(struct l4_loop *loop, uint32_t index, enum l4_side s
     l4_half_note(client, events);
     if (client->flags & L4_HALF_BROKEN)
         return l4_end(L4_END_CLIENT_RESET);
-    return client->flags & L4_HALF_IN ? hear(loop, index) : l4_stay();
+    return client->flags & L4_HALF_IN ? read_parts(loop, index) : l4_stay();
 }
 
 static struct l4_step timeout(struct l4_loop *loop, uint32_t index)
@@ -294,7 +294,7 @@ static struct l4_step timeout(struct l4_loop *loop, uint32_t index)
     const enum l4_reason over = l4_shaping_over(loop, index);
     const bool in_time = over == L4_END_NONE || (over == L4_END_REJECTED_FIRST_BYTE && spoken);
     if (in_time && is_curious(loop, s) && l4_row_left_ms(loop, s) <= 0)
-        return hear_no_more(loop, index);
+        return end_reading(loop, index);
     const enum l4_reason late = l4_client_is_late(loop, index, spoken);
     return late == L4_END_NONE ? l4_stay() : l4_end(late);
 }

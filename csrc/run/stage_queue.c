@@ -1,5 +1,5 @@
 /* QUEUE: the session waits for a place at a backend of its pool (run/lines.h). It is resumed when
- * it is first of all that wait and a place may be free. */
+ * it is the first of all that wait, and a place may be free. */
 #include "io/sock.h"
 #include "run/attempt.h"
 #include "run/client_wait.h"
@@ -21,7 +21,8 @@ static struct l4_step event(struct l4_loop *loop, uint32_t index, enum l4_side s
     (void)side; /* there is no backend */
     if (l4_client_is_gone(s, events))
         return l4_end(L4_END_CLIENT_RESET);
-    /* why: a client that has ended and sent nothing has left: it has nothing to wait for. */
+    /* why: a client that has closed its side and sent nothing has left, and has nothing to wait
+     * for. */
     if (events & EPOLLRDHUP && !l4_sock_has_data(s->half[L4_CLIENT].fd))
         return l4_end(L4_END_CLIENT_FIN);
     return l4_stay();
@@ -38,8 +39,9 @@ static struct l4_step timeout(struct l4_loop *loop, uint32_t index)
 static struct l4_step resume(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
-    /* why: also a backend that it could not reach before: else the first in the queue could wait
-     * for another one while those behind it could use this one. */
+    /* why: this includes backends that the session could not reach before. Otherwise the first
+     * client in the queue could wait for another backend while those behind it could use this
+     * one. */
     const struct l4_pick_answer answer = l4_attempt_pick(loop, s, 0);
     if (answer.backend == L4_NONE)
         return answer.full ? l4_stay() : l4_end(L4_END_NO_BACKEND);

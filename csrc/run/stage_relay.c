@@ -1,4 +1,4 @@
-/* RELAY: the two sides are connected: bytes, ends and resets go from each to the other. */
+/* RELAY: both sides are connected. Bytes, ends and resets pass from each side to the other. */
 #include <errno.h>
 
 #include "core/passive.h"
@@ -8,8 +8,8 @@
 #include "run/shaping.h"
 #include "run/stages.h"
 
-/* Moves what one side sent; adds it to the session's and the backend's bytes. */
-static enum l4_pump_result move(struct l4_loop *loop, struct l4_session *s, enum l4_side from)
+/* Moves what one side sent, and adds it to the byte counts of the session and of the backend. */
+static enum l4_pump_result move_bytes(struct l4_loop *loop, struct l4_session *s, enum l4_side from)
 {
     uint64_t moved = 0;
     const enum l4_pump_result result =
@@ -40,8 +40,8 @@ static bool all_passed_on(const struct l4_half *from, const struct l4_half *to)
     return (from->piped == 0 && !(to->flags & L4_HALF_UNSENT)) || to->flags & L4_HALF_BROKEN;
 }
 
-/* True: the session has used its bandwidth for now, and its timer will wake it. Else the pump is
- * told how much it may move. */
+/* Returns true if the session has used up its bandwidth for now; its timer will wake it. If false,
+ * the pump has its limit of bytes. */
 static bool wait_for_bandwidth(struct l4_loop *loop, uint32_t index)
 {
     const uint64_t wait = l4_shaping_wait_ms(loop, index, &loop->pump.most);
@@ -52,11 +52,11 @@ static bool wait_for_bandwidth(struct l4_loop *loop, uint32_t index)
     return true;
 }
 
-/* What has come of the two sides after bytes were moved. */
+/* Answers by the ends and resets of the two sides, after bytes were moved. */
 static struct l4_step ends_of(const struct l4_session *s)
 {
     const struct l4_half *client = &s->half[L4_CLIENT], *backend = &s->half[L4_BACKEND];
-    if (client->flags & backend->flags & L4_HALF_BROKEN) /* nobody is left to tell anything */
+    if (client->flags & backend->flags & L4_HALF_BROKEN) /* there is no side left to reset */
         return l4_end(s->first_end == L4_BACKEND ? L4_END_BACKEND_RESET : L4_END_CLIENT_RESET);
     if (client->flags & L4_HALF_RESET && all_passed_on(client, backend))
         return l4_go_to_end(L4_SESSION_RESET, L4_END_CLIENT_RESET);
@@ -67,15 +67,16 @@ static struct l4_step ends_of(const struct l4_session *s)
     return l4_stay();
 }
 
-/* A session that has been idle for `idle` of `allowed` milliseconds is looked at after this many:
- * twice in that time, so that bytes that leave in between are seen to leave. */
+/* Returns after how many milliseconds to look again at a session that has been idle for `idle` of
+ * `allowed` milliseconds. There are two looks in that time, so that bytes that leave the send
+ * queue in between are noticed. */
 static uint64_t look_ms(uint64_t idle, uint64_t allowed)
 {
     const uint64_t middle = (allowed + 1) / 2;
     return idle < middle ? middle - idle : idle < allowed ? allowed - idle : 0;
 }
 
-/* One side has ended, and the other has been told so. */
+/* One side has ended, and the other side has been told. */
 static void note_half_closed(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
@@ -84,7 +85,7 @@ static void note_half_closed(struct l4_loop *loop, uint32_t index)
     l4_row_wake_in(loop, index, l4_shaping_left_ms(loop, index, look));
 }
 
-/* Moves what can be moved in both directions, and acts on the ends it meets. */
+/* Moves what can be moved in both directions, and acts on the ends that it meets. */
 static struct l4_step relay(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
@@ -92,8 +93,8 @@ static struct l4_step relay(struct l4_loop *loop, uint32_t index)
     if (s->paced & L4_PACED_BYTES && wait_for_bandwidth(loop, index))
         return l4_stay();
     const uint64_t before = L4_GET(s->bytes[L4_CLIENT]) + L4_GET(s->bytes[L4_BACKEND]);
-    const enum l4_pump_result up = move(loop, s, L4_CLIENT);
-    const enum l4_pump_result down = move(loop, s, L4_BACKEND);
+    const enum l4_pump_result up = move_bytes(loop, s, L4_CLIENT);
+    const enum l4_pump_result down = move_bytes(loop, s, L4_BACKEND);
     if (s->paced & L4_PACED_BYTES) {
         loop->pump.most = 0;
         l4_shaping_spend(loop, index,
@@ -111,7 +112,8 @@ static struct l4_step relay(struct l4_loop *loop, uint32_t index)
     return step;
 }
 
-/* Starts the timer of a session that has been idle for so long, and may be so for `allowed`. */
+/* Starts the timer of a session that has been idle for `idle` milliseconds, and may be so for
+ * `allowed`. */
 static void wake_when_idle(struct l4_loop *loop, uint32_t index, uint64_t idle, uint64_t allowed)
 {
     struct l4_session *s = l4_session_at(loop, index);
@@ -138,8 +140,8 @@ static struct l4_step event(struct l4_loop *loop, uint32_t index, enum l4_side s
     return relay(loop, index);
 }
 
-/* The timer may fire too early: the wheel is coarse, and bytes have moved since it was set. Ends
- * the session if its time is over, else sets the timer again. */
+/* Ends the session if its time is over, or sets the timer again. The timer may fire too early: the
+ * wheel is coarse, and bytes may have moved since the timer was set. */
 static struct l4_step timeout(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);

@@ -1,12 +1,14 @@
-/* RESET: the session is to end for its `reason`, once each side that still takes bytes has
+/* RESET: the session ends for its `reason`, but only after each side that still takes bytes has
  * acknowledged what was accepted for it. Nothing more is read.
  *
- * A side that acknowledges none for as long as the session might be idle, or L4_DRAIN_PATIENCE_MS,
- * is not waited for. Of a session that is killed only the client is waited for. */
+ * A side that acknowledges nothing is waited for no longer than L4_DRAIN_PATIENCE_MS; after a
+ * reset by the other side, no longer than the pool's idle timeout if that is more. If the session
+ * was killed, only the client is waited for.
+ */
 #include "run/delivery.h"
 #include "run/stages.h"
 
-/* How long a session waits for a side that acknowledges nothing. */
+/* Returns how long a session waits for a side that acknowledges nothing. */
 static uint64_t patience_ms(const struct l4_loop *loop, const struct l4_session *s)
 {
     const uint64_t idle = L4_GET(l4_row_pool(loop, s)->idle_timeout_ms);
@@ -14,8 +16,9 @@ static uint64_t patience_ms(const struct l4_loop *loop, const struct l4_session 
     return own || idle < L4_DRAIN_PATIENCE_MS ? L4_DRAIN_PATIENCE_MS : idle;
 }
 
-/* When to look again, as nothing tells that a socket's queue is empty: after a part of the time
- * since anything left it, and not before much of it could have. */
+/* Returns when to look again, as the kernel does not report that a send queue is empty: after a
+ * quarter of the time since bytes last left it, and not before many of the remaining bytes could
+ * have left. */
 static uint64_t look_again_ms(const struct l4_loop *loop, const struct l4_session *s, uint64_t left)
 {
     const uint64_t quiet = (loop->now_ms - L4_GET(s->active_ms)) / 4, size = left >> 17;
@@ -50,7 +53,8 @@ static struct l4_step enter(struct l4_loop *loop, uint32_t index)
     return drain(loop, index);
 }
 
-/* All that matters is whether this side takes what it is owed. */
+/* The only question in this state is whether the side takes the bytes that were accepted for
+ * it. */
 static struct l4_step event(struct l4_loop *loop, uint32_t index, enum l4_side side,
                             uint32_t events)
 {

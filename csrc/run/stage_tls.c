@@ -1,12 +1,12 @@
-/* TLS_CLIENT, TLS_BACKEND: handshakes, with the client before the pick and with the backend after
- * the connect.
+/* TLS_CLIENT and TLS_BACKEND: handshakes, with the client before the choice of a backend, and with
+ * the backend after the connect.
  *
- * A client gets no memory of OpenSSL's before all of its ClientHello is there: until then it waits
- * in PREREAD, and its bytes in the kernel. Handshakes are limited in time (the listener's
- * handshake_timeout), in number, and in rate: beyond the rate each client gets its turn in a
- * virtual queue, and one whose turn would come too late is turned away at once. They are the loop's
- * only long steps, so one turn does at most L4_TLS_SHAKE_TURN_US of them before the other sessions
- * go on.
+ * A client costs no memory of OpenSSL before its whole ClientHello is there: until then the
+ * session waits in PREREAD, and the bytes stay in the kernel. Handshakes are limited in time (the
+ * listener's handshake_timeout), in number, and in rate. Above the rate, each client gets a turn
+ * in a virtual queue; a client whose turn would come too late is turned away at once. Handshakes
+ * are the only long steps of the loop, so one loop iteration spends at most L4_TLS_SHAKE_TURN_US
+ * on them before the other sessions go on.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -27,7 +27,8 @@ static struct l4_secure_rule *rule_of(const struct l4_loop *loop, const struct l
     return &l4_table_listener(loop->table, s->listener)->secure;
 }
 
-/* Where what is limited over all of a listener's addresses is counted: see shm/limits.h. */
+/* Returns the row that counts what is limited over all addresses of a listener: see
+ * shm/limits.h. */
 static uint32_t head_of(const struct l4_loop *loop, const struct l4_session *s)
 {
     return L4_GET(l4_row_edge(loop, s)->limits.head);
@@ -35,7 +36,7 @@ static uint32_t head_of(const struct l4_loop *loop, const struct l4_session *s)
 
 /* ---- both ------------------------------------------------------------------------------------ */
 
-/* A handshake failed, error is -errno: counts that, and keeps why. */
+/* A handshake failed: counts that, and records why. */
 static void note_failure(struct l4_loop *loop, struct l4_session *s, enum l4_side side)
 {
     struct l4_shakes *shakes = l4_handshake_counts(loop, s, side);
@@ -44,8 +45,9 @@ static void note_failure(struct l4_loop *loop, struct l4_session *s, enum l4_sid
         l4_tls_why(&loop->pump, &s->half[side], shakes->why, sizeof shakes->why);
 }
 
-/* One step of a handshake. *blocks: it waits for its peer, or for the next turn. */
-static enum l4_shake shake(struct l4_loop *loop, uint32_t index, enum l4_side side)
+/* Makes one step of a handshake. L4_SHAKE_WAITS: it waits for its peer, or for the next loop
+ * iteration. */
+static enum l4_shake shake_once(struct l4_loop *loop, uint32_t index, enum l4_side side)
 {
     struct l4_session *s = l4_session_at(loop, index);
     L4_ASSERT(loop->tls); /* l4_tls_start has begun it */
@@ -61,7 +63,7 @@ static enum l4_shake shake(struct l4_loop *loop, uint32_t index, enum l4_side si
     return result;
 }
 
-/* A handshake is done: counts that. Returns whether *facts tells what was agreed on. */
+/* A handshake is complete: counts that. Returns whether *facts has what was agreed on. */
 static bool note_success(struct l4_loop *loop, const struct l4_session *s, enum l4_side side,
                          struct l4_tls_facts *facts)
 {
@@ -76,7 +78,8 @@ static bool note_success(struct l4_loop *loop, const struct l4_session *s, enum 
 
 /* ---- with the client ------------------------------------------------------------------------- */
 
-/* Its place in the virtual queue: microseconds to wait for its turn. -1: longer than `most`. */
+/* Takes a turn in the virtual queue. Returns the microseconds to wait for it; -1: longer than
+ * `most`. */
 static int64_t queue_us(const struct l4_loop *loop, const struct l4_session *s, uint64_t most)
 {
     const struct l4_secure_rule *rule = rule_of(loop, s);
@@ -95,7 +98,7 @@ static int64_t queue_us(const struct l4_loop *loop, const struct l4_session *s, 
     return (int64_t)wait;
 }
 
-static void learn_name(struct l4_loop *loop, uint32_t index, const char *name)
+static void record_name(struct l4_loop *loop, uint32_t index, const char *name)
 {
     struct l4_session *s = l4_session_at(loop, index);
     struct l4_facts *facts = l4_row_facts(loop, index);
@@ -106,14 +109,15 @@ static void learn_name(struct l4_loop *loop, uint32_t index, const char *name)
                        : 0;
 }
 
-/* Keeps what a client has told by its handshake; agreed: it is done. */
-static void learn(struct l4_loop *loop, uint32_t index, const struct l4_tls_facts *tls, bool agreed)
+/* Records what a client has said in its handshake. agreed: the handshake is complete. */
+static void record_client(struct l4_loop *loop, uint32_t index, const struct l4_tls_facts *tls,
+                          bool agreed)
 {
     struct l4_session *s = l4_session_at(loop, index);
     struct l4_facts *facts = l4_row_facts(loop, index);
     /* why: a name that chose a route stays, whatever a second hello says. */
     if (tls->server_name && !(s->known & L4_FACT_NAME))
-        learn_name(loop, index, tls->server_name);
+        record_name(loop, index, tls->server_name);
     if (!agreed)
         return;
     s->known &= (uint8_t)~L4_FACT_ALPN;
@@ -133,13 +137,13 @@ static struct l4_step client_failed(struct l4_loop *loop, uint32_t index, int er
     struct l4_session *s = l4_session_at(loop, index);
     struct l4_tls_facts facts;
     if (l4_tls_facts(&loop->pump, &s->half[L4_CLIENT], &facts))
-        learn(loop, index, &facts, false);
+        record_client(loop, index, &facts, false);
     s->error = -error;
     return l4_end(L4_END_TLS_HANDSHAKE);
 }
 
-/* Gives the client its half of OpenSSL. L4_STAY, *begun false: its turn has not come. */
-static struct l4_step begin(struct l4_loop *loop, uint32_t index, bool *begun)
+/* Begins the handshake. Answers L4_STAY with *begun false if the client's turn has not come. */
+static struct l4_step begin_with_client(struct l4_loop *loop, uint32_t index, bool *begun)
 {
     struct l4_session *s = l4_session_at(loop, index);
     *begun = false;
@@ -154,7 +158,7 @@ static struct l4_step begin(struct l4_loop *loop, uint32_t index, bool *begun)
     }
     const int error =
         l4_tls_start(&loop->pump, &s->half[L4_CLIENT], L4_GET(rule_of(loop, s)->profile), NULL);
-    if (!(s->half[L4_CLIENT].flags & L4_HALF_TLS)) /* its place goes with its half: leave_client */
+    if (!(s->half[L4_CLIENT].flags & L4_HALF_TLS)) /* else leave_client gives the place back */
         l4_count_drop_shake(loop->table, loop->setup.index, head_of(loop, s));
     if (error) {
         note_failure(loop, s, L4_CLIENT);
@@ -174,14 +178,15 @@ static struct l4_step go_on_with_client(struct l4_loop *loop, uint32_t index)
         return l4_end(L4_END_CLIENT_RESET);
     if (!(flags & L4_HALF_TLS)) {
         bool begun = false;
-        const struct l4_step step = flags & L4_HALF_IN ? begin(loop, index, &begun) : l4_stay();
+        const struct l4_step step =
+            flags & L4_HALF_IN ? begin_with_client(loop, index, &begun) : l4_stay();
         if (!begun)
             return step;
     }
-    switch (shake(loop, index, L4_CLIENT)) {
+    switch (shake_once(loop, index, L4_CLIENT)) {
     case L4_SHAKE_DONE:
         if (note_success(loop, s, L4_CLIENT, &facts))
-            learn(loop, index, &facts, true);
+            record_client(loop, index, &facts, true);
         return l4_go(L4_SESSION_PICK);
     case L4_SHAKE_FAILED:
         return client_failed(loop, index, -EPROTO);
@@ -222,13 +227,13 @@ static struct l4_step timeout_client(struct l4_loop *loop, uint32_t index)
     const enum l4_reason late = l4_client_is_late(loop, index, spoken);
     if (late != L4_END_NONE)
         return l4_end(late);
-    if (spoken && !(flags & L4_HALF_TLS)) /* its turn has come */
+    if (spoken && !(flags & L4_HALF_TLS)) /* the client's turn has come */
         return go_on_with_client(loop, index);
     return l4_stay();
 }
 
-/* The handshake is over, or was never begun: what has a half of OpenSSL, and nothing else, has a
- * place among the handshakes. */
+/* Gives the place among the handshakes in progress back. The client has one exactly if its socket
+ * uses TLS. */
 static void leave_client(struct l4_loop *loop, uint32_t index)
 {
     const struct l4_session *s = l4_session_at(loop, index);
@@ -249,7 +254,7 @@ const struct l4_stage l4_stage_tls_client = {
 static struct l4_step go_on_with_backend(struct l4_loop *loop, uint32_t index)
 {
     struct l4_tls_facts facts;
-    switch (shake(loop, index, L4_BACKEND)) {
+    switch (shake_once(loop, index, L4_BACKEND)) {
     case L4_SHAKE_DONE:
         (void)note_success(loop, l4_session_at(loop, index), L4_BACKEND, &facts);
         return l4_go(L4_SESSION_RELAY);

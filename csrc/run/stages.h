@@ -1,11 +1,10 @@
-/* The stages of a TCP session, one a state: stage_*.c, which export nothing else.
+/* The stages of a TCP session, one for each state. The files stage_*.c export nothing else.
  *
- *   FREE -> ACCEPTED -> [PREREAD] -> [TLS_CLIENT] -> PICK <-> CONNECT -> [TLS_BACKEND] -> RELAY ->
- * RESET
- *               `-> TARPIT <-'                         `-> QUEUE -^
+ *    FREE -> ACCEPTED -> [PREREAD] -> [TLS_CLIENT] -> PICK <-> CONNECT -> [TLS_BACKEND] -> RELAY
+ *                `-> TARPIT <-'                        `-> QUEUE -^          RELAY -> RESET
  *
- * Any state may go to FREE. QUEUE, CONNECT, RELAY and RESET may go to HANDOVER, and come back from
- * it; a session that comes from another worker begins in HANDOVER.
+ * Any state may go to FREE. QUEUE, CONNECT, RELAY and RESET may go to HANDOVER and come back from
+ * it. A session that comes from another worker begins in HANDOVER.
  */
 #ifndef L4_RUN_STAGES_H
 #define L4_RUN_STAGES_H

@@ -10,7 +10,7 @@
 
 /* ---- start and finish ------------------------------------------------------------------------ */
 
-/* Shares descriptors between sessions (two each) and pipes (two each, one in sixteen). */
+/* Divides the descriptors between sessions (two each) and pipes (two each; a sixteenth of all). */
 static uint64_t plan(struct l4_loop *loop, uint64_t descriptors)
 {
     uint64_t pipes = descriptors / 32 < L4_PIPES_MAX ? descriptors / 32 : L4_PIPES_MAX;
@@ -45,9 +45,9 @@ static void finish(struct l4_loop *loop)
     l4_pipes_close(&loop->pipes);
 }
 
-/* ---- a turn ---------------------------------------------------------------------------------- */
+/* ---- a loop iteration ------------------------------------------------------------------------ */
 
-/* Goes once through the sessions that had work left over when this turn began. */
+/* Resumes once each session that had work left over when this loop iteration began. */
 static void begin_turn(struct l4_loop *loop)
 {
     for (uint32_t left = loop->ready.count; left && loop->ready.count; left--)
@@ -60,7 +60,7 @@ static void turn(struct l4_loop *loop)
         l4_session_timeout(loop, n);
 }
 
-/* Serves who waits for places that may have become free in this turn. */
+/* Serves clients that wait for places that may have become free in this loop iteration. */
 static void serve_lines(struct l4_loop *loop)
 {
     for (uint32_t pool; (pool = l4_lines_due(loop)) != L4_NONE;) {
@@ -91,13 +91,15 @@ static int wait_ms(struct l4_loop *loop)
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
-/* Sessions on offer are another worker's by now, or will be back. */
+/* Is there a session in this row that is not on offer? A session on offer is another worker's by
+ * now, or will come back. */
 static bool is_here(const struct l4_session *s)
 {
     return s->serial && L4_GET(s->state) != L4_SESSION_HANDOVER;
 }
 
-/* The clients of one backend's sessions get what it has said. */
+/* Ends all sessions, or those of one backend. The clients of one backend's sessions still get what
+ * the backend has sent. */
 static void end_all(struct l4_loop *loop, uint32_t backend, enum l4_reason reason)
 {
     for (uint32_t i = 0; i < loop->fresh; i++) {

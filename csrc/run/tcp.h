@@ -1,4 +1,5 @@
-/* The TCP plane: what a worker does with all its TCP sessions, turn by turn and at its end. */
+/* The TCP plane: what a worker does with all its TCP sessions in each loop iteration, at its start
+ * and at its end. */
 #ifndef L4_RUN_TCP_H
 #define L4_RUN_TCP_H
 

@@ -15,7 +15,7 @@
 #include "run/udp_route.h"
 #include "run/udp_session.h"
 
-enum { TO_BACKEND, TO_CLIENT }; /* in longest_run and datagrams */
+enum { TO_BACKEND, TO_CLIENT }; /* indices of longest_run and datagrams */
 
 static bool is_udp(const struct l4_loop *loop, uint32_t listener)
 {
@@ -69,7 +69,7 @@ static int open_front(struct l4_loop *loop, uint32_t bound)
     return l4_loop_watch(loop, fd, EPOLLIN, L4_WATCH_LISTENER, bound);
 }
 
-static int take_memory(struct l4_loop *loop, uint32_t capacity)
+static int allocate(struct l4_loop *loop, uint32_t capacity)
 {
     struct l4_udp *udp = loop->udp;
     struct l4_timer *timers = calloc(capacity, sizeof *timers);
@@ -89,14 +89,14 @@ static int take_memory(struct l4_loop *loop, uint32_t capacity)
     return 0;
 }
 
-static int begin(struct l4_loop *loop, uint32_t capacity)
+static int open_udp(struct l4_loop *loop, uint32_t capacity)
 {
     loop->udp = calloc(1, sizeof *loop->udp);
     if (!loop->udp)
         return -ENOMEM;
     if (loop->setup.hold_udp)
         loop->udp->held_until_ms = loop->now_ms + L4_UDP_HOLD_MS;
-    int error = take_memory(loop, capacity);
+    int error = allocate(loop, capacity);
     for (uint32_t i = 0; !error && i < loop->bound_count; i++) {
         if (loop->bounds[i].fd >= 0 && l4_loop_protocol(loop, i) == L4_UDP)
             error = open_front(loop, i);
@@ -109,7 +109,7 @@ static int begin(struct l4_loop *loop, uint32_t capacity)
 static int start(struct l4_loop *loop)
 {
     const uint32_t capacity = L4_GET(loop->row->udp_capacity);
-    const int error = capacity ? begin(loop, capacity) : 0;
+    const int error = capacity ? open_udp(loop, capacity) : 0;
     loop->setup.hold_udp = false; /* listeners that come later have nothing to wait for */
     return error;
 }
@@ -118,15 +118,16 @@ static int add(struct l4_loop *loop, uint32_t bound)
 {
     if (loop->udp)
         return open_front(loop, bound);
-    /* why a quarter: the descriptors were planned without UDP; two of a TCP session's make two
-     * of these. */
+    /* why a quarter: the descriptors were planned without UDP. The two descriptors of a TCP
+     * session make two UDP sessions. */
     const uint32_t spare = loop->capacity / 4, most = loop->table->plan.caps.flows;
     loop->capacity -= spare;
     L4_SET(loop->row->udp_capacity, 2 * spare < most ? 2 * spare + 1 : most);
     return start(loop);
 }
 
-/* The sessions of a listener that goes end with it, because its clients' datagrams come by it. */
+/* The sessions of a listener that goes end with it, because their clients' datagrams come through
+ * its socket. */
 static bool remove_bound(struct l4_loop *loop, uint32_t bound)
 {
     for (uint32_t i = 0; i < loop->udp->flows.fresh; i++) {
@@ -153,7 +154,7 @@ void l4_udp_release(struct l4_loop *loop)
     }
 }
 
-/* The listeners are another worker's: they are read no more. */
+/* Other workers read the listeners from now on. */
 static void leave(struct l4_loop *loop)
 {
     for (uint32_t i = 0; loop->udp && i < loop->bound_count; i++) {
@@ -191,7 +192,7 @@ static uint32_t held(const struct l4_loop *loop)
 
 /* ---- towards backends ------------------------------------------------------------------------ */
 
-/* Notes in the session's rows what its client sent. */
+/* Records in the session's rows what its client sent. */
 static void account_in(struct l4_loop *loop, uint32_t flow, const struct l4_dgram *d)
 {
     struct l4_session *s = l4_udp_session(loop, flow);
@@ -216,7 +217,8 @@ static void account_in(struct l4_loop *loop, uint32_t flow, const struct l4_dgra
     }
 }
 
-/* Sends what is in `ahead` to the session's backend; to another one if that is not there. */
+/* Sends the datagrams in `ahead` to the session's backend, or to another one if that cannot be
+ * reached. */
 static void send_ahead(struct l4_loop *loop, uint32_t flow)
 {
     struct l4_udp *udp = loop->udp;
@@ -238,8 +240,9 @@ static void send_ahead(struct l4_loop *loop, uint32_t flow)
     l4_udp_drop(loop, listener, L4_DROP_NO_BACKEND, l4_dgram_forget(&udp->ahead));
 }
 
-/* The same of a session whose backend is told whose it is. */
-static void forward_greeted(struct l4_loop *loop, uint32_t flow, uint32_t first, uint32_t last)
+/* Sends the messages of a session whose backend gets a PROXY header, as `forward` does without
+ * one. */
+static void forward_with_header(struct l4_loop *loop, uint32_t flow, uint32_t first, uint32_t last)
 {
     struct l4_udp *udp = loop->udp;
     struct l4_session *s = l4_udp_session(loop, flow);
@@ -264,7 +267,7 @@ static void forward_greeted(struct l4_loop *loop, uint32_t flow, uint32_t first,
     }
 }
 
-/* A session's messages of one batch, whose first is given, to its backend. */
+/* Sends a session's messages of one batch to its backend, from `first` to `last`. */
 static void forward(struct l4_loop *loop, uint32_t flow, uint32_t first, uint32_t last)
 {
     struct l4_udp *udp = loop->udp;
@@ -273,7 +276,7 @@ static void forward(struct l4_loop *loop, uint32_t flow, uint32_t first, uint32_
     uint64_t bytes = 0;
     const bool greets = L4_GET(manners_of(loop, s)->greets);
     if (greets && (l4_udp_is_served(loop, flow) || l4_udp_move(loop, flow, false))) {
-        forward_greeted(loop, flow, first, last);
+        forward_with_header(loop, flow, first, last);
         return;
     }
     for (uint32_t i = first;; i = udp->links[i]) {
@@ -291,7 +294,8 @@ static void forward(struct l4_loop *loop, uint32_t flow, uint32_t first, uint32_
     send_ahead(loop, flow);
 }
 
-/* Message i of the batch belongs to the session: behind those it has. True if it is the first. */
+/* Links message i of the batch behind the messages that the session has in it. Returns true if it
+ * is the session's first. */
 static bool link_message(struct l4_udp *udp, uint32_t flow, uint32_t i)
 {
     struct l4_udp_peer *peer = &udp->peers[flow];
@@ -305,7 +309,7 @@ static bool link_message(struct l4_udp *udp, uint32_t flow, uint32_t i)
     return first;
 }
 
-/* The sessions of the batch in hand, in the order they were met. */
+/* The sessions of the current batch, in the order in which they were met. */
 struct met {
     uint32_t flows[L4_UDP_BATCH], serials[L4_UDP_BATCH], count;
 };
@@ -317,7 +321,7 @@ static void begin_batch(struct l4_udp *udp, struct met *met)
 }
 
 /* Is there a session in this row, or the ghost of one that another worker has? */
-static bool lives(const struct l4_loop *loop, uint32_t flow)
+static bool is_live(const struct l4_loop *loop, uint32_t flow)
 {
     return L4_GET(l4_udp_session(loop, flow)->serial) || loop->udp->peers[flow].ghost;
 }
@@ -327,14 +331,14 @@ static void forward_all(struct l4_loop *loop, const struct met *met)
     for (uint32_t i = 0; i < met->count; i++) {
         const uint32_t flow = met->flows[i];
         const struct l4_udp_peer *peer = &loop->udp->peers[flow];
-        /* why: a session may have been ended meanwhile to make room for a later one, and its row
-         * been given to that. A ghost's serial is 0, as that of a free row. */
-        if (L4_GET(l4_udp_session(loop, flow)->serial) == met->serials[i] && lives(loop, flow))
+        /* why: a session may have been ended meanwhile to make room for a later one, which then
+         * got its row. The serial of a ghost is 0, as that of a free row. */
+        if (L4_GET(l4_udp_session(loop, flow)->serial) == met->serials[i] && is_live(loop, flow))
             forward(loop, flow, peer->first, peer->last);
     }
 }
 
-/* A run whose datagrams may belong to several sessions is taken apart. */
+/* Sends each datagram of a run separately, because they may belong to several sessions. */
 static void forward_pieces(struct l4_loop *loop, uint32_t bound, uint32_t i)
 {
     const struct l4_dgram run = loop->udp->in.got[i];
@@ -349,7 +353,7 @@ static void forward_pieces(struct l4_loop *loop, uint32_t bound, uint32_t i)
     }
 }
 
-/* Sorts a batch by session and sends each session's part. */
+/* Sorts a batch by session, and sends each session's messages. */
 static void forward_batch(struct l4_loop *loop, uint32_t bound, uint32_t count)
 {
     struct l4_udp *udp = loop->udp;
@@ -381,8 +385,9 @@ static void receive(struct l4_loop *loop, uint32_t bound)
     struct l4_udp_front *front = &udp->fronts[bound];
     for (int i = 0; i < L4_UDP_TURN_BATCHES && loop->bounds[bound].fd >= 0; i++) {
         const int count = l4_dgram_receive(&udp->in, loop->bounds[bound].fd, 0, L4_UDP_BATCH);
-        /* why: to open a session costs twenty times what a datagram of a known client does. A flood
-         * of strangers must not make the queue overflow, where the kernel drops whose it likes. */
+        /* why: a new session costs twenty times as much as a datagram of a known client. A flood
+         * of new clients must not make the queue overflow, because the kernel would then drop
+         * datagrams of all clients. */
         udp->opens = front->flood.on ? L4_UDP_OPENS : L4_UDP_BATCH * L4_UDP_SEGMENTS * 2;
         if (count > 0)
             forward_batch(loop, bound, (uint32_t)count);
@@ -414,7 +419,8 @@ static void flush_replies(struct l4_loop *loop)
     udp->back_used = 0;
 }
 
-/* Would this reply make the answers to an unproven client longer than they may be? */
+/* Would this answer make the answers to an unproven client longer than max_amplification
+ * allows? */
 static bool amplifies(const struct l4_loop *loop, const struct l4_session *s,
                       const struct l4_flow *f, uint32_t bytes)
 {
@@ -434,7 +440,7 @@ static bool is_answered(const struct l4_loop *loop, const struct l4_session *s,
 }
 
 /* Puts one message of a backend into the queue towards the session's client. */
-static void reply(struct l4_loop *loop, uint32_t flow, const struct l4_dgram *d)
+static void queue_reply(struct l4_loop *loop, uint32_t flow, const struct l4_dgram *d)
 {
     struct l4_udp *udp = loop->udp;
     struct l4_session *s = l4_udp_session(loop, flow);
@@ -469,8 +475,8 @@ static void reply(struct l4_loop *loop, uint32_t flow, const struct l4_dgram *d)
     L4_OWN_ADD(tally_of(loop, s->listener)->datagrams_out, count);
 }
 
-/* Takes what the session's backend sent, up to a turn's share. Returns 1 if there may be more, 0,
- * or -errno of a backend that is not there. */
+/* Receives what the session's backend sent, up to the share of one loop iteration. Returns 1 if
+ * there may be more, 0, or -errno of a backend that cannot be reached. */
 static int take_replies(struct l4_loop *loop, uint32_t flow)
 {
     struct l4_udp *udp = loop->udp;
@@ -484,7 +490,7 @@ static int take_replies(struct l4_loop *loop, uint32_t flow)
     if (got < 0)
         return l4_dgram_peer_gone(-got) ? got : 0;
     for (uint32_t i = udp->back_used; i < udp->back_used + (uint32_t)got; i++)
-        reply(loop, flow, &udp->back.got[i]);
+        queue_reply(loop, flow, &udp->back.got[i]);
     udp->back_used += (uint32_t)got;
     if (got) {
         L4_SET(s->active_ms, loop->now_ms);
@@ -507,10 +513,10 @@ static void list_ready(struct l4_udp *udp, uint32_t flow)
     udp->ready_tail = flow;
 }
 
-static void take_word(struct l4_loop *loop, uint32_t flow, uint32_t events)
+static void serve_backend(struct l4_loop *loop, uint32_t flow, uint32_t events)
 {
     struct l4_session *s = l4_udp_session(loop, flow);
-    if (!lives(loop, flow) || s->half[L4_BACKEND].fd < 0)
+    if (!is_live(loop, flow) || s->half[L4_BACKEND].fd < 0)
         return;
     int gone = events & EPOLLERR ? -l4_dgram_error(s->half[L4_BACKEND].fd) : 0;
     const int result = take_replies(loop, flow);
@@ -531,7 +537,7 @@ static void take_word(struct l4_loop *loop, uint32_t flow, uint32_t events)
 static void event(struct l4_loop *loop, uint32_t flow, enum l4_side side, uint32_t events)
 {
     (void)side; /* its only socket is the backend's */
-    take_word(loop, flow, events);
+    serve_backend(loop, flow, events);
 }
 
 static void turn(struct l4_loop *loop)
@@ -546,7 +552,7 @@ static void turn(struct l4_loop *loop)
     while (flow != L4_NONE) {
         const uint32_t next = udp->peers[flow].next;
         udp->peers[flow].listed = false;
-        take_word(loop, flow, 0);
+        serve_backend(loop, flow, 0);
         flow = next;
     }
     flush_replies(loop);

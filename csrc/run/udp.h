@@ -1,14 +1,15 @@
-/* A worker's UDP side: datagrams from listeners to sessions, and what backends answer.
+/* The UDP plane of a worker: passes datagrams from listeners to sessions, and answers from
+ * backends to clients.
  *
- * A client's datagram belongs to the session of its address, its destination and its listener
- * (core/flow.h); the session has a socket of its own, connected to its backend. Replies leave
- * through the listener's socket, from the address the client used. Batches all the way: a
- * listener's messages are sorted by session before they are sent on, replies of all sessions wait
- * in one queue until the turn ends or the places are used.
+ * A client's datagram belongs to the session of its source address, its destination address and
+ * its listener (core/flow.h). Each session has a socket of its own, connected to its backend.
+ * Answers leave through the listener's socket, from the address that the client used. Datagrams
+ * move in batches: a listener's messages are sorted by session before they are sent, and the
+ * answers of all sessions wait in one queue until the loop iteration ends or the queue is full.
  *
- * It owns the listeners' places in the epoll set and all that struct l4_udp holds; sessions live in
- * the shared table (shm/udp.h), so that who replaces this worker can take them over. What happens
- * to one session is in udp_session.h.
+ * This file owns the listeners' entries in the epoll set, and all that struct l4_udp holds.
+ * Sessions are in the shared table (shm/udp.h), so that a worker that replaces this one can take
+ * them over. udp_session.h says what happens to one session.
  */
 #ifndef L4_RUN_UDP_H
 #define L4_RUN_UDP_H
@@ -20,22 +21,25 @@
 #include "run/plane.h"
 #include "shm/udp_rows.h"
 
-struct l4_udp_front { /* a UDP listener's socket; as many as the loop's bounds */
+/* A UDP listener's socket. There are as many as the loop has bounds. */
+struct l4_udp_front {
     bool open;
     bool wildcard;
-    bool six;              /* its socket is one of IPv6 */
-    struct l4_addr at;     /* what it is bound to */
-    struct l4_flood flood; /* of this address, where more waits than a turn takes */
+    bool six;              /* the socket is one of IPv6 */
+    struct l4_addr at;     /* the address that it is bound to */
+    struct l4_flood flood; /* flood detection: is more queued than a loop iteration takes? */
 };
 
-struct l4_udp_peer {         /* what only this worker knows of a session */
-    uint32_t bound;          /* the front that it came by */
-    uint32_t batch;          /* `first` and `last` are of this batch */
-    uint16_t first, last;    /* its messages there */
-    uint16_t longest_run[2]; /* longer datagrams cannot be sent in runs: to backend, to client */
-    uint32_t next;           /* in the list of those with replies left over */
+/* What only this worker knows of a session. */
+struct l4_udp_peer {
+    uint32_t bound;       /* the front by which it came */
+    uint32_t batch;       /* the batch of `first` and `last` */
+    uint16_t first, last; /* its messages in that batch */
+    /* Datagrams that are longer cannot be sent as runs: to the backend, to the client. */
+    uint16_t longest_run[2];
+    uint32_t next; /* the next session in the list of those with answers left over */
     bool listed;
-    bool ghost; /* another worker has it: run/udp_adopt.h */
+    bool ghost; /* a ghost: another worker has taken the session over (run/udp_adopt.h) */
 };
 
 struct l4_udp {
@@ -44,26 +48,26 @@ struct l4_udp {
     struct l4_wheel wheel;
     struct l4_udp_peer *peers;
     struct l4_udp_front *fronts;
-    struct l4_dgram_inbox in;       /* from one listener */
-    struct l4_dgram_inbox back;     /* from backends; those before back_used wait in replies */
+    struct l4_dgram_inbox in;       /* from one listening socket */
+    struct l4_dgram_inbox back;     /* from backends; messages before back_used wait in replies */
     struct l4_dgram_outbox ahead;   /* to one backend */
     struct l4_dgram_outbox replies; /* to clients, through the front of `replies_bound` */
     uint32_t back_used, replies_bound;
-    uint32_t batch;               /* the number of the batch in hand */
-    uint32_t opens;               /* sessions that may still be opened in it */
-    uint16_t links[L4_UDP_BATCH]; /* to the next message of the same session in it */
+    uint32_t batch;               /* the number of the current batch */
+    uint32_t opens;               /* sessions that may still be opened in that batch */
+    uint16_t links[L4_UDP_BATCH]; /* from a message of that batch to its session's next one */
     uint32_t ready_head, ready_tail;
-    uint64_t swept_ms; /* when it last looked for sessions whose backend is down */
+    uint64_t swept_ms; /* when the worker last looked for sessions whose backend is down */
     bool draining;
-    uint64_t held_until_ms; /* its listeners are not read before; 0: they are */
+    uint64_t held_until_ms; /* the listeners are not read before this time; 0: they are read */
 };
 
 extern const struct l4_plane l4_plane_udp;
 
-/* Listeners that waited for the sessions of the worker before this one are read from now on. */
+/* Begins to read the listeners that waited for the sessions of the worker before this one. */
 void l4_udp_release(struct l4_loop *loop);
 
-/* Counts datagrams that went no further. */
+/* Counts datagrams that were dropped. */
 void l4_udp_drop(const struct l4_loop *loop, uint32_t listener, enum l4_drop why, uint32_t count);
 
 #endif

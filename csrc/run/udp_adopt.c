@@ -20,13 +20,15 @@ static uint32_t bound_of(const struct l4_loop *loop, uint32_t listener)
     return L4_NONE;
 }
 
-/* A session whose row, flow and place among the flows are set: all else that it needs here. */
-static void settle_in(struct l4_loop *loop, uint32_t flow)
+/* Sets up all else that a session needs here, after its row, its flow and its entry in the table
+ * of flows are set. */
+static void set_up_taken(struct l4_loop *loop, uint32_t flow)
 {
     const struct l4_session *s = l4_udp_session(loop, flow);
     const struct l4_flow *f = l4_udp_flow(loop, flow);
     struct l4_udp_peer *peer = &loop->udp->peers[flow];
-    /* why not all of it: the row's last session may still be in the ready list. */
+    /* why some fields stay: the row's last session may still be in the list of sessions with
+     * answers left over. */
     peer->bound = bound_of(loop, s->listener);
     peer->batch = 0;
     peer->ghost = false;
@@ -42,13 +44,12 @@ static void settle_in(struct l4_loop *loop, uint32_t flow)
     L4_OWN_ADD(l4_table_udp_tally(loop->table, loop->setup.index, s->listener)->adopted, 1);
 }
 
-/* ---- from a dead process ------------------------------------------------------------------------
- */
+/* ---- from a dead process --------------------------------------------------------------------- */
 
-/* Does the row say something that can be gone on with? It was written by a process that died at
- * any instruction. */
-static bool is_sound(const struct l4_loop *loop, const struct l4_session *s,
-                     const struct l4_flow *f)
+/* Is the row one that can be continued? It was written by a process that died at any
+ * instruction. */
+static bool is_row_sound(const struct l4_loop *loop, const struct l4_session *s,
+                         const struct l4_flow *f)
 {
     const struct l4_caps *caps = &loop->table->plan.caps;
     if (s->listener >= caps->listeners || s->backend >= caps->backends)
@@ -60,8 +61,9 @@ static bool is_sound(const struct l4_loop *loop, const struct l4_session *s,
            bound_of(loop, s->listener) != L4_NONE;
 }
 
-/* Its row, its places, and a socket to the same backend, from the same port if nobody has it. */
-static bool adopt(struct l4_loop *loop, uint32_t flow)
+/* Takes over one session: its row, its places, and a socket to its backend, from its former port
+ * if that is free. */
+static bool adopt_row(struct l4_loop *loop, uint32_t flow)
 {
     struct l4_session *s = l4_udp_session(loop, flow);
     struct l4_flow *f = l4_udp_flow(loop, flow);
@@ -82,11 +84,11 @@ static bool adopt(struct l4_loop *loop, uint32_t flow)
     const struct l4_flow_key key = {
         .client = s->client, .local = f->local, .listener = s->listener, .lane = f->lane};
     l4_flows_restore(&loop->udp->flows, flow, &key);
-    settle_in(loop, flow);
+    set_up_taken(loop, flow);
     return true;
 }
 
-/* Those idle longest come first in their list again. */
+/* Restores the order of the lists by age: sessions that have been idle longest come first. */
 static void order_by_age(struct l4_loop *loop);
 
 void l4_udp_adopt(struct l4_loop *loop)
@@ -95,8 +97,8 @@ void l4_udp_adopt(struct l4_loop *loop)
     for (uint32_t i = 0; i < high && i < loop->table->plan.caps.flows; i++) {
         struct l4_session *s = l4_udp_session(loop, i);
         const bool lives = L4_GET(s->serial) && !s->accounted && i < loop->udp->flows.capacity &&
-                           is_sound(loop, s, l4_udp_flow(loop, i));
-        if (lives && adopt(loop, i)) {
+                           is_row_sound(loop, s, l4_udp_flow(loop, i));
+        if (lives && adopt_row(loop, i)) {
             L4_SET(s->state, L4_SESSION_RELAY);
             continue;
         }
@@ -135,9 +137,7 @@ static void order_by_age(struct l4_loop *loop)
     free(all);
 }
 
-/* ---- to a live one
- * -------------------------------------------------------------------------------
- */
+/* ---- to a live one --------------------------------------------------------------------------- */
 
 bool l4_udp_may_go(const struct l4_loop *loop, uint32_t flow, uint32_t places, uint32_t place)
 {
@@ -155,7 +155,7 @@ uint32_t l4_udp_describe(const struct l4_loop *loop, uint32_t flow, struct l4_re
     const struct l4_session *s = l4_udp_session(loop, flow);
     const struct l4_flow *f = l4_udp_flow(loop, flow);
     *record = (struct l4_record){
-        .bytes = offsetof(struct l4_record, facts), /* nothing is read of its client */
+        .bytes = offsetof(struct l4_record, facts), /* nothing was read of its client */
         .magic = L4_RECORD_MAGIC,
         .slot = loop->table->plan.caps.sessions + flow,
         .serial = L4_GET(s->serial),
@@ -205,18 +205,16 @@ void l4_udp_let_go(struct l4_loop *loop, uint32_t flow)
     l4_udp_enter(loop, flow, L4_SESSION_FREE);
     atomic_store_explicit(&s->serial, 0, memory_order_release);
     loop->udp->peers[flow].ghost = true;
-    if (loop->draining) /* nothing comes from its client any more */
+    if (loop->draining) /* no datagram of its client comes here any more */
         l4_udp_forget(loop, flow);
     else
         l4_wheel_start(&loop->udp->wheel, flow, loop->now_ms + L4_UDP_GHOST_MS);
 }
 
-/* ---- from a live one
- * -----------------------------------------------------------------------------
- */
+/* ---- from a live one ------------------------------------------------------------------------- */
 
-static void fill(struct l4_loop *loop, uint32_t flow, const struct l4_record *record,
-                 const struct l4_flow_key *key, uint32_t pool, uint32_t backend, int fd)
+static void fill_from_record(struct l4_loop *loop, uint32_t flow, const struct l4_record *record,
+                             const struct l4_flow_key *key, uint32_t pool, uint32_t backend, int fd)
 {
     struct l4_session *s = l4_udp_session(loop, flow);
     struct l4_flow *f = l4_udp_flow(loop, flow);
@@ -225,7 +223,7 @@ static void fill(struct l4_loop *loop, uint32_t flow, const struct l4_record *re
     s->half[L4_BACKEND].fd = fd;
     L4_SET(s->bytes[L4_CLIENT], record->moved[L4_CLIENT]);
     L4_SET(s->bytes[L4_BACKEND], record->moved[L4_BACKEND]);
-    /* why: as in run/handover_record.c: the giver's clock may be a moment ahead. */
+    /* why: as in run/handover_record.c, the giver may have read its clock a moment later. */
     L4_SET(s->active_ms, record->active_ms < loop->now_ms ? record->active_ms : loop->now_ms);
     s->started_us = record->started_us < loop->now_us ? record->started_us : loop->now_us;
     s->connect_started_us = s->started_us;
@@ -246,7 +244,7 @@ static bool is_internet(const struct l4_addr *addr)
     return addr->family == AF_INET || addr->family == AF_INET6;
 }
 
-/* Is there a place for it here, that its client would find? */
+/* Is there room for the session here, and will its client's datagrams find it? */
 static bool has_place(struct l4_loop *loop, const struct l4_flow_key *key, uint16_t flags)
 {
     const struct l4_udp *udp = loop->udp;
@@ -255,7 +253,7 @@ static bool has_place(struct l4_loop *loop, const struct l4_flow_key *key, uint1
     const uint32_t same = flags & L4_FLOW_LOOSE ? L4_NONE : l4_flows_find(&udp->flows, key);
     if (same != L4_NONE && !udp->peers[same].ghost)
         return false;
-    if (same != L4_NONE) /* it went a moment ago, and comes back */
+    if (same != L4_NONE) /* the session left here a moment ago, and comes back */
         l4_udp_forget(loop, same);
     return l4_flows_held(&udp->flows) < udp->flows.capacity;
 }
@@ -280,11 +278,11 @@ bool l4_udp_take(struct l4_loop *loop, const struct l4_record *record, const int
         l4_flows_remove(&loop->udp->flows, flow);
         return false;
     }
-    fill(loop, flow, record, &key, pool, backend, fds[0]);
-    /* why no limit: its place is given back by the giver in the next moment. */
+    fill_from_record(loop, flow, record, &key, pool, backend, fds[0]);
+    /* why no limit: the giver gives the session's place back in the next moment. */
     (void)l4_count_take_flow(loop->table, loop->setup.index, 0);
     l4_count_join(loop->table, loop->setup.index, backend);
-    settle_in(loop, flow);
+    set_up_taken(loop, flow);
     struct l4_session *s = l4_udp_session(loop, flow);
     l4_udp_enter(loop, flow, L4_SESSION_RELAY);
     l4_row_publish(loop, s);

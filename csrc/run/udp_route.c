@@ -11,8 +11,8 @@
 #include "run/udp_session.h"
 #include "shm/count.h"
 
-/* A datagram from our own address would be answered to ourselves for ever; to port 0 nobody can
- * answer. */
+/* Is the client's port one that can be served? A datagram from this listener's own address would
+ * be answered to itself for ever, and nobody can answer to port 0. */
 static bool has_good_port(const struct l4_listener *listener, const struct l4_dgram *d,
                           const struct l4_addr *local)
 {
@@ -20,7 +20,7 @@ static bool has_good_port(const struct l4_listener *listener, const struct l4_dg
            !l4_addr_equal(&d->peer, local);
 }
 
-/* Do the listener's networks and the blocked sources let a new client in? */
+/* Do the listener's access list and the blocked sources let a new client in? */
 static bool is_let_in(struct l4_loop *loop, uint32_t row, const struct l4_addr *client)
 {
     const struct l4_edge *edge = &l4_table_listener(loop->table, row)->edge;
@@ -56,7 +56,7 @@ static uint32_t pool_for(struct l4_loop *loop, uint32_t row, const struct l4_add
 
 /* ---- lanes ----------------------------------------------------------------------------------- */
 
-/* The next backend in turn, for this datagram alone. */
+/* Returns the lane of the next backend in turn, for this datagram alone; 0: there is none. */
 static uint32_t lane_in_turn(struct l4_loop *loop, uint32_t pool, const struct l4_addr *client)
 {
     const struct l4_key_rule *rule = &l4_table_pool(loop->table, pool)->hash_rule;
@@ -70,12 +70,14 @@ static uint32_t lane_in_turn(struct l4_loop *loop, uint32_t pool, const struct l
     const uint32_t backend = l4_pick(loop->table, &request).backend;
     if (backend == L4_NONE)
         return 0;
-    /* why: a place is a session's; who has one here already takes no other. */
+    /* why: a place belongs to a session. A client that has a session at this backend takes no
+     * second place. */
     l4_count_drop_backend(loop->table, loop->setup.index, backend);
     return backend + 1;
 }
 
-/* The backend of this pool with that server id, if it may serve. */
+/* Returns the lane of this pool's backend with that server id; 0 if there is none, or it may not
+ * serve. */
 static uint32_t lane_of_server(struct l4_loop *loop, uint32_t pool, const uint8_t *id,
                                uint32_t bytes)
 {
@@ -99,8 +101,8 @@ static const uint8_t *server_id(const struct l4_udp_manners *manners, const stru
                : NULL;
 }
 
-/* The session at the backend that the packet names; the client's first one if it is bound to that
- * backend, or if the packet names none. */
+/* Returns the client's session at the backend that the packet names. Returns the client's first
+ * session if it is bound to that backend, or if the packet names none. */
 static uint32_t find_quic(struct l4_loop *loop, uint32_t pool, struct l4_flow_key *key,
                           const struct l4_dgram *d)
 {
@@ -139,7 +141,7 @@ bool l4_udp_goes_together(const struct l4_loop *loop, uint32_t bound, const stru
     return true;
 }
 
-/* ---- the way --------------------------------------------------------------------------------- */
+/* ---- the session of a message ---------------------------------------------------------------- */
 
 uint32_t l4_udp_route(struct l4_loop *loop, uint32_t bound, const struct l4_dgram *d)
 {

@@ -60,7 +60,7 @@ void l4_udp_leave(struct l4_loop *loop, struct l4_session *s)
     s->backend = L4_NONE;
 }
 
-/* The session's backend was not there. */
+/* The session's backend could not be reached. */
 static void note_failed(const struct l4_loop *loop, struct l4_session *s)
 {
     L4_OWN_ADD(l4_row_column(loop, s)->connect_errors, 1);
@@ -71,7 +71,7 @@ static void note_failed(const struct l4_loop *loop, struct l4_session *s)
         s->attempts++;
 }
 
-static bool pick(struct l4_loop *loop, uint32_t flow)
+static bool pick_for_flow(struct l4_loop *loop, uint32_t flow)
 {
     struct l4_session *s = l4_udp_session(loop, flow);
     struct l4_flow *f = l4_udp_flow(loop, flow);
@@ -108,7 +108,6 @@ static bool pick(struct l4_loop *loop, uint32_t flow)
     return true;
 }
 
-/* A socket connected to the session's backend, watched. Returns 0 or -errno. */
 int l4_udp_connect(struct l4_loop *loop, uint32_t flow, bool *made)
 {
     struct l4_session *s = l4_udp_session(loop, flow);
@@ -133,7 +132,7 @@ int l4_udp_connect(struct l4_loop *loop, uint32_t flow, bool *made)
     return 0;
 }
 
-/* Ends the session that has been idle longest, unless that is this one. */
+/* Ends the session that has been idle longest, unless that is the session `keep`. */
 static bool make_room(struct l4_loop *loop, uint32_t keep)
 {
     const uint32_t victim = l4_flows_victim(&loop->udp->flows);
@@ -144,12 +143,13 @@ static bool make_room(struct l4_loop *loop, uint32_t keep)
     return true;
 }
 
-/* Binds the session to a backend that it has not tried yet. False, with *why: there is none. */
-static bool reach(struct l4_loop *loop, uint32_t flow, enum l4_drop *why)
+/* Binds the session to a backend that it has not tried yet. Returns false with *why set if there
+ * is none. */
+static bool bind_backend(struct l4_loop *loop, uint32_t flow, enum l4_drop *why)
 {
     struct l4_session *s = l4_udp_session(loop, flow);
     *why = L4_DROP_NO_BACKEND;
-    for (uint32_t i = 0; i <= L4_RETRIES_MAX && pick(loop, flow); i++) {
+    for (uint32_t i = 0; i <= L4_RETRIES_MAX && pick_for_flow(loop, flow); i++) {
         bool made;
         int error = l4_udp_connect(loop, flow, &made);
         const bool portless = !made && error == -EADDRNOTAVAIL;
@@ -173,7 +173,7 @@ static bool reach(struct l4_loop *loop, uint32_t flow, enum l4_drop *why)
     return false;
 }
 
-/* How a session ends that reached nothing. */
+/* Returns the reason of a session's end that has reached no backend. */
 static enum l4_reason end_of(enum l4_drop why, bool tried)
 {
     if (why == L4_DROP_DESCRIPTORS || why == L4_DROP_NO_LOCAL_PORT)
@@ -181,7 +181,7 @@ static enum l4_reason end_of(enum l4_drop why, bool tried)
     return tried ? L4_END_CONNECT_FAILED : L4_END_NO_BACKEND;
 }
 
-/* Is the backend there, and not known to be down? */
+/* Is the backend in use, and not known to be down? */
 static bool is_up(const struct l4_loop *loop, const struct l4_backend *b)
 {
     return L4_GET(b->used) && L4_GET(b->health) != L4_DOWN && !l4_passive_ejected(b, loop->now_ms);
@@ -222,7 +222,7 @@ bool l4_udp_move(struct l4_loop *loop, uint32_t flow, bool failed)
     if (failed)
         note_failed(loop, s);
     l4_udp_leave(loop, s);
-    if (!reach(loop, flow, &why)) {
+    if (!bind_backend(loop, flow, &why)) {
         l4_udp_end(loop, flow, end_of(why, failed));
         return false;
     }
@@ -230,8 +230,7 @@ bool l4_udp_move(struct l4_loop *loop, uint32_t flow, bool failed)
     return true;
 }
 
-/* ---- its source -------------------------------------------------------------------------------
- */
+/* ---- its source ------------------------------------------------------------------------------ */
 
 uint64_t l4_udp_source(const struct l4_loop *loop, const struct l4_addr *client, uint32_t listener)
 {
@@ -240,7 +239,8 @@ uint64_t l4_udp_source(const struct l4_loop *loop, const struct l4_addr *client,
     return l4_hash_again(l4_hash(&loop->table->header->hash_key, &source, sizeof source), listener);
 }
 
-/* A place among the sessions of its source. *counted: it has one, where there is a limit. */
+/* Takes a place among the sessions of its source, if that has a limit: then *counted is true.
+ * Returns false if the source has as many sessions as it may. */
 static bool take_source(struct l4_loop *loop, const struct l4_flow_key *key, bool *counted)
 {
     const uint32_t limit =
@@ -259,14 +259,15 @@ void l4_udp_drop_source(struct l4_loop *loop, uint32_t flow)
 
 /* ---- open and end ---------------------------------------------------------------------------- */
 
-static void fill(struct l4_loop *loop, uint32_t flow, uint32_t bound, uint32_t pool,
-                 const struct l4_flow_key *key, uint32_t scope)
+static void fill_new(struct l4_loop *loop, uint32_t flow, uint32_t bound, uint32_t pool,
+                     const struct l4_flow_key *key, uint32_t scope)
 {
     struct l4_session *s = l4_udp_session(loop, flow);
     struct l4_flow *f = l4_udp_flow(loop, flow);
     l4_row_reset(loop, s, key->listener, pool, &key->client);
     *f = (struct l4_flow){.local = key->local, .scope = scope, .lane = key->lane};
-    /* why not all of it: an ended session's row may still be in the ready list. */
+    /* why some fields stay: an ended session's row may still be in the list of sessions with
+     * answers left over. */
     struct l4_udp_peer *peer = &loop->udp->peers[flow];
     peer->bound = bound;
     peer->batch = 0;
@@ -283,7 +284,7 @@ uint32_t l4_udp_idle_ms(const struct l4_loop *loop, const struct l4_session *s)
     return L4_GET(l4_row_pool(loop, s)->udp.idle_ms);
 }
 
-/* A place among all UDP sessions and a row. */
+/* Takes a place among all UDP sessions, and a row. Returns the row or L4_NONE. */
 static uint32_t take_row(struct l4_loop *loop, const struct l4_flow_key *key)
 {
     const uint32_t limit = L4_GET(loop->table->header->max_udp_sessions);
@@ -316,13 +317,13 @@ uint32_t l4_udp_open(struct l4_loop *loop, uint32_t bound, uint32_t pool,
         return L4_NONE;
     }
     const struct l4_session *s = l4_udp_session(loop, flow);
-    fill(loop, flow, bound, pool, key, scope);
+    fill_new(loop, flow, bound, pool, key, scope);
     if (counted)
         l4_udp_flow(loop, flow)->flags |= L4_FLOW_COUNTED;
     L4_OWN_ADD(loop->row->accepted, 1);
     L4_OWN_ADD(l4_row_tally(loop, s)->accepted, 1);
     L4_OWN_ADD(l4_row_tally(loop, s)->active, 1);
-    if (!reach(loop, flow, why)) {
+    if (!bind_backend(loop, flow, why)) {
         l4_udp_end(loop, flow, end_of(*why, s->attempts));
         return L4_NONE;
     }

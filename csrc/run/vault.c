@@ -12,8 +12,9 @@ enum { VAULT_TRIES = 100 };
 
 /* ---- the vault ------------------------------------------------------------------------------- */
 
-/* Reads the vault as it was at one moment; *bundle, if it is another than `known`, is the caller's.
- * Returns 0, -EAGAIN if it is being written (a word to read it again follows), or -errno. */
+/* Reads the vault as it was at one moment. *bundle is the bundle if its generation is not `known`;
+ * the caller then owns it. Returns 0, -EAGAIN if the vault is being written (the supervisor will
+ * say when to read it again), or -errno. */
 static int read_vault(int fd, uint64_t known, struct l4_vault *head, struct l4_ticket_keys *keys,
                       void **bundle)
 {
@@ -50,9 +51,9 @@ static void stop_loading(struct l4_worker_tls *tls)
     tls->bundle = NULL;
 }
 
-/* Takes in what the vault has now; certificates are then loaded by steps. From the first key on no
- * other process of this user can read this one's memory. */
-static int refresh(struct l4_loop *loop)
+/* Reads the vault; its certificates are then loaded step by step. Once the worker has a key, no
+ * other process of this user can read its memory. */
+static int take_in_vault(struct l4_loop *loop)
 {
     struct l4_worker_tls *tls = loop->tls;
     struct l4_vault head;
@@ -77,8 +78,8 @@ static int refresh(struct l4_loop *loop)
     return error;
 }
 
-/* One step. 1: there is more. */
-static int load(struct l4_loop *loop)
+/* Loads one step. Returns 1 if there is more, 0 at the end, or -errno. */
+static int load_step(struct l4_loop *loop)
 {
     struct l4_worker_tls *tls = loop->tls;
     const int result = l4_tls_load_step(&tls->loader);
@@ -105,9 +106,9 @@ int l4_vault_open(struct l4_loop *loop)
     const rlim_t fds = files.rlim_cur < L4_TLS_FDS_MAX ? files.rlim_cur : L4_TLS_FDS_MAX;
     int error = l4_tls_open(&loop->tls->room, (uint32_t)fds, loop->table->plan.caps.backends);
     if (!error)
-        error = refresh(loop);
+        error = take_in_vault(loop);
     while (!error && loop->tls->loader.store) {
-        const int result = load(loop);
+        const int result = load_step(loop);
         error = result < 0 ? result : 0;
     }
     loop->pump.tls = &loop->tls->room;
@@ -129,7 +130,7 @@ void l4_vault_refresh(struct l4_loop *loop)
 {
     if (!loop->tls)
         return;
-    const int error = refresh(loop);
+    const int error = take_in_vault(loop);
     if (error && error != -EAGAIN)
         l4_loop_event(loop, L4_EVENT_SECRETS_FAILED, (uint32_t)-error, 0);
 }
@@ -144,7 +145,7 @@ void l4_vault_tend(struct l4_loop *loop)
     const uint64_t until = l4_loop_clock_us() + L4_TLS_LOAD_TURN_US;
     int result = 1;
     while (loop->tls->loader.store && result == 1 && l4_loop_clock_us() < until)
-        result = load(loop);
+        result = load_step(loop);
     if (result < 0)
         l4_loop_event(loop, L4_EVENT_SECRETS_FAILED, (uint32_t)-result, 0);
     else if (result == 0)

@@ -30,7 +30,8 @@ static uint32_t open_descriptors(void)
     return count;
 }
 
-/* Shares the descriptors left between the planes. TCP, the first, takes what the others leave. */
+/* Divides the remaining descriptors between the planes. TCP, the first plane, takes what the
+ * others leave. */
 static void plan_descriptors(struct l4_loop *loop)
 {
     struct rlimit files = {0};
@@ -44,7 +45,7 @@ static void plan_descriptors(struct l4_loop *loop)
     }
 }
 
-/* The rows of a process that died here may say anything: all are made free. */
+/* Frees all rows. The rows of a process that died here may have any content. */
 static void clear_rows(struct l4_loop *loop)
 {
     const uint32_t high = L4_GET(loop->row->sessions_high);
@@ -54,7 +55,7 @@ static void clear_rows(struct l4_loop *loop)
     }
 }
 
-/* What needs no memory and cannot fail. */
+/* Sets up what needs no memory and cannot fail. */
 static void set_up(struct l4_loop *loop, const struct l4_worker_setup *setup)
 {
     loop->setup = *setup;
@@ -70,7 +71,7 @@ static void set_up(struct l4_loop *loop, const struct l4_worker_setup *setup)
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* Makes the epoll set, and puts what the supervisor speaks through into it. */
+/* Makes the epoll set, and adds to it the descriptors of the supervisor's messages. */
 static int open_epoll(struct l4_loop *loop)
 {
     const struct l4_worker_setup *setup = &loop->setup;
@@ -85,7 +86,7 @@ static int open_epoll(struct l4_loop *loop)
     return error;
 }
 
-static int start(struct l4_loop *loop, const struct l4_worker_setup *setup)
+static int start_worker(struct l4_loop *loop, const struct l4_worker_setup *setup)
 {
     set_up(loop, setup);
     plan_descriptors(loop);
@@ -106,9 +107,9 @@ static int start(struct l4_loop *loop, const struct l4_worker_setup *setup)
     return error;
 }
 
-/* The mirror of start, whatever of it was done. Sessions on offer are this worker's again before
- * anything that a session needs is taken down. */
-static void finish(struct l4_loop *loop)
+/* Undoes start, whatever part of it was done. Sessions on offer are this worker's again before
+ * anything that a session needs is freed. */
+static void finish_worker(struct l4_loop *loop)
 {
     L4_SET(loop->row->state, L4_WORKER_OFF);
     l4_handover_close_all(loop);
@@ -123,7 +124,7 @@ static void finish(struct l4_loop *loop)
 
 /* ---- the loop -------------------------------------------------------------------------------- */
 
-static void handle(struct l4_loop *loop, const struct epoll_event *event)
+static void handle_event(struct l4_loop *loop, const struct epoll_event *event)
 {
     const uint32_t index = (uint32_t)event->data.u64, what = (uint32_t)(event->data.u64 >> 32);
     switch (what) {
@@ -149,7 +150,7 @@ static void handle(struct l4_loop *loop, const struct epoll_event *event)
     }
 }
 
-static int wait_ms(struct l4_loop *loop)
+static int loop_wait_ms(struct l4_loop *loop)
 {
     if (l4_vault_is_busy(loop))
         return 0;
@@ -159,21 +160,22 @@ static int wait_ms(struct l4_loop *loop)
     return wait;
 }
 
-/* Does the event tell of new clients only? */
+/* Does the event mean new clients only? */
 static bool is_knock(const struct l4_loop *loop, const struct epoll_event *event)
 {
     return event->data.u64 >> 32 == L4_WATCH_LISTENER &&
            l4_plane_of(loop, (uint32_t)event->data.u64)->knocks;
 }
 
-/* Sessions that are here come before new clients: a flood of new connections makes a turn no longer
- * for the sessions whose events came with it. After a stop nothing begins any more. */
-static void handle_all(struct l4_loop *loop, const struct epoll_event *events, int count)
+/* Handles all events, those of live sessions before those of new clients: a flood of new
+ * connections must not delay the sessions whose events came with it. After a stop, no further
+ * event is handled. */
+static void handle_events(struct l4_loop *loop, const struct epoll_event *events, int count)
 {
     for (int knocks = 0; knocks < 2; knocks++) {
         for (int i = 0; i < count && !loop->stopping; i++) {
             if (is_knock(loop, &events[i]) == knocks)
-                handle(loop, &events[i]);
+                handle_event(loop, &events[i]);
         }
     }
 }
@@ -200,10 +202,10 @@ static void end_planes(struct l4_loop *loop)
     }
 }
 
-static int turn(struct l4_loop *loop)
+static int run_iteration(struct l4_loop *loop)
 {
     struct epoll_event events[L4_EVENTS_BATCH];
-    const int count = epoll_wait(loop->epoll, events, L4_EVENTS_BATCH, wait_ms(loop));
+    const int count = epoll_wait(loop->epoll, events, L4_EVENTS_BATCH, loop_wait_ms(loop));
     if (count < 0 && errno != EINTR)
         return -errno;
     l4_loop_read_clock(loop);
@@ -211,7 +213,7 @@ static int turn(struct l4_loop *loop)
     L4_OWN_ADD(loop->row->turns, 1);
     L4_SET(loop->row->beat_ms, loop->now_ms);
     begin_planes(loop);
-    handle_all(loop, events, count);
+    handle_events(loop, events, count);
     turn_planes(loop);
     if (l4_commands_alone_ms(loop) == 0)
         l4_commands_end_alone(loop);
@@ -230,11 +232,11 @@ int l4_worker_run(const struct l4_worker_setup *setup)
     if (!loop)
         return -ENOMEM;
     loop->epoll = -1;
-    int error = start(loop, setup);
+    int error = start_worker(loop, setup);
     while (!error && !loop->stopping && !(loop->draining && l4_planes_held(loop) == 0))
-        error = turn(loop);
+        error = run_iteration(loop);
     L4_ASSERT(error || loop->held == 0);
-    finish(loop);
+    finish_worker(loop);
     free(loop);
     return error;
 }

@@ -1,14 +1,16 @@
-/* A worker: one process's loop over its listeners and sessions, from entry to exit in C.
+/* A worker: one process's loop over its listening sockets and sessions, in C from start to end.
  *
- * It ends when told to (L4_CMD_DRAIN, L4_CMD_STOP). Without its supervisor (the lifeline reads its
- * end) it closes all listeners at once and ends with its TCP sessions or after drain_timeout.
+ * It ends when the supervisor says so (L4_CMD_DRAIN, L4_CMD_STOP). When the supervisor is gone
+ * (the lifeline reads end-of-file), the worker closes all listening sockets at once, and ends with
+ * its last TCP session or after drain_timeout.
  */
 #ifndef L4_RUN_WORKER_H
 #define L4_RUN_WORKER_H
 
 #include "run/loop.h"
 
-/* Runs until the worker's end. Returns 0, or -errno if it could not start or lost its epoll. */
+/* Runs the worker until its end. Returns 0, or -errno if the worker could not start or its epoll
+ * set failed. */
 int l4_worker_run(const struct l4_worker_setup *setup);
 
 #endif
