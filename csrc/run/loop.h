@@ -104,13 +104,11 @@ __attribute__((warn_unused_result)) int
 l4_loop_watch(const struct l4_loop *loop, int fd, uint32_t events, uint32_t what, uint32_t index);
 void l4_loop_unwatch(const struct l4_loop *loop, int fd);
 
-/* l4_loop_clock_us: returns the time now. l4_loop_read_clock: sets the time of a loop
- * iteration. */
+/* l4_loop_clock_us returns the time now; l4_loop_read_clock reads it for this loop iteration. */
 uint64_t l4_loop_clock_us(void);
 void l4_loop_read_clock(struct l4_loop *loop);
 
-/* l4_loop_ring: adds one to an eventfd, which wakes its reader. l4_loop_ring_worker: wakes a
- * worker, if it has an eventfd. */
+/* l4_loop_ring wakes the reader of an eventfd; l4_loop_ring_worker wakes a worker by its own. */
 void l4_loop_ring(int fd);
 void l4_loop_ring_worker(const struct l4_loop *loop, uint32_t worker);
 
