@@ -13,7 +13,7 @@ enum l4_bounds {
     L4_PAGE_BYTES = 65536, /* the largest page of all kernels (arm64) */
     L4_NAME_MAX = 64,      /* bytes of a pool, listener or backend name, without its NUL */
     L4_PATH_MAX = 107,     /* bytes of a unix socket path, without its NUL: sun_path */
-    L4_WORKERS_MAX = 65,   /* rows: 64 workers and the supervisor's book (shm/layout.h) */
+    L4_WORKERS_MAX = 65,   /* rows: 64 workers, and one for the supervisor (shm/layout.h) */
     L4_LISTENERS_MAX = 4096,
     L4_POOLS_MAX = 1024,
     L4_BACKENDS_MAX = 16384,   /* over all pools; an index and a schedule slot fit 16 bits */
@@ -23,7 +23,7 @@ enum l4_bounds {
     L4_SLOTS_MAX = 65536,      /* slots of one pool's round-robin schedule; core/schedule.h */
     L4_MAGLEV_MAX = 655373,    /* slots of one pool's Maglev table */
     L4_RESPONSE_HALF_MS = 750, /* half-life of a response time */
-    L4_FIRST_BYTE_PATIENCE_MS = 5000, /* how long an unanswered session counts as owed an answer */
+    L4_FIRST_BYTE_PATIENCE_MS = 5000, /* how long a session counts as waiting for its first byte */
     L4_RESPONSE_FLOOR_US = 500, /* added to each response time that is compared, to hide noise */
     L4_HASH_TRIES = 64,         /* slots that one key tries before it takes any usable backend */
     L4_RANDOM_TRIES = 16,
@@ -69,9 +69,9 @@ enum l4_bounds {
     L4_PIPE_SMALL_BYTES = 256 << 10, /* requested size of the other pipes */
     L4_PIPE_MIN_BYTES = 128 << 10, /* smallest usable pipe: it holds the unsent part of a receive */
     L4_PIPES_MAX = 2048,           /* per worker */
-    L4_PIPES_SPARE = 64,           /* idle pipes that a worker keeps; further ones are closed */
-    L4_SEGMENT_BYTES = 512,        /* a send this small surely fits one TCP segment */
-    L4_TURN_BYTES = 1 << 20,       /* bytes that one direction of a session moves in an iteration */
+    L4_PIPES_SPARE = 64,     /* idle pipes that a worker leaves open; further ones are closed */
+    L4_SEGMENT_BYTES = 512,  /* a send this small surely fits one TCP segment */
+    L4_TURN_BYTES = 1 << 20, /* bytes that one direction of a session moves in an iteration */
 
     L4_MAILS_A_TURN = 64,    /* messages of the supervisor that a worker takes in an iteration */
     L4_HANDOVERS = 72,       /* other workers that one worker exchanges sessions with at one time */
@@ -83,8 +83,8 @@ enum l4_bounds {
     L4_EVENTS = 256,         /* entries of the ring from a worker to the supervisor */
     L4_LOG_PLACES = 8192,    /* ended sessions that one worker's log holds until they are written */
     L4_LOG_LINE_MAX = 2048,  /* bytes of one line of the access log */
-    L4_TRACES = 256,         /* picks that are kept for each worker */
-    L4_CANDIDATES = 8,       /* backends that are kept for each pick */
+    L4_TRACES = 256,         /* picks that each worker records */
+    L4_CANDIDATES = 8,       /* backends that are recorded with each pick */
     L4_BUCKETS = 29,         /* buckets of a histogram */
     L4_TCP_FACTS_EVERY = 8,  /* the kernel is asked about one in this many sessions, at its end */
     L4_WHEEL_SLOTS = 2048,   /* slots of the timer wheel, a power of two */
@@ -114,16 +114,16 @@ enum l4_bounds {
     L4_PPV_BYTES_MAX = 4096,       /* bytes of a PROXY header, received or sent */
     L4_TLVS_MAX = 1024,            /* bytes of received TLVs that a session keeps */
     L4_SETS_MAX = 1024,            /* sets of networks */
-    L4_SETS_BYTES = 96 << 20,   /* bytes of one half of the sets; untouched memory costs nothing */
-    L4_PREFIXES_MAX = 2 << 20,  /* networks in all sets together */
-    L4_SOURCE_GROUPS = 1 << 14, /* groups of the table of sources */
-    L4_SOURCE_WAYS = 8,         /* ... and entries of each group */
+    L4_SETS_BYTES = 96 << 20,      /* bytes of one of the two copies of all sets */
+    L4_PREFIXES_MAX = 2 << 20,     /* networks in all sets together */
+    L4_SOURCE_GROUPS = 1 << 14,    /* groups of the table of sources */
+    L4_SOURCE_WAYS = 8,            /* ... and entries of each group */
     L4_PACE_TURN_MS = 50, /* a session with a bandwidth limit moves this time's share, then waits */
     L4_PACE_BYTES_MIN = 1460,   /* ... but at least this many bytes at a time */
     L4_TALKERS = 64,            /* sources that one worker keeps in its sketch of the top talkers */
     L4_TALKERS_HALF_MS = 30000, /* half-life of their weights */
     L4_BLOCKS_MAX = 16384,      /* sources blocked at one time */
-    L4_TARPITS_MAX = 1024,      /* sessions a worker holds in its tarpit */
+    L4_TARPITS_MAX = 1024,      /* sessions that one worker has in its tarpit */
     L4_ROUTES_MAX = 4096,       /* over all listeners */
 
     L4_TLS_BYTES = 96 << 10,   /* bytes of plain text moved at once to or from TLS: six records */
@@ -131,7 +131,7 @@ enum l4_bounds {
     L4_TLS_FRAGMENT_MIN = 512, /* ... and if a client asks for smaller records (RFC 6066, 4) */
     L4_TLS_OVERHEAD = 96,      /* header, IV, MAC and padding of one record, at most */
     L4_TLS_SLACK = 20 << 10, /* bytes that the records of L4_TLS_BYTES and an alert add, at most */
-    L4_TLS_UNSENT_MAX = 32 << 10, /* bytes of a half's own buffer: a record, key update answers */
+    L4_TLS_UNSENT_MAX = 32 << 10, /* bytes of a TLS socket's own buffer */
     L4_TLS_FDS_MAX = 1 << 21,     /* descriptors from this number on cannot use TLS */
     L4_TLS_PROFILES_MAX = 5120,   /* TLS settings of listeners and pools; the limit of their ids */
     L4_TLS_NAMES_MAX = 65536,     /* server names of one profile */
@@ -142,7 +142,7 @@ enum l4_bounds {
     L4_TLS_BUNDLE_MAX = 64 << 20, /* bytes of all certificates and keys */
     L4_TLS_SHAKE_TURN_US = 4000,  /* time in an iteration for handshakes */
     L4_TLS_LOAD_TURN_US = 2000,   /* time in an iteration for loading certificates */
-    L4_TLS_THRIFT_MIN = 512,    /* from this many TLS halves on, unused TLS memory is given back */
+    L4_TLS_THRIFT_MIN = 512,    /* from this many TLS sockets on, unused TLS memory is given back */
     L4_TLS_THRIFT_MS = 10000,   /* ... and how often it looks for such memory */
     L4_TLS_PLACE_RETRY_MS = 20, /* a handshake that waits for max_handshakes retries */
 };

@@ -27,7 +27,8 @@ struct l4_options {
     char interface[L4_INTERFACE_MAX + 1]; /* network interface; "": any */
 };
 
-struct l4_way { /* how one connection leaves this host */
+/* How one connection leaves this host: local addresses and socket options. */
+struct l4_way {
     struct l4_options options;
     uint32_t count; /* addresses in `from`, tried in turn while one has no free port; 0: none */
     struct l4_addr from[L4_SOURCE_TRIES];

@@ -4,7 +4,7 @@
 #include <signal.h>
 #include <stddef.h>
 
-static _Atomic uint32_t *told_at; /* why global: a signal handler has no other way to it */
+static _Atomic uint32_t *told_at; /* why global: the handler can get it in no other way */
 
 /* Async-signal-safe: one store, one system call. SIGSYS has its default again (SA_RESETHAND) and is
  * not blocked (SA_NODEFER), so raise ends the process, and so does the kernel if raise is refused

@@ -16,9 +16,9 @@
 #define L4_SANITIZED false
 #endif
 
-/* Installs the handler for the rest of the process's life; call once. told is in memory that parent
- * and child share. It becomes the number of the first refused call plus 1; 0 means none. Returns 0
- * or -errno. */
+/* Installs the handler for the rest of the process's life; call once. `told` is in memory that
+ * parent and child share: it becomes the number of the first refused call plus 1; 0 means none.
+ * Returns 0 or -errno. */
 __attribute__((warn_unused_result)) int l4_trap_install(_Atomic uint32_t *told);
 
 #endif

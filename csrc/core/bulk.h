@@ -19,8 +19,8 @@ struct l4_table;
 void l4_bulk_keys(const struct l4_table *table, uint32_t pool, uint64_t now_ms, uint32_t count,
                   uint16_t *chosen);
 
-/* Makes `count` picks as worker 0. hold: keep each place; else give it back at once. Adds to
- * counts, by backend. Returns how many picks found no backend. */
+/* Makes `count` picks as worker 0. hold: the places stay taken; if not, each is given back at
+ * once. Adds to counts, by backend. Returns how many picks found no backend. */
 uint32_t l4_bulk_picks(const struct l4_table *table, uint32_t pool, uint64_t now_ms, uint32_t count,
                        bool hold, uint32_t *counts);
 

@@ -70,7 +70,8 @@ struct span {
     uint8_t bits, value;
 };
 
-struct cut { /* from `first` to the next cut this value holds */
+/* A cut: this value is the answer from `first` to the next cut. */
+struct cut {
     wide first;
     uint8_t value;
 };

@@ -20,7 +20,8 @@
 #include "base/bounds.h"
 #include "base/hash.h"
 
-struct l4_flow_key { /* keys are compared byte by byte */
+/* What identifies a flow. Keys are compared byte by byte. */
+struct l4_flow_key {
     struct l4_addr client, local;
     uint32_t listener;
     uint32_t lane;

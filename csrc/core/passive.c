@@ -133,7 +133,7 @@ void l4_passive_reset(const struct l4_table *table, uint32_t worker, uint32_t ba
     failed(table, worker, b, now_ms, &b->passive.resets, L4_PASSIVE_RESET, ECONNRESET, needs_two);
 }
 
-/* Ends a row of failures. why it reads first: the cache line of a healthy backend stays
+/* Ends a series of failures. why it reads first: the cache line of a healthy backend stays
  * shared. */
 static void end_row(_Atomic uint32_t *row)
 {

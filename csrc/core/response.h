@@ -15,8 +15,8 @@
 /* Returns the average now in microseconds; 0: not known, or faded completely. */
 uint32_t l4_response_read(const _Atomic uint64_t *word, uint64_t now_ms);
 
-/* Returns the response time for a choice: the average, but at least the time since when the
- * backend owes a first byte and has sent none. */
+/* Returns the response time for a choice: the average, but at least the time for which a session
+ * has waited for the backend's first byte. */
 uint32_t l4_response_of(const struct l4_backend *backend, uint64_t now_ms);
 
 void l4_response_observe(_Atomic uint64_t *word, uint64_t now_ms, uint64_t sample_us);

@@ -4,7 +4,8 @@
 
 enum { PLACES = 2 * L4_SHED_LOOK }; /* a power of two, never more than half full */
 
-struct held { /* sessions of one source among the rows */
+/* The sessions of one source among the rows. */
+struct held {
     uint32_t source, sessions, idle;
 };
 

@@ -14,13 +14,15 @@
 
 #include "base/bounds.h"
 
-struct l4_shed_row {     /* one session of the sample */
+/* One session of the sample. */
+struct l4_shed_row {
     uint32_t source;     /* hash of its source, not 0: equal hashes count as one source */
     uint32_t idle_ms;    /* time since bytes moved last; 0: it must stay */
     uint32_t worker, at; /* for the caller: worker and row of the session */
 };
 
-struct l4_shed_memo { /* state of a worker's load shedding: run/shed.h */
+/* The state of a worker's load shedding: run/shed.h. */
+struct l4_shed_memo {
     uint64_t turn;    /* the event loop's iteration of the last look; one look an iteration */
     uint64_t next_ms; /* while the worker does not accept: time of the next look */
     uint64_t told_ms; /* when the supervisor was told last */

@@ -14,12 +14,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct l4_flood_queue {   /* the queue of one socket */
+/* The queue of one socket. */
+struct l4_flood_queue {
     uint32_t waits, room; /* bytes, as the kernel counts them */
     uint32_t drops;       /* datagrams dropped so far for lack of room */
 };
 
-struct l4_flood { /* all zero: the worker is not behind */
+/* The state of flood detection for one socket. All zero: the worker is not behind. */
+struct l4_flood {
     uint64_t looked_ms;
     struct l4_flood_queue before; /* the queue at the previous look */
     bool on;

@@ -27,16 +27,18 @@ struct l4_pump {
 };
 
 enum l4_pump_result {
-    L4_PUMP_WAITS, /* for an edge of either half, or the direction has ended: see the flags */
+    L4_PUMP_WAITS, /* for an edge of either side, or the direction has ended: see the flags */
     L4_PUMP_MORE,  /* its share of the iteration is used up: call again soon */
     L4_PUMP_LOST,  /* bytes were lost (no memory): the session cannot go on */
 };
 
-/* Moves bytes until something would block, from ends, or the turn's share is used. Adds to *moved
- * what was read from `from`. Afterwards:
+/* Moves bytes until something would block, `from` ends, or the share of this loop iteration is
+ * used. Adds to *moved what was read from `from`. Afterwards:
+ *
  *   from EOF:   its end was read, and with piped 0 all before it was passed on; `to` is then SHUT
  *   from RESET: it failed, and with piped 0 all before it was passed on
- *   to BROKEN:  it takes no more; what it sent before can still be read */
+ *   to BROKEN:  it takes no more; what it sent before can still be read
+ */
 enum l4_pump_result l4_pump(const struct l4_pump *pump, struct l4_half *from, struct l4_half *to,
                             uint64_t *moved);
 

@@ -40,7 +40,8 @@ struct l4_tls {
     bool gathers;          /* OpenSSL's output goes to the room's buffer */
 };
 
-struct l4_tls_kept { /* a TLS session with a backend, to be resumed */
+/* A TLS session with a backend, to be resumed. */
+struct l4_tls_kept {
     SSL_SESSION *session;
     uint32_t serial; /* serial of the backend's row */
 };
@@ -68,7 +69,8 @@ void l4_tls_close(struct l4_tls_room *room);
  * settings. */
 void l4_tls_adopt(struct l4_tls_room *room, struct l4_tls_store *store);
 
-struct l4_tls_peer {  /* the server that a client side connects to */
+/* The server that a TLS client side connects to. */
+struct l4_tls_peer {
     const char *name; /* for SNI and verification; "": ip is verified */
     const char *ip;   /* its IP address as text; "": none */
     uint32_t backend, serial;
@@ -90,7 +92,8 @@ enum l4_shake l4_tls_shake(const struct l4_pump *pump, struct l4_half *half);
  * with the NUL. */
 void l4_tls_why(const struct l4_pump *pump, const struct l4_half *half, char *to, size_t size);
 
-struct l4_tls_facts { /* result of a handshake; texts are valid until the half is closed */
+/* The result of a handshake. Its texts are valid until the socket is closed. */
+struct l4_tls_facts {
     const char *version, *cipher;
     const char *server_name; /* SNI of the client; NULL: none */
     const unsigned char *alpn;

@@ -47,7 +47,8 @@ struct l4_bundle_profile {
     uint32_t lifetime_s;  /* lifetime of a ticket */
 };
 
-struct l4_ticket_keys { /* in this order: the present one, the previous one, the next one */
+/* The ticket keys in this order: the present one, the previous one, the next one. */
+struct l4_ticket_keys {
     struct l4_ticket_key {
         uint8_t name[16], cipher[32], mac[32];
     } keys[L4_TLS_KEYS];

@@ -8,13 +8,13 @@
 
 #include "shm/table.h"
 
-/* The row in which the supervisor keeps counts. */
+/* Returns the worker row in which the supervisor counts for itself; no process belongs to it. */
 static inline uint32_t l4_table_book(const struct l4_table *table)
 {
     return table->plan.caps.workers - 1;
 }
 
-/* The supervisor's column: the counts of backends whose rows other backends have now. */
+/* The supervisor's own counters of backends whose rows other backends have now. */
 static inline struct l4_column *l4_table_gone(const struct l4_table *table)
 {
     return l4_table_column(table, table->plan.caps.workers, 0);

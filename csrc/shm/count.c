@@ -269,7 +269,7 @@ static int settle_either(const struct l4_table *table, _Atomic uint32_t *word,
         uint32_t sum = 0;
         for (uint32_t w = 0; w < workers; w++)
             sum += part(table, w, index);
-        /* The book's part belongs to this process and does not change meanwhile. */
+        /* The supervisor's own part belongs to this process and does not change meanwhile. */
         if (word && l4_table_book(table) >= workers)
             sum += part(table, l4_table_book(table), index);
         atomic_thread_fence(memory_order_seq_cst);

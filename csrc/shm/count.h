@@ -1,15 +1,17 @@
 /* Counts that are exact over all workers, and exact again after a worker was killed.
  *
- * Two numbers count each thing. One is a word that all workers share (a backend's or pool's
- * inflight, a backend's owed, the header's connections); limits and least connections are decided
- * by it. The other is the worker's own part of that word, in its column. A change moves both, and
- * the worker's ops is odd during the change. A worker that dies leaves its part behind.
- * l4_count_clear forgets this part, and l4_count_settle sets each shared word to the sum of the
- * parts of living workers. The sum is taken at a moment when no living worker is inside a change:
- * all ops are even, and equal before and after the sum. This is the double collect of Afek et al.,
- * "Atomic snapshots of shared memory", JACM 40(4), 1993. A worker changes counts for well under a
- * microsecond per connection, so such a moment comes.
- */
+ * Two numbers count each thing. One is a word that all workers share: the sessions of a backend or
+ * pool (inflight), the sessions that wait for a backend's first byte (owed), all clients
+ * (connections). Limits and least connections are decided by it. The other number is the worker's
+ * own part of that word, in a row that only this worker writes. A change moves both, and the
+ * worker's ops is odd during the change.
+ *
+ * A worker that dies leaves its part behind. l4_count_clear forgets this part, and l4_count_settle
+ * sets each shared word to the sum of the parts of living workers. The sum is taken at a moment
+ * when no living worker is inside a change: all ops are even, and equal before and after the sum.
+ * This is the double collect of Afek et al., "Atomic snapshots of shared memory", JACM 40(4),
+ * 1993. A worker changes counts for well under a microsecond per connection, so such a moment
+ * comes. */
 #ifndef L4_SHM_COUNT_H
 #define L4_SHM_COUNT_H
 
@@ -24,8 +26,8 @@ bool l4_count_take_backend(const struct l4_table *table, uint32_t worker, uint32
                            const uint32_t *seen);
 void l4_count_drop_backend(const struct l4_table *table, uint32_t worker, uint32_t backend);
 
-/* l4_count_owe: the backend owes a session its first byte; returns how many first bytes it owed
- * before. l4_count_answer: the first byte has come. */
+/* l4_count_owe: a session begins to wait for the backend's first byte; returns how many waited
+ * before. l4_count_answer: the wait is over. */
 uint32_t l4_count_owe(const struct l4_table *table, uint32_t worker, uint32_t backend);
 void l4_count_answer(const struct l4_table *table, uint32_t worker, uint32_t backend);
 
@@ -74,11 +76,11 @@ void l4_count_join(const struct l4_table *table, uint32_t worker, uint32_t backe
  * word. */
 void l4_count_part_backend(const struct l4_table *table, uint32_t worker, uint32_t backend);
 
-/* Sets how many sessions of a backend are in workers of earlier programs: the book's part. Only the
- * supervisor calls it. */
+/* Sets how many sessions of a backend are in workers of earlier programs. This is the supervisor's
+ * own part of the count, and only the supervisor calls it. */
 void l4_count_elsewhere(const struct l4_table *table, uint32_t backend, uint32_t sessions);
 
-/* Forgets the parts of a dead worker. The caller knows that no process writes its columns. */
+/* Forgets the parts of a dead worker. The caller knows that no process writes its rows. */
 void l4_count_clear(const struct l4_table *table, uint32_t worker);
 
 /* Sets every shared word to the sum of its parts. Returns 0, or -EAGAIN if no quiet moment came for

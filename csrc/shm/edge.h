@@ -54,7 +54,7 @@ enum l4_route_wants {
     L4_ROUTE_GOES_ON = 1 << 6,  /* the next row is another way to match this route */
 };
 
-struct l4_route {   /* supervisor, in the half that is not in force */
+struct l4_route {   /* one way to match a route; supervisor, in the copy not in force */
     uint32_t wants; /* enum l4_route_wants: all of them must hold */
     uint32_t pool;
     uint64_t name_hash;    /* hash of `name`, compared first */
@@ -67,9 +67,9 @@ struct l4_route {   /* supervisor, in the half that is not in force */
     char name[L4_HELLO_NAME_MAX + 1]; /* lower case */
 };
 
-struct l4_sets {   /* one half of the sets of networks; core/cidr.h has the sets that follow */
-    uint32_t used; /* bytes of the half in use */
-    uint32_t at[L4_SETS_MAX]; /* offset of each set from the half's start; 0: the set is empty */
+struct l4_sets {              /* one of two copies of all sets; the sets (core/cidr.h) follow it */
+    uint32_t used;            /* bytes of this copy in use */
+    uint32_t at[L4_SETS_MAX]; /* offset of each set from the copy's start; 0: the set is empty */
 };
 
 enum l4_block_flags { L4_BLOCK_AUTO = 1 << 0, L4_BLOCK_DRY = 1 << 1 };

@@ -12,7 +12,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-struct l4_passive_rule {           /* rule of a pool */
+/* The rule of a pool for passive health checks. */
+struct l4_passive_rule {
     _Atomic uint32_t failures;     /* supervisor: failures in a row that eject; 0: no ejections */
     _Atomic uint32_t eject_ms;     /* supervisor: duration of the first ejection */
     _Atomic uint32_t max_eject_ms; /* supervisor: longest duration */
@@ -23,7 +24,8 @@ struct l4_passive_rule {           /* rule of a pool */
 
 enum l4_passive_cause { L4_PASSIVE_NONE, L4_PASSIVE_CONNECT, L4_PASSIVE_RESET };
 
-struct l4_passive {                         /* failures of a backend */
+/* What clients' sessions have met at a backend. */
+struct l4_passive {
     alignas(64) _Atomic uint32_t unreached; /* all: attempts that failed in a row */
     _Atomic uint32_t resets; /* all: sessions in a row that were reset before the first byte */
     _Atomic uint32_t reset_source;  /* all: hash of the source of the last reset; 0: none */
@@ -37,7 +39,8 @@ struct l4_passive {                         /* failures of a backend */
 
 enum { L4_CHECK_TEXT = 160 };
 
-struct l4_check_words {    /* details of a backend's check; checker, under check_seq */
+/* Details of a backend's last check. The checker writes them, under check_seq. */
+struct l4_check_words {
     _Atomic uint32_t kind; /* kind of the last check; 0: none */
     _Atomic uint32_t code; /* code in the protocol's answer: a status, an exit code; 0: none */
     _Atomic uint64_t cert_end_s; /* expiry of the backend's certificate, Unix time; 0: not known */

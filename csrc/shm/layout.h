@@ -98,7 +98,7 @@ struct l4_header {
     _Atomic uint32_t sets_generation;   /* supervisor */
     struct l4_verdict block_verdict[2]; /* what the two rules for blocked sources do, by the low bit
                                            of the value in the set */
-    _Atomic uint32_t tarpit_ms;         /* supervisor: how long a tarpit holds a client */
+    _Atomic uint32_t tarpit_ms; /* supervisor: how long a client is kept waiting in the tarpit */
     _Atomic uint32_t routes_generation; /* supervisor: its low bit is the half of routes in force */
     struct l4_hash_key hash_key; /* supervisor, before the fork: key of all hashes of clients */
 
@@ -117,7 +117,8 @@ struct l4_header {
 
 enum l4_protocol { L4_TCP, L4_UDP };
 
-struct l4_listener { /* one row for each bound address; several may have one name */
+/* A listener's address: one row for each bound address, several may have one name. */
+struct l4_listener {
     _Atomic uint32_t used;
     uint32_t pool;
     char name[L4_NAME_MAX + 1];
@@ -148,15 +149,17 @@ enum l4_key_kind {
     L4_KEY_QUIC /* without an id that names a backend: as SOURCE_IP_PORT */
 };
 
-struct l4_key_rule {          /* what is hashed of a client */
+/* What is hashed of a client. */
+struct l4_key_rule {
     _Atomic uint32_t kind;    /* enum l4_key_kind */
     _Atomic uint32_t prefix4; /* bits of an IPv4 source address that are hashed, 0..32 */
     _Atomic uint32_t prefix6; /* bits of an IPv6 source address that are hashed, 0..128 */
 };
 
-struct l4_sticky_rule {        /* sticky sessions of a pool; supervisor */
+/* The rule of a pool for sticky sessions. The supervisor writes it. */
+struct l4_sticky_rule {
     struct l4_key_rule key;    /* what identifies a client */
-    _Atomic uint32_t ttl_ms;   /* how long an entry is kept after the last session; 0: not sticky */
+    _Atomic uint32_t ttl_ms;   /* how long an entry stays after the last session; 0: not sticky */
     _Atomic uint32_t in_drain; /* 1: a draining backend still gets its sticky clients */
 };
 
@@ -223,7 +226,7 @@ struct l4_backend {
     char name[L4_NAME_MAX + 1];
     char path[L4_PATH_MAX + 1];    /* path of a unix backend; as addr */
     _Atomic uint32_t address_seq;  /* supervisor: odd while it changes addr and path */
-    uint32_t uses;                 /* supervisor: as used, but kept while used is 0 */
+    uint32_t uses;                 /* supervisor: as used, but unchanged while used is 0 */
     struct l4_server_id server_id; /* supervisor, set before used */
 
     /* The checker's result for this backend. Readers of several fields use check_seq (odd: being
@@ -254,8 +257,8 @@ struct l4_backend {
                                         since the start */
     _Atomic uint64_t ejected_until_ms; /* ejector, checker: CLOCK_MONOTONIC; core/passive.h */
     _Atomic uint32_t owed; /* all, through shm/count.h: sessions that wait for a first byte */
-    _Atomic uint32_t silent_since_ms; /* all: low 32 bits of CLOCK_MONOTONIC of its last first byte,
-                                         or of the time since when it owes one */
+    _Atomic uint32_t silent_since_ms; /* all: low 32 bits of CLOCK_MONOTONIC: its last first byte,
+                                         or since when a session waits for one */
     _Atomic int32_t weight_change;    /* checker: percentage added to its weight, or taken off */
 };
 
@@ -283,9 +286,9 @@ struct l4_command {
 
 /* Events from a worker to the supervisor. */
 enum l4_event_kind {
-    L4_EVENT_ACCEPT_PAUSED,  /* a: errno (0: the worker's own limit), b: sessions held */
-    L4_EVENT_ACCEPT_RESUMED, /* b: sessions held */
-    L4_EVENT_DRAINED,        /* the worker accepts no more; b: sessions held */
+    L4_EVENT_ACCEPT_PAUSED,  /* a: errno (0: the worker's own limit), b: its sessions */
+    L4_EVENT_ACCEPT_RESUMED, /* b: its sessions */
+    L4_EVENT_DRAINED,        /* the worker accepts no more; b: its sessions */
     L4_EVENT_SECRETS_LOADED, /* b: generation of the certificates in force */
     L4_EVENT_SECRETS_FAILED, /* a: errno; the previous certificates stay in force */
     L4_EVENT_UNLISTENED,     /* a: listener row; b: the supervisor's number */
@@ -347,23 +350,25 @@ struct l4_worker {
     struct l4_event events[L4_EVENTS];
 };
 
-struct l4_column {                      /* one worker's counts of one backend */
+/* One worker's counts of one backend. Only that worker writes them. */
+struct l4_column {
     alignas(64) _Atomic uint64_t total; /* sessions that reached the backend */
     _Atomic uint64_t connect_errors;    /* attempts that failed or timed out */
     _Atomic uint64_t bytes_in;          /* from clients */
     _Atomic uint64_t bytes_out;         /* to clients */
     _Atomic uint64_t resets;            /* sessions that the backend reset */
     _Atomic uint32_t active;            /* this worker's part of inflight */
-    _Atomic uint32_t owed;              /* this worker's part of owed */
+    _Atomic uint32_t owed;              /* this worker's part of the backend's owed */
 };
 
-struct l4_tally { /* one worker's counts of one listener */
+/* One worker's counts of one listener. Only that worker writes them. */
+struct l4_tally {
     _Atomic uint64_t accepted;
     _Atomic uint64_t refused; /* clients whose session ended before it reached a backend */
     _Atomic uint32_t active;
     _Atomic uint64_t ended[L4_REASON_COUNT]; /* ended sessions by enum l4_reason */
     _Atomic uint32_t counted;   /* this worker's part of the inflight of the listener */
-    _Atomic uint64_t slowed[2]; /* sessions held back by a bandwidth limit; in dry run */
+    _Atomic uint64_t slowed[2]; /* sessions slowed by a bandwidth limit; in dry run */
     _Atomic uint64_t dry_run[L4_REJECTED_COUNT]; /* clients that would have been turned away */
 };
 
@@ -413,9 +418,9 @@ struct l4_session {
     uint8_t half_closed : 1;            /* one side has closed, the other has not */
     uint8_t looked : 1;                 /* undelivered in its facts is valid: run/delivery.h */
     uint8_t socketless : 1;             /* PICK: this host had no socket for its last attempt */
-    uint8_t owed;                       /* the backend owes it a first byte: run/first_byte.h */
-    uint8_t accounted;                  /* its end has been counted and logged: run/account.h */
-    int32_t error;                      /* errno of its end, or 0 */
+    uint8_t owed;       /* the session waits for the backend's first byte: run/first_byte.h */
+    uint8_t accounted;  /* its end has been counted and logged: run/account.h */
+    int32_t error;      /* errno of its end, or 0 */
     uint64_t name_hash; /* hash of the server name by the header's hash_key; 0: none */
     uint8_t known;      /* enum l4_facts_known: the valid fields of its facts */
     uint8_t wants;      /* enum l4_wants */

@@ -18,12 +18,14 @@
 
 enum l4_refusal { L4_REFUSE_REJECT, L4_REFUSE_DROP, L4_REFUSE_TARPIT };
 
-struct l4_verdict {           /* what a rule does with clients that violate it; supervisor */
+/* What a rule does with clients that violate it. The supervisor writes it. */
+struct l4_verdict {
     _Atomic uint32_t refusal; /* enum l4_refusal */
     _Atomic uint32_t dry_run; /* 1: the rule only counts */
 };
 
-struct l4_limit {           /* supervisor */
+/* One limit. The supervisor writes it. */
+struct l4_limit {
     _Atomic uint64_t value; /* maximum number, or rate a second; 0: no limit */
     _Atomic uint64_t burst; /* of a rate: how many at once */
     struct l4_verdict verdict;
@@ -39,7 +41,8 @@ enum l4_limit_kind {
     L4_LIMITS
 };
 
-struct l4_limits { /* limits of one listener */
+/* The limits of one listener. */
+struct l4_limits {
     struct l4_limit limits[L4_LIMITS];
     _Atomic uint32_t prefix4, prefix6; /* bits of an address that identify a source */
     _Atomic uint32_t first_byte_ms;    /* 0: none */

@@ -16,14 +16,16 @@
 
 struct l4_table;
 
-struct l4_queue {                /* queue of a pool */
+/* The queue of a pool. */
+struct l4_queue {
     _Atomic uint32_t length;     /* supervisor: number of clients that may wait; 0: no queue */
     _Atomic uint32_t timeout_ms; /* supervisor: how long a client waits at most */
     alignas(64) _Atomic uint64_t turns; /* all: turns given out so far */
     _Atomic uint32_t waiting;           /* all, through shm/count.h: clients that wait */
 };
 
-struct l4_wait {              /* one worker's part of one pool's queue */
+/* One worker's part of one pool's queue. */
+struct l4_wait {
     _Atomic uint64_t head;    /* worker: turn of its oldest client; 0: none waits */
     _Atomic uint32_t waiting; /* worker: its part of the queue's waiting */
 };

@@ -10,7 +10,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-struct l4_secure_rule {       /* TLS settings of one listener */
+/* The TLS settings of one listener. */
+struct l4_secure_rule {
     _Atomic uint32_t profile; /* supervisor: profile in the bundle; 0: no TLS */
     _Atomic uint32_t most;    /* supervisor: handshakes at one time over all workers; 0: no limit */
     _Atomic uint32_t interval_us; /* supervisor: average time between handshakes; 0: no limit */

@@ -79,7 +79,7 @@ struct l4_log_rule {
 };
 
 struct l4_seen {
-    _Atomic uint32_t measures;    /* supervisor: 1: ledgers are kept */
+    _Atomic uint32_t measures;    /* supervisor: 1: workers fill their histograms */
     _Atomic uint32_t trace_every; /* supervisor: one in this many picks is recorded; 0: none */
     struct l4_log_rule log_rule;  /* supervisor */
 

@@ -18,7 +18,8 @@
 
 #include "shm/table.h"
 
-struct l4_sticky_key { /* what identifies a client, to be shown */
+/* What identifies a client, for people to see. */
+struct l4_sticky_key {
     uint32_t pool;
     uint16_t kind;       /* enum l4_key_kind: source_ip or sni */
     uint16_t name_bytes; /* length of the whole name; only its beginning is kept */
@@ -41,7 +42,8 @@ static inline struct l4_sticky_bucket *l4_table_sticky(const struct l4_table *ta
     return (struct l4_sticky_bucket *)((char *)table->header + table->plan.sticky_at);
 }
 
-struct l4_sticky_entry { /* an entry as it is read */
+/* An entry as a reader gets it. */
+struct l4_sticky_entry {
     struct l4_sticky_key key;
     uint32_t backend;
     uint64_t idle_ms; /* time since a session last used it */

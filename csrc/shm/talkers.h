@@ -16,7 +16,8 @@
 #include "base/addr.h"
 #include "base/bounds.h"
 
-struct l4_talker { /* counts since this source got the row */
+/* A source with much traffic. Its counts begin when it gets the row. */
+struct l4_talker {
     _Atomic uint32_t seq;
     struct l4_addr addr; /* without port; an IPv6 source is a /64 */
     _Atomic uint64_t since_ms;

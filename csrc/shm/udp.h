@@ -15,19 +15,20 @@
 #include "base/addr.h"
 #include "base/bounds.h"
 
-struct l4_udp_manners {            /* settings of a pool's UDP sessions; supervisor */
+/* The settings of a pool's UDP sessions. The supervisor writes them. */
+struct l4_udp_manners {
     _Atomic uint32_t idle_ms;      /* idle timeout */
     _Atomic uint32_t requests;     /* datagrams of a client in one session; 0: no limit */
     _Atomic uint32_t responses;    /* answers to one datagram of a client; 0: no limit */
     _Atomic uint32_t per_datagram; /* 1: each datagram of a client chooses its backend */
-    _Atomic uint32_t greets;       /* enum l4_udp_greets of run/udp_greet.h */
+    _Atomic uint32_t greets;       /* enum l4_udp_greets of run/udp_proxy_out.h */
     _Atomic uint32_t keep_down;    /* 1: sessions stay with a backend that is down */
     _Atomic uint32_t quic_id;      /* 1: QUIC connection ids name backends */
     _Atomic uint32_t quic_config;  /* config_id: the upper 3 bits of an id's first octet */
     _Atomic uint32_t quic_bytes;   /* length of the server ids in bytes */
 };
 
-/* what a listener's pools need beyond plain sessions */
+/* What a listener's pools need beyond plain sessions. */
 enum l4_udp_ways {
     L4_UDP_COUNTS = 1 << 0,  /* count single datagrams: per_datagram, requests */
     L4_UDP_IN_TURN = 1 << 1, /* per_datagram */
@@ -35,7 +36,8 @@ enum l4_udp_ways {
     L4_UDP_ROUTES = 1 << 3,  /* quic_id, and there are several pools */
 };
 
-struct l4_udp_door {                    /* settings of a UDP listener; supervisor */
+/* The settings of a UDP listener. The supervisor writes them. */
+struct l4_udp_door {
     _Atomic uint32_t max_amplification; /* bytes out per byte in, unproven; 0: no limit */
     _Atomic uint32_t max_per_source;    /* sessions of one address; 0: no limit */
     _Atomic uint32_t ways;              /* enum l4_udp_ways */
@@ -51,12 +53,13 @@ enum l4_flow_flags {
     L4_FLOW_PROVEN = 1 << 0, /* the client has sent a second datagram */
     L4_FLOW_LOOSE = 1 << 1, /* its requests are complete: new datagrams belong to another session */
     L4_FLOW_COUNTED = 1 << 3,     /* counted among the sessions of its source */
-    L4_FLOW_GREETED = 1 << 4,     /* the backend got the PROXY header: run/udp_greet.h */
+    L4_FLOW_GREETED = 1 << 4,     /* the backend got the PROXY header: run/udp_proxy_out.h */
     L4_FLOW_LAST_HOPE = 1 << 2,   /* the backend was chosen although it is down: when_all_down */
     L4_FLOW_FLAGS = (1 << 5) - 1, /* all of them */
 };
 
-struct l4_flow {                   /* worker */
+/* The UDP part of a session. Its worker writes it. */
+struct l4_flow {
     struct l4_addr local;          /* the address and port that the client sends to */
     uint32_t scope;                /* interface of a link-local client, else 0 */
     uint32_t lane;                 /* the backend it is bound to, plus 1; 0: none (core/flow.h) */
@@ -89,7 +92,8 @@ enum l4_drop {
         L4_DROP_COUNT
 };
 
-struct l4_udp_tally {                          /* one worker's counts of one listener; worker */
+/* One worker's counts of one UDP listener. Only that worker writes them. */
+struct l4_udp_tally {
     alignas(64) _Atomic uint64_t datagrams_in; /* datagrams taken from clients */
     _Atomic uint64_t datagrams_out;            /* datagrams sent to clients */
     _Atomic uint64_t dropped[L4_DROP_COUNT];   /* datagrams dropped, by reason */
