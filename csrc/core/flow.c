@@ -71,6 +71,7 @@ static void unlist(struct l4_flows *flows, uint32_t row)
 
 void l4_flows_touch(struct l4_flows *flows, uint32_t row)
 {
+    L4_ASSERT(row < flows->fresh && flows->nodes[row].used);
     const enum l4_flow_age age = flows->nodes[row].age;
     if (flows->newest[age] == row)
         return;
@@ -135,6 +136,7 @@ uint32_t l4_flows_add(struct l4_flows *flows, const struct l4_flow_key *key)
 
 static void release(struct l4_flows *flows, uint32_t row)
 {
+    L4_ASSERT(row < flows->fresh);
     flows->nodes[row].used = false;
     flows->nodes[row].bucket = L4_NONE;
     flows->nodes[row].next = flows->free;
@@ -153,6 +155,7 @@ void l4_flows_restore(struct l4_flows *flows, uint32_t row, const struct l4_flow
 void l4_flows_loosen(struct l4_flows *flows, uint32_t row)
 {
     struct l4_flow_node *node = &flows->nodes[row];
+    L4_ASSERT(row < flows->fresh && node->used);
     if (node->bucket == L4_NONE)
         return;
     uint32_t *link = &flows->buckets[node->bucket];

@@ -1,5 +1,6 @@
 #include "core/pick.h"
 
+#include "base/assert.h"
 #include "core/passive.h"
 #include "core/share.h"
 #include "shm/count.h"
@@ -148,6 +149,8 @@ struct l4_pick_answer l4_pick(const struct l4_table *table, const struct l4_pick
         .request = request,
         .pool = l4_table_pool(table, request->pool),
     };
+    L4_ASSERT(request->tried_count <= L4_RETRIES_MAX + 1);
+    L4_ASSERT(request->dry || request->worker < table->plan.caps.workers);
     const uint32_t balance = L4_GET(context.pool->balance);
     const struct l4_pick_ops *algorithm =
         algorithms[balance < L4_BALANCE_COUNT ? balance : L4_ROUND_ROBIN];
@@ -166,6 +169,7 @@ struct l4_pick_answer l4_pick(const struct l4_table *table, const struct l4_pick
         /* A tier whose backends are merely full is not skipped: its clients wait. */
         if (context.full || context.tier == last)
             break;
+        L4_ASSERT(context.tier < last);
         context.tier++;
     }
     return (struct l4_pick_answer){.backend = L4_NONE, .full = context.full, .tier = context.tier};

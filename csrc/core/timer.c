@@ -68,6 +68,7 @@ uint32_t l4_wheel_expire(struct l4_wheel *wheel, uint64_t now_ms)
     while (wheel->running && wheel->tick <= now) {
         const uint32_t n = wheel->heads[slot_of(wheel->tick)];
         if (n != L4_NONE) {
+            L4_ASSERT(wheel->timers[n].slot == slot_of(wheel->tick));
             l4_wheel_stop(wheel, n);
             return n;
         }
@@ -89,6 +90,7 @@ int l4_wheel_wait_ms(struct l4_wheel *wheel, uint64_t now_ms)
         while (wheel->heads[slot_of(wheel->soonest)] == L4_NONE)
             wheel->soonest++;
     }
+    L4_ASSERT(wheel->soonest < wheel->tick + L4_WHEEL_SLOTS);
     const uint64_t due_ms = wheel->soonest * L4_WHEEL_TICK_MS;
     return due_ms > now_ms ? (int)(due_ms - now_ms) : 0;
 }

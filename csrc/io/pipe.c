@@ -65,6 +65,7 @@ uint16_t l4_pipes_adopt(struct l4_pipes *pipes, const int fds[2])
     if (!pipes->unmade_count)
         return L4_NO_PIPE;
     const uint16_t pipe = pipes->unmade[--pipes->unmade_count];
+    L4_ASSERT(pipe < L4_PIPES_MAX && fds[0] >= 0 && fds[1] >= 0);
     pipes->fds[pipe][0] = fds[0];
     pipes->fds[pipe][1] = fds[1];
     return pipe;

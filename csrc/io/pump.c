@@ -65,11 +65,13 @@ static enum l4_pump_result copy(const struct l4_pump *pump, struct l4_half *from
                                 struct l4_half *to, size_t left, uint64_t *moved)
 {
     const struct l4_io *in = l4_io_of(from), *out = l4_io_of(to);
-    const ssize_t got = in->receive(pump, from, to, most_of(in, out, left));
+    const size_t most = most_of(in, out, left);
+    const ssize_t got = in->receive(pump, from, to, most);
     if (got <= 0) {
         not_received(from, got);
         return L4_PUMP_WAITS;
     }
+    L4_ASSERT((size_t)got <= most && most <= L4_SCRATCH_BYTES);
     *moved += (uint64_t)got;
     if (got >= L4_BULK_BYTES && in->splices && out->splices)
         from->flags |= L4_HALF_BULKY;
@@ -136,6 +138,7 @@ enum l4_pump_result l4_pump(const struct l4_pump *pump, struct l4_half *from, st
                             uint64_t *moved)
 {
     enum l4_pump_result result = L4_PUMP_WAITS;
+    L4_ASSERT(from->fd >= 0 && to->fd >= 0);
     const uint64_t limit = *moved + (pump->most ? pump->most : L4_TURN_BYTES);
     if (flush(pump, from, to)) {
         result = L4_PUMP_MORE;
@@ -158,6 +161,7 @@ enum l4_pump_result l4_pump(const struct l4_pump *pump, struct l4_half *from, st
 
 void l4_pump_flush(const struct l4_pump *pump, struct l4_half *from, struct l4_half *to)
 {
+    L4_ASSERT(to->fd >= 0);
     if (flush(pump, from, to) || to->flags & L4_HALF_BROKEN)
         release_pipe(pump, from);
 }

@@ -4,6 +4,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "io/sock.h"
 #include "run/session.h"
 #include "run/shed.h"
@@ -87,6 +88,7 @@ static bool may_shed(const struct l4_loop *loop)
 /* Accepts one client. Returns 0, -EAGAIN if none waits, or another reason to stop. */
 static int accept_one(struct l4_loop *loop, const struct l4_bound *bound)
 {
+    L4_ASSERT(bound->fd >= 0);
     const bool own = loop->held >= loop->capacity;
     if (own || !l4_count_take_client(loop->table, loop->setup.index,
                                      L4_GET(loop->table->header->max_connections))) {
@@ -217,11 +219,13 @@ void l4_accept_finish(struct l4_loop *loop)
 
 int l4_accept_add(struct l4_loop *loop, uint32_t bound)
 {
+    L4_ASSERT(bound < loop->bound_count && loop->bounds[bound].fd >= 0);
     return loop->listening ? watch_bound(loop, bound) : 0;
 }
 
 static void close_bound(struct l4_loop *loop, struct l4_bound *bound)
 {
+    L4_ASSERT(bound->closing && loop->closing > 0);
     if (loop->listening)
         l4_loop_unwatch(loop, bound->fd);
     close(bound->fd);
@@ -244,6 +248,7 @@ void l4_accept_close_rest(struct l4_loop *loop)
 
 bool l4_accept_remove(struct l4_loop *loop, uint32_t bound)
 {
+    L4_ASSERT(bound < loop->bound_count && !loop->bounds[bound].closing);
     loop->bounds[bound].closing = true;
     loop->closing++;
     l4_accept_close_rest(loop);

@@ -1,5 +1,6 @@
 #include "run/account.h"
 
+#include "base/assert.h"
 #include "base/hash.h"
 #include "core/talkers.h"
 #include "io/sock.h"
@@ -83,6 +84,7 @@ static void write_log(const struct l4_table *table, uint32_t worker, const struc
 void l4_account_end(const struct l4_table *table, uint32_t worker, const struct l4_outcome *outcome)
 {
     struct l4_seen *seen = l4_table_seen(table);
+    L4_ASSERT(worker < table->plan.caps.workers && outcome->reason < L4_REASON_COUNT);
     count_end(table, worker, outcome);
     l4_talkers_note(l4_table_talkers(table, worker), &outcome->client, outcome->ended_us / 1000,
                     outcome->bytes_in + outcome->bytes_out,
@@ -138,6 +140,7 @@ void l4_account_session(struct l4_loop *loop, uint32_t index, enum l4_reason rea
 {
     struct l4_session *s = l4_session_at(loop, index);
     struct l4_outcome outcome = l4_account_describe(loop->table, index, s, loop->now_us);
+    L4_ASSERT(!s->accounted);
     outcome.reason = (uint8_t)reason;
     /* why: a failed attempt left its errno, which is of interest only if it ended the session. */
     if (reason != L4_END_ERROR && reason != L4_END_CONNECT_FAILED)

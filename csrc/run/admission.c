@@ -1,5 +1,6 @@
 #include "run/admission.h"
 
+#include "base/assert.h"
 #include "core/access.h"
 #include "core/rate.h"
 #include "io/sock.h"
@@ -11,6 +12,7 @@
 struct l4_step l4_admission_refuse(const struct l4_loop *loop, struct l4_session *s,
                                    enum l4_reason reason, enum l4_refusal refusal)
 {
+    L4_ASSERT(s->half[L4_CLIENT].fd >= 0 && s->backend == L4_NONE);
     if (refusal == L4_REFUSE_TARPIT && loop->tarpits < L4_TARPITS_MAX)
         return l4_go_to_end(L4_SESSION_TARPIT, reason);
     if (refusal == L4_REFUSE_DROP) {
@@ -26,6 +28,7 @@ static struct l4_step refuse_by(struct l4_loop *loop, uint32_t index,
                                 const struct l4_verdict *verdict, enum l4_reason reason)
 {
     struct l4_session *s = l4_session_at(loop, index);
+    L4_ASSERT((uint32_t)reason - L4_REJECTED_FIRST < L4_REJECTED_COUNT);
     if (!L4_GET(verdict->dry_run))
         return l4_admission_refuse(loop, s, reason, (enum l4_refusal)L4_GET(verdict->refusal));
     L4_OWN_ADD(l4_row_tally(loop, s)->dry_run[reason - L4_REJECTED_FIRST], 1);
@@ -95,6 +98,7 @@ static struct l4_step admit_source(struct l4_loop *loop, uint32_t index,
     const struct l4_limit *often = &limits->limits[L4_LIMIT_SOURCE_RATE];
     const uint64_t hash = source_hash(loop, s, limits), now_ns = loop->now_us * 1000;
     const uint32_t me = loop->setup.index, limit = (uint32_t)L4_GET(many->value);
+    L4_ASSERT(!(s->holds & L4_HOLDS_SOURCE));
     enum l4_source_answer answer = l4_source_take(loop->table, me, hash, limit, now_ns, &s->source);
     if (answer == L4_SOURCE_FULL) {
         const struct l4_step step =

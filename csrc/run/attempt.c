@@ -39,7 +39,7 @@ struct l4_pick_answer l4_attempt_pick(struct l4_loop *loop, struct l4_session *s
     };
     const struct l4_stick_client client = client_of(loop, s);
     bool sticky;
-    L4_ASSERT(s->backend == L4_NONE);
+    L4_ASSERT(s->backend == L4_NONE && tried <= s->attempts);
     const struct l4_pick_answer answer = l4_stick_pick(loop->table, &request, &client, &sticky);
     l4_pick_trace(loop, s, &request, &answer, sticky ? L4_PICK_STICKY : L4_PICK_BALANCED);
     s->backend = answer.backend;
@@ -61,6 +61,7 @@ uint64_t l4_attempt_refresh(const struct l4_loop *loop, const struct l4_session 
 struct l4_step l4_attempt_failed(struct l4_loop *loop, uint32_t index, int error)
 {
     struct l4_session *s = l4_session_at(loop, index);
+    L4_ASSERT(s->backend != L4_NONE && error < 0);
     L4_OWN_ADD(l4_row_column(loop, s)->connect_errors, 1);
     l4_passive_unreached(loop->table, loop->setup.index, s->backend, loop->now_ms, error);
     L4_ASSERT(s->attempts < sizeof s->tried / sizeof *s->tried);
@@ -83,6 +84,7 @@ struct l4_step l4_attempt_timeout(struct l4_loop *loop, uint32_t index)
 
 void l4_attempt_succeeded(struct l4_loop *loop, struct l4_session *s)
 {
+    L4_ASSERT(s->backend != L4_NONE && s->half[L4_BACKEND].fd >= 0);
     s->connect_us = (uint32_t)(loop->now_us - s->connect_started_us);
     L4_OWN_ADD(l4_row_column(loop, s)->total, 1);
     l4_passive_reached(loop->table, s->backend);

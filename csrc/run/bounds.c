@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "run/planes.h"
 
 int l4_bounds_start(struct l4_loop *loop)
@@ -28,6 +29,7 @@ void l4_bounds_finish(struct l4_loop *loop)
 
 int l4_bounds_add(struct l4_loop *loop, struct l4_bound bound)
 {
+    L4_ASSERT(bound.fd >= 0 && !bound.closing);
     uint32_t place = 0;
     while (place < loop->bound_count && loop->bounds[place].fd >= 0)
         place++;
@@ -52,6 +54,7 @@ static bool is_meant(const struct l4_bound *bound, uint32_t listener, uint32_t t
 static bool remove_one(struct l4_loop *loop, uint32_t place)
 {
     struct l4_bound *bound = &loop->bounds[place];
+    L4_ASSERT(place < loop->bound_count && bound->fd >= 0);
     if (!l4_plane_of(loop, place)->remove(loop, place))
         return true;
     close(bound->fd);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "run/admission.h"
 #include "run/bounds.h"
 #include "run/handover.h"
@@ -53,6 +54,7 @@ static void stop_worker(struct l4_loop *loop, enum l4_reason reason)
  * starts the service again needs the addresses now. */
 void l4_commands_go_on_alone(struct l4_loop *loop)
 {
+    L4_ASSERT(!loop->alone_end_ms);
     l4_loop_unwatch(loop, loop->setup.lifeline_fd);
     end_accepting(loop, true);
     l4_bounds_close(loop);
@@ -69,6 +71,7 @@ int l4_commands_alone_ms(const struct l4_loop *loop)
 
 void l4_commands_end_alone(struct l4_loop *loop)
 {
+    L4_ASSERT(loop->alone_end_ms && loop->draining);
     stop_worker(loop, L4_END_DRAIN_TIMEOUT);
 }
 
@@ -81,7 +84,8 @@ static void carry_out_command(struct l4_loop *loop, const struct l4_command *com
         end_accepting(loop, true);
         break;
     case L4_CMD_STOP:
-        stop_worker(loop, (enum l4_reason)command->reason);
+        stop_worker(loop, command->reason < L4_REASON_COUNT ? (enum l4_reason)command->reason
+                                                            : L4_END_STOPPED);
         break;
     case L4_CMD_KILL:
         for (int i = 0; i < L4_PLANES; i++)

@@ -1,5 +1,6 @@
 #include "run/delivery.h"
 
+#include "base/assert.h"
 #include "io/sock.h"
 
 uint64_t l4_delivery_left(const struct l4_session *s, enum l4_side to)
@@ -7,6 +8,7 @@ uint64_t l4_delivery_left(const struct l4_session *s, enum l4_side to)
     const struct l4_half *half = &s->half[to];
     if (half->flags & (L4_HALF_BROKEN | L4_HALF_RESET))
         return 0;
+    L4_ASSERT(half->fd >= 0);
     const uint64_t held = s->half[!to].piped + !!(half->flags & L4_HALF_UNSENT);
     return held + l4_sock_unacked(half->fd);
 }

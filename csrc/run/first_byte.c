@@ -1,5 +1,6 @@
 #include "run/first_byte.h"
 
+#include "base/assert.h"
 #include "core/response.h"
 #include "run/row.h"
 
@@ -9,6 +10,7 @@ enum { OWES_NOTHING, OWES, OWES_AND_IS_COUNTED };
 
 static struct l4_backend *backend_of(const struct l4_loop *loop, const struct l4_session *s)
 {
+    L4_ASSERT(s->backend < loop->table->plan.caps.backends);
     return l4_table_backend(loop->table, s->backend);
 }
 
@@ -41,6 +43,7 @@ void l4_first_byte_forget(struct l4_loop *loop, struct l4_session *s)
 
 void l4_first_byte_begin(struct l4_loop *loop, struct l4_session *s)
 {
+    L4_ASSERT(s->owed == OWES_NOTHING && s->backend != L4_NONE);
     s->owed = OWES;
     wait_from_now(loop, s);
     if (L4_GET(l4_row_pool(loop, s)->balance) == L4_LEAST_RESPONSE_TIME) {

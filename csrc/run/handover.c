@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "io/fds.h"
 #include "run/handover_record.h"
 #include "run/session.h"
@@ -35,6 +36,7 @@ static struct l4_handover *open_handover(struct l4_loop *loop, int fd, uint32_t 
             break;
         *handover = (struct l4_handover){.fd = fd, .role = role, .number = number};
         loop->handover_count++;
+        L4_ASSERT(loop->handover_count <= L4_HANDOVERS);
         return handover;
     }
     close(fd);
@@ -52,6 +54,7 @@ static bool is_flow(const struct l4_loop *loop, uint32_t slot)
  * anew, so their edges are reported again. */
 static void continue_here(struct l4_loop *loop, struct l4_offer *offer)
 {
+    L4_ASSERT(offer->serial);
     offer->serial = 0;
     if (!is_flow(loop, offer->slot)) /* a UDP session never stopped */
         l4_session_again(loop, offer->slot, offer->state);
@@ -68,6 +71,7 @@ static void take_back(struct l4_loop *loop, struct l4_offer *offer)
 
 static void close_handover(struct l4_loop *loop, struct l4_handover *handover)
 {
+    L4_ASSERT(handover->role != L4_HANDOVER_FREE && loop->handover_count > 0);
     for (uint32_t i = 0; handover->waiting && i < L4_HANDOVER_WINDOW; i++) {
         if (handover->offers[i].serial)
             take_back(loop, &handover->offers[i]);
@@ -97,8 +101,10 @@ static int offer_session(struct l4_loop *loop, struct l4_handover *handover, uin
     struct l4_record record;
     int fds[L4_FDS_MAX];
     uint32_t place = 0, count;
+    L4_ASSERT(handover->role == L4_HANDOVER_GIVES && handover->waiting < L4_HANDOVER_WINDOW);
     while (handover->offers[place].serial)
         place++;
+    L4_ASSERT(place < L4_HANDOVER_WINDOW && L4_GET(s->serial));
     struct l4_offer *offer = &handover->offers[place];
     *offer = (struct l4_offer){.slot = index, .serial = L4_GET(s->serial)};
     if (is_flow(loop, index)) {
@@ -107,6 +113,7 @@ static int offer_session(struct l4_loop *loop, struct l4_handover *handover, uin
     } else {
         offer->state = (enum l4_session_state)L4_GET(s->state);
         l4_session_offer(loop, index);
+        L4_ASSERT(L4_GET(s->state) == L4_SESSION_HANDOVER);
         count = l4_record_write(loop, index, offer->state, &record, fds);
     }
     const int error = l4_fds_send(handover->fd, &record, record.bytes, fds, count);
@@ -199,9 +206,11 @@ static void offer_sessions(struct l4_loop *loop, struct l4_handover *handover)
 /* The taker has the session. */
 static void release_taken(struct l4_loop *loop, const struct l4_offer *offer)
 {
+    const bool is_there = L4_GET(l4_session_at(loop, offer->slot)->serial) == offer->serial;
+    L4_ASSERT(is_there || is_flow(loop, offer->slot)); /* only a UDP session goes on and may end */
     if (!is_flow(loop, offer->slot))
         l4_session_release(loop, offer->slot);
-    else if (L4_GET(l4_session_at(loop, offer->slot)->serial) == offer->serial)
+    else if (is_there)
         l4_udp_let_go(loop, offer->slot - loop->table->plan.caps.sessions);
 }
 
@@ -216,6 +225,7 @@ static void take_answers(struct l4_loop *loop, struct l4_handover *handover)
             if (got < (ssize_t)sizeof answer || !offer->serial || offer->slot != answer.slot ||
                 offer->serial != answer.serial)
                 continue;
+            L4_ASSERT(handover->waiting > 0);
             handover->waiting--;
             if (answer.taken == 1) {
                 handover->moved++;
@@ -310,6 +320,7 @@ void l4_handover_take(struct l4_loop *loop, int fd, uint32_t number)
 
 void l4_handover_event(struct l4_loop *loop, uint32_t index)
 {
+    L4_ASSERT(index < L4_HANDOVERS);
     struct l4_handover *handover = &loop->handovers[index];
     if (handover->role == L4_HANDOVER_GIVES)
         take_answers(loop, handover);

@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 
+#include "base/assert.h"
 #include "core/hello.h"
 #include "core/ppv.h"
 #include "run/admission.h"
@@ -39,6 +40,7 @@ static uint32_t write_fds(const struct l4_loop *loop, const struct l4_session *s
         if (!s->half[half].piped)
             continue;
         record->fds |= half ? L4_RECORD_PIPE_1 : L4_RECORD_PIPE_0;
+        L4_ASSERT(s->half[half].pipe < L4_PIPES_MAX);
         fds[count++] = loop->pipes.fds[s->half[half].pipe][0];
         fds[count++] = loop->pipes.fds[s->half[half].pipe][1];
     }
@@ -71,6 +73,8 @@ static void write_facts(const struct l4_loop *loop, uint32_t index, struct l4_re
         to->bytes[1] = facts->alpn_bytes;
     if (to->known & L4_FACT_TLVS)
         to->bytes[2] = facts->tlvs_bytes;
+    L4_ASSERT(to->bytes[0] <= L4_HELLO_NAME_MAX && to->bytes[1] <= L4_ALPN_LIST_MAX &&
+              to->bytes[2] <= L4_TLVS_MAX);
     uint8_t *text = to->text;
     for (int i = 0; i < 3; i++) {
         memcpy(text, parts[i], to->bytes[i]);
@@ -83,6 +87,7 @@ uint32_t l4_record_write(const struct l4_loop *loop, uint32_t index, enum l4_ses
                          struct l4_record *record, int *fds)
 {
     const struct l4_session *s = l4_session_at(loop, index);
+    L4_ASSERT(s->half[L4_CLIENT].fd >= 0 && L4_GET(s->state) != L4_SESSION_FREE);
     *record = (struct l4_record){
         .bytes = offsetof(struct l4_record, facts.text),
         .magic = L4_RECORD_MAGIC,

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/assert.h"
 #include "shm/queue.h"
 
 enum { WORDS = (L4_POOLS_MAX + 63) / 64 };
@@ -16,6 +17,7 @@ struct l4_lines {
 int l4_lines_start(struct l4_loop *loop)
 {
     const uint32_t pools = loop->table->plan.caps.pools;
+    L4_ASSERT(pools <= L4_POOLS_MAX);
     loop->lines = calloc(1, sizeof *loop->lines + pools * sizeof(struct l4_list));
     if (!loop->lines)
         return -ENOMEM;
@@ -100,6 +102,7 @@ static uint32_t after_accept_us(const struct l4_loop *loop, const struct l4_sess
 static void enter_line(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
+    L4_ASSERT(s->backend == L4_NONE);
     struct l4_list *line = &loop->lines->lines[s->pool];
     uint32_t before = line->tail;
     while (before != L4_NONE && l4_session_at(loop, before)->turn > s->turn)
@@ -151,6 +154,7 @@ void l4_lines_leave(struct l4_loop *loop, uint32_t index)
 
 void l4_lines_look(struct l4_loop *loop, uint32_t index)
 {
+    L4_ASSERT(l4_session_at(loop, index)->list == L4_LIST_QUEUE);
     const uint32_t pool = l4_session_at(loop, index)->pool;
     const bool first = loop->lines->lines[pool].head == index;
     if (first)

@@ -5,6 +5,7 @@
 
 void l4_list_init(struct l4_list *list, enum l4_list_kind kind)
 {
+    L4_ASSERT(kind > L4_LIST_NONE && kind < L4_LIST_KINDS);
     *list = (struct l4_list){.head = L4_NONE, .tail = L4_NONE, .kind = kind};
 }
 
@@ -47,6 +48,7 @@ void l4_list_push(struct l4_session *rows, struct l4_list *list, uint32_t index)
 
 void l4_list_insert(struct l4_session *rows, struct l4_list *list, uint32_t index, uint32_t before)
 {
+    L4_ASSERT(before == L4_NONE || rows[before].list == list->kind);
     link_between(rows, list, index, before, before == L4_NONE ? list->head : rows[before].next);
 }
 
@@ -60,6 +62,7 @@ void l4_list_remove(struct l4_session *rows, struct l4_list *list, uint32_t inde
     *after = s->prev;
     s->list = L4_LIST_NONE;
     list->count--;
+    L4_ASSERT((list->count == 0) == (list->head == L4_NONE && list->tail == L4_NONE));
 }
 
 uint32_t l4_list_take(struct l4_session *rows, struct l4_list *list)

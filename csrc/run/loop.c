@@ -4,18 +4,21 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "shm/count.h"
 #include "shm/ring.h"
 
 int l4_loop_watch(const struct l4_loop *loop, int fd, uint32_t events, uint32_t what,
                   uint32_t index)
 {
+    L4_ASSERT(fd >= 0 && loop->epoll >= 0);
     struct epoll_event event = {.events = events, .data.u64 = (uint64_t)what << 32 | index};
     return epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
 }
 
 void l4_loop_unwatch(const struct l4_loop *loop, int fd)
 {
+    L4_ASSERT(fd >= 0);
     epoll_ctl(loop->epoll, EPOLL_CTL_DEL, fd, NULL);
 }
 

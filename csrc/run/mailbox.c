@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "io/fds.h"
 
 bool l4_mail_needs_fd(const struct l4_mail *mail)
@@ -17,6 +18,7 @@ bool l4_mailbox_take(const struct l4_loop *loop, struct l4_mail *mail, int *fd)
     *mail = (struct l4_mail){0};
     *fd = -1;
     const ssize_t got = l4_fds_receive(loop->setup.mailbox_fd, mail, sizeof *mail, fd, &fds);
+    L4_ASSERT(fds <= 1 && (fds == 1) == (*fd >= 0));
     if (got == -EAGAIN || got == -EINTR)
         return false;
     if (got <= 0) { /* nobody sends any more: the lifeline says what that means */

@@ -1,5 +1,6 @@
 #include "run/pick_trace.h"
 
+#include "base/assert.h"
 #include "core/view.h"
 #include "shm/seen.h"
 #include "shm/trace.h"
@@ -8,6 +9,7 @@ static void record_candidate(struct l4_trace *trace, struct l4_pick_context *con
                              uint32_t backend)
 {
     const struct l4_backend *b = l4_table_backend(context->table, backend);
+    L4_ASSERT(trace->candidate_count < L4_CANDIDATES);
     struct l4_candidate *candidate = &trace->candidates[trace->candidate_count++];
     *candidate = (struct l4_candidate){
         .backend = (uint16_t)backend,

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/assert.h"
 #include "base/random.h"
 #include "core/ppv.h"
 #include "io/sock.h"
@@ -92,6 +93,7 @@ int l4_proxy_out(struct l4_loop *loop, uint32_t index)
         say.to = l4_sock_local(s->half[L4_CLIENT].fd);
     if (say.version == 2)
         say.tlvs_bytes = collect_tlvs(loop, index, wanted, tlvs, sizeof tlvs);
+    L4_ASSERT(say.tlvs_bytes <= sizeof tlvs && s->half[L4_BACKEND].fd >= 0);
     const size_t bytes = l4_ppv_write(&say, header);
     const ssize_t sent = send(s->half[L4_BACKEND].fd, header, bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent < 0)

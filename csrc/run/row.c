@@ -22,13 +22,14 @@ uint32_t l4_row_take(struct l4_loop *loop)
         if (loop->fresh > L4_GET(loop->row->sessions_high))
             L4_SET(loop->row->sessions_high, loop->fresh);
     }
-    L4_ASSERT(index < loop->table->plan.caps.sessions);
+    L4_ASSERT(index < loop->table->plan.caps.sessions && index < loop->fresh);
     loop->held++;
     return index;
 }
 
 void l4_row_return(struct l4_loop *loop, uint32_t index)
 {
+    L4_ASSERT(index < loop->fresh && loop->held > 0);
     l4_list_push(loop->sessions, &loop->free, index);
     loop->held--;
     L4_ASSERT(loop->held + loop->free.count == loop->fresh);
@@ -62,6 +63,7 @@ void l4_row_reset(const struct l4_loop *loop, struct l4_session *s, uint32_t lis
 
 void l4_row_publish(struct l4_loop *loop, struct l4_session *s)
 {
+    L4_ASSERT(L4_GET(s->serial) == 0);
     loop->serial = loop->serial + 1 ? loop->serial + 1 : 1;
     atomic_store_explicit(&s->serial, loop->serial, memory_order_release);
 }
@@ -100,6 +102,8 @@ void l4_row_enter(struct l4_loop *loop, uint32_t index, enum l4_session_state st
         [L4_SESSION_HANDOVER] = TO(QUEUE) | TO(CONNECT) | TO(RELAY) | TO(RESET) | TO(FREE),
     };
 #undef TO
+    L4_ASSERT(index < loop->fresh && state < L4_SESSION_STATES &&
+              L4_GET(s->state) < L4_SESSION_STATES);
     L4_ASSERT(edges[L4_GET(s->state)] & (1u << state));
     if (s->list == L4_LIST_READY)
         l4_list_remove(loop->sessions, &loop->ready, index);
@@ -117,6 +121,7 @@ void l4_row_later(struct l4_loop *loop, uint32_t index)
 
 void l4_row_wake_in(struct l4_loop *loop, uint32_t index, uint64_t ms)
 {
+    L4_ASSERT(index < loop->fresh && L4_GET(l4_session_at(loop, index)->state) != L4_SESSION_FREE);
     l4_wheel_start(&loop->wheel, index, loop->now_ms + ms);
 }
 

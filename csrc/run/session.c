@@ -103,6 +103,7 @@ static void free_session(struct l4_loop *loop, uint32_t index)
     L4_ASSERT(s->half[L4_CLIENT].fd < 0 && s->half[L4_BACKEND].fd < 0 && s->backend == L4_NONE);
     l4_wheel_stop(&loop->wheel, index);
     l4_admission_leave(loop, s);
+    L4_ASSERT(L4_GET(l4_row_tally(loop, s)->active) > 0);
     L4_OWN_ADD(l4_row_tally(loop, s)->active, -1u);
     l4_count_drop_client(loop->table, loop->setup.index);
     l4_row_free(loop, index);
@@ -111,7 +112,7 @@ static void free_session(struct l4_loop *loop, uint32_t index)
 void l4_session_end(struct l4_loop *loop, uint32_t index, enum l4_reason reason)
 {
     struct l4_session *s = l4_session_at(loop, index);
-    L4_ASSERT(L4_GET(s->state) != L4_SESSION_HANDOVER);
+    L4_ASSERT(L4_GET(s->state) != L4_SESSION_FREE && L4_GET(s->state) != L4_SESSION_HANDOVER);
     leave_stage(loop, index);
     l4_account_session(loop, index, reason);
     close_sockets(loop, s, reason);
@@ -167,6 +168,7 @@ static inline bool drive(struct l4_loop *loop, uint32_t index, struct l4_step st
 void l4_session_open(struct l4_loop *loop, const struct l4_bound *bound, int fd,
                      const struct l4_addr *client)
 {
+    L4_ASSERT(fd >= 0 && loop->held < loop->capacity);
     const uint32_t index = l4_row_take(loop);
     struct l4_session *s = l4_session_at(loop, index);
     const bool tcp = client->family != AF_UNIX;
@@ -199,6 +201,7 @@ void l4_session_timeout(struct l4_loop *loop, uint32_t index)
 
 bool l4_session_resume(struct l4_loop *loop, uint32_t index)
 {
+    L4_ASSERT(stage_of(loop, index)->resume);
     return drive(loop, index, stage_of(loop, index)->resume(loop, index));
 }
 
@@ -226,6 +229,8 @@ void l4_session_offer(struct l4_loop *loop, uint32_t index)
 
 void l4_session_again(struct l4_loop *loop, uint32_t index, enum l4_session_state state)
 {
+    L4_ASSERT(L4_GET(l4_session_at(loop, index)->state) == L4_SESSION_HANDOVER);
+    L4_ASSERT(state < L4_SESSION_STATES && stages[state]->again);
     move_to(loop, index, state);
     const int error = l4_row_watch(loop, index);
     drive(loop, index,

@@ -1,5 +1,6 @@
 #include "run/shaping.h"
 
+#include "base/assert.h"
 #include "base/random.h"
 #include "core/rate.h"
 #include "run/row.h"
@@ -16,6 +17,7 @@ void l4_shaping_begin(struct l4_loop *loop, uint32_t index)
     struct l4_facts *facts = l4_row_facts(loop, index);
     const struct l4_limits *limits = limits_of(loop, s);
     const uint64_t age = L4_GET(limits->max_age_ms);
+    L4_ASSERT(s->paced == 0);
     if (L4_GET(limits->limits[L4_LIMIT_SESSION_BANDWIDTH].value) ||
         L4_GET(limits->limits[L4_LIMIT_SOURCE_BANDWIDTH].value))
         s->paced |= L4_PACED_BYTES;
@@ -64,6 +66,7 @@ uint64_t l4_shaping_wait_ms(struct l4_loop *loop, uint32_t index, uint32_t *most
 {
     struct l4_session *s = l4_session_at(loop, index);
     const uint64_t turn_ns = (uint64_t)L4_PACE_TURN_MS * 1000000;
+    L4_ASSERT(s->paced & L4_PACED_BYTES);
     uint64_t longest_ns = 0, most = L4_TURN_BYTES;
     struct bucket buckets[2];
     buckets_of(loop, index, buckets);
@@ -83,11 +86,13 @@ uint64_t l4_shaping_wait_ms(struct l4_loop *loop, uint32_t index, uint32_t *most
     if (longest_ns)
         return longest_ns / 1000000 + 1;
     *most_bytes = (uint32_t)(most > L4_PACE_BYTES_MIN ? most : L4_PACE_BYTES_MIN);
+    L4_ASSERT(*most_bytes && *most_bytes <= L4_TURN_BYTES);
     return 0;
 }
 
 void l4_shaping_spend(struct l4_loop *loop, uint32_t index, uint64_t bytes)
 {
+    L4_ASSERT(l4_session_at(loop, index)->paced & L4_PACED_BYTES);
     const uint64_t now_ns = loop->now_us * 1000;
     struct bucket buckets[2];
     buckets_of(loop, index, buckets);

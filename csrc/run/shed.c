@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/random.h"
 #include "core/talkers.h"
 #include "run/delivery.h"
@@ -71,6 +72,7 @@ static uint32_t sample_rows(struct l4_loop *loop, uint32_t first, uint32_t end,
             before += rows_of(loop, worker++);
         found += sample_row(loop, worker, (uint32_t)(place - before), &rows[found]);
     }
+    L4_ASSERT(found <= L4_SHED_LOOK);
     return found;
 }
 
@@ -101,6 +103,7 @@ static void report_shed(struct l4_loop *loop, const struct l4_addr *client)
  * acknowledges bytes. */
 static bool end_idle(struct l4_loop *loop, uint32_t index)
 {
+    L4_ASSERT(index < loop->fresh);
     const struct l4_session *s = l4_session_at(loop, index);
     const struct l4_addr client = s->client;
     if (L4_GET(s->state) == L4_SESSION_RELAY && l4_delivery_look(loop, index))

@@ -1,6 +1,7 @@
 /* CONNECT: the session has a place at a backend, and a socket connects to that backend. */
 #include <errno.h>
 
+#include "base/assert.h"
 #include "base/random.h"
 #include "io/sock.h"
 #include "run/attempt.h"
@@ -40,6 +41,7 @@ static struct l4_step enter(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
     bool made;
+    L4_ASSERT(s->backend != L4_NONE && s->half[L4_BACKEND].fd < 0);
     const int fd = begin_connect(loop, s, &made);
     l4_first_byte_begin(loop, s);
     if (fd < 0)

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/assert.h"
 #include "base/random.h"
 #include "core/access.h"
 #include "core/hello.h"
@@ -269,6 +270,7 @@ const struct l4_stage l4_stage_accepted = {
 
 static struct l4_step enter(struct l4_loop *loop, uint32_t index)
 {
+    L4_ASSERT(l4_session_at(loop, index)->wants);
     const int error = l4_row_watch_client(loop, index);
     if (error)
         return l4_end_by_error(l4_session_at(loop, index), error);

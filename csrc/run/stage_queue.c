@@ -1,5 +1,6 @@
 /* QUEUE: the session waits for a place at a backend of its pool (run/lines.h). It is resumed when
  * it is the first of all that wait, and a place may be free. */
+#include "base/assert.h"
 #include "io/sock.h"
 #include "run/attempt.h"
 #include "run/client_wait.h"
@@ -39,6 +40,7 @@ static struct l4_step timeout(struct l4_loop *loop, uint32_t index)
 static struct l4_step resume(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
+    L4_ASSERT(s->list == L4_LIST_QUEUE);
     /* why: this includes backends that the session could not reach before. Otherwise the first
      * client in the queue could wait for another backend while those behind it could use this
      * one. */

@@ -1,6 +1,7 @@
 /* RELAY: both sides are connected. Bytes, ends and resets pass from each side to the other. */
 #include <errno.h>
 
+#include "base/assert.h"
 #include "core/passive.h"
 #include "run/attempt.h"
 #include "run/delivery.h"
@@ -90,6 +91,7 @@ static struct l4_step relay(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
     const struct l4_half *client = &s->half[L4_CLIENT], *backend = &s->half[L4_BACKEND];
+    L4_ASSERT(s->backend != L4_NONE && !loop->pump.most);
     if (s->paced & L4_PACED_BYTES && wait_for_bandwidth(loop, index))
         return l4_stay();
     const uint64_t before = L4_GET(s->bytes[L4_CLIENT]) + L4_GET(s->bytes[L4_BACKEND]);

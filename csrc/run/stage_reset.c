@@ -5,6 +5,7 @@
  * reset by the other side, no longer than the pool's idle timeout if that is more. If the session
  * was killed, only the client is waited for.
  */
+#include "base/assert.h"
 #include "run/delivery.h"
 #include "run/stages.h"
 
@@ -48,6 +49,7 @@ static struct l4_step enter(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
     s->looked = 0;
+    L4_ASSERT(s->reason != L4_END_NONE);
     L4_SET(s->active_ms, loop->now_ms);
     l4_row_set_deadline(loop, s, patience_ms(loop, s));
     return drain(loop, index);

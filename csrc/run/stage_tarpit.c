@@ -2,6 +2,7 @@
  * at once. There are few places (run/admission.h checks for one before). The session gives back
  * its places among the listener's and the source's sessions, which are for clients that are
  * served. */
+#include "base/assert.h"
 #include "run/admission.h"
 #include "run/stages.h"
 
@@ -14,6 +15,7 @@ static struct l4_step enter(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
     loop->tarpits++;
+    L4_ASSERT(loop->tarpits <= L4_TARPITS_MAX && s->reason != L4_END_NONE);
     l4_admission_leave(loop, s);
     if (l4_row_watch_client(loop, index))
         return end_refused(loop, index);
@@ -40,6 +42,7 @@ static struct l4_step timeout(struct l4_loop *loop, uint32_t index)
 static void leave(struct l4_loop *loop, uint32_t index)
 {
     (void)index;
+    L4_ASSERT(loop->tarpits > 0);
     loop->tarpits--;
 }
 

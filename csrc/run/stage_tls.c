@@ -147,6 +147,7 @@ static struct l4_step begin_with_client(struct l4_loop *loop, uint32_t index, bo
 {
     struct l4_session *s = l4_session_at(loop, index);
     *begun = false;
+    L4_ASSERT(!(s->half[L4_CLIENT].flags & L4_HALF_TLS));
     if (loop->now_us < s->tls_due_us) {
         l4_row_wake_in(loop, index, (s->tls_due_us - loop->now_us) / 1000 + 1);
         return l4_stay();
@@ -269,6 +270,7 @@ static struct l4_step enter_backend(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
     const uint32_t profile = L4_GET(l4_row_pool(loop, s)->tls_profile);
+    L4_ASSERT(s->backend != L4_NONE && !(s->half[L4_BACKEND].flags & L4_HALF_TLS));
     const struct l4_backend *b = l4_table_backend(loop->table, s->backend);
     char ip[INET6_ADDRSTRLEN] = "";
     if (b->addr.family == AF_INET || b->addr.family == AF_INET6)

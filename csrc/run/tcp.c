@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/assert.h"
 #include "run/accept.h"
 #include "run/lines.h"
 #include "run/session.h"
@@ -19,6 +20,7 @@ static uint64_t plan(struct l4_loop *loop, uint64_t descriptors)
     if (most > loop->table->plan.caps.sessions)
         most = loop->table->plan.caps.sessions;
     loop->capacity = most ? (uint32_t)most : 1;
+    L4_ASSERT(loop->capacity <= loop->table->plan.caps.sessions);
     L4_SET(loop->row->capacity, loop->capacity);
     l4_pipes_init(&loop->pipes, (uint32_t)pipes);
     return 2 * (loop->capacity + pipes);
@@ -77,6 +79,7 @@ static void end_turn(struct l4_loop *loop)
     l4_shed_turn(loop);
     l4_accept_shed(loop);
     l4_row_sweep(loop);
+    L4_ASSERT(loop->ended.count == 0 && loop->held + loop->free.count == loop->fresh);
     l4_accept_revisit(loop);
     if (loop->closing)
         l4_accept_close_rest(loop);

@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "core/passive.h"
 #include "core/response.h"
 #include "io/dgram_sock.h"
@@ -372,6 +373,7 @@ static void forward_batch(struct l4_loop *loop, uint32_t bound, uint32_t count)
             continue;
         account_in(loop, flow, d);
         if (link_message(udp, flow, i)) {
+            L4_ASSERT(met.count < L4_UDP_BATCH);
             met.serials[met.count] = L4_GET(l4_udp_session(loop, flow)->serial);
             met.flows[met.count++] = flow;
         }
@@ -492,6 +494,7 @@ static int take_replies(struct l4_loop *loop, uint32_t flow)
     for (uint32_t i = udp->back_used; i < udp->back_used + (uint32_t)got; i++)
         queue_reply(loop, flow, &udp->back.got[i]);
     udp->back_used += (uint32_t)got;
+    L4_ASSERT(udp->back_used <= L4_UDP_BATCH);
     if (got) {
         L4_SET(s->active_ms, loop->now_ms);
         l4_flows_touch(&udp->flows, flow);

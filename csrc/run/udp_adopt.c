@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "core/steer.h"
 #include "run/account.h"
 #include "run/lines.h"
@@ -30,6 +31,7 @@ static void set_up_taken(struct l4_loop *loop, uint32_t flow)
     /* why some fields stay: the row's last session may still be in the list of sessions with
      * answers left over. */
     peer->bound = bound_of(loop, s->listener);
+    L4_ASSERT(peer->bound != L4_NONE && s->half[L4_BACKEND].fd >= 0);
     peer->batch = 0;
     peer->ghost = false;
     peer->longest_run[0] = peer->longest_run[1] = UINT16_MAX;
@@ -185,6 +187,7 @@ uint32_t l4_udp_describe(const struct l4_loop *loop, uint32_t flow, struct l4_re
 void l4_udp_forget(struct l4_loop *loop, uint32_t flow)
 {
     struct l4_session *s = l4_udp_session(loop, flow);
+    L4_ASSERT(loop->udp->peers[flow].ghost && s->half[L4_BACKEND].fd >= 0);
     l4_wheel_stop(&loop->udp->wheel, flow);
     close(s->half[L4_BACKEND].fd);
     s->half[L4_BACKEND].fd = -1;
@@ -196,6 +199,8 @@ void l4_udp_forget(struct l4_loop *loop, uint32_t flow)
 void l4_udp_let_go(struct l4_loop *loop, uint32_t flow)
 {
     struct l4_session *s = l4_udp_session(loop, flow);
+    L4_ASSERT(!loop->udp->peers[flow].ghost && s->backend != L4_NONE);
+    L4_ASSERT(L4_GET(l4_row_tally(loop, s)->active) > 0);
     L4_OWN_ADD(l4_table_tally(loop->table, loop->setup.index, s->listener)->active, -1u);
     l4_count_drop_backend(loop->table, loop->setup.index, s->backend);
     l4_lines_released(loop, s->pool);
@@ -285,8 +290,8 @@ bool l4_udp_take(struct l4_loop *loop, const struct l4_record *record, const int
     set_up_taken(loop, flow);
     struct l4_session *s = l4_udp_session(loop, flow);
     l4_udp_enter(loop, flow, L4_SESSION_RELAY);
-    l4_row_publish(loop, s);
     if (flow + 1 > L4_GET(loop->row->flows_high))
         L4_SET(loop->row->flows_high, flow + 1);
+    l4_row_publish(loop, s);
     return true;
 }

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "base/assert.h"
 #include "core/ppv.h"
 #include "run/udp_session.h"
 #include "shm/edge_rows.h"
@@ -30,6 +31,7 @@ int l4_udp_proxy_out(struct l4_loop *loop, uint32_t flow, const struct l4_dgram 
     const bool each = L4_GET(l4_table_pool(loop->table, s->pool)->udp.greets) == L4_UDP_GREETS_EACH;
     uint8_t header[L4_PPV_BYTES_MAX];
     const size_t bytes = header_of(loop, flow, header);
+    L4_ASSERT(bytes <= sizeof header && *at <= d->bytes && s->half[L4_BACKEND].fd >= 0);
     struct l4_dgram piece;
     for (uint32_t next = *at; l4_dgram_piece(d, &next, &piece); *at = next) {
         const bool greets = each || !(f->flags & L4_FLOW_GREETED);

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/random.h"
 #include "core/access.h"
 #include "core/key.h"
@@ -145,6 +146,7 @@ bool l4_udp_goes_together(const struct l4_loop *loop, uint32_t bound, const stru
 
 uint32_t l4_udp_route(struct l4_loop *loop, uint32_t bound, const struct l4_dgram *d)
 {
+    L4_ASSERT(bound < loop->bound_count && loop->udp->fronts[bound].open);
     const struct l4_udp_front *front = &loop->udp->fronts[bound];
     const uint32_t row = loop->bounds[bound].listener;
     const struct l4_listener *listener = l4_table_listener(loop->table, row);

@@ -21,6 +21,7 @@
 
 struct l4_session *l4_udp_session(const struct l4_loop *loop, uint32_t flow)
 {
+    L4_ASSERT(flow < loop->table->plan.caps.flows);
     return l4_session_at(loop, loop->table->plan.caps.sessions + flow);
 }
 
@@ -63,6 +64,7 @@ void l4_udp_leave(struct l4_loop *loop, struct l4_session *s)
 /* The session's backend could not be reached. */
 static void note_failed(const struct l4_loop *loop, struct l4_session *s)
 {
+    L4_ASSERT(s->backend != L4_NONE);
     L4_OWN_ADD(l4_row_column(loop, s)->connect_errors, 1);
     l4_passive_unreached(loop->table, loop->setup.index, s->backend, loop->now_ms, s->error);
     const uint32_t places = sizeof s->tried / sizeof *s->tried;
@@ -111,6 +113,7 @@ static bool pick_for_flow(struct l4_loop *loop, uint32_t flow)
 int l4_udp_connect(struct l4_loop *loop, uint32_t flow, bool *made)
 {
     struct l4_session *s = l4_udp_session(loop, flow);
+    L4_ASSERT(s->backend != L4_NONE && s->half[L4_BACKEND].fd < 0);
     struct l4_flow *f = l4_udp_flow(loop, flow);
     const struct l4_pool *pool = l4_row_pool(loop, s);
     const struct l4_addr *to = &l4_table_backend(loop->table, s->backend)->addr;
@@ -274,9 +277,9 @@ static void fill_new(struct l4_loop *loop, uint32_t flow, uint32_t bound, uint32
     peer->ghost = false;
     peer->longest_run[0] = peer->longest_run[1] = UINT16_MAX;
     l4_udp_enter(loop, flow, L4_SESSION_PICK);
-    l4_row_publish(loop, s);
     if (flow + 1 > L4_GET(loop->row->flows_high))
         L4_SET(loop->row->flows_high, flow + 1);
+    l4_row_publish(loop, s);
 }
 
 uint32_t l4_udp_idle_ms(const struct l4_loop *loop, const struct l4_session *s)
@@ -353,6 +356,7 @@ void l4_udp_end(struct l4_loop *loop, uint32_t flow, enum l4_reason reason)
         l4_udp_forget(loop, flow);
         return;
     }
+    L4_ASSERT(L4_GET(s->serial) && !s->accounted);
     struct l4_outcome outcome =
         l4_account_describe(loop->table, loop->table->plan.caps.sessions + flow, s, loop->now_us);
     outcome.reason = (uint8_t)reason;
@@ -361,6 +365,7 @@ void l4_udp_end(struct l4_loop *loop, uint32_t flow, enum l4_reason reason)
     l4_account_end(loop->table, loop->setup.index, &outcome);
     s->accounted = 1;
     l4_wheel_stop(&loop->udp->wheel, flow);
+    L4_ASSERT(L4_GET(l4_row_tally(loop, s)->active) > 0);
     L4_OWN_ADD(l4_row_tally(loop, s)->active, -1u);
     if (l4_stick_is_on(loop->table, s->pool) && s->backend != L4_NONE) {
         const struct l4_stick_client client = {.addr = &s->client};

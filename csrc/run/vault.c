@@ -8,6 +8,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/assert.h"
+
 enum { VAULT_TRIES = 100 };
 
 /* ---- the vault ------------------------------------------------------------------------------- */
@@ -82,6 +84,7 @@ static int take_in_vault(struct l4_loop *loop)
 static int load_step(struct l4_loop *loop)
 {
     struct l4_worker_tls *tls = loop->tls;
+    L4_ASSERT(tls->loader.store && tls->bundle);
     const int result = l4_tls_load_step(&tls->loader);
     if (result == 0) {
         l4_tls_adopt(&tls->room, tls->loader.store);
@@ -98,6 +101,7 @@ int l4_vault_open(struct l4_loop *loop)
     struct rlimit files = {0};
     if (loop->setup.vault_fd <= 0)
         return 0;
+    L4_ASSERT(!loop->tls && !loop->pump.tls);
     L4_SET(loop->row->secrets, 0);
     loop->tls = calloc(1, sizeof *loop->tls);
     if (!loop->tls)

@@ -144,6 +144,7 @@ static void handle_event(struct l4_loop *loop, const struct epoll_event *event)
         l4_plane_of(loop, index)->receive(loop, index);
         break;
     default:
+        L4_ASSERT(what >= L4_WATCH_SESSION && (what - L4_WATCH_SESSION) / 2 < L4_PLANES);
         l4_planes[(what - L4_WATCH_SESSION) / 2]->event(
             loop, index, (enum l4_side)((what - L4_WATCH_SESSION) % 2), event->events);
         break;

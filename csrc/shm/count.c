@@ -30,6 +30,7 @@ static bool take_part(const struct l4_table *table, uint32_t worker, _Atomic uin
                       _Atomic uint32_t *part, uint32_t limit)
 {
     struct l4_worker *w = l4_table_worker(table, worker);
+    L4_ASSERT(worker < table->plan.caps.workers);
     l4_count_begin(w);
     const bool taken = take(shared, limit, NULL);
     if (taken)
@@ -84,6 +85,7 @@ void l4_count_drop_backend(const struct l4_table *table, uint32_t worker, uint32
 uint32_t l4_count_owe(const struct l4_table *table, uint32_t worker, uint32_t backend)
 {
     struct l4_worker *w = l4_table_worker(table, worker);
+    L4_ASSERT(worker < table->plan.caps.workers && backend < table->plan.caps.backends);
     l4_count_begin(w);
     L4_OWN_ADD(l4_table_column(table, worker, backend)->owed, 1);
     const uint32_t before = atomic_fetch_add(&l4_table_backend(table, backend)->owed, 1);
@@ -132,6 +134,7 @@ void l4_count_elsewhere(const struct l4_table *table, uint32_t backend, uint32_t
 void l4_count_join(const struct l4_table *table, uint32_t worker, uint32_t backend)
 {
     struct l4_worker *w = l4_table_worker(table, worker);
+    L4_ASSERT(worker < table->plan.caps.workers && backend < table->plan.caps.backends);
     struct l4_backend *b = l4_table_backend(table, backend);
     l4_count_begin(w);
     atomic_fetch_add(&l4_table_pool(table, b->pool)->inflight, 1);
@@ -314,6 +317,7 @@ static int settle_sources(const struct l4_table *table)
 
 void l4_count_clear(const struct l4_table *table, uint32_t worker)
 {
+    L4_ASSERT(worker < table->plan.caps.workers);
     struct l4_worker *dead = l4_table_worker(table, worker);
     const uint32_t backends = L4_GET(table->header->backends_high);
 

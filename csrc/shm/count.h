@@ -19,6 +19,8 @@
 
 #include "shm/table.h"
 
+#include "base/assert.h"
+
 /* Takes a place at backend and in its pool, if neither is at its max_connections. If seen is not
  * null, the place is taken only if the backend's count is still *seen. Returns false if no place
  * was taken. */
@@ -45,12 +47,14 @@ void l4_count_drop_listener(const struct l4_table *table, uint32_t worker, uint3
 /* Every change of a count stands between l4_count_begin and l4_count_end. */
 static inline void l4_count_begin(struct l4_worker *w)
 {
+    L4_ASSERT(!(L4_GET(w->ops) & 1)); /* changes are not nested */
     L4_OWN_ADD(w->ops, 1);
     atomic_thread_fence(memory_order_seq_cst);
 }
 
 static inline void l4_count_end(struct l4_worker *w)
 {
+    L4_ASSERT(L4_GET(w->ops) & 1);
     atomic_store_explicit(&w->ops, L4_GET(w->ops) + 1, memory_order_release);
 }
 

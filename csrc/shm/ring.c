@@ -30,6 +30,7 @@ uint64_t l4_ring_next(const struct l4_ring *ring, uint64_t places)
 bool l4_ring_take(struct l4_ring *ring, const void *entries, void *entry, size_t entry_bytes,
                   uint64_t places)
 {
+    L4_ASSERT((places & (places - 1)) == 0);
     const uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
     const uint64_t head = atomic_load_explicit(&ring->head, memory_order_acquire);
     if (head == tail || head - tail > places)
@@ -42,6 +43,7 @@ bool l4_ring_take(struct l4_ring *ring, const void *entries, void *entry, size_t
 bool l4_ring_peek(const struct l4_ring *ring, const void *entries, uint64_t *position, void *entry,
                   size_t entry_bytes, uint64_t places)
 {
+    L4_ASSERT((places & (places - 1)) == 0);
     const uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
     const uint64_t head = atomic_load_explicit(&ring->head, memory_order_acquire);
     if (*position - tail > head - tail)

@@ -1,5 +1,7 @@
 #include "shm/seen.h"
 
+#include "base/assert.h"
+
 #define DECADE(n) 1 * (n), 2 * (n), 5 * (n)
 
 static const uint64_t time_bounds[L4_BUCKETS - 1] = {
@@ -34,6 +36,7 @@ uint32_t l4_bucket_of(enum l4_measure measure, uint64_t value)
 
 void l4_ledger_add(struct l4_ledger *ledger, enum l4_measure measure, uint64_t value)
 {
+    L4_ASSERT(measure < L4_MEASURES);
     struct l4_histogram *histogram = &ledger->measures[measure];
     L4_OWN_ADD(histogram->counts[l4_bucket_of(measure, value)], 1);
     L4_OWN_ADD(histogram->sum, value);

@@ -1,5 +1,6 @@
 #include "shm/source.h"
 
+#include "base/assert.h"
 #include "shm/count.h"
 #include "shm/edge_rows.h"
 
@@ -118,6 +119,8 @@ enum l4_source_answer l4_source_take(const struct l4_table *table, uint32_t work
 void l4_source_drop(const struct l4_table *table, uint32_t worker, uint32_t source)
 {
     struct l4_worker *w = l4_table_worker(table, worker);
+    L4_ASSERT(source < L4_SOURCE_GROUPS * L4_SOURCE_WAYS);
+    L4_ASSERT(L4_GET(*l4_table_source_part(table, worker, source)) > 0);
     l4_count_begin(w);
     L4_OWN_ADD(*l4_table_source_part(table, worker, source), -1u);
     atomic_fetch_sub(word_of(table, source), 1);

@@ -2,6 +2,7 @@
 
 #include <sched.h>
 
+#include "base/assert.h"
 #include "base/hash.h"
 
 /* A value has the backend's row in 16 bits, the number of this use of the row in 16, and the last
@@ -131,6 +132,7 @@ uint32_t l4_sticky_put(const struct l4_table *table, uint32_t who, uint64_t tag,
     struct l4_sticky_bucket *bucket = bucket_of(table, tag);
     if (!bucket)
         return L4_NONE;
+    L4_ASSERT(tag && backend < table->plan.caps.backends);
     const uint64_t value = value_of(table, backend, now_ms);
     uint32_t place = place_of(bucket, tag);
     if (place == L4_STICKY_WAYS) {
