@@ -1,1 +1,2 @@
-"""Certificates and keys: from the files that a configuration names to what workers load."""
+"""Certificates and keys: from the files that a configuration names to the bundle that workers
+load."""

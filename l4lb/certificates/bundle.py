@@ -1,8 +1,8 @@
-"""One bundle from a configuration: all settings of TLS with their certificates and keys, in the
-form that workers load (csrc/io/tls_store.h), every error in it found here first.
+"""Makes a bundle of a configuration: all TLS settings with their certificates and keys, in the form
+that workers load (csrc/io/tls_store.h). Every error in them is found here first.
 
-The choice of a certificate by server name is made ready here: of the certificates that have a name,
-one of each key type serves it, the first written.
+The choice of a certificate by server name is prepared here. Of the certificates that have a name,
+one of each key type serves it: the first one in the configuration.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from l4lb.errors import ConfigError
 from l4lb.native import tls
 from l4lb.native.tls_rows import Certificate
 
-NO_TICKET_S = 300  # lifetime told where there are no tickets; unused
+NO_TICKET_S = 300  # ticket lifetime of settings without tickets; OpenSSL does not use it
 
 
 class Loaded(NamedTuple):
-    """One certificate in force: whose it is, as `listeners.web` or `pools.api`, and its files."""
+    """One certificate in force. owner: `listeners.web` or `pools.api`. file: its path. facts: its
+    contents."""
 
     owner: str
     file: str
@@ -33,24 +34,25 @@ class Loaded(NamedTuple):
 
 @dataclass
 class Bundle:
-    """What workers load, and what people may know of it."""
+    """The data that workers load, and the certificates in it for people."""
 
     data: bytes = b""
     certificates: list[Loaded] = field(default_factory=list)
 
 
 class Profiles:
-    """Which number each listener's and pool's settings have: the same for as long as it lives."""
+    """The numbers of the TLS settings of listeners and pools. A number stays for the life of this
+    object."""
 
     def __init__(self) -> None:
         self._numbers: dict[tuple[str, str], int] = {}
 
     def of(self, kind: str, name: str) -> int:
-        """From 1; kind is "listeners" or "pools"."""
+        """Returns a number from 1. kind: "listeners" or "pools"."""
         return self._numbers.setdefault((kind, name), len(self._numbers) + 1)
 
     def number(self, config: Config) -> None:
-        """Each that the configuration has gets its number."""
+        """Gives each TLS setting of the configuration its number."""
         for name, listener in config.listeners.items():
             if listener.tls is not None:
                 self.of("listeners", name)
@@ -60,7 +62,7 @@ class Profiles:
 
 
 def build(config: Config, files: Files, profiles: Profiles) -> Bundle:
-    """Reads every file and tries all of it. Raises ConfigError with everything wrong."""
+    """Reads and tests every file. Raises ConfigError with all errors."""
     bundle, found = gather(config, files, profiles)
     if found:
         raise ConfigError([config.origin.problem(finding) for finding in found])
@@ -68,7 +70,7 @@ def build(config: Config, files: Files, profiles: Profiles) -> Bundle:
 
 
 def gather(config: Config, files: Files, profiles: Profiles) -> tuple[Bundle, list[Finding]]:
-    """The same, and what is wrong with it."""
+    """Reads and tests every file. Returns the bundle and all errors."""
     found: list[Finding] = []
     bundle = Bundle()
     parts: list[bytes] = []
@@ -91,7 +93,7 @@ def gather(config: Config, files: Files, profiles: Profiles) -> tuple[Bundle, li
 
 @dataclass
 class _Pair:
-    """A certificate file and its key, read and tried."""
+    """A certificate file and its key, read and tested."""
 
     chain: bytes
     key: bytes
@@ -105,7 +107,7 @@ class _Pair:
 def _pair(
     files: Files, cert: str, key: str | None, path: Path, found: list[Finding]
 ) -> _Pair | None:
-    """None, and what is wrong in found."""
+    """Returns the pair; None if there are errors, which are added to found."""
     where = (*path, "cert")
     try:
         chain = files.read(cert)
@@ -126,7 +128,8 @@ def _pair(
 
 
 def _key_in(content: bytes) -> bytes:
-    """What is said plainly here OpenSSL would say in riddles. Raises ValueError."""
+    """Returns the key file's content. Refuses common faults in plain words, which OpenSSL would
+    report in cryptic ones. Raises ValueError."""
     if b"PRIVATE KEY-----" not in content:
         raise ValueError("it has no private key; `key` names the file that has it")
     if b"-----BEGIN ENCRYPTED" in content or b"Proc-Type: 4,ENCRYPTED" in content:
@@ -138,7 +141,7 @@ def _key_in(content: bytes) -> bytes:
 
 
 class _Settings:
-    """What listeners and pools have in common: optional records, and authorities."""
+    """The common part of listeners and pools: optional records, and authorities."""
 
     def __init__(
         self, path: Path, settings: ListenerTls | PoolTls, files: Files, number: int
@@ -158,7 +161,7 @@ class _Settings:
         )
 
     def common(self, found: list[Finding]) -> Iterator[bytes]:
-        """Each record tried by itself, so that an error has its place."""
+        """Yields the common records. Each is tested by itself, so that an error has its place."""
         settings = self.settings
         for key, text in (("ciphers", settings.ciphers), ("ciphersuites", settings.ciphersuites)):
             if text is not None:
@@ -250,8 +253,8 @@ class _Pool(_Settings):
 def contexts(
     certificates: Sequence[Certificate],
 ) -> Iterator[tuple[tuple[int, ...], tuple[str, ...]]]:
-    """Sets of certificates (their indexes), each with the server names that it serves; the first
-    set is for clients that name nobody known."""
+    """Yields sets of certificates (their indexes), each with the server names that it serves. The
+    first set is for clients without a known server name."""
     by_name: dict[str, dict[str, int]] = {}
     for index, certificate in enumerate(certificates):
         for name in certificate.names:
@@ -270,12 +273,12 @@ def contexts(
 def _default(
     certificates: Sequence[Certificate], by_name: Mapping[str, Mapping[str, int]]
 ) -> tuple[int, ...]:
-    """The first certificate, with those of other key types for its first name."""
+    """Returns the first certificate, with those of other key types for its first name."""
     names = certificates[0].names
     members = set(by_name[names[0]].values()) if names else set()
     return tuple(sorted(members | {0})) if 0 in members or not members else (0,)
 
 
 def days_left(not_after: int, now_s: int) -> int:
-    """Whole days until a certificate ends; negative when it has."""
+    """Returns the whole days until a certificate expires; negative after that."""
     return (not_after - now_s) // 86_400

@@ -1,5 +1,5 @@
-"""Reads the files of certificates and keys, and tells when one has changed. What was read is kept
-(strongbox.py says why)."""
+"""Reads the files of certificates and keys, and notices when one has changed. The contents are
+kept; strongbox.py says why."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from l4lb.config.bounds import PEM_BYTES_MAX
 
 
 class Stamp(NamedTuple):
-    """A state of a file, followed through symbolic links."""
+    """The state of a file, followed through symbolic links."""
 
     device: int
     inode: int
@@ -20,7 +20,7 @@ class Stamp(NamedTuple):
 
 
 def stamp(path: str) -> Stamp | None:
-    """None if the file cannot be looked at."""
+    """Returns the state of a file; None if it cannot be looked at."""
     try:
         found = os.stat(path)
     except OSError:
@@ -32,8 +32,8 @@ class Files:
     """The files that were read, by path."""
 
     def __init__(self, told: Mapping[str, Any] | None = None, *, pinned: bool = False) -> None:
-        """told: what was in force before (`in_force`). pinned: that is what these files say,
-        whatever they hold by now."""
+        """told: the files that were in force before (`in_force`). pinned: these contents count,
+        whatever the files contain by now."""
         self._kept: dict[str, tuple[Stamp | None, bytes]] = {
             path: (Stamp(*known) if known else None, content.encode("latin-1"))
             for path, (known, content) in (told or {}).items()
@@ -41,8 +41,8 @@ class Files:
         self._pinned = set(self._kept) if pinned else set()
 
     def read(self, path: str) -> bytes:
-        """Its content; that of before if it is the same file still. Raises ValueError with what is
-        wrong, for people."""
+        """Returns a file's content: the kept one if the file has not changed or is gone. Raises
+        ValueError with the error for people."""
         if path in self._pinned:
             return self._kept[path][1]
         now = stamp(path)
@@ -54,15 +54,15 @@ class Files:
         return content
 
     def stamps_read(self) -> dict[str, Stamp | None]:
-        """The state of each when it was read."""
+        """Returns the state of each file when it was read."""
         return {path: known for path, (known, _) in self._kept.items()}
 
     def settle(self, paths: Iterable[str]) -> None:
-        """All others than these are forgotten."""
+        """Forgets all files but these."""
         self._kept = {path: self._kept[path] for path in paths if path in self._kept}
 
     def in_force(self) -> dict[str, Any]:
-        """What was read last, as plain data."""
+        """Returns the contents that were read last, as plain data."""
         return {
             path: [known, content.decode("latin-1")]
             for path, (known, content) in self._kept.items()

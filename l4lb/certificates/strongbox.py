@@ -1,12 +1,13 @@
-"""The strongbox: memory files with what a child has read of certificates and keys.
+"""The strongbox: memory files with the certificates and keys that a child has read.
 
-The supervisor has their descriptors and never their content: children read, try and write, the
-kernel copies into the vault. So a private key is in the memory of workers and of nobody else.
+The supervisor has the descriptors of the memory files and never reads them. Children read, test and
+write the contents, and the kernel copies them into the vault. A private key is therefore in the
+memory of workers and of no other process.
 
-A box has a bundle, and behind it the files that it is made of: a service that gave up root's
-rights can go on with a key that only root may read, until that file changes. An upgrade hands the
-box on: the program that takes over needs neither those rights nor files that fit one another at
-that moment.
+A box contains a bundle and, behind it, the files from which the bundle was made. A service that
+gave up root's rights can thus go on with a key that only root may read, until that file changes. An
+upgrade passes the box on: the new program needs neither those rights nor files that match each
+other at that moment.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from l4lb.config.model import Config
 from l4lb.config.origin import Finding
 from l4lb.native.tls_rows import Certificate
 
-COPY_BYTES = 1 << 30  # of one call of sendfile
+COPY_BYTES = 1 << 30  # maximum for one call of sendfile
 
 
 class Box(NamedTuple):
-    """An open memory file; files_at: where its files begin, behind the bundle."""
+    """An open memory file. files_at: where the files begin, behind the bundle."""
 
     fd: int
     files_at: int = 0
@@ -39,23 +40,24 @@ class Box(NamedTuple):
         return cls(fd)
 
     def files(self, *, pinned: bool) -> Files:
-        """For a child: its files; pinned: whatever is on the disk by now."""
+        """Returns the box's files; only a child calls this. pinned: these contents count, whatever
+        is on the disk by now."""
         size = os.fstat(self.fd).st_size - self.files_at
         return Files(json.loads(read_all(self.fd, size, self.files_at)), pinned=pinned)
 
 
 class Answer(NamedTuple):
-    """What the child that filled a box says: no secret is in it."""
+    """The answer of the child that filled a box. It contains no secret."""
 
     bundle_bytes: int
     bundle_sha256: str
     certificates: list[Loaded]
-    stamps: dict[str, Stamp | None]  # of the files, when they were read
+    stamps: dict[str, Stamp | None]  # states of the files when they were read
 
 
 def fill(config: Config, profiles: Profiles, old: Box, fd: int, *, pinned: bool) -> bytes:
-    """For a child: reads what config names, or has it from the old box, and fills the file fd.
-    Returns what `understood` reads."""
+    """Reads the files that config names, or takes them from the old box, and fills the memory file
+    fd; only a child calls this. Returns the data that `understood` reads."""
     files = old.files(pinned=pinned)
     bundle, found = gather(config, files, profiles)
     if found:
@@ -79,7 +81,7 @@ def _told(bundle: Bundle, files: Files) -> dict[str, Any]:
 
 
 def understood(said: bytes) -> Answer | list[Finding]:
-    """What the child said: or everything that is wrong."""
+    """Returns the child's answer, or all errors that it found."""
     told = json.loads(said)
     if "found" in told:
         return [Finding(tuple(path), message, hint) for path, message, hint in told["found"]]
@@ -97,7 +99,7 @@ def _facts(told: Iterable[Any]) -> Certificate:
 
 
 def read_all(fd: int, size: int, at: int) -> bytes:
-    """Raises OSError if the file is shorter."""
+    """Returns `size` bytes from `at`. Raises OSError if the file is shorter."""
     data = bytearray()
     while len(data) < size:
         part = os.pread(fd, size - len(data), at + len(data))
@@ -108,7 +110,7 @@ def read_all(fd: int, size: int, at: int) -> bytes:
 
 
 def copy(to: int, to_at: int, source: int, count: int) -> None:
-    """Copies the beginning of one file to a place of another, by the kernel. Raises OSError."""
+    """Makes the kernel copy the beginning of one file to a place in another. Raises OSError."""
     os.lseek(to, to_at, os.SEEK_SET)
     done = 0
     while done < count:
@@ -119,14 +121,15 @@ def copy(to: int, to_at: int, source: int, count: int) -> None:
 
 
 def copied(source: int) -> int:
-    """Another memory file with the content of one. Raises OSError."""
+    """Returns a new memory file with the content of another. Raises OSError."""
     fd = os.memfd_create("l4lb-strongbox", os.MFD_CLOEXEC)
     copy(fd, 0, source, os.fstat(source).st_size)
     return fd
 
 
 def carried_files(told: Mapping[str, Any]) -> int:
-    """A box's file with the files that a program of an earlier version handed over as data."""
+    """Returns a box's memory file with the files that an earlier version of the program passed on
+    as data."""
     fd = os.memfd_create("l4lb-strongbox", os.MFD_CLOEXEC)
     with os.fdopen(os.dup(fd), "wb") as file:
         file.write(json.dumps(told).encode())
@@ -134,7 +137,7 @@ def carried_files(told: Mapping[str, Any]) -> int:
 
 
 def paths_of(config: Config) -> set[str]:
-    """Every file that the configuration's TLS names."""
+    """Returns every file that the configuration's TLS settings name."""
     found: set[str | None] = set()
     for listener in config.listeners.values():
         if listener.tls is not None:

@@ -1,9 +1,10 @@
-"""The vault: a memory file with ticket keys and the bundle, from the supervisor to the workers.
+"""The vault: a memory file with ticket keys and the bundle, written by the supervisor for the
+workers.
 
-Only they have its descriptor, so neither the shared table nor a file system ever has a private key.
-A worker reads it when it starts, when it has no Python any more, and after rights were given up.
-The supervisor has it filled by the kernel and never reads it. Its layout is csrc/run/vault.h's;
-the sequence number is odd while it is written.
+Only these processes have its descriptor, so neither the shared table nor a file system ever
+contains a private key. A worker reads the vault at its start, after it has left Python, and after
+rights were given up. The supervisor makes the kernel fill it, and never reads it. csrc/run/vault.h
+has its layout. The sequence number in it is odd during a write.
 """
 
 from __future__ import annotations
@@ -16,17 +17,17 @@ from l4lb.native import tls
 
 HEAD = struct.Struct("=5Q")
 KEY_BYTES = 80  # a name of 16 bytes, a cipher key and a MAC key of 32 each
-KEYS = 3  # of session tickets: in use, the one before, and the next, which workers already know
+KEYS = 3  # ticket keys: the one in use, the one before, and the next one
 
 
 def make_ticket_keys(fd: int) -> bytes:
-    """For a child: new keys, in the order that workers expect."""
+    """Writes new keys, in the order that workers expect; only a child calls this."""
     os.pwrite(fd, os.urandom(KEYS * KEY_BYTES), 0)
     return b""
 
 
 def rotate_ticket_keys(fd: int) -> bytes:
-    """For a child: the next key comes into use; the one before is forgotten."""
+    """Puts the next key into use and forgets the oldest; only a child calls this."""
     known = os.pread(fd, KEYS * KEY_BYTES, 0)
     in_use, following = known[:KEY_BYTES], known[2 * KEY_BYTES :]
     os.pwrite(fd, following + in_use + os.urandom(KEY_BYTES), 0)
@@ -34,7 +35,7 @@ def rotate_ticket_keys(fd: int) -> bytes:
 
 
 class Vault:
-    """Owns the memory file."""
+    """The owner of the memory file."""
 
     def __init__(self) -> None:
         self.fd = os.memfd_create("l4lb-vault", os.MFD_CLOEXEC)
@@ -42,7 +43,7 @@ class Vault:
         self._keys_generation = 0
 
     def write(self, keys_fd: int, bundle_fd: int, bundle_bytes: int, generation: int) -> None:
-        """Replaces all of it; generation: of the bundle."""
+        """Replaces the whole content. generation: the bundle's."""
         self._keys_generation += 1
         self._head(generation, bundle_bytes)
         copy(self.fd, tls.VAULT_KEYS_AT, keys_fd, KEYS * KEY_BYTES)
