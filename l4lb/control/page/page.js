@@ -1,8 +1,8 @@
-// The dashboard: one stream of states, shown. Text of others only ever becomes textContent.
+// The dashboard: shows a stream of states. Text from outside is only ever set as textContent.
 "use strict";
 
-const KEPT = 120; // states: two minutes
-const ROWS_MAX = 200; // of one pool; more are found by "show only"
+const KEPT = 120; // states that are kept: two minutes
+const ROWS_MAX = 200; // rows of one pool; "show only" finds others
 const states = [];
 const $ = (id) => document.getElementById(id);
 
@@ -57,7 +57,7 @@ function say(element, text, kind) {
   if (kind !== undefined && element.className !== kind) element.className = kind;
 }
 
-// A table whose rows stay the same elements while their key does: focus and selection survive.
+// A table that keeps the element of a row as long as its key exists: focus and selection survive.
 function fill(table, columns, rows, keyOf, caption) {
   if (!table.tHead) {
     if (caption) table.append(make("caption"));
@@ -116,7 +116,7 @@ function showTiles(s) {
   });
 }
 
-// ---- pictures -----------------------------------------------------------------------------------
+// ---- charts -------------------------------------------------------------------------------------
 
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -322,7 +322,7 @@ function showEvents(s) {
   list.dataset.mark = mark;
   list.replaceChildren(...newest.map((e) => {
     const { at, at_ms, kind, text: said, ...rest } = e;
-    // The text of a change says who, what and how it ended.
+    // The text of a change already says who made it, what it was, and how it ended.
     const about = kind === "change" ? "" : Object.entries(rest).map(([k, v]) => k + "=" + (typeof v === "object"
       ? JSON.stringify(v) : v)).join(" ");
     return make("li", {}, make("time", { dateTime: at || "", textContent: (at || "").slice(11, 19) }),
@@ -404,7 +404,7 @@ function receive(message) {
   heard = Date.now();
   if (states.length && s.at_ms <= states[states.length - 1].at_ms) return;
   s.byName = new Map(s.backends.map((b) => [b.pool + "/" + b.name, b]));
-  // What only the newest state is asked for is let go of.
+  // Frees the parts that are only shown of the newest state.
   if (states.length > 1) states[states.length - 2].byName = states[states.length - 2].backends = null;
   states.push(s);
   if (states.length > KEPT) states.shift();
