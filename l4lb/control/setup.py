@@ -1,4 +1,4 @@
-"""What the supervisor gives the control process at its start."""
+"""The settings that the supervisor gives the control process at its start."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The door to csrc/: the shared table and the worker's loop, as Python sees them."""
+"""Python's interface to csrc/: the shared table and the worker's loop."""

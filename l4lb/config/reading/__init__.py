@@ -1,1 +1,1 @@
-"""From files to plain data with positions, and to a configuration."""
+"""Reads files into plain data with positions, and the data into a configuration."""

@@ -1,1 +1,1 @@
-"""What can be wrong between values that are each right."""
+"""Checks between values of a configuration that are valid by themselves."""

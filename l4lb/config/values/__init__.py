@@ -1,1 +1,1 @@
-"""What one value of a configuration may be: each type, as text and as what is kept."""
+"""Types of single values in a configuration: their text, and the value that is kept."""

@@ -1,1 +1,2 @@
-"""Who asks: the admin socket, its protocol and client, and HTTP with the dashboard."""
+"""The servers of the control process: the admin socket with its protocol and client, and HTTP with
+the dashboard."""

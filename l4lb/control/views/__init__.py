@@ -1,1 +1,1 @@
-"""What operators see of the service: rows of the shared table as plain maps."""
+"""The service as operators see it: rows of the shared table as plain maps."""

@@ -1,4 +1,4 @@
-"""What operators see of a backend's health: its last check, its agent, and passive health. Pure."""
+"""A backend's health as operators see it: its last check, its agent, and passive health. Pure."""
 
 from __future__ import annotations
 

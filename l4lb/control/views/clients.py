@@ -1,4 +1,4 @@
-"""What operators see of clients: the busiest sources and the blocked ones. Pure, as overview.py
+"""Clients as operators see them: the busiest sources and the blocked ones. Pure, as overview.py
 is."""
 
 from __future__ import annotations

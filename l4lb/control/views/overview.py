@@ -1,5 +1,4 @@
-"""What operators see of the shared table: rows as plain maps, with the keys that docs/admin.md
-fixes.
+"""The shared table as operators see it: rows as plain maps, with the keys that docs/admin.md fixes.
 
 Pure: the table and the time are arguments. Ages are in milliseconds; keys that end in `_s` are in
 seconds.

@@ -1,4 +1,4 @@
-"""What operators see of TLS: certificates in force, and counts of handshakes."""
+"""TLS as operators see it: certificates in force, and counts of handshakes."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The supervisor's process and its children: the loop, forks, rights, the service manager."""
+"""The supervisor's process and its children: event loop, forks, rights, service manager."""

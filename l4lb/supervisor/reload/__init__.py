@@ -1,1 +1,2 @@
-"""Another configuration for a service that runs: read, compared, installed, or taken back."""
+"""Changes of the configuration at run time: it is read, compared, installed, and perhaps taken
+back."""

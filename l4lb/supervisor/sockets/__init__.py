@@ -1,1 +1,2 @@
-"""The sockets that others connect to: opened, given options, emptied before they close."""
+"""The sockets that others connect to: they are opened, get options, and are drained before they
+close."""

@@ -1,1 +1,1 @@
-"""The worker processes: started, told what to do, counted out, replaced."""
+"""The worker processes: they are started, sent commands, reaped and replaced."""

@@ -52,10 +52,10 @@ class Slot:
 
 @dataclass
 class _Asked:
-    """A request to workers. owed: the index of a worker once for each answer that is missing. done:
-    called once when none is missing. A dead worker's answers are not waited for."""
+    """A request to workers. missing: the index of a worker once for each answer that has not come.
+    done: called once when all have come. A dead worker's answers are not waited for."""
 
-    owed: list[int]
+    missing: list[int]
     done: Callable[[], None]
 
 
@@ -210,7 +210,7 @@ class Workers:
     def _after_fault(self, index: int) -> None:
         """Makes up for the failed handling of a worker's end, as far as others wait for it."""
         self._settle()
-        self._owes_nothing(index)
+        self._stop_waiting_for(index)
         if not self._stopping:
             self.start_one(index)
         elif self.alive == 0:
@@ -224,7 +224,7 @@ class Workers:
         stays = not self._stopping and not slot.leaving
         lost = self._table.end_worker(index, restarted=stays)
         self._settle()
-        self._owes_nothing(index)
+        self._stop_waiting_for(index)
         if not stays and (lost or how != "exited"):
             LOG.error("a worker ended early", worker=index, pid=child.pid, how=how, lost=lost)
         if self._stopping:
@@ -335,8 +335,8 @@ class Workers:
                 self.tell(index, mailbox.UNLISTEN, row=one.row, number=number, tag=one.tag)
 
         def too_late() -> None:
-            if asked.owed:
-                asked.owed.clear()
+            if asked.missing:
+                asked.missing.clear()
                 self._answered(number, -1)
 
         self._reactor.after(UNLISTEN_MS, too_late)
@@ -346,16 +346,16 @@ class Workers:
         asked = self._asked.get(number)
         if asked is None:
             return
-        if index in asked.owed:
-            asked.owed.remove(index)
-        if not asked.owed:
+        if index in asked.missing:
+            asked.missing.remove(index)
+        if not asked.missing:
             del self._asked[number]
             asked.done()
 
-    def _owes_nothing(self, index: int) -> None:
+    def _stop_waiting_for(self, index: int) -> None:
         """Ends the waiting for a worker's answers, because it has died."""
         for number, asked in list(self._asked.items()):
-            asked.owed[:] = [one for one in asked.owed if one != index]
+            asked.missing[:] = [one for one in asked.missing if one != index]
             self._answered(number, -1)
         self.hand_overs.died(index)
 
