@@ -1,1 +1,2 @@
-"""Which networks may come in: lists, run-time rules, blocks, and the sets they are built into."""
+"""Access control by network: lists, run-time rules, blocks, and the sets into which they are
+built."""

@@ -1,4 +1,4 @@
-"""Lists of networks: what is in a set, read from the configuration and from files."""
+"""Lists of networks: the content of a set, read from the configuration and from files."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ from l4lb.native import sets
 FILE_BYTES_MAX = 256 << 20
 
 Stamp = tuple[int, ...]
-Text = tuple[bytes, int]  # networks, one a line, and the value they have
+Text = tuple[bytes, int]  # networks, one in each line, and their value
 
 
 @dataclass(frozen=True)
 class Content:
-    """What is in a set: (networks as text, value) pairs, and (path, value) of files."""
+    """The content of a set. lists: pairs of networks as text and their value. files: pairs of a
+    path and the value of its networks."""
 
     lists: tuple[tuple[str, int], ...]
     files: tuple[tuple[str, int], ...] = ()
 
     @classmethod
     def of_access(cls, access: Access) -> Content:
-        """A listener's rules."""
+        """Returns the content for a listener's access list."""
         lists = ((access.allow, sets.ALLOW), (access.deny, sets.DENY))
         files = ((access.allow_file, sets.ALLOW), (access.deny_file, sets.DENY))
         return cls(
@@ -42,22 +43,22 @@ class Content:
 
     @classmethod
     def of_networks(cls, networks: Iterable[str]) -> Content:
-        """Networks that are only in it or not."""
+        """Returns the content of a set that networks are in or not in."""
         return cls((("\n".join(networks), sets.ALLOW),))
 
     @property
     def size(self) -> int:
-        """The bytes of its text, about; what cannot be looked at counts for nothing."""
+        """The approximate bytes of its text. A file that cannot be looked at counts as 0."""
         files = (_stamp(path) for path, _ in self.files)
         return sum(len(text) for text, _ in self.lists) + sum(one[2] for one in files if one)
 
     def texts(self) -> list[tuple[Text, str]]:
-        """Each text, and what to call it. Raises L4lbError."""
+        """Returns each text with a name for messages. Raises L4lbError."""
         found = [((text.encode(), value), "the configuration") for text, value in self.lists]
         for path, value in self.files:
             try:
                 about = os.stat(path)
-                if not stat.S_ISREG(about.st_mode):  # a pipe would be waited for
+                if not stat.S_ISREG(about.st_mode):  # why: reading a pipe would wait
                     raise L4lbError(f"the list of networks {path} is no file")
                 if about.st_size > FILE_BYTES_MAX:
                     raise L4lbError(f"{path} is larger than {FILE_BYTES_MAX >> 20} MiB")
@@ -70,7 +71,7 @@ class Content:
         return found
 
     def build(self, area: mmap.mmap, at: int) -> int:
-        """Builds it at this place; returns its bytes. Raises L4lbError."""
+        """Builds the set at this place. Returns its bytes. Raises L4lbError."""
         texts = self.texts()
         try:
             return sets.build(area, at, [text for text, _ in texts])
@@ -80,18 +81,19 @@ class Content:
             raise L4lbError(str(error)) from error
 
     def stamps(self) -> dict[str, Stamp]:
-        """What tells whether its files have changed; those that are not there are left out."""
+        """Returns by path the states that show whether a file has changed. Missing files are left
+        out."""
         return {path: seen for path, _ in self.files if (seen := _stamp(path)) is not None}
 
 
 def bad_line(error: sets.BadLineError, names: Sequence[str]) -> L4lbError:
-    """What is said of a line that is no network; names: of the texts."""
+    """Returns the error for a line that is no network. names: the names of the texts."""
     _, index, line = error.args
     return L4lbError(f"{names[index]}:{line}: this is no network or address")
 
 
 def check(config: Config) -> None:
-    """Reads every list that access rules name. Raises ConfigError with everything wrong."""
+    """Reads every list that access lists name. Raises ConfigError with all errors."""
     found: list[Finding] = []
     for name, listener in config.listeners.items():
         for key in ("allow_file", "deny_file"):
@@ -104,7 +106,7 @@ def check(config: Config) -> None:
 
 
 def _fault(path: str) -> str:
-    """What is wrong with a list; "": nothing."""
+    """Returns the error in a list; "" if there is none."""
     with mmap.mmap(-1, sets.HALF_BYTES) as area:
         try:
             Content((), ((path, sets.ALLOW),)).build(area, 0)
@@ -114,10 +116,10 @@ def _fault(path: str) -> str:
 
 
 def network_of(text: object) -> str:
-    """An address or network in canonical form; one of a single address is that address. Raises
-    AdminError."""
+    """Returns an address or network in canonical form; a network of one address becomes the
+    address. Raises AdminError."""
     try:
-        if "%" in str(text):  # a zone: no address of a client has one
+        if "%" in str(text):  # a zone index: clients' addresses have none
             raise ValueError
         network = unmapped(ipaddress.ip_network(str(text), strict=False))
     except ValueError:
@@ -129,7 +131,7 @@ def network_of(text: object) -> str:
 
 
 def term(args: Mapping[str, Any], now_ms: int) -> tuple[int | None, int | None]:
-    """How long a command is to hold (`for_ms`) and until when; None: for good. Raises
+    """Returns how long a command is in force (`for_ms`) and its end; None: it has no end. Raises
     AdminError."""
     for_ms = args.get("for_ms")
     if for_ms is None:
@@ -140,10 +142,10 @@ def term(args: Mapping[str, Any], now_ms: int) -> tuple[int | None, int | None]:
 
 
 def _stamp(path: str) -> Stamp | None:
-    """Changes when the file behind the path does; None: there is none."""
+    """Returns a value that changes when the file behind the path does; None: there is no file."""
     try:
         about = os.stat(path)
     except OSError:
         return None
-    # why st_ctime: a mode that was mended, or contents written with their old time kept.
+    # why st_ctime: it also shows a corrected mode, and content written with the old time kept.
     return (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)

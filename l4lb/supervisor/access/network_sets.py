@@ -1,12 +1,12 @@
-"""Sets of networks: which number each has, and when it is built anew.
+"""Sets of networks: their numbers in the table, and when each is built.
 
-A set is what several listeners may share: their access rules or trusted proxies, known by its
-content (network_lists.py); or one that has a name of its own, which is replaced in place (blocked
-sources, rules of run time). Files are looked at every second (their inode, size and times of
-change, symlinks followed); one that can no longer be read leaves the last good set in force, with
-a warning, and keeps no other set from being built.
+Several listeners may share a set: their access list or trusted proxies. Such a set is known by its
+content (network_lists.py). Other sets have a name and are replaced in place: blocked sources and
+run-time rules. Files are looked at every second (inode, size and times of change, through symbolic
+links). A file that cannot be read any more leaves its last good set in force, with a warning, and
+does not delay other sets.
 
-While the service runs, large sets are built in a child (set_builder.py), one after the other.
+While the service runs, children build large sets (set_builder.py), one after the other.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from l4lb.supervisor.access.set_builder import Batch, Build, DiedError
 from l4lb.supervisor.process.reactor import Reactor
 
 LOG = l4lb.log.get("supervisor")
-BUILD_HERE_BYTES = 128 << 10  # of text: some milliseconds
-RELEASE_MS = 500  # a look-up takes a microsecond
-RETRY_MS = 10_000  # after a child that died
+BUILD_HERE_BYTES = 128 << 10  # text that is built here, in some milliseconds
+RELEASE_MS = 500  # time until old sets are freed; a look-up takes a microsecond
+RETRY_MS = 10_000  # pause after a child that died
 
-LOOKS_MISSING = 2  # looks that find no file, before that is told
+LOOKS_MISSING = 2  # looks in a row without the file before it is reported
 
-Seen = Mapping[Content, dict[str, Stamp]]  # what told the files of sets apart
+Seen = Mapping[Content, dict[str, Stamp]]  # states of the files of sets
 Tell = Callable[[str, Mapping[str, Any]], None]
 
 
 class NetworkSets:
-    """All sets of one table. Set 0, the blocked sources, is somebody else's content."""
+    """All sets of one table. Set 0, the blocked sources, gets its content from blocks.py."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -48,18 +48,18 @@ class NetworkSets:
         self._reactor: Reactor | None = None
         self._tell: Tell = lambda _kind, _fields: None
         self._builds: list[Build] = []
-        self._looks = False  # a build that a changed file began is under way
+        self._looks = False  # a build because of changed files is under way
         self._retry_ms = 0
-        self._missing: dict[str, int] = {}  # files that are gone: for how many looks
+        self._missing: dict[str, int] = {}  # looks in a row that missed a file, by path
         self._prepared: Batch | None = None
 
     def start(self, reactor: Reactor, tell: Tell) -> None:
-        """The service runs: nothing takes long from now on."""
+        """Marks the begin of service: large sets are built by children from now on."""
         self._reactor = reactor
         self._tell = tell
 
     def stop(self) -> None:
-        """Ends what is being built."""
+        """Ends all builds."""
         for build in list(self._builds):
             build.abandon()
 
@@ -71,8 +71,8 @@ class NetworkSets:
         then: Callable[[], None],
         on_fault: Callable[[L4lbError], None],
     ) -> None:
-        """Builds what replace would take long for; then calls `then`, perhaps now, after which all
-        that it has not used is forgotten. Or on_fault."""
+        """Builds large new sets. Then calls `then`, at once or later, which uses them; sets that it
+        does not use are dropped after the call. Calls on_fault instead if a build fails."""
         fresh = dict.fromkeys(one for one in contents if one not in self._numbers)
         large = [one for one in fresh if one.size > BUILD_HERE_BYTES]
 
@@ -87,7 +87,8 @@ class NetworkSets:
 
     @contextlib.contextmanager
     def made(self, batch: Batch) -> Iterator[None]:
-        """What is replaced inside is not built where the batch has it; it is closed then."""
+        """Makes replace use the sets of this batch inside the block. Closes the batch at its
+        end."""
         self._prepared = batch
         try:
             yield
@@ -96,16 +97,18 @@ class NetworkSets:
             batch.close()
 
     def of_files(self) -> Iterator[tuple[Content, Mapping[str, Stamp], bytes]]:
-        """Each set in force that files are part of: what told those apart, and it as built."""
+        """Yields each set in force that comes from files: its content, the states of the files, and
+        the built set."""
         for content, number in self._numbers.items():
             if content.files:
                 yield content, self._stamps.get(number, {}), sets.exported(self._table, number)
 
     def replace(self, contents: Iterable[Content]) -> Mapping[Content, int]:
-        """Puts these sets in force, in place of those there were; returns their numbers. Those that
-        are no longer wanted go a second later: listeners may still name them.
+        """Puts these sets in force in place of the old ones. Returns their numbers. Unused old sets
+        are freed a second later, because listeners may still name them.
 
-        Raises L4lbError that names file and line; then nothing has changed."""
+        Raises L4lbError that names file and line; then nothing has changed.
+        """
         wanted = dict.fromkeys(contents)
         numbers = {Content(()): sets.BLOCKS} | {
             one: self._numbers[one] for one in wanted if one in self._numbers
@@ -120,7 +123,7 @@ class NetworkSets:
             changed = {numbers[one]: one for one in fresh}
             try:
                 self._build(changed, set(self._numbers.values()), self._prepared)
-            except L4lbError:  # perhaps there is no room for both
+            except L4lbError:  # there may be no room for old and new sets together
                 if set(self._numbers) <= set(numbers):
                     raise
                 self._build(changed, set(numbers.values()) - set(changed), self._prepared)
@@ -135,7 +138,7 @@ class NetworkSets:
         self._put({sets.BLOCKS: lists})
 
     def put(self, name: str, lists: Sequence[Text]) -> int:
-        """Replaces the set of this name, or makes it; returns its number. Raises L4lbError."""
+        """Replaces or makes the set of this name. Returns its number. Raises L4lbError."""
         try:
             number = self._named[name] if name in self._named else next(self._free())
         except StopIteration:
@@ -148,13 +151,13 @@ class NetworkSets:
         return number
 
     def drop(self, name: str) -> None:
-        """There is none of this name any more; nobody looks into it."""
+        """Drops the set of this name. No listener uses it any more."""
         self._leaving = self._named.pop(name, None) is not None or self._leaving
 
     # ---- time ----------------------------------------------------------------------------------
 
     def look_at_files(self) -> None:
-        """Builds the sets anew whose files have changed, and lets go of those that nobody wants."""
+        """Builds sets whose files have changed, and frees sets that nothing uses."""
         if self._leaving:
             self._leaving = False
             self._put({})
@@ -177,8 +180,8 @@ class NetworkSets:
         self._build_next(self._reactor, [stamps])
 
     def _look_for_missing(self) -> None:
-        """Tells once of files that are gone. why not at the first look: some are replaced by being
-        removed and written anew."""
+        """Reports files that are gone, once. why not at the first look: some programs replace a
+        file by removing and writing it."""
         files = {path for content in self._numbers for path, _ in content.files}
         gone = [path for path in sorted(files) if not os.path.exists(path)]
         self._missing = {path: self._missing.get(path, 0) + 1 for path in gone}
@@ -205,7 +208,7 @@ class NetworkSets:
                 self._retry_ms = monotonic_ms() + RETRY_MS
                 self._refuse({}, error)
                 self._build_next(reactor, [])
-            elif len(first) > 1:  # one of them is bad: which?
+            elif len(first) > 1:  # one set is bad: each is built by itself to find it
                 self._build_next(reactor, [{one: seen} for one, seen in first.items()])
             else:
                 self._refuse(first, error)
@@ -214,12 +217,13 @@ class NetworkSets:
         self._begin(reactor, list(first), done, fault)
 
     def _renew(self, stamps: Seen, batch: Batch | None) -> None:
-        """Puts sets in force whose files have changed; those that left meanwhile do not count."""
+        """Puts sets in force whose files have changed. Sets that were dropped meanwhile are
+        ignored."""
         changed = {self._numbers[one]: one for one in stamps if one in self._numbers}
         try:
             self._build(changed, set(self._numbers.values()) - set(changed), batch)
         except L4lbError as error:
-            if len(stamps) > 1:  # each for itself
+            if len(stamps) > 1:  # tries each set by itself
                 for content, seen in stamps.items():
                     self._renew({content: seen}, batch)
             else:
@@ -230,7 +234,7 @@ class NetworkSets:
         self._tell("networks_changed", {"files": files})
 
     def _refuse(self, stamps: Seen, error: L4lbError) -> None:
-        """Says so; of files in this state not again."""
+        """Reports the error, once for files in these states."""
         LOG.warning("a list of networks is not taken; the last good one holds", why=error.message)
         self._tell("networks_refused", {"why": error.message})
         for content, seen in stamps.items():
@@ -267,7 +271,7 @@ class NetworkSets:
     def _build(
         self, changed: Mapping[int, Content], kept: set[int], batch: Batch | None = None
     ) -> None:
-        """changed beside kept and all that have a name. Raises L4lbError."""
+        """Builds `changed`, and keeps `kept` and all sets that have a name. Raises L4lbError."""
         ready = {
             number: (batch.fd, *batch.places[content])
             for number, content in changed.items()

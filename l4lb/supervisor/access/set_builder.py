@@ -1,7 +1,6 @@
-"""Building large sets of networks beside the service: half a second of work for a million of them,
-in a child that writes into memory of its own. What it made is copied into the table by whoever
-asked for it; a child that dies or hangs has changed nothing.
-"""
+"""Builds large sets of networks in a child, which takes half a second for a million networks. The
+child writes into memory of its own, and the caller copies the sets into the table. A child that
+dies or hangs has changed nothing."""
 
 from __future__ import annotations
 
@@ -18,30 +17,30 @@ from l4lb.supervisor.process.job import Job, Outcome
 from l4lb.supervisor.process.reactor import Reactor
 
 BUILD_TIMEOUT_MS = 60_000
-ANSWER_MAX = 64 << 10  # bytes of what the child says
+ANSWER_MAX = 64 << 10  # maximum bytes of the child's answer
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Sets that are ready: (offset, bytes) of each in a memory file; and what told their files
-    apart before they were read."""
+    """Built sets: (offset, bytes) of each in a memory file; and the states of their files before
+    they were read."""
 
     fd: int
     places: Mapping[Content, tuple[int, int]]
     stamps: Mapping[Content, dict[str, Stamp]]
 
     def close(self) -> None:
-        """Gives the memory back."""
+        """Frees the memory."""
         os.close(self.fd)
 
 
 class DiedError(L4lbError):
-    """The child ended without an answer: another may succeed."""
+    """The child ended without an answer; another attempt may succeed."""
 
 
 class Build:
-    """Builds some sets; exactly one of on_done (who closes the batch) and on_fault is called,
-    later."""
+    """Builds some sets. Later exactly one of on_done (which must close the batch) and on_fault is
+    called."""
 
     def __init__(
         self,
@@ -63,11 +62,11 @@ class Build:
 
     @property
     def pid(self) -> int:
-        """The child's."""
+        """The child's pid."""
         return self._job.pid
 
     def abandon(self) -> None:
-        """Gives up and takes the child away; on_fault is called before this returns."""
+        """Kills and reaps the child; on_fault is called before this returns."""
         self._job.abandon()
 
     def _end(self, outcome: Outcome) -> None:

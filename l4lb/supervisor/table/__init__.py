@@ -1,1 +1,1 @@
-"""What the configuration says, written into the shared table."""
+"""Writes the configuration into the shared table."""

@@ -1,8 +1,8 @@
-"""Which row of a table of fixed size has each key. Pure: what is idle is asked.
+"""Assigns the rows of a table of fixed size to keys. Pure: the caller says which rows are idle.
 
-A key that goes leaves its row behind: the row still names it, sessions that came by it go on, and
-the key gets the same row, with its counts, when it comes back. A row is given to another key only
-when no fresh one is left, the one gone for longest first, and only if it is idle.
+A key that is removed keeps its row for a time: the row still has its name, live sessions go on, and
+the key gets this row with its counts when it comes back. Another key gets the row only if no unused
+row is left, and only if the row is idle. The key that was removed first loses its row first.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ class FullError(Exception):
 
 
 class RowAllocator(Generic[Key]):
-    """The rows 0 to size - 1. is_idle: has nothing that needs this row's old key? recycle: called
-    before a row is given to another key."""
+    """The rows 0 to size - 1. is_idle: returns whether nothing needs the row's old key any more.
+    recycle: called before a row is given to another key."""
 
     def __init__(
         self, size: int, *, is_idle: Callable[[int], bool], recycle: Callable[[int], None]
@@ -28,11 +28,11 @@ class RowAllocator(Generic[Key]):
         self._is_idle = is_idle
         self._recycle = recycle
         self._live: dict[Key, int] = {}
-        self._gone: dict[Key, int] = {}  # the one gone for longest first
+        self._gone: dict[Key, int] = {}  # removed keys, oldest first
         self._fresh = 0
 
     def __getitem__(self, key: Key) -> int:
-        """The row of a key that has one."""
+        """Returns the row of a key that has one."""
         return self._live[key]
 
     def __contains__(self, key: object) -> bool:
@@ -47,7 +47,8 @@ class RowAllocator(Generic[Key]):
         return self._gone
 
     def take(self, key: Key) -> tuple[int, bool]:
-        """A row for a key that has none; True if it is the one it had before. Raises FullError."""
+        """Gives a row to a key without one. Returns the row, and True if the key had this row
+        before. Raises FullError."""
         assert key not in self._live
         if key in self._gone:
             row = self._live[key] = self._gone.pop(key)
@@ -68,12 +69,12 @@ class RowAllocator(Generic[Key]):
         raise FullError
 
     def give(self, key: Key) -> int:
-        """The key goes. Returns the row it had."""
+        """Removes the key. Returns its row."""
         row = self._gone[key] = self._live.pop(key)
         return row
 
     def has_room(self, keys: Iterable[Key]) -> bool:
-        """Could all these keys, which have no row, be given one?"""
+        """Returns whether all these keys, which have no row, could get one."""
         needed = sum(key not in self._gone for key in keys)
         needed -= self._size - self._fresh
         if needed <= 0:

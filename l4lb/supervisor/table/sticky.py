@@ -1,6 +1,6 @@
-"""What an operator changes of stickiness: requests on the table's sticky entries.
+"""Changes of sticky entries by operators.
 
-Workers change entries too, at the same time; each change is one word of shared memory.
+Workers change entries at the same time. Each change is one word of shared memory.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _pool(table: Table, name: object) -> PoolRow:
 
 
 def put(table: Table, args: Mapping[str, Any]) -> dict[str, Any]:
-    """Lets a client belong to a backend."""
+    """Assigns a client to a backend."""
     pool, client = _pool(table, args.get("pool")), str(args.get("client"))
     backend = find_backend(table, f"{pool.name}/{args.get('backend')}")
     if not pool.sticky_ttl_ms:
@@ -39,7 +39,7 @@ def put(table: Table, args: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def clear(table: Table, args: Mapping[str, Any]) -> dict[str, Any]:
-    """Lets a client, or all of a pool, belong to nobody."""
+    """Removes the entry of a client, or all entries of a pool."""
     pool, client = _pool(table, args.get("pool")), str(args.get("client"))
     if client == "all":
         return {"pool": pool.name, "cleared": sticky.clear(table, pool.index)}
