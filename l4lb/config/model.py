@@ -10,18 +10,22 @@ docs/configuration.md and the JSON Schema contain.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
+from l4lb.config import bounds
 from l4lb.config.address import Address, Bind, BindRange, HostPort
 from l4lb.config.defaults import default_admin_path
 from l4lb.config.origin import Origin
+from l4lb.config.tables.admission import rows_of_routes
 from l4lb.config.tables.base import Model
 from l4lb.config.tables.health import Health, Passive
 from l4lb.config.tables.listener import Listener
 from l4lb.config.tables.pool import Backend, Pool
 from l4lb.config.tables.process import Limits, Log, Process
 from l4lb.config.tables.sticky import Sticky
+from l4lb.config.units import wrong
 from l4lb.config.values import common
 from l4lb.errors import Problem
 
@@ -29,6 +33,14 @@ __all__ = [
     "Address", "Backend", "Bind", "BindRange", "Config", "Health", "HostPort", "Limits",
     "Listener", "Log", "Passive", "Pool", "Process", "Sticky", "default_admin_path",
 ]  # fmt: skip
+
+
+def _few_routes(listeners: Mapping[str, Listener]) -> Mapping[str, Listener]:
+    rows = sum(rows_of_routes(listener.routes) for listener in listeners.values())
+    if rows > bounds.ROUTES_MAX:
+        most = f"more than {bounds.ROUTES_MAX}"
+        raise wrong(f"have {rows} routes, {most}, each name and network counted")
+    return listeners
 
 
 class Config(Model):
@@ -41,7 +53,9 @@ class Config(Model):
     """Further files of the configuration, as patterns (`*`), relative to this file."""
     process: Process = Field(default_factory=lambda: Process())
     limits: Limits = Limits()
-    listeners: Mapping[common.Name, Listener] = Field(default_factory=dict)
+    listeners: Annotated[Mapping[common.Name, Listener], AfterValidator(_few_routes)] = Field(
+        default_factory=dict
+    )
     pools: Mapping[common.Name, Pool] = Field(default_factory=dict)
 
     _origin: Origin = PrivateAttr(default_factory=Origin)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, model_validator
+from pydantic import BeforeValidator, model_validator
 
-from l4lb.config import bounds
 from l4lb.config.tables.base import Model
 from l4lb.config.units import wrong
 from l4lb.config.values import clients
@@ -42,15 +41,11 @@ class Route(Model):
         return self.sni is not None or self.alpn is not None
 
 
-def _few(routes: tuple[Route, ...]) -> tuple[Route, ...]:
-    if sum(_rows(route) for route in routes) > bounds.ROUTES_MAX:
-        raise wrong(f"are more than {bounds.ROUTES_MAX} routes, each name or network counted")
-    return routes
-
-
-def _rows(route: Route) -> int:
-    """The number of rows that the route has in the shared table."""
-    return len(route.sni or "1") * len(route.alpn or "1") * len(route.source or "1")
+def rows_of_routes(routes: tuple[Route, ...]) -> int:
+    """The number of rows that routes have in the shared table."""
+    return sum(
+        len(one.sni or "1") * len(one.alpn or "1") * len(one.source or "1") for one in routes
+    )
 
 
 class Access(Model):
@@ -83,5 +78,4 @@ class Access(Model):
 Routes = Annotated[
     tuple[Route, ...],
     BeforeValidator(clients.as_many, json_schema_input_type=list[Route]),
-    AfterValidator(_few),
 ]

@@ -185,6 +185,20 @@ def test_a_pool_that_no_listener_uses_is_a_warning_with_its_line() -> None:
     assert list(map(str, config.warnings)) == ["f.toml:6: pools.x: no listener uses this pool"]
 
 
+def test_routes_of_all_listeners_together_are_bounded() -> None:
+    def listeners(rows: int) -> dict[str, Any]:
+        route = {"sni": [f"n{number}.example" for number in range(rows)], "pool": "w"}
+        return {
+            name: {"bind": [f":{port}"], "pool": "w", "routes": [route]}
+            for port, name in enumerate(("a", "b"), 1)
+        }
+
+    pools = {"w": {"backends": ["h:1"]}}
+    build({"listeners": listeners(2_048), "pools": pools}, Origin())
+    with pytest.raises(ConfigError, match="listeners: have 4098 routes, more than 4096, each"):
+        build({"listeners": listeners(2_049), "pools": pools}, Origin())
+
+
 class TestPlainData:
     def test_it_reads_back_as_an_equal_configuration(self, everything: Config) -> None:
         plain = to_plain(everything)
