@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from l4lb.config.bounds import DURATION_UNITS, SHOWN_MAX
@@ -121,8 +121,31 @@ def check_bounds(value: int, bounds: tuple[int, int], unit: Unit | None = None) 
     raise wrong(f"must be at {word} {shape(limit)}, not {shape(value)}")
 
 
-def bounded_quantity(unit: Unit, bounds: tuple[int, int]) -> tuple[Any, ...]:
-    """Makes an `int` field a quantity: Annotated[int, *bounded_quantity(...)]."""
+def whole(bounds: tuple[int, int]) -> tuple[Any, ...]:
+    """Makes an `int` field a whole number within bounds: Annotated[int, *whole(...)]."""
+    least, most = bounds
+    return (
+        AfterValidator(lambda value: check_bounds(value, bounds)),
+        Field(json_schema_extra={"minimum": least, "maximum": most}),
+    )
+
+
+def duration(bounds: tuple[int, int]) -> tuple[Any, ...]:
+    """Makes an `int` field a duration in milliseconds."""
+    return _quantity(DURATION, bounds)
+
+
+def percent(bounds: tuple[int, int]) -> tuple[Any, ...]:
+    """Makes an `int` field a share in percent."""
+    return _quantity(PERCENT, bounds)
+
+
+def size(bounds: tuple[int, int]) -> tuple[Any, ...]:
+    """Makes an `int` field a number of bytes."""
+    return _quantity(SIZE, bounds)
+
+
+def _quantity(unit: Unit, bounds: tuple[int, int]) -> tuple[Any, ...]:
     schema = {
         "type": "string",
         "pattern": unit.pattern,

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from l4lb.config import bounds
 from l4lb.config.tables.base import Model
+from l4lb.config.units import duration, percent
 from l4lb.config.values import common
 
 # Which keys each type needs, and which others it reads; keys outside of both are errors.
@@ -65,11 +66,17 @@ class Discovery(Model):
     """http, consul, etcd: a file with the token that is sent. It is read again for each request."""
     family: Literal["auto", "any", "ipv4", "ipv6"] = "auto"
     """Address families that are used. auto: those that this host has a route to. any: all."""
-    interval_ms: common.DiscoveryInterval = Field(default=30 * bounds.SECOND_MS, alias="interval")
+    interval_ms: Annotated[int, *duration(bounds.DISCOVERY_INTERVAL_MS)] = Field(
+        default=30 * bounds.SECOND_MS, alias="interval"
+    )
     """Time between two requests to a source that does not report changes, and longest time between
     two attempts."""
-    timeout_ms: common.DiscoveryTimeout = Field(default=5 * bounds.SECOND_MS, alias="timeout")
+    timeout_ms: Annotated[int, *duration(bounds.DISCOVERY_TIMEOUT_MS)] = Field(
+        default=5 * bounds.SECOND_MS, alias="timeout"
+    )
     """How long one answer may take."""
-    max_shrink_percent: common.MaxShrink = Field(default=50, alias="max_shrink")
+    max_shrink_percent: Annotated[int, *percent(bounds.MAX_SHRINK_PERCENT)] = Field(
+        default=50, alias="max_shrink"
+    )
     """Part of the pool that one answer may remove. Larger losses are held back until health checks
     confirm them."""

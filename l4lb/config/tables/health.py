@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from l4lb.config import bounds
 from l4lb.config.tables.base import Model
+from l4lb.config.units import percent
 from l4lb.config.values import common
 from l4lb.config.values.health import (
     Command,
@@ -148,7 +149,9 @@ class Passive(Model):
     """Duration of the first ejection. It doubles with each further ejection."""
     max_eject_ms: common.Eject = Field(default=5 * bounds.MINUTE_MS, alias="max_eject")
     """Longest duration of an ejection."""
-    max_ejected_percent: common.MaxEjected = Field(default=50, alias="max_ejected")
+    max_ejected_percent: Annotated[int, *percent(bounds.MAX_EJECTED_PERCENT)] = Field(
+        default=50, alias="max_ejected"
+    )
     """Part of the pool's backends that may be ejected at one time."""
     reset_sources: Literal["several", "any"] = "several"
     """Which early resets count. "several": a reset of a session whose client had sent something

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -13,6 +13,7 @@ from l4lb.config.tables.base import Named
 from l4lb.config.tables.listener_limits import ListenerLimits
 from l4lb.config.tables.sockets import Sockets
 from l4lb.config.tables.tls import ListenerTls
+from l4lb.config.units import duration, whole
 from l4lb.config.values import clients, common, sockets
 
 
@@ -34,7 +35,7 @@ class Listener(Sockets, Named):
     """Protocol of the listener."""
     pool: str
     """Name of the pool that serves this listener."""
-    max_amplification: common.Amplification = 0
+    max_amplification: Annotated[int, *whole(bounds.AMPLIFICATION)] = 0
     """UDP: bytes sent to a client for each byte that it sent, until the client proves its address
     by a second datagram. Replies beyond this are dropped. 0: no limit."""
     max_sessions_per_source: common.Connections = 0
@@ -46,7 +47,7 @@ class Listener(Sockets, Named):
     routes: Routes = ()
     """Routes to other pools for some clients: by what they ask for, where they come from, or at
     random. The first route that matches decides. All other clients go to `pool`."""
-    handshake_timeout_ms: clients.HandshakeTimeout = Field(
+    handshake_timeout_ms: Annotated[int, *duration(bounds.HANDSHAKE_TIMEOUT_MS)] = Field(
         default=10 * bounds.SECOND_MS, alias="handshake_timeout"
     )
     """How long a client may take to send everything that is needed to choose a backend (PROXY

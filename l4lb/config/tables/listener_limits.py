@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from l4lb.config import bounds
 from l4lb.config.tables.base import Model
+from l4lb.config.units import duration, size
 from l4lb.config.values import clients, common
 
 
@@ -37,7 +39,7 @@ class RateLimit(Model):
 class BandwidthLimit(Model):
     """A limit of bytes a second, both directions together."""
 
-    limit: clients.BandwidthOf
+    limit: Annotated[int, *size(bounds.BYTES_PER_SECOND)]
     """Bytes a second, both directions together."""
     dry_run: bool = False
     """Only count the sessions that would have been slowed down."""
@@ -73,12 +75,14 @@ class ListenerLimits(Model):
     """Bytes a second of all sessions of each source together."""
     source_prefix: common.HashPrefix = (32, 64)
     """Number of bits of an IPv4 and of an IPv6 address that make a source."""
-    first_byte_timeout_ms: clients.FirstByteTimeout | None = Field(
+    first_byte_timeout_ms: Annotated[int, *duration(bounds.HANDSHAKE_TIMEOUT_MS)] | None = Field(
         default=None, alias="first_byte_timeout"
     )
     """How long a client may take to send its first byte. Absent: no limit. Not for protocols in
     which the server sends first."""
-    max_age_ms: clients.MaxAge | None = Field(default=None, alias="max_age")
+    max_age_ms: Annotated[int, *duration(bounds.MAX_AGE_MS)] | None = Field(
+        default=None, alias="max_age"
+    )
     """Maximum age of a session. It then ends when the data accepted by then is delivered. Absent:
     no limit."""
     max_age_jitter_percent: common.Jitter = Field(default=10, alias="max_age_jitter")

@@ -14,7 +14,7 @@ from l4lb.config.tables.quic import Quic
 from l4lb.config.tables.sockets import Sockets
 from l4lb.config.tables.sticky import Sticky
 from l4lb.config.tables.tls import PoolTls
-from l4lb.config.units import wrong
+from l4lb.config.units import duration, whole, wrong
 from l4lb.config.values import clients, common, sockets
 from l4lb.config.values.health import Command
 
@@ -67,9 +67,11 @@ def _as_backend(value: object) -> object:
 class Queue(Model):
     """Connection queue: clients wait here when all backends are at their max_connections."""
 
-    length: common.QueueLength = 1_000
+    length: Annotated[int, *whole(bounds.QUEUE_LENGTH)] = 1_000
     """Number of clients that may wait, over all workers. Further clients are turned away."""
-    timeout_ms: common.QueueTimeout = Field(default=5 * bounds.SECOND_MS, alias="timeout")
+    timeout_ms: Annotated[int, *duration(bounds.QUEUE_TIMEOUT_MS)] = Field(
+        default=5 * bounds.SECOND_MS, alias="timeout"
+    )
     """How long a client waits at most."""
 
 
@@ -102,29 +104,31 @@ class Pool(Sockets, Named):
     maglev_size: common.MaglevSize = 65_537
     """Number of slots of the maglev table, a prime: about a hundred times the number of backends,
     or more."""
-    slow_start_ms: common.SlowStart = Field(default=0, alias="slow_start")
+    slow_start_ms: Annotated[int, *duration(bounds.SLOW_START_MS)] = Field(
+        default=0, alias="slow_start"
+    )
     """Time over which the share of a backend that was added or that returned grows to its full
     value."""
     all_backups: bool = False
     """When no other backend is usable: share sessions among all backups, instead of using only the
     first usable one."""
-    connect_timeout_ms: common.ConnectTimeout = Field(
+    connect_timeout_ms: Annotated[int, *duration(bounds.CONNECT_TIMEOUT_MS)] = Field(
         default=2 * bounds.SECOND_MS, alias="connect_timeout"
     )
     """How long a backend may take to accept a connection."""
-    idle_timeout_given_ms: common.IdleTimeout | None = Field(
+    idle_timeout_given_ms: Annotated[int, *duration(bounds.IDLE_TIMEOUT_MS)] | None = Field(
         default=None,
         alias="idle_timeout",
         json_schema_extra={"x-l4lb-default": '`"10m"`, of UDP sessions `"30s"`'},
     )
     """A session ends if no byte is read and no byte is delivered, in either direction, for this
     long. Bytes that a slow reader takes from the kernel count as delivered."""
-    half_closed_timeout_ms: common.HalfClosedTimeout = Field(
+    half_closed_timeout_ms: Annotated[int, *duration(bounds.HALF_CLOSED_TIMEOUT_MS)] = Field(
         default=5 * bounds.MINUTE_MS, alias="half_closed_timeout"
     )
     """Replaces `idle_timeout` after one side has finished sending. The data sent before is still
     delivered."""
-    retries: common.Retries = 2
+    retries: Annotated[int, *whole(bounds.RETRIES)] = 2
     """Number of other backends that are tried when a backend cannot be reached, before any byte was
     forwarded."""
     when_all_down: Literal["refuse", "try_all"] = "refuse"

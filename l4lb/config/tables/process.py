@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -10,6 +10,7 @@ from l4lb.config import bounds
 from l4lb.config.defaults import default_admin_path, default_workers
 from l4lb.config.tables.base import Model
 from l4lb.config.tables.tls import ProcessTls
+from l4lb.config.units import duration, percent, whole
 from l4lb.config.values import common
 
 
@@ -27,7 +28,7 @@ class Log(Model):
     """Format of the access log. Absent: that of `format`."""
     access_errors_only: bool = False
     """Only sessions that did not end well have a line."""
-    access_one_in: common.OneIn = 1
+    access_one_in: Annotated[int, *whole(bounds.ONE_IN)] = 1
     """Of the sessions that ended well, one in this many has a line."""
     access_min_duration_ms: common.AccessDuration = Field(default=0, alias="access_min_duration")
     """Sessions that ended well have a line only if they lasted at least this long."""
@@ -76,7 +77,7 @@ class Process(Model):
     seccomp: Literal["auto", "on", "off"] = "auto"
     """Whether workers and the checker may make only the system calls on their lists. "auto": if the
     host has libseccomp. "on": the host must have libseccomp."""
-    drain_timeout_ms: common.DrainTimeout = Field(
+    drain_timeout_ms: Annotated[int, *duration(bounds.DRAIN_TIMEOUT_MS)] = Field(
         default=30 * bounds.SECOND_MS, alias="drain_timeout"
     )
     """How long a service that was told to end waits for its sessions to end."""
@@ -88,7 +89,7 @@ class Process(Model):
     the same backends. Absent: a random one at each start. A change takes effect at a restart."""
     log: Log = Log()
     tls: ProcessTls = ProcessTls()
-    watch_picks: common.WatchPicks = 64
+    watch_picks: Annotated[int, *whole(bounds.WATCH_PICKS)] = 64
     """Record one in this many choices of a backend, for `l4lb admin picks`. 0: none."""
     measure: bool = True
     """Keep histograms of sessions, for /metrics and the dashboard."""
@@ -112,12 +113,14 @@ class AutoBlock(Model):
 class Limits(Model):
     """Limits of the whole process, and the numbers of rows of the shared table."""
 
-    max_connections: common.MaxConnections = 100_000
+    max_connections: Annotated[int, *whole(bounds.MAX_CONNECTIONS)] = 100_000
     """Client connections at one time, over all workers."""
-    max_udp_sessions: common.MaxUdpSessions = 65_536
+    max_udp_sessions: Annotated[int, *whole(bounds.MAX_UDP_SESSIONS)] = 65_536
     """UDP sessions at one time, over all workers. When another one needs room, the session that has
     been idle for longest ends."""
-    udp_descriptors_percent: common.UdpDescriptors = Field(default=50, alias="udp_descriptors")
+    udp_descriptors_percent: Annotated[int, *percent(bounds.UDP_DESCRIPTORS_PERCENT)] = Field(
+        default=50, alias="udp_descriptors"
+    )
     """Share of a worker's file descriptors that UDP sessions may take, one each, if there is a UDP
     listener. The rest is for TCP."""
     shed: Literal["pressure", "limit", "off"] = "pressure"
@@ -125,17 +128,21 @@ class Limits(Model):
     file descriptors or memory; also at `max_connections`; or never, and then clients wait in the
     kernel's listen queue. Sessions idle for at least `shed_idle` end, the longest idle first, of
     the source with the most sessions, down to its fair share."""
-    shed_idle_ms: common.ShedIdle = Field(default=30 * bounds.SECOND_MS, alias="shed_idle")
+    shed_idle_ms: Annotated[int, *duration(bounds.SHED_IDLE_MS)] = Field(
+        default=30 * bounds.SECOND_MS, alias="shed_idle"
+    )
     """How long a session must have moved no byte before it can be ended by `shed`."""
     auto_block: AutoBlock | None = None
-    tarpit_time_ms: common.TarpitTime = Field(default=10 * bounds.SECOND_MS, alias="tarpit_time")
+    tarpit_time_ms: Annotated[int, *duration(bounds.TARPIT_MS)] = Field(
+        default=10 * bounds.SECOND_MS, alias="tarpit_time"
+    )
     """How long the refusal `tarpit` keeps a client waiting before it is reset."""
-    max_listeners: common.MaxListeners = 1_024
+    max_listeners: Annotated[int, *whole(bounds.MAX_LISTENERS)] = 1_024
     """Bound addresses; each port of a range counts."""
-    max_pools: common.MaxPools = 256
+    max_pools: Annotated[int, *whole(bounds.MAX_POOLS)] = 256
     """Pools."""
-    max_backends: common.MaxBackends = 4_096
+    max_backends: Annotated[int, *whole(bounds.MAX_BACKENDS)] = 4_096
     """Backends, over all pools."""
-    max_sticky: common.MaxSticky = 65_536
+    max_sticky: Annotated[int, *whole(bounds.MAX_STICKY)] = 65_536
     """Sticky clients that are remembered, over all pools. When there are more, those that were not
     seen for longest are forgotten."""

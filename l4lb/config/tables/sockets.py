@@ -6,7 +6,9 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
+from l4lb.config import bounds
 from l4lb.config.tables.base import Model
+from l4lb.config.units import duration
 from l4lb.config.values import sockets
 
 Value = int | str
@@ -48,7 +50,9 @@ class Sockets(Model):
         Keepalive | None,
         BeforeValidator(_as_keepalive, json_schema_input_type=bool | str | Keepalive),
     ] = None
-    user_timeout_ms: sockets.UserTimeout | None = Field(default=None, alias="user_timeout")
+    user_timeout_ms: Annotated[int, *duration(bounds.USER_TIMEOUT_MS)] | None = Field(
+        default=None, alias="user_timeout"
+    )
     """How long sent data may stay unacknowledged before the connection ends (TCP_USER_TIMEOUT, RFC
     5482). Absent: the host's setting."""
 

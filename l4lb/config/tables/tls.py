@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from l4lb.config import bounds
 from l4lb.config.tables.base import Model
-from l4lb.config.units import wrong
+from l4lb.config.units import duration, whole, wrong
 from l4lb.config.values import common, tls
 
 
@@ -56,7 +56,7 @@ class ListenerTls(Model):
     cannot be verified is always turned away."""
     tickets: bool = True
     """Clients may resume TLS sessions, with session tickets that every worker can decrypt."""
-    max_handshakes: common.MaxHandshakes = 0
+    max_handshakes: Annotated[int, *whole(bounds.MAX_HANDSHAKES)] = 0
     """TLS handshakes at one time, over all workers and addresses. Further clients wait. 0: no
     limit."""
     handshake_rate: common.HandshakeRate = 0
@@ -103,9 +103,13 @@ class PoolTls(Model):
 class ProcessTls(Model):
     """TLS settings of the whole service."""
 
-    ticket_lifetime_ms: tls.TicketLifetime = Field(default=bounds.HOUR_MS, alias="ticket_lifetime")
+    ticket_lifetime_ms: Annotated[int, *duration(bounds.TICKET_LIFETIME_MS)] = Field(
+        default=bounds.HOUR_MS, alias="ticket_lifetime"
+    )
     """How long a client can resume a TLS session. The key of session tickets changes at this
     interval, and the previous key stays valid for one more interval."""
-    watch_ms: tls.WatchInterval = Field(default=bounds.SECOND_MS, alias="watch")
+    watch_ms: Annotated[int, *duration(bounds.WATCH_MS)] = Field(
+        default=bounds.SECOND_MS, alias="watch"
+    )
     """How often the service looks at the files of certificates, keys and authorities for
     changes."""

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from l4lb.config import address, bounds
-from l4lb.config.units import DURATION, SIZE, bounded_quantity, check_bounds, shown, wrong
+from l4lb.config.units import check_bounds, shown, wrong
 from l4lb.config.values import common
 
 
@@ -124,10 +124,6 @@ RateOf = Annotated[
     AfterValidator(lambda n: check_bounds(n, bounds.NEW_PER_SECOND)),
     Field(json_schema_extra={"minimum": 1, "maximum": bounds.NEW_PER_SECOND[1]}),
 ]
-BandwidthOf = Annotated[int, *bounded_quantity(SIZE, bounds.BYTES_PER_SECOND)]
-FirstByteTimeout = Annotated[int, *bounded_quantity(DURATION, bounds.HANDSHAKE_TIMEOUT_MS)]
-MaxAge = Annotated[int, *bounded_quantity(DURATION, bounds.MAX_AGE_MS)]
-HandshakeTimeout = Annotated[int, *bounded_quantity(DURATION, bounds.HANDSHAKE_TIMEOUT_MS)]
 ProxyTlvs = Annotated[
     tuple[Literal["authority", "alpn", "unique_id", "crc32c", "received", "ssl"], ...],
     BeforeValidator(

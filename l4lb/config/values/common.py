@@ -1,7 +1,8 @@
 """Types of the model's fields: the form of a value in a file, and the value that is kept.
 
 Each type is an annotation, with functions that read, check and write back a value, and with its
-part of the JSON Schema. bounds.py has the bounds.
+part of the JSON Schema. bounds.py has the bounds. A number that only one key has says its unit and
+its bounds at the key: whole, duration, percent and size of units.py.
 """
 
 from __future__ import annotations
@@ -25,12 +26,13 @@ from l4lb.config import address, bounds
 from l4lb.config.address import Address, BindRange, HostPort
 from l4lb.config.units import (
     CHARACTERS,
-    DURATION,
     PERCENT,
-    bounded_quantity,
     check_bounds,
+    duration,
+    percent,
     shown,
     type_name,
+    whole,
     wrong,
 )
 
@@ -177,15 +179,6 @@ def _text(parse: Callable[[object], object], kind: str, example: str) -> tuple[A
     )
 
 
-def _whole(limits: tuple[int, int]) -> tuple[Any, ...]:
-    """Makes an integer field within limits."""
-    least, most = limits
-    return (
-        AfterValidator(lambda value: check_bounds(value, limits)),
-        Field(json_schema_extra={"minimum": least, "maximum": most}),
-    )
-
-
 FILLED = Field(min_length=1, max_length=bounds.ARRAY_MAX)
 Name = Annotated[str, AfterValidator(check_name)]
 AddressText = Annotated[Address, *_text(address.parse_backend, "address", "10.0.0.1:80")]
@@ -202,51 +195,24 @@ HttpHosts = Annotated[
     BeforeValidator(as_tuple, json_schema_input_type=Annotated[list[HostName], FILLED]),
 ]
 SyslogTarget = Annotated[str, *_text(_syslog_target, "string", "unix:/dev/log")]
-WatchPicks = Annotated[int, *_whole(bounds.WATCH_PICKS)]
-OneIn = Annotated[int, *_whole(bounds.ONE_IN)]
-AccessDuration = Annotated[int, *bounded_quantity(DURATION, bounds.ACCESS_DURATION_MS)]
+AccessDuration = Annotated[int, *duration(bounds.ACCESS_DURATION_MS)]
 Url = Annotated[str, *_text(_url, "string", "http://127.0.0.1:8500")]
 DiscoveryText = Annotated[str, *_text(_discovery_text, "string", "web.example")]
-Ttl = Annotated[int, *bounded_quantity(DURATION, bounds.TTL_MS)]
-DiscoveryInterval = Annotated[int, *bounded_quantity(DURATION, bounds.DISCOVERY_INTERVAL_MS)]
-DiscoveryTimeout = Annotated[int, *bounded_quantity(DURATION, bounds.DISCOVERY_TIMEOUT_MS)]
-MaxShrink = Annotated[int, *bounded_quantity(PERCENT, bounds.MAX_SHRINK_PERCENT)]
-Port = Annotated[int, *_whole(bounds.PORT)]
-Connections = Annotated[int, *_whole(bounds.CONNECTIONS_CAP)]
-Workers = Annotated[int, *_whole(bounds.WORKERS)]
-MaxConnections = Annotated[int, *_whole(bounds.MAX_CONNECTIONS)]
-MaxUdpSessions = Annotated[int, *_whole(bounds.MAX_UDP_SESSIONS)]
-MaxListeners = Annotated[int, *_whole(bounds.MAX_LISTENERS)]
-MaxPools = Annotated[int, *_whole(bounds.MAX_POOLS)]
-MaxBackends = Annotated[int, *_whole(bounds.MAX_BACKENDS)]
-UdpDescriptors = Annotated[int, *bounded_quantity(PERCENT, bounds.UDP_DESCRIPTORS_PERCENT)]
-QuicConfig = Annotated[int, *_whole(bounds.QUIC_CONFIG)]
-ServerIdLength = Annotated[int, *_whole(bounds.SERVER_ID_LENGTH)]
+Ttl = Annotated[int, *duration(bounds.TTL_MS)]
+Port = Annotated[int, *whole(bounds.PORT)]
+Connections = Annotated[int, *whole(bounds.CONNECTIONS_CAP)]
+Workers = Annotated[int, *whole(bounds.WORKERS)]
 ServerId = Annotated[str, *_text(_server_id, "string", "0a01")]
-Datagrams = Annotated[int, *_whole(bounds.DATAGRAMS)]
-Amplification = Annotated[int, *_whole(bounds.AMPLIFICATION)]
-MaxSticky = Annotated[int, *_whole(bounds.MAX_STICKY)]
-Weight = Annotated[int, *_whole(bounds.WEIGHT)]
-Retries = Annotated[int, *_whole(bounds.RETRIES)]
-Streak = Annotated[int, *_whole(bounds.RISE_FALL)]
-Failures = Annotated[int, *_whole(bounds.FAILURES)]
-MaxHandshakes = Annotated[int, *_whole(bounds.MAX_HANDSHAKES)]
-HandshakeRate = Annotated[int, *_whole(bounds.HANDSHAKE_RATE)]
-DrainTimeout = Annotated[int, *bounded_quantity(DURATION, bounds.DRAIN_TIMEOUT_MS)]
-ConnectTimeout = Annotated[int, *bounded_quantity(DURATION, bounds.CONNECT_TIMEOUT_MS)]
-IdleTimeout = Annotated[int, *bounded_quantity(DURATION, bounds.IDLE_TIMEOUT_MS)]
-HalfClosedTimeout = Annotated[int, *bounded_quantity(DURATION, bounds.HALF_CLOSED_TIMEOUT_MS)]
-TarpitTime = Annotated[int, *bounded_quantity(DURATION, bounds.TARPIT_MS)]
-ShedIdle = Annotated[int, *bounded_quantity(DURATION, bounds.SHED_IDLE_MS)]
-AutoBlockTime = Annotated[int, *bounded_quantity(DURATION, bounds.AUTO_BLOCK_MS)]
-HealthInterval = Annotated[int, *bounded_quantity(DURATION, bounds.HEALTH_INTERVAL_MS)]
-HealthTimeout = Annotated[int, *bounded_quantity(DURATION, bounds.HEALTH_TIMEOUT_MS)]
-Jitter = Annotated[int, *bounded_quantity(PERCENT, bounds.JITTER_PERCENT)]
-Eject = Annotated[int, *bounded_quantity(DURATION, bounds.EJECT_MS)]
-MaxEjected = Annotated[int, *bounded_quantity(PERCENT, bounds.MAX_EJECTED_PERCENT)]
-QueueLength = Annotated[int, *_whole(bounds.QUEUE_LENGTH)]
-QueueTimeout = Annotated[int, *bounded_quantity(DURATION, bounds.QUEUE_TIMEOUT_MS)]
-StickyTtl = Annotated[int, *bounded_quantity(DURATION, bounds.STICKY_TTL_MS)]
+Datagrams = Annotated[int, *whole(bounds.DATAGRAMS)]
+Weight = Annotated[int, *whole(bounds.WEIGHT)]
+Streak = Annotated[int, *whole(bounds.RISE_FALL)]
+Failures = Annotated[int, *whole(bounds.FAILURES)]
+HandshakeRate = Annotated[int, *whole(bounds.HANDSHAKE_RATE)]
+AutoBlockTime = Annotated[int, *duration(bounds.AUTO_BLOCK_MS)]
+HealthInterval = Annotated[int, *duration(bounds.HEALTH_INTERVAL_MS)]
+HealthTimeout = Annotated[int, *duration(bounds.HEALTH_TIMEOUT_MS)]
+Jitter = Annotated[int, *percent(bounds.JITTER_PERCENT)]
+Eject = Annotated[int, *duration(bounds.EJECT_MS)]
 HashSeed = Annotated[str, *_text(_hash_seed, "string", "kept secret")]
 HashPrefix = Annotated[
     tuple[int, int], BeforeValidator(_hash_prefix, json_schema_input_type=list[int])
@@ -265,8 +231,7 @@ HashBalance = Annotated[
         }
     ),
 ]
-MaglevSize = Annotated[int, *_whole(bounds.MAGLEV_SIZE), AfterValidator(_prime)]
-SlowStart = Annotated[int, *bounded_quantity(DURATION, bounds.SLOW_START_MS)]
+MaglevSize = Annotated[int, *whole(bounds.MAGLEV_SIZE), AfterValidator(_prime)]
 Binds = Annotated[
     tuple[BindText, ...],
     BeforeValidator(as_tuple, json_schema_input_type=Annotated[list[BindText], FILLED]),

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from l4lb.config import bounds
-from l4lb.config.units import DURATION, bounded_quantity, check_bounds, shown, wrong
+from l4lb.config.units import check_bounds, duration, shown, wrong
 from l4lb.config.values import clients, common
 
 # RFC 2474 (class selectors), 2597 (assured), 3246 (expedited), 5865 (voice-admit), 8622 (le).
@@ -74,7 +74,7 @@ Mark = Annotated[
     AfterValidator(lambda n: check_bounds(n, bounds.MARK)),
     Field(json_schema_extra={"minimum": bounds.MARK[0], "maximum": bounds.MARK[1]}),
 ]
-KeepaliveTime = Annotated[int, *bounded_quantity(DURATION, bounds.KEEPALIVE_MS)]
+KeepaliveTime = Annotated[int, *duration(bounds.KEEPALIVE_MS)]
 KeepaliveProbes = Annotated[
     int,
     AfterValidator(lambda n: check_bounds(n, bounds.KEEPALIVE_PROBES)),
@@ -85,7 +85,6 @@ KeepaliveProbes = Annotated[
         }
     ),
 ]
-UserTimeout = Annotated[int, *bounded_quantity(DURATION, bounds.USER_TIMEOUT_MS)]
 Sources = Annotated[
     tuple[common.IpText, ...],
     BeforeValidator(_one_or_many, json_schema_input_type=common.IpText | list[common.IpText]),

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from l4lb.config import address, bounds
-from l4lb.config.units import DURATION, bounded_quantity, shown, wrong
+from l4lb.config.units import shown, wrong
 from l4lb.config.values import clients
 
 
@@ -47,5 +47,3 @@ Protocols = Annotated[
     tuple[clients.Protocol, ...],
     BeforeValidator(clients.as_many, json_schema_input_type=list[clients.Protocol]),
 ]
-TicketLifetime = Annotated[int, *bounded_quantity(DURATION, bounds.TICKET_LIFETIME_MS)]
-WatchInterval = Annotated[int, *bounded_quantity(DURATION, bounds.WATCH_MS)]
