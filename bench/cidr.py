@@ -8,7 +8,7 @@ The networks are distinct and have the prefix lengths of routing tables: IPv4 /1
 allowed, half denied. Half of the addresses looked up are in random networks, the other half
 anywhere in those blocks.
 
-The loop is C (csrc/core/bulk.h) and looks each address up once, in random order. "In turn" waits
+The loop is C (bench/lib/lookups.c) and looks each address up once, in random order. "In turn" waits
 for each answer before the next look-up: this is the time of one look-up. "In a row" lets the
 processor overlap look-ups, as it can in a worker that has other work to do. "One load" is the time
 of a single load from a random place in as much memory, in the same rounds. It is the minimum cost
@@ -33,6 +33,7 @@ TOP = Path(__file__).resolve().parent.parent
 if str(TOP) not in sys.path:
     sys.path.append(str(TOP))
 
+from bench.lib.lookups import Lookups  # noqa: E402 - not a package that is installed
 from bench.lib.results import RESULTS, record  # noqa: E402 - not a package that is installed
 
 SET = 1
@@ -130,10 +131,11 @@ def measure(table: Table, kind: str, count: int, probes: int, rounds: int) -> Fi
     addresses = list(_probes(rng, networks, kind, probes))
     rng.shuffle(addresses)
     size = sets.set_bytes(table, SET)
+    lookups = Lookups(sets.exported(table, SET))
     ways: tuple[Callable[[], float], ...] = (
-        lambda: sets.finds(table, SET, addresses, in_turn=True)[1],
-        lambda: sets.finds(table, SET, addresses, in_turn=False)[1],
-        lambda: sets.loads(size, probes),
+        lambda: lookups.finds(addresses, in_turn=True),
+        lambda: lookups.finds(addresses, in_turn=False),
+        lambda: lookups.loads(probes),
     )
     taken = [[way() for way in ways] for _ in range(rounds)]
     by_way = list(zip(*taken, strict=True))

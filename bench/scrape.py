@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from l4lb.metrics.collector import About, Collector
-from l4lb.native import seen
+from l4lb.native import counts, seen
 from l4lb.native.rows import Address
 from l4lb.native.table import Table
 
@@ -24,6 +24,13 @@ if str(TOP) not in sys.path:
 from bench.lib.results import RESULTS, record  # noqa: E402 - not a package that is installed
 
 POOLS = 10
+MEASURED = {  # of one session
+    "measures": {
+        name: {"sum": 100, "counts": [1, *[0] * len(seen.bounds(name))]} for name in seen.MEASURES
+    },
+    "retransmits": [0, 0],
+    "sampled": 1,
+}
 
 
 def table_of(backends: int, workers: int) -> Table:
@@ -44,7 +51,8 @@ def table_of(backends: int, workers: int) -> Table:
     for worker in range(workers):
         table.start_worker(worker, pid=0, cpu=None, now_ms=0)
         for pool in range(POOLS):
-            seen.account(table, worker, "client_fin", pool=pool, backend=pool, connect_us=100)
+            counts.book_backend(table, pool, [1, 0, 0, 0, 0])
+            counts.book_pool(table, pool, MEASURED)
     return table
 
 

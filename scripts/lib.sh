@@ -166,6 +166,10 @@ print(*tomllib.load(open(sys.argv[1], "rb"))["build-system"]["requires"], sep="\
     local pip=("$python" -m pip install --quiet --disable-pip-version-check)
     "${pip[@]}" "${needs[@]}"
     # why: files that setuptools has left of a removed module would be installed again.
-    find "$top"/build/lib.*/ -name '*.py' -delete 2>/dev/null || true
+    find "$top"/build/lib.*/ -name '*.p*' -delete 2>/dev/null || true
+    local module
+    for module in "$top"/build/lib.*/l4lb/native/*.so; do
+        [ -e "$top/l4lb/native/$(basename "$module" | cut -d. -f1).pyx" ] || rm -f "$module"
+    done
     "${pip[@]}" --no-build-isolation "$top${1:+[$1]}"
 }

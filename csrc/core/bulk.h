@@ -1,4 +1,4 @@
-/* Picks and look-ups by the thousand: for the effect of a change on a pool (simulate), and for
+/* Picks by the thousand: for the effect of a change on a pool (simulate), and for
  * benchmarks.
  *
  * The code is that which serves clients. It runs on a table of the caller's own, or dry.
@@ -23,15 +23,5 @@ void l4_bulk_keys(const struct l4_table *table, uint32_t pool, uint64_t now_ms, 
  * once. Adds to counts, by backend. Returns how many picks found no backend. */
 uint32_t l4_bulk_picks(const struct l4_table *table, uint32_t pool, uint64_t now_ms, uint32_t count,
                        bool hold, uint32_t *counts);
-
-/* Looks addresses up in a set, one after the other. in_turn: the result of each look-up decides
- * the next address, so that no two look-ups overlap. Returns how many addresses have a value. */
-uint32_t l4_bulk_finds(const struct l4_table *table, uint32_t set, const struct l4_addr *addresses,
-                       uint32_t count, bool in_turn);
-
-/* Makes `count` loads from random places of `words` numbers, each of which says where the next
- * load is. This measures the memory alone, to compare with look-ups in a set of that size.
- * Returns the last number. */
-uint64_t l4_bulk_loads(const uint64_t *memory, uint64_t words, uint32_t count);
 
 #endif

@@ -16,11 +16,6 @@ static const struct l4_pick_ops *const algorithms[L4_BALANCE_COUNT] = {
     [L4_MAGLEV] = &l4_pick_maglev,
 };
 
-const char *l4_pick_name(unsigned balance)
-{
-    return balance < L4_BALANCE_COUNT ? algorithms[balance]->name : NULL;
-}
-
 static bool was_tried(const struct l4_pick_request *request, uint32_t backend)
 {
     for (uint32_t i = 0; i < request->tried_count; i++) {

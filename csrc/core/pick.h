@@ -71,9 +71,6 @@ struct l4_pick_answer l4_pick(const struct l4_table *table, const struct l4_pick
 bool l4_pick_this(const struct l4_table *table, const struct l4_pick_request *request,
                   uint32_t backend, bool in_drain);
 
-/* Returns the algorithm's name in the configuration and in reports; NULL past the last. */
-const char *l4_pick_name(unsigned balance);
-
 /* Can this backend get this request, in the context's tier? */
 enum l4_usable l4_pick_judge(struct l4_pick_context *context, uint32_t backend);
 

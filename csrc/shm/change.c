@@ -17,3 +17,11 @@ struct l4_addr l4_table_target(const struct l4_backend *backend, char *path)
     }
     return addr;
 }
+
+void l4_table_move(struct l4_backend *backend, const struct l4_addr *addr, const char *path)
+{
+    l4_seq_write(&backend->address_seq);
+    backend->addr = *addr;
+    memcpy(backend->path, path, sizeof backend->path);
+    l4_seq_written(&backend->address_seq);
+}

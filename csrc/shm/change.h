@@ -24,4 +24,8 @@ static inline struct l4_column *l4_table_gone(const struct l4_table *table)
  * set. */
 struct l4_addr l4_table_target(const struct l4_backend *backend, char *path);
 
+/* The supervisor's: gives a backend another address, also while workers connect to it. path has
+ * L4_PATH_MAX + 1 bytes. */
+void l4_table_move(struct l4_backend *backend, const struct l4_addr *addr, const char *path);
+
 #endif

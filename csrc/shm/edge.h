@@ -15,6 +15,7 @@
 #include "base/addr.h"
 #include "base/bounds.h"
 #include "shm/limits.h"
+#include "shm/settings.h"
 
 /* What a session must pass before the pick. A listener without any of these costs one load. */
 enum l4_edge_needs {
@@ -32,14 +33,10 @@ enum l4_edge_needs {
 enum { L4_SET_BLOCKS = 0 };                   /* the index of the set of blocked sources */
 enum { L4_ACCESS_ALLOW = 1, L4_ACCESS_DENY }; /* values in a set; the greater wins */
 
-struct l4_edge {                           /* a listener's requirements; supervisor */
-    _Atomic uint32_t needs;                /* enum l4_edge_needs */
-    _Atomic uint32_t handshake_timeout_ms; /* for everything that is read before the pick */
+struct l4_edge {            /* a listener's requirements; supervisor */
+    _Atomic uint32_t needs; /* enum l4_edge_needs: shm/needs.h */
+    L4_EDGE_SETTINGS(L4_FIELD)
     _Atomic uint32_t routes_at[2], routes_count[2]; /* in each half; the first match wins */
-    _Atomic uint32_t trusted_set; /* set of addresses that may send PROXY headers; L4_NONE: none */
-    _Atomic uint32_t access_set;  /* access list; L4_NONE: none */
-    _Atomic uint32_t rules_set;   /* run-time rules, looked up first; L4_NONE: none */
-    _Atomic uint32_t access_else_denied; /* 1: addresses in no network of the set are denied */
     struct l4_verdict access;
     struct l4_limits limits;
 };

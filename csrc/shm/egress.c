@@ -1,6 +1,7 @@
 #include "shm/egress.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 #include "shm/seq.h"
 #include "shm/table.h"
@@ -43,4 +44,16 @@ const struct l4_way *l4_egress_way(const struct l4_egress *egress, uint16_t fami
     }
     way->options.interface[L4_INTERFACE_MAX] = 0;
     return way;
+}
+
+void l4_egress_write(struct l4_egress *egress, const struct l4_egress *next)
+{
+    l4_seq_write(&egress->seq);
+    egress->transparent = next->transparent;
+    egress->sources4 = next->sources4;
+    egress->sources6 = next->sources6;
+    egress->options = next->options;
+    memcpy(egress->sources, next->sources, sizeof egress->sources);
+    L4_SET(egress->used, L4_GET(next->used));
+    l4_seq_written(&egress->seq);
 }

@@ -20,6 +20,9 @@ struct l4_egress {
     struct l4_addr sources[L4_SOURCES_MAX];
 };
 
+/* The supervisor's: puts other settings into force. The seq of next is not looked at. */
+void l4_egress_write(struct l4_egress *egress, const struct l4_egress *next);
+
 /* Fills way for one connection to a backend of this family, for this client. random spreads
  * connections over the addresses. Returns way, or NULL if there are no settings. */
 const struct l4_way *l4_egress_way(const struct l4_egress *egress, uint16_t family,

@@ -12,13 +12,11 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "shm/settings.h"
+
 /* The rule of a pool for passive health checks. */
 struct l4_passive_rule {
-    _Atomic uint32_t failures;     /* supervisor: failures in a row that eject; 0: no ejections */
-    _Atomic uint32_t eject_ms;     /* supervisor: duration of the first ejection */
-    _Atomic uint32_t max_eject_ms; /* supervisor: longest duration */
-    _Atomic uint32_t max_ejected_percent; /* supervisor: share of members ejected at one time */
-    _Atomic uint32_t several; /* supervisor: 1: resets count only from several sources */
+    L4_PASSIVE_SETTINGS(L4_FIELD)
     alignas(64) _Atomic uint32_t ejector; /* all: the worker that decides now, plus 1; 0: none */
 };
 

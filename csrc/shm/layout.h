@@ -40,12 +40,10 @@
 #include "shm/health.h"
 #include "shm/queue.h"
 #include "shm/secure.h"
+#include "shm/settings.h"
 #include "shm/state.h"
 #include "shm/talkers.h"
 #include "shm/udp.h"
-
-#define L4_MAGIC          0x31656c626174346cull /* "l4table1" */
-#define L4_LAYOUT_VERSION 1u
 
 /* Capacities, written once before the fork. */
 struct l4_caps {
@@ -63,9 +61,6 @@ struct l4_caps {
  * controls, can make it leave the table. In the table the plan has its own pages, which are
  * mapped read-only. */
 struct l4_plan {
-    uint64_t magic;
-    uint32_t version;
-    uint32_t header_bytes;
     struct l4_caps caps;
     uint64_t bytes; /* of the whole table */
     uint64_t listeners_at, pools_at, views_at, backends_at, workers_at, columns_at, tallies_at,
@@ -89,25 +84,18 @@ struct l4_header {
     _Atomic uint64_t generation;      /* supervisor: generation of the configuration, from 1 */
     _Atomic uint32_t workers_high;    /* supervisor: one past the highest worker index ever used */
     _Atomic uint32_t backends_high;   /* supervisor: one past the highest backend index ever used */
-    _Atomic uint32_t max_connections; /* supervisor: limit over all workers */
-    _Atomic uint64_t drain_timeout_ms;  /* supervisor: for workers whose supervisor is gone */
-    _Atomic uint32_t checker_pid;       /* supervisor */
-    _Atomic uint64_t checker_beat_ms;   /* checker: CLOCK_MONOTONIC of its last sign of life */
-    _Atomic uint32_t sources_used;      /* all: 1 once a source was counted */
-    _Atomic uint32_t blocks;            /* supervisor: number of rows of blocked sources */
-    _Atomic uint32_t sets_generation;   /* supervisor */
+    _Atomic uint32_t checker_pid;     /* supervisor */
+    _Atomic uint64_t checker_beat_ms; /* checker: CLOCK_MONOTONIC of its last sign of life */
+    _Atomic uint32_t sources_used;    /* all: 1 once a source was counted */
+    _Atomic uint32_t blocks;          /* supervisor: number of rows of blocked sources */
+    _Atomic uint32_t sets_generation; /* supervisor */
     struct l4_verdict block_verdict[2]; /* what the two rules for blocked sources do, by the low bit
                                            of the value in the set */
-    _Atomic uint32_t tarpit_ms; /* supervisor: how long a client is kept waiting in the tarpit */
     _Atomic uint32_t routes_generation; /* supervisor: its low bit is the half of routes in force */
     struct l4_hash_key hash_key; /* supervisor, before the fork: key of all hashes of clients */
 
-    _Atomic uint32_t max_udp_sessions;  /* supervisor: limit over all workers */
-    _Atomic uint32_t udp_share_percent; /* supervisor: UDP sessions' share of descriptors */
-    _Atomic uint32_t udp_seed;          /* supervisor, before the fork: key of core/steer.h */
-    _Atomic uint32_t shed_idle_ms;      /* supervisor: sessions idle for this long may be ended when
-                                           others find no room; 0: never */
-    _Atomic uint32_t shed_at_limit;     /* supervisor: 1: load shedding at max_connections too */
+    _Atomic uint32_t udp_seed;  /* supervisor, before the fork: key of core/steer.h */
+    L4_TABLE_SETTINGS(L4_FIELD) /* supervisor */
 
     alignas(64) _Atomic uint32_t connections; /* all: clients admitted and not ended */
     _Atomic uint32_t udp_sessions;            /* all: UDP sessions not ended */
@@ -120,10 +108,9 @@ enum l4_protocol { L4_TCP, L4_UDP };
 /* A listener's address: one row for each bound address, several may have one name. */
 struct l4_listener {
     _Atomic uint32_t used;
-    uint32_t pool;
     char name[L4_NAME_MAX + 1];
     char bind[L4_PATH_MAX + 8]; /* the address as in the file, one port of a range */
-    uint8_t protocol;           /* enum l4_protocol */
+    L4_LISTENER_SETTINGS(L4_FIELD)
     struct l4_edge edge;
     struct l4_udp_door udp;
     struct l4_secure_rule secure;
@@ -151,16 +138,13 @@ enum l4_key_kind {
 
 /* What is hashed of a client. */
 struct l4_key_rule {
-    _Atomic uint32_t kind;    /* enum l4_key_kind */
-    _Atomic uint32_t prefix4; /* bits of an IPv4 source address that are hashed, 0..32 */
-    _Atomic uint32_t prefix6; /* bits of an IPv6 source address that are hashed, 0..128 */
+    L4_KEY_SETTINGS(L4_FIELD)
 };
 
 /* The rule of a pool for sticky sessions. The supervisor writes it. */
 struct l4_sticky_rule {
-    struct l4_key_rule key;    /* what identifies a client */
-    _Atomic uint32_t ttl_ms;   /* how long an entry stays after the last session; 0: not sticky */
-    _Atomic uint32_t in_drain; /* 1: a draining backend still gets its sticky clients */
+    struct l4_key_rule key; /* what identifies a client */
+    L4_STICKY_SETTINGS(L4_FIELD)
 };
 
 enum l4_all_down { L4_REFUSE, L4_TRY_ALL };
@@ -169,28 +153,12 @@ struct l4_pool {
     _Atomic uint32_t used;
     char name[L4_NAME_MAX + 1];
     struct l4_egress egress;
-    _Atomic uint32_t balance;
-    _Atomic uint32_t all_down;
-    _Atomic uint32_t retries;
-    _Atomic uint32_t connect_timeout_ms;
-    _Atomic uint32_t idle_timeout_ms;
-    _Atomic uint32_t half_closed_timeout_ms;
-
-    _Atomic uint32_t send_proxy; /* version of the PROXY header to backends; 0: none */
-    _Atomic uint32_t proxy_tlvs; /* enum l4_proxy_tlvs */
+    L4_POOL_SETTINGS(L4_FIELD)
+    struct l4_key_rule hash_rule; /* for ip_hash and maglev */
 
     /* A pool has two views; the low bit of view_generation says which one is in force. A reader
      * that finds the generation changed after it has read a view reads again. */
     _Atomic uint32_t view_generation;
-
-    _Atomic uint32_t max_connections;      /* supervisor; 0: no limit */
-    struct l4_key_rule hash_rule;          /* for ip_hash and maglev */
-    _Atomic uint32_t hash_balance_percent; /* largest load of a backend as a percentage of the mean;
-                                              0: no limit */
-    _Atomic uint32_t maglev_size;          /* number of slots, a prime; 0: no table is built */
-    _Atomic uint32_t all_backups;   /* 1: all backups share; 0: the first usable backup serves */
-    _Atomic uint32_t tls_profile;   /* TLS settings for its backends; 0: no TLS */
-    _Atomic uint32_t slow_start_ms; /* 0: a backend that returns has its whole weight at once */
 
     struct l4_udp_manners udp;
 

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/bounds.h"
+#include "shm/settings.h"
 
 enum l4_refusal { L4_REFUSE_REJECT, L4_REFUSE_DROP, L4_REFUSE_TARPIT };
 
@@ -44,11 +45,7 @@ enum l4_limit_kind {
 /* The limits of one listener. */
 struct l4_limits {
     struct l4_limit limits[L4_LIMITS];
-    _Atomic uint32_t prefix4, prefix6; /* bits of an address that identify a source */
-    _Atomic uint32_t first_byte_ms;    /* 0: none */
-    _Atomic uint32_t max_age_ms;       /* 0: none */
-    _Atomic uint32_t age_jitter; /* percentage that is taken off each max_age at most, at random */
-    _Atomic uint32_t head;       /* the row of the listener's address that has the counts */
+    L4_LIMITS_SETTINGS(L4_FIELD)
     alignas(64) _Atomic uint32_t inflight; /* all, through shm/count.h */
     _Atomic uint64_t full_ns;              /* all: token bucket of the rate limit */
 };

@@ -14,12 +14,13 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "shm/settings.h"
+
 struct l4_table;
 
 /* The queue of a pool. */
 struct l4_queue {
-    _Atomic uint32_t length;     /* supervisor: number of clients that may wait; 0: no queue */
-    _Atomic uint32_t timeout_ms; /* supervisor: how long a client waits at most */
+    L4_QUEUE_SETTINGS(L4_FIELD)
     alignas(64) _Atomic uint64_t turns; /* all: turns given out so far */
     _Atomic uint32_t waiting;           /* all, through shm/count.h: clients that wait */
 };

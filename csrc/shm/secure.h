@@ -10,13 +10,11 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "shm/settings.h"
+
 /* The TLS settings of one listener. */
 struct l4_secure_rule {
-    _Atomic uint32_t profile; /* supervisor: profile in the bundle; 0: no TLS */
-    _Atomic uint32_t most;    /* supervisor: handshakes at one time over all workers; 0: no limit */
-    _Atomic uint32_t interval_us; /* supervisor: average time between handshakes; 0: no limit */
-    _Atomic uint32_t burst_us;    /* supervisor: how much earlier than that a handshake may begin */
-    _Atomic uint64_t ends_s;      /* supervisor: Unix time at which its first certificate expires */
+    L4_TLS_SETTINGS(L4_FIELD)
     /* The next two words are used only in the row that has the listener's counts: shm/limits.h,
      * head. */
     _Atomic uint32_t shaking; /* all, through shm/count.h: handshakes in progress */

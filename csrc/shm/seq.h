@@ -32,4 +32,19 @@ static inline bool l4_seq_holds(const _Atomic uint32_t *seq, uint32_t begun)
     return !(begun & 1) && atomic_load_explicit(seq, memory_order_relaxed) == begun;
 }
 
+/* The writer, before the first word; also where a writer died inside a change. */
+static inline void l4_seq_write(_Atomic uint32_t *seq)
+{
+    const uint32_t now = atomic_load_explicit(seq, memory_order_relaxed);
+    atomic_store_explicit(seq, now | 1, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+}
+
+/* ... and after the last. */
+static inline void l4_seq_written(_Atomic uint32_t *seq)
+{
+    const uint32_t now = atomic_load_explicit(seq, memory_order_relaxed);
+    atomic_store_explicit(seq, now + 1, memory_order_release);
+}
+
 #endif

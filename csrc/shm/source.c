@@ -23,11 +23,6 @@ _Atomic uint64_t *l4_source_spent_ns(const struct l4_table *table, uint32_t sour
     return &l4_table_sources(table, source / L4_SOURCE_WAYS)->spent_ns[source % L4_SOURCE_WAYS];
 }
 
-uint32_t l4_source_sessions(const struct l4_table *table, uint32_t source)
-{
-    return (uint32_t)(atomic_load(word_of(table, source)) & COUNT_MASK);
-}
-
 /* Finds an entry that no source needs: without sessions, with full buckets. Returns
  * L4_SOURCE_WAYS if there is none. */
 static uint32_t spare(struct l4_source_group *group, uint64_t now_ns, uint64_t *word)

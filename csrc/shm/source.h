@@ -26,7 +26,4 @@ void l4_source_drop(const struct l4_table *table, uint32_t worker, uint32_t sour
 _Atomic uint64_t *l4_source_full_ns(const struct l4_table *table, uint32_t source);
 _Atomic uint64_t *l4_source_spent_ns(const struct l4_table *table, uint32_t source);
 
-/* Returns the number of the source's sessions over all workers. */
-uint32_t l4_source_sessions(const struct l4_table *table, uint32_t source);
-
 #endif

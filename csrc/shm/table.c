@@ -30,9 +30,6 @@ static bool caps_are_sound(const struct l4_caps *caps)
 static struct l4_plan plan_for(const struct l4_caps *caps)
 {
     struct l4_plan h = {
-        .magic = L4_MAGIC,
-        .version = L4_LAYOUT_VERSION,
-        .header_bytes = sizeof(struct l4_header),
         .caps = *caps,
         .view_bytes =
             whole_lines(sizeof(struct l4_view) + sizeof(uint16_t) * ((uint64_t)caps->backends +
@@ -118,21 +115,6 @@ int l4_table_create(struct l4_table *table, const struct l4_caps *caps)
     if (error)
         close(fd);
     return error;
-}
-
-int l4_table_attach(struct l4_table *table, int fd)
-{
-    struct l4_plan found;
-    struct stat about;
-    if (fstat(fd, &about))
-        return -errno;
-    if (pread(fd, &found, sizeof found, 0) != sizeof found || found.magic != L4_MAGIC ||
-        found.version != L4_LAYOUT_VERSION || !caps_are_sound(&found.caps))
-        return -EPROTO;
-    const struct l4_plan due = plan_for(&found.caps);
-    if (memcmp(&found, &due, sizeof due) != 0 || (uint64_t)about.st_size != due.bytes)
-        return -EPROTO;
-    return map(table, fd, &due);
 }
 
 void l4_table_close(struct l4_table *table)

@@ -1,8 +1,7 @@
-/* The memory of the shared table: made, checked and attached. Also functions from an index to a
- * row.
+/* The memory of the shared table, and functions from an index to a row.
  *
- * A table handle belongs to one process. l4_table_create and l4_table_attach map the table until
- * l4_table_close.
+ * A table handle belongs to one process. l4_table_create maps the table until l4_table_close; a
+ * child inherits both.
  */
 #ifndef L4_SHM_TABLE_H
 #define L4_SHM_TABLE_H
@@ -20,11 +19,6 @@ struct l4_table {
 /* Makes a zeroed table. Returns 0, -EINVAL if a capacity is 0 or above its bound, or -errno. */
 __attribute__((warn_unused_result)) int l4_table_create(struct l4_table *table,
                                                         const struct l4_caps *caps);
-
-/* Maps the table behind fd (and takes fd over) after it has checked magic, version and every size.
- * Returns 0, -EPROTO if it is not such a table, or -errno. After a failure fd still belongs to the
- * caller. */
-__attribute__((warn_unused_result)) int l4_table_attach(struct l4_table *table, int fd);
 
 void l4_table_close(struct l4_table *table);
 

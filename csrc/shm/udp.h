@@ -14,18 +14,11 @@
 
 #include "base/addr.h"
 #include "base/bounds.h"
+#include "shm/settings.h"
 
 /* The settings of a pool's UDP sessions. The supervisor writes them. */
 struct l4_udp_manners {
-    _Atomic uint32_t idle_ms;      /* idle timeout */
-    _Atomic uint32_t requests;     /* datagrams of a client in one session; 0: no limit */
-    _Atomic uint32_t responses;    /* answers to one datagram of a client; 0: no limit */
-    _Atomic uint32_t per_datagram; /* 1: each datagram of a client chooses its backend */
-    _Atomic uint32_t greets;       /* enum l4_udp_greets of run/udp_proxy_out.h */
-    _Atomic uint32_t keep_down;    /* 1: sessions stay with a backend that is down */
-    _Atomic uint32_t quic_id;      /* 1: QUIC connection ids name backends */
-    _Atomic uint32_t quic_config;  /* config_id: the upper 3 bits of an id's first octet */
-    _Atomic uint32_t quic_bytes;   /* length of the server ids in bytes */
+    L4_UDP_POOL_SETTINGS(L4_FIELD)
 };
 
 /* What a listener's pools need beyond plain sessions. */
@@ -38,10 +31,7 @@ enum l4_udp_ways {
 
 /* The settings of a UDP listener. The supervisor writes them. */
 struct l4_udp_door {
-    _Atomic uint32_t max_amplification; /* bytes out per byte in, unproven; 0: no limit */
-    _Atomic uint32_t max_per_source;    /* sessions of one address; 0: no limit */
-    _Atomic uint32_t ways;              /* enum l4_udp_ways */
-    _Atomic uint32_t no_privileged;     /* 1: source ports below 1024 are refused */
+    L4_UDP_DOOR_SETTINGS(L4_FIELD)
 };
 
 struct l4_server_id {

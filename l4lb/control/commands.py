@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from l4lb.config.bounds import WEIGHT
 from l4lb.control.command import (
     CHANGE,
     CHECKER,
@@ -52,6 +53,8 @@ FOR = Arg("for_ms", "time until the rule ends (default: no end)", int, option=Tr
           least=1, most=BLOCK_MAX_MS)  # fmt: skip
 BACKEND = Arg("backend", "POOL/NAME, as `backends` shows it", of="backend")
 POOL = Arg("pool", "the pool's name", of="pool")
+NEW_WEIGHT = Arg("weight", f"0 to {WEIGHT[1]} (default 1)", int, option=True, required=False,
+                 most=WEIGHT[1])  # fmt: skip
 LIMIT_PICKS = _limit("choices", PICKS_LIMIT, PICKS_MAX)
 FILE = Arg("file", "the configuration file (default: the file in force)", required=False,
            longest=PATH_MAX, path=True)  # fmt: skip
@@ -235,7 +238,7 @@ COMMANDS: Mapping[str, Command] = {
         Command(
             "weight",
             "Changes a backend's weight; weight 0 means no new sessions.",
-            (BACKEND, Arg("weight", "0 to 256", int, most=256)),
+            (BACKEND, Arg("weight", f"0 to {WEIGHT[1]}", int, most=WEIGHT[1])),
             by=SUPERVISOR,
         ),
         Command(
@@ -289,7 +292,7 @@ COMMANDS: Mapping[str, Command] = {
                 Arg(
                     "name", "the backend's name (default: its address)", option=True, required=False
                 ),
-                Arg("weight", "0 to 256 (default 1)", int, option=True, required=False, most=256),
+                NEW_WEIGHT,
             ),
             by=CHANGE,
         ),

@@ -14,7 +14,7 @@ from typing import Any
 
 NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.:\[\]-]+")
 NAME_MAX = 56  # bytes; shorter names are whole in messages
-WEIGHT_MAX = 256
+WEIGHT_MAX = 256  # = L4_WEIGHT_MAX
 RETRIES_MAX = 8
 WORKERS_MAX = 64
 NOBODY = "nobody"  # the pool of clients that are refused

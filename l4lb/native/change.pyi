@@ -22,9 +22,6 @@ def retire_backend(table: Table, index: int) -> None:
 def start_slowly(table: Table, index: int, now_ms: int) -> None:
     """A backend that came while the service runs has its weight by and by, where its pool says."""
 
-def set_listener_pool(table: Table, index: int, pool: int) -> None:
-    """New clients of a listener go to another pool."""
-
 def backend_is_idle(table: Table, index: int) -> bool:
     """Has it no sessions at all?"""
 

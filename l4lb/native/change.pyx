@@ -9,10 +9,9 @@ to the supervisor's book (csrc/shm/layout.h).
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcmp, memset
 
-from l4lb.native cimport c_edge as e
-from l4lb.native cimport c_l4 as c
-from l4lb.native cimport c_tls as t
-from l4lb.native.table cimport Table, _put_address, _put_text
+from l4lb.native cimport c
+from l4lb.native.memory cimport put_address, put_text
+from l4lb.native.table cimport Table
 
 
 def change_backend(Table table, index, *, pool, address, weight, max_connections, backup):
@@ -20,19 +19,18 @@ def change_backend(Table table, index, *, pool, address, weight, max_connections
     is not known, and its serial is a new one."""
     cdef c.l4_backend *row = table._backend(index)
     cdef c.l4_addr addr
-    path = address.path.encode()
-    _put_address(&addr, address.path or address.host, address.port)
-    moved = memcmp(&addr, &row.addr, sizeof(addr)) != 0 or <bytes>row.path != path
+    cdef char path[c.L4_PATH_MAX + 1]
+    memset(path, 0, sizeof(path))
+    put_text(path, sizeof(path), address.path)
+    put_address(&addr, address.path or address.host, address.port)
+    moved = memcmp(&addr, &row.addr, sizeof(addr)) or memcmp(path, row.path, sizeof(path))
     if moved:
-        row.address_seq |= 1
-        row.addr = addr
-        _put_text(row.path, sizeof(row.path), address.path)
-        row.address_seq += 1
+        c.l4_table_move(row, &addr, path)
     row.weight = weight
     row.max_connections = max_connections
-    row.flags = 1 if backup else 0
+    row.flags = c.L4_BACKUP if backup else 0
     if moved or not row.used:
-        row.health = 0
+        row.health = c.L4_UNKNOWN
         row.check_at_ms = 0
         row.check_streak = 0
         row.up_since_ms = 0
@@ -53,11 +51,6 @@ def start_slowly(Table table, index, now_ms):
     table._backend(index).ready_since_ms = now_ms
 
 
-def set_listener_pool(Table table, index, pool):
-    """New clients of a listener go to another pool."""
-    table._listener(index).pool = pool
-
-
 def backend_is_idle(Table table, index):
     """Has it no sessions at all?"""
     cdef c.l4_backend *row = table._backend(index)
@@ -68,7 +61,7 @@ def backend_is_idle(Table table, index):
 def listener_is_idle(Table table, index):
     """Are all its clients gone, and those of other addresses that are counted at this row?"""
     cdef c.l4_listener *row = table._listener(index)
-    if (<e.l4_listener *>row).edge.limits.inflight or (<t.l4_listener *>row).secure.shaking:
+    if row.edge.limits.inflight or row.secure.shaking:
         return False
     return not any(
         c.l4_table_tally(table.handle(), worker, index).active for worker in table._counted())
@@ -108,8 +101,8 @@ def fold_listener(Table table, index):
     """Before an idle row is given to another address. What was accepted is in the workers' rows;
     what counted towards its rates is forgotten."""
     cdef c.l4_listener *row = table._listener(index)
-    (<e.l4_listener *>row).edge.limits.full_ns = 0
-    (<t.l4_listener *>row).secure.next_us = 0
+    row.edge.limits.full_ns = 0
+    row.secure.next_us = 0
     for worker in table._counted():
         memset(c.l4_table_tally(&table.table, worker, index), 0, sizeof(c.l4_tally))
 

@@ -4,7 +4,6 @@
 Nothing here changes a table that serves: one pick is dry, many are made on a copy.
 """
 
-import ipaddress
 import socket
 import time
 
@@ -12,9 +11,8 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from l4lb.native cimport c_choose as ch
-from l4lb.native cimport c_l4 as c
-from l4lb.native cimport c_sticky as st
+from l4lb.native cimport c
+from l4lb.native.memory cimport put_ip
 from l4lb.native.table cimport Table
 from l4lb.native.rows import ExplainedBackend, Choice
 
@@ -25,25 +23,25 @@ def explain(Table table, pool, ip, port, name, now_ms):
     """What a client would get now. ip: "" for one over a unix socket; name: of TLS, or ""."""
     cdef c.l4_pool *row = table._pool(pool)
     cdef c.l4_addr addr
-    cdef st.l4_stick_client client
-    cdef ch.l4_pick_request request
-    cdef ch.l4_pick_context context
-    cdef ch.cbool stuck = False
+    cdef c.l4_stick_client client
+    cdef c.l4_pick_request request
+    cdef c.l4_pick_context context
+    cdef c.cbool stuck = False
     cdef bytes encoded = name.lower().removesuffix(".").encode("ascii", "replace")
-    _put_address(&addr, ip, port)
+    _put_client(&addr, ip, port)
     memset(&client, 0, sizeof(client))
     client.addr = &addr
     if encoded:
         client.name = encoded
         client.name_bytes = len(encoded)
-        client.name_hash = ch.l4_hash(&table.table.header.hash_key, client.name, len(encoded))
+        client.name_hash = c.l4_hash(&table.table.header.hash_key, client.name, len(encoded))
     memset(&request, 0, sizeof(request))
     request.pool = pool
     request.now_ms = now_ms
     request.dry = True
-    request.hash = ch.l4_key_hash(&table.table.header.hash_key, &row.hash_rule, &addr,
-                                  client.name_hash)
-    cdef ch.l4_pick_answer answer = ch.l4_stick_pick(&table.table, &request, &client, &stuck)
+    request.hash = c.l4_key_hash(&table.table.header.hash_key, &row.hash_rule, &addr,
+                                 client.name_hash)
+    cdef c.l4_pick_answer answer = c.l4_stick_pick(&table.table, &request, &client, &stuck)
     memset(&context, 0, sizeof(context))
     context.table = &table.table
     context.request = &request
@@ -56,22 +54,22 @@ def explain(Table table, pool, ip, port, name, now_ms):
         candidates.append(_candidate(table, &context, c.l4_view_members(view)[i], now_ms))
     slots = view.maglev if row.maglev_size else view.slots
     ticket = (row.ticket - view.first_ticket) % view.slots if view.slots else 0
-    slot = ch.l4_hash_below(request.hash, slots) if slots else 0
+    slot = c.l4_hash_below(request.hash, slots) if slots else 0
     cdef uint16_t *entries = c.l4_view_slots(&table.table, view)
     if row.maglev_size:
-        entries = ch.l4_view_maglev(&table.table, view)
+        entries = c.l4_view_maglev(&table.table, view)
     return Choice(
         None if answer.backend == c.L4_NONE else answer.backend, answer.full, TIERS[answer.tier],
         bool(stuck), f"{request.hash:016x}", slot, slots, entries[slot] if slots else None, ticket,
         view.slots, candidates)
 
 
-cdef _candidate(Table table, ch.l4_pick_context *context, uint32_t index, now_ms):
+cdef _candidate(Table table, c.l4_pick_context *context, uint32_t index, now_ms):
     cdef c.l4_backend *row = c.l4_table_backend(&table.table, index)
-    cdef int word = ch.l4_pick_judge(context, index)
-    usable = "yes" if word == ch.L4_USABLE else "full" if word == ch.L4_FULL else "no"
-    weight = ch.l4_pick_weight(context, row) / 1024
-    return ExplainedBackend(index, usable, weight, ch.l4_response_of(row, now_ms))
+    cdef int word = c.l4_pick_judge(context, index)
+    usable = "yes" if word == c.L4_USABLE else "full" if word == c.L4_FULL else "no"
+    weight = c.l4_pick_weight(context, row) / 1024
+    return ExplainedBackend(index, usable, weight, c.l4_response_of(row, now_ms))
 
 
 def copy_pool(Table table, pool, *, remove=(), add=(), weights=None):
@@ -81,7 +79,6 @@ def copy_pool(Table table, pool, *, remove=(), add=(), weights=None):
     their health, their state and their response times; connections and limits are left out.
     Returns the table and the original row (None: added) of each of its backends."""
     cdef c.l4_pool *row = table._pool(pool)
-    cdef c.l4_pool *to
     cdef c.l4_backend *one
     cdef uint32_t at_row
     kept, gone = [], set(remove)
@@ -92,13 +89,8 @@ def copy_pool(Table table, pool, *, remove=(), add=(), weights=None):
     cdef Table copy = Table((1, 1, 1, max(1, len(kept) + len(add)), 1))
     copy.table.header.hash_key = table.table.header.hash_key
     copy.table.header.workers_high = 1
-    to = copy._pool(0)
-    copy.set_pool(0, name="copy", balance="round_robin", when_all_down="refuse", retries=0,
-                  connect_timeout_ms=1, idle_timeout_ms=1, half_closed_timeout_ms=1,
-                  maglev_size=row.maglev_size, all_backups=bool(row.all_backups),
-                  slow_start_ms=0)
-    to.balance = row.balance
-    to.all_down = row.all_down
+    copy.set_pool(0, name="copy", balance=row.balance, when_all_down=row.all_down,
+                  maglev_size=row.maglev_size, all_backups=row.all_backups)
     for at, index in enumerate(kept):
         one = copy._backend(at)
         memcpy(one, c.l4_table_backend(&table.table, index), sizeof(c.l4_backend))
@@ -128,8 +120,8 @@ def keys(Table table, pool, count, now_ms):
         raise MemoryError
     try:
         with nogil:
-            ch.l4_bulk_keys(&table.table, index, now, many, chosen)
-        return [None if chosen[i] == ch.L4_BULK_NONE else chosen[i] for i in range(many)]
+            c.l4_bulk_keys(&table.table, index, now, many, chosen)
+        return [None if chosen[i] == c.L4_BULK_NONE else chosen[i] for i in range(many)]
     finally:
         free(chosen)
 
@@ -147,20 +139,17 @@ def picks(Table table, pool, count, now_ms, *, hold=False):
     try:
         started = time.perf_counter()
         with nogil:
-            ch.l4_bulk_picks(&table.table, index, now, many, kept, counts)
+            c.l4_bulk_picks(&table.table, index, now, many, kept, counts)
         seconds = time.perf_counter() - started
         return {i: counts[i] for i in range(backends) if counts[i]}, seconds
     finally:
         free(counts)
 
 
-cdef _put_address(c.l4_addr *to, ip, port):
+cdef _put_client(c.l4_addr *to, ip, port):
     memset(to, 0, sizeof(to[0]))
     if not ip:
         to.family = socket.AF_UNIX
         return
-    parsed = ipaddress.ip_address(ip)
-    packed = parsed.packed
-    to.family = socket.AF_INET if parsed.version == 4 else socket.AF_INET6
+    put_ip(to, ip)
     to.port = port
-    memcpy(to.ip, <const char *>packed, len(packed))

@@ -7,13 +7,10 @@ counted goes from one to the other by name (csrc/shm/layout.h says what each cou
 
 from libc.stdint cimport uint32_t
 
-from l4lb.native cimport c_edge as e
-from l4lb.native cimport c_l4 as c
-from l4lb.native cimport c_seen as s
-from l4lb.native cimport c_tls as t
+from l4lb.native cimport c
 from l4lb.native.table cimport Table
 from l4lb.native import edge, seen, tls, udp
-from l4lb.native.table import reasons
+from l4lb.native.snapshots import reasons
 
 
 def exported(Table table):
@@ -92,8 +89,8 @@ def _of_workers(Table table, indexes):
     for worker in indexes:
         row = table._worker(worker)
         counts = (row.accepted, row.restarts, row.lost, row.turns,
-                  (<e.l4_worker *>row).uncounted, (<e.l4_worker *>row).portless,
-                  s.l4_table_log(table.handle(), worker).ring.dropped)
+                  row.uncounted, row.portless,
+                  c.l4_table_log(table.handle(), worker).ring.dropped)
         found = {name: found[name] + count for name, count in zip(WORKER, counts)}
         for i in range(1, len(reasons)):
             if row.ended[i]:
@@ -125,13 +122,12 @@ def book_listener(Table table, index, counts):
     for reason, count in counts["ended"].items():
         if reason in reasons:
             book.ended[reasons.index(reason)] += count
-    cdef e.l4_tally *edges = <e.l4_tally *>book
     for reason, count in counts.get("dry_run", {}).items():
         if reason == "slowed":
-            edges.slowed[1] += count
+            book.slowed[1] += count
         elif reason in reasons:
-            edges.dry_run[reasons.index(reason) - <int>e.L4_REJECTED_FIRST] += count
-    edges.slowed[0] += counts.get("slowed", 0)
+            book.dry_run[reasons.index(reason) - <int>c.L4_REJECTED_FIRST] += count
+    book.slowed[0] += counts.get("slowed", 0)
     _book_shakes(table, index, counts.get("shakes", {}))
     if "udp" in counts:
         _book_udp(table, index, counts["udp"])
@@ -151,7 +147,7 @@ cdef _book_udp(Table table, uint32_t index, counts):
 
 
 cdef _book_shakes(Table table, uint32_t row, counts):
-    cdef t.l4_shakes *book = t.l4_table_shakes(&table.table, c.l4_table_book(&table.table), row)
+    cdef c.l4_shakes *book = c.l4_table_shakes(&table.table, c.l4_table_book(&table.table), row)
     book.full += counts.get("full", 0)
     book.resumed += counts.get("resumed", 0)
     book.failed += counts.get("failed", 0)
@@ -161,7 +157,7 @@ def book_pool(Table table, index, counts):
     """Adds to what was measured of a pool's sessions; a measure that this version keeps in other
     buckets is left out."""
     table._pool(index)
-    cdef s.l4_ledger *book = s.l4_table_ledger(
+    cdef c.l4_ledger *book = c.l4_table_ledger(
         table.handle(), c.l4_table_book(&table.table), index)
     cdef uint32_t measure, bucket
     for name, found in counts["measures"].items():
@@ -188,9 +184,9 @@ def book_workers(Table table, counts, index=None):
     book.restarts += counts["restarts"]
     book.lost += counts["lost"]
     book.turns += counts.get("turns", 0)
-    (<e.l4_worker *>book).uncounted += counts.get("uncounted", 0)
-    (<e.l4_worker *>book).portless += counts.get("portless", 0)
-    s.l4_table_log(table.handle(), index).ring.dropped += counts.get("log_dropped", 0)
+    book.uncounted += counts.get("uncounted", 0)
+    book.portless += counts.get("portless", 0)
+    c.l4_table_log(table.handle(), index).ring.dropped += counts.get("log_dropped", 0)
     for reason, count in counts["ended"].items():
         if reason in reasons:
             book.ended[reasons.index(reason)] += count

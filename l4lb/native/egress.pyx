@@ -10,14 +10,14 @@ import socket
 from libc.stdint cimport uint32_t
 from libc.string cimport memset
 
-from l4lb.native cimport c_egress as e
-from l4lb.native cimport c_l4 as c
-from l4lb.native.table cimport Table, _host, _put_address, _put_text
+from l4lb.native cimport c
+from l4lb.native.memory cimport host_of, put_address, put_text
+from l4lb.native.table cimport Table
 
 NAMES = ("mark", "dscp", "keepalive", "keepalive_idle_s", "keepalive_interval_s",
          "keepalive_probes", "user_timeout_ms", "transparent")  # enum l4_option
-assert len(NAMES) == <int>e.L4_OPTIONS
-SOURCES_MAX = <int>e.L4_SOURCES_MAX
+assert len(NAMES) == <int>c.L4_OPTIONS
+SOURCES_MAX = <int>c.L4_SOURCES_MAX
 
 
 class OptionError(OSError):
@@ -28,11 +28,11 @@ class OptionError(OSError):
         self.option = option
 
 
-cdef _put(e.l4_options *to, values):
+cdef _put(c.l4_options *to, values):
     memset(to, 0, sizeof(to[0]))
     for name, value in values.items():
         if name == "interface":
-            _put_text(to.interface, sizeof(to.interface), value)
+            put_text(to.interface, sizeof(to.interface), value)
         else:
             at = NAMES.index(name)
             to.values[<int>at] = value
@@ -42,24 +42,24 @@ cdef _put(e.l4_options *to, values):
 def apply(sock, values):
     """Sets these options, by NAMES and "interface" ("": none), on a TCP or UDP socket. Those that
     its kind does not have are passed over. Raises OptionError."""
-    cdef e.l4_options options
-    cdef e.l4_option failed = <e.l4_option>0
+    cdef c.l4_options options
+    cdef c.l4_option failed = <c.l4_option>0
     _put(&options, values)
-    error = e.l4_options_apply(&options, sock.fileno(), sock.family,
+    error = c.l4_options_apply(&options, sock.fileno(), sock.family,
                                sock.type == socket.SOCK_STREAM, &failed)
     if error:
         names = (*NAMES, "interface")
         raise OptionError(-error, names[<int>failed])
     if values.get("interface") == "" and sock.family != socket.AF_UNIX:
-        error = e.l4_option_interface(sock.fileno(), b"")
+        error = c.l4_option_interface(sock.fileno(), b"")
         if error:
             raise OptionError(-error, "interface")
 
 
 def read(sock):
     """What a socket has of each option that is its kind's, the interface not included."""
-    cdef e.l4_options options
-    e.l4_options_read(&options, sock.fileno(), sock.family, sock.type == socket.SOCK_STREAM)
+    cdef c.l4_options options
+    c.l4_options_read(&options, sock.fileno(), sock.family, sock.type == socket.SOCK_STREAM)
     return {name: options.values[<int>at] for at, name in enumerate(NAMES)
             if options.set & (1 << <int>at)}
 
@@ -67,28 +67,25 @@ def read(sock):
 def set_pool(Table table, pool, *, sources=(), transparent=False, options=None):
     """How this pool's connections leave the host: local addresses (at most SOURCES_MAX), whether
     from the client's own, and options by name."""
-    cdef e.l4_egress *row = &(<e.l4_pool *>table._pool(pool)).egress
-    cdef c.l4_addr addresses[64]
+    cdef c.l4_egress next
     if len(sources) > SOURCES_MAX:
         raise ValueError(f"more than {SOURCES_MAX} addresses")
+    memset(&next, 0, sizeof(next))
     ordered = sorted(sources, key=lambda text: ":" in text)
     for at, text in enumerate(ordered):
-        _put_address(&addresses[<int>at], text, 0)
-    row.seq |= 1
-    _put(&row.options, options or {})
-    row.transparent = 1 if transparent else 0
-    row.sources4 = sum(":" not in text for text in ordered)
-    row.sources6 = len(ordered) - row.sources4
-    for at in range(<int>len(ordered)):
-        row.sources[at] = addresses[at]
-    row.used = 1 if sources or transparent or options else 0
-    row.seq += 1
+        put_address(&next.sources[<int>at], text, 0)
+    _put(&next.options, options or {})
+    next.transparent = 1 if transparent else 0
+    next.sources4 = sum(":" not in text for text in ordered)
+    next.sources6 = len(ordered) - next.sources4
+    next.used = 1 if sources or transparent or options else 0
+    c.l4_egress_write(&table._pool(pool).egress, &next)
 
 
 def sources(Table table, pool):
     """The local addresses of this pool's connections; none: the kernel chooses."""
-    cdef e.l4_egress *row = &(<e.l4_pool *>table._pool(pool)).egress
+    cdef c.l4_egress *row = &table._pool(pool).egress
     found = []
-    for at in range(min(row.sources4 + row.sources6, <uint32_t>e.L4_SOURCES_MAX)):
-        found.append(_host(&row.sources[<int>at]))
+    for at in range(min(row.sources4 + row.sources6, <uint32_t>c.L4_SOURCES_MAX)):
+        found.append(host_of(&row.sources[<int>at]))
     return tuple(found)

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""What health needs of the shared table beside its rows: passive rules, and who changed.
+"""What health needs of the shared table beside its rows: who is ejected, and who changed.
 
 Thin, like table.pyx; each function says which process may call it.
 """
@@ -7,24 +7,15 @@ Thin, like table.pyx; each function says which process may call it.
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
-from l4lb.native cimport c_l4 as c
-from l4lb.native.table cimport Table, _put_text
+from l4lb.native cimport c
+from l4lb.native.memory cimport put_text
+from l4lb.native.table cimport Table
 from l4lb.native import rows
 from l4lb.native.results import CAUSES, CHECK_KINDS, HealthRow
 
 
 SHOWN = (*rows.HEALTHS, "ejected")
-
-
-def set_passive(Table table, pool, *, failures, eject_ms, max_eject_ms, max_ejected_percent,
-                several):
-    """The supervisor's: a pool's rule; failures 0: nobody is ejected."""
-    cdef c.l4_pool *row = table._pool(pool)
-    row.passive.eject_ms = eject_ms
-    row.passive.max_eject_ms = max_eject_ms
-    row.passive.max_ejected_percent = max_ejected_percent
-    row.passive.several = several
-    row.passive.failures = failures
+_EJECTED = SHOWN.index("ejected")
 
 
 def end_ejection(Table table, index, serial, *, since_ms, now_ms):
@@ -40,10 +31,7 @@ def set_health(Table table, index, serial, *, health, agent, at_ms):
     cdef c.l4_backend *row = table._backend(index)
     if row.used != serial:
         return False
-    row.check_seq |= 1
-    row.words.agent = rows.AGENT_WORDS.index(agent)
-    table._put_health(row, rows.HEALTHS.index(health), at_ms)
-    row.check_seq += 1
+    c.l4_check_say(row, rows.HEALTHS.index(health), rows.AGENT_WORDS.index(agent), at_ms)
     return True
 
 
@@ -64,32 +52,33 @@ def set_told(Table table, index, health):
 def health(Table table, index):
     """What is known of a backend's health; None: the row is free."""
     cdef c.l4_backend *row = table._backend(index)
-    cdef uint32_t seq
+    cdef c.l4_check_words words
     if not row.used:
         return None
-    for _ in range(1000):
-        seq = row.check_seq
-        found = HealthRow(
-            rows.HEALTHS[row.words.verdict % 3],
-            CHECK_KINDS[row.words.kind] if row.words.kind < len(CHECK_KINDS) else "?",
-            row.words.code,
-            row.words.text[:sizeof(row.words.text) - 1].split(b"\0")[0].decode(errors="replace"),
-            row.words.cert_end_s,
-            rows.AGENT_WORDS[row.words.agent % 3],
-            row.weight_change,
-            row.ejected_until_ms,
-            row.passive.ejected_at_ms,
-            row.passive.duration_ms,
-            row.passive.ejections,
-            CAUSES[row.passive.cause % len(CAUSES)],
-            row.passive.error,
-            row.passive.unreached,
-            row.passive.resets,
-            SHOWN[row.words.told - 1] if 0 < row.words.told <= 4 else "",
-        )
-        if not seq & 1 and row.check_seq == seq:
-            break
-    return found
+    c.l4_check_read(row, &words)
+    return HealthRow(
+        _word(rows.HEALTHS, words.verdict),
+        _word(CHECK_KINDS, words.kind),
+        words.code,
+        words.text.decode(errors="replace"),
+        words.cert_end_s,
+        _word(rows.AGENT_WORDS, words.agent),
+        row.weight_change,
+        row.ejected_until_ms,
+        row.passive.ejected_at_ms,
+        row.passive.duration_ms,
+        row.passive.ejections,
+        _word(CAUSES, row.passive.cause),
+        row.passive.error,
+        row.passive.unreached,
+        row.passive.resets,
+        _word(("", *SHOWN), words.told),
+    )
+
+
+def _word(words, number):
+    """Numbers come from memory that other processes write."""
+    return words[number] if number < len(words) else "?"
 
 
 def exported(Table table, index):
@@ -126,7 +115,7 @@ def restore(Table table, index, known):
     row.words.kind, row.words.code = known["kind"], known["code"]
     row.words.cert_end_s, row.words.told = known["cert_end_s"], known["told"]
     row.words.agent, row.words.verdict = known["agent"], known["verdict"]
-    _put_text(row.words.text, sizeof(row.words.text), known["text"])
+    put_text(row.words.text, sizeof(row.words.text), known["text"])
     row.passive.unreached, row.passive.resets = known["unreached"], known["resets"]
     row.passive.level, row.passive.cause = known["level"], known["cause"]
     row.passive.error, row.passive.duration_ms = known["error"], known["eject_ms"]
@@ -170,8 +159,8 @@ cdef class Watch:
             if not row.used and not self._used[index]:
                 continue
             shown = row.health
-            if shown != 2 and row.ejected_until_ms > now:
-                shown = 3
+            if shown != c.L4_DOWN and row.ejected_until_ms > now:
+                shown = _EJECTED
             if all_of_them or row.used != self._used[index] or \
                     row.state != self._state[index] or \
                     row.weight != self._weight[index] or row.words.told != shown + 1:

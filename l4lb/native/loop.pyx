@@ -5,7 +5,7 @@ import os
 
 from libc.stdlib cimport calloc, free
 
-from l4lb.native cimport c_l4 as c
+from l4lb.native cimport c
 from l4lb.native.table cimport Table
 
 
@@ -21,30 +21,32 @@ def run(Table table, index, bounds, *, command_fd, post_fd, event_fd, lifeline_f
     cdef c.l4_bound *sockets = <c.l4_bound *>calloc(len(bounds) or 1, sizeof(c.l4_bound))
     cdef int *rung = <int *>calloc(len(bells) or 1, sizeof(int))
     cdef int error
-    if sockets is NULL or rung is NULL:
-        raise MemoryError
-    for i, fd in enumerate(bells):
-        rung[i] = fd
-    setup.bells = rung
-    setup.bell_count = len(bells)
-    for i, (fd, listener, tag, exclusive) in enumerate(bounds):
-        sockets[i].fd = fd
-        sockets[i].listener = listener
-        sockets[i].tag = tag
-        sockets[i].exclusive = exclusive
-    setup.table = table.table
-    setup.index = index
-    setup.bounds = sockets
-    setup.bound_count = len(bounds)
-    setup.command_fd = command_fd
-    setup.mailbox_fd = post_fd
-    setup.event_fd = event_fd
-    setup.lifeline_fd = lifeline_fd
-    setup.vault_fd = vault_fd
-    setup.hold_udp = hold_udp
-    with nogil:
-        error = c.l4_worker_run(&setup)
-    free(sockets)
-    free(rung)
+    try:
+        if sockets is NULL or rung is NULL:
+            raise MemoryError
+        for i, fd in enumerate(bells):
+            rung[i] = fd
+        for i, (fd, listener, tag, exclusive) in enumerate(bounds):
+            sockets[i].fd = fd
+            sockets[i].listener = listener
+            sockets[i].tag = tag
+            sockets[i].exclusive = exclusive
+        setup.table = table.table
+        setup.index = index
+        setup.bounds = sockets
+        setup.bound_count = len(bounds)
+        setup.bells = rung
+        setup.bell_count = len(bells)
+        setup.command_fd = command_fd
+        setup.mailbox_fd = post_fd
+        setup.event_fd = event_fd
+        setup.lifeline_fd = lifeline_fd
+        setup.vault_fd = vault_fd
+        setup.hold_udp = hold_udp
+        with nogil:
+            error = c.l4_worker_run(&setup)
+    finally:
+        free(sockets)
+        free(rung)
     if error:
         raise OSError(-error, f"worker {index}: {os.strerror(-error)}")

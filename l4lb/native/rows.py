@@ -25,6 +25,18 @@ HASH_KEYS = ("none", "source_ip", "source_ip_port", "sni", "quic_cid")
 WHEN_ALL_DOWN = ("refuse", "try_all")
 WORKER_STATES = ("off", "runs", "drains")
 PROTOCOLS = ("tcp", "udp")
+REFUSALS = ("reject", "drop", "tarpit")
+SETTING_WORDS = {  # of settings that are words in the configuration, by the last part of their path
+    "balance": BALANCES,
+    "hash_key": HASH_KEYS,
+    "key": HASH_KEYS,
+    "protocol": PROTOCOLS,
+    "proxy_protocol_udp": ("off", "first", "each"),
+    "refusal": REFUSALS,
+    "reset_sources": ("any", "several"),
+    "send_proxy": ("off", "v1", "v2"),
+    "when_all_down": WHEN_ALL_DOWN,
+}
 EVENT_KINDS = (
     "accept_paused",
     "accept_resumed",

@@ -22,23 +22,6 @@ def log_counts(table: Table) -> tuple[int, int, int, int]:
     """(written, lost, failures, dropped): lines written, lost by the writer, failed writes, and
     records that found no place in a ring."""
 
-def account(
-    table: Table,
-    worker: int,
-    reason: str,
-    *,
-    listener: int = 0,
-    pool: int = 0,
-    backend: int | None = None,
-    client: str = "127.0.0.1",
-    error: int = 0,
-    reached: bool = True,
-    ended_us: int | None = None,
-    **numbers: int,
-) -> None:
-    """Accounts for the end of one session, as that worker does; `numbers` are other fields of
-    struct l4_outcome."""
-
 class LogReader:
     """The one reader of the rings of ended sessions: reads lines, and takes them when told to."""
 

@@ -1,29 +1,26 @@
 # cython: language_level=3
 """What has been seen of sessions, from Python: the rules, the access log's ring as lines."""
 
-import ipaddress
-import socket
 import time
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from l4lb.native cimport c_l4 as c
-from l4lb.native cimport c_seen as s
+from l4lb.native cimport c
 from l4lb.native.table cimport Table
-from l4lb.native.table import reasons
+from l4lb.native.snapshots import reasons
 
 SHARE_WHOLE = 65536
 
 
 def set_measures(Table table, on):
     """Are histograms kept?"""
-    s.l4_table_seen(table.handle()).measures = 1 if on else 0
+    c.l4_table_seen(table.handle()).measures = 1 if on else 0
 
 
 def set_log_rule(Table table, *, on, errors_only=False, share=SHARE_WHOLE, min_duration_ms=0):
     """Which ended sessions come into the log; share is of 65536."""
-    cdef s.l4_log_rule *rule = &s.l4_table_seen(table.handle()).log_rule
+    cdef c.l4_log_rule *rule = &c.l4_table_seen(table.handle()).log_rule
     rule.errors_only = 1 if errors_only else 0
     rule.share = share
     rule.min_duration_ms = min_duration_ms
@@ -33,44 +30,11 @@ def set_log_rule(Table table, *, on, errors_only=False, share=SHARE_WHOLE, min_d
 def log_counts(Table table):
     """(written, lost, failures, dropped): lines written, lost by the writer, failed writes, and
     records that found no place in a ring."""
-    cdef s.l4_seen *seen = s.l4_table_seen(table.handle())
+    cdef c.l4_seen *seen = c.l4_table_seen(table.handle())
     dropped = 0
     for worker in table._counted():
-        dropped += s.l4_table_log(table.handle(), worker).ring.dropped
+        dropped += c.l4_table_log(table.handle(), worker).ring.dropped
     return seen.log_written, seen.log_lost, seen.log_failures, dropped
-
-
-def account(Table table, worker, reason, *, listener=0, pool=0, backend=None, client="127.0.0.1",
-            error=0, reached=True, ended_us=None, **numbers):
-    """Accounts for the end of one session, as that worker does; `numbers` are other fields of
-    struct l4_outcome."""
-    cdef s.l4_outcome outcome
-    memset(&outcome, 0, sizeof(outcome))
-    outcome.ended_us = time.monotonic_ns() // 1000 if ended_us is None else ended_us
-    outcome.listener = listener
-    outcome.pool = pool
-    outcome.backend = c.L4_NONE if backend is None else backend
-    if backend is not None:
-        outcome.backend_serial = table._backend(backend).used
-    packed = ipaddress.ip_address(client).packed
-    outcome.client.family = socket.AF_INET if len(packed) == 4 else socket.AF_INET6
-    memcpy(outcome.client.ip, <const char *>packed, len(packed))
-    outcome.client.port = numbers.pop("client_port", 4711)
-    outcome.error = error
-    outcome.reason = reasons.index(reason)
-    outcome.reached = reached
-    outcome.serial = numbers.pop("serial", 1)
-    outcome.retries = numbers.pop("retries", 0)
-    outcome.duration_us = numbers.pop("duration_us", 0)
-    outcome.connect_us = numbers.pop("connect_us", 0)
-    outcome.queue_us = numbers.pop("queue_us", 0)
-    outcome.first_byte_us = numbers.pop("first_byte_us", 0)
-    outcome.bytes_in = numbers.pop("bytes_in", 0)
-    outcome.bytes_out = numbers.pop("bytes_out", 0)
-    if numbers:
-        raise TypeError(f"no such field: {', '.join(numbers)}")
-    table._worker(worker)
-    s.l4_account_end(table.handle(), worker, &outcome)
 
 
 cdef _time_of(bytes line):
@@ -91,7 +55,7 @@ cdef class LogReader:
         self.json = style == "json"
         self.names = {}
         for worker in range(table.table.plan.caps.workers):
-            self.positions[worker] = s.l4_table_log(table.handle(), worker).ring.tail
+            self.positions[worker] = c.l4_table_log(table.handle(), worker).ring.tail
 
     @property
     def style(self):
@@ -103,8 +67,8 @@ cdef class LogReader:
 
     def read(self, limit):
         """Up to about `limit` lines, bytes each; they stay in the rings until commit."""
-        cdef s.l4_outcome outcome
-        cdef s.l4_log *log
+        cdef c.l4_outcome outcome
+        cdef c.l4_log *log
         cdef const c.l4_told *told
         cdef uint32_t worker
         cdef int64_t offset_us = (time.time_ns() - time.monotonic_ns()) // 1000
@@ -112,37 +76,37 @@ cdef class LogReader:
         lines = []
         share = max(1, limit // max(1, workers))
         for worker in range(workers):
-            log = s.l4_table_log(self.table.handle(), worker)
+            log = c.l4_table_log(self.table.handle(), worker)
             for _ in range(share):
-                if not s.l4_ring_peek(&log.ring, log.outcomes, &self.positions[worker], &outcome,
-                                      sizeof(outcome), s.L4_LOG_PLACES):
+                if not c.l4_ring_peek(&log.ring, log.outcomes, &self.positions[worker], &outcome,
+                                      sizeof(outcome), c.L4_LOG_PLACES):
                     break
                 told = NULL
                 if outcome.told:
-                    told = &log.told[(self.positions[worker] - 1) & (s.L4_LOG_PLACES - 1)]
+                    told = &log.told[(self.positions[worker] - 1) & (c.L4_LOG_PLACES - 1)]
                 lines.append(self._line(&outcome, told, worker, offset_us))
         lines.sort(key=_time_of)
         return lines
 
     def commit(self, written, *, lost=0):
         """Takes what was read out of the rings; `written` lines were, `lost` were given up."""
-        cdef s.l4_seen *seen = s.l4_table_seen(self.table.handle())
+        cdef c.l4_seen *seen = c.l4_table_seen(self.table.handle())
         for worker in range(self.table.table.header.workers_high):
-            s.l4_ring_release(&s.l4_table_log(self.table.handle(), worker).ring,
+            c.l4_ring_release(&c.l4_table_log(self.table.handle(), worker).ring,
                               self.positions[worker])
         seen.log_written += written
         seen.log_lost += lost
 
     def failed(self):
         """Counts a write that failed."""
-        s.l4_table_seen(self.table.handle()).log_failures += 1
+        c.l4_table_seen(self.table.handle()).log_failures += 1
 
     def still_open(self, since_ms, now_ms, every_ms, limit):
         """Lines of live sessions whose age became a multiple of every_ms after since_ms, by
         CLOCK_MONOTONIC; at most `limit`."""
         cdef c.l4_session *row
         cdef c.l4_session copy
-        cdef s.l4_outcome outcome
+        cdef c.l4_outcome outcome
         cdef c.l4_told told
         cdef uint32_t serial
         cdef int64_t offset_us = (time.time_ns() - time.monotonic_ns()) // 1000
@@ -158,17 +122,17 @@ cdef class LogReader:
                 if row.serial != serial or now_ms - started_ms < every_ms or \
                         (now_ms - started_ms) // every_ms == (since_ms - started_ms) // every_ms:
                     continue
-                outcome = s.l4_account_describe(self.table.handle(), slot, &copy, now_ms * 1000)
+                outcome = c.l4_account_describe(self.table.handle(), slot, &copy, now_ms * 1000)
                 if slot < self.table.table.plan.caps.sessions:
                     outcome.told = c.l4_told_read(self.table.handle(), worker, slot, &copy, &told)
                 lines.append(self._line(&outcome, &told if outcome.told else NULL, worker,
                                         offset_us))
         return lines
 
-    cdef object _line(self, const s.l4_outcome *outcome, const c.l4_told *told, uint32_t worker,
+    cdef object _line(self, const c.l4_outcome *outcome, const c.l4_told *told, uint32_t worker,
                       int64_t offset_us):
         cdef char text[2048]
-        cdef s.l4_logline line
+        cdef c.l4_logline line
         cdef const c.l4_table *table = self.table.handle()
         line.outcome = outcome
         line.told = told
@@ -184,9 +148,9 @@ cdef class LogReader:
             if name is not None:
                 line.backend = name
         if self.json:
-            size = s.l4_logline_json(&line, text)
+            size = c.l4_logline_json(&line, text)
         else:
-            size = s.l4_logline_text(&line, text)
+            size = c.l4_logline_text(&line, text)
         return text[:size]
 
     cdef bytes _backend(self, uint32_t index, uint32_t serial):
@@ -208,7 +172,7 @@ MEASURES = ("connect", "first_byte", "session", "queue", "client_rtt", "backend_
 
 def bounds(measure):
     """The upper bounds of a measure's buckets but the last, which has none: us or bytes."""
-    found = [s.l4_bucket_bound(MEASURES.index(measure), i) for i in range(s.L4_BUCKETS)]
+    found = [c.l4_bucket_bound(MEASURES.index(measure), i) for i in range(c.L4_BUCKETS)]
     return [bound for bound in found if bound != 2**64 - 1]
 
 
@@ -221,21 +185,21 @@ def ledger(Table table, pool):
     cdef uint64_t retransmits[2]
     cdef uint64_t sampled = 0
     cdef uint32_t worker, measure, bucket, at = pool
-    cdef s.l4_ledger *row
+    cdef c.l4_ledger *row
     memset(sums, 0, sizeof(sums))
     memset(counts, 0, sizeof(counts))
     memset(retransmits, 0, sizeof(retransmits))
     for worker in table._counted():
-        row = s.l4_table_ledger(table.handle(), worker, at)
-        for measure in range(<uint32_t>s.L4_MEASURES):
+        row = c.l4_table_ledger(table.handle(), worker, at)
+        for measure in range(<uint32_t>c.L4_MEASURES):
             sums[measure] += row.measures[measure].sum
-            for bucket in range(<uint32_t>s.L4_BUCKETS):
+            for bucket in range(<uint32_t>c.L4_BUCKETS):
                 counts[measure][bucket] += row.measures[measure].counts[bucket]
         retransmits[0] += row.retransmits[0]
         retransmits[1] += row.retransmits[1]
         sampled += row.sampled
     found = {}
-    for measure in range(<uint32_t>s.L4_MEASURES):
+    for measure in range(<uint32_t>c.L4_MEASURES):
         used = len(_BOUNDS[measure]) + 1
         found[MEASURES[measure]] = (sums[measure], [counts[measure][i] for i in range(used)])
     return found, (retransmits[0], retransmits[1]), sampled

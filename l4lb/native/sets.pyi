@@ -38,16 +38,6 @@ def release(table: Table) -> None:
 def find(table: Table, number: int, address: str) -> int:
     """The value of an IP address in a set; 0: none."""
 
-def finds(
-    table: Table, number: int, addresses: Sequence[bytes], *, in_turn: bool
-) -> tuple[int, float]:
-    """Looks packed addresses (4 or 16 bytes each) up; how many have a value, and the seconds that
-    took in C. in_turn: none begins before the one before it has ended."""
-
-def loads(size: int, count: int) -> float:
-    """The seconds that so many loads from random places of `size` bytes take, each of which waits
-    for the one before it: what memory allows."""
-
 def set_bytes(table: Table, number: int) -> int:
     """How large a set in force is; 0: there is none."""
 
@@ -65,8 +55,9 @@ class BlockRow(NamedTuple):
     by: str  # admin, or auto: the rule
     dry_run: bool
 
-def write_blocks(table: Table, blocks: Sequence[BlockRow]) -> None:
-    """What is shown of the blocked sources, in place of what was: at most BLOCKS_MAX."""
+def write_blocks(table: Table, blocks: Sequence[BlockRow], refusal: str) -> None:
+    """The blocked sources, in place of those before: at most BLOCKS_MAX, oldest first, and what is
+    done with their clients. The sets are in force; all listeners look from now on."""
 
 def blocks(table: Table) -> list[BlockRow]:
     """The blocked sources, oldest first."""

@@ -5,11 +5,6 @@ from collections.abc import Mapping
 from l4lb.native.rows import StickyRow
 from l4lb.native.table import Table
 
-def set_rule(
-    table: Table, pool: int, *, key: str, prefix: tuple[int, int], ttl_ms: int, in_drain: bool
-) -> None:
-    """The supervisor's: what clients of a pool are known by; ttl_ms 0: they belong to nobody."""
-
 def entries(
     table: Table, now_ms: int, pool: int | None = None, limit: int = 1000
 ) -> list[StickyRow]:

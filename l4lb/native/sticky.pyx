@@ -10,24 +10,14 @@ import socket
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from l4lb.native cimport c_l4 as c
-from l4lb.native cimport c_sticky as s
+from l4lb.native cimport c
 from l4lb.native.table cimport Table
 from l4lb.native import rows
 
 
-def set_rule(Table table, pool, *, key, prefix, ttl_ms, in_drain):
-    """The supervisor's: what clients of a pool are known by; ttl_ms 0: they belong to nobody."""
-    cdef c.l4_pool *row = table._pool(pool)
-    row.sticky.key.kind = rows.HASH_KEYS.index(key)
-    row.sticky.key.prefix4, row.sticky.key.prefix6 = prefix
-    row.sticky.in_drain = in_drain
-    row.sticky.ttl_ms = ttl_ms
-
-
 def entries(Table table, now_ms, pool=None, limit=1000):
     """Up to limit entries that still hold, of one pool (its row) or of all."""
-    cdef s.l4_sticky_entry entry
+    cdef c.l4_sticky_entry entry
     cdef uint64_t tag
     cdef c.l4_pool *row
     cdef uint64_t now = now_ms
@@ -35,7 +25,7 @@ def entries(Table table, now_ms, pool=None, limit=1000):
     cdef int wanted = -1 if pool is None else pool
     found = []
     for n in range(table.table.plan.caps.sticky):
-        if not s.l4_sticky_read(&table.table, n, now, &tag, &entry):
+        if not c.l4_sticky_read(&table.table, n, now, &tag, &entry):
             continue
         if wanted >= 0 and entry.key.pool != <uint32_t>wanted:
             continue
@@ -56,34 +46,34 @@ def entries(Table table, now_ms, pool=None, limit=1000):
 def put(Table table, pool, client, backend, now_ms):
     """Lets a client belong to a backend (its row). client: an address, or a server name where the
     pool knows clients by it. False: there is no room. Raises ValueError if it is none of both."""
-    cdef s.l4_sticky_key key
+    cdef c.l4_sticky_key key
     cdef uint64_t tag = _tag(table, pool, client, &key)
     table._backend(backend)
-    return s.l4_sticky_put(&table.table, s.L4_STICKY_SUPERVISOR, tag, &key, backend, False,
+    return c.l4_sticky_put(&table.table, c.L4_STICKY_SUPERVISOR, tag, &key, backend, False,
                            table._pool(pool).sticky.ttl_ms, now_ms) != c.L4_NONE
 
 
 def remove(Table table, pool, client):
     """Lets a client belong to nobody. False: it did not. Raises ValueError as put does."""
-    cdef s.l4_sticky_key key
-    return s.l4_sticky_remove(&table.table, _tag(table, pool, client, &key))
+    cdef c.l4_sticky_key key
+    return c.l4_sticky_remove(&table.table, _tag(table, pool, client, &key))
 
 
 def clear(Table table, pool=None):
     """Takes all entries away, of one pool or of all; how many there were."""
-    cdef s.l4_sticky_entry entry
+    cdef c.l4_sticky_entry entry
     cdef uint64_t tag
     cdef uint32_t n
     cleared = 0
     for n in range(table.table.plan.caps.sticky):
-        if s.l4_sticky_read(&table.table, n, 0, &tag, &entry) and \
+        if c.l4_sticky_read(&table.table, n, 0, &tag, &entry) and \
                 (pool is None or entry.key.pool == pool):
-            cleared += s.l4_sticky_remove(&table.table, tag)
+            cleared += c.l4_sticky_remove(&table.table, tag)
     return cleared
 
 
 cdef struct Carried:  # an entry between two programs; ENTRY_BYTES each
-    s.l4_sticky_key key
+    c.l4_sticky_key key
     uint64_t tag
     uint32_t backend
     uint32_t idle_ms
@@ -94,13 +84,13 @@ ENTRY_BYTES = sizeof(Carried)
 
 def exported(Table table, now_ms):
     """Every entry, packed, for restore."""
-    cdef s.l4_sticky_entry entry
+    cdef c.l4_sticky_entry entry
     cdef uint64_t tag, now = now_ms
     cdef uint32_t n, count = 0, places = table.table.plan.caps.sticky
     packed = bytearray(places * sizeof(Carried))
     cdef Carried *all_of_them = <Carried *><char *>packed
     for n in range(places):
-        if s.l4_sticky_read(&table.table, n, now, &tag, &entry):
+        if c.l4_sticky_read(&table.table, n, now, &tag, &entry):
             all_of_them[count].key = entry.key
             all_of_them[count].tag = tag
             all_of_them[count].backend = entry.backend
@@ -114,8 +104,8 @@ def restore(Table table, const unsigned char[::1] packed, pools, backends, now_m
     How many entries there are. One whose name was too long to be kept whole finds its place only
     if its pool has the row it had."""
     cdef Carried one
-    cdef s.l4_stick_client known
-    cdef s.l4_sticky_key key
+    cdef c.l4_stick_client known
+    cdef c.l4_sticky_key key
     cdef uint64_t tag, now = now_ms
     cdef uint32_t pool, count = 0
     cdef size_t at
@@ -129,23 +119,23 @@ def restore(Table table, const unsigned char[::1] packed, pools, backends, now_m
             memset(&known, 0, sizeof(known))
             if one.key.kind == rows.HASH_KEYS.index("sni"):
                 known.name, known.name_bytes = one.key.name, one.key.name_bytes
-                known.name_hash = s.l4_hash(&table.table.header.hash_key, one.key.name,
+                known.name_hash = c.l4_hash(&table.table.header.hash_key, one.key.name,
                                             one.key.name_bytes)
             known.addr = &one.key.addr
-            tag = s.l4_stick_tag(&table.table, pool, &known, &key)
+            tag = c.l4_stick_tag(&table.table, pool, &known, &key)
         elif pool != one.key.pool:
             continue
         one.key.pool = pool
-        count += s.l4_sticky_put(
-            &table.table, s.L4_STICKY_SUPERVISOR, tag, &one.key, backends[one.backend], False,
+        count += c.l4_sticky_put(
+            &table.table, c.L4_STICKY_SUPERVISOR, tag, &one.key, backends[one.backend], False,
             table._pool(pool).sticky.ttl_ms, now - min(now, <uint64_t>one.idle_ms)) != c.L4_NONE
     return count
 
 
-cdef uint64_t _tag(Table table, pool, client, s.l4_sticky_key *key) except? 0:
+cdef uint64_t _tag(Table table, pool, client, c.l4_sticky_key *key) except? 0:
     cdef c.l4_pool *row = table._pool(pool)
     cdef c.l4_addr addr
-    cdef s.l4_stick_client known
+    cdef c.l4_stick_client known
     cdef bytes name = b""
     memset(&addr, 0, sizeof(addr))
     memset(&known, 0, sizeof(known))
@@ -158,15 +148,15 @@ cdef uint64_t _tag(Table table, pool, client, s.l4_sticky_key *key) except? 0:
         name = client.lower().removesuffix(".").encode("ascii", "replace")
         known.name = name
         known.name_bytes = len(name)
-        known.name_hash = s.l4_hash(&table.table.header.hash_key, known.name, len(name))
+        known.name_hash = c.l4_hash(&table.table.header.hash_key, known.name, len(name))
     else:
         packed = ip.packed
         addr.family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
         memcpy(addr.ip, <const char *>packed, len(packed))
-    return s.l4_stick_tag(&table.table, pool, &known, key)
+    return c.l4_stick_tag(&table.table, pool, &known, key)
 
 
-cdef _shown(const s.l4_sticky_key *key):
+cdef _shown(const c.l4_sticky_key *key):
     if key.kind == rows.HASH_KEYS.index("sni"):
         text = key.name[:min(key.name_bytes, sizeof(key.name))].decode("ascii", "replace")
         return text if key.name_bytes <= sizeof(key.name) else text + "..."

@@ -1,74 +1,17 @@
 """The shared table from Python; see table.pyx and csrc/shm/layout.h."""
 
-from typing import Self
+from l4lb.native.rows import Address, Event
+from l4lb.native.snapshots import Snapshots
 
-from l4lb.native.rows import (
-    Address,
-    BackendRow,
-    Capacities,
-    Event,
-    ListenerRow,
-    PoolRow,
-    SessionRow,
-    WorkerRow,
-)
+class Table(Snapshots):
+    """The shared table, with what the supervisor and the checker write."""
 
-reasons: tuple[str, ...]
-"""The words for how sessions end, by number."""
-
-class Table:
-    """The shared table: made once by the supervisor, inherited by its children."""
-
-    def __new__(cls, capacities: Capacities) -> Self:
-        """Raises OSError."""
-
-    def attach_copy(self) -> Table:
-        """Maps the same table once more from its descriptor, with all its checks."""
-    @property
-    def capacities(self) -> Capacities: ...
-    @property
-    def size_bytes(self) -> int: ...
-    @property
-    def connections(self) -> int: ...
-    @property
-    def checker_beat_ms(self) -> int: ...
-
-    generation: int
-    max_connections: int
-    drain_timeout_ms: int
-    checker_pid: int
-
-    @property
-    def hash_key(self) -> bytes:
-        """The 16 secret bytes of every hash of a client."""
-    def set_hash_key(self, key: bytes) -> None:
-        """The 16 secret bytes of every hash of a client. Before the first fork."""
-    def beat_checker(self, now_ms: int) -> None: ...
-    def set_listener(
-        self, index: int, *, name: str, bind: str, protocol: str, pool: int
-    ) -> None: ...
+    def set_listener(self, index: int, *, name: str, bind: str, **values: object) -> None:
+        """A listener's row: `values` are settings.PATHS["listener"]; sets of networks that are not
+        given are not there. Routes add to it."""
     def clear_listener(self, index: int) -> None: ...
-    def set_pool(
-        self,
-        index: int,
-        *,
-        name: str,
-        balance: str,
-        when_all_down: str,
-        retries: int,
-        connect_timeout_ms: int,
-        idle_timeout_ms: int,
-        half_closed_timeout_ms: int,
-        max_connections: int = 0,
-        hash_key: str = "source_ip",
-        hash_prefix: tuple[int, int] = (32, 128),
-        hash_balance_percent: int = 0,
-        maglev_size: int = 0,
-        all_backups: bool = False,
-        slow_start_ms: int = 0,
-        queue_length: int = 0,
-        queue_timeout_ms: int = 0,
-    ) -> None: ...
+    def set_pool(self, index: int, *, name: str, **values: object) -> None:
+        """A pool's row: `values` are settings.PATHS["pool"]."""
     def clear_pool(self, index: int) -> None: ...
     def set_backend(
         self,
@@ -86,7 +29,6 @@ class Table:
         """A backend made ready again starts slowly from now, where its pool says so."""
     def set_weight(self, index: int, weight: int) -> None:
         """Raises ValueError outside 0..256. Publish the pool afterwards."""
-    def set_hung(self, index: int, hung: bool) -> None: ...
     def set_max_connections(self, index: int, most: int) -> None: ...
     def publish(self, pool: int) -> None:
         """Rebuilds what picks read of a pool: after any change of membership or weight."""
@@ -126,14 +68,7 @@ class Table:
         verdict: str | None = None,
     ) -> bool:
         """Writes one check's result. False: the row has been given to another backend."""
-    def listeners(self) -> list[ListenerRow]: ...
-    def pools(self) -> list[PoolRow]: ...
-    def backends(self) -> list[BackendRow]: ...
-    def backend(self, index: int) -> BackendRow | None: ...
-    def workers(self) -> list[WorkerRow]: ...
-    def all_workers(self) -> list[WorkerRow]:
-        """As workers(), with rows that have no process any more and the supervisor's book."""
+    def set_hung(self, index: int, hung: bool) -> None:
+        """A worker gives no sign of life."""
     def retire_worker(self, index: int) -> None:
         """Its process has ended and none is to follow: it is shown no more, its counts stay."""
-    def sessions(self, now_ms: int, limit: int) -> list[SessionRow]:
-        """Up to `limit` live sessions of all workers; now_ms is CLOCK_MONOTONIC."""

@@ -18,8 +18,3 @@ def read(table: Table, *, active: bool = True) -> list[TalkerRow]:
     """The sources that any worker keeps, those of whom most was rejected or ended first.
 
     active: look through all live sessions for theirs as well; else that is 0."""
-
-def note(
-    table: Table, worker: int, address: str, now_ms: int, *, moved: int = 0, rejected: bool = False
-) -> None:
-    """What a worker does when a session ends; for tests."""

@@ -1,12 +1,10 @@
 # cython: language_level=3
 """The busiest sources, merged from what each worker keeps."""
 
-import ipaddress
 import socket
 from typing import NamedTuple
 
-from l4lb.native cimport c_edge as e
-from l4lb.native cimport c_l4 as c
+from l4lb.native cimport c
 from l4lb.native.table cimport Table
 
 
@@ -23,11 +21,11 @@ def read(Table table, *, active=True):
     """The sources that any worker keeps, those of whom most was rejected or ended first.
 
     active: look through all live sessions for theirs as well; else that is 0."""
-    cdef e.l4_talker row
+    cdef c.l4_talker row
     found = {}
     for worker in range(table.table.header.workers_high):
-        for index in range(<int>e.L4_TALKERS):
-            if not e.l4_talkers_read(e.l4_table_talkers(&table.table, worker), index, &row):
+        for index in range(<int>c.L4_TALKERS):
+            if not c.l4_talkers_read(c.l4_table_talkers(&table.table, worker), index, &row):
                 continue
             source = _text(&row.addr)
             old = found.get(source, (0, 0, 0, row.since_ms))
@@ -41,19 +39,6 @@ def read(Table table, *, active=True):
     return sorted(merged, key=lambda one: (-one.rejected, -one.active - one.sessions, one.source))
 
 
-def note(Table table, worker, address, now_ms, *, moved=0, rejected=False):
-    """What a worker does when a session ends; for tests."""
-    cdef c.l4_addr addr
-    ip = ipaddress.ip_address(address)
-    packed = ip.packed
-    addr.family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
-    addr.port = 0
-    for i in range(16):
-        addr.ip[i] = packed[i] if i < len(packed) else 0
-    table._worker(worker)
-    e.l4_talkers_note(e.l4_table_talkers(&table.table, worker), &addr, now_ms, moved, rejected)
-
-
 cdef _living(Table table):
     """Live sessions by source."""
     cdef c.l4_session *row
@@ -63,7 +48,7 @@ cdef _living(Table table):
         for slot in table._slots(worker):
             row = c.l4_table_session(&table.table, worker, slot)
             if row.serial:
-                source = e.l4_talkers_source(&row.client)
+                source = c.l4_talkers_source(&row.client)
                 key = (source.family, source.ip[:16])
                 counts[key] = counts.get(key, 0) + 1
     return {_named(*key): count for key, count in counts.items()}

@@ -27,22 +27,11 @@ def try_bundle(bundle: bytes) -> int:
 def read_certificate(pem: bytes) -> Certificate:
     """The first certificate of a PEM text. Raises ValueError."""
 
-def set_listener_tls(
-    table: Table, index: int, *, profile: int, most: int = 0, rate: int = 0, burst: int = 0
-) -> None:
-    """A listener's settings (0: no TLS) and limits: handshakes at one time, a second, at once."""
-
-def set_listener_end(table: Table, index: int, ends_s: int) -> None:
-    """When the first of a listener's certificates ends, Unix time."""
-
 def listener_end(table: Table, index: int) -> int | None:
     """When the first of a listener's certificates ends; None: it has no TLS."""
 
 def pool_has_tls(table: Table, index: int) -> bool:
     """Are a pool's backends spoken to in TLS?"""
-
-def set_pool_tls(table: Table, index: int, profile: int) -> None:
-    """The settings of TLS to a pool's backends; 0: none."""
 
 def loaded(table: Table, worker: int) -> int:
     """The generation of certificates that a worker has in force."""

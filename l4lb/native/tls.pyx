@@ -8,34 +8,33 @@ import struct
 
 from libc.stdlib cimport free, malloc
 
-from l4lb.native cimport c_edge as e
-from l4lb.native cimport c_tls as t
+from l4lb.native cimport c
 from l4lb.native.tls_rows import Certificate, Handshakes
 from l4lb.native.table cimport Table
 
-BUNDLE_BYTES_MAX = t.L4_TLS_BUNDLE_MAX
-PROFILES_MAX = t.L4_TLS_PROFILES_MAX
-VAULT_MAGIC = t.L4_VAULT_MAGIC
-VAULT_KEYS_AT = t.L4_VAULT_KEYS_AT
-VAULT_BUNDLE_AT = t.L4_VAULT_BUNDLE_AT
+BUNDLE_BYTES_MAX = c.L4_TLS_BUNDLE_MAX
+PROFILES_MAX = c.L4_TLS_PROFILES_MAX
+VAULT_MAGIC = c.L4_VAULT_MAGIC
+VAULT_KEYS_AT = c.L4_VAULT_KEYS_AT
+VAULT_BUNDLE_AT = c.L4_VAULT_BUNDLE_AT
 RECORDS = {
-    "ciphers": t.L4_BUNDLE_CIPHERS,
-    "ciphersuites": t.L4_BUNDLE_SUITES,
-    "alpn": t.L4_BUNDLE_ALPN,
-    "ca": t.L4_BUNDLE_CA,
-    "context": t.L4_BUNDLE_CONTEXT,
-    "chain": t.L4_BUNDLE_CHAIN,
-    "key": t.L4_BUNDLE_KEY,
-    "name": t.L4_BUNDLE_NAME,
-    "peer": t.L4_BUNDLE_PEER,
+    "ciphers": c.L4_BUNDLE_CIPHERS,
+    "ciphersuites": c.L4_BUNDLE_SUITES,
+    "alpn": c.L4_BUNDLE_ALPN,
+    "ca": c.L4_BUNDLE_CA,
+    "context": c.L4_BUNDLE_CONTEXT,
+    "chain": c.L4_BUNDLE_CHAIN,
+    "key": c.L4_BUNDLE_KEY,
+    "name": c.L4_BUNDLE_NAME,
+    "peer": c.L4_BUNDLE_PEER,
 }
 FLAGS = {
-    "client": t.L4_TLS_CLIENT,
-    "verify": t.L4_TLS_VERIFY,
-    "require": t.L4_TLS_REQUIRE,
-    "tickets": t.L4_TLS_TICKETS,
-    "strict": t.L4_TLS_STRICT,
-    "system_ca": t.L4_TLS_SYSTEM_CA,
+    "client": c.L4_TLS_CLIENT,
+    "verify": c.L4_TLS_VERIFY,
+    "require": c.L4_TLS_REQUIRE,
+    "tickets": c.L4_TLS_TICKETS,
+    "strict": c.L4_TLS_STRICT,
+    "system_ca": c.L4_TLS_SYSTEM_CA,
 }
 VERSIONS = {"1.2": 0x0303, "1.3": 0x0304}
 
@@ -45,7 +44,7 @@ def profile(number, *, flags, min_version, lifetime_s):
     bits = 0
     for flag in flags:
         bits |= FLAGS[flag]
-    return _record(t.L4_BUNDLE_PROFILE,
+    return _record(c.L4_BUNDLE_PROFILE,
                    struct.pack("=IIII", number, bits, VERSIONS[min_version], lifetime_s))
 
 
@@ -62,19 +61,19 @@ def try_bundle(bytes bundle):
     """Loads a bundle as a worker does and throws it away; how many certificates it has.
 
     Raises ValueError with what is wrong."""
-    cdef t.l4_tls_loader loader
+    cdef c.l4_tls_loader loader
     cdef const char *data = bundle
     cdef size_t length = len(bundle)
     cdef int result
     with nogil:
-        result = t.l4_tls_load_start(&loader, data, length)
+        result = c.l4_tls_load_start(&loader, data, length)
         if result == 0:
             result = 1
         while result == 1:
-            result = t.l4_tls_load_step(&loader)
+            result = c.l4_tls_load_step(&loader)
     problem = (<const char *>loader.problem).decode(errors="replace")
     count = loader.store.certificates if loader.store is not NULL else 0
-    t.l4_tls_load_stop(&loader)
+    c.l4_tls_load_stop(&loader)
     if result < 0:
         raise ValueError(problem or "no memory for it")
     return count
@@ -82,13 +81,13 @@ def try_bundle(bytes bundle):
 
 def read_certificate(bytes pem):
     """The first certificate of a PEM text. Raises ValueError."""
-    cdef t.l4_cert *cert = <t.l4_cert *>malloc(sizeof(t.l4_cert))
+    cdef c.l4_cert *cert = <c.l4_cert *>malloc(sizeof(c.l4_cert))
     cdef const char *problem = NULL
     cdef const char *at
     if cert is NULL:
         raise MemoryError
     try:
-        if t.l4_cert_read(<const char *>pem, len(pem), cert, &problem):
+        if c.l4_cert_read(<const char *>pem, len(pem), cert, &problem):
             raise ValueError(problem.decode())
         names = []
         at = cert.text
@@ -111,47 +110,28 @@ def read_certificate(bytes pem):
 # ---- the shared table ----------------------------------------------------------------------------
 
 
-def set_listener_tls(Table table, index, *, profile, most=0, rate=0, burst=0):
-    """A listener's settings (0: no TLS) and limits: handshakes at one time, a second, at once."""
-    cdef t.l4_secure_rule *rule = &(<t.l4_listener *>table._listener(index)).secure
-    rule.most = most
-    rule.interval_us = max(1, 1_000_000 // rate) if rate else 0
-    rule.burst_us = min(rule.interval_us * max(0, burst - 1), 0xffffffff)
-    rule.profile = profile
-
-
-def set_listener_end(Table table, index, ends_s):
-    """When the first of a listener's certificates ends, Unix time."""
-    (<t.l4_listener *>table._listener(index)).secure.ends_s = ends_s
-
-
 def listener_end(Table table, index):
     """When the first of a listener's certificates ends; None: it has no TLS."""
-    cdef t.l4_secure_rule *rule = &(<t.l4_listener *>table._listener(index)).secure
+    cdef c.l4_secure_rule *rule = &table._listener(index).secure
     return rule.ends_s if rule.profile else None
 
 
 def pool_has_tls(Table table, index):
     """Are a pool's backends spoken to in TLS?"""
-    return (<t.l4_pool *>table._pool(index)).tls_profile != 0
-
-
-def set_pool_tls(Table table, index, profile):
-    """The settings of TLS to a pool's backends; 0: none."""
-    (<t.l4_pool *>table._pool(index)).tls_profile = profile
+    return table._pool(index).tls_profile != 0
 
 
 def loaded(Table table, worker):
     """The generation of certificates that a worker has in force."""
-    return (<t.l4_worker *>table._worker(worker)).secrets
+    return table._worker(worker).secrets
 
 
 def listener_handshakes(Table table, index):
     """How handshakes with a listener's clients went, over all workers; those in progress are of
     all its addresses."""
-    cdef unsigned int head = (<e.l4_listener *>table._listener(index)).edge.limits.head
+    cdef unsigned int head = table._listener(index).edge.limits.head
     return _sum(table, index)._replace(
-        now=(<t.l4_listener *>table._listener(head)).secure.shaking)
+        now=table._listener(head).secure.shaking)
 
 
 def pool_handshakes(Table table, index):
@@ -161,11 +141,11 @@ def pool_handshakes(Table table, index):
 
 
 cdef object _sum(Table table, unsigned int row):
-    cdef t.l4_shakes *shakes
+    cdef c.l4_shakes *shakes
     full = resumed = failed = now = 0
     why = ""
     for worker in table._counted():
-        shakes = t.l4_table_shakes(&table.table, worker, row)
+        shakes = c.l4_table_shakes(&table.table, worker, row)
         full += shakes.full
         resumed += shakes.resumed
         failed += shakes.failed

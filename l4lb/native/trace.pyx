@@ -3,8 +3,7 @@
 
 from libc.stdint cimport uint64_t
 
-from l4lb.native cimport c_l4 as c
-from l4lb.native cimport c_seen as s
+from l4lb.native cimport c
 from l4lb.native.table cimport Table
 from l4lb.native import rows
 
@@ -14,20 +13,20 @@ TIERS = ("primaries", "backups", "any")
 
 def set_every(Table table, every):
     """Of so many picks one is kept; 0: none."""
-    s.l4_table_seen(table.handle()).trace_every = every
+    c.l4_table_seen(table.handle()).trace_every = every
 
 
 def recent(Table table, limit):
     """Up to `limit` picks of all workers, newest first."""
-    cdef s.l4_traces *traces
-    cdef s.l4_trace copy
+    cdef c.l4_traces *traces
+    cdef c.l4_trace copy
     cdef uint64_t index, head
     found = []
     for worker in range(table.table.header.workers_high):
-        traces = s.l4_table_traces(table.handle(), worker)
+        traces = c.l4_table_traces(table.handle(), worker)
         head = traces.head
-        for index in range(min(head, <uint64_t>s.L4_TRACES)):
-            if s.l4_trace_read(traces, head - 1 - index, &copy):
+        for index in range(min(head, <uint64_t>c.L4_TRACES)):
+            if c.l4_trace_read(traces, head - 1 - index, &copy):
                 found.append(_pick(table, worker, &copy))
     found.sort(key=lambda one: one.at_us, reverse=True)
     return found[:limit]
@@ -43,7 +42,7 @@ cdef _word(tuple words, index):
     return words[index] if index < len(words) else "?"
 
 
-cdef _pick(Table table, worker, const s.l4_trace *copy):
+cdef _pick(Table table, worker, const c.l4_trace *copy):
     candidates = [
         rows.Candidate(
             _name(table, copy.candidates[i].backend), copy.candidates[i].weight,

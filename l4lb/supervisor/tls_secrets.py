@@ -19,7 +19,7 @@ from l4lb.certificates.vault import Vault
 from l4lb.config.model import Config
 from l4lb.config.origin import Finding
 from l4lb.errors import ConfigError
-from l4lb.native import tls
+from l4lb.native import settings, tls
 from l4lb.native.table import Table
 from l4lb.supervisor.process.reactor import Reactor
 from l4lb.supervisor.process.waited_job import run_and_wait
@@ -119,18 +119,15 @@ class Secrets:
     def _write_rows(self, config: Config, bindings: Bindings) -> None:
         for name, listener in config.listeners.items():
             for bind in listener.bind:
-                rule = listener.tls
-                tls.set_listener_tls(
+                settings.put(
                     self._table,
+                    "listener",
                     bindings.listener_rows[name, str(bind)],
-                    profile=self._profiles.of("listeners", name) if rule else 0,
-                    most=rule.max_handshakes if rule else 0,
-                    rate=rule.handshake_rate if rule else 0,
-                    burst=rule.handshake_burst if rule else 0,
+                    tls_profile=self._profiles.of("listeners", name) if listener.tls else 0,
                 )
         for name, pool in config.pools.items():
             number = self._profiles.of("pools", name) if pool.tls else 0
-            tls.set_pool_tls(self._table, bindings.pool_rows[name], number)
+            settings.put(self._table, "pool", bindings.pool_rows[name], tls_profile=number)
 
     def _publish(self) -> None:
         self._generation += 1
@@ -220,7 +217,8 @@ class Secrets:
                 LOG.warning(what, of=one.owner, file=one.file, days_left=left)
         if self._bindings is not None:
             for (name, _), row in self._bindings.listener_rows.items():
-                tls.set_listener_end(self._table, row, max(0, first.get(f"listeners.{name}", 0)))
+                ends_s = max(0, first.get(f"listeners.{name}", 0))
+                settings.put(self._table, "listener", row, tls_ends_s=ends_s)
 
     # ---- telling ---------------------------------------------------------------------------------
 

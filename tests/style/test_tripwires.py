@@ -77,7 +77,7 @@ def excused(lines: list[str]) -> bool:
 
 
 C = ("csrc/*.[ch]", "tests/c/*.[ch]", "bench/loadgen/*.[ch]")
-PYTHON = ("*.py", "*.pyx", "*.pyi")
+PYTHON = ("*.py", "*.pyx", "*.pxd", "*.pyi")
 
 
 def test_no_line_is_longer_than_the_limit() -> None:
@@ -127,6 +127,15 @@ def test_no_python_file_or_function_is_too_long() -> None:
                 around = lines[max(node.lineno - 2, 0) : node.end_lineno]
                 if body > PYTHON_FUNCTION_MAX and not excused(around):
                     long.append(place(path, node.lineno))
+    assert not long
+
+
+def test_no_cython_file_is_too_long() -> None:
+    long = [
+        place(path)
+        for path, lines in sources("*.pyx", "*.pxd")
+        if len(lines) > PYTHON_FILE_MAX and not excused(lines[:20])
+    ]
     assert not long
 
 

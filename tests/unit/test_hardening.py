@@ -38,7 +38,7 @@ def test_tables_are_read_only_and_bound_at_start_and_no_stack_can_be_run(path: P
     assert stack[6] == "RW"
 
 
-@pytest.mark.parametrize("name", ["loop", "table", "l4lb-loadgen"])
+@pytest.mark.parametrize("name", ["loop", "sticky", "l4lb-loadgen"])
 def test_stacks_and_copies_are_checked(name: str) -> None:
     (path,) = [one for one in BUILT if one.name.partition(".")[0] == name]
     symbols = read(path, "--dyn-syms")

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from l4lb.clock import monotonic_ms
 from l4lb.config.address import unmapped
+from l4lb.config.bounds import WEIGHT
 from l4lb.control import names
 from l4lb.errors import AdminError
 from l4lb.native import choose, sticky
@@ -25,7 +26,6 @@ HASHES = ("ip_hash", "maglev")
 KEYS = 1 << 17  # hash keys that simulate looks up, spread evenly over all hashes
 PICKS = 20_000  # picks that simulate makes where the algorithm does not hash
 PICKS_WORK = 40_000_000  # maximum number of backends that these picks look at
-WEIGHT_MAX = 256
 ADDED_MAX = 64  # backends that one simulation may add
 CLIENT = re.compile(r"(?:\[(?P<v6>[^\]]*)\]|(?P<v4>[^:]*)):(?P<port>[0-9]{1,5})")
 
@@ -181,8 +181,8 @@ def row_of(rows: Mapping[int, BackendRow], pool: PoolRow, name: str) -> int:
 
 
 def _weight(text: str, name: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 3 or int(text) > WEIGHT_MAX:
-        raise AdminError("bad_argument", f"weight {text!r} of {name} is not 0 to {WEIGHT_MAX}")
+    if not text.isascii() or not text.isdigit() or len(text) > 3 or int(text) > WEIGHT[1]:
+        raise AdminError("bad_argument", f"weight {text!r} of {name} is not 0 to {WEIGHT[1]}")
     return int(text)
 
 

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import l4lb.log
-import l4lb.native.edge as native
 from l4lb.config.tables.process import AutoBlock
 from l4lb.errors import AdminError
 from l4lb.native import sets, talkers
@@ -137,6 +136,5 @@ class Blocks:
             for value, dry in ((REAL, False), (DRY, True))
         ]
         self._sets.block([(text.encode(), value) for text, value in lists])
-        sets.write_blocks(self._table, list(self._blocks.values()))
         refusal = self._rule.refusal if self._rule else "drop"
-        native.set_blocks(self._table, some=bool(self._blocks), refusal=refusal)
+        sets.write_blocks(self._table, list(self._blocks.values()), refusal)

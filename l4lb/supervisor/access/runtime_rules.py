@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import l4lb.log
-import l4lb.native.edge as native
 from l4lb.config.model import Listener
 from l4lb.config.tables.admission import Access
 from l4lb.errors import AdminError, L4lbError
-from l4lb.native import sets
+from l4lb.native import sets, settings
 from l4lb.native.table import Table
 from l4lb.supervisor.access.network_lists import network_of, term
 from l4lb.supervisor.access.network_sets import NetworkSets, Tell
@@ -154,12 +153,12 @@ class RuntimeRules:
         self._rules[listener] = rules
         self._numbers[listener] = number
         for row in self._rows[listener]:
-            native.set_rules(self._table, row, number)
+            settings.put(self._table, "listener", row, rules_set=number)
 
     def _forget_set(self, listener: str) -> None:
         self._numbers.pop(listener, None)
         for row in self._rows.get(listener, ()):
-            native.set_rules(self._table, row, None)
+            settings.put(self._table, "listener", row, rules_set=None)
         self._sets.drop(listener)
 
     # ---- telling -------------------------------------------------------------------------------

@@ -9,8 +9,6 @@ from typing import Any
 import l4lb.native.edge as native
 from l4lb.clock import monotonic_ms
 from l4lb.config.model import Config, Listener
-from l4lb.config.tables.admission import Access
-from l4lb.config.tables.listener_limits import ListenerLimits, RateLimit
 from l4lb.errors import L4lbError
 from l4lb.native.table import Table
 from l4lb.supervisor.access.blocks import Blocks
@@ -18,6 +16,7 @@ from l4lb.supervisor.access.network_lists import Content
 from l4lb.supervisor.access.network_sets import NetworkSets, Tell
 from l4lb.supervisor.access.runtime_rules import RuntimeRules
 from l4lb.supervisor.process.reactor import Reactor
+from l4lb.supervisor.table import row_settings
 
 LOOK_MS = 1_000  # between two looks at lists' files and blocks
 
@@ -44,23 +43,19 @@ class ListenerPolicy:
         listener_rows: (listener name, address as text) to row; pool_rows: pool name to row.
         Raises L4lbError if a list of networks cannot be read; then nothing has changed."""
         numbers = self.sets.replace(_contents(config))
-        for name, pool in config.pools.items():
-            version = ("off", "v1", "v2").index(pool.send_proxy)
-            native.set_pool(self._table, pool_rows[name], send_proxy=version, tlvs=pool.proxy_tlvs)
         groups = []
         for listener in config.listeners.values():
             rows = [listener_rows[listener.name, str(bind)] for bind in listener.bind]
-            head = self._heads.setdefault(listener.name, rows[0])
-            for row in rows:
-                self._write_listener(row, config, listener, numbers)
-                self._write_limits(row, head, listener.limits or ListenerLimits())
+            values = self._settings(config, listener, pool_rows, numbers)
+            values["head"] = self._heads.setdefault(listener.name, rows[0])
+            for bind, row in zip(listener.bind, rows, strict=True):
+                self._table.set_listener(row, name=listener.name, bind=str(bind), **values)
             groups.append((rows, list(_compiled(listener, pool_rows))))
         native.publish_routes(self._table, groups)
         self._listeners = config.listeners
         names = config.listeners.keys()
         self.rules.follow({name: rows for name, (rows, _) in zip(names, groups, strict=True)})
         self.blocks.configure(config.limits.auto_block)
-        native.set_tarpit(self._table, config.limits.tarpit_time_ms)
 
     def is_head(self, row: int) -> bool:
         """Has a listener its counts there? Where they are does not change, whatever it binds."""
@@ -100,48 +95,23 @@ class ListenerPolicy:
         self.blocks.tick(monotonic_ms())
         self.rules.tick(monotonic_ms())
 
-    def _write_listener(
-        self, row: int, config: Config, listener: Listener, numbers: Mapping[Content, int]
-    ) -> None:
+    def _settings(
+        self,
+        config: Config,
+        listener: Listener,
+        pool_rows: Mapping[str, int],
+        numbers: Mapping[Content, int],
+    ) -> dict[str, Any]:
         trusted, access = _trusted(listener), _access(listener)
-        rules = listener.access or Access()
-        native.set_listener(
-            self._table,
-            row,
+        return row_settings.of_listener(
+            listener,
+            config.pools,
             hello=looks_for_hello(config, listener),
-            proxy=listener.proxy_protocol,
+            pool=pool_rows[listener.pool],
             trusted_set=None if trusted is None else numbers[trusted],
-            handshake_timeout_ms=listener.handshake_timeout_ms,
             access_set=None if access is None else numbers[access],
             rules_set=self.rules.number(listener.name),
-            else_denied=rules.others_denied,
-            refusal=rules.refusal,
-            dry_run=rules.dry_run,
         )
-
-    def _write_limits(self, row: int, head: int, limits: ListenerLimits) -> None:
-        native.set_limits(
-            self._table,
-            row,
-            head=head,
-            limits=_given(limits),
-            source_prefix=limits.source_prefix,
-            first_byte_ms=limits.first_byte_timeout_ms or 0,
-            max_age_ms=limits.max_age_ms or 0,
-            age_jitter=limits.max_age_jitter_percent,
-        )
-
-
-def _given(limits: ListenerLimits) -> dict[str, dict[str, Any]]:
-    """The limits that there are, as the table takes them."""
-    found = {}
-    for name in native.LIMITS:
-        rule = getattr(limits, name)
-        if rule is not None:
-            found[name] = dict(rule)
-            if isinstance(rule, RateLimit):
-                found[name]["burst"] = rule.burst or rule.limit
-    return found
 
 
 def _contents(config: Config) -> list[Content]:

@@ -17,11 +17,10 @@ from l4lb.config.diff import Change, compare
 from l4lb.config.model import Backend, Config, Pool
 from l4lb.config.plain import to_plain
 from l4lb.errors import AdminError
-from l4lb.native import change, edge, egress, sticky, udp
-from l4lb.native.health import set_passive
+from l4lb.native import change, egress, settings, udp
 from l4lb.native.rows import Address, BackendRow, Capacities
 from l4lb.native.table import Table
-from l4lb.supervisor.table import udp_rows
+from l4lb.supervisor.table import row_settings, udp_rows
 from l4lb.supervisor.table.listener_policy import ListenerPolicy
 from l4lb.supervisor.table.row_allocator import RowAllocator
 
@@ -122,25 +121,22 @@ class Membership:
         for name in new:
             self.pools.take(name)
         self._write(after, set(new), [one for one in backends if _pool_of(one) in new], 0)
+        bound = _binds(after) - self.listeners.live.keys()
         listeners = {key: self._row(key) for key in _binds(after)}
         try:
             self.policy.configure(after, listeners, self.pools.live)
         except BaseException:
-            self._undo(new, listeners)
+            self._undo(new, bound)
             raise
+        for key in set(self.listeners.live) - set(listeners):
+            self._table.clear_listener(self.listeners.give(key))
         changed = {one.name for one in pools if one.action == "changed"}
         rest = [one for one in backends if _pool_of(one) not in new]
         self._write(after, changed, rest, now_ms)
-        self._write_listeners(after, listeners)
         for one in pools:
             if one.action == "removed":
                 self._table.clear_pool(self.pools.give(one.name))
-        self._table.max_connections = after.limits.max_connections
-        self._table.drain_timeout_ms = after.process.drain_timeout_ms
-        udp_rows.write_limits(self._table, after.limits)
-        shed = after.limits.shed
-        idle_ms = 0 if shed == "off" else after.limits.shed_idle_ms
-        edge.set_shed(self._table, idle_ms, at_limit=shed == "limit")
+        settings.put(self._table, "table", 0, **row_settings.of_table(after))
         self._table.generation += 1
 
     def changes_to(self, config: Config) -> list[Change]:
@@ -164,12 +160,10 @@ class Membership:
     def _row(self, key: tuple[str, str]) -> int:
         return self.listeners[key] if key in self.listeners else self.listeners.take(key)[0]
 
-    def _undo(self, pools: Collection[str], listeners: Mapping[tuple[str, str], int]) -> None:
+    def _undo(self, pools: Collection[str], listeners: Collection[tuple[str, str]]) -> None:
         """Gives back the rows of what was new and is not to be."""
-        used = {row.index for row in self._table.listeners()}
-        for key, row in listeners.items():
-            if row not in used:
-                self.listeners.give(key)
+        for key in listeners:
+            self._table.clear_listener(self.listeners.give(key))
         for key in [key for key in self.backends.live if key[0] in pools]:
             change.retire_backend(self._table, self.backends.give(key))
         for name in pools:
@@ -180,8 +174,6 @@ class Membership:
     ) -> None:
         for name in pools:
             write_pool(self._table, self.pools[name], config.pools[name])
-            write_passive(self._table, self.pools[name], config.pools[name])
-            write_sticky(self._table, self.pools[name], config.pools[name])
         for one in backends:
             _, _, name = one.name.partition("/")
             self._write_backend(config, _pool_of(one), name, one.action, now_ms)
@@ -198,7 +190,7 @@ class Membership:
             return
         backend = next(one for one in config.pools[pool].backends if one.name == name)
         row, known = (self.backends[key], True) if key in self.backends else self.backends.take(key)
-        settings: dict[str, Any] = {
+        values: dict[str, Any] = {
             "pool": self.pools[pool],
             "address": _address(backend),
             "weight": backend.weight,
@@ -206,28 +198,14 @@ class Membership:
             "backup": backend.backup,
         }
         if known:
-            change.change_backend(self._table, row, **settings)
+            change.change_backend(self._table, row, **values)
         else:
             health = initial_health(config.pools[pool])
-            self._table.set_backend(row, name=name, health=health, **settings)
+            self._table.set_backend(row, name=name, health=health, **values)
         udp_rows.write_backend(self._table, row, backend)
         if action == "added" and now_ms:
             self._table.set_state(row, "ready")
             change.start_slowly(self._table, row, now_ms)
-
-    def _write_listeners(self, config: Config, rows: Mapping[tuple[str, str], int]) -> None:
-        for key in set(self.listeners.live) - set(rows):
-            self._table.clear_listener(self.listeners.give(key))
-        for (name, bind), row in rows.items():
-            listener = config.listeners[name]
-            self._table.set_listener(
-                row,
-                name=name,
-                bind=bind,
-                protocol=listener.protocol,
-                pool=self.pools[listener.pool],
-            )
-            udp_rows.write_listener(self._table, row, listener, config.pools)
 
 
 def _actions(live: Collection[_Key], wanted: Collection[_Key]) -> Iterator[tuple[_Key, str]]:
@@ -260,59 +238,13 @@ def _no_room(what: str) -> AdminError:
 
 def write_pool(table: Table, index: int, pool: Pool) -> None:
     """A pool's row, its backends not included."""
-    table.set_pool(
-        index,
-        name=pool.name,
-        balance=pool.balance,
-        when_all_down=pool.when_all_down,
-        retries=pool.retries,
-        connect_timeout_ms=pool.connect_timeout_ms,
-        idle_timeout_ms=pool.idle_timeout_ms,
-        half_closed_timeout_ms=pool.half_closed_timeout_ms,
-        max_connections=pool.max_connections,
-        hash_key=pool.hash_key,
-        hash_prefix=pool.hash_prefix,
-        hash_balance_percent=pool.hash_balance_percent or 0,
-        maglev_size=pool.maglev_size if pool.balance == "maglev" else 0,
-        all_backups=pool.all_backups,
-        slow_start_ms=pool.slow_start_ms,
-        queue_length=pool.queue.length if pool.queue else 0,
-        queue_timeout_ms=pool.queue.timeout_ms if pool.queue else 0,
-    )
-    udp_rows.write_pool(table, index, pool)
+    table.set_pool(index, name=pool.name, **row_settings.of_pool(pool))
     egress.set_pool(
         table,
         index,
         sources=pool.source,
         transparent=pool.transparent,
         options=pool.options,
-    )
-
-
-def write_sticky(table: Table, index: int, pool: Pool) -> None:
-    """A pool's rule of stickiness; without one clients belong to nobody."""
-    rule = pool.sticky
-    sticky.set_rule(
-        table,
-        index,
-        key=rule.key if rule else "none",
-        prefix=rule.prefix if rule else (32, 128),
-        ttl_ms=rule.ttl_ms if rule else 0,
-        in_drain=pool.sticky_during_drain,
-    )
-
-
-def write_passive(table: Table, index: int, pool: Pool) -> None:
-    """A pool's rule of passive health; without one nobody is ejected."""
-    rule = pool.passive
-    set_passive(
-        table,
-        index,
-        failures=rule.failures if rule else 0,
-        eject_ms=rule.eject_ms if rule else 0,
-        max_eject_ms=rule.max_eject_ms if rule else 0,
-        max_ejected_percent=rule.max_ejected_percent if rule else 0,
-        several=rule is not None and rule.reset_sources == "several",
     )
 
 

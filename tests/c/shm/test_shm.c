@@ -20,27 +20,6 @@ TEST(capacities_out_of_bounds_are_refused)
     CHECK_EQ(-EINVAL, l4_table_create(&table, &caps));
 }
 
-TEST(attach_sees_the_same_rows_and_refuses_what_is_no_table)
-{
-    struct l4_table other;
-    table_with(2, 3, NULL, L4_ROUND_ROBIN);
-    CHECK_EQ(0, l4_table_attach(&other, dup(table.fd)));
-    strcpy(l4_table_backend(&table, 2)->name, "here");
-    CHECK(strcmp(l4_table_backend(&other, 2)->name, "here") == 0);
-    l4_table_close(&other);
-
-    struct l4_plan wrong = table.plan;
-    wrong.version++;
-    CHECK_EQ(sizeof wrong, pwrite(table.fd, &wrong, sizeof wrong, 0));
-    CHECK_EQ(-EPROTO, l4_table_attach(&other, table.fd));
-    wrong.version--;
-    wrong.caps.backends++;
-    CHECK_EQ(sizeof wrong, pwrite(table.fd, &wrong, sizeof wrong, 0));
-    CHECK_EQ(-EPROTO, l4_table_attach(&other, table.fd));
-    CHECK_EQ(-EPROTO, l4_table_attach(&other, 0));
-    l4_table_close(&table);
-}
-
 TEST(no_process_leads_another_out_of_the_table)
 {
     table_with(2, 3, NULL, L4_ROUND_ROBIN);
@@ -217,9 +196,7 @@ TEST(settling_while_others_change_leaves_their_changes_in)
     l4_table_close(&table);
 }
 
-MAIN(RUN(capacities_out_of_bounds_are_refused);
-     RUN(attach_sees_the_same_rows_and_refuses_what_is_no_table);
-     RUN(no_process_leads_another_out_of_the_table);
+MAIN(RUN(capacities_out_of_bounds_are_refused); RUN(no_process_leads_another_out_of_the_table);
      RUN(the_plan_in_the_table_is_for_reading_only_and_the_table_keeps_its_size);
      RUN(a_ring_keeps_order_counts_what_found_no_place_and_survives_a_wild_head);
      RUN(counts_go_up_to_the_limit_and_come_back);

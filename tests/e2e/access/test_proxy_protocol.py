@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from doors.wire import read_proxy, write_proxy
 from hellos import hello
-
-from l4lb.native.wire import read_proxy, write_proxy
 
 from ..harness import PORTS, Backends, Balancer, Door, one_pool, read_line, until
 from ..harness.secure import Authority, secure

@@ -8,9 +8,8 @@ import time
 from typing import Any
 
 import pytest
+from doors.wire import read_proxy, write_proxy
 from hellos import hello
-
-from l4lb.native.wire import read_proxy, write_proxy
 
 from ..harness import PORTS, Balancer, Door, one_pool, until
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from l4lb.native.table import reasons
+from l4lb.native.snapshots import reasons
 from tests.unit.access_log.test_lines import FIELDS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "logging.md").read_text()

@@ -8,6 +8,7 @@ import re
 import time
 
 import pytest
+from doors import ended
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -40,7 +41,7 @@ def words(line: str) -> dict[str, str]:
 
 def test_a_text_line_has_the_fields_in_their_order() -> None:
     table = table_with()
-    seen.account(
+    ended.account(
         table, 0, "client_fin", backend=0, duration_us=12_345, connect_us=678, bytes_in=10,
         bytes_out=2_000, retries=1, queue_us=5,
     )  # fmt: skip
@@ -58,7 +59,7 @@ def test_a_text_line_has_the_fields_in_their_order() -> None:
 
 def test_a_json_line_has_the_same_fields_and_more() -> None:
     table = table_with()
-    seen.account(table, 0, "backend_reset", backend=0, client="2001:db8::1", first_byte_us=40)
+    ended.account(table, 0, "backend_reset", backend=0, client="2001:db8::1", first_byte_us=40)
     (line,) = lines(table, "json")
     found = json.loads(line)
     assert list(found)[: len(FIELDS)] == FIELDS
@@ -69,7 +70,7 @@ def test_a_json_line_has_the_same_fields_and_more() -> None:
 
 def test_the_time_is_the_end_of_the_session_in_utc() -> None:
     table = table_with()
-    seen.account(table, 0, "client_fin", ended_us=time.monotonic_ns() // 1000 - 5_000_000)
+    ended.account(table, 0, "client_fin", ended_us=time.monotonic_ns() // 1000 - 5_000_000)
     now = time.time()
     (line,) = lines(table, "json")
     at = time.strptime(json.loads(line)["ts"][:19], "%Y-%m-%dT%H:%M:%S")
@@ -88,7 +89,7 @@ def test_the_time_is_the_end_of_the_session_in_utc() -> None:
 )
 def test_the_end_is_one_word(reason: str, error: int, said: str) -> None:
     table = table_with()
-    seen.account(table, 0, reason, error=error, reached=False)
+    ended.account(table, 0, reason, error=error, reached=False)
     (line,) = lines(table)
     assert words(line)["end"] == said
     assert words(line)["connect_ms"] == "-"
@@ -97,7 +98,7 @@ def test_the_end_is_one_word(reason: str, error: int, said: str) -> None:
 
 def test_a_failed_connect_says_why() -> None:
     table = table_with()
-    seen.account(table, 0, "connect_failed", error=errno.ECONNREFUSED, reached=False)
+    ended.account(table, 0, "connect_failed", error=errno.ECONNREFUSED, reached=False)
     assert words(lines(table)[0])["error"] == "ECONNREFUSED"
     (found,) = map(json.loads, lines(table, "json"))
     assert (found["error"], found["backend"], found["connect_ms"]) == ("ECONNREFUSED", None, None)
@@ -107,7 +108,7 @@ def test_a_failed_connect_says_why() -> None:
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=16))
 def test_any_name_comes_back_whole_from_one_line(name: str) -> None:
     table = table_with(name=name, listener=name)
-    seen.account(table, 0, "client_fin", backend=0)
+    ended.account(table, 0, "client_fin", backend=0)
     (text,), (as_json,) = lines(table), lines(table, "json")
     for line in (text, as_json):
         assert not re.search(r"[\x00-\x1f\x7f]", line[:-1])
@@ -118,10 +119,10 @@ def test_any_name_comes_back_whole_from_one_line(name: str) -> None:
 def test_a_backend_that_is_gone_is_called_as_it_was_while_the_reader_knows() -> None:
     table = table_with()
     reader = seen.LogReader(table, style="text")
-    seen.account(table, 0, "client_fin", backend=0)
+    ended.account(table, 0, "client_fin", backend=0)
     reader.read(10)
     reader.commit(1)
-    seen.account(table, 0, "client_fin", backend=0)
+    ended.account(table, 0, "client_fin", backend=0)
     put_backend(table, 0, name="other", address=closed_port(2))
     (line,) = reader.read(10)
     assert words(line.decode())["backend"] == "a"
@@ -131,7 +132,7 @@ def test_a_backend_that_is_gone_is_called_as_it_was_while_the_reader_knows() -> 
 def test_what_was_read_stays_until_it_is_committed() -> None:
     table = table_with()
     for _ in range(3):
-        seen.account(table, 0, "client_fin")
+        ended.account(table, 0, "client_fin")
     reader = seen.LogReader(table, style="text")
     assert len(reader.read(2)) == 2
     assert len(lines(table)) == 3, "another reader, after a death, sees all"

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from doors import ended
 
 import l4lb.log
 from l4lb.access_log import sinks
@@ -46,7 +47,7 @@ def writer_of(table: Table, sink: sinks.Sink) -> Writer:
 
 def end_sessions(table: Table, count: int) -> None:
     for number in range(count):
-        seen.account(table, 0, "client_fin", bytes_in=number)
+        ended.account(table, 0, "client_fin", bytes_in=number)
 
 
 def test_all_lines_are_written_in_their_order() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from doors import ended
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +17,7 @@ from l4lb.control.commands import COMMANDS
 from l4lb.control.views import clients, overview
 from l4lb.control.views.overview import Service
 from l4lb.discovery.runner import State
-from l4lb.native import sets, talkers
+from l4lb.native import sets
 from l4lb.native.rows import Address, ListenerRow, SessionRow, StickyRow, UdpTally
 from tests.unit.supervisor.tables import closed_port, table_of
 
@@ -252,8 +253,8 @@ def test_every_column_is_in_what_the_views_give() -> None:
     table = table_of({"web": {"a": closed_port(), "b": Address("", 0, "/run/b")}})
     table.set_listener(0, name="front", bind="0.0.0.0:80", protocol="tcp", pool=0)
     table.start_worker(0, pid=7, cpu=None, now_ms=0)
-    talkers.note(table, 0, "192.0.2.1", 1)
-    sets.write_blocks(table, [sets.BlockRow("192.0.2.1", 1, None, "admin", False)])
+    ended.note(table, 0, "192.0.2.1", 1)
+    sets.write_blocks(table, [sets.BlockRow("192.0.2.1", 1, None, "admin", False)], "drop")
     pick = dict.fromkeys(one.key for one in COLUMNS["picks"]) | {"pool": "web", "candidates": []}
     given: dict[str, list[dict[str, Any]]] = {
         "listeners": overview.listeners(table),

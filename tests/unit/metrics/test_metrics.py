@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from doors import ended
 from prometheus_client import openmetrics, parser
 from prometheus_client.openmetrics import parser as openmetrics_parser
 
@@ -46,11 +47,11 @@ def table_with_traffic() -> Table:
         table.start_worker(worker, pid=0, cpu=None, now_ms=0)
         seen.set_measures(table, True)
         for listener in range(2):
-            seen.account(
+            ended.account(
                 table, worker, "client_fin", listener=listener, backend=0, connect_us=150,
                 duration_us=30_000, bytes_in=10, bytes_out=5_000,
             )  # fmt: skip
-    seen.account(table, 0, "no_backend", reached=False)
+    ended.account(table, 0, "no_backend", reached=False)
     table.record_check(
         1, 1, health="down", passed=False, result=2, errno=0, streak=1, at_ms=1, duration_us=1
     )

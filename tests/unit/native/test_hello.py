@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from doors.wire import await_hello, read_hello
 from hellos import hello, padded, records
 from hypothesis import given
 from hypothesis import strategies as st
-
-from l4lb.native.wire import await_hello, read_hello
 
 NAME, PROTOCOLS = "Www.Example.COM", ("h2", "http/1.1")
 SAID = hello(NAME, PROTOCOLS)

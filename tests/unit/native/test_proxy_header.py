@@ -6,10 +6,9 @@ from __future__ import annotations
 import zlib
 
 import pytest
+from doors.wire import read_proxy, write_proxy
 from hypothesis import given
 from hypothesis import strategies as st
-
-from l4lb.native.wire import read_proxy, write_proxy
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 A4, B4 = ("192.168.0.1", 56324), ("192.168.0.11", 443)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from l4lb.native import settings
 from l4lb.native.rows import Address
 from l4lb.native.table import Table
 
@@ -31,7 +32,7 @@ def table_of(pools: Mapping[str, Mapping[str, Address]]) -> Table:
             row += 1
         table.publish(index)
     table.generation = 1
-    table.max_connections = 100
+    settings.put(table, "table", 0, limits_max_connections=100)
     return table
 
 

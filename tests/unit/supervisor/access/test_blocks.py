@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from doors import ended
 
 from l4lb.config.tables.process import AutoBlock
 from l4lb.errors import AdminError
@@ -87,7 +88,7 @@ def test_lists_of_listeners_stay_when_blocks_change(table: Table) -> None:
 
 def reject(table: Table, source: str, times: int, worker: int = 0) -> None:
     for _ in range(times):
-        talkers.note(table, worker, source, 1, rejected=True)
+        ended.note(table, worker, source, 1, rejected=True)
 
 
 def test_who_is_turned_away_too_often_within_the_window_is_blocked(
@@ -99,7 +100,7 @@ def test_who_is_turned_away_too_often_within_the_window_is_blocked(
     assert not blocks.tick(1_000)
     reject(table, "192.0.2.1", 5, worker=1)
     reject(table, "192.0.2.2", 9)
-    talkers.note(table, 0, "192.0.2.3", 1)
+    ended.note(table, 0, "192.0.2.3", 1)
     assert blocks.tick(2_000)
     assert [blocked(table, f"192.0.2.{n}") for n in (1, 2, 3)] == [1, 0, 0]
     assert sets.blocks(table)[0].by == "auto"
@@ -134,10 +135,10 @@ def test_a_rule_in_dry_run_marks_only(table: Table, blocks: Blocks) -> None:
 
 def test_the_sketch_keeps_the_heavy_whatever_the_light_do(table: Table) -> None:
     for number in range(20_000):
-        talkers.note(table, number % 2, f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 1)
+        ended.note(table, number % 2, f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 1)
         if number % 20 == 0:
-            talkers.note(table, 0, "192.0.2.1", 1, moved=10)
-            talkers.note(table, 1, "192.0.2.2", 1, rejected=True)
+            ended.note(table, 0, "192.0.2.1", 1, moved=10)
+            ended.note(table, 1, "192.0.2.2", 1, rejected=True)
     rows = {row.source: row for row in talkers.read(table)}
     assert len(rows) <= 128
     assert rows["192.0.2.1"].sessions > 900

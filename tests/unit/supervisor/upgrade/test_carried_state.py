@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from doors import ended
 
 from l4lb.config.build import build
 from l4lb.config.model import Config
@@ -165,7 +166,9 @@ def test_counts_and_measures_are_the_same_in_the_other_table(
     )
     seen.set_measures(table, True)
     for reason in ("client_fin", "backend_reset"):
-        seen.account(table, 0, reason, listener=listener, pool=pool, duration_us=1_500, bytes_in=77)
+        ended.account(
+            table, 0, reason, listener=listener, pool=pool, duration_us=1_500, bytes_in=77
+        )
     native.book_listener(
         table,
         listener,

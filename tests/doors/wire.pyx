@@ -1,24 +1,65 @@
 # cython: language_level=3
 """What clients and proxies say first, read and written: the C parsers without a table."""
 
-import ipaddress
 import socket
 
-from libc.string cimport memcpy, memset
+from libc.stdint cimport uint8_t, uint32_t
+from libc.string cimport memset
 
-from l4lb.native cimport c_edge as e
-from l4lb.native.c_l4 cimport l4_addr
+from l4lb.native cimport c
+from l4lb.native.memory cimport host_of, put_ip
+
+
+cdef extern from "core/hello.h":
+    enum l4_hello_result:
+        L4_HELLO_MORE
+        L4_HELLO_WHOLE
+        L4_HELLO_NONE
+    struct l4_hello:
+        size_t due
+        uint32_t name_bytes
+        uint32_t alpn_bytes
+        char name[256]
+        uint8_t alpn[256]
+    l4_hello_result l4_hello_await(const uint8_t *data, size_t bytes, size_t *due)
+    l4_hello_result l4_hello_read(const uint8_t *data, size_t bytes, l4_hello *hello)
+
+
+cdef extern from "core/ppv.h":
+    enum l4_ppv_result:
+        L4_PPV_MORE
+        L4_PPV_WHOLE
+        L4_PPV_NONE
+        L4_PPV_BROKEN
+    struct l4_ppv:
+        size_t bytes
+        uint8_t version
+        bint local
+        c.l4_addr from_ "from"
+        c.l4_addr to
+        const uint8_t *tlvs
+        uint32_t tlvs_bytes
+    struct l4_ppv_write:
+        uint8_t version
+        bint local
+        bint crc32c
+        c.l4_addr from_ "from"
+        c.l4_addr to
+        const uint8_t *tlvs
+        uint32_t tlvs_bytes
+    l4_ppv_result l4_ppv_read(const uint8_t *data, size_t bytes, l4_ppv *header)
+    size_t l4_ppv_write_ "l4_ppv_write"(const l4_ppv_write *say, uint8_t *to)
 
 
 def read_hello(data):
     """What a ClientHello's bytes so far say: ("more", bytes due), ("none",) if they are none, or
     ("whole", name, protocols)."""
     cdef bytes raw = bytes(data)
-    cdef e.l4_hello hello
-    cdef e.l4_hello_result result = e.l4_hello_read(<const unsigned char *>raw, len(raw), &hello)
-    if result == e.L4_HELLO_MORE:
+    cdef l4_hello hello
+    cdef l4_hello_result result = l4_hello_read(<const unsigned char *>raw, len(raw), &hello)
+    if result == L4_HELLO_MORE:
         return ("more", hello.due)
-    if result == e.L4_HELLO_NONE:
+    if result == L4_HELLO_NONE:
         return ("none",)
     listed = hello.alpn[:hello.alpn_bytes]
     protocols = []
@@ -32,22 +73,22 @@ def await_hello(data):
     """Is all of a hello there? ("more", bytes due), ("none", bytes due) or ("whole",)."""
     cdef bytes raw = bytes(data)
     cdef size_t due
-    cdef e.l4_hello_result result = e.l4_hello_await(<const unsigned char *>raw, len(raw), &due)
-    if result == e.L4_HELLO_WHOLE:
+    cdef l4_hello_result result = l4_hello_await(<const unsigned char *>raw, len(raw), &due)
+    if result == L4_HELLO_WHOLE:
         return ("whole",)
-    return ("more" if result == e.L4_HELLO_MORE else "none", due)
+    return ("more" if result == L4_HELLO_MORE else "none", due)
 
 
 def read_proxy(data):
     """What a PROXY header's bytes so far say: ("more", bytes due), ("none",), ("broken",) or
     ("whole", bytes, version, from, to, tlvs); from and to are None where it tells none."""
     cdef bytes raw = bytes(data)
-    cdef e.l4_ppv header
-    cdef e.l4_ppv_result result = e.l4_ppv_read(<const unsigned char *>raw, len(raw), &header)
-    if result == e.L4_PPV_MORE:
+    cdef l4_ppv header
+    cdef l4_ppv_result result = l4_ppv_read(<const unsigned char *>raw, len(raw), &header)
+    if result == L4_PPV_MORE:
         return ("more", header.bytes)
-    if result != e.L4_PPV_WHOLE:
-        return ("none",) if result == e.L4_PPV_NONE else ("broken",)
+    if result != L4_PPV_WHOLE:
+        return ("none",) if result == L4_PPV_NONE else ("broken",)
     tlvs, rest = [], header.tlvs[:header.tlvs_bytes]
     while rest:
         size = rest[1] << 8 | rest[2]
@@ -60,7 +101,7 @@ def read_proxy(data):
 
 def write_proxy(version, source=None, destination=None, tlvs=(), *, crc32c=False):
     """A PROXY header. source, destination: (IP, port), or None: the sender speaks for itself."""
-    cdef e.l4_ppv_write say
+    cdef l4_ppv_write say
     cdef unsigned char room[4096]
     packed = b"".join(bytes([kind]) + len(value).to_bytes(2, "big") + value
                       for kind, value in tlvs)
@@ -73,19 +114,13 @@ def write_proxy(version, source=None, destination=None, tlvs=(), *, crc32c=False
         _put(&say.to, destination)
     say.tlvs = <const unsigned char *>packed
     say.tlvs_bytes = len(packed)
-    return room[:e.l4_ppv_write_(&say, room)]
+    return room[:l4_ppv_write_(&say, room)]
 
 
-cdef _put(l4_addr *to, address):
-    ip = ipaddress.ip_address(address[0])
-    to.family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
+cdef _put(c.l4_addr *to, address):
+    put_ip(to, address[0])
     to.port = address[1]
-    packed = ip.packed
-    memcpy(to.ip, <const char *>packed, len(packed))
 
 
-cdef _text(const l4_addr *addr):
-    if addr.family == socket.AF_UNIX:
-        return "unix:"
-    size = 4 if addr.family == socket.AF_INET else 16
-    return (socket.inet_ntop(addr.family, addr.ip[:size]), addr.port)
+cdef _text(const c.l4_addr *addr):
+    return "unix:" if addr.family == socket.AF_UNIX else (host_of(addr), addr.port)

@@ -1,15 +1,22 @@
-"""What Python sees of csrc/shm/seen.h and of the access log's lines."""
+"""shm/told.h, shm/seen.h, shm/trace.h, core/talkers.h, core/logline.h, run/account.h"""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from l4lb.native cimport c_l4 as c
+from l4lb.native.c.base cimport l4_addr
+from l4lb.native.c.layout cimport l4_ring, l4_session, l4_talker, l4_talkers
+from l4lb.native.c.table cimport l4_table
 
 
-cdef extern from "base/bounds.h":
-    enum:
-        L4_LOG_PLACES
-        L4_LOG_LINE_MAX
-        L4_BUCKETS
+cdef extern from "shm/told.h":
+    struct l4_told:
+        l4_addr via
+        const char *name
+        const char *version
+        const char *cipher
+        const char *protocol
+
+    bint l4_told_read(const l4_table *table, uint32_t worker, uint32_t slot,
+                      const l4_session *s, l4_told *told)
 
 
 cdef extern from "shm/seen.h":
@@ -39,9 +46,8 @@ cdef extern from "shm/seen.h":
         uint32_t pool
         uint32_t backend
         uint32_t backend_serial
-        uint32_t rtt_us[2]
         uint32_t retransmits[2]
-        c.l4_addr client
+        l4_addr client
         int32_t error
         uint8_t reason
         uint8_t retries
@@ -50,9 +56,9 @@ cdef extern from "shm/seen.h":
         uint8_t told
 
     struct l4_log:
-        c.l4_ring ring
+        l4_ring ring
         l4_outcome outcomes[8192]
-        c.l4_told told[8192]
+        l4_told told[8192]
 
     struct l4_log_rule:
         uint32_t on
@@ -68,36 +74,10 @@ cdef extern from "shm/seen.h":
         uint64_t log_lost
         uint64_t log_failures
 
-    l4_seen *l4_table_seen(const c.l4_table *table)
-    l4_ledger *l4_table_ledger(const c.l4_table *table, uint32_t worker, uint32_t pool)
-    l4_log *l4_table_log(const c.l4_table *table, uint32_t worker)
+    l4_seen *l4_table_seen(const l4_table *table)
+    l4_ledger *l4_table_ledger(const l4_table *table, uint32_t worker, uint32_t pool)
+    l4_log *l4_table_log(const l4_table *table, uint32_t worker)
     uint64_t l4_bucket_bound(int measure, uint32_t bucket)
-
-
-cdef extern from "shm/ring.h":
-    bint l4_ring_peek(const c.l4_ring *ring, const void *entries, uint64_t *position, void *entry,
-                      size_t entry_bytes, uint64_t places)
-    void l4_ring_release(c.l4_ring *ring, uint64_t position)
-
-
-cdef extern from "core/logline.h":
-    struct l4_logline:
-        const l4_outcome *outcome
-        int64_t unix_ms
-        const char *listener
-        const char *pool
-        const char *backend
-        const c.l4_told *told
-        uint32_t worker
-
-    size_t l4_logline_text(const l4_logline *line, char *out)
-    size_t l4_logline_json(const l4_logline *line, char *out)
-
-
-cdef extern from "run/account.h":
-    void l4_account_end(const c.l4_table *table, uint32_t worker, const l4_outcome *outcome)
-    l4_outcome l4_account_describe(const c.l4_table *table, uint32_t slot,
-                                   const c.l4_session *s, uint64_t now_us)
 
 
 cdef extern from "shm/trace.h":
@@ -120,7 +100,7 @@ cdef extern from "shm/trace.h":
         uint32_t backend_serial
         uint32_t session
         uint64_t at_us
-        c.l4_addr client
+        l4_addr client
         uint32_t members
         uint8_t balance
         uint8_t tier
@@ -134,5 +114,31 @@ cdef extern from "shm/trace.h":
     struct l4_traces:
         uint64_t head
 
-    l4_traces *l4_table_traces(const c.l4_table *table, uint32_t worker)
+    l4_traces *l4_table_traces(const l4_table *table, uint32_t worker)
     bint l4_trace_read(const l4_traces *traces, uint64_t index, l4_trace *copy)
+
+
+cdef extern from "core/talkers.h":
+    bint l4_talkers_read(const l4_talkers *talkers, uint32_t index, l4_talker *row)
+    l4_addr l4_talkers_source(const l4_addr *client)
+
+
+cdef extern from "core/logline.h":
+    struct l4_logline:
+        const l4_outcome *outcome
+        int64_t unix_ms
+        const char *listener
+        const char *pool
+        const char *backend
+        const l4_told *told
+        uint32_t worker
+
+    size_t l4_logline_text(const l4_logline *line, char *out)
+    size_t l4_logline_json(const l4_logline *line, char *out)
+
+
+cdef extern from "run/account.h":
+    uint32_t l4_account_lost(const l4_table *table, uint32_t worker, bint with_udp,
+                             uint64_t now_us)
+    l4_outcome l4_account_describe(const l4_table *table, uint32_t slot,
+                                   const l4_session *s, uint64_t now_us)

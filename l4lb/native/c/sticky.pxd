@@ -1,17 +1,14 @@
-"""What stickiness needs of csrc/: entries and how a client's tag is made."""
+"""shm/sticky.h, core/stick.h"""
 
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
-from l4lb.native.c_l4 cimport l4_addr, l4_hash_key, l4_table
-
-
-cdef extern from "base/hash.h":
-    uint64_t l4_hash(const l4_hash_key *key, const void *data, size_t bytes)
+from l4lb.native.c.base cimport cbool, l4_addr
+from l4lb.native.c.table cimport l4_table
+from l4lb.native.c.pick cimport l4_pick_answer, l4_pick_request
 
 
 cdef extern from "shm/sticky.h":
     enum:
-        L4_STICKY_WAYS
         L4_STICKY_SUPERVISOR
 
     struct l4_sticky_key:
@@ -42,5 +39,7 @@ cdef extern from "core/stick.h":
         const char *name
         uint32_t name_bytes
 
+    l4_pick_answer l4_stick_pick(const l4_table *table, const l4_pick_request *request,
+                                 const l4_stick_client *client, cbool *stuck)
     uint64_t l4_stick_tag(const l4_table *table, uint32_t pool, const l4_stick_client *client,
                           l4_sticky_key *key)

@@ -1,0 +1,212 @@
+/* Every number of the configuration that the shared table has, one line each.
+ *
+ * A line is X(type, field, path). It declares the field in its struct (L4_FIELD), and it lets the
+ * supervisor write the field by the path (l4_setting_put): where a value stands in the
+ * configuration, counted from the table of the listener or the pool, or from the whole
+ * configuration. A path that is not there names a value that the supervisor works out first, or
+ * that another part of it knows (TLS, the sets of networks).
+ *
+ * So a new number needs a line here, a key in l4lb/config and the code that reads it. Values are
+ * written in the order of the lines: what puts others into force stands last.
+ *
+ * why: long for a header: it is one list, and a number is looked for in one place.
+ */
+#ifndef L4_SHM_SETTINGS_H
+#define L4_SHM_SETTINGS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define L4_FIELD(type, field, path) _Atomic type field;
+
+/* ---- the whole table: struct l4_header ------------------------------------------------------- */
+
+#define L4_TABLE_SETTINGS(X)                                                                       \
+    /* Limit over all workers. */                                                                  \
+    X(uint32_t, max_connections, limits.max_connections)                                           \
+    /* For workers whose supervisor is gone. */                                                    \
+    X(uint64_t, drain_timeout_ms, process.drain_timeout_ms)                                        \
+    /* How long a tarpit holds a client. */                                                        \
+    X(uint32_t, tarpit_ms, limits.tarpit_time_ms)                                                  \
+    /* Limit over all workers; UDP sessions' share of a worker's descriptors. */                   \
+    X(uint32_t, max_udp_sessions, limits.max_udp_sessions)                                         \
+    X(uint32_t, udp_share_percent, limits.udp_descriptors_percent)                                 \
+    /* 1: load shedding at max_connections too. */                                                 \
+    X(uint32_t, shed_at_limit, shed_at_limit)                                                      \
+    /* Sessions idle for this long may be ended when others find no room; 0: never. */             \
+    X(uint32_t, shed_idle_ms, shed_idle_ms)
+
+/* ---- a listener ------------------------------------------------------------------------------ */
+
+#define L4_LISTENER_SETTINGS(X)                                                                    \
+    /* enum l4_protocol */                                                                         \
+    X(uint32_t, protocol, protocol)                                                                \
+    /* The row of the pool that its clients go to. */                                              \
+    X(uint32_t, pool, pool)
+
+/* struct l4_edge */
+#define L4_EDGE_SETTINGS(X)                                                                        \
+    /* enum l4_edge_needs: the part that the rest of the row does not tell (shm/needs.h). */       \
+    X(uint32_t, asked, asked)                                                                      \
+    /* For everything that is read before the pick. */                                             \
+    X(uint32_t, handshake_timeout_ms, handshake_timeout_ms)                                        \
+    /* Sets of networks, L4_NONE: none. Who may send PROXY headers; who may come in; and the       \
+     * rules of run time, which are looked at first. */                                            \
+    X(uint32_t, trusted_set, trusted_set)                                                          \
+    X(uint32_t, access_set, access_set)                                                            \
+    X(uint32_t, rules_set, rules_set)                                                              \
+    /* 1: addresses in no network of the access list are denied. */                                \
+    X(uint32_t, access_else_denied, access.others_denied)
+
+/* What is done with those that its networks turn away. */
+#define L4_ACCESS_SETTINGS(X)                                                                      \
+    X(uint32_t, refusal, access.refusal)                                                           \
+    X(uint32_t, dry_run, access.dry_run)
+
+/* struct l4_limits */
+#define L4_LIMITS_SETTINGS(X)                                                                      \
+    /* Bits of an IPv4 and of an IPv6 address that identify a source. */                           \
+    X(uint32_t, prefix4, limits.source_prefix.ipv4)                                                \
+    X(uint32_t, prefix6, limits.source_prefix.ipv6)                                                \
+    /* 0: no limit. */                                                                             \
+    X(uint32_t, first_byte_ms, limits.first_byte_timeout_ms)                                       \
+    X(uint32_t, max_age_ms, limits.max_age_ms)                                                     \
+    /* Percentage that is taken off each max_age at most, at random. */                            \
+    X(uint32_t, age_jitter, limits.max_age_jitter_percent)                                         \
+    /* The row of the listener's address that has the counts. */                                   \
+    X(uint32_t, head, head)
+
+/* One limit, of enum l4_limit_kind. */
+#define L4_LIMIT_SETTINGS(X, kind, name)                                                           \
+    X(uint64_t, limits[kind].burst, limits.name.burst)                                             \
+    X(uint32_t, limits[kind].verdict.refusal, limits.name.refusal)                                 \
+    X(uint32_t, limits[kind].verdict.dry_run, limits.name.dry_run)                                 \
+    X(uint64_t, limits[kind].value, limits.name.limit)
+
+/* struct l4_udp_door */
+#define L4_UDP_DOOR_SETTINGS(X)                                                                    \
+    /* Bytes out for a byte in, until the client has proven its address; 0: no limit. */           \
+    X(uint32_t, max_amplification, max_amplification)                                              \
+    /* UDP sessions of one address; 0: no limit. */                                                \
+    X(uint32_t, max_per_source, max_sessions_per_source)                                           \
+    /* 1: source ports below 1024 are refused. */                                                  \
+    X(uint32_t, no_privileged, reject_privileged_ports)                                            \
+    /* enum l4_udp_ways */                                                                         \
+    X(uint32_t, ways, udp_ways)
+
+/* struct l4_secure_rule */
+#define L4_TLS_SETTINGS(X)                                                                         \
+    /* Handshakes at one time, over all workers; 0: no limit. */                                   \
+    X(uint32_t, most, tls.max_handshakes)                                                          \
+    /* The mean time between handshakes, and how much earlier one may come; 0: no limit. */        \
+    X(uint32_t, interval_us, tls_interval_us)                                                      \
+    X(uint32_t, burst_us, tls_burst_us)                                                            \
+    /* Profile in the bundle; 0: no TLS. */                                                        \
+    X(uint32_t, profile, tls_profile)                                                              \
+    /* Unix time at which its first certificate expires. */                                        \
+    X(uint64_t, ends_s, tls_ends_s)
+
+/* ---- a pool ---------------------------------------------------------------------------------- */
+
+#define L4_POOL_SETTINGS(X)                                                                        \
+    /* enum l4_balance, enum l4_all_down */                                                        \
+    X(uint32_t, balance, balance)                                                                  \
+    X(uint32_t, all_down, when_all_down)                                                           \
+    /* Other backends that are tried for one client. */                                            \
+    X(uint32_t, retries, retries)                                                                  \
+    X(uint32_t, connect_timeout_ms, connect_timeout_ms)                                            \
+    X(uint32_t, idle_timeout_ms, idle_timeout_ms)                                                  \
+    X(uint32_t, half_closed_timeout_ms, half_closed_timeout_ms)                                    \
+    /* Connections to the whole pool; 0: no limit. */                                              \
+    X(uint32_t, max_connections, max_connections)                                                  \
+    /* Largest load of a backend as a percentage of the mean; 0: no limit. */                      \
+    X(uint32_t, hash_balance_percent, hash_balance_percent)                                        \
+    /* Number of slots, a prime; 0: no table is built. */                                          \
+    X(uint32_t, maglev_size, maglev_size)                                                          \
+    /* 1: all backups share; 0: the first usable backup serves. */                                 \
+    X(uint32_t, all_backups, all_backups)                                                          \
+    /* 0: a backend that returns has its whole weight at once. */                                  \
+    X(uint32_t, slow_start_ms, slow_start_ms)                                                      \
+    /* enum l4_proxy_tlvs; the version of the PROXY header to backends, 0: none. */                \
+    X(uint32_t, proxy_tlvs, proxy_tlvs)                                                            \
+    X(uint32_t, send_proxy, send_proxy)                                                            \
+    /* TLS settings for its backends; 0: no TLS. */                                                \
+    X(uint32_t, tls_profile, tls_profile)
+
+/* struct l4_key_rule: what of a client is hashed. */
+#define L4_KEY_SETTINGS(X)                                                                         \
+    /* Bits of an IPv4 and of an IPv6 source address that are hashed. */                           \
+    X(uint32_t, prefix4, prefix.ipv4)                                                              \
+    X(uint32_t, prefix6, prefix.ipv6)                                                              \
+    /* enum l4_key_kind */                                                                         \
+    X(uint32_t, kind, key)
+
+/* struct l4_udp_manners */
+#define L4_UDP_POOL_SETTINGS(X)                                                                    \
+    /* Idle timeout. */                                                                            \
+    X(uint32_t, idle_ms, udp_idle_timeout_ms)                                                      \
+    /* Datagrams of a client in one session; answers to one datagram of a client; 0: no limit. */  \
+    X(uint32_t, requests, requests)                                                                \
+    X(uint32_t, responses, responses)                                                              \
+    /* 1: each datagram of a client chooses its backend. */                                        \
+    X(uint32_t, per_datagram, per_datagram)                                                        \
+    /* Which datagrams have a PROXY header: enum l4_udp_greets of run/udp_proxy_out.h. */          \
+    X(uint32_t, greets, proxy_protocol_udp)                                                        \
+    /* 1: sessions stay with a backend that is down. */                                            \
+    X(uint32_t, keep_down, keep_down)                                                              \
+    /* config_id: the upper 3 bits of an id's first octet; length of the server ids in bytes; 1:   \
+     * QUIC connection ids name backends. */                                                       \
+    X(uint32_t, quic_config, quic_config)                                                          \
+    X(uint32_t, quic_bytes, quic_bytes)                                                            \
+    X(uint32_t, quic_id, quic_id)
+
+/* struct l4_passive_rule */
+#define L4_PASSIVE_SETTINGS(X)                                                                     \
+    /* Duration of the first ejection, and the longest. */                                         \
+    X(uint32_t, eject_ms, passive.eject_ms)                                                        \
+    X(uint32_t, max_eject_ms, passive.max_eject_ms)                                                \
+    /* Share of members ejected at one time. */                                                    \
+    X(uint32_t, max_ejected_percent, passive.max_ejected_percent)                                  \
+    /* 1: resets count only from several sources. */                                               \
+    X(uint32_t, several, passive.reset_sources)                                                    \
+    /* Failures in a row that eject; 0: no ejections. */                                           \
+    X(uint32_t, failures, passive.failures)
+
+/* struct l4_queue */
+#define L4_QUEUE_SETTINGS(X)                                                                       \
+    /* How long a client waits at most. */                                                         \
+    X(uint32_t, timeout_ms, queue.timeout_ms)                                                      \
+    /* Number of clients that may wait; 0: no queue. */                                            \
+    X(uint32_t, length, queue.length)
+
+/* struct l4_sticky_rule */
+#define L4_STICKY_SETTINGS(X)                                                                      \
+    /* 1: a draining backend still gets its sticky clients. */                                     \
+    X(uint32_t, in_drain, sticky_during_drain)                                                     \
+    /* How long an entry is kept after the last session; 0: not sticky. */                         \
+    X(uint32_t, ttl_ms, sticky.ttl_ms)
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+struct l4_table;
+
+struct l4_setting {
+    const char *path;
+    size_t at;    /* from the row's first byte */
+    size_t bytes; /* 4 or 8 */
+};
+
+enum l4_setting_kind { L4_OF_TABLE, L4_OF_LISTENER, L4_OF_POOL, L4_SETTING_KINDS };
+
+/* The settings of a kind of row, in the order in which they are written. */
+const struct l4_setting *l4_settings(enum l4_setting_kind kind, uint32_t *count);
+
+/* The row that they are written to; the index of the whole table is 0. */
+void *l4_settings_row(const struct l4_table *table, enum l4_setting_kind kind, uint32_t index);
+
+/* The supervisor's. False: the value is too large for the field. */
+bool l4_setting_put(void *row, const struct l4_setting *setting, uint64_t value);
+
+#endif

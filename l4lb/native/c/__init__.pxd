@@ -1,0 +1,19 @@
+"""All that Python sees of csrc/, each thing declared once, in the file that is named after its
+header or its floor. `from l4lb.native cimport c` brings it all.
+
+why cimport without `as`: Cython's build overlooks what is renamed, and keeps stale code.
+"""
+
+from l4lb.native.c.base cimport *
+from l4lb.native.c.bounds cimport *
+from l4lb.native.c.health cimport *
+from l4lb.native.c.layout cimport *
+from l4lb.native.c.pick cimport *
+from l4lb.native.c.run cimport *
+from l4lb.native.c.seen cimport *
+from l4lb.native.c.sets cimport *
+from l4lb.native.c.settings cimport *
+from l4lb.native.c.sockets cimport *
+from l4lb.native.c.sticky cimport *
+from l4lb.native.c.table cimport *
+from l4lb.native.c.tls cimport *

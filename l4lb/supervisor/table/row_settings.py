@@ -1,0 +1,111 @@
+"""The numbers of rows of the shared table, from the configuration.
+
+csrc/shm/settings.h says where each stands in the configuration, so a key that goes into the table
+as it is needs no line here. Here are the others: what is worked out from several keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import reduce
+from typing import Any
+
+from l4lb.config.model import Config, Listener, Pool
+from l4lb.config.tables.listener_limits import ListenerLimits, RateLimit
+from l4lb.config.tables.quic import Quic
+from l4lb.config.tables.tls import ListenerTls
+from l4lb.native import edge, settings
+from l4lb.native.edge import LIMITS, TLVS
+
+FAMILIES = ("ipv4", "ipv6")  # of a pair of prefixes
+EARLY_US_MAX = (1 << 32) - 1  # over an hour
+
+
+def configured(kind: str, model: object) -> dict[str, Any]:
+    """The settings of a kind of row that stand in its part of the configuration, as they are. What
+    is below an absent table is None."""
+    found = {}
+    for name, path in settings.PATHS[kind].items():
+        first, *rest = path.split(".")
+        if hasattr(model, first):
+            found[name] = reduce(_below, rest, getattr(model, first))
+    return found
+
+
+def _below(value: Any, key: str) -> Any:
+    if value is None:
+        return None
+    return value[FAMILIES.index(key)] if key in FAMILIES else getattr(value, key, None)
+
+
+def of_table(config: Config) -> dict[str, Any]:
+    """Settings of the whole table."""
+    limits = config.limits
+    return configured("table", config) | {
+        "shed_idle_ms": 0 if limits.shed == "off" else limits.shed_idle_ms,
+        "shed_at_limit": limits.shed == "limit",
+    }
+
+
+def of_pool(pool: Pool) -> dict[str, Any]:
+    """Settings of a pool; those of TLS are written when its profile is known."""
+    quic = quic_rule(pool)
+    return configured("pool", pool) | {
+        "maglev_size": pool.maglev_size if pool.balance == "maglev" else 0,
+        "proxy_tlvs": sum(1 << TLVS.index(one) for one in pool.proxy_tlvs),
+        "keep_down": pool.on_down == "keep",
+        "quic_id": quic is not None,
+        "quic_config": quic.config_id if quic else 0,
+        "quic_bytes": quic.server_id_length if quic else 0,
+    }
+
+
+def quic_rule(pool: Pool) -> Quic | None:
+    """How connection ids name the pool's backends, if they do."""
+    return (pool.quic or Quic()) if pool.hash_key == "quic_cid" else None
+
+
+def of_listener(
+    listener: Listener, pools: Mapping[str, Pool], *, hello: str, **known: int | None
+) -> dict[str, Any]:
+    """Settings of a listener; those of TLS are written when its profile is known. hello: does it
+    look for a ClientHello (edge.HELLO)? known: its pool's row, its head and its sets of networks.
+    """
+    limits = listener.limits or ListenerLimits()
+    bursts = {
+        f"limits_{name}_burst": rule.burst or rule.limit
+        for name in LIMITS
+        if isinstance(rule := getattr(limits, name), RateLimit)
+    }
+    given = configured("listener", listener.model_copy(update={"limits": limits}))
+    served = [pools[name] for name in listener.pools]
+    return (
+        given
+        | bursts
+        | handshake_pace(listener.tls)
+        | {
+            "asked": edge.PROXY_MODES[listener.proxy_protocol] | edge.HELLO[hello],
+            "udp_ways": udp_ways(served),
+        }
+        | known
+    )
+
+
+def handshake_pace(rule: ListenerTls | None) -> dict[str, int]:
+    """The mean time between TLS handshakes, and how much earlier one may come."""
+    if rule is None or not rule.handshake_rate:
+        return {"tls_interval_us": 0, "tls_burst_us": 0}
+    interval_us = max(1, 1_000_000 // rule.handshake_rate)
+    early_us = interval_us * max(0, rule.handshake_burst - 1)
+    return {"tls_interval_us": interval_us, "tls_burst_us": min(early_us, EARLY_US_MAX)}
+
+
+def udp_ways(served: list[Pool]) -> int:
+    """What the pools of a UDP listener need it to do, as bits (edge.UDP_WAYS)."""
+    asked = {
+        "counts": any(pool.requests or pool.per_datagram for pool in served),
+        "in_turn": any(pool.per_datagram for pool in served),
+        "quic": any(quic_rule(pool) is not None for pool in served),
+        "routes": len(served) > 1,
+    }
+    return sum(edge.UDP_WAYS[way] for way, needed in asked.items() if needed)
