@@ -186,7 +186,7 @@ def _make_network() -> None:
 def main(argv: Sequence[str]) -> int:
     """Runs the rounds and prints the table. Returns the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5, help="number of rounds")
     parser.add_argument("--seconds", type=float, default=3.0, help="duration of each test")
     parser.add_argument("--l4lb", default=default_l4lb(), help="path of the l4lb program")
     parser.add_argument("--only", nargs="+", help="only these attacks: flood slow resets half-open")

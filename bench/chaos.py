@@ -43,8 +43,8 @@ def text(outcome: Outcome, minutes: float, seed: int) -> str:
 def main(argv: Sequence[str]) -> int:
     """Runs the chaos and prints the outcome. Returns the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=60.0, help="duration")
+    parser.add_argument("--seed", type=int, default=1, help="seed of all random choices")
     parser.add_argument("--record", action="store_true", help=f"rewrite {RESULTS.name}'s part")
     options = parser.parse_args(argv)
     until = time.monotonic() + options.minutes * 60

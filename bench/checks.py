@@ -177,9 +177,9 @@ def measured(backends: int, interval_ms: int, seconds: float, kind: str) -> dict
 
 def run() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--backends", type=int, default=2_000)
-    parser.add_argument("--interval-ms", type=int, default=1_000)
-    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--backends", type=int, default=2_000, help="number of backends")
+    parser.add_argument("--interval-ms", type=int, default=1_000, help="interval of checks")
+    parser.add_argument("--seconds", type=float, default=60.0, help="duration of each run")
     parser.add_argument("--type", choices=("tcp", "http"), action="append", help="default: both")
     parser.add_argument("--record", action="store_true", help=f"rewrite {RESULTS.name}'s table")
     given = parser.parse_args()

@@ -146,9 +146,11 @@ def measure(table: Table, kind: str, count: int, probes: int, rounds: int) -> Fi
 def main() -> int:
     """Runs all measurements and prints the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--networks", type=int, nargs="+", default=[1_000, 100_000, 1_000_000])
-    parser.add_argument("--probes", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--networks", type=int, nargs="+", default=[1_000, 100_000, 1_000_000], help="sizes of sets"
+    )
+    parser.add_argument("--probes", type=int, default=1_000_000, help="look-ups in a round")
+    parser.add_argument("--rounds", type=int, default=5, help="number of rounds")
     parser.add_argument("--record", action="store_true", help=f"rewrite {RESULTS.name}'s part")
     options = parser.parse_args()
     table = Table((1, 1, 1, 1, 1))

@@ -34,7 +34,7 @@ from bench.lib.targets import Target, default_l4lb, known, running  # noqa: E402
 
 def _options(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5, help="number of rounds")
     parser.add_argument("--seconds", type=float, default=2.0, help="duration of each test")
     parser.add_argument(
         "--only", choices=TESTS, action="append", help="run only this test (repeatable)"

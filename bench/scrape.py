@@ -59,9 +59,9 @@ def table_of(backends: int, workers: int) -> Table:
 def main() -> int:
     """Prints the median and the maximum of many scrapes."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--backends", type=int, default=1_000)
-    parser.add_argument("--workers", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--backends", type=int, default=1_000, help="number of backends")
+    parser.add_argument("--workers", type=int, default=8, help="number of workers")
+    parser.add_argument("--rounds", type=int, default=50, help="number of rounds")
     parser.add_argument("--record", action="store_true", help=f"rewrite {RESULTS.name}'s part")
     options = parser.parse_args()
     collector = Collector(table_of(options.backends, options.workers), About("bench", 0, 3_000))

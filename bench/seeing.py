@@ -58,7 +58,7 @@ def variants(program: str) -> list[Variant]:
 def main(argv: Sequence[str]) -> int:
     """Runs the rounds and prints the table. Returns the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=7, help="number of rounds")
     parser.add_argument("--seconds", type=float, default=2.0, help="duration of each test")
     parser.add_argument("--l4lb", default=default_l4lb(), help="path of the l4lb program")
     parser.add_argument("--json", metavar="FILE", help="write the figures of every round")

@@ -110,9 +110,9 @@ def main(argv: Sequence[str]) -> int:
     """Runs the rounds and prints the table of medians. Returns the exit status."""
     global CERTIFICATE
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5, help="number of rounds")
     parser.add_argument("--seconds", type=float, default=2.0, help="duration of each test")
-    parser.add_argument("--key", choices=("rsa", "ec"), default="rsa")
+    parser.add_argument("--key", choices=("rsa", "ec"), default="rsa", help="key type")
     parser.add_argument("--record", action="store_true", help=f"rewrite {RESULTS.name}'s table")
     options = parser.parse_args(argv)
     targets = [

@@ -151,7 +151,7 @@ def _table(rounds: dict[str, list[Found]]) -> str:
 def main(argv: Sequence[str]) -> int:
     """Runs the comparison and prints its table. Returns the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5, help="number of rounds")
     parser.add_argument("--seconds", type=float, default=2.0, help="duration of each test")
     parser.add_argument("--l4lb", default=lib.default_l4lb(), help="path of the l4lb program")
     parser.add_argument("--record", action="store_true", help=f"rewrite {RESULTS.name}'s table")
