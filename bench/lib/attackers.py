@@ -226,8 +226,8 @@ def main(argv: Sequence[str]) -> int:
     """Attacks until standard input ends. Returns the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("kind", choices=KINDS)
-    parser.add_argument("--to", type=_address, required=True, metavar="HOST:PORT")
-    parser.add_argument("--from", dest="sources", nargs="+", default=["127.0.0.66"])
+    parser.add_argument("--to", type=_address, required=True, metavar="HOST:PORT", help="target")
+    parser.add_argument("--from", dest="sources", nargs="+", default=["127.0.0.66"], help="sources")
     parser.add_argument("--rate", type=float, default=1000, help="connections or SYNs a second")
     parser.add_argument(
         "--connections", type=int, default=1000, help="connections held at one time"

@@ -80,7 +80,7 @@ def _operators(path: str) -> int:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
-        raise ValueError("it is no file")
+        raise ValueError("it is not a regular file")
     return fd
 
 

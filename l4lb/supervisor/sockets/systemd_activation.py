@@ -55,7 +55,7 @@ class Inherited:
         """Closes sockets that no listener has taken, and logs each."""
         for (name, bound, _), sock in self._sockets.items():
             LOG.warning(
-                "a passed socket is of no listener",
+                "a passed socket belongs to no listener",
                 name=name,
                 bound=bound,
                 remedy="FileDescriptorName= is the listener's name, ListenStream= (for UDP"

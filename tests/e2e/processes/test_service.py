@@ -184,7 +184,7 @@ def test_sockets_of_the_manager_are_found_by_name(backends: Backends) -> None:
             with socket.create_connection(("127.0.0.1", other), PATIENCE_S) as one:
                 assert read_line(one)
             assert {row["accepted"] for row in lb.ask("listeners")} == {1, 2}
-            assert "a passed socket is of no listener" in lb.log()
+            assert "a passed socket belongs to no listener" in lb.log()
             assert f"127.0.0.1:{stray}" in lb.log()
         finally:
             for client in clients:

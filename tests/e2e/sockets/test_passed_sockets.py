@@ -71,7 +71,7 @@ def test_tcp_and_udp_listeners_serve_on_the_sockets_that_were_passed(tmp_path: P
                 assert set(first) == {b"a", b"b"}
                 for _ in range(3):
                     assert [ask(client)[:1] for client in all_clients] == first
-            assert "a passed socket is of no listener" in lb.log()
+            assert "a passed socket belongs to no listener" in lb.log()
 
 
 @contextmanager
