@@ -1,4 +1,4 @@
-"""What a reload does to rows that are in use; see change.pyx."""
+"""Changes of rows that are in use, at a reload; see change.pyx."""
 
 from l4lb.native.rows import Address
 from l4lb.native.table import Table
@@ -13,29 +13,32 @@ def change_backend(
     max_connections: int,
     backup: bool,
 ) -> None:
-    """Other settings of a backend, in use or not. At another address, or in use again, its health
-    is not known, and its serial is a new one."""
+    """Writes new settings of a backend, in use or not. If its address has changed or it was not in
+    use, its health is unknown and it gets a new serial."""
 
 def retire_backend(table: Table, index: int) -> None:
-    """No new sessions; those it has go on."""
+    """Gives a backend no new sessions; its live sessions go on."""
 
 def start_slowly(table: Table, index: int, now_ms: int) -> None:
-    """A backend that came while the service runs has its weight by and by, where its pool says."""
+    """Starts a new backend slowly, if its pool has a slow start."""
 
 def backend_is_idle(table: Table, index: int) -> bool:
-    """Has it no sessions at all?"""
+    """Returns whether a backend has no sessions at all."""
 
 def listener_is_idle(table: Table, index: int) -> bool:
-    """Are all its clients gone?"""
+    """Returns whether a listener row has no clients, those of other addresses that are counted here
+    included."""
 
 def pool_is_idle(table: Table, index: int) -> bool:
-    """Has it no sessions, with a backend or on the way to one?"""
+    """Returns whether a pool has no sessions, with a backend or on the way to one."""
 
 def fold_backend(table: Table, index: int) -> None:
-    """Before an idle row is given to another backend: its counts stay in totals() only."""
+    """Clears the counts of an idle row, before another backend gets it. They stay in totals()."""
 
 def fold_listener(table: Table, index: int) -> None:
-    """Before an idle row is given to another address. What was accepted is in the workers' rows."""
+    """Clears the counts of an idle row, before another address gets it. Accepted connections stay
+    counted in the workers' rows; the state of rate limits is lost."""
 
 def totals(table: Table) -> tuple[int, int, int, int, int]:
-    """Over all backends there ever were: (total, connect_errors, bytes_in, bytes_out, resets)."""
+    """Returns the sums over all backends that ever were: (total, connect_errors, bytes_in,
+    bytes_out, resets)."""

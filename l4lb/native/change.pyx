@@ -1,9 +1,9 @@
 # cython: language_level=3
-"""What a reload does to rows that are in use: the supervisor's, while workers read.
+"""Changes of rows that are in use, at a reload. The supervisor writes while workers read.
 
-Thin, like table.pyx. A row that nobody configures any more keeps its name and its counts, for the
-sessions it still has and for its return; only when it is given to another key are its counts moved
-to the supervisor's book (csrc/shm/layout.h).
+Thin, like table.pyx. A row that is no longer configured keeps its name and its counts, for its live
+sessions and for its return. When the row is given to another key, its counts move to the book, the
+supervisor's own counters (csrc/shm/layout.h).
 """
 
 from libc.stdint cimport uint32_t, uint64_t
@@ -15,8 +15,8 @@ from l4lb.native.table cimport Table
 
 
 def change_backend(Table table, index, *, pool, address, weight, max_connections, backup):
-    """Other settings of a backend, in use or not. At another address, or in use again, its health
-    is not known, and its serial is a new one."""
+    """Writes new settings of a backend, in use or not. If its address has changed or it was not in
+    use, its health is unknown and it gets a new serial."""
     cdef c.l4_backend *row = table._backend(index)
     cdef c.l4_addr addr
     cdef char path[c.L4_PATH_MAX + 1]
@@ -42,24 +42,25 @@ def change_backend(Table table, index, *, pool, address, weight, max_connections
 
 
 def retire_backend(Table table, index):
-    """No new sessions; those it has go on."""
+    """Gives a backend no new sessions; its live sessions go on."""
     table._backend(index).used = 0
 
 
 def start_slowly(Table table, index, now_ms):
-    """A backend that came while the service runs has its weight by and by, where its pool says."""
+    """Starts a new backend slowly, if its pool has a slow start."""
     table._backend(index).ready_since_ms = now_ms
 
 
 def backend_is_idle(Table table, index):
-    """Has it no sessions at all?"""
+    """Returns whether a backend has no sessions at all."""
     cdef c.l4_backend *row = table._backend(index)
     return row.inflight == 0 and not any(
         c.l4_table_column(table.handle(), worker, index).active for worker in table._counted())
 
 
 def listener_is_idle(Table table, index):
-    """Are all its clients gone, and those of other addresses that are counted at this row?"""
+    """Returns whether a listener row has no clients, those of other addresses that are counted here
+    included."""
     cdef c.l4_listener *row = table._listener(index)
     if row.edge.limits.inflight or row.secure.shaking:
         return False
@@ -68,7 +69,7 @@ def listener_is_idle(Table table, index):
 
 
 def pool_is_idle(Table table, index):
-    """Has it no sessions, with a backend or on the way to one?"""
+    """Returns whether a pool has no sessions, with a backend or on the way to one."""
     cdef uint32_t pool = index
     cdef c.l4_session *row
     if table._pool(index).inflight:
@@ -83,7 +84,7 @@ def pool_is_idle(Table table, index):
 
 
 def fold_backend(Table table, index):
-    """Before an idle row is given to another backend: its counts stay in totals() only."""
+    """Clears the counts of an idle row, before another backend gets it. They stay in totals()."""
     cdef c.l4_column *gone = c.l4_table_gone(&table.table)
     cdef c.l4_column *column
     table._backend(index)
@@ -98,8 +99,8 @@ def fold_backend(Table table, index):
 
 
 def fold_listener(Table table, index):
-    """Before an idle row is given to another address. What was accepted is in the workers' rows;
-    what counted towards its rates is forgotten."""
+    """Clears the counts of an idle row, before another address gets it. Accepted connections stay
+    counted in the workers' rows; the state of rate limits is lost."""
     cdef c.l4_listener *row = table._listener(index)
     row.edge.limits.full_ns = 0
     row.secure.next_us = 0
@@ -108,7 +109,8 @@ def fold_listener(Table table, index):
 
 
 def totals(Table table):
-    """Over all backends there ever were: (total, connect_errors, bytes_in, bytes_out, resets)."""
+    """Returns the sums over all backends that ever were: (total, connect_errors, bytes_in,
+    bytes_out, resets)."""
     cdef c.l4_column *column = c.l4_table_gone(&table.table)
     cdef uint32_t backends = table.table.header.backends_high
     cdef uint32_t worker, backend

@@ -1,4 +1,4 @@
-"""Choices from Python, by the code that makes them; see choose.pyx and csrc/core/bulk.h."""
+"""Choices of a backend from Python; see choose.pyx."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -6,7 +6,8 @@ from l4lb.native.rows import Choice
 from l4lb.native.table import Table
 
 def explain(table: Table, pool: int, ip: str, port: int, name: str, now_ms: int) -> Choice:
-    """What a client would get now. ip: "" for one over a unix socket; name: of TLS, or ""."""
+    """Returns the backend that a client would get now, and why. ip: "" for a client of a unix
+    socket. name: the server name of TLS, or ""."""
 
 def copy_pool(
     table: Table,
@@ -16,16 +17,16 @@ def copy_pool(
     add: Sequence[tuple[str, int]] = (),
     weights: Mapping[int, int] | None = None,
 ) -> tuple[Table, list[int | None]]:
-    """A table of one pool, pool 0, as this pool would be after a change; nobody is served there.
-
-    remove: backends' rows; add: (name, weight) pairs; weights: row to weight. The backends keep
-    their health, their state and their response times; connections and limits are left out.
-    Returns the table and the original row (None: added) of each of its backends."""
+    """Returns a table with one pool, pool 0: the given pool as it would be after a change. It
+    serves nobody. remove: rows of backends. add: (name, weight) pairs. weights: row to weight.
+    Backends keep health, state and response times; connections and limits are left out. Also
+    returns the original row of each of its backends (None: added)."""
 
 def keys(table: Table, pool: int, count: int, now_ms: int) -> list[int | None]:
-    """For `count` clients whose hashes lie evenly over all: each one's backend, or None."""
+    """Returns for `count` clients, whose hashes are spread evenly, the backend of each, or None."""
 
 def picks(
     table: Table, pool: int, count: int, now_ms: int, *, hold: bool = False
 ) -> tuple[dict[int, int], float]:
-    """`count` picks on a table of the caller's own; how many each backend got, and the seconds."""
+    """Makes `count` picks on a table that only the caller uses. Returns the number of picks of each
+    backend, and the seconds."""

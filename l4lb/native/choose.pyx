@@ -1,7 +1,9 @@
 # cython: language_level=3
-"""Choices from Python, by the code that makes them: one explained, many simulated or timed.
+"""Choices of a backend from Python, made by the code of the workers: one is explained, many are
+simulated or timed.
 
-Nothing here changes a table that serves: one pick is dry, many are made on a copy.
+Nothing here changes a table in service: an explained pick takes no place, and many picks are made
+on a copy.
 """
 
 import socket
@@ -20,7 +22,8 @@ TIERS = ("primaries", "backups", "any")
 
 
 def explain(Table table, pool, ip, port, name, now_ms):
-    """What a client would get now. ip: "" for one over a unix socket; name: of TLS, or ""."""
+    """Returns the backend that a client would get now, and why. ip: "" for a client of a unix
+    socket. name: the server name of TLS, or ""."""
     cdef c.l4_pool *row = table._pool(pool)
     cdef c.l4_addr addr
     cdef c.l4_stick_client client
@@ -73,11 +76,10 @@ cdef _candidate(Table table, c.l4_pick_context *context, uint32_t index, now_ms)
 
 
 def copy_pool(Table table, pool, *, remove=(), add=(), weights=None):
-    """A table of one pool, pool 0, as this pool would be after a change; nobody is served there.
-
-    remove: backends' rows; add: (name, weight) pairs; weights: row to weight. The backends keep
-    their health, their state and their response times; connections and limits are left out.
-    Returns the table and the original row (None: added) of each of its backends."""
+    """Returns a table with one pool, pool 0: the given pool as it would be after a change. It
+    serves nobody. remove: rows of backends. add: (name, weight) pairs. weights: row to weight.
+    Backends keep health, state and response times; connections and limits are left out. Also
+    returns the original row of each of its backends (None: added)."""
     cdef c.l4_pool *row = table._pool(pool)
     cdef c.l4_backend *one
     cdef uint32_t at_row
@@ -111,7 +113,7 @@ class _Nowhere:
 
 
 def keys(Table table, pool, count, now_ms):
-    """For `count` clients whose hashes lie evenly over all: each one's backend, or None."""
+    """Returns for `count` clients, whose hashes are spread evenly, the backend of each, or None."""
     cdef uint32_t index = pool, many = count
     cdef uint64_t now = now_ms
     cdef uint16_t *chosen = <uint16_t *>calloc(many or 1, sizeof(uint16_t))
@@ -127,7 +129,8 @@ def keys(Table table, pool, count, now_ms):
 
 
 def picks(Table table, pool, count, now_ms, *, hold=False):
-    """`count` picks on a table of the caller's own; how many each backend got, and the seconds."""
+    """Makes `count` picks on a table that only the caller uses. Returns the number of picks of each
+    backend, and the seconds."""
     cdef uint32_t index = pool, many = count
     cdef uint64_t now = now_ms
     cdef bint kept = hold

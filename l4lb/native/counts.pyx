@@ -1,8 +1,9 @@
 # cython: language_level=3
-"""All counts of a table as plain data, and adding such counts to the supervisor's book.
+"""All counts of a table as plain data, and adding such counts to the book (the supervisor's own
+counters).
 
-For the program that takes over from this one: its table may have another layout, so what was
-counted goes from one to the other by name (csrc/shm/layout.h says what each count is).
+An upgrade needs both: the new program's table may have another layout, so counts go from one table
+to the other by name (csrc/shm/layout.h says what each count is).
 """
 
 from libc.stdint cimport uint32_t
@@ -14,8 +15,8 @@ from l4lb.native.snapshots import reasons
 
 
 def exported(Table table):
-    """{backends: {row: [...]}, gone: [...], listeners: {row: {...}}, pools: {row: {...}},
-    workers: {...}}, each a sum over all workers and the book."""
+    """Returns {backends: {row: [...]}, gone: [...], listeners: {row: {...}}, pools: {row: {...}},
+    workers: {...}}. Each count is the sum over all workers and the book."""
     backends = {}
     for index in range(table.table.header.backends_high):
         backends[index] = _column(table, index)
@@ -74,7 +75,7 @@ def _shakes(found):
 
 
 def of_worker(Table table, index):
-    """What one worker row counted."""
+    """Returns the counts of one worker row."""
     return _of_workers(table, [index])
 
 
@@ -99,7 +100,7 @@ def _of_workers(Table table, indexes):
 
 
 def book_backend(Table table, index, counts):
-    """Adds to a backend's counts; index None: to those of backends that are gone."""
+    """Adds to a backend's counts; index None: to the counts of removed backends."""
     cdef c.l4_column *book
     if index is None:
         book = c.l4_table_gone(&table.table)
@@ -154,8 +155,7 @@ cdef _book_shakes(Table table, uint32_t row, counts):
 
 
 def book_pool(Table table, index, counts):
-    """Adds to what was measured of a pool's sessions; a measure that this version keeps in other
-    buckets is left out."""
+    """Adds to a pool's histograms. A histogram whose buckets differ in this version is left out."""
     table._pool(index)
     cdef c.l4_ledger *book = c.l4_table_ledger(
         table.handle(), c.l4_table_book(&table.table), index)
@@ -193,7 +193,8 @@ def book_workers(Table table, counts, index=None):
 
 
 def parts(Table table):
-    """{row: sessions} of the backends that workers have sessions of, the book's not among them."""
+    """Returns {row: sessions} of the backends with sessions in workers, without those of the
+    book."""
     found = {}
     for worker in range(table.table.header.workers_high):
         for index in range(table.table.header.backends_high):
@@ -204,7 +205,7 @@ def parts(Table table):
 
 
 def set_elsewhere(Table table, index, sessions):
-    """So many sessions of a backend are in workers of programs before this one."""
+    """Sets the number of a backend's sessions that are in workers of older programs."""
     table._backend(index)
     c.l4_count_elsewhere(&table.table, index, sessions)
 

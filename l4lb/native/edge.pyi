@@ -1,4 +1,4 @@
-"""The edge's door to the shared table; see edge.pyx and csrc/shm/edge.h."""
+"""Listeners' policy and routes in the shared table; see edge.pyx."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,19 +14,19 @@ TLVS: tuple[str, ...]
 LIMITS: tuple[str, ...]
 
 def denies(table: Table, listener: int, address: str) -> bool:
-    """Is an IP address turned away by this listener's networks?"""
+    """Returns whether this listener's access list turns an IP address away."""
 
 def slowed(table: Table, listener: int) -> int:
-    """How many sessions a limit of bandwidth has held back."""
+    """Returns the number of sessions that a bandwidth limit has slowed down."""
 
 def portless(table: Table) -> int:
-    """How many connects found no free local port."""
+    """Returns the number of connects that found no free local port."""
 
 def uncounted(table: Table) -> int:
-    """How many clients found no place in the table of sources."""
+    """Returns the number of clients that found no room in the table of sources."""
 
 def dry_runs(table: Table, listener: int) -> dict[str, int]:
-    """Whom rules in dry run would have turned away, by reason word."""
+    """Returns the number of clients that rules in a dry run would have turned away, by reason."""
 
 def publish_routes(
     table: Table, groups: Sequence[tuple[Sequence[int], Sequence[Mapping[str, Any]]]]

@@ -1,7 +1,7 @@
 # cython: language_level=3
-"""The edge's door to the shared table: what listeners ask of clients, and routes.
+"""Listeners' policy and routes in the shared table.
 
-Thin, as table.pyx is: it converts, copies and raises. The supervisor is the only caller.
+Thin, as table.pyx is: it converts, copies and raises. Only the supervisor calls it.
 """
 
 import ipaddress
@@ -25,7 +25,7 @@ assert len(LIMITS) == <int>c.L4_LIMITS
 
 
 def denies(Table table, listener, address):
-    """Is an IP address turned away by this listener's networks?"""
+    """Returns whether this listener's access list turns an IP address away."""
     cdef c.l4_edge *edge = &table._listener(listener).edge
     cdef c.l4_addr addr
     put_address(&addr, address, 0)
@@ -33,7 +33,7 @@ def denies(Table table, listener, address):
 
 
 def dry_runs(Table table, listener):
-    """Whom rules in dry run would have turned away, by reason word."""
+    """Returns the number of clients that rules in a dry run would have turned away, by reason."""
     table._listener(listener)
     cdef c.l4_tally *tally
     found = {}
@@ -49,7 +49,7 @@ def dry_runs(Table table, listener):
 
 
 def slowed(Table table, listener):
-    """How many sessions a limit of bandwidth has held back."""
+    """Returns the number of sessions that a bandwidth limit has slowed down."""
     table._listener(listener)
     cdef c.l4_tally *tally
     total = 0
@@ -60,13 +60,13 @@ def slowed(Table table, listener):
 
 
 def uncounted(Table table):
-    """How many clients found no place in the table of sources."""
+    """Returns the number of clients that found no room in the table of sources."""
     return sum(c.l4_table_worker(&table.table, index).uncounted
                for index in table._counted())
 
 
 def portless(Table table):
-    """How many connects found no free local port."""
+    """Returns the number of connects that found no free local port."""
     return sum(c.l4_table_worker(&table.table, index).portless
                for index in table._counted())
 
@@ -92,7 +92,7 @@ def publish_routes(Table table, groups):
         for route in routes:
             _put_route(&rows[at], header, route)
             at += 1
-    # A listener that is routed for the first time looks only once its routes are in force.
+    # The routes are in force before a listener begins to look at them.
     header.routes_generation += 1
     c.l4_needs_settle_all(&table.table)
 

@@ -1,4 +1,4 @@
-"""Socket options by name, and how pools reach their backends."""
+"""Socket options by name, and how pools connect to their backends; see egress.pyx."""
 
 import socket
 from collections.abc import Mapping, Sequence
@@ -9,18 +9,19 @@ NAMES: tuple[str, ...]
 SOURCES_MAX: int
 
 class OptionError(OSError):
-    """The kernel refused an option."""
+    """The kernel refused an option; `option` is its name."""
 
     option: str
 
     def __init__(self, number: int, option: str) -> None: ...
 
 def apply(sock: socket.socket, values: Mapping[str, int | str]) -> None:
-    """Sets these options, by NAMES and "interface" ("": none), on a TCP or UDP socket. Those that
-    its kind does not have are passed over. Raises OptionError."""
+    """Sets these options on a TCP or UDP socket, by NAMES and "interface" ("": none). Options that
+    this kind of socket does not have are skipped. Raises OptionError."""
 
 def read(sock: socket.socket) -> dict[str, int]:
-    """What a socket has of each option that is its kind's, the interface not included."""
+    """Returns the socket's value of each option that this kind of socket has, without the
+    interface."""
 
 def set_pool(
     table: Table,
@@ -30,8 +31,8 @@ def set_pool(
     transparent: bool = False,
     options: Mapping[str, int | str] | None = None,
 ) -> None:
-    """How this pool's connections leave the host: local addresses (at most SOURCES_MAX), whether
-    from the client's own, and options by name."""
+    """Sets a pool's egress: local addresses (at most SOURCES_MAX), whether the client's own address
+    is used, and socket options by name."""
 
 def sources(table: Table, pool: int) -> tuple[str, ...]:
-    """The local addresses of this pool's connections; none: the kernel chooses."""
+    """Returns the local addresses of a pool's connections; with none the kernel chooses."""

@@ -1,5 +1,6 @@
 # cython: language_level=3
-"""Socket options by name, and how pools reach their backends; csrc/shm/egress.h says who reads it.
+"""Socket options by name, and egress: how pools connect to their backends. csrc/shm/egress.h says
+who reads it.
 
 Thin, as table.pyx is.
 """
@@ -21,7 +22,7 @@ SOURCES_MAX = <int>c.L4_SOURCES_MAX
 
 
 class OptionError(OSError):
-    """The kernel refused an option; its name is in `option`."""
+    """The kernel refused an option; `option` is its name."""
 
     def __init__(self, number, option):
         super().__init__(number, os.strerror(number))
@@ -40,8 +41,8 @@ cdef _put(c.l4_options *to, values):
 
 
 def apply(sock, values):
-    """Sets these options, by NAMES and "interface" ("": none), on a TCP or UDP socket. Those that
-    its kind does not have are passed over. Raises OptionError."""
+    """Sets these options on a TCP or UDP socket, by NAMES and "interface" ("": none). Options that
+    this kind of socket does not have are skipped. Raises OptionError."""
     cdef c.l4_options options
     cdef c.l4_option failed = <c.l4_option>0
     _put(&options, values)
@@ -57,7 +58,8 @@ def apply(sock, values):
 
 
 def read(sock):
-    """What a socket has of each option that is its kind's, the interface not included."""
+    """Returns the socket's value of each option that this kind of socket has, without the
+    interface."""
     cdef c.l4_options options
     c.l4_options_read(&options, sock.fileno(), sock.family, sock.type == socket.SOCK_STREAM)
     return {name: options.values[<int>at] for at, name in enumerate(NAMES)
@@ -65,8 +67,8 @@ def read(sock):
 
 
 def set_pool(Table table, pool, *, sources=(), transparent=False, options=None):
-    """How this pool's connections leave the host: local addresses (at most SOURCES_MAX), whether
-    from the client's own, and options by name."""
+    """Sets a pool's egress: local addresses (at most SOURCES_MAX), whether the client's own address
+    is used, and socket options by name."""
     cdef c.l4_egress next
     if len(sources) > SOURCES_MAX:
         raise ValueError(f"more than {SOURCES_MAX} addresses")
@@ -83,7 +85,7 @@ def set_pool(Table table, pool, *, sources=(), transparent=False, options=None):
 
 
 def sources(Table table, pool):
-    """The local addresses of this pool's connections; none: the kernel chooses."""
+    """Returns the local addresses of a pool's connections; with none the kernel chooses."""
     cdef c.l4_egress *row = &table._pool(pool).egress
     found = []
     for at in range(min(row.sources4 + row.sources6, <uint32_t>c.L4_SOURCES_MAX)):

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""What health needs of the shared table beside its rows: who is ejected, and who changed.
+"""Health in the shared table beside its rows: ejections, and rows that have changed.
 
 Thin, like table.pyx; each function says which process may call it.
 """
@@ -19,7 +19,8 @@ _EJECTED = SHOWN.index("ejected")
 
 
 def end_ejection(Table table, index, serial, *, since_ms, now_ms):
-    """The checker's: ends an ejection that began before since_ms. False: there is none."""
+    """For the checker: ends an ejection that began before since_ms. Returns False if there is
+    none."""
     cdef c.l4_backend *row = table._backend(index)
     if row.used != serial:
         return False
@@ -27,7 +28,7 @@ def end_ejection(Table table, index, serial, *, since_ms, now_ms):
 
 
 def set_health(Table table, index, serial, *, health, agent, at_ms):
-    """The checker's: the word on a backend when it is not a check's result that says it."""
+    """For the checker: sets a backend's health when no result of a check does."""
     cdef c.l4_backend *row = table._backend(index)
     if row.used != serial:
         return False
@@ -36,7 +37,8 @@ def set_health(Table table, index, serial, *, health, agent, at_ms):
 
 
 def set_weight_change(Table table, index, serial, percent):
-    """The checker's: how much more or less than its weight a backend gets. False: no change."""
+    """For the checker: sets the change of a backend's weight in percent. Returns False if it is
+    unchanged."""
     cdef c.l4_backend *row = table._backend(index)
     if row.used != serial or row.weight_change == percent:
         return False
@@ -45,12 +47,12 @@ def set_weight_change(Table table, index, serial, percent):
 
 
 def set_told(Table table, index, health):
-    """The checker's: the health that was last told of as an event."""
+    """For the checker: sets the health that was last reported as an event."""
     table._backend(index).words.told = 1 + SHOWN.index(health)
 
 
 def health(Table table, index):
-    """What is known of a backend's health; None: the row is free."""
+    """Returns a backend's health and what led to it; None: the row is free."""
     cdef c.l4_backend *row = table._backend(index)
     cdef c.l4_check_words words
     if not row.used:
@@ -82,7 +84,7 @@ def _word(words, number):
 
 
 def exported(Table table, index):
-    """All that is known of a backend's health, as plain data; restore puts it elsewhere."""
+    """Returns all health data of a backend as plain data, for restore."""
     cdef c.l4_backend *row = table._backend(index)
     return {
         "health": row.health, "result": row.check_result, "errno": row.check_errno,
@@ -103,7 +105,7 @@ def exported(Table table, index):
 
 
 def restore(Table table, index, known):
-    """Puts what exported gave into a row, before any other process runs."""
+    """Writes the data of exported into a row, before any other process runs."""
     cdef c.l4_backend *row = table._backend(index)
     row.check_result, row.check_errno = known["result"], known["errno"]
     row.check_streak, row.check_at_ms = known["streak"], known["at_ms"]
@@ -125,7 +127,8 @@ def restore(Table table, index, known):
 
 
 cdef class Watch:
-    """Which rows changed since one looked last: cheap to ask often, however many there are."""
+    """The rows that have changed since the last look. A look is cheap, however many rows there
+    are."""
 
     cdef Table _table
     cdef uint32_t *_used
@@ -147,7 +150,8 @@ cdef class Watch:
         free(self._weight)
 
     def changed(self, now_ms):
-        """Rows that were given, taken, reconfigured, or whose health is not the one told."""
+        """Returns rows that were assigned, removed or reconfigured, or whose health differs from
+        the one reported."""
         cdef c.l4_backend *row
         cdef uint32_t shown
         cdef uint64_t now = now_ms

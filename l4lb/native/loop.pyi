@@ -1,4 +1,4 @@
-"""A worker's one entry into C; see loop.pyx and csrc/run/worker.h."""
+"""A worker's only call into C; see loop.pyx."""
 
 from collections.abc import Sequence
 
@@ -17,9 +17,9 @@ def run(
     vault_fd: int = 0,
     hold_udp: bool = False,
 ) -> None:
-    """Serves until told to end; Python is not entered meanwhile.
+    """Serves until told to end. Python code does not run meanwhile.
 
-    bounds: (descriptor, listener row, tag, shared with other workers) of each listening socket.
-    bells: each worker's command_fd, by index. hold_udp: UDP listeners wait until the worker before
-    this one has handed its sessions over.
-    Raises OSError if the loop could not start or lost its epoll set."""
+    bounds: (descriptor, listener row, tag, exclusive) of each listening socket of this worker.
+    bells: by index, the eventfd that wakes each worker (its command_fd). hold_udp: see struct
+    l4_worker_setup. Raises OSError if the loop could not start or lost its epoll set.
+    """

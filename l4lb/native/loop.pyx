@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""A worker's one entry into C."""
+"""A worker's only call into C."""
 
 import os
 
@@ -11,11 +11,11 @@ from l4lb.native.table cimport Table
 
 def run(Table table, index, bounds, *, command_fd, post_fd, event_fd, lifeline_fd, bells=(),
         vault_fd=0, hold_udp=False):
-    """Serves until told to end; Python is not entered meanwhile.
+    """Serves until told to end. Python code does not run meanwhile.
 
     bounds: (descriptor, listener row, tag, exclusive) of each listening socket of this worker.
-    bells: each worker's command_fd, by index. hold_udp: see struct l4_worker_setup.
-    Raises OSError if the loop could not start or lost its epoll set.
+    bells: by index, the eventfd that wakes each worker (its command_fd). hold_udp: see struct
+    l4_worker_setup. Raises OSError if the loop could not start or lost its epoll set.
     """
     cdef c.l4_worker_setup setup
     cdef c.l4_bound *sockets = <c.l4_bound *>calloc(len(bounds) or 1, sizeof(c.l4_bound))

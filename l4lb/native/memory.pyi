@@ -5,7 +5,7 @@ from typing import Self
 from l4lb.native.rows import Capacities
 
 class Memory:
-    """The table's life and its header; made once by the supervisor, inherited by its children."""
+    """The table's life and its header. The supervisor makes it once, its children inherit it."""
 
     generation: int
     checker_pid: int
@@ -23,6 +23,7 @@ class Memory:
     def beat_checker(self, now_ms: int) -> None: ...
     @property
     def hash_key(self) -> bytes:
-        """The 16 secret bytes of every hash of a client."""
+        """The 16 secret bytes that key every hash of a client."""
     def set_hash_key(self, key: bytes) -> None:
-        """The 16 secret bytes of every hash of a client. Before the first fork."""
+        """Sets the 16 secret bytes that key every hash of a client. Call it before the first
+        fork."""

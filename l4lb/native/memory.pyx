@@ -1,7 +1,7 @@
 # cython: language_level=3
-"""The memory of the shared table: its life, its rows by index, the words of its header.
+"""The memory of the shared table: its life, its rows by index, the fields of its header.
 
-Who may write what is csrc/shm/layout.h's to say. Here are no rules, only checked indexes.
+csrc/shm/layout.h says who may write what. This module has no rules; it only checks indexes.
 """
 
 import ipaddress
@@ -66,12 +66,13 @@ cdef class Memory:
         return c.l4_table_worker(&self.table, index)
 
     cdef object _counted(self):
-        """The worker rows that have counts: those ever used, and the supervisor's book."""
+        """Returns the worker rows with counts: those ever used, and the book (the supervisor's
+        own)."""
         book = c.l4_table_book(&self.table)
         return [*range(min(self.table.header.workers_high, book)), book]
 
     def _slots(self, worker):
-        """The session rows of a worker that were ever used: TCP ones, then UDP ones."""
+        """Returns the session rows of a worker that were ever used: TCP rows, then UDP rows."""
         caps = self.table.plan.caps
         row = self._worker(worker)
         first = caps.sessions
@@ -117,7 +118,8 @@ cdef class Memory:
         return int(key.k0).to_bytes(8, "little") + int(key.k1).to_bytes(8, "little")
 
     def set_hash_key(self, key):
-        """key: the 16 secret bytes of every hash of a client. Before the first fork."""
+        """Sets the 16 secret bytes that key every hash of a client. Call it before the first
+        fork."""
         if len(key) != 16:
             raise ValueError("a hash key has 16 bytes")
         self.table.header.hash_key.k0 = int.from_bytes(key[:8], "little")
@@ -136,7 +138,7 @@ cdef put_text(char *to, size_t size, text):
     if len(data) >= <Py_ssize_t>size:
         raise ValueError(f"{text!r} is longer than {size - 1} bytes")
     if <bytes>to == data:
-        return  # why: others read it, also between the two writes below
+        return  # why: other processes read it, also between the two writes below
     memset(to, 0, size)
     memcpy(to, <const char *>data, len(data))
 
@@ -157,7 +159,7 @@ cdef put_ip(c.l4_addr *to, text):
 
 
 cdef put_address(c.l4_addr *to, host, port):
-    """host: an IP literal, a unix path (begins with / or @), or "" for none."""
+    """host: an IP address, a unix path (begins with / or @), or "" for none."""
     memset(to, 0, sizeof(to[0]))
     if not host:
         return
@@ -169,7 +171,7 @@ cdef put_address(c.l4_addr *to, host, port):
 
 
 cdef host_of(const c.l4_addr *addr):
-    """The IP address as text; "" of a unix socket."""
+    """Returns the IP address as text; "" for a unix socket."""
     if addr.family == socket.AF_INET:
         return socket.inet_ntop(socket.AF_INET, addr.ip[:4])
     if addr.family == socket.AF_INET6:

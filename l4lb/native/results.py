@@ -1,5 +1,5 @@
-"""Health in the shared table: the numbers written there and their words, and one backend's health
-as it is read. The order of words is part of the table: append only."""
+"""Health in the shared table: its numbers, their words, and one backend's health as it is read. The
+order of the words is part of the table's layout: append only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Result(IntEnum):
-    """How one check ended."""
+    """The result of one check."""
 
     NEVER = 0
     OK = 1
@@ -16,12 +16,12 @@ class Result(IntEnum):
     TIMEOUT = 3
     UNREACHABLE = 4
     RESET = 5
-    NO_SOCKET = 6  # this host had no descriptor or memory: says nothing of the backend
+    NO_SOCKET = 6  # this host had no descriptor or memory: no evidence about the backend
     ERROR = 7
-    ANSWER = 8  # it answered, but not what was expected
-    CLOSED = 9  # it ended the connection before it had answered
-    TLS = 10  # no handshake, or a certificate that is not accepted
-    STALLED = 11  # the checker itself was stopped meanwhile: says nothing of the backend
+    ANSWER = 8  # the answer was not the expected one
+    CLOSED = 9  # the backend closed the connection before it had answered
+    TLS = 10  # the handshake failed, or the certificate was refused
+    STALLED = 11  # the checker was stopped meanwhile: no evidence about the backend
 
 
 RESULT_WORDS = tuple(result.name.lower() for result in Result)
@@ -34,10 +34,11 @@ CAUSES = ("", "connect", "reset")  # why a backend was ejected
 class HealthRow(NamedTuple):
     """One backend's health. Times are CLOCK_MONOTONIC milliseconds, 0 for never.
 
-    verdict is the checks' own word, whatever the agent or sessions say; kind, code, text and
-    cert_end_s (seconds since 1970) are the last check's. The rest is what sessions told: cause and
-    error of the last ejection, and the failures in a row since. told is the health that the last
-    event told of, "" for none."""
+    verdict: the health by checks alone, whatever the agent or sessions say. kind, code, text,
+    cert_end_s (seconds since 1970): of the last check. cause, error: of the last ejection.
+    unreached, resets: failures of sessions in a row since. told: the health in the last event, ""
+    for none.
+    """
 
     verdict: str
     kind: str

@@ -1,7 +1,7 @@
 """Rows of the shared table as Python reads them: plain, frozen, in user units.
 
-Each is a snapshot: one row's fields were read within microseconds of each other, different rows
-are not from the same instant.
+Each is a snapshot. The fields of one row were read within microseconds; different rows may be from
+different moments.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 STATES = ("ready", "drain", "maint")
 HEALTHS = ("unknown", "up", "down")
-OUT = ("down", "ejected")  # as rows show health: nobody uses it
+OUT = ("down", "ejected")  # a backend with this health gets no sessions
 AGENT_WORDS = ("", "up", "down")
 BALANCES = (
     "round_robin",
@@ -105,8 +105,8 @@ class PoolRow(NamedTuple):
 class BackendRow(NamedTuple):
     """One backend: settings, health and counts summed over all workers.
 
-    Times ending in `_at_ms` and `_since_ms` are CLOCK_MONOTONIC milliseconds, 0 for never.
-    `serial` counts how often this row was given: (index, serial) names one backend for life.
+    Times ending in `_at_ms` and `_since_ms` are CLOCK_MONOTONIC milliseconds, 0 for never. `serial`
+    counts how often this row was assigned: (index, serial) names one backend for its life.
     """
 
     index: int  # type: ignore[assignment]  # why: hides tuple.index, which no row needs
@@ -138,14 +138,14 @@ class BackendRow(NamedTuple):
 
     @property
     def is_usable(self) -> bool:
-        """Does it get new sessions, if it has a place? Not if an operator took it out, gave it no
-        weight, or if it is known to fail."""
+        """Returns whether it gets new sessions, apart from max_connections: not if an operator took
+        it out, if its weight is 0, or if it is known to fail."""
         return self.state == "ready" and self.weight > 0 and self.health not in OUT
 
 
 class WorkerRow(NamedTuple):
-    """One worker's row; `ended` counts its ended sessions by reason word, `held` its session rows
-    that are not free, of TCP and UDP."""
+    """One worker's row. ended: number of its ended sessions by reason. held: number of its session
+    rows in use, of TCP and UDP."""
 
     index: int  # type: ignore[assignment]  # why: hides tuple.index, which no row needs
     pid: int
@@ -167,9 +167,9 @@ class WorkerRow(NamedTuple):
 
 
 class SessionRow(NamedTuple):
-    """One live session. `id` is what `kill` takes: worker.slot.serial. via: the proxy that told its
-    client by a PROXY header; sni: the server name asked for; tls, cipher, alpn: what was agreed on
-    where TLS ends here. Each is "" if there is none."""
+    """One live session. id: worker.slot.serial, as `kill` takes it. via: the proxy that sent a
+    PROXY header for the client. sni: the server name asked for. tls, cipher, alpn: agreed on where
+    TLS is terminated here. Each is "" if there is none."""
 
     id: str
     worker: int
@@ -193,7 +193,7 @@ class SessionRow(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """One backend as a pick found it. usable: usable, full or unusable; tried: this client could
+    """One backend at the time of a pick. usable: usable, full or unusable. tried: this client could
     not reach it before."""
 
     backend: str
@@ -206,9 +206,10 @@ class Candidate(NamedTuple):
 
 
 class PickRow(NamedTuple):
-    """One pick that was watched. chosen: a backend's name, "?" if it is gone, None for none;
-    full: none, because all that could serve were. stuck: the client belonged to it. named: what the
-    client sent names it. candidates: the first of the pool's members."""
+    """One recorded pick. chosen: the backend's name, "?" if it was removed, None for none. full:
+    there is none because all usable backends were full. stuck: the client belonged to it (sticky).
+    named: bytes of the client name it (a QUIC connection id). candidates: the first of the pool's
+    members."""
 
     at_us: int
     worker: int
@@ -228,7 +229,7 @@ class PickRow(NamedTuple):
 
 
 class Event(NamedTuple):
-    """Something a worker told the supervisor; at_ms is CLOCK_MONOTONIC."""
+    """An event that a worker has reported to the supervisor; at_ms is CLOCK_MONOTONIC."""
 
     at_ms: int
     worker: int
@@ -238,7 +239,8 @@ class Event(NamedTuple):
 
 
 class ExplainedBackend(NamedTuple):
-    """One backend as a pick sees it; usable is yes, full or no, weight less while it starts."""
+    """One backend as a pick sees it. usable: yes, full or no. weight: smaller during a slow
+    start."""
 
     index: int  # type: ignore[assignment]  # why: hides tuple.index, which no row needs
     usable: str
@@ -247,12 +249,12 @@ class ExplainedBackend(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """What one client would get: its backend's row, and what decided."""
+    """The choice for one client: its backend's row, and the values that decided."""
 
     backend: int | None
-    full: bool  # there is none because all that could serve are full
+    full: bool  # there is none because all usable backends are full
     tier: str
-    stuck: bool  # the client belongs to it
+    stuck: bool  # the client belongs to it (sticky)
     hash: str
     slot: int  # of the hash's table
     slots: int
@@ -263,7 +265,7 @@ class Choice(NamedTuple):
 
 
 class StickyRow(NamedTuple):
-    """A client that belongs to a backend; it is forgotten after expires_ms without a session."""
+    """A sticky client and its backend. The entry expires after expires_ms without a session."""
 
     pool: str
     client: str
@@ -273,7 +275,8 @@ class StickyRow(NamedTuple):
 
 
 class Capacities(NamedTuple):
-    """How many rows of each kind the table has; sessions (TCP) and flows (UDP) are per worker."""
+    """The number of rows of each kind in the table. sessions (TCP) and flows (UDP) are for each
+    worker."""
 
     workers: int
     listeners: int
@@ -285,8 +288,8 @@ class Capacities(NamedTuple):
 
 
 class UdpTally(NamedTuple):
-    """What one bound address of a UDP listener has done, over all workers; `dropped` counts
-    datagrams that went no further, by reason."""
+    """The counts of one bound address of a UDP listener, over all workers. dropped: number of
+    dropped datagrams by reason."""
 
     index: int  # type: ignore[assignment]  # why: hides tuple.index, which no row needs
     name: str

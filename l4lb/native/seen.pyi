@@ -6,7 +6,7 @@ SHARE_WHOLE: int
 """All of them, as a share."""
 
 def set_measures(table: Table, on: bool) -> None:
-    """Are histograms kept?"""
+    """Switches histograms on or off."""
 
 def set_log_rule(
     table: Table,
@@ -16,40 +16,43 @@ def set_log_rule(
     share: int = 65536,
     min_duration_ms: int = 0,
 ) -> None:
-    """Which ended sessions come into the log; share is of 65536."""
+    """Sets which ended sessions are logged; share is of 65536."""
 
 def log_counts(table: Table) -> tuple[int, int, int, int]:
-    """(written, lost, failures, dropped): lines written, lost by the writer, failed writes, and
-    records that found no place in a ring."""
+    """Returns (written, lost, failures, dropped): lines written, lines that the writer lost, failed
+    writes, and records that found no room in a ring."""
 
 class LogReader:
-    """The one reader of the rings of ended sessions: reads lines, and takes them when told to."""
+    """The only reader of the rings of ended sessions: it reads lines, and removes them when told
+    to."""
 
     style: str
     """text or json"""
 
     def __init__(self, table: Table, *, style: str) -> None: ...
     def read(self, limit: int) -> list[bytes]:
-        """Up to about `limit` lines; they stay in the rings until commit."""
+        """Returns up to about `limit` lines as bytes. They stay in the rings until commit."""
     def commit(self, written: int, *, lost: int = 0) -> None:
-        """Takes what was read out of the rings; `written` lines were, `lost` were given up."""
+        """Removes the lines that were read from the rings. written, lost: their numbers for the
+        counts."""
     def failed(self) -> None:
         """Counts a write that failed."""
     def still_open(self, since_ms: int, now_ms: int, every_ms: int, limit: int) -> list[bytes]:
-        """Lines of live sessions whose age became a multiple of every_ms after since_ms, by
-        CLOCK_MONOTONIC; at most `limit`."""
+        """Returns at most `limit` lines of live sessions whose age became a multiple of every_ms
+        after since_ms (CLOCK_MONOTONIC)."""
 
 MEASURES: tuple[str, ...]
 """What is measured of each session: times in microseconds, bytes."""
 
 def bounds(measure: str) -> list[int]:
-    """The upper bounds of a measure's buckets but the last, which has none: us or bytes."""
+    """Returns the upper bounds of a measure's buckets, in us or bytes; the last bucket has none."""
 
 def ledger(
     table: Table, pool: int
 ) -> tuple[dict[str, tuple[int, list[int]]], tuple[int, int], int]:
-    """What was measured of a pool's sessions, over all workers: ({measure: (sum, counts)},
-    (retransmits to clients, to backends), sampled sessions). Counts are a bucket's own."""
+    """Returns a pool's histograms over all workers: ({measure: (sum, counts)}, (retransmits to
+    clients, to backends), sampled sessions). Counts are for each bucket alone."""
 
 def ends(table: Table, listener: int) -> dict[str, int]:
-    """How a bound address's sessions ended, over all workers: {reason: count}, none without."""
+    """Returns how a bound address's sessions ended, over all workers: {reason: count}, without
+    zeros."""

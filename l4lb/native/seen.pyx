@@ -1,5 +1,6 @@
 # cython: language_level=3
-"""What has been seen of sessions, from Python: the rules, the access log's ring as lines."""
+"""Observability of sessions from Python: rules for what is recorded, and the access log's rings as
+lines."""
 
 import time
 
@@ -14,12 +15,12 @@ SHARE_WHOLE = 65536
 
 
 def set_measures(Table table, on):
-    """Are histograms kept?"""
+    """Switches histograms on or off."""
     c.l4_table_seen(table.handle()).measures = 1 if on else 0
 
 
 def set_log_rule(Table table, *, on, errors_only=False, share=SHARE_WHOLE, min_duration_ms=0):
-    """Which ended sessions come into the log; share is of 65536."""
+    """Sets which ended sessions are logged; share is of 65536."""
     cdef c.l4_log_rule *rule = &c.l4_table_seen(table.handle()).log_rule
     rule.errors_only = 1 if errors_only else 0
     rule.share = share
@@ -28,8 +29,8 @@ def set_log_rule(Table table, *, on, errors_only=False, share=SHARE_WHOLE, min_d
 
 
 def log_counts(Table table):
-    """(written, lost, failures, dropped): lines written, lost by the writer, failed writes, and
-    records that found no place in a ring."""
+    """Returns (written, lost, failures, dropped): lines written, lines that the writer lost, failed
+    writes, and records that found no room in a ring."""
     cdef c.l4_seen *seen = c.l4_table_seen(table.handle())
     dropped = 0
     for worker in table._counted():
@@ -38,17 +39,18 @@ def log_counts(Table table):
 
 
 cdef _time_of(bytes line):
-    """What a line begins with: its time, alike in both forms (csrc/core/logline.h)."""
+    """Returns the beginning of a line: its time, equal in both formats (csrc/core/logline.h)."""
     return line[:31]
 
 
 cdef class LogReader:
-    """The one reader of the rings of ended sessions: reads lines, and takes them when told to."""
+    """The only reader of the rings of ended sessions: it reads lines, and removes them when told
+    to."""
 
     cdef Table table
     cdef bint json
     cdef uint64_t positions[c.L4_WORKERS_MAX]
-    cdef dict names  # backend row: (its serial, its name), of those that were seen
+    cdef dict names  # (serial, name) of each backend that was seen, by row
 
     def __init__(self, Table table, *, style):
         self.table = table
@@ -66,7 +68,7 @@ cdef class LogReader:
         self.json = value == "json"
 
     def read(self, limit):
-        """Up to about `limit` lines, bytes each; they stay in the rings until commit."""
+        """Returns up to about `limit` lines as bytes. They stay in the rings until commit."""
         cdef c.l4_outcome outcome
         cdef c.l4_log *log
         cdef const c.l4_told *told
@@ -89,7 +91,8 @@ cdef class LogReader:
         return lines
 
     def commit(self, written, *, lost=0):
-        """Takes what was read out of the rings; `written` lines were, `lost` were given up."""
+        """Removes the lines that were read from the rings. written, lost: their numbers for the
+        counts."""
         cdef c.l4_seen *seen = c.l4_table_seen(self.table.handle())
         for worker in range(self.table.table.header.workers_high):
             c.l4_ring_release(&c.l4_table_log(self.table.handle(), worker).ring,
@@ -102,8 +105,8 @@ cdef class LogReader:
         c.l4_table_seen(self.table.handle()).log_failures += 1
 
     def still_open(self, since_ms, now_ms, every_ms, limit):
-        """Lines of live sessions whose age became a multiple of every_ms after since_ms, by
-        CLOCK_MONOTONIC; at most `limit`."""
+        """Returns at most `limit` lines of live sessions whose age became a multiple of every_ms
+        after since_ms (CLOCK_MONOTONIC)."""
         cdef c.l4_session *row
         cdef c.l4_session copy
         cdef c.l4_outcome outcome
@@ -154,7 +157,7 @@ cdef class LogReader:
         return text[:size]
 
     cdef bytes _backend(self, uint32_t index, uint32_t serial):
-        """The name of the backend that had this row then, if that is still known."""
+        """Returns the name of the backend that had this row then, if it is still known."""
         cdef c.l4_backend *row = c.l4_table_backend(self.table.handle(), index)
         known = self.names.get(index)
         if known is not None and known[0] == serial:
@@ -171,14 +174,14 @@ MEASURES = ("connect", "first_byte", "session", "queue", "client_rtt", "backend_
 
 
 def bounds(measure):
-    """The upper bounds of a measure's buckets but the last, which has none: us or bytes."""
+    """Returns the upper bounds of a measure's buckets, in us or bytes; the last bucket has none."""
     found = [c.l4_bucket_bound(MEASURES.index(measure), i) for i in range(c.L4_BUCKETS)]
     return [bound for bound in found if bound != 2**64 - 1]
 
 
 def ledger(Table table, pool):
-    """What was measured of a pool's sessions, over all workers: ({measure: (sum, counts)},
-    (retransmits to clients, to backends), sampled sessions). Counts are a bucket's own."""
+    """Returns a pool's histograms over all workers: ({measure: (sum, counts)}, (retransmits to
+    clients, to backends), sampled sessions). Counts are for each bucket alone."""
     table._pool(pool)
     cdef uint64_t sums[8]
     cdef uint64_t counts[8][29]
@@ -206,7 +209,8 @@ def ledger(Table table, pool):
 
 
 def ends(Table table, listener):
-    """How a bound address's sessions ended, over all workers: {reason: count}, none without."""
+    """Returns how a bound address's sessions ended, over all workers: {reason: count}, without
+    zeros."""
     table._listener(listener)
     cdef uint32_t worker, reason, at = listener
     cdef uint64_t count

@@ -14,7 +14,7 @@ ALLOW: int
 DENY: int
 
 class BadLineError(ValueError):
-    """A line of a list is no network; args: set, which of its lists (index), line (from 1)."""
+    """A line of a list is no network. args: set, which of its lists (index), line (from 1)."""
 
 def rebuild(
     table: Table,
@@ -22,27 +22,28 @@ def rebuild(
     kept: Iterable[int],
     ready: Mapping[int, tuple[int, int, int]] | None = None,
 ) -> None:
-    """Replaces all sets at once: those of `changed`, a map from set to lists, are built anew; those
-    of `ready`, a map from set to (descriptor, offset, size), are copied from where `build` has made
-    them; those of `kept` stay. A list is (text, value): networks, one a line.
+    """Replaces all sets at once. `changed` maps sets to lists, from which they are built. `ready`
+    maps sets to (descriptor, offset, size), from where they are copied as `build` has made them.
+    Sets in `kept` stay. A list is (text, value): networks as bytes, one in each line.
 
-    Raises BadLineError, MemoryError or OverflowError (too many): then nothing has changed."""
+    Raises BadLineError, MemoryError or OverflowError (too many): then nothing has changed.
+    """
 
 def build(memory: mmap.mmap, at: int, lists: Sequence[tuple[bytes, int]]) -> int:
-    """Builds a set of these lists into memory, from an offset on; returns its bytes. Raises as
-    rebuild does."""
+    """Builds a set of these lists into a writable buffer, from an offset on. Returns its bytes.
+    Raises the exceptions of rebuild."""
 
 def release(table: Table) -> None:
-    """Gives the memory of the half that is not in force back: some time after a rebuild."""
+    """Frees the memory of the half that is not in force. Call it some time after a rebuild."""
 
 def find(table: Table, number: int, address: str) -> int:
-    """The value of an IP address in a set; 0: none."""
+    """Returns the value of an IP address in a set; 0: it is in none of its networks."""
 
 def set_bytes(table: Table, number: int) -> int:
-    """How large a set in force is; 0: there is none."""
+    """Returns the size of a set in force; 0: there is none."""
 
 def exported(table: Table, number: int) -> bytes:
-    """A set in force as `build` makes one, in the form FORMAT; b"": there is none."""
+    """Returns a set in force as `build` makes it, in the format FORMAT; b"": there is none."""
 
 BLOCKS_MAX: int
 
@@ -56,8 +57,7 @@ class BlockRow(NamedTuple):
     dry_run: bool
 
 def write_blocks(table: Table, blocks: Sequence[BlockRow], refusal: str) -> None:
-    """The blocked sources, in place of those before: at most BLOCKS_MAX, oldest first, and what is
-    done with their clients. The sets are in force; all listeners look from now on."""
+    """Returns the blocked sources, oldest first."""
 
 def blocks(table: Table) -> list[BlockRow]:
     """The blocked sources, oldest first."""

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""Sets of networks into the shared table: built in the half that is not in force, then swapped."""
+"""Sets of networks in the shared table: built in the half that is not in force, then swapped."""
 
 import errno
 import ipaddress
@@ -24,15 +24,16 @@ ALLOW, DENY = c.L4_ACCESS_ALLOW, c.L4_ACCESS_DENY
 
 
 class BadLineError(ValueError):
-    """A line of a list is no network; args: set, which of its lists (index), line (from 1)."""
+    """A line of a list is no network. args: set, which of its lists (index), line (from 1)."""
 
 
 def rebuild(Table table, changed, kept, ready=None):
-    """Replaces all sets at once: those of `changed`, a map from set to lists, are built anew; those
-    of `ready`, a map from set to (descriptor, offset, size), are copied from where `build` has made
-    them; those of `kept` stay. A list is (text, value): networks, one a line, as bytes.
+    """Replaces all sets at once. `changed` maps sets to lists, from which they are built. `ready`
+    maps sets to (descriptor, offset, size), from where they are copied as `build` has made them.
+    Sets in `kept` stay. A list is (text, value): networks as bytes, one in each line.
 
-    Raises BadLineError, MemoryError or OverflowError (too many): then nothing has changed."""
+    Raises BadLineError, MemoryError or OverflowError (too many): then nothing has changed.
+    """
     cdef unsigned int number, size
     cdef uint64_t offset
     cdef int error, fd
@@ -55,9 +56,8 @@ def rebuild(Table table, changed, kept, ready=None):
 
 
 def build(memory, at, lists):
-    """Builds a set of these lists into a writable buffer, from an offset on; returns its bytes.
-
-    Raises as rebuild does."""
+    """Builds a set of these lists into a writable buffer, from an offset on. Returns its bytes.
+    Raises the exceptions of rebuild."""
     cdef unsigned char[::1] view = memory
     cdef size_t start = at
     cdef int64_t size
@@ -71,31 +71,31 @@ def build(memory, at, lists):
 
 
 def release(Table table):
-    """Gives the memory of the half that is not in force back: some time after a rebuild."""
+    """Frees the memory of the half that is not in force. Call it some time after a rebuild."""
     with nogil:
         c.l4_access_release(&table.table)
 
 
 def find(Table table, number, address):
-    """The value of an IP address in a set; 0: none."""
+    """Returns the value of an IP address in a set; 0: it is in none of its networks."""
     cdef c.l4_addr addr
     put_address(&addr, address, 0)
     return c.l4_access_find(&table.table, number, &addr)
 
 
 def set_bytes(Table table, number):
-    """How large a set in force is; 0: there is none."""
+    """Returns the size of a set in force; 0: there is none."""
     return c.l4_access_bytes(&table.table, number)
 
 
 def exported(Table table, number):
-    """A set in force as `build` makes one, in the form FORMAT; b"": there is none."""
+    """Returns a set in force as `build` makes it, in the format FORMAT; b"": there is none."""
     cdef const c.l4_cidr *found = c.l4_access_set(&table.table, number)
     return b"" if found is NULL else (<const char *>found)[:found.bytes]
 
 
 cdef class _Networks:
-    """Lists as C reads them."""
+    """Lists in the form that C reads."""
     cdef c.l4_prefix *rows
     cdef size_t count
 
@@ -137,8 +137,9 @@ class BlockRow(NamedTuple):
 
 
 def write_blocks(Table table, blocks, refusal):
-    """The blocked sources, in place of those before: BlockRows, at most BLOCKS_MAX, oldest first,
-    and what is done with their clients. The sets are in force; all listeners look from now on."""
+    """Replaces the blocked sources by these BlockRows, at most BLOCKS_MAX, oldest first. refusal:
+    how their clients are turned away. The sets are in force already; all listeners look from now
+    on."""
     cdef c.l4_header *header = table.table.header
     cdef c.l4_block *row
     if len(blocks) > BLOCKS_MAX:
@@ -160,7 +161,7 @@ def write_blocks(Table table, blocks, refusal):
 
 
 def blocks(Table table):
-    """The blocked sources, oldest first."""
+    """Returns the blocked sources, oldest first."""
     cdef c.l4_block *row
     found = []
     for index in range(min(table.table.header.blocks, BLOCKS_MAX)):

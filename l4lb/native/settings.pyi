@@ -7,7 +7,8 @@ PATHS: dict[str, dict[str, str]]
 name is the path with _ in place of each dot."""
 
 def put(table: Memory, kind: str, index: int, **values: object) -> None:
-    """Writes these settings of one row; index 0 is the whole table's. A value is a number, a truth,
-    one of the words that the configuration has for it, or None.
+    """Writes these settings of one row; index 0 is the whole table's. A value is a number, a
+    boolean, a word of the configuration, or None.
 
-    Raises TypeError if a name is not in PATHS, ValueError if a value is too large."""
+    Raises TypeError if a name is not in PATHS, ValueError if a value is too large.
+    """

@@ -1,7 +1,7 @@
 # cython: language_level=3
 """The settings of the table, of a listener and of a pool, as csrc/shm/settings.h lists them.
 
-A row's numbers are written here and nowhere else.
+Only this module writes the numbers of a row.
 """
 
 from libc.stdint cimport uint32_t, uint64_t
@@ -26,7 +26,7 @@ PATHS = {name: _paths(kind) for name, kind in _KINDS.items()}
 
 
 cdef uint64_t _number(name, path, value) except? 0xffff:
-    """A set that there is not is L4_NONE, anything else that there is not is 0."""
+    """Returns the number of a value. A missing set is L4_NONE, any other missing value is 0."""
     if value is None:
         return c.L4_NONE if name.endswith("_set") else 0
     if isinstance(value, str):
@@ -35,10 +35,11 @@ cdef uint64_t _number(name, path, value) except? 0xffff:
 
 
 def put(Memory table, kind, index, **values):
-    """Writes these settings of one row; index 0 is the whole table's. A value is a number, a truth,
-    one of the words that the configuration has for it, or None.
+    """Writes these settings of one row; index 0 is the whole table's. A value is a number, a
+    boolean, a word of the configuration, or None.
 
-    Raises TypeError if a name is not in PATHS, ValueError if a value is too large."""
+    Raises TypeError if a name is not in PATHS, ValueError if a value is too large.
+    """
     cdef uint32_t count, i
     cdef const c.l4_setting *settings = c.l4_settings(<c.l4_setting_kind><int>_KINDS[kind], &count)
     paths = PATHS[kind]

@@ -15,6 +15,7 @@ class Snapshots(Memory):
     def backend(self, index: int) -> BackendRow | None: ...
     def workers(self) -> list[WorkerRow]: ...
     def all_workers(self) -> list[WorkerRow]:
-        """As workers(), with rows that have no process any more and the supervisor's book."""
+        """Returns the rows of workers(), rows without a process any more, and the book (the
+        supervisor's own)."""
     def sessions(self, now_ms: int, limit: int) -> list[SessionRow]:
-        """Up to `limit` live sessions of all workers; now_ms is CLOCK_MONOTONIC."""
+        """Returns up to `limit` live sessions of all workers. now_ms: CLOCK_MONOTONIC."""

@@ -1,5 +1,6 @@
 # cython: language_level=3
-"""What anybody may read of the shared table: its rows as plain tuples, each a snapshot."""
+"""The rows of the shared table as plain tuples that every process may read. Each row is a
+snapshot."""
 
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy
@@ -90,7 +91,8 @@ cdef class Snapshots(Memory):
         return [row for row in self.all_workers() if row.started_ms or row.pid]
 
     def all_workers(self):
-        """As workers(), with rows that have no process any more and the supervisor's book."""
+        """Returns the rows of workers(), rows without a process any more, and the book (the
+        supervisor's own)."""
         cdef c.l4_worker *row
         found = []
         for index in self._counted():
@@ -105,7 +107,7 @@ cdef class Snapshots(Memory):
         return found
 
     def sessions(self, now_ms, limit):
-        """Up to `limit` live sessions of all workers; now_ms is CLOCK_MONOTONIC."""
+        """Returns up to `limit` live sessions of all workers. now_ms: CLOCK_MONOTONIC."""
         cdef c.l4_session *row
         found = []
         for worker in range(self.table.header.workers_high):
@@ -147,7 +149,8 @@ cdef class Snapshots(Memory):
             *self._told(row, &copy, worker, slot))
 
     cdef tuple _told(self, c.l4_session *row, const c.l4_session *copy, worker, slot):
-        """What was learnt of its client; nothing if the row has another session meanwhile."""
+        """Returns the facts known of the client; nothing if the row has another session
+        meanwhile."""
         cdef c.l4_told told
         if slot >= self.table.plan.caps.sessions or \
                 not c.l4_told_read(&self.table, worker, slot, copy, &told) or \

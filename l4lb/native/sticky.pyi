@@ -8,22 +8,22 @@ from l4lb.native.table import Table
 def entries(
     table: Table, now_ms: int, pool: int | None = None, limit: int = 1000
 ) -> list[StickyRow]:
-    """Up to limit entries that still hold, of one pool (its row) or of all."""
+    """Returns up to `limit` valid entries, of one pool (its row) or of all."""
 
 def put(table: Table, pool: int, client: str, backend: int, now_ms: int) -> bool:
-    """Lets a client belong to a backend (its row). client: an address, or a server name where the
-    pool knows clients by it. False: there is no room. Raises ValueError if it is none of both."""
+    """Assigns a client to a backend (its row). client: an address, or a server name if the pool's
+    key is sni. Returns False if there is no room. Raises ValueError if client is neither."""
 
 def remove(table: Table, pool: int, client: str) -> bool:
-    """Lets a client belong to nobody. False: it did not. Raises ValueError as put does."""
+    """Removes a client's entry. Returns False if there is none. Raises ValueError as put does."""
 
 def clear(table: Table, pool: int | None = None) -> int:
-    """Takes all entries away, of one pool or of all; how many there were."""
+    """Removes all entries of one pool or of all. Returns their number."""
 
 ENTRY_BYTES: int
 
 def exported(table: Table, now_ms: int) -> bytes:
-    """Every entry, packed (ENTRY_BYTES each), for restore."""
+    """Returns every entry, packed, for restore."""
 
 def restore(
     table: Table,
@@ -32,5 +32,6 @@ def restore(
     backends: Mapping[int, int],
     now_ms: int,
 ) -> int:
-    """Enters what exported gave; pools and backends: the rows they had to those they have now.
-    How many entries there are."""
+    """Enters the data of exported. pools and backends map old rows to new ones. Returns the number
+    of entries. An entry whose name was too long to be kept whole is found only if its pool has its
+    old row."""

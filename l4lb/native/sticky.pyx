@@ -1,7 +1,7 @@
 # cython: language_level=3
-"""Stickiness from Python: which backend each client belongs to, and how to change it.
+"""Sticky entries from Python: which backend each client belongs to, and changes of that.
 
-Thin, as table.pyx is. Only the supervisor changes entries here; workers do it in C.
+Thin, as table.pyx is. Only the supervisor changes entries here; workers do so in C.
 """
 
 import ipaddress
@@ -16,7 +16,7 @@ from l4lb.native import rows
 
 
 def entries(Table table, now_ms, pool=None, limit=1000):
-    """Up to limit entries that still hold, of one pool (its row) or of all."""
+    """Returns up to `limit` valid entries, of one pool (its row) or of all."""
     cdef c.l4_sticky_entry entry
     cdef uint64_t tag
     cdef c.l4_pool *row
@@ -44,8 +44,8 @@ def entries(Table table, now_ms, pool=None, limit=1000):
 
 
 def put(Table table, pool, client, backend, now_ms):
-    """Lets a client belong to a backend (its row). client: an address, or a server name where the
-    pool knows clients by it. False: there is no room. Raises ValueError if it is none of both."""
+    """Assigns a client to a backend (its row). client: an address, or a server name if the pool's
+    key is sni. Returns False if there is no room. Raises ValueError if client is neither."""
     cdef c.l4_sticky_key key
     cdef uint64_t tag = _tag(table, pool, client, &key)
     table._backend(backend)
@@ -54,13 +54,13 @@ def put(Table table, pool, client, backend, now_ms):
 
 
 def remove(Table table, pool, client):
-    """Lets a client belong to nobody. False: it did not. Raises ValueError as put does."""
+    """Removes a client's entry. Returns False if there is none. Raises ValueError as put does."""
     cdef c.l4_sticky_key key
     return c.l4_sticky_remove(&table.table, _tag(table, pool, client, &key))
 
 
 def clear(Table table, pool=None):
-    """Takes all entries away, of one pool or of all; how many there were."""
+    """Removes all entries of one pool or of all. Returns their number."""
     cdef c.l4_sticky_entry entry
     cdef uint64_t tag
     cdef uint32_t n
@@ -72,7 +72,7 @@ def clear(Table table, pool=None):
     return cleared
 
 
-cdef struct Carried:  # an entry between two programs; ENTRY_BYTES each
+cdef struct Carried:  # an entry that one program passes to the next, of ENTRY_BYTES
     c.l4_sticky_key key
     uint64_t tag
     uint32_t backend
@@ -83,7 +83,7 @@ ENTRY_BYTES = sizeof(Carried)
 
 
 def exported(Table table, now_ms):
-    """Every entry, packed, for restore."""
+    """Returns every entry, packed, for restore."""
     cdef c.l4_sticky_entry entry
     cdef uint64_t tag, now = now_ms
     cdef uint32_t n, count = 0, places = table.table.plan.caps.sticky
@@ -100,9 +100,9 @@ def exported(Table table, now_ms):
 
 
 def restore(Table table, const unsigned char[::1] packed, pools, backends, now_ms):
-    """Enters what exported gave; pools and backends: the rows they had to those they have now.
-    How many entries there are. One whose name was too long to be kept whole finds its place only
-    if its pool has the row it had."""
+    """Enters the data of exported. pools and backends map old rows to new ones. Returns the number
+    of entries. An entry whose name was too long to be kept whole is found only if its pool has its
+    old row."""
     cdef Carried one
     cdef c.l4_stick_client known
     cdef c.l4_sticky_key key

@@ -7,11 +7,11 @@ class Table(Snapshots):
     """The shared table, with what the supervisor and the checker write."""
 
     def set_listener(self, index: int, *, name: str, bind: str, **values: object) -> None:
-        """A listener's row: `values` are settings.PATHS["listener"]; sets of networks that are not
-        given are not there. Routes add to it."""
+        """Writes a listener's row. values: see settings.PATHS["listener"]; sets of networks that
+        are not given are cleared. Routes are written by edge.publish_routes."""
     def clear_listener(self, index: int) -> None: ...
     def set_pool(self, index: int, *, name: str, **values: object) -> None:
-        """A pool's row: `values` are settings.PATHS["pool"]."""
+        """Writes a pool's row. values: see settings.PATHS["pool"]."""
     def clear_pool(self, index: int) -> None: ...
     def set_backend(
         self,
@@ -26,29 +26,37 @@ class Table(Snapshots):
         health: str,
     ) -> None: ...
     def set_state(self, index: int, state: str) -> None:
-        """A backend made ready again starts slowly from now, where its pool says so."""
+        """Sets a backend's state. A backend that becomes ready again starts slowly, if its pool has
+        a slow start."""
     def set_weight(self, index: int, weight: int) -> None:
-        """Raises ValueError outside 0..256. Publish the pool afterwards."""
+        """Sets a backend's weight; publish the pool afterwards. Raises ValueError outside
+        0..256."""
     def set_max_connections(self, index: int, most: int) -> None: ...
     def publish(self, pool: int) -> None:
-        """Rebuilds what picks read of a pool: after any change of membership or weight."""
+        """Rebuilds a pool's view, which picks read. Call it after any change of membership or
+        weight."""
     def schedule(self, pool: int) -> list[int]:
-        """The round-robin schedule in force: backend indexes, one period."""
+        """Returns the round-robin schedule in force: the backends' rows, for one period."""
     def start_worker(self, index: int, *, pid: int, cpu: int | None, now_ms: int) -> None: ...
     def prepare_worker(self, index: int) -> None:
-        """Before a process is started for this row: forgets commands for an earlier one."""
+        """Drops commands for an earlier process of this row. Call it before a process is
+        started."""
     def end_worker(self, index: int, *, restarted: bool) -> int:
-        """Takes back what a dead worker held; returns how many sessions died with it."""
+        """Takes back everything that a dead worker held. Returns the number of sessions that died
+        with it."""
     def settle(self) -> bool:
-        """Makes the counts over all workers exact again; False: try again in a moment."""
+        """Makes the counts over all workers exact again. Returns False if it must be tried again
+        later."""
     def command(
         self, index: int, op: str, *, slot: int = 0, serial: int = 0, reason: str = "stopped"
     ) -> bool:
-        """Queues drain, stop, kill or kill_backend for a worker. False: its queue is full."""
+        """Queues drain, stop, kill or kill_backend for a worker. Returns False if its queue is
+        full."""
     def session_serial(self, worker: int, slot: int) -> int:
-        """The serial of the session in that row; 0 if it is free. Raises IndexError."""
+        """Returns the serial of the session in that row; 0 if the row is free. Raises
+        IndexError."""
     def take_events(self, index: int) -> list[Event]:
-        """What the worker has told since the last call."""
+        """Returns the worker's events since the last call."""
     def record_check(
         self,
         index: int,
@@ -67,8 +75,8 @@ class Table(Snapshots):
         cert_end_s: int = 0,
         verdict: str | None = None,
     ) -> bool:
-        """Writes one check's result. False: the row has been given to another backend."""
+        """Writes one check's result. Returns False if the row has another backend by now."""
     def set_hung(self, index: int, hung: bool) -> None:
-        """A worker gives no sign of life."""
+        """Marks whether a worker gives no sign of life."""
     def retire_worker(self, index: int) -> None:
-        """Its process has ended and none is to follow: it is shown no more, its counts stay."""
+        """Hides the row of a worker whose process has ended for good; its counts stay."""

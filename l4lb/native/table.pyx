@@ -1,8 +1,8 @@
 # cython: language_level=3
 """The shared table from Python: made by the supervisor, inherited by its children.
 
-Thin: each method converts, calls or copies, and raises. Who may write what is csrc/shm/layout.h's
-to say; a process calls only the setters of its role.
+Thin: each method converts, calls or copies, and raises. csrc/shm/layout.h says who may write what.
+A process calls only the setters of its role.
 """
 
 import time
@@ -68,7 +68,8 @@ cdef class Table(Snapshots):
         row.used = row.uses
 
     def set_state(self, index, state):
-        """A backend made ready again starts slowly from now, where its pool says so."""
+        """Sets a backend's state. A backend that becomes ready again starts slowly, if its pool has
+        a slow start."""
         cdef c.l4_backend *row = self._backend(index)
         cdef uint32_t number = rows.STATES.index(state)
         if number == c.L4_READY and row.state != c.L4_READY:
@@ -86,7 +87,8 @@ cdef class Table(Snapshots):
         self._backend(index).max_connections = most
 
     def publish(self, pool):
-        """Rebuilds what picks read of a pool: after any change of membership or weight."""
+        """Rebuilds a pool's view, which picks read. Call it after any change of membership or
+        weight."""
         self._pool(pool)
         cdef uint32_t index = pool
         cdef int error
@@ -95,7 +97,7 @@ cdef class Table(Snapshots):
         self._check(error, "rebuild the pool's view")
 
     def schedule(self, pool):
-        """The round-robin schedule in force: backend indexes, one period."""
+        """Returns the round-robin schedule in force: the backends' rows, for one period."""
         cdef c.l4_view *view = c.l4_table_view(&self.table, pool,
                                                self._pool(pool).view_generation)
         cdef uint16_t *slots = c.l4_view_slots(&self.table, view)
@@ -113,14 +115,15 @@ cdef class Table(Snapshots):
             self.table.header.workers_high = index + 1
 
     def prepare_worker(self, index):
-        """Before a process is started for this row: commands meant for an earlier one are gone."""
+        """Drops commands for an earlier process of this row. Call it before a process is
+        started."""
         cdef c.l4_worker *row = self._worker(index)
         row.command_ring.tail = row.command_ring.head
 
     def end_worker(self, index, *, restarted):
-        """Takes back what a dead worker held; returns how many sessions died with it. Its UDP
-        sessions wait in their rows for the process that is started for it again (csrc/run/udp.h),
-        if one is."""
+        """Takes back everything that a dead worker held. Returns the number of sessions that died
+        with it. Its UDP sessions stay in their rows for the process that replaces it
+        (csrc/run/udp.h), if there is one."""
         cdef c.l4_worker *row = self._worker(index)
         cdef bint with_udp = not restarted
         cdef uint32_t lost = c.l4_account_lost(&self.table, index, with_udp,
@@ -137,14 +140,15 @@ cdef class Table(Snapshots):
         return lost
 
     def settle(self):
-        """Makes the counts over all workers exact again; False: try again in a moment."""
+        """Makes the counts over all workers exact again. Returns False if it must be tried again
+        later."""
         cdef int error
         with nogil:
             error = c.l4_count_settle(&self.table)
         return error == 0
 
     def command(self, index, op, *, slot=0, serial=0, reason="stopped"):
-        """Queues a command for a worker. False: its queue is full."""
+        """Queues a command for a worker. Returns False if its queue is full."""
         cdef c.l4_worker *row = self._worker(index)
         cdef c.l4_command command
         command.op = _COMMANDS[op]
@@ -155,14 +159,15 @@ cdef class Table(Snapshots):
                              c.L4_COMMANDS)
 
     def session_serial(self, worker, slot):
-        """The serial of the session in that row; 0 if it is free."""
+        """Returns the serial of the session in that row; 0 if the row is free. Raises
+        IndexError."""
         self._worker(worker)
         if not 0 <= slot < self.table.plan.caps.sessions + self.table.plan.caps.flows:
             raise IndexError(f"session {slot}")
         return c.l4_table_session(&self.table, worker, slot).serial
 
     def take_events(self, index):
-        """What the worker has told since the last call."""
+        """Returns the worker's events since the last call."""
         cdef c.l4_worker *row = self._worker(index)
         cdef c.l4_event event
         found = []
@@ -173,18 +178,18 @@ cdef class Table(Snapshots):
         return found
 
     def set_hung(self, index, hung):
-        """A worker gives no sign of life."""
+        """Marks whether a worker gives no sign of life."""
         self._worker(index).hung = hung
 
     def retire_worker(self, index):
-        """Its process has ended and none is to follow: it is shown no more, its counts stay."""
+        """Hides the row of a worker whose process has ended for good; its counts stay."""
         self._worker(index).started_ms = 0
 
     # ---- health: the checker's ------------------------------------------------------------------
 
     def record_check(self, index, serial, *, health, passed, result, errno, streak, at_ms,
                      duration_us, kind=0, code=0, text="", cert_end_s=0, verdict=None):
-        """Writes one check's result. False: the row has been given to another backend."""
+        """Writes one check's result. Returns False if the row has another backend by now."""
         cdef c.l4_backend *row = self._backend(index)
         cdef c.l4_check check
         if row.used != serial:

@@ -1,4 +1,4 @@
-"""The busiest sources, merged from what each worker keeps; see talkers.pyx and shm/talkers.h."""
+"""The busiest sources (top talkers), merged from all workers; see talkers.pyx and shm/talkers.h."""
 
 from typing import NamedTuple
 
@@ -15,6 +15,8 @@ class TalkerRow(NamedTuple):
     since_ms: int
 
 def read(table: Table, *, active: bool = True) -> list[TalkerRow]:
-    """The sources that any worker keeps, those of whom most was rejected or ended first.
+    """Returns the sources in the sketches of all workers. Sources with the most rejected clients
+    come first, then those with the most sessions.
 
-    active: look through all live sessions for theirs as well; else that is 0."""
+    active: also counts live sessions by source; without it these counts are 0.
+    """

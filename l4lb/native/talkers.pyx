@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The busiest sources, merged from what each worker keeps."""
+"""The busiest sources (top talkers), merged from the sketches of all workers."""
 
 import socket
 from typing import NamedTuple
@@ -18,9 +18,11 @@ class TalkerRow(NamedTuple):
 
 
 def read(Table table, *, active=True):
-    """The sources that any worker keeps, those of whom most was rejected or ended first.
+    """Returns the sources in the sketches of all workers. Sources with the most rejected clients
+    come first, then those with the most sessions.
 
-    active: look through all live sessions for theirs as well; else that is 0."""
+    active: also counts live sessions by source; without it these counts are 0.
+    """
     cdef c.l4_talker row
     found = {}
     for worker in range(table.table.header.workers_high):
@@ -40,7 +42,7 @@ def read(Table table, *, active=True):
 
 
 cdef _living(Table table):
-    """Live sessions by source."""
+    """Returns the number of live sessions by source."""
     cdef c.l4_session *row
     cdef c.l4_addr source
     counts = {}
@@ -59,7 +61,7 @@ cdef _text(const c.l4_addr *addr):
 
 
 def _named(family, ip):
-    """An address or, of IPv6, its network."""
+    """Returns an address as text; for IPv6 its /64 network."""
     if family == socket.AF_INET:
         return socket.inet_ntop(socket.AF_INET, ip[:4])
     if family == socket.AF_INET6:

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""TLS's door: certificates as OpenSSL reads them, bundles, and TLS's part of the shared table.
+"""TLS from Python: certificates as OpenSSL reads them, bundles, and TLS's part of the shared table.
 
 Thin, as table.pyx is: it converts, calls and raises.
 """
@@ -40,7 +40,7 @@ VERSIONS = {"1.2": 0x0303, "1.3": 0x0304}
 
 
 def profile(number, *, flags, min_version, lifetime_s):
-    """The record that opens a profile."""
+    """Returns the record that begins a profile."""
     bits = 0
     for flag in flags:
         bits |= FLAGS[flag]
@@ -49,7 +49,7 @@ def profile(number, *, flags, min_version, lifetime_s):
 
 
 def record(kind, data=b""):
-    """Any other record of a bundle."""
+    """Returns any other record of a bundle."""
     return _record(RECORDS[kind], data)
 
 
@@ -58,9 +58,8 @@ cdef bytes _record(kind, data):
 
 
 def try_bundle(bytes bundle):
-    """Loads a bundle as a worker does and throws it away; how many certificates it has.
-
-    Raises ValueError with what is wrong."""
+    """Loads a bundle as a worker does, and throws it away. Returns the number of its certificates.
+    Raises ValueError with the error."""
     cdef c.l4_tls_loader loader
     cdef const char *data = bundle
     cdef size_t length = len(bundle)
@@ -80,7 +79,7 @@ def try_bundle(bytes bundle):
 
 
 def read_certificate(bytes pem):
-    """The first certificate of a PEM text. Raises ValueError."""
+    """Returns the first certificate in a PEM text. Raises ValueError."""
     cdef c.l4_cert *cert = <c.l4_cert *>malloc(sizeof(c.l4_cert))
     cdef const char *problem = NULL
     cdef const char *at
@@ -111,31 +110,31 @@ def read_certificate(bytes pem):
 
 
 def listener_end(Table table, index):
-    """When the first of a listener's certificates ends; None: it has no TLS."""
+    """Returns when the first of a listener's certificates expires; None: it has no TLS."""
     cdef c.l4_secure_rule *rule = &table._listener(index).secure
     return rule.ends_s if rule.profile else None
 
 
 def pool_has_tls(Table table, index):
-    """Are a pool's backends spoken to in TLS?"""
+    """Returns whether a pool uses TLS towards its backends."""
     return table._pool(index).tls_profile != 0
 
 
 def loaded(Table table, worker):
-    """The generation of certificates that a worker has in force."""
+    """Returns the generation of certificates that a worker has in force."""
     return table._worker(worker).secrets
 
 
 def listener_handshakes(Table table, index):
-    """How handshakes with a listener's clients went, over all workers; those in progress are of
-    all its addresses."""
+    """Returns the counts of handshakes with a listener's clients, over all workers. Those in
+    progress are of all its addresses."""
     cdef unsigned int head = table._listener(index).edge.limits.head
     return _sum(table, index)._replace(
         now=table._listener(head).secure.shaking)
 
 
 def pool_handshakes(Table table, index):
-    """The same of a pool's backends."""
+    """Returns the counts of handshakes with a pool's backends, over all workers."""
     table._pool(index)
     return _sum(table, table.table.plan.caps.listeners + index)
 

@@ -1,4 +1,4 @@
-"""TLS's rows as plain tuples."""
+"""Rows about TLS as plain tuples."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 
 class Certificate(NamedTuple):
-    """What a certificate says. names are in lower case; times are seconds since 1970; serial and
-    sha256 are hexadecimal; chain counts the certificates that came behind it."""
+    """A certificate's contents. names: in lower case. Times: seconds since 1970. serial, sha256:
+    hexadecimal. chain: number of further certificates in its file."""
 
     subject: str
     issuer: str
@@ -22,7 +22,8 @@ class Certificate(NamedTuple):
 
 
 class Handshakes(NamedTuple):
-    """How handshakes went, over all workers; now are in progress, why is a recent failure."""
+    """Counts of handshakes over all workers. now: in progress. why: the reason of a recent
+    failure."""
 
     full: int
     resumed: int

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The picks that were watched, from Python: newest first."""
+"""Recorded picks from Python: newest first."""
 
 from libc.stdint cimport uint64_t
 
@@ -12,12 +12,12 @@ TIERS = ("primaries", "backups", "any")
 
 
 def set_every(Table table, every):
-    """Of so many picks one is kept; 0: none."""
+    """Records one pick in `every`; 0: none."""
     c.l4_table_seen(table.handle()).trace_every = every
 
 
 def recent(Table table, limit):
-    """Up to `limit` picks of all workers, newest first."""
+    """Returns up to `limit` recorded picks of all workers, newest first."""
     cdef c.l4_traces *traces
     cdef c.l4_trace copy
     cdef uint64_t index, head

@@ -7,8 +7,8 @@ SANITIZED: bool
 """Was this built with AddressSanitizer? Its runtime makes system calls of its own."""
 
 def install(page: mmap) -> None:
-    """From now on a refused system call is told in page, which parent and child share. Raises
-    OSError."""
+    """Writes the number of a refused system call into page from now on. Parent and child share
+    page."""
 
 def told(page: mmap) -> int | None:
-    """The number of the refused system call; None: there was none."""
+    """Returns the number of the refused system call; None: there was none."""

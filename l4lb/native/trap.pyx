@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""What a child leaves for its parent when the kernel refuses it a system call."""
+"""The number of a system call that the kernel refused to a child, left for its parent."""
 
 import os
 
@@ -16,7 +16,8 @@ SANITIZED = bool(L4_SANITIZED)
 
 
 def install(unsigned char[::1] page not None):
-    """From now on a refused system call is told in page, which parent and child share."""
+    """Writes the number of a refused system call into page from now on. Parent and child share
+    page."""
     cdef int error
     if page.shape[0] < <Py_ssize_t>sizeof(uint32_t):
         raise ValueError("the page is too small")
@@ -26,6 +27,6 @@ def install(unsigned char[::1] page not None):
 
 
 def told(unsigned char[::1] page not None):
-    """The number of the refused system call; None: there was none."""
+    """Returns the number of the refused system call; None: there was none."""
     cdef uint32_t number = (<uint32_t *>&page[0])[0]
     return number - 1 if number else None

@@ -8,13 +8,13 @@ drops: tuple[str, ...]
 def sessions(table: Table) -> int: ...
 def limit(table: Table) -> int: ...
 def set_seed(table: Table, seed: int) -> None:
-    """What decides whose client is whose: 32 bits that outsiders do not know."""
+    """Returns the number of set_seed."""
 
 def seed(table: Table) -> int:
     """What set_seed said."""
 
 def place(host: str, port: int, count: int, seed: int, *, by_port: bool = True) -> int:
-    """Which of count sockets a client meets; csrc/core/steer.h."""
+    """Returns which of count sockets a client meets; csrc/core/steer.h."""
 
 def set_server_id(table: Table, index: int, server_id: bytes) -> None: ...
 def tallies(table: Table) -> list[UdpTally]: ...

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The UDP rooms of the shared table from Python; csrc/shm/udp.h says who writes what."""
+"""The UDP part of the shared table from Python; csrc/shm/udp.h says who writes what."""
 
 from libc.stdint cimport uint32_t
 from libc.string cimport memset
@@ -11,27 +11,27 @@ from l4lb.native import rows
 
 
 def sessions(Table table):
-    """How many there are now."""
+    """Returns the number of UDP sessions now."""
     return table.table.header.udp_sessions
 
 
 def limit(Table table):
-    """How many there may be."""
+    """Returns the maximum number of UDP sessions."""
     return table.table.header.max_udp_sessions
 
 
 def set_seed(Table table, seed):
-    """What decides whose client is whose: 32 bits that outsiders do not know."""
+    """Sets the secret 32-bit number that decides which worker a client meets."""
     table.table.header.udp_seed = seed
 
 
 def seed(Table table):
-    """What set_seed said."""
+    """Returns the number of set_seed."""
     return table.table.header.udp_seed
 
 
 def place(host, port, count, seed, *, by_port=True):
-    """Which of count sockets a client meets; csrc/core/steer.h."""
+    """Returns which of count sockets a client meets; csrc/core/steer.h."""
     cdef c.l4_addr addr
     memset(&addr, 0, sizeof(addr))
     put_address(&addr, host, port)
@@ -39,7 +39,7 @@ def place(host, port, count, seed, *, by_port=True):
 
 
 def set_server_id(Table table, index, server_id):
-    """The bytes that name a backend in QUIC connection ids; none: b""."""
+    """Sets the bytes that name a backend in QUIC connection ids; b"" for none."""
     cdef c.l4_backend *row = table._backend(index)
     if len(server_id) > <Py_ssize_t>sizeof(row.server_id.id):
         raise ValueError(f"a server id has at most {sizeof(row.server_id.id)} bytes")
@@ -49,7 +49,7 @@ def set_server_id(Table table, index, server_id):
 
 
 def tallies(Table table):
-    """The counts of every UDP listener row, summed over all workers."""
+    """Returns the counts of every UDP listener row, summed over all workers."""
     cdef c.l4_listener *row
     cdef c.l4_udp_tally *tally
     found = []

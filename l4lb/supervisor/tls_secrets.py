@@ -1,7 +1,6 @@
-"""The supervisor's part of TLS: it has certificates and keys read, watches their files, rotates
-ticket keys, and has workers load what is new. Nothing that does not load in the child that reads it
-ever reaches a worker; no key is ever in this process's memory (strongbox.py).
-"""
+"""The supervisor's part of TLS. It makes a child read certificates and keys, watches their files,
+rotates ticket keys, and makes workers load changes. The child tests everything before a worker gets
+it. No key is ever in the supervisor's memory (strongbox.py)."""
 
 from __future__ import annotations
 
@@ -25,7 +24,7 @@ from l4lb.supervisor.process.reactor import Reactor
 from l4lb.supervisor.process.waited_job import run_and_wait
 from l4lb.supervisor.table.membership import Bindings
 
-PAGE = 16  # certificates of one answer: a message of a channel holds them
+PAGE = 16  # certificates in one answer: they fit into one message
 NAMES_SHOWN = 8
 SOON_DAYS = 14
 REMIND_MS = 86_400_000
@@ -33,7 +32,8 @@ LOG = l4lb.log.get("supervisor")
 
 
 class Secrets:
-    """Certificates, keys and ticket keys of one service. notify tells every worker to look."""
+    """Certificates, keys and ticket keys of one service. notify: makes every worker look at the
+    vault."""
 
     def __init__(
         self,
@@ -43,13 +43,13 @@ class Secrets:
         vault: Vault,
         notify: Callable[[], None],
     ) -> None:
-        """known: what a program before this one carried over; empty if there was none. vault: is
-        the caller's to make, and closed with this."""
+        """known: the old program's state; empty if there is none. vault: made by the caller, closed
+        by this object."""
         self._reactor = reactor
         self._table = table
         self._box = box_of(known)
         self._draft = Box.empty()
-        self._pinned = True  # what was carried over is what the files say, until it is in force
+        self._pinned = True  # the old program's contents count until the first adopt
         self._profiles = Profiles()
         self._keys_fd = _ticket_keys(known)
         self._vault = vault
@@ -61,7 +61,7 @@ class Secrets:
         self._notify = notify
 
     def carried(self) -> dict[str, Any]:
-        """For the program that takes over from this one; fds has the descriptors."""
+        """Returns plain data for the next program; fds has the descriptors."""
         return {
             "secrets": {
                 "box_fd": self._box.fd,
@@ -72,18 +72,18 @@ class Secrets:
 
     @property
     def fds(self) -> list[int]:
-        """What is handed on with it."""
+        """The descriptors that go with it."""
         return [self._box.fd, self._keys_fd]
 
     # ---- a configuration -------------------------------------------------------------------------
 
     def take(self, config: Config, bindings: Bindings) -> None:
-        """All of it: prepare, then adopt. Raises ConfigError, then nothing has changed."""
+        """Prepares and adopts a configuration. Raises ConfigError; then nothing has changed."""
         self.adopt(config, self.prepare(config), bindings)
 
     def prepare(self, config: Config) -> Answer:
-        """What this configuration needs, read and tried. Raises ConfigError; nothing has changed
-        yet. What was prepared before is forgotten."""
+        """Reads and tests everything that this configuration needs. Raises ConfigError. Nothing has
+        changed yet. Data that was prepared before is dropped."""
         self._profiles.number(config)
         old, draft, pinned = self._box, self._draft.fd, self._pinned
 
@@ -99,8 +99,8 @@ class Secrets:
         raise ConfigError([config.origin.problem(finding) for finding in answer])
 
     def adopt(self, config: Config, prepared: Answer, bindings: Bindings) -> None:
-        """Puts what was prepared last into force: workers first load it, then listeners and pools
-        name it."""
+        """Puts the data that was prepared last into force: first workers load it, then listeners
+        and pools name it."""
         self._config = config
         self._bindings = bindings
         self._settle(prepared)
@@ -111,7 +111,8 @@ class Secrets:
 
     def _settle(self, prepared: Answer) -> None:
         self._known = prepared
-        # why another file each time: a new program, on trial or in this one's place, has the old.
+        # why a new file each time: another program, on trial or already in charge, uses the old
+        # one.
         os.close(self._box.fd)
         self._box, self._draft = Box(self._draft.fd, prepared.bundle_bytes), Box.empty()
         self._pinned = False
@@ -146,7 +147,7 @@ class Secrets:
         self._reactor.after(REMIND_MS, self._remind)
 
     def _remind(self) -> None:
-        """Nothing may change for months, and a certificate end all the same."""
+        """Warns once a day: a certificate may expire while nothing changes for months."""
         self._reactor.after(REMIND_MS, self._remind)
         self._write_ends()
 
@@ -206,7 +207,7 @@ class Secrets:
             self._hand_out()
 
     def _write_ends(self) -> None:
-        """Tells when certificates end: the table always, the log when it is soon."""
+        """Reports the expiry of certificates: always in the table, in the log when it is soon."""
         now_s = int(time.time())
         first: dict[str, int] = {}
         for one in self._known.certificates:
@@ -223,7 +224,8 @@ class Secrets:
     # ---- telling ---------------------------------------------------------------------------------
 
     def certificates(self, args: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """A page of the certificates in force, from args["offset"] on; docs/admin.md, certs."""
+        """Returns a page of the certificates in force, from args["offset"] on (docs/admin.md,
+        certs)."""
         offset = args.get("offset")
         start = offset if isinstance(offset, int) and offset > 0 else 0
         now_s = int(time.time())
@@ -254,34 +256,34 @@ class Secrets:
 
 
 def box_of(known: Mapping[str, Any]) -> Box:
-    """The files of TLS that a program before this one had in force. That program may be put back
-    and go on with them: a box in force is never written to."""
+    """Returns the TLS files that the old program had in force. The old program may have to go on
+    with them: a box in force is never written to."""
     told = known.get("secrets")
     if told is not None:
         return Box(os.dup(told["box_fd"]), told["files_at"])
-    if "tls_files" in known:  # an earlier version's
+    if "tls_files" in known:  # of an earlier version
         return Box(strongbox.carried_files(known["tls_files"]))
     return Box.empty()
 
 
 def files_of(known: Mapping[str, Any]) -> Files:
-    """The same for a process that only tries them."""
+    """Returns the old program's TLS files for a process that only tests them."""
     return box_of(known).files(pinned=True)
 
 
 def carried_fds(known: Mapping[str, Any]) -> list[int]:
-    """The descriptors that a program before this one handed on: they are the caller's."""
+    """Returns the descriptors that the old program passed on. They belong to the caller."""
     told = known.get("secrets")
     return [told["box_fd"], told["ticket_keys_fd"]] if told is not None else []
 
 
 def _ticket_keys(known: Mapping[str, Any]) -> int:
-    """Those of a program before this one, whose tickets stay good; or new ones."""
+    """Returns the old program's ticket keys, so that its tickets stay valid, or new ones."""
     told = known.get("secrets")
     if told is not None:
         return strongbox.copied(told["ticket_keys_fd"])
     fd = os.memfd_create("l4lb-ticket-keys", os.MFD_CLOEXEC)
-    before = bytes.fromhex(known.get("ticket_keys", ""))  # an earlier version's
+    before = bytes.fromhex(known.get("ticket_keys", ""))  # of an earlier version
     if len(before) == vault.KEYS * vault.KEY_BYTES:
         os.pwrite(fd, before, 0)
     else:

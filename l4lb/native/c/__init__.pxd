@@ -1,7 +1,8 @@
-"""All that Python sees of csrc/, each thing declared once, in the file that is named after its
-header or its floor. `from l4lb.native cimport c` brings it all.
+"""All declarations of csrc/ that Python uses, each once, in the file named after its header or its
+floor. `from l4lb.native cimport c` imports all of them.
 
-why cimport without `as`: Cython's build overlooks what is renamed, and keeps stale code.
+why cimport without `as`: Cython does not notice changes of a module imported under another name,
+and keeps stale code.
 """
 
 from l4lb.native.c.base cimport *

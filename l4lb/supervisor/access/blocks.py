@@ -1,7 +1,8 @@
-"""Blocked sources: by an operator, or by the rule that blocks who is turned away too often.
+"""Blocked sources: blocked by an operator, or by the rule for sources that are turned away too
+often.
 
-They are one set of networks (network_sets.py) that every listener looks at while there are any. A
-block may end by itself; it does not end the sessions that its source has.
+All blocks are one set of networks (network_sets.py). Every listener looks at it while there are
+blocks. A block may have an end. It does not end live sessions of its source.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from l4lb.native.table import Table
 from l4lb.supervisor.access.network_lists import network_of, term
 from l4lb.supervisor.access.network_sets import NetworkSets, Tell
 
-REAL, DRY = 1, 2  # values in the set
+REAL, DRY = 1, 2  # values in the set: blocked, blocked in a dry run
 LOG = l4lb.log.get("supervisor")
 
 
 class Blocks:
-    """The blocked sources of one table; every method is told the time."""
+    """The blocked sources of one table. Methods get the time as an argument."""
 
     def __init__(self, table: Table, sets: NetworkSets) -> None:
         self._table = table
@@ -35,7 +36,7 @@ class Blocks:
         self._seen: dict[str, deque[tuple[int, int]]] = {}
 
     def configure(self, rule: AutoBlock | None) -> None:
-        """The rule that blocks by itself; None: there is none."""
+        """Sets the rule that blocks automatically; None: there is none."""
         if rule != self._rule:
             self._rule = rule
             self._seen.clear()
@@ -43,7 +44,7 @@ class Blocks:
                 self._publish()
 
     def block(self, args: Mapping[str, Any], now_ms: int) -> dict[str, Any]:
-        """Blocks `source` (an address or network) for `for_ms`, or for good."""
+        """Blocks `source` (an address or network) for `for_ms`, or without an end."""
         source = network_of(args.get("source"))
         for_ms, until_ms = term(args, now_ms)
         self._add({source: BlockRow(source, now_ms, until_ms, "admin", False)})
@@ -53,11 +54,11 @@ class Blocks:
 
     @property
     def rows(self) -> list[BlockRow]:
-        """All that are blocked."""
+        """The blocked sources."""
         return list(self._blocks.values())
 
     def restore(self, rows: Iterable[BlockRow]) -> None:
-        """Those that the program before this one had blocked."""
+        """Restores the blocks of the old program."""
         self._blocks = {one.source: one for one in rows}
         if self._blocks:
             self._publish()
@@ -73,7 +74,8 @@ class Blocks:
         return {"source": source}
 
     def tick(self, now_ms: int) -> bool:
-        """Ends what has run out, and blocks by the rule. True: something changed."""
+        """Ends blocks whose time is over, and blocks by the rule. Returns whether anything has
+        changed."""
         over = [
             source
             for source, one in self._blocks.items()
@@ -95,7 +97,7 @@ class Blocks:
         seen: dict[str, deque[tuple[int, int]]] = {}
         for row in talkers.read(self._table, active=False):
             past = self._seen.get(row.source, deque([(now_ms, 0)]))
-            if past[-1][1] > row.rejected:  # it was forgotten meanwhile, and is counted anew
+            if past[-1][1] > row.rejected:  # its count was dropped and has started again
                 past = deque([(now_ms, 0)])
             past.append((now_ms, row.rejected))
             while len(past) > 1 and past[0][0] < now_ms - rule.window_ms:
@@ -106,7 +108,7 @@ class Blocks:
                 until_ms = now_ms + rule.duration_ms
                 name = network_of(row.source)
                 new[name] = BlockRow(name, now_ms, until_ms, "auto", rule.dry_run)
-                # why: what this block is for is not to bring the next one too.
+                # why: rejections that led to this block must not lead to the next one too.
                 seen[row.source] = deque([(now_ms, row.rejected)])
         self._seen = seen
         try:

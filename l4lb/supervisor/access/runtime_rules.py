@@ -1,9 +1,9 @@
-"""Access rules of run time: networks that an operator allows or denies on one listener.
+"""Run-time access rules: networks that an operator allows or denies on one listener.
 
-They come before what the configuration says: the longest of them that a client is in decides, and
-only who is in none of them is looked up there. So they hold at once, however long the lists of the
-configuration are, and never turn away whom they do not name. Each listener's are one set of
-networks (network_sets.py).
+Run-time rules come before the configuration's access list. The longest matching network among them
+decides. A client that matches none of them is looked up in the configuration's list. Rules are
+therefore in force at once, however long the configuration's lists are, and never affect clients in
+other networks. The rules of each listener are one set of networks (network_sets.py).
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ from l4lb.supervisor.access.network_lists import network_of, term
 from l4lb.supervisor.access.network_sets import NetworkSets, Tell
 
 LOG = l4lb.log.get("supervisor")
-RULES_MAX = 16_384  # on all listeners
-SHOWN_MAX = 256  # networks of one listener's configuration that are shown one by one
+RULES_MAX = 16_384  # rules of all listeners together
+SHOWN_MAX = 256  # maximum of a listener's configured networks that are shown one by one
 VALUES = {"allow": sets.ALLOW, "deny": sets.DENY}
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One network on one listener; times are CLOCK_MONOTONIC, until_ms None for good."""
+    """One network on one listener. Times are CLOCK_MONOTONIC. until_ms: None, the rule has no
+    end."""
 
     listener: str
     network: str
@@ -39,7 +40,7 @@ class Rule:
 
 
 class RuntimeRules:
-    """The rules of one table; every method is told the time."""
+    """The rules of one table. Methods get the time as an argument."""
 
     def __init__(self, table: Table, sets: NetworkSets) -> None:
         self._table = table
@@ -52,11 +53,11 @@ class RuntimeRules:
     # ---- what is in force ----------------------------------------------------------------------
 
     def number(self, listener: str) -> int | None:
-        """The set of its rules; None: it has none."""
+        """Returns the number of the set with a listener's rules; None: it has no rules."""
         return self._numbers.get(listener)
 
     def follow(self, rows: Mapping[str, Sequence[int]]) -> None:
-        """These are the listeners now, and their rows; rules of others are gone."""
+        """Sets the present listeners and their rows. The rules of other listeners are dropped."""
         self._rows = rows
         for listener in self._rules.keys() - rows.keys():
             rules = self._rules.pop(listener)
@@ -70,7 +71,7 @@ class RuntimeRules:
         return [rule for rules in self._rules.values() for rule in rules.values()]
 
     def restore(self, rules: Iterable[Rule]) -> None:
-        """Those of the program before this one, of listeners that there still are."""
+        """Restores the old program's rules for listeners that still exist."""
         found: dict[str, dict[str, Rule]] = {}
         for rule in rules:
             if rule.listener in self._rows:
@@ -81,8 +82,8 @@ class RuntimeRules:
     # ---- changes -------------------------------------------------------------------------------
 
     def change(self, word: str, args: Mapping[str, Any], now_ms: int) -> dict[str, Any]:
-        """Allows or denies (word) `network` on `listener` for `for_ms`, or for good; in place of
-        what was said of that network there."""
+        """Allows or denies (word) `network` on `listener` for `for_ms`, or without an end. Replaces
+        the rule for that network, if there is one."""
         listener, network = self._of(args)
         for_ms, until_ms = term(args, now_ms)
         own = self._rules.get(listener, {})
@@ -96,13 +97,13 @@ class RuntimeRules:
         return {"listener": listener, "network": network, "rule": word, "for_ms": for_ms}
 
     def forget(self, args: Mapping[str, Any]) -> dict[str, Any]:
-        """Ends the rule of exactly this `network` on `listener`."""
+        """Removes the rule for exactly this `network` on `listener`."""
         listener, network = self._of(args)
         own = self._rules.get(listener, {})
         if network not in own:
             raise AdminError(
                 "not_found",
-                f"no command has said anything of {network} on {listener}; see `l4lb admin access`",
+                f"there is no rule for {network} on {listener}; see `l4lb admin access`",
             )
         self._put(listener, {key: rule for key, rule in own.items() if key != network})
         LOG.warning("access rule forgotten", listener=listener, network=network)
@@ -110,7 +111,7 @@ class RuntimeRules:
         return {"listener": listener, "network": network}
 
     def tick(self, now_ms: int) -> None:
-        """Ends what has run out."""
+        """Removes rules whose time is over."""
         for listener, own in list(self._rules.items()):
             over = {
                 network
@@ -166,8 +167,8 @@ class RuntimeRules:
     def shown(
         self, listeners: Mapping[str, Listener], args: Mapping[str, Any], now_ms: int
     ) -> list[dict[str, Any]]:
-        """The rules of every listener, or of args["listener"], in the order in which they are
-        looked at; docs/admin.md, access."""
+        """Returns the rules of every listener, or of args["listener"], in the order of the look-up
+        (docs/admin.md, access)."""
         only = args.get("listener")
         if only is not None and only not in listeners:
             raise AdminError(

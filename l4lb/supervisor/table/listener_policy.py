@@ -1,4 +1,5 @@
-"""What listeners ask of their clients, into the shared table: compiled off the hot path."""
+"""The policy of listeners towards clients (admission, routes, access lists), compiled into the
+shared table outside of the hot path."""
 
 from __future__ import annotations
 
@@ -18,11 +19,11 @@ from l4lb.supervisor.access.runtime_rules import RuntimeRules
 from l4lb.supervisor.process.reactor import Reactor
 from l4lb.supervisor.table import row_settings
 
-LOOK_MS = 1_000  # between two looks at lists' files and blocks
+LOOK_MS = 1_000  # between two looks at files of lists and at blocks
 
 
 class ListenerPolicy:
-    """Writes what listeners ask of clients into one table, and keeps what it needs to change it."""
+    """Writes the policy of listeners into one table, and keeps what it needs for later changes."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -38,10 +39,11 @@ class ListenerPolicy:
         listener_rows: Mapping[tuple[str, str], int],
         pool_rows: Mapping[str, int],
     ) -> None:
-        """All of it, in place of what was there; after listeners and pools have their rows.
+        """Replaces the whole policy. Listeners and pools have their rows already.
 
-        listener_rows: (listener name, address as text) to row; pool_rows: pool name to row.
-        Raises L4lbError if a list of networks cannot be read; then nothing has changed."""
+        listener_rows: (listener name, address as text) to row. pool_rows: pool name to row. Raises
+        L4lbError if a list of networks cannot be read; then nothing has changed.
+        """
         numbers = self.sets.replace(_contents(config))
         groups = []
         for listener in config.listeners.values():
@@ -58,11 +60,12 @@ class ListenerPolicy:
         self.blocks.configure(config.limits.auto_block)
 
     def is_head(self, row: int) -> bool:
-        """Has a listener its counts there? Where they are does not change, whatever it binds."""
+        """Returns whether the row holds a listener's counts. This row stays for all changes of the
+        listener's addresses."""
         return row in {self._heads[name] for name in self._listeners}
 
     def recycled(self, row: int) -> None:
-        """This row is about to be another address's."""
+        """Notes that this row will be given to another address."""
         self._heads = {name: head for name, head in self._heads.items() if head != row}
 
     def prepare(
@@ -71,23 +74,23 @@ class ListenerPolicy:
         then: Callable[[], None],
         on_fault: Callable[[L4lbError], None],
     ) -> None:
-        """Does what takes long of configure beforehand, and calls `then`, now or later: it is to
-        configure, without delay. Or on_fault; nothing has changed."""
+        """Does the slow part of configure. Then calls `then`, at once or later, which must call
+        configure without delay. Calls on_fault instead if it fails; nothing has changed then."""
         self.sets.prepare(_contents(config), then, on_fault)
 
     def shown(self, args: Mapping[str, Any], now_ms: int) -> list[dict[str, Any]]:
-        """Who may come in where; docs/admin.md, access."""
+        """Returns the access rules of listeners (docs/admin.md, access)."""
         return self.rules.shown(self._listeners, args, now_ms)
 
     def start(self, reactor: Reactor, tell: Tell) -> None:
-        """Looks at files and blocks from now on, every second."""
+        """Looks at files and blocks every second from now on."""
         self.rules.tell = self.blocks.tell = tell
         self.sets.start(reactor, tell)
         self._look()
         reactor.every(LOOK_MS, self._look)
 
     def stop(self) -> None:
-        """Ends what goes on beside the service."""
+        """Ends builds that go on beside the service."""
         self.sets.stop()
 
     def _look(self) -> None:
@@ -115,7 +118,7 @@ class ListenerPolicy:
 
 
 def _contents(config: Config) -> list[Content]:
-    """Every set that it needs."""
+    """Returns the contents of every set that the configuration needs."""
     return [
         content
         for listener in config.listeners.values()
@@ -133,8 +136,8 @@ def _access(listener: Listener) -> Content | None:
 
 
 def looks_for_hello(config: Config, listener: Listener) -> str:
-    """Is a backend chosen by what a TLS client asks for ("needs"), or would one only be told of it
-    ("likes"), or neither ("no")?"""
+    """Returns whether the listener reads ClientHellos: "needs" if they decide about a backend,
+    "likes" if a backend is only told about them, "no" if neither."""
     pools = [config.pools[name] for name in listener.pools]
     if any(route.reads_hello for route in listener.routes) or any(
         (pool.balance in ("ip_hash", "maglev") and pool.hash_key == "sni")
@@ -149,7 +152,7 @@ def looks_for_hello(config: Config, listener: Listener) -> str:
 
 
 def _compiled(listener: Listener, pool_rows: Mapping[str, int]) -> Iterator[dict[str, Any]]:
-    """One row for each combination of a route's names, protocols and networks."""
+    """Yields one row for each combination of a route's names, protocols and networks."""
     for route in listener.routes:
         ways = list(
             itertools.product(route.sni or (None,), route.alpn or (None,), route.source or (None,))

@@ -1,6 +1,6 @@
-"""Configuration into the shared table: which row each listener, pool and backend gets.
+"""The rows of the shared table: which row each listener, pool and backend gets, and writing them.
 
-The supervisor is the only writer of these rows; children read them.
+Only the supervisor writes these rows; its children read them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from l4lb.supervisor.table import row_settings, udp_rows
 from l4lb.supervisor.table.listener_policy import ListenerPolicy
 from l4lb.supervisor.table.row_allocator import RowAllocator
 
-WORKER_ROWS = 65  # = L4_WORKERS_MAX: the last is the supervisor's book
+WORKER_ROWS = 65  # = L4_WORKERS_MAX: the last is the book, the supervisor's own counters
 STICKY_WAYS = 16  # = L4_STICKY_WAYS
 MAX_SESSION_ROWS = 1 << 20  # = L4_SESSIONS_MAX
 
@@ -32,7 +32,7 @@ _Key = TypeVar("_Key")
 
 
 def capacities(config: Config) -> Capacities:
-    """The table's capacities for this configuration; a session needs two descriptors."""
+    """Returns the table's capacities for this configuration. A session needs two descriptors."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     by_files = max(1, soft // 2) if soft != resource.RLIM_INFINITY else MAX_SESSION_ROWS
     return Capacities(
@@ -48,7 +48,7 @@ def capacities(config: Config) -> Capacities:
 
 @dataclass(frozen=True)
 class Bindings:
-    """Which row each bound address and each pool has."""
+    """The rows of all bound addresses and of all pools."""
 
     listener_rows: Mapping[tuple[str, str], int]  # (listener name, address as text) to row
     pool_rows: Mapping[str, int]
@@ -59,14 +59,14 @@ def _address(backend: Backend) -> Address:
 
 
 def hash_key(seed: str | None) -> bytes:
-    """The 16 bytes that key every hash of a client; random without a seed."""
+    """Returns the 16-byte key of all hashes of clients. It is random without a seed."""
     if seed is None:
         return os.urandom(16)
     return hashlib.blake2b(seed.encode(), digest_size=16, person=b"l4lb hash_seed").digest()
 
 
 class Membership:
-    """The rows of listeners, pools and backends: which has which, and writing them."""
+    """The rows of listeners, pools and backends: which row each has, and writing them."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -89,8 +89,8 @@ class Membership:
         )
 
     def start(self, config: Config, known_key: bytes = b"") -> None:
-        """Fills an empty table. known_key: hashes clients where the configuration has no seed.
-        Raises L4lbError."""
+        """Fills an empty table. known_key: the old program's hash key, for a configuration without
+        a seed. Raises L4lbError."""
         seed = config.process.hash_seed
         udp.set_seed(self._table, secrets.randbits(32))
         self._table.set_hash_key(known_key if known_key and not seed else hash_key(seed))
@@ -101,7 +101,7 @@ class Membership:
         return Bindings(self.listeners.live, self.pools.live)
 
     def check_room(self, before: Config, after: Config) -> None:
-        """Raises AdminError if the table has no rows for what is new."""
+        """Raises AdminError if the table has too few rows for everything that is new."""
         new = set(after.pools) - set(self.pools.live)
         if not self.pools.has_room(new):
             raise _no_room("pools")
@@ -112,12 +112,12 @@ class Membership:
             raise _no_room("listeners")
 
     def change(self, after: Config, changes: Sequence[Change], now_ms: int) -> None:
-        """Makes the table say what is configured now. check_room has passed. Raises L4lbError if
-        the lists of networks cannot be read; then nothing that serves has changed."""
+        """Writes another configuration into the table. check_room was called before. Raises
+        L4lbError if a list of networks cannot be read; then nothing in use has changed."""
         pools = [one for one in changes if one.kind == "pool"]
         backends = [one for one in changes if one.kind == "backend"]
         new = [one.name for one in pools if one.action == "added"]
-        # What is new first: nobody is sent there before the listeners say so.
+        # New pools and backends come first: no client is sent there before listeners name them.
         for name in new:
             self.pools.take(name)
         self._write(after, set(new), [one for one in backends if _pool_of(one) in new], 0)
@@ -140,7 +140,8 @@ class Membership:
         self._table.generation += 1
 
     def changes_to(self, config: Config) -> list[Change]:
-        """What makes the rows, however a change left them, those of this configuration."""
+        """Returns the changes that give the rows this configuration, however an earlier change has
+        left them."""
         pools = _actions(self.pools.live, config.pools)
         members = {
             (name, one.name): None for name, pool in config.pools.items() for one in pool.backends
@@ -161,7 +162,7 @@ class Membership:
         return self.listeners[key] if key in self.listeners else self.listeners.take(key)[0]
 
     def _undo(self, pools: Collection[str], listeners: Collection[tuple[str, str]]) -> None:
-        """Gives back the rows of what was new and is not to be."""
+        """Gives back the rows of everything that was new and is not kept."""
         for key in listeners:
             self._table.clear_listener(self.listeners.give(key))
         for key in [key for key in self.backends.live if key[0] in pools]:
@@ -209,7 +210,7 @@ class Membership:
 
 
 def _actions(live: Collection[_Key], wanted: Collection[_Key]) -> Iterator[tuple[_Key, str]]:
-    """What is to be done with each row to have those that are wanted."""
+    """Yields for each key what must be done so that the wanted rows exist."""
     for key in wanted:
         yield key, "changed" if key in live else "added"
     for key in list(live):
@@ -222,7 +223,8 @@ def _pool_of(change: Change) -> str:
 
 
 def _binds(config: Config) -> KeysView[tuple[str, str]]:
-    """Listener and address of all that is bound, in the order of the configuration."""
+    """Returns listener and address of everything that is bound, in the order of the
+    configuration."""
     return {
         (name, str(at)): None for name, one in config.listeners.items() for at in one.bind
     }.keys()
@@ -237,7 +239,7 @@ def _no_room(what: str) -> AdminError:
 
 
 def write_pool(table: Table, index: int, pool: Pool) -> None:
-    """A pool's row, its backends not included."""
+    """Writes a pool's row, without its backends."""
     table.set_pool(index, name=pool.name, **row_settings.of_pool(pool))
     egress.set_pool(
         table,
@@ -249,14 +251,14 @@ def write_pool(table: Table, index: int, pool: Pool) -> None:
 
 
 def initial_health(pool: Pool) -> str:
-    """A backend's health before its first check."""
+    """Returns a backend's health before its first check."""
     if pool.health is None or pool.health.initial == "check":
         return "unknown"
     return pool.health.initial
 
 
 def find_backend(table: Table, full_name: str) -> BackendRow:
-    """The backend named POOL/NAME. Raises AdminError not_found."""
+    """Returns the backend named POOL/NAME. Raises AdminError not_found."""
     pool, _, name = full_name.partition("/")
     for row in table.backends():
         if row.pool == pool and row.name == name:
@@ -265,5 +267,5 @@ def find_backend(table: Table, full_name: str) -> BackendRow:
 
 
 def pool_index(table: Table, name: str) -> int:
-    """The row of a pool that exists."""
+    """Returns the row of a pool, which must exist."""
     return next(row.index for row in table.pools() if row.name == name)

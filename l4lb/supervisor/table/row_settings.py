@@ -1,7 +1,7 @@
-"""The numbers of rows of the shared table, from the configuration.
+"""The numbers in rows of the shared table, from the configuration.
 
-csrc/shm/settings.h says where each stands in the configuration, so a key that goes into the table
-as it is needs no line here. Here are the others: what is worked out from several keys.
+csrc/shm/settings.h says where each number stands in the configuration. A key that goes into the
+table unchanged needs no line here. This module computes the numbers that come from several keys.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from l4lb.config.tables.tls import ListenerTls
 from l4lb.native import edge, settings
 from l4lb.native.edge import LIMITS, TLVS
 
-FAMILIES = ("ipv4", "ipv6")  # of a pair of prefixes
+FAMILIES = ("ipv4", "ipv6")  # the parts of a pair of prefixes
 EARLY_US_MAX = (1 << 32) - 1  # over an hour
 
 
 def configured(kind: str, model: object) -> dict[str, Any]:
-    """The settings of a kind of row that stand in its part of the configuration, as they are. What
-    is below an absent table is None."""
+    """Returns the settings of one kind of row that the configuration has unchanged. A setting in a
+    table that is absent is None."""
     found = {}
     for name, path in settings.PATHS[kind].items():
         first, *rest = path.split(".")
@@ -39,7 +39,7 @@ def _below(value: Any, key: str) -> Any:
 
 
 def of_table(config: Config) -> dict[str, Any]:
-    """Settings of the whole table."""
+    """Returns the settings of the whole table."""
     limits = config.limits
     return configured("table", config) | {
         "shed_idle_ms": 0 if limits.shed == "off" else limits.shed_idle_ms,
@@ -48,7 +48,7 @@ def of_table(config: Config) -> dict[str, Any]:
 
 
 def of_pool(pool: Pool) -> dict[str, Any]:
-    """Settings of a pool; those of TLS are written when its profile is known."""
+    """Returns the settings of a pool. Those of TLS are written when its profile is known."""
     quic = quic_rule(pool)
     return configured("pool", pool) | {
         "maglev_size": pool.maglev_size if pool.balance == "maglev" else 0,
@@ -61,16 +61,16 @@ def of_pool(pool: Pool) -> dict[str, Any]:
 
 
 def quic_rule(pool: Pool) -> Quic | None:
-    """How connection ids name the pool's backends, if they do."""
+    """Returns how QUIC connection ids name the pool's backends; None if they do not."""
     return (pool.quic or Quic()) if pool.hash_key == "quic_cid" else None
 
 
 def of_listener(
     listener: Listener, pools: Mapping[str, Pool], *, hello: str, **known: int | None
 ) -> dict[str, Any]:
-    """Settings of a listener; those of TLS are written when its profile is known. hello: does it
-    look for a ClientHello (edge.HELLO)? known: its pool's row, its head and its sets of networks.
-    """
+    """Returns the settings of a listener. Those of TLS are written when its profile is known.
+    hello: whether it looks for a ClientHello (edge.HELLO). known: its pool's row, its head and its
+    sets of networks."""
     limits = listener.limits or ListenerLimits()
     bursts = {
         f"limits_{name}_burst": rule.burst or rule.limit
@@ -92,7 +92,7 @@ def of_listener(
 
 
 def handshake_pace(rule: ListenerTls | None) -> dict[str, int]:
-    """The mean time between TLS handshakes, and how much earlier one may come."""
+    """Returns the mean time between TLS handshakes, and how much earlier one may come (burst)."""
     if rule is None or not rule.handshake_rate:
         return {"tls_interval_us": 0, "tls_burst_us": 0}
     interval_us = max(1, 1_000_000 // rule.handshake_rate)
@@ -101,7 +101,7 @@ def handshake_pace(rule: ListenerTls | None) -> dict[str, int]:
 
 
 def udp_ways(served: list[Pool]) -> int:
-    """What the pools of a UDP listener need it to do, as bits (edge.UDP_WAYS)."""
+    """Returns what a UDP listener must do for its pools, as bits (edge.UDP_WAYS)."""
     asked = {
         "counts": any(pool.requests or pool.per_datagram for pool in served),
         "in_turn": any(pool.per_datagram for pool in served),
