@@ -3,8 +3,8 @@
     .venv/bin/pytest bench/picks.py -p no:xdist -q --benchmark-columns=median,rounds
 
 A pick here is complete: the choice of a backend, the place taken there, and the place given back.
-Thousands of picks run in C (csrc/core/bulk.h). A Maglev table is built as the supervisor builds it,
-with all other work of a change of membership.
+Thousands of picks run in C (csrc/core/simulate.h). A Maglev table is built as the supervisor builds
+it, with all other work of a change of membership.
 """
 
 from __future__ import annotations

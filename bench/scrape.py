@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from l4lb.metrics.collector import About, Collector
-from l4lb.native import counts, seen
+from l4lb.native import counts, session_stats
 from l4lb.native.rows import Address
 from l4lb.native.table import Table
 
@@ -26,7 +26,8 @@ from bench.lib.results import RESULTS, record  # noqa: E402 - not a package that
 POOLS = 10
 MEASURED = {  # of one session
     "measures": {
-        name: {"sum": 100, "counts": [1, *[0] * len(seen.bounds(name))]} for name in seen.MEASURES
+        name: {"sum": 100, "counts": [1, *[0] * len(session_stats.bounds(name))]}
+        for name in session_stats.MEASURES
     },
     "retransmits": [0, 0],
     "sampled": 1,
@@ -47,7 +48,7 @@ def table_of(backends: int, workers: int) -> Table:
             index, pool=index % POOLS, name=str(address), address=address, weight=1,
             max_connections=0, backup=False, health="up",
         )  # fmt: skip
-    seen.set_measures(table, True)
+    session_stats.set_measures(table, True)
     for worker in range(workers):
         table.start_worker(worker, pid=0, cpu=None, now_ms=0)
         for pool in range(POOLS):

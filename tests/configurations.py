@@ -175,8 +175,8 @@ class _Maker:
             return self.chance.random() < 0.5
         raise AssertionError(f"no example of {path}: {node}")
 
-    def number(self, least: int, most: int) -> int:
-        return self.chance.choice((least, most, self.chance.randint(least, most)))
+    def number(self, minimum: int, maximum: int) -> int:
+        return self.chance.choice((minimum, maximum, self.chance.randint(minimum, maximum)))
 
 
 def _followed(node: dict[str, Any]) -> dict[str, Any]:

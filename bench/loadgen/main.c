@@ -47,11 +47,11 @@ static _Noreturn void misused(void)
     exit(2);
 }
 
-static double number(const char *text, double least, double most)
+static double number(const char *text, double min, double max)
 {
     char *end;
     const double value = strtod(text, &end);
-    if (end == text || *end || !(value >= least && value <= most))
+    if (end == text || *end || !(value >= min && value <= max))
         misused();
     return value;
 }

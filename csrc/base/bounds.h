@@ -53,7 +53,7 @@ enum l4_bounds {
     L4_SHED_BATCH = 32,      /* sessions that one search ends at most */
     L4_SHED_WAIT_MS = 5,     /* how long another worker has to end some of its idle sessions */
     L4_SHED_TELL_MS = 1000,  /* how often, at most, the supervisor is told of load shedding */
-    L4_PORT_BLOCK = 64,      /* local ports that one connect searches; io/ports.h */
+    L4_PORT_BLOCK = 64,      /* local ports that one connect searches; io/local_ports.h */
     L4_PORT_BLOCK_USES = 48, /* connects in one block of ports before the next block */
     L4_PORT_BLOCKS_MIN = 8,  /* with fewer blocks, connect searches all ports */
     L4_RESOURCE_RETRY_MS = 20,    /* a session without a socket for its backend retries */
@@ -111,7 +111,7 @@ enum l4_bounds {
     L4_ALPN_MAX = 255,             /* bytes of one protocol's name (RFC 7301) */
     L4_ALPN_LIST_MAX = 256,        /* bytes of the list of protocols that a session keeps */
     L4_HELLO_BYTES_MAX = 68 << 10, /* a ClientHello of 64 KiB with its record headers */
-    L4_PPV_BYTES_MAX = 4096,       /* bytes of a PROXY header, received or sent */
+    L4_PROXY_BYTES_MAX = 4096,     /* bytes of a PROXY header, received or sent */
     L4_TLVS_MAX = 1024,            /* bytes of received TLVs that a session keeps */
     L4_SETS_MAX = 1024,            /* sets of networks */
     L4_SETS_BYTES = 96 << 20,      /* bytes of one of the two copies of all sets */

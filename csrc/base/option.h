@@ -1,5 +1,5 @@
 /* Socket options of the configuration, as numbers: a set of values that is copied as a whole.
- * io/option.h applies them. */
+ * io/sockopt.h applies them. */
 #ifndef L4_BASE_OPTION_H
 #define L4_BASE_OPTION_H
 
@@ -8,7 +8,7 @@
 #include "base/addr.h"
 #include "base/bounds.h"
 
-/* One socket option. io/option.c has a row for each. */
+/* One socket option. io/sockopt.c has a row for each. */
 enum l4_option {
     L4_OPTION_MARK,
     L4_OPTION_DSCP, /* 0..63, without the bits of ECN (RFC 2474, section 3) */

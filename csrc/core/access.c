@@ -53,7 +53,7 @@ uint8_t l4_access_find_named(const struct l4_table *table, const _Atomic uint32_
     }
 }
 
-bool l4_access_denies(const struct l4_table *table, const struct l4_edge *edge,
+bool l4_access_denies(const struct l4_table *table, const struct l4_policy *edge,
                       const struct l4_addr *addr)
 {
     uint8_t found = l4_access_find_named(table, &edge->rules_set, addr);

@@ -1,4 +1,4 @@
-/* Looks an address up in the sets of networks, which shm/edge.h describes.
+/* Looks an address up in the sets of networks, which shm/listener_policy.h describes.
  *
  * A number names a set. All sets of one half are replaced together; sets that did not change are
  * copied.
@@ -22,7 +22,7 @@ uint8_t l4_access_find_named(const struct l4_table *table, const _Atomic uint32_
                              const struct l4_addr *addr);
 
 /* True if a listener's access list denies addr. Only for a listener with L4_NEEDS_ACCESS. */
-bool l4_access_denies(const struct l4_table *table, const struct l4_edge *edge,
+bool l4_access_denies(const struct l4_table *table, const struct l4_policy *edge,
                       const struct l4_addr *addr);
 
 /* Returns the size in bytes of a set in force; 0 if there is none. */

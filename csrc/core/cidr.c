@@ -286,13 +286,13 @@ int64_t l4_cidr_build(const struct l4_prefix *networks, size_t count, void *to, 
  * whatever the count. */
 L4_READS_UNDER_SEQ static inline uint32_t rank2(const char *keys, uint32_t count, uint16_t x)
 {
-    typedef uint16_t lanes __attribute__((vector_size(16)));
-    const lanes first = {0, 1, 2, 3, 4, 5, 6, 7};
-    lanes sum = {0};
+    typedef uint16_t subflows __attribute__((vector_size(16)));
+    const subflows first = {0, 1, 2, 3, 4, 5, 6, 7};
+    subflows sum = {0};
     for (uint32_t i = 0; i < LEAF_KEYS; i += 8) {
-        lanes row;
+        subflows row;
         memcpy(&row, keys + i * sizeof x, sizeof row);
-        sum -= (lanes)((row <= x) & (first + (uint16_t)i < (uint16_t)count));
+        sum -= (subflows)((row <= x) & (first + (uint16_t)i < (uint16_t)count));
     }
     const uint64_t halves[2] = {(uint64_t)(wide)sum, (uint64_t)((wide)sum >> 64)};
     return (uint32_t)(((halves[0] + halves[1]) * 0x0001000100010001u) >> 48);
@@ -300,13 +300,13 @@ L4_READS_UNDER_SEQ static inline uint32_t rank2(const char *keys, uint32_t count
 
 L4_READS_UNDER_SEQ static inline uint32_t rank4(const char *keys, uint32_t count, uint32_t x)
 {
-    typedef uint32_t lanes __attribute__((vector_size(16)));
-    const lanes first = {0, 1, 2, 3};
-    lanes sum = {0};
+    typedef uint32_t subflows __attribute__((vector_size(16)));
+    const subflows first = {0, 1, 2, 3};
+    subflows sum = {0};
     for (uint32_t i = 0; i < LEAF_KEYS; i += 4) {
-        lanes row;
+        subflows row;
         memcpy(&row, keys + i * sizeof x, sizeof row);
-        sum -= (lanes)((row <= x) & (first + i < count));
+        sum -= (subflows)((row <= x) & (first + i < count));
     }
     return sum[0] + sum[1] + sum[2] + sum[3];
 }
@@ -446,7 +446,7 @@ static bool parse_one(const char *text, size_t bytes, struct l4_prefix *network)
 }
 
 int64_t l4_cidr_parse(const char *text, size_t bytes, uint8_t value, struct l4_prefix *networks,
-                      size_t most)
+                      size_t max)
 {
     const char *end = text + bytes;
     int64_t line = 0, count = 0;
@@ -466,7 +466,7 @@ int64_t l4_cidr_parse(const char *text, size_t bytes, uint8_t value, struct l4_p
                 return -line;
             unmap(&one);
             one.value = value;
-            if ((uint64_t)count < most)
+            if ((uint64_t)count < max)
                 networks[count] = one;
             count++;
         }

@@ -43,9 +43,9 @@ int64_t l4_cidr_build(const struct l4_prefix *networks, size_t count, void *to, 
 uint8_t l4_cidr_find(const struct l4_cidr *set, size_t room, const struct l4_addr *addr);
 
 /* Reads a list of networks, one a line, with comments that begin with "#", into networks. Returns
- * the number of networks (also if it exceeds `most`; then only the first ones are stored), or
+ * the number of networks (also if it exceeds `max`; then only the first ones are stored), or
  * -(number of the first invalid line). */
 int64_t l4_cidr_parse(const char *text, size_t bytes, uint8_t value, struct l4_prefix *networks,
-                      size_t most);
+                      size_t max);
 
 #endif

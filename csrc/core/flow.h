@@ -7,7 +7,7 @@
  * while young rows are few (L4_UDP_YOUNG_SHARE), so a flood of forged sources replaces its own
  * rows. The code is pure; its memory is taken once.
  *
- * The lane separates the sessions of one client that may have several: it is 0, or the session's
+ * The subflow separates the sessions of one client that may have several: it is 0, or the session's
  * backend plus 1 (per_datagram, QUIC connection ids).
  */
 #ifndef L4_CORE_FLOW_H
@@ -24,7 +24,7 @@
 struct l4_flow_key {
     struct l4_addr client, local;
     uint32_t listener;
-    uint32_t lane;
+    uint32_t subflow;
 };
 _Static_assert(sizeof(struct l4_flow_key) == 48, "no padding may be hashed");
 

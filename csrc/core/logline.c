@@ -151,7 +151,7 @@ static void put_acked(struct out *out, const struct l4_outcome *o,
 }
 
 /* Writes the facts about the client. put_field writes a key and its text. */
-static void put_told(struct out *out, const struct l4_told *told,
+static void put_told(struct out *out, const struct l4_client_info *told,
                      void (*put_field)(struct out *, const char *, const char *))
 {
     char via[ADDRESS_MAX];

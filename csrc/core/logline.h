@@ -11,13 +11,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "shm/seen.h"
+#include "shm/session_stats.h"
 
 struct l4_logline {
     const struct l4_outcome *outcome;
     int64_t unix_ms;                       /* time of day of its end */
     const char *listener, *pool, *backend; /* NULL: none */
-    const struct l4_told *told;            /* NULL: none */
+    const struct l4_client_info *told;     /* NULL: none */
     uint32_t worker;
 };
 

@@ -40,12 +40,12 @@ static bool has_room(const struct l4_table *table, const struct l4_backend *b, u
 static uint32_t next_duration(const struct l4_passive_rule *rule, struct l4_passive *p,
                               uint64_t now_ms)
 {
-    const uint64_t most = L4_GET(rule->max_eject_ms), first = L4_GET(rule->eject_ms);
+    const uint64_t max = L4_GET(rule->max_eject_ms), first = L4_GET(rule->eject_ms);
     const uint64_t ended = L4_GET(p->ejected_at_ms) + L4_GET(p->duration_ms);
-    const uint32_t level = now_ms < ended + most ? L4_GET(p->level) : 0;
-    const uint64_t ms = level < 32 ? first << level : most;
-    L4_SET(p->level, ms < most ? level + 1 : level);
-    return (uint32_t)(ms < most ? ms : most);
+    const uint32_t level = now_ms < ended + max ? L4_GET(p->level) : 0;
+    const uint64_t ms = level < 32 ? first << level : max;
+    L4_SET(p->level, ms < max ? level + 1 : level);
+    return (uint32_t)(ms < max ? ms : max);
 }
 
 /* Returns the hash of a client's source, never 0. */

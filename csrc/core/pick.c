@@ -1,8 +1,8 @@
 #include "core/pick.h"
 
 #include "base/assert.h"
+#include "core/effective_weight.h"
 #include "core/passive.h"
-#include "core/share.h"
 #include "shm/count.h"
 #include "shm/table.h"
 

@@ -19,7 +19,7 @@ struct l4_pick_request {
     uint32_t worker;
     uint32_t pool;
     uint64_t now_ms;
-    uint64_t hash; /* hash of the client by the pool's hash_rule: core/key.h */
+    uint64_t hash; /* hash of the client by the pool's hash_rule: core/hash_key.h */
     uint64_t random;
     const uint16_t *tried; /* backends not to propose again */
     uint32_t tried_count;

@@ -1,7 +1,7 @@
 /* first: the first usable backend of the pool, in the order of the configuration, until it is at
  * its max_connections; then the next. Backends that are not needed can be turned off. */
 #include "core/pick.h"
-#include "core/scan.h"
+#include "core/pool_scan.h"
 
 static struct l4_pick_proposal propose(struct l4_pick_context *context)
 {

@@ -9,9 +9,9 @@
  * skipped if its load would exceed that part of the mean (Mirrokni, Thorup and Zadimoghaddam,
  * "Consistent hashing with bounded loads", SODA 2018).
  */
+#include "core/effective_weight.h"
 #include "core/pick.h"
-#include "core/scan.h"
-#include "core/share.h"
+#include "core/pool_scan.h"
 
 /* True if one more session would exceed this backend's bound. */
 static bool is_over(const struct l4_pick_context *context, uint32_t backend)

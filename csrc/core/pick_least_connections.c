@@ -5,7 +5,7 @@
  * place is taken only if the count is still the one seen.
  */
 #include "core/pick.h"
-#include "core/scan.h"
+#include "core/pool_scan.h"
 
 static struct l4_pick_proposal propose(struct l4_pick_context *context)
 {

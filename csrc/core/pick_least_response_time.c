@@ -6,22 +6,22 @@
  * whose time is unknown, or has faded completely, counts as fast, so that it is tried soon.
  */
 #include "core/pick.h"
+#include "core/pool_scan.h"
 #include "core/response.h"
-#include "core/scan.h"
 
 static struct l4_pick_proposal propose(struct l4_pick_context *context)
 {
     struct l4_pick_proposal best = {.backend = L4_NONE};
-    double least = 0;
+    double min = 0;
     struct l4_scan scan = l4_scan_from(context, l4_pick_ticket(context));
     for (uint32_t backend; (backend = l4_scan_next(&scan, context)) != L4_NONE;) {
         const struct l4_backend *b = l4_table_backend(context->table, backend);
         const double time =
             (double)L4_RESPONSE_FLOOR_US + l4_response_of(b, context->request->now_ms);
         const double load = time * (L4_GET(b->inflight) + 1.0) / (double)l4_pick_weight(context, b);
-        if (best.backend == L4_NONE || load * 1.25 < least) {
+        if (best.backend == L4_NONE || load * 1.25 < min) {
             best.backend = backend;
-            least = load;
+            min = load;
         }
     }
     return best;

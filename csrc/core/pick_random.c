@@ -9,7 +9,7 @@
  */
 #include "base/random.h"
 #include "core/pick.h"
-#include "core/scan.h"
+#include "core/pool_scan.h"
 
 static uint32_t draw(struct l4_pick_context *context, uint64_t *state)
 {

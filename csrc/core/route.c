@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "shm/edge_rows.h"
+#include "shm/policy_rows.h"
 #include "shm/table.h"
 
 static bool name_matches(const struct l4_route *route, const struct l4_route_client *client)
@@ -63,7 +63,7 @@ static uint32_t first_match(const struct l4_route *routes, uint32_t count,
 uint32_t l4_route_choose(const struct l4_table *table, uint32_t listener,
                          const struct l4_route_client *client)
 {
-    const struct l4_edge *edge = &l4_table_listener(table, listener)->edge;
+    const struct l4_policy *edge = &l4_table_listener(table, listener)->edge;
     for (;;) { /* it ends: each further round needs a change of all routes during the one before */
         const uint32_t generation =
             atomic_load_explicit(&table->header->routes_generation, memory_order_acquire);

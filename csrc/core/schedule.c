@@ -42,11 +42,11 @@ uint32_t l4_schedule_build(const uint32_t *weights, uint32_t members, uint32_t *
     L4_ASSERT(sum <= L4_SLOTS_MAX);
     for (uint32_t slot = 0; slot < sum; slot++) {
         uint32_t best = 0;
-        int64_t most = INT64_MIN;
+        int64_t max = INT64_MIN;
         for (uint32_t i = 0; i < members; i++) {
             credit[i] += scaled[i];
-            if (scaled[i] && credit[i] > most) {
-                most = credit[i];
+            if (scaled[i] && credit[i] > max) {
+                max = credit[i];
                 best = i;
             }
         }

@@ -33,7 +33,7 @@ static uint32_t count_up(struct held *table, const struct l4_shed_row *rows, uin
 }
 
 uint32_t l4_shed_choose(const struct l4_shed_row *rows, uint32_t count, uint32_t idle_ms,
-                        uint32_t most, uint32_t *chosen)
+                        uint32_t max, uint32_t *chosen)
 {
     struct held table[PLACES] = {0};
     L4_ASSERT(count <= L4_SHED_LOOK);
@@ -48,29 +48,29 @@ uint32_t l4_shed_choose(const struct l4_shed_row *rows, uint32_t count, uint32_t
     if (!biggest)
         return 0;
     const uint32_t above = biggest->sessions - fair;
-    return l4_shed_longest(rows, count, biggest->source, idle_ms, most < above ? most : above,
+    return l4_shed_longest(rows, count, biggest->source, idle_ms, max < above ? max : above,
                            chosen);
 }
 
 uint32_t l4_shed_longest(const struct l4_shed_row *rows, uint32_t count, uint32_t source,
-                         uint32_t idle_ms, uint32_t most, uint32_t *chosen)
+                         uint32_t idle_ms, uint32_t max, uint32_t *chosen)
 {
     uint32_t found = 0;
-    for (uint32_t i = 0; i < count && most; i++) {
+    for (uint32_t i = 0; i < count && max; i++) {
         const uint32_t idle = rows[i].idle_ms;
         if (rows[i].source != source || !idle || idle < idle_ms)
             continue;
         /* The chosen rows stay sorted. When all places are taken, a row enters only if it has
          * been idle for longer. */
-        uint32_t at = found < most ? found : most;
+        uint32_t at = found < max ? found : max;
         while (at && rows[chosen[at - 1]].idle_ms < idle) {
-            if (at < most)
+            if (at < max)
                 chosen[at] = chosen[at - 1];
             at--;
         }
-        if (at < most)
+        if (at < max)
             chosen[at] = i;
-        found += found < most;
+        found += found < max;
     }
     return found;
 }

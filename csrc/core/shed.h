@@ -31,15 +31,15 @@ struct l4_shed_memo {
     bool pressed;     /* this host had no socket for a backend in this iteration */
 };
 
-/* Chooses at most `most` of `count` (up to L4_SHED_LOOK) rows, idle longest first, all of one
+/* Chooses at most `max` of `count` (up to L4_SHED_LOOK) rows, idle longest first, all of one
  * source. Of the sources above their fair share with a session idle for `idle_ms`, this is the
  * source with the most sessions. Writes their indices into chosen and returns how many. */
 uint32_t l4_shed_choose(const struct l4_shed_row *rows, uint32_t count, uint32_t idle_ms,
-                        uint32_t most, uint32_t *chosen);
+                        uint32_t max, uint32_t *chosen);
 
 /* Chooses rows of this source as l4_shed_choose does; another worker has found that it has the
  * most sessions. */
 uint32_t l4_shed_longest(const struct l4_shed_row *rows, uint32_t count, uint32_t source,
-                         uint32_t idle_ms, uint32_t most, uint32_t *chosen);
+                         uint32_t idle_ms, uint32_t max, uint32_t *chosen);
 
 #endif

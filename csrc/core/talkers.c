@@ -46,23 +46,23 @@ static uint32_t find(const struct l4_talkers *talkers, uint32_t tag, const struc
 static uint32_t replace(struct l4_talkers *talkers, uint32_t tag, const struct l4_addr *source,
                         uint64_t now_ms)
 {
-    uint32_t least = 0;
+    uint32_t min = 0;
     for (uint32_t i = 1; i < L4_TALKERS; i++) {
-        if (talkers->weights[i] < talkers->weights[least])
-            least = i;
+        if (talkers->weights[i] < talkers->weights[min])
+            min = i;
     }
-    struct l4_talker *row = &talkers->rows[least];
+    struct l4_talker *row = &talkers->rows[min];
     const uint32_t odd = L4_GET(row->seq) | 1; /* odd already if a process died in here */
     L4_SET(row->seq, odd);
     atomic_thread_fence(memory_order_release);
-    talkers->tags[least] = tag;
+    talkers->tags[min] = tag;
     row->addr = *source;
     L4_SET(row->since_ms, now_ms);
     L4_SET(row->sessions, 0);
     L4_SET(row->rejected, 0);
     L4_SET(row->bytes, 0);
     atomic_store_explicit(&row->seq, odd + 1, memory_order_release);
-    return least;
+    return min;
 }
 
 void l4_talkers_note(struct l4_talkers *talkers, const struct l4_addr *client, uint64_t now_ms,

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "io/dgram.h"
-#include "io/option.h"
+#include "io/sockopt.h"
 
 static void ask(int fd, int level, int option)
 {

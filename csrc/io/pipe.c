@@ -6,10 +6,10 @@
 #include "base/assert.h"
 #include "base/half.h"
 
-void l4_pipes_init(struct l4_pipes *pipes, uint32_t most)
+void l4_pipes_init(struct l4_pipes *pipes, uint32_t max)
 {
     pipes->idle_count = 0;
-    pipes->unmade_count = most < L4_PIPES_MAX ? most : L4_PIPES_MAX;
+    pipes->unmade_count = max < L4_PIPES_MAX ? max : L4_PIPES_MAX;
     for (uint32_t i = 0; i < pipes->unmade_count; i++)
         pipes->unmade[i] = (uint16_t)(pipes->unmade_count - 1 - i);
 }

@@ -20,7 +20,7 @@ struct l4_pipes {
     uint32_t idle_count, unmade_count;
 };
 
-void l4_pipes_init(struct l4_pipes *pipes, uint32_t most);
+void l4_pipes_init(struct l4_pipes *pipes, uint32_t max);
 void l4_pipes_close(struct l4_pipes *pipes);
 
 /* True if there is an idle pipe, so that the next take succeeds; makes one if possible. */

@@ -8,8 +8,8 @@
 
 #include "base/assert.h"
 #include "base/bounds.h"
-#include "io/io.h"
 #include "io/sock.h"
+#include "io/stream_ops.h"
 
 /* Records in the flags how reading from a half ended or paused, by the call's result. */
 static void not_received(struct l4_half *from, ssize_t got)
@@ -55,9 +55,9 @@ static void release_pipe(const struct l4_pump *pump, struct l4_half *from)
  * iteration's share. */
 static size_t most_of(const struct l4_io *in, const struct l4_io *out, size_t left)
 {
-    const size_t most = in->most < out->most ? in->most : out->most;
-    const size_t asked = left > in->least ? left : in->least;
-    return most < asked ? most : asked;
+    const size_t max = in->max < out->max ? in->max : out->max;
+    const size_t asked = left > in->min ? left : in->min;
+    return max < asked ? max : asked;
 }
 
 /* Copies once. Call it only when a pipe is ready for unsent data. */
@@ -65,13 +65,13 @@ static enum l4_pump_result copy(const struct l4_pump *pump, struct l4_half *from
                                 struct l4_half *to, size_t left, uint64_t *moved)
 {
     const struct l4_io *in = l4_io_of(from), *out = l4_io_of(to);
-    const size_t most = most_of(in, out, left);
-    const ssize_t got = in->receive(pump, from, to, most);
+    const size_t max = most_of(in, out, left);
+    const ssize_t got = in->receive(pump, from, to, max);
     if (got <= 0) {
         not_received(from, got);
         return L4_PUMP_WAITS;
     }
-    L4_ASSERT((size_t)got <= most && most <= L4_SCRATCH_BYTES);
+    L4_ASSERT((size_t)got <= max && max <= L4_SCRATCH_BYTES);
     *moved += (uint64_t)got;
     if (got >= L4_BULK_BYTES && in->splices && out->splices)
         from->flags |= L4_HALF_BULKY;
@@ -83,8 +83,8 @@ static enum l4_pump_result peek(const struct l4_pump *pump, struct l4_half *from
                                 struct l4_half *to, size_t left, uint64_t *moved)
 {
     const struct l4_io *in = l4_io_of(from), *out = l4_io_of(to);
-    const size_t most = most_of(in, out, left);
-    const ssize_t got = in->peek(pump, from, to, most);
+    const size_t max = most_of(in, out, left);
+    const ssize_t got = in->peek(pump, from, to, max);
     if (got <= 0) {
         not_received(from, got);
         return L4_PUMP_WAITS;
@@ -96,7 +96,7 @@ static enum l4_pump_result peek(const struct l4_pump *pump, struct l4_half *from
     if (!in->take(pump, from, to, (size_t)sent))
         return L4_PUMP_LOST;
     *moved += (uint64_t)sent;
-    if (in->splices && sent == got && l4_io_is_drained(from, got, most))
+    if (in->splices && sent == got && l4_io_is_drained(from, got, max))
         from->flags &= (uint16_t)~L4_HALF_IN;
     return L4_PUMP_MORE;
 }
@@ -139,7 +139,7 @@ enum l4_pump_result l4_pump(const struct l4_pump *pump, struct l4_half *from, st
 {
     enum l4_pump_result result = L4_PUMP_WAITS;
     L4_ASSERT(from->fd >= 0 && to->fd >= 0);
-    const uint64_t limit = *moved + (pump->most ? pump->most : L4_TURN_BYTES);
+    const uint64_t limit = *moved + (pump->max ? pump->max : L4_TURN_BYTES);
     if (flush(pump, from, to)) {
         result = L4_PUMP_MORE;
         while (result == L4_PUMP_MORE && *moved < limit) {

@@ -4,7 +4,7 @@
  * more switches the direction to splice through a pooled pipe, and small splices switch it back.
  * Data that the other side does not accept waits in a pipe. If no pipe is free, data stays in the
  * kernel and is only peeked at until it was sent. So no data is read without a place for it, and
- * an idle session owns no buffer. The operations of a half are those of io/io.h: with TLS,
+ * an idle session owns no buffer. The operations of a half are those of io/stream_ops.h: with TLS,
  * records wait in the pipe, and splice is only for two plain halves. The pump knows nothing of
  * sessions: it records ends and errors in the halves' flags.
  */
@@ -23,7 +23,7 @@ struct l4_pump {
     struct l4_pipes *pipes;
     char *scratch;           /* L4_SCRATCH_BYTES */
     struct l4_tls_room *tls; /* io/tls.h; NULL: no half uses TLS */
-    uint32_t most;           /* bytes to move in an iteration; 0: L4_TURN_BYTES */
+    uint32_t max;            /* bytes to move in an iteration; 0: L4_TURN_BYTES */
 };
 
 enum l4_pump_result {

@@ -10,7 +10,7 @@
 
 #include "base/addr.h"
 #include "base/option.h"
-#include "io/ports.h"
+#include "io/local_ports.h"
 
 /* Accepts one queued connection. Returns its descriptor and sets the client's address, or returns
  * -errno. */

@@ -362,7 +362,8 @@ bool l4_tls_facts(const struct l4_pump *pump, const struct l4_half *half,
     return true;
 }
 
-/* ---- its row of io/io.h ---------------------------------------------------------------------- */
+/* ---- its row of io/stream_ops.h
+ * ---------------------------------------------------------------------- */
 
 /* Explains a read without data: returns 0 at the end, or -1 with errno. */
 static ssize_t nothing(const struct l4_tls *tls, int result)
@@ -383,12 +384,12 @@ static ssize_t nothing(const struct l4_tls *tls, int result)
 }
 
 static ssize_t tls_receive(const struct l4_pump *pump, struct l4_half *from, struct l4_half *to,
-                           size_t most)
+                           size_t max)
 {
     struct l4_tls *tls = enter(pump, from, to);
     size_t total = 0;
-    while (total + L4_TLS_RECORD <= most) {
-        const int got = SSL_read(tls->ssl, pump->scratch + total, (int)(most - total));
+    while (total + L4_TLS_RECORD <= max) {
+        const int got = SSL_read(tls->ssl, pump->scratch + total, (int)(max - total));
         if (got <= 0) {
             const ssize_t why = nothing(tls, got);
             if (!total)
@@ -403,10 +404,10 @@ static ssize_t tls_receive(const struct l4_pump *pump, struct l4_half *from, str
 }
 
 static ssize_t tls_peek(const struct l4_pump *pump, struct l4_half *from, struct l4_half *to,
-                        size_t most)
+                        size_t max)
 {
     struct l4_tls *tls = enter(pump, from, to);
-    const int got = SSL_peek(tls->ssl, pump->scratch, (int)most);
+    const int got = SSL_peek(tls->ssl, pump->scratch, (int)max);
     return got > 0 ? got : nothing(tls, got);
 }
 
@@ -475,17 +476,17 @@ static enum l4_pump_result tls_pass(const struct l4_pump *pump, struct l4_half *
 static ssize_t tls_offer(const struct l4_pump *pump, struct l4_half *from, struct l4_half *to,
                          size_t bytes)
 {
-    const size_t most = bytes < L4_TLS_RECORD ? bytes : L4_TLS_RECORD;
+    const size_t max = bytes < L4_TLS_RECORD ? bytes : L4_TLS_RECORD;
     struct l4_tls *tls = enter(pump, to, from);
     const struct l4_tls_room *room = pump->tls;
-    bool whole = gather(pump, tls, most);
+    bool whole = gather(pump, tls, max);
     const size_t done = whole ? send_once(pump, to) : 0;
     if (to->flags & L4_HALF_BROKEN)
         return -1;
     if (whole && done < room->gathered)
         whole = keep_unsent(tls, room->records + done, room->gathered - done);
     if (whole)
-        return (ssize_t)most;
+        return (ssize_t)max;
     errno = EPIPE;
     l4_io_not_sent(to);
     return -1;
@@ -506,8 +507,8 @@ static bool tls_finish(const struct l4_pump *pump, struct l4_half *from, struct 
 }
 
 const struct l4_io l4_io_tls = {
-    .most = L4_TLS_BYTES,
-    .least = L4_TLS_RECORD,
+    .max = L4_TLS_BYTES,
+    .min = L4_TLS_RECORD,
     .receive = tls_receive,
     .peek = tls_peek,
     .take = tls_take,

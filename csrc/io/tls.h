@@ -1,4 +1,4 @@
-/* TLS for a half of a session, with OpenSSL: its handshake, and its operations for io/io.h.
+/* TLS for a half of a session, with OpenSSL: its handshake, and its operations for io/stream_ops.h.
  *
  * OpenSSL reads the socket through a BIO of ours. Its output is gathered in one buffer of the
  * worker and sent in one call. Records that the socket does not accept wait in the pipe in which
@@ -19,7 +19,7 @@
 
 #include <openssl/ssl.h>
 
-#include "io/io.h"
+#include "io/stream_ops.h"
 #include "io/tls_store.h"
 
 struct l4_tls {

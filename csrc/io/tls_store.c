@@ -65,11 +65,11 @@ void l4_tls_store_free(struct l4_tls_store *store)
 }
 
 /* Makes room for one more element in an array that doubles. */
-static bool has_room(void **array, uint32_t count, uint32_t *room, size_t size, uint32_t most)
+static bool has_room(void **array, uint32_t count, uint32_t *room, size_t size, uint32_t max)
 {
     if (count < *room)
         return true;
-    if (count >= most)
+    if (count >= max)
         return false;
     const uint32_t wider = *room ? *room * 2 : 4;
     void *moved = realloc(*array, wider * size);

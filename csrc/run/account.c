@@ -56,7 +56,7 @@ static void measure_session(const struct l4_table *table, uint32_t worker,
 
 static bool is_logged(const struct l4_table *table, uint32_t worker, const struct l4_outcome *o)
 {
-    const struct l4_log_rule *rule = &l4_table_seen(table)->log_rule;
+    const struct l4_log_rule *rule = &l4_table_stats(table)->log_rule;
     /* why: a UDP session has no orderly end but silence. */
     const bool fell_silent = o->reason == L4_END_IDLE_TIMEOUT && is_udp(table, o);
     if (!l4_account_is_clean(o->reason) && !fell_silent)
@@ -75,15 +75,15 @@ static void write_log(const struct l4_table *table, uint32_t worker, const struc
     struct l4_outcome entry = *o;
     const uint64_t place = l4_ring_next(&log->ring, L4_LOG_PLACES);
     if (o->serial && !is_udp(table, o) && place < L4_LOG_PLACES)
-        entry.told = l4_told_read(table, worker, o->slot, l4_table_session(table, worker, o->slot),
-                                  &log->told[place]);
+        entry.told = l4_client_info_read(
+            table, worker, o->slot, l4_table_session(table, worker, o->slot), &log->told[place]);
     /* why: a full ring counts what it drops; there is nothing else to do here. */
     (void)L4_RING_PUT(log, ring, outcomes, &entry);
 }
 
 void l4_account_end(const struct l4_table *table, uint32_t worker, const struct l4_outcome *outcome)
 {
-    struct l4_seen *seen = l4_table_seen(table);
+    struct l4_stats *seen = l4_table_stats(table);
     L4_ASSERT(worker < table->plan.caps.workers && outcome->reason < L4_REASON_COUNT);
     count_end(table, worker, outcome);
     l4_talkers_note(l4_table_talkers(table, worker), &outcome->client, outcome->ended_us / 1000,

@@ -9,7 +9,7 @@
 #define L4_RUN_ACCOUNT_H
 
 #include "run/loop.h"
-#include "shm/seen.h"
+#include "shm/session_stats.h"
 
 /* Records one end. All ends of all protocols come to this function. The caller is the only process
  * that writes this worker's rows. */

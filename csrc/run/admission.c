@@ -2,10 +2,10 @@
 
 #include "base/assert.h"
 #include "core/access.h"
-#include "core/rate.h"
+#include "core/token_bucket.h"
 #include "io/sock.h"
 #include "run/shaping.h"
-#include "shm/source.h"
+#include "shm/source_limits.h"
 
 /* ---- turning away ---------------------------------------------------------------------------- */
 
@@ -123,7 +123,8 @@ static struct l4_step admit_source(struct l4_loop *loop, uint32_t index,
 
 /* Returns the rule that turns the client away by its address, with *reason set; NULL if it may
  * come in. */
-static const struct l4_verdict *turned_away(const struct l4_loop *loop, const struct l4_edge *edge,
+static const struct l4_verdict *turned_away(const struct l4_loop *loop,
+                                            const struct l4_policy *edge,
                                             const struct l4_addr *client, enum l4_reason *reason)
 {
     const uint32_t needs = L4_GET(edge->needs);
@@ -144,7 +145,7 @@ static const struct l4_verdict *turned_away(const struct l4_loop *loop, const st
 struct l4_step l4_admission_client(struct l4_loop *loop, uint32_t index)
 {
     const struct l4_session *s = l4_session_at(loop, index);
-    const struct l4_edge *edge = l4_row_edge(loop, s);
+    const struct l4_policy *edge = l4_row_edge(loop, s);
     const struct l4_limits *limits = &edge->limits;
     enum l4_reason reason;
     struct l4_step step = l4_stay();

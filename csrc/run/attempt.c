@@ -4,20 +4,20 @@
 
 #include "base/assert.h"
 #include "base/random.h"
-#include "core/key.h"
+#include "core/hash_key.h"
 #include "core/passive.h"
-#include "core/stick.h"
+#include "core/sticky.h"
 #include "run/first_byte.h"
 #include "run/lines.h"
 #include "run/pick_trace.h"
 
 /* ---- the pick -------------------------------------------------------------------------------- */
 
-static struct l4_stick_client client_of(const struct l4_loop *loop, const struct l4_session *s)
+static struct l4_sticky_client client_of(const struct l4_loop *loop, const struct l4_session *s)
 {
     const struct l4_facts *facts = l4_row_facts(loop, (uint32_t)(s - loop->sessions));
     const bool named = s->known & L4_FACT_NAME;
-    return (struct l4_stick_client){
+    return (struct l4_sticky_client){
         .addr = &s->client,
         .name_hash = s->name_hash,
         .name = named ? facts->name : NULL,
@@ -37,23 +37,23 @@ struct l4_pick_answer l4_attempt_pick(struct l4_loop *loop, struct l4_session *s
         .tried = s->tried,
         .tried_count = tried,
     };
-    const struct l4_stick_client client = client_of(loop, s);
+    const struct l4_sticky_client client = client_of(loop, s);
     bool sticky;
     L4_ASSERT(s->backend == L4_NONE && tried <= s->attempts);
-    const struct l4_pick_answer answer = l4_stick_pick(loop->table, &request, &client, &sticky);
+    const struct l4_pick_answer answer = l4_sticky_pick(loop->table, &request, &client, &sticky);
     l4_pick_trace(loop, s, &request, &answer, sticky ? L4_PICK_STICKY : L4_PICK_BALANCED);
     s->backend = answer.backend;
     return answer;
 }
 
-uint64_t l4_attempt_refresh(const struct l4_loop *loop, const struct l4_session *s, uint64_t most)
+uint64_t l4_attempt_refresh(const struct l4_loop *loop, const struct l4_session *s, uint64_t max)
 {
     const uint64_t half = L4_GET(l4_row_pool(loop, s)->sticky.ttl_ms) / 2;
     if (half == 0)
-        return most;
-    const struct l4_stick_client client = client_of(loop, s);
-    l4_stick_touch(loop->table, s->pool, &client, s->backend, loop->now_ms);
-    return half < most ? half : most;
+        return max;
+    const struct l4_sticky_client client = client_of(loop, s);
+    l4_sticky_client_touch(loop->table, s->pool, &client, s->backend, loop->now_ms);
+    return half < max ? half : max;
 }
 
 /* ---- its end --------------------------------------------------------------------------------- */

@@ -28,8 +28,8 @@ struct l4_step l4_attempt_timeout(struct l4_loop *loop, uint32_t index);
 void l4_attempt_succeeded(struct l4_loop *loop, struct l4_session *s);
 
 /* Renews the stickiness of the client to its backend, where the pool has that. Returns after how
- * many milliseconds to do so again, at most `most`. */
-uint64_t l4_attempt_refresh(const struct l4_loop *loop, const struct l4_session *s, uint64_t most);
+ * many milliseconds to do so again, at most `max`. */
+uint64_t l4_attempt_refresh(const struct l4_loop *loop, const struct l4_session *s, uint64_t max);
 
 /* Closes the socket towards the backend and gives the session's place there back, if it has
  * one. */

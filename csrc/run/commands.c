@@ -105,9 +105,9 @@ static void carry_out_command(struct l4_loop *loop, const struct l4_command *com
 
 void l4_commands_take(struct l4_loop *loop)
 {
-    uint64_t bells;
+    uint64_t wakeups;
     struct l4_command command;
-    (void)!read(loop->setup.command_fd, &bells, sizeof bells);
+    (void)!read(loop->setup.command_fd, &wakeups, sizeof wakeups);
     while (L4_RING_TAKE(loop->row, command_ring, commands, &command))
         carry_out_command(loop, &command);
     l4_lines_rung(loop);

@@ -81,15 +81,14 @@ void l4_first_byte_failed(struct l4_loop *loop, struct l4_session *s)
     stop_waiting(loop, s);
 }
 
-uint64_t l4_first_byte_left_ms(const struct l4_loop *loop, const struct l4_session *s,
-                               uint64_t most)
+uint64_t l4_first_byte_left_ms(const struct l4_loop *loop, const struct l4_session *s, uint64_t max)
 {
     if (s->owed != OWES_AND_IS_COUNTED)
-        return most;
+        return max;
     const uint64_t waited = waited_us(loop, s) / 1000;
     const uint64_t left =
         waited < L4_FIRST_BYTE_PATIENCE_MS ? L4_FIRST_BYTE_PATIENCE_MS - waited : 1;
-    return left < most ? left : most;
+    return left < max ? left : max;
 }
 
 void l4_first_byte_check(struct l4_loop *loop, struct l4_session *s)

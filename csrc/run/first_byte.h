@@ -23,11 +23,11 @@ void l4_first_byte_came(struct l4_loop *loop, struct l4_session *s);
 void l4_first_byte_failed(struct l4_loop *loop, struct l4_session *s);
 
 /* l4_first_byte_check: the session's timer fired; stops counting a session that has waited too
- * long. l4_first_byte_left_ms: the milliseconds until the session has waited too long; `most` if
+ * long. l4_first_byte_left_ms: the milliseconds until the session has waited too long; `max` if
  * it waits for no first byte. */
 void l4_first_byte_check(struct l4_loop *loop, struct l4_session *s);
 uint64_t l4_first_byte_left_ms(const struct l4_loop *loop, const struct l4_session *s,
-                               uint64_t most);
+                               uint64_t max);
 
 /* Another worker takes the session: this worker stops counting how long it waits. */
 void l4_first_byte_forget(struct l4_loop *loop, struct l4_session *s);

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
-#include "io/fds.h"
+#include "io/fd_passing.h"
 #include "run/handover_record.h"
 #include "run/session.h"
 #include "run/udp_adopt.h"

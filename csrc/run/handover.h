@@ -50,7 +50,7 @@ void l4_handover_finish(struct l4_loop *loop);
  * end. */
 void l4_handover_give(struct l4_loop *loop, int fd, uint32_t number, uint32_t count);
 
-/* Begins to give the UDP sessions that core/steer.h assigns to `place` among `places`. */
+/* Begins to give the UDP sessions that core/udp_steering.h assigns to `place` among `places`. */
 void l4_handover_give_flows(struct l4_loop *loop, int fd, uint32_t number, uint32_t places,
                             uint32_t place);
 

@@ -6,8 +6,8 @@
 #include <sys/ioctl.h>
 
 #include "base/assert.h"
-#include "core/hello.h"
-#include "core/ppv.h"
+#include "core/client_hello.h"
+#include "core/proxy_protocol.h"
 #include "run/admission.h"
 #include "run/session.h"
 #include "run/shaping.h"
@@ -220,7 +220,7 @@ static bool is_learnt_sound(const struct l4_record_facts *facts)
            !bytes[2] == !(facts->known & L4_FACT_TLVS) &&
            l4_hello_name((const char *)text, bytes[0], name) == bytes[0] &&
            is_protocols(text + bytes[0], bytes[1]) &&
-           l4_ppv_is_row(text + bytes[0] + bytes[1], bytes[2]);
+           l4_proxy_is_row(text + bytes[0] + bytes[1], bytes[2]);
 }
 
 /* The flags that a side of a session that moves may have. Flags of TLS are not among them. */
@@ -354,9 +354,9 @@ static void fill_row(const struct l4_loop *loop, struct l4_session *s,
 /* The session waits for its backend no longer than this pool allows. */
 static void bound_wait(struct l4_loop *loop, struct l4_session *s, uint32_t state)
 {
-    const uint32_t most = L4_GET(l4_row_pool(loop, s)->connect_timeout_ms);
-    if (state == L4_SESSION_CONNECT && l4_row_left_ms(loop, s) > (int64_t)most)
-        l4_row_set_deadline(loop, s, most);
+    const uint32_t max = L4_GET(l4_row_pool(loop, s)->connect_timeout_ms);
+    if (state == L4_SESSION_CONNECT && l4_row_left_ms(loop, s) > (int64_t)max)
+        l4_row_set_deadline(loop, s, max);
 }
 
 /* Restores what the giver knew of the client. Called after l4_shaping_begin, so that the limits

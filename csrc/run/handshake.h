@@ -3,7 +3,7 @@
 #define L4_RUN_HANDSHAKE_H
 
 #include "run/row.h"
-#include "shm/shakes.h"
+#include "shm/tls_counters.h"
 
 /* Must the client make a TLS handshake that has not begun yet? */
 static inline bool l4_handshake_is_wanted(const struct l4_loop *loop, const struct l4_session *s)
@@ -14,12 +14,12 @@ static inline bool l4_handshake_is_wanted(const struct l4_loop *loop, const stru
 
 /* Returns this worker's counters of handshakes with the clients of the session's listener, or with
  * the backends of its pool. */
-static inline struct l4_shakes *l4_handshake_counts(const struct l4_loop *loop,
-                                                    const struct l4_session *s, enum l4_side side)
+static inline struct l4_tls_counters *
+l4_handshake_counts(const struct l4_loop *loop, const struct l4_session *s, enum l4_side side)
 {
     const uint32_t row =
         side == L4_CLIENT ? s->listener : loop->table->plan.caps.listeners + s->pool;
-    return l4_table_shakes(loop->table, loop->setup.index, row);
+    return l4_table_tls_counters(loop->table, loop->setup.index, row);
 }
 
 /* Sends an alert to a client whose ClientHello is longer than any valid one, and counts the

@@ -71,8 +71,8 @@ void l4_lines_rung(struct l4_loop *loop)
 static void set_timer(struct l4_loop *loop, uint32_t index, bool first)
 {
     const int32_t left = l4_row_left_ms(loop, l4_session_at(loop, index));
-    const int32_t most = first ? L4_QUEUE_LOOK_MS : INT32_MAX;
-    l4_row_wake_in(loop, index, (uint64_t)(left < 0 ? 0 : left < most ? left : most));
+    const int32_t max = first ? L4_QUEUE_LOOK_MS : INT32_MAX;
+    l4_row_wake_in(loop, index, (uint64_t)(left < 0 ? 0 : left < max ? left : max));
 }
 
 /* Shows the turn of the line's oldest client to all workers, and sets that client's timer to look

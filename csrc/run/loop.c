@@ -43,8 +43,8 @@ void l4_loop_ring(int fd)
 
 void l4_loop_ring_worker(const struct l4_loop *loop, uint32_t worker)
 {
-    if (worker < loop->setup.bell_count)
-        l4_loop_ring(loop->setup.bells[worker]);
+    if (worker < loop->setup.wakeup_count)
+        l4_loop_ring(loop->setup.wakeups[worker]);
 }
 
 void l4_loop_event(struct l4_loop *loop, enum l4_event_kind kind, uint32_t a, uint64_t b)

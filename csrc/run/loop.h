@@ -12,8 +12,8 @@
 
 #include "core/shed.h"
 #include "core/timer.h"
+#include "io/local_ports.h"
 #include "io/pipe.h"
-#include "io/ports.h"
 #include "io/pump.h"
 #include "run/list.h"
 #include "run/setup.h"

@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
-#include "io/fds.h"
+#include "io/fd_passing.h"
 
 bool l4_mail_needs_fd(const struct l4_mail *mail)
 {

@@ -27,8 +27,8 @@ enum l4_mail_op {
     L4_MAIL_GIVE = 5,
     /* Takes sessions. number: of the hand-over. fd: its socket. */
     L4_MAIL_TAKE = 6,
-    /* Gives the UDP sessions that core/steer.h assigns to the taker. row: how many places there
-     * will be. arg: the taker's place. number: of the hand-over. fd: its socket. */
+    /* Gives the UDP sessions that core/udp_steering.h assigns to the taker. row: how many places
+     * there will be. arg: the taker's place. number: of the hand-over. fd: its socket. */
     L4_MAIL_GIVE_FLOWS = 7,
 };
 

@@ -1,8 +1,8 @@
 #include "run/pick_trace.h"
 
 #include "base/assert.h"
-#include "core/view.h"
-#include "shm/seen.h"
+#include "core/pool_view.h"
+#include "shm/session_stats.h"
 #include "shm/trace.h"
 
 static void record_candidate(struct l4_trace *trace, struct l4_pick_context *context,
@@ -56,7 +56,7 @@ void l4_pick_trace(struct l4_loop *loop, const struct l4_session *s,
                    const struct l4_pick_request *request, const struct l4_pick_answer *answer,
                    enum l4_pick_how how)
 {
-    const uint32_t every = L4_GET(l4_table_seen(loop->table)->trace_every);
+    const uint32_t every = L4_GET(l4_table_stats(loop->table)->trace_every);
     if (!every || ++loop->picks % every != 0)
         return;
     struct l4_traces *traces = l4_table_traces(loop->table, loop->setup.index);
@@ -73,7 +73,7 @@ void l4_pick_trace(struct l4_loop *loop, const struct l4_session *s,
     trace->balance = (uint8_t)L4_GET(l4_table_pool(loop->table, request->pool)->balance);
     trace->tier = (uint8_t)answer->tier;
     trace->full = answer->full;
-    trace->stuck = how == L4_PICK_STICKY;
+    trace->sticky = how == L4_PICK_STICKY;
     trace->by_name = how == L4_PICK_NAMED;
     trace->attempts = s->attempts;
     trace->candidate_count = 0;

@@ -7,7 +7,7 @@
 
 #include "base/assert.h"
 #include "base/random.h"
-#include "core/ppv.h"
+#include "core/proxy_protocol.h"
 #include "io/sock.h"
 #include "io/tls.h"
 #include "run/row.h"
@@ -18,7 +18,7 @@ static uint32_t add_unique_id(struct l4_loop *loop, uint8_t *tlvs, uint32_t used
     char id[33];
     snprintf(id, sizeof id, "%016llx%016llx", (unsigned long long)l4_random(&loop->random),
              (unsigned long long)l4_random(&loop->random));
-    return l4_ppv_add(tlvs, used, room, L4_PPV_UNIQUE_ID, id, 32);
+    return l4_proxy_add(tlvs, used, room, L4_PROXY_UNIQUE_ID, id, 32);
 }
 
 /* Adds what the client and l4lb agreed on in TLS: PP2_TYPE_SSL, section 2.2.5 of the
@@ -31,14 +31,14 @@ static uint32_t add_ssl(const struct l4_tls_facts *tls, uint8_t *tlvs, uint32_t 
     if (tls->peer_certificate) { /* an invalid certificate has ended the handshake before */
         value[0] |= CLIENT_CERT_SESS | (tls->resumed ? 0 : CLIENT_CERT_CONN);
         value[4] = 0;
-        bytes = l4_ppv_add(value, bytes, ROOM, L4_PPV_SSL_CN, tls->peer_name,
-                           (uint32_t)strlen(tls->peer_name));
+        bytes = l4_proxy_add(value, bytes, ROOM, L4_PROXY_SSL_CN, tls->peer_name,
+                             (uint32_t)strlen(tls->peer_name));
     }
-    bytes = l4_ppv_add(value, bytes, ROOM, L4_PPV_SSL_VERSION, tls->version,
-                       (uint32_t)strlen(tls->version));
-    bytes = l4_ppv_add(value, bytes, ROOM, L4_PPV_SSL_CIPHER, tls->cipher,
-                       (uint32_t)strlen(tls->cipher));
-    return l4_ppv_add(tlvs, used, room, L4_PPV_SSL, value, bytes);
+    bytes = l4_proxy_add(value, bytes, ROOM, L4_PROXY_SSL_VERSION, tls->version,
+                         (uint32_t)strlen(tls->version));
+    bytes = l4_proxy_add(value, bytes, ROOM, L4_PROXY_SSL_CIPHER, tls->cipher,
+                         (uint32_t)strlen(tls->cipher));
+    return l4_proxy_add(tlvs, used, room, L4_PROXY_SSL, value, bytes);
 }
 
 /* Collects the TLVs that the pool asks for: l4lb's own first, then received ones of other
@@ -55,21 +55,21 @@ static uint32_t collect_tlvs(struct l4_loop *loop, uint32_t index, uint32_t want
     struct l4_tls_facts tls;
     const bool ends_here = l4_tls_facts(&loop->pump, &s->half[L4_CLIENT], &tls);
     if (wanted & L4_TLV_AUTHORITY && s->known & L4_FACT_NAME)
-        used = l4_ppv_add(tlvs, used, room, L4_PPV_AUTHORITY, facts->name, facts->name_bytes);
+        used = l4_proxy_add(tlvs, used, room, L4_PROXY_AUTHORITY, facts->name, facts->name_bytes);
     /* why: of several offers it is not known yet which the backend will take; a single offer is
      * known. */
     if (wanted & L4_TLV_ALPN && s->known & L4_FACT_ALPN && facts->alpn_bytes == facts->alpn[0] + 1u)
-        used = l4_ppv_add(tlvs, used, room, L4_PPV_ALPN, facts->alpn + 1, facts->alpn[0]);
+        used = l4_proxy_add(tlvs, used, room, L4_PROXY_ALPN, facts->alpn + 1, facts->alpn[0]);
     if (wanted & L4_TLV_UNIQUE_ID &&
-        !l4_ppv_find(received, received_bytes, L4_PPV_UNIQUE_ID, &ignored))
+        !l4_proxy_find(received, received_bytes, L4_PROXY_UNIQUE_ID, &ignored))
         used = add_unique_id(loop, tlvs, used, room);
     if (wanted & L4_TLV_SSL && ends_here)
         used = add_ssl(&tls, tlvs, used, room);
     const uint32_t own = used;
     for (uint32_t at = 0; wanted & L4_TLV_RECEIVED && at < received_bytes;) {
         const uint32_t bytes = (uint32_t)received[at + 1] << 8 | received[at + 2];
-        if (!l4_ppv_find(tlvs, own, received[at], &ignored))
-            used = l4_ppv_add(tlvs, used, room, received[at], received + at + 3, bytes);
+        if (!l4_proxy_find(tlvs, own, received[at], &ignored))
+            used = l4_proxy_add(tlvs, used, room, received[at], received + at + 3, bytes);
         at += 3 + bytes;
     }
     return used;
@@ -80,8 +80,8 @@ int l4_proxy_out(struct l4_loop *loop, uint32_t index)
     struct l4_session *s = l4_session_at(loop, index);
     const struct l4_pool *pool = l4_row_pool(loop, s);
     const uint32_t wanted = L4_GET(pool->proxy_tlvs);
-    uint8_t header[L4_PPV_BYTES_MAX], tlvs[L4_PPV_BYTES_MAX / 2];
-    struct l4_ppv_write say = {
+    uint8_t header[L4_PROXY_BYTES_MAX], tlvs[L4_PROXY_BYTES_MAX / 2];
+    struct l4_proxy_write say = {
         .version = (uint8_t)L4_GET(pool->send_proxy),
         .crc32c = wanted & L4_TLV_CRC32C,
         .from = s->client,
@@ -94,7 +94,7 @@ int l4_proxy_out(struct l4_loop *loop, uint32_t index)
     if (say.version == 2)
         say.tlvs_bytes = collect_tlvs(loop, index, wanted, tlvs, sizeof tlvs);
     L4_ASSERT(say.tlvs_bytes <= sizeof tlvs && s->half[L4_BACKEND].fd >= 0);
-    const size_t bytes = l4_ppv_write(&say, header);
+    const size_t bytes = l4_proxy_write(&say, header);
     const ssize_t sent = send(s->half[L4_BACKEND].fd, header, bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent < 0)
         return -errno;

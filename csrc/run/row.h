@@ -9,7 +9,7 @@
 
 #include "run/loop.h"
 #include "shm/count.h"
-#include "shm/edge_rows.h"
+#include "shm/policy_rows.h"
 
 /* Starts with no row in use. */
 void l4_row_start(struct l4_loop *loop);
@@ -80,8 +80,8 @@ static inline struct l4_pool *l4_row_pool(const struct l4_loop *loop, const stru
     return l4_table_pool(loop->table, s->pool);
 }
 
-static inline const struct l4_edge *l4_row_edge(const struct l4_loop *loop,
-                                                const struct l4_session *s)
+static inline const struct l4_policy *l4_row_edge(const struct l4_loop *loop,
+                                                  const struct l4_session *s)
 {
     return &l4_table_listener(loop->table, s->listener)->edge;
 }

@@ -21,11 +21,11 @@ struct l4_worker_setup {
     uint32_t index;
     const struct l4_bound *bounds;
     uint32_t bound_count;
-    int command_fd;   /* eventfd: the supervisor put a command */
-    int mailbox_fd;   /* messages of the supervisor: run/mailbox.h; -1: none */
-    int event_fd;     /* eventfd: this worker put an event */
-    const int *bells; /* each worker's command_fd, by index: wakes it when a place is free */
-    uint32_t bell_count;
+    int command_fd;     /* eventfd: the supervisor put a command */
+    int mailbox_fd;     /* messages of the supervisor: run/mailbox.h; -1: none */
+    int event_fd;       /* eventfd: this worker put an event */
+    const int *wakeups; /* each worker's command_fd, by index: wakes it when a place is free */
+    uint32_t wakeup_count;
     int vault_fd;    /* certificates and keys, run/vault.h; 0: none */
     int lifeline_fd; /* reads end-of-file when the supervisor is gone */
     /* UDP listeners are not read before the sessions of the worker before this one have come, or

@@ -2,9 +2,9 @@
 
 #include "base/assert.h"
 #include "base/random.h"
-#include "core/rate.h"
+#include "core/token_bucket.h"
 #include "run/row.h"
-#include "shm/source.h"
+#include "shm/source_limits.h"
 
 static const struct l4_limits *limits_of(const struct l4_loop *loop, const struct l4_session *s)
 {
@@ -67,7 +67,7 @@ uint64_t l4_shaping_wait_ms(struct l4_loop *loop, uint32_t index, uint32_t *most
     struct l4_session *s = l4_session_at(loop, index);
     const uint64_t turn_ns = (uint64_t)L4_PACE_TURN_MS * 1000000;
     L4_ASSERT(s->paced & L4_PACED_BYTES);
-    uint64_t longest_ns = 0, most = L4_TURN_BYTES;
+    uint64_t longest_ns = 0, max = L4_TURN_BYTES;
     struct bucket buckets[2];
     buckets_of(loop, index, buckets);
     for (int i = 0; i < 2; i++) {
@@ -81,11 +81,11 @@ uint64_t l4_shaping_wait_ms(struct l4_loop *loop, uint32_t index, uint32_t *most
         if (dry)
             continue;
         longest_ns = wait > longest_ns ? wait : longest_ns;
-        most = share < most ? share : most;
+        max = share < max ? share : max;
     }
     if (longest_ns)
         return longest_ns / 1000000 + 1;
-    *most_bytes = (uint32_t)(most > L4_PACE_BYTES_MIN ? most : L4_PACE_BYTES_MIN);
+    *most_bytes = (uint32_t)(max > L4_PACE_BYTES_MIN ? max : L4_PACE_BYTES_MIN);
     L4_ASSERT(*most_bytes && *most_bytes <= L4_TURN_BYTES);
     return 0;
 }

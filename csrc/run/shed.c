@@ -48,9 +48,9 @@ static bool sample_row(const struct l4_loop *loop, uint32_t worker, uint32_t at,
 
 static uint32_t rows_of(const struct l4_loop *loop, uint32_t worker)
 {
-    const uint32_t most = loop->table->plan.caps.sessions;
+    const uint32_t max = loop->table->plan.caps.sessions;
     const uint32_t high = L4_GET(l4_table_worker(loop->table, worker)->sessions_high);
-    return high < most ? high : most;
+    return high < max ? high : max;
 }
 
 /* Samples the rows of the workers [first, end): divides them into L4_SHED_LOOK equal parts and
@@ -133,8 +133,8 @@ static enum l4_shed_answer make_room(struct l4_loop *loop, uint32_t idle_ms, uin
     const uint32_t me = loop->setup.index, high = L4_GET(loop->table->header->workers_high);
     const uint32_t found =
         everywhere ? sample_rows(loop, 0, high, rows) : sample_rows(loop, me, me + 1, rows);
-    const uint32_t most = waiting < L4_SHED_BATCH ? waiting : L4_SHED_BATCH;
-    const uint32_t count = l4_shed_choose(rows, found, idle_ms, most, chosen);
+    const uint32_t max = waiting < L4_SHED_BATCH ? waiting : L4_SHED_BATCH;
+    const uint32_t count = l4_shed_choose(rows, found, idle_ms, max, chosen);
     for (uint32_t i = 0; i < count; i++) {
         const struct l4_shed_row *row = &rows[chosen[i]];
         if (row->worker != me) {
@@ -172,9 +172,9 @@ void l4_shed_asked(struct l4_loop *loop)
     uint32_t chosen[L4_SHED_BATCH];
     if (!idle_ms || !asked)
         return;
-    const uint32_t most = (uint32_t)asked < L4_SHED_BATCH ? (uint32_t)asked : L4_SHED_BATCH;
+    const uint32_t max = (uint32_t)asked < L4_SHED_BATCH ? (uint32_t)asked : L4_SHED_BATCH;
     const uint32_t count = l4_shed_longest(rows, sample_rows(loop, me, me + 1, rows),
-                                           (uint32_t)(asked >> 32), idle_ms, most, chosen);
+                                           (uint32_t)(asked >> 32), idle_ms, max, chosen);
     for (uint32_t i = 0; i < count; i++)
         (void)end_idle(loop, rows[chosen[i]].at);
 }

@@ -9,7 +9,7 @@
 #include "run/first_byte.h"
 #include "run/proxy_out.h"
 #include "run/stages.h"
-#include "shm/change.h"
+#include "shm/row_reuse.h"
 
 /* Begins a non-blocking connect to the session's backend. Returns the socket or -errno; *made says
  * whether there was a socket to use at all. */

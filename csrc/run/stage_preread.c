@@ -14,8 +14,8 @@
 #include "base/assert.h"
 #include "base/random.h"
 #include "core/access.h"
-#include "core/hello.h"
-#include "core/ppv.h"
+#include "core/client_hello.h"
+#include "core/proxy_protocol.h"
 #include "core/route.h"
 #include "io/sock.h"
 #include "run/admission.h"
@@ -92,7 +92,7 @@ static bool is_trusted(const struct l4_loop *loop, const struct l4_session *s)
            l4_access_find_named(loop->table, &l4_row_edge(loop, s)->trusted_set, &s->client);
 }
 
-static void record_proxy(struct l4_loop *loop, uint32_t index, const struct l4_ppv *header)
+static void record_proxy(struct l4_loop *loop, uint32_t index, const struct l4_proxy *header)
 {
     struct l4_session *s = l4_session_at(loop, index);
     struct l4_facts *facts = l4_row_facts(loop, index);
@@ -102,7 +102,7 @@ static void record_proxy(struct l4_loop *loop, uint32_t index, const struct l4_p
         s->client = header->from;
         s->known |= L4_FACT_VIA;
     }
-    facts->tlvs_bytes = (uint16_t)l4_ppv_pass_on(header, facts->tlvs, sizeof facts->tlvs);
+    facts->tlvs_bytes = (uint16_t)l4_proxy_pass_on(header, facts->tlvs, sizeof facts->tlvs);
     if (facts->tlvs_bytes)
         s->known |= L4_FACT_TLVS;
 }
@@ -113,19 +113,19 @@ static struct l4_step read_proxy(struct l4_loop *loop, uint32_t index, size_t go
                                  bool *done)
 {
     struct l4_session *s = l4_session_at(loop, index);
-    struct l4_ppv header;
-    const enum l4_ppv_result result =
-        l4_ppv_read((const uint8_t *)loop->pump.scratch, got, &header);
+    struct l4_proxy header;
+    const enum l4_proxy_result result =
+        l4_proxy_read((const uint8_t *)loop->pump.scratch, got, &header);
     *done = false;
-    if (result == L4_PPV_MORE && !last)
+    if (result == L4_PROXY_MORE && !last)
         return wait_for_bytes(s, header.bytes);
-    if (result == L4_PPV_NONE || !header.version) {
+    if (result == L4_PROXY_NONE || !header.version) {
         *done = !(L4_GET(l4_row_edge(loop, s)->needs) & L4_NEEDS_PROXY);
         return *done ? l4_stay() : reject(loop, s, L4_END_REJECTED_PROXY_MISSING);
     }
     if (!is_trusted(loop, s))
         return reject(loop, s, L4_END_REJECTED_PROXY_UNTRUSTED);
-    if (result != L4_PPV_WHOLE)
+    if (result != L4_PROXY_WHOLE)
         return reject(loop, s, L4_END_REJECTED_PROXY_INVALID);
     record_proxy(loop, index, &header);
     *done = recv(s->half[L4_CLIENT].fd, loop->pump.scratch, header.bytes, MSG_DONTWAIT) ==

@@ -45,7 +45,7 @@ static bool all_passed_on(const struct l4_half *from, const struct l4_half *to)
  * the pump has its limit of bytes. */
 static bool wait_for_bandwidth(struct l4_loop *loop, uint32_t index)
 {
-    const uint64_t wait = l4_shaping_wait_ms(loop, index, &loop->pump.most);
+    const uint64_t wait = l4_shaping_wait_ms(loop, index, &loop->pump.max);
     if (!wait)
         return false;
     l4_session_at(loop, index)->paced |= L4_PACED_WAITS;
@@ -91,14 +91,14 @@ static struct l4_step relay(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
     const struct l4_half *client = &s->half[L4_CLIENT], *backend = &s->half[L4_BACKEND];
-    L4_ASSERT(s->backend != L4_NONE && !loop->pump.most);
+    L4_ASSERT(s->backend != L4_NONE && !loop->pump.max);
     if (s->paced & L4_PACED_BYTES && wait_for_bandwidth(loop, index))
         return l4_stay();
     const uint64_t before = L4_GET(s->bytes[L4_CLIENT]) + L4_GET(s->bytes[L4_BACKEND]);
     const enum l4_pump_result up = move_bytes(loop, s, L4_CLIENT);
     const enum l4_pump_result down = move_bytes(loop, s, L4_BACKEND);
     if (s->paced & L4_PACED_BYTES) {
-        loop->pump.most = 0;
+        loop->pump.max = 0;
         l4_shaping_spend(loop, index,
                          L4_GET(s->bytes[L4_CLIENT]) + L4_GET(s->bytes[L4_BACKEND]) - before);
     }

@@ -15,7 +15,7 @@
 
 #include "base/assert.h"
 #include "base/hash.h"
-#include "core/hello.h"
+#include "core/client_hello.h"
 #include "run/attempt.h"
 #include "run/client_wait.h"
 #include "run/handshake.h"
@@ -39,10 +39,10 @@ static uint32_t head_of(const struct l4_loop *loop, const struct l4_session *s)
 /* A handshake failed: counts that, and records why. */
 static void note_failure(struct l4_loop *loop, struct l4_session *s, enum l4_side side)
 {
-    struct l4_shakes *shakes = l4_handshake_counts(loop, s, side);
-    L4_OWN_ADD(shakes->failed, 1);
+    struct l4_tls_counters *handshakes = l4_handshake_counts(loop, s, side);
+    L4_OWN_ADD(handshakes->failed, 1);
     if (s->half[side].flags & L4_HALF_TLS)
-        l4_tls_why(&loop->pump, &s->half[side], shakes->why, sizeof shakes->why);
+        l4_tls_why(&loop->pump, &s->half[side], handshakes->why, sizeof handshakes->why);
 }
 
 /* Makes one step of a handshake. L4_SHAKE_WAITS: it waits for its peer, or for the next loop
@@ -67,20 +67,20 @@ static enum l4_shake shake_once(struct l4_loop *loop, uint32_t index, enum l4_si
 static bool note_success(struct l4_loop *loop, const struct l4_session *s, enum l4_side side,
                          struct l4_tls_facts *facts)
 {
-    struct l4_shakes *shakes = l4_handshake_counts(loop, s, side);
+    struct l4_tls_counters *handshakes = l4_handshake_counts(loop, s, side);
     const bool told = l4_tls_facts(&loop->pump, &s->half[side], facts);
     if (told && facts->resumed)
-        L4_OWN_ADD(shakes->resumed, 1);
+        L4_OWN_ADD(handshakes->resumed, 1);
     else
-        L4_OWN_ADD(shakes->full, 1);
+        L4_OWN_ADD(handshakes->full, 1);
     return told;
 }
 
 /* ---- with the client ------------------------------------------------------------------------- */
 
 /* Takes a turn in the virtual queue. Returns the microseconds to wait for it; -1: longer than
- * `most`. */
-static int64_t queue_us(const struct l4_loop *loop, const struct l4_session *s, uint64_t most)
+ * `max`. */
+static int64_t queue_us(const struct l4_loop *loop, const struct l4_session *s, uint64_t max)
 {
     const struct l4_secure_rule *rule = rule_of(loop, s);
     const uint64_t interval = L4_GET(rule->interval_us), burst = L4_GET(rule->burst_us);
@@ -92,7 +92,7 @@ static int64_t queue_us(const struct l4_loop *loop, const struct l4_session *s, 
     do {
         start = due > now_us ? due : now_us;
         wait = start > now_us + burst ? start - burst - now_us : 0;
-        if (wait > most)
+        if (wait > max)
             return -1;
     } while (!atomic_compare_exchange_weak(next_us, &due, start + interval));
     return (int64_t)wait;
@@ -153,7 +153,7 @@ static struct l4_step begin_with_client(struct l4_loop *loop, uint32_t index, bo
         return l4_stay();
     }
     if (!l4_count_take_shake(loop->table, loop->setup.index, head_of(loop, s),
-                             L4_GET(rule_of(loop, s)->most))) {
+                             L4_GET(rule_of(loop, s)->max))) {
         l4_row_wake_in(loop, index, L4_TLS_PLACE_RETRY_MS);
         return l4_stay();
     }

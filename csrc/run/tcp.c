@@ -16,10 +16,10 @@ static uint64_t plan(struct l4_loop *loop, uint64_t descriptors)
 {
     uint64_t pipes = descriptors / 32 < L4_PIPES_MAX ? descriptors / 32 : L4_PIPES_MAX;
     pipes = pipes ? pipes : 1;
-    uint64_t most = descriptors > 2 * pipes ? (descriptors - 2 * pipes) / 2 : 0;
-    if (most > loop->table->plan.caps.sessions)
-        most = loop->table->plan.caps.sessions;
-    loop->capacity = most ? (uint32_t)most : 1;
+    uint64_t max = descriptors > 2 * pipes ? (descriptors - 2 * pipes) / 2 : 0;
+    if (max > loop->table->plan.caps.sessions)
+        max = loop->table->plan.caps.sessions;
+    loop->capacity = max ? (uint32_t)max : 1;
     L4_ASSERT(loop->capacity <= loop->table->plan.caps.sessions);
     L4_SET(loop->row->capacity, loop->capacity);
     l4_pipes_init(&loop->pipes, (uint32_t)pipes);

@@ -33,8 +33,8 @@ void l4_udp_drop(const struct l4_loop *loop, uint32_t listener, enum l4_drop why
     L4_OWN_ADD(tally_of(loop, listener)->dropped[why], count);
 }
 
-static const struct l4_udp_manners *manners_of(const struct l4_loop *loop,
-                                               const struct l4_session *s)
+static const struct l4_udp_settings *settings_of(const struct l4_loop *loop,
+                                                 const struct l4_session *s)
 {
     return &l4_table_pool(loop->table, s->pool)->udp;
 }
@@ -47,12 +47,12 @@ static uint64_t plan(struct l4_loop *loop, uint64_t descriptors)
     for (uint32_t i = 0; i < loop->setup.bound_count; i++)
         any = any || is_udp(loop, loop->setup.bounds[i].listener);
     const struct l4_header *header = loop->table->header;
-    uint64_t most = descriptors * L4_GET(header->udp_share_percent) / 100;
-    if (most > loop->table->plan.caps.flows)
-        most = loop->table->plan.caps.flows;
-    most = any ? (most ? most : 1) : 0;
-    L4_SET(loop->row->udp_capacity, (uint32_t)most);
-    return most;
+    uint64_t max = descriptors * L4_GET(header->udp_share_percent) / 100;
+    if (max > loop->table->plan.caps.flows)
+        max = loop->table->plan.caps.flows;
+    max = any ? (max ? max : 1) : 0;
+    L4_SET(loop->row->udp_capacity, (uint32_t)max);
+    return max;
 }
 
 static int open_front(struct l4_loop *loop, uint32_t bound)
@@ -121,9 +121,9 @@ static int add(struct l4_loop *loop, uint32_t bound)
         return open_front(loop, bound);
     /* why a quarter: the descriptors were planned without UDP. The two descriptors of a TCP
      * session make two UDP sessions. */
-    const uint32_t spare = loop->capacity / 4, most = loop->table->plan.caps.flows;
+    const uint32_t spare = loop->capacity / 4, max = loop->table->plan.caps.flows;
     loop->capacity -= spare;
-    L4_SET(loop->row->udp_capacity, 2 * spare < most ? 2 * spare + 1 : most);
+    L4_SET(loop->row->udp_capacity, 2 * spare < max ? 2 * spare + 1 : max);
     return start(loop);
 }
 
@@ -199,7 +199,7 @@ static void account_in(struct l4_loop *loop, uint32_t flow, const struct l4_dgra
     struct l4_session *s = l4_udp_session(loop, flow);
     struct l4_flow *f = l4_udp_flow(loop, flow);
     const uint32_t count = l4_dgram_count(d);
-    const uint32_t requests = L4_GET(manners_of(loop, s)->requests);
+    const uint32_t requests = L4_GET(settings_of(loop, s)->requests);
     L4_OWN_ADD(s->bytes[0], d->bytes);
     L4_OWN_ADD(f->datagrams[0], count);
     L4_OWN_ADD(tally_of(loop, s->listener)->datagrams_in, count);
@@ -275,7 +275,7 @@ static void forward(struct l4_loop *loop, uint32_t flow, uint32_t first, uint32_
     struct l4_session *s = l4_udp_session(loop, flow);
     const struct l4_dgram_to to = {.owner = flow};
     uint64_t bytes = 0;
-    const bool greets = L4_GET(manners_of(loop, s)->greets);
+    const bool greets = L4_GET(settings_of(loop, s)->greets);
     if (greets && (l4_udp_is_served(loop, flow) || l4_udp_move(loop, flow, false))) {
         forward_with_header(loop, flow, first, last);
         return;
@@ -426,18 +426,17 @@ static void flush_replies(struct l4_loop *loop)
 static bool amplifies(const struct l4_loop *loop, const struct l4_session *s,
                       const struct l4_flow *f, uint32_t bytes)
 {
-    const uint64_t most =
-        L4_GET(l4_table_listener(loop->table, s->listener)->udp.max_amplification);
-    return most && !(f->flags & L4_FLOW_PROVEN) &&
-           L4_GET(s->bytes[L4_BACKEND]) + bytes > most * L4_GET(s->bytes[0]);
+    const uint64_t max = L4_GET(l4_table_listener(loop->table, s->listener)->udp.max_amplification);
+    return max && !(f->flags & L4_FLOW_PROVEN) &&
+           L4_GET(s->bytes[L4_BACKEND]) + bytes > max * L4_GET(s->bytes[0]);
 }
 
 static bool is_answered(const struct l4_loop *loop, const struct l4_session *s,
                         const struct l4_flow *f)
 {
-    const struct l4_udp_manners *manners = manners_of(loop, s);
-    const uint64_t responses = L4_GET(manners->responses);
-    const bool complete = !L4_GET(manners->requests) || f->flags & L4_FLOW_LOOSE;
+    const struct l4_udp_settings *settings = settings_of(loop, s);
+    const uint64_t responses = L4_GET(settings->responses);
+    const bool complete = !L4_GET(settings->requests) || f->flags & L4_FLOW_LOOSE;
     return responses && complete && L4_GET(f->datagrams[1]) >= responses * L4_GET(f->datagrams[0]);
 }
 

@@ -15,7 +15,7 @@
 #define L4_RUN_UDP_H
 
 #include "core/flow.h"
-#include "core/source.h"
+#include "core/udp_sources.h"
 #include "io/dgram.h"
 #include "io/flood.h"
 #include "run/plane.h"

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
-#include "core/steer.h"
+#include "core/udp_steering.h"
 #include "run/account.h"
 #include "run/lines.h"
 #include "run/row.h"
@@ -84,7 +84,7 @@ static bool adopt_row(struct l4_loop *loop, uint32_t flow)
         return false;
     }
     const struct l4_flow_key key = {
-        .client = s->client, .local = f->local, .listener = s->listener, .lane = f->lane};
+        .client = s->client, .local = f->local, .listener = s->listener, .subflow = f->subflow};
     l4_flows_restore(&loop->udp->flows, flow, &key);
     set_up_taken(loop, flow);
     return true;
@@ -146,9 +146,9 @@ bool l4_udp_may_go(const struct l4_loop *loop, uint32_t flow, uint32_t places, u
     const struct l4_session *s = l4_udp_session(loop, flow);
     if (!L4_GET(s->serial) || s->half[L4_BACKEND].fd < 0)
         return false;
-    const struct l4_udp_door *door = &l4_table_listener(loop->table, s->listener)->udp;
+    const struct l4_udp_listener *settings = &l4_table_listener(loop->table, s->listener)->udp;
     return !places || l4_steer_place(&s->client, places, L4_GET(loop->table->header->udp_seed),
-                                     !L4_GET(door->max_per_source)) == place;
+                                     !L4_GET(settings->max_per_source)) == place;
 }
 
 uint32_t l4_udp_describe(const struct l4_loop *loop, uint32_t flow, struct l4_record *record,
@@ -174,7 +174,7 @@ uint32_t l4_udp_describe(const struct l4_loop *loop, uint32_t flow, struct l4_re
         .connect_started_us = s->connect_started_us,
         .flow = {.local = f->local,
                  .scope = f->scope,
-                 .bound = f->lane != 0,
+                 .bound = f->subflow != 0,
                  .flags = L4_GET(f->flags),
                  .port = f->port,
                  .datagrams = {L4_GET(f->datagrams[0]), L4_GET(f->datagrams[1])}},
@@ -236,7 +236,7 @@ static void fill_from_record(struct l4_loop *loop, uint32_t flow, const struct l
     *f = (struct l4_flow){
         .local = key->local,
         .scope = record->flow.scope,
-        .lane = key->lane,
+        .subflow = key->subflow,
         .port = record->flow.port,
         .flags = record->flow.flags & L4_FLOW_FLAGS,
         .datagrams = {record->flow.datagrams[0], record->flow.datagrams[1]},
@@ -274,7 +274,7 @@ bool l4_udp_take(struct l4_loop *loop, const struct l4_record *record, const int
     const struct l4_flow_key key = {.client = record->client,
                                     .local = record->flow.local,
                                     .listener = listener,
-                                    .lane = record->flow.bound ? backend + 1 : 0};
+                                    .subflow = record->flow.bound ? backend + 1 : 0};
     if (!has_place(loop, &key, record->flow.flags))
         return false;
     const uint32_t flow = l4_flows_add(&loop->udp->flows, &key);

@@ -15,8 +15,8 @@
 /* Takes over the sessions that a dead process left in this worker's rows. */
 void l4_udp_adopt(struct l4_loop *loop);
 
-/* May the session be given to the worker that will have `place` among `places` (core/steer.h)?
- * places 0: to any worker. */
+/* May the session be given to the worker that will have `place` among `places`
+ * (core/udp_steering.h)? places 0: to any worker. */
 bool l4_udp_may_go(const struct l4_loop *loop, uint32_t flow, uint32_t places, uint32_t place);
 
 /* Describes a session in a record. fds gets its socket, which the session still owns. Returns

@@ -5,22 +5,22 @@
 #include <sys/uio.h>
 
 #include "base/assert.h"
-#include "core/ppv.h"
+#include "core/proxy_protocol.h"
 #include "run/udp_session.h"
-#include "shm/edge_rows.h"
+#include "shm/policy_rows.h"
 
 static size_t header_of(const struct l4_loop *loop, uint32_t flow, uint8_t *to)
 {
     const struct l4_session *s = l4_udp_session(loop, flow);
     const struct l4_pool *pool = l4_table_pool(loop->table, s->pool);
-    const struct l4_ppv_write say = {
+    const struct l4_proxy_write say = {
         .version = 2,
         .datagram = true,
         .crc32c = L4_GET(pool->proxy_tlvs) & L4_TLV_CRC32C,
         .from = s->client,
         .to = l4_udp_flow(loop, flow)->local,
     };
-    return l4_ppv_write(&say, to);
+    return l4_proxy_write(&say, to);
 }
 
 int l4_udp_proxy_out(struct l4_loop *loop, uint32_t flow, const struct l4_dgram *d, uint32_t *at,
@@ -29,7 +29,7 @@ int l4_udp_proxy_out(struct l4_loop *loop, uint32_t flow, const struct l4_dgram 
     const struct l4_session *s = l4_udp_session(loop, flow);
     struct l4_flow *f = l4_udp_flow(loop, flow);
     const bool each = L4_GET(l4_table_pool(loop->table, s->pool)->udp.greets) == L4_UDP_GREETS_EACH;
-    uint8_t header[L4_PPV_BYTES_MAX];
+    uint8_t header[L4_PROXY_BYTES_MAX];
     const size_t bytes = header_of(loop, flow, header);
     L4_ASSERT(bytes <= sizeof header && *at <= d->bytes && s->half[L4_BACKEND].fd >= 0);
     struct l4_dgram piece;

@@ -5,7 +5,7 @@
 #include "base/assert.h"
 #include "base/random.h"
 #include "core/access.h"
-#include "core/key.h"
+#include "core/hash_key.h"
 #include "core/pick.h"
 #include "core/quic.h"
 #include "core/route.h"
@@ -24,7 +24,7 @@ static bool has_good_port(const struct l4_listener *listener, const struct l4_dg
 /* Do the listener's access list and the blocked sources let a new client in? */
 static bool is_let_in(struct l4_loop *loop, uint32_t row, const struct l4_addr *client)
 {
-    const struct l4_edge *edge = &l4_table_listener(loop->table, row)->edge;
+    const struct l4_policy *edge = &l4_table_listener(loop->table, row)->edge;
     struct l4_tally *tally = l4_table_tally(loop->table, loop->setup.index, row);
     const uint32_t needs = L4_GET(edge->needs);
     if (needs & L4_NEEDS_BLOCKS) {
@@ -55,10 +55,11 @@ static uint32_t pool_for(struct l4_loop *loop, uint32_t row, const struct l4_add
     return pool == L4_NONE ? listener->pool : pool;
 }
 
-/* ---- lanes ----------------------------------------------------------------------------------- */
+/* ---- subflows -----------------------------------------------------------------------------------
+ */
 
-/* Returns the lane of the next backend in turn, for this datagram alone; 0: there is none. */
-static uint32_t lane_in_turn(struct l4_loop *loop, uint32_t pool, const struct l4_addr *client)
+/* Returns the subflow of the next backend in turn, for this datagram alone; 0: there is none. */
+static uint32_t subflow_in_turn(struct l4_loop *loop, uint32_t pool, const struct l4_addr *client)
 {
     const struct l4_key_rule *rule = &l4_table_pool(loop->table, pool)->hash_rule;
     const struct l4_pick_request request = {
@@ -77,10 +78,10 @@ static uint32_t lane_in_turn(struct l4_loop *loop, uint32_t pool, const struct l
     return backend + 1;
 }
 
-/* Returns the lane of this pool's backend with that server id; 0 if there is none, or it may not
+/* Returns the subflow of this pool's backend with that server id; 0 if there is none, or it may not
  * serve. */
-static uint32_t lane_of_server(struct l4_loop *loop, uint32_t pool, const uint8_t *id,
-                               uint32_t bytes)
+static uint32_t subflow_of_server(struct l4_loop *loop, uint32_t pool, const uint8_t *id,
+                                  uint32_t bytes)
 {
     const uint32_t high = L4_GET(loop->table->header->backends_high);
     for (uint32_t i = 0; i < high; i++) {
@@ -94,11 +95,11 @@ static uint32_t lane_of_server(struct l4_loop *loop, uint32_t pool, const uint8_
     return 0;
 }
 
-static const uint8_t *server_id(const struct l4_udp_manners *manners, const struct l4_dgram *d)
+static const uint8_t *server_id(const struct l4_udp_settings *settings, const struct l4_dgram *d)
 {
-    const uint32_t bytes = L4_GET(manners->quic_bytes);
+    const uint32_t bytes = L4_GET(settings->quic_bytes);
     return bytes <= L4_SERVER_ID_MAX
-               ? l4_quic_server_id(d->data, d->bytes, L4_GET(manners->quic_config), bytes)
+               ? l4_quic_server_id(d->data, d->bytes, L4_GET(settings->quic_config), bytes)
                : NULL;
 }
 
@@ -107,15 +108,15 @@ static const uint8_t *server_id(const struct l4_udp_manners *manners, const stru
 static uint32_t find_quic(struct l4_loop *loop, uint32_t pool, struct l4_flow_key *key,
                           const struct l4_dgram *d)
 {
-    const struct l4_udp_manners *manners = &l4_table_pool(loop->table, pool)->udp;
-    const uint8_t *id = server_id(manners, d);
+    const struct l4_udp_settings *settings = &l4_table_pool(loop->table, pool)->udp;
+    const uint8_t *id = server_id(settings, d);
     const uint32_t first = l4_flows_find(&loop->udp->flows, key);
     if (!id)
         return first;
-    const uint32_t lane = lane_of_server(loop, pool, id, L4_GET(manners->quic_bytes));
-    if (!lane || (first != L4_NONE && l4_udp_session(loop, first)->backend == lane - 1))
+    const uint32_t subflow = subflow_of_server(loop, pool, id, L4_GET(settings->quic_bytes));
+    if (!subflow || (first != L4_NONE && l4_udp_session(loop, first)->backend == subflow - 1))
         return first;
-    key->lane = lane;
+    key->subflow = subflow;
     return l4_flows_find(&loop->udp->flows, key);
 }
 
@@ -128,15 +129,15 @@ bool l4_udp_goes_together(const struct l4_loop *loop, uint32_t bound, const stru
         return true;
     if (ways & (L4_UDP_COUNTS | L4_UDP_ROUTES))
         return false;
-    const struct l4_udp_manners *manners = &l4_table_pool(loop->table, listener->pool)->udp;
+    const struct l4_udp_settings *settings = &l4_table_pool(loop->table, listener->pool)->udp;
     struct l4_dgram piece;
     uint32_t at = 0;
     const uint8_t *first = NULL;
     for (bool any = false; l4_dgram_piece(run, &at, &piece); any = true) {
-        const uint8_t *id = server_id(manners, &piece);
+        const uint8_t *id = server_id(settings, &piece);
         if (!any)
             first = id;
-        else if (!id != !first || (id && memcmp(id, first, L4_GET(manners->quic_bytes)) != 0))
+        else if (!id != !first || (id && memcmp(id, first, L4_GET(settings->quic_bytes)) != 0))
             return false;
     }
     return true;
@@ -162,7 +163,7 @@ uint32_t l4_udp_route(struct l4_loop *loop, uint32_t bound, const struct l4_dgra
     if (good && ways & (L4_UDP_IN_TURN | L4_UDP_QUIC))
         pool = pool_for(loop, row, &d->peer);
     if (pool != L4_NONE && L4_GET(l4_table_pool(loop->table, pool)->udp.per_datagram)) {
-        key.lane = lane_in_turn(loop, pool, &d->peer);
+        key.subflow = subflow_in_turn(loop, pool, &d->peer);
         flow = l4_flows_find(&loop->udp->flows, &key);
     } else if (pool != L4_NONE && L4_GET(l4_table_pool(loop->table, pool)->udp.quic_id)) {
         flow = find_quic(loop, pool, &key, d);

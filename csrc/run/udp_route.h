@@ -2,7 +2,7 @@
  *
  * Usually the client's and the listener's address decide. In a pool that balances each datagram
  * separately, or whose backends are named in QUIC connection ids, a client may have a session at
- * each backend: the lane of the flow's key (core/flow.h) is then the backend's row plus one.
+ * each backend: the subflow of the flow's key (core/flow.h) is then the backend's row plus one.
  */
 #ifndef L4_RUN_UDP_ROUTE_H
 #define L4_RUN_UDP_ROUTE_H

@@ -8,10 +8,10 @@
 
 #include "base/assert.h"
 #include "base/random.h"
-#include "core/key.h"
+#include "core/hash_key.h"
 #include "core/passive.h"
 #include "core/pick.h"
-#include "core/stick.h"
+#include "core/sticky.h"
 #include "io/dgram_sock.h"
 #include "run/account.h"
 #include "run/lines.h"
@@ -90,20 +90,20 @@ static bool pick_for_flow(struct l4_loop *loop, uint32_t flow)
     f->flags &= (uint16_t) ~(L4_FLOW_LAST_HOPE | L4_FLOW_GREETED);
     struct l4_pick_answer answer = {.backend = L4_NONE};
     bool sticky = false;
-    if (f->lane) {
-        if (l4_pick_this(loop->table, &request, f->lane - 1, true))
-            answer.backend = f->lane - 1;
+    if (f->subflow) {
+        if (l4_pick_this(loop->table, &request, f->subflow - 1, true))
+            answer.backend = f->subflow - 1;
     } else {
-        const struct l4_stick_client client = {.addr = &s->client};
-        answer = l4_stick_pick(loop->table, &request, &client, &sticky);
+        const struct l4_sticky_client client = {.addr = &s->client};
+        answer = l4_sticky_pick(loop->table, &request, &client, &sticky);
         if (answer.tier == L4_ANY)
             f->flags |= L4_FLOW_LAST_HOPE;
     }
     s->backend = answer.backend;
     l4_pick_trace(loop, s, &request, &answer,
-                  f->lane  ? L4_PICK_NAMED
-                  : sticky ? L4_PICK_STICKY
-                           : L4_PICK_BALANCED);
+                  f->subflow ? L4_PICK_NAMED
+                  : sticky   ? L4_PICK_STICKY
+                             : L4_PICK_BALANCED);
     if (s->backend == L4_NONE)
         return false;
     f->backend_use = L4_GET(l4_table_backend(loop->table, s->backend)->used);
@@ -268,7 +268,7 @@ static void fill_new(struct l4_loop *loop, uint32_t flow, uint32_t bound, uint32
     struct l4_session *s = l4_udp_session(loop, flow);
     struct l4_flow *f = l4_udp_flow(loop, flow);
     l4_row_reset(loop, s, key->listener, pool, &key->client);
-    *f = (struct l4_flow){.local = key->local, .scope = scope, .lane = key->lane};
+    *f = (struct l4_flow){.local = key->local, .scope = scope, .subflow = key->subflow};
     /* why some fields stay: an ended session's row may still be in the list of sessions with
      * answers left over. */
     struct l4_udp_peer *peer = &loop->udp->peers[flow];
@@ -367,9 +367,9 @@ void l4_udp_end(struct l4_loop *loop, uint32_t flow, enum l4_reason reason)
     l4_wheel_stop(&loop->udp->wheel, flow);
     L4_ASSERT(L4_GET(l4_row_tally(loop, s)->active) > 0);
     L4_OWN_ADD(l4_row_tally(loop, s)->active, -1u);
-    if (l4_stick_is_on(loop->table, s->pool) && s->backend != L4_NONE) {
-        const struct l4_stick_client client = {.addr = &s->client};
-        l4_stick_touch(loop->table, s->pool, &client, s->backend, loop->now_ms);
+    if (l4_sticky_is_on(loop->table, s->pool) && s->backend != L4_NONE) {
+        const struct l4_sticky_client client = {.addr = &s->client};
+        l4_sticky_client_touch(loop->table, s->pool, &client, s->backend, loop->now_ms);
     }
     l4_udp_leave(loop, s);
     l4_count_drop_flow(loop->table, loop->setup.index);

@@ -1,11 +1,11 @@
 #include "shm/count.h"
 #include "base/assert.h"
-#include "shm/edge_rows.h"
+#include "shm/policy_rows.h"
 
 #include <errno.h>
 
-#include "shm/change.h"
-#include "shm/shakes.h"
+#include "shm/row_reuse.h"
+#include "shm/tls_counters.h"
 
 enum { RECOVER_TRIES = 20000 };
 
@@ -171,13 +171,13 @@ bool l4_count_take_shake(const struct l4_table *table, uint32_t worker, uint32_t
                          uint32_t limit)
 {
     return take_part(table, worker, &l4_table_listener(table, listener)->secure.shaking,
-                     &l4_table_shakes(table, worker, listener)->now, limit);
+                     &l4_table_tls_counters(table, worker, listener)->now, limit);
 }
 
 void l4_count_drop_shake(const struct l4_table *table, uint32_t worker, uint32_t listener)
 {
     drop_part(table, worker, &l4_table_listener(table, listener)->secure.shaking,
-              &l4_table_shakes(table, worker, listener)->now);
+              &l4_table_tls_counters(table, worker, listener)->now);
 }
 
 bool l4_count_take_flow(const struct l4_table *table, uint32_t worker, uint32_t limit)
@@ -237,7 +237,7 @@ static uint32_t listener_part(const struct l4_table *table, uint32_t worker, uin
 
 static uint32_t shake_part(const struct l4_table *table, uint32_t worker, uint32_t listener)
 {
-    return L4_GET(l4_table_shakes(table, worker, listener)->now);
+    return L4_GET(l4_table_tls_counters(table, worker, listener)->now);
 }
 
 static uint32_t source_part(const struct l4_table *table, uint32_t worker, uint32_t source)
@@ -335,7 +335,7 @@ void l4_count_clear(const struct l4_table *table, uint32_t worker)
     }
     for (uint32_t l = 0; l < table->plan.caps.listeners; l++) {
         L4_SET(l4_table_tally(table, worker, l)->active, 0);
-        L4_SET(l4_table_shakes(table, worker, l)->now, 0);
+        L4_SET(l4_table_tls_counters(table, worker, l)->now, 0);
         L4_SET(l4_table_tally(table, worker, l)->counted, 0);
     }
     /* why: parts of sources without sessions are zero, and reading them would allocate their

@@ -14,11 +14,12 @@
  *
  *   header | listeners | pools | views (members + schedule) | backends
  *          | workers | columns (worker x backend) | tallies (worker x listener) | sessions
- *          | seen, ledgers, logs (shm/seen.h) | traces (shm/trace.h)
+ *          | seen, ledgers, logs (shm/session_stats.h) | traces (shm/trace.h)
  *          | sources | source parts (worker x source) | talkers (one a worker) | blocks
  *          | facts (one a session) | routes, sets of networks (two halves each)
  *          | waits (worker x pool, shm/queue.h) | flows and UDP tallies (shm/udp.h)
- *          | shakes (shm/shakes.h; worker x (listeners + pools)) | sticky entries (shm/sticky.h)
+ *          | handshakes (shm/tls_counters.h; worker x (listeners + pools)) | sticky entries
+ * (shm/sticky.h)
  *
  * The last worker row, l4_table_book, has no process. The supervisor keeps in it the counts of the
  * program that this program replaced.
@@ -35,9 +36,9 @@
 #include "base/half.h"
 #include "base/hash.h"
 #include "base/reason.h"
-#include "shm/edge.h"
 #include "shm/egress.h"
 #include "shm/health.h"
+#include "shm/listener_policy.h"
 #include "shm/queue.h"
 #include "shm/secure.h"
 #include "shm/settings.h"
@@ -65,12 +66,12 @@ struct l4_plan {
     uint64_t bytes; /* of the whole table */
     uint64_t listeners_at, pools_at, views_at, backends_at, workers_at, columns_at, tallies_at,
         sessions_at; /* offsets from the header */
-    uint64_t seen_at, ledgers_at, logs_at, traces_at;
-    uint64_t facts_at, routes_at, sets_at;                       /* shm/edge.h */
-    uint64_t sources_at, source_parts_at, talkers_at, blocks_at; /* shm/edge.h */
+    uint64_t stats_at, ledgers_at, logs_at, traces_at;
+    uint64_t facts_at, routes_at, sets_at;                       /* shm/listener_policy.h */
+    uint64_t sources_at, source_parts_at, talkers_at, blocks_at; /* shm/listener_policy.h */
     uint64_t waits_at;                                           /* shm/queue.h */
     uint64_t flows_at, udp_tallies_at;                           /* shm/udp.h */
-    uint64_t shakes_at;                                          /* shm/shakes.h */
+    uint64_t tls_counters_at;                                    /* shm/tls_counters.h */
     uint64_t sticky_at;                                          /* shm/sticky.h */
     uint64_t view_bytes; /* of one view, its arrays included */
 };
@@ -94,7 +95,7 @@ struct l4_header {
     _Atomic uint32_t routes_generation; /* supervisor: its low bit is the half of routes in force */
     struct l4_hash_key hash_key; /* supervisor, before the fork: key of all hashes of clients */
 
-    _Atomic uint32_t udp_seed;  /* supervisor, before the fork: key of core/steer.h */
+    _Atomic uint32_t udp_seed;  /* supervisor, before the fork: key of core/udp_steering.h */
     L4_TABLE_SETTINGS(L4_FIELD) /* supervisor */
 
     alignas(64) _Atomic uint32_t connections; /* all: clients admitted and not ended */
@@ -111,8 +112,8 @@ struct l4_listener {
     char name[L4_NAME_MAX + 1];
     char bind[L4_PATH_MAX + 8]; /* the address as in the file, one port of a range */
     L4_LISTENER_SETTINGS(L4_FIELD)
-    struct l4_edge edge;
-    struct l4_udp_door udp;
+    struct l4_policy edge;
+    struct l4_udp_listener udp;
     struct l4_secure_rule secure;
 };
 
@@ -160,7 +161,7 @@ struct l4_pool {
      * that finds the generation changed after it has read a view reads again. */
     _Atomic uint32_t view_generation;
 
-    struct l4_udp_manners udp;
+    struct l4_udp_settings udp;
 
     alignas(64) _Atomic uint64_t ticket; /* all: tickets of round robin taken so far */
     _Atomic uint32_t inflight;           /* all, through shm/count.h: sessions with its backends */

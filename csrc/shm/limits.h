@@ -3,9 +3,9 @@
  * A source is identified by its network and its listener. It has an entry in a fixed table with
  * groups of eight entries, which is found by a keyed hash. One word of the entry holds the rest of
  * the hash and the number of sessions, so that both are compared and changed in one step. Beside
- * this word are the source's two token buckets (core/rate.h). An entry without sessions whose
- * buckets are full can be given to another source. Each worker has its own part of every count
- * (shm/count.h).
+ * this word are the source's two token buckets (core/token_bucket.h). An entry without sessions
+ * whose buckets are full can be given to another source. Each worker has its own part of every
+ * count (shm/count.h).
  */
 #ifndef L4_SHM_LIMITS_H
 #define L4_SHM_LIMITS_H

@@ -13,7 +13,7 @@ static uint32_t needs_of_limits(const struct l4_limits *limits)
     return needs;
 }
 
-uint32_t l4_needs_of(const struct l4_header *header, const struct l4_edge *edge)
+uint32_t l4_needs_of(const struct l4_header *header, const struct l4_policy *edge)
 {
     uint32_t needs = L4_GET(edge->asked) | needs_of_limits(&edge->limits);
     if (L4_GET(edge->routes_count[L4_GET(header->routes_generation) & 1]))
@@ -27,7 +27,7 @@ uint32_t l4_needs_of(const struct l4_header *header, const struct l4_edge *edge)
 
 void l4_needs_settle(const struct l4_table *table, uint32_t listener)
 {
-    struct l4_edge *edge = &l4_table_listener(table, listener)->edge;
+    struct l4_policy *edge = &l4_table_listener(table, listener)->edge;
     atomic_store(&edge->needs, l4_needs_of(table->header, edge));
 }
 

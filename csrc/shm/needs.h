@@ -9,8 +9,8 @@
 
 #include "shm/table.h"
 
-/* enum l4_edge_needs, from what stands in the table now. */
-uint32_t l4_needs_of(const struct l4_header *header, const struct l4_edge *edge);
+/* enum l4_policy_needs, from what stands in the table now. */
+uint32_t l4_needs_of(const struct l4_header *header, const struct l4_policy *edge);
 
 /* Puts them into force: of one listener, and of all that are in use. */
 void l4_needs_settle(const struct l4_table *table, uint32_t listener);

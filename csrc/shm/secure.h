@@ -1,4 +1,4 @@
-/* TLS in the shared table: the settings of a listener. shm/shakes.h counts handshakes.
+/* TLS in the shared table: the settings of a listener. shm/tls_counters.h counts handshakes.
  *
  * Certificates and keys are not in the shared table, where every process could read them. They are
  * in the vault, a memory file that only the supervisor and the workers have a descriptor of

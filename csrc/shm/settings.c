@@ -39,7 +39,7 @@ static const struct l4_setting of_listener[] = {
     L4_TLS_SETTINGS(X)
 #undef X
 #define X(type, field, path) IN_LISTENER(edge, type, field, path)
-    L4_EDGE_SETTINGS(X)
+    L4_POLICY_SETTINGS(X)
 #undef X
 };
 

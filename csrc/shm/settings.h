@@ -46,9 +46,9 @@
     /* The row of the pool that its clients go to. */                                              \
     X(uint32_t, pool, pool)
 
-/* struct l4_edge */
-#define L4_EDGE_SETTINGS(X)                                                                        \
-    /* enum l4_edge_needs: the part that the rest of the row does not tell (shm/needs.h). */       \
+/* struct l4_policy */
+#define L4_POLICY_SETTINGS(X)                                                                      \
+    /* enum l4_policy_needs: the part that the rest of the row does not tell (shm/needs.h). */     \
     X(uint32_t, asked, asked)                                                                      \
     /* For everything that is read before the pick. */                                             \
     X(uint32_t, handshake_timeout_ms, handshake_timeout_ms)                                        \
@@ -99,7 +99,7 @@
 /* struct l4_secure_rule */
 #define L4_TLS_SETTINGS(X)                                                                         \
     /* Handshakes at one time, over all workers; 0: no limit. */                                   \
-    X(uint32_t, most, tls.max_handshakes)                                                          \
+    X(uint32_t, max, tls.max_handshakes)                                                           \
     /* The mean time between handshakes, and how much earlier one may come; 0: no limit. */        \
     X(uint32_t, interval_us, tls_interval_us)                                                      \
     X(uint32_t, burst_us, tls_burst_us)                                                            \

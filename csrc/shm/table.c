@@ -8,9 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "shm/seen.h"
-#include "shm/shakes.h"
+#include "shm/session_stats.h"
 #include "shm/sticky.h"
+#include "shm/tls_counters.h"
 #include "shm/trace.h"
 
 static uint64_t whole_lines(uint64_t bytes)
@@ -49,11 +49,11 @@ static struct l4_plan plan_for(const struct l4_caps *caps)
         {&h.tallies_at, workers * caps->listeners * sizeof(struct l4_tally)},
         {&h.sessions_at,
          workers * ((uint64_t)caps->sessions + caps->flows) * sizeof(struct l4_session)},
-        {&h.seen_at, sizeof(struct l4_seen)},
+        {&h.stats_at, sizeof(struct l4_stats)},
         {&h.ledgers_at, workers * caps->pools * sizeof(struct l4_ledger)},
         {&h.logs_at, workers * sizeof(struct l4_log)},
-        {&h.shakes_at,
-         workers * ((uint64_t)caps->listeners + caps->pools) * sizeof(struct l4_shakes)},
+        {&h.tls_counters_at,
+         workers * ((uint64_t)caps->listeners + caps->pools) * sizeof(struct l4_tls_counters)},
         {&h.traces_at, workers * sizeof(struct l4_traces)},
         {&h.facts_at, workers * caps->sessions * sizeof(struct l4_facts)},
         {&h.sources_at, L4_SOURCE_GROUPS * sizeof(struct l4_source_group)},

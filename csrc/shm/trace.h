@@ -32,7 +32,7 @@ struct l4_trace {
     uint8_t attempts;        /* backends that the client had failed to reach before */
     uint8_t candidate_count; /* number of candidates: the first members of the pool, and always the
                                 chosen one */
-    uint8_t stuck;           /* a sticky entry gave the backend */
+    uint8_t sticky;          /* a sticky entry gave the backend */
     uint8_t by_name;         /* a QUIC connection id gave the backend */
     uint8_t unused;
     struct l4_candidate candidates[L4_CANDIDATES];

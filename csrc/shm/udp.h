@@ -17,7 +17,7 @@
 #include "shm/settings.h"
 
 /* The settings of a pool's UDP sessions. The supervisor writes them. */
-struct l4_udp_manners {
+struct l4_udp_settings {
     L4_UDP_POOL_SETTINGS(L4_FIELD)
 };
 
@@ -30,7 +30,7 @@ enum l4_udp_ways {
 };
 
 /* The settings of a UDP listener. The supervisor writes them. */
-struct l4_udp_door {
+struct l4_udp_listener {
     L4_UDP_DOOR_SETTINGS(L4_FIELD)
 };
 
@@ -52,7 +52,7 @@ enum l4_flow_flags {
 struct l4_flow {
     struct l4_addr local;          /* the address and port that the client sends to */
     uint32_t scope;                /* interface of a link-local client, else 0 */
-    uint32_t lane;                 /* the backend it is bound to, plus 1; 0: none (core/flow.h) */
+    uint32_t subflow;              /* the backend it is bound to, plus 1; 0: none (core/flow.h) */
     uint16_t port;                 /* local port towards the backend */
     _Atomic uint16_t flags;        /* enum l4_flow_flags */
     _Atomic uint64_t datagrams[2]; /* from the client, from the backend */

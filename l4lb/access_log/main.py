@@ -27,7 +27,7 @@ from l4lb.access_log.ready import readable
 from l4lb.access_log.settings import Settings
 from l4lb.access_log.sinks import Sink, sink_for
 from l4lb.frames import Inbox
-from l4lb.native import seen
+from l4lb.native import session_stats
 from l4lb.native.table import Table
 
 LINES_A_TURN = 4_096
@@ -54,7 +54,7 @@ class Writer:
 
     def __init__(
         self,
-        reader: seen.LogReader,
+        reader: session_stats.LogReader,
         sink: Sink,
         settings: Settings,
         clock: Callable[[], float] = time.monotonic,
@@ -148,7 +148,7 @@ def run(setup: LoggerSetup) -> int:
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     gc.freeze()
     settings = setup.settings
-    reader = seen.LogReader(setup.table, style=settings.style)
+    reader = session_stats.LogReader(setup.table, style=settings.style)
     writer = Writer(reader, sink_for(settings), settings)
     inbox = Inbox(setup.channel)
     while not inbox.ended:

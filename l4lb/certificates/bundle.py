@@ -86,8 +86,8 @@ def gather(config: Config, files: Files, profiles: Profiles) -> tuple[Bundle, li
             bundle.certificates += client.loaded
     bundle.data = b"".join(parts)
     if not found and len(bundle.data) > tls.BUNDLE_BYTES_MAX:
-        most = tls.BUNDLE_BYTES_MAX >> 20
-        found.append(Finding(("listeners",), f"certificates of more than {most} MiB"))
+        maximum = tls.BUNDLE_BYTES_MAX >> 20
+        found.append(Finding(("listeners",), f"certificates of more than {maximum} MiB"))
     return bundle, found
 
 

@@ -45,7 +45,7 @@ class Said:
 def parse(line: str) -> Said:
     """Parses one line of an agent. Unknown words are ignored, as HAProxy does."""
     words, _, why = line.partition("#")
-    percent = most = None
+    percent = maximum = None
     health = state = None
     for word in WORDS.split(words.strip().lower()):
         number = word.removesuffix("%").removeprefix("maxconn:")
@@ -53,14 +53,14 @@ def parse(line: str) -> Said:
         if word.endswith("%") and digits:
             percent = min(int(number), PERCENT_MAX)
         elif word.startswith("maxconn:") and digits:
-            most = int(number)
+            maximum = int(number)
         elif word == "up":
             health = "up"
         elif word in DOWN:
             health = "down"
         elif word in STATES:
             state = word
-    return Said(percent, most, health, state, plain(why.strip()))
+    return Said(percent, maximum, health, state, plain(why.strip()))
 
 
 async def _line(wire: Plain) -> str:

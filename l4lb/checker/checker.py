@@ -283,10 +283,10 @@ class Checker:
             self._tell(
                 {"ask": "agent_state", "backend": name, "state": said.state, "why": said.why}
             )
-        most = said.max_connections
-        if most is not None and most != member.agent_most:
-            member.agent_most = most
-            self._tell({"ask": "agent_max_connections", "backend": name, "max_connections": most})
+        limit = said.max_connections
+        if limit is not None and limit != member.agent_max:
+            member.agent_max = limit
+            self._tell({"ask": "agent_max_connections", "backend": name, "max_connections": limit})
         self._apply(member)
 
     # ---- what follows ----------------------------------------------------------------------------

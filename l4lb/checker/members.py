@@ -27,7 +27,7 @@ class Member:
     agent: str = ""
     said: Said = field(default_factory=Said)
     agent_state: str = "ready"
-    agent_most: int | None = None
+    agent_max: int | None = None
     agent_percent: int = 100
     slow_percent: int = 100
 

@@ -169,9 +169,9 @@ class Plain:
 
     async def _ends(self, until_s: float) -> bool:
         """Reads on. Returns True if the peer's end comes before until_s. Raises OSError."""
-        most = self.taken + FINISH_BYTES_MAX
+        maximum = self.taken + FINISH_BYTES_MAX
         try:
-            while self.taken < most:
+            while self.taken < maximum:
                 if not await self._read(until_s):
                     return True
         except TimeoutError:

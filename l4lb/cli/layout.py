@@ -158,10 +158,10 @@ def _shown(
     left = sorted(
         there, key=lambda at: (columns[at].kind != "sentence", columns[at].rank, at)
     )  # sentences need no room
-    for name_least, rank_kept in ((NAME_READABLE, 2), (NAME_LEAST, 0)):
+    for name_min, rank_kept in ((NAME_READABLE, 2), (NAME_LEAST, 0)):
         while True:
             kept = {at: natural[at] for at in there if at in left}
-            sizes = _sizes(columns, kept, name_least, room)
+            sizes = _sizes(columns, kept, name_min, room)
             if sizes is not None or columns[left[-1]].rank <= rank_kept:
                 break
             left.pop()
@@ -171,13 +171,13 @@ def _shown(
 
 
 def _sizes(
-    columns: Sequence[Column], natural: Mapping[int, int], name_least: int, room: int
+    columns: Sequence[Column], natural: Mapping[int, int], name_min: int, room: int
 ) -> dict[int, int] | None:
     """Returns the width of each column, 0 for sentences below their rows; None: no room."""
     sizes = dict(natural)
     for at in natural:
         if columns[at].kind == "name":
-            sizes[at] = min(natural[at], max(name_least, wide(_heading(columns[at]))))
+            sizes[at] = min(natural[at], max(name_min, wide(_heading(columns[at]))))
         elif columns[at].kind == "sentence":
             sizes[at] = min(natural[at], SENTENCE_LEAST)
     if _width(sizes) > room:

@@ -48,10 +48,10 @@ def row_name(kind: str, row: Mapping[str, Any]) -> str:
 def bars(values: Sequence[float], width: int) -> str:
     """Draws the last values as a line of bars; the greatest is a full bar."""
     shown = list(values)[-width:]
-    most = max(shown, default=0)
-    if most <= 0:
+    maximum = max(shown, default=0)
+    if maximum <= 0:
         return BARS[0] * len(shown)
-    return "".join(BARS[min(7, int(value / most * 7.999))] for value in shown)
+    return "".join(BARS[min(7, int(value / maximum * 7.999))] for value in shown)
 
 
 def amount(value: float) -> str:

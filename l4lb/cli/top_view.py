@@ -205,9 +205,9 @@ class TopView(App[None]):
         elif self._sort >= 0:
             text.append(f"backends by {BACKENDS[self._sort][0]}", style="dim")
         text.append("\n")
-        for measure, (median, most) in self._rates.latency_ms.items():
-            if median is not None and most is not None:
-                text.append(f"{measure.replace('_', ' ')} {median:g} ms (99 % {most:g})  ")
+        for measure, (median, maximum) in self._rates.latency_ms.items():
+            if median is not None and maximum is not None:
+                text.append(f"{measure.replace('_', ' ')} {median:g} ms (99 % {maximum:g})  ")
         return text
 
     def _cell(self, heading: str, value: Any) -> Text:

@@ -20,8 +20,8 @@ def duration(ms: float) -> str:
     """Formats a time with two or three digits."""
     if ms < 0:
         return f"-{duration(-ms)}"
-    for least, unit, word in TIMES:
-        if ms >= least or (ms >= unit and not ms % unit and word != "days"):
+    for minimum, unit, word in TIMES:
+        if ms >= minimum or (ms >= unit and not ms % unit and word != "days"):
             return f"{ms // unit:.0f} {word}"
     if ms >= 9_950:
         return f"{ms / 1000:.0f} s"

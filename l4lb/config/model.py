@@ -38,8 +38,8 @@ __all__ = [
 def _few_routes(listeners: Mapping[str, Listener]) -> Mapping[str, Listener]:
     rows = sum(rows_of_routes(listener.routes) for listener in listeners.values())
     if rows > bounds.ROUTES_MAX:
-        most = f"more than {bounds.ROUTES_MAX}"
-        raise wrong(f"have {rows} routes, {most}, each name and network counted")
+        maximum = f"more than {bounds.ROUTES_MAX}"
+        raise wrong(f"have {rows} routes, {maximum}, each name and network counted")
     return listeners
 
 

@@ -148,5 +148,5 @@ def _type(node: JsonSchema) -> str:
 
 
 def _bounds(node: JsonSchema) -> str:
-    least, most = node.get("x-l4lb-bounds", (node.get("minimum"), node.get("maximum")))
-    return "" if least is None else f"{least} to {most}"
+    minimum, maximum = node.get("x-l4lb-bounds", (node.get("minimum"), node.get("maximum")))
+    return "" if minimum is None else f"{minimum} to {maximum}"

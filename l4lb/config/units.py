@@ -113,20 +113,20 @@ PERCENT = Unit("percentage", "50%", {"%": 1})
 
 def check_bounds(value: int, bounds: tuple[int, int], unit: Unit | None = None) -> int:
     """Returns value if it is within bounds. Raises ValueError that names them."""
-    least, most = bounds
-    if least <= value <= most:
+    minimum, maximum = bounds
+    if minimum <= value <= maximum:
         return value
-    limit, word = (least, "least") if value < least else (most, "most")
+    limit, word = (minimum, "least") if value < minimum else (maximum, "most")
     shape = unit.format if unit is not None else shown
     raise wrong(f"must be at {word} {shape(limit)}, not {shape(value)}")
 
 
 def whole(bounds: tuple[int, int]) -> tuple[Any, ...]:
     """Makes an `int` field a whole number within bounds: Annotated[int, *whole(...)]."""
-    least, most = bounds
+    minimum, maximum = bounds
     return (
         AfterValidator(lambda value: check_bounds(value, bounds)),
-        Field(json_schema_extra={"minimum": least, "maximum": most}),
+        Field(json_schema_extra={"minimum": minimum, "maximum": maximum}),
     )
 
 

@@ -56,8 +56,8 @@ class Arg:
     option: bool = False
     default: Any = None
     required: bool = True
-    least: int = 0
-    most: int = 1 << 31
+    minimum: int = 0
+    maximum: int = 1 << 31
     longest: int = TEXT_MAX
     path: bool = False  # a file's path; a relative one starts at the asker's working folder
     of: str = ""
@@ -70,11 +70,11 @@ class Arg:
         if type(value) is not self.type:
             raise AdminError("bad_argument", f"{self.name} must be {KINDS[self.type]}")
         if isinstance(value, str) and len(value) > self.longest:
-            most = f"longer than {self.longest} characters"
-            raise AdminError("bad_argument", f"{self.name} is {most}")
-        if type(value) is int and not self.least <= value <= self.most:
+            maximum = f"longer than {self.longest} characters"
+            raise AdminError("bad_argument", f"{self.name} is {maximum}")
+        if type(value) is int and not self.minimum <= value <= self.maximum:
             raise AdminError(
-                "bad_argument", f"{self.name} must be between {self.least} and {self.most}"
+                "bad_argument", f"{self.name} must be between {self.minimum} and {self.maximum}"
             )
         return value
 

@@ -39,22 +39,22 @@ CONFIRM_MAX_MS = 24 * 3_600_000
 BLOCK_MAX_MS = 365 * 24 * 3_600_000
 
 
-def _limit(rows: str, default: int, most: int) -> Arg:
+def _limit(rows: str, default: int, maximum: int) -> Arg:
     """Returns the option that bounds the number of rows in an answer."""
     help_text = f"maximum number of {rows} (default {default})"
-    return Arg("limit", help_text, int, option=True, default=default, required=False, least=1,
-               most=most)  # fmt: skip
+    return Arg("limit", help_text, int, option=True, default=default, required=False, minimum=1,
+               maximum=maximum)  # fmt: skip
 
 
 SOURCE = Arg("source", "the blocked address or network, as `blocks` shows it")
 LISTENER = Arg("listener", "the listener's name", of="listener")
 NETWORK = Arg("network", "an address, or a network such as 10.0.0.0/8")
 FOR = Arg("for_ms", "time until the rule ends (default: no end)", int, option=True, required=False,
-          least=1, most=BLOCK_MAX_MS)  # fmt: skip
+          minimum=1, maximum=BLOCK_MAX_MS)  # fmt: skip
 BACKEND = Arg("backend", "POOL/NAME, as `backends` shows it", of="backend")
 POOL = Arg("pool", "the pool's name", of="pool")
 NEW_WEIGHT = Arg("weight", f"0 to {WEIGHT[1]} (default 1)", int, option=True, required=False,
-                 most=WEIGHT[1])  # fmt: skip
+                 maximum=WEIGHT[1])  # fmt: skip
 LIMIT_PICKS = _limit("choices", PICKS_LIMIT, PICKS_MAX)
 FILE = Arg("file", "the configuration file (default: the file in force)", required=False,
            longest=PATH_MAX, path=True)  # fmt: skip
@@ -105,7 +105,7 @@ COMMANDS: Mapping[str, Command] = {
                     int,
                     option=True,
                     required=False,
-                    most=SESSION_AGE_MAX_MS,
+                    maximum=SESSION_AGE_MAX_MS,
                 ),
                 Arg(
                     "sort",
@@ -238,7 +238,7 @@ COMMANDS: Mapping[str, Command] = {
         Command(
             "weight",
             "Changes a backend's weight; weight 0 means no new sessions.",
-            (BACKEND, Arg("weight", f"0 to {WEIGHT[1]}", int, most=WEIGHT[1])),
+            (BACKEND, Arg("weight", f"0 to {WEIGHT[1]}", int, maximum=WEIGHT[1])),
             by=SUPERVISOR,
         ),
         Command(
@@ -313,8 +313,8 @@ COMMANDS: Mapping[str, Command] = {
                     int,
                     option=True,
                     required=False,
-                    least=1,
-                    most=CONFIRM_MAX_MS,
+                    minimum=1,
+                    maximum=CONFIRM_MAX_MS,
                 ),
             ),
             by=RELOAD,
@@ -367,7 +367,7 @@ COMMANDS: Mapping[str, Command] = {
                     option=True,
                     default=WAIT_TIMEOUT_MS,
                     required=False,
-                    most=WAIT_TIMEOUT_MAX_MS,
+                    maximum=WAIT_TIMEOUT_MAX_MS,
                 ),
             ),
             recorded=False,

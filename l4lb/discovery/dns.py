@@ -208,8 +208,8 @@ class Dns:
                 self._take(one, beside[one.key])
 
     def _good_until(self, ttl_s: float) -> float:
-        least, most = self._settings.min_ttl_ms / MS, self._settings.max_ttl_ms / MS
-        wait_s = min(max(ttl_s, least), most)
+        minimum, maximum = self._settings.min_ttl_ms / MS, self._settings.max_ttl_ms / MS
+        wait_s = min(max(ttl_s, minimum), maximum)
         return self._clock.now_s() + wait_s * (1 + JITTER * random.random())
 
     async def _until_due(self) -> None:
@@ -237,8 +237,8 @@ class Dns:
         if not running:
             await self._clock.sleep(wait_s)
             return False
-        most_s = None if wait_s == float("inf") else wait_s
-        done, _ = await asyncio.wait(running, timeout=most_s, return_when=asyncio.FIRST_COMPLETED)
+        max_s = None if wait_s == float("inf") else wait_s
+        done, _ = await asyncio.wait(running, timeout=max_s, return_when=asyncio.FIRST_COMPLETED)
         return bool(done)
 
     def _ask_anew(self) -> None:

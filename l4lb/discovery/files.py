@@ -17,15 +17,15 @@ READ_BYTES = 256 << 10
 T = TypeVar("T")
 
 
-def read(path: str, most: int) -> bytes:
-    """Returns a regular file's content, at most `most` bytes of it. Raises DiscoveryError."""
+def read(path: str, maximum: int) -> bytes:
+    """Returns a regular file's content, at most `maximum` bytes of it. Raises DiscoveryError."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise DiscoveryError(f"{path}: it is no regular file")
             found = b""
-            while len(found) < most and (data := os.read(fd, min(READ_BYTES, most - len(found)))):
+            while data := os.read(fd, min(READ_BYTES, maximum - len(found))):
                 found += data
             return found
         finally:

@@ -97,8 +97,8 @@ class Follower:
         self._refused = ""  # why the supervisor has not applied the backends
         self._judging: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
-        interval_s, least_ttl_s = settings.interval_ms / MS, settings.min_ttl_ms / MS
-        every_s = min(ANSWER_EVERY_S, interval_s, least_ttl_s)
+        interval_s, min_ttl_s = settings.interval_ms / MS, settings.min_ttl_ms / MS
+        every_s = min(ANSWER_EVERY_S, interval_s, min_ttl_s)
         self._answers = Bucket(world.clock, ANSWERS_BURST, every_s)
         self._spells = Bucket(world.clock, SPELLS_BURST, SPELL_EVERY_S)
         self._retries = Backoff(world.clock, FIRST_RETRY_S, interval_s)

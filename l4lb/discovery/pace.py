@@ -40,18 +40,18 @@ class Backoff:
     counts as a first one. A source that fails after each answer is therefore not asked ever
     faster."""
 
-    def __init__(self, clock: Clock, first_s: float, most_s: float) -> None:
+    def __init__(self, clock: Clock, first_s: float, max_s: float) -> None:
         self._clock = clock
-        self._first_s = min(first_s, most_s)
-        self._most_s = most_s
+        self._first_s = min(first_s, max_s)
+        self._max_s = max_s
         self._wait_s = 0.0
         self._until_s = 0.0
 
     def next_s(self) -> float:
         """Returns the wait after a failure now."""
         now_s = self._clock.now_s()
-        again = self._wait_s > 0 and now_s - self._until_s <= self._most_s
-        self._wait_s = min(self._wait_s * 2, self._most_s) if again else self._first_s
+        again = self._wait_s > 0 and now_s - self._until_s <= self._max_s
+        self._wait_s = min(self._wait_s * 2, self._max_s) if again else self._first_s
         self._until_s = now_s + self._wait_s
         return self._wait_s
 

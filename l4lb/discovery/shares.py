@@ -25,8 +25,8 @@ def scaled(weights: Iterable[tuple[str, int]]) -> Mapping[str, int]:
     for address, weight in raw:
         sums[address] = sums.get(address, 0) + max(weight, floor)
     top = max(sums.values(), default=1)
-    most = WEIGHT[1]
+    maximum = WEIGHT[1]
     return {
-        address: max(1, weight if top <= most else weight * most // top)
+        address: max(1, weight if top <= maximum else weight * maximum // top)
         for address, weight in sums.items()
     }

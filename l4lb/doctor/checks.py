@@ -74,13 +74,13 @@ def _set(name: str, value: object) -> str:
     return f"sysctl -w {name}={value}   # and a line in /etc/sysctl.d/90-l4lb.conf"
 
 
-def _at_least(host: Host, name: str, least: int, meaning: str) -> Check | None:
+def _at_least(host: Host, name: str, minimum: int, meaning: str) -> Check | None:
     value = host.sysctl(name)
     if value is None:
         return None
     return _judged(
-        name, value, value >= least, wanted=f"{least} or more", meaning=meaning,
-        remedy=_set(name, least),
+        name, value, value >= minimum, wanted=f"{minimum} or more", meaning=meaning,
+        remedy=_set(name, minimum),
     )  # fmt: skip
 
 
@@ -120,12 +120,12 @@ def _nr_open(host: Host, need: Need) -> Check | None:
 
 def _file_max(host: Host, need: Need) -> Check | None:
     used = host.sysctl("fs.file-nr")
-    most = host.sysctl("fs.file-max")
-    if used is None or most is None:
+    maximum = host.sysctl("fs.file-max")
+    if used is None or maximum is None:
         return None
     wanted = used + 2 * need.max_connections
     return _judged(
-        "fs.file-max", f"{most} ({used} used)", most >= wanted, wanted=f"{wanted} or more",
+        "fs.file-max", f"{maximum} ({used} used)", maximum >= wanted, wanted=f"{wanted} or more",
         meaning="the whole host runs out of open files", remedy=_set("fs.file-max", 2 * wanted),
         verdict="bad",
     )  # fmt: skip
@@ -200,13 +200,13 @@ def _udp_buffer(host: Host, need: Need, name: str, what: str) -> Check | None:
 
 def _conntrack(host: Host, need: Need) -> Check | None:
     name = "net.netfilter.nf_conntrack_max"
-    most = host.sysctl(name)
-    if most is None:
+    maximum = host.sysctl(name)
+    if maximum is None:
         return None
     count = host.sysctl("net.netfilter.nf_conntrack_count") or 0
     wanted = count + 2 * need.max_connections
     return _judged(
-        name, f"{most} ({count} used)", most >= wanted, wanted=f"{wanted} or more",
+        name, f"{maximum} ({count} used)", maximum >= wanted, wanted=f"{wanted} or more",
         meaning="when the table of connection tracking is full the kernel drops new connections",
         remedy=_set(name, wanted) + "; or `notrack` rules for the balancer's ports",
     )  # fmt: skip
@@ -247,13 +247,13 @@ def _cpu_quota(host: Host, need: Need) -> Check | None:
     quota = cpu_quota(host.root)
     if quota is None:
         return None
-    most = usable_cpus(host.root, host.cpus)
+    maximum = usable_cpus(host.root, host.cpus)
     return _judged(
         "CPU quota", f"{quota:.3g} CPUs", math.ceil(quota) >= need.workers,
         wanted=f"{need.workers} or more, for {need.workers} workers",
         meaning="the kernel stops all workers for the rest of each period once it is used up:"
         " pauses of tens of milliseconds",
-        remedy=f"raise the quota (CPUQuota=), or [process] workers = {most}",
+        remedy=f"raise the quota (CPUQuota=), or [process] workers = {maximum}",
     )  # fmt: skip
 
 

@@ -56,11 +56,11 @@ def written(ms: int) -> str:
 def natural(text: str, unit: str, kind: str) -> tuple[str, str]:
     """Returns a time for a key of a kind of BOUNDS, as it was written if that is possible; and a
     text for the report if it was moved into the bounds. Raises ValueError."""
-    least, most = BOUNDS[kind]
+    minimum, maximum = BOUNDS[kind]
     ms = milliseconds(text, unit)
-    if not least <= ms <= most:
-        near = written(min(max(ms, least), most))
-        return near, f"it is {near} here, the {'least' if ms < least else 'most'} there is"
+    if not minimum <= ms <= maximum:
+        near = written(min(max(ms, minimum), maximum))
+        return near, f"it is {near} here, the {'minimum' if ms < minimum else 'maximum'} there is"
     if REFERENCE.fullmatch(text):
         return text, ""
     match = PART.fullmatch(text)

@@ -23,7 +23,7 @@ from l4lb.metrics.exposition import (
     sample,
 )  # fmt: skip
 from l4lb.metrics.processes import Usage, usages
-from l4lb.native import edge, egress, seen, tls, udp
+from l4lb.native import egress, listener_policy, session_stats, tls, udp
 from l4lb.native.rows import OUT, BackendRow, PoolRow, WorkerRow
 from l4lb.native.table import Table
 from l4lb.native.tls_rows import Handshakes
@@ -49,7 +49,7 @@ class About:
 
 
 def _bounds(measure: str, unit: int | float) -> tuple[str, ...]:
-    return tuple(str(float(bound / unit)) for bound in seen.bounds(measure))
+    return tuple(str(float(bound / unit)) for bound in session_stats.bounds(measure))
 
 
 BACKEND_METRICS = (
@@ -126,14 +126,14 @@ class Collector:
         scrape.add("l4lb_config_generation", table.generation)
         scrape.add("l4lb_clients", table.connections)
         scrape.add("l4lb_clients_limit", table.max_connections)
-        scrape.add("l4lb_local_ports_exhausted_total", edge.portless(table))
+        scrape.add("l4lb_local_ports_exhausted_total", listener_policy.portless(table))
         if table.checker_beat_ms:
             age_ms = about.now_ms() - table.checker_beat_ms
             scrape.add("l4lb_checker_heartbeat_age_seconds", age_ms / 1000)
             scrape.add("l4lb_checker_up", int(age_ms <= about.stale_heartbeat_ms))
         else:
             scrape.add("l4lb_checker_up", 0)
-        written, lost, failures, dropped = seen.log_counts(table)
+        written, lost, failures, dropped = session_stats.log_counts(table)
         scrape.add("l4lb_access_log_lines_total", written)
         scrape.add("l4lb_access_log_dropped_total", dropped + lost)
         scrape.add("l4lb_access_log_failures_total", failures)
@@ -148,7 +148,7 @@ class Collector:
             active[row.name] = active.get(row.name, 0) + row.active
             accepted[row.name] = accepted.get(row.name, 0) + row.accepted
             ends = ended.setdefault(row.name, dict.fromkeys(TURNED_AWAY, 0))
-            for reason, count in seen.ends(self._table, row.index).items():
+            for reason, count in session_stats.ends(self._table, row.index).items():
                 ends[reason] = ends.get(reason, 0) + count
         for name, ends in ended.items():
             scrape.add("l4lb_connections_active", active[name], name)
@@ -162,20 +162,19 @@ class Collector:
     def _tls(self, scrape: Scrape) -> None:
         """Adds TLS of listeners and pools; several rows may have one name."""
         ends: dict[str, int] = {}
-        shakes: dict[tuple[str, str], Handshakes] = {}
+        handshakes: dict[tuple[str, str], Handshakes] = {}
         for row in self._table.listeners():
             end_s = tls.listener_end(self._table, row.index)
             if end_s is not None:
                 ends[row.name] = end_s
-                _add(
-                    shakes, ("listener", row.name), tls.listener_handshakes(self._table, row.index)
-                )
+                counts = tls.listener_handshakes(self._table, row.index)
+                _add(handshakes, ("listener", row.name), counts)
         for pool in self._table.pools():
             if tls.pool_has_tls(self._table, pool.index):
-                _add(shakes, ("pool", pool.name), tls.pool_handshakes(self._table, pool.index))
+                _add(handshakes, ("pool", pool.name), tls.pool_handshakes(self._table, pool.index))
         for name, end_s in ends.items():
             scrape.add("l4lb_certificate_expiry_seconds", end_s, name)
-        for (kind, name), counts in shakes.items():
+        for (kind, name), counts in handshakes.items():
             metric = f"l4lb_tls_{'backend_' if kind == 'pool' else ''}handshakes_total"
             scrape.add(metric, counts.full, name, "full")
             scrape.add(metric, counts.resumed, name, "resumed")
@@ -240,15 +239,15 @@ class Collector:
             scrape.add("l4lb_pool_connections_active", pool.active, pool.name)
             scrape.add("l4lb_pool_backends", len(mine), pool.name)
             scrape.add("l4lb_pool_backends_up", usable, pool.name)
-            most = max((row.active for row in mine if not row.address.path), default=0)
+            maximum = max((row.active for row in mine if not row.address.path), default=0)
             sources = egress.sources(self._table, pool.index) or ("any",)
             for source in sources:
-                left = max(0, ports - most // len(sources))
+                left = max(0, ports - maximum // len(sources))
                 scrape.add("l4lb_source_ports_left", left, pool.name, source)
             self._measures(scrape, pool)
 
     def _measures(self, scrape: Scrape, pool: PoolRow) -> None:
-        measured, retransmits, sampled = seen.ledger(self._table, pool.index)
+        measured, retransmits, sampled = session_stats.ledger(self._table, pool.index)
         for measure, name, labels in HISTOGRAMS:
             bounds, unit = (TIMES, US) if name.endswith("_seconds") else (BYTES, 1.0)
             total, counts = measured[measure]

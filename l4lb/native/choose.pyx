@@ -26,10 +26,10 @@ def explain(Table table, pool, ip, port, name, now_ms):
     socket. name: the server name of TLS, or ""."""
     cdef c.l4_pool *row = table._pool(pool)
     cdef c.l4_addr addr
-    cdef c.l4_stick_client client
+    cdef c.l4_sticky_client client
     cdef c.l4_pick_request request
     cdef c.l4_pick_context context
-    cdef c.cbool stuck = False
+    cdef c.cbool sticky = False
     cdef bytes encoded = name.lower().removesuffix(".").encode("ascii", "replace")
     _put_client(&addr, ip, port)
     memset(&client, 0, sizeof(client))
@@ -44,7 +44,7 @@ def explain(Table table, pool, ip, port, name, now_ms):
     request.dry = True
     request.hash = c.l4_key_hash(&table.table.header.hash_key, &row.hash_rule, &addr,
                                  client.name_hash)
-    cdef c.l4_pick_answer answer = c.l4_stick_pick(&table.table, &request, &client, &stuck)
+    cdef c.l4_pick_answer answer = c.l4_sticky_pick(&table.table, &request, &client, &sticky)
     memset(&context, 0, sizeof(context))
     context.table = &table.table
     context.request = &request
@@ -63,7 +63,7 @@ def explain(Table table, pool, ip, port, name, now_ms):
         entries = c.l4_view_maglev(&table.table, view)
     return Choice(
         None if answer.backend == c.L4_NONE else answer.backend, answer.full, TIERS[answer.tier],
-        bool(stuck), f"{request.hash:016x}", slot, slots, entries[slot] if slots else None, ticket,
+        bool(sticky), f"{request.hash:016x}", slot, slots, entries[slot] if slots else None, ticket,
         view.slots, candidates)
 
 
@@ -122,8 +122,8 @@ def keys(Table table, pool, count, now_ms):
         raise MemoryError
     try:
         with nogil:
-            c.l4_bulk_keys(&table.table, index, now, many, chosen)
-        return [None if chosen[i] == c.L4_BULK_NONE else chosen[i] for i in range(many)]
+            c.l4_simulate_keys(&table.table, index, now, many, chosen)
+        return [None if chosen[i] == c.L4_SIMULATE_NONE else chosen[i] for i in range(many)]
     finally:
         free(chosen)
 
@@ -142,7 +142,7 @@ def picks(Table table, pool, count, now_ms, *, hold=False):
     try:
         started = time.perf_counter()
         with nogil:
-            c.l4_bulk_picks(&table.table, index, now, many, kept, counts)
+            c.l4_simulate_picks(&table.table, index, now, many, kept, counts)
         seconds = time.perf_counter() - started
         return {i: counts[i] for i in range(backends) if counts[i]}, seconds
     finally:

@@ -10,7 +10,7 @@ from libc.stdint cimport uint32_t
 
 from l4lb.native cimport c
 from l4lb.native.table cimport Table
-from l4lb.native import edge, seen, tls, udp
+from l4lb.native import listener_policy, session_stats, tls, udp
 from l4lb.native.snapshots import reasons
 
 
@@ -58,19 +58,20 @@ cdef _tally(Table table, uint32_t index):
             if tally.ended[i]:
                 ended[reasons[i]] = ended.get(reasons[i], 0) + tally.ended[i]
     return {"accepted": accepted, "refused": refused, "ended": ended,
-            "dry_run": edge.dry_runs(table, index), "slowed": edge.slowed(table, index),
-            "shakes": _shakes(tls.listener_handshakes(table, index))}
+            "dry_run": listener_policy.dry_runs(table, index),
+            "slowed": listener_policy.slowed(table, index),
+            "handshakes": _handshakes(tls.listener_handshakes(table, index))}
 
 
 cdef _pool(Table table, uint32_t index):
-    measures, retransmits, sampled = seen.ledger(table, index)
+    measures, retransmits, sampled = session_stats.ledger(table, index)
     return {"measures": {name: {"sum": total, "counts": counts}
                          for name, (total, counts) in measures.items() if any(counts)},
             "retransmits": list(retransmits), "sampled": sampled,
-            "shakes": _shakes(tls.pool_handshakes(table, index))}
+            "handshakes": _handshakes(tls.pool_handshakes(table, index))}
 
 
-def _shakes(found):
+def _handshakes(found):
     return {name: getattr(found, name) for name in SHAKES}
 
 
@@ -129,7 +130,7 @@ def book_listener(Table table, index, counts):
         elif reason in reasons:
             book.dry_run[reasons.index(reason) - <int>c.L4_REJECTED_FIRST] += count
     book.slowed[0] += counts.get("slowed", 0)
-    _book_shakes(table, index, counts.get("shakes", {}))
+    _book_handshakes(table, index, counts.get("handshakes", {}))
     if "udp" in counts:
         _book_udp(table, index, counts["udp"])
 
@@ -147,8 +148,9 @@ cdef _book_udp(Table table, uint32_t index, counts):
             book.dropped[udp.drops.index(word)] += count
 
 
-cdef _book_shakes(Table table, uint32_t row, counts):
-    cdef c.l4_shakes *book = c.l4_table_shakes(&table.table, c.l4_table_book(&table.table), row)
+cdef _book_handshakes(Table table, uint32_t row, counts):
+    cdef uint32_t own = c.l4_table_book(&table.table)
+    cdef c.l4_tls_counters *book = c.l4_table_tls_counters(&table.table, own, row)
     book.full += counts.get("full", 0)
     book.resumed += counts.get("resumed", 0)
     book.failed += counts.get("failed", 0)
@@ -161,16 +163,17 @@ def book_pool(Table table, index, counts):
         table.handle(), c.l4_table_book(&table.table), index)
     cdef uint32_t measure, bucket
     for name, found in counts["measures"].items():
-        if name not in seen.MEASURES or len(found["counts"]) != len(seen.bounds(name)) + 1:
+        known = name in session_stats.MEASURES
+        if not known or len(found["counts"]) != len(session_stats.bounds(name)) + 1:
             continue
-        measure = seen.MEASURES.index(name)
+        measure = session_stats.MEASURES.index(name)
         book.measures[measure].sum += found["sum"]
         for bucket, count in enumerate(found["counts"]):
             book.measures[measure].counts[bucket] += count
     book.retransmits[0] += counts["retransmits"][0]
     book.retransmits[1] += counts["retransmits"][1]
     book.sampled += counts["sampled"]
-    _book_shakes(table, table.table.plan.caps.listeners + index, counts.get("shakes", {}))
+    _book_handshakes(table, table.table.plan.caps.listeners + index, counts.get("handshakes", {}))
 
 
 def book_workers(Table table, counts, index=None):

@@ -13,13 +13,13 @@ def run(
     post_fd: int,
     event_fd: int,
     lifeline_fd: int,
-    bells: Sequence[int] = (),
+    wakeups: Sequence[int] = (),
     vault_fd: int = 0,
     hold_udp: bool = False,
 ) -> None:
     """Serves until told to end. Python code does not run meanwhile.
 
     bounds: (descriptor, listener row, tag, exclusive) of each listening socket of this worker.
-    bells: by index, the eventfd that wakes each worker (its command_fd). hold_udp: see struct
+    wakeups: by index, the eventfd that wakes each worker (its command_fd). hold_udp: see struct
     l4_worker_setup. Raises OSError if the loop could not start or lost its epoll set.
     """

@@ -9,22 +9,22 @@ from l4lb.native cimport c
 from l4lb.native.table cimport Table
 
 
-def run(Table table, index, bounds, *, command_fd, post_fd, event_fd, lifeline_fd, bells=(),
+def run(Table table, index, bounds, *, command_fd, post_fd, event_fd, lifeline_fd, wakeups=(),
         vault_fd=0, hold_udp=False):
     """Serves until told to end. Python code does not run meanwhile.
 
     bounds: (descriptor, listener row, tag, exclusive) of each listening socket of this worker.
-    bells: by index, the eventfd that wakes each worker (its command_fd). hold_udp: see struct
+    wakeups: by index, the eventfd that wakes each worker (its command_fd). hold_udp: see struct
     l4_worker_setup. Raises OSError if the loop could not start or lost its epoll set.
     """
     cdef c.l4_worker_setup setup
     cdef c.l4_bound *sockets = <c.l4_bound *>calloc(len(bounds) or 1, sizeof(c.l4_bound))
-    cdef int *rung = <int *>calloc(len(bells) or 1, sizeof(int))
+    cdef int *rung = <int *>calloc(len(wakeups) or 1, sizeof(int))
     cdef int error
     try:
         if sockets is NULL or rung is NULL:
             raise MemoryError
-        for i, fd in enumerate(bells):
+        for i, fd in enumerate(wakeups):
             rung[i] = fd
         for i, (fd, listener, tag, exclusive) in enumerate(bounds):
             sockets[i].fd = fd
@@ -35,8 +35,8 @@ def run(Table table, index, bounds, *, command_fd, post_fd, event_fd, lifeline_f
         setup.index = index
         setup.bounds = sockets
         setup.bound_count = len(bounds)
-        setup.bells = rung
-        setup.bell_count = len(bells)
+        setup.wakeups = rung
+        setup.wakeup_count = len(wakeups)
         setup.command_fd = command_fd
         setup.mailbox_fd = post_fd
         setup.event_fd = event_fd

@@ -207,7 +207,7 @@ class Candidate(NamedTuple):
 
 class PickRow(NamedTuple):
     """One recorded pick. chosen: the backend's name, "?" if it was removed, None for none. full:
-    there is none because all usable backends were full. stuck: the client belonged to it (sticky).
+    there is none because all usable backends were full. sticky: the client belonged to it (sticky).
     named: bytes of the client name it (a QUIC connection id). candidates: the first of the pool's
     members."""
 
@@ -221,7 +221,7 @@ class PickRow(NamedTuple):
     balance: str
     tier: str
     full: bool
-    stuck: bool
+    sticky: bool
     named: bool
     retries: int
     members: int
@@ -254,7 +254,7 @@ class Choice(NamedTuple):
     backend: int | None
     full: bool  # there is none because all usable backends are full
     tier: str
-    stuck: bool  # the client belongs to it (sticky)
+    sticky: bool  # the client belongs to it (sticky)
     hash: str
     slot: int  # of the hash's table
     slots: int

@@ -100,16 +100,16 @@ cdef class _Networks:
     cdef size_t count
 
     def __cinit__(self, number, lists):
-        most = sum(text.count(b"\n") + 1 for text, _ in lists)
-        if most > c.L4_PREFIXES_MAX:
+        maximum = sum(text.count(b"\n") + 1 for text, _ in lists)
+        if maximum > c.L4_PREFIXES_MAX:
             raise OverflowError(f"more than {c.L4_PREFIXES_MAX} networks")
-        self.rows = <c.l4_prefix *>malloc(most * sizeof(c.l4_prefix) or 1)
+        self.rows = <c.l4_prefix *>malloc(maximum * sizeof(c.l4_prefix) or 1)
         if self.rows is NULL:
             raise MemoryError
         cdef int64_t found
         for index, (text, value) in enumerate(lists):
             found = c.l4_cidr_parse(<const char *>text, len(text), value,
-                                    self.rows + self.count, most - self.count)
+                                    self.rows + self.count, maximum - self.count)
             if found < 0:
                 raise BadLineError(number, index, -found)
             self.count += found

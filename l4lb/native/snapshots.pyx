@@ -151,9 +151,9 @@ cdef class Snapshots(Memory):
     cdef tuple _told(self, c.l4_session *row, const c.l4_session *copy, worker, slot):
         """Returns the facts known of the client; nothing if the row has another session
         meanwhile."""
-        cdef c.l4_told told
+        cdef c.l4_client_info told
         if slot >= self.table.plan.caps.sessions or \
-                not c.l4_told_read(&self.table, worker, slot, copy, &told) or \
+                not c.l4_client_info_read(&self.table, worker, slot, copy, &told) or \
                 row.serial != copy.serial:
             return ()
         via = self._client_text(&told.via) if told.via.family else ""

@@ -104,7 +104,7 @@ def restore(Table table, const unsigned char[::1] packed, pools, backends, now_m
     of entries. An entry whose name was too long to be kept whole is found only if its pool has its
     old row."""
     cdef Carried one
-    cdef c.l4_stick_client known
+    cdef c.l4_sticky_client known
     cdef c.l4_sticky_key key
     cdef uint64_t tag, now = now_ms
     cdef uint32_t pool, count = 0
@@ -122,7 +122,7 @@ def restore(Table table, const unsigned char[::1] packed, pools, backends, now_m
                 known.name_hash = c.l4_hash(&table.table.header.hash_key, one.key.name,
                                             one.key.name_bytes)
             known.addr = &one.key.addr
-            tag = c.l4_stick_tag(&table.table, pool, &known, &key)
+            tag = c.l4_sticky_client_tag(&table.table, pool, &known, &key)
         elif pool != one.key.pool:
             continue
         one.key.pool = pool
@@ -135,7 +135,7 @@ def restore(Table table, const unsigned char[::1] packed, pools, backends, now_m
 cdef uint64_t _tag(Table table, pool, client, c.l4_sticky_key *key) except? 0:
     cdef c.l4_pool *row = table._pool(pool)
     cdef c.l4_addr addr
-    cdef c.l4_stick_client known
+    cdef c.l4_sticky_client known
     cdef bytes name = b""
     memset(&addr, 0, sizeof(addr))
     memset(&known, 0, sizeof(known))
@@ -153,7 +153,7 @@ cdef uint64_t _tag(Table table, pool, client, c.l4_sticky_key *key) except? 0:
         packed = ip.packed
         addr.family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
         memcpy(addr.ip, <const char *>packed, len(packed))
-    return c.l4_stick_tag(&table.table, pool, &known, key)
+    return c.l4_sticky_client_tag(&table.table, pool, &known, key)
 
 
 cdef _shown(const c.l4_sticky_key *key):

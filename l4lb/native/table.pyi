@@ -31,7 +31,7 @@ class Table(Snapshots):
     def set_weight(self, index: int, weight: int) -> None:
         """Sets a backend's weight; publish the pool afterwards. Raises ValueError outside
         0..256."""
-    def set_max_connections(self, index: int, most: int) -> None: ...
+    def set_max_connections(self, index: int, maximum: int) -> None: ...
     def publish(self, pool: int) -> None:
         """Rebuilds a pool's view, which picks read. Call it after any change of membership or
         weight."""

@@ -81,10 +81,10 @@ cdef class Table(Snapshots):
             raise ValueError(f"weight {weight} is not between 0 and {c.L4_WEIGHT_MAX}")
         self._backend(index).weight = weight
 
-    def set_max_connections(self, index, most):
-        if not 0 <= most < 1 << 32:
-            raise ValueError(f"{most} is no limit of connections")
-        self._backend(index).max_connections = most
+    def set_max_connections(self, index, maximum):
+        if not 0 <= maximum < 1 << 32:
+            raise ValueError(f"{maximum} is no limit of connections")
+        self._backend(index).max_connections = maximum
 
     def publish(self, pool):
         """Rebuilds a pool's view, which picks read. Call it after any change of membership or

@@ -140,14 +140,14 @@ def pool_handshakes(Table table, index):
 
 
 cdef object _sum(Table table, unsigned int row):
-    cdef c.l4_shakes *shakes
+    cdef c.l4_tls_counters *handshakes
     full = resumed = failed = now = 0
     why = ""
     for worker in table._counted():
-        shakes = c.l4_table_shakes(&table.table, worker, row)
-        full += shakes.full
-        resumed += shakes.resumed
-        failed += shakes.failed
-        now += shakes.now
-        why = why or (<const char *>shakes.why).decode(errors="replace")
+        handshakes = c.l4_table_tls_counters(&table.table, worker, row)
+        full += handshakes.full
+        resumed += handshakes.resumed
+        failed += handshakes.failed
+        now += handshakes.now
+        why = why or (<const char *>handshakes.why).decode(errors="replace")
     return Handshakes(full, resumed, failed, now, why)

@@ -13,7 +13,7 @@ TIERS = ("primaries", "backups", "any")
 
 def set_every(Table table, every):
     """Records one pick in `every`; 0: none."""
-    c.l4_table_seen(table.handle()).trace_every = every
+    c.l4_table_stats(table.handle()).trace_every = every
 
 
 def recent(Table table, limit):
@@ -63,4 +63,4 @@ cdef _pick(Table table, worker, const c.l4_trace *copy):
     return rows.PickRow(
         copy.at_us, worker, copy.session, table._client_text(&copy.client), listener, pool, chosen,
         _word(rows.BALANCES, copy.balance), _word(TIERS, copy.tier), bool(copy.full),
-        bool(copy.stuck), bool(copy.by_name), copy.attempts, copy.members, candidates)
+        bool(copy.sticky), bool(copy.by_name), copy.attempts, copy.members, candidates)

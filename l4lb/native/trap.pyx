@@ -8,8 +8,8 @@ from libc.stdint cimport uint32_t
 
 cdef extern from "base/trap.h":
     bint L4_SANITIZED
-    ctypedef uint32_t l4_told "_Atomic uint32_t"
-    int l4_trap_install(l4_told *told)
+    ctypedef uint32_t l4_client_info "_Atomic uint32_t"
+    int l4_trap_install(l4_client_info *told)
 
 
 SANITIZED = bool(L4_SANITIZED)
@@ -21,7 +21,7 @@ def install(unsigned char[::1] page not None):
     cdef int error
     if page.shape[0] < <Py_ssize_t>sizeof(uint32_t):
         raise ValueError("the page is too small")
-    error = l4_trap_install(<l4_told *>&page[0])
+    error = l4_trap_install(<l4_client_info *>&page[0])
     if error:
         raise OSError(-error, os.strerror(-error))
 

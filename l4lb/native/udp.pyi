@@ -14,7 +14,7 @@ def seed(table: Table) -> int:
     """What set_seed said."""
 
 def place(host: str, port: int, count: int, seed: int, *, by_port: bool = True) -> int:
-    """Returns which of count sockets a client meets; csrc/core/steer.h."""
+    """Returns which of count sockets a client meets; csrc/core/udp_steering.h."""
 
 def set_server_id(table: Table, index: int, server_id: bytes) -> None: ...
 def tallies(table: Table) -> list[UdpTally]: ...

@@ -31,7 +31,7 @@ def seed(Table table):
 
 
 def place(host, port, count, seed, *, by_port=True):
-    """Returns which of count sockets a client meets; csrc/core/steer.h."""
+    """Returns which of count sockets a client meets; csrc/core/udp_steering.h."""
     cdef c.l4_addr addr
     memset(&addr, 0, sizeof(addr))
     put_address(&addr, host, port)

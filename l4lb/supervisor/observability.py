@@ -11,7 +11,7 @@ from typing import Any
 import l4lb.access_log.main
 from l4lb.access_log.settings import Settings
 from l4lb.config.model import Process
-from l4lb.native import seen, trace
+from l4lb.native import session_stats, trace
 from l4lb.native.table import Table
 from l4lb.supervisor.process.helper import Helper
 from l4lb.supervisor.process.reactor import Reactor
@@ -49,13 +49,13 @@ class Observability:
 
     def _set_rules(self, process: Process) -> None:
         log = process.log
-        seen.set_measures(self._table, process.measure)
+        session_stats.set_measures(self._table, process.measure)
         trace.set_every(self._table, process.watch_picks)
-        seen.set_log_rule(
+        session_stats.set_log_rule(
             self._table,
             on=log.access != "off",
             errors_only=log.access_errors_only,
-            share=seen.SHARE_WHOLE // log.access_one_in,
+            share=session_stats.SHARE_WHOLE // log.access_one_in,
             min_duration_ms=log.access_min_duration_ms,
         )
 

@@ -68,7 +68,7 @@ def run(setup: WorkerSetup) -> int:
         post_fd=setup.post_fd,
         event_fd=setup.event_fd,
         lifeline_fd=setup.lifeline_fd,
-        bells=setup.wakeup_fds,
+        wakeups=setup.wakeup_fds,
         vault_fd=setup.vault_fd,
         hold_udp=setup.hold_udp,
     )

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "core/pick.h"
-#include "core/view.h"
+#include "core/pool_view.h"
 #include "shm/count.h"
 #include "shm/table.h"
 

@@ -10,7 +10,7 @@ from l4lb.native cimport c
 from l4lb.native.memory cimport host_of, put_ip
 
 
-cdef extern from "core/hello.h":
+cdef extern from "core/client_hello.h":
     enum l4_hello_result:
         L4_HELLO_MORE
         L4_HELLO_WHOLE
@@ -25,13 +25,13 @@ cdef extern from "core/hello.h":
     l4_hello_result l4_hello_read(const uint8_t *data, size_t bytes, l4_hello *hello)
 
 
-cdef extern from "core/ppv.h":
-    enum l4_ppv_result:
-        L4_PPV_MORE
-        L4_PPV_WHOLE
-        L4_PPV_NONE
-        L4_PPV_BROKEN
-    struct l4_ppv:
+cdef extern from "core/proxy_protocol.h":
+    enum l4_proxy_result:
+        L4_PROXY_MORE
+        L4_PROXY_WHOLE
+        L4_PROXY_NONE
+        L4_PROXY_BROKEN
+    struct l4_proxy:
         size_t bytes
         uint8_t version
         bint local
@@ -39,7 +39,7 @@ cdef extern from "core/ppv.h":
         c.l4_addr to
         const uint8_t *tlvs
         uint32_t tlvs_bytes
-    struct l4_ppv_write:
+    struct l4_proxy_write:
         uint8_t version
         bint local
         bint crc32c
@@ -47,8 +47,8 @@ cdef extern from "core/ppv.h":
         c.l4_addr to
         const uint8_t *tlvs
         uint32_t tlvs_bytes
-    l4_ppv_result l4_ppv_read(const uint8_t *data, size_t bytes, l4_ppv *header)
-    size_t l4_ppv_write_ "l4_ppv_write"(const l4_ppv_write *say, uint8_t *to)
+    l4_proxy_result l4_proxy_read(const uint8_t *data, size_t bytes, l4_proxy *header)
+    size_t l4_proxy_write_ "l4_proxy_write"(const l4_proxy_write *say, uint8_t *to)
 
 
 def read_hello(data):
@@ -83,12 +83,12 @@ def read_proxy(data):
     """What a PROXY header's bytes so far say: ("more", bytes due), ("none",), ("broken",) or
     ("whole", bytes, version, from, to, tlvs); from and to are None where it tells none."""
     cdef bytes raw = bytes(data)
-    cdef l4_ppv header
-    cdef l4_ppv_result result = l4_ppv_read(<const unsigned char *>raw, len(raw), &header)
-    if result == L4_PPV_MORE:
+    cdef l4_proxy header
+    cdef l4_proxy_result result = l4_proxy_read(<const unsigned char *>raw, len(raw), &header)
+    if result == L4_PROXY_MORE:
         return ("more", header.bytes)
-    if result != L4_PPV_WHOLE:
-        return ("none",) if result == L4_PPV_NONE else ("broken",)
+    if result != L4_PROXY_WHOLE:
+        return ("none",) if result == L4_PROXY_NONE else ("broken",)
     tlvs, rest = [], header.tlvs[:header.tlvs_bytes]
     while rest:
         size = rest[1] << 8 | rest[2]
@@ -101,7 +101,7 @@ def read_proxy(data):
 
 def write_proxy(version, source=None, destination=None, tlvs=(), *, crc32c=False):
     """A PROXY header. source, destination: (IP, port), or None: the sender speaks for itself."""
-    cdef l4_ppv_write say
+    cdef l4_proxy_write say
     cdef unsigned char room[4096]
     packed = b"".join(bytes([kind]) + len(value).to_bytes(2, "big") + value
                       for kind, value in tlvs)
@@ -114,7 +114,7 @@ def write_proxy(version, source=None, destination=None, tlvs=(), *, crc32c=False
         _put(&say.to, destination)
     say.tlvs = <const unsigned char *>packed
     say.tlvs_bytes = len(packed)
-    return room[:l4_ppv_write_(&say, room)]
+    return room[:l4_proxy_write_(&say, room)]
 
 
 cdef _put(c.l4_addr *to, address):

@@ -277,7 +277,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     l4_pipes_init(&pipes, choose(5));
     open_room();
     const int bytes = 4096 << choose(6);
-    pump.most = choose(4) ? 0 : 1460 + choose(50000);
+    pump.max = choose(4) ? 0 : 1460 + choose(50000);
     pair(outside, bytes);
     pair(inside, bytes);
     const uint16_t open = L4_HALF_IN | L4_HALF_OUT;

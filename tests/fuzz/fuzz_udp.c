@@ -35,7 +35,7 @@ static struct l4_flow_key key_of(uint8_t byte)
         .client = {.family = AF_INET, .port = 1000 + byte % 4, .ip = {127, 0, 0, byte / 4 % 4}},
         .local = {.family = AF_INET, .port = 53, .ip = {127, 0, 0, 1}},
         .listener = byte / 16 % 2,
-        .lane = byte / 32 % 3,
+        .subflow = byte / 32 % 3,
     };
 }
 

@@ -24,7 +24,7 @@ def frame(message: object) -> bytes:
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 ADDRESSES = bytes([192, 0, 2, 1, 192, 0, 2, 2, 1, 2, 3, 4])
 SEEDS = {
-    "ppv": [
+    "proxy_protocol": [
         b"PROXY TCP4 192.0.2.1 192.0.2.2 1 65535\r\nbehind",
         b"PROXY TCP6 2001:db8::1 ::1 1 2\r\n",
         b"PROXY UNKNOWN\r\n",
@@ -35,7 +35,7 @@ SEEDS = {
         SIGNATURE + b"\x21\x21\0\x24" + bytes(36),
         SIGNATURE + b"\x21\x31\0\xd8" + bytes(216),
     ],
-    "hello": [
+    "client_hello": [
         hello("www.example.com", ("h2", "http/1.1")),
         hello(),
         records(hello("a.b")[5:], 60),
@@ -48,7 +48,7 @@ SEEDS = {
         b"\0\0\xff",
         b"\1\x0e\xc0\0\0\0\0\xff" + bytes(300),
     ],
-    "record": [
+    "handover_record": [
         b"",
         bytes(4_000),
         bytes(range(256)) * 10,

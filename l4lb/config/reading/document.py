@@ -78,9 +78,9 @@ def _syntax_error(error: ValueError, text: str, filename: str) -> ConfigError:
     return refused(filename, max(line, 1), f"not valid TOML: {what[:1].lower()}{what[1:]}{column}")
 
 
-def _depth_exceeds(data: dict[str, Any], most: int) -> bool:
+def _depth_exceeds(data: dict[str, Any], maximum: int) -> bool:
     level: list[Any] = [data]
-    for _ in range(most + 1):
+    for _ in range(maximum + 1):
         level = [
             below
             for value in level

@@ -221,7 +221,7 @@ def _ejection_grows(draft: Draft) -> Findings:
     for pool in draft.pools:
         passive = table(pool.table, "passive")
         try:
-            first, most = (
+            first, maximum = (
                 DURATION.parse(passive[key])
                 if key in passive
                 else Passive.model_fields[name].default
@@ -229,7 +229,7 @@ def _ejection_grows(draft: Draft) -> Findings:
             )
         except ValueError:
             continue
-        if first > most:
+        if first > maximum:
             message = f"must be at least eject, {DURATION.format(first)}"
             yield Finding((*pool.path, "passive", "max_eject"), message)
 

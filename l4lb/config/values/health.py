@@ -110,9 +110,9 @@ def _status(text: str) -> None:
 def _factor(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise wrong("must be a number such as 3 or 2.5")
-    least, most = bounds.SLOW_FACTOR
-    if not least <= value <= most:
-        raise wrong(f"must be between {least} and {most}, not {shown(value)}")
+    minimum, maximum = bounds.SLOW_FACTOR
+    if not minimum <= value <= maximum:
+        raise wrong(f"must be between {minimum} and {maximum}, not {shown(value)}")
     return float(value)
 
 

@@ -44,8 +44,8 @@ class _Elements:
     """Counts the elements of a message while it is unpacked, so that a message with too many costs
     little. Raises ValueError past the maximum."""
 
-    def __init__(self, most: int) -> None:
-        self._most = self._left = most
+    def __init__(self, maximum: int) -> None:
+        self._max = self._left = maximum
 
     def of_list(self, values: list[Any]) -> list[Any]:
         self._spend(len(values))
@@ -58,7 +58,7 @@ class _Elements:
     def _spend(self, count: int) -> None:
         self._left -= count + 1
         if self._left < 0:
-            raise ValueError(f"more than {self._most} elements")
+            raise ValueError(f"more than {self._max} elements")
 
 
 def _unpack(body: bytes, elements_max: int | None) -> Any:

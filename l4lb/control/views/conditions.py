@@ -48,13 +48,13 @@ def _of_backend(test: Callable[[BackendRow], bool]) -> Callable[[str], Predicate
 
 
 def _sessions_below(operand: str) -> Predicate:
-    most = _number(operand)
-    return lambda table: table.connections + udp.sessions(table) < most
+    maximum = _number(operand)
+    return lambda table: table.connections + udp.sessions(table) < maximum
 
 
 def _generation(operand: str) -> Predicate:
-    least = _number(operand)
-    return lambda table: table.generation >= least
+    minimum = _number(operand)
+    return lambda table: table.generation >= minimum
 
 
 # condition_names.py says in words what each condition means.

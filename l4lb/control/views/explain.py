@@ -68,7 +68,7 @@ def explain(table: Table, args: Map) -> Map:
     ip, port = client_address(args["client"])
     choice = choose.explain(table, pool.index, ip, port, args["sni"] or "", monotonic_ms())
     rows = members(table, pool.name)
-    by_chance = pool.balance == "random" and not choice.stuck and choice.tier != "backups"
+    by_chance = pool.balance == "random" and not choice.sticky and choice.tier != "backups"
     found = rows.get(choice.backend) if choice.backend is not None else None
     candidates = [
         _candidate(one, rows[one.index], choice) for one in choice.candidates if one.index in rows
@@ -86,7 +86,7 @@ def explain(table: Table, args: Map) -> Map:
         "backend": found.name if found is not None and not by_chance else None,
         "why": _why(pool, choice, found, rows, by_chance),
         "tier": choice.tier,
-        "sticky": choice.stuck,
+        "sticky": choice.sticky,
         "hash": choice.hash if pool.balance in HASHES else None,
         "slot": choice.slot if pool.balance in HASHES else None,
         "slots": choice.slots if pool.balance in HASHES else None,
@@ -135,7 +135,7 @@ def _why(
         if choice.full:
             return "all usable backends are at their max_connections"
         return "no backend can serve"
-    if choice.stuck:
+    if choice.sticky:
         return f"it belongs to {found.name} (sticky)"
     before = {
         "primaries": "",

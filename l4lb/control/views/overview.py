@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 from l4lb.control.views import backend_health, tls
 from l4lb.control.views.sessions import sessions as sessions
 from l4lb.metrics.processes import Usage
-from l4lb.native import change, seen, udp
-from l4lb.native.edge import dry_runs, portless, slowed, uncounted
+from l4lb.native import row_reuse, session_stats, udp
 from l4lb.native.health import health
+from l4lb.native.listener_policy import dry_runs, portless, slowed, uncounted
 from l4lb.native.rows import BackendRow, ListenerRow, PoolRow, UdpTally
 from l4lb.native.table import Table
 
@@ -214,17 +214,17 @@ def latency(table: Table) -> Map:
     the upper bounds of the buckets in microseconds. The last bucket has no upper bound."""
     counts: dict[str, list[int]] = {}
     for pool in table.pools():
-        measured, _, _ = seen.ledger(table, pool.index)
+        measured, _, _ = session_stats.ledger(table, pool.index)
         for measure in LATENCIES:
             mine = measured[measure][1]
             so_far = counts.setdefault(measure, [0] * len(mine))
             counts[measure] = [a + b for a, b in zip(so_far, mine, strict=True)]
-    return {"bounds_us": seen.bounds("connect"), "counts": counts}
+    return {"bounds_us": session_stats.bounds("connect"), "counts": counts}
 
 
 def stats(table: Table) -> Map:
     """Returns totals over all workers since the service started."""
-    _, errors, bytes_in, bytes_out, _ = change.totals(table)
+    _, errors, bytes_in, bytes_out, _ = row_reuse.totals(table)
     workers = table.all_workers()
     ended: dict[str, int] = {}
     for worker in workers:

@@ -45,7 +45,7 @@ def because(row: PickRow) -> str:
         if row.full:
             return "all usable backends are at their max_connections"
         return "every backend that is ready and up was tried"
-    if row.stuck:
+    if row.sticky:
         words = ["the client belongs to it (sticky)"]
     elif row.named:
         words = ["its connection id names it"]

@@ -295,11 +295,11 @@ def _one_for_all(
     votes = Counter(repr(one) for _, one in said if one is not None or not wide.some)
     if not votes:
         return
-    most = votes.most_common(1)[0][0]
-    first = next(server for server, one in said if repr(one) == most)
-    chosen = next(one for _, one in said if repr(one) == most)
+    maximum = votes.most_common(1)[0][0]
+    first = next(server for server, one in said if repr(one) == maximum)
+    chosen = next(one for _, one in said if repr(one) == maximum)
     for server, one in said:
-        if repr(one) == most:
+        if repr(one) == maximum:
             continue
         if one is None and chosen is not None:
             proxy.leave(wide.added, f"it has no {wide.what}, and gets that of its pool",

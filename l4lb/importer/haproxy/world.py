@@ -14,10 +14,10 @@ from l4lb.importer.quantities import natural
 Handler = Callable[[World, Line], None]
 
 
-def _whole(world: World, line: Line, least: int, most: int) -> int:
+def _whole(world: World, line: Line, minimum: int, maximum: int) -> int:
     """Returns the number in a line; reports it if it was moved into the bounds."""
     number = int(line[1])
-    near = min(most, max(least, number))
+    near = min(maximum, max(minimum, number))
     if near != number:
         world.draft.leave(line.place, Rank.DIFFERENT, f"it is {near} here")
     return near

@@ -11,7 +11,7 @@ from l4lb.native.c.health cimport *
 from l4lb.native.c.layout cimport *
 from l4lb.native.c.pick cimport *
 from l4lb.native.c.run cimport *
-from l4lb.native.c.seen cimport *
+from l4lb.native.c.session_stats cimport *
 from l4lb.native.c.sets cimport *
 from l4lb.native.c.settings cimport *
 from l4lb.native.c.sockets cimport *

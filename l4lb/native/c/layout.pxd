@@ -16,7 +16,7 @@ cdef extern from "shm/limits.h":
         uint64_t full_ns
 
 
-cdef extern from "shm/edge.h":
+cdef extern from "shm/listener_policy.h":
     enum:
         L4_BLOCK_AUTO
         L4_BLOCK_DRY
@@ -37,7 +37,7 @@ cdef extern from "shm/edge.h":
         L4_ROUTE_SHARE
         L4_ROUTE_GOES_ON
 
-    struct l4_edge:
+    struct l4_policy:
         uint32_t needs
         l4_limits limits
         uint32_t routes_at[2]
@@ -165,7 +165,7 @@ cdef extern from "shm/layout.h":
         L4_CMD_RECOUNT
 
     struct l4_listener:
-        l4_edge edge
+        l4_policy edge
         uint32_t used
         uint32_t pool
         char name[65]

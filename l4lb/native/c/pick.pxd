@@ -1,4 +1,4 @@
-"""core/key.h, core/pick.h, core/bulk.h"""
+"""core/hash_key.h, core/pick.h, core/simulate.h"""
 
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
@@ -7,7 +7,7 @@ from l4lb.native.c.layout cimport l4_key_rule, l4_pool
 from l4lb.native.c.table cimport l4_table
 
 
-cdef extern from "core/key.h":
+cdef extern from "core/hash_key.h":
     uint64_t l4_key_hash(const l4_hash_key *key, const l4_key_rule *rule, const l4_addr *client,
                          uint64_t name_hash)
 
@@ -39,11 +39,11 @@ cdef extern from "core/pick.h":
     uint64_t l4_pick_weight(const l4_pick_context *context, const void *backend)
 
 
-cdef extern from "core/bulk.h":
+cdef extern from "core/simulate.h":
     enum:
-        L4_BULK_NONE
+        L4_SIMULATE_NONE
 
-    void l4_bulk_keys(const l4_table *table, uint32_t pool, uint64_t now_ms, uint32_t count,
-                      uint16_t *chosen) nogil
-    uint32_t l4_bulk_picks(const l4_table *table, uint32_t pool, uint64_t now_ms, uint32_t count,
-                           bint hold, uint32_t *counts) nogil
+    void l4_simulate_keys(const l4_table *table, uint32_t pool, uint64_t now_ms, uint32_t count,
+                          uint16_t *chosen) nogil
+    uint32_t l4_simulate_picks(const l4_table *table, uint32_t pool, uint64_t now_ms,
+                               uint32_t count, bint hold, uint32_t *counts) nogil

@@ -20,8 +20,8 @@ cdef extern from "run/setup.h":
         int command_fd
         int mailbox_fd
         int event_fd
-        const int *bells
-        uint32_t bell_count
+        const int *wakeups
+        uint32_t wakeup_count
         int lifeline_fd
         int vault_fd
         bint hold_udp

@@ -1,4 +1,4 @@
-"""shm/sticky.h, core/stick.h"""
+"""shm/sticky.h, core/sticky.h"""
 
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
@@ -32,14 +32,14 @@ cdef extern from "shm/sticky.h":
     void l4_sticky_forget(const l4_table *table, uint32_t who)
 
 
-cdef extern from "core/stick.h":
-    struct l4_stick_client:
+cdef extern from "core/sticky.h":
+    struct l4_sticky_client:
         const l4_addr *addr
         uint64_t name_hash
         const char *name
         uint32_t name_bytes
 
-    l4_pick_answer l4_stick_pick(const l4_table *table, const l4_pick_request *request,
-                                 const l4_stick_client *client, cbool *stuck)
-    uint64_t l4_stick_tag(const l4_table *table, uint32_t pool, const l4_stick_client *client,
-                          l4_sticky_key *key)
+    l4_pick_answer l4_sticky_pick(const l4_table *table, const l4_pick_request *request,
+                                  const l4_sticky_client *client, cbool *sticky)
+    uint64_t l4_sticky_client_tag(const l4_table *table, uint32_t pool,
+                                  const l4_sticky_client *client, l4_sticky_key *key)

@@ -1,4 +1,4 @@
-"""shm/table.h and the ways to its rows, counts, rings; core/view.h"""
+"""shm/table.h and the ways to its rows, counts, rings; core/pool_view.h"""
 
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
@@ -30,7 +30,7 @@ cdef extern from "shm/table.h":
     uint16_t *l4_view_slots(const l4_table *table, l4_view *view)
 
 
-cdef extern from "shm/edge_rows.h":
+cdef extern from "shm/policy_rows.h":
     l4_route *l4_table_routes(const l4_table *table, uint32_t generation)
     l4_block *l4_table_block(const l4_table *table, uint32_t index)
     l4_talkers *l4_table_talkers(const l4_table *table, uint32_t worker)
@@ -40,7 +40,7 @@ cdef extern from "shm/udp_rows.h":
     l4_udp_tally *l4_table_udp_tally(const l4_table *table, uint32_t worker, uint32_t listener)
 
 
-cdef extern from "shm/change.h":
+cdef extern from "shm/row_reuse.h":
     uint32_t l4_table_book(const l4_table *table)
     l4_column *l4_table_gone(const l4_table *table)
     void l4_table_move(l4_backend *backend, const l4_addr *addr, const char *path)
@@ -62,5 +62,5 @@ cdef extern from "shm/ring.h":
     void l4_ring_release(l4_ring *ring, uint64_t position)
 
 
-cdef extern from "core/view.h":
+cdef extern from "core/pool_view.h":
     int l4_view_publish(const l4_table *table, uint32_t pool) nogil

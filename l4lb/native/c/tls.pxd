@@ -1,4 +1,4 @@
-"""io/tls_cert.h, io/tls_store.h, shm/shakes.h, run/vault.h"""
+"""io/tls_cert.h, io/tls_store.h, shm/tls_counters.h, run/vault.h"""
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
@@ -53,15 +53,15 @@ cdef extern from "io/tls_store.h":
     void l4_tls_load_stop(l4_tls_loader *loader) nogil
 
 
-cdef extern from "shm/shakes.h":
-    struct l4_shakes:
+cdef extern from "shm/tls_counters.h":
+    struct l4_tls_counters:
         uint64_t full
         uint64_t resumed
         uint64_t failed
         uint32_t now
         char why[1]
 
-    l4_shakes *l4_table_shakes(const l4_table *table, uint32_t worker, uint32_t row)
+    l4_tls_counters *l4_table_tls_counters(const l4_table *table, uint32_t worker, uint32_t row)
 
 
 cdef extern from "run/vault.h":

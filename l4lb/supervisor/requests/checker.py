@@ -63,11 +63,11 @@ class CheckerRequests:
     def agent_max_connections(self, message: Mapping[str, Any]) -> None:
         """Sets the max_connections that an agent gave its backend."""
         backend = find_backend(self._table, str(message.get("backend")))
-        most = message.get("max_connections")
-        if isinstance(most, int):
-            self._table.set_max_connections(backend.index, most)
+        maximum = message.get("max_connections")
+        if isinstance(maximum, int):
+            self._table.set_max_connections(backend.index, maximum)
             name = f"{backend.pool}/{backend.name}"
-            self._record.add(_cause(f"max_connections {name} {most}", name), {})
+            self._record.add(_cause(f"max_connections {name} {maximum}", name), {})
 
     def _recorded(
         self,

@@ -82,8 +82,8 @@ class Listening:
         return self.sockets[0 if self.shared else index]
 
     def share_out(self, count: int) -> None:
-        """UDP: shares clients out over the first `count` sockets. csrc/core/steer.h computes which
-        client meets which."""
+        """UDP: shares clients out over the first `count` sockets. csrc/core/udp_steering.h computes
+        which client meets which."""
         first = next(iter(self.sockets.values()), None)
         if first is not None and not self.shared:
             udp_filter.steer(first, count, self.seed, by_port=self.options.by_port)

@@ -1,7 +1,7 @@
 """Settings of sockets beside their address: protocol, socket options, rights.
 
 A listener's options are set on its listening sockets; accepted connections inherit them. A pool's
-options are set by the worker on each connection (csrc/io/option.h); this module only tries them.
+options are set by the worker on each connection (csrc/io/sockopt.h); this module only tries them.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import l4lb.native.edge as native
+import l4lb.native.listener_policy as native
 from l4lb.clock import monotonic_ms
 from l4lb.config.model import Config, Listener
 from l4lb.errors import L4lbError

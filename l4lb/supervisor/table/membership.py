@@ -17,7 +17,7 @@ from l4lb.config.diff import Change, compare
 from l4lb.config.model import Backend, Config, Pool
 from l4lb.config.plain import to_plain
 from l4lb.errors import AdminError
-from l4lb.native import change, egress, settings, udp
+from l4lb.native import egress, row_reuse, settings, udp
 from l4lb.native.rows import Address, BackendRow, Capacities
 from l4lb.native.table import Table
 from l4lb.supervisor.table import row_settings, udp_rows
@@ -73,12 +73,14 @@ class Membership:
         self.policy = ListenerPolicy(table)
         size = table.capacities
         self.pools: RowAllocator[str] = RowAllocator(
-            size.pools, is_idle=lambda row: change.pool_is_idle(table, row), recycle=lambda _: None
+            size.pools,
+            is_idle=lambda row: row_reuse.pool_is_idle(table, row),
+            recycle=lambda _: None,
         )
         self.backends: RowAllocator[tuple[str, str]] = RowAllocator(
             size.backends,
-            is_idle=lambda row: change.backend_is_idle(table, row),
-            recycle=lambda row: change.fold_backend(table, row),
+            is_idle=lambda row: row_reuse.backend_is_idle(table, row),
+            recycle=lambda row: row_reuse.fold_backend(table, row),
         )
         self.listeners: RowAllocator[tuple[str, str]] = (
             RowAllocator(  # listener's name, address as text
@@ -152,10 +154,10 @@ class Membership:
         ]
 
     def _listener_is_idle(self, row: int) -> bool:
-        return change.listener_is_idle(self._table, row) and not self.policy.is_head(row)
+        return row_reuse.listener_is_idle(self._table, row) and not self.policy.is_head(row)
 
     def _recycle_listener(self, row: int) -> None:
-        change.fold_listener(self._table, row)
+        row_reuse.fold_listener(self._table, row)
         self.policy.recycled(row)
 
     def _row(self, key: tuple[str, str]) -> int:
@@ -166,7 +168,7 @@ class Membership:
         for key in listeners:
             self._table.clear_listener(self.listeners.give(key))
         for key in [key for key in self.backends.live if key[0] in pools]:
-            change.retire_backend(self._table, self.backends.give(key))
+            row_reuse.retire_backend(self._table, self.backends.give(key))
         for name in pools:
             self._table.clear_pool(self.pools.give(name))
 
@@ -187,7 +189,7 @@ class Membership:
     ) -> None:
         key = (pool, name)
         if action == "removed":
-            change.retire_backend(self._table, self.backends.give(key))
+            row_reuse.retire_backend(self._table, self.backends.give(key))
             return
         backend = next(one for one in config.pools[pool].backends if one.name == name)
         row, known = (self.backends[key], True) if key in self.backends else self.backends.take(key)
@@ -199,14 +201,14 @@ class Membership:
             "backup": backend.backup,
         }
         if known:
-            change.change_backend(self._table, row, **values)
+            row_reuse.change_backend(self._table, row, **values)
         else:
             health = initial_health(config.pools[pool])
             self._table.set_backend(row, name=name, health=health, **values)
         udp_rows.write_backend(self._table, row, backend)
         if action == "added" and now_ms:
             self._table.set_state(row, "ready")
-            change.start_slowly(self._table, row, now_ms)
+            row_reuse.start_slowly(self._table, row, now_ms)
 
 
 def _actions(live: Collection[_Key], wanted: Collection[_Key]) -> Iterator[tuple[_Key, str]]:

@@ -14,8 +14,8 @@ from l4lb.config.model import Config, Listener, Pool
 from l4lb.config.tables.listener_limits import ListenerLimits, RateLimit
 from l4lb.config.tables.quic import Quic
 from l4lb.config.tables.tls import ListenerTls
-from l4lb.native import edge, settings
-from l4lb.native.edge import LIMITS, TLVS
+from l4lb.native import listener_policy, settings
+from l4lb.native.listener_policy import LIMITS, TLVS
 
 FAMILIES = ("ipv4", "ipv6")  # the parts of a pair of prefixes
 EARLY_US_MAX = (1 << 32) - 1  # over an hour
@@ -69,7 +69,7 @@ def of_listener(
     listener: Listener, pools: Mapping[str, Pool], *, hello: str, **known: int | None
 ) -> dict[str, Any]:
     """Returns the settings of a listener. Those of TLS are written when its profile is known.
-    hello: whether it looks for a ClientHello (edge.HELLO). known: its pool's row, its head and its
+    hello: whether it looks for a ClientHello (listener_policy.HELLO). known: its pool's row, its head and its
     sets of networks."""
     limits = listener.limits or ListenerLimits()
     bursts = {
@@ -84,7 +84,8 @@ def of_listener(
         | bursts
         | handshake_pace(listener.tls)
         | {
-            "asked": edge.PROXY_MODES[listener.proxy_protocol] | edge.HELLO[hello],
+            "asked": listener_policy.PROXY_MODES[listener.proxy_protocol]
+            | listener_policy.HELLO[hello],
             "udp_ways": udp_ways(served),
         }
         | known
@@ -101,11 +102,11 @@ def handshake_pace(rule: ListenerTls | None) -> dict[str, int]:
 
 
 def udp_ways(served: list[Pool]) -> int:
-    """Returns what a UDP listener must do for its pools, as bits (edge.UDP_WAYS)."""
+    """Returns what a UDP listener must do for its pools, as bits (listener_policy.UDP_WAYS)."""
     asked = {
         "counts": any(pool.requests or pool.per_datagram for pool in served),
         "in_turn": any(pool.per_datagram for pool in served),
         "quic": any(quic_rule(pool) is not None for pool in served),
         "routes": len(served) > 1,
     }
-    return sum(edge.UDP_WAYS[way] for way, needed in asked.items() if needed)
+    return sum(listener_policy.UDP_WAYS[way] for way, needed in asked.items() if needed)

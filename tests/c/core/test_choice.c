@@ -150,13 +150,13 @@ TEST(hash_balance_bounds_a_backends_load_though_all_clients_are_one)
 
 TEST(a_maglev_table_is_even)
 {
-    uint32_t counts[MANY] = {0}, most = 0;
+    uint32_t counts[MANY] = {0}, max = 0;
     maglev_of(MANY, NULL, SMALL);
     for (int i = 0; i < SMALL; i++)
         counts[maglev_slots()[i]]++;
     for (int b = 0; b < MANY; b++)
-        most = counts[b] > most ? counts[b] : most;
-    CHECK(most * (double)MANY / SMALL <= 1.02);
+        max = counts[b] > max ? counts[b] : max;
+    CHECK(max * (double)MANY / SMALL <= 1.02);
     l4_table_close(&table);
 }
 

@@ -20,7 +20,7 @@ static uint64_t clock_now;
 
 static struct l4_flow_key key_of(uint32_t client)
 {
-    struct l4_flow_key key = {.listener = client % 3, .lane = client % 2};
+    struct l4_flow_key key = {.listener = client % 3, .subflow = client % 2};
     key.client = (struct l4_addr){.family = 2, .port = (uint16_t)client, .ip = {127, 0, 0, 1}};
     key.local = (struct l4_addr){.family = 2, .port = 53, .ip = {10, 0, 0, (uint8_t)(client % 4)}};
     return key;

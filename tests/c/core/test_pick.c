@@ -154,17 +154,17 @@ TEST(least_connections_always_gives_the_least_loaded)
     for (int i = 0; i < 20000; i++) {
         const uint32_t worker = (uint32_t)rand() % 3;
         if (rand() % 100 < 52) {
-            double least = 1e9;
+            double min = 1e9;
             for (uint32_t b = 0; b < 4; b++) {
                 const double load =
                     (2.0 * L4_GET(l4_table_backend(&table, b)->inflight) + 1) / weights[b];
-                least = load < least ? load : least;
+                min = load < min ? load : min;
             }
             const uint32_t b = pick_for(worker);
             held[worker][b]++;
             const double was =
                 (2.0 * (L4_GET(l4_table_backend(&table, b)->inflight) - 1) + 1) / weights[b];
-            CHECK(was <= least + 1e-9);
+            CHECK(was <= min + 1e-9);
         } else {
             const uint32_t b = (uint32_t)rand() % 4;
             if (held[worker][b]) {

@@ -40,7 +40,7 @@ static uint32_t idle_of(uint32_t count, uint32_t source)
 }
 
 /* The naive oracle: how many sessions must end, of a source with how many; 0: none. */
-static uint32_t expected(uint32_t count, uint32_t most, uint32_t *held)
+static uint32_t expected(uint32_t count, uint32_t max, uint32_t *held)
 {
     const uint32_t among = sources_in(count) + 1, fair = (count + among - 1) / among;
     uint32_t best = 0;
@@ -50,7 +50,7 @@ static uint32_t expected(uint32_t count, uint32_t most, uint32_t *held)
             best = own;
     }
     *held = best;
-    return best ? (best - fair < most ? best - fair : most) : 0;
+    return best ? (best - fair < max ? best - fair : max) : 0;
 }
 
 static void fill(uint64_t *random, uint32_t count, uint32_t sources)
@@ -67,11 +67,11 @@ static void fill(uint64_t *random, uint32_t count, uint32_t sources)
     }
 }
 
-static void check_choice(uint32_t count, uint32_t most)
+static void check_choice(uint32_t count, uint32_t max)
 {
     uint32_t held;
-    const uint32_t wanted = expected(count, most, &held);
-    const uint32_t found = l4_shed_choose(rows, count, LEAST, most, chosen);
+    const uint32_t wanted = expected(count, max, &held);
+    const uint32_t found = l4_shed_choose(rows, count, LEAST, max, chosen);
     const uint32_t source = found ? rows[chosen[0]].source : 0;
     const uint32_t idle = idle_of(count, source);
     CHECK_EQ(wanted < idle ? wanted : idle, found);

@@ -7,7 +7,7 @@
 
 #include "base/random.h"
 #include "check.h"
-#include "core/stick.h"
+#include "core/sticky.h"
 #include "process.h"
 #include "table.h"
 
@@ -32,9 +32,9 @@ static uint32_t meet(uint32_t worker, uint32_t client, uint64_t now_ms)
 {
     const struct l4_addr addr = {.family = AF_INET,
                                  .ip = {10, client >> 16 & 255, client >> 8 & 255, client & 255}};
-    const struct l4_stick_client known = {.addr = &addr};
+    const struct l4_sticky_client known = {.addr = &addr};
     const struct l4_pick_request request = {.worker = worker, .now_ms = now_ms};
-    const uint32_t backend = l4_stick_pick(&table, &request, &known, NULL).backend;
+    const uint32_t backend = l4_sticky_pick(&table, &request, &known, NULL).backend;
     if (backend != L4_NONE)
         l4_count_drop_backend(&table, worker, backend);
     return backend;
@@ -114,9 +114,10 @@ TEST(many_clients_displace_those_not_seen_for_longest)
     CHECK(entries(5000) > ENTRIES * 9 / 10);
     const struct l4_addr addr = {
         .family = AF_INET, .ip = {10, 4242424 >> 16 & 255, 4242424 >> 8 & 255, 4242424 & 255}};
-    const struct l4_stick_client known = {.addr = &addr};
+    const struct l4_sticky_client known = {.addr = &addr};
     struct l4_sticky_key key;
-    CHECK(l4_sticky_find(&table, l4_stick_tag(&table, 0, &known, &key), TTL, 5000) != L4_NONE);
+    CHECK(l4_sticky_find(&table, l4_sticky_client_tag(&table, 0, &known, &key), TTL, 5000) !=
+          L4_NONE);
     l4_table_close(&table);
 }
 

@@ -30,7 +30,7 @@ static struct l4_pool *pool(void)
     return l4_table_pool(&table, 0);
 }
 
-static struct l4_edge *edge(void)
+static struct l4_policy *edge(void)
 {
     return &l4_table_listener(&table, FAKE_LISTENER)->edge;
 }

@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "io/option.h"
 #include "io/sock.h"
+#include "io/sockopt.h"
 #include "shm/egress.h"
 #include "shm/layout.h"
 

@@ -6,10 +6,10 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "core/rate.h"
-#include "shm/edge_rows.h"
-#include "shm/shakes.h"
-#include "shm/source.h"
+#include "core/token_bucket.h"
+#include "shm/policy_rows.h"
+#include "shm/source_limits.h"
+#include "shm/tls_counters.h"
 #include "table.h"
 
 static uint64_t hash_of(uint64_t n)
@@ -91,7 +91,7 @@ TEST(when_all_places_of_a_hash_are_taken_it_is_told)
 }
 
 enum { LIMIT = 5, ROUNDS = 200000 };
-static _Atomic int most, now_held;
+static _Atomic int max, now_held;
 
 static void *churn(void *worker)
 {
@@ -100,8 +100,8 @@ static void *churn(void *worker)
         if (take((uint32_t)(uintptr_t)worker, 9, LIMIT, &source) != L4_SOURCE_TAKEN)
             continue;
         const int held = atomic_fetch_add(&now_held, 1) + 1;
-        for (int seen = atomic_load(&most); held > seen;) {
-            if (atomic_compare_exchange_weak(&most, &seen, held))
+        for (int seen = atomic_load(&max); held > seen;) {
+            if (atomic_compare_exchange_weak(&max, &seen, held))
                 break;
         }
         atomic_fetch_sub(&now_held, 1);
@@ -119,7 +119,7 @@ TEST(workers_at_once_never_give_a_source_more_than_its_limit)
         pthread_create(&threads[i], NULL, churn, (void *)i);
     for (int i = 0; i < 8; i++)
         pthread_join(threads[i], NULL);
-    CHECK(atomic_load(&most) <= LIMIT);
+    CHECK(atomic_load(&max) <= LIMIT);
     CHECK_EQ(L4_SOURCE_TAKEN, take(0, 9, LIMIT, &source));
     CHECK_EQ(1, sessions_of(source));
     l4_table_close(&table);
@@ -132,8 +132,8 @@ static void *shake(void *worker)
         if (!l4_count_take_shake(&table, me, 1, LIMIT))
             continue;
         const int held = atomic_fetch_add(&now_held, 1) + 1;
-        for (int seen = atomic_load(&most); held > seen;) {
-            if (atomic_compare_exchange_weak(&most, &seen, held))
+        for (int seen = atomic_load(&max); held > seen;) {
+            if (atomic_compare_exchange_weak(&max, &seen, held))
                 break;
         }
         atomic_fetch_sub(&now_held, 1);
@@ -146,13 +146,13 @@ TEST(workers_at_once_never_begin_more_handshakes_than_the_limit)
 {
     pthread_t threads[8];
     table_with(8, 1, NULL, L4_ROUND_ROBIN);
-    atomic_store(&most, 0);
+    atomic_store(&max, 0);
     for (uintptr_t i = 0; i < 8; i++)
         pthread_create(&threads[i], NULL, shake, (void *)i);
     for (int i = 0; i < 8; i++)
         pthread_join(threads[i], NULL);
-    CHECK(atomic_load(&most) > 0);
-    CHECK(atomic_load(&most) <= LIMIT);
+    CHECK(atomic_load(&max) > 0);
+    CHECK(atomic_load(&max) <= LIMIT);
     CHECK_EQ(0, L4_GET(l4_table_listener(&table, 1)->secure.shaking));
     for (int i = 0; i < LIMIT; i++)
         CHECK(l4_count_take_shake(&table, (uint32_t)i, 1, LIMIT));

@@ -100,7 +100,7 @@ TEST(what_a_listener_needs_follows_from_its_row)
 TEST(routes_are_needed_once_those_in_force_have_some)
 {
     table_with(1, 1, NULL, L4_ROUND_ROBIN);
-    struct l4_edge *edge = &l4_table_listener(&table, 0)->edge;
+    struct l4_policy *edge = &l4_table_listener(&table, 0)->edge;
     L4_SET(edge->access_set, L4_NONE);
     L4_SET(edge->rules_set, L4_NONE);
     L4_SET(edge->routes_count[1], 2);

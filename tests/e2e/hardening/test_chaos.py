@@ -76,8 +76,8 @@ class End:
             finish(self.peer)
             self.close_if_done()
         else:
-            most = self.resets_at if self.resets_at is not None else self.out.size
-            size = min(rng.choice([1, 100, 5000, 200_000]), most - self.sent)
+            maximum = self.resets_at if self.resets_at is not None else self.out.size
+            size = min(rng.choice([1, 100, 5000, 200_000]), maximum - self.sent)
             with contextlib.suppress(BlockingIOError):
                 self.sent += self.peer.send(self.out.part(self.sent, size))
 

@@ -71,10 +71,10 @@ def one() -> Iterator[Backends]:
         yield backends
 
 
-def at_the_limit(lb: Balancer, least: int) -> None:
+def at_the_limit(lb: Balancer, minimum: int) -> None:
     """Fills the service, watches it wait, and then lets all clients through."""
     crowd = Crowd(lb, CLIENTS)
-    until(lambda: len(crowd.served()) >= least, "the first clients are served")
+    until(lambda: len(crowd.served()) >= minimum, "the first clients are served")
     until(lambda: len(crowd.served()) == sum(lb.active()), "the rest waits")
     assert len(crowd.served()) < CLIENTS, "the limit was not reached: the test shows nothing"
     assert cpu_share(lb.pids(), OBSERVED_S) < 0.4
@@ -90,13 +90,13 @@ def at_the_limit(lb: Balancer, least: int) -> None:
 
 def test_at_the_file_limit_clients_wait_without_spin_and_are_served_later(one: Backends) -> None:
     with Balancer.before(one.rows(), files=FILES) as lb:
-        at_the_limit(lb, least=20)
+        at_the_limit(lb, minimum=20)
         assert "does not accept" in lb.log()
 
 
 def test_at_max_connections_clients_wait_without_spin_and_are_served_later(one: Backends) -> None:
     with Balancer.before(one.rows(), limits={"max_connections": 50}) as lb:
-        at_the_limit(lb, least=50)
+        at_the_limit(lb, minimum=50)
 
 
 def test_bulk_transfers_at_the_file_limit_stay_byte_exact(one: Backends) -> None:

@@ -85,12 +85,12 @@ def test_handshakes_that_stop_halfway_take_little_and_give_it_back(ca: Authority
         worker = Worker(lb)
         until(lambda: worker.connections() == 0, "the first client has left")
         quiet, sockets = worker.memory_kib(), worker.sockets()
-        for said, most in ((BOASTER, KIB_OF_BEGINNING), (HELLO[:-1], KIB_OF_BEGINNING)):
+        for said, maximum in ((BOASTER, KIB_OF_BEGINNING), (HELLO[:-1], KIB_OF_BEGINNING)):
             with crowd(lb, said):
                 until(lambda: worker.connections() == MANY, "all have come")
                 served(lb, ca)
                 assert worker.handshakes() == 0
-                assert worker.memory_kib() - quiet < MANY * most
+                assert worker.memory_kib() - quiet < MANY * maximum
             until(lambda: worker.connections() == 0, "all have left")
         with crowd(lb, HELLO):
             until(lambda: worker.handshakes() == MANY, "all wait for the client's second word")
@@ -137,8 +137,8 @@ def test_who_says_it_byte_by_byte_has_its_time_and_leaves_nothing(
             worker = Worker(lb)
             quiet, sockets = worker.memory_kib(), worker.sockets()
             with crowd(lb, said, 1):
-                most = 2 * MANY  # KiB
-                assert worker.memory_kib() - quiet < most
+                maximum = 2 * MANY  # KiB
+                assert worker.memory_kib() - quiet < maximum
                 until(
                     lambda: lb.ask("stats")["ended"].get("rejected:handshake_timeout", 0) == MANY,
                     "all have had their time",
@@ -146,4 +146,4 @@ def test_who_says_it_byte_by_byte_has_its_time_and_leaves_nothing(
                 )
                 assert worker.connections() == 0
                 assert worker.sockets() == sockets
-                assert worker.memory_kib() - quiet < most
+                assert worker.memory_kib() - quiet < maximum

@@ -96,9 +96,9 @@ def receive(
     rng = random.Random(seed)
     offset = start
     while count is None or offset - start < count:
-        most = manner.size(rng) if count is None else min(manner.chunk, count - (offset - start))
+        maximum = manner.size(rng) if count is None else min(manner.chunk, count - (offset - start))
         try:
-            data = peer.recv(most)
+            data = peer.recv(maximum)
         except ConnectionResetError as error:
             raise ConnectionResetError(offset - start) from error
         if not data:

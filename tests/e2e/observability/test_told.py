@@ -120,9 +120,9 @@ def test_keys_and_routes_know_the_name_where_tls_ends(ca: Authority) -> None:
             assert all(len(found) == 1 for found in by_name.values())
             assert set().union(*by_name.values()) > {"a"}
             assert served(names[0].upper() + ".") in by_name[names[0]]
-            stuck = {served("stuck.example.test") for _ in range(4)}
-            assert len(stuck) == 1
-            assert stuck < {"d", "e"}
+            sticky = {served("stuck.example.test") for _ in range(4)}
+            assert len(sticky) == 1
+            assert sticky < {"d", "e"}
             assert served(names[1], alpn=["h2"]) == "f"
             assert served(names[1], alpn=["http/1.1"]) in by_name[names[1]]
 

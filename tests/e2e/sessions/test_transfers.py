@@ -37,8 +37,8 @@ def draw(seed: int) -> Transfer:
     rng = random.Random(seed)
 
     def size() -> int:
-        most = rng.choice([0, 1, 100, 5 * KIB, 40 * KIB, 300 * KIB, 300 * KIB, 4 * MIB])
-        return rng.randint(0, most)
+        maximum = rng.choice([0, 1, 100, 5 * KIB, 40 * KIB, 300 * KIB, 300 * KIB, 4 * MIB])
+        return rng.randint(0, maximum)
 
     def manner(total: int) -> Manner:
         # why: a pause for each small chunk of a large stream would take minutes.
@@ -47,8 +47,8 @@ def draw(seed: int) -> Transfer:
         return Manner(chunk, chance, rng.uniform(0.1, 4.0))
 
     up, down = size(), size()
-    most = max(up, down)
-    return Transfer(seed, up, down, rng.choice(ORDERS), manner(most), manner(most))
+    maximum = max(up, down)
+    return Transfer(seed, up, down, rng.choice(ORDERS), manner(maximum), manner(maximum))
 
 
 class End(threading.Thread):

@@ -123,11 +123,11 @@ def test_clients_show_certificates(ca: Authority, verify: str, version: str) -> 
 
 
 @pytest.mark.skipif(not shutil.which("sslscan"), reason="sslscan is not installed")
-@pytest.mark.parametrize("least", ["1.2", "1.3"])
-def test_a_scanner_finds_nothing_below_the_least_version(ca: Authority, least: str) -> None:
+@pytest.mark.parametrize("minimum", ["1.2", "1.3"])
+def test_a_scanner_finds_nothing_below_the_least_version(ca: Authority, minimum: str) -> None:
     tls = {
         "certificates": [ca.issue("localhost"), ca.issue("localhost", file="rsa", key="RSA")],
-        "min_version": least,
+        "min_version": minimum,
     }
     with Backends(1) as backends, Balancer.secured(backends.addresses, tls) as lb:
         host, port = lb.address
@@ -137,7 +137,7 @@ def test_a_scanner_finds_nothing_below_the_least_version(ca: Authority, least: s
         ).stdout  # fmt: skip
     enabled = [line for line in scan.splitlines() if line.rstrip().endswith("enabled")]
     versions = {line.split()[0] for line in enabled if line.startswith(("SSLv", "TLSv"))}
-    assert versions == ({"TLSv1.3"} if least == "1.3" else {"TLSv1.2", "TLSv1.3"}), scan
+    assert versions == ({"TLSv1.3"} if minimum == "1.3" else {"TLSv1.2", "TLSv1.3"}), scan
     accepted = [line.split() for line in scan.splitlines() if line.startswith(("Accepted", "Pref"))]
     assert accepted
     for _, version, bits, *_ in accepted:

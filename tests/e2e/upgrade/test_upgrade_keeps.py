@@ -61,7 +61,7 @@ def test_whose_client_is_whose_who_is_down_and_what_was_counted(three: Backends)
         until(lambda: lb.backends()["b"]["health"] == "down", "b is down")
         lb.admin("block", "10.9.8.0/24", "--for", "10m")
         lb.admin("block", "2001:db8::1")
-        stuck = {row["client"]: row["backend"] for row in lb.ask("sticky", pool="web")}
+        sticky = {row["client"]: row["backend"] for row in lb.ask("sticky", pool="web")}
         rows, counted = lb.backends(), counters(lb)
         told = changes(lb)
         assert "backend_down web/b" in told
@@ -74,7 +74,7 @@ def test_whose_client_is_whose_who_is_down_and_what_was_counted(three: Backends)
             }  # fmt: skip
             assert after["b"]["last_check"]["result"] == rows["b"]["last_check"]["result"]
             assert [(row["source"], row["by"]) for row in lb.ask("blocks")] == blocks
-            assert {row["client"]: row["backend"] for row in lb.ask("sticky", pool="web")} == stuck
+            assert {row["client"]: row["backend"] for row in lb.ask("sticky", pool="web")} == sticky
             kept = {source: name for source, name in first.items() if source not in lost}
             assert {source: met(lb, source) for source in kept} == kept
             assert changes(lb) == told

@@ -12,7 +12,7 @@ from doors import ended
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from l4lb.native import seen
+from l4lb.native import session_stats
 from l4lb.native.table import Table
 from tests.unit.supervisor.tables import closed_port, put_backend, table_of
 
@@ -26,12 +26,12 @@ def table_with(name: str = "a", listener: str = "front") -> Table:
     table = table_of({"web": {name: closed_port()}})
     table.set_listener(0, name=listener, bind="0.0.0.0:80", protocol="tcp", pool=0)
     table.start_worker(0, pid=7, cpu=None, now_ms=0)
-    seen.set_log_rule(table, on=True)
+    session_stats.set_log_rule(table, on=True)
     return table
 
 
 def lines(table: Table, style: str = "text") -> list[str]:
-    return [line.decode() for line in seen.LogReader(table, style=style).read(100)]
+    return [line.decode() for line in session_stats.LogReader(table, style=style).read(100)]
 
 
 def words(line: str) -> dict[str, str]:
@@ -118,7 +118,7 @@ def test_any_name_comes_back_whole_from_one_line(name: str) -> None:
 
 def test_a_backend_that_is_gone_is_called_as_it_was_while_the_reader_knows() -> None:
     table = table_with()
-    reader = seen.LogReader(table, style="text")
+    reader = session_stats.LogReader(table, style="text")
     ended.account(table, 0, "client_fin", backend=0)
     reader.read(10)
     reader.commit(1)
@@ -133,10 +133,10 @@ def test_what_was_read_stays_until_it_is_committed() -> None:
     table = table_with()
     for _ in range(3):
         ended.account(table, 0, "client_fin")
-    reader = seen.LogReader(table, style="text")
+    reader = session_stats.LogReader(table, style="text")
     assert len(reader.read(2)) == 2
     assert len(lines(table)) == 3, "another reader, after a death, sees all"
     reader.commit(2)
     assert len(lines(table)) == 1
     assert len(reader.read(10)) == 1
-    assert seen.log_counts(table) == (2, 0, 0, 0)
+    assert session_stats.log_counts(table) == (2, 0, 0, 0)

@@ -18,30 +18,30 @@ from l4lb.access_log import sinks
 from l4lb.access_log.main import BUSY_WAIT_S, FAILED_WAIT_S, IDLE_WAIT_S, Writer
 from l4lb.access_log.ready import readable
 from l4lb.access_log.settings import Settings
-from l4lb.native import seen
+from l4lb.native import session_stats
 from l4lb.native.table import Table
 from tests.unit.access_log.test_lines import table_with
 
 
 class Stubborn:
-    """A sink that takes `most` lines at a time, or fails while `broken`."""
+    """A sink that takes `maximum` lines at a time, or fails while `broken`."""
 
-    def __init__(self, most: int = 1_000) -> None:
-        self.most, self.broken = most, False
+    def __init__(self, maximum: int = 1_000) -> None:
+        self.maximum, self.broken = maximum, False
         self.got: list[bytes] = []
 
     def write(self, lines: Sequence[bytes]) -> int:
         if self.broken:
             raise OSError(28, "No space left on device")
-        self.got += lines[: self.most]
-        return min(self.most, len(lines))
+        self.got += lines[: self.maximum]
+        return min(self.maximum, len(lines))
 
     def reopen(self) -> None: ...
     def close(self) -> None: ...
 
 
 def writer_of(table: Table, sink: sinks.Sink) -> Writer:
-    reader = seen.LogReader(table, style="text")
+    reader = session_stats.LogReader(table, style="text")
     return Writer(reader, sink, Settings("/x"), clock=lambda: 100.0)
 
 
@@ -51,13 +51,13 @@ def end_sessions(table: Table, count: int) -> None:
 
 
 def test_all_lines_are_written_in_their_order() -> None:
-    table, sink = table_with(), Stubborn(most=3)
+    table, sink = table_with(), Stubborn(maximum=3)
     writer = writer_of(table, sink)
     end_sessions(table, 10)
     while writer.turn() != IDLE_WAIT_S:
         pass
     assert [int(line.split(b"bytes_in=")[1].split()[0]) for line in sink.got] == list(range(10))
-    assert seen.log_counts(table) == (10, 0, 0, 0)
+    assert session_stats.log_counts(table) == (10, 0, 0, 0)
 
 
 def test_a_sink_that_fails_costs_nothing_until_the_ring_is_full(
@@ -69,7 +69,7 @@ def test_a_sink_that_fails_costs_nothing_until_the_ring_is_full(
     sink.broken = True
     end_sessions(table, 9_000)
     assert [writer.turn() for _ in range(5)] == [FAILED_WAIT_S] * 5
-    assert seen.log_counts(table)[2:] == (5, 9_000 - 8_192)
+    assert session_stats.log_counts(table)[2:] == (5, 9_000 - 8_192)
     sink.broken = False
     for _ in range(20):
         writer.turn()
@@ -80,17 +80,17 @@ def test_a_sink_that_fails_costs_nothing_until_the_ring_is_full(
 
 
 def test_a_sink_that_sleeps_is_asked_again_soon() -> None:
-    table, sink = table_with(), Stubborn(most=0)
+    table, sink = table_with(), Stubborn(maximum=0)
     writer = writer_of(table, sink)
     end_sessions(table, 1)
     assert writer.turn() == BUSY_WAIT_S
-    sink.most = 5
+    sink.maximum = 5
     writer.turn()
     assert len(sink.got) == 1
 
 
 def test_the_farewell_writes_what_is_left() -> None:
-    table, sink = table_with(), Stubborn(most=700)
+    table, sink = table_with(), Stubborn(maximum=700)
     writer = writer_of(table, sink)
     end_sessions(table, 8_000)
     writer.farewell()
@@ -161,7 +161,7 @@ SYSLOG = rb"<134>1 \d{4}-\d\d-\d\dT[\d:.]{12}Z \S+ l4lb \d+ access - ts="
 
 def line_of(table: Table) -> bytes:
     end_sessions(table, 1)
-    return seen.LogReader(table, style="text").read(1)[0]
+    return session_stats.LogReader(table, style="text").read(1)[0]
 
 
 def test_syslog_over_udp_gets_a_message_a_line() -> None:

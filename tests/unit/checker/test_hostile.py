@@ -94,7 +94,7 @@ STEPS = [{"expect": "x"}, {"send": "y", "expect": "never there"}]
 HOSTILE: dict[str, tuple[Talk, Settings, str, str]] = {
     "never starts": (never, settings("http"), "timeout", "no answer in 300 ms"),
     "never starts, tcp": (never, settings("tcp", expect="x"), "timeout", "no answer in 300 ms"),
-    "never shakes hands": (never, settings("tls"), "timeout", "no answer in 300 ms"),
+    "never handshakes hands": (never, settings("tls"), "timeout", "no answer in 300 ms"),
     "drips": (drips(b"HTTP/1.1 200 O"), settings("http", 2_000), "timeout", 'in 2000 ms, got "HT'),
     "drips, tcp": (drips(b"-ERR"), settings("tcp", 2_000, expect="+"), "answer", 'got "-E'),
     "drips a record": (drips(RECORD), settings("tls"), "timeout", "no answer in 300 ms"),
@@ -149,7 +149,7 @@ HOSTILE: dict[str, tuple[Talk, Settings, str, str]] = {
 
 
 ONE_OF_EACH = (
-    "never starts", "never starts, tcp", "never shakes hands", "endless body", "60,000 chunks",
+    "never starts", "never starts, tcp", "never handshakes hands", "endless body", "60,000 chunks",
     "101, asked for", "endless words", "shuts", "nonsense", "program that hangs",
 )  # fmt: skip
 

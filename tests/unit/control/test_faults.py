@@ -26,7 +26,7 @@ FAULTS: list[BaseException] = [
 def given(command: Command) -> dict[str, Any]:
     """Returns valid values for all required arguments."""
     return {
-        arg.name: arg.least if arg.type is int else "web/a" if arg.of == "backend" else "web"
+        arg.name: arg.minimum if arg.type is int else "web/a" if arg.of == "backend" else "web"
         for arg in command.args
         if arg.required
     }

@@ -24,7 +24,7 @@ WRONG = {"pool": "wev", "backend": "web/aa", "listener": "fronts"}
 def given(command: str, arg: Arg) -> dict[str, Any]:
     """Returns valid arguments with one unknown name."""
     args: dict[str, Any] = {
-        one.name: one.least if one.type is int else FAR.get(one.of, "10.0.0.1")
+        one.name: one.minimum if one.type is int else FAR.get(one.of, "10.0.0.1")
         for one in COMMANDS[command].args
         if one.required
     }

@@ -269,11 +269,11 @@ SECTIONS: list[tuple[Says, float]] = [
     (Says(), 0),
     (Says(rcode="NXDOMAIN"), 0),
     (Says(["web.example 7 CNAME b.example."]), 0),
-    (Says(authority=[SOA.format(ttl=60, least=30)]), 30),
-    (Says(authority=[SOA.format(ttl=20, least=30)]), 20),
-    (Says(authority=[SOA.format(ttl=20, least=30)], rcode="NXDOMAIN"), 20),
-    (Says(["web.example 7 CNAME b.example."], [SOA.format(ttl=60, least=30)]), 7),
-    (Says(authority=[SOA.format(ttl=60, least=30).replace("example", "else", 1)]), 0),
+    (Says(authority=[SOA.format(ttl=60, minimum=30)]), 30),
+    (Says(authority=[SOA.format(ttl=20, minimum=30)]), 20),
+    (Says(authority=[SOA.format(ttl=20, minimum=30)], rcode="NXDOMAIN"), 20),
+    (Says(["web.example 7 CNAME b.example."], [SOA.format(ttl=60, minimum=30)]), 7),
+    (Says(authority=[SOA.format(ttl=60, minimum=30).replace("example", "else", 1)]), 0),
 ]
 
 
@@ -363,15 +363,15 @@ def test_a_thousand_targets_are_followed_without_asking_for_all_at_once(
     server: Nameserver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The work for each answer does not grow with the number of targets."""
-    busy, most = 0, 0
+    busy, maximum = 0, 0
     count = 1_000
     records = dns.rrset.from_text(
         "_x._tcp.example.", 3600, "IN", "SRV", *(f"1 1 80 n{n}.example." for n in range(count))
     )
 
     async def ask(_: resolver.Resolver, name: dns.name.Name, record: str) -> resolver.Found:
-        nonlocal busy, most
-        busy, most = busy + 1, max(most, busy + 1)
+        nonlocal busy, maximum
+        busy, maximum = busy + 1, max(maximum, busy + 1)
         await asyncio.sleep(0)
         busy -= 1
         if record == "SRV":
@@ -385,4 +385,4 @@ def test_a_thousand_targets_are_followed_without_asking_for_all_at_once(
     with following(**settings(server, "_x._tcp.example")) as source:
         while len(source.addresses()) < count:
             pass
-    assert most <= ASKED_AT_ONCE
+    assert maximum <= ASKED_AT_ONCE

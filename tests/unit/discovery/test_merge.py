@@ -14,11 +14,15 @@ def members(*names: str) -> list[Member]:
 
 
 def taken(
-    before: str, found: str, health: dict[str, str] | None = None, repeats: int = 1, most: int = 50
+    before: str,
+    found: str,
+    health: dict[str, str] | None = None,
+    repeats: int = 1,
+    maximum: int = 50,
 ) -> tuple[str, str]:
     """Returns names in force and names held back, one letter each."""
     result: Taken = take(
-        members(*before), members(*found), max_shrink_percent=most, health=health or {},
+        members(*before), members(*found), max_shrink_percent=maximum, health=health or {},
         repeats=repeats,
     )  # fmt: skip
     return "".join(one.known_as for one in result.members), "".join(result.held)
@@ -59,8 +63,8 @@ def test_without_checks_equal_answers_confirm_it() -> None:
 
 
 def test_the_limit_can_be_all_or_nothing() -> None:
-    assert taken("abcd", "", UP, most=100) == ("", "")
-    assert taken("abcd", "abc", UP, most=0) == ("abcd", "d")
+    assert taken("abcd", "", UP, maximum=100) == ("", "")
+    assert taken("abcd", "abc", UP, maximum=0) == ("abcd", "d")
 
 
 NAMES = st.sets(st.sampled_from("abcdefgh")).map(sorted).map("".join)
@@ -69,9 +73,9 @@ HEALTH = st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from(["up", "do
 
 @given(NAMES, NAMES, HEALTH, st.integers(1, 5), st.integers(0, 100))
 def test_nothing_found_is_left_out_and_only_the_lost_are_held(
-    before: str, found: str, health: dict[str, str], repeats: int, most: int
+    before: str, found: str, health: dict[str, str], repeats: int, maximum: int
 ) -> None:
-    all_names, held = taken(before, found, health, repeats, most)
+    all_names, held = taken(before, found, health, repeats, maximum)
     assert set(all_names) == set(found) | set(held)
     assert set(held) <= set(before) - set(found)
     assert len(all_names) == len(set(all_names))

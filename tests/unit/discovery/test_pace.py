@@ -51,7 +51,7 @@ def follow_for(seconds: float, enough: Callable[[], bool] = lambda: True, **sett
     return clock.now
 
 
-def most(seconds: float, every_s: float = ANSWER_EVERY_S) -> float:
+def maximum(seconds: float, every_s: float = ANSWER_EVERY_S) -> float:
     """Returns the maximum number of requests to a source in this time."""
     return ANSWERS_BURST + seconds / every_s + 1
 
@@ -68,7 +68,7 @@ def test_a_consul_that_answers_at_once_is_asked_no_faster(step: int) -> None:
 
     with serving(answer) as url:
         seconds = follow_for(MINUTE_S, lambda: asked > 20, type="consul", name="web", url=url)
-    assert 20 < asked <= most(seconds)
+    assert 20 < asked <= maximum(seconds)
 
 
 def etcd(asked: list[str], watch: str) -> Answer:
@@ -96,7 +96,7 @@ def test_an_etcd_whose_watch_ends_at_once_is_asked_no_faster(watch: str) -> None
             MINUTE_S, lambda: len(asked) > 6, type="etcd", url=url, prefix="/", interval="10s"
         )
     reads = sum(path.endswith("/range") for path in asked)
-    assert 3 < reads <= most(seconds)
+    assert 3 < reads <= maximum(seconds)
     assert len(asked) <= 2 * reads
 
 
@@ -110,7 +110,7 @@ def test_a_url_is_asked_each_interval() -> None:
 
     with serving(answer) as url:
         seconds = follow_for(MINUTE_S, lambda: asked > 5, type="http", url=url, interval="1s")
-    assert 5 < asked <= most(seconds, 1.0)
+    assert 5 < asked <= maximum(seconds, 1.0)
 
 
 def test_a_source_that_fails_at_once_is_asked_less_and_less_often() -> None:
@@ -134,7 +134,7 @@ def test_a_time_to_live_of_nothing_is_asked_for_each_min_ttl() -> None:
             MINUTE_S, lambda: server.count(question) > 5, type="dns", name="web.example",
             record="a", port=80, servers=[server.server],
         )  # fmt: skip
-        assert 5 < server.count(question) <= most(seconds, 1.0)
+        assert 5 < server.count(question) <= maximum(seconds, 1.0)
 
 
 @pytest.mark.parametrize("text", ["echo '[]'", "exit 1", "true"], ids=["list", "fails", "silent"])
@@ -146,7 +146,7 @@ def test_a_program_that_ends_at_once_is_run_no_faster(text: str, tmp_path: Path)
         20.0, lambda: note.read_text().count("run") > 5,
         type="exec", command=command, interval="1s",
     )  # fmt: skip
-    assert 5 < note.read_text().count("run") <= most(seconds, 0.5)
+    assert 5 < note.read_text().count("run") <= maximum(seconds, 0.5)
 
 
 def test_lines_without_end_are_taken_no_faster() -> None:
@@ -176,7 +176,7 @@ def test_lines_without_end_are_taken_no_faster() -> None:
         await runner.close()
 
     asyncio.run(run())
-    assert taken <= most(clock.now)
+    assert taken <= maximum(clock.now)
 
 
 @contextlib.contextmanager
@@ -214,7 +214,7 @@ def test_a_storm_in_its_folder_makes_a_file_be_read_no_faster(
     monkeypatch.setattr(files, "read", read)
     with storm(tmp_path):
         seconds = follow_for(5.0, lambda: reads > 6, type="file", path=str(path))
-    assert 6 < reads <= most(seconds)
+    assert 6 < reads <= maximum(seconds)
 
 
 # ---- the limits themselves ---------------------------------------------------------------------

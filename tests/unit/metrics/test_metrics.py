@@ -17,7 +17,7 @@ from l4lb.metrics.collector import About, Collector, descriptors_left, local_por
 from l4lb.metrics.exposition import OPENMETRICS, TEXT, prefers_openmetrics
 from l4lb.metrics.names import METRICS
 from l4lb.metrics.processes import Usage
-from l4lb.native import seen
+from l4lb.native import session_stats
 from l4lb.native.rows import Address
 from l4lb.native.table import Table
 from tests.unit.supervisor.tables import closed_port, put_backend, table_of
@@ -45,7 +45,7 @@ def table_with_traffic() -> Table:
         table.set_listener(row, name="front", bind=bind, protocol="tcp", pool=0)
     for worker in range(2):
         table.start_worker(worker, pid=0, cpu=None, now_ms=0)
-        seen.set_measures(table, True)
+        session_stats.set_measures(table, True)
         for listener in range(2):
             ended.account(
                 table, worker, "client_fin", listener=listener, backend=0, connect_us=150,

@@ -40,7 +40,7 @@ class Kill:
 
     since: float
     until: float
-    most: int
+    maximum: int
     by_signal: bool
 
 
@@ -137,13 +137,13 @@ class Operator:
     # ---- what ends sessions --------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _killing(self, most: int, *, by_signal: bool) -> Iterator[None]:
+    def _killing(self, maximum: int, *, by_signal: bool) -> Iterator[None]:
         """Records begin and end of the block, which kills."""
         since = time.monotonic()
         try:
             yield
         finally:
-            self.kills.append(Kill(since, time.monotonic(), most, by_signal))
+            self.kills.append(Kill(since, time.monotonic(), maximum, by_signal))
 
     def _kill(self) -> None:
         """Kills a worker. It is stopped first, so that its sessions can be counted."""

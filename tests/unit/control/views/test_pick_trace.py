@@ -15,7 +15,7 @@ def row(**values: Any) -> PickRow:
     given = {
         "at_us": 5_000_000, "worker": 0, "session": 1, "client": "10.0.0.1:99", "listener": "front",
         "pool": "web", "chosen": "a", "balance": "round_robin", "tier": "primaries", "full": False,
-        "stuck": False, "named": False, "retries": 0, "members": 1,
+        "sticky": False, "named": False, "retries": 0, "members": 1,
         "candidates": [Candidate("a", 1, 3, "usable", "ready", "up", False)],
     }  # fmt: skip
     return PickRow(**(given | values))
@@ -25,7 +25,7 @@ def row(**values: Any) -> PickRow:
     ("values", "said"),
     [
         ({}, "round_robin"),
-        ({"stuck": True}, "the client belongs to it (sticky)"),
+        ({"sticky": True}, "the client belongs to it (sticky)"),
         (
             {"named": True, "retries": 1},
             "its connection id names it, after 1 that could not be reached",

@@ -11,7 +11,7 @@ from l4lb.config.build import build
 from l4lb.config.model import Config
 from l4lb.config.origin import Origin
 from l4lb.errors import AdminError
-from l4lb.native import edge as native
+from l4lb.native import listener_policy as native
 from l4lb.native import sets
 from l4lb.native.table import Table
 from l4lb.supervisor.access import runtime_rules as module

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-import l4lb.native.edge as native
+import l4lb.native.listener_policy as native
 from l4lb.config.build import build
 from l4lb.config.diff import compare
 from l4lb.config.model import Config

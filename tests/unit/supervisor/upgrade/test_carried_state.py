@@ -16,7 +16,7 @@ from l4lb.config.origin import Origin
 from l4lb.config.reading.resolve import resolve
 from l4lb.errors import L4lbError
 from l4lb.native import counts as native
-from l4lb.native import edge, health, seen, sticky, udp
+from l4lb.native import health, listener_policy, session_stats, sticky, udp
 from l4lb.native.table import Table
 from l4lb.supervisor.table.membership import Membership, capacities, hash_key
 from l4lb.supervisor.upgrade import carried_counts, carried_state
@@ -164,7 +164,7 @@ def test_counts_and_measures_are_the_same_in_the_other_table(
         membership.listeners.live["web", "127.0.0.1:7003"],
         membership.pools.live["web"],
     )
-    seen.set_measures(table, True)
+    session_stats.set_measures(table, True)
     for reason in ("client_fin", "backend_reset"):
         ended.account(
             table, 0, reason, listener=listener, pool=pool, duration_us=1_500, bytes_in=77
@@ -175,7 +175,7 @@ def test_counts_and_measures_are_the_same_in_the_other_table(
         {
             "accepted": 2, "refused": 1, "ended": {},
             "dry_run": {"rejected:denied": 4, "slowed": 2}, "slowed": 9,
-            "shakes": {"full": 3, "resumed": 2, "failed": 1},
+            "handshakes": {"full": 3, "resumed": 2, "failed": 1},
         },
     )  # fmt: skip
     new, rows = after
@@ -187,8 +187,8 @@ def test_counts_and_measures_are_the_same_in_the_other_table(
         == (dict_of(told["listeners"])["web", "127.0.0.1:7003"])
     )
     assert dict_of(again["pools"])["web",] == dict_of(told["pools"])["web",]
-    assert seen.ledger(new, rows.pools.live["web"]) == seen.ledger(table, pool)
-    assert edge.slowed(new, rows.listeners.live["web", "127.0.0.1:7003"]) == 9
+    assert session_stats.ledger(new, rows.pools.live["web"]) == session_stats.ledger(table, pool)
+    assert listener_policy.slowed(new, rows.listeners.live["web", "127.0.0.1:7003"]) == 9
     carried_counts.book(new, rows, carried_counts.difference(told, told))
     assert carried_counts.taken(new, rows) == again, "no difference adds nothing"
 
@@ -254,10 +254,10 @@ def test_access_lists_go_over_as_they_are_in_force_though_their_files_are_gone(
     table, membership = taken_over(found, told)
     (row,) = membership.listeners.live.values()
     addresses = ("192.0.2.7", "2001:db8::1", "192.0.3.1")
-    assert [edge.denies(table, row, one) for one in addresses] == [True, True, False]
+    assert [listener_policy.denies(table, row, one) for one in addresses] == [True, True, False]
     path.write_text("192.0.3.0/24\n")  # a file that is back is looked at
     membership.policy.sets.look_at_files()
-    assert [edge.denies(table, row, one) for one in addresses] == [False, False, True]
+    assert [listener_policy.denies(table, row, one) for one in addresses] == [False, False, True]
     os.close(told["fd"])
 
 
@@ -269,7 +269,7 @@ def test_lists_that_are_kept_in_another_form_are_read_again(tmp_path: Path) -> N
     path.write_text("192.0.3.0/24\n")
     table, membership = taken_over(found, told)
     (row,) = membership.listeners.live.values()
-    assert edge.denies(table, row, "192.0.3.1")
+    assert listener_policy.denies(table, row, "192.0.3.1")
     path.unlink()
     with pytest.raises(L4lbError, match="cannot read the list of networks"):
         taken_over(found, told)

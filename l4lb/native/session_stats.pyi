@@ -1,0 +1,58 @@
+"""What has been seen of sessions, from Python; see seen.pyx and csrc/shm/session_stats.h."""
+
+from l4lb.native.table import Table
+
+SHARE_WHOLE: int
+"""All of them, as a share."""
+
+def set_measures(table: Table, on: bool) -> None:
+    """Switches histograms on or off."""
+
+def set_log_rule(
+    table: Table,
+    *,
+    on: bool,
+    errors_only: bool = False,
+    share: int = 65536,
+    min_duration_ms: int = 0,
+) -> None:
+    """Sets which ended sessions are logged; share is of 65536."""
+
+def log_counts(table: Table) -> tuple[int, int, int, int]:
+    """Returns (written, lost, failures, dropped): lines written, lines that the writer lost, failed
+    writes, and records that found no room in a ring."""
+
+class LogReader:
+    """The only reader of the rings of ended sessions: it reads lines, and removes them when told
+    to."""
+
+    style: str
+    """text or json"""
+
+    def __init__(self, table: Table, *, style: str) -> None: ...
+    def read(self, limit: int) -> list[bytes]:
+        """Returns up to about `limit` lines as bytes. They stay in the rings until commit."""
+    def commit(self, written: int, *, lost: int = 0) -> None:
+        """Removes the lines that were read from the rings. written, lost: their numbers for the
+        counts."""
+    def failed(self) -> None:
+        """Counts a write that failed."""
+    def still_open(self, since_ms: int, now_ms: int, every_ms: int, limit: int) -> list[bytes]:
+        """Returns at most `limit` lines of live sessions whose age became a multiple of every_ms
+        after since_ms (CLOCK_MONOTONIC)."""
+
+MEASURES: tuple[str, ...]
+"""What is measured of each session: times in microseconds, bytes."""
+
+def bounds(measure: str) -> list[int]:
+    """Returns the upper bounds of a measure's buckets, in us or bytes; the last bucket has none."""
+
+def ledger(
+    table: Table, pool: int
+) -> tuple[dict[str, tuple[int, list[int]]], tuple[int, int], int]:
+    """Returns a pool's histograms over all workers: ({measure: (sum, counts)}, (retransmits to
+    clients, to backends), sampled sessions). Counts are for each bucket alone."""
+
+def ends(table: Table, listener: int) -> dict[str, int]:
+    """Returns how a bound address's sessions ended, over all workers: {reason: count}, without
+    zeros."""
