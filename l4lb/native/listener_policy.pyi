@@ -1,4 +1,4 @@
-"""Listeners' policy and routes in the shared table; see edge.pyx."""
+"""Listeners' policy and routes in the shared table; see listener_policy.pyx."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

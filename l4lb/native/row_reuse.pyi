@@ -1,4 +1,4 @@
-"""Changes of rows that are in use, at a reload; see change.pyx."""
+"""Changes of rows that are in use, at a reload; see row_reuse.pyx."""
 
 from l4lb.native.rows import Address
 from l4lb.native.table import Table

@@ -1,4 +1,4 @@
-"""What has been seen of sessions, from Python; see seen.pyx and csrc/shm/session_stats.h."""
+"""The counts and the access log of sessions, from Python; see session_stats.pyx."""
 
 from l4lb.native.table import Table
 

@@ -69,8 +69,8 @@ def of_listener(
     listener: Listener, pools: Mapping[str, Pool], *, hello: str, **known: int | None
 ) -> dict[str, Any]:
     """Returns the settings of a listener. Those of TLS are written when its profile is known.
-    hello: whether it looks for a ClientHello (listener_policy.HELLO). known: its pool's row, its head and its
-    sets of networks."""
+    hello: whether it looks for a ClientHello (listener_policy.HELLO). known: its pool's row, its
+    head and its sets of networks."""
     limits = listener.limits or ListenerLimits()
     bursts = {
         f"limits_{name}_burst": rule.burst or rule.limit

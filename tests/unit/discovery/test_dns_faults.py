@@ -28,7 +28,7 @@ FAILURES = [
 FAILURE_IDS = ["nxdomain", "servfail", "refused", "notimp", "silent"]
 A = ["web.example 0 A 10.0.0.1"]
 AAAA = ["web.example 0 AAAA fd00::1"]
-SOA = "example {ttl} SOA ns.example. root.example. 1 1 1 1 {least}"
+SOA = "example {ttl} SOA ns.example. root.example. 1 1 1 1 {minimum}"
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ class Outcome:
             f"bytes compared: {self.tally.bytes:,}; datagrams sent again: {self.tally.again}",
             f"by kind: {_listed(done)}",
             f"hostile acts: {_listed(self.acts)}",
-            f"wrong: {len(self.tally.wrong)}, stuck: {len(self.tally.sticky)}",
+            f"wrong: {len(self.tally.wrong)}, stuck: {len(self.tally.stuck)}",
             f"cut: {self.cut}, of at most {self.may_be_cut} that kills can have hit",
             *leftovers.told(self.began, self.ended),
         ]
@@ -103,7 +103,7 @@ class Run:
 
     def _give_up_if_hopeless(self) -> None:
         tally = self.crowd.tally
-        assert not tally.sticky + tally.wrong, f"seed {self.seed}: {tally.sticky + tally.wrong}"
+        assert not tally.stuck + tally.wrong, f"seed {self.seed}: {tally.stuck + tally.wrong}"
 
     def clients_leave(self) -> None:
         """Ends all clients. Nothing of them may be left after that."""
@@ -116,7 +116,7 @@ class Run:
         """Adds what clients and servers have seen to the outcome."""
         tally, servers = self.crowd.tally, self.world.servers
         servers.look()
-        self.wrong += tally.wrong + tally.sticky + [f"a server: {one}" for one in servers.wrong]
+        self.wrong += tally.wrong + tally.stuck + [f"a server: {one}" for one in servers.wrong]
         self.wrong += unexplained(tally.cuts, self.operator.kills, self.world.logged)
         cut = {one.seed for one in tally.cuts}
         self.wrong += [

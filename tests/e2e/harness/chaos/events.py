@@ -34,9 +34,8 @@ FOUND_NOTHING = "not_found"
 @dataclass(frozen=True)
 class Kill:
     """A kill. since, until: times before it was asked for and after it was done. A whole transfer
-    may begin between the two on a busy machine, and be cut. most: the maximum number of transfers
-    that it may have cut. by_signal: the kernel closed the connections, so that an end may look
-    clean."""
+    may begin between the two on a busy machine, and be cut. maximum: how many transfers it may have
+    cut. by_signal: the kernel closed the connections, so that an end may look clean."""
 
     since: float
     until: float

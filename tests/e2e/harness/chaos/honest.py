@@ -49,7 +49,7 @@ class Tally:
     done: Counter[str] = field(default_factory=Counter)
     cuts: list[Cut] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
-    sticky: list[str] = field(default_factory=list)
+    stuck: list[str] = field(default_factory=list)
     bytes: int = 0
     again: int = 0  # number of datagrams that were sent again
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -71,7 +71,7 @@ class Honest:
         self.thread = threading.Thread(target=self._work, daemon=True)
 
     def _work(self) -> None:
-        while not self.stop.is_set() and not self.tally.sticky:
+        while not self.stop.is_set() and not self.tally.stuck:
             try:
                 self.once()
             except Exception as error:
@@ -104,7 +104,7 @@ class Transfers(Honest):
         except AssertionError as error:
             self.tally.wrong.append(f"{self.kind}, seed {head.seed}: {error}")
         except TimeoutError:
-            self.tally.sticky.append(f"{self.kind}, seed {head.seed}: nothing within {WAIT_S:g} s")
+            self.tally.stuck.append(f"{self.kind}, seed {head.seed}: nothing within {WAIT_S:g} s")
         except (OSError, EOFError) as error:
             short = isinstance(error, (EOFError, ssl.SSLEOFError))
             manner_ = "short" if short else "reset"
@@ -186,7 +186,7 @@ class Datagrams(Honest):
             self.tally.again += 1
             if self.stop.is_set():
                 return
-        self.tally.sticky.append(f"{self.kind}: no answer to {TRIES} datagrams")
+        self.tally.stuck.append(f"{self.kind}: no answer to {TRIES} datagrams")
 
 
 # ---- how each kind of listener is reached ----------------------------------------------------
@@ -264,4 +264,4 @@ class Crowd:
         for client in self.clients:
             client.thread.join(timeout=WAIT_S)
             if client.thread.is_alive():
-                self.tally.sticky.append(f"a client of {client.kind} does not end")
+                self.tally.stuck.append(f"a client of {client.kind} does not end")

@@ -235,13 +235,13 @@ def test_a_client_that_does_not_read_keeps_no_one_waiting_and_is_cut_off(
 ) -> None:
     many_rows(monkeypatch, 20_000)
     monkeypatch.setattr(admin_socket, "WRITE_TIMEOUT_S", 0.2)
-    sticky = admin.peer()
-    sticky.frame({"id": 1, "command": "sessions", "args": {}})
+    stuck = admin.peer()
+    stuck.frame({"id": 1, "command": "sessions", "args": {}})
     asker = admin.client()
     assert asker.call("pools")
     until(lambda: admin.connected() == 1, "the stuck client is gone")
     # Whole parts come, then one that is cut short. No message may stand in the middle of it.
-    assert all(part["ok"] and part["more"] for part in sticky.rest())
+    assert all(part["ok"] and part["more"] for part in stuck.rest())
 
 
 def test_long_answers_that_wait_to_be_taken_are_bounded_over_all_clients(
@@ -249,14 +249,14 @@ def test_long_answers_that_wait_to_be_taken_are_bounded_over_all_clients(
 ) -> None:
     many_rows(monkeypatch, 2_000)
     monkeypatch.setattr(admin_socket, "ROWS_HELD_MAX", 3_000)
-    sticky = admin.peer()
-    sticky.frame({"id": 1, "command": "sessions", "args": {}})
-    assert sticky.answer()["more"]
+    stuck = admin.peer()
+    stuck.frame({"id": 1, "command": "sessions", "args": {}})
+    assert stuck.answer()["more"]
     assert admin.refused("sessions") == "busy"
     many_rows(monkeypatch, admin_socket.ROWS_ALWAYS)
     assert admin.ask("sessions")["ok"]
     many_rows(monkeypatch, 2_000)
-    sticky.close()
+    stuck.close()
     until(lambda: admin.ask("sessions")["ok"], "the rows are free again")
 
 
