@@ -1,11 +1,5 @@
-/* The UDP plane of a worker: passes datagrams from listeners to sessions, and answers from
- * backends to clients.
- *
- * A client's datagram belongs to the session of its source address, its destination address and
- * its listener (core/flow.h). Each session has a socket of its own, connected to its backend.
- * Answers leave through the listener's socket, from the address that the client used. Datagrams
- * move in batches: a listener's messages are sorted by session before they are sent, and the
- * answers of all sessions wait in one queue until the loop iteration ends or the queue is full.
+/* The UDP plane of a worker: its start and end, and the listening sockets of UDP. udp_relay.h is
+ * the way of datagrams through it.
  *
  * This file owns the listeners' entries in the epoll set, and all that struct l4_udp holds.
  * Sessions are in the shared table (shm/udp.h), so that a worker that replaces this one can take

@@ -8,8 +8,7 @@ sockets, hands its sessions to the other workers (csrc/run/handover.h), and ends
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
 
 import l4lb.log
 from l4lb.errors import L4lbError
@@ -25,15 +24,6 @@ FLOWS_MS = 5_000  # time for workers to hand UDP sessions over; L4_UDP_GHOST_MS 
 EMPTY_MS = 200  # time for handshakes that have begun, before their socket is closed
 RETRY_MS = 1_000
 LOG = l4lb.log.get("supervisor")
-
-
-@dataclass
-class _Move:
-    """A move of UDP sessions. open: pairs of workers (giver, taker) that have not finished."""
-
-    number: int
-    open: set[tuple[int, int]]
-    ended: bool = False
 
 
 class WorkerChanges:
@@ -146,29 +136,42 @@ class WorkerChanges:
             for taker in serving
             if taker < count and giver != taker and not self._workers.slots[taker].leaving
         }
-        udp = any(one.protocol == "udp" for one in self._workers.listening)
-        if not udp or not pairs:
-            pairs.clear()
-        if not pairs:
-            self._share_out(count)
-            done()
-            return
         self._moves += 1
-        move = _Move(self._moves, pairs)
+        number = self._moves
 
-        def handed(pair: tuple[int, int] | None = None) -> None:
-            """Notes that a pair has finished, or (None) that the time is over."""
-            move.open &= set() if pair is None else move.open - {pair}
-            if move.open or move.ended:
-                return
-            move.ended = True
-            if move.number == self._moves:  # else a later move shares out
+        def handed() -> None:
+            if number == self._moves:  # else a later move shares out
                 self._share_out(count)
             done()
 
-        for pair in list(pairs):
+        self._hand_udp(pairs, count, handed)
+
+    def _hand_udp(
+        self, pairs: Collection[tuple[int, int]], count: int, done: Callable[[], None]
+    ) -> None:
+        """Makes givers hand takers those UDP sessions that the takers will serve once there are
+        `count` workers. pairs: giver and taker. Then, or when the time is over, done is called."""
+        udp = any(one.protocol == "udp" for one in self._workers.listening)
+        left = set(pairs) if udp else set()
+        ended = False
+
+        def end() -> None:
+            nonlocal ended
+            if not ended:
+                ended = True
+                done()
+
+        def handed(pair: tuple[int, int]) -> None:
+            left.discard(pair)
+            if not left:
+                end()
+
+        for pair in list(left):
             self._workers.hand_overs.flows(*pair, count, functools.partial(handed, pair))
-        self._reactor.after(FLOWS_MS, handed)
+        if left:
+            self._reactor.after(FLOWS_MS, end)
+        else:
+            end()
 
     def _share_out(self, count: int) -> None:
         for one in self._workers.listening:
@@ -192,13 +195,15 @@ class WorkerChanges:
             if slot.child is child:
                 self._workers.send(index, "stop", reason="drain_timeout")
 
-        self._reactor.after(drain_timeout_ms + EMPTY_MS, too_late)
-        self._reactor.after(
-            EMPTY_MS,
-            lambda: self._workers.ask_to_unlisten(
+        def unlisten() -> None:
+            self._workers.ask_to_unlisten(
                 list(self._workers.listening), [index], lambda: self._leave_sessions(index)
-            ),
-        )
+            )
+
+        self._reactor.after(drain_timeout_ms + EMPTY_MS, too_late)
+        # why again: UDP sessions may have begun there until the kernel shared clients out anew.
+        pairs = {(index, taker) for taker in stay}
+        self._reactor.after(EMPTY_MS, lambda: self._hand_udp(pairs, len(stay), unlisten))
 
     def _leave_sessions(self, index: int) -> None:
         """Makes a worker whose sockets are empty hand its sessions over."""
