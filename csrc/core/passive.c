@@ -6,6 +6,7 @@
 
 #include "base/bounds.h"
 #include "base/hash.h"
+#include "shm/row_reuse.h"
 
 static const struct l4_passive_rule *rule_of(const struct l4_table *table,
                                              const struct l4_backend *b)
@@ -16,7 +17,7 @@ static const struct l4_passive_rule *rule_of(const struct l4_table *table,
 static uint32_t members_of(const struct l4_table *table, uint32_t pool, uint64_t now_ms,
                            uint32_t *ejected)
 {
-    const uint32_t high = L4_GET(table->header->backends_high);
+    const uint32_t high = l4_table_backends_high(table);
     uint32_t members = 0;
     *ejected = 0;
     for (uint32_t i = 0; i < high; i++) {

@@ -9,6 +9,7 @@
 #include "core/effective_weight.h"
 #include "core/maglev.h"
 #include "core/schedule.h"
+#include "shm/row_reuse.h"
 
 struct scratch {
     uint32_t *weights, *scaled;
@@ -20,7 +21,7 @@ struct scratch {
 static uint32_t gather(const struct l4_table *table, uint32_t pool, uint16_t *members,
                        uint32_t *weights)
 {
-    const uint32_t backends = L4_GET(table->header->backends_high);
+    const uint32_t backends = l4_table_backends_high(table);
     uint32_t count = 0;
     for (uint32_t i = 0; i < backends; i++) {
         const struct l4_backend *b = l4_table_backend(table, i);

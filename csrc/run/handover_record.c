@@ -11,6 +11,7 @@
 #include "run/admission.h"
 #include "run/session.h"
 #include "run/shaping.h"
+#include "shm/row_reuse.h"
 
 /* ---- write ----------------------------------------------------------------------------------- */
 
@@ -165,7 +166,7 @@ static uint32_t find_pool(const struct l4_loop *loop, const struct l4_record *re
 static uint32_t find_backend(const struct l4_loop *loop, const struct l4_record *record,
                              uint32_t pool)
 {
-    const uint32_t count = L4_GET(loop->table->header->backends_high);
+    const uint32_t count = l4_table_backends_high(loop->table);
     for (uint32_t i = 0; i <= count; i++) {
         const uint32_t row = i ? i - 1 : record->backend;
         if (row >= count)

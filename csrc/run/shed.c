@@ -8,6 +8,7 @@
 #include "run/delivery.h"
 #include "run/session.h"
 #include "run/shaping.h"
+#include "shm/row_reuse.h"
 
 /* ---- looking --------------------------------------------------------------------------------- */
 
@@ -130,7 +131,7 @@ static enum l4_shed_answer make_room(struct l4_loop *loop, uint32_t idle_ms, uin
 {
     struct l4_shed_row rows[L4_SHED_LOOK];
     uint32_t chosen[L4_SHED_BATCH], asked[L4_WORKERS_MAX] = {0}, ended = 0;
-    const uint32_t me = loop->setup.index, high = L4_GET(loop->table->header->workers_high);
+    const uint32_t me = loop->setup.index, high = l4_table_workers_high(loop->table);
     const uint32_t found =
         everywhere ? sample_rows(loop, 0, high, rows) : sample_rows(loop, me, me + 1, rows);
     const uint32_t max = waiting < L4_SHED_BATCH ? waiting : L4_SHED_BATCH;

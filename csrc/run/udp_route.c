@@ -11,6 +11,7 @@
 #include "core/route.h"
 #include "run/udp_session.h"
 #include "shm/count.h"
+#include "shm/row_reuse.h"
 
 /* Is the client's port one that can be served? A datagram from this listener's own address would
  * be answered to itself for ever, and nobody can answer to port 0. */
@@ -83,7 +84,7 @@ static uint32_t subflow_in_turn(struct l4_loop *loop, uint32_t pool, const struc
 static uint32_t subflow_of_server(struct l4_loop *loop, uint32_t pool, const uint8_t *id,
                                   uint32_t bytes)
 {
-    const uint32_t high = L4_GET(loop->table->header->backends_high);
+    const uint32_t high = l4_table_backends_high(loop->table);
     for (uint32_t i = 0; i < high; i++) {
         const struct l4_backend *b = l4_table_backend(loop->table, i);
         const struct l4_pick_request request = {

@@ -18,6 +18,7 @@
 #include "run/pick_trace.h"
 #include "run/row.h"
 #include "run/udp_adopt.h"
+#include "shm/row_reuse.h"
 
 struct l4_session *l4_udp_session(const struct l4_loop *loop, uint32_t flow)
 {
@@ -203,7 +204,7 @@ bool l4_udp_is_served(const struct l4_loop *loop, uint32_t flow)
 
 void l4_udp_sweep(struct l4_loop *loop)
 {
-    const uint32_t high = L4_GET(loop->table->header->backends_high);
+    const uint32_t high = l4_table_backends_high(loop->table);
     bool any = false;
     for (uint32_t i = 0; i < high && !any; i++)
         any = !is_up(loop, l4_table_backend(loop->table, i)) &&

@@ -204,7 +204,7 @@ static uint32_t owed_part(const struct l4_table *table, uint32_t worker, uint32_
 
 static uint32_t pool_part(const struct l4_table *table, uint32_t worker, uint32_t pool)
 {
-    const uint32_t backends = L4_GET(table->header->backends_high);
+    const uint32_t backends = l4_table_backends_high(table);
     uint32_t sum = 0;
     for (uint32_t b = 0; b < backends; b++) {
         if (l4_table_backend(table, b)->pool == pool)
@@ -263,7 +263,7 @@ static bool quiet(const struct l4_table *table, uint32_t workers, uint64_t *ops)
 static int settle_either(const struct l4_table *table, _Atomic uint32_t *word,
                          _Atomic uint64_t *source, part_of *part, uint32_t index)
 {
-    const uint32_t workers = L4_GET(table->header->workers_high);
+    const uint32_t workers = l4_table_workers_high(table);
     for (int i = 0; i < RECOVER_TRIES; i++) {
         uint64_t before[L4_WORKERS_MAX], after[L4_WORKERS_MAX];
         if (!quiet(table, workers, before))
@@ -319,7 +319,7 @@ void l4_count_clear(const struct l4_table *table, uint32_t worker)
 {
     L4_ASSERT(worker < table->plan.caps.workers);
     struct l4_worker *dead = l4_table_worker(table, worker);
-    const uint32_t backends = L4_GET(table->header->backends_high);
+    const uint32_t backends = l4_table_backends_high(table);
 
     L4_SET(dead->active, 0);
     L4_SET(dead->udp_active, 0);
@@ -349,7 +349,7 @@ void l4_count_clear(const struct l4_table *table, uint32_t worker)
 
 int l4_count_settle(const struct l4_table *table)
 {
-    const uint32_t backends = L4_GET(table->header->backends_high);
+    const uint32_t backends = l4_table_backends_high(table);
     int error = settle(table, &table->header->connections, client_part, 0);
     if (settle(table, &table->header->udp_sessions, flow_part, 0))
         error = -EAGAIN;

@@ -8,12 +8,15 @@ static inline struct l4_facts *l4_table_facts(const struct l4_table *table, uint
                                               uint32_t session)
 {
     struct l4_facts *first = (struct l4_facts *)((char *)table->header + table->plan.facts_at);
-    return first + (size_t)worker * table->plan.caps.sessions + session;
+    const struct l4_caps *caps = &table->plan.caps;
+    return first + l4_row_of(worker, caps->workers) * caps->sessions +
+           l4_row_of(session, caps->sessions);
 }
 
 static inline struct l4_source_group *l4_table_sources(const struct l4_table *table, uint32_t group)
 {
-    return (struct l4_source_group *)((char *)table->header + table->plan.sources_at) + group;
+    return (struct l4_source_group *)((char *)table->header + table->plan.sources_at) +
+           l4_row_of(group, L4_SOURCE_GROUPS);
 }
 
 /* A worker's part of the number of sessions of a source. */
@@ -22,7 +25,9 @@ static inline _Atomic uint32_t *l4_table_source_part(const struct l4_table *tabl
 {
     _Atomic uint32_t *first =
         (_Atomic uint32_t *)((char *)table->header + table->plan.source_parts_at);
-    return first + (size_t)worker * L4_SOURCE_GROUPS * L4_SOURCE_WAYS + source;
+    const uint32_t sources = L4_SOURCE_GROUPS * L4_SOURCE_WAYS;
+    return first + l4_row_of(worker, table->plan.caps.workers) * sources +
+           l4_row_of(source, sources);
 }
 
 /* The first row of one half of the routes. */
@@ -34,12 +39,14 @@ static inline struct l4_route *l4_table_routes(const struct l4_table *table, uin
 
 static inline struct l4_talkers *l4_table_talkers(const struct l4_table *table, uint32_t worker)
 {
-    return (struct l4_talkers *)((char *)table->header + table->plan.talkers_at) + worker;
+    return (struct l4_talkers *)((char *)table->header + table->plan.talkers_at) +
+           l4_row_of(worker, table->plan.caps.workers);
 }
 
 static inline struct l4_block *l4_table_block(const struct l4_table *table, uint32_t index)
 {
-    return (struct l4_block *)((char *)table->header + table->plan.blocks_at) + index;
+    return (struct l4_block *)((char *)table->header + table->plan.blocks_at) +
+           l4_row_of(index, L4_BLOCKS_MAX);
 }
 
 #endif

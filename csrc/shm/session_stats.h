@@ -89,8 +89,6 @@ struct l4_stats {
     _Atomic uint64_t log_failures;            /* log writer: writes that failed */
 };
 
-/* ---- rows ------------------------------------------------------------------------------------ */
-
 static inline struct l4_stats *l4_table_stats(const struct l4_table *table)
 {
     return (struct l4_stats *)((char *)table->header + table->plan.stats_at);
@@ -100,12 +98,14 @@ static inline struct l4_ledger *l4_table_ledger(const struct l4_table *table, ui
                                                 uint32_t pool)
 {
     struct l4_ledger *first = (struct l4_ledger *)((char *)table->header + table->plan.ledgers_at);
-    return first + (size_t)worker * table->plan.caps.pools + pool;
+    const struct l4_caps *caps = &table->plan.caps;
+    return first + l4_row_of(worker, caps->workers) * caps->pools + l4_row_of(pool, caps->pools);
 }
 
 static inline struct l4_log *l4_table_log(const struct l4_table *table, uint32_t worker)
 {
-    return (struct l4_log *)((char *)table->header + table->plan.logs_at) + worker;
+    return (struct l4_log *)((char *)table->header + table->plan.logs_at) +
+           l4_row_of(worker, table->plan.caps.workers);
 }
 
 /* Returns the upper bound of a bucket; UINT64_MAX for the last bucket and larger numbers. */

@@ -22,36 +22,50 @@ __attribute__((warn_unused_result)) int l4_table_create(struct l4_table *table,
 
 void l4_table_close(struct l4_table *table);
 
-#define L4_ROW(type, name, at)                                                                     \
+/* Returns the index, or 0 if there is no such row. why: an index may come from a word that another
+ * process has written, perhaps a hostile one. The table then has wrong numbers for this process;
+ * it must not have a wrong address. The numbers of rows are this process's own. */
+static inline size_t l4_row_of(uint32_t index, uint32_t rows)
+{
+    return index < rows ? index : 0;
+}
+
+#define L4_ROW(type, name, at, rows)                                                               \
     static inline struct type *name(const struct l4_table *table, uint32_t index)                  \
     {                                                                                              \
-        return (struct type *)((char *)table->header + table->plan.at) + index;                    \
+        return (struct type *)((char *)table->header + table->plan.at) +                           \
+               l4_row_of(index, table->plan.caps.rows);                                            \
     }
-L4_ROW(l4_listener, l4_table_listener, listeners_at)
-L4_ROW(l4_pool, l4_table_pool, pools_at)
-L4_ROW(l4_backend, l4_table_backend, backends_at)
-L4_ROW(l4_worker, l4_table_worker, workers_at)
+L4_ROW(l4_listener, l4_table_listener, listeners_at, listeners)
+L4_ROW(l4_pool, l4_table_pool, pools_at, pools)
+L4_ROW(l4_backend, l4_table_backend, backends_at, backends)
+L4_ROW(l4_worker, l4_table_worker, workers_at, workers)
 #undef L4_ROW
 
 static inline struct l4_column *l4_table_column(const struct l4_table *table, uint32_t worker,
                                                 uint32_t backend)
 {
     struct l4_column *first = (struct l4_column *)((char *)table->header + table->plan.columns_at);
-    return first + (size_t)worker * table->plan.caps.backends + backend;
+    const struct l4_caps *caps = &table->plan.caps;
+    return first + l4_row_of(worker, caps->workers) * caps->backends +
+           l4_row_of(backend, caps->backends);
 }
 
 static inline struct l4_tally *l4_table_tally(const struct l4_table *table, uint32_t worker,
                                               uint32_t listener)
 {
     struct l4_tally *first = (struct l4_tally *)((char *)table->header + table->plan.tallies_at);
-    return first + (size_t)worker * table->plan.caps.listeners + listener;
+    const struct l4_caps *caps = &table->plan.caps;
+    return first + l4_row_of(worker, caps->workers) * caps->listeners +
+           l4_row_of(listener, caps->listeners);
 }
 
 static inline struct l4_wait *l4_table_wait(const struct l4_table *table, uint32_t worker,
                                             uint32_t pool)
 {
     struct l4_wait *first = (struct l4_wait *)((char *)table->header + table->plan.waits_at);
-    return first + (size_t)worker * table->plan.caps.pools + pool;
+    const struct l4_caps *caps = &table->plan.caps;
+    return first + l4_row_of(worker, caps->workers) * caps->pools + l4_row_of(pool, caps->pools);
 }
 
 static inline struct l4_session *l4_table_session(const struct l4_table *table, uint32_t worker,
@@ -60,14 +74,16 @@ static inline struct l4_session *l4_table_session(const struct l4_table *table, 
     struct l4_session *first =
         (struct l4_session *)((char *)table->header + table->plan.sessions_at);
     const struct l4_caps *caps = &table->plan.caps;
-    return first + (size_t)worker * ((size_t)caps->sessions + caps->flows) + index;
+    const uint32_t rows = caps->sessions + caps->flows;
+    return first + l4_row_of(worker, caps->workers) * rows + l4_row_of(index, rows);
 }
 
 static inline struct l4_view *l4_table_view(const struct l4_table *table, uint32_t pool,
                                             uint32_t generation)
 {
     return (struct l4_view *)((char *)table->header + table->plan.views_at +
-                              ((size_t)pool * 2 + (generation & 1)) * table->plan.view_bytes);
+                              (l4_row_of(pool, table->plan.caps.pools) * 2 + (generation & 1)) *
+                                  table->plan.view_bytes);
 }
 
 static inline uint16_t *l4_view_members(struct l4_view *view)

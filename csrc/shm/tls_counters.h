@@ -22,7 +22,8 @@ static inline struct l4_tls_counters *l4_table_tls_counters(const struct l4_tabl
     struct l4_tls_counters *first =
         (struct l4_tls_counters *)((char *)table->header + table->plan.tls_counters_at);
     const struct l4_caps *caps = &table->plan.caps;
-    return first + (size_t)worker * (caps->listeners + caps->pools) + row;
+    const uint32_t rows = caps->listeners + caps->pools;
+    return first + l4_row_of(worker, caps->workers) * rows + l4_row_of(row, rows);
 }
 
 #endif

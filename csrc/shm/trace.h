@@ -45,7 +45,8 @@ struct l4_traces {
 
 static inline struct l4_traces *l4_table_traces(const struct l4_table *table, uint32_t worker)
 {
-    return (struct l4_traces *)((char *)table->header + table->plan.traces_at) + worker;
+    return (struct l4_traces *)((char *)table->header + table->plan.traces_at) +
+           l4_row_of(worker, table->plan.caps.workers);
 }
 
 /* Copies an entry; index counts from the first entry ever. Returns false if it was overwritten or

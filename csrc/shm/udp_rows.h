@@ -9,7 +9,8 @@ static inline struct l4_flow *l4_table_flow(const struct l4_table *table, uint32
                                             uint32_t flow)
 {
     struct l4_flow *first = (struct l4_flow *)((char *)table->header + table->plan.flows_at);
-    return first + (size_t)worker * table->plan.caps.flows + flow;
+    const struct l4_caps *caps = &table->plan.caps;
+    return first + l4_row_of(worker, caps->workers) * caps->flows + l4_row_of(flow, caps->flows);
 }
 
 static inline struct l4_udp_tally *l4_table_udp_tally(const struct l4_table *table, uint32_t worker,
@@ -17,7 +18,9 @@ static inline struct l4_udp_tally *l4_table_udp_tally(const struct l4_table *tab
 {
     struct l4_udp_tally *first =
         (struct l4_udp_tally *)((char *)table->header + table->plan.udp_tallies_at);
-    return first + (size_t)worker * table->plan.caps.listeners + listener;
+    const struct l4_caps *caps = &table->plan.caps;
+    return first + l4_row_of(worker, caps->workers) * caps->listeners +
+           l4_row_of(listener, caps->listeners);
 }
 
 #endif

@@ -8,7 +8,13 @@
 
 #include "check.h"
 #include "process.h"
+#include "shm/policy_rows.h"
 #include "shm/ring.h"
+#include "shm/row_reuse.h"
+#include "shm/session_stats.h"
+#include "shm/tls_counters.h"
+#include "shm/trace.h"
+#include "shm/udp_rows.h"
 #include "table.h"
 
 TEST(capacities_out_of_bounds_are_refused)
@@ -30,6 +36,52 @@ TEST(no_process_leads_another_out_of_the_table)
     CHECK_EQ(sizeof wrong, pwrite(table.fd, &wrong, sizeof wrong, 0));
     CHECK(l4_table_backend(&table, 2) == third);
     CHECK_EQ(3, table.plan.caps.backends);
+    l4_table_close(&table);
+}
+
+static bool is_inside(const void *row, size_t bytes)
+{
+    const char *at = row, *first = (char *)table.header;
+    return at >= first && at + bytes <= first + table.plan.bytes;
+}
+#define CHECK_INSIDE(row) CHECK(is_inside((row), sizeof *(row)))
+
+/* Indices come from words that any process may write; each of these is tried as every index. */
+TEST(no_index_leads_out_of_the_table)
+{
+    const struct l4_caps caps = {
+        .workers = 2, .listeners = 2, .pools = 3, .backends = 4, .sessions = 8, .flows = 2};
+    const uint32_t wild[] = {0, 1, 12, 1u << 20, 1u << 31, UINT32_MAX - 1, UINT32_MAX};
+    table_with_caps(&caps, NULL, L4_ROUND_ROBIN);
+    for (size_t i = 0; i < sizeof wild / sizeof *wild; i++) {
+        const uint32_t n = wild[i];
+        CHECK_INSIDE(l4_table_listener(&table, n));
+        CHECK_INSIDE(l4_table_pool(&table, n));
+        CHECK_INSIDE(l4_table_backend(&table, n));
+        CHECK_INSIDE(l4_table_worker(&table, n));
+        CHECK_INSIDE(l4_table_column(&table, n, n));
+        CHECK_INSIDE(l4_table_tally(&table, n, n));
+        CHECK_INSIDE(l4_table_wait(&table, n, n));
+        CHECK_INSIDE(l4_table_session(&table, n, n));
+        CHECK_INSIDE(l4_table_view(&table, n, n));
+        CHECK_INSIDE(l4_table_facts(&table, n, n));
+        CHECK_INSIDE(l4_table_sources(&table, n));
+        CHECK_INSIDE(l4_table_source_part(&table, n, n));
+        CHECK_INSIDE(l4_table_talkers(&table, n));
+        CHECK_INSIDE(l4_table_block(&table, n));
+        CHECK_INSIDE(l4_table_flow(&table, n, n));
+        CHECK_INSIDE(l4_table_udp_tally(&table, n, n));
+        CHECK_INSIDE(l4_table_tls_counters(&table, n, n));
+        CHECK_INSIDE(l4_table_ledger(&table, n, n));
+        CHECK_INSIDE(l4_table_log(&table, n));
+        CHECK_INSIDE(l4_table_traces(&table, n));
+    }
+    CHECK_INSIDE(l4_table_gone(&table));
+    CHECK(l4_table_gone(&table) > l4_table_column(&table, 1, 3));
+    L4_SET(table.header->workers_high, UINT32_MAX);
+    L4_SET(table.header->backends_high, UINT32_MAX);
+    CHECK_EQ(2, l4_table_workers_high(&table));
+    CHECK_EQ(4, l4_table_backends_high(&table));
     l4_table_close(&table);
 }
 
@@ -197,6 +249,7 @@ TEST(settling_while_others_change_leaves_their_changes_in)
 }
 
 MAIN(RUN(capacities_out_of_bounds_are_refused); RUN(no_process_leads_another_out_of_the_table);
+     RUN(no_index_leads_out_of_the_table);
      RUN(the_plan_in_the_table_is_for_reading_only_and_the_table_keeps_its_size);
      RUN(a_ring_keeps_order_counts_what_found_no_place_and_survives_a_wild_head);
      RUN(counts_go_up_to_the_limit_and_come_back);
