@@ -69,9 +69,49 @@ static void take_back(struct l4_loop *loop, struct l4_offer *offer)
     continue_here(loop, offer);
 }
 
+/* The taker has the session. */
+static void release_taken(struct l4_loop *loop, const struct l4_offer *offer)
+{
+    const bool is_there = L4_GET(l4_session_at(loop, offer->slot)->serial) == offer->serial;
+    L4_ASSERT(is_there || is_flow(loop, offer->slot)); /* only a UDP session goes on and may end */
+    if (!is_flow(loop, offer->slot))
+        l4_session_release(loop, offer->slot);
+    else if (is_there)
+        l4_udp_let_go(loop, offer->slot - loop->table->plan.caps.sessions);
+}
+
+/* Reads all answers that have arrived. Returns what the last receive returned: 0 or -errno. */
+static ssize_t read_answers(struct l4_loop *loop, struct l4_handover *handover)
+{
+    struct l4_handover_answer answer;
+    uint32_t fds = 0;
+    ssize_t got;
+    while ((got = l4_fds_receive(handover->fd, &answer, sizeof answer, NULL, &fds)) > 0) {
+        for (uint32_t i = 0; i < L4_HANDOVER_WINDOW; i++) {
+            struct l4_offer *offer = &handover->offers[i];
+            if (got < (ssize_t)sizeof answer || !offer->serial || offer->slot != answer.slot ||
+                offer->serial != answer.serial)
+                continue;
+            L4_ASSERT(handover->waiting > 0);
+            handover->waiting--;
+            if (answer.taken == 1) {
+                handover->moved++;
+                release_taken(loop, offer);
+                offer->serial = 0;
+            } else {
+                take_back(loop, offer);
+            }
+        }
+    }
+    return got;
+}
+
 static void close_handover(struct l4_loop *loop, struct l4_handover *handover)
 {
     L4_ASSERT(handover->role != L4_HANDOVER_FREE && loop->handover_count > 0);
+    /* why: a session whose answer is not read yet may be the taker's already. */
+    if (handover->role == L4_HANDOVER_GIVES && handover->waiting)
+        (void)read_answers(loop, handover);
     for (uint32_t i = 0; handover->waiting && i < L4_HANDOVER_WINDOW; i++) {
         if (handover->offers[i].serial)
             take_back(loop, &handover->offers[i]);
@@ -203,39 +243,9 @@ static void offer_sessions(struct l4_loop *loop, struct l4_handover *handover)
     stop_giving(loop, handover);
 }
 
-/* The taker has the session. */
-static void release_taken(struct l4_loop *loop, const struct l4_offer *offer)
-{
-    const bool is_there = L4_GET(l4_session_at(loop, offer->slot)->serial) == offer->serial;
-    L4_ASSERT(is_there || is_flow(loop, offer->slot)); /* only a UDP session goes on and may end */
-    if (!is_flow(loop, offer->slot))
-        l4_session_release(loop, offer->slot);
-    else if (is_there)
-        l4_udp_let_go(loop, offer->slot - loop->table->plan.caps.sessions);
-}
-
 static void take_answers(struct l4_loop *loop, struct l4_handover *handover)
 {
-    struct l4_handover_answer answer;
-    uint32_t fds = 0;
-    ssize_t got;
-    while ((got = l4_fds_receive(handover->fd, &answer, sizeof answer, NULL, &fds)) > 0) {
-        for (uint32_t i = 0; i < L4_HANDOVER_WINDOW; i++) {
-            struct l4_offer *offer = &handover->offers[i];
-            if (got < (ssize_t)sizeof answer || !offer->serial || offer->slot != answer.slot ||
-                offer->serial != answer.serial)
-                continue;
-            L4_ASSERT(handover->waiting > 0);
-            handover->waiting--;
-            if (answer.taken == 1) {
-                handover->moved++;
-                release_taken(loop, offer);
-                offer->serial = 0;
-            } else {
-                take_back(loop, offer);
-            }
-        }
-    }
+    const ssize_t got = read_answers(loop, handover);
     if (got == -EAGAIN || got == -EINTR)
         offer_sessions(loop, handover);
     else
