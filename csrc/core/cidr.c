@@ -17,8 +17,7 @@ static wide number_of(const uint8_t *ip)
     return (wide)be64toh(halves[0]) << 64 | be64toh(halves[1]);
 }
 
-/* ---- contents of a set
- * ------------------------------------------------------------------------ */
+/* ---- contents of a set ----------------------------------------------------------------------- */
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "keys are copied from wider numbers");
 
@@ -62,8 +61,7 @@ static uint32_t value_link(uint8_t value)
     return link_to(VALUE, 0, (size_t)value * UNIT);
 }
 
-/* ---- from networks to cuts
- * ------------------------------------------------------------------- */
+/* ---- from networks to cuts ------------------------------------------------------------------- */
 
 struct span {
     wide first, last;

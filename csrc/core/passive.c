@@ -136,22 +136,22 @@ void l4_passive_reset(const struct l4_table *table, uint32_t worker, uint32_t ba
 
 /* Ends a series of failures. why it reads first: the cache line of a healthy backend stays
  * shared. */
-static void end_row(_Atomic uint32_t *row)
+static void end_series(_Atomic uint32_t *count)
 {
-    if (L4_GET(*row))
-        L4_SET(*row, 0);
+    if (L4_GET(*count))
+        L4_SET(*count, 0);
 }
 
 void l4_passive_reached(const struct l4_table *table, uint32_t backend)
 {
-    end_row(&l4_table_backend(table, backend)->passive.unreached);
+    end_series(&l4_table_backend(table, backend)->passive.unreached);
 }
 
 void l4_passive_served(const struct l4_table *table, uint32_t backend)
 {
     struct l4_passive *p = &l4_table_backend(table, backend)->passive;
-    end_row(&p->resets);
-    end_row(&p->reset_source);
+    end_series(&p->resets);
+    end_series(&p->reset_source);
 }
 
 bool l4_passive_end(const struct l4_table *table, uint32_t backend, uint64_t since_ms,

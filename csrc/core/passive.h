@@ -50,8 +50,8 @@ static inline bool l4_passive_ejected(const struct l4_backend *b, uint64_t now_m
 bool l4_passive_end(const struct l4_table *table, uint32_t backend, uint64_t since_ms,
                     uint64_t now_ms);
 
-/* Clears everything that a row knows of the health of its backend, before another backend gets
- * the row. */
+/* Clears a row's ejections, failures and the checker's words, before another backend gets the row;
+ * l4_check_clear has the rest. */
 void l4_passive_clear(struct l4_backend *b);
 
 /* Clears the `ejector` of a dead worker. */

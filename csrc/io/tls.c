@@ -362,8 +362,7 @@ bool l4_tls_facts(const struct l4_pump *pump, const struct l4_half *half,
     return true;
 }
 
-/* ---- its row of io/stream_ops.h
- * ---------------------------------------------------------------------- */
+/* ---- its row of io/stream_ops.h -------------------------------------------------------------- */
 
 /* Explains a read without data: returns 0 at the end, or -1 with errno. */
 static ssize_t nothing(const struct l4_tls *tls, int result)

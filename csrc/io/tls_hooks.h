@@ -20,8 +20,7 @@ int l4_tls_on_alpn(SSL *ssl, const unsigned char **chosen, unsigned char *length
 int l4_tls_on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
                      EVP_MAC_CTX *mac, int encrypts);
 
-/* ---- for the callbacks: tls_store.c
- * --------------------------------------------------------- */
+/* ---- for the callbacks: tls_store.c ---------------------------------------------------------- */
 
 /* Returns the certificates for a server name, or NULL. *strict: such a client must be turned
  * away. */

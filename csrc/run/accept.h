@@ -3,8 +3,9 @@
  * A worker pauses when it reaches its own limit of sessions or the limit of all workers, or when
  * the kernel refuses a descriptor or memory. It then takes its listening sockets out of the epoll
  * set: clients wait in the kernel's queue, the loop does not spin, and the supervisor is told
- * once. The worker tries again when a session ends or after L4_ACCEPT_PAUSE_MS. Before it pauses,
- * it checks whether idle sessions of the largest source should end to make room (run/shed.h).
+ * once. The worker tries again when a sixteenth of the limit is free, or after L4_ACCEPT_PAUSE_MS.
+ * Before it pauses, it checks whether idle sessions of the largest source should end to make room
+ * (run/shed.h).
  */
 #ifndef L4_RUN_ACCEPT_H
 #define L4_RUN_ACCEPT_H

@@ -40,7 +40,7 @@ static struct l4_step refuse_by(struct l4_loop *loop, uint32_t index,
 struct l4_step l4_admission_place(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
-    const struct l4_limits *limits = &l4_row_edge(loop, s)->limits;
+    const struct l4_limits *limits = &l4_row_policy(loop, s)->limits;
     const struct l4_limit *many = &limits->limits[L4_LIMIT_CONNECTIONS];
     const uint32_t limit = (uint32_t)L4_GET(many->value), head = L4_GET(limits->head);
     if (!limit || s->holds & L4_HOLDS_LISTENER)
@@ -145,7 +145,7 @@ static const struct l4_verdict *turned_away(const struct l4_loop *loop,
 struct l4_step l4_admission_client(struct l4_loop *loop, uint32_t index)
 {
     const struct l4_session *s = l4_session_at(loop, index);
-    const struct l4_policy *edge = l4_row_edge(loop, s);
+    const struct l4_policy *edge = l4_row_policy(loop, s);
     const struct l4_limits *limits = &edge->limits;
     enum l4_reason reason;
     struct l4_step step = l4_stay();
@@ -168,7 +168,7 @@ struct l4_step l4_admission_client(struct l4_loop *loop, uint32_t index)
 static void count_in(struct l4_loop *loop, uint32_t index, bool knows_source)
 {
     struct l4_session *s = l4_session_at(loop, index);
-    const struct l4_limits *limits = &l4_row_edge(loop, s)->limits;
+    const struct l4_limits *limits = &l4_row_policy(loop, s)->limits;
     const uint32_t me = loop->setup.index;
     if (L4_GET(limits->limits[L4_LIMIT_CONNECTIONS].value) && !(s->holds & L4_HOLDS_LISTENER) &&
         l4_count_take_listener(loop->table, me, L4_GET(limits->head), 0))
@@ -190,7 +190,7 @@ static void count_in(struct l4_loop *loop, uint32_t index, bool knows_source)
 void l4_admission_again(struct l4_loop *loop, uint32_t index)
 {
     count_in(loop, index, true);
-    if (L4_GET(l4_row_edge(loop, l4_session_at(loop, index))->needs) & L4_NEEDS_PACE)
+    if (L4_GET(l4_row_policy(loop, l4_session_at(loop, index))->needs) & L4_NEEDS_PACE)
         l4_shaping_begin(loop, index);
 }
 
@@ -207,7 +207,7 @@ void l4_admission_leave(struct l4_loop *loop, struct l4_session *s)
 {
     if (s->holds & L4_HOLDS_LISTENER)
         l4_count_drop_listener(loop->table, loop->setup.index,
-                               L4_GET(l4_row_edge(loop, s)->limits.head));
+                               L4_GET(l4_row_policy(loop, s)->limits.head));
     if (s->holds & L4_HOLDS_SOURCE)
         l4_source_drop(loop->table, loop->setup.index, s->source);
     s->holds = 0;

@@ -1,5 +1,5 @@
 /* Carries out what the supervisor tells a worker. Commands come through a ring of the shared
- * table; messages that bring a descriptor come through the mailbox (run/mailbox.h). */
+ * table; messages that may bring a descriptor come through the mailbox (run/mailbox.h). */
 #ifndef L4_RUN_COMMANDS_H
 #define L4_RUN_COMMANDS_H
 

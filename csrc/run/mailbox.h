@@ -1,4 +1,5 @@
-/* The mailbox: messages of the supervisor to a running worker that bring a descriptor.
+/* The mailbox: messages of the supervisor to a running worker over a socket. Some bring a
+ * descriptor, and a later program can send them too.
  *
  * The messages come over a SOCK_SEQPACKET socket; each is a struct l4_mail with at most one
  * descriptor. A supervisor of a later version also sends them to the workers of this version while

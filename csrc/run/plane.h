@@ -1,8 +1,9 @@
 /* A plane: one kind of traffic that a worker serves, as a row of functions.
  *
  * The worker, its listening sockets (run/bounds.h) and the supervisor's commands know only these
- * rows. A later plane is a set of files and a row in planes.c. A listener's protocol says which
- * plane its sockets belong to.
+ * rows. A later plane is a set of files, a row in planes.c, a word in enum l4_protocol, and its
+ * rules in config/rules/protocols.py and supervisor/sockets. A listener's protocol says which plane
+ * its sockets belong to.
  */
 #ifndef L4_RUN_PLANE_H
 #define L4_RUN_PLANE_H

@@ -80,8 +80,8 @@ static inline struct l4_pool *l4_row_pool(const struct l4_loop *loop, const stru
     return l4_table_pool(loop->table, s->pool);
 }
 
-static inline const struct l4_policy *l4_row_edge(const struct l4_loop *loop,
-                                                  const struct l4_session *s)
+static inline const struct l4_policy *l4_row_policy(const struct l4_loop *loop,
+                                                    const struct l4_session *s)
 {
     return &l4_table_listener(loop->table, s->listener)->edge;
 }

@@ -6,8 +6,8 @@
  *
  * A session owns its two sockets, its pipes, one timer of the wheel and one place among all
  * clients; from the choice of a backend on, also one place at its backend. At the end, the stage
- * gives back what the session has by that stage. The driver gives back the rest, and only the
- * driver does.
+ * gives back what the session has by that stage. A failed attempt gives the place at the backend
+ * back; the driver gives back the rest at the end.
  */
 #ifndef L4_RUN_SESSION_H
 #define L4_RUN_SESSION_H

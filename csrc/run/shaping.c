@@ -8,7 +8,7 @@
 
 static const struct l4_limits *limits_of(const struct l4_loop *loop, const struct l4_session *s)
 {
-    return &l4_row_edge(loop, s)->limits;
+    return &l4_row_policy(loop, s)->limits;
 }
 
 void l4_shaping_begin(struct l4_loop *loop, uint32_t index)

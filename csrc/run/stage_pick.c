@@ -9,7 +9,8 @@ static struct l4_step choose_backend(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
     const bool may_wait = L4_GET(l4_row_pool(loop, s)->queue.length) != 0;
-    /* A session that had its turn and could not reach its backend does not queue again. */
+    /* After a failed attempt a session does not wait behind others: it tries at once, and queues
+     * only if every place is taken. */
     if (may_wait && s->attempts == 0 &&
         (l4_lines_is_waited_in(loop, s->pool) || l4_lines_is_for_successor(loop, s)))
         return l4_go(L4_SESSION_QUEUE);

@@ -29,7 +29,7 @@
 static bool is_curious(const struct l4_loop *loop, const struct l4_session *s)
 {
     return (s->wants & (L4_WANTS_PROXY | L4_WANTS_HELLO)) == L4_WANTS_HELLO &&
-           !(L4_GET(l4_row_edge(loop, s)->needs) & L4_NEEDS_HELLO) &&
+           !(L4_GET(l4_row_policy(loop, s)->needs) & L4_NEEDS_HELLO) &&
            !l4_handshake_is_wanted(loop, s);
 }
 
@@ -37,7 +37,7 @@ static bool is_curious(const struct l4_loop *loop, const struct l4_session *s)
 static void set_time_limit(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
-    uint32_t ms = L4_GET(l4_row_edge(loop, s)->handshake_timeout_ms);
+    uint32_t ms = L4_GET(l4_row_policy(loop, s)->handshake_timeout_ms);
     if (is_curious(loop, s) && !(s->wants & L4_WANTS_BEGUN) && ms > L4_HELLO_WAIT_MS)
         ms = L4_HELLO_WAIT_MS;
     l4_row_set_deadline(loop, s, ms);
@@ -48,7 +48,7 @@ static void set_time_limit(struct l4_loop *loop, uint32_t index)
 static void route(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
-    if (!(L4_GET(l4_row_edge(loop, s)->needs) & L4_NEEDS_ROUTE))
+    if (!(L4_GET(l4_row_policy(loop, s)->needs) & L4_NEEDS_ROUTE))
         return;
     const struct l4_facts *facts = l4_row_facts(loop, index);
     struct l4_route_client client = {
@@ -89,7 +89,7 @@ static struct l4_step reject(const struct l4_loop *loop, struct l4_session *s,
 static bool is_trusted(const struct l4_loop *loop, const struct l4_session *s)
 {
     return s->client.family == AF_UNIX ||
-           l4_access_find_named(loop->table, &l4_row_edge(loop, s)->trusted_set, &s->client);
+           l4_access_find_named(loop->table, &l4_row_policy(loop, s)->trusted_set, &s->client);
 }
 
 static void record_proxy(struct l4_loop *loop, uint32_t index, const struct l4_proxy *header)
@@ -120,7 +120,7 @@ static struct l4_step read_proxy(struct l4_loop *loop, uint32_t index, size_t go
     if (result == L4_PROXY_MORE && !last)
         return wait_for_bytes(s, header.bytes);
     if (result == L4_PROXY_NONE || !header.version) {
-        *done = !(L4_GET(l4_row_edge(loop, s)->needs) & L4_NEEDS_PROXY);
+        *done = !(L4_GET(l4_row_policy(loop, s)->needs) & L4_NEEDS_PROXY);
         return *done ? l4_stay() : reject(loop, s, L4_END_REJECTED_PROXY_MISSING);
     }
     if (!is_trusted(loop, s))
@@ -168,7 +168,7 @@ static struct l4_step read_hello(struct l4_loop *loop, uint32_t index, size_t go
             l4_handshake_refuse_hello(loop, s);
             return l4_end(L4_END_TLS_HANDSHAKE);
         }
-        *done = !(L4_GET(l4_row_edge(loop, s)->needs) & L4_NEEDS_HELLO);
+        *done = !(L4_GET(l4_row_policy(loop, s)->needs) & L4_NEEDS_HELLO);
         if (*done)
             return l4_stay();
     }
@@ -241,7 +241,7 @@ static struct l4_step read_parts(struct l4_loop *loop, uint32_t index)
 static struct l4_step enter_accepted(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
-    const uint32_t needs = L4_GET(l4_row_edge(loop, s)->needs);
+    const uint32_t needs = L4_GET(l4_row_policy(loop, s)->needs);
     struct l4_step step = l4_stay();
     if (needs & L4_NEEDS_PACE)
         l4_shaping_begin(loop, index);

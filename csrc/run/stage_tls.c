@@ -31,7 +31,7 @@ static struct l4_secure_rule *rule_of(const struct l4_loop *loop, const struct l
  * shm/limits.h. */
 static uint32_t head_of(const struct l4_loop *loop, const struct l4_session *s)
 {
-    return L4_GET(l4_row_edge(loop, s)->limits.head);
+    return L4_GET(l4_row_policy(loop, s)->limits.head);
 }
 
 /* ---- both ------------------------------------------------------------------------------------ */

@@ -56,8 +56,7 @@ static uint32_t pool_for(struct l4_loop *loop, uint32_t row, const struct l4_add
     return pool == L4_NONE ? listener->pool : pool;
 }
 
-/* ---- subflows -----------------------------------------------------------------------------------
- */
+/* ---- subflows -------------------------------------------------------------------------------- */
 
 /* Returns the subflow of the next backend in turn, for this datagram alone; 0: there is none. */
 static uint32_t subflow_in_turn(struct l4_loop *loop, uint32_t pool, const struct l4_addr *client)

@@ -3,8 +3,9 @@
  * operator.
  *
  * A session owns one socket, one timer, one place among all UDP sessions, and one place at its
- * backend. Only l4_udp_end gives these back. A row may be used again at once: a late event of the
- * last socket finds a socket with nothing to read, which harms nobody.
+ * backend. l4_udp_end gives these back; l4_udp_let_go and l4_udp_forget do so when another worker
+ * has the session. A row may be used again at once: a late event of the last socket finds a socket
+ * with nothing to read, which harms nobody.
  */
 #ifndef L4_RUN_UDP_SESSION_H
 #define L4_RUN_UDP_SESSION_H
@@ -45,8 +46,7 @@ void l4_udp_kill(struct l4_loop *loop, uint32_t slot, uint32_t serial);
 /* Ends all sessions; if backend is not L4_NONE, all sessions of that backend. */
 void l4_udp_end_all(struct l4_loop *loop, uint32_t backend, enum l4_reason reason);
 
-/* ---- for code that takes sessions over (run/udp_adopt.h)
- * ---------------------------------------- */
+/* ---- for run/udp_adopt.h --------------------------------------------------------------------- */
 
 /* Leaves the backend: closes the socket and gives the place back. */
 void l4_udp_leave(struct l4_loop *loop, struct l4_session *s);

@@ -23,16 +23,16 @@ struct l4_check { /* the result of one check; fields as in struct l4_backend */
     char text[L4_CHECK_TEXT];
 };
 
-/* What a check found, and the health that follows. */
+/* Writes the result of a check, and the health that follows. */
 void l4_check_record(struct l4_backend *b, const struct l4_check *check);
 
-/* The health when no check's result says it, and the agent's opinion. */
+/* Sets the health where no check gave it, and the agent's opinion. */
 void l4_check_say(struct l4_backend *b, uint32_t health, uint32_t agent, uint64_t at_ms);
 
-/* A backend whose check results and response times are of another server, or of none yet. */
+/* Forgets all results of checks and response times, for a row with another server. */
 void l4_check_clear(struct l4_backend *b);
 
-/* The checker's words, all of one check. */
+/* Copies the details of one check, unmixed. */
 void l4_check_read(const struct l4_backend *b, struct l4_check_words *words);
 
 #endif

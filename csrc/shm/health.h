@@ -3,7 +3,7 @@
  * checker's details beside its verdict.
  *
  * Several workers may record failures of sessions: each word is an atomic. One worker at a time
- * decides about an ejection; `ejector` has its index.
+ * decides about an ejection; `ejector` has its index plus 1.
  */
 #ifndef L4_SHM_HEALTH_H
 #define L4_SHM_HEALTH_H

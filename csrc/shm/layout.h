@@ -22,7 +22,7 @@
  * (shm/sticky.h)
  *
  * The last worker row, l4_table_book, has no process. The supervisor keeps in it the counts of the
- * program that this program replaced.
+ * program that this program replaced, and how many sessions that program still has.
  */
 #ifndef L4_SHM_LAYOUT_H
 #define L4_SHM_LAYOUT_H
@@ -231,8 +231,7 @@ struct l4_backend {
     _Atomic int32_t weight_change;    /* checker: percentage added to its weight, or taken off */
 };
 
-/* ---- what a worker writes
- * -------------------------------------------------------------------- */
+/* ---- what a worker writes -------------------------------------------------------------------- */
 
 enum l4_worker_state { L4_WORKER_OFF, L4_WORKER_RUNS, L4_WORKER_DRAINS };
 

@@ -33,7 +33,7 @@ static const struct l4_setting of_listener[] = {
     L4_LIMITS_SETTINGS(X)
 #undef X
 #define X(type, field, path) IN_LISTENER(udp, type, field, path)
-    L4_UDP_DOOR_SETTINGS(X)
+    L4_UDP_LISTENER_SETTINGS(X)
 #undef X
 #define X(type, field, path) IN_LISTENER(secure, type, field, path)
     L4_TLS_SETTINGS(X)

@@ -85,8 +85,8 @@
     X(uint32_t, limits[kind].verdict.dry_run, limits.name.dry_run)                                 \
     X(uint64_t, limits[kind].value, limits.name.limit)
 
-/* struct l4_udp_door */
-#define L4_UDP_DOOR_SETTINGS(X)                                                                    \
+/* struct l4_udp_listener */
+#define L4_UDP_LISTENER_SETTINGS(X)                                                                \
     /* Bytes out for a byte in, until the client has proven its address; 0: no limit. */           \
     X(uint32_t, max_amplification, max_amplification)                                              \
     /* UDP sessions of one address; 0: no limit. */                                                \
@@ -143,7 +143,7 @@
     /* enum l4_key_kind */                                                                         \
     X(uint32_t, kind, key)
 
-/* struct l4_udp_manners */
+/* struct l4_udp_settings */
 #define L4_UDP_POOL_SETTINGS(X)                                                                    \
     /* Idle timeout. */                                                                            \
     X(uint32_t, idle_ms, udp_idle_timeout_ms)                                                      \

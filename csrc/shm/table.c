@@ -90,8 +90,8 @@ static int map(struct l4_table *table, int fd, const struct l4_plan *plan)
     return 0;
 }
 
-/* Gives the file its final size (a process that touches a missing page would die), and its
- * plan. */
+/* Gives the file its size and its plan, and seals its size: a process dies if it touches a page
+ * behind the end. */
 static int write_plan(int fd, const struct l4_plan *plan)
 {
     if (ftruncate(fd, (off_t)plan->bytes) ||

@@ -31,7 +31,7 @@ enum l4_udp_ways {
 
 /* The settings of a UDP listener. The supervisor writes them. */
 struct l4_udp_listener {
-    L4_UDP_DOOR_SETTINGS(L4_FIELD)
+    L4_UDP_LISTENER_SETTINGS(L4_FIELD)
 };
 
 struct l4_server_id {
@@ -89,7 +89,8 @@ struct l4_udp_tally {
     _Atomic uint64_t dropped[L4_DROP_COUNT];   /* datagrams dropped, by reason */
     _Atomic uint64_t evicted;                  /* sessions that ended early to make room */
     _Atomic uint64_t moved;                    /* changes of a session's backend */
-    _Atomic uint64_t adopted;                  /* sessions taken over from a dead worker */
+    _Atomic uint64_t adopted;                  /* sessions taken over from another process:
+                                                  a dead worker, or a hand-over */
 };
 
 /* Returns the word that users see; "unknown" for an invalid number. */

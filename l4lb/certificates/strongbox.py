@@ -1,8 +1,8 @@
 """The strongbox: memory files with the certificates and keys that a child has read.
 
 The supervisor has the descriptors of the memory files and never reads them. Children read, test and
-write the contents, and the kernel copies them into the vault. A private key is therefore in the
-memory of workers and of no other process.
+write the contents, and the kernel copies them into the vault. A listener's private key is therefore
+in the memory of workers and of no other process that lives on.
 
 A box contains a bundle and, behind it, the files from which the bundle was made. A service that
 gave up root's rights can thus go on with a key that only root may read, until that file changes. An

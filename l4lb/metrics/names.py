@@ -84,7 +84,8 @@ METRICS: Mapping[str, Metric] = {
         Metric(
             "l4lb_udp_session_changes_total",
             "counter",
-            "UDP sessions evicted, moved to another backend, or adopted from a dead worker.",
+            "UDP sessions evicted, moved to another backend, or adopted from another process (a "
+            "dead worker, or a hand-over).",
             ("listener", "change"),
         ),
         Metric(

@@ -27,6 +27,7 @@ class Result(IntEnum):
 RESULT_WORDS = tuple(result.name.lower() for result in Result)
 
 OWN_FAULTS = frozenset((Result.NO_SOCKET, Result.STALLED))
+# The index is the number in the table. There is no grpc check; its number is kept.
 CHECK_KINDS = ("", "tcp", "http", "https", "tls", "udp", "dns", "exec", "grpc", "agent")
 CAUSES = ("", "connect", "reset")  # why a backend was ejected
 

@@ -2,8 +2,8 @@
 """Changes of rows that are in use, at a reload. The supervisor writes while workers read.
 
 Thin, like table.pyx. A row that is no longer configured keeps its name and its counts, for its live
-sessions and for its return. When the row is given to another key, its counts move to the book, the
-supervisor's own counters (csrc/shm/layout.h).
+sessions and for its return. When the row is given to another key, a backend's counts are added to
+those of removed backends (l4_table_gone), and an address's are cleared.
 """
 
 from libc.stdint cimport uint32_t, uint64_t

@@ -1,7 +1,7 @@
 # cython: language_level=3
 """The settings of the table, of a listener and of a pool, as csrc/shm/settings.h lists them.
 
-Only this module writes the numbers of a row.
+Only this module writes these settings.
 """
 
 from libc.stdint cimport uint32_t, uint64_t

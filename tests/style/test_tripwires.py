@@ -231,6 +231,13 @@ def test_every_file_that_the_architecture_names_is_there() -> None:
     assert [one for one in sorted(named) if not any(p.endswith(f"/{one}") for p in there)] == []
 
 
+def test_every_function_and_type_that_the_architecture_names_is_in_the_code() -> None:
+    named = set(re.findall(r"\bl4_\w+", (TOP / "ARCHITECTURE.md").read_text()))
+    assert len(named) > 8
+    code = " ".join(path.read_text() for path in tracked("csrc/*.h", "csrc/*.c"))
+    assert sorted(named - set(re.findall(r"\bl4_\w+", code))) == []
+
+
 def folders(*patterns: str) -> set[str]:
     return {str(path.parent.relative_to(TOP)) for path in tracked(*patterns)}
 

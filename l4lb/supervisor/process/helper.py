@@ -113,7 +113,7 @@ class Helper:
             self._look_later(self._child, self._heartbeat, Pulse(monotonic_ms(), self._heartbeat()))
 
     def _look_later(self, child: Child, heartbeat: Callable[[], int], pulse: Pulse) -> None:
-        """Looks at the heartbeat at intervals for as long as this process runs."""
+        """Looks at the child's heartbeat as long as it runs; kills it when there is none."""
 
         def look() -> None:
             if self._child is not child or self._stopping:

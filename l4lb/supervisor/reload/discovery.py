@@ -3,7 +3,7 @@ answers of new sources.
 
 A pool without backends of its own would turn clients away until its source has answered. A reload
 therefore first follows the new sources of such pools, and then installs the configuration with the
-backends that they have found.
+backends that they have found. A start waits too, before it takes clients (supervisor/main.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Puts a configuration in force, as the difference to the one before.
 
 Everything that can fail comes first: rows and sockets. The rest cannot fail, so no configuration is
-ever half in force.
+ever half in force. After a fault of l4lb itself the configuration before is put back.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 The configuration in force is the file's with run-time changes over it (overlay.py). A child reads
 and checks a new one completely (loader.py). Then everything that can fail is done first (sockets,
-room in the table); the rest cannot fail. A change therefore happens completely or not at all. One
-change is under way at a time; phase.py draws its phases.
+room in the table); the rest cannot fail. A change therefore happens completely or not at all. After
+a fault of l4lb itself the configuration before is put back (install.py). One change is under way at
+a time; phase.py draws its phases.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The listening sockets: opened once, and kept for the service's life.
+"""The listening sockets: opened once, and kept while the configuration and the number of workers
+ask for them.
 
 A TCP address has one SO_REUSEPORT socket for each worker: the kernel shares clients out, and the
 queue of a dead worker waits for its replacement. A unix path has one socket, shared by all workers.

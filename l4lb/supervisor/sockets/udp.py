@@ -1,8 +1,9 @@
 """The sockets of UDP listeners.
 
-An address has one SO_REUSEPORT socket for each worker. All are bound before a worker runs, and stay
-open for the service's life. A client always meets one of them (udp_filter.py): that of the worker
-with its session, also while this worker is being replaced.
+An address has one SO_REUSEPORT socket for each worker. Each is bound before its worker reads it,
+and kept while the configuration and the number of workers ask for them. A client always meets one
+of them (udp_filter.py): that of the worker with its session, also while this worker is being
+replaced.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The rows of the shared table: which row each listener, pool and backend gets, and writing them.
 
-Only the supervisor writes these rows; its children read them.
+Only the supervisor writes their configuration. Its children read it, and write what they count and
+find beside it.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ class Case:
 
 
 def file(every: Everything) -> str:
-    """Returns a configuration that changes a pool of the service, and needs a restart."""
+    """Writes a configuration file that changes a pool and needs a restart. Returns its path."""
     config = {**every.lb.config, "limits": {"max_pools": 77}}  # type: ignore[dict-item]
     pools = {**config["pools"]}
     pools["plain"] = {**pools["plain"], "backends": pools["plain"]["backends"][:1]}

@@ -224,7 +224,8 @@ ROUGH = (*CALM, "kill", "kill", "kill_midway", "kill_midway", "end_sessions")
 
 
 def plan(rng: random.Random, rounds: int, kinds: Sequence[str]) -> list[str]:
-    """Returns this number of events in random order; each kind is about equally frequent."""
+    """Returns this number of events in random order, each as often as it stands in `kinds`, in
+    proportion."""
     events = [kinds[n % len(kinds)] for n in range(rounds)]
     rng.shuffle(events)
     return events
