@@ -189,6 +189,9 @@ void l4_udp_forget(struct l4_loop *loop, uint32_t flow)
     struct l4_session *s = l4_udp_session(loop, flow);
     L4_ASSERT(loop->udp->peers[flow].ghost && s->half[L4_BACKEND].fd >= 0);
     l4_wheel_stop(&loop->udp->wheel, flow);
+    /* why: the taker has the socket too, so closing it here does not take it out of the epoll set.
+     */
+    l4_loop_unwatch(loop, s->half[L4_BACKEND].fd);
     close(s->half[L4_BACKEND].fd);
     s->half[L4_BACKEND].fd = -1;
     s->backend = L4_NONE;

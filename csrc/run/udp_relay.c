@@ -75,6 +75,17 @@ static void send_ahead(struct l4_loop *loop, uint32_t flow)
     l4_udp_drop(loop, listener, L4_DROP_NO_BACKEND, l4_dgram_forget(&udp->ahead));
 }
 
+/* Returns how many datagrams a session's messages of one batch are, from `first` to `last`. */
+static uint32_t count_run(const struct l4_udp *udp, uint32_t first, uint32_t last)
+{
+    uint32_t count = 0;
+    for (uint32_t i = first;; i = udp->links[i]) {
+        count += l4_dgram_count(&udp->in.got[i]);
+        if (i == last)
+            return count;
+    }
+}
+
 /* Sends the messages of a session whose backend gets a PROXY header, as `forward` does without
  * one. */
 static void forward_with_header(struct l4_loop *loop, uint32_t flow, uint32_t first, uint32_t last)
@@ -91,7 +102,7 @@ static void forward_with_header(struct l4_loop *loop, uint32_t flow, uint32_t fi
             error = l4_udp_proxy_out(loop, flow, d, &at, &lost);
             s->error = error ? -l4_dgram_cause(s->half[L4_BACKEND].fd, error) : s->error;
             if (error && !l4_udp_move(loop, flow, true)) {
-                l4_udp_drop(loop, listener, L4_DROP_NO_BACKEND, 1);
+                l4_udp_drop(loop, listener, L4_DROP_NO_BACKEND, count_run(udp, i, last));
                 return;
             }
         }
@@ -107,10 +118,15 @@ static void forward(struct l4_loop *loop, uint32_t flow, uint32_t first, uint32_
 {
     struct l4_udp *udp = loop->udp;
     struct l4_session *s = l4_udp_session(loop, flow);
+    const uint32_t listener = s->listener;
     const struct l4_dgram_to to = {.owner = flow};
     uint64_t bytes = 0;
-    const bool greets = L4_GET(settings_of(loop, s)->greets);
-    if (greets && (l4_udp_is_served(loop, flow) || l4_udp_move(loop, flow, false))) {
+    /* why nothing else is done: a session that finds no backend has ended, and so has its row. */
+    if (!l4_udp_is_served(loop, flow) && !l4_udp_move(loop, flow, false)) {
+        l4_udp_drop(loop, listener, L4_DROP_NO_BACKEND, count_run(udp, first, last));
+        return;
+    }
+    if (L4_GET(settings_of(loop, s)->greets)) {
         forward_with_header(loop, flow, first, last);
         return;
     }
@@ -120,10 +136,6 @@ static void forward(struct l4_loop *loop, uint32_t flow, uint32_t first, uint32_
         l4_dgram_put(&udp->ahead, &to, d, d->segment <= udp->peers[flow].longest_run[TO_BACKEND]);
         if (i == last)
             break;
-    }
-    if (!l4_udp_is_served(loop, flow) && !l4_udp_move(loop, flow, false)) {
-        l4_udp_drop(loop, s->listener, L4_DROP_NO_BACKEND, l4_dgram_forget(&udp->ahead));
-        return;
     }
     L4_OWN_ADD(l4_row_column(loop, s)->bytes_in, bytes);
     send_ahead(loop, flow);
@@ -260,7 +272,8 @@ static void flush_replies(struct l4_loop *loop)
 void l4_udp_receive_rest(struct l4_loop *loop, uint32_t bound)
 {
     struct l4_udp *udp = loop->udp;
-    for (int i = 0; i < L4_UDP_REST_BATCHES && !udp->held_until_ms; i++) {
+    const bool reads = !udp->held_until_ms && !udp->draining && !loop->draining;
+    for (int i = 0; reads && i < L4_UDP_REST_BATCHES; i++) {
         const int count = l4_dgram_receive(&udp->in, loop->bounds[bound].fd, 0, L4_UDP_BATCH);
         if (count <= 0)
             break;

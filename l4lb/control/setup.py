@@ -39,5 +39,7 @@ class ControlSetup:
     started_ms: int
     stale_heartbeat_ms: int = STALE_HEARTBEAT_MS
     web: WebSetup | None = None
-    discovery: Mapping[str, Any] = field(default_factory=lambda: {"pools": {}, "own": {}})
+    discovery: Mapping[str, Any] = field(
+        default_factory=lambda: {"pools": {}, "own": {}, "number": 0}
+    )
     events: Sequence[Mapping[str, Any]] = ()

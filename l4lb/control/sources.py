@@ -49,27 +49,35 @@ class Sources:
         self._table = table
         self._channel = channel
         self._own: Mapping[str, Sequence[str]] = {}
+        self._settings: Mapping[str, Any] = {}  # of sources, by pool
+        self._began: Mapping[str, int] = {}  # by pool: the number of the order that began it
         self._waiting: set[asyncio.Task[None]] = set()  # tasks that wait for first answers
         self._runner = Runner(
             World(self._apply, self._tell, self._health, self._known, monotonic_ms, (AdminError,))
         )
 
     def configure(self, message: Mapping[str, Any]) -> None:
-        """Follows the sources of another configuration. message: {pools: settings by pool, own:
-        names by pool}. Tells the supervisor when each source has answered or failed once: a start
-        or a reload may wait for that."""
+        """Follows other sources. message: {pools: settings by pool, own: names by pool, number: of
+        this order}. Tells the supervisor when each source has answered or failed once: a start or
+        a reload may wait for that."""
         self._own = message["own"]
+        number = int(message["number"])
+        began = dict.fromkeys(message["pools"], number)
+        for name, settings in message["pools"].items():
+            if self._settings.get(name) == settings:
+                began[name] = self._began[name]
+        self._settings, self._began = message["pools"], began
         self._runner.configure(
             {name: Discovery.model_validate(one) for name, one in message["pools"].items()}
         )
-        task = asyncio.create_task(self._tell_when_tried(list(message["pools"])))
+        task = asyncio.create_task(self._tell_when_tried(list(message["pools"]), number))
         self._waiting.add(task)
         task.add_done_callback(self._waiting.discard)
 
-    async def _tell_when_tried(self, pools: Sequence[str]) -> None:
+    async def _tell_when_tried(self, pools: Sequence[str], number: int) -> None:
         await self._runner.all_tried()
         with contextlib.suppress(AdminError):  # a service that ends does not wait any more
-            await self._channel.ask("all_answered", {"pools": pools})
+            await self._channel.ask("all_answered", {"pools": pools, "number": number})
 
     async def close(self) -> None:
         for task in self._waiting:
@@ -84,9 +92,8 @@ class Sources:
     async def _apply(self, pool: str, backends: Sequence[Mapping[str, Any]]) -> object:
         line = f"{len(backends)} backends found for {pool}"
         cause = Cause({"via": "discovery"}, "discovered", {"pool": pool}, line=line)
-        return await self._channel.ask(
-            "discovered", {"pool": pool, "backends": list(backends)}, cause
-        )
+        args = {"pool": pool, "backends": list(backends), "number": self._began.get(pool, 0)}
+        return await self._channel.ask("discovered", args, cause)
 
     def _tell(self, event: Mapping[str, Any]) -> None:
         fields = {key: value for key, value in event.items() if key not in ("at_ms", "kind")}

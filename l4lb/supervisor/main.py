@@ -36,7 +36,6 @@ from l4lb.supervisor.process.event_history import History
 from l4lb.supervisor.process.helper import Helper
 from l4lb.supervisor.process.reactor import Reactor
 from l4lb.supervisor.process.systemd_notify import Notifier
-from l4lb.supervisor.reload import discovery
 from l4lb.supervisor.reload.discovery import FIRST_ANSWERS_MS, unanswered
 from l4lb.supervisor.reload.install import Installer, open_all
 from l4lb.supervisor.reload.reload import Reloads
@@ -59,6 +58,7 @@ from l4lb.supervisor.workers.workers import Workers
 
 STATUS_EVERY_MS = 5_000  # between status lines to the service manager
 STRANGERS_EVERY_MS = 1_000
+HUP_RETRY_MS = 100  # until a service that starts may be reloaded
 STOP_GRACE_MS = 2_000  # from the order to end at once to the kill
 LOG = l4lb.log.get("supervisor")
 
@@ -142,7 +142,7 @@ class Supervisor:
             self._before.source if self._before else Source(origin.path, self._config),
             load=origin.load,
             prepare=self._membership.policy.prepare,
-            follow=self._helpers.control.send,
+            send=self._helpers.control.send,
             install=Installer(self._service, self._installed).install,
             tell=self._tell,
         )
@@ -217,7 +217,7 @@ class Supervisor:
                 supervisor_pid=os.getppid(),
                 started_ms=self._service.started_ms,
                 web=self._web.setup if self._web else None,
-                discovery=discovery.order(self._reloads.source),
+                discovery=self._reloads.first_answers.order(),
                 events=self._history.plain,
             )
         )
@@ -233,11 +233,7 @@ class Supervisor:
         l4lb.log.setup(config.process.log.level, config.process.log.format)
         self._helpers.checker.configure(config)
         # Later: the names of the file's own backends are known only when the change is complete.
-        self._reactor.after(0, self._follow)
-
-    def _follow(self) -> None:
-        """Makes the control process follow the sources of the configuration in force."""
-        self._helpers.control.send(discovery.order(self._reloads.source))
+        self._reactor.after(0, self._reloads.first_answers.follow)
 
     def _tell(self, kind: str, fields: Mapping[str, Any]) -> None:
         self._history.tell(self._helpers.control, {"at_ms": monotonic_ms(), "kind": kind, **fields})
@@ -260,7 +256,7 @@ class Supervisor:
             {
                 signal.SIGTERM: recorded("TERM", "stop", self._on_term),
                 signal.SIGINT: recorded("INT", "stop", lambda: self._stop("stopped")),
-                signal.SIGHUP: lambda: self._requests.by_signal("HUP", "reload"),
+                signal.SIGHUP: self._on_hup,
                 signal.SIGUSR1: recorded("USR1", "reopen", self._observability.reopen),
                 signal.SIGUSR2: lambda: self._requests.by_signal("USR2", "upgrade"),
             }
@@ -327,6 +323,12 @@ class Supervisor:
             self._drain()
         else:
             self._stop("stopped")
+
+    def _on_hup(self) -> None:
+        if self._phase == "starting":  # what is read now may be older than the signal
+            self._reactor.after(HUP_RETRY_MS, self._on_hup)
+        else:
+            self._requests.by_signal("HUP", "reload")
 
     def _drain(self) -> None:
         self._phase = "draining"

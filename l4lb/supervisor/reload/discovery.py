@@ -15,6 +15,7 @@ from typing import Any
 import l4lb.log
 from l4lb.config.model import Backend, Config
 from l4lb.errors import L4lbError
+from l4lb.supervisor.process.faults import fault
 from l4lb.supervisor.process.reactor import Reactor
 from l4lb.supervisor.reload.overlay import Overlay
 from l4lb.supervisor.reload.source import Source
@@ -50,30 +51,39 @@ def unanswered(running: Config) -> list[str]:
 
 @dataclass
 class _Wait:
-    """The wait of one reload. pools: the pools whose sources are waited for. then: called after the
-    wait."""
+    """The wait of one reload. pools: whose sources have not answered; order: the order to follow
+    them, with its number; then, failed: as in Prepare."""
 
     pools: set[str]
+    order: Mapping[str, Any]
     then: Callable[[], None]
+    failed: Callable[[L4lbError], None]
 
 
 @dataclass
 class FirstAnswers:
-    """The wait of a reload for its new sources. source: returns the source in force. follow: sends
-    the control process an order. prepare: called after the wait."""
+    """The orders to the control process, and the wait of a reload for the sources that it brings.
+    source: returns what is in force. send: sends the control process an order. prepare: what comes
+    after the wait.
+
+    Orders are numbered. What the control process says carries the number of the order that began
+    the source's following, so that a word about an earlier source is not taken for the present
+    one's."""
 
     reactor: Reactor
     source: Callable[[], Source]
-    follow: Callable[[Mapping[str, Any]], object]
+    send: Callable[[Mapping[str, Any]], object]
     prepare: Prepare
     _found: dict[str, tuple[Backend, ...]] = field(default_factory=dict)
     _wait: _Wait | None = None
+    _number: int = 0
+    _followed: Mapping[str, Any] = field(default_factory=dict)  # settings by pool, as last ordered
+    _since: dict[str, int] = field(default_factory=dict)  # by pool: the order that began them
 
     def __call__(
         self, config: Config, then: Callable[[], None], failed: Callable[[L4lbError], None]
     ) -> None:
-        """Waits, then prepares; the arguments are those of Prepare. config: the file's
-        configuration."""
+        """As Prepare; config: what the file says."""
         self._found.clear()
         pools = self._new(config)
         if not pools:
@@ -82,15 +92,33 @@ class FirstAnswers:
 
         def ended() -> None:
             then()
-            self.follow(order(self.source()))
+            self.follow()
 
         def cannot(error: L4lbError) -> None:
             failed(error)
-            self.follow(order(self.source()))
+            self.follow()
 
-        wait = self._wait = _Wait(set(pools), lambda: self.prepare(config, ended, cannot))
-        self.follow(self._order_with(config, pools))
+        order = self._ordered(self._order_with(config, pools))
+        wait = _Wait(set(pools), order, lambda: self.prepare(config, ended, cannot), cannot)
+        self._wait = wait
+        self.send(order)
         self.reactor.after(FIRST_ANSWERS_MS, lambda: self._go_on(wait))
+
+    def follow(self) -> None:
+        """Orders the control process to follow the sources of the configuration in force."""
+        self.send(self._ordered(order(self.source())))
+
+    def order(self) -> Mapping[str, Any]:
+        """Returns the order for a control process that starts."""
+        return self._wait.order if self._wait else self._ordered(order(self.source()))
+
+    def _ordered(self, message: dict[str, Any]) -> Mapping[str, Any]:
+        self._number += 1
+        for name, settings in message["pools"].items():
+            if self._followed.get(name) != settings:
+                self._since[name] = self._number
+        self._followed = message["pools"]
+        return message | {"number": self._number}
 
     def _new(self, config: Config) -> list[str]:
         """Returns the pools that need the first answer of a source that is not followed yet."""
@@ -104,8 +132,8 @@ class FirstAnswers:
         ]
 
     def _order_with(self, config: Config, pools: Iterable[str]) -> dict[str, Any]:
-        """Returns the order to follow the new sources of these pools too. It names all present
-        backends of these pools as their own, so that none counts as found by the new source."""
+        """Returns the order to follow the sources of these pools too. No backend of such a pool
+        counts as one that its source has found."""
         now, running = self.source(), self.source().running.pools
         new = {name: config.pools[name] for name in pools}
         file = now.file.model_copy(update={"pools": {**now.file.pools, **new}})
@@ -114,19 +142,22 @@ class FirstAnswers:
             message["own"][name] = [one.name for one in running[name].backends]
         return message
 
+    def is_stale(self, pool: str, number: int) -> bool:
+        """Returns whether the word is of a source that the pool had before the present one."""
+        return number < self._since.get(pool, 0)
+
     def take(self, pool: str, found: tuple[Backend, ...]) -> bool:
-        """Keeps the backends that a source has found, if a reload waits for them. Returns whether
-        one does."""
+        """Keeps what a source has found if a reload waits for it. Returns whether it does."""
         if self._wait is None or pool not in self._wait.pools:
             return False
         self._found[pool] = found
         return True
 
-    def answered(self, pools: Iterable[str]) -> None:
-        """Ends the wait if it is for no other pools: the sources of these have answered or failed
-        once."""
-        if self._wait is not None and self._wait.pools <= set(pools):
-            self._go_on(self._wait)
+    def answered(self, pools: Iterable[str], number: int) -> None:
+        """Notes that each of these pools' sources has answered or failed once since an order."""
+        wait = self._wait
+        if wait is not None and number >= wait.order["number"] and wait.pools <= set(pools):
+            self._go_on(wait)
 
     def _go_on(self, wait: _Wait) -> None:
         if self._wait is not wait:
@@ -134,7 +165,10 @@ class FirstAnswers:
         self._wait = None
         if missing := sorted(wait.pools - self._found.keys()):
             LOG.warning("reloading, but discovery has found no backend", pools=missing)
-        wait.then()
+        try:
+            wait.then()
+        except Exception:
+            wait.failed(fault("a change of the configuration"))
 
     def over(self, overlay: Overlay) -> Overlay:
         """Returns the overlay with the backends that were found."""

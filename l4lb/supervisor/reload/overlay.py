@@ -8,7 +8,7 @@ run-time changes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -66,11 +66,15 @@ class Overlay:
             one.name == key[1] for one in self.discovered.get(key[0], ())
         )
 
-    def followed(self, began: Overlay, now: Overlay, config: Config) -> Overlay:
+    def followed(
+        self, began: Overlay, now: Overlay, config: Config, same: Collection[str]
+    ) -> Overlay:
         """Returns this overlay with the states and weights that were set between `began` and `now`,
-        for backends that it knows. config: the configuration under it. A reload that is rolled back
-        thus keeps what operators set meanwhile."""
-        result = replace(self, discovered={**self.discovered, **now.discovered})
+        for backends that it knows, and with what was discovered meanwhile. config: the
+        configuration under it. same: the pools whose source is the same in `now`. A reload that is
+        rolled back thus keeps what operators set meanwhile."""
+        found = {name: one for name, one in now.discovered.items() if name in same}
+        result = replace(self, discovered={**self.discovered, **found})
         known = {*_members(config), *self.added, *result._discovered_ids(config)}  # noqa: SLF001
         for key in known & {*began.states, *now.states}:
             if began.states.get(key) != now.states.get(key):

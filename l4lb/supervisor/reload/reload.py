@@ -58,9 +58,9 @@ class _Change:
 
 class Reloads:
     """The configuration in force, and every way to change it. load: reads a file. prepare: does the
-    slow part of an installation. follow: orders the control process to follow sources of discovery.
-    install: puts a configuration in force, given the old one and the changes. If it raises
-    L4lbError, it has changed nothing."""
+    slow part of an installation. send: sends the control process an order to follow sources of
+    discovery. install: puts a configuration in force, given the old one and the changes. If it
+    raises L4lbError, it has changed nothing."""
 
     def __init__(
         self,
@@ -69,15 +69,15 @@ class Reloads:
         *,
         load: Load,
         prepare: Prepare,
-        follow: Callable[[Mapping[str, Any]], object],
+        send: Callable[[Mapping[str, Any]], object],
         install: Callable[[Config, Config, list[diff.Change]], None],
         tell: Callable[[str, Mapping[str, Any]], None],
     ) -> None:
         self._reactor = reactor
         self.source = source
         self._load = load
-        self.first_answers = FirstAnswers(reactor, lambda: self.source, follow, prepare)
-        self._prepare: Prepare = self.first_answers
+        self.first_answers = FirstAnswers(reactor, lambda: self.source, send, prepare)
+        self._prepare = prepare
         self._install = install
         self._tell = tell
         self._progress = Progress()
@@ -175,10 +175,10 @@ class Reloads:
             return
         self._progress.go(Phase.PREPARING)
         try:
-            self._prepare(
+            self.first_answers(
                 config,
                 lambda: self._prepared(change, config, warnings),
-                lambda error: self._failed(change, AdminError("failed", error.message)),
+                lambda error: self._failed(change, error),
             )
         except Exception:
             self._failed(change, fault(change.what))
@@ -188,9 +188,10 @@ class Reloads:
             self._progress.go(Phase.INSTALLING)
             self._end(change, _outcome(change.what, lambda: change.apply(config, warnings)))
 
-    def _failed(self, change: _Change, error: AdminError) -> None:
+    def _failed(self, change: _Change, error: L4lbError) -> None:
         if self._under_way is change:
-            self._end(change, error)
+            known = isinstance(error, AdminError)
+            self._end(change, error if known else AdminError("failed", error.message))
 
     def _end(self, change: _Change, outcome: Any) -> None:
         self._under_way = None
@@ -253,7 +254,13 @@ class Reloads:
 
         def before() -> Source:
             of_old, now = trial.before, self.source.overlay
-            overlay = of_old.overlay.followed(trial.began, now, of_old.file)
+            same = [
+                name
+                for name, pool in of_old.file.pools.items()
+                if name in self.source.file.pools
+                and self.source.file.pools[name].discovery == pool.discovery
+            ]
+            overlay = of_old.overlay.followed(trial.began, now, of_old.file, same)
             return replace(of_old, overlay=overlay)
 
         def install() -> None:
@@ -357,6 +364,8 @@ class Reloads:
             found = tuple(Backend.model_validate(one) for one in args.get("backends") or ())
         except ValueError as error:
             raise AdminError("bad_argument", str(error)) from error
+        if self.first_answers.is_stale(pool, int(args.get("number") or 0)):
+            raise AdminError("busy", f"the pool {pool} has another source now")
         if self.first_answers.take(pool, found):
             reply({"changes": []})
             return

@@ -33,7 +33,8 @@ def operations(
     def all_answered(args: Mapping[str, Any]) -> None:
         """Each source that the control process follows has answered or failed once."""
         serve()
-        reloads.first_answers.answered(map(str, args.get("pools") or ()))
+        pools = map(str, args.get("pools") or ())
+        reloads.first_answers.answered(pools, int(args.get("number") or 0))
 
     bound = {
         **_of_backends(backends),

@@ -35,7 +35,10 @@ class HandOvers:
 
     def flows(self, giver: int, taker: int, places: int, done: Callable[[], None]) -> None:
         """Makes one worker hand another those UDP sessions that the other will serve once there are
-        `places` workers."""
+        `places` workers. done is called at once if the giver has no process."""
+        if self._mailbox_of(giver) is None:
+            done()
+            return
         self._begin(
             self._mailbox_of(giver),
             taker,

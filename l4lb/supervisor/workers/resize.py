@@ -195,20 +195,29 @@ class WorkerChanges:
             if slot.child is child:
                 self._workers.send(index, "stop", reason="drain_timeout")
 
+        def still_leaves() -> bool:
+            """Returns whether it is the same process, and the service does not end."""
+            return slot.child is child and slot.leaving and not self._workers.stopping
+
+        def hand_rest() -> None:
+            # why again: UDP sessions may have begun there until the kernel shared clients out anew.
+            if still_leaves():
+                pairs = {(index, taker) for taker in self._workers.serving}
+                self._hand_udp(pairs, len(self._workers.staying), unlisten)
+
         def unlisten() -> None:
-            self._workers.ask_to_unlisten(
-                list(self._workers.listening), [index], lambda: self._leave_sessions(index)
-            )
+            if still_leaves():
+                self._workers.ask_to_unlisten(list(self._workers.listening), [index], unlistened)
+
+        def unlistened() -> None:
+            if still_leaves():
+                self._leave_sessions(index)
 
         self._reactor.after(drain_timeout_ms + EMPTY_MS, too_late)
-        # why again: UDP sessions may have begun there until the kernel shared clients out anew.
-        pairs = {(index, taker) for taker in stay}
-        self._reactor.after(EMPTY_MS, lambda: self._hand_udp(pairs, len(stay), unlisten))
+        self._reactor.after(EMPTY_MS, hand_rest)
 
     def _leave_sessions(self, index: int) -> None:
         """Makes a worker whose sockets are empty hand its sessions over."""
-        if self._workers.stopping:
-            return
         self._drop_sockets(index)
         self._workers.tell(index, mailbox.LEAVE)
         for taker in self._workers.serving:

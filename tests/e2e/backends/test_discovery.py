@@ -78,8 +78,10 @@ def test_clients_of_a_start_wait_for_the_first_answer(backends: Backends, tmp_pa
     with starting(config) as lb, lb.connect() as early:
         with pytest.raises(AdminError, match="the service is starting"):
             lb.ask("reload")
+        lb.signal(signal.SIGHUP)  # waits too
         go.touch()
         assert read_line(early)
+        until(lambda: "reloaded" in kinds(lb), "it is reloaded")
         assert "discovery has found no backend" not in lb.log_path.read_text()
 
 

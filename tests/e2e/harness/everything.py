@@ -139,6 +139,8 @@ def everything() -> Iterator[Everything]:
 def _use(one: Everything, authority: Authority) -> None:
     """Opens clients of each listener, and causes the events that the module names."""
     stack = one.stack
+    rows = one.lb.ask
+    until(lambda: any(row["health"] == "down" for row in rows("backends")), "one is down")
     for listener in ("web", "ports", "limited", "brief", "lasting", "narrow"):
         one.stay(listener)
     one.stay("proxied", b"PROXY TCP6 2001:db8::192:0:2:7 2001:db8::1 50000 443\r\n")
@@ -156,9 +158,7 @@ def _use(one: Everything, authority: Authority) -> None:
         with contextlib.suppress(ConnectionError), one.connect(listener) as turned_away:
             assert not turned_away.recv(1)
     stack.enter_context(one.connect("narrow"))
-    rows = one.lb.ask
     until(lambda: any(row["waiting"] for row in rows("pools")), "a client queues")
-    until(lambda: any(row["health"] == "down" for row in rows("backends")), "one is down")
     until(
         lambda: {"backend_ejected", "backend_returned"} <= {row["kind"] for row in rows("events")},
         "one was ejected and came back",

@@ -4,6 +4,7 @@ are added and removed. A session keeps its backend and the port that the backend
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -80,6 +81,24 @@ def test_sessions_stay_when_the_program_is_replaced(three: UdpBackends) -> None:
         assert sum(len(peers) for peers in three.peers.values()) == MANY, "no port was changed"
         until(lambda: lb.ask("listeners")[0]["accepted"] == MANY, "no session was begun anew")
         assert lb.ask("listeners")[0]["dropped"] == {}
+
+
+def test_a_worker_that_returns_at_once_is_not_taken_for_the_one_that_left(
+    three: UdpBackends,
+) -> None:
+    """What is under way for the one that left must end with it."""
+    config = {"drain_timeout": "0s"}
+    with udp_balancer(three.rows(), workers=4, process=config) as lb, clients(lb, 8) as some:
+        for _ in range(2):
+            old = lb.pids()
+            resize(lb, 3)
+            resize(lb, 4)
+            end = time.monotonic() + 2.5  # all that was begun for the old one is due by then
+            while time.monotonic() < end:
+                for client in some:
+                    ask(client)
+            assert all(row["pid"] and row["state"] == "runs" for row in lb.ask("workers"))
+            assert lb.pids()[:3] == old[:3]
 
 
 def test_a_worker_that_died_after_a_change_is_replaced_with_its_sessions(

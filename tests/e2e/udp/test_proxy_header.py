@@ -53,6 +53,27 @@ def is_bare(data: bytes, payload: bytes) -> bool:
     return data == payload
 
 
+@pytest.mark.parametrize("told", ["first", "each"])
+def test_a_client_whose_pool_has_no_backend_any_more_harms_no_worker(told: str) -> None:
+    """The session ends at its next datagram, before the worker looks for such sessions."""
+    with (
+        UdpBackends() as backends,
+        udp_balancer(backends.rows(), workers=1, proxy_protocol_udp=told) as lb,
+    ):
+        before = lb.pids()
+        for count in range(1, 9):
+            with clients(lb, 1) as (client,):
+                ask(client)
+                lb.ask("maint", backend="web/a")
+                client.send(b"to nobody")
+                until(
+                    lambda n=count: lb.ask("listeners")[0]["dropped"] == {"no_backend": n},
+                    "it was dropped",
+                )
+                lb.ask("ready", backend="web/a")
+        assert lb.pids() == before
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_the_first_datagram_of_a_session_tells_whose_it_is(host: str) -> None:
     bind = f"[{host}]:{PORTS.take()}" if ":" in host else ""

@@ -95,9 +95,9 @@ def test_what_was_found_goes_with_the_source_and_comes_back_with_it() -> None:
     rebased, _ = found.rebased(with_source, without)
     assert members(rebased, without) == {"a": 1}
     assert members(rebased, with_source) == {"a": 1}  # it may be another source
-    back = found.followed(found, rebased, with_source)
+    back = found.followed(found, rebased, with_source, ["web"])
     assert members(back, with_source) == {"a": 1, "d": 1}
-    assert members(Overlay().followed(Overlay(), found, without), without) == {"a": 1}
+    assert members(Overlay().followed(Overlay(), found, without, []), without) == {"a": 1}
 
 
 def test_it_goes_there_and_back_as_plain_data() -> None:
