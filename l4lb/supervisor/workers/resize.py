@@ -33,6 +33,8 @@ class WorkerChanges:
         self._reactor = reactor
         self._workers = workers
         self._closing: list[Listening] = []
+        self._drain_timeout_ms = 0
+        self._emptied: set[int] = set()  # workers that were started to empty sockets
         self._moves = 0  # moves of UDP sessions that were begun
 
     def has_port(self, protocol: str, port: int) -> bool:
@@ -112,14 +114,16 @@ class WorkerChanges:
             else:
                 slot.wanted = True  # a worker that is leaving is started again after its end
         too_many = {at: slot for at, slot in self._workers.slots.items() if at >= count}
-        going = {at: slot for at, slot in too_many.items() if not slot.leaving}
+        going = {at: (slot, slot.child) for at, slot in too_many.items() if not slot.leaving}
+        self._drain_timeout_ms = drain_timeout_ms
         for slot in too_many.values():
             slot.wanted, slot.leaving = False, True
 
         def leave() -> None:
-            for index, slot in going.items():
-                if slot.leaving and self._workers.slots.get(index) is slot:
-                    self._leave(index, slot, drain_timeout_ms)
+            for index, (slot, child) in going.items():
+                same = self._workers.slots.get(index) is slot and slot.child is child
+                if slot.leaving and same:
+                    self._leave(index, slot)
 
         if count == before:
             leave()
@@ -178,7 +182,7 @@ class WorkerChanges:
             if one.protocol == "udp":
                 one.share_out(count)
 
-    def _leave(self, index: int, slot: Slot, drain_timeout_ms: int) -> None:
+    def _leave(self, index: int, slot: Slot) -> None:
         stay = set(self._workers.serving)
         for one in self._workers.listening:
             if one.protocol == "tcp" and not one.shared and index in one.sockets:
@@ -213,7 +217,7 @@ class WorkerChanges:
             if still_leaves():
                 self._leave_sessions(index)
 
-        self._reactor.after(drain_timeout_ms + EMPTY_MS, too_late)
+        self._reactor.after(self._drain_timeout_ms + EMPTY_MS, too_late)
         self._reactor.after(EMPTY_MS, hand_rest)
 
     def _leave_sessions(self, index: int) -> None:
@@ -234,11 +238,31 @@ class WorkerChanges:
         """Handles the end of a worker that was to leave. It is started again if it is needed
         again."""
         slot = self._workers.slots[index]
+        if self._empties(index, slot):
+            return
+        self._emptied.discard(index)
         self._drop_sockets(index)
         if slot.wanted:
             self._start_again(index)
             return
         self._workers.retire(index)
+
+    def _empties(self, index: int, slot: Slot) -> bool:
+        """Starts a worker for the clients that wait in the sockets of one that died before they
+        were empty; it leaves at once. Returns whether there is one."""
+        waits = any(
+            one.protocol == "tcp" and not one.shared and index in one.sockets
+            for one in self._workers.listening
+        )
+        if not waits or slot.wanted or index in self._emptied or self._workers.stopping:
+            return False
+        self._emptied.add(index)
+        self._workers.start_one(index)
+        if slot.child is None:
+            return False
+        slot.leaving = True
+        self._leave(index, slot)
+        return True
 
     def _start_again(self, index: int) -> None:
         try:

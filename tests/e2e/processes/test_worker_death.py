@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import signal
 import socket
 
@@ -14,9 +15,11 @@ from ..harness import (
     finish,
     greet,
     kill_and_wait,
+    read_line,
     receive,
     send_signal,
     stopped,
+    toml,
     until,
 )
 
@@ -101,6 +104,25 @@ def test_clients_queued_at_a_worker_that_dies_are_served_by_its_replacement(
             for client in clients:
                 assert client.recv(2, socket.MSG_WAITALL)[1:] == b"\n"
                 assert client.recv(5, socket.MSG_WAITALL) == b"early"
+
+
+def test_clients_queued_at_a_worker_that_dies_while_it_leaves_are_served(
+    three: Backends,
+) -> None:
+    with Balancer.before(three.rows(), workers=3) as lb, contextlib.ExitStack() as stack:
+        config = copy.deepcopy(lb.config or {})
+        config["process"]["workers"] = 1
+        (lb.folder / "l4lb.toml").write_text(toml(config))
+        pids = lb.pids()
+        for pid in pids[1:]:
+            stack.enter_context(stopped(pid))
+        clients = [stack.enter_context(lb.connect()) for _ in range(60)]
+        lb.ask("reload")
+        for pid in pids[1:]:
+            kill_and_wait(pid)
+        assert all(read_line(client) for client in clients)
+        until(lambda: len(lb.ask("workers")) == 1, "one worker is left")
+        assert lb.pids() == pids[:1]
 
 
 def test_every_connection_made_during_the_gap_succeeds_under_load(three: Backends) -> None:

@@ -56,21 +56,20 @@ def is_bare(data: bytes, payload: bytes) -> bool:
 @pytest.mark.parametrize("told", ["first", "each"])
 def test_a_client_whose_pool_has_no_backend_any_more_harms_no_worker(told: str) -> None:
     """The session ends at its next datagram, before the worker looks for such sessions."""
+    passive = {"failures": 1, "eject": "1h", "max_eject": "1h", "max_ejected": "100%"}
     with (
         UdpBackends() as backends,
-        udp_balancer(backends.rows(), workers=1, proxy_protocol_udp=told) as lb,
+        udp_balancer(backends.rows(), workers=1, passive=passive, proxy_protocol_udp=told) as lb,
+        clients(lb, 2) as (first, second),
     ):
         before = lb.pids()
-        for count in range(1, 9):
-            with clients(lb, 1) as (client,):
-                ask(client)
-                lb.ask("maint", backend="web/a")
-                client.send(b"to nobody")
-                until(
-                    lambda n=count: lb.ask("listeners")[0]["dropped"] == {"no_backend": n},
-                    "it was dropped",
-                )
-                lb.ask("ready", backend="web/a")
+        for client in (first, second):
+            ask(client)
+        backends.stop("a")
+        first.send(b"to a closed port")
+        until(lambda: lb.backends()["a"]["health"] == "ejected", "it is ejected")
+        second.send(b"to nobody")
+        until(lambda: lb.ask("listeners")[0]["dropped"].get("no_backend"), "it was dropped")
         assert lb.pids() == before
 
 
