@@ -10,7 +10,7 @@ import hashlib
 import os
 import resource
 import secrets
-from collections.abc import Collection, Iterator, KeysView, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, KeysView, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -176,12 +176,22 @@ class Membership:
     def _write(
         self, config: Config, pools: set[str], backends: Sequence[Change], now_ms: int
     ) -> None:
+        removed = [one for one in backends if one.action == "removed"]
         for name in pools:
             write_pool(self._table, self.pools[name], config.pools[name])
         for one in backends:
-            _, _, name = one.name.partition("/")
-            self._write_backend(config, _pool_of(one), name, one.action, now_ms)
-        for name in pools | {_pool_of(one) for one in backends}:
+            if one.action != "removed":
+                _, _, name = one.name.partition("/")
+                self._write_backend(config, _pool_of(one), name, one.action, now_ms)
+        self._publish(pools | {_pool_of(one) for one in backends})
+        # why after that: a pool whose backends are all replaced has some at every moment.
+        for one in removed:
+            pool, _, name = one.name.partition("/")
+            row_reuse.retire_backend(self._table, self.backends.give((pool, name)))
+        self._publish({_pool_of(one) for one in removed})
+
+    def _publish(self, pools: Iterable[str]) -> None:
+        for name in pools:
             if name in self.pools:
                 self._table.publish(self.pools[name])
 
@@ -189,9 +199,6 @@ class Membership:
         self, config: Config, pool: str, name: str, action: str, now_ms: int
     ) -> None:
         key = (pool, name)
-        if action == "removed":
-            row_reuse.retire_backend(self._table, self.backends.give(key))
-            return
         backend = next(one for one in config.pools[pool].backends if one.name == name)
         row, known = (self.backends[key], True) if key in self.backends else self.backends.take(key)
         values: dict[str, Any] = {
