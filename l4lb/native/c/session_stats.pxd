@@ -17,7 +17,7 @@ cdef extern from "shm/client_info.h":
         const char *protocol
 
     bint l4_client_info_read(const l4_table *table, uint32_t worker, uint32_t slot,
-                      const l4_session *s, l4_client_info *told)
+                             const l4_session *s, l4_client_info *told)
 
 
 cdef extern from "shm/session_stats.h":
