@@ -23,7 +23,7 @@ import pytest
 
 from ..harness import Backends, Balancer, Door, Load, Stream, finish, held, reset, until
 from ..harness.chaos import run
-from ..harness.chaos.engine import unexplained
+from ..harness.chaos.engine import looks_whole, unexplained
 from ..harness.chaos.events import Kill
 from ..harness.chaos.honest import Cut
 
@@ -222,3 +222,13 @@ def test_a_cut_that_no_kill_explains_is_a_fault(kills: list[Kill], said: str) ->
     wrong = unexplained([Cut("plain", 7, "short", begun=1.0, ended=3.0)], kills)
     assert bool(wrong) == bool(said)
     assert said in " ".join(wrong)
+
+
+@pytest.mark.parametrize(
+    ("kind", "manner", "said"),
+    [("plain", "short", True), ("unix", "short", False), ("ends", "torn", False)],
+)
+def test_an_end_that_is_no_reset_looks_whole_to_a_client_of_tcp(
+    kind: str, manner: str, said: bool
+) -> None:
+    assert looks_whole(Cut(kind, 7, manner, begun=1.0, ended=3.0)) == said

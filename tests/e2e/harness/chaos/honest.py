@@ -30,7 +30,8 @@ SIZES = (0, 1, 100, 5_000, 60_000, 300_000, 1_000_000)
 
 @dataclass(frozen=True)
 class Cut:
-    """A transfer that ended too early. manner: "reset", or "short" for an end that looks clean.
+    """A transfer that ended too early. manner: "reset"; "torn": TLS ended without its own
+    end; "short": an end that looks clean.
     port: the client's port as the access log has it; 0 if it has none."""
 
     kind: str
@@ -106,10 +107,8 @@ class Transfers(Honest):
         except TimeoutError:
             self.tally.stuck.append(f"{self.kind}, seed {head.seed}: nothing within {WAIT_S:g} s")
         except (OSError, EOFError) as error:
-            short = isinstance(error, (EOFError, ssl.SSLEOFError))
-            manner_ = "short" if short else "reset"
-            now = time.monotonic()
-            cut = Cut(self.kind, head.seed, manner_, begun, now, repr(error), self.port)
+            now, how = time.monotonic(), _manner(error)
+            cut = Cut(self.kind, head.seed, how, begun, now, repr(error), self.port)
             self.tally.cuts.append(cut)
         else:
             self.tally.add(self.kind, sum(sizes))
@@ -133,21 +132,42 @@ class Transfers(Honest):
         # why: not with TLS, because the server's TLS (asyncio) cannot go on after the client's
         # half-close.
         ends = self.kind != "secured" and self.rng.random() < 0.5
-        sender = threading.Thread(target=_send_all, args=(peer, head, manner, ends), daemon=True)
+        failed: list[ConnectionResetError] = []
+        sender = threading.Thread(
+            target=_send_all, args=(peer, head, manner, ends, failed), daemon=True
+        )
         sender.start()
         try:
-            return receive(peer, head.downstream(), manner, head.seed)
+            got = receive(peer, head.downstream(), manner, head.seed)
         finally:
             with contextlib.suppress(OSError):
                 peer.shutdown(socket.SHUT_RDWR)
             sender.join(timeout=WAIT_S)
+        if got < head.down and failed:
+            raise failed[0]
+        return got
 
 
-def _send_all(peer: socket.socket, head: Head, manner: Manner, ends: bool) -> None:
-    with contextlib.suppress(OSError):  # the reader gets the error too
+def _manner(error: OSError | EOFError) -> str:
+    """Returns the manner of a cut (see Cut) that a client met as this error."""
+    if isinstance(error, ssl.SSLEOFError):
+        return "torn"
+    return "short" if isinstance(error, EOFError) else "reset"
+
+
+def _send_all(
+    peer: socket.socket, head: Head, manner: Manner, ends: bool, failed: list[ConnectionResetError]
+) -> None:
+    """Sends everything. failed gets the error of a reset: the kernel reports it once, to whoever
+    sends or reads first."""
+    try:
         send(peer, head.upstream(), manner, head.seed)
         if ends:
             finish(peer)
+    except ConnectionResetError as error:
+        failed.append(error)
+    except OSError:
+        pass  # also by the reader's own shutdown
 
 
 class Datagrams(Honest):
