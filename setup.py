@@ -56,6 +56,8 @@ class build_c(build_ext):  # noqa: N801 - setuptools' own spelling
             extra_postargs=LIBRARY_FLAGS,
             depends=HEADERS,
         )
+        # why: ar would keep the objects of sources that are gone or renamed, and link them first.
+        (folder / "libl4.a").unlink(missing_ok=True)
         self.compiler.create_static_lib(objects, "l4", output_dir=str(folder))
         for extension in self.extensions:
             extension.library_dirs.append(str(folder))
