@@ -17,7 +17,7 @@ from ..harness.wire import AdminError
 
 SCRIPT = str(Path(__file__).parents[1] / "harness" / "faulty.py")
 CALLS = (
-    "l4lb.supervisor.table.membership.Membership._write_listeners",
+    "l4lb.supervisor.table.membership.Membership._write",
     "l4lb.supervisor.tls_secrets.Secrets.adopt",
     "l4lb.supervisor.workers.resize.WorkerChanges.resize",
     "l4lb.supervisor.workers.resize.WorkerChanges.listen",
@@ -122,7 +122,10 @@ REQUESTS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 # Operations that discovery and the checker ask for (tested below), and the one by which the control
 # process records its own refusals.
-OTHERS = {"discovered", "refused", "publish", "close", "agent_state", "agent_max_connections"}
+OTHERS = {
+    "discovered", "all_answered", "refused", "publish", "close", "agent_state",
+    "agent_max_connections",
+}  # fmt: skip
 
 
 def test_a_fault_in_any_request_answers_internal_is_logged_whole_and_changes_nothing(
