@@ -4,49 +4,19 @@
 
 #include "shm/table.h"
 
-static inline struct l4_facts *l4_table_facts(const struct l4_table *table, uint32_t worker,
-                                              uint32_t session)
-{
-    struct l4_facts *first = (struct l4_facts *)((char *)table->header + table->plan.facts_at);
-    const struct l4_caps *caps = &table->plan.caps;
-    return first + l4_row_of(worker, caps->workers) * caps->sessions +
-           l4_row_of(session, caps->sessions);
-}
-
-static inline struct l4_source_group *l4_table_sources(const struct l4_table *table, uint32_t group)
-{
-    return (struct l4_source_group *)((char *)table->header + table->plan.sources_at) +
-           l4_row_of(group, L4_SOURCE_GROUPS);
-}
-
+L4_WORKER_ROW(struct l4_facts, l4_table_facts, facts_at, caps->sessions)
+L4_ROW(struct l4_source_group, l4_table_sources, sources_at, L4_SOURCE_GROUPS)
 /* A worker's part of the number of sessions of a source. */
-static inline _Atomic uint32_t *l4_table_source_part(const struct l4_table *table, uint32_t worker,
-                                                     uint32_t source)
-{
-    _Atomic uint32_t *first =
-        (_Atomic uint32_t *)((char *)table->header + table->plan.source_parts_at);
-    const uint32_t sources = L4_SOURCE_GROUPS * L4_SOURCE_WAYS;
-    return first + l4_row_of(worker, table->plan.caps.workers) * sources +
-           l4_row_of(source, sources);
-}
+L4_WORKER_ROW(_Atomic uint32_t, l4_table_source_part, source_parts_at,
+              L4_SOURCE_GROUPS *L4_SOURCE_WAYS)
+L4_ROW(struct l4_talkers, l4_table_talkers, talkers_at, caps->workers)
+L4_ROW(struct l4_block, l4_table_block, blocks_at, L4_BLOCKS_MAX)
 
 /* The first row of one half of the routes. */
 static inline struct l4_route *l4_table_routes(const struct l4_table *table, uint32_t generation)
 {
     struct l4_route *first = (struct l4_route *)((char *)table->header + table->plan.routes_at);
     return first + (size_t)(generation & 1) * L4_ROUTES_MAX;
-}
-
-static inline struct l4_talkers *l4_table_talkers(const struct l4_table *table, uint32_t worker)
-{
-    return (struct l4_talkers *)((char *)table->header + table->plan.talkers_at) +
-           l4_row_of(worker, table->plan.caps.workers);
-}
-
-static inline struct l4_block *l4_table_block(const struct l4_table *table, uint32_t index)
-{
-    return (struct l4_block *)((char *)table->header + table->plan.blocks_at) +
-           l4_row_of(index, L4_BLOCKS_MAX);
 }
 
 #endif

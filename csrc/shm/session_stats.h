@@ -94,19 +94,8 @@ static inline struct l4_stats *l4_table_stats(const struct l4_table *table)
     return (struct l4_stats *)((char *)table->header + table->plan.stats_at);
 }
 
-static inline struct l4_ledger *l4_table_ledger(const struct l4_table *table, uint32_t worker,
-                                                uint32_t pool)
-{
-    struct l4_ledger *first = (struct l4_ledger *)((char *)table->header + table->plan.ledgers_at);
-    const struct l4_caps *caps = &table->plan.caps;
-    return first + l4_row_of(worker, caps->workers) * caps->pools + l4_row_of(pool, caps->pools);
-}
-
-static inline struct l4_log *l4_table_log(const struct l4_table *table, uint32_t worker)
-{
-    return (struct l4_log *)((char *)table->header + table->plan.logs_at) +
-           l4_row_of(worker, table->plan.caps.workers);
-}
+L4_WORKER_ROW(struct l4_ledger, l4_table_ledger, ledgers_at, caps->pools)
+L4_ROW(struct l4_log, l4_table_log, logs_at, caps->workers)
 
 /* Returns the upper bound of a bucket; UINT64_MAX for the last bucket and larger numbers. */
 uint64_t l4_bucket_bound(enum l4_measure measure, uint32_t bucket);

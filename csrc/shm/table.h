@@ -30,53 +30,33 @@ static inline size_t l4_row_of(uint32_t index, uint32_t rows)
     return index < rows ? index : 0;
 }
 
+/* Defines the function from an index to a row of a part of the table. rows: how many rows it has,
+ * in terms of `caps`. */
 #define L4_ROW(type, name, at, rows)                                                               \
-    static inline struct type *name(const struct l4_table *table, uint32_t index)                  \
+    static inline type *name(const struct l4_table *table, uint32_t index)                         \
     {                                                                                              \
-        return (struct type *)((char *)table->header + table->plan.at) +                           \
-               l4_row_of(index, table->plan.caps.rows);                                            \
+        const struct l4_caps *caps = &table->plan.caps;                                            \
+        (void)caps;                                                                                \
+        return (type *)((char *)table->header + table->plan.at) + l4_row_of(index, rows);          \
     }
-L4_ROW(l4_listener, l4_table_listener, listeners_at, listeners)
-L4_ROW(l4_pool, l4_table_pool, pools_at, pools)
-L4_ROW(l4_backend, l4_table_backend, backends_at, backends)
-L4_ROW(l4_worker, l4_table_worker, workers_at, workers)
-#undef L4_ROW
 
-static inline struct l4_column *l4_table_column(const struct l4_table *table, uint32_t worker,
-                                                uint32_t backend)
-{
-    struct l4_column *first = (struct l4_column *)((char *)table->header + table->plan.columns_at);
-    const struct l4_caps *caps = &table->plan.caps;
-    return first + l4_row_of(worker, caps->workers) * caps->backends +
-           l4_row_of(backend, caps->backends);
-}
+/* The same for a part with `rows` rows for each worker. */
+#define L4_WORKER_ROW(type, name, at, rows)                                                        \
+    static inline type *name(const struct l4_table *table, uint32_t worker, uint32_t index)        \
+    {                                                                                              \
+        const struct l4_caps *caps = &table->plan.caps;                                            \
+        return (type *)((char *)table->header + table->plan.at) +                                  \
+               l4_row_of(worker, caps->workers) * (rows) + l4_row_of(index, rows);                 \
+    }
 
-static inline struct l4_tally *l4_table_tally(const struct l4_table *table, uint32_t worker,
-                                              uint32_t listener)
-{
-    struct l4_tally *first = (struct l4_tally *)((char *)table->header + table->plan.tallies_at);
-    const struct l4_caps *caps = &table->plan.caps;
-    return first + l4_row_of(worker, caps->workers) * caps->listeners +
-           l4_row_of(listener, caps->listeners);
-}
-
-static inline struct l4_wait *l4_table_wait(const struct l4_table *table, uint32_t worker,
-                                            uint32_t pool)
-{
-    struct l4_wait *first = (struct l4_wait *)((char *)table->header + table->plan.waits_at);
-    const struct l4_caps *caps = &table->plan.caps;
-    return first + l4_row_of(worker, caps->workers) * caps->pools + l4_row_of(pool, caps->pools);
-}
-
-static inline struct l4_session *l4_table_session(const struct l4_table *table, uint32_t worker,
-                                                  uint32_t index)
-{
-    struct l4_session *first =
-        (struct l4_session *)((char *)table->header + table->plan.sessions_at);
-    const struct l4_caps *caps = &table->plan.caps;
-    const uint32_t rows = caps->sessions + caps->flows;
-    return first + l4_row_of(worker, caps->workers) * rows + l4_row_of(index, rows);
-}
+L4_ROW(struct l4_listener, l4_table_listener, listeners_at, caps->listeners)
+L4_ROW(struct l4_pool, l4_table_pool, pools_at, caps->pools)
+L4_ROW(struct l4_backend, l4_table_backend, backends_at, caps->backends)
+L4_ROW(struct l4_worker, l4_table_worker, workers_at, caps->workers)
+L4_WORKER_ROW(struct l4_column, l4_table_column, columns_at, caps->backends)
+L4_WORKER_ROW(struct l4_tally, l4_table_tally, tallies_at, caps->listeners)
+L4_WORKER_ROW(struct l4_wait, l4_table_wait, waits_at, caps->pools)
+L4_WORKER_ROW(struct l4_session, l4_table_session, sessions_at, caps->sessions + caps->flows)
 
 static inline struct l4_view *l4_table_view(const struct l4_table *table, uint32_t pool,
                                             uint32_t generation)

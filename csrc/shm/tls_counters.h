@@ -16,14 +16,7 @@ struct l4_tls_counters {
 };
 
 /* A worker's handshakes: of a listener, or of pool `row - caps.listeners`. */
-static inline struct l4_tls_counters *l4_table_tls_counters(const struct l4_table *table,
-                                                            uint32_t worker, uint32_t row)
-{
-    struct l4_tls_counters *first =
-        (struct l4_tls_counters *)((char *)table->header + table->plan.tls_counters_at);
-    const struct l4_caps *caps = &table->plan.caps;
-    const uint32_t rows = caps->listeners + caps->pools;
-    return first + l4_row_of(worker, caps->workers) * rows + l4_row_of(row, rows);
-}
+L4_WORKER_ROW(struct l4_tls_counters, l4_table_tls_counters, tls_counters_at,
+              caps->listeners + caps->pools)
 
 #endif

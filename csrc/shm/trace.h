@@ -43,11 +43,7 @@ struct l4_traces {
     struct l4_trace traces[L4_TRACES];
 };
 
-static inline struct l4_traces *l4_table_traces(const struct l4_table *table, uint32_t worker)
-{
-    return (struct l4_traces *)((char *)table->header + table->plan.traces_at) +
-           l4_row_of(worker, table->plan.caps.workers);
-}
+L4_ROW(struct l4_traces, l4_table_traces, traces_at, caps->workers)
 
 /* Copies an entry; index counts from the first entry ever. Returns false if it was overwritten or
  * is being written. */
