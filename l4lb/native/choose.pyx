@@ -84,7 +84,7 @@ def copy_pool(Table table, pool, *, remove=(), add=(), weights=None):
     cdef c.l4_backend *one
     cdef uint32_t at_row
     kept, gone = [], set(remove)
-    for at_row in range(table.table.header.backends_high):
+    for at_row in range(c.l4_table_backends_high(&table.table)):
         one = c.l4_table_backend(&table.table, at_row)
         if one.used and one.pool == pool and at_row not in gone:
             kept.append(at_row)

@@ -7,8 +7,10 @@ to the other by name (csrc/shm/layout.h says what each count is).
 """
 
 from libc.stdint cimport uint32_t
+from libc.string cimport memset
 
 from l4lb.native cimport c
+from l4lb.native.memory cimport add_column
 from l4lb.native.table cimport Table
 from l4lb.native import listener_policy, session_stats, tls, udp
 from l4lb.native.snapshots import reasons
@@ -18,7 +20,7 @@ def exported(Table table):
     """Returns {backends: {row: [...]}, gone: [...], listeners: {row: {...}}, pools: {row: {...}},
     workers: {...}}. Each count is the sum over all workers and the book."""
     backends = {}
-    for index in range(table.table.header.backends_high):
+    for index in range(c.l4_table_backends_high(&table.table)):
         backends[index] = _column(table, index)
     listeners = {}
     for index in range(table.table.plan.caps.listeners):
@@ -39,11 +41,11 @@ cdef _plain(c.l4_column *column):
 
 
 cdef _column(Table table, uint32_t index):
-    found = [0, 0, 0, 0, 0]
+    cdef c.l4_column sum
+    memset(&sum, 0, sizeof(sum))
     for worker in table._counted():
-        plain = _plain(c.l4_table_column(&table.table, worker, index))
-        found = [a + b for a, b in zip(found, plain)]
-    return found
+        add_column(&sum, c.l4_table_column(&table.table, worker, index))
+    return _plain(&sum)
 
 
 cdef _tally(Table table, uint32_t index):
@@ -181,7 +183,7 @@ def book_workers(Table table, counts, index=None):
     if index is None:
         index = c.l4_table_book(&table.table)
     cdef c.l4_worker *book = table._worker(index)
-    if index != c.l4_table_book(&table.table) and index >= table.table.header.workers_high:
+    if index != c.l4_table_book(&table.table) and index >= c.l4_table_workers_high(&table.table):
         table.table.header.workers_high = index + 1
     book.accepted += counts["accepted"]
     book.restarts += counts["restarts"]
@@ -199,8 +201,8 @@ def parts(Table table):
     """Returns {row: sessions} of the backends with sessions in workers, without those of the
     book."""
     found = {}
-    for worker in range(table.table.header.workers_high):
-        for index in range(table.table.header.backends_high):
+    for worker in range(c.l4_table_workers_high(&table.table)):
+        for index in range(c.l4_table_backends_high(&table.table)):
             active = c.l4_table_column(&table.table, worker, index).active
             if active and worker != c.l4_table_book(&table.table):
                 found[index] = found.get(index, 0) + active

@@ -158,7 +158,7 @@ cdef class Watch:
         cdef bint all_of_them = self._generation != self._table.table.header.generation
         self._generation = self._table.table.header.generation
         found = []
-        for index in range(self._table.table.header.backends_high):
+        for index in range(c.l4_table_backends_high(&self._table.table)):
             row = c.l4_table_backend(&self._table.table, index)
             if not row.used and not self._used[index]:
                 continue

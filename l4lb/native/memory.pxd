@@ -11,6 +11,15 @@ cdef host_of(const c.l4_addr *addr)
 cdef uint64_t clock_ms() except? 0
 
 
+cdef inline void add_column(c.l4_column *total, const c.l4_column *column) noexcept:
+    """Adds the counts of one column that only grow."""
+    total.total += column.total
+    total.connect_errors += column.connect_errors
+    total.bytes_in += column.bytes_in
+    total.bytes_out += column.bytes_out
+    total.resets += column.resets
+
+
 cdef class Memory:
     cdef c.l4_table table
     cdef const c.l4_table *handle(self)

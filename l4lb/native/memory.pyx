@@ -69,7 +69,7 @@ cdef class Memory:
         """Returns the worker rows with counts: those ever used, and the book (the supervisor's
         own)."""
         book = c.l4_table_book(&self.table)
-        return [*range(min(self.table.header.workers_high, book)), book]
+        return [*range(min(c.l4_table_workers_high(&self.table), book)), book]
 
     def _slots(self, worker):
         """Returns the session rows of a worker that were ever used: TCP rows, then UDP rows."""

@@ -6,11 +6,11 @@ sessions and for its return. When the row is given to another key, a backend's c
 those of removed backends (l4_table_gone), and an address's are cleared.
 """
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint32_t
 from libc.string cimport memcmp, memset
 
 from l4lb.native cimport c
-from l4lb.native.memory cimport put_address, put_text
+from l4lb.native.memory cimport add_column, put_address, put_text
 from l4lb.native.table cimport Table
 
 
@@ -74,7 +74,7 @@ def pool_is_idle(Table table, index):
     cdef c.l4_session *row
     if table._pool(index).inflight:
         return False
-    for worker in range(table.table.header.workers_high):
+    for worker in range(c.l4_table_workers_high(&table.table)):
         high = min(table._worker(worker).sessions_high, table.table.plan.caps.sessions)
         for slot in range(high):
             row = c.l4_table_session(&table.table, worker, slot)
@@ -90,11 +90,7 @@ def fold_backend(Table table, index):
     table._backend(index)
     for worker in table._counted():
         column = c.l4_table_column(&table.table, worker, index)
-        gone.total += column.total
-        gone.connect_errors += column.connect_errors
-        gone.bytes_in += column.bytes_in
-        gone.bytes_out += column.bytes_out
-        gone.resets += column.resets
+        add_column(gone, column)
         memset(column, 0, sizeof(column[0]))
 
 
@@ -111,17 +107,12 @@ def fold_listener(Table table, index):
 def totals(Table table):
     """Returns the sums over all backends that ever were: (total, connect_errors, bytes_in,
     bytes_out, resets)."""
-    cdef c.l4_column *column = c.l4_table_gone(&table.table)
-    cdef uint32_t backends = table.table.header.backends_high
+    cdef c.l4_column sum
+    cdef uint32_t backends = c.l4_table_backends_high(&table.table)
     cdef uint32_t worker, backend
-    cdef uint64_t total = column.total, errors = column.connect_errors
-    cdef uint64_t bytes_in = column.bytes_in, bytes_out = column.bytes_out, resets = column.resets
+    memset(&sum, 0, sizeof(sum))
+    add_column(&sum, c.l4_table_gone(&table.table))
     for worker in table._counted():
         for backend in range(backends):
-            column = c.l4_table_column(&table.table, worker, backend)
-            total += column.total
-            errors += column.connect_errors
-            bytes_in += column.bytes_in
-            bytes_out += column.bytes_out
-            resets += column.resets
-    return total, errors, bytes_in, bytes_out, resets
+            add_column(&sum, c.l4_table_column(&table.table, worker, backend))
+    return sum.total, sum.connect_errors, sum.bytes_in, sum.bytes_out, sum.resets

@@ -74,7 +74,7 @@ cdef class LogReader:
         cdef const c.l4_client_info *told
         cdef uint32_t worker
         cdef int64_t offset_us = (time.time_ns() - time.monotonic_ns()) // 1000
-        cdef uint32_t workers = self.table.table.header.workers_high
+        cdef uint32_t workers = c.l4_table_workers_high(&self.table.table)
         lines = []
         share = max(1, limit // max(1, workers))
         for worker in range(workers):
@@ -94,7 +94,7 @@ cdef class LogReader:
         """Removes the lines that were read from the rings. written, lost: their numbers for the
         counts."""
         cdef c.l4_stats *seen = c.l4_table_stats(self.table.handle())
-        for worker in range(self.table.table.header.workers_high):
+        for worker in range(c.l4_table_workers_high(&self.table.table)):
             c.l4_ring_release(&c.l4_table_log(self.table.handle(), worker).ring,
                               self.positions[worker])
         seen.log_written += written
@@ -114,7 +114,7 @@ cdef class LogReader:
         cdef uint32_t serial
         cdef int64_t offset_us = (time.time_ns() - time.monotonic_ns()) // 1000
         lines = []
-        for worker in range(self.table.table.header.workers_high):
+        for worker in range(c.l4_table_workers_high(&self.table.table)):
             for slot in self.table._slots(worker):
                 row = c.l4_table_session(self.table.handle(), worker, slot)
                 serial = row.serial

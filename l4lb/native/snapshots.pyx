@@ -3,10 +3,10 @@
 snapshot."""
 
 from libc.stdint cimport uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from l4lb.native cimport c
-from l4lb.native.memory cimport Memory, clock_ms, host_of
+from l4lb.native.memory cimport Memory, add_column, clock_ms, host_of
 from l4lb.native import rows
 
 
@@ -54,7 +54,7 @@ cdef class Snapshots(Memory):
 
     def backends(self):
         found = []
-        for index in range(self.table.header.backends_high):
+        for index in range(c.l4_table_backends_high(&self.table)):
             row = self.backend(index)
             if row is not None:
                 found.append(row)
@@ -63,27 +63,24 @@ cdef class Snapshots(Memory):
     def backend(self, index):
         cdef c.l4_backend *row = self._backend(index)
         cdef c.l4_column *column
+        cdef c.l4_column sum
         cdef uint32_t worker, at = index
         if not row.used:
             return None
-        cdef uint64_t active = 0, total = 0, connect_errors = 0, bytes_in = 0, bytes_out = 0
-        cdef uint64_t resets = 0
+        cdef uint64_t active = 0
+        memset(&sum, 0, sizeof(sum))
         for worker in self._counted():
             column = c.l4_table_column(&self.table, worker, at)
             active += column.active
-            total += column.total
-            connect_errors += column.connect_errors
-            bytes_in += column.bytes_in
-            bytes_out += column.bytes_out
-            resets += column.resets
+            add_column(&sum, column)
         address = rows.Address(host_of(&row.addr), row.addr.port, row.path.decode())
         return rows.BackendRow(
             index, row.used, self._pool(row.pool).name.decode(), row.name.decode(), address,
             row.weight, row.max_connections, bool(row.flags & c.L4_BACKUP), rows.STATES[row.state],
             "ejected" if row.health != c.L4_DOWN and c.l4_passive_ejected(row, clock_ms())
-            else rows.HEALTHS[row.health], row.inflight, active, total, connect_errors, bytes_in,
-            bytes_out, resets, c.l4_response_read(&row.response, clock_ms()), row.check_result,
-            row.check_errno,
+            else rows.HEALTHS[row.health], row.inflight, active, sum.total, sum.connect_errors,
+            sum.bytes_in, sum.bytes_out, sum.resets,
+            c.l4_response_read(&row.response, clock_ms()), row.check_result, row.check_errno,
             row.check_streak, row.check_at_ms, row.check_duration_us, row.checks_passed,
             row.checks_failed, row.health_since_ms)
 
@@ -110,7 +107,7 @@ cdef class Snapshots(Memory):
         """Returns up to `limit` live sessions of all workers. now_ms: CLOCK_MONOTONIC."""
         cdef c.l4_session *row
         found = []
-        for worker in range(self.table.header.workers_high):
+        for worker in range(c.l4_table_workers_high(&self.table)):
             for slot in self._slots(worker):
                 if len(found) >= limit:
                     return found
@@ -132,7 +129,7 @@ cdef class Snapshots(Memory):
         if row.serial != serial:
             return None
         backend = ""
-        if copy.backend < self.table.header.backends_high:
+        if copy.backend < c.l4_table_backends_high(&self.table):
             backend = c.l4_table_backend(&self.table, copy.backend).name.decode()
         if copy.listener >= self.table.plan.caps.listeners or \
                 copy.pool >= self.table.plan.caps.pools:

@@ -25,7 +25,7 @@ def read(Table table, *, active=True):
     """
     cdef c.l4_talker row
     found = {}
-    for worker in range(table.table.header.workers_high):
+    for worker in range(c.l4_table_workers_high(&table.table)):
         for index in range(<int>c.L4_TALKERS):
             if not c.l4_talkers_read(c.l4_table_talkers(&table.table, worker), index, &row):
                 continue
@@ -46,7 +46,7 @@ cdef _living(Table table):
     cdef c.l4_session *row
     cdef c.l4_addr source
     counts = {}
-    for worker in range(table.table.header.workers_high):
+    for worker in range(c.l4_table_workers_high(&table.table)):
         for slot in table._slots(worker):
             row = c.l4_table_session(&table.table, worker, slot)
             if row.serial:

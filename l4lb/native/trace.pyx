@@ -22,7 +22,7 @@ def recent(Table table, limit):
     cdef c.l4_trace copy
     cdef uint64_t index, head
     found = []
-    for worker in range(table.table.header.workers_high):
+    for worker in range(c.l4_table_workers_high(&table.table)):
         traces = c.l4_table_traces(table.handle(), worker)
         head = traces.head
         for index in range(min(head, <uint64_t>c.L4_TRACES)):

@@ -41,6 +41,8 @@ cdef extern from "shm/udp_rows.h":
 
 
 cdef extern from "shm/row_reuse.h":
+    uint32_t l4_table_workers_high(const l4_table *table)
+    uint32_t l4_table_backends_high(const l4_table *table)
     uint32_t l4_table_book(const l4_table *table)
     l4_column *l4_table_gone(const l4_table *table)
     void l4_table_move(l4_backend *backend, const l4_addr *addr, const char *path)
