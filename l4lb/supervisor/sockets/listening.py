@@ -67,6 +67,11 @@ class Listening:
         return bool(self.path) or self.passed
 
     @property
+    def has_queues(self) -> bool:
+        """Returns whether each worker has a queue of clients of its own here."""
+        return self.protocol == "tcp" and not self.shared
+
+    @property
     def protocol(self) -> str:
         return self.options.protocol
 

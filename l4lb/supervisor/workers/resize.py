@@ -66,7 +66,7 @@ class WorkerChanges:
         self._workers.listening.remove(one)
         one.unlink()
         for sock in one.sockets.values():
-            if not one.shared and one.protocol == "tcp":
+            if one.has_queues:
                 drain_filter.shut(sock)
 
         def closed() -> None:
@@ -185,7 +185,7 @@ class WorkerChanges:
     def _leave(self, index: int, slot: Slot) -> None:
         stay = set(self._workers.serving)
         for one in self._workers.listening:
-            if one.protocol == "tcp" and not one.shared and index in one.sockets:
+            if one.has_queues and index in one.sockets:
                 places = [place for place, owner in enumerate(one.order) if owner in stay]
                 if places:
                     drain_filter.steer(one.sockets[index], places)
@@ -231,7 +231,7 @@ class WorkerChanges:
         leaving = any(slot.leaving for at, slot in self._workers.slots.items() if at != index)
         for one in self._workers.listening:
             one.drop(index)
-            if not leaving and one.protocol == "tcp" and not one.shared and one.sockets:
+            if not leaving and one.has_queues and one.sockets:
                 drain_filter.steer_no_more(next(iter(one.sockets.values())))
 
     def left(self, index: int) -> None:
@@ -250,10 +250,7 @@ class WorkerChanges:
     def _empties(self, index: int, slot: Slot) -> bool:
         """Starts a worker for the clients that wait in the sockets of one that died before they
         were empty; it leaves at once. Returns whether there is one."""
-        waits = any(
-            one.protocol == "tcp" and not one.shared and index in one.sockets
-            for one in self._workers.listening
-        )
+        waits = any(one.has_queues and index in one.sockets for one in self._workers.listening)
         if not waits or slot.wanted or index in self._emptied or self._workers.stopping:
             return False
         self._emptied.add(index)
