@@ -40,6 +40,6 @@ class ControlSetup:
     stale_heartbeat_ms: int = STALE_HEARTBEAT_MS
     web: WebSetup | None = None
     discovery: Mapping[str, Any] = field(
-        default_factory=lambda: {"pools": {}, "own": {}, "number": 0}
+        default_factory=lambda: {"pools": {}, "own": {}, "number": 0, "since": {}}
     )
     events: Sequence[Mapping[str, Any]] = ()

@@ -49,8 +49,7 @@ class Sources:
         self._table = table
         self._channel = channel
         self._own: Mapping[str, Sequence[str]] = {}
-        self._settings: Mapping[str, Any] = {}  # of sources, by pool
-        self._began: Mapping[str, int] = {}  # by pool: the number of the order that began it
+        self._since: Mapping[str, int] = {}
         self._waiting: set[asyncio.Task[None]] = set()  # tasks that wait for first answers
         self._runner = Runner(
             World(self._apply, self._tell, self._health, self._known, monotonic_ms, (AdminError,))
@@ -58,19 +57,14 @@ class Sources:
 
     def configure(self, message: Mapping[str, Any]) -> None:
         """Follows other sources. message: {pools: settings by pool, own: names by pool, number: of
-        this order}. Tells the supervisor when each source has answered or failed once: a start or
-        a reload may wait for that."""
-        self._own = message["own"]
-        number = int(message["number"])
-        began = dict.fromkeys(message["pools"], number)
-        for name, settings in message["pools"].items():
-            if self._settings.get(name) == settings:
-                began[name] = self._began[name]
-        self._settings, self._began = message["pools"], began
+        this order, since: by pool, the number of the order that began its source}. Tells the
+        supervisor when each source has answered or failed once: a start or a reload may wait for
+        that."""
+        self._own, self._since = message["own"], message["since"]
         self._runner.configure(
             {name: Discovery.model_validate(one) for name, one in message["pools"].items()}
         )
-        task = asyncio.create_task(self._tell_when_tried(list(message["pools"]), number))
+        task = asyncio.create_task(self._tell_when_tried(list(message["pools"]), message["number"]))
         self._waiting.add(task)
         task.add_done_callback(self._waiting.discard)
 
@@ -92,7 +86,7 @@ class Sources:
     async def _apply(self, pool: str, backends: Sequence[Mapping[str, Any]]) -> object:
         line = f"{len(backends)} backends found for {pool}"
         cause = Cause({"via": "discovery"}, "discovered", {"pool": pool}, line=line)
-        args = {"pool": pool, "backends": list(backends), "number": self._began.get(pool, 0)}
+        args = {"pool": pool, "backends": list(backends), "number": self._since.get(pool, 0)}
         return await self._channel.ask("discovered", args, cause)
 
     def _tell(self, event: Mapping[str, Any]) -> None:

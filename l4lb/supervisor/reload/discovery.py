@@ -66,9 +66,9 @@ class FirstAnswers:
     source: returns what is in force. send: sends the control process an order. prepare: what comes
     after the wait.
 
-    Orders are numbered. What the control process says carries the number of the order that began
-    the source's following, so that a word about an earlier source is not taken for the present
-    one's."""
+    Orders are numbered, and name by pool the order that began its source. The control process
+    repeats these numbers in what it says, so that a word about an earlier source is not taken for
+    the present one's."""
 
     reactor: Reactor
     source: Callable[[], Source]
@@ -118,7 +118,8 @@ class FirstAnswers:
             if self._followed.get(name) != settings:
                 self._since[name] = self._number
         self._followed = message["pools"]
-        return message | {"number": self._number}
+        since = {name: self._since[name] for name in message["pools"]}
+        return message | {"number": self._number, "since": since}
 
     def _new(self, config: Config) -> list[str]:
         """Returns the pools that need the first answer of a source that is not followed yet."""
