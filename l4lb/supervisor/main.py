@@ -58,7 +58,6 @@ from l4lb.supervisor.workers.workers import Workers
 
 STATUS_EVERY_MS = 5_000  # between status lines to the service manager
 STRANGERS_EVERY_MS = 1_000
-HUP_RETRY_MS = 100  # until a service that starts may be reloaded
 STOP_GRACE_MS = 2_000  # from the order to end at once to the kill
 LOG = l4lb.log.get("supervisor")
 
@@ -80,6 +79,7 @@ class Supervisor:
         self._announce = announce
         self._exit_status = 0
         self._phase = "starting"
+        self._reloads_once_serving = False  # HUP came during the start
         self._notifier = notifier
         self._history = History(before.state.events if before else ())
         self._reactor = Reactor()
@@ -310,6 +310,8 @@ class Supervisor:
             )  # fmt: skip
             self._before.close_web_but(self._web)
             self._requests.record.answered(self._before.state.answer.cause, self._before.outcome)
+        if self._reloads_once_serving:
+            self._on_hup()
 
     def _in_words(self) -> str:
         """Returns the service's state in one line, for the service manager."""
@@ -325,8 +327,8 @@ class Supervisor:
             self._stop("stopped")
 
     def _on_hup(self) -> None:
-        if self._phase == "starting":  # what is read now may be older than the signal
-            self._reactor.after(HUP_RETRY_MS, self._on_hup)
+        if self._phase == "starting":
+            self._reloads_once_serving = True
         else:
             self._requests.by_signal("HUP", "reload")
 
