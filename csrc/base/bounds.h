@@ -127,6 +127,10 @@ enum l4_bounds {
     L4_TARPITS_MAX = 1024,      /* sessions that one worker has in its tarpit */
     L4_ROUTES_MAX = 4096,       /* over all listeners */
 
+    L4_HOST_MAX = 253,        /* bytes of the host that a request asks for: the longest DNS name */
+    L4_LABEL_MAX = 63,        /* ... and of one of its labels */
+    L4_PATH_MATCH_MAX = 8192, /* bytes of a request's path as routes see it */
+
     L4_TLS_BYTES = 96 << 10,   /* bytes of plain text moved at once to or from TLS: six records */
     L4_TLS_RECORD = 16 << 10,  /* plain text in one record, at most (RFC 8446, 5.1) */
     L4_TLS_FRAGMENT_MIN = 512, /* ... and if a client asks for smaller records (RFC 6066, 4) */
