@@ -104,7 +104,8 @@ struct l4_header {
 
 /* ---- configuration: the supervisor writes ---------------------------------------------- */
 
-enum l4_protocol { L4_TCP, L4_UDP };
+/* A listener's protocol: the plane of its sockets (run/plane.h). */
+enum l4_protocol { L4_TCP, L4_UDP, L4_HTTP };
 
 /* A listener's address: one row for each bound address, several may have one name. */
 struct l4_listener {
