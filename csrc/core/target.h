@@ -1,10 +1,10 @@
 /* A request's target in its four forms (RFC 9112, 3.2), its host, and its path as routes see it.
  *
  * Strict: what two readers could understand differently is a fault. A query is passed on as it came
- * and never decoded; browsers send a raw backslash, `%` and the like in it. The path that is matched
- * is a copy with one spelling for all paths that a server may take for the same: a character that
- * may stand in a path stands there as itself, every other byte as %XX with capitals. Pure; every
- * byte is the client's claim, and no text has a NUL at its end.
+ * and never decoded; browsers send a raw backslash, `%` and the like in it. The path that is
+ * matched is a copy with one spelling for all paths that a server may take for the same: a
+ * character that may stand in a path stands there as itself, every other byte as %XX with capitals.
+ * Pure; every byte is the client's claim, and no text has a NUL at its end.
  */
 #ifndef L4_CORE_TARGET_H
 #define L4_CORE_TARGET_H
@@ -42,6 +42,7 @@ uint32_t l4_target_fault_status(unsigned fault);
 /* The forms, as bits: a method allows some of them. CONNECT allows only the authority form; only
  * OPTIONS allows the asterisk. */
 enum l4_target_form {
+    L4_FORM_NONE = 0,
     L4_FORM_ORIGIN = 1 << 0,    /* /path?query */
     L4_FORM_ABSOLUTE = 1 << 1,  /* http://host/path?query */
     L4_FORM_AUTHORITY = 1 << 2, /* host:port */

@@ -42,6 +42,14 @@ SEEDS = {
         padded(hello("large.example"), 20_000),
         b"GET / HTTP/1.1\r\n",
     ],
+    "target": [
+        b"\x03/a/../b//c%41?d=e",
+        b"\x13http://User.Example:80/%2e%2e%2f",
+        b"\x04[2001:DB8::1]:443",
+        b"\x33/a%2f/..;/\xc3",
+        b"\x0f*",
+        b"\x01" + b"/" + b"a|" * 3000,
+    ],
     "quic": [
         b"\0\1\xc0\0\0\0\1\x08\0\1\2\3\4\5\6\7\0\0\0",
         b"\2\1\x40\x40\1\2\3\4\5\6\7",
