@@ -96,6 +96,12 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
     "rcode": (["NOERROR"], ["NOERROR", "NXDOMAIN"]),
     "health.command": (["/bin/check", "${x} ${y:-z}"],),
     "factor": (1.5, 3),
+    "http.request_id": ("off", "X-Id", "X-Request-Id"),
+    "http.via": ("off", "l4lb"),
+    "http.hide": (["Server"], [], ["Server", "X-Powered-By", "X-AspNet-Version", "Via"]),
+    "http.errors": ("/etc/errors/${x}",),
+    "http.retry_on": (["connect", "502"], [], ["connect", "reuse"]),
+    "http.host": ("keep", "backend", "app.example:8080"),
 }
 
 

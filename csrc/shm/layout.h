@@ -16,7 +16,7 @@
  *          | workers | columns (worker x backend) | tallies (worker x listener) | sessions
  *          | seen, ledgers, logs (shm/session_stats.h) | traces (shm/trace.h)
  *          | sources | source parts (worker x source) | talkers (one a worker) | blocks
- *          | facts (one a session) | routes, sets of networks (two halves each)
+ *          | facts (one a session) | routes, sets of networks, texts (two halves each)
  *          | waits (worker x pool, shm/queue.h) | flows and UDP tallies (shm/udp.h)
  *          | handshakes (shm/tls_counters.h; worker x (listeners + pools)) | sticky entries
  * (shm/sticky.h)
@@ -38,6 +38,7 @@
 #include "base/reason.h"
 #include "shm/egress.h"
 #include "shm/health.h"
+#include "shm/http_rules.h"
 #include "shm/listener_policy.h"
 #include "shm/queue.h"
 #include "shm/secure.h"
@@ -68,6 +69,7 @@ struct l4_plan {
         sessions_at; /* offsets from the header */
     uint64_t stats_at, ledgers_at, logs_at, traces_at;
     uint64_t facts_at, routes_at, sets_at;                       /* shm/listener_policy.h */
+    uint64_t texts_at;                                           /* core/http_texts.h */
     uint64_t sources_at, source_parts_at, talkers_at, blocks_at; /* shm/listener_policy.h */
     uint64_t waits_at;                                           /* shm/queue.h */
     uint64_t flows_at, udp_tallies_at;                           /* shm/udp.h */
@@ -93,6 +95,7 @@ struct l4_header {
     struct l4_verdict block_verdict[2]; /* what the two rules for blocked sources do, by the low bit
                                            of the value in the set */
     _Atomic uint32_t routes_generation; /* supervisor: its low bit is the half of routes in force */
+    _Atomic uint32_t texts_generation;  /* supervisor: its low bit is the half of texts in force */
     struct l4_hash_key hash_key; /* supervisor, before the fork: key of all hashes of clients */
 
     _Atomic uint32_t udp_seed;  /* supervisor, before the fork: key of core/udp_steering.h */
@@ -115,6 +118,7 @@ struct l4_listener {
     L4_LISTENER_SETTINGS(L4_FIELD)
     struct l4_policy edge;
     struct l4_udp_listener udp;
+    struct l4_http_listener http;
     struct l4_secure_rule secure;
 };
 
@@ -163,6 +167,7 @@ struct l4_pool {
     _Atomic uint32_t view_generation;
 
     struct l4_udp_settings udp;
+    struct l4_http_pool http;
 
     alignas(64) _Atomic uint64_t ticket; /* all: tickets of round robin taken so far */
     _Atomic uint32_t inflight;           /* all, through shm/count.h: sessions with its backends */

@@ -19,4 +19,11 @@ static inline struct l4_route *l4_table_routes(const struct l4_table *table, uin
     return first + (size_t)(generation & 1) * L4_ROUTES_MAX;
 }
 
+/* The first byte of one half of the texts: core/http_texts.h. */
+static inline char *l4_table_texts(const struct l4_table *table, uint32_t generation)
+{
+    return (char *)table->header + table->plan.texts_at +
+           (size_t)(generation & 1) * L4_HTTP_TEXTS_BYTES;
+}
+
 #endif

@@ -35,6 +35,9 @@ static const struct l4_setting of_listener[] = {
 #define X(type, field, path) IN_LISTENER(udp, type, field, path)
     L4_UDP_LISTENER_SETTINGS(X)
 #undef X
+#define X(type, field, path) IN_LISTENER(http, type, field, path)
+    L4_HTTP_LISTENER_SETTINGS(X)
+#undef X
 #define X(type, field, path) IN_LISTENER(secure, type, field, path)
     L4_TLS_SETTINGS(X)
 #undef X
@@ -52,6 +55,9 @@ static const struct l4_setting of_pool[] = {
 #undef X
 #define X(type, field, path) IN_POOL(udp, type, field, path)
     L4_UDP_POOL_SETTINGS(X)
+#undef X
+#define X(type, field, path) IN_POOL(http, type, field, path)
+    L4_HTTP_POOL_SETTINGS(X)
 #undef X
 #define X(type, field, path) IN_POOL(passive, type, field, path)
     L4_PASSIVE_SETTINGS(X)

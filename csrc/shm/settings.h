@@ -96,6 +96,29 @@
     /* enum l4_udp_ways */                                                                         \
     X(uint32_t, ways, udp_ways)
 
+/* struct l4_http_listener */
+#define L4_HTTP_LISTENER_SETTINGS(X)                                                               \
+    /* For a whole head, from its first byte; between requests. */                                 \
+    X(uint32_t, head_timeout_ms, http.head_timeout_ms)                                             \
+    X(uint32_t, rest_timeout_ms, http.rest_timeout_ms)                                             \
+    /* Bytes of a head, its fields, bytes of its target. */                                        \
+    X(uint32_t, max_head, http.max_head)                                                           \
+    X(uint32_t, max_fields, http.max_fields)                                                       \
+    X(uint32_t, max_target, http.max_target)                                                       \
+    /* Bytes of a body; 0: no limit. */                                                            \
+    X(uint64_t, max_body, http.max_body)                                                           \
+    /* Requests of one connection; 0: no limit. */                                                 \
+    X(uint32_t, max_requests, http.max_requests)                                                   \
+    /* enum l4_http_forwarded, enum l4_http_underscores */                                         \
+    X(uint32_t, forwarded, http.forwarded)                                                         \
+    X(uint32_t, underscores, http.underscores)                                                     \
+    /* 1: "//" in a path that is matched is one "/". */                                            \
+    X(uint32_t, merge_slashes, http.merge_slashes)                                                 \
+    /* 1: every request is sent to https:// (status 308, GET and HEAD: 301). */                    \
+    X(uint32_t, https_redirect, http.https_redirect)                                               \
+    /* Set of networks whose forwarded fields are believed; L4_NONE: none. */                      \
+    X(uint32_t, trusted_set, http_trusted_set)
+
 /* struct l4_secure_rule */
 #define L4_TLS_SETTINGS(X)                                                                         \
     /* Handshakes at one time, over all workers; 0: no limit. */                                   \
@@ -161,6 +184,26 @@
     X(uint32_t, quic_config, quic_config)                                                          \
     X(uint32_t, quic_bytes, quic_bytes)                                                            \
     X(uint32_t, quic_id, quic_id)
+
+/* struct l4_http_pool */
+#define L4_HTTP_POOL_SETTINGS(X)                                                                   \
+    /* enum l4_http_reuse */                                                                       \
+    X(uint32_t, reuse, http.reuse)                                                                 \
+    /* Idle connections that one worker keeps to one backend, and for how long. */                 \
+    X(uint32_t, idle_connections, http.idle_connections)                                           \
+    X(uint32_t, idle_timeout_ms, http.idle_timeout_ms)                                             \
+    /* Requests of one connection; 0: no limit. */                                                 \
+    X(uint32_t, max_requests, http.max_requests)                                                   \
+    /* From the end of a request to the head of its answer. */                                     \
+    X(uint32_t, answer_timeout_ms, http.answer_timeout_ms)                                         \
+    /* enum l4_http_retry_on */                                                                    \
+    X(uint32_t, retry_on, http_retry_on)                                                           \
+    /* Retries as a share of the pool's requests of the last 10 s. */                              \
+    X(uint32_t, retry_budget_percent, http.retry_budget_percent)                                   \
+    /* Bytes of a body that are kept for a retry. */                                               \
+    X(uint32_t, retry_body, http.retry_body)                                                       \
+    /* enum l4_http_host */                                                                        \
+    X(uint32_t, host, http_host)
 
 /* struct l4_passive_rule */
 #define L4_PASSIVE_SETTINGS(X)                                                                     \

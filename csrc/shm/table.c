@@ -62,6 +62,7 @@ static struct l4_plan plan_for(const struct l4_caps *caps)
         {&h.talkers_at, workers * sizeof(struct l4_talkers)},
         {&h.sets_at, 2ull * L4_SETS_BYTES},
         {&h.routes_at, 2 * L4_ROUTES_MAX * sizeof(struct l4_route)},
+        {&h.texts_at, 2 * L4_HTTP_TEXTS_BYTES},
         {&h.waits_at, workers * caps->pools * sizeof(struct l4_wait)},
         {&h.flows_at, workers * caps->flows * sizeof(struct l4_flow)},
         {&h.udp_tallies_at, workers * caps->listeners * sizeof(struct l4_udp_tally)},

@@ -20,6 +20,7 @@ def command(file: str, as_json: bool) -> int:
     from l4lb.certificates.files import Files
     from l4lb.config import plain
     from l4lb.config.reading import parse
+    from l4lb.http import pages
     from l4lb.supervisor.access import network_lists
     from l4lb.supervisor.process import seccomp
     from l4lb.supervisor.sockets import http_token
@@ -30,6 +31,7 @@ def command(file: str, as_json: bool) -> int:
         for look in (
             lambda: bundle.build(config, Files(), Profiles()),
             lambda: network_lists.check(config),
+            lambda: pages.check(config),
             lambda: http_token.check(config),
             lambda: seccomp.check(config),
         ):

@@ -108,3 +108,20 @@ RESOLVE_TIMEOUT_MS = 5_000  # for all host names of a configuration together
 CHECK_TEXT_BYTES_MAX = 4_096  # each text that a check sends, expects or is called with
 CHECK_WORDS_MAX = 32  # steps, headers, statuses or arguments of a check
 SLOW_FACTOR = (1.5, 1_000.0)
+
+HTTP_HEAD_TIMEOUT_MS = (1, 10 * MINUTE_MS)
+HTTP_REST_TIMEOUT_MS = (1, DAY_MS)
+HTTP_HEAD_BYTES = (1 << 10, 64 << 10)  # = (1024, L4_HTTP_HEAD_MAX)
+HTTP_FIELDS = (1, 100)
+HTTP_TARGET_BYTES = (64, 32 << 10)
+HTTP_BODY_BYTES = (0, 1 << 40)  # 0: no limit
+HTTP_REQUESTS = (0, 1_000_000_000)  # of one connection; 0: no limit
+FIELD_NAME_MAX = 64
+HIDDEN_FIELDS_MAX = 64
+ERROR_PAGE_BYTES_MAX = 64 << 10  # = L4_HTTP_PAGE_MAX
+ERROR_PAGES_MAX = 32  # of one folder
+HSTS_MS = (0, 3_650 * DAY_MS)
+IDLE_CONNECTIONS = (0, 65_536)
+ANSWER_TIMEOUT_MS = (1, DAY_MS)
+RETRY_BUDGET_PERCENT = (0, 100)
+RETRY_BODY_BYTES = (0, 64 << 10)

@@ -15,6 +15,7 @@ from l4lb.config.address import Address, BindRange, parse_backend, parse_bind
 from l4lb.config.bounds import ARRAY_MAX
 from l4lb.config.model import Limits
 from l4lb.config.position import Path
+from l4lb.config.tables.listener import transport
 
 Table = Mapping[str, Any]
 
@@ -50,6 +51,11 @@ class Listener:
     pool: object
     binds: list[tuple[Path, BindRange]]
     routes: list[tuple[Path, Table]] = field(default_factory=list)
+
+    @property
+    def transport(self) -> str:
+        """The protocol of its sockets."""
+        return transport(str(self.protocol))
 
 
 @dataclass

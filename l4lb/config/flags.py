@@ -1,6 +1,6 @@
 """Builds a configuration from the flags of `l4lb run`, with the model that files use.
 
---listen tcp://HOST:PORT[-PORT] or udp://..., unix:/PATH; without a scheme it is tcp
+--listen tcp://HOST:PORT[-PORT], udp://..., http://... or unix:/PATH; without a scheme it is tcp
 --backend ADDRESS[,weight=N][,name=TEXT][,max_connections=N][,backup=true|false]
 """
 
@@ -21,7 +21,7 @@ from l4lb.config.units import shown
 from l4lb.errors import ConfigError, Problem, UsageError
 
 POOL = "main"
-SCHEMES = ("tcp", "udp")
+SCHEMES = ("tcp", "udp", "http")
 OPTIONS = tuple(name for name in Backend.model_fields if name not in ("address", "server_id"))
 TEXT_OPTIONS = ("name",)
 DEMO_HOST, DEMO_PORT = "127.0.0.1", 8080
@@ -80,7 +80,7 @@ class _Reader:
         if not separator:
             scheme, address = "tcp", text
         if scheme not in SCHEMES:
-            hint = did_you_mean(scheme, SCHEMES) or "tcp:// or udp://"
+            hint = did_you_mean(scheme, SCHEMES) or "tcp://, udp:// or http://"
             self.wrong(f"--listen {text}", f"{shown(scheme)} is not a protocol", hint)
             return
         listener = self.listeners.setdefault(scheme, {"bind": [], "protocol": scheme, "pool": POOL})

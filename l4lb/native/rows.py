@@ -24,17 +24,20 @@ BALANCES = (
 HASH_KEYS = ("none", "source_ip", "source_ip_port", "sni", "quic_cid")
 WHEN_ALL_DOWN = ("refuse", "try_all")
 WORKER_STATES = ("off", "runs", "drains")
-PROTOCOLS = ("tcp", "udp")
+PROTOCOLS = ("tcp", "udp", "http")
 REFUSALS = ("reject", "drop", "tarpit")
 SETTING_WORDS = {  # of settings that are words in the configuration, by the last part of their path
     "balance": BALANCES,
+    "forwarded": ("off", "append", "replace", "rfc7239"),
     "hash_key": HASH_KEYS,
     "key": HASH_KEYS,
     "protocol": PROTOCOLS,
     "proxy_protocol_udp": ("off", "first", "each"),
     "refusal": REFUSALS,
     "reset_sources": ("any", "several"),
+    "reuse": ("safe", "always", "never"),
     "send_proxy": ("off", "v1", "v2"),
+    "underscores": ("drop", "pass", "refuse"),
     "when_all_down": WHEN_ALL_DOWN,
 }
 EVENT_KINDS = (

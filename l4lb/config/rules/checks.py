@@ -164,7 +164,7 @@ def _slot(protocol: object, bind: Address) -> tuple[object, ...]:
 def _bound(draft: Draft) -> Iterator[tuple[Path, object, BindRange]]:
     """Yields everything that the service binds; nothing if there are too many addresses to look
     through."""
-    spans = [(path, one.protocol, span) for one in draft.listeners for path, span in one.binds]
+    spans = [(path, one.transport, span) for one in draft.listeners for path, span in one.binds]
     if sum(len(span) for *_, span in spans) > bounds.MAX_LISTENERS[1]:
         return
     process = table(draft.data, "process")

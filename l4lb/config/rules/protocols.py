@@ -10,7 +10,7 @@ listeners may have any key.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from l4lb.config.draft import Draft, Table
@@ -19,21 +19,22 @@ from l4lb.config.position import Path
 from l4lb.config.rules.supported import matching
 from l4lb.config.units import shown
 
-TCP, UDP = frozenset({"tcp"}), frozenset({"udp"})
-BOTH = TCP | UDP
+TCP, UDP, HTTP = frozenset({"tcp"}), frozenset({"udp"}), frozenset({"http"})
+STREAMS = TCP | HTTP  # HTTP is over TCP: what is for streams is for both
+ALL = STREAMS | UDP
 
 
 class Row(NamedTuple):
-    """One key: its protocols, the values that are for fewer protocols, and the key that the other
-    protocol has instead."""
+    """One key: its protocols, the values that are for fewer protocols, and the key that other
+    protocols have instead."""
 
     of: frozenset[str]
     values: Mapping[str, frozenset[str]] = {}
     instead: str = ""
 
 
-ANY = Row(BOTH)
-OF_STREAMS = Row(TCP)
+ANY = Row(ALL)
+OF_STREAMS = Row(STREAMS)
 
 # A dot leads into a table, an asterisk to each element of an array.
 LISTENERS: Mapping[str, Row] = {
@@ -52,14 +53,16 @@ LISTENERS: Mapping[str, Row] = {
     "mptcp": OF_STREAMS,
     "handshake_timeout": OF_STREAMS,
     "tls": OF_STREAMS,
+    "tls.alpn": Row(ALL, {"h2": TCP}, 'use "http/1.1"'),
+    "http": Row(HTTP),
     "proxy_protocol": OF_STREAMS,
     "trusted": OF_STREAMS,
     "routes": ANY,
-    "routes.*.sni": Row(TCP, instead="use source or percent"),
-    "routes.*.alpn": Row(TCP, instead="use source or percent"),
+    "routes.*.sni": Row(STREAMS, instead="use source or percent"),
+    "routes.*.alpn": Row(STREAMS, instead="use source or percent"),
     "access": ANY,
-    "access.refusal": Row(BOTH, {"tarpit": TCP}, "datagrams of who may not come in are dropped"),
-    "limits": Row(TCP, instead="UDP has max_sessions_per_source and max_amplification"),
+    "access.refusal": Row(ALL, {"tarpit": STREAMS}, "datagrams of who may not come in are dropped"),
+    "limits": Row(STREAMS, instead="UDP has max_sessions_per_source and max_amplification"),
     "max_amplification": Row(UDP),
     "max_sessions_per_source": Row(UDP, instead="TCP has limits.connections_per_source"),
     "reject_privileged_ports": Row(UDP),
@@ -74,33 +77,33 @@ POOLS: Mapping[str, Row] = {
     "user_timeout": OF_STREAMS,
     "balance": ANY,
     "hash_key": Row(
-        BOTH, {"sni": TCP, "quic_cid": UDP}, "source_ip and source_ip_port are for both"
+        ALL, {"sni": STREAMS, "quic_cid": UDP}, "source_ip and source_ip_port are for all"
     ),
     "hash_prefix": ANY,
     "hash_balance_factor": ANY,
     "maglev_size": ANY,
     "slow_start": ANY,
     "all_backups": ANY,
-    "connect_timeout": Row(TCP, instead="datagrams need no connection; UDP has idle_timeout"),
+    "connect_timeout": Row(STREAMS, instead="datagrams need no connection; UDP has idle_timeout"),
     "idle_timeout": ANY,
-    "half_closed_timeout": Row(TCP, instead="UDP has idle_timeout"),
-    "retries": Row(TCP, instead="a UDP session moves on until a backend takes it"),
+    "half_closed_timeout": Row(STREAMS, instead="UDP has idle_timeout"),
+    "retries": Row(STREAMS, instead="a UDP session moves on until a backend takes it"),
     "when_all_down": ANY,
     "max_connections": ANY,
-    "queue": Row(TCP, instead="datagrams do not wait for a place: they are dropped"),
+    "queue": Row(STREAMS, instead="datagrams do not wait for a place: they are dropped"),
     "requests": Row(UDP),
     "responses": Row(UDP),
     "per_datagram": Row(UDP),
     "quic": Row(UDP),
-    "send_proxy": Row(TCP, instead='UDP has proxy_protocol_udp = "first" or "each"'),
+    "send_proxy": Row(STREAMS, instead='UDP has proxy_protocol_udp = "first" or "each"'),
     "proxy_protocol_udp": Row(UDP, instead='TCP has send_proxy = "v1" or "v2"'),
     "proxy_tlvs": Row(
-        BOTH,
-        dict.fromkeys(("authority", "alpn", "ssl", "unique_id", "received"), TCP),
+        ALL,
+        dict.fromkeys(("authority", "alpn", "ssl", "unique_id", "received"), STREAMS),
         'headers in datagrams have "crc32c" or nothing',
     ),
     "sticky": ANY,
-    "sticky.key": Row(BOTH, {"sni": TCP}, "source_ip is for both"),
+    "sticky.key": Row(ALL, {"sni": STREAMS}, "source_ip is for all"),
     "sticky_during_drain": ANY,
     "backends": ANY,
     "backends.*.server_id": Row(UDP),
@@ -110,8 +113,14 @@ POOLS: Mapping[str, Row] = {
     "health": ANY,
     "agent": ANY,
     "passive": ANY,
-    "tls": Row(TCP, instead="backends that get datagrams get them as clients sent them"),
+    "http": Row(HTTP),
+    "tls": Row(STREAMS, instead="backends that get datagrams get them as clients sent them"),
 }
+
+
+def words(protocols: Collection[object]) -> str:
+    """Returns the names of protocols, in the order of the documentation."""
+    return " and ".join(one for one in ("tcp", "udp", "http") if one in protocols)
 
 
 def of_listeners(draft: Draft) -> Iterator[Finding]:
@@ -131,9 +140,9 @@ def of_pools(draft: Draft) -> Iterator[Finding]:
             if isinstance(pool, str):
                 users.setdefault(pool, set()).add(listener.protocol)
     for one in draft.pools:
-        protocols = frozenset(users.get(one.name, BOTH))
+        protocols = frozenset(users.get(one.name, ALL))
         for path, what, of, row in _meaningless(one.table, POOLS, protocols):
-            used = "".join(map(str, protocols))
+            used = words(protocols)
             message = f"{what}is for pools of {of} listeners only, and only {used} ones use this"
             yield Finding((*one.path, *path), message, row.instead or None)
 
@@ -146,18 +155,18 @@ def _meaningless(
 ) -> Iterator[Found]:
     """Yields what has no meaning for any of these protocols: its path, the value, its protocols and
     its row."""
-    if not protocols <= BOTH:
+    if not protocols <= ALL:
         return  # an invalid protocol is reported elsewhere
     for key, row in rows.items():
         if row is ANY:
             continue
         for path, value in matching(table, tuple(key.split("."))):
             if not _is_off(value) and not protocols & row.of:
-                yield path, "", "".join(row.of), row
+                yield path, "", words(row.of), row
             for at, word in _words(value):
-                of = row.values.get(word, BOTH)
+                of = row.values.get(word, ALL)
                 if not protocols & of:
-                    yield (*path, *at), f"{shown(word)} ", "".join(of), row
+                    yield (*path, *at), f"{shown(word)} ", words(of), row
 
 
 def _is_off(value: object) -> bool:

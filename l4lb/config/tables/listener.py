@@ -10,11 +10,17 @@ from l4lb.config import bounds
 from l4lb.config.address import Bind
 from l4lb.config.tables.admission import Access, Routes
 from l4lb.config.tables.base import Named
+from l4lb.config.tables.http import ListenerHttp
 from l4lb.config.tables.listener_limits import ListenerLimits
 from l4lb.config.tables.sockets import Sockets
 from l4lb.config.tables.tls import ListenerTls
 from l4lb.config.units import duration, whole
 from l4lb.config.values import clients, common, sockets
+
+
+def transport(protocol: str) -> str:
+    """Returns the protocol of the sockets of listeners of that protocol, "tcp" or "udp"."""
+    return "udp" if protocol == "udp" else "tcp"
 
 
 class Listener(Sockets, Named):
@@ -31,8 +37,9 @@ class Listener(Sockets, Named):
     than the service's user. Absent: the service's user."""
     group: common.Name | None = None
     """Group of the files of unix sockets, a name or number. Absent: the service's group."""
-    protocol: Literal["tcp", "udp"] = "tcp"
-    """Protocol of the listener."""
+    protocol: Literal["tcp", "udp", "http"] = "tcp"
+    """Protocol of the listener. "http": HTTP/1.0 and 1.1 over TCP, where each request chooses its
+    backend (docs/http.md)."""
     pool: str
     """Name of the pool that serves this listener."""
     max_amplification: Annotated[int, *whole(bounds.AMPLIFICATION)] = 0
@@ -68,6 +75,12 @@ class Listener(Sockets, Named):
     """Networks of the proxies that may send PROXY headers."""
     access: Access | None = None
     limits: ListenerLimits | None = None
+    http: ListenerHttp | None = None
+
+    @property
+    def transport(self) -> str:
+        """The protocol of its sockets, "tcp" or "udp"."""
+        return transport(self.protocol)
 
     @property
     def pools(self) -> tuple[str, ...]:

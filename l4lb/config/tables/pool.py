@@ -10,6 +10,7 @@ from l4lb.config import bounds
 from l4lb.config.tables.base import Model, Named
 from l4lb.config.tables.discovery import Discovery
 from l4lb.config.tables.health import Agent, Health, Passive
+from l4lb.config.tables.http import PoolHttp
 from l4lb.config.tables.quic import Quic
 from l4lb.config.tables.sockets import Sockets
 from l4lb.config.tables.sticky import Sticky
@@ -186,6 +187,7 @@ class Pool(Sockets, Named):
     passive: Passive | None = None
     sticky: Sticky | None = None
     tls: PoolTls | None = None
+    http: PoolHttp | None = None
 
     @property
     def idle_timeout_ms(self) -> int:

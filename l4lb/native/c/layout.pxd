@@ -63,6 +63,11 @@ cdef extern from "shm/listener_policy.h":
         uint64_t until_ms
 
 
+cdef extern from "shm/http_rules.h":
+    enum:
+        L4_HOST_NAMED
+
+
 cdef extern from "shm/egress.h":
     struct l4_egress:
         uint32_t used
@@ -260,6 +265,7 @@ cdef extern from "shm/layout.h":
 
     struct l4_header:
         uint32_t routes_generation
+        uint32_t texts_generation
         uint32_t blocks
         l4_verdict block_verdict[2]
         l4_hash_key hash_key

@@ -32,6 +32,7 @@ cdef extern from "shm/table.h":
 
 cdef extern from "shm/policy_rows.h":
     l4_route *l4_table_routes(const l4_table *table, uint32_t generation)
+    char *l4_table_texts(const l4_table *table, uint32_t generation)
     l4_block *l4_table_block(const l4_table *table, uint32_t index)
     l4_talkers *l4_table_talkers(const l4_table *table, uint32_t worker)
 

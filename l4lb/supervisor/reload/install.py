@@ -30,7 +30,7 @@ def wanted(config: Config) -> dict[tuple[str, str], tuple[str, Bind, SocketOptio
     """Returns each address to bind, by protocol and text: its listener's name, the address, its
     socket options."""
     return {
-        (one.protocol, str(bind)): (name, bind, options)
+        (options.protocol, str(bind)): (name, bind, options)
         for name, one in config.listeners.items()
         for options in [SocketOptions.of(one)]
         for bind in one.bind

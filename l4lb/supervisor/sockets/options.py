@@ -73,8 +73,9 @@ def _number(kind: str, name: str) -> int:
 
 @dataclass(frozen=True)
 class SocketOptions:
-    """A listener's settings for each of its sockets. values: socket options by name. by_port: UDP
-    clients with one IP address may meet different sockets (False: they all meet one)."""
+    """A listener's settings for each of its sockets. protocol: tcp or udp. values: socket options
+    by name. by_port: UDP clients with one IP address may meet different sockets (False: they all
+    meet one)."""
 
     protocol: str = "tcp"
     mptcp: bool = False
@@ -88,7 +89,7 @@ class SocketOptions:
         if listener.transparent:
             options["transparent"] = 1
         by_port = not listener.max_sessions_per_source
-        return cls(listener.protocol, listener.mptcp, by_port, options, Rights.of(listener))
+        return cls(listener.transport, listener.mptcp, by_port, options, Rights.of(listener))
 
     def make(self, family: int) -> socket.socket:
         """Returns a new socket with these options, not bound. Raises OSError."""

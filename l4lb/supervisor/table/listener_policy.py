@@ -11,13 +11,14 @@ import l4lb.native.listener_policy as native
 from l4lb.clock import monotonic_ms
 from l4lb.config.model import Config, Listener
 from l4lb.errors import L4lbError
+from l4lb.native.http_texts import publish_texts
 from l4lb.native.table import Table
 from l4lb.supervisor.access.blocks import Blocks
 from l4lb.supervisor.access.network_lists import Content
 from l4lb.supervisor.access.network_sets import NetworkSets, Tell
 from l4lb.supervisor.access.runtime_rules import RuntimeRules
 from l4lb.supervisor.process.reactor import Reactor
-from l4lb.supervisor.table import row_settings
+from l4lb.supervisor.table import http_texts, row_settings
 
 LOOK_MS = 1_000  # between two looks at files of lists and at blocks
 
@@ -42,8 +43,9 @@ class ListenerPolicy:
         """Replaces the whole policy. Listeners and pools have their rows already.
 
         listener_rows: (listener name, address as text) to row. pool_rows: pool name to row. Raises
-        L4lbError if a list of networks cannot be read; then nothing has changed.
+        L4lbError if a list of networks or an error page cannot be read; then nothing has changed.
         """
+        texts = http_texts.compiled(config, listener_rows, pool_rows)
         numbers = self.sets.replace(_contents(config))
         groups = []
         for listener in config.listeners.values():
@@ -54,6 +56,7 @@ class ListenerPolicy:
                 self._table.set_listener(row, name=listener.name, bind=str(bind), **values)
             groups.append((rows, list(_compiled(listener, pool_rows))))
         native.publish_routes(self._table, groups)
+        publish_texts(self._table, texts)
         self._listeners = config.listeners
         names = config.listeners.keys()
         self.rules.follow({name: rows for name, (rows, _) in zip(names, groups, strict=True)})
@@ -105,7 +108,7 @@ class ListenerPolicy:
         pool_rows: Mapping[str, int],
         numbers: Mapping[Content, int],
     ) -> dict[str, Any]:
-        trusted, access = _trusted(listener), _access(listener)
+        trusted, access, forwarders = _trusted(listener), _access(listener), _forwarders(listener)
         return row_settings.of_listener(
             listener,
             config.pools,
@@ -113,6 +116,7 @@ class ListenerPolicy:
             pool=pool_rows[listener.pool],
             trusted_set=None if trusted is None else numbers[trusted],
             access_set=None if access is None else numbers[access],
+            http_trusted_set=None if forwarders is None else numbers[forwarders],
             rules_set=self.rules.number(listener.name),
         )
 
@@ -122,13 +126,19 @@ def _contents(config: Config) -> list[Content]:
     return [
         content
         for listener in config.listeners.values()
-        for content in (_trusted(listener), _access(listener))
+        for content in (_trusted(listener), _access(listener), _forwarders(listener))
         if content is not None
     ]
 
 
 def _trusted(listener: Listener) -> Content | None:
     return Content.of_networks(listener.trusted) if listener.trusted else None
+
+
+def _forwarders(listener: Listener) -> Content | None:
+    """Returns the networks whose X-Forwarded-* fields are believed."""
+    trusted = listener.http.trusted if listener.http is not None else ()
+    return Content.of_networks(trusted) if trusted else None
 
 
 def _access(listener: Listener) -> Content | None:

@@ -11,10 +11,12 @@ from functools import reduce
 from typing import Any
 
 from l4lb.config.model import Config, Listener, Pool
+from l4lb.config.tables.http import ListenerHttp, PoolHttp
 from l4lb.config.tables.listener_limits import ListenerLimits, RateLimit
 from l4lb.config.tables.quic import Quic
 from l4lb.config.tables.tls import ListenerTls
 from l4lb.native import listener_policy, settings
+from l4lb.native.http_texts import HOST_NAMED, HOSTS, RETRY_ON
 from l4lb.native.listener_policy import LIMITS, TLVS
 
 FAMILIES = ("ipv4", "ipv6")  # the parts of a pair of prefixes
@@ -50,13 +52,16 @@ def of_table(config: Config) -> dict[str, Any]:
 def of_pool(pool: Pool) -> dict[str, Any]:
     """Returns the settings of a pool. Those of TLS are written when its profile is known."""
     quic = quic_rule(pool)
-    return configured("pool", pool) | {
+    rules = pool.http or PoolHttp()
+    return configured("pool", pool.model_copy(update={"http": rules})) | {
         "maglev_size": pool.maglev_size if pool.balance == "maglev" else 0,
         "proxy_tlvs": sum(1 << TLVS.index(one) for one in pool.proxy_tlvs),
         "keep_down": pool.on_down == "keep",
         "quic_id": quic is not None,
         "quic_config": quic.config_id if quic else 0,
         "quic_bytes": quic.server_id_length if quic else 0,
+        "http_retry_on": sum(1 << RETRY_ON.index(one) for one in rules.retry_on),
+        "http_host": HOSTS.index(rules.host) if rules.host in HOSTS else HOST_NAMED,
     }
 
 
@@ -72,12 +77,13 @@ def of_listener(
     hello: whether it looks for a ClientHello (listener_policy.HELLO). known: its pool's row, its
     head and its sets of networks."""
     limits = listener.limits or ListenerLimits()
+    http = listener.http or ListenerHttp()
     bursts = {
         f"limits_{name}_burst": rule.burst or rule.limit
         for name in LIMITS
         if isinstance(rule := getattr(limits, name), RateLimit)
     }
-    given = configured("listener", listener.model_copy(update={"limits": limits}))
+    given = configured("listener", listener.model_copy(update={"limits": limits, "http": http}))
     served = [pools[name] for name in listener.pools]
     return (
         given

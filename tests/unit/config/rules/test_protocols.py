@@ -10,16 +10,15 @@ import configurations
 import pytest
 
 from l4lb.config.rules import checks
-from l4lb.config.rules.protocols import BOTH, LISTENERS, POOLS
+from l4lb.config.rules.protocols import ALL, LISTENERS, POOLS
 from l4lb.config.schema import keys, names_below
 
 HALF = sorted(
     (table, key)
     for table, rows in (("listeners", LISTENERS), ("pools", POOLS))
     for key, row in rows.items()
-    if row.of != BOTH
+    if row.of != ALL
 )
-OTHER = {"tcp": "udp", "udp": "tcp"}
 
 
 def wrong(data: dict[str, Any], *start: str) -> list[str]:
@@ -69,20 +68,20 @@ def test_every_key_has_its_place_and_every_place_its_key(table: str, rows: dict[
 
 @pytest.mark.parametrize(("table", "key"), HALF)
 def test_a_key_is_refused_where_it_means_nothing(table: str, key: str) -> None:
-    (own,) = {"listeners": LISTENERS, "pools": POOLS}[table][key].of
-    foreign = OTHER[own]
-    name = {"listeners": (foreign, own), "pools": ("a", "a")}[table]
-    assert wrong(data_of(table, key, foreign), table, name[0]) == [key]
-    assert wrong(data_of(table, key, own), table, name[1]) == []
+    of = {"listeners": LISTENERS, "pools": POOLS}[table][key].of
+    for protocol in ALL:
+        name = protocol if table == "listeners" else "a"
+        found = wrong(data_of(table, key, protocol), table, name)
+        assert found == ([] if protocol in of else [key]), protocol
     if table == "pools":
-        both, nobody = data_of(table, key, "tcp", "udp"), data_of(table, key)
-        assert (wrong(both, "pools"), wrong(nobody, "pools")) == ([], [])
+        everybody, nobody = data_of(table, key, *ALL), data_of(table, key)
+        assert (wrong(everybody, "pools"), wrong(nobody, "pools")) == ([], [])
 
 
 @pytest.mark.parametrize(("table", "key"), HALF)
 def test_what_is_switched_off_promises_nothing(table: str, key: str) -> None:
     for off in ("off", False, 0, []):
-        data = data_of(table, key, "tcp", "udp")
+        data = data_of(table, key, *ALL)
         for one in data[table].values():
             one.update(with_key(key, off))
         assert wrong(data) == []

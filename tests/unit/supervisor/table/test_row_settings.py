@@ -56,7 +56,10 @@ def config() -> Config:
 
 def listener_settings(found: Config) -> dict[str, Any]:
     (listener,) = found.listeners.values()
-    known = {"pool": 0, "head": 0, "trusted_set": None, "access_set": 1, "rules_set": None}
+    known = {
+        "pool": 0, "head": 0, "trusted_set": None, "access_set": 1, "rules_set": None,
+        "http_trusted_set": None,
+    }  # fmt: skip
     return row_settings.of_listener(listener, found.pools, hello="no", **known)
 
 
@@ -76,7 +79,7 @@ def test_every_setting_of_a_row_is_written_and_none_is_looked_for_where_nothing_
     assert values.keys() | LATER >= settings.PATHS[kind].keys()
     assert values.keys() <= settings.PATHS[kind].keys()
     absent = {name for name, value in values.items() if value is None}
-    assert absent - {"trusted_set", "rules_set"} <= NEVER
+    assert absent - {"trusted_set", "rules_set", "http_trusted_set"} <= NEVER
 
 
 def test_values_come_from_where_they_stand_in_the_configuration() -> None:

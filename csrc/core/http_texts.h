@@ -1,0 +1,80 @@
+/* The texts of listeners and pools for HTTP: names of fields, values of fields, error pages.
+ *
+ * l4lb/http/texts.py compiles all of them into one run of bytes, which lies in one of two halves of
+ * the shared table. A reader begins with the half in force, copies what it needs into a head or a
+ * body of its own, and then asks whether the half is still the one in force. If it is not, it does
+ * its work again. Offsets count from the first byte of the half, and every one is checked: a half
+ * that is written meanwhile gives wrong texts and no wrong address.
+ *
+ *   struct l4_texts_head | offsets, one for each row of a listener (0: no texts)
+ *                        | offsets, one for each row of a pool | what they lead to
+ */
+#ifndef L4_CORE_HTTP_TEXTS_H
+#define L4_CORE_HTTP_TEXTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/target.h"
+
+struct l4_table;
+
+/* ---- in the half: l4lb/http/texts.py writes the same ----------------------------------------- */
+
+struct l4_texts_at {
+    uint32_t at, bytes;
+};
+
+struct l4_texts_head {
+    uint32_t bytes; /* of the whole */
+    uint32_t listeners_at, listeners;
+    uint32_t pools_at, pools;
+};
+
+/* Texts of a listener. A text without bytes: the field is not written. */
+struct l4_texts_of_listener {
+    struct l4_texts_at request_id; /* name of the field */
+    struct l4_texts_at via;        /* name of this proxy */
+    struct l4_texts_at hsts;       /* value of Strict-Transport-Security */
+    uint32_t hide_at, hides;       /* struct l4_texts_at: names of fields, in lower case */
+    uint32_t pages_at, pages;      /* struct l4_texts_page, by status */
+};
+
+struct l4_texts_page {
+    uint32_t status;
+    struct l4_texts_at type, body; /* value of Content-Type; the page */
+};
+
+struct l4_texts_of_pool {
+    struct l4_texts_at host; /* value of Host, with L4_HOST_NAMED */
+};
+
+/* ---- as readers have it ---------------------------------------------------------------------- */
+
+struct l4_texts {
+    const char *half;
+    uint32_t bytes, generation;
+};
+
+struct l4_listener_texts {
+    struct l4_text request_id, via, hsts;
+    const struct l4_texts_at *hide; /* l4_texts_read gives each */
+    uint32_t hides;
+    uint32_t pages_at, pages; /* l4_texts_page finds one */
+};
+
+/* Begins to read the half in force. */
+struct l4_texts l4_texts_begin(const struct l4_table *table);
+/* Returns whether everything that was read since l4_texts_begin is from one configuration. */
+bool l4_texts_hold(const struct l4_table *table, const struct l4_texts *texts);
+
+struct l4_text l4_texts_read(const struct l4_texts *texts, struct l4_texts_at text);
+/* The texts of a listener's row; all of them empty (no bytes) if it has none. */
+struct l4_listener_texts l4_texts_listener(const struct l4_texts *texts, uint32_t listener);
+/* The page for a status; without bytes: there is none. */
+struct l4_texts_page l4_texts_page(const struct l4_texts *texts,
+                                   const struct l4_listener_texts *listener, uint32_t status);
+/* The host that a pool's backends are sent. */
+struct l4_text l4_texts_host(const struct l4_texts *texts, uint32_t pool);
+
+#endif

@@ -1,0 +1,1 @@
+"""HTTP's part of a configuration, compiled into the bytes that workers read."""

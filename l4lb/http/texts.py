@@ -1,0 +1,98 @@
+"""The texts of listeners and pools for HTTP, as one run of bytes: csrc/core/http_texts.h has its
+form. Pure: plain data in, bytes out.
+
+Every number is 32 bits in this machine's order, and every struct begins at a multiple of four.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+HEAD = struct.Struct("=5I")  # struct l4_texts_head
+
+
+class Page(NamedTuple):
+    """An error page: its media type, and its bytes."""
+
+    type: str
+    body: bytes
+
+
+class ListenerTexts(NamedTuple):
+    """The texts of a listener. An empty text: the field is not written. pages: by status."""
+
+    request_id: str = ""
+    via: str = ""
+    hsts: str = ""
+    hide: tuple[str, ...] = ()
+    pages: Mapping[int, Page] = {}
+
+
+class PoolTexts(NamedTuple):
+    """The texts of a pool: the host that its backends are sent, if it has one of its own."""
+
+    host: str = ""
+
+
+def compiled(
+    listeners: Iterable[tuple[Sequence[int], ListenerTexts]],
+    pools: Iterable[tuple[int, PoolTexts]],
+) -> bytes:
+    """Returns the texts of these listeners, each with the rows of its addresses, and pools, each
+    with its row. Rows that are not named have no texts."""
+    listeners, pools = list(listeners), list(pools)
+    listener_rows = 1 + max((row for rows, _ in listeners for row in rows), default=-1)
+    pool_rows = 1 + max((row for row, _ in pools), default=-1)
+    run = _Run(HEAD.size + 4 * (listener_rows + pool_rows))
+    listeners_at = HEAD.size
+    pools_at = listeners_at + 4 * listener_rows
+    for rows, texts in listeners:
+        at = run.listener(texts)
+        for row in rows:
+            run.set(listeners_at + 4 * row, at)
+    for row, its in pools:
+        run.set(pools_at + 4 * row, run.numbers(*run.text(its.host)))
+    run.bytes[: HEAD.size] = HEAD.pack(
+        len(run.bytes), listeners_at, listener_rows, pools_at, pool_rows
+    )
+    return bytes(run.bytes)
+
+
+class _Run:
+    """The bytes that grow. Equal texts are in them once."""
+
+    def __init__(self, size: int) -> None:
+        self.bytes = bytearray(size)
+        self._known: dict[bytes, tuple[int, int]] = {}
+
+    def set(self, at: int, number: int) -> None:
+        self.bytes[at : at + 4] = struct.pack("=I", number)
+
+    def text(self, text: str | bytes) -> tuple[int, int]:
+        """Returns where a text is, and its length: a struct l4_texts_at."""
+        content = text.encode() if isinstance(text, str) else text
+        if content not in self._known:
+            self._known[content] = (len(self.bytes), len(content))
+            self.bytes += content
+        return self._known[content]
+
+    def numbers(self, *numbers: int) -> int:
+        """Adds numbers. Returns where they begin."""
+        self.bytes += bytes(-len(self.bytes) % 4)
+        at = len(self.bytes)
+        self.bytes += struct.pack(f"={len(numbers)}I", *numbers)
+        return at
+
+    def listener(self, texts: ListenerTexts) -> int:
+        """Adds a struct l4_texts_of_listener. Returns where it is."""
+        fields = [*self.text(texts.request_id), *self.text(texts.via), *self.text(texts.hsts)]
+        hide = [number for name in texts.hide for number in self.text(name.lower())]
+        pages = [
+            number
+            for status, page in sorted(texts.pages.items())
+            for number in (status, *self.text(page.type), *self.text(page.body))
+        ]
+        hide_at, pages_at = self.numbers(*hide), self.numbers(*pages)
+        return self.numbers(*fields, hide_at, len(texts.hide), pages_at, len(texts.pages))
