@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/bounds.h"
+#include "base/text.h"
 
 #define L4_TARGET_FAULTS(X)                                                                        \
     X(NONE, "none", 0)                                                                             \
@@ -50,11 +51,6 @@ enum l4_target_form {
 };
 
 enum l4_scheme { L4_SCHEME_NONE, L4_SCHEME_HTTP, L4_SCHEME_HTTPS };
-
-struct l4_text {
-    const char *at; /* NULL: there is none */
-    uint32_t bytes;
-};
 
 struct l4_target {
     enum l4_target_form form;
