@@ -38,6 +38,7 @@
 #include "base/reason.h"
 #include "shm/egress.h"
 #include "shm/health.h"
+#include "shm/http_routes.h"
 #include "shm/http_rules.h"
 #include "shm/listener_policy.h"
 #include "shm/queue.h"
@@ -75,6 +76,7 @@ struct l4_plan {
     uint64_t flows_at, udp_tallies_at;                           /* shm/udp.h */
     uint64_t tls_counters_at;                                    /* shm/tls_counters.h */
     uint64_t sticky_at;                                          /* shm/sticky.h */
+    uint64_t http_routes_at, route_hits_at;                      /* shm/http_routes.h */
     uint64_t view_bytes; /* of one view, its arrays included */
 };
 
@@ -96,6 +98,7 @@ struct l4_header {
                                            of the value in the set */
     _Atomic uint32_t routes_generation; /* supervisor: its low bit is the half of routes in force */
     _Atomic uint32_t texts_generation;  /* supervisor: its low bit is the half of texts in force */
+    _Atomic uint32_t http_routes_generation; /* supervisor: the same for those of HTTP listeners */
     struct l4_hash_key hash_key; /* supervisor, before the fork: key of all hashes of clients */
 
     _Atomic uint32_t udp_seed;  /* supervisor, before the fork: key of core/udp_steering.h */

@@ -37,6 +37,7 @@ struct l4_policy {          /* a listener's requirements; supervisor */
     _Atomic uint32_t needs; /* enum l4_policy_needs: shm/needs.h */
     L4_POLICY_SETTINGS(L4_FIELD)
     _Atomic uint32_t routes_at[2], routes_count[2]; /* in each half; the first match wins */
+    _Atomic uint32_t http_routes_at[2]; /* struct l4_router in each half; shm/http_routes.h */
     struct l4_verdict access;
     struct l4_limits limits;
 };

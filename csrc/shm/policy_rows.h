@@ -6,6 +6,8 @@
 
 L4_WORKER_ROW(struct l4_facts, l4_table_facts, facts_at, caps->sessions)
 L4_ROW(struct l4_source_group, l4_table_sources, sources_at, L4_SOURCE_GROUPS)
+/* A worker's number of requests that a route took, by the route's slot. */
+L4_WORKER_ROW(_Atomic uint64_t, l4_table_route_hits, route_hits_at, L4_HTTP_ROUTES_MAX)
 /* A worker's part of the number of sessions of a source. */
 L4_WORKER_ROW(_Atomic uint32_t, l4_table_source_part, source_parts_at,
               L4_SOURCE_GROUPS *L4_SOURCE_WAYS)

@@ -66,6 +66,8 @@ static struct l4_plan plan_for(const struct l4_caps *caps)
         {&h.waits_at, workers * caps->pools * sizeof(struct l4_wait)},
         {&h.flows_at, workers * caps->flows * sizeof(struct l4_flow)},
         {&h.udp_tallies_at, workers * caps->listeners * sizeof(struct l4_udp_tally)},
+        {&h.http_routes_at, 2ull * L4_HTTP_ROUTES_BYTES},
+        {&h.route_hits_at, workers * L4_HTTP_ROUTES_MAX * sizeof(uint64_t)},
         {&h.sticky_at, caps->sticky / L4_STICKY_WAYS * sizeof(struct l4_sticky_bucket)},
     };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {

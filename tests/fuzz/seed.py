@@ -50,6 +50,11 @@ SEEDS = {
         b"\x0f*",
         b"\x01" + b"/" + b"a|" * 3000,
     ],
+    "router": [
+        bytes([1, 4]) + bytes(i * 37 % 256 for i in range(200)),
+        bytes([1, 15]) + bytes(i * i % 251 for i in range(300)),
+        bytes([0]) + struct.pack("<8I", 0, 1, 64, 2, 32, 1, 60, 1) + bytes(200),
+    ],
     "quic": [
         b"\0\1\xc0\0\0\0\1\x08\0\1\2\3\4\5\6\7\0\0\0",
         b"\2\1\x40\x40\1\2\3\4\5\6\7",

@@ -18,7 +18,7 @@ cdef extern from "core/target.h" nogil:
         L4_SCHEME_NONE
     struct l4_text:
         const char *at
-        uint32_t bytes
+        size_t bytes
     struct l4_target:
         uint32_t form
         uint32_t scheme

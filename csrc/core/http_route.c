@@ -1,0 +1,68 @@
+#include "core/http_route.h"
+
+#include <string.h>
+
+static struct l4_router_memory half_of(const struct l4_table *table, uint32_t generation)
+{
+    const char *half = (const char *)table->header + table->plan.http_routes_at +
+                       (size_t)(generation & 1) * L4_HTTP_ROUTES_BYTES;
+    return (struct l4_router_memory){half, L4_HTTP_ROUTES_BYTES};
+}
+
+/* Returns the offset of the listener's routes in the half in force; 0: it has none. */
+static uint32_t begin(const struct l4_table *table, uint32_t listener,
+                      struct l4_http_choice *choice)
+{
+    const struct l4_policy *edge = &l4_table_listener(table, listener)->edge;
+    choice->generation =
+        atomic_load_explicit(&table->header->http_routes_generation, memory_order_acquire);
+    choice->memory = half_of(table, choice->generation);
+    return L4_GET(edge->http_routes_at[choice->generation & 1]);
+}
+
+bool l4_http_route_stays(const struct l4_table *table, const struct l4_http_choice *choice)
+{
+    atomic_thread_fence(memory_order_acquire);
+    return choice->generation == L4_GET(table->header->http_routes_generation);
+}
+
+bool l4_http_route_choose(const struct l4_table *table, uint32_t listener,
+                          const struct l4_router_request *request, uint32_t from,
+                          struct l4_http_choice *choice)
+{
+    for (;;) { /* it ends: each further round needs a change of all routes during the one before */
+        const uint32_t at = begin(table, listener, choice);
+        choice->answer.number = L4_NONE;
+        const bool found =
+            at && l4_router_choose(&choice->memory, at, request, from, &choice->answer);
+        if (l4_http_route_stays(table, choice))
+            return found;
+    }
+}
+
+bool l4_http_route_find(const struct l4_table *table, uint32_t listener, uint32_t slot,
+                        struct l4_http_choice *choice)
+{
+    for (;;) { /* it ends as l4_http_route_choose does */
+        const uint32_t at = begin(table, listener, choice);
+        choice->answer.number = L4_NONE;
+        const bool found = at && l4_router_find(&choice->memory, at, slot, &choice->answer);
+        if (l4_http_route_stays(table, choice))
+            return found;
+    }
+}
+
+void l4_http_route_publish(const struct l4_table *table, const void *routes, uint32_t bytes,
+                           const uint32_t *ats)
+{
+    const uint32_t next = L4_GET(table->header->http_routes_generation) + 1;
+    /* why: a reader that still uses this half must not see the new contents together with the
+     * generation in which the old contents were in force. */
+    atomic_thread_fence(memory_order_release);
+    memcpy((char *)table->header + table->plan.http_routes_at +
+               (size_t)(next & 1) * L4_HTTP_ROUTES_BYTES,
+           routes, bytes < L4_HTTP_ROUTES_BYTES ? bytes : L4_HTTP_ROUTES_BYTES);
+    for (uint32_t i = 0; i < table->plan.caps.listeners; i++)
+        L4_SET(l4_table_listener(table, i)->edge.http_routes_at[next & 1], ats[i]);
+    atomic_store_explicit(&table->header->http_routes_generation, next, memory_order_release);
+}

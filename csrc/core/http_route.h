@@ -1,0 +1,35 @@
+/* The routes of an HTTP listener that are in force.
+ *
+ * Texts of an answer lie in the shared table. Who uses them asks l4_http_route_stays afterwards; if
+ * the routes were replaced meanwhile, what was read is not used, and the choice is made again.
+ */
+#ifndef L4_CORE_HTTP_ROUTE_H
+#define L4_CORE_HTTP_ROUTE_H
+
+#include "core/router.h"
+#include "shm/table.h"
+
+struct l4_http_choice {
+    uint32_t generation; /* of the routes */
+    struct l4_router_memory memory;
+    struct l4_router_answer answer;
+};
+
+/* Chooses among the listener's routes from number `from` on. Returns whether one matches. */
+bool l4_http_route_choose(const struct l4_table *table, uint32_t listener,
+                          const struct l4_router_request *request, uint32_t from,
+                          struct l4_http_choice *choice);
+
+/* Finds a listener's route by its slot, perhaps after a reload. Returns whether there is one. */
+bool l4_http_route_find(const struct l4_table *table, uint32_t listener, uint32_t slot,
+                        struct l4_http_choice *choice);
+
+/* True if texts that were read from the choice's memory until now are valid. */
+bool l4_http_route_stays(const struct l4_table *table, const struct l4_http_choice *choice);
+
+/* For the supervisor: puts these routes into the half that is not in force. ats: for each row of a
+ * listener the offset of its routes, 0 for none. Then puts the half into force. */
+void l4_http_route_publish(const struct l4_table *table, const void *routes, uint32_t bytes,
+                           const uint32_t *ats);
+
+#endif

@@ -1,0 +1,523 @@
+#include "core/router.h"
+
+#include <string.h>
+
+/* ---- the memory, of which nothing is trusted ------------------------------------------------ */
+
+/* Returns an array of `size` bytes an element, or NULL if it is not within the memory. */
+static const void *array_of(const struct l4_router_memory *memory, struct l4_router_list list,
+                            size_t size)
+{
+    if (list.at % 4 || list.at > memory->bytes || list.count > (memory->bytes - list.at) / size)
+        return NULL;
+    return memory->at + list.at;
+}
+
+struct l4_text l4_router_text(const struct l4_router_memory *memory, struct l4_router_list text)
+{
+    if (!text.count || text.at > memory->bytes || text.count > memory->bytes - text.at)
+        return (struct l4_text){NULL, 0};
+    return (struct l4_text){memory->at + text.at, text.count};
+}
+
+static struct l4_text item_of(const struct l4_router_memory *memory, const void *items, uint32_t i)
+{
+    return l4_router_text(memory, ((const struct l4_router_list *)items)[i]);
+}
+
+/* ---- texts ---------------------------------------------------------------------------------- */
+
+static bool begins(struct l4_text text, struct l4_text with)
+{
+    return text.bytes >= with.bytes && (!with.bytes || !memcmp(text.at, with.at, with.bytes));
+}
+
+static bool ends(struct l4_text text, struct l4_text with)
+{
+    return text.bytes >= with.bytes &&
+           (!with.bytes || !memcmp(text.at + text.bytes - with.bytes, with.at, with.bytes));
+}
+
+static bool same(struct l4_text a, struct l4_text b)
+{
+    return a.bytes == b.bytes && begins(a, b);
+}
+
+static char lower(char c)
+{
+    return (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+}
+
+/* True if a header's name, in any case, is this one in lower case. */
+static bool is_name(struct l4_text name, struct l4_text wanted)
+{
+    if (name.bytes != wanted.bytes)
+        return false;
+    for (size_t i = 0; i < name.bytes; i++) {
+        if (lower(name.at[i]) != wanted.at[i])
+            return false;
+    }
+    return true;
+}
+
+static struct l4_text after(struct l4_text text, size_t bytes)
+{
+    return bytes ? (struct l4_text){text.at + bytes, text.bytes - bytes} : text;
+}
+
+/* Returns the bytes of text before c, or all. */
+static size_t until(struct l4_text text, char c)
+{
+    const char *found = text.bytes ? memchr(text.at, c, text.bytes) : NULL;
+    return found ? (size_t)(found - text.at) : text.bytes;
+}
+
+/* True if text is the pattern, in which each * stands for any text. Linear: each piece between two
+ * stars is looked for once, behind the piece before it. */
+static bool is_like(struct l4_text text, struct l4_text pattern)
+{
+    size_t piece = until(pattern, '*');
+    if (piece == pattern.bytes)
+        return same(text, pattern);
+    if (!begins(text, (struct l4_text){pattern.at, piece}))
+        return false;
+    text = after(text, piece);
+    for (pattern = after(pattern, piece + 1); (piece = until(pattern, '*')) < pattern.bytes;
+         pattern = after(pattern, piece + 1)) {
+        if (!piece)
+            continue;
+        const char *found = text.bytes ? memmem(text.at, text.bytes, pattern.at, piece) : NULL;
+        if (!found)
+            return false;
+        text = after(text, (size_t)(found - text.at) + piece);
+    }
+    return ends(text, pattern);
+}
+
+static bool is_server_name(struct l4_text name, struct l4_text wanted)
+{
+    if (!name.bytes || !wanted.bytes)
+        return false;
+    if (*wanted.at == '.')
+        return name.bytes > wanted.bytes && ends(name, wanted);
+    return same(name, wanted) || (wanted.bytes == 1 && *wanted.at == '*');
+}
+
+/* ---- conditions ----------------------------------------------------------------------------- */
+
+struct look { /* one condition, and the request that it is about */
+    const struct l4_router_memory *memory;
+    const struct l4_router_request *request;
+    const void *items;
+    uint32_t count;
+    struct l4_text name;
+    bool found; /* a value of this name is there */
+};
+
+static bool any_like(struct look *look, struct l4_text value)
+{
+    look->found = true;
+    for (uint32_t i = 0; i < look->count; i++) {
+        if (is_like(value, item_of(look->memory, look->items, i)))
+            return true;
+    }
+    return false;
+}
+
+/* True if there is no value, and one item is empty. */
+static bool may_be_absent(const struct look *look)
+{
+    for (uint32_t i = 0; !look->found && i < look->count; i++) {
+        if (!item_of(look->memory, look->items, i).bytes)
+            return true;
+    }
+    return false;
+}
+
+static bool in_header(struct look *look)
+{
+    const struct l4_router_request *request = look->request;
+    struct l4_text name, value;
+    for (uint32_t i = 0; request->field && request->field(request->fields, i, &name, &value); i++) {
+        if (is_name(name, look->name) && any_like(look, value))
+            return true;
+    }
+    return may_be_absent(look);
+}
+
+/* Takes the part before `end` off the rest of a list, and splits it at its first =. */
+static bool next_pair(struct l4_text *rest, char end, struct l4_text *name, struct l4_text *value)
+{
+    if (!rest->bytes)
+        return false;
+    const size_t bytes = until(*rest, end);
+    const struct l4_text pair = {rest->at, bytes};
+    const size_t equal = until(pair, '=');
+    *name = (struct l4_text){pair.at, equal};
+    *value = after(pair, equal < bytes ? equal + 1 : bytes);
+    *rest = after(*rest, bytes < rest->bytes ? bytes + 1 : bytes);
+    return true;
+}
+
+static struct l4_text trimmed(struct l4_text text)
+{
+    while (text.bytes && (*text.at == ' ' || *text.at == '\t'))
+        text = after(text, 1);
+    while (text.bytes && (text.at[text.bytes - 1] == ' ' || text.at[text.bytes - 1] == '\t'))
+        text.bytes--;
+    return text;
+}
+
+static bool in_cookies(struct look *look)
+{
+    static const struct l4_text header = {"cookie", 6};
+    const struct l4_router_request *request = look->request;
+    struct l4_text field, cookies, name, value;
+    for (uint32_t i = 0; request->field && request->field(request->fields, i, &field, &cookies);
+         i++) {
+        if (!is_name(field, header))
+            continue;
+        while (next_pair(&cookies, ';', &name, &value)) {
+            if (same(trimmed(name), look->name) && any_like(look, trimmed(value)))
+                return true;
+        }
+    }
+    return may_be_absent(look);
+}
+
+static int hex_of(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Decodes a text of a query into `to`. An invalid % stands for itself. */
+static struct l4_text decoded(struct l4_text text, char to[static L4_QUERY_VALUE_MAX])
+{
+    uint32_t used = 0;
+    for (size_t i = 0; i < text.bytes && used < L4_QUERY_VALUE_MAX; i++) {
+        const char c = text.at[i];
+        const bool coded = c == '%' && text.bytes - i > 2 && hex_of(text.at[i + 1]) >= 0 &&
+                           hex_of(text.at[i + 2]) >= 0;
+        if (coded) {
+            to[used++] = (char)(hex_of(text.at[i + 1]) << 4 | hex_of(text.at[i + 2]));
+            i += 2;
+        } else {
+            to[used++] = c == '+' ? ' ' : c;
+        }
+    }
+    return (struct l4_text){to, used};
+}
+
+static bool in_query(struct look *look)
+{
+    char buffer[L4_QUERY_VALUE_MAX];
+    struct l4_text query = look->request->query, name, value;
+    while (next_pair(&query, '&', &name, &value)) {
+        if (same(decoded(name, buffer), look->name) && any_like(look, decoded(value, buffer)))
+            return true;
+    }
+    return may_be_absent(look);
+}
+
+static bool in_network(const struct look *look)
+{
+    const struct l4_router_net *nets = look->items;
+    for (uint32_t i = 0; i < look->count; i++) {
+        const struct l4_router_net net = nets[i];
+        if (look->request->source && net.bits <= 128 &&
+            l4_addr_within(look->request->source, &net.net, net.bits))
+            return true;
+    }
+    return false;
+}
+
+static bool in_path(const struct look *look, uint32_t kind, uint32_t *matched)
+{
+    const struct l4_router_request *request = look->request;
+    for (uint32_t i = 0; i < look->count; i++) {
+        const struct l4_text item = item_of(look->memory, look->items, i);
+        if (kind == L4_ROUTER_PREFIX && begins(request->path, item)) {
+            *matched = (uint32_t)item.bytes;
+            return true;
+        }
+        if ((kind == L4_ROUTER_PATH && same(request->path, item)) ||
+            (kind == L4_ROUTER_SUFFIX && ends(request->path, item)) ||
+            (kind == L4_ROUTER_REGEX && request->regex &&
+             request->regex(request->regexes, item, request->path)))
+            return true;
+    }
+    return false;
+}
+
+static bool in_texts(const struct look *look, uint32_t kind)
+{
+    const struct l4_router_request *request = look->request;
+    static const struct l4_text schemes[] = {
+        [L4_SCHEME_HTTP] = {"http", 4}, [L4_SCHEME_HTTPS] = {"https", 5}};
+    for (uint32_t i = 0; i < look->count; i++) {
+        const struct l4_text item = item_of(look->memory, look->items, i);
+        if ((kind == L4_ROUTER_METHOD && same(request->method, item)) ||
+            (kind == L4_ROUTER_SNI && is_server_name(request->sni, item)) ||
+            (kind == L4_ROUTER_SCHEME && request->scheme <= L4_SCHEME_HTTPS &&
+             same(schemes[request->scheme], item)))
+            return true;
+    }
+    return false;
+}
+
+static bool holds(const struct l4_router_memory *memory, const struct l4_router_request *request,
+                  const struct l4_router_condition *condition, uint32_t *matched)
+{
+    const uint32_t kind = condition->kind;
+    const size_t size =
+        kind == L4_ROUTER_SOURCE ? sizeof(struct l4_router_net) : sizeof(struct l4_router_list);
+    struct look look = {memory,
+                        request,
+                        array_of(memory, condition->items, size),
+                        condition->items.count,
+                        l4_router_text(memory, condition->name),
+                        false};
+    if (!look.items)
+        return false;
+    switch (kind) {
+    case L4_ROUTER_SCHEME:
+    case L4_ROUTER_METHOD:
+    case L4_ROUTER_SNI:
+        return in_texts(&look, kind);
+    case L4_ROUTER_PATH:
+    case L4_ROUTER_PREFIX:
+    case L4_ROUTER_SUFFIX:
+    case L4_ROUTER_REGEX:
+        return in_path(&look, kind, matched);
+    case L4_ROUTER_SOURCE:
+        return in_network(&look);
+    case L4_ROUTER_HEADER:
+        return in_header(&look);
+    case L4_ROUTER_COOKIE:
+        return in_cookies(&look);
+    case L4_ROUTER_QUERY:
+        return in_query(&look);
+    default:
+        return false;
+    }
+}
+
+static bool all_hold(const struct l4_router_memory *memory, const struct l4_router_request *request,
+                     struct l4_router_list list, uint32_t *matched)
+{
+    const struct l4_router_condition *conditions =
+        array_of(memory, list, sizeof(struct l4_router_condition));
+    *matched = 0;
+    if (!conditions)
+        return false;
+    for (uint32_t i = 0; i < list.count; i++) {
+        const struct l4_router_condition condition = conditions[i];
+        if (!holds(memory, request, &condition, matched))
+            return false;
+    }
+    return true;
+}
+
+/* ---- the choice ----------------------------------------------------------------------------- */
+
+enum { HASH_BEGIN = 0x811c9dc5, HASH_PRIME = 0x01000193 }; /* FNV-1a, 32 bits */
+
+/* why from its end: on its way it meets the hashes of all wildcards. Nobody but the operator
+ * chooses the names in the table, so its key is no secret. */
+static uint32_t hash_on(uint32_t hash, char c)
+{
+    return (hash ^ (unsigned char)c) * (uint32_t)HASH_PRIME;
+}
+
+uint32_t l4_router_hash(const char *name, size_t bytes)
+{
+    uint32_t hash = HASH_BEGIN;
+    while (bytes)
+        hash = hash_on(hash, name[--bytes]);
+    return hash;
+}
+
+static bool find_name(const struct l4_router_memory *memory, struct l4_router_list hosts,
+                      uint32_t hash, struct l4_text name, struct l4_router_list *names)
+{
+    const struct l4_router_host *table = array_of(memory, hosts, sizeof(struct l4_router_host));
+    if (!table || !hosts.count || hosts.count & (hosts.count - 1))
+        return false;
+    for (uint32_t i = 0; i < hosts.count; i++) {
+        const struct l4_router_host host = table[(hash + i) & (hosts.count - 1)];
+        if (!host.name.count)
+            return false;
+        if (host.hash == hash && same(l4_router_text(memory, host.name), name)) {
+            *names = host.names;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Returns the routes that name this host: those of the host itself, else of the longest wildcard
+ * that it is below. */
+static struct l4_router_list routes_of(const struct l4_router_memory *memory,
+                                       const struct l4_router *router, struct l4_text host)
+{
+    struct l4_router_list names = {0, 0};
+    uint32_t hash = HASH_BEGIN;
+    if (!router->hosts.count)
+        return names;
+    for (size_t at = host.bytes; at;) {
+        hash = hash_on(hash, host.at[--at]);
+        if (!at || (router->wildcards && host.at[at] == '.'))
+            (void)find_name(memory, router->hosts, hash, after(host, at), &names);
+    }
+    return names;
+}
+
+/* Two ascending lists of routes, read as one. */
+struct candidates {
+    const uint16_t *one, *other;
+    uint32_t one_left, other_left;
+};
+
+static bool next_candidate(struct candidates *all, uint32_t *number)
+{
+    if (all->one_left && (!all->other_left || *all->one < *all->other)) {
+        *number = *all->one++;
+        all->one_left--;
+        return true;
+    }
+    if (!all->other_left)
+        return false;
+    *number = *all->other++;
+    all->other_left--;
+    return true;
+}
+
+bool l4_router_choose(const struct l4_router_memory *memory, uint32_t at,
+                      const struct l4_router_request *request, uint32_t from,
+                      struct l4_router_answer *answer)
+{
+    const struct l4_router *found = array_of(memory, (struct l4_router_list){at, 1}, sizeof *found);
+    answer->number = L4_NONE;
+    if (!found || found->format != L4_ROUTER_FORMAT)
+        return false;
+    const struct l4_router router = *found;
+    const struct l4_router_list named = routes_of(memory, &router, request->host);
+    const struct l4_router_route *routes = array_of(memory, router.routes, sizeof *routes);
+    struct candidates all = {.one = array_of(memory, named, sizeof(uint16_t)),
+                             .other = array_of(memory, router.rest, sizeof(uint16_t))};
+    all.one_left = all.one ? named.count : 0;
+    all.other_left = all.other ? router.rest.count : 0;
+    uint32_t left = request->random, number;
+    while (routes && next_candidate(&all, &number)) {
+        if (number < from || number >= router.routes.count)
+            continue;
+        if (!all_hold(memory, request, routes[number].conditions, &answer->matched))
+            continue;
+        answer->route = routes[number];
+        if (!answer->route.has_share || left < answer->route.share) {
+            answer->number = number;
+            return true;
+        }
+        left -= answer->route.share;
+    }
+    return false;
+}
+
+bool l4_router_find(const struct l4_router_memory *memory, uint32_t at, uint32_t slot,
+                    struct l4_router_answer *answer)
+{
+    const struct l4_router *found = array_of(memory, (struct l4_router_list){at, 1}, sizeof *found);
+    answer->number = L4_NONE;
+    answer->matched = 0;
+    if (!found || found->format != L4_ROUTER_FORMAT)
+        return false;
+    const struct l4_router_list list = found->routes;
+    const struct l4_router_route *routes = array_of(memory, list, sizeof *routes);
+    for (uint32_t i = 0; routes && i < list.count; i++) {
+        if (routes[i].slot == slot) {
+            answer->number = i;
+            answer->route = routes[i];
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- what an answer says -------------------------------------------------------------------- */
+
+static struct l4_text part_of(const struct l4_router_memory *memory,
+                              const struct l4_router_part *part,
+                              const struct l4_router_request *request, uint32_t matched)
+{
+    static const struct l4_text schemes[] = {{"http", 4}, {"https", 5}};
+    switch (part->kind) {
+    case L4_PART_TEXT:
+        return l4_router_text(memory, part->text);
+    case L4_PART_SCHEME:
+        return schemes[request->scheme == L4_SCHEME_HTTPS];
+    case L4_PART_HOST:
+        return request->host;
+    case L4_PART_PATH:
+        return request->path;
+    case L4_PART_REST:
+        return after(request->path, matched < request->path.bytes ? matched : request->path.bytes);
+    default:
+        return request->query;
+    }
+}
+
+/* Writes a part behind `used` bytes. Returns how many there are then; 0: there is no room. */
+static uint32_t write_part(struct l4_text text, bool of_path, char *to, uint32_t used,
+                           uint32_t room)
+{
+    /* why: a location that begins with // names another host. */
+    while (of_path && text.bytes && *text.at == '/' &&
+           ((used == 1 && *to == '/') || (!used && text.bytes > 1 && text.at[1] == '/')))
+        text = after(text, 1);
+    if (text.bytes > room - used)
+        return 0;
+    memcpy(to + used, text.at, text.bytes);
+    return used + (uint32_t)text.bytes;
+}
+
+uint32_t l4_router_write(const struct l4_router_memory *memory, struct l4_router_list parts,
+                         const struct l4_router_request *request, uint32_t matched, char *to,
+                         uint32_t room)
+{
+    const struct l4_router_part *list = array_of(memory, parts, sizeof *list);
+    uint32_t used = 0;
+    for (uint32_t i = 0; list && i < parts.count; i++) {
+        const struct l4_router_part part = list[i];
+        const struct l4_text text = part_of(memory, &part, request, matched);
+        const bool of_path = part.kind == L4_PART_PATH || part.kind == L4_PART_REST;
+        if (!text.at)
+            continue;
+        if (part.kind == L4_PART_QUERY) {
+            if (used == room)
+                return 0;
+            to[used++] = '?';
+        }
+        const uint32_t now = write_part(text, of_path, to, used, room);
+        if (!now && (used || text.bytes > room))
+            return 0;
+        used = now;
+    }
+    return used;
+}
+
+bool l4_router_change(const struct l4_router_memory *memory, struct l4_router_list changes,
+                      uint32_t index, enum l4_router_change_kind *kind, struct l4_text *name,
+                      struct l4_text *value)
+{
+    const struct l4_router_change *list = array_of(memory, changes, sizeof *list);
+    if (!list || index >= changes.count)
+        return false;
+    const struct l4_router_change change = list[index];
+    *kind = change.kind == L4_CHANGE_SET ? L4_CHANGE_SET : L4_CHANGE_REMOVE;
+    *name = l4_router_text(memory, change.name);
+    *value = l4_router_text(memory, change.value);
+    return name->bytes > 0;
+}

@@ -1,0 +1,113 @@
+/* The routes of HTTP listeners in the shared table, as l4lb/http/routes.py compiles them.
+ *
+ * All routes are one piece of memory without pointers: offsets count from its start, and numbers
+ * have the machine's byte order. It lies in one of two halves of L4_HTTP_ROUTES_BYTES, as sets and
+ * routes of TCP do (shm/listener_policy.h). The supervisor writes the half that is not in force,
+ * then increases http_routes_generation. core/router.h reads it, and trusts no offset in it.
+ */
+#ifndef L4_SHM_HTTP_ROUTES_H
+#define L4_SHM_HTTP_ROUTES_H
+
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/bounds.h"
+
+/* The format of the memory. Increase it with each change of the structures below. */
+#define L4_ROUTER_FORMAT 0x52740001u
+
+struct l4_router_list {
+    uint32_t at, count; /* at is a multiple of 4; of texts: a count of bytes, at any offset */
+};
+
+struct l4_router { /* the routes of one listener */
+    uint32_t format;
+    uint32_t wildcards;           /* 1: some names in `hosts` begin with a dot */
+    struct l4_router_list routes; /* struct l4_router_route, in the order of the configuration */
+    struct l4_router_list hosts;  /* struct l4_router_host, found by hash; a power of two, or 0 */
+    struct l4_router_list rest;   /* uint16_t: routes without a condition about the host */
+};
+
+struct l4_router_host {          /* a name, or a dot and a name: all names below that name */
+    uint32_t hash;               /* l4_router_hash */
+    struct l4_router_list name;  /* in lower case; count is 0: no entry */
+    struct l4_router_list names; /* uint16_t: the routes that name it or a wildcard above it */
+};
+
+#define L4_ROUTER_KINDS(X)                                                                         \
+    X(SCHEME, "scheme") /* items are texts, unless said otherwise */                               \
+    X(METHOD, "method")                                                                            \
+    X(PATH, "path")                                                                                \
+    X(PREFIX, "path_prefix")                                                                       \
+    X(SUFFIX, "path_suffix")                                                                       \
+    X(SNI, "sni")       /* .name: any name below it; *: any name */                                \
+    X(SOURCE, "source") /* struct l4_router_net */                                                 \
+    X(HEADER, "header") /* * stands for any text; an empty item: absent or empty */                \
+    X(COOKIE, "cookie")                                                                            \
+    X(QUERY, "query")                                                                              \
+    X(REGEX, "path_regex")
+
+enum l4_router_kind {
+#define X(id, word) L4_ROUTER_##id,
+    L4_ROUTER_KINDS(X)
+#undef X
+        L4_ROUTER_KIND_COUNT
+};
+
+struct l4_router_condition {     /* one of its items must match */
+    uint32_t kind;               /* enum l4_router_kind */
+    struct l4_router_list name;  /* of a header (in lower case), cookie or query argument */
+    struct l4_router_list items; /* struct l4_router_list, each a text */
+};
+
+struct l4_router_net {
+    struct l4_addr net;
+    uint32_t bits;
+};
+
+enum l4_router_action { L4_ROUTER_POOL, L4_ROUTER_REDIRECT, L4_ROUTER_RESPOND };
+
+/* The parts of a location or a rewritten target. */
+enum l4_router_part_kind {
+    L4_PART_TEXT,
+    L4_PART_SCHEME,
+    L4_PART_HOST,
+    L4_PART_PATH,
+    L4_PART_REST, /* of the path, after the prefix that matched */
+    L4_PART_QUERY /* with its question mark; nothing if there is none */
+};
+
+struct l4_router_part {
+    uint32_t kind;
+    struct l4_router_list text;
+};
+
+enum l4_router_change_kind { L4_CHANGE_SET, L4_CHANGE_REMOVE };
+
+struct l4_router_change { /* of a header field */
+    uint32_t kind;
+    struct l4_router_list name, value;
+};
+
+struct l4_router_limit {
+    uint32_t rate, burst; /* requests a second; 0: no limit */
+    uint32_t status;      /* of the answer to a request too many */
+    uint32_t dry_run;     /* 1: it is only counted */
+};
+
+struct l4_router_route {
+    struct l4_router_list conditions; /* struct l4_router_condition; all of them must hold */
+    uint32_t has_share, share;        /* of the requests that meet the conditions, of 2^32 */
+    uint32_t slot;                    /* its number for hits and limits; a reload keeps it */
+    uint32_t pool;
+    uint32_t action;                          /* enum l4_router_action */
+    uint32_t status;                          /* of a redirect or an answer of our own */
+    uint32_t timeout_ms;                      /* 0: the pool's */
+    struct l4_router_list location;           /* struct l4_router_part: a redirect's */
+    struct l4_router_list target;             /* ... or the target to send; 0: as it came */
+    struct l4_router_list content_type, body; /* texts */
+    struct l4_router_list request_changes, answer_changes; /* struct l4_router_change */
+    struct l4_router_limit requests, requests_per_source;
+};
+
+#endif
