@@ -130,7 +130,7 @@ enum l4_bounds {
     L4_HOST_MAX = 253,        /* bytes of the host that a request asks for: the longest DNS name */
     L4_LABEL_MAX = 63,        /* ... and of one of its labels */
     L4_PATH_MATCH_MAX = 8192, /* bytes of a request's path as routes see it */
-    L4_HTTP_HEAD_MAX = 64 << 10,    /* bytes of one head, whatever a listener allows */
+    L4_HTTP_HEAD_MAX = 60 << 10,    /* bytes of one head, whatever a listener allows */
     L4_HTTP_TEXTS_BYTES = 4 << 20,  /* bytes of one of the two copies of all texts for HTTP */
     L4_HTTP_PAGE_MAX = 64 << 10,    /* bytes of one error page */
     L4_HTTP_ROUTES_MAX = 4096,      /* routes of all HTTP listeners */

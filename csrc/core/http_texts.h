@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "core/target.h"
+#include "base/text.h"
 
 struct l4_table;
 

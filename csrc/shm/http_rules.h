@@ -15,7 +15,8 @@
 /* What backends are told of the client. */
 enum l4_http_forwarded {
     L4_HTTP_FORWARDED_OFF,     /* nothing; fields of clients that are not trusted are dropped */
-    L4_HTTP_FORWARDED_APPEND,  /* X-Forwarded-For, -Proto and -Host, after what a trusted proxy said */
+    L4_HTTP_FORWARDED_APPEND,  /* X-Forwarded-For, -Proto and -Host, after what a trusted proxy said
+                                */
     L4_HTTP_FORWARDED_REPLACE, /* X-Forwarded-For, -Proto and -Host, whatever came */
     L4_HTTP_FORWARDED_RFC7239, /* the field Forwarded, after what a trusted proxy said */
 };

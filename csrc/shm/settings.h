@@ -114,7 +114,7 @@
     X(uint32_t, underscores, http.underscores)                                                     \
     /* 1: "//" in a path that is matched is one "/". */                                            \
     X(uint32_t, merge_slashes, http.merge_slashes)                                                 \
-    /* 1: every request is sent to https:// (status 308, GET and HEAD: 301). */                    \
+    /* 1: every request is sent to https:// (status 308). */                                       \
     X(uint32_t, https_redirect, http.https_redirect)                                               \
     /* Set of networks whose forwarded fields are believed; L4_NONE: none. */                      \
     X(uint32_t, trusted_set, http_trusted_set)
