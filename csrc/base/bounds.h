@@ -136,6 +136,25 @@ enum l4_bounds {
     L4_HTTP_ROUTES_MAX = 4096,      /* routes of all HTTP listeners */
     L4_HTTP_ROUTES_BYTES = 4 << 20, /* bytes of one of the two copies of all their routes */
     L4_QUERY_VALUE_MAX = 8192,      /* bytes of a query argument that a route looks at */
+    L4_HTTP_BLOCKS = 4096,             /* requests whose bytes one worker keeps at one time */
+    L4_HTTP_BLOCK_BYTES = 64 << 10,    /* ... and bytes of each: a head, and the begin of a body */
+    L4_HTTP_WRITTEN_HEAD = 72 << 10,   /* bytes of a request's head that is written anew, at most */
+    L4_HTTP_ANSWER_ROOM = 16 << 10,    /* bytes by which an answer's head may grow */
+    L4_HTTP_WRITTEN_BYTES = 160 << 10, /* ... with the begin of a body behind it */
+    L4_HTTP_COPY_BYTES = 48 << 10,     /* bytes of a body that are copied at once */
+    L4_HTTP_ANSWER_HEAD_MAX = 48 << 10, /* bytes of an answer's head */
+    L4_HTTP_INFORMED_MAX = 8,           /* answers of the kind 1xx before the final one */
+    L4_HTTP_LINGER_MS = 2000,           /* how long the rest of a client's bytes is discarded */
+    L4_HTTP_LINGER_BYTES = 1 << 20,     /* ... and how much of it */
+    L4_SPARE_SWEEP_MS = 1000,           /* how often old spare connections are looked for */
+    L4_SPARE_LEARN_MS = 500, /* a backend that closes connections sooner than this has no timeout */
+    L4_REQUEST_PLACES = 4096,  /* ended requests that one worker's log holds */
+    L4_REQUEST_HOST_MAX = 255, /* bytes of the texts that are kept of a request */
+    L4_REQUEST_TARGET_MAX = 512,
+    L4_REQUEST_AGENT_MAX = 128,
+    L4_REQUEST_REFERER_MAX = 128,
+    L4_REQUEST_ID_MAX = 40,
+    L4_REQUEST_FAULT_MAX = 24,
 
     L4_TLS_BYTES = 96 << 10,   /* bytes of plain text moved at once to or from TLS: six records */
     L4_TLS_RECORD = 16 << 10,  /* plain text in one record, at most (RFC 8446, 5.1) */

@@ -35,6 +35,13 @@
     X(REJECTED_SOURCE_CONNECTIONS, "rejected:source_connections")                                  \
     X(REJECTED_SOURCE_RATE, "rejected:source_rate")                                                \
     X(REJECTED_FIRST_BYTE, "rejected:first_byte_timeout")                                          \
+    X(REJECTED_BAD_REQUEST, "rejected:bad_request") /* HTTP: what the client sent is no request */ \
+    X(REJECTED_TOO_LARGE, "rejected:too_large")     /* HTTP: a head or a body above its limit */   \
+    X(REJECTED_HEAD_TIMEOUT, "rejected:head_timeout") /* HTTP: the head came too slowly */         \
+    X(REJECTED_REQUEST_RATE, "rejected:request_rate") /* HTTP: a limit of requests a second */     \
+    X(REJECTED_FILTER, "rejected:filter")             /* HTTP: a rule of the listener's filter */  \
+    X(BAD_ANSWER, "bad_answer")         /* HTTP: the backend's answer is none, or was cut */       \
+    X(ANSWER_TIMEOUT, "answer_timeout") /* HTTP: the backend did not answer in time */             \
     X(WORKER_DIED, "error:WORKER_DIED")                                                            \
     X(ERROR, "error") /* session.error has the errno */
 
@@ -47,7 +54,7 @@ enum l4_reason {
 
 /* The rejections: consecutive numbers from the first one on. */
 enum { L4_REJECTED_FIRST = L4_END_REJECTED_HANDSHAKE };
-enum { L4_REJECTED_COUNT = L4_END_WORKER_DIED - L4_REJECTED_FIRST };
+enum { L4_REJECTED_COUNT = L4_END_BAD_ANSWER - L4_REJECTED_FIRST };
 
 /* Returns the word that users see; "unknown" for an invalid number. */
 const char *l4_reason_word(unsigned reason);

@@ -151,7 +151,7 @@ enum l4_pump_result l4_pump(const struct l4_pump *pump, struct l4_half *from, st
     }
     if (to->flags & L4_HALF_BROKEN)
         release_pipe(pump, from);
-    if (from->piped == 0 && from->flags & L4_HALF_EOF &&
+    if (!pump->keeps_open && from->piped == 0 && from->flags & L4_HALF_EOF &&
         !(to->flags & (L4_HALF_SHUT | L4_HALF_BROKEN)) && l4_io_of(to)->finish(pump, from, to))
         to->flags |= L4_HALF_SHUT;
     if (from->piped == 0 && (!(from->flags & L4_HALF_BULKY) || !(from->flags & L4_HALF_IN)))
@@ -164,6 +164,11 @@ void l4_pump_flush(const struct l4_pump *pump, struct l4_half *from, struct l4_h
     L4_ASSERT(to->fd >= 0);
     if (flush(pump, from, to) || to->flags & L4_HALF_BROKEN)
         release_pipe(pump, from);
+}
+
+void l4_pump_discard(const struct l4_pump *pump, struct l4_half *from)
+{
+    release_pipe(pump, from);
 }
 
 void l4_half_note(struct l4_half *half, uint32_t events)

@@ -24,6 +24,7 @@ struct l4_pump {
     char *scratch;           /* L4_SCRATCH_BYTES */
     struct l4_tls_room *tls; /* io/tls.h; NULL: no half uses TLS */
     uint32_t max;            /* bytes to move in an iteration; 0: L4_TURN_BYTES */
+    bool keeps_open;         /* an end of `from` is only noted, not passed on */
 };
 
 enum l4_pump_result {
@@ -44,6 +45,9 @@ enum l4_pump_result l4_pump(const struct l4_pump *pump, struct l4_half *from, st
 
 /* Sends data that waits in from's pipe, as far as `to` accepts it. */
 void l4_pump_flush(const struct l4_pump *pump, struct l4_half *from, struct l4_half *to);
+
+/* Forgets data that waits in from's pipe. */
+void l4_pump_discard(const struct l4_pump *pump, struct l4_half *from);
 
 /* Records the events of epoll for a half in its flags. */
 void l4_half_note(struct l4_half *half, uint32_t events);

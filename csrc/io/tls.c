@@ -304,6 +304,13 @@ static struct l4_tls *enter(const struct l4_pump *pump, struct l4_half *half, st
     return tls;
 }
 
+void l4_tls_moved(const struct l4_pump *pump, struct l4_half *half)
+{
+    struct l4_tls *tls = tls_of(pump, half);
+    tls->half = half;
+    tls->other = NULL;
+}
+
 enum l4_shake l4_tls_shake(const struct l4_pump *pump, struct l4_half *half)
 {
     struct l4_tls *tls = enter(pump, half, NULL);
@@ -387,7 +394,8 @@ static ssize_t tls_receive(const struct l4_pump *pump, struct l4_half *from, str
 {
     struct l4_tls *tls = enter(pump, from, to);
     size_t total = 0;
-    while (total + L4_TLS_RECORD <= max) {
+    /* why once in any case: a reader that asks for less than a record gets a part of it. */
+    do {
         const int got = SSL_read(tls->ssl, pump->scratch + total, (int)(max - total));
         if (got <= 0) {
             const ssize_t why = nothing(tls, got);
@@ -398,7 +406,7 @@ static ssize_t tls_receive(const struct l4_pump *pump, struct l4_half *from, str
             break;
         }
         total += (size_t)got;
-    }
+    } while (total + L4_TLS_RECORD <= max);
     return (ssize_t)total;
 }
 

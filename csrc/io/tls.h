@@ -83,6 +83,9 @@ __attribute__((warn_unused_result)) int l4_tls_start(const struct l4_pump *pump,
                                                      struct l4_half *half, uint32_t profile,
                                                      const struct l4_tls_peer *peer);
 
+/* The half has moved to another place. */
+void l4_tls_moved(const struct l4_pump *pump, struct l4_half *half);
+
 enum l4_shake { L4_SHAKE_WAITS, L4_SHAKE_DONE, L4_SHAKE_FAILED };
 
 /* Continues the handshake as far as the socket allows. */

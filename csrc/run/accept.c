@@ -10,10 +10,10 @@
 #include "run/shed.h"
 #include "shm/count.h"
 
-/* Is there an open listening socket of TCP at this index? */
+/* Is there an open listening socket of TCP or HTTP at this index? */
 static bool is_ours(const struct l4_loop *loop, uint32_t bound)
 {
-    return loop->bounds[bound].fd >= 0 && l4_loop_protocol(loop, bound) == L4_TCP;
+    return loop->bounds[bound].fd >= 0 && l4_loop_protocol(loop, bound) != L4_UDP;
 }
 
 static int watch_bound(const struct l4_loop *loop, uint32_t bound)

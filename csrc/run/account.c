@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/hash.h"
 #include "core/talkers.h"
+#include "http/account.h"
 #include "io/sock.h"
 #include "run/row.h"
 #include "shm/ring.h"
@@ -19,7 +20,7 @@ static void count_end(const struct l4_table *table, uint32_t worker, const struc
         return;
     struct l4_tally *tally = l4_table_tally(table, worker, o->listener);
     L4_OWN_ADD(tally->ended[o->reason], 1);
-    if (!o->reached)
+    if (!o->reached && !o->by_request)
         L4_OWN_ADD(tally->refused, 1);
 }
 
@@ -91,7 +92,7 @@ void l4_account_end(const struct l4_table *table, uint32_t worker, const struct 
                     outcome->reason - (uint32_t)L4_REJECTED_FIRST < L4_REJECTED_COUNT);
     if (outcome->pool != L4_NONE && L4_GET(seen->measures))
         measure_session(table, worker, outcome);
-    if (L4_GET(seen->log_rule.on) && is_logged(table, worker, outcome))
+    if (L4_GET(seen->log_rule.on) && !outcome->by_request && is_logged(table, worker, outcome))
         write_log(table, worker, outcome);
 }
 
@@ -115,6 +116,7 @@ struct l4_outcome l4_account_describe(const struct l4_table *table, uint32_t slo
         .error = s->error,
         .retries = s->attempts,
         .reached = L4_GET(s->state) == L4_SESSION_RELAY || L4_GET(s->state) == L4_SESSION_RESET,
+        .by_request = s->http,
     };
     if (s->backend < table->plan.caps.backends)
         outcome.backend_serial = L4_GET(l4_table_backend(table, s->backend)->used);
@@ -162,6 +164,7 @@ bool l4_account_lost_one(const struct l4_table *table, uint32_t worker, uint32_t
     struct l4_session *s = l4_table_session(table, worker, slot);
     const bool lost = L4_GET(s->serial) && !s->accounted;
     if (lost) {
+        l4_account_request_lost(table, worker, slot, now_us);
         struct l4_outcome outcome = l4_account_describe(table, slot, s, now_us);
         outcome.reason = L4_END_WORKER_DIED;
         l4_account_end(table, worker, &outcome);

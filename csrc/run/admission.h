@@ -34,4 +34,13 @@ void l4_admission_recount(struct l4_loop *loop);
 /* Gives back the places that the session has by its admission. */
 void l4_admission_leave(struct l4_loop *loop, struct l4_session *s);
 
+/* The client has said all that is asked of it before its traffic. Answers PICK, or REQUEST for a
+ * listener of HTTP. */
+static inline struct l4_step l4_admission_done(const struct l4_loop *loop,
+                                               const struct l4_session *s)
+{
+    return l4_go(L4_GET(l4_row_policy(loop, s)->needs) & L4_NEEDS_REQUEST ? L4_SESSION_REQUEST
+                                                                          : L4_SESSION_PICK);
+}
+
 #endif

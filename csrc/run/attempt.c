@@ -82,13 +82,14 @@ struct l4_step l4_attempt_timeout(struct l4_loop *loop, uint32_t index)
     return l4_stay();
 }
 
-void l4_attempt_succeeded(struct l4_loop *loop, struct l4_session *s)
+struct l4_step l4_attempt_succeeded(struct l4_loop *loop, struct l4_session *s)
 {
     L4_ASSERT(s->backend != L4_NONE && s->half[L4_BACKEND].fd >= 0);
     s->connect_us = (uint32_t)(loop->now_us - s->connect_started_us);
     L4_OWN_ADD(l4_row_column(loop, s)->total, 1);
     l4_passive_reached(loop->table, s->backend);
     l4_first_byte_connected(loop, s);
+    return l4_go(s->http ? L4_SESSION_EXCHANGE : L4_SESSION_RELAY);
 }
 
 void l4_attempt_leave(struct l4_loop *loop, struct l4_session *s)

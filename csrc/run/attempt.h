@@ -24,8 +24,8 @@ struct l4_step l4_attempt_failed(struct l4_loop *loop, uint32_t index, int error
 /* The session's timer fired during the attempt: fails the attempt if its time is over. */
 struct l4_step l4_attempt_timeout(struct l4_loop *loop, uint32_t index);
 
-/* The attempt succeeded: counts the success. */
-void l4_attempt_succeeded(struct l4_loop *loop, struct l4_session *s);
+/* The attempt succeeded: counts the success. Answers RELAY, or EXCHANGE for a session of HTTP. */
+struct l4_step l4_attempt_succeeded(struct l4_loop *loop, struct l4_session *s);
 
 /* Renews the stickiness of the client to its backend, where the pool has that. Returns after how
  * many milliseconds to do so again, at most `max`. */

@@ -7,7 +7,6 @@
  */
 #ifndef L4_RUN_LOOP_H
 #define L4_RUN_LOOP_H
-
 #include <sys/epoll.h>
 
 #include "core/shed.h"
@@ -21,6 +20,7 @@
 struct l4_lines;
 struct l4_worker_tls;
 struct l4_udp;
+struct l4_http;
 struct l4_handover;
 
 struct l4_loop {
@@ -37,6 +37,7 @@ struct l4_loop {
     struct l4_lines *lines;        /* clients that wait for a place: run/lines.h */
     struct l4_bound *bounds;       /* the listening sockets; fd -1: closed */
     struct l4_udp *udp;            /* NULL: no UDP listener; run/udp.h */
+    struct l4_http *http;          /* http/room.h */
     uint32_t bound_count;          /* entries of bounds that were ever used */
     uint32_t closing;              /* how many bounds are closing */
     struct l4_handover *handovers; /* L4_HANDOVERS places: run/handover.h */

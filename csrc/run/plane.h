@@ -10,7 +10,7 @@
 
 #include "run/loop.h"
 
-enum { L4_PLANES = 2 }; /* one for each enum l4_protocol */
+enum { L4_PLANES = 3 }; /* one for each enum l4_protocol */
 
 /* A function that is NULL has nothing to do. `bound` is an index of the loop's listening
  * sockets. */

@@ -53,7 +53,7 @@ void l4_row_reset(const struct l4_loop *loop, struct l4_session *s, uint32_t lis
     s->attempts = 0;
     s->reason = L4_END_NONE;
     s->first_end = L4_NO_SIDE;
-    s->half_closed = s->looked = s->socketless = 0;
+    s->half_closed = s->looked = s->socketless = s->http = 0;
     s->owed = 0;
     s->accounted = 0;
     s->error = 0;
@@ -89,17 +89,22 @@ void l4_row_enter(struct l4_loop *loop, uint32_t index, enum l4_session_state st
 #define TO(x) (1u << L4_SESSION_##x)
     static const uint32_t edges[L4_SESSION_STATES] = {
         [L4_SESSION_FREE] = TO(ACCEPTED) | TO(HANDOVER),
-        [L4_SESSION_ACCEPTED] = TO(PREREAD) | TO(TARPIT) | TO(PICK) | TO(FREE),
-        [L4_SESSION_PREREAD] = TO(TLS_CLIENT) | TO(TARPIT) | TO(PICK) | TO(FREE),
+        [L4_SESSION_ACCEPTED] = TO(PREREAD) | TO(TARPIT) | TO(PICK) | TO(REQUEST) | TO(FREE),
+        [L4_SESSION_PREREAD] = TO(TLS_CLIENT) | TO(TARPIT) | TO(PICK) | TO(REQUEST) | TO(FREE),
         [L4_SESSION_TARPIT] = TO(FREE),
-        [L4_SESSION_TLS_CLIENT] = TO(PICK) | TO(FREE),
-        [L4_SESSION_PICK] = TO(QUEUE) | TO(CONNECT) | TO(FREE),
-        [L4_SESSION_QUEUE] = TO(CONNECT) | TO(HANDOVER) | TO(FREE),
-        [L4_SESSION_CONNECT] = TO(PICK) | TO(TLS_BACKEND) | TO(RELAY) | TO(HANDOVER) | TO(FREE),
-        [L4_SESSION_TLS_BACKEND] = TO(PICK) | TO(RELAY) | TO(FREE),
+        [L4_SESSION_TLS_CLIENT] = TO(PICK) | TO(REQUEST) | TO(FREE),
+        [L4_SESSION_PICK] = TO(QUEUE) | TO(CONNECT) | TO(REPLY) | TO(FREE),
+        [L4_SESSION_QUEUE] = TO(CONNECT) | TO(HANDOVER) | TO(REPLY) | TO(FREE),
+        [L4_SESSION_CONNECT] = TO(PICK) | TO(TLS_BACKEND) | TO(RELAY) | TO(HANDOVER) |
+                               TO(EXCHANGE) | TO(REPLY) | TO(FREE),
+        [L4_SESSION_TLS_BACKEND] = TO(PICK) | TO(RELAY) | TO(EXCHANGE) | TO(REPLY) | TO(FREE),
         [L4_SESSION_RELAY] = TO(RESET) | TO(HANDOVER) | TO(FREE),
         [L4_SESSION_RESET] = TO(HANDOVER) | TO(FREE),
         [L4_SESSION_HANDOVER] = TO(QUEUE) | TO(CONNECT) | TO(RELAY) | TO(RESET) | TO(FREE),
+        [L4_SESSION_REQUEST] = TO(PICK) | TO(REPLY) | TO(FREE),
+        [L4_SESSION_EXCHANGE] =
+            TO(REQUEST) | TO(REPLY) | TO(PICK) | TO(CONNECT) | TO(RELAY) | TO(FREE),
+        [L4_SESSION_REPLY] = TO(REQUEST) | TO(FREE),
     };
 #undef TO
     L4_ASSERT(index < loop->fresh && state < L4_SESSION_STATES &&

@@ -2,6 +2,9 @@
 
 #include "base/assert.h"
 #include "core/passive.h"
+#include "http/account.h"
+#include "http/serve.h"
+#include "http/stages.h"
 #include "io/sock.h"
 #include "run/account.h"
 #include "run/admission.h"
@@ -25,6 +28,9 @@ static const struct l4_stage *const stages[L4_SESSION_STATES] = {
     [L4_SESSION_RELAY] = &l4_stage_relay,
     [L4_SESSION_RESET] = &l4_stage_reset,
     [L4_SESSION_HANDOVER] = &l4_stage_handover,
+    [L4_SESSION_REQUEST] = &l4_stage_request,
+    [L4_SESSION_EXCHANGE] = &l4_stage_exchange,
+    [L4_SESSION_REPLY] = &l4_stage_reply,
 };
 
 static const struct l4_stage *stage_of(const struct l4_loop *loop, uint32_t index)
@@ -102,6 +108,8 @@ static void free_session(struct l4_loop *loop, uint32_t index)
     struct l4_session *s = l4_session_at(loop, index);
     L4_ASSERT(s->half[L4_CLIENT].fd < 0 && s->half[L4_BACKEND].fd < 0 && s->backend == L4_NONE);
     l4_wheel_stop(&loop->wheel, index);
+    if (s->http)
+        l4_serve_free(loop, index);
     l4_admission_leave(loop, s);
     L4_ASSERT(L4_GET(l4_row_tally(loop, s)->active) > 0);
     L4_OWN_ADD(l4_row_tally(loop, s)->active, -1u);
@@ -114,6 +122,8 @@ void l4_session_end(struct l4_loop *loop, uint32_t index, enum l4_reason reason)
     struct l4_session *s = l4_session_at(loop, index);
     L4_ASSERT(L4_GET(s->state) != L4_SESSION_FREE && L4_GET(s->state) != L4_SESSION_HANDOVER);
     leave_stage(loop, index);
+    if (s->http)
+        l4_account_answer(loop, index, reason);
     l4_account_session(loop, index, reason);
     close_sockets(loop, s, reason);
     judge_backend(loop, s, reason);
@@ -142,15 +152,25 @@ static void move_to(struct l4_loop *loop, uint32_t index, enum l4_session_state 
     l4_row_enter(loop, index, state);
 }
 
+/* Returns what a stage's answer means. A client of HTTP is told why its request has failed, and
+ * then its session goes on or ends. */
+static struct l4_step answer_of(struct l4_loop *loop, uint32_t index, struct l4_step step)
+{
+    return step.kind == L4_END && l4_session_at(loop, index)->http
+               ? l4_serve_instead(loop, index, step)
+               : step;
+}
+
 /* Carries out an answer that is not L4_STAY, and the answers that follow from it. */
 static void carry_out(struct l4_loop *loop, uint32_t index, struct l4_step step)
 {
+    step = answer_of(loop, index, step);
     for (int steps = 0; step.kind == L4_GO; steps++) {
         L4_ASSERT(steps < L4_STEPS_MAX && step.state < L4_SESSION_STATES);
         move_to(loop, index, (enum l4_session_state)step.state);
         if (step.reason != L4_END_NONE)
             l4_session_at(loop, index)->reason = step.reason;
-        step = stages[step.state]->enter(loop, index);
+        step = answer_of(loop, index, stages[step.state]->enter(loop, index));
     }
     if (step.kind == L4_END)
         l4_session_end(loop, index, (enum l4_reason)step.reason);

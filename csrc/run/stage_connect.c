@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/random.h"
+#include "http/spare.h"
 #include "io/sock.h"
 #include "run/attempt.h"
 #include "run/client_wait.h"
@@ -42,6 +43,8 @@ static struct l4_step enter(struct l4_loop *loop, uint32_t index)
     struct l4_session *s = l4_session_at(loop, index);
     bool made;
     L4_ASSERT(s->backend != L4_NONE && s->half[L4_BACKEND].fd < 0);
+    if (s->http && l4_spare_take(loop, index))
+        return l4_go(L4_SESSION_EXCHANGE);
     const int fd = begin_connect(loop, s, &made);
     l4_first_byte_begin(loop, s);
     if (fd < 0)
@@ -49,7 +52,9 @@ static struct l4_step enter(struct l4_loop *loop, uint32_t index)
     s->half[L4_BACKEND] = (struct l4_half){.fd = fd, .pipe = L4_NO_PIPE};
     /* The client's socket is in the epoll set from the first attempt on. Until there is a backend
      * nothing is read from it, and its flags remember the edge. */
-    const int error = l4_row_watch(loop, index);
+    int error = s->http ? l4_spare_watch(loop, index) : 0;
+    if (!error)
+        error = l4_row_watch(loop, index);
     if (error)
         return l4_end_by_error(s, error);
     l4_row_wake_at_deadline(loop, index);
@@ -81,7 +86,8 @@ static struct l4_step connected(struct l4_loop *loop, uint32_t index, uint32_t e
         error = l4_proxy_out(loop, index);
     if (error)
         return l4_attempt_failed(loop, index, error);
-    return l4_go(L4_GET(pool->tls_profile) ? L4_SESSION_TLS_BACKEND : L4_SESSION_RELAY);
+    return L4_GET(pool->tls_profile) ? l4_go(L4_SESSION_TLS_BACKEND)
+                                     : l4_attempt_succeeded(loop, s);
 }
 
 static struct l4_step event(struct l4_loop *loop, uint32_t index, enum l4_side side,

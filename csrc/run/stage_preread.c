@@ -220,7 +220,8 @@ static struct l4_step end_reading(struct l4_loop *loop, uint32_t index)
     if (s->wants & L4_WANTS_QUIET)
         l4_sock_wake_at(s->half[L4_CLIENT].fd, 1);
     route(loop, index);
-    return l4_go(l4_handshake_is_wanted(loop, s) ? L4_SESSION_TLS_CLIENT : L4_SESSION_PICK);
+    return l4_handshake_is_wanted(loop, s) ? l4_go(L4_SESSION_TLS_CLIENT)
+                                           : l4_admission_done(loop, s);
 }
 
 static struct l4_step read_parts(struct l4_loop *loop, uint32_t index)
@@ -261,7 +262,7 @@ static struct l4_step enter_accepted(struct l4_loop *loop, uint32_t index)
     if (s->wants)
         return l4_go(L4_SESSION_PREREAD);
     route(loop, index);
-    return l4_go(L4_SESSION_PICK);
+    return needs & L4_NEEDS_REQUEST ? l4_go(L4_SESSION_REQUEST) : l4_go(L4_SESSION_PICK);
 }
 
 const struct l4_stage l4_stage_accepted = {

@@ -127,7 +127,6 @@ static void wake_when_idle(struct l4_loop *loop, uint32_t index, uint64_t idle, 
 static struct l4_step enter(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
-    l4_attempt_succeeded(loop, s);
     if (l4_table_backend(loop->table, s->backend)->addr.family == AF_UNIX)
         s->half[L4_BACKEND].flags |= L4_HALF_NODELAY;
     L4_SET(s->active_ms, loop->now_ms);

@@ -16,6 +16,7 @@
 #include "base/assert.h"
 #include "base/hash.h"
 #include "core/client_hello.h"
+#include "run/admission.h"
 #include "run/attempt.h"
 #include "run/client_wait.h"
 #include "run/handshake.h"
@@ -188,7 +189,7 @@ static struct l4_step go_on_with_client(struct l4_loop *loop, uint32_t index)
     case L4_SHAKE_DONE:
         if (note_success(loop, s, L4_CLIENT, &facts))
             record_client(loop, index, &facts, true);
-        return l4_go(L4_SESSION_PICK);
+        return l4_admission_done(loop, s);
     case L4_SHAKE_FAILED:
         return client_failed(loop, index, -EPROTO);
     default:
@@ -258,7 +259,7 @@ static struct l4_step go_on_with_backend(struct l4_loop *loop, uint32_t index)
     switch (shake_once(loop, index, L4_BACKEND)) {
     case L4_SHAKE_DONE:
         (void)note_success(loop, l4_session_at(loop, index), L4_BACKEND, &facts);
-        return l4_go(L4_SESSION_RELAY);
+        return l4_attempt_succeeded(loop, l4_session_at(loop, index));
     case L4_SHAKE_FAILED:
         return l4_attempt_failed(loop, index, -EPROTO);
     default:

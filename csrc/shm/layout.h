@@ -18,6 +18,7 @@
  *          | sources | source parts (worker x source) | talkers (one a worker) | blocks
  *          | facts (one a session) | routes, sets of networks, texts (two halves each)
  *          | waits (worker x pool, shm/queue.h) | flows and UDP tallies (shm/udp.h)
+ *          | requests and their counts (shm/http.h)
  *          | handshakes (shm/tls_counters.h; worker x (listeners + pools)) | sticky entries
  * (shm/sticky.h)
  *
@@ -77,6 +78,7 @@ struct l4_plan {
     uint64_t tls_counters_at;                                    /* shm/tls_counters.h */
     uint64_t sticky_at;                                          /* shm/sticky.h */
     uint64_t http_routes_at, route_hits_at;                      /* shm/http_routes.h */
+    uint64_t requests_at, http_tallies_at, http_columns_at, request_logs_at; /* shm/http.h */
     uint64_t view_bytes; /* of one view, its arrays included */
 };
 
@@ -395,6 +397,7 @@ struct l4_session {
     uint8_t half_closed : 1;            /* one side has closed, the other has not */
     uint8_t looked : 1;                 /* undelivered in its facts is valid: run/delivery.h */
     uint8_t socketless : 1;             /* PICK: this host had no socket for its last attempt */
+    uint8_t http : 1;                   /* it speaks HTTP: http/exchange.h has the rest of it */
     uint8_t owed;       /* the session waits for the backend's first byte: run/first_byte.h */
     uint8_t accounted;  /* its end has been counted and logged: run/account.h */
     int32_t error;      /* errno of its end, or 0 */

@@ -19,15 +19,16 @@
 
 /* What a session must pass before the pick. A listener without any of these costs one load. */
 enum l4_policy_needs {
-    L4_NEEDS_HELLO = 1 << 0,  /* look for a TLS ClientHello before the pick */
-    L4_NEEDS_ROUTE = 1 << 1,  /* a route may choose another pool than the listener's */
-    L4_NEEDS_PROXY = 1 << 2,  /* a PROXY header must come first */
-    L4_MAY_PROXY = 1 << 3,    /* a PROXY header may come first */
-    L4_NEEDS_ACCESS = 1 << 4, /* the listener has an access list */
-    L4_NEEDS_BLOCKS = 1 << 5, /* at least one source is blocked */
-    L4_NEEDS_LIMITS = 1 << 6, /* the listener has a limit of connections or a rate limit */
-    L4_NEEDS_PACE = 1 << 7,   /* the listener limits bandwidth, age or time to the first byte */
-    L4_LIKES_HELLO = 1 << 8,  /* look for a ClientHello that comes at once; no choice needs it */
+    L4_NEEDS_HELLO = 1 << 0,   /* look for a TLS ClientHello before the pick */
+    L4_NEEDS_ROUTE = 1 << 1,   /* a route may choose another pool than the listener's */
+    L4_NEEDS_PROXY = 1 << 2,   /* a PROXY header must come first */
+    L4_MAY_PROXY = 1 << 3,     /* a PROXY header may come first */
+    L4_NEEDS_ACCESS = 1 << 4,  /* the listener has an access list */
+    L4_NEEDS_BLOCKS = 1 << 5,  /* at least one source is blocked */
+    L4_NEEDS_LIMITS = 1 << 6,  /* the listener has a limit of connections or a rate limit */
+    L4_NEEDS_PACE = 1 << 7,    /* the listener limits bandwidth, age or time to the first byte */
+    L4_LIKES_HELLO = 1 << 8,   /* look for a ClientHello that comes at once; no choice needs it */
+    L4_NEEDS_REQUEST = 1 << 9, /* the listener speaks HTTP: a request is read before the pick */
 };
 
 enum { L4_SET_BLOCKS = 0 };                   /* the index of the set of blocked sources */

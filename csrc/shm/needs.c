@@ -27,8 +27,9 @@ uint32_t l4_needs_of(const struct l4_header *header, const struct l4_policy *edg
 
 void l4_needs_settle(const struct l4_table *table, uint32_t listener)
 {
-    struct l4_policy *edge = &l4_table_listener(table, listener)->edge;
-    atomic_store(&edge->needs, l4_needs_of(table->header, edge));
+    struct l4_listener *row = l4_table_listener(table, listener);
+    const uint32_t http = L4_GET(row->protocol) == L4_HTTP ? L4_NEEDS_REQUEST : 0;
+    atomic_store(&row->edge.needs, l4_needs_of(table->header, &row->edge) | http);
 }
 
 void l4_needs_settle_all(const struct l4_table *table)

@@ -20,6 +20,8 @@ enum l4_measure {
     L4_MEASURE_FIRST_BYTE_US,
     L4_MEASURE_SESSION_US,
     L4_MEASURE_QUEUE_US,
+    L4_MEASURE_REQUEST_US, /* HTTP: from its first byte until the answer is with the client */
+    L4_MEASURE_ANSWER_US,  /* HTTP: from the whole head until the head of the answer */
     L4_MEASURE_CLIENT_RTT_US,
     L4_MEASURE_BACKEND_RTT_US,
     L4_MEASURE_BYTES_IN,
@@ -60,6 +62,7 @@ struct l4_outcome {                 /* record of an ended session, and an entry 
     uint8_t retries;          /* attempts to connect that failed */
     uint8_t reached, sampled; /* a backend accepted it; the kernel was asked about its sockets */
     uint8_t told;             /* facts about the client are beside the entry in the log */
+    uint8_t by_request;       /* HTTP: each of its requests has an entry of its own */
 };
 _Static_assert(sizeof(struct l4_outcome) == 128, "struct l4_outcome is part of the shared table");
 

@@ -16,7 +16,10 @@
     X(TLS_CLIENT, "tls_client")   /* a handshake with its client */                                \
     X(TLS_BACKEND, "tls_backend") /* a handshake with its backend */                               \
     X(HANDOVER, "handover")       /* it is on its way to another worker, or from one */            \
-    X(ACCEPTED, "accepted")       /* it was accepted, and nothing was read yet */
+    X(ACCEPTED, "accepted")       /* it was accepted, and nothing was read yet */                  \
+    X(REQUEST, "request")         /* HTTP: a request's head is awaited */                          \
+    X(EXCHANGE, "exchange")       /* HTTP: a request goes to its backend, the answer comes back */ \
+    X(REPLY, "reply")             /* HTTP: an answer of l4lb itself is sent */
 
 enum l4_session_state {
 #define X(id, word) L4_SESSION_##id,

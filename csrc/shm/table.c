@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "shm/http.h"
 #include "shm/session_stats.h"
 #include "shm/sticky.h"
 #include "shm/tls_counters.h"
@@ -68,6 +69,10 @@ static struct l4_plan plan_for(const struct l4_caps *caps)
         {&h.udp_tallies_at, workers * caps->listeners * sizeof(struct l4_udp_tally)},
         {&h.http_routes_at, 2ull * L4_HTTP_ROUTES_BYTES},
         {&h.route_hits_at, workers * L4_HTTP_ROUTES_MAX * sizeof(uint64_t)},
+        {&h.requests_at, workers * caps->sessions * sizeof(struct l4_request)},
+        {&h.http_tallies_at, workers * caps->listeners * sizeof(struct l4_http_tally)},
+        {&h.http_columns_at, workers * caps->backends * sizeof(struct l4_http_column)},
+        {&h.request_logs_at, workers * sizeof(struct l4_request_log)},
         {&h.sticky_at, caps->sticky / L4_STICKY_WAYS * sizeof(struct l4_sticky_bucket)},
     };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {

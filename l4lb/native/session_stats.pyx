@@ -170,8 +170,8 @@ cdef class LogReader:
         return name
 
 
-MEASURES = ("connect", "first_byte", "session", "queue", "client_rtt", "backend_rtt", "bytes_in",
-            "bytes_out")
+MEASURES = ("connect", "first_byte", "session", "queue", "request", "answer", "client_rtt",
+            "backend_rtt", "bytes_in", "bytes_out")
 
 
 def bounds(measure):

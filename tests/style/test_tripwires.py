@@ -16,7 +16,8 @@ FLOORS = {
     "shm": {"base", "shm"},
     "core": {"base", "shm", "core"},
     "io": {"base", "io"},
-    "run": {"base", "shm", "core", "io", "run"},
+    "http": {"base", "shm", "core", "io", "http", "run"},
+    "run": {"base", "shm", "core", "io", "http", "run"},
 }
 # The floors of csrc/run, from the ground up. A file includes only files of lower floors, and a UDP
 # file also other UDP files. Code that a stage needs therefore knows no stage, and no stage knows

@@ -1,0 +1,239 @@
+#include "http/account.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "http/serve.h"
+#include "shm/ring.h"
+
+static struct l4_request *row_of(const struct l4_loop *loop, uint32_t index)
+{
+    return l4_table_request(loop->table, loop->setup.index, index);
+}
+
+static struct l4_http_tally *tally_of(const struct l4_loop *loop, const struct l4_session *s)
+{
+    return l4_table_http_tally(loop->table, loop->setup.index, s->listener);
+}
+
+static struct l4_http_column *column_of(const struct l4_loop *loop, const struct l4_session *s)
+{
+    return l4_table_http_column(loop->table, loop->setup.index, s->backend);
+}
+
+void l4_account_begin(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_request *row = row_of(loop, index);
+    const struct l4_exchange *x = l4_exchange_at(loop, index);
+    const struct l4_session *s = l4_session_at(loop, index);
+    L4_SET(row->number, x->number);
+    row->started_us = x->started_us;
+    row->route = L4_NONE;
+    row->minor = 0;
+    row->flags = s->half[L4_CLIENT].flags & L4_HALF_TLS ? L4_REQUEST_TLS : 0;
+    memset(&row->text, 0, offsetof(struct l4_request_text, method));
+    L4_SET(row->counted, 1);
+    L4_OWN_ADD(tally_of(loop, s)->requests, 1);
+}
+
+/* ---- texts ----------------------------------------------------------------------------------- */
+
+/* Copies a text into its place. Returns how much of it fitted. */
+static uint16_t put(struct l4_request *row, char *to, size_t size, const char *at, size_t bytes)
+{
+    const size_t taken = bytes < size ? bytes : size;
+    if (taken < bytes)
+        row->flags |= L4_REQUEST_CUT;
+    if (taken)
+        memcpy(to, at, taken);
+    return (uint16_t)taken;
+}
+
+static uint16_t put_field(struct l4_request *row, char *to, size_t size, const char *bytes,
+                          const struct l4_h1_head *head, enum l4_field_id id)
+{
+    if (head->first[id] == L4_H1_NO_FIELD)
+        return 0;
+    const struct l4_h1_text *value = &head->fields[head->first[id]].value;
+    return put(row, to, size, bytes + value->at, value->bytes);
+}
+
+void l4_account_judged(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_request *row = row_of(loop, index);
+    const struct l4_exchange *x = l4_exchange_at(loop, index);
+    const struct l4_http_judged *judged = &loop->http->judged;
+    const struct l4_h1_head *head = &judged->head;
+    const char *bytes = l4_http_block(loop->http, x->block);
+    struct l4_request_text *text = &row->text;
+    row->minor = head->minor;
+    text->method_bytes = put(row, text->method, sizeof text->method, bytes + head->method_text.at,
+                             head->method_text.bytes);
+    text->host_bytes =
+        put(row, text->host, sizeof text->host, judged->host.name, judged->host.bytes);
+    text->target_bytes =
+        put(row, text->target, sizeof text->target, bytes + head->target.at, head->target.bytes);
+    text->agent_bytes =
+        put_field(row, text->agent, sizeof text->agent, bytes, head, L4_FIELD_USER_AGENT);
+    text->referer_bytes =
+        put_field(row, text->referer, sizeof text->referer, bytes, head, L4_FIELD_REFERER);
+}
+
+void l4_account_fault(struct l4_loop *loop, uint32_t index, const char *word)
+{
+    l4_exchange_at(loop, index)->fault = word;
+}
+
+void l4_account_retry(struct l4_loop *loop, uint32_t index, uint32_t cause)
+{
+    struct l4_http_column *column = column_of(loop, l4_session_at(loop, index));
+    L4_ASSERT(cause && (cause & (cause - 1)) == 0 && cause < 1 << 8);
+    l4_exchange_at(loop, index)->retry_cause = (uint8_t)cause;
+    l4_exchange_at(loop, index)->retries++;
+    L4_OWN_ADD(column->retries[__builtin_ctz(cause)], 1);
+    if (cause == L4_RETRY_REUSE)
+        L4_OWN_ADD(column->stale, 1);
+}
+
+/* ---- the end --------------------------------------------------------------------------------- */
+
+static void count(struct l4_loop *loop, uint32_t index, enum l4_reason reason)
+{
+    const struct l4_session *s = l4_session_at(loop, index);
+    const struct l4_exchange *x = l4_exchange_at(loop, index);
+    struct l4_http_tally *tally = tally_of(loop, s);
+    const uint32_t class = x->status / 100u < L4_STATUS_CLASSES ? x->status / 100u : 0;
+    L4_OWN_ADD(tally->classes[class], 1);
+    L4_OWN_ADD(tally->bytes[L4_CLIENT], x->up.bytes);
+    L4_OWN_ADD(tally->bytes[L4_BACKEND], x->down.bytes);
+    if (reason != L4_END_NONE)
+        L4_OWN_ADD(tally->ended[reason], 1);
+    if (s->backend == L4_NONE)
+        return;
+    struct l4_http_column *column = column_of(loop, s);
+    L4_OWN_ADD(column->classes[class], 1);
+    if (x->flags & L4_X_REUSED)
+        L4_OWN_ADD(column->reused, 1);
+    else
+        L4_OWN_ADD(column->fresh, 1);
+}
+
+static void measure(const struct l4_loop *loop, uint32_t index)
+{
+    const struct l4_session *s = l4_session_at(loop, index);
+    const struct l4_exchange *x = l4_exchange_at(loop, index);
+    struct l4_ledger *ledger = l4_table_ledger(loop->table, loop->setup.index, s->pool);
+    l4_ledger_add(ledger, L4_MEASURE_REQUEST_US, loop->now_us - x->started_us);
+    if (x->flags & L4_X_ANSWERED && s->backend != L4_NONE)
+        l4_ledger_add(ledger, L4_MEASURE_ANSWER_US, x->answered_us);
+}
+
+static bool is_logged(const struct l4_loop *loop, const struct l4_exchange *x,
+                      enum l4_reason reason)
+{
+    const struct l4_log_rule *rule = &l4_table_stats(loop->table)->log_rule;
+    if (!L4_GET(rule->on))
+        return false;
+    if (reason != L4_END_NONE || x->status >= 500)
+        return true;
+    if (L4_GET(rule->errors_only) ||
+        loop->now_us - x->started_us < 1000ull * L4_GET(rule->min_duration_ms))
+        return false;
+    const uint32_t share = L4_GET(rule->share);
+    return share >= 65536 ||
+           l4_hash_below(l4_hash_again(loop->now_us ^ x->number, loop->setup.index), 65536) < share;
+}
+
+static void write_log(struct l4_loop *loop, uint32_t index, enum l4_reason reason)
+{
+    const struct l4_session *s = l4_session_at(loop, index);
+    const struct l4_exchange *x = l4_exchange_at(loop, index);
+    const struct l4_request *row = row_of(loop, index);
+    struct l4_request_log *log = l4_table_request_log(loop->table, loop->setup.index);
+    struct l4_request_end end = {
+        .ended_us = loop->now_us,
+        .duration_us = loop->now_us - x->started_us,
+        .bytes_in = x->up.bytes,
+        .bytes_out = x->down.bytes,
+        .head_us = (uint32_t)(x->asked_us - x->started_us),
+        .queue_us = s->queue_us,
+        .connect_us = s->connect_us,
+        .answer_us = x->answered_us,
+        .listener = s->listener,
+        .pool = s->pool,
+        .backend = s->backend,
+        .route = row->route,
+        .serial = L4_GET(s->serial),
+        .slot = index,
+        .number = x->number,
+        .client = s->client,
+        .error = reason == L4_END_NONE ? 0 : s->error,
+        .status = x->status,
+        .reason = (uint8_t)reason,
+        .retries = (uint8_t)(s->attempts + x->retries),
+        .retry_cause = x->retry_cause,
+        .minor = row->minor,
+        .flags = (uint8_t)(row->flags | (x->flags & L4_X_REUSED ? L4_REQUEST_REUSED : 0) |
+                           (s->backend == L4_NONE ? L4_REQUEST_OWN : 0)),
+        .text = row->text,
+    };
+    if (s->backend < loop->table->plan.caps.backends)
+        end.backend_serial = L4_GET(l4_table_backend(loop->table, s->backend)->used);
+    if (x->fault)
+        strncpy(end.fault, x->fault, sizeof end.fault - 1);
+    (void)L4_RING_PUT(log, ring, ends, &end);
+}
+
+void l4_account_answer(struct l4_loop *loop, uint32_t index, enum l4_reason reason)
+{
+    struct l4_request *row = row_of(loop, index);
+    const struct l4_exchange *x = l4_exchange_at(loop, index);
+    const struct l4_session *s = l4_session_at(loop, index);
+    if (!L4_GET(row->counted))
+        return;
+    L4_SET(row->counted, 0);
+    count(loop, index, reason);
+    if (s->pool != L4_NONE && L4_GET(l4_table_stats(loop->table)->measures))
+        measure(loop, index);
+    if (is_logged(loop, x, reason))
+        write_log(loop, index, reason);
+}
+
+/* ---- after a death --------------------------------------------------------------------------- */
+
+void l4_account_request_lost(const struct l4_table *table, uint32_t worker, uint32_t slot,
+                             uint64_t now_us)
+{
+    struct l4_request *row = l4_table_request(table, worker, slot);
+    const struct l4_session *s = l4_table_session(table, worker, slot);
+    if (!s->http || !L4_GET(row->counted))
+        return;
+    struct l4_http_tally *tally = l4_table_http_tally(table, worker, s->listener);
+    struct l4_request_log *log = l4_table_request_log(table, worker);
+    L4_SET(row->counted, 0);
+    L4_OWN_ADD(tally->classes[0], 1);
+    L4_OWN_ADD(tally->ended[L4_END_WORKER_DIED], 1);
+    if (!L4_GET(l4_table_stats(table)->log_rule.on))
+        return;
+    const struct l4_request_end end = {
+        .ended_us = now_us,
+        .duration_us = now_us > row->started_us ? now_us - row->started_us : 0,
+        .listener = s->listener,
+        .pool = s->pool,
+        .backend = s->backend,
+        .backend_serial = s->backend < table->plan.caps.backends
+                              ? L4_GET(l4_table_backend(table, s->backend)->used)
+                              : 0,
+        .route = row->route,
+        .serial = L4_GET(s->serial),
+        .slot = slot,
+        .number = L4_GET(row->number),
+        .client = s->client,
+        .reason = L4_END_WORKER_DIED,
+        .minor = row->minor,
+        .flags = row->flags,
+        .text = row->text,
+    };
+    (void)L4_RING_PUT(log, ring, ends, &end);
+}

@@ -1,0 +1,75 @@
+/* An exchange: one request of a client and its answer. The private row beside each row of a TCP
+ * session, for sessions that speak HTTP.
+ *
+ *   REQUEST -> PICK -> [QUEUE] -> CONNECT, or a spare connection -> EXCHANGE -> REQUEST ...
+ *       `-> REPLY <-------'----------'--------------------------------'
+ *
+ * A session has one exchange at a time: pipelined requests wait in its block. A place at a backend
+ * is a request in progress, so it is given back when the answer ends, not when the client goes.
+ */
+#ifndef L4_HTTP_EXCHANGE_H
+#define L4_HTTP_EXCHANGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/chunks.h"
+
+/* What is known of the exchange. */
+enum l4_exchange_flags {
+    L4_X_CLIENT_STAYS = 1 << 0,  /* the client's connection can be used again */
+    L4_X_BACKEND_STAYS = 1 << 1, /* the backend's connection can be used again */
+    L4_X_REUSED = 1 << 2,        /* the backend's connection was used before */
+    L4_X_FRESH = 1 << 3,         /* no spare connection may be used: one was stale */
+    L4_X_UPGRADE = 1 << 4,       /* the client asks for another protocol */
+    L4_X_EXPECTS = 1 << 5,       /* the client waits for 100 (Continue) */
+    L4_X_HEAD_SENT = 1 << 6,     /* the request's head was passed on */
+    L4_X_ANSWERED = 1 << 7,      /* the answer's head was passed on */
+    L4_X_BODY_BEGUN = 1 << 8,    /* more of the body was sent than the block has */
+    L4_X_ANSWER_DONE = 1 << 9,   /* the whole answer was read */
+    L4_X_IDEMPOTENT = 1 << 10,   /* its method may be sent twice (RFC 9110, 9.2.2) */
+    L4_X_LINGERS = 1 << 11,      /* our end is told; the rest of the client's is discarded */
+    L4_X_TO_HTTPS = 1 << 12,     /* REPLY: the client is sent to https:// */
+    L4_X_CUT = 1 << 13,          /* the answer ended before its end */
+    L4_X_HEARD = 1 << 14,        /* bytes of an answer came */
+    L4_X_BAD_BODY = 1 << 15      /* the begin of its body is no body in chunks */
+};
+
+/* Framing of a body that is passed on: how it comes, and how it is sent. */
+struct l4_body {
+    uint8_t comes;           /* enum l4_framing */
+    uint8_t goes;            /* enum l4_framing */
+    bool done;               /* its last byte was read */
+    struct l4_chunks chunks; /* of a chunked body that comes */
+    uint64_t left;           /* LENGTH: bytes that are still to be read */
+    uint64_t bytes;          /* bytes of the body read so far */
+};
+
+struct l4_exchange {
+    const char *fault;     /* why the request is refused, in a word; NULL: it is not */
+    uint64_t started_us;   /* CLOCK_MONOTONIC of the request's first byte; 0: none yet */
+    uint64_t asked_us;     /* ... of the moment when its head was whole */
+    uint64_t sent_us;      /* ... when the head was passed on to the backend that answers */
+    uint32_t answered_us;  /* time from asked_us to the answer's head */
+    uint32_t number;       /* of this request among the client's, from 1 */
+    uint32_t block;        /* L4_NONE: none */
+    uint32_t have;         /* bytes in the block */
+    uint32_t scanned;      /* of them, looked through for the end of the head */
+    uint32_t head_bytes;   /* 0: the head is not whole */
+    uint32_t body_bytes;   /* bytes behind the head that belong to this request's body */
+    uint32_t deadline_ms;  /* of the answer's head: low 32 bits of CLOCK_MONOTONIC */
+    uint32_t answer_block; /* holds an answer's head that is not whole; L4_NONE: none */
+    uint32_t answer_have, answer_scanned;
+    uint32_t lingered;            /* bytes that were discarded behind the last request */
+    uint16_t flags;               /* enum l4_exchange_flags */
+    uint16_t status;              /* of the answer; 0: none yet */
+    uint8_t method;               /* enum l4_method */
+    uint8_t minor;                /* the client speaks HTTP/1.minor */
+    uint8_t informed;             /* answers of the kind 1xx that were passed on */
+    uint8_t retries, retry_cause; /* how often it was sent again; enum l4_http_retry_on */
+    struct l4_body up, down;
+};
+
+_Static_assert(sizeof(struct l4_exchange) <= 192, "an exchange is small");
+
+#endif

@@ -1,0 +1,85 @@
+#include "http/plane.h"
+
+#include "http/room.h"
+#include "run/accept.h"
+#include "run/session.h"
+
+/* why none: each exchange uses the two descriptors of its session's row, and a spare connection
+ * those of rows that are free. */
+static uint64_t plan(struct l4_loop *loop, uint64_t descriptors)
+{
+    (void)loop;
+    (void)descriptors;
+    return 0;
+}
+
+static int start(struct l4_loop *loop)
+{
+    return l4_http_start(loop);
+}
+
+static void event(struct l4_loop *loop, uint32_t word, enum l4_side side, uint32_t events)
+{
+    const uint32_t index = l4_spare_event(loop, word, events);
+    if (index != L4_NONE)
+        l4_session_event(loop, index, side, events);
+}
+
+static void turn(struct l4_loop *loop)
+{
+    l4_spare_sweep(loop);
+}
+
+static int wait_ms(struct l4_loop *loop)
+{
+    return l4_spare_wait_ms(loop);
+}
+
+/* Ends the clients at rest: they wait for nothing, and can ask again elsewhere. */
+static void end_resting(struct l4_loop *loop)
+{
+    for (uint32_t i = 0; i < loop->fresh; i++) {
+        const struct l4_session *s = l4_session_at(loop, i);
+        if (s->serial && L4_GET(s->state) == L4_SESSION_REQUEST && !l4_exchange_at(loop, i)->have)
+            l4_session_end(loop, i, L4_END_BACKEND_FIN);
+    }
+    l4_spare_close_all(loop, L4_NONE);
+}
+
+static void end_all(struct l4_loop *loop, uint32_t backend, enum l4_reason reason)
+{
+    (void)reason;
+    l4_spare_close_all(loop, backend);
+}
+
+static void kill_one(struct l4_loop *loop, uint32_t slot, uint32_t serial)
+{
+    (void)loop;
+    (void)slot;
+    (void)serial;
+}
+
+static uint32_t held(const struct l4_loop *loop)
+{
+    (void)loop;
+    return 0;
+}
+
+const struct l4_plane l4_plane_http = {
+    .name = "http",
+    .knocks = true,
+    .plan = plan,
+    .start = start,
+    .finish = l4_http_finish,
+    .add = l4_accept_add,
+    .remove = l4_accept_remove,
+    .receive = l4_accept_batch,
+    .event = event,
+    .turn = turn,
+    .wait_ms = wait_ms,
+    .drain = end_resting,
+    .leave = end_resting,
+    .end_all = end_all,
+    .kill = kill_one,
+    .held = held,
+};

@@ -1,0 +1,62 @@
+#include "http/room.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "base/assert.h"
+
+/* Memory of which only the pages that are used take room. */
+static void *reserve(size_t bytes)
+{
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+static const size_t blocks_bytes = (size_t)L4_HTTP_BLOCKS * L4_HTTP_BLOCK_BYTES;
+
+int l4_http_start(struct l4_loop *loop)
+{
+    struct l4_http *http = calloc(1, sizeof *http);
+    loop->http = http;
+    if (!http)
+        return -ENOMEM;
+    http->judged.session = L4_NONE;
+    http->exchanges = calloc(loop->table->plan.caps.sessions, sizeof *http->exchanges);
+    http->blocks = reserve(blocks_bytes);
+    http->free_blocks = malloc(L4_HTTP_BLOCKS * sizeof *http->free_blocks);
+    http->written = malloc(L4_HTTP_WRITTEN_BYTES);
+    if (!http->exchanges || !http->blocks || !http->free_blocks || !http->written)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < L4_HTTP_BLOCKS; i++)
+        http->free_blocks[i] = L4_HTTP_BLOCKS - 1 - i;
+    http->free_count = L4_HTTP_BLOCKS;
+    return l4_spares_start(loop);
+}
+
+void l4_http_finish(struct l4_loop *loop)
+{
+    struct l4_http *http = loop->http;
+    if (!http)
+        return;
+    l4_spares_finish(loop);
+    free(http->exchanges);
+    if (http->blocks)
+        munmap(http->blocks, blocks_bytes);
+    free(http->free_blocks);
+    free(http->written);
+    free(http);
+    loop->http = NULL;
+}
+
+uint32_t l4_http_take_block(struct l4_http *http)
+{
+    return http->free_count ? http->free_blocks[--http->free_count] : L4_NONE;
+}
+
+void l4_http_give_block(struct l4_http *http, uint32_t block)
+{
+    L4_ASSERT(block < L4_HTTP_BLOCKS && http->free_count < L4_HTTP_BLOCKS);
+    http->free_blocks[http->free_count++] = block;
+}

@@ -1,0 +1,138 @@
+#include "http/serve.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "http/judge.h"
+
+void l4_serve_begin(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_exchange *x = l4_exchange_at(loop, index);
+    struct l4_session *s = l4_session_at(loop, index);
+    L4_ASSERT(s->backend == L4_NONE && x->answer_block == L4_NONE);
+    *x = (struct l4_exchange){
+        .number = x->number + 1,
+        .block = x->block,
+        .have = x->have,
+        .answer_block = L4_NONE,
+    };
+    s->attempts = 0;
+    s->reason = L4_END_NONE;
+    s->error = 0;
+    s->connect_us = s->queue_us = 0;
+    s->pool = L4_GET(l4_table_listener(loop->table, s->listener)->pool);
+    loop->http->judged.session = L4_NONE;
+}
+
+static void give_block(struct l4_loop *loop, uint32_t *block)
+{
+    if (*block != L4_NONE)
+        l4_http_give_block(loop->http, *block);
+    *block = L4_NONE;
+}
+
+void l4_serve_free(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_exchange *x = l4_exchange_at(loop, index);
+    give_block(loop, &x->block);
+    give_block(loop, &x->answer_block);
+    x->have = x->answer_have = 0;
+    if (loop->http->judged.session == index)
+        loop->http->judged.session = L4_NONE;
+}
+
+void l4_serve_drop_request(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_exchange *x = l4_exchange_at(loop, index);
+    const uint32_t used = x->head_bytes + x->body_bytes;
+    if (x->block == L4_NONE)
+        return;
+    L4_ASSERT(used <= x->have);
+    char *block = l4_http_block(loop->http, x->block);
+    x->have -= used;
+    memmove(block, block + used, x->have);
+    x->head_bytes = x->body_bytes = x->scanned = 0;
+    if (!x->have)
+        give_block(loop, &x->block);
+    if (loop->http->judged.session == index)
+        loop->http->judged.session = L4_NONE;
+}
+
+bool l4_serve_keep_extra(struct l4_loop *loop, uint32_t index, const char *at, size_t bytes)
+{
+    struct l4_exchange *x = l4_exchange_at(loop, index);
+    if (!bytes)
+        return true;
+    if (x->block == L4_NONE) {
+        x->block = l4_http_take_block(loop->http);
+        x->have = x->head_bytes = x->body_bytes = 0;
+    }
+    if (x->block == L4_NONE || bytes > L4_HTTP_BLOCK_BYTES - x->have)
+        return false;
+    memcpy(l4_http_block(loop->http, x->block) + x->have, at, bytes);
+    x->have += (uint32_t)bytes;
+    return true;
+}
+
+struct l4_step l4_serve_refuse(struct l4_loop *loop, uint32_t index, uint16_t status,
+                               enum l4_reason reason)
+{
+    struct l4_exchange *x = l4_exchange_at(loop, index);
+    L4_ASSERT(!(x->flags & L4_X_ANSWERED) && reason != L4_END_NONE);
+    x->status = status;
+    return l4_go_to_end(L4_SESSION_REPLY, reason);
+}
+
+/* Returns the status for an end that a client is told of; 0: the client is not told. */
+static uint16_t status_of(enum l4_reason reason)
+{
+    switch (reason) {
+    case L4_END_CONNECT_FAILED:
+    case L4_END_BACKEND_RESET:
+    case L4_END_BACKEND_FIN:
+    case L4_END_BAD_ANSWER:
+        return 502;
+    case L4_END_NO_BACKEND:
+    case L4_END_QUEUE_FULL:
+    case L4_END_QUEUE_TIMEOUT:
+    case L4_END_BACKEND_DOWN:
+    case L4_END_ERROR:
+        return 503;
+    case L4_END_ANSWER_TIMEOUT:
+        return 504;
+    default:
+        return 0;
+    }
+}
+
+struct l4_step l4_serve_instead(struct l4_loop *loop, uint32_t index, struct l4_step end)
+{
+    const struct l4_session *s = l4_session_at(loop, index);
+    const struct l4_exchange *x = l4_exchange_at(loop, index);
+    const uint32_t state = L4_GET(s->state);
+    const uint16_t status = status_of((enum l4_reason)end.reason);
+    L4_ASSERT(end.kind == L4_END);
+    if (!status || !x->head_bytes || x->flags & L4_X_ANSWERED || state == L4_SESSION_REPLY ||
+        state == L4_SESSION_REQUEST || s->half[L4_CLIENT].flags & L4_HALF_BROKEN)
+        return end;
+    return l4_serve_refuse(loop, index, status, (enum l4_reason)end.reason);
+}
+
+const struct l4_http_judged *l4_serve_judged(struct l4_loop *loop, uint32_t index)
+{
+    const struct l4_http_judged *judged = &loop->http->judged;
+    const struct l4_exchange *x = l4_exchange_at(loop, index);
+    L4_ASSERT(x->head_bytes && x->block != L4_NONE);
+    if (judged->session != index || judged->number != x->number) {
+        const struct l4_verdict_of_head verdict = l4_judge_request(loop, index);
+        L4_ASSERT(!verdict.status); /* it was judged before, and its bytes are the same */
+    }
+    return judged;
+}
+
+bool l4_serve_client_stays(const struct l4_loop *loop, uint32_t index)
+{
+    const struct l4_exchange *x = l4_exchange_at(loop, index);
+    const uint32_t max = L4_GET(l4_serve_rules(loop, l4_session_at(loop, index))->max_requests);
+    return x->flags & L4_X_CLIENT_STAYS && !loop->draining && (!max || x->number < max);
+}

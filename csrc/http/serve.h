@@ -1,0 +1,44 @@
+/* What the stages of HTTP and the driver share: exchanges begun, answered and ended. */
+#ifndef L4_HTTP_SERVE_H
+#define L4_HTTP_SERVE_H
+
+#include "http/room.h"
+#include "run/row.h"
+#include "run/stage.h"
+
+/* Begins the next exchange of a session. What its block has of the next request stays there. */
+void l4_serve_begin(struct l4_loop *loop, uint32_t index);
+
+/* Frees what an exchange holds besides its session's row: its blocks. */
+void l4_serve_free(struct l4_loop *loop, uint32_t index);
+
+/* The bytes in the block that belong to this exchange are not needed any more. The block stays if
+ * more bytes are in it: those of the next request. */
+void l4_serve_drop_request(struct l4_loop *loop, uint32_t index);
+
+/* Keeps bytes that came behind the request's body: the next request. Returns false if there is no
+ * room for them. */
+__attribute__((warn_unused_result)) bool l4_serve_keep_extra(struct l4_loop *loop, uint32_t index,
+                                                             const char *at, size_t bytes);
+
+/* Answers GO(REPLY): the client gets this status, and the exchange ends for this reason. */
+struct l4_step l4_serve_refuse(struct l4_loop *loop, uint32_t index, uint16_t status,
+                               enum l4_reason reason);
+
+/* The session is to end for this reason, says a stage. Returns what happens instead: an answer of
+ * ours, if the client can still get one; or the same end. */
+struct l4_step l4_serve_instead(struct l4_loop *loop, uint32_t index, struct l4_step end);
+
+/* Returns the judged head of the session's request, judged anew if another one came between. */
+const struct l4_http_judged *l4_serve_judged(struct l4_loop *loop, uint32_t index);
+
+/* Will the client's connection be used again after this exchange? */
+bool l4_serve_client_stays(const struct l4_loop *loop, uint32_t index);
+
+static inline const struct l4_http_listener *l4_serve_rules(const struct l4_loop *loop,
+                                                            const struct l4_session *s)
+{
+    return &l4_table_listener(loop->table, s->listener)->http;
+}
+
+#endif

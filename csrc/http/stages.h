@@ -1,0 +1,10 @@
+/* The stages of a session that speaks HTTP, beside those of run/stages.h. The files stage_*.c of
+ * this folder export nothing else. http/exchange.h draws their states. */
+#ifndef L4_HTTP_STAGES_H
+#define L4_HTTP_STAGES_H
+
+#include "run/stage.h"
+
+extern const struct l4_stage l4_stage_request, l4_stage_exchange, l4_stage_reply;
+
+#endif
