@@ -184,8 +184,8 @@ def ledger(Table table, pool):
     """Returns a pool's histograms over all workers: ({measure: (sum, counts)}, (retransmits to
     clients, to backends), sampled sessions). Counts are for each bucket alone."""
     table._pool(pool)
-    cdef uint64_t sums[8]
-    cdef uint64_t counts[8][29]
+    cdef uint64_t sums[10]
+    cdef uint64_t counts[10][29]
     cdef uint64_t retransmits[2]
     cdef uint64_t sampled = 0
     cdef uint32_t worker, measure, bucket, at = pool
