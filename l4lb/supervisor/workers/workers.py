@@ -165,7 +165,7 @@ class Workers:
             LOG.error("cannot start a worker, trying again", worker=index, error=str(error))
             self._close_mailbox(slot)
             slot.backoff = slot.backoff.died(0)
-            self._reactor.after(max(100, slot.backoff.delay_ms), lambda: self.start_one(index))
+            self._start_later(index, max(100, slot.backoff.delay_ms))
             return
         slot.mailbox.forked()
         slot.child = child
@@ -173,6 +173,15 @@ class Workers:
         self._table.start_worker(index, pid=child.pid, cpu=cpu, now_ms=now_ms)
         self._reactor.watch(child.pidfd, lambda: self._reap(index))
         self.hand_overs.started(index)
+
+    def _start_later(self, index: int, delay_ms: int) -> None:
+        def start() -> None:
+            slot = self.slots.get(index)
+            # why: a worker that is not needed any more by now must not come back.
+            if slot is not None and not slot.leaving:
+                self.start_one(index)
+
+        self._reactor.after(delay_ms, start)
 
     def _fork(self, index: int, slot: Slot, bounds: list[Bound], now_ms: int) -> Child:
         assert slot.mailbox is not None
@@ -211,7 +220,10 @@ class Workers:
         """Makes up for the failed handling of a worker's end, as far as others wait for it."""
         self._settle()
         self._stop_waiting_for(index)
-        if not self._stopping:
+        slot = self.slots.get(index)
+        if slot is not None and slot.leaving and not self._stopping:
+            self._on_left(index)
+        elif not self._stopping:
             self.start_one(index)
         elif self.alive == 0:
             self._on_empty()
@@ -245,7 +257,7 @@ class Workers:
                          deaths=slot.backoff.quick_deaths)  # fmt: skip
             self._on_crash_loop()
         elif slot.backoff.delay_ms:
-            self._reactor.after(slot.backoff.delay_ms, lambda: self.start_one(index))
+            self._start_later(index, slot.backoff.delay_ms)
         else:
             self.start_one(index)
 

@@ -8,6 +8,7 @@ import signal
 import socket
 
 from ..harness import (
+    PORTS,
     Backends,
     Balancer,
     Load,
@@ -53,6 +54,36 @@ def survivors(clients: list[socket.socket]) -> int:
         except OSError:
             pass
     return count
+
+
+def test_a_worker_that_waits_for_its_restart_does_not_come_back_after_it_is_not_needed(
+    three: Backends,
+) -> None:
+    with Balancer.before(three.rows(), workers=3) as lb:
+        assert lb.config is not None
+        port = PORTS.take()
+        datagrams = {"bind": [f"127.0.0.1:{port}"], "protocol": "udp", "pool": "web"}
+        lb.config["listeners"]["datagrams"] = datagrams
+        path = lb.folder / "l4lb.toml"
+        path.write_text(toml(lb.config))
+        lb.ask("reload")
+        # After its fourth quick death a worker waits for 200 ms; the hand-over that a stopped
+        # worker delays takes longer.
+        for _ in range(3):
+            pid = lb.pids()[2]
+            kill_and_wait(pid)
+            lb.wait_for_new_worker(2, pid)
+        lb.config["process"]["workers"] = 1
+        path.write_text(toml(lb.config))
+        with stopped(lb.pids()[1]):
+            kill_and_wait(lb.pids()[2])
+            lb.ask("reload")
+            until(lambda: 2 not in indexes(lb), "worker 2 is gone", timeout_s=20)
+        until(lambda: indexes(lb) == [0], "one worker is left")
+
+
+def indexes(lb: Balancer) -> list[int]:
+    return [row["index"] for row in lb.ask("workers")]
 
 
 def test_sessions_of_the_other_worker_finish_byte_exact(three: Backends) -> None:
