@@ -50,9 +50,18 @@ static const uint8_t first_of[LONGEST + 2] = {
 
 bool l4_field_named(const char *name, const char *lower, size_t bytes)
 {
+    /* why: of bytes that are no control bytes, `| 0x20` makes a letter of none but a letter, and a
+     * digit or `-` of none but itself. */
+    const uint64_t fold = 0x2020202020202020u;
+    for (; bytes >= 8; name += 8, lower += 8, bytes -= 8) {
+        uint64_t found, wanted;
+        memcpy(&found, name, 8);
+        memcpy(&wanted, lower, 8);
+        if ((found | fold) != wanted)
+            return false;
+    }
     for (size_t i = 0; i < bytes; i++) {
-        const char c = name[i];
-        if ((c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c) != lower[i])
+        if ((name[i] | 0x20) != lower[i])
             return false;
     }
     return true;
@@ -63,7 +72,6 @@ enum l4_field_id l4_field_find(const char *name, size_t bytes)
     if (bytes > LONGEST)
         return L4_FIELD_OTHER;
     for (uint8_t id = first_of[bytes]; id < first_of[bytes + 1]; id++) {
-        /* why `| 0x20`: of the bytes of tokens only capital letters become letters by it. */
         if ((name[0] | 0x20) == known[id].name[0] && l4_field_named(name, known[id].name, bytes))
             return (enum l4_field_id)id;
     }

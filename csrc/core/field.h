@@ -69,14 +69,15 @@ enum l4_field_id {
 };
 
 /* Returns the number of a name, in any case; L4_FIELD_OTHER for a name that is not in the list. The
- * name is made of the bytes of tokens only (RFC 9110, 5.6.2). */
+ * name may have any bytes but control bytes. */
 enum l4_field_id l4_field_find(const char *name, size_t bytes);
 
 /* Returns the flags of a name. A name with `_` is flagged as its twin with `-` is, because backends
  * may mistake it; HOP stands in for FRAMING there. */
 uint8_t l4_field_flags(enum l4_field_id id, const char *name, size_t bytes, bool underscore);
 
-/* True if two names of tokens are equal in any case. `lower` is in lower case. */
+/* True if a text is a word in any case. The word has lower-case letters, digits and `-`; the text
+ * may have any bytes but control bytes. */
 bool l4_field_named(const char *name, const char *lower, size_t bytes);
 
 #endif

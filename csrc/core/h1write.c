@@ -186,6 +186,7 @@ static bool is_protected(struct l4_text name)
     case L4_FIELD_PROXY_CONNECTION:
     case L4_FIELD_KEEP_ALIVE:
     case L4_FIELD_UPGRADE:
+    case L4_FIELD_EXPECT:
     case L4_FIELD_TRAILER:
     case L4_FIELD_TE:
         return true;

@@ -14,6 +14,29 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import msgpack
 from hellos import hello, padded, records
 
+REQUEST = (
+    b"POST http://a.example/x?y HTTP/1.1\r\nHost: a.example:80\r\nTransfer-Encoding: chunked\r\n"
+    b"Connection: x-mine, keep-alive\r\nX-Mine: 1\r\nCookie: a=b\r\nX-Forwarded-For: 1.1.1.1\r\n"
+    b"Expect: 100-continue\r\nTE: trailers\r\nA_b:\tc \r\n\r\n"
+)
+UPGRADE = (
+    b"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Content-Length: 0\r\n\r\n"
+)
+ANSWER = (
+    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nSet-Cookie: a=b; Domain=x; Path=/\r\n"
+    b"Server: x\r\nLocation: http://x/\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\r\n"
+)
+SWITCH = b"HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: a\r\n\r\n"
+
+
+def ruled(choices: bytes, head: bytes, *texts: bytes) -> bytes:
+    """Returns a head with choices and six texts for rules before it."""
+    return choices + b"".join(bytes([len(text)]) + text for text in texts) + head
+
+
+TEXTS = (b"X-Rule", b"value", b"l4lb", b"/target", b"host.example", b"192.0.2.1")
+
 
 def frame(message: object) -> bytes:
     """Returns a frame of the admin socket."""
@@ -54,6 +77,26 @@ SEEDS = {
         bytes([1, 4]) + bytes(i * 37 % 256 for i in range(200)),
         bytes([1, 15]) + bytes(i * i % 251 for i in range(300)),
         bytes([0]) + struct.pack("<8I", 0, 1, 64, 2, 32, 1, 60, 1) + bytes(200),
+    ],
+    "h1": [
+        b"\0" + REQUEST,
+        b"\0\r\n" + UPGRADE,
+        b"\1" + ANSWER,
+        b"\0" + SWITCH,
+        b"\0GET / HTTP/1.0\r\n\r\n",
+        b"\0HTTP/1.1 304\r\n\r\n",
+    ],
+    "chunks": [
+        b'5\r\nhello\r\n00A ; x="y"\r\n0123456789\r\n0\r\n\r\n',
+        b"1\r\na\r\n0;last\r\nTrailer: value\r\nOther:\r\n\r\nGET /",
+        b"ffffffffffffff\r\nabc",
+    ],
+    "h1write": [
+        ruled(b"\0\3\1\xff", REQUEST, *TEXTS),
+        ruled(b"\3\3\2\x1e", UPGRADE, *TEXTS),
+        ruled(b"\1\0\0\x0f", ANSWER, *TEXTS),
+        ruled(b"\0\3\2\2", SWITCH, *TEXTS),
+        ruled(b"\0\3\1\x1f", REQUEST, b"A\r\nB: c", *TEXTS[1:]),
     ],
     "quic": [
         b"\0\1\xc0\0\0\0\1\x08\0\1\2\3\4\5\6\7\0\0\0",
