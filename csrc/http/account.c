@@ -2,8 +2,11 @@
 
 #include <stddef.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/assert.h"
+#include "base/random.h"
+#include "core/http_texts.h"
 #include "http/serve.h"
 #include "shm/ring.h"
 
@@ -59,6 +62,46 @@ static uint16_t put_field(struct l4_request *row, char *to, size_t size, const c
     return put(row, to, size, bytes + value->at, value->bytes);
 }
 
+enum { ID_BYTES = 32 }; /* a request's id: 128 bits in hexadecimal */
+
+/* Takes the id that a proxy which is believed has given the request. Returns false if there is
+ * none that may be passed on. */
+static bool take_id(struct l4_loop *loop, uint32_t index, struct l4_text name,
+                    struct l4_request_text *text)
+{
+    const struct l4_h1_head *head = &loop->http->judged.head;
+    const char *bytes = l4_http_block(loop->http, l4_exchange_at(loop, index)->block);
+    if (!l4_serve_trusts(loop, l4_session_at(loop, index)))
+        return false;
+    for (uint32_t i = 0; i < head->field_count; i++) {
+        const struct l4_h1_field *field = &head->fields[i];
+        if (field->name.bytes != name.bytes || !field->value.bytes ||
+            field->value.bytes > sizeof text->id ||
+            strncasecmp(bytes + field->name.at, name.at, name.bytes) != 0)
+            continue;
+        memcpy(text->id, bytes + field->value.at, field->value.bytes);
+        text->id_bytes = field->value.bytes;
+        return true;
+    }
+    return false;
+}
+
+/* Gives the request an id that no other one has, where its listener names a field for it. */
+static void put_id(struct l4_loop *loop, uint32_t index, struct l4_request_text *text)
+{
+    const struct l4_texts texts = l4_texts_begin(loop->table);
+    const uint32_t listener = l4_session_at(loop, index)->listener;
+    const struct l4_text name = l4_texts_listener(&texts, listener).request_id;
+    if (!name.bytes || take_id(loop, index, name, text))
+        return;
+    for (uint32_t at = 0; at < ID_BYTES;) {
+        uint64_t random = l4_random(&loop->random);
+        for (int i = 0; i < 16; i++, random >>= 4)
+            text->id[at++] = "0123456789abcdef"[random & 15];
+    }
+    text->id_bytes = ID_BYTES;
+}
+
 void l4_account_judged(struct l4_loop *loop, uint32_t index)
 {
     struct l4_request *row = row_of(loop, index);
@@ -78,6 +121,7 @@ void l4_account_judged(struct l4_loop *loop, uint32_t index)
         put_field(row, text->agent, sizeof text->agent, bytes, head, L4_FIELD_USER_AGENT);
     text->referer_bytes =
         put_field(row, text->referer, sizeof text->referer, bytes, head, L4_FIELD_REFERER);
+    put_id(loop, index, text);
 }
 
 void l4_account_fault(struct l4_loop *loop, uint32_t index, const char *word)

@@ -29,10 +29,18 @@ enum l4_exchange_flags {
     L4_X_ANSWER_DONE = 1 << 9,   /* the whole answer was read */
     L4_X_IDEMPOTENT = 1 << 10,   /* its method may be sent twice (RFC 9110, 9.2.2) */
     L4_X_LINGERS = 1 << 11,      /* our end is told; the rest of the client's is discarded */
-    L4_X_TO_HTTPS = 1 << 12,     /* REPLY: the client is sent to https:// */
-    L4_X_CUT = 1 << 13,          /* the answer ended before its end */
+    L4_X_ASKED = 1 << 12,        /* the whole request was sent; the answer is due */
+    L4_X_BODY_REFUSED = 1 << 13, /* the answer came before a body that waits for 100 */
     L4_X_HEARD = 1 << 14,        /* bytes of an answer came */
     L4_X_BAD_BODY = 1 << 15      /* the begin of its body is no body in chunks */
+};
+
+/* What an answer of l4lb itself is, besides its status. */
+enum l4_reply {
+    L4_REPLY_PLAIN,    /* the page of the status, or a line that tells it */
+    L4_REPLY_HTTPS,    /* the client is sent to https:// */
+    L4_REPLY_REDIRECT, /* ... to where its route says */
+    L4_REPLY_ROUTE     /* the answer of its route */
 };
 
 /* Framing of a body that is passed on: how it comes, and how it is sent. */
@@ -61,15 +69,20 @@ struct l4_exchange {
     uint32_t answer_block; /* holds an answer's head that is not whole; L4_NONE: none */
     uint32_t answer_have, answer_scanned;
     uint32_t lingered;            /* bytes that were discarded behind the last request */
+    uint32_t route;               /* slot of its route; L4_NONE: none */
+    uint32_t matched;             /* bytes of the path that the route's prefix matched */
+    uint32_t timeout_ms;          /* for the answer, by its route; 0: the pool's */
+    uint32_t retry_after_s;       /* REPLY: when the client may ask again; 0: it is not told */
     uint16_t flags;               /* enum l4_exchange_flags */
     uint16_t status;              /* of the answer; 0: none yet */
     uint8_t method;               /* enum l4_method */
     uint8_t minor;                /* the client speaks HTTP/1.minor */
     uint8_t informed;             /* answers of the kind 1xx that were passed on */
+    uint8_t reply;                /* enum l4_reply */
     uint8_t retries, retry_cause; /* how often it was sent again; enum l4_http_retry_on */
     struct l4_body up, down;
 };
 
-_Static_assert(sizeof(struct l4_exchange) <= 192, "an exchange is small");
+_Static_assert(sizeof(struct l4_exchange) <= 224, "an exchange is small");
 
 #endif

@@ -9,10 +9,15 @@
 #include "core/access.h"
 #include "core/h1write.h"
 #include "core/http_texts.h"
+#include "http/routing.h"
 #include "http/serve.h"
 #include "shm/http.h"
+#include "shm/row_reuse.h"
 
-enum { HIDE_MAX = 32 }; /* names of fields that a listener hides: config/bounds.py */
+enum {
+    HIDE_MAX = 32,
+    L4_ADDR_TEXT_MAX = INET6_ADDRSTRLEN + 8
+}; /* names of fields that a listener hides: config/bounds.py */
 
 static struct l4_text text_of(const char *word)
 {
@@ -62,28 +67,36 @@ static struct l4_text asked_host(const struct l4_http_judged *judged, const char
     return judged->target.host.at ? judged->target.host : part_of(bytes, judged->head.host);
 }
 
+/* The backend's address and port. */
+static struct l4_text backend_text(const struct l4_backend *backend, char to[L4_ADDR_TEXT_MAX])
+{
+    char path[L4_PATH_MAX + 1], ip[INET6_ADDRSTRLEN] = "";
+    const struct l4_addr addr = l4_table_target(backend, path);
+    if (addr.family != AF_INET && addr.family != AF_INET6)
+        return L4_TEXT("localhost");
+    inet_ntop(addr.family, addr.ip, ip, sizeof ip);
+    const char *shape = addr.family == AF_INET6 ? "[%s]:%u" : "%s:%u";
+    const int bytes = snprintf(to, L4_ADDR_TEXT_MAX, shape, ip, (unsigned)addr.port);
+    return (struct l4_text){.at = to, .bytes = (size_t)bytes};
+}
+
 /* The Host that the backend gets. */
 static struct l4_text host_for(const struct l4_loop *loop, const struct l4_session *s,
-                               const struct l4_texts *texts, struct l4_text asked)
+                               const struct l4_texts *texts, struct l4_text asked,
+                               char to[L4_ADDR_TEXT_MAX])
 {
     const uint32_t rule = L4_GET(l4_row_pool(loop, s)->http.host);
     const struct l4_text named = l4_texts_host(texts, s->pool);
     if (rule == L4_HOST_NAMED && named.bytes)
         return named;
     if (rule == L4_HOST_BACKEND || !asked.bytes)
-        return text_of(l4_table_backend(loop->table, s->backend)->name);
+        return backend_text(l4_table_backend(loop->table, s->backend), to);
     return asked;
 }
 
-/* Is the client a proxy whose word about its own clients is believed? */
-static bool is_trusted(const struct l4_loop *loop, const struct l4_session *s)
-{
-    return s->client.family == AF_UNIX ||
-           l4_access_find_named(loop->table, &l4_serve_rules(loop, s)->trusted_set, &s->client);
-}
-
 /* The target in origin form (RFC 9112, 3.2.1), whatever form it came in. */
-static struct l4_text target_for(const struct l4_http_judged *judged, const char *bytes)
+static struct l4_text target_for(const struct l4_loop *loop, const struct l4_http_judged *judged,
+                                 const char *bytes)
 {
     const struct l4_target *target = &judged->target;
     if (target->form != L4_FORM_ABSOLUTE)
@@ -91,12 +104,52 @@ static struct l4_text target_for(const struct l4_http_judged *judged, const char
     const char *end = bytes + judged->head.target.at + judged->head.target.bytes;
     if (target->path.at >= bytes && target->path.at < end)
         return (struct l4_text){.at = target->path.at, .bytes = (size_t)(end - target->path.at)};
-    return target->path; /* an absolute form without a path */
+    /* why: an absolute form without a path may have a query (RFC 9112, 3.2.1). */
+    if (!target->query.at)
+        return target->path;
+    char *to = loop->pump.scratch + L4_HTTP_HEAD_MAX; /* nothing is read while this is written */
+    memcpy(to, "/?", 2);
+    memcpy(to + 2, target->query.at, target->query.bytes);
+    return (struct l4_text){.at = to, .bytes = target->query.bytes + 2};
 }
 
-static void write_request(struct l4_loop *loop, uint32_t index, const struct l4_texts *texts,
+/* What is read of the shared table to write a message: texts and the request's route. */
+struct sources {
+    struct l4_texts texts;
+    struct l4_http_choice choice;
+    bool routed; /* the request has a route, and choice is valid */
+};
+
+static struct sources begin(const struct l4_loop *loop, uint32_t index)
+{
+    struct sources sources = {.texts = l4_texts_begin(loop->table)};
+    sources.routed = l4_routing_find(loop, index, &sources.choice);
+    return sources;
+}
+
+/* why asked: a reload may replace what was read. */
+static bool hold(const struct l4_loop *loop, const struct sources *sources)
+{
+    return l4_texts_hold(loop->table, &sources->texts) &&
+           (!sources->routed || l4_http_route_stays(loop->table, &sources->choice));
+}
+
+/* Returns the target to send: the route may rewrite it. */
+static struct l4_text routed_target(struct l4_loop *loop, uint32_t index,
+                                    const struct sources *sources, struct l4_text target)
+{
+    if (!sources->routed || !sources->choice.answer.route.target.count)
+        return target;
+    char *to = loop->pump.scratch; /* nothing is read while a message is written */
+    const uint32_t bytes = l4_routing_write(
+        loop, index, &sources->choice, sources->choice.answer.route.target, to, L4_HTTP_HEAD_MAX);
+    return bytes ? (struct l4_text){to, bytes} : target;
+}
+
+static void write_request(struct l4_loop *loop, uint32_t index, const struct sources *sources,
                           struct l4_h1_out *out)
 {
+    const struct l4_texts *texts = &sources->texts;
     const struct l4_session *s = l4_session_at(loop, index);
     const struct l4_exchange *x = l4_exchange_at(loop, index);
     const struct l4_http_judged *judged = l4_serve_judged(loop, index);
@@ -108,8 +161,13 @@ static void write_request(struct l4_loop *loop, uint32_t index, const struct l4_
         &l4_table_request(loop->table, loop->setup.index, index)->text;
     const struct l4_text asked = asked_host(judged, bytes);
     const uint32_t forwarded = L4_GET(listener->forwarded);
+    struct l4_field_rule changes[L4_ROUTE_CHANGES_MAX];
+    const size_t change_count =
+        sources->routed ? l4_routing_changes(&sources->choice,
+                                             sources->choice.answer.route.request_changes, changes)
+                        : 0;
     const bool never = L4_GET(pool->http.reuse) == L4_REUSE_NEVER;
-    char address[INET6_ADDRSTRLEN];
+    char address[INET6_ADDRSTRLEN], host[L4_ADDR_TEXT_MAX];
     const struct l4_request_rules rules = {
         .head =
             {
@@ -119,10 +177,12 @@ static void write_request(struct l4_loop *loop, uint32_t index, const struct l4_
                               : never              ? L4_CONNECTION_CLOSE
                                                    : L4_CONNECTION_NONE,
                 .via = if_any(own.via),
+                .fields = changes,
+                .field_count = change_count,
             },
-        .target = target_for(judged, bytes),
-        .host = host_for(loop, s, texts, asked),
-        .trusted = is_trusted(loop, s),
+        .target = routed_target(loop, index, sources, target_for(loop, judged, bytes)),
+        .host = host_for(loop, s, texts, asked, host),
+        .trusted = l4_serve_trusts(loop, s),
         .forwarded = forwarded == L4_HTTP_FORWARDED_OFF       ? L4_FORWARDED_OFF
                      : forwarded == L4_HTTP_FORWARDED_REPLACE ? L4_FORWARDED_REPLACE
                                                               : L4_FORWARDED_APPEND,
@@ -139,15 +199,14 @@ static void write_request(struct l4_loop *loop, uint32_t index, const struct l4_
     l4_h1_write_request(out, bytes, &judged->head, &rules);
 }
 
-/* why again: a reload may replace the texts while they are read. */
 static bool write_whole_request(struct l4_loop *loop, uint32_t index, struct l4_h1_out *out)
 {
     const struct l4_h1_out empty = *out;
     for (int i = 0; i < L4_SEQ_TRIES; i++) {
-        const struct l4_texts texts = l4_texts_begin(loop->table);
+        const struct sources sources = begin(loop, index);
         *out = empty;
-        write_request(loop, index, &texts, out);
-        if (l4_texts_hold(loop->table, &texts))
+        write_request(loop, index, &sources, out);
+        if (hold(loop, &sources))
             return !out->full;
     }
     return false;
@@ -198,18 +257,30 @@ static enum l4_connection_word word_for(const struct l4_exchange *x)
 }
 
 static void write_answer(struct l4_loop *loop, uint32_t index, const char *bytes,
-                         const struct l4_h1_head *head, const struct l4_texts *texts,
+                         const struct l4_h1_head *head, const struct sources *sources,
                          struct l4_h1_out *out)
 {
+    const struct l4_texts *texts = &sources->texts;
     const struct l4_session *s = l4_session_at(loop, index);
     const struct l4_exchange *x = l4_exchange_at(loop, index);
     const bool informational = head->status < 200;
     const bool secure = s->half[L4_CLIENT].flags & L4_HALF_TLS;
     const struct l4_listener_texts own = l4_texts_listener(texts, s->listener);
+    struct l4_field_rule changes[L4_ROUTE_CHANGES_MAX + 1];
+    size_t change_count =
+        sources->routed && !informational
+            ? l4_routing_changes(&sources->choice, sources->choice.answer.route.answer_changes,
+                                 changes)
+            : 0;
+    const struct l4_request_text *told =
+        &l4_table_request(loop->table, loop->setup.index, index)->text;
     struct l4_text hide[HIDE_MAX];
     const uint32_t hides = own.hides < HIDE_MAX ? own.hides : HIDE_MAX;
     for (uint32_t i = 0; i < hides; i++)
         hide[i] = l4_texts_read(texts, own.hide[i]);
+    if (told->id_bytes && own.request_id.bytes && !informational)
+        changes[change_count++] =
+            (struct l4_field_rule){L4_FIELD_SET, own.request_id, {told->id, told->id_bytes}};
     const struct l4_answer_rules rules = {
         .head =
             {
@@ -220,6 +291,8 @@ static void write_answer(struct l4_loop *loop, uint32_t index, const char *bytes
                               : informational ? L4_CONNECTION_NONE
                                               : word_for(x),
                 .via = if_any(own.via),
+                .fields = changes,
+                .field_count = change_count,
             },
         .hide = hide,
         .hide_count = hides,
@@ -233,10 +306,10 @@ size_t l4_message_answer(struct l4_loop *loop, uint32_t index, const char *bytes
                          const struct l4_h1_head *head)
 {
     for (int i = 0; i < L4_SEQ_TRIES; i++) {
-        const struct l4_texts texts = l4_texts_begin(loop->table);
+        const struct sources sources = begin(loop, index);
         struct l4_h1_out out = writer(loop);
-        write_answer(loop, index, bytes, head, &texts, &out);
-        if (l4_texts_hold(loop->table, &texts))
+        write_answer(loop, index, bytes, head, &sources, &out);
+        if (hold(loop, &sources))
             return out.full ? 0 : out.used;
     }
     return 0;
@@ -295,7 +368,7 @@ static void put_https_location(struct l4_loop *loop, uint32_t index, struct l4_h
 {
     const struct l4_http_judged *judged = l4_serve_judged(loop, index);
     const char *bytes = l4_http_block(loop->http, l4_exchange_at(loop, index)->block);
-    const struct l4_text target = target_for(judged, bytes);
+    const struct l4_text target = target_for(loop, judged, bytes);
     char *to = loop->pump.scratch; /* nothing is read while a message is written */
     const int host =
         snprintf(to, L4_HOST_MAX + 16, "https://%.*s", (int)judged->host.bytes, judged->host.name);
@@ -321,53 +394,110 @@ static void put_length(struct l4_h1_out *out, size_t bytes)
     l4_h1_put_field(out, L4_TEXT("Content-Length"), text_of(number));
 }
 
-static void write_reply(struct l4_loop *loop, uint32_t index, const struct l4_texts *texts,
+/* Where the request's route sends the client to. */
+static void put_location(struct l4_loop *loop, uint32_t index, const struct sources *sources,
+                         struct l4_h1_out *out)
+{
+    char *to = loop->pump.scratch;
+    const uint32_t bytes = l4_routing_write(
+        loop, index, &sources->choice, sources->choice.answer.route.location, to, L4_HTTP_HEAD_MAX);
+    if (bytes)
+        l4_h1_put_field(out, L4_TEXT("Location"), (struct l4_text){to, bytes});
+    else
+        out->full = true;
+}
+
+/* The body of an answer of our own, and its type. */
+struct content {
+    struct l4_text type, body;
+};
+
+static struct content content_of(const struct l4_loop *loop, uint32_t index,
+                                 const struct sources *sources, char line[64])
+{
+    const struct l4_exchange *x = l4_exchange_at(loop, index);
+    const struct l4_listener_texts own =
+        l4_texts_listener(&sources->texts, l4_session_at(loop, index)->listener);
+    const struct l4_texts_page page = l4_texts_page(&sources->texts, &own, x->status);
+    if (x->reply == L4_REPLY_ROUTE && sources->routed) {
+        const struct l4_router_route *route = &sources->choice.answer.route;
+        return (struct content){l4_router_text(&sources->choice.memory, route->content_type),
+                                l4_router_text(&sources->choice.memory, route->body)};
+    }
+    if (page.status)
+        return (struct content){l4_texts_read(&sources->texts, page.type),
+                                l4_texts_read(&sources->texts, page.body)};
+    const int bytes = snprintf(line, 64, "%u %s\n", x->status, reason_of(x->status));
+    return (struct content){L4_TEXT("text/plain"), {line, (size_t)bytes}};
+}
+
+/* The fields that depend on why this is answered here. */
+static void put_special(struct l4_loop *loop, uint32_t index, const struct sources *sources,
                         struct l4_h1_out *out)
 {
-    const struct l4_session *s = l4_session_at(loop, index);
     const struct l4_exchange *x = l4_exchange_at(loop, index);
-    const struct l4_listener_texts own = l4_texts_listener(texts, s->listener);
-    const struct l4_texts_page page = l4_texts_page(texts, &own, x->status);
-    const struct l4_text reason = text_of(reason_of(x->status));
-    const struct l4_text body = l4_texts_read(texts, page.body);
-    const size_t plain_bytes = 3 + 1 + reason.bytes + 1; /* "503 Service Unavailable\n" */
-    const enum l4_connection_word word = word_for(x);
-    const bool secure = s->half[L4_CLIENT].flags & L4_HALF_TLS;
-    l4_h1_put_status(out, x->status, reason);
-    l4_h1_put_field(out, L4_TEXT("Date"), date_now(loop->http));
-    l4_h1_put_field(out, L4_TEXT("Content-Type"),
-                    page.status ? l4_texts_read(texts, page.type) : L4_TEXT("text/plain"));
-    put_length(out, page.status ? body.bytes : plain_bytes);
-    l4_h1_put_field(out, L4_TEXT("Cache-Control"), L4_TEXT("no-store"));
-    if (x->flags & L4_X_TO_HTTPS)
+    const struct l4_session *s = l4_session_at(loop, index);
+    const struct l4_listener_texts own = l4_texts_listener(&sources->texts, s->listener);
+    char seconds[16];
+    if (x->reply == L4_REPLY_HTTPS)
         put_https_location(loop, index, out);
+    if (x->reply == L4_REPLY_REDIRECT && sources->routed)
+        put_location(loop, index, sources, out);
     if (x->status == 405)
         l4_h1_put_field(out, L4_TEXT("Allow"), L4_TEXT("GET, HEAD, POST, PUT, DELETE, OPTIONS"));
-    if (secure && own.hsts.bytes)
+    if (x->retry_after_s) {
+        snprintf(seconds, sizeof seconds, "%u", x->retry_after_s);
+        l4_h1_put_field(out, L4_TEXT("Retry-After"), text_of(seconds));
+    }
+    if (s->half[L4_CLIENT].flags & L4_HALF_TLS && own.hsts.bytes)
         l4_h1_put_field(out, L4_TEXT("Strict-Transport-Security"), own.hsts);
+}
+
+/* The fields that a route sets in its answers. */
+static void put_changes(const struct sources *sources, struct l4_h1_out *out)
+{
+    struct l4_field_rule changes[L4_ROUTE_CHANGES_MAX];
+    const size_t count =
+        l4_routing_changes(&sources->choice, sources->choice.answer.route.answer_changes, changes);
+    for (size_t i = 0; i < count; i++) {
+        if (changes[i].action == L4_FIELD_SET)
+            l4_h1_put_field(out, changes[i].name, changes[i].value);
+    }
+}
+
+static void write_reply(struct l4_loop *loop, uint32_t index, const struct sources *sources,
+                        struct l4_h1_out *out)
+{
+    const struct l4_exchange *x = l4_exchange_at(loop, index);
+    const enum l4_connection_word word = word_for(x);
+    char line[64];
+    const struct content content = content_of(loop, index, sources, line);
+    l4_h1_put_status(out, x->status, text_of(reason_of(x->status)));
+    l4_h1_put_field(out, L4_TEXT("Date"), date_now(loop->http));
+    if (content.type.bytes && content.body.bytes)
+        l4_h1_put_field(out, L4_TEXT("Content-Type"), content.type);
+    if (x->status != 204 && x->status != 304)
+        put_length(out, content.body.bytes);
+    if (x->reply == L4_REPLY_PLAIN)
+        l4_h1_put_field(out, L4_TEXT("Cache-Control"), L4_TEXT("no-store"));
+    put_special(loop, index, sources, out);
+    if (sources->routed)
+        put_changes(sources, out);
     if (word != L4_CONNECTION_NONE)
         l4_h1_put_field(out, L4_TEXT("Connection"),
                         word == L4_CONNECTION_CLOSE ? L4_TEXT("close") : L4_TEXT("keep-alive"));
     l4_h1_put_end(out);
-    if (x->head_bytes && x->method == L4_METHOD_HEAD)
-        return;
-    if (page.status) {
-        put_body(out, body);
-        return;
-    }
-    l4_h1_put_number(out, x->status);
-    put_body(out, L4_TEXT(" "));
-    put_body(out, reason);
-    put_body(out, L4_TEXT("\n"));
+    if (!x->head_bytes || x->method != L4_METHOD_HEAD)
+        put_body(out, content.body);
 }
 
 size_t l4_message_reply(struct l4_loop *loop, uint32_t index)
 {
     for (int i = 0; i < L4_SEQ_TRIES; i++) {
-        const struct l4_texts texts = l4_texts_begin(loop->table);
+        const struct sources sources = begin(loop, index);
         struct l4_h1_out out = writer(loop);
-        write_reply(loop, index, &texts, &out);
-        if (l4_texts_hold(loop->table, &texts))
+        write_reply(loop, index, &sources, &out);
+        if (hold(loop, &sources))
             return out.full ? 0 : out.used;
     }
     return 0;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "core/access.h"
 #include "http/judge.h"
 
 void l4_serve_begin(struct l4_loop *loop, uint32_t index)
@@ -15,6 +16,7 @@ void l4_serve_begin(struct l4_loop *loop, uint32_t index)
         .block = x->block,
         .have = x->have,
         .answer_block = L4_NONE,
+        .route = L4_NONE,
     };
     s->attempts = 0;
     s->reason = L4_END_NONE;
@@ -135,4 +137,10 @@ bool l4_serve_client_stays(const struct l4_loop *loop, uint32_t index)
     const struct l4_exchange *x = l4_exchange_at(loop, index);
     const uint32_t max = L4_GET(l4_serve_rules(loop, l4_session_at(loop, index))->max_requests);
     return x->flags & L4_X_CLIENT_STAYS && !loop->draining && (!max || x->number < max);
+}
+
+bool l4_serve_trusts(const struct l4_loop *loop, const struct l4_session *s)
+{
+    return s->client.family == AF_UNIX ||
+           l4_access_find_named(loop->table, &l4_serve_rules(loop, s)->trusted_set, &s->client);
 }

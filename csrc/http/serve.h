@@ -35,6 +35,9 @@ const struct l4_http_judged *l4_serve_judged(struct l4_loop *loop, uint32_t inde
 /* Will the client's connection be used again after this exchange? */
 bool l4_serve_client_stays(const struct l4_loop *loop, uint32_t index);
 
+/* Is the client a proxy whose word about its own clients is believed? */
+bool l4_serve_trusts(const struct l4_loop *loop, const struct l4_session *s);
+
 static inline const struct l4_http_listener *l4_serve_rules(const struct l4_loop *loop,
                                                             const struct l4_session *s)
 {

@@ -66,7 +66,6 @@ static bool has_pipe(struct l4_loop *loop, uint32_t index, const struct l4_half 
 static struct l4_step answer_failed(struct l4_loop *loop, uint32_t index, enum l4_reason reason)
 {
     struct l4_exchange *x = l4_exchange_at(loop, index);
-    x->flags |= L4_X_CUT;
     x->flags &= (uint16_t)~L4_X_BACKEND_STAYS;
     return l4_end(reason);
 }
@@ -90,7 +89,7 @@ static struct l4_step unanswered(struct l4_loop *loop, uint32_t index)
     if (reused && !(x->flags & L4_X_FRESH) && may_send_again(loop, index, L4_RETRY_REUSE)) {
         l4_account_retry(loop, index, L4_RETRY_REUSE);
         x->flags |= L4_X_FRESH;
-        x->flags &= (uint16_t)~L4_X_REUSED;
+        x->flags &= (uint16_t) ~(L4_X_REUSED | L4_X_ASKED);
         l4_first_byte_forget(loop, s);
         l4_half_close(&loop->pump, &s->half[L4_BACKEND], L4_CLOSE);
         l4_pump_discard(&loop->pump, &s->half[L4_CLIENT]);
@@ -236,7 +235,10 @@ static void frame_answer(struct l4_loop *loop, uint32_t index, const struct l4_h
         .left = head->framing == L4_FRAMING_LENGTH ? head->length : 0,
     };
     x->flags &= (uint16_t)~L4_X_BACKEND_STAYS;
-    if (head->keep_alive && head->framing != L4_FRAMING_UNTIL_CLOSE)
+    /* why: a client that waits for 100 may or may not send its body after a final answer. */
+    if (x->flags & L4_X_EXPECTS && !x->up.done && !x->up.bytes)
+        x->flags = (uint16_t)((x->flags | L4_X_BODY_REFUSED) & ~L4_X_CLIENT_STAYS);
+    else if (head->keep_alive && head->framing != L4_FRAMING_UNTIL_CLOSE)
         x->flags |= L4_X_BACKEND_STAYS;
     if (goes == L4_FRAMING_UNTIL_CLOSE || !l4_serve_client_stays(loop, index))
         x->flags &= (uint16_t)~L4_X_CLIENT_STAYS;
@@ -309,6 +311,8 @@ static struct l4_step take_informational(struct l4_loop *loop, uint32_t index, c
 {
     struct l4_exchange *x = l4_exchange_at(loop, index);
     struct l4_half *client = client_of(loop, index), *backend = backend_of(loop, index);
+    if (head->status == 100)
+        x->flags &= (uint16_t)~L4_X_EXPECTS;
     if (++x->informed > L4_HTTP_INFORMED_MAX)
         return answer_failed(loop, index, L4_END_BAD_ANSWER);
     if (!x->minor || (head->status != 100 && head->status != 103))
@@ -466,7 +470,8 @@ static bool is_over(const struct l4_loop *loop, uint32_t index)
     const struct l4_half *client = client_of(loop, index), *backend = backend_of(loop, index);
     return x->flags & L4_X_ANSWERED && x->down.done && backend->piped == 0 &&
            !(client->flags & L4_HALF_UNSENT) &&
-           ((x->up.done && client->piped == 0) || backend->flags & L4_HALF_BROKEN);
+           ((x->up.done && client->piped == 0) || backend->flags & L4_HALF_BROKEN ||
+            x->flags & L4_X_BODY_REFUSED);
 }
 
 static struct l4_step ends_of(struct l4_loop *loop, uint32_t index)
@@ -481,26 +486,35 @@ static struct l4_step ends_of(struct l4_loop *loop, uint32_t index)
     return finish(loop, index);
 }
 
+/* Returns how long the backend may take until its answer begins. */
+static uint32_t answer_timeout_ms(const struct l4_loop *loop, uint32_t index)
+{
+    const uint32_t of_route = l4_exchange_at(loop, index)->timeout_ms;
+    return of_route ? of_route : L4_GET(pool_rules(loop, index)->answer_timeout_ms);
+}
+
+/* The time for an answer begins when the whole request was sent. */
+static void note_asked(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_exchange *x = l4_exchange_at(loop, index);
+    if (!x->up.done || x->flags & L4_X_ASKED)
+        return;
+    x->flags |= L4_X_ASKED;
+    l4_row_set_deadline(loop, l4_session_at(loop, index), answer_timeout_ms(loop, index));
+    l4_row_wake_at_deadline(loop, index);
+}
+
 static struct l4_step exchange(struct l4_loop *loop, uint32_t index)
 {
     struct l4_exchange *x = l4_exchange_at(loop, index);
     struct l4_step step = move_up(loop, index);
-    if (step.kind == L4_STAY && !(x->flags & L4_X_ANSWERED))
+    if (step.kind == L4_STAY && !(x->flags & L4_X_ANSWERED)) {
+        note_asked(loop, index);
         step = read_answer(loop, index);
+    }
     if (step.kind == L4_STAY && x->flags & L4_X_ANSWERED)
         step = move_down(loop, index);
     return step.kind == L4_STAY ? ends_of(loop, index) : step;
-}
-
-static void set_time_limit(struct l4_loop *loop, uint32_t index)
-{
-    struct l4_session *s = l4_session_at(loop, index);
-    const struct l4_exchange *x = l4_exchange_at(loop, index);
-    if (!(x->flags & L4_X_ANSWERED) && x->up.done)
-        l4_row_set_deadline(loop, s, L4_GET(pool_rules(loop, index)->answer_timeout_ms));
-    else
-        l4_row_set_deadline(loop, s, L4_GET(l4_row_pool(loop, s)->idle_timeout_ms));
-    l4_row_wake_at_deadline(loop, index);
 }
 
 static struct l4_step enter(struct l4_loop *loop, uint32_t index)
@@ -514,7 +528,7 @@ static struct l4_step enter(struct l4_loop *loop, uint32_t index)
     const struct l4_step step = send_request(loop, index);
     if (step.kind != L4_STAY)
         return step;
-    set_time_limit(loop, index);
+    l4_row_wake_in(loop, index, L4_GET(l4_row_pool(loop, s)->idle_timeout_ms));
     return exchange(loop, index);
 }
 
@@ -530,17 +544,18 @@ static struct l4_step timeout(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
     const struct l4_exchange *x = l4_exchange_at(loop, index);
-    const bool waits = !(x->flags & L4_X_ANSWERED) && x->up.done;
-    const uint64_t allowed = waits ? L4_GET(pool_rules(loop, index)->answer_timeout_ms)
-                                   : L4_GET(l4_row_pool(loop, s)->idle_timeout_ms);
+    const uint64_t allowed = L4_GET(l4_row_pool(loop, s)->idle_timeout_ms);
     const uint64_t idle = loop->now_ms - L4_GET(s->active_ms);
-    if (idle < allowed) {
-        l4_row_wake_in(loop, index, allowed - idle);
+    if ((x->flags & (L4_X_ASKED | L4_X_ANSWERED)) == L4_X_ASKED) {
+        if (l4_row_left_ms(loop, s) <= 0)
+            return answer_failed(loop, index, L4_END_ANSWER_TIMEOUT);
+        l4_row_wake_at_deadline(loop, index);
         return l4_stay();
     }
-    if (!waits)
+    if (idle >= allowed)
         return l4_end(L4_END_IDLE_TIMEOUT);
-    return answer_failed(loop, index, L4_END_ANSWER_TIMEOUT);
+    l4_row_wake_in(loop, index, allowed - idle);
+    return l4_stay();
 }
 
 const struct l4_stage l4_stage_exchange = {
@@ -548,4 +563,5 @@ const struct l4_stage l4_stage_exchange = {
     .event = event,
     .timeout = timeout,
     .resume = exchange,
+    .leave = drop_part,
 };

@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "http/account.h"
 #include "http/judge.h"
+#include "http/routing.h"
 #include "http/serve.h"
 #include "http/stages.h"
 #include "io/stream_ops.h"
@@ -52,7 +53,7 @@ static struct l4_step send_to_https(struct l4_loop *loop, uint32_t index)
         return refuse(loop, index,
                       (struct l4_verdict_of_head){
                           .status = 400, .reason = L4_END_REJECTED_BAD_REQUEST, .word = "no_host"});
-    x->flags |= L4_X_TO_HTTPS;
+    x->reply = L4_REPLY_HTTPS;
     x->status = plain ? 301 : 308;
     return l4_go(L4_SESSION_REPLY);
 }
@@ -72,7 +73,7 @@ static struct l4_step take_request(struct l4_loop *loop, uint32_t index, uint32_
     if (L4_GET(l4_serve_rules(loop, s)->https_redirect) &&
         !(s->half[L4_CLIENT].flags & L4_HALF_TLS))
         return send_to_https(loop, index);
-    return l4_go(L4_SESSION_PICK);
+    return l4_routing_choose(loop, index);
 }
 
 static struct l4_step refuse_head(struct l4_loop *loop, uint32_t index, enum l4_h1_fault fault)

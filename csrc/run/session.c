@@ -61,6 +61,9 @@ static enum l4_close close_of(const struct l4_session *s, enum l4_side side, enu
     const uint32_t state = L4_GET(s->state);
     if (!is_reset(reason))
         return L4_CLOSE;
+    /* Of HTTP: every answer is whole, and a client that asks again must learn that it may. */
+    if (state == L4_SESSION_REQUEST || state == L4_SESSION_REPLY)
+        return reason == L4_END_CLIENT_RESET ? L4_CLOSE_RESET : L4_CLOSE_IN_ORDER;
     if (reason == L4_END_CLIENT_RESET || reason == L4_END_BACKEND_RESET || to->fd < 0 ||
         (state != L4_SESSION_RELAY && state != L4_SESSION_RESET))
         return L4_CLOSE_RESET;

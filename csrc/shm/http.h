@@ -93,6 +93,12 @@ struct l4_http_column {
 L4_WORKER_ROW(struct l4_request, l4_table_request, requests_at, caps->sessions)
 L4_WORKER_ROW(struct l4_http_tally, l4_table_http_tally, http_tallies_at, caps->listeners)
 L4_WORKER_ROW(struct l4_http_column, l4_table_http_column, http_columns_at, caps->backends)
+/* The rates of all keys (core/rate_table.h). */
+static inline struct l4_rate_group *l4_table_rates(const struct l4_table *table)
+{
+    return (struct l4_rate_group *)((char *)table->header + table->plan.rates_at);
+}
+
 L4_ROW(struct l4_request_log, l4_table_request_log, request_logs_at, caps->workers)
 
 #endif

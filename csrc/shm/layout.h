@@ -79,6 +79,7 @@ struct l4_plan {
     uint64_t sticky_at;                                          /* shm/sticky.h */
     uint64_t http_routes_at, route_hits_at;                      /* shm/http_routes.h */
     uint64_t requests_at, http_tallies_at, http_columns_at, request_logs_at; /* shm/http.h */
+    uint64_t rates_at;                                                       /* shm/http.h */
     uint64_t view_bytes; /* of one view, its arrays included */
 };
 

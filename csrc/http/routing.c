@@ -1,0 +1,160 @@
+#include "http/routing.h"
+
+#include "base/random.h"
+#include "core/rate_table.h"
+#include "http/account.h"
+#include "http/serve.h"
+#include "shm/http.h"
+
+/* ---- the request, as routes see it ----------------------------------------------------------- */
+
+struct fields {
+    const struct l4_h1_head *head;
+    const char *bytes;
+};
+
+static bool field_at(const void *of, uint32_t index, struct l4_text *name, struct l4_text *value)
+{
+    const struct fields *fields = of;
+    if (index >= fields->head->field_count)
+        return false;
+    const struct l4_h1_field *field = &fields->head->fields[index];
+    *name = (struct l4_text){fields->bytes + field->name.at, field->name.bytes};
+    *value = (struct l4_text){fields->bytes + field->value.at, field->value.bytes};
+    return true;
+}
+
+static struct l4_text sni_of(const struct l4_loop *loop, uint32_t index)
+{
+    const struct l4_facts *facts = l4_row_facts(loop, index);
+    if (!(l4_session_at(loop, index)->known & L4_FACT_NAME))
+        return (struct l4_text){0};
+    return (struct l4_text){facts->name, facts->name_bytes};
+}
+
+/* `fields` must live as long as the result. */
+static struct l4_router_request request_of(struct l4_loop *loop, uint32_t index,
+                                           struct fields *fields)
+{
+    const struct l4_session *s = l4_session_at(loop, index);
+    const struct l4_http_judged *judged = l4_serve_judged(loop, index);
+    const char *bytes = l4_http_block(loop->http, l4_exchange_at(loop, index)->block);
+    *fields = (struct fields){&judged->head, bytes};
+    return (struct l4_router_request){
+        .method = {bytes + judged->head.method_text.at, judged->head.method_text.bytes},
+        .host = {judged->host.name, judged->host.bytes},
+        .path = {judged->path, judged->path_bytes},
+        .query = judged->target.query,
+        .sni = sni_of(loop, index),
+        .scheme = s->half[L4_CLIENT].flags & L4_HALF_TLS ? L4_SCHEME_HTTPS : L4_SCHEME_HTTP,
+        .source = &s->client,
+        .field = field_at,
+        .fields = fields,
+    };
+}
+
+/* ---- limits ---------------------------------------------------------------------------------- */
+
+/* Takes one of the requests that a route's limit allows. */
+static bool take(struct l4_loop *loop, uint32_t index, const struct l4_router_limit *limit,
+                 uint64_t hash)
+{
+    struct l4_exchange *x = l4_exchange_at(loop, index);
+    uint64_t wait_us;
+    if (!limit->rate ||
+        l4_rate_table_take(l4_table_rates(loop->table), L4_RATE_GROUPS, hash, loop->now_us,
+                           limit->rate, limit->burst ? limit->burst : 1, &wait_us) != L4_RATE_EMPTY)
+        return true;
+    x->retry_after_s = (uint32_t)((wait_us + 999999) / 1000000);
+    return false;
+}
+
+/* Returns the limit of the route that the request exceeds, or NULL. */
+static const struct l4_router_limit *exceeded(struct l4_loop *loop, uint32_t index,
+                                              const struct l4_router_route *route)
+{
+    const struct l4_session *s = l4_session_at(loop, index);
+    const struct l4_hash_key *key = &loop->table->header->hash_key;
+    const uint64_t of_route = l4_hash(key, &route->slot, sizeof route->slot);
+    const uint32_t bits = s->client.family == AF_INET6 ? L4_RESET_PREFIX : 32;
+    const struct l4_addr net = l4_addr_network(&s->client, bits);
+    if (!take(loop, index, &route->requests, of_route))
+        return &route->requests;
+    if (!take(loop, index, &route->requests_per_source,
+              l4_hash_again(l4_hash(key, &net, sizeof net), of_route)))
+        return &route->requests_per_source;
+    return NULL;
+}
+
+/* ---- the choice ------------------------------------------------------------------------------ */
+
+static void note(struct l4_loop *loop, uint32_t index, const struct l4_http_choice *choice)
+{
+    const uint32_t slot = choice->answer.route.slot;
+    struct l4_exchange *x = l4_exchange_at(loop, index);
+    x->route = slot;
+    x->matched = choice->answer.matched;
+    x->timeout_ms = choice->answer.route.timeout_ms;
+    l4_table_request(loop->table, loop->setup.index, index)->route = slot;
+    L4_OWN_ADD(*l4_table_route_hits(loop->table, loop->setup.index, slot), 1);
+}
+
+struct l4_step l4_routing_choose(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    struct l4_exchange *x = l4_exchange_at(loop, index);
+    struct l4_http_choice choice;
+    struct fields fields;
+    struct l4_router_request request = request_of(loop, index, &fields);
+    request.random = (uint32_t)(l4_random(&loop->random) >> 32);
+    if (!l4_http_route_choose(loop->table, s->listener, &request, 0, &choice))
+        return l4_go(L4_SESSION_PICK);
+    note(loop, index, &choice);
+    const struct l4_router_route *route = &choice.answer.route;
+    const struct l4_router_limit *limit = exceeded(loop, index, route);
+    if (limit && !limit->dry_run) {
+        x->fault = "request_rate";
+        return l4_serve_refuse(loop, index, (uint16_t)(limit->status ? limit->status : 429),
+                               L4_END_REJECTED_REQUEST_RATE);
+    }
+    if (route->action == L4_ROUTER_POOL) {
+        if (route->pool < loop->table->plan.caps.pools)
+            s->pool = route->pool;
+        return l4_go(L4_SESSION_PICK);
+    }
+    x->reply = route->action == L4_ROUTER_REDIRECT ? L4_REPLY_REDIRECT : L4_REPLY_ROUTE;
+    x->status = (uint16_t)route->status;
+    return l4_go(L4_SESSION_REPLY);
+}
+
+bool l4_routing_find(const struct l4_loop *loop, uint32_t index, struct l4_http_choice *choice)
+{
+    const struct l4_exchange *x = l4_exchange_at(loop, index);
+    return x->route != L4_NONE &&
+           l4_http_route_find(loop->table, l4_session_at(loop, index)->listener, x->route, choice);
+}
+
+/* ---- what a route changes -------------------------------------------------------------------- */
+
+size_t l4_routing_changes(const struct l4_http_choice *choice, struct l4_router_list changes,
+                          struct l4_field_rule rules[static L4_ROUTE_CHANGES_MAX])
+{
+    enum l4_router_change_kind kind;
+    size_t count = 0;
+    while (count < L4_ROUTE_CHANGES_MAX &&
+           l4_router_change(&choice->memory, changes, (uint32_t)count, &kind, &rules[count].name,
+                            &rules[count].value)) {
+        rules[count].action = kind == L4_CHANGE_SET ? L4_FIELD_SET : L4_FIELD_REMOVE;
+        count++;
+    }
+    return count;
+}
+
+uint32_t l4_routing_write(struct l4_loop *loop, uint32_t index, const struct l4_http_choice *choice,
+                          struct l4_router_list parts, char *to, uint32_t room)
+{
+    struct fields fields;
+    const struct l4_router_request request = request_of(loop, index, &fields);
+    return l4_router_write(&choice->memory, parts, &request, l4_exchange_at(loop, index)->matched,
+                           to, room);
+}
