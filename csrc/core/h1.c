@@ -259,7 +259,10 @@ static void flag_named(struct reader *r, struct l4_text option)
 
 static enum l4_h1_fault judge_option(struct reader *r, struct l4_text option)
 {
-    r->close = r->close || is_word(option, "close");
+    if (is_word(option, "close")) {
+        r->close = true;
+        return L4_H1_NONE;
+    }
     switch (l4_field_find(option.at, option.bytes)) {
     case L4_FIELD_HOST:
     case L4_FIELD_CONTENT_LENGTH:
