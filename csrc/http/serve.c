@@ -82,6 +82,9 @@ struct l4_step l4_serve_refuse(struct l4_loop *loop, uint32_t index, uint16_t st
     struct l4_exchange *x = l4_exchange_at(loop, index);
     L4_ASSERT(!(x->flags & L4_X_ANSWERED) && reason != L4_END_NONE);
     x->status = status;
+    /* The begin of a head that a backend sent is of no more use. */
+    give_block(loop, &x->answer_block);
+    x->answer_have = x->answer_scanned = 0;
     return l4_go_to_end(L4_SESSION_REPLY, reason);
 }
 
