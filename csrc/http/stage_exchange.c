@@ -360,20 +360,22 @@ static struct l4_step look_at_answer(struct l4_loop *loop, uint32_t index, char 
     return l4_stay();
 }
 
-/* Reads what the backend has sent, up to the answer's head. */
-static struct l4_step read_answer(struct l4_loop *loop, uint32_t index)
+/* Reads once of what the backend has sent. *again: it may have sent more. */
+static struct l4_step read_once(struct l4_loop *loop, uint32_t index, bool *again)
 {
     struct l4_session *s = l4_session_at(loop, index);
     struct l4_exchange *x = l4_exchange_at(loop, index);
     struct l4_half *client = client_of(loop, index), *backend = backend_of(loop, index);
     char *place = answer_place(loop);
     struct l4_pump in = loop->pump;
+    *again = false;
     if (!(backend->flags & L4_HALF_IN) || backend->piped || !has_pipe(loop, index, backend))
         return l4_stay();
     in.scratch = place + x->answer_have;
     const ssize_t got =
         l4_io_of(backend)->receive(&in, backend, client, answer_room(client) - x->answer_have);
     if (got > 0) {
+        *again = true;
         x->flags |= L4_X_HEARD;
         count_bytes(loop, index, L4_BACKEND, (uint64_t)got);
         if (x->answer_have)
@@ -389,6 +391,17 @@ static struct l4_step read_answer(struct l4_loop *loop, uint32_t index)
     L4_ASSERT(s->backend != L4_NONE);
     return x->flags & L4_X_HEARD ? answer_failed(loop, index, L4_END_BAD_ANSWER)
                                  : unanswered(loop, index);
+}
+
+/* Reads what the backend has sent, up to the answer's head. why on and on: one edge may tell of
+ * bytes and of the connection's end. A head's bytes and informational answers are bounded. */
+static struct l4_step read_answer(struct l4_loop *loop, uint32_t index)
+{
+    bool again = true;
+    struct l4_step step = l4_stay();
+    while (again && step.kind == L4_STAY && !(l4_exchange_at(loop, index)->flags & L4_X_ANSWERED))
+        step = read_once(loop, index, &again);
+    return step;
 }
 
 /* ---- the answer's body ----------------------------------------------------------------------- */
