@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "shm/policy_rows.h"
+
 static struct l4_router_memory half_of(const struct l4_table *table, uint32_t generation)
 {
     const char *half = (const char *)table->header + table->plan.http_routes_at +
@@ -65,4 +67,29 @@ void l4_http_route_publish(const struct l4_table *table, const void *routes, uin
     for (uint32_t i = 0; i < table->plan.caps.listeners; i++)
         L4_SET(l4_table_listener(table, i)->edge.http_routes_at[next & 1], ats[i]);
     atomic_store_explicit(&table->header->http_routes_generation, next, memory_order_release);
+}
+
+uint32_t l4_http_route_slot(const struct l4_table *table, uint32_t listener, uint32_t number)
+{
+    struct l4_http_choice choice;
+    for (;;) { /* it ends as l4_http_route_choose does */
+        const uint32_t at = begin(table, listener, &choice);
+        const bool found = at && l4_router_read(&choice.memory, at, number, &choice.answer);
+        if (l4_http_route_stays(table, &choice))
+            return found ? choice.answer.route.slot : L4_NONE;
+    }
+}
+
+uint64_t l4_http_route_hits(const struct l4_table *table, uint32_t slot)
+{
+    uint64_t hits = 0;
+    for (uint32_t worker = 0; worker < table->plan.caps.workers; worker++)
+        hits += L4_GET(*l4_table_route_hits(table, worker, slot));
+    return hits;
+}
+
+void l4_http_route_forget(const struct l4_table *table, uint32_t slot)
+{
+    for (uint32_t worker = 0; worker < table->plan.caps.workers; worker++)
+        L4_SET(*l4_table_route_hits(table, worker, slot), 0);
 }

@@ -24,6 +24,12 @@ bool l4_http_route_choose(const struct l4_table *table, uint32_t listener,
 bool l4_http_route_find(const struct l4_table *table, uint32_t listener, uint32_t slot,
                         struct l4_http_choice *choice);
 
+/* Returns the slot of the listener's route of this number; L4_NONE if there is none. */
+uint32_t l4_http_route_slot(const struct l4_table *table, uint32_t listener, uint32_t number);
+
+/* Returns how many requests took the route of this slot, at all workers. */
+uint64_t l4_http_route_hits(const struct l4_table *table, uint32_t slot);
+
 /* True if texts that were read from the choice's memory until now are valid. */
 bool l4_http_route_stays(const struct l4_table *table, const struct l4_http_choice *choice);
 
@@ -31,5 +37,9 @@ bool l4_http_route_stays(const struct l4_table *table, const struct l4_http_choi
  * listener the offset of its routes, 0 for none. Then puts the half into force. */
 void l4_http_route_publish(const struct l4_table *table, const void *routes, uint32_t bytes,
                            const uint32_t *ats);
+
+/* For the supervisor: a slot begins to stand for another route. A worker that counts a request of
+ * the old route at this moment may put its old count back. */
+void l4_http_route_forget(const struct l4_table *table, uint32_t slot);
 
 #endif

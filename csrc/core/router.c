@@ -244,9 +244,7 @@ static bool in_path(const struct look *look, uint32_t kind, uint32_t *matched)
             return true;
         }
         if ((kind == L4_ROUTER_PATH && same(request->path, item)) ||
-            (kind == L4_ROUTER_SUFFIX && ends(request->path, item)) ||
-            (kind == L4_ROUTER_REGEX && request->regex &&
-             request->regex(request->regexes, item, request->path)))
+            (kind == L4_ROUTER_SUFFIX && ends(request->path, item)))
             return true;
     }
     return false;
@@ -290,7 +288,6 @@ static bool holds(const struct l4_router_memory *memory, const struct l4_router_
     case L4_ROUTER_PATH:
     case L4_ROUTER_PREFIX:
     case L4_ROUTER_SUFFIX:
-    case L4_ROUTER_REGEX:
         return in_path(&look, kind, matched);
     case L4_ROUTER_SOURCE:
         return in_network(&look);
@@ -426,7 +423,7 @@ bool l4_router_choose(const struct l4_router_memory *memory, uint32_t at,
     return false;
 }
 
-bool l4_router_find(const struct l4_router_memory *memory, uint32_t at, uint32_t slot,
+bool l4_router_read(const struct l4_router_memory *memory, uint32_t at, uint32_t number,
                     struct l4_router_answer *answer)
 {
     const struct l4_router *found = array_of(memory, (struct l4_router_list){at, 1}, sizeof *found);
@@ -436,12 +433,19 @@ bool l4_router_find(const struct l4_router_memory *memory, uint32_t at, uint32_t
         return false;
     const struct l4_router_list list = found->routes;
     const struct l4_router_route *routes = array_of(memory, list, sizeof *routes);
-    for (uint32_t i = 0; routes && i < list.count; i++) {
-        if (routes[i].slot == slot) {
-            answer->number = i;
-            answer->route = routes[i];
+    if (!routes || number >= list.count)
+        return false;
+    answer->number = number;
+    answer->route = routes[number];
+    return true;
+}
+
+bool l4_router_find(const struct l4_router_memory *memory, uint32_t at, uint32_t slot,
+                    struct l4_router_answer *answer)
+{
+    for (uint32_t number = 0; l4_router_read(memory, at, number, answer); number++) {
+        if (answer->route.slot == slot)
             return true;
-        }
     }
     return false;
 }

@@ -29,9 +29,6 @@ struct l4_router_request {
     /* Gives the header field of this index; false: there is no further one. */
     bool (*field)(const void *of, uint32_t index, struct l4_text *name, struct l4_text *value);
     const void *fields; /* its first argument */
-    /* True if the path matches a regular expression (RE2); NULL: none does. */
-    bool (*regex)(void *of, struct l4_text pattern, struct l4_text path);
-    void *regexes;
 };
 
 struct l4_router_answer {
@@ -45,6 +42,10 @@ struct l4_router_answer {
 bool l4_router_choose(const struct l4_router_memory *memory, uint32_t at,
                       const struct l4_router_request *request, uint32_t from,
                       struct l4_router_answer *answer);
+
+/* Reads the route of this number. Returns whether there is one. */
+bool l4_router_read(const struct l4_router_memory *memory, uint32_t at, uint32_t number,
+                    struct l4_router_answer *answer);
 
 /* Finds the route with this slot again. Returns whether there is one. */
 bool l4_router_find(const struct l4_router_memory *memory, uint32_t at, uint32_t slot,

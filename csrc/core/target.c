@@ -130,7 +130,7 @@ static enum l4_target_fault read_authority(const char *text, const char *end,
     const char *colon = end;
     while (colon > text && is(colon[-1], D))
         colon--;
-    if (colon == end || colon == text || colon[-1] != ':' || find(text, end, '/') < end)
+    if (colon == end || colon - text < 2 || colon[-1] != ':' || find(text, end, '/') < end)
         return L4_TARGET_FORM;
     target->form = L4_FORM_AUTHORITY;
     target->host = text_of(text, end);

@@ -44,8 +44,7 @@ struct l4_router_host {          /* a name, or a dot and a name: all names below
     X(SOURCE, "source") /* struct l4_router_net */                                                 \
     X(HEADER, "header") /* * stands for any text; an empty item: absent or empty */                \
     X(COOKIE, "cookie")                                                                            \
-    X(QUERY, "query")                                                                              \
-    X(REGEX, "path_regex")
+    X(QUERY, "query")
 
 enum l4_router_kind {
 #define X(id, word) L4_ROUTER_##id,

@@ -1,6 +1,16 @@
-"""Requests as the workers read them; see http.pyx."""
+"""Requests as the workers read them, and the routes that they take; see http.pyx."""
 
-from l4lb.native.requests import Host, Target
+from collections.abc import Sequence
+
+from l4lb.native.requests import Chosen, Host, Request, Target
+from l4lb.native.table import Table
+
+ROUTES_BYTES: int
+"""Bytes of all routes of HTTP listeners, at most."""
+ROUTES_MAX: int
+"""Routes of HTTP listeners, at most."""
+ROUTES_FORMAT: int
+ROUTE_KINDS: int
 
 class RequestError(ValueError):
     """A request that is refused. args: the fault's word, the status of the answer."""
@@ -14,3 +24,26 @@ def read_host(text: bytes) -> Host:
 def read_path(text: bytes, *, merges: bool = True, slashes: bool = False) -> bytes:
     """Returns a path as routes see it. merges: // counts as /. slashes: %2f is allowed. Raises
     RequestError."""
+
+def choose(routes: bytes, at: int, request: Request) -> Chosen | None:
+    """Returns the route that a request takes among those of the listener at `at` in these bytes,
+    or None."""
+
+def choose_in_force(table: Table, listener: int, request: Request) -> Chosen | None:
+    """Returns the route that a request takes now at the listener with this row, or None."""
+
+def publish_routes(table: Table, routes: bytes, ats: Sequence[int]) -> None:
+    """Puts routes into force. ats: where those of each listener's row are; 0: it has none. Raises
+    ValueError if they are too many."""
+
+def merges_slashes(table: Table, listener: int) -> bool:
+    """Returns whether // counts as / in paths of the listener with this row."""
+
+def slots(table: Table, listener: int) -> list[int]:
+    """Returns the slots of the routes of the listener with this row, in their order."""
+
+def hits(table: Table, slot: int) -> int:
+    """Returns how many requests took the route of this slot."""
+
+def forget(table: Table, slot: int) -> None:
+    """Sets the hits of a slot that begins to stand for another route to 0."""

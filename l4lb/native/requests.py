@@ -1,7 +1,8 @@
-"""Parts of requests as l4lb/native/http reads them."""
+"""Requests, and what happens with them, as l4lb/native/http gives them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 
@@ -21,3 +22,41 @@ class Host(NamedTuple):
 
     name: str
     port: int | None
+
+
+class Request(NamedTuple):
+    """A request as routes see it: host and path as read_host and read_path return them. source: an
+    IP address; "": a client of a unix socket. random: for percentages, below 2^32."""
+
+    method: str
+    scheme: str
+    host: str
+    path: bytes
+    query: bytes | None = None
+    fields: tuple[tuple[bytes, bytes], ...] = ()
+    sni: str = ""
+    source: str = ""
+    random: int = 0
+
+
+class Chosen(NamedTuple):
+    """The route that a request takes. number: in its listener, from 0. action: "pool", "redirect"
+    or "respond". pool: a row. target: what the backend gets; b"": as it came. limits: (rate, burst,
+    status, dry run), or None, of all requests and of each source."""
+
+    number: int
+    slot: int
+    action: str
+    pool: int
+    status: int
+    timeout_ms: int
+    location: bytes
+    target: bytes
+    content_type: bytes
+    body: bytes
+    set_request: Mapping[bytes, bytes]
+    remove_request: tuple[bytes, ...]
+    set_answer: Mapping[bytes, bytes]
+    remove_answer: tuple[bytes, ...]
+    requests: tuple[int, int, int, bool] | None
+    requests_per_source: tuple[int, int, int, bool] | None

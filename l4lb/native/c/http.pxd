@@ -1,7 +1,10 @@
 # cython: language_level=3
-"""csrc/core/target.h: targets, hosts and paths of requests."""
+"""csrc/core/target.h, csrc/core/router.h and csrc/core/http_route.h: requests and their routes."""
 
-from libc.stdint cimport uint16_t, uint32_t
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
+
+from l4lb.native.c.base cimport cbool, l4_addr
+from l4lb.native.c.table cimport l4_table
 
 cdef extern from "core/target.h" nogil:
     enum:
@@ -35,3 +38,77 @@ cdef extern from "core/target.h" nogil:
     int l4_target_read(const char *text, size_t bytes, uint32_t forms, l4_target *target)
     int l4_host_read(const char *text, size_t bytes, l4_host *host)
     int l4_path_read(const char *path, size_t bytes, uint32_t rules, char *to, uint32_t *to_bytes)
+
+
+cdef extern from "core/http_route.h" nogil:
+    enum:
+        L4_HTTP_ROUTES_BYTES
+        L4_HTTP_ROUTES_MAX
+        L4_ROUTER_FORMAT
+        L4_ROUTER_KIND_COUNT
+        L4_ROUTER_REDIRECT
+        L4_ROUTER_RESPOND
+        L4_CHANGE_SET
+    struct l4_router_list:
+        uint32_t at
+        uint32_t count
+    struct l4_router_limit:
+        uint32_t rate
+        uint32_t burst
+        uint32_t status
+        uint32_t dry_run
+    struct l4_router_route:
+        uint32_t slot
+        uint32_t pool
+        uint32_t action
+        uint32_t status
+        uint32_t timeout_ms
+        l4_router_list location
+        l4_router_list target
+        l4_router_list content_type
+        l4_router_list body
+        l4_router_list request_changes
+        l4_router_list answer_changes
+        l4_router_limit requests
+        l4_router_limit requests_per_source
+    struct l4_router_memory:
+        const char *at
+        uint32_t bytes
+    struct l4_router_request:
+        l4_text method
+        l4_text host
+        l4_text path
+        l4_text query
+        l4_text sni
+        uint32_t scheme
+        const l4_addr *source
+        uint32_t random
+        cbool (*field)(const void *of, uint32_t index, l4_text *name,
+                       l4_text *value) noexcept
+        const void *fields
+    struct l4_router_answer:
+        uint32_t number
+        uint32_t matched
+        l4_router_route route
+    struct l4_http_choice:
+        uint32_t generation
+        l4_router_memory memory
+        l4_router_answer answer
+    bint l4_router_choose(const l4_router_memory *memory, uint32_t at,
+                          const l4_router_request *request, uint32_t from_,
+                          l4_router_answer *answer)
+    l4_text l4_router_text(const l4_router_memory *memory, l4_router_list text)
+    uint32_t l4_router_write(const l4_router_memory *memory, l4_router_list parts,
+                             const l4_router_request *request, uint32_t matched, char *to,
+                             uint32_t room)
+    bint l4_router_change(const l4_router_memory *memory, l4_router_list changes, uint32_t index,
+                          uint32_t *kind, l4_text *name, l4_text *value)
+    bint l4_http_route_choose(const l4_table *table, uint32_t listener,
+                              const l4_router_request *request, uint32_t from_,
+                              l4_http_choice *choice)
+    bint l4_http_route_stays(const l4_table *table, const l4_http_choice *choice)
+    uint32_t l4_http_route_slot(const l4_table *table, uint32_t listener, uint32_t number)
+    uint64_t l4_http_route_hits(const l4_table *table, uint32_t slot)
+    void l4_http_route_forget(const l4_table *table, uint32_t slot)
+    void l4_http_route_publish(const l4_table *table, const void *routes, uint32_t bytes,
+                               const uint32_t *ats)

@@ -169,8 +169,12 @@ cdef extern from "shm/layout.h":
         L4_CMD_SECRETS
         L4_CMD_RECOUNT
 
+    struct l4_http_listener:
+        uint32_t merge_slashes
+
     struct l4_listener:
         l4_policy edge
+        l4_http_listener http
         uint32_t used
         uint32_t pool
         char name[65]

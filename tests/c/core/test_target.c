@@ -55,6 +55,8 @@ TEST(a_target_of_no_form_that_the_method_allows_is_a_fault)
     CHECK_EQ(L4_TARGET_FORM, fault_of("/", L4_FORM_AUTHORITY));
     CHECK_EQ(L4_TARGET_FORM, fault_of("a.example", L4_FORM_AUTHORITY));
     CHECK_EQ(L4_TARGET_FORM, fault_of("a.example:", L4_FORM_AUTHORITY));
+    CHECK_EQ(L4_TARGET_FORM, fault_of(":443", L4_FORM_AUTHORITY));
+    CHECK_EQ(L4_TARGET_FORM, fault_of("443", L4_FORM_AUTHORITY));
     CHECK_EQ(L4_TARGET_FORM, fault_of("http://a:443", L4_FORM_AUTHORITY));
 }
 

@@ -1,0 +1,235 @@
+"""The routes of HTTP listeners as one run of bytes, in the form of csrc/shm/http_routes.h. Pure:
+plain data in, bytes out.
+
+Every number is 32 bits in this machine's order unless the header says otherwise. Everything but
+texts begins at a multiple of four.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+FORMAT = 0x52740001  # L4_ROUTER_FORMAT
+ANY_HOST = "*"
+KINDS = (
+    "scheme", "method", "path", "path_prefix", "path_suffix", "sni", "source", "header", "cookie",
+    "query",
+)  # fmt: skip
+"""enum l4_router_kind, in its order: what costs least comes first."""
+ACTIONS = ("pool", "redirect", "respond")  # enum l4_router_action
+PARTS = ("", "scheme", "host", "path", "rest", "query")  # enum l4_router_part_kind; "": text
+SET, REMOVE = 0, 1  # enum l4_router_change_kind
+PLACEHOLDER = re.compile(r"\{(scheme|host|path|rest|query)\}")
+NET = struct.Struct("=HH16sI")  # struct l4_router_net
+FIRST = 8  # 0 means that a listener has no routes
+
+
+class Condition(NamedTuple):
+    """A condition: a word of KINDS; the name of a header field, cookie or argument; and items of
+    which one must match. Server names may begin with "*." or be "*"."""
+
+    kind: str
+    items: tuple[str, ...]
+    name: str = ""
+
+
+class Limit(NamedTuple):
+    """A rate limit: requests a second, requests at once, the status of who is above it."""
+
+    rate: int
+    burst: int
+    status: int
+    dry_run: bool
+
+
+class Answer(NamedTuple):
+    """An answer of our own."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+class Redirect(NamedTuple):
+    """Sends the client to a location; PLACEHOLDER says what may stand in it."""
+
+    status: int
+    location: str
+
+
+NO_LIMIT = Limit(0, 0, 0, False)
+
+
+class Route(NamedTuple):
+    """A route. pool: a row, or what l4lb answers itself. slot: its number for hits and limits.
+    target: what backends get in place of the request's target, as a location; "": as it came.
+    set_*, remove_*: header fields."""
+
+    pool: int | Redirect | Answer
+    slot: int
+    hosts: tuple[str, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    percent: float | None = None
+    timeout_ms: int = 0
+    target: str = ""
+    set_request: Mapping[str, str] = {}
+    remove_request: tuple[str, ...] = ()
+    set_answer: Mapping[str, str] = {}
+    remove_answer: tuple[str, ...] = ()
+    requests: Limit = NO_LIMIT
+    requests_per_source: Limit = NO_LIMIT
+
+
+def compiled(
+    listeners: Iterable[tuple[Sequence[int], Sequence[Route]]], rows: int
+) -> tuple[bytes, list[int]]:
+    """Returns the routes of these listeners, each with the rows of its addresses, and for each of
+    `rows` rows where its routes are (0: it has none)."""
+    run, ats = _Run(), [0] * rows
+    for its_rows, routes in listeners:
+        at = run.listener(routes) if routes else 0
+        for row in its_rows:
+            ats[row] = at
+    return bytes(run.bytes), ats
+
+
+def hash_of(name: bytes) -> int:
+    """Returns the hash of a host: l4_router_hash."""
+    value = 0x811C9DC5
+    for byte in reversed(name):
+        value = ((value ^ byte) * 0x01000193) & 0xFFFFFFFF
+    return value
+
+
+def _suffixes(name: str) -> list[str]:
+    """Returns the names in the table that stand for this one: itself, and wildcards above it."""
+    labels = name.removeprefix(".").split(".")
+    above = ["." + ".".join(labels[at:]) for at in range(1, len(labels))]
+    return [name, *above]
+
+
+class _Run:
+    """The bytes that grow. Equal texts are in them once."""
+
+    def __init__(self) -> None:
+        self.bytes = bytearray(FIRST)
+        self._known: dict[bytes, tuple[int, int]] = {}
+
+    def text(self, text: str | bytes) -> tuple[int, int]:
+        """Returns where a text is, and its length."""
+        content = text.encode() if isinstance(text, str) else text
+        if content not in self._known:
+            self._known[content] = (len(self.bytes), len(content))
+            self.bytes += content
+        return self._known[content]
+
+    def add(self, content: bytes) -> int:
+        """Adds bytes at a multiple of four. Returns where they begin."""
+        self.bytes += bytes(-len(self.bytes) % 4)
+        at = len(self.bytes)
+        self.bytes += content
+        return at
+
+    def rows(self, rows: Sequence[Sequence[int]]) -> tuple[int, int]:
+        """Adds structs of 32-bit numbers. Returns where they are, and how many."""
+        numbers = [number for row in rows for number in row]
+        return self.add(struct.pack(f"={len(numbers)}I", *numbers)), len(rows)
+
+    def shorts(self, numbers: Sequence[int]) -> tuple[int, int]:
+        return self.add(struct.pack(f"={len(numbers)}H", *numbers)), len(numbers)
+
+    def listener(self, routes: Sequence[Route]) -> int:
+        """Adds a struct l4_router. Returns where it is."""
+        names: dict[str, set[int]] = {}
+        rest: list[int] = []
+        for number, route in enumerate(routes):
+            if not route.hosts or ANY_HOST in route.hosts:
+                rest.append(number)
+                continue
+            for host in route.hosts:
+                names.setdefault(host.removeprefix("*"), set()).add(number)
+        found = self.rows([self.route(route) for route in routes])
+        wildcards = any(name.startswith(".") for name in names)
+        hosts = self.hosts(names)
+        others = self.shorts(rest)
+        head = struct.pack("=8I", FORMAT, wildcards, *found, *hosts, *others)
+        return self.add(head)
+
+    def hosts(self, names: Mapping[str, set[int]]) -> tuple[int, int]:
+        """Adds the table of hosts, at most half full."""
+        if not names:
+            return 0, 0
+        size = 1 << (2 * len(names) - 1).bit_length()
+        table: list[tuple[int, ...]] = [(0,) * 5] * size
+        for name in names:
+            routes = sorted(set().union(*(names.get(one, ()) for one in _suffixes(name))))
+            key = hash_of(name.encode())
+            at = key & (size - 1)
+            while table[at][2]:
+                at = (at + 1) & (size - 1)
+            table[at] = (key, *self.text(name), *self.shorts(routes))
+        return self.rows(table)
+
+    def route(self, route: Route) -> list[int]:
+        """Returns the numbers of a struct l4_router_route."""
+        ordered = sorted(route.conditions, key=lambda one: KINDS.index(one.kind))
+        conditions = self.rows([self.condition(one) for one in ordered])
+        has_share = route.percent is not None and route.percent < 100
+        share = int((route.percent or 0) / 100 * (1 << 32)) if has_share else 0
+        pool, action, status = 0, 0, 0
+        location, content_type, body = (0, 0), (0, 0), (0, 0)
+        match route.pool:
+            case Redirect(status, to):
+                action, location = ACTIONS.index("redirect"), self.parts(to)
+            case Answer(status, kind, content):
+                action, content_type, body = 2, self.text(kind), self.text(content)
+            case row:
+                pool = row
+        return [
+            *conditions, has_share, share, route.slot, pool, action, status, route.timeout_ms,
+            *location, *(self.parts(route.target) if route.target else (0, 0)),
+            *content_type, *body,
+            *self.changes(route.set_request, route.remove_request),
+            *self.changes(route.set_answer, route.remove_answer),
+            *route.requests, *route.requests_per_source,
+        ]  # fmt: skip
+
+    def condition(self, condition: Condition) -> list[int]:
+        """Returns the numbers of a struct l4_router_condition."""
+        kind, items, name = condition
+        if kind == "source":
+            nets = b"".join(map(_net, items))
+            found = self.add(nets), len(items)
+        else:
+            texts = [one.removeprefix("*") or "*" for one in items] if kind == "sni" else items
+            found = self.rows([self.text(one) for one in texts])
+        name = name.lower() if kind == "header" else name
+        return [KINDS.index(kind), *self.text(name), *found]
+
+    def parts(self, text: str) -> tuple[int, int]:
+        """Adds the struct l4_router_part of a location."""
+        pieces = PLACEHOLDER.split(text)
+        rows = []
+        for at, piece in enumerate(pieces):
+            if at % 2:
+                rows.append([PARTS.index(piece), 0, 0])
+            elif piece:
+                rows.append([0, *self.text(piece)])
+        return self.rows(rows)
+
+    def changes(self, new: Mapping[str, str], old: Sequence[str]) -> tuple[int, int]:
+        """Adds struct l4_router_change."""
+        rows = [[SET, *self.text(name), *self.text(value)] for name, value in new.items()]
+        rows += [[REMOVE, *self.text(name), 0, 0] for name in old]
+        return self.rows(rows)
+
+
+def _net(text: str) -> bytes:
+    network = ipaddress.ip_network(text)
+    family = socket.AF_INET if network.version == 4 else socket.AF_INET6
+    return NET.pack(family, 0, network.network_address.packed, network.prefixlen)
