@@ -123,5 +123,12 @@ ERROR_PAGES_MAX = 32  # of one folder
 HSTS_MS = (0, 3_650 * DAY_MS)
 IDLE_CONNECTIONS = (0, 65_536)
 ANSWER_TIMEOUT_MS = (1, DAY_MS)
+ROUTE_TEXT_MAX = 4 << 10  # bytes of a text of a route of an HTTP listener
+ROUTE_FIELDS_MAX = 32  # header fields that one route looks at, sets or removes
+METHOD_MAX = 32
+RESPOND_BYTES_MAX = 64 << 10  # of an answer that a route gives itself
+ANSWER_STATUS = (200, 599)
+HTTP_ROUTES_MAX = 4096  # = L4_HTTP_ROUTES_MAX
+REQUESTS_PER_SECOND = (1, 10_000_000)
 RETRY_BUDGET_PERCENT = (0, 100)
 RETRY_BODY_BYTES = (0, 64 << 10)

@@ -36,10 +36,14 @@ __all__ = [
 
 
 def _few_routes(listeners: Mapping[str, Listener]) -> Mapping[str, Listener]:
-    rows = sum(rows_of_routes(listener.routes) for listener in listeners.values())
+    others = [one.routes for one in listeners.values() if one.protocol != "http"]
+    rows = sum(map(rows_of_routes, others))
     if rows > bounds.ROUTES_MAX:
         maximum = f"more than {bounds.ROUTES_MAX}"
         raise wrong(f"have {rows} routes, {maximum}, each name and network counted")
+    of_http = sum(len(one.routes) for one in listeners.values() if one.protocol == "http")
+    if of_http > bounds.HTTP_ROUTES_MAX:
+        raise wrong(f"have {of_http} HTTP routes, more than {bounds.HTTP_ROUTES_MAX}")
     return listeners
 
 

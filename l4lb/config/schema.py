@@ -118,7 +118,10 @@ def _keys(node: JsonSchema, path: str) -> Iterator[Key]:
         if "properties" in _table_of(node.get("items", {})):
             yield from _keys(node["items"], path + "[]")
     elif isinstance(below, dict):
-        yield from _keys(below, f"{path}.NAME")
+        if "properties" in _table_of(below):
+            yield from _keys(below, f"{path}.NAME")
+        else:  # names and texts
+            yield _key(node, path)
     else:
         required = node.get("required", ())
         for name, one in node.get("properties", {}).items():
@@ -144,7 +147,7 @@ def _type(node: JsonSchema) -> str:
         return " or ".join(dict.fromkeys(_type(_follow(one)) for one in node["anyOf"]))
     if node["type"] == "array":
         return "array"
-    return str(node.get("x-l4lb-type", node["type"]))
+    return str(node.get("x-l4lb-type", node["type"])).replace("object", "table")
 
 
 def _bounds(node: JsonSchema) -> str:

@@ -22,7 +22,7 @@ from l4lb.config.draft import Draft, Table, read, table
 from l4lb.config.model import Passive, Process
 from l4lb.config.origin import Finding, path_text
 from l4lb.config.position import Path
-from l4lb.config.rules import clients, health, protocols
+from l4lb.config.rules import clients, health, http_routes, protocols
 from l4lb.config.schema import did_you_mean
 from l4lb.config.tables.discovery import NEEDS, READS
 from l4lb.config.units import DURATION, shown
@@ -65,7 +65,7 @@ def _pools_named(draft: Draft) -> Iterator[tuple[Path, object]]:
     """Yields the tables that name a pool, and the pool."""
     for listener in draft.listeners:
         yield listener.path, listener.pool
-        yield from ((path, route.get("pool")) for path, route in listener.routes)
+        yield from ((path, route["pool"]) for path, route in listener.routes if "pool" in route)
 
 
 def _some_backends(draft: Draft) -> Findings:
@@ -299,6 +299,7 @@ RULES = (
     _checked_elsewhere,
     *protocols.RULES,
     *clients.RULES,
+    *http_routes.RULES,
     *health.RULES,
 )
-ADVICE = (_used_pools, _some_weight, _used_hash_key, *health.ADVICE)
+ADVICE = (_used_pools, _some_weight, _used_hash_key, *health.ADVICE, *http_routes.ADVICE)

@@ -17,6 +17,7 @@ from l4lb.config.draft import Draft, Table
 from l4lb.config.origin import Finding
 from l4lb.config.position import Path
 from l4lb.config.rules.supported import matching
+from l4lb.config.tables.http_route import HttpRoute
 from l4lb.config.units import shown
 
 TCP, UDP, HTTP = frozenset({"tcp"}), frozenset({"udp"}), frozenset({"http"})
@@ -35,6 +36,13 @@ class Row(NamedTuple):
 
 ANY = Row(ALL)
 OF_STREAMS = Row(STREAMS)
+
+# Keys of routes that are about requests, and what others have instead.
+OF_REQUESTS = tuple(field.alias or name for name, field in HttpRoute.model_fields.items())
+WITHOUT_REQUESTS = {
+    **dict.fromkeys(OF_REQUESTS[1:], 'a listener sees requests with protocol = "http"'),
+    "host": 'use sni for the name that TLS clients ask for, or protocol = "http"',
+}
 
 # A dot leads into a table, an asterisk to each element of an array.
 LISTENERS: Mapping[str, Row] = {
@@ -59,7 +67,8 @@ LISTENERS: Mapping[str, Row] = {
     "trusted": OF_STREAMS,
     "routes": ANY,
     "routes.*.sni": Row(STREAMS, instead="use source or percent"),
-    "routes.*.alpn": Row(STREAMS, instead="use source or percent"),
+    "routes.*.alpn": Row(TCP, instead="use source or percent"),
+    **{f"routes.*.{key}": Row(HTTP, instead=WITHOUT_REQUESTS.get(key, "")) for key in OF_REQUESTS},
     "access": ANY,
     "access.refusal": Row(ALL, {"tarpit": STREAMS}, "datagrams of who may not come in are dropped"),
     "limits": Row(STREAMS, instead="UDP has max_sessions_per_source and max_amplification"),

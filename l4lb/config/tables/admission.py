@@ -7,12 +7,30 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, model_validator
 
 from l4lb.config.tables.base import Model
+from l4lb.config.tables.http_route import HttpRoute
 from l4lb.config.units import wrong
 from l4lb.config.values import clients
 
+CONDITIONS = (
+    "sni",
+    "alpn",
+    "source",
+    "percent",
+    "host",
+    "path",
+    "path_prefix",
+    "path_suffix",
+    "method",
+    "scheme",
+    "header",
+    "cookie",
+    "query",
+)
 
-class Route(Model):
-    """A route from a listener to a pool. All its conditions must hold."""
+
+class Route(HttpRoute):
+    """A route from a listener to a pool; of an HTTP listener also to an answer of l4lb's own. All
+    its conditions must hold."""
 
     sni: clients.ServerNames | None = None
     """Server names that a TLS client asks for: "www.example.com", "*.example.com" (any name below
@@ -25,14 +43,24 @@ class Route(Model):
     must match."""
     percent: clients.Share | None = None
     """Share of the clients that meet the other conditions, chosen at random: 5 or "5%"."""
-    pool: str
+    pool: str | None = None
     """Name of the pool that serves these clients."""
 
     @model_validator(mode="after")
     def _has_a_condition(self) -> Route:
-        conditions = (self.sni, self.alpn, self.source, self.percent)
-        if all(one is None for one in conditions):
-            raise wrong("has no condition", "name one of sni, alpn, source, percent")
+        if all(getattr(self, key) is None for key in CONDITIONS):
+            of_requests = f'with protocol = "http" also {", ".join(CONDITIONS[4:7])}, ...'
+            raise wrong(
+                "has no condition", f"name one of {', '.join(CONDITIONS[:4])}; {of_requests}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _goes_somewhere(self) -> Route:
+        if self.to_pool and self.pool is None:
+            raise wrong("has no pool", "name one of pool, redirect, respond")
+        if not self.to_pool and self.pool is not None:
+            raise wrong("has a pool, and an answer of its own", "remove pool")
         return self
 
     @property
@@ -42,7 +70,7 @@ class Route(Model):
 
 
 def rows_of_routes(routes: tuple[Route, ...]) -> int:
-    """The number of rows that routes have in the shared table."""
+    """The number of rows that routes of a TCP or UDP listener have in the shared table."""
     return sum(
         len(one.sni or "1") * len(one.alpn or "1") * len(one.source or "1") for one in routes
     )

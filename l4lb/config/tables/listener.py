@@ -85,7 +85,7 @@ class Listener(Sockets, Named):
     @property
     def pools(self) -> tuple[str, ...]:
         """Names of all pools that may serve this listener."""
-        return (self.pool, *(route.pool for route in self.routes))
+        return (self.pool, *(route.pool for route in self.routes if route.pool is not None))
 
     @property
     def bind(self) -> tuple[Bind, ...]:

@@ -19,6 +19,7 @@ from l4lb.supervisor.access.network_sets import NetworkSets, Tell
 from l4lb.supervisor.access.runtime_rules import RuntimeRules
 from l4lb.supervisor.process.reactor import Reactor
 from l4lb.supervisor.table import http_texts, row_settings
+from l4lb.supervisor.table.http_routes import HttpRoutes
 
 LOOK_MS = 1_000  # between two looks at files of lists and at blocks
 
@@ -31,6 +32,7 @@ class ListenerPolicy:
         self.sets = NetworkSets(table)
         self.blocks = Blocks(table, self.sets)
         self.rules = RuntimeRules(table, self.sets)
+        self._http_routes = HttpRoutes(table)
         self._listeners: Mapping[str, Listener] = {}
         self._heads: dict[str, int] = {}
 
@@ -46,6 +48,7 @@ class ListenerPolicy:
         L4lbError if a list of networks or an error page cannot be read; then nothing has changed.
         """
         texts = http_texts.compiled(config, listener_rows, pool_rows)
+        http_routes = self._http_routes.prepared(config, listener_rows, pool_rows)
         numbers = self.sets.replace(_contents(config))
         groups = []
         for listener in config.listeners.values():
@@ -57,6 +60,7 @@ class ListenerPolicy:
             groups.append((rows, list(_compiled(listener, pool_rows))))
         native.publish_routes(self._table, groups)
         publish_texts(self._table, texts)
+        self._http_routes.publish(http_routes)
         self._listeners = config.listeners
         names = config.listeners.keys()
         self.rules.follow({name: rows for name, (rows, _) in zip(names, groups, strict=True)})
@@ -84,6 +88,10 @@ class ListenerPolicy:
     def shown(self, args: Mapping[str, Any], now_ms: int) -> list[dict[str, Any]]:
         """Returns the access rules of listeners (docs/admin.md, access)."""
         return self.rules.shown(self._listeners, args, now_ms)
+
+    def routes_shown(self, args: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Returns the routes of an HTTP listener (docs/admin.md, routes)."""
+        return self._http_routes.shown(self._listeners, args)
 
     def start(self, reactor: Reactor, tell: Tell) -> None:
         """Looks at files and blocks every second from now on."""
@@ -162,8 +170,10 @@ def looks_for_hello(config: Config, listener: Listener) -> str:
 
 
 def _compiled(listener: Listener, pool_rows: Mapping[str, int]) -> Iterator[dict[str, Any]]:
-    """Yields one row for each combination of a route's names, protocols and networks."""
-    for route in listener.routes:
+    """Yields one row for each combination of a route's names, protocols and networks. Routes of
+    requests are in http_routes.py."""
+    for route in () if listener.protocol == "http" else listener.routes:
+        assert route.pool is not None
         ways = list(
             itertools.product(route.sni or (None,), route.alpn or (None,), route.source or (None,))
         )

@@ -73,11 +73,12 @@ def test_every_key_comes_up_in_what_is_tried() -> None:
 def _paths(value: Any, path: str) -> list[str]:
     if isinstance(value, dict):
         free = path in ("listeners", "pools")
-        return [
+        inside = [
             one
             for name, below in value.items()
             for one in _paths(below, (f"{path}." if path else "") + ("NAME" if free else name))
         ]
+        return [path, *inside]
     below = value if isinstance(value, list) else []
     return [path, *(one for element in below for one in _paths(element, f"{path}[]"))]
 

@@ -61,7 +61,8 @@ def data_of(table: str, key: str, *protocols: str) -> dict[str, Any]:
 @pytest.mark.parametrize(("table", "rows"), [("listeners", LISTENERS), ("pools", POOLS)])
 def test_every_key_has_its_place_and_every_place_its_key(table: str, rows: dict[str, Any]) -> None:
     assert set(names_below((table, "x"))) == {key for key in rows if "." not in key}
-    known = {key.path.removeprefix(f"{table}.NAME.") for key in keys()}
+    paths = [key.path.removeprefix(f"{table}.NAME.").split(".") for key in keys()]
+    known = {".".join(path[:depth]) for path in paths for depth in range(1, len(path) + 1)}
     inner = {key.replace(".*", "[]") for key in rows if "." in key}
     assert inner <= known
 
