@@ -88,6 +88,7 @@ def _parameter(arg: Arg) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         flag,
         arg.name,
         type=kind,
+        multiple=arg.many,
         metavar=shape,
         help=arg.help,
         callback=checked,

@@ -83,6 +83,9 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
     "access": (
         _name("listener"), _name("network"), Column("rule"), _name("from", 1), _number("left_s"),
     ),
+    "routes": (
+        _name("route"), Column("when"), Column("then"), _number("requests"),
+    ),
     "workers": (
         Column("index", heading="worker"), _number("pid"), Column("cpu", 7), Column("state"),
         _number("active"), _number("capacity", 5), Column("paused", 4), _number("accepted", 1),

@@ -34,6 +34,7 @@ EMPTY: Mapping[str, str] = {
     "talkers": "no talkers yet",
     "blocks": "no source is blocked",
     "access": "no listener has access rules",
+    "routes": "no routes: all requests go to the pool of the listener",
     "diff": "nothing was changed at run time",
 }
 

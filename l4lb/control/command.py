@@ -10,6 +10,7 @@ from l4lb.errors import AdminError
 
 KINDS = {str: "text", int: "a whole number", bool: "true or false"}
 TEXT_MAX = 256  # characters of one text argument
+MANY_MAX = 100  # values of one argument that may be given several times
 PATH_MAX = 4_096  # characters of an argument that is a file's path
 
 
@@ -47,8 +48,8 @@ UPGRADE = replace(SERVING, timeout_s=55.0, announced=True)
 @dataclass(frozen=True)
 class Arg:
     """One argument: text, a whole number within bounds, or a flag. An option is written --name on
-    the command line. of: the kind of thing that the argument names (pool, listener or backend), ""
-    for none."""
+    the command line. many: it may be given several times, and its value is a list. of: the kind of
+    thing that the argument names (pool, listener or backend), "" for none."""
 
     name: str
     help: str
@@ -59,6 +60,7 @@ class Arg:
     minimum: int = 0
     maximum: int = 1 << 31
     longest: int = TEXT_MAX
+    many: bool = False
     path: bool = False  # a file's path; a relative one starts at the asker's working folder
     of: str = ""
 
@@ -67,6 +69,16 @@ class Arg:
         bad_argument."""
         if value is None and not self.required:
             return self.default
+        if self.many:
+            return self._all_checked(value)
+        return self._one_checked(value)
+
+    def _all_checked(self, value: object) -> list[Any]:
+        if not isinstance(value, (list, tuple)) or len(value) > MANY_MAX:
+            raise AdminError("bad_argument", f"{self.name} must be a list of at most {MANY_MAX}")
+        return [self._one_checked(one) for one in value]
+
+    def _one_checked(self, value: object) -> Any:
         if type(value) is not self.type:
             raise AdminError("bad_argument", f"{self.name} must be {KINDS[self.type]}")
         if isinstance(value, str) and len(value) > self.longest:

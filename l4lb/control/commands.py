@@ -191,13 +191,37 @@ COMMANDS: Mapping[str, Command] = {
             (
                 Arg(
                     "pool",
-                    "the pool's name; with --recent: only choices in this pool",
+                    "the pool's name; with --recent: only choices in this pool; with --request: the"
+                    " listener's name",
                     required=False,
                     of="pool",
                 ),
                 Arg(
                     "client",
                     "IP, IP:PORT or [IPV6]:PORT; with --recent: only choices for this IP address",
+                    required=False,
+                ),
+                Arg(
+                    "request",
+                    'an HTTP request such as "GET https://shop.example/a?b": its route, and the'
+                    " backend that it would get",
+                    option=True,
+                    required=False,
+                    longest=PATH_MAX,
+                ),
+                Arg(
+                    "header",
+                    'with --request: a header field "NAME: VALUE"; may be given several times',
+                    option=True,
+                    default=(),
+                    required=False,
+                    longest=PATH_MAX,
+                    many=True,
+                ),
+                Arg(
+                    "from",
+                    "with --request: the client's address (default: 127.0.0.1)",
+                    option=True,
                     required=False,
                 ),
                 Arg("sni", "the server name that the client asks for", option=True, required=False),
@@ -281,6 +305,23 @@ COMMANDS: Mapping[str, Command] = {
             "Removes the rule that `allow` or `deny` made for a network.",
             (LISTENER, Arg("network", "the network, as `access` shows it")),
             by=SUPERVISOR,
+        ),
+        Command(
+            "routes",
+            "Routes of an HTTP listener in their order, with the number of their requests.",
+            (
+                LISTENER,
+                Arg(
+                    "hits",
+                    "the route with the most requests first",
+                    bool,
+                    option=True,
+                    default=False,
+                    required=False,
+                ),
+            ),
+            by=SUPERVISOR,
+            reads=True,
         ),
         Command("unblock", "Removes the block of a source.", (SOURCE,), by=SUPERVISOR),
         Command(

@@ -20,7 +20,7 @@ from l4lb.control.channel import Channel
 from l4lb.control.command import Command
 from l4lb.control.commands import COMMANDS
 from l4lb.control.sources import Sources
-from l4lb.control.views import clients, explain, overview, plan, tls
+from l4lb.control.views import clients, explain, overview, plan, requests, tls
 from l4lb.control.views.conditions import condition
 from l4lb.control.views.pick_trace import picks
 from l4lb.control.views.why import why
@@ -212,7 +212,12 @@ async def _parts(command: str, parts: AsyncIterator[Any]) -> AsyncIterator[Any]:
 
 
 def _explained(table: Table, args: dict[str, Any]) -> Any:
-    """Carries out `explain`: for the next choice of a client, or for recent choices."""
+    """Carries out `explain`: for the next choice of a client, for a request, or for recent
+    choices."""
+    if args["request"] is not None:
+        if args["pool"] is None or args["recent"]:
+            raise AdminError("bad_argument", "name the listener before --request")
+        return requests.explain(table, args)
     if args["recent"]:
         return picks(table, monotonic_ms(), args)
     if args["pool"] is None or args["client"] is None:

@@ -1,0 +1,120 @@
+"""`explain LISTENER --request`: which route an HTTP request takes, and which backend it would get.
+
+The code that serves requests answers: targets, hosts and paths are read, and routes are looked up,
+as the workers do it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from l4lb.control import names
+from l4lb.control.views.explain import client_address
+from l4lb.control.views.explain import explain as explain_pick
+from l4lb.errors import AdminError
+from l4lb.native import http
+from l4lb.native.requests import Chosen, Request
+from l4lb.native.rows import ListenerRow
+from l4lb.native.table import Table
+
+Map = dict[str, Any]
+OWN_ADDRESS = "127.0.0.1"  # the client of a request that names none
+HALF = 1 << 31  # the luck of a request: percentages of less than 50 do not take it
+
+
+def explain(table: Table, args: Map) -> Map:
+    """Returns what would happen with a request. args: pool (the listener's name), request,
+    header, from."""
+    listener = _listener(table, args["pool"])
+    method, url = _parted(args["request"])
+    fields = [_field(text) for text in args["header"]]
+    ip, _ = client_address(args["from"] or OWN_ADDRESS)
+    told: Map = {"listener": listener.name, "request": args["request"], "client": ip}
+    try:
+        request = _read(table, listener, method, url, fields, ip)
+    except http.RequestError as refused:
+        word, status = refused.args
+        return told | {"outcome": "refused", "status": status, "why": word}
+    chosen = http.choose_in_force(table, listener.index, request)
+    told |= {"host": request.host, "path": request.path.decode("ascii")}
+    if chosen is None:
+        return told | {"route": None} | _pick(table, listener.pool, ip)
+    return told | _happens(table, chosen, ip)
+
+
+def _listener(table: Table, name: str) -> ListenerRow:
+    """Returns the first row of an HTTP listener. Raises AdminError."""
+    for row in table.listeners():
+        if row.name == name:
+            if row.protocol != "http":
+                raise AdminError("bad_argument", f"{name} is a {row.protocol} listener, not http")
+            return row
+    # why not not_found: the argument's name says that it is a pool.
+    raise AdminError("bad_argument", names.unknown(table, "listener", name).message)
+
+
+def _parted(text: str) -> tuple[str, str]:
+    method, _, url = text.strip().partition(" ")
+    if not method or not url or " " in url or not text.isascii():
+        raise AdminError("bad_argument", f'{text!r} is not "METHOD URL"')
+    return method, url
+
+
+def _field(text: str) -> tuple[bytes, bytes]:
+    name, colon, value = text.partition(":")
+    if not colon or not name:
+        raise AdminError("bad_argument", f'{text!r} is not "NAME: VALUE"')
+    return name.strip().encode(), value.strip().encode()
+
+
+def _read(
+    table: Table,
+    listener: ListenerRow,
+    method: str,
+    url: str,
+    fields: list[tuple[bytes, bytes]],
+    ip: str,
+) -> Request:
+    """Reads the request as a worker does. The host of a URL is as good as a Host field. Raises
+    RequestError, or AdminError if there is no host."""
+    target = http.read_target(url.encode(), method)
+    said = [value for name, value in fields if name.lower() == b"host"]
+    text = target.host if target.host is not None else said[0] if said else None
+    if text is None:
+        raise AdminError(
+            "bad_argument", 'the request names no host: give a URL, or --header "Host:'
+        )
+    host = http.read_host(text).name
+    merges = http.merges_slashes(table, listener.index)
+    path = http.read_path(target.path, merges=merges)
+    scheme = target.scheme or "http"
+    sni = host if scheme == "https" else ""
+    return Request(method, scheme, host, path, target.query, tuple(fields), sni, ip, HALF)
+
+
+def _happens(table: Table, chosen: Chosen, ip: str) -> Map:
+    """Returns what a route does with a request."""
+    told: Map = {"route": chosen.number + 1}
+    if chosen.action == "redirect":
+        where = chosen.location.decode("ascii")
+        return told | {"outcome": "redirected", "status": chosen.status, "location": where}
+    if chosen.action == "respond":
+        kind = chosen.content_type.decode("ascii")
+        return told | {
+            "outcome": "answered",
+            "status": chosen.status,
+            "content_type": kind,
+            "body_bytes": len(chosen.body),
+        }
+    if chosen.target:
+        told["target"] = chosen.target.decode("ascii")
+    if chosen.set_request:
+        pairs = chosen.set_request.items()
+        told["sets"] = [f"{name.decode()}: {value.decode()}" for name, value in pairs]
+    pool = next(row.name for row in table.pools() if row.index == chosen.pool)
+    return told | _pick(table, pool, ip)
+
+
+def _pick(table: Table, pool: str, ip: str) -> Map:
+    found = explain_pick(table, {"pool": pool, "client": ip, "sni": None})
+    return {key: found[key] for key in ("outcome", "pool", "backend", "why", "candidates")}
