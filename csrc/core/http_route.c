@@ -71,12 +71,14 @@ void l4_http_route_publish(const struct l4_table *table, const void *routes, uin
 
 uint32_t l4_http_route_slot(const struct l4_table *table, uint32_t listener, uint32_t number)
 {
-    struct l4_http_choice choice;
+    struct l4_http_choice choice = {0};
     for (;;) { /* it ends as l4_http_route_choose does */
+        uint32_t slot = L4_NONE;
         const uint32_t at = begin(table, listener, &choice);
-        const bool found = at && l4_router_read(&choice.memory, at, number, &choice.answer);
+        if (at && l4_router_read(&choice.memory, at, number, &choice.answer))
+            slot = choice.answer.route.slot;
         if (l4_http_route_stays(table, &choice))
-            return found ? choice.answer.route.slot : L4_NONE;
+            return slot;
     }
 }
 

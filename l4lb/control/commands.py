@@ -26,24 +26,16 @@ from l4lb.control.command import (
     Carrier,
     Command,
 )
+from l4lb.control.explaining import EXPLAINING, POOL, limit_of
 
 SESSIONS_LIMIT = 1_000  # rows that `sessions` shows by default
 SESSIONS_MAX = 100_000  # a row takes about 1 KiB while it is sent
 SESSION_AGE_MAX_MS = 365 * 24 * 3_600_000
 SORTS = ("bytes", "age", "idle")  # orders of `sessions`
-PICKS_LIMIT = 20  # rows that `picks` shows by default
-PICKS_MAX = 1_000
 WAIT_TIMEOUT_MS = 60_000
 WAIT_TIMEOUT_MAX_MS = 24 * 3_600_000
 CONFIRM_MAX_MS = 24 * 3_600_000
 BLOCK_MAX_MS = 365 * 24 * 3_600_000
-
-
-def _limit(rows: str, default: int, maximum: int) -> Arg:
-    """Returns the option that bounds the number of rows in an answer."""
-    help_text = f"maximum number of {rows} (default {default})"
-    return Arg("limit", help_text, int, option=True, default=default, required=False, minimum=1,
-               maximum=maximum)  # fmt: skip
 
 
 SOURCE = Arg("source", "the blocked address or network, as `blocks` shows it")
@@ -52,10 +44,8 @@ NETWORK = Arg("network", "an address, or a network such as 10.0.0.0/8")
 FOR = Arg("for_ms", "time until the rule ends (default: no end)", int, option=True, required=False,
           minimum=1, maximum=BLOCK_MAX_MS)  # fmt: skip
 BACKEND = Arg("backend", "POOL/NAME, as `backends` shows it", of="backend")
-POOL = Arg("pool", "the pool's name", of="pool")
 NEW_WEIGHT = Arg("weight", f"0 to {WEIGHT[1]} (default 1)", int, option=True, required=False,
                  maximum=WEIGHT[1])  # fmt: skip
-LIMIT_PICKS = _limit("choices", PICKS_LIMIT, PICKS_MAX)
 FILE = Arg("file", "the configuration file (default: the file in force)", required=False,
            longest=PATH_MAX, path=True)  # fmt: skip
 
@@ -78,7 +68,7 @@ COMMANDS: Mapping[str, Command] = {
             "sessions",
             "Live sessions.",
             (
-                _limit("sessions", SESSIONS_LIMIT, SESSIONS_MAX),
+                limit_of("sessions", SESSIONS_LIMIT, SESSIONS_MAX),
                 Arg(
                     "backend",
                     "only sessions with backend POOL/NAME",
@@ -113,17 +103,6 @@ COMMANDS: Mapping[str, Command] = {
                     option=True,
                     required=False,
                 ),
-            ),
-            by=TABLE,
-            reads=True,
-        ),
-        Command(
-            "picks",
-            "Recorded choices of a backend, newest first. Each has its candidates.",
-            (
-                LIMIT_PICKS,
-                Arg("pool", "only choices in this pool", option=True, required=False, of="pool"),
-                Arg("client", "only choices for this IP address", option=True, required=False),
             ),
             by=TABLE,
             reads=True,
@@ -180,78 +159,12 @@ COMMANDS: Mapping[str, Command] = {
                     option=True,
                     required=False,
                 ),
-                _limit("clients", SESSIONS_LIMIT, SESSIONS_MAX),
+                limit_of("clients", SESSIONS_LIMIT, SESSIONS_MAX),
             ),
             reads=True,
             alters=("set", "clear"),
         ),
-        Command(
-            "explain",
-            "Which backend a client would get now, and why.",
-            (
-                Arg(
-                    "pool",
-                    "the pool's name; with --recent: only choices in this pool; with --request: the"
-                    " listener's name",
-                    required=False,
-                    of="pool",
-                ),
-                Arg(
-                    "client",
-                    "IP, IP:PORT or [IPV6]:PORT; with --recent: only choices for this IP address",
-                    required=False,
-                ),
-                Arg(
-                    "request",
-                    'an HTTP request such as "GET https://shop.example/a?b": its route, and the'
-                    " backend that it would get",
-                    option=True,
-                    required=False,
-                    longest=PATH_MAX,
-                ),
-                Arg(
-                    "header",
-                    'with --request: a header field "NAME: VALUE"; may be given several times',
-                    option=True,
-                    default=(),
-                    required=False,
-                    longest=PATH_MAX,
-                    many=True,
-                ),
-                Arg(
-                    "from",
-                    "with --request: the client's address (default: 127.0.0.1)",
-                    option=True,
-                    required=False,
-                ),
-                Arg("sni", "the server name that the client asks for", option=True, required=False),
-                Arg(
-                    "recent",
-                    "show recent choices instead, each with its reason",
-                    bool,
-                    option=True,
-                    default=False,
-                    required=False,
-                ),
-                LIMIT_PICKS,
-            ),
-            by=TABLE,
-            reads=True,
-        ),
-        Command(
-            "simulate",
-            "What a change would do to a pool: how many clients move, and each backend's load.",
-            (
-                POOL,
-                Arg(
-                    "remove", "names of backends, separated by commas", option=True, required=False
-                ),
-                Arg("add", "NAME or NAME=WEIGHT, separated by commas", option=True, required=False),
-                Arg("weight", "NAME=WEIGHT, separated by commas", option=True, required=False),
-            ),
-            by=TABLE,
-            reads=True,
-        ),
+        *EXPLAINING,
         Command("drain", "Gives a backend no new sessions; its live sessions go on.", (BACKEND,)),
         Command("ready", "Puts a backend back into service.", (BACKEND,)),
         Command(

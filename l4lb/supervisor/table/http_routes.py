@@ -168,12 +168,21 @@ def _body(respond: Respond) -> bytes:
 
 
 def _conditions(route: Route) -> Iterator[routes.Condition]:
-    for kind in ("scheme", "method", "path", "path_prefix", "path_suffix", "sni", "source"):
-        items = getattr(route, kind)
+    texts = {
+        "scheme": route.scheme,
+        "method": route.method,
+        "path": route.path,
+        "path_prefix": route.path_prefix,
+        "path_suffix": route.path_suffix,
+        "sni": route.sni,
+        "source": route.source,
+    }
+    for kind, items in texts.items():
         if items is not None:
             yield routes.Condition(kind, items)
-    for kind in ("header", "cookie", "query"):
-        for name, patterns in (getattr(route, kind) or {}).items():
+    fields = {"header": route.header, "cookie": route.cookie, "query": route.query}
+    for kind, found in fields.items():
+        for name, patterns in (found or {}).items():
             yield routes.Condition(kind, patterns, name)
 
 
