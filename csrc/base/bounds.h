@@ -138,6 +138,8 @@ enum l4_bounds {
     L4_QUERY_VALUE_MAX = 8192,         /* bytes of a query argument that a route looks at */
     L4_HTTP_BLOCKS = 4096,             /* requests whose bytes one worker keeps at one time */
     L4_HTTP_BLOCK_BYTES = 64 << 10,    /* ... and bytes of each: a head, and the begin of a body */
+    L4_HTTP_BLOCKS_WARM = 32,          /* blocks whose memory is kept while nobody uses them */
+    L4_HTTP_THRIFT_MS = 10000,         /* how often unused memory is given back */
     L4_HTTP_WRITTEN_HEAD = 72 << 10,   /* bytes of a request's head that is written anew, at most */
     L4_HTTP_ANSWER_ROOM = 16 << 10,    /* bytes by which an answer's head may grow */
     L4_HTTP_WRITTEN_BYTES = 160 << 10, /* ... with the begin of a body behind it */

@@ -32,7 +32,8 @@ enum l4_exchange_flags {
     L4_X_ASKED = 1 << 12,        /* the whole request was sent; the answer is due */
     L4_X_BODY_REFUSED = 1 << 13, /* the answer came before a body that waits for 100 */
     L4_X_HEARD = 1 << 14,        /* bytes of an answer came */
-    L4_X_BAD_BODY = 1 << 15      /* the begin of its body is no body in chunks */
+    L4_X_BAD_BODY = 1 << 15,     /* the begin of its body is no body in chunks */
+    L4_X_BAD_STATUS = 1 << 16    /* the answer's status counts as a fault of the backend */
 };
 
 /* What an answer of l4lb itself is, besides its status. */
@@ -73,7 +74,7 @@ struct l4_exchange {
     uint32_t matched;             /* bytes of the path that the route's prefix matched */
     uint32_t timeout_ms;          /* for the answer, by its route; 0: the pool's */
     uint32_t retry_after_s;       /* REPLY: when the client may ask again; 0: it is not told */
-    uint16_t flags;               /* enum l4_exchange_flags */
+    uint32_t flags;               /* enum l4_exchange_flags */
     uint16_t status;              /* of the answer; 0: none yet */
     uint8_t method;               /* enum l4_method */
     uint8_t minor;                /* the client speaks HTTP/1.minor */

@@ -1,6 +1,7 @@
 #include "http/plane.h"
 
 #include "http/room.h"
+#include "io/sock.h"
 #include "run/accept.h"
 #include "run/session.h"
 
@@ -28,6 +29,10 @@ static void event(struct l4_loop *loop, uint32_t word, enum l4_side side, uint32
 static void turn(struct l4_loop *loop)
 {
     l4_spare_sweep(loop);
+    if (loop->now_ms >= loop->http->thrift_ms) {
+        loop->http->thrift_ms = loop->now_ms + L4_HTTP_THRIFT_MS;
+        l4_http_thrift(loop->http);
+    }
 }
 
 static int wait_ms(struct l4_loop *loop)
@@ -35,12 +40,21 @@ static int wait_ms(struct l4_loop *loop)
     return l4_spare_wait_ms(loop);
 }
 
-/* Ends the clients at rest: they wait for nothing, and can ask again elsewhere. */
+/* Is the session's client at rest? It had an answer, and has sent nothing since. */
+static bool rests(const struct l4_loop *loop, uint32_t index)
+{
+    const struct l4_session *s = l4_session_at(loop, index);
+    const struct l4_exchange *x = l4_exchange_at(loop, index);
+    return s->serial && L4_GET(s->state) == L4_SESSION_REQUEST && x->number > 1 && !x->have &&
+           !l4_sock_has_data(s->half[L4_CLIENT].fd);
+}
+
+/* Ends the clients at rest: they wait for nothing, and can ask again elsewhere. Others have their
+ * present request answered, and are told that it is the last one. */
 static void end_resting(struct l4_loop *loop)
 {
     for (uint32_t i = 0; i < loop->fresh; i++) {
-        const struct l4_session *s = l4_session_at(loop, i);
-        if (s->serial && L4_GET(s->state) == L4_SESSION_REQUEST && !l4_exchange_at(loop, i)->have)
+        if (rests(loop, i))
             l4_session_end(loop, i, L4_END_BACKEND_FIN);
     }
     l4_spare_close_all(loop, L4_NONE);

@@ -16,6 +16,15 @@ static void *reserve(size_t bytes)
 
 static const size_t blocks_bytes = (size_t)L4_HTTP_BLOCKS * L4_HTTP_BLOCK_BYTES;
 
+/* Puts all blocks into the list of free ones, the first on top. */
+static void fill_free(struct l4_http *http)
+{
+    for (uint32_t i = 0; i < L4_HTTP_BLOCKS; i++)
+        http->free_blocks[i] = L4_HTTP_BLOCKS - 1 - i;
+    http->free_count = L4_HTTP_BLOCKS;
+    http->used_blocks = 0;
+}
+
 int l4_http_start(struct l4_loop *loop)
 {
     struct l4_http *http = calloc(1, sizeof *http);
@@ -27,11 +36,10 @@ int l4_http_start(struct l4_loop *loop)
     http->blocks = reserve(blocks_bytes);
     http->free_blocks = malloc(L4_HTTP_BLOCKS * sizeof *http->free_blocks);
     http->written = malloc(L4_HTTP_WRITTEN_BYTES);
-    if (!http->exchanges || !http->blocks || !http->free_blocks || !http->written)
+    http->spent = calloc(loop->table->plan.caps.pools, sizeof *http->spent);
+    if (!http->exchanges || !http->blocks || !http->free_blocks || !http->written || !http->spent)
         return -ENOMEM;
-    for (uint32_t i = 0; i < L4_HTTP_BLOCKS; i++)
-        http->free_blocks[i] = L4_HTTP_BLOCKS - 1 - i;
-    http->free_count = L4_HTTP_BLOCKS;
+    fill_free(http);
     return l4_spares_start(loop);
 }
 
@@ -46,17 +54,32 @@ void l4_http_finish(struct l4_loop *loop)
         munmap(http->blocks, blocks_bytes);
     free(http->free_blocks);
     free(http->written);
+    free(http->spent);
     free(http);
     loop->http = NULL;
 }
 
 uint32_t l4_http_take_block(struct l4_http *http)
 {
-    return http->free_count ? http->free_blocks[--http->free_count] : L4_NONE;
+    if (!http->free_count)
+        return L4_NONE;
+    const uint32_t block = http->free_blocks[--http->free_count];
+    if (block >= http->used_blocks)
+        http->used_blocks = block + 1;
+    return block;
 }
 
 void l4_http_give_block(struct l4_http *http, uint32_t block)
 {
     L4_ASSERT(block < L4_HTTP_BLOCKS && http->free_count < L4_HTTP_BLOCKS);
     http->free_blocks[http->free_count++] = block;
+}
+
+void l4_http_thrift(struct l4_http *http)
+{
+    if (http->free_count != L4_HTTP_BLOCKS || http->used_blocks <= L4_HTTP_BLOCKS_WARM)
+        return;
+    madvise(l4_http_block(http, L4_HTTP_BLOCKS_WARM),
+            blocks_bytes - (size_t)L4_HTTP_BLOCKS_WARM * L4_HTTP_BLOCK_BYTES, MADV_DONTNEED);
+    fill_free(http);
 }

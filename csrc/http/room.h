@@ -35,6 +35,9 @@ struct l4_http {
     char *blocks; /* L4_HTTP_BLOCKS of L4_HTTP_BLOCK_BYTES */
     uint32_t *free_blocks;
     uint32_t free_count;
+    uint32_t used_blocks; /* blocks from this number on were not used since the last thrift */
+    uint64_t thrift_ms;   /* CLOCK_MONOTONIC of the next look for unused memory */
+    int32_t *spent;       /* by pool: http/retry.h */
     char *written; /* L4_HTTP_WRITTEN_BYTES: where messages are written before they are sent */
     struct l4_http_judged judged;
     uint64_t date_s;
@@ -53,6 +56,9 @@ static inline struct l4_exchange *l4_exchange_at(const struct l4_loop *loop, uin
 /* Returns a free block, or L4_NONE. */
 uint32_t l4_http_take_block(struct l4_http *http);
 void l4_http_give_block(struct l4_http *http, uint32_t block);
+
+/* Gives memory of blocks back that nobody uses any more. Call it from time to time. */
+void l4_http_thrift(struct l4_http *http);
 
 static inline char *l4_http_block(const struct l4_http *http, uint32_t block)
 {

@@ -3,6 +3,7 @@
 #include "base/random.h"
 #include "core/rate_table.h"
 #include "http/account.h"
+#include "http/retry.h"
 #include "http/serve.h"
 #include "shm/http.h"
 
@@ -99,6 +100,12 @@ static void note(struct l4_loop *loop, uint32_t index, const struct l4_http_choi
     L4_OWN_ADD(*l4_table_route_hits(loop->table, loop->setup.index, slot), 1);
 }
 
+static struct l4_step to_pool(struct l4_loop *loop, uint32_t index)
+{
+    l4_retry_earn(loop, index);
+    return l4_go(L4_SESSION_PICK);
+}
+
 struct l4_step l4_routing_choose(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
@@ -108,7 +115,7 @@ struct l4_step l4_routing_choose(struct l4_loop *loop, uint32_t index)
     struct l4_router_request request = request_of(loop, index, &fields);
     request.random = (uint32_t)(l4_random(&loop->random) >> 32);
     if (!l4_http_route_choose(loop->table, s->listener, &request, 0, &choice))
-        return l4_go(L4_SESSION_PICK);
+        return to_pool(loop, index);
     note(loop, index, &choice);
     const struct l4_router_route *route = &choice.answer.route;
     const struct l4_router_limit *limit = exceeded(loop, index, route);
@@ -120,7 +127,7 @@ struct l4_step l4_routing_choose(struct l4_loop *loop, uint32_t index)
     if (route->action == L4_ROUTER_POOL) {
         if (route->pool < loop->table->plan.caps.pools)
             s->pool = route->pool;
-        return l4_go(L4_SESSION_PICK);
+        return to_pool(loop, index);
     }
     x->reply = route->action == L4_ROUTER_REDIRECT ? L4_REPLY_REDIRECT : L4_REPLY_ROUTE;
     x->status = (uint16_t)route->status;

@@ -15,6 +15,7 @@
 #include "core/passive.h"
 #include "http/account.h"
 #include "http/message.h"
+#include "http/retry.h"
 #include "http/serve.h"
 #include "http/stages.h"
 #include "io/stream_ops.h"
@@ -66,17 +67,15 @@ static bool has_pipe(struct l4_loop *loop, uint32_t index, const struct l4_half 
 static struct l4_step answer_failed(struct l4_loop *loop, uint32_t index, enum l4_reason reason)
 {
     struct l4_exchange *x = l4_exchange_at(loop, index);
-    x->flags &= (uint16_t)~L4_X_BACKEND_STAYS;
+    x->flags &= ~(uint32_t)L4_X_BACKEND_STAYS;
     return l4_end(reason);
 }
 
-/* May the request be sent once more? All of it must still be there, and no byte of an answer may
- * have come. */
-static bool may_send_again(const struct l4_loop *loop, uint32_t index, uint32_t cause)
+/* Passive health learns of an answer that did not come, or tells of a fault. */
+static void note_fault(struct l4_loop *loop, uint32_t index)
 {
-    const struct l4_exchange *x = l4_exchange_at(loop, index);
-    return L4_GET(pool_rules(loop, index)->retry_on) & cause && !(x->flags & L4_X_HEARD) &&
-           x->head_bytes && !(x->flags & L4_X_BODY_BEGUN);
+    const struct l4_session *s = l4_session_at(loop, index);
+    l4_passive_reset(loop->table, loop->setup.index, s->backend, &s->client, loop->now_ms);
 }
 
 /* The backend's connection ended without a byte of an answer. */
@@ -85,16 +84,19 @@ static struct l4_step unanswered(struct l4_loop *loop, uint32_t index)
     struct l4_session *s = l4_session_at(loop, index);
     struct l4_exchange *x = l4_exchange_at(loop, index);
     const bool reset = s->half[L4_BACKEND].flags & (L4_HALF_RESET | L4_HALF_BROKEN);
-    const bool reused = x->flags & L4_X_REUSED;
-    if (reused && !(x->flags & L4_X_FRESH) && may_send_again(loop, index, L4_RETRY_REUSE)) {
+    if (x->flags & L4_X_REUSED && l4_retry_may(loop, index, L4_RETRY_REUSE)) {
         l4_account_retry(loop, index, L4_RETRY_REUSE);
         x->flags |= L4_X_FRESH;
-        x->flags &= (uint16_t) ~(L4_X_REUSED | L4_X_ASKED);
+        x->flags &= ~(uint32_t)(L4_X_REUSED | L4_X_ASKED | L4_X_HEAD_SENT);
         l4_first_byte_forget(loop, s);
         l4_half_close(&loop->pump, &s->half[L4_BACKEND], L4_CLOSE);
         l4_pump_discard(&loop->pump, &s->half[L4_CLIENT]);
+        l4_row_set_deadline(loop, s, L4_GET(l4_row_pool(loop, s)->connect_timeout_ms));
         return l4_go(L4_SESSION_CONNECT);
     }
+    note_fault(loop, index);
+    if (l4_retry_elsewhere(loop, index, L4_RETRY_RESET))
+        return l4_go(L4_SESSION_CONNECT);
     return answer_failed(loop, index, reset ? L4_END_BACKEND_RESET : L4_END_BACKEND_FIN);
 }
 
@@ -122,7 +124,7 @@ static struct l4_step send_request(struct l4_loop *loop, uint32_t index)
     size_t bytes;
     if (!l4_message_request(loop, index, &out.scratch, &bytes)) {
         const bool bad = x->flags & L4_X_BAD_BODY;
-        x->flags &= (uint16_t)~L4_X_CLIENT_STAYS;
+        x->flags &= ~(uint32_t)L4_X_CLIENT_STAYS;
         return l4_serve_refuse(loop, index, bad ? 400 : 431,
                                bad ? L4_END_REJECTED_BAD_REQUEST : L4_END_REJECTED_TOO_LARGE);
     }
@@ -164,7 +166,7 @@ static struct l4_step move_up(struct l4_loop *loop, uint32_t index)
     case L4_BODY_ENDED:
         return l4_end(client->flags & L4_HALF_RESET ? L4_END_CLIENT_RESET : L4_END_CLIENT_FIN);
     case L4_BODY_BAD:
-        x->flags &= (uint16_t)~L4_X_CLIENT_STAYS;
+        x->flags &= ~(uint32_t)L4_X_CLIENT_STAYS;
         return x->flags & L4_X_ANSWERED
                    ? l4_end(L4_END_REJECTED_BAD_REQUEST)
                    : l4_serve_refuse(loop, index, 400, L4_END_REJECTED_BAD_REQUEST);
@@ -234,14 +236,14 @@ static void frame_answer(struct l4_loop *loop, uint32_t index, const struct l4_h
                 (head->framing == L4_FRAMING_LENGTH && head->length == 0),
         .left = head->framing == L4_FRAMING_LENGTH ? head->length : 0,
     };
-    x->flags &= (uint16_t)~L4_X_BACKEND_STAYS;
+    x->flags &= ~(uint32_t)L4_X_BACKEND_STAYS;
     /* why: a client that waits for 100 may or may not send its body after a final answer. */
     if (x->flags & L4_X_EXPECTS && !x->up.done && !x->up.bytes)
-        x->flags = (uint16_t)((x->flags | L4_X_BODY_REFUSED) & ~L4_X_CLIENT_STAYS);
+        x->flags = (uint32_t)((x->flags | L4_X_BODY_REFUSED) & ~L4_X_CLIENT_STAYS);
     else if (head->keep_alive && head->framing != L4_FRAMING_UNTIL_CLOSE)
         x->flags |= L4_X_BACKEND_STAYS;
     if (goes == L4_FRAMING_UNTIL_CLOSE || !l4_serve_client_stays(loop, index))
-        x->flags &= (uint16_t)~L4_X_CLIENT_STAYS;
+        x->flags &= ~(uint32_t)L4_X_CLIENT_STAYS;
 }
 
 /* Sends the head that was written, and `body` behind it, in one piece. `room` bytes before the body
@@ -268,7 +270,8 @@ static void note_answer(struct l4_loop *loop, uint32_t index, const struct l4_h1
     x->flags |= L4_X_ANSWERED;
     x->answered_us = (uint32_t)(loop->now_us - x->asked_us);
     s->first_byte_us = (uint32_t)(loop->now_us - x->sent_us);
-    l4_passive_served(loop->table, s->backend);
+    if (!(x->flags & L4_X_BAD_STATUS))
+        l4_passive_served(loop->table, s->backend);
     l4_first_byte_came(loop, s);
     l4_serve_drop_request(loop, index);
     drop_part(loop, index);
@@ -278,6 +281,22 @@ static struct l4_step take_upgrade(struct l4_loop *loop, uint32_t index,
                                    const struct l4_h1_head *head, size_t head_bytes, char *rest,
                                    size_t rest_bytes);
 
+/* Returns the cause for which a request with this answer may be sent elsewhere; 0: none. */
+static uint32_t cause_of(uint16_t status)
+{
+    return status == 502   ? L4_RETRY_502
+           : status == 503 ? L4_RETRY_503
+           : status == 504 ? L4_RETRY_504
+                           : 0;
+}
+
+/* Does the pool count this status as a fault of its backend? */
+static bool is_bad_status(const struct l4_loop *loop, uint32_t index, uint16_t status)
+{
+    const uint64_t bad = L4_GET(pool_rules(loop, index)->bad_statuses);
+    return status >= 500 && status < 564 && bad >> (status - 500) & 1;
+}
+
 /* The head of a final answer is whole. `rest`: what came behind it. */
 static struct l4_step take_answer(struct l4_loop *loop, uint32_t index, const char *bytes,
                                   const struct l4_h1_head *head, char *rest, size_t rest_bytes)
@@ -285,6 +304,12 @@ static struct l4_step take_answer(struct l4_loop *loop, uint32_t index, const ch
     struct l4_exchange *x = l4_exchange_at(loop, index);
     struct l4_half *backend = backend_of(loop, index);
     struct l4_coded body = {.at = rest};
+    if (is_bad_status(loop, index, head->status)) {
+        x->flags |= L4_X_BAD_STATUS;
+        note_fault(loop, index);
+    }
+    if (l4_retry_elsewhere(loop, index, cause_of(head->status)))
+        return l4_go(L4_SESSION_CONNECT);
     frame_answer(loop, index, head);
     const size_t head_bytes = l4_message_answer(loop, index, bytes, head);
     if (!head_bytes || head_bytes + L4_CODE_BEFORE > (size_t)(rest - loop->pump.scratch))
@@ -296,7 +321,7 @@ static struct l4_step take_answer(struct l4_loop *loop, uint32_t index, const ch
             return answer_failed(loop, index, L4_END_BAD_ANSWER);
     }
     if (rest_bytes > body.used) /* why: these bytes answer nothing that was asked */
-        x->flags &= (uint16_t)~L4_X_BACKEND_STAYS;
+        x->flags &= ~(uint32_t)L4_X_BACKEND_STAYS;
     note_answer(loop, index, head);
     if (rest_bytes >= L4_BULK_BYTES && x->down.comes == L4_FRAMING_LENGTH &&
         l4_io_of(backend)->splices && l4_io_of(client_of(loop, index))->splices)
@@ -312,7 +337,7 @@ static struct l4_step take_informational(struct l4_loop *loop, uint32_t index, c
     struct l4_exchange *x = l4_exchange_at(loop, index);
     struct l4_half *client = client_of(loop, index), *backend = backend_of(loop, index);
     if (head->status == 100)
-        x->flags &= (uint16_t)~L4_X_EXPECTS;
+        x->flags &= ~(uint32_t)L4_X_EXPECTS;
     if (++x->informed > L4_HTTP_INFORMED_MAX)
         return answer_failed(loop, index, L4_END_BAD_ANSWER);
     if (!x->minor || (head->status != 100 && head->status != 103))
@@ -421,7 +446,7 @@ static struct l4_step move_down(struct l4_loop *loop, uint32_t index)
         l4_body_move(loop, backend, client, &x->down, &moved, &extra_at, &extra);
     count_bytes(loop, index, L4_BACKEND, moved);
     if (extra)
-        x->flags &= (uint16_t)~L4_X_BACKEND_STAYS;
+        x->flags &= ~(uint32_t)L4_X_BACKEND_STAYS;
     switch (result) {
     case L4_BODY_LOST:
         return l4_end_by_error(l4_session_at(loop, index), -ENOMEM);
@@ -552,6 +577,14 @@ static struct l4_step event(struct l4_loop *loop, uint32_t index, enum l4_side s
     return exchange(loop, index);
 }
 
+static struct l4_step answer_late(struct l4_loop *loop, uint32_t index)
+{
+    note_fault(loop, index);
+    if (l4_retry_elsewhere(loop, index, L4_RETRY_TIMEOUT))
+        return l4_go(L4_SESSION_CONNECT);
+    return answer_failed(loop, index, L4_END_ANSWER_TIMEOUT);
+}
+
 /* The timer may fire too early: bytes may have moved since it was set. */
 static struct l4_step timeout(struct l4_loop *loop, uint32_t index)
 {
@@ -561,7 +594,7 @@ static struct l4_step timeout(struct l4_loop *loop, uint32_t index)
     const uint64_t idle = loop->now_ms - L4_GET(s->active_ms);
     if ((x->flags & (L4_X_ASKED | L4_X_ANSWERED)) == L4_X_ASKED) {
         if (l4_row_left_ms(loop, s) <= 0)
-            return answer_failed(loop, index, L4_END_ANSWER_TIMEOUT);
+            return answer_late(loop, index);
         l4_row_wake_at_deadline(loop, index);
         return l4_stay();
     }

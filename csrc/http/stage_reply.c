@@ -111,7 +111,7 @@ static struct l4_step reply(struct l4_loop *loop, uint32_t index)
     struct l4_half *client = client_of(loop, index);
     struct l4_pump out = loop->pump;
     if (!x->up.done || !l4_serve_client_stays(loop, index))
-        x->flags &= (uint16_t)~L4_X_CLIENT_STAYS;
+        x->flags &= ~(uint32_t)L4_X_CLIENT_STAYS;
     x->flags |= L4_X_ANSWERED;
     x->answered_us = (uint32_t)(loop->now_us - x->asked_us);
     const size_t bytes = l4_message_reply(loop, index);

@@ -12,6 +12,7 @@
 #include "http/routing.h"
 #include "http/serve.h"
 #include "http/stages.h"
+#include "io/sock.h"
 #include "io/stream_ops.h"
 #include "run/client_wait.h"
 
@@ -38,7 +39,7 @@ static struct l4_step refuse(struct l4_loop *loop, uint32_t index,
                              struct l4_verdict_of_head verdict)
 {
     struct l4_exchange *x = l4_exchange_at(loop, index);
-    x->flags &= (uint16_t)~L4_X_CLIENT_STAYS;
+    x->flags &= ~(uint32_t)L4_X_CLIENT_STAYS;
     l4_account_fault(loop, index, verdict.word);
     return l4_serve_refuse(loop, index, verdict.status, (enum l4_reason)verdict.reason);
 }
@@ -192,7 +193,8 @@ static struct l4_step enter(struct l4_loop *loop, uint32_t index)
             (struct l4_exchange){.block = L4_NONE, .answer_block = L4_NONE};
     }
     l4_serve_begin(loop, index);
-    if (loop->draining && !first && !l4_exchange_at(loop, index)->have)
+    if (loop->draining && !first && !l4_exchange_at(loop, index)->have &&
+        !l4_sock_has_data(s->half[L4_CLIENT].fd))
         return l4_end(L4_END_BACKEND_FIN);
     const int error = l4_row_watch_client(loop, index);
     if (error)

@@ -198,6 +198,8 @@
     X(uint32_t, answer_timeout_ms, http.answer_timeout_ms)                                         \
     /* enum l4_http_retry_on */                                                                    \
     X(uint32_t, retry_on, http_retry_on)                                                           \
+    /* Statuses of answers that count as faults (passive health): bit 0 is 500, bit 63 is 563. */  \
+    X(uint64_t, bad_statuses, http_bad_statuses)                                                   \
     /* Retries as a share of the pool's requests of the last 10 s. */                              \
     X(uint32_t, retry_budget_percent, http.retry_budget_percent)                                   \
     /* Bytes of a body that are kept for a retry. */                                               \

@@ -122,6 +122,7 @@ POOLS: Mapping[str, Row] = {
     "health": ANY,
     "agent": ANY,
     "passive": ANY,
+    "passive.statuses": Row(HTTP),
     "http": Row(HTTP),
     "tls": Row(STREAMS, instead="backends that get datagrams get them as clients sent them"),
 }

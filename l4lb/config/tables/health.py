@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field
 from l4lb.config import bounds
 from l4lb.config.tables.base import Model
 from l4lb.config.units import percent
-from l4lb.config.values import common
+from l4lb.config.values import common, http
 from l4lb.config.values.health import (
     Command,
     DnsName,
@@ -157,4 +157,7 @@ class Passive(Model):
     """Which early resets count. "several": a reset of a session whose client had sent something
     counts only if the previous reset was of another source, so that no client ejects a backend
     alone. "any": every reset."""
+    statuses: http.Statuses = ()
+    """Statuses of answers (500 to 563) that count as failures, as an early reset does. Only for
+    pools of HTTP listeners."""
     slow: Slow | None = None

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from l4lb.config import address, bounds
-from l4lb.config.units import shown, wrong
+from l4lb.config.units import shown, whole, wrong
 from l4lb.config.values import clients
 from l4lb.config.values.health import TOKEN
 
@@ -82,6 +82,11 @@ FieldNames = Annotated[
 ]
 HostText = Annotated[str, AfterValidator(_host)]
 Folder = Annotated[str, AfterValidator(_folder), Field(json_schema_extra={"x-l4lb-type": "path"})]
+Status = Annotated[int, *whole(bounds.FAULT_STATUS)]
+Statuses = Annotated[
+    tuple[Status, ...],
+    BeforeValidator(clients.as_many, json_schema_input_type=Status | list[Status]),
+]
 RetryOn = Annotated[
     tuple[Literal["connect", "reuse", "reset", "timeout", "502", "503", "504"], ...],
     BeforeValidator(

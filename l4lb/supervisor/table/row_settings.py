@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import reduce
 from typing import Any
 
+from l4lb.config.bounds import FAULT_STATUS
 from l4lb.config.model import Config, Listener, Pool
 from l4lb.config.tables.http import ListenerHttp, PoolHttp
 from l4lb.config.tables.listener_limits import ListenerLimits, RateLimit
@@ -53,6 +54,7 @@ def of_pool(pool: Pool) -> dict[str, Any]:
     """Returns the settings of a pool. Those of TLS are written when its profile is known."""
     quic = quic_rule(pool)
     rules = pool.http or PoolHttp()
+    statuses = set(pool.passive.statuses) if pool.passive else set()
     return configured("pool", pool.model_copy(update={"http": rules})) | {
         "maglev_size": pool.maglev_size if pool.balance == "maglev" else 0,
         "proxy_tlvs": sum(1 << TLVS.index(one) for one in pool.proxy_tlvs),
@@ -61,6 +63,7 @@ def of_pool(pool: Pool) -> dict[str, Any]:
         "quic_config": quic.config_id if quic else 0,
         "quic_bytes": quic.server_id_length if quic else 0,
         "http_retry_on": sum(1 << RETRY_ON.index(one) for one in rules.retry_on),
+        "http_bad_statuses": sum(1 << (one - FAULT_STATUS[0]) for one in statuses),
         "http_host": HOSTS.index(rules.host) if rules.host in HOSTS else HOST_NAMED,
     }
 
