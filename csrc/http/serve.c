@@ -147,3 +147,17 @@ bool l4_serve_trusts(const struct l4_loop *loop, const struct l4_session *s)
     return s->client.family == AF_UNIX ||
            l4_access_find_named(loop->table, &l4_serve_rules(loop, s)->trusted_set, &s->client);
 }
+
+void l4_serve_count_bytes(const struct l4_loop *loop, uint32_t index, enum l4_side from,
+                          uint64_t bytes)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    if (!bytes)
+        return;
+    L4_OWN_ADD(s->bytes[from], bytes);
+    if (from == L4_CLIENT)
+        L4_OWN_ADD(l4_row_column(loop, s)->bytes_in, bytes);
+    else
+        L4_OWN_ADD(l4_row_column(loop, s)->bytes_out, bytes);
+    L4_SET(s->active_ms, loop->now_ms);
+}

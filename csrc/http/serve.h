@@ -35,6 +35,10 @@ const struct l4_http_judged *l4_serve_judged(struct l4_loop *loop, uint32_t inde
 /* Will the client's connection be used again after this exchange? */
 bool l4_serve_client_stays(const struct l4_loop *loop, uint32_t index);
 
+/* Adds bytes that were read from one side to the counts of the session and of its backend. */
+void l4_serve_count_bytes(const struct l4_loop *loop, uint32_t index, enum l4_side from,
+                          uint64_t bytes);
+
 /* Is the client a proxy whose word about its own clients is believed? */
 bool l4_serve_trusts(const struct l4_loop *loop, const struct l4_session *s);
 

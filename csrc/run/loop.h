@@ -1,5 +1,4 @@
-/* The state of a worker's loop, and what every part of a worker uses: epoll set, clock, events to
- * the supervisor, eventfds that wake other workers.
+/* A worker's loop, and what all parts of a worker use: epoll set, clock, events, eventfds.
  *
  * A worker owns its epoll set, its pipes, its scratch buffer and its rows of the shared table
  * (worker, counters, sessions). The supervisor owns the listening sockets: it holds another

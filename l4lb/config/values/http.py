@@ -85,7 +85,7 @@ Folder = Annotated[str, AfterValidator(_folder), Field(json_schema_extra={"x-l4l
 Status = Annotated[int, *whole(bounds.FAULT_STATUS)]
 Statuses = Annotated[
     tuple[Status, ...],
-    BeforeValidator(clients.as_many, json_schema_input_type=Status | list[Status]),
+    BeforeValidator(clients.as_many, json_schema_input_type=list[Status]),
 ]
 RetryOn = Annotated[
     tuple[Literal["connect", "reuse", "reset", "timeout", "502", "503", "504"], ...],
