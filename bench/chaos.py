@@ -21,7 +21,7 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
 if str(TOP) not in sys.path:
-    sys.path.insert(0, str(TOP))
+    sys.path[0] = str(TOP)  # why: beside this script are names of the standard library
 
 from bench.lib.results import RESULTS, record  # noqa: E402 - the tree is not a package
 from tests.e2e.harness.chaos import Outcome, run  # noqa: E402

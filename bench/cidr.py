@@ -31,7 +31,7 @@ from l4lb.native.table import Table
 
 TOP = Path(__file__).resolve().parent.parent
 if str(TOP) not in sys.path:
-    sys.path.append(str(TOP))
+    sys.path[0] = str(TOP)  # why: beside this script are names of the standard library
 
 from bench.lib.lookups import Lookups  # noqa: E402 - not a package that is installed
 from bench.lib.results import RESULTS, record  # noqa: E402 - not a package that is installed

@@ -24,7 +24,7 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
 if str(TOP) not in sys.path:
-    sys.path.insert(0, str(TOP))
+    sys.path[0] = str(TOP)  # why: beside this script are names of the standard library
 
 from bench.lib import report  # noqa: E402 - the tree is not a package that is installed
 from bench.lib.measures import TESTS, Generator, measure  # noqa: E402
@@ -72,11 +72,14 @@ def _round(
     return found
 
 
-def _about(options: argparse.Namespace, targets: Sequence[Target], argv: Sequence[str]) -> str:
+def about(
+    script: str, options: argparse.Namespace, targets: Sequence[Target], argv: Sequence[str]
+) -> str:
+    """Returns what a reader must know of a run: its command, machine, rounds and programs."""
     cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     cores = Path("/proc/cpuinfo").read_text().count("processor\t")
     versions = "; ".join(f"{one.name}: {one.version()}" for one in targets)
-    command = "python bench/compare.py " + shlex.join(argv)
+    command = f"python {script} " + shlex.join(argv)
     return (
         f"`{command.strip()}` on {datetime.datetime.now(datetime.UTC):%Y-%m-%d}, kernel "
         f"{platform.release()}, {cpu.group(1) if cpu else '?'}, {cores} cores shared by client, "
@@ -102,16 +105,17 @@ def main(argv: Sequence[str]) -> int:
             rounds[name].append(found)
         print(f"round {number + 1} of {options.rounds} done", file=sys.stderr)
     values = report.medians(rounds)
-    about, shown = _about(options, targets, argv), report.table(values)
-    print(about, "", shown, sep="\n")
+    told = about("bench/compare.py", options, targets, argv)
+    shown = report.table(values)
+    print(told, "", shown, sep="\n")
     if options.json:
         Path(options.json).write_text(
-            json.dumps({"about": about, "medians": values, "rounds": rounds}, indent=1)
+            json.dumps({"about": told, "medians": values, "rounds": rounds}, indent=1)
         )
     if options.plot:
         report.plot(values, options.plot)
     if options.record:
-        record("comparison", f"{about}\n\n{shown}")
+        record("comparison", f"{told}\n\n{shown}")
     return 0
 
 

@@ -19,7 +19,7 @@ from statistics import median
 
 TOP = Path(__file__).resolve().parent.parent
 if str(TOP) not in sys.path:
-    sys.path.insert(0, str(TOP))
+    sys.path[0] = str(TOP)  # why: beside this script are names of the standard library
 
 from bench.compare import _loadgen  # noqa: E402 - the tree is not a package that is installed
 from bench.lib.measures import Generator, measure  # noqa: E402

@@ -1,0 +1,172 @@
+"""HTTP proxies that are compared, each with one worker, in front of three servers with keep-alive.
+
+All of them reuse connections to the servers, choose a server for each request, and tell it the
+client's address. Each is configured for throughput as its documentation recommends, and logs
+nothing.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.lib.targets import Haproxy, L4lb, Nginx, Target, _wait_until_served, end, free_port
+
+SIZES = {"/64": 64, "/16k": 16 << 10, "/1m": 1 << 20}
+_MANY = 100_000_000  # requests of one connection
+
+
+@dataclass(frozen=True)
+class Proxy(Target):
+    """One proxy. servers: the ports that it balances."""
+
+    servers: tuple[int, ...] = ()
+
+    def _addresses(self, form: str) -> str:
+        return "".join(
+            form.format(name=f"s{number}", address=f"127.0.0.1:{port}")
+            for number, port in enumerate(self.servers)
+        )
+
+
+class HttpL4lb(Proxy):
+    """l4lb, with a listener of HTTP."""
+
+    version = L4lb.version
+    more = '\n            protocol = "http"\n            http = { max_requests = 0 }'
+
+    def command(self, folder: Path, port: int, _: int) -> list[str]:
+        config = folder / "l4lb.toml"
+        config.write_text(
+            f"""
+            [process]
+            workers = 1
+            admin = "{folder}/admin.sock"
+            [listeners.bench]
+            bind = ["127.0.0.1:{port}"]
+            pool = "bench"{self.more}
+            [pools.bench]
+            backends = [{self._addresses('"{address}", ')}]
+            """
+        )
+        return [self.program, "run", "-c", str(config)]
+
+
+class TcpL4lb(HttpL4lb):
+    """l4lb, with a listener of TCP: it looks into no byte, and balances connections."""
+
+    more = ""
+
+
+class HttpHaproxy(Proxy):
+    """HAProxy in http mode: http-reuse always, option splice-auto."""
+
+    version = Haproxy.version
+
+    def command(self, folder: Path, port: int, _: int) -> list[str]:
+        config = folder / "haproxy.cfg"
+        servers = self._addresses("    server {name} {address}\n")
+        config.write_text(
+            f"""
+global
+    nbthread 1
+    maxconn 8500
+    maxpipes 1000
+    tune.pipesize 262144
+    tune.maxpollevents 256
+defaults
+    mode http
+    option splice-auto
+    option http-keep-alive
+    option forwardfor
+    http-reuse always
+    timeout connect 2s
+    timeout client 10m
+    timeout server 10m
+    timeout http-keep-alive 10m
+frontend bench
+    bind 127.0.0.1:{port} backlog 4096
+    default_backend bench
+backend bench
+    balance roundrobin
+{servers}"""
+        )
+        return [self.program, "-q", "-db", "-f", str(config)]
+
+
+_NGINX = """
+daemon off;
+{user}
+worker_processes 1;
+worker_rlimit_nofile 20000;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log;
+events {{ worker_connections 18000; multi_accept on; }}
+http {{
+    access_log off; sendfile on; tcp_nopush on; keepalive_requests {many}; keepalive_timeout 10m;
+    open_file_cache max=100; open_file_cache_valid 10m;
+    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    {rest}
+}}
+"""
+
+
+def _nginx(folder: Path, rest: str) -> list[str]:
+    config = folder / "nginx.conf"
+    config.write_text(_NGINX.format(folder=folder, rest=rest, many=_MANY, user="user root;"))
+    return ["nginx", "-p", str(folder), "-c", str(config), "-e", str(folder / "error.log")]
+
+
+class HttpNginx(Proxy):
+    """nginx's proxy_pass with `keepalive` in the upstream."""
+
+    version = Nginx.version
+
+    def command(self, folder: Path, port: int, _: int) -> list[str]:
+        servers = self._addresses("server {address}; ")
+        return _nginx(
+            folder,
+            f"""
+    upstream bench {{ {servers} keepalive 256; keepalive_requests {_MANY}; }}
+    server {{
+        listen 127.0.0.1:{port} backlog=4096;
+        location / {{
+            proxy_pass http://bench;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header Host $host;
+            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+        }}
+    }}""",
+        )
+
+
+@contextmanager
+def serving(count: int = 3) -> Iterator[tuple[int, ...]]:
+    """Runs the servers, each on a port of its own, for the time of the block; yields their
+    ports."""
+    with tempfile.TemporaryDirectory(prefix="l4lb-bench-http-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        for path, size in SIZES.items():
+            (folder / path.strip("/")).write_bytes(b"x" * size)
+        ports = tuple(free_port() for _ in range(count))
+        listen = " ".join(f"listen 127.0.0.1:{port} backlog=4096;" for port in ports)
+        command = _nginx(folder, f"server {{ {listen} root {folder}; }}")
+        with (folder / "output").open("wb") as output:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                start_new_session=True,
+            )  # fmt: skip
+        try:
+            for port in ports:
+                _wait_until_served(process, port)
+            yield ports
+        finally:
+            end(process)

@@ -1,0 +1,141 @@
+"""HTTP over TLS: clients whose TLS ends here, and backends that are reached over TLS."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from ..harness import Balancer, Manner, Stream, send, until
+from ..harness.http import Peer, Request, answer, before, chunked, request
+from ..harness.origin import Origin, Reply, path_and_name
+from ..harness.secure import Authority, secure
+
+MIB = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def authority() -> Iterator[Authority]:
+    with Authority() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def both(authority: Authority) -> Iterator[tuple[Balancer, Origin]]:
+    """A balancer with TLS on both sides."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    row = authority.issue("backend.test")
+    context.load_cert_chain(row["cert"], row["key"])
+    listener = {"tls": {"certificates": [authority.issue("localhost")]}}
+    tls = {"ca": authority.path, "server_name": "backend.test"}
+    http = {"max_body": "0B", "hsts": "180d", "https_redirect": True}
+    with (
+        Origin(secure=context) as origin,
+        before([origin.row], listener=listener, tls=tls, http=http) as lb,
+    ):
+        yield lb, origin
+
+
+def encrypted(lb: Balancer, authority: Authority, **settings: object) -> Peer:
+    return Peer(secure(lb.connect(), authority.client(**settings)))
+
+
+def test_tls_on_both_sides_reuses_the_backends_connection(
+    both: tuple[Balancer, Origin], authority: Authority
+) -> None:
+    lb, origin = both
+    origin.requests.clear()
+    for _ in range(3):
+        with encrypted(lb, authority) as peer:
+            for n in range(5):
+                assert peer.ask(f"/{n}").body == f"a /{n}".encode()
+    assert {one.connection for one in origin.requests} == {origin.requests[0].connection}
+    assert {one.get("x-forwarded-proto") for one in origin.requests} == {"https"}
+
+
+def test_clients_of_tls_are_told_to_use_it_always(
+    both: tuple[Balancer, Origin], authority: Authority
+) -> None:
+    lb, _ = both
+    with encrypted(lb, authority) as peer:
+        assert peer.ask().get("strict-transport-security") == "max-age=15552000"
+        peer.say(request("/../bad"))
+        got = peer.answer()
+        assert (got.status, got.get("strict-transport-security")) == (400, "max-age=15552000")
+
+
+def test_alpn_chooses_http_1_1(both: tuple[Balancer, Origin], authority: Authority) -> None:
+    lb, _ = both
+    sock = secure(lb.connect(), authority.client(alpn=["h2", "http/1.1"]))
+    with Peer(sock) as peer:
+        assert sock.selected_alpn_protocol() in (None, "http/1.1")
+        assert peer.ask().status == 200
+
+
+def test_pipelined_requests_in_one_record_are_answered_in_order(
+    both: tuple[Balancer, Origin], authority: Authority
+) -> None:
+    lb, _ = both
+    with encrypted(lb, authority) as peer:
+        peer.say(b"".join(request(f"/{n}", "PUT", body=b"b" * n) for n in range(30)))
+        assert [peer.answer("PUT").body for _ in range(30)] == [
+            f"a /{n}".encode() for n in range(30)
+        ]
+
+
+@pytest.mark.parametrize("kind", ["length", "chunks", "until close"])
+def test_large_bodies_pass_over_tls_on_both_sides(
+    both: tuple[Balancer, Origin], authority: Authority, kind: str
+) -> None:
+    lb, origin = both
+    stream = Stream(8, 3 * MIB)
+    data = bytes(stream.part(0, 1_000_003)) * 4
+    data = data[: stream.size]
+
+    def answering(asked: Request) -> Reply:
+        assert asked.body == data
+        if kind == "length":
+            return Reply(answer(data))
+        if kind == "chunks":
+            head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+            return Reply(
+                head + chunked(*(data[at : at + 9999] for at in range(0, len(data), 9999)))
+            )
+        return Reply(b"HTTP/1.1 200 OK\r\n\r\n" + data, "close")
+
+    origin.answering = answering
+    try:
+        with encrypted(lb, authority) as peer:
+            for _ in range(2):
+                fields = [("Content-Length", f"{len(data)}")]
+                peer.say(request("/", "POST", fields=fields))
+                sender = threading.Thread(target=send, args=(peer.sock, stream, Manner(50_000)))
+                sender.start()
+                got = peer.answer("POST")
+                sender.join(timeout=20)
+                assert got.body == data
+    finally:
+        origin.answering = path_and_name("a")
+    until(lambda: lb.total("active") == 0, "no place is held")
+
+
+def test_clear_text_on_a_tls_listener_is_no_request(both: tuple[Balancer, Origin]) -> None:
+    lb, origin = both
+    origin.requests.clear()
+    with Peer(lb.connect()) as peer:
+        peer.say(request("/clear"))
+        assert b"200" not in peer.bytes_to_end()
+    assert origin.targets() == []
+
+
+def test_a_client_certificate_can_be_required(authority: Authority) -> None:
+    certificates = [authority.issue("localhost")]
+    listener = {"tls": {"certificates": certificates, "ca": authority.path, "verify": "required"}}
+    with (
+        Origin() as origin,
+        before([origin.row], listener=listener) as lb,
+        encrypted(lb, authority, cert=authority.issue("someone")) as peer,
+    ):
+        assert peer.ask().status == 200
