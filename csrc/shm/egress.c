@@ -16,7 +16,7 @@ static void copy(const struct l4_egress *egress, uint16_t family, const struct l
     const uint32_t count = six ? egress->sources6 : egress->sources4;
     way->options = egress->options;
     way->count = 0;
-    if (egress->transparent && client->family == family) {
+    if (L4_GET(egress->transparent) && client->family == family) {
         way->options.set |= 1u << L4_OPTION_TRANSPARENT;
         way->options.values[L4_OPTION_TRANSPARENT] = 1;
         way->from[way->count++] = l4_addr_network(client, 128); /* any port */
@@ -49,7 +49,7 @@ const struct l4_way *l4_egress_way(const struct l4_egress *egress, uint16_t fami
 void l4_egress_write(struct l4_egress *egress, const struct l4_egress *next)
 {
     l4_seq_write(&egress->seq);
-    egress->transparent = next->transparent;
+    L4_SET(egress->transparent, L4_GET(next->transparent));
     egress->sources4 = next->sources4;
     egress->sources6 = next->sources6;
     egress->options = next->options;

@@ -13,7 +13,8 @@
 struct l4_egress {
     _Atomic uint32_t seq;  /* odd while the rest is being written */
     _Atomic uint32_t used; /* 0: no settings, the kernel chooses */
-    uint32_t transparent;  /* 1: from the client's own address, if it has the backend's family */
+    _Atomic uint32_t
+        transparent; /* 1: from the client's own address, if it has the backend's family */
     uint32_t sources4,
         sources6; /* number of addresses that follow, IPv4 first; 0: the kernel chooses */
     struct l4_options options;
