@@ -51,7 +51,12 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
         [
             {"host": "a.example", "path_prefix": "/a/", "rewrite_prefix": "/", "pool": "web"},
             {"path": "/b", "redirect": "https://{host}/c", "status": 308, "method": "GET"},
-            {"path_suffix": [".css"], "respond": {"status": 404, "body": "${x}"}, "name": "é"},
+            {
+                "path_regex": "[.]php$",
+                "path_suffix": [".css"],
+                "respond": {"status": 404, "body": "${x}"},
+                "name": "é",
+            },
         ],
         [
             {"scheme": "https", "respond": {"file": "/etc/a", "content_type": "text/html"}},
@@ -78,6 +83,7 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
     "routes[].path": ("/login", ["/a", "/b c"]),
     "routes[].path_prefix": ("/static/", ["/a", "/b"]),
     "routes[].path_suffix": (".css", [".js", ".png"]),
+    "routes[].path_regex": ("^/user/[0-9]+$", ["a|b", "c"]),
     "routes[].method": ("GET", ["GET", "PURGE"]),
     "routes[].scheme": ("https", ["http", "https"]),
     "routes[].header": ({"X-Version": "2*"}, {"A": ["b", ""]}),

@@ -234,6 +234,26 @@ static bool in_network(const struct look *look)
     return false;
 }
 
+/* True if the regular expression at `at` matches the text, by one step a byte. */
+static bool follows(const struct l4_router_memory *memory, uint32_t at, struct l4_text text)
+{
+    const struct l4_router_dfa *dfa = array_of(memory, (struct l4_router_list){at, 1}, sizeof *dfa);
+    if (!dfa)
+        return false;
+    const uint32_t classes = dfa->classes;
+    const struct l4_router_list steps = dfa->steps, ends = dfa->ends;
+    const uint16_t *next = array_of(memory, steps, sizeof *next);
+    const uint8_t *is_end = array_of(memory, ends, sizeof *is_end);
+    uint64_t state = dfa->start;
+    for (size_t i = 0; i < text.bytes; i++) {
+        const uint64_t step = state * classes + dfa->class_of[text.at[i] & 127];
+        if (!next || step >= steps.count)
+            return false;
+        state = next[step];
+    }
+    return is_end && state < ends.count && is_end[state] == 1;
+}
+
 static bool in_path(const struct look *look, uint32_t kind, uint32_t *matched)
 {
     const struct l4_router_request *request = look->request;
@@ -244,7 +264,10 @@ static bool in_path(const struct look *look, uint32_t kind, uint32_t *matched)
             return true;
         }
         if ((kind == L4_ROUTER_PATH && same(request->path, item)) ||
-            (kind == L4_ROUTER_SUFFIX && ends(request->path, item)))
+            (kind == L4_ROUTER_SUFFIX && ends(request->path, item)) ||
+            (kind == L4_ROUTER_REGEX &&
+             follows(look->memory, ((const struct l4_router_list *)look->items)[i].at,
+                     request->path)))
             return true;
     }
     return false;
@@ -288,6 +311,7 @@ static bool holds(const struct l4_router_memory *memory, const struct l4_router_
     case L4_ROUTER_PATH:
     case L4_ROUTER_PREFIX:
     case L4_ROUTER_SUFFIX:
+    case L4_ROUTER_REGEX:
         return in_path(&look, kind, matched);
     case L4_ROUTER_SOURCE:
         return in_network(&look);

@@ -14,7 +14,7 @@
 #include "base/bounds.h"
 
 /* The format of the memory. Increase it with each change of the structures below. */
-#define L4_ROUTER_FORMAT 0x52740001u
+#define L4_ROUTER_FORMAT 0x52740002u
 
 struct l4_router_list {
     uint32_t at, count; /* at is a multiple of 4; of texts: a count of bytes, at any offset */
@@ -44,7 +44,8 @@ struct l4_router_host {          /* a name, or a dot and a name: all names below
     X(SOURCE, "source") /* struct l4_router_net */                                                 \
     X(HEADER, "header") /* * stands for any text; an empty item: absent or empty */                \
     X(COOKIE, "cookie")                                                                            \
-    X(QUERY, "query")
+    X(QUERY, "query")                                                                              \
+    X(REGEX, "path_regex") /* struct l4_router_dfa; count is its bytes */
 
 enum l4_router_kind {
 #define X(id, word) L4_ROUTER_##id,
@@ -62,6 +63,14 @@ struct l4_router_condition {     /* one of its items must match */
 struct l4_router_net {
     struct l4_addr net;
     uint32_t bits;
+};
+
+/* A regular expression as a table of steps (l4lb/regex.py makes it). */
+struct l4_router_dfa {
+    uint32_t start, classes;
+    struct l4_router_list steps; /* uint16_t: the next state, by state and class */
+    struct l4_router_list ends;  /* uint8_t for each state: 1 if a text that ends there matches */
+    uint8_t class_of[128];
 };
 
 enum l4_router_action { L4_ROUTER_POOL, L4_ROUTER_REDIRECT, L4_ROUTER_RESPOND };
@@ -89,9 +98,8 @@ struct l4_router_change { /* of a header field */
 };
 
 struct l4_router_limit {
-    uint32_t rate, burst; /* requests a second; 0: no limit */
-    uint32_t status;      /* of the answer to a request too many */
-    uint32_t dry_run;     /* 1: it is only counted */
+    uint32_t rate, burst;     /* requests a second; 0: no limit */
+    uint32_t status, dry_run; /* of the answer to a request too many; 1: it is only counted */
 };
 
 struct l4_router_route {

@@ -14,11 +14,13 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-FORMAT = 0x52740001  # L4_ROUTER_FORMAT
+from l4lb import regex
+
+FORMAT = 0x52740002  # L4_ROUTER_FORMAT
 ANY_HOST = "*"
 KINDS = (
     "scheme", "method", "path", "path_prefix", "path_suffix", "sni", "source", "header", "cookie",
-    "query",
+    "query", "path_regex",
 )  # fmt: skip
 """enum l4_router_kind, in its order: what costs least comes first."""
 ACTIONS = ("pool", "redirect", "respond")  # enum l4_router_action
@@ -205,11 +207,21 @@ class _Run:
         if kind == "source":
             nets = b"".join(map(_net, items))
             found = self.add(nets), len(items)
+        elif kind == "path_regex":
+            found = self.rows([self.automaton(one) for one in items])
         else:
             texts = [one.removeprefix("*") or "*" for one in items] if kind == "sni" else items
             found = self.rows([self.text(one) for one in texts])
         name = name.lower() if kind == "header" else name
         return [KINDS.index(kind), *self.text(name), *found]
+
+    def automaton(self, pattern: str) -> tuple[int, int]:
+        """Adds a struct l4_router_dfa. Returns where it is, and its size."""
+        made = regex.compiled(pattern)
+        steps = self.shorts(made.steps)
+        ends = self.add(bytes(made.ends)), len(made.ends)
+        row = struct.pack("=6I", made.start, made.classes, *steps, *ends) + made.class_of
+        return self.add(row), len(row)
 
     def parts(self, text: str) -> tuple[int, int]:
         """Adds the struct l4_router_part of a location."""

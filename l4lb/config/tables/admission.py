@@ -20,6 +20,7 @@ CONDITIONS = (
     "path",
     "path_prefix",
     "path_suffix",
+    "path_regex",
     "method",
     "scheme",
     "header",

@@ -79,6 +79,9 @@ class HttpRoute(Model):
     which one must match."""
     path_suffix: http_route.PathEnds | None = None
     """Ends of paths, such as ".css". One, or an array of which one must match."""
+    path_regex: http_route.Regexes | None = None
+    """Regular expressions in RE2's syntax, which are looked for anywhere in the path unless ^ and $
+    hold them: "^/user/[0-9]+$". One, or an array of which one must match."""
     method: http_route.Methods | None = None
     """Methods, such as "GET". One, or an array of which one must match."""
     scheme: http_route.Schemes | None = None

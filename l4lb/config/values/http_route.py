@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from l4lb import regex
 from l4lb.config import address, bounds
 from l4lb.config.units import check_bounds, shown, wrong
 from l4lb.config.values import clients, http
@@ -80,6 +81,18 @@ def _pattern(value: str) -> str:
 def _condition_name(value: str) -> str:
     if not TOKEN.fullmatch(value) or len(value) > bounds.FIELD_NAME_MAX:
         raise wrong(f"{shown(value)} is not a name of a header field or cookie")
+    return value
+
+
+def _regex(value: str) -> str:
+    if len(value) > bounds.ROUTE_TEXT_MAX:
+        raise wrong(f"is longer than {bounds.ROUTE_TEXT_MAX} bytes")
+    try:
+        regex.compiled(value)
+    except regex.PatternError as fault:
+        raise wrong(
+            f"{shown(value)} {fault}", "it is compared with the path; RE2's syntax"
+        ) from None
     return value
 
 
@@ -188,6 +201,8 @@ Path = Annotated[str, AfterValidator(_path), Field(examples=["/login"])]
 Paths = Annotated[tuple[Path, ...], _many(Path)]
 PathEnd = Annotated[str, AfterValidator(_path_end), Field(examples=[".css"])]
 PathEnds = Annotated[tuple[PathEnd, ...], _many(PathEnd)]
+Regex = Annotated[str, AfterValidator(_regex), Field(examples=["^/user/[0-9]+$"])]
+Regexes = Annotated[tuple[Regex, ...], _many(Regex)]
 Pattern = Annotated[str, AfterValidator(_pattern), Field(examples=["2*"])]
 Patterns = Annotated[tuple[Pattern, ...], _many(Pattern)]
 FieldPatterns = Annotated[

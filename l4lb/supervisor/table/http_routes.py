@@ -174,6 +174,7 @@ def _conditions(route: Route) -> Iterator[routes.Condition]:
         "path": route.path,
         "path_prefix": route.path_prefix,
         "path_suffix": route.path_suffix,
+        "path_regex": route.path_regex,
         "sni": route.sni,
         "source": route.source,
     }

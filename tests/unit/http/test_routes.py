@@ -72,6 +72,7 @@ def holds(condition: Condition, request: Request) -> bool:
         "path": lambda one: one == path,
         "path_prefix": path.startswith,
         "path_suffix": path.endswith,
+        "path_regex": lambda one: bool(re.search(one, path)),
         "sni": lambda one: name_holds(one, request.sni),
         "source": lambda one: within(request.source, one),
     }
@@ -116,6 +117,7 @@ conditions = st.one_of(
     condition("path", ["/", "/a", "/a/b.css"]),
     condition("path_prefix", ["/", "/a", "/a/", "/b"]),
     condition("path_suffix", [".css", "b", "/"]),
+    condition("path_regex", ["^/a", "css$", "/[ab]/?$", "b[.]|^/$"]),
     condition("sni", NAMES[:4] + NAMES[5:]),
     condition("source", ["10.0.0.0/8", "10.1.0.0/16", "::/0", "2001:db8::/32", "0.0.0.0/0"]),
     condition("header", PATTERNS, "X-Version"),

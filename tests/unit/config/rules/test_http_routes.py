@@ -68,6 +68,8 @@ def test_conditions_are_kept_as_requests_are_compared_with_them() -> None:
         ({"path": "/a/%2e%2e/b"}, "are resolved"),
         ({"path_prefix": "/a%2fb"}, "%2F"),
         ({"path_suffix": "%zz"}, "%25"),
+        ({"path_regex": "(a"}, "without its )"),
+        ({"path_regex": r"\b"}, "not supported"),
         ({"method": "get"}, '"GET"'),
         ({"method": "G T"}, "not an HTTP method"),
         ({"header": {"X A": "b"}}, "not a name"),
