@@ -150,11 +150,12 @@ enum l4_bounds {
     L4_HTTP_LINGER_BYTES = 1 << 20,     /* ... and how much of it */
     L4_SPARE_SWEEP_MS = 1000,           /* how often old spare connections are looked for */
     L4_SPARE_LEARN_MS = 500, /* a backend that closes connections sooner than this has no timeout */
-    L4_ROUTE_CHANGES_MAX = 64, /* fields that one route changes, of a request or of an answer */
-    L4_RATE_GROUPS = 1 << 15,  /* groups of the table of rates (core/rate_table.h) */
-    L4_RATE_WAYS = 8,          /* ... and entries of each group */
-    L4_REQUEST_PLACES = 4096,  /* ended requests that one worker's log holds */
-    L4_REQUEST_HOST_MAX = 255, /* bytes of the texts that are kept of a request */
+    L4_ROUTE_CHANGES_MAX = 64,  /* fields that one route changes, of a request or of an answer */
+    L4_COOKIE_BYTES_MAX = 1024, /* bytes of a cookie that l4lb sets, with its attributes */
+    L4_RATE_GROUPS = 1 << 15,   /* groups of the table of rates (core/rate_table.h) */
+    L4_RATE_WAYS = 8,           /* ... and entries of each group */
+    L4_REQUEST_PLACES = 4096,   /* ended requests that one worker's log holds */
+    L4_REQUEST_HOST_MAX = 255,  /* bytes of the texts that are kept of a request */
     L4_REQUEST_TARGET_MAX = 512,
     L4_REQUEST_AGENT_MAX = 128,
     L4_REQUEST_REFERER_MAX = 128,

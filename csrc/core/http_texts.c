@@ -80,11 +80,25 @@ struct l4_texts_page l4_texts_page(const struct l4_texts *texts,
     return (struct l4_texts_page){.status = 0};
 }
 
-struct l4_text l4_texts_host(const struct l4_texts *texts, uint32_t pool)
+static const struct l4_texts_of_pool *of_pool(const struct l4_texts *texts, uint32_t pool)
 {
     if (!texts->bytes)
-        return (struct l4_text){NULL, 0};
+        return NULL;
     const struct l4_texts_head head = *(const struct l4_texts_head *)texts->half;
-    const struct l4_texts_of_pool *its = row(texts, head.pools_at, head.pools, pool, sizeof *its);
+    return row(texts, head.pools_at, head.pools, pool, sizeof(struct l4_texts_of_pool));
+}
+
+struct l4_text l4_texts_host(const struct l4_texts *texts, uint32_t pool)
+{
+    const struct l4_texts_of_pool *its = of_pool(texts, pool);
     return its ? l4_texts_read(texts, its->host) : (struct l4_text){NULL, 0};
+}
+
+struct l4_texts_cookie l4_texts_cookie(const struct l4_texts *texts, uint32_t pool)
+{
+    const struct l4_texts_of_pool *its = of_pool(texts, pool);
+    if (!its)
+        return (struct l4_texts_cookie){{NULL, 0}, {NULL, 0}};
+    return (struct l4_texts_cookie){l4_texts_read(texts, its->cookie),
+                                    l4_texts_read(texts, its->cookie_attributes)};
 }

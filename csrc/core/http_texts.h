@@ -46,7 +46,9 @@ struct l4_texts_page {
 };
 
 struct l4_texts_of_pool {
-    struct l4_texts_at host; /* value of Host, with L4_HOST_NAMED */
+    struct l4_texts_at host;              /* value of Host, with L4_HOST_NAMED */
+    struct l4_texts_at cookie;            /* name of the cookie that names a client's backend */
+    struct l4_texts_at cookie_attributes; /* "; Path=/" and what else follows its value */
 };
 
 /* ---- as readers have it ---------------------------------------------------------------------- */
@@ -74,6 +76,11 @@ struct l4_listener_texts l4_texts_listener(const struct l4_texts *texts, uint32_
 /* The page for a status; without bytes: there is none. */
 struct l4_texts_page l4_texts_page(const struct l4_texts *texts,
                                    const struct l4_listener_texts *listener, uint32_t status);
+/* The cookie of a pool that is sticky by cookie; a name without bytes: the pool is not. */
+struct l4_texts_cookie {
+    struct l4_text name, attributes;
+};
+struct l4_texts_cookie l4_texts_cookie(const struct l4_texts *texts, uint32_t pool);
 /* The host that a pool's backends are sent. */
 struct l4_text l4_texts_host(const struct l4_texts *texts, uint32_t pool);
 

@@ -9,6 +9,7 @@
 #include "core/access.h"
 #include "core/h1write.h"
 #include "core/http_texts.h"
+#include "http/cookie.h"
 #include "http/routing.h"
 #include "http/serve.h"
 #include "shm/http.h"
@@ -266,7 +267,8 @@ static void write_answer(struct l4_loop *loop, uint32_t index, const char *bytes
     const bool informational = head->status < 200;
     const bool secure = s->half[L4_CLIENT].flags & L4_HALF_TLS;
     const struct l4_listener_texts own = l4_texts_listener(texts, s->listener);
-    struct l4_field_rule changes[L4_ROUTE_CHANGES_MAX + 1];
+    struct l4_field_rule changes[L4_ROUTE_CHANGES_MAX + 2];
+    char cookie[L4_COOKIE_BYTES_MAX];
     size_t change_count =
         sources->routed && !informational
             ? l4_routing_changes(&sources->choice, sources->choice.answer.route.answer_changes,
@@ -281,6 +283,11 @@ static void write_answer(struct l4_loop *loop, uint32_t index, const char *bytes
     if (told->id_bytes && own.request_id.bytes && !informational)
         changes[change_count++] =
             (struct l4_field_rule){L4_FIELD_SET, own.request_id, {told->id, told->id_bytes}};
+    const size_t cookie_bytes =
+        informational ? 0 : l4_cookie_write(loop, index, texts, cookie, sizeof cookie);
+    if (cookie_bytes)
+        changes[change_count++] =
+            (struct l4_field_rule){L4_FIELD_ADD, L4_TEXT("Set-Cookie"), {cookie, cookie_bytes}};
     const struct l4_answer_rules rules = {
         .head =
             {
@@ -317,50 +324,45 @@ size_t l4_message_answer(struct l4_loop *loop, uint32_t index, const char *bytes
 
 /* ---- answers of our own ---------------------------------------------------------------------- */
 
+/* Returns the words of a status (RFC 9110, 15); "" for others. */
 static const char *reason_of(uint16_t status)
 {
-    switch (status) {
-    case 301:
-        return "Moved Permanently";
-    case 308:
-        return "Permanent Redirect";
-    case 400:
-        return "Bad Request";
-    case 403:
-        return "Forbidden";
-    case 404:
-        return "Not Found";
-    case 405:
-        return "Method Not Allowed";
-    case 408:
-        return "Request Timeout";
-    case 413:
-        return "Content Too Large";
-    case 414:
-        return "URI Too Long";
-    case 417:
-        return "Expectation Failed";
-    case 421:
-        return "Misdirected Request";
-    case 429:
-        return "Too Many Requests";
-    case 431:
-        return "Request Header Fields Too Large";
-    case 500:
-        return "Internal Server Error";
-    case 501:
-        return "Not Implemented";
-    case 502:
-        return "Bad Gateway";
-    case 503:
-        return "Service Unavailable";
-    case 504:
-        return "Gateway Timeout";
-    case 505:
-        return "HTTP Version Not Supported";
-    default:
-        return "";
+    static const struct {
+        uint16_t status;
+        const char *words;
+    } known[] = {
+        {200, "OK"},
+        {204, "No Content"},
+        {301, "Moved Permanently"},
+        {302, "Found"},
+        {303, "See Other"},
+        {307, "Temporary Redirect"},
+        {308, "Permanent Redirect"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {408, "Request Timeout"},
+        {410, "Gone"},
+        {413, "Content Too Large"},
+        {414, "URI Too Long"},
+        {417, "Expectation Failed"},
+        {421, "Misdirected Request"},
+        {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
+        {500, "Internal Server Error"},
+        {501, "Not Implemented"},
+        {502, "Bad Gateway"},
+        {503, "Service Unavailable"},
+        {504, "Gateway Timeout"},
+        {505, "HTTP Version Not Supported"},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (known[i].status == status)
+            return known[i].words;
     }
+    return "";
 }
 
 /* Where a client that may not speak in clear text is sent to. */

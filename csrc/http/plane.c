@@ -60,6 +60,16 @@ static void end_resting(struct l4_loop *loop)
     l4_spare_close_all(loop, L4_NONE);
 }
 
+/* Clients at rest go to other workers, except those with TLS, which cannot. */
+static void leave(struct l4_loop *loop)
+{
+    for (uint32_t i = 0; i < loop->fresh; i++) {
+        if (rests(loop, i) && !l4_session_can_move(l4_session_at(loop, i)))
+            l4_session_end(loop, i, L4_END_BACKEND_FIN);
+    }
+    l4_spare_close_all(loop, L4_NONE);
+}
+
 static void end_all(struct l4_loop *loop, uint32_t backend, enum l4_reason reason)
 {
     (void)reason;
@@ -92,7 +102,7 @@ const struct l4_plane l4_plane_http = {
     .turn = turn,
     .wait_ms = wait_ms,
     .drain = end_resting,
-    .leave = end_resting,
+    .leave = leave,
     .end_all = end_all,
     .kill = kill_one,
     .held = held,

@@ -3,6 +3,7 @@
 #include "base/random.h"
 #include "core/rate_table.h"
 #include "http/account.h"
+#include "http/cookie.h"
 #include "http/retry.h"
 #include "http/serve.h"
 #include "shm/http.h"
@@ -103,6 +104,7 @@ static void note(struct l4_loop *loop, uint32_t index, const struct l4_http_choi
 static struct l4_step to_pool(struct l4_loop *loop, uint32_t index)
 {
     l4_retry_earn(loop, index);
+    l4_exchange_at(loop, index)->came_to = l4_cookie_backend(loop, index);
     return l4_go(L4_SESSION_PICK);
 }
 

@@ -17,7 +17,9 @@ void l4_serve_begin(struct l4_loop *loop, uint32_t index)
         .have = x->have,
         .answer_block = L4_NONE,
         .route = L4_NONE,
+        .came_to = L4_NONE,
     };
+    s->http = x->have ? L4_HTTP_ASKS : L4_HTTP_RESTS;
     s->attempts = 0;
     s->reason = L4_END_NONE;
     s->error = 0;
@@ -160,4 +162,9 @@ void l4_serve_count_bytes(const struct l4_loop *loop, uint32_t index, enum l4_si
     else
         L4_OWN_ADD(l4_row_column(loop, s)->bytes_out, bytes);
     L4_SET(s->active_ms, loop->now_ms);
+}
+
+uint32_t l4_serve_prefers(const struct l4_loop *loop, const struct l4_session *s)
+{
+    return l4_exchange_at(loop, (uint32_t)(s - loop->sessions))->came_to;
 }

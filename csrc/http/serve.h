@@ -39,6 +39,9 @@ bool l4_serve_client_stays(const struct l4_loop *loop, uint32_t index);
 void l4_serve_count_bytes(const struct l4_loop *loop, uint32_t index, enum l4_side from,
                           uint64_t bytes);
 
+/* Returns the backend that the session's request asks for by its cookie; L4_NONE: none. */
+uint32_t l4_serve_prefers(const struct l4_loop *loop, const struct l4_session *s);
+
 /* Is the client a proxy whose word about its own clients is believed? */
 bool l4_serve_trusts(const struct l4_loop *loop, const struct l4_session *s);
 

@@ -144,6 +144,7 @@ static void note_begin(struct l4_loop *loop, uint32_t index)
     if (x->started_us)
         return;
     x->started_us = loop->now_us;
+    l4_session_at(loop, index)->http = L4_HTTP_ASKS;
     set_time_limit(loop, index);
 }
 
@@ -188,7 +189,7 @@ static struct l4_step enter(struct l4_loop *loop, uint32_t index)
     struct l4_session *s = l4_session_at(loop, index);
     const bool first = !s->http;
     if (first) {
-        s->http = 1;
+        s->http = L4_HTTP_RESTS;
         *l4_exchange_at(loop, index) =
             (struct l4_exchange){.block = L4_NONE, .answer_block = L4_NONE};
     }
@@ -241,9 +242,23 @@ static struct l4_step timeout(struct l4_loop *loop, uint32_t index)
                   });
 }
 
+/* A client at rest has come from another worker, or was not taken there. */
+static struct l4_step again(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    if (!s->http) {
+        *l4_exchange_at(loop, index) =
+            (struct l4_exchange){.block = L4_NONE, .answer_block = L4_NONE, .number = 1};
+        l4_serve_begin(loop, index);
+    }
+    set_time_limit(loop, index);
+    return l4_stay();
+}
+
 const struct l4_stage l4_stage_request = {
     .enter = enter,
     .event = event,
     .timeout = timeout,
     .resume = read_head,
+    .again = again,
 };

@@ -7,6 +7,7 @@
 #include "core/hash_key.h"
 #include "core/passive.h"
 #include "core/sticky.h"
+#include "http/serve.h"
 #include "run/first_byte.h"
 #include "run/lines.h"
 #include "run/pick_trace.h"
@@ -40,6 +41,14 @@ struct l4_pick_answer l4_attempt_pick(struct l4_loop *loop, struct l4_session *s
     const struct l4_sticky_client client = client_of(loop, s);
     bool sticky;
     L4_ASSERT(s->backend == L4_NONE && tried <= s->attempts);
+    const uint32_t own = s->http ? l4_serve_prefers(loop, s) : L4_NONE;
+    if (own != L4_NONE &&
+        l4_pick_this(loop->table, &request, own, L4_GET(l4_row_pool(loop, s)->sticky.in_drain))) {
+        const struct l4_pick_answer named = {.backend = own};
+        l4_pick_trace(loop, s, &request, &named, L4_PICK_STICKY);
+        s->backend = own;
+        return named;
+    }
     const struct l4_pick_answer answer = l4_sticky_pick(loop->table, &request, &client, &sticky);
     l4_pick_trace(loop, s, &request, &answer, sticky ? L4_PICK_STICKY : L4_PICK_BALANCED);
     s->backend = answer.backend;

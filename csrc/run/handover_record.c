@@ -258,6 +258,7 @@ static uint32_t must_have(uint32_t state, uint32_t *may)
     const uint32_t both = L4_RECORD_CLIENT | L4_RECORD_BACKEND;
     switch (state) {
     case L4_SESSION_QUEUE:
+    case L4_SESSION_REQUEST:
         return *may = L4_RECORD_CLIENT;
     case L4_SESSION_CONNECT:
         return *may = both;
@@ -399,13 +400,20 @@ static void empty_halves(struct l4_loop *loop, uint32_t index)
     }
 }
 
+/* Does the listener serve what the session is? It may have had another protocol before. */
+static bool is_served(const struct l4_loop *loop, const struct l4_record *record, uint32_t listener)
+{
+    return record->state != L4_SESSION_REQUEST ||
+           L4_GET(l4_table_listener(loop->table, listener)->protocol) == L4_HTTP;
+}
+
 bool l4_record_read(struct l4_loop *loop, const struct l4_record *record, const int *fds,
                     uint32_t count)
 {
     uint32_t listener, pool, backend;
     if (!is_record_sound(record, fds, count) ||
         !l4_record_find(loop, record, &listener, &pool, &backend) || loop->held >= loop->capacity ||
-        loop->draining)
+        loop->draining || !is_served(loop, record, listener))
         return false;
     const uint32_t index = l4_row_take(loop);
     struct l4_session *s = l4_session_at(loop, index);

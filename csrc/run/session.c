@@ -241,7 +241,8 @@ void l4_session_drain(struct l4_loop *loop, uint32_t index, enum l4_reason reaso
 bool l4_session_can_move(const struct l4_session *s)
 {
     const uint32_t state = L4_GET(s->state);
-    return state < L4_SESSION_STATES && stages[state]->again && !l4_row_speaks_tls(s);
+    return state < L4_SESSION_STATES && stages[state]->again && s->http != L4_HTTP_ASKS &&
+           !l4_row_speaks_tls(s);
 }
 
 void l4_session_offer(struct l4_loop *loop, uint32_t index)

@@ -39,7 +39,7 @@ void l4_session_end(struct l4_loop *loop, uint32_t index, enum l4_reason reason)
 void l4_session_drain(struct l4_loop *loop, uint32_t index, enum l4_reason reason);
 
 /* Can another process take this session over? A session with TLS cannot move: its state is inside
- * OpenSSL. */
+ * OpenSSL. Of HTTP, only a client at rest can. */
 bool l4_session_can_move(const struct l4_session *s);
 
 /* The session is offered to another worker: from now on no byte of it is moved here, and no socket

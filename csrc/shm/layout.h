@@ -360,6 +360,9 @@ enum l4_wants {
     L4_WANTS_BEGUN = 1 << 3  /* a ClientHello that no choice needs has begun */
 };
 
+/* Whether a session speaks HTTP, and whether a request of its client is in progress. */
+enum l4_speaks { L4_NO_HTTP, L4_HTTP_RESTS, L4_HTTP_ASKS };
+
 /* Counts that a session must give back at its end. */
 enum l4_holds { L4_HOLDS_LISTENER = 1 << 0, L4_HOLDS_SOURCE = 1 << 1 };
 
@@ -398,7 +401,7 @@ struct l4_session {
     uint8_t half_closed : 1;            /* one side has closed, the other has not */
     uint8_t looked : 1;                 /* undelivered in its facts is valid: run/delivery.h */
     uint8_t socketless : 1;             /* PICK: this host had no socket for its last attempt */
-    uint8_t http : 1;                   /* it speaks HTTP: http/exchange.h has the rest of it */
+    uint8_t http : 2;                   /* enum l4_speaks: http/exchange.h has the rest of it */
     uint8_t owed;       /* the session waits for the backend's first byte: run/first_byte.h */
     uint8_t accounted;  /* its end has been counted and logged: run/account.h */
     int32_t error;      /* errno of its end, or 0 */

@@ -31,9 +31,12 @@ class ListenerTexts(NamedTuple):
 
 
 class PoolTexts(NamedTuple):
-    """The texts of a pool: the host that its backends are sent, if it has one of its own."""
+    """The texts of a pool: the host that its backends are sent, if it has one of its own; name and
+    attributes of the cookie that names a client's backend."""
 
     host: str = ""
+    cookie: str = ""
+    cookie_attributes: str = ""
 
 
 def compiled(
@@ -53,7 +56,7 @@ def compiled(
         for row in rows:
             run.set(listeners_at + 4 * row, at)
     for row, its in pools:
-        run.set(pools_at + 4 * row, run.numbers(*run.text(its.host)))
+        run.set(pools_at + 4 * row, run.numbers(*(n for text in its for n in run.text(text))))
     run.bytes[: HEAD.size] = HEAD.pack(
         len(run.bytes), listeners_at, listener_rows, pools_at, pool_rows
     )

@@ -112,6 +112,7 @@ POOLS: Mapping[str, Row] = {
         'headers in datagrams have "crc32c" or nothing',
     ),
     "sticky": ANY,
+    "sticky.cookie": Row(HTTP),
     "sticky.key": Row(ALL, {"sni": STREAMS}, "source_ip is for all"),
     "sticky_during_drain": ANY,
     "backends": ANY,

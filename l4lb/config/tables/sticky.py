@@ -9,7 +9,34 @@ from pydantic import Field
 from l4lb.config import bounds
 from l4lb.config.tables.base import Model
 from l4lb.config.units import duration
-from l4lb.config.values import common
+from l4lb.config.values import common, http
+
+
+class StickyCookie(Model):
+    """A cookie that l4lb sets and that names a client's backend. Its value is a hash with the
+    installation's key: see `hash_seed`."""
+
+    name: http.FieldName = "l4lb"
+    """Name of the cookie."""
+    max_age_ms: Annotated[int, *duration(bounds.COOKIE_AGE_MS)] | None = Field(
+        default=None, alias="max_age"
+    )
+    """How long browsers keep the cookie. Absent: until they are closed."""
+    secure: bool = False
+    """Browsers send the cookie with https:// only."""
+    http_only: bool = True
+    """Scripts in pages cannot read the cookie."""
+    same_site: Literal["lax", "strict", "none"] = "lax"
+    """Whether requests from pages of other sites carry the cookie. "none" needs `secure`."""
+    path: http.CookiePath = "/"
+    """The part of the site whose requests carry the cookie."""
+
+    @property
+    def attributes(self) -> str:
+        """What follows the cookie's value in the field Set-Cookie (RFC 6265, 4.1)."""
+        age = "" if self.max_age_ms is None else f"; Max-Age={self.max_age_ms // 1000}"
+        flags = "; Secure" * self.secure + "; HttpOnly" * self.http_only
+        return f"; Path={self.path}{age}{flags}; SameSite={self.same_site.capitalize()}"
 
 
 class Sticky(Model):
@@ -24,3 +51,5 @@ class Sticky(Model):
         default=30 * bounds.MINUTE_MS, alias="ttl"
     )
     """How long a client is remembered after its last session."""
+    cookie: StickyCookie | None = None
+    """HTTP: a cookie in the client's browser names its backend, instead of a table in memory."""

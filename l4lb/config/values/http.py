@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -68,6 +69,13 @@ def _folder(value: str) -> str:
     return value
 
 
+def _cookie_path(value: str) -> str:
+    if not value.startswith("/") or not re.fullmatch(r"[!-:<-~]*", value):
+        raise wrong(f"{shown(value)} is not the path of a cookie", 'such as "/" or "/shop"')
+    return value
+
+
+CookiePath = Annotated[str, AfterValidator(_cookie_path), Field(examples=["/"])]
 FieldName = Annotated[str, AfterValidator(_field_name)]
 FieldOrOff = Annotated[str, AfterValidator(_field_or_off)]
 ProxyName = Annotated[str, AfterValidator(_proxy_name)]

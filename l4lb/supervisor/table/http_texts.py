@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from l4lb.config.model import Config
+from l4lb.config.model import Config, Pool
 from l4lb.config.tables.http import ListenerHttp, PoolHttp
 from l4lb.errors import L4lbError
 from l4lb.http import pages, texts
@@ -24,9 +24,9 @@ def compiled(
         if one.protocol == "http"
     ]
     pools = [
-        (pool_rows[name], texts.PoolTexts(rules.host))
+        (pool_rows[name], its)
         for name, pool in config.pools.items()
-        if (rules := pool.http or PoolHttp()).host not in HOSTS
+        if (its := of_pool(pool)) != texts.PoolTexts()
     ]
     found = texts.compiled(listeners, pools)
     if len(found) > TEXTS_BYTES:
@@ -34,6 +34,17 @@ def compiled(
             f"the error pages of all listeners have more than {TEXTS_BYTES >> 20} MiB together"
         )
     return found
+
+
+def of_pool(pool: Pool) -> texts.PoolTexts:
+    """Returns a pool's texts."""
+    host = (pool.http or PoolHttp()).host
+    cookie = pool.sticky.cookie if pool.sticky else None
+    return texts.PoolTexts(
+        host="" if host in HOSTS else host,
+        cookie=cookie.name if cookie else "",
+        cookie_attributes=cookie.attributes if cookie else "",
+    )
 
 
 def of_listener(http: ListenerHttp | None) -> texts.ListenerTexts:

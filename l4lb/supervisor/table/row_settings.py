@@ -55,7 +55,8 @@ def of_pool(pool: Pool) -> dict[str, Any]:
     quic = quic_rule(pool)
     rules = pool.http or PoolHttp()
     statuses = set(pool.passive.statuses) if pool.passive else set()
-    return configured("pool", pool.model_copy(update={"http": rules})) | {
+    sticky = None if pool.sticky and pool.sticky.cookie else pool.sticky
+    return configured("pool", pool.model_copy(update={"http": rules, "sticky": sticky})) | {
         "maglev_size": pool.maglev_size if pool.balance == "maglev" else 0,
         "proxy_tlvs": sum(1 << TLVS.index(one) for one in pool.proxy_tlvs),
         "keep_down": pool.on_down == "keep",

@@ -379,13 +379,18 @@ TEST(sessions_that_end_tls_here_or_have_not_reached_the_pick_cannot_be_described
 {
     struct l4_session s = {0};
     const uint32_t can[] = {L4_SESSION_QUEUE, L4_SESSION_CONNECT, L4_SESSION_RELAY,
-                            L4_SESSION_RESET};
+                            L4_SESSION_RESET, L4_SESSION_REQUEST};
     for (uint32_t state = 0; state < L4_SESSION_STATES; state++) {
         bool expected = false;
         for (size_t i = 0; i < sizeof can / sizeof *can; i++)
             expected |= can[i] == state;
         L4_SET(s.state, state);
         s.half[L4_CLIENT].flags = 0;
+        s.http = L4_HTTP_RESTS;
+        CHECK_EQ(expected, l4_session_can_move(&s));
+        s.http = L4_HTTP_ASKS;
+        CHECK(!l4_session_can_move(&s));
+        s.http = L4_NO_HTTP;
         CHECK_EQ(expected, l4_session_can_move(&s));
         s.half[L4_CLIENT].flags = L4_HALF_TLS;
         CHECK(!l4_session_can_move(&s));
