@@ -77,6 +77,11 @@ def _listeners(folder: Path, authority: Authority) -> dict[str, Any]:
                        {"sni": "*.example.test", "pool": "found"}],
         },
         "inner": {"bind": here(), "pool": "inner"},
+        "pages": {
+            "bind": here(), "pool": "plain", "protocol": "http",
+            "routes": [{"name": "assets", "path_prefix": "/static/", "pool": "plain"},
+                       {"path": "/old", "redirect": "/new"}],
+        },
         "proxied": {"bind": here(), "pool": "sticky", "proxy_protocol": "accept",
                     "trusted": ["127.0.0.0/8"]},
         "limited": {

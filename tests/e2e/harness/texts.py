@@ -302,6 +302,13 @@ CASES: dict[str, list[Case]] = {
             [["block", "198.51.100.3"]],
         )
     ],
+    "routes": [
+        Case(
+            ["pages"],
+            [r"^ROUTE +WHEN +THEN +REQUESTS$", r"^assets +path_prefix /static/ +pool plain +0$"],
+            [r"^route +when +then +requests$", r"^2 +path /old +302 /new +0$"],
+        )
+    ],
     "access": [
         Case(
             [],
