@@ -114,6 +114,7 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
     "deny_file": ("/etc/deny",),
     "hash_prefix": ([24, 64], [32, 128]),
     "prefix": ([24, 64], [32, 128]),
+    "log.mask_client": ([24, 48], [32, 128]),
     "source_prefix": ([24, 64], [32, 64]),
     "hash_balance_factor": ("150%", 1.5),
     "maglev_size": (65537, 251),

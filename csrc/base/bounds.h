@@ -161,6 +161,7 @@ enum l4_bounds {
     L4_REQUEST_REFERER_MAX = 128,
     L4_REQUEST_ID_MAX = 40,
     L4_REQUEST_FAULT_MAX = 24,
+    L4_REQUEST_LINE_MAX = 8192, /* bytes of its line in the access log, every byte escaped */
 
     L4_TLS_BYTES = 96 << 10,   /* bytes of plain text moved at once to or from TLS: six records */
     L4_TLS_RECORD = 16 << 10,  /* plain text in one record, at most (RFC 8446, 5.1) */

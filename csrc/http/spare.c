@@ -9,6 +9,7 @@
 #include "io/tls.h"
 #include "run/first_byte.h"
 #include "run/row.h"
+#include "shm/http.h"
 
 enum { FD_BITS = 21, FD_MASK = (1 << FD_BITS) - 1, USE_MASK = (1 << (32 - FD_BITS)) - 1 };
 _Static_assert(L4_TLS_FDS_MAX == 1 << FD_BITS, "a descriptor and its use fit one word");
@@ -64,6 +65,13 @@ static struct l4_conn *linked(const struct l4_loop *loop, uint32_t link)
     return link ? conn_at(loop, (int)link - 1) : NULL;
 }
 
+/* The number that others see. */
+static void tell_count(const struct l4_loop *loop, uint32_t backend)
+{
+    L4_SET(l4_table_http_column(loop->table, loop->setup.index, backend)->spare,
+           spares_of(loop)->lists[backend].count);
+}
+
 static void put(struct l4_loop *loop, struct l4_conn *conn)
 {
     struct l4_spare_list *list = &spares_of(loop)->lists[conn->backend];
@@ -78,6 +86,7 @@ static void put(struct l4_loop *loop, struct l4_conn *conn)
     list->newest = link;
     list->count++;
     spares_of(loop)->count++;
+    tell_count(loop, conn->backend);
 }
 
 static void take_out(struct l4_loop *loop, struct l4_conn *conn)
@@ -94,6 +103,7 @@ static void take_out(struct l4_loop *loop, struct l4_conn *conn)
         list->oldest = conn->newer;
     list->count--;
     spares_of(loop)->count--;
+    tell_count(loop, conn->backend);
 }
 
 static void close_spare(struct l4_loop *loop, struct l4_conn *conn)

@@ -59,7 +59,8 @@ static enum l4_close close_of(const struct l4_session *s, enum l4_side side, enu
 {
     const struct l4_half *to = &s->half[side], *from = &s->half[!side];
     const uint32_t state = L4_GET(s->state);
-    if (!is_reset(reason))
+    /* why CLOSE: a client between two requests has all that it asked for. */
+    if (!is_reset(reason) || (state == L4_SESSION_REQUEST && reason != L4_END_CLIENT_RESET))
         return L4_CLOSE;
     /* Of HTTP: every answer is whole, and a client that asks again must learn that it may. */
     if (state == L4_SESSION_REQUEST || state == L4_SESSION_REPLY)

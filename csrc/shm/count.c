@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "shm/http.h"
 #include "shm/row_reuse.h"
 #include "shm/tls_counters.h"
 
@@ -328,6 +329,7 @@ void l4_count_clear(const struct l4_table *table, uint32_t worker)
     for (uint32_t b = 0; b < backends; b++) {
         L4_SET(l4_table_column(table, worker, b)->active, 0);
         L4_SET(l4_table_column(table, worker, b)->owed, 0);
+        L4_SET(l4_table_http_column(table, worker, b)->spare, 0);
     }
     for (uint32_t p = 0; p < table->plan.caps.pools; p++) {
         L4_SET(l4_table_wait(table, worker, p)->head, 0);

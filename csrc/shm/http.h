@@ -88,6 +88,7 @@ struct l4_http_column {
     _Atomic uint64_t fresh, reused, stale; /* connections that carried a request: new; used before;
                                               used before and found closed */
     _Atomic uint64_t retries[8];           /* by the bit number of enum l4_http_retry_on */
+    _Atomic uint32_t spare;                /* its connections between two requests: http/spare.h */
 };
 
 L4_WORKER_ROW(struct l4_request, l4_table_request, requests_at, caps->sessions)

@@ -139,6 +139,7 @@ class Writer:
         self._sink.close()
         self._sink = sink_for(settings)
         self._reader.style = settings.style
+        self._reader.set_privacy(query=settings.query, mask=settings.mask)
         self._settings = settings
 
 
@@ -149,6 +150,7 @@ def run(setup: LoggerSetup) -> int:
     gc.freeze()
     settings = setup.settings
     reader = session_stats.LogReader(setup.table, style=settings.style)
+    reader.set_privacy(query=settings.query, mask=settings.mask)
     writer = Writer(reader, sink_for(settings), settings)
     inbox = Inbox(setup.channel)
     while not inbox.ended:

@@ -15,15 +15,18 @@ FACILITIES = (
 
 @dataclass(frozen=True)
 class Settings:
-    """target: stdout, syslog, journald or the path of a file. style: text or json. syslog: the
-    server's address, as unix:/PATH, udp://HOST:PORT or tcp://HOST:PORT. open_every_ms: interval of
-    lines for a live session; 0: none."""
+    """target: stdout, syslog, journald or the path of a file. style: text, json or combined.
+    syslog: the server's address, as unix:/PATH, udp://HOST:PORT or tcp://HOST:PORT. open_every_ms:
+    interval of lines for a live session; 0: none. query: lines of requests have their queries.
+    mask: bits of an IPv4 and of an IPv6 address of a client that lines have."""
 
     target: str
     style: str = "text"
     syslog: str = "unix:/dev/log"
     facility: str = "local0"
     open_every_ms: int = 0
+    query: bool = True
+    mask: tuple[int, int] = (32, 128)
 
     @classmethod
     def from_map(cls, values: Mapping[str, Any]) -> Settings:

@@ -8,6 +8,7 @@ decides what happens to lines that a sink does not take.
 from __future__ import annotations
 
 import contextlib
+import datetime
 import errno
 import os
 import select
@@ -23,8 +24,9 @@ WAIT_S = 0.5
 INFORMATIONAL = 6
 APPLICATION = "l4lb"
 JOURNAL = "/run/systemd/journal/socket"
-# Position of the 24 characters of a line's time: csrc/core/logline.h.
-TIME_AT = {"text": len("ts="), "json": len('{"ts":"')}
+# What stands before the 24 characters of a line's time: csrc/core/logline.h. A line in the combined
+# format has its time in another form.
+BEFORE_TIME = (b"ts=", b'{"ts":"')
 TIME_CHARACTERS = 24
 
 
@@ -134,7 +136,6 @@ class Syslog:
 
     def __init__(self, settings: Settings) -> None:
         self._target = settings.syslog
-        self._time_at = TIME_AT[settings.style]
         priority = FACILITIES.index(settings.facility) * 8 + INFORMATIONAL
         self._before = f"<{priority}>1 ".encode()
         host = socket.gethostname() or "-"
@@ -143,8 +144,7 @@ class Syslog:
         self._rest = b""
 
     def _message(self, line: bytes) -> bytes:
-        time = line[self._time_at : self._time_at + TIME_CHARACTERS]
-        return self._before + time + self._after + line.rstrip(b"\n")
+        return self._before + _time_of(line) + self._after + line.rstrip(b"\n")
 
     def write(self, lines: Sequence[bytes]) -> int:
         sock = self._connected()
@@ -270,3 +270,13 @@ def sink_for(settings: Settings) -> Sink:
     if settings.target == "journald":
         return Journald()
     return File(settings.target)
+
+
+def _time_of(line: bytes) -> bytes:
+    """Returns a line's time in the form of RFC 5424; the present time if it has none in that
+    form."""
+    for start in BEFORE_TIME:
+        if line.startswith(start):
+            return line[len(start) : len(start) + TIME_CHARACTERS]
+    now = datetime.datetime.now(datetime.UTC)
+    return now.isoformat(timespec="milliseconds").replace("+00:00", "Z").encode()

@@ -55,6 +55,15 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
         _number("bytes_in", 2, "in"), _number("bytes_out", 2, "out"), _name("sni", 6, rare=True),
         Column("tls", 8, rare=True),
     ),
+    "requests": (
+        Column("session"), _number("age_ms"), Column("method"), _name("host", 3), _name("target"),
+        _name("client", 2), _name("listener", 6), _name("backend"), Column("state", 1),
+        _number("number", 5), _number("retries", 7, rare=True), _number("route", 8, rare=True),
+    ),
+    "spare": (
+        _name("backend"), _number("worker"), _number("connections"), _number("reused", 1),
+        _number("fresh", 2), _number("stale", 3),
+    ),
     "discovery": (
         _name("pool"), Column("type"), _number("found"), _number("backends"), _number("held", 3),
         _number("answers", 2), _number("failures", 1), _number("answer_age_ms", 4, "last answer"),
@@ -194,6 +203,8 @@ SHAPES: Mapping[str, Callable[[Row], Row]] = {
     "backends": _backend,
     "backends -v": _backend_verbose,
     "sessions": lambda row: {**row, "backend": _full_name(row)},
+    "requests": lambda row: {**row, "backend": _full_name(row)},
+    "spare": lambda row: {**row, "backend": _full_name(row)},
     "discovery": lambda row: {**row, "held": len(row["held"])},
     "picks": _pick,
     "certs": _certificate,

@@ -18,7 +18,7 @@ from l4lb.supervisor.sockets.options import needs_raw
 LOW_PORTS = 1024
 SPARE_FILES = 1024  # in addition to sessions: listeners, pipes, checks, logs
 FILES_LEAST = 65_536  # so that a larger max_connections needs no new unit
-FILE_KEYS = ("cert", "key", "ca")  # and keys that end in _file
+FILE_KEYS = ("cert", "key", "ca", "errors")  # and keys that end in _file
 PROGRAM_KEYS = ("command", "alert")
 
 

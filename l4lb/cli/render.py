@@ -23,6 +23,8 @@ EMPTY: Mapping[str, str] = {
     "pools": "no pools",
     "backends": "no backends",
     "sessions": "no sessions",
+    "requests": "no requests in progress",
+    "spare": "no spare connections",
     "workers": "no workers",
     "picks": "no choice was kept yet",
     "explain": "no choice was kept yet",

@@ -26,6 +26,18 @@ def _configuration(
     return from_flags(listen, backend, balance)
 
 
+def _ready(config: Config, workers: int | None, admin: str | None) -> Config:
+    """Returns the configuration as it will run, with these options in place of its own settings.
+    Raises ConfigError for what it names and cannot be read."""
+    from l4lb.config.flags import override
+    from l4lb.config.reading.resolve import resolve
+    from l4lb.http import pages
+
+    found = resolve(override(config, workers, admin))
+    pages.check(found)
+    return found
+
+
 def _warn(text: str) -> None:
     with contextlib.suppress(OSError):  # nobody reads it
         click.echo(f"warning: {text}", err=True)
@@ -65,15 +77,13 @@ def command(
 ) -> int:
     """Runs the service in the foreground."""
     from l4lb.cli import demo as demonstration
-    from l4lb.config.flags import override
     from l4lb.config.reading import parse
-    from l4lb.config.reading.resolve import resolve
     from l4lb.supervisor.first_start import serve
     from l4lb.supervisor.reload.source import ConfigOrigin
     from l4lb.supervisor.upgrade import state_file
 
     def load(path: str) -> Config:
-        return resolve(override(parse.load(path), workers, admin))
+        return _ready(parse.load(path), workers, admin)
 
     asked = state_file.asked(os.environ)
     if asked is not None:
@@ -95,7 +105,7 @@ def command(
         )
     if file is None and not listen:
         raise UsageError("what to run? give -c FILE, or --listen and --backend, or --demo")
-    config = resolve(override(_configuration(file, listen, backend, balance), workers, admin))
+    config = _ready(_configuration(file, listen, backend, balance), workers, admin)
     origin = ConfigOrigin(os.path.abspath(file) if file else "", load)
     for warning in config.warnings:
         _warn(str(warning))

@@ -119,7 +119,7 @@ COOKIE_AGE_MS = (SECOND_MS, 400 * DAY_MS)  # browsers keep no cookie for longer
 FAULT_STATUS = (500, 563)  # statuses that count as faults of a backend: bits of one word
 HTTP_REQUESTS = (0, 1_000_000_000)  # of one connection; 0: no limit
 FIELD_NAME_MAX = 64
-HIDDEN_FIELDS_MAX = 64
+HIDDEN_FIELDS_MAX = 32
 ERROR_PAGE_BYTES_MAX = 64 << 10  # = L4_HTTP_PAGE_MAX
 ERROR_PAGES_MAX = 32  # of one folder
 HSTS_MS = (0, 3_650 * DAY_MS)

@@ -20,7 +20,7 @@ from l4lb.control.channel import Channel
 from l4lb.control.command import Command
 from l4lb.control.commands import COMMANDS
 from l4lb.control.sources import Sources
-from l4lb.control.views import clients, explain, overview, plan, requests, tls
+from l4lb.control.views import clients, explain, live_requests, overview, plan, requests, tls
 from l4lb.control.views.conditions import condition
 from l4lb.control.views.pick_trace import picks
 from l4lb.control.views.why import why
@@ -51,6 +51,8 @@ class Handlers:
             "pools": lambda _: overview.pools(table),
             "backends": lambda _: overview.backends(table, monotonic_ms()),
             "sessions": lambda args: overview.sessions(table, monotonic_ms(), args),
+            "requests": lambda args: live_requests.requests(table, monotonic_ms(), args),
+            "spare": lambda _: live_requests.spare(table),
             "picks": lambda args: picks(table, monotonic_ms(), args),
             "workers": lambda _: overview.workers(table, monotonic_ms(), usages()),
             "explain": lambda args: _explained(table, args),

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from l4lb.metrics import http
 from l4lb.metrics.exposition import (
     OPENMETRICS,
     TEXT,
@@ -22,6 +23,7 @@ from l4lb.metrics.exposition import (
     prefers_openmetrics,
     sample,
 )  # fmt: skip
+from l4lb.metrics.http import REJECTED, TURNED_AWAY
 from l4lb.metrics.processes import Usage, usages
 from l4lb.native import egress, listener_policy, session_stats, tls, udp
 from l4lb.native.rows import OUT, BackendRow, PoolRow, WorkerRow
@@ -30,11 +32,9 @@ from l4lb.native.tls_rows import Handshakes
 
 PORT_RANGE = "/proc/sys/net/ipv4/ip_local_port_range"
 US = 1e6
-REJECTED = "rejected:"
+OF_REQUESTS = ("request", "answer")  # measures of HTTP: a pool without requests has none
 # Reasons why a client without a session gets none; only its datagram is counted.
 UDP_REFUSED = ("denied", "source_port", "source_sessions", "udp_sessions", "overload", "draining")
-# Ends of clients that reached no backend and did nothing wrong.
-TURNED_AWAY = ("no_backend", "connect_failed", "queue_timeout")
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,8 @@ HISTOGRAMS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("first_byte", "l4lb_first_byte_seconds", ()),
     ("session", "l4lb_session_seconds", ()),
     ("queue", "l4lb_queue_seconds", ()),
+    ("request", "l4lb_request_seconds", ()),
+    ("answer", "l4lb_request_first_byte_seconds", ()),
     ("client_rtt", "l4lb_tcp_rtt_seconds", ("client",)),
     ("backend_rtt", "l4lb_tcp_rtt_seconds", ("backend",)),
     ("bytes_in", "l4lb_session_bytes", ("in",)),
@@ -101,6 +103,7 @@ class Collector:
         self._datagrams(scrape)
         self._backends(scrape, backends)
         self._pools(scrape, backends)
+        http.add(scrape, self._table, backends)
         self._workers(scrape, self._table.workers())
         for one in self._about.usages():
             labels = (one.process, one.worker, str(one.pid))
@@ -251,7 +254,8 @@ class Collector:
         for measure, name, labels in HISTOGRAMS:
             bounds, unit = (TIMES, US) if name.endswith("_seconds") else (BYTES, 1.0)
             total, counts = measured[measure]
-            scrape.add_histogram(name, (pool.name, *labels), bounds, counts, total / unit)
+            if measure not in OF_REQUESTS or any(counts):
+                scrape.add_histogram(name, (pool.name, *labels), bounds, counts, total / unit)
         for side, count in zip(("client", "backend"), retransmits, strict=True):
             scrape.add("l4lb_tcp_retransmits_total", count, pool.name, side)
         scrape.add("l4lb_tcp_sampled_sessions_total", sampled, pool.name)

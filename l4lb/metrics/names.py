@@ -152,6 +152,73 @@ METRICS: Mapping[str, Metric] = {
             (*BACKEND, "result"),
         ),
         Metric(
+            "l4lb_requests_total",
+            "counter",
+            "HTTP requests, by the class of the answer's status; none: the client got no answer.",
+            ("listener", "code_class"),
+        ),
+        Metric(
+            "l4lb_request_bytes_total",
+            "counter",
+            "Bytes of bodies; in: of requests, out: of answers.",
+            ("listener", "direction"),
+        ),
+        Metric(
+            "l4lb_requests_rejected_total",
+            "counter",
+            "HTTP requests that no backend answered, by reason.",
+            ("listener", "reason"),
+        ),
+        Metric(
+            "l4lb_route_requests_total",
+            "counter",
+            "HTTP requests that the listener's route of this number took.",
+            ("listener", "route"),
+        ),
+        Metric(
+            "l4lb_backend_requests_total",
+            "counter",
+            "HTTP requests that went to the backend, by the class of the answer's status.",
+            (*BACKEND, "code_class"),
+        ),
+        Metric(
+            "l4lb_backend_requests_active",
+            "gauge",
+            "HTTP requests in progress at the backend.",
+            BACKEND,
+        ),
+        Metric(
+            "l4lb_spare_connections",
+            "gauge",
+            "Connections to the backend that wait for another request (keep-alive).",
+            BACKEND,
+        ),
+        Metric(
+            "l4lb_request_seconds",
+            "histogram",
+            "Time from a request's first byte until its answer was with the client.",
+            POOL,
+        ),
+        Metric(
+            "l4lb_request_first_byte_seconds",
+            "histogram",
+            "Time from a request's whole head to the head of its answer.",
+            POOL,
+        ),
+        Metric(
+            "l4lb_reuse_total",
+            "counter",
+            "Connections for requests: reused, fresh, or stale (it had ended before it was used"
+            " again).",
+            ("pool", "result"),
+        ),
+        Metric(
+            "l4lb_request_retries_total",
+            "counter",
+            "HTTP requests that were sent again, by cause.",
+            ("pool", "cause"),
+        ),
+        Metric(
             "l4lb_connect_seconds",
             "histogram",
             "Time that backends took to accept a connection.",

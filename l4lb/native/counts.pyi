@@ -6,8 +6,9 @@ from typing import Any
 from l4lb.native.table import Table
 
 def exported(table: Table) -> dict[str, Any]:
-    """Returns {backends: {row: [...]}, gone: [...], listeners: {row: {...}}, pools: {row: {...}},
-    workers: {...}}. Each count is the sum over all workers and the book."""
+    """Returns {backends: {row: [...]}, requests: {backend's row: {...}}, gone: [...],
+    listeners: {row: {...}}, pools: {row: {...}}, workers: {...}}. Each count is the sum over all
+    workers and the book."""
 
 def book_backend(table: Table, index: int | None, counts: Sequence[int]) -> None:
     """Adds to a backend's counts; index None: to the counts of removed backends."""

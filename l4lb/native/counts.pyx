@@ -12,13 +12,14 @@ from libc.string cimport memset
 from l4lb.native cimport c
 from l4lb.native.memory cimport add_column
 from l4lb.native.table cimport Table
-from l4lb.native import listener_policy, session_stats, tls, udp
+from l4lb.native import http_counts, listener_policy, session_stats, tls, udp
 from l4lb.native.snapshots import reasons
 
 
 def exported(Table table):
-    """Returns {backends: {row: [...]}, gone: [...], listeners: {row: {...}}, pools: {row: {...}},
-    workers: {...}}. Each count is the sum over all workers and the book."""
+    """Returns {backends: {row: [...]}, requests: {backend's row: {...}}, gone: [...],
+    listeners: {row: {...}}, pools: {row: {...}}, workers: {...}}. Each count is the sum over all
+    workers and the book."""
     backends = {}
     for index in range(c.l4_table_backends_high(&table.table)):
         backends[index] = _column(table, index)
@@ -30,10 +31,26 @@ def exported(Table table):
     for row in udp.tallies(table):
         listeners.setdefault(row.index, _tally(table, row.index))["udp"] = {
             **{name: getattr(row, name) for name in UDP}, "dropped": row.dropped}
+    for index, found in listeners.items():
+        requests = http_counts.of_listener(table, index)
+        if requests.requests:
+            found["http"] = requests._asdict()
     pools = {index: _pool(table, index) for index in range(table.table.plan.caps.pools)
              if c.l4_table_pool(&table.table, index).used}
-    return {"backends": backends, "gone": _plain(c.l4_table_gone(&table.table)),
+    return {"backends": backends, "requests": _requests(table),
+            "gone": _plain(c.l4_table_gone(&table.table)),
             "listeners": listeners, "pools": pools, "workers": _workers(table)}
+
+
+cdef _requests(Table table):
+    """Returns the counts of requests of each backend that had some."""
+    found = {}
+    for index in range(c.l4_table_backends_high(&table.table)):
+        counts = http_counts.of_backend(table, index)._asdict()
+        del counts["spare"]  # connections of workers, which the next program does not have
+        if any(counts["classes"].values()) or any(counts["retries"].values()):
+            found[index] = counts
+    return found
 
 
 cdef _plain(c.l4_column *column):
@@ -94,7 +111,8 @@ def _of_workers(Table table, indexes):
         row = table._worker(worker)
         counts = (row.accepted, row.restarts, row.lost, row.turns,
                   row.uncounted, row.portless,
-                  c.l4_table_log(table.handle(), worker).ring.dropped)
+                  c.l4_table_log(table.handle(), worker).ring.dropped
+                  + c.l4_table_request_log(table.handle(), worker).ring.dropped)
         found = {name: found[name] + count for name, count in zip(WORKER, counts)}
         for i in range(1, len(reasons)):
             if row.ended[i]:
@@ -135,6 +153,8 @@ def book_listener(Table table, index, counts):
     _book_handshakes(table, index, counts.get("handshakes", {}))
     if "udp" in counts:
         _book_udp(table, index, counts["udp"])
+    if "http" in counts:
+        http_counts.book_listener(table, index, counts["http"])
 
 
 cdef _book_udp(Table table, uint32_t index, counts):

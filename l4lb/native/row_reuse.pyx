@@ -12,6 +12,7 @@ from libc.string cimport memcmp, memset
 from l4lb.native cimport c
 from l4lb.native.memory cimport add_column, put_address, put_text
 from l4lb.native.table cimport Table
+from l4lb.native import http_counts
 
 
 def change_backend(Table table, index, *, pool, address, weight, max_connections, backup):
@@ -92,6 +93,7 @@ def fold_backend(Table table, index):
         column = c.l4_table_column(&table.table, worker, index)
         add_column(gone, column)
         memset(column, 0, sizeof(column[0]))
+    http_counts.clear_backend(table, index)
 
 
 def fold_listener(Table table, index):
@@ -102,6 +104,7 @@ def fold_listener(Table table, index):
     row.secure.next_us = 0
     for worker in table._counted():
         memset(c.l4_table_tally(&table.table, worker, index), 0, sizeof(c.l4_tally))
+    http_counts.clear_listener(table, index)
 
 
 def totals(Table table):

@@ -303,3 +303,53 @@ class UdpTally(NamedTuple):
     moved: int
     adopted: int
     dropped: dict[str, int]
+
+
+class HttpTally(NamedTuple):
+    """The counts of one bound address's requests, over all workers. classes: number of requests by
+    the class of their answer's status (2xx, ..., none: the client got no answer). bytes: of bodies.
+    ended: number of requests that no backend answered in full, by reason. unrouted: requests that
+    no route took."""
+
+    requests: int
+    classes: dict[str, int]
+    bytes_in: int
+    bytes_out: int
+    ended: dict[str, int]
+    unrouted: int
+
+
+class HttpColumn(NamedTuple):
+    """The counts of one backend's requests, over all workers. fresh, reused: requests that went
+    over a new connection, or over one that was used before. stale: connections that had ended when
+    they were to be used again. retries: requests that were sent again, by cause. spare: connections
+    between two requests, now."""
+
+    classes: dict[str, int]
+    fresh: int
+    reused: int
+    stale: int
+    retries: dict[str, int]
+    spare: int
+
+
+class RequestRow(NamedTuple):
+    """One request in progress. session: its session's id. number: of the requests of that session.
+    state: of the session. target: path and query. route: number of the listener's route, from
+    1; None: no route took it. Texts are "" if there is none yet."""
+
+    session: str
+    number: int
+    worker: int
+    state: str
+    listener: str
+    pool: str
+    backend: str
+    client: str
+    method: str
+    scheme: str
+    host: str
+    target: str
+    route: int | None
+    age_ms: int
+    retries: int

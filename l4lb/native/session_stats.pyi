@@ -1,5 +1,7 @@
 """The counts and the access log of sessions, from Python; see session_stats.pyx."""
 
+from collections.abc import Sequence
+
 from l4lb.native.table import Table
 
 SHARE_WHOLE: int
@@ -23,15 +25,19 @@ def log_counts(table: Table) -> tuple[int, int, int, int]:
     writes, and records that found no room in a ring."""
 
 class LogReader:
-    """The only reader of the rings of ended sessions: it reads lines, and removes them when told
-    to."""
+    """The only reader of the rings of ended sessions and of ended requests: it reads lines, and
+    removes them when told to."""
 
     style: str
-    """text or json"""
+    """text, json or combined"""
 
     def __init__(self, table: Table, *, style: str) -> None: ...
+    def set_privacy(self, *, query: bool, mask: Sequence[int]) -> None:
+        """Sets what lines have: the queries of requests, and so many bits of a client's IPv4 or
+        IPv6 address."""
     def read(self, limit: int) -> list[bytes]:
-        """Returns up to about `limit` lines as bytes. They stay in the rings until commit."""
+        """Returns up to about `limit` lines of sessions and as many of requests, in the order of
+        their ends. They stay in the rings until commit."""
     def commit(self, written: int, *, lost: int = 0) -> None:
         """Removes the lines that were read from the rings. written, lost: their numbers for the
         counts."""

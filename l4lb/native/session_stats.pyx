@@ -4,12 +4,18 @@ lines."""
 
 import time
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from l4lb.native cimport c
+from l4lb.native.http_counts cimport route_number
 from l4lb.native.table cimport Table
 from l4lb.native.snapshots import reasons
+
+cdef extern from "sys/socket.h":
+    enum:
+        AF_INET
+        AF_INET6
 
 SHARE_WHOLE = 65536
 
@@ -35,60 +41,99 @@ def log_counts(Table table):
     dropped = 0
     for worker in table._counted():
         dropped += c.l4_table_log(table.handle(), worker).ring.dropped
+        dropped += c.l4_table_request_log(table.handle(), worker).ring.dropped
     return seen.log_written, seen.log_lost, seen.log_failures, dropped
 
 
-cdef _time_of(bytes line):
-    """Returns the beginning of a line: its time, equal in both formats (csrc/core/logline.h)."""
-    return line[:31]
+STYLES = ("text", "json", "combined")
+
+
+cdef uint16_t _to_query(const char *text, uint16_t size) noexcept:
+    """Returns how many bytes of a URL there are before its query."""
+    cdef uint16_t at = 0
+    while at < size and text[at] != b"?":
+        at += 1
+    return at
 
 
 cdef class LogReader:
-    """The only reader of the rings of ended sessions: it reads lines, and removes them when told
-    to."""
+    """The only reader of the rings of ended sessions and of ended requests: it reads lines, and
+    removes them when told to."""
 
     cdef Table table
-    cdef bint json
+    cdef str _style
     cdef uint64_t positions[c.L4_WORKERS_MAX]
+    cdef uint64_t of_requests[c.L4_WORKERS_MAX]
     cdef dict names  # (serial, name) of each backend that was seen, by row
+    cdef bint query
+    cdef uint32_t mask4, mask6
 
     def __init__(self, Table table, *, style):
         self.table = table
-        self.json = style == "json"
+        self.set_privacy(query=True, mask=(32, 128))
+        self.style = style
         self.names = {}
         for worker in range(table.table.plan.caps.workers):
             self.positions[worker] = c.l4_table_log(table.handle(), worker).ring.tail
+            self.of_requests[worker] = c.l4_table_request_log(table.handle(), worker).ring.tail
 
     @property
     def style(self):
-        return "json" if self.json else "text"
+        return self._style
 
     @style.setter
     def style(self, value):
-        self.json = value == "json"
+        if value not in STYLES:
+            raise ValueError(f"the access log has no format {value!r}")
+        self._style = value
+
+    def set_privacy(self, *, query, mask):
+        """Sets what lines have: the queries of requests, and so many bits of a client's IPv4 or
+        IPv6 address."""
+        self.query = query
+        self.mask4, self.mask6 = mask
 
     def read(self, limit):
-        """Returns up to about `limit` lines as bytes. They stay in the rings until commit."""
-        cdef c.l4_outcome outcome
-        cdef c.l4_log *log
-        cdef const c.l4_client_info *told
+        """Returns up to about `limit` lines of sessions and as many of requests, in the order of
+        their ends. They stay in the rings until commit."""
         cdef uint32_t worker
         cdef int64_t offset_us = (time.time_ns() - time.monotonic_ns()) // 1000
         cdef uint32_t workers = c.l4_table_workers_high(&self.table.table)
         lines = []
         share = max(1, limit // max(1, workers))
         for worker in range(workers):
-            log = c.l4_table_log(self.table.handle(), worker)
-            for _ in range(share):
-                if not c.l4_ring_peek(&log.ring, log.outcomes, &self.positions[worker], &outcome,
-                                      sizeof(outcome), c.L4_LOG_PLACES):
-                    break
-                told = NULL
-                if outcome.told:
-                    told = &log.told[(self.positions[worker] - 1) & (c.L4_LOG_PLACES - 1)]
-                lines.append(self._line(&outcome, told, worker, offset_us))
-        lines.sort(key=_time_of)
-        return lines
+            self._read_sessions(worker, share, offset_us, lines)
+            self._read_requests(worker, share, offset_us, lines)
+        lines.sort()
+        return [line for _, line in lines]
+
+    cdef _read_sessions(self, uint32_t worker, share, int64_t offset_us, list lines):
+        """Appends lines of ended sessions, each after the time of its end."""
+        cdef c.l4_outcome outcome
+        cdef const c.l4_client_info *told
+        cdef c.l4_log *log = c.l4_table_log(self.table.handle(), worker)
+        for _ in range(share):
+            if not c.l4_ring_peek(&log.ring, log.outcomes, &self.positions[worker], &outcome,
+                                  sizeof(outcome), c.L4_LOG_PLACES):
+                break
+            self._mask(&outcome.client)
+            told = NULL
+            if outcome.told:
+                told = &log.told[(self.positions[worker] - 1) & (c.L4_LOG_PLACES - 1)]
+            lines.append((outcome.ended_us, self._line(&outcome, told, worker, offset_us)))
+
+    cdef _read_requests(self, uint32_t worker, share, int64_t offset_us, list lines):
+        cdef c.l4_request_end end
+        cdef c.l4_request_log *log = c.l4_table_request_log(self.table.handle(), worker)
+        for _ in range(share):
+            if not c.l4_ring_peek(&log.ring, log.ends, &self.of_requests[worker], &end,
+                                  sizeof(end), c.L4_REQUEST_PLACES):
+                break
+            self._mask(&end.client)
+            if not self.query:
+                end.text.target_bytes = _to_query(end.text.target, end.text.target_bytes)
+                end.text.referer_bytes = _to_query(end.text.referer, end.text.referer_bytes)
+            lines.append((end.ended_us, self._request_line(&end, worker, offset_us)))
 
     def commit(self, written, *, lost=0):
         """Removes the lines that were read from the rings. written, lost: their numbers for the
@@ -97,6 +142,8 @@ cdef class LogReader:
         for worker in range(c.l4_table_workers_high(&self.table.table)):
             c.l4_ring_release(&c.l4_table_log(self.table.handle(), worker).ring,
                               self.positions[worker])
+            c.l4_ring_release(&c.l4_table_request_log(self.table.handle(), worker).ring,
+                              self.of_requests[worker])
         seen.log_written += written
         seen.log_lost += lost
 
@@ -126,12 +173,26 @@ cdef class LogReader:
                         (now_ms - started_ms) // every_ms == (since_ms - started_ms) // every_ms:
                     continue
                 outcome = c.l4_account_describe(self.table.handle(), slot, &copy, now_ms * 1000)
+                self._mask(&outcome.client)
                 if slot < self.table.table.plan.caps.sessions:
                     outcome.told = c.l4_client_info_read(self.table.handle(), worker, slot,
                                                          &copy, &told)
                 lines.append(self._line(&outcome, &told if outcome.told else NULL, worker,
                                         offset_us))
         return lines
+
+    cdef void _mask(self, c.l4_addr *client) noexcept:
+        """Clears the bits of an address that lines do not have."""
+        cdef uint32_t bits = 0
+        if client.family == AF_INET:
+            bits = self.mask4
+        elif client.family == AF_INET6:
+            bits = self.mask6
+        for i in range(4 if client.family == AF_INET else 16):
+            if 8 * i >= bits:
+                client.ip[i] = 0
+            elif 8 * i + 8 > bits:
+                client.ip[i] &= 0xff << (8 - bits % 8) & 0xff
 
     cdef object _line(self, const c.l4_outcome *outcome, const c.l4_client_info *told,
                       uint32_t worker, int64_t offset_us):
@@ -151,10 +212,37 @@ cdef class LogReader:
             name = self._backend(outcome.backend, outcome.backend_serial)
             if name is not None:
                 line.backend = name
-        if self.json:
+        if self._style == "json":
             size = c.l4_logline_json(&line, text)
         else:
             size = c.l4_logline_text(&line, text)
+        return text[:size]
+
+    cdef object _request_line(self, const c.l4_request_end *end, uint32_t worker,
+                              int64_t offset_us):
+        cdef char text[c.L4_REQUEST_LINE_MAX]
+        cdef c.l4_request_line line
+        cdef const c.l4_table *table = self.table.handle()
+        line.end = end
+        line.unix_ms = (<int64_t>end.ended_us + offset_us) // 1000
+        line.worker = worker
+        line.listener = line.pool = line.backend = NULL
+        line.route = route_number(self.table, end.listener, end.route) or 0
+        if end.listener < table.plan.caps.listeners:
+            line.listener = c.l4_table_listener(table, end.listener).name
+        if end.pool < table.plan.caps.pools:
+            line.pool = c.l4_table_pool(table, end.pool).name
+        name = None
+        if end.backend < table.plan.caps.backends:
+            name = self._backend(end.backend, end.backend_serial)
+        if name is not None:
+            line.backend = name
+        if self._style == "json":
+            size = c.l4_request_line_json(&line, text)
+        elif self._style == "combined":
+            size = c.l4_request_line_combined(&line, text)
+        else:
+            size = c.l4_request_line_text(&line, text)
         return text[:size]
 
     cdef bytes _backend(self, uint32_t index, uint32_t serial):
@@ -184,8 +272,8 @@ def ledger(Table table, pool):
     """Returns a pool's histograms over all workers: ({measure: (sum, counts)}, (retransmits to
     clients, to backends), sampled sessions). Counts are for each bucket alone."""
     table._pool(pool)
-    cdef uint64_t sums[10]
-    cdef uint64_t counts[10][29]
+    cdef uint64_t sums[c.L4_MEASURES]
+    cdef uint64_t counts[c.L4_MEASURES][c.L4_BUCKETS]
     cdef uint64_t retransmits[2]
     cdef uint64_t sampled = 0
     cdef uint32_t worker, measure, bucket, at = pool

@@ -142,7 +142,7 @@ cdef class Snapshots(Memory):
             c.l4_table_pool(&self.table, copy.pool).name.decode(), backend, client,
             copy.bytes[0], copy.bytes[1], max(0, now_ms - copy.started_us // 1000),
             max(0, now_ms - <object>copy.active_ms), copy.connect_us, copy.attempts,
-            "udp" if slot >= self.table.plan.caps.sessions else "tcp",
+            "udp" if slot >= self.table.plan.caps.sessions else "http" if copy.http else "tcp",
             *self._told(row, &copy, worker, slot))
 
     cdef tuple _told(self, c.l4_session *row, const c.l4_session *copy, worker, slot):

@@ -26,6 +26,8 @@ def log_settings(process: Process) -> Settings:
         syslog=log.syslog,
         facility=log.syslog_facility,
         open_every_ms=log.access_open_every_ms,
+        query=log.query,
+        mask=log.mask_client,
     )
 
 

@@ -62,7 +62,7 @@ class ListenerHttp(Model):
     """Folder with pages for answers that l4lb makes itself: 502.html for the status 502, and so on.
     Read at start and at each reload. Absent: one line of text."""
     https_redirect: bool = False
-    """Send every client to the same URL with https://, with the status 308."""
+    """Send every client to the same URL with https:// (status 301 for GET and HEAD, else 308)."""
     hsts_ms: Annotated[int, *duration(bounds.HSTS_MS)] | None = Field(default=None, alias="hsts")
     """How long browsers are told to use https:// only (the field Strict-Transport-Security, RFC
     6797). Absent: the field is not written."""
@@ -100,11 +100,11 @@ class PoolHttp(Model):
     retry_budget_percent: Annotated[int, *percent(bounds.RETRY_BUDGET_PERCENT)] = Field(
         default=20, alias="retry_budget"
     )
-    """Retries as a part of the pool's requests in the last 10 s. Beyond it a request is not sent
-    again."""
+    """Retries on other backends as a part of the pool's requests, at each worker, which begins
+    with ten. Beyond it a request is not sent again."""
     retry_body: Annotated[int, *size(bounds.RETRY_BODY_BYTES)] = 64 << 10
     """Bytes of a request's body that are kept to send it again. "0B": requests with a body are not
     sent again once a byte of it was sent."""
     host: http.HostText = "keep"
-    """The Host field that backends get. "keep": the client's. "backend": the backend's address as
-    the file has it. Any other text: that host."""
+    """The Host field that backends get. "keep": the client's. "backend": the backend's name, which
+    is its address as written unless it has another. Any other text: that host."""

@@ -22,18 +22,27 @@ class Log(Model):
     format: Literal["text", "json"] = "text"
     """One line of text, or one JSON object, for each event."""
     access: common.AccessLog = "off"
-    """Destination of the access log, which has a line for each session: "off", "stdout", "syslog",
-    "journald", or the path of a file."""
-    access_format: Literal["text", "json"] | None = None
-    """Format of the access log. Absent: that of `format`."""
+    """Destination of the access log, which has a line for each session, or with HTTP for each
+    request: "off", "stdout", "syslog", "journald", or the path of a file."""
+    access_format: Literal["text", "json", "combined"] | None = None
+    """Format of the access log. "combined": HTTP requests as web servers write them. Absent: that
+    of `format`."""
     access_errors_only: bool = False
-    """Only sessions that did not end well have a line."""
+    """Only sessions that did not end well, and requests that were not answered well, have a
+    line."""
     access_one_in: Annotated[int, *whole(bounds.ONE_IN)] = 1
-    """Of the sessions that ended well, one in this many has a line."""
+    """Of the sessions and requests that ended well, one in this many has a line."""
     access_min_duration_ms: common.AccessDuration = Field(default=0, alias="access_min_duration")
-    """Sessions that ended well have a line only if they lasted at least this long."""
+    """Sessions and requests that ended well have a line only if they lasted at least this long."""
     access_open_every_ms: common.AccessDuration = Field(default=0, alias="access_open_every")
     """Interval of additional lines for a session that goes on. 0: no line before its end."""
+    query: bool = True
+    """Whether lines of HTTP requests have the query, and the query of the referer."""
+    mask_client: common.HashPrefix = Field(
+        default=(32, 128), json_schema_extra={"default": [32, 128]}
+    )
+    """Number of bits of an IPv4 and of an IPv6 address of a client that the access log has. With
+    [24, 48] no line names one client."""
     syslog: common.SyslogTarget = "unix:/dev/log"
     """Address of the syslog server: unix:/PATH, udp://HOST:PORT or tcp://HOST:PORT."""
     syslog_facility: Literal[

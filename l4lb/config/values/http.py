@@ -17,7 +17,7 @@ OWN_FIELDS = frozenset({
     "connection", "content-length", "host", "keep-alive", "proxy-connection", "te", "trailer",
     "transfer-encoding", "upgrade",
 })  # fmt: skip
-RETRIES = ("connect", "reuse", "reset", "timeout", "502", "503", "504")  # enum l4_http_retry_on
+HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(:(?P<port>[0-9]{1,5}))?", re.ASCII)
 
 
 def _field_name(value: str) -> str:
@@ -48,19 +48,23 @@ def _few_names(value: object) -> object:
 
 def _host(value: str) -> str:
     """Checks "keep", "backend", or a host with an optional port."""
-    if value in ("keep", "backend"):
-        return value
-    hint = '"keep", "backend", or a name such as "app.example"'
-    name, _, port = value.rpartition(":") if not value.endswith("]") else (value, "", "")
-    host = name or port
-    is_port = not name or (port.isascii() and port.isdigit() and 0 < int(port[:6]) <= 65_535)
-    bare = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
-    labels = host.lower().removesuffix(".").split(".")
-    is_name = len(host) <= bounds.HOST_NAME_MAX and all(map(address.LABEL.fullmatch, labels))
-    is_v6 = host.startswith("[") and host.endswith("]") and address.is_ip(bare) and ":" in bare
-    if not is_port or not (is_name or is_v6):
+    match = HOST.fullmatch(value)
+    if match is None or not (_is_host(match["host"]) and _is_port(match["port"])):
+        hint = '"keep", "backend", or a name such as "app.example"'
         raise wrong(f"{shown(value)} is not a host", hint)
     return value
+
+
+def _is_host(host: str) -> bool:
+    if host.startswith("["):
+        inner = host[1:-1]
+        return ":" in inner and address.is_ip(inner)
+    labels = host.lower().removesuffix(".").split(".")
+    return len(host) <= bounds.HOST_NAME_MAX and all(map(address.LABEL.fullmatch, labels))
+
+
+def _is_port(port: str | None) -> bool:
+    return port is None or bounds.PORT[0] <= int(port) <= bounds.PORT[1]
 
 
 def _folder(value: str) -> str:

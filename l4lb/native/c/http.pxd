@@ -108,6 +108,8 @@ cdef extern from "core/http_route.h" nogil:
                               l4_http_choice *choice)
     bint l4_http_route_stays(const l4_table *table, const l4_http_choice *choice)
     uint32_t l4_http_route_slot(const l4_table *table, uint32_t listener, uint32_t number)
+    bint l4_http_route_find(const l4_table *table, uint32_t listener, uint32_t slot,
+                            l4_http_choice *choice)
     uint64_t l4_http_route_hits(const l4_table *table, uint32_t slot)
     void l4_http_route_forget(const l4_table *table, uint32_t slot)
     void l4_http_route_publish(const l4_table *table, const void *routes, uint32_t bytes,

@@ -354,6 +354,7 @@ cdef extern from "shm/layout.h":
         uint32_t connect_us
         uint8_t attempts
         uint8_t reason
+        bint http
 
 
 cdef extern from "shm/state.h":

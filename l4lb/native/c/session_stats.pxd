@@ -29,7 +29,7 @@ cdef extern from "shm/session_stats.h":
         uint64_t counts[29]
 
     struct l4_ledger:
-        l4_histogram measures[8]
+        l4_histogram *measures
         uint64_t retransmits[2]
         uint64_t sampled
 

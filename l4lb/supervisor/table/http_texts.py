@@ -1,39 +1,71 @@
-"""The texts for HTTP that a configuration has, for csrc/core/http_texts.h."""
+"""The texts for HTTP that a configuration has, for csrc/core/http_texts.h.
+
+A reload reads error pages in a child before it begins (cli/run.py), and is refused if one cannot be
+read. A folder that is lost later, such as between a reload and an upgrade, costs its pages only.
+The last ones that were read stay, or l4lb's own line of text is the answer.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+import l4lb.log
 from l4lb.config.model import Config, Pool
 from l4lb.config.tables.http import ListenerHttp, PoolHttp
 from l4lb.errors import L4lbError
 from l4lb.http import pages, texts
 from l4lb.native.http_texts import HOSTS, TEXTS_BYTES
 
+LOG = l4lb.log.get("supervisor")
 
-def compiled(
-    config: Config,
-    listener_rows: Mapping[tuple[str, str], int],
-    pool_rows: Mapping[str, int],
-) -> bytes:
-    """Returns all texts. listener_rows: (listener name, address as text) to row. Raises L4lbError
-    if a page cannot be read, or if they are too long together."""
-    listeners = [
-        ([listener_rows[name, str(bind)] for bind in one.bind], of_listener(one.http))
-        for name, one in config.listeners.items()
-        if one.protocol == "http"
-    ]
-    pools = [
-        (pool_rows[name], its)
-        for name, pool in config.pools.items()
-        if (its := of_pool(pool)) != texts.PoolTexts()
-    ]
-    found = texts.compiled(listeners, pools)
-    if len(found) > TEXTS_BYTES:
-        raise L4lbError(
-            f"the error pages of all listeners have more than {TEXTS_BYTES >> 20} MiB together"
+
+class HttpTexts:
+    """Compiles texts, and remembers the pages that were read."""
+
+    def __init__(self) -> None:
+        self._pages: dict[str, Mapping[int, texts.Page]] = {}
+
+    def compiled(
+        self,
+        config: Config,
+        listener_rows: Mapping[tuple[str, str], int],
+        pool_rows: Mapping[str, int],
+    ) -> bytes:
+        """Returns all texts. listener_rows: (listener name, address as text) to row. Raises
+        L4lbError if they are too long together."""
+        listeners = [
+            ([listener_rows[name, str(bind)] for bind in one.bind], self._of_listener(one.http))
+            for name, one in config.listeners.items()
+            if one.protocol == "http"
+        ]
+        pools = [
+            (pool_rows[name], its)
+            for name, pool in config.pools.items()
+            if (its := of_pool(pool)) != texts.PoolTexts()
+        ]
+        found = texts.compiled(listeners, pools)
+        if len(found) > TEXTS_BYTES:
+            raise L4lbError(
+                f"the error pages of all listeners have more than {TEXTS_BYTES >> 20} MiB together"
+            )
+        return found
+
+    def _of_listener(self, http: ListenerHttp | None) -> texts.ListenerTexts:
+        rules = http or ListenerHttp()
+        return texts.ListenerTexts(
+            request_id="" if rules.request_id == "off" else rules.request_id,
+            via="" if rules.via == "off" else rules.via,
+            hsts="" if rules.hsts_ms is None else f"max-age={rules.hsts_ms // 1000}",
+            hide=rules.hide,
+            pages={} if rules.errors is None else self._read(rules.errors),
         )
-    return found
+
+    def _read(self, folder: str) -> Mapping[int, texts.Page]:
+        try:
+            self._pages[folder] = pages.read(folder)
+        except L4lbError as error:
+            LOG.warning("error pages cannot be read", why=error.message)
+        return self._pages.get(folder, {})
 
 
 def of_pool(pool: Pool) -> texts.PoolTexts:
@@ -44,16 +76,4 @@ def of_pool(pool: Pool) -> texts.PoolTexts:
         host="" if host in HOSTS else host,
         cookie=cookie.name if cookie else "",
         cookie_attributes=cookie.attributes if cookie else "",
-    )
-
-
-def of_listener(http: ListenerHttp | None) -> texts.ListenerTexts:
-    """Returns a listener's texts. Raises L4lbError if an error page cannot be read."""
-    rules = http or ListenerHttp()
-    return texts.ListenerTexts(
-        request_id="" if rules.request_id == "off" else rules.request_id,
-        via="" if rules.via == "off" else rules.via,
-        hsts="" if rules.hsts_ms is None else f"max-age={rules.hsts_ms // 1000}",
-        hide=rules.hide,
-        pages=pages.read(rules.errors) if rules.errors is not None else {},
     )

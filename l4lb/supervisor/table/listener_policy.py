@@ -18,8 +18,9 @@ from l4lb.supervisor.access.network_lists import Content
 from l4lb.supervisor.access.network_sets import NetworkSets, Tell
 from l4lb.supervisor.access.runtime_rules import RuntimeRules
 from l4lb.supervisor.process.reactor import Reactor
-from l4lb.supervisor.table import http_texts, row_settings
+from l4lb.supervisor.table import row_settings
 from l4lb.supervisor.table.http_routes import HttpRoutes
+from l4lb.supervisor.table.http_texts import HttpTexts
 
 LOOK_MS = 1_000  # between two looks at files of lists and at blocks
 
@@ -35,6 +36,7 @@ class ListenerPolicy:
         self._http_routes = HttpRoutes(table)
         self._listeners: Mapping[str, Listener] = {}
         self._heads: dict[str, int] = {}
+        self._texts = HttpTexts()
 
     def configure(
         self,
@@ -45,9 +47,9 @@ class ListenerPolicy:
         """Replaces the whole policy. Listeners and pools have their rows already.
 
         listener_rows: (listener name, address as text) to row. pool_rows: pool name to row. Raises
-        L4lbError if a list of networks or an error page cannot be read; then nothing has changed.
+        L4lbError if a list of networks cannot be read; then nothing has changed.
         """
-        texts = http_texts.compiled(config, listener_rows, pool_rows)
+        texts = self._texts.compiled(config, listener_rows, pool_rows)
         http_routes = self._http_routes.prepared(config, listener_rows, pool_rows)
         numbers = self.sets.replace(_contents(config))
         groups = []

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from l4lb.native import counts
+from l4lb.native import counts, http_counts
 from l4lb.native.table import Table
 from l4lb.supervisor.table.membership import Membership
 
@@ -28,6 +28,11 @@ def taken(table: Table, membership: Membership) -> dict[str, Any]:
     listeners = {**membership.listeners.gone, **membership.listeners.live}
     return {
         "backends": [[*key, found["backends"].get(row, [0] * 5)] for key, row in backends.items()],
+        "requests": [
+            [*key, found["requests"][row]]
+            for key, row in backends.items()
+            if row in found["requests"]
+        ],
         "listeners": [
             [*key, found["listeners"][row]]
             for key, row in listeners.items()
@@ -58,6 +63,10 @@ def book(table: Table, membership: Membership, told: Counts) -> None:
     table go to those of removed backends. book_each adds the counts of workers."""
     for pool, name, numbers in told["backends"]:
         counts.book_backend(table, membership.backends.live.get((pool, name)), numbers)
+    for pool, name, numbers in told.get("requests", ()):
+        row = membership.backends.live.get((pool, name))
+        if row is not None:
+            http_counts.book_backend(table, row, numbers)
     for name, bind, numbers in told["listeners"]:
         row = membership.listeners.live.get((name, bind))
         if row is not None:

@@ -96,6 +96,28 @@ def test_the_end_is_one_word(reason: str, error: int, said: str) -> None:
     assert words(line)["backend"] == "-"
 
 
+@pytest.mark.parametrize(
+    ("client", "mask", "shown"),
+    [
+        ("203.0.113.77", (24, 48), "203.0.113.0:4711"),
+        ("203.0.113.77", (20, 48), "203.0.112.0:4711"),
+        ("203.0.113.77", (0, 0), "0.0.0.0:4711"),
+        ("203.0.113.77", (32, 0), "203.0.113.77:4711"),
+        ("2001:db8:ffff:2::1", (24, 36), "[2001:db8:f000::]:4711"),
+        ("2001:db8:1:2::1", (0, 128), "[2001:db8:1:2::1]:4711"),
+    ],
+)
+def test_an_address_has_only_the_bits_that_a_line_may_have(
+    client: str, mask: tuple[int, int], shown: str
+) -> None:
+    table = table_with()
+    ended.account(table, 0, "client_fin", client=client)
+    reader = session_stats.LogReader(table, style="text")
+    reader.set_privacy(query=True, mask=mask)
+    (line,) = reader.read(10)
+    assert words(line.decode())["client"] == shown
+
+
 def test_a_failed_connect_says_why() -> None:
     table = table_with()
     ended.account(table, 0, "connect_failed", error=errno.ECONNREFUSED, reached=False)

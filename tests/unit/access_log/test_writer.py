@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import select
 import socket
 from collections.abc import Sequence
@@ -176,6 +177,21 @@ def test_syslog_over_udp_gets_a_message_a_line() -> None:
     head, _, message = said.partition(b" access - ")
     assert message == line.rstrip()
     assert head.startswith(b"<134>1 " + line[3:27] + b" ")
+
+
+def test_a_message_to_syslog_has_a_time_whatever_its_line_looks_like() -> None:
+    combined = b'127.0.0.1 - - [29/Nov/2026:17:40:00 +0000] "GET / HTTP/1.1" 200 5 "-" "-"\n'
+    timed = b"ts=2026-11-25T01:40:00.123Z client=-\n"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(10)
+        sink = sinks.Syslog(Settings("syslog", syslog=f"udp://127.0.0.1:{server.getsockname()[1]}"))
+        assert sink.write([combined, timed]) == 2
+        first, second = server.recv(2_000), server.recv(2_000)
+        sink.close()
+    assert re.match(rb"<\d+>1 \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z ", first)
+    assert first.endswith(combined.rstrip())
+    assert b">1 2026-11-25T01:40:00.123Z " in second
 
 
 def test_syslog_over_tcp_counts_its_octets_and_comes_back() -> None:

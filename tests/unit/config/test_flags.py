@@ -36,6 +36,13 @@ def test_udp_is_a_listener_of_its_own() -> None:
     assert {one.pool for one in config.listeners.values()} == {"main"}
 
 
+def test_http_is_a_listener_of_its_own() -> None:
+    config = from_flags(["http://:80", "http://[::]:81", "tcp://:22"], ["10.0.0.1:80"], None)
+    assert config.listeners["http"].protocol == "http"
+    assert [str(bind) for bind in config.listeners["http"].bind] == ["0.0.0.0:80", "[::]:81"]
+    assert config.listeners["tcp"].protocol == "tcp"
+
+
 def written_cases() -> list[tuple[list[str], str]]:
     blocks = Path(__file__).with_name("broken_flags.txt").read_text().split("\n\n")[1:]
     cases = [block.strip().split("\n#> ") for block in blocks]

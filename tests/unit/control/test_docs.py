@@ -14,7 +14,7 @@ from l4lb.control.views import overview
 from l4lb.control.views.conditions import CONDITIONS
 from l4lb.control.views.overview import Service
 from l4lb.native.results import RESULT_WORDS
-from l4lb.native.rows import Candidate, SessionRow
+from l4lb.native.rows import Candidate, RequestRow, SessionRow
 from l4lb.native.table import Table
 from tests.unit.supervisor.tables import closed_port, table_of
 
@@ -64,6 +64,7 @@ def results() -> dict[str, dict[str, Any]]:
         "backends": overview.backends(table, 1)[0],
         "sessions": dict.fromkeys(SessionRow._fields),
         "picks": dict.fromkeys((*PICK_KEYS, *Candidate._fields)),
+        "requests": dict.fromkeys(RequestRow._fields),
         "workers": overview.workers(table, 1)[0],
         "stats": overview.stats(table),
     }

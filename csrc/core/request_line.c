@@ -1,0 +1,257 @@
+#include "core/request_line.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "core/logtext.h"
+
+/* How a key and its value are written: as text, or as JSON. */
+struct style {
+    void (*text)(struct l4_log_out *out, const char *key, const char *text);
+    void (*foreign)(struct l4_log_out *out, const char *key, struct l4_text text);
+    void (*number)(struct l4_log_out *out, const char *key, uint64_t number);
+    void (*ms)(struct l4_log_out *out, const char *key, uint64_t us);
+    void (*truth)(struct l4_log_out *out, const char *key, bool holds);
+};
+
+static void number_word(struct l4_log_out *out, const char *key, uint64_t number)
+{
+    l4_log_put(out, " %s=%" PRIu64, key, number);
+}
+
+static void number_json(struct l4_log_out *out, const char *key, uint64_t number)
+{
+    l4_log_put(out, ",\"%s\":%" PRIu64, key, number);
+}
+
+static void ms_word(struct l4_log_out *out, const char *key, uint64_t us)
+{
+    l4_log_put(out, " %s", key);
+    l4_log_ms(out, "=", us);
+}
+
+static void ms_json(struct l4_log_out *out, const char *key, uint64_t us)
+{
+    l4_log_put(out, ",\"%s\"", key);
+    l4_log_ms(out, ":", us);
+}
+
+static void truth_word(struct l4_log_out *out, const char *key, bool holds)
+{
+    l4_log_put(out, " %s=%s", key, holds ? "yes" : "no");
+}
+
+static void truth_json(struct l4_log_out *out, const char *key, bool holds)
+{
+    l4_log_put(out, ",\"%s\":%s", key, holds ? "true" : "false");
+}
+
+static const struct style as_text = {l4_log_word, l4_log_foreign_word, number_word, ms_word,
+                                     truth_word};
+static const struct style as_json = {l4_log_string, l4_log_foreign_string, number_json, ms_json,
+                                     truth_json};
+
+/* ---- what is written ------------------------------------------------------------------------- */
+
+static struct l4_text text_of(const char *at, uint16_t bytes, size_t room)
+{
+    const size_t fits = bytes < room ? bytes : room;
+    return (struct l4_text){.at = fits ? at : NULL, .bytes = fits};
+}
+
+#define TEXT_OF(end, name)                                                                         \
+    text_of((end)->text.name, (end)->text.name##_bytes, sizeof(end)->text.name)
+
+/* Splits a target into its path and its query; the scheme and the host of an absolute form have
+ * keys of their own. */
+static void split(struct l4_text target, struct l4_text *path, struct l4_text *query)
+{
+    const char *end = target.at ? target.at + target.bytes : NULL;
+    *path = *query = (struct l4_text){0};
+    if (!target.at)
+        return;
+    const char *from = target.at;
+    if (target.bytes > 7 && strncasecmp(from, "http", 4) == 0) {
+        const char *host = memmem(from, target.bytes, "://", 3);
+        const char *slash = host ? memchr(host + 3, '/', (size_t)(end - host - 3)) : NULL;
+        from = slash ? slash : from;
+    }
+    const char *mark = memchr(from, '?', (size_t)(end - from));
+    *path = (struct l4_text){.at = from, .bytes = (size_t)((mark ? mark : end) - from)};
+    if (mark)
+        *query = (struct l4_text){.at = mark + 1, .bytes = (size_t)(end - mark - 1)};
+}
+
+static const char *end_word(const struct l4_request_end *end, char to[static L4_LOG_WORD])
+{
+    char number[L4_LOG_WORD];
+    if (end->reason == L4_END_NONE)
+        return "answered";
+    if (end->reason != L4_END_ERROR || !end->error)
+        return l4_reason_word(end->reason);
+    snprintf(to, L4_LOG_WORD, "%s:%.30s", l4_reason_word(end->reason),
+             l4_log_error(end->error, number));
+    return to;
+}
+
+static const char *retry_word(uint8_t cause)
+{
+    static const char *const words[] = {"connect", "reuse", "reset", "timeout",
+                                        "502",     "503",   "504"};
+    const size_t bit = cause ? (size_t)__builtin_ctz(cause) : 0;
+    return cause && bit < sizeof words / sizeof *words ? words[bit] : NULL;
+}
+
+/* What the request was. */
+static void put_request(struct l4_log_out *out, const struct l4_request_end *end,
+                        const struct style *style)
+{
+    struct l4_text path, query;
+    split(TEXT_OF(end, target), &path, &query);
+    style->foreign(out, "method", TEXT_OF(end, method));
+    style->text(out, "scheme", end->flags & L4_REQUEST_TLS ? "https" : "http");
+    style->foreign(out, "host", TEXT_OF(end, host));
+    style->foreign(out, "path", path);
+    style->foreign(out, "query", query);
+    style->text(out, "protocol", end->minor ? "HTTP/1.1" : "HTTP/1.0");
+}
+
+/* What became of it. */
+static void put_answer(struct l4_log_out *out, const struct l4_request_end *end,
+                       const struct style *style)
+{
+    char word[L4_LOG_WORD];
+    if (end->status)
+        style->number(out, "status", end->status);
+    else
+        style->text(out, "status", NULL);
+    style->number(out, "retries", end->retries);
+    style->text(out, "retries_cause", retry_word(end->retry_cause));
+    style->truth(out, "reused", end->flags & L4_REQUEST_REUSED);
+    style->ms(out, "queue_ms", end->queue_us);
+    style->ms(out, "connect_ms", end->connect_us);
+    style->ms(out, "head_ms", end->head_us);
+    if (end->answer_us)
+        style->ms(out, "answer_ms", end->answer_us);
+    else
+        style->text(out, "answer_ms", NULL);
+    style->ms(out, "duration_ms", end->duration_us);
+    style->number(out, "request_bytes", end->bytes_in);
+    style->number(out, "answer_bytes", end->bytes_out);
+    style->text(out, "end", end_word(end, word));
+    if (end->fault[0]) {
+        char fault[L4_REQUEST_FAULT_MAX + 1] = "";
+        memcpy(fault, end->fault, sizeof end->fault);
+        style->text(out, "fault", fault);
+    }
+    if (end->error && end->reason != L4_END_ERROR)
+        style->text(out, "error", l4_log_error(end->error, word));
+}
+
+static void put_fields(struct l4_log_out *out, const struct l4_request_line *line,
+                       const struct style *style)
+{
+    const struct l4_request_end *end = line->end;
+    char client[L4_LOG_ADDRESS], session[L4_LOG_WORD];
+    style->text(out, "client", l4_log_address(&end->client, client));
+    style->text(out, "listener", line->listener);
+    style->text(out, "pool", line->pool);
+    style->text(out, "backend", line->backend);
+    if (line->route)
+        style->number(out, "route", line->route);
+    else
+        style->text(out, "route", NULL);
+    put_request(out, end, style);
+    put_answer(out, end, style);
+    style->number(out, "requests", end->number);
+    style->foreign(out, "request_id", TEXT_OF(end, id));
+    style->foreign(out, "user_agent", TEXT_OF(end, agent));
+    style->foreign(out, "referer", TEXT_OF(end, referer));
+    if (end->serial) {
+        snprintf(session, sizeof session, "%u.%u.%u", line->worker, end->slot, end->serial);
+        style->text(out, "session", session);
+    }
+    if (end->flags & L4_REQUEST_CUT)
+        style->truth(out, "cut", true);
+}
+
+size_t l4_request_line_text(const struct l4_request_line *line, char *to)
+{
+    struct l4_log_out out = {.start = to, .room = L4_REQUEST_LINE_MAX};
+    l4_log_put(&out, "ts=");
+    l4_log_time(&out, line->unix_ms);
+    put_fields(&out, line, &as_text);
+    l4_log_put(&out, "\n");
+    return out.used;
+}
+
+size_t l4_request_line_json(const struct l4_request_line *line, char *to)
+{
+    struct l4_log_out out = {.start = to, .room = L4_REQUEST_LINE_MAX};
+    l4_log_put(&out, "{\"ts\":\"");
+    l4_log_time(&out, line->unix_ms);
+    l4_log_put(&out, "\"");
+    put_fields(&out, line, &as_json);
+    l4_log_put(&out, "}\n");
+    return out.used;
+}
+
+/* ---- the combined format --------------------------------------------------------------------- */
+
+static void put_or_dash(struct l4_log_out *out, struct l4_text text)
+{
+    l4_log_put(out, "\"");
+    if (text.bytes)
+        l4_log_foreign_quoted(out, text);
+    else
+        l4_log_put(out, "-");
+    l4_log_put(out, "\"");
+}
+
+static void put_host_of(struct l4_log_out *out, const struct l4_addr *addr)
+{
+    char ip[INET6_ADDRSTRLEN];
+    const bool known = (addr->family == AF_INET || addr->family == AF_INET6) &&
+                       inet_ntop(addr->family, addr->ip, ip, sizeof ip);
+    l4_log_put(out, "%s", known ? ip : "unix:");
+}
+
+static void put_clf_time(struct l4_log_out *out, int64_t unix_ms)
+{
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    const time_t seconds = unix_ms / 1000;
+    struct tm parts;
+    gmtime_r(&seconds, &parts);
+    l4_log_put(out, "[%02d/%.3s/%04d:%02d:%02d:%02d +0000]", parts.tm_mday,
+               months + 3 * parts.tm_mon, parts.tm_year + 1900, parts.tm_hour, parts.tm_min,
+               parts.tm_sec);
+}
+
+size_t l4_request_line_combined(const struct l4_request_line *line, char *to)
+{
+    enum { GONE = 499 }; /* a client that left before its answer: what nginx writes */
+    const struct l4_request_end *end = line->end;
+    struct l4_log_out out = {.start = to, .room = L4_REQUEST_LINE_MAX};
+    put_host_of(&out, &end->client);
+    l4_log_put(&out, " - - ");
+    put_clf_time(&out, line->unix_ms);
+    l4_log_put(&out, " \"");
+    if (end->text.method_bytes) {
+        l4_log_foreign_quoted(&out, TEXT_OF(end, method));
+        l4_log_put(&out, " ");
+        l4_log_foreign_quoted(&out, TEXT_OF(end, target));
+        l4_log_put(&out, " HTTP/1.%u", end->minor ? 1u : 0u);
+    } else {
+        l4_log_put(&out, "-");
+    }
+    l4_log_put(&out, "\" %u %" PRIu64 " ", end->status ? end->status : (unsigned)GONE,
+               end->bytes_out);
+    put_or_dash(&out, TEXT_OF(end, referer));
+    l4_log_put(&out, " ");
+    put_or_dash(&out, TEXT_OF(end, agent));
+    l4_log_put(&out, "\n");
+    return out.used;
+}
