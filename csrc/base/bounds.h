@@ -143,6 +143,7 @@ enum l4_bounds {
     L4_HTTP_WRITTEN_HEAD = 72 << 10,   /* bytes of a request's head that is written anew, at most */
     L4_HTTP_ANSWER_ROOM = 16 << 10,    /* bytes by which an answer's head may grow */
     L4_HTTP_WRITTEN_BYTES = 160 << 10, /* ... with the begin of a body behind it */
+    L4_HTTP_NOTES_BYTES = 16 << 10,    /* bytes of a Location that is written anew */
     L4_HTTP_COPY_BYTES = 48 << 10,     /* bytes of a body that are copied at once */
     L4_HTTP_ANSWER_HEAD_MAX = 48 << 10, /* bytes of an answer's head */
     L4_HTTP_INFORMED_MAX = 8,           /* answers of the kind 1xx before the final one */

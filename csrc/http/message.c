@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include "base/assert.h"
@@ -32,7 +33,8 @@ static struct l4_text part_of(const char *bytes, struct l4_h1_text part)
 
 static struct l4_h1_out writer(struct l4_loop *loop)
 {
-    return (struct l4_h1_out){.to = loop->http->written, .size = L4_HTTP_WRITTEN_BYTES};
+    return (struct l4_h1_out){.to = loop->http->written,
+                              .size = L4_HTTP_WRITTEN_BYTES - L4_HTTP_NOTES_BYTES};
 }
 
 /* A text without bytes is not configured, and is not written. */
@@ -257,6 +259,66 @@ static enum l4_connection_word word_for(const struct l4_exchange *x)
     return x->minor ? L4_CONNECTION_NONE : L4_CONNECTION_KEEP_ALIVE;
 }
 
+/* A place for texts of an answer: behind what is written of its head. */
+static char *answer_notes(const struct l4_loop *loop)
+{
+    return loop->http->written + L4_HTTP_WRITTEN_BYTES - L4_HTTP_NOTES_BYTES;
+}
+
+static bool is_host(struct l4_text text, struct l4_text host)
+{
+    return host.bytes && text.bytes >= host.bytes && !strncasecmp(text.at, host.at, host.bytes) &&
+           (text.bytes == host.bytes || strchr("/?#", text.at[host.bytes]));
+}
+
+/* Returns the Location for the client, if the backend's names the backend itself: as its address,
+ * or as the host that it was asked for instead of the client's. */
+static struct l4_text location_for(struct l4_loop *loop, uint32_t index, const char *bytes,
+                                   const struct l4_h1_head *head, const struct sources *sources)
+{
+    const struct l4_session *s = l4_session_at(loop, index);
+    const struct l4_exchange *x = l4_exchange_at(loop, index);
+    char host[L4_ADDR_TEXT_MAX], address[L4_ADDR_TEXT_MAX];
+    if (head->first[L4_FIELD_LOCATION] == L4_H1_NO_FIELD)
+        return (struct l4_text){0};
+    const struct l4_http_judged *judged = l4_serve_judged(loop, index);
+    struct l4_text rest = part_of(bytes, head->fields[head->first[L4_FIELD_LOCATION]].value);
+    const struct l4_text asked = asked_host(judged, l4_http_block(loop->http, x->block));
+    const size_t scheme = rest.bytes > 7 && !strncasecmp(rest.at, "http://", 7)    ? 7
+                          : rest.bytes > 8 && !strncasecmp(rest.at, "https://", 8) ? 8
+                                                                                   : 0;
+    rest = (struct l4_text){rest.at + scheme, rest.bytes - scheme};
+    const struct l4_text sent = host_for(loop, s, &sources->texts, asked, host);
+    const struct l4_text backend = backend_text(l4_table_backend(loop->table, s->backend), address);
+    const struct l4_text named = is_host(rest, sent)      ? sent
+                                 : is_host(rest, backend) ? backend
+                                                          : (struct l4_text){0};
+    if (!scheme || !named.bytes || is_host(rest, asked) || !asked.bytes)
+        return (struct l4_text){0};
+    const bool secure = s->half[L4_CLIENT].flags & L4_HALF_TLS;
+    char *to = answer_notes(loop);
+    const int size = snprintf(to, L4_HTTP_NOTES_BYTES, "%s://%.*s%.*s", secure ? "https" : "http",
+                              (int)asked.bytes, asked.at, (int)(rest.bytes - named.bytes),
+                              rest.at + named.bytes);
+    return size < L4_HTTP_NOTES_BYTES ? (struct l4_text){to, (size_t)size} : (struct l4_text){0};
+}
+
+/* Returns the Domain of cookies that names the backend's host instead of the client's. */
+static struct l4_text cookie_domain(const struct l4_loop *loop, uint32_t index,
+                                    const struct l4_h1_head *head, const struct sources *sources,
+                                    char to[L4_ADDR_TEXT_MAX])
+{
+    const struct l4_session *s = l4_session_at(loop, index);
+    if (head->first[L4_FIELD_SET_COOKIE] == L4_H1_NO_FIELD ||
+        L4_GET(l4_row_pool(loop, s)->http.host) == L4_HOST_KEEP)
+        return (struct l4_text){0};
+    struct l4_text host = host_for(loop, s, &sources->texts, (struct l4_text){0}, to);
+    const char *port = memchr(host.at, ':', host.bytes);
+    if (port)
+        host.bytes = (size_t)(port - host.at);
+    return host;
+}
+
 static void write_answer(struct l4_loop *loop, uint32_t index, const char *bytes,
                          const struct l4_h1_head *head, const struct sources *sources,
                          struct l4_h1_out *out)
@@ -268,7 +330,7 @@ static void write_answer(struct l4_loop *loop, uint32_t index, const char *bytes
     const bool secure = s->half[L4_CLIENT].flags & L4_HALF_TLS;
     const struct l4_listener_texts own = l4_texts_listener(texts, s->listener);
     struct l4_field_rule changes[L4_ROUTE_CHANGES_MAX + 2];
-    char cookie[L4_COOKIE_BYTES_MAX];
+    char cookie[L4_COOKIE_BYTES_MAX], domain[L4_ADDR_TEXT_MAX];
     size_t change_count =
         sources->routed && !informational
             ? l4_routing_changes(&sources->choice, sources->choice.answer.route.answer_changes,
@@ -303,6 +365,8 @@ static void write_answer(struct l4_loop *loop, uint32_t index, const char *bytes
             },
         .hide = hide,
         .hide_count = hides,
+        .location = location_for(loop, index, bytes, head, sources),
+        .cookie_domain = cookie_domain(loop, index, head, sources, domain),
         .hsts = secure && !informational ? if_any(own.hsts) : (struct l4_text){0},
         .date = informational ? (struct l4_text){0} : date_now(loop->http),
     };
