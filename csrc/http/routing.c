@@ -57,35 +57,85 @@ static struct l4_router_request request_of(struct l4_loop *loop, uint32_t index,
 
 /* ---- limits ---------------------------------------------------------------------------------- */
 
-/* Takes one of the requests that a route's limit allows. */
+/* Takes one of the requests that a limit allows. */
 static bool take(struct l4_loop *loop, uint32_t index, const struct l4_router_limit *limit,
                  uint64_t hash)
 {
     struct l4_exchange *x = l4_exchange_at(loop, index);
     uint64_t wait_us;
-    if (!limit->rate ||
-        l4_rate_table_take(l4_table_rates(loop->table), L4_RATE_GROUPS, hash, loop->now_us,
+    if (l4_rate_table_take(l4_table_rates(loop->table), L4_RATE_GROUPS, hash, loop->now_us,
                            limit->rate, limit->burst ? limit->burst : 1, &wait_us) != L4_RATE_EMPTY)
         return true;
     x->retry_after_s = (uint32_t)((wait_us + 999999) / 1000000);
     return false;
 }
 
-/* Returns the limit of the route that the request exceeds, or NULL. */
-static const struct l4_router_limit *exceeded(struct l4_loop *loop, uint32_t index,
-                                              const struct l4_router_route *route)
+/* Returns the key by which requests of the session's source are counted under `salt`. */
+static uint64_t source_hash(const struct l4_loop *loop, const struct l4_session *s, uint64_t salt)
+{
+    const struct l4_limits *limits = &l4_row_policy(loop, s)->limits;
+    const uint32_t bits =
+        s->client.family == AF_INET6 ? L4_GET(limits->prefix6) : L4_GET(limits->prefix4);
+    const struct l4_addr net = l4_addr_network(&s->client, bits);
+    return l4_hash_again(l4_hash(&loop->table->header->hash_key, &net, sizeof net), salt);
+}
+
+/* Takes one of the requests that two limits allow: of all clients together, and of the session's
+ * source. salt: tells these limits from all others. Answers L4_STAY if the request may go on. */
+static struct l4_step take_both(struct l4_loop *loop, uint32_t index,
+                                const struct l4_router_limit *all,
+                                const struct l4_router_limit *each, uint64_t salt)
 {
     const struct l4_session *s = l4_session_at(loop, index);
-    const struct l4_hash_key *key = &loop->table->header->hash_key;
-    const uint64_t of_route = l4_hash(key, &route->slot, sizeof route->slot);
-    const uint32_t bits = s->client.family == AF_INET6 ? L4_RESET_PREFIX : 32;
-    const struct l4_addr net = l4_addr_network(&s->client, bits);
-    if (!take(loop, index, &route->requests, of_route))
-        return &route->requests;
-    if (!take(loop, index, &route->requests_per_source,
-              l4_hash_again(l4_hash(key, &net, sizeof net), of_route)))
-        return &route->requests_per_source;
-    return NULL;
+    struct l4_exchange *x = l4_exchange_at(loop, index);
+    const struct l4_router_limit *limit = NULL;
+    if (each->rate && !take(loop, index, each, source_hash(loop, s, salt)))
+        limit = each;
+    else if (all->rate && !take(loop, index, all, salt))
+        limit = all;
+    if (!limit)
+        return l4_stay();
+    if (limit->dry_run) {
+        L4_OWN_ADD(l4_row_tally(loop, s)->dry_run[L4_END_REJECTED_REQUEST_RATE - L4_REJECTED_FIRST],
+                   1);
+        x->retry_after_s = 0;
+        return l4_stay();
+    }
+    x->fault = "request_rate";
+    return l4_serve_refuse(loop, index, (uint16_t)(limit->status ? limit->status : 429),
+                           L4_END_REJECTED_REQUEST_RATE);
+}
+
+static struct l4_step limit_listener(struct l4_loop *loop, uint32_t index)
+{
+    const struct l4_session *s = l4_session_at(loop, index);
+    const struct l4_http_listener *rules = l4_serve_rules(loop, s);
+    const struct l4_router_limit all = {
+        .rate = L4_GET(rules->request_rate),
+        .burst = L4_GET(rules->request_burst),
+        .status = L4_GET(rules->request_status),
+        .dry_run = L4_GET(rules->request_dry_run),
+    };
+    const struct l4_router_limit each = {
+        .rate = L4_GET(rules->source_request_rate),
+        .burst = L4_GET(rules->source_request_burst),
+        .status = L4_GET(rules->source_request_status),
+        .dry_run = L4_GET(rules->source_request_dry_run),
+    };
+    if (!all.rate && !each.rate)
+        return l4_stay();
+    const uint64_t head = L4_GET(l4_row_policy(loop, s)->limits.head);
+    const uint64_t salt = l4_hash(&loop->table->header->hash_key, &head, sizeof head);
+    return take_both(loop, index, &all, &each, salt);
+}
+
+static struct l4_step limit_route(struct l4_loop *loop, uint32_t index,
+                                  const struct l4_router_route *route)
+{
+    if (!route->requests.rate && !route->requests_per_source.rate)
+        return l4_stay();
+    const uint64_t salt = l4_hash(&loop->table->header->hash_key, &route->slot, sizeof route->slot);
+    return take_both(loop, index, &route->requests, &route->requests_per_source, salt);
 }
 
 /* ---- the choice ------------------------------------------------------------------------------ */
@@ -114,18 +164,18 @@ struct l4_step l4_routing_choose(struct l4_loop *loop, uint32_t index)
     struct l4_exchange *x = l4_exchange_at(loop, index);
     struct l4_http_choice choice;
     struct fields fields;
+    struct l4_step step = limit_listener(loop, index);
+    if (step.kind != L4_STAY)
+        return step;
     struct l4_router_request request = request_of(loop, index, &fields);
     request.random = (uint32_t)(l4_random(&loop->random) >> 32);
     if (!l4_http_route_choose(loop->table, s->listener, &request, 0, &choice))
         return to_pool(loop, index);
     note(loop, index, &choice);
     const struct l4_router_route *route = &choice.answer.route;
-    const struct l4_router_limit *limit = exceeded(loop, index, route);
-    if (limit && !limit->dry_run) {
-        x->fault = "request_rate";
-        return l4_serve_refuse(loop, index, (uint16_t)(limit->status ? limit->status : 429),
-                               L4_END_REJECTED_REQUEST_RATE);
-    }
+    step = limit_route(loop, index, route);
+    if (step.kind != L4_STAY)
+        return step;
     if (route->action == L4_ROUTER_POOL) {
         if (route->pool < loop->table->plan.caps.pools)
             s->pool = route->pool;

@@ -116,6 +116,16 @@
     X(uint32_t, merge_slashes, http.merge_slashes)                                                 \
     /* 1: every request is sent to https:// (status 308). */                                       \
     X(uint32_t, https_redirect, http.https_redirect)                                               \
+    /* Requests a second of the listener, and of each source: rate (0: no limit), burst, status of \
+     * the refusal, 1: only count. */                                                              \
+    X(uint32_t, request_rate, http_requests_limit)                                                 \
+    X(uint32_t, request_burst, http_requests_burst)                                                \
+    X(uint32_t, request_status, http_requests_status)                                              \
+    X(uint32_t, request_dry_run, http_requests_dry_run)                                            \
+    X(uint32_t, source_request_rate, http_source_requests_limit)                                   \
+    X(uint32_t, source_request_burst, http_source_requests_burst)                                  \
+    X(uint32_t, source_request_status, http_source_requests_status)                                \
+    X(uint32_t, source_request_dry_run, http_source_requests_dry_run)                              \
     /* Set of networks whose forwarded fields are believed; L4_NONE: none. */                      \
     X(uint32_t, trusted_set, http_trusted_set)
 

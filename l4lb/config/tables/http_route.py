@@ -117,7 +117,7 @@ class HttpRoute(Model):
         default=None, alias="timeout"
     )
     """How long a backend may take until its answer begins, in place of the pool's
-    `http.answer_timeout`. Of an upgraded connection: how long it may be idle."""
+    `http.answer_timeout`."""
     limits: RouteLimits | None = None
 
     @model_validator(mode="after")

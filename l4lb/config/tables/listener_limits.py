@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from l4lb.config import bounds
+from l4lb.config.tables import http_route
 from l4lb.config.tables.base import Model
 from l4lb.config.units import duration, size
 from l4lb.config.values import clients, common
@@ -73,6 +74,10 @@ class ListenerLimits(Model):
     """Bytes of each session a second."""
     bandwidth_per_source: Bandwidth | None = None
     """Bytes a second of all sessions of each source together."""
+    requests: http_route.Rate | None = None
+    """HTTP: requests of this listener a second."""
+    requests_per_source: http_route.Rate | None = None
+    """HTTP: requests of each source a second."""
     source_prefix: common.HashPrefix = (32, 64)
     """Number of bits of an IPv4 and of an IPv6 address that make a source."""
     first_byte_timeout_ms: Annotated[int, *duration(bounds.HANDSHAKE_TIMEOUT_MS)] | None = Field(

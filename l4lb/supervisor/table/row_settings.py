@@ -13,6 +13,7 @@ from typing import Any
 from l4lb.config.bounds import FAULT_STATUS
 from l4lb.config.model import Config, Listener, Pool
 from l4lb.config.tables.http import ListenerHttp, PoolHttp
+from l4lb.config.tables.http_route import RequestRate
 from l4lb.config.tables.listener_limits import ListenerLimits, RateLimit
 from l4lb.config.tables.quic import Quic
 from l4lb.config.tables.tls import ListenerTls
@@ -87,11 +88,20 @@ def of_listener(
         for name in LIMITS
         if isinstance(rule := getattr(limits, name), RateLimit)
     }
+    rates = {
+        f"{name}_{part}": value
+        for name, rate in (
+            ("http_requests", limits.requests),
+            ("http_source_requests", limits.requests_per_source),
+        )
+        for part, value in request_rate(rate).items()
+    }
     given = configured("listener", listener.model_copy(update={"limits": limits, "http": http}))
     served = [pools[name] for name in listener.pools]
     return (
         given
         | bursts
+        | rates
         | handshake_pace(listener.tls)
         | {
             "asked": listener_policy.PROXY_MODES[listener.proxy_protocol]
@@ -100,6 +110,14 @@ def of_listener(
         }
         | known
     )
+
+
+def request_rate(rate: RequestRate | None) -> dict[str, int]:
+    """Returns a limit of requests as numbers; a limit of 0 is none."""
+    if rate is None:
+        return {"limit": 0, "burst": 0, "status": 0, "dry_run": 0}
+    burst = rate.burst or rate.limit
+    return {"limit": rate.limit, "burst": burst, "status": rate.status, "dry_run": rate.dry_run}
 
 
 def handshake_pace(rule: ListenerTls | None) -> dict[str, int]:
