@@ -79,6 +79,13 @@ JOBS = {
               most=(0.85, 0.85)),
 }  # fmt: skip
 IDLE = "T9"
+UNITS = {
+    "us": "CPU us a request",
+    "rate": "requests/s",
+    "errors": "errors",
+    "private": "private bytes",
+    "shared": "bytes of the shared table",
+}
 
 
 def cpu_us(run: Running) -> float:
@@ -109,8 +116,22 @@ def ask(port: int, job: Job, seconds: int) -> dict[str, float]:
     return {"requests": int(requests[1]), "rate": float(rate[1]), "errors": errors}
 
 
-def idle_bytes(run: Running) -> float:
-    """Measures private memory for each client that has asked once and rests."""
+def memory(pid: int) -> dict[str, int]:
+    """Returns the bytes that a process alone has in memory: in private mappings, and in mappings
+    that it could share (l4lb's table)."""
+    found = {"private": 0, "shared": 0}
+    kind = "private"
+    for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        mapping = re.match(r"[0-9a-f]+-[0-9a-f]+ ...([ps]) ", line)
+        if mapping:
+            kind = "private" if mapping[1] == "p" else "shared"
+        elif line.startswith("Private_"):
+            found[kind] += int(line.split()[1]) * 1024
+    return found
+
+
+def idle_bytes(run: Running) -> dict[str, float]:
+    """Measures the memory of each client that has asked once and rests."""
     said = b"GET /64 HTTP/1.1\r\nHost: example.test\r\n\r\n"
     with ExitStack() as stack:
 
@@ -124,11 +145,14 @@ def idle_bytes(run: Running) -> float:
                     pass
 
         rest(100)  # takes memory that is taken only once
-        before = run.private_bytes()
+        before = {one.pid: memory(one.pid) for one in run.family()}
         rest(IDLE_CLIENTS)
         time.sleep(0.2)
-        after = run.private_bytes()
-    return max(after[pid] - before[pid] for pid in before) / IDLE_CLIENTS
+        after = {pid: memory(pid) for pid in before}
+    # The worker is the process that grew.
+    grown = {pid: sum(after[pid].values()) - sum(before[pid].values()) for pid in before}
+    pid = max(grown, key=lambda one: grown[one])
+    return {kind: (after[pid][kind] - before[pid][kind]) / IDLE_CLIENTS for kind in before[pid]}
 
 
 def measure(target: Proxy, jobs: Sequence[str], seconds: int) -> dict[str, float]:
@@ -136,7 +160,7 @@ def measure(target: Proxy, jobs: Sequence[str], seconds: int) -> dict[str, float
     found: dict[str, float] = {}
     if IDLE in jobs:  # memory that other jobs have given back would be used again
         with running(target, target.servers[0]) as run:
-            found[f"{IDLE} bytes"] = idle_bytes(run)
+            found |= {f"{IDLE} {kind}": size for kind, size in idle_bytes(run).items()}
     with running(target, target.servers[0]) as run:
         for name in [one for one in jobs if one != IDLE]:
             ask(run.port, JOBS[name], 1)  # connections to the servers, memory
@@ -168,10 +192,9 @@ def table(rounds: dict[str, list[dict[str, float]]], jobs: Sequence[str]) -> str
 
     for name in jobs:
         title = JOBS[name].title if name in JOBS else "idle client of keep-alive"
-        units = ("us", "rate", "errors") if name in JOBS else ("bytes",)
+        units = ("us", "rate", "errors") if name in JOBS else ("private", "shared")
         for unit in units:
             key = f"{name} {unit}"
-            shown = {"us": "CPU us a request", "rate": "requests/s", "bytes": "private bytes"}
             cells = [_cell(rounds[one], key) for one in names]
             if unit == "us":
                 parts = [middle("l4lb", key) / middle(peer, key) for peer, _ in peers]
@@ -181,7 +204,7 @@ def table(rounds: dict[str, list[dict[str, float]]], jobs: Sequence[str]) -> str
                 ]
             else:
                 cells += [""] * len(peers)
-            lines.append(f"| {name} {title}: {shown.get(unit, unit)} | {' | '.join(cells)} |")
+            lines.append(f"| {name} {title}: {UNITS[unit]} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

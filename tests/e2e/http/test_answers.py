@@ -139,6 +139,20 @@ def test_100_continue_of_the_backend_lets_the_client_send_its_body() -> None:
             assert peer.answer("POST").body == b"done"
 
 
+def test_a_backend_may_answer_an_expecting_client_without_its_body() -> None:
+    """Nobody knows whether the body comes, so neither connection is used again."""
+    with Door() as door, before([door.address]) as lb, client(lb) as peer:
+        said = request("/", "POST", fields=[("Expect", "100-continue"), ("Content-Length", "4")])
+        peer.say(said)
+        with Peer(door.accept()) as backend:
+            backend.bytes_until(b"\r\n\r\n")
+            backend.say(answer(b"no", 403))
+            got = peer.answer("POST")
+            assert (got.status, got.body, got.closes) == (403, b"no", True)
+            assert peer.ended() == "fin"
+            assert backend.ended() in ("fin", "reset")
+
+
 def test_an_answer_shorter_than_its_length_is_cut_off_for_the_client(
     pair: Pair,
 ) -> None:
@@ -172,6 +186,7 @@ def test_an_answer_until_close_that_is_reset_is_cut_off_for_the_client() -> None
 @pytest.mark.parametrize(
     "said",
     [
+        b"\r\n",
         b"HTTP/1.1 200 OK\nContent-Length: 0\n\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx",
         b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -183,6 +198,7 @@ def test_an_answer_until_close_that_is_reset_is_cut_off_for_the_client() -> None
         b"HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.1 99 OK\r\nContent-Length: 0\r\n\r\n",
         b"ICY 200 OK\r\n\r\n",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 100_000 + b"\r\n\r\n",
         CHUNKED + b"zz\r\n",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 import pytest
@@ -155,6 +156,24 @@ def test_an_answer_that_takes_too_long_is_504() -> None:
             backend.request()
             backend.say(answer(b"in time"))
             assert peer.answer().body == b"in time"
+
+
+def test_a_head_of_an_answer_that_drips_in_gets_no_more_time() -> None:
+    rule = {"answer_timeout": "500ms"}
+    with Door() as door, before([door.address], pool_http=rule) as lb, client(lb) as peer:
+        peer.say(request("/slow"))
+        with Peer(door.accept()) as backend:
+            backend.request()
+            backend.say(b"HTTP/1.1 200 OK\r\n")
+
+            def drip() -> bool:
+                with contextlib.suppress(OSError):
+                    backend.say(b"X-Drip: y\r\n")
+                return not peer.is_quiet()
+
+            until(drip, "the client is told", every_s=0.1, timeout_s=5)
+            assert peer.answer().status == 504
+            assert peer.is_quiet()
 
 
 def test_a_client_that_goes_away_ends_its_request_at_the_backend() -> None:

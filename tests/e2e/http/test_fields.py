@@ -140,6 +140,24 @@ def test_an_answer_without_date_gets_one_and_a_backends_date_is_kept(pair: Pair)
         assert peer.ask().all("date") == [mine]
 
 
+def test_each_request_has_an_id_of_its_own_that_both_sides_get(pair: Pair) -> None:
+    pair.answers(lambda one: answer(str(one.get("x-request-id")).encode()))
+    with pair.client() as peer:
+        answers = [peer.ask(fields=[("X-Request-Id", "mine")]) for _ in range(5)]
+    ids = [one.body.decode() for one in answers]
+    assert len(set(ids)) == 5
+    assert "mine" not in ids
+    assert all(len(one) >= 16 for one in ids)
+    assert [one.get("x-request-id") for one in answers] == ids
+
+
+def test_a_trusted_proxy_may_give_the_request_its_id() -> None:
+    http = {"trusted": ["127.0.0.0/8"], "request_id": "X-Trace"}
+    with Origin() as origin, before([origin.row], http=http) as lb, client(lb) as peer:
+        assert peer.ask(fields=[("X-Trace", "given-1")]).get("x-trace") == "given-1"
+        assert origin.requests[0].get("x-trace") == "given-1"
+
+
 @pytest.mark.parametrize(
     ("rule", "wanted"),
     [("keep", "example.test"), ("app.internal:8080", "app.internal:8080"), ("backend", None)],
@@ -151,6 +169,13 @@ def test_the_host_that_a_backend_gets_is_chosen_by_its_pool(rule: str, wanted: s
             assert peer.ask().status == 200
             assert origin.requests[0].all("host") == [wanted or origin.address]
             assert origin.requests[0].get("x-forwarded-host") == "example.test"
+
+
+def test_a_named_backend_gets_its_address_as_host() -> None:
+    with Origin() as origin, before([origin.row], pool_http={"host": "backend"}) as lb:
+        with client(lb) as peer:
+            assert peer.ask().status == 200
+        assert origin.requests[0].get("host") == origin.address
 
 
 @pytest.mark.parametrize("target", ["/", "/a/../b?c=%41&d", "/%2e%2e/x", "//a///b", "/a;b=c?//"])
@@ -169,6 +194,7 @@ def test_the_target_reaches_the_backend_as_it_came(pair: Pair, target: str) -> N
     [
         ("http://other.test/a?b", "/a?b"),
         ("http://other.test", "/"),
+        ("http://other.test:8080?x", "/?x"),
         ("HTTP://OTHER.test/", "/"),
     ],
 )

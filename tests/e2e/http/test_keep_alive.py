@@ -233,6 +233,13 @@ def test_an_idle_connection_to_a_backend_is_closed_after_idle_timeout() -> None:
         assert origin.connections == 2
 
 
+def test_a_client_at_rest_is_closed_after_rest_timeout() -> None:
+    http = {"rest_timeout": "300ms"}
+    with Origin() as origin, before([origin.row], http=http) as lb, client(lb) as peer:
+        assert peer.ask().status == 200
+        assert peer.ended() == "fin"
+
+
 def test_a_spare_connection_on_which_the_backend_speaks_unasked_is_not_used_again() -> None:
     with Door() as door, before([door.address]) as lb, client(lb) as peer:
         peer.say(request("/0"))
