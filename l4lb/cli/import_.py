@@ -30,7 +30,7 @@ FILE_MAX = 8 << 20
 @click.option("--strict", is_flag=True, help="Exit with status 1 if any line was not converted.")
 @click.option("--json", "as_json", is_flag=True, help="The result and the report as JSON.")
 def command(file: str, said: str, strict: bool, as_json: bool) -> int:
-    """Converts haproxy.cfg or nginx.conf, as far as it is about TCP and UDP, and prints the result.
+    """Converts haproxy.cfg or nginx.conf (TCP, UDP and HTTP), and prints the result.
 
     Each line that is not converted, or that works differently, is reported on stderr and in the
     result, the most serious first. Exit status 1 if one of them is open, clear, unchecked or

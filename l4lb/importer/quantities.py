@@ -32,6 +32,9 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
     "keepalive": (SECOND, 32_767 * SECOND),
     "dns": (100, DAY),
     "lookup": (10, 10 * MINUTE),
+    "head_timeout": (1, 10 * MINUTE),
+    "rest_timeout": (1, DAY),
+    "answer_timeout": (1, DAY),
     "ticket": (SECOND, 7 * DAY),
 }
 

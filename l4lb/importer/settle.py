@@ -66,12 +66,19 @@ def _take_out(draft: Draft, problem: Problem, at: Path) -> list[Path]:
         if needed or _part_of_route(path):
             continue
         place = place_of(draft, problem.key)
+        rank = Rank.OPEN if _refuses(holder[part]) else _rank(path)
         del holder[part]
         why = f"{problem.key}: {problem.message}: it was taken out"
-        draft.leave(place, _rank(path), why, path[:2] if len(path) > 2 else ())
+        draft.leave(place, rank, why, path[:2] if len(path) > 2 else ())
         _clear(draft)
         return [path]
     return []
+
+
+def _refuses(value: Any) -> bool:
+    """True for a route whose requests do not reach a backend."""
+    routes = value if isinstance(value, list) else [value]
+    return any(isinstance(one, dict) and {"respond", "redirect"} & set(one) for one in routes)
 
 
 def _part_of_route(path: Path) -> bool:

@@ -205,7 +205,7 @@ def _tls(proxy: Proxy, line: Line, words: dict[str, list[str]], table: Table) ->
         proxy.leave(Rank.DIFFERENT, "ssl-min-ver: TLS 1.2 is the oldest version here", line)
     if proxy.http and "h2" in tls.get("alpn", ()):
         tls.put("alpn", [one for one in tls["alpn"] if one != "h2"], line.place)
-        why = "alpn: h2 is not offered: backends would have to speak it"
+        why = "alpn: h2 is not offered: clients speak HTTP/1.1"
         proxy.leave(Rank.DIFFERENT, why, line)
     verify = words.get("verify", ["none"])[-1]
     if verify in ("required", "optional"):

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from l4lb.importer.branches import UnsaidError
 from l4lb.importer.haproxy.words import Line
 from l4lb.importer.networks import Network, network
 
@@ -23,7 +24,12 @@ FLAGS = {
 # Predefined conditions; None: never true.
 READY: Mapping[str, tuple[str, ...] | None] = {
     "TRUE": (), "WAIT_END": (), "FALSE": None, "LOCALHOST": ("src", "127.0.0.1/8"),
-    "REQ_CONTENT": ("req.len", "gt", "0"),
+    "REQ_CONTENT": ("req.len", "gt", "0"), "HTTP": ("req.proto_http",),
+    "HTTP_1.0": ("req.ver", "1.0"), "HTTP_1.1": ("req.ver", "1.1"),
+    "HTTP_CONTENT": ("hdr_val(content-length)", "gt", "0"), "HTTP_URL_STAR": ("url", "*"),
+    **{f"METH_{one}": ("method", one) for one in (
+        "CONNECT", "DELETE", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")},
+    "METH_GET": ("method", "GET", "HEAD"),
 }  # fmt: skip
 FETCHES = {
     "source": ("src",),
@@ -42,10 +48,6 @@ COUNTED = {"conn_cur": "connections_per_source", "conn_rate": "rate_per_source",
 METHODS = ("beg", "end", "dom", "sub", "reg", "dir", "str")
 
 
-class UnsaidError(ValueError):
-    """A condition that l4lb cannot express."""
-
-
 @dataclass(frozen=True)
 class Test:
     """One test; kind "other": a test that l4lb cannot express."""
@@ -56,6 +58,7 @@ class Test:
     patterns: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     negated: bool = False
+    folded: bool = False  # upper and lower case are the same
 
     def networks(self) -> list[Network]:
         """Returns the networks of a test of the source. Raises ValueError."""
@@ -86,7 +89,7 @@ def test_of(words: Sequence[str]) -> Test:
     if not words:
         raise UnsaidError("an empty condition")
     fetch, rest = words[0], list(words[1:])
-    method, files = "", []
+    method, files, folded = "", [], False
     while rest and rest[0] in FLAGS:
         flag = rest.pop(0)
         value = rest.pop(0) if FLAGS[flag] and rest else ""
@@ -94,6 +97,8 @@ def test_of(words: Sequence[str]) -> Test:
             method = value
         elif flag == "-f":
             files.append(value)
+        elif flag == "-i":
+            folded = True
         elif flag == "--":
             break
     base, _, suffix = fetch.rpartition("_")
@@ -104,7 +109,7 @@ def test_of(words: Sequence[str]) -> Test:
         kind = "chance"
     elif COUNT.fullmatch(fetch):
         kind = "count"
-    return Test(kind, fetch, method, tuple(rest), tuple(files))
+    return Test(kind, fetch, method, tuple(rest), tuple(files), folded=folded)
 
 
 def _split(words: Sequence[str]) -> list[list[str]]:

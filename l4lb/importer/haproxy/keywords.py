@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from l4lb.importer.draft import Rank
+from l4lb.importer.haproxy import http_words
 from l4lb.importer.haproxy.logs import log
 from l4lb.importer.haproxy.options import keepalive, no, option
 from l4lb.importer.haproxy.proxy import Handler, Proxy
@@ -30,13 +31,14 @@ class Row:
 
 TIMEOUTS = ("connect", "client", "server", "tunnel", "client-fin", "server-fin", "check", "queue",
             "tarpit", "client-hs")  # fmt: skip
+HTTP_TIMEOUTS = ("http-request", "http-keep-alive")
 OLD_TIMEOUTS = {"clitimeout": "client", "srvtimeout": "server", "contimeout": "connect"}
 
 
 def _timeout(proxy: Proxy, line: Line) -> None:
     old = OLD_TIMEOUTS.get(line[0])
     name, text = (old, line[1]) if old else (line[1], line[2])
-    if name not in TIMEOUTS:
+    if name not in TIMEOUTS and not (proxy.http and name in HTTP_TIMEOUTS):
         proxy.leave(Rank.NOTE, "it looks into HTTP, which is relayed as it is")
     elif milliseconds(text, "ms"):
         proxy.times[name] = (text, line.place)
@@ -45,10 +47,7 @@ def _timeout(proxy: Proxy, line: Line) -> None:
 
 
 def _mode(proxy: Proxy, line: Line) -> None:
-    proxy.http = line[1] == "http"
-    if proxy.http:
-        proxy.leave(Rank.DIFFERENT, "relayed as TCP: whatever looks into HTTP is left out")
-    elif line[1] != "tcp":
+    if line[1] not in ("http", "tcp"):
         proxy.leave(Rank.MISSING, f"there is no mode {line[1]} here")
         proxy.disabled = True
 
@@ -236,6 +235,10 @@ KEYWORDS: Mapping[str, Row] = {
     ),
 }  # fmt: skip
 
+OF_HTTP: Mapping[str, Row] = {
+    word: Row(handler, (front, back), lost)
+    for word, (handler, front, back, lost) in http_words.KEYWORDS.items()
+}
 HTTP = (Rank.DIFFERENT, "it looks into HTTP, which is relayed as it is")
 HTTP_NOTE = (Rank.NOTE, "it looks into HTTP, which is relayed as it is")
 SAID = (Rank.NOTE, "it is said by HAProxy when it starts")
@@ -281,6 +284,16 @@ LEFT: Mapping[str, tuple[Rank, str]] = {
     "force-be-switch": (Rank.NOTE, "it is about backends that are off"),
     "hash-preserve-affinity": (Rank.NOTE, "a backend that is full is passed by"),
 }  # fmt: skip
+
+
+def row_of(proxy: Proxy, word: str) -> Row | None:
+    """Returns the row of a keyword in a section."""
+    return (OF_HTTP.get(word) if proxy.http else None) or KEYWORDS.get(word)
+
+
+def left(proxy: Proxy, word: str) -> tuple[Rank, str] | None:
+    """Returns what is said of a keyword that is known and not converted."""
+    return (http_words.LEFT.get(word) if proxy.http else None) or LEFT.get(word)
 
 
 def guess(line: Line) -> Rank:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from l4lb.importer.draft import Rank, word_set
+from l4lb.importer.haproxy import http_words
 from l4lb.importer.haproxy.checks import CHECKS
 from l4lb.importer.haproxy.proxy import Proxy
 from l4lb.importer.haproxy.words import Line
@@ -51,6 +52,8 @@ KEEPALIVE = {"clitcpka": ("listener",), "srvtcpka": ("pool",), "tcpka": ("listen
 
 def option(proxy: Proxy, line: Line) -> None:
     name = line[1]
+    if proxy.http and http_words.option(proxy, line):
+        return
     if name in CHECKS:
         CHECKS[name](proxy, line)
     elif name in KEEPALIVE:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from l4lb.importer.draft import Rank, Table, free_name, scale_weights
 from l4lb.importer.haproxy.checks import converse
+from l4lb.importer.haproxy.http_words import answer
 from l4lb.importer.haproxy.proxy import Proxy
 from l4lb.importer.haproxy.servers import Server, fill, servers_of, share
 from l4lb.importer.haproxy.words import Line, pairs
@@ -29,6 +30,8 @@ def finish(proxy: Proxy, fronts: list[Proxy]) -> None:
     if not servers:
         return
     _times(proxy, fronts)
+    if proxy.http:
+        answer(proxy)
     _sticky(proxy)
     _balance(proxy)
     for server in servers:
@@ -84,7 +87,7 @@ def _put(
 
 def _sticky(proxy: Proxy) -> None:
     """Converts a stick-table; without `expire` its entries do not expire."""
-    if "sticky" in proxy.pool:
+    if "sticky" in proxy.pool and "cookie" not in proxy.pool["sticky"]:
         line = proxy.sticky
         expires = (pairs(line.rest)["expire"], line.place) if line else None
         _put(proxy, "ttl", expires, EVER_STICKY, proxy.pool["sticky"])

@@ -56,7 +56,11 @@ class Proxy:
     rates: dict[str, int] = field(default_factory=dict)  # of a stick-table: period in ms
     target: Line | None = None  # default_backend
     sticky: Line | None = None  # the table for sticky sessions
-    http: bool = False
+    http: bool = False  # mode http
+    forwards: Line | None = None  # option forwardfor
+    believes: Line | None = None  # a test of what proxies say of their clients
+    monitor: Line | None = None  # monitor-uri
+    cookie: Line | None = None  # the cookie that names a server
     balance: Line | None = None
     hashes: Line | None = None  # hash-type
     disabled: bool = False

@@ -8,7 +8,9 @@ from l4lb.errors import UsageError
 from l4lb.importer.draft import NAME_MAX, Draft, Place, Rank, Table, free_name, name_of
 from l4lb.importer.haproxy.binds import listeners
 from l4lb.importer.haproxy.conditions import cut
-from l4lb.importer.haproxy.keywords import KEYWORDS, LEFT, guess
+from l4lb.importer.haproxy.http_rules import Requests
+from l4lb.importer.haproxy.http_words import serve
+from l4lb.importer.haproxy.keywords import KEYWORDS, LEFT, Row, guess, left, row_of
 from l4lb.importer.haproxy.pools import finish, served_apart
 from l4lb.importer.haproxy.proxy import Proxy, World
 from l4lb.importer.haproxy.routes import routes
@@ -54,7 +56,7 @@ def read(text: str, file: str) -> Draft:
             _listeners(proxy, proxies)
     for proxy in proxies:
         if not proxy.front and not proxy.reached:
-            lost(proxy)
+            lost(proxy, proxy.rules)
             unused(proxy, _asked(proxy, [*proxy.rules, *proxy.picks]))
     _names(world)
     return world.draft
@@ -78,17 +80,19 @@ def _unread(world: World, section: Section) -> None:
 def _proxy(world: World, section: Section) -> Proxy:
     """Reads the lines of a section."""
     proxy = Proxy(world, section, section.line)
+    modes = [line.words[1] for line in section.effective() if line.words[0] == "mode" and line.rest]
+    proxy.http = modes[-1:] == ["http"]
     words = section.line.words
     if len(words) > 2 and words[2] not in ("from", "if") and proxy.front and words[0] != "defaults":
         proxy.binds.append(Line(section.line.place, ("bind", *words[2:])))
     for line in section.effective():
         proxy.line = line
-        row = KEYWORDS.get(line.words[0])
+        row, known = row_of(proxy, line.words[0]), left(proxy, line.words[0])
         try:
             if row is not None:
-                _apply(proxy, line)
-            elif line.words[0] in LEFT:
-                proxy.leave(*LEFT[line.words[0]])
+                _apply(proxy, line, row)
+            elif known is not None:
+                proxy.leave(*known)
             else:
                 proxy.leave(guess(line), "not known to this import")
         except ValueError as error:
@@ -96,8 +100,7 @@ def _proxy(world: World, section: Section) -> Proxy:
     return proxy
 
 
-def _apply(proxy: Proxy, line: Line) -> None:
-    row = KEYWORDS[line.words[0]]
+def _apply(proxy: Proxy, line: Line, row: Row) -> None:
     if row.concerns(proxy):
         row.handler(proxy, line)
     elif line.place.line in proxy.section.own:
@@ -131,6 +134,9 @@ def _listeners(proxy: Proxy, proxies: list[Proxy]) -> None:
         if proxy.section.kind == "frontend":
             proxy.leave(Rank.NOTE, "it binds no address", proxy.section.line)
         return
+    if proxy.http:
+        _serve(proxy, proxies)
+        return
     rules, behind = list(proxy.rules), _behind(proxy, proxies)
     if behind is not None:
         behind.reached = True
@@ -146,17 +152,40 @@ def _listeners(proxy: Proxy, proxies: list[Proxy]) -> None:
         proxy.leave(Rank.MISSING, why, proxy.section.line)
         return
     unused(proxy, _asked(proxy, [*rules, *proxy.uses, *proxy.picks]))
+    _put(proxy, made, scratch, pool, [*found, *picked])
+
+
+def _serve(proxy: Proxy, proxies: list[Proxy]) -> None:
+    """Makes the listeners of a section that looks into HTTP."""
+    layered = [line for line in proxy.rules if line[0].startswith("tcp-")]
+    scratch = Table(proxy.place)
+    refused = access(proxy, layered, scratch)
+    _tarpit(proxy)
+    requests = Requests(proxy, {one.name: one for one in proxies if one.back})
+    found, pool = requests.routes(refused)
+    serve(proxy, requests.forwards)
+    for line in proxy.picks:
+        proxy.leave(Rank.MISSING, "l4lb cannot express which server serves which clients", line)
+    unused(proxy, _asked(proxy, [*proxy.rules, *proxy.uses]))
+    _put(proxy, listeners(proxy), scratch, pool, found)
+
+
+def _put(proxy: Proxy, made: list[Table], scratch: Table, pool: str, routes: list[Table]) -> None:
+    """Adds the listeners of a section to the draft."""
+    draft = proxy.world.draft
     for table in made:
         listener = Table(table.place)
         listener.put("bind", table["bind"], table.place)
+        if proxy.http:
+            listener.put("protocol", "http", table.place)
         listener.put("pool", pool, table.place)
         for key, value in {**table, **scratch}.items():
             if key == "limits" and key in table:
                 value = _joined(table[key], scratch.get(key))
             if key not in ("bind", "pool"):
                 listener.put(key, value, scratch.places.get(key) or table.places[key])
-        if [*found, *picked]:
-            listener.put("routes", [*found, *picked], table.place)
+        if routes:
+            listener.put("routes", routes, table.place)
         draft.listeners[free_name(proxy.name, draft.listeners)] = listener
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from l4lb.importer.branches import UnsaidError
 from l4lb.importer.draft import Rank, Table, name_of
-from l4lb.importer.haproxy.conditions import CHANCE, Alternatives, Test, UnsaidError, condition, cut
+from l4lb.importer.haproxy.conditions import CHANCE, Alternatives, Test, condition, cut
 from l4lb.importer.haproxy.proxy import Proxy
 from l4lb.importer.haproxy.words import Line
 
@@ -78,7 +79,7 @@ def _condition(proxy: Proxy, test: Test, route: Table, line: Line) -> None:
     if test.negated:
         raise UnsaidError("a route cannot say who it is not for")
     if test.kind == "chance":
-        route.put("percent", _percent(test), line.place)
+        route.put("percent", percent(test), line.place)
         return
     if test.files:
         raise UnsaidError(
@@ -86,7 +87,7 @@ def _condition(proxy: Proxy, test: Test, route: Table, line: Line) -> None:
         )
     match test.kind:
         case "sni":
-            values = [name for one in test.patterns for name in _names(proxy, test, one, line)]
+            values = [name for one in test.patterns for name in sni_names(proxy, test, one, line)]
         case "alpn":
             values = list(test.patterns)
         case "source":
@@ -100,7 +101,7 @@ def _condition(proxy: Proxy, test: Test, route: Table, line: Line) -> None:
     route.put(test.kind, values, line.place)
 
 
-def _names(proxy: Proxy, test: Test, pattern: str, line: Line) -> list[str]:
+def sni_names(proxy: Proxy, test: Test, pattern: str, line: Line) -> list[str]:
     """Returns the server names that a pattern matches. Raises UnsaidError."""
     below = pattern.lower().lstrip(".")
     match test.method:
@@ -116,7 +117,7 @@ def _names(proxy: Proxy, test: Test, pattern: str, line: Line) -> list[str]:
     raise UnsaidError(f"server names are compared whole or by their end, not by -m {test.method}")
 
 
-def _percent(test: Test) -> float:
+def percent(test: Test) -> float:
     match = CHANCE.fullmatch(test.text)
     words = test.patterns
     if match is None or len(words) != 2 or words[0] not in ("lt", "le") or not words[1].isdigit():

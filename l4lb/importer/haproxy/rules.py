@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 
+from l4lb.importer.branches import UnsaidError
 from l4lb.importer.draft import Rank, Table
 from l4lb.importer.haproxy.conditions import (
     COUNT,
     COUNTED,
     Alternatives,
     Test,
-    UnsaidError,
     condition,
     cut,
 )
@@ -70,6 +70,8 @@ def access(proxy: Proxy, rules: list[Line], listener: Table) -> list[tuple[Alter
 
 
 def _other(words: tuple[str, ...], action: str) -> tuple[Rank, str]:
+    if words[0] == "redirect":
+        return Rank.CLEAR, "it looks into HTTP: clients are not sent elsewhere, to https say"
     if action == "auth":
         return Rank.OPEN, "l4lb asks nobody for a password"
     if action == "redirect" and {"scheme", "https"} <= set(words):
@@ -261,12 +263,12 @@ def _networks_of(file: str) -> list[Network]:
     return [network(line) for line in lines if line]
 
 
-def lost(proxy: Proxy) -> None:
+def lost(proxy: Proxy, rules: list[Line]) -> None:
     """Reports rules of a backend that other listeners reach too, or that not all clients of a
     listener reach."""
     for line in proxy.picks:
         proxy.leave(Rank.MISSING, "a pool has no rules of its own here: see `routes`", line)
-    for line in proxy.rules:
+    for line in rules:
         words, _ = cut(line.words)
         layered = words[0] in ("tcp-request", "tcp-response")
         action = words[2] if layered and len(words) > 2 else words[1]

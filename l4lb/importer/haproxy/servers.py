@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from l4lb.importer.draft import Rank, Table, free_name, name_of, word_set
+from l4lb.importer.haproxy.http_words import SERVER_LEFT
 from l4lb.importer.haproxy.proxy import Proxy
 from l4lb.importer.haproxy.server_tls import server_tls
 from l4lb.importer.haproxy.server_words import LEFT, SILENT, options_of
@@ -119,7 +120,7 @@ def fill(proxy: Proxy, server: Server) -> None:
             entry.put("weight", 0, place)
             proxy.leave(Rank.DIFFERENT, "disabled: weight 0 until an operator says", server.line)
         elif option in LEFT and (option, value) != ("proto", "tcp"):
-            rank, why = LEFT[option]
+            rank, why = (SERVER_LEFT.get(option) if proxy.http else None) or LEFT[option]
             proxy.leave(rank, f"{option}: {why}", server.line)
         elif option not in SHARED and option not in SILENT:
             proxy.leave(_guess(option), f"{option}: not known to this import", server.line)
