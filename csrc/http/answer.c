@@ -133,7 +133,7 @@ static void frame_answer(struct l4_loop *loop, uint32_t index, const struct l4_h
     x->flags &= ~(uint32_t)L4_X_BACKEND_STAYS;
     /* why: a client that waits for 100 may or may not send its body after a final answer. */
     if (x->flags & L4_X_EXPECTS && !x->up.done && !x->up.bytes)
-        x->flags = (uint32_t)((x->flags | L4_X_BODY_REFUSED) & ~L4_X_CLIENT_STAYS);
+        x->flags = (x->flags | L4_X_BODY_REFUSED) & ~(uint32_t)L4_X_CLIENT_STAYS;
     else if (head->keep_alive && head->framing != L4_FRAMING_UNTIL_CLOSE)
         x->flags |= L4_X_BACKEND_STAYS;
     if (goes == L4_FRAMING_UNTIL_CLOSE || !l4_serve_client_stays(loop, index))
@@ -210,10 +210,8 @@ static struct l4_step take_answer(struct l4_loop *loop, uint32_t index, const ch
         return l4_answer_failed(loop, index, L4_END_BAD_ANSWER);
     if (head->tunnel)
         return take_upgrade(loop, index, head, head_bytes, rest, rest_bytes);
-    if (!x->down.done && rest_bytes) {
-        if (!l4_body_code(&x->down, rest, rest_bytes, &body))
-            return l4_answer_failed(loop, index, L4_END_BAD_ANSWER);
-    }
+    if (!x->down.done && rest_bytes && !l4_body_code(&x->down, rest, rest_bytes, &body))
+        return l4_answer_failed(loop, index, L4_END_BAD_ANSWER);
     if (rest_bytes > body.used) /* why: these bytes answer nothing that was asked */
         x->flags &= ~(uint32_t)L4_X_BACKEND_STAYS;
     note_answer(loop, index, head);

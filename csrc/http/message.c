@@ -111,7 +111,8 @@ static struct l4_text target_for(const struct l4_loop *loop, const struct l4_htt
     if (!target->query.at)
         return target->path;
     char *to = loop->pump.scratch + L4_HTTP_HEAD_MAX; /* nothing is read while this is written */
-    memcpy(to, "/?", 2);
+    to[0] = '/';
+    to[1] = '?';
     memcpy(to + 2, target->query.at, target->query.bytes);
     return (struct l4_text){.at = to, .bytes = target->query.bytes + 2};
 }

@@ -53,7 +53,8 @@ void l4_row_reset(const struct l4_loop *loop, struct l4_session *s, uint32_t lis
     s->attempts = 0;
     s->reason = L4_END_NONE;
     s->first_end = L4_NO_SIDE;
-    s->half_closed = s->looked = s->socketless = s->http = 0;
+    s->half_closed = s->looked = s->socketless = 0;
+    s->http = L4_NO_HTTP;
     s->owed = 0;
     s->accounted = 0;
     s->error = 0;

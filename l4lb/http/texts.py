@@ -56,7 +56,8 @@ def compiled(
         for row in rows:
             run.set(listeners_at + 4 * row, at)
     for row, its in pools:
-        run.set(pools_at + 4 * row, run.numbers(*(n for text in its for n in run.text(text))))
+        all_texts = (its.host, its.cookie, its.cookie_attributes)
+        run.set(pools_at + 4 * row, run.numbers(*(n for text in all_texts for n in run.text(text))))
     run.bytes[: HEAD.size] = HEAD.pack(
         len(run.bytes), listeners_at, listener_rows, pools_at, pool_rows
     )

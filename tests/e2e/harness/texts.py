@@ -1,5 +1,8 @@
 """The questions for each admin command, and patterns of its text: at a terminal of 80 columns, and
-in a pipe."""
+in a pipe.
+
+why: long, because it is one table of all commands.
+"""
 
 from __future__ import annotations
 
