@@ -17,21 +17,39 @@ import select
 import socket
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 import pytest
 
-from ..harness import Backends, Balancer, Door, Load, Stream, finish, held, reset, until
+from ..harness import (
+    PATIENCE_S,
+    Backends,
+    Balancer,
+    Door,
+    Load,
+    Stream,
+    finish,
+    held,
+    reset,
+    stopped,
+    until,
+)
 from ..harness.chaos import run
 from ..harness.chaos.engine import looks_whole, unexplained
 from ..harness.chaos.events import Kill
 from ..harness.chaos.honest import Cut
+from ..harness.chaos.server import Echo, Told
+from ..harness.chaos.world import Servers
+from ..harness.datagrams import LARGEST
+from ..harness.secure import Authority
 
 SEED = int(os.environ.get("L4LB_SEED", "1"))
 ROUNDS = int(os.environ.get("L4LB_CHAOS_ROUNDS", "21"))
 SESSIONS = 40
 BOUND_S = 60
 RESET_WORDS = (errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN)
+FLOOD = 120  # datagrams that are more than a socket's usual queue holds
 SPARE_PIPES = 64  # a worker keeps this many open, two descriptors each
 
 
@@ -232,3 +250,33 @@ def test_an_end_that_is_no_reset_looks_whole_to_a_client_of_tcp(
     kind: str, manner: str, said: bool
 ) -> None:
     assert looks_whole(Cut(kind, 7, manner, begun=1.0, ended=3.0)) == said
+
+
+def test_a_large_datagram_finds_room_at_a_server_that_a_flood_keeps_busy(tmp_path: Path) -> None:
+    question = bytes(9_000)
+    with contextlib.ExitStack() as stack:
+        servers = Servers(tmp_path, stack.enter_context(Authority()))
+        stack.callback(servers.close)
+        client, foe = (
+            stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(2)
+        )
+        for one in (client, foe):
+            one.settimeout(PATIENCE_S)
+            one.connect(("127.0.0.1", servers.ports["u1"]))
+        with stopped(servers.process.pid):
+            for _ in range(FLOOD):
+                foe.send(bytes(1_400))
+            client.send(question)
+        assert client.recv(LARGEST) == question
+        assert servers.dropped() == 0
+
+
+def test_a_server_answers_in_one_turn_all_datagrams_that_wait() -> None:
+    echo = Echo(Told(), port=0)
+    with echo.sock, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(PATIENCE_S)
+        client.connect(echo.sock.getsockname())
+        for n in range(50):
+            client.send(b"%d" % n)
+        echo.answer()
+        assert [int(client.recv(LARGEST)) for _ in range(50)] == list(range(50))

@@ -105,7 +105,10 @@ class Run:
         try:
             until(lambda: not missing(), "all are served", timeout_s=PROGRESS_S)
         except TooLateError:
-            raise TooLateError(f"seed {self.seed}: nobody serves {missing()}") from None
+            lost = self.world.servers.dropped()
+            raise TooLateError(
+                f"seed {self.seed}: nobody serves {missing()}; UDP servers dropped {lost} datagrams"
+            ) from None
 
     def _give_up_if_hopeless(self) -> None:
         tally = self.crowd.tally

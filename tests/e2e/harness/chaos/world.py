@@ -75,6 +75,12 @@ class Servers:
         self.wrong += seen["wrong"]
         self.short += [(seed, manner) for seed, manner in seen["short"]]
 
+    def dropped(self) -> int:
+        """Returns for how many datagrams the UDP servers had no room, as the kernel counts them."""
+        rows = [line.split() for line in Path("/proc/net/udp").read_text().splitlines()[1:]]
+        ports = {self.ports[name] for name, kind in KINDS.items() if kind == "udp"}
+        return sum(int(row[-1]) for row in rows if int(row[1].rpartition(":")[2], 16) in ports)
+
     def row(self, name: str, **more: Any) -> dict[str, Any]:
         """Returns the configuration row of a backend."""
         port = self.ports.get(name)
