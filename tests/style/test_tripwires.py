@@ -49,6 +49,16 @@ RUN_FLOORS: tuple[tuple[str, ...], ...] = (
     ("commands",),
     ("worker",),
 )
+# HTTP's stages stand beside those of csrc/run: on what lies below the driver. Its plane also accepts
+# clients and hands events to the driver. What csrc/run asks of HTTP is named here, file by file.
+HTTP_SEES_ABOVE = {"plane": {"session", "accept", "plane"}}
+RUN_SEES_HTTP = {
+    "account": {"account"},
+    "attempt": {"serve"},
+    "planes": {"plane"},
+    "session": {"account", "serve", "stages"},
+    "stage_connect": {"spare"},
+}
 RUN_RANKS = {name: rank for rank, names in enumerate(RUN_FLOORS) for name in names}
 LINE_MAX = 100
 C_FUNCTION_MAX, C_FILE_MAX, C_HEADER_MAX = 70, 600, 120
@@ -174,6 +184,27 @@ def test_each_file_of_csrc_run_sees_only_lower_floors_of_it() -> None:
             if other >= own and not same:
                 wrong.append(place(path, number) + f" {path.stem} includes {found.group(1)}")
     assert not wrong
+
+
+def seen(room: str, other: str) -> dict[str, set[str]]:
+    """Returns the files of a room with the headers of another room that each includes."""
+    found: dict[str, set[str]] = {}
+    for path, lines in sources(f"csrc/{room}/*.[ch]"):
+        for line in lines:
+            named = re.match(rf'#include "{other}/(\w+)\.h"', line)
+            if named:
+                found.setdefault(path.stem, set()).add(named.group(1))
+    return found
+
+
+def test_http_stands_on_what_lies_below_the_driver() -> None:
+    below = {name for name, rank in RUN_RANKS.items() if rank < RUN_RANKS["session"]}
+    above = {
+        stem: names - below - HTTP_SEES_ABOVE.get(stem, set())
+        for stem, names in seen("http", "run").items()
+    }
+    assert not {stem: names for stem, names in above.items() if names}
+    assert seen("run", "http") == RUN_SEES_HTTP
 
 
 def test_every_python_module_opens_with_its_idea() -> None:
