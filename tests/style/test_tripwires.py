@@ -49,8 +49,8 @@ RUN_FLOORS: tuple[tuple[str, ...], ...] = (
     ("commands",),
     ("worker",),
 )
-# HTTP's stages stand beside those of csrc/run: on what lies below the driver. Its plane also accepts
-# clients and hands events to the driver. What csrc/run asks of HTTP is named here, file by file.
+# HTTP's stages stand beside those of csrc/run: on what lies below the driver. Its plane also
+# accepts clients and hands events to the driver. What csrc/run asks of HTTP is named here.
 HTTP_SEES_ABOVE = {"plane": {"session", "accept", "plane"}}
 RUN_SEES_HTTP = {
     "account": {"account"},
