@@ -96,6 +96,9 @@ def _narrowed(branches: Sequence[Branch], when: Conditions) -> list[Branch]:
         if narrowed is not None:
             if _is_fixed(one) and {"path_prefix", "path_regex"} <= set(narrowed):
                 raise UnsaidError("two conditions about the path of a redirect")
+            same = narrowed.get("path_prefix") == one.when.get("path_prefix")
+            if "rewrite_prefix" in one.keys and not same:
+                raise UnsaidError("two conditions about a path that is rewritten")
             found.append(replace(one, when=narrowed))
     return found
 

@@ -66,6 +66,8 @@ def _options(server: Server, node: Node) -> Table:
                     server.leave(node, Rank.DIFFERENT, f"{word}: not understood: {error}")
             case "multipath":
                 table.put("mptcp", True, node.place)
+            case "http2" | "spdy":
+                server.leave(node, Rank.DIFFERENT, f"{word}: clients speak HTTP/1.1")
             case _ if key not in SAME:
                 server.leave(node, Rank.DIFFERENT, f"{word}: not known to this import")
             case _ if key in NOTED:

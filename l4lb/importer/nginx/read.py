@@ -12,6 +12,7 @@ from l4lb.importer.nginx.settings import read as read_settings
 from l4lb.importer.nginx.tree import Node, Tree
 from l4lb.importer.nginx.upstreams import upstream
 from l4lb.importer.nginx.variables import Variables
+from l4lb.importer.nginx.web import web
 from l4lb.importer.nginx.world import World, main, room
 
 DEFINES = ("map", "geo", "split_clients", "set")
@@ -27,15 +28,26 @@ def read(file: str) -> Draft:
     names = {one.name for one in tree.nodes}
     # A file that is included into stream has the contents of a stream block.
     bare = not names & {"stream", "http", "mail", "events"} and bool(names & set(BLOCKS))
-    if bare:
+    if bare and any(_is_web(one) for one in tree.nodes):
+        web(world, tree.nodes)
+    elif bare:
         _stream(world, tree.nodes)
     for node in () if bare else tree.nodes:
         if node.name == "stream":
             _stream(world, node.block)
+        elif node.name == "http":
+            web(world, node.block)
         else:
             main(world, node)
     room(world)
     return world.draft
+
+
+def _is_web(node: Node) -> bool:
+    """True for a server that only an http block can have."""
+    return node.name == "server" and any(
+        one.name in ("location", "root", "return", "rewrite", "try_files") for one in node.block
+    )
 
 
 def _stream(world: World, nodes: tuple[Node, ...]) -> None:

@@ -193,7 +193,7 @@ def _settings(server: Server, protocol: str, target: str) -> Table:
         if protocol == "udp":
             server.leave(server.proxy, Rank.DIFFERENT, "datagrams get a header of version 2")
     if server.backend_tls is not None:
-        pool.put("tls", _behind(server, target), server.backend_tls.place)
+        pool.put("tls", behind(server, target), server.backend_tls.place)
         if protocol == "udp":
             server.leave(server.backend_tls, Rank.CLEAR, "datagrams are not encrypted here")
     if server.health is not None:
@@ -209,7 +209,7 @@ def _settings(server: Server, protocol: str, target: str) -> Table:
     return pool
 
 
-def _behind(server: Server, target: str) -> Table:
+def behind(server: Server, target: str) -> Table:
     """Returns TLS to backends: nginx verifies only if it is told to, and then the upstream's
     name."""
     node = server.backend_tls

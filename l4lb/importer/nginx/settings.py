@@ -38,12 +38,12 @@ def read(server: Server, common: list[Node]) -> None:
                 if node.args[:1] != ("off",):
                     server.leave(node, rank, why)
             elif node.name not in SILENT:
-                server.leave(node, _guess(node), "not known to this import")
+                server.leave(node, guess(node), "not known to this import")
         except ValueError as error:
-            server.leave(node, _guess(node), f"not understood: {error}")
+            server.leave(node, guess(node), f"not understood: {error}")
 
 
-def _guess(node: Node) -> Rank:
+def guess(node: Node) -> Rank:
     """Guesses the worst effect of losing a directive, by its name."""
     if any(word in node.name for word in ("access", "limit", "deny", "allow", "auth", "verify")):
         return Rank.OPEN

@@ -31,6 +31,7 @@ class Upstream:
     backends: dict[str, Table] = field(default_factory=dict)  # by name
     fails: list[tuple[Node, int, str]] = field(default_factory=list)
     resolver: Node | None = None
+    http: bool = False  # of an http block
 
     def __post_init__(self) -> None:
         self.pool = Table(self.node.place)
@@ -43,13 +44,15 @@ class Upstream:
         self.world.draft.leave(node.place, rank, why, self.where)
 
 
-def upstream(world: World, node: Node) -> Table:
+def upstream(world: World, node: Node, http: bool = False) -> Table:
     """Returns the pool of an upstream, without the settings of its servers."""
-    made = Upstream(world, node)
+    made = Upstream(world, node, http=http)
     made.resolver = next((one for one in node.block if one.name == "resolver"), world.resolver)
     for one in node.block:
         try:
-            if one.name in ROWS:
+            if http and one.name in OF_HTTP:
+                OF_HTTP[one.name](made, one)
+            elif one.name in ROWS:
                 ROWS[one.name](made, one)
             elif one.name in LEFT:
                 made.leave(one, *LEFT[one.name])
@@ -71,6 +74,8 @@ def _server(made: Upstream, node: Node) -> None:
     address = node.arg()
     options = [word.partition("=")[::2] for word in node.args[1:]]
     ported = address.startswith("unix:") or address.rpartition(":")[2].isdigit()
+    if made.http and not ported and "service" not in dict(options):
+        address, ported = f"{address}:80", True
     if not ported and "service" not in dict(options):
         made.leave(node, Rank.MISSING, "a backend has a port of its own here")
         return
@@ -205,6 +210,44 @@ ROWS: dict[str, Callable[[Upstream, Node], None]] = {
     "random": _balance("random"),
     "least_time": _balance("least_response_time"),
     "hash": _hash,
+}
+
+
+def _idle(made: Upstream, node: Node) -> None:
+    made.pool.table("http", node.place).put("idle_connections", int(node.arg()), node.place)
+
+
+def _idle_time(made: Upstream, node: Node) -> None:
+    value = made.world.time(node, node.arg(), "rest_timeout")
+    made.pool.table("http", node.place).put("idle_timeout", value, node.place)
+
+
+def _sticky(made: Upstream, node: Node) -> None:
+    if node.arg() != "cookie":
+        made.leave(node, Rank.MISSING, "clients stick by a cookie that l4lb sets")
+        return
+    cookie = made.pool.table("sticky", node.place).table("cookie", node.place)
+    cookie.put("name", node.arg(1), node.place)
+    cookie.put("http_only", "httponly" in node.args, node.place)
+    for word in node.args[2:]:
+        key, _, value = word.partition("=")
+        if key == "expires" and value != "max":
+            cookie.put("max_age", made.world.time(node, value, "rest_timeout"), node.place)
+        elif key in ("secure", "path", "samesite"):
+            found = {"secure": True, "path": value, "samesite": value.lower()}[key]
+            cookie.put({"samesite": "same_site"}.get(key, key), found, node.place)
+        elif key != "httponly":
+            made.leave(node, Rank.DIFFERENT, f"{word}: not carried over")
+
+
+OF_HTTP: dict[str, Callable[[Upstream, Node], None]] = {
+    "ip_hash": _balance("ip_hash"),
+    "keepalive": _idle,
+    "keepalive_timeout": _idle_time,
+    "keepalive_requests": lambda made, node: made.pool.table("http", node.place).put(
+        "max_requests", int(node.arg()), node.place
+    ),
+    "sticky": _sticky,
 }
 SILENT = ("zone", "resolver", "resolver_timeout")
 LEFT = {

@@ -85,8 +85,8 @@ def main(world: World, node: Node) -> None:
     try:
         if node.name in MAIN:
             MAIN[node.name](world, node)
-        elif node.name in ("http", "mail"):
-            _not_tcp(draft, node, f"{node.name} is not about TCP as such")
+        elif node.name == "mail":
+            _not_tcp(draft, node, "mail is not relayed by its protocols")
         elif node.name not in SILENT:
             why = "how the process is run is said in [process] and [limits]"
             draft.leave(node.place, Rank.NOTE, why, ("process",))

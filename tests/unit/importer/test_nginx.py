@@ -76,12 +76,11 @@ def test_every_line_that_is_left_is_named_word_for_word(file: Path) -> None:
     left = of_nginx(file.parent, FILE).left
     assert [(one.rank, one.place.line, one.place.text) for one in left] == [
         (Rank.MISSING, 4, "server"),
+        (Rank.MISSING, 4, "server"),
         (Rank.MISSING, 26, "proxy_pass $where"),
         (Rank.DIFFERENT, 13, "server unix:/run/app.sock down"),
         (Rank.DIFFERENT, 14, "server 10.0.0.3:80 resolve"),
         (Rank.DIFFERENT, 22, "proxy_upload_rate 1m"),
-        (Rank.NOTE, 3, "http"),
-        (Rank.NOTE, 4, "listen 80"),
     ]
 
 
