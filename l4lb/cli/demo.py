@@ -13,7 +13,7 @@ import click
 
 from l4lb.cli.program import typed
 from l4lb.config.defaults import default_admin_path
-from l4lb.config.flags import DEMO_HOST, DEMO_PORT
+from l4lb.config.flags import DEMO_HOST, DEMO_PATH, DEMO_PORT
 from l4lb.errors import L4lbError
 
 DASHBOARD_PORT = 9180
@@ -86,8 +86,10 @@ def _told(port: int, http_port: int, admin: str) -> str:
         f"Dashboard: http://{DEMO_HOST}:{http_port}/\n"
         "Try, in another terminal:\n"
         f"  curl http://{DEMO_HOST}:{port}/\n"
+        f"  curl http://{DEMO_HOST}:{port}{DEMO_PATH}\n"
         f"  {asks} status\n"
         f"  {asks} backends\n"
+        f"  {asks} routes demo --hits\n"
         f"  {asks} drain demo/demo-1\n"
         "End it with Ctrl-C."
     )

@@ -25,6 +25,7 @@ SCHEMES = ("tcp", "udp", "http")
 OPTIONS = tuple(name for name in Backend.model_fields if name not in ("address", "server_id"))
 TEXT_OPTIONS = ("name",)
 DEMO_HOST, DEMO_PORT = "127.0.0.1", 8080
+DEMO_PATH = "/hello"  # l4lb answers it itself
 
 
 def from_flags(listens: Sequence[str], backends: Sequence[str], balance: str | None) -> Config:
@@ -52,14 +53,17 @@ def from_flags(listens: Sequence[str], backends: Sequence[str], balance: str | N
 
 
 def demo(backend_ports: Sequence[int], port: int = DEMO_PORT, http_port: int = 0) -> Config:
-    """Returns the demonstration: a local port, a pool of local backends on these ports, and health
-    checks. http_port: port of the dashboard; 0: no dashboard."""
+    """Returns the demonstration: a local port that speaks HTTP, with a route, a pool of local
+    backends on these ports, and health checks. http_port: port of the dashboard; 0: no
+    dashboard."""
     backends = [
         {"name": f"demo-{number}", "address": f"127.0.0.1:{port}"}
         for number, port in enumerate(backend_ports, 1)
     ]
     pool = {"backends": backends, "health": {"type": "tcp", "interval": "1s"}}
-    listeners = {"demo": {"bind": [f"{DEMO_HOST}:{port}"], "pool": "demo"}}
+    hello = {"name": "hello", "path": DEMO_PATH, "respond": {"body": "hello from l4lb\n"}}
+    listener = {"bind": [f"{DEMO_HOST}:{port}"], "protocol": "http", "pool": "demo"}
+    listeners = {"demo": {**listener, "routes": [hello]}}
     process = {"http": f"{DEMO_HOST}:{http_port}"} if http_port else {}
     tables = {"process": process, "listeners": listeners, "pools": {"demo": pool}}
     return build(tables, Origin())

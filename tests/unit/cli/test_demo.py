@@ -53,6 +53,7 @@ def test_three_backends_answer_while_it_serves_and_end_with_it(
     assert (done.status, done.err) == (0, "")
     lines = [line.strip() for line in done.out.splitlines()]
     assert f"curl http://127.0.0.1:{port}/" in lines
+    assert f"curl http://127.0.0.1:{port}/hello" in lines
     asked = f"{typed()} admin --socket /tmp/l4lb-of-this-test.sock status"
     assert asked in lines
     assert all(refuses(port) for port in ports)

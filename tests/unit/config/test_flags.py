@@ -62,6 +62,8 @@ def test_a_mistake_names_its_flag(flags: list[str], told: str) -> None:
 def test_the_demonstration_checks_its_backends() -> None:
     config = demo([9001, 9002, 9003])
     assert [str(bind) for bind in config.listeners["demo"].bind] == ["127.0.0.1:8080"]
+    assert config.listeners["demo"].protocol == "http"
+    assert [one.path for one in config.listeners["demo"].routes] == [("/hello",)]
     pool = config.pools["demo"]
     assert [str(one.address) for one in pool.backends] == [
         "127.0.0.1:9001", "127.0.0.1:9002", "127.0.0.1:9003",
