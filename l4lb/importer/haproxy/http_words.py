@@ -18,7 +18,6 @@ RETRIED = {
     "all-retryable-errors": ("connect", "reset", "timeout", "502", "503", "504"),
     "none": (), "0rtt-rejected": (),
 }  # fmt: skip
-ATTRIBUTES = {"httponly": "http_only", "secure": "secure"}
 SITES = {f"samesite={one}": one for one in ("lax", "strict", "none")}
 
 
