@@ -20,6 +20,9 @@ from l4lb.supervisor.upgrade import carried_counts, carried_state, execve, old_c
 from l4lb.supervisor.upgrade.state import AdminFds, Asker, OldWorker, State, Steward, described
 
 ANSWER_MS = 500
+# Time for a change of the number of workers to share out clients and to empty sockets: each of its
+# steps has a limit (workers/resize.py), and SETTLE_MS is longer than their sum.
+SETTLE_MS, SETTLE_LOOK_MS = 15_000, 20
 LOG = l4lb.log.get("supervisor")
 
 
@@ -35,7 +38,6 @@ class Departure:
         and records the cause. Raises AdminError."""
         self._reloads.begin_upgrade()
         command = execve.command_line()
-        LOG.info("upgrade: asking the installed program", command=" ".join(command))
 
         def fault(error: AdminError) -> None:
             self._reloads.end_upgrade()
@@ -54,14 +56,31 @@ class Departure:
             # on, and another one starts.
             self._service.reactor.after(ANSWER_MS, self._service.helpers.control.kill)
 
-        try:
-            self._check(command, ready, fault)
-        except OSError as error:
-            self._reloads.end_upgrade()
-            raise AdminError("failed", f"cannot try the new program: {error}") from error
-        except Exception:
-            self._reloads.end_upgrade()
-            raise
+        def check() -> None:
+            LOG.info("upgrade: asking the installed program", command=" ".join(command))
+            try:
+                self._check(command, ready, fault)
+            except OSError as error:
+                fault(AdminError("failed", f"cannot try the new program: {error}"))
+            except Exception:
+                fault(faults.fault("trying the new program"))
+
+        self._once_settled(check, fault, monotonic_ms() + SETTLE_MS)
+
+    def _once_settled(
+        self, go_on: Callable[[], None], fault: Callable[[AdminError], None], end_ms: int
+    ) -> None:
+        """Goes on when no change of the number of workers is under way. The new program could not
+        end such a change: clients would meet sockets that nobody reads."""
+        if self._service.worker_changes.settled:
+            go_on()
+        elif monotonic_ms() < end_ms:
+            self._service.reactor.after(
+                SETTLE_LOOK_MS, lambda: self._once_settled(go_on, fault, end_ms)
+            )
+        else:
+            why = "the number of workers is still being changed; try again when workers have left"
+            fault(AdminError("busy", why))
 
     def _check(
         self,

@@ -36,6 +36,7 @@ class WorkerChanges:
         self._drain_timeout_ms = 0
         self._emptied: set[int] = set()  # workers that were started to empty sockets
         self._moves = 0  # moves of UDP sessions that were begun
+        self._moved = 0  # the last move after which UDP clients were shared out
 
     def has_port(self, protocol: str, port: int) -> bool:
         """Returns whether a socket of this service is bound to the port, also one that is being
@@ -81,6 +82,15 @@ class WorkerChanges:
         self._reactor.after(0 if one.shared else EMPTY_MS, empty)
 
     # ---- more or fewer workers -----------------------------------------------------------------
+
+    @property
+    def settled(self) -> bool:
+        """Returns whether each worker that is to stay has its sockets, no other worker has any, and
+        UDP clients are shared out over them."""
+        staying = set(self._workers.staying)
+        return self._moved == self._moves and all(
+            one.shared or set(one.sockets) == staying for one in self._workers.listening
+        )
 
     def make_sockets(self, count: int) -> None:
         """Opens the sockets for `count` workers, before the workers start. Raises L4lbError."""
@@ -146,6 +156,7 @@ class WorkerChanges:
         def handed() -> None:
             if number == self._moves:  # else a later move shares out
                 self._share_out(count)
+                self._moved = number
             done()
 
         self._hand_udp(pairs, count, handed)

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from ..harness import PORTS, Balancer, toml, until
+from ..harness import PATIENCE_S, PORTS, Balancer, toml, until
 from ..harness.datagrams import UdpBackends, ask, clients, udp_balancer
+from ..harness.processes import stopped
+from ..harness.wire import ask as request
 
 MANY = 60
 
@@ -81,6 +83,27 @@ def test_sessions_stay_when_the_program_is_replaced(three: UdpBackends) -> None:
         assert sum(len(peers) for peers in three.peers.values()) == MANY, "no port was changed"
         until(lambda: lb.ask("listeners")[0]["accepted"] == MANY, "no session was begun anew")
         assert lb.ask("listeners")[0]["dropped"] == {}
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 3), (3, 1)])
+def test_an_upgrade_waits_until_clients_are_shared_out_over_another_number_of_workers(
+    three: UdpBackends, before: int, after: int
+) -> None:
+    with udp_balancer(three.rows(), workers=before) as lb:
+        config = copy.deepcopy(lb.config or {})
+        config["process"]["workers"] = after
+        (lb.folder / "l4lb.toml").write_text(toml(config))
+        old = lb.pids()
+        with stopped(old[-1]):  # its sessions cannot be handed over: the change takes its time
+            lb.admin("reload")
+            request(lb.socket, "upgrade", patience_s=3 * PATIENCE_S)
+        until(lambda: set(lb.pids()).isdisjoint(old), "the old workers are gone")
+        with clients(lb, MANY) as all_clients:
+            for client in all_clients:
+                ask(client)
+        met = [row["accepted"] for row in lb.ask("workers")]
+        assert len(met) == after
+        assert all(met), f"workers met no client: {met}"
 
 
 def test_a_worker_that_returns_at_once_is_not_taken_for_the_one_that_left(
