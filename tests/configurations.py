@@ -78,6 +78,33 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
         ],
         [{"host": ["*.example", "[::1]"], "limits": {"requests": 7}, "pool": "web"}],
     ),
+    "filter.methods": (["GET"], "PURGE"),
+    "filter.rules": (
+        [
+            {"name": "a", "path": "/x", "action": "tarpit", "dry_run": True},
+            {"name": "${x}", "user_agent": ["", "*bot*"], "action": "deny", "status": 404},
+            {"name": "b", "body_over": "1MiB", "query_length": "2KiB", "action": "log"},
+            {"name": "c", "header_count": 50, "action": "limit", "limit": 5, "burst": 10},
+        ],
+        [
+            {
+                "name": "é",
+                "host": "a.example",
+                "path_prefix": ["/a/"],
+                "path_suffix": ".php",
+                "path_regex": "^/b",
+                "method": "GET",
+                "scheme": "http",
+                "header": {"X-A": "2*"},
+                "cookie": {"a": ["1", ""]},
+                "query": {"${x}": "b c"},
+                "source": "10.0.0.0/8",
+                "sni": "a.example",
+                "action": "deny",
+            }
+        ],
+        [],
+    ),
     "routes[].name": ("static", "é"),
     "routes[].host": ("a.example", ["*.example", "[::1]"]),
     "routes[].path": ("/login", ["/a", "/b c"]),

@@ -42,13 +42,51 @@ bool l4_http_route_choose(const struct l4_table *table, uint32_t listener,
     }
 }
 
+/* Returns the offset of the rules of the listener's filter in the half in force; 0: it has none. */
+static uint32_t begin_filter(const struct l4_table *table, uint32_t listener,
+                             struct l4_http_choice *choice)
+{
+    const uint32_t at = begin(table, listener, choice);
+    choice->answer.number = L4_NONE;
+    return at ? l4_router_filter(&choice->memory, at) : 0;
+}
+
+bool l4_http_filter_choose(const struct l4_table *table, uint32_t listener,
+                           const struct l4_router_request *request, uint32_t from,
+                           struct l4_http_choice *choice)
+{
+    const uint32_t before = from ? choice->generation : 0;
+    for (;;) { /* it ends as l4_http_route_choose does */
+        const uint32_t at = begin_filter(table, listener, choice);
+        const uint32_t first = choice->generation == before ? from : 0;
+        const bool found =
+            at && l4_router_choose(&choice->memory, at, request, first, &choice->answer);
+        if (l4_http_route_stays(table, choice))
+            return found;
+    }
+}
+
+bool l4_http_filter_read(const struct l4_table *table, uint32_t listener, uint32_t number,
+                         struct l4_http_choice *choice)
+{
+    for (;;) { /* it ends as l4_http_route_choose does */
+        const uint32_t at = begin_filter(table, listener, choice);
+        const bool found = at && l4_router_read(&choice->memory, at, number, &choice->answer);
+        if (l4_http_route_stays(table, choice))
+            return found;
+    }
+}
+
 bool l4_http_route_find(const struct l4_table *table, uint32_t listener, uint32_t slot,
                         struct l4_http_choice *choice)
 {
     for (;;) { /* it ends as l4_http_route_choose does */
         const uint32_t at = begin(table, listener, choice);
         choice->answer.number = L4_NONE;
-        const bool found = at && l4_router_find(&choice->memory, at, slot, &choice->answer);
+        const uint32_t filter = at ? l4_router_filter(&choice->memory, at) : 0;
+        const bool found =
+            (at && l4_router_find(&choice->memory, at, slot, &choice->answer)) ||
+            (filter && l4_router_find(&choice->memory, filter, slot, &choice->answer));
         if (l4_http_route_stays(table, choice))
             return found;
     }

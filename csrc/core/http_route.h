@@ -20,12 +20,23 @@ bool l4_http_route_choose(const struct l4_table *table, uint32_t listener,
                           const struct l4_router_request *request, uint32_t from,
                           struct l4_http_choice *choice);
 
-/* Finds a listener's route by its slot, perhaps after a reload. Returns whether there is one. */
+/* Chooses among the rules of the listener's filter, likewise. from: 0, or the number after the rule
+ * that `choice` has; after a change of all rules, the first one is looked at again. */
+bool l4_http_filter_choose(const struct l4_table *table, uint32_t listener,
+                           const struct l4_router_request *request, uint32_t from,
+                           struct l4_http_choice *choice);
+
+/* Finds a listener's route or rule by its slot, perhaps after a reload. Returns whether there is
+ * one. */
 bool l4_http_route_find(const struct l4_table *table, uint32_t listener, uint32_t slot,
                         struct l4_http_choice *choice);
 
 /* Returns the slot of the listener's route of this number; L4_NONE if there is none. */
 uint32_t l4_http_route_slot(const struct l4_table *table, uint32_t listener, uint32_t number);
+
+/* Reads the rule of this number of the listener's filter. Returns whether there is one. */
+bool l4_http_filter_read(const struct l4_table *table, uint32_t listener, uint32_t number,
+                         struct l4_http_choice *choice);
 
 /* Returns how many requests took the route of this slot, at all workers. */
 uint64_t l4_http_route_hits(const struct l4_table *table, uint32_t slot);

@@ -289,6 +289,21 @@ static bool in_texts(const struct look *look, uint32_t kind)
     return false;
 }
 
+static bool is_over(const struct look *look, uint64_t count)
+{
+    const struct l4_router_number *number = look->items;
+    return look->count && count > ((uint64_t)number->high << 32 | number->low);
+}
+
+static uint64_t count_fields(const struct l4_router_request *request)
+{
+    struct l4_text name, value;
+    uint32_t count = 0;
+    while (request->field && request->field(request->fields, count, &name, &value))
+        count++;
+    return count;
+}
+
 static bool holds(const struct l4_router_memory *memory, const struct l4_router_request *request,
                   const struct l4_router_condition *condition, uint32_t *matched)
 {
@@ -308,6 +323,14 @@ static bool holds(const struct l4_router_memory *memory, const struct l4_router_
     case L4_ROUTER_METHOD:
     case L4_ROUTER_SNI:
         return in_texts(&look, kind);
+    case L4_ROUTER_OTHER_METHOD:
+        return !in_texts(&look, L4_ROUTER_METHOD);
+    case L4_ROUTER_QUERY_OVER:
+        return is_over(&look, request->query.bytes);
+    case L4_ROUTER_BODY_OVER:
+        return is_over(&look, request->body);
+    case L4_ROUTER_FIELDS_OVER:
+        return is_over(&look, count_fields(request));
     case L4_ROUTER_PATH:
     case L4_ROUTER_PREFIX:
     case L4_ROUTER_SUFFIX:
@@ -445,6 +468,12 @@ bool l4_router_choose(const struct l4_router_memory *memory, uint32_t at,
         left -= answer->route.share;
     }
     return false;
+}
+
+uint32_t l4_router_filter(const struct l4_router_memory *memory, uint32_t at)
+{
+    const struct l4_router *found = array_of(memory, (struct l4_router_list){at, 1}, sizeof *found);
+    return found && found->format == L4_ROUTER_FORMAT ? found->filter : 0;
 }
 
 bool l4_router_read(const struct l4_router_memory *memory, uint32_t at, uint32_t number,

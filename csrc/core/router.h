@@ -25,6 +25,7 @@ struct l4_router_request {
     struct l4_text sni;                       /* in lower case; at is NULL: none */
     enum l4_scheme scheme;
     const struct l4_addr *source;
+    uint64_t body;   /* its length, if the head says it */
     uint32_t random; /* for percentages */
     /* Gives the header field of this index; false: there is no further one. */
     bool (*field)(const void *of, uint32_t index, struct l4_text *name, struct l4_text *value);
@@ -42,6 +43,10 @@ struct l4_router_answer {
 bool l4_router_choose(const struct l4_router_memory *memory, uint32_t at,
                       const struct l4_router_request *request, uint32_t from,
                       struct l4_router_answer *answer);
+
+/* Returns where the rules are that are looked at before the routes; 0: there are none. They are
+ * read as routes are. */
+uint32_t l4_router_filter(const struct l4_router_memory *memory, uint32_t at);
 
 /* Reads the route of this number. Returns whether there is one. */
 bool l4_router_read(const struct l4_router_memory *memory, uint32_t at, uint32_t number,

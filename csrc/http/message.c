@@ -510,7 +510,9 @@ static void put_special(struct l4_loop *loop, uint32_t index, const struct sourc
         put_https_location(loop, index, out);
     if (x->reply == L4_REPLY_REDIRECT && sources->routed)
         put_location(loop, index, sources, out);
-    if (x->status == 405)
+    const bool names_methods =
+        sources->routed && sources->choice.answer.route.action >= L4_ROUTER_DENY;
+    if (x->status == 405 && !names_methods)
         l4_h1_put_field(out, L4_TEXT("Allow"), L4_TEXT("GET, HEAD, POST, PUT, DELETE, OPTIONS"));
     if (x->retry_after_s) {
         snprintf(seconds, sizeof seconds, "%u", x->retry_after_s);

@@ -52,6 +52,7 @@ static struct l4_router_request request_of(struct l4_loop *loop, uint32_t index,
         .source = &s->client,
         .field = field_at,
         .fields = fields,
+        .body = judged->head.framing == L4_FRAMING_LENGTH ? judged->head.length : 0,
     };
 }
 
@@ -138,6 +139,63 @@ static struct l4_step limit_route(struct l4_loop *loop, uint32_t index,
     return take_both(loop, index, &route->requests, &route->requests_per_source, salt);
 }
 
+/* ---- the filter ------------------------------------------------------------------------------ */
+
+static void count_hit(const struct l4_loop *loop, uint32_t slot)
+{
+    L4_OWN_ADD(*l4_table_route_hits(loop->table, loop->setup.index, slot), 1);
+}
+
+/* The client is held in silence, and then reset. Who finds no place in the tarpit is told. */
+static struct l4_step hold(struct l4_loop *loop, uint32_t index)
+{
+    if (loop->tarpits >= L4_TARPITS_MAX)
+        return l4_serve_refuse(loop, index, 403, L4_END_REJECTED_FILTER);
+    l4_serve_free(loop, index);
+    return l4_go_to_end(L4_SESSION_TARPIT, L4_END_REJECTED_FILTER);
+}
+
+/* The request meets the conditions of a rule. Answers L4_STAY if it may go on. */
+static struct l4_step obey(struct l4_loop *loop, uint32_t index, const struct l4_router_route *rule)
+{
+    const struct l4_session *s = l4_session_at(loop, index);
+    struct l4_exchange *x = l4_exchange_at(loop, index);
+    const struct l4_router_limit *limit = &rule->requests_per_source;
+    const uint64_t salt = l4_hash(&loop->table->header->hash_key, &rule->slot, sizeof rule->slot);
+    if (rule->action == L4_ROUTER_LIMIT &&
+        (!limit->rate || take(loop, index, limit, source_hash(loop, s, salt))))
+        return l4_stay();
+    count_hit(loop, rule->slot);
+    if (limit->dry_run)
+        L4_OWN_ADD(l4_row_tally(loop, s)->dry_run[L4_END_REJECTED_FILTER - L4_REJECTED_FIRST], 1);
+    if (limit->dry_run || rule->action == L4_ROUTER_LOG) {
+        x->retry_after_s = 0;
+        return l4_stay();
+    }
+    x->fault = "filter";
+    x->route = rule->slot; /* for the fields of its answer */
+    return rule->action == L4_ROUTER_TARPIT
+               ? hold(loop, index)
+               : l4_serve_refuse(loop, index, (uint16_t)rule->status, L4_END_REJECTED_FILTER);
+}
+
+/* Looks at all rules of the listener's filter in their order. Answers L4_STAY if the request may go
+ * on. */
+static struct l4_step pass_filter(struct l4_loop *loop, uint32_t index,
+                                  const struct l4_router_request *request)
+{
+    const uint32_t listener = l4_session_at(loop, index)->listener;
+    struct l4_http_choice choice;
+    uint32_t from = 0;
+    while (l4_http_filter_choose(loop->table, listener, request, from, &choice)) {
+        const struct l4_step step = obey(loop, index, &choice.answer.route);
+        if (step.kind != L4_STAY)
+            return step;
+        from = choice.answer.number + 1;
+    }
+    return l4_stay();
+}
+
 /* ---- the choice ------------------------------------------------------------------------------ */
 
 static void note(struct l4_loop *loop, uint32_t index, const struct l4_http_choice *choice)
@@ -148,7 +206,7 @@ static void note(struct l4_loop *loop, uint32_t index, const struct l4_http_choi
     x->matched = choice->answer.matched;
     x->timeout_ms = choice->answer.route.timeout_ms;
     l4_table_request(loop->table, loop->setup.index, index)->route = slot;
-    L4_OWN_ADD(*l4_table_route_hits(loop->table, loop->setup.index, slot), 1);
+    count_hit(loop, slot);
 }
 
 static struct l4_step to_pool(struct l4_loop *loop, uint32_t index)
@@ -168,6 +226,9 @@ struct l4_step l4_routing_choose(struct l4_loop *loop, uint32_t index)
     if (step.kind != L4_STAY)
         return step;
     struct l4_router_request request = request_of(loop, index, &fields);
+    step = pass_filter(loop, index, &request);
+    if (step.kind != L4_STAY)
+        return step;
     request.random = (uint32_t)(l4_random(&loop->random) >> 32);
     if (!l4_http_route_choose(loop->table, s->listener, &request, 0, &choice))
         return to_pool(loop, index);

@@ -103,7 +103,7 @@ void l4_row_enter(struct l4_loop *loop, uint32_t index, enum l4_session_state st
         [L4_SESSION_RESET] = TO(HANDOVER) | TO(FREE),
         [L4_SESSION_HANDOVER] =
             TO(REQUEST) | TO(QUEUE) | TO(CONNECT) | TO(RELAY) | TO(RESET) | TO(FREE),
-        [L4_SESSION_REQUEST] = TO(PICK) | TO(REPLY) | TO(HANDOVER) | TO(FREE),
+        [L4_SESSION_REQUEST] = TO(PICK) | TO(REPLY) | TO(TARPIT) | TO(HANDOVER) | TO(FREE),
         [L4_SESSION_EXCHANGE] =
             TO(REQUEST) | TO(REPLY) | TO(PICK) | TO(CONNECT) | TO(RELAY) | TO(FREE),
         [L4_SESSION_REPLY] = TO(REQUEST) | TO(FREE),

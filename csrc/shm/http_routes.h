@@ -14,7 +14,7 @@
 #include "base/bounds.h"
 
 /* The format of the memory. Increase it with each change of the structures below. */
-#define L4_ROUTER_FORMAT 0x52740002u
+#define L4_ROUTER_FORMAT 0x52740003u
 
 struct l4_router_list {
     uint32_t at, count; /* at is a multiple of 4; of texts: a count of bytes, at any offset */
@@ -26,6 +26,7 @@ struct l4_router { /* the routes of one listener */
     struct l4_router_list routes; /* struct l4_router_route, in the order of the configuration */
     struct l4_router_list hosts;  /* struct l4_router_host, found by hash; a power of two, or 0 */
     struct l4_router_list rest;   /* uint16_t: routes without a condition about the host */
+    uint32_t filter;              /* where the struct l4_router of its filter is; 0: it has none */
 };
 
 struct l4_router_host {          /* a name, or a dot and a name: all names below that name */
@@ -37,6 +38,10 @@ struct l4_router_host {          /* a name, or a dot and a name: all names below
 #define L4_ROUTER_KINDS(X)                                                                         \
     X(SCHEME, "scheme") /* items are texts, unless said otherwise */                               \
     X(METHOD, "method")                                                                            \
+    X(OTHER_METHOD, "other_method") /* none of the items */                                        \
+    X(QUERY_OVER, "query_length")   /* more bytes than a struct l4_router_number, as the next */   \
+    X(BODY_OVER, "body_over")                                                                      \
+    X(FIELDS_OVER, "header_count")                                                                 \
     X(PATH, "path")                                                                                \
     X(PREFIX, "path_prefix")                                                                       \
     X(SUFFIX, "path_suffix")                                                                       \
@@ -60,6 +65,10 @@ struct l4_router_condition {     /* one of its items must match */
     struct l4_router_list items; /* struct l4_router_list, each a text */
 };
 
+struct l4_router_number {
+    uint32_t low, high;
+};
+
 struct l4_router_net {
     struct l4_addr net;
     uint32_t bits;
@@ -73,7 +82,15 @@ struct l4_router_dfa {
     uint8_t class_of[128];
 };
 
-enum l4_router_action { L4_ROUTER_POOL, L4_ROUTER_REDIRECT, L4_ROUTER_RESPOND };
+enum l4_router_action {
+    L4_ROUTER_POOL,
+    L4_ROUTER_REDIRECT,
+    L4_ROUTER_RESPOND,
+    L4_ROUTER_DENY, /* from here on: of rules of a filter */
+    L4_ROUTER_TARPIT,
+    L4_ROUTER_LIMIT, /* by requests_per_source */
+    L4_ROUTER_LOG
+};
 
 /* The parts of a location or a rewritten target. */
 enum l4_router_part_kind {
@@ -115,6 +132,7 @@ struct l4_router_route {
     struct l4_router_list content_type, body; /* texts */
     struct l4_router_list request_changes, answer_changes; /* struct l4_router_change */
     struct l4_router_limit requests, requests_per_source;
+    struct l4_router_list name; /* of a rule */
 };
 
 #endif

@@ -95,6 +95,9 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
     "routes": (
         _name("route"), Column("when"), Column("then"), _number("requests"),
     ),
+    "filters": (
+        _name("rule"), Column("when"), Column("action"), Column("dry_run", 1), _number("hits"),
+    ),
     "workers": (
         Column("index", heading="worker"), _number("pid"), Column("cpu", 7), Column("state"),
         _number("active"), _number("capacity", 5), Column("paused", 4), _number("accepted", 1),

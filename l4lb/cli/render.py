@@ -37,6 +37,7 @@ EMPTY: Mapping[str, str] = {
     "blocks": "no source is blocked",
     "access": "no listener has access rules",
     "routes": "no routes: all requests go to the pool of the listener",
+    "filters": "no rules: the listener has no filter",
     "diff": "nothing was changed at run time",
 }
 

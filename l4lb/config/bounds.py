@@ -114,6 +114,7 @@ HTTP_REST_TIMEOUT_MS = (1, DAY_MS)
 HTTP_HEAD_BYTES = (1 << 10, 60 << 10)  # = (1024, L4_HTTP_HEAD_MAX)
 HTTP_FIELDS = (1, 100)
 HTTP_TARGET_BYTES = (64, 32 << 10)
+FILTER_QUERY_BYTES = (0, 32 << 10)
 HTTP_BODY_BYTES = (0, 1 << 40)  # 0: no limit
 COOKIE_AGE_MS = (SECOND_MS, 400 * DAY_MS)  # browsers keep no cookie for longer
 FAULT_STATUS = (500, 563)  # statuses that count as faults of a backend: bits of one word

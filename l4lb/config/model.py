@@ -41,9 +41,15 @@ def _few_routes(listeners: Mapping[str, Listener]) -> Mapping[str, Listener]:
     if rows > bounds.ROUTES_MAX:
         maximum = f"more than {bounds.ROUTES_MAX}"
         raise wrong(f"have {rows} routes, {maximum}, each name and network counted")
-    of_http = sum(len(one.routes) for one in listeners.values() if one.protocol == "http")
+    of_http = sum(
+        len(one.routes) + (one.filter.rows if one.filter else 0)
+        for one in listeners.values()
+        if one.protocol == "http"
+    )
     if of_http > bounds.HTTP_ROUTES_MAX:
-        raise wrong(f"have {of_http} HTTP routes, more than {bounds.HTTP_ROUTES_MAX}")
+        raise wrong(
+            f"have {of_http} HTTP routes and filter rules, more than {bounds.HTTP_ROUTES_MAX}"
+        )
     return listeners
 
 

@@ -280,6 +280,13 @@ COMMANDS: Mapping[str, Command] = {
             by=SUPERVISOR,
             reads=True,
         ),
+        Command(
+            "filters",
+            "Rules of an HTTP listener's filter in their order, with how often each was met.",
+            (LISTENER,),
+            by=SUPERVISOR,
+            reads=True,
+        ),
         Command("unblock", "Removes the block of a source.", (SOURCE,), by=SUPERVISOR),
         Command(
             "add",

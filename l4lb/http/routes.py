@@ -16,14 +16,16 @@ from typing import NamedTuple
 
 from l4lb import regex
 
-FORMAT = 0x52740002  # L4_ROUTER_FORMAT
+FORMAT = 0x52740003  # L4_ROUTER_FORMAT
 ANY_HOST = "*"
 KINDS = (
-    "scheme", "method", "path", "path_prefix", "path_suffix", "sni", "source", "header", "cookie",
-    "query", "path_regex",
+    "scheme", "method", "other_method", "query_length", "body_over", "header_count", "path",
+    "path_prefix", "path_suffix", "sni", "source", "header", "cookie", "query", "path_regex",
 )  # fmt: skip
 """enum l4_router_kind, in its order: what costs least comes first."""
-ACTIONS = ("pool", "redirect", "respond")  # enum l4_router_action
+NUMBERS = ("query_length", "body_over", "header_count")
+ACTIONS = ("pool", "redirect", "respond", "deny", "tarpit", "limit", "log")
+"""enum l4_router_action; from "deny" on: of rules of a filter."""
 PARTS = ("", "scheme", "host", "path", "rest", "query")  # enum l4_router_part_kind; "": text
 SET, REMOVE = 0, 1  # enum l4_router_change_kind
 PLACEHOLDER = re.compile(r"\{(scheme|host|path|rest|query)\}")
@@ -67,12 +69,19 @@ class Redirect(NamedTuple):
 NO_LIMIT = Limit(0, 0, 0, False)
 
 
-class Route(NamedTuple):
-    """A route. pool: a row, or what l4lb answers itself. slot: its number for hits and limits.
-    target: what backends get in place of the request's target, as a location; "": as it came.
-    set_*, remove_*: header fields."""
+class Rule(NamedTuple):
+    """What a rule of a filter does: a word of ACTIONS, and the status of its answer."""
 
-    pool: int | Redirect | Answer
+    action: str
+    status: int
+
+
+class Route(NamedTuple):
+    """A route, or a rule. pool: a row, or what l4lb does itself. slot: its number for hits and
+    limits. target: what backends get in place of the request's target, as a location; "": as
+    it came. set_*, remove_*: header fields."""
+
+    pool: int | Redirect | Answer | Rule
     slot: int
     hosts: tuple[str, ...] = ()
     conditions: tuple[Condition, ...] = ()
@@ -85,17 +94,25 @@ class Route(NamedTuple):
     remove_answer: tuple[str, ...] = ()
     requests: Limit = NO_LIMIT
     requests_per_source: Limit = NO_LIMIT
+    name: str = ""
 
 
-def compiled(
-    listeners: Iterable[tuple[Sequence[int], Sequence[Route]]], rows: int
-) -> tuple[bytes, list[int]]:
-    """Returns the routes of these listeners, each with the rows of its addresses, and for each of
-    `rows` rows where its routes are (0: it has none)."""
+class Its(NamedTuple):
+    """What a listener has: the rows of its addresses, its routes, the rules of its filter."""
+
+    rows: Sequence[int]
+    routes: Sequence[Route]
+    rules: Sequence[Route] = ()
+
+
+def compiled(listeners: Iterable[Its], rows: int) -> tuple[bytes, list[int]]:
+    """Returns the routes and rules of these listeners, and for each of `rows` rows where they are
+    (0: it has none)."""
     run, ats = _Run(), [0] * rows
-    for its_rows, routes in listeners:
-        at = run.listener(routes) if routes else 0
-        for row in its_rows:
+    for its in listeners:
+        rules = run.listener(its.rules) if its.rules else 0
+        at = run.listener(its.routes, rules) if its.routes or its.rules else 0
+        for row in its.rows:
             ats[row] = at
     return bytes(run.bytes), ats
 
@@ -145,8 +162,8 @@ class _Run:
     def shorts(self, numbers: Sequence[int]) -> tuple[int, int]:
         return self.add(struct.pack(f"={len(numbers)}H", *numbers)), len(numbers)
 
-    def listener(self, routes: Sequence[Route]) -> int:
-        """Adds a struct l4_router. Returns where it is."""
+    def listener(self, routes: Sequence[Route], rules: int = 0) -> int:
+        """Adds a struct l4_router. rules: where its filter is. Returns where it is."""
         names: dict[str, set[int]] = {}
         rest: list[int] = []
         for number, route in enumerate(routes):
@@ -159,7 +176,7 @@ class _Run:
         wildcards = any(name.startswith(".") for name in names)
         hosts = self.hosts(names)
         others = self.shorts(rest)
-        head = struct.pack("=8I", FORMAT, wildcards, *found, *hosts, *others)
+        head = struct.pack("=9I", FORMAT, wildcards, *found, *hosts, *others, rules)
         return self.add(head)
 
     def hosts(self, names: Mapping[str, set[int]]) -> tuple[int, int]:
@@ -190,6 +207,8 @@ class _Run:
                 action, location = ACTIONS.index("redirect"), self.parts(to)
             case Answer(status, kind, content):
                 action, content_type, body = 2, self.text(kind), self.text(content)
+            case Rule(word, status):
+                action = ACTIONS.index(word)
             case row:
                 pool = row
         return [
@@ -198,7 +217,7 @@ class _Run:
             *content_type, *body,
             *self.changes(route.set_request, route.remove_request),
             *self.changes(route.set_answer, route.remove_answer),
-            *route.requests, *route.requests_per_source,
+            *route.requests, *route.requests_per_source, *self.text(route.name),
         ]  # fmt: skip
 
     def condition(self, condition: Condition) -> list[int]:
@@ -207,6 +226,8 @@ class _Run:
         if kind == "source":
             nets = b"".join(map(_net, items))
             found = self.add(nets), len(items)
+        elif kind in NUMBERS:
+            found = self.rows([divmod(int(one), 1 << 32)[::-1] for one in items])
         elif kind == "path_regex":
             found = self.rows([self.automaton(one) for one in items])
         else:

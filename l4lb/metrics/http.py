@@ -33,6 +33,8 @@ def _listeners(scrape: Scrape, table: Table) -> None:
         for number, slot in enumerate(http.slots(table, row.index), 1):
             # The addresses of a listener have the same routes.
             sums["l4lb_route_requests_total", row.name, str(number)] = http.hits(table, slot)
+        for rule, slot in http.rules(table, row.index):
+            sums["l4lb_filter_hits_total", row.name, rule] = http.hits(table, slot)
         tally = http_counts.of_listener(table, row.index)
         for word, count in tally.classes.items():
             sums["l4lb_requests_total", row.name, word] += count

@@ -176,6 +176,12 @@ METRICS: Mapping[str, Metric] = {
             ("listener", "route"),
         ),
         Metric(
+            "l4lb_filter_hits_total",
+            "counter",
+            "HTTP requests that the listener's rule refused, or would have refused (dry_run, log).",
+            ("listener", "rule"),
+        ),
+        Metric(
             "l4lb_backend_requests_total",
             "counter",
             "HTTP requests that went to the backend, by the class of the answer's status.",

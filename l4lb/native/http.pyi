@@ -32,6 +32,13 @@ def choose(routes: bytes, at: int, request: Request) -> Chosen | None:
 def choose_in_force(table: Table, listener: int, request: Request) -> Chosen | None:
     """Returns the route that a request takes now at the listener with this row, or None."""
 
+def rules_met(table: Table, listener: int, request: Request) -> list[Chosen]:
+    """Returns the rules whose conditions a request meets now in the filter of the listener with
+    this row, in their order."""
+
+def rules(table: Table, listener: int) -> list[tuple[str, int]]:
+    """Returns the name and the slot of each rule in the filter of the listener with this row."""
+
 def publish_routes(table: Table, routes: bytes, ats: Sequence[int]) -> None:
     """Puts routes into force. ats: where those of each listener's row are; 0: it has none. Raises
     ValueError if they are too many."""

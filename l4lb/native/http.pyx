@@ -10,7 +10,8 @@ from l4lb.native.table cimport Table
 from l4lb.native.requests import Chosen, Host, Target
 
 SCHEMES = ("", "http", "https")  # enum l4_scheme
-ACTIONS = ("pool", "redirect", "respond")  # enum l4_router_action
+# enum l4_router_action
+ACTIONS = ("pool", "redirect", "respond", "deny", "tarpit", "limit", "log")
 FORMS = {"CONNECT": c.L4_FORM_AUTHORITY,
          "OPTIONS": c.L4_FORM_ORIGIN | c.L4_FORM_ABSOLUTE | c.L4_FORM_ASTERISK}
 OTHER_FORMS = c.L4_FORM_ORIGIN | c.L4_FORM_ABSOLUTE
@@ -95,6 +96,7 @@ cdef class _Asked:
         self.row.sni = self.text(request.sni.encode("ascii") or None)
         self.row.scheme = SCHEMES.index(request.scheme)
         self.row.random = request.random
+        self.row.body = request.body
         put_address(&self.addr, request.source or "@", 0)
         self.row.source = &self.addr
         self.fields.count = len(request.fields)
@@ -150,18 +152,52 @@ def choose_in_force(Table table, listener, request):
             return found
 
 
+def rules_met(Table table, listener, request):
+    """Returns the rules whose conditions a request meets now in the filter of the listener with
+    this row, in their order."""
+    cdef c.l4_http_choice choice
+    cdef _Asked asked = _Asked(request)
+    cdef uint32_t number = 0
+    table._listener(listener)
+    found = []
+    while c.l4_http_filter_choose(&table.table, listener, &asked.row, number, &choice):
+        rule = _chosen(&choice.memory, &asked.row, &choice.answer)
+        number = choice.answer.number + 1
+        if c.l4_http_route_stays(&table.table, &choice):
+            found.append(rule)
+        else:
+            found, number = [], 0
+    return found
+
+
+def rules(Table table, listener):
+    """Returns the name and the slot of each rule in the filter of the listener with this row."""
+    cdef c.l4_http_choice choice
+    table._listener(listener)
+    found = []
+    while c.l4_http_filter_read(&table.table, listener, len(found), &choice):
+        rule = _within(&choice.memory, choice.answer.route.name), choice.answer.route.slot
+        if c.l4_http_route_stays(&table.table, &choice):
+            found.append((rule[0].decode("utf-8", "replace"), rule[1]))
+        else:
+            found = []
+    return found
+
+
 cdef _chosen(const c.l4_router_memory *memory, const c.l4_router_request *request,
              const c.l4_router_answer *answer):
     cdef const c.l4_router_route *route = &answer.route
     new_request, old_request = _changes(memory, route.request_changes)
     new_answer, old_answer = _changes(memory, route.answer_changes)
     return Chosen(
-        answer.number, route.slot, ACTIONS[min(route.action, 2)], route.pool, route.status,
+        answer.number, route.slot, ACTIONS[min(route.action, len(ACTIONS) - 1)], route.pool, route.status,
         route.timeout_ms, _written(memory, route.location, request, answer.matched),
         _written(memory, route.target, request, answer.matched),
         _within(memory, route.content_type), _within(memory, route.body),
         new_request, old_request, new_answer, old_answer,
-        _limit(&route.requests), _limit(&route.requests_per_source))
+        _limit(&route.requests), _limit(&route.requests_per_source),
+        (_within(memory, route.name)).decode("utf-8", "replace"),
+        bool(route.requests_per_source.dry_run))
 
 
 cdef _within(const c.l4_router_memory *memory, c.l4_router_list text):

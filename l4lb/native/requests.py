@@ -25,8 +25,9 @@ class Host(NamedTuple):
 
 
 class Request(NamedTuple):
-    """A request as routes see it: host and path as read_host and read_path return them. source: an
-    IP address; "": a client of a unix socket. random: for percentages, below 2^32."""
+    """A request as routes see it: host and path as read_host and read_path return them. source:
+    an IP address; "": a client of a unix socket. random: for percentages, below 2^32.
+    body: its length, if the head says it."""
 
     method: str
     scheme: str
@@ -37,12 +38,14 @@ class Request(NamedTuple):
     sni: str = ""
     source: str = ""
     random: int = 0
+    body: int = 0
 
 
 class Chosen(NamedTuple):
-    """The route that a request takes. number: in its listener, from 0. action: "pool", "redirect"
-    or "respond". pool: a row. target: what the backend gets; b"": as it came. limits: (rate, burst,
-    status, dry run), or None, of all requests and of each source."""
+    """The route that a request takes, or a rule that it meets. number: in its listener, from 0.
+    action: "pool", "redirect", "respond", "deny", "tarpit", "limit", "log". pool: a row.
+    target: what the backend gets; b"": as it came. limits: (rate, burst, status, dry
+    run), or None, of all requests and of each source."""
 
     number: int
     slot: int
@@ -60,3 +63,5 @@ class Chosen(NamedTuple):
     remove_answer: tuple[bytes, ...]
     requests: tuple[int, int, int, bool] | None
     requests_per_source: tuple[int, int, int, bool] | None
+    name: str = ""
+    dry_run: bool = False

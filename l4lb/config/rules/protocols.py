@@ -40,7 +40,7 @@ OF_STREAMS = Row(STREAMS)
 # Keys of routes that are about requests, and what others have instead.
 OF_REQUESTS = tuple(field.alias or name for name, field in HttpRoute.model_fields.items())
 WITHOUT_REQUESTS = {
-    **dict.fromkeys(OF_REQUESTS[1:], 'a listener sees requests with protocol = "http"'),
+    **dict.fromkeys(OF_REQUESTS, 'a listener sees requests with protocol = "http"'),
     "host": 'use sni for the name that TLS clients ask for, or protocol = "http"',
 }
 
@@ -63,6 +63,7 @@ LISTENERS: Mapping[str, Row] = {
     "tls": OF_STREAMS,
     "tls.alpn": Row(ALL, {"h2": TCP}, 'use "http/1.1"'),
     "http": Row(HTTP),
+    "filter": Row(HTTP, instead="access turns clients away by their network"),
     "proxy_protocol": OF_STREAMS,
     "trusted": OF_STREAMS,
     "routes": ANY,

@@ -63,11 +63,9 @@ class RouteLimits(Model):
     """Requests of each source a second."""
 
 
-class HttpRoute(Model):
-    """The part of a route that only HTTP listeners have."""
+class RequestConditions(Model):
+    """What is looked at in a request. All conditions must hold."""
 
-    name: common.Name | None = None
-    """Name of the route in metrics, log and `admin routes`. Absent: its number, from 1."""
     host: http_route.Hosts | None = None
     """Hosts that the request asks for, without a port: "www.example.com", "*.example.com" (any name
     below it) or "*". One, or an array of which one must match."""
@@ -96,6 +94,12 @@ class HttpRoute(Model):
     """Arguments of the query by name, with patterns as in `header`. They are compared with `%41`
     and `+` decoded."""
 
+
+class HttpRoute(RequestConditions):
+    """The part of a route that only HTTP listeners have."""
+
+    name: common.Name | None = None
+    """Name of the route in metrics, log and `admin routes`. Absent: its number, from 1."""
     redirect: http_route.Location | None = None
     """Sends the client elsewhere: a path, or a URL. {scheme}, {host}, {path}, {rest} (of the path
     after the `path_prefix` that matched) and {query} (with its question mark) stand for parts of

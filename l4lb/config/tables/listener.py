@@ -11,6 +11,7 @@ from l4lb.config.address import Bind
 from l4lb.config.tables.admission import Access, Routes
 from l4lb.config.tables.base import Named
 from l4lb.config.tables.http import ListenerHttp
+from l4lb.config.tables.http_filter import Filter
 from l4lb.config.tables.listener_limits import ListenerLimits
 from l4lb.config.tables.sockets import Sockets
 from l4lb.config.tables.tls import ListenerTls
@@ -76,6 +77,7 @@ class Listener(Sockets, Named):
     access: Access | None = None
     limits: ListenerLimits | None = None
     http: ListenerHttp | None = None
+    filter: Filter | None = None
 
     @property
     def transport(self) -> str:

@@ -35,8 +35,15 @@ def explain(table: Table, args: Map) -> Map:
     except http.RequestError as refused:
         word, status = refused.args
         return told | {"outcome": "refused", "status": status, "why": word}
-    chosen = http.choose_in_force(table, listener.index, request)
     told |= {"host": request.host, "path": request.path.decode("ascii")}
+    met = http.rules_met(table, listener.index, request)
+    if met:
+        told["rules"] = [rule.name for rule in met]
+    for rule in met:
+        if rule.action in ("deny", "tarpit") and not rule.dry_run:
+            status = rule.status if rule.action == "deny" else None
+            return told | {"outcome": "refused", "status": status, "why": f"filter {rule.name}"}
+    chosen = http.choose_in_force(table, listener.index, request)
     if chosen is None:
         return told | {"route": None} | _pick(table, listener.pool, ip)
     return told | _happens(table, chosen, ip)
@@ -89,7 +96,9 @@ def _read(
     path = http.read_path(target.path, merges=merges)
     scheme = target.scheme or "http"
     sni = host if scheme == "https" else ""
-    return Request(method, scheme, host, path, target.query, tuple(fields), sni, ip, HALF)
+    lengths = [value for name, value in fields if name.lower() == b"content-length"]
+    body = int(lengths[0]) if lengths and lengths[0].isdigit() else 0
+    return Request(method, scheme, host, path, target.query, tuple(fields), sni, ip, HALF, body)
 
 
 def _happens(table: Table, chosen: Chosen, ip: str) -> Map:

@@ -71,6 +71,7 @@ cdef extern from "core/http_route.h" nogil:
         l4_router_list answer_changes
         l4_router_limit requests
         l4_router_limit requests_per_source
+        l4_router_list name
     struct l4_router_memory:
         const char *at
         uint32_t bytes
@@ -82,6 +83,7 @@ cdef extern from "core/http_route.h" nogil:
         l4_text sni
         uint32_t scheme
         const l4_addr *source
+        uint64_t body
         uint32_t random
         cbool (*field)(const void *of, uint32_t index, l4_text *name,
                        l4_text *value) noexcept
@@ -106,6 +108,12 @@ cdef extern from "core/http_route.h" nogil:
     bint l4_http_route_choose(const l4_table *table, uint32_t listener,
                               const l4_router_request *request, uint32_t from_,
                               l4_http_choice *choice)
+    bint l4_http_filter_choose(const l4_table *table, uint32_t listener,
+                               const l4_router_request *request, uint32_t from_,
+                               l4_http_choice *choice)
+    bint l4_http_filter_read(const l4_table *table, uint32_t listener, uint32_t number,
+                             l4_http_choice *choice)
+    uint32_t l4_router_filter(const l4_router_memory *memory, uint32_t at)
     bint l4_http_route_stays(const l4_table *table, const l4_http_choice *choice)
     uint32_t l4_http_route_slot(const l4_table *table, uint32_t listener, uint32_t number)
     bint l4_http_route_find(const l4_table *table, uint32_t listener, uint32_t slot,

@@ -1,4 +1,4 @@
-"""The routes of HTTP listeners that a configuration has, for csrc/shm/http_routes.h."""
+"""The routes and filters of HTTP listeners that a configuration has, for csrc/shm/http_routes.h."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from l4lb.errors import AdminError, L4lbError
 from l4lb.http import routes
 from l4lb.native import http as native
 from l4lb.native.table import Table
+from l4lb.supervisor.table import http_filter
 
 REDIRECT = 302  # the status of a redirect that names none
 
@@ -46,7 +47,7 @@ class HttpRoutes:
         are too long together. Nothing has changed yet."""
         slots = self._slots_of(config)
         groups = [
-            (
+            routes.Its(
                 [listener_rows[name, str(bind)] for bind in listener.bind],
                 [
                     _compiled(route, pool_rows, slots[key])
@@ -54,6 +55,9 @@ class HttpRoutes:
                         listener.routes, _keys(name, listener.routes), strict=True
                     )
                 ],
+                http_filter.compiled(
+                    listener.filter, [slots[key] for key in _rule_keys(name, listener)]
+                ),
             )
             for name, listener in config.listeners.items()
             if listener.protocol == "http"
@@ -61,7 +65,9 @@ class HttpRoutes:
         found, ats = routes.compiled(groups, self._table.capacities.listeners)
         if len(found) > native.ROUTES_BYTES:
             limit = native.ROUTES_BYTES >> 20
-            raise L4lbError(f"the routes of all HTTP listeners have more than {limit} MiB together")
+            raise L4lbError(
+                f"the routes and filters of all HTTP listeners have more than {limit} MiB together"
+            )
         return Prepared(found, ats, slots)
 
     def publish(self, prepared: Prepared) -> None:
@@ -76,9 +82,7 @@ class HttpRoutes:
     ) -> list[dict[str, Any]]:
         """Returns the routes of a listener as operators see them. args: `listener`; `hits`: the
         route with the most requests first. Raises AdminError not_found."""
-        name = str(args.get("listener"))
-        if name not in listeners:
-            raise AdminError("not_found", f"no listener is named {name}")
+        name = _known(listeners, args)
         its = listeners[name].routes if listeners[name].protocol == "http" else ()
         rows = [
             {
@@ -92,13 +96,34 @@ class HttpRoutes:
         ]
         return sorted(rows, key=lambda row: -int(row["requests"])) if args.get("hits") else rows
 
+    def filter_shown(
+        self, listeners: Mapping[str, Listener], args: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        """Returns the rules of a listener's filter as operators see them. args: `listener`. Raises
+        AdminError not_found."""
+        name = _known(listeners, args)
+        keys = _rule_keys(name, listeners[name])
+        return [
+            {
+                "listener": name,
+                "rule": rule,
+                "when": when,
+                "action": action,
+                "dry_run": dry_run,
+                "hits": native.hits(self._table, self._slots[key]),
+            }
+            for key, (rule, when, action, dry_run) in zip(
+                keys, http_filter.told(listeners[name].filter), strict=True
+            )
+        ]
+
     def _slots_of(self, config: Config) -> dict[Key, int]:
         """Returns the slot of each route: the one that it has, else a free one."""
         keys = [
             key
             for name, listener in config.listeners.items()
             if listener.protocol == "http"
-            for key in _keys(name, listener.routes)
+            for key in (*_keys(name, listener.routes), *_rule_keys(name, listener))
         ]
         kept = {key: self._slots[key] for key in keys if key in self._slots}
         used = set(kept.values())
@@ -114,6 +139,19 @@ def _keys(listener: str, its: tuple[Route, ...]) -> Iterator[Key]:
         text = route.name or route.model_dump_json(exclude_none=True)
         seen[text] = seen.get(text, 0) + 1
         yield listener, text, seen[text]
+
+
+def _rule_keys(name: str, listener: Listener) -> list[Key]:
+    """Returns what makes each rule of a listener's filter the same after a reload: its name. No
+    route has a name with a space."""
+    return [(name, f"rule {rule}", 1) for rule in http_filter.names_of(listener.filter)]
+
+
+def _known(listeners: Mapping[str, Listener], args: Mapping[str, Any]) -> str:
+    name = str(args.get("listener"))
+    if name not in listeners:
+        raise AdminError("not_found", f"no listener is named {name}")
+    return name
 
 
 def _compiled(route: Route, pool_rows: Mapping[str, int], slot: int) -> routes.Route:

@@ -95,6 +95,10 @@ class ListenerPolicy:
         """Returns the routes of an HTTP listener (docs/admin.md, routes)."""
         return self._http_routes.shown(self._listeners, args)
 
+    def filters_shown(self, args: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Returns the rules of an HTTP listener's filter (docs/admin.md, filters)."""
+        return self._http_routes.filter_shown(self._listeners, args)
+
     def start(self, reactor: Reactor, tell: Tell) -> None:
         """Looks at files and blocks every second from now on."""
         self.rules.tell = self.blocks.tell = tell

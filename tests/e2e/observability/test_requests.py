@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import re
 import threading
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import parser
 
 from ..harness import PORTS, Balancer, until
+from ..harness.metrics import Metrics
 from ..harness.web import Answer, Asked, Web, ask, before, exchange
 
 COMBINED = re.compile(
@@ -35,23 +34,6 @@ def lines(path: Path, count: int) -> list[str]:
         return whole if len(whole) >= count else []
 
     return until(found, f"{path} has {count} lines")
-
-
-class Metrics:
-    """The metrics of a balancer with `process.http`."""
-
-    def __init__(self, lb: Balancer) -> None:
-        assert lb.config is not None
-        self._url = f"http://{lb.config['process']['http']}/metrics"
-
-    def value(self, name: str, **labels: str) -> float | None:
-        with urllib.request.urlopen(self._url, timeout=10) as answer:
-            text = answer.read().decode()
-        for family in parser.text_string_to_metric_families(text):
-            for one in family.samples:
-                if one.name == name and one.labels == labels:
-                    return float(one.value)
-        return None
 
 
 @pytest.fixture

@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from l4lb.http import routes
-from l4lb.http.routes import Answer, Condition, Limit, Redirect, Route
+from l4lb.http.routes import Answer, Condition, Its, Limit, Redirect, Route
 from l4lb.native import http as native
 from l4lb.native.requests import Chosen, Request
 from l4lb.native.table import Table
 
 
 def look_up(its: Sequence[Route], request: Request) -> Chosen | None:
-    found, (at,) = routes.compiled([([0], its)], 1)
+    found, (at,) = routes.compiled([routes.Its([0], its)], 1)
     return native.choose(found, at, request)
 
 
@@ -66,6 +66,15 @@ def holds(condition: Condition, request: Request) -> bool:
         return any(like(one, value) for value in values for one in items) or (
             not values and "" in items
         )
+    numbers = {
+        "query_length": len(request.query or b""),
+        "body_over": request.body,
+        "header_count": len(request.fields),
+    }
+    if kind in numbers:
+        return numbers[kind] > int(items[0])
+    if kind == "other_method":
+        return request.method not in items
     tests = {
         "scheme": lambda one: one == request.scheme,
         "method": lambda one: one == request.method,
@@ -114,6 +123,10 @@ def condition(kind: str, texts: Sequence[str], name: str = "") -> st.SearchStrat
 conditions = st.one_of(
     condition("scheme", ["http", "https"]),
     condition("method", ["GET", "POST"]),
+    condition("other_method", ["GET", "POST", "PUT"]),
+    condition("query_length", ["0", "3", "4294967296"]),
+    condition("header_count", ["0", "1", "2"]),
+    condition("body_over", ["0", "7", "4294967296"]),
     condition("path", ["/", "/a", "/a/b.css"]),
     condition("path_prefix", ["/", "/a", "/a/", "/b"]),
     condition("path_suffix", [".css", "b", "/"]),
@@ -157,6 +170,7 @@ requests = st.builds(
     sni=st.sampled_from(["", *HOSTS[:4]]),
     source=st.sampled_from(["", "10.1.2.3", "10.2.0.1", "192.0.2.1", "2001:db8::1", "::1"]),
     random=st.integers(0, 2**32 - 1),
+    body=st.sampled_from([0, 7, 8, 2**33]),
 )
 
 
@@ -172,7 +186,7 @@ def test_a_request_takes_the_route_that_a_naive_list_finds(
 
 def test_many_hosts_are_each_found() -> None:
     its = [Route(n, n, (f"host{n}.example",)) for n in range(2000)]
-    found, (at,) = routes.compiled([([0], its)], 1)
+    found, (at,) = routes.compiled([routes.Its([0], its)], 1)
     for n in range(0, 2000, 7):
         chosen = native.choose(found, at, request(host=f"host{n}.example"))
         assert chosen is not None
@@ -238,7 +252,7 @@ def test_routes_in_force_are_those_published_last() -> None:
     table = Table((1, 3, 1, 1, 1))
     assert native.choose_in_force(table, 0, request()) is None
     for pool in (1, 2, 3):
-        found, ats = routes.compiled([([0, 2], [Route(pool, 40 + pool)]), ([1], [])], 3)
+        found, ats = routes.compiled([Its([0, 2], [Route(pool, 40 + pool)]), Its([1], [])], 3)
         native.publish_routes(table, found, ats)
         for row in (0, 2):
             chosen = native.choose_in_force(table, row, request())

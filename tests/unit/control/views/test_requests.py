@@ -32,7 +32,7 @@ def table() -> Table:
     table.set_listener(0, name="web", bind="0.0.0.0:80", protocol="http", pool=0)
     table.set_listener(1, name="raw", bind="0.0.0.0:81", protocol="tcp", pool=0)
     settings.put(table, "listener", 0, http_merge_slashes=1)
-    found, ats = routes.compiled([([0], ROUTES)], table.capacities.listeners)
+    found, ats = routes.compiled([routes.Its([0], ROUTES)], table.capacities.listeners)
     http.publish_routes(table, found, ats)
     return table
 
