@@ -167,11 +167,11 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
     "health.path": ("/", "/a?b=${c}"),
     "health.host": ("a.example",),
     "headers": (["X-Token: ${x}", "A: b"],),
-    "status": ([200, "300-399"], ["200-399"]),
+    "health.status": ([200, "300-399"], ["200-399"]),
     "body": ("ok|${x}", "^$$"),
     "health.sni": ("a.example",),
     "server_name": ("a.example",),
-    "query": (".", "a.example."),
+    "health.query": ("a.example.", "b.example."),
     "health.record": ("NS", "A"),
     "rcode": (["NOERROR"], ["NOERROR", "NXDOMAIN"]),
     "health.command": (["/bin/check", "${x} ${y:-z}"],),
@@ -181,6 +181,8 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
     "http.hide": (["Server"], [], ["Server", "X-Powered-By", "X-AspNet-Version", "Via"]),
     "http.errors": ("/etc/errors/${x}",),
     "http.retry_on": (["connect", "502"], [], ["connect", "reuse"]),
+    "sticky.cookie.name": ("l4lb", "backend"),
+    "sticky.cookie.path": ("/", "/app"),
     "http.host": ("keep", "backend", "app.example:8080"),
 }
 

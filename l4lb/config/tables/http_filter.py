@@ -101,3 +101,8 @@ class Filter(Model):
     def rows(self) -> int:
         """How many rules it is compiled to."""
         return len(self.rules) + (self.methods is not None)
+
+    @property
+    def reads_hello(self) -> bool:
+        """True if a rule needs the client's ClientHello."""
+        return any(rule.sni is not None for rule in self.rules)

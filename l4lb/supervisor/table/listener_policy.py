@@ -163,7 +163,8 @@ def looks_for_hello(config: Config, listener: Listener) -> str:
     """Returns whether the listener reads ClientHellos: "needs" if they decide about a backend,
     "likes" if a backend is only told about them, "no" if neither."""
     pools = [config.pools[name] for name in listener.pools]
-    if any(route.reads_hello for route in listener.routes) or any(
+    looks = (*listener.routes, *([listener.filter] if listener.filter is not None else ()))
+    if any(one.reads_hello for one in looks) or any(
         (pool.balance in ("ip_hash", "maglev") and pool.hash_key == "sni")
         or (pool.sticky is not None and pool.sticky.key == "sni")
         for pool in pools

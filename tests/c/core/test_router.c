@@ -216,8 +216,47 @@ TEST(routes_in_the_table_are_replaced_together)
     l4_table_close(&table);
 }
 
+/* Makes the routes that were compiled their own filter, and puts them into force. */
+static void publish_as_filter(const struct l4_table *table)
+{
+    const uint32_t ats[] = {routes.router, 0};
+    memcpy(routes.memory + routes.router + offsetof(struct l4_router, filter), &routes.router,
+           sizeof routes.router);
+    l4_http_route_publish(table, routes.memory, routes.used, ats);
+}
+
+TEST(a_look_at_a_filter_goes_on_and_begins_again_after_a_change)
+{
+    struct l4_table table;
+    const struct l4_caps caps = {
+        .workers = 1, .listeners = 2, .pools = 1, .backends = 1, .sessions = 1};
+    CHECK_EQ(0, l4_table_create(&table, &caps));
+    struct l4_http_choice choice;
+    const struct l4_router_request request = ask("GET", "h", "/");
+    const struct rule rules[] = {{.prefix = "/"}, {.path = "/no"}, {.host = "h"}};
+    routes_compile(&routes, rules, 3);
+    const uint32_t ats[] = {routes.router, 0};
+    l4_http_route_publish(&table, routes.memory, routes.used, ats);
+    CHECK(!l4_http_filter_choose(&table, 0, &request, 0, &choice));
+    publish_as_filter(&table);
+    CHECK(!l4_http_filter_choose(&table, 1, &request, 0, &choice));
+    CHECK(l4_http_filter_choose(&table, 0, &request, 0, &choice));
+    CHECK_EQ(0, choice.answer.number);
+    CHECK(l4_http_filter_choose(&table, 0, &request, 1, &choice));
+    CHECK_EQ(2, choice.answer.number);
+    CHECK(!l4_http_filter_choose(&table, 0, &request, 3, &choice));
+    publish_as_filter(&table);
+    CHECK(l4_http_filter_choose(&table, 0, &request, 3, &choice));
+    CHECK_EQ(0, choice.answer.number);
+    CHECK(l4_http_filter_read(&table, 0, 2, &choice));
+    CHECK_EQ(102, choice.answer.route.slot);
+    CHECK(!l4_http_filter_read(&table, 0, 3, &choice));
+    l4_table_close(&table);
+}
+
 MAIN(RUN(the_first_route_wins_whose_conditions_all_hold); RUN(stars_stand_for_any_text);
      RUN(an_empty_pattern_matches_what_is_absent_or_empty); RUN(percentages_are_of_all_requests);
      RUN(a_choice_goes_on_behind_a_route_and_a_slot_finds_its_route_again);
      RUN(a_location_is_written_from_its_parts_and_names_no_other_host);
-     RUN(memory_that_is_no_table_matches_nothing); RUN(routes_in_the_table_are_replaced_together))
+     RUN(memory_that_is_no_table_matches_nothing); RUN(routes_in_the_table_are_replaced_together);
+     RUN(a_look_at_a_filter_goes_on_and_begins_again_after_a_change))

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from l4lb.http import routes
-from l4lb.http.routes import Answer, Condition, Its, Limit, Redirect, Route
+from l4lb.http.routes import Answer, Condition, Its, Limit, Redirect, Route, Rule
 from l4lb.native import http as native
 from l4lb.native.requests import Chosen, Request
 from l4lb.native.table import Table
@@ -269,3 +269,32 @@ def test_routes_that_are_too_large_are_refused_and_change_nothing() -> None:
     with pytest.raises(ValueError, match="more than"):
         native.publish_routes(table, bytes(native.ROUTES_BYTES + 1), [8])
     assert native.slots(table, 0) == []
+
+
+def test_rules_are_met_in_their_order_and_routes_keep_their_numbers() -> None:
+    table = Table((1, 2, 1, 1, 1))
+    rules = [
+        Route(Rule("log", 0), 10, name="all", conditions=(Condition("path_prefix", ("/",)),)),
+        Route(Rule("deny", 403), 11, ("*.example",), name="host"),
+        Route(Rule("tarpit", 0), 12, conditions=(Condition("path", ("/x",)),), name="é"),
+    ]
+    found, ats = routes.compiled([Its([0], [Route(5, 1)], rules), Its([1], [], rules[2:])], 2)
+    native.publish_routes(table, found, ats)
+
+    def met(row: int, path: str, host: str) -> list[tuple[str, str, int]]:
+        asked = request(path, host)
+        return [(one.name, one.action, one.slot) for one in native.rules_met(table, row, asked)]
+
+    assert met(0, "/x", "b.example") == [
+        ("all", "log", 10),
+        ("host", "deny", 11),
+        ("é", "tarpit", 12),
+    ]
+    assert met(0, "/y", "other") == [("all", "log", 10)]
+    assert met(1, "/y", "b.example") == []
+    assert native.rules(table, 0) == [("all", 10), ("host", 11), ("é", 12)]
+    assert (native.slots(table, 0), native.slots(table, 1)) == ([1], [])
+    chosen = native.choose_in_force(table, 0, request("/x"))
+    assert chosen is not None
+    assert (chosen.number, chosen.pool) == (0, 5)
+    assert native.choose_in_force(table, 1, request("/x")) is None
