@@ -1,4 +1,6 @@
 /* The router over routes of this file's own making, and over memory that is none. */
+#include <stddef.h>
+
 #include "check.h"
 #include "core/http_route.h"
 #include "core/router.h"
