@@ -18,7 +18,7 @@ from l4lb.control.views import clients, overview
 from l4lb.control.views.overview import Service
 from l4lb.discovery.runner import State
 from l4lb.native import sets
-from l4lb.native.rows import Address, ListenerRow, SessionRow, StickyRow, UdpTally
+from l4lb.native.rows import Address, ListenerRow, RequestRow, SessionRow, StickyRow, UdpTally
 from tests.unit.supervisor.tables import closed_port, table_of
 
 PIPE, TERMINAL = View(), View(80)
@@ -256,12 +256,15 @@ def test_every_column_is_in_what_the_views_give() -> None:
     ended.note(table, 0, "192.0.2.1", 1)
     sets.write_blocks(table, [sets.BlockRow("192.0.2.1", 1, None, "admin", False)], "drop")
     pick = dict.fromkeys(one.key for one in COLUMNS["picks"]) | {"pool": "web", "candidates": []}
+    spare = dict.fromkeys(one.key for one in COLUMNS["spare"]) | {"pool": "web", "backend": "a"}
     given: dict[str, list[dict[str, Any]]] = {
         "listeners": overview.listeners(table),
         "pools": overview.pools(table),
         "backends": overview.backends(table, 1),
         "workers": overview.workers(table, 1),
         "sessions": [SESSION._asdict()],
+        "requests": [dict.fromkeys(RequestRow._fields, "")],
+        "spare": [spare],
         "discovery": [sources.row("web", State("dns"), 1)],
         "picks": [pick],
         "certs": [CERTIFICATE],
@@ -269,7 +272,7 @@ def test_every_column_is_in_what_the_views_give() -> None:
         "talkers": clients.busiest(table, 1),
         "blocks": clients.blocked(table, 1),
     }
-    lists = {name for name in COLUMNS if " of " not in name} - {"access", "routes"}
+    lists = {name for name in COLUMNS if " of " not in name} - {"access", "routes", "filters"}
     assert {name.removesuffix(" -v") for name in lists} == set(given)
     for command in lists:
         row = shaped(command, given[command.removesuffix(" -v")][0])
