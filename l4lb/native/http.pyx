@@ -190,8 +190,8 @@ cdef _chosen(const c.l4_router_memory *memory, const c.l4_router_request *reques
     new_request, old_request = _changes(memory, route.request_changes)
     new_answer, old_answer = _changes(memory, route.answer_changes)
     return Chosen(
-        answer.number, route.slot, ACTIONS[min(route.action, len(ACTIONS) - 1)], route.pool, route.status,
-        route.timeout_ms, _written(memory, route.location, request, answer.matched),
+        answer.number, route.slot, ACTIONS[min(route.action, len(ACTIONS) - 1)], route.pool,
+        route.status, route.timeout_ms, _written(memory, route.location, request, answer.matched),
         _written(memory, route.target, request, answer.matched),
         _within(memory, route.content_type), _within(memory, route.body),
         new_request, old_request, new_answer, old_answer,

@@ -51,12 +51,18 @@ def _rule(rule: Rule) -> routes.Route:
 
 def conditions(rule: Rule) -> Iterator[routes.Condition]:
     """Yields the conditions of a rule beside its hosts."""
+    own: dict[str, object] = {
+        "user_agent": rule.user_agent,
+        "header_count": rule.header_count,
+        "query_length": rule.query_length,
+        "body_over": rule.body_over,
+    }
     for kind in CONDITIONS:
-        value = getattr(rule, kind)
+        value = own[kind] if kind in own else getattr(rule, kind)
         if value is None or kind == "host":
             continue
         if kind == "user_agent":
-            yield routes.Condition("header", value, "User-Agent")
+            yield routes.Condition("header", rule.user_agent or (), "User-Agent")
         elif isinstance(value, dict):
             for name, patterns in value.items():
                 yield routes.Condition(kind, patterns, name)
