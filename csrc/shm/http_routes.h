@@ -4,6 +4,8 @@
  * have the machine's byte order. It lies in one of two halves of L4_HTTP_ROUTES_BYTES, as sets and
  * routes of TCP do (shm/listener_policy.h). The supervisor writes the half that is not in force,
  * then increases http_routes_generation. core/router.h reads it, and trusts no offset in it.
+ *
+ * This header is long. why: it is one format, whose parts mean nothing without each other.
  */
 #ifndef L4_SHM_HTTP_ROUTES_H
 #define L4_SHM_HTTP_ROUTES_H

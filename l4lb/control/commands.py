@@ -48,6 +48,8 @@ NEW_WEIGHT = Arg("weight", f"0 to {WEIGHT[1]} (default 1)", int, option=True, re
                  maximum=WEIGHT[1])  # fmt: skip
 FILE = Arg("file", "the configuration file (default: the file in force)", required=False,
            longest=PATH_MAX, path=True)  # fmt: skip
+HITS = Arg("hits", "the route with the most requests first", bool, option=True, required=False,
+           default=False)  # fmt: skip
 
 COMMANDS: Mapping[str, Command] = {
     command.name: command
@@ -268,14 +270,7 @@ COMMANDS: Mapping[str, Command] = {
             "Routes of an HTTP listener in their order, with the number of their requests.",
             (
                 LISTENER,
-                Arg(
-                    "hits",
-                    "the route with the most requests first",
-                    bool,
-                    option=True,
-                    default=False,
-                    required=False,
-                ),
+                HITS,
             ),
             by=SUPERVISOR,
             reads=True,
