@@ -59,6 +59,7 @@ need_tools() {
         has_headers "$python" || packages+=(python3-dev)
         [ -e /usr/include/stdlib.h ] || packages+=(libc6-dev)
         [ -e /usr/include/openssl/ssl.h ] || packages+=(libssl-dev)
+        [ -e /usr/include/nghttp2/nghttp2.h ] || packages+=(libnghttp2-dev)
         [ ${#packages[@]} -eq 0 ] || install_debian "${packages[@]}"
     fi
     local python
@@ -68,6 +69,8 @@ need_tools() {
         die "needs Python's venv (Debian: apt install python3-venv)"
     echo '#include <openssl/ssl.h>' | cc -E - >/dev/null 2>&1 ||
         die "needs the headers of OpenSSL 3 (Debian: apt install libssl-dev)"
+    echo '#include <nghttp2/nghttp2.h>' | cc -E - >/dev/null 2>&1 ||
+        die "needs the headers of nghttp2 (Debian: apt install libnghttp2-dev)"
     has_headers "$python" || die "needs Python's headers (Debian: apt install python3-dev)"
 }
 

@@ -27,17 +27,31 @@ enum l4_half_flags {
     L4_HALF_WATCHED = 1 << 11, /* the socket is in the worker's epoll set */
     L4_HALF_UNSENT = 1 << 12,  /* TLS records that must be sent first wait in the half's own buffer:
                                   only for a half with TLS, when no pipe is free */
+    L4_HALF_STREAM = 1 << 13,  /* no socket, but a stream of a client's connection: http/h2.h. With
+                                  TLS if that connection has it */
     L4_HALF_TLS = 1 << 15,     /* the socket uses TLS: io/tls.h has its state, by fd */
 };
 
 #define L4_NO_PIPE 0xffffu
 
 struct l4_half {
-    int32_t fd;     /* -1: none */
+    int32_t fd;     /* -1: none; a stream n has -2 - n */
     uint16_t flags; /* enum l4_half_flags */
     uint16_t pipe;  /* a pipe of the worker's pool, or L4_NO_PIPE */
     uint32_t piped; /* bytes in that pipe */
 };
 _Static_assert(sizeof(struct l4_half) == 12, "struct l4_half is part of the shared table");
+
+/* Has it a socket, or a stream? */
+static inline int l4_half_is_open(const struct l4_half *half)
+{
+    return half->fd >= 0 || half->flags & L4_HALF_STREAM;
+}
+
+/* Returns the number of its stream. */
+static inline uint32_t l4_half_stream(const struct l4_half *half)
+{
+    return (uint32_t)(-2 - half->fd);
+}
 
 #endif

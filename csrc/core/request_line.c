@@ -105,6 +105,13 @@ static const char *retry_word(uint8_t cause)
     return cause && bit < sizeof words / sizeof *words ? words[bit] : NULL;
 }
 
+static const char *protocol_of(const struct l4_request_end *end)
+{
+    if (end->flags & L4_REQUEST_HTTP2)
+        return "HTTP/2";
+    return end->minor ? "HTTP/1.1" : "HTTP/1.0";
+}
+
 /* What the request was. */
 static void put_request(struct l4_log_out *out, const struct l4_request_end *end,
                         const struct style *style)
@@ -116,7 +123,7 @@ static void put_request(struct l4_log_out *out, const struct l4_request_end *end
     style->foreign(out, "host", TEXT_OF(end, host));
     style->foreign(out, "path", path);
     style->foreign(out, "query", query);
-    style->text(out, "protocol", end->minor ? "HTTP/1.1" : "HTTP/1.0");
+    style->text(out, "protocol", protocol_of(end));
 }
 
 /* What became of it. */
@@ -243,7 +250,7 @@ size_t l4_request_line_combined(const struct l4_request_line *line, char *to)
         l4_log_foreign_quoted(&out, TEXT_OF(end, method));
         l4_log_put(&out, " ");
         l4_log_foreign_quoted(&out, TEXT_OF(end, target));
-        l4_log_put(&out, " HTTP/1.%u", end->minor ? 1u : 0u);
+        l4_log_put(&out, " %s", protocol_of(end));
     } else {
         l4_log_put(&out, "-");
     }

@@ -34,7 +34,8 @@ void l4_account_begin(struct l4_loop *loop, uint32_t index)
     row->started_us = x->started_us;
     row->route = L4_NONE;
     row->minor = 0;
-    row->flags = s->half[L4_CLIENT].flags & L4_HALF_TLS ? L4_REQUEST_TLS : 0;
+    row->flags = (uint8_t)((s->half[L4_CLIENT].flags & L4_HALF_TLS ? L4_REQUEST_TLS : 0) |
+                           (s->stream ? L4_REQUEST_HTTP2 : 0));
     memset(&row->text, 0, offsetof(struct l4_request_text, method));
     L4_SET(row->counted, 1);
     L4_OWN_ADD(tally_of(loop, s)->requests, 1);
@@ -251,6 +252,8 @@ void l4_account_request_lost(const struct l4_table *table, uint32_t worker, uint
 {
     struct l4_request *row = l4_table_request(table, worker, slot);
     const struct l4_session *s = l4_table_session(table, worker, slot);
+    if (L4_GET(s->state) == L4_SESSION_HTTP2)
+        L4_OWN_ADD(l4_table_http_tally(table, worker, s->listener)->http2_closed, 1);
     if (!s->http || !L4_GET(row->counted))
         return;
     struct l4_http_tally *tally = l4_table_http_tally(table, worker, s->listener);

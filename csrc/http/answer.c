@@ -119,9 +119,11 @@ static void frame_answer(struct l4_loop *loop, uint32_t index, const struct l4_h
 {
     struct l4_exchange *x = l4_exchange_at(loop, index);
     uint8_t goes = head->framing;
-    if (head->framing == L4_FRAMING_UNTIL_CLOSE && x->minor)
+    /* why: HTTP/2 and HTTP/1.0 have no chunks. */
+    const bool chunks = x->minor && !l4_session_at(loop, index)->stream;
+    if (head->framing == L4_FRAMING_UNTIL_CLOSE && chunks)
         goes = L4_FRAMING_CHUNKED;
-    if (head->framing == L4_FRAMING_CHUNKED && !x->minor)
+    if (head->framing == L4_FRAMING_CHUNKED && !chunks)
         goes = L4_FRAMING_UNTIL_CLOSE;
     x->down = (struct l4_body){
         .comes = head->framing,
@@ -167,6 +169,7 @@ static void note_answer(struct l4_loop *loop, uint32_t index, const struct l4_h1
     if (!(x->flags & L4_X_BAD_STATUS))
         l4_passive_served(loop->table, s->backend);
     l4_first_byte_came(loop, s);
+    l4_row_wake_in(loop, index, L4_GET(l4_row_pool(loop, s)->idle_timeout_ms));
     l4_serve_drop_request(loop, index);
     l4_answer_drop_part(loop, index);
 }

@@ -1,5 +1,6 @@
 #include "http/plane.h"
 
+#include "http/h2_tend.h"
 #include "http/room.h"
 #include "io/sock.h"
 #include "run/accept.h"
@@ -26,8 +27,14 @@ static void event(struct l4_loop *loop, uint32_t word, enum l4_side side, uint32
         l4_session_event(loop, index, side, events);
 }
 
+static void begin_turn(struct l4_loop *loop)
+{
+    l4_h2_begin_turn(loop);
+}
+
 static void turn(struct l4_loop *loop)
 {
+    l4_h2_turn(loop);
     l4_spare_sweep(loop);
     if (loop->now_ms >= loop->http->thrift_ms) {
         loop->http->thrift_ms = loop->now_ms + L4_HTTP_THRIFT_MS;
@@ -37,7 +44,7 @@ static void turn(struct l4_loop *loop)
 
 static int wait_ms(struct l4_loop *loop)
 {
-    return l4_spare_wait_ms(loop);
+    return l4_h2_is_busy(loop) ? 0 : l4_spare_wait_ms(loop);
 }
 
 /* Is the session's client at rest? It had an answer, and has sent nothing since. */
@@ -45,8 +52,8 @@ static bool rests(const struct l4_loop *loop, uint32_t index)
 {
     const struct l4_session *s = l4_session_at(loop, index);
     const struct l4_exchange *x = l4_exchange_at(loop, index);
-    return s->serial && L4_GET(s->state) == L4_SESSION_REQUEST && x->number > 1 && !x->have &&
-           !l4_sock_has_data(s->half[L4_CLIENT].fd);
+    return s->serial && !s->stream && L4_GET(s->state) == L4_SESSION_REQUEST && x->number > 1 &&
+           !x->have && !l4_sock_has_data(s->half[L4_CLIENT].fd);
 }
 
 /* Ends the clients at rest: they wait for nothing, and can ask again elsewhere. Others have their
@@ -57,6 +64,7 @@ static void end_resting(struct l4_loop *loop)
         if (rests(loop, i))
             l4_session_end(loop, i, L4_END_BACKEND_FIN);
     }
+    l4_h2_drain(loop);
     l4_spare_close_all(loop, L4_NONE);
 }
 
@@ -67,6 +75,7 @@ static void leave(struct l4_loop *loop)
         if (rests(loop, i) && !l4_session_can_move(l4_session_at(loop, i)))
             l4_session_end(loop, i, L4_END_BACKEND_FIN);
     }
+    l4_h2_drain(loop);
     l4_spare_close_all(loop, L4_NONE);
 }
 
@@ -99,6 +108,7 @@ const struct l4_plane l4_plane_http = {
     .remove = l4_accept_remove,
     .receive = l4_accept_batch,
     .event = event,
+    .begin_turn = begin_turn,
     .turn = turn,
     .wait_ms = wait_ms,
     .drain = end_resting,

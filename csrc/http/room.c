@@ -40,7 +40,9 @@ int l4_http_start(struct l4_loop *loop)
     if (!http->exchanges || !http->blocks || !http->free_blocks || !http->written || !http->spent)
         return -ENOMEM;
     fill_free(http);
-    return l4_spares_start(loop);
+    loop->pump.h2 = &http->h2;
+    const int error = l4_h2_start(&http->h2, loop->table->plan.caps.sessions);
+    return error ? error : l4_spares_start(loop);
 }
 
 void l4_http_finish(struct l4_loop *loop)
@@ -49,6 +51,7 @@ void l4_http_finish(struct l4_loop *loop)
     if (!http)
         return;
     l4_spares_finish(loop);
+    l4_h2_finish(&http->h2);
     free(http->exchanges);
     if (http->blocks)
         munmap(http->blocks, blocks_bytes);

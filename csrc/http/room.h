@@ -14,6 +14,7 @@
 #include "core/h1.h"
 #include "core/target.h"
 #include "http/exchange.h"
+#include "http/h2.h"
 #include "http/spare.h"
 #include "run/loop.h"
 
@@ -32,6 +33,7 @@ struct l4_http_judged {
 struct l4_http {
     struct l4_exchange *exchanges; /* one for each row of a TCP session */
     struct l4_spares spares;
+    struct l4_h2 h2;
     char *blocks; /* L4_HTTP_BLOCKS of L4_HTTP_BLOCK_BYTES */
     uint32_t *free_blocks;
     uint32_t free_count;

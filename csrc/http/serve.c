@@ -5,6 +5,8 @@
 #include "base/assert.h"
 #include "core/access.h"
 #include "http/judge.h"
+#include "io/stream_ops.h"
+#include "io/tls.h"
 
 void l4_serve_begin(struct l4_loop *loop, uint32_t index)
 {
@@ -141,7 +143,25 @@ bool l4_serve_client_stays(const struct l4_loop *loop, uint32_t index)
 {
     const struct l4_exchange *x = l4_exchange_at(loop, index);
     const uint32_t max = L4_GET(l4_serve_rules(loop, l4_session_at(loop, index))->max_requests);
-    return x->flags & L4_X_CLIENT_STAYS && !loop->draining && (!max || x->number < max);
+    return x->flags & L4_X_CLIENT_STAYS && !l4_session_at(loop, index)->stream && !loop->draining &&
+           (!max || x->number < max);
+}
+
+bool l4_serve_is_misdirected(const struct l4_loop *loop, uint32_t index)
+{
+    const struct l4_half *half = &l4_session_at(loop, index)->half[L4_CLIENT];
+    const struct l4_host *host = &loop->http->judged.host;
+    if (!(half->flags & L4_HALF_TLS) || !host->bytes)
+        return false;
+    return l4_tls_is_elsewhere(&loop->pump, l4_h2_socket(&loop->pump, half), host->name);
+}
+
+void l4_serve_end_answer(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    if (s->stream)
+        (void)l4_io_of(&s->half[L4_CLIENT])
+            ->finish(&loop->pump, &s->half[L4_BACKEND], &s->half[L4_CLIENT]);
 }
 
 bool l4_serve_trusts(const struct l4_loop *loop, const struct l4_session *s)

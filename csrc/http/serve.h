@@ -42,6 +42,13 @@ void l4_serve_count_bytes(const struct l4_loop *loop, uint32_t index, enum l4_si
 /* Returns the backend that the session's request asks for by its cookie; L4_NONE: none. */
 uint32_t l4_serve_prefers(const struct l4_loop *loop, const struct l4_session *s);
 
+/* Did the client ask for a server name in its TLS handshake whose certificates are not those of the
+ * request's host (RFC 9110, 15.5.20)? */
+bool l4_serve_is_misdirected(const struct l4_loop *loop, uint32_t index);
+
+/* The answer was sent: a client whose stream of HTTP/2 ends with it is told so. */
+void l4_serve_end_answer(struct l4_loop *loop, uint32_t index);
+
 /* Is the client a proxy whose word about its own clients is believed? */
 bool l4_serve_trusts(const struct l4_loop *loop, const struct l4_session *s);
 

@@ -45,6 +45,7 @@ static struct l4_step finish(struct l4_loop *loop, uint32_t index)
     struct l4_exchange *x = l4_exchange_at(loop, index);
     const bool stays = x->flags & L4_X_CLIENT_STAYS;
     l4_account_answer(loop, index, L4_END_NONE);
+    l4_serve_end_answer(loop, index);
     l4_pump_discard(&loop->pump, &s->half[L4_CLIENT]); /* the empty pipe of a bulky body */
     l4_spare_give(loop, index);
     l4_attempt_leave(loop, s);

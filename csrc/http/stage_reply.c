@@ -68,7 +68,8 @@ static struct l4_step linger(struct l4_loop *loop, uint32_t index)
     struct l4_session *s = l4_session_at(loop, index);
     struct l4_exchange *x = l4_exchange_at(loop, index);
     struct l4_half *client = client_of(loop, index);
-    if (client->flags & (L4_HALF_EOF | L4_HALF_BROKEN) || !may_send_more(loop, index))
+    if (client->flags & (L4_HALF_EOF | L4_HALF_BROKEN | L4_HALF_STREAM) ||
+        !may_send_more(loop, index))
         return end(loop, index);
     x->flags |= L4_X_LINGERS;
     if (l4_io_of(client)->finish(&loop->pump, holder_of(loop, index), client))
@@ -84,6 +85,7 @@ static struct l4_step answered(struct l4_loop *loop, uint32_t index)
     struct l4_session *s = l4_session_at(loop, index);
     struct l4_exchange *x = l4_exchange_at(loop, index);
     l4_account_answer(loop, index, (enum l4_reason)s->reason);
+    l4_serve_end_answer(loop, index);
     if (x->flags & L4_X_CLIENT_STAYS && x->up.done) {
         l4_serve_drop_request(loop, index);
         return l4_go(L4_SESSION_REQUEST);

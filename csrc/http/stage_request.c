@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "http/account.h"
+#include "http/h2_tend.h"
 #include "http/judge.h"
 #include "http/routing.h"
 #include "http/serve.h"
@@ -63,6 +64,8 @@ static struct l4_step send_to_https(struct l4_loop *loop, uint32_t index)
 static struct l4_step take_request(struct l4_loop *loop, uint32_t index, uint32_t bytes)
 {
     struct l4_exchange *x = l4_exchange_at(loop, index);
+    if (l4_h2_is_begun(loop, index, bytes))
+        return l4_go(L4_SESSION_HTTP2);
     x->head_bytes = bytes;
     x->asked_us = loop->now_us;
     l4_account_begin(loop, index);
@@ -70,6 +73,11 @@ static struct l4_step take_request(struct l4_loop *loop, uint32_t index, uint32_
     if (verdict.status)
         return refuse(loop, index, verdict);
     l4_account_judged(loop, index);
+    if (l4_serve_is_misdirected(loop, index))
+        return refuse(loop, index,
+                      (struct l4_verdict_of_head){.status = 421,
+                                                  .reason = L4_END_REJECTED_BAD_REQUEST,
+                                                  .word = "misdirected"});
     const struct l4_session *s = l4_session_at(loop, index);
     if (L4_GET(l4_serve_rules(loop, s)->https_redirect) &&
         !(s->half[L4_CLIENT].flags & L4_HALF_TLS))
@@ -191,9 +199,13 @@ static struct l4_step enter(struct l4_loop *loop, uint32_t index)
     if (first) {
         s->http = L4_HTTP_RESTS;
         *l4_exchange_at(loop, index) =
-            (struct l4_exchange){.block = L4_NONE, .answer_block = L4_NONE};
+            (struct l4_exchange){.block = L4_NONE,
+                                 .answer_block = L4_NONE,
+                                 .number = l4_h2_requests_before(loop, index)};
     }
     l4_serve_begin(loop, index);
+    if (first && l4_h2_is_agreed(loop, index))
+        return l4_go(L4_SESSION_HTTP2);
     if (loop->draining && !first && !l4_exchange_at(loop, index)->have &&
         !l4_sock_has_data(s->half[L4_CLIENT].fd))
         return l4_end(L4_END_BACKEND_FIN);

@@ -23,6 +23,31 @@ static void not_received(struct l4_half *from, ssize_t got)
         from->flags |= L4_HALF_RESET;
 }
 
+/* Sends a part of the data in from's pipe by copying it. Returns the bytes, or -1 with errno. */
+static ssize_t pour(const struct l4_pump *pump, struct l4_half *from, struct l4_half *to)
+{
+    const size_t room = l4_io_of(to)->room(pump, to);
+    const size_t bytes = room < from->piped ? room : from->piped;
+    errno = EAGAIN;
+    if (!bytes)
+        return -1;
+    const ssize_t got = read(pump->pipes->fds[from->pipe][0], pump->scratch, bytes);
+    if (got > 0 && l4_io_of(to)->offer(pump, from, to, (size_t)got) == got)
+        return got;
+    errno = EPIPE; /* why: what was read has no place to go back to */
+    return -1;
+}
+
+/* Sends a part of the data in from's pipe. Returns the bytes, or -1 with errno. */
+static ssize_t unpipe(const struct l4_pump *pump, struct l4_half *from, struct l4_half *to)
+{
+    if (l4_io_of(to)->room)
+        return pour(pump, from, to);
+    l4_io_before_send(to, from->piped);
+    return splice(pump->pipes->fds[from->pipe][0], NULL, to->fd, NULL, from->piped,
+                  SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+}
+
 /* Sends the data in to's own buffer, then in from's pipe. Returns true if both are empty. */
 static bool flush(const struct l4_pump *pump, struct l4_half *from, struct l4_half *to)
 {
@@ -30,9 +55,7 @@ static bool flush(const struct l4_pump *pump, struct l4_half *from, struct l4_ha
         return false;
     L4_ASSERT(!from->piped || from->pipe != L4_NO_PIPE);
     while (from->piped && (to->flags & (L4_HALF_OUT | L4_HALF_BROKEN)) == L4_HALF_OUT) {
-        l4_io_before_send(to, from->piped);
-        const ssize_t sent = splice(pump->pipes->fds[from->pipe][0], NULL, to->fd, NULL,
-                                    from->piped, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+        const ssize_t sent = unpipe(pump, from, to);
         L4_ASSERT(sent <= (ssize_t)from->piped);
         if (sent > 0)
             from->piped -= (uint32_t)sent;
@@ -138,7 +161,7 @@ enum l4_pump_result l4_pump(const struct l4_pump *pump, struct l4_half *from, st
                             uint64_t *moved)
 {
     enum l4_pump_result result = L4_PUMP_WAITS;
-    L4_ASSERT(from->fd >= 0 && to->fd >= 0);
+    L4_ASSERT(l4_half_is_open(from) && l4_half_is_open(to));
     const uint64_t limit = *moved + (pump->max ? pump->max : L4_TURN_BYTES);
     if (flush(pump, from, to)) {
         result = L4_PUMP_MORE;
@@ -161,7 +184,7 @@ enum l4_pump_result l4_pump(const struct l4_pump *pump, struct l4_half *from, st
 
 void l4_pump_flush(const struct l4_pump *pump, struct l4_half *from, struct l4_half *to)
 {
-    L4_ASSERT(to->fd >= 0);
+    L4_ASSERT(l4_half_is_open(to));
     if (flush(pump, from, to) || to->flags & L4_HALF_BROKEN)
         release_pipe(pump, from);
 }
@@ -192,10 +215,12 @@ void l4_half_note(struct l4_half *half, uint32_t events)
 void l4_half_close(const struct l4_pump *pump, struct l4_half *half, enum l4_close how)
 {
     release_pipe(pump, half);
-    if (half->fd < 0)
+    if (!l4_half_is_open(half))
         return;
     if (l4_io_of(half)->release)
         l4_io_of(half)->release(pump, half);
+    if (half->fd < 0) /* it was a stream */
+        return;
     if (how == L4_CLOSE_RESET)
         l4_sock_reset(half->fd);
     else if (how == L4_CLOSE_IN_ORDER)

@@ -18,11 +18,13 @@
 #include "io/pipe.h"
 
 struct l4_tls_room;
+struct l4_h2;
 
 struct l4_pump {
     struct l4_pipes *pipes;
     char *scratch;           /* L4_SCRATCH_BYTES */
     struct l4_tls_room *tls; /* io/tls.h; NULL: no half uses TLS */
+    struct l4_h2 *h2;        /* http/h2.h; NULL: no half is a stream */
     uint32_t max;            /* bytes to move in an iteration; 0: L4_TURN_BYTES */
     bool keeps_open;         /* an end of `from` is only noted, not passed on */
 };

@@ -48,6 +48,10 @@ struct l4_io {
      * is left. */
     bool (*settle)(const struct l4_pump *pump, struct l4_half *to);
 
+    /* Returns how many bytes the half accepts for sure; 0: none now, and OUT is cleared. NULL:
+     * bytes that it does not accept can wait in a pipe, and leave it by splice. */
+    size_t (*room)(const struct l4_pump *pump, struct l4_half *to);
+
     /* Frees everything that belongs to the half besides its socket. NULL: there is nothing. */
     void (*release)(const struct l4_pump *pump, struct l4_half *half);
 
@@ -57,9 +61,12 @@ struct l4_io {
 
 extern const struct l4_io l4_io_raw;
 extern const struct l4_io l4_io_tls;
+extern const struct l4_io l4_io_h2; /* http/h2_stream.c */
 
 static inline const struct l4_io *l4_io_of(const struct l4_half *half)
 {
+    if (half->flags & L4_HALF_STREAM)
+        return &l4_io_h2;
     return half->flags & L4_HALF_TLS ? &l4_io_tls : &l4_io_raw;
 }
 

@@ -12,6 +12,7 @@
 #include "base/assert.h"
 #include "base/bounds.h"
 #include "io/sock.h"
+#include "io/tls_hooks.h"
 
 _Static_assert(L4_TLS_BYTES / L4_TLS_FRAGMENT_MIN * L4_TLS_OVERHEAD + 1024 < L4_TLS_SLACK &&
                    L4_TLS_BYTES + L4_TLS_SLACK <= L4_PIPE_MIN_BYTES,
@@ -367,6 +368,18 @@ bool l4_tls_facts(const struct l4_pump *pump, const struct l4_half *half,
         X509_NAME_get_text_by_NID(X509_get_subject_name(peer), NID_commonName, facts->peer_name,
                                   sizeof facts->peer_name);
     return true;
+}
+
+bool l4_tls_is_elsewhere(const struct l4_pump *pump, const struct l4_half *half, const char *host)
+{
+    const struct l4_tls *tls = tls_of(pump, half);
+    const struct l4_tls_store *store = tls->room->store;
+    const char *asked = SSL_get_servername(tls->ssl, TLSEXT_NAMETYPE_host_name);
+    bool strict;
+    if (!asked)
+        return false;
+    const SSL_CTX *own = l4_tls_store_named(store, tls->profile, host, &strict);
+    return own && own != l4_tls_store_named(store, tls->profile, asked, &strict);
 }
 
 /* ---- its row of io/stream_ops.h -------------------------------------------------------------- */

@@ -83,6 +83,10 @@ __attribute__((warn_unused_result)) int l4_tls_start(const struct l4_pump *pump,
                                                      struct l4_half *half, uint32_t profile,
                                                      const struct l4_tls_peer *peer);
 
+/* Has the host certificates of its own, other than those of the server name that the client asked
+ * for? */
+bool l4_tls_is_elsewhere(const struct l4_pump *pump, const struct l4_half *half, const char *host);
+
 /* The half has moved to another place. */
 void l4_tls_moved(const struct l4_pump *pump, struct l4_half *half);
 

@@ -165,6 +165,10 @@ bool l4_account_lost_one(const struct l4_table *table, uint32_t worker, uint32_t
     const bool lost = L4_GET(s->serial) && !s->accounted;
     if (lost) {
         l4_account_request_lost(table, worker, slot, now_us);
+        if (s->stream) { /* why: its connection is the session that was lost */
+            L4_SET(s->serial, 0);
+            return false;
+        }
         struct l4_outcome outcome = l4_account_describe(table, slot, s, now_us);
         outcome.reason = L4_END_WORKER_DIED;
         l4_account_end(table, worker, &outcome);

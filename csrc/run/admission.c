@@ -198,7 +198,7 @@ void l4_admission_recount(struct l4_loop *loop)
 {
     for (uint32_t i = 0; i < loop->fresh; i++) {
         const struct l4_session *s = l4_session_at(loop, i);
-        if (s->serial && L4_GET(s->state) != L4_SESSION_TARPIT)
+        if (s->serial && !s->stream && L4_GET(s->state) != L4_SESSION_TARPIT)
             count_in(loop, i, !(s->wants & L4_WANTS_PROXY));
     }
 }

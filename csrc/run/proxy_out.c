@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/random.h"
 #include "core/proxy_protocol.h"
+#include "http/h2.h"
 #include "io/sock.h"
 #include "io/tls.h"
 #include "run/row.h"
@@ -53,7 +54,8 @@ static uint32_t collect_tlvs(struct l4_loop *loop, uint32_t index, uint32_t want
     const uint32_t received_bytes = has_received ? facts->tlvs_bytes : 0;
     uint32_t used = 0, ignored;
     struct l4_tls_facts tls;
-    const bool ends_here = l4_tls_facts(&loop->pump, &s->half[L4_CLIENT], &tls);
+    const bool ends_here =
+        l4_tls_facts(&loop->pump, l4_h2_socket(&loop->pump, &s->half[L4_CLIENT]), &tls);
     if (wanted & L4_TLV_AUTHORITY && s->known & L4_FACT_NAME)
         used = l4_proxy_add(tlvs, used, room, L4_PROXY_AUTHORITY, facts->name, facts->name_bytes);
     /* why: of several offers it is not known yet which the backend will take; a single offer is
@@ -90,7 +92,7 @@ int l4_proxy_out(struct l4_loop *loop, uint32_t index)
     if (s->known & L4_FACT_VIA)
         say.to = l4_row_facts(loop, index)->told_to;
     else
-        say.to = l4_sock_local(s->half[L4_CLIENT].fd);
+        say.to = l4_sock_local(l4_h2_socket(&loop->pump, &s->half[L4_CLIENT])->fd);
     if (say.version == 2)
         say.tlvs_bytes = collect_tlvs(loop, index, wanted, tlvs, sizeof tlvs);
     L4_ASSERT(say.tlvs_bytes <= sizeof tlvs && s->half[L4_BACKEND].fd >= 0);

@@ -53,7 +53,7 @@ void l4_row_reset(const struct l4_loop *loop, struct l4_session *s, uint32_t lis
     s->attempts = 0;
     s->reason = L4_END_NONE;
     s->first_end = L4_NO_SIDE;
-    s->half_closed = s->looked = s->socketless = 0;
+    s->half_closed = s->looked = s->socketless = s->stream = 0;
     s->http = L4_NO_HTTP;
     s->owed = 0;
     s->accounted = 0;
@@ -89,7 +89,7 @@ void l4_row_enter(struct l4_loop *loop, uint32_t index, enum l4_session_state st
     struct l4_session *s = l4_session_at(loop, index);
 #define TO(x) (1u << L4_SESSION_##x)
     static const uint32_t edges[L4_SESSION_STATES] = {
-        [L4_SESSION_FREE] = TO(ACCEPTED) | TO(HANDOVER),
+        [L4_SESSION_FREE] = TO(ACCEPTED) | TO(HANDOVER) | TO(REQUEST),
         [L4_SESSION_ACCEPTED] = TO(PREREAD) | TO(TARPIT) | TO(PICK) | TO(REQUEST) | TO(FREE),
         [L4_SESSION_PREREAD] = TO(TLS_CLIENT) | TO(TARPIT) | TO(PICK) | TO(REQUEST) | TO(FREE),
         [L4_SESSION_TARPIT] = TO(FREE),
@@ -103,7 +103,9 @@ void l4_row_enter(struct l4_loop *loop, uint32_t index, enum l4_session_state st
         [L4_SESSION_RESET] = TO(HANDOVER) | TO(FREE),
         [L4_SESSION_HANDOVER] =
             TO(REQUEST) | TO(QUEUE) | TO(CONNECT) | TO(RELAY) | TO(RESET) | TO(FREE),
-        [L4_SESSION_REQUEST] = TO(PICK) | TO(REPLY) | TO(TARPIT) | TO(HANDOVER) | TO(FREE),
+        [L4_SESSION_REQUEST] =
+            TO(PICK) | TO(REPLY) | TO(TARPIT) | TO(HTTP2) | TO(HANDOVER) | TO(FREE),
+        [L4_SESSION_HTTP2] = TO(FREE),
         [L4_SESSION_EXCHANGE] =
             TO(REQUEST) | TO(REPLY) | TO(PICK) | TO(CONNECT) | TO(RELAY) | TO(FREE),
         [L4_SESSION_REPLY] = TO(REQUEST) | TO(FREE),

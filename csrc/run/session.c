@@ -3,6 +3,8 @@
 #include "base/assert.h"
 #include "core/passive.h"
 #include "http/account.h"
+#include "http/h2.h"
+#include "http/room.h"
 #include "http/serve.h"
 #include "http/stages.h"
 #include "io/sock.h"
@@ -31,6 +33,7 @@ static const struct l4_stage *const stages[L4_SESSION_STATES] = {
     [L4_SESSION_REQUEST] = &l4_stage_request,
     [L4_SESSION_EXCHANGE] = &l4_stage_exchange,
     [L4_SESSION_REPLY] = &l4_stage_reply,
+    [L4_SESSION_HTTP2] = &l4_stage_http2,
 };
 
 static const struct l4_stage *stage_of(const struct l4_loop *loop, uint32_t index)
@@ -63,7 +66,7 @@ static enum l4_close close_of(const struct l4_session *s, enum l4_side side, enu
     if (!is_reset(reason) || (state == L4_SESSION_REQUEST && reason != L4_END_CLIENT_RESET))
         return L4_CLOSE;
     /* Of HTTP: every answer is whole, and a client that asks again must learn that it may. */
-    if (state == L4_SESSION_REQUEST || state == L4_SESSION_REPLY)
+    if (state == L4_SESSION_REQUEST || state == L4_SESSION_REPLY || state == L4_SESSION_HTTP2)
         return reason == L4_END_CLIENT_RESET ? L4_CLOSE_RESET : L4_CLOSE_IN_ORDER;
     if (reason == L4_END_CLIENT_RESET || reason == L4_END_BACKEND_RESET || to->fd < 0 ||
         (state != L4_SESSION_RELAY && state != L4_SESSION_RESET))
@@ -115,9 +118,11 @@ static void free_session(struct l4_loop *loop, uint32_t index)
     if (s->http)
         l4_serve_free(loop, index);
     l4_admission_leave(loop, s);
-    L4_ASSERT(L4_GET(l4_row_tally(loop, s)->active) > 0);
-    L4_OWN_ADD(l4_row_tally(loop, s)->active, -1u);
-    l4_count_drop_client(loop->table, loop->setup.index);
+    if (!s->stream) { /* why: its connection was counted */
+        L4_ASSERT(L4_GET(l4_row_tally(loop, s)->active) > 0);
+        L4_OWN_ADD(l4_row_tally(loop, s)->active, -1u);
+        l4_count_drop_client(loop->table, loop->setup.index);
+    }
     l4_row_free(loop, index);
 }
 
@@ -125,10 +130,12 @@ void l4_session_end(struct l4_loop *loop, uint32_t index, enum l4_reason reason)
 {
     struct l4_session *s = l4_session_at(loop, index);
     L4_ASSERT(L4_GET(s->state) != L4_SESSION_FREE && L4_GET(s->state) != L4_SESSION_HANDOVER);
+    s->reason = (uint8_t)reason;
     leave_stage(loop, index);
     if (s->http)
         l4_account_answer(loop, index, reason);
-    l4_account_session(loop, index, reason);
+    if (!s->stream)
+        l4_account_session(loop, index, reason);
     close_sockets(loop, s, reason);
     judge_backend(loop, s, reason);
     l4_attempt_leave(loop, s);
@@ -209,6 +216,26 @@ void l4_session_open(struct l4_loop *loop, const struct l4_bound *bound, int fd,
     drive(loop, index, l4_stage_accepted.enter(loop, index));
 }
 
+bool l4_session_open_stream(struct l4_loop *loop, uint32_t of, struct l4_h2_stream *stream)
+{
+    if (loop->held >= loop->capacity)
+        return false;
+    const struct l4_session *conn = l4_session_at(loop, of);
+    const uint32_t index = l4_row_take(loop);
+    struct l4_session *s = l4_session_at(loop, index);
+    l4_row_reset(loop, s, conn->listener, conn->pool, &conn->client);
+    s->stream = 1;
+    s->known = conn->known;
+    s->name_hash = conn->name_hash;
+    if (s->known)
+        *l4_row_facts(loop, index) = *l4_row_facts(loop, of);
+    l4_h2_give(&loop->http->h2, stream, index, &s->half[L4_CLIENT]);
+    l4_row_enter(loop, index, L4_SESSION_REQUEST);
+    l4_row_publish(loop, s);
+    drive(loop, index, l4_stage_request.enter(loop, index));
+    return true;
+}
+
 void l4_session_event(struct l4_loop *loop, uint32_t index, enum l4_side side, uint32_t events)
 {
     const struct l4_stage *stage = stage_of(loop, index);
@@ -243,7 +270,7 @@ bool l4_session_can_move(const struct l4_session *s)
 {
     const uint32_t state = L4_GET(s->state);
     return state < L4_SESSION_STATES && stages[state]->again && s->http != L4_HTTP_ASKS &&
-           !l4_row_speaks_tls(s);
+           !s->stream && !l4_row_speaks_tls(s);
 }
 
 void l4_session_offer(struct l4_loop *loop, uint32_t index)

@@ -15,10 +15,17 @@
 #include "run/row.h"
 #include "run/stage.h"
 
+struct l4_h2_stream;
+
 /* Begins a session for an accepted socket, which the session then owns. The caller has taken the
  * place among all clients. */
 void l4_session_open(struct l4_loop *loop, const struct l4_bound *bound, int fd,
                      const struct l4_addr *client);
+
+/* Begins a session for a new stream of a client's connection, the session `of`. Returns false if
+ * there is no row for it. */
+__attribute__((warn_unused_result)) bool l4_session_open_stream(struct l4_loop *loop, uint32_t of,
+                                                                struct l4_h2_stream *stream);
 
 /* The epoll events of one of the session's sockets. */
 void l4_session_event(struct l4_loop *loop, uint32_t index, enum l4_side side, uint32_t events);

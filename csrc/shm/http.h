@@ -11,6 +11,7 @@
 #ifndef L4_SHM_HTTP_H
 #define L4_SHM_HTTP_H
 
+#include "shm/h2_abuse.h"
 #include "shm/session_stats.h"
 #include "shm/table.h"
 
@@ -23,6 +24,7 @@ enum l4_request_flags {
     L4_REQUEST_OWN = 1 << 1,    /* the answer was l4lb's own */
     L4_REQUEST_TLS = 1 << 2,    /* the client used TLS */
     L4_REQUEST_CUT = 1 << 3,    /* a text was cut to its place */
+    L4_REQUEST_HTTP2 = 1 << 4,  /* the client used HTTP/2 */
 };
 
 /* What a request is, in the client's words. The texts are bytes of the head, not ended by NUL. */
@@ -80,6 +82,8 @@ struct l4_http_tally {
     _Atomic uint64_t ended[L4_REASON_COUNT]; /* requests that were not answered in full by a
                                                 backend, by enum l4_reason */
     _Atomic uint64_t unrouted;               /* requests that no route took */
+    _Atomic uint64_t http2_opened, http2_closed, http2_streams; /* connections, and their streams */
+    _Atomic uint64_t http2_abuses[L4_ABUSES];                   /* connections ended for it */
 };
 
 /* One worker's counts of one backend's requests. */

@@ -402,6 +402,7 @@ struct l4_session {
     uint8_t looked : 1;                 /* undelivered in its facts is valid: run/delivery.h */
     uint8_t socketless : 1;             /* PICK: this host had no socket for its last attempt */
     uint8_t http : 2;                   /* enum l4_speaks: http/exchange.h has the rest of it */
+    uint8_t stream : 1; /* its client is a stream of a connection that is a session too */
     uint8_t owed;       /* the session waits for the backend's first byte: run/first_byte.h */
     uint8_t accounted;  /* its end has been counted and logged: run/account.h */
     int32_t error;      /* errno of its end, or 0 */

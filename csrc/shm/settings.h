@@ -126,6 +126,9 @@
     X(uint32_t, source_request_burst, http_source_requests_burst)                                  \
     X(uint32_t, source_request_status, http_source_requests_status)                                \
     X(uint32_t, source_request_dry_run, http_source_requests_dry_run)                              \
+    /* HTTP/2: streams of a connection at one time (0: it is not spoken), bytes of a window. */    \
+    X(uint32_t, http2_streams, http.http2.streams)                                                 \
+    X(uint32_t, http2_window, http.http2.window)                                                   \
     /* Set of networks whose forwarded fields are believed; L4_NONE: none. */                      \
     X(uint32_t, trusted_set, http_trusted_set)
 

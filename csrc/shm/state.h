@@ -19,7 +19,8 @@
     X(ACCEPTED, "accepted")       /* it was accepted, and nothing was read yet */                  \
     X(REQUEST, "request")         /* HTTP: a request's head is awaited */                          \
     X(EXCHANGE, "exchange")       /* HTTP: a request goes to its backend, the answer comes back */ \
-    X(REPLY, "reply")             /* HTTP: an answer of l4lb itself is sent */
+    X(REPLY, "reply")             /* HTTP: an answer of l4lb itself is sent */                     \
+    X(HTTP2, "http2")             /* HTTP/2: its requests are sessions of their own */
 
 enum l4_session_state {
 #define X(id, word) L4_SESSION_##id,

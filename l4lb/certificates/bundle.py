@@ -150,6 +150,7 @@ class _Settings:
         self.settings = settings
         self.files = files
         self.number = number
+        self.alpn = settings.alpn
         self.loaded: list[Loaded] = []
 
     def head(self, flags: Sequence[str], lifetime_ms: int) -> bytes:
@@ -166,8 +167,8 @@ class _Settings:
         for key, text in (("ciphers", settings.ciphers), ("ciphersuites", settings.ciphersuites)):
             if text is not None:
                 yield from self._tried(key, tls.record(key, text.encode()), found)
-        if settings.alpn:
-            names = (name.encode() for name in settings.alpn)
+        if self.alpn:
+            names = (name.encode() for name in self.alpn)
             wire = b"".join(bytes([len(name)]) + name for name in names)
             yield from self._tried("alpn", tls.record("alpn", wire), found)
         if settings.ca is not None:
@@ -193,6 +194,7 @@ class _Listener(_Settings):
         assert listener.tls is not None
         path = ("listeners", name, "tls")
         super().__init__(path, listener.tls, files, profiles.of("listeners", name))
+        self.alpn = listener.alpn
         self.owner = f"listeners.{name}"
         self.tls = listener.tls
         self.lifetime_ms = config.process.tls.ticket_lifetime_ms

@@ -118,6 +118,8 @@ FILTER_QUERY_BYTES = (0, 32 << 10)
 HTTP_BODY_BYTES = (0, 1 << 40)  # 0: no limit
 COOKIE_AGE_MS = (SECOND_MS, 400 * DAY_MS)  # browsers keep no cookie for longer
 FAULT_STATUS = (500, 563)  # statuses that count as faults of a backend: bits of one word
+HTTP2_STREAMS = (0, 1000)  # = (0, L4_H2_STREAMS_MAX)
+HTTP2_WINDOW_BYTES = (16 << 10, 16 << 20)
 HTTP_REQUESTS = (0, 1_000_000_000)  # of one connection; 0: no limit
 FIELD_NAME_MAX = 64
 HIDDEN_FIELDS_MAX = 32

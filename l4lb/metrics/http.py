@@ -40,12 +40,16 @@ def _listeners(scrape: Scrape, table: Table) -> None:
             sums["l4lb_requests_total", row.name, word] += count
         sums["l4lb_request_bytes_total", row.name, "in"] += tally.bytes_in
         sums["l4lb_request_bytes_total", row.name, "out"] += tally.bytes_out
+        sums["l4lb_http2_connections", row.name, ""] += tally.http2_connections
+        sums["l4lb_http2_streams_total", row.name, ""] += tally.http2_streams
+        for kind, count in tally.http2_abuses.items():
+            sums["l4lb_http2_abuse_total", row.name, kind] += count
         for reason, count in tally.ended.items():
             if reason in TURNED_AWAY or reason.startswith(REJECTED):
                 why = reason.removeprefix(REJECTED)
                 sums["l4lb_requests_rejected_total", row.name, why] += count
     for (metric, name, label), count in sums.items():
-        scrape.add(metric, count, name, label)
+        scrape.add(metric, count, name, *([label] if label else []))
 
 
 def _backends(

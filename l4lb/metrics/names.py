@@ -170,6 +170,24 @@ METRICS: Mapping[str, Metric] = {
             ("listener", "reason"),
         ),
         Metric(
+            "l4lb_http2_connections",
+            "gauge",
+            "Connections of clients that speak HTTP/2.",
+            ("listener",),
+        ),
+        Metric(
+            "l4lb_http2_streams_total",
+            "counter",
+            "Requests that came by HTTP/2.",
+            ("listener",),
+        ),
+        Metric(
+            "l4lb_http2_abuse_total",
+            "counter",
+            "Connections of HTTP/2 that ended for what their clients did too often, by kind.",
+            ("listener", "kind"),
+        ),
+        Metric(
             "l4lb_route_requests_total",
             "counter",
             "HTTP requests that the listener's route of this number took.",

@@ -11,6 +11,7 @@ from l4lb.native.http_texts import RETRY_ON
 from l4lb.native.snapshots import reasons
 
 CLASSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
+ABUSES = tuple(c.l4_h2_abuse_word(i).decode() for i in range(<int>c.L4_ABUSES))
 assert len(CLASSES) == <int>c.L4_STATUS_CLASSES
 
 
@@ -20,6 +21,8 @@ def of_listener(Table table, listener):
     cdef c.l4_http_tally *tally
     cdef uint32_t at = listener
     requests = unrouted = bytes_in = bytes_out = 0
+    connections = streams = 0
+    abuses = [0] * len(ABUSES)
     classes = [0] * len(CLASSES)
     ended = {}
     for worker in table._counted():
@@ -28,13 +31,17 @@ def of_listener(Table table, listener):
         unrouted += tally.unrouted
         bytes_in += tally.bytes[0]
         bytes_out += tally.bytes[1]
+        connections += tally.http2_opened - tally.http2_closed
+        streams += tally.http2_streams
+        for i in range(len(ABUSES)):
+            abuses[i] += tally.http2_abuses[i]
         for i in range(len(CLASSES)):
             classes[i] += tally.classes[i]
         for i in range(1, len(reasons)):
             if tally.ended[i]:
                 ended[reasons[i]] = ended.get(reasons[i], 0) + tally.ended[i]
     return rows.HttpTally(requests, dict(zip(CLASSES, classes)), bytes_in, bytes_out, ended,
-                          unrouted)
+                          unrouted, connections, streams, dict(zip(ABUSES, abuses)))
 
 
 def of_backend(Table table, backend):
@@ -86,6 +93,10 @@ def book_listener(Table table, index, counts):
     for word, count in counts["classes"].items():
         if word in CLASSES:
             book.classes[CLASSES.index(word)] += count
+    book.http2_streams += counts.get("http2_streams", 0)
+    for word, count in counts.get("http2_abuses", {}).items():
+        if word in ABUSES:
+            book.http2_abuses[ABUSES.index(word)] += count
     for reason, count in counts["ended"].items():
         if reason in reasons:
             book.ended[reasons.index(reason)] += count

@@ -309,7 +309,8 @@ class HttpTally(NamedTuple):
     """The counts of one bound address's requests, over all workers. classes: number of requests by
     the class of their answer's status (2xx, ..., none: the client got no answer). bytes: of bodies.
     ended: number of requests that no backend answered in full, by reason. unrouted: requests that
-    no route took."""
+    no route took. Of HTTP/2: connections of now, streams so far, and connections that ended for
+    what their clients did too often, by kind."""
 
     requests: int
     classes: dict[str, int]
@@ -317,6 +318,9 @@ class HttpTally(NamedTuple):
     bytes_out: int
     ended: dict[str, int]
     unrouted: int
+    http2_connections: int
+    http2_streams: int
+    http2_abuses: dict[str, int]
 
 
 class HttpColumn(NamedTuple):

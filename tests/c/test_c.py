@@ -25,7 +25,7 @@ SANITIZERS = {
     "thread": ["-fsanitize=thread", "-Wno-tsan"],
 }
 SANITIZE = SANITIZERS[os.environ.get("L4LB_SANITIZE", "")]
-LIBRARIES = ["-lssl", "-lcrypto", "-lpthread"]
+LIBRARIES = ["-lssl", "-lcrypto", "-lnghttp2", "-lpthread"]
 FLAGS = ["-std=c11", "-g", "-O1", "-fno-omit-frame-pointer", "-Wall", "-Wextra", "-Werror"]
 FLAGS += ["-D_GNU_SOURCE", *SANITIZE]
 

@@ -32,7 +32,7 @@ def _module(source: Path, folder: Path) -> None:
     subprocess.run(cython, check=True)
     target = folder / f"{source.stem}{sysconfig.get_config_var('EXT_SUFFIX')}"
     includes = [f"-I{TOP}/csrc", f"-I{sysconfig.get_path('include')}"]
-    link = [str(_library()), "-lssl", "-lcrypto"]
+    link = [str(_library()), "-lssl", "-lcrypto", "-lnghttp2"]
     compiler = ["cc", "-shared", "-fPIC", "-O1", "-D_GNU_SOURCE", *includes]
     subprocess.run([*compiler, str(made), *link, "-o", str(target)], check=True)
 

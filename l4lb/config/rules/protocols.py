@@ -61,7 +61,7 @@ LISTENERS: Mapping[str, Row] = {
     "mptcp": OF_STREAMS,
     "handshake_timeout": OF_STREAMS,
     "tls": OF_STREAMS,
-    "tls.alpn": Row(ALL, {"h2": TCP}, 'use "http/1.1"'),
+    "tls.alpn": OF_STREAMS,
     "http": Row(HTTP),
     "filter": Row(HTTP, instead="access turns clients away by their network"),
     "proxy_protocol": OF_STREAMS,

@@ -14,6 +14,17 @@ from l4lb.config.values import clients, http
 HIDDEN = ("Server", "X-Powered-By", "X-AspNet-Version", "Via")
 
 
+class Http2(Model):
+    """HTTP/2 with the clients of a listener."""
+
+    streams: Annotated[int, *whole(bounds.HTTP2_STREAMS)] = 100
+    """Requests that a client may have in progress at one time on one connection. 0: HTTP/2 is not
+    spoken."""
+    window: Annotated[int, *size(bounds.HTTP2_WINDOW_BYTES)] = 256 << 10
+    """Bytes of a request's body that a client may send before its backend has taken them. A
+    connection has four times as many for all of its requests."""
+
+
 class ListenerHttp(Model):
     """How a listener with protocol = "http" takes requests, and what it changes in them and in
     their answers."""
@@ -56,6 +67,9 @@ class ListenerHttp(Model):
     merge_slashes: bool = True
     """"//" in a path counts as one "/" when a path is compared. The backend gets the path as it
     came."""
+    http2: Http2 = Http2()
+    """HTTP/2: what a client may do on one connection. Clients with TLS agree on it (ALPN), others
+    begin with its preface."""
     hide: http.FieldNames = Field(default=HIDDEN, json_schema_extra={"default": list(HIDDEN)})
     """Fields that are taken out of answers, so that clients do not learn what servers there are."""
     errors: http.Folder | None = None

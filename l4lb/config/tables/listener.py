@@ -85,6 +85,16 @@ class Listener(Sockets, Named):
         return transport(self.protocol)
 
     @property
+    def alpn(self) -> tuple[str, ...]:
+        """The ALPN protocols that its clients with TLS may use; empty: what they offer is
+        ignored."""
+        asked = self.tls.alpn if self.tls else ()
+        if asked or self.protocol != "http":
+            return asked
+        speaks_http2 = (self.http or ListenerHttp()).http2.streams > 0
+        return ("h2", "http/1.1") if speaks_http2 else ("http/1.1",)
+
+    @property
     def pools(self) -> tuple[str, ...]:
         """Names of all pools that may serve this listener."""
         return (self.pool, *(route.pool for route in self.routes if route.pool is not None))

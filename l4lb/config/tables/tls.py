@@ -45,7 +45,8 @@ class ListenerTls(Model):
     """Cipher suites for TLS 1.3 ("TLS_AES_128_GCM_SHA256"). Absent: OpenSSL's default."""
     alpn: tls.Protocols = ()
     """ALPN protocols, the preferred one first. A client that offers none of them is turned away. A
-    client that does not use ALPN is served. Empty: what clients offer is ignored."""
+    client that does not use ALPN is served. Empty: what clients offer is ignored; with
+    protocol = "http" it is "h2", "http/1.1"."""
     strict_sni: bool = False
     """Turn away clients that ask for no server name, or for one that no certificate has."""
     ca: tls.FilePath | None = None

@@ -84,6 +84,10 @@ cdef extern from "shm/http.h":
         uint64_t *bytes
         uint64_t *ended
         uint64_t unrouted
+        uint64_t http2_opened
+        uint64_t http2_closed
+        uint64_t http2_streams
+        uint64_t *http2_abuses
 
     struct l4_http_column:
         uint64_t *classes
@@ -97,6 +101,13 @@ cdef extern from "shm/http.h":
     l4_http_tally *l4_table_http_tally(const l4_table *table, uint32_t worker, uint32_t listener)
     l4_http_column *l4_table_http_column(const l4_table *table, uint32_t worker, uint32_t backend)
     l4_request_log *l4_table_request_log(const l4_table *table, uint32_t worker)
+
+
+cdef extern from "shm/h2_abuse.h":
+    enum:
+        L4_ABUSES
+
+    const char *l4_h2_abuse_word(unsigned int abuse)
 
 
 cdef extern from "core/request_line.h":

@@ -98,7 +98,7 @@ def balancer(reuse: str) -> Iterator[tuple[Balancer, int]]:
     config = one_pool(f"127.0.0.1:{PORTS.take()}", [f"127.0.0.1:{port}"], http={"reuse": reuse})
     config["listeners"]["web"] |= {
         "protocol": "http",
-        "http": {"forwarded": "off", "request_id": "off"},
+        "http": {"forwarded": "off", "request_id": "off", "http2": {"streams": 0}},
     }
     with Balancer(config) as lb:
         yield lb, port
