@@ -38,6 +38,16 @@ def ruled(choices: bytes, head: bytes, *texts: bytes) -> bytes:
 TEXTS = (b"X-Rule", b"value", b"l4lb", b"/target", b"host.example", b"192.0.2.1")
 
 
+def http2(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    """A frame of HTTP/2."""
+    head = len(payload).to_bytes(3, "big") + bytes([kind, flags])
+    return head + stream.to_bytes(4, "big") + payload
+
+
+GET, POST = (bytes([0x82 + post, 0x86, 0x84]) + b"\x41\x01h" for post in (0, 1))  # RFC 7541
+OPENED = http2(8, 0, 0, b"\0\0\xff\xff")
+
+
 def frame(message: object) -> bytes:
     """Returns a frame of the admin socket."""
     body: bytes = msgpack.packb(message)
@@ -97,6 +107,20 @@ SEEDS = {
         ruled(b"\1\0\0\x0f", ANSWER, *TEXTS),
         ruled(b"\0\3\2\2", SWITCH, *TEXTS),
         ruled(b"\0\3\1\x1f", REQUEST, b"A\r\nB: c", *TEXTS[1:]),
+    ],
+    "h2": [
+        b"".join(http2(1, 5, stream, GET) for stream in range(1, 13, 2)),
+        http2(1, 4, 1, POST) + http2(0, 0, 1, bytes(3000)) + http2(0, 1, 1, b"yy") + OPENED,
+        http2(1, 4, 1, POST + b"\x0f\x0d\x015")
+        + http2(0, 1, 1, b"hello")
+        + http2(6, 0, 0, bytes(8)),
+        http2(4, 0, 0, b"\0\4\0\0\0\x0a")
+        + http2(1, 0, 1, GET)
+        + http2(9, 4, 1, b"\0\6cookie\3a=b"),
+        http2(1, 4, 1, POST)
+        + http2(3, 0, 1, bytes(4))
+        + http2(1, 5, 3, GET)
+        + http2(7, 0, 0, bytes(8)),
     ],
     "quic": [
         b"\0\1\xc0\0\0\0\1\x08\0\1\2\3\4\5\6\7\0\0\0",
