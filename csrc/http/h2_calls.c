@@ -306,11 +306,12 @@ static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const ui
     L4_ASSERT(frame->data.padlen == 0 && bytes <= stream->out_bytes);
     L4_ASSERT(conn->out_used + L4_H2_FRAME_HEAD + bytes <= L4_H2_OUT_BYTES + L4_H2_OUT_SLACK);
     memcpy(conn->out + conn->out_used, head, L4_H2_FRAME_HEAD);
-    if (bytes)
+    if (bytes) { /* the end of a body may come alone, without a buffer */
         memcpy(conn->out + conn->out_used + L4_H2_FRAME_HEAD, stream->out, bytes);
+        stream->out += bytes;
+        stream->out_bytes -= bytes;
+    }
     conn->out_used += L4_H2_FRAME_HEAD + (uint32_t)bytes;
-    stream->out += bytes;
-    stream->out_bytes -= bytes;
     if (stream->left != UINT64_MAX)
         stream->left -= bytes;
     return 0;
