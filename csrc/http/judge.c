@@ -58,18 +58,25 @@ static struct l4_verdict_of_head judge_host(struct l4_http_judged *judged, const
     return accepted;
 }
 
-static struct l4_verdict_of_head judge_target(const struct l4_http_listener *rules,
-                                              struct l4_http_judged *judged, const char *head)
+/* Reads the path as it is matched. */
+static struct l4_verdict_of_head judge_path(const struct l4_http_listener *rules,
+                                            struct l4_http_judged *judged)
+{
+    judged->path_bytes = 0;
+    if (judged->target.form == L4_FORM_AUTHORITY)
+        return accepted;
+    const enum l4_target_fault fault = l4_path_read(
+        judged->target.path.at, judged->target.path.bytes,
+        L4_GET(rules->merge_slashes) ? L4_PATH_MERGES : 0, judged->path, &judged->path_bytes);
+    return fault ? refusal(l4_target_fault_status(fault), l4_target_fault_word(fault)) : accepted;
+}
+
+static struct l4_verdict_of_head judge_target(struct l4_http_judged *judged, const char *head)
 {
     const struct l4_h1_text *text = &judged->head.target;
-    enum l4_target_fault fault =
+    const enum l4_target_fault fault =
         l4_target_read(head + text->at, text->bytes, forms_of((enum l4_method)judged->head.method),
                        &judged->target);
-    judged->path_bytes = 0;
-    if (!fault && judged->target.form != L4_FORM_AUTHORITY)
-        fault = l4_path_read(judged->target.path.at, judged->target.path.bytes,
-                             L4_GET(rules->merge_slashes) ? L4_PATH_MERGES : 0, judged->path,
-                             &judged->path_bytes);
     if (fault)
         return refusal(l4_target_fault_status(fault), l4_target_fault_word(fault));
     return judge_host(judged, head);
@@ -86,9 +93,9 @@ static void note(struct l4_exchange *x, const struct l4_h1_head *head)
 {
     x->method = head->method;
     x->minor = head->minor;
-    x->flags &= (uint16_t) ~(L4_X_CLIENT_STAYS | L4_X_UPGRADE | L4_X_EXPECTS | L4_X_IDEMPOTENT);
+    x->flags &= ~(uint32_t)(L4_X_CLIENT_STAYS | L4_X_UPGRADE | L4_X_EXPECTS | L4_X_IDEMPOTENT);
     x->flags |=
-        (uint16_t)((head->keep_alive ? L4_X_CLIENT_STAYS : 0) | (head->upgrade ? L4_X_UPGRADE : 0) |
+        (uint32_t)((head->keep_alive ? L4_X_CLIENT_STAYS : 0) | (head->upgrade ? L4_X_UPGRADE : 0) |
                    (head->expects_continue ? L4_X_EXPECTS : 0) |
                    (is_idempotent(head->method) ? L4_X_IDEMPOTENT : 0));
     x->up = (struct l4_body){
@@ -100,29 +107,52 @@ static void note(struct l4_exchange *x, const struct l4_h1_head *head)
     };
 }
 
+/* Reads the whole head in the session's block. The verdict is about its bytes and these bounds. */
+static struct l4_verdict_of_head read_head(struct l4_loop *loop, uint32_t index,
+                                           const struct l4_h1_bounds *bounds)
+{
+    const struct l4_exchange *x = l4_exchange_at(loop, index);
+    const struct l4_http_listener *rules = l4_serve_rules(loop, l4_session_at(loop, index));
+    struct l4_http_judged *judged = &loop->http->judged;
+    const char *head = l4_http_block(loop->http, x->block);
+    judged->session = L4_NONE;
+    const enum l4_h1_fault fault = l4_h1_request(head, x->head_bytes, bounds, &judged->head);
+    if (fault)
+        return refusal(l4_h1_fault_status(fault), l4_h1_fault_word(fault));
+    struct l4_verdict_of_head verdict = judge_target(judged, head);
+    if (verdict.status)
+        return verdict;
+    judged->session = index;
+    judged->number = x->number;
+    verdict = judge_path(rules, judged);
+    return verdict;
+}
+
 struct l4_verdict_of_head l4_judge_request(struct l4_loop *loop, uint32_t index)
 {
     struct l4_exchange *x = l4_exchange_at(loop, index);
-    const struct l4_session *s = l4_session_at(loop, index);
-    const struct l4_http_listener *rules = l4_serve_rules(loop, s);
-    struct l4_http_judged *judged = &loop->http->judged;
-    const char *head = l4_http_block(loop->http, x->block);
+    const struct l4_http_listener *rules = l4_serve_rules(loop, l4_session_at(loop, index));
+    const struct l4_h1_head *head = &loop->http->judged.head;
     const struct l4_h1_bounds bounds = bounds_of(rules);
-    judged->session = L4_NONE;
-    const enum l4_h1_fault fault = l4_h1_request(head, x->head_bytes, &bounds, &judged->head);
-    if (fault)
-        return refusal(l4_h1_fault_status(fault), l4_h1_fault_word(fault));
-    const struct l4_verdict_of_head verdict = judge_target(rules, judged, head);
+    const struct l4_verdict_of_head verdict = read_head(loop, index, &bounds);
     if (verdict.status)
         return verdict;
-    note(x, &judged->head);
-    judged->session = index;
-    judged->number = x->number;
+    note(x, head);
     const uint64_t max = L4_GET(rules->max_body);
-    if (max && judged->head.framing == L4_FRAMING_LENGTH && judged->head.length > max)
+    if (max && head->framing == L4_FRAMING_LENGTH && head->length > max)
         return refusal(413, "body_too_large");
     /* why: these two ask the proxy itself for something, and it does not do it. */
     if (x->method == L4_METHOD_CONNECT || x->method == L4_METHOD_TRACE)
         return refusal(405, "method_not_allowed");
     return accepted;
+}
+
+void l4_judge_again(struct l4_loop *loop, uint32_t index)
+{
+    /* why not the listener's: a reload may have made them narrower since the request came. Its path
+     * may have become one that is refused: then no path is known. */
+    static const struct l4_h1_bounds widest = {
+        .head = L4_H1_HEAD_MAX, .target = L4_H1_HEAD_MAX, .fields = L4_H1_FIELDS_MAX};
+    (void)read_head(loop, index, &widest);
+    L4_ASSERT(loop->http->judged.session == index);
 }

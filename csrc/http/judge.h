@@ -14,4 +14,8 @@ struct l4_verdict_of_head {
  * fields: method, version, framing of the body, what the client can do. */
 struct l4_verdict_of_head l4_judge_request(struct l4_loop *loop, uint32_t index);
 
+/* Reads the head of a request that was accepted before into loop->http->judged once more. Changes
+ * nothing else: the exchange may be in the middle of its body or its answer. */
+void l4_judge_again(struct l4_loop *loop, uint32_t index);
+
 #endif

@@ -132,10 +132,8 @@ const struct l4_http_judged *l4_serve_judged(struct l4_loop *loop, uint32_t inde
     const struct l4_http_judged *judged = &loop->http->judged;
     const struct l4_exchange *x = l4_exchange_at(loop, index);
     L4_ASSERT(x->head_bytes && x->block != L4_NONE);
-    if (judged->session != index || judged->number != x->number) {
-        const struct l4_verdict_of_head verdict = l4_judge_request(loop, index);
-        L4_ASSERT(!verdict.status); /* it was judged before, and its bytes are the same */
-    }
+    if (judged->session != index || judged->number != x->number)
+        l4_judge_again(loop, index);
     return judged;
 }
 

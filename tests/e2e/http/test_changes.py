@@ -7,9 +7,9 @@ import signal
 import pytest
 
 from ..harness import Door, finish, toml, until
-from ..harness.http import Peer, answer, before, client, request
+from ..harness.http import Peer, Request, answer, before, client, request
 from ..harness.http_load import HttpLoad, named
-from ..harness.origin import Gate, Origin, path_and_name, three
+from ..harness.origin import Gate, Origin, Reply, path_and_name, three
 
 
 def test_a_killed_worker_loses_its_own_requests_only_and_counts_are_exact_after() -> None:
@@ -42,6 +42,30 @@ def test_a_killed_worker_gives_back_the_places_of_requests_that_wait_for_their_a
             gate.open()
             with client(lb) as peer:
                 assert peer.ask("/after").status == 200
+
+
+def test_a_request_in_progress_is_what_it_was_judged_to_be_whatever_comes_between() -> None:
+    """An answer with a Location is written by what its client asked for. By then the worker has
+    read another client's request, and a reload has made the bounds narrower than the request."""
+    moved = answer(b"", status=303, fields=[("Location", "http://127.0.0.1:9/next")])
+    gate = Gate(lambda _: moved)
+
+    def answering(asked: Request) -> bytes | Reply:
+        return gate(asked) if asked.target == "/slow" else path_and_name("a")(asked)
+
+    with Origin(answering) as origin, before([origin.row], workers=1) as lb:
+        assert lb.config
+        with client(lb) as peer, client(lb) as other:
+            peer.say(request("/slow", "POST", body=b"x" * 5_000))
+            until(lambda: "/slow" in origin.targets(), "the request has come")
+            lb.config["listeners"]["web"]["http"] = {"max_body": "1KiB", "max_fields": 1}
+            (lb.folder / "l4lb.toml").write_text(toml(lb.config))
+            lb.ask("reload")
+            assert other.ask("/refused", body=b"x" * 2_000).status in (413, 431)
+            gate.open()
+            assert peer.answer("POST").status == 303
+            peer.say(b"GET /after HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert peer.answer("GET").body == b"a /after"
 
 
 def test_a_reload_under_load_fails_not_one_request() -> None:
