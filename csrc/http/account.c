@@ -125,11 +125,6 @@ void l4_account_judged(struct l4_loop *loop, uint32_t index)
     put_id(loop, index, text);
 }
 
-void l4_account_fault(struct l4_loop *loop, uint32_t index, const char *word)
-{
-    l4_exchange_at(loop, index)->fault = word;
-}
-
 void l4_account_retry(struct l4_loop *loop, uint32_t index, uint32_t cause)
 {
     struct l4_http_column *column = column_of(loop, l4_session_at(loop, index));

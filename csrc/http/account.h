@@ -15,9 +15,6 @@ void l4_account_begin(struct l4_loop *loop, uint32_t index);
 /* Its head was judged: records what it asks for. */
 void l4_account_judged(struct l4_loop *loop, uint32_t index);
 
-/* It is refused, for this reason in words. */
-void l4_account_fault(struct l4_loop *loop, uint32_t index, const char *word);
-
 /* The request is sent again. cause: one bit of enum l4_http_retry_on. */
 void l4_account_retry(struct l4_loop *loop, uint32_t index, uint32_t cause);
 

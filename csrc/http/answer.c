@@ -13,21 +13,6 @@
 #include "run/attempt.h"
 #include "run/first_byte.h"
 
-static struct l4_half *client_of(const struct l4_loop *loop, uint32_t index)
-{
-    return &l4_session_at(loop, index)->half[L4_CLIENT];
-}
-
-static struct l4_half *backend_of(const struct l4_loop *loop, uint32_t index)
-{
-    return &l4_session_at(loop, index)->half[L4_BACKEND];
-}
-
-static const struct l4_http_pool *pool_rules(const struct l4_loop *loop, uint32_t index)
-{
-    return &l4_row_pool(loop, l4_session_at(loop, index))->http;
-}
-
 /* Is there a pipe for what the other side does not accept? If not, the session tries again soon. */
 static bool has_pipe(struct l4_loop *loop, uint32_t index, const struct l4_half *from)
 {
@@ -64,7 +49,7 @@ static struct l4_step unanswered(struct l4_loop *loop, uint32_t index)
     if (x->flags & L4_X_REUSED && l4_retry_may(loop, index, L4_RETRY_REUSE)) {
         l4_account_retry(loop, index, L4_RETRY_REUSE);
         x->flags |= L4_X_FRESH;
-        x->flags &= ~(uint32_t)(L4_X_REUSED | L4_X_ASKED | L4_X_HEAD_SENT);
+        x->flags &= ~(uint32_t)(L4_X_REUSED | L4_X_ASKED);
         l4_first_byte_forget(loop, s);
         l4_half_close(&loop->pump, &s->half[L4_BACKEND], L4_CLOSE);
         l4_pump_discard(&loop->pump, &s->half[L4_CLIENT]);
@@ -76,6 +61,7 @@ static struct l4_step unanswered(struct l4_loop *loop, uint32_t index)
         return l4_go(L4_SESSION_CONNECT);
     return l4_answer_failed(loop, index, reset ? L4_END_BACKEND_RESET : L4_END_BACKEND_FIN);
 }
+
 /* ---- the answer's head ----------------------------------------------------------------------- */
 
 /* Where an answer is read to: room before it for a longer head, and behind it for a chunk's
@@ -125,13 +111,7 @@ static void frame_answer(struct l4_loop *loop, uint32_t index, const struct l4_h
         goes = L4_FRAMING_CHUNKED;
     if (head->framing == L4_FRAMING_CHUNKED && !chunks)
         goes = L4_FRAMING_UNTIL_CLOSE;
-    x->down = (struct l4_body){
-        .comes = head->framing,
-        .goes = goes,
-        .done = head->framing == L4_FRAMING_NONE ||
-                (head->framing == L4_FRAMING_LENGTH && head->length == 0),
-        .left = head->framing == L4_FRAMING_LENGTH ? head->length : 0,
-    };
+    x->down = l4_body_of(head, (enum l4_framing)goes);
     x->flags &= ~(uint32_t)L4_X_BACKEND_STAYS;
     /* why: a client that waits for 100 may or may not send its body after a final answer. */
     if (x->flags & L4_X_EXPECTS && !x->up.done && !x->up.bytes)
@@ -147,7 +127,7 @@ static void frame_answer(struct l4_loop *loop, uint32_t index, const struct l4_h
 static struct l4_step send_answer(struct l4_loop *loop, uint32_t index, size_t head_bytes,
                                   const struct l4_coded *body)
 {
-    struct l4_half *client = client_of(loop, index), *backend = backend_of(loop, index);
+    struct l4_half *client = l4_serve_client(loop, index), *backend = l4_serve_backend(loop, index);
     struct l4_pump out = loop->pump;
     L4_ASSERT(body->at - head_bytes >= loop->pump.scratch);
     out.scratch = body->at - head_bytes;
@@ -190,7 +170,7 @@ static uint32_t cause_of(uint16_t status)
 /* Does the pool count this status as a fault of its backend? */
 static bool is_bad_status(const struct l4_loop *loop, uint32_t index, uint16_t status)
 {
-    const uint64_t bad = L4_GET(pool_rules(loop, index)->bad_statuses);
+    const uint64_t bad = L4_GET(l4_serve_pool_rules(loop, index)->bad_statuses);
     return status >= 500 && status < 564 && bad >> (status - 500) & 1;
 }
 
@@ -199,7 +179,7 @@ static struct l4_step take_answer(struct l4_loop *loop, uint32_t index, const ch
                                   const struct l4_h1_head *head, char *rest, size_t rest_bytes)
 {
     struct l4_exchange *x = l4_exchange_at(loop, index);
-    struct l4_half *backend = backend_of(loop, index);
+    struct l4_half *backend = l4_serve_backend(loop, index);
     struct l4_coded body = {.at = rest};
     if (is_bad_status(loop, index, head->status)) {
         x->flags |= L4_X_BAD_STATUS;
@@ -219,7 +199,7 @@ static struct l4_step take_answer(struct l4_loop *loop, uint32_t index, const ch
         x->flags &= ~(uint32_t)L4_X_BACKEND_STAYS;
     note_answer(loop, index, head);
     if (rest_bytes >= L4_BULK_BYTES && x->down.comes == L4_FRAMING_LENGTH &&
-        l4_io_of(backend)->splices && l4_io_of(client_of(loop, index))->splices)
+        l4_io_of(backend)->splices && l4_io_of(l4_serve_client(loop, index))->splices)
         backend->flags |= L4_HALF_BULKY;
     return send_answer(loop, index, head_bytes, &body);
 }
@@ -230,7 +210,7 @@ static struct l4_step take_informational(struct l4_loop *loop, uint32_t index, c
                                          const struct l4_h1_head *head)
 {
     struct l4_exchange *x = l4_exchange_at(loop, index);
-    struct l4_half *client = client_of(loop, index), *backend = backend_of(loop, index);
+    struct l4_half *client = l4_serve_client(loop, index), *backend = l4_serve_backend(loop, index);
     if (head->status == 100)
         x->flags &= ~(uint32_t)L4_X_EXPECTS;
     if (++x->informed > L4_HTTP_INFORMED_MAX)
@@ -285,7 +265,7 @@ static struct l4_step read_once(struct l4_loop *loop, uint32_t index, bool *agai
 {
     struct l4_session *s = l4_session_at(loop, index);
     struct l4_exchange *x = l4_exchange_at(loop, index);
-    struct l4_half *client = client_of(loop, index), *backend = backend_of(loop, index);
+    struct l4_half *client = l4_serve_client(loop, index), *backend = l4_serve_backend(loop, index);
     char *place = answer_place(loop);
     struct l4_pump in = loop->pump;
     *again = false;
@@ -332,7 +312,7 @@ static struct l4_step take_upgrade(struct l4_loop *loop, uint32_t index,
                                    size_t rest_bytes)
 {
     struct l4_exchange *x = l4_exchange_at(loop, index);
-    struct l4_half *client = client_of(loop, index), *backend = backend_of(loop, index);
+    struct l4_half *client = l4_serve_client(loop, index), *backend = l4_serve_backend(loop, index);
     const struct l4_coded body = {.at = rest, .bytes = rest_bytes};
     if (!(x->flags & L4_X_UPGRADE) || !x->up.done)
         return l4_answer_failed(loop, index, L4_END_BAD_ANSWER);

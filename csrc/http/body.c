@@ -7,6 +7,17 @@
 #include "core/h1.h"
 #include "io/stream_ops.h"
 
+struct l4_body l4_body_of(const struct l4_h1_head *head, enum l4_framing goes)
+{
+    const bool told = head->framing == L4_FRAMING_LENGTH;
+    return (struct l4_body){
+        .comes = head->framing,
+        .goes = (uint8_t)goes,
+        .done = head->framing == L4_FRAMING_NONE || (told && head->length == 0),
+        .left = told ? head->length : 0,
+    };
+}
+
 /* ---- coding ---------------------------------------------------------------------------------- */
 
 /* Moves the data of all chunks in `from` together at `to`. Sets *used. */

@@ -10,8 +10,12 @@
 
 #include <stddef.h>
 
+#include "core/h1.h"
 #include "http/exchange.h"
 #include "run/loop.h"
+
+/* Returns the body that this head announces, before its first byte. goes: how it is sent. */
+struct l4_body l4_body_of(const struct l4_h1_head *head, enum l4_framing goes);
 
 enum l4_body_result {
     L4_BODY_WAITS, /* for an edge of either side */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "http/body.h"
 #include "http/serve.h"
 
 static struct l4_verdict_of_head refusal(unsigned status, const char *word)
@@ -98,13 +99,7 @@ static void note(struct l4_exchange *x, const struct l4_h1_head *head)
         (uint32_t)((head->keep_alive ? L4_X_CLIENT_STAYS : 0) | (head->upgrade ? L4_X_UPGRADE : 0) |
                    (head->expects_continue ? L4_X_EXPECTS : 0) |
                    (is_idempotent(head->method) ? L4_X_IDEMPOTENT : 0));
-    x->up = (struct l4_body){
-        .comes = head->framing,
-        .goes = head->framing,
-        .done = head->framing == L4_FRAMING_NONE ||
-                (head->framing == L4_FRAMING_LENGTH && head->length == 0),
-        .left = head->framing == L4_FRAMING_LENGTH ? head->length : 0,
-    };
+    x->up = l4_body_of(head, (enum l4_framing)head->framing);
 }
 
 /* Reads the whole head in the session's block. The verdict is about its bytes and these bounds. */

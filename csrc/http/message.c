@@ -227,13 +227,7 @@ bool l4_message_request(struct l4_loop *loop, uint32_t index, char **at, size_t 
     if (!write_whole_request(loop, index, &out))
         return false;
     x->body_bytes = 0;
-    x->up = (struct l4_body){
-        .comes = head->framing,
-        .goes = head->framing,
-        .left = head->framing == L4_FRAMING_LENGTH ? head->length : 0,
-        .done = head->framing == L4_FRAMING_NONE ||
-                (head->framing == L4_FRAMING_LENGTH && !head->length),
-    };
+    x->up = l4_body_of(head, (enum l4_framing)head->framing);
     *at = out.to;
     *bytes = out.used;
     if (x->up.done || x->have == x->head_bytes)

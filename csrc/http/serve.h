@@ -52,10 +52,27 @@ void l4_serve_end_answer(struct l4_loop *loop, uint32_t index);
 /* Is the client a proxy whose word about its own clients is believed? */
 bool l4_serve_trusts(const struct l4_loop *loop, const struct l4_session *s);
 
+static inline struct l4_half *l4_serve_client(const struct l4_loop *loop, uint32_t index)
+{
+    return &l4_session_at(loop, index)->half[L4_CLIENT];
+}
+
+static inline struct l4_half *l4_serve_backend(const struct l4_loop *loop, uint32_t index)
+{
+    return &l4_session_at(loop, index)->half[L4_BACKEND];
+}
+
+/* The rules of the session's listener and of its pool. */
 static inline const struct l4_http_listener *l4_serve_rules(const struct l4_loop *loop,
                                                             const struct l4_session *s)
 {
     return &l4_table_listener(loop->table, s->listener)->http;
+}
+
+static inline const struct l4_http_pool *l4_serve_pool_rules(const struct l4_loop *loop,
+                                                             uint32_t index)
+{
+    return &l4_row_pool(loop, l4_session_at(loop, index))->http;
 }
 
 #endif

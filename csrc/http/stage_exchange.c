@@ -23,21 +23,6 @@
 #include "run/attempt.h"
 #include "run/first_byte.h"
 
-static struct l4_half *client_of(const struct l4_loop *loop, uint32_t index)
-{
-    return &l4_session_at(loop, index)->half[L4_CLIENT];
-}
-
-static struct l4_half *backend_of(const struct l4_loop *loop, uint32_t index)
-{
-    return &l4_session_at(loop, index)->half[L4_BACKEND];
-}
-
-static const struct l4_http_pool *pool_rules(const struct l4_loop *loop, uint32_t index)
-{
-    return &l4_row_pool(loop, l4_session_at(loop, index))->http;
-}
-
 /* The answer is with the client, and the request with the backend. */
 static struct l4_step finish(struct l4_loop *loop, uint32_t index)
 {
@@ -58,7 +43,7 @@ static struct l4_step finish(struct l4_loop *loop, uint32_t index)
 static struct l4_step send_request(struct l4_loop *loop, uint32_t index)
 {
     struct l4_exchange *x = l4_exchange_at(loop, index);
-    struct l4_half *client = client_of(loop, index), *backend = backend_of(loop, index);
+    struct l4_half *client = l4_serve_client(loop, index), *backend = l4_serve_backend(loop, index);
     struct l4_pump out = loop->pump;
     size_t bytes;
     if (!l4_message_request(loop, index, &out.scratch, &bytes)) {
@@ -67,7 +52,6 @@ static struct l4_step send_request(struct l4_loop *loop, uint32_t index)
         return l4_serve_refuse(loop, index, bad ? 400 : 431,
                                bad ? L4_END_REJECTED_BAD_REQUEST : L4_END_REJECTED_TOO_LARGE);
     }
-    x->flags |= L4_X_HEAD_SENT;
     x->sent_us = loop->now_us;
     if (l4_io_of(backend)->pass(&out, client, backend, bytes) == L4_PUMP_LOST)
         return l4_end_by_error(l4_session_at(loop, index), -ENOMEM);
@@ -79,7 +63,7 @@ static struct l4_step send_request(struct l4_loop *loop, uint32_t index)
 static struct l4_step move_up(struct l4_loop *loop, uint32_t index)
 {
     struct l4_exchange *x = l4_exchange_at(loop, index);
-    struct l4_half *client = client_of(loop, index), *backend = backend_of(loop, index);
+    struct l4_half *client = l4_serve_client(loop, index), *backend = l4_serve_backend(loop, index);
     uint64_t moved;
     const char *extra_at;
     size_t extra;
@@ -126,7 +110,7 @@ static struct l4_step move_up(struct l4_loop *loop, uint32_t index)
 static struct l4_step move_down(struct l4_loop *loop, uint32_t index)
 {
     struct l4_exchange *x = l4_exchange_at(loop, index);
-    struct l4_half *client = client_of(loop, index), *backend = backend_of(loop, index);
+    struct l4_half *client = l4_serve_client(loop, index), *backend = l4_serve_backend(loop, index);
     uint64_t moved;
     const char *extra_at;
     size_t extra;
@@ -164,7 +148,8 @@ static struct l4_step move_down(struct l4_loop *loop, uint32_t index)
 static bool is_over(const struct l4_loop *loop, uint32_t index)
 {
     const struct l4_exchange *x = l4_exchange_at(loop, index);
-    const struct l4_half *client = client_of(loop, index), *backend = backend_of(loop, index);
+    const struct l4_half *client = l4_serve_client(loop, index),
+                         *backend = l4_serve_backend(loop, index);
     return x->flags & L4_X_ANSWERED && x->down.done && backend->piped == 0 &&
            !(client->flags & L4_HALF_UNSENT) &&
            ((x->up.done && client->piped == 0) || backend->flags & L4_HALF_BROKEN ||
@@ -174,7 +159,7 @@ static bool is_over(const struct l4_loop *loop, uint32_t index)
 static struct l4_step ends_of(struct l4_loop *loop, uint32_t index)
 {
     struct l4_exchange *x = l4_exchange_at(loop, index);
-    if (client_of(loop, index)->flags & L4_HALF_BROKEN)
+    if (l4_serve_client(loop, index)->flags & L4_HALF_BROKEN)
         return l4_end(L4_END_CLIENT_RESET);
     if (!is_over(loop, index))
         return l4_stay();
@@ -187,7 +172,7 @@ static struct l4_step ends_of(struct l4_loop *loop, uint32_t index)
 static uint32_t answer_timeout_ms(const struct l4_loop *loop, uint32_t index)
 {
     const uint32_t of_route = l4_exchange_at(loop, index)->timeout_ms;
-    return of_route ? of_route : L4_GET(pool_rules(loop, index)->answer_timeout_ms);
+    return of_route ? of_route : L4_GET(l4_serve_pool_rules(loop, index)->answer_timeout_ms);
 }
 
 /* The time for an answer begins when the whole request was sent. */

@@ -16,11 +16,6 @@
 #include "io/stream_ops.h"
 #include "run/attempt.h"
 
-static struct l4_half *client_of(const struct l4_loop *loop, uint32_t index)
-{
-    return &l4_session_at(loop, index)->half[L4_CLIENT];
-}
-
 /* The half whose pipe holds what the client does not accept. It has no socket. */
 static struct l4_half *holder_of(const struct l4_loop *loop, uint32_t index)
 {
@@ -39,7 +34,7 @@ static struct l4_step end(const struct l4_loop *loop, uint32_t index)
 static struct l4_step discard(struct l4_loop *loop, uint32_t index)
 {
     struct l4_exchange *x = l4_exchange_at(loop, index);
-    struct l4_half *client = client_of(loop, index);
+    struct l4_half *client = l4_serve_client(loop, index);
     while (client->flags & L4_HALF_IN) {
         const ssize_t got = l4_io_of(client)->receive(&loop->pump, client, holder_of(loop, index),
                                                       L4_HTTP_COPY_BYTES);
@@ -60,14 +55,15 @@ static struct l4_step discard(struct l4_loop *loop, uint32_t index)
 static bool may_send_more(const struct l4_loop *loop, uint32_t index)
 {
     const struct l4_exchange *x = l4_exchange_at(loop, index);
-    return !x->up.done || !x->head_bytes || x->have || client_of(loop, index)->flags & L4_HALF_IN;
+    return !x->up.done || !x->head_bytes || x->have ||
+           l4_serve_client(loop, index)->flags & L4_HALF_IN;
 }
 
 static struct l4_step linger(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
     struct l4_exchange *x = l4_exchange_at(loop, index);
-    struct l4_half *client = client_of(loop, index);
+    struct l4_half *client = l4_serve_client(loop, index);
     if (client->flags & (L4_HALF_EOF | L4_HALF_BROKEN | L4_HALF_STREAM) ||
         !may_send_more(loop, index))
         return end(loop, index);
@@ -95,7 +91,7 @@ static struct l4_step answered(struct l4_loop *loop, uint32_t index)
 
 static struct l4_step go_on(struct l4_loop *loop, uint32_t index)
 {
-    struct l4_half *client = client_of(loop, index), *holder = holder_of(loop, index);
+    struct l4_half *client = l4_serve_client(loop, index), *holder = holder_of(loop, index);
     if (client->flags & L4_HALF_BROKEN)
         return l4_end(L4_END_CLIENT_RESET);
     if (l4_exchange_at(loop, index)->flags & L4_X_LINGERS)
@@ -110,7 +106,7 @@ static struct l4_step go_on(struct l4_loop *loop, uint32_t index)
 static struct l4_step reply(struct l4_loop *loop, uint32_t index)
 {
     struct l4_exchange *x = l4_exchange_at(loop, index);
-    struct l4_half *client = client_of(loop, index);
+    struct l4_half *client = l4_serve_client(loop, index);
     struct l4_pump out = loop->pump;
     if (!x->up.done || !l4_serve_client_stays(loop, index))
         x->flags &= ~(uint32_t)L4_X_CLIENT_STAYS;
@@ -147,7 +143,7 @@ static struct l4_step event(struct l4_loop *loop, uint32_t index, enum l4_side s
 {
     if (side != L4_CLIENT)
         return l4_stay();
-    l4_half_note(client_of(loop, index), events);
+    l4_half_note(l4_serve_client(loop, index), events);
     return go_on(loop, index);
 }
 

@@ -41,7 +41,7 @@ static struct l4_step refuse(struct l4_loop *loop, uint32_t index,
 {
     struct l4_exchange *x = l4_exchange_at(loop, index);
     x->flags &= ~(uint32_t)L4_X_CLIENT_STAYS;
-    l4_account_fault(loop, index, verdict.word);
+    x->fault = verdict.word;
     return l4_serve_refuse(loop, index, verdict.status, (enum l4_reason)verdict.reason);
 }
 
