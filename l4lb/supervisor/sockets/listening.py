@@ -84,6 +84,11 @@ class Listening:
         one reader."""
         return self.protocol != "udp" or not self.passed or index == 0
 
+    def has_socket_of(self, index: int) -> bool:
+        """Returns whether the worker of this index has a socket here. One that leaves has none at
+        an address that is newer than its leave."""
+        return bool(self.sockets) if self.shared else index in self.sockets
+
     def of_worker(self, index: int) -> socket.socket:
         return self.sockets[0 if self.shared else index]
 

@@ -151,12 +151,12 @@ class Workers:
         slot = self.slots.get(index)
         if slot is None or self._stopping or slot.child is not None:
             return
-        slot.leaving = False
         bounds = [
             Bound(one.of_worker(index).fileno(), one.row, one.tag, one.shared)
             for one in self.listening
-            if one.is_read_by(index)
+            if one.is_read_by(index) and (slot.wanted or one.has_socket_of(index))
         ]
+        slot.leaving = False
         now_ms = monotonic_ms()
         try:
             slot.mailbox = Mailbox(self._reactor)

@@ -82,6 +82,22 @@ def test_a_worker_that_waits_for_its_restart_does_not_come_back_after_it_is_not_
         until(lambda: indexes(lb) == [0], "one worker is left")
 
 
+def test_a_worker_that_dies_while_it_leaves_does_not_need_addresses_newer_than_its_leave(
+    three: Backends,
+) -> None:
+    with Balancer.before(three.rows(), workers=2) as lb:
+        assert lb.config is not None
+        lb.config["process"]["workers"] = 1
+        lb.config["listeners"]["web"]["bind"].append(f"127.0.0.1:{PORTS.take()}")
+        (lb.folder / "l4lb.toml").write_text(toml(lb.config))
+        leaving = lb.pids()[1]
+        with stopped(leaving):
+            lb.ask("reload")
+            kill_and_wait(leaving)
+        until(lambda: indexes(lb) == [0], "one worker is left")
+        assert "a fault of l4lb" not in lb.log()
+
+
 def indexes(lb: Balancer) -> list[int]:
     return [row["index"] for row in lb.ask("workers")]
 
