@@ -155,6 +155,7 @@ enum l4_bounds {
     L4_H2_OUT_BYTES = 64 << 10,         /* frames that gather before they are sent */
     L4_H2_OUT_SLACK = 20 << 10,   /* ... and one more frame: 16 KiB by default (RFC 9113, 4.2) */
     L4_H2_FRAME_HEAD = 9,         /* bytes of a frame's head */
+    L4_H2_FRAME_BYTES = 16 << 10, /* of a frame's payload, as nghttp2 sends bodies */
     L4_H2_LIST_FIRST = 4 << 10,   /* bytes of the memory for a header list, which grows */
     L4_H2_LIST_BYTES = 256 << 10, /* bytes of a header list at which its connection ends */
     L4_H2_QUEUE = 1000,           /* frames that wait for a client to read */

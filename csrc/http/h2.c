@@ -216,20 +216,19 @@ static bool is_blocked(const struct l4_h2_conn *conn)
            conn->half->flags & (L4_HALF_UNSENT | L4_HALF_BROKEN);
 }
 
-/* Sends the frames in the buffer. Returns false if the client must read first. */
-static bool send_out(struct l4_h2_conn *conn)
+/* Sends the frames in the buffer, if the client has read those before. */
+static void send_out(struct l4_h2_conn *conn)
 {
     struct l4_pump out = *conn->pump;
     if (conn->broken || is_blocked(conn))
-        return false;
+        return;
     if (conn->holder->pipe == L4_NO_PIPE && !l4_pipes_ready(out.pipes))
-        return false;
+        return;
     out.scratch = conn->out;
     const enum l4_pump_result result =
         l4_io_of(conn->half)->pass(&out, conn->holder, conn->half, conn->out_used);
     conn->out_used = 0;
     conn->broken |= result == L4_PUMP_LOST || conn->half->flags & L4_HALF_BROKEN;
-    return !conn->broken && !is_blocked(conn);
 }
 
 static bool has_out(struct l4_h2_conn *conn)
@@ -248,7 +247,9 @@ void l4_h2_frame(struct l4_h2_conn *conn)
 {
     const uint8_t *bytes;
     while (!conn->broken && has_out(conn)) {
-        if (!l4_h2_room(conn) && !send_out(conn))
+        if (!l4_h2_room(conn))
+            send_out(conn);
+        if (!l4_h2_room(conn)) /* the client must read first */
             break;
         const ssize_t count = nghttp2_session_mem_send(conn->session, &bytes);
         if (count == 0)
@@ -263,11 +264,20 @@ void l4_h2_frame(struct l4_h2_conn *conn)
     l4_h2_touch(conn);
 }
 
+static size_t room_beside(const struct l4_h2_conn *conn, uint32_t heads)
+{
+    const uint32_t used = conn->out_used + heads * L4_H2_FRAME_HEAD;
+    return conn->broken || used >= L4_H2_OUT_BYTES ? 0 : L4_H2_OUT_BYTES - used;
+}
+
 size_t l4_h2_room(const struct l4_h2_conn *conn)
 {
-    const uint32_t heads = 16 * L4_H2_FRAME_HEAD;
-    const uint32_t used = conn->out_used + heads;
-    return conn->broken || used >= L4_H2_OUT_BYTES ? 0 : L4_H2_OUT_BYTES - used;
+    return room_beside(conn, L4_H2_OUT_BYTES / L4_H2_FRAME_BYTES + 1);
+}
+
+size_t l4_h2_room_for_frame(const struct l4_h2_conn *conn)
+{
+    return room_beside(conn, 1);
 }
 
 /* Wakes the streams that want to send, in the order in which they began to wait. */
@@ -299,7 +309,7 @@ void l4_h2_work(struct l4_h2_conn *conn)
         l4_pump_flush(conn->pump, conn->holder, conn->half);
     l4_h2_frame(conn);
     if (conn->out_used)
-        (void)send_out(conn);
+        send_out(conn);
     if (!conn->out_used)
         give_out(conn);
     if ((conn->opened || conn->crammed) && !conn->broken && !is_blocked(conn) && !conn->out_used)

@@ -182,8 +182,10 @@ void l4_h2_touch(struct l4_h2_conn *conn);
 /* Lets nghttp2 frame what it has, into the connection's buffer. */
 void l4_h2_frame(struct l4_h2_conn *conn);
 
-/* Returns how many bytes of a body the buffer takes. */
+/* l4_h2_room: returns how many bytes of a body the buffer takes, in as many frames as they need.
+ * l4_h2_room_for_frame: in one frame. */
 size_t l4_h2_room(const struct l4_h2_conn *conn);
+size_t l4_h2_room_for_frame(const struct l4_h2_conn *conn);
 
 static inline struct l4_h2_stream *l4_h2_stream_at(const struct l4_h2 *h2, uint32_t number)
 {

@@ -285,7 +285,7 @@ ssize_t l4_h2_read_body(nghttp2_session *session, int32_t id, uint8_t *to, size_
 {
     struct l4_h2_stream *stream = source->ptr;
     (void)session, (void)id, (void)to, (void)user;
-    const size_t room = l4_h2_room(stream->conn);
+    const size_t room = l4_h2_room_for_frame(stream->conn);
     size_t bytes = stream->out_bytes < max ? stream->out_bytes : max;
     bytes = bytes < room ? bytes : room;
     const bool last =

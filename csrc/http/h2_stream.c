@@ -361,7 +361,7 @@ static size_t send_head(struct l4_h2_stream *stream, char *bytes, size_t count)
 }
 
 /* Returns how many bytes of a body the stream can send now: what both windows and the buffer
- * allow. Without any, it waits. */
+ * allow, behind the frames that wait. Without any, it waits. */
 static size_t h2_room(const struct l4_pump *pump, struct l4_half *to)
 {
     struct l4_h2_stream *stream = stream_of(pump, to);
@@ -370,7 +370,7 @@ static size_t h2_room(const struct l4_pump *pump, struct l4_half *to)
     const int32_t all = nghttp2_session_get_remote_window_size(conn->session);
     const int32_t window = own < all ? own : all;
     size_t room = l4_h2_room(conn);
-    if (!room && window > 0) {
+    if (window > 0 && (!room || nghttp2_session_want_write(conn->session))) {
         l4_h2_frame(conn);
         room = l4_h2_room(conn);
         conn->crammed |= !room;
