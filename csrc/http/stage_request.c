@@ -203,6 +203,8 @@ static struct l4_step enter(struct l4_loop *loop, uint32_t index)
                                  .answer_block = L4_NONE,
                                  .number = l4_h2_requests_before(loop, index)};
     }
+    L4_ASSERT(s->half[L4_BACKEND].fd < 0 && s->half[L4_BACKEND].pipe == L4_NO_PIPE);
+    s->half[L4_BACKEND].flags = 0; /* what became of the exchange before says nothing any more */
     l4_serve_begin(loop, index);
     if (first && l4_h2_is_agreed(loop, index))
         return l4_go(L4_SESSION_HTTP2);

@@ -215,6 +215,7 @@ void l4_half_note(struct l4_half *half, uint32_t events)
 void l4_half_close(const struct l4_pump *pump, struct l4_half *half, enum l4_close how)
 {
     release_pipe(pump, half);
+    half->flags &= (uint16_t)~L4_HALF_WATCHED; /* a closed socket leaves its epoll sets */
     if (!l4_half_is_open(half))
         return;
     if (l4_io_of(half)->release)

@@ -187,6 +187,11 @@ bool l4_record_find(const struct l4_loop *loop, const struct l4_record *record, 
     *backend = L4_NONE;
     if (record->state == L4_SESSION_QUEUE)
         return *listener != L4_NONE && *pool != L4_NONE;
+    if (record->state == L4_SESSION_REQUEST) { /* its next request chooses a pool */
+        *pool = *listener == L4_NONE ? L4_NONE
+                                     : L4_GET(l4_table_listener(loop->table, *listener)->pool);
+        return *listener != L4_NONE;
+    }
     if (*pool != L4_NONE)
         *backend = find_backend(loop, record, *pool);
     return *listener != L4_NONE && *backend != L4_NONE;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 
 import pytest
@@ -107,6 +108,32 @@ def test_the_next_request_of_a_connection_meets_the_new_configuration() -> None:
         got = peer.ask("/")
         assert (got.get("x-from"), got.get("via")) == ("b", "1.1 new")
         assert peer.ask("/", "POST", body=b"x" * 10).status == 413
+
+
+@pytest.mark.parametrize(
+    ("reply", "status"),
+    [
+        (Reply(answer(b"x")), 200),
+        (Reply(answer(b"x", fields=[("Connection", "close")]), "close"), 200),
+        (Reply(b"HTTP/1.0 200 OK\r\n\r\nx", "close"), 200),
+        (Reply(b"nonsense\r\n\r\n", "close"), 502),
+        (Reply(b"", "reset"), 502),
+    ],
+)
+def test_a_client_at_rest_moves_whatever_became_of_the_connection_to_its_backend(
+    reply: Reply, status: int
+) -> None:
+    with (
+        Origin(lambda _: reply) as origin,
+        before([origin.row], retries=0, workers=2) as lb,
+        contextlib.ExitStack() as stack,
+    ):
+        peers = [stack.enter_context(client(lb)) for _ in range(8)]
+        for _ in range(3):
+            got = [peer.ask() for peer in peers]
+            assert {(one.status, one.closes) for one in got} == {(status, False)}
+            lb.admin("upgrade")
+            until(lambda: len(lb.ask("sessions")) == len(peers), "all have moved")
 
 
 @pytest.mark.parametrize("workers", [1, 2])
