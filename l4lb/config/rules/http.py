@@ -26,6 +26,19 @@ def _target_in_head(draft: Draft) -> Iterator[Finding]:
                 yield Finding((*path, "max_head"), message)
 
 
+def _speaks_what_it_negotiates(draft: Draft) -> Iterator[Finding]:
+    """Finds protocols that TLS clients may choose, and that nobody speaks then."""
+    for path, listener, http in _listeners(draft):
+        http2 = table(http, "http2")
+        spoken = ("http/1.1",) if http2.get("streams") == 0 else ("h2", "http/1.1")
+        asked = table(listener, "tls").get("alpn")
+        for index, name in enumerate(asked if isinstance(asked, list) else ()):
+            if name not in spoken:
+                message = f"{shown(name)} is not spoken by this listener"
+                hint = f"use {' or '.join(map(shown, spoken))}"
+                yield Finding((*path[:-1], "tls", "alpn", index), message, hint)
+
+
 def _browsers_believe_it(draft: Draft) -> Iterator[Finding]:
     """Browsers ignore Strict-Transport-Security in answers without TLS (RFC 6797, 8.1)."""
     for path, listener, http in _listeners(draft):
@@ -71,7 +84,7 @@ def _listeners(draft: Draft) -> Iterator[tuple[Path, Table, Table]]:
             yield (*listener.path, "http"), listener.table, table(listener.table, "http")
 
 
-RULES = (_target_in_head,)
+RULES = (_target_in_head, _speaks_what_it_negotiates)
 ADVICE = (
     _browsers_believe_it,
     _redirects_somebody,

@@ -61,7 +61,6 @@ LISTENERS: Mapping[str, Row] = {
     "mptcp": OF_STREAMS,
     "handshake_timeout": OF_STREAMS,
     "tls": OF_STREAMS,
-    "tls.alpn": OF_STREAMS,
     "http": Row(HTTP),
     "filter": Row(HTTP, instead="access turns clients away by their network"),
     "proxy_protocol": OF_STREAMS,

@@ -109,6 +109,8 @@ REQUESTS: dict[str, tuple[str, dict[str, Any]]] = {
     "deny": ("deny", {"listener": "web", "network": "192.0.2.0/24"}),
     "forget": ("forget", {"listener": "web", "network": "192.0.2.0/24"}),
     "access": ("access", {}),
+    "routes": ("routes", {"listener": "web"}),
+    "filters": ("filters", {"listener": "web"}),
     "reload": ("reload", {}),
     "plan": ("plan", {}),
     "confirm": ("confirm", {}),

@@ -4,7 +4,7 @@
 
 When the block begins, the balancer has had: sessions of each protocol, a session that queues, a
 backend that is down, one that is ejected, one that was ejected and came back, and names that are
-hard to show in a column.
+hard to show in a column; of HTTP requests, one is answered and one in progress.
 """
 
 from __future__ import annotations
@@ -22,12 +22,27 @@ from . import datagrams
 from .backends import Backends
 from .balancer import Balancer
 from .deadline import PATIENCE_S, until
+from .http import Request
+from .origin import Gate, Origin, Reply, path_and_name
 from .ports import PORTS
 from .secure import Authority, secure
 
 LONG = "backend-" + "of-a-very-long-name-" * 2 + "end"
 BRIEF = {"failures": 1, "eject": "1s", "max_eject": "1s", "max_ejected": "100%"}
 LASTING = {"failures": 1, "eject": "1h", "max_eject": "1h", "max_ejected": "100%"}
+
+
+SLOW = "/report?year=2026"
+
+
+@dataclass(frozen=True)
+class _Slow:
+    """Answers requests, except those for SLOW: they stay in progress."""
+
+    gate: Gate
+
+    def __call__(self, request: Request) -> bytes | Reply:
+        return self.gate(request) if request.target == SLOW else path_and_name("page")(request)
 
 
 @dataclass
@@ -78,9 +93,10 @@ def _listeners(folder: Path, authority: Authority) -> dict[str, Any]:
         },
         "inner": {"bind": here(), "pool": "inner"},
         "pages": {
-            "bind": here(), "pool": "plain", "protocol": "http",
-            "routes": [{"name": "assets", "path_prefix": "/static/", "pool": "plain"},
+            "bind": here(), "pool": "site", "protocol": "http",
+            "routes": [{"name": "assets", "path_prefix": "/static/", "pool": "site"},
                        {"path": "/old", "redirect": "/new"}],
+            "filter": {"rules": [{"name": "secrets", "path_prefix": "/.git", "action": "deny"}]},
         },
         "proxied": {"bind": here(), "pool": "sticky", "proxy_protocol": "accept",
                     "trusted": ["127.0.0.0/8"]},
@@ -97,7 +113,9 @@ def _listeners(folder: Path, authority: Authority) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _pools(folder: Path, tcp: Backends, udp: datagrams.UdpBackends, dead: str) -> dict[str, Any]:
+def _pools(
+    folder: Path, tcp: Backends, udp: datagrams.UdpBackends, site: Origin, dead: str
+) -> dict[str, Any]:
     a, b = tcp.address("a"), tcp.address("b")
     checks = {"type": "tcp", "interval": "100ms", "fall": 1, "rise": 1}
     gone, works = {"name": "gone", "address": dead}, {"name": "works", "address": a}
@@ -106,6 +124,7 @@ def _pools(folder: Path, tcp: Backends, udp: datagrams.UdpBackends, dead: str) -
                 "backends": [works, {"name": LONG, "address": b}, gone | {"weight": 3}]},
         "plain": {"balance": "ip_hash", "backends": [a, b]},
         "names": {"balance": "first", "backends": udp.rows()},
+        "site": {"http": {"idle_timeout": "1h"}, "backends": [site.row]},
         "inner": {"tls": {"verify": False}, "retries": 0, "backends": [a]},
         "sticky": {"balance": "maglev", "sticky": {"key": "source_ip"}, "backends": [a, b]},
         "narrow": {"backends": [{"name": "one", "address": a, "max_connections": 1}],
@@ -126,6 +145,9 @@ def everything() -> Iterator[Everything]:
         (folder / "a-folder-with-a-long-name" / "of").mkdir(parents=True)
         tcp = stack.enter_context(Backends(2))
         udp = stack.enter_context(datagrams.UdpBackends(2))
+        gate = Gate(path_and_name("page"))
+        site = stack.enter_context(Origin(_Slow(gate), name="page"))
+        stack.callback(gate.open)
         authority = stack.enter_context(Authority())
         dead = f"127.0.0.1:{stack.enter_context(PORTS.taken())}"
         (folder / "found.json").write_text(json.dumps([tcp.address("a")]))
@@ -133,7 +155,7 @@ def everything() -> Iterator[Everything]:
         config = {
             "process": {"workers": 2, "watch_picks": 1},
             "listeners": _listeners(folder, authority),
-            "pools": _pools(folder, tcp, udp, dead),
+            "pools": _pools(folder, tcp, udp, site, dead),
         }
         lb = stack.enter_context(Balancer(config))
         one = Everything(lb, folder, tcp, dead, stack)
@@ -153,6 +175,13 @@ def _use(one: Everything, authority: Authority) -> None:
     local.settimeout(PATIENCE_S)
     local.connect(one.lb.binds("local")[0].removeprefix("unix:"))
     assert local.recv(1)
+    for target in (SLOW, "/static/a"):
+        page = stack.enter_context(one.connect("pages"))
+        page.sendall(f"GET {target} HTTP/1.1\r\nHost: pages.example.test\r\n\r\n".encode())
+        if target == SLOW:
+            until(lambda: rows("requests"), "a request is in progress")
+        else:
+            assert page.recv(1)
     for name in ("localhost", "sticky.example.test", "other.example.test"):
         _said(stack.enter_context(secure(one.connect("secure"), authority.client(), name)))
     client = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))

@@ -145,6 +145,31 @@ CASES: dict[str, list[Case]] = {
         ),
         Case(["--backend", "lasting/gone"], [r"^no sessions$"], [r"^no sessions$"]),
     ],
+    "requests": [
+        Case(
+            [],
+            [
+                r"^SESSION +AGE +METHOD +TARGET",
+                r"^\S+ +\S+ m?s +GET +/report\?year=2026 .* exchange$",
+                r"^not shown: .*number",
+            ],
+            [
+                r"^session +age_ms +method +host +target +client +listener +backend +state ",
+                r" GET +pages\.example\.test +/report\?year=2026 .* pages +site/page +exchange ",
+            ],
+        ),
+        Case(["--route", "9"], [r"^no requests in progress$"], [r"^no requests in progress$"]),
+    ],
+    "spare": [
+        Case(
+            [],
+            [r"^BACKEND +WORKER +CONNECTIONS", r"^site/page +\d +1 "],
+            [
+                r"^backend +worker +connections +reused +fresh +stale$",
+                r"^site/page +\d +1 +0 +1 +0$",
+            ],
+        )
+    ],
     "picks": [
         Case(
             ["--limit", "3", "--pool", "brief"],
@@ -308,8 +333,15 @@ CASES: dict[str, list[Case]] = {
     "routes": [
         Case(
             ["pages"],
-            [r"^ROUTE +WHEN +THEN +REQUESTS$", r"^assets +path_prefix /static/ +pool plain +0$"],
+            [r"^ROUTE +WHEN +THEN +REQUESTS$", r"^assets +path_prefix /static/ +pool site +1$"],
             [r"^route +when +then +requests$", r"^2 +path /old +302 /new +0$"],
+        )
+    ],
+    "filters": [
+        Case(
+            ["pages"],
+            [r"^RULE +WHEN +ACTION", r"^secrets +path_prefix /\.git +deny 403 +no +0$"],
+            [r"^rule +when +action +dry_run +hits$"],
         )
     ],
     "access": [
