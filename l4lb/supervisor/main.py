@@ -337,7 +337,7 @@ class Supervisor:
         self._notifier.stopping(self._in_words())
         LOG.info("draining", connections=self._table.connections)
         self._reactor.after(self._config.process.drain_timeout_ms, self._drain_is_over)
-        self._workers.drain()
+        self._worker_changes.drain()
 
     def _drain_is_over(self) -> None:
         if self._phase == "draining":

@@ -23,10 +23,11 @@ from l4lb.config.model import Bind
 from l4lb.errors import L4lbError
 from l4lb.native.egress import OptionError
 from l4lb.supervisor.process.privileges import User
-from l4lb.supervisor.sockets import http_token, udp, udp_filter
+from l4lb.supervisor.sockets import drain_filter, http_token, udp, udp_filter
 from l4lb.supervisor.sockets.options import Rights, SocketOptions, refused
 
 BACKLOG = 4096
+EMPTY_MS = 200  # time for handshakes that have begun, before their socket is closed
 LOCK = ".lock"  # suffix of the admin socket's lock file, which has the service's pid
 HINTS = {
     errno.EACCES: "ports below 1024 need root or CAP_NET_BIND_SERVICE",
@@ -148,6 +149,13 @@ class Listening:
                 raise _failed(self.bind, error) from error
             raise refused(what, error) from error
         self.options = options
+
+    def shut(self) -> None:
+        """Keeps new clients away from queues. Within EMPTY_MS come those whose handshake has
+        begun."""
+        if self.has_queues:
+            for sock in self.sockets.values():
+                drain_filter.shut(sock)
 
     def release(self, index: int, workers: Collection[int]) -> None:
         """Notes that the worker of this index accepts no more. The last one of `workers` closes a

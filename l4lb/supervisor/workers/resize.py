@@ -15,13 +15,12 @@ from l4lb.errors import L4lbError
 from l4lb.native.table import Table
 from l4lb.supervisor.process.reactor import Reactor
 from l4lb.supervisor.sockets import drain_filter
-from l4lb.supervisor.sockets.listening import Listening
+from l4lb.supervisor.sockets.listening import EMPTY_MS, Listening
 from l4lb.supervisor.workers import mailbox
 from l4lb.supervisor.workers.rebalance import evened
 from l4lb.supervisor.workers.workers import Slot, Workers
 
 FLOWS_MS = 5_000  # time for workers to hand UDP sessions over; L4_UDP_GHOST_MS is longer
-EMPTY_MS = 200  # time for handshakes that have begun, before their socket is closed
 RETRY_MS = 1_000
 LOG = l4lb.log.get("supervisor")
 
@@ -66,9 +65,7 @@ class WorkerChanges:
         served."""
         self._workers.listening.remove(one)
         one.unlink()
-        for sock in one.sockets.values():
-            if one.has_queues:
-                drain_filter.shut(sock)
+        one.shut()
 
         def closed() -> None:
             one.close()
@@ -80,6 +77,19 @@ class WorkerChanges:
         self._closing.append(one)
 
         self._reactor.after(0 if one.shared else EMPTY_MS, empty)
+
+    def drain(self) -> None:
+        """Takes no more clients anywhere; each worker ends with its last session."""
+        for one in self._workers.listening:
+            one.shut()
+
+        def empty() -> None:
+            if not self._workers.stopping:
+                self._workers.drain()
+
+        # why not at once: a client between the worker's last accept and the close would be reset.
+        queues = any(one.has_queues for one in self._workers.listening)
+        self._reactor.after(EMPTY_MS if queues else 0, empty)
 
     # ---- more or fewer workers -----------------------------------------------------------------
 

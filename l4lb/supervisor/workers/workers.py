@@ -374,7 +374,8 @@ class Workers:
     # ---- the end -------------------------------------------------------------------------------
 
     def drain(self) -> None:
-        """Takes no more clients; each worker ends with its last session."""
+        """Serves the clients in the queues and takes no more; each worker ends with its last
+        session."""
         self._stopping = True
         self._send_all("drain", "stopped")
         if self.alive == 0:

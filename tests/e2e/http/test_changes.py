@@ -165,6 +165,17 @@ def test_a_request_under_way_at_term_is_answered_and_its_connection_closed() -> 
         assert lb.wait() == 0
 
 
+def test_term_lets_every_request_end_and_tells_clients_to_close() -> None:
+    with three(named) as origins, before([one.row for one in origins], workers=2) as lb:
+        with HttpLoad(lb, refusals_end=True) as load:
+            load.wait_for_more(50)
+            lb.signal(signal.SIGTERM)
+            load.wait_for_the_end()
+        assert load.failures == []
+        assert set(load.statuses) == {200}
+        assert lb.wait() == 0
+
+
 def test_a_half_closed_client_at_rest_leaves_nothing_behind() -> None:
     with Origin() as origin, before([origin.row]) as lb:
         peers = [client(lb) for _ in range(20)]
