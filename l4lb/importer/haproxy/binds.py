@@ -203,10 +203,8 @@ def _tls(proxy: Proxy, line: Line, words: dict[str, list[str]], table: Table) ->
         tls.put("min_version", "1.3", line.place)
     elif oldest != "TLSv1.2":
         proxy.leave(Rank.DIFFERENT, "ssl-min-ver: TLS 1.2 is the oldest version here", line)
-    if proxy.http and "h2" in tls.get("alpn", ()):
-        tls.put("alpn", [one for one in tls["alpn"] if one != "h2"], line.place)
-        why = "alpn: h2 is not offered: clients speak HTTP/1.1"
-        proxy.leave(Rank.DIFFERENT, why, line)
+    if proxy.http:
+        _http_alpn(proxy, line, words, tls)
     verify = words.get("verify", ["none"])[-1]
     if verify in ("required", "optional"):
         if "ca-file" in words and not words["ca-file"][-1].startswith("@"):
@@ -217,6 +215,19 @@ def _tls(proxy: Proxy, line: Line, words: dict[str, list[str]], table: Table) ->
     table.put("tls", tls, line.place)
 
 
+def _http_alpn(proxy: Proxy, line: Line, words: dict[str, list[str]], tls: Table) -> None:
+    """Keeps what a listener with HTTP speaks. Without `alpn` it is both, as HAProxy has it."""
+    asked = tls.get("alpn", ())
+    spoken = [one for one in asked if one in SPOKEN]
+    if len(spoken) < len(asked):
+        proxy.leave(Rank.DIFFERENT, f"alpn: clients speak {' or '.join(SPOKEN)}", line)
+    if "no-alpn" in words or (asked and not spoken):
+        spoken = ["http/1.1"]
+    if spoken:
+        tls.put("alpn", spoken, line.place)
+
+
+SPOKEN = ("h2", "http/1.1")
 TLS: Mapping[str, tuple[str, Callable[[str], object]]] = {
     "alpn": ("alpn", lambda text: text.split(",")),
     "ciphers": ("ciphers", str),

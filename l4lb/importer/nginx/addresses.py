@@ -57,7 +57,7 @@ def _options(server: Server, node: Node) -> Table:
     for word in node.args[1:]:
         key, _, value = word.partition("=")
         match key:
-            case "ssl" | "proxy_protocol":
+            case "ssl" | "proxy_protocol" | "http2":
                 table.put(key, True, node.place)
             case "so_keepalive":
                 try:
@@ -66,8 +66,8 @@ def _options(server: Server, node: Node) -> Table:
                     server.leave(node, Rank.DIFFERENT, f"{word}: not understood: {error}")
             case "multipath":
                 table.put("mptcp", True, node.place)
-            case "http2" | "spdy":
-                server.leave(node, Rank.DIFFERENT, f"{word}: clients speak HTTP/1.1")
+            case "spdy":
+                server.leave(node, Rank.DIFFERENT, f"{word}: clients speak HTTP/1.1 or HTTP/2")
             case _ if key not in SAME:
                 server.leave(node, Rank.DIFFERENT, f"{word}: not known to this import")
             case _ if key in NOTED:

@@ -34,7 +34,7 @@ def fill(
     server: Server, address: Address, table: Table, others: list[Server], routes: list[Table]
 ) -> None:
     for key, value in {**server.listener, **address.options}.items():
-        if key not in ("ssl", "proxy_protocol"):
+        if key not in ("ssl", "proxy_protocol", "http2"):
             place = server.listener.places.get(key) or address.options.places[key]
             table.put(key, value.twin() if isinstance(value, Table) else value, place)
     for one in others:

@@ -147,9 +147,8 @@ class Web:
         table.put("protocol", "http", table.place)
         table.put("pool", pool, table.place)
         fill(server, first, table, others, [])
-        alpn = table.get("tls", {}).get("alpn")
-        if alpn and "h2" in alpn:
-            table["tls"].put("alpn", [one for one in alpn if one != "h2"], table.place)
+        if "tls" in table and not self._speaks_http2(server, first):
+            table["tls"].put("alpn", ["http/1.1"], table.place)
         if routes:
             table.put("routes", routes, table.place)
         table.put("http", self._http(server, first, list(made.values())), table.place)
@@ -158,6 +157,10 @@ class Web:
         base = named[0] if named else "web"
         name = base if base not in draft.listeners or not port.isdigit() else f"{base}-{port}"
         draft.listeners[free_name(name, draft.listeners)] = table
+
+    def _speaks_http2(self, server: Server, address: Address) -> bool:
+        said = [node.arg() for node in self._scope(server).of("http2")]
+        return "http2" in address.options or said[-1:] == ["on"]
 
     def _scope(self, server: Server) -> Scope:
         return Scope((self._common, server.node.block))

@@ -37,8 +37,7 @@ LEFT: Mapping[str, tuple[Rank, str]] = {
     "proxy_ignore_headers": (Rank.NOTE, "fields of answers do nothing here"),
     "mirror": (Rank.DIFFERENT, "a request goes to one backend"),
     "real_ip_recursive": (Rank.DIFFERENT, "see http.trusted"),
-    "http2": (Rank.DIFFERENT, "clients speak HTTP/1.1"),
-    "http3": (Rank.DIFFERENT, "clients speak HTTP/1.1"),
+    "http3": (Rank.DIFFERENT, "clients speak HTTP/1.1 or HTTP/2"),
     "stub_status": (Rank.DIFFERENT, "[process] http shows what goes on"),
     "limit_rate": (Rank.DIFFERENT, "see bandwidth_per_session of a listener's limits"),
     "break": (Rank.DIFFERENT, "there are no rewrites here"),
@@ -50,8 +49,8 @@ TUNES = ("proxy_cache_", "proxy_buffer", "proxy_temp", "proxy_busy", "proxy_max_
          "sub_filter_", "brotli_", "ssi_", "http3_", "output_buffers")  # fmt: skip
 SILENT = word_set(
     """
-    location types default_type sendfile tcp_nopush tcp_nodelay server_tokens proxy_http_version
-    server_name_in_redirect port_in_redirect absolute_redirect log_not_found log_subrequest
+    location types http2 default_type sendfile tcp_nopush tcp_nodelay server_tokens
+    proxy_http_version server_name_in_redirect port_in_redirect absolute_redirect log_not_found log_subrequest
     etag_ reset_timedout_connection keepalive_disable send_timeout client_header_buffer_size
     large_client_header_buffers proxy_send_timeout proxy_request_buffering if_modified_since
     ignore_invalid_headers chunked_transfer_encoding resolver resolver_timeout aio directio

@@ -282,12 +282,24 @@ def test_a_table_that_nobody_sticks_by_is_no_stickiness() -> None:
     assert (sticky.key, sticky.ttl_ms) == ("source_ip", 600_000)
 
 
-def test_protocols_that_haproxy_translates_are_not_offered() -> None:
-    made = pg("mode http\n bind 127.0.0.1:5001 ssl crt /x.pem alpn h2,http/1.1")
+@pytest.mark.parametrize(
+    ("words", "alpn", "lost"),
+    [
+        ("alpn h2,http/1.1", ("h2", "http/1.1"), False),
+        ("alpn http/1.1,http/1.0", ("http/1.1",), True),
+        ("alpn h3", ("http/1.1",), True),
+        ("no-alpn", ("http/1.1",), False),
+        ("", (), False),
+    ],
+)
+def test_http_listeners_offer_what_they_speak(
+    words: str, alpn: tuple[str, ...], lost: bool
+) -> None:
+    made = pg(f"mode http\n bind 127.0.0.1:5001 ssl crt /x.pem {words}")
     tls = made.config.listeners["pg-2"].tls
     assert tls is not None
-    assert tls.alpn == ("http/1.1",)
-    assert made.rank("alpn") is Rank.DIFFERENT
+    assert tls.alpn == alpn
+    assert any("alpn: clients speak" in one.why for one in made.left) == lost
 
 
 def test_name_servers_of_addresses_are_named_all_the_same() -> None:

@@ -186,6 +186,27 @@ def test_settings_of_listeners_and_pools() -> None:
     assert [str(one.address) for one in pool.backends] == ["10.0.0.3:80", "10.0.0.4:80"]
 
 
+@pytest.mark.parametrize(
+    ("listen", "more", "alpn"),
+    [
+        ("443 ssl", "", ("http/1.1",)),
+        ("443 ssl http2", "", ("h2", "http/1.1")),
+        ("443 ssl", "http2 on;", ("h2", "http/1.1")),
+        ("443 ssl", "http2 off;", ("http/1.1",)),
+    ],
+)
+def test_clients_with_tls_speak_what_they_speak_with_nginx(
+    listen: str, more: str, alpn: tuple[str, ...]
+) -> None:
+    made = http(
+        f"server {{ listen {listen}; {more} ssl_certificate /c.pem; ssl_certificate_key /k.pem;\n"
+        "location / { proxy_pass http://10.0.0.1; } }"
+    )
+    (listener,) = made.config.listeners.values()
+    assert listener.alpn == alpn
+    assert not made.says("http2")
+
+
 # ---- properties ----------------------------------------------------------------------------------
 
 PREFIXES = st.sampled_from(["/a", "/a/", "/a/b", "/a/b/c", "/b"])
