@@ -50,7 +50,8 @@ TUNES = ("proxy_cache_", "proxy_buffer", "proxy_temp", "proxy_busy", "proxy_max_
 SILENT = word_set(
     """
     location types http2 default_type sendfile tcp_nopush tcp_nodelay server_tokens
-    proxy_http_version server_name_in_redirect port_in_redirect absolute_redirect log_not_found log_subrequest
+    proxy_http_version server_name_in_redirect port_in_redirect absolute_redirect log_not_found
+    log_subrequest
     etag_ reset_timedout_connection keepalive_disable send_timeout client_header_buffer_size
     large_client_header_buffers proxy_send_timeout proxy_request_buffering if_modified_since
     ignore_invalid_headers chunked_transfer_encoding resolver resolver_timeout aio directio

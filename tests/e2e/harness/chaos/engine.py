@@ -126,13 +126,10 @@ class Run:
         tally, servers = self.crowd.tally, self.world.servers
         servers.look()
         self.wrong += tally.wrong + tally.stuck + [f"a server: {one}" for one in servers.wrong]
-        self.wrong += unexplained(tally.cuts, self.operator.kills, self.world.logged)
-        cut = {one.seed for one in tally.cuts}
-        self.wrong += [
-            f"a server saw an end that its client did not: seed {seed}, {manner}"
-            for seed, manner in servers.short
-            if seed not in cut
-        ]
+        # A client that had its whole answer does not see that the rest of its request was lost.
+        seen = {one.seed for one in tally.cuts}
+        cuts = [Cut("at its server", *one) for one in servers.short if one[0] not in seen]
+        self.wrong += unexplained(tally.cuts + cuts, self.operator.kills, self.world.logged)
 
 
 def _warm_up(world: World, seed: int) -> dict[str, leftovers.Belongings]:

@@ -3,8 +3,8 @@
 The only argument is JSON: {fd, servers: [{name, kind, port or path}], cert, key}. The kinds are:
 plain; tls; proxy, which expects a PROXY header of version 2; udp, which echoes. Each line on the
 socket `fd` is answered with the events since the last one: {served, wrong, short, echoed}. short
-has [seed, manner] of each conversation with an honest client that ended early. The process ends
-when that socket is closed.
+has [seed, manner, begun, ended] of each conversation with an honest client that ended early, with
+times of the monotonic clock. The process ends when that socket is closed.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import resource
 import socket
 import ssl
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ class Told:
     def __init__(self) -> None:
         self.served = self.echoed = 0
         self.wrong: list[str] = []
-        self.short: list[tuple[int, str]] = []
+        self.short: list[tuple[int, str, float, float]] = []
 
     def take(self) -> dict[str, Any]:
         told = dict(vars(self))
@@ -94,6 +95,7 @@ class Server:
             writer.close()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        begun = time.monotonic()
         port = await read_proxy(reader) if self.kind == "proxy" else 0
         head = Head.parse(await reader.readexactly(HEAD_SIZE))
         if head is None:
@@ -112,7 +114,7 @@ class Server:
             self.told.wrong.append(f"{self.kind}, seed {head.seed}: {error}")
         except (OSError, ssl.SSLError, ShortError) as error:
             manner = "short" if isinstance(error, ShortError) else "reset"
-            self.told.short.append((head.seed, manner))
+            self.told.short.append((head.seed, manner, begun, time.monotonic()))
         finally:
             both.cancel()
 

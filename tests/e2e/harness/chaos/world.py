@@ -45,7 +45,7 @@ class Servers:
         self.path = f"{folder}/backend.sock"
         self.served = self.echoed = 0
         self.wrong: list[str] = []
-        self.short: list[tuple[int, str]] = []
+        self.short: list[tuple[int, str, float, float]] = []  # see server.py
         row = authority.issue(TLS_NAME, "127.0.0.1", file="behind")
         ours, theirs = socket.socketpair()
         with theirs:
@@ -73,7 +73,7 @@ class Servers:
         self.served += seen["served"]
         self.echoed += seen["echoed"]
         self.wrong += seen["wrong"]
-        self.short += [(seed, manner) for seed, manner in seen["short"]]
+        self.short += [(seed, manner, begun, ended) for seed, manner, begun, ended in seen["short"]]
 
     def dropped(self) -> int:
         """Returns for how many datagrams the UDP servers had no room, as the kernel counts them."""
