@@ -12,7 +12,7 @@ ROW_COUNTS = {
     "backends": ("total", "bytes_in", "bytes_out", "connect_errors"),
     "workers": ("accepted", "turns"),
 }
-TOTAL_COUNTS = ("accepted", "bytes_in", "bytes_out", "connect_errors")
+TOTAL_COUNTS = ("accepted", "bytes_in", "bytes_out", "connect_errors", "requests")
 
 
 class Sample(NamedTuple):

@@ -197,6 +197,8 @@ class TopView(App[None]):
                 f"  up {up}  generation {status['generation']}  connections"
                 f" {status['connections']} of {status['max_connections']}  checker {checker}"
             )
+            if last.stats.get("requests"):
+                text.append(f"  HTTP requests/s {amount(self._rates.totals['requests'])}")
         text.append("\n")
         if self._trouble:
             text.append(self._trouble, style="bold red")

@@ -181,10 +181,10 @@ function drawHeat(s) {
   g.globalAlpha = 1;
   const sum = bounds.map((_, k) => columns.reduce((n, c) => n + (c[k] || 0), 0));
   const [half, most99] = [quantile(sum, bounds, 0.5), quantile(sum, bounds, 0.99)];
-  const said = half === null ? "no session has ended in this time"
+  const said = half === null ? "nothing has ended in this time"
     : "half within " + micros(half) + ", 99 % within " + micros(most99);
   say($("heat-c"), said);
-  canvas.setAttribute("aria-label", "Sessions by time: " + said);
+  canvas.setAttribute("aria-label", "By time: " + said);
 }
 
 function showPictures(s) {
@@ -198,6 +198,53 @@ function showPictures(s) {
     { title: "from clients", color: "--warn", dash: [5, 3], values: series((x) => x.stats.bytes_in) },
   ], (n) => bytes(n) + "/s");
   drawHeat(s);
+}
+
+// ---- HTTP ---------------------------------------------------------------------------------------
+
+const BROKEN = ["5xx", "none"];
+const answered = (s, words) => words.reduce((n, word) => n + (s.stats.statuses[word] || 0), 0);
+const webKey = (l) => l.listener;
+const routeKey = (r) => r.listener + "/" + r.route;
+
+// Growth a second of a number of one row, since the state before.
+function growth(list, keyOf, row, pick) {
+  const before = states[states.length - 2], now = states[states.length - 1];
+  const was = before && before[list].find((one) => keyOf(one) === keyOf(row));
+  return was ? Math.max(0, (pick(row) - pick(was)) / ((now.at_ms - before.at_ms) / 1000)) : 0;
+}
+const ofClass = (word) => number(word + "/s", (l) =>
+  count(growth("web", webKey, l, (x) => x.statuses[word] || 0)));
+const most = (counts) => Object.entries(counts).sort((a, b) => b[1] - a[1]).slice(0, 3)
+  .map(([why, n]) => why.replace("rejected:", "") + " " + count(n)).join(", ");
+const WEB = [
+  text("listener", (l) => l.listener),
+  number("requests/s", (l) => count(growth("web", webKey, l, (x) => x.requests))),
+  ...["2xx", "3xx", "4xx", "5xx", "none"].map(ofClass),
+  number("requests", (l) => count(l.requests)),
+  number("in", (l) => bytes(growth("web", webKey, l, (x) => x.bytes_in)) + "/s"),
+  number("out", (l) => bytes(growth("web", webKey, l, (x) => x.bytes_out)) + "/s"),
+  number("HTTP/2 clients", (l) => count(l.http2_connections)),
+  text("not answered by a backend", (l) => most(l.ended), { class: "why" }),
+];
+const ROUTE = [
+  text("route", (r) => r.listener + " " + r.route), text("when", (r) => r.when),
+  text("then", (r) => r.then), number("requests", (r) => count(r.requests)),
+  number("requests/s", (r) => count(growth("routes", routeKey, r, (x) => x.requests))),
+];
+
+function showWeb(s) {
+  $("web-s").hidden = !s.web.length;
+  if (!s.web.length) return;
+  drawLines("requests", [
+    { title: "requests/s", color: "--accent", values: series((x) => x.stats.requests) },
+    { title: "4xx/s", color: "--warn", dash: [5, 3], values: series((x) => answered(x, ["4xx"])) },
+    { title: "5xx or no answer/s", color: "--bad", dash: [2, 3],
+      values: series((x) => answered(x, BROKEN)) },
+  ], count);
+  fill($("web"), WEB, s.web, webKey);
+  fill($("routes"), ROUTE, s.routes, routeKey);
+  $("routes").parentElement.hidden = !s.routes.length;
 }
 
 // ---- backends -----------------------------------------------------------------------------------
@@ -350,6 +397,7 @@ function show(s) {
   $("unlock").hidden = !s.can_change || Boolean(token());
   showTiles(s);
   showPictures(s);
+  showWeb(s);
   showBackends(s);
   const active = s.workers.filter((w) => w.pid).map((w) => w.active);
   const mean = active.reduce((a, b) => a + b, 0) / (active.length || 1);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -10,13 +11,14 @@ from typing import Any
 from l4lb.clock import monotonic_ms
 from l4lb.control.channel import Channel
 from l4lb.control.handlers import Handlers
-from l4lb.control.views import overview
+from l4lb.control.views import overview, web
 from l4lb.errors import AdminError
 from l4lb.native.table import Table
 
 EVERY_S = 1.0
 EVENTS_SHOWN = 50
 SESSIONS_SHOWN = 20
+ROUTES_SHOWN = 100
 SESSIONS_READ = 5_000  # sessions among which the largest are searched
 # Commands whose answers are added to the state, with their arguments. One that is refused is left
 # out.
@@ -64,8 +66,20 @@ class Live:
                 extras[command] = await self._handlers.answer(command, args)
             except AdminError:
                 continue
+        extras["routes"] = await self._routes()
         events = list(self._channel.events)[-EVENTS_SHOWN:]
         return await asyncio.to_thread(self._encode, events, extras)
+
+    async def _routes(self) -> list[dict[str, Any]]:
+        """Returns the routes of HTTP listeners, with their hits."""
+        found: list[dict[str, Any]] = []
+        for name in {row.name: None for row in self._table.listeners() if row.protocol == "http"}:
+            if len(found) >= ROUTES_SHOWN:
+                break
+            with contextlib.suppress(AdminError):  # a reload may have removed it
+                rows = await self._handlers.answer("routes", {"listener": name, "hits": True})
+                found += [{"listener": name, **row} for row in rows]
+        return found[:ROUTES_SHOWN]
 
     def _encode(self, events: list[dict[str, Any]], extras: dict[str, Any]) -> bytes:
         table, now = self._table, monotonic_ms()
@@ -80,6 +94,7 @@ class Live:
             "sessions": self._sessions(now),
             "events": events,
             "latency": overview.latency(table),
+            "web": web.listeners(table),
             **extras,
         }
         return json.dumps(state, separators=(",", ":"), default=str).encode()

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from l4lb.control.views import backend_health, tls
+from l4lb.control.views import backend_health, tls, web
 from l4lb.control.views.sessions import sessions as sessions
 from l4lb.metrics.processes import Usage
 from l4lb.native import row_reuse, session_stats, udp
@@ -19,7 +19,7 @@ from l4lb.native.listener_policy import dry_runs, portless, slowed, uncounted
 from l4lb.native.rows import BackendRow, ListenerRow, PoolRow, UdpTally
 from l4lb.native.table import Table
 
-LATENCIES = ("connect", "first_byte", "session")
+LATENCIES = ("connect", "first_byte", "session", "request", "answer")
 Map = dict[str, Any]
 
 
@@ -236,6 +236,7 @@ def stats(table: Table) -> Map:
         "accepted": sum(row.accepted for row in workers),
         "bytes_in": bytes_in,
         "bytes_out": bytes_out,
+        **web.totals(table),
         "connect_errors": errors,
         "worker_restarts": sum(row.restarts for row in workers),
         "connections_lost": sum(row.lost for row in workers),

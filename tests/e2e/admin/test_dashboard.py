@@ -14,6 +14,9 @@ import pytest
 
 from ..harness import PATIENCE_S, PORTS, Backends, Balancer, Load, echo, greet, until
 from ..harness.browser import browser, console
+from ..harness.http import before as web
+from ..harness.http import client
+from ..harness.origin import Origin
 from ..harness.secure import Authority
 
 TOKEN = "a token that is long enough"
@@ -114,6 +117,45 @@ def test_certificates_are_shown_with_the_days_that_are_left(three: Backends) -> 
             days = lb.ask("certs")[0]["days_left"]
             assert str(days) in page.find_element("id", "certificates").text
             assert not console(page)
+
+
+def test_requests_are_shown_by_listener_status_and_route() -> None:
+    with Origin() as origin:
+        lb = web(
+            [origin.row],
+            process={"http": f"127.0.0.1:{PORTS.take()}"},
+            listener={
+                "routes": [
+                    {"name": "assets", "path_prefix": "/static/", "pool": "web"},
+                    {"path": "/gone", "respond": {"status": 410}},
+                ]
+            },
+        )
+        with lb, browser() as page, client(lb) as peer:
+            page.get(url(lb))
+            for target in ("/static/a", "/static/b", "/gone", "/"):
+                peer.ask(target)
+            shown = page.find_element("id", "web-s")
+            until(lambda: shown.is_displayed() and "assets" in shown.text, "requests are shown")
+            header, row = (cells(page, "web", at) for at in ("thead tr", "tbody tr"))
+            until(lambda: cells(page, "web", "tbody tr")[7] == "4", "all requests are shown")
+            assert header[7] == "requests"
+            assert row[0] == "web"
+            routes = {cells(page, "routes", f"tbody tr:nth-child({n})")[0]: n for n in (1, 2)}
+            found = cells(page, "routes", f"tbody tr:nth-child({routes['web assets']})")
+            until(
+                lambda: (
+                    cells(page, "routes", f"tbody tr:nth-child({routes['web assets']})")[3] == "2"
+                ),
+                "the route has its requests",
+            )
+            assert found[1:3] == ["path_prefix /static/", "pool web"]
+            assert lb.ask("stats")["statuses"] == {"2xx": 3, "4xx": 1}
+            assert not console(page)
+
+
+def cells(page: Any, table: str, row: str) -> list[str]:
+    return [one.text for one in page.find_elements("css selector", f"#{table} {row} > *")]
 
 
 def give_token(page: Any, token: str) -> None:

@@ -246,6 +246,8 @@ def test_stats_of_a_service_that_did_nothing_are_all_nothing(table: Table) -> No
         "accepted": 0,
         "bytes_in": 0,
         "bytes_out": 0,
+        "requests": 0,
+        "statuses": {},
         "connect_errors": 0,
         "worker_restarts": 0,
         "connections_lost": 0,
