@@ -27,12 +27,15 @@ from bench.lib.results import RESULTS, record  # noqa: E402 - the tree is not a 
 from tests.e2e.harness.chaos import Outcome, run  # noqa: E402
 
 ROUNDS = 40  # events in one pair of phases
+SHOWN = 20  # lines of what was wrong
 
 
 def text(outcome: Outcome, minutes: float, seed: int) -> str:
     """Returns the section of RESULTS.md."""
     facts = "\n".join(f"- {line}" for line in outcome.lines())
-    wrong = "\n".join(f"- {line}" for line in outcome.wrong[:20]) or "- nothing"
+    wrong = "\n".join(f"- {line}" for line in outcome.wrong[:SHOWN]) or "- nothing"
+    if len(outcome.wrong) > SHOWN:
+        wrong += f"\n- and {len(outcome.wrong) - SHOWN} more"
     return (
         f"`python bench/chaos.py --minutes {minutes:g} --seed {seed}` on"
         f" {time.strftime('%Y-%m-%d')}, kernel {platform.release()}:"

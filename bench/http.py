@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""HTTP side by side: l4lb, HAProxy and nginx, one worker each, in interleaved rounds.
+"""HTTP side by side: l4lb, HAProxy and nginx, with as many workers each, in interleaved rounds.
 
     .venv/bin/python bench/http.py --rounds 5 --seconds 3 --record
 
-Client (wrk), proxy and servers (nginx, keep-alive) share the machine. Its speed changes between
-rounds, so requests per second prove little. What is compared is the processor time of the proxy
-for each request: that of all threads of all its processes. Only ratios within one run can be
-compared. l4lb-tcp is l4lb with a listener of TCP, for scale.
+Client (wrk; h2load for T6 and T11), proxy and servers (nginx, keep-alive) share the machine. Its
+speed changes between rounds, so requests per second prove little. What is compared is the processor
+time of the proxy for each request: that of all threads of all its processes. Only ratios within one
+run can be compared. l4lb-tcp is l4lb with a listener of TCP, for scale.
 """
 
 from __future__ import annotations
@@ -61,11 +61,13 @@ BROWSER = (
 
 @dataclass(frozen=True)
 class Job:
-    """What wrk asks for. most: the targets, as parts of what HAProxy and nginx use."""
+    """What a client asks for. streams: of each connection, by HTTP/2; 0: HTTP/1. most: the targets,
+    as parts of what HAProxy and nginx use."""
 
     title: str
     path: str
     connections: int = 64
+    streams: int = 0
     fields: tuple[str, ...] = ()
     most: tuple[float, float] = (0.8, 0.8)
 
@@ -77,14 +79,22 @@ JOBS = {
     "T4": Job("1 MiB, 16 connections", "/1m", connections=16, most=(0.45, 0.35)),
     "T5": Job("64 B, a connection a request", "/64", fields=("Connection: close",),
               most=(0.85, 0.85)),
+    "T6": Job("64 B by HTTP/2, 16 connections with 16 streams", "/64", 16, 16, most=(0.85, 0.5)),
 }  # fmt: skip
-IDLE = "T9"
+IDLE, LATENCY = "T9", "T11"
+LATENCY_CONNECTIONS = 16
+TITLES = {
+    IDLE: "idle client of keep-alive",
+    LATENCY: "64 B at half of the rate that the slowest reached in T1",
+}
 UNITS = {
     "us": "CPU us a request",
     "rate": "requests/s",
     "errors": "errors",
     "private": "private bytes",
     "shared": "bytes of the shared table",
+    "half": "us, half within",
+    "p99": "us, 99 % within",
 }
 
 
@@ -114,6 +124,44 @@ def ask(port: int, job: Job, seconds: int) -> dict[str, float]:
     errors = sum(map(int, re.findall(r"(?:connect|read|write|timeout) (\d+)", done)))
     errors += sum(map(int, re.findall(r"Non-2xx or 3xx responses: (\d+)", done)))
     return {"requests": int(requests[1]), "rate": float(rate[1]), "errors": errors}
+
+
+def ask_http2(port: int, job: Job, seconds: float) -> dict[str, float]:
+    """Lets h2load ask. Returns what `ask` does."""
+    command = [
+        "h2load", "-t1", f"-c{job.connections}", f"-m{job.streams}", f"-D{seconds}",
+        f"http://127.0.0.1:{port}{job.path}",
+    ]  # fmt: skip
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=seconds + 60, check=True
+    ).stdout
+    rate = re.search(r"finished in [\d.]+\w+, ([\d.]+) req/s", done)
+    counts = re.search(r"(\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored", done)
+    if not rate or not counts:
+        raise RuntimeError(f"{shlex.join(command)}: {done}")
+    return {
+        "requests": int(counts[2]),
+        "rate": float(rate[1]),
+        "errors": int(counts[3]) + int(counts[4]),
+    }
+
+
+def latency(target: Proxy, rate: float, seconds: int) -> dict[str, float]:
+    """Measures how long requests take that come at this rate a second, in microseconds."""
+    each = max(1, round(rate / LATENCY_CONNECTIONS))
+    with running(target, target.servers[0]) as run:
+        ask(run.port, JOBS["T1"], 1)
+        log = run.folder / "latency"
+        command = [
+            "h2load", "--h1", "-t1", f"-c{LATENCY_CONNECTIONS}", f"-D{seconds}", f"--rps={each}",
+            f"--log-file={log}", f"http://127.0.0.1:{run.port}/64",
+        ]  # fmt: skip
+        subprocess.run(command, capture_output=True, timeout=seconds + 60, check=True)
+        took = sorted(int(line.split()[2]) for line in log.read_text().splitlines())
+    return {
+        f"{LATENCY} half": took[len(took) // 2],
+        f"{LATENCY} p99": took[len(took) * 99 // 100],
+    }
 
 
 def memory(pid: int) -> dict[str, int]:
@@ -162,10 +210,14 @@ def measure(target: Proxy, jobs: Sequence[str], seconds: int) -> dict[str, float
         with running(target, target.servers[0]) as run:
             found |= {f"{IDLE} {kind}": size for kind, size in idle_bytes(run).items()}
     with running(target, target.servers[0]) as run:
-        for name in [one for one in jobs if one != IDLE]:
-            ask(run.port, JOBS[name], 1)  # connections to the servers, memory
+        for name in [one for one in jobs if one in JOBS]:
+            job = JOBS[name]
+            if job.streams and not target.speaks_http2:
+                continue
+            asks, port = (ask_http2, target.http2) if job.streams else (ask, run.port)
+            asks(port, job, 1)  # connections to the servers, memory
             before = cpu_us(run)
-            got = ask(run.port, JOBS[name], seconds)
+            got = asks(port, job, seconds)
             found[f"{name} us"] = (cpu_us(run) - before) / got["requests"]
             found[f"{name} rate"] = got["rate"]
             found[f"{name} errors"] = got["errors"]
@@ -173,7 +225,9 @@ def measure(target: Proxy, jobs: Sequence[str], seconds: int) -> dict[str, float
 
 
 def _cell(rounds: Sequence[dict[str, float]], key: str) -> str:
-    values = [one[key] for one in rounds]
+    values = [one[key] for one in rounds if key in one]
+    if not values:
+        return "-"
     middle = statistics.median(values)
     if key.endswith("us"):
         return f"{middle:.1f} ({min(values):.1f}-{max(values):.1f})"
@@ -191,8 +245,10 @@ def table(rounds: dict[str, list[dict[str, float]]], jobs: Sequence[str]) -> str
         return statistics.median(one[key] for one in rounds[name])
 
     for name in jobs:
-        title = JOBS[name].title if name in JOBS else "idle client of keep-alive"
-        units = ("us", "rate", "errors") if name in JOBS else ("private", "shared")
+        title = JOBS[name].title if name in JOBS else TITLES[name]
+        units: tuple[str, ...] = ("us", "rate", "errors")
+        if name not in JOBS:
+            units = ("private", "shared") if name == IDLE else ("half", "p99")
         for unit in units:
             key = f"{name} {unit}"
             cells = [_cell(rounds[one], key) for one in names]
@@ -213,8 +269,12 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="number of rounds")
     parser.add_argument("--seconds", type=int, default=3, help="duration of each test")
     parser.add_argument(
-        "--only", choices=[*JOBS, IDLE], action="append", help="run only this test (repeatable)"
+        "--only",
+        choices=[*JOBS, IDLE, LATENCY],
+        action="append",
+        help="run only this test (repeatable)",
     )
+    parser.add_argument("--workers", type=int, default=1, help="workers of each proxy")
     parser.add_argument("--peers", default="haproxy,nginx,l4lb-tcp", help="what to compare with")
     parser.add_argument("--l4lb", default=default_l4lb(), help="path of the l4lb program")
     parser.add_argument("--json", metavar="FILE", help="write the figures of every round")
@@ -224,10 +284,10 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
 
 def _targets(options: argparse.Namespace, servers: tuple[int, ...]) -> list[Proxy]:
     known: list[Proxy] = [
-        HttpL4lb("l4lb", options.l4lb, servers),
-        HttpHaproxy("haproxy", "haproxy", servers),
-        HttpNginx("nginx", "nginx", servers),
-        TcpL4lb("l4lb-tcp", options.l4lb, servers),
+        HttpL4lb("l4lb", options.l4lb, servers, options.workers),
+        HttpHaproxy("haproxy", "haproxy", servers, options.workers),
+        HttpNginx("nginx", "nginx", servers, options.workers),
+        TcpL4lb("l4lb-tcp", options.l4lb, servers, options.workers),
     ]
     wanted = [one for one in known if one.name in ("l4lb", *options.peers.split(","))]
     for missing in [one for one in wanted if not one.available()]:
@@ -239,12 +299,14 @@ def _targets(options: argparse.Namespace, servers: tuple[int, ...]) -> list[Prox
 def main(argv: Sequence[str]) -> int:
     """Runs the rounds and prints the table of medians. Returns the exit status."""
     options = _options(argv)
-    for needed in ("wrk", "nginx"):
+    for needed, package in (("wrk", "wrk"), ("nginx", "nginx"), ("h2load", "nghttp2-client")):
         if not shutil.which(needed):
-            raise SystemExit(f"{needed} is not installed: apt-get install {needed}")
+            raise SystemExit(f"{needed} is not installed: apt-get install {package}")
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    jobs = options.only or [*JOBS, IDLE]
+    jobs = options.only or [*JOBS, IDLE, LATENCY]
+    if LATENCY in jobs and "T1" not in jobs:
+        raise SystemExit("T11 needs the rates of T1: --only T1 --only T11")
     with serving() as servers:
         targets = _targets(options, servers)
         rounds: dict[str, list[dict[str, float]]] = {one.name: [] for one in targets}
@@ -252,6 +314,10 @@ def main(argv: Sequence[str]) -> int:
             turn = number % len(targets)
             for target in targets[turn:] + targets[:turn]:
                 rounds[target.name].append(measure(target, jobs, options.seconds))
+            if LATENCY in jobs:
+                rate = min(of[-1]["T1 rate"] for of in rounds.values()) / 2
+                for target in targets[turn:] + targets[:turn]:
+                    rounds[target.name][-1] |= latency(target, rate, options.seconds)
             print(f"round {number + 1} of {options.rounds} done", file=sys.stderr)
     told = about("bench/http.py", options, targets, argv)
     shown = f"{told}\n\n{table(rounds, jobs)}"

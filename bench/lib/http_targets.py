@@ -1,4 +1,5 @@
-"""HTTP proxies that are compared, each with one worker, in front of three servers with keep-alive.
+"""HTTP proxies that are compared, with as many workers each, in front of three servers with
+keep-alive.
 
 All of them reuse connections to the servers, choose a server for each request, and tell it the
 client's address. Each is configured for throughput as its documentation recommends, and logs
@@ -11,8 +12,9 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from bench.lib.targets import Haproxy, L4lb, Nginx, Target, _wait_until_served, end, free_port
 
@@ -22,9 +24,13 @@ _MANY = 100_000_000  # requests of one connection
 
 @dataclass(frozen=True)
 class Proxy(Target):
-    """One proxy. servers: the ports that it balances."""
+    """One proxy. servers: the ports that it balances. http2: a second port of its own, for clients
+    that speak HTTP/2 without TLS."""
 
     servers: tuple[int, ...] = ()
+    workers: int = 1
+    http2: int = field(default_factory=free_port)
+    speaks_http2: ClassVar[bool] = True
 
     def _addresses(self, form: str) -> str:
         return "".join(
@@ -44,10 +50,10 @@ class HttpL4lb(Proxy):
         config.write_text(
             f"""
             [process]
-            workers = 1
+            workers = {self.workers}
             admin = "{folder}/admin.sock"
             [listeners.bench]
-            bind = ["127.0.0.1:{port}"]
+            bind = ["127.0.0.1:{port}", "127.0.0.1:{self.http2}"]
             pool = "bench"{self.more}
             [pools.bench]
             backends = [{self._addresses('"{address}", ')}]
@@ -60,6 +66,7 @@ class TcpL4lb(HttpL4lb):
     """l4lb, with a listener of TCP: it looks into no byte, and balances connections."""
 
     more = ""
+    speaks_http2 = False
 
 
 class HttpHaproxy(Proxy):
@@ -73,7 +80,7 @@ class HttpHaproxy(Proxy):
         config.write_text(
             f"""
 global
-    nbthread 1
+    nbthread {self.workers}
     maxconn 8500
     maxpipes 1000
     tune.pipesize 262144
@@ -90,6 +97,7 @@ defaults
     timeout http-keep-alive 10m
 frontend bench
     bind 127.0.0.1:{port} backlog 4096
+    bind 127.0.0.1:{self.http2} backlog 4096 proto h2
     default_backend bench
 backend bench
     balance roundrobin
@@ -101,7 +109,7 @@ backend bench
 _NGINX = """
 daemon off;
 {user}
-worker_processes 1;
+worker_processes {workers};
 worker_rlimit_nofile 20000;
 pid {folder}/nginx.pid;
 error_log {folder}/error.log;
@@ -117,9 +125,11 @@ http {{
 """
 
 
-def _nginx(folder: Path, rest: str) -> list[str]:
+def _nginx(folder: Path, rest: str, workers: int = 1) -> list[str]:
     config = folder / "nginx.conf"
-    config.write_text(_NGINX.format(folder=folder, rest=rest, many=_MANY, user="user root;"))
+    config.write_text(
+        _NGINX.format(folder=folder, rest=rest, many=_MANY, user="user root;", workers=workers)
+    )
     return ["nginx", "-p", str(folder), "-c", str(config), "-e", str(folder / "error.log")]
 
 
@@ -135,7 +145,8 @@ class HttpNginx(Proxy):
             f"""
     upstream bench {{ {servers} keepalive 256; keepalive_requests {_MANY}; }}
     server {{
-        listen 127.0.0.1:{port} backlog=4096;
+        listen 127.0.0.1:{port} backlog=4096 reuseport;
+        listen 127.0.0.1:{self.http2} backlog=4096 reuseport http2;
         location / {{
             proxy_pass http://bench;
             proxy_http_version 1.1;
@@ -144,6 +155,7 @@ class HttpNginx(Proxy):
             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
         }}
     }}""",
+            self.workers,
         )
 
 
