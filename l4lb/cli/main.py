@@ -17,6 +17,7 @@ import click
 import l4lb
 from l4lb import inherited
 from l4lb.errors import L4lbError
+from l4lb.imports import quick
 from l4lb.supervisor.upgrade import state_file
 
 COMMANDS = {
@@ -42,7 +43,8 @@ class LazyGroup(click.Group):
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(COMMANDS[cmd_name]).command
+        with quick():
+            command: click.Command = importlib.import_module(COMMANDS[cmd_name]).command
         return command
 
 

@@ -11,6 +11,7 @@ from l4lb import inherited
 from l4lb.config.bounds import WORKERS
 from l4lb.config.model import Config
 from l4lb.errors import UsageError
+from l4lb.imports import quick
 
 
 def _configuration(
@@ -76,11 +77,12 @@ def command(
     admin: str | None,
 ) -> int:
     """Runs the service in the foreground."""
-    from l4lb.cli import demo as demonstration
-    from l4lb.config.reading import parse
-    from l4lb.supervisor.first_start import serve
-    from l4lb.supervisor.reload.source import ConfigOrigin
-    from l4lb.supervisor.upgrade import state_file
+    with quick():
+        from l4lb.cli import demo as demonstration
+        from l4lb.config.reading import parse
+        from l4lb.supervisor.first_start import serve
+        from l4lb.supervisor.reload.source import ConfigOrigin
+        from l4lb.supervisor.upgrade import state_file
 
     def load(path: str) -> Config:
         return _ready(parse.load(path), workers, admin)

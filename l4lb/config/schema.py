@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from l4lb.config import meanings
 from l4lb.config.bounds import NAME_BYTES_MAX, SUGGESTIONS_MAX
 from l4lb.config.model import Config
 from l4lb.config.position import Path
@@ -25,6 +26,7 @@ UNITS = {unit.name: unit for unit in (DURATION, SIZE, PERCENT)}
 def json_schema() -> JsonSchema:
     """Returns the JSON Schema (2020-12) of a configuration file, for editors and other tools."""
     schema: JsonSchema = _cleaned(Config.model_json_schema(mode="validation"))
+    meanings.add(schema)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 

@@ -12,7 +12,7 @@ class Model(BaseModel):
         strict=True,
         extra="forbid",
         frozen=True,
-        use_attribute_docstrings=True,
+        defer_build=True,  # the configuration is built as a whole; tables are not built beside it
         validate_default=False,
     )
 
