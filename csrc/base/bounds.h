@@ -76,7 +76,8 @@ enum l4_bounds {
     L4_MAILS_A_TURN = 64,    /* messages of the supervisor that a worker takes in an iteration */
     L4_HANDOVERS = 72,       /* other workers that one worker exchanges sessions with at one time */
     L4_HANDOVER_WINDOW = 64, /* sessions offered to one worker and not yet answered */
-    L4_HANDOVER_RETRY_MS = 100, /* a worker that ends offers sessions again that stayed */
+    L4_LEAVE_PATIENCE_MS = 5000, /* how long a worker that leaves keeps clients that may move */
+    L4_HANDOVER_RETRY_MS = 100,  /* a worker that ends offers sessions again that stayed */
 
     L4_FDS_RESERVED = 24,    /* descriptors that a worker never gives to a session or a pipe */
     L4_COMMANDS = 256,       /* entries of the ring from the supervisor to a worker */

@@ -140,9 +140,10 @@ const struct l4_http_judged *l4_serve_judged(struct l4_loop *loop, uint32_t inde
 bool l4_serve_client_stays(const struct l4_loop *loop, uint32_t index)
 {
     const struct l4_exchange *x = l4_exchange_at(loop, index);
-    const uint32_t max = L4_GET(l4_serve_rules(loop, l4_session_at(loop, index))->max_requests);
-    return x->flags & L4_X_CLIENT_STAYS && !l4_session_at(loop, index)->stream && !loop->draining &&
-           (!max || x->number < max);
+    const struct l4_session *s = l4_session_at(loop, index);
+    const uint32_t max = L4_GET(l4_serve_rules(loop, s)->max_requests);
+    return x->flags & L4_X_CLIENT_STAYS && !s->stream &&
+           (!loop->draining || l4_row_moves_soon(loop, s)) && (!max || x->number < max);
 }
 
 bool l4_serve_is_misdirected(const struct l4_loop *loop, uint32_t index)

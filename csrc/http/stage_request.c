@@ -209,8 +209,11 @@ static struct l4_step enter(struct l4_loop *loop, uint32_t index)
     if (first && l4_h2_is_agreed(loop, index))
         return l4_go(L4_SESSION_HTTP2);
     if (loop->draining && !first && !l4_exchange_at(loop, index)->have &&
-        !l4_sock_has_data(s->half[L4_CLIENT].fd))
-        return l4_end(L4_END_BACKEND_FIN);
+        !l4_sock_has_data(s->half[L4_CLIENT].fd)) {
+        if (!l4_row_moves_soon(loop, s))
+            return l4_end(L4_END_BACKEND_FIN);
+        loop->comes_to_rest = true;
+    }
     const int error = l4_row_watch_client(loop, index);
     if (error)
         return l4_end_by_error(s, error);

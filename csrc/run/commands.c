@@ -135,6 +135,7 @@ static int carry_out_mail(struct l4_loop *loop, const struct l4_mail *mail, int 
     case L4_MAIL_LEAVE:
         end_accepting(loop, false);
         loop->parted = mail->arg == 1;
+        loop->leaves_ms = loop->now_ms;
         return 0;
     case L4_MAIL_GIVE:
         l4_handover_give(loop, fd, mail->number, mail->arg);

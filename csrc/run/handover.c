@@ -343,11 +343,12 @@ void l4_handover_revisit(struct l4_loop *loop)
     for (uint32_t i = 0; i < L4_HANDOVERS; i++) {
         struct l4_handover *handover = &loop->handovers[i];
         if (handover->role != L4_HANDOVER_GIVES || !handover->retry_ms ||
-            loop->now_ms < handover->retry_ms)
+            (loop->now_ms < handover->retry_ms && !loop->comes_to_rest))
             continue;
         handover->retry_ms = 0;
         offer_sessions(loop, handover);
     }
+    loop->comes_to_rest = false;
 }
 
 int l4_handover_wait_ms(const struct l4_loop *loop)
@@ -361,7 +362,7 @@ int l4_handover_wait_ms(const struct l4_loop *loop)
     }
     if (!soonest)
         return -1;
-    return soonest > loop->now_ms ? (int)(soonest - loop->now_ms) : 0;
+    return soonest > loop->now_ms && !loop->comes_to_rest ? (int)(soonest - loop->now_ms) : 0;
 }
 
 void l4_handover_close_all(struct l4_loop *loop)

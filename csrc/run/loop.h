@@ -55,11 +55,11 @@ struct l4_loop {
     uint64_t portless_told_ms; /* when the supervisor was last told that no local port is free */
     struct l4_worker_tls *tls; /* run/vault.h; NULL: there is no vault */
     bool listening;            /* the listening sockets are in the epoll set */
-    bool paused;
-    bool draining;
-    bool parted; /* the sessions go to another program, which has a table of its own */
-    bool stopping;
-    int error; /* -errno that ends the loop */
+    bool paused, draining, stopping;
+    uint64_t leaves_ms; /* when it was told to leave its sessions to other workers; 0: it was not */
+    bool comes_to_rest; /* a session has just come to rest that may go to another worker */
+    bool parted;        /* the sessions go to another program, which has a table of its own */
+    int error;          /* -errno that ends the loop */
 };
 
 /* Returns a session of this worker by its row. */

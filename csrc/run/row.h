@@ -57,6 +57,9 @@ __attribute__((warn_unused_result)) int l4_row_watch_client(struct l4_loop *loop
 __attribute__((warn_unused_result)) int l4_row_watch(struct l4_loop *loop, uint32_t index);
 void l4_row_unwatch(struct l4_loop *loop, uint32_t index);
 
+/* Will the session, once it rests, go to another worker? */
+bool l4_row_moves_soon(const struct l4_loop *loop, const struct l4_session *s);
+
 static inline bool l4_row_speaks_tls(const struct l4_session *s)
 {
     return (s->half[L4_CLIENT].flags | s->half[L4_BACKEND].flags) & L4_HALF_TLS;

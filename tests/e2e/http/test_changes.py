@@ -147,6 +147,20 @@ def test_an_upgrade_under_load_fails_no_request(workers: int) -> None:
         until(lambda: lb.total("active") == 0, "no place is held")
 
 
+def test_a_client_whose_request_is_under_way_at_an_upgrade_moves_after_its_answer() -> None:
+    gate = Gate(path_and_name("a"))
+    with Origin(gate) as origin, before([origin.row], workers=2) as lb, client(lb) as peer:
+        peer.say(request("/slow"))
+        until(lambda: origin.working == 1, "the request is with the backend")
+        lb.admin("upgrade")
+        assert not lb.ask("sessions"), "it is still with the old program"
+        gate.open()
+        got = peer.answer()
+        assert (got.status, got.closes) == (200, False)
+        until(lambda: lb.ask("sessions"), "the client has moved")
+        assert peer.ask("/next").body == b"a /next"
+
+
 def test_a_request_under_way_at_term_is_answered_and_its_connection_closed() -> None:
     with Door() as door, before([door.address]) as lb, client(lb) as peer, client(lb) as rests:
         rests.say(request("/before"))
