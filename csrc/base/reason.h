@@ -2,6 +2,8 @@
 #ifndef L4_BASE_REASON_H
 #define L4_BASE_REASON_H
 
+#include <stdbool.h>
+
 #define L4_REASONS(X)                                                                              \
     X(NONE, "none")               /* the session has not ended */                                  \
     X(CLIENT_FIN, "client_fin")   /* both sides closed, the client first */                        \
@@ -55,6 +57,12 @@ enum l4_reason {
 /* The rejections: consecutive numbers from the first one on. */
 enum { L4_REJECTED_FIRST = L4_END_REJECTED_HANDSHAKE };
 enum { L4_REJECTED_COUNT = L4_END_BAD_ANSWER - L4_REJECTED_FIRST };
+
+/* Was the client turned away? */
+static inline bool l4_reason_is_rejection(unsigned reason)
+{
+    return reason - (unsigned)L4_REJECTED_FIRST < L4_REJECTED_COUNT;
+}
 
 /* Returns the word that users see; "unknown" for an invalid number. */
 const char *l4_reason_word(unsigned reason);

@@ -133,10 +133,11 @@ const char *l4_log_address(const struct l4_addr *addr, char to[static L4_LOG_ADD
     char ip[INET6_ADDRSTRLEN] = "";
     if (addr->family == AF_UNIX)
         return "unix:";
+    const bool whole = addr->port; /* of a client that a proxy tells of, no port is known */
     if (addr->family == AF_INET && inet_ntop(AF_INET, addr->ip, ip, sizeof ip))
-        snprintf(to, L4_LOG_ADDRESS, "%s:%u", ip, addr->port);
+        snprintf(to, L4_LOG_ADDRESS, whole ? "%s:%u" : "%s", ip, addr->port);
     else if (addr->family == AF_INET6 && inet_ntop(AF_INET6, addr->ip, ip, sizeof ip))
-        snprintf(to, L4_LOG_ADDRESS, "[%s]:%u", ip, addr->port);
+        snprintf(to, L4_LOG_ADDRESS, whole ? "[%s]:%u" : "%s", ip, addr->port);
     else
         return NULL;
     return to;

@@ -164,6 +164,8 @@ static void put_fields(struct l4_log_out *out, const struct l4_request_line *lin
     const struct l4_request_end *end = line->end;
     char client[L4_LOG_ADDRESS], session[L4_LOG_WORD];
     style->text(out, "client", l4_log_address(&end->client, client));
+    if (end->peer.family)
+        style->text(out, "peer", l4_log_address(&end->peer, client));
     style->text(out, "listener", line->listener);
     style->text(out, "pool", line->pool);
     style->text(out, "backend", line->backend);

@@ -65,8 +65,9 @@ static uint32_t replace(struct l4_talkers *talkers, uint32_t tag, const struct l
     return min;
 }
 
-void l4_talkers_note(struct l4_talkers *talkers, const struct l4_addr *client, uint64_t now_ms,
-                     uint64_t bytes, bool rejected)
+/* Returns the source's row, with its weight raised by these points. */
+static struct l4_talker *weigh(struct l4_talkers *talkers, const struct l4_addr *client,
+                               uint64_t now_ms, uint64_t points)
 {
     const struct l4_addr source = l4_talkers_source(client);
     const uint32_t tag = tag_of(&source);
@@ -74,13 +75,23 @@ void l4_talkers_note(struct l4_talkers *talkers, const struct l4_addr *client, u
     uint32_t at = find(talkers, tag, &source);
     if (at == L4_NONE)
         at = replace(talkers, tag, &source, now_ms);
-    struct l4_talker *row = &talkers->rows[at];
-    const uint64_t points = 1 + bytes / BYTES_A_POINT;
     const uint64_t weight = talkers->weights[at] + (points < POINTS_MAX ? points : POINTS_MAX);
     talkers->weights[at] = weight < UINT32_MAX ? (uint32_t)weight : UINT32_MAX;
+    return &talkers->rows[at];
+}
+
+void l4_talkers_note(struct l4_talkers *talkers, const struct l4_addr *client, uint64_t now_ms,
+                     uint64_t bytes, bool rejected)
+{
+    struct l4_talker *row = weigh(talkers, client, now_ms, 1 + bytes / BYTES_A_POINT);
     L4_OWN_ADD(row->sessions, 1);
     L4_OWN_ADD(row->rejected, rejected);
     L4_OWN_ADD(row->bytes, bytes);
+}
+
+void l4_talkers_reject(struct l4_talkers *talkers, const struct l4_addr *client, uint64_t now_ms)
+{
+    L4_OWN_ADD(weigh(talkers, client, now_ms, 1)->rejected, 1);
 }
 
 bool l4_talkers_read(const struct l4_talkers *talkers, uint32_t index, struct l4_talker *row)

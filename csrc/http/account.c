@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/random.h"
 #include "core/http_texts.h"
+#include "core/talkers.h"
 #include "http/serve.h"
 #include "shm/ring.h"
 
@@ -207,7 +208,7 @@ static void write_log(struct l4_loop *loop, uint32_t index, enum l4_reason reaso
         .serial = L4_GET(s->serial),
         .slot = index,
         .number = x->number,
-        .client = s->client,
+        .client = *l4_row_client(loop, s),
         .error = reason == L4_END_NONE ? 0 : s->error,
         .status = x->status,
         .reason = (uint8_t)reason,
@@ -218,6 +219,8 @@ static void write_log(struct l4_loop *loop, uint32_t index, enum l4_reason reaso
                            (s->backend == L4_NONE ? L4_REQUEST_OWN : 0)),
         .text = row->text,
     };
+    if (s->known & L4_FACT_CLAIMED)
+        end.peer = s->client;
     if (s->backend < loop->table->plan.caps.backends)
         end.backend_serial = L4_GET(l4_table_backend(loop->table, s->backend)->used);
     if (x->fault)
@@ -234,6 +237,9 @@ void l4_account_answer(struct l4_loop *loop, uint32_t index, enum l4_reason reas
         return;
     L4_SET(row->counted, 0);
     count(loop, index, reason);
+    if (l4_reason_is_rejection(reason))
+        l4_talkers_reject(l4_table_talkers(loop->table, loop->setup.index), l4_row_client(loop, s),
+                          loop->now_ms);
     if (s->pool != L4_NONE && L4_GET(l4_table_stats(loop->table)->measures))
         measure(loop, index);
     if (is_logged(loop, x, reason))
@@ -253,6 +259,7 @@ void l4_account_request_lost(const struct l4_table *table, uint32_t worker, uint
         return;
     struct l4_http_tally *tally = l4_table_http_tally(table, worker, s->listener);
     struct l4_request_log *log = l4_table_request_log(table, worker);
+    const bool claimed = s->known & L4_FACT_CLAIMED;
     L4_SET(row->counted, 0);
     L4_OWN_ADD(tally->classes[0], 1);
     L4_OWN_ADD(tally->ended[L4_END_WORKER_DIED], 1);
@@ -271,7 +278,8 @@ void l4_account_request_lost(const struct l4_table *table, uint32_t worker, uint
         .serial = L4_GET(s->serial),
         .slot = slot,
         .number = L4_GET(row->number),
-        .client = s->client,
+        .client = claimed ? row->client : s->client,
+        .peer = claimed ? s->client : (struct l4_addr){0},
         .reason = L4_END_WORKER_DIED,
         .minor = row->minor,
         .flags = row->flags,

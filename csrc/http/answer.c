@@ -37,7 +37,8 @@ struct l4_step l4_answer_failed(struct l4_loop *loop, uint32_t index, enum l4_re
 void l4_answer_fault(struct l4_loop *loop, uint32_t index)
 {
     const struct l4_session *s = l4_session_at(loop, index);
-    l4_passive_reset(loop->table, loop->setup.index, s->backend, &s->client, loop->now_ms);
+    l4_passive_reset(loop->table, loop->setup.index, s->backend, l4_row_client(loop, s),
+                     loop->now_ms);
 }
 
 /* The backend's connection ended without a byte of an answer. */

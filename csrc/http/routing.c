@@ -49,7 +49,7 @@ static struct l4_router_request request_of(struct l4_loop *loop, uint32_t index,
         .query = judged->target.query,
         .sni = sni_of(loop, index),
         .scheme = s->half[L4_CLIENT].flags & L4_HALF_TLS ? L4_SCHEME_HTTPS : L4_SCHEME_HTTP,
-        .source = &s->client,
+        .source = l4_row_client(loop, s),
         .field = field_at,
         .fields = fields,
         .body = judged->head.framing == L4_FRAMING_LENGTH ? judged->head.length : 0,
@@ -71,13 +71,14 @@ static bool take(struct l4_loop *loop, uint32_t index, const struct l4_router_li
     return false;
 }
 
-/* Returns the key by which requests of the session's source are counted under `salt`. */
+/* Returns the key by which requests of the request's source are counted under `salt`. */
 static uint64_t source_hash(const struct l4_loop *loop, const struct l4_session *s, uint64_t salt)
 {
     const struct l4_limits *limits = &l4_row_policy(loop, s)->limits;
+    const struct l4_addr *client = l4_row_client(loop, s);
     const uint32_t bits =
-        s->client.family == AF_INET6 ? L4_GET(limits->prefix6) : L4_GET(limits->prefix4);
-    const struct l4_addr net = l4_addr_network(&s->client, bits);
+        client->family == AF_INET6 ? L4_GET(limits->prefix6) : L4_GET(limits->prefix4);
+    const struct l4_addr net = l4_addr_network(client, bits);
     return l4_hash_again(l4_hash(&loop->table->header->hash_key, &net, sizeof net), salt);
 }
 

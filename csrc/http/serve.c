@@ -22,6 +22,7 @@ void l4_serve_begin(struct l4_loop *loop, uint32_t index)
         .came_to = L4_NONE,
     };
     s->http = x->have ? L4_HTTP_ASKS : L4_HTTP_RESTS;
+    s->known &= (uint8_t)~L4_FACT_CLAIMED;
     s->attempts = 0;
     s->reason = L4_END_NONE;
     s->error = 0;

@@ -13,8 +13,10 @@
 #include "http/routing.h"
 #include "http/serve.h"
 #include "http/stages.h"
+#include "http/true_client.h"
 #include "io/sock.h"
 #include "io/stream_ops.h"
+#include "run/admission.h"
 #include "run/client_wait.h"
 
 static void set_time_limit(struct l4_loop *loop, uint32_t index)
@@ -72,7 +74,11 @@ static struct l4_step take_request(struct l4_loop *loop, uint32_t index, uint32_
     const struct l4_verdict_of_head verdict = l4_judge_request(loop, index);
     if (verdict.status)
         return refuse(loop, index, verdict);
+    l4_true_client_find(loop, index);
     l4_account_judged(loop, index);
+    const enum l4_reason denied = l4_admission_request(loop, index);
+    if (denied != L4_END_NONE)
+        return l4_serve_refuse(loop, index, 403, denied);
     if (l4_serve_is_misdirected(loop, index))
         return refuse(loop, index,
                       (struct l4_verdict_of_head){.status = 421,

@@ -89,7 +89,8 @@ void l4_account_end(const struct l4_table *table, uint32_t worker, const struct 
     count_end(table, worker, outcome);
     l4_talkers_note(l4_table_talkers(table, worker), &outcome->client, outcome->ended_us / 1000,
                     outcome->bytes_in + outcome->bytes_out,
-                    outcome->reason - (uint32_t)L4_REJECTED_FIRST < L4_REJECTED_COUNT);
+                    /* a request's was told with the request */
+                    l4_reason_is_rejection(outcome->reason) && outcome->by_request != L4_HTTP_ASKS);
     if (outcome->pool != L4_NONE && L4_GET(seen->measures))
         measure_session(table, worker, outcome);
     if (L4_GET(seen->log_rule.on) && !outcome->by_request && is_logged(table, worker, outcome))

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "core/access.h"
 #include "core/token_bucket.h"
+#include "http/serve.h"
 #include "io/sock.h"
 #include "run/shaping.h"
 #include "shm/source_limits.h"
@@ -124,10 +125,9 @@ static struct l4_step admit_source(struct l4_loop *loop, uint32_t index,
 /* Returns the rule that turns the client away by its address, with *reason set; NULL if it may
  * come in. */
 static const struct l4_verdict *turned_away(const struct l4_loop *loop,
-                                            const struct l4_policy *edge,
+                                            const struct l4_policy *edge, uint32_t needs,
                                             const struct l4_addr *client, enum l4_reason *reason)
 {
-    const uint32_t needs = L4_GET(edge->needs);
     if (needs & L4_NEEDS_BLOCKS) {
         const uint8_t found = l4_access_find(loop->table, L4_SET_BLOCKS, client);
         *reason = L4_END_REJECTED_BLOCKED;
@@ -149,16 +149,38 @@ struct l4_step l4_admission_client(struct l4_loop *loop, uint32_t index)
     const struct l4_limits *limits = &edge->limits;
     enum l4_reason reason;
     struct l4_step step = l4_stay();
-    const struct l4_verdict *verdict = turned_away(loop, edge, &s->client, &reason);
+    uint32_t needs = L4_GET(edge->needs);
+    /* why: the list is about the clients that a proxy speaks for: l4_admission_request. */
+    if (needs & L4_NEEDS_ACCESS && needs & L4_NEEDS_REQUEST && l4_serve_trusts(loop, s))
+        needs &= ~(uint32_t)L4_NEEDS_ACCESS;
+    const struct l4_verdict *verdict = turned_away(loop, edge, needs, &s->client, &reason);
     if (verdict)
         step = refuse_by(loop, index, verdict, reason);
-    if (step.kind != L4_STAY || !(L4_GET(edge->needs) & L4_NEEDS_LIMITS))
+    if (step.kind != L4_STAY || !(needs & L4_NEEDS_LIMITS))
         return step;
     if (counts_sources(limits->limits))
         step = admit_source(loop, index, limits);
     if (step.kind == L4_STAY)
         step = l4_admission_place(loop, index);
     return step.kind == L4_STAY ? admit_rate(loop, index, limits) : step;
+}
+
+enum l4_reason l4_admission_request(struct l4_loop *loop, uint32_t index)
+{
+    const struct l4_session *s = l4_session_at(loop, index);
+    const struct l4_policy *edge = l4_row_policy(loop, s);
+    const uint32_t needs = L4_GET(edge->needs);
+    enum l4_reason reason;
+    if (!(needs & (L4_NEEDS_BLOCKS | L4_NEEDS_ACCESS)) || !l4_serve_trusts(loop, s))
+        return L4_END_NONE;
+    const struct l4_verdict *verdict =
+        turned_away(loop, edge, needs, l4_row_client(loop, s), &reason);
+    if (!verdict)
+        return L4_END_NONE;
+    if (!L4_GET(verdict->dry_run))
+        return reason;
+    L4_OWN_ADD(l4_row_tally(loop, s)->dry_run[reason - L4_REJECTED_FIRST], 1);
+    return L4_END_NONE;
 }
 
 /* ---- again ----------------------------------------------------------------------------------- */

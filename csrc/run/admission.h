@@ -19,6 +19,10 @@ struct l4_step l4_admission_place(struct l4_loop *loop, uint32_t index);
  * l4_admission_place does. */
 struct l4_step l4_admission_client(struct l4_loop *loop, uint32_t index);
 
+/* Applies the access list and the blocks to a request of a peer that is trusted to speak for its
+ * clients. Returns why the request's client is turned away; L4_END_NONE: it is not. */
+enum l4_reason l4_admission_request(struct l4_loop *loop, uint32_t index);
+
 /* Answers how a client is turned away for a reason that is one of the rejections. */
 struct l4_step l4_admission_refuse(const struct l4_loop *loop, struct l4_session *s,
                                    enum l4_reason reason, enum l4_refusal refusal);

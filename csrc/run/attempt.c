@@ -19,7 +19,7 @@ static struct l4_sticky_client client_of(const struct l4_loop *loop, const struc
     const struct l4_facts *facts = l4_row_facts(loop, (uint32_t)(s - loop->sessions));
     const bool named = s->known & L4_FACT_NAME;
     return (struct l4_sticky_client){
-        .addr = &s->client,
+        .addr = l4_row_client(loop, s),
         .name_hash = s->name_hash,
         .name = named ? facts->name : NULL,
         .name_bytes = named ? facts->name_bytes : 0,
@@ -33,7 +33,7 @@ struct l4_pick_answer l4_attempt_pick(struct l4_loop *loop, struct l4_session *s
         .pool = s->pool,
         .now_ms = loop->now_ms,
         .hash = l4_key_hash(&loop->table->header->hash_key, &l4_row_pool(loop, s)->hash_rule,
-                            &s->client, s->name_hash),
+                            l4_row_client(loop, s), s->name_hash),
         .random = l4_random(&loop->random),
         .tried = s->tried,
         .tried_count = tried,

@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "core/pool_view.h"
+#include "run/row.h"
 #include "shm/session_stats.h"
 #include "shm/trace.h"
 
@@ -69,7 +70,7 @@ void l4_pick_trace(struct l4_loop *loop, const struct l4_session *s,
                                 : L4_GET(l4_table_backend(loop->table, answer->backend)->used);
     trace->session = L4_GET(s->serial);
     trace->at_us = loop->now_us;
-    trace->client = s->client;
+    trace->client = *l4_row_client(loop, s);
     trace->balance = (uint8_t)L4_GET(l4_table_pool(loop->table, request->pool)->balance);
     trace->tier = (uint8_t)answer->tier;
     trace->full = answer->full;

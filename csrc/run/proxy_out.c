@@ -86,7 +86,7 @@ int l4_proxy_out(struct l4_loop *loop, uint32_t index)
     struct l4_proxy_write say = {
         .version = (uint8_t)L4_GET(pool->send_proxy),
         .crc32c = wanted & L4_TLV_CRC32C,
-        .from = s->client,
+        .from = *l4_row_client(loop, s),
         .tlvs = tlvs,
     };
     if (s->known & L4_FACT_VIA)

@@ -9,6 +9,7 @@
 
 #include "run/loop.h"
 #include "shm/count.h"
+#include "shm/http.h"
 #include "shm/policy_rows.h"
 
 /* Starts with no row in use. */
@@ -87,6 +88,16 @@ static inline const struct l4_policy *l4_row_policy(const struct l4_loop *loop,
                                                     const struct l4_session *s)
 {
     return &l4_table_listener(loop->table, s->listener)->edge;
+}
+
+/* Whom the session's present request is from; of a session that is no HTTP, its client. */
+static inline const struct l4_addr *l4_row_client(const struct l4_loop *loop,
+                                                  const struct l4_session *s)
+{
+    return s->known & L4_FACT_CLAIMED
+               ? &l4_table_request(loop->table, loop->setup.index, (uint32_t)(s - loop->sessions))
+                      ->client
+               : &s->client;
 }
 
 static inline struct l4_facts *l4_row_facts(const struct l4_loop *loop, uint32_t index)

@@ -95,8 +95,8 @@ static void judge_backend(const struct l4_loop *loop, const struct l4_session *s
         L4_OWN_ADD(l4_row_column(loop, s)->resets, 1);
     const bool provoked = L4_GET(s->bytes[L4_CLIENT]) != 0; /* perhaps by what the client sent */
     if (silent && reason == L4_END_BACKEND_RESET)
-        l4_passive_reset(loop->table, loop->setup.index, s->backend, provoked ? &s->client : NULL,
-                         loop->now_ms);
+        l4_passive_reset(loop->table, loop->setup.index, s->backend,
+                         provoked ? l4_row_client(loop, s) : NULL, loop->now_ms);
     else if (silent && !is_reset(reason))
         l4_passive_served(loop->table, s->backend);
 }

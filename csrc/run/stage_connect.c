@@ -19,8 +19,9 @@ static int begin_connect(struct l4_loop *loop, struct l4_session *s, bool *made)
     char path[L4_PATH_MAX + 1];
     const struct l4_addr to = l4_table_target(l4_table_backend(loop->table, s->backend), path);
     struct l4_way memory;
-    const struct l4_way *way = l4_egress_way(&l4_row_pool(loop, s)->egress, to.family, &s->client,
-                                             l4_random(&loop->random), &memory);
+    const struct l4_way *way =
+        l4_egress_way(&l4_row_pool(loop, s)->egress, to.family, l4_row_client(loop, s),
+                      l4_random(&loop->random), &memory);
     s->connect_started_us = loop->now_us;
     return l4_sock_connect(&to, path, way, &loop->ports, made);
 }

@@ -46,6 +46,7 @@ struct l4_request {
     uint64_t started_us;      /* CLOCK_MONOTONIC of its first byte */
     uint32_t route;           /* L4_NONE: none */
     uint8_t minor, flags;     /* HTTP/1.minor; enum l4_request_flags */
+    struct l4_addr client;    /* with L4_FACT_CLAIMED: whom it is from */
     struct l4_request_text text;
 };
 
@@ -59,7 +60,7 @@ struct l4_request_end {
     uint32_t answer_us; /* from its whole head to the answer's head; 0: there was none */
     uint32_t listener, pool, backend, backend_serial, route; /* L4_NONE: none */
     uint32_t serial, slot, number; /* of the session, and of the request among the session's */
-    struct l4_addr client;
+    struct l4_addr client, peer;   /* peer: family is 0 if the client is the peer */
     int32_t error;
     uint16_t status; /* 0: the client got none */
     uint8_t reason;  /* enum l4_reason; L4_END_NONE: answered in full */

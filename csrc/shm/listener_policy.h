@@ -96,7 +96,8 @@ enum l4_facts_known {
     L4_FACT_ALPN = 1 << 1,
     L4_FACT_VIA = 1 << 2, /* the client's address is from a PROXY header */
     L4_FACT_TLVS = 1 << 3,
-    L4_FACT_TLS = 1 << 4, /* TLS is terminated here; alpn is negotiated */
+    L4_FACT_TLS = 1 << 4,     /* TLS is terminated here; alpn is negotiated */
+    L4_FACT_CLAIMED = 1 << 5, /* the request's client is not the peer: struct l4_request has it */
 };
 
 /* Rarely needed facts of one session, in a row with its index. session.known says which fields are

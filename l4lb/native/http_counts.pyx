@@ -171,9 +171,10 @@ cdef object _request(Table table, worker, slot, const c.l4_session *s, const c.l
     if s.backend < at.plan.caps.backends:
         backend = (<bytes>c.l4_table_backend(at, s.backend).name).decode()
     listener = (<bytes>c.l4_table_listener(at, s.listener).name).decode()
+    client = table._client_text(&seen.client if s.known & c.L4_FACT_CLAIMED else &s.client)
     return rows.RequestRow(
         f"{worker}.{slot}.{s.serial}", seen.number, worker, c.l4_state_word(s.state).decode(),
-        listener, pool, backend, table._client_text(&s.client),
+        listener, pool, backend, client,
         _text(seen.text.method, seen.text.method_bytes, 16),
         "https" if seen.flags & c.L4_REQUEST_TLS else "http",
         _text(seen.text.host, seen.text.host_bytes, c.L4_REQUEST_HOST_MAX),

@@ -120,7 +120,8 @@ cdef class Snapshots(Memory):
 
     cdef object _client_text(self, const c.l4_addr *addr):
         host = host_of(addr)
-        return str(rows.Address(host, addr.port)) if host else "unix:"
+        # Of a client that a proxy tells of, no port is known.
+        return "unix:" if not host else str(rows.Address(host, addr.port)) if addr.port else host
 
     cdef object _session(self, c.l4_session *row, worker, slot, now_ms):
         cdef uint32_t serial = row.serial

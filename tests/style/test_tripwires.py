@@ -55,6 +55,7 @@ RUN_FLOORS: tuple[tuple[str, ...], ...] = (
 HTTP_SEES_ABOVE = {"plane": {"session", "accept", "plane"}, "h2_tend": {"session"}}
 RUN_SEES_HTTP = {
     "account": {"account"},
+    "admission": {"serve"},
     "attempt": {"serve"},
     "planes": {"plane"},
     "proxy_out": {"h2"},

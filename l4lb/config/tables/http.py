@@ -54,7 +54,8 @@ class ListenerHttp(Model):
     "rfc7239": the field Forwarded, after what a proxy in `trusted` said. "off": nothing."""
     trusted: clients.ManyNetworks = ()
     """Networks of the proxies whose X-Forwarded-* and Forwarded fields are believed. Those of all
-    other clients are dropped."""
+    other clients are dropped. A request of such a proxy counts, wherever its source does, as one of
+    the rightmost address that is in none of these networks."""
     request_id: http.FieldOrOff = "X-Request-Id"
     """Name of the field with an identifier of the request, which backends, clients and the access
     log get. A proxy in `trusted` may give it. "off": there is none."""

@@ -20,6 +20,7 @@ cdef extern from "shm/listener_policy.h":
     enum:
         L4_BLOCK_AUTO
         L4_BLOCK_DRY
+        L4_FACT_CLAIMED
         L4_NEEDS_HELLO
         L4_LIKES_HELLO
         L4_NEEDS_PROXY
@@ -355,6 +356,7 @@ cdef extern from "shm/layout.h":
         uint8_t attempts
         uint8_t reason
         bint http
+        uint8_t known
 
 
 cdef extern from "shm/state.h":

@@ -44,6 +44,7 @@ cdef extern from "shm/http.h":
         uint32_t route
         uint8_t minor
         uint8_t flags
+        l4_addr client
         l4_request_text text
 
     struct l4_request_end:
@@ -64,6 +65,7 @@ cdef extern from "shm/http.h":
         uint32_t slot
         uint32_t number
         l4_addr client
+        l4_addr peer
         int32_t error
         uint16_t status
         uint8_t reason
