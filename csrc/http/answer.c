@@ -13,12 +13,13 @@
 #include "run/attempt.h"
 #include "run/first_byte.h"
 
-/* Is there a pipe for what the other side does not accept? If not, the session tries again soon. */
+/* Is there a pipe for what the other side does not accept? If not, the session waits for
+ * one. */
 static bool has_pipe(struct l4_loop *loop, uint32_t index, const struct l4_half *from)
 {
     if (from->pipe != L4_NO_PIPE || l4_pipes_ready(&loop->pipes))
         return true;
-    l4_row_later(loop, index);
+    l4_row_lacks(loop, &loop->pipeless, index);
     return false;
 }
 

@@ -213,7 +213,7 @@ enum l4_body_result l4_body_move(const struct l4_loop *loop, struct l4_half *fro
             !(to->flags & L4_HALF_OUT))
             return L4_BODY_WAITS;
         if (from->pipe == L4_NO_PIPE && !l4_pipes_ready(loop->pump.pipes))
-            return L4_BODY_MORE;
+            return L4_BODY_NO_PIPE;
         result = copy_once(loop, from, to, body, moved, extra_at, extra);
     }
     return result;

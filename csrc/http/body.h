@@ -18,11 +18,12 @@
 struct l4_body l4_body_of(const struct l4_h1_head *head, enum l4_framing goes);
 
 enum l4_body_result {
-    L4_BODY_WAITS, /* for an edge of either side */
-    L4_BODY_MORE,  /* its share of the iteration is used up: call again soon */
-    L4_BODY_ENDED, /* the sender ended, or failed, before the body did */
-    L4_BODY_BAD,   /* the chunks are broken */
-    L4_BODY_LOST   /* no memory: the session cannot go on */
+    L4_BODY_WAITS,   /* for an edge of either side */
+    L4_BODY_MORE,    /* its share of the iteration is used up: call again soon */
+    L4_BODY_NO_PIPE, /* no pipe is free for what `to` does not accept */
+    L4_BODY_ENDED,   /* the sender ended, or failed, before the body did */
+    L4_BODY_BAD,     /* the chunks are broken */
+    L4_BODY_LOST     /* no memory: the session cannot go on */
 };
 
 /* Part of a body that is ready to be sent. */

@@ -98,6 +98,15 @@ static uint32_t held(const struct l4_loop *loop)
     return 0;
 }
 
+/* Sessions that lack what others have given back in this loop iteration go on. */
+static void end_turn(struct l4_loop *loop)
+{
+    if (loop->pipeless.count && l4_pipes_ready(&loop->pipes))
+        l4_row_found(loop, &loop->pipeless, loop->pipes.idle_count);
+    if (loop->blockless.count)
+        l4_row_found(loop, &loop->blockless, loop->http->free_count);
+}
+
 const struct l4_plane l4_plane_http = {
     .name = "http",
     .knocks = true,
@@ -110,6 +119,7 @@ const struct l4_plane l4_plane_http = {
     .event = event,
     .begin_turn = begin_turn,
     .turn = turn,
+    .end_turn = end_turn,
     .wait_ms = wait_ms,
     .drain = end_resting,
     .leave = leave,

@@ -97,6 +97,9 @@ static struct l4_step move_up(struct l4_loop *loop, uint32_t index)
         if (!x->up.done)
             l4_row_later(loop, index);
         break;
+    case L4_BODY_NO_PIPE:
+        l4_row_lacks(loop, &loop->pipeless, index);
+        break;
     case L4_BODY_WAITS:
         break;
     }
@@ -135,6 +138,9 @@ static struct l4_step move_down(struct l4_loop *loop, uint32_t index)
     case L4_BODY_MORE:
         if (!x->down.done)
             l4_row_later(loop, index);
+        break;
+    case L4_BODY_NO_PIPE:
+        l4_row_lacks(loop, &loop->pipeless, index);
         break;
     case L4_BODY_WAITS:
         break;

@@ -178,7 +178,7 @@ static struct l4_step read_head(struct l4_loop *loop, uint32_t index)
         if (x->block == L4_NONE)
             x->block = l4_http_take_block(loop->http);
         if (x->block == L4_NONE) {
-            l4_row_later(loop, index); /* others give blocks back */
+            l4_row_lacks(loop, &loop->blockless, index);
             return l4_stay();
         }
         const ssize_t got = receive(loop, index);

@@ -1,5 +1,6 @@
 /* The lists of a worker's TCP session rows: free rows, rows whose session ended in this loop
- * iteration, sessions with work left over, and the clients that wait for each pool.
+ * iteration, sessions with work left over, those that lack a pipe or a block, and the clients that
+ * wait for each pool.
  *
  * A row is linked through itself, so it is in at most one list, and it says in which kind of list.
  * Every operation gets all rows, because a list is only their numbers. Every operation asserts
@@ -15,10 +16,12 @@ struct l4_session;
 
 enum l4_list_kind {
     L4_LIST_NONE,
-    L4_LIST_FREE,  /* rows without a session */
-    L4_LIST_ENDED, /* rows whose session ended in this loop iteration; they are free after it */
-    L4_LIST_READY, /* sessions with work left over */
-    L4_LIST_QUEUE, /* sessions that wait for a place at a backend of one pool */
+    L4_LIST_FREE,      /* rows without a session */
+    L4_LIST_ENDED,     /* rows whose session ended in this loop iteration; they are free after it */
+    L4_LIST_READY,     /* sessions with work left over */
+    L4_LIST_PIPELESS,  /* sessions that go on when a pipe is free: io/pipe.h */
+    L4_LIST_BLOCKLESS, /* sessions that go on when a block is free: http/room.h */
+    L4_LIST_QUEUE,     /* sessions that wait for a place at a backend of one pool */
     L4_LIST_KINDS
 };
 

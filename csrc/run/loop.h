@@ -45,7 +45,7 @@ struct l4_loop {
     uint32_t tarpits;              /* sessions in the state TARPIT */
     uint32_t held;                 /* TCP session rows that are not free */
     uint32_t fresh;                /* TCP session rows from this number on were never used */
-    struct l4_list free, ended, ready;
+    struct l4_list free, ended, ready, pipeless, blockless;
     uint32_t serial;       /* of the last session opened */
     uint64_t picks;        /* choices made so far; run/pick_trace.h */
     uint64_t random;       /* state of the random numbers; base/random.h */

@@ -9,6 +9,8 @@ void l4_row_start(struct l4_loop *loop)
     l4_list_init(&loop->free, L4_LIST_FREE);
     l4_list_init(&loop->ended, L4_LIST_ENDED);
     l4_list_init(&loop->ready, L4_LIST_READY);
+    l4_list_init(&loop->pipeless, L4_LIST_PIPELESS);
+    l4_list_init(&loop->blockless, L4_LIST_BLOCKLESS);
 }
 
 /* ---- taken and given back -------------------------------------------------------------------- */
@@ -84,6 +86,15 @@ void l4_row_sweep(struct l4_loop *loop)
 
 /* ---- state and work -------------------------------------------------------------------------- */
 
+static void stop_lacking(struct l4_loop *loop, uint32_t index)
+{
+    const uint32_t list = l4_session_at(loop, index)->list;
+    if (list == L4_LIST_PIPELESS)
+        l4_list_remove(loop->sessions, &loop->pipeless, index);
+    if (list == L4_LIST_BLOCKLESS)
+        l4_list_remove(loop->sessions, &loop->blockless, index);
+}
+
 void l4_row_enter(struct l4_loop *loop, uint32_t index, enum l4_session_state state)
 {
     struct l4_session *s = l4_session_at(loop, index);
@@ -116,14 +127,31 @@ void l4_row_enter(struct l4_loop *loop, uint32_t index, enum l4_session_state st
     L4_ASSERT(edges[L4_GET(s->state)] & (1u << state));
     if (s->list == L4_LIST_READY)
         l4_list_remove(loop->sessions, &loop->ready, index);
+    stop_lacking(loop, index);
     L4_ASSERT(s->list == L4_LIST_NONE);
     L4_SET(s->state, state);
 }
 
 void l4_row_later(struct l4_loop *loop, uint32_t index)
 {
+    stop_lacking(loop, index);
     if (l4_session_at(loop, index)->list != L4_LIST_READY)
         l4_list_append(loop->sessions, &loop->ready, index);
+}
+
+void l4_row_lacks(struct l4_loop *loop, struct l4_list *what, uint32_t index)
+{
+    const uint32_t list = l4_session_at(loop, index)->list;
+    L4_ASSERT(what == &loop->pipeless || what == &loop->blockless);
+    /* A session with work left over will find out again that it lacks something. */
+    if (list != L4_LIST_READY && list != (uint32_t)what->kind)
+        l4_list_append(loop->sessions, what, index);
+}
+
+void l4_row_found(struct l4_loop *loop, struct l4_list *what, uint32_t count)
+{
+    for (; count && what->count; count--)
+        l4_row_later(loop, what->head);
 }
 
 /* ---- time ------------------------------------------------------------------------------------ */

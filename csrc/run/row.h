@@ -41,6 +41,13 @@ void l4_row_enter(struct l4_loop *loop, uint32_t index, enum l4_session_state st
 /* The session has work left over: it is resumed in the next loop iteration. */
 void l4_row_later(struct l4_loop *loop, uint32_t index);
 
+/* The session goes on when a pipe or a block is free. what: &loop->pipeless or &loop->blockless. */
+void l4_row_lacks(struct l4_loop *loop, struct l4_list *what, uint32_t index);
+
+/* So many are free: the sessions that have waited longest are resumed in the next loop iteration.
+ */
+void l4_row_found(struct l4_loop *loop, struct l4_list *what, uint32_t count);
+
 /* (Re)starts the session's timer. */
 void l4_row_wake_in(struct l4_loop *loop, uint32_t index, uint64_t ms);
 

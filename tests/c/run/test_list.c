@@ -69,6 +69,36 @@ TEST(rows_that_are_free_again_are_taken_first_and_counted_exactly)
     l4_table_close(&table);
 }
 
+static uint32_t exchanging(void)
+{
+    const uint32_t index = l4_row_take(&loop);
+    L4_SET(l4_session_at(&loop, index)->state, L4_SESSION_EXCHANGE);
+    return index;
+}
+
+TEST(sessions_that_lack_a_pipe_wait_in_their_order_and_cost_no_turn)
+{
+    start();
+    const uint32_t first = exchanging(), second = exchanging(), third = exchanging();
+    l4_row_lacks(&loop, &loop.pipeless, first);
+    l4_row_lacks(&loop, &loop.pipeless, second);
+    l4_row_lacks(&loop, &loop.pipeless, third);
+    l4_row_lacks(&loop, &loop.pipeless, first); /* an event made it look again */
+    CHECK(loop.ready.count == 0 && loop.pipeless.count == 3);
+    l4_row_found(&loop, &loop.pipeless, 1);
+    CHECK(loop.ready.count == 1 && loop.ready.head == first && loop.pipeless.count == 2);
+    l4_row_enter(&loop, second, L4_SESSION_FREE); /* its client has gone */
+    l4_row_found(&loop, &loop.pipeless, 5);
+    CHECK(loop.ready.count == 2 && loop.ready.tail == third && loop.pipeless.count == 0);
+    l4_row_lacks(&loop, &loop.pipeless, third); /* it is resumed once, and lacks one again */
+    CHECK(loop.ready.count == 2 && loop.pipeless.count == 0);
+    CHECK_EQ(first, l4_list_take(loop.sessions, &loop.ready));
+    CHECK_EQ(third, l4_list_take(loop.sessions, &loop.ready));
+    l4_row_lacks(&loop, &loop.pipeless, third);
+    CHECK(loop.ready.count == 0 && loop.pipeless.count == 1);
+    l4_table_close(&table);
+}
+
 static void join_two_lists(void)
 {
     const uint32_t index = busy(L4_SESSION_RELAY);
@@ -105,5 +135,6 @@ TEST(a_list_that_would_break_ends_the_worker_instead)
 
 MAIN(RUN(a_session_that_changes_its_state_has_no_work_left_over_and_others_still_have);
      RUN(work_left_over_twice_is_done_once);
+     RUN(sessions_that_lack_a_pipe_wait_in_their_order_and_cost_no_turn);
      RUN(rows_that_are_free_again_are_taken_first_and_counted_exactly);
      RUN(a_list_that_would_break_ends_the_worker_instead))

@@ -5,11 +5,16 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import psutil
 import pytest
 
 from ..harness import Backends, Balancer, Stream, finish, receive, until
+from ..harness.http import answer, request
+from ..harness.http import before as http_before
+from ..harness.http import client as http_client
+from ..harness.origin import Origin
 
 FILES = 128
 CLIENTS = 240
@@ -124,3 +129,28 @@ def test_idle_sessions_use_no_processor(one: Backends) -> None:
         until(lambda: len(crowd.served()) == 100, "all are served")
         assert cpu_share(lb.pids(), OBSERVED_S) < 0.1
         crowd.leave(crowd.served())
+
+
+def test_clients_that_read_nothing_cost_no_processor_and_get_their_answers_when_they_read() -> None:
+    """There are more of them than pipes: most answers wait in the kernel."""
+    whole = b"x" * (8 << 20)
+    said = answer(whole)
+    with ExitStack() as stack:
+        origin = stack.enter_context(Origin(lambda _: said))
+        lb = http_before([origin.row])
+        lb.files = 2 * FILES
+        stack.enter_context(lb)
+        crowd = [stack.enter_context(http_client(lb)) for _ in range(24)]
+        at_rest = cpu_share(lb.pids(), OBSERVED_S)
+        for peer in crowd:
+            peer.say(request())
+        until(lambda: len(origin.requests) == len(crowd), "all have asked")
+        until(lambda: quiet(lb), "nothing moves any more")
+        assert cpu_share(lb.pids(), OBSERVED_S) < at_rest + 0.2
+        assert [peer.answer().body == whole for peer in crowd] == [True] * len(crowd)
+
+
+def quiet(lb: Balancer) -> bool:
+    """Returns whether no byte moves for a moment."""
+    moved = [sum(row["bytes_out"] for row in lb.ask("sessions")) for _ in range(3)]
+    return len(set(moved)) == 1
