@@ -33,7 +33,10 @@ static bool read_port(struct run text, uint16_t *port)
     *port = 0;
     if (text.at == text.end)
         return true;
-    if (*text.at++ != ':' || text.at == text.end || text.end - text.at > PORT_DIGITS_MAX)
+    if (*text.at != ':')
+        return false;
+    text.at++;
+    if (text.at == text.end || text.end - text.at > PORT_DIGITS_MAX)
         return false;
     for (; text.at < text.end; text.at++) {
         if (*text.at < '0' || *text.at > '9')
