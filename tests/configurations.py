@@ -37,6 +37,8 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
     "process.log.syslog": ("unix:/dev/log", "udp://127.0.0.1:514"),
     "http_hosts": (["a.example"], ["a", "b"]),
     "http_token_file": ("/etc/token",),
+    "hash_key": ("source_ip", "sni", "quic_cid", "header:X-User", "query:${x}", "path"),
+    "sticky.key": ("source_ip", "sni", "cookie:sid", "host"),
     "interface": ("eth0", "${x}"),
     "dscp": (0, 46, "af41"),
     "owner": ("root", "0"),

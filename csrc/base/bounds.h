@@ -137,6 +137,7 @@ enum l4_bounds {
     L4_HTTP_ROUTES_MAX = 4096,         /* routes of all HTTP listeners */
     L4_HTTP_ROUTES_BYTES = 4 << 20,    /* bytes of one of the two copies of all their routes */
     L4_QUERY_VALUE_MAX = 8192,         /* bytes of a query argument that a route looks at */
+    L4_KEY_VALUE_MAX = 8192,           /* bytes of a request's value that a pool's key looks at */
     L4_HTTP_BLOCKS = 4096,             /* requests whose bytes one worker keeps at one time */
     L4_HTTP_BLOCK_BYTES = 64 << 10,    /* ... and bytes of each: a head, and the begin of a body */
     L4_HTTP_BLOCKS_WARM = 32,          /* blocks whose memory is kept while nobody uses them */

@@ -26,6 +26,18 @@ static inline uint64_t l4_hash_again(uint64_t hash, uint64_t number)
     return z ^ (z >> 31);
 }
 
+/* Returns the hash from which l4_hash_again made this one with the number: each of its steps is one
+ * to one, and is undone here. */
+static inline uint64_t l4_hash_before(uint64_t again, uint64_t number)
+{
+    uint64_t z = again ^ (again >> 31) ^ (again >> 62);
+    z *= 0x319642b2d24d8ec3ull;
+    z ^= (z >> 27) ^ (z >> 54);
+    z *= 0x96de1b173f119089ull;
+    z ^= (z >> 30) ^ (z >> 60);
+    return z - (number + 1) * 0x9e3779b97f4a7c15ull;
+}
+
 /* Maps a hash to a number below n, evenly, without a division (Lemire, ACM TOMACS 29(1), 2019). */
 static inline uint32_t l4_hash_below(uint64_t hash, uint32_t n)
 {

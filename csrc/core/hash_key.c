@@ -27,7 +27,8 @@ struct l4_addr l4_key_address(const struct l4_key_rule *rule, const struct l4_ad
 uint64_t l4_key_hash(const struct l4_hash_key *key, const struct l4_key_rule *rule,
                      const struct l4_addr *client, uint64_t name_hash)
 {
-    if (atomic_load_explicit(&rule->kind, memory_order_relaxed) == L4_KEY_SNI && name_hash)
+    const uint32_t kind = atomic_load_explicit(&rule->kind, memory_order_relaxed);
+    if ((kind == L4_KEY_SNI || l4_key_is_of_request(kind)) && name_hash)
         return name_hash;
     const struct l4_addr kept = l4_key_address(rule, client);
     return l4_hash(key, &kept, sizeof kept);

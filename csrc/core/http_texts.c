@@ -102,3 +102,9 @@ struct l4_texts_cookie l4_texts_cookie(const struct l4_texts *texts, uint32_t po
     return (struct l4_texts_cookie){l4_texts_read(texts, its->cookie),
                                     l4_texts_read(texts, its->cookie_attributes)};
 }
+
+struct l4_text l4_texts_key(const struct l4_texts *texts, uint32_t pool, enum l4_texts_key key)
+{
+    const struct l4_texts_of_pool *its = of_pool(texts, pool);
+    return its ? l4_texts_read(texts, its->keys[key]) : (struct l4_text){NULL, 0};
+}

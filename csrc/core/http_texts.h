@@ -45,10 +45,14 @@ struct l4_texts_page {
     struct l4_texts_at type, body; /* value of Content-Type; the page */
 };
 
+/* The two keys of a pool: for its algorithm, and for sticky clients. */
+enum l4_texts_key { L4_TEXTS_KEY_HASH, L4_TEXTS_KEY_STICKY, L4_TEXTS_KEYS };
+
 struct l4_texts_of_pool {
-    struct l4_texts_at host;              /* value of Host, with L4_HOST_NAMED */
-    struct l4_texts_at cookie;            /* name of the cookie that names a client's backend */
-    struct l4_texts_at cookie_attributes; /* "; Path=/" and what else follows its value */
+    struct l4_texts_at host;                /* value of Host, with L4_HOST_NAMED */
+    struct l4_texts_at cookie;              /* name of the cookie that names a client's backend */
+    struct l4_texts_at cookie_attributes;   /* "; Path=/" and what else follows its value */
+    struct l4_texts_at keys[L4_TEXTS_KEYS]; /* names of the values that identify a request */
 };
 
 /* ---- as readers have it ---------------------------------------------------------------------- */
@@ -83,5 +87,8 @@ struct l4_texts_cookie {
 struct l4_texts_cookie l4_texts_cookie(const struct l4_texts *texts, uint32_t pool);
 /* The host that a pool's backends are sent. */
 struct l4_text l4_texts_host(const struct l4_texts *texts, uint32_t pool);
+/* The name of the header field (in lower case), cookie or argument that a key of a pool takes of a
+ * request; empty if the key needs no name. */
+struct l4_text l4_texts_key(const struct l4_texts *texts, uint32_t pool, enum l4_texts_key key);
 
 #endif

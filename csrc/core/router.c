@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "core/request_values.h"
+
 /* ---- the memory, of which nothing is trusted ------------------------------------------------ */
 
 /* Returns an array of `size` bytes an element, or NULL if it is not within the memory. */
@@ -38,58 +40,25 @@ static bool ends(struct l4_text text, struct l4_text with)
            (!with.bytes || !memcmp(text.at + text.bytes - with.bytes, with.at, with.bytes));
 }
 
-static bool same(struct l4_text a, struct l4_text b)
-{
-    return a.bytes == b.bytes && begins(a, b);
-}
-
-static char lower(char c)
-{
-    return (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
-}
-
-/* True if a header's name, in any case, is this one in lower case. */
-static bool is_name(struct l4_text name, struct l4_text wanted)
-{
-    if (name.bytes != wanted.bytes)
-        return false;
-    for (size_t i = 0; i < name.bytes; i++) {
-        if (lower(name.at[i]) != wanted.at[i])
-            return false;
-    }
-    return true;
-}
-
-static struct l4_text after(struct l4_text text, size_t bytes)
-{
-    return bytes ? (struct l4_text){text.at + bytes, text.bytes - bytes} : text;
-}
-
-/* Returns the bytes of text before c, or all. */
-static size_t until(struct l4_text text, char c)
-{
-    const char *found = text.bytes ? memchr(text.at, c, text.bytes) : NULL;
-    return found ? (size_t)(found - text.at) : text.bytes;
-}
-
 /* True if text is the pattern, in which each * stands for any text. Linear: each piece between two
  * stars is looked for once, behind the piece before it. */
 static bool is_like(struct l4_text text, struct l4_text pattern)
 {
-    size_t piece = until(pattern, '*');
+    size_t piece = l4_text_until(pattern, '*');
     if (piece == pattern.bytes)
-        return same(text, pattern);
+        return l4_text_is(text, pattern);
     if (!begins(text, (struct l4_text){pattern.at, piece}))
         return false;
-    text = after(text, piece);
-    for (pattern = after(pattern, piece + 1); (piece = until(pattern, '*')) < pattern.bytes;
-         pattern = after(pattern, piece + 1)) {
+    text = l4_text_after(text, piece);
+    for (pattern = l4_text_after(pattern, piece + 1);
+         (piece = l4_text_until(pattern, '*')) < pattern.bytes;
+         pattern = l4_text_after(pattern, piece + 1)) {
         if (!piece)
             continue;
         const char *found = text.bytes ? memmem(text.at, text.bytes, pattern.at, piece) : NULL;
         if (!found)
             return false;
-        text = after(text, (size_t)(found - text.at) + piece);
+        text = l4_text_after(text, (size_t)(found - text.at) + piece);
     }
     return ends(text, pattern);
 }
@@ -100,7 +69,7 @@ static bool is_server_name(struct l4_text name, struct l4_text wanted)
         return false;
     if (*wanted.at == '.')
         return name.bytes > wanted.bytes && ends(name, wanted);
-    return same(name, wanted) || (wanted.bytes == 1 && *wanted.at == '*');
+    return l4_text_is(name, wanted) || (wanted.bytes == 1 && *wanted.at == '*');
 }
 
 /* ---- conditions ----------------------------------------------------------------------------- */
@@ -134,89 +103,22 @@ static bool may_be_absent(const struct look *look)
     return false;
 }
 
-static bool in_header(struct look *look)
-{
-    const struct l4_router_request *request = look->request;
-    struct l4_text name, value;
-    for (uint32_t i = 0; request->field && request->field(request->fields, i, &name, &value); i++) {
-        if (is_name(name, look->name) && any_like(look, value))
-            return true;
-    }
-    return may_be_absent(look);
-}
-
-/* Takes the part before `end` off the rest of a list, and splits it at its first =. */
-static bool next_pair(struct l4_text *rest, char end, struct l4_text *name, struct l4_text *value)
-{
-    if (!rest->bytes)
-        return false;
-    const size_t bytes = until(*rest, end);
-    const struct l4_text pair = {rest->at, bytes};
-    const size_t equal = until(pair, '=');
-    *name = (struct l4_text){pair.at, equal};
-    *value = after(pair, equal < bytes ? equal + 1 : bytes);
-    *rest = after(*rest, bytes < rest->bytes ? bytes + 1 : bytes);
-    return true;
-}
-
-static struct l4_text trimmed(struct l4_text text)
-{
-    while (text.bytes && (*text.at == ' ' || *text.at == '\t'))
-        text = after(text, 1);
-    while (text.bytes && (text.at[text.bytes - 1] == ' ' || text.at[text.bytes - 1] == '\t'))
-        text.bytes--;
-    return text;
-}
-
-static bool in_cookies(struct look *look)
-{
-    static const struct l4_text header = {"cookie", 6};
-    const struct l4_router_request *request = look->request;
-    struct l4_text field, cookies, name, value;
-    for (uint32_t i = 0; request->field && request->field(request->fields, i, &field, &cookies);
-         i++) {
-        if (!is_name(field, header))
-            continue;
-        while (next_pair(&cookies, ';', &name, &value)) {
-            if (same(trimmed(name), look->name) && any_like(look, trimmed(value)))
-                return true;
-        }
-    }
-    return may_be_absent(look);
-}
-
-static int hex_of(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* Decodes a text of a query into `to`. An invalid % stands for itself. */
+/* Decodes a value of a query into `to`. An invalid % stands for itself. */
 static struct l4_text decoded(struct l4_text text, char to[static L4_QUERY_VALUE_MAX])
 {
     uint32_t used = 0;
-    for (size_t i = 0; i < text.bytes && used < L4_QUERY_VALUE_MAX; i++) {
-        const char c = text.at[i];
-        const bool coded = c == '%' && text.bytes - i > 2 && hex_of(text.at[i + 1]) >= 0 &&
-                           hex_of(text.at[i + 2]) >= 0;
-        if (coded) {
-            to[used++] = (char)(hex_of(text.at[i + 1]) << 4 | hex_of(text.at[i + 2]));
-            i += 2;
-        } else {
-            to[used++] = c == '+' ? ' ' : c;
-        }
-    }
+    while (text.bytes && used < L4_QUERY_VALUE_MAX)
+        to[used++] = l4_query_byte(&text);
     return (struct l4_text){to, used};
 }
 
-static bool in_query(struct look *look)
+static bool in_values(struct look *look, enum l4_values_kind kind)
 {
     char buffer[L4_QUERY_VALUE_MAX];
-    struct l4_text query = look->request->query, name, value;
-    while (next_pair(&query, '&', &name, &value)) {
-        if (same(decoded(name, buffer), look->name) && any_like(look, decoded(value, buffer)))
+    struct l4_values values = l4_values_of(look->request, kind, look->name);
+    struct l4_text value;
+    while (l4_values_next(&values, &value)) {
+        if (any_like(look, kind == L4_VALUES_ARGUMENT ? decoded(value, buffer) : value))
             return true;
     }
     return may_be_absent(look);
@@ -263,7 +165,7 @@ static bool in_path(const struct look *look, uint32_t kind, uint32_t *matched)
             *matched = (uint32_t)item.bytes;
             return true;
         }
-        if ((kind == L4_ROUTER_PATH && same(request->path, item)) ||
+        if ((kind == L4_ROUTER_PATH && l4_text_is(request->path, item)) ||
             (kind == L4_ROUTER_SUFFIX && ends(request->path, item)) ||
             (kind == L4_ROUTER_REGEX &&
              follows(look->memory, ((const struct l4_router_list *)look->items)[i].at,
@@ -280,10 +182,10 @@ static bool in_texts(const struct look *look, uint32_t kind)
         [L4_SCHEME_HTTP] = {"http", 4}, [L4_SCHEME_HTTPS] = {"https", 5}};
     for (uint32_t i = 0; i < look->count; i++) {
         const struct l4_text item = item_of(look->memory, look->items, i);
-        if ((kind == L4_ROUTER_METHOD && same(request->method, item)) ||
+        if ((kind == L4_ROUTER_METHOD && l4_text_is(request->method, item)) ||
             (kind == L4_ROUTER_SNI && is_server_name(request->sni, item)) ||
             (kind == L4_ROUTER_SCHEME && request->scheme <= L4_SCHEME_HTTPS &&
-             same(schemes[request->scheme], item)))
+             l4_text_is(schemes[request->scheme], item)))
             return true;
     }
     return false;
@@ -339,11 +241,11 @@ static bool holds(const struct l4_router_memory *memory, const struct l4_router_
     case L4_ROUTER_SOURCE:
         return in_network(&look);
     case L4_ROUTER_HEADER:
-        return in_header(&look);
+        return in_values(&look, L4_VALUES_FIELD);
     case L4_ROUTER_COOKIE:
-        return in_cookies(&look);
+        return in_values(&look, L4_VALUES_COOKIE);
     case L4_ROUTER_QUERY:
-        return in_query(&look);
+        return in_values(&look, L4_VALUES_ARGUMENT);
     default:
         return false;
     }
@@ -394,7 +296,7 @@ static bool find_name(const struct l4_router_memory *memory, struct l4_router_li
         const struct l4_router_host host = table[(hash + i) & (hosts.count - 1)];
         if (!host.name.count)
             return false;
-        if (host.hash == hash && same(l4_router_text(memory, host.name), name)) {
+        if (host.hash == hash && l4_text_is(l4_router_text(memory, host.name), name)) {
             *names = host.names;
             return true;
         }
@@ -414,7 +316,7 @@ static struct l4_router_list routes_of(const struct l4_router_memory *memory,
     for (size_t at = host.bytes; at;) {
         hash = hash_on(hash, host.at[--at]);
         if (!at || (router->wildcards && host.at[at] == '.'))
-            (void)find_name(memory, router->hosts, hash, after(host, at), &names);
+            (void)find_name(memory, router->hosts, hash, l4_text_after(host, at), &names);
     }
     return names;
 }
@@ -520,7 +422,8 @@ static struct l4_text part_of(const struct l4_router_memory *memory,
     case L4_PART_PATH:
         return request->path;
     case L4_PART_REST:
-        return after(request->path, matched < request->path.bytes ? matched : request->path.bytes);
+        return l4_text_after(request->path,
+                             matched < request->path.bytes ? matched : request->path.bytes);
     default:
         return request->query;
     }
@@ -533,7 +436,7 @@ static uint32_t write_part(struct l4_text text, bool of_path, char *to, uint32_t
     /* why: a location that begins with // names another host. */
     while (of_path && text.bytes && *text.at == '/' &&
            ((used == 1 && *to == '/') || (!used && text.bytes > 1 && text.at[1] == '/')))
-        text = after(text, 1);
+        text = l4_text_after(text, 1);
     if (text.bytes > room - used)
         return 0;
     memcpy(to + used, text.at, text.bytes);

@@ -15,15 +15,31 @@ bool l4_sticky_is_on(const struct l4_table *table, uint32_t pool)
     return L4_GET(rule_of(table, pool)->ttl_ms) != 0;
 }
 
+/* Does the rule need a value of a request that the client has not? */
+static bool is_unknown(const struct l4_table *table, uint32_t pool,
+                       const struct l4_sticky_client *client)
+{
+    return !client->name_hash && l4_key_is_of_request(L4_GET(rule_of(table, pool)->key.kind));
+}
+
+/* Returns how many bytes of a name are kept for people. why few of some: a cookie or a header field
+ * may be all that proves who its client is. */
+static uint32_t kept_of(uint32_t kind, uint32_t bytes, uint32_t room)
+{
+    const uint32_t max =
+        kind == L4_KEY_HEADER || kind == L4_KEY_COOKIE ? L4_STICKY_SECRET_SHOWN : room;
+    return bytes < max ? bytes : max;
+}
+
 uint64_t l4_sticky_client_tag(const struct l4_table *table, uint32_t pool,
                               const struct l4_sticky_client *client, struct l4_sticky_key *key)
 {
     const struct l4_key_rule *rule = &rule_of(table, pool)->key;
     *key = (struct l4_sticky_key){.pool = pool, .kind = L4_KEY_SOURCE_IP};
-    if (L4_GET(rule->kind) == L4_KEY_SNI && client->name_hash) {
-        const uint32_t kept =
-            client->name_bytes < sizeof key->name ? client->name_bytes : sizeof key->name;
-        key->kind = L4_KEY_SNI;
+    const uint32_t kind = L4_GET(rule->kind);
+    if ((kind == L4_KEY_SNI || l4_key_is_of_request(kind)) && client->name_hash) {
+        const uint32_t kept = kept_of(kind, client->name_bytes, sizeof key->name);
+        key->kind = (uint16_t)kind;
         key->name_bytes = (uint16_t)client->name_bytes;
         if (kept)
             memcpy(key->name, client->name, kept);
@@ -40,7 +56,18 @@ void l4_sticky_client_touch(const struct l4_table *table, uint32_t pool,
                             uint64_t now_ms)
 {
     struct l4_sticky_key key;
+    if (is_unknown(table, pool, client))
+        return;
     l4_sticky_touch(table, l4_sticky_client_tag(table, pool, client, &key), backend, now_ms);
+}
+
+void l4_sticky_learn(const struct l4_table *table, uint32_t who, uint32_t pool,
+                     const struct l4_sticky_client *client, uint32_t backend, uint64_t now_ms)
+{
+    struct l4_sticky_key key;
+    const uint64_t tag = l4_sticky_client_tag(table, pool, client, &key);
+    l4_sticky_put(table, who, tag, &key, backend, false, L4_GET(rule_of(table, pool)->ttl_ms),
+                  now_ms);
 }
 
 /* Takes a place at the backend of a sticky client. *belongs: the backend may serve, even if it is
@@ -69,7 +96,7 @@ struct l4_pick_answer l4_sticky_pick(const struct l4_table *table,
     struct l4_sticky_key key;
     if (sticky)
         *sticky = false;
-    if (!l4_sticky_is_on(table, request->pool))
+    if (!l4_sticky_is_on(table, request->pool) || is_unknown(table, request->pool, client))
         return l4_pick(table, request);
     const uint64_t tag = l4_sticky_client_tag(table, request->pool, client, &key);
     const uint64_t ttl = L4_GET(rule_of(table, request->pool)->ttl_ms), now = request->now_ms;

@@ -11,9 +11,11 @@
 #include "core/pick.h"
 #include "shm/sticky.h"
 
+/* The name is the one that the pool's rule asks for: the server name, or a value of the request. A
+ * client whose request has no such value is not sticky. */
 struct l4_sticky_client {
     const struct l4_addr *addr;
-    uint64_t name_hash; /* hash of the server name; 0: none */
+    uint64_t name_hash; /* 0: none */
     const char *name;
     uint32_t name_bytes;
 };
@@ -31,6 +33,11 @@ struct l4_pick_answer l4_sticky_pick(const struct l4_table *table,
 void l4_sticky_client_touch(const struct l4_table *table, uint32_t pool,
                             const struct l4_sticky_client *client, uint32_t backend,
                             uint64_t now_ms);
+
+/* A server has told its client the name by which the client will be recognised: the client belongs
+ * to this backend. */
+void l4_sticky_learn(const struct l4_table *table, uint32_t who, uint32_t pool,
+                     const struct l4_sticky_client *client, uint32_t backend, uint64_t now_ms);
 
 /* Returns the tag of a client's entry; *key is what is shown of the client. */
 uint64_t l4_sticky_client_tag(const struct l4_table *table, uint32_t pool,

@@ -7,6 +7,7 @@
 #include "core/passive.h"
 #include "http/account.h"
 #include "http/message.h"
+#include "http/request_name.h"
 #include "http/retry.h"
 #include "http/serve.h"
 #include "io/stream_ops.h"
@@ -189,6 +190,7 @@ static struct l4_step take_answer(struct l4_loop *loop, uint32_t index, const ch
     }
     if (l4_retry_elsewhere(loop, index, cause_of(head->status)))
         return l4_go(L4_SESSION_CONNECT);
+    l4_request_name_learn(loop, index, bytes, head);
     frame_answer(loop, index, head);
     const size_t head_bytes = l4_message_answer(loop, index, bytes, head);
     if (!head_bytes || head_bytes + L4_CODE_BEFORE > (size_t)(rest - loop->pump.scratch))
@@ -331,6 +333,7 @@ static struct l4_step take_upgrade(struct l4_loop *loop, uint32_t index,
     /* From here on it is a session of TCP: it may idle, be drained and be handed over as such. */
     note_answer(loop, index, head);
     l4_account_answer(loop, index, L4_END_NONE);
+    l4_request_name_keep(loop, index);
     l4_serve_free(loop, index);
     l4_loop_unwatch(loop, backend->fd);
     backend->flags &= (uint16_t)~L4_HALF_WATCHED;

@@ -58,6 +58,7 @@ struct l4_exchange {
     uint64_t started_us;   /* CLOCK_MONOTONIC of the request's first byte; 0: none yet */
     uint64_t asked_us;     /* ... of the moment when its head was whole */
     uint64_t sent_us;      /* ... when the head was passed on to the backend that answers */
+    uint64_t sticky_hash;  /* of the value by which the request is sticky; 0: none */
     uint32_t answered_us;  /* time from asked_us to the answer's head */
     uint32_t number;       /* of this request among the client's, from 1 */
     uint32_t block;        /* L4_NONE: none */

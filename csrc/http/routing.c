@@ -10,14 +10,9 @@
 
 /* ---- the request, as routes see it ----------------------------------------------------------- */
 
-struct fields {
-    const struct l4_h1_head *head;
-    const char *bytes;
-};
-
 static bool field_at(const void *of, uint32_t index, struct l4_text *name, struct l4_text *value)
 {
-    const struct fields *fields = of;
+    const struct l4_routing_fields *fields = of;
     if (index >= fields->head->field_count)
         return false;
     const struct l4_h1_field *field = &fields->head->fields[index];
@@ -34,14 +29,13 @@ static struct l4_text sni_of(const struct l4_loop *loop, uint32_t index)
     return (struct l4_text){facts->name, facts->name_bytes};
 }
 
-/* `fields` must live as long as the result. */
-static struct l4_router_request request_of(struct l4_loop *loop, uint32_t index,
-                                           struct fields *fields)
+struct l4_router_request l4_routing_request(struct l4_loop *loop, uint32_t index,
+                                            struct l4_routing_fields *fields)
 {
     const struct l4_session *s = l4_session_at(loop, index);
     const struct l4_http_judged *judged = l4_serve_judged(loop, index);
     const char *bytes = l4_http_block(loop->http, l4_exchange_at(loop, index)->block);
-    *fields = (struct fields){&judged->head, bytes};
+    *fields = (struct l4_routing_fields){&judged->head, bytes};
     return (struct l4_router_request){
         .method = {bytes + judged->head.method_text.at, judged->head.method_text.bytes},
         .host = {judged->host.name, judged->host.bytes},
@@ -222,11 +216,11 @@ struct l4_step l4_routing_choose(struct l4_loop *loop, uint32_t index)
     struct l4_session *s = l4_session_at(loop, index);
     struct l4_exchange *x = l4_exchange_at(loop, index);
     struct l4_http_choice choice;
-    struct fields fields;
+    struct l4_routing_fields fields;
     struct l4_step step = limit_listener(loop, index);
     if (step.kind != L4_STAY)
         return step;
-    struct l4_router_request request = request_of(loop, index, &fields);
+    struct l4_router_request request = l4_routing_request(loop, index, &fields);
     step = pass_filter(loop, index, &request);
     if (step.kind != L4_STAY)
         return step;
@@ -274,8 +268,8 @@ size_t l4_routing_changes(const struct l4_http_choice *choice, struct l4_router_
 uint32_t l4_routing_write(struct l4_loop *loop, uint32_t index, const struct l4_http_choice *choice,
                           struct l4_router_list parts, char *to, uint32_t room)
 {
-    struct fields fields;
-    const struct l4_router_request request = request_of(loop, index, &fields);
+    struct l4_routing_fields fields;
+    const struct l4_router_request request = l4_routing_request(loop, index, &fields);
     return l4_router_write(&choice->memory, parts, &request, l4_exchange_at(loop, index)->matched,
                            to, room);
 }

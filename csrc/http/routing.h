@@ -17,6 +17,16 @@
  * REPLY. */
 struct l4_step l4_routing_choose(struct l4_loop *loop, uint32_t index);
 
+/* The fields of a request, which struct l4_router_request refers to. */
+struct l4_routing_fields {
+    const struct l4_h1_head *head;
+    const char *bytes;
+};
+
+/* Returns the session's request as routes see it. `fields` must live as long as the result. */
+struct l4_router_request l4_routing_request(struct l4_loop *loop, uint32_t index,
+                                            struct l4_routing_fields *fields);
+
 /* Finds the route of the session's request again. Returns false if it has none. */
 bool l4_routing_find(const struct l4_loop *loop, uint32_t index, struct l4_http_choice *choice);
 

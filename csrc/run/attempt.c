@@ -7,6 +7,7 @@
 #include "core/hash_key.h"
 #include "core/passive.h"
 #include "core/sticky.h"
+#include "http/request_name.h"
 #include "http/serve.h"
 #include "run/first_byte.h"
 #include "run/lines.h"
@@ -14,36 +15,47 @@
 
 /* ---- the pick -------------------------------------------------------------------------------- */
 
-static struct l4_sticky_client client_of(const struct l4_loop *loop, const struct l4_session *s)
+/* The name that a rule needs: the server name that the client asked for, or a value of its
+ * request. */
+static struct l4_name name_of(struct l4_loop *loop, const struct l4_session *s,
+                              const struct l4_key_rule *rule, enum l4_texts_key key)
 {
-    const struct l4_facts *facts = l4_row_facts(loop, (uint32_t)(s - loop->sessions));
+    const uint32_t index = (uint32_t)(s - loop->sessions), kind = L4_GET(rule->kind);
+    const struct l4_facts *facts = l4_row_facts(loop, index);
+    if (l4_key_is_of_request(kind))
+        return s->http ? l4_request_name(loop, index, kind, key) : (struct l4_name){0};
     const bool named = s->known & L4_FACT_NAME;
-    return (struct l4_sticky_client){
-        .addr = l4_row_client(loop, s),
-        .name_hash = s->name_hash,
-        .name = named ? facts->name : NULL,
-        .name_bytes = named ? facts->name_bytes : 0,
+    return (struct l4_name){
+        .hash = s->name_hash,
+        .text = {named ? facts->name : NULL, named ? facts->name_bytes : 0},
     };
 }
 
 struct l4_pick_answer l4_attempt_pick(struct l4_loop *loop, struct l4_session *s, uint32_t tried)
 {
+    const struct l4_pool *pool = l4_row_pool(loop, s);
+    const struct l4_name hashed = name_of(loop, s, &pool->hash_rule, L4_TEXTS_KEY_HASH),
+                         known = name_of(loop, s, &pool->sticky.key, L4_TEXTS_KEY_STICKY);
     const struct l4_pick_request request = {
         .worker = loop->setup.index,
         .pool = s->pool,
         .now_ms = loop->now_ms,
-        .hash = l4_key_hash(&loop->table->header->hash_key, &l4_row_pool(loop, s)->hash_rule,
-                            l4_row_client(loop, s), s->name_hash),
+        .hash = l4_key_hash(&loop->table->header->hash_key, &pool->hash_rule,
+                            l4_row_client(loop, s), hashed.hash),
         .random = l4_random(&loop->random),
         .tried = s->tried,
         .tried_count = tried,
     };
-    const struct l4_sticky_client client = client_of(loop, s);
+    const struct l4_sticky_client client = {
+        .addr = l4_row_client(loop, s),
+        .name_hash = known.hash,
+        .name = known.text.at,
+        .name_bytes = (uint32_t)known.text.bytes,
+    };
     bool sticky;
     L4_ASSERT(s->backend == L4_NONE && tried <= s->attempts);
     const uint32_t own = s->http ? l4_serve_prefers(loop, s) : L4_NONE;
-    if (own != L4_NONE &&
-        l4_pick_this(loop->table, &request, own, L4_GET(l4_row_pool(loop, s)->sticky.in_drain))) {
+    if (own != L4_NONE && l4_pick_this(loop->table, &request, own, L4_GET(pool->sticky.in_drain))) {
         const struct l4_pick_answer named = {.backend = own};
         l4_pick_trace(loop, s, &request, &named, L4_PICK_STICKY);
         s->backend = own;
@@ -60,7 +72,13 @@ uint64_t l4_attempt_refresh(const struct l4_loop *loop, const struct l4_session 
     const uint64_t half = L4_GET(l4_row_pool(loop, s)->sticky.ttl_ms) / 2;
     if (half == 0)
         return max;
-    const struct l4_sticky_client client = client_of(loop, s);
+    const bool asks =
+        s->http && l4_key_is_of_request(L4_GET(l4_row_pool(loop, s)->sticky.key.kind));
+    const struct l4_sticky_client client = {
+        .addr = l4_row_client(loop, s),
+        .name_hash =
+            asks ? l4_exchange_at(loop, (uint32_t)(s - loop->sessions))->sticky_hash : s->name_hash,
+    };
     l4_sticky_client_touch(loop->table, s->pool, &client, s->backend, loop->now_ms);
     return half < max ? half : max;
 }

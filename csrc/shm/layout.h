@@ -145,7 +145,14 @@ enum l4_key_kind {
     L4_KEY_SOURCE_IP,
     L4_KEY_SOURCE_IP_PORT,
     L4_KEY_SNI,
-    L4_KEY_QUIC /* without an id that names a backend: as SOURCE_IP_PORT */
+    L4_KEY_QUIC, /* without an id that names a backend: as SOURCE_IP_PORT */
+    /* Of a request. The name of the field, cookie or argument is in the texts of the pool
+     * (core/http_texts.h). */
+    L4_KEY_HEADER,
+    L4_KEY_COOKIE,
+    L4_KEY_QUERY,
+    L4_KEY_HOST,
+    L4_KEY_PATH
 };
 
 /* What is hashed of a client. */

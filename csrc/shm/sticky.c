@@ -50,6 +50,11 @@ uint64_t l4_sticky_tag(uint32_t pool, uint64_t hash)
     return tag ? tag : 1; /* 0 marks a free entry */
 }
 
+uint64_t l4_sticky_tag_in(uint32_t pool, uint64_t tag, uint32_t other)
+{
+    return l4_sticky_tag(other, l4_hash_before(tag, pool));
+}
+
 /* Returns the entry of a tag in its bucket; L4_STICKY_WAYS: none. */
 static uint32_t place_of(const struct l4_sticky_bucket *bucket, uint64_t tag)
 {

@@ -21,7 +21,7 @@
 /* What identifies a client, for people to see. */
 struct l4_sticky_key {
     uint32_t pool;
-    uint16_t kind;       /* enum l4_key_kind: source_ip or sni */
+    uint16_t kind;       /* enum l4_key_kind: what the rest is */
     uint16_t name_bytes; /* length of the whole name; only its beginning is kept */
     union {
         struct l4_addr addr;
@@ -42,6 +42,9 @@ static inline struct l4_sticky_bucket *l4_table_sticky(const struct l4_table *ta
     return (struct l4_sticky_bucket *)((char *)table->header + table->plan.sticky_at);
 }
 
+/* Bytes that are kept of the value of a cookie or a header field. */
+enum { L4_STICKY_SECRET_SHOWN = 8 };
+
 /* An entry as a reader gets it. */
 struct l4_sticky_entry {
     struct l4_sticky_key key;
@@ -54,6 +57,9 @@ struct l4_sticky_entry {
 
 /* Returns the tag of a client of a pool. hash: of what identifies the client. */
 uint64_t l4_sticky_tag(uint32_t pool, uint64_t hash);
+
+/* Returns the tag that the client of a tag has in another pool. */
+uint64_t l4_sticky_tag_in(uint32_t pool, uint64_t tag, uint32_t other);
 
 /* Returns the backend of the client; L4_NONE if it has no entry, or not any more after ttl_ms. */
 uint32_t l4_sticky_find(const struct l4_table *table, uint64_t tag, uint64_t ttl_ms,

@@ -32,11 +32,14 @@ class ListenerTexts(NamedTuple):
 
 class PoolTexts(NamedTuple):
     """The texts of a pool: the host that its backends are sent, if it has one of its own; name and
-    attributes of the cookie that names a client's backend."""
+    attributes of the cookie that names a client's backend; names of the values of a request that
+    hash_key and sticky.key take."""
 
     host: str = ""
     cookie: str = ""
     cookie_attributes: str = ""
+    hash_name: str = ""
+    sticky_name: str = ""
 
 
 def compiled(
@@ -56,8 +59,8 @@ def compiled(
         for row in rows:
             run.set(listeners_at + 4 * row, at)
     for row, its in pools:
-        all_texts = (its.host, its.cookie, its.cookie_attributes)
-        run.set(pools_at + 4 * row, run.numbers(*(n for text in all_texts for n in run.text(text))))
+        named = (its.host, its.cookie, its.cookie_attributes, its.hash_name, its.sticky_name)
+        run.set(pools_at + 4 * row, run.numbers(*(n for text in named for n in run.text(text))))
     run.bytes[: HEAD.size] = HEAD.pack(
         len(run.bytes), listeners_at, listener_rows, pools_at, pool_rows
     )

@@ -5,9 +5,19 @@ from collections.abc import Collection, Mapping, Sequence
 from l4lb.native.rows import Choice
 from l4lb.native.table import Table
 
-def explain(table: Table, pool: int, ip: str, port: int, name: str, now_ms: int) -> Choice:
+def explain(
+    table: Table,
+    pool: int,
+    ip: str,
+    port: int,
+    now_ms: int,
+    *,
+    hashed: bytes = b"",
+    known: bytes = b"",
+) -> Choice:
     """Returns the backend that a client would get now, and why. ip: "" for a client of a unix
-    socket. name: the server name of TLS, or ""."""
+    socket. hashed, known: what the pool's hash_key and its sticky.key take of the client beside
+    its address: the server name of TLS, or a value of its request; b"": nothing."""
 
 def copy_pool(
     table: Table,

@@ -21,29 +21,30 @@ from l4lb.native.rows import ExplainedBackend, Choice
 TIERS = ("primaries", "backups", "any")
 
 
-def explain(Table table, pool, ip, port, name, now_ms):
+def explain(Table table, pool, ip, port, now_ms, *, hashed=b"", known=b""):
     """Returns the backend that a client would get now, and why. ip: "" for a client of a unix
-    socket. name: the server name of TLS, or ""."""
+    socket. hashed, known: what the pool's hash_key and its sticky.key take of the client beside
+    its address: the server name of TLS, or a value of its request; b"": nothing."""
     cdef c.l4_pool *row = table._pool(pool)
     cdef c.l4_addr addr
     cdef c.l4_sticky_client client
     cdef c.l4_pick_request request
     cdef c.l4_pick_context context
     cdef c.cbool sticky = False
-    cdef bytes encoded = name.lower().removesuffix(".").encode("ascii", "replace")
+    cdef bytes name = known
     _put_client(&addr, ip, port)
     memset(&client, 0, sizeof(client))
     client.addr = &addr
-    if encoded:
-        client.name = encoded
-        client.name_bytes = len(encoded)
-        client.name_hash = c.l4_hash(&table.table.header.hash_key, client.name, len(encoded))
+    if name:
+        client.name = name
+        client.name_bytes = len(name)
+        client.name_hash = _name_hash(table, name)
     memset(&request, 0, sizeof(request))
     request.pool = pool
     request.now_ms = now_ms
     request.dry = True
     request.hash = c.l4_key_hash(&table.table.header.hash_key, &row.hash_rule, &addr,
-                                 client.name_hash)
+                                 _name_hash(table, hashed) if hashed else 0)
     cdef c.l4_pick_answer answer = c.l4_sticky_pick(&table.table, &request, &client, &sticky)
     memset(&context, 0, sizeof(context))
     context.table = &table.table
@@ -65,6 +66,10 @@ def explain(Table table, pool, ip, port, name, now_ms):
         None if answer.backend == c.L4_NONE else answer.backend, answer.full, TIERS[answer.tier],
         bool(sticky), f"{request.hash:016x}", slot, slots, entries[slot] if slots else None, ticket,
         view.slots, candidates)
+
+
+cdef uint64_t _name_hash(Table table, bytes name):
+    return c.l4_hash(&table.table.header.hash_key, <const char *>name, len(name)) or 1
 
 
 cdef _candidate(Table table, c.l4_pick_context *context, uint32_t index, now_ms):

@@ -29,6 +29,13 @@ def choose(routes: bytes, at: int, request: Request) -> Chosen | None:
     """Returns the route that a request takes among those of the listener at `at` in these bytes,
     or None."""
 
+def request_key(key: str, request: Request) -> bytes | None:
+    """Returns the value of a request for a key of a pool, such as "header:x-user" or "path". None:
+    the request has none, or the key takes nothing of requests."""
+
+def cookie_set(field: bytes, name: bytes) -> bytes | None:
+    """Returns the value that a field Set-Cookie has for the cookie of this name, or None."""
+
 def choose_in_force(table: Table, listener: int, request: Request) -> Chosen | None:
     """Returns the route that a request takes now at the listener with this row, or None."""
 

@@ -7,6 +7,7 @@ from libc.stdlib cimport calloc, free
 from l4lb.native cimport c
 from l4lb.native.memory cimport put_address
 from l4lb.native.table cimport Table
+from l4lb.native import rows
 from l4lb.native.requests import Chosen, Host, Target
 
 SCHEMES = ("", "http", "https")  # enum l4_scheme
@@ -137,6 +138,24 @@ def choose(routes, at, request):
     if not c.l4_router_choose(&memory, at, &asked.row, 0, &answer):
         return None
     return _chosen(&memory, &asked.row, &answer)
+
+
+def request_key(key, request):
+    """Returns the value of a request for a key of a pool, such as "header:x-user" or "path". None:
+    the request has none, or the key takes nothing of requests."""
+    cdef _Asked asked = _Asked(request)
+    kind, _, name = key.partition(":")
+    cdef c.l4_text value = c.l4_request_key(&asked.row, rows.HASH_KEYS.index(kind),
+                                            asked.text(name.encode()))
+    return _text(&value)
+
+
+def cookie_set(field, name):
+    """Returns the value that a field Set-Cookie has for the cookie of this name, or None."""
+    cdef bytes raw = field, wanted = name
+    cdef c.l4_text value = c.l4_cookie_set(c.l4_text(<const char *>raw, len(raw)),
+                                           c.l4_text(<const char *>wanted, len(wanted)))
+    return _text(&value)
 
 
 def choose_in_force(Table table, listener, request):

@@ -21,7 +21,18 @@ BALANCES = (
     "ip_hash",
     "maglev",
 )
-HASH_KEYS = ("none", "source_ip", "source_ip_port", "sni", "quic_cid")
+HASH_KEYS = (  # enum l4_key_kind
+    "none",
+    "source_ip",
+    "source_ip_port",
+    "sni",
+    "quic_cid",
+    "header",
+    "cookie",
+    "query",
+    "host",
+    "path",
+)
 WHEN_ALL_DOWN = ("refuse", "try_all")
 WORKER_STATES = ("off", "runs", "drains")
 PROTOCOLS = ("tcp", "udp", "http")
@@ -103,6 +114,7 @@ class PoolRow(NamedTuple):
     queue_timeout_ms: int
     waiting: int
     sticky_ttl_ms: int
+    sticky_key: str  # "": not sticky, or by a cookie of l4lb
 
 
 class BackendRow(NamedTuple):

@@ -13,6 +13,19 @@ from l4lb.native import rows
 reasons = tuple(c.l4_reason_word(i).decode() for i in range(c.L4_REASON_COUNT))
 
 
+cdef _key(Memory memory, index, kind, key):
+    """Returns a key of a pool as the configuration writes it, such as "header:x-user"."""
+    cdef c.l4_texts texts
+    cdef c.l4_text name
+    while True:
+        texts = c.l4_texts_begin(&memory.table)
+        name = c.l4_texts_key(&texts, index, key)
+        told = b"" if name.at is NULL else name.at[:name.bytes]
+        if c.l4_texts_hold(&memory.table, &texts):
+            word = rows.HASH_KEYS[kind]
+            return f"{word}:{told.decode('ascii', 'replace')}" if told else word
+
+
 cdef class Snapshots(Memory):
 
     def listeners(self):
@@ -45,11 +58,13 @@ cdef class Snapshots(Memory):
                     rows.WHEN_ALL_DOWN[row.all_down], row.retries, row.connect_timeout_ms,
                     row.idle_timeout_ms, row.half_closed_timeout_ms,
                     row.view_generation, row.max_connections, row.inflight,
-                    rows.HASH_KEYS[row.hash_rule.kind],
+                    _key(self, index, row.hash_rule.kind, c.L4_TEXTS_KEY_HASH),
                     (row.hash_rule.prefix4, row.hash_rule.prefix6), row.hash_balance_percent,
                     row.maglev_size, bool(row.all_backups), row.slow_start_ms,
                     row.queue.length, row.queue.timeout_ms, row.queue.waiting,
-                    row.sticky.ttl_ms))
+                    row.sticky.ttl_ms,
+                    _key(self, index, row.sticky.key.kind, c.L4_TEXTS_KEY_STICKY)
+                    if row.sticky.ttl_ms else ""))
         return found
 
     def backends(self):

@@ -11,8 +11,9 @@ def entries(
     """Returns up to `limit` valid entries, of one pool (its row) or of all."""
 
 def put(table: Table, pool: int, client: str, backend: int, now_ms: int) -> bool:
-    """Assigns a client to a backend (its row). client: an address, or a server name if the pool's
-    key is sni. Returns False if there is no room. Raises ValueError if client is neither."""
+    """Assigns a client to a backend (its row). client: an address, a server name if the pool's key
+    is sni, or a value of requests if its key is one. Returns False if there is no room. Raises
+    ValueError if client is none of them."""
 
 def remove(table: Table, pool: int, client: str) -> bool:
     """Removes a client's entry. Returns False if there is none. Raises ValueError as put does."""
@@ -33,5 +34,5 @@ def restore(
     now_ms: int,
 ) -> int:
     """Enters the data of exported. pools and backends map old rows to new ones. Returns the number
-    of entries. An entry whose name was too long to be kept whole is found only if its pool has its
-    old row."""
+    of entries. An entry without its whole name is found only as long as the key of all hashes is
+    the one that it was made with."""

@@ -14,6 +14,11 @@ from l4lb.native cimport c
 from l4lb.native.table cimport Table
 from l4lb.native import rows
 
+SNI, HOST = rows.HASH_KEYS.index("sni"), rows.HASH_KEYS.index("host")
+# why: a cookie or a header field may be all that proves who its client is; core/sticky.c keeps
+# little of it.
+SECRET = (rows.HASH_KEYS.index("header"), rows.HASH_KEYS.index("cookie"))
+
 
 def entries(Table table, now_ms, pool=None, limit=1000):
     """Returns up to `limit` valid entries, of one pool (its row) or of all."""
@@ -44,8 +49,9 @@ def entries(Table table, now_ms, pool=None, limit=1000):
 
 
 def put(Table table, pool, client, backend, now_ms):
-    """Assigns a client to a backend (its row). client: an address, or a server name if the pool's
-    key is sni. Returns False if there is no room. Raises ValueError if client is neither."""
+    """Assigns a client to a backend (its row). client: an address, a server name if the pool's key
+    is sni, or a value of requests if its key is one. Returns False if there is no room. Raises
+    ValueError if client is none of them."""
     cdef c.l4_sticky_key key
     cdef uint64_t tag = _tag(table, pool, client, &key)
     table._backend(backend)
@@ -101,8 +107,8 @@ def exported(Table table, now_ms):
 
 def restore(Table table, const unsigned char[::1] packed, pools, backends, now_ms):
     """Enters the data of exported. pools and backends map old rows to new ones. Returns the number
-    of entries. An entry whose name was too long to be kept whole is found only if its pool has its
-    old row."""
+    of entries. An entry without its whole name is found only as long as the key of all hashes is
+    the one that it was made with."""
     cdef Carried one
     cdef c.l4_sticky_client known
     cdef c.l4_sticky_key key
@@ -114,17 +120,15 @@ def restore(Table table, const unsigned char[::1] packed, pools, backends, now_m
         if one.key.pool not in pools or one.backend not in backends:
             continue
         pool = pools[one.key.pool]
-        tag = one.tag
-        if one.key.name_bytes <= sizeof(one.key.name):
+        tag = c.l4_sticky_tag_in(one.key.pool, one.tag, pool)
+        if one.key.kind <= SNI and one.key.name_bytes <= sizeof(one.key.name):
             memset(&known, 0, sizeof(known))
-            if one.key.kind == rows.HASH_KEYS.index("sni"):
+            if one.key.kind == SNI:
                 known.name, known.name_bytes = one.key.name, one.key.name_bytes
                 known.name_hash = c.l4_hash(&table.table.header.hash_key, one.key.name,
                                             one.key.name_bytes)
             known.addr = &one.key.addr
             tag = c.l4_sticky_client_tag(&table.table, pool, &known, &key)
-        elif pool != one.key.pool:
-            continue
         one.key.pool = pool
         count += c.l4_sticky_put(
             &table.table, c.L4_STICKY_SUPERVISOR, tag, &one.key, backends[one.backend], False,
@@ -140,26 +144,40 @@ cdef uint64_t _tag(Table table, pool, client, c.l4_sticky_key *key) except? 0:
     memset(&addr, 0, sizeof(addr))
     memset(&known, 0, sizeof(known))
     known.addr = &addr
+    kind = row.sticky.key.kind
     try:
-        ip = ipaddress.ip_address(client)
+        ip = None if kind > SNI else ipaddress.ip_address(client)
     except ValueError:
-        if row.sticky.key.kind != rows.HASH_KEYS.index("sni"):
+        if kind != SNI:
             raise ValueError(f"{client!r} is no IP address") from None
-        name = client.lower().removesuffix(".").encode("ascii", "replace")
-        known.name = name
-        known.name_bytes = len(name)
-        known.name_hash = c.l4_hash(&table.table.header.hash_key, known.name, len(name))
-    else:
+        ip = None
+    if ip is not None:
         packed = ip.packed
         addr.family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
         memcpy(addr.ip, <const char *>packed, len(packed))
+    else:
+        name = _name(kind, client)
+        known.name = name
+        known.name_bytes = len(name)
+        known.name_hash = c.l4_hash(&table.table.header.hash_key, known.name, len(name)) or 1
     return c.l4_sticky_client_tag(&table.table, pool, &known, key)
 
 
+cdef bytes _name(kind, client):
+    """Returns a client's name as a pool with a key of this kind knows it."""
+    if kind in (SNI, HOST):
+        return client.lower().removesuffix(".").encode("ascii", "replace")
+    name = client.encode("latin-1", "replace")
+    if not 0 < len(name) <= c.L4_KEY_VALUE_MAX:
+        raise ValueError(f"a client's name has 1 to {c.L4_KEY_VALUE_MAX} bytes here")
+    return name
+
+
 cdef _shown(const c.l4_sticky_key *key):
-    if key.kind == rows.HASH_KEYS.index("sni"):
-        text = key.name[:min(key.name_bytes, sizeof(key.name))].decode("ascii", "replace")
-        return text if key.name_bytes <= sizeof(key.name) else text + "..."
+    if key.kind >= SNI:
+        room = c.L4_STICKY_SECRET_SHOWN if key.kind in SECRET else sizeof(key.name)
+        text = key.name[:min(key.name_bytes, room)].decode("ascii", "replace")
+        return text if key.name_bytes <= room else text + "..."
     if key.addr.family == socket.AF_INET:
         return socket.inet_ntop(socket.AF_INET, key.addr.ip[:4])
     if key.addr.family == socket.AF_INET6:

@@ -19,6 +19,7 @@ from l4lb.config.position import Path
 from l4lb.config.rules.supported import matching
 from l4lb.config.tables.http_route import HttpRoute
 from l4lb.config.units import shown
+from l4lb.config.values.http import REQUEST_KEYS
 
 TCP, UDP, HTTP = frozenset({"tcp"}), frozenset({"udp"}), frozenset({"http"})
 STREAMS = TCP | HTTP  # HTTP is over TCP: what is for streams is for both
@@ -86,7 +87,9 @@ POOLS: Mapping[str, Row] = {
     "user_timeout": OF_STREAMS,
     "balance": ANY,
     "hash_key": Row(
-        ALL, {"sni": STREAMS, "quic_cid": UDP}, "source_ip and source_ip_port are for all"
+        ALL,
+        {"sni": STREAMS, "quic_cid": UDP, **dict.fromkeys(REQUEST_KEYS, HTTP)},
+        "source_ip and source_ip_port are for all",
     ),
     "hash_prefix": ANY,
     "hash_balance_factor": ANY,
@@ -113,7 +116,9 @@ POOLS: Mapping[str, Row] = {
     ),
     "sticky": ANY,
     "sticky.cookie": Row(HTTP),
-    "sticky.key": Row(ALL, {"sni": STREAMS}, "source_ip is for all"),
+    "sticky.key": Row(
+        ALL, {"sni": STREAMS, **dict.fromkeys(REQUEST_KEYS, HTTP)}, "source_ip is for all"
+    ),
     "sticky_during_drain": ANY,
     "backends": ANY,
     "backends.*.server_id": Row(UDP),
@@ -175,7 +180,7 @@ def _meaningless(
             if not _is_off(value) and not protocols & row.of:
                 yield path, "", words(row.of), row
             for at, word in _words(value):
-                of = row.values.get(word, ALL)
+                of = row.values.get(word.partition(":")[0], ALL)
                 if not protocols & of:
                     yield (*path, *at), f"{shown(word)} ", words(of), row
 

@@ -18,6 +18,7 @@ from l4lb.config.tables.tls import PoolTls
 from l4lb.config.units import duration, whole, wrong
 from l4lb.config.values import clients, common, sockets
 from l4lb.config.values.health import Command
+from l4lb.config.values.http import HashKey
 
 
 class Backend(Model):
@@ -89,9 +90,11 @@ class Pool(Sockets, Named):
         "first",
     ] = "round_robin"
     """Load balancing algorithm."""
-    hash_key: Literal["source_ip", "source_ip_port", "sni", "quic_cid"] = "source_ip"
-    """What ip_hash and maglev hash. quic_cid is for QUIC, with any algorithm: a connection id that
-    names a backend (`quic`, `server_id`) selects it; for other packets source_ip_port is hashed."""
+    hash_key: HashKey = "source_ip"
+    """What ip_hash and maglev hash. HTTP: "header:NAME", "cookie:NAME", "query:NAME", "host" and
+    "path" are values of each request; the address of a request without the value is hashed.
+    quic_cid is for QUIC, with any algorithm: a connection id that names a backend (`quic`,
+    `server_id`) selects it; for other packets source_ip_port is hashed."""
     hash_prefix: common.HashPrefix = Field(
         default=(32, 128), json_schema_extra={"default": [32, 128]}
     )

@@ -42,9 +42,11 @@ class StickyCookie(Model):
 class Sticky(Model):
     """Sticky sessions: a client keeps the backend of its first session."""
 
-    key: Literal["source_ip", "sni"] = "source_ip"
+    key: http.StickyKey = "source_ip"
     """What a client is recognised by. A client that asks for no server name is recognised by its
-    address."""
+    address. HTTP: "cookie:NAME", "header:NAME", "query:NAME", "host" and "path" are values of each
+    request; one without the value is not sticky. A cookie's value is also learnt where a backend
+    sets it."""
     prefix: common.HashPrefix = Field(default=(32, 128), json_schema_extra={"default": [32, 128]})
     """Number of bits of an IPv4 and of an IPv6 source address that count."""
     ttl_ms: Annotated[int, *duration(bounds.STICKY_TTL_MS)] = Field(

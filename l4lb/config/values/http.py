@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from l4lb.config import address, bounds
 from l4lb.config.units import shown, whole, wrong
@@ -17,6 +18,11 @@ OWN_FIELDS = frozenset({
     "connection", "content-length", "host", "keep-alive", "proxy-connection", "te", "trailer",
     "transfer-encoding", "upgrade",
 })  # fmt: skip
+# What a key of a pool can take of a request: these whole, and those by a name.
+WHOLE_KEYS = ("host", "path")
+NAMED_KEYS = {"header": "header field", "cookie": "cookie", "query": "query argument"}
+REQUEST_KEYS = (*WHOLE_KEYS, *NAMED_KEYS)
+KEY_NAMES = {"header": TOKEN, "cookie": TOKEN, "query": re.compile(r"[!-~]+", re.ASCII)}
 HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(:(?P<port>[0-9]{1,5}))?", re.ASCII)
 
 
@@ -44,6 +50,55 @@ def _few_names(value: object) -> object:
     if isinstance(found, tuple) and len(found) > bounds.HIDDEN_FIELDS_MAX:
         raise wrong(f"must have at most {bounds.HIDDEN_FIELDS_MAX} elements, not {len(found)}")
     return found
+
+
+class RequestKey(NamedTuple):
+    """A key of a pool in two parts: "header:X-User" is header and x-user; "sni" has no name."""
+
+    kind: str
+    name: str
+
+
+def request_key(value: str) -> RequestKey:
+    """Splits a key. Header fields are compared in lower case."""
+    kind, _, name = value.partition(":")
+    return RequestKey(kind, name.lower() if kind == "header" else name)
+
+
+def _key_of(words: tuple[str, ...]) -> Callable[[str], str]:
+    """Returns a check for a key that is one of these words, or that takes a value of a request."""
+
+    def check(value: str) -> str:
+        if value in (*words, *WHOLE_KEYS):
+            return value
+        kind, name = request_key(value)
+        if kind not in NAMED_KEYS:
+            said = [*words, *WHOLE_KEYS, *(f"{one}:NAME" for one in NAMED_KEYS)]
+            raise wrong(f"{shown(value)} is not one of {', '.join(map(shown, said))}")
+        if kind == "header" and name in OWN_FIELDS:
+            hint = 'there is "host"' if name == "host" else None
+            raise wrong(f"{shown(value)} frames a message or belongs to a connection", hint)
+        if len(name) > bounds.FIELD_NAME_MAX or not KEY_NAMES[kind].fullmatch(name):
+            raise wrong(f"{shown(value)} has no name of a {NAMED_KEYS[kind]} after its colon")
+        return value
+
+    return check
+
+
+def _key_schema(words: tuple[str, ...]) -> WithJsonSchema:
+    pattern = f"^({'|'.join(NAMED_KEYS)}):.+$"
+    return WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": [*words, *WHOLE_KEYS], "type": "string"},
+                {
+                    "type": "string",
+                    "pattern": pattern,
+                    "x-l4lb-type": " or ".join(f'`"{one}:NAME"`' for one in NAMED_KEYS),
+                },
+            ]
+        }
+    )
 
 
 def _host(value: str) -> str:
@@ -92,6 +147,10 @@ FieldNames = Annotated[
         ],
     ),
 ]
+HASH_KEYS = ("source_ip", "source_ip_port", "sni", "quic_cid")
+STICKY_KEYS = ("source_ip", "sni")
+HashKey = Annotated[str, AfterValidator(_key_of(HASH_KEYS)), _key_schema(HASH_KEYS)]
+StickyKey = Annotated[str, AfterValidator(_key_of(STICKY_KEYS)), _key_schema(STICKY_KEYS)]
 HostText = Annotated[str, AfterValidator(_host)]
 Folder = Annotated[str, AfterValidator(_folder), Field(json_schema_extra={"x-l4lb-type": "path"})]
 Status = Annotated[int, *whole(bounds.FAULT_STATUS)]

@@ -62,11 +62,28 @@ def client_address(text: str) -> tuple[str, int]:
     return str(unmapped(network).network_address), port
 
 
-def explain(table: Table, args: Map) -> Map:
-    """Returns which backend this client would get now, and why."""
+class Values(NamedTuple):
+    """What the keys of a pool take of a request: hash_key and sticky.key; b"": nothing."""
+
+    hashed: bytes = b""
+    known: bytes = b""
+
+
+def explain(table: Table, args: Map, values: Values | None = None) -> Map:
+    """Returns which backend this client would get now, and why. values: of its request."""
     pool = pool_row(table, args["pool"])
     ip, port = client_address(args["client"])
-    choice = choose.explain(table, pool.index, ip, port, args["sni"] or "", monotonic_ms())
+    sni = (args["sni"] or "").lower().removesuffix(".").encode("ascii", "replace")
+    values = values or Values()
+    choice = choose.explain(
+        table,
+        pool.index,
+        ip,
+        port,
+        monotonic_ms(),
+        hashed=sni if pool.hash_key == "sni" else values.hashed,
+        known=sni if pool.sticky_key == "sni" else values.known,
+    )
     rows = members(table, pool.name)
     by_chance = pool.balance == "random" and not choice.sticky and choice.tier != "backups"
     found = rows.get(choice.backend) if choice.backend is not None else None

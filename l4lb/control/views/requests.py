@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from l4lb.config.values.http import REQUEST_KEYS
 from l4lb.control import names
-from l4lb.control.views.explain import client_address
+from l4lb.control.views.explain import HASHES, Values, client_address, pool_row
 from l4lb.control.views.explain import explain as explain_pick
 from l4lb.errors import AdminError
 from l4lb.native import http
@@ -45,8 +46,8 @@ def explain(table: Table, args: Map) -> Map:
             return told | {"outcome": "refused", "status": status, "why": f"filter {rule.name}"}
     chosen = http.choose_in_force(table, listener.index, request)
     if chosen is None:
-        return told | {"route": None} | _pick(table, listener.pool, ip)
-    return told | _happens(table, chosen, ip)
+        return told | {"route": None} | _pick(table, listener.pool, request)
+    return told | _happens(table, chosen, request)
 
 
 def _listener(table: Table, name: str) -> ListenerRow:
@@ -101,7 +102,7 @@ def _read(
     return Request(method, scheme, host, path, target.query, tuple(fields), sni, ip, HALF, body)
 
 
-def _happens(table: Table, chosen: Chosen, ip: str) -> Map:
+def _happens(table: Table, chosen: Chosen, request: Request) -> Map:
     """Returns what a route does with a request."""
     told: Map = {"route": chosen.number + 1}
     if chosen.action == "redirect":
@@ -121,9 +122,32 @@ def _happens(table: Table, chosen: Chosen, ip: str) -> Map:
         pairs = chosen.set_request.items()
         told["sets"] = [f"{name.decode()}: {value.decode()}" for name, value in pairs]
     pool = next(row.name for row in table.pools() if row.index == chosen.pool)
-    return told | _pick(table, pool, ip)
+    return told | _pick(table, pool, request)
 
 
-def _pick(table: Table, pool: str, ip: str) -> Map:
-    found = explain_pick(table, {"pool": pool, "client": ip, "sni": None})
-    return {key: found[key] for key in ("outcome", "pool", "backend", "why", "candidates")}
+def _pick(table: Table, pool: str, request: Request) -> Map:
+    row = pool_row(table, pool)
+    keys = {}
+    if row.balance in HASHES and _is_of_request(row.hash_key):
+        keys["hash_key"] = row.hash_key
+    if _is_of_request(row.sticky_key):
+        keys["sticky.key"] = row.sticky_key
+    found = {use: http.request_key(key, request) or b"" for use, key in keys.items()}
+    values = Values(found.get("hash_key", b""), found.get("sticky.key", b""))
+    args = {"pool": pool, "client": request.source, "sni": request.sni or None}
+    pick = explain_pick(table, args, values)
+    told: Map = {key: pick[key] for key in ("outcome", "pool", "backend", "why")}
+    if keys:
+        told["keys"] = [
+            {
+                "key": use,
+                "takes": key,
+                "value": found[use].decode("latin-1") if found[use] else None,
+            }
+            for use, key in keys.items()
+        ]
+    return told | {"candidates": pick["candidates"]}
+
+
+def _is_of_request(key: str) -> bool:
+    return key.partition(":")[0] in REQUEST_KEYS

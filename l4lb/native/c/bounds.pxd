@@ -5,6 +5,7 @@ from libc.stdint cimport uint32_t
 
 cdef extern from "base/bounds.h":
     enum:
+        L4_KEY_VALUE_MAX
         L4_ROUTES_MAX
         L4_HTTP_TEXTS_BYTES
         L4_ALPN_MAX

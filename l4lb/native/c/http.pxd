@@ -40,6 +40,22 @@ cdef extern from "core/target.h" nogil:
     int l4_path_read(const char *path, size_t bytes, uint32_t rules, char *to, uint32_t *to_bytes)
 
 
+cdef extern from "core/http_texts.h":
+    enum:
+        L4_TEXTS_KEY_HASH
+        L4_TEXTS_KEY_STICKY
+    struct l4_texts:
+        uint32_t bytes
+    l4_texts l4_texts_begin(const l4_table *table)
+    bint l4_texts_hold(const l4_table *table, const l4_texts *texts)
+    l4_text l4_texts_key(const l4_texts *texts, uint32_t pool, int key)
+
+
+cdef extern from "core/request_values.h":
+    l4_text l4_request_key(const l4_router_request *request, uint32_t kind, l4_text name)
+    l4_text l4_cookie_set(l4_text field, l4_text name)
+
+
 cdef extern from "core/http_route.h" nogil:
     enum:
         L4_HTTP_ROUTES_BYTES

@@ -10,6 +10,7 @@ from l4lb.native.c.pick cimport l4_pick_answer, l4_pick_request
 cdef extern from "shm/sticky.h":
     enum:
         L4_STICKY_SUPERVISOR
+        L4_STICKY_SECRET_SHOWN
 
     struct l4_sticky_key:
         uint32_t pool
@@ -26,6 +27,7 @@ cdef extern from "shm/sticky.h":
     uint32_t l4_sticky_put(const l4_table *table, uint32_t who, uint64_t tag,
                            const l4_sticky_key *key, uint32_t backend, bint keep,
                            uint64_t ttl_ms, uint64_t now_ms)
+    uint64_t l4_sticky_tag_in(uint32_t pool, uint64_t tag, uint32_t other)
     bint l4_sticky_remove(const l4_table *table, uint64_t tag)
     bint l4_sticky_read(const l4_table *table, uint32_t n, uint64_t now_ms, uint64_t *tag,
                         l4_sticky_entry *entry)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import l4lb.log
 from l4lb.config.model import Config, Pool
 from l4lb.config.tables.http import ListenerHttp, PoolHttp
+from l4lb.config.values.http import request_key
 from l4lb.errors import L4lbError
 from l4lb.http import pages, texts
 from l4lb.native.http_texts import HOSTS, TEXTS_BYTES
@@ -72,8 +73,11 @@ def of_pool(pool: Pool) -> texts.PoolTexts:
     """Returns a pool's texts."""
     host = (pool.http or PoolHttp()).host
     cookie = pool.sticky.cookie if pool.sticky else None
+    hashed, known = request_key(pool.hash_key), request_key(pool.sticky.key if pool.sticky else "")
     return texts.PoolTexts(
         host="" if host in HOSTS else host,
         cookie=cookie.name if cookie else "",
         cookie_attributes=cookie.attributes if cookie else "",
+        hash_name=hashed.name,
+        sticky_name=known.name,
     )

@@ -17,6 +17,7 @@ from l4lb.config.tables.http_route import RequestRate
 from l4lb.config.tables.listener_limits import ListenerLimits, RateLimit
 from l4lb.config.tables.quic import Quic
 from l4lb.config.tables.tls import ListenerTls
+from l4lb.config.values.http import request_key
 from l4lb.native import listener_policy, settings
 from l4lb.native.http_texts import HOST_NAMED, HOSTS, RETRY_ON
 from l4lb.native.listener_policy import LIMITS, TLVS
@@ -66,6 +67,8 @@ def of_pool(pool: Pool) -> dict[str, Any]:
         "quic_bytes": quic.server_id_length if quic else 0,
         "http_retry_on": sum(1 << RETRY_ON.index(one) for one in rules.retry_on),
         "http_bad_statuses": sum(1 << (one - FAULT_STATUS[0]) for one in statuses),
+        "hash_key": request_key(pool.hash_key).kind,
+        "sticky_key": request_key(sticky.key).kind if sticky else 0,
         "http_host": HOSTS.index(rules.host) if rules.host in HOSTS else HOST_NAMED,
     }
 

@@ -78,7 +78,7 @@ def test_an_example_of_the_page_does_what_its_table_says(example: str, text: str
 
 
 def test_the_page_has_examples_with_requests() -> None:
-    assert len(EXAMPLES) == 5
+    assert len(EXAMPLES) == 6
     assert sum(bool(ROW.search(text)) for _, text in EXAMPLES) == 3
 
 

@@ -100,23 +100,10 @@ def test_what_clients_stick_to_is_found_again(
         ("web", "10.0.0.1"): ("a", 5_000),
         ("web", "2001:db8::7"): ("b", 0),
         ("names", "www.example.com"): ("x", 0),
+        ("names", LONG[:40] + "..."): ("y", 0),
     }
     assert sticky.remove(new, rows.pools.live["web"], "10.0.0.1"), "a lookup finds it"
-
-
-def test_a_name_too_long_to_be_kept_is_found_where_its_pool_has_the_same_row(
-    before: tuple[Table, Membership],
-) -> None:
-    table, membership = before
-    pool, row = membership.pools.live["names"], membership.backends.live["names", "y"]
-    sticky.put(table, pool, LONG, row, NOW_MS)
-    told = carried_state.sticky_entries(table, membership, NOW_MS)
-    same, rows = filled(
-        config({"web": ["a", "b"], "names": ["x", "y"], "gone": ["z"]}), table.hash_key
-    )
-    carried_state.restore_sticky(same, rows, plain(told), NOW_MS)
-    os.close(told["fd"])
-    assert sticky.remove(same, rows.pools.live["names"], LONG)
+    assert sticky.remove(new, rows.pools.live["names"], LONG), "a lookup finds it"
 
 
 def test_entries_of_another_form_are_left_out(before: tuple[Table, Membership]) -> None:
