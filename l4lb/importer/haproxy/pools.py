@@ -10,12 +10,20 @@ from l4lb.importer.haproxy.proxy import Proxy
 from l4lb.importer.haproxy.servers import Server, fill, servers_of, share
 from l4lb.importer.haproxy.words import Line, pairs
 from l4lb.importer.quantities import milliseconds, natural
+from l4lb.importer.request_keys import is_request_key
 
 BALANCE = {
     "roundrobin": "round_robin", "static-rr": "round_robin", "leastconn": "least_connections",
     "source": "ip_hash", "first": "first", "random": "random",
 }  # fmt: skip
 HASHED = {"src": "source_ip", "req.ssl_sni": "sni", "req_ssl_sni": "sni", "ssl_fc_sni": "sni"}
+FETCHED = {  # what HAProxy reads of a request by a name, and what hash_key calls that
+    "req.hdr": "header", "hdr": "header", "req.fhdr": "header",
+    "req.cook": "cookie", "cook": "cookie", "url_param": "query", "urlp": "query",
+}  # fmt: skip
+WHOLE = {"path": "path"}
+WITH_MORE = {"uri": 2, "hdr": 2, "url_param": 3}  # words of `balance` before its options
+WITH_MORE_WHY = {"uri": "the whole path is hashed, without its query"}
 EVER_IDLE = "7d"  # the longest timeout; without one HAProxy waits for ever
 EVER_CONNECT = "10m"
 EVER_STICKY = "20d"
@@ -108,17 +116,44 @@ def _idle(proxy: Proxy, fronts: list[Proxy]) -> tuple[str, object] | None:
     return min(sides, key=lambda one: milliseconds(one[0], "ms"), default=None)
 
 
+def _hashed(line: Line | None) -> str:
+    """Returns what `balance` hashes, as hash_key says it; "": it cannot."""
+    if line is None:
+        return ""
+    algorithm, _, argument = line[1].partition("(")
+    argument = argument.rstrip(")")
+    if algorithm == "uri":
+        return "path"
+    if algorithm == "url_param":
+        return f"query:{line[2]}"
+    if algorithm == "hdr":
+        return "host" if argument.lower() == "host" else f"header:{argument}"
+    if algorithm != "hash" or len(line.words) < 3:
+        return ""
+    fetch, _, argument = line[2].partition("(")
+    kind = FETCHED.get(fetch)
+    if kind is not None and argument.endswith(")"):
+        name = argument[:-1].partition(",")[0]
+        return "host" if (kind, name.lower()) == ("header", "host") else f"{kind}:{name}"
+    return HASHED.get(line[2]) or WHOLE.get(line[2], "")
+
+
 def _balance(proxy: Proxy) -> None:
     line, pool = proxy.balance, proxy.pool
     name = "roundrobin" if line is None else line[1].partition("(")[0]
     consistent = proxy.hashes is not None and proxy.hashes[1] == "consistent"
-    hashed = HASHED.get(line[2] if line and name == "hash" and len(line.words) > 2 else "")
+    hashed = _hashed(line)
+    if hashed not in HASHED.values() and not (proxy.http and is_request_key(hashed)):
+        hashed = ""
     if name in BALANCE:
         found = BALANCE[name]
     elif hashed:
         found = "ip_hash"
         if hashed != "source_ip":
             pool.put("hash_key", hashed, proxy.place)
+        if line and name in WITH_MORE and line.words[WITH_MORE[name] :]:
+            more = " ".join(line.words[WITH_MORE[name] :])
+            proxy.leave(Rank.DIFFERENT, f"{more}: {WITH_MORE_WHY.get(name, 'not used')}", line)
     else:
         found = "ip_hash" if name in ("hash", "rdp-cookie", "hdr", "url_param") else "round_robin"
         proxy.leave(Rank.DIFFERENT, f"l4lb does not hash it: {found} is used", line)

@@ -10,9 +10,15 @@ from dataclasses import dataclass, field
 from l4lb.importer.draft import Path, Rank, Table, free_name, name_of, scale_weights
 from l4lb.importer.nginx.tree import Node
 from l4lb.importer.nginx.world import World
+from l4lb.importer.request_keys import is_request_key
 
 DEFAULT_FAILS, DEFAULT_FAIL_TIME = 1, "10s"
 SOURCE = ("$remote_addr", "$binary_remote_addr")
+WHOLE = {
+    "$request_uri": "path", "$uri": "path", "$document_uri": "path", "$host": "host",
+    "$http_host": "host",
+}  # fmt: skip
+NAMED = {"$http_": "header", "$cookie_": "cookie", "$arg_": "query"}
 HASHED = {
     "$remote_addr$remote_port": "source_ip_port",
     "$binary_remote_addr$remote_port": "source_ip_port",
@@ -173,11 +179,26 @@ def _has_port(text: str) -> bool:
     return text.rpartition("]")[2].startswith(":") if text.startswith("[") else ":" in text
 
 
+def _asked(variable: str) -> str | None:
+    """Returns a variable about a request as hash_key says it; None: it cannot."""
+    if variable in WHOLE:
+        return WHOLE[variable]
+    for prefix, kind in NAMED.items():
+        if variable.startswith(prefix):
+            name = variable.removeprefix(prefix)
+            key = f"{kind}:{name.replace('_', '-') if kind == 'header' else name}"
+            return key if is_request_key(key) else None
+    return None
+
+
 def _hash(made: Upstream, node: Node) -> None:
     key, consistent = node.arg(), "consistent" in node.args
     made.pool.put("balance", "maglev" if consistent else "ip_hash", node.place)
-    if key in HASHED:
-        made.pool.put("hash_key", HASHED[key], node.place)
+    asked = _asked(key) if made.http else None
+    if key in HASHED or asked:
+        made.pool.put("hash_key", HASHED.get(key) or asked, node.place)
+        if key == "$request_uri":
+            made.leave(node, Rank.DIFFERENT, "the path is hashed, without its query")
     elif key not in SOURCE:
         made.leave(node, Rank.DIFFERENT, "clients are hashed by their address")
 

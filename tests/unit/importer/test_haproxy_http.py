@@ -342,3 +342,50 @@ LINES = st.lists(
 def test_whatever_is_read_becomes_a_valid_configuration(one: list[str], two: list[str]) -> None:
     """`web` fails if the result is refused."""
     web("\n".join(one), BACKENDS + "\n".join(two) + "\n")
+
+
+# ---- what is hashed ------------------------------------------------------------------------------
+
+
+def hashing(balance: str, mode: str = "http") -> Made:
+    return of_haproxy(
+        f"listen web\n  mode {mode}\n  bind 127.0.0.1:80\n  timeout client 30s\n"
+        f"  timeout server 40s\n  {balance}\n  server s 10.0.0.1:80\n  server t 10.0.0.2:80\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ("balance uri", "path"),
+        ("balance hdr(X-User)", "header:X-User"),
+        ("balance hdr(host)", "host"),
+        ("balance url_param id", "query:id"),
+        ("balance hash req.cook(sid)", "cookie:sid"),
+        ("balance hash req.hdr(X-User)", "header:X-User"),
+        ("balance hash url_param(id)", "query:id"),
+        ("balance hash path", "path"),
+    ],
+)
+def test_values_of_requests_that_are_hashed_become_hash_keys(line: str, key: str) -> None:
+    for more, balance in (("", "ip_hash"), ("\n  hash-type consistent", "maglev")):
+        made = hashing(line + more)
+        pool = made.config.pools["web"]
+        assert (pool.balance, pool.hash_key) == (balance, key)
+        assert not made.left, made.left
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["balance uri whole", "balance uri len 12", "balance hdr(Host) use_domain_only",
+     "balance url_param id check_post 64", "balance hdr(Connection)", "balance hash req.body",
+     "balance hash req.cook(a),lower"],
+)  # fmt: skip
+def test_what_is_hashed_differently_is_named(line: str) -> None:
+    assert hashing(line).rank(line) is Rank.DIFFERENT
+
+
+def test_values_of_requests_mean_nothing_without_http() -> None:
+    made = hashing("balance hdr(X-User)", mode="tcp")
+    assert made.config.pools["web"].hash_key == "source_ip"
+    assert made.rank("balance hdr(X-User)") is Rank.DIFFERENT

@@ -283,3 +283,37 @@ def test_whatever_is_read_becomes_a_valid_configuration(lines: list[str]) -> Non
     without listeners is refused."""
     text = "\n".join(lines)
     http(f"server {{ listen 80;\n{text}\n}} server {{ listen 90;\n{ROOT}\n}}")
+
+
+@pytest.mark.parametrize(
+    ("variable", "key"),
+    [
+        ("$uri", "path"),
+        ("$host", "host"),
+        ("$http_x_user", "header:x-user"),
+        ("$cookie_sid", "cookie:sid"),
+        ("$arg_id", "query:id"),
+        ("$request_uri", "path"),
+    ],
+)
+@pytest.mark.parametrize(("more", "balance"), [("", "ip_hash"), (" consistent", "maglev")])
+def test_values_of_requests_that_are_hashed_become_hash_keys(
+    variable: str, key: str, more: str, balance: str
+) -> None:
+    made = http(
+        f"upstream app {{ hash {variable}{more}; server 10.0.0.3; server 10.0.0.4; }}\n"
+        "server { listen 80; location / { proxy_pass http://app; } }"
+    )
+    pool = made.config.pools["app"]
+    assert (pool.balance, pool.hash_key) == (balance, key)
+    named = [one for one in made.left if "hash" in str(one)]
+    assert bool(named) == (variable == "$request_uri")
+
+
+def test_a_variable_that_no_hash_key_names_is_named() -> None:
+    made = http(
+        "upstream app { hash $request_method; server 10.0.0.3; server 10.0.0.4; }\n"
+        "server { listen 80; location / { proxy_pass http://app; } }"
+    )
+    assert made.config.pools["app"].hash_key == "source_ip"
+    assert any("hash" in str(one) for one in made.left)
