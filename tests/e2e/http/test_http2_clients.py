@@ -58,6 +58,19 @@ def test_a_client_with_tls_agrees_on_http_2(
     assert origin.requests[0].get("x-forwarded-proto") == "https"
 
 
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("size", [0, 1, 25, 26, 100])
+def test_a_short_body_reaches_the_backend_over_tls(
+    secured: tuple[Balancer, Origin], authority: Authority, size: int, told: bool
+) -> None:
+    lb, origin = secured
+    origin.requests.clear()
+    fields = [("content-length", str(size))] if told else []
+    with encrypted(lb, authority) as one:
+        assert one.ask("/short", "POST", fields, b"x" * size, host="localhost").status == 200
+    assert origin.requests[0].body == b"x" * size
+
+
 def test_a_listener_whose_http_2_is_off_agrees_on_http_1(authority: Authority) -> None:
     listener = {"tls": {"certificates": [authority.issue("localhost")]}}
     with (
