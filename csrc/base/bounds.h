@@ -140,6 +140,7 @@ enum l4_bounds {
     L4_KEY_VALUE_MAX = 8192,           /* bytes of a request's value that a pool's key looks at */
     L4_HTTP_BLOCKS = 4096,             /* requests whose bytes one worker keeps at one time */
     L4_HTTP_BLOCK_BYTES = 64 << 10,    /* ... and bytes of each: a head, and the begin of a body */
+    L4_HTTP_EXTRA_MIN = 4 << 10,       /* ... that a next request has, at least */
     L4_HTTP_BLOCKS_WARM = 32,          /* blocks whose memory is kept while nobody uses them */
     L4_HTTP_THRIFT_MS = 10000,         /* how often unused memory is given back */
     L4_HTTP_WRITTEN_HEAD = 72 << 10,   /* bytes of a request's head that is written anew, at most */

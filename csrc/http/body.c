@@ -165,14 +165,16 @@ static enum l4_body_result send_coded(const struct l4_pump *pump, struct l4_half
 
 /* Reads once, codes, and sends. */
 static enum l4_body_result copy_once(const struct l4_loop *loop, struct l4_half *from,
-                                     struct l4_half *to, struct l4_body *body, uint64_t *moved,
-                                     const char **extra_at, size_t *extra)
+                                     struct l4_half *to, struct l4_body *body,
+                                     struct l4_body_read *read, uint64_t *moved)
 {
     struct l4_pump in = loop->pump;
     const size_t room =
         l4_io_of(to)->max < L4_HTTP_COPY_BYTES ? l4_io_of(to)->max : (size_t)L4_HTTP_COPY_BYTES;
     size_t max = room - L4_CODE_BEFORE - L4_CODE_BEHIND;
     struct l4_coded coded;
+    if (read->most < max)
+        max = read->most;
     if (body->comes == L4_FRAMING_LENGTH && body->left < max)
         max = (size_t)body->left;
     in.scratch += L4_CODE_BEFORE;
@@ -186,24 +188,29 @@ static enum l4_body_result copy_once(const struct l4_loop *loop, struct l4_half 
         return send_coded(&loop->pump, from, to, &coded);
     }
     *moved += (uint64_t)got;
+    if (read->keep) {
+        memcpy(read->keep, in.scratch, (size_t)got);
+        read->keep += got;
+        read->most -= (size_t)got;
+    }
     if (!l4_body_code(body, in.scratch, (size_t)got, &coded))
         return L4_BODY_BAD;
-    *extra_at = in.scratch + coded.used;
-    *extra = (size_t)got - coded.used;
+    read->extra_at = in.scratch + coded.used;
+    read->extra = (size_t)got - coded.used;
     return send_coded(&loop->pump, from, to, &coded);
 }
 
 enum l4_body_result l4_body_move(const struct l4_loop *loop, struct l4_half *from,
-                                 struct l4_half *to, struct l4_body *body, uint64_t *moved,
-                                 const char **extra_at, size_t *extra)
+                                 struct l4_half *to, struct l4_body *body,
+                                 struct l4_body_read *read, uint64_t *moved)
 {
     const bool as_it_is = body->comes == body->goes && body->comes != L4_FRAMING_CHUNKED;
     *moved = 0;
-    *extra = 0;
+    read->extra = 0;
     L4_ASSERT(!body->done);
     /* why not with TLS: a read of the pump takes whole records, and a record may go beyond the
      * body. */
-    if (as_it_is && !(from->flags & L4_HALF_TLS))
+    if (as_it_is && !(from->flags & L4_HALF_TLS) && !read->keep)
         return pump(loop, from, to, body, moved);
     if (from->piped || to->flags & L4_HALF_UNSENT)
         l4_pump_flush(&loop->pump, from, to);
@@ -214,7 +221,10 @@ enum l4_body_result l4_body_move(const struct l4_loop *loop, struct l4_half *fro
             return L4_BODY_WAITS;
         if (from->pipe == L4_NO_PIPE && !l4_pipes_ready(loop->pump.pipes))
             return L4_BODY_NO_PIPE;
-        result = copy_once(loop, from, to, body, moved, extra_at, extra);
+        /* why a minimum: HTTP/2 reads nothing into less than a chunk's framing needs. */
+        if (read->keep && body->comes == L4_FRAMING_CHUNKED && read->most < L4_HTTP_EXTRA_MIN)
+            return L4_BODY_MORE;
+        result = copy_once(loop, from, to, body, read, moved);
     }
     return result;
 }

@@ -45,10 +45,21 @@ __attribute__((warn_unused_result)) bool l4_body_code(struct l4_body *body, char
 /* The sender ended, and so did a body without a length: codes its end, if it has one. */
 void l4_body_code_end(struct l4_body *body, char *data, struct l4_coded *coded);
 
-/* Moves what can be moved now. *moved: bytes read from `from`. Bytes behind the body's end are left
- * in the pump's scratch buffer: *extra_at, *extra. */
+/* What is read of a body.
+ *
+ * most: how many bytes may be read. keep: where all of them are put, too, as they came; NULL:
+ * nowhere. The rest is told by l4_body_move: bytes behind the body's end, which are fewer than
+ * `most`, and lie in the pump's scratch buffer. */
+struct l4_body_read {
+    size_t most;
+    char *keep;
+    const char *extra_at;
+    size_t extra;
+};
+
+/* Moves what can be moved now. *moved: bytes read from `from`. */
 enum l4_body_result l4_body_move(const struct l4_loop *loop, struct l4_half *from,
-                                 struct l4_half *to, struct l4_body *body, uint64_t *moved,
-                                 const char **extra_at, size_t *extra);
+                                 struct l4_half *to, struct l4_body *body,
+                                 struct l4_body_read *read, uint64_t *moved);
 
 #endif

@@ -65,6 +65,29 @@ void l4_serve_drop_request(struct l4_loop *loop, uint32_t index)
         loop->http->judged.session = L4_NONE;
 }
 
+size_t l4_serve_room_for_extra(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_exchange *x = l4_exchange_at(loop, index);
+    if (x->block == L4_NONE)
+        return L4_HTTP_BLOCK_BYTES;
+    if (L4_HTTP_BLOCK_BYTES - x->have < L4_HTTP_EXTRA_MIN && x->body_bytes) {
+        L4_ASSERT(!x->up.done && x->have == x->head_bytes + x->body_bytes);
+        x->have = x->head_bytes;
+        x->body_bytes = 0;
+        x->flags |= L4_X_BODY_BEGUN;
+    }
+    return L4_HTTP_BLOCK_BYTES - x->have;
+}
+
+void l4_serve_note_kept(const struct l4_loop *loop, uint32_t index, uint32_t bytes, uint32_t extra)
+{
+    struct l4_exchange *x = l4_exchange_at(loop, index);
+    L4_ASSERT(x->have == x->head_bytes + x->body_bytes && extra <= bytes);
+    L4_ASSERT(bytes <= L4_HTTP_BLOCK_BYTES - x->have);
+    x->have += bytes;
+    x->body_bytes += bytes - extra;
+}
+
 bool l4_serve_keep_extra(struct l4_loop *loop, uint32_t index, const char *at, size_t bytes)
 {
     struct l4_exchange *x = l4_exchange_at(loop, index);

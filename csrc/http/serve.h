@@ -16,6 +16,13 @@ void l4_serve_free(struct l4_loop *loop, uint32_t index);
  * more bytes are in it: those of the next request. */
 void l4_serve_drop_request(struct l4_loop *loop, uint32_t index);
 
+/* Returns how many bytes l4_serve_keep_extra will take. They have some room in any case: the kept
+ * begin of a body gives way, and its request can then not be sent again. */
+size_t l4_serve_room_for_extra(struct l4_loop *loop, uint32_t index);
+
+/* Notes bytes that were put into the block: of the request's body, and `extra` behind it. */
+void l4_serve_note_kept(const struct l4_loop *loop, uint32_t index, uint32_t bytes, uint32_t extra);
+
 /* Keeps bytes that came behind the request's body: the next request. Returns false if there is no
  * room for them. */
 __attribute__((warn_unused_result)) bool l4_serve_keep_extra(struct l4_loop *loop, uint32_t index,

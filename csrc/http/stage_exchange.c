@@ -60,21 +60,37 @@ static struct l4_step send_request(struct l4_loop *loop, uint32_t index)
     return l4_stay();
 }
 
+/* Is what comes of the body kept, so that the request can be sent again? */
+static bool keeps_body(const struct l4_loop *loop, uint32_t index)
+{
+    const struct l4_exchange *x = l4_exchange_at(loop, index);
+    const uint32_t most = L4_GET(l4_serve_pool_rules(loop, index)->retry_body);
+    if (!(x->flags & L4_X_IDEMPOTENT) || x->flags & (L4_X_BODY_BEGUN | L4_X_ANSWERED))
+        return false;
+    const uint64_t room = L4_HTTP_BLOCK_BYTES - x->have;
+    return x->up.comes == L4_FRAMING_LENGTH
+               ? x->up.left <= room && x->body_bytes + x->up.left <= most
+               : x->body_bytes < most;
+}
+
 static struct l4_step move_up(struct l4_loop *loop, uint32_t index)
 {
     struct l4_exchange *x = l4_exchange_at(loop, index);
     struct l4_half *client = l4_serve_client(loop, index), *backend = l4_serve_backend(loop, index);
     uint64_t moved;
-    const char *extra_at;
-    size_t extra;
     if (x->up.done || backend->flags & L4_HALF_BROKEN) {
         l4_pump_flush(&loop->pump, client, backend);
         return l4_stay();
     }
-    const enum l4_body_result result =
-        l4_body_move(loop, client, backend, &x->up, &moved, &extra_at, &extra);
+    struct l4_body_read read = {.most = l4_serve_room_for_extra(loop, index)};
+    const bool keeps = keeps_body(loop, index);
+    if (keeps)
+        read.keep = l4_http_block(loop->http, x->block) + x->have;
+    const enum l4_body_result result = l4_body_move(loop, client, backend, &x->up, &read, &moved);
     l4_serve_count_bytes(loop, index, L4_CLIENT, moved);
-    if (moved)
+    if (keeps)
+        l4_serve_note_kept(loop, index, (uint32_t)moved, (uint32_t)read.extra);
+    else if (moved)
         x->flags |= L4_X_BODY_BEGUN;
     const uint64_t max = L4_GET(l4_serve_rules(loop, l4_session_at(loop, index))->max_body);
     if (max && x->up.bytes > max) {
@@ -103,9 +119,10 @@ static struct l4_step move_up(struct l4_loop *loop, uint32_t index)
     case L4_BODY_WAITS:
         break;
     }
-    return l4_serve_keep_extra(loop, index, extra_at, extra)
-               ? l4_stay()
-               : l4_end_by_error(l4_session_at(loop, index), -ENOMEM);
+    if (keeps || l4_serve_keep_extra(loop, index, read.extra_at, read.extra))
+        return l4_stay();
+    x->flags &= ~(uint32_t)L4_X_CLIENT_STAYS; /* why: a part of its next request is lost */
+    return l4_end_by_error(l4_session_at(loop, index), -ENOMEM);
 }
 
 /* ---- the answer's body ----------------------------------------------------------------------- */
@@ -114,17 +131,15 @@ static struct l4_step move_down(struct l4_loop *loop, uint32_t index)
 {
     struct l4_exchange *x = l4_exchange_at(loop, index);
     struct l4_half *client = l4_serve_client(loop, index), *backend = l4_serve_backend(loop, index);
+    struct l4_body_read read = {.most = L4_HTTP_COPY_BYTES};
     uint64_t moved;
-    const char *extra_at;
-    size_t extra;
     if (x->down.done) {
         l4_pump_flush(&loop->pump, backend, client);
         return l4_stay();
     }
-    const enum l4_body_result result =
-        l4_body_move(loop, backend, client, &x->down, &moved, &extra_at, &extra);
+    const enum l4_body_result result = l4_body_move(loop, backend, client, &x->down, &read, &moved);
     l4_serve_count_bytes(loop, index, L4_BACKEND, moved);
-    if (extra)
+    if (read.extra)
         x->flags &= ~(uint32_t)L4_X_BACKEND_STAYS;
     switch (result) {
     case L4_BODY_LOST:

@@ -7,8 +7,18 @@ import threading
 
 import pytest
 
-from ..harness import PORTS, Door, reset, stopped, until
-from ..harness.http import CutOffError, Peer, Request, answer, before, client, outcome, request
+from ..harness import PORTS, Door, http2, reset, stopped, until
+from ..harness.http import (
+    CutOffError,
+    Peer,
+    Request,
+    answer,
+    before,
+    chunked,
+    client,
+    outcome,
+    request,
+)
 from ..harness.origin import Answering, Origin, Reply, three
 
 
@@ -53,6 +63,33 @@ def test_a_chunked_post_on_such_a_connection_is_sent_again() -> None:
         )
         assert peer.answer("POST").body == b"abcdefg"
         assert [asked.body for asked in origin.requests] == [b"", b"abcdefg", b"abcdefg"]
+
+
+@pytest.mark.parametrize("in_chunks", [False, True])
+@pytest.mark.parametrize("size", [1, 30_000, 60_000])
+def test_a_body_that_comes_behind_its_head_is_kept_to_be_sent_again(
+    size: int, in_chunks: bool
+) -> None:
+    body = b"p" * size
+    said = chunked(body[: size // 2], body[size // 2 :]) if in_chunks else body
+    framing = ("Transfer-Encoding", "chunked") if in_chunks else ("Content-Length", f"{size}")
+    with Origin(closes_on(1)) as origin, before([origin.row]) as lb, client(lb) as peer:
+        assert peer.ask("/first").status == 200
+        peer.say(request("/second", "PUT", fields=[framing]))
+        until(lambda: lb.backends()["a"]["active"] == 1, "its head is with the backend")
+        peer.say_slowly(said, step=max(1, len(said) // 3))
+        assert peer.answer("PUT").body == body
+        assert [asked.body for asked in origin.requests] == [b"", body, body]
+        assert peer.ask("/third").body == b"/third"
+
+
+def test_a_put_of_http_2_on_such_a_connection_is_sent_again() -> None:
+    with Origin(closes_on(1)) as origin, before([origin.row]) as lb, http2.client(lb) as one:
+        assert one.ask("/first").status == 200
+        assert bytes(one.ask("/second", "PUT", body=b"p" * 30_000).body) == b"p" * 30_000
+        assert origin.targets() == ["/first", "/second", "/second"]
+        large = b"l" * 300_000  # more than is kept
+        assert bytes(one.ask("/third", "PUT", body=large).body) == large
 
 
 def test_the_first_post_of_a_client_goes_over_a_new_connection() -> None:

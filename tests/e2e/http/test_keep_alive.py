@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ..harness import Door, finish, until
-from ..harness.http import Peer, Request, answer, before, client, request
+from ..harness.http import Peer, Request, answer, before, chunked, client, request
 from ..harness.origin import Gate, Origin, Reply, path_and_name, shares, three
 
 
@@ -134,6 +134,23 @@ def test_a_pipelined_large_body_does_not_mix_with_the_requests_around_it() -> No
         assert peer.answer().body == b""
         assert peer.answer("POST").body == big
         assert [peer.answer().get("x-target") for _ in range(3)] == ["/2"] * 3
+        sender.join()
+
+
+@pytest.mark.parametrize("size", [1_000, 64_000, 200_000])
+def test_requests_behind_a_body_in_chunks_are_not_lost(size: int) -> None:
+    """What comes behind a body is kept beside what is kept of the body, however much that is."""
+    fields = [("Transfer-Encoding", "chunked")]
+    parts = [b"x" * 10_000] * (size // 10_000) + [b"y" * (size % 10_000)]
+    one = request("/1", "PUT", body=chunked(*parts), fields=fields)
+    said = one + request("/2", "PUT", body=b"z" * 50_000) + one + request("/3")
+    with Origin(echoing) as origin, before([origin.row]) as lb, client(lb) as peer:
+        sender = threading.Thread(target=peer.say, args=(said,))
+        sender.start()
+        assert peer.answer("PUT").body == b"".join(parts)
+        assert peer.answer("PUT").body == b"z" * 50_000
+        assert peer.answer("PUT").body == b"".join(parts)
+        assert peer.answer().get("x-target") == "/3"
         sender.join()
 
 
