@@ -199,6 +199,8 @@ static uint8_t abuse_of(long error)
 
 bool l4_h2_take(struct l4_h2_conn *conn, const char *bytes, size_t count)
 {
+    if (conn->lingers_ms)
+        return true;
     const ssize_t taken = nghttp2_session_mem_recv(conn->session, (const uint8_t *)bytes, count);
     l4_h2_touch(conn);
     if (taken < 0 && conn->abuse == L4_NO_ABUSE)

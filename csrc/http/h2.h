@@ -83,6 +83,8 @@ struct l4_h2_conn {
     uint64_t list_ms;             /* since when a header list is under way; 0: none is */
     uint64_t blocked_ms;          /* since when the client reads nothing; 0: it reads */
     uint64_t goes_ms;
+    uint64_t
+        lingers_ms; /* since when our end is told and the client's bytes are discarded; 0: no */
     _Atomic uint64_t buckets[L4_ABUSES]; /* core/token_bucket.h */
     struct l4_h2_head head;              /* the header list under way */
     char *text;                          /* its memory */

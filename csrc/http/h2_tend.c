@@ -4,6 +4,8 @@
 
 #include "base/assert.h"
 #include "http/serve.h"
+#include "io/sock.h"
+#include "io/stream_ops.h"
 #include "run/row.h"
 #include "run/session.h"
 #include "shm/http.h"
@@ -135,9 +137,32 @@ static void say_goodbye(struct l4_loop *loop, struct l4_h2_conn *conn)
         l4_h2_bid_farewell(conn);
 }
 
+/* Tells our end, and discards what the client still sends, until it ends, too. why: bytes that come
+ * to a closed socket reset the connection, and with it what the client has not received yet. */
+static enum l4_reason linger(struct l4_loop *loop, struct l4_h2_conn *conn)
+{
+    struct l4_half *half = conn->half;
+    if (!conn->lingers_ms)
+        conn->lingers_ms = loop->now_ms;
+    if (!(half->flags & L4_HALF_SHUT) && l4_io_of(half)->finish(&loop->pump, conn->holder, half))
+        half->flags |= L4_HALF_SHUT;
+    const uint64_t until =
+        conn->lingers_ms +
+        (l4_sock_unacked(half->fd) > 0
+             ? L4_GET(l4_serve_rules(loop, l4_session_at(loop, conn->number))->rest_timeout_ms)
+             : L4_HTTP_LINGER_MS);
+    if (half->flags & (L4_HALF_EOF | L4_HALF_BROKEN) || until <= loop->now_ms)
+        return L4_END_BACKEND_FIN;
+    const uint64_t left = until - loop->now_ms;
+    l4_row_wake_in(loop, conn->number, left < L4_HTTP_LINGER_MS ? left : L4_HTTP_LINGER_MS);
+    return L4_END_NONE;
+}
+
 /* Does a connection's work. Returns the reason for which it ends; L4_END_NONE: it goes on. */
 static enum l4_reason tend(struct l4_loop *loop, struct l4_h2_conn *conn)
 {
+    if (conn->lingers_ms)
+        return linger(loop, conn);
     say_goodbye(loop, conn);
     l4_h2_work(conn);
     if (conn->abuse != L4_NO_ABUSE)
@@ -150,7 +175,7 @@ static enum l4_reason tend(struct l4_loop *loop, struct l4_h2_conn *conn)
     if (is_done(conn) && conn->half->flags & L4_HALF_EOF)
         return L4_END_CLIENT_FIN;
     if (is_done(conn) && (conn->gone || !nghttp2_session_want_read(conn->session)))
-        return L4_END_BACKEND_FIN;
+        return linger(loop, conn);
     uint64_t wake = due;
     if (conn->goes && !conn->gone)
         wake = sooner(wake, conn->goes_ms + L4_H2_GOODBYE_MS);

@@ -5,21 +5,24 @@ from __future__ import annotations
 import contextlib
 import random
 import signal
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from ..harness import Balancer, toml, until
 from ..harness.http import Request, answer, before
-from ..harness.http2 import GoneError, Http2, client
+from ..harness.http2 import PING, GoneError, Http2, client, frame
 from ..harness.origin import Gate, Origin, path_and_name, three
 from ..harness.secure import Authority, secure
 from ..harness.servers import need
 
 H2 = ["h2", "http/1.1"]
 REFUSED = 7
+FIN_WAIT_1 = "04"
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +179,36 @@ def test_a_connection_ends_after_its_last_request() -> None:
         for n in range(3):
             assert one.ask(f"/{n}").status == 200
         assert [code for code, _ in one.until_gone()] == [0, 0]
+
+
+def state_of(sock: socket.socket) -> str:
+    """Returns the state of the other end of a connection, as /proc/net/tcp has it; "": gone."""
+    ports = [sock.getpeername()[1], sock.getsockname()[1]]
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        here, there, state = line.split()[1:4]
+        if [int(one.rpartition(":")[2], 16) for one in (here, there)] == ports:
+            return state
+    return ""
+
+
+def test_a_connection_that_ends_in_order_is_not_reset_by_what_its_client_still_sends() -> None:
+    """A client sends WINDOW_UPDATE and PING while it reads what was sent to it before the end."""
+    body = random.Random(1).randbytes(900_000)
+    with (
+        Origin(lambda _: answer(body)) as origin,
+        before([origin.row], http={"max_requests": 1}) as lb,
+        socket.socket() as sock,
+    ):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 30_000)
+        sock.connect(lb.address)
+        with Http2(sock) as one:
+            stream = one.begin("/large")
+            until(lambda: state_of(sock) == FIN_WAIT_1, "its end was told")
+            for _ in range(3):
+                sock.sendall(frame(PING, payload=bytes(8)))
+                one.turn()
+            one.until_gone()
+            assert bytes(one.answers[stream].body) == body
 
 
 class Load:
