@@ -38,6 +38,7 @@ from bench.lib.http_targets import (  # noqa: E402
     HttpNginx,
     Proxy,
     TcpL4lb,
+    second_port,
     serving,
 )
 from bench.lib.results import RESULTS, record  # noqa: E402
@@ -214,7 +215,7 @@ def measure(target: Proxy, jobs: Sequence[str], seconds: int) -> dict[str, float
             job = JOBS[name]
             if job.streams and not target.speaks_http2:
                 continue
-            asks, port = (ask_http2, target.http2) if job.streams else (ask, run.port)
+            asks, port = (ask_http2, second_port(run.folder)) if job.streams else (ask, run.port)
             asks(port, job, 1)  # connections to the servers, memory
             before = cpu_us(run)
             got = asks(port, job, seconds)

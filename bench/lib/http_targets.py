@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -22,14 +22,21 @@ SIZES = {"/64": 64, "/16k": 16 << 10, "/1m": 1 << 20}
 _MANY = 100_000_000  # requests of one connection
 
 
+def second_port(folder: Path) -> int:
+    """Returns the port at which the proxy that runs in this folder also listens, for clients that
+    speak HTTP/2 without TLS."""
+    chosen = folder / "second-port"
+    if not chosen.exists():
+        chosen.write_text(str(free_port()))
+    return int(chosen.read_text())
+
+
 @dataclass(frozen=True)
 class Proxy(Target):
-    """One proxy. servers: the ports that it balances. http2: a second port of its own, for clients
-    that speak HTTP/2 without TLS."""
+    """One proxy. servers: the ports that it balances."""
 
     servers: tuple[int, ...] = ()
     workers: int = 1
-    http2: int = field(default_factory=free_port)
     speaks_http2: ClassVar[bool] = True
 
     def _addresses(self, form: str) -> str:
@@ -53,7 +60,7 @@ class HttpL4lb(Proxy):
             workers = {self.workers}
             admin = "{folder}/admin.sock"
             [listeners.bench]
-            bind = ["127.0.0.1:{port}", "127.0.0.1:{self.http2}"]
+            bind = ["127.0.0.1:{port}", "127.0.0.1:{second_port(folder)}"]
             pool = "bench"{self.more}
             [pools.bench]
             backends = [{self._addresses('"{address}", ')}]
@@ -97,7 +104,7 @@ defaults
     timeout http-keep-alive 10m
 frontend bench
     bind 127.0.0.1:{port} backlog 4096
-    bind 127.0.0.1:{self.http2} backlog 4096 proto h2
+    bind 127.0.0.1:{second_port(folder)} backlog 4096 proto h2
     default_backend bench
 backend bench
     balance roundrobin
@@ -146,7 +153,7 @@ class HttpNginx(Proxy):
     upstream bench {{ {servers} keepalive 256; keepalive_requests {_MANY}; }}
     server {{
         listen 127.0.0.1:{port} backlog=4096 reuseport;
-        listen 127.0.0.1:{self.http2} backlog=4096 reuseport http2;
+        listen 127.0.0.1:{second_port(folder)} backlog=4096 reuseport http2;
         location / {{
             proxy_pass http://bench;
             proxy_http_version 1.1;

@@ -129,7 +129,7 @@ def test_a_client_at_rest_moves_whatever_became_of_the_connection_to_its_backend
         contextlib.ExitStack() as stack,
     ):
         peers = [stack.enter_context(client(lb)) for _ in range(8)]
-        for _ in range(3):
+        for _ in range(2):
             got = [peer.ask() for peer in peers]
             assert {(one.status, one.closes) for one in got} == {(status, False)}
             lb.admin("upgrade")
