@@ -51,8 +51,9 @@ class Faulty(dict[str, Any]):
 
     def get(self, key: str, default: Any = None) -> Any:
         found = super().get(key, default)
-        with open(PATH + ".known", "w") as file:
+        with open(PATH + ".known.new", "w") as file:
             file.write("\n".join(f"{one.kind} {name}" for one in tables for name in one))
+        os.rename(PATH + ".known.new", PATH + ".known")  # never read half
         return found and faulty(f"{self.kind} {key}", found)
 
 
