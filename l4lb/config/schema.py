@@ -23,11 +23,18 @@ UNITS = {unit.name: unit for unit in (DURATION, SIZE, PERCENT)}
 
 
 @functools.cache
+def _model() -> JsonSchema:
+    """Returns the schema without what keys mean. It reads no file: a running service needs it for
+    its messages, also when its files are gone."""
+    schema: JsonSchema = _cleaned(Config.model_json_schema(mode="validation"))
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+@functools.cache
 def json_schema() -> JsonSchema:
     """Returns the JSON Schema (2020-12) of a configuration file, for editors and other tools."""
-    schema: JsonSchema = _cleaned(Config.model_json_schema(mode="validation"))
-    meanings.add(schema)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    meanings.add(_model())
+    return _model()
 
 
 class Key(NamedTuple):
@@ -52,7 +59,7 @@ def keys() -> Iterator[Key]:
 def type_at(path: Path) -> str | None:
     """Returns the JSON type of the value at path; None if there is no such key or it may have
     several types."""
-    node = json_schema()
+    node = _model()
     for part in path:
         node = _table_of(node)
         if isinstance(part, str) and part in node.get("properties", {}):
@@ -65,7 +72,7 @@ def type_at(path: Path) -> str | None:
 
 def names_below(path: Path) -> list[str]:
     """Returns the keys that the table at path may have; none if its keys are free."""
-    node = json_schema()
+    node = _model()
     for part in path:
         node = _table_of(node)
         if isinstance(part, str) and part in node.get("properties", {}):
@@ -103,7 +110,7 @@ def _cleaned(node: Any) -> Any:
 def _follow(node: JsonSchema) -> JsonSchema:
     """Returns node, or the node that it refers to with node's own entries added."""
     name = node.get("$ref", "").removeprefix("#/$defs/")
-    return {**json_schema()["$defs"][name], **node} if name else node
+    return {**_model()["$defs"][name], **node} if name else node
 
 
 def _table_of(node: JsonSchema) -> JsonSchema:

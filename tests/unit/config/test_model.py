@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from l4lb.config import schema
 from l4lb.config.address import Address
 from l4lb.config.build import build
 from l4lb.config.model import Config
@@ -237,6 +238,18 @@ class TestPlainData:
 
 
 class TestSchema:
+    def test_a_mistake_is_told_without_reading_the_program_s_files(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def gone(*_: object) -> str:
+            raise OSError("could not get source code")
+
+        monkeypatch.setattr("l4lb.config.meanings.inspect.getsource", gone)
+        for known in (schema._model, schema.json_schema):
+            known.cache_clear()
+        with pytest.raises(ConfigError, match='did you mean "balance"'):
+            loads('[pools.web]\nbalanc = "random"\nbackends = ["127.0.0.1:1"]\n', "l4lb.toml")
+
     def test_it_is_a_valid_json_schema(self) -> None:
         jsonschema.Draft202012Validator.check_schema(json_schema())
 
