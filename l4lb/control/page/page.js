@@ -34,6 +34,18 @@ function series(pick) {
     return Math.max(0, (pick(b) - pick(a)) / ((b.at_ms - a.at_ms) / 1000));
   });
 }
+// What tells a row of a list from the others, from one state to the next.
+const KEYS = {
+  backends: (b) => b.pool + "/" + b.name,
+  web: (l) => l.listener,
+  routes: (r) => r.listener + "/" + r.route,
+};
+// Growth a second of a number of one row, since the state before.
+function growth(list, row, pick) {
+  if (states.length < 2) return 0;
+  const [a, b] = states.slice(-2), was = a.byKey[list].get(KEYS[list](row));
+  return was ? Math.max(0, (pick(row) - pick(was)) / ((b.at_ms - a.at_ms) / 1000)) : 0;
+}
 const AWAY = ["no_backend", "connect_failed", "queue_timeout", "rejected"];
 const ended = (s, ...words) => Object.entries(s.stats.ended)
   .filter(([end]) => words.some((word) => end.startsWith(word)))
@@ -204,33 +216,24 @@ function showPictures(s) {
 
 const BROKEN = ["5xx", "none"];
 const answered = (s, words) => words.reduce((n, word) => n + (s.stats.statuses[word] || 0), 0);
-const webKey = (l) => l.listener;
-const routeKey = (r) => r.listener + "/" + r.route;
-
-// Growth a second of a number of one row, since the state before.
-function growth(list, keyOf, row, pick) {
-  const before = states[states.length - 2], now = states[states.length - 1];
-  const was = before && before[list].find((one) => keyOf(one) === keyOf(row));
-  return was ? Math.max(0, (pick(row) - pick(was)) / ((now.at_ms - before.at_ms) / 1000)) : 0;
-}
 const ofClass = (word) => number(word + "/s", (l) =>
-  count(growth("web", webKey, l, (x) => x.statuses[word] || 0)));
+  count(growth("web", l, (x) => x.statuses[word] || 0)));
 const most = (counts) => Object.entries(counts).sort((a, b) => b[1] - a[1]).slice(0, 3)
   .map(([why, n]) => why.replace("rejected:", "") + " " + count(n)).join(", ");
 const WEB = [
   text("listener", (l) => l.listener),
-  number("requests/s", (l) => count(growth("web", webKey, l, (x) => x.requests))),
+  number("requests/s", (l) => count(growth("web", l, (x) => x.requests))),
   ...["2xx", "3xx", "4xx", "5xx", "none"].map(ofClass),
   number("requests", (l) => count(l.requests)),
-  number("in", (l) => bytes(growth("web", webKey, l, (x) => x.bytes_in)) + "/s"),
-  number("out", (l) => bytes(growth("web", webKey, l, (x) => x.bytes_out)) + "/s"),
+  number("in", (l) => bytes(growth("web", l, (x) => x.bytes_in)) + "/s"),
+  number("out", (l) => bytes(growth("web", l, (x) => x.bytes_out)) + "/s"),
   number("HTTP/2 clients", (l) => count(l.http2_connections)),
   text("not answered by a backend", (l) => most(l.ended), { class: "why" }),
 ];
 const ROUTE = [
   text("route", (r) => r.listener + " " + r.route), text("when", (r) => r.when),
   text("then", (r) => r.then), number("requests", (r) => count(r.requests)),
-  number("requests/s", (r) => count(growth("routes", routeKey, r, (x) => x.requests))),
+  number("requests/s", (r) => count(growth("routes", r, (x) => x.requests))),
 ];
 
 function showWeb(s) {
@@ -242,8 +245,8 @@ function showWeb(s) {
     { title: "5xx or no answer/s", color: "--bad", dash: [2, 3],
       values: series((x) => answered(x, BROKEN)) },
   ], count);
-  fill($("web"), WEB, s.web, webKey);
-  fill($("routes"), ROUTE, s.routes, routeKey);
+  fill($("web"), WEB, s.web, KEYS.web);
+  fill($("routes"), ROUTE, s.routes, KEYS.routes);
   $("routes").parentElement.hidden = !s.routes.length;
 }
 
@@ -262,14 +265,6 @@ function reason(b) {
   if (b.health === "down") return "check: " + check.result +
     (check.text ? " (" + check.text + ")" : "") + ", " + check.streak + " in a row" + since;
   return check.result === "ok" ? "" : "last check: " + check.result;
-}
-
-function backendRate(row, key) {
-  if (states.length < 2) return 0;
-  const before = states[states.length - 2];
-  const was = before.byName.get(row.pool + "/" + row.name);
-  const now = states[states.length - 1];
-  return was ? Math.max(0, (row[key] - was[key]) / ((now.at_ms - before.at_ms) / 1000)) : 0;
 }
 
 function changeButtons(cell, row) {
@@ -295,9 +290,9 @@ const BACKEND = [
   { title: "state", show: (cell, b) => say(cell, b.state, b.state === "ready" ? "" : "warn") },
   number("weight", (b) => b.weight),
   number("sessions", (b) => count(b.active)),
-  number("new/s", (b) => count(backendRate(b, "total"))),
-  number("in", (b) => bytes(backendRate(b, "bytes_in")) + "/s"),
-  number("out", (b) => bytes(backendRate(b, "bytes_out")) + "/s"),
+  number("new/s", (b) => count(growth("backends", b, (x) => x.total))),
+  number("in", (b) => bytes(growth("backends", b, (x) => x.bytes_in)) + "/s"),
+  number("out", (b) => bytes(growth("backends", b, (x) => x.bytes_out)) + "/s"),
   number("answers in", (b) => b.response_time_ms ? b.response_time_ms + " ms" : ""),
   number("errors", (b) => b.connect_errors ? count(b.connect_errors) : ""),
   { title: "why", class: "why", show: (cell, b) => say(cell, reason(b)) },
@@ -381,9 +376,9 @@ function showEvents(s) {
 
 function tellChanges(s) {
   if (states.length < 2) return;
-  const before = states[states.length - 2].byName, news = [];
+  const before = states[states.length - 2].byKey.backends, news = [];
   for (const b of s.backends) {
-    const was = before.get(b.pool + "/" + b.name);
+    const was = before.get(KEYS.backends(b));
     if (was && (was.health !== b.health || was.state !== b.state))
       news.push("backend " + b.pool + "/" + b.name + " is " + b.health + ", " + b.state + ". " + reason(b));
   }
@@ -451,9 +446,10 @@ function receive(message) {
   const s = JSON.parse(message.data);
   heard = Date.now();
   if (states.length && s.at_ms <= states[states.length - 1].at_ms) return;
-  s.byName = new Map(s.backends.map((b) => [b.pool + "/" + b.name, b]));
+  s.byKey = {};
+  for (const [list, key] of Object.entries(KEYS)) s.byKey[list] = new Map(s[list].map((x) => [key(x), x]));
   // Frees the parts that are only shown of the newest state.
-  if (states.length > 1) states[states.length - 2].byName = states[states.length - 2].backends = null;
+  if (states.length > 1) states[states.length - 2].byKey = states[states.length - 2].backends = null;
   states.push(s);
   if (states.length > KEPT) states.shift();
   say($("link"), "live", "good");

@@ -13,6 +13,7 @@ from l4lb.control.channel import Channel
 from l4lb.control.handlers import Handlers
 from l4lb.control.views import overview, web
 from l4lb.errors import AdminError
+from l4lb.native import http
 from l4lb.native.table import Table
 
 EVERY_S = 1.0
@@ -73,12 +74,14 @@ class Live:
     async def _routes(self) -> list[dict[str, Any]]:
         """Returns the routes of HTTP listeners, with their hits."""
         found: list[dict[str, Any]] = []
-        for name in {row.name: None for row in self._table.listeners() if row.protocol == "http"}:
+        # why only these: the supervisor is asked for each.
+        rows = [row for row in self._table.listeners() if http.slots(self._table, row.index)]
+        for name in {row.name: None for row in rows}:
             if len(found) >= ROUTES_SHOWN:
                 break
             with contextlib.suppress(AdminError):  # a reload may have removed it
-                rows = await self._handlers.answer("routes", {"listener": name, "hits": True})
-                found += [{"listener": name, **row} for row in rows]
+                routes = await self._handlers.answer("routes", {"listener": name, "hits": True})
+                found += [{"listener": name, **route} for route in routes]
         return found[:ROUTES_SHOWN]
 
     def _encode(self, events: list[dict[str, Any]], extras: dict[str, Any]) -> bytes:
