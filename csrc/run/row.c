@@ -200,12 +200,6 @@ int l4_row_watch(struct l4_loop *loop, uint32_t index)
     return error ? error : watch_side(loop, index, L4_CLIENT);
 }
 
-bool l4_row_moves_soon(const struct l4_loop *loop, const struct l4_session *s)
-{
-    return loop->leaves_ms && loop->now_ms - loop->leaves_ms < L4_LEAVE_PATIENCE_MS && !s->stream &&
-           !l4_row_speaks_tls(s);
-}
-
 void l4_row_unwatch(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
@@ -214,4 +208,10 @@ void l4_row_unwatch(struct l4_loop *loop, uint32_t index)
             l4_loop_unwatch(loop, s->half[side].fd);
         s->half[side].flags &= (uint16_t)~L4_HALF_WATCHED;
     }
+}
+
+bool l4_row_moves_soon(const struct l4_loop *loop, const struct l4_session *s)
+{
+    return loop->leaves_ms && loop->now_ms - loop->leaves_ms < L4_LEAVE_PATIENCE_MS &&
+           l4_row_is_portable(s);
 }

@@ -44,8 +44,7 @@ void l4_row_later(struct l4_loop *loop, uint32_t index);
 /* The session goes on when a pipe or a block is free. what: &loop->pipeless or &loop->blockless. */
 void l4_row_lacks(struct l4_loop *loop, struct l4_list *what, uint32_t index);
 
-/* So many are free: the sessions that have waited longest are resumed in the next loop iteration.
- */
+/* So many are free: those that have waited longest are resumed in the next loop iteration. */
 void l4_row_found(struct l4_loop *loop, struct l4_list *what, uint32_t count);
 
 /* (Re)starts the session's timer. */
@@ -65,13 +64,19 @@ __attribute__((warn_unused_result)) int l4_row_watch_client(struct l4_loop *loop
 __attribute__((warn_unused_result)) int l4_row_watch(struct l4_loop *loop, uint32_t index);
 void l4_row_unwatch(struct l4_loop *loop, uint32_t index);
 
-/* Will the session, once it rests, go to another worker? */
-bool l4_row_moves_soon(const struct l4_loop *loop, const struct l4_session *s);
-
 static inline bool l4_row_speaks_tls(const struct l4_session *s)
 {
     return (s->half[L4_CLIENT].flags | s->half[L4_BACKEND].flags) & L4_HALF_TLS;
 }
+
+/* Has it sockets that another worker can take over? */
+static inline bool l4_row_is_portable(const struct l4_session *s)
+{
+    return !s->stream && !l4_row_speaks_tls(s);
+}
+
+/* Will the session, once it rests, go to another worker? */
+bool l4_row_moves_soon(const struct l4_loop *loop, const struct l4_session *s);
 
 /* Rows of the shared table that belong to a session. */
 

@@ -270,7 +270,7 @@ bool l4_session_can_move(const struct l4_session *s)
 {
     const uint32_t state = L4_GET(s->state);
     return state < L4_SESSION_STATES && stages[state]->again && s->http != L4_HTTP_ASKS &&
-           !s->stream && !l4_row_speaks_tls(s);
+           l4_row_is_portable(s);
 }
 
 void l4_session_offer(struct l4_loop *loop, uint32_t index)
