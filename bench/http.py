@@ -26,6 +26,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 TOP = Path(__file__).resolve().parent.parent
 if str(TOP) not in sys.path:
@@ -108,6 +109,17 @@ def cpu_us(run: Running) -> float:
     return used_ns / 1000
 
 
+def asked(command: Sequence[str], seconds: float, *patterns: str) -> tuple[Any, ...]:
+    """Runs a client. Returns what it printed, and where each pattern is found in it."""
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=seconds + 60, check=True
+    ).stdout
+    found = [re.search(pattern, done) for pattern in patterns]
+    if not all(found):
+        raise RuntimeError(f"{shlex.join(command)}: {done}")
+    return (done, *found)
+
+
 def ask(port: int, job: Job, seconds: int) -> dict[str, float]:
     """Lets wrk ask. Returns requests, a second and in all, and those that failed."""
     fields = [part for field in job.fields for part in ("-H", field)]
@@ -115,13 +127,9 @@ def ask(port: int, job: Job, seconds: int) -> dict[str, float]:
         "wrk", "-t1", f"-c{job.connections}", f"-d{seconds}s", *fields,
         f"http://127.0.0.1:{port}{job.path}",
     ]  # fmt: skip
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=seconds + 60, check=True
-    ).stdout
-    requests = re.search(r"(\d+) requests in ", done)
-    rate = re.search(r"Requests/sec:\s*([\d.]+)", done)
-    if not requests or not rate:
-        raise RuntimeError(f"{shlex.join(command)}: {done}")
+    done, requests, rate = asked(
+        command, seconds, r"(\d+) requests in ", r"Requests/sec:\s*([\d.]+)"
+    )
     errors = sum(map(int, re.findall(r"(?:connect|read|write|timeout) (\d+)", done)))
     errors += sum(map(int, re.findall(r"Non-2xx or 3xx responses: (\d+)", done)))
     return {"requests": int(requests[1]), "rate": float(rate[1]), "errors": errors}
@@ -133,13 +141,12 @@ def ask_http2(port: int, job: Job, seconds: float) -> dict[str, float]:
         "h2load", "-t1", f"-c{job.connections}", f"-m{job.streams}", f"-D{seconds}",
         f"http://127.0.0.1:{port}{job.path}",
     ]  # fmt: skip
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=seconds + 60, check=True
-    ).stdout
-    rate = re.search(r"finished in [\d.]+\w+, ([\d.]+) req/s", done)
-    counts = re.search(r"(\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored", done)
-    if not rate or not counts:
-        raise RuntimeError(f"{shlex.join(command)}: {done}")
+    _, rate, counts = asked(
+        command,
+        seconds,
+        r"finished in [\d.]+\w+, ([\d.]+) req/s",
+        r"(\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored",
+    )
     return {
         "requests": int(counts[2]),
         "rate": float(rate[1]),

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from l4lb.config.values.http import OWN_FIELDS
+from l4lb.importer import request_keys
 from l4lb.importer.draft import Rank
 from tests.unit.importer.made import Made, of_haproxy
 
@@ -389,3 +391,7 @@ def test_values_of_requests_mean_nothing_without_http() -> None:
     made = hashing("balance hdr(X-User)", mode="tcp")
     assert made.config.pools["web"].hash_key == "source_ip"
     assert made.rank("balance hdr(X-User)") is Rank.DIFFERENT
+
+
+def test_header_fields_that_no_key_may_name_are_those_of_the_configuration() -> None:
+    assert request_keys.OF_CONNECTIONS == OWN_FIELDS
