@@ -229,6 +229,15 @@ class Peer:
         found, self._rest = self._rest[:at], self._rest[at:]
         return found
 
+    def put_back(self, said: bytes) -> None:
+        """Makes these bytes the next ones that are read."""
+        self._rest = said + self._rest
+
+    def rest(self) -> bytes:
+        """Returns the bytes that have come behind the last message."""
+        found, self._rest = self._rest, b""
+        return found
+
     def bytes_to_end(self) -> bytes:
         """Reads raw bytes to the peer's end. A reset counts as one."""
         found, self._rest = self._rest, b""

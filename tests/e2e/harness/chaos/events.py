@@ -15,16 +15,17 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import psutil
 
 from .. import wire
 from ..balancer import ROWS_MAX, Balancer
+from ..configuration import Config
 from ..deadline import PATIENCE_S, until
 from ..processes import kill_and_wait, send_signal
 from .leftovers import pids, titles
-from .world import FOES, World
+from .world import FOES
 
 LONG_S = PATIENCE_S * 6  # time for a reload or an upgrade on a busy machine
 HELPERS = ("checker", "control", "logger")
@@ -43,11 +44,24 @@ class Kill:
     by_signal: bool
 
 
+class Ground(Protocol):
+    """A world as its operator needs it."""
+
+    lb: Balancer
+    base: Config
+
+    def varied(self, rng: random.Random) -> Config: ...
+
+    def write(self, config: Config) -> None: ...
+
+
 class Operator:
     """Makes events in a random order."""
 
+    drained = "plain"  # the pool whose backends are drained
+
     def __init__(
-        self, world: World, rng: random.Random, progress: Callable[[], None], friends: int
+        self, world: Ground, rng: random.Random, progress: Callable[[], None], friends: int
     ) -> None:
         """progress: returns when a transfer of each kind has begun and ended after the call.
         friends: the number of honest clients, each with one transfer."""
@@ -126,9 +140,9 @@ class Operator:
 
     def _drain(self) -> None:
         """Gives a backend no new sessions for a while."""
-        names = [row["name"] for row in self.lb.ask("backends") if row["pool"] == "plain"]
+        names = [row["name"] for row in self.lb.ask("backends") if row["pool"] == self.drained]
         if len(names) > 1:
-            backend = f"plain/{self.rng.choice(names)}"
+            backend = f"{self.drained}/{self.rng.choice(names)}"
             self.ask("drain", backend=backend)
             self.progress()
             self.ask("ready", backend=backend)

@@ -1,0 +1,340 @@
+"""Honest clients: each answer is compared with the one that its request asked for.
+
+A client is a thread. Its requests end as `done`, as `wrong` (another answer came), as `stuck`
+(nothing came in time), as `failed` (they ended early, or l4lb answered itself), or as `again`: the
+connection ended in order before the answer began, and the request may be sent again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ..bytestream import receive
+from ..deadline import PATIENCE_S
+from ..http import Answer, CutOffError, Peer, chunked, request
+from .talk import SAFE, SIZES, UPGRADE, Plan
+from .world import World
+
+WAIT_S = PATIENCE_S * 6  # time to wait for an answer
+METHODS = (*SAFE, "GET", "GET", "PUT", "POST", "POST")
+UNBEGUN = ("ended before", "SEND_RESPONSE", "reset")  # words about an end without any answer
+SLOW_WINDOW = 4096  # bytes that the kernel takes for a client that reads slowly
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A request that failed, from when its client began it to when it knew. how: in words."""
+
+    kind: str
+    seed: int
+    how: str
+    begun: float
+    ended: float
+
+
+@dataclass
+class Tally:
+    """Everything that honest clients have seen; counters by kind."""
+
+    done: Counter[str] = field(default_factory=Counter)
+    again: list[Failure] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    stuck: list[str] = field(default_factory=list)
+    bytes: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def judge(self, kind: str, method: str, plan: Plan, got: tuple[int, str | None, bytes],
+              begun: float) -> None:  # fmt: skip
+        """Adds an answer: its status, the request that it names, and its body."""
+        status, name, body = got
+        if name is None and status >= 400:  # l4lb's own
+            self.fail(kind, plan, f"status {status}: {body[:80]!r}", begun)
+            return
+        different = plan.difference(method, status, name, body)
+        with self.lock:
+            if different:
+                self.wrong.append(f"{kind}: {method} {plan}: {different}")
+            else:
+                self.done[kind] += 1
+                self.bytes += plan.up + len(body)
+
+    def fail(self, kind: str, plan: Plan, how: str, begun: float, *, again: bool = False) -> None:
+        """Adds a request that got no answer of its origin."""
+        failure = Failure(kind, plan.seed, f"{how}; {plan}", begun, time.monotonic())
+        with self.lock:
+            (self.again if again else self.failed).append(failure)
+
+
+class Honest:
+    """The common part of honest clients: a thread that goes on until it is told to stop."""
+
+    kind = ""
+    listener = "plain"
+
+    def __init__(self, seed: int, world: World, tally: Tally) -> None:
+        self.world, self.tally = world, tally
+        self.rng = random.Random(seed)
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self._work, daemon=True)
+        self.tls = world.authority.client(alpn=["http/1.1"])
+
+    def _work(self) -> None:
+        while not self.stop.is_set() and not self.tally.stuck:
+            try:
+                self.once()
+            except Exception as error:
+                self.tally.wrong.append(f"{self.kind}: the client itself failed: {error!r}")
+                return
+
+    def once(self) -> None:
+        """Uses one connection."""
+        raise NotImplementedError
+
+    def dial(self, window: int = 0) -> socket.socket:
+        """Returns a new connection. window: bytes that the kernel takes; 0: as usual."""
+        sock = socket.socket()
+        try:
+            sock.settimeout(WAIT_S)
+            if window:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+            sock.connect(("127.0.0.1", self.world.port(self.listener)))
+            if self.listener == "secure":
+                return self.tls.wrap_socket(sock, server_hostname="localhost")
+            return sock
+        except BaseException:
+            sock.close()
+            raise
+
+
+@dataclass
+class Asked:
+    """A request that was sent: its answer is awaited."""
+
+    plan: Plan
+    method: str
+    begun: float
+
+
+class KeptAlive(Honest):
+    """A client of HTTP/1.1 that uses each connection for some requests, alone or in pairs."""
+
+    kind = "kept"
+
+    def once(self) -> None:
+        slow = self.rng.random() < 0.1
+        first = Plan("", "connect", 0, 0, 0)
+        begun = time.monotonic()
+        try:
+            peer = Peer(self.dial(SLOW_WINDOW if slow else 0))
+        except OSError as error:
+            self.tally.fail(self.kind, first, f"connect: {error!r}", begun)
+            return
+        with peer:
+            for used in range(self.rng.choice((1, 5, 30))):
+                if self.stop.is_set() or not self._round(peer, used, slow):
+                    return
+                if self.rng.random() < 0.1:
+                    time.sleep(self.rng.random() * 0.2)  # a client that rests
+
+    def _round(self, peer: Peer, used: int, slow: bool) -> bool:
+        """Sends one request or two, and takes the answers. Returns whether to go on."""
+        rng = self.rng
+        style = rng.choice(("one", "one", "one", "pair", "expect"))
+        methods = [rng.choice(METHODS)]
+        if style == "pair":
+            methods = [rng.choice(("GET", "HEAD", "PUT")) for _ in range(2)]
+        now = time.monotonic()
+        asked = [Asked(Plan.drawn(rng, method), method, now) for method in methods]
+        if style == "expect":
+            asked[0].plan, asked[0].method = Plan.drawn(rng, "PUT"), "PUT"
+            return self._answers(peer, asked, used, slow, lambda: self._expecting(peer, asked[0]))
+        said = b"".join(self._bytes(one) for one in asked)
+        if len(said) < 10_000:
+            return self._answers(peer, asked, used, slow, lambda: peer.say(said))
+        sender = threading.Thread(target=_send, args=(peer, said), daemon=True)
+        try:
+            return self._answers(peer, asked, used, slow, sender.start)
+        finally:
+            with contextlib.suppress(OSError):
+                if peer.eof or self.stop.is_set():
+                    peer.sock.shutdown(socket.SHUT_RDWR)
+            sender.join(timeout=WAIT_S)
+
+    def _bytes(self, one: Asked) -> bytes:
+        """Returns the bytes of a request, its body framed in either way."""
+        fields = [("X-Id", str(one.plan.seed))]
+        body = one.plan.body()
+        if one.method in ("PUT", "POST") and self.rng.random() < 0.4:
+            sizes = self.rng.choice((1_000, 16_384, 200_000))
+            parts = [body[at : at + sizes] for at in range(0, len(body), sizes)]
+            fields.append(("Transfer-Encoding", "chunked"))
+            body = chunked(*parts)
+        return request(one.plan.target, one.method, body=body, fields=fields)
+
+    def _expecting(self, peer: Peer, one: Asked) -> None:
+        """Sends the body only when asked to go on."""
+        size = ("Content-Length", str(one.plan.up))
+        fields = [("X-Id", str(one.plan.seed)), size, ("Expect", "100-continue")]
+        peer.say(request(one.plan.target, one.method, fields=fields))
+        while one.plan.up:
+            head = peer.bytes_until(b"\r\n\r\n")
+            if head.startswith(b"HTTP/1.1 100"):
+                break
+            if head.startswith(b"HTTP/1.1 1"):
+                continue
+            peer.put_back(head)
+            return
+        if one.plan.way == "eager":
+            threading.Thread(target=_send, args=(peer, one.plan.body()), daemon=True).start()
+        else:
+            peer.say(one.plan.body())
+
+    def _answers(
+        self, peer: Peer, asked: list[Asked], used: int, slow: bool, say: Callable[[], object]
+    ) -> bool:
+        """Sends with `say`; then judges the answers. Returns whether the connection goes on."""
+        with contextlib.suppress(ConnectionError):  # why: an answer may have come before it
+            try:
+                say()
+            except AssertionError:  # the end came instead of 100
+                self._ended(asked, used, CutOffError("ended before a message", b""))
+                return False
+            except TimeoutError:
+                self.tally.stuck.append(f"{self.kind}: {asked}: not asked within {WAIT_S:g} s")
+                return False
+        while asked:
+            one = asked[0]
+            parts: list[bytes] = []
+            try:
+                got = peer.answer(one.method, sink=self._lazy(parts) if slow else parts.append)
+            except CutOffError as error:
+                self._ended(asked, used, CutOffError(str(error), b"".join(parts)))
+                return False
+            except TimeoutError:
+                self.tally.stuck.append(f"{self.kind}: {one}: nothing within {WAIT_S:g} s")
+                return False
+            self._judge(got, b"".join(parts), one)
+            del asked[0]
+            used += 1
+            if got.closes:
+                for left in asked:  # they were sent, and will not be answered
+                    self.tally.fail(self.kind, left.plan, "closed", left.begun, again=True)
+                return False
+        return True
+
+    def _lazy(self, parts: list[bytes]) -> Callable[[bytes], None]:
+        def take(part: bytes) -> None:
+            parts.append(part)
+            time.sleep(0.0005)
+
+        return take
+
+    def _judge(self, got: Answer, body: bytes, one: Asked) -> None:
+        answer = (got.status, got.get("x-id"), body)
+        self.tally.judge(self.kind, one.method, one.plan, answer, one.begun)
+
+    def _ended(self, asked: list[Asked], used: int, error: CutOffError) -> None:
+        """Notes the end of the connection in the place of the next answer."""
+        before = not error.got and any(word in str(error) for word in UNBEGUN)
+        for n, one in enumerate(asked):
+            self.tally.fail(
+                self.kind, one.plan, f"after {used} answers: {error}", one.begun,
+                again=bool(n) or (used > 0 and before),
+            )  # fmt: skip
+
+
+def _send(peer: Peer, said: bytes) -> None:
+    with contextlib.suppress(OSError):
+        peer.say(said)
+
+
+class KeptAliveSecurely(KeptAlive):
+    kind, listener = "kept over TLS", "secure"
+
+
+class Old(Honest):
+    """A client of HTTP/1.0: one request on each connection, whose answer ends with it."""
+
+    kind = "1.0"
+
+    def once(self) -> None:
+        method = self.rng.choice(("GET", "GET", "HEAD", "PUT", "POST"))
+        plan = Plan.drawn(self.rng, method)
+        begun = time.monotonic()
+        fields = [("X-Id", str(plan.seed))]
+        body = plan.body()
+        said = request(plan.target, method, body=body, fields=fields, version="1.0")
+        try:
+            with Peer(self.dial()) as peer:
+                sender = threading.Thread(target=_send, args=(peer, said), daemon=True)
+                sender.start()
+                got = peer.answer(method)
+                self.tally.judge(
+                    self.kind, method, plan, (got.status, got.get("x-id"), got.body), begun
+                )
+                sender.join(timeout=WAIT_S)
+        except TimeoutError:
+            self.tally.stuck.append(f"{self.kind}: {plan}: nothing within {WAIT_S:g} s")
+        except (CutOffError, OSError) as error:
+            self.tally.fail(self.kind, plan, repr(error), begun)
+
+
+class Tunnels(Honest):
+    """A client that upgrades its connection, like WebSocket; then both sides send streams."""
+
+    kind = "tunnel"
+
+    def once(self) -> None:
+        rng = self.rng
+        sizes = [rng.choice(SIZES) for _ in range(2)]
+        area = rng.choice(("steady", "open"))
+        plan = Plan(area, UPGRADE, rng.getrandbits(28), *sizes, rest_ms=rng.choice((0, 1, 20)))
+        begun = time.monotonic()
+        fields = [("X-Id", str(plan.seed)), ("Connection", "Upgrade"), ("Upgrade", "soak")]
+        try:
+            with Peer(self.dial()) as peer:
+                peer.say(request(plan.target, fields=fields))
+                self._tunnel(peer, plan, begun)
+        except TimeoutError:
+            self.tally.stuck.append(f"{self.kind}: {plan}: nothing within {WAIT_S:g} s")
+        except (CutOffError, OSError) as error:
+            self.tally.fail(self.kind, plan, repr(error), begun)
+        except AssertionError as error:
+            self.tally.fail(self.kind, plan, repr(error), begun)
+
+    def _tunnel(self, peer: Peer, plan: Plan, begun: float) -> None:
+        head = peer.bytes_until(b"\r\n\r\n").decode()
+        if not head.startswith("HTTP/1.1 101"):
+            self.tally.fail(self.kind, plan, head, begun)
+            return
+        if f"\r\nX-Id: {plan.seed}\r\n" not in head:
+            self.tally.wrong.append(f"{self.kind}: {plan}: {head}")
+        sender = threading.Thread(target=_send, args=(peer, plan.body()), daemon=True)
+        sender.start()
+        stream = plan.downstream()
+        rest = peer.rest()
+        try:
+            stream.check(0, rest)
+            got = len(rest) + receive(peer.sock, stream, start=len(rest))
+        except AssertionError as error:
+            self.tally.wrong.append(f"{self.kind}: {plan}: {error}")
+            return
+        sender.join(timeout=WAIT_S)
+        if got != plan.down:
+            self.tally.fail(self.kind, plan, f"ended after {got} bytes", begun)
+            return
+        with self.tally.lock:
+            self.tally.done[self.kind] += 1
+            self.tally.bytes += plan.up + plan.down
+
+
+class TunnelsSecurely(Tunnels):
+    kind, listener = "tunnel over TLS", "secure"

@@ -1,0 +1,205 @@
+"""An exact origin, as a process of its own: it reads requests strictly, and answers as each
+request's target says (talk.py). A request that is not exactly what its target says is told to the
+test process.
+
+    python origin.py '{"fd": 3, "port": 8080}'
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import random
+import resource
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+TOP = Path(__file__).resolve().parents[4]
+if str(TOP) not in sys.path:
+    sys.path.insert(0, str(TOP))
+
+from tests.e2e.harness.bytestream import Stream  # noqa: E402 - a script of its own
+from tests.e2e.harness.http_soak.talk import IDLE, UPGRADE, Plan  # noqa: E402
+
+PIECE = 30_000
+LIMIT = 1 << 18
+IDLE_S = 0.03  # how long a connection stays open, at most, that closes without a word
+
+
+class Told:
+    """What this origin has seen."""
+
+    def __init__(self) -> None:
+        self.wrong: list[str] = []
+        self.served = 0
+
+    def take(self) -> dict[str, Any]:
+        """Returns it, and forgets it."""
+        seen = {"wrong": self.wrong, "served": self.served}
+        self.wrong, self.served = [], 0
+        return seen
+
+
+class Talk:
+    """One connection from the balancer."""
+
+    def __init__(
+        self, told: Told, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.told, self.reader, self.writer = told, reader, writer
+        self.rng = random.Random()
+
+    async def serve(self) -> None:
+        with contextlib.suppress(OSError, EOFError, asyncio.LimitOverrunError):
+            try:
+                while await self._once():
+                    pass
+            except (ValueError, AssertionError) as error:
+                self.told.wrong.append(f"an origin: {error!r}")
+        self.writer.close()
+
+    async def _once(self) -> bool:
+        """Answers one request. Returns whether the connection stays."""
+        line, fields = await self._head()
+        method, target, version = line.split(" ")
+        assert version == "HTTP/1.1", line
+        plan = Plan.parse(target)
+        assert fields.get("x-id", str(plan.seed)) == str(plan.seed), f"{line}: {fields}"
+        if plan.way == UPGRADE:
+            await self._tunnel(plan, fields)
+            return False
+        if "expect" in fields:
+            assert fields["expect"] == "100-continue", fields
+            await self._say(b"HTTP/1.1 100 Continue\r\n\r\n")
+        body = asyncio.ensure_future(self._body(plan, fields))
+        try:
+            if plan.way != "eager" or plan.down == 0:
+                await body  # why: an answer that ends before its request may end the connection
+            await self._answer(plan, method, body)
+        finally:
+            body.cancel()
+        self.told.served += 1
+        if plan.way == IDLE:
+            await asyncio.sleep(self.rng.random() * IDLE_S)
+        return plan.way not in ("until_close", "closing", IDLE)
+
+    async def _head(self) -> tuple[str, dict[str, str]]:
+        raw = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        line, *rows = raw[:-4].split("\r\n")
+        fields: dict[str, str] = {}
+        for row in rows:
+            name, _, value = row.partition(": ")
+            assert name.lower() not in fields, f"twice: {raw}"
+            fields[name.lower()] = value
+        return line, fields
+
+    async def _body(self, plan: Plan, fields: dict[str, str]) -> None:
+        """Reads and compares the body. why: a body of no bytes need not be framed."""
+        stream, at = plan.upstream(), 0
+        if "transfer-encoding" in fields:
+            assert fields["transfer-encoding"] == "chunked"
+            assert "content-length" not in fields
+            while size := int((await self.reader.readuntil(b"\r\n"))[:-2], 16):
+                at = await self._compare(stream, at, size)
+                assert await self.reader.readexactly(2) == b"\r\n"
+            assert await self.reader.readexactly(2) == b"\r\n", "trailers"
+        else:
+            at = await self._compare(stream, 0, int(fields.get("content-length", "0")))
+        assert at == plan.up, f"a body of {at} bytes, not {plan.up}: {plan}"
+
+    async def _compare(self, stream: Stream, at: int, count: int) -> int:
+        end = at + count
+        while at < end:
+            data = await self.reader.read(min(PIECE, end - at))
+            if not data:
+                raise EOFError
+            stream.check(at, data)
+            at += len(data)
+        return at
+
+    async def _say(self, data: bytes | memoryview) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def _answer(self, plan: Plan, method: str, body: asyncio.Future[None]) -> None:
+        framing = {
+            "chunked": "Transfer-Encoding: chunked\r\n",
+            "slow": "Transfer-Encoding: chunked\r\n",
+            "until_close": "",
+            "empty": "",
+        }.get(plan.way, f"Content-Length: {plan.down}\r\n")
+        if plan.way == "closing":
+            framing += "Connection: close\r\n"
+        if plan.way == "informed":
+            await self._say(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+        head = f"HTTP/1.1 {plan.status} X\r\nX-Id: {plan.seed}\r\n{framing}\r\n"
+        await self._say(head.encode())
+        if method == "HEAD" or plan.way == "empty":
+            await body
+            return
+        await self._send_body(plan, body, chunked="chunked" in framing)
+
+    async def _send_body(self, plan: Plan, body: asyncio.Future[None], *, chunked: bool) -> None:
+        stream, at = plan.downstream(), 0
+        while at < plan.down:
+            if plan.way == "slow":
+                await asyncio.sleep(plan.rest_ms / 1000)
+            size = PIECE if plan.way == "slow" else self.rng.choice((1, 1_000, PIECE, PIECE))
+            part = stream.part(at, size)
+            if plan.way == "eager" and at + len(part) == plan.down:
+                await body  # why: as above
+            at += len(part)
+            await self._say(b"%x\r\n%b\r\n" % (len(part), part) if chunked else part)
+        await body
+        if chunked:
+            await self._say(b"0\r\n\r\n")
+
+    async def _tunnel(self, plan: Plan, fields: dict[str, str]) -> None:
+        """Switches protocols; then both sides send their streams. This one then closes."""
+        assert fields.get("upgrade") == "soak", fields
+        head = (
+            f"HTTP/1.1 101 X\r\nX-Id: {plan.seed}\r\nUpgrade: soak\r\nConnection: upgrade\r\n\r\n"
+        )
+        await self._say(head.encode())
+        reads = asyncio.ensure_future(self._compare(plan.upstream(), 0, plan.up))
+        try:
+            await self._send_stream(plan)
+            await reads
+            self.told.served += 1
+        finally:
+            reads.cancel()
+
+    async def _send_stream(self, plan: Plan) -> None:
+        stream, at = plan.downstream(), 0
+        while at < plan.down:
+            part = stream.part(at, PIECE)
+            at += len(part)
+            await self._say(part)
+            await asyncio.sleep(plan.rest_ms / 1000)
+
+
+async def main(spec: dict[str, Any]) -> None:
+    """Serves until the test process closes its end."""
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
+    told = Told()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await Talk(told, reader, writer).serve()
+
+    await asyncio.start_server(serve, "127.0.0.1", spec["port"], backlog=4096, limit=LIMIT)
+    reader, writer = await asyncio.open_unix_connection(sock=socket.socket(fileno=spec["fd"]))
+    writer.write(b"{}\n")
+    while await reader.readline():
+        writer.write(json.dumps(told.take()).encode() + b"\n")
+        await writer.drain()
+
+
+if __name__ == "__main__":
+    logging.disable()  # asyncio logs each reset
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    asyncio.run(main(json.loads(sys.argv[1])))

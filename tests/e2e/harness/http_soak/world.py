@@ -1,0 +1,207 @@
+"""A balancer with HTTP listeners, the exact origins behind it, and its configurations.
+
+with World.made() as world: world.lb ...; world.varied(rng); world.origins[0].die()
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import random
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..balancer import Balancer
+from ..chaos.world import BALANCES, CHECKS
+from ..configuration import Config, toml
+from ..deadline import PATIENCE_S, SLOWNESS
+from ..ports import PORTS
+from ..secure import Authority
+from .talk import KEPT
+
+NAMES = ("a", "b", "c")
+DRAIN_S = int(120 * SLOWNESS)
+SPARE = "1s"  # how long idle connections to origins are kept, so that none is left at the end
+LISTENERS = ("plain", "secure")
+
+
+class Origin:
+    """An exact origin, in a process that can die and come back."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.port = name, PORTS.take()
+        self.wrong: list[str] = []
+        self.served = 0
+        self.start()
+
+    def start(self) -> None:
+        """Starts its process. Returns when it listens."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            spec = {"fd": theirs.fileno(), "port": self.port}
+            script = Path(__file__).with_name("origin.py")
+            self.process = subprocess.Popen(
+                [sys.executable, str(script), json.dumps(spec)], pass_fds=[theirs.fileno()]
+            )
+        self._reins = ours
+        self._reins.settimeout(PATIENCE_S * 3)
+        self._lines = ours.makefile("rb")
+        self._lines.readline()
+
+    def look(self) -> None:
+        """Adds the events since the last look."""
+        self._reins.sendall(b"?\n")
+        seen = json.loads(self._lines.readline())
+        self.served += seen["served"]
+        self.wrong += seen["wrong"]
+
+    def die(self) -> None:
+        """Kills its process (kill -9)."""
+        self.look()
+        self.process.kill()
+        self.process.wait()
+        self._lines.close()
+        self._reins.close()
+
+    def close(self) -> None:
+        """Ends its process."""
+        self._lines.close()
+        self._reins.close()
+        try:
+            self.process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(timeout=10)
+        PORTS.release(self.port)
+
+    @property
+    def row(self) -> dict[str, Any]:
+        return {"name": self.name, "address": f"127.0.0.1:{self.port}"}
+
+
+def _listeners(authority: Authority) -> dict[str, Any]:
+    """Returns the listeners. Both have the pool `open` for its area, and `steady` for the rest."""
+    routes = [{"name": "open", "path_prefix": "/open/", "pool": "open"}]
+    http = {"max_body": "2MiB", "rest_timeout": "60s"}
+
+    def here(**more: Any) -> dict[str, Any]:
+        bind = [f"127.0.0.1:{PORTS.take()}"]
+        common = {"protocol": "http", "pool": "steady", "routes": routes, "http": http}
+        return copy.deepcopy({"bind": bind, **common, **more})
+
+    return {
+        "plain": here(),
+        "secure": here(tls={"certificates": [authority.issue("localhost")]}),
+    }
+
+
+def _pool(origins: list[Origin]) -> dict[str, Any]:
+    return {
+        "balance": "least_connections",
+        "health": CHECKS,
+        "retries": 2,
+        "http": {"idle_timeout": SPARE, "retry_budget": "100%"},
+        "backends": [one.row for one in origins],
+    }
+
+
+@dataclass
+class World:
+    """lb: the running balancer. base: its first configuration."""
+
+    lb: Balancer
+    origins: list[Origin]
+    authority: Authority
+    folder: Path
+    base: Config
+    extra: int
+    seen: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    @contextlib.contextmanager
+    def made(cls) -> Iterator[World]:
+        """Yields a world until the end of the block."""
+        with contextlib.ExitStack() as stack:
+            name = stack.enter_context(tempfile.TemporaryDirectory(prefix="l4lb-soak-"))
+            folder = Path(name)
+            folder.chmod(0o755)
+            authority = stack.enter_context(Authority())
+            origins = [Origin(name) for name in NAMES]
+            for one in origins:
+                stack.callback(one.close)
+            extra = stack.enter_context(PORTS.taken())
+            base: Config = {
+                "process": {
+                    "workers": 2,
+                    "drain_timeout": f"{DRAIN_S}s",
+                    "log": {"access": f"{folder}/access.log"},
+                },
+                "listeners": _listeners(authority),
+                "pools": {area: _pool(origins) for area in ("steady", "open")},
+            }
+            lb = stack.enter_context(Balancer(copy.deepcopy(base)))
+            base["process"]["admin"] = lb.socket
+            yield cls(lb, origins, authority, folder, base, extra)
+
+    def port(self, listener: str) -> int:
+        """Returns the port of a listener."""
+        return int(str(self.base["listeners"][listener]["bind"][0]).rpartition(":")[2])
+
+    def look(self) -> list[str]:
+        """Returns what origins found wrong so far."""
+        for one in self.origins:
+            one.look()
+        return [wrong for one in self.origins for wrong in one.wrong]
+
+    def logged(self, seed: int) -> list[str]:
+        """Returns the access log's lines about the request with this seed."""
+        lines = (self.folder / "access.log").read_text(errors="replace").splitlines()
+        return [line for line in lines if f"id={seed}" in line][-5:]
+
+    def varied(self, rng: random.Random) -> Config:
+        """Returns another configuration: workers, limits, routes, pools and backends differ."""
+        config = copy.deepcopy(self.base)
+        config["process"]["workers"] = rng.randint(1, 3)
+        for listener in config["listeners"].values():
+            listener["http"] |= {
+                "max_requests": rng.choice((0, 3, 20, 1000)),
+                "max_head": rng.choice(("16KiB", "32KiB")),
+                "max_fields": rng.choice((50, 100)),
+                "forwarded": rng.choice(("off", "append", "replace", "rfc7239")),
+                "http2": {
+                    "streams": rng.choice((20, 100)),
+                    "window": rng.choice(("64KiB", "256KiB", "1MiB")),
+                },
+            }
+            if rng.random() < 0.5:
+                more = {
+                    "name": "again",
+                    "path_prefix": "/steady/",
+                    "method": "GET",
+                    "pool": "steady",
+                }
+                listener["routes"].insert(rng.randint(0, 1), more)
+        for pool in config["pools"].values():
+            pool["balance"] = rng.choice(BALANCES)
+            pool["backends"] = rng.sample(pool["backends"], rng.randint(2, len(pool["backends"])))
+            pool["http"] |= {
+                "reuse": rng.choice(("safe", "always", "never")),
+                "idle_connections": rng.choice((1, 8, 64)),
+                "max_requests": rng.choice((0, 2, 100)),
+                "retry_body": rng.choice((f"{KEPT}B", "64KiB")),
+                "retry_on": rng.choice((["connect", "reuse"], ["connect", "reuse", "503"])),
+            }
+        if rng.random() < 0.5:
+            config["listeners"]["plain"]["bind"].append(f"127.0.0.1:{self.extra}")
+        return config
+
+    def write(self, config: Config) -> None:
+        """Writes a configuration to the balancer's file."""
+        (self.lb.folder / "l4lb.toml").write_text(toml(config))
