@@ -31,4 +31,7 @@ class Settings:
     @classmethod
     def from_map(cls, values: Mapping[str, Any]) -> Settings:
         """Reads the plain map that comes over the channel. Raises TypeError."""
-        return cls(**{one.name: values[one.name] for one in fields(cls) if one.name in values})
+        found = {one.name: values[one.name] for one in fields(cls) if one.name in values}
+        if "mask" in found:
+            found["mask"] = tuple(found["mask"])  # why: JSON has lists only
+        return cls(**found)

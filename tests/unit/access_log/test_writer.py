@@ -4,11 +4,13 @@ no worker waits."""
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
 import select
 import socket
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ from l4lb.access_log.ready import readable
 from l4lb.access_log.settings import Settings
 from l4lb.native import session_stats
 from l4lb.native.table import Table
+from tests.e2e.harness.processes import open_files
 from tests.unit.access_log.test_lines import table_with
 
 
@@ -261,3 +264,20 @@ def test_descriptors_of_any_number_are_written_to() -> None:
     finally:
         for fd in (reading, writing, far):
             os.close(fd)
+
+
+def test_settings_that_came_over_the_channel_are_those_that_were_sent() -> None:
+    sent = Settings("/x", style="json", mask=(24, 48), query=False)
+    assert Settings.from_map(json.loads(json.dumps(asdict(sent)))) == sent
+
+
+def test_a_reload_that_changes_nothing_of_the_log_leaves_its_file_open(tmp_path: Path) -> None:
+    settings = Settings(str(tmp_path / "log"))
+    table, sink = table_with(), sinks.sink_for(settings)
+    writer = Writer(session_stats.LogReader(table, style="text"), sink, settings)
+    end_sessions(table, 1)
+    writer.turn()
+    before = open_files(os.getpid())
+    writer.configure(Settings.from_map(json.loads(json.dumps(asdict(settings)))))
+    assert open_files(os.getpid()) == before
+    sink.close()
