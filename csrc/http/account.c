@@ -215,14 +215,17 @@ static void write_log(struct l4_loop *loop, uint32_t index, enum l4_reason reaso
         .retries = (uint8_t)(s->attempts + x->retries),
         .retry_cause = x->retry_cause,
         .minor = row->minor,
-        .flags = (uint8_t)(row->flags | (x->flags & L4_X_REUSED ? L4_REQUEST_REUSED : 0) |
-                           (s->backend == L4_NONE ? L4_REQUEST_OWN : 0)),
+        .flags = (uint8_t)(row->flags | (x->flags & L4_X_REUSED ? L4_REQUEST_REUSED : 0)),
         .text = row->text,
     };
     if (s->known & L4_FACT_CLAIMED)
         end.peer = s->client;
-    if (s->backend < loop->table->plan.caps.backends)
+    if (s->backend == L4_NONE) {
+        end.backend = x->left;
+        end.backend_serial = x->left_serial;
+    } else {
         end.backend_serial = L4_GET(l4_table_backend(loop->table, s->backend)->used);
+    }
     if (x->fault)
         strncpy(end.fault, x->fault, sizeof end.fault - 1);
     (void)L4_RING_PUT(log, ring, ends, &end);

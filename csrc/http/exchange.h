@@ -72,6 +72,7 @@ struct l4_exchange {
     uint32_t lingered;            /* bytes that were discarded behind the last request */
     uint32_t route;               /* slot of its route; L4_NONE: none */
     uint32_t came_to;             /* the backend that its cookie names; L4_NONE: none */
+    uint32_t left, left_serial;   /* the backend that it has left, and its serial; L4_NONE: none */
     uint32_t matched;             /* bytes of the path that the route's prefix matched */
     uint32_t timeout_ms;          /* for the answer, by its route; 0: the pool's */
     uint32_t retry_after_s;       /* REPLY: when the client may ask again; 0: it is not told */

@@ -20,6 +20,7 @@ void l4_serve_begin(struct l4_loop *loop, uint32_t index)
         .answer_block = L4_NONE,
         .route = L4_NONE,
         .came_to = L4_NONE,
+        .left = L4_NONE,
     };
     s->http = x->have ? L4_HTTP_ASKS : L4_HTTP_RESTS;
     s->known &= (uint8_t)~L4_FACT_CLAIMED;

@@ -119,6 +119,17 @@ struct l4_step l4_attempt_succeeded(struct l4_loop *loop, struct l4_session *s)
     return l4_go(s->http ? L4_SESSION_EXCHANGE : L4_SESSION_RELAY);
 }
 
+/* Notes for the log of requests which backend this was: the request may still be answered by l4lb
+ * itself. why the serial: the row may be another backend's until then. */
+static void note_left(const struct l4_loop *loop, const struct l4_session *s)
+{
+    if (!s->http)
+        return;
+    struct l4_exchange *x = l4_exchange_at(loop, (uint32_t)(s - loop->sessions));
+    x->left = s->backend;
+    x->left_serial = L4_GET(l4_table_backend(loop->table, s->backend)->used);
+}
+
 void l4_attempt_leave(struct l4_loop *loop, struct l4_session *s)
 {
     l4_half_close(&loop->pump, &s->half[L4_BACKEND], L4_CLOSE);
@@ -127,6 +138,7 @@ void l4_attempt_leave(struct l4_loop *loop, struct l4_session *s)
     l4_attempt_refresh(loop, s, 0);
     l4_first_byte_end(loop, s);
     l4_count_drop_backend(loop->table, loop->setup.index, s->backend);
+    note_left(loop, s);
     l4_lines_released(loop, s->pool);
     s->backend = L4_NONE;
 }

@@ -21,7 +21,6 @@ enum { L4_STATUS_CLASSES = 6 };
 /* Where an answer came from, and what became of its connection to the backend. */
 enum l4_request_flags {
     L4_REQUEST_REUSED = 1 << 0, /* a connection that was used before */
-    L4_REQUEST_OWN = 1 << 1,    /* the answer was l4lb's own */
     L4_REQUEST_TLS = 1 << 2,    /* the client used TLS */
     L4_REQUEST_CUT = 1 << 3,    /* a text was cut to its place */
     L4_REQUEST_HTTP2 = 1 << 4,  /* the client used HTTP/2 */

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from ..harness import PORTS, Balancer, until
+from ..harness import http as http1
 from ..harness.metrics import Metrics
+from ..harness.origin import Origin, Reply
 from ..harness.web import Answer, Asked, Web, ask, before, exchange
 
 COMBINED = re.compile(
@@ -132,6 +134,23 @@ def test_the_combined_format_is_that_of_web_servers(tmp_path: Path) -> None:
         again = COMBINED.fullmatch(second.rstrip("\n"))
         assert again is not None
         assert again.groups() == ("HEAD / HTTP/1.1", "200", "0", "-", "-")
+
+
+def test_a_request_without_an_answer_names_the_backend_that_gave_none(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+
+    def answering(_: http1.Request) -> Reply:
+        return Reply(b"", "reset")
+
+    with Origin(answering) as origin, logging_to(path, {**origin.row, "name": "bad"}) as lb:
+        assert ask(lb).status == 502
+        assert json.loads(lines(path, 1)[0])["backend"] == "bad"
+    with PORTS.taken() as port:
+        gone = {"name": "gone", "address": f"127.0.0.1:{port}"}
+        with logging_to(path, gone, retries=0) as lb:
+            assert ask(lb).status == 502
+            found = json.loads(lines(path, 2)[1])
+            assert (found["end"], found["backend"]) == ("connect_failed", "gone")
 
 
 def test_metrics_count_requests_by_listener_and_by_backend(http: str) -> None:
