@@ -15,6 +15,7 @@ import argparse
 import platform
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,19 +24,51 @@ if str(TOP) not in sys.path:
     sys.path[0] = str(TOP)  # why: beside this script are names of the standard library
 
 from bench.lib.results import RESULTS, record  # noqa: E402 - the tree is not a package
+from tests.e2e.harness.chaos.leftovers import MIB  # noqa: E402
 from tests.e2e.harness.http_soak import Outcome, run  # noqa: E402
 
-ROUNDS = 30  # events in one pair of phases
+
+def requests(outcome: Outcome) -> str:
+    """Returns a table of requests by kind of client."""
+    tally = outcome.tally
+    failed = Counter(one.kind for one in tally.failed)
+    again = Counter(one.kind for one in tally.again)
+    rows = [(kind, count, failed[kind], again[kind]) for kind, count in sorted(tally.done.items())]
+    rows.append(("all", tally.done.total(), failed.total(), again.total()))
+    head = "| client | answered | failed | may be sent again |\n| --- | --- | --- | --- |\n"
+    return head + "\n".join(f"| {kind} | {a:,} | {b} | {c} |" for kind, a, b, c in rows)
+
+
+def causes(outcome: Outcome) -> str:
+    """Returns a table of failures by the event that explains them."""
+    rows = sorted(outcome.causes.items())
+    head = "| requests failed because | requests |\n| --- | --- |\n"
+    return head + "\n".join(f"| {why} | {count} |" for why, count in rows)
+
+
+def processes(outcome: Outcome) -> str:
+    """Returns a table of what processes had before and after."""
+    head = "| process | descriptors before, after | MiB before, after |\n| --- | --- | --- |\n"
+    both = [(title, outcome.began.get(title), now) for title, now in outcome.ended.items()]
+    return head + "\n".join(
+        f"| {title} | {was.total}, {now.total} | {was.rss / MIB:.1f}, {now.rss / MIB:.1f} |"
+        for title, was, now in sorted(both, key=lambda row: row[0])
+        if was is not None
+    )
 
 
 def text(outcome: Outcome, minutes: float, seed: int) -> str:
     """Returns the section of RESULTS.md."""
-    facts = "\n".join(f"- {line}" for line in outcome.lines())
     wrong = "\n".join(f"- {line}" for line in outcome.wrong[:20]) or "- nothing"
+    events = ", ".join(f"{name} {count}" for name, count in sorted(outcome.events.items()))
+    acts = ", ".join(f"{name} {count}" for name, count in sorted(outcome.acts.items()))
+    tables = "\n\n".join((requests(outcome), causes(outcome), processes(outcome)))
     return (
         f"`python bench/http_soak.py --minutes {minutes:g} --seed {seed}` on"
-        f" {time.strftime('%Y-%m-%d')}, kernel {platform.release()}:"
-        f"\n\n{facts}\n\nWrong:\n\n{wrong}"
+        f" {time.strftime('%Y-%m-%d')}, kernel {platform.release()}: {outcome.seconds:.0f} s,"
+        f" {outcome.tally.bytes:,} bytes of bodies compared."
+        f"\n\n- events: {events}\n- hostile acts: {acts}"
+        f"\n\n{tables}\n\nWrong:\n\n{wrong}"
     )
 
 
@@ -47,7 +80,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--record", action="store_true", help=f"rewrite {RESULTS.name}'s part")
     options = parser.parse_args(argv)
     until = time.monotonic() + options.minutes * 60
-    outcome = run(options.seed, ROUNDS, goes_on=lambda: time.monotonic() < until)
+    outcome = run(options.seed, goes_on=lambda: time.monotonic() < until)
     shown = text(outcome, options.minutes, options.seed)
     print(shown)
     if options.record:

@@ -3,6 +3,7 @@ them."""
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -69,6 +70,7 @@ class Http2:
         self.reads = reads  # whether windows are opened as data comes
         self.answers: dict[int, Answer] = {}
         self.goaway: list[tuple[int, int]] = []  # (error code, last stream)
+        self.mute = False  # it only reads
         self._unread = b""
         self.h2.initiate_connection()
         if reads:
@@ -82,7 +84,9 @@ class Http2:
         self.sock.close()
 
     def flush(self) -> None:
-        self.sock.sendall(self.h2.data_to_send())
+        said = self.h2.data_to_send()
+        if not self.mute:
+            self.sock.sendall(said)
 
     # ---- requests
 
@@ -175,6 +179,13 @@ class Http2:
                 self.turn()
         except (GoneError, ConnectionError):
             return self.goaway
+
+    def last_words(self) -> None:
+        """Reads what came before the end of a connection that takes no more bytes."""
+        self.mute = True
+        with contextlib.suppress(GoneError, OSError):
+            while True:
+                self.turn()
 
     def _note(self, event: h2.events.Event) -> None:
         got = self.answers.get(getattr(event, "stream_id", None) or 0)

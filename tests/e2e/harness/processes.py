@@ -16,6 +16,7 @@ import psutil
 
 from .deadline import until
 
+STILL = (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
 _sent: set[tuple[int, int]] = set()  # (pid, signal)
 # Patterns in the service's log, which is text or JSON.
 _PID = re.compile(r"""\bpid(?:=|": )(\d+)""")
@@ -79,6 +80,19 @@ def kill_and_wait(pid: int) -> None:
         until(lambda: has_ended(pid), f"process {pid} is dead")
     finally:
         os.close(handle)
+
+
+def stop_and_wait(pid: int) -> None:
+    """Stops a process (SIGSTOP), and waits until it does nothing any more, or has ended."""
+    send_signal(pid, signal.SIGSTOP)
+    until(lambda: _status(pid) in STILL, f"process {pid} is stopped")
+
+
+def _status(pid: int) -> str:
+    try:
+        return str(psutil.Process(pid).status())
+    except psutil.NoSuchProcess:
+        return str(psutil.STATUS_DEAD)
 
 
 def has_ended(pid: int) -> bool:

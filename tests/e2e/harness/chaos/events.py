@@ -17,13 +17,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import psutil
-
 from .. import wire
 from ..balancer import ROWS_MAX, Balancer
 from ..configuration import Config
 from ..deadline import PATIENCE_S, until
-from ..processes import kill_and_wait, send_signal
+from ..processes import kill_and_wait, send_signal, stop_and_wait
 from .leftovers import pids, titles
 from .world import FOES
 
@@ -159,15 +157,19 @@ class Operator:
             self.kills.append(Kill(since, time.monotonic(), maximum, by_signal))
 
     def _kill(self) -> None:
-        """Kills a worker. It is stopped first, so that its sessions can be counted."""
+        """Kills a worker."""
         worker = self._worker()
         pid, index = worker["pid"], worker["index"]
-        send_signal(pid, signal.SIGSTOP)
-        until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED, "it has stopped")
         # One session more: it may have been accepted and have no row yet.
-        with self._killing(self._friends(index) + 1, by_signal=True):
-            kill_and_wait(pid)
+        self._strike(pid, lambda: self._friends(index) + 1)
         self.lb.wait_for_new_worker(index, pid)
+
+    def _strike(self, pid: int, maximum: Callable[[], int]) -> None:
+        """Kills a process that serves clients, which is stopped first, so that its sessions can be
+        counted: maximum() does that. Raises ProcessLookupError if it has ended by itself."""
+        stop_and_wait(pid)
+        with self._killing(maximum(), by_signal=True):
+            kill_and_wait(pid)
 
     def _kill_midway(self) -> None:
         """Kills a worker, an old or a new one, in the middle of a change. The change may fail, but
@@ -187,11 +189,8 @@ class Operator:
         self._wait_for_a_moment(thread)
         workers = _workers(self.lb)
         if workers:
-            with (
-                self._killing(self.friends, by_signal=True),
-                contextlib.suppress(ProcessLookupError),
-            ):
-                kill_and_wait(self.rng.choice(workers))
+            with contextlib.suppress(ProcessLookupError):
+                self._strike(self.rng.choice(workers), lambda: self.friends)
         thread.join()
         if failed and not isinstance(failed[0], wire.AdminError):
             raise failed[0]
@@ -221,12 +220,16 @@ class Operator:
         """Ends some sessions as an operator, of honest or hostile clients."""
         rows = self.lb.ask("sessions", limit=100)
         for row in self.rng.sample(rows, min(5, len(rows))):
-            with self._killing(1, by_signal=False):
-                try:
-                    self.ask("kill", session=row["id"])
-                except wire.AdminError as error:
-                    if FOUND_NOTHING not in str(error):  # else the session had ended by itself
-                        raise
+            self._end(row)
+
+    def _end(self, row: dict[str, Any]) -> None:
+        """Ends a session."""
+        with self._killing(1, by_signal=False):
+            try:
+                self.ask("kill", session=row["id"])
+            except wire.AdminError as error:
+                if FOUND_NOTHING not in str(error):  # else the session had ended by itself
+                    raise
 
 
 def _workers(lb: Balancer) -> list[int]:

@@ -10,11 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..chaos import leftovers
-from ..chaos.events import CALM, ROUGH, Kill, Operator, plan
 from ..deadline import TooLateError, until
+from .events import Soaker, events
 from .honest import (
     WAIT_S,
-    Failure,
     Honest,
     KeptAlive,
     KeptAliveSecurely,
@@ -25,6 +24,7 @@ from .honest import (
 )
 from .honest2 import Streams, StreamsSecurely
 from .hostile import Mob
+from .judgement import by_cause, unexplained
 from .world import World
 
 PROGRESS_S = 120  # time for a request of each kind
@@ -33,7 +33,6 @@ KINDS: tuple[type[Honest], ...] = (
     KeptAlive, KeptAlive, KeptAliveSecurely, Old, Tunnels, TunnelsSecurely, Streams,
     StreamsSecurely,
 )  # fmt: skip
-HTTP_ROUGH = (*ROUGH, "death", "death")
 
 
 @dataclass
@@ -45,7 +44,7 @@ class Outcome:
     events: Counter[str]
     tally: Tally
     acts: Counter[str]
-    served: int
+    causes: Counter[str]
     began: dict[str, leftovers.Belongings]
     ended: dict[str, leftovers.Belongings]
     seconds: float
@@ -61,7 +60,7 @@ class Outcome:
             f"by kind: {_listed(tally.done)}",
             f"hostile acts: {_listed(self.acts)}",
             f"wrong: {len(tally.wrong)}, stuck: {len(tally.stuck)}",
-            f"failed by a kill or a death: {len(tally.failed)}; sent again: {len(tally.again)}",
+            f"failed: {_listed(self.causes) or 'none'}; may be sent again: {len(tally.again)}",
             *leftovers.told(self.began, self.ended),
         ]
 
@@ -70,49 +69,16 @@ def _listed(counter: Counter[str]) -> str:
     return ", ".join(f"{name} {count}" for name, count in sorted(counter.items()))
 
 
-def unexplained(
-    failures: list[Failure], kills: list[Kill], logged: Callable[[int], list[str]] = lambda _: []
-) -> list[str]:
-    """Returns, in words, the failures that no kill explains. logged: returns the access log's lines
-    of a request."""
-    return [
-        f"nothing explains this failure: {one}; logged: {logged(one.seed)}"
-        for one in failures
-        if not any(one.begun <= kill.until and kill.since <= one.ended for kill in kills)
-    ]
-
-
-class Soaker(Operator):
-    """An operator whose origins die, too."""
-
-    drained = "steady"
-    world: World
-
-    def _death(self) -> None:
-        """Kills an origin, and starts it again."""
-        origin = self.rng.choice(self.world.origins)
-        with self._killing(0, by_signal=True):
-            origin.die()
-            time.sleep(self.rng.choice((0, 0.2, 1.5)))  # checks may see it or not
-            origin.start()
-
-    def settle_checks(self) -> None:
-        """Waits until all backends may serve."""
-        until(
-            lambda: all(row["health"] != "down" for row in self.lb.ask("backends")), "all are up",
-            timeout_s=60,
-        )  # fmt: skip
-
-
 class Run:
     """The clients of a world, in rounds: they come, events happen, they leave."""
 
     def __init__(self, world: World, seed: int) -> None:
         self.world, self.seed = world, seed
         self.tally = Tally()
-        self.clients = [kind(seed * 1000 + n, world, self.tally) for n, kind in enumerate(KINDS)]
+        self.clients = [kind(f"{seed} {n}", world, self.tally) for n, kind in enumerate(KINDS)]
         self.mob = Mob(world, seed, FOES)
         self.operator = Soaker(world, random.Random(seed), self.progress, len(self.clients))
+        self.causes: Counter[str] = Counter()
         self.wrong: list[str] = []
 
     def start(self) -> None:
@@ -152,7 +118,9 @@ class Run:
         """Adds what clients and origins have seen to the outcome."""
         tally = self.tally
         self.wrong += tally.wrong + tally.stuck + self.world.look()
-        self.wrong += unexplained(tally.failed, self.operator.kills, self.world.logged)
+        blasts, lines = self.operator.blasts, self.world.lines()
+        self.wrong += unexplained(tally, blasts, self.world.begun(), lines)
+        self.causes = by_cause(tally.failed, blasts, lines)
 
 
 def _warm_up(world: World, seed: int) -> dict[str, leftovers.Belongings]:
@@ -169,47 +137,36 @@ def _warm_up(world: World, seed: int) -> dict[str, leftovers.Belongings]:
     return leftovers.belongings(world.lb)
 
 
-def run(
-    seed: int, rounds: int, *, goes_on: Callable[[], bool] | None = None, memory: bool = True
-) -> Outcome:
-    """Runs the soak by this seed with this number of events, a third of them in the calm phase.
-    goes_on: asked after each `rounds` events whether to do that many again. memory: also checks the
-    growth of memory, which builds with sanitizers do not pass."""
+def run(seed: int, *, goes_on: Callable[[], bool], memory: bool = True) -> Outcome:
+    """Runs the soak by this seed. goes_on: asked before each event whether there is to be one.
+    memory: also checks the growth of memory, which builds with sanitizers do not pass."""
     begun = time.monotonic()
     with World.made() as world:
         began = _warm_up(world, seed + 1)
         expected = leftovers.titles(world.lb)
         this = Run(world, seed)
         this.start()
-        rng = random.Random(seed)
         try:
-            while True:
-                _phases(this, rng, rounds)
-                if goes_on is None or not goes_on():
+            for name in events(random.Random(seed)):
+                if not goes_on():
                     break
+                this.operator.act(name)
+            this.progress()
         finally:
             print(f"L4LB_SEED={seed} {_listed(this.operator.did)}", file=sys.stderr)
         this.clients_leave()
+        left = leftovers.wait_until_empty(world.lb, expected)
         this.judge()
-        this.wrong += leftovers.wait_until_empty(world.lb, expected)
         ended, more = leftovers.wait_until_back(world.lb, began, memory)
-        this.wrong += more
-        this.wrong += leftovers.log_errors(world.lb.log_path)
+        this.wrong += left + more + leftovers.log_errors(world.lb.log_path)
         return Outcome(
             seed,
             this.operator.did,
             this.tally,
             this.mob.did,
-            sum(one.served for one in world.origins),
+            this.causes,
             began,
             ended,
             time.monotonic() - begun,
             this.wrong,
         )
-
-
-def _phases(this: Run, rng: random.Random, rounds: int) -> None:
-    for name in plan(rng, rounds // 3, CALM):
-        this.operator.act(name)
-    for name in plan(rng, rounds - rounds // 3, HTTP_ROUGH):
-        this.operator.act(name)

@@ -15,11 +15,13 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import cast
 
 from ..bytestream import receive
 from ..deadline import PATIENCE_S
 from ..http import Answer, CutOffError, Peer, chunked, request
-from .talk import SAFE, SIZES, UPGRADE, Plan
+from .over_tls import OverTls
+from .talk import KEPT, SAFE, SEED_BITS, SIZES, UPGRADE, Plan
 from .world import World
 
 WAIT_S = PATIENCE_S * 6  # time to wait for an answer
@@ -29,14 +31,52 @@ SLOW_WINDOW = 4096  # bytes that the kernel takes for a client that reads slowly
 
 
 @dataclass(frozen=True)
+class Asked:
+    """A request that was begun."""
+
+    plan: Plan
+    method: str
+    begun: float
+
+
+@dataclass(frozen=True)
+class Got:
+    """An answer: its status, the request that it names, and its body. until_close: the end of the
+    connection is the end of the body."""
+
+    status: int
+    name: str | None
+    body: bytes
+    until_close: bool = False
+
+    @classmethod
+    def of(cls, answer: Answer, body: bytes) -> Got:
+        framed = answer.get("content-length") or answer.get("transfer-encoding")
+        return cls(answer.status, answer.get("x-id"), body, not framed)
+
+
+@dataclass(frozen=True)
 class Failure:
-    """A request that failed, from when its client began it to when it knew. how: in words."""
+    """A request that failed; its client knew when it `ended`. port: of its connection. how: in
+    words. looks_whole: nothing in the cut answer tells that it was cut."""
 
     kind: str
-    seed: int
+    port: int
+    asked: Asked
     how: str
-    begun: float
     ended: float
+    looks_whole: bool = False
+
+    @property
+    def may_be_sent_again(self) -> bool:
+        """Returns whether a dead backend is no reason for its failure, as it got no answer."""
+        asked = self.asked
+        return (
+            self.how.startswith("status")
+            and asked.method in SAFE
+            and asked.plan.up < KEPT
+            and asked.plan.way != "informed"
+        )
 
 
 @dataclass
@@ -51,24 +91,34 @@ class Tally:
     bytes: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def judge(self, kind: str, method: str, plan: Plan, got: tuple[int, str | None, bytes],
-              begun: float) -> None:  # fmt: skip
-        """Adds an answer: its status, the request that it names, and its body."""
-        status, name, body = got
-        if name is None and status >= 400:  # l4lb's own
-            self.fail(kind, plan, f"status {status}: {body[:80]!r}", begun)
+    def judge(self, client: Honest, asked: Asked, got: Got) -> None:
+        """Adds an answer."""
+        if got.name is None and got.status >= 400:  # l4lb's own
+            self.fail(client, asked, f"status {got.status}: {got.body[:80]!r}")
             return
-        different = plan.difference(method, status, name, body)
+        different = asked.plan.difference(asked.method, got.status, got.name, got.body)
+        if different and got.until_close and asked.plan.is_begin(got.body):
+            self.fail(client, asked, f"cut: {different}", looks_whole=True)
+            return
         with self.lock:
             if different:
-                self.wrong.append(f"{kind}: {method} {plan}: {different}")
+                self.wrong.append(f"{client.kind}: {asked}: {different}")
             else:
-                self.done[kind] += 1
-                self.bytes += plan.up + len(body)
+                self.done[client.kind] += 1
+                self.bytes += asked.plan.up + len(got.body)
 
-    def fail(self, kind: str, plan: Plan, how: str, begun: float, *, again: bool = False) -> None:
-        """Adds a request that got no answer of its origin."""
-        failure = Failure(kind, plan.seed, f"{how}; {plan}", begun, time.monotonic())
+    def fail(
+        self,
+        client: Honest,
+        asked: Asked,
+        how: str,
+        *,
+        again: bool = False,
+        looks_whole: bool = False,
+    ) -> None:
+        """Adds a request that got no answer of its origin. again: it may be sent again, as nothing
+        of it was processed."""
+        failure = Failure(client.kind, client.port, asked, how, time.monotonic(), looks_whole)
         with self.lock:
             (self.again if again else self.failed).append(failure)
 
@@ -78,8 +128,9 @@ class Honest:
 
     kind = ""
     listener = "plain"
+    port = 0  # of its newest connection
 
-    def __init__(self, seed: int, world: World, tally: Tally) -> None:
+    def __init__(self, seed: str, world: World, tally: Tally) -> None:
         self.world, self.tally = world, tally
         self.rng = random.Random(seed)
         self.stop = threading.Event()
@@ -106,21 +157,25 @@ class Honest:
             if window:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
             sock.connect(("127.0.0.1", self.world.port(self.listener)))
+            self.port = sock.getsockname()[1]
             if self.listener == "secure":
-                return self.tls.wrap_socket(sock, server_hostname="localhost")
+                return cast(socket.socket, OverTls(sock, self.tls, "localhost"))
             return sock
         except BaseException:
             sock.close()
             raise
 
-
-@dataclass
-class Asked:
-    """A request that was sent: its answer is awaited."""
-
-    plan: Plan
-    method: str
-    begun: float
+    def connected(self, window: int = 0) -> socket.socket | None:
+        """Returns a new connection, or None if it failed, which is noted."""
+        asked = Asked(Plan("", "connect", 0, 0, 0), "", time.monotonic())
+        self.port = 0
+        try:
+            return self.dial(window)
+        except TimeoutError:
+            self.tally.stuck.append(f"{self.kind}: no connection within {WAIT_S:g} s")
+        except OSError as error:
+            self.tally.fail(self, asked, repr(error))
+        return None
 
 
 class KeptAlive(Honest):
@@ -130,14 +185,10 @@ class KeptAlive(Honest):
 
     def once(self) -> None:
         slow = self.rng.random() < 0.1
-        first = Plan("", "connect", 0, 0, 0)
-        begun = time.monotonic()
-        try:
-            peer = Peer(self.dial(SLOW_WINDOW if slow else 0))
-        except OSError as error:
-            self.tally.fail(self.kind, first, f"connect: {error!r}", begun)
+        sock = self.connected(SLOW_WINDOW if slow else 0)
+        if sock is None:
             return
-        with peer:
+        with Peer(sock) as peer:
             for used in range(self.rng.choice((1, 5, 30))):
                 if self.stop.is_set() or not self._round(peer, used, slow):
                     return
@@ -154,7 +205,7 @@ class KeptAlive(Honest):
         now = time.monotonic()
         asked = [Asked(Plan.drawn(rng, method), method, now) for method in methods]
         if style == "expect":
-            asked[0].plan, asked[0].method = Plan.drawn(rng, "PUT"), "PUT"
+            asked = [Asked(Plan.drawn(rng, "PUT"), "PUT", now)]
             return self._answers(peer, asked, used, slow, lambda: self._expecting(peer, asked[0]))
         said = b"".join(self._bytes(one) for one in asked)
         if len(said) < 10_000:
@@ -226,7 +277,7 @@ class KeptAlive(Honest):
             used += 1
             if got.closes:
                 for left in asked:  # they were sent, and will not be answered
-                    self.tally.fail(self.kind, left.plan, "closed", left.begun, again=True)
+                    self.tally.fail(self, left, "closed", again=True)
                 return False
         return True
 
@@ -238,17 +289,14 @@ class KeptAlive(Honest):
         return take
 
     def _judge(self, got: Answer, body: bytes, one: Asked) -> None:
-        answer = (got.status, got.get("x-id"), body)
-        self.tally.judge(self.kind, one.method, one.plan, answer, one.begun)
+        self.tally.judge(self, one, Got.of(got, body))
 
     def _ended(self, asked: list[Asked], used: int, error: CutOffError) -> None:
         """Notes the end of the connection in the place of the next answer."""
         before = not error.got and any(word in str(error) for word in UNBEGUN)
         for n, one in enumerate(asked):
-            self.tally.fail(
-                self.kind, one.plan, f"after {used} answers: {error}", one.begun,
-                again=bool(n) or (used > 0 and before),
-            )  # fmt: skip
+            again = bool(n) or (used > 0 and before)
+            self.tally.fail(self, one, f"after {used} answers: {error}", again=again)
 
 
 def _send(peer: Peer, said: bytes) -> None:
@@ -268,23 +316,23 @@ class Old(Honest):
     def once(self) -> None:
         method = self.rng.choice(("GET", "GET", "HEAD", "PUT", "POST"))
         plan = Plan.drawn(self.rng, method)
-        begun = time.monotonic()
         fields = [("X-Id", str(plan.seed))]
-        body = plan.body()
-        said = request(plan.target, method, body=body, fields=fields, version="1.0")
+        said = request(plan.target, method, body=plan.body(), fields=fields, version="1.0")
+        sock = self.connected()
+        if sock is None:
+            return
+        asked = Asked(plan, method, time.monotonic())
         try:
-            with Peer(self.dial()) as peer:
+            with Peer(sock) as peer:
                 sender = threading.Thread(target=_send, args=(peer, said), daemon=True)
                 sender.start()
                 got = peer.answer(method)
-                self.tally.judge(
-                    self.kind, method, plan, (got.status, got.get("x-id"), got.body), begun
-                )
+                self.tally.judge(self, asked, Got.of(got, got.body))
                 sender.join(timeout=WAIT_S)
         except TimeoutError:
             self.tally.stuck.append(f"{self.kind}: {plan}: nothing within {WAIT_S:g} s")
         except (CutOffError, OSError) as error:
-            self.tally.fail(self.kind, plan, repr(error), begun)
+            self.tally.fail(self, asked, repr(error))
 
 
 class Tunnels(Honest):
@@ -295,25 +343,27 @@ class Tunnels(Honest):
     def once(self) -> None:
         rng = self.rng
         sizes = [rng.choice(SIZES) for _ in range(2)]
-        area = rng.choice(("steady", "open"))
-        plan = Plan(area, UPGRADE, rng.getrandbits(28), *sizes, rest_ms=rng.choice((0, 1, 20)))
-        begun = time.monotonic()
+        area, rest_ms = rng.choice(("steady", "open")), rng.choice((0, 1, 20))
+        plan = Plan(area, UPGRADE, rng.getrandbits(SEED_BITS), *sizes, rest_ms=rest_ms)
         fields = [("X-Id", str(plan.seed)), ("Connection", "Upgrade"), ("Upgrade", "soak")]
+        sock = self.connected()
+        if sock is None:
+            return
+        asked = Asked(plan, UPGRADE, time.monotonic())
         try:
-            with Peer(self.dial()) as peer:
+            with Peer(sock) as peer:
                 peer.say(request(plan.target, fields=fields))
-                self._tunnel(peer, plan, begun)
+                self._tunnel(peer, asked)
         except TimeoutError:
             self.tally.stuck.append(f"{self.kind}: {plan}: nothing within {WAIT_S:g} s")
-        except (CutOffError, OSError) as error:
-            self.tally.fail(self.kind, plan, repr(error), begun)
-        except AssertionError as error:
-            self.tally.fail(self.kind, plan, repr(error), begun)
+        except (AssertionError, OSError) as error:
+            self.tally.fail(self, asked, repr(error))
 
-    def _tunnel(self, peer: Peer, plan: Plan, begun: float) -> None:
+    def _tunnel(self, peer: Peer, asked: Asked) -> None:
+        plan = asked.plan
         head = peer.bytes_until(b"\r\n\r\n").decode()
         if not head.startswith("HTTP/1.1 101"):
-            self.tally.fail(self.kind, plan, head, begun)
+            self.tally.fail(self, asked, head)
             return
         if f"\r\nX-Id: {plan.seed}\r\n" not in head:
             self.tally.wrong.append(f"{self.kind}: {plan}: {head}")
@@ -329,7 +379,7 @@ class Tunnels(Honest):
             return
         sender.join(timeout=WAIT_S)
         if got != plan.down:
-            self.tally.fail(self.kind, plan, f"ended after {got} bytes", begun)
+            self.tally.fail(self, asked, f"ended after {got} bytes")
             return
         with self.tally.lock:
             self.tally.done[self.kind] += 1

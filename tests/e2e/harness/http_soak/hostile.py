@@ -17,7 +17,7 @@ from ..chaos.world import FOES
 from ..deadline import PATIENCE_S
 from ..http import chunked, request
 from ..http2 import END_HEADERS, END_STREAM, GET, HEADERS, PREFACE, RST_STREAM, SETTINGS, frame
-from .talk import Plan
+from .talk import SEED_BITS, Plan
 from .world import World
 
 HELD = 8  # connections that one hostile client keeps at a time
@@ -40,7 +40,7 @@ BAD = (
 class Foe:
     """One hostile client."""
 
-    def __init__(self, seed: int, world: World, did: Counter[str]) -> None:
+    def __init__(self, seed: str, world: World, did: Counter[str]) -> None:
         self.world, self.did = world, did
         self.rng = random.Random(seed)
         self.held: deque[socket.socket] = deque()
@@ -76,7 +76,7 @@ class Foe:
         return sock
 
     def _plan(self, way: str, up: int = 0, down: int = 0) -> Plan:
-        return Plan("steady", way, self.rng.getrandbits(28), up, down, 1)
+        return Plan("steady", way, self.rng.getrandbits(SEED_BITS), up, down, 1)
 
     # ---- acts ----------------------------------------------------------------------------
 
@@ -169,7 +169,7 @@ class Mob:
 
     def __init__(self, world: World, seed: int, count: int) -> None:
         self.did: Counter[str] = Counter()
-        self.foes = [Foe(seed * 1000 + n, world, self.did) for n in range(count)]
+        self.foes = [Foe(f"foe {seed} {n}", world, self.did) for n in range(count)]
 
     def start(self) -> None:
         for foe in self.foes:

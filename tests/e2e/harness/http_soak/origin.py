@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import random
 import resource
 import socket
@@ -23,7 +24,7 @@ if str(TOP) not in sys.path:
     sys.path.insert(0, str(TOP))
 
 from tests.e2e.harness.bytestream import Stream  # noqa: E402 - a script of its own
-from tests.e2e.harness.http_soak.talk import IDLE, UPGRADE, Plan  # noqa: E402
+from tests.e2e.harness.http_soak.talk import BEGUN, ENDED, IDLE, UPGRADE, Plan  # noqa: E402
 
 PIECE = 30_000
 LIMIT = 1 << 18
@@ -31,11 +32,17 @@ IDLE_S = 0.03  # how long a connection stays open, at most, that closes without 
 
 
 class Told:
-    """What this origin has seen."""
+    """What this origin has seen. journal: a file that has each request's begin and end, also if
+    this process is killed."""
 
-    def __init__(self) -> None:
+    def __init__(self, journal: str) -> None:
         self.wrong: list[str] = []
         self.served = 0
+        self.journal = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+    def note(self, what: str, method: str, plan: Plan) -> None:
+        """Writes a line of the journal."""
+        os.write(self.journal, f"{what} {method} {plan.seed}\n".encode())
 
     def take(self) -> dict[str, Any]:
         """Returns it, and forgets it."""
@@ -69,6 +76,13 @@ class Talk:
         assert version == "HTTP/1.1", line
         plan = Plan.parse(target)
         assert fields.get("x-id", str(plan.seed)) == str(plan.seed), f"{line}: {fields}"
+        self.told.note(BEGUN, method, plan)
+        try:
+            return await self._serve(plan, method, fields)
+        finally:
+            self.told.note(ENDED, method, plan)
+
+    async def _serve(self, plan: Plan, method: str, fields: dict[str, str]) -> bool:
         if plan.way == UPGRADE:
             await self._tunnel(plan, fields)
             return False
@@ -132,7 +146,7 @@ class Talk:
             "until_close": "",
             "empty": "",
         }.get(plan.way, f"Content-Length: {plan.down}\r\n")
-        if plan.way == "closing":
+        if plan.way == "closing" or (plan.way == "until_close" and method == "HEAD"):
             framing += "Connection: close\r\n"
         if plan.way == "informed":
             await self._say(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
@@ -182,24 +196,47 @@ class Talk:
             await asyncio.sleep(plan.rest_ms / 1000)
 
 
-async def main(spec: dict[str, Any]) -> None:
+async def serve(port: int, reins: socket.socket, journal: str) -> None:
     """Serves until the test process closes its end."""
     asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
-    told = Told()
+    told = Told(journal)
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.set_write_buffer_limits(high=0)  # what was said is with the kernel
         await Talk(told, reader, writer).serve()
 
-    await asyncio.start_server(serve, "127.0.0.1", spec["port"], backlog=4096, limit=LIMIT)
-    reader, writer = await asyncio.open_unix_connection(sock=socket.socket(fileno=spec["fd"]))
-    writer.write(b"{}\n")
+    await asyncio.start_server(talk, "127.0.0.1", port, backlog=4096, limit=LIMIT)
+    reader, writer = await asyncio.open_unix_connection(sock=reins)
+    writer.write(json.dumps({"pid": os.getpid()}).encode() + b"\n")
     while await reader.readline():
         writer.write(json.dumps(told.take()).encode() + b"\n")
         await writer.drain()
+
+
+def keep(port: int, reins: socket.socket) -> None:
+    """Has a child serve whenever the test process asks for one; its line is the journal's path. why
+    a child: it starts at once, whatever Python takes to start."""
+    with reins:
+        while journal := _line(reins):
+            pid = os.fork()
+            if pid == 0:
+                asyncio.run(serve(port, reins, journal))
+                os._exit(0)
+            os.waitpid(pid, 0)
+            reins.setblocking(True)  # why: the child's loop has changed the socket of both
+
+
+def _line(reins: socket.socket) -> str:
+    """Reads a line and no more, because the next ones are the child's."""
+    line = b""
+    while (byte := reins.recv(1)) not in (b"", b"\n"):
+        line += byte
+    return line.decode()
 
 
 if __name__ == "__main__":
     logging.disable()  # asyncio logs each reset
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    asyncio.run(main(json.loads(sys.argv[1])))
+    given = json.loads(sys.argv[1])
+    keep(given["port"], socket.socket(fileno=given["fd"]))

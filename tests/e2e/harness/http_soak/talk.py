@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from ..bytestream import Stream
 
+SEED_BITS = 48  # so many that no two requests have the same name
 UP, DOWN = 0x10000001, 0x20000002  # added to the seed, so that the two streams differ
 AREAS = ("steady", "open")
 WAYS = (
@@ -32,6 +33,7 @@ KEPT = 50_000  # body bytes that l4lb keeps in any case to send them again
 SIZES = (0, 0, 1, 100, 5_000, 5_000, 60_000, 300_000, 1_000_000)
 SMALL = tuple(size for size in SIZES if size < KEPT)
 STATUS = {"empty": 204, "error": 500}
+BEGUN, ENDED = "+", "-"  # first words of an origin's journal
 SAFE = ("GET", "HEAD", "PUT", "DELETE")  # methods that may be sent again
 
 
@@ -54,7 +56,7 @@ class Plan:
         way = rng.choice((*WAYS, IDLE) if area == "open" else WAYS)
         up = rng.choice(SMALL if area == "open" else SIZES) if method in ("PUT", "POST") else 0
         down = 0 if way == "empty" else rng.choice(SIZES)
-        return cls(area, way, rng.getrandbits(28), up, down, rng.choice((1, 5, 20)))
+        return cls(area, way, rng.getrandbits(SEED_BITS), up, down, rng.choice((1, 5, 20)))
 
     @property
     def target(self) -> str:
@@ -81,6 +83,11 @@ class Plan:
     def body(self) -> bytes:
         """Returns the whole body of the request."""
         return bytes(self.upstream().part(0, self.up))
+
+    def is_begin(self, body: bytes) -> bool:
+        """Returns whether the body of the answer begins with these bytes, and has more."""
+        begin = self.downstream().part(0, len(body))
+        return len(body) < self.down and begin == body
 
     def difference(self, method: str, status: int, name: str | None, body: bytes) -> str:
         """Returns in words how an answer differs from the planned one; "" if it does not."""

@@ -9,51 +9,61 @@ import contextlib
 import copy
 import json
 import random
+import re
 import socket
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from ..balancer import Balancer
 from ..chaos.world import BALANCES, CHECKS
 from ..configuration import Config, toml
 from ..deadline import PATIENCE_S, SLOWNESS
 from ..ports import PORTS
+from ..processes import kill_and_wait
 from ..secure import Authority
-from .talk import KEPT
+from .talk import BEGUN, KEPT
 
 NAMES = ("a", "b", "c")
 DRAIN_S = int(120 * SLOWNESS)
 SPARE = "1s"  # how long idle connections to origins are kept, so that none is left at the end
+NAMED = re.compile(r"\bid=(\d+)")
 LISTENERS = ("plain", "secure")
 
 
 class Origin:
     """An exact origin, in a process that can die and come back."""
 
-    def __init__(self, name: str) -> None:
-        self.name, self.port = name, PORTS.take()
+    def __init__(self, name: str, folder: Path) -> None:
+        """folder: has the journals of its processes, one for each."""
+        self.name, self.port, self.folder = name, PORTS.take(), folder
+        self.journals: list[Path] = []
         self.wrong: list[str] = []
         self.served = 0
-        self.start()
-
-    def start(self) -> None:
-        """Starts its process. Returns when it listens."""
         ours, theirs = socket.socketpair()
         with theirs:
             spec = {"fd": theirs.fileno(), "port": self.port}
             script = Path(__file__).with_name("origin.py")
-            self.process = subprocess.Popen(
+            self.keeper = subprocess.Popen(
                 [sys.executable, str(script), json.dumps(spec)], pass_fds=[theirs.fileno()]
             )
         self._reins = ours
         self._reins.settimeout(PATIENCE_S * 3)
         self._lines = ours.makefile("rb")
-        self._lines.readline()
+        self.start()
+
+    def start(self) -> None:
+        """Starts its process. Returns when it listens."""
+        self.journals.append(self.folder / f"{self.name}.{len(self.journals)}")
+        self._reins.sendall(f"{self.journals[-1]}\n".encode())
+        self.pid = int(json.loads(self._lines.readline())["pid"])
 
     def look(self) -> None:
         """Adds the events since the last look."""
@@ -65,25 +75,44 @@ class Origin:
     def die(self) -> None:
         """Kills its process (kill -9)."""
         self.look()
-        self.process.kill()
-        self.process.wait()
-        self._lines.close()
-        self._reins.close()
+        kill_and_wait(self.pid)
+
+    def in_progress(self) -> frozenset[int]:
+        """Returns the requests that its newest process has begun and not ended."""
+        return in_progress(self.journals[-1])
 
     def close(self) -> None:
         """Ends its process."""
         self._lines.close()
         self._reins.close()
         try:
-            self.process.wait(timeout=10)
+            self.keeper.wait(timeout=10)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait(timeout=10)
+            with contextlib.suppress(ProcessLookupError):
+                kill_and_wait(self.pid)
+            self.keeper.kill()
+            self.keeper.wait(timeout=10)
         PORTS.release(self.port)
 
     @property
     def row(self) -> dict[str, Any]:
         return {"name": self.name, "address": f"127.0.0.1:{self.port}"}
+
+
+def entries(journal: Path) -> Iterator[tuple[str, str, int]]:
+    """Yields an origin's journal: what happened, the request's method and its seed."""
+    if journal.exists():
+        for line in journal.read_text().splitlines():
+            what, method, seed = line.split(" ")
+            yield what, method, int(seed)
+
+
+def in_progress(journal: Path) -> frozenset[int]:
+    """Returns the requests that a journal begins and does not end."""
+    count = Counter[int]()
+    for what, _, seed in entries(journal):
+        count[seed] += 1 if what == BEGUN else -1
+    return frozenset(+count)
 
 
 def _listeners(authority: Authority) -> dict[str, Any]:
@@ -133,7 +162,7 @@ class World:
             folder = Path(name)
             folder.chmod(0o755)
             authority = stack.enter_context(Authority())
-            origins = [Origin(name) for name in NAMES]
+            origins = [Origin(name, folder) for name in NAMES]
             for one in origins:
                 stack.callback(one.close)
             extra = stack.enter_context(PORTS.taken())
@@ -160,10 +189,33 @@ class World:
             one.look()
         return [wrong for one in self.origins for wrong in one.wrong]
 
-    def logged(self, seed: int) -> list[str]:
-        """Returns the access log's lines about the request with this seed."""
-        lines = (self.folder / "access.log").read_text(errors="replace").splitlines()
-        return [line for line in lines if f"id={seed}" in line][-5:]
+    def begun(self) -> Counter[tuple[str, int]]:
+        """Returns how often origins have begun each request, by method and seed."""
+        return Counter(
+            (method, seed)
+            for one in self.origins
+            for journal in one.journals
+            for what, method, seed in entries(journal)
+            if what == BEGUN
+        )
+
+    def clients_of(self, pid: int) -> frozenset[int]:
+        """Returns the ports of the clients whose connections a process has open."""
+        ours = {self.port(name) for name in LISTENERS} | {self.extra}
+        return frozenset(
+            one.raddr.port
+            for one in psutil.Process(pid).net_connections("tcp4")
+            if one.raddr and one.laddr.port in ours
+        )
+
+    def lines(self) -> dict[int, list[str]]:
+        """Returns the access log's lines by the seed of their request."""
+        found: dict[int, list[str]] = {}
+        with (self.folder / "access.log").open(errors="replace") as log:
+            for line in log:
+                if named := NAMED.search(line):
+                    found.setdefault(int(named[1]), []).append(line.rstrip())
+        return found
 
     def varied(self, rng: random.Random) -> Config:
         """Returns another configuration: workers, limits, routes, pools and backends differ."""
