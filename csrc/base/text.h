@@ -19,6 +19,14 @@ static inline bool l4_text_is(struct l4_text a, struct l4_text b)
     return a.bytes == b.bytes && (!a.bytes || !memcmp(a.at, b.at, a.bytes));
 }
 
+/* Copies a text, which may be none. Returns the end of the copy. */
+static inline char *l4_text_copy(char *to, struct l4_text text)
+{
+    if (text.bytes) /* why: memcpy takes no NULL, not even for no bytes */
+        memcpy(to, text.at, text.bytes);
+    return to + text.bytes;
+}
+
 /* Returns the text without its first bytes. */
 static inline struct l4_text l4_text_after(struct l4_text text, size_t bytes)
 {

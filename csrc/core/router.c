@@ -439,7 +439,7 @@ static uint32_t write_part(struct l4_text text, bool of_path, char *to, uint32_t
         text = l4_text_after(text, 1);
     if (text.bytes > room - used)
         return 0;
-    memcpy(to + used, text.at, text.bytes);
+    l4_text_copy(to + used, text);
     return used + (uint32_t)text.bytes;
 }
 

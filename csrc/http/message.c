@@ -113,7 +113,7 @@ static struct l4_text target_for(const struct l4_loop *loop, const struct l4_htt
     char *to = loop->pump.scratch + L4_HTTP_HEAD_MAX; /* nothing is read while this is written */
     to[0] = '/';
     to[1] = '?';
-    memcpy(to + 2, target->query.at, target->query.bytes);
+    l4_text_copy(to + 2, target->query);
     return (struct l4_text){.at = to, .bytes = target->query.bytes + 2};
 }
 
@@ -433,7 +433,7 @@ static void put_https_location(struct l4_loop *loop, uint32_t index, struct l4_h
     char *to = loop->pump.scratch; /* nothing is read while a message is written */
     const int host =
         snprintf(to, L4_HOST_MAX + 16, "https://%.*s", (int)judged->host.bytes, judged->host.name);
-    memcpy(to + host, target.at, target.bytes);
+    l4_text_copy(to + host, target);
     l4_h1_put_field(out, L4_TEXT("Location"),
                     (struct l4_text){.at = to, .bytes = (size_t)host + target.bytes});
 }
@@ -444,7 +444,7 @@ static void put_body(struct l4_h1_out *out, struct l4_text body)
         out->full = true;
         return;
     }
-    memcpy(out->to + out->used, body.at, body.bytes);
+    l4_text_copy(out->to + out->used, body);
     out->used += body.bytes;
 }
 

@@ -171,6 +171,21 @@ TEST(a_location_is_written_from_its_parts_and_names_no_other_host)
     CHECK(!strcmp("", written("/new", L4_PART_PATH, long_path, 0)));
 }
 
+TEST(a_location_is_written_without_what_the_request_does_not_have)
+{
+    char to[16];
+    routes.used = 8;
+    struct l4_router_part parts[] = {{L4_PART_TEXT, routes_text(&routes, "/a")},
+                                     {L4_PART_HOST, {0, 0}},
+                                     {L4_PART_QUERY, {0, 0}}};
+    const struct l4_router_list list = routes_put(&routes, parts, sizeof *parts, 3);
+    struct l4_router_request request = ask("GET", "", "/");
+    const struct l4_router_memory all = memory();
+    request.host = request.query = (struct l4_text){NULL, 0};
+    CHECK_EQ(2, l4_router_write(&all, list, &request, 0, to, sizeof to));
+    CHECK(!memcmp("/a", to, 2));
+}
+
 TEST(memory_that_is_no_table_matches_nothing)
 {
     const struct l4_router_request request = ask("GET", "h", "/");
@@ -260,5 +275,6 @@ MAIN(RUN(the_first_route_wins_whose_conditions_all_hold); RUN(stars_stand_for_an
      RUN(an_empty_pattern_matches_what_is_absent_or_empty); RUN(percentages_are_of_all_requests);
      RUN(a_choice_goes_on_behind_a_route_and_a_slot_finds_its_route_again);
      RUN(a_location_is_written_from_its_parts_and_names_no_other_host);
+     RUN(a_location_is_written_without_what_the_request_does_not_have);
      RUN(memory_that_is_no_table_matches_nothing); RUN(routes_in_the_table_are_replaced_together);
      RUN(a_look_at_a_filter_goes_on_and_begins_again_after_a_change))
