@@ -249,6 +249,35 @@ void l4_account_answer(struct l4_loop *loop, uint32_t index, enum l4_reason reas
         write_log(loop, index, reason);
 }
 
+void l4_account_refused(struct l4_loop *loop, uint32_t index, enum l4_reason reason,
+                        const char *fault)
+{
+    const struct l4_session *s = l4_session_at(loop, index);
+    struct l4_http_tally *tally = tally_of(loop, s);
+    struct l4_request_log *log = l4_table_request_log(loop->table, loop->setup.index);
+    struct l4_request_end end = {
+        .ended_us = loop->now_us,
+        .listener = s->listener,
+        .pool = s->pool,
+        .backend = L4_NONE,
+        .route = L4_NONE,
+        .serial = L4_GET(s->serial),
+        .slot = index,
+        .client = s->client,
+        .reason = (uint8_t)reason,
+        .flags = (uint8_t)(L4_REQUEST_HTTP2 | L4_REQUEST_OWN |
+                           (s->half[L4_CLIENT].flags & L4_HALF_TLS ? L4_REQUEST_TLS : 0)),
+    };
+    L4_ASSERT(l4_reason_is_rejection(reason));
+    L4_OWN_ADD(tally->requests, 1);
+    L4_OWN_ADD(tally->classes[0], 1);
+    L4_OWN_ADD(tally->ended[reason], 1);
+    l4_talkers_reject(l4_table_talkers(loop->table, loop->setup.index), &s->client, loop->now_ms);
+    strncpy(end.fault, fault, sizeof end.fault - 1);
+    if (L4_GET(l4_table_stats(loop->table)->log_rule.on))
+        (void)L4_RING_PUT(log, ring, ends, &end);
+}
+
 /* ---- after a death --------------------------------------------------------------------------- */
 
 void l4_account_request_lost(const struct l4_table *table, uint32_t worker, uint32_t slot,

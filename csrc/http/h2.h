@@ -44,9 +44,10 @@ struct l4_h2_stream {
     struct l4_h2_conn *conn;
     struct l4_half *half; /* the client half of its session */
     int32_t id;
-    uint32_t session;                             /* row of its session */
-    uint32_t events;                              /* of epoll, that its session is to be told */
-    uint16_t flags;                               /* enum l4_h2_stream_flags */
+    uint32_t session; /* row of its session */
+    uint32_t events;  /* of epoll, that its session is to be told */
+    uint16_t flags;   /* enum l4_h2_stream_flags */
+    uint8_t provoked; /* the code with which its client made us reset it; 0: it did not */
     struct l4_h2_stream *next, *prev;             /* streams of its connection */
     struct l4_h2_stream *woken_next, *waits_next; /* in the lists that its flags tell of */
     /* What has come and was not taken: the rest of the head, then bytes of the body. */
@@ -72,6 +73,8 @@ struct l4_h2_conn {
     struct l4_h2_list waits;      /* those that want to send */
     uint32_t served;              /* streams that have a session */
     uint32_t requests;            /* so far */
+    uint32_t malformed;           /* requests that were reset before they had a session, not yet
+                                     counted as refused */
     uint8_t abuse;                /* enum l4_h2_abuse */
     bool dirty;                   /* in the list of connections with work left */
     bool broken;                  /* nothing can be sent any more */
@@ -81,6 +84,7 @@ struct l4_h2_conn {
     bool gone;                    /* ... and which one was the last */
     uint64_t rest_ms;             /* since when no stream is served */
     uint64_t list_ms;             /* since when a header list is under way; 0: none is */
+    int32_t list_of;              /* ... for this stream */
     uint64_t blocked_ms;          /* since when the client reads nothing; 0: it reads */
     uint64_t goes_ms;
     uint64_t

@@ -78,7 +78,9 @@ static bool is_request(const nghttp2_frame *frame)
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     struct l4_h2_conn *conn = user;
+    conn->list_of = frame->hd.stream_id;
     conn->list_ms = conn->room->now_ms;
+    conn->list_bytes = 0;
     conn->head.fields = 0;
     if (!is_request(frame))
         return 0;
@@ -202,10 +204,8 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
         conn->opened = true;
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
         return 0;
-    if (frame->hd.type == NGHTTP2_HEADERS) {
+    if (frame->hd.type == NGHTTP2_HEADERS)
         conn->list_ms = 0;
-        conn->list_bytes = 0;
-    }
     const int error = is_request(frame) ? end_list(session, conn, frame) : 0;
     struct l4_h2_stream *stream = stream_of(session, frame->hd.stream_id);
     if (!error && stream && frame->hd.flags & NGHTTP2_FLAG_END_STREAM) {
@@ -250,8 +250,11 @@ static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *u
 {
     struct l4_h2_conn *conn = user;
     struct l4_h2_stream *stream = stream_of(session, frame->hd.stream_id);
-    if (frame->hd.type == NGHTTP2_RST_STREAM && !(stream && stream->flags & L4_H2_CUT))
+    if (frame->hd.type == NGHTTP2_RST_STREAM && !(stream && stream->flags & L4_H2_CUT)) {
         (void)is_allowed(conn, L4_ABUSE_PROVOKED, L4_H2_PROVOKED, L4_H2_PROVOKED_A_S);
+        if (stream)
+            stream->provoked = (uint8_t)frame->rst_stream.error_code;
+    }
     if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR &&
         conn->abuse == L4_NO_ABUSE)
         conn->abuse = L4_ABUSE_PROTOCOL;
@@ -263,16 +266,19 @@ static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *u
 
 static int on_close(nghttp2_session *session, int32_t id, uint32_t code, void *user)
 {
+    struct l4_h2_conn *conn = user;
     struct l4_h2_stream *stream = stream_of(session, id);
-    (void)user;
+    if (conn->list_of == id) /* why: nghttp2 does not tell of a list that is malformed */
+        conn->list_ms = 0;
     if (!stream)
         return 0;
+    const bool whole = !(stream->flags & L4_H2_NEW) || stream->flags & L4_H2_WOKEN;
     stream->flags |= L4_H2_CLOSED;
     nghttp2_session_set_stream_user_data(session, id, NULL);
-    if (stream->flags & L4_H2_RELEASED ||
-        (stream->flags & L4_H2_NEW && !(stream->flags & L4_H2_WOKEN)))
-        l4_h2_forget(stream->conn->room, stream);
-    else if (code != NGHTTP2_NO_ERROR || !(stream->flags & L4_H2_SENT_END))
+    if (stream->flags & L4_H2_RELEASED || !whole) {
+        conn->malformed += !whole && !(stream->flags & L4_H2_RELEASED);
+        l4_h2_forget(conn->room, stream);
+    } else if (code != NGHTTP2_NO_ERROR || !(stream->flags & L4_H2_SENT_END))
         l4_h2_wake(stream, EPOLLERR | EPOLLHUP);
     return 0;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "http/account.h"
 #include "http/serve.h"
 #include "io/sock.h"
 #include "io/stream_ops.h"
@@ -41,6 +42,21 @@ uint32_t l4_h2_requests_before(const struct l4_loop *loop, uint32_t index)
     return l4_h2_stream_at(&loop->http->h2, stream)->conn->requests - 1;
 }
 
+const char *l4_h2_fault(const struct l4_loop *loop, uint32_t index)
+{
+    const struct l4_session *s = l4_session_at(loop, index);
+    if (!s->stream)
+        return NULL;
+    switch (l4_h2_stream_at(&loop->http->h2, l4_half_stream(&s->half[L4_CLIENT]))->provoked) {
+    case NGHTTP2_NO_ERROR:
+        return NULL;
+    case NGHTTP2_FLOW_CONTROL_ERROR:
+        return "flow_control";
+    default:
+        return "malformed";
+    }
+}
+
 /* ---- streams --------------------------------------------------------------------------------- */
 
 static struct l4_http_tally *tally_of(const struct l4_loop *loop, const struct l4_h2_conn *conn)
@@ -72,8 +88,11 @@ void l4_h2_end_streams(struct l4_loop *loop, struct l4_h2_conn *conn, enum l4_re
 {
     for (struct l4_h2_stream *stream = conn->streams, *next; stream; stream = next) {
         next = stream->next;
-        if (!(stream->flags & (L4_H2_NEW | L4_H2_RELEASED)))
-            l4_session_end(loop, stream->session, why);
+        if (stream->flags & (L4_H2_NEW | L4_H2_RELEASED))
+            continue;
+        if (conn->abuse != L4_NO_ABUSE)
+            l4_exchange_at(loop, stream->session)->fault = l4_h2_abuse_word(conn->abuse);
+        l4_session_end(loop, stream->session, why);
     }
 }
 
@@ -88,10 +107,15 @@ static bool is_done(const struct l4_h2_conn *conn)
 
 static enum l4_reason end_for_abuse(struct l4_loop *loop, struct l4_h2_conn *conn)
 {
+    enum l4_reason reason = L4_END_REJECTED_BAD_REQUEST;
+    if (conn->abuse == L4_ABUSE_STALLED)
+        reason = conn->list_ms ? L4_END_REJECTED_HEAD_TIMEOUT : L4_END_IDLE_TIMEOUT;
     L4_OWN_ADD(tally_of(loop, conn)->http2_abuses[conn->abuse], 1);
+    if (l4_reason_is_rejection(reason))
+        l4_account_refused(loop, conn->number, reason, l4_h2_abuse_word(conn->abuse));
     l4_h2_say_why(conn, conn->abuse == L4_ABUSE_PROTOCOL ? NGHTTP2_PROTOCOL_ERROR
                                                          : NGHTTP2_ENHANCE_YOUR_CALM);
-    return conn->abuse == L4_ABUSE_STALLED ? L4_END_IDLE_TIMEOUT : L4_END_REJECTED_BAD_REQUEST;
+    return reason;
 }
 
 static uint64_t sooner(uint64_t a, uint64_t b)
@@ -119,9 +143,7 @@ static enum l4_reason end_late(struct l4_loop *loop, struct l4_h2_conn *conn)
 {
     if (conn->list_ms || conn->blocked_ms || conn->streams) {
         conn->abuse = L4_ABUSE_STALLED;
-        const bool list = conn->list_ms;
-        const enum l4_reason reason = end_for_abuse(loop, conn);
-        return list ? L4_END_REJECTED_HEAD_TIMEOUT : reason;
+        return end_for_abuse(loop, conn);
     }
     l4_h2_say_why(conn, NGHTTP2_NO_ERROR);
     return conn->requests ? L4_END_IDLE_TIMEOUT : L4_END_REJECTED_HEAD_TIMEOUT;
@@ -165,6 +187,8 @@ static enum l4_reason tend(struct l4_loop *loop, struct l4_h2_conn *conn)
         return linger(loop, conn);
     say_goodbye(loop, conn);
     l4_h2_work(conn);
+    for (; conn->malformed; conn->malformed--)
+        l4_account_refused(loop, conn->number, L4_END_REJECTED_BAD_REQUEST, "malformed");
     if (conn->abuse != L4_NO_ABUSE)
         return end_for_abuse(loop, conn);
     if (conn->broken || conn->half->flags & L4_HALF_BROKEN)

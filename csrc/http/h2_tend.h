@@ -15,6 +15,10 @@ bool l4_h2_is_begun(const struct l4_loop *loop, uint32_t index, uint32_t bytes);
 /* Returns how many requests a stream's connection had before it; 0 if the session is none. */
 uint32_t l4_h2_requests_before(const struct l4_loop *loop, uint32_t index);
 
+/* Returns what was wrong with the request of a stream that its client made us reset, in a word;
+ * NULL for any other session. */
+const char *l4_h2_fault(const struct l4_loop *loop, uint32_t index);
+
 /* Before the events of a loop iteration. */
 void l4_h2_begin_turn(struct l4_loop *loop);
 

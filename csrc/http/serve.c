@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "core/access.h"
+#include "http/h2_tend.h"
 #include "http/judge.h"
 #include "io/stream_ops.h"
 #include "io/tls.h"
@@ -142,10 +143,15 @@ static uint16_t status_of(enum l4_reason reason)
 struct l4_step l4_serve_instead(struct l4_loop *loop, uint32_t index, struct l4_step end)
 {
     const struct l4_session *s = l4_session_at(loop, index);
-    const struct l4_exchange *x = l4_exchange_at(loop, index);
+    struct l4_exchange *x = l4_exchange_at(loop, index);
     const uint32_t state = L4_GET(s->state);
     const uint16_t status = status_of((enum l4_reason)end.reason);
+    const char *fault = end.reason == L4_END_CLIENT_RESET ? l4_h2_fault(loop, index) : NULL;
     L4_ASSERT(end.kind == L4_END);
+    if (fault) {
+        x->fault = fault;
+        return l4_end(L4_END_REJECTED_BAD_REQUEST);
+    }
     if (!status || !x->head_bytes || x->flags & L4_X_ANSWERED || state == L4_SESSION_REPLY ||
         state == L4_SESSION_REQUEST || s->half[L4_CLIENT].flags & L4_HALF_BROKEN)
         return end;
