@@ -122,6 +122,17 @@ SEEDS = {
         + http2(1, 5, 3, GET)
         + http2(7, 0, 0, bytes(8)),
     ],
+    "hops": [
+        b"\0\x0c192.0.2.1, 2001:db8::1,[2001:db8::2]:443 ,\t192.0.2.2:80\n::ffff:192.0.2.3",
+        b'\1\x10for=192.0.2.1;proto=http, For="[2001:db8::1]:80";by=x\nfor=192.0.2.2',
+        b'\1\4x="a, b;c";for=192.0.2.1,for=unknown,, for="\\_x"',
+        b"\0\1" + b"10.0.0.1," * 20,
+    ],
+    "request_values": [
+        b"a\na=1&b=%2&%61=3&a&&=x+y\nCookie: a=1; b=2;a =3;=\nA: 1\na:2\nSet-Cookie: a=b; Path=/",
+        b"x-a b\nx-a+b=%zz&x%2da%20b=\nX-A b: 1\ncookie:x-a b=1;;",
+        b"\n=1&=2\ncookie: =1; =2\n:\n",
+    ],
     "quic": [
         b"\0\1\xc0\0\0\0\1\x08\0\1\2\3\4\5\6\7\0\0\0",
         b"\2\1\x40\x40\1\2\3\4\5\6\7",
