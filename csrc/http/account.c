@@ -265,7 +265,7 @@ void l4_account_refused(struct l4_loop *loop, uint32_t index, enum l4_reason rea
         .slot = index,
         .client = s->client,
         .reason = (uint8_t)reason,
-        .flags = (uint8_t)(L4_REQUEST_HTTP2 | L4_REQUEST_OWN |
+        .flags = (uint8_t)(L4_REQUEST_HTTP2 |
                            (s->half[L4_CLIENT].flags & L4_HALF_TLS ? L4_REQUEST_TLS : 0)),
     };
     L4_ASSERT(l4_reason_is_rejection(reason));
