@@ -54,14 +54,26 @@ static bool is_reset(enum l4_reason reason)
            reason != L4_END_TLS_HANDSHAKE; /* the client must still get the alert */
 }
 
+/* Would the client take an answer that is cut off for a whole one? why not in REPLY: a whole answer
+ * leads there. */
+static bool is_cut_unseen(const struct l4_loop *loop, const struct l4_session *s)
+{
+    return L4_GET(s->state) == L4_SESSION_EXCHANGE &&
+           l4_exchange_at(loop, (uint32_t)(s - loop->sessions))->down.goes ==
+               L4_FRAMING_UNTIL_CLOSE;
+}
+
 /* Returns how one side learns of the end. A reset discards what the kernel has not delivered yet.
  * So two kinds of side are closed in order whatever ends the session: a side whose stream is
  * complete, and a side whose remaining bytes are all with the kernel. Only a reset by the other
  * side is passed on in any case. */
-static enum l4_close close_of(const struct l4_session *s, enum l4_side side, enum l4_reason reason)
+static enum l4_close close_of(const struct l4_loop *loop, const struct l4_session *s,
+                              enum l4_side side, enum l4_reason reason)
 {
     const struct l4_half *to = &s->half[side], *from = &s->half[!side];
     const uint32_t state = L4_GET(s->state);
+    if (is_cut_unseen(loop, s))
+        return L4_CLOSE_RESET;
     /* why CLOSE: a client between two requests has all that it asked for. */
     if (!is_reset(reason) || (state == L4_SESSION_REQUEST && reason != L4_END_CLIENT_RESET))
         return L4_CLOSE;
@@ -78,8 +90,8 @@ static enum l4_close close_of(const struct l4_session *s, enum l4_side side, enu
 
 static void close_sockets(struct l4_loop *loop, struct l4_session *s, enum l4_reason reason)
 {
-    const enum l4_close client = close_of(s, L4_CLIENT, reason);
-    const enum l4_close backend = close_of(s, L4_BACKEND, reason);
+    const enum l4_close client = close_of(loop, s, L4_CLIENT, reason);
+    const enum l4_close backend = close_of(loop, s, L4_BACKEND, reason);
     l4_half_close(&loop->pump, &s->half[L4_CLIENT], client);
     l4_half_close(&loop->pump, &s->half[L4_BACKEND], backend);
 }

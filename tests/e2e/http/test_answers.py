@@ -172,6 +172,15 @@ def test_a_chunked_answer_that_is_cut_off_is_cut_off_for_the_client(pair: Pair, 
         peer.ask()
 
 
+def test_a_chunked_answer_that_is_cut_off_looks_cut_off_to_an_old_client_too(pair: Pair) -> None:
+    """To a client of HTTP/1.0 its answer is whole when the connection ends in order."""
+    pair.answers(lambda _: Reply(CHUNKED + b"5\r\nhello\r\n", "close"))
+    with pair.client() as peer:
+        peer.say(request("/", version="1.0"))
+        with pytest.raises(CutOffError, match="reset"):
+            peer.answer()
+
+
 def test_an_answer_until_close_that_is_reset_is_cut_off_for_the_client() -> None:
     with Door() as door, before([door.address]) as lb, client(lb) as peer:
         peer.say(request("/"))
