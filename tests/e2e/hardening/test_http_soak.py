@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ..harness.http_soak import run
-from ..harness.http_soak.honest import Asked, Failure, Tally
+from ..harness.http_soak.honest import FRAMED, UNTIL_CLOSE, Asked, Failure, Tally
 from ..harness.http_soak.judgement import Blast, unexplained
 from ..harness.http_soak.talk import BEGUN, ENDED, Plan
 from ..harness.http_soak.world import in_progress
@@ -31,10 +31,12 @@ def test_each_answer_names_its_request_whatever_happens_to_the_service() -> None
     assert not outcome.wrong, "\n".join(outcome.wrong)
 
 
-def failed(method: str = "POST", how: str = "reset", *, looks_whole: bool = False) -> Failure:
-    """Returns a request that failed between 1.0 and 3.0."""
-    asked = Asked(Plan("steady", "length", NAME, 0, 100), method, begun=1.0)
-    return Failure("kept", PORT, asked, how, 3.0, looks_whole)
+def failed(
+    method: str = "POST", how: str = "reset", *, looks_whole: str = "", way: str = "length"
+) -> Failure:
+    """Returns a request that failed between 1.0 and 3.0, on a connection that began at 0.5."""
+    asked = Asked(Plan("steady", way, NAME, 0, 100), method, begun=1.0)
+    return Failure("kept", PORT, 0.5, asked, how, 3.0, looks_whole)
 
 
 def a_worker(since: float = 2.0, until: float = 2.1, *, port: int = PORT) -> Blast:
@@ -47,7 +49,7 @@ def an_origin(name: str = "a", *begun: int) -> Blast:
 
 @pytest.mark.parametrize(
     "blast",
-    [a_worker(), a_worker(0.5, 1.5), a_worker(0.5, 9.0), an_origin("a", NAME), an_origin("b")],
+    [a_worker(), a_worker(0.5, 0.9), a_worker(0.2, 9.0), an_origin("a", NAME), an_origin("b")],
 )
 def test_a_failure_within_the_blast_radius_of_an_event_is_explained(blast: Blast) -> None:
     lines = {NAME: ["end=backend_reset backend=b reused=no "]}
@@ -58,7 +60,7 @@ def test_a_failure_within_the_blast_radius_of_an_event_is_explained(blast: Blast
     "blast",
     [
         a_worker(port=PORT + 1),
-        a_worker(0.0, 0.9),
+        a_worker(0.0, 0.4),
         a_worker(4.0, 5.0),
         an_origin("a", NAME + 1),
         an_origin("c"),
@@ -79,10 +81,22 @@ def test_a_dead_origin_is_no_reason_not_to_send_again_what_may_be_sent_again(
     assert bool(unexplained(tally, [an_origin("a", NAME)], {}, lines)) != explained
 
 
-def test_only_the_kernel_may_make_a_cut_answer_look_whole() -> None:
-    tally = Tally(failed=[failed(looks_whole=True)])
-    assert not unexplained(tally, [a_worker()], {}, {})
-    assert unexplained(tally, [Blast("ended", 2.0, 2.1, frozenset([PORT]))], {}, {})
+@pytest.mark.parametrize(
+    ("blast", "looks_whole", "way", "explained"),
+    [
+        (a_worker(), UNTIL_CLOSE, "chunked", True),
+        (a_worker(), FRAMED, "until_close", False),
+        (an_origin("a", NAME), UNTIL_CLOSE, "chunked", False),
+        (an_origin("a", NAME), UNTIL_CLOSE, "until_close", True),
+        (an_origin("a", NAME), FRAMED, "until_close", True),
+        (Blast("ended", 2.0, 2.1, frozenset([PORT])), UNTIL_CLOSE, "chunked", False),
+    ],
+)
+def test_a_cut_answer_may_look_whole_only_where_nobody_could_tell(
+    blast: Blast, looks_whole: str, way: str, explained: bool
+) -> None:
+    tally = Tally(failed=[failed(looks_whole=looks_whole, way=way)])
+    assert bool(unexplained(tally, [blast], {}, {})) != explained
 
 
 def test_what_a_client_may_send_again_must_not_have_reached_an_origin() -> None:

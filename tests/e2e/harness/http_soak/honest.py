@@ -24,6 +24,7 @@ from .over_tls import OverTls
 from .talk import KEPT, SAFE, SEED_BITS, SIZES, UPGRADE, Plan
 from .world import World
 
+UNTIL_CLOSE, FRAMED = "until close", "framed"
 WAIT_S = PATIENCE_S * 6  # time to wait for an answer
 METHODS = (*SAFE, "GET", "GET", "PUT", "POST", "POST")
 UNBEGUN = ("ended before", "SEND_RESPONSE", "reset")  # words about an end without any answer
@@ -57,15 +58,16 @@ class Got:
 
 @dataclass(frozen=True)
 class Failure:
-    """A request that failed; its client knew when it `ended`. port: of its connection. how: in
-    words. looks_whole: nothing in the cut answer tells that it was cut."""
+    """A request that failed; its client knew when it `ended`. port, opened: of its connection. how:
+    in words. looks_whole: the framing of a cut answer that does not tell that it was cut."""
 
     kind: str
     port: int
+    opened: float
     asked: Asked
     how: str
     ended: float
-    looks_whole: bool = False
+    looks_whole: str = ""
 
     @property
     def may_be_sent_again(self) -> bool:
@@ -97,8 +99,10 @@ class Tally:
             self.fail(client, asked, f"status {got.status}: {got.body[:80]!r}")
             return
         different = asked.plan.difference(asked.method, got.status, got.name, got.body)
-        if different and got.until_close and asked.plan.is_begin(got.body):
-            self.fail(client, asked, f"cut: {different}", looks_whole=True)
+        may_be_cut = got.until_close or asked.plan.way == "until_close"
+        if different and may_be_cut and asked.plan.is_begin(got.body):
+            framing = UNTIL_CLOSE if got.until_close else FRAMED
+            self.fail(client, asked, f"cut: {different}", looks_whole=framing)
             return
         with self.lock:
             if different:
@@ -114,11 +118,12 @@ class Tally:
         how: str,
         *,
         again: bool = False,
-        looks_whole: bool = False,
+        looks_whole: str = "",
     ) -> None:
         """Adds a request that got no answer of its origin. again: it may be sent again, as nothing
         of it was processed."""
-        failure = Failure(client.kind, client.port, asked, how, time.monotonic(), looks_whole)
+        now = time.monotonic()
+        failure = Failure(client.kind, client.port, client.opened, asked, how, now, looks_whole)
         with self.lock:
             (self.again if again else self.failed).append(failure)
 
@@ -128,7 +133,7 @@ class Honest:
 
     kind = ""
     listener = "plain"
-    port = 0  # of its newest connection
+    port, opened = 0, 0.0  # of its newest connection
 
     def __init__(self, seed: str, world: World, tally: Tally) -> None:
         self.world, self.tally = world, tally
@@ -168,7 +173,7 @@ class Honest:
     def connected(self, window: int = 0) -> socket.socket | None:
         """Returns a new connection, or None if it failed, which is noted."""
         asked = Asked(Plan("", "connect", 0, 0, 0), "", time.monotonic())
-        self.port = 0
+        self.port, self.opened = 0, asked.begun
         try:
             return self.dial(window)
         except TimeoutError:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from .honest import Failure, Tally
+from .honest import FRAMED, UNTIL_CLOSE, Failure, Tally
 from .talk import SAFE
 
 Lines = Mapping[int, list[str]]  # of the access log, by the seed of the request
@@ -33,16 +33,22 @@ class Blast:
     seeds: frozenset[int] = frozenset()
     by_kernel: bool = False
 
+    def _may_look_whole(self, one: Failure) -> tuple[str, ...]:
+        """Returns the framings of answers that may look whole although this event cut them."""
+        if self.origin and one.asked.plan.way == "until_close":
+            return (UNTIL_CLOSE, FRAMED)
+        return (UNTIL_CLOSE,) if self.by_kernel else ()
+
     def explains(self, one: Failure, lines: Lines) -> bool:
         """Returns whether the failure is within its radius."""
-        if one.asked.begun > self.until or one.ended < self.since:
-            return False  # why: ports are used again
-        if one.looks_whole and not self.by_kernel:
+        if one.ended < self.since:
             return False
-        if one.port in self.ports:
+        if one.looks_whole and one.looks_whole not in self._may_look_whole(one):
+            return False
+        if one.port in self.ports and one.opened <= self.until:  # why: ports are used again
             return True
         seed = one.asked.plan.seed
-        if not self.origin:
+        if not self.origin or one.asked.begun > self.until:
             return False
         logged = lines.get(seed, [])
         if one.may_be_sent_again and any(_was_given_up(line) for line in logged):
