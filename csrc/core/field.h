@@ -33,10 +33,14 @@ enum l4_field_flags {
     X(EXPECT, "expect", 0)                                                                         \
     X(ORIGIN, "origin", 0)                                                                         \
     X(SERVER, "server", 0)                                                                         \
+    X(PRAGMA, "pragma", 0)                                                                         \
     X(REFERER, "referer", 0)                                                                       \
     X(TRAILER, "trailer", L4_FIELD_IS_HOP)                                                         \
     X(UPGRADE, "upgrade", L4_FIELD_IS_HOP)                                                         \
+    X(EXPIRES, "expires", 0)                                                                       \
     X(LOCATION, "location", 0)                                                                     \
+    X(IF_MATCH, "if-match", 0)                                                                     \
+    X(IF_RANGE, "if-range", 0)                                                                     \
     X(FORWARDED, "forwarded", L4_FIELD_TELLS_CLIENT)                                               \
     X(X_REAL_IP, "x-real-ip", L4_FIELD_TELLS_CLIENT)                                               \
     X(CONNECTION, "connection", L4_FIELD_IS_HOP)                                                   \
@@ -45,8 +49,12 @@ enum l4_field_flags {
     X(USER_AGENT, "user-agent", 0)                                                                 \
     X(RETRY_AFTER, "retry-after", 0)                                                               \
     X(CONTENT_TYPE, "content-type", 0)                                                             \
+    X(CACHE_STATUS, "cache-status", 0)                                                             \
     X(AUTHORIZATION, "authorization", 0)                                                           \
     X(CACHE_CONTROL, "cache-control", 0)                                                           \
+    X(LAST_MODIFIED, "last-modified", 0)                                                           \
+    X(IF_NONE_MATCH, "if-none-match", 0)                                                           \
+    X(CONTENT_RANGE, "content-range", 0)                                                           \
     X(CONTENT_LENGTH, "content-length", L4_FIELD_FRAMES)                                           \
     X(HTTP2_SETTINGS, "http2-settings", L4_FIELD_IS_HOP)                                           \
     X(ACCEPT_ENCODING, "accept-encoding", 0)                                                       \
@@ -55,9 +63,11 @@ enum l4_field_flags {
     X(PROXY_CONNECTION, "proxy-connection", L4_FIELD_IS_HOP)                                       \
     X(X_FORWARDED_HOST, "x-forwarded-host", L4_FIELD_TELLS_CLIENT)                                 \
     X(TRANSFER_ENCODING, "transfer-encoding", L4_FIELD_FRAMES)                                     \
+    X(IF_MODIFIED_SINCE, "if-modified-since", 0)                                                   \
     X(X_FORWARDED_PROTO, "x-forwarded-proto", L4_FIELD_TELLS_CLIENT)                               \
     X(PROXY_AUTHENTICATE, "proxy-authenticate", L4_FIELD_IS_HOP)                                   \
     X(PROXY_AUTHORIZATION, "proxy-authorization", L4_FIELD_IS_HOP)                                 \
+    X(IF_UNMODIFIED_SINCE, "if-unmodified-since", 0)                                               \
     X(STRICT_TRANSPORT_SECURITY, "strict-transport-security", 0)
 
 enum l4_field_id {
