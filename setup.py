@@ -17,7 +17,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-FLOORS = ("base", "shm", "core", "io", "http", "run")
+FLOORS = ("base", "shm", "core", "io", "cache", "http", "run")
 SOURCES = sorted(path for floor in FLOORS for path in glob(f"csrc/{floor}/*.c"))
 HEADERS = sorted(path for floor in FLOORS for path in glob(f"csrc/{floor}/*.h"))
 LOADGEN = sorted(glob("bench/loadgen/*.c"))

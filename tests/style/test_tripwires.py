@@ -16,7 +16,8 @@ FLOORS = {
     "shm": {"base", "shm"},
     "core": {"base", "shm", "core"},
     "io": {"base", "io"},
-    "http": {"base", "shm", "core", "io", "http", "run"},
+    "cache": {"base", "core", "cache"},
+    "http": {"base", "shm", "core", "io", "cache", "http", "run"},
     "run": {"base", "shm", "core", "io", "http", "run"},
 }
 # The floors of csrc/run, from the ground up. A file includes only files of lower floors, and a UDP

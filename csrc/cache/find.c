@@ -1,0 +1,223 @@
+#include "cache/find.h"
+
+#include "cache/words.h"
+
+/* ---- texts -------------------------------------------------------------------------------------
+ */
+
+static struct l4_text text_at(const struct l4_cached *object, size_t at, size_t bytes)
+{
+    return (struct l4_text){(const char *)(object + 1) + at, bytes};
+}
+
+struct l4_text l4_cached_key(const struct l4_cached *object)
+{
+    return text_at(object, 0, object->key_bytes);
+}
+
+struct l4_text l4_cached_vary(const struct l4_cached *object)
+{
+    return text_at(object, object->key_bytes, object->vary_bytes);
+}
+
+struct l4_text l4_cached_tags(const struct l4_cached *object)
+{
+    return text_at(object, (size_t)object->key_bytes + object->vary_bytes, object->tags_bytes);
+}
+
+struct l4_text l4_cached_head(const struct l4_cached *object)
+{
+    const size_t before = (size_t)object->key_bytes + object->vary_bytes + object->tags_bytes;
+    return text_at(object, before, object->head_bytes);
+}
+
+struct l4_text l4_cached_body(const struct l4_cached *object)
+{
+    const size_t before = (size_t)object->key_bytes + object->vary_bytes + object->tags_bytes;
+    return text_at(object, before + object->head_bytes, object->body_bytes);
+}
+
+/* ---- the index ---------------------------------------------------------------------------------
+ */
+
+static bool swap(_Atomic uint64_t *word, uint64_t from, uint64_t to)
+{
+    return atomic_compare_exchange_strong(word, &from, to);
+}
+
+void l4_cache_publish(struct l4_cache *cache, uint64_t hash, uint64_t old, uint64_t word)
+{
+    _Atomic uint64_t *bucket = l4_cache_bucket(cache, hash);
+    /* why twice: another worker may take the place first. Then a third one is not looked for. */
+    for (uint32_t i = 0; old && i < L4_CACHE_WAYS; i++) {
+        if (atomic_load_explicit(&bucket[i], memory_order_relaxed) == old)
+            old = swap(&bucket[i], old, word) ? word : 0;
+        if (old == word)
+            return;
+    }
+    for (uint32_t i = 0; i < L4_CACHE_WAYS; i++) {
+        if (!atomic_load_explicit(&bucket[i], memory_order_relaxed) && swap(&bucket[i], 0, word))
+            return;
+    }
+    /* An object of the bucket is lost: which one is as good as random. */
+    _Atomic uint64_t *victim = &bucket[l4_word_place(word) % L4_CACHE_WAYS];
+    swap(victim, atomic_load(victim), word);
+}
+
+bool l4_cache_withdraw(struct l4_cache *cache, uint64_t hash, uint64_t word)
+{
+    _Atomic uint64_t *bucket = l4_cache_bucket(cache, hash);
+    for (uint32_t i = 0; i < L4_CACHE_WAYS; i++) {
+        if (atomic_load_explicit(&bucket[i], memory_order_relaxed) == word &&
+            swap(&bucket[i], word, 0))
+            return true;
+    }
+    return false;
+}
+
+/* ---- reading -----------------------------------------------------------------------------------
+ */
+
+static void set_pin(struct l4_cache *cache, uint32_t owner, uint32_t region, bool on)
+{
+    _Atomic uint64_t *pins = &cache->self->pins[owner];
+    const uint64_t bit = 1ull << region, now = atomic_load_explicit(pins, memory_order_relaxed);
+    atomic_store(pins, on ? now | bit : now & ~bit);
+}
+
+bool l4_cache_read_word(struct l4_cache *cache, uint64_t hash, const _Atomic uint64_t *at,
+                        uint64_t word, struct l4_cache_read *read)
+{
+    if (!l4_word_is_object(cache, word) || !l4_word_is_of(word, hash))
+        return false;
+    const uint32_t owner = l4_word_owner(word);
+    const uint32_t region = l4_cache_region(cache, l4_word_place(word));
+    if (!cache->held[owner][region]++)
+        set_pin(cache, owner, region, true);
+    *read = (struct l4_cache_read){l4_cache_at(cache, word), word};
+    /* Its owner either sees the pin, or has taken the word out before. */
+    if (atomic_load(at) == word && read->object->hash == hash)
+        return true;
+    l4_cache_release(cache, read);
+    return false;
+}
+
+void l4_cache_release(struct l4_cache *cache, struct l4_cache_read *read)
+{
+    const uint32_t owner = l4_word_owner(read->word);
+    const uint32_t region = l4_cache_region(cache, l4_word_place(read->word));
+    if (read->object && !--cache->held[owner][region])
+        set_pin(cache, owner, region, false);
+    *read = (struct l4_cache_read){NULL, 0};
+}
+
+static bool is_newer(const struct l4_cached *a, const struct l4_cached *b)
+{
+    if (a->freshness.date_s != b->freshness.date_s)
+        return a->freshness.date_s > b->freshness.date_s;
+    return a->freshness.answered_s >= b->freshness.answered_s;
+}
+
+bool l4_cache_find(struct l4_cache *cache, uint64_t hash, uint64_t pool, struct l4_text key,
+                   bool (*fits)(void *context, const struct l4_cached *object), void *context,
+                   struct l4_cache_read *read)
+{
+    const _Atomic uint64_t *bucket = l4_cache_bucket(cache, hash);
+    *read = (struct l4_cache_read){NULL, 0};
+    for (uint32_t i = 0; i < L4_CACHE_WAYS; i++) {
+        struct l4_cache_read one;
+        if (!l4_cache_read_word(cache, hash, &bucket[i],
+                                atomic_load_explicit(&bucket[i], memory_order_acquire), &one))
+            continue;
+        if (one.object->pool == pool && l4_text_is(l4_cached_key(one.object), key) &&
+            (!read->object || is_newer(one.object, read->object)) && fits(context, one.object)) {
+            const struct l4_cache_read before = *read;
+            *read = one;
+            one = before;
+        }
+        if (one.object)
+            l4_cache_release(cache, &one);
+    }
+    return read->object;
+}
+
+void l4_cache_use(const struct l4_cache_read *read)
+{
+    struct l4_cached *object = (struct l4_cached *)read->object;
+    const uint8_t uses = atomic_load_explicit(&object->uses, memory_order_relaxed);
+    if (uses < L4_CACHE_USES_MAX)
+        atomic_store_explicit(&object->uses, uses + 1, memory_order_relaxed);
+}
+
+uint32_t l4_cache_purge(struct l4_cache *cache, uint64_t hash, struct l4_text key, bool soft)
+{
+    _Atomic uint64_t *bucket = l4_cache_bucket(cache, hash);
+    uint32_t purged = 0;
+    for (uint32_t i = 0; i < L4_CACHE_WAYS; i++) {
+        struct l4_cache_read read;
+        if (!l4_cache_read_word(cache, hash, &bucket[i], atomic_load(&bucket[i]), &read))
+            continue;
+        if (l4_text_is(l4_cached_key(read.object), key)) {
+            if (soft)
+                atomic_store(&((struct l4_cached *)read.object)->soft, 1);
+            purged += soft || swap(&bucket[i], read.word, 0);
+        }
+        l4_cache_release(cache, &read);
+    }
+    return purged;
+}
+
+/* ---- who fetches -------------------------------------------------------------------------------
+ */
+
+/* A claim's place: 8 bits of worker, 8 bits of its epoch, 16 bits of a number. */
+static uint32_t claim_of(const struct l4_cache *cache)
+{
+    return cache->me << 24 | (atomic_load(&cache->self->epoch) & 0xff) << 16 |
+           (cache->claims & 0xffff);
+}
+
+static bool is_alive(const struct l4_cache *cache, uint32_t claim)
+{
+    const uint32_t worker = claim >> 24;
+    return worker < cache->header->workers &&
+           (atomic_load(&cache->workers[worker].epoch) & 0xff) == (claim >> 16 & 0xff);
+}
+
+/* Returns whether a word is a mark that holds: a claim of a live worker, or one to pass. */
+static bool holds(const struct l4_cache *cache, uint64_t word, int64_t now_s)
+{
+    if (l4_word_owner(word) == L4_CACHE_FILLING)
+        return is_alive(cache, l4_word_place(word));
+    return l4_word_owner(word) == L4_CACHE_PASSING && (int64_t)l4_word_place(word) > now_s;
+}
+
+enum l4_cache_claimed l4_cache_claim(struct l4_cache *cache, uint64_t hash, int64_t now_s,
+                                     struct l4_cache_claim *claim)
+{
+    _Atomic uint64_t *bucket = l4_cache_bucket(cache, hash);
+    *claim = (struct l4_cache_claim){0};
+    for (uint32_t i = 0; i < L4_CACHE_WAYS; i++) {
+        const uint64_t word = atomic_load(&bucket[i]);
+        if (!word || l4_word_is_object(cache, word))
+            continue;
+        if (!holds(cache, word, now_s)) {
+            swap(&bucket[i], word, 0);
+        } else if (l4_word_is_of(word, hash)) {
+            *claim = (struct l4_cache_claim){hash, word};
+            return l4_word_owner(word) == L4_CACHE_FILLING ? L4_CACHE_WAIT : L4_CACHE_PASS;
+        }
+    }
+    cache->claims++;
+    *claim = (struct l4_cache_claim){hash, l4_word(hash, L4_CACHE_FILLING, claim_of(cache))};
+    l4_cache_publish(cache, hash, 0, claim->word);
+    return L4_CACHE_FETCH;
+}
+
+void l4_cache_end_claim(struct l4_cache *cache, struct l4_cache_claim *claim, int64_t pass_until_s)
+{
+    if (claim->word && l4_cache_withdraw(cache, claim->hash, claim->word) && pass_until_s)
+        l4_cache_publish(cache, claim->hash, 0,
+                         l4_word(claim->hash, L4_CACHE_PASSING, (uint64_t)pass_until_s));
+    *claim = (struct l4_cache_claim){0};
+}

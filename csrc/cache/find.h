@@ -1,0 +1,51 @@
+/* Objects of a cache as they are read: found, used, and taken out; and who fetches one that is not
+ * there. */
+#ifndef L4_CACHE_FIND_H
+#define L4_CACHE_FIND_H
+
+#include "cache/store.h"
+
+/* The texts of an object. */
+struct l4_text l4_cached_key(const struct l4_cached *object);
+struct l4_text l4_cached_vary(const struct l4_cached *object);
+struct l4_text l4_cached_tags(const struct l4_cached *object);
+struct l4_text l4_cached_head(const struct l4_cached *object);
+struct l4_text l4_cached_body(const struct l4_cached *object);
+
+/* A read of an object; its owner keeps it until the release. */
+struct l4_cache_read {
+    const struct l4_cached *object;
+    uint64_t word;
+};
+
+/* Finds the newest object of a key that `fits` says yes to. The caller releases it. */
+bool l4_cache_find(struct l4_cache *cache, uint64_t hash, uint64_t pool, struct l4_text key,
+                   bool (*fits)(void *context, const struct l4_cached *object), void *context,
+                   struct l4_cache_read *read);
+void l4_cache_use(const struct l4_cache_read *read); /* counts a use */
+void l4_cache_release(struct l4_cache *cache, struct l4_cache_read *read);
+
+/* Takes out all objects of a key, of all pools, or makes them stale. Returns how many. */
+uint32_t l4_cache_purge(struct l4_cache *cache, uint64_t hash, struct l4_text key, bool soft);
+
+/* ---- who fetches -------------------------------------------------------------------------------
+ */
+
+enum l4_cache_claimed {
+    L4_CACHE_FETCH, /* this caller, who must end the claim */
+    L4_CACHE_WAIT,  /* another one does */
+    L4_CACHE_PASS,  /* each for himself */
+};
+
+struct l4_cache_claim {
+    uint64_t hash, word; /* 0: none */
+};
+
+/* Asks who fetches the object of a key. Two keys may be taken for one: then one waits in vain. */
+enum l4_cache_claimed l4_cache_claim(struct l4_cache *cache, uint64_t hash, int64_t now_s,
+                                     struct l4_cache_claim *claim);
+
+/* Ends a claim. pass_until_s: nobody is to wait until then; 0: the next one may. */
+void l4_cache_end_claim(struct l4_cache *cache, struct l4_cache_claim *claim, int64_t pass_until_s);
+
+#endif

@@ -1,0 +1,77 @@
+/* The memory of one cache, shared by all workers.
+ *
+ * Each worker has a log of its own, which only it writes: there is no allocator that a death could
+ * leave half done. A log has two rings, a small one for what is new and a main one for what was
+ * asked for again (S3-FIFO: Yang, Zhang, Qiu, Yue and Rashmi, "FIFO queues are all you need for
+ * cache eviction", SOSP 2023). An object lies in one piece, and is written whole before the index
+ * names it. The index has one word for each object: all workers look there, and any of them may
+ * take a word out.
+ *
+ * Readers say which part of a log they read from (`pins`): its owner does not write over an object
+ * there. An object is out of the index before its owner looks at the pins, and a reader that has
+ * pinned looks at the index again, so one of them always sees the other.
+ */
+#ifndef L4_CACHE_LAYOUT_H
+#define L4_CACHE_LAYOUT_H
+
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/bounds.h"
+#include "core/fresh.h"
+
+enum {
+    L4_CACHE_REGIONS = 64,      /* of one log: each has a bit in a word of pins */
+    L4_CACHE_SMALL_REGIONS = 6, /* ... of which the small ring has the first */
+    L4_CACHE_WAYS = 16,         /* words of one bucket of the index */
+    L4_CACHE_UNIT = 64,         /* objects begin and end at a multiple of it */
+    L4_CACHE_USES_MAX = 3,      /* uses of an object that are counted */
+};
+
+/* A word of the index: 24 bits of the key's hash, 8 bits of owner, 32 bits of place. An owner is a
+ * worker, and the place is the object's in its log, in units; or one of these. */
+enum l4_cache_owner {
+    L4_CACHE_FILLING = 0xff, /* a worker fetches the object; the place is its claim */
+    L4_CACHE_PASSING = 0xfe, /* not to be kept: nobody waits for another one's answer; the place is
+                              * the time until which that holds, in seconds */
+};
+
+struct l4_cache_header {
+    uint64_t format; /* of this memory; another program may have another one */
+    uint64_t bytes, log_bytes;
+    uint64_t index_at, workers_at, logs_at;
+    uint32_t workers, buckets;
+    uint64_t object_max; /* bytes of an object with all its texts */
+};
+
+/* Positions grow for ever; the place in the ring is the remainder. */
+struct l4_cache_ring {
+    _Atomic uint64_t at, tail;
+};
+
+enum { L4_CACHE_SMALL, L4_CACHE_MAIN, L4_CACHE_RINGS };
+
+/* Written by its worker only; `epoch` and `pins` also by who has reaped it. */
+struct l4_cache_worker {
+    alignas(64) struct l4_cache_ring rings[L4_CACHE_RINGS];
+    _Atomic uint64_t stored, evicted, moved, too_large, blocked;
+    _Atomic uint32_t epoch;                /* claims of an earlier one are dead */
+    _Atomic uint64_t pins[L4_WORKERS_MAX]; /* the regions of each log that this worker reads from */
+};
+
+/* One object. Behind it: key, Vary's values, tags, the answer's fields, the body. */
+struct l4_cached {
+    uint32_t units;             /* its size */
+    uint8_t is_gap;             /* nothing: the rest of the ring was too short */
+    _Atomic uint8_t uses, soft; /* soft: purged, but may be used until a new one is there */
+    uint8_t spare;
+    uint64_t hash, pool;
+    struct l4_freshness freshness;
+    uint16_t status, key_bytes, vary_bytes, tags_bytes;
+    uint32_t head_bytes;
+    uint32_t spare_too;
+    uint64_t body_bytes;
+};
+
+#endif

@@ -1,0 +1,63 @@
+/* A cache's memory, and the objects that a worker stores in it. */
+#ifndef L4_CACHE_STORE_H
+#define L4_CACHE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/text.h"
+#include "cache/layout.h"
+
+/* A cache as one worker sees it. */
+struct l4_cache {
+    struct l4_cache_header *header;
+    struct l4_cache_worker *workers, *self;
+    _Atomic uint64_t *index;
+    char *logs;
+    uint32_t me;
+    uint32_t claims;      /* made by this worker; part of the next one */
+    uint32_t *ghosts;     /* hashes of objects that left the small ring unused */
+    uint32_t ghost_count; /* a power of two */
+    uint32_t held[L4_WORKERS_MAX][L4_CACHE_REGIONS]; /* reads under way */
+};
+
+/* Returns the bytes that a cache of this memory takes with its index; 0: object_max does not fit.
+ */
+uint64_t l4_cache_bytes(uint64_t memory, uint32_t workers, uint64_t object_max);
+
+/* Makes an empty cache of memory that is all zero. */
+void l4_cache_format(void *memory, uint64_t bytes, uint32_t workers, uint64_t object_max);
+
+/* Opens a cache for a worker. Returns false if the memory has another format, or if there is no
+ * memory. */
+bool l4_cache_open(struct l4_cache *cache, void *memory, uint64_t bytes, uint32_t worker);
+void l4_cache_close(struct l4_cache *cache);
+
+/* Forgets what a dead worker read and fetched; what it stored stays. */
+void l4_cache_forget(void *memory, uint32_t worker);
+
+/* ---- objects -----------------------------------------------------------------------------------
+ */
+
+/* What is stored. pool: a hash of who answers; objects of several pools never mix. */
+struct l4_cache_new {
+    uint64_t hash, pool;
+    struct l4_freshness freshness;
+    unsigned status;
+    struct l4_text key, vary, tags, head;
+    const struct l4_text *body; /* pieces */
+    size_t pieces;
+};
+
+enum l4_cache_stored {
+    L4_CACHE_STORED,
+    L4_CACHE_TOO_LARGE,
+    L4_CACHE_BLOCKED, /* somebody still reads what would be written over */
+};
+
+/* Stores an object. It replaces those that `replaces` says yes to, of the same key. */
+enum l4_cache_stored l4_cache_put(struct l4_cache *cache, const struct l4_cache_new *new,
+                                  bool (*replaces)(void *context, const struct l4_cached *old),
+                                  void *context);
+
+#endif
