@@ -90,6 +90,48 @@ bool l4_addr_within(const struct l4_addr *addr, const struct l4_addr *net, uint3
     return memcmp(own.ip, net->ip, sizeof own.ip) == 0;
 }
 
+static char *put_number(char *to, uint32_t number)
+{
+    char digits[5];
+    size_t count = 0;
+    do
+        digits[count++] = (char)('0' + number % 10);
+    while (number /= 10);
+    while (count)
+        *to++ = digits[--count];
+    return to;
+}
+
+/* why not inet_ntop for both: the C library's formats an IPv4 address by printf, which takes longer
+ * than all else that a request's head needs of an address. */
+size_t l4_addr_text(const struct l4_addr *addr, char to[static L4_ADDR_TEXT_MAX])
+{
+    char *end = to;
+    *to = 0;
+    if (addr->family == AF_INET) {
+        for (int i = 0; i < 4; i++) {
+            if (i)
+                *end++ = '.';
+            end = put_number(end, addr->ip[i]);
+        }
+    } else if (addr->family == AF_INET6) {
+        if (addr->port)
+            *end++ = '[';
+        inet_ntop(AF_INET6, addr->ip, end, INET6_ADDRSTRLEN);
+        end += strlen(end);
+        if (addr->port)
+            *end++ = ']';
+    } else {
+        return 0;
+    }
+    if (addr->port) {
+        *end++ = ':';
+        end = put_number(end, addr->port);
+    }
+    *end = 0;
+    return (size_t)(end - to);
+}
+
 bool l4_addr_equal(const struct l4_addr *a, const struct l4_addr *b)
 {
     return memcmp(a, b, sizeof *a) == 0;

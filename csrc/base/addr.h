@@ -8,7 +8,9 @@
 #ifndef L4_BASE_ADDR_H
 #define L4_BASE_ADDR_H
 
+#include <netinet/in.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -35,6 +37,13 @@ bool l4_addr_within(const struct l4_addr *addr, const struct l4_addr *net, uint3
 
 /* Returns addr with only its first `prefix` bits, and no port. */
 struct l4_addr l4_addr_network(const struct l4_addr *addr, uint32_t prefix);
+
+/* Room for an address as a text, with its port. */
+enum { L4_ADDR_TEXT_MAX = INET6_ADDRSTRLEN + 8 };
+
+/* Writes the address as a text with a NUL; behind it the port, unless it is 0: "10.0.0.1:80",
+ * "[::1]:80". Returns the bytes; 0 for another family. */
+size_t l4_addr_text(const struct l4_addr *addr, char to[static L4_ADDR_TEXT_MAX]);
 
 bool l4_addr_equal(const struct l4_addr *a, const struct l4_addr *b);
 

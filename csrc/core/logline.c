@@ -43,7 +43,7 @@ static void put_acked(struct l4_log_out *out, const struct l4_outcome *o,
 static void put_told(struct l4_log_out *out, const struct l4_client_info *told,
                      void (*put_field)(struct l4_log_out *, const char *, const char *))
 {
-    char via[L4_LOG_ADDRESS];
+    char via[L4_ADDR_TEXT_MAX];
     if (told->via.family)
         put_field(out, "via", l4_log_address(&told->via, via));
     const struct {
@@ -62,7 +62,7 @@ size_t l4_logline_text(const struct l4_logline *line, char *to)
 {
     const struct l4_outcome *o = line->outcome;
     struct l4_log_out out = {.start = to, .room = L4_LOG_LINE_MAX};
-    char client[L4_LOG_ADDRESS], end[L4_LOG_WORD];
+    char client[L4_ADDR_TEXT_MAX], end[L4_LOG_WORD];
     l4_log_put(&out, "ts=");
     l4_log_time(&out, line->unix_ms);
     l4_log_word(&out, "client", l4_log_address(&o->client, client));
@@ -91,7 +91,7 @@ size_t l4_logline_json(const struct l4_logline *line, char *to)
 {
     const struct l4_outcome *o = line->outcome;
     struct l4_log_out out = {.start = to, .room = L4_LOG_LINE_MAX};
-    char client[L4_LOG_ADDRESS], end[L4_LOG_WORD];
+    char client[L4_ADDR_TEXT_MAX], end[L4_LOG_WORD];
     l4_log_put(&out, "{\"ts\":\"");
     l4_log_time(&out, line->unix_ms);
     l4_log_put(&out, "\"");

@@ -128,19 +128,11 @@ void l4_log_ms(struct l4_log_out *out, const char *key, uint64_t us)
     l4_log_put(out, "%s%" PRIu64 ".%03u", key, us / 1000, (unsigned)(us % 1000));
 }
 
-const char *l4_log_address(const struct l4_addr *addr, char to[static L4_LOG_ADDRESS])
+const char *l4_log_address(const struct l4_addr *addr, char to[static L4_ADDR_TEXT_MAX])
 {
-    char ip[INET6_ADDRSTRLEN] = "";
     if (addr->family == AF_UNIX)
         return "unix:";
-    const bool whole = addr->port; /* of a client that a proxy tells of, no port is known */
-    if (addr->family == AF_INET && inet_ntop(AF_INET, addr->ip, ip, sizeof ip))
-        snprintf(to, L4_LOG_ADDRESS, whole ? "%s:%u" : "%s", ip, addr->port);
-    else if (addr->family == AF_INET6 && inet_ntop(AF_INET6, addr->ip, ip, sizeof ip))
-        snprintf(to, L4_LOG_ADDRESS, whole ? "[%s]:%u" : "%s", ip, addr->port);
-    else
-        return NULL;
-    return to;
+    return l4_addr_text(addr, to) ? to : NULL; /* no port is known of a client told by a proxy */
 }
 
 const char *l4_log_error(int32_t error, char to[static L4_LOG_WORD])

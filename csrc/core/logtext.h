@@ -6,7 +6,6 @@
 #ifndef L4_CORE_LOGTEXT_H
 #define L4_CORE_LOGTEXT_H
 
-#include <arpa/inet.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,7 +17,7 @@ struct l4_log_out {
     size_t used, room;
 };
 
-enum { L4_LOG_ADDRESS = INET6_ADDRSTRLEN + 8, L4_LOG_WORD = 48 };
+enum { L4_LOG_WORD = 48 };
 
 __attribute__((format(printf, 2, 3))) void l4_log_put(struct l4_log_out *out, const char *format,
                                                       ...);
@@ -43,7 +42,7 @@ void l4_log_time(struct l4_log_out *out, int64_t unix_ms);
 void l4_log_ms(struct l4_log_out *out, const char *key, uint64_t us);
 
 /* Returns HOST:PORT; NULL: there is no address. */
-const char *l4_log_address(const struct l4_addr *addr, char to[static L4_LOG_ADDRESS]);
+const char *l4_log_address(const struct l4_addr *addr, char to[static L4_ADDR_TEXT_MAX]);
 /* Returns the name of an errno. */
 const char *l4_log_error(int32_t error, char to[static L4_LOG_WORD]);
 

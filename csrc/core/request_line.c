@@ -162,7 +162,7 @@ static void put_fields(struct l4_log_out *out, const struct l4_request_line *lin
                        const struct style *style)
 {
     const struct l4_request_end *end = line->end;
-    char client[L4_LOG_ADDRESS], session[L4_LOG_WORD];
+    char client[L4_ADDR_TEXT_MAX], session[L4_LOG_WORD];
     style->text(out, "client", l4_log_address(&end->client, client));
     if (end->peer.family)
         style->text(out, "peer", l4_log_address(&end->peer, client));
@@ -220,12 +220,11 @@ static void put_or_dash(struct l4_log_out *out, struct l4_text text)
     l4_log_put(out, "\"");
 }
 
-static void put_host_of(struct l4_log_out *out, const struct l4_addr *addr)
+static void put_host_of(struct l4_log_out *out, struct l4_addr addr)
 {
-    char ip[INET6_ADDRSTRLEN];
-    const bool known = (addr->family == AF_INET || addr->family == AF_INET6) &&
-                       inet_ntop(addr->family, addr->ip, ip, sizeof ip);
-    l4_log_put(out, "%s", known ? ip : "unix:");
+    char ip[L4_ADDR_TEXT_MAX];
+    addr.port = 0;
+    l4_log_put(out, "%s", l4_addr_text(&addr, ip) ? ip : "unix:");
 }
 
 static void put_clf_time(struct l4_log_out *out, int64_t unix_ms)
@@ -244,7 +243,7 @@ size_t l4_request_line_combined(const struct l4_request_line *line, char *to)
     enum { GONE = 499 }; /* a client that left before its answer: what nginx writes */
     const struct l4_request_end *end = line->end;
     struct l4_log_out out = {.start = to, .room = L4_REQUEST_LINE_MAX};
-    put_host_of(&out, &end->client);
+    put_host_of(&out, end->client);
     l4_log_put(&out, " - - ");
     put_clf_time(&out, line->unix_ms);
     l4_log_put(&out, " \"");

@@ -1,6 +1,5 @@
 #include "http/message.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -16,10 +15,7 @@
 #include "shm/http.h"
 #include "shm/row_reuse.h"
 
-enum {
-    HIDE_MAX = 32,
-    L4_ADDR_TEXT_MAX = INET6_ADDRSTRLEN + 8
-}; /* names of fields that a listener hides: config/bounds.py */
+enum { HIDE_MAX = 32 }; /* names of fields that a listener hides: config/bounds.py */
 
 static struct l4_text text_of(const char *word)
 {
@@ -56,12 +52,11 @@ static struct l4_text date_now(struct l4_http *http)
 
 /* ---- requests -------------------------------------------------------------------------------- */
 
-static struct l4_text address_text(const struct l4_addr *addr, char to[INET6_ADDRSTRLEN])
+static struct l4_text address_text(struct l4_addr addr, char to[static L4_ADDR_TEXT_MAX])
 {
-    if (addr->family != AF_INET && addr->family != AF_INET6)
-        return text_of("unknown"); /* RFC 7239, 6.2 */
-    inet_ntop(addr->family, addr->ip, to, INET6_ADDRSTRLEN);
-    return text_of(to);
+    addr.port = 0;
+    const size_t bytes = l4_addr_text(&addr, to);
+    return bytes ? (struct l4_text){to, bytes} : L4_TEXT("unknown"); /* RFC 7239, 6.2 */
 }
 
 /* The host as the client asked for it. */
@@ -73,14 +68,10 @@ static struct l4_text asked_host(const struct l4_http_judged *judged, const char
 /* The backend's address and port. */
 static struct l4_text backend_text(const struct l4_backend *backend, char to[L4_ADDR_TEXT_MAX])
 {
-    char path[L4_PATH_MAX + 1], ip[INET6_ADDRSTRLEN] = "";
+    char path[L4_PATH_MAX + 1];
     const struct l4_addr addr = l4_table_target(backend, path);
-    if (addr.family != AF_INET && addr.family != AF_INET6)
-        return L4_TEXT("localhost");
-    inet_ntop(addr.family, addr.ip, ip, sizeof ip);
-    const char *shape = addr.family == AF_INET6 ? "[%s]:%u" : "%s:%u";
-    const int bytes = snprintf(to, L4_ADDR_TEXT_MAX, shape, ip, (unsigned)addr.port);
-    return (struct l4_text){.at = to, .bytes = (size_t)bytes};
+    const size_t bytes = l4_addr_text(&addr, to);
+    return bytes ? (struct l4_text){to, bytes} : L4_TEXT("localhost");
 }
 
 /* The Host that the backend gets. */
@@ -171,7 +162,7 @@ static void write_request(struct l4_loop *loop, uint32_t index, const struct sou
                                              sources->choice.answer.route.request_changes, changes)
                         : 0;
     const bool never = L4_GET(pool->http.reuse) == L4_REUSE_NEVER;
-    char address[INET6_ADDRSTRLEN], host[L4_ADDR_TEXT_MAX];
+    char address[L4_ADDR_TEXT_MAX], host[L4_ADDR_TEXT_MAX];
     const struct l4_request_rules rules = {
         .head =
             {
@@ -194,7 +185,7 @@ static void write_request(struct l4_loop *loop, uint32_t index, const struct sou
             forwarded == L4_HTTP_FORWARDED_APPEND || forwarded == L4_HTTP_FORWARDED_REPLACE,
         .rfc7239 = forwarded == L4_HTTP_FORWARDED_RFC7239,
         .drop_underscores = L4_GET(listener->underscores) != L4_UNDERSCORES_PASS,
-        .client = address_text(&s->client, address),
+        .client = address_text(s->client, address),
         .scheme = text_of(s->half[L4_CLIENT].flags & L4_HALF_TLS ? "https" : "http"),
         .asked_host = asked,
         .id_name = told->id_bytes ? own.request_id : (struct l4_text){0},

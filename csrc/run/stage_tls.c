@@ -8,7 +8,6 @@
  * are the only long steps of the loop, so one loop iteration spends at most L4_TLS_SHAKE_TURN_US
  * on them before the other sessions go on.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -273,9 +272,10 @@ static struct l4_step enter_backend(struct l4_loop *loop, uint32_t index)
     const uint32_t profile = L4_GET(l4_row_pool(loop, s)->tls_profile);
     L4_ASSERT(s->backend != L4_NONE && !(s->half[L4_BACKEND].flags & L4_HALF_TLS));
     const struct l4_backend *b = l4_table_backend(loop->table, s->backend);
-    char ip[INET6_ADDRSTRLEN] = "";
-    if (b->addr.family == AF_INET || b->addr.family == AF_INET6)
-        inet_ntop(b->addr.family, b->addr.ip, ip, sizeof ip);
+    char ip[L4_ADDR_TEXT_MAX];
+    struct l4_addr host = b->addr;
+    host.port = 0;
+    l4_addr_text(&host, ip);
     const struct l4_tls_peer peer = {
         .name = loop->tls ? l4_tls_store_peer(loop->tls->room.store, profile, b->name) : "",
         .ip = ip,
