@@ -34,6 +34,7 @@ from . import wire
 from .configuration import Config, one_pool, toml
 from .deadline import PATIENCE_S, SLOWNESS, until
 from .ports import PORTS
+from .preload import PRELOADED, Started
 from .processes import faults, kill_and_wait, processes_of, send_signal, was_sent
 from .program import program, run
 
@@ -76,7 +77,7 @@ class Balancer:
             self.socket = "/run/l4lb/admin.sock"
         self.log_path = self.folder / "log"
         self.out_path = self.folder / "out"
-        self.process: subprocess.Popen[bytes]
+        self.process: Started | subprocess.Popen[bytes]
 
     @classmethod
     def secured(
@@ -139,6 +140,16 @@ class Balancer:
             path.write_text(toml(self.config))
             self.args = ["run", "-c", str(path), *self.args]
         with self.log_path.open("wb") as log, self.out_path.open("wb") as out:
+            if self.close_fds and PRELOADED.can_start(self.command, self.environment()):
+                self.process = PRELOADED.start(
+                    self.args,
+                    out,
+                    log,
+                    self.folder,
+                    environ=self.environment(),
+                    files=self.files,
+                )
+                return
             self.process = subprocess.Popen(
                 [*self.command, *self.args],
                 stdin=subprocess.DEVNULL,

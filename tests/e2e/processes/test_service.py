@@ -14,7 +14,6 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from ..harness import (
@@ -215,6 +214,7 @@ def test_a_child_does_not_have_the_managers_socket(
     monkeypatch.setenv("NOTIFY_SOCKET", manager.path)
     with manager.sock, Balancer.before(backends.addresses) as lb:
         manager.hears("READY=1")
-        send_signal(lb.child("checker").pid, signal.SIGKILL)
-        until(lambda: psutil.pid_exists(lb.child("checker").pid), "the checker is back")
+        old = lb.child("checker").pid
+        send_signal(old, signal.SIGKILL)
+        until(lambda: lb.status()["checker"]["pid"] not in (0, old), "the checker is back")
         assert lb.status()["checker"]["pid"]
