@@ -6,7 +6,7 @@ import contextlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -19,8 +19,11 @@ FLAGS = (
 
 
 @contextlib.contextmanager
-def browser(*, width: int = 1280, height: int = 1600, dark: bool = False) -> Iterator[Any]:
-    """Yields a driver with a window of that size. `console` returns the messages of its console."""
+def browser(
+    *, width: int = 1280, height: int = 1600, dark: bool = False, flags: Sequence[str] = ()
+) -> Iterator[Any]:
+    """Yields a driver with a window of that size. `console` returns the messages of its console.
+    flags: further ones of the command line."""
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not chromium or not driver:
@@ -30,7 +33,12 @@ def browser(*, width: int = 1280, height: int = 1600, dark: bool = False) -> Ite
     with tempfile.TemporaryDirectory(
         prefix="l4lb-chromium-", ignore_cleanup_errors=True
     ) as profile:
-        for flag in (*FLAGS, f"--user-data-dir={profile}", f"--window-size={width},{height}"):
+        for flag in (
+            *FLAGS,
+            *flags,
+            f"--user-data-dir={profile}",
+            f"--window-size={width},{height}",
+        ):
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         made = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))

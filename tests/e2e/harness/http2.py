@@ -227,6 +227,23 @@ GET = bytes.fromhex("828684") + b"\x41\x01h"
 """The header list of a plain GET of / from host h (RFC 7541): three static fields, :authority."""
 
 
+POST = bytes.fromhex("838684") + b"\x41\x01h"
+"""... and of a POST."""
+
+
+def get(stream: int, more: bytes = b"") -> bytes:
+    return frame(HEADERS, END_HEADERS | END_STREAM, stream, GET + more)
+
+
+def post(stream: int, more: bytes = b"") -> bytes:
+    """A request whose body is to come."""
+    return frame(HEADERS, END_HEADERS, stream, POST + more)
+
+
+def streams(count: int, script: Callable[[int], bytes]) -> bytes:
+    return b"".join(script(stream) for stream in range(1, 2 * count, 2))
+
+
 def hostile(lb: Balancer) -> socket.socket:
     """Returns a connection on which the preface and our SETTINGS were sent."""
     sock = lb.connect(PATIENCE_S)

@@ -20,6 +20,7 @@ from ..harness.http2 import (
     GOAWAY,
     HEADERS,
     PING,
+    POST,
     PREFACE,
     PRIORITY,
     RST_STREAM,
@@ -34,7 +35,6 @@ from ..harness.origin import Origin
 from .conftest import Pair
 
 PROTOCOL_ERROR, CALM, NO_ERROR = 1, 11, 0
-UPLOAD = bytes.fromhex("838684") + b"\x41\x01h"  # POST
 
 
 def say(sock: socket.socket, said: bytes) -> None:
@@ -79,7 +79,7 @@ def test_a_client_that_provokes_resets_is_sent_away(pair: Pair) -> None:
     """MadeYouReset: a window of a stream that overflows makes us reset it."""
     with hostile(pair.lb) as sock:
         for stream in streams(300):
-            begun = frame(HEADERS, END_HEADERS, stream, UPLOAD)
+            begun = frame(HEADERS, END_HEADERS, stream, POST)
             say(sock, begun + frame(WINDOW_UPDATE, 0, stream, b"\x7f\xff\xff\xff"))
         assert codes(sock) == [CALM]
 
@@ -116,7 +116,7 @@ def test_a_header_list_that_unpacks_to_very_much_is_refused(pair: Pair) -> None:
         frame(SETTINGS) * 2000,
         frame(PING, 0, 0, b"12345678") * 2000,
         frame(PRIORITY, 0, 5, b"\0\0\0\0\x10") * 4000,
-        frame(HEADERS, END_HEADERS, 1, UPLOAD) + frame(DATA, 0, 1) * 2000,
+        frame(HEADERS, END_HEADERS, 1, POST) + frame(DATA, 0, 1) * 2000,
     ],
     ids=["settings", "ping", "priority", "empty_data"],
 )
@@ -159,7 +159,7 @@ def test_one_stream_more_than_the_limit_is_refused_alone() -> None:
         hostile(lb) as sock,
     ):
         for stream in streams(6):
-            say(sock, frame(HEADERS, END_HEADERS, stream, UPLOAD))
+            say(sock, frame(HEADERS, END_HEADERS, stream, POST))
         said = frames(sock, lambda one: one[:1] + one[2:3] == (RST_STREAM, 11))
         assert [one[2] for one in said if one[0] == RST_STREAM] == [9, 11]
 

@@ -6,12 +6,11 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from ..harness import PORTS, Balancer
@@ -26,6 +25,7 @@ from ..harness.http2 import (
     GOAWAY,
     HEADERS,
     PING,
+    POST,
     PRIORITY,
     RST_STREAM,
     SETTINGS,
@@ -34,15 +34,17 @@ from ..harness.http2 import (
     client,
     frame,
     frames,
+    get,
     hostile,
+    post,
+    streams,
 )
 from ..harness.metrics import Metrics
-from ..harness.origin import Gate, Origin, path_and_name
+from ..harness.origin import Origin
 
 ACK, PADDED, WITH_PRIORITY = 1, 8, 0x20
 PUSH_PROMISE, UNKNOWN = 5, 0x20
 PROTOCOL_ERROR, FLOW_CONTROL_ERROR = 1, 3
-POST = bytes.fromhex("838684") + b"\x41\x01h"
 FIELD = b"\x40\x01a\x01b"
 WHOLE = END_HEADERS | END_STREAM
 
@@ -53,19 +55,6 @@ def number(value: int) -> bytes:
 
 def content_length(value: int) -> bytes:
     return b"\x0f\x0d\x01" + b"%d" % value
-
-
-def get(stream: int, more: bytes = b"") -> bytes:
-    return frame(HEADERS, WHOLE, stream, GET + more)
-
-
-def post(stream: int, more: bytes = b"") -> bytes:
-    """A request whose body is to come."""
-    return frame(HEADERS, END_HEADERS, stream, POST + more)
-
-
-def streams(count: int, script: Callable[[int], bytes]) -> bytes:
-    return b"".join(script(stream) for stream in range(1, 2 * count, 2))
 
 
 @dataclass
@@ -337,76 +326,3 @@ def test_a_client_is_served_after_what_is_ignored(watched: Watched, script: str)
     with hostile(watched.lb) as sock:
         sock.sendall(IGNORED[script])
         assert answers_next(sock)
-
-
-# ---- what is slow --------------------------------------------------------------------------------
-
-
-def test_a_malformed_request_does_not_count_as_a_list_under_way() -> None:
-    """Its connection is not ended for it once the time for a head is over."""
-    gate = Gate(path_and_name("a"))
-    with (
-        Origin(gate) as origin,
-        before([origin.row], http={"head_timeout": "300ms"}) as lb,
-        client(lb) as one,
-    ):
-        slow = one.begin("/slow")
-        bad = one.begin_raw([(":method", "GET"), (":scheme", "http"), (":path", "/"), ("A", "b")])
-        assert one.answer(bad).reset == PROTOCOL_ERROR
-        with hostile(lb) as sock:
-            sock.sendall(frame(HEADERS, END_STREAM, 1, GET))  # this list is under way
-            assert frames(sock)[-1][0] == GOAWAY
-        gate.open()
-        assert one.answer(slow).status == 200
-        assert not one.goaway
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        post(1)[:20],
-        post(1) + frame(DATA, 0, 1, bytes(1000))[:500],
-        frame(PING, 0, 0, bytes(8))[:12],
-        frame(UNKNOWN, 0, 0, bytes(16_000))[:9],
-        streams(100, post),
-        streams(100, lambda one: post(one) + frame(DATA, 0, one, b"x")),
-    ],
-    ids=["list", "data", "ping", "unknown", "bodies to come", "bodies begun"],
-)
-def test_a_client_that_stops_in_the_middle_is_sent_away(said: bytes) -> None:
-    with (
-        Origin(lambda _: answer(b"x")) as origin,
-        before(
-            [origin.row],
-            idle_timeout="300ms",
-            http={"head_timeout": "300ms", "rest_timeout": "300ms"},
-        ) as lb,
-        hostile(lb) as sock,
-    ):
-        sock.sendall(said)
-        assert frames(sock)[-1][0] == GOAWAY
-        until(lambda: lb.total("active") == 0, "no place is held")
-        assert not lb.ask("sessions")
-        with client(lb) as one:
-            assert one.ask("/after").status == 200
-
-
-def test_large_answers_behind_closed_windows_take_little_memory() -> None:
-    """All streams that three clients may have wait with a MiB each."""
-    said = answer(bytes(1 << 20))
-    with (
-        Origin(lambda _: said) as origin,
-        before([origin.row], http={"max_requests": 0}) as lb,
-        contextlib.ExitStack() as stack,
-    ):
-        with client(lb) as one:
-            assert one.ask("/before").status == 200
-        worker = psutil.Process(lb.pids()[0])
-        rested = worker.memory_info().rss
-        for _ in range(3):
-            sock = stack.enter_context(hostile(lb))
-            sock.sendall(frame(SETTINGS, 0, 0, b"\0\4\0\0\0\0") + streams(100, get))
-        until(lambda: len(origin.requests) == 301, "all requests are with the backend")
-        with client(lb) as one:
-            assert len(one.ask("/after").body) == 1 << 20
-        assert worker.memory_info().rss - rested < 30 << 20
