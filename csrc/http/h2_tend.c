@@ -198,7 +198,9 @@ static enum l4_reason tend(struct l4_loop *loop, struct l4_h2_conn *conn)
         return end_late(loop, conn);
     if (is_done(conn) && conn->half->flags & L4_HALF_EOF)
         return L4_END_CLIENT_FIN;
-    if (is_done(conn) && (conn->gone || !nghttp2_session_want_read(conn->session)))
+    /* why not while streams are left: the end of an answer may wait for the client's window. */
+    if (is_done(conn) && !conn->streams &&
+        (conn->gone || !nghttp2_session_want_read(conn->session)))
         return linger(loop, conn);
     uint64_t wake = due;
     if (conn->goes && !conn->gone)

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from ..harness import Balancer, toml, until
-from ..harness.http import Request, answer, before
+from ..harness.http import Request, answer, before, chunked
 from ..harness.http2 import PING, GoneError, Http2, client, frame
-from ..harness.origin import Gate, Origin, path_and_name, three
+from ..harness.origin import Gate, Origin, Reply, path_and_name, three
 from ..harness.secure import Authority, secure
 from ..harness.servers import need
 
@@ -209,6 +209,27 @@ def test_a_connection_that_ends_in_order_is_not_reset_by_what_its_client_still_s
                 one.turn()
             one.until_gone()
             assert bytes(one.answers[stream].body) == body
+
+
+def test_an_answer_whose_end_waits_for_the_clients_window_is_ended_before_its_connection() -> None:
+    """The body fills the window, and has no length: its end is a frame of its own, for which the
+    library waits until the window is opened."""
+    body = bytes(1_000)
+    chunks = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(body)
+    with (
+        Origin(lambda _: Reply(chunks)) as origin,
+        before([origin.row], http={"max_requests": 1}) as lb,
+        client(lb, window=len(body), reads=False) as one,
+    ):
+        stream = one.begin("/")
+        while len(one.goaway) < 2:
+            one.turn()
+        got = one.answers[stream]
+        assert (bytes(got.body), got.ended) == (body, False)
+        one.h2.increment_flow_control_window(1_000, stream)
+        one.flush()
+        assert one.answer(stream).ended
+        assert one.until_gone() == [(0, (1 << 31) - 1), (0, stream)]
 
 
 class Load:
