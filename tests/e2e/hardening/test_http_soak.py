@@ -81,6 +81,13 @@ def test_a_dead_origin_is_no_reason_not_to_send_again_what_may_be_sent_again(
     assert bool(unexplained(tally, [an_origin("a", NAME)], {}, lines)) != explained
 
 
+def test_a_request_whose_client_has_got_100_need_not_be_sent_again() -> None:
+    asked = Asked(Plan("steady", "length", NAME, 1, 100), "PUT", 1.0, expects=True)
+    tally = Tally(failed=[Failure("kept", PORT, 0.5, asked, "status 502", 3.0)])
+    lines = {NAME: ["status=502 retries=0 reused=yes backend=a "]}
+    assert not unexplained(tally, [an_origin("a", NAME)], {}, lines)
+
+
 @pytest.mark.parametrize(
     ("blast", "looks_whole", "way", "explained"),
     [

@@ -33,11 +33,12 @@ SLOW_WINDOW = 4096  # bytes that the kernel takes for a client that reads slowly
 
 @dataclass(frozen=True)
 class Asked:
-    """A request that was begun."""
+    """A request that was begun. expects: its client waits for 100 (Continue)."""
 
     plan: Plan
     method: str
     begun: float
+    expects: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,13 +72,15 @@ class Failure:
 
     @property
     def may_be_sent_again(self) -> bool:
-        """Returns whether a dead backend is no reason for its failure, as it got no answer."""
+        """Returns whether a dead origin is no reason for its failure: its client got no answer, not
+        even one of the kind 1xx."""
         asked = self.asked
         return (
             self.how.startswith("status")
             and asked.method in SAFE
             and asked.plan.up < KEPT
             and asked.plan.way != "informed"
+            and not asked.expects
         )
 
 
@@ -210,7 +213,7 @@ class KeptAlive(Honest):
         now = time.monotonic()
         asked = [Asked(Plan.drawn(rng, method), method, now) for method in methods]
         if style == "expect":
-            asked = [Asked(Plan.drawn(rng, "PUT"), "PUT", now)]
+            asked = [Asked(Plan.drawn(rng, "PUT"), "PUT", now, expects=True)]
             return self._answers(peer, asked, used, slow, lambda: self._expecting(peer, asked[0]))
         said = b"".join(self._bytes(one) for one in asked)
         if len(said) < 10_000:

@@ -79,7 +79,10 @@ def unexplained(
         return not any(blast.explains(one, lines) for blast in blasts)
 
     def said(one: Failure) -> str:
-        return f"{one}; logged: {lines.get(one.asked.plan.seed)}"
+        begun, ended = one.asked.begun, one.ended
+        near = [x for x in blasts if begun <= x.until and x.since <= ended]
+        beside = [f"{x.what} {x.origin}".rstrip() for x in near] or "nothing"
+        return f"{one}; meanwhile: {beside}; logged: {lines.get(one.asked.plan.seed)}"
 
     wrong = [f"nothing explains this failure: {said(one)}" for one in tally.failed if lost(one)]
     seeds = {seed for _, seed in begun}
