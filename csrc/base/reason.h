@@ -41,6 +41,8 @@
     X(REJECTED_TOO_LARGE, "rejected:too_large")     /* HTTP: a head or a body above its limit */   \
     X(REJECTED_HEAD_TIMEOUT, "rejected:head_timeout") /* HTTP: the head came too slowly */         \
     X(REJECTED_REQUEST_RATE, "rejected:request_rate") /* HTTP: a limit of requests a second */     \
+    X(REJECTED_ERROR_RATE, "rejected:error_rate")     /* HTTP: too many errors of its source */    \
+    X(REJECTED_BODY_RATE, "rejected:body_rate")       /* HTTP: the body came too slowly */         \
     X(REJECTED_FILTER, "rejected:filter")             /* HTTP: a rule of the listener's filter */  \
     X(BAD_ANSWER, "bad_answer")         /* HTTP: the backend's answer is none, or was cut */       \
     X(ANSWER_TIMEOUT, "answer_timeout") /* HTTP: the backend did not answer in time */             \

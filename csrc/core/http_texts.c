@@ -60,6 +60,7 @@ struct l4_listener_texts l4_texts_listener(const struct l4_texts *texts, uint32_
     found.request_id = l4_texts_read(texts, its->request_id);
     found.via = l4_texts_read(texts, its->via);
     found.hsts = l4_texts_read(texts, its->hsts);
+    found.limit_key = l4_texts_read(texts, its->limit_key);
     const uint32_t hides = its->hides;
     found.hide = within(texts, its->hide_at, hides, sizeof *found.hide);
     found.hides = found.hide ? hides : 0;

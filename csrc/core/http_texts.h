@@ -36,6 +36,7 @@ struct l4_texts_of_listener {
     struct l4_texts_at request_id; /* name of the field */
     struct l4_texts_at via;        /* name of this proxy */
     struct l4_texts_at hsts;       /* value of Strict-Transport-Security */
+    struct l4_texts_at limit_key;  /* name of the values of requests_per_key */
     uint32_t hide_at, hides;       /* struct l4_texts_at: names of fields, in lower case */
     uint32_t pages_at, pages;      /* struct l4_texts_page, by status */
 };
@@ -63,7 +64,7 @@ struct l4_texts {
 };
 
 struct l4_listener_texts {
-    struct l4_text request_id, via, hsts;
+    struct l4_text request_id, via, hsts, limit_key;
     const struct l4_texts_at *hide; /* l4_texts_read gives each */
     uint32_t hides;
     uint32_t pages_at, pages; /* l4_texts_page finds one */

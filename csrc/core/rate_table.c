@@ -31,11 +31,25 @@ static _Atomic uint64_t *find(struct l4_rate_group *group, uint64_t tag, uint64_
     return idle;
 }
 
-enum l4_rate_answer l4_rate_table_take(struct l4_rate_group *groups, uint32_t count, uint64_t hash,
-                                       uint64_t now_us, uint64_t rate, uint64_t burst,
-                                       uint64_t *wait_us)
+/* Returns for how long a bucket that is full again at `full` has no token. */
+static uint64_t wait_of(uint64_t full, uint64_t now_us, struct l4_rate rate)
 {
-    const uint64_t tag = tag_of(hash), step = rate < 1000000 ? 1000000 / rate : 1;
+    const uint64_t lacks = (full > now_us ? full - now_us : 0) + rate.step_us;
+    return lacks > rate.burst * rate.step_us ? lacks - rate.burst * rate.step_us : 0;
+}
+
+uint64_t l4_rate_table_wait_us(struct l4_rate_group *groups, uint32_t count, uint64_t hash,
+                               uint64_t now_us, struct l4_rate rate)
+{
+    _Atomic uint64_t *place = find(&groups[hash % count], tag_of(hash), now_us);
+    const uint64_t word = place ? atomic_load_explicit(place, memory_order_relaxed) : 0;
+    return (word & ~time_mask) == tag_of(hash) ? wait_of(full_us(word), now_us, rate) : 0;
+}
+
+enum l4_rate_answer l4_rate_table_take(struct l4_rate_group *groups, uint32_t count, uint64_t hash,
+                                       uint64_t now_us, struct l4_rate rate, uint64_t *wait_us)
+{
+    const uint64_t tag = tag_of(hash);
     struct l4_rate_group *group = &groups[hash % count];
     *wait_us = 0;
     for (;;) { /* it ends: each further round needs another worker's change of this very word */
@@ -47,11 +61,11 @@ enum l4_rate_answer l4_rate_table_take(struct l4_rate_group *groups, uint32_t co
         if (!own && full_us(word) > now_us)
             continue;
         const uint64_t from = own && full_us(word) > now_us ? full_us(word) : now_us;
-        if (from + step - now_us > burst * step) {
-            *wait_us = from + step - now_us - burst * step;
+        *wait_us = wait_of(from, now_us, rate);
+        if (*wait_us)
             return L4_RATE_EMPTY;
-        }
-        if (atomic_compare_exchange_weak_explicit(place, &word, tag | ((from + step) & time_mask),
+        if (atomic_compare_exchange_weak_explicit(place, &word,
+                                                  tag | ((from + rate.step_us) & time_mask),
                                                   memory_order_relaxed, memory_order_relaxed))
             return L4_RATE_TAKEN;
     }

@@ -26,10 +26,25 @@ enum l4_rate_answer {
     L4_RATE_UNCOUNTED /* no entry was free */
 };
 
-/* Takes one token of the key's bucket. rate: tokens a second, at least 1; burst: tokens of a full
- * bucket, at least 1. */
+/* How a bucket fills. */
+struct l4_rate {
+    uint64_t step_us; /* time in which one token comes back, at least 1 */
+    uint64_t burst;   /* tokens of a full bucket, at least 1 */
+};
+
+/* Returns the rate of so many tokens a second; per_second is at least 1. */
+static inline struct l4_rate l4_rate_of(uint64_t per_second, uint64_t burst)
+{
+    return (struct l4_rate){.step_us = per_second < 1000000 ? 1000000 / per_second : 1,
+                            .burst = burst ? burst : 1};
+}
+
+/* Takes one token of the key's bucket. */
 enum l4_rate_answer l4_rate_table_take(struct l4_rate_group *groups, uint32_t count, uint64_t hash,
-                                       uint64_t now_us, uint64_t rate, uint64_t burst,
-                                       uint64_t *wait_us);
+                                       uint64_t now_us, struct l4_rate rate, uint64_t *wait_us);
+
+/* Returns how long the key's bucket has no token; 0: it has one. Takes nothing. */
+uint64_t l4_rate_table_wait_us(struct l4_rate_group *groups, uint32_t count, uint64_t hash,
+                               uint64_t now_us, struct l4_rate rate);
 
 #endif

@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "core/http_texts.h"
 #include "core/talkers.h"
+#include "http/limit.h"
 #include "http/serve.h"
 #include "shm/ring.h"
 
@@ -240,6 +241,7 @@ void l4_account_answer(struct l4_loop *loop, uint32_t index, enum l4_reason reas
         return;
     L4_SET(row->counted, 0);
     count(loop, index, reason);
+    l4_limit_answered(loop, index, reason);
     if (l4_reason_is_rejection(reason))
         l4_talkers_reject(l4_table_talkers(loop->table, loop->setup.index), l4_row_client(loop, s),
                           loop->now_ms);

@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "core/passive.h"
 #include "http/account.h"
+#include "http/body_rate.h"
 #include "http/message.h"
 #include "http/request_name.h"
 #include "http/retry.h"
@@ -114,7 +115,7 @@ static void frame_answer(struct l4_loop *loop, uint32_t index, const struct l4_h
         goes = L4_FRAMING_CHUNKED;
     if (head->framing == L4_FRAMING_CHUNKED && !chunks)
         goes = L4_FRAMING_UNTIL_CLOSE;
-    x->down = l4_body_of(head, (enum l4_framing)goes);
+    x->down = l4_body_of(head, (enum l4_framing)goes, 0);
     x->flags &= ~(uint32_t)L4_X_BACKEND_STAYS;
     /* why: a client that waits for 100 may or may not send its body after a final answer. */
     if (x->flags & L4_X_EXPECTS && !x->up.done && !x->up.bytes)
@@ -152,7 +153,9 @@ static void note_answer(struct l4_loop *loop, uint32_t index, const struct l4_h1
     if (!(x->flags & L4_X_BAD_STATUS))
         l4_passive_served(loop->table, s->backend);
     l4_first_byte_came(loop, s);
-    l4_row_wake_in(loop, index, L4_GET(l4_row_pool(loop, s)->idle_timeout_ms));
+    l4_row_wake_in(
+        loop, index,
+        l4_body_rate_wait_ms(loop, index, L4_GET(l4_row_pool(loop, s)->idle_timeout_ms)));
     l4_serve_drop_request(loop, index);
     l4_answer_drop_part(loop, index);
 }

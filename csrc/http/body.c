@@ -7,14 +7,15 @@
 #include "core/h1.h"
 #include "io/stream_ops.h"
 
-struct l4_body l4_body_of(const struct l4_h1_head *head, enum l4_framing goes)
+struct l4_body l4_body_of(const struct l4_h1_head *head, enum l4_framing goes, uint64_t max)
 {
     const bool told = head->framing == L4_FRAMING_LENGTH;
+    const uint64_t allowed = head->framing == L4_FRAMING_CHUNKED ? (max ? max : UINT64_MAX) : 0;
     return (struct l4_body){
         .comes = head->framing,
         .goes = (uint8_t)goes,
         .done = head->framing == L4_FRAMING_NONE || (told && head->length == 0),
-        .left = told ? head->length : 0,
+        .left = told ? head->length : allowed,
     };
 }
 
@@ -83,6 +84,10 @@ bool l4_body_code(struct l4_body *body, char *data, size_t count, struct l4_code
         to = data - L4_CODE_BEFORE / 2;
         if (!decode(body, data, count, to, &bytes, &coded->used))
             return false;
+        body->over = bytes > body->left;
+        if (body->over)
+            return false;
+        body->left -= bytes;
     }
     body->bytes += bytes;
     if (body->goes == L4_FRAMING_CHUNKED) {

@@ -14,15 +14,16 @@
 #include "http/exchange.h"
 #include "run/loop.h"
 
-/* Returns the body that this head announces, before its first byte. goes: how it is sent. */
-struct l4_body l4_body_of(const struct l4_h1_head *head, enum l4_framing goes);
+/* Returns the body that this head announces, before its first byte. goes: how it is sent. max:
+ * bytes that it may have in chunks, which announce no length; 0: any number. */
+struct l4_body l4_body_of(const struct l4_h1_head *head, enum l4_framing goes, uint64_t max);
 
 enum l4_body_result {
     L4_BODY_WAITS,   /* for an edge of either side */
     L4_BODY_MORE,    /* its share of the iteration is used up: call again soon */
     L4_BODY_NO_PIPE, /* no pipe is free for what `to` does not accept */
     L4_BODY_ENDED,   /* the sender ended, or failed, before the body did */
-    L4_BODY_BAD,     /* the chunks are broken */
+    L4_BODY_BAD,     /* the chunks are broken, or the body is too long (body->over) */
     L4_BODY_LOST     /* no memory: the session cannot go on */
 };
 
@@ -38,7 +39,8 @@ enum { L4_CODE_BEFORE = 64, L4_CODE_BEHIND = 16 };
 
 /* Reads `count` bytes of the body at `data` and writes them as they are sent, into the same place.
  * Sets body->done at the body's end; bytes behind it stay as they are. Returns false if the chunks
- * are broken. */
+ * are broken, or if there are more bytes than the body may have: then nothing of them may be sent,
+ * because the receiver must not take what it has for a whole body. */
 __attribute__((warn_unused_result)) bool l4_body_code(struct l4_body *body, char *data,
                                                       size_t count, struct l4_coded *coded);
 

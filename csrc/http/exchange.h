@@ -48,8 +48,9 @@ struct l4_body {
     uint8_t comes;           /* enum l4_framing */
     uint8_t goes;            /* enum l4_framing */
     bool done;               /* its last byte was read */
+    bool over;               /* it is longer than it may be */
     struct l4_chunks chunks; /* of a chunked body that comes */
-    uint64_t left;           /* LENGTH: bytes that are still to be read */
+    uint64_t left;           /* LENGTH: bytes that are still to be read; CHUNKED: ... that may be */
     uint64_t bytes;          /* bytes of the body read so far */
 };
 
@@ -76,6 +77,8 @@ struct l4_exchange {
     uint32_t matched;             /* bytes of the path that the route's prefix matched */
     uint32_t timeout_ms;          /* for the answer, by its route; 0: the pool's */
     uint32_t retry_after_s;       /* REPLY: when the client may ask again; 0: it is not told */
+    uint32_t rated_ms;            /* since when the request's body is measured, low 32 bits of */
+    uint32_t rated_bytes;         /* CLOCK_MONOTONIC; low 32 bits of up.bytes at that moment */
     uint32_t flags;               /* enum l4_exchange_flags */
     uint16_t status;              /* of the answer; 0: none yet */
     uint8_t method;               /* enum l4_method */

@@ -90,7 +90,7 @@ static bool is_idempotent(uint8_t method)
 }
 
 /* Notes in the exchange what the head says. */
-static void note(struct l4_exchange *x, const struct l4_h1_head *head)
+static void note(struct l4_exchange *x, const struct l4_h1_head *head, uint64_t max_body)
 {
     x->method = head->method;
     x->minor = head->minor;
@@ -99,7 +99,7 @@ static void note(struct l4_exchange *x, const struct l4_h1_head *head)
         (uint32_t)((head->keep_alive ? L4_X_CLIENT_STAYS : 0) | (head->upgrade ? L4_X_UPGRADE : 0) |
                    (head->expects_continue ? L4_X_EXPECTS : 0) |
                    (is_idempotent(head->method) ? L4_X_IDEMPOTENT : 0));
-    x->up = l4_body_of(head, (enum l4_framing)head->framing);
+    x->up = l4_body_of(head, (enum l4_framing)head->framing, max_body);
 }
 
 /* Reads the whole head in the session's block. The verdict is about its bytes and these bounds. */
@@ -132,8 +132,8 @@ struct l4_verdict_of_head l4_judge_request(struct l4_loop *loop, uint32_t index)
     const struct l4_verdict_of_head verdict = read_head(loop, index, &bounds);
     if (verdict.status)
         return verdict;
-    note(x, head);
     const uint64_t max = L4_GET(rules->max_body);
+    note(x, head, max);
     if (max && head->framing == L4_FRAMING_LENGTH && head->length > max)
         return refusal(413, "body_too_large");
     /* why: these two ask the proxy itself for something, and it does not do it. */

@@ -218,7 +218,8 @@ bool l4_message_request(struct l4_loop *loop, uint32_t index, char **at, size_t 
     if (!write_whole_request(loop, index, &out))
         return false;
     x->body_bytes = 0;
-    x->up = l4_body_of(head, (enum l4_framing)head->framing);
+    x->up = l4_body_of(head, (enum l4_framing)head->framing,
+                       L4_GET(l4_serve_rules(loop, l4_session_at(loop, index))->max_body));
     *at = out.to;
     *bytes = out.used;
     if (x->up.done || x->have == x->head_bytes)

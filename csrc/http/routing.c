@@ -1,9 +1,9 @@
 #include "http/routing.h"
 
 #include "base/random.h"
-#include "core/rate_table.h"
 #include "http/account.h"
 #include "http/cookie.h"
+#include "http/limit.h"
 #include "http/retry.h"
 #include "http/serve.h"
 #include "shm/http.h"
@@ -50,90 +50,6 @@ struct l4_router_request l4_routing_request(struct l4_loop *loop, uint32_t index
     };
 }
 
-/* ---- limits ---------------------------------------------------------------------------------- */
-
-/* Takes one of the requests that a limit allows. */
-static bool take(struct l4_loop *loop, uint32_t index, const struct l4_router_limit *limit,
-                 uint64_t hash)
-{
-    struct l4_exchange *x = l4_exchange_at(loop, index);
-    uint64_t wait_us;
-    if (l4_rate_table_take(l4_table_rates(loop->table), L4_RATE_GROUPS, hash, loop->now_us,
-                           limit->rate, limit->burst ? limit->burst : 1, &wait_us) != L4_RATE_EMPTY)
-        return true;
-    x->retry_after_s = (uint32_t)((wait_us + 999999) / 1000000);
-    return false;
-}
-
-/* Returns the key by which requests of the request's source are counted under `salt`. */
-static uint64_t source_hash(const struct l4_loop *loop, const struct l4_session *s, uint64_t salt)
-{
-    const struct l4_limits *limits = &l4_row_policy(loop, s)->limits;
-    const struct l4_addr *client = l4_row_client(loop, s);
-    const uint32_t bits =
-        client->family == AF_INET6 ? L4_GET(limits->prefix6) : L4_GET(limits->prefix4);
-    const struct l4_addr net = l4_addr_network(client, bits);
-    return l4_hash_again(l4_hash(&loop->table->header->hash_key, &net, sizeof net), salt);
-}
-
-/* Takes one of the requests that two limits allow: of all clients together, and of the session's
- * source. salt: tells these limits from all others. Answers L4_STAY if the request may go on. */
-static struct l4_step take_both(struct l4_loop *loop, uint32_t index,
-                                const struct l4_router_limit *all,
-                                const struct l4_router_limit *each, uint64_t salt)
-{
-    const struct l4_session *s = l4_session_at(loop, index);
-    struct l4_exchange *x = l4_exchange_at(loop, index);
-    const struct l4_router_limit *limit = NULL;
-    if (each->rate && !take(loop, index, each, source_hash(loop, s, salt)))
-        limit = each;
-    else if (all->rate && !take(loop, index, all, salt))
-        limit = all;
-    if (!limit)
-        return l4_stay();
-    if (limit->dry_run) {
-        L4_OWN_ADD(l4_row_tally(loop, s)->dry_run[L4_END_REJECTED_REQUEST_RATE - L4_REJECTED_FIRST],
-                   1);
-        x->retry_after_s = 0;
-        return l4_stay();
-    }
-    x->fault = "request_rate";
-    return l4_serve_refuse(loop, index, (uint16_t)(limit->status ? limit->status : 429),
-                           L4_END_REJECTED_REQUEST_RATE);
-}
-
-static struct l4_step limit_listener(struct l4_loop *loop, uint32_t index)
-{
-    const struct l4_session *s = l4_session_at(loop, index);
-    const struct l4_http_listener *rules = l4_serve_rules(loop, s);
-    const struct l4_router_limit all = {
-        .rate = L4_GET(rules->request_rate),
-        .burst = L4_GET(rules->request_burst),
-        .status = L4_GET(rules->request_status),
-        .dry_run = L4_GET(rules->request_dry_run),
-    };
-    const struct l4_router_limit each = {
-        .rate = L4_GET(rules->source_request_rate),
-        .burst = L4_GET(rules->source_request_burst),
-        .status = L4_GET(rules->source_request_status),
-        .dry_run = L4_GET(rules->source_request_dry_run),
-    };
-    if (!all.rate && !each.rate)
-        return l4_stay();
-    const uint64_t head = L4_GET(l4_row_policy(loop, s)->limits.head);
-    const uint64_t salt = l4_hash(&loop->table->header->hash_key, &head, sizeof head);
-    return take_both(loop, index, &all, &each, salt);
-}
-
-static struct l4_step limit_route(struct l4_loop *loop, uint32_t index,
-                                  const struct l4_router_route *route)
-{
-    if (!route->requests.rate && !route->requests_per_source.rate)
-        return l4_stay();
-    const uint64_t salt = l4_hash(&loop->table->header->hash_key, &route->slot, sizeof route->slot);
-    return take_both(loop, index, &route->requests, &route->requests_per_source, salt);
-}
-
 /* ---- the filter ------------------------------------------------------------------------------ */
 
 static void count_hit(const struct l4_loop *loop, uint32_t slot)
@@ -156,9 +72,7 @@ static struct l4_step obey(struct l4_loop *loop, uint32_t index, const struct l4
     const struct l4_session *s = l4_session_at(loop, index);
     struct l4_exchange *x = l4_exchange_at(loop, index);
     const struct l4_router_limit *limit = &rule->requests_per_source;
-    const uint64_t salt = l4_hash(&loop->table->header->hash_key, &rule->slot, sizeof rule->slot);
-    if (rule->action == L4_ROUTER_LIMIT &&
-        (!limit->rate || take(loop, index, limit, source_hash(loop, s, salt))))
+    if (rule->action == L4_ROUTER_LIMIT && l4_limit_rule(loop, index, rule))
         return l4_stay();
     count_hit(loop, rule->slot);
     if (limit->dry_run)
@@ -217,10 +131,10 @@ struct l4_step l4_routing_choose(struct l4_loop *loop, uint32_t index)
     struct l4_exchange *x = l4_exchange_at(loop, index);
     struct l4_http_choice choice;
     struct l4_routing_fields fields;
-    struct l4_step step = limit_listener(loop, index);
+    struct l4_router_request request = l4_routing_request(loop, index, &fields);
+    struct l4_step step = l4_limit_listener(loop, index, &request);
     if (step.kind != L4_STAY)
         return step;
-    struct l4_router_request request = l4_routing_request(loop, index, &fields);
     step = pass_filter(loop, index, &request);
     if (step.kind != L4_STAY)
         return step;
@@ -229,7 +143,7 @@ struct l4_step l4_routing_choose(struct l4_loop *loop, uint32_t index)
         return to_pool(loop, index);
     note(loop, index, &choice);
     const struct l4_router_route *route = &choice.answer.route;
-    step = limit_route(loop, index, route);
+    step = l4_limit_route(loop, index, &request, &choice);
     if (step.kind != L4_STAY)
         return step;
     if (route->action == L4_ROUTER_POOL) {

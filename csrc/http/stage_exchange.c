@@ -15,6 +15,7 @@
 #include "core/passive.h"
 #include "http/account.h"
 #include "http/answer.h"
+#include "http/body_rate.h"
 #include "http/message.h"
 #include "http/retry.h"
 #include "http/serve.h"
@@ -39,6 +40,25 @@ static struct l4_step finish(struct l4_loop *loop, uint32_t index)
 
 /* ---- the request ----------------------------------------------------------------------------- */
 
+/* The request is turned away for its body. A client that has an answer already is only cut off. The
+ * backend's connection is closed before the end of the body, so it takes it for none. */
+static struct l4_step refuse_body(struct l4_loop *loop, uint32_t index, uint16_t status,
+                                  enum l4_reason reason, const char *fault)
+{
+    struct l4_exchange *x = l4_exchange_at(loop, index);
+    x->flags &= ~(uint32_t)(L4_X_CLIENT_STAYS | L4_X_BACKEND_STAYS);
+    x->fault = fault;
+    return x->flags & L4_X_ANSWERED ? l4_end(reason) : l4_serve_refuse(loop, index, status, reason);
+}
+
+/* The body is in no valid chunks, or longer than it may be. */
+static struct l4_step refuse_bytes(struct l4_loop *loop, uint32_t index)
+{
+    return l4_exchange_at(loop, index)->up.over
+               ? refuse_body(loop, index, 413, L4_END_REJECTED_TOO_LARGE, "body_too_large")
+               : refuse_body(loop, index, 400, L4_END_REJECTED_BAD_REQUEST, "bad_chunks");
+}
+
 /* Sends the head, and what came with it of the body. */
 static struct l4_step send_request(struct l4_loop *loop, uint32_t index)
 {
@@ -47,10 +67,9 @@ static struct l4_step send_request(struct l4_loop *loop, uint32_t index)
     struct l4_pump out = loop->pump;
     size_t bytes;
     if (!l4_message_request(loop, index, &out.scratch, &bytes)) {
-        const bool bad = x->flags & L4_X_BAD_BODY;
-        x->flags &= ~(uint32_t)L4_X_CLIENT_STAYS;
-        return l4_serve_refuse(loop, index, bad ? 400 : 431,
-                               bad ? L4_END_REJECTED_BAD_REQUEST : L4_END_REJECTED_TOO_LARGE);
+        return x->flags & L4_X_BAD_BODY
+                   ? refuse_bytes(loop, index)
+                   : refuse_body(loop, index, 431, L4_END_REJECTED_TOO_LARGE, NULL);
     }
     x->sent_us = loop->now_us;
     if (l4_io_of(backend)->pass(&out, client, backend, bytes) == L4_PUMP_LOST)
@@ -92,23 +111,13 @@ static struct l4_step move_up(struct l4_loop *loop, uint32_t index)
         l4_serve_note_kept(loop, index, (uint32_t)moved, (uint32_t)read.extra);
     else if (moved)
         x->flags |= L4_X_BODY_BEGUN;
-    const uint64_t max = L4_GET(l4_serve_rules(loop, l4_session_at(loop, index))->max_body);
-    if (max && x->up.bytes > max) {
-        x->flags &= (uint16_t) ~(L4_X_CLIENT_STAYS | L4_X_BACKEND_STAYS);
-        return x->flags & L4_X_ANSWERED
-                   ? l4_end(L4_END_REJECTED_TOO_LARGE)
-                   : l4_serve_refuse(loop, index, 413, L4_END_REJECTED_TOO_LARGE);
-    }
     switch (result) {
     case L4_BODY_LOST:
         return l4_end_by_error(l4_session_at(loop, index), -ENOMEM);
     case L4_BODY_ENDED:
         return l4_end(client->flags & L4_HALF_RESET ? L4_END_CLIENT_RESET : L4_END_CLIENT_FIN);
     case L4_BODY_BAD:
-        x->flags &= ~(uint32_t)L4_X_CLIENT_STAYS;
-        return x->flags & L4_X_ANSWERED
-                   ? l4_end(L4_END_REJECTED_BAD_REQUEST)
-                   : l4_serve_refuse(loop, index, 400, L4_END_REJECTED_BAD_REQUEST);
+        return refuse_bytes(loop, index);
     case L4_BODY_MORE:
         if (!x->up.done)
             l4_row_later(loop, index);
@@ -185,7 +194,7 @@ static struct l4_step ends_of(struct l4_loop *loop, uint32_t index)
     if (!is_over(loop, index))
         return l4_stay();
     if (!x->up.done)
-        x->flags &= (uint16_t) ~(L4_X_CLIENT_STAYS | L4_X_BACKEND_STAYS);
+        x->flags &= ~(uint32_t)(L4_X_CLIENT_STAYS | L4_X_BACKEND_STAYS);
     return finish(loop, index);
 }
 
@@ -211,6 +220,7 @@ static struct l4_step exchange(struct l4_loop *loop, uint32_t index)
 {
     struct l4_exchange *x = l4_exchange_at(loop, index);
     struct l4_step step = move_up(loop, index);
+    l4_body_rate_note(loop, index);
     if (step.kind == L4_STAY && !(x->flags & L4_X_ANSWERED)) {
         note_asked(loop, index);
         step = l4_answer_read(loop, index);
@@ -231,7 +241,10 @@ static struct l4_step enter(struct l4_loop *loop, uint32_t index)
     const struct l4_step step = send_request(loop, index);
     if (step.kind != L4_STAY)
         return step;
-    l4_row_wake_in(loop, index, L4_GET(l4_row_pool(loop, s)->idle_timeout_ms));
+    l4_body_rate_begin(loop, index);
+    l4_row_wake_in(
+        loop, index,
+        l4_body_rate_wait_ms(loop, index, L4_GET(l4_row_pool(loop, s)->idle_timeout_ms)));
     return exchange(loop, index);
 }
 
@@ -250,12 +263,28 @@ static struct l4_step answer_late(struct l4_loop *loop, uint32_t index)
     return l4_answer_failed(loop, index, L4_END_ANSWER_TIMEOUT);
 }
 
+/* Turns the client away if its body comes too slowly. why it is read first: the worker may not have
+ * come to what the client has sent. */
+static struct l4_step judge_rate(struct l4_loop *loop, uint32_t index)
+{
+    if (!l4_body_rate_is_low(loop, index))
+        return l4_stay();
+    l4_serve_client(loop, index)->flags |= L4_HALF_IN;
+    const struct l4_step step = exchange(loop, index);
+    if (step.kind != L4_STAY || !l4_body_rate_is_low(loop, index))
+        return step;
+    return refuse_body(loop, index, 408, L4_END_REJECTED_BODY_RATE, "body_rate");
+}
+
 /* The timer may fire too early: bytes may have moved since it was set. */
 static struct l4_step timeout(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
     const struct l4_exchange *x = l4_exchange_at(loop, index);
     const uint64_t allowed = L4_GET(l4_row_pool(loop, s)->idle_timeout_ms);
+    const struct l4_step step = judge_rate(loop, index);
+    if (step.kind != L4_STAY)
+        return step;
     const uint64_t idle = loop->now_ms - L4_GET(s->active_ms);
     if ((x->flags & (L4_X_ASKED | L4_X_ANSWERED)) == L4_X_ASKED) {
         if (l4_row_left_ms(loop, s) <= 0)
@@ -265,7 +294,7 @@ static struct l4_step timeout(struct l4_loop *loop, uint32_t index)
     }
     if (idle >= allowed)
         return l4_end(L4_END_IDLE_TIMEOUT);
-    l4_row_wake_in(loop, index, allowed - idle);
+    l4_row_wake_in(loop, index, l4_body_rate_wait_ms(loop, index, allowed - idle));
     return l4_stay();
 }
 

@@ -78,15 +78,20 @@ static bool counts_sources(const struct l4_limit *limits)
            L4_GET(limits[L4_LIMIT_SOURCE_BANDWIDTH].value);
 }
 
-/* Returns the key by which this listener's limits count the session's source. */
-static uint64_t source_hash(const struct l4_loop *loop, const struct l4_session *s,
-                            const struct l4_limits *limits)
+uint64_t l4_admission_source(const struct l4_loop *loop, const struct l4_session *s,
+                             const struct l4_addr *client, uint64_t salt)
 {
+    const struct l4_limits *limits = &l4_row_policy(loop, s)->limits;
     const uint32_t prefix =
-        s->client.family == AF_INET6 ? L4_GET(limits->prefix6) : L4_GET(limits->prefix4);
-    struct l4_addr net = l4_addr_network(&s->client, prefix);
-    const uint64_t hash = l4_hash(&loop->table->header->hash_key, &net, sizeof net);
-    return l4_hash_again(hash, L4_GET(limits->head));
+        client->family == AF_INET6 ? L4_GET(limits->prefix6) : L4_GET(limits->prefix4);
+    const struct l4_addr net = l4_addr_network(client, prefix);
+    return l4_hash_again(l4_hash(&loop->table->header->hash_key, &net, sizeof net), salt);
+}
+
+/* Returns the key by which the session is counted among those of its source. */
+static uint64_t source_hash(const struct l4_loop *loop, const struct l4_session *s)
+{
+    return l4_admission_source(loop, s, &s->client, L4_GET(l4_row_policy(loop, s)->limits.head));
 }
 
 /* Takes a place among the source's sessions, and one of the new connections that its rate limit
@@ -97,7 +102,7 @@ static struct l4_step admit_source(struct l4_loop *loop, uint32_t index,
     struct l4_session *s = l4_session_at(loop, index);
     const struct l4_limit *many = &limits->limits[L4_LIMIT_SOURCE_CONNECTIONS];
     const struct l4_limit *often = &limits->limits[L4_LIMIT_SOURCE_RATE];
-    const uint64_t hash = source_hash(loop, s, limits), now_ns = loop->now_us * 1000;
+    const uint64_t hash = source_hash(loop, s), now_ns = loop->now_us * 1000;
     const uint32_t me = loop->setup.index, limit = (uint32_t)L4_GET(many->value);
     L4_ASSERT(!(s->holds & L4_HOLDS_SOURCE));
     enum l4_source_answer answer = l4_source_take(loop->table, me, hash, limit, now_ns, &s->source);
@@ -197,7 +202,7 @@ static void count_in(struct l4_loop *loop, uint32_t index, bool knows_source)
         s->holds |= L4_HOLDS_LISTENER;
     if (!knows_source || !counts_sources(limits->limits))
         return;
-    const uint64_t hash = source_hash(loop, s, limits);
+    const uint64_t hash = source_hash(loop, s);
     if (s->holds & L4_HOLDS_SOURCE) {
         if (l4_source_is(loop->table, s->source, hash))
             return;

@@ -19,6 +19,11 @@ struct l4_step l4_admission_place(struct l4_loop *loop, uint32_t index);
  * l4_admission_place does. */
 struct l4_step l4_admission_client(struct l4_loop *loop, uint32_t index);
 
+/* Returns the key by which limits of the session's listener count the source of this client.
+ * salt: tells the limit from others. */
+uint64_t l4_admission_source(const struct l4_loop *loop, const struct l4_session *s,
+                             const struct l4_addr *client, uint64_t salt);
+
 /* Applies the access list and the blocks to a request of a peer that is trusted to speak for its
  * clients. Returns why the request's client is turned away; L4_END_NONE: it is not. */
 enum l4_reason l4_admission_request(struct l4_loop *loop, uint32_t index);

@@ -16,7 +16,7 @@
 #include "base/bounds.h"
 
 /* The format of the memory. Increase it with each change of the structures below. */
-#define L4_ROUTER_FORMAT 0x52740003u
+#define L4_ROUTER_FORMAT 0x52740004u
 
 struct l4_router_list {
     uint32_t at, count; /* at is a multiple of 4; of texts: a count of bytes, at any offset */
@@ -133,8 +133,10 @@ struct l4_router_route {
     struct l4_router_list target;             /* ... or the target to send; 0: as it came */
     struct l4_router_list content_type, body; /* texts */
     struct l4_router_list request_changes, answer_changes; /* struct l4_router_change */
-    struct l4_router_limit requests, requests_per_source;
-    struct l4_router_list name; /* of a rule */
+    struct l4_router_limit requests, requests_per_source, requests_per_key;
+    uint32_t key_kind;              /* of requests_per_key: enum l4_key_kind */
+    struct l4_router_list key_name; /* ... of the header field (in lower case), cookie, argument */
+    struct l4_router_list name;     /* of a rule */
 };
 
 #endif

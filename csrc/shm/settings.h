@@ -107,6 +107,8 @@
     X(uint32_t, max_target, http.max_target)                                                       \
     /* Bytes of a body; 0: no limit. */                                                            \
     X(uint64_t, max_body, http.max_body)                                                           \
+    /* Bytes of a body that must come in a second; 0: any number. */                               \
+    X(uint64_t, body_rate_min, http.body_rate_min)                                                 \
     /* Requests of one connection; 0: no limit. */                                                 \
     X(uint32_t, max_requests, http.max_requests)                                                   \
     /* enum l4_http_forwarded, enum l4_http_underscores */                                         \
@@ -126,6 +128,23 @@
     X(uint32_t, source_request_burst, http_source_requests_burst)                                  \
     X(uint32_t, source_request_status, http_source_requests_status)                                \
     X(uint32_t, source_request_dry_run, http_source_requests_dry_run)                              \
+    /* The same for each value of a key (enum l4_key_kind; its name is in the listener's texts).   \
+     */                                                                                            \
+    X(uint32_t, key_request_kind, http_key_requests_kind)                                          \
+    X(uint32_t, key_request_rate, http_key_requests_limit)                                         \
+    X(uint32_t, key_request_burst, http_key_requests_burst)                                        \
+    X(uint32_t, key_request_status, http_key_requests_status)                                      \
+    X(uint32_t, key_request_dry_run, http_key_requests_dry_run)                                    \
+    /* Error answers of each source in a time (0: no limit), status of the refusal, 1: only count; \
+     * which statuses are errors: bit 0 of the first word is 400, bit 63 of the last one 655. */   \
+    X(uint32_t, error_window_ms, limits.errors_per_source.window_ms)                               \
+    X(uint32_t, error_status, limits.errors_per_source.status)                                     \
+    X(uint32_t, error_dry_run, limits.errors_per_source.dry_run)                                   \
+    X(uint64_t, error_statuses0, http_error_statuses_0)                                            \
+    X(uint64_t, error_statuses1, http_error_statuses_1)                                            \
+    X(uint64_t, error_statuses2, http_error_statuses_2)                                            \
+    X(uint64_t, error_statuses3, http_error_statuses_3)                                            \
+    X(uint32_t, error_limit, limits.errors_per_source.limit)                                       \
     /* HTTP/2: streams of a connection at one time (0: it is not spoken), bytes of a window. */    \
     X(uint32_t, http2_streams, http.http2.streams)                                                 \
     X(uint32_t, http2_window, http.http2.window)                                                   \

@@ -116,6 +116,7 @@ HTTP_FIELDS = (1, 100)
 HTTP_TARGET_BYTES = (64, 32 << 10)
 FILTER_QUERY_BYTES = (0, 32 << 10)
 HTTP_BODY_BYTES = (0, 1 << 40)  # 0: no limit
+HTTP_BODY_RATE = (0, 1 << 30)  # bytes a second; 0: any
 COOKIE_AGE_MS = (SECOND_MS, 400 * DAY_MS)  # browsers keep no cookie for longer
 FAULT_STATUS = (500, 563)  # statuses that count as faults of a backend: bits of one word
 HTTP2_STREAMS = (0, 1000)  # = (0, L4_H2_STREAMS_MAX)
@@ -133,6 +134,9 @@ ROUTE_FIELDS_MAX = 32  # header fields that one route looks at, sets or removes
 METHOD_MAX = 32
 RESPOND_BYTES_MAX = 64 << 10  # of an answer that a route gives itself
 ANSWER_STATUS = (200, 599)
+ERRORS = (1, 1_000_000)  # error answers in a time
+ERROR_WINDOW_MS = (SECOND_MS, DAY_MS)
+ERROR_STATUS = (400, 599)  # statuses that can count as errors
 HTTP_ROUTES_MAX = 4096  # = L4_HTTP_ROUTES_MAX
 REQUESTS_PER_SECOND = (1, 10_000_000)
 RETRY_BUDGET_PERCENT = (0, 100)

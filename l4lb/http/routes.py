@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from l4lb import regex
 
-FORMAT = 0x52740003  # L4_ROUTER_FORMAT
+FORMAT = 0x52740004  # L4_ROUTER_FORMAT
 ANY_HOST = "*"
 KINDS = (
     "scheme", "method", "other_method", "query_length", "body_over", "header_count", "path",
@@ -79,7 +79,8 @@ class Rule(NamedTuple):
 class Route(NamedTuple):
     """A route, or a rule. pool: a row, or what l4lb does itself. slot: its number for hits and
     limits. target: what backends get in place of the request's target, as a location; "": as
-    it came. set_*, remove_*: header fields."""
+    it came. set_*, remove_*: header fields. key: what requests_per_key counts by, as enum
+    l4_key_kind and the name of its values."""
 
     pool: int | Redirect | Answer | Rule
     slot: int
@@ -94,6 +95,8 @@ class Route(NamedTuple):
     remove_answer: tuple[str, ...] = ()
     requests: Limit = NO_LIMIT
     requests_per_source: Limit = NO_LIMIT
+    requests_per_key: Limit = NO_LIMIT
+    key: tuple[int, str] = (0, "")
     name: str = ""
 
 
@@ -217,7 +220,8 @@ class _Run:
             *content_type, *body,
             *self.changes(route.set_request, route.remove_request),
             *self.changes(route.set_answer, route.remove_answer),
-            *route.requests, *route.requests_per_source, *self.text(route.name),
+            *route.requests, *route.requests_per_source, *route.requests_per_key,
+            route.key[0], *self.text(route.key[1]), *self.text(route.name),
         ]  # fmt: skip
 
     def condition(self, condition: Condition) -> list[int]:

@@ -21,11 +21,13 @@ class Page(NamedTuple):
 
 
 class ListenerTexts(NamedTuple):
-    """The texts of a listener. An empty text: the field is not written. pages: by status."""
+    """The texts of a listener. An empty text: the field is not written. limit_key: name of the
+    values of a request that requests_per_key counts by. pages: by status."""
 
     request_id: str = ""
     via: str = ""
     hsts: str = ""
+    limit_key: str = ""
     hide: tuple[str, ...] = ()
     pages: Mapping[int, Page] = {}
 
@@ -94,7 +96,8 @@ class _Run:
 
     def listener(self, texts: ListenerTexts) -> int:
         """Adds a struct l4_texts_of_listener. Returns where it is."""
-        fields = [*self.text(texts.request_id), *self.text(texts.via), *self.text(texts.hsts)]
+        named = (texts.request_id, texts.via, texts.hsts, texts.limit_key)
+        fields = [number for text in named for number in self.text(text)]
         hide = [number for name in texts.hide for number in self.text(name.lower())]
         pages = [
             number

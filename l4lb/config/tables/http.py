@@ -46,6 +46,9 @@ class ListenerHttp(Model):
     """Bytes of the path and the query of a request. A longer one gets the status 414."""
     max_body: Annotated[int, *size(bounds.HTTP_BODY_BYTES)] = 1 << 20
     """Bytes of the body of a request. A larger one gets the status 413. "0B": no limit."""
+    body_rate_min: Annotated[int, *size(bounds.HTTP_BODY_RATE)] = 240
+    """Bytes a second of a body that must come, measured over `head_timeout` while its client alone
+    is waited for. A slower client gets the status 408. "0B": any rate."""
     max_requests: Annotated[int, *whole(bounds.HTTP_REQUESTS)] = 1_000
     """Requests of one connection; the last answer closes it. 0: no limit."""
     forwarded: Literal["append", "replace", "off", "rfc7239"] = "append"

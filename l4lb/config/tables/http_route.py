@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from l4lb.config import bounds
 from l4lb.config.tables.base import Model
 from l4lb.config.units import duration, shown, whole, wrong
-from l4lb.config.values import common, http_route
+from l4lb.config.values import common, http, http_route
 
 
 class Respond(Model):
@@ -53,6 +53,14 @@ def _as_rate(value: object) -> object:
 Rate = Annotated[RequestRate, BeforeValidator(_as_rate, json_schema_input_type=int | RequestRate)]
 
 
+class KeyRate(RequestRate):
+    """A rate limit of requests for each value of a key."""
+
+    key: http.RequestKeyOf
+    """What of a request is counted: "header:NAME", "cookie:NAME", "query:NAME" (their first value),
+    "host" or "path". Requests without a value are not counted."""
+
+
 class RouteLimits(Model):
     """Limits of the requests that one route takes, exact over all workers. A limit is a bare
     number or a table with it."""
@@ -61,6 +69,8 @@ class RouteLimits(Model):
     """Requests of this route a second."""
     requests_per_source: Rate | None = None
     """Requests of each source a second."""
+    requests_per_key: KeyRate | None = None
+    """Requests a second with the same value of a key."""
 
 
 class RequestConditions(Model):

@@ -9,8 +9,9 @@ from pydantic import BeforeValidator, Field
 from l4lb.config import bounds
 from l4lb.config.tables import http_route
 from l4lb.config.tables.base import Model
-from l4lb.config.units import duration, size
-from l4lb.config.values import clients, common
+from l4lb.config.units import duration, size, whole
+from l4lb.config.values import clients, common, http
+from l4lb.config.values.http_route import AnswerStatus
 
 
 class CountLimit(Model):
@@ -58,6 +59,30 @@ Bandwidth = Annotated[
 ]
 
 
+class ErrorLimit(Model):
+    """A limit of error answers, by a token bucket."""
+
+    limit: Annotated[int, *whole(bounds.ERRORS)]
+    """Error answers in `window`. All of them may come at once."""
+    window_ms: Annotated[int, *duration(bounds.ERROR_WINDOW_MS)] = Field(
+        default=10 * bounds.SECOND_MS, alias="window"
+    )
+    """Time for `limit` errors: a source that was refused gets one request through in each
+    window / limit, and further ones while their answers are no errors."""
+    statuses: http.ErrorStatuses = Field(
+        default=("400-499",), json_schema_extra={"default": ["400-499"]}
+    )
+    """Statuses that count, as numbers and ranges: [401, "403-404"]. Answers of backends and l4lb's
+    own count, but for those that this limit refuses."""
+    status: AnswerStatus = 429
+    """Status of the answer to a request of a source that is refused."""
+    dry_run: bool = False
+    """Only count the requests that would have been refused."""
+
+
+Errors = Annotated[ErrorLimit, BeforeValidator(_as_limit, json_schema_input_type=int | ErrorLimit)]
+
+
 class ListenerLimits(Model):
     """Limits of one listener, exact over all workers. A limit is a bare value or a table with it:
     `20`, or `{ limit = 20, dry_run = true }`."""
@@ -78,6 +103,10 @@ class ListenerLimits(Model):
     """HTTP: requests of this listener a second."""
     requests_per_source: http_route.Rate | None = None
     """HTTP: requests of each source a second."""
+    requests_per_key: http_route.KeyRate | None = None
+    """HTTP: requests a second with the same value of a key."""
+    errors_per_source: Errors | None = None
+    """HTTP: answers to each source that are errors. A source with more of them is refused."""
     source_prefix: common.HashPrefix = (32, 64)
     """Number of bits of an IPv4 and of an IPv6 address that make a source."""
     first_byte_timeout_ms: Annotated[int, *duration(bounds.HANDSHAKE_TIMEOUT_MS)] | None = Field(

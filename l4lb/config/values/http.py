@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from l4lb.config import address, bounds
-from l4lb.config.units import shown, whole, wrong
+from l4lb.config.units import check_bounds, shown, whole, wrong
 from l4lb.config.values import clients
 from l4lb.config.values.health import TOKEN
 
@@ -23,6 +23,7 @@ WHOLE_KEYS = ("host", "path")
 NAMED_KEYS = {"header": "header field", "cookie": "cookie", "query": "query argument"}
 REQUEST_KEYS = (*WHOLE_KEYS, *NAMED_KEYS)
 KEY_NAMES = {"header": TOKEN, "cookie": TOKEN, "query": re.compile(r"[!-~]+", re.ASCII)}
+STATUSES = re.compile(r"([0-9]{3})(?:-([0-9]{3}))?", re.ASCII)
 HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(:(?P<port>[0-9]{1,5}))?", re.ASCII)
 
 
@@ -134,6 +135,32 @@ def _cookie_path(value: str) -> str:
     return value
 
 
+def _as_texts(value: object) -> object:
+    """Accepts numbers and texts, in an array or one alone: [404, "500-503"]."""
+    found = clients.as_many([value] if type(value) in (int, str) else value)
+    if not isinstance(found, tuple):
+        return found
+    return tuple(str(one) if type(one) is int else one for one in found)
+
+
+def _error_status(value: str) -> str:
+    match = STATUSES.fullmatch(value)
+    if match is None or int(match[2] or match[1]) < int(match[1]):
+        hint = 'such as 404, or a range such as "400-499"'
+        raise wrong(f"{shown(value)} is not a status", hint)
+    for status in error_statuses([value]):
+        check_bounds(status, bounds.ERROR_STATUS)
+    return value
+
+
+def error_statuses(values: Iterable[str]) -> frozenset[int]:
+    """Returns the statuses that are named: "404", or a range such as "400-499"."""
+    ends = (value.partition("-") for value in values)
+    return frozenset(
+        status for first, _, last in ends for status in range(int(first), int(last or first) + 1)
+    )
+
+
 CookiePath = Annotated[str, AfterValidator(_cookie_path), Field(examples=["/"])]
 FieldName = Annotated[str, AfterValidator(_field_name)]
 FieldOrOff = Annotated[str, AfterValidator(_field_or_off)]
@@ -151,12 +178,22 @@ HASH_KEYS = ("source_ip", "source_ip_port", "sni", "quic_cid")
 STICKY_KEYS = ("source_ip", "sni")
 HashKey = Annotated[str, AfterValidator(_key_of(HASH_KEYS)), _key_schema(HASH_KEYS)]
 StickyKey = Annotated[str, AfterValidator(_key_of(STICKY_KEYS)), _key_schema(STICKY_KEYS)]
+RequestKeyOf = Annotated[str, AfterValidator(_key_of(())), _key_schema(())]
 HostText = Annotated[str, AfterValidator(_host)]
 Folder = Annotated[str, AfterValidator(_folder), Field(json_schema_extra={"x-l4lb-type": "path"})]
 Status = Annotated[int, *whole(bounds.FAULT_STATUS)]
 Statuses = Annotated[
     tuple[Status, ...],
     BeforeValidator(clients.as_many, json_schema_input_type=list[Status]),
+]
+ErrorStatus = Annotated[
+    str,
+    AfterValidator(_error_status),
+    Field(json_schema_extra={"pattern": STATUSES.pattern, "x-l4lb-type": "status or range"}),
+]
+ErrorStatuses = Annotated[
+    tuple[ErrorStatus, ...],
+    BeforeValidator(_as_texts, json_schema_input_type=list[int | ErrorStatus]),
 ]
 RetryOn = Annotated[
     tuple[Literal["connect", "reuse", "reset", "timeout", "502", "503", "504"], ...],

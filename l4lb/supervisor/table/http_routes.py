@@ -9,11 +9,13 @@ from l4lb.config.bounds import RESPOND_BYTES_MAX
 from l4lb.config.model import Config, Listener
 from l4lb.config.tables.admission import CONDITIONS, Route
 from l4lb.config.tables.http_route import RequestRate, Respond, RouteLimits
+from l4lb.config.values.http import request_key
 from l4lb.errors import AdminError, L4lbError
 from l4lb.http import routes
 from l4lb.native import http as native
 from l4lb.native.table import Table
 from l4lb.supervisor.table import http_filter
+from l4lb.supervisor.table.row_settings import key_kind
 
 REDIRECT = 302  # the status of a redirect that names none
 
@@ -156,6 +158,7 @@ def _known(listeners: Mapping[str, Listener], args: Mapping[str, Any]) -> str:
 
 def _compiled(route: Route, pool_rows: Mapping[str, int], slot: int) -> routes.Route:
     limits = route.limits or RouteLimits()
+    keyed = limits.requests_per_key
     return routes.Route(
         pool=_pool(route, pool_rows),
         slot=slot,
@@ -170,6 +173,8 @@ def _compiled(route: Route, pool_rows: Mapping[str, int], slot: int) -> routes.R
         remove_answer=route.remove_response_headers or (),
         requests=_limit(limits.requests),
         requests_per_source=_limit(limits.requests_per_source),
+        requests_per_key=_limit(limits.requests_per_key),
+        key=(key_kind(keyed), request_key(keyed.key).name) if keyed else (0, ""),
     )
 
 

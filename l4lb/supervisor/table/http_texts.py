@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import l4lb.log
-from l4lb.config.model import Config, Pool
+from l4lb.config.model import Config, Listener, Pool
 from l4lb.config.tables.http import ListenerHttp, PoolHttp
+from l4lb.config.tables.listener_limits import ListenerLimits
 from l4lb.config.values.http import request_key
 from l4lb.errors import L4lbError
 from l4lb.http import pages, texts
@@ -35,7 +36,7 @@ class HttpTexts:
         """Returns all texts. listener_rows: (listener name, address as text) to row. Raises
         L4lbError if they are too long together."""
         listeners = [
-            ([listener_rows[name, str(bind)] for bind in one.bind], self._of_listener(one.http))
+            ([listener_rows[name, str(bind)] for bind in one.bind], self._of_listener(one))
             for name, one in config.listeners.items()
             if one.protocol == "http"
         ]
@@ -51,12 +52,14 @@ class HttpTexts:
             )
         return found
 
-    def _of_listener(self, http: ListenerHttp | None) -> texts.ListenerTexts:
-        rules = http or ListenerHttp()
+    def _of_listener(self, listener: Listener) -> texts.ListenerTexts:
+        rules, limits = listener.http or ListenerHttp(), listener.limits or ListenerLimits()
+        rate = limits.requests_per_key
         return texts.ListenerTexts(
             request_id="" if rules.request_id == "off" else rules.request_id,
             via="" if rules.via == "off" else rules.via,
             hsts="" if rules.hsts_ms is None else f"max-age={rules.hsts_ms // 1000}",
+            limit_key=request_key(rate.key).name if rate else "",
             hide=rules.hide,
             pages={} if rules.errors is None else self._read(rules.errors),
         )

@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from functools import reduce
 from typing import Any
 
-from l4lb.config.bounds import FAULT_STATUS
+from l4lb.config.bounds import ERROR_STATUS, FAULT_STATUS
 from l4lb.config.model import Config, Listener, Pool
 from l4lb.config.tables.http import ListenerHttp, PoolHttp
-from l4lb.config.tables.http_route import RequestRate
-from l4lb.config.tables.listener_limits import ListenerLimits, RateLimit
+from l4lb.config.tables.http_route import KeyRate, RequestRate
+from l4lb.config.tables.listener_limits import ErrorLimit, ListenerLimits, RateLimit
 from l4lb.config.tables.quic import Quic
 from l4lb.config.tables.tls import ListenerTls
-from l4lb.config.values.http import request_key
-from l4lb.native import listener_policy, settings
+from l4lb.config.values.http import error_statuses, request_key
+from l4lb.native import listener_policy, rows, settings
 from l4lb.native.http_texts import HOST_NAMED, HOSTS, RETRY_ON
 from l4lb.native.listener_policy import LIMITS, TLVS
 
@@ -96,6 +96,7 @@ def of_listener(
         for name, rate in (
             ("http_requests", limits.requests),
             ("http_source_requests", limits.requests_per_source),
+            ("http_key_requests", limits.requests_per_key),
         )
         for part, value in request_rate(rate).items()
     }
@@ -105,11 +106,13 @@ def of_listener(
         given
         | bursts
         | rates
+        | error_words(limits.errors_per_source)
         | handshake_pace(listener.tls)
         | {
             "asked": listener_policy.PROXY_MODES[listener.proxy_protocol]
             | listener_policy.HELLO[hello],
             "udp_ways": udp_ways(served),
+            "http_key_requests_kind": key_kind(limits.requests_per_key),
         }
         | known
     )
@@ -121,6 +124,18 @@ def request_rate(rate: RequestRate | None) -> dict[str, int]:
         return {"limit": 0, "burst": 0, "status": 0, "dry_run": 0}
     burst = rate.burst or rate.limit
     return {"limit": rate.limit, "burst": burst, "status": rate.status, "dry_run": rate.dry_run}
+
+
+def key_kind(rate: KeyRate | None) -> int:
+    """Returns enum l4_key_kind of a limit for each value of a key."""
+    return rows.HASH_KEYS.index(request_key(rate.key).kind) if rate else 0
+
+
+def error_words(rule: ErrorLimit | None) -> dict[str, int]:
+    """Returns the statuses that count as errors, as words of 64 bits."""
+    found = error_statuses(rule.statuses) if rule else frozenset()
+    bits = sum(1 << (status - ERROR_STATUS[0]) for status in found)
+    return {f"http_error_statuses_{i}": bits >> 64 * i & (1 << 64) - 1 for i in range(4)}
 
 
 def handshake_pace(rule: ListenerTls | None) -> dict[str, int]:
