@@ -188,6 +188,8 @@ enum l4_bounds {
     L4_REQUEST_REFERER_MAX = 128,
     L4_REQUEST_ID_MAX = 40,
     L4_REQUEST_FAULT_MAX = 24,
+    L4_REQUEST_SNI_MAX = 255,
+    L4_REQUEST_FILTER_MAX = 64,
     L4_REQUEST_LINE_MAX = 8192, /* bytes of its line in the access log, every byte escaped */
 
     L4_TLS_BYTES = 96 << 10,   /* bytes of plain text moved at once to or from TLS: six records */

@@ -124,6 +124,10 @@ static void put_request(struct l4_log_out *out, const struct l4_request_end *end
     style->foreign(out, "path", path);
     style->foreign(out, "query", query);
     style->text(out, "protocol", protocol_of(end));
+    if (end->sni_bytes)
+        style->foreign(out, "sni", text_of(end->sni, end->sni_bytes, sizeof end->sni));
+    if (end->tls[0])
+        style->text(out, "tls", end->tls);
 }
 
 /* What became of it. */
@@ -154,6 +158,8 @@ static void put_answer(struct l4_log_out *out, const struct l4_request_end *end,
         memcpy(fault, end->fault, sizeof end->fault);
         style->text(out, "fault", fault);
     }
+    if (end->filter_bytes)
+        style->foreign(out, "filter", text_of(end->filter, end->filter_bytes, sizeof end->filter));
     if (end->error && end->reason != L4_END_ERROR)
         style->text(out, "error", l4_log_error(end->error, word));
 }

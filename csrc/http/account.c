@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/random.h"
+#include "core/http_route.h"
 #include "core/http_texts.h"
 #include "core/talkers.h"
 #include "http/limit.h"
@@ -187,6 +188,30 @@ static bool is_logged(const struct l4_loop *loop, const struct l4_exchange *x,
            l4_hash_below(l4_hash_again(loop->now_us ^ x->number, loop->setup.index), 65536) < share;
 }
 
+/* Notes what is known beside the request itself: the client's TLS, and the rule of the filter that
+ * the request met. */
+static void put_more(const struct l4_loop *loop, uint32_t index, struct l4_request_end *end)
+{
+    const struct l4_session *s = l4_session_at(loop, index);
+    const struct l4_facts *facts = l4_row_facts(loop, index);
+    struct l4_http_choice choice;
+    if (s->known & L4_FACT_TLS)
+        memcpy(end->tls, facts->version, sizeof end->tls);
+    if (s->known & L4_FACT_NAME && facts->name_bytes <= sizeof end->sni) {
+        end->sni_bytes = facts->name_bytes;
+        memcpy(end->sni, facts->name, facts->name_bytes);
+    }
+    const uint32_t filter = l4_exchange_at(loop, index)->filter;
+    if (filter == L4_NONE || !l4_http_route_find(loop->table, s->listener, filter, &choice))
+        return;
+    const struct l4_text name = l4_router_text(&choice.memory, choice.answer.route.name);
+    const size_t bytes = name.bytes < sizeof end->filter ? name.bytes : sizeof end->filter;
+    if (bytes)
+        memcpy(end->filter, name.at, bytes);
+    if (l4_http_route_stays(loop->table, &choice)) /* else a reload has replaced the text */
+        end->filter_bytes = (uint16_t)bytes;
+}
+
 static void write_log(struct l4_loop *loop, uint32_t index, enum l4_reason reason)
 {
     const struct l4_session *s = l4_session_at(loop, index);
@@ -229,6 +254,7 @@ static void write_log(struct l4_loop *loop, uint32_t index, enum l4_reason reaso
     }
     if (x->fault)
         strncpy(end.fault, x->fault, sizeof end.fault - 1);
+    put_more(loop, index, &end);
     (void)L4_RING_PUT(log, ring, ends, &end);
 }
 

@@ -60,7 +60,9 @@ static struct l4_step unanswered(struct l4_loop *loop, uint32_t index)
         l4_row_set_deadline(loop, s, L4_GET(l4_row_pool(loop, s)->connect_timeout_ms));
         return l4_go(L4_SESSION_CONNECT);
     }
-    l4_answer_fault(loop, index);
+    /* why: a backend may close an idle connection at any time. */
+    if (!(x->flags & L4_X_REUSED))
+        l4_answer_fault(loop, index);
     if (l4_retry_elsewhere(loop, index, L4_RETRY_RESET))
         return l4_go(L4_SESSION_CONNECT);
     return l4_answer_failed(loop, index, reset ? L4_END_BACKEND_RESET : L4_END_BACKEND_FIN);

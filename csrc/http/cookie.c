@@ -4,50 +4,8 @@
 #include <string.h>
 
 #include "core/pool_view.h"
-#include "http/serve.h"
-
-/* ---- reading --------------------------------------------------------------------------------- */
-
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
-/* Finds `name=` in one field's value (RFC 6265, 4.2.1). */
-static struct l4_text find_in(const char *at, size_t bytes, struct l4_text name)
-{
-    const char *end = at + bytes;
-    while (at < end) {
-        const char *semicolon = memchr(at, ';', (size_t)(end - at));
-        const char *stop = semicolon ? semicolon : end;
-        while (at < stop && is_space(*at))
-            at++;
-        if ((size_t)(stop - at) > name.bytes && at[name.bytes] == '=' &&
-            !memcmp(at, name.at, name.bytes)) {
-            const char *value = at + name.bytes + 1;
-            while (stop > value && is_space(stop[-1]))
-                stop--;
-            return (struct l4_text){value, (size_t)(stop - value)};
-        }
-        at = semicolon ? semicolon + 1 : end;
-    }
-    return (struct l4_text){0};
-}
-
-struct l4_text l4_cookie_find(const char *bytes, const struct l4_h1_head *head, struct l4_text name)
-{
-    if (head->first[L4_FIELD_COOKIE] == L4_H1_NO_FIELD)
-        return (struct l4_text){0};
-    for (uint32_t i = head->first[L4_FIELD_COOKIE]; i < head->field_count; i++) {
-        const struct l4_h1_field *field = &head->fields[i];
-        if (field->id != L4_FIELD_COOKIE)
-            continue;
-        const struct l4_text found = find_in(bytes + field->value.at, field->value.bytes, name);
-        if (found.at)
-            return found;
-    }
-    return (struct l4_text){0};
-}
+#include "core/request_values.h"
+#include "http/routing.h"
 
 /* ---- the value ------------------------------------------------------------------------------- */
 
@@ -94,9 +52,9 @@ uint32_t l4_cookie_backend(struct l4_loop *loop, uint32_t index)
     uint64_t value;
     if (!name.bytes)
         return L4_NONE;
-    const struct l4_http_judged *judged = l4_serve_judged(loop, index);
-    const char *bytes = l4_http_block(loop->http, l4_exchange_at(loop, index)->block);
-    const struct l4_text found = l4_cookie_find(bytes, &judged->head, name);
+    struct l4_routing_fields fields;
+    const struct l4_router_request request = l4_routing_request(loop, index, &fields);
+    const struct l4_text found = l4_request_key(&request, L4_KEY_COOKIE, name);
     if (!found.at || !l4_texts_hold(loop->table, &texts) || !read_value(found, &value))
         return L4_NONE;
     return member_with(loop->table, s->pool, value);

@@ -7,17 +7,10 @@
 #ifndef L4_HTTP_COOKIE_H
 #define L4_HTTP_COOKIE_H
 
-#include "base/text.h"
-#include "core/h1.h"
 #include "core/http_texts.h"
 #include "run/loop.h"
 
 enum { L4_COOKIE_VALUE_BYTES = 16 };
-
-/* Returns the value of a cookie in the fields `Cookie` of a head; its `at` is NULL if there is
- * none. */
-struct l4_text l4_cookie_find(const char *bytes, const struct l4_h1_head *head,
-                              struct l4_text name);
 
 /* Returns the backend that the cookie of the session's request names; L4_NONE: none. */
 uint32_t l4_cookie_backend(struct l4_loop *loop, uint32_t index);

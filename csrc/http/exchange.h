@@ -24,6 +24,7 @@ enum l4_exchange_flags {
     L4_X_UPGRADE = 1 << 4,       /* the client asks for another protocol */
     L4_X_EXPECTS = 1 << 5,       /* the client waits for 100 (Continue) */
     L4_X_ANSWERED = 1 << 7,      /* the answer's head was passed on */
+    L4_X_UNSENT = 1 << 6,        /* no byte of it was sent: the backend's connection was closed */
     L4_X_BODY_BEGUN = 1 << 8,    /* more of the body was sent than the block has */
     L4_X_ANSWER_DONE = 1 << 9,   /* the whole answer was read */
     L4_X_IDEMPOTENT = 1 << 10,   /* its method may be sent twice (RFC 9110, 9.2.2) */
@@ -72,6 +73,7 @@ struct l4_exchange {
     uint32_t answer_have, answer_scanned;
     uint32_t lingered;            /* bytes that were discarded behind the last request */
     uint32_t route;               /* slot of its route; L4_NONE: none */
+    uint32_t filter;              /* slot of the last rule of the filter that it met; L4_NONE */
     uint32_t came_to;             /* the backend that its cookie names; L4_NONE: none */
     uint32_t left, left_serial;   /* the backend that it has left, and its serial; L4_NONE: none */
     uint32_t matched;             /* bytes of the path that the route's prefix matched */
@@ -89,6 +91,6 @@ struct l4_exchange {
     struct l4_body up, down;
 };
 
-_Static_assert(sizeof(struct l4_exchange) <= 224, "an exchange is small");
+_Static_assert(sizeof(struct l4_exchange) <= 240, "an exchange is small");
 
 #endif

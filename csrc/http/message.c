@@ -10,6 +10,7 @@
 #include "core/h1write.h"
 #include "core/http_texts.h"
 #include "http/cookie.h"
+#include "http/proxy_status.h"
 #include "http/routing.h"
 #include "http/serve.h"
 #include "shm/http.h"
@@ -185,7 +186,9 @@ static void write_request(struct l4_loop *loop, uint32_t index, const struct sou
             forwarded == L4_HTTP_FORWARDED_APPEND || forwarded == L4_HTTP_FORWARDED_REPLACE,
         .rfc7239 = forwarded == L4_HTTP_FORWARDED_RFC7239,
         .drop_underscores = L4_GET(listener->underscores) != L4_UNDERSCORES_PASS,
-        .client = address_text(s->client, address),
+        /* why: what replaces all that came is the client; what is added to it is the peer. */
+        .client = address_text(
+            forwarded == L4_HTTP_FORWARDED_REPLACE ? *l4_row_client(loop, s) : s->client, address),
         .scheme = text_of(s->half[L4_CLIENT].flags & L4_HALF_TLS ? "https" : "http"),
         .asked_host = asked,
         .id_name = told->id_bytes ? own.request_id : (struct l4_text){0},
@@ -491,7 +494,11 @@ static void put_special(struct l4_loop *loop, uint32_t index, const struct sourc
     const struct l4_exchange *x = l4_exchange_at(loop, index);
     const struct l4_session *s = l4_session_at(loop, index);
     const struct l4_listener_texts own = l4_texts_listener(&sources->texts, s->listener);
-    char seconds[16];
+    char seconds[16], status[L4_PROXY_STATUS_MAX];
+    if (L4_GET(l4_serve_rules(loop, s)->proxy_status)) {
+        const size_t bytes = l4_proxy_status_write(loop, index, own.via, status);
+        l4_h1_put_field(out, L4_TEXT("Proxy-Status"), (struct l4_text){status, bytes});
+    }
     if (x->reply == L4_REPLY_HTTPS)
         put_https_location(loop, index, out);
     if (x->reply == L4_REPLY_REDIRECT && sources->routed)

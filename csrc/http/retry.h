@@ -3,7 +3,7 @@
  * A request is sent again only if nothing of its answer has reached the client, if all of it is
  * still in its block, and if sending it twice does no harm (RFC 9110, 9.2.2). Each pool has a
  * budget: its retries are a share of its requests, so that a pool whose backends all fail does not
- * get several times its load. The budget is each worker's own.
+ * get several times its load. The budget is exact over all workers.
  */
 #ifndef L4_HTTP_RETRY_H
 #define L4_HTTP_RETRY_H

@@ -36,8 +36,7 @@ int l4_http_start(struct l4_loop *loop)
     http->blocks = reserve(blocks_bytes);
     http->free_blocks = malloc(L4_HTTP_BLOCKS * sizeof *http->free_blocks);
     http->written = malloc(L4_HTTP_WRITTEN_BYTES);
-    http->spent = calloc(loop->table->plan.caps.pools, sizeof *http->spent);
-    if (!http->exchanges || !http->blocks || !http->free_blocks || !http->written || !http->spent)
+    if (!http->exchanges || !http->blocks || !http->free_blocks || !http->written)
         return -ENOMEM;
     fill_free(http);
     loop->pump.h2 = &http->h2;
@@ -57,7 +56,6 @@ void l4_http_finish(struct l4_loop *loop)
         munmap(http->blocks, blocks_bytes);
     free(http->free_blocks);
     free(http->written);
-    free(http->spent);
     free(http);
     loop->http = NULL;
 }

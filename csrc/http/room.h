@@ -39,7 +39,6 @@ struct l4_http {
     uint32_t free_count;
     uint32_t used_blocks; /* blocks from this number on were not used since the last thrift */
     uint64_t thrift_ms;   /* CLOCK_MONOTONIC of the next look for unused memory */
-    int32_t *spent;       /* by pool: http/retry.h */
     char *written; /* L4_HTTP_WRITTEN_BYTES: where messages are written before they are sent */
     struct l4_http_judged judged;
     uint64_t date_s;

@@ -75,6 +75,7 @@ static struct l4_step obey(struct l4_loop *loop, uint32_t index, const struct l4
     if (rule->action == L4_ROUTER_LIMIT && l4_limit_rule(loop, index, rule))
         return l4_stay();
     count_hit(loop, rule->slot);
+    x->filter = rule->slot;
     if (limit->dry_run)
         L4_OWN_ADD(l4_row_tally(loop, s)->dry_run[L4_END_REJECTED_FILTER - L4_REJECTED_FIRST], 1);
     if (limit->dry_run || rule->action == L4_ROUTER_LOG) {

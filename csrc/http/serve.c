@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "core/access.h"
+#include "core/true_client.h"
 #include "http/h2_tend.h"
 #include "http/judge.h"
 #include "io/stream_ops.h"
@@ -20,6 +20,7 @@ void l4_serve_begin(struct l4_loop *loop, uint32_t index)
         .have = x->have,
         .answer_block = L4_NONE,
         .route = L4_NONE,
+        .filter = L4_NONE,
         .came_to = L4_NONE,
         .left = L4_NONE,
     };
@@ -196,8 +197,7 @@ void l4_serve_end_answer(struct l4_loop *loop, uint32_t index)
 
 bool l4_serve_trusts(const struct l4_loop *loop, const struct l4_session *s)
 {
-    return s->client.family == AF_UNIX ||
-           l4_access_find_named(loop->table, &l4_serve_rules(loop, s)->trusted_set, &s->client);
+    return l4_true_client_trusts(loop->table, l4_serve_rules(loop, s), &s->client);
 }
 
 void l4_serve_count_bytes(const struct l4_loop *loop, uint32_t index, enum l4_side from,

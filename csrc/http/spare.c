@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "http/room.h"
+#include "io/sock.h"
 #include "io/tls.h"
 #include "run/first_byte.h"
 #include "run/row.h"
@@ -165,6 +166,14 @@ static bool may_reuse(const struct l4_loop *loop, uint32_t index)
     return reuse == L4_REUSE_ALWAYS || x->number > 1 || x->flags & L4_X_IDEMPOTENT;
 }
 
+/* Is the connection good for this request? A request that may not be sent twice has no second try,
+ * so the socket is asked whether the backend has closed it, or has said something unasked. */
+static bool is_good(const struct l4_loop *loop, uint32_t index, const struct l4_conn *conn)
+{
+    return is_usable(loop, conn) && (l4_exchange_at(loop, index)->flags & L4_X_IDEMPOTENT ||
+                                     l4_sock_is_quiet(conn->half.fd));
+}
+
 bool l4_spare_take(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
@@ -173,7 +182,7 @@ bool l4_spare_take(struct l4_loop *loop, uint32_t index)
     if (!list->newest || !may_reuse(loop, index))
         return false;
     struct l4_conn *conn;
-    while ((conn = linked(loop, list->newest)) && !is_usable(loop, conn))
+    while ((conn = linked(loop, list->newest)) && !is_good(loop, index, conn))
         close_spare(loop, conn);
     if (!conn)
         return false;

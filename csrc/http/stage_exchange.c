@@ -6,7 +6,9 @@
  *
  * A connection that was used before may be closed by the backend at the moment when the request is
  * sent. A request that got no byte of an answer on such a connection is sent once more, over a new
- * connection to the same backend, if nothing of it is lost and sending it twice does no harm.
+ * connection to the same backend, if nothing of it is lost and sending it twice does no harm: its
+ * method is idempotent, or no byte of it was sent. Of any other nobody can know whether the backend
+ * has carried it out (RFC 9110, 9.2.2); its connection is looked at before it is used (spare.c).
  */
 #include <errno.h>
 #include <string.h>
@@ -74,6 +76,9 @@ static struct l4_step send_request(struct l4_loop *loop, uint32_t index)
     x->sent_us = loop->now_us;
     if (l4_io_of(backend)->pass(&out, client, backend, bytes) == L4_PUMP_LOST)
         return l4_end_by_error(l4_session_at(loop, index), -ENOMEM);
+    x->flags &= ~(uint32_t)L4_X_UNSENT;
+    if (backend->flags & L4_HALF_BROKEN && !(backend->flags & L4_HALF_TLS))
+        x->flags |= L4_X_UNSENT; /* why not with TLS: there it takes several sends */
     L4_OWN_ADD(l4_row_column(loop, l4_session_at(loop, index))->bytes_in, bytes);
     l4_first_byte_asked(loop, l4_session_at(loop, index));
     return l4_stay();

@@ -144,6 +144,12 @@ bool l4_sock_has_data(int fd)
     return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
+bool l4_sock_is_quiet(int fd)
+{
+    char byte;
+    return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
 uint32_t l4_sock_unacked(int fd)
 {
     int waiting = 0;

@@ -48,6 +48,9 @@ void l4_sock_reset(int fd);
 /* True if fd has received data that was not read. */
 bool l4_sock_has_data(int fd);
 
+/* Is there nothing to be read now, no data, no end and no error? */
+bool l4_sock_is_quiet(int fd);
+
 /* Reads the kernel's smoothed round-trip time and number of segments sent again, for a TCP
  * connection. Both are 0 for other sockets. */
 void l4_sock_facts(int fd, uint32_t *rtt_us, uint32_t *retransmits);

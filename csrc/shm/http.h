@@ -66,6 +66,10 @@ struct l4_request_end {
     uint8_t retries, retry_cause;
     uint8_t minor, flags;
     char fault[L4_REQUEST_FAULT_MAX]; /* why a request was refused; "" */
+    char tls[L4_TLS_VERSION_MAX + 1]; /* version of TLS with the client; "" */
+    uint16_t sni_bytes, filter_bytes;
+    char sni[L4_REQUEST_SNI_MAX];       /* the server name that the client asked for */
+    char filter[L4_REQUEST_FILTER_MAX]; /* name of the last rule of the filter that it met */
     struct l4_request_text text;
 };
 

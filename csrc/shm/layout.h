@@ -185,6 +185,8 @@ struct l4_pool {
     alignas(64) _Atomic uint64_t ticket; /* all: tickets of round robin taken so far */
     _Atomic uint32_t inflight;           /* all, through shm/count.h: sessions with its backends */
 
+    _Atomic int32_t retries_spent; /* all: retries of requests (http/retry.c) */
+
     struct l4_passive_rule passive;
     struct l4_queue queue;
     struct l4_sticky_rule sticky;

@@ -116,6 +116,8 @@
     X(uint32_t, underscores, http.underscores)                                                     \
     /* 1: "//" in a path that is matched is one "/". */                                            \
     X(uint32_t, merge_slashes, http.merge_slashes)                                                 \
+    /* 1: answers of l4lb itself say why (RFC 9209). */                                            \
+    X(uint32_t, proxy_status, http.proxy_status)                                                   \
     /* 1: every request is sent to https:// (status 308). */                                       \
     X(uint32_t, https_redirect, http.https_redirect)                                               \
     /* Requests a second of the listener, and of each source: rate (0: no limit), burst, status of \

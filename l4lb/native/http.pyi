@@ -53,6 +53,10 @@ def publish_routes(table: Table, routes: bytes, ats: Sequence[int]) -> None:
 def merges_slashes(table: Table, listener: int) -> bool:
     """Returns whether // counts as / in paths of the listener with this row."""
 
+def true_client(table: Table, listener: int, peer: str, head: bytes) -> str | None:
+    """Returns the IP address of whom a request with this head is from, if its peer (an IP address)
+    is a proxy whose word the listener with this row believes. None: from its peer."""
+
 def slots(table: Table, listener: int) -> list[int]:
     """Returns the slots of the routes of the listener with this row, in their order."""
 

@@ -5,7 +5,7 @@ from libc.stdint cimport uint32_t
 from libc.stdlib cimport calloc, free
 
 from l4lb.native cimport c
-from l4lb.native.memory cimport put_address
+from l4lb.native.memory cimport host_of, put_address
 from l4lb.native.table cimport Table
 from l4lb.native import rows
 from l4lb.native.requests import Chosen, Host, Target
@@ -270,6 +270,18 @@ def publish_routes(Table table, routes, ats):
 def merges_slashes(Table table, listener):
     """Returns whether // counts as / in paths of the listener with this row."""
     return bool(table._listener(listener).http.merge_slashes)
+
+
+def true_client(Table table, listener, peer, head):
+    """Returns the IP address of whom a request with this head is from, if its peer (an IP address)
+    is a proxy whose word the listener with this row believes. None: from its peer."""
+    cdef c.l4_addr addr, client
+    cdef bytes raw = head
+    put_address(&addr, peer, 0)
+    if not c.l4_true_client_of(&table.table, &table._listener(listener).http, &addr, raw, len(raw),
+                               &client):
+        return None
+    return host_of(&client)
 
 
 def slots(Table table, listener):

@@ -130,6 +130,7 @@ cdef class LogReader:
                                   sizeof(end), c.L4_REQUEST_PLACES):
                 break
             self._mask(&end.client)
+            self._mask(&end.peer)
             if not self.query:
                 end.text.target_bytes = _to_query(end.text.target, end.text.target_bytes)
                 end.text.referer_bytes = _to_query(end.text.referer, end.text.referer_bytes)

@@ -53,8 +53,9 @@ class ListenerHttp(Model):
     """Requests of one connection; the last answer closes it. 0: no limit."""
     forwarded: Literal["append", "replace", "off", "rfc7239"] = "append"
     """What backends are told of the client. "append": X-Forwarded-For, X-Forwarded-Proto and
-    X-Forwarded-Host, after what a proxy in `trusted` said. "replace": the same, without what came.
-    "rfc7239": the field Forwarded, after what a proxy in `trusted` said. "off": nothing."""
+    X-Forwarded-Host, after what a proxy in `trusted` said. "replace": the same, without what came,
+    and the client is the request's. "rfc7239": the field Forwarded, after what a proxy in `trusted`
+    said. "off": nothing."""
     trusted: clients.ManyNetworks = ()
     """Networks of the proxies whose X-Forwarded-* and Forwarded fields are believed. Those of all
     other clients are dropped. A request of such a proxy counts, wherever its source does, as one of
@@ -79,6 +80,9 @@ class ListenerHttp(Model):
     errors: http.Folder | None = None
     """Folder with pages for answers that l4lb makes itself: 502.html for the status 502, and so on.
     Read at start and at each reload. Absent: one line of text."""
+    proxy_status: bool = False
+    """Answers that l4lb makes itself say which error it met, in the field Proxy-Status (RFC 9209).
+    They also tell clients that there is a proxy."""
     https_redirect: bool = False
     """Send every client to the same URL with https:// (status 301 for GET and HEAD, else 308)."""
     hsts_ms: Annotated[int, *duration(bounds.HSTS_MS)] | None = Field(default=None, alias="hsts")
@@ -114,11 +118,11 @@ class PoolHttp(Model):
     "connect" (the backend could not be reached), "reuse" (a connection that was idle ended before
     its answer), "reset" (a new connection ended before its answer), "timeout" (`answer_timeout`),
     and the statuses "502", "503" and "504". Requests whose method is not idempotent are sent again
-    after "connect" and "reuse" only."""
+    after "connect" only, and after "reuse" if no byte of them was sent."""
     retry_budget_percent: Annotated[int, *percent(bounds.RETRY_BUDGET_PERCENT)] = Field(
         default=20, alias="retry_budget"
     )
-    """Retries on other backends as a part of the pool's requests, at each worker, which begins
+    """Retries on other backends as a part of the pool's requests, over all workers; a pool begins
     with ten. Beyond it a request is not sent again."""
     retry_body: Annotated[int, *size(bounds.RETRY_BODY_BYTES)] = 64 << 10
     """Bytes of a request's body that are kept to send it again. "0B": requests with a body are not

@@ -20,6 +20,7 @@ from l4lb.native.table import Table
 
 Map = dict[str, Any]
 OWN_ADDRESS = "127.0.0.1"  # the client of a request that names none
+TOLD_BY_PROXIES = (b"x-forwarded-for", b"forwarded")
 HALF = 1 << 31  # the luck of a request: percentages of less than 50 do not take it
 
 
@@ -30,9 +31,14 @@ def explain(table: Table, args: Map) -> Map:
     method, url = _parted(args["request"])
     fields = [_field(text) for text in args["header"]]
     ip, _ = client_address(args["from"] or OWN_ADDRESS)
-    told: Map = {"listener": listener.name, "request": args["request"], "client": ip}
+    told: Map = {"listener": listener.name, "request": args["request"]}
+    head = b"GET / HTTP/1.1\r\nHost: x\r\n" + b"".join(
+        b"%b: %b\r\n" % (name, value) for name, value in fields if name.lower() in TOLD_BY_PROXIES
+    )
+    client = http.true_client(table, listener.index, ip, head + b"\r\n")
+    told |= {"client": client or ip} | ({"peer": ip} if client else {})
     try:
-        request = _read(table, listener, method, url, fields, ip)
+        request = _read(table, listener, method, url, fields, client or ip)
     except http.RequestError as refused:
         word, status = refused.args
         return told | {"outcome": "refused", "status": status, "why": word}

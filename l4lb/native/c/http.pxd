@@ -4,6 +4,7 @@
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 from l4lb.native.c.base cimport cbool, l4_addr
+from l4lb.native.c.layout cimport l4_http_listener
 from l4lb.native.c.table cimport l4_table
 
 cdef extern from "core/target.h" nogil:
@@ -138,3 +139,7 @@ cdef extern from "core/http_route.h" nogil:
     void l4_http_route_forget(const l4_table *table, uint32_t slot)
     void l4_http_route_publish(const l4_table *table, const void *routes, uint32_t bytes,
                                const uint32_t *ats)
+
+cdef extern from "core/true_client.h":
+    bint l4_true_client_of(const l4_table *table, const l4_http_listener *rules,
+                           const l4_addr *peer, const char *head, size_t bytes, l4_addr *client)

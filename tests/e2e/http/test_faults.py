@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from contextlib import ExitStack
 
 import pytest
 
@@ -43,25 +44,28 @@ def test_a_get_on_a_connection_that_turns_out_closed_is_sent_again(then: str) ->
 
 @pytest.mark.parametrize("then", ["close", "reset"])
 @pytest.mark.parametrize("size", [0, 1, 30_000])
-def test_a_post_on_such_a_connection_is_sent_again_if_its_body_is_still_there(
-    size: int, then: str
-) -> None:
-    with Origin(closes_on(1, then)) as origin, before([origin.row]) as lb, client(lb) as peer:
-        body = b"p" * size
+def test_a_post_on_such_a_connection_is_never_sent_twice(size: int, then: str) -> None:
+    """The backend has it: nobody else can know whether it was carried out."""
+    passive = {"failures": 1, "eject": "1m"}
+    with (
+        Origin(closes_on(1, then)) as origin,
+        before([origin.row], passive=passive) as lb,
+        client(lb) as peer,
+    ):
         assert peer.ask("/first").status == 200
-        got = peer.ask("/second", "POST", body=body)
-        assert (got.status, got.body) == (200, body or b"/second")
-        assert origin.targets() == ["/first", "/second", "/second"]
+        assert peer.ask("/second", "POST", body=b"p" * size).status == 502
+        assert origin.targets() == ["/first", "/second"]
+        assert peer.ask("/third", "POST", body=b"x").body == b"x", "it is no fault of the backend"
 
 
-def test_a_chunked_post_on_such_a_connection_is_sent_again() -> None:
+def test_a_put_in_chunks_on_such_a_connection_is_sent_again() -> None:
     with Origin(closes_on(1)) as origin, before([origin.row]) as lb, client(lb) as peer:
         assert peer.ask("/first").status == 200
         peer.say(
-            request("/second", "POST", fields=[("Transfer-Encoding", "chunked")])
+            request("/second", "PUT", fields=[("Transfer-Encoding", "chunked")])
             + b"3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n"
         )
-        assert peer.answer("POST").body == b"abcdefg"
+        assert peer.answer("PUT").body == b"abcdefg"
         assert [asked.body for asked in origin.requests] == [b"", b"abcdefg", b"abcdefg"]
 
 
@@ -148,6 +152,23 @@ def test_a_backend_that_refuses_costs_no_request_while_another_serves() -> None:
             got = [peer.ask(f"/{n}").get("x-from") for n in range(12)]
             assert set(got) == {"a", "c"}
             assert peer.ask("/post", "POST", body=b"x" * 1000).status == 200
+
+
+def test_the_budget_of_retries_is_one_for_all_workers() -> None:
+    """A pool begins with ten retries, and earns none with a share of 0 %."""
+    rules = {"retry_on": ["503"], "retry_budget": "0%"}
+    with ExitStack() as stack:
+        origins = [
+            stack.enter_context(Origin(lambda _: answer(b"", status=503), name=name))
+            for name in "ab"
+        ]
+        rows = [one.row for one in origins]
+        lb = stack.enter_context(before(rows, workers=2, retries=1, pool_http=rules))
+        peers = [stack.enter_context(client(lb)) for _ in range(20)]
+        for _ in range(2):
+            assert {peer.ask().status for peer in peers} == {503}
+        assert all(row["accepted"] for row in lb.ask("status")["workers"]), "both had clients"
+        assert sum(len(one.requests) for one in origins) == 40 + 10
 
 
 def test_no_backend_that_can_be_reached_is_502_or_503_and_the_client_may_ask_again() -> None:

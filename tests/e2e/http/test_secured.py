@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from ..harness import Balancer, Manner, Stream, send, until
 from ..harness.http import Peer, Request, answer, before, chunked, request
+from ..harness.http2 import Http2
 from ..harness.origin import Origin, Reply, path_and_name
 from ..harness.secure import Authority, secure
 
@@ -64,6 +67,33 @@ def test_clients_of_tls_are_told_to_use_it_always(
         peer.say(request("/../bad"))
         got = peer.answer()
         assert (got.status, got.get("strict-transport-security")) == (400, "max-age=15552000")
+
+
+@pytest.mark.parametrize("protocol", ["HTTP/1.1", "HTTP/2"])
+def test_lines_of_requests_have_the_name_and_the_version_of_tls_and_the_rule(
+    authority: Authority, tmp_path: Path, protocol: str
+) -> None:
+    log = tmp_path / "log"
+    listener = {
+        "tls": {"certificates": [authority.issue("localhost")], "min_version": "1.3"},
+        "filter": {"rules": [{"name": "seen", "path": "/a", "action": "log"}]},
+    }
+    process = {"log": {"access": str(log), "access_format": "json"}}
+    with Origin() as origin, before([origin.row], listener=listener, process=process) as lb:
+        if protocol == "HTTP/2":
+            sock = secure(lb.connect(), authority.client(alpn=["h2"]))
+            with Http2(sock) as http2:
+                told = [http2.ask(one, host="localhost").status for one in ("/a", "/b")]
+        else:
+            with encrypted(lb, authority) as peer:
+                told = [peer.ask(one).status for one in ("/a", "/b")]
+        assert told == [200, 200]
+        until(lambda: log.exists() and log.read_text().count("\n") == 2, "two lines")
+        rows = [json.loads(line) for line in log.read_text().splitlines()]
+        assert [(row["protocol"], row["sni"], row["tls"]) for row in rows] == [
+            (protocol, "localhost", "TLSv1.3")
+        ] * 2
+        assert [row.get("filter") for row in rows] == ["seen", None]
 
 
 def test_alpn_chooses_http_1_1(both: tuple[Balancer, Origin], authority: Authority) -> None:

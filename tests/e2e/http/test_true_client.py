@@ -151,6 +151,41 @@ def test_routes_and_rules_by_source_see_the_client() -> None:
         assert [peer.ask(fields=fields).status for fields in asked] == [410, 418, 200, 200]
 
 
+@pytest.mark.parametrize(
+    ("http", "header", "client"),
+    [
+        (OURS, f"X-Forwarded-For: {OTHER}, {ONE}, 10.1.2.3", ONE),
+        (OURS, "X-Forwarded-For: unknown", None),
+        ({"trusted": ["10.0.0.0/8"]}, f"X-Forwarded-For: {ONE}", None),
+        (OURS | {"forwarded": "rfc7239"}, f"Forwarded: for={ONE}", ONE),
+    ],
+)
+def test_explain_sees_the_client_that_a_trusted_proxy_tells_of(
+    http: dict[str, Any], header: str, client: str | None
+) -> None:
+    routes = [{"source": ONE, "respond": {"status": 418}}]
+    with service(http=http, listener={"routes": routes}) as (lb, _):
+        told = lb.admin("explain", "web", "--request", "GET http://a.test/", "--header", header)
+        assert told.get("status") == (418 if client else None)
+        assert (told["client"], told.get("peer")) == (
+            client or "127.0.0.1", "127.0.0.1" if client else None,
+        )  # fmt: skip
+
+
+def test_a_masked_log_masks_the_proxy_too(tmp_path: Path) -> None:
+    path = tmp_path / "access.log"
+    log = {"access": str(path), "access_format": "json", "mask_client": [16, 48]}
+    with (
+        Origin() as origin,
+        before([origin.row], http=OURS, process={"log": log}) as lb,
+        client(lb) as peer,
+    ):
+        assert peer.ask(fields=of(ONE)).status == 200
+        (line,) = logged(path, 1)
+        assert line["client"] == "203.0.0.0"
+        assert line["peer"].startswith("127.0.0.0:")
+
+
 def test_a_block_holds_for_the_client_and_not_for_the_proxy(tmp_path: Path) -> None:
     path = tmp_path / "access.log"
     with service(path) as (lb, peer):
