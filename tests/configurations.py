@@ -81,6 +81,8 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
         ],
         [{"host": ["*.example", "[::1]"], "limits": {"requests": 7}, "pool": "web"}],
     ),
+    "errors_per_source.statuses": ([404, "500-503"], ["400-499"]),
+    "requests_per_key.key": ("header:X-User", "query:${x}", "path"),
     "filter.methods": (["GET"], "PURGE"),
     "filter.rules": (
         [

@@ -27,9 +27,9 @@ class ListenerTexts(NamedTuple):
     request_id: str = ""
     via: str = ""
     hsts: str = ""
-    limit_key: str = ""
     hide: tuple[str, ...] = ()
     pages: Mapping[int, Page] = {}
+    limit_key: str = ""
 
 
 class PoolTexts(NamedTuple):

@@ -13,6 +13,9 @@ from l4lb.config.tables.http import ListenerHttp
 from l4lb.config.units import SIZE, shown
 
 
+REQUEST_LIMITS = ("requests", "requests_per_source", "requests_per_key", "errors_per_source")
+
+
 def _target_in_head(draft: Draft) -> Iterator[Finding]:
     """A target that is as long as its head could never be refused for its own length."""
     for path, _, http in _listeners(draft):
@@ -24,6 +27,17 @@ def _target_in_head(draft: Draft) -> Iterator[Finding]:
             if target >= head:
                 message = f"must be more than max_target, {SIZE.format(target)}"
                 yield Finding((*path, "max_head"), message)
+
+
+def _limits_what_it_sees(draft: Draft) -> Iterator[Finding]:
+    """Finds limits of requests where there are none. why not UDP: it has no limits at all."""
+    for listener in draft.listeners:
+        limits = table(listener.table, "limits") if listener.protocol == "tcp" else {}
+        for key in REQUEST_LIMITS:
+            if key in limits:
+                hint = 'a listener sees requests with protocol = "http"'
+                path = (*listener.path, "limits", key)
+                yield Finding(path, "is for http listeners only", hint)
 
 
 def _speaks_what_it_negotiates(draft: Draft) -> Iterator[Finding]:
@@ -84,7 +98,7 @@ def _listeners(draft: Draft) -> Iterator[tuple[Path, Table, Table]]:
             yield (*listener.path, "http"), listener.table, table(listener.table, "http")
 
 
-RULES = (_target_in_head, _speaks_what_it_negotiates)
+RULES = (_target_in_head, _limits_what_it_sees, _speaks_what_it_negotiates)
 ADVICE = (
     _browsers_believe_it,
     _redirects_somebody,

@@ -45,9 +45,6 @@ WITHOUT_REQUESTS = {
     "host": 'use sni for the name that TLS clients ask for, or protocol = "http"',
 }
 
-# Limits that count requests, or answers.
-REQUEST_LIMITS = ("requests", "requests_per_source", "requests_per_key", "errors_per_source")
-
 # A dot leads into a table, an asterisk to each element of an array.
 LISTENERS: Mapping[str, Row] = {
     "bind": ANY,
@@ -76,7 +73,6 @@ LISTENERS: Mapping[str, Row] = {
     "access": ANY,
     "access.refusal": Row(ALL, {"tarpit": STREAMS}, "datagrams of who may not come in are dropped"),
     "limits": Row(STREAMS, instead="UDP has max_sessions_per_source and max_amplification"),
-    **dict.fromkeys((f"limits.{key}" for key in REQUEST_LIMITS), Row(HTTP)),
     "max_amplification": Row(UDP),
     "max_sessions_per_source": Row(UDP, instead="TCP has limits.connections_per_source"),
     "reject_privileged_ports": Row(UDP),

@@ -38,6 +38,7 @@ def config() -> Config:
             "rate_per_source": limit,
             "bandwidth_per_session": {"limit": "2KiB", "dry_run": True},
             "bandwidth_per_source": {"limit": "3KiB", "dry_run": True},
+            "errors_per_source": {"limit": 4, "statuses": [404, "500-503"]},
             "source_prefix": [24, 56],
             "first_byte_timeout": "3s",
             "max_age": "1h",
