@@ -12,7 +12,6 @@ from l4lb.config.position import Path
 from l4lb.config.tables.http import ListenerHttp
 from l4lb.config.units import SIZE, shown
 
-
 REQUEST_LIMITS = ("requests", "requests_per_source", "requests_per_key", "errors_per_source")
 
 

@@ -43,7 +43,7 @@ def test_backends_are_told_of_the_client_and_not_what_it_claims(forwarded: str) 
     ("forwarded", "wanted"),
     [
         ("append", "203.0.113.9, 127.0.0.1"),
-        ("replace", "127.0.0.1"),
+        ("replace", "203.0.113.9"),
         ("off", "203.0.113.9"),
     ],
 )
