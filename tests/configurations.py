@@ -74,7 +74,13 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
                 "limits": {
                     "requests": {"limit": 5, "burst": 10, "status": 503, "dry_run": True},
                     "requests_per_source": {"limit": 1, "burst": 2, "status": 420, "dry_run": True},
-                    "requests_per_key": {"key": "query:${x}", "limit": 1, "burst": 2},
+                    "requests_per_key": {
+                        "key": "query:${x}",
+                        "limit": 1,
+                        "burst": 2,
+                        "status": 420,
+                        "dry_run": True,
+                    },
                 },
                 "pool": "é",
             },

@@ -34,9 +34,8 @@ def _limits_what_it_sees(draft: Draft) -> Iterator[Finding]:
         limits = table(listener.table, "limits") if listener.protocol == "tcp" else {}
         for key in REQUEST_LIMITS:
             if key in limits:
-                hint = 'a listener sees requests with protocol = "http"'
-                path = (*listener.path, "limits", key)
-                yield Finding(path, "is for http listeners only", hint)
+                message = "has no effect: a tcp listener sees no requests"
+                yield Finding((*listener.path, "limits", key), message, 'use protocol = "http"')
 
 
 def _speaks_what_it_negotiates(draft: Draft) -> Iterator[Finding]:

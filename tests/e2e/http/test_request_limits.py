@@ -233,4 +233,4 @@ def test_limits_of_requests_are_for_http_listeners_only(tmp_path: Path) -> None:
     file.write_text(toml(config))
     done = run("check", "-c", str(file))
     assert done.returncode == 2
-    assert "limits.errors_per_source: is for http listeners only" in done.stdout + done.stderr
+    assert "limits.errors_per_source: has no effect: a tcp listener" in done.stdout + done.stderr

@@ -28,6 +28,7 @@ def config() -> Config:
     limit = {"limit": 7, "refusal": "tarpit", "dry_run": True}
     listener: dict[str, Any] = {
         "bind": ["127.0.0.1:7000"],
+        "protocol": "http",
         "pool": "web",
         "tls": {"certificates": [{"cert": "/c.pem", "key": "/k.pem"}], "max_handshakes": 5},
         "access": {"allow": ["10.0.0.0/8"], "refusal": "drop", "dry_run": True},
