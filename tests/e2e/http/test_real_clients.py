@@ -258,9 +258,9 @@ def nginx_proxy(folder: Path, port_of_server: int) -> Iterator[int]:
 
 
 def load(port: int, path: str) -> str:
-    """Asks for two seconds; returns what wrk tells."""
+    """Asks for a second; returns what wrk tells."""
     done = subprocess.run(
-        [need("wrk"), "-t1", "-c16", "-d2s", f"http://127.0.0.1:{port}{path}"],
+        [need("wrk"), "-t1", "-c16", "-d1s", "--timeout", "20s", f"http://127.0.0.1:{port}{path}"],
         capture_output=True,
         text=True,
         timeout=PATIENCE_S * 3,
