@@ -305,16 +305,10 @@ static bool make_room(struct l4_cache *cache, unsigned which, uint64_t bytes, ui
 /* ---- storing -----------------------------------------------------------------------------------
  */
 
-static char *append(char *to, struct l4_text text)
-{
-    if (text.bytes)
-        memcpy(to, text.at, text.bytes);
-    return to + text.bytes;
-}
-
 static void fill(struct l4_cached *object, const struct l4_cache_new *new, uint64_t bytes,
                  uint64_t body_bytes)
 {
+    const struct l4_text texts[] = {new->key, new->vary, new->tags, new->head};
     char *to = (char *)(object + 1);
     *object = (struct l4_cached){
         .units = (uint32_t)(bytes / L4_CACHE_UNIT),
@@ -328,9 +322,10 @@ static void fill(struct l4_cached *object, const struct l4_cache_new *new, uint6
         .head_bytes = (uint32_t) new->head.bytes,
         .body_bytes = body_bytes,
     };
-    to = append(append(append(append(to, new->key), new->vary), new->tags), new->head);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        to = l4_text_copy(to, texts[i]);
     for (size_t i = 0; i < new->pieces; i++)
-        to = append(to, new->body[i]);
+        to = l4_text_copy(to, new->body[i]);
 }
 
 static bool is_too_large(const struct l4_cache *cache, const struct l4_cache_new *new,

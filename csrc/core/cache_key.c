@@ -1,7 +1,5 @@
 #include "core/cache_key.h"
 
-#include <string.h>
-
 struct out {
     char *to;
     size_t used;
@@ -14,8 +12,7 @@ static void put(struct out *out, struct l4_text text)
         out->full = true;
         return;
     }
-    if (text.bytes)
-        memcpy(out->to + out->used, text.at, text.bytes);
+    l4_text_copy(out->to + out->used, text);
     out->used += text.bytes;
 }
 

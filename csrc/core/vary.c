@@ -15,7 +15,7 @@ static void put(struct out *out, struct l4_text text)
         out->full = true;
         return;
     }
-    memcpy(out->to + out->used, text.at, text.bytes);
+    l4_text_copy(out->to + out->used, text);
     out->used += text.bytes;
 }
 
