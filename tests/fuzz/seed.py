@@ -128,6 +128,24 @@ SEEDS = {
         b'\1\4x="a, b;c";for=192.0.2.1,for=unknown,, for="\\_x"',
         b"\0\1" + b"10.0.0.1," * 20,
     ],
+    "cached": [
+        (
+            b"GET / HTTP/1.1\r\nHost: a\r\nCache-Control: max-age=5, max-stale=2, min-fresh=1\r\n"
+            b"Accept: a, b\r\nAccept:c\r\n\r\n\0HTTP/1.1 200 OK\r\nCache-Control: max-age=9, "
+            b'private="x", stale-if-error=3\r\nVary: Accept, X\r\nAge: 3\r\n\r\n'
+        ),
+        (
+            b'GET / HTTP/1.1\r\nHost: a\r\nIf-None-Match: W/"a", "b"\r\nRange: bytes=5-\r\n'
+            b'If-Range: "b"\r\nPragma: no-cache\r\n\r\n\0HTTP/1.1 404 -\r\nETag: "b"\r\n'
+            b"Expires: 0\r\n"
+            b"Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n"
+        ),
+        (
+            b"GET / HTTP/1.1\r\nHost: a\r\nIf-Modified-Since: Sunday, 06-Nov-94 08:49:37 GMT\r\n"
+            b"Range: bytes=-5\r\n\r\n\0HTTP/1.1 200 OK\r\nCDN-Cache-Control: max-age=9;a, b=(1 2), "
+            b'c="d", e=:f=:, must-revalidate\r\n\r\n'
+        ),
+    ],
     "request_values": [
         b"a\na=1&b=%2&%61=3&a&&=x+y\nCookie: a=1; b=2;a =3;=\nA: 1\na:2\nSet-Cookie: a=b; Path=/",
         b"x-a b\nx-a+b=%zz&x%2da%20b=\nX-A b: 1\ncookie:x-a b=1;;",
