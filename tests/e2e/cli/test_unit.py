@@ -114,11 +114,8 @@ class Confined(Balancer):
 
     def confine_to(self, calls: set[str]) -> None:
         known = dict(re.findall(r"#define __NR_(\w+) (\d+)", NUMBERS.read_text()))
-        self.files = 1  # any value, so that _limit is called
-        self._numbers = sorted(int(known[one]) for one in calls if one in known)
-
-    def _limit(self) -> None:
-        confine(self._numbers)
+        numbers = sorted(int(known[one]) for one in calls if one in known)
+        self.before_exec = functools.partial(confine, numbers)
 
 
 @analyze

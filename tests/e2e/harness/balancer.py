@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -69,6 +69,7 @@ class Balancer:
         self.bind = bind
         self.files = files
         self.close_fds = True  # the balancer inherits no descriptor of its parent
+        self.before_exec: Callable[[], None] | None = None  # runs in its process first
         self.command = list(command or program())
         self.serves = serves
         self.folder = Path(tempfile.mkdtemp(prefix="l4lb-e2e-"))
@@ -140,7 +141,8 @@ class Balancer:
             path.write_text(toml(self.config))
             self.args = ["run", "-c", str(path), *self.args]
         with self.log_path.open("wb") as log, self.out_path.open("wb") as out:
-            if self.close_fds and PRELOADED.can_start(self.command, self.environment()):
+            plain = self.close_fds and self.before_exec is None
+            if plain and PRELOADED.can_start(self.command, self.environment()):
                 self.process = PRELOADED.start(
                     self.args,
                     out,
@@ -159,16 +161,18 @@ class Balancer:
                 env=self.environment(),
                 start_new_session=True,
                 close_fds=self.close_fds,
-                preexec_fn=self._limit if self.files else None,
+                preexec_fn=self._prepare if self.files or self.before_exec else None,
             )
 
     def environment(self) -> dict[str, str]:
         """The environment it runs in; the default admin socket depends on it."""
         return {**os.environ, "XDG_RUNTIME_DIR": str(self.folder)}
 
-    def _limit(self) -> None:
-        assert self.files
-        resource.setrlimit(resource.RLIMIT_NOFILE, (self.files, self.files))
+    def _prepare(self) -> None:
+        if self.files:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (self.files, self.files))
+        if self.before_exec:
+            self.before_exec()
 
     def answers(self) -> bool:
         """Returns whether the admin socket answers. Raises if the balancer has ended."""

@@ -91,13 +91,6 @@ class Child(Balancer):
         self.before_exec = before
         self.close_fds = False  # else they would be closed after before_exec
 
-    def _limit(self) -> None:
-        self.before_exec()
-
-    def _start(self) -> None:
-        self.files = 1  # any value, so that _limit is called
-        super()._start()
-
 
 @pytest.fixture
 def backends() -> Iterator[Backends]:
