@@ -25,8 +25,8 @@ struct l4_cache {
  */
 uint64_t l4_cache_bytes(uint64_t memory, uint32_t workers, uint64_t object_max);
 
-/* Makes an empty cache of memory that is all zero. */
-void l4_cache_format(void *memory, uint64_t bytes, uint32_t workers, uint64_t object_max);
+/* Makes an empty cache there, where all is zero. The others are as told to l4_cache_bytes. */
+void l4_cache_format(void *at, uint64_t memory, uint32_t workers, uint64_t object_max);
 
 /* Opens a cache for a worker. Returns false if the memory has another format, or if there is no
  * memory. */

@@ -84,9 +84,12 @@ static enum l4_structured take_string(struct l4_text *text)
             *text = l4_text_after(*text, i + 1);
             return L4_STRUCTURED_OTHER;
         }
-        if (c == '\\' && (++i == text->bytes || !is_one_of(text->at[i], "\"\\")))
-            return L4_STRUCTURED_BAD;
         if (c < ' ' || c > '~')
+            return L4_STRUCTURED_BAD;
+        if (c != '\\')
+            continue;
+        i++;
+        if (i == text->bytes || !is_one_of(text->at[i], "\"\\"))
             return L4_STRUCTURED_BAD;
     }
     return L4_STRUCTURED_BAD;

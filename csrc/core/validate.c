@@ -109,9 +109,9 @@ enum l4_condition l4_condition_of(const char *bytes, const struct l4_h1_head *re
     if (has(request, L4_FIELD_IF_MATCH)) {
         if (!lists(bytes, request, L4_FIELD_IF_MATCH, stored->etag, false))
             return L4_CONDITION_FAILED;
-    } else if (date_of(bytes, request, L4_FIELD_IF_UNMODIFIED_SINCE, now_s, &since_s)) {
-        if (modified_s > since_s)
-            return L4_CONDITION_FAILED;
+    } else if (date_of(bytes, request, L4_FIELD_IF_UNMODIFIED_SINCE, now_s, &since_s) &&
+               modified_s > since_s) {
+        return L4_CONDITION_FAILED;
     }
     if (has(request, L4_FIELD_IF_NONE_MATCH))
         return lists(bytes, request, L4_FIELD_IF_NONE_MATCH, stored->etag, true)
