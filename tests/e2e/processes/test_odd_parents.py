@@ -142,6 +142,8 @@ def _look_at(lb: Balancer, parent: str) -> None:
             soft, hard = process.rlimit(resource.RLIMIT_NOFILE)
             assert soft == hard
             text = Path(f"/proc/{process.pid}/status").read_text()
+            if "Umask:" not in text:
+                continue  # it ends just now
             umask = int(text.partition("Umask:")[2].split()[0], 8)
             assert umask & 0o722 == 0o022, "files are the owner's to write, and nobody else's"
 
