@@ -27,6 +27,31 @@ static inline char *l4_text_copy(char *to, struct l4_text text)
     return to + text.bytes;
 }
 
+/* Room that texts are put into, one behind the other. */
+struct l4_text_out {
+    char *to;
+    size_t size, used;
+    bool full; /* something did not fit, or must not be there: nothing of it may be used */
+};
+
+/* Returns room for `bytes` more bytes; NULL, for ever, if there is not enough. */
+static inline char *l4_text_room(struct l4_text_out *out, size_t bytes)
+{
+    if (out->full || bytes > out->size - out->used) {
+        out->full = true;
+        return NULL;
+    }
+    out->used += bytes;
+    return out->to + out->used - bytes;
+}
+
+static inline void l4_text_put(struct l4_text_out *out, struct l4_text text)
+{
+    char *to = text.bytes ? l4_text_room(out, text.bytes) : NULL;
+    if (to)
+        memcpy(to, text.at, text.bytes);
+}
+
 /* Returns the text without its first bytes. */
 static inline struct l4_text l4_text_after(struct l4_text text, size_t bytes)
 {

@@ -1,5 +1,6 @@
 #include "core/cache_control.h"
 
+#include "core/list_field.h"
 #include "core/structured.h"
 
 enum argument { NO_SECONDS, SECONDS, SECONDS_OR_ALL };
@@ -50,21 +51,6 @@ static void note(struct l4_cache_control *control, enum l4_cache_directive direc
 /* ---- Cache-Control -----------------------------------------------------------------------------
  */
 
-/* Returns how many bytes of a list are its first member: up to a comma outside of quotes. */
-static size_t member_of(struct l4_text list)
-{
-    bool quoted = false;
-    for (size_t i = 0; i < list.bytes; i++) {
-        if (quoted && list.at[i] == '\\')
-            i++;
-        else if (list.at[i] == '"')
-            quoted = !quoted;
-        else if (list.at[i] == ',' && !quoted)
-            return i;
-    }
-    return list.bytes;
-}
-
 /* A number may be in quotes (RFC 9111, 5.2). */
 static struct l4_text unquoted(struct l4_text text)
 {
@@ -92,17 +78,11 @@ static void read_member(struct l4_text member, struct l4_cache_control *control)
 void l4_cache_control_read(const char *bytes, const struct l4_h1_head *head,
                            struct l4_cache_control *control)
 {
+    struct l4_list_walk walk = l4_list_of(bytes, head, L4_FIELD_CACHE_CONTROL, L4_LIST_STRINGS);
+    struct l4_text member;
     *control = (struct l4_cache_control){0};
-    for (uint32_t i = head->first[L4_FIELD_CACHE_CONTROL]; i < head->field_count; i++) {
-        if (head->fields[i].id != L4_FIELD_CACHE_CONTROL)
-            continue;
-        struct l4_text rest = {bytes + head->fields[i].value.at, head->fields[i].value.bytes};
-        while (rest.bytes) {
-            const size_t length = member_of(rest);
-            read_member(l4_text_trimmed((struct l4_text){rest.at, length}), control);
-            rest = l4_text_after(rest, length < rest.bytes ? length + 1 : length);
-        }
-    }
+    while (l4_list_walk_next(&walk, &member))
+        read_member(member, control);
 }
 
 /* ---- fields for some caches ---------------------------------------------------------------------
@@ -139,7 +119,7 @@ bool l4_cache_control_targeted(const char *bytes, const struct l4_h1_head *head,
         if (field->name.bytes != name.bytes ||
             !l4_field_named(bytes + field->name.at, name.at, name.bytes))
             continue;
-        if (!read_line((struct l4_text){bytes + field->value.at, field->value.bytes}, control))
+        if (!read_line(l4_h1_text(bytes, field->value), control))
             return false;
         found = found || field->value.bytes;
     }

@@ -1,21 +1,5 @@
 #include "core/cache_key.h"
 
-struct out {
-    char *to;
-    size_t used;
-    bool full;
-};
-
-static void put(struct out *out, struct l4_text text)
-{
-    if (out->full || text.bytes > L4_CACHE_KEY_MAX - out->used) {
-        out->full = true;
-        return;
-    }
-    l4_text_copy(out->to + out->used, text);
-    out->used += text.bytes;
-}
-
 static bool is_ignored(struct l4_text name, const struct l4_key_rules *rules)
 {
     for (size_t i = 0; i < rules->ignored_count; i++) {
@@ -32,13 +16,14 @@ static bool is_ignored(struct l4_text name, const struct l4_key_rules *rules)
     return false;
 }
 
-static void put_query(struct out *out, const struct l4_url *url, const struct l4_key_rules *rules)
+static void put_query(struct l4_text_out *out, const struct l4_url *url,
+                      const struct l4_key_rules *rules)
 {
     struct l4_text rest = url->query;
     bool first = true;
     if (!rules->ignored_count) {
-        put(out, L4_TEXT("?"));
-        put(out, rest);
+        l4_text_put(out, L4_TEXT("?"));
+        l4_text_put(out, rest);
         return;
     }
     while (rest.bytes) {
@@ -47,8 +32,8 @@ static void put_query(struct out *out, const struct l4_url *url, const struct l4
         rest = l4_text_after(rest, argument.bytes < rest.bytes ? argument.bytes + 1 : rest.bytes);
         if (!argument.bytes || is_ignored(name, rules))
             continue;
-        put(out, first ? L4_TEXT("?") : L4_TEXT("&"));
-        put(out, argument);
+        l4_text_put(out, first ? L4_TEXT("?") : L4_TEXT("&"));
+        l4_text_put(out, argument);
         first = false;
     }
 }
@@ -56,13 +41,13 @@ static void put_query(struct out *out, const struct l4_url *url, const struct l4
 size_t l4_cache_key(const struct l4_url *url, const struct l4_key_rules *rules,
                     char to[static L4_CACHE_KEY_MAX])
 {
-    struct out out = {to, 0, false};
+    struct l4_text_out out = {.to = to, .size = L4_CACHE_KEY_MAX};
     if (rules->scheme)
-        put(&out, url->scheme);
-    put(&out, L4_TEXT("://"));
+        l4_text_put(&out, url->scheme);
+    l4_text_put(&out, L4_TEXT("://"));
     if (rules->host)
-        put(&out, url->host);
-    put(&out, url->path);
+        l4_text_put(&out, url->host);
+    l4_text_put(&out, url->path);
     if (rules->query && url->has_query)
         put_query(&out, url, rules);
     return out.full ? 0 : out.used;

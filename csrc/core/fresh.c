@@ -1,6 +1,7 @@
 #include "core/fresh.h"
 
 #include "core/date.h"
+#include "core/list_field.h"
 
 static const char *const words[] = {
 #define X(id, word) word,
@@ -15,32 +16,20 @@ const char *l4_unstorable_word(unsigned number)
 
 /* ---- what heads say ------------------------------------------------------------------------- */
 
-static struct l4_text value_of(const char *bytes, const struct l4_h1_head *head,
-                               enum l4_field_id id)
-{
-    const uint8_t at = head->first[id];
-    if (at == L4_H1_NO_FIELD)
-        return (struct l4_text){NULL, 0};
-    return (struct l4_text){bytes + head->fields[at].value.at, head->fields[at].value.bytes};
-}
-
 static bool date_of(const struct l4_exchange_heads *heads, enum l4_field_id id, int64_t *date_s)
 {
-    const struct l4_text text = value_of(heads->answer_bytes, heads->answer, id);
+    const struct l4_text text = l4_h1_value(heads->answer_bytes, heads->answer, id);
     return text.at && l4_date_read(text.at, text.bytes, heads->answered_s, date_s);
 }
 
 /* True if an answer varies by everything: a `*` in a field Vary. */
 static bool varies_by_all(const char *bytes, const struct l4_h1_head *head)
 {
-    for (uint32_t i = head->first[L4_FIELD_VARY]; i < head->field_count; i++) {
-        struct l4_text rest = {bytes + head->fields[i].value.at, head->fields[i].value.bytes};
-        while (head->fields[i].id == L4_FIELD_VARY && rest.bytes) {
-            const size_t length = l4_text_until(rest, ',');
-            if (l4_text_is(l4_text_trimmed((struct l4_text){rest.at, length}), L4_TEXT("*")))
-                return true;
-            rest = l4_text_after(rest, length < rest.bytes ? length + 1 : length);
-        }
+    struct l4_list_walk walk = l4_list_of(bytes, head, L4_FIELD_VARY, L4_LIST_PLAIN);
+    struct l4_text entry;
+    while (l4_list_walk_next(&walk, &entry)) {
+        if (l4_text_is(entry, L4_TEXT("*")))
+            return true;
     }
     return false;
 }
@@ -96,7 +85,7 @@ static bool is_heuristic(unsigned status)
 /* The first entry of the list counts; what is no number does not (5.1). */
 static uint32_t told_age(const struct l4_exchange_heads *heads)
 {
-    struct l4_text text = value_of(heads->answer_bytes, heads->answer, L4_FIELD_AGE);
+    struct l4_text text = l4_h1_value(heads->answer_bytes, heads->answer, L4_FIELD_AGE);
     uint32_t seconds = 0;
     text.bytes = l4_text_until(text, ',');
     return text.bytes && l4_cache_seconds(l4_text_trimmed(text), &seconds) ? seconds : 0;
@@ -146,7 +135,7 @@ static bool set_lifetime(const struct l4_exchange_heads *heads, const struct l4_
         freshness->lifetime_s = control->seconds[L4_CACHE_MAX_AGE];
         return true;
     }
-    if (!targeted && heads->answer->first[L4_FIELD_EXPIRES] != L4_H1_NO_FIELD) {
+    if (!targeted && l4_h1_has(heads->answer, L4_FIELD_EXPIRES)) {
         /* An invalid date has passed (5.3). */
         if (date_of(heads, L4_FIELD_EXPIRES, &expires_s))
             freshness->lifetime_s = bounded(expires_s - freshness->date_s);
@@ -205,7 +194,7 @@ static enum l4_unstorable forbidden(const struct l4_exchange_heads *heads,
         return L4_UNSTORABLE_NO_STORE;
     if (l4_cache_says(control, L4_CACHE_PRIVATE))
         return L4_UNSTORABLE_PRIVATE;
-    if (heads->request->first[L4_FIELD_AUTHORIZATION] != L4_H1_NO_FIELD &&
+    if (l4_h1_has(heads->request, L4_FIELD_AUTHORIZATION) &&
         !l4_cache_says(control, L4_CACHE_PUBLIC) && !l4_cache_says(control, L4_CACHE_S_MAXAGE) &&
         !l4_cache_says(control, L4_CACHE_MUST_REVALIDATE))
         return L4_UNSTORABLE_AUTHORIZATION;
@@ -234,8 +223,8 @@ enum l4_unstorable l4_fresh_judge(const struct l4_exchange_heads *heads,
     const enum l4_unstorable why = forbidden(heads, &asked, &control);
     if (why != L4_UNSTORABLE_NONE)
         return why;
-    const bool can_ask = heads->answer->first[L4_FIELD_ETAG] != L4_H1_NO_FIELD ||
-                         heads->answer->first[L4_FIELD_LAST_MODIFIED] != L4_H1_NO_FIELD;
+    const bool can_ask =
+        l4_h1_has(heads->answer, L4_FIELD_ETAG) || l4_h1_has(heads->answer, L4_FIELD_LAST_MODIFIED);
     if (!may && !l4_cache_says(&control, L4_CACHE_PUBLIC))
         return L4_UNSTORABLE_NO_LIFETIME;
     return freshness->lifetime_s || can_ask ? L4_UNSTORABLE_NONE : L4_UNSTORABLE_NO_LIFETIME;
@@ -299,9 +288,9 @@ void l4_fresh_asked(const char *bytes, const struct l4_h1_head *request,
                     struct l4_cache_control *asked)
 {
     l4_cache_control_read(bytes, request, asked);
-    if (request->first[L4_FIELD_CACHE_CONTROL] != L4_H1_NO_FIELD)
+    if (l4_h1_has(request, L4_FIELD_CACHE_CONTROL))
         return;
-    const struct l4_text pragma = value_of(bytes, request, L4_FIELD_PRAGMA);
+    const struct l4_text pragma = l4_h1_value(bytes, request, L4_FIELD_PRAGMA);
     if (pragma.bytes == sizeof "no-cache" - 1 &&
         l4_field_named(pragma.at, "no-cache", pragma.bytes))
         asked->said |= 1u << L4_CACHE_NO_CACHE;

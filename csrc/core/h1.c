@@ -227,7 +227,7 @@ static enum l4_h1_fault read_field(struct reader *r, const struct l4_h1_bounds *
     const uint8_t number = (uint8_t)out->field_count++;
     if (field->id == L4_FIELD_OTHER)
         return L4_H1_NONE;
-    const bool again = out->first[field->id] != L4_H1_NO_FIELD;
+    const bool again = l4_h1_has(out, field->id);
     if (!again)
         out->first[field->id] = number;
     return judge_field(r, field, again);
@@ -301,7 +301,7 @@ static enum l4_h1_fault judge_connection(struct reader *r)
 /* why not h2c: after it the connection would be HTTP/2, whose requests nobody here would see. */
 static bool is_upgrade(const struct reader *r)
 {
-    if (!r->upgrade || !r->out->minor || r->out->first[L4_FIELD_UPGRADE] == L4_H1_NO_FIELD)
+    if (!r->upgrade || !r->out->minor || !l4_h1_has(r->out, L4_FIELD_UPGRADE))
         return false;
     for (uint32_t i = r->out->first[L4_FIELD_UPGRADE]; i < r->out->field_count; i++) {
         const struct l4_h1_field *field = &r->out->fields[i];
@@ -347,7 +347,7 @@ static enum l4_h1_fault judge_request(struct reader *r)
     const bool body = out->framing == L4_FRAMING_CHUNKED || out->length;
     if (body && (out->method == L4_METHOD_CONNECT || out->method == L4_METHOD_TRACE))
         return L4_H1_UNEXPECTED_BODY;
-    if (out->minor && out->first[L4_FIELD_HOST] == L4_H1_NO_FIELD)
+    if (out->minor && !l4_h1_has(out, L4_FIELD_HOST))
         return L4_H1_NO_HOST;
     if (!out->minor || !body)
         forget_expect(out);

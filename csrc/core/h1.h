@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/text.h"
 #include "core/field.h"
 #include "core/h1_fault.h"
 
@@ -77,6 +78,25 @@ struct l4_h1_head {
     uint8_t first[L4_FIELD_IDS];           /* the first field of each known name */
     struct l4_h1_field fields[L4_H1_FIELDS_MAX];
 };
+
+/* Returns a text of a head that lies at `bytes`. */
+static inline struct l4_text l4_h1_text(const char *bytes, struct l4_h1_text place)
+{
+    return (struct l4_text){bytes + place.at, place.bytes};
+}
+
+static inline bool l4_h1_has(const struct l4_h1_head *head, enum l4_field_id id)
+{
+    return head->first[id] != L4_H1_NO_FIELD;
+}
+
+/* Returns the value of the first field of a known name; its `at` is NULL if there is none. */
+static inline struct l4_text l4_h1_value(const char *bytes, const struct l4_h1_head *head,
+                                         enum l4_field_id id)
+{
+    return l4_h1_has(head, id) ? l4_h1_text(bytes, head->fields[head->first[id]].value)
+                               : (struct l4_text){NULL, 0};
+}
 
 /* Looks for the end of a head. Returns its length with its blank line; 0: more bytes are needed; or
  * a fault's negative number, as soon as a byte came that no head has. *scanned is 0 at first; it is

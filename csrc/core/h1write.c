@@ -9,32 +9,8 @@ enum { NUMBER_MAX = 20 /* digits of 64 bits */ };
 
 /* ---- the parts ------------------------------------------------------------------------------- */
 
-/* Returns room for `bytes` more bytes; NULL, for ever, if there is not enough. */
-static char *room(struct l4_h1_out *out, size_t bytes)
-{
-    if (out->full || bytes > out->size - out->used) {
-        out->full = true;
-        return NULL;
-    }
-    out->used += bytes;
-    return out->to + out->used - bytes;
-}
-
-static char *copied(char *to, const char *from, size_t bytes)
-{
-    memcpy(to, from, bytes);
-    return to + bytes;
-}
-
-/* Puts a text that has no control byte: of a judged head, or our own. */
-static void put_judged(struct l4_h1_out *out, const char *at, size_t bytes)
-{
-    char *to = bytes ? room(out, bytes) : NULL;
-    if (to)
-        memcpy(to, at, bytes);
-}
-
-#define PUT(out, literal) put_judged(out, literal, sizeof(literal) - 1)
+/* Only what has no control byte is put by l4_text_put: of a judged head, or our own. */
+#define PUT(out, literal) l4_text_put(out, L4_TEXT(literal))
 
 /* True if all bytes of a text are `lowest` or above, or HTAB where spaces are allowed. */
 static bool is_clean(struct l4_text text, char lowest)
@@ -48,31 +24,31 @@ static bool is_clean(struct l4_text text, char lowest)
 }
 
 /* Puts one word of a first line, or a name: without white space. */
-static void put_word(struct l4_h1_out *out, struct l4_text word)
+static void put_word(struct l4_text_out *out, struct l4_text word)
 {
     if (word.bytes == 0 || !is_clean(word, '!'))
         out->full = true;
-    put_judged(out, word.at, word.bytes);
+    l4_text_put(out, word);
 }
 
-void l4_h1_put(struct l4_h1_out *out, struct l4_text text)
+void l4_h1_put(struct l4_text_out *out, struct l4_text text)
 {
     if (!is_clean(text, ' '))
         out->full = true;
-    put_judged(out, text.at, text.bytes);
+    l4_text_put(out, text);
 }
 
-void l4_h1_put_number(struct l4_h1_out *out, uint64_t number)
+void l4_h1_put_number(struct l4_text_out *out, uint64_t number)
 {
     char digits[NUMBER_MAX];
     size_t at = sizeof digits;
     do
         digits[--at] = (char)('0' + number % 10);
     while (number /= 10);
-    put_judged(out, digits + at, sizeof digits - at);
+    l4_text_put(out, (struct l4_text){digits + at, sizeof digits - at});
 }
 
-void l4_h1_put_status(struct l4_h1_out *out, unsigned status, struct l4_text reason)
+void l4_h1_put_status(struct l4_text_out *out, unsigned status, struct l4_text reason)
 {
     PUT(out, VERSION " ");
     l4_h1_put_number(out, status);
@@ -81,7 +57,7 @@ void l4_h1_put_status(struct l4_h1_out *out, unsigned status, struct l4_text rea
     PUT(out, "\r\n");
 }
 
-void l4_h1_put_field(struct l4_h1_out *out, struct l4_text name, struct l4_text value)
+void l4_h1_put_field(struct l4_text_out *out, struct l4_text name, struct l4_text value)
 {
     if (memchr(name.at, ':', name.bytes))
         out->full = true;
@@ -91,7 +67,7 @@ void l4_h1_put_field(struct l4_h1_out *out, struct l4_text name, struct l4_text 
     PUT(out, "\r\n");
 }
 
-void l4_h1_put_end(struct l4_h1_out *out)
+void l4_h1_put_end(struct l4_text_out *out)
 {
     PUT(out, "\r\n");
 }
@@ -100,16 +76,11 @@ void l4_h1_put_end(struct l4_h1_out *out)
 
 /* A head, and what is to become of it. */
 struct writer {
-    struct l4_h1_out *out;
+    struct l4_text_out *out;
     const char *bytes;
     const struct l4_h1_head *head;
     const struct l4_h1_rules *rules;
 };
-
-static struct l4_text text_of(const struct writer *w, struct l4_h1_text place)
-{
-    return (struct l4_text){w->bytes + place.at, place.bytes};
-}
 
 static bool is_same(struct l4_text a, struct l4_text b)
 {
@@ -118,14 +89,13 @@ static bool is_same(struct l4_text a, struct l4_text b)
 
 static void put_field(const struct writer *w, const struct l4_h1_field *field)
 {
-    const size_t name = field->name.bytes, value = field->value.bytes;
-    char *to = room(w->out, name + value + 4);
+    const struct l4_text name = l4_h1_text(w->bytes, field->name);
+    const struct l4_text value = l4_h1_text(w->bytes, field->value);
+    char *to = l4_text_room(w->out, name.bytes + value.bytes + 4);
     if (!to)
         return;
-    to = copied(to, w->bytes + field->name.at, name);
-    to = copied(to, ": ", 2);
-    to = copied(to, w->bytes + field->value.at, value);
-    copied(to, "\r\n", 2);
+    to = l4_text_copy(l4_text_copy(to, name), L4_TEXT(": "));
+    l4_text_copy(l4_text_copy(to, value), L4_TEXT("\r\n"));
 }
 
 /* True if an operation takes away all fields of a name. */
@@ -144,7 +114,7 @@ static bool goes_on(const struct writer *w, const struct l4_h1_field *field)
 {
     if (field->flags & (L4_FIELD_IS_HOP | L4_FIELD_FRAMES))
         return field->id == L4_FIELD_UPGRADE && w->rules->connection == L4_CONNECTION_UPGRADE;
-    return w->rules->field_count == 0 || !is_removed(w, text_of(w, field->name));
+    return w->rules->field_count == 0 || !is_removed(w, l4_h1_text(w->bytes, field->name));
 }
 
 /* True if the head has a field of the name that goes on. */
@@ -247,7 +217,7 @@ static bool request_keeps(const struct writer *w, const struct l4_request_rules 
         return false;
     if (field->id == L4_FIELD_EXPECT && rules->drop_expect)
         return false;
-    return !rules->id_name.at || !is_same(rules->id_name, text_of(w, field->name));
+    return !rules->id_name.at || !is_same(rules->id_name, l4_h1_text(w->bytes, field->name));
 }
 
 /* Puts the values that trusted clients sent of a list, each with a comma behind it. */
@@ -260,7 +230,7 @@ static void put_list_so_far(const struct writer *w, const struct l4_request_rule
         const struct l4_h1_field *field = &w->head->fields[i];
         if (field->id != id || field->value.bytes == 0 || !goes_on(w, field))
             continue;
-        put_judged(w->out, w->bytes + field->value.at, field->value.bytes);
+        l4_text_put(w->out, l4_h1_text(w->bytes, field->value));
         PUT(w->out, ", ");
     }
 }
@@ -299,9 +269,10 @@ static void put_rfc7239(const struct writer *w, const struct l4_request_rules *r
     const bool six = rules->client.at && memchr(rules->client.at, ':', rules->client.bytes);
     PUT(w->out, "Forwarded: ");
     put_list_so_far(w, rules, L4_FIELD_FORWARDED);
-    put_judged(w->out, six ? "for=\"[" : "for=", six ? 6 : 4);
+    l4_text_put(w->out, six ? L4_TEXT("for=\"[") : L4_TEXT("for="));
     l4_h1_put(w->out, rules->client.at ? rules->client : L4_TEXT("unknown"));
-    put_judged(w->out, "]\"", six ? 2 : 0);
+    if (six)
+        PUT(w->out, "]\"");
     if (rules->scheme.at) {
         PUT(w->out, ";proto=");
         l4_h1_put(w->out, rules->scheme);
@@ -314,11 +285,11 @@ static void put_rfc7239(const struct writer *w, const struct l4_request_rules *r
     PUT(w->out, "\r\n");
 }
 
-void l4_h1_write_request(struct l4_h1_out *out, const char *bytes, const struct l4_h1_head *head,
+void l4_h1_write_request(struct l4_text_out *out, const char *bytes, const struct l4_h1_head *head,
                          const struct l4_request_rules *rules)
 {
     const struct writer w = {out, bytes, head, &rules->head};
-    put_judged(out, bytes + head->method_text.at, head->method_text.bytes);
+    l4_text_put(out, l4_h1_text(bytes, head->method_text));
     PUT(out, " ");
     put_word(out, rules->target);
     PUT(out, " " VERSION "\r\nHost: ");
@@ -372,14 +343,15 @@ static bool is_backends_domain(struct l4_text attribute, struct l4_text domain)
 static void put_cookie(const struct writer *w, const struct l4_h1_field *field,
                        struct l4_text domain)
 {
-    struct l4_text rest = text_of(w, field->value);
+    struct l4_text rest = l4_h1_text(w->bytes, field->value);
     PUT(w->out, "Set-Cookie: ");
     for (bool first = true; rest.at; first = false) {
         const char *end = memchr(rest.at, ';', rest.bytes);
         const struct l4_text part = {rest.at, end ? (size_t)(end - rest.at) : rest.bytes};
         if (first || !is_backends_domain(part, domain)) {
-            put_judged(w->out, ";", first ? 0 : 1);
-            put_judged(w->out, part.at, part.bytes);
+            if (!first)
+                PUT(w->out, ";");
+            l4_text_put(w->out, part);
         }
         rest.bytes -= end ? part.bytes + 1 : part.bytes;
         rest.at = end ? end + 1 : NULL;
@@ -391,7 +363,7 @@ static void put_answers_field(const struct writer *w, const struct l4_answer_rul
                               uint32_t number)
 {
     const struct l4_h1_field *field = &w->head->fields[number];
-    if (!goes_on(w, field) || is_hidden(rules, text_of(w, field->name)))
+    if (!goes_on(w, field) || is_hidden(rules, l4_h1_text(w->bytes, field->name)))
         return;
     if (field->id == L4_FIELD_LOCATION && rules->location.at) {
         if (number == w->head->first[L4_FIELD_LOCATION])
@@ -403,11 +375,11 @@ static void put_answers_field(const struct writer *w, const struct l4_answer_rul
     }
 }
 
-void l4_h1_write_answer(struct l4_h1_out *out, const char *bytes, const struct l4_h1_head *head,
+void l4_h1_write_answer(struct l4_text_out *out, const char *bytes, const struct l4_h1_head *head,
                         const struct l4_answer_rules *rules)
 {
     const struct writer w = {out, bytes, head, &rules->head};
-    l4_h1_put_status(out, head->status, text_of(&w, head->reason));
+    l4_h1_put_status(out, head->status, l4_h1_text(bytes, head->reason));
     for (uint32_t i = 0; i < head->field_count; i++)
         put_answers_field(&w, rules, i);
     /* why: what is before the answer says nothing of the answer; 101 is the last one. */

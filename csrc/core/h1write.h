@@ -14,12 +14,6 @@
 #include "base/text.h"
 #include "core/h1.h"
 
-struct l4_h1_out {
-    char *to;
-    size_t size, used;
-    bool full; /* something did not fit, or must not be in a head */
-};
-
 /* What becomes of the fields that tell of the client before a proxy. */
 enum l4_forwarded {
     L4_FORWARDED_OFF,    /* trusted ones are passed on */
@@ -82,16 +76,16 @@ struct l4_answer_rules {
     struct l4_text date;          /* for an answer without Date */
 };
 
-void l4_h1_write_request(struct l4_h1_out *out, const char *bytes, const struct l4_h1_head *head,
+void l4_h1_write_request(struct l4_text_out *out, const char *bytes, const struct l4_h1_head *head,
                          const struct l4_request_rules *rules);
-void l4_h1_write_answer(struct l4_h1_out *out, const char *bytes, const struct l4_h1_head *head,
+void l4_h1_write_answer(struct l4_text_out *out, const char *bytes, const struct l4_h1_head *head,
                         const struct l4_answer_rules *rules);
 
 /* The parts, for answers of our own: a status line, then fields, then the end. */
-void l4_h1_put(struct l4_h1_out *out, struct l4_text text);
-void l4_h1_put_number(struct l4_h1_out *out, uint64_t number);
-void l4_h1_put_status(struct l4_h1_out *out, unsigned status, struct l4_text reason);
-void l4_h1_put_field(struct l4_h1_out *out, struct l4_text name, struct l4_text value);
-void l4_h1_put_end(struct l4_h1_out *out);
+void l4_h1_put(struct l4_text_out *out, struct l4_text text);
+void l4_h1_put_number(struct l4_text_out *out, uint64_t number);
+void l4_h1_put_status(struct l4_text_out *out, unsigned status, struct l4_text reason);
+void l4_h1_put_field(struct l4_text_out *out, struct l4_text name, struct l4_text value);
+void l4_h1_put_end(struct l4_text_out *out);
 
 #endif

@@ -124,7 +124,7 @@ static bool find_for(struct run entry, struct run *node)
 
 struct l4_hops l4_hops_begin(const char *bytes, const struct l4_h1_head *head, enum l4_field_id id)
 {
-    const bool has = head->first[id] != L4_H1_NO_FIELD;
+    const bool has = l4_h1_has(head, id);
     return (struct l4_hops){
         .bytes = bytes, .head = head, .id = (uint8_t)id, .fields = has ? head->field_count : 0};
 }

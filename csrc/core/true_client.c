@@ -17,7 +17,7 @@ bool l4_true_client_in(const struct l4_table *table, const struct l4_http_listen
     const enum l4_field_id id = L4_GET(rules->forwarded) == L4_HTTP_FORWARDED_RFC7239
                                     ? L4_FIELD_FORWARDED
                                     : L4_FIELD_X_FORWARDED_FOR;
-    if (head->first[id] == L4_H1_NO_FIELD)
+    if (!l4_h1_has(head, id))
         return false;
     struct l4_hops hops = l4_hops_begin(bytes, head, id);
     struct l4_addr addr;

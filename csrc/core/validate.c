@@ -1,16 +1,7 @@
 #include "core/validate.h"
 
 #include "core/date.h"
-
-static struct l4_text value_at(const char *bytes, const struct l4_h1_head *head, uint32_t at)
-{
-    return (struct l4_text){bytes + head->fields[at].value.at, head->fields[at].value.bytes};
-}
-
-static bool has(const struct l4_h1_head *head, enum l4_field_id id)
-{
-    return head->first[id] != L4_H1_NO_FIELD;
-}
+#include "core/list_field.h"
 
 /* Gives the value of a field that must be there once. Otherwise its `at` is NULL. */
 static struct l4_text single(const char *bytes, const struct l4_h1_head *head, enum l4_field_id id)
@@ -22,7 +13,7 @@ static struct l4_text single(const char *bytes, const struct l4_h1_head *head, e
         if (head->fields[i].id == id)
             return (struct l4_text){NULL, 0};
     }
-    return value_at(bytes, head, first);
+    return l4_h1_text(bytes, head->fields[first].value);
 }
 
 static bool date_of(const char *bytes, const struct l4_h1_head *head, enum l4_field_id id,
@@ -35,9 +26,7 @@ static bool date_of(const char *bytes, const struct l4_h1_head *head, enum l4_fi
 struct l4_validators l4_validators_of(const char *bytes, const struct l4_h1_head *answer,
                                       int64_t now_s)
 {
-    struct l4_validators found = {{NULL, 0}, -1, now_s};
-    if (has(answer, L4_FIELD_ETAG))
-        found.etag = value_at(bytes, answer, answer->first[L4_FIELD_ETAG]);
+    struct l4_validators found = {l4_h1_value(bytes, answer, L4_FIELD_ETAG), -1, now_s};
     if (!date_of(bytes, answer, L4_FIELD_LAST_MODIFIED, now_s, &found.modified_s))
         found.modified_s = -1;
     if (!date_of(bytes, answer, L4_FIELD_DATE, now_s, &found.date_s))
@@ -60,31 +49,15 @@ bool l4_etag_is(struct l4_text a, struct l4_text b, bool weak)
     return l4_text_is(l4_text_after(a, is_weak(a) ? 2 : 0), l4_text_after(b, is_weak(b) ? 2 : 0));
 }
 
-/* Takes the first entry off a list of entity-tags. A comma inside of quotes is of the tag. */
-static struct l4_text take_tag(struct l4_text *list)
-{
-    bool quoted = false;
-    size_t n = 0;
-    while (n < list->bytes && (quoted || list->at[n] != ','))
-        quoted ^= list->at[n++] == '"';
-    const struct l4_text tag = l4_text_trimmed((struct l4_text){list->at, n});
-    *list = l4_text_after(*list, n < list->bytes ? n + 1 : n);
-    return tag;
-}
-
 /* True if one of a list of entity-tags is this one, or if the list is `*`. */
 static bool lists(const char *bytes, const struct l4_h1_head *request, enum l4_field_id id,
                   struct l4_text etag, bool weak)
 {
-    for (uint32_t i = request->first[id]; i < request->field_count; i++) {
-        struct l4_text list = {NULL, 0};
-        if (request->fields[i].id == id)
-            list = value_at(bytes, request, i);
-        while (list.bytes) {
-            const struct l4_text tag = take_tag(&list);
-            if (l4_text_is(tag, L4_TEXT("*")) || l4_etag_is(tag, etag, weak))
-                return true;
-        }
+    struct l4_list_walk walk = l4_list_of(bytes, request, id, L4_LIST_TAGS);
+    struct l4_text tag;
+    while (l4_list_walk_next(&walk, &tag)) {
+        if (l4_text_is(tag, L4_TEXT("*")) || l4_etag_is(tag, etag, weak))
+            return true;
     }
     return false;
 }
@@ -94,9 +67,10 @@ static bool lists(const char *bytes, const struct l4_h1_head *request, enum l4_f
 
 bool l4_is_conditional(const struct l4_h1_head *request)
 {
-    return has(request, L4_FIELD_IF_NONE_MATCH) || has(request, L4_FIELD_IF_MODIFIED_SINCE) ||
-           has(request, L4_FIELD_RANGE) || has(request, L4_FIELD_IF_MATCH) ||
-           has(request, L4_FIELD_IF_UNMODIFIED_SINCE);
+    return l4_h1_has(request, L4_FIELD_IF_NONE_MATCH) ||
+           l4_h1_has(request, L4_FIELD_IF_MODIFIED_SINCE) || l4_h1_has(request, L4_FIELD_RANGE) ||
+           l4_h1_has(request, L4_FIELD_IF_MATCH) ||
+           l4_h1_has(request, L4_FIELD_IF_UNMODIFIED_SINCE);
 }
 
 enum l4_condition l4_condition_of(const char *bytes, const struct l4_h1_head *request,
@@ -106,14 +80,14 @@ enum l4_condition l4_condition_of(const char *bytes, const struct l4_h1_head *re
      * 4.3.2). */
     const int64_t modified_s = stored->modified_s >= 0 ? stored->modified_s : stored->date_s;
     int64_t since_s;
-    if (has(request, L4_FIELD_IF_MATCH)) {
+    if (l4_h1_has(request, L4_FIELD_IF_MATCH)) {
         if (!lists(bytes, request, L4_FIELD_IF_MATCH, stored->etag, false))
             return L4_CONDITION_FAILED;
     } else if (date_of(bytes, request, L4_FIELD_IF_UNMODIFIED_SINCE, now_s, &since_s) &&
                modified_s > since_s) {
         return L4_CONDITION_FAILED;
     }
-    if (has(request, L4_FIELD_IF_NONE_MATCH))
+    if (l4_h1_has(request, L4_FIELD_IF_NONE_MATCH))
         return lists(bytes, request, L4_FIELD_IF_NONE_MATCH, stored->etag, true)
                    ? L4_CONDITION_NOT_MODIFIED
                    : L4_CONDITION_NONE;
@@ -131,7 +105,7 @@ static bool if_range(const char *bytes, const struct l4_h1_head *request,
                      const struct l4_validators *stored, int64_t now_s)
 {
     int64_t date_s;
-    if (!has(request, L4_FIELD_IF_RANGE))
+    if (!l4_h1_has(request, L4_FIELD_IF_RANGE))
         return true;
     const struct l4_text value = single(bytes, request, L4_FIELD_IF_RANGE);
     if (value.bytes && (value.at[0] == '"' || is_weak(value)))

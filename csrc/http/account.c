@@ -60,7 +60,7 @@ static uint16_t put(struct l4_request *row, char *to, size_t size, const char *a
 static uint16_t put_field(struct l4_request *row, char *to, size_t size, const char *bytes,
                           const struct l4_h1_head *head, enum l4_field_id id)
 {
-    if (head->first[id] == L4_H1_NO_FIELD)
+    if (!l4_h1_has(head, id))
         return 0;
     const struct l4_h1_text *value = &head->fields[head->first[id]].value;
     return put(row, to, size, bytes + value->at, value->bytes);

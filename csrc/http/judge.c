@@ -45,7 +45,7 @@ static struct l4_verdict_of_head judge_host(struct l4_http_judged *judged, const
     const struct l4_text *target = &judged->target.host;
     struct l4_host told;
     judged->host = (struct l4_host){0};
-    if (field->bytes || judged->head.first[L4_FIELD_HOST] != L4_H1_NO_FIELD) {
+    if (field->bytes || l4_h1_has(&judged->head, L4_FIELD_HOST)) {
         const enum l4_target_fault fault = l4_host_read(head + field->at, field->bytes, &told);
         if (fault)
             return refusal(l4_target_fault_status(fault), l4_target_fault_word(fault));

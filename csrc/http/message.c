@@ -23,15 +23,10 @@ static struct l4_text text_of(const char *word)
     return (struct l4_text){.at = word, .bytes = strlen(word)};
 }
 
-static struct l4_text part_of(const char *bytes, struct l4_h1_text part)
+static struct l4_text_out writer(struct l4_loop *loop)
 {
-    return (struct l4_text){.at = bytes + part.at, .bytes = part.bytes};
-}
-
-static struct l4_h1_out writer(struct l4_loop *loop)
-{
-    return (struct l4_h1_out){.to = loop->http->written,
-                              .size = L4_HTTP_WRITTEN_BYTES - L4_HTTP_NOTES_BYTES};
+    return (struct l4_text_out){.to = loop->http->written,
+                                .size = L4_HTTP_WRITTEN_BYTES - L4_HTTP_NOTES_BYTES};
 }
 
 /* A text without bytes is not configured, and is not written. */
@@ -63,7 +58,7 @@ static struct l4_text address_text(struct l4_addr addr, char to[static L4_ADDR_T
 /* The host as the client asked for it. */
 static struct l4_text asked_host(const struct l4_http_judged *judged, const char *bytes)
 {
-    return judged->target.host.at ? judged->target.host : part_of(bytes, judged->head.host);
+    return judged->target.host.at ? judged->target.host : l4_h1_text(bytes, judged->head.host);
 }
 
 /* The backend's address and port. */
@@ -95,7 +90,7 @@ static struct l4_text target_for(const struct l4_loop *loop, const struct l4_htt
 {
     const struct l4_target *target = &judged->target;
     if (target->form != L4_FORM_ABSOLUTE)
-        return part_of(bytes, judged->head.target);
+        return l4_h1_text(bytes, judged->head.target);
     const char *end = bytes + judged->head.target.at + judged->head.target.bytes;
     if (target->path.at >= bytes && target->path.at < end)
         return (struct l4_text){.at = target->path.at, .bytes = (size_t)(end - target->path.at)};
@@ -143,7 +138,7 @@ static struct l4_text routed_target(struct l4_loop *loop, uint32_t index,
 }
 
 static void write_request(struct l4_loop *loop, uint32_t index, const struct sources *sources,
-                          struct l4_h1_out *out)
+                          struct l4_text_out *out)
 {
     const struct l4_texts *texts = &sources->texts;
     const struct l4_session *s = l4_session_at(loop, index);
@@ -197,9 +192,9 @@ static void write_request(struct l4_loop *loop, uint32_t index, const struct sou
     l4_h1_write_request(out, bytes, &judged->head, &rules);
 }
 
-static bool write_whole_request(struct l4_loop *loop, uint32_t index, struct l4_h1_out *out)
+static bool write_whole_request(struct l4_loop *loop, uint32_t index, struct l4_text_out *out)
 {
-    const struct l4_h1_out empty = *out;
+    const struct l4_text_out empty = *out;
     for (int i = 0; i < L4_SEQ_TRIES; i++) {
         const struct sources sources = begin(loop, index);
         *out = empty;
@@ -213,7 +208,7 @@ static bool write_whole_request(struct l4_loop *loop, uint32_t index, struct l4_
 bool l4_message_request(struct l4_loop *loop, uint32_t index, char **at, size_t *bytes)
 {
     struct l4_exchange *x = l4_exchange_at(loop, index);
-    struct l4_h1_out out = writer(loop);
+    struct l4_text_out out = writer(loop);
     struct l4_coded body = {0};
     const char *block = l4_http_block(loop->http, x->block);
     const struct l4_h1_head *head = &l4_serve_judged(loop, index)->head;
@@ -269,10 +264,10 @@ static struct l4_text location_for(struct l4_loop *loop, uint32_t index, const c
     const struct l4_session *s = l4_session_at(loop, index);
     const struct l4_exchange *x = l4_exchange_at(loop, index);
     char host[L4_ADDR_TEXT_MAX], address[L4_ADDR_TEXT_MAX];
-    if (head->first[L4_FIELD_LOCATION] == L4_H1_NO_FIELD)
+    if (!l4_h1_has(head, L4_FIELD_LOCATION))
         return (struct l4_text){0};
     const struct l4_http_judged *judged = l4_serve_judged(loop, index);
-    struct l4_text rest = part_of(bytes, head->fields[head->first[L4_FIELD_LOCATION]].value);
+    struct l4_text rest = l4_h1_value(bytes, head, L4_FIELD_LOCATION);
     const struct l4_text asked = asked_host(judged, l4_http_block(loop->http, x->block));
     const size_t scheme = rest.bytes > 7 && !strncasecmp(rest.at, "http://", 7)    ? 7
                           : rest.bytes > 8 && !strncasecmp(rest.at, "https://", 8) ? 8
@@ -299,7 +294,7 @@ static struct l4_text cookie_domain(const struct l4_loop *loop, uint32_t index,
                                     char to[L4_ADDR_TEXT_MAX])
 {
     const struct l4_session *s = l4_session_at(loop, index);
-    if (head->first[L4_FIELD_SET_COOKIE] == L4_H1_NO_FIELD ||
+    if (!l4_h1_has(head, L4_FIELD_SET_COOKIE) ||
         L4_GET(l4_row_pool(loop, s)->http.host) == L4_HOST_KEEP)
         return (struct l4_text){0};
     struct l4_text host = host_for(loop, s, &sources->texts, (struct l4_text){0}, to);
@@ -311,7 +306,7 @@ static struct l4_text cookie_domain(const struct l4_loop *loop, uint32_t index,
 
 static void write_answer(struct l4_loop *loop, uint32_t index, const char *bytes,
                          const struct l4_h1_head *head, const struct sources *sources,
-                         struct l4_h1_out *out)
+                         struct l4_text_out *out)
 {
     const struct l4_texts *texts = &sources->texts;
     const struct l4_session *s = l4_session_at(loop, index);
@@ -368,7 +363,7 @@ size_t l4_message_answer(struct l4_loop *loop, uint32_t index, const char *bytes
 {
     for (int i = 0; i < L4_SEQ_TRIES; i++) {
         const struct sources sources = begin(loop, index);
-        struct l4_h1_out out = writer(loop);
+        struct l4_text_out out = writer(loop);
         write_answer(loop, index, bytes, head, &sources, &out);
         if (hold(loop, &sources))
             return out.full ? 0 : out.used;
@@ -420,7 +415,7 @@ static const char *reason_of(uint16_t status)
 }
 
 /* Where a client that may not speak in clear text is sent to. */
-static void put_https_location(struct l4_loop *loop, uint32_t index, struct l4_h1_out *out)
+static void put_https_location(struct l4_loop *loop, uint32_t index, struct l4_text_out *out)
 {
     const struct l4_http_judged *judged = l4_serve_judged(loop, index);
     const char *bytes = l4_http_block(loop->http, l4_exchange_at(loop, index)->block);
@@ -433,17 +428,7 @@ static void put_https_location(struct l4_loop *loop, uint32_t index, struct l4_h
                     (struct l4_text){.at = to, .bytes = (size_t)host + target.bytes});
 }
 
-static void put_body(struct l4_h1_out *out, struct l4_text body)
-{
-    if (body.bytes > out->size - out->used) {
-        out->full = true;
-        return;
-    }
-    l4_text_copy(out->to + out->used, body);
-    out->used += body.bytes;
-}
-
-static void put_length(struct l4_h1_out *out, size_t bytes)
+static void put_length(struct l4_text_out *out, size_t bytes)
 {
     char number[24];
     snprintf(number, sizeof number, "%zu", bytes);
@@ -452,7 +437,7 @@ static void put_length(struct l4_h1_out *out, size_t bytes)
 
 /* Where the request's route sends the client to. */
 static void put_location(struct l4_loop *loop, uint32_t index, const struct sources *sources,
-                         struct l4_h1_out *out)
+                         struct l4_text_out *out)
 {
     char *to = loop->pump.scratch;
     const uint32_t bytes = l4_routing_write(
@@ -489,7 +474,7 @@ static struct content content_of(const struct l4_loop *loop, uint32_t index,
 
 /* The fields that depend on why this is answered here. */
 static void put_special(struct l4_loop *loop, uint32_t index, const struct sources *sources,
-                        struct l4_h1_out *out)
+                        struct l4_text_out *out)
 {
     const struct l4_exchange *x = l4_exchange_at(loop, index);
     const struct l4_session *s = l4_session_at(loop, index);
@@ -516,7 +501,7 @@ static void put_special(struct l4_loop *loop, uint32_t index, const struct sourc
 }
 
 /* The fields that a route sets in its answers. */
-static void put_changes(const struct sources *sources, struct l4_h1_out *out)
+static void put_changes(const struct sources *sources, struct l4_text_out *out)
 {
     struct l4_field_rule changes[L4_ROUTE_CHANGES_MAX];
     const size_t count =
@@ -528,7 +513,7 @@ static void put_changes(const struct sources *sources, struct l4_h1_out *out)
 }
 
 static void write_reply(struct l4_loop *loop, uint32_t index, const struct sources *sources,
-                        struct l4_h1_out *out)
+                        struct l4_text_out *out)
 {
     const struct l4_exchange *x = l4_exchange_at(loop, index);
     const enum l4_connection_word word = word_for(x);
@@ -550,14 +535,14 @@ static void write_reply(struct l4_loop *loop, uint32_t index, const struct sourc
                         word == L4_CONNECTION_CLOSE ? L4_TEXT("close") : L4_TEXT("keep-alive"));
     l4_h1_put_end(out);
     if (!x->head_bytes || x->method != L4_METHOD_HEAD)
-        put_body(out, content.body);
+        l4_text_put(out, content.body);
 }
 
 size_t l4_message_reply(struct l4_loop *loop, uint32_t index)
 {
     for (int i = 0; i < L4_SEQ_TRIES; i++) {
         const struct sources sources = begin(loop, index);
-        struct l4_h1_out out = writer(loop);
+        struct l4_text_out out = writer(loop);
         write_reply(loop, index, &sources, &out);
         if (hold(loop, &sources))
             return out.full ? 0 : out.used;

@@ -52,7 +52,7 @@ void l4_request_name_learn(struct l4_loop *loop, uint32_t index, const char *byt
 {
     const struct l4_session *s = l4_session_at(loop, index);
     const struct l4_sticky_rule *rule = &l4_row_pool(loop, s)->sticky;
-    if (head->first[L4_FIELD_SET_COOKIE] == L4_H1_NO_FIELD || !L4_GET(rule->ttl_ms) ||
+    if (!l4_h1_has(head, L4_FIELD_SET_COOKIE) || !L4_GET(rule->ttl_ms) ||
         L4_GET(rule->key.kind) != L4_KEY_COOKIE)
         return;
     const struct l4_texts texts = l4_texts_begin(loop->table);

@@ -69,7 +69,7 @@ cdef extern from "core/chunks.h":
 
 
 cdef extern from "core/h1write.h":
-    struct l4_h1_out:
+    struct l4_text_out:
         char *to
         size_t size
         size_t used
@@ -91,9 +91,9 @@ cdef extern from "core/h1write.h":
         bint drop_underscores
     struct l4_answer_rules:
         l4_h1_rules head
-    void l4_h1_write_request(l4_h1_out *out, const char *bytes, const l4_h1_head *head,
+    void l4_h1_write_request(l4_text_out *out, const char *bytes, const l4_h1_head *head,
                              const l4_request_rules *rules)
-    void l4_h1_write_answer(l4_h1_out *out, const char *bytes, const l4_h1_head *head,
+    void l4_h1_write_answer(l4_text_out *out, const char *bytes, const l4_h1_head *head,
                             const l4_answer_rules *rules)
 
 
@@ -182,7 +182,7 @@ cdef class Head:
         rules.host = l4_text(kept_host, len(kept_host))
         rules.drop_underscores = True
         cdef bytearray room = bytearray(70000)
-        cdef l4_h1_out out = l4_h1_out(<char *>room, len(room), 0, False)
+        cdef l4_text_out out = l4_text_out(<char *>room, len(room), 0, False)
         l4_h1_write_request(&out, self.raw, &self.head, &rules)
         return None if out.full else bytes(room[:out.used])
 
@@ -192,7 +192,7 @@ cdef class Head:
         memset(&rules, 0, sizeof(rules))
         self._frame(&rules.head, framing, connection)
         cdef bytearray room = bytearray(70000)
-        cdef l4_h1_out out = l4_h1_out(<char *>room, len(room), 0, False)
+        cdef l4_text_out out = l4_text_out(<char *>room, len(room), 0, False)
         l4_h1_write_answer(&out, self.raw, &self.head, &rules)
         return None if out.full else bytes(room[:out.used])
 

@@ -154,7 +154,7 @@ static void try_request(const struct input *input)
         .id_name = choice & 128 ? L4_TEXT("X-Request-Id") : (struct l4_text){0},
         .id = input->text[2],
     };
-    struct l4_h1_out out = {room, sizeof room, 0, false};
+    struct l4_text_out out = {room, sizeof room, 0, false};
     l4_h1_write_request(&out, input->head, &head, &rules);
     if (out.full || out.used > L4_H1_HEAD_MAX)
         return;
@@ -191,7 +191,7 @@ static void try_answer(const struct input *input)
     };
     if (head.status == 101)
         rules.head.connection = L4_CONNECTION_UPGRADE;
-    struct l4_h1_out out = {room, sizeof room, 0, false};
+    struct l4_text_out out = {room, sizeof room, 0, false};
     l4_h1_write_answer(&out, input->head, &head, &rules);
     if (out.full || out.used > L4_H1_HEAD_MAX)
         return;

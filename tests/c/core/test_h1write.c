@@ -7,7 +7,7 @@
 static const struct l4_h1_bounds bounds = {.head = 32768, .target = 8192, .fields = 100};
 static struct l4_h1_head head;
 static char room[4096];
-static struct l4_h1_out out;
+static struct l4_text_out out;
 
 static const char *written(void)
 {
@@ -35,14 +35,14 @@ static struct l4_request_rules plain_rules(void)
 
 static void request(const char *text, struct l4_request_rules rules)
 {
-    out = (struct l4_h1_out){room, sizeof room - 1, 0, false};
+    out = (struct l4_text_out){room, sizeof room - 1, 0, false};
     CHECK_EQ(L4_H1_NONE, l4_h1_request(text, strlen(text), &bounds, &head));
     l4_h1_write_request(&out, text, &head, &rules);
 }
 
 static void answer(const char *text, struct l4_answer_rules rules)
 {
-    out = (struct l4_h1_out){room, sizeof room - 1, 0, false};
+    out = (struct l4_text_out){room, sizeof room - 1, 0, false};
     CHECK_EQ(L4_H1_NONE, l4_h1_answer(text, strlen(text), &bounds, L4_METHOD_GET, &head));
     l4_h1_write_answer(&out, text, &head, &rules);
 }
@@ -218,7 +218,7 @@ TEST(out_of_room_is_said_at_every_size_and_nothing_is_written_behind_the_room)
     const size_t whole = out.used;
     for (size_t size = 0; size <= whole; size++) {
         memset(room, '#', sizeof room);
-        out = (struct l4_h1_out){room, size, 0, false};
+        out = (struct l4_text_out){room, size, 0, false};
         l4_h1_write_request(&out, GET "A: 1\r\n\r\n", &head, &rules);
         CHECK_EQ(size < whole, out.full);
         CHECK(out.used <= size && room[size] == '#');
@@ -270,7 +270,7 @@ TEST(nothing_of_ours_is_added_to_an_interim_answer)
 
 TEST(an_answer_of_our_own_is_put_together)
 {
-    out = (struct l4_h1_out){room, sizeof room - 1, 0, false};
+    out = (struct l4_text_out){room, sizeof room - 1, 0, false};
     l4_h1_put_status(&out, 502, L4_TEXT("Bad Gateway"));
     l4_h1_put_field(&out, L4_TEXT("A"), L4_TEXT("b\tc"));
     l4_h1_put_end(&out);
