@@ -132,6 +132,12 @@ size_t l4_addr_text(const struct l4_addr *addr, char to[static L4_ADDR_TEXT_MAX]
     return (size_t)(end - to);
 }
 
+size_t l4_addr_host_text(struct l4_addr addr, char to[static L4_ADDR_TEXT_MAX])
+{
+    addr.port = 0;
+    return l4_addr_text(&addr, to);
+}
+
 bool l4_addr_equal(const struct l4_addr *a, const struct l4_addr *b)
 {
     return memcmp(a, b, sizeof *a) == 0;

@@ -45,6 +45,9 @@ enum { L4_ADDR_TEXT_MAX = INET6_ADDRSTRLEN + 8 };
  * "[::1]:80". Returns the bytes; 0 for another family. */
 size_t l4_addr_text(const struct l4_addr *addr, char to[static L4_ADDR_TEXT_MAX]);
 
+/* The same without the port. */
+size_t l4_addr_host_text(struct l4_addr addr, char to[static L4_ADDR_TEXT_MAX]);
+
 bool l4_addr_equal(const struct l4_addr *a, const struct l4_addr *b);
 
 #endif

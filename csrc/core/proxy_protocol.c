@@ -300,11 +300,11 @@ static bool is_ip(const struct l4_addr *addr)
 
 static size_t write_v1(const struct l4_proxy_write *say, char *to)
 {
-    char from_text[INET6_ADDRSTRLEN], to_text[INET6_ADDRSTRLEN];
+    char from_text[L4_ADDR_TEXT_MAX], to_text[L4_ADDR_TEXT_MAX];
     if (say->local || !is_ip(&say->from))
         return (size_t)sprintf(to, "PROXY UNKNOWN\r\n");
-    inet_ntop(say->from.family, say->from.ip, from_text, sizeof from_text);
-    inet_ntop(say->to.family, say->to.ip, to_text, sizeof to_text);
+    l4_addr_host_text(say->from, from_text);
+    l4_addr_host_text(say->to, to_text);
     return (size_t)sprintf(to, "PROXY %s %s %s %u %u\r\n",
                            say->from.family == AF_INET ? "TCP4" : "TCP6", from_text, to_text,
                            (unsigned)say->from.port, (unsigned)say->to.port);

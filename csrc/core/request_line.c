@@ -229,8 +229,7 @@ static void put_or_dash(struct l4_log_out *out, struct l4_text text)
 static void put_host_of(struct l4_log_out *out, struct l4_addr addr)
 {
     char ip[L4_ADDR_TEXT_MAX];
-    addr.port = 0;
-    l4_log_put(out, "%s", l4_addr_text(&addr, ip) ? ip : "unix:");
+    l4_log_put(out, "%s", l4_addr_host_text(addr, ip) ? ip : "unix:");
 }
 
 static void put_clf_time(struct l4_log_out *out, int64_t unix_ms)

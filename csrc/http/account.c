@@ -188,8 +188,57 @@ static bool is_logged(const struct l4_loop *loop, const struct l4_exchange *x,
            l4_hash_below(l4_hash_again(loop->now_us ^ x->number, loop->setup.index), 65536) < share;
 }
 
-/* Notes what is known beside the request itself: the client's TLS, and the rule of the filter that
- * the request met. */
+/* ---- the log --------------------------------------------------------------------------------- */
+
+/* Returns what the row of a session, or of a connection of HTTP/2, tells of a request's end. */
+static struct l4_request_end end_of_session(const struct l4_session *s, uint32_t slot,
+                                            uint64_t now_us, enum l4_reason reason)
+{
+    return (struct l4_request_end){
+        .ended_us = now_us,
+        .listener = s->listener,
+        .pool = s->pool,
+        .backend = L4_NONE,
+        .route = L4_NONE,
+        .serial = L4_GET(s->serial),
+        .slot = slot,
+        .client = s->client,
+        .reason = (uint8_t)reason,
+    };
+}
+
+/* The same, with what the request's row tells. */
+static struct l4_request_end end_of_request(const struct l4_table *table, uint32_t worker,
+                                            uint32_t slot, uint64_t now_us, enum l4_reason reason)
+{
+    const struct l4_session *s = l4_table_session(table, worker, slot);
+    const struct l4_request *row = l4_table_request(table, worker, slot);
+    struct l4_request_end end = end_of_session(s, slot, now_us, reason);
+    end.duration_us = now_us > row->started_us ? now_us - row->started_us : 0;
+    end.number = L4_GET(row->number);
+    end.route = row->route;
+    end.minor = row->minor;
+    end.flags = row->flags;
+    end.text = row->text;
+    if (s->known & L4_FACT_CLAIMED) {
+        end.client = row->client;
+        end.peer = s->client;
+    }
+    if (s->backend < table->plan.caps.backends) {
+        end.backend = s->backend;
+        end.backend_serial = L4_GET(l4_table_backend(table, s->backend)->used);
+    }
+    return end;
+}
+
+static void put_fault(struct l4_request_end *end, const char *fault)
+{
+    if (fault)
+        strncpy(end->fault, fault, sizeof end->fault - 1);
+}
+
+/* Notes what is known beside the rows: the client's TLS, and the rule of the filter that the
+ * request met. */
 static void put_more(const struct l4_loop *loop, uint32_t index, struct l4_request_end *end)
 {
     const struct l4_session *s = l4_session_at(loop, index);
@@ -204,59 +253,43 @@ static void put_more(const struct l4_loop *loop, uint32_t index, struct l4_reque
     const uint32_t filter = l4_exchange_at(loop, index)->filter;
     if (filter == L4_NONE || !l4_http_route_find(loop->table, s->listener, filter, &choice))
         return;
-    const struct l4_text name = l4_router_text(&choice.memory, choice.answer.route.name);
-    const size_t bytes = name.bytes < sizeof end->filter ? name.bytes : sizeof end->filter;
-    if (bytes)
-        memcpy(end->filter, name.at, bytes);
+    struct l4_text name = l4_router_text(&choice.memory, choice.answer.route.name);
+    if (name.bytes > sizeof end->filter)
+        name.bytes = sizeof end->filter;
+    l4_text_copy(end->filter, name);
     if (l4_http_route_stays(loop->table, &choice)) /* else a reload has replaced the text */
-        end->filter_bytes = (uint16_t)bytes;
+        end->filter_bytes = (uint16_t)name.bytes;
 }
 
 static void write_log(struct l4_loop *loop, uint32_t index, enum l4_reason reason)
 {
     const struct l4_session *s = l4_session_at(loop, index);
     const struct l4_exchange *x = l4_exchange_at(loop, index);
-    const struct l4_request *row = row_of(loop, index);
-    struct l4_request_log *log = l4_table_request_log(loop->table, loop->setup.index);
-    struct l4_request_end end = {
-        .ended_us = loop->now_us,
-        .duration_us = loop->now_us - x->started_us,
-        .bytes_in = x->up.bytes,
-        .bytes_out = x->down.bytes,
-        .head_us = (uint32_t)(x->asked_us - x->started_us),
-        .queue_us = s->queue_us,
-        .connect_us = s->connect_us,
-        .answer_us = x->answered_us,
-        .listener = s->listener,
-        .pool = s->pool,
-        .backend = s->backend,
-        .route = row->route,
-        .serial = L4_GET(s->serial),
-        .slot = index,
-        .number = x->number,
-        .client = *l4_row_client(loop, s),
-        .error = reason == L4_END_NONE ? 0 : s->error,
-        .status = x->status,
-        .reason = (uint8_t)reason,
-        .retries = (uint8_t)(s->attempts + x->retries),
-        .retry_cause = x->retry_cause,
-        .minor = row->minor,
-        .flags = (uint8_t)(row->flags | (x->flags & L4_X_REUSED ? L4_REQUEST_REUSED : 0)),
-        .text = row->text,
-    };
-    if (s->known & L4_FACT_CLAIMED)
-        end.peer = s->client;
+    const uint32_t worker = loop->setup.index;
+    struct l4_request_log *log = l4_table_request_log(loop->table, worker);
+    struct l4_request_end end = end_of_request(loop->table, worker, index, loop->now_us, reason);
+    end.bytes_in = x->up.bytes;
+    end.bytes_out = x->down.bytes;
+    end.head_us = (uint32_t)(x->asked_us - x->started_us);
+    end.queue_us = s->queue_us;
+    end.connect_us = s->connect_us;
+    end.answer_us = x->answered_us;
+    end.error = reason == L4_END_NONE ? 0 : s->error;
+    end.status = x->status;
+    end.retries = (uint8_t)(s->attempts + x->retries);
+    end.retry_cause = x->retry_cause;
+    if (x->flags & L4_X_REUSED)
+        end.flags |= L4_REQUEST_REUSED;
     if (s->backend == L4_NONE) {
         end.backend = x->left;
         end.backend_serial = x->left_serial;
-    } else {
-        end.backend_serial = L4_GET(l4_table_backend(loop->table, s->backend)->used);
     }
-    if (x->fault)
-        strncpy(end.fault, x->fault, sizeof end.fault - 1);
+    put_fault(&end, x->fault);
     put_more(loop, index, &end);
     (void)L4_RING_PUT(log, ring, ends, &end);
 }
+
+/* ---- ends ------------------------------------------------------------------------------------ */
 
 void l4_account_answer(struct l4_loop *loop, uint32_t index, enum l4_reason reason)
 {
@@ -283,27 +316,18 @@ void l4_account_refused(struct l4_loop *loop, uint32_t index, enum l4_reason rea
     const struct l4_session *s = l4_session_at(loop, index);
     struct l4_http_tally *tally = tally_of(loop, s);
     struct l4_request_log *log = l4_table_request_log(loop->table, loop->setup.index);
-    struct l4_request_end end = {
-        .ended_us = loop->now_us,
-        .listener = s->listener,
-        .pool = s->pool,
-        .backend = L4_NONE,
-        .route = L4_NONE,
-        .serial = L4_GET(s->serial),
-        .slot = index,
-        .client = s->client,
-        .reason = (uint8_t)reason,
-        .flags = (uint8_t)(L4_REQUEST_HTTP2 |
-                           (s->half[L4_CLIENT].flags & L4_HALF_TLS ? L4_REQUEST_TLS : 0)),
-    };
+    struct l4_request_end end = end_of_session(s, index, loop->now_us, reason);
     L4_ASSERT(l4_reason_is_rejection(reason));
     L4_OWN_ADD(tally->requests, 1);
     L4_OWN_ADD(tally->classes[0], 1);
     L4_OWN_ADD(tally->ended[reason], 1);
     l4_talkers_reject(l4_table_talkers(loop->table, loop->setup.index), &s->client, loop->now_ms);
-    strncpy(end.fault, fault, sizeof end.fault - 1);
-    if (L4_GET(l4_table_stats(loop->table)->log_rule.on))
-        (void)L4_RING_PUT(log, ring, ends, &end);
+    if (!L4_GET(l4_table_stats(loop->table)->log_rule.on))
+        return;
+    end.flags =
+        (uint8_t)(L4_REQUEST_HTTP2 | (s->half[L4_CLIENT].flags & L4_HALF_TLS ? L4_REQUEST_TLS : 0));
+    put_fault(&end, fault);
+    (void)L4_RING_PUT(log, ring, ends, &end);
 }
 
 /* ---- after a death --------------------------------------------------------------------------- */
@@ -319,31 +343,12 @@ void l4_account_request_lost(const struct l4_table *table, uint32_t worker, uint
         return;
     struct l4_http_tally *tally = l4_table_http_tally(table, worker, s->listener);
     struct l4_request_log *log = l4_table_request_log(table, worker);
-    const bool claimed = s->known & L4_FACT_CLAIMED;
     L4_SET(row->counted, 0);
     L4_OWN_ADD(tally->classes[0], 1);
     L4_OWN_ADD(tally->ended[L4_END_WORKER_DIED], 1);
     if (!L4_GET(l4_table_stats(table)->log_rule.on))
         return;
-    const struct l4_request_end end = {
-        .ended_us = now_us,
-        .duration_us = now_us > row->started_us ? now_us - row->started_us : 0,
-        .listener = s->listener,
-        .pool = s->pool,
-        .backend = s->backend,
-        .backend_serial = s->backend < table->plan.caps.backends
-                              ? L4_GET(l4_table_backend(table, s->backend)->used)
-                              : 0,
-        .route = row->route,
-        .serial = L4_GET(s->serial),
-        .slot = slot,
-        .number = L4_GET(row->number),
-        .client = claimed ? row->client : s->client,
-        .peer = claimed ? s->client : (struct l4_addr){0},
-        .reason = L4_END_WORKER_DIED,
-        .minor = row->minor,
-        .flags = row->flags,
-        .text = row->text,
-    };
+    const struct l4_request_end end =
+        end_of_request(table, worker, slot, now_us, L4_END_WORKER_DIED);
     (void)L4_RING_PUT(log, ring, ends, &end);
 }

@@ -23,8 +23,8 @@ enum l4_exchange_flags {
     L4_X_FRESH = 1 << 3,         /* no spare connection may be used: one was stale */
     L4_X_UPGRADE = 1 << 4,       /* the client asks for another protocol */
     L4_X_EXPECTS = 1 << 5,       /* the client waits for 100 (Continue) */
-    L4_X_ANSWERED = 1 << 7,      /* the answer's head was passed on */
     L4_X_UNSENT = 1 << 6,        /* no byte of it was sent: the backend's connection was closed */
+    L4_X_ANSWERED = 1 << 7,      /* the answer's head was passed on */
     L4_X_BODY_BEGUN = 1 << 8,    /* more of the body was sent than the block has */
     L4_X_ANSWER_DONE = 1 << 9,   /* the whole answer was read */
     L4_X_IDEMPOTENT = 1 << 10,   /* its method may be sent twice (RFC 9110, 9.2.2) */

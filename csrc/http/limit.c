@@ -12,6 +12,11 @@ enum { STATUS_FIRST = 400, STATUSES = 200 }; /* those that can count as errors *
 
 /* ---- one limit ------------------------------------------------------------------------------- */
 
+static void tell_wait(struct l4_loop *loop, uint32_t index, uint64_t wait_us)
+{
+    l4_exchange_at(loop, index)->retry_after_s = (uint32_t)((wait_us + 999999) / 1000000);
+}
+
 /* Takes one of the requests that a limit allows. */
 static bool take(struct l4_loop *loop, uint32_t index, const struct l4_router_limit *limit,
                  uint64_t hash)
@@ -20,7 +25,7 @@ static bool take(struct l4_loop *loop, uint32_t index, const struct l4_router_li
     if (l4_rate_table_take(l4_table_rates(loop->table), L4_RATE_GROUPS, hash, loop->now_us,
                            l4_rate_of(limit->rate, limit->burst), &wait_us) != L4_RATE_EMPTY)
         return true;
-    l4_exchange_at(loop, index)->retry_after_s = (uint32_t)((wait_us + 999999) / 1000000);
+    tell_wait(loop, index, wait_us);
     return false;
 }
 
@@ -176,7 +181,7 @@ static struct l4_step limit_errors(struct l4_loop *loop, uint32_t index)
                                                    errors.hash, loop->now_us, errors.rate);
     if (!wait_us)
         return l4_stay();
-    l4_exchange_at(loop, index)->retry_after_s = (uint32_t)((wait_us + 999999) / 1000000);
+    tell_wait(loop, index, wait_us);
     return refuse(loop, index, L4_GET(rules->error_status), L4_GET(rules->error_dry_run),
                   L4_END_REJECTED_ERROR_RATE);
 }

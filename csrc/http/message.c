@@ -50,8 +50,7 @@ static struct l4_text date_now(struct l4_http *http)
 
 static struct l4_text address_text(struct l4_addr addr, char to[static L4_ADDR_TEXT_MAX])
 {
-    addr.port = 0;
-    const size_t bytes = l4_addr_text(&addr, to);
+    const size_t bytes = l4_addr_host_text(addr, to);
     return bytes ? (struct l4_text){to, bytes} : L4_TEXT("unknown"); /* RFC 7239, 6.2 */
 }
 

@@ -67,13 +67,10 @@ static bool is_cut_unseen(const struct l4_loop *loop, const struct l4_session *s
  * So two kinds of side are closed in order whatever ends the session: a side whose stream is
  * complete, and a side whose remaining bytes are all with the kernel. Only a reset by the other
  * side is passed on in any case. */
-static enum l4_close close_of(const struct l4_loop *loop, const struct l4_session *s,
-                              enum l4_side side, enum l4_reason reason)
+static enum l4_close close_of(const struct l4_session *s, enum l4_side side, enum l4_reason reason)
 {
     const struct l4_half *to = &s->half[side], *from = &s->half[!side];
     const uint32_t state = L4_GET(s->state);
-    if (is_cut_unseen(loop, s))
-        return L4_CLOSE_RESET;
     /* why CLOSE: a client between two requests has all that it asked for. */
     if (!is_reset(reason) || (state == L4_SESSION_REQUEST && reason != L4_END_CLIENT_RESET))
         return L4_CLOSE;
@@ -90,8 +87,9 @@ static enum l4_close close_of(const struct l4_loop *loop, const struct l4_sessio
 
 static void close_sockets(struct l4_loop *loop, struct l4_session *s, enum l4_reason reason)
 {
-    const enum l4_close client = close_of(loop, s, L4_CLIENT, reason);
-    const enum l4_close backend = close_of(loop, s, L4_BACKEND, reason);
+    const bool cut = is_cut_unseen(loop, s);
+    const enum l4_close client = cut ? L4_CLOSE_RESET : close_of(s, L4_CLIENT, reason);
+    const enum l4_close backend = cut ? L4_CLOSE_RESET : close_of(s, L4_BACKEND, reason);
     l4_half_close(&loop->pump, &s->half[L4_CLIENT], client);
     l4_half_close(&loop->pump, &s->half[L4_BACKEND], backend);
 }

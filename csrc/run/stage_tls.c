@@ -273,9 +273,7 @@ static struct l4_step enter_backend(struct l4_loop *loop, uint32_t index)
     L4_ASSERT(s->backend != L4_NONE && !(s->half[L4_BACKEND].flags & L4_HALF_TLS));
     const struct l4_backend *b = l4_table_backend(loop->table, s->backend);
     char ip[L4_ADDR_TEXT_MAX];
-    struct l4_addr host = b->addr;
-    host.port = 0;
-    l4_addr_text(&host, ip);
+    l4_addr_host_text(b->addr, ip);
     const struct l4_tls_peer peer = {
         .name = loop->tls ? l4_tls_store_peer(loop->tls->room.store, profile, b->name) : "",
         .ip = ip,
