@@ -5,36 +5,35 @@
 /* ---- texts -------------------------------------------------------------------------------------
  */
 
-static struct l4_text text_at(const struct l4_cached *object, size_t at, size_t bytes)
+/* Returns the text that lies behind another one. */
+static struct l4_text behind(struct l4_text before, size_t bytes)
 {
-    return (struct l4_text){(const char *)(object + 1) + at, bytes};
+    return (struct l4_text){before.at + before.bytes, bytes};
 }
 
 struct l4_text l4_cached_key(const struct l4_cached *object)
 {
-    return text_at(object, 0, object->key_bytes);
+    return (struct l4_text){(const char *)(object + 1), object->key_bytes};
 }
 
 struct l4_text l4_cached_vary(const struct l4_cached *object)
 {
-    return text_at(object, object->key_bytes, object->vary_bytes);
+    return behind(l4_cached_key(object), object->vary_bytes);
 }
 
 struct l4_text l4_cached_tags(const struct l4_cached *object)
 {
-    return text_at(object, (size_t)object->key_bytes + object->vary_bytes, object->tags_bytes);
+    return behind(l4_cached_vary(object), object->tags_bytes);
 }
 
 struct l4_text l4_cached_head(const struct l4_cached *object)
 {
-    const size_t before = (size_t)object->key_bytes + object->vary_bytes + object->tags_bytes;
-    return text_at(object, before, object->head_bytes);
+    return behind(l4_cached_tags(object), object->head_bytes);
 }
 
 struct l4_text l4_cached_body(const struct l4_cached *object)
 {
-    const size_t before = (size_t)object->key_bytes + object->vary_bytes + object->tags_bytes;
-    return text_at(object, before + object->head_bytes, object->body_bytes);
+    return behind(l4_cached_head(object), object->body_bytes);
 }
 
 /* ---- the index ---------------------------------------------------------------------------------
@@ -85,9 +84,12 @@ static void set_pin(struct l4_cache *cache, uint32_t owner, uint32_t region, boo
     atomic_store(pins, on ? now | bit : now & ~bit);
 }
 
-bool l4_cache_read_word(struct l4_cache *cache, uint64_t hash, const _Atomic uint64_t *at,
-                        uint64_t word, struct l4_cache_read *read)
+/* Reads the object of a word of the index. Returns false if it is none of this hash, or gone
+ * meanwhile; else the caller releases it. */
+static bool read_word(struct l4_cache *cache, uint64_t hash, const _Atomic uint64_t *at,
+                      struct l4_cache_read *read)
 {
+    const uint64_t word = atomic_load_explicit(at, memory_order_acquire);
     if (!l4_word_is_object(cache, word) || !l4_word_is_of(word, hash))
         return false;
     const uint32_t owner = l4_word_owner(word);
@@ -118,27 +120,36 @@ static bool is_newer(const struct l4_cached *a, const struct l4_cached *b)
     return a->freshness.answered_s >= b->freshness.answered_s;
 }
 
+bool l4_cache_next(struct l4_cache *cache, uint64_t hash, struct l4_text key, uint32_t *way,
+                   struct l4_cache_read *read)
+{
+    const _Atomic uint64_t *bucket = l4_cache_bucket(cache, hash);
+    while (*way < L4_CACHE_WAYS) {
+        if (!read_word(cache, hash, &bucket[(*way)++], read))
+            continue;
+        if (l4_text_is(l4_cached_key(read->object), key))
+            return true;
+        l4_cache_release(cache, read);
+    }
+    return false;
+}
+
 bool l4_cache_find(struct l4_cache *cache, uint64_t hash, uint64_t pool, struct l4_text key,
                    bool (*fits)(void *context, const struct l4_cached *object), void *context,
                    struct l4_cache_read *read)
 {
-    const _Atomic uint64_t *bucket = l4_cache_bucket(cache, hash);
-    *read = (struct l4_cache_read){NULL, 0};
-    for (uint32_t i = 0; i < L4_CACHE_WAYS; i++) {
-        struct l4_cache_read one;
-        if (!l4_cache_read_word(cache, hash, &bucket[i],
-                                atomic_load_explicit(&bucket[i], memory_order_acquire), &one))
-            continue;
-        if (one.object->pool == pool && l4_text_is(l4_cached_key(one.object), key) &&
-            (!read->object || is_newer(one.object, read->object)) && fits(context, one.object)) {
-            const struct l4_cache_read before = *read;
-            *read = one;
-            one = before;
+    struct l4_cache_read one, best = {NULL, 0};
+    for (uint32_t way = 0; l4_cache_next(cache, hash, key, &way, &one);) {
+        struct l4_cache_read worse = one;
+        if (one.object->pool == pool && (!best.object || is_newer(one.object, best.object)) &&
+            fits(context, one.object)) {
+            worse = best;
+            best = one;
         }
-        if (one.object)
-            l4_cache_release(cache, &one);
+        l4_cache_release(cache, &worse);
     }
-    return read->object;
+    *read = best;
+    return best.object;
 }
 
 void l4_cache_use(const struct l4_cache_read *read)
@@ -151,17 +162,12 @@ void l4_cache_use(const struct l4_cache_read *read)
 
 uint32_t l4_cache_purge(struct l4_cache *cache, uint64_t hash, struct l4_text key, bool soft)
 {
-    _Atomic uint64_t *bucket = l4_cache_bucket(cache, hash);
+    struct l4_cache_read read;
     uint32_t purged = 0;
-    for (uint32_t i = 0; i < L4_CACHE_WAYS; i++) {
-        struct l4_cache_read read;
-        if (!l4_cache_read_word(cache, hash, &bucket[i], atomic_load(&bucket[i]), &read))
-            continue;
-        if (l4_text_is(l4_cached_key(read.object), key)) {
-            if (soft)
-                atomic_store(&((struct l4_cached *)read.object)->soft, 1);
-            purged += soft || swap(&bucket[i], read.word, 0);
-        }
+    for (uint32_t way = 0; l4_cache_next(cache, hash, key, &way, &read);) {
+        if (soft)
+            atomic_store(&((struct l4_cached *)read.object)->soft, 1);
+        purged += soft || l4_cache_withdraw(cache, hash, read.word);
         l4_cache_release(cache, &read);
     }
     return purged;

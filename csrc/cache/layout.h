@@ -65,12 +65,10 @@ struct l4_cached {
     uint32_t units;             /* its size */
     uint8_t is_gap;             /* nothing: the rest of the ring was too short */
     _Atomic uint8_t uses, soft; /* soft: purged, but may be used until a new one is there */
-    uint8_t spare;
     uint64_t hash, pool;
     struct l4_freshness freshness;
     uint16_t status, key_bytes, vary_bytes, tags_bytes;
     uint32_t head_bytes;
-    uint32_t spare_too;
     uint64_t body_bytes;
 };
 

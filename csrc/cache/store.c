@@ -340,14 +340,10 @@ static size_t find_old(struct l4_cache *cache, const struct l4_cache_new *new,
                        bool (*replaces)(void *, const struct l4_cached *), void *context,
                        uint64_t old[static L4_CACHE_WAYS])
 {
-    const _Atomic uint64_t *bucket = l4_cache_bucket(cache, new->hash);
+    struct l4_cache_read read;
     size_t count = 0;
-    for (uint32_t i = 0; i < L4_CACHE_WAYS; i++) {
-        struct l4_cache_read read;
-        if (!l4_cache_read_word(cache, new->hash, &bucket[i], atomic_load(&bucket[i]), &read))
-            continue;
-        if (read.object->pool == new->pool && l4_text_is(l4_cached_key(read.object), new->key) &&
-            replaces(context, read.object))
+    for (uint32_t way = 0; l4_cache_next(cache, new->hash, new->key, &way, &read);) {
+        if (read.object->pool == new->pool && replaces(context, read.object))
             old[count++] = read.word;
         l4_cache_release(cache, &read);
     }

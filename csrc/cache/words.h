@@ -65,9 +65,9 @@ void l4_cache_publish(struct l4_cache *cache, uint64_t hash, uint64_t old, uint6
 /* Takes a word out. Returns false if it was not there. */
 bool l4_cache_withdraw(struct l4_cache *cache, uint64_t hash, uint64_t word);
 
-/* Reads the object of a word that was found in the index. Returns false if it is none of this hash,
- * or gone meanwhile; else the caller releases it. */
-bool l4_cache_read_word(struct l4_cache *cache, uint64_t hash, const _Atomic uint64_t *at,
-                        uint64_t word, struct l4_cache_read *read);
+/* Reads the next object of a key, of any pool. *way: where to look on, 0 at first. Returns false if
+ * there is no further one; else the caller releases it. */
+bool l4_cache_next(struct l4_cache *cache, uint64_t hash, struct l4_text key, uint32_t *way,
+                   struct l4_cache_read *read);
 
 #endif

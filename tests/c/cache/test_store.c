@@ -32,6 +32,24 @@ static void open_cache(struct l4_cache *cache, uint32_t worker)
     CHECK(l4_cache_open(cache, memory, memory_bytes, worker));
 }
 
+/* Two workers of an empty cache. */
+struct pair {
+    struct l4_cache a, b;
+};
+
+static void open_pair(struct pair *pair, uint64_t logs)
+{
+    make(logs);
+    open_cache(&pair->a, 0);
+    open_cache(&pair->b, 1);
+}
+
+static void close_pair(struct pair *pair)
+{
+    l4_cache_close(&pair->a);
+    l4_cache_close(&pair->b);
+}
+
 /* ---- objects that tell what they are ------------------------------------------------------------
  */
 
@@ -286,24 +304,21 @@ TEST(what_comes_back_soon_goes_into_the_main_ring)
 
 TEST(what_is_read_is_not_written_over)
 {
-    struct l4_cache owner, reader;
+    struct pair pair;
     struct l4_cache_read read;
     uint32_t blocked = 0;
-    make(4 << 20);
-    open_cache(&owner, 0);
-    open_cache(&reader, 1);
-    put(&owner, 1, 5, 1000);
-    CHECK(find(&reader, 1, &read));
+    open_pair(&pair, 4 << 20);
+    put(&pair.a, 1, 5, 1000);
+    CHECK(find(&pair.b, 1, &read));
     for (uint32_t i = 100; i < 3000; i++)
-        blocked += put(&owner, i, 1, 1000) == L4_CACHE_BLOCKED;
+        blocked += put(&pair.a, i, 1, 1000) == L4_CACHE_BLOCKED;
     CHECK(blocked > 1000);
     CHECK_EQ(5, version_of(read.object, 1));
-    CHECK_EQ(-1, look(&owner, 1)); /* it is out of the index */
-    l4_cache_release(&reader, &read);
-    CHECK_EQ(L4_CACHE_STORED, put(&owner, 1, 6, 1000));
-    CHECK_EQ(6, look(&reader, 1));
-    l4_cache_close(&owner);
-    l4_cache_close(&reader);
+    CHECK_EQ(-1, look(&pair.a, 1)); /* it is out of the index */
+    l4_cache_release(&pair.b, &read);
+    CHECK_EQ(L4_CACHE_STORED, put(&pair.a, 1, 6, 1000));
+    CHECK_EQ(6, look(&pair.b, 1));
+    close_pair(&pair);
 }
 
 TEST(two_reads_of_one_region_are_both_kept)
@@ -324,20 +339,17 @@ TEST(two_reads_of_one_region_are_both_kept)
 
 TEST(a_dead_readers_pins_are_forgotten)
 {
-    struct l4_cache owner, reader;
+    struct pair pair;
     struct l4_cache_read read;
-    make(4 << 20);
-    open_cache(&owner, 0);
-    open_cache(&reader, 1);
-    put(&owner, 1, 1, 1000);
-    CHECK(find(&reader, 1, &read));
+    open_pair(&pair, 4 << 20);
+    put(&pair.a, 1, 1, 1000);
+    CHECK(find(&pair.b, 1, &read));
     for (uint32_t i = 100; i < 1000; i++)
-        put(&owner, i, 1, 1000);
-    CHECK_EQ(L4_CACHE_BLOCKED, put(&owner, 1000, 1, 1000));
+        put(&pair.a, i, 1, 1000);
+    CHECK_EQ(L4_CACHE_BLOCKED, put(&pair.a, 1000, 1, 1000));
     l4_cache_forget(memory, 1);
-    CHECK_EQ(L4_CACHE_STORED, put(&owner, 1000, 1, 1000));
-    l4_cache_close(&owner);
-    l4_cache_close(&reader);
+    CHECK_EQ(L4_CACHE_STORED, put(&pair.a, 1000, 1, 1000));
+    close_pair(&pair);
 }
 
 /* ---- who fetches --------------------------------------------------------------------------------
@@ -345,36 +357,30 @@ TEST(a_dead_readers_pins_are_forgotten)
 
 TEST(one_fetches_and_others_wait_until_it_ends)
 {
-    struct l4_cache a, b;
+    struct pair pair;
     struct l4_cache_claim first, second;
-    make(4 << 20);
-    open_cache(&a, 0);
-    open_cache(&b, 1);
-    CHECK_EQ(L4_CACHE_FETCH, l4_cache_claim(&a, hash_of(1), 100, &first));
-    CHECK_EQ(L4_CACHE_WAIT, l4_cache_claim(&b, hash_of(1), 100, &second));
-    CHECK_EQ(L4_CACHE_WAIT, l4_cache_claim(&a, hash_of(1), 100, &second));
-    CHECK_EQ(L4_CACHE_FETCH, l4_cache_claim(&b, hash_of(2), 100, &second));
-    l4_cache_end_claim(&a, &first, 0);
-    CHECK_EQ(L4_CACHE_FETCH, l4_cache_claim(&b, hash_of(1), 100, &first));
-    l4_cache_end_claim(&b, &first, 105);
-    CHECK_EQ(L4_CACHE_PASS, l4_cache_claim(&a, hash_of(1), 104, &first));
-    CHECK_EQ(L4_CACHE_FETCH, l4_cache_claim(&a, hash_of(1), 105, &first));
-    l4_cache_close(&a);
-    l4_cache_close(&b);
+    open_pair(&pair, 4 << 20);
+    CHECK_EQ(L4_CACHE_FETCH, l4_cache_claim(&pair.a, hash_of(1), 100, &first));
+    CHECK_EQ(L4_CACHE_WAIT, l4_cache_claim(&pair.b, hash_of(1), 100, &second));
+    CHECK_EQ(L4_CACHE_WAIT, l4_cache_claim(&pair.a, hash_of(1), 100, &second));
+    CHECK_EQ(L4_CACHE_FETCH, l4_cache_claim(&pair.b, hash_of(2), 100, &second));
+    l4_cache_end_claim(&pair.a, &first, 0);
+    CHECK_EQ(L4_CACHE_FETCH, l4_cache_claim(&pair.b, hash_of(1), 100, &first));
+    l4_cache_end_claim(&pair.b, &first, 105);
+    CHECK_EQ(L4_CACHE_PASS, l4_cache_claim(&pair.a, hash_of(1), 104, &first));
+    CHECK_EQ(L4_CACHE_FETCH, l4_cache_claim(&pair.a, hash_of(1), 105, &first));
+    close_pair(&pair);
 }
 
 TEST(a_dead_workers_claims_are_free)
 {
-    struct l4_cache a, b;
+    struct pair pair;
     struct l4_cache_claim claim;
-    make(4 << 20);
-    open_cache(&a, 0);
-    open_cache(&b, 1);
-    CHECK_EQ(L4_CACHE_FETCH, l4_cache_claim(&a, hash_of(1), 100, &claim));
+    open_pair(&pair, 4 << 20);
+    CHECK_EQ(L4_CACHE_FETCH, l4_cache_claim(&pair.a, hash_of(1), 100, &claim));
     l4_cache_forget(memory, 0);
-    CHECK_EQ(L4_CACHE_FETCH, l4_cache_claim(&b, hash_of(1), 100, &claim));
-    l4_cache_close(&a);
-    l4_cache_close(&b);
+    CHECK_EQ(L4_CACHE_FETCH, l4_cache_claim(&pair.b, hash_of(1), 100, &claim));
+    close_pair(&pair);
 }
 
 /* ---- all at once --------------------------------------------------------------------------------
