@@ -29,10 +29,10 @@ void l4_body_rate_note(struct l4_loop *loop, uint32_t index)
     const struct l4_exchange *x = l4_exchange_at(loop, index);
     const struct l4_session *s = l4_session_at(loop, index);
     const struct l4_half *client = &s->half[L4_CLIENT], *backend = &s->half[L4_BACKEND];
-    const bool waits_for_backend = client->piped || backend->flags & L4_HALF_UNSENT ||
-                                   !(backend->flags & L4_HALF_OUT) ||
-                                   (x->flags & L4_X_EXPECTS && !x->up.bytes);
-    if (!x->up.done && (waits_for_backend || s->list != L4_LIST_NONE))
+    if (x->up.done)
+        return;
+    if (client->piped || backend->flags & L4_HALF_UNSENT || !(backend->flags & L4_HALF_OUT) ||
+        (x->flags & L4_X_EXPECTS && !x->up.bytes) || s->list != L4_LIST_NONE)
         l4_body_rate_begin(loop, index);
 }
 
