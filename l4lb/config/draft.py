@@ -47,7 +47,7 @@ class Listener:
 
     path: Path
     table: Table
-    protocol: object
+    protocol: str
     pool: object
     binds: list[tuple[Path, BindRange]]
     routes: list[tuple[Path, Table]] = field(default_factory=list)
@@ -55,7 +55,7 @@ class Listener:
     @property
     def transport(self) -> str:
         """The protocol of its sockets."""
-        return transport(str(self.protocol))
+        return transport(self.protocol)
 
 
 @dataclass
@@ -106,7 +106,9 @@ def _listener(path: Path, data: Table) -> Listener:
         for index, one in enumerate(_array(data, "routes"))
         if isinstance(one, dict)
     ]
-    return Listener(path, data, data.get("protocol", "tcp"), data.get("pool"), binds, routes)
+    protocol = data.get("protocol", "tcp")
+    protocol = protocol if isinstance(protocol, str) else ""
+    return Listener(path, data, protocol, data.get("pool"), binds, routes)
 
 
 def _pool(path: Path, name: str, data: Table) -> Pool:

@@ -50,6 +50,8 @@ def _written(location: Path, data: object) -> Path:
             data = data[part]  # type: ignore[index]
         except LookupError:
             return location[: depth + 1]
+        except TypeError:  # an array that was taken for a limit alone: it has no key
+            return location[:depth]
     return location
 
 

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from l4lb.config import address, bounds
 from l4lb.config.units import check_bounds, shown, whole, wrong
-from l4lb.config.values import clients
+from l4lb.config.values import clients, common
 from l4lb.config.values.health import TOKEN
 
 # Fields that frame a message or belong to one connection: l4lb writes them itself.
@@ -135,22 +135,22 @@ def _cookie_path(value: str) -> str:
     return value
 
 
-def _as_texts(value: object) -> object:
+def _one_or_more(value: object) -> object:
     """Accepts numbers and texts, in an array or one alone: [404, "500-503"]."""
-    found = clients.as_many([value] if type(value) in (int, str) else value)
-    if not isinstance(found, tuple):
-        return found
-    return tuple(str(one) if type(one) is int else one for one in found)
+    return common.as_tuple([value] if type(value) in (int, str) else value)
 
 
-def _error_status(value: str) -> str:
-    match = STATUSES.fullmatch(value)
+def _error_status(value: object) -> str:
+    """Checks a status, or a range of them. Returns it as a text."""
+    if type(value) is int:
+        return str(check_bounds(value, bounds.ERROR_STATUS))
+    match = STATUSES.fullmatch(value) if isinstance(value, str) else None
     if match is None or int(match[2] or match[1]) < int(match[1]):
         hint = 'such as 404, or a range such as "400-499"'
         raise wrong(f"{shown(value)} is not a status", hint)
-    for status in error_statuses([value]):
-        check_bounds(status, bounds.ERROR_STATUS)
-    return value
+    for end in filter(None, match.groups()):
+        check_bounds(int(end), bounds.ERROR_STATUS)
+    return match[0]
 
 
 def error_statuses(values: Iterable[str]) -> frozenset[int]:
@@ -188,12 +188,12 @@ Statuses = Annotated[
 ]
 ErrorStatus = Annotated[
     str,
-    AfterValidator(_error_status),
+    BeforeValidator(_error_status),
     Field(json_schema_extra={"pattern": STATUSES.pattern, "x-l4lb-type": "status or range"}),
 ]
 ErrorStatuses = Annotated[
     tuple[ErrorStatus, ...],
-    BeforeValidator(_as_texts, json_schema_input_type=list[int | ErrorStatus]),
+    BeforeValidator(_one_or_more, json_schema_input_type=list[int | ErrorStatus]),
 ]
 RetryOn = Annotated[
     tuple[Literal["connect", "reuse", "reset", "timeout", "502", "503", "504"], ...],

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import re
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+from l4lb.config.build import build
+from l4lb.config.origin import Origin
 from l4lb.config.reading.parse import load, loads
+from l4lb.config.schema import keys
 from l4lb.errors import ConfigError
 
 GOOD = """\
@@ -37,6 +43,10 @@ GENERATED = [
         "7: pools.b.backends[0]: the address is longer than the 64 bytes of a name (give it a name",
     ),
 ]
+
+# Values of every kind, for keys of every kind.
+ODD = [[], [[]], {}, "", "x", 0, -1, 1.5, math.nan, True, date(2020, 1, 1), [1], ["a"], [{}]]
+ODD += [{"a": {}}, {"limit": []}, [{"limit": 1}], 10**400]
 
 WHOLE = [
     ("", "1: listeners: there is no listener"),
@@ -93,6 +103,30 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file() -> None:
         (8, "process.admin"),
         (9, "process.x"),
     ]
+
+
+def with_value(table: object, path: list[str], value: object) -> object:
+    """Returns a copy of a table in which a value stands at a path of keys, as `[]` in an array."""
+    if not path:
+        return value
+    key, *rest = path
+    if key == "[]":
+        return [with_value(table[0] if isinstance(table, list) else {}, rest, value)]
+    table = table if isinstance(table, dict) else {}
+    return {**table, key: with_value(table.get(key), rest, value)}
+
+
+def test_no_value_of_any_key_is_more_than_a_mistake() -> None:
+    good = {
+        "listeners": {"NAME": {"bind": ["127.0.0.1:1"], "protocol": "http", "pool": "NAME"}},
+        "pools": {"NAME": {"backends": ["127.0.0.1:2"]}},
+    }
+    whole = [key.path.replace("[]", ".[]").split(".") for key in keys()]
+    paths = {tuple(path[:depth]) for path in whole for depth in range(1, len(path) + 1)}
+    for path in sorted(paths):
+        for value in ODD:
+            with contextlib.suppress(ConfigError):
+                build(with_value(good, list(path), value), Origin())
 
 
 def test_the_number_of_mistakes_told_is_bounded() -> None:
