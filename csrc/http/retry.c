@@ -48,6 +48,11 @@ bool l4_retry_may(const struct l4_loop *loop, uint32_t index, uint32_t cause)
            !(x->flags & L4_X_ANSWERED) && x->body_bytes <= L4_GET(rules->retry_body);
 }
 
+bool l4_retry_connects(const struct l4_loop *loop, uint32_t index)
+{
+    return L4_GET(l4_serve_pool_rules(loop, index)->retry_on) & L4_RETRY_CONNECT;
+}
+
 bool l4_retry_elsewhere(struct l4_loop *loop, uint32_t index, uint32_t cause)
 {
     struct l4_session *s = l4_session_at(loop, index);

@@ -18,6 +18,10 @@ void l4_retry_earn(struct l4_loop *loop, uint32_t index);
  * enum l4_http_retry_on? */
 bool l4_retry_may(const struct l4_loop *loop, uint32_t index, uint32_t cause);
 
+/* May another backend be tried when one could not be reached? No budget bounds that: an attempt to
+ * connect is no request. */
+bool l4_retry_connects(const struct l4_loop *loop, uint32_t index);
+
 /* Leaves the session's backend and takes a place at another one, for this cause. Returns false if
  * that is not allowed, or if no other backend has a place: then the session stays where it is. */
 bool l4_retry_elsewhere(struct l4_loop *loop, uint32_t index, uint32_t cause);

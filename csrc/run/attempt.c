@@ -8,6 +8,7 @@
 #include "core/passive.h"
 #include "core/sticky.h"
 #include "http/request_name.h"
+#include "http/retry.h"
 #include "http/serve.h"
 #include "run/first_byte.h"
 #include "run/lines.h"
@@ -97,8 +98,9 @@ struct l4_step l4_attempt_failed(struct l4_loop *loop, uint32_t index, int error
     l4_first_byte_failed(loop, s);
     l4_attempt_leave(loop, s);
     const uint32_t retries = L4_GET(l4_row_pool(loop, s)->retries);
-    return s->attempts > retries || s->attempts > L4_RETRIES_MAX ? l4_end(L4_END_CONNECT_FAILED)
-                                                                 : l4_go(L4_SESSION_PICK);
+    const bool again = s->attempts <= retries && s->attempts <= L4_RETRIES_MAX &&
+                       (!s->http || l4_retry_connects(loop, index));
+    return again ? l4_go(L4_SESSION_PICK) : l4_end(L4_END_CONNECT_FAILED);
 }
 
 struct l4_step l4_attempt_timeout(struct l4_loop *loop, uint32_t index)

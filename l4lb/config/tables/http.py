@@ -123,7 +123,7 @@ class PoolHttp(Model):
         default=20, alias="retry_budget"
     )
     """Retries on other backends as a part of the pool's requests, over all workers; a pool begins
-    with ten. Beyond it a request is not sent again."""
+    with ten. Beyond it a request is not sent again, but after "connect"."""
     retry_body: Annotated[int, *size(bounds.RETRY_BODY_BYTES)] = 64 << 10
     """Bytes of a request's body that are kept to send it again. "0B": requests with a body are not
     sent again once a byte of it was sent."""

@@ -154,6 +154,23 @@ def test_a_backend_that_refuses_costs_no_request_while_another_serves() -> None:
             assert peer.ask("/post", "POST", body=b"x" * 1000).status == 200
 
 
+def test_without_connect_in_retry_on_a_backend_that_refuses_costs_its_request() -> None:
+    rules = {"retry_on": ["reuse", "503"]}
+    with PORTS.taken() as port, Origin() as origin:
+        backends = [f"127.0.0.1:{port}", origin.row]
+        with before(backends, retries=2, pool_http=rules) as lb, client(lb) as peer:
+            assert sorted(peer.ask().status for _ in range(6)) == [200] * 3 + [502] * 3
+    assert len(origin.requests) == 3
+
+
+def test_attempts_to_connect_take_nothing_of_the_budget_of_retries() -> None:
+    with PORTS.taken() as port, Origin() as origin:
+        backends = [f"127.0.0.1:{port}", origin.row]
+        rules = {"retry_budget": "0%"}
+        with before(backends, retries=1, pool_http=rules) as lb, client(lb) as peer:
+            assert {peer.ask().status for _ in range(30)} == {200}
+
+
 def test_the_budget_of_retries_is_one_for_all_workers() -> None:
     """A pool begins with ten retries, and earns none with a share of 0 %."""
     rules = {"retry_on": ["503"], "retry_budget": "0%"}
