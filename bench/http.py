@@ -283,6 +283,7 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
         help="run only this test (repeatable)",
     )
     parser.add_argument("--workers", type=int, default=1, help="workers of each proxy")
+    parser.add_argument("--access-log", action="store_true", help="each logs every request")
     parser.add_argument("--peers", default="haproxy,nginx,l4lb-tcp", help="what to compare with")
     parser.add_argument("--l4lb", default=default_l4lb(), help="path of the l4lb program")
     parser.add_argument("--json", metavar="FILE", help="write the figures of every round")
@@ -291,11 +292,12 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _targets(options: argparse.Namespace, servers: tuple[int, ...]) -> list[Proxy]:
+    how = (options.workers, options.access_log)
     known: list[Proxy] = [
-        HttpL4lb("l4lb", options.l4lb, servers, options.workers),
-        HttpHaproxy("haproxy", "haproxy", servers, options.workers),
-        HttpNginx("nginx", "nginx", servers, options.workers),
-        TcpL4lb("l4lb-tcp", options.l4lb, servers, options.workers),
+        HttpL4lb("l4lb", options.l4lb, servers, *how),
+        HttpHaproxy("haproxy", "haproxy", servers, *how),
+        HttpNginx("nginx", "nginx", servers, *how),
+        TcpL4lb("l4lb-tcp", options.l4lb, servers, *how),
     ]
     wanted = [one for one in known if one.name in ("l4lb", *options.peers.split(","))]
     for missing in [one for one in wanted if not one.available()]:

@@ -2,12 +2,14 @@
 keep-alive.
 
 All of them reuse connections to the servers, choose a server for each request, and tell it the
-client's address. Each is configured for throughput as its documentation recommends, and logs
-nothing.
+client's address. Each is configured for throughput as its documentation recommends. With `logs`
+each writes a line for every request to a file, in its usual format: l4lb as text, HAProxy with
+`option httplog` by its standard output, nginx as "combined" with a buffer.
 """
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -37,6 +39,7 @@ class Proxy(Target):
 
     servers: tuple[int, ...] = ()
     workers: int = 1
+    logs: bool = False
     speaks_http2: ClassVar[bool] = True
 
     def _addresses(self, form: str) -> str:
@@ -59,6 +62,7 @@ class HttpL4lb(Proxy):
             [process]
             workers = {self.workers}
             admin = "{folder}/admin.sock"
+            log = {{ access = "{f"{folder}/access.log" if self.logs else "off"}" }}
             [listeners.bench]
             bind = ["127.0.0.1:{port}", "127.0.0.1:{second_port(folder)}"]
             pool = "bench"{self.more}
@@ -84,9 +88,11 @@ class HttpHaproxy(Proxy):
     def command(self, folder: Path, port: int, _: int) -> list[str]:
         config = folder / "haproxy.cfg"
         servers = self._addresses("    server {name} {address}\n")
+        log = "log stdout format raw local0 info" if self.logs else ""
         config.write_text(
             f"""
 global
+    {log}
     nbthread {self.workers}
     maxconn 8500
     maxpipes 1000
@@ -95,6 +101,8 @@ global
 defaults
     mode http
     option splice-auto
+    {"log global" if self.logs else ""}
+    {"option httplog" if self.logs else ""}
     option http-keep-alive
     option forwardfor
     http-reuse always
@@ -110,7 +118,10 @@ backend bench
     balance roundrobin
 {servers}"""
         )
-        return [self.program, "-q", "-db", "-f", str(config)]
+        command = [self.program, "-q", "-db", "-f", str(config)]
+        if not self.logs:
+            return command
+        return ["sh", "-c", f"exec {shlex.join(command)} > {folder}/access.log"]
 
 
 _NGINX = """
@@ -122,7 +133,7 @@ pid {folder}/nginx.pid;
 error_log {folder}/error.log;
 events {{ worker_connections 18000; multi_accept on; }}
 http {{
-    access_log off; sendfile on; tcp_nopush on; keepalive_requests {many}; keepalive_timeout 10m;
+    access_log {log}; sendfile on; tcp_nopush on; keepalive_requests {many}; keepalive_timeout 10m;
     open_file_cache max=100; open_file_cache_valid 10m;
     client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi;
@@ -132,10 +143,12 @@ http {{
 """
 
 
-def _nginx(folder: Path, rest: str, workers: int = 1) -> list[str]:
+def _nginx(folder: Path, rest: str, workers: int = 1, *, log: str = "off") -> list[str]:
     config = folder / "nginx.conf"
     config.write_text(
-        _NGINX.format(folder=folder, rest=rest, many=_MANY, user="user root;", workers=workers)
+        _NGINX.format(
+            folder=folder, rest=rest, many=_MANY, user="user root;", workers=workers, log=log
+        )
     )
     return ["nginx", "-p", str(folder), "-c", str(config), "-e", str(folder / "error.log")]
 
@@ -163,6 +176,7 @@ class HttpNginx(Proxy):
         }}
     }}""",
             self.workers,
+            log=f"{folder}/access.log combined buffer=64k" if self.logs else "off",
         )
 
 
