@@ -179,6 +179,15 @@ enum l4_bounds {
     L4_SPARE_LEARN_MS = 500, /* a backend that closes connections sooner than this has no timeout */
     L4_ROUTE_CHANGES_MAX = 64,  /* fields that one route changes, of a request or of an answer */
     L4_COOKIE_BYTES_MAX = 1024, /* bytes of a cookie that l4lb sets, with its attributes */
+    L4_CACHES_MAX = 16,         /* caches of a configuration */
+    L4_CACHE_IGNORED_MAX = 64,  /* names of arguments that a cache ignores */
+    L4_CACHE_TARGETED_MAX = 8,  /* fields that come before Cache-Control (RFC 9213) */
+    L4_CACHE_STATUSES_MAX = 32, /* statuses whose lifetime a cache tells */
+    L4_CACHE_TAGS_MAX = 4096,   /* bytes of an object's tags */
+    L4_CACHE_BANS = 4096,       /* purges that are remembered; older ones count for all objects */
+    L4_CACHE_PASS_S = 5,        /* how long nobody waits for an answer that was not kept */
+    L4_CACHE_WAIT_MS = 10,      /* how often a client that waits looks for the object */
+    L4_CACHE_PIN_MS = 10000,    /* how long a client may hold an object in its place */
     L4_RATE_GROUPS = 1 << 15,   /* groups of the table of rates (core/rate_table.h) */
     L4_RATE_WAYS = 8,           /* ... and entries of each group */
     L4_REQUEST_PLACES = 4096,   /* ended requests that one worker's log holds */

@@ -2,6 +2,8 @@
 
 #include "cache/words.h"
 
+enum { CLAIM_TRIES = 8 };
+
 /* ---- texts -------------------------------------------------------------------------------------
  */
 
@@ -160,10 +162,22 @@ void l4_cache_use(const struct l4_cache_read *read)
         atomic_store_explicit(&object->uses, uses + 1, memory_order_relaxed);
 }
 
+/* Takes away the claims of a key. */
+static void drop_claims(struct l4_cache *cache, uint64_t hash)
+{
+    _Atomic uint64_t *bucket = l4_cache_bucket(cache, hash);
+    for (uint32_t i = 0; i < L4_CACHE_WAYS; i++) {
+        const uint64_t word = atomic_load(&bucket[i]);
+        if (l4_word_owner(word) == L4_CACHE_FILLING && l4_word_is_of(word, hash))
+            swap(&bucket[i], word, 0);
+    }
+}
+
 uint32_t l4_cache_purge(struct l4_cache *cache, uint64_t hash, struct l4_text key, bool soft)
 {
     struct l4_cache_read read;
     uint32_t purged = 0;
+    drop_claims(cache, hash);
     for (uint32_t way = 0; l4_cache_next(cache, hash, key, &way, &read);) {
         if (soft)
             atomic_store(&((struct l4_cached *)read.object)->soft, 1);
@@ -186,7 +200,7 @@ static uint32_t claim_of(const struct l4_cache *cache)
 static bool is_alive(const struct l4_cache *cache, uint32_t claim)
 {
     const uint32_t worker = claim >> 24;
-    return worker < cache->header->workers &&
+    return worker < L4_CACHE_READERS &&
            (atomic_load(&cache->workers[worker].epoch) & 0xff) == (claim >> 16 & 0xff);
 }
 
@@ -198,32 +212,50 @@ static bool holds(const struct l4_cache *cache, uint64_t word, int64_t now_s)
     return l4_word_owner(word) == L4_CACHE_PASSING && (int64_t)l4_word_place(word) > now_s;
 }
 
+/* Returns a mark of the key that holds, beside `own`; 0: there is none. Frees those that do not
+ * hold any more. */
+static uint64_t mark_of(const struct l4_cache *cache, uint64_t hash, int64_t now_s, uint64_t own)
+{
+    _Atomic uint64_t *bucket = l4_cache_bucket(cache, hash);
+    for (uint32_t i = 0; i < L4_CACHE_WAYS; i++) {
+        const uint64_t word = atomic_load(&bucket[i]);
+        if (!word || word == own || l4_word_is_object(cache, word))
+            continue;
+        if (!holds(cache, word, now_s))
+            swap(&bucket[i], word, 0);
+        else if (l4_word_is_of(word, hash))
+            return word;
+    }
+    return 0;
+}
+
 enum l4_cache_claimed l4_cache_claim(struct l4_cache *cache, uint64_t hash, int64_t now_s,
                                      struct l4_cache_claim *claim)
 {
-    _Atomic uint64_t *bucket = l4_cache_bucket(cache, hash);
     *claim = (struct l4_cache_claim){0};
-    for (uint32_t i = 0; i < L4_CACHE_WAYS; i++) {
-        const uint64_t word = atomic_load(&bucket[i]);
-        if (!word || l4_word_is_object(cache, word))
-            continue;
-        if (!holds(cache, word, now_s)) {
-            swap(&bucket[i], word, 0);
-        } else if (l4_word_is_of(word, hash)) {
+    /* why again and again: two that claim at the same moment see each other, and both step back. */
+    for (int i = 0; i < CLAIM_TRIES; i++) {
+        const uint64_t mark = mark_of(cache, hash, now_s, 0);
+        if (mark)
+            return l4_word_owner(mark) == L4_CACHE_FILLING ? L4_CACHE_WAIT : L4_CACHE_PASS;
+        cache->claims++;
+        const uint64_t word = l4_word(hash, L4_CACHE_FILLING, claim_of(cache));
+        l4_cache_publish(cache, hash, 0, word);
+        if (!mark_of(cache, hash, now_s, word)) {
             *claim = (struct l4_cache_claim){hash, word};
-            return l4_word_owner(word) == L4_CACHE_FILLING ? L4_CACHE_WAIT : L4_CACHE_PASS;
+            return L4_CACHE_FETCH;
         }
+        l4_cache_withdraw(cache, hash, word);
     }
-    cache->claims++;
-    *claim = (struct l4_cache_claim){hash, l4_word(hash, L4_CACHE_FILLING, claim_of(cache))};
-    l4_cache_publish(cache, hash, 0, claim->word);
-    return L4_CACHE_FETCH;
+    return L4_CACHE_WAIT;
 }
 
-void l4_cache_end_claim(struct l4_cache *cache, struct l4_cache_claim *claim, int64_t pass_until_s)
+bool l4_cache_end_claim(struct l4_cache *cache, struct l4_cache_claim *claim, int64_t pass_until_s)
 {
-    if (claim->word && l4_cache_withdraw(cache, claim->hash, claim->word) && pass_until_s)
+    const bool held = claim->word && l4_cache_withdraw(cache, claim->hash, claim->word);
+    if (held && pass_until_s)
         l4_cache_publish(cache, claim->hash, 0,
                          l4_word(claim->hash, L4_CACHE_PASSING, (uint64_t)pass_until_s));
     *claim = (struct l4_cache_claim){0};
+    return held;
 }

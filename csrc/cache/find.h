@@ -25,7 +25,8 @@ bool l4_cache_find(struct l4_cache *cache, uint64_t hash, uint64_t pool, struct 
 void l4_cache_use(const struct l4_cache_read *read); /* counts a use */
 void l4_cache_release(struct l4_cache *cache, struct l4_cache_read *read);
 
-/* Takes out all objects of a key, of all pools, or makes them stale. Returns how many. */
+/* Takes out all objects of a key, of all pools, or makes them stale. Returns how many. Who fetches
+ * it now has no claim any more. */
 uint32_t l4_cache_purge(struct l4_cache *cache, uint64_t hash, struct l4_text key, bool soft);
 
 /* ---- who fetches -------------------------------------------------------------------------------
@@ -45,7 +46,8 @@ struct l4_cache_claim {
 enum l4_cache_claimed l4_cache_claim(struct l4_cache *cache, uint64_t hash, int64_t now_s,
                                      struct l4_cache_claim *claim);
 
-/* Ends a claim. pass_until_s: nobody is to wait until then; 0: the next one may. */
-void l4_cache_end_claim(struct l4_cache *cache, struct l4_cache_claim *claim, int64_t pass_until_s);
+/* Ends a claim. pass_until_s: nobody is to wait until then; 0: the next one may. Returns false if
+ * the claim was taken away: what was fetched may be older than a purge. */
+bool l4_cache_end_claim(struct l4_cache *cache, struct l4_cache_claim *claim, int64_t pass_until_s);
 
 #endif

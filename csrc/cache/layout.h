@@ -37,12 +37,27 @@ enum l4_cache_owner {
                               * the time until which that holds, in seconds */
 };
 
+/* A purge of more than one object: those that are older are not used any more (Varnish calls it a
+ * ban). `what` is a hash, so a purge may take more than it should, and never less. */
+struct l4_ban {
+    _Atomic uint64_t number; /* written last; 0: none yet */
+    uint64_t hash;
+    uint32_t bytes;     /* of the text that was hashed */
+    uint8_t kind, soft; /* enum l4_ban_kind; 1: they are stale */
+};
+
+/* Who reads: each worker, whether it has a log or not, and one process that is no worker. */
+enum { L4_CACHE_READERS = L4_WORKERS_MAX + 1, L4_CACHE_GUEST = L4_WORKERS_MAX };
+
 struct l4_cache_header {
     uint64_t format; /* of this memory; another program may have another one */
     uint64_t bytes, log_bytes;
     uint64_t index_at, workers_at, logs_at;
-    uint32_t workers, buckets;
-    uint64_t object_max; /* bytes of an object with all its texts */
+    uint32_t logs; /* of the first workers; later ones store nothing */
+    uint32_t buckets;
+    uint64_t object_max;                 /* bytes of an object with all its texts */
+    alignas(64) _Atomic uint64_t banned; /* number of the last purge, of all processes */
+    struct l4_ban bans[L4_CACHE_BANS];   /* the place is the remainder of the number */
 };
 
 /* Positions grow for ever; the place in the ring is the remainder. */
@@ -52,7 +67,7 @@ struct l4_cache_ring {
 
 enum { L4_CACHE_SMALL, L4_CACHE_MAIN, L4_CACHE_RINGS };
 
-/* Written by its worker only; `epoch` and `pins` also by who has reaped it. */
+/* A reader's row. Written by it only; `epoch` and `pins` also by who has reaped it. */
 struct l4_cache_worker {
     alignas(64) struct l4_cache_ring rings[L4_CACHE_RINGS];
     _Atomic uint64_t stored, evicted, moved, too_large, blocked;
@@ -65,6 +80,7 @@ struct l4_cached {
     uint32_t units;             /* its size */
     uint8_t is_gap;             /* nothing: the rest of the ring was too short */
     _Atomic uint8_t uses, soft; /* soft: purged, but may be used until a new one is there */
+    _Atomic uint64_t cleared;   /* number of the last purge that does not concern it */
     uint64_t hash, pool;
     struct l4_freshness freshness;
     uint16_t status, key_bytes, vary_bytes, tags_bytes;

@@ -7,7 +7,7 @@
 #include "cache/words.h"
 
 enum {
-    FORMAT_VERSION = 1,
+    FORMAT_VERSION = 2,
     BYTES_AN_OBJECT = 2048, /* of the log, for the size of the index */
     MOVED_FACTOR = 4,       /* bytes that a store moves, by its own; then used objects go, too */
     MOVED_MORE = 64 << 10,  /* ... and these */
@@ -29,21 +29,21 @@ static uint64_t format(void)
            ((uint64_t)sizeof(struct l4_cache_worker) << 24) ^ FORMAT_VERSION;
 }
 
-static struct l4_cache_header planned(uint64_t memory, uint32_t workers, uint64_t object_max)
+static struct l4_cache_header planned(uint64_t memory, uint32_t logs, uint64_t object_max)
 {
-    struct l4_cache_header plan = {
-        .format = format(), .workers = workers, .object_max = object_max};
+    struct l4_cache_header plan = {.format = format(), .logs = logs, .object_max = object_max};
     const uint64_t region = (uint64_t)L4_CACHE_REGIONS * L4_CACHE_UNIT;
-    plan.log_bytes = memory / workers / region * region;
+    plan.log_bytes = memory / logs / region * region;
     plan.buckets = 1;
     while (plan.buckets < UINT32_MAX / 2 &&
-           (uint64_t)plan.buckets * L4_CACHE_WAYS * BYTES_AN_OBJECT < plan.log_bytes * workers)
+           (uint64_t)plan.buckets * L4_CACHE_WAYS * BYTES_AN_OBJECT < plan.log_bytes * logs)
         plan.buckets *= 2;
     plan.workers_at = up(sizeof plan, L4_CACHE_UNIT);
-    plan.index_at = up(plan.workers_at + workers * sizeof(struct l4_cache_worker), L4_PAGE_BYTES);
+    plan.index_at =
+        up(plan.workers_at + L4_CACHE_READERS * sizeof(struct l4_cache_worker), L4_PAGE_BYTES);
     plan.logs_at = up(plan.index_at + (uint64_t)plan.buckets * L4_CACHE_WAYS * sizeof(uint64_t),
                       L4_PAGE_BYTES);
-    plan.bytes = plan.logs_at + plan.log_bytes * workers;
+    plan.bytes = plan.logs_at + plan.log_bytes * logs;
     return plan;
 }
 
@@ -59,37 +59,37 @@ static uint64_t ring_bytes(const struct l4_cache_header *header, unsigned ring)
     return ring == L4_CACHE_MAIN ? header->log_bytes - small : small;
 }
 
-uint64_t l4_cache_bytes(uint64_t memory, uint32_t workers, uint64_t object_max)
+uint64_t l4_cache_bytes(uint64_t memory, uint32_t logs, uint64_t object_max)
 {
-    const struct l4_cache_header plan = planned(memory, workers, object_max);
+    const struct l4_cache_header plan = planned(memory, logs, object_max);
     return ring_bytes(&plan, L4_CACHE_MAIN) / RINGS_MIN < object_max ? 0 : plan.bytes;
 }
 
-void l4_cache_format(void *at, uint64_t memory, uint32_t workers, uint64_t object_max)
+void l4_cache_format(void *at, uint64_t memory, uint32_t logs, uint64_t object_max)
 {
-    const struct l4_cache_header plan = planned(memory, workers, object_max);
+    const struct l4_cache_header plan = planned(memory, logs, object_max);
     memcpy(at, &plan, sizeof plan);
 }
 
-bool l4_cache_open(struct l4_cache *cache, void *memory, uint64_t bytes, uint32_t worker)
+bool l4_cache_open(struct l4_cache *cache, void *memory, uint64_t bytes, uint32_t reader)
 {
     struct l4_cache_header *header = memory;
     if (bytes < sizeof *header || header->format != format() || header->bytes > bytes ||
-        worker >= header->workers)
+        reader >= L4_CACHE_READERS)
         return false;
     *cache = (struct l4_cache){
         .header = header,
         .workers = (struct l4_cache_worker *)((char *)memory + header->workers_at),
         .index = (_Atomic uint64_t *)((char *)memory + header->index_at),
         .logs = (char *)memory + header->logs_at,
-        .me = worker,
+        .me = reader,
         .ghost_count = header->buckets,
     };
-    cache->self = &cache->workers[worker];
+    cache->self = &cache->workers[reader];
     cache->ghosts = calloc(cache->ghost_count, sizeof *cache->ghosts);
     if (!cache->ghosts)
         return false;
-    l4_cache_forget(memory, worker);
+    l4_cache_forget(memory, reader);
     return true;
 }
 
@@ -99,13 +99,13 @@ void l4_cache_close(struct l4_cache *cache)
     *cache = (struct l4_cache){0};
 }
 
-void l4_cache_forget(void *memory, uint32_t worker)
+void l4_cache_forget(void *memory, uint32_t reader)
 {
     struct l4_cache_header *header = memory;
     struct l4_cache_worker *row =
-        (struct l4_cache_worker *)((char *)memory + header->workers_at) + worker;
+        (struct l4_cache_worker *)((char *)memory + header->workers_at) + reader;
     atomic_fetch_add(&row->epoch, 1);
-    for (uint32_t i = 0; i < header->workers; i++)
+    for (uint32_t i = 0; i < L4_WORKERS_MAX; i++)
         atomic_store(&row->pins[i], 0);
 }
 
@@ -145,7 +145,7 @@ static struct l4_cached *object_at(const struct l4_cache *cache, const struct ri
 static bool is_pinned(const struct l4_cache *cache, uint32_t place)
 {
     const uint64_t bit = 1ull << l4_cache_region(cache, place);
-    for (uint32_t i = 0; i < cache->header->workers; i++) {
+    for (uint32_t i = 0; i < L4_CACHE_READERS; i++) {
         if (atomic_load(&cache->workers[i].pins[cache->me]) & bit)
             return true;
     }
@@ -216,10 +216,12 @@ static bool make_room(struct l4_cache *cache, unsigned which, uint64_t bytes, ui
 static void copy_object(struct l4_cached *to, const struct l4_cached *from, uint32_t uses)
 {
     const size_t counted = offsetof(struct l4_cached, hash);
+    const uint64_t cleared = atomic_load_explicit(&from->cleared, memory_order_relaxed);
     to->units = from->units;
     to->is_gap = 0;
     atomic_store_explicit(&to->uses, (uint8_t)uses, memory_order_relaxed);
     atomic_store_explicit(&to->soft, 0, memory_order_relaxed);
+    atomic_store_explicit(&to->cleared, cleared, memory_order_relaxed);
     memcpy((char *)to + counted, (const char *)from + counted, bytes_of(from) - counted);
 }
 
@@ -314,6 +316,7 @@ static void fill(struct l4_cached *object, const struct l4_cache_new *new, uint6
         .units = (uint32_t)(bytes / L4_CACHE_UNIT),
         .hash = new->hash,
         .pool = new->pool,
+        .cleared = new->cleared,
         .freshness = new->freshness,
         .status = (uint16_t) new->status,
         .key_bytes = (uint16_t) new->key.bytes,
@@ -357,6 +360,8 @@ enum l4_cache_stored l4_cache_put(struct l4_cache *cache, const struct l4_cache_
     uint64_t body_bytes = 0, old[L4_CACHE_WAYS];
     for (size_t i = 0; i < new->pieces; i++)
         body_bytes += new->body[i].bytes;
+    if (cache->me >= cache->header->logs)
+        return L4_CACHE_NO_LOG;
     const uint64_t texts = new->key.bytes + new->vary.bytes + new->tags.bytes + new->head.bytes;
     const uint64_t bytes = up(sizeof(struct l4_cached) + texts + body_bytes, L4_CACHE_UNIT);
     if (is_too_large(cache, new, bytes)) {

@@ -22,19 +22,19 @@ struct l4_cache {
 };
 
 /* Returns the bytes that a cache of this memory takes with its index; 0: object_max does not fit.
- */
-uint64_t l4_cache_bytes(uint64_t memory, uint32_t workers, uint64_t object_max);
+ * logs: how many workers store. */
+uint64_t l4_cache_bytes(uint64_t memory, uint32_t logs, uint64_t object_max);
 
 /* Makes an empty cache there, where all is zero. The others are as told to l4_cache_bytes. */
-void l4_cache_format(void *at, uint64_t memory, uint32_t workers, uint64_t object_max);
+void l4_cache_format(void *at, uint64_t memory, uint32_t logs, uint64_t object_max);
 
-/* Opens a cache for a worker. Returns false if the memory has another format, or if there is no
- * memory. */
-bool l4_cache_open(struct l4_cache *cache, void *memory, uint64_t bytes, uint32_t worker);
+/* Opens a cache for a worker, or for L4_CACHE_GUEST. Returns false if the memory has another
+ * format, or if there is no memory. */
+bool l4_cache_open(struct l4_cache *cache, void *memory, uint64_t bytes, uint32_t reader);
 void l4_cache_close(struct l4_cache *cache);
 
 /* Forgets what a dead worker read and fetched; what it stored stays. */
-void l4_cache_forget(void *memory, uint32_t worker);
+void l4_cache_forget(void *memory, uint32_t reader);
 
 /* ---- objects -----------------------------------------------------------------------------------
  */
@@ -42,6 +42,7 @@ void l4_cache_forget(void *memory, uint32_t worker);
 /* What is stored. pool: a hash of who answers; objects of several pools never mix. */
 struct l4_cache_new {
     uint64_t hash, pool;
+    uint64_t cleared; /* number of the last purge when the answer was asked for */
     struct l4_freshness freshness;
     unsigned status;
     struct l4_text key, vary, tags, head;
@@ -53,6 +54,7 @@ enum l4_cache_stored {
     L4_CACHE_STORED,
     L4_CACHE_TOO_LARGE,
     L4_CACHE_BLOCKED, /* somebody still reads what would be written over */
+    L4_CACHE_NO_LOG,  /* this worker stores nothing */
 };
 
 /* Stores an object. It replaces those that `replaces` says yes to, of the same key. */

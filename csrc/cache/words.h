@@ -35,7 +35,7 @@ static inline uint32_t l4_word_place(uint64_t word)
 
 static inline bool l4_word_is_object(const struct l4_cache *cache, uint64_t word)
 {
-    return word && l4_word_owner(word) < cache->header->workers;
+    return word && l4_word_owner(word) < cache->header->logs;
 }
 
 /* Returns the words of a key's bucket. */

@@ -109,3 +109,25 @@ struct l4_text l4_texts_key(const struct l4_texts *texts, uint32_t pool, enum l4
     const struct l4_texts_of_pool *its = of_pool(texts, pool);
     return its ? l4_texts_read(texts, its->keys[key]) : (struct l4_text){NULL, 0};
 }
+
+struct l4_cache_texts l4_texts_cache(const struct l4_texts *texts, uint32_t cache)
+{
+    struct l4_cache_texts found = {.ignored = NULL};
+    if (!texts->bytes)
+        return found;
+    const struct l4_texts_head head = *(const struct l4_texts_head *)texts->half;
+    const struct l4_texts_of_cache *at = row(texts, head.caches_at, head.caches, cache, sizeof *at);
+    if (!at)
+        return found;
+    const struct l4_texts_of_cache its = *at;
+    found.status = l4_texts_read(texts, its.status);
+    found.tags = l4_texts_read(texts, its.tags);
+    found.purge = l4_texts_read(texts, its.purge);
+    found.ignored = within(texts, its.ignored_at, its.ignored, sizeof *found.ignored);
+    found.ignored_count = found.ignored ? its.ignored : 0;
+    found.targeted = within(texts, its.targeted_at, its.targeted, sizeof *found.targeted);
+    found.targeted_count = found.targeted ? its.targeted : 0;
+    found.statuses = within(texts, its.statuses_at, its.statuses, sizeof *found.statuses);
+    found.status_count = found.statuses ? its.statuses : 0;
+    return found;
+}

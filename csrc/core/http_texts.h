@@ -7,7 +7,8 @@
  * that is written meanwhile gives wrong texts and no wrong address.
  *
  *   struct l4_texts_head | offsets, one for each row of a listener (0: no texts)
- *                        | offsets, one for each row of a pool | what they lead to
+ *                        | offsets, one for each row of a pool | the same for caches
+ *                        | what they lead to
  */
 #ifndef L4_CORE_HTTP_TEXTS_H
 #define L4_CORE_HTTP_TEXTS_H
@@ -29,6 +30,7 @@ struct l4_texts_head {
     uint32_t bytes; /* of the whole */
     uint32_t listeners_at, listeners;
     uint32_t pools_at, pools;
+    uint32_t caches_at, caches;
 };
 
 /* Texts of a listener. A text without bytes: the field is not written. */
@@ -54,6 +56,20 @@ struct l4_texts_of_pool {
     struct l4_texts_at cookie;              /* name of the cookie that names a client's backend */
     struct l4_texts_at cookie_attributes;   /* "; Path=/" and what else follows its value */
     struct l4_texts_at keys[L4_TEXTS_KEYS]; /* names of the values that identify a request */
+};
+
+/* Texts of a cache. */
+struct l4_texts_of_cache {
+    struct l4_texts_at status;    /* name of the field that tells what the cache did; empty: none */
+    struct l4_texts_at tags;      /* name of the field with an answer's tags, in lower case */
+    struct l4_texts_at purge;     /* the method that purges; empty: none does */
+    uint32_t ignored_at, ignored; /* struct l4_texts_at: names of arguments; `*` ends a prefix */
+    uint32_t targeted_at, targeted; /* struct l4_texts_at: names of fields, in lower case */
+    uint32_t statuses_at, statuses; /* struct l4_texts_status */
+};
+
+struct l4_texts_status {
+    uint32_t status, lifetime_s;
 };
 
 /* ---- as readers have it ---------------------------------------------------------------------- */
@@ -91,5 +107,15 @@ struct l4_text l4_texts_host(const struct l4_texts *texts, uint32_t pool);
 /* The name of the header field (in lower case), cookie or argument that a key of a pool takes of a
  * request; empty if the key needs no name. */
 struct l4_text l4_texts_key(const struct l4_texts *texts, uint32_t pool, enum l4_texts_key key);
+
+/* The texts of a cache's row. Its lists are read one by one, each for as long as a reader needs:
+ * all of them may have changed meanwhile (l4_texts_hold). */
+struct l4_cache_texts {
+    struct l4_text status, tags, purge;
+    const struct l4_texts_at *ignored, *targeted;
+    const struct l4_texts_status *statuses;
+    uint32_t ignored_count, targeted_count, status_count;
+};
+struct l4_cache_texts l4_texts_cache(const struct l4_texts *texts, uint32_t cache);
 
 #endif

@@ -27,6 +27,7 @@ struct l4_worker_setup {
     const int *wakeups; /* each worker's command_fd, by index: wakes it when a place is free */
     uint32_t wakeup_count;
     int vault_fd;    /* certificates and keys, run/vault.h; 0: none */
+    int cache_fd;    /* the memory of all caches, http/caches.h; 0: none */
     int lifeline_fd; /* reads end-of-file when the supervisor is gone */
     /* UDP listeners are not read before the sessions of the worker before this one have come, or
      * L4_UDP_HOLD_MS have passed. */

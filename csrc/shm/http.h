@@ -65,6 +65,7 @@ struct l4_request_end {
     uint8_t reason;  /* enum l4_reason; L4_END_NONE: answered in full */
     uint8_t retries, retry_cause;
     uint8_t minor, flags;
+    uint8_t cached;                   /* enum l4_cache_result */
     char fault[L4_REQUEST_FAULT_MAX]; /* why a request was refused; "" */
     char tls[L4_TLS_VERSION_MAX + 1]; /* version of TLS with the client; "" */
     uint16_t sni_bytes, filter_bytes;

@@ -16,7 +16,7 @@
 #include "base/bounds.h"
 
 /* The format of the memory. Increase it with each change of the structures below. */
-#define L4_ROUTER_FORMAT 0x52740004u
+#define L4_ROUTER_FORMAT 0x52740005u
 
 struct l4_router_list {
     uint32_t at, count; /* at is a multiple of 4; of texts: a count of bytes, at any offset */
@@ -129,6 +129,7 @@ struct l4_router_route {
     uint32_t action;                          /* enum l4_router_action */
     uint32_t status;                          /* of a redirect or an answer of our own */
     uint32_t timeout_ms;                      /* 0: the pool's */
+    uint32_t cache;                           /* number of the cache; 0: none */
     struct l4_router_list location;           /* struct l4_router_part: a redirect's */
     struct l4_router_list target;             /* ... or the target to send; 0: as it came */
     struct l4_router_list content_type, body; /* texts */

@@ -18,7 +18,7 @@
  *          | sources | source parts (worker x source) | talkers (one a worker) | blocks
  *          | facts (one a session) | routes, sets of networks, texts (two halves each)
  *          | waits (worker x pool, shm/queue.h) | flows and UDP tallies (shm/udp.h)
- *          | requests and their counts (shm/http.h)
+ *          | requests and their counts (shm/http.h) | caches and their counts (shm/cache.h)
  *          | handshakes (shm/tls_counters.h; worker x (listeners + pools)) | sticky entries
  * (shm/sticky.h)
  *
@@ -80,6 +80,7 @@ struct l4_plan {
     uint64_t http_routes_at, route_hits_at;                      /* shm/http_routes.h */
     uint64_t requests_at, http_tallies_at, http_columns_at, request_logs_at; /* shm/http.h */
     uint64_t rates_at;                                                       /* shm/http.h */
+    uint64_t caches_at, cache_tallies_at;                                    /* shm/cache.h */
     uint64_t view_bytes; /* of one view, its arrays included */
 };
 

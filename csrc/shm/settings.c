@@ -1,5 +1,6 @@
 #include "shm/settings.h"
 
+#include "shm/cache.h"
 #include "shm/table.h"
 
 static const struct l4_setting of_table[] = {
@@ -72,6 +73,11 @@ static const struct l4_setting of_pool[] = {
     L4_STICKY_SETTINGS(X)
 #undef X
 };
+static const struct l4_setting of_cache[] = {
+#define X(type, field, path) {#path, offsetof(struct l4_cache_rules, field), sizeof(type)},
+    L4_CACHE_SETTINGS(X)
+#undef X
+};
 /* clang-format on */
 
 #define COUNT(rows) (sizeof(rows) / sizeof(rows)[0])
@@ -85,6 +91,9 @@ const struct l4_setting *l4_settings(enum l4_setting_kind kind, uint32_t *count)
     case L4_OF_POOL:
         *count = COUNT(of_pool);
         return of_pool;
+    case L4_OF_CACHE:
+        *count = COUNT(of_cache);
+        return of_cache;
     default:
         *count = COUNT(of_table);
         return of_table;
@@ -98,6 +107,8 @@ void *l4_settings_row(const struct l4_table *table, enum l4_setting_kind kind, u
         return l4_table_listener(table, index);
     case L4_OF_POOL:
         return l4_table_pool(table, index);
+    case L4_OF_CACHE:
+        return l4_table_cache(table, index);
     default:
         return table->header;
     }

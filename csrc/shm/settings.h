@@ -150,6 +150,8 @@
     /* HTTP/2: streams of a connection at one time (0: it is not spoken), bytes of a window. */    \
     X(uint32_t, http2_streams, http.http2.streams)                                                 \
     X(uint32_t, http2_window, http.http2.window)                                                   \
+    /* Number of the cache for requests that no route takes; 0: none. */                           \
+    X(uint32_t, cache, http_cache)                                                                 \
     /* Set of networks whose forwarded fields are believed; L4_NONE: none. */                      \
     X(uint32_t, trusted_set, http_trusted_set)
 
@@ -241,6 +243,26 @@
     /* enum l4_http_host */                                                                        \
     X(uint32_t, host, http_host)
 
+/* struct l4_cache_rules */
+#define L4_CACHE_SETTINGS(X)                                                                       \
+    /* enum l4_cache_key_part */                                                                   \
+    X(uint32_t, key, key_parts)                                                                    \
+    /* Lifetimes where an answer tells none; the longest; the share of its age when it came. */    \
+    X(uint32_t, default_s, default_ttl_s)                                                          \
+    X(uint32_t, most_s, max_ttl_s)                                                                 \
+    X(uint32_t, heuristic_percent, heuristic_percent)                                              \
+    /* How long stale objects may be used (RFC 5861), where an answer does not say. */             \
+    X(uint32_t, while_revalidate_s, stale_while_revalidate_s)                                      \
+    X(uint32_t, if_error_s, stale_if_error_s)                                                      \
+    /* How long a request waits for the answer to another one; 0: not at all. */                   \
+    X(uint32_t, collapse_ms, collapse_ms)                                                          \
+    /* Bytes of an answer with its head. */                                                        \
+    X(uint64_t, max_object, max_object)                                                            \
+    /* Answers of one URL that Vary tells apart. */                                                \
+    X(uint32_t, max_variants, max_variants)                                                        \
+    /* Set of networks whose clients may purge; L4_NONE: none. */                                  \
+    X(uint32_t, purge_set, purge_set)
+
 /* struct l4_passive_rule */
 #define L4_PASSIVE_SETTINGS(X)                                                                     \
     /* Duration of the first ejection, and the longest. */                                         \
@@ -277,7 +299,7 @@ struct l4_setting {
     size_t bytes; /* 4 or 8 */
 };
 
-enum l4_setting_kind { L4_OF_TABLE, L4_OF_LISTENER, L4_OF_POOL, L4_SETTING_KINDS };
+enum l4_setting_kind { L4_OF_TABLE, L4_OF_LISTENER, L4_OF_POOL, L4_OF_CACHE, L4_SETTING_KINDS };
 
 /* The settings of a kind of row, in the order in which they are written. */
 const struct l4_setting *l4_settings(enum l4_setting_kind kind, uint32_t *count);

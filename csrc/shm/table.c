@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "shm/cache.h"
 #include "shm/http.h"
 #include "shm/session_stats.h"
 #include "shm/sticky.h"
@@ -72,6 +73,8 @@ static struct l4_plan plan_for(const struct l4_caps *caps)
         {&h.requests_at, workers * caps->sessions * sizeof(struct l4_request)},
         {&h.http_tallies_at, workers * caps->listeners * sizeof(struct l4_http_tally)},
         {&h.http_columns_at, workers * caps->backends * sizeof(struct l4_http_column)},
+        {&h.caches_at, L4_CACHES_MAX * sizeof(struct l4_cache_rules)},
+        {&h.cache_tallies_at, workers * L4_CACHES_MAX * sizeof(struct l4_cache_tally)},
         {&h.rates_at, L4_RATE_GROUPS * L4_RATE_WAYS * sizeof(uint64_t)},
         {&h.request_logs_at, workers * sizeof(struct l4_request_log)},
         {&h.sticky_at, caps->sticky / L4_STICKY_WAYS * sizeof(struct l4_sticky_bucket)},

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from l4lb import regex
 
-FORMAT = 0x52740004  # L4_ROUTER_FORMAT
+FORMAT = 0x52740005  # L4_ROUTER_FORMAT
 ANY_HOST = "*"
 KINDS = (
     "scheme", "method", "other_method", "query_length", "body_over", "header_count", "path",
@@ -80,7 +80,7 @@ class Route(NamedTuple):
     """A route, or a rule. pool: a row, or what l4lb does itself. slot: its number for hits and
     limits. target: what backends get in place of the request's target, as a location; "": as
     it came. set_*, remove_*: header fields. key: what requests_per_key counts by, as enum
-    l4_key_kind and the name of its values."""
+    l4_key_kind and the name of its values. cache: number of its cache; 0: none."""
 
     pool: int | Redirect | Answer | Rule
     slot: int
@@ -88,6 +88,7 @@ class Route(NamedTuple):
     conditions: tuple[Condition, ...] = ()
     percent: float | None = None
     timeout_ms: int = 0
+    cache: int = 0
     target: str = ""
     set_request: Mapping[str, str] = {}
     remove_request: tuple[str, ...] = ()
@@ -216,6 +217,7 @@ class _Run:
                 pool = row
         return [
             *conditions, has_share, share, route.slot, pool, action, status, route.timeout_ms,
+            route.cache,
             *location, *(self.parts(route.target) if route.target else (0, 0)),
             *content_type, *body,
             *self.changes(route.set_request, route.remove_request),

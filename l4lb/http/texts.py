@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-HEAD = struct.Struct("=5I")  # struct l4_texts_head
+HEAD = struct.Struct("=7I")  # struct l4_texts_head
 
 
 class Page(NamedTuple):
@@ -44,18 +44,35 @@ class PoolTexts(NamedTuple):
     sticky_name: str = ""
 
 
+class CacheTexts(NamedTuple):
+    """The texts of a cache. status: name of the field that tells what it did; tags: of the field
+    with an answer's tags; purge: the method that purges. An empty text: there is none. ignored:
+    names of arguments; `*` ends a prefix. targeted: names of fields that come before Cache-Control.
+    statuses: lifetimes in seconds."""
+
+    status: str = ""
+    tags: str = ""
+    purge: str = ""
+    ignored: tuple[str, ...] = ()
+    targeted: tuple[str, ...] = ()
+    statuses: Mapping[int, int] = {}
+
+
 def compiled(
     listeners: Iterable[tuple[Sequence[int], ListenerTexts]],
     pools: Iterable[tuple[int, PoolTexts]],
+    caches: Iterable[tuple[int, CacheTexts]] = (),
 ) -> bytes:
-    """Returns the texts of these listeners, each with the rows of its addresses, and pools, each
-    with its row. Rows that are not named have no texts."""
-    listeners, pools = list(listeners), list(pools)
+    """Returns the texts of these listeners, each with the rows of its addresses, of pools and of
+    caches, each with its row. Rows that are not named have no texts."""
+    listeners, pools, caches = list(listeners), list(pools), list(caches)
     listener_rows = 1 + max((row for rows, _ in listeners for row in rows), default=-1)
     pool_rows = 1 + max((row for row, _ in pools), default=-1)
-    run = _Run(HEAD.size + 4 * (listener_rows + pool_rows))
+    cache_rows = 1 + max((row for row, _ in caches), default=-1)
+    run = _Run(HEAD.size + 4 * (listener_rows + pool_rows + cache_rows))
     listeners_at = HEAD.size
     pools_at = listeners_at + 4 * listener_rows
+    caches_at = pools_at + 4 * pool_rows
     for rows, texts in listeners:
         at = run.listener(texts)
         for row in rows:
@@ -63,8 +80,10 @@ def compiled(
     for row, its in pools:
         named = (its.host, its.cookie, its.cookie_attributes, its.hash_name, its.sticky_name)
         run.set(pools_at + 4 * row, run.numbers(*(n for text in named for n in run.text(text))))
+    for row, one in caches:
+        run.set(caches_at + 4 * row, run.cache(one))
     run.bytes[: HEAD.size] = HEAD.pack(
-        len(run.bytes), listeners_at, listener_rows, pools_at, pool_rows
+        len(run.bytes), listeners_at, listener_rows, pools_at, pool_rows, caches_at, cache_rows
     )
     return bytes(run.bytes)
 
@@ -106,3 +125,14 @@ class _Run:
         ]
         hide_at, pages_at = self.numbers(*hide), self.numbers(*pages)
         return self.numbers(*fields, hide_at, len(texts.hide), pages_at, len(texts.pages))
+
+    def cache(self, texts: CacheTexts) -> int:
+        """Adds a struct l4_texts_of_cache. Returns where it is."""
+        named = (texts.status, texts.tags.lower(), texts.purge)
+        fields = [number for text in named for number in self.text(text)]
+        ignored = [number for name in texts.ignored for number in self.text(name)]
+        targeted = [number for name in texts.targeted for number in self.text(name.lower())]
+        statuses = [number for pair in sorted(texts.statuses.items()) for number in pair]
+        lists = (ignored, targeted, statuses)
+        placed = [number for one in lists for number in (self.numbers(*one), len(one) // 2)]
+        return self.numbers(*fields, *placed)

@@ -15,6 +15,7 @@ def run(
     lifeline_fd: int,
     wakeups: Sequence[int] = (),
     vault_fd: int = 0,
+    cache_fd: int = 0,
     hold_udp: bool = False,
 ) -> None:
     """Serves until told to end. Python code does not run meanwhile.

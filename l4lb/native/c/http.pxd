@@ -80,6 +80,7 @@ cdef extern from "core/http_route.h" nogil:
         uint32_t action
         uint32_t status
         uint32_t timeout_ms
+        uint32_t cache
         l4_router_list location
         l4_router_list target
         l4_router_list content_type

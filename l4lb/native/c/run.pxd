@@ -24,6 +24,7 @@ cdef extern from "run/setup.h":
         uint32_t wakeup_count
         int lifeline_fd
         int vault_fd
+        int cache_fd
         bint hold_udp
 
 

@@ -161,7 +161,7 @@ TEST(memory_of_another_format_is_not_opened)
     make(16 << 20);
     CHECK(!l4_cache_open(&cache, memory, memory_bytes - 1, 0));
     CHECK(!l4_cache_open(&cache, memory, 8, 0));
-    CHECK(!l4_cache_open(&cache, memory, memory_bytes, WORKERS));
+    CHECK(!l4_cache_open(&cache, memory, memory_bytes, L4_CACHE_READERS));
     ((struct l4_cache_header *)memory)->format++;
     CHECK(!l4_cache_open(&cache, memory, memory_bytes, 0));
     CHECK_EQ(0, l4_cache_bytes(512 << 10, WORKERS, LARGEST));

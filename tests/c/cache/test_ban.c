@@ -1,0 +1,128 @@
+/* Purges: what they mean, from when on, and what becomes of old ones. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cache/ban.h"
+#include "check.h"
+
+static struct l4_cache_header *header;
+
+static void begin(void)
+{
+    free(header);
+    header = calloc(1, sizeof *header);
+    CHECK(header);
+}
+
+/* An object with its key and tags behind it. */
+struct object {
+    struct l4_cached cached;
+    char texts[256];
+};
+
+static struct l4_cached *object_of(struct object *to, const char *key, const char *tags)
+{
+    memset(to, 0, sizeof *to);
+    to->cached.key_bytes = (uint16_t)strlen(key);
+    to->cached.tags_bytes = (uint16_t)strlen(tags);
+    memcpy(to->texts, key, strlen(key));
+    memcpy(to->texts + strlen(key), tags, strlen(tags));
+    atomic_store(&to->cached.cleared, l4_ban_last(header));
+    return &to->cached;
+}
+
+/* Is an object of this key dead after a purge that comes now? */
+static bool dies(enum l4_ban_kind kind, const char *text, const char *key, const char *tags)
+{
+    struct object object;
+    struct l4_cached *cached = object_of(&object, key, tags);
+    CHECK(!l4_ban_is_dead(header, cached));
+    l4_ban_add(header, kind, (struct l4_text){text, strlen(text)}, false);
+    return l4_ban_is_dead(header, cached);
+}
+
+TEST(a_purge_means_what_its_kind_says)
+{
+    begin();
+    CHECK(dies(L4_BAN_URL, "http://a/b?c", "http://a/b?c", ""));
+    CHECK(!dies(L4_BAN_URL, "http://a/b", "http://a/b?c", ""));
+    CHECK(dies(L4_BAN_PREFIX, "http://a/b", "http://a/b?c", ""));
+    CHECK(dies(L4_BAN_PREFIX, "http://a/b", "http://a/b", ""));
+    CHECK(!dies(L4_BAN_PREFIX, "http://a/b?cd", "http://a/b?c", ""));
+    CHECK(dies(L4_BAN_ALL, "", "http://a/b?c", ""));
+}
+
+TEST(a_host_is_meant_with_and_without_its_port)
+{
+    begin();
+    CHECK(dies(L4_BAN_HOST, "a.test", "http://a.test/b", ""));
+    CHECK(dies(L4_BAN_HOST, "a.test", "http://a.test:8080/b", ""));
+    CHECK(dies(L4_BAN_HOST, "a.test:8080", "http://a.test:8080/b", ""));
+    CHECK(!dies(L4_BAN_HOST, "a.test:81", "http://a.test:8080/b", ""));
+    CHECK(!dies(L4_BAN_HOST, "test", "http://a.test/test", ""));
+    CHECK(dies(L4_BAN_HOST, "[::1]", "http://[::1]:80/", ""));
+    CHECK(dies(L4_BAN_HOST, "a.test", "://a.test/b", ""));
+    CHECK(!dies(L4_BAN_HOST, "b", "no-colon", ""));
+}
+
+TEST(a_tag_is_one_of_a_list)
+{
+    begin();
+    CHECK(dies(L4_BAN_TAG, "news", "http://a/", "news"));
+    CHECK(dies(L4_BAN_TAG, "news", "http://a/", "top news,all"));
+    CHECK(dies(L4_BAN_TAG, "all", "http://a/", "top news,  all"));
+    CHECK(!dies(L4_BAN_TAG, "new", "http://a/", "news"));
+    CHECK(!dies(L4_BAN_TAG, "", "http://a/", "a,,b"));
+}
+
+TEST(what_came_after_a_purge_stays)
+{
+    struct object object;
+    begin();
+    l4_ban_add(header, L4_BAN_ALL, L4_TEXT(""), false);
+    CHECK(!l4_ban_is_dead(header, object_of(&object, "http://a/", "")));
+}
+
+TEST(a_soft_purge_marks)
+{
+    struct object object;
+    begin();
+    struct l4_cached *cached = object_of(&object, "http://a/", "");
+    l4_ban_add(header, L4_BAN_URL, L4_TEXT("http://a/"), true);
+    CHECK(!l4_ban_is_dead(header, cached));
+    CHECK(atomic_load(&cached->soft));
+    CHECK_EQ(l4_ban_last(header), atomic_load(&cached->cleared));
+}
+
+TEST(purges_that_are_not_remembered_any_more_count_for_all)
+{
+    struct object object, newer;
+    begin();
+    struct l4_cached *old = object_of(&object, "http://a/", "");
+    for (int i = 0; i < L4_CACHE_BANS - 1; i++)
+        l4_ban_add(header, L4_BAN_URL, L4_TEXT("http://b/"), false);
+    struct l4_cached *cleared = object_of(&newer, "http://a/", "");
+    CHECK(!l4_ban_is_dead(header, old));
+    atomic_store(&old->cleared, 0);
+    l4_ban_add(header, L4_BAN_URL, L4_TEXT("http://b/"), false);
+    CHECK(l4_ban_is_dead(header, old));
+    CHECK(!l4_ban_is_dead(header, cleared));
+}
+
+TEST(a_purge_that_was_never_written_holds_nothing_up)
+{
+    struct object object;
+    begin();
+    struct l4_cached *cached = object_of(&object, "http://a/", "");
+    atomic_fetch_add(&header->banned, 1); /* its process died */
+    CHECK(!l4_ban_is_dead(header, cached));
+    CHECK_EQ(0, atomic_load(&cached->cleared));
+    l4_ban_add(header, L4_BAN_URL, L4_TEXT("http://a/"), false);
+    CHECK(l4_ban_is_dead(header, cached));
+}
+
+/* clang-format off */
+MAIN(RUN(a_purge_means_what_its_kind_says); RUN(a_host_is_meant_with_and_without_its_port);
+     RUN(a_tag_is_one_of_a_list); RUN(what_came_after_a_purge_stays); RUN(a_soft_purge_marks);
+     RUN(purges_that_are_not_remembered_any_more_count_for_all);
+     RUN(a_purge_that_was_never_written_holds_nothing_up))
