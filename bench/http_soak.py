@@ -11,21 +11,19 @@ wrong. It does not measure speed.
 
 from __future__ import annotations
 
-import argparse
-import platform
 import sys
-import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
 if str(TOP) not in sys.path:
     sys.path[0] = str(TOP)  # why: beside this script are names of the standard library
 
-from bench.lib.results import RESULTS, record  # noqa: E402 - the tree is not a package
-from tests.e2e.harness.chaos.leftovers import MIB  # noqa: E402
+from bench.lib.soak import Soak  # noqa: E402 - the tree is not a package
 from tests.e2e.harness.http_soak import Outcome, run  # noqa: E402
+from tests.e2e.harness.soak.course import listed  # noqa: E402
+from tests.e2e.harness.soak.leftovers import MIB  # noqa: E402
 
 
 def requests(outcome: Outcome) -> str:
@@ -57,36 +55,23 @@ def processes(outcome: Outcome) -> str:
     )
 
 
-def text(outcome: Outcome, minutes: float, seed: int) -> str:
-    """Returns the section of RESULTS.md."""
-    wrong = "\n".join(f"- {line}" for line in outcome.wrong[:20]) or "- nothing"
-    events = ", ".join(f"{name} {count}" for name, count in sorted(outcome.events.items()))
-    acts = ", ".join(f"{name} {count}" for name, count in sorted(outcome.acts.items()))
+def text(outcome: Outcome) -> str:
+    """Returns a list of the facts, and the tables."""
     tables = "\n\n".join((requests(outcome), causes(outcome), processes(outcome)))
     return (
-        f"`python bench/http_soak.py --minutes {minutes:g} --seed {seed}` on"
-        f" {time.strftime('%Y-%m-%d')}, kernel {platform.release()}: {outcome.seconds:.0f} s,"
-        f" {outcome.tally.bytes:,} bytes of bodies compared."
-        f"\n\n- events: {events}\n- hostile acts: {acts}"
-        f"\n\n{tables}\n\nWrong:\n\n{wrong}"
+        f"- {outcome.seconds:.0f} s, {outcome.tally.bytes:,} bytes of bodies compared"
+        f"\n- events: {listed(outcome.events)}"
+        f"\n- hostile acts: {listed(outcome.acts)}"
+        f"\n\n{tables}"
     )
 
 
-def main(argv: Sequence[str]) -> int:
-    """Runs the soak and prints the outcome. Returns the exit status."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=10.0, help="duration")
-    parser.add_argument("--seed", type=int, default=1, help="seed of all random choices")
-    parser.add_argument("--record", action="store_true", help=f"rewrite {RESULTS.name}'s part")
-    options = parser.parse_args(argv)
-    until = time.monotonic() + options.minutes * 60
-    outcome = run(options.seed, goes_on=lambda: time.monotonic() < until)
-    shown = text(outcome, options.minutes, options.seed)
-    print(shown)
-    if options.record:
-        record("http_soak", shown, title="HTTP soak")
-    return 1 if outcome.wrong else 0
+def http_soak(seed: int, left_s: Callable[[], float]) -> Outcome:
+    """Runs the soak until the time is over."""
+    return run(seed, goes_on=lambda: left_s() > 0)
 
+
+SOAK = Soak("http_soak", "HTTP soak", (__doc__ or "").splitlines()[0], 10.0, http_soak, text)
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(SOAK.main(sys.argv[1:]))

@@ -37,12 +37,12 @@ from ..harness import (
 )
 from ..harness.chaos import run
 from ..harness.chaos.engine import looks_whole, unexplained
-from ..harness.chaos.events import Kill
 from ..harness.chaos.honest import Cut
-from ..harness.chaos.server import Echo, Told
+from ..harness.chaos.server import Echo
 from ..harness.chaos.world import Servers
 from ..harness.datagrams import LARGEST
 from ..harness.secure import Authority
+from ..harness.soak.events import Kill
 
 SEED = int(os.environ.get("L4LB_SEED", "1"))
 ROUNDS = int(os.environ.get("L4LB_CHAOS_ROUNDS", "21"))
@@ -263,7 +263,7 @@ def test_a_large_datagram_finds_room_at_a_server_that_a_flood_keeps_busy(tmp_pat
         for one in (client, foe):
             one.settimeout(PATIENCE_S)
             one.connect(("127.0.0.1", servers.ports["u1"]))
-        with stopped(servers.process.pid):
+        with stopped(servers.script.process.pid):
             for _ in range(FLOOD):
                 foe.send(bytes(1_400))
             client.send(question)
@@ -272,7 +272,7 @@ def test_a_large_datagram_finds_room_at_a_server_that_a_flood_keeps_busy(tmp_pat
 
 
 def test_a_server_answers_in_one_turn_all_datagrams_that_wait() -> None:
-    echo = Echo(Told(), port=0)
+    echo = Echo(port=0)
     with echo.sock, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.settimeout(PATIENCE_S)
         client.connect(echo.sock.getsockname())

@@ -20,6 +20,7 @@ from .deadline import until
 
 PRIME = 1_000_003
 LINGER_0 = struct.pack("ii", 1, 0)
+UP, DOWN = 0x10000001, 0x20000002  # added to a seed, so that two streams differ
 
 
 class Stream:
@@ -48,6 +49,20 @@ class Stream:
                 first = next(i for i in range(len(want)) if got[i] != want[i])
                 raise AssertionError(f"wrong byte at offset {offset + done + first}")
             done += len(want)
+
+
+class BothWays:
+    """Two streams that one seed defines. up, down: bytes to the server and back."""
+
+    seed: int
+    up: int
+    down: int
+
+    def upstream(self) -> Stream:
+        return Stream(self.seed + UP, self.up)
+
+    def downstream(self) -> Stream:
+        return Stream(self.seed + DOWN, self.down)
 
 
 @dataclass(frozen=True)

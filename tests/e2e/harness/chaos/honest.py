@@ -1,14 +1,13 @@
 """Honest clients: each transfer is compared byte for byte, and each datagram with the one sent.
 
-Each client is a thread that makes one transfer after the other over its kind of listener. A
-transfer ends as `done`, as `cut` (it ended too early: by a reset, or by an end before all bytes),
-as `wrong` (other bytes came) or as `stuck` (nothing came in time).
+Each client makes one transfer after the other over its kind of listener. A transfer ends as `done`,
+as `cut` (it ended too early: by a reset, or by an end before all bytes), as `wrong` (other bytes
+came) or as `stuck` (nothing came in time).
 """
 
 from __future__ import annotations
 
 import contextlib
-import random
 import socket
 import ssl
 import threading
@@ -18,11 +17,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..bytestream import Manner, finish, receive, send
-from ..deadline import PATIENCE_S
+from ..soak import honest
+from ..soak.honest import WAIT_S, Client
 from .talk import Head
 from .world import TLS_NAME, World
 
-WAIT_S = PATIENCE_S * 6  # time to wait for an answer
 ANSWER_S = 0.5  # time after which a datagram is sent again
 TRIES = 300
 SIZES = (0, 1, 100, 5_000, 60_000, 300_000, 1_000_000)
@@ -44,44 +43,23 @@ class Cut:
 
 
 @dataclass
-class Tally:
-    """Everything that honest clients have seen; counters by kind."""
+class Tally(honest.Tally):
+    """Everything that honest clients have seen. again: the number of datagrams that were sent
+    again."""
 
-    done: Counter[str] = field(default_factory=Counter)
     cuts: list[Cut] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
-    stuck: list[str] = field(default_factory=list)
-    bytes: int = 0
-    again: int = 0  # number of datagrams that were sent again
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def add(self, kind: str, moved: int) -> None:
-        """Counts one more transfer or datagram as done."""
-        with self.lock:
-            self.done[kind] += 1
-            self.bytes += moved
+    again: int = 0
 
 
-class Honest:
-    """The common part of honest clients: a thread that goes on until it is told to stop."""
+class Honest(Client):
+    """An honest client of a kind of listener."""
+
+    world: World
+    tally: Tally
 
     def __init__(self, kind: str, seed: int, world: World, tally: Tally) -> None:
-        self.kind, self.world, self.tally = kind, world, tally
-        self.rng = random.Random(seed)
-        self.stop = threading.Event()
-        self.thread = threading.Thread(target=self._work, daemon=True)
-
-    def _work(self) -> None:
-        while not self.stop.is_set() and not self.tally.stuck:
-            try:
-                self.once()
-            except Exception as error:
-                self.tally.wrong.append(f"{self.kind}: the client itself failed: {error!r}")
-                return
-
-    def once(self) -> None:
-        """Makes one transfer, or sends one socket's datagrams."""
-        raise NotImplementedError
+        super().__init__(seed, world, tally)
+        self.kind = kind
 
 
 class Transfers(Honest):
@@ -261,27 +239,10 @@ REACH: dict[str, Reach] = {
 UDP = ("datagrams", "singly")
 
 
-class Crowd:
-    """Honest clients of every kind, until the block ends."""
-
-    def __init__(self, world: World, seed: int, each: int = 1) -> None:
-        """each: number of clients of each kind; the queue's listener has three times as many."""
-        self.tally = Tally()
-        kinds = [kind for kind in (*REACH, *UDP) for _ in range(each)] + ["queued"] * (2 * each)
-        self.clients: list[Honest] = [
-            (Datagrams if kind in UDP else Transfers)(kind, seed * 1000 + n, world, self.tally)
-            for n, kind in enumerate(kinds)
-        ]
-
-    def start(self) -> None:
-        for client in self.clients:
-            client.thread.start()
-
-    def end(self) -> None:
-        """Ends each client after its current transfer."""
-        for client in self.clients:
-            client.stop.set()
-        for client in self.clients:
-            client.thread.join(timeout=WAIT_S)
-            if client.thread.is_alive():
-                self.tally.stuck.append(f"a client of {client.kind} does not end")
+def clients(world: World, seed: int, tally: Tally) -> list[Honest]:
+    """Returns a client of each kind, and three of the queue's listener."""
+    kinds = (*REACH, *UDP, "queued", "queued")
+    return [
+        (Datagrams if kind in UDP else Transfers)(kind, seed * 1000 + n, world, tally)
+        for n, kind in enumerate(kinds)
+    ]

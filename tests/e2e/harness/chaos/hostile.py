@@ -1,30 +1,20 @@
-"""Hostile clients: each is a thread that performs one random act after the other.
-
-They keep some of the connections that they open for a while. They expect no answer. They come from
-addresses of their own (world.FOES), and failures of servers that they cause are not counted
-(talk.FOE).
-"""
+"""Hostile clients of every kind of listener. Failures of servers that they cause are not counted
+(talk.FOE)."""
 
 from __future__ import annotations
 
 import contextlib
-import random
 import socket
 import ssl
 import struct
-import threading
-from collections import Counter, deque
-from collections.abc import Callable
+from collections import Counter
 
-from ..bytestream import reset
 from ..deadline import PATIENCE_S
+from ..soak.hostile import FROM, TOLD, Hostile
 from .talk import Head
-from .world import FOES, TLS_NAME, World
+from .world import TLS_NAME, World
 
-HELD = 12  # connections that one hostile client keeps at a time
-*FROM, TOLD = FOES  # TOLD: the source address in a PROXY header
 PORTS_A_TIME = 40
-PAUSE_S = 0.02
 V2 = b"\r\n\r\n\0\r\nQUIT\n"
 BAD_HEADERS = (
     b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2",
@@ -50,49 +40,20 @@ def client_hello(name: str) -> bytes:
     return out.read()
 
 
-class Foe:
+class Foe(Hostile):
     """One hostile client."""
 
-    def __init__(self, seed: int, world: World, did: Counter[str]) -> None:
-        self.world, self.did = world, did
-        self.rng = random.Random(seed)
+    kept, pause_s = 12, 0.02
+    world: World
+
+    def __init__(self, seed: int | str, world: World, did: Counter[str]) -> None:
+        super().__init__(seed, world, did)
         self.hello = client_hello(TLS_NAME)
-        self.held: deque[socket.socket] = deque()
-        self.stop = threading.Event()
-        self.thread = threading.Thread(target=self._work, daemon=True)
 
-    def _work(self) -> None:
-        while not self.stop.wait(self.rng.random() * 2 * PAUSE_S):
-            act = self.rng.choice(ACTS)
-            # Errors that the balancer causes to a hostile client are ignored.
-            with contextlib.suppress(OSError):
-                act(self)
-            self.did[act.__name__.replace("_", " ")] += 1
-            while len(self.held) > HELD:
-                self._let_go()
-        while self.held:
-            self._let_go()
-
-    def _let_go(self) -> None:
-        sock = self.held.popleft()
-        if self.rng.random() < 0.5:
-            reset(sock)
-        else:
-            sock.close()
-
-    def _dial(self, listener: str, window: int = 0) -> socket.socket:
-        sock = socket.socket()
-        try:
-            sock.settimeout(PATIENCE_S)
-            if window:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
-            sock.bind((self.rng.choice(FROM), 0))
-            sock.connect(("127.0.0.1", self.world.port(listener)))
-            if listener == "proxied" and self.rng.random() < 0.8:
-                sock.sendall(f"PROXY TCP4 {TOLD} 192.0.2.2 9 443\r\n".encode())
-        except BaseException:
-            sock.close()
-            raise
+    def _dial(self, listener: str = "plain", window: int = 0) -> socket.socket:
+        sock = super()._dial(listener, window)
+        if listener == "proxied" and self.rng.random() < 0.8:
+            sock.sendall(f"PROXY TCP4 {TOLD} 192.0.2.2 9 443\r\n".encode())
         return sock
 
     def _head(self, up: int, down: int) -> bytes:
@@ -106,13 +67,12 @@ class Foe:
             sock = self._dial(self.rng.choice((*TCP, "queued")))
             with contextlib.suppress(OSError):
                 sock.send(self.rng.randbytes(self.rng.choice([0, 1, 4000])) or b"x")
-            reset(sock)
+            self._reset_newest()
 
     def half_requests(self) -> None:
         """Announces more bytes than it sends; then ends, or stays."""
         listener = self.rng.choice((*TCP, "queued"))
         sock = self._dial(listener)
-        self.held.append(sock)
         sock.sendall(self._head(100_000, 1_000) + bytes(self.rng.randint(0, 50_000)))
         if listener == "queued" or self.rng.random() < 0.5:
             sock.shutdown(socket.SHUT_WR)
@@ -120,23 +80,17 @@ class Foe:
     def asks_and_never_reads(self) -> None:
         """Asks for data and never reads it: the bytes stay on their way."""
         sock = self._dial(self.rng.choice(("plain", "limited", "secured")), window=2048)
-        self.held.append(sock)
         sock.sendall(self._head(0, 3_000_000))
 
     def says_nothing(self) -> None:
-        self.held.append(self._dial(self.rng.choice(TCP)))
+        self._dial(self.rng.choice(TCP))
 
     def breaks_the_proxy_protocol(self) -> None:
-        sock = socket.create_connection(
-            ("127.0.0.1", self.world.port("proxied")), PATIENCE_S, (self.rng.choice(FROM), 0)
-        )
-        self.held.append(sock)
-        sock.sendall(self.rng.choice(BAD_HEADERS))
+        super()._dial("proxied").sendall(self.rng.choice(BAD_HEADERS))
 
     def breaks_a_handshake(self) -> None:
         """Sends a ClientHello that is cut or changed, or something else."""
         sock = self._dial(self.rng.choice(TLS))
-        self.held.append(sock)
         data = bytearray(self.hello)
         data[self.rng.randrange(len(data))] ^= 1 << self.rng.randrange(8)
         cut = self.rng.randrange(len(data))
@@ -145,7 +99,6 @@ class Foe:
     def drips_a_handshake(self) -> None:
         """Sends a ClientHello some bytes at a time, to its end or not."""
         sock = self._dial(self.rng.choice(TLS))
-        self.held.append(sock)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for at in range(0, self.rng.randrange(len(self.hello)), 7):
             sock.sendall(self.hello[at : at + 7])
@@ -154,7 +107,8 @@ class Foe:
 
     def breaks_tls_after_the_handshake(self) -> None:
         """Completes a handshake, then sends records that nobody can read."""
-        sock = self._dial(self.rng.choice(("ends", "renewed")))
+        self._dial(self.rng.choice(("ends", "renewed")))
+        sock = self.held.pop()
         try:
             peer = self.world.trusts.wrap_socket(sock, server_hostname="localhost")
         except BaseException:
@@ -176,35 +130,14 @@ class Foe:
                 for _ in range(self.rng.randint(1, 2)):
                     sock.sendto(self.rng.randbytes(self.rng.randint(0, 1_400)), to)
 
-
-ACTS: tuple[Callable[[Foe], None], ...] = (
-    Foe.resets,
-    Foe.half_requests,
-    Foe.asks_and_never_reads,
-    Foe.says_nothing,
-    Foe.breaks_the_proxy_protocol,
-    Foe.breaks_a_handshake,
-    Foe.drips_a_handshake,
-    Foe.breaks_tls_after_the_handshake,
-    Foe.sends_datagrams_from_many_ports,
-)
-
-
-class Mob:
-    """Hostile clients, until they are told to end."""
-
-    def __init__(self, world: World, seed: int, count: int) -> None:
-        self.did: Counter[str] = Counter()
-        self.foes = [Foe(seed * 1000 + n, world, self.did) for n in range(count)]
-
-    def start(self) -> None:
-        for foe in self.foes:
-            foe.thread.start()
-
-    def end(self) -> None:
-        """Ends all hostile clients and closes their connections."""
-        for foe in self.foes:
-            foe.stop.set()
-        for foe in self.foes:
-            foe.thread.join(timeout=3 * PATIENCE_S)
-            assert not foe.thread.is_alive(), "a hostile client hangs"
+    acts = (
+        resets,
+        half_requests,
+        asks_and_never_reads,
+        says_nothing,
+        breaks_the_proxy_protocol,
+        breaks_a_handshake,
+        drips_a_handshake,
+        breaks_tls_after_the_handshake,
+        sends_datagrams_from_many_ports,
+    )

@@ -2,18 +2,15 @@
 
 The only argument is JSON: {fd, servers: [{name, kind, port or path}], cert, key}. The kinds are:
 plain; tls; proxy, which expects a PROXY header of version 2; udp, which echoes. Each line on the
-socket `fd` is answered with the events since the last one: {served, wrong, short, echoed}. short
-has [seed, manner, begun, ended] of each conversation with an honest client that ended early, with
-times of the monotonic clock. The process ends when that socket is closed.
+socket `fd` is answered with the events since the last one: {wrong, short}. short has [seed, manner,
+begun, ended] of each conversation with an honest client that ended early, with times of the
+monotonic clock. The process ends when that socket is closed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import logging
-import resource
 import socket
 import ssl
 import sys
@@ -25,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[4]))
 
 from tests.e2e.harness.chaos.talk import HEAD_SIZE, Head
 from tests.e2e.harness.datagrams import LARGEST, enlarge
+from tests.e2e.harness.soak import serving
 
 PART = 65536
 PROXY_V2 = b"\r\n\r\n\0\r\nQUIT\n"
@@ -36,7 +34,6 @@ class Told:
     """The events since the last question."""
 
     def __init__(self) -> None:
-        self.served = self.echoed = 0
         self.wrong: list[str] = []
         self.short: list[tuple[int, str, float, float]] = []
 
@@ -58,17 +55,6 @@ async def check(reader: asyncio.StreamReader, head: Head) -> None:
             raise ShortError
         stream.check(got, data)
         got += len(data)
-
-
-async def answer(writer: asyncio.StreamWriter, head: Head) -> None:
-    stream, sent = head.downstream(), 0
-    while sent < head.down:
-        part = stream.part(sent, PART)
-        writer.write(part)
-        await writer.drain()
-        sent += len(part)
-        if head.rest_ms:
-            await asyncio.sleep(head.rest_ms / 1000)
 
 
 async def read_proxy(reader: asyncio.StreamReader) -> int:
@@ -101,7 +87,8 @@ class Server:
         if head is None:
             await reader.read()
             return
-        both = asyncio.gather(check(reader, head), answer(writer, head))
+        answers = serving.send(writer, head.downstream(), PART, head.rest_ms)
+        both = asyncio.gather(check(reader, head), answers)
         if not head.is_friend:
             await asyncio.wait_for(both, FOE_S)
             return
@@ -109,7 +96,6 @@ class Server:
             self.told.wrong.append(f"the header told port {port}, the client {head.port}")
         try:
             await both
-            self.told.served += 1
         except AssertionError as error:
             self.told.wrong.append(f"{self.kind}, seed {head.seed}: {error}")
         except (OSError, ssl.SSLError, ShortError) as error:
@@ -127,9 +113,8 @@ class Echo:
     it, and a large datagram of an honest client never finds room.
     """
 
-    def __init__(self, told: Told, port: int) -> None:
+    def __init__(self, port: int) -> None:
         """port: 0 for any."""
-        self.told = told
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.setblocking(False)
         enlarge(self.sock)
@@ -142,7 +127,6 @@ class Echo:
                 data, peer = self.sock.recvfrom(LARGEST)
             except BlockingIOError:
                 return
-            self.told.echoed += 1
             with contextlib.suppress(OSError):  # its client may be gone
                 self.sock.sendto(data, peer)
 
@@ -151,7 +135,7 @@ async def start(told: Told, spec: dict[str, Any], context: ssl.SSLContext) -> No
     """Starts one server."""
     server = Server(told, spec["kind"])
     if spec["kind"] == "udp":
-        echo = Echo(told, spec["port"])
+        echo = Echo(spec["port"])
         asyncio.get_running_loop().add_reader(echo.sock, echo.answer)
     elif "path" in spec:
         await asyncio.start_unix_server(server.serve, spec["path"], backlog=4096)
@@ -170,15 +154,8 @@ async def main(spec: dict[str, Any]) -> None:
     told = Told()
     for server in spec["servers"]:
         await start(told, server, context)
-    reader, writer = await asyncio.open_unix_connection(sock=socket.socket(fileno=spec["fd"]))
-    writer.write(b"{}\n")
-    while await reader.readline():
-        writer.write(json.dumps(told.take()).encode() + b"\n")
-        await writer.drain()
+    await serving.report(socket.socket(fileno=spec["fd"]), {}, told.take)
 
 
 if __name__ == "__main__":
-    logging.disable()  # asyncio logs each reset
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    asyncio.run(main(json.loads(sys.argv[1])))
+    asyncio.run(main(serving.begin()))

@@ -11,18 +11,17 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from ..bytestream import Stream
+from ..bytestream import BothWays
 
 FRIEND, FOE = b"friend..", b"foe....."
 _HEAD = struct.Struct(">8sIIIHI")
 HEAD_SIZE = _HEAD.size
-UP, DOWN = 0x10000001, 0x20000002  # added to the seed, so that the two streams differ
 
 
 @dataclass(frozen=True)
-class Head:
-    """The head of a transfer. up and down: bytes to the server and back. rest_ms: how long the
-    server pauses between parts. port: the client's port in a PROXY header; 0 if there is none."""
+class Head(BothWays):
+    """The head of a transfer, which says all of its two streams. rest_ms: how long the server
+    pauses between parts. port: the client's port in a PROXY header; 0 if there is none."""
 
     seed: int
     up: int
@@ -42,9 +41,3 @@ class Head:
         if who not in (FRIEND, FOE):
             return None
         return cls(seed, up, down, rest_ms, port, who == FRIEND)
-
-    def upstream(self) -> Stream:
-        return Stream(self.seed + UP, self.up)
-
-    def downstream(self) -> Stream:
-        return Stream(self.seed + DOWN, self.down)

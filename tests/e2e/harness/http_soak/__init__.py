@@ -2,7 +2,7 @@
 service is reloaded, rebalanced and upgraded. A seed decides everything; the caller decides how
 long.
 
-    outcome = run(seed=7, rounds=30)
+    outcome = run(seed=7, goes_on=lambda: time.monotonic() < end)
     assert not outcome.wrong
 
 Each answer names its request, and its body follows from that name byte by byte, so no mixed-up

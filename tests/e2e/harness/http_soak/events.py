@@ -10,8 +10,8 @@ from typing import Any
 
 import psutil
 
-from ..chaos.events import CALM, Operator, plan
 from ..processes import kill_and_wait, stop_and_wait, stopped
+from ..soak.events import CALM, Operator, plan
 from .judgement import Blast
 from .world import World
 
@@ -34,18 +34,15 @@ class Soaker(Operator):
 
     drained = "steady"
     world: World
-    blasts: list[Blast]
 
     def __init__(
         self, world: World, rng: random.Random, progress: Callable[[], None], friends: int
     ) -> None:
         super().__init__(world, rng, progress, friends)
-        self.blasts = []
+        self.blasts: list[Blast] = []
 
-    def act(self, name: str) -> None:
-        """Makes an event. Then rests, or waits until every kind of client was served."""
-        getattr(self, "_" + name)()
-        self.did[name] += 1
+    def _recover(self) -> None:
+        """Waits until every kind of client was served, or only rests."""
         if self.rng.random() < PROGRESS_SHARE:
             self.progress()
         else:

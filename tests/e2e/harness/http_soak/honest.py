@@ -1,6 +1,6 @@
 """Honest clients: each answer is compared with the one that its request asked for.
 
-A client is a thread. Its requests end as `done`, as `wrong` (another answer came), as `stuck`
+A client's requests end as `done`, as `wrong` (another answer came), as `stuck`
 (nothing came in time), as `failed` (they ended early, or l4lb answered itself), or as `again`: the
 connection ended in order before the answer began, and the request may be sent again.
 """
@@ -8,24 +8,22 @@ connection ended in order before the answer began, and the request may be sent a
 from __future__ import annotations
 
 import contextlib
-import random
 import socket
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 
 from ..bytestream import receive
-from ..deadline import PATIENCE_S
 from ..http import Answer, CutOffError, Peer, chunked, request
+from ..soak import honest
+from ..soak.honest import WAIT_S, Client
 from .over_tls import OverTls
 from .talk import KEPT, SAFE, SEED_BITS, SIZES, UPGRADE, Plan
 from .world import World
 
 UNTIL_CLOSE, FRAMED = "until close", "framed"
-WAIT_S = PATIENCE_S * 6  # time to wait for an answer
 METHODS = (*SAFE, "GET", "GET", "PUT", "POST", "POST")
 UNBEGUN = ("ended before", "SEND_RESPONSE", "reset")  # words about an end without any answer
 SLOW_WINDOW = 4096  # bytes that the kernel takes for a client that reads slowly
@@ -85,16 +83,11 @@ class Failure:
 
 
 @dataclass
-class Tally:
-    """Everything that honest clients have seen; counters by kind."""
+class Tally(honest.Tally):
+    """Everything that honest clients have seen."""
 
-    done: Counter[str] = field(default_factory=Counter)
     again: list[Failure] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
-    stuck: list[str] = field(default_factory=list)
-    bytes: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def judge(self, client: Honest, asked: Asked, got: Got) -> None:
         """Adds an answer."""
@@ -107,12 +100,10 @@ class Tally:
             framing = UNTIL_CLOSE if got.until_close else FRAMED
             self.fail(client, asked, f"cut: {different}", looks_whole=framing)
             return
-        with self.lock:
-            if different:
-                self.wrong.append(f"{client.kind}: {asked}: {different}")
-            else:
-                self.done[client.kind] += 1
-                self.bytes += asked.plan.up + len(got.body)
+        if different:
+            self.wrong.append(f"{client.kind}: {asked}: {different}")
+        else:
+            self.add(client.kind, asked.plan.up + len(got.body))
 
     def fail(
         self,
@@ -127,35 +118,20 @@ class Tally:
         of it was processed."""
         now = time.monotonic()
         failure = Failure(client.kind, client.port, client.opened, asked, how, now, looks_whole)
-        with self.lock:
-            (self.again if again else self.failed).append(failure)
+        (self.again if again else self.failed).append(failure)
 
 
-class Honest:
-    """The common part of honest clients: a thread that goes on until it is told to stop."""
+class Honest(Client):
+    """An honest client of HTTP."""
 
-    kind = ""
+    world: World
+    tally: Tally
     listener = "plain"
     port, opened = 0, 0.0  # of its newest connection
 
     def __init__(self, seed: str, world: World, tally: Tally) -> None:
-        self.world, self.tally = world, tally
-        self.rng = random.Random(seed)
-        self.stop = threading.Event()
-        self.thread = threading.Thread(target=self._work, daemon=True)
+        super().__init__(seed, world, tally)
         self.tls = world.authority.client(alpn=["http/1.1"])
-
-    def _work(self) -> None:
-        while not self.stop.is_set() and not self.tally.stuck:
-            try:
-                self.once()
-            except Exception as error:
-                self.tally.wrong.append(f"{self.kind}: the client itself failed: {error!r}")
-                return
-
-    def once(self) -> None:
-        """Uses one connection."""
-        raise NotImplementedError
 
     def dial(self, window: int = 0) -> socket.socket:
         """Returns a new connection. window: bytes that the kernel takes; 0: as usual."""
@@ -189,7 +165,7 @@ class Honest:
 class KeptAlive(Honest):
     """A client of HTTP/1.1 that uses each connection for some requests, alone or in pairs."""
 
-    kind = "kept"
+    kind, at_once = "kept", 2
 
     def once(self) -> None:
         slow = self.rng.random() < 0.1
@@ -389,9 +365,7 @@ class Tunnels(Honest):
         if got != plan.down:
             self.tally.fail(self, asked, f"ended after {got} bytes")
             return
-        with self.tally.lock:
-            self.tally.done[self.kind] += 1
-            self.tally.bytes += plan.up + plan.down
+        self.tally.add(self.kind, plan.up + plan.down)
 
 
 class TunnelsSecurely(Tunnels):

@@ -1,28 +1,14 @@
-"""Hostile clients of HTTP: each is a thread that performs one random act after the other.
-
-They come from addresses of their own, expect no answer, and keep some connections for a while.
-"""
+"""Hostile clients of HTTP."""
 
 from __future__ import annotations
 
-import contextlib
-import random
 import socket
-import threading
-from collections import Counter, deque
-from collections.abc import Callable
 
-from ..bytestream import reset
-from ..chaos.world import FOES
-from ..deadline import PATIENCE_S
 from ..http import chunked, request
 from ..http2 import END_HEADERS, END_STREAM, GET, HEADERS, PREFACE, RST_STREAM, SETTINGS, frame
+from ..soak.hostile import Hostile
 from .talk import SEED_BITS, Plan
-from .world import World
 
-HELD = 8  # connections that one hostile client keeps at a time
-FROM = FOES[:2]
-PAUSE_S = 0.05
 RESETS = 60  # of one rapid reset
 BAD = (
     b"GET / HTTP/1.1\nHost: h\n\n",
@@ -37,43 +23,10 @@ BAD = (
 )
 
 
-class Foe:
+class Foe(Hostile):
     """One hostile client."""
 
-    def __init__(self, seed: str, world: World, did: Counter[str]) -> None:
-        self.world, self.did = world, did
-        self.rng = random.Random(seed)
-        self.held: deque[socket.socket] = deque()
-        self.stop = threading.Event()
-        self.thread = threading.Thread(target=self._work, daemon=True)
-
-    def _work(self) -> None:
-        while not self.stop.wait(self.rng.random() * 2 * PAUSE_S):
-            act = self.rng.choice(ACTS)
-            with contextlib.suppress(OSError):  # the balancer may end hostile clients
-                act(self)
-            self.did[act.__name__.replace("_", " ")] += 1
-            while len(self.held) > HELD:
-                self._let_go()
-        while self.held:
-            self._let_go()
-
-    def _let_go(self) -> None:
-        sock = self.held.popleft()
-        if self.rng.random() < 0.5:
-            reset(sock)
-        else:
-            sock.close()
-
-    def _dial(self, window: int = 0) -> socket.socket:
-        sock = socket.socket()
-        self.held.append(sock)
-        sock.settimeout(PATIENCE_S)
-        if window:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
-        sock.bind((self.rng.choice(FROM), 0))
-        sock.connect(("127.0.0.1", self.world.port("plain")))
-        return sock
+    kept, pause_s = 8, 0.05
 
     def _plan(self, way: str, up: int = 0, down: int = 0) -> Plan:
         return Plan("steady", way, self.rng.getrandbits(SEED_BITS), up, down, 1)
@@ -97,7 +50,7 @@ class Foe:
             said = request(plan.target, "POST", body=chunked(plan.body()), fields=fields)
         sock = self._dial()
         sock.sendall(said[: self.rng.randrange(200, len(said))])
-        reset(self.held.pop())
+        self._reset_newest()
 
     def resets_in_answers(self) -> None:
         """Asks for much, reads a little, and resets."""
@@ -105,7 +58,7 @@ class Foe:
         sock = self._dial()
         sock.sendall(request(self._plan(way, down=1_000_000).target))
         sock.recv(self.rng.choice((1, 1_000, 100_000)))
-        reset(self.held.pop())
+        self._reset_newest()
 
     def asks_and_never_reads(self) -> None:
         """Asks for much and reads nothing of it, perhaps half-closed."""
@@ -148,37 +101,16 @@ class Foe:
         sock = self._dial()
         sock.sendall(request(plan.target, fields=fields))
         sock.recv(self.rng.choice((1, 10_000)))
-        reset(self.held.pop())
+        self._reset_newest()
 
-
-ACTS: tuple[Callable[[Foe], None], ...] = (
-    Foe.half_heads,
-    Foe.resets_in_bodies,
-    Foe.resets_in_answers,
-    Foe.asks_and_never_reads,
-    Foe.half_closes,
-    Foe.speaks_nonsense,
-    Foe.resets_streams_rapidly,
-    Foe.leaves_streams_open,
-    Foe.upgrades_and_resets,
-)
-
-
-class Mob:
-    """Hostile clients, until they are told to end."""
-
-    def __init__(self, world: World, seed: int, count: int) -> None:
-        self.did: Counter[str] = Counter()
-        self.foes = [Foe(f"foe {seed} {n}", world, self.did) for n in range(count)]
-
-    def start(self) -> None:
-        for foe in self.foes:
-            foe.thread.start()
-
-    def end(self) -> None:
-        """Ends all hostile clients and closes their connections."""
-        for foe in self.foes:
-            foe.stop.set()
-        for foe in self.foes:
-            foe.thread.join(timeout=3 * PATIENCE_S)
-            assert not foe.thread.is_alive(), "a hostile client hangs"
+    acts = (
+        half_heads,
+        resets_in_bodies,
+        resets_in_answers,
+        asks_and_never_reads,
+        half_closes,
+        speaks_nonsense,
+        resets_streams_rapidly,
+        leaves_streams_open,
+        upgrades_and_resets,
+    )

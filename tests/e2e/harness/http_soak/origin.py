@@ -9,15 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import logging
 import os
 import random
-import resource
 import socket
 import sys
 from pathlib import Path
-from typing import Any
 
 TOP = Path(__file__).resolve().parents[4]
 if str(TOP) not in sys.path:
@@ -25,6 +21,7 @@ if str(TOP) not in sys.path:
 
 from tests.e2e.harness.bytestream import Stream  # noqa: E402 - a script of its own
 from tests.e2e.harness.http_soak.talk import BEGUN, ENDED, IDLE, UPGRADE, Plan  # noqa: E402
+from tests.e2e.harness.soak import serving  # noqa: E402
 
 PIECE = 30_000
 LIMIT = 1 << 18
@@ -37,18 +34,16 @@ class Told:
 
     def __init__(self, journal: str) -> None:
         self.wrong: list[str] = []
-        self.served = 0
         self.journal = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def note(self, what: str, method: str, plan: Plan) -> None:
         """Writes a line of the journal."""
         os.write(self.journal, f"{what} {method} {plan.seed}\n".encode())
 
-    def take(self) -> dict[str, Any]:
-        """Returns it, and forgets it."""
-        seen = {"wrong": self.wrong, "served": self.served}
-        self.wrong, self.served = [], 0
-        return seen
+    def take(self) -> list[str]:
+        """Returns what was wrong since the last call."""
+        wrong, self.wrong = self.wrong, []
+        return wrong
 
 
 class Talk:
@@ -96,7 +91,6 @@ class Talk:
             await self._answer(plan, method, body)
         finally:
             body.cancel()
-        self.told.served += 1
         if plan.way == IDLE:
             await asyncio.sleep(self.rng.random() * IDLE_S)
         return plan.way not in ("until_close", "closing", IDLE)
@@ -181,22 +175,13 @@ class Talk:
         await self._say(head.encode())
         reads = asyncio.ensure_future(self._compare(plan.upstream(), 0, plan.up))
         try:
-            await self._send_stream(plan)
+            await serving.send(self.writer, plan.downstream(), PIECE, plan.rest_ms)
             await reads
-            self.told.served += 1
         finally:
             reads.cancel()
 
-    async def _send_stream(self, plan: Plan) -> None:
-        stream, at = plan.downstream(), 0
-        while at < plan.down:
-            part = stream.part(at, PIECE)
-            at += len(part)
-            await self._say(part)
-            await asyncio.sleep(plan.rest_ms / 1000)
 
-
-async def serve(port: int, reins: socket.socket, journal: str) -> None:
+async def serve(port: int, channel: socket.socket, journal: str) -> None:
     """Serves until the test process closes its end."""
     asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
     told = Told(journal)
@@ -206,37 +191,30 @@ async def serve(port: int, reins: socket.socket, journal: str) -> None:
         await Talk(told, reader, writer).serve()
 
     await asyncio.start_server(talk, "127.0.0.1", port, backlog=4096, limit=LIMIT)
-    reader, writer = await asyncio.open_unix_connection(sock=reins)
-    writer.write(json.dumps({"pid": os.getpid()}).encode() + b"\n")
-    while await reader.readline():
-        writer.write(json.dumps(told.take()).encode() + b"\n")
-        await writer.drain()
+    await serving.report(channel, {"pid": os.getpid()}, told.take)
 
 
-def keep(port: int, reins: socket.socket) -> None:
+def keep(port: int, channel: socket.socket) -> None:
     """Has a child serve whenever the test process asks for one; its line is the journal's path. why
     a child: it starts at once, whatever Python takes to start."""
-    with reins:
-        while journal := _line(reins):
+    with channel:
+        while journal := _line(channel):
             pid = os.fork()
             if pid == 0:
-                asyncio.run(serve(port, reins, journal))
+                asyncio.run(serve(port, channel, journal))
                 os._exit(0)
             os.waitpid(pid, 0)
-            reins.setblocking(True)  # why: the child's loop has changed the socket of both
+            channel.setblocking(True)  # why: the child's loop has changed the socket of both
 
 
-def _line(reins: socket.socket) -> str:
+def _line(channel: socket.socket) -> str:
     """Reads a line and no more, because the next ones are the child's."""
     line = b""
-    while (byte := reins.recv(1)) not in (b"", b"\n"):
+    while (byte := channel.recv(1)) not in (b"", b"\n"):
         line += byte
     return line.decode()
 
 
 if __name__ == "__main__":
-    logging.disable()  # asyncio logs each reset
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    given = json.loads(sys.argv[1])
+    given = serving.begin()
     keep(given["port"], socket.socket(fileno=given["fd"]))

@@ -11,10 +11,9 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from ..bytestream import Stream
+from ..bytestream import BothWays
 
 SEED_BITS = 48  # so many that no two requests have the same name
-UP, DOWN = 0x10000001, 0x20000002  # added to the seed, so that the two streams differ
 AREAS = ("steady", "open")
 WAYS = (
     "length",
@@ -38,8 +37,8 @@ SAFE = ("GET", "HEAD", "PUT", "DELETE")  # methods that may be sent again
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A request and its answer. up, down: bytes of the two bodies. rest_ms: pause of a slow
+class Plan(BothWays):
+    """A request and its answer; their bodies are the two streams. rest_ms: pause of a slow
     origin between parts."""
 
     area: str
@@ -73,12 +72,6 @@ class Plan:
     @property
     def status(self) -> int:
         return STATUS.get(self.way, 200)
-
-    def upstream(self) -> Stream:
-        return Stream(self.seed + UP, self.up)
-
-    def downstream(self) -> Stream:
-        return Stream(self.seed + DOWN, self.down)
 
     def body(self) -> bytes:
         """Returns the whole body of the request."""

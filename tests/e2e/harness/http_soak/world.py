@@ -7,32 +7,24 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import json
 import random
 import re
-import socket
-import subprocess
-import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from ..balancer import Balancer
-from ..chaos.world import BALANCES, CHECKS
-from ..configuration import Config, toml
-from ..deadline import PATIENCE_S, SLOWNESS
+from ..configuration import Config
 from ..ports import PORTS
 from ..processes import kill_and_wait
 from ..secure import Authority
+from ..soak.script import Script
+from ..soak.world import BALANCES, CHECKS, SoakWorld
 from .talk import BEGUN, KEPT
 
 NAMES = ("a", "b", "c")
-DRAIN_S = int(120 * SLOWNESS)
 SPARE = "1s"  # how long idle connections to origins are kept, so that none is left at the end
 NAMED = re.compile(r"\bid=(\d+)")
 LISTENERS = ("plain", "secure")
@@ -46,31 +38,17 @@ class Origin:
         self.name, self.port, self.folder = name, PORTS.take(), folder
         self.journals: list[Path] = []
         self.wrong: list[str] = []
-        self.served = 0
-        ours, theirs = socket.socketpair()
-        with theirs:
-            spec = {"fd": theirs.fileno(), "port": self.port}
-            script = Path(__file__).with_name("origin.py")
-            self.keeper = subprocess.Popen(
-                [sys.executable, str(script), json.dumps(spec)], pass_fds=[theirs.fileno()]
-            )
-        self._reins = ours
-        self._reins.settimeout(PATIENCE_S * 3)
-        self._lines = ours.makefile("rb")
+        self.script = Script(Path(__file__).with_name("origin.py"), port=self.port)
         self.start()
 
     def start(self) -> None:
         """Starts its process. Returns when it listens."""
         self.journals.append(self.folder / f"{self.name}.{len(self.journals)}")
-        self._reins.sendall(f"{self.journals[-1]}\n".encode())
-        self.pid = int(json.loads(self._lines.readline())["pid"])
+        self.pid = int(self.script.ask(str(self.journals[-1]))["pid"])
 
     def look(self) -> None:
         """Adds the events since the last look."""
-        self._reins.sendall(b"?\n")
-        seen = json.loads(self._lines.readline())
-        self.served += seen["served"]
-        self.wrong += seen["wrong"]
+        self.wrong += self.script.ask("?")
 
     def die(self) -> None:
         """Kills its process (kill -9)."""
@@ -83,15 +61,7 @@ class Origin:
 
     def close(self) -> None:
         """Ends its process."""
-        self._lines.close()
-        self._reins.close()
-        try:
-            self.keeper.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            with contextlib.suppress(ProcessLookupError):
-                kill_and_wait(self.pid)
-            self.keeper.kill()
-            self.keeper.wait(timeout=10)
+        self.script.close(self.pid)
         PORTS.release(self.port)
 
     @property
@@ -141,47 +111,17 @@ def _pool(origins: list[Origin]) -> dict[str, Any]:
     }
 
 
-@dataclass
-class World:
-    """lb: the running balancer. base: its first configuration."""
+class World(SoakWorld):
+    """The world of HTTP."""
 
-    lb: Balancer
-    origins: list[Origin]
-    authority: Authority
-    folder: Path
-    base: Config
-    extra: int
-    seen: dict[str, int] = field(default_factory=dict)
-
-    @classmethod
-    @contextlib.contextmanager
-    def made(cls) -> Iterator[World]:
-        """Yields a world until the end of the block."""
-        with contextlib.ExitStack() as stack:
-            name = stack.enter_context(tempfile.TemporaryDirectory(prefix="l4lb-soak-"))
-            folder = Path(name)
-            folder.chmod(0o755)
-            authority = stack.enter_context(Authority())
-            origins = [Origin(name, folder) for name in NAMES]
-            for one in origins:
-                stack.callback(one.close)
-            extra = stack.enter_context(PORTS.taken())
-            base: Config = {
-                "process": {
-                    "workers": 2,
-                    "drain_timeout": f"{DRAIN_S}s",
-                    "log": {"access": f"{folder}/access.log"},
-                },
-                "listeners": _listeners(authority),
-                "pools": {area: _pool(origins) for area in ("steady", "open")},
-            }
-            lb = stack.enter_context(Balancer(copy.deepcopy(base)))
-            base["process"]["admin"] = lb.socket
-            yield cls(lb, origins, authority, folder, base, extra)
-
-    def port(self, listener: str) -> int:
-        """Returns the port of a listener."""
-        return int(str(self.base["listeners"][listener]["bind"][0]).rpartition(":")[2])
+    def _services(self, stack: contextlib.ExitStack) -> Config:
+        self.origins = [Origin(name, self.folder) for name in NAMES]
+        for one in self.origins:
+            stack.callback(one.close)
+        return {
+            "listeners": _listeners(self.authority),
+            "pools": {area: _pool(self.origins) for area in ("steady", "open")},
+        }
 
     def look(self) -> list[str]:
         """Returns what origins found wrong so far."""
@@ -211,16 +151,14 @@ class World:
     def lines(self) -> dict[int, list[str]]:
         """Returns the access log's lines by the seed of their request."""
         found: dict[int, list[str]] = {}
-        with (self.folder / "access.log").open(errors="replace") as log:
+        with self.access_log.open(errors="replace") as log:
             for line in log:
                 if named := NAMED.search(line):
                     found.setdefault(int(named[1]), []).append(line.rstrip())
         return found
 
-    def varied(self, rng: random.Random) -> Config:
-        """Returns another configuration: workers, limits, routes, pools and backends differ."""
-        config = copy.deepcopy(self.base)
-        config["process"]["workers"] = rng.randint(1, 3)
+    def _vary(self, config: Config, rng: random.Random) -> None:
+        """Chooses other limits, routes and backends."""
         for listener in config["listeners"].values():
             listener["http"] |= {
                 "max_requests": rng.choice((0, 3, 20, 1000)),
@@ -250,10 +188,3 @@ class World:
                 "retry_body": rng.choice((f"{KEPT}B", "64KiB")),
                 "retry_on": rng.choice((["connect", "reuse"], ["connect", "reuse", "503"])),
             }
-        if rng.random() < 0.5:
-            config["listeners"]["plain"]["bind"].append(f"127.0.0.1:{self.extra}")
-        return config
-
-    def write(self, config: Config) -> None:
-        """Writes a configuration to the balancer's file."""
-        (self.lb.folder / "l4lb.toml").write_text(toml(config))

@@ -10,7 +10,8 @@ from collections import Counter
 import h2.exceptions
 
 from ..http2 import GoneError, Http2
-from .honest import SLOW_WINDOW, WAIT_S, Asked, Got, Honest
+from ..soak.honest import WAIT_S
+from .honest import SLOW_WINDOW, Asked, Got, Honest
 from .talk import Plan
 
 METHODS = ("GET", "GET", "GET", "HEAD", "PUT", "POST", "DELETE")
@@ -21,7 +22,7 @@ AT_ONCE = (1, 3, 10)
 class Streams(Honest):
     """A client with prior knowledge."""
 
-    kind, scheme = "h2", "http"
+    kind, scheme, at_once = "h2", "http", max(AT_ONCE)
 
     def once(self) -> None:
         rng = self.rng

@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from .. import wire
 from ..balancer import ROWS_MAX, Balancer
@@ -23,7 +23,7 @@ from ..configuration import Config
 from ..deadline import PATIENCE_S, until
 from ..processes import kill_and_wait, send_signal, stop_and_wait
 from .leftovers import pids, titles
-from .world import FOES
+from .world import FOES, SoakWorld
 
 LONG_S = PATIENCE_S * 6  # time for a reload or an upgrade on a busy machine
 HELPERS = ("checker", "control", "logger")
@@ -42,24 +42,13 @@ class Kill:
     by_signal: bool
 
 
-class Ground(Protocol):
-    """A world as its operator needs it."""
-
-    lb: Balancer
-    base: Config
-
-    def varied(self, rng: random.Random) -> Config: ...
-
-    def write(self, config: Config) -> None: ...
-
-
 class Operator:
     """Makes events in a random order."""
 
     drained = "plain"  # the pool whose backends are drained
 
     def __init__(
-        self, world: Ground, rng: random.Random, progress: Callable[[], None], friends: int
+        self, world: SoakWorld, rng: random.Random, progress: Callable[[], None], friends: int
     ) -> None:
         """progress: returns when a transfer of each kind has begun and ended after the call.
         friends: the number of honest clients, each with one transfer."""
@@ -69,10 +58,13 @@ class Operator:
         self.kills: list[Kill] = []
 
     def act(self, name: str) -> None:
-        """Makes an event. Returns when it is over, and every kind of client has been served after
-        it."""
+        """Makes an event. Returns when it is over and, as `_recover` says, clients have been served
+        after it."""
         getattr(self, "_" + name)()
         self.did[name] += 1
+        self._recover()
+
+    def _recover(self) -> None:
         self.progress()
 
     def ask(self, command: str, **args: Any) -> Any:
@@ -97,7 +89,7 @@ class Operator:
     def _reload(self) -> None:
         self.reload(self.world.varied(self.rng))
 
-    def reload(self, config: dict[str, Any]) -> None:
+    def reload(self, config: Config) -> None:
         """Puts this configuration in force."""
         self.world.write(config)
         self.ask("reload")
