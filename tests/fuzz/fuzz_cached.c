@@ -7,6 +7,7 @@
 #include "core/fresh.h"
 #include "core/validate.h"
 #include "core/vary.h"
+#include "require.h"
 
 enum { LENGTH = 1000 };
 
@@ -20,16 +21,10 @@ struct copy {
     struct l4_h1_head head;
 };
 
-static void require(int holds)
-{
-    if (!holds)
-        abort();
-}
-
 static struct copy copied(const uint8_t *data, size_t count)
 {
     struct copy copy = {.bytes = malloc(count ? count : 1), .count = count};
-    require(copy.bytes != NULL);
+    REQUIRE(copy.bytes != NULL);
     if (count)
         memcpy(copy.bytes, data, count);
     return copy;
@@ -52,15 +47,15 @@ static void look_at_times(const struct l4_exchange_heads *heads)
     struct l4_freshness freshness;
     const enum l4_unstorable why = l4_fresh_judge(heads, &rules, &freshness);
     l4_fresh_asked(heads->request_bytes, heads->request, &asked);
-    require(why < L4_UNSTORABLE_COUNT && freshness.lifetime_s <= rules.most_s);
+    REQUIRE(why < L4_UNSTORABLE_COUNT && freshness.lifetime_s <= rules.most_s);
     for (int64_t later = -10; later < 300000; later = later * 3 + 41) {
         const uint32_t age = l4_fresh_age(&freshness, now + later);
         const enum l4_fresh_use use = l4_fresh_use(&freshness, &asked, now + later);
-        require(age <= L4_CACHE_SECONDS_MAX && age >= freshness.age_s);
+        REQUIRE(age <= L4_CACHE_SECONDS_MAX && age >= freshness.age_s);
         if (freshness.flags & L4_FRESH_ALWAYS_ASK || l4_cache_says(&asked, L4_CACHE_NO_CACHE))
-            require(use == L4_USE_AFTER_ASKING);
+            REQUIRE(use == L4_USE_AFTER_ASKING);
         if (freshness.flags & L4_FRESH_NEVER_STALE && age >= freshness.lifetime_s)
-            require(use == L4_USE_AFTER_ASKING &&
+            REQUIRE(use == L4_USE_AFTER_ASKING &&
                     !l4_fresh_use_after_error(&freshness, &asked, now + later));
     }
 }
@@ -71,8 +66,8 @@ static void look_at_conditions(const struct copy *request, const struct copy *an
     const struct l4_validators stored = l4_validators_of(answer->bytes, &answer->head, now);
     const enum l4_range range =
         l4_range_of(request->bytes, &request->head, &stored, LENGTH, now, &first, &last);
-    require(l4_condition_of(request->bytes, &request->head, &stored, now) <= L4_CONDITION_FAILED);
-    require(range != L4_RANGE_PART || (first <= last && last < LENGTH));
+    REQUIRE(l4_condition_of(request->bytes, &request->head, &stored, now) <= L4_CONDITION_FAILED);
+    REQUIRE(range != L4_RANGE_PART || (first <= last && last < LENGTH));
 }
 
 static void look_at_vary(const struct copy *request, const struct copy *answer)
@@ -83,9 +78,9 @@ static void look_at_vary(const struct copy *request, const struct copy *answer)
                        &bytes))
         return;
     char *copy = malloc(bytes ? bytes : 1);
-    require(copy != NULL);
+    REQUIRE(copy != NULL);
     memcpy(copy, written, bytes);
-    require(l4_vary_fits((struct l4_text){copy, bytes}, request->bytes, &request->head));
+    REQUIRE(l4_vary_fits((struct l4_text){copy, bytes}, request->bytes, &request->head));
     free(copy);
 }
 

@@ -5,14 +5,9 @@
 #include <sys/socket.h>
 
 #include "core/cidr.h"
+#include "require.h"
 
 enum { MOST = 64, ROOM = 64 << 10 };
-
-static void require(int holds)
-{
-    if (!holds)
-        abort();
-}
 
 static uint8_t naive(const struct l4_prefix *networks, size_t count, const struct l4_addr *addr)
 {
@@ -50,7 +45,7 @@ static struct l4_addr after(struct l4_addr addr)
 static uint8_t find_within(const void *set, size_t bytes, const struct l4_addr *addr)
 {
     void *copy = malloc(bytes);
-    require(copy != NULL);
+    REQUIRE(copy != NULL);
     memcpy(copy, set, bytes);
     const uint8_t value = l4_cidr_find(copy, bytes, addr);
     free(copy);
@@ -73,12 +68,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     for (int64_t i = 0; i < found; i++)
         networks[i].value = (uint8_t)(1 + i % 3);
     const int64_t size = l4_cidr_build(networks, (size_t)found, room, sizeof room);
-    require(size > 0 && size <= ROOM);
+    REQUIRE(size > 0 && size <= ROOM);
     for (int64_t i = 0; i < found; i++) {
         const struct l4_addr last = last_of(&networks[i]);
         const struct l4_addr probes[] = {probe, networks[i].net, last, after(last)};
         for (size_t j = i ? 1 : 0; j < sizeof probes / sizeof *probes; j++)
-            require(find_within(room, (size_t)size, &probes[j]) ==
+            REQUIRE(find_within(room, (size_t)size, &probes[j]) ==
                     naive(networks, (size_t)found, &probes[j]));
     }
     return 0;

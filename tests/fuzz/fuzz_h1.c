@@ -4,16 +4,11 @@
 #include <string.h>
 
 #include "core/h1.h"
-
-static void require(int holds)
-{
-    if (!holds)
-        abort();
-}
+#include "require.h"
 
 static void within(const struct l4_h1_head *head, struct l4_h1_text text)
 {
-    require(text.at + text.bytes <= head->bytes);
+    REQUIRE(text.at + text.bytes <= head->bytes);
 }
 
 static unsigned count_of(const struct l4_h1_head *head, enum l4_field_id id)
@@ -34,25 +29,25 @@ static void check(const char *bytes, const struct l4_h1_head *head)
         const struct l4_h1_field *field = &head->fields[i];
         within(head, field->name);
         within(head, field->value);
-        require(field->name.bytes > 0);
-        require(l4_field_find(bytes + field->name.at, field->name.bytes) == field->id);
+        REQUIRE(field->name.bytes > 0);
+        REQUIRE(l4_field_find(bytes + field->name.at, field->name.bytes) == field->id);
         for (unsigned at = 0; at < field->name.bytes; at++)
-            require(bytes[field->name.at + at] > ' ' && bytes[field->name.at + at] < 0x7f &&
+            REQUIRE(bytes[field->name.at + at] > ' ' && bytes[field->name.at + at] < 0x7f &&
                     bytes[field->name.at + at] != ':');
         for (unsigned at = 0; at < field->value.bytes; at++)
-            require((unsigned char)bytes[field->value.at + at] >= ' ' ||
+            REQUIRE((unsigned char)bytes[field->value.at + at] >= ' ' ||
                     bytes[field->value.at + at] == '\t');
-        require(field->id == L4_FIELD_OTHER || head->first[field->id] <= i);
+        REQUIRE(field->id == L4_FIELD_OTHER || head->first[field->id] <= i);
     }
-    require(count_of(head, L4_FIELD_CONTENT_LENGTH) <= 1);
-    require(count_of(head, L4_FIELD_TRANSFER_ENCODING) <= 1);
-    require(!count_of(head, L4_FIELD_CONTENT_LENGTH) ||
+    REQUIRE(count_of(head, L4_FIELD_CONTENT_LENGTH) <= 1);
+    REQUIRE(count_of(head, L4_FIELD_TRANSFER_ENCODING) <= 1);
+    REQUIRE(!count_of(head, L4_FIELD_CONTENT_LENGTH) ||
             !count_of(head, L4_FIELD_TRANSFER_ENCODING));
-    require(head->framing != L4_FRAMING_LENGTH || count_of(head, L4_FIELD_CONTENT_LENGTH));
-    require(head->framing != L4_FRAMING_CHUNKED ||
+    REQUIRE(head->framing != L4_FRAMING_LENGTH || count_of(head, L4_FIELD_CONTENT_LENGTH));
+    REQUIRE(head->framing != L4_FRAMING_CHUNKED ||
             (head->minor && count_of(head, L4_FIELD_TRANSFER_ENCODING)));
-    require(head->framing != L4_FRAMING_UNTIL_CLOSE || !head->keep_alive);
-    require(!head->upgrade || head->minor);
+    REQUIRE(head->framing != L4_FRAMING_UNTIL_CLOSE || !head->keep_alive);
+    REQUIRE(!head->upgrade || head->minor);
 }
 
 static void judge(const char *bytes, size_t count, unsigned asked)
@@ -60,12 +55,12 @@ static void judge(const char *bytes, size_t count, unsigned asked)
     static const struct l4_h1_bounds bounds = {L4_H1_HEAD_MAX, 8192, L4_H1_FIELDS_MAX, false};
     struct l4_h1_head head;
     if (l4_h1_request(bytes, count, &bounds, &head) == L4_H1_NONE) {
-        require(head.status == 0 && head.framing != L4_FRAMING_UNTIL_CLOSE);
-        require(!head.minor || count_of(&head, L4_FIELD_HOST) == 1);
+        REQUIRE(head.status == 0 && head.framing != L4_FRAMING_UNTIL_CLOSE);
+        REQUIRE(!head.minor || count_of(&head, L4_FIELD_HOST) == 1);
         check(bytes, &head);
     }
     if (l4_h1_answer(bytes, count, &bounds, (enum l4_method)(asked % 10), &head) == L4_H1_NONE) {
-        require(head.status >= 100 && head.status <= 599);
+        REQUIRE(head.status >= 100 && head.status <= 599);
         check(bytes, &head);
     }
 }
@@ -76,18 +71,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t count)
         return 0;
     /* why: a copy of its own lets AddressSanitizer see a byte that is read past the end. */
     char *bytes = malloc(count);
-    require(bytes != NULL);
+    REQUIRE(bytes != NULL);
     memcpy(bytes, data + 1, count - 1);
     size_t scanned = 0, step = 0;
     const long end = l4_h1_end(bytes, count - 1, &scanned);
     long later = 0;
     for (size_t part = 0; later == 0 && part < count; part++)
         later = l4_h1_end(bytes, part, &step);
-    require(later == end && scanned <= count);
+    REQUIRE(later == end && scanned <= count);
     judge(bytes, count - 1, data[0]);
     if (end > 0) {
         char *head = malloc((size_t)end);
-        require(head != NULL);
+        REQUIRE(head != NULL);
         memcpy(head, bytes, (size_t)end);
         judge(head, (size_t)end, data[0]);
         free(head);

@@ -1,22 +1,16 @@
 /* Heads that are written anew: they are read again without a fault, to the meaning that the rules
  * gave them, with no field but those that came and those of the rules, whatever the rules' texts
  * are. */
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "core/h1write.h"
+#include "require.h"
 
 enum { TEXTS = 6, CHOICES = 4 };
 
 static const struct l4_h1_bounds bounds = {L4_H1_HEAD_MAX, 8192, L4_H1_FIELDS_MAX, false};
 static char room[200000];
-
-static void require(int holds)
-{
-    if (!holds)
-        abort();
-}
 
 /* The input's beginning: choices, and texts with a byte of length before each. */
 struct input {
@@ -100,18 +94,18 @@ static int is_ours(const struct input *input, const struct l4_h1_field *field)
 static void check(const struct input *input, const struct l4_h1_head *head,
                   const struct l4_h1_head *again, const struct l4_h1_rules *rules)
 {
-    require(again->minor == 1);
+    REQUIRE(again->minor == 1);
     for (unsigned i = 0; i < again->field_count; i++) {
-        require(came(input->head, head, &again->fields[i]) || is_ours(input, &again->fields[i]));
-        require(!(again->fields[i].flags & L4_FIELD_IS_HOP) ||
+        REQUIRE(came(input->head, head, &again->fields[i]) || is_ours(input, &again->fields[i]));
+        REQUIRE(!(again->fields[i].flags & L4_FIELD_IS_HOP) ||
                 again->fields[i].id == L4_FIELD_CONNECTION ||
                 (again->fields[i].id == L4_FIELD_UPGRADE &&
                  rules->connection == L4_CONNECTION_UPGRADE) ||
                 is_ours(input, &again->fields[i]));
     }
-    require(again->has_length == (rules->framing == L4_FRAMING_LENGTH || rules->tell_length));
-    require(!again->has_length || again->length == rules->length);
-    require(again->keep_alive == (rules->connection != L4_CONNECTION_CLOSE) ||
+    REQUIRE(again->has_length == (rules->framing == L4_FRAMING_LENGTH || rules->tell_length));
+    REQUIRE(!again->has_length || again->length == rules->length);
+    REQUIRE(again->keep_alive == (rules->connection != L4_CONNECTION_CLOSE) ||
             again->framing == L4_FRAMING_UNTIL_CLOSE);
 }
 
@@ -159,16 +153,16 @@ static void try_request(const struct input *input)
     if (out.full || out.used > L4_H1_HEAD_MAX)
         return;
     size_t scanned = 0;
-    require(l4_h1_end(room, out.used, &scanned) == (long)out.used);
+    REQUIRE(l4_h1_end(room, out.used, &scanned) == (long)out.used);
     const enum l4_h1_fault fault = l4_h1_request(room, out.used, &bounds, &again);
     if (fault == L4_H1_TOO_MANY_FIELDS || fault == L4_H1_BAD_TARGET ||
         fault == L4_H1_TARGET_TOO_LONG || fault == L4_H1_BAD_NAME)
         return; /* of the rules' own texts */
-    require(fault == L4_H1_NONE);
-    require(is_same(input->head, head.method_text, room, again.method_text));
-    require(again.target.bytes == rules.target.bytes &&
+    REQUIRE(fault == L4_H1_NONE);
+    REQUIRE(is_same(input->head, head.method_text, room, again.method_text));
+    REQUIRE(again.target.bytes == rules.target.bytes &&
             memcmp(room + again.target.at, rules.target.at, rules.target.bytes) == 0);
-    require(again.framing == rules.head.framing);
+    REQUIRE(again.framing == rules.head.framing);
     check(input, &head, &again, &rules.head);
 }
 
@@ -196,17 +190,17 @@ static void try_answer(const struct input *input)
     if (out.full || out.used > L4_H1_HEAD_MAX)
         return;
     size_t scanned = 0;
-    require(l4_h1_end(room, out.used, &scanned) == (long)out.used);
+    REQUIRE(l4_h1_end(room, out.used, &scanned) == (long)out.used);
     const enum l4_h1_fault fault = l4_h1_answer(room, out.used, &bounds, asked, &again);
     if (fault == L4_H1_TOO_MANY_FIELDS || fault == L4_H1_BAD_NAME)
         return;
     if (fault == L4_H1_SWITCH_TO_NOTHING) {
-        require(input->choice[1] & 2 || hide[1].bytes == strlen("upgrade"));
+        REQUIRE(input->choice[1] & 2 || hide[1].bytes == strlen("upgrade"));
         return; /* a rule took Upgrade away */
     }
-    require(fault == L4_H1_NONE && again.status == head.status);
-    require(is_same(input->head, head.reason, room, again.reason));
-    require(again.framing == head.framing);
+    REQUIRE(fault == L4_H1_NONE && again.status == head.status);
+    REQUIRE(is_same(input->head, head.reason, room, again.reason));
+    REQUIRE(again.framing == head.framing);
     check(input, &head, &again, &rules.head);
 }
 

@@ -2,8 +2,6 @@
  * also decides how streams are read, answered and released, and whether the client reads. Heads
  * that the engine gets must have one end at most, where the head ends. */
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -13,16 +11,9 @@
 #include "core/h1.h"
 #include "http/h2.h"
 #include "io/stream_ops.h"
+#include "require.h"
 
 enum { SESSIONS = 64, PIECE = 512 };
-
-#define REQUIRE(what)                                                                              \
-    do {                                                                                           \
-        if (!(what)) {                                                                             \
-            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #what);                     \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 static const struct l4_h2_rules rules = {.streams = 8, .window = 16384, .head_list = 32768};
 static struct l4_pipes pipes;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "../c/table.h"
+#include "require.h"
 #include "run/handover.h"
 #include "run/handover_record.h"
 #include "run/lines.h"
@@ -29,12 +30,6 @@ enum how { /* bits of the first byte: parts of the record that stay as in the in
 static struct l4_loop loop;
 static struct l4_timer timers[SESSIONS];
 static char scratch[L4_SCRATCH_BYTES];
-
-static void require(int holds)
-{
-    if (!holds)
-        abort();
-}
 
 static void name_rows(void)
 {
@@ -67,7 +62,7 @@ static void begin(void)
     l4_pipes_init(&loop.pipes, 8);
     l4_wheel_init(&loop.wheel, timers, SESSIONS, loop.now_ms);
     loop.handovers = calloc(L4_HANDOVERS, sizeof *loop.handovers);
-    require(loop.handovers && l4_lines_start(&loop) == 0);
+    REQUIRE(loop.handovers && l4_lines_start(&loop) == 0);
 }
 
 /* Corrects all other parts, because most inputs would be refused at the first check. */
@@ -119,7 +114,7 @@ static uint32_t make_fds(const struct l4_record *record, int *fds, int *ends)
         ends[half] = -1;
         if (!(record->fds & (half ? L4_RECORD_BACKEND : L4_RECORD_CLIENT)))
             continue;
-        require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0);
+        REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0);
         fds[count++] = pair[0];
         ends[half] = pair[1];
     }
@@ -127,8 +122,8 @@ static uint32_t make_fds(const struct l4_record *record, int *fds, int *ends)
         if (!(record->fds & (half ? L4_RECORD_PIPE_1 : L4_RECORD_PIPE_0)))
             continue;
         const size_t bytes = record->piped[half] < 8192 ? record->piped[half] : 8192;
-        require(pipe2(fds + count, O_NONBLOCK) == 0);
-        require(write(fds[count + 1], scratch, bytes) == (ssize_t)bytes);
+        REQUIRE(pipe2(fds + count, O_NONBLOCK) == 0);
+        REQUIRE(write(fds[count + 1], scratch, bytes) == (ssize_t)bytes);
         count += 2;
     }
     return count;
@@ -185,9 +180,9 @@ static void end_all(void)
             l4_session_end(&loop, i, L4_END_STOPPED);
     }
     turn();
-    require(loop.held == 0 && L4_GET(table.header->connections) == 0);
+    REQUIRE(loop.held == 0 && L4_GET(table.header->connections) == 0);
     for (uint32_t i = 0; i < 3; i++)
-        require(L4_GET(l4_table_backend(&table, i)->inflight) == 0);
+        REQUIRE(L4_GET(l4_table_backend(&table, i)->inflight) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/hops.h"
+#include "require.h"
 
 enum { LIST_MAX = 480, ROOM = 2 * LIST_MAX + 2, HEAD_ROOM = 1 << 16 };
 
@@ -16,12 +17,6 @@ struct told { /* what a list has told */
     unsigned count;
     enum l4_hops_result end;
 };
-
-static void require(int holds)
-{
-    if (!holds)
-        abort();
-}
 
 /* Returns the bytes of a head with the list in its fields. */
 static size_t written(char *to, const char *name, const char *list, size_t bytes)
@@ -45,7 +40,7 @@ static bool read_list(bool forwarded, const char *list, size_t bytes, struct tol
     const enum l4_field_id id = forwarded ? L4_FIELD_FORWARDED : L4_FIELD_X_FORWARDED_FOR;
     const size_t size = written(text, forwarded ? "Forwarded" : "X-Forwarded-For", list, bytes);
     char *copy = malloc(size);
-    require(copy != NULL);
+    REQUIRE(copy != NULL);
     memcpy(copy, text, size);
     const bool is_head = l4_h1_request(copy, size, &bounds, &head) == L4_H1_NONE;
     *told = (struct told){0};
@@ -56,7 +51,7 @@ static bool read_list(bool forwarded, const char *list, size_t bytes, struct tol
             told->end = l4_hops_next(&hops, &addr);
             if (told->end != L4_HOPS_ADDRESS)
                 break;
-            require(told->count < L4_HOPS_MAX);
+            REQUIRE(told->count < L4_HOPS_MAX);
             told->addrs[told->count++] = addr;
         }
     }
@@ -169,9 +164,9 @@ static void check(const struct told *told)
 {
     for (unsigned i = 0; i < told->count; i++) {
         struct l4_addr addr = told->addrs[i];
-        require(addr.family == AF_INET || addr.family == AF_INET6);
+        REQUIRE(addr.family == AF_INET || addr.family == AF_INET6);
         l4_addr_unmap(&addr);
-        require(!memcmp(&addr, &told->addrs[i], sizeof addr));
+        REQUIRE(!memcmp(&addr, &told->addrs[i], sizeof addr));
     }
 }
 
@@ -186,10 +181,10 @@ static void lie(bool forwarded, const char *list, size_t bytes, size_t cut, cons
     memcpy(longer + cut + 1, list, bytes);
     if (!read_list(forwarded, longer, bytes + cut + 1, &all))
         return;
-    require(all.count >= told->count);
-    require(!memcmp(all.addrs, told->addrs, told->count * sizeof *told->addrs));
+    REQUIRE(all.count >= told->count);
+    REQUIRE(!memcmp(all.addrs, told->addrs, told->count * sizeof *told->addrs));
     if (told->end == L4_HOPS_BAD && !strchr(list, '"'))
-        require(all.end == L4_HOPS_BAD && all.count == told->count);
+        REQUIRE(all.end == L4_HOPS_BAD && all.count == told->count);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -207,7 +202,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check(&told);
     if (!strpbrk(list, "\"\\")) {
         naive(forwarded, list, &twin);
-        require(same(&told, &twin));
+        REQUIRE(same(&told, &twin));
     }
     lie(forwarded, list, bytes, cut, &told);
     return 0;

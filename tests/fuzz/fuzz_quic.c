@@ -4,12 +4,7 @@
 
 #include "base/bounds.h"
 #include "core/quic.h"
-
-static void require(int holds)
-{
-    if (!holds)
-        abort();
-}
+#include "require.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
@@ -22,11 +17,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     const uint8_t *id = l4_quic_server_id(packet, packet_bytes, config, id_bytes);
     if (id) {
         const size_t end = (size_t)(id - packet) + id_bytes;
-        require(id > packet && end <= packet_bytes);
-        require(id[-1] >> 5 == config && config != L4_QUIC_UNROUTABLE);
+        REQUIRE(id > packet && end <= packet_bytes);
+        REQUIRE(id[-1] >> 5 == config && config != L4_QUIC_UNROUTABLE);
         memset(packet + end, 0xa5, packet_bytes - end);
         const uint8_t *again = l4_quic_server_id(packet, packet_bytes, config, id_bytes);
-        require(!again || again == id);
+        REQUIRE(!again || again == id);
     }
     free(packet);
     return 0;

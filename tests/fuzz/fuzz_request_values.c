@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/request_values.h"
+#include "require.h"
 
 enum { LINES = 24, VALUES = 512 };
 
@@ -11,12 +12,6 @@ struct input {
     struct l4_text name, query, fields[LINES];
     uint32_t count;
 };
-
-static void require(int holds)
-{
-    if (!holds)
-        abort();
-}
 
 static struct l4_text part(struct l4_text of, size_t from, size_t to)
 {
@@ -97,7 +92,7 @@ static bool has_name(enum l4_values_kind kind, struct l4_text given, struct l4_t
     if (kind == L4_VALUES_COOKIE)
         return l4_text_is(l4_text_trimmed(given), name);
     char *plain = malloc(given.bytes + 1);
-    require(plain != NULL);
+    REQUIRE(plain != NULL);
     const size_t bytes = decoded(given, plain);
     const bool same = l4_text_is((struct l4_text){plain, bytes}, name);
     free(plain);
@@ -141,7 +136,7 @@ static void naive(enum l4_values_kind kind, const struct input *input, struct fo
 
 static void within(struct l4_text value, struct l4_text all)
 {
-    require(!value.bytes || (value.at >= all.at && value.at + value.bytes <= all.at + all.bytes));
+    REQUIRE(!value.bytes || (value.at >= all.at && value.at + value.bytes <= all.at + all.bytes));
 }
 
 static void walk(const struct input *input, const struct l4_router_request *request,
@@ -157,14 +152,14 @@ static void walk(const struct input *input, const struct l4_router_request *requ
         for (; count < VALUES && l4_values_next(&values, &value); count++) {
             within(value, all);
             first = count ? first : value;
-            require(count < found.count && l4_text_is(value, found.values[count]));
-            require(!value.bytes || value.at == found.values[count].at);
+            REQUIRE(count < found.count && l4_text_is(value, found.values[count]));
+            REQUIRE(!value.bytes || value.at == found.values[count].at);
         }
-        require(count == found.count);
+        REQUIRE(count == found.count);
         const struct l4_text key = l4_request_key(request, keys[kind], input->name);
-        require(key.bytes ==
+        REQUIRE(key.bytes ==
                 (first.bytes < L4_KEY_VALUE_MAX ? first.bytes : (size_t)L4_KEY_VALUE_MAX));
-        require(!key.bytes || key.at == first.at);
+        REQUIRE(!key.bytes || key.at == first.at);
     }
 }
 
@@ -180,7 +175,7 @@ static void set(const struct input *input, struct l4_text all)
             line.bytes && l4_text_is(l4_text_trimmed(part(pair, 0, equal)), input->name);
         const size_t from = equal < pair.bytes ? equal + 1 : equal;
         const struct l4_text its = l4_text_trimmed(part(pair, from, pair.bytes));
-        require(value.bytes == (same ? its.bytes : 0));
+        REQUIRE(value.bytes == (same ? its.bytes : 0));
     }
 }
 
@@ -188,7 +183,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     /* A copy of this exact size lets a sanitizer see a read past its end. */
     char *copy = malloc(size ? size : 1);
-    require(copy != NULL);
+    REQUIRE(copy != NULL);
     memcpy(copy, data, size);
     const struct l4_text all = {copy, size};
     struct l4_text rest = all;
@@ -203,7 +198,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while (query.bytes) {
         const size_t before = query.bytes;
         (void)l4_query_byte(&query);
-        require(query.bytes < before);
+        REQUIRE(query.bytes < before);
     }
     free(copy);
     return 0;

@@ -1,12 +1,7 @@
 /* The router: rules made from the input give the answer of a naive list, and any bytes as a table
  * do no harm. */
+#include "require.h"
 #include "routes.h"
-
-static void require(int holds)
-{
-    if (!holds)
-        abort();
-}
 
 static const char *const hosts[] = {NULL,   NULL, "a.b",  "c.a.b", ".b",
                                     ".a.b", "b",  ".x.b", "x.b",   ".c.a.b"};
@@ -112,12 +107,12 @@ static void use(const struct l4_router_memory *memory, const struct l4_router_re
     enum l4_router_change_kind kind;
     const struct l4_text body = l4_router_text(memory, answer->route.body);
     for (uint32_t i = 0; i < body.bytes; i++)
-        require(body.at + i < memory->at + memory->bytes);
-    require(l4_router_write(memory, answer->route.location, request, answer->matched, to,
+        REQUIRE(body.at + i < memory->at + memory->bytes);
+    REQUIRE(l4_router_write(memory, answer->route.location, request, answer->matched, to,
                             sizeof to) <= sizeof to);
     for (uint32_t i = 0;
          l4_router_change(memory, answer->route.request_changes, i, &kind, &name, &value); i++)
-        require(name.at >= memory->at && name.at + name.bytes <= memory->at + memory->bytes);
+        REQUIRE(name.at >= memory->at && name.at + name.bytes <= memory->at + memory->bytes);
 }
 
 static void try_rules(struct bytes *bytes)
@@ -149,8 +144,8 @@ static void try_rules(struct bytes *bytes)
         const struct l4_router_request request = request_of(&asked);
         struct l4_router_answer answer;
         const bool found = l4_router_choose(&memory, routes.router, &request, 0, &answer);
-        require(found == (answer.number != L4_NONE));
-        require(answer.number == naive(rules, count, &asked));
+        REQUIRE(found == (answer.number != L4_NONE));
+        REQUIRE(answer.number == naive(rules, count, &asked));
         /* The same routes with a few wrong bytes, and cut off. */
         const uint32_t at = (uint32_t)(next(bytes) << 8 | next(bytes)) % routes.used;
         routes.memory[at] ^= (char)next(bytes);
@@ -171,7 +166,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t count)
     }
     /* A copy of this exact size lets a sanitizer see a read past its end. */
     char *copy = malloc(bytes.left + 8);
-    require(copy != NULL);
+    REQUIRE(copy != NULL);
     memcpy(copy, bytes.at, bytes.left);
     const struct l4_router_memory memory = {copy, (uint32_t)bytes.left};
     const struct asked asked = {.method = "GET", .host = "a.b", .path = "/a", .value = "abc"};

@@ -4,16 +4,11 @@
 #include <string.h>
 
 #include "core/target.h"
-
-static void require(int holds)
-{
-    if (!holds)
-        abort();
-}
+#include "require.h"
 
 static void within(struct l4_text part, const char *text, size_t bytes)
 {
-    require(!part.at || (part.at >= text && part.bytes <= (size_t)(text + bytes - part.at)));
+    REQUIRE(!part.at || (part.at >= text && part.bytes <= (size_t)(text + bytes - part.at)));
 }
 
 static void try_host(struct l4_text text)
@@ -21,10 +16,10 @@ static void try_host(struct l4_text text)
     struct l4_host host, again;
     if (l4_host_read(text.at, text.bytes, &host))
         return;
-    require(host.bytes && host.bytes <= L4_HOST_MAX && !host.name[host.bytes]);
-    require(strlen(host.name) == host.bytes);
-    require(!l4_host_read(host.name, host.bytes, &again));
-    require(again.kind == host.kind && !again.port && !strcmp(again.name, host.name));
+    REQUIRE(host.bytes && host.bytes <= L4_HOST_MAX && !host.name[host.bytes]);
+    REQUIRE(strlen(host.name) == host.bytes);
+    REQUIRE(!l4_host_read(host.name, host.bytes, &again));
+    REQUIRE(again.kind == host.kind && !again.port && !strcmp(again.name, host.name));
 }
 
 static void try_path(struct l4_text text, uint32_t rules)
@@ -32,18 +27,18 @@ static void try_path(struct l4_text text, uint32_t rules)
     char path[L4_PATH_MATCH_MAX], again[L4_PATH_MATCH_MAX];
     uint32_t bytes, again_bytes;
     const enum l4_target_fault fault = l4_path_read(text.at, text.bytes, rules, path, &bytes);
-    require(fault < L4_TARGET_FAULT_COUNT && (!fault || !bytes));
+    REQUIRE(fault < L4_TARGET_FAULT_COUNT && (!fault || !bytes));
     if (fault)
         return;
-    require(bytes && bytes <= L4_PATH_MATCH_MAX && (path[0] == '/' || bytes == 1));
+    REQUIRE(bytes && bytes <= L4_PATH_MATCH_MAX && (path[0] == '/' || bytes == 1));
     for (uint32_t i = 1; i < bytes; i++) {
-        require(path[i] > ' ' && path[i] < 0x7f && !strchr("?#\\\"<>[]^`{|}", path[i]));
-        require(!(rules & L4_PATH_MERGES && path[i] == '/' && path[i - 1] == '/'));
+        REQUIRE(path[i] > ' ' && path[i] < 0x7f && !strchr("?#\\\"<>[]^`{|}", path[i]));
+        REQUIRE(!(rules & L4_PATH_MERGES && path[i] == '/' && path[i - 1] == '/'));
     }
     /* A path within a few bytes of the limit may be refused the second time. */
     if (bytes < L4_PATH_MATCH_MAX - 3) {
-        require(!l4_path_read(path, bytes, rules, again, &again_bytes));
-        require(again_bytes == bytes && !memcmp(path, again, bytes));
+        REQUIRE(!l4_path_read(path, bytes, rules, again, &again_bytes));
+        REQUIRE(again_bytes == bytes && !memcmp(path, again, bytes));
     }
 }
 
@@ -55,13 +50,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     /* A copy of this exact size lets a sanitizer see a read past its end. */
     const size_t count = bytes - 1;
     char *text = malloc(count ? count : 1);
-    require(text != NULL);
+    REQUIRE(text != NULL);
     memcpy(text, data + 1, count);
     try_host((struct l4_text){text, (uint32_t)count});
     try_path((struct l4_text){text, (uint32_t)count}, rules);
     struct l4_target target;
     if (!l4_target_read(text, count, forms, &target)) {
-        require(target.form & forms);
+        REQUIRE(target.form & forms);
         within(target.host, text, count);
         within(target.query, text, count);
         if (target.path.at && target.path.bytes > 1)

@@ -6,7 +6,6 @@
 #include <openssl/x509v3.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -15,16 +14,9 @@
 #include "base/bounds.h"
 #include "io/pump.h"
 #include "io/tls.h"
+#include "require.h"
 
 enum { CHUNK = 60000, LONGEST = 300000, STILL_TURNS = 4000 };
-
-#define REQUIRE(what)                                                                              \
-    do {                                                                                           \
-        if (!(what)) {                                                                             \
-            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #what);                     \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 static struct {
     const uint8_t *at, *end;

@@ -1,19 +1,13 @@
 /* UDP: a run of datagrams is split into the datagrams that were sent, and sessions are found by
  * client as in a plain list. The input is a script of clients' acts. */
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "core/flow.h"
 #include "io/dgram.h"
+#include "require.h"
 
 enum { ROWS = 8 };
-
-static void require(int holds)
-{
-    if (!holds)
-        abort();
-}
 
 static void take_apart(const uint8_t *data, size_t bytes, uint32_t segment)
 {
@@ -21,12 +15,12 @@ static void take_apart(const uint8_t *data, size_t bytes, uint32_t segment)
     struct l4_dgram piece;
     uint32_t at = 0, total = 0, count = 0;
     while (l4_dgram_piece(&run, &at, &piece)) {
-        require(piece.data == data + total && piece.bytes + total <= bytes);
-        require(piece.bytes <= segment || !segment);
+        REQUIRE(piece.data == data + total && piece.bytes + total <= bytes);
+        REQUIRE(piece.bytes <= segment || !segment);
         total += piece.bytes;
         count++;
     }
-    require(total == bytes && count == l4_dgram_count(&run));
+    REQUIRE(total == bytes && count == l4_dgram_count(&run));
 }
 
 static struct l4_flow_key key_of(uint8_t byte)
@@ -56,19 +50,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
         for (uint32_t r = 0; r < ROWS; r++)
             if (used[r] && !loose[r] && memcmp(&known[r], &key, sizeof key) == 0)
                 expected = r;
-        require(row == expected);
+        REQUIRE(row == expected);
         if (row == L4_NONE && data[i] % 8 < 4) {
             row = l4_flows_add(&flows, &key);
             if (row == L4_NONE) {
-                require(held == ROWS);
+                REQUIRE(held == ROWS);
                 row = l4_flows_victim(&flows);
-                require(row < ROWS && used[row]);
+                REQUIRE(row < ROWS && used[row]);
                 l4_flows_remove(&flows, row);
                 used[row] = false;
                 held--;
                 continue;
             }
-            require(row < ROWS && !used[row]);
+            REQUIRE(row < ROWS && !used[row]);
             known[row] = key;
             used[row] = true;
             loose[row] = false;
@@ -85,7 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
         } else if (row != L4_NONE) {
             l4_flows_touch(&flows, row);
         }
-        require(l4_flows_held(&flows) == held);
+        REQUIRE(l4_flows_held(&flows) == held);
     }
     l4_flows_close(&flows);
     return 0;
