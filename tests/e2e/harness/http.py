@@ -317,6 +317,12 @@ def client(lb: Balancer, timeout_s: float = PATIENCE_S) -> Peer:
     return Peer(lb.connect(timeout_s))
 
 
+def url(lb: Balancer, path: str, scheme: str = "http") -> str:
+    """Returns a URL of its listener."""
+    host, port = lb.address
+    return f"{scheme}://{host}:{port}{path}"
+
+
 def outcome(peer: Peer, method: str = "GET") -> int | str:
     """Returns the status of the next answer, or how the connection ended without one."""
     try:

@@ -1,4 +1,5 @@
-"""Real servers that people run, installed from Debian, started for a test and ended with it."""
+"""Real servers that people run, installed from Debian, started for a test and ended with it. And
+clients that people use."""
 
 from __future__ import annotations
 
@@ -8,12 +9,14 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 import pytest
 
-from .deadline import until
+from .deadline import PATIENCE_S, until
 from .ports import PORTS
 
 POSTGRES_FOLDERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
@@ -95,6 +98,19 @@ def nginx(folder: Path) -> Iterator[int]:
 
 
 @contextlib.contextmanager
+def uvicorn(folder: Path, app: str) -> Iterator[int]:
+    """Runs uvicorn, which serves `app`: the text of a module that has an application of this name.
+    It takes WebSockets, too."""
+    need("uvicorn", Path(sys.executable).parent)
+    (folder / "app.py").write_text(app)
+    with PORTS.taken() as port:
+        command = [sys.executable, "-m", "uvicorn", "--port", str(port), "--ws", "wsproto",
+                   "--http", "h11", "--app-dir", str(folder), "app:app"]  # fmt: skip
+        with running(command, port, folder / "uvicorn.log"):
+            yield port
+
+
+@contextlib.contextmanager
 def redis(folder: Path) -> Iterator[int]:
     """Runs redis-server, which keeps nothing on disk."""
     path = need("redis-server")
@@ -138,3 +154,26 @@ def postgres(folder: Path) -> Iterator[int]:
         log = folder / "postgres.log"
         with running(command, port, log, stop=signal.SIGINT, user=user):
             yield port
+
+
+def curl(*args: str, stdin: IO[bytes] | None = None) -> bytes:
+    """Returns what curl writes. It must succeed."""
+    done = subprocess.run(
+        [need("curl"), "-sS", *args],
+        stdin=stdin,
+        capture_output=True,
+        timeout=PATIENCE_S * 3,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def wrk_sees_no_error(*args: str) -> None:
+    """Lets wrk ask. Each answer must come, with a status of success."""
+    done = subprocess.run(
+        [need("wrk"), *args], capture_output=True, text=True, timeout=PATIENCE_S * 3, check=True
+    )
+    assert "Requests/sec" in done.stdout
+    assert "errors" not in done.stdout, done.stdout
+    assert "Non-2xx" not in done.stdout, done.stdout

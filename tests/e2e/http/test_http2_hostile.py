@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -20,7 +20,6 @@ from ..harness.http2 import (
     GOAWAY,
     HEADERS,
     PING,
-    POST,
     PREFACE,
     PRIORITY,
     RST_STREAM,
@@ -29,7 +28,9 @@ from ..harness.http2 import (
     client,
     frame,
     frames,
+    get,
     hostile,
+    post,
 )
 from ..harness.origin import Origin
 from .conftest import Pair
@@ -41,6 +42,12 @@ def say(sock: socket.socket, said: bytes) -> None:
     """Sends what the other side may stop to read."""
     with contextlib.suppress(ConnectionError, TimeoutError):
         sock.sendall(said)
+
+
+def say_each(sock: socket.socket, count: int, script: Callable[[int], bytes]) -> None:
+    """Sends the script of one stream after the other."""
+    for stream in range(1, 2 * count, 2):
+        say(sock, script(stream))
 
 
 def codes(sock: socket.socket) -> list[int]:
@@ -61,16 +68,11 @@ def others(pair: Pair) -> Iterator[None]:
         assert one.ask("/after").status == 200
 
 
-def streams(count: int) -> range:
-    return range(1, 2 * count, 2)
-
-
 @pytest.mark.usefixtures("others")
 def test_a_client_that_resets_its_streams_rapidly_is_sent_away(pair: Pair) -> None:
     with hostile(pair.lb) as sock:
-        for stream in streams(1200):
-            begun = frame(HEADERS, END_HEADERS | END_STREAM, stream, GET)
-            say(sock, begun + frame(RST_STREAM, 0, stream, (8).to_bytes(4, "big")))
+        reset = (8).to_bytes(4, "big")
+        say_each(sock, 1200, lambda one: get(one) + frame(RST_STREAM, 0, one, reset))
         assert codes(sock)[-1] == CALM
 
 
@@ -78,17 +80,15 @@ def test_a_client_that_resets_its_streams_rapidly_is_sent_away(pair: Pair) -> No
 def test_a_client_that_provokes_resets_is_sent_away(pair: Pair) -> None:
     """MadeYouReset: a window of a stream that overflows makes us reset it."""
     with hostile(pair.lb) as sock:
-        for stream in streams(300):
-            begun = frame(HEADERS, END_HEADERS, stream, POST)
-            say(sock, begun + frame(WINDOW_UPDATE, 0, stream, b"\x7f\xff\xff\xff"))
+        window = b"\x7f\xff\xff\xff"
+        say_each(sock, 300, lambda one: post(one) + frame(WINDOW_UPDATE, 0, one, window))
         assert codes(sock) == [CALM]
 
 
 @pytest.mark.usefixtures("others")
 def test_malformed_requests_one_after_another_are_provoked_resets(pair: Pair) -> None:
     with hostile(pair.lb) as sock:
-        for stream in streams(300):
-            say(sock, frame(HEADERS, END_HEADERS | END_STREAM, stream, GET + b"\x00\x01A\x01b"))
+        say_each(sock, 300, lambda one: get(one, b"\x00\x01A\x01b"))
         assert codes(sock) == [CALM]
 
 
@@ -105,7 +105,7 @@ def test_a_header_list_in_very_many_frames_is_refused(pair: Pair) -> None:
 def test_a_header_list_that_unpacks_to_very_much_is_refused(pair: Pair) -> None:
     entry = b"\x40\x01a" + b"\x7f\xa1\x1e" + b"y" * 4000  # goes into the table
     with hostile(pair.lb) as sock:
-        say(sock, frame(HEADERS, END_HEADERS | END_STREAM, 1, GET + entry + b"\xbe" * 8000))
+        say(sock, get(1, entry + b"\xbe" * 8000))
         assert codes(sock) == [CALM]
 
 
@@ -116,7 +116,7 @@ def test_a_header_list_that_unpacks_to_very_much_is_refused(pair: Pair) -> None:
         frame(SETTINGS) * 2000,
         frame(PING, 0, 0, b"12345678") * 2000,
         frame(PRIORITY, 0, 5, b"\0\0\0\0\x10") * 4000,
-        frame(HEADERS, END_HEADERS, 1, POST) + frame(DATA, 0, 1) * 2000,
+        post(1) + frame(DATA, 0, 1) * 2000,
     ],
     ids=["settings", "ping", "priority", "empty_data"],
 )
@@ -131,7 +131,7 @@ def test_a_flood_of_frames_ends_its_connection(pair: Pair, flood: bytes) -> None
     "said",
     [
         frame(DATA, 0, 0, b"x"),
-        frame(HEADERS, END_HEADERS | END_STREAM, 2, GET),
+        get(2),
         frame(HEADERS, END_HEADERS | END_STREAM, 1, b"\xff\xff\xff\xff\xff\xff"),
         frame(SETTINGS, 0, 0, b"\0\4\xff\xff\xff\xff"),
         frame(WINDOW_UPDATE, 0, 0, b"\0\0\0\0"),
@@ -158,8 +158,7 @@ def test_one_stream_more_than_the_limit_is_refused_alone() -> None:
         before([origin.row], http={"http2": {"streams": 4}}) as lb,
         hostile(lb) as sock,
     ):
-        for stream in streams(6):
-            say(sock, frame(HEADERS, END_HEADERS, stream, POST))
+        say_each(sock, 6, post)
         said = frames(sock, lambda one: one[:1] + one[2:3] == (RST_STREAM, 11))
         assert [one[2] for one in said if one[0] == RST_STREAM] == [9, 11]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import random
-import subprocess
 import sys
 import threading
 import time
@@ -17,8 +16,8 @@ import pytest
 import websocket
 
 from ..harness import PORTS, Balancer, until
-from ..harness.http import before, client
-from ..harness.servers import need, nginx, running
+from ..harness.http import before, client, url
+from ..harness.servers import curl, need, nginx, running, uvicorn, wrk_sees_no_error
 
 MIB = 1 << 20
 WSGI = """
@@ -77,19 +76,6 @@ server.listen(Number(process.argv[2]), '127.0.0.1');
 """
 
 
-def url(lb: Balancer, path: str, scheme: str = "http") -> str:
-    host, port = lb.address
-    return f"{scheme}://{host}:{port}{path}"
-
-
-def curl(*args: str, timeout_s: float = 60) -> bytes:
-    done = subprocess.run(
-        [need("curl"), "-sS", *args], capture_output=True, timeout=timeout_s, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 @contextlib.contextmanager
 def behind(port: int) -> Iterator[Balancer]:
     with before([f"127.0.0.1:{port}"], workers=2, http={"max_body": "0B"}) as lb:
@@ -132,19 +118,9 @@ def test_curl_reuses_its_connection_for_many_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("field", ["Connection: keep-alive", "Connection: close"])
 def test_wrk_sees_no_error_in_front_of_nginx(tmp_path: Path, field: str) -> None:
-    wrk = need("wrk")
     with nginx(tmp_path) as port, behind(port) as lb:
         (tmp_path / "www" / "small").write_bytes(b"x" * 1000)
-        done = subprocess.run(
-            [wrk, "-t2", "-c64", "-d2s", "-H", field, url(lb, "/small")],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-        )
-        assert "Requests/sec" in done.stdout
-        assert "Socket errors" not in done.stdout, done.stdout
-        assert "Non-2xx" not in done.stdout, done.stdout
+        wrk_sees_no_error("-t2", "-c64", "-d2s", "-H", field, url(lb, "/small"))
         until(lambda: lb.total("active") == 0, "no place is held")
 
 
@@ -170,20 +146,15 @@ def test_a_gunicorn_application_gets_bodies_and_the_clients_address(tmp_path: Pa
 
 
 @pytest.fixture
-def uvicorn(tmp_path: Path) -> Iterator[int]:
-    need("uvicorn", Path(sys.executable).parent)
-    (tmp_path / "app.py").write_text(ASGI)
-    with PORTS.taken() as port:
-        command = [sys.executable, "-m", "uvicorn", "--port", str(port), "--ws", "wsproto",
-                   "--http", "h11", "--app-dir", str(tmp_path), "app:app"]  # fmt: skip
-        with running(command, port, tmp_path / "log"):
-            yield port
+def asgi(tmp_path: Path) -> Iterator[int]:
+    with uvicorn(tmp_path, ASGI) as port:
+        yield port
 
 
-def test_a_uvicorn_application_streams_in_both_directions(uvicorn: int, tmp_path: Path) -> None:
+def test_a_uvicorn_application_streams_in_both_directions(asgi: int, tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.write_bytes(random.Random(3).randbytes(2 * MIB))
-    with behind(uvicorn) as lb:
+    with behind(asgi) as lb:
         sent = ["-T", str(data)]
         assert curl(*sent, url(lb, "/echo")) == data.read_bytes()
         assert curl(*sent, "-H", "Transfer-Encoding: chunked", url(lb, "/")) == data.read_bytes()
@@ -191,8 +162,8 @@ def test_a_uvicorn_application_streams_in_both_directions(uvicorn: int, tmp_path
             assert peer.ask("/echo", "POST", body=b"again").body == b"again"
 
 
-def test_events_arrive_when_they_are_sent_and_not_with_the_last_one(uvicorn: int) -> None:
-    with behind(uvicorn) as lb, client(lb) as peer:
+def test_events_arrive_when_they_are_sent_and_not_with_the_last_one(asgi: int) -> None:
+    with behind(asgi) as lb, client(lb) as peer:
         pieces: list[bytes] = []
         peer.say(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
         peer.answer(sink=pieces.append)
@@ -200,8 +171,8 @@ def test_events_arrive_when_they_are_sent_and_not_with_the_last_one(uvicorn: int
         assert len(pieces) > 1
 
 
-def test_a_websocket_of_uvicorn_echoes_through_l4lb(uvicorn: int) -> None:
-    with behind(uvicorn) as lb:
+def test_a_websocket_of_uvicorn_echoes_through_l4lb(asgi: int) -> None:
+    with behind(asgi) as lb:
         peer = websocket.create_connection(url(lb, "/ws", "ws"), timeout=20)
         for size in (0, 1, 126, 70_000, 400_000):
             data = random.Random(size).randbytes(size)
