@@ -57,7 +57,7 @@ HTTP_SEES_ABOVE = {"plane": {"session", "accept", "plane"}, "h2_tend": {"session
 RUN_SEES_HTTP = {
     "account": {"account"},
     "admission": {"serve"},
-    "attempt": {"request_name", "serve"},
+    "attempt": {"request_name", "retry", "serve"},
     "planes": {"plane"},
     "proxy_out": {"h2"},
     "session": {"account", "h2", "room", "serve", "stages"},
