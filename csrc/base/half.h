@@ -29,6 +29,7 @@ enum l4_half_flags {
                                   only for a half with TLS, when no pipe is free */
     L4_HALF_STREAM = 1 << 13,  /* no socket, but a stream of a client's connection: http/h2.h. With
                                   TLS if that connection has it */
+    L4_HALF_VOID = 1 << 14,    /* nobody: what is sent there is lost. No socket */
     L4_HALF_TLS = 1 << 15,     /* the socket uses TLS: io/tls.h has its state, by fd */
 };
 
@@ -45,7 +46,7 @@ _Static_assert(sizeof(struct l4_half) == 12, "struct l4_half is part of the shar
 /* Has it a socket, or a stream? */
 static inline int l4_half_is_open(const struct l4_half *half)
 {
-    return half->fd >= 0 || half->flags & L4_HALF_STREAM;
+    return half->fd >= 0 || half->flags & (L4_HALF_STREAM | L4_HALF_VOID);
 }
 
 /* Returns the number of its stream. */

@@ -198,6 +198,9 @@ static enum l4_unstorable forbidden(const struct l4_exchange_heads *heads,
         !l4_cache_says(control, L4_CACHE_PUBLIC) && !l4_cache_says(control, L4_CACHE_S_MAXAGE) &&
         !l4_cache_says(control, L4_CACHE_MUST_REVALIDATE))
         return L4_UNSTORABLE_AUTHORIZATION;
+    if (l4_h1_has(heads->answer, L4_FIELD_SET_COOKIE) && !l4_cache_says(control, L4_CACHE_PUBLIC) &&
+        !l4_cache_says(control, L4_CACHE_S_MAXAGE))
+        return L4_UNSTORABLE_SET_COOKIE;
     if (varies_by_all(heads->answer_bytes, heads->answer))
         return L4_UNSTORABLE_VARY;
     return L4_UNSTORABLE_NONE;

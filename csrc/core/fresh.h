@@ -17,6 +17,7 @@
     X(NO_STORE, "no-store")                                                                        \
     X(PRIVATE, "private")                                                                          \
     X(AUTHORIZATION, "authorization") /* only for who has the password (3.5) */                    \
+    X(SET_COOKIE, "set-cookie")       /* for one client, and not said to be for others (7.3) */    \
     X(VARY, "vary *")                 /* it fits no other request */                               \
     X(NO_LIFETIME, "no lifetime")     /* nothing says how long, or that it may be asked about */
 

@@ -278,6 +278,7 @@ static void write_log(struct l4_loop *loop, uint32_t index, enum l4_reason reaso
     end.status = x->status;
     end.retries = (uint8_t)(s->attempts + x->retries);
     end.retry_cause = x->retry_cause;
+    end.cached = x->cached;
     if (x->flags & L4_X_REUSED)
         end.flags |= L4_REQUEST_REUSED;
     if (s->backend == L4_NONE) {

@@ -7,6 +7,8 @@
 #include "core/passive.h"
 #include "http/account.h"
 #include "http/body_rate.h"
+#include "http/caching.h"
+#include "http/fill.h"
 #include "http/message.h"
 #include "http/request_name.h"
 #include "http/retry.h"
@@ -143,6 +145,17 @@ static struct l4_step send_answer(struct l4_loop *loop, uint32_t index, size_t h
     return l4_stay();
 }
 
+/* The backend has answered, says its health. */
+static void note_served(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    const struct l4_exchange *x = l4_exchange_at(loop, index);
+    s->first_byte_us = (uint32_t)(loop->now_us - x->sent_us);
+    if (!(x->flags & L4_X_BAD_STATUS))
+        l4_passive_served(loop->table, s->backend);
+    l4_first_byte_came(loop, s);
+}
+
 /* The backend has answered: what follows is certain now. */
 static void note_answer(struct l4_loop *loop, uint32_t index, const struct l4_h1_head *head)
 {
@@ -151,10 +164,7 @@ static void note_answer(struct l4_loop *loop, uint32_t index, const struct l4_h1
     x->status = head->status;
     x->flags |= L4_X_ANSWERED;
     x->answered_us = (uint32_t)(loop->now_us - x->asked_us);
-    s->first_byte_us = (uint32_t)(loop->now_us - x->sent_us);
-    if (!(x->flags & L4_X_BAD_STATUS))
-        l4_passive_served(loop->table, s->backend);
-    l4_first_byte_came(loop, s);
+    note_served(loop, index);
     l4_row_wake_in(
         loop, index,
         l4_body_rate_wait_ms(loop, index, L4_GET(l4_row_pool(loop, s)->idle_timeout_ms)));
@@ -182,6 +192,41 @@ static bool is_bad_status(const struct l4_loop *loop, uint32_t index, uint16_t s
     return status >= 500 && status < 564 && bad >> (status - 500) & 1;
 }
 
+/* ---- with a cache ---------------------------------------------------------------------------- */
+
+/* What is stored is the answer: the backend is not needed any more. */
+static struct l4_step send_stored(struct l4_loop *loop, uint32_t index, enum l4_cache_result result)
+{
+    note_served(loop, index);
+    l4_answer_drop_part(loop, index);
+    l4_spare_give(loop, index);
+    return l4_caching_send(loop, index, result);
+}
+
+/* The cache sees the answer of its request. Answers L4_STAY if the client gets it. `more`:
+ * something came behind its head. */
+static struct l4_step show_cache(struct l4_loop *loop, uint32_t index, const char *bytes,
+                                 const struct l4_h1_head *head, bool more)
+{
+    struct l4_exchange *x = l4_exchange_at(loop, index);
+    struct l4_caching *c = l4_caching_at(loop, index);
+    const bool asks = c->state == L4_CACHING_ASK && c->read.object;
+    if (c->state == L4_CACHING_PURGE)
+        l4_caching_invalidate(loop, index, bytes, head);
+    if (c->state != L4_CACHING_ASK && c->state != L4_CACHING_FETCH)
+        return l4_stay();
+    const bool stale = asks && head->status >= 500 && l4_caching_may_send_stale(loop, index);
+    if (asks && (head->status == 304 || stale)) {
+        if (head->framing != L4_FRAMING_NONE || more)
+            x->flags &= ~(uint32_t)L4_X_BACKEND_STAYS;
+        if (!stale)
+            l4_fill_freshen(loop, index, bytes, head);
+        return send_stored(loop, index, stale ? L4_CACHE_STALE : L4_CACHE_REVALIDATED);
+    }
+    l4_fill_begin(loop, index, bytes, head);
+    return l4_stay();
+}
+
 /* The head of a final answer is whole. `rest`: what came behind it. */
 static struct l4_step take_answer(struct l4_loop *loop, uint32_t index, const char *bytes,
                                   const struct l4_h1_head *head, char *rest, size_t rest_bytes)
@@ -196,7 +241,15 @@ static struct l4_step take_answer(struct l4_loop *loop, uint32_t index, const ch
     if (l4_retry_elsewhere(loop, index, cause_of(head->status)))
         return l4_go(L4_SESSION_CONNECT);
     l4_request_name_learn(loop, index, bytes, head);
+    const uint32_t stays = x->flags & L4_X_CLIENT_STAYS;
     frame_answer(loop, index, head);
+    if (x->cache && !head->tunnel) {
+        const struct l4_step step = show_cache(loop, index, bytes, head, rest_bytes);
+        if (step.kind != L4_STAY) {
+            x->flags |= stays;
+            return step;
+        }
+    }
     const size_t head_bytes = l4_message_answer(loop, index, bytes, head);
     if (!head_bytes || head_bytes + L4_CODE_BEFORE > (size_t)(rest - loop->pump.scratch))
         return l4_answer_failed(loop, index, L4_END_BAD_ANSWER);
@@ -204,6 +257,11 @@ static struct l4_step take_answer(struct l4_loop *loop, uint32_t index, const ch
         return take_upgrade(loop, index, head, head_bytes, rest, rest_bytes);
     if (!x->down.done && rest_bytes && !l4_body_code(&x->down, rest, rest_bytes, &body))
         return l4_answer_failed(loop, index, L4_END_BAD_ANSWER);
+    if (l4_fill_goes_on(loop, index)) {
+        l4_fill_take(loop, index, body.data);
+        if (x->down.done && l4_fill_goes_on(loop, index))
+            l4_fill_end(loop, index);
+    }
     if (rest_bytes > body.used) /* why: these bytes answer nothing that was asked */
         x->flags &= ~(uint32_t)L4_X_BACKEND_STAYS;
     note_answer(loop, index, head);

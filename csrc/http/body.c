@@ -90,6 +90,7 @@ bool l4_body_code(struct l4_body *body, char *data, size_t count, struct l4_code
         body->left -= bytes;
     }
     body->bytes += bytes;
+    coded->data = (struct l4_text){to, bytes};
     if (body->goes == L4_FRAMING_CHUNKED) {
         encode(body, to, bytes, coded);
     } else {
@@ -200,6 +201,8 @@ static enum l4_body_result copy_once(const struct l4_loop *loop, struct l4_half 
     }
     if (!l4_body_code(body, in.scratch, (size_t)got, &coded))
         return L4_BODY_BAD;
+    if (read->take)
+        read->take(read->take_loop, read->take_index, coded.data);
     read->extra_at = in.scratch + coded.used;
     read->extra = (size_t)got - coded.used;
     return send_coded(&loop->pump, from, to, &coded);
@@ -215,7 +218,7 @@ enum l4_body_result l4_body_move(const struct l4_loop *loop, struct l4_half *fro
     L4_ASSERT(!body->done);
     /* why not with TLS: a read of the pump takes whole records, and a record may go beyond the
      * body. */
-    if (as_it_is && !(from->flags & L4_HALF_TLS) && !read->keep)
+    if (as_it_is && !(from->flags & L4_HALF_TLS) && !read->keep && !read->take)
         return pump(loop, from, to, body, moved);
     if (from->piped || to->flags & L4_HALF_UNSENT)
         l4_pump_flush(&loop->pump, from, to);

@@ -31,7 +31,8 @@ enum l4_body_result {
 struct l4_coded {
     char *at;
     size_t bytes;
-    size_t used; /* bytes of the input that belong to the body */
+    size_t used;         /* bytes of the input that belong to the body */
+    struct l4_text data; /* the body's own bytes in it, without what frames them */
 };
 
 /* Room that l4_body_code needs before and behind its input. */
@@ -50,11 +51,15 @@ void l4_body_code_end(struct l4_body *body, char *data, struct l4_coded *coded);
 /* What is read of a body.
  *
  * most: how many bytes may be read. keep: where all of them are put, too, as they came; NULL:
- * nowhere. The rest is told by l4_body_move: bytes behind the body's end, which are fewer than
- * `most`, and lie in the pump's scratch buffer. */
+ * nowhere. take: gets the body's own bytes as well; NULL: nobody does. The rest is told by
+ * l4_body_move: bytes behind the body's end, which are fewer than `most`, and lie in the pump's
+ * scratch buffer. */
 struct l4_body_read {
     size_t most;
     char *keep;
+    void (*take)(struct l4_loop *loop, uint32_t index, struct l4_text data);
+    struct l4_loop *take_loop; /* what take is called with */
+    uint32_t take_index;
     const char *extra_at;
     size_t extra;
 };

@@ -4,6 +4,9 @@
  *   REQUEST -> PICK -> [QUEUE] -> CONNECT, or a spare connection -> EXCHANGE -> REQUEST ...
  *       `-> REPLY <-------'----------'--------------------------------'
  *
+ * With a cache, REQUEST and EXCHANGE may also lead to CACHED, which sends an answer that is stored,
+ * and REQUEST to AWAIT, in which the answer to another client's request is waited for.
+ *
  * A session has one exchange at a time: pipelined requests wait in its block. A place at a backend
  * is a request in progress, so it is given back when the answer ends, not when the client goes.
  */
@@ -88,6 +91,8 @@ struct l4_exchange {
     uint8_t informed;             /* answers of the kind 1xx that were passed on */
     uint8_t reply;                /* enum l4_reply */
     uint8_t retries, retry_cause; /* how often it was sent again; enum l4_http_retry_on */
+    uint8_t cache;                /* number of its cache (http/caches.h); 0: none */
+    uint8_t cached;               /* enum l4_cache_result */
     struct l4_body up, down;
 };
 

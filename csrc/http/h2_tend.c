@@ -45,7 +45,7 @@ uint32_t l4_h2_requests_before(const struct l4_loop *loop, uint32_t index)
 const char *l4_h2_fault(const struct l4_loop *loop, uint32_t index)
 {
     const struct l4_session *s = l4_session_at(loop, index);
-    if (!s->stream)
+    if (!s->stream || s->half[L4_CLIENT].flags & L4_HALF_VOID)
         return NULL;
     switch (l4_h2_stream_at(&loop->http->h2, l4_half_stream(&s->half[L4_CLIENT]))->provoked) {
     case NGHTTP2_NO_ERROR:

@@ -9,6 +9,7 @@
 #include "core/access.h"
 #include "core/h1write.h"
 #include "core/http_texts.h"
+#include "http/cached.h"
 #include "http/cookie.h"
 #include "http/proxy_status.h"
 #include "http/routing.h"
@@ -151,11 +152,12 @@ static void write_request(struct l4_loop *loop, uint32_t index, const struct sou
         &l4_table_request(loop->table, loop->setup.index, index)->text;
     const struct l4_text asked = asked_host(judged, bytes);
     const uint32_t forwarded = L4_GET(listener->forwarded);
-    struct l4_field_rule changes[L4_ROUTE_CHANGES_MAX];
-    const size_t change_count =
+    struct l4_field_rule changes[L4_ROUTE_CHANGES_MAX + L4_CACHED_RULES];
+    size_t change_count =
         sources->routed ? l4_routing_changes(&sources->choice,
                                              sources->choice.answer.route.request_changes, changes)
                         : 0;
+    change_count += l4_cached_question(loop, index, changes + change_count);
     const bool never = L4_GET(pool->http.reuse) == L4_REUSE_NEVER;
     char address[L4_ADDR_TEXT_MAX], host[L4_ADDR_TEXT_MAX];
     const struct l4_request_rules rules = {
@@ -263,7 +265,7 @@ static struct l4_text location_for(struct l4_loop *loop, uint32_t index, const c
     const struct l4_session *s = l4_session_at(loop, index);
     const struct l4_exchange *x = l4_exchange_at(loop, index);
     char host[L4_ADDR_TEXT_MAX], address[L4_ADDR_TEXT_MAX];
-    if (!l4_h1_has(head, L4_FIELD_LOCATION))
+    if (!l4_h1_has(head, L4_FIELD_LOCATION) || s->backend == L4_NONE)
         return (struct l4_text){0};
     const struct l4_http_judged *judged = l4_serve_judged(loop, index);
     struct l4_text rest = l4_h1_value(bytes, head, L4_FIELD_LOCATION);
@@ -293,7 +295,7 @@ static struct l4_text cookie_domain(const struct l4_loop *loop, uint32_t index,
                                     char to[L4_ADDR_TEXT_MAX])
 {
     const struct l4_session *s = l4_session_at(loop, index);
-    if (!l4_h1_has(head, L4_FIELD_SET_COOKIE) ||
+    if (!l4_h1_has(head, L4_FIELD_SET_COOKIE) || s->backend == L4_NONE ||
         L4_GET(l4_row_pool(loop, s)->http.host) == L4_HOST_KEEP)
         return (struct l4_text){0};
     struct l4_text host = host_for(loop, s, &sources->texts, (struct l4_text){0}, to);
@@ -313,8 +315,9 @@ static void write_answer(struct l4_loop *loop, uint32_t index, const char *bytes
     const bool informational = head->status < 200;
     const bool secure = s->half[L4_CLIENT].flags & L4_HALF_TLS;
     const struct l4_listener_texts own = l4_texts_listener(texts, s->listener);
-    struct l4_field_rule changes[L4_ROUTE_CHANGES_MAX + 2];
+    struct l4_field_rule changes[L4_ROUTE_CHANGES_MAX + 2 + L4_CACHED_RULES];
     char cookie[L4_COOKIE_BYTES_MAX], domain[L4_ADDR_TEXT_MAX];
+    struct l4_cached_told cached;
     size_t change_count =
         sources->routed && !informational
             ? l4_routing_changes(&sources->choice, sources->choice.answer.route.answer_changes,
@@ -334,6 +337,8 @@ static void write_answer(struct l4_loop *loop, uint32_t index, const char *bytes
     if (cookie_bytes)
         changes[change_count++] =
             (struct l4_field_rule){L4_FIELD_ADD, L4_TEXT("Set-Cookie"), {cookie, cookie_bytes}};
+    if (!informational)
+        change_count += l4_cached_fields(loop, index, texts, &cached, changes + change_count);
     const struct l4_answer_rules rules = {
         .head =
             {
@@ -370,6 +375,28 @@ size_t l4_message_answer(struct l4_loop *loop, uint32_t index, const char *bytes
     return 0;
 }
 
+void l4_message_to_store(struct l4_loop *loop, uint32_t index, const char *bytes,
+                         const struct l4_h1_head *head, struct l4_text_out *out)
+{
+    static const struct l4_field_rule no_age = {.action = L4_FIELD_REMOVE, .name = {"Age", 3}};
+    const struct l4_text_out before = *out;
+    for (int i = 0; i < L4_SEQ_TRIES; i++) {
+        const struct sources sources = begin(loop, index);
+        char domain[L4_ADDR_TEXT_MAX];
+        const struct l4_answer_rules rules = {
+            .head = {.framing = L4_FRAMING_NONE, .fields = &no_age, .field_count = 1},
+            .location = location_for(loop, index, bytes, head, &sources),
+            .cookie_domain = cookie_domain(loop, index, head, &sources, domain),
+            .date = date_now(loop->http),
+        };
+        *out = before;
+        l4_h1_write_answer(out, bytes, head, &rules);
+        if (hold(loop, &sources))
+            return;
+    }
+    out->full = true;
+}
+
 /* ---- answers of our own ---------------------------------------------------------------------- */
 
 /* Returns the words of a status (RFC 9110, 15); "" for others. */
@@ -381,6 +408,7 @@ static const char *reason_of(uint16_t status)
     } known[] = {
         {200, "OK"},
         {204, "No Content"},
+        {206, "Partial Content"},
         {301, "Moved Permanently"},
         {302, "Found"},
         {303, "See Other"},

@@ -17,6 +17,11 @@ __attribute__((warn_unused_result)) bool l4_message_request(struct l4_loop *loop
 size_t l4_message_answer(struct l4_loop *loop, uint32_t index, const char *bytes,
                          const struct l4_h1_head *head);
 
+/* Writes the head of a backend's answer as a cache keeps it: without what is of one connection, of
+ * one client, or tells the age, and without a length. Sets out->full if it cannot be kept. */
+void l4_message_to_store(struct l4_loop *loop, uint32_t index, const char *bytes,
+                         const struct l4_h1_head *head, struct l4_text_out *out);
+
 /* Writes an answer of l4lb itself, with its body. Returns its bytes. */
 size_t l4_message_reply(struct l4_loop *loop, uint32_t index);
 

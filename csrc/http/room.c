@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "base/assert.h"
+#include "http/caches.h"
 
 /* Memory of which only the pages that are used take room. */
 static void *reserve(size_t bytes)
@@ -40,7 +41,9 @@ int l4_http_start(struct l4_loop *loop)
         return -ENOMEM;
     fill_free(http);
     loop->pump.h2 = &http->h2;
-    const int error = l4_h2_start(&http->h2, loop->table->plan.caps.sessions);
+    int error = l4_h2_start(&http->h2, loop->table->plan.caps.sessions);
+    if (!error)
+        error = l4_caches_start(loop);
     return error ? error : l4_spares_start(loop);
 }
 
@@ -50,6 +53,7 @@ void l4_http_finish(struct l4_loop *loop)
     if (!http)
         return;
     l4_spares_finish(loop);
+    l4_caches_finish(loop);
     l4_h2_finish(&http->h2);
     free(http->exchanges);
     if (http->blocks)

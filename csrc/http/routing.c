@@ -2,6 +2,7 @@
 
 #include "base/random.h"
 #include "http/account.h"
+#include "http/caching.h"
 #include "http/cookie.h"
 #include "http/limit.h"
 #include "http/retry.h"
@@ -119,11 +120,11 @@ static void note(struct l4_loop *loop, uint32_t index, const struct l4_http_choi
     count_hit(loop, slot);
 }
 
-static struct l4_step to_pool(struct l4_loop *loop, uint32_t index)
+static struct l4_step to_pool(struct l4_loop *loop, uint32_t index, uint32_t cache)
 {
     l4_retry_earn(loop, index);
     l4_exchange_at(loop, index)->came_to = l4_cookie_backend(loop, index);
-    return l4_go(L4_SESSION_PICK);
+    return cache ? l4_caching_begin(loop, index, cache) : l4_go(L4_SESSION_PICK);
 }
 
 struct l4_step l4_routing_choose(struct l4_loop *loop, uint32_t index)
@@ -141,7 +142,7 @@ struct l4_step l4_routing_choose(struct l4_loop *loop, uint32_t index)
         return step;
     request.random = (uint32_t)(l4_random(&loop->random) >> 32);
     if (!l4_http_route_choose(loop->table, s->listener, &request, 0, &choice))
-        return to_pool(loop, index);
+        return to_pool(loop, index, L4_GET(l4_serve_rules(loop, s)->cache));
     note(loop, index, &choice);
     const struct l4_router_route *route = &choice.answer.route;
     step = l4_limit_route(loop, index, &request, &choice);
@@ -150,7 +151,7 @@ struct l4_step l4_routing_choose(struct l4_loop *loop, uint32_t index)
     if (route->action == L4_ROUTER_POOL) {
         if (route->pool < loop->table->plan.caps.pools)
             s->pool = route->pool;
-        return to_pool(loop, index);
+        return to_pool(loop, index, route->cache);
     }
     x->reply = route->action == L4_ROUTER_REDIRECT ? L4_REPLY_REDIRECT : L4_REPLY_ROUTE;
     x->status = (uint16_t)route->status;

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "core/true_client.h"
+#include "http/caching.h"
 #include "http/h2_tend.h"
 #include "http/judge.h"
 #include "io/stream_ops.h"
@@ -14,6 +15,7 @@ void l4_serve_begin(struct l4_loop *loop, uint32_t index)
     struct l4_exchange *x = l4_exchange_at(loop, index);
     struct l4_session *s = l4_session_at(loop, index);
     L4_ASSERT(s->backend == L4_NONE && x->answer_block == L4_NONE);
+    l4_caching_end(loop, index);
     *x = (struct l4_exchange){
         .number = x->number + 1,
         .block = x->block,
@@ -44,6 +46,7 @@ static void give_block(struct l4_loop *loop, uint32_t *block)
 void l4_serve_free(struct l4_loop *loop, uint32_t index)
 {
     struct l4_exchange *x = l4_exchange_at(loop, index);
+    l4_caching_end(loop, index);
     give_block(loop, &x->block);
     give_block(loop, &x->answer_block);
     x->have = x->answer_have = 0;
@@ -156,6 +159,8 @@ struct l4_step l4_serve_instead(struct l4_loop *loop, uint32_t index, struct l4_
     if (!status || !x->head_bytes || x->flags & L4_X_ANSWERED || state == L4_SESSION_REPLY ||
         state == L4_SESSION_REQUEST || s->half[L4_CLIENT].flags & L4_HALF_BROKEN)
         return end;
+    if (l4_caching_may_send_stale(loop, index))
+        return l4_caching_send(loop, index, L4_CACHE_STALE);
     return l4_serve_refuse(loop, index, status, (enum l4_reason)end.reason);
 }
 

@@ -18,6 +18,8 @@
 #include "http/account.h"
 #include "http/answer.h"
 #include "http/body_rate.h"
+#include "http/caching.h"
+#include "http/fill.h"
 #include "http/message.h"
 #include "http/retry.h"
 #include "http/serve.h"
@@ -32,6 +34,7 @@ static struct l4_step finish(struct l4_loop *loop, uint32_t index)
     struct l4_session *s = l4_session_at(loop, index);
     struct l4_exchange *x = l4_exchange_at(loop, index);
     const bool stays = x->flags & L4_X_CLIENT_STAYS;
+    l4_caching_end(loop, index);
     l4_account_answer(loop, index, L4_END_NONE);
     l4_serve_end_answer(loop, index);
     l4_pump_discard(&loop->pump, &s->half[L4_CLIENT]); /* the empty pipe of a bulky body */
@@ -147,12 +150,19 @@ static struct l4_step move_down(struct l4_loop *loop, uint32_t index)
     struct l4_half *client = l4_serve_client(loop, index), *backend = l4_serve_backend(loop, index);
     struct l4_body_read read = {.most = L4_HTTP_COPY_BYTES};
     uint64_t moved;
+    if (!x->down.done && l4_fill_goes_on(loop, index)) {
+        read.take = l4_fill_take;
+        read.take_loop = loop;
+        read.take_index = index;
+    }
     if (x->down.done) {
         l4_pump_flush(&loop->pump, backend, client);
         return l4_stay();
     }
     const enum l4_body_result result = l4_body_move(loop, backend, client, &x->down, &read, &moved);
     l4_serve_count_bytes(loop, index, L4_BACKEND, moved);
+    if (x->down.done && l4_fill_goes_on(loop, index))
+        l4_fill_end(loop, index);
     if (read.extra)
         x->flags &= ~(uint32_t)L4_X_BACKEND_STAYS;
     switch (result) {

@@ -64,7 +64,7 @@ static struct l4_step linger(struct l4_loop *loop, uint32_t index)
     struct l4_session *s = l4_session_at(loop, index);
     struct l4_exchange *x = l4_exchange_at(loop, index);
     struct l4_half *client = l4_serve_client(loop, index);
-    if (client->flags & (L4_HALF_EOF | L4_HALF_BROKEN | L4_HALF_STREAM) ||
+    if (client->flags & (L4_HALF_EOF | L4_HALF_BROKEN | L4_HALF_STREAM | L4_HALF_VOID) ||
         !may_send_more(loop, index))
         return end(loop, index);
     x->flags |= L4_X_LINGERS;

@@ -111,3 +111,64 @@ const struct l4_io l4_io_raw = {
     .finish = raw_finish,
     .splices = true,
 };
+
+/* ---- nobody ---------------------------------------------------------------------------------- */
+
+static ssize_t void_receive(const struct l4_pump *pump, struct l4_half *from, struct l4_half *to,
+                            size_t max)
+{
+    (void)pump;
+    (void)from;
+    (void)to;
+    (void)max;
+    errno = EAGAIN;
+    return -1;
+}
+
+static bool void_take(const struct l4_pump *pump, struct l4_half *from, struct l4_half *to,
+                      size_t bytes)
+{
+    (void)pump;
+    (void)from;
+    (void)to;
+    (void)bytes;
+    return true;
+}
+
+static enum l4_pump_result void_pass(const struct l4_pump *pump, struct l4_half *from,
+                                     struct l4_half *to, size_t bytes)
+{
+    (void)pump;
+    (void)from;
+    (void)to;
+    (void)bytes;
+    return L4_PUMP_MORE;
+}
+
+static ssize_t void_offer(const struct l4_pump *pump, struct l4_half *from, struct l4_half *to,
+                          size_t bytes)
+{
+    (void)pump;
+    (void)from;
+    (void)to;
+    return (ssize_t)bytes;
+}
+
+static bool void_finish(const struct l4_pump *pump, struct l4_half *from, struct l4_half *to)
+{
+    (void)pump;
+    (void)from;
+    (void)to;
+    return true;
+}
+
+const struct l4_io l4_io_void = {
+    .max = L4_SCRATCH_BYTES,
+    .min = 1,
+    .receive = void_receive,
+    .peek = void_receive,
+    .take = void_take,
+    .pass = void_pass,
+    .offer = void_offer,
+    .finish = void_finish,
+};

@@ -62,11 +62,12 @@ struct l4_io {
 extern const struct l4_io l4_io_raw;
 extern const struct l4_io l4_io_tls;
 extern const struct l4_io l4_io_h2; /* http/h2_stream.c */
+extern const struct l4_io l4_io_void;
 
 static inline const struct l4_io *l4_io_of(const struct l4_half *half)
 {
-    if (half->flags & L4_HALF_STREAM)
-        return &l4_io_h2;
+    if (half->flags & (L4_HALF_STREAM | L4_HALF_VOID))
+        return half->flags & L4_HALF_VOID ? &l4_io_void : &l4_io_h2;
     return half->flags & L4_HALF_TLS ? &l4_io_tls : &l4_io_raw;
 }
 

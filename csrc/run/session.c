@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "core/passive.h"
 #include "http/account.h"
+#include "http/caching.h"
 #include "http/h2.h"
 #include "http/room.h"
 #include "http/serve.h"
@@ -34,6 +35,8 @@ static const struct l4_stage *const stages[L4_SESSION_STATES] = {
     [L4_SESSION_EXCHANGE] = &l4_stage_exchange,
     [L4_SESSION_REPLY] = &l4_stage_reply,
     [L4_SESSION_HTTP2] = &l4_stage_http2,
+    [L4_SESSION_CACHED] = &l4_stage_cached,
+    [L4_SESSION_AWAIT] = &l4_stage_await,
 };
 
 static const struct l4_stage *stage_of(const struct l4_loop *loop, uint32_t index)
@@ -58,7 +61,8 @@ static bool is_reset(enum l4_reason reason)
  * leads there. */
 static bool is_cut_unseen(const struct l4_loop *loop, const struct l4_session *s)
 {
-    return L4_GET(s->state) == L4_SESSION_EXCHANGE &&
+    const uint32_t state = L4_GET(s->state);
+    return (state == L4_SESSION_EXCHANGE || state == L4_SESSION_CACHED) &&
            l4_exchange_at(loop, (uint32_t)(s - loop->sessions))->down.goes ==
                L4_FRAMING_UNTIL_CLOSE;
 }
@@ -244,6 +248,26 @@ bool l4_session_open_stream(struct l4_loop *loop, uint32_t of, struct l4_h2_stre
     l4_row_publish(loop, s);
     drive(loop, index, l4_stage_request.enter(loop, index));
     return true;
+}
+
+void l4_session_open_refresh(struct l4_loop *loop, uint32_t of)
+{
+    if (loop->held >= loop->capacity)
+        return;
+    const struct l4_session *client = l4_session_at(loop, of);
+    const uint32_t index = l4_row_take(loop);
+    struct l4_session *s = l4_session_at(loop, index);
+    l4_row_reset(loop, s, client->listener, client->pool, &client->client);
+    s->stream = 1; /* why: no connection of a client is counted for it */
+    s->http = L4_HTTP_ASKS;
+    s->half[L4_CLIENT].flags = L4_HALF_VOID | L4_HALF_OUT | L4_HALF_EOF;
+    if (!l4_caching_adopt(loop, index, of)) {
+        l4_row_return(loop, index);
+        return;
+    }
+    l4_row_enter(loop, index, L4_SESSION_REQUEST);
+    l4_row_publish(loop, s);
+    carry_out(loop, index, l4_go(L4_SESSION_PICK));
 }
 
 void l4_session_event(struct l4_loop *loop, uint32_t index, enum l4_side side, uint32_t events)

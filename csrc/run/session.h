@@ -27,6 +27,10 @@ void l4_session_open(struct l4_loop *loop, const struct l4_bound *bound, int fd,
 __attribute__((warn_unused_result)) bool l4_session_open_stream(struct l4_loop *loop, uint32_t of,
                                                                 struct l4_h2_stream *stream);
 
+/* Begins a session without a client that asks a backend anew for the object that the session `of`
+ * has read of its cache. Does nothing if somebody asks already, or if there is no row. */
+void l4_session_open_refresh(struct l4_loop *loop, uint32_t of);
+
 /* The epoll events of one of the session's sockets. */
 void l4_session_event(struct l4_loop *loop, uint32_t index, enum l4_side side, uint32_t events);
 

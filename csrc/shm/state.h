@@ -20,7 +20,9 @@
     X(REQUEST, "request")         /* HTTP: a request's head is awaited */                          \
     X(EXCHANGE, "exchange")       /* HTTP: a request goes to its backend, the answer comes back */ \
     X(REPLY, "reply")             /* HTTP: an answer of l4lb itself is sent */                     \
-    X(HTTP2, "http2")             /* HTTP/2: its requests are sessions of their own */
+    X(HTTP2, "http2")             /* HTTP/2: its requests are sessions of their own */             \
+    X(CACHED, "cached")           /* HTTP: an answer that is stored is sent */                     \
+    X(AWAIT, "await")             /* HTTP: the answer to another client's request is waited for */
 
 enum l4_session_state {
 #define X(id, word) L4_SESSION_##id,

@@ -1,0 +1,78 @@
+#include "http/caches.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+int l4_caches_start(struct l4_loop *loop)
+{
+    struct l4_caches *caches = calloc(1, sizeof *caches);
+    loop->http->caches = caches;
+    if (!caches)
+        return -ENOMEM;
+    const size_t rows = loop->table->plan.caps.sessions;
+    caches->rows = calloc(rows, sizeof *caches->rows);
+    caches->next = calloc(L4_HTTP_BLOCKS, sizeof *caches->next);
+    return caches->rows && caches->next ? 0 : -ENOMEM;
+}
+
+static void close_one(struct l4_open_cache *open)
+{
+    if (open->memory) {
+        l4_cache_close(&open->cache);
+        munmap(open->memory, open->bytes);
+    }
+    *open = (struct l4_open_cache){.memory = NULL};
+}
+
+void l4_caches_finish(struct l4_loop *loop)
+{
+    struct l4_caches *caches = loop->http->caches;
+    if (!caches)
+        return;
+    for (uint32_t i = 0; i < L4_CACHES_MAX; i++)
+        close_one(&caches->open[i]);
+    free(caches->rows);
+    free(caches->next);
+    free(caches);
+    loop->http->caches = NULL;
+}
+
+/* Opens the memory of a row. */
+static bool open_one(const struct l4_loop *loop, struct l4_open_cache *open,
+                     const struct l4_cache_rules *rules)
+{
+    const size_t bytes = rules->bytes;
+    if (loop->setup.cache_fd <= 0 || !bytes)
+        return false;
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, loop->setup.cache_fd,
+                        (off_t)rules->at);
+    if (memory == MAP_FAILED)
+        return false;
+    if (!l4_cache_open(&open->cache, memory, bytes, loop->setup.index)) {
+        munmap(memory, bytes);
+        return false;
+    }
+    open->memory = memory;
+    open->bytes = bytes;
+    return true;
+}
+
+struct l4_open_cache *l4_caches_join(struct l4_loop *loop, uint32_t number)
+{
+    if (!number || number > L4_CACHES_MAX)
+        return NULL;
+    const struct l4_cache_rules *rules = l4_table_cache(loop->table, number - 1);
+    struct l4_open_cache *open = &loop->http->caches->open[number - 1];
+    const uint32_t used = atomic_load_explicit(&rules->used, memory_order_acquire);
+    if (open->used != used && !open->users) {
+        close_one(open);
+        if (used && !open_one(loop, open, rules))
+            open->memory = NULL;
+        open->used = used;
+    }
+    if (open->used != used || !open->memory)
+        return NULL;
+    open->users++;
+    return open;
+}

@@ -1,0 +1,177 @@
+/* CACHED: the client gets an answer that is stored.
+ *
+ * The body is sent out of the cache's memory, which is pinned meanwhile: its owner does not write
+ * over it. So that a client that reads slowly does not hold the owner up, what is left is copied
+ * after L4_CACHE_PIN_MS.
+ */
+#include <errno.h>
+
+#include "base/assert.h"
+#include "http/account.h"
+#include "http/cached.h"
+#include "http/caching.h"
+#include "http/fill.h"
+#include "http/message.h"
+#include "http/serve.h"
+#include "http/stages.h"
+#include "io/stream_ops.h"
+#include "run/attempt.h"
+
+/* The half whose pipe holds what the client does not accept. It has no socket. */
+static struct l4_half *holder_of(const struct l4_loop *loop, uint32_t index)
+{
+    return &l4_session_at(loop, index)->half[L4_BACKEND];
+}
+
+static struct l4_step finish(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    struct l4_exchange *x = l4_exchange_at(loop, index);
+    const bool stays = x->flags & L4_X_CLIENT_STAYS;
+    L4_OWN_ADD(l4_caching_tally(loop, index)->bytes, x->down.bytes);
+    l4_caching_end(loop, index);
+    l4_account_answer(loop, index, L4_END_NONE);
+    l4_serve_end_answer(loop, index);
+    l4_pump_discard(&loop->pump, &s->half[L4_CLIENT]);
+    l4_pump_discard(&loop->pump, holder_of(loop, index));
+    return l4_go(stays ? L4_SESSION_REQUEST : L4_SESSION_REPLY);
+}
+
+/* ---- the body -------------------------------------------------------------------------------- */
+
+/* Returns what comes next of the body. */
+static struct l4_text next_piece(struct l4_loop *loop, uint32_t index)
+{
+    const struct l4_caching *c = l4_caching_at(loop, index);
+    if (!c->read.object)
+        return l4_fill_piece(loop, index);
+    const struct l4_text body = l4_cached_body(c->read.object);
+    return (struct l4_text){body.at + c->at, c->end - c->at};
+}
+
+static void note_sent(const struct l4_loop *loop, uint32_t index, size_t bytes)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    l4_caching_at(loop, index)->at += bytes;
+    l4_exchange_at(loop, index)->down.bytes += bytes;
+    L4_OWN_ADD(s->bytes[L4_BACKEND], bytes);
+    L4_SET(s->active_ms, loop->now_ms);
+}
+
+/* Sends what the client accepts now. */
+static struct l4_step move(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_half *client = l4_serve_client(loop, index), *holder = holder_of(loop, index);
+    const struct l4_caching *c = l4_caching_at(loop, index);
+    size_t turn = 0;
+    l4_pump_flush(&loop->pump, holder, client);
+    while (c->at < c->end) {
+        if (client->flags & L4_HALF_BROKEN)
+            return l4_end(L4_END_CLIENT_RESET);
+        if (holder->piped || client->flags & L4_HALF_UNSENT || !(client->flags & L4_HALF_OUT))
+            return l4_stay();
+        if (holder->pipe == L4_NO_PIPE && !l4_pipes_ready(&loop->pipes)) {
+            l4_row_lacks(loop, &loop->pipeless, index);
+            return l4_stay();
+        }
+        if (turn >= L4_TURN_BYTES) {
+            l4_row_later(loop, index);
+            return l4_stay();
+        }
+        struct l4_text piece = next_piece(loop, index);
+        const size_t max = l4_io_of(client)->max < L4_HTTP_COPY_BYTES ? l4_io_of(client)->max
+                                                                      : (size_t)L4_HTTP_COPY_BYTES;
+        piece.bytes = piece.bytes < max ? piece.bytes : max;
+        struct l4_pump out = loop->pump;
+        out.scratch = (char *)piece.at; /* nothing is written there */
+        if (l4_io_of(client)->pass(&out, holder, client, piece.bytes) == L4_PUMP_LOST)
+            return l4_end_by_error(l4_session_at(loop, index), -ENOMEM);
+        note_sent(loop, index, piece.bytes);
+        turn += piece.bytes;
+    }
+    if (client->flags & L4_HALF_BROKEN)
+        return l4_end(L4_END_CLIENT_RESET);
+    return holder->piped || client->flags & L4_HALF_UNSENT ? l4_stay() : finish(loop, index);
+}
+
+/* ---- the head -------------------------------------------------------------------------------- */
+
+/* Sends the head, and the begin of the body behind it. */
+static struct l4_step begin(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_exchange *x = l4_exchange_at(loop, index);
+    struct l4_half *client = l4_serve_client(loop, index), *holder = holder_of(loop, index);
+    struct l4_caching *c = l4_caching_at(loop, index);
+    struct l4_h1_head head;
+    if (!l4_cached_head_of(loop, index, &head))
+        return l4_end_by_error(l4_session_at(loop, index), -EPROTO);
+    x->status = head.status;
+    x->down = l4_body_of(&head, (enum l4_framing)head.framing, 0);
+    const size_t bytes = l4_message_answer(loop, index, l4_cached_head(c->read.object).at, &head);
+    if (!bytes)
+        return l4_end_by_error(l4_session_at(loop, index), -ENOMEM);
+    if (head.framing == L4_FRAMING_NONE)
+        c->end = c->at;
+    x->flags |= L4_X_ANSWERED;
+    x->answered_us = (uint32_t)(loop->now_us - x->asked_us);
+    struct l4_pump out = loop->pump;
+    out.scratch = loop->http->written;
+    struct l4_text piece = next_piece(loop, index);
+    const size_t room = l4_io_of(client)->max - bytes;
+    piece.bytes = piece.bytes < room ? piece.bytes : room;
+    piece.bytes = piece.bytes < L4_HTTP_COPY_BYTES ? piece.bytes : L4_HTTP_COPY_BYTES;
+    l4_text_copy(out.scratch + bytes, piece);
+    l4_serve_drop_request(loop, index);
+    if (l4_io_of(client)->pass(&out, holder, client, bytes + piece.bytes) == L4_PUMP_LOST)
+        return l4_end_by_error(l4_session_at(loop, index), -ENOMEM);
+    note_sent(loop, index, piece.bytes);
+    return move(loop, index);
+}
+
+static struct l4_step enter(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    struct l4_exchange *x = l4_exchange_at(loop, index);
+    L4_ASSERT(x->cache && l4_caching_at(loop, index)->read.object);
+    l4_attempt_leave(loop, s);
+    l4_pump_discard(&loop->pump, &s->half[L4_CLIENT]);
+    const int error = l4_row_watch_client(loop, index);
+    if (error)
+        return l4_end_by_error(s, error);
+    if (!l4_serve_client_stays(loop, index))
+        x->flags &= ~(uint32_t)L4_X_CLIENT_STAYS;
+    L4_SET(s->active_ms, loop->now_ms);
+    l4_row_wake_in(loop, index, L4_CACHE_PIN_MS);
+    return begin(loop, index);
+}
+
+static struct l4_step event(struct l4_loop *loop, uint32_t index, enum l4_side side,
+                            uint32_t events)
+{
+    if (side != L4_CLIENT) /* the connection of an attempt before */
+        return l4_stay();
+    l4_half_note(l4_serve_client(loop, index), events);
+    return move(loop, index);
+}
+
+static struct l4_step timeout(struct l4_loop *loop, uint32_t index)
+{
+    const struct l4_session *s = l4_session_at(loop, index);
+    const struct l4_caching *c = l4_caching_at(loop, index);
+    const uint64_t allowed = L4_GET(l4_row_pool(loop, s)->idle_timeout_ms);
+    const uint64_t idle = loop->now_ms - L4_GET(s->active_ms);
+    if (idle >= allowed)
+        return l4_end(L4_END_IDLE_TIMEOUT);
+    if (c->read.object && c->at < c->end && loop->now_ms - c->pinned_ms >= L4_CACHE_PIN_MS &&
+        !l4_fill_unpin(loop, index))
+        return l4_end_by_error(l4_session_at(loop, index), -ENOMEM);
+    l4_row_wake_in(loop, index, allowed - idle);
+    return l4_stay();
+}
+
+const struct l4_stage l4_stage_cached = {
+    .enter = enter,
+    .event = event,
+    .timeout = timeout,
+    .resume = move,
+};
