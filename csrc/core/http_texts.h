@@ -108,8 +108,7 @@ struct l4_text l4_texts_host(const struct l4_texts *texts, uint32_t pool);
  * request; empty if the key needs no name. */
 struct l4_text l4_texts_key(const struct l4_texts *texts, uint32_t pool, enum l4_texts_key key);
 
-/* The texts of a cache's row. Its lists are read one by one, each for as long as a reader needs:
- * all of them may have changed meanwhile (l4_texts_hold). */
+/* The texts of a cache's row. */
 struct l4_cache_texts {
     struct l4_text status, tags, purge;
     const struct l4_texts_at *ignored, *targeted;

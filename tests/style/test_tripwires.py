@@ -53,14 +53,18 @@ RUN_FLOORS: tuple[tuple[str, ...], ...] = (
 # HTTP's stages stand beside those of csrc/run: on what lies below the driver. Its plane also
 # accepts clients and hands events to the driver, as HTTP/2 does for its streams. What csrc/run asks
 # of HTTP is named here.
-HTTP_SEES_ABOVE = {"plane": {"session", "accept", "plane"}, "h2_tend": {"session"}}
+HTTP_SEES_ABOVE = {
+    "plane": {"session", "accept", "plane"},
+    "h2_tend": {"session"},
+    "caching": {"session"},
+}
 RUN_SEES_HTTP = {
     "account": {"account"},
     "admission": {"serve"},
     "attempt": {"request_name", "retry", "serve"},
     "planes": {"plane"},
     "proxy_out": {"h2"},
-    "session": {"account", "h2", "room", "serve", "stages"},
+    "session": {"account", "caching", "h2", "room", "serve", "stages"},
     "stage_connect": {"spare"},
 }
 RUN_RANKS = {name: rank for rank, names in enumerate(RUN_FLOORS) for name in names}
