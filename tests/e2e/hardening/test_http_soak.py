@@ -5,15 +5,19 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from ..harness import Balancer
 from ..harness.http_soak import run
 from ..harness.http_soak.honest import FRAMED, UNTIL_CLOSE, Asked, Failure, Tally
 from ..harness.http_soak.judgement import Blast, unexplained
 from ..harness.http_soak.talk import BEGUN, ENDED, Plan
 from ..harness.http_soak.world import in_progress
+from ..harness.soak import leftovers
 
 SEED = int(os.environ.get("L4LB_SEED", "1"))
 SOAK_S = float(os.environ.get("L4LB_SOAK_S", "20"))
@@ -134,3 +138,15 @@ def test_a_cut_body_is_a_begin_of_the_whole_one() -> None:
     assert plan.is_begin(whole[:50])
     assert not plan.is_begin(whole)
     assert not plan.is_begin(whole[1:50])
+
+
+def test_a_check_of_health_that_begins_after_all_was_given_back_is_no_leftover(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before, with_check = (
+        {"checker": leftovers.Belongings(Counter(socket=count), rss=1)} for count in (3, 4)
+    )
+    looks = iter([with_check, before, with_check])
+    monkeypatch.setattr(leftovers, "belongings", lambda _: next(looks))
+    lb = cast(Balancer, None)  # it is only given to the function above
+    assert leftovers.wait_until_back(lb, before, memory=True) == (before, [])

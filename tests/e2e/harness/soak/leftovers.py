@@ -99,15 +99,18 @@ def wait_until_empty(lb: Balancer, expected: Counter[str]) -> list[str]:
 def wait_until_back(
     lb: Balancer, before: dict[str, Belongings], memory: bool
 ) -> tuple[dict[str, Belongings], list[str]]:
-    """Waits until the processes have what they had before. Returns that, or in words what they have
-    too much."""
+    """Waits until the processes have what they had before. Returns what they then have, and in words
+    what it is too much, if it stays so. why one look decides: checks of health go on, so a later
+    look may find a socket of theirs."""
+    after: dict[str, Belongings] = {}
 
     def look() -> bool:
-        return not grown(before, belongings(lb), memory)
+        after.clear()
+        after.update(belongings(lb))
+        return not grown(before, after, memory)
 
     with contextlib.suppress(TooLateError):
         until(look, "all is given back", every_s=0.2)
-    after = belongings(lb)
     return after, grown(before, after, memory)
 
 
