@@ -99,8 +99,8 @@ def wait_until_empty(lb: Balancer, expected: Counter[str]) -> list[str]:
 def wait_until_back(
     lb: Balancer, before: dict[str, Belongings], memory: bool
 ) -> tuple[dict[str, Belongings], list[str]]:
-    """Waits until the processes have what they had before. Returns what they then have, and in words
-    what it is too much, if it stays so. why one look decides: checks of health go on, so a later
+    """Waits until the processes have what they had before. Returns what they then have, and in
+    words what is too much, if it stays so. why one look decides: checks of health go on, so a later
     look may find a socket of theirs."""
     after: dict[str, Belongings] = {}
 
