@@ -25,6 +25,7 @@ UNITS = {unit.name: unit for unit in (DURATION, PERCENT, SIZE)}
 NAMES = ("web", "a.b", 'x"y', "é", "${x}", "127.0.0.1:9")
 ODD = ("plain", "${HOME}", "$${x}", "a\\b\"c'd", "\t\r\n é \x7f", "$", "${", "hex:00ff")
 POOL_OF = ("web", "é", "${x}")
+CACHES = ("web", "${x}")
 
 # Values for keys whose schema does not say what is allowed, by the end of the key's path.
 EXAMPLES: dict[str, tuple[Any, ...]] = {
@@ -71,6 +72,7 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
                 "set_response_headers": {"X-D": ""},
                 "remove_response_headers": ["Server", "Via"],
                 "timeout": "1h",
+                "cache": "web",
                 "limits": {
                     "requests": {"limit": 5, "burst": 10, "status": 503, "dry_run": True},
                     "requests_per_source": {"limit": 1, "burst": 2, "status": 420, "dry_run": True},
@@ -195,6 +197,21 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
     "sticky.cookie.name": ("l4lb", "backend"),
     "sticky.cookie.path": ("/", "/app"),
     "http.host": ("keep", "backend", "app.example:8080"),
+    "http.cache": ("off", *CACHES),
+    "routes[].cache": ("off", *CACHES),
+    "cache.NAME.max_object": ("1KiB", "10000B"),
+    "cache.NAME.key": (["path"], ["host", "path"], ["scheme", "host", "path", "query"]),
+    "cache.NAME.ignore_query": (["utm_*", "${x}"], [], "fbclid"),
+    "cache.NAME.default_ttl": ("0s", "1m"),
+    "cache.NAME.max_ttl": ("1s", "30d"),
+    "cache.NAME.stale_while_revalidate": ("0s", "10s"),
+    "cache.NAME.stale_if_error": ("0s", "1d"),
+    "cache.NAME.purge.networks": (["127.0.0.0/8"], "10.0.0.1"),
+    "cache.NAME.purge.method": ("PURGE", "BAN"),
+    "cache.NAME.tags": ("Cache-Tag", "Surrogate-Key", "off"),
+    "cache.NAME.status": ("Cache-Status", "X-Cache", "off"),
+    "cache.NAME.statuses": ({"404": "10s"}, {"301": "1h", "503": "1s"}, {}),
+    "cache.NAME.cdn_cache_control": (["CDN-Cache-Control"], []),
 }
 
 
@@ -253,7 +270,7 @@ class _Maker:
         if tables:
             return self.table(tables[0], path)
         if isinstance(node.get("additionalProperties"), dict):
-            names = NAMES[:2] if path == "listeners" else POOL_OF
+            names = {"listeners": NAMES[:2], "cache": CACHES}.get(path, POOL_OF)
             return {one: self.value(node["additionalProperties"], f"{path}.NAME") for one in names}
         if node.get("type") == "array":
             count = self.chance.randint(1, 2)

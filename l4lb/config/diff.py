@@ -37,6 +37,7 @@ BELOW = {
     "listener": "listeners.NAME",
     "pool": "pools.NAME",
     "backend": "pools.NAME.backends[]",
+    "cache": "cache.NAME",
 }
 
 
@@ -44,8 +45,8 @@ BELOW = {
 class Change:
     """An object that was added, removed or changed.
 
-    kind: process, limits, listener, pool or backend. name: NAME, or POOL/NAME of a backend. keys:
-    for a changed object, each key's value before and after (None: absent).
+    kind: process, limits, cache, listener, pool or backend. name: NAME, or POOL/NAME of a backend.
+    keys: for a changed object, each key's value before and after (None: absent).
     """
 
     kind: str
@@ -94,6 +95,7 @@ def compare(before: Plain, after: Plain) -> list[Change]:
         keys = _keys(before.get(kind, {}), after.get(kind, {}))
         if keys:
             found.append(Change(kind, "", "changed", keys))
+    found += _named("cache", before.get("cache", {}), after.get("cache", {}), "")
     found += _named("listener", before.get("listeners", {}), after.get("listeners", {}), "")
     old, new = before.get("pools", {}), after.get("pools", {})
     found += _named("pool", old, new, "backends")

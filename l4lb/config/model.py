@@ -20,17 +20,18 @@ from l4lb.config.defaults import default_admin_path
 from l4lb.config.origin import Origin
 from l4lb.config.tables.admission import rows_of_routes
 from l4lb.config.tables.base import Model
+from l4lb.config.tables.cache import Cache
 from l4lb.config.tables.health import Health, Passive
 from l4lb.config.tables.listener import Listener
 from l4lb.config.tables.pool import Backend, Pool
 from l4lb.config.tables.process import Limits, Log, Process
 from l4lb.config.tables.sticky import Sticky
 from l4lb.config.units import wrong
-from l4lb.config.values import common
+from l4lb.config.values import caches, common
 from l4lb.errors import Problem
 
 __all__ = [
-    "Address", "Backend", "Bind", "BindRange", "Config", "Health", "HostPort", "Limits",
+    "Address", "Backend", "Bind", "BindRange", "Cache", "Config", "Health", "HostPort", "Limits",
     "Listener", "Log", "Passive", "Pool", "Process", "Sticky", "default_admin_path",
 ]  # fmt: skip
 
@@ -53,6 +54,12 @@ def _few_routes(listeners: Mapping[str, Listener]) -> Mapping[str, Listener]:
     return listeners
 
 
+def _few_caches(caches: Mapping[str, Cache]) -> Mapping[str, Cache]:
+    if len(caches) > bounds.CACHES_MAX:
+        raise wrong(f"are {len(caches)} caches, more than {bounds.CACHES_MAX}")
+    return caches
+
+
 class Config(Model):
     """The whole configuration of a service. Two configurations are equal if their values are,
     wherever they were read from."""
@@ -67,13 +74,16 @@ class Config(Model):
         default_factory=dict
     )
     pools: Mapping[common.Name, Pool] = Field(default_factory=dict)
+    cache: Annotated[Mapping[caches.CacheName, Cache], AfterValidator(_few_caches)] = Field(
+        default_factory=dict
+    )
 
     _origin: Origin = PrivateAttr(default_factory=Origin)
     _warnings: tuple[Problem, ...] = PrivateAttr(())
 
     @model_validator(mode="after")
     def _give_names(self) -> Config:
-        for tables in (self.listeners, self.pools):
+        for tables in (self.listeners, self.pools, self.cache):
             for name, table in tables.items():
                 table.called(name)
         return self

@@ -1,5 +1,6 @@
 # cython: language_level=3
-"""The settings of the table, of a listener and of a pool, as csrc/shm/settings.h lists them.
+"""The settings of the table, of a listener, of a pool and of a cache, as csrc/shm/settings.h lists
+them.
 
 Only this module writes these settings.
 """
@@ -12,6 +13,7 @@ from l4lb.native import rows
 
 _KINDS = {
     "table": <int>c.L4_OF_TABLE, "listener": <int>c.L4_OF_LISTENER, "pool": <int>c.L4_OF_POOL,
+    "cache": <int>c.L4_OF_CACHE,
 }
 
 
@@ -50,6 +52,8 @@ def put(Memory table, kind, index, **values):
         table._listener(index)
     elif kind == "pool":
         table._pool(index)
+    elif kind == "cache" and not 0 <= index < c.L4_CACHES_MAX:
+        raise IndexError(f"cache {index}")
     cdef void *row = c.l4_settings_row(&table.table, <c.l4_setting_kind><int>_KINDS[kind], index)
     for i, (name, path) in enumerate(paths.items()):
         if name in values:

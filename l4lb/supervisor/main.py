@@ -109,11 +109,13 @@ class Supervisor:
             self._table,
             config.process.workers,
             vault.fd,
+            self._membership.policy.caches.fd,
             guard=self._guards.worker,
             events=WorkerEvents(self._reactor, self._tell),
             on_crash_loop=self._give_up,
             on_empty=self._end,
             on_left=lambda index: self._worker_changes.left(index),
+            on_died=self._membership.policy.caches.forget,
         )
         self._worker_changes = WorkerChanges(self._reactor, self._workers)
         HungWorkers(self._reactor, self._table, self._workers, lambda: self._config.process,

@@ -47,6 +47,7 @@ class WorkerSetup:
     event_fd: int
     lifeline_fd: int
     vault_fd: int
+    cache_fd: int
     cpu: int | None
     wakeup_fds: Sequence[int] = ()  # each worker's command_fd, by index
     hold_udp: bool = False  # UDP datagrams wait until the old worker has handed its sessions over
@@ -70,6 +71,7 @@ def run(setup: WorkerSetup) -> int:
         lifeline_fd=setup.lifeline_fd,
         wakeups=setup.wakeup_fds,
         vault_fd=setup.vault_fd,
+        cache_fd=setup.cache_fd,
         hold_udp=setup.hold_udp,
     )
     return 0

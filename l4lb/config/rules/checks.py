@@ -22,7 +22,7 @@ from l4lb.config.draft import Draft, Table, read, table
 from l4lb.config.model import Passive, Process
 from l4lb.config.origin import Finding, path_text
 from l4lb.config.position import Path
-from l4lb.config.rules import clients, health, http, http_filter, http_routes, protocols
+from l4lb.config.rules import cache, clients, health, http, http_filter, http_routes, protocols
 from l4lb.config.schema import did_you_mean
 from l4lb.config.tables.discovery import NEEDS, READS
 from l4lb.config.units import DURATION, shown
@@ -303,6 +303,7 @@ RULES = (
     *http_filter.RULES,
     *health.RULES,
     *http.RULES,
+    *cache.RULES,
 )
 ADVICE = (
     _used_pools,
@@ -311,4 +312,5 @@ ADVICE = (
     *health.ADVICE,
     *http.ADVICE,
     *http_routes.ADVICE,
+    *cache.ADVICE,
 )

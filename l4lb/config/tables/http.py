@@ -9,7 +9,7 @@ from pydantic import Field
 from l4lb.config import bounds
 from l4lb.config.tables.base import Model
 from l4lb.config.units import duration, percent, size, whole
-from l4lb.config.values import clients, http
+from l4lb.config.values import caches, clients, http
 
 HIDDEN = ("Server", "X-Powered-By", "X-AspNet-Version", "Via")
 
@@ -75,6 +75,9 @@ class ListenerHttp(Model):
     http2: Http2 = Http2()
     """HTTP/2: what a client may do on one connection. Clients with TLS agree on it (ALPN), others
     begin with its preface."""
+    cache: caches.CacheOrOff = "off"
+    """Name of the cache for requests that no route takes, and for those of routes that name no
+    cache. "off": answers are not kept."""
     hide: http.FieldNames = Field(default=HIDDEN, json_schema_extra={"default": list(HIDDEN)})
     """Fields that are taken out of answers, so that clients do not learn what servers there are."""
     errors: http.Folder | None = None

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from l4lb.config import bounds
 from l4lb.config.tables.base import Model
 from l4lb.config.units import duration, shown, whole, wrong
-from l4lb.config.values import common, http, http_route
+from l4lb.config.values import caches, common, http, http_route
 
 
 class Respond(Model):
@@ -132,6 +132,8 @@ class HttpRoute(RequestConditions):
     )
     """How long a backend may take until its answer begins, in place of the pool's
     `http.answer_timeout`."""
+    cache: caches.CacheOrOff | None = None
+    """Name of the cache for these requests; "off": none. Absent: that of the listener."""
     limits: RouteLimits | None = None
 
     @model_validator(mode="after")
@@ -147,10 +149,18 @@ class HttpRoute(RequestConditions):
         both = self._set_and_removed()
         if both:
             raise wrong(f"sets and removes the header field {shown(both)}")
-        if not self.to_pool and (self.rewrite_prefix or self.changes_request or self.timeout_ms):
-            hint = "rewrite_prefix, set_request_headers, remove_request_headers, timeout"
+        if not self.to_pool and self._tells_how:
+            hint = "rewrite_prefix, set_request_headers, remove_request_headers, timeout, cache"
             raise wrong("sends no request to a backend, and says how one is sent", f"remove {hint}")
         return self
+
+    @property
+    def _tells_how(self) -> bool:
+        """True if the route says something about requests that backends get."""
+        caches = self.cache not in (None, "off")
+        return bool(
+            self.rewrite_prefix or self.changes_request or self.timeout_ms is not None or caches
+        )
 
     def _set_and_removed(self) -> str | None:
         pairs = (

@@ -102,7 +102,8 @@ def _argument(value: str) -> str:
     return _pattern(value)
 
 
-def _method(value: str) -> str:
+def check_method(value: str) -> str:
+    """Returns a method. Raises ValueError."""
     if not TOKEN.fullmatch(value) or len(value) > bounds.METHOD_MAX:
         raise wrong(f"{shown(value)} is not an HTTP method")
     if value != value.upper() and value.upper() in ("GET", "HEAD", "POST", "PUT", "DELETE"):
@@ -193,7 +194,7 @@ def _many(item: Any) -> BeforeValidator:
 
 HostName = Annotated[str, AfterValidator(_host), Field(examples=["www.example.com"])]
 Hosts = Annotated[tuple[HostName, ...], _many(HostName)]
-Method = Annotated[str, AfterValidator(_method), Field(examples=["GET"])]
+Method = Annotated[str, AfterValidator(check_method), Field(examples=["GET"])]
 Methods = Annotated[tuple[Method, ...], _many(Method)]
 Scheme = Literal["http", "https"]
 Schemes = Annotated[tuple[Scheme, ...], _many(Scheme)]

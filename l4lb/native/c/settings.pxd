@@ -10,6 +10,7 @@ cdef extern from "shm/settings.h":
         L4_OF_TABLE
         L4_OF_LISTENER
         L4_OF_POOL
+        L4_OF_CACHE
 
     struct l4_setting:
         const char *path

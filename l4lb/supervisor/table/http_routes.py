@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from l4lb.config.bounds import RESPOND_BYTES_MAX
 from l4lb.config.model import Config, Listener
 from l4lb.config.tables.admission import CONDITIONS, Route
+from l4lb.config.tables.http import ListenerHttp
 from l4lb.config.tables.http_route import RequestRate, Respond, RouteLimits
 from l4lb.config.values.http import request_key
 from l4lb.errors import AdminError, L4lbError
@@ -44,6 +45,7 @@ class HttpRoutes:
         config: Config,
         listener_rows: Mapping[tuple[str, str], int],
         pool_rows: Mapping[str, int],
+        cache_rows: Mapping[str, int],
     ) -> Prepared:
         """Compiles all routes. Raises L4lbError if the file of an answer cannot be read, or if they
         are too long together. Nothing has changed yet."""
@@ -52,7 +54,9 @@ class HttpRoutes:
             routes.Its(
                 [listener_rows[name, str(bind)] for bind in listener.bind],
                 [
-                    _compiled(route, pool_rows, slots[key])
+                    _compiled(
+                        route, pool_rows, slots[key], cache_number(cache_rows, listener, route)
+                    )
                     for route, key in zip(
                         listener.routes, _keys(name, listener.routes), strict=True
                     )
@@ -156,7 +160,14 @@ def _known(listeners: Mapping[str, Listener], args: Mapping[str, Any]) -> str:
     return name
 
 
-def _compiled(route: Route, pool_rows: Mapping[str, int], slot: int) -> routes.Route:
+def cache_number(rows: Mapping[str, int], listener: Listener, route: Route | None = None) -> int:
+    """Returns the number of the cache of a route, or of a listener; 0: it has none."""
+    own = route.cache if route is not None else None
+    name = own or (listener.http or ListenerHttp()).cache
+    return 0 if name == "off" else rows[name] + 1
+
+
+def _compiled(route: Route, pool_rows: Mapping[str, int], slot: int, cache: int) -> routes.Route:
     limits = route.limits or RouteLimits()
     keyed = limits.requests_per_key
     return routes.Route(
@@ -166,6 +177,7 @@ def _compiled(route: Route, pool_rows: Mapping[str, int], slot: int) -> routes.R
         conditions=tuple(_conditions(route)),
         percent=route.percent,
         timeout_ms=route.timeout_ms or 0,
+        cache=cache if route.to_pool else 0,
         target=f"{route.rewrite_prefix}{{rest}}{{query}}" if route.rewrite_prefix else "",
         set_request=route.set_request_headers or {},
         remove_request=route.remove_request_headers or (),

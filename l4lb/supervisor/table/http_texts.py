@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import l4lb.log
-from l4lb.config.model import Config, Listener, Pool
+from l4lb.config.bounds import SECOND_MS
+from l4lb.config.model import Cache, Config, Listener, Pool
 from l4lb.config.tables.http import ListenerHttp, PoolHttp
 from l4lb.config.tables.listener_limits import ListenerLimits
 from l4lb.config.values.http import request_key
@@ -32,6 +33,7 @@ class HttpTexts:
         config: Config,
         listener_rows: Mapping[tuple[str, str], int],
         pool_rows: Mapping[str, int],
+        cache_rows: Mapping[str, int],
     ) -> bytes:
         """Returns all texts. listener_rows: (listener name, address as text) to row. Raises
         L4lbError if they are too long together."""
@@ -45,7 +47,8 @@ class HttpTexts:
             for name, pool in config.pools.items()
             if (its := of_pool(pool)) != texts.PoolTexts()
         ]
-        found = texts.compiled(listeners, pools)
+        caches = [(cache_rows[name], of_cache(cache)) for name, cache in config.cache.items()]
+        found = texts.compiled(listeners, pools, caches)
         if len(found) > TEXTS_BYTES:
             raise L4lbError(
                 f"the error pages of all listeners have more than {TEXTS_BYTES >> 20} MiB together"
@@ -83,4 +86,16 @@ def of_pool(pool: Pool) -> texts.PoolTexts:
         cookie_attributes=cookie.attributes if cookie else "",
         hash_name=hashed.name,
         sticky_name=known.name,
+    )
+
+
+def of_cache(cache: Cache) -> texts.CacheTexts:
+    """Returns a cache's texts."""
+    return texts.CacheTexts(
+        status="" if cache.status == "off" else cache.status,
+        tags="" if cache.tags == "off" else cache.tags,
+        purge=cache.purge.method if cache.purge else "",
+        ignored=cache.ignore_query,
+        targeted=cache.cdn_cache_control,
+        statuses={int(status): time // SECOND_MS for status, time in cache.statuses.items()},
     )

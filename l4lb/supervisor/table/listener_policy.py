@@ -9,7 +9,7 @@ from typing import Any
 
 import l4lb.native.listener_policy as native
 from l4lb.clock import monotonic_ms
-from l4lb.config.model import Config, Listener
+from l4lb.config.model import Cache, Config, Listener
 from l4lb.errors import L4lbError
 from l4lb.native.http_texts import publish_texts
 from l4lb.native.table import Table
@@ -19,7 +19,8 @@ from l4lb.supervisor.access.network_sets import NetworkSets, Tell
 from l4lb.supervisor.access.runtime_rules import RuntimeRules
 from l4lb.supervisor.process.reactor import Reactor
 from l4lb.supervisor.table import row_settings
-from l4lb.supervisor.table.http_routes import HttpRoutes
+from l4lb.supervisor.table.caches import Caches
+from l4lb.supervisor.table.http_routes import HttpRoutes, cache_number
 from l4lb.supervisor.table.http_texts import HttpTexts
 
 LOOK_MS = 1_000  # between two looks at files of lists and at blocks
@@ -33,6 +34,7 @@ class ListenerPolicy:
         self.sets = NetworkSets(table)
         self.blocks = Blocks(table, self.sets)
         self.rules = RuntimeRules(table, self.sets)
+        self.caches = Caches(table)
         self._http_routes = HttpRoutes(table)
         self._listeners: Mapping[str, Listener] = {}
         self._heads: dict[str, int] = {}
@@ -49,13 +51,15 @@ class ListenerPolicy:
         listener_rows: (listener name, address as text) to row. pool_rows: pool name to row. Raises
         L4lbError if a list of networks cannot be read; then nothing has changed.
         """
-        texts = self._texts.compiled(config, listener_rows, pool_rows)
-        http_routes = self._http_routes.prepared(config, listener_rows, pool_rows)
-        numbers = self.sets.replace(_contents(config))
+        with self.caches.prepared(config) as caches:
+            texts = self._texts.compiled(config, listener_rows, pool_rows, caches)
+            http_routes = self._http_routes.prepared(config, listener_rows, pool_rows, caches)
+            numbers = self.sets.replace(_contents(config))
+        self.caches.put(config, _purge_sets(config, numbers))
         groups = []
         for listener in config.listeners.values():
             rows = [listener_rows[listener.name, str(bind)] for bind in listener.bind]
-            values = self._settings(config, listener, pool_rows, numbers)
+            values = self._settings(config, listener, pool_rows, caches, numbers)
             values["head"] = self._heads.setdefault(listener.name, rows[0])
             for bind, row in zip(listener.bind, rows, strict=True):
                 self._table.set_listener(row, name=listener.name, bind=str(bind), **values)
@@ -63,6 +67,7 @@ class ListenerPolicy:
         native.publish_routes(self._table, groups)
         publish_texts(self._table, texts)
         self._http_routes.publish(http_routes)
+        self.caches.drop_others(config)
         self._listeners = config.listeners
         names = config.listeners.keys()
         self.rules.follow({name: rows for name, (rows, _) in zip(names, groups, strict=True)})
@@ -120,6 +125,7 @@ class ListenerPolicy:
         config: Config,
         listener: Listener,
         pool_rows: Mapping[str, int],
+        cache_rows: Mapping[str, int],
         numbers: Mapping[Content, int],
     ) -> dict[str, Any]:
         trusted, access, forwarders = _trusted(listener), _access(listener), _forwarders(listener)
@@ -132,17 +138,31 @@ class ListenerPolicy:
             access_set=None if access is None else numbers[access],
             http_trusted_set=None if forwarders is None else numbers[forwarders],
             rules_set=self.rules.number(listener.name),
+            http_cache=cache_number(cache_rows, listener),
         )
 
 
 def _contents(config: Config) -> list[Content]:
     """Returns the contents of every set that the configuration needs."""
-    return [
+    found = [
         content
         for listener in config.listeners.values()
         for content in (_trusted(listener), _access(listener), _forwarders(listener))
-        if content is not None
     ]
+    found += map(_purgers, config.cache.values())
+    return [content for content in found if content is not None]
+
+
+def _purge_sets(config: Config, numbers: Mapping[Content, int]) -> dict[str, int | None]:
+    """Returns for each cache the set of those that may purge."""
+    return {
+        name: None if (content := _purgers(cache)) is None else numbers[content]
+        for name, cache in config.cache.items()
+    }
+
+
+def _purgers(cache: Cache) -> Content | None:
+    return Content.of_networks(cache.purge.networks) if cache.purge is not None else None
 
 
 def _trusted(listener: Listener) -> Content | None:

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from functools import reduce
 from typing import Any
 
-from l4lb.config.bounds import ERROR_STATUS, FAULT_STATUS
-from l4lb.config.model import Config, Listener, Pool
+from l4lb.config.bounds import ERROR_STATUS, FAULT_STATUS, SECOND_MS
+from l4lb.config.model import Cache, Config, Listener, Pool
 from l4lb.config.tables.http import ListenerHttp, PoolHttp
 from l4lb.config.tables.http_route import KeyRate, RequestRate
 from l4lb.config.tables.listener_limits import ErrorLimit, ListenerLimits, RateLimit
@@ -19,6 +19,7 @@ from l4lb.config.tables.quic import Quic
 from l4lb.config.tables.tls import ListenerTls
 from l4lb.config.values.http import error_statuses, request_key
 from l4lb.native import listener_policy, rows, settings
+from l4lb.native.cache import KEY_PARTS
 from l4lb.native.http_texts import HOST_NAMED, HOSTS, RETRY_ON
 from l4lb.native.listener_policy import LIMITS, TLVS
 
@@ -70,6 +71,21 @@ def of_pool(pool: Pool) -> dict[str, Any]:
         "hash_key": request_key(pool.hash_key).kind,
         "sticky_key": request_key(sticky.key).kind if sticky else 0,
         "http_host": HOSTS.index(rules.host) if rules.host in HOSTS else HOST_NAMED,
+    }
+
+
+def of_cache(cache: Cache, max_object: int, purge_set: int | None) -> dict[str, Any]:
+    """Returns the settings of a cache. max_object: what its memory takes. purge_set: the set of
+    networks whose clients may purge."""
+    return configured("cache", cache) | {
+        "default_ttl_s": cache.default_ttl_ms // SECOND_MS,
+        "max_ttl_s": cache.max_ttl_ms // SECOND_MS,
+        "stale_while_revalidate_s": cache.stale_while_revalidate_ms // SECOND_MS,
+        "stale_if_error_s": cache.stale_if_error_ms // SECOND_MS,
+        "key_parts": sum(KEY_PARTS[one] for one in cache.key),
+        "collapse_ms": cache.collapse_timeout_ms if cache.collapse else 0,
+        "max_object": max_object,
+        "purge_set": purge_set,
     }
 
 

@@ -64,7 +64,7 @@ class Workers:
 
     on_crash_loop: called once when a worker cannot be kept alive. on_empty: called when the last
     process has ended after drain or stop. on_left: gets the index of a worker that was leaving and
-    has ended.
+    has ended. on_died: gets that of each worker whose process has ended.
     """
 
     def __init__(
@@ -73,12 +73,14 @@ class Workers:
         table: Table,
         count: int,
         vault_fd: int,
+        cache_fd: int,
         *,
         guard: Callable[[], Guard | None],
         events: WorkerEvents,
         on_crash_loop: Callable[[], None],
         on_empty: Callable[[], None],
         on_left: Callable[[int], None],
+        on_died: Callable[[int], None],
     ) -> None:
         self._reactor = reactor
         self._table = table
@@ -97,6 +99,8 @@ class Workers:
         self._event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._lifeline, self._lifeline_ours = os.pipe()
         self._vault_fd = vault_fd
+        self._cache_fd = cache_fd
+        self._on_died = on_died
         self._guard = guard
         self._events = events
         self._stopping = False
@@ -141,11 +145,7 @@ class Workers:
     @property
     def serving(self) -> list[int]:
         """Returns the indexes of the workers that have a process and are not leaving."""
-        return [
-            index
-            for index, slot in self.slots.items()
-            if slot.child is not None and not slot.leaving
-        ]
+        return [i for i, slot in self.slots.items() if slot.child is not None and not slot.leaving]
 
     def start_one(self, index: int) -> None:
         slot = self.slots.get(index)
@@ -188,11 +188,11 @@ class Workers:
         assert slot.mailbox.theirs is not None
         setup = WorkerSetup(
             self._table, index, bounds, slot.wakeup_fd, slot.mailbox.theirs.fileno(),
-            self._event_fd, self._lifeline, self._vault_fd, self._cpus[index % len(self._cpus)],
-            wakeup_fds=self.wakeup_fds, hold_udp=self._hold_udp,
+            self._event_fd, self._lifeline, self._vault_fd, self._cache_fd,
+            self._cpus[index % len(self._cpus)], self.wakeup_fds, hold_udp=self._hold_udp,
         )  # fmt: skip
-        keep = [*setup.wakeup_fds, setup.post_fd, setup.event_fd, setup.lifeline_fd, self._vault_fd]
-        keep += [bound.fd for bound in bounds]
+        keep = [*setup.wakeup_fds, setup.post_fd, setup.event_fd, setup.lifeline_fd]
+        keep += [setup.vault_fd, setup.cache_fd, *(bound.fd for bound in bounds)]
         self._table.prepare_worker(index)
         return fork(
             f"worker {index}", lambda: run(setup), keep=keep, now_ms=now_ms, rights="raw",
@@ -235,6 +235,7 @@ class Workers:
         self._take_events()
         stays = not self._stopping and not slot.leaving
         lost = self._table.end_worker(index, restarted=stays)
+        self._on_died(index)
         self._settle()
         self._stop_waiting_for(index)
         if not stays and (lost or how != "exited"):

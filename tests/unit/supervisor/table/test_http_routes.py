@@ -37,7 +37,8 @@ class Service:
         (listener,) = config.listeners.values()
         rows = {(listener.name, str(bind)): 0 for bind in listener.bind}
         self.pools = {name: row for row, name in enumerate(config.pools)}
-        self.routes.publish(self.routes.prepared(config, rows, self.pools))
+        caches = {name: row for row, name in enumerate(config.cache)}
+        self.routes.publish(self.routes.prepared(config, rows, self.pools, caches))
 
     def choose(self, method: str, host: str, target: str, **more: Any) -> Chosen | None:
         parts = native.read_target(target.encode(), method)

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from l4lb.config.build import build
-from l4lb.config.model import Config
+from l4lb.config.model import Cache, Config
 from l4lb.config.origin import Origin
 from l4lb.native import settings
+from l4lb.native.cache import KEY_PARTS
 from l4lb.supervisor.table import row_settings
 from tests.unit.supervisor.tables import closed_port, table_of
 
@@ -53,14 +54,22 @@ def config() -> Config:
         "sticky": {"ttl": "5m", "prefix": [16, 40]},
         "passive": {"failures": 4},
     }
-    return build({"listeners": {"front": listener}, "pools": {"web": pool}}, Origin())
+    cache = {
+        "key": ["scheme", "path", "query"],
+        "default_ttl": "2m",
+        "max_ttl": "1h",
+        "stale_if_error": "9s",
+        "collapse_timeout": "700ms",
+    }
+    tables = {"listeners": {"front": listener}, "pools": {"web": pool}, "cache": {"pages": cache}}
+    return build(tables, Origin())
 
 
 def listener_settings(found: Config) -> dict[str, Any]:
     (listener,) = found.listeners.values()
     known = {
         "pool": 0, "head": 0, "trusted_set": None, "access_set": 1, "rules_set": None,
-        "http_trusted_set": None,
+        "http_trusted_set": None, "http_cache": 0,
     }  # fmt: skip
     return row_settings.of_listener(listener, found.pools, hello="no", **known)
 
@@ -70,6 +79,8 @@ def written(kind: str, found: Config) -> dict[str, Any]:
         return row_settings.of_table(found)
     if kind == "pool":
         return row_settings.of_pool(found.pools["web"])
+    if kind == "cache":
+        return row_settings.of_cache(found.cache["pages"], 1 << 20, None)
     return listener_settings(found)
 
 
@@ -81,7 +92,7 @@ def test_every_setting_of_a_row_is_written_and_none_is_looked_for_where_nothing_
     assert values.keys() | LATER >= settings.PATHS[kind].keys()
     assert values.keys() <= settings.PATHS[kind].keys()
     absent = {name for name, value in values.items() if value is None}
-    assert absent - {"trusted_set", "rules_set", "http_trusted_set"} <= NEVER
+    assert absent - {"trusted_set", "rules_set", "http_trusted_set", "purge_set"} <= NEVER
 
 
 def test_values_come_from_where_they_stand_in_the_configuration() -> None:
@@ -128,3 +139,14 @@ def test_a_setting_that_is_none_or_too_large_is_refused() -> None:
         settings.put(table, "pool", 1 << 20, retries=1)
     with pytest.raises(ValueError, match="not in tuple"):
         settings.put(table, "pool", 0, balance="by_magic")
+
+
+def test_a_cache_has_its_times_in_seconds_and_its_key_as_bits() -> None:
+    values = written("cache", config())
+    assert values["key_parts"] == KEY_PARTS["scheme"] | KEY_PARTS["query"]
+    assert (values["default_ttl_s"], values["max_ttl_s"], values["stale_if_error_s"]) == (
+        120, 3600, 9,
+    )  # fmt: skip
+    assert (values["heuristic_percent"], values["collapse_ms"]) == (10, 700)
+    alone = Cache.model_validate({"collapse": False})
+    assert row_settings.of_cache(alone, 1, None)["collapse_ms"] == 0

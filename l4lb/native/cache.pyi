@@ -1,0 +1,34 @@
+"""Caches: their rows in the shared table, and the memory of one; see cache.pyx and
+csrc/cache/layout.h."""
+
+from collections.abc import Mapping
+from mmap import mmap
+
+from l4lb.native.caches import CacheRow
+from l4lb.native.table import Table
+
+CACHES_MAX: int
+GUEST: int  # the reader that is no worker
+KEY_PARTS: Mapping[str, int]
+
+def put(
+    table: Table, index: int, *, name: str, at: int, size: int, used: int, **values: object
+) -> None:
+    """Writes the rules of a cache. Its memory is ready. size: its bytes. used: how
+    often the row was given."""
+
+def clear(table: Table, index: int) -> None:
+    """Marks a row that no configuration needs any more."""
+
+def rows(table: Table) -> list[CacheRow]:
+    """Returns the caches in use, in the order of their rows."""
+
+def memory_bytes(memory: int, logs: int, object_max: int) -> int:
+    """Returns the bytes that a cache of this memory takes with its index; 0: object_max does not
+    fit. logs: how many workers store."""
+
+def make(area: mmap, memory: int, logs: int, object_max: int) -> None:
+    """Makes an empty cache in a buffer of zeros that has memory_bytes."""
+
+def forget(area: mmap, reader: int) -> None:
+    """Forgets what a dead worker (or GUEST) read and fetched; what it stored stays."""

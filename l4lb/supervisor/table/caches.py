@@ -1,0 +1,141 @@
+"""The caches: which row of the shared table each has, and their memory.
+
+All memory is in one memory file, which exists before the first worker does. A cache has a window
+there. A window is never given to another cache, because a worker may still send from it: the memory
+of a cache that is gone comes back with the next program. A cache whose size changes is another one,
+and begins empty.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import mmap
+import os
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from l4lb.config.model import Cache, Config
+from l4lb.errors import L4lbError
+from l4lb.native import cache as native
+from l4lb.native.table import Table
+from l4lb.supervisor.table.row_allocator import FullError, RowAllocator
+from l4lb.supervisor.table.row_settings import of_cache
+
+Key = tuple[str, int, int | None]  # name, memory, max_object: another one of these, another cache
+
+
+class _Window(NamedTuple):
+    """The memory of a row: where it is, and the largest object that it takes."""
+
+    at: int
+    bytes: int
+    max_object: int
+
+
+class Caches:
+    """The rows and the memory of all caches. fd: the memory file, which workers map."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self.fd = os.memfd_create("l4lb-caches", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        # why: a process that reads behind the end of a file that has shrunk is killed.
+        fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+        self._end = 0
+        self._windows: dict[int, _Window] = {}
+        self._used: dict[int, int] = {}  # how often each row was given
+        self._rows: RowAllocator[Key] = RowAllocator(
+            native.CACHES_MAX, is_idle=lambda _: False, recycle=lambda _: None
+        )
+
+    @property
+    def rows(self) -> Mapping[str, int]:
+        """The row of each cache in force, by name."""
+        return {key[0]: row for key, row in self._rows.live.items()}
+
+    @contextlib.contextmanager
+    def prepared(self, config: Config) -> Iterator[Mapping[str, int]]:
+        """Yields the row of each cache of a configuration, by name, with its memory. The rows of
+        new ones are given back if the block raises. Raises L4lbError."""
+        new: list[Key] = []
+        try:
+            for key, cache in _keys(config).items():
+                if key not in self._rows:
+                    self._take(key, cache, config.process.workers)
+                    new.append(key)
+            yield {key[0]: self._rows[key] for key in _keys(config)}
+        except BaseException:
+            for key in new:
+                self._rows.give(key)
+            raise
+
+    def put(self, config: Config, purge_sets: Mapping[str, int | None]) -> None:
+        """Writes the rules of all caches. purge_sets: by name, who may purge."""
+        for key, cache in _keys(config).items():
+            row = self._rows[key]
+            window = self._windows[row]
+            self._used.setdefault(row, 1)
+            values = of_cache(cache, window.max_object, purge_sets[cache.name])
+            native.put(
+                self._table, row, name=cache.name, at=window.at, size=window.bytes,
+                used=self._used[row], **values,
+            )  # fmt: skip
+
+    def drop_others(self, config: Config) -> None:
+        """Gives back the rows of caches that the configuration does not have."""
+        for key in [key for key in self._rows.live if key not in _keys(config)]:
+            row = self._rows.give(key)
+            native.clear(self._table, row)
+            # why: what is purged from now on is not purged there.
+            self._used[row] += 1
+            del self._windows[row]
+
+    def forget(self, reader: int) -> None:
+        """Forgets what a dead worker (or native.GUEST) read and fetched."""
+        for row in self._rows.live.values():
+            with self._mapped(row) as area:
+                native.forget(area, reader)
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+    def _take(self, key: Key, cache: Cache, workers: int) -> None:
+        try:
+            row, _ = self._rows.take(key)
+        except FullError:
+            raise L4lbError(
+                f"no room for the cache {cache.name}: caches that were removed or have another size"
+                " keep their rows until the next upgrade or restart"
+            ) from None
+        if row not in self._windows:
+            try:
+                self._windows[row] = self._made(cache, workers)
+            except BaseException:
+                self._rows.give(key)
+                raise
+
+    def _made(self, cache: Cache, workers: int) -> _Window:
+        """Makes an empty cache at the end of the file."""
+        largest = cache.object_bytes(workers)
+        needed = native.memory_bytes(cache.memory, workers, largest)
+        if not needed:
+            raise L4lbError(
+                f"cache {cache.name}: max_object is too large for its memory with {workers} workers"
+            )
+        window = _Window(self._end, -(-needed // mmap.PAGESIZE) * mmap.PAGESIZE, largest)
+        try:
+            os.ftruncate(self.fd, window.at + window.bytes)
+            with mmap.mmap(self.fd, window.bytes, offset=window.at) as area:
+                native.make(area, cache.memory, workers, largest)
+        except (OSError, ValueError) as error:
+            raise L4lbError(f"no memory for the cache {cache.name}: {error}") from error
+        self._end = window.at + window.bytes
+        return window
+
+    def _mapped(self, row: int) -> mmap.mmap:
+        window = self._windows[row]
+        return mmap.mmap(self.fd, window.bytes, offset=window.at)
+
+
+def _keys(config: Config) -> Mapping[Key, Cache]:
+    return {(name, one.memory, one.max_object): one for name, one in config.cache.items()}
