@@ -12,7 +12,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,6 +181,22 @@ class HttpNginx(Proxy):
 
 
 @contextmanager
+def ended_with(command: list[str], folder: Path, ports: Iterable[int]) -> Iterator[None]:
+    """Runs a server for the time of the block, from when it serves at all these ports."""
+    with (folder / "output").open("wb") as output:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            start_new_session=True,
+        )  # fmt: skip
+    try:
+        for port in ports:
+            _wait_until_served(process, port)
+        yield
+    finally:
+        end(process)
+
+
+@contextmanager
 def serving(count: int = 3) -> Iterator[tuple[int, ...]]:
     """Runs the servers, each on a port of its own, for the time of the block; yields their
     ports."""
@@ -191,15 +207,5 @@ def serving(count: int = 3) -> Iterator[tuple[int, ...]]:
             (folder / path.strip("/")).write_bytes(b"x" * size)
         ports = tuple(free_port() for _ in range(count))
         listen = " ".join(f"listen 127.0.0.1:{port} backlog=4096;" for port in ports)
-        command = _nginx(folder, f"server {{ {listen} root {folder}; }}")
-        with (folder / "output").open("wb") as output:
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                start_new_session=True,
-            )  # fmt: skip
-        try:
-            for port in ports:
-                _wait_until_served(process, port)
+        with ended_with(_nginx(folder, f"server {{ {listen} root {folder}; }}"), folder, ports):
             yield ports
-        finally:
-            end(process)

@@ -162,13 +162,13 @@ void l4_cache_use(const struct l4_cache_read *read)
         atomic_store_explicit(&object->uses, uses + 1, memory_order_relaxed);
 }
 
-/* Takes away the claims of a key. */
-static void drop_claims(struct l4_cache *cache, uint64_t hash)
+/* Takes away the marks of a key: who fetches it has no claim any more, and who comes may wait. */
+static void drop_marks(struct l4_cache *cache, uint64_t hash)
 {
     _Atomic uint64_t *bucket = l4_cache_bucket(cache, hash);
     for (uint32_t i = 0; i < L4_CACHE_WAYS; i++) {
         const uint64_t word = atomic_load(&bucket[i]);
-        if (l4_word_owner(word) == L4_CACHE_FILLING && l4_word_is_of(word, hash))
+        if (word && !l4_word_is_object(cache, word) && l4_word_is_of(word, hash))
             swap(&bucket[i], word, 0);
     }
 }
@@ -177,7 +177,7 @@ uint32_t l4_cache_purge(struct l4_cache *cache, uint64_t hash, struct l4_text ke
 {
     struct l4_cache_read read;
     uint32_t purged = 0;
-    drop_claims(cache, hash);
+    drop_marks(cache, hash);
     for (uint32_t way = 0; l4_cache_next(cache, hash, key, &way, &read);) {
         if (soft)
             atomic_store(&((struct l4_cached *)read.object)->soft, 1);

@@ -271,7 +271,7 @@ static struct l4_step take_answer(struct l4_loop *loop, uint32_t index, const ch
     return send_answer(loop, index, head_bytes, &body);
 }
 
-/* An answer that comes before the final one. 100 and 103 are passed on to a client that knows
+/* An answer that comes before the final one. 100, 102 and 103 are passed on to a client that knows
  * them. */
 static struct l4_step take_informational(struct l4_loop *loop, uint32_t index, const char *bytes,
                                          const struct l4_h1_head *head)
@@ -282,7 +282,7 @@ static struct l4_step take_informational(struct l4_loop *loop, uint32_t index, c
         x->flags &= ~(uint32_t)L4_X_EXPECTS;
     if (++x->informed > L4_HTTP_INFORMED_MAX)
         return l4_answer_failed(loop, index, L4_END_BAD_ANSWER);
-    if (!x->minor || (head->status != 100 && head->status != 103))
+    if (!x->minor || head->status == 101 || head->status > 103)
         return l4_stay();
     struct l4_pump out = loop->pump;
     const size_t size = l4_message_answer(loop, index, bytes, head);

@@ -360,6 +360,20 @@ class Balancer:
         host, _, port = self.binds()[0].rpartition(":")
         return host.strip("[]"), int(port)
 
-    def connect(self, timeout_s: float = PATIENCE_S) -> socket.socket:
-        """Returns a client's connection to listener `web`."""
-        return socket.create_connection(self.address, timeout=timeout_s)
+    def connect(
+        self, timeout_s: float = PATIENCE_S, *, source: str = "", window: int = 0
+    ) -> socket.socket:
+        """Returns a client's connection to listener `web`. source: its address; window: bytes that
+        it takes before it reads; "", 0: as usual."""
+        sock = socket.socket(socket.AF_INET6 if ":" in self.address[0] else socket.AF_INET)
+        sock.settimeout(timeout_s)
+        if window:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+        if source:
+            sock.bind((source, 0))
+        try:
+            sock.connect(self.address)
+        except BaseException:
+            sock.close()
+            raise
+        return sock

@@ -293,10 +293,12 @@ def before(
     pool_http: Mapping[str, Any] | None = None,
     process: Mapping[str, Any] | None = None,
     limits: Mapping[str, Any] | None = None,
+    cache: Mapping[str, Any] | None = None,
     **pool: Any,
 ) -> Balancer:
     """Returns a balancer whose listener `web` speaks HTTP, in front of pool `web`. http, pool_http:
-    the tables [listeners.web.http] and [pools.web.http]; listener, pool: other keys of the two."""
+    the tables [listeners.web.http] and [pools.web.http]; listener, pool: other keys of the two.
+    cache: the table [cache.pages], which the listener then has."""
     if pool_http:
         pool["http"] = dict(pool_http)
     config = one_pool(
@@ -307,6 +309,9 @@ def before(
         **pool,
     )
     config["listeners"]["web"] |= {"protocol": "http", **(listener or {})}
+    if cache is not None:
+        config["cache"] = {"pages": {"memory": "16MiB", **cache}}
+        http = {"cache": "pages", **(http or {})}
     if http:
         config["listeners"]["web"]["http"] = dict(http)
     return Balancer(config)
