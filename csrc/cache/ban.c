@@ -5,6 +5,8 @@
 #include "base/hash.h"
 #include "cache/find.h"
 
+enum { FORMAT_VERSION = 1 };
+
 /* why a constant key: processes that share a cache must agree, and a purge that takes too much does
  * no harm. */
 static const struct l4_hash_key hash_key = {0x6c346c622062616eull, 0x7075726765732121ull};
@@ -14,12 +16,33 @@ static uint64_t hash_of(struct l4_text text)
     return l4_hash(&hash_key, text.at, text.bytes);
 }
 
-uint64_t l4_ban_add(struct l4_cache_header *header, enum l4_ban_kind kind, struct l4_text text,
-                    bool soft)
+static uint64_t format(void)
 {
-    const uint64_t number = atomic_fetch_add(&header->banned, 1) + 1;
-    struct l4_ban *ban = &header->bans[number % L4_CACHE_BANS];
+    return 0x6c346c622062616eull ^ sizeof(struct l4_bans) << 8 ^ FORMAT_VERSION;
+}
+
+void l4_bans_format(struct l4_bans *bans)
+{
+    bans->format = format();
+}
+
+bool l4_bans_are_known(const struct l4_bans *bans)
+{
+    return bans->format == format();
+}
+
+uint64_t l4_ban_cache(const char *name)
+{
+    return hash_of((struct l4_text){name, strlen(name)});
+}
+
+uint64_t l4_ban_add(struct l4_bans *bans, uint64_t cache, enum l4_ban_kind kind,
+                    struct l4_text text, bool soft)
+{
+    const uint64_t number = atomic_fetch_add(&bans->last, 1) + 1;
+    struct l4_ban *ban = &bans->rows[number % L4_CACHE_BANS];
     atomic_store(&ban->number, 0);
+    ban->cache = cache;
     ban->hash = hash_of(text);
     ban->bytes = (uint32_t)text.bytes;
     ban->kind = (uint8_t)kind;
@@ -90,11 +113,11 @@ static bool means(const struct l4_ban *ban, const struct l4_cached *object)
 
 /* Copies a purge as it was at one moment. Returns false if another one is in its place now. *there:
  * it was written. */
-static bool read_ban(const struct l4_cache_header *header, uint64_t number, struct l4_ban *to,
-                     bool *there)
+static bool read_ban(const struct l4_bans *bans, uint64_t number, struct l4_ban *to, bool *there)
 {
-    const struct l4_ban *from = &header->bans[number % L4_CACHE_BANS];
+    const struct l4_ban *from = &bans->rows[number % L4_CACHE_BANS];
     const uint64_t before = atomic_load(&from->number);
+    to->cache = from->cache;
     to->hash = from->hash;
     to->bytes = from->bytes;
     to->kind = from->kind;
@@ -104,9 +127,9 @@ static bool read_ban(const struct l4_cache_header *header, uint64_t number, stru
     return *there || before < number;
 }
 
-bool l4_ban_is_dead(const struct l4_cache_header *header, struct l4_cached *object)
+bool l4_ban_is_dead(const struct l4_bans *bans, uint64_t cache, struct l4_cached *object)
 {
-    const uint64_t last = l4_ban_last(header);
+    const uint64_t last = l4_ban_last(bans);
     uint64_t cleared = atomic_load_explicit(&object->cleared, memory_order_relaxed);
     bool whole = true; /* all before this one were there */
     if (last == cleared)
@@ -116,9 +139,9 @@ bool l4_ban_is_dead(const struct l4_cache_header *header, struct l4_cached *obje
     for (uint64_t number = cleared + 1; number <= last; number++) {
         struct l4_ban ban;
         bool there;
-        if (!read_ban(header, number, &ban, &there))
+        if (!read_ban(bans, number, &ban, &there))
             return true;
-        if (there && means(&ban, object)) {
+        if (there && ban.cache == cache && means(&ban, object)) {
             if (!ban.soft)
                 return true;
             atomic_store_explicit(&object->soft, 1, memory_order_relaxed);

@@ -20,19 +20,31 @@ enum l4_ban_kind {
     L4_BAN_KINDS
 };
 
+/* The bytes at the begin of the file that the purges have. */
+enum {
+    L4_BANS_BYTES = (sizeof(struct l4_bans) + L4_PAGE_BYTES - 1) / L4_PAGE_BYTES * L4_PAGE_BYTES
+};
+
+/* Begins the list where all is zero. l4_bans_are_known: is there a list of this form? */
+void l4_bans_format(struct l4_bans *bans);
+bool l4_bans_are_known(const struct l4_bans *bans);
+
+/* Returns the number by which purges name a cache. */
+uint64_t l4_ban_cache(const char *name);
+
 /* Adds a purge. soft: what it concerns is stale, and may be used while it is asked for anew. Any
  * process may call it. Returns the purge's number. */
-uint64_t l4_ban_add(struct l4_cache_header *header, enum l4_ban_kind kind, struct l4_text text,
-                    bool soft);
+uint64_t l4_ban_add(struct l4_bans *bans, uint64_t cache, enum l4_ban_kind kind,
+                    struct l4_text text, bool soft);
 
 /* Returns the number of the last purge, for what is asked for now. */
-static inline uint64_t l4_ban_last(const struct l4_cache_header *header)
+static inline uint64_t l4_ban_last(const struct l4_bans *bans)
 {
-    return atomic_load(&header->banned);
+    return atomic_load(&bans->last);
 }
 
 /* Looks at the purges that an object has not met yet. Returns true if it may not be used any more.
  * A soft purge marks it. */
-bool l4_ban_is_dead(const struct l4_cache_header *header, struct l4_cached *object);
+bool l4_ban_is_dead(const struct l4_bans *bans, uint64_t cache, struct l4_cached *object);
 
 #endif

@@ -37,15 +37,6 @@ enum l4_cache_owner {
                               * the time until which that holds, in seconds */
 };
 
-/* A purge of more than one object: those that are older are not used any more (Varnish calls it a
- * ban). `what` is a hash, so a purge may take more than it should, and never less. */
-struct l4_ban {
-    _Atomic uint64_t number; /* written last; 0: none yet */
-    uint64_t hash;
-    uint32_t bytes;     /* of the text that was hashed */
-    uint8_t kind, soft; /* enum l4_ban_kind; 1: they are stale */
-};
-
 /* Who reads: each worker, whether it has a log or not, and one process that is no worker. */
 enum { L4_CACHE_READERS = L4_WORKERS_MAX + 1, L4_CACHE_GUEST = L4_WORKERS_MAX };
 
@@ -55,9 +46,26 @@ struct l4_cache_header {
     uint64_t index_at, workers_at, logs_at;
     uint32_t logs; /* of the first workers; later ones store nothing */
     uint32_t buckets;
-    uint64_t object_max;                 /* bytes of an object with all its texts */
-    alignas(64) _Atomic uint64_t banned; /* number of the last purge, of all processes */
-    struct l4_ban bans[L4_CACHE_BANS];   /* the place is the remainder of the number */
+    uint64_t object_max; /* bytes of an object with all its texts */
+};
+
+/* A purge of more than one object: those that are older are not used any more (Varnish calls it a
+ * ban). `cache` and `hash` are hashes, so a purge may take more than it should, and never less. */
+struct l4_ban {
+    _Atomic uint64_t number; /* written last; 0: none yet */
+    uint64_t cache;          /* of the name of the cache that is meant */
+    uint64_t hash;
+    uint32_t bytes;     /* of the text that was hashed */
+    uint8_t kind, soft; /* enum l4_ban_kind; 1: they are stale */
+};
+
+/* The begin of the file that all caches are in. A program that takes over goes on with it, and
+ * makes caches of its own behind those of the old one. */
+struct l4_bans {
+    uint64_t format;
+    _Atomic uint32_t shared; /* supervisor: 1 while an older program's workers serve, too */
+    alignas(64) _Atomic uint64_t last; /* number of the last purge, of all processes */
+    struct l4_ban rows[L4_CACHE_BANS]; /* the place is the remainder of the number */
 };
 
 /* Positions grow for ever; the place in the ring is the remainder. */

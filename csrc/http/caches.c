@@ -32,10 +32,28 @@ void l4_caches_finish(struct l4_loop *loop)
         return;
     for (uint32_t i = 0; i < L4_CACHES_MAX; i++)
         close_one(&caches->open[i]);
+    if (caches->bans)
+        munmap(caches->bans, L4_BANS_BYTES);
     free(caches->rows);
     free(caches->next);
     free(caches);
     loop->http->caches = NULL;
+}
+
+static void *map(const struct l4_loop *loop, uint64_t at, size_t bytes)
+{
+    void *memory =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, loop->setup.cache_fd, (off_t)at);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+/* Maps the purges. */
+static bool map_bans(const struct l4_loop *loop)
+{
+    struct l4_caches *caches = loop->http->caches;
+    if (!caches->bans)
+        caches->bans = map(loop, 0, L4_BANS_BYTES);
+    return caches->bans && l4_bans_are_known(caches->bans);
 }
 
 /* Opens the memory of a row. */
@@ -43,11 +61,10 @@ static bool open_one(const struct l4_loop *loop, struct l4_open_cache *open,
                      const struct l4_cache_rules *rules)
 {
     const size_t bytes = rules->bytes;
-    if (loop->setup.cache_fd <= 0 || !bytes)
+    if (loop->setup.cache_fd <= 0 || !bytes || !map_bans(loop))
         return false;
-    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, loop->setup.cache_fd,
-                        (off_t)rules->at);
-    if (memory == MAP_FAILED)
+    void *memory = map(loop, rules->at, bytes);
+    if (!memory)
         return false;
     if (!l4_cache_open(&open->cache, memory, bytes, loop->setup.index)) {
         munmap(memory, bytes);
@@ -55,6 +72,7 @@ static bool open_one(const struct l4_loop *loop, struct l4_open_cache *open,
     }
     open->memory = memory;
     open->bytes = bytes;
+    open->name = l4_ban_cache(rules->name);
     return true;
 }
 

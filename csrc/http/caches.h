@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "cache/ban.h"
 #include "core/cache_key.h"
 #include "core/http_texts.h"
 #include "http/caching_row.h"
@@ -19,7 +20,8 @@
 
 struct l4_open_cache {
     struct l4_cache cache;
-    void *memory; /* NULL: there is none */
+    void *memory;  /* NULL: there is none */
+    uint64_t name; /* by which purges name it */
     size_t bytes;
     uint32_t used;  /* what the row's `used` was when it was opened */
     uint32_t users; /* sessions that have it */
@@ -27,6 +29,7 @@ struct l4_open_cache {
 
 struct l4_caches {
     struct l4_open_cache open[L4_CACHES_MAX];
+    struct l4_bans *bans;       /* NULL: not mapped yet */
     struct l4_caching *rows;    /* one for each row of a TCP session */
     uint32_t *next;             /* of each block, the next one of its fill */
     uint32_t fill_blocks;       /* blocks that fills have */

@@ -85,7 +85,8 @@ static uint64_t pool_hash(const struct l4_loop *loop, uint32_t index)
 /* ---- looking --------------------------------------------------------------------------------- */
 
 struct fit {
-    const struct l4_cache_header *header;
+    const struct l4_bans *bans;
+    uint64_t name; /* of the cache */
     const char *bytes;
     const struct l4_h1_head *request;
 };
@@ -94,17 +95,17 @@ static bool fits(void *context, const struct l4_cached *object)
 {
     const struct fit *fit = context;
     return l4_vary_fits(l4_cached_vary(object), fit->bytes, fit->request) &&
-           !l4_ban_is_dead(fit->header, (struct l4_cached *)object);
+           !l4_ban_is_dead(fit->bans, fit->name, (struct l4_cached *)object);
 }
 
 bool l4_caching_find(struct l4_loop *loop, uint32_t index, const char *bytes,
                      const struct l4_h1_head *head)
 {
     struct l4_caching *c = l4_caching_at(loop, index);
-    struct l4_cache *cache = &l4_caching_open(loop, index)->cache;
-    struct fit fit = {cache->header, bytes, head};
-    l4_cache_release(cache, &c->read);
-    return l4_cache_find(cache, c->hash, c->pool, key_text(loop), fits, &fit, &c->read);
+    struct l4_open_cache *open = l4_caching_open(loop, index);
+    struct fit fit = {loop->http->caches->bans, open->name, bytes, head};
+    l4_cache_release(&open->cache, &c->read);
+    return l4_cache_find(&open->cache, c->hash, c->pool, key_text(loop), fits, &fit, &c->read);
 }
 
 static const char *request_bytes(const struct l4_loop *loop, uint32_t index)
@@ -128,8 +129,10 @@ static struct l4_step claim(struct l4_loop *loop, uint32_t index, bool last)
     const enum l4_cache_result result = c->read.object ? L4_CACHE_EXPIRED : L4_CACHE_MISS;
     const enum l4_cache_claimed claimed =
         l4_cache_claim(cache, c->hash, l4_caching_now_s(), &c->claim);
-    if (claimed == L4_CACHE_FETCH)
+    if (claimed == L4_CACHE_FETCH) {
+        c->cleared = l4_ban_last(loop->http->caches->bans);
         return fetch(loop, index, c->read.object ? L4_CACHING_ASK : L4_CACHING_FETCH, result);
+    }
     if (claimed == L4_CACHE_WAIT && !last && L4_GET(l4_caching_rules(loop, index)->collapse_ms)) {
         l4_cache_release(cache, &c->read);
         return l4_go(L4_SESSION_AWAIT);
@@ -222,14 +225,14 @@ static struct l4_step purge(struct l4_loop *loop, uint32_t index)
     struct l4_exchange *x = l4_exchange_at(loop, index);
     const struct l4_cache_rules *rules = l4_caching_rules(loop, index);
     struct l4_caching *c = l4_caching_at(loop, index);
-    struct l4_cache *cache = &l4_caching_open(loop, index)->cache;
+    struct l4_open_cache *open = l4_caching_open(loop, index);
     if (!l4_access_find_named(loop->table, &rules->purge_set,
                               l4_row_client(loop, l4_session_at(loop, index)))) {
         x->fault = "purge";
         return l4_serve_refuse(loop, index, 403, L4_END_REJECTED_DENIED);
     }
-    const uint32_t purged = l4_cache_purge(cache, c->hash, key_text(loop), false);
-    l4_ban_add(cache->header, L4_BAN_URL, key_text(loop), false);
+    const uint32_t purged = l4_cache_purge(&open->cache, c->hash, key_text(loop), false);
+    l4_ban_add(loop->http->caches->bans, open->name, L4_BAN_URL, key_text(loop), false);
     L4_OWN_ADD(l4_caching_tally(loop, index)->purged, purged);
     x->status = purged ? 200 : 404;
     x->reply = L4_REPLY_PLAIN;
@@ -239,10 +242,13 @@ static struct l4_step purge(struct l4_loop *loop, uint32_t index)
 static void drop_url(struct l4_loop *loop, uint32_t index, struct l4_text path,
                      struct l4_text query)
 {
-    struct l4_cache *cache = &l4_caching_open(loop, index)->cache;
+    struct l4_open_cache *open = l4_caching_open(loop, index);
+    struct l4_bans *bans = loop->http->caches->bans;
     if (!write_key(loop, index, path, query))
         return;
-    const uint32_t purged = l4_cache_purge(cache, key_hash(loop), key_text(loop), false);
+    const uint32_t purged = l4_cache_purge(&open->cache, key_hash(loop), key_text(loop), false);
+    if (L4_GET(bans->shared)) /* why: another program has the object in a cache of its own */
+        l4_ban_add(bans, open->name, L4_BAN_URL, key_text(loop), false);
     L4_OWN_ADD(l4_caching_tally(loop, index)->purged, purged);
 }
 
@@ -305,7 +311,6 @@ struct l4_step l4_caching_begin(struct l4_loop *loop, uint32_t index, uint32_t n
         return fetch(loop, index, L4_CACHING_PASS, L4_CACHE_BYPASS);
     c->hash = key_hash(loop);
     c->pool = pool_hash(loop, index);
-    c->cleared = l4_ban_last(open->cache.header);
     return is_unsafe(x->method) ? purge(loop, index) : look(loop, index, false);
 }
 
@@ -371,7 +376,7 @@ bool l4_caching_adopt(struct l4_loop *loop, uint32_t index, uint32_t of)
         .alone = true,
         .hash = its->hash,
         .pool = its->pool,
-        .cleared = l4_ban_last(open->cache.header),
+        .cleared = l4_ban_last(loop->http->caches->bans),
         .claim = claim,
         .fill = {.first = L4_NONE, .last = L4_NONE},
     };

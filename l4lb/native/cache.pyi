@@ -9,6 +9,7 @@ from l4lb.native.table import Table
 
 CACHES_MAX: int
 GUEST: int  # the reader that is no worker
+BANS_BYTES: int  # of the purges, which the file with all memory begins with
 KEY_PARTS: Mapping[str, int]
 
 def put(
@@ -22,6 +23,19 @@ def clear(table: Table, index: int) -> None:
 
 def rows(table: Table) -> list[CacheRow]:
     """Returns the caches in use, in the order of their rows."""
+
+def begin_bans(area: mmap) -> None:
+    """Begins the list of purges in a buffer of BANS_BYTES zeros."""
+
+def bans_are_known(area: mmap) -> bool:
+    """Returns whether a buffer has a list of purges of this form."""
+
+def share_bans(area: mmap, shared: bool) -> None:
+    """Says whether an older program's workers serve, too: then each purge must reach both
+    programs' caches."""
+
+def punch(fd: int, at: int, size: int) -> None:
+    """Gives the memory of a part of a memory file back. Raises OSError."""
 
 def memory_bytes(memory: int, logs: int, object_max: int) -> int:
     """Returns the bytes that a cache of this memory takes with its index; 0: object_max does not

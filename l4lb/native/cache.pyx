@@ -1,6 +1,8 @@
 # cython: language_level=3
 """Caches: their rows in the shared table, and the memory of one (csrc/cache/layout.h)."""
 
+from libc cimport errno
+
 from l4lb.native cimport c
 from l4lb.native.memory cimport put_text
 from l4lb.native.table cimport Table
@@ -9,6 +11,8 @@ from l4lb.native.caches import CacheRow
 
 CACHES_MAX = <int>c.L4_CACHES_MAX
 GUEST = <int>c.L4_CACHE_GUEST
+# of the purges, which the file with all memory begins with
+BANS_BYTES = <int>c.L4_BANS_BYTES
 # enum l4_cache_key_part; every key has the path
 KEY_PARTS = {"scheme": <int>c.L4_KEY_SCHEME, "host": <int>c.L4_KEY_HOSTNAME,
              "path": 0, "query": <int>c.L4_KEY_ARGUMENTS}
@@ -48,6 +52,38 @@ def rows(Table table):
         if row.used:
             found.append(CacheRow(index, row.name.decode(), row.used, row.at, row.bytes))
     return found
+
+
+# ---- purges --------------------------------------------------------------------------------------
+
+
+cdef c.l4_bans *_bans(area) except NULL:
+    cdef unsigned char[::1] view = area
+    if view.shape[0] < BANS_BYTES:
+        raise ValueError("the purges do not fit")
+    return <c.l4_bans *>&view[0]
+
+
+def begin_bans(area):
+    """Begins the list of purges in a buffer of BANS_BYTES zeros."""
+    c.l4_bans_format(_bans(area))
+
+
+def bans_are_known(area):
+    """Returns whether a buffer has a list of purges of this form."""
+    return c.l4_bans_are_known(_bans(area))
+
+
+def share_bans(area, shared):
+    """Says whether an older program's workers serve, too: then each purge must reach both
+    programs' caches."""
+    _bans(area).shared = shared
+
+
+def punch(fd, at, size):
+    """Gives the memory of a part of a memory file back. Raises OSError."""
+    if c.fallocate(fd, c.FALLOC_FL_KEEP_SIZE | c.FALLOC_FL_PUNCH_HOLE, at, size):
+        raise OSError(errno.errno, "the memory of old caches cannot be given back")
 
 
 # ---- memory --------------------------------------------------------------------------------------

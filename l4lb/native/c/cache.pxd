@@ -56,6 +56,17 @@ cdef extern from "cache/layout.h":
         uint64_t blocked
 
 
+cdef extern from "cache/ban.h":
+    enum:
+        L4_BANS_BYTES
+
+    struct l4_bans:
+        uint32_t shared
+
+    void l4_bans_format(l4_bans *bans)
+    bint l4_bans_are_known(const l4_bans *bans)
+
+
 cdef extern from "cache/store.h":
     struct l4_cache:
         l4_cache_header *header
@@ -66,3 +77,10 @@ cdef extern from "cache/store.h":
     bint l4_cache_open(l4_cache *cache, void *memory, uint64_t bytes, uint32_t reader)
     void l4_cache_close(l4_cache *cache)
     void l4_cache_forget(void *memory, uint32_t reader)
+
+
+cdef extern from "<fcntl.h>":
+    enum:
+        FALLOC_FL_KEEP_SIZE
+        FALLOC_FL_PUNCH_HOLE
+    int fallocate(int fd, int mode, int64_t at, int64_t size)

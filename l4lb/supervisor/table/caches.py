@@ -41,12 +41,43 @@ class Caches:
         self.fd = os.memfd_create("l4lb-caches", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         # why: a process that reads behind the end of a file that has shrunk is killed.
         fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
-        self._end = 0
+        os.ftruncate(self.fd, native.BANS_BYTES)
+        with mmap.mmap(self.fd, native.BANS_BYTES) as bans:
+            native.begin_bans(bans)
+        self._end = self._begin = native.BANS_BYTES  # _begin: of this program's own caches
         self._windows: dict[int, _Window] = {}
         self._used: dict[int, int] = {}  # how often each row was given
         self._rows: RowAllocator[Key] = RowAllocator(
             native.CACHES_MAX, is_idle=lambda _: False, recycle=lambda _: None
         )
+
+    def carried(self) -> dict[str, int]:
+        """Returns what the next program gets: the file, and where its caches begin."""
+        return {"fd": self.fd, "end": self._end}
+
+    def go_on(self, told: Mapping[str, int]) -> None:
+        """Takes the old program's file in place of one of its own, before there is a cache: what is
+        purged by one program's workers is then purged for the other's, too. The caches begin empty,
+        because the old workers still write into theirs."""
+        with mmap.mmap(told["fd"], native.BANS_BYTES) as bans:
+            if not native.bans_are_known(bans):
+                return  # another version's: the old workers' last purges are not known here
+            native.share_bans(bans, shared=True)
+        os.close(self.fd)
+        self.fd, self._begin = told["fd"], told["end"]
+        self._end = self._begin
+
+    def close_unused(self, told: Mapping[str, int] | None) -> None:
+        """Closes the old program's file if go_on did not take it."""
+        if told is not None and told["fd"] != self.fd:
+            os.close(told["fd"])
+
+    def alone(self) -> None:
+        """No older program's worker serves any more: gives the memory of its caches back."""
+        with mmap.mmap(self.fd, native.BANS_BYTES) as bans:
+            native.share_bans(bans, shared=False)
+        if self._begin > native.BANS_BYTES:
+            native.punch(self.fd, native.BANS_BYTES, self._begin - native.BANS_BYTES)
 
     @property
     def rows(self) -> Mapping[str, int]:

@@ -73,6 +73,8 @@ def check(fd: int) -> int:
 def _fill(table: Table, membership: Membership, config: Config, state: State) -> None:
     """Writes the configuration and the old program's state into an empty table. Raises
     L4lbError."""
+    if state.caches is not None:
+        membership.policy.caches.go_on(state.caches)
     with membership.policy.sets.made(carried_state.batch_of(state.lists)):
         membership.start(config, carried_state.key_of(state.known))
     carried_state.restore(table, membership, state.known)
@@ -215,6 +217,7 @@ class Predecessor:
                 os.close(told["fd"])
         for fd in tls_secrets.carried_fds(self.state.known):
             os.close(fd)
+        membership.policy.caches.close_unused(self.state.caches)
         self._answer(reactor)
         self._began_ms = monotonic_ms()
         for pid in self.state.helpers:
@@ -322,6 +325,7 @@ class Predecessor:
         self._delivered = True
         for row in membership.backends.live.values():
             native_counts.set_elsewhere(table, row, 0)
+        membership.policy.caches.alone()
         os.close(self.state.lifeline_fd)
         with socket.socket(fileno=self._steward.fd) as books:
             books.settimeout(5.0)

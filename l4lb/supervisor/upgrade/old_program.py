@@ -121,6 +121,7 @@ class Departure:
                 steward=Steward(child.pid, books.fileno(), stops=True, tells=True),
                 sticky=sticky,
                 lists=lists,
+                caches=membership.policy.caches.carried(),
             ).with_keep()
             service.helpers.control.send({"op": "retire"})
             execve.become(command, state.to_plain(), state.keep, back=False)

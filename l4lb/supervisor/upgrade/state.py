@@ -69,8 +69,9 @@ class State:
     failed and the old one goes on.
 
     config: as config/plain.py carries it. known: from carried_state.py, as are sticky (absent in a
-    check) and lists. counts: from carried_counts.py. workers: by pid. older: pids of workers of
-    still earlier programs. keep: every descriptor that is passed on.
+    check) and lists. caches: their file (absent in a check). counts: from carried_counts.py.
+    workers: by pid. older: pids of workers of still earlier programs. keep: every descriptor that
+    is passed on.
     """
 
     version: str
@@ -97,6 +98,7 @@ class State:
     steward: Steward | None = None
     sticky: Plain | None = None
     lists: Plain | None = None
+    caches: Plain | None = None
     back: bool = False
     keep: Sequence[int] = ()
 
@@ -113,7 +115,7 @@ class State:
         yield from carried_fds(self.known)
         yield from (self.web_fd, self.answer.fd, self.writer_fd)
         yield self.steward.fd if self.steward else None
-        yield from (one["fd"] for one in (self.sticky, self.lists) if one is not None)
+        yield from (one["fd"] for one in (self.sticky, self.lists, self.caches) if one)
 
     def with_keep(self) -> State:
         """Returns the state with every descriptor that it names in keep."""
@@ -123,7 +125,7 @@ class State:
         """Returns the state as plain data, for state_file.py."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
         del plain["config"], plain["known"]
-        for name in ("steward", "sticky", "lists"):
+        for name in ("steward", "sticky", "lists", "caches"):
             if plain[name] is None:
                 del plain[name]
         if self.steward is not None:
@@ -167,6 +169,7 @@ class State:
             steward=_of(Steward, steward) if steward is not None else None,
             sticky=told.get("sticky"),
             lists=told.get("lists"),
+            caches=told.get("caches"),
             back=told["back"],
             keep=told["keep"],
         )

@@ -5,13 +5,17 @@
 #include "cache/ban.h"
 #include "check.h"
 
-static struct l4_cache_header *header;
+static struct l4_bans *bans;
+enum { CACHE = 7 };
 
 static void begin(void)
 {
-    free(header);
-    header = calloc(1, sizeof *header);
-    CHECK(header);
+    free(bans);
+    bans = calloc(1, sizeof *bans);
+    CHECK(bans);
+    CHECK(!l4_bans_are_known(bans));
+    l4_bans_format(bans);
+    CHECK(l4_bans_are_known(bans));
 }
 
 /* An object with its key and tags behind it. */
@@ -27,7 +31,7 @@ static struct l4_cached *object_of(struct object *to, const char *key, const cha
     to->cached.tags_bytes = (uint16_t)strlen(tags);
     memcpy(to->texts, key, strlen(key));
     memcpy(to->texts + strlen(key), tags, strlen(tags));
-    atomic_store(&to->cached.cleared, l4_ban_last(header));
+    atomic_store(&to->cached.cleared, l4_ban_last(bans));
     return &to->cached;
 }
 
@@ -36,9 +40,9 @@ static bool dies(enum l4_ban_kind kind, const char *text, const char *key, const
 {
     struct object object;
     struct l4_cached *cached = object_of(&object, key, tags);
-    CHECK(!l4_ban_is_dead(header, cached));
-    l4_ban_add(header, kind, (struct l4_text){text, strlen(text)}, false);
-    return l4_ban_is_dead(header, cached);
+    CHECK(!l4_ban_is_dead(bans, CACHE, cached));
+    l4_ban_add(bans, CACHE, kind, (struct l4_text){text, strlen(text)}, false);
+    return l4_ban_is_dead(bans, CACHE, cached);
 }
 
 TEST(a_purge_means_what_its_kind_says)
@@ -75,12 +79,22 @@ TEST(a_tag_is_one_of_a_list)
     CHECK(!dies(L4_BAN_TAG, "", "http://a/", "a,,b"));
 }
 
+TEST(a_purge_of_another_cache_means_nothing)
+{
+    struct object object;
+    begin();
+    struct l4_cached *cached = object_of(&object, "http://a/", "");
+    l4_ban_add(bans, CACHE + 1, L4_BAN_ALL, L4_TEXT(""), false);
+    CHECK(!l4_ban_is_dead(bans, CACHE, cached));
+    CHECK(l4_ban_cache("a") != l4_ban_cache("b"));
+}
+
 TEST(what_came_after_a_purge_stays)
 {
     struct object object;
     begin();
-    l4_ban_add(header, L4_BAN_ALL, L4_TEXT(""), false);
-    CHECK(!l4_ban_is_dead(header, object_of(&object, "http://a/", "")));
+    l4_ban_add(bans, CACHE, L4_BAN_ALL, L4_TEXT(""), false);
+    CHECK(!l4_ban_is_dead(bans, CACHE, object_of(&object, "http://a/", "")));
 }
 
 TEST(a_soft_purge_marks)
@@ -88,10 +102,10 @@ TEST(a_soft_purge_marks)
     struct object object;
     begin();
     struct l4_cached *cached = object_of(&object, "http://a/", "");
-    l4_ban_add(header, L4_BAN_URL, L4_TEXT("http://a/"), true);
-    CHECK(!l4_ban_is_dead(header, cached));
+    l4_ban_add(bans, CACHE, L4_BAN_URL, L4_TEXT("http://a/"), true);
+    CHECK(!l4_ban_is_dead(bans, CACHE, cached));
     CHECK(atomic_load(&cached->soft));
-    CHECK_EQ(l4_ban_last(header), atomic_load(&cached->cleared));
+    CHECK_EQ(l4_ban_last(bans), atomic_load(&cached->cleared));
 }
 
 TEST(purges_that_are_not_remembered_any_more_count_for_all)
@@ -100,13 +114,13 @@ TEST(purges_that_are_not_remembered_any_more_count_for_all)
     begin();
     struct l4_cached *old = object_of(&object, "http://a/", "");
     for (int i = 0; i < L4_CACHE_BANS - 1; i++)
-        l4_ban_add(header, L4_BAN_URL, L4_TEXT("http://b/"), false);
+        l4_ban_add(bans, CACHE, L4_BAN_URL, L4_TEXT("http://b/"), false);
     struct l4_cached *cleared = object_of(&newer, "http://a/", "");
-    CHECK(!l4_ban_is_dead(header, old));
+    CHECK(!l4_ban_is_dead(bans, CACHE, old));
     atomic_store(&old->cleared, 0);
-    l4_ban_add(header, L4_BAN_URL, L4_TEXT("http://b/"), false);
-    CHECK(l4_ban_is_dead(header, old));
-    CHECK(!l4_ban_is_dead(header, cleared));
+    l4_ban_add(bans, CACHE, L4_BAN_URL, L4_TEXT("http://b/"), false);
+    CHECK(l4_ban_is_dead(bans, CACHE, old));
+    CHECK(!l4_ban_is_dead(bans, CACHE, cleared));
 }
 
 TEST(a_purge_that_was_never_written_holds_nothing_up)
@@ -114,15 +128,15 @@ TEST(a_purge_that_was_never_written_holds_nothing_up)
     struct object object;
     begin();
     struct l4_cached *cached = object_of(&object, "http://a/", "");
-    atomic_fetch_add(&header->banned, 1); /* its process died */
-    CHECK(!l4_ban_is_dead(header, cached));
+    atomic_fetch_add(&bans->last, 1); /* its process died */
+    CHECK(!l4_ban_is_dead(bans, CACHE, cached));
     CHECK_EQ(0, atomic_load(&cached->cleared));
-    l4_ban_add(header, L4_BAN_URL, L4_TEXT("http://a/"), false);
-    CHECK(l4_ban_is_dead(header, cached));
+    l4_ban_add(bans, CACHE, L4_BAN_URL, L4_TEXT("http://a/"), false);
+    CHECK(l4_ban_is_dead(bans, CACHE, cached));
 }
 
 /* clang-format off */
 MAIN(RUN(a_purge_means_what_its_kind_says); RUN(a_host_is_meant_with_and_without_its_port);
-     RUN(a_tag_is_one_of_a_list); RUN(what_came_after_a_purge_stays); RUN(a_soft_purge_marks);
+     RUN(a_tag_is_one_of_a_list); RUN(a_purge_of_another_cache_means_nothing); RUN(what_came_after_a_purge_stays); RUN(a_soft_purge_marks);
      RUN(purges_that_are_not_remembered_any_more_count_for_all);
      RUN(a_purge_that_was_never_written_holds_nothing_up))

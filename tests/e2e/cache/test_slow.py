@@ -1,4 +1,4 @@
-"""Clients that read slowly or not at all: their answers stay what they are, and the cache goes on."""
+"""Clients that read slowly or not at all: their answers stay what they are; the cache goes on."""
 
 from __future__ import annotations
 
