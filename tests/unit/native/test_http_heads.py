@@ -68,8 +68,14 @@ class Message:
     whole: bool = False
 
 
+def as_compared(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """A field as it is compared. h11 gives a coding in lower case: its case means nothing."""
+    name = name.lower()
+    return name, value.lower() if name == b"transfer-encoding" else value
+
+
 def ours(head: Head) -> Message:
-    fields = [(name.lower(), value) for name, value in head.fields]
+    fields = [as_compared(name, value) for name, value in head.fields]
     length = head.length or 0
     body, whole = {
         "none": (b"", True),
@@ -117,7 +123,7 @@ class Collector:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self.message.whole:
-            self.message.fields.append((name.lower(), value.rstrip(b" \t")))
+            self.message.fields.append(as_compared(name, value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         self.headed = True
@@ -134,19 +140,19 @@ def by_llhttp(data: bytes, answer: bool) -> Message | None:
     collector = Collector()
     make = httptools.HttpResponseParser if answer else httptools.HttpRequestParser
     parser = make(collector)
-    with contextlib.suppress(httptools.HttpParserUpgrade):
-        try:
-            parser.feed_data(data)
+    try:
+        for part in (data, TAIL):
+            with contextlib.suppress(httptools.HttpParserUpgrade):  # what follows is no HTTP
+                parser.feed_data(part)
             if not collector.headed:
                 return None
-            if answer:
-                collector.message.status = parser.get_status_code()
-            else:
-                collector.message.method = parser.get_method()
-            parser.feed_data(TAIL)
-        except httptools.HttpParserError:
-            if not collector.message.whole:
-                return None
+    except httptools.HttpParserError:
+        if not collector.message.whole:
+            return None
+    if answer:
+        collector.message.status = parser.get_status_code()
+    else:
+        collector.message.method = parser.get_method()
     return collector.message
 
 

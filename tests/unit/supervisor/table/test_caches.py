@@ -58,10 +58,10 @@ def test_each_cache_has_a_row_and_memory_of_its_own(service: Service) -> None:
     service.configure(a=SMALL, b={"memory": "8MiB"})
     a, b = service.shown()["a"], service.shown()["b"]
     assert {a.row, b.row} == {0, 1}
-    assert a.at == 0
-    assert b.at == a.bytes
+    assert a.at == native.BANS_BYTES
+    assert b.at == a.at + a.bytes
     assert a.bytes >= 4 << 20
-    assert os.fstat(service.caches.fd).st_size == a.bytes + b.bytes
+    assert os.fstat(service.caches.fd).st_size == b.at + b.bytes
     assert os.fstat(service.caches.fd).st_blocks * 512 < 1 << 20  # taken when answers are kept
 
 
@@ -79,7 +79,7 @@ def test_a_cache_of_another_size_is_another_one(service: Service, change: dict[s
     service.configure(a={**SMALL, **change})
     after = service.shown()["a"]
     assert after.row != before.row
-    assert after.at == before.bytes
+    assert after.at == before.at + before.bytes
 
 
 def test_a_cache_that_comes_back_begins_empty_in_its_row(service: Service) -> None:
@@ -91,7 +91,7 @@ def test_a_cache_that_comes_back_begins_empty_in_its_row(service: Service) -> No
     service.configure(a=SMALL)
     after = service.shown()["a"]
     assert (after.row, after.used) == (before.row, before.used + 1)
-    assert after.at == before.bytes
+    assert after.at == before.at + before.bytes
 
 
 def test_a_configuration_that_is_not_taken_leaves_the_rows_as_they_were(service: Service) -> None:
@@ -109,7 +109,7 @@ def test_a_configuration_that_is_not_taken_leaves_the_rows_as_they_were(service:
     assert service.shown() == before
     assert service.caches.rows == {"a": 0}
     service.configure(a=SMALL, b=SMALL)
-    assert service.shown()["b"].at == before["a"].bytes
+    assert service.shown()["b"].at == before["a"].at + before["a"].bytes
 
 
 def test_too_many_sizes_are_refused_and_the_last_one_stays(service: Service) -> None:
@@ -160,3 +160,41 @@ def test_the_texts_of_a_cache_are_its_names_and_lifetimes() -> None:
     assert (texts.tags, texts.status, texts.purge) == ("Surrogate-Key", "", "PURGE")
     assert (texts.ignored, texts.statuses) == (("utm_*",), {404: 120})
     assert texts.targeted == ("L4LB-CDN-Cache-Control", "CDN-Cache-Control")
+
+
+def test_the_next_programs_caches_begin_behind_those_of_this_one(service: Service) -> None:
+    service.configure(a=SMALL)
+    old = service.shown()["a"]
+    told = service.caches.carried()
+    following = Service()
+    following.caches.go_on({**told, "fd": os.dup(told["fd"])})
+    following.configure(a=SMALL)
+    assert following.shown()["a"].at == old.at + old.bytes
+    following.caches.alone()
+    following.caches.close()
+
+
+def test_the_memory_of_the_old_caches_is_given_back_when_their_workers_are_gone(
+    service: Service,
+) -> None:
+    service.configure(a=SMALL)
+    told = service.caches.carried()
+    os.pwrite(told["fd"], b"x" * (1 << 20), service.shown()["a"].at)
+    taken = os.fstat(told["fd"]).st_blocks
+    following = Service()
+    following.caches.go_on({**told, "fd": os.dup(told["fd"])})
+    assert os.fstat(told["fd"]).st_blocks == taken
+    following.caches.alone()
+    assert os.fstat(told["fd"]).st_blocks < taken / 2
+    following.caches.close()
+
+
+def test_a_file_of_another_form_is_not_taken(service: Service) -> None:
+    fd = os.memfd_create("other")
+    os.ftruncate(fd, native.BANS_BYTES)
+    own = service.caches.fd
+    service.caches.go_on({"fd": fd, "end": native.BANS_BYTES})
+    assert service.caches.fd == own
+    service.caches.close_unused({"fd": fd, "end": native.BANS_BYTES})
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)
