@@ -17,6 +17,8 @@
 #include "io/stream_ops.h"
 #include "run/attempt.h"
 
+enum { COPIED_MAX = 4 << 10 }; /* bytes that are sooner copied than sent from two places */
+
 /* The half whose pipe holds what the client does not accept. It has no socket. */
 static struct l4_half *holder_of(const struct l4_loop *loop, uint32_t index)
 {
@@ -70,24 +72,21 @@ static struct l4_step move(struct l4_loop *loop, uint32_t index)
             return l4_end(L4_END_CLIENT_RESET);
         if (holder->piped || client->flags & L4_HALF_UNSENT || !(client->flags & L4_HALF_OUT))
             return l4_stay();
-        if (holder->pipe == L4_NO_PIPE && !l4_pipes_ready(&loop->pipes)) {
-            l4_row_lacks(loop, &loop->pipeless, index);
-            return l4_stay();
-        }
         if (turn >= L4_TURN_BYTES) {
             l4_row_later(loop, index);
             return l4_stay();
         }
-        struct l4_text piece = next_piece(loop, index);
-        const size_t max = l4_io_of(client)->max < L4_HTTP_COPY_BYTES ? l4_io_of(client)->max
-                                                                      : (size_t)L4_HTTP_COPY_BYTES;
-        piece.bytes = piece.bytes < max ? piece.bytes : max;
+        const struct l4_text piece = next_piece(loop, index);
+        const size_t max = L4_TURN_BYTES - turn;
         struct l4_pump out = loop->pump;
         out.scratch = (char *)piece.at; /* nothing is written there */
-        if (l4_io_of(client)->pass(&out, holder, client, piece.bytes) == L4_PUMP_LOST)
-            return l4_end_by_error(l4_session_at(loop, index), -ENOMEM);
-        note_sent(loop, index, piece.bytes);
-        turn += piece.bytes;
+        /* What the client does not accept stays where it is: no pipe has to hold it. */
+        const ssize_t sent =
+            l4_io_of(client)->offer(&out, holder, client, piece.bytes < max ? piece.bytes : max);
+        if (sent <= 0)
+            continue; /* the flags say why */
+        note_sent(loop, index, (size_t)sent);
+        turn += (size_t)sent;
     }
     if (client->flags & L4_HALF_BROKEN)
         return l4_end(L4_END_CLIENT_RESET);
@@ -96,11 +95,39 @@ static struct l4_step move(struct l4_loop *loop, uint32_t index)
 
 /* ---- the head -------------------------------------------------------------------------------- */
 
+/* Sends the head, which lies in loop->http->written, and what fits behind it of the body. Returns
+ * the bytes of the body that were sent; -1: there is no memory. */
+static ssize_t send_first(struct l4_loop *loop, uint32_t index, size_t bytes)
+{
+    struct l4_half *client = l4_serve_client(loop, index), *holder = holder_of(loop, index);
+    struct l4_text piece = next_piece(loop, index);
+    if (l4_io_of(client)->splices && piece.bytes >= COPIED_MAX) {
+        const struct l4_text head = {loop->http->written, bytes};
+        piece.bytes = piece.bytes < L4_TURN_BYTES ? piece.bytes : L4_TURN_BYTES;
+        const ssize_t sent = l4_io_offer_two(client, head, piece);
+        const size_t done = sent > 0 ? (size_t)sent : 0;
+        if (done >= bytes)
+            return (ssize_t)(done - bytes);
+        return client->flags & L4_HALF_BROKEN ||
+                       l4_io_hold(&loop->pump, holder, head.at + done, bytes - done)
+                   ? 0
+                   : -1;
+    }
+    struct l4_pump out = loop->pump;
+    const size_t room = l4_io_of(client)->max - bytes;
+    out.scratch = loop->http->written;
+    piece.bytes = piece.bytes < room ? piece.bytes : room;
+    piece.bytes = piece.bytes < L4_HTTP_COPY_BYTES ? piece.bytes : L4_HTTP_COPY_BYTES;
+    l4_text_copy(out.scratch + bytes, piece);
+    if (l4_io_of(client)->pass(&out, holder, client, bytes + piece.bytes) == L4_PUMP_LOST)
+        return -1;
+    return (ssize_t)piece.bytes;
+}
+
 /* Sends the head, and the begin of the body behind it. */
 static struct l4_step begin(struct l4_loop *loop, uint32_t index)
 {
     struct l4_exchange *x = l4_exchange_at(loop, index);
-    struct l4_half *client = l4_serve_client(loop, index), *holder = holder_of(loop, index);
     struct l4_caching *c = l4_caching_at(loop, index);
     struct l4_h1_head head;
     if (!l4_cached_head_of(loop, index, &head))
@@ -114,17 +141,11 @@ static struct l4_step begin(struct l4_loop *loop, uint32_t index)
         c->end = c->at;
     x->flags |= L4_X_ANSWERED;
     x->answered_us = (uint32_t)(loop->now_us - x->asked_us);
-    struct l4_pump out = loop->pump;
-    out.scratch = loop->http->written;
-    struct l4_text piece = next_piece(loop, index);
-    const size_t room = l4_io_of(client)->max - bytes;
-    piece.bytes = piece.bytes < room ? piece.bytes : room;
-    piece.bytes = piece.bytes < L4_HTTP_COPY_BYTES ? piece.bytes : L4_HTTP_COPY_BYTES;
-    l4_text_copy(out.scratch + bytes, piece);
     l4_serve_drop_request(loop, index);
-    if (l4_io_of(client)->pass(&out, holder, client, bytes + piece.bytes) == L4_PUMP_LOST)
+    const ssize_t sent = send_first(loop, index, bytes);
+    if (sent < 0)
         return l4_end_by_error(l4_session_at(loop, index), -ENOMEM);
-    note_sent(loop, index, piece.bytes);
+    note_sent(loop, index, (size_t)sent);
     return move(loop, index);
 }
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/bounds.h"
@@ -65,17 +66,31 @@ static bool raw_take(const struct l4_pump *pump, struct l4_half *from, struct l4
     return recv(from->fd, pump->scratch, bytes, 0) == (ssize_t)bytes;
 }
 
-static ssize_t raw_offer(const struct l4_pump *pump, struct l4_half *from, struct l4_half *to,
-                         size_t bytes)
+/* Notes how a send of `bytes` bytes went. */
+static ssize_t note_sent(struct l4_half *to, ssize_t sent, size_t bytes)
 {
-    (void)from;
-    l4_io_before_send(to, bytes);
-    const ssize_t sent = send(to->fd, pump->scratch, bytes, MSG_NOSIGNAL);
     if (sent < 0)
         l4_io_not_sent(to);
     else if ((size_t)sent < bytes)
         to->flags &= (uint16_t)~L4_HALF_OUT;
     return sent;
+}
+
+static ssize_t raw_offer(const struct l4_pump *pump, struct l4_half *from, struct l4_half *to,
+                         size_t bytes)
+{
+    (void)from;
+    l4_io_before_send(to, bytes);
+    return note_sent(to, send(to->fd, pump->scratch, bytes, MSG_NOSIGNAL), bytes);
+}
+
+ssize_t l4_io_offer_two(struct l4_half *to, struct l4_text first, struct l4_text second)
+{
+    struct iovec parts[] = {{(void *)first.at, first.bytes}, {(void *)second.at, second.bytes}};
+    const struct msghdr message = {.msg_iov = parts, .msg_iovlen = second.bytes ? 2 : 1};
+    const size_t bytes = first.bytes + second.bytes;
+    l4_io_before_send(to, bytes);
+    return note_sent(to, sendmsg(to->fd, &message, MSG_NOSIGNAL), bytes);
 }
 
 static enum l4_pump_result raw_pass(const struct l4_pump *pump, struct l4_half *from,

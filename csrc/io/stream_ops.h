@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "base/text.h"
 #include "io/pump.h"
 
 struct l4_io {
@@ -86,6 +87,10 @@ void l4_io_not_sent(struct l4_half *to);
 
 /* Decides about small-packet delay (Nagle); call it before each send. */
 void l4_io_before_send(struct l4_half *to, size_t bytes);
+
+/* Sends two texts in one call to a half whose bytes are those of its socket (`splices`). Returns
+ * how many bytes the socket has accepted, or -1 with errno. */
+ssize_t l4_io_offer_two(struct l4_half *to, struct l4_text first, struct l4_text second);
 
 /* Puts bytes into from's pipe; takes a pipe if the half has none. Returns false if there was no
  * room for all. */
