@@ -22,6 +22,11 @@ struct l4_cache_read {
 bool l4_cache_find(struct l4_cache *cache, uint64_t hash, uint64_t pool, struct l4_text key,
                    bool (*fits)(void *context, const struct l4_cached *object), void *context,
                    struct l4_cache_read *read);
+/* Reads the next object of a key, of any pool. *way: where to look on, 0 at first. Returns false if
+ * there is no further one; else the caller releases it. */
+bool l4_cache_next(struct l4_cache *cache, uint64_t hash, struct l4_text key, uint32_t *way,
+                   struct l4_cache_read *read);
+
 void l4_cache_use(const struct l4_cache_read *read); /* counts a use */
 void l4_cache_release(struct l4_cache *cache, struct l4_cache_read *read);
 

@@ -43,7 +43,7 @@ enum { L4_CACHE_READERS = L4_WORKERS_MAX + 1, L4_CACHE_GUEST = L4_WORKERS_MAX };
 struct l4_cache_header {
     uint64_t format; /* of this memory; another program may have another one */
     uint64_t bytes, log_bytes;
-    uint64_t index_at, workers_at, logs_at;
+    uint64_t index_at, logs_at;
     uint32_t logs; /* of the first workers; later ones store nothing */
     uint32_t buckets;
     uint64_t object_max; /* bytes of an object with all its texts */
@@ -82,6 +82,17 @@ struct l4_cache_worker {
     _Atomic uint32_t epoch;                /* claims of an earlier one are dead */
     _Atomic uint64_t pins[L4_WORKERS_MAX]; /* the regions of each log that this worker reads from */
 };
+
+/* Where the rows of all readers begin. */
+enum {
+    L4_CACHE_WORKERS_AT =
+        (sizeof(struct l4_cache_header) + L4_CACHE_UNIT - 1) / L4_CACHE_UNIT * L4_CACHE_UNIT
+};
+
+static inline struct l4_cache_worker *l4_cache_workers(void *memory)
+{
+    return (struct l4_cache_worker *)((char *)memory + L4_CACHE_WORKERS_AT);
+}
 
 /* One object. Behind it: key, Vary's values, tags, the answer's fields, the body. */
 struct l4_cached {

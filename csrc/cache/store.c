@@ -7,7 +7,7 @@
 #include "cache/words.h"
 
 enum {
-    FORMAT_VERSION = 2,
+    FORMAT_VERSION = 3,
     BYTES_AN_OBJECT = 2048, /* of the log, for the size of the index */
     MOVED_FACTOR = 4,       /* bytes that a store moves, by its own; then used objects go, too */
     MOVED_MORE = 64 << 10,  /* ... and these */
@@ -38,31 +38,41 @@ static struct l4_cache_header planned(uint64_t memory, uint32_t logs, uint64_t o
     while (plan.buckets < UINT32_MAX / 2 &&
            (uint64_t)plan.buckets * L4_CACHE_WAYS * BYTES_AN_OBJECT < plan.log_bytes * logs)
         plan.buckets *= 2;
-    plan.workers_at = up(sizeof plan, L4_CACHE_UNIT);
     plan.index_at =
-        up(plan.workers_at + L4_CACHE_READERS * sizeof(struct l4_cache_worker), L4_PAGE_BYTES);
+        up(L4_CACHE_WORKERS_AT + L4_CACHE_READERS * sizeof(struct l4_cache_worker), L4_PAGE_BYTES);
     plan.logs_at = up(plan.index_at + (uint64_t)plan.buckets * L4_CACHE_WAYS * sizeof(uint64_t),
                       L4_PAGE_BYTES);
     plan.bytes = plan.logs_at + plan.log_bytes * logs;
     return plan;
 }
 
-static uint64_t ring_start(const struct l4_cache_header *header, unsigned ring)
+static uint64_t ring_start(uint64_t log_bytes, unsigned ring)
 {
-    const uint64_t region = header->log_bytes / L4_CACHE_REGIONS;
+    const uint64_t region = log_bytes / L4_CACHE_REGIONS;
     return ring == L4_CACHE_MAIN ? region * L4_CACHE_SMALL_REGIONS : 0;
 }
 
-static uint64_t ring_bytes(const struct l4_cache_header *header, unsigned ring)
+static uint64_t ring_bytes(uint64_t log_bytes, unsigned ring)
 {
-    const uint64_t small = ring_start(header, L4_CACHE_MAIN);
-    return ring == L4_CACHE_MAIN ? header->log_bytes - small : small;
+    const uint64_t small = ring_start(log_bytes, L4_CACHE_MAIN);
+    return ring == L4_CACHE_MAIN ? log_bytes - small : small;
+}
+
+/* Returns whether all parts that a header names lie in its memory. */
+static bool is_sound(const struct l4_cache_header *plan, uint64_t bytes)
+{
+    const uint64_t index = (uint64_t)plan->buckets * L4_CACHE_WAYS * sizeof(uint64_t);
+    return plan->format == format() && plan->logs - 1 < L4_WORKERS_MAX && plan->buckets &&
+           !(plan->buckets & (plan->buckets - 1)) && plan->index_at < bytes &&
+           plan->index_at >= L4_CACHE_WORKERS_AT && index <= bytes - plan->index_at &&
+           plan->logs_at < bytes && plan->log_bytes <= (bytes - plan->logs_at) / plan->logs &&
+           plan->log_bytes >= (uint64_t)L4_CACHE_REGIONS * L4_CACHE_UNIT;
 }
 
 uint64_t l4_cache_bytes(uint64_t memory, uint32_t logs, uint64_t object_max)
 {
     const struct l4_cache_header plan = planned(memory, logs, object_max);
-    return ring_bytes(&plan, L4_CACHE_MAIN) / RINGS_MIN < object_max ? 0 : plan.bytes;
+    return ring_bytes(plan.log_bytes, L4_CACHE_MAIN) / RINGS_MIN < object_max ? 0 : plan.bytes;
 }
 
 void l4_cache_format(void *at, uint64_t memory, uint32_t logs, uint64_t object_max)
@@ -73,17 +83,23 @@ void l4_cache_format(void *at, uint64_t memory, uint32_t logs, uint64_t object_m
 
 bool l4_cache_open(struct l4_cache *cache, void *memory, uint64_t bytes, uint32_t reader)
 {
-    struct l4_cache_header *header = memory;
-    if (bytes < sizeof *header || header->format != format() || header->bytes > bytes ||
-        reader >= L4_CACHE_READERS)
+    struct l4_cache_header plan;
+    if (bytes < sizeof plan || reader >= L4_CACHE_READERS)
+        return false;
+    memcpy(&plan, memory, sizeof plan);
+    if (!is_sound(&plan, bytes))
         return false;
     *cache = (struct l4_cache){
-        .header = header,
-        .workers = (struct l4_cache_worker *)((char *)memory + header->workers_at),
-        .index = (_Atomic uint64_t *)((char *)memory + header->index_at),
-        .logs = (char *)memory + header->logs_at,
+        .header = memory,
+        .log_bytes = plan.log_bytes,
+        .object_max = plan.object_max,
+        .log_count = plan.logs,
+        .buckets = plan.buckets,
+        .workers = l4_cache_workers(memory),
+        .index = (_Atomic uint64_t *)((char *)memory + plan.index_at),
+        .logs = (char *)memory + plan.logs_at,
         .me = reader,
-        .ghost_count = header->buckets,
+        .ghost_count = plan.buckets,
     };
     cache->self = &cache->workers[reader];
     cache->ghosts = calloc(cache->ghost_count, sizeof *cache->ghosts);
@@ -101,9 +117,7 @@ void l4_cache_close(struct l4_cache *cache)
 
 void l4_cache_forget(void *memory, uint32_t reader)
 {
-    struct l4_cache_header *header = memory;
-    struct l4_cache_worker *row =
-        (struct l4_cache_worker *)((char *)memory + header->workers_at) + reader;
+    struct l4_cache_worker *row = l4_cache_workers(memory) + reader;
     atomic_fetch_add(&row->epoch, 1);
     for (uint32_t i = 0; i < L4_WORKERS_MAX; i++)
         atomic_store(&row->pins[i], 0);
@@ -120,8 +134,8 @@ struct ring {
 
 static struct ring ring_of(const struct l4_cache *cache, unsigned which)
 {
-    return (struct ring){&cache->self->rings[which], ring_start(cache->header, which),
-                         ring_bytes(cache->header, which)};
+    return (struct ring){&cache->self->rings[which], ring_start(cache->log_bytes, which),
+                         ring_bytes(cache->log_bytes, which)};
 }
 
 static uint64_t position(const _Atomic uint64_t *at)
@@ -296,7 +310,7 @@ static bool pop(struct l4_cache *cache, unsigned which, uint64_t *budget)
 static bool make_room(struct l4_cache *cache, unsigned which, uint64_t bytes, uint64_t *budget)
 {
     const struct ring ring = ring_of(cache, which);
-    const uint64_t more = which == L4_CACHE_MAIN ? 2 * cache->header->object_max : 0;
+    const uint64_t more = which == L4_CACHE_MAIN ? 2 * cache->object_max : 0;
     while (space(&ring) < bytes + more) {
         if (!pop(cache, which, budget))
             return false;
@@ -334,7 +348,7 @@ static void fill(struct l4_cached *object, const struct l4_cache_new *new, uint6
 static bool is_too_large(const struct l4_cache *cache, const struct l4_cache_new *new,
                          uint64_t bytes)
 {
-    return bytes > cache->header->object_max || new->key.bytes > UINT16_MAX ||
+    return bytes > cache->object_max || new->key.bytes > UINT16_MAX ||
            new->vary.bytes > UINT16_MAX || new->tags.bytes > UINT16_MAX;
 }
 
@@ -360,7 +374,7 @@ enum l4_cache_stored l4_cache_put(struct l4_cache *cache, const struct l4_cache_
     uint64_t body_bytes = 0, old[L4_CACHE_WAYS];
     for (size_t i = 0; i < new->pieces; i++)
         body_bytes += new->body[i].bytes;
-    if (cache->me >= cache->header->logs)
+    if (cache->me >= cache->log_count)
         return L4_CACHE_NO_LOG;
     const uint64_t texts = new->key.bytes + new->vary.bytes + new->tags.bytes + new->head.bytes;
     const uint64_t bytes = up(sizeof(struct l4_cached) + texts + body_bytes, L4_CACHE_UNIT);
@@ -368,7 +382,7 @@ enum l4_cache_stored l4_cache_put(struct l4_cache *cache, const struct l4_cache_
         atomic_fetch_add_explicit(&cache->self->too_large, 1, memory_order_relaxed);
         return L4_CACHE_TOO_LARGE;
     }
-    const bool large = bytes > ring_bytes(cache->header, L4_CACHE_SMALL) / RINGS_MIN;
+    const bool large = bytes > ring_bytes(cache->log_bytes, L4_CACHE_SMALL) / RINGS_MIN;
     const unsigned which = take_ghost(cache, new->hash) || large ? L4_CACHE_MAIN : L4_CACHE_SMALL;
     const struct ring ring = ring_of(cache, which);
     uint64_t budget = bytes * MOVED_FACTOR + MOVED_MORE;

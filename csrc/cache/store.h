@@ -8,9 +8,12 @@
 #include "base/text.h"
 #include "cache/layout.h"
 
-/* A cache as one worker sees it. */
+/* A cache as one worker sees it. What says where something lies is its own copy: another process
+ * that was taken over can write to the header, and must not lead this one out of the memory. */
 struct l4_cache {
     struct l4_cache_header *header;
+    uint64_t log_bytes, object_max;
+    uint32_t log_count, buckets;
     struct l4_cache_worker *workers, *self;
     _Atomic uint64_t *index;
     char *logs;

@@ -35,27 +35,28 @@ static inline uint32_t l4_word_place(uint64_t word)
 
 static inline bool l4_word_is_object(const struct l4_cache *cache, uint64_t word)
 {
-    return word && l4_word_owner(word) < cache->header->logs;
+    return word && l4_word_owner(word) < cache->log_count &&
+           (uint64_t)l4_word_place(word) * L4_CACHE_UNIT + sizeof(struct l4_cached) <=
+               cache->log_bytes;
 }
 
 /* Returns the words of a key's bucket. */
 static inline _Atomic uint64_t *l4_cache_bucket(const struct l4_cache *cache, uint64_t hash)
 {
-    return cache->index + (size_t)(hash & (cache->header->buckets - 1)) * L4_CACHE_WAYS;
+    return cache->index + (size_t)(hash & (cache->buckets - 1)) * L4_CACHE_WAYS;
 }
 
 /* Returns where the object of a word lies. */
 static inline struct l4_cached *l4_cache_at(const struct l4_cache *cache, uint64_t word)
 {
-    return (struct l4_cached *)(cache->logs + l4_word_owner(word) * cache->header->log_bytes +
+    return (struct l4_cached *)(cache->logs + l4_word_owner(word) * cache->log_bytes +
                                 (uint64_t)l4_word_place(word) * L4_CACHE_UNIT);
 }
 
 /* Returns the bit of the region in which a place lies. */
 static inline uint32_t l4_cache_region(const struct l4_cache *cache, uint32_t place)
 {
-    return (uint32_t)((uint64_t)place * L4_CACHE_UNIT /
-                      (cache->header->log_bytes / L4_CACHE_REGIONS));
+    return (uint32_t)((uint64_t)place * L4_CACHE_UNIT / (cache->log_bytes / L4_CACHE_REGIONS));
 }
 
 /* Puts a word into the key's bucket: in place of `old`, or, if that is gone or 0, in a free place
@@ -64,10 +65,5 @@ void l4_cache_publish(struct l4_cache *cache, uint64_t hash, uint64_t old, uint6
 
 /* Takes a word out. Returns false if it was not there. */
 bool l4_cache_withdraw(struct l4_cache *cache, uint64_t hash, uint64_t word);
-
-/* Reads the next object of a key, of any pool. *way: where to look on, 0 at first. Returns false if
- * there is no further one; else the caller releases it. */
-bool l4_cache_next(struct l4_cache *cache, uint64_t hash, struct l4_text key, uint32_t *way,
-                   struct l4_cache_read *read);
 
 #endif

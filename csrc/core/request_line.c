@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "core/logtext.h"
+#include "shm/cache.h"
 
 /* How a key and its value are written: as text, or as JSON. */
 struct style {
@@ -105,6 +106,16 @@ static const char *retry_word(uint8_t cause)
     return cause && bit < sizeof words / sizeof *words ? words[bit] : NULL;
 }
 
+static const char *cache_word(uint8_t result)
+{
+    static const char *const words[] = {
+#define X(id, word) word,
+        L4_CACHE_RESULTS(X)
+#undef X
+    };
+    return result != L4_CACHE_NONE && result < L4_CACHE_RESULT_COUNT ? words[result] : NULL;
+}
+
 static const char *protocol_of(const struct l4_request_end *end)
 {
     if (end->flags & L4_REQUEST_HTTP2)
@@ -152,6 +163,7 @@ static void put_answer(struct l4_log_out *out, const struct l4_request_end *end,
     style->ms(out, "duration_ms", end->duration_us);
     style->number(out, "request_bytes", end->bytes_in);
     style->number(out, "answer_bytes", end->bytes_out);
+    style->text(out, "cache", cache_word(end->cached));
     style->text(out, "end", end_word(end, word));
     if (end->fault[0]) {
         char fault[L4_REQUEST_FAULT_MAX + 1] = "";

@@ -60,6 +60,17 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
         _name("client", 2), _name("listener", 6), _name("backend"), Column("state", 1),
         _number("number", 5), _number("retries", 7, rare=True), _number("route", 8, rare=True),
     ),
+    "cache": (
+        _name("cache"), _number("memory_bytes", 4, "memory"), _number("used_bytes", 3, "used"),
+        _number("requests", 2), _number("hit_ratio", heading="hits"), _number("misses", 5),
+        _number("stored", 6), _number("evicted", 7), _number("refused", 8),
+        _number("waited", 9), _number("purged", 10), _number("bytes_out", 1, "sent"),
+    ),
+    "answers of cache": (
+        _name("cache", 1), _number("status"), _number("body_bytes", heading="body"),
+        _number("age_s"), Column("state"), _number("fresh_for_s", heading="fresh for"),
+        _number("uses", 2), _sentence("vary", rare=True), _sentence("tags", rare=True),
+    ),
     "spare": (
         _name("backend"), _number("worker"), _number("connections"), _number("reused", 1),
         _number("fresh", 2), _number("stale", 3),

@@ -25,6 +25,7 @@ EMPTY: Mapping[str, str] = {
     "sessions": "no sessions",
     "requests": "no requests in progress",
     "spare": "no spare connections",
+    "cache": "no caches",
     "workers": "no workers",
     "picks": "no choice was kept yet",
     "explain": "no choice was kept yet",
@@ -130,6 +131,17 @@ def _stats(result: Row, view: View) -> list[str]:
         for measure, counts in told.get("counts", {}).items()
     ]
     return facts("stats", {**result, "latency": latency}, view)
+
+
+def _cache(result: Any, view: View) -> list[str]:
+    """Formats the caches, what they keep of a URL, or what was purged."""
+    if isinstance(result, list):
+        return _rows("cache", result, view)
+    if "caches" not in result:
+        return facts("cache", result, view)
+    what = "everything" if result["kind"] == "all" else f"{result['kind']} {cell(result['text'])}"
+    how = "is stale" if result["soft"] else "is purged"
+    return [f"{what} {how} in {cell(result['caches'])}"]
 
 
 # ---- changes of the configuration ----------------------------------------------------------------
@@ -263,6 +275,7 @@ def done(command: str, result: Any) -> str:
 # ---- all -----------------------------------------------------------------------------------------
 
 TEXTS: Mapping[str, Callable[[Any, View], list[str]]] = {
+    "cache": _cache,
     "events": lambda result, view: [event(one, view) for one in result],
     "audit": lambda result, view: [event(one, view) for one in result],
     "stats": _stats,

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-SHARES = ("moved", "moved_of_others", "hash_keys_moved", "share_before", "share_after", "chance")
+SHARES = ("moved", "moved_of_others", "hash_keys_moved", "share_before", "share_after", "chance",
+          "hit_ratio")  # fmt: skip
 NONE: Mapping[str, str] = {"left_s": "for good", "for_ms": "good"}
 SIZES = ("KiB", "MiB", "GiB", "TiB", "PiB")
 # For each unit: the smallest time shown in it, and its length, in milliseconds.

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import click
 
+from l4lb.cli.units import size
 from l4lb.control.commands import COMMANDS
 from l4lb.control.serving.client import AdminClient
 from l4lb.control.views.condition_names import CONDITIONS
@@ -17,6 +18,7 @@ from l4lb.errors import L4lbError
 
 ANSWER_TIMEOUT_S = 0.5
 NAMES_MAX = 2_000
+CACHE_ACTIONS = {"show": "what is kept of a URL", "purge": "takes answers out"}
 
 
 def backend_names(path: str) -> dict[str, str]:
@@ -50,6 +52,15 @@ def listener_names(path: str) -> dict[str, str]:
         return {}
 
 
+def cache_names(path: str) -> dict[str, str]:
+    """Returns each cache with its memory."""
+    try:
+        with AdminClient(path, timeout_s=ANSWER_TIMEOUT_S) as client:
+            return {row["cache"]: size(row["memory_bytes"]) for row in client.call("cache")}
+    except (L4lbError, TimeoutError):
+        return {}
+
+
 def of_argument(name: str, path: str) -> Mapping[str, str]:
     """Returns the possible values of an argument of this name, if they can be listed."""
     match name:
@@ -59,6 +70,10 @@ def of_argument(name: str, path: str) -> Mapping[str, str]:
             return pool_names(path)
         case "listener":
             return listener_names(path)
+        case "cache":
+            return cache_names(path)
+        case "action":
+            return CACHE_ACTIONS
         case "condition":
             return CONDITIONS
         case "operand":

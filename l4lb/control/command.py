@@ -98,7 +98,8 @@ class Command:
     reads: the command changes nothing and has a result to show. tells: it changes something and has
     a result to show. streams: the name of the flag that makes the answer a stream of parts.
     recorded: whether each use goes into the record of changes (None: only commands that change
-    something). alters: arguments by which a reading command changes something.
+    something). alters: arguments by which a reading command changes something, as NAME or, for one
+    value, as NAME=VALUE.
     """
 
     name: str
@@ -115,7 +116,7 @@ class Command:
     def is_recorded(self, given: Mapping[str, Any]) -> bool:
         """Returns whether this use of the command goes into the record of changes."""
         if self.alters:
-            return any(given.get(name) is not None for name in self.alters)
+            return any(_is_given(given, name) for name in self.alters)
         return not self.reads if self.recorded is None else self.recorded
 
     def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,3 +127,9 @@ class Command:
             first = min(map(str, unknown))[:TEXT_MAX]
             raise AdminError("bad_argument", f"{self.name} has no argument {first}")
         return {arg.name: arg.checked(given.get(arg.name)) for arg in self.args}
+
+
+def _is_given(given: Mapping[str, Any], what: str) -> bool:
+    """Returns whether an argument is given: NAME, or NAME=VALUE for one value."""
+    name, _, value = what.partition("=")
+    return given.get(name) == value if value else given.get(name) is not None

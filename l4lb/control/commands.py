@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from l4lb.config.bounds import WEIGHT
+from l4lb.control.caching import CACHE
 from l4lb.control.command import (
     CHANGE,
     CHECKER,
@@ -210,6 +211,7 @@ COMMANDS: Mapping[str, Command] = {
             reads=True,
             alters=("set", "clear"),
         ),
+        CACHE,
         *EXPLAINING,
         Command("drain", "Gives a backend no new sessions; its live sessions go on.", (BACKEND,)),
         Command("ready", "Puts a backend back into service.", (BACKEND,)),
@@ -384,6 +386,8 @@ OPERATIONS: Mapping[str, Carrier] = {
     "kill_backend": SUPERVISOR,
     "sticky_set": SUPERVISOR,
     "sticky_clear": SUPERVISOR,
+    "cache_keys": SUPERVISOR,
+    "cache_purge": SERVING,
     "checks": SUPERVISOR,
     "certificates": SUPERVISOR,
     "refused": SUPERVISOR,

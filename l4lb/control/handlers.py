@@ -14,7 +14,7 @@ from typing import Any
 
 import l4lb.log
 from l4lb.clock import monotonic_ms
-from l4lb.control import names, sticky, toml
+from l4lb.control import caches, names, sticky, toml
 from l4lb.control.cause import CURRENT, NOBODY, By, Cause
 from l4lb.control.channel import Channel
 from l4lb.control.command import Command
@@ -39,7 +39,12 @@ class Handlers:
     """Carries out one request at a time for each client, and many clients at the same time."""
 
     def __init__(
-        self, table: Table, channel: Channel, service: overview.Service, sources: Sources
+        self,
+        table: Table,
+        channel: Channel,
+        service: overview.Service,
+        sources: Sources,
+        cache_fd: int = -1,
     ) -> None:
         self._table = table
         self._channel = channel
@@ -71,6 +76,7 @@ class Handlers:
             "ready": lambda args: self._state(args, "ready"),
             "maint": lambda args: self._state(args, "maint"),
             "kill": self._kill,
+            "cache": lambda args: caches.cache(table, cache_fd, channel, args),
             "sticky": lambda args: sticky.sticky(table, channel, args),
             "wait": self._wait,
             **{name: self._passed_on(name) for name in _names("supervisor")},

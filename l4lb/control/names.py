@@ -13,6 +13,7 @@ from typing import Any
 
 from l4lb.control.command import TEXT_MAX, Command
 from l4lb.errors import AdminError
+from l4lb.native import cache
 from l4lb.native.table import Table
 
 COMPARED_MAX = 4_096  # known names that a wrong name is compared with
@@ -20,8 +21,10 @@ COMPARED_MAX = 4_096  # known names that a wrong name is compared with
 KNOWN: Mapping[str, Callable[[Table], Iterable[str]]] = {
     "pool": lambda table: [row.name for row in table.pools()],
     "listener": lambda table: dict.fromkeys(row.name for row in table.listeners()),
+    "cache": lambda table: [row.name for row in cache.rows(table)],
     "backend": lambda table: [f"{row.pool}/{row.name}" for row in table.backends()],
 }
+SHOWN_BY = {"pool": "pools", "listener": "listeners", "cache": "cache", "backend": "backends"}
 
 
 def near(said: str, known: Iterable[str]) -> str:
@@ -35,7 +38,8 @@ def near(said: str, known: Iterable[str]) -> str:
 def unknown(table: Table, kind: str, said: str) -> AdminError:
     """Returns the refusal of a name that nothing of this kind has."""
     hint = near(said, KNOWN[kind](table))
-    return AdminError("not_found", f"no {kind} is named {said}{hint}; see `l4lb admin {kind}s`")
+    shown = SHOWN_BY[kind]
+    return AdminError("not_found", f"no {kind} is named {said}{hint}; see `l4lb admin {shown}`")
 
 
 def check(table: Table, command: Command, args: Mapping[str, Any]) -> None:

@@ -29,7 +29,8 @@ class ControlSetup:
     supervisor. channel: the channel to the supervisor; its end of file means that the supervisor
     has gone. started_ms: CLOCK_MONOTONIC. stale_heartbeat_ms: age from which the checker's
     heartbeat is shown as stale. web: None, nothing is served over HTTP. discovery: the argument of
-    Sources.configure. events: events from before this process, oldest first."""
+    Sources.configure. events: events from before this process, oldest first. cache_fd: the memory
+    of all caches."""
 
     table: Table
     admin: socket.socket
@@ -43,3 +44,4 @@ class ControlSetup:
         default_factory=lambda: {"pools": {}, "own": {}, "number": 0, "since": {}}
     )
     events: Sequence[Mapping[str, Any]] = ()
+    cache_fd: int = -1

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from l4lb.metrics import http
+from l4lb.metrics import caches, http
 from l4lb.metrics.exposition import (
     OPENMETRICS,
     TEXT,
@@ -86,9 +86,10 @@ def _add(to: dict[tuple[str, str], Handshakes], key: tuple[str, str], counts: Ha
 class Collector:
     """Reads the table."""
 
-    def __init__(self, table: Table, about: About) -> None:
+    def __init__(self, table: Table, about: About, cache_fd: int = -1) -> None:
         self._table = table
         self._about = about
+        self._cache_fd = cache_fd
 
     def collect(self, certificates: Iterable[Mapping[str, Any]] = ()) -> Scrape:
         """Returns all present samples. certificates: rows of `admin certs`."""
@@ -104,6 +105,7 @@ class Collector:
         self._backends(scrape, backends)
         self._pools(scrape, backends)
         http.add(scrape, self._table, backends)
+        caches.add(scrape, self._table, self._cache_fd)
         self._workers(scrape, self._table.workers())
         for one in self._about.usages():
             labels = (one.process, one.worker, str(one.pid))

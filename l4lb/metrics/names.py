@@ -4,19 +4,9 @@ Grafana dashboard and the alert rules with this list."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
 
-Kind = Literal["gauge", "counter", "histogram"]
-
-
-class Metric(NamedTuple):
-    """One metric. A counter's name ends in _total, a histogram's in its unit."""
-
-    name: str
-    kind: Kind
-    help: str
-    labels: tuple[str, ...] = ()
-
+from l4lb.metrics.metric import Metric
+from l4lb.metrics.of_caches import CACHES
 
 PROCESS = ("process", "worker", "pid")
 LISTENER, POOL, BACKEND, WORKER = ("listener",), ("pool",), ("pool", "backend"), ("worker",)
@@ -242,6 +232,7 @@ METRICS: Mapping[str, Metric] = {
             "HTTP requests that were sent again, by cause.",
             ("pool", "cause"),
         ),
+        *CACHES,
         Metric(
             "l4lb_connect_seconds",
             "histogram",

@@ -1,13 +1,14 @@
 """Caches: their rows in the shared table, and the memory of one; see cache.pyx and
 csrc/cache/layout.h."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from mmap import mmap
 
-from l4lb.native.caches import CacheRow
+from l4lb.native.caches import CacheRow, CacheTally, Kept, Room
 from l4lb.native.table import Table
 
 CACHES_MAX: int
+BANS: Mapping[str, int]  # what can be purged
 GUEST: int  # the reader that is no worker
 BANS_BYTES: int  # of the purges, which the file with all memory begins with
 KEY_PARTS: Mapping[str, int]
@@ -24,6 +25,9 @@ def clear(table: Table, index: int) -> None:
 def rows(table: Table) -> list[CacheRow]:
     """Returns the caches in use, in the order of their rows."""
 
+def tally(table: Table, name: str) -> CacheTally:
+    """Returns the counts of a cache over all workers, those of its earlier rows included."""
+
 def begin_bans(area: mmap) -> None:
     """Begins the list of purges in a buffer of BANS_BYTES zeros."""
 
@@ -33,6 +37,10 @@ def bans_are_known(area: mmap) -> bool:
 def share_bans(area: mmap, shared: bool) -> None:
     """Says whether an older program's workers serve, too: then each purge must reach both
     programs' caches."""
+
+def purge(area: mmap, name: str, kind: str, text: bytes, soft: bool) -> None:
+    """Takes out of a cache what a purge means (a key of BANS). area: the list of purges. soft: it
+    is stale instead."""
 
 def punch(fd: int, at: int, size: int) -> None:
     """Gives the memory of a part of a memory file back. Raises OSError."""
@@ -46,3 +54,23 @@ def make(area: mmap, memory: int, logs: int, object_max: int) -> None:
 
 def forget(area: mmap, reader: int) -> None:
     """Forgets what a dead worker (or GUEST) read and fetched; what it stored stays."""
+
+def room(area: mmap) -> Room:
+    """Returns what lies in a cache's memory."""
+
+def key(
+    scheme: bytes,
+    host: bytes,
+    path: bytes,
+    query: bytes | None,
+    parts: int,
+    ignored: Iterable[bytes],
+) -> bytes:
+    """Returns the key of a URL. query: None if there is none. parts: a sum of KEY_PARTS. ignored:
+    names of arguments. Raises ValueError if it is too long."""
+
+def kept(
+    table: Table, purges: mmap, area: mmap, name: str, wanted: bytes, now_s: int
+) -> list[Kept]:
+    """Returns the answers of a key. purges: the list of purges. now_s: seconds since 1970. One
+    thread of one process may do this at one time: it is the reader GUEST."""

@@ -2,14 +2,18 @@
 """Caches: their rows in the shared table, and the memory of one (csrc/cache/layout.h)."""
 
 from libc cimport errno
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from l4lb.native cimport c
 from l4lb.native.memory cimport put_text
 from l4lb.native.table cimport Table
 from l4lb.native import settings
-from l4lb.native.caches import CacheRow
+from l4lb.native.caches import RESULTS, CacheRow, CacheTally, Kept, Room
 
 CACHES_MAX = <int>c.L4_CACHES_MAX
+BANS = {"all": c.L4_BAN_ALL, "url": c.L4_BAN_URL, "prefix": c.L4_BAN_PREFIX, "host": c.L4_BAN_HOST,
+        "tag": c.L4_BAN_TAG}
+assert len(RESULTS) == <int>c.L4_CACHE_RESULT_COUNT
 GUEST = <int>c.L4_CACHE_GUEST
 # of the purges, which the file with all memory begins with
 BANS_BYTES = <int>c.L4_BANS_BYTES
@@ -54,6 +58,23 @@ def rows(Table table):
     return found
 
 
+def tally(Table table, name):
+    """Returns the counts of a cache over all workers, those of its earlier rows included."""
+    cdef c.l4_cache_tally *one
+    results = [0] * len(RESULTS)
+    sums = [0] * 7
+    for index in range(CACHES_MAX):
+        if _row(table, index).name.decode() != name:
+            continue
+        for worker in table._counted():
+            one = c.l4_table_cache_tally(table.handle(), worker, index)
+            results = [had + one.results[i] for i, had in enumerate(results)]
+            found = (one.stored, one.refused, one.waited, one.waited_in_vain, one.bytes,
+                     one.refreshed, one.purged)
+            sums = [had + more for had, more in zip(sums, found)]
+    return CacheTally(dict(zip(RESULTS[1:], results[1:])), *sums)
+
+
 # ---- purges --------------------------------------------------------------------------------------
 
 
@@ -80,10 +101,22 @@ def share_bans(area, shared):
     _bans(area).shared = shared
 
 
+def purge(area, name, kind, bytes text, soft):
+    """Takes out of a cache what a purge means (a key of BANS). area: the list of purges. soft: it
+    is stale instead."""
+    cdef c.l4_ban_kind number = <c.l4_ban_kind><int>BANS[kind]
+    cdef bytes cache = name.encode()
+    c.l4_ban_add(_bans(area), c.l4_ban_cache(cache), number, _text(text, len(text)), soft)
+
+
 def punch(fd, at, size):
     """Gives the memory of a part of a memory file back. Raises OSError."""
     if c.fallocate(fd, c.FALLOC_FL_KEEP_SIZE | c.FALLOC_FL_PUNCH_HOLE, at, size):
         raise OSError(errno.errno, "the memory of old caches cannot be given back")
+
+
+cdef size_t ROWS_END = <size_t>c.L4_CACHE_WORKERS_AT + \
+    <size_t>c.L4_CACHE_READERS * sizeof(c.l4_cache_worker)
 
 
 # ---- memory --------------------------------------------------------------------------------------
@@ -109,4 +142,113 @@ def forget(area, reader):
     cdef unsigned char[::1] view = area
     if not 0 <= reader <= GUEST:
         raise IndexError(f"reader {reader}")
+    _header(view)
     c.l4_cache_forget(&view[0], reader)
+
+
+cdef c.l4_cache_header *_header(unsigned char[::1] area) except NULL:
+    """Returns a header whose rows of readers are there. What it says may come from a worker that
+    was taken over."""
+    if <size_t>area.shape[0] < ROWS_END:
+        raise ValueError("this is no memory of a cache")
+    return <c.l4_cache_header *>&area[0]
+
+
+def room(area):
+    """Returns what lies in a cache's memory."""
+    cdef unsigned char[::1] view = area
+    cdef c.l4_cache_header *header = _header(view)
+    cdef c.l4_cache_worker *one
+    cdef uint64_t at, tail
+    cdef uint32_t i
+    used = evicted = 0
+    for i in range(min(header.logs, <uint32_t>c.L4_WORKERS_MAX)):
+        one = c.l4_cache_workers(&view[0]) + i
+        evicted += one.evicted
+        for ring in range(<int>c.L4_CACHE_RINGS):
+            tail = one.rings[ring].tail
+            at = one.rings[ring].at
+            used += max(0, at - tail)
+    return Room(used, evicted)
+
+
+# ---- what is kept --------------------------------------------------------------------------------
+
+
+cdef c.l4_text _text(const char *at, size_t size):
+    cdef c.l4_text text
+    text.at = at
+    text.bytes = size
+    return text
+
+
+def key(bytes scheme, bytes host, bytes path, bytes query, parts, ignored):
+    """Returns the key of a URL. query: None if there is none. parts: a sum of KEY_PARTS. ignored:
+    names of arguments. Raises ValueError if it is too long."""
+    cdef char to[c.L4_CACHE_KEY_MAX]
+    cdef c.l4_text names[c.L4_CACHE_IGNORED_MAX]
+    cdef c.l4_key_rules rules
+    cdef c.l4_url url
+    cdef size_t size, i = 0
+    cdef bytes name
+    kept = list(ignored)[:c.L4_CACHE_IGNORED_MAX]
+    for name in kept:
+        names[i] = _text(name, len(name))
+        i += 1
+    rules.scheme = parts & <int>c.L4_KEY_SCHEME
+    rules.host = parts & <int>c.L4_KEY_HOSTNAME
+    rules.query = parts & <int>c.L4_KEY_ARGUMENTS
+    rules.ignored = names
+    rules.ignored_count = i
+    url.scheme = _text(scheme, len(scheme))
+    url.host = _text(host, len(host))
+    url.path = _text(path, len(path))
+    url.query = _text(query, len(query)) if query is not None else _text(NULL, 0)
+    url.has_query = query is not None
+    size = c.l4_cache_key(&url, &rules, to)
+    if not size:
+        raise ValueError(f"a URL of a cache has at most {<int>c.L4_CACHE_KEY_MAX} bytes")
+    return to[:size]
+
+
+def kept(Table table, purges, area, name, bytes wanted, now_s):
+    """Returns the answers of a key. purges: the list of purges. now_s: seconds since 1970. One
+    thread of one process may do this at one time: it is the reader GUEST."""
+    cdef unsigned char[::1] view = area
+    cdef c.l4_bans *bans = _bans(purges)
+    cdef bytes named = name.encode()
+    cdef uint64_t of = c.l4_ban_cache(named)
+    cdef c.l4_cache cache
+    cdef c.l4_cache_read read
+    cdef uint32_t way = 0
+    cdef c.l4_text what = _text(wanted, len(wanted))
+    cdef uint64_t hashed = c.l4_hash(&table.table.header.hash_key, <const char *>wanted,
+                                     len(wanted))
+    _header(view)
+    if not c.l4_cache_open(&cache, &view[0], view.shape[0], <uint32_t>c.L4_CACHE_GUEST):
+        raise ValueError("the memory of the cache cannot be read")
+    found = []
+    try:
+        while c.l4_cache_next(&cache, hashed, what, &way, &read):
+            if not c.l4_ban_is_dead(bans, of, <c.l4_cached *>read.object):
+                found.append(_kept(read.object, now_s, &view[view.shape[0] - 1]))
+            c.l4_cache_release(&cache, &read)
+    finally:
+        c.l4_cache_close(&cache)
+    return found
+
+
+cdef object _kept(const c.l4_cached *one, int64_t now_s, const unsigned char *last):
+    """last: the last byte of the memory."""
+    age_s = c.l4_fresh_age(&one.freshness, now_s)
+    return Kept(one.status, one.body_bytes, age_s, one.freshness.lifetime_s - age_s,
+                bool(one.soft), one.uses, _shown(c.l4_cached_vary(one), last),
+                _shown(c.l4_cached_tags(one), last))
+
+
+cdef str _shown(c.l4_text text, const unsigned char *last):
+    """Returns what a client or a backend has sent, in printable characters."""
+    cdef const char *end = <const char *>last + 1
+    if not text.bytes or text.at >= end or text.bytes > <size_t>(end - text.at):
+        return ""
+    return text.at[:text.bytes].decode("ascii", "backslashreplace")

@@ -2,15 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
+
+# enum l4_cache_result
+RESULTS = ("-", "hit", "miss", "expired", "revalidated", "updating", "stale", "bypass")
+FROM_CACHE = ("hit", "revalidated", "updating", "stale")
 
 
 class CacheRow(NamedTuple):
-    """One cache in use. used: how often the row was given. at, bytes: its memory in the file of all
+    """One cache in use. used: how often the row was given. at, size: its memory in the file of all
     caches."""
 
     row: int
     name: str
     used: int
     at: int
-    bytes: int
+    size: int
+
+
+class CacheTally(NamedTuple):
+    """Counts of a cache's requests, over all workers. results: requests by what the cache did.
+    stored, refused: answers that were kept, and that had no room. waited: requests that waited for
+    another one's answer; in_vain: that then went to a backend. bytes_out: of bodies that were sent
+    out of it. refreshed: answers that were asked for in the background. purged: answers that unsafe
+    requests and purges by HTTP took out."""
+
+    results: Mapping[str, int]
+    stored: int
+    refused: int
+    waited: int
+    in_vain: int
+    bytes_out: int
+    refreshed: int
+    purged: int
+
+    @property
+    def requests(self) -> int:
+        return sum(self.results.values())
+
+    @property
+    def hits(self) -> int:
+        """Requests that were answered from the cache."""
+        return sum(self.results[word] for word in FROM_CACHE)
+
+
+class Room(NamedTuple):
+    """What lies in the memory of a cache. bytes_used: of all answers, with those that are not used
+    any more and not written over yet. evicted: answers that had to leave for others."""
+
+    bytes_used: int
+    evicted: int
+
+
+class Kept(NamedTuple):
+    """One answer that is kept. left_s: of the time for which it is fresh; negative: stale since
+    then. purged: it may only be used until a new one has come (soft purge). vary: what the request
+    said in the fields that the answer's Vary names. uses: up to 3 are counted."""
+
+    status: int
+    body_bytes: int
+    age_s: int
+    left_s: int
+    purged: bool
+    uses: int
+    vary: str
+    tags: str

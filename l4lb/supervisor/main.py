@@ -27,6 +27,7 @@ from l4lb.clock import monotonic_ms
 from l4lb.config.model import Config
 from l4lb.control.setup import ControlSetup
 from l4lb.native import udp
+from l4lb.native.cache import GUEST
 from l4lb.native.table import Table
 from l4lb.supervisor.checking import Checking
 from l4lb.supervisor.observability import Observability
@@ -174,13 +175,18 @@ class Supervisor:
         return Helpers(self._make_control(), checker, self._observability.writer)
 
     def _make_control(self) -> Helper:
+        caches = self._membership.policy.caches
         return Helper(
             self._reactor,
             "control",
             self._run_control,
-            keep=[self._admin.sock.fileno(), *([self._web.fd] if self._web else [])],
+            keep=[
+                self._admin.sock.fileno(),
+                caches.fd,
+                *([self._web.fd] if self._web else []),
+            ],
             on_message=self._on_request,
-            on_start=lambda _: None,
+            on_start=lambda _: caches.forget(GUEST),
         )
 
     def _open_listening(self, inherited: Inherited) -> None:
@@ -221,6 +227,7 @@ class Supervisor:
                 web=self._web.setup if self._web else None,
                 discovery=self._reloads.first_answers.order(),
                 events=self._history.plain,
+                cache_fd=self._membership.policy.caches.fd,
             )
         )
 

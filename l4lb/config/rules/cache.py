@@ -69,12 +69,14 @@ def _used_caches(draft: Draft) -> Iterator[Finding]:
 
 
 def _keeps_no_cookies(draft: Draft) -> Iterator[Finding]:
-    """Finds pools whose answers set a cookie: no cache may give a client's cookie to others."""
+    """Finds pools that set a cookie: no cache may give a client's cookie to others."""
     sticky = {one.name for one in draft.pools if "cookie" in table(one.table, "sticky")}
     for use in _uses(draft):
         if isinstance(use.pool, str) and use.pool in sticky:
-            message = f"keeps fewer answers: pool {use.pool} is sticky by a cookie"
-            hint = "answers that set a cookie are not kept; such a client's first is one"
+            message = (
+                f"an answer out of the cache sets no cookie, and pool {use.pool} is sticky by one"
+            )
+            hint = "clients get it with their first answer that is not kept"
             yield Finding(use.path, message, hint)
 
 

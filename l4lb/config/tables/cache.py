@@ -49,8 +49,7 @@ class Cache(Named):
     default_ttl_ms: Annotated[int, *caches.seconds(bounds.CACHE_TIME_MS)] = Field(
         default=0, alias="default_ttl"
     )
-    """How long an answer is fresh that does not say it, and that has no Last-Modified. 0: it is not
-    kept."""
+    """How long an answer is fresh that does not say it. "0s": `heuristic` decides."""
     heuristic_percent: Annotated[int, *percent(bounds.HEURISTIC_PERCENT)] = Field(
         default=10, alias="heuristic"
     )

@@ -39,6 +39,7 @@ const KEYS = {
   backends: (b) => b.pool + "/" + b.name,
   web: (l) => l.listener,
   routes: (r) => r.listener + "/" + r.route,
+  cache: (c) => c.cache,
 };
 // Growth a second of a number of one row, since the state before.
 function growth(list, row, pick) {
@@ -236,6 +237,33 @@ const ROUTE = [
   number("requests/s", (r) => count(growth("routes", r, (x) => x.requests))),
 ];
 
+// A part of what grew since the state before, in percent.
+const part = (of, whole) => whole ? 100 * of / whole : 0;
+const CACHE = [
+  text("cache", (c) => c.cache),
+  number("requests/s", (c) => count(growth("cache", c, (x) => x.requests))),
+  number("hits now", (c) => part(growth("cache", c, (x) => x.hits),
+    growth("cache", c, (x) => x.hits + x.misses)).toFixed(1) + " %"),
+  number("hits", (c) => c.hit_ratio === null ? "" : (100 * c.hit_ratio).toFixed(1) + " %"),
+  number("sent", (c) => bytes(growth("cache", c, (x) => x.bytes_out)) + "/s"),
+  number("used", (c) => bytes(c.used_bytes) + " of " + bytes(c.memory_bytes)),
+  number("stored/s", (c) => count(growth("cache", c, (x) => x.stored))),
+  number("evicted/s", (c) => count(growth("cache", c, (x) => x.evicted))),
+  number("no room", (c) => count(c.refused)),
+];
+const inCaches = (s, pick) => s.cache.reduce((n, c) => n + pick(c), 0);
+
+function showCaches(s) {
+  $("caches-s").hidden = !s.cache.length;
+  if (!s.cache.length) return;
+  const hits = series((x) => inCaches(x, (c) => c.hits));
+  const asked = series((x) => inCaches(x, (c) => c.hits + c.misses));
+  drawLines("hits", [
+    { title: "hits", color: "--accent", values: hits.map((n, i) => part(n, asked[i])) },
+  ], (n) => n.toFixed(1) + " %");
+  fill($("caches"), CACHE, s.cache, KEYS.cache);
+}
+
 function showWeb(s) {
   $("web-s").hidden = !s.web.length;
   if (!s.web.length) return;
@@ -393,6 +421,7 @@ function show(s) {
   showTiles(s);
   showPictures(s);
   showWeb(s);
+  showCaches(s);
   showBackends(s);
   const active = s.workers.filter((w) => w.pid).map((w) => w.active);
   const mean = active.reduce((a, b) => a + b, 0) / (active.length || 1);

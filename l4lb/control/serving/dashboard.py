@@ -23,7 +23,7 @@ ROUTES_SHOWN = 100
 SESSIONS_READ = 5_000  # sessions among which the largest are searched
 # Commands whose answers are added to the state, with their arguments. One that is refused is left
 # out.
-EXTRAS: Mapping[str, dict[str, Any]] = {"talkers": {}, "certs": {}}
+EXTRAS: Mapping[str, dict[str, Any]] = {"talkers": {}, "certs": {}, "cache": {}}
 
 
 class Live:
@@ -61,7 +61,7 @@ class Live:
             await asyncio.sleep(EVERY_S)
 
     async def _make(self) -> bytes:
-        extras = {}
+        extras: dict[str, Any] = {"cache": []}
         for command, args in EXTRAS.items():
             try:
                 extras[command] = await self._handlers.answer(command, args)

@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+from l4lb.native.c.http cimport l4_text
 from l4lb.native.c.table cimport l4_table
 
 
@@ -33,15 +34,50 @@ cdef extern from "shm/cache.h":
     l4_cache_tally *l4_table_cache_tally(const l4_table *table, uint32_t worker, uint32_t index)
 
 
+cdef extern from "core/fresh.h":
+    struct l4_freshness:
+        uint32_t lifetime_s
+
+    uint32_t l4_fresh_age(const l4_freshness *freshness, int64_t now_s)
+
+
+cdef extern from "core/cache_key.h":
+    enum:
+        L4_CACHE_KEY_MAX
+
+    struct l4_key_rules:
+        bint scheme
+        bint host
+        bint query
+        const l4_text *ignored
+        size_t ignored_count
+
+    struct l4_url:
+        l4_text scheme
+        l4_text host
+        l4_text path
+        l4_text query
+        bint has_query
+
+    size_t l4_cache_key(const l4_url *url, const l4_key_rules *rules, char *to)
+
+
 cdef extern from "cache/layout.h":
     enum:
         L4_CACHE_GUEST
-        L4_CACHE_REGIONS
+        L4_CACHE_READERS
         L4_CACHE_RINGS
+        L4_CACHE_WORKERS_AT
 
     struct l4_cache_header:
-        uint64_t bytes
         uint32_t logs
+
+    struct l4_cached:
+        uint8_t uses
+        uint8_t soft
+        l4_freshness freshness
+        uint16_t status
+        uint64_t body_bytes
 
     struct l4_cache_ring:
         uint64_t at
@@ -55,6 +91,30 @@ cdef extern from "cache/layout.h":
         uint64_t too_large
         uint64_t blocked
 
+    l4_cache_worker *l4_cache_workers(void *memory)
+
+
+cdef extern from "cache/store.h":
+    struct l4_cache:
+        pass
+
+    uint64_t l4_cache_bytes(uint64_t memory, uint32_t logs, uint64_t object_max)
+    void l4_cache_format(void *at, uint64_t memory, uint32_t logs, uint64_t object_max)
+    bint l4_cache_open(l4_cache *cache, void *memory, uint64_t bytes, uint32_t reader)
+    void l4_cache_close(l4_cache *cache)
+    void l4_cache_forget(void *memory, uint32_t reader)
+
+
+cdef extern from "cache/find.h":
+    struct l4_cache_read:
+        const l4_cached *object
+
+    l4_text l4_cached_vary(const l4_cached *object)
+    l4_text l4_cached_tags(const l4_cached *object)
+    bint l4_cache_next(l4_cache *cache, uint64_t hash, l4_text key, uint32_t *way,
+                       l4_cache_read *read)
+    void l4_cache_release(l4_cache *cache, l4_cache_read *read)
+
 
 cdef extern from "cache/ban.h":
     enum:
@@ -63,20 +123,18 @@ cdef extern from "cache/ban.h":
     struct l4_bans:
         uint32_t shared
 
+    enum l4_ban_kind:
+        L4_BAN_ALL
+        L4_BAN_URL
+        L4_BAN_PREFIX
+        L4_BAN_HOST
+        L4_BAN_TAG
+
     void l4_bans_format(l4_bans *bans)
     bint l4_bans_are_known(const l4_bans *bans)
-
-
-cdef extern from "cache/store.h":
-    struct l4_cache:
-        l4_cache_header *header
-        l4_cache_worker *workers
-
-    uint64_t l4_cache_bytes(uint64_t memory, uint32_t logs, uint64_t object_max)
-    void l4_cache_format(void *at, uint64_t memory, uint32_t logs, uint64_t object_max)
-    bint l4_cache_open(l4_cache *cache, void *memory, uint64_t bytes, uint32_t reader)
-    void l4_cache_close(l4_cache *cache)
-    void l4_cache_forget(void *memory, uint32_t reader)
+    uint64_t l4_ban_cache(const char *name)
+    uint64_t l4_ban_add(l4_bans *bans, uint64_t cache, l4_ban_kind kind, l4_text text, bint soft)
+    bint l4_ban_is_dead(const l4_bans *bans, uint64_t cache, l4_cached *object)
 
 
 cdef extern from "<fcntl.h>":

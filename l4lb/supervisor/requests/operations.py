@@ -12,6 +12,7 @@ from l4lb.errors import AdminError
 from l4lb.supervisor.reload.overlay import differences
 from l4lb.supervisor.reload.reload import Reloads, Reply
 from l4lb.supervisor.requests.backends import BackendRequests
+from l4lb.supervisor.requests.caches import CacheRequests
 from l4lb.supervisor.requests.change_record import Record
 from l4lb.supervisor.requests.checker import CheckerRequests
 from l4lb.supervisor.requests.requests import Operation, at_once
@@ -39,6 +40,7 @@ def operations(
     bound = {
         **_of_backends(backends),
         **_of_clients(service),
+        **_of_caches(service, reloads),
         **_of_configuration(reloads),
         **_of_program(service, reloads),
         **_of_checker(checker),
@@ -73,6 +75,11 @@ def _of_clients(service: Service) -> Operations:
         "sticky_set": at_once(lambda args: sticky.put(table, args)),
         "sticky_clear": at_once(lambda args: sticky.clear(table, args)),
     }
+
+
+def _of_caches(service: Service, reloads: Reloads) -> Operations:
+    caches = CacheRequests(service.membership.policy.caches, lambda: reloads.source.running.cache)
+    return {"cache_keys": at_once(caches.keys), "cache_purge": at_once(caches.purge)}
 
 
 def _of_configuration(reloads: Reloads) -> Operations:

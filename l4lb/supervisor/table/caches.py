@@ -42,7 +42,7 @@ class Caches:
         # why: a process that reads behind the end of a file that has shrunk is killed.
         fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
         os.ftruncate(self.fd, native.BANS_BYTES)
-        with mmap.mmap(self.fd, native.BANS_BYTES) as bans:
+        with self.purges() as bans:
             native.begin_bans(bans)
         self._end = self._begin = native.BANS_BYTES  # _begin: of this program's own caches
         self._windows: dict[int, _Window] = {}
@@ -74,7 +74,7 @@ class Caches:
 
     def alone(self) -> None:
         """No older program's worker serves any more: gives the memory of its caches back."""
-        with mmap.mmap(self.fd, native.BANS_BYTES) as bans:
+        with self.purges() as bans:
             native.share_bans(bans, shared=False)
         if self._begin > native.BANS_BYTES:
             native.punch(self.fd, native.BANS_BYTES, self._begin - native.BANS_BYTES)
@@ -123,9 +123,18 @@ class Caches:
 
     def forget(self, reader: int) -> None:
         """Forgets what a dead worker (or native.GUEST) read and fetched."""
-        for row in self._rows.live.values():
-            with self._mapped(row) as area:
+        for name in self.rows:
+            with self.mapped(name) as area:
                 native.forget(area, reader)
+
+    def purges(self) -> mmap.mmap:
+        """Returns the list of purges."""
+        return mmap.mmap(self.fd, native.BANS_BYTES)
+
+    def mapped(self, name: str) -> mmap.mmap:
+        """Returns the memory of a cache in force."""
+        window = self._windows[self.rows[name]]
+        return mmap.mmap(self.fd, window.bytes, offset=window.at)
 
     def close(self) -> None:
         os.close(self.fd)
@@ -162,10 +171,6 @@ class Caches:
             raise L4lbError(f"no memory for the cache {cache.name}: {error}") from error
         self._end = window.at + window.bytes
         return window
-
-    def _mapped(self, row: int) -> mmap.mmap:
-        window = self._windows[row]
-        return mmap.mmap(self.fd, window.bytes, offset=window.at)
 
 
 def _keys(config: Config) -> Mapping[Key, Cache]:

@@ -264,4 +264,6 @@ def _then(route: Route) -> str:
     """Returns what happens with a route's requests in one line."""
     if route.redirect is not None:
         return f"{route.status or REDIRECT} {route.redirect}"
-    return f"answer {route.respond.status}" if route.respond else f"pool {route.pool}"
+    if route.respond is not None:
+        return f"answer {route.respond.status}"
+    return f"pool {route.pool}" + (f", cache {route.cache}" if route.cache else "")

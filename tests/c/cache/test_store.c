@@ -167,6 +167,47 @@ TEST(memory_of_another_format_is_not_opened)
     CHECK_EQ(0, l4_cache_bytes(512 << 10, WORKERS, LARGEST));
 }
 
+/* Somebody who can write to the memory must not lead others out of it. */
+TEST(a_header_that_names_places_outside_is_not_opened)
+{
+    struct l4_cache cache;
+    make(4 << 20);
+    struct l4_cache_header *header = memory;
+    const struct l4_cache_header good = *header;
+    const struct {
+        uint64_t log_bytes, index_at, logs_at;
+        uint32_t logs, buckets;
+    } bad[] = {
+        {good.log_bytes * 2, good.index_at, good.logs_at, good.logs, good.buckets},
+        {UINT64_MAX, good.index_at, good.logs_at, good.logs, good.buckets},
+        {0, good.index_at, good.logs_at, good.logs, good.buckets},
+        {good.log_bytes, 0, good.logs_at, good.logs, good.buckets},
+        {good.log_bytes, UINT64_MAX - 8, good.logs_at, good.logs, good.buckets},
+        {good.log_bytes, good.index_at, memory_bytes, good.logs, good.buckets},
+        {good.log_bytes, good.index_at, UINT64_MAX - 64, good.logs, good.buckets},
+        {good.log_bytes, good.index_at, good.logs_at, 0, good.buckets},
+        {good.log_bytes, good.index_at, good.logs_at, UINT32_MAX, good.buckets},
+        {good.log_bytes, good.index_at, good.logs_at, good.logs, 0},
+        {good.log_bytes, good.index_at, good.logs_at, good.logs, good.buckets + 1},
+        {good.log_bytes, good.index_at, good.logs_at, good.logs, 1u << 31},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        header->log_bytes = bad[i].log_bytes;
+        header->index_at = bad[i].index_at;
+        header->logs_at = bad[i].logs_at;
+        header->logs = bad[i].logs;
+        header->buckets = bad[i].buckets;
+        CHECK(!l4_cache_open(&cache, memory, memory_bytes, 0));
+    }
+    *header = good;
+    open_cache(&cache, 0);
+    header->log_bytes = header->index_at = header->logs_at = UINT64_MAX;
+    header->buckets = 0;
+    CHECK(put(&cache, 1, 1, 10) == L4_CACHE_STORED);
+    CHECK(look(&cache, 1) == 1);
+    l4_cache_close(&cache);
+}
+
 TEST(an_object_has_a_bound)
 {
     struct l4_cache cache;
@@ -477,7 +518,8 @@ TEST(workers_that_are_killed_leave_whole_objects)
 }
 
 MAIN(RUN(what_one_worker_stores_all_find); RUN(memory_of_another_format_is_not_opened);
-     RUN(an_object_has_a_bound); RUN(variants_and_pools_are_kept_apart_and_purged_together);
+     RUN(a_header_that_names_places_outside_is_not_opened); RUN(an_object_has_a_bound);
+     RUN(variants_and_pools_are_kept_apart_and_purged_together);
      RUN(a_random_history_finds_the_newest_version_or_nothing);
      RUN(what_is_used_outlives_what_is_only_stored);
      RUN(what_comes_back_soon_goes_into_the_main_ring); RUN(what_is_read_is_not_written_over);

@@ -48,6 +48,7 @@ CHANGES: dict[str, Change] = {
         {"pool": "kept", "set": "192.0.2.1", "to": "a"},
         {"pool": "kept"}, {"set": "192.0.2.1", "to": "a"},
     ),
+    "cache": Change({"action": "purge", "all": True}, {}, {"action": "purge", "all": True}),
     "drain": Change(A, A),
     "maint": Change(A, A),
     "ready": Change(A, A),
@@ -83,6 +84,7 @@ def lb(backends: Backends) -> Iterator[Balancer]:
     one = Balancer.before(backends.rows())
     assert one.config
     one.config["pools"]["kept"] = {"sticky": {"key": "source_ip"}, "backends": backends.rows()}
+    one.config["cache"] = {"pages": {"memory": "4MiB"}}
     with one:
         yield one
 

@@ -14,8 +14,8 @@ import pytest
 
 from ..harness import PATIENCE_S, PORTS, Backends, Balancer, Load, echo, greet, until
 from ..harness.browser import browser, console
+from ..harness.http import answer, client
 from ..harness.http import before as web
-from ..harness.http import client
 from ..harness.origin import Origin
 from ..harness.secure import Authority
 
@@ -151,6 +151,25 @@ def test_requests_are_shown_by_listener_status_and_route() -> None:
             )
             assert found[1:3] == ["path_prefix /static/", "pool web"]
             assert lb.ask("stats")["statuses"] == {"2xx": 3, "4xx": 1}
+            assert not console(page)
+
+
+def test_caches_are_shown_with_their_hits() -> None:
+    kept = [("Cache-Control", "max-age=60")]
+    with Origin(lambda _: answer(b"x", fields=kept)) as origin:
+        process = {"http": f"127.0.0.1:{PORTS.take()}"}
+        lb = web([origin.row], process=process, http={"cache": "pages"})
+        assert lb.config
+        lb.config["cache"] = {"pages": {"memory": "8MiB"}}
+        with lb, browser() as page, client(lb) as peer:
+            page.get(url(lb))
+            for _ in range(4):
+                peer.ask("/a")
+            shown = page.find_element("id", "caches-s")
+            until(lambda: shown.is_displayed(), "caches are shown")
+            until(lambda: cells(page, "caches", "tbody tr")[3] == "75.0 %", "the hits are shown")
+            assert cells(page, "caches", "tbody tr")[0] == "pages"
+            assert cells(page, "caches", "thead tr")[3] == "hits"
             assert not console(page)
 
 

@@ -99,6 +99,7 @@ def _listeners(folder: Path, authority: Authority) -> dict[str, Any]:
             "routes": [{"name": "assets", "path_prefix": "/static/", "pool": "site"},
                        {"path": "/old", "redirect": "/new"}],
             "filter": {"rules": [{"name": "secrets", "path_prefix": "/.git", "action": "deny"}]},
+            "http": {"cache": "pages"},
         },
         "proxied": {"bind": here(), "pool": "sticky", "proxy_protocol": "accept",
                     "trusted": ["127.0.0.0/8"]},
@@ -158,6 +159,7 @@ def everything() -> Iterator[Everything]:
             "process": {"workers": 2, "watch_picks": 1},
             "listeners": _listeners(folder, authority),
             "pools": _pools(folder, tcp, udp, site, dead),
+            "cache": {"pages": {"memory": "8MiB", "default_ttl": "1h"}},
         }
         lb = stack.enter_context(Balancer(config))
         one = Everything(lb, folder, tcp, dead, stack)

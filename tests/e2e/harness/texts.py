@@ -14,6 +14,7 @@ from .configuration import toml
 from .everything import LONG, Everything
 
 NUMBERS = itertools.count()
+STATIC = "http://pages.example.test/static/a"
 Word = str | Callable[[Everything], str]
 
 
@@ -278,6 +279,21 @@ CASES: dict[str, list[Case]] = {
             [r"^client +192\.0\.2\.99$"],
             [r"^client: 192\.0\.2\.99$"],
         ),
+    ],
+    "cache": [
+        Case(
+            [],
+            [r"^CACHE +MEMORY +USED +REQUESTS +HITS", r"^pages +8\.2 MiB +\d+ B +\d+ +"],
+            [r"^cache +memory_bytes +used_bytes +requests +hit_ratio +misses"],
+        ),
+        Case(
+            ["show", STATIC],
+            [r"^ +CACHE +STATUS +BODY +AGE +STATE", r"^ +pages +200 +\d+ B .* fresh "],
+            [r"^answers:$", r"^ +pages +200 +\d+ +\d+ +fresh "],
+        ),
+        Case(["show", f"{STATIC}?x"], [r"^answers +none$"], [r"^answers: -$"]),
+        Case(["purge", "--tag", "x", "--soft"], [r"^tag x is stale in pages$"], ["^tag x is"]),
+        Case(["purge", "--all"], ["^everything is purged in pages$"], ["^everything is purged"]),
     ],
     "explain": [
         Case(

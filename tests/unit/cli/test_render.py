@@ -14,12 +14,12 @@ from l4lb.cli.columns import COLUMNS, shaped
 from l4lb.cli.layout import View, wide
 from l4lb.control import sources
 from l4lb.control.commands import COMMANDS
-from l4lb.control.views import clients, overview
+from l4lb.control.views import caches, clients, overview
 from l4lb.control.views.overview import Service
 from l4lb.discovery.runner import State
 from l4lb.native import sets
 from l4lb.native.rows import Address, ListenerRow, RequestRow, SessionRow, StickyRow, UdpTally
-from tests.unit.supervisor.tables import closed_port, table_of
+from tests.unit.supervisor.tables import cache_in, closed_port, table_of
 
 PIPE, TERMINAL = View(), View(80)
 
@@ -255,6 +255,8 @@ def test_every_column_is_in_what_the_views_give() -> None:
     table.start_worker(0, pid=7, cpu=None, now_ms=0)
     ended.note(table, 0, "192.0.2.1", 1)
     sets.write_blocks(table, [sets.BlockRow("192.0.2.1", 1, None, "admin", False)], "drop")
+    with cache_in(table) as fd:
+        cached = caches.caches(table, fd)
     pick = dict.fromkeys(one.key for one in COLUMNS["picks"]) | {"pool": "web", "candidates": []}
     spare = dict.fromkeys(one.key for one in COLUMNS["spare"]) | {"pool": "web", "backend": "a"}
     given: dict[str, list[dict[str, Any]]] = {
@@ -264,6 +266,7 @@ def test_every_column_is_in_what_the_views_give() -> None:
         "workers": overview.workers(table, 1),
         "sessions": [SESSION._asdict()],
         "requests": [dict.fromkeys(RequestRow._fields, "")],
+        "cache": cached,
         "spare": [spare],
         "discovery": [sources.row("web", State("dns"), 1)],
         "picks": [pick],

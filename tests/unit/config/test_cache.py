@@ -93,7 +93,7 @@ def test_a_cache_before_a_pool_that_sets_cookies_is_told(
     listener: dict[str, Any], key: str
 ) -> None:
     (told,) = warnings({}, **listener)
-    assert told.startswith(f"{key}: keeps fewer answers: pool sticky is sticky by a cookie")
+    assert told.startswith(f"{key}: an answer out of the cache sets no cookie, and pool sticky")
 
 
 @pytest.mark.parametrize(

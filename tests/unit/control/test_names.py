@@ -10,15 +10,15 @@ from l4lb.control import names
 from l4lb.control.command import Arg
 from l4lb.control.commands import COMMANDS
 from l4lb.errors import AdminError
-from tests.unit.supervisor.tables import closed_port, table_of
+from tests.unit.supervisor.tables import cache_in, closed_port, table_of
 
 from .conftest import Admin
 
 NAMED = [
     (command.name, arg) for command in COMMANDS.values() for arg in command.args if arg.of
 ]  # fmt: skip
-FAR = {"pool": "web", "backend": "web/a", "listener": "front"}
-WRONG = {"pool": "wev", "backend": "web/aa", "listener": "fronts"}
+FAR = {"pool": "web", "backend": "web/a", "listener": "front", "cache": "pages"}
+WRONG = {"pool": "wev", "backend": "web/aa", "listener": "fronts", "cache": "pagse"}
 
 
 def given(command: str, arg: Arg) -> dict[str, Any]:
@@ -47,9 +47,11 @@ def test_a_name_that_nothing_has_is_refused_with_the_nearest(
 
     monkeypatch.setattr(admin.server._handlers._channel, "ask", ask)
     admin.table.set_listener(0, name="front", bind="0.0.0.0:80", protocol="tcp", pool=0)
-    answer = admin.ask(command, given(command, arg))
+    with cache_in(admin.table):
+        answer = admin.ask(command, given(command, arg))
     assert answer["error"]["code"] == "not_found"
-    hint = f"named {WRONG[arg.of]} (did you mean {FAR[arg.of]}?); see `l4lb admin {arg.of}s`"
+    shown = names.SHOWN_BY[arg.of]
+    hint = f"named {WRONG[arg.of]} (did you mean {FAR[arg.of]}?); see `l4lb admin {shown}`"
     assert hint in answer["error"]["message"]
 
 

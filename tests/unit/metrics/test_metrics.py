@@ -18,9 +18,10 @@ from l4lb.metrics.exposition import OPENMETRICS, TEXT, prefers_openmetrics
 from l4lb.metrics.names import METRICS
 from l4lb.metrics.processes import Usage
 from l4lb.native import session_stats
+from l4lb.native.caches import RESULTS
 from l4lb.native.rows import Address
 from l4lb.native.table import Table
-from tests.unit.supervisor.tables import closed_port, put_backend, table_of
+from tests.unit.supervisor.tables import cache_in, closed_port, put_backend, table_of
 
 TOP = Path(__file__).parents[3]
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -58,20 +59,41 @@ def table_with_traffic() -> Table:
     return table
 
 
-def collector(table: Table) -> Collector:
+def collector(table: Table, cache_fd: int = -1) -> Collector:
     used = [Usage("worker", "0", 77, 1.5, 30_000_000, 40), Usage("control", "", 78, 0.5, 10, None)]
     about = About(
         "1.2.3", 1_700_000_000.5, 3_000, now_ms=lambda: 10_000, usages=lambda: used
     )  # fmt: skip
-    return Collector(table, about)
+    return Collector(table, about, cache_fd)
 
 
 def scrape(table: Table) -> Samples:
     body, _ = collector(table).render("")
+    return samples(body)
+
+
+def samples(body: bytes) -> Samples:
     return {
         (one.name, tuple(sorted(one.labels.items()))): one.value
         for family in parser.text_string_to_metric_families(body.decode())
         for one in family.samples
+    }
+
+
+def test_a_cache_has_its_memory_and_its_counts() -> None:
+    table = table_with_traffic()
+    assert not [name for name, _ in scrape(table) if name.startswith("l4lb_cache")]
+    with cache_in(table) as fd:
+        body, _ = collector(table, fd).render("")
+    found = samples(body)
+    assert value(found, "l4lb_cache_memory_bytes", cache="pages") > 4 << 20
+    assert value(found, "l4lb_cache_used_bytes", cache="pages") == 0
+    results = [
+        dict(labels)["result"] for name, labels in found if name == "l4lb_cache_requests_total"
+    ]
+    assert sorted(results) == sorted(RESULTS[1:])
+    assert {name for name, _ in found if name.startswith("l4lb_cache")} == {
+        name for name in METRICS if name.startswith("l4lb_cache")
     }
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import mmap
+import os
+from collections.abc import Iterator, Mapping
 
-from l4lb.native import settings
+from l4lb.native import cache, settings
 from l4lb.native.rows import Address
 from l4lb.native.table import Table
 
@@ -55,3 +58,18 @@ def put_backend(
 def closed_port(n: int = 1) -> Address:
     """Returns an address of which only the text matters."""
     return Address("127.0.0.1", n)
+
+
+@contextlib.contextmanager
+def cache_in(table: Table, name: str = "pages") -> Iterator[int]:
+    """Gives a table an empty cache. Yields the file with its memory."""
+    size = -(-cache.memory_bytes(4 << 20, 1, 1 << 16) // mmap.PAGESIZE) * mmap.PAGESIZE
+    fd = os.memfd_create("cache-of-a-test")
+    try:
+        os.ftruncate(fd, size)
+        with mmap.mmap(fd, size) as area:
+            cache.make(area, 4 << 20, 1, 1 << 16)
+        cache.put(table, 0, name=name, at=0, size=size, used=1)
+        yield fd
+    finally:
+        os.close(fd)

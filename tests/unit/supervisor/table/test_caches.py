@@ -59,9 +59,9 @@ def test_each_cache_has_a_row_and_memory_of_its_own(service: Service) -> None:
     a, b = service.shown()["a"], service.shown()["b"]
     assert {a.row, b.row} == {0, 1}
     assert a.at == native.BANS_BYTES
-    assert b.at == a.at + a.bytes
-    assert a.bytes >= 4 << 20
-    assert os.fstat(service.caches.fd).st_size == b.at + b.bytes
+    assert b.at == a.at + a.size
+    assert a.size >= 4 << 20
+    assert os.fstat(service.caches.fd).st_size == b.at + b.size
     assert os.fstat(service.caches.fd).st_blocks * 512 < 1 << 20  # taken when answers are kept
 
 
@@ -79,7 +79,7 @@ def test_a_cache_of_another_size_is_another_one(service: Service, change: dict[s
     service.configure(a={**SMALL, **change})
     after = service.shown()["a"]
     assert after.row != before.row
-    assert after.at == before.at + before.bytes
+    assert after.at == before.at + before.size
 
 
 def test_a_cache_that_comes_back_begins_empty_in_its_row(service: Service) -> None:
@@ -91,7 +91,7 @@ def test_a_cache_that_comes_back_begins_empty_in_its_row(service: Service) -> No
     service.configure(a=SMALL)
     after = service.shown()["a"]
     assert (after.row, after.used) == (before.row, before.used + 1)
-    assert after.at == before.at + before.bytes
+    assert after.at == before.at + before.size
 
 
 def test_a_configuration_that_is_not_taken_leaves_the_rows_as_they_were(service: Service) -> None:
@@ -109,7 +109,7 @@ def test_a_configuration_that_is_not_taken_leaves_the_rows_as_they_were(service:
     assert service.shown() == before
     assert service.caches.rows == {"a": 0}
     service.configure(a=SMALL, b=SMALL)
-    assert service.shown()["b"].at == before["a"].at + before["a"].bytes
+    assert service.shown()["b"].at == before["a"].at + before["a"].size
 
 
 def test_too_many_sizes_are_refused_and_the_last_one_stays(service: Service) -> None:
@@ -169,7 +169,7 @@ def test_the_next_programs_caches_begin_behind_those_of_this_one(service: Servic
     following = Service()
     following.caches.go_on({**told, "fd": os.dup(told["fd"])})
     following.configure(a=SMALL)
-    assert following.shown()["a"].at == old.at + old.bytes
+    assert following.shown()["a"].at == old.at + old.size
     following.caches.alone()
     following.caches.close()
 

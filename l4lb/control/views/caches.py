@@ -1,0 +1,82 @@
+"""Caches as operators see them, and what they keep."""
+
+from __future__ import annotations
+
+import mmap
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from l4lb.errors import AdminError
+from l4lb.native import cache as native
+from l4lb.native.caches import CacheRow
+from l4lb.native.table import Table
+
+Map = dict[str, Any]
+_GUEST = threading.Lock()  # why: this process is one reader of a cache, and views run in threads
+
+
+def mapped(fd: int, row: CacheRow) -> mmap.mmap:
+    """Returns the memory of a cache."""
+    return mmap.mmap(fd, row.size, offset=row.at)
+
+
+def caches(table: Table, fd: int, only: str | None = None) -> list[Map]:
+    """Returns one map for each cache in force, or for the one that is named. fd: their memory."""
+    return [_cache(table, fd, row) for row in native.rows(table) if only in (None, row.name)]
+
+
+def _cache(table: Table, fd: int, row: CacheRow) -> Map:
+    tally = native.tally(table, row.name)
+    with mapped(fd, row) as area:
+        room = native.room(area)
+    asked = tally.requests - tally.results["bypass"]
+    return {
+        "cache": row.name,
+        "memory_bytes": row.size,
+        "used_bytes": room.bytes_used,
+        "requests": tally.requests,
+        "hit_ratio": round(tally.hits / asked, 4) if asked else None,
+        "hits": tally.hits,
+        "misses": asked - tally.hits,
+        "stored": tally.stored,
+        "evicted": room.evicted,
+        "refused": tally.refused,
+        "waited": tally.waited,
+        "waited_in_vain": tally.in_vain,
+        "refreshed": tally.refreshed,
+        "purged": tally.purged,
+        "bytes_out": tally.bytes_out,
+        "results": tally.results,
+    }
+
+
+def kept(table: Table, fd: int, url: str, keys: Iterable[Mapping[str, Any]]) -> Map:
+    """Returns what caches keep of a URL. keys: its key in each cache. Raises AdminError."""
+    rows = {row.name: row for row in native.rows(table)}
+    found = []
+    for one in keys:
+        row, key = rows.get(str(one["cache"])), one["key"]
+        if row is None:
+            continue  # a reload has removed it meanwhile
+        with mapped(fd, row) as area, mmap.mmap(fd, native.BANS_BYTES) as purges, _GUEST:
+            try:
+                answers = native.kept(table, purges, area, row.name, key, int(time.time()))
+            except ValueError as error:
+                raise AdminError("internal", f"cache {row.name}: {error}") from None
+        found += [
+            {
+                "cache": row.name,
+                "status": answer.status,
+                "body_bytes": answer.body_bytes,
+                "age_s": answer.age_s,
+                "fresh_for_s": answer.left_s,
+                "state": "purged" if answer.purged else "fresh" if answer.left_s > 0 else "stale",
+                "uses": answer.uses,
+                "vary": answer.vary.splitlines(),
+                "tags": answer.tags,
+            }
+            for answer in answers
+        ]
+    return {"url": url, "answers": found}

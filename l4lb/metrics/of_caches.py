@@ -1,0 +1,55 @@
+"""The list of the metrics of caches, which is a part of that of names.py."""
+
+from __future__ import annotations
+
+from l4lb.metrics.metric import Metric
+
+CACHE = ("cache",)
+
+CACHES = (
+    Metric(
+        "l4lb_cache_requests_total",
+        "counter",
+        "HTTP requests that had a cache, by what it did.",
+        ("cache", "result"),
+    ),
+    Metric(
+        "l4lb_cache_bytes_total",
+        "counter",
+        "Bytes of bodies that were sent out of the cache.",
+        CACHE,
+    ),
+    Metric("l4lb_cache_stored_total", "counter", "Answers that were kept.", CACHE),
+    Metric(
+        "l4lb_cache_refused_total",
+        "counter",
+        "Answers that could be kept and had no room.",
+        CACHE,
+    ),
+    Metric(
+        "l4lb_cache_evictions_total",
+        "counter",
+        "Answers that had to leave for others.",
+        CACHE,
+    ),
+    Metric(
+        "l4lb_cache_waits_total",
+        "counter",
+        "Requests that waited for the answer to another one: answered, or in_vain.",
+        ("cache", "result"),
+    ),
+    Metric(
+        "l4lb_cache_refreshes_total",
+        "counter",
+        "Answers that were asked for anew in the background.",
+        CACHE,
+    ),
+    Metric(
+        "l4lb_cache_purged_total",
+        "counter",
+        "Answers that requests with an unsafe or the purging method took out.",
+        CACHE,
+    ),
+    Metric("l4lb_cache_used_bytes", "gauge", "Bytes of the answers in memory.", CACHE),
+    Metric("l4lb_cache_memory_bytes", "gauge", "Memory of the cache.", CACHE),
+)
