@@ -162,22 +162,30 @@ void l4_cache_use(const struct l4_cache_read *read)
         atomic_store_explicit(&object->uses, uses + 1, memory_order_relaxed);
 }
 
-/* Takes away the marks of a key: who fetches it has no claim any more, and who comes may wait. */
-static void drop_marks(struct l4_cache *cache, uint64_t hash)
+/* Takes away the marks of a key: who fetches it has no claim any more; unless `claims`, those that
+ * nobody waits for it, too. */
+static void drop_marks(struct l4_cache *cache, uint64_t hash, bool claims)
 {
     _Atomic uint64_t *bucket = l4_cache_bucket(cache, hash);
     for (uint32_t i = 0; i < L4_CACHE_WAYS; i++) {
         const uint64_t word = atomic_load(&bucket[i]);
-        if (word && !l4_word_is_object(cache, word) && l4_word_is_of(word, hash))
+        if (!word || l4_word_is_object(cache, word) || !l4_word_is_of(word, hash))
+            continue;
+        if (!claims || l4_word_owner(word) == L4_CACHE_FILLING)
             swap(&bucket[i], word, 0);
     }
+}
+
+void l4_cache_revoke(struct l4_cache *cache, uint64_t hash)
+{
+    drop_marks(cache, hash, true);
 }
 
 uint32_t l4_cache_purge(struct l4_cache *cache, uint64_t hash, struct l4_text key, bool soft)
 {
     struct l4_cache_read read;
     uint32_t purged = 0;
-    drop_marks(cache, hash);
+    drop_marks(cache, hash, false);
     for (uint32_t way = 0; l4_cache_next(cache, hash, key, &way, &read);) {
         if (soft)
             atomic_store(&((struct l4_cached *)read.object)->soft, 1);
@@ -248,6 +256,16 @@ enum l4_cache_claimed l4_cache_claim(struct l4_cache *cache, uint64_t hash, int6
         l4_cache_withdraw(cache, hash, word);
     }
     return L4_CACHE_WAIT;
+}
+
+bool l4_cache_has_claim(const struct l4_cache *cache, const struct l4_cache_claim *claim)
+{
+    const _Atomic uint64_t *bucket = l4_cache_bucket(cache, claim->hash);
+    for (uint32_t i = 0; claim->word && i < L4_CACHE_WAYS; i++) {
+        if (atomic_load(&bucket[i]) == claim->word)
+            return true;
+    }
+    return false;
 }
 
 bool l4_cache_end_claim(struct l4_cache *cache, struct l4_cache_claim *claim, int64_t pass_until_s)

@@ -51,6 +51,12 @@ struct l4_cache_claim {
 enum l4_cache_claimed l4_cache_claim(struct l4_cache *cache, uint64_t hash, int64_t now_s,
                                      struct l4_cache_claim *claim);
 
+/* Does this caller still have its claim? */
+bool l4_cache_has_claim(const struct l4_cache *cache, const struct l4_cache_claim *claim);
+
+/* Takes the claims of others on a key away: they have had it for too long. */
+void l4_cache_revoke(struct l4_cache *cache, uint64_t hash);
+
 /* Ends a claim. pass_until_s: nobody is to wait until then; 0: the next one may. Returns false if
  * the claim was taken away: what was fetched may be older than a purge. */
 bool l4_cache_end_claim(struct l4_cache *cache, struct l4_cache_claim *claim, int64_t pass_until_s);

@@ -127,8 +127,12 @@ static struct l4_step claim(struct l4_loop *loop, uint32_t index, bool last)
     struct l4_caching *c = l4_caching_at(loop, index);
     struct l4_cache *cache = &l4_caching_open(loop, index)->cache;
     const enum l4_cache_result result = c->read.object ? L4_CACHE_EXPIRED : L4_CACHE_MISS;
-    const enum l4_cache_claimed claimed =
-        l4_cache_claim(cache, c->hash, l4_caching_now_s(), &c->claim);
+    enum l4_cache_claimed claimed = l4_cache_claim(cache, c->hash, l4_caching_now_s(), &c->claim);
+    /* why: who fetches passes its answer to a client, who may read as slowly as it likes. */
+    if (claimed == L4_CACHE_WAIT && last) {
+        l4_cache_revoke(cache, c->hash);
+        claimed = l4_cache_claim(cache, c->hash, l4_caching_now_s(), &c->claim);
+    }
     if (claimed == L4_CACHE_FETCH) {
         c->cleared = l4_ban_last(loop->http->caches->bans);
         return fetch(loop, index, c->read.object ? L4_CACHING_ASK : L4_CACHING_FETCH, result);

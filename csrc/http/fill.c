@@ -245,8 +245,8 @@ void l4_fill_end(struct l4_loop *loop, uint32_t index)
         caches->pieces[pieces++] = (struct l4_text){
             l4_http_block(loop->http, block),
             block == fill->last ? fill->last_bytes : (uint32_t)L4_HTTP_BLOCK_BYTES};
-    c->kept = store(loop, index, caches->pieces, pieces);
-    /* why after it: who purges meanwhile takes the claim away. */
+    c->kept = l4_cache_has_claim(cache, &c->claim) && store(loop, index, caches->pieces, pieces);
+    /* why again: who purges meanwhile takes the claim away. */
     if (!l4_caching_end_claim(loop, index, false) && c->kept) {
         const struct l4_text key = {l4_http_block(loop->http, fill->first), fill->key_bytes};
         l4_cache_purge(cache, c->hash, key, false);
@@ -330,7 +330,8 @@ void l4_fill_freshen(struct l4_loop *loop, uint32_t index, const char *bytes,
     if (out.full)
         goto done;
     fill->head_bytes = (uint32_t)text.used;
-    c->kept = store(loop, index, &body, 1);
+    c->kept = l4_cache_has_claim(&l4_caching_open(loop, index)->cache, &c->claim) &&
+              store(loop, index, &body, 1);
     const char *request = l4_http_block(loop->http, l4_exchange_at(loop, index)->block);
     struct l4_cache_read before = c->read;
     c->read = (struct l4_cache_read){NULL, 0};

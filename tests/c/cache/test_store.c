@@ -413,6 +413,19 @@ TEST(one_fetches_and_others_wait_until_it_ends)
     close_pair(&pair);
 }
 
+TEST(a_claim_can_be_taken_away)
+{
+    struct pair pair;
+    struct l4_cache_claim slow, next;
+    open_pair(&pair, 4 << 20);
+    CHECK_EQ(L4_CACHE_FETCH, l4_cache_claim(&pair.a, hash_of(1), 100, &slow));
+    l4_cache_revoke(&pair.b, hash_of(1));
+    CHECK_EQ(L4_CACHE_FETCH, l4_cache_claim(&pair.b, hash_of(1), 100, &next));
+    CHECK(!l4_cache_end_claim(&pair.a, &slow, 0));
+    CHECK(l4_cache_end_claim(&pair.b, &next, 0));
+    close_pair(&pair);
+}
+
 TEST(a_dead_workers_claims_are_free)
 {
     struct pair pair;
@@ -525,4 +538,5 @@ MAIN(RUN(what_one_worker_stores_all_find); RUN(memory_of_another_format_is_not_o
      RUN(what_comes_back_soon_goes_into_the_main_ring); RUN(what_is_read_is_not_written_over);
      RUN(two_reads_of_one_region_are_both_kept); RUN(a_dead_readers_pins_are_forgotten);
      RUN(one_fetches_and_others_wait_until_it_ends); RUN(a_dead_workers_claims_are_free);
-     RUN(threads_never_read_what_was_not_stored); RUN(workers_that_are_killed_leave_whole_objects))
+     RUN(a_claim_can_be_taken_away); RUN(threads_never_read_what_was_not_stored);
+     RUN(workers_that_are_killed_leave_whole_objects))

@@ -42,10 +42,17 @@ def waiting(lb: Balancer) -> int:
     return sum(row["state"] == "await" for row in lb.ask("sessions"))
 
 
-def test_who_waits_too_long_asks_for_itself() -> None:
-    gate = Gate(lambda _: answer(b"one", fields=KEPT))
+def test_who_waits_too_long_asks_for_itself_and_for_all_that_come_after() -> None:
+    gate = threading.Event()
+
+    def answering(_: object) -> bytes:
+        number = len(origin.requests)
+        if number == 1:
+            assert gate.wait(30)
+        return answer(str(number).encode(), fields=KEPT)
+
     with (
-        Origin(gate) as origin,
+        Origin(answering) as origin,
         before([origin.row], cache={"collapse_timeout": "1s"}) as lb,
         client(lb) as first,
         client(lb) as second,
@@ -53,9 +60,13 @@ def test_who_waits_too_long_asks_for_itself() -> None:
         first.say(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
         until(lambda: len(origin.requests) == 1, "the first one fetches")
         second.say(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
-        until(lambda: len(origin.requests) == 2, "the second one asks for itself")
-        gate.open()
-        assert (first.answer().body, second.answer().body) == (b"one", b"one")
+        assert second.answer().body == b"2"
+        second.say(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert second.answer().body == b"2"  # what is fetched is kept, and nobody waits again
+        gate.set()
+        assert first.answer().body == b"1"
+        second.say(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert second.answer().body == b"2"
 
 
 def test_what_may_not_be_kept_makes_nobody_wait(cached: Cached) -> None:
