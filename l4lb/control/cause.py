@@ -60,7 +60,8 @@ class Cause:
         words = [command]
         for arg in COMMANDS[command].args:
             value = given.get(arg.name)
-            if value == arg.default or not isinstance(value, (str, int)):
+            # why False: a flag that is not given.
+            if value == arg.default or value is False or not isinstance(value, (str, int)):
                 continue
             shown = value[:TEXT_MAX] if isinstance(value, str) else value
             shown = HIDDEN if SECRET.search(arg.name) else shown

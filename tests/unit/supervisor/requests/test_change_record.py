@@ -44,6 +44,11 @@ def events() -> Events:
         ("reload", {"file": "/a b", "confirm_ms": 5_000}, "reload '/a b' --confirm 5000ms"),
         ("kill", {"session": None, "backend": "web/a"}, "kill --backend web/a"),
         ("drain", {"backend": ["not", "text"], "more": 1}, "drain"),
+        (
+            "cache",
+            {"action": "purge", "tag": "news", "all": False, "soft": True},
+            "cache purge --tag news --soft",
+        ),
     ],
 )
 def test_a_command_is_told_as_it_would_be_typed(

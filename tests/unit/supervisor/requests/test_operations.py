@@ -20,8 +20,8 @@ def test_each_command_says_who_carries_it_out() -> None:
 
 def test_what_changes_the_configuration_or_the_program_waits_for_a_service_that_serves() -> None:
     due = {
-        "add", "all_answered", "confirm", "diff", "discovered", "plan", "rebalance", "reload",
-        "remove", "rollback", "save", "upgrade",
+        "add", "all_answered", "cache_purge", "confirm", "diff", "discovered", "plan", "rebalance",
+        "reload", "remove", "rollback", "save", "upgrade",
     }  # fmt: skip
     assert {name for name, row in OPERATIONS.items() if row.serving} == due
     early = {name for name, row in OPERATIONS.items() if row.starting}
