@@ -162,16 +162,16 @@ void l4_cache_use(const struct l4_cache_read *read)
         atomic_store_explicit(&object->uses, uses + 1, memory_order_relaxed);
 }
 
-/* Takes away the marks of a key: who fetches it has no claim any more; unless `claims`, those that
- * nobody waits for it, too. */
-static void drop_marks(struct l4_cache *cache, uint64_t hash, bool claims)
+/* Takes away the marks of a key: the claims of who fetches it, and, unless `only_claims`, that
+ * nobody waits for it. */
+static void drop_marks(struct l4_cache *cache, uint64_t hash, bool only_claims)
 {
     _Atomic uint64_t *bucket = l4_cache_bucket(cache, hash);
     for (uint32_t i = 0; i < L4_CACHE_WAYS; i++) {
         const uint64_t word = atomic_load(&bucket[i]);
         if (!word || l4_word_is_object(cache, word) || !l4_word_is_of(word, hash))
             continue;
-        if (!claims || l4_word_owner(word) == L4_CACHE_FILLING)
+        if (!only_claims || l4_word_owner(word) == L4_CACHE_FILLING)
             swap(&bucket[i], word, 0);
     }
 }

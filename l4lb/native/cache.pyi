@@ -1,7 +1,7 @@
 """Caches: their rows in the shared table, and the memory of one; see cache.pyx and
 csrc/cache/layout.h."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from mmap import mmap
 
 from l4lb.native.caches import CacheRow, CacheTally, Kept, Room
@@ -27,6 +27,12 @@ def rows(table: Table) -> list[CacheRow]:
 
 def tally(table: Table, name: str) -> CacheTally:
     """Returns the counts of a cache over all workers, those of its earlier rows included."""
+
+def exported(table: Table, name: str) -> list[int]:
+    """Returns the counts of a cache as plain numbers, for `book`."""
+
+def book(table: Table, index: int, numbers: Sequence[int]) -> None:
+    """Adds counts that `exported` has written to the supervisor's own of a row."""
 
 def begin_bans(area: mmap) -> None:
     """Begins the list of purges in a buffer of BANS_BYTES zeros."""

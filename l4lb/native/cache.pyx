@@ -75,6 +75,29 @@ def tally(Table table, name):
     return CacheTally(dict(zip(RESULTS[1:], results[1:])), *sums)
 
 
+def exported(Table table, name):
+    """Returns the counts of a cache as plain numbers, for `book`."""
+    found = tally(table, name)
+    return [*found.results.values(), *found[1:]]
+
+
+def book(Table table, index, numbers):
+    """Adds counts that `exported` has written to the supervisor's own of a row."""
+    cdef c.l4_cache_tally *one = c.l4_table_cache_tally(
+        table.handle(), c.l4_table_book(table.handle()), index)
+    _row(table, index)  # raises IndexError
+    results, sums = numbers[:len(RESULTS) - 1], numbers[len(RESULTS) - 1:]
+    for at, more in enumerate(results, 1):
+        one.results[at] += <uint64_t>more
+    one.stored += <uint64_t>sums[0]
+    one.refused += <uint64_t>sums[1]
+    one.waited += <uint64_t>sums[2]
+    one.waited_in_vain += <uint64_t>sums[3]
+    one.bytes += <uint64_t>sums[4]
+    one.refreshed += <uint64_t>sums[5]
+    one.purged += <uint64_t>sums[6]
+
+
 # ---- purges --------------------------------------------------------------------------------------
 
 

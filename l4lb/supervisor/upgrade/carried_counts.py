@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from l4lb.native import counts, http_counts
+from l4lb.native import cache, counts, http_counts
 from l4lb.native.table import Table
 from l4lb.supervisor.table.membership import Membership
 
@@ -41,6 +41,7 @@ def taken(table: Table, membership: Membership) -> dict[str, Any]:
         "pools": [
             [name, found["pools"][row]] for name, row in pools.items() if row in found["pools"]
         ],
+        "caches": [[name, cache.exported(table, name)] for name in membership.policy.caches.rows],
         "gone": found["gone"],
         "workers": found["workers"],
         "each": each,
@@ -75,6 +76,10 @@ def book(table: Table, membership: Membership, told: Counts) -> None:
         row = membership.pools.live.get(name)
         if row is not None:
             counts.book_pool(table, row, numbers)
+    for name, numbers in told.get("caches", ()):
+        row = membership.policy.caches.rows.get(name)
+        if row is not None:
+            cache.book(table, row, numbers)
     counts.book_backend(table, None, told["gone"])
 
 

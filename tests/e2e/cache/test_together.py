@@ -171,3 +171,23 @@ def test_what_is_sent_stale_is_asked_for_in_the_background(cached: Cached) -> No
     assert len(cached.asked) == 2
     [asked] = [one for one in cached.origin.requests if one.target == cached.path][1:]
     assert asked.get("if-none-match") == '"a"'
+
+
+def test_an_upgrade_begins_with_an_empty_cache_and_keeps_its_counts() -> None:
+    with (
+        Origin(lambda _: answer(b"one", fields=KEPT)) as origin,
+        before([origin.row], cache={}) as lb,
+    ):
+
+        def ask() -> bytes:
+            with client(lb) as peer:
+                return peer.ask("/a").body
+
+        assert [ask() for _ in range(3)] == [b"one"] * 3
+        [counted] = lb.ask("cache")
+        lb.admin("upgrade")
+        until(lambda: lb.ask("cache")[0]["requests"] == 3, "the counts are carried")
+        assert lb.ask("cache")[0]["hit_ratio"] == counted["hit_ratio"]
+        assert ask() == b"one"
+        assert len(origin.requests) == 2
+        assert lb.ask("cache")[0]["requests"] == 4

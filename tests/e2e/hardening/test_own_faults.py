@@ -111,6 +111,8 @@ REQUESTS: dict[str, tuple[str, dict[str, Any]]] = {
     "access": ("access", {}),
     "routes": ("routes", {"listener": "web"}),
     "filters": ("filters", {"listener": "web"}),
+    "cache_keys": ("cache", {"action": "show", "url": "http://a.test/"}),
+    "cache_purge": ("cache", {"action": "purge", "all": True}),
     "reload": ("reload", {}),
     "plan": ("plan", {}),
     "confirm": ("confirm", {}),

@@ -283,7 +283,7 @@ CASES: dict[str, list[Case]] = {
     "cache": [
         Case(
             [],
-            [r"^CACHE +MEMORY +USED +REQUESTS +HITS", r"^pages +8\.2 MiB +\d+ B +\d+ +"],
+            [r"^CACHE +MEMORY +USED +REQUESTS +HITS", r"^pages +8\.\d MiB +\d+ B +\d+ +"],
             [r"^cache +memory_bytes +used_bytes +requests +hit_ratio +misses"],
         ),
         Case(
