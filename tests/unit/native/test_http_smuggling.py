@@ -81,7 +81,7 @@ def answer(case: Answer) -> bytes | None:
         if head.tunnel:
             return None  # nobody asked for it
         if head.status < 200:
-            known = head.status in {100, 103}
+            known = head.status in {100, 102, 103}
             received += (head.write_answer("none") or b"full") if known else b""
             continue
         if head.framing == "until_close":
