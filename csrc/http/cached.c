@@ -1,17 +1,12 @@
 #include "http/cached.h"
 
-#include <inttypes.h>
-#include <stdio.h>
+#include <ctype.h>
+#include <stdlib.h>
 #include <strings.h>
 
 #include "http/serve.h"
 
 static const struct l4_h1_bounds bounds = {.head = L4_H1_HEAD_MAX, .fields = L4_H1_FIELDS_MAX};
-
-static struct l4_text printed(const char *to, int bytes, size_t room)
-{
-    return (struct l4_text){to, bytes > 0 && (size_t)bytes < room ? (size_t)bytes : 0};
-}
 
 /* ---- questions ------------------------------------------------------------------------------- */
 
@@ -42,63 +37,85 @@ size_t l4_cached_question(const struct l4_loop *loop, uint32_t index, struct l4_
 
 /* ---- what answers tell ----------------------------------------------------------------------- */
 
-/* RFC 9211, 2: what the cache did, in the words of Structured Fields. */
-static size_t write_status(const struct l4_loop *loop, uint32_t index, struct l4_text name,
-                           char *to, size_t room)
+/* RFC 9211, 2: what the cache did, in the words of Structured Fields. why without printf: every hit
+ * has it. */
+static void put_status(const struct l4_loop *loop, uint32_t index, struct l4_text name,
+                       struct l4_text_out *out)
 {
-    static const char *const forwarded[L4_CACHE_RESULT_COUNT] = {
-        [L4_CACHE_MISS] = "; fwd=uri-miss",
-        [L4_CACHE_EXPIRED] = "; fwd=stale",
-        [L4_CACHE_REVALIDATED] = "; hit; fwd=stale; fwd-status=304",
-        [L4_CACHE_BYPASS] = "; fwd=bypass",
+    static const struct l4_text forwarded[L4_CACHE_RESULT_COUNT] = {
+        [L4_CACHE_MISS] = L4_TEXT("; fwd=uri-miss"),
+        [L4_CACHE_EXPIRED] = L4_TEXT("; fwd=stale"),
+        [L4_CACHE_REVALIDATED] = L4_TEXT("; hit; fwd=stale; fwd-status=304"),
+        [L4_CACHE_BYPASS] = L4_TEXT("; fwd=bypass"),
     };
     const struct l4_exchange *x = l4_exchange_at(loop, index);
     const struct l4_caching *c = l4_caching_at(loop, index);
-    const char *fwd = forwarded[x->cached] ? forwarded[x->cached] : "; hit";
-    const bool own = name.bytes;
-    int bytes =
-        snprintf(to, room, "%.*s%s", own ? (int)name.bytes : 4, own ? name.at : "l4lb", fwd);
-    if (c->state == L4_CACHING_SEND)
-        bytes += snprintf(to + bytes, room - (size_t)bytes, "; ttl=%" PRId32, c->left_s);
-    else if (c->fill.first != L4_NONE)
-        bytes += snprintf(to + bytes, room - (size_t)bytes, "; stored");
+    l4_text_put(out, name.bytes ? name : L4_TEXT("l4lb"));
+    l4_text_put(out, forwarded[x->cached].bytes ? forwarded[x->cached] : L4_TEXT("; hit"));
+    if (c->state == L4_CACHING_SEND) {
+        l4_text_put(out, c->left_s < 0 ? L4_TEXT("; ttl=-") : L4_TEXT("; ttl="));
+        l4_h1_put_number(out, (uint64_t)llabs(c->left_s));
+    } else if (c->fill.first != L4_NONE) {
+        l4_text_put(out, L4_TEXT("; stored"));
+    }
     if (c->waited)
-        bytes += snprintf(to + bytes, room - (size_t)bytes, "; collapsed");
-    return (size_t)bytes;
+        l4_text_put(out, L4_TEXT("; collapsed"));
+}
+
+/* RFC 9110, 14.4: which part of a body an answer has. */
+static void put_range(const struct l4_caching *c, struct l4_text_out *out)
+{
+    l4_text_put(out, L4_TEXT("bytes "));
+    if (c->form == L4_CACHED_PART) {
+        l4_h1_put_number(out, c->at);
+        l4_text_put(out, L4_TEXT("-"));
+        l4_h1_put_number(out, c->end - 1);
+    } else {
+        l4_text_put(out, L4_TEXT("*"));
+    }
+    l4_text_put(out, L4_TEXT("/"));
+    l4_h1_put_number(out, c->total);
+}
+
+/* A name of a Via is told as it is if it is a token (RFC 9651, 3.3.4) of some length. */
+static struct l4_text identifier(struct l4_text via)
+{
+    const bool token = via.bytes && via.bytes <= 64 && isalpha((unsigned char)*via.at) &&
+                       !memchr(via.at, ' ', via.bytes);
+    return token ? via : (struct l4_text){NULL, 0};
+}
+
+static struct l4_field_rule rule(enum l4_field_action action, struct l4_text name,
+                                 const struct l4_text_out *value)
+{
+    return (struct l4_field_rule){action, name, {value->to, value->used}};
 }
 
 size_t l4_cached_fields(const struct l4_loop *loop, uint32_t index, const struct l4_texts *texts,
                         struct l4_cached_told *told, struct l4_field_rule *rules)
 {
     const struct l4_exchange *x = l4_exchange_at(loop, index);
+    struct l4_text_out age = {.to = told->age, .size = sizeof told->age};
+    struct l4_text_out range = {.to = told->range, .size = sizeof told->range};
+    struct l4_text_out status = {.to = told->status, .size = sizeof told->status};
     size_t count = 0;
     if (!x->cache)
         return 0;
     const struct l4_caching *c = l4_caching_at(loop, index);
     if (c->state == L4_CACHING_SEND) {
-        const int bytes = snprintf(told->age, sizeof told->age, "%" PRIu32, c->age_s);
-        rules[count++] = (struct l4_field_rule){L4_FIELD_SET, L4_TEXT("Age"),
-                                                printed(told->age, bytes, sizeof told->age)};
-        if (c->form == L4_CACHED_PART || c->form == L4_CACHED_NO_PART) {
-            const int size =
-                c->form == L4_CACHED_PART
-                    ? snprintf(told->range, sizeof told->range,
-                               "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, c->at, c->end - 1,
-                               c->total)
-                    : snprintf(told->range, sizeof told->range, "bytes */%" PRIu64, c->total);
-            rules[count++] = (struct l4_field_rule){L4_FIELD_SET, L4_TEXT("Content-Range"),
-                                                    printed(told->range, size, sizeof told->range)};
-        }
+        l4_h1_put_number(&age, c->age_s);
+        rules[count++] = rule(L4_FIELD_SET, L4_TEXT("Age"), &age);
+    }
+    if (c->form == L4_CACHED_PART || c->form == L4_CACHED_NO_PART) {
+        put_range(c, &range);
+        rules[count++] = rule(L4_FIELD_SET, L4_TEXT("Content-Range"), &range);
     }
     const struct l4_text field = l4_texts_cache(texts, x->cache - 1u).status;
     if (!field.bytes)
         return count;
     const struct l4_text via = l4_texts_listener(texts, l4_session_at(loop, index)->listener).via;
-    /* why a part: it is a name of a Via, which may have more than a token of RFC 9651. */
-    const bool token = via.bytes && via.bytes <= 64 && !memchr(via.at, ' ', via.bytes);
-    const size_t size = write_status(loop, index, token ? via : (struct l4_text){NULL, 0},
-                                     told->status, sizeof told->status);
-    rules[count++] = (struct l4_field_rule){L4_FIELD_ADD, field, {told->status, size}};
+    put_status(loop, index, identifier(via), &status);
+    rules[count++] = rule(L4_FIELD_ADD, field, &status);
     return count;
 }
 
