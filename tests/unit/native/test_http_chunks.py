@@ -65,14 +65,17 @@ def single(body: bytes) -> list[bytes]:
 @example(b"3\r\nabc\r\n\r\n0\r\n\r\n")
 @example(b"3 ;x\r\nabc\r\n0 \t\r\nA:\r\n\r\nrest")
 @example(b"fffffffffffffff\r\n")
+@example(b"0a\r\n00x ;000\r\n\r\n0\r\n\r\n")
 def test_a_body_is_decoded_as_the_naive_twin_decodes_it(body: bytes) -> None:
     result, found, used = decode_chunks([body])
     expected, expected_found, expected_used = naive(body)
     assert (result == "done") == (expected == "done")
     if result == "done":
         assert (found, used) == (expected_found, expected_used)
-        # RFC 9112, 7.1.1, allows white space before a semicolon; h11 does not take it.
-        assert by_h11(re.sub(rb"[ \t]+;", b";", body[:used])) == found
+        # RFC 9112, 7.1.1, allows white space before a semicolon; h11 does not take it. Data that
+        # looks so would be changed.
+        if not re.search(rb"[ \t];", found):
+            assert by_h11(re.sub(rb"[ \t]+;", b";", body[:used])) == found
     if result == "bad":
         assert expected == "not done"
         assert all(decode_chunks([body[:used], more])[0] == "bad" for more in WORDS)
