@@ -258,6 +258,12 @@ enum l4_cache_claimed l4_cache_claim(struct l4_cache *cache, uint64_t hash, int6
     return L4_CACHE_WAIT;
 }
 
+bool l4_cache_is_claimed(const struct l4_cache *cache, uint64_t hash, int64_t now_s)
+{
+    const uint64_t mark = mark_of(cache, hash, now_s, 0);
+    return mark && l4_word_owner(mark) == L4_CACHE_FILLING;
+}
+
 bool l4_cache_has_claim(const struct l4_cache *cache, const struct l4_cache_claim *claim)
 {
     const _Atomic uint64_t *bucket = l4_cache_bucket(cache, claim->hash);

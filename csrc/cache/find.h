@@ -51,6 +51,9 @@ struct l4_cache_claim {
 enum l4_cache_claimed l4_cache_claim(struct l4_cache *cache, uint64_t hash, int64_t now_s,
                                      struct l4_cache_claim *claim);
 
+/* Does anybody have a claim on a key? */
+bool l4_cache_is_claimed(const struct l4_cache *cache, uint64_t hash, int64_t now_s);
+
 /* Does this caller still have its claim? */
 bool l4_cache_has_claim(const struct l4_cache *cache, const struct l4_cache_claim *claim);
 

@@ -6,7 +6,12 @@
 
 #include "http/serve.h"
 
-static const struct l4_h1_bounds bounds = {.head = L4_H1_HEAD_MAX, .fields = L4_H1_FIELDS_MAX};
+bool l4_cached_parse(const struct l4_cached *object, struct l4_h1_head *head)
+{
+    static const struct l4_h1_bounds bounds = {.head = L4_H1_HEAD_MAX, .fields = L4_H1_FIELDS_MAX};
+    const struct l4_text text = l4_cached_head(object);
+    return l4_h1_answer(text.at, text.bytes, &bounds, L4_METHOD_GET, head) == L4_H1_NONE;
+}
 
 /* ---- questions ------------------------------------------------------------------------------- */
 
@@ -19,13 +24,11 @@ size_t l4_cached_question(const struct l4_loop *loop, uint32_t index, struct l4_
         return 0;
     const struct l4_caching *c = l4_caching_at(loop, index);
     struct l4_h1_head stored;
-    if (c->state != L4_CACHING_ASK || !c->read.object)
+    if (c->state != L4_CACHING_ASK || !c->read.object || !l4_cached_parse(c->read.object, &stored))
         return 0;
-    const struct l4_text head = l4_cached_head(c->read.object);
-    if (l4_h1_answer(head.at, head.bytes, &bounds, L4_METHOD_GET, &stored))
-        return 0;
-    const struct l4_text etag = l4_h1_value(head.at, &stored, L4_FIELD_ETAG);
-    const struct l4_text modified = l4_h1_value(head.at, &stored, L4_FIELD_LAST_MODIFIED);
+    const char *bytes = l4_cached_head(c->read.object).at;
+    const struct l4_text etag = l4_h1_value(bytes, &stored, L4_FIELD_ETAG);
+    const struct l4_text modified = l4_h1_value(bytes, &stored, L4_FIELD_LAST_MODIFIED);
     for (size_t i = 0; i < sizeof dropped / sizeof *dropped; i++)
         rules[count++] = (struct l4_field_rule){.action = L4_FIELD_REMOVE, .name = dropped[i]};
     rules[count++] = (struct l4_field_rule){etag.bytes ? L4_FIELD_SET : L4_FIELD_REMOVE,
@@ -110,7 +113,7 @@ size_t l4_cached_fields(const struct l4_loop *loop, uint32_t index, const struct
         put_range(c, &range);
         rules[count++] = rule(L4_FIELD_SET, L4_TEXT("Content-Range"), &range);
     }
-    const struct l4_text field = l4_texts_cache(texts, x->cache - 1u).status;
+    const struct l4_text field = l4_caching_texts(loop, index, texts).status;
     if (!field.bytes)
         return count;
     const struct l4_text via = l4_texts_listener(texts, l4_session_at(loop, index)->listener).via;
@@ -141,8 +144,7 @@ static void drop_body_fields(const char *bytes, struct l4_h1_head *head)
 bool l4_cached_head_of(const struct l4_loop *loop, uint32_t index, struct l4_h1_head *head)
 {
     const struct l4_caching *c = l4_caching_at(loop, index);
-    const struct l4_text text = l4_cached_head(c->read.object);
-    if (l4_h1_answer(text.at, text.bytes, &bounds, L4_METHOD_GET, head))
+    if (!l4_cached_parse(c->read.object, head))
         return false;
     const bool has_body = head->framing != L4_FRAMING_NONE;
     static const uint16_t statuses[] = {[L4_CACHED_NOT_MODIFIED] = 304,
@@ -154,7 +156,7 @@ bool l4_cached_head_of(const struct l4_loop *loop, uint32_t index, struct l4_h1_
         head->reason.bytes = 0;
     }
     if (c->form != L4_CACHED_WHOLE && c->form != L4_CACHED_PART)
-        drop_body_fields(text.at, head);
+        drop_body_fields(l4_cached_head(c->read.object).at, head);
     const bool told = has_body && c->form != L4_CACHED_NOT_MODIFIED;
     const bool head_only = l4_exchange_at(loop, index)->method == L4_METHOD_HEAD;
     head->framing = told && !head_only ? L4_FRAMING_LENGTH : L4_FRAMING_NONE;

@@ -22,6 +22,9 @@ size_t l4_cached_question(const struct l4_loop *loop, uint32_t index, struct l4_
 size_t l4_cached_fields(const struct l4_loop *loop, uint32_t index, const struct l4_texts *texts,
                         struct l4_cached_told *told, struct l4_field_rule *rules);
 
+/* Reads the head of an object. Returns false if it cannot be read. */
+bool l4_cached_parse(const struct l4_cached *object, struct l4_h1_head *head);
+
 /* Reads the stored head of the object that the session sends, in the form that was chosen. Returns
  * false if it cannot be read. */
 bool l4_cached_head_of(const struct l4_loop *loop, uint32_t index, struct l4_h1_head *head);

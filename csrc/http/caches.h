@@ -62,6 +62,13 @@ static inline const struct l4_cache_rules *l4_caching_rules(const struct l4_loop
     return l4_table_cache(loop->table, l4_exchange_at(loop, index)->cache - 1u);
 }
 
+/* Its lists and names, in the texts that are read. */
+static inline struct l4_cache_texts l4_caching_texts(const struct l4_loop *loop, uint32_t index,
+                                                     const struct l4_texts *texts)
+{
+    return l4_texts_cache(texts, l4_exchange_at(loop, index)->cache - 1u);
+}
+
 static inline struct l4_cache_tally *l4_caching_tally(const struct l4_loop *loop, uint32_t index)
 {
     return l4_table_cache_tally(loop->table, loop->setup.index,

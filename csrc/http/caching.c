@@ -7,17 +7,27 @@
 #include "core/access.h"
 #include "core/validate.h"
 #include "core/vary.h"
+#include "http/cached.h"
 #include "http/fill.h"
 #include "http/serve.h"
 #include "run/session.h"
 
 /* ---- the key --------------------------------------------------------------------------------- */
 
-static struct l4_text host_text(const struct l4_http_judged *judged, bool secure,
+static uint16_t usual_port(bool secure)
+{
+    return secure ? 443 : 80;
+}
+
+static uint16_t port_of(const struct l4_host *host, bool secure)
+{
+    return host->port ? host->port : usual_port(secure);
+}
+
+static struct l4_text host_text(const struct l4_host *host, bool secure,
                                 char to[static L4_HOST_MAX + 8])
 {
-    const struct l4_host *host = &judged->host;
-    if (!host->port || host->port == (secure ? 443 : 80))
+    if (port_of(host, secure) == usual_port(secure))
         return (struct l4_text){host->name, host->bytes};
     const int bytes =
         snprintf(to, L4_HOST_MAX + 8, "%.*s:%u", (int)host->bytes, host->name, host->port);
@@ -42,8 +52,7 @@ static bool write_key(struct l4_loop *loop, uint32_t index, struct l4_text path,
     struct l4_texts texts;
     do {
         texts = l4_texts_begin(loop->table);
-        const struct l4_cache_texts its =
-            l4_texts_cache(&texts, l4_exchange_at(loop, index)->cache - 1u);
+        const struct l4_cache_texts its = l4_caching_texts(loop, index, &texts);
         struct l4_text ignored[L4_CACHE_IGNORED_MAX];
         struct l4_key_rules rules = {.scheme = parts & L4_KEY_SCHEME,
                                      .host = parts & L4_KEY_HOSTNAME,
@@ -52,7 +61,7 @@ static bool write_key(struct l4_loop *loop, uint32_t index, struct l4_text path,
         for (uint32_t i = 0; i < its.ignored_count && i < L4_CACHE_IGNORED_MAX; i++)
             ignored[rules.ignored_count++] = l4_texts_read(&texts, its.ignored[i]);
         const struct l4_url url = {.scheme = secure ? L4_TEXT("https") : L4_TEXT("http"),
-                                   .host = host_text(judged, secure, host),
+                                   .host = host_text(&judged->host, secure, host),
                                    .path = path,
                                    .query = query,
                                    .has_query = query.at};
@@ -121,12 +130,26 @@ static struct l4_step fetch(struct l4_loop *loop, uint32_t index, enum l4_cachin
     return l4_go(L4_SESSION_PICK);
 }
 
+/* What a request that goes to the backend is, by whether there is an object. */
+static enum l4_cache_result missed(const struct l4_caching *c)
+{
+    return c->read.object ? L4_CACHE_EXPIRED : L4_CACHE_MISS;
+}
+
+/* Goes to the backend for this client only. */
+static struct l4_step pass(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_caching *c = l4_caching_at(loop, index);
+    const enum l4_cache_result result = missed(c);
+    l4_cache_release(&l4_caching_open(loop, index)->cache, &c->read);
+    return fetch(loop, index, L4_CACHING_PASS, result);
+}
+
 /* Goes to the backend: to fetch for all, if nobody does yet; or waits for who does; or passes. */
 static struct l4_step claim(struct l4_loop *loop, uint32_t index, bool last)
 {
     struct l4_caching *c = l4_caching_at(loop, index);
     struct l4_cache *cache = &l4_caching_open(loop, index)->cache;
-    const enum l4_cache_result result = c->read.object ? L4_CACHE_EXPIRED : L4_CACHE_MISS;
     enum l4_cache_claimed claimed = l4_cache_claim(cache, c->hash, l4_caching_now_s(), &c->claim);
     /* why: who fetches passes its answer to a client, who may read as slowly as it likes. */
     if (claimed == L4_CACHE_WAIT && last) {
@@ -135,14 +158,13 @@ static struct l4_step claim(struct l4_loop *loop, uint32_t index, bool last)
     }
     if (claimed == L4_CACHE_FETCH) {
         c->cleared = l4_ban_last(loop->http->caches->bans);
-        return fetch(loop, index, c->read.object ? L4_CACHING_ASK : L4_CACHING_FETCH, result);
+        return fetch(loop, index, c->read.object ? L4_CACHING_ASK : L4_CACHING_FETCH, missed(c));
     }
     if (claimed == L4_CACHE_WAIT && !last && L4_GET(l4_caching_rules(loop, index)->collapse_ms)) {
         l4_cache_release(cache, &c->read);
         return l4_go(L4_SESSION_AWAIT);
     }
-    l4_cache_release(cache, &c->read);
-    return fetch(loop, index, L4_CACHING_PASS, result);
+    return pass(loop, index);
 }
 
 /* A request that may only be answered from the cache (RFC 9111, 5.2.1.7). */
@@ -180,12 +202,8 @@ static struct l4_step look(struct l4_loop *loop, uint32_t index, bool last)
     if (only)
         return refuse(loop, index);
     /* why: what HEAD and a range get can be no object; who waits for it waits in vain. */
-    if (head->method != L4_METHOD_GET || l4_h1_has(head, L4_FIELD_RANGE)) {
-        const enum l4_cache_result result = c->read.object ? L4_CACHE_EXPIRED : L4_CACHE_MISS;
-        l4_cache_release(&l4_caching_open(loop, index)->cache, &c->read);
-        return fetch(loop, index, L4_CACHING_PASS, result);
-    }
-    return claim(loop, index, last);
+    const bool fetches = head->method == L4_METHOD_GET && !l4_h1_has(head, L4_FIELD_RANGE);
+    return fetches ? claim(loop, index, last) : pass(loop, index);
 }
 
 bool l4_caching_write_key(struct l4_loop *loop, uint32_t index)
@@ -194,11 +212,17 @@ bool l4_caching_write_key(struct l4_loop *loop, uint32_t index)
     return write_key(loop, index, target->path, target->query);
 }
 
+bool l4_caching_is_fetched(const struct l4_loop *loop, uint32_t index)
+{
+    return l4_cache_is_claimed(&l4_caching_open(loop, index)->cache,
+                               l4_caching_at(loop, index)->hash, l4_caching_now_s());
+}
+
 struct l4_step l4_caching_look(struct l4_loop *loop, uint32_t index, bool last)
 {
     l4_caching_at(loop, index)->waited = true;
     if (!l4_caching_write_key(loop, index))
-        return fetch(loop, index, L4_CACHING_PASS, L4_CACHE_MISS);
+        return pass(loop, index);
     const struct l4_step step = look(loop, index, last);
     return step.kind == L4_GO && step.state == L4_SESSION_AWAIT ? l4_stay() : step;
 }
@@ -216,8 +240,7 @@ static bool is_purge(const struct l4_loop *loop, uint32_t index)
         return false;
     do {
         texts = l4_texts_begin(loop->table);
-        const struct l4_cache_texts its =
-            l4_texts_cache(&texts, l4_exchange_at(loop, index)->cache - 1u);
+        const struct l4_cache_texts its = l4_caching_texts(loop, index, &texts);
         is = its.purge.bytes && l4_text_is(its.purge, method);
     } while (!l4_texts_hold(loop->table, &texts));
     return is;
@@ -269,11 +292,7 @@ static void drop_named(struct l4_loop *loop, uint32_t index, struct l4_text url)
         if (secure != is_secure(loop, index) ||
             l4_host_read(target.host.at, target.host.bytes, &host) ||
             strcmp(host.name, judged->host.name) != 0 ||
-            (host.port ? host.port
-             : secure  ? 443
-                       : 80) != (judged->host.port ? judged->host.port
-                                : secure          ? 443
-                                                  : 80))
+            port_of(&host, secure) != port_of(&judged->host, secure))
             return;
     }
     drop_url(loop, index, target.path, target.query);
@@ -320,11 +339,9 @@ struct l4_step l4_caching_begin(struct l4_loop *loop, uint32_t index, uint32_t n
 
 /* ---- without a client ------------------------------------------------------------------------ */
 
-/* Copies what the request is, into a session's row and its exchange. */
+/* Copies what the request is into the exchange of a session. */
 static void copy_request(struct l4_loop *loop, uint32_t index, uint32_t of, uint32_t block)
 {
-    struct l4_session *s = l4_session_at(loop, index);
-    const struct l4_session *client = l4_session_at(loop, of);
     const struct l4_exchange *from = l4_exchange_at(loop, of);
     struct l4_request *row = l4_table_request(loop->table, loop->setup.index, index);
     const struct l4_request *asked = l4_table_request(loop->table, loop->setup.index, of);
@@ -354,11 +371,6 @@ static void copy_request(struct l4_loop *loop, uint32_t index, uint32_t of, uint
     row->route = asked->route;
     row->client = asked->client;
     row->text = asked->text;
-    s->known = client->known;
-    s->name_hash = client->name_hash;
-    s->half[L4_CLIENT].flags |= client->half[L4_CLIENT].flags & L4_HALF_TLS;
-    if (s->known)
-        *l4_row_facts(loop, index) = *l4_row_facts(loop, of);
 }
 
 bool l4_caching_adopt(struct l4_loop *loop, uint32_t index, uint32_t of)
@@ -403,18 +415,19 @@ bool l4_caching_may_send_stale(struct l4_loop *loop, uint32_t index)
     return l4_fresh_use_after_error(&c->read.object->freshness, &asked, l4_caching_now_s());
 }
 
-/* Judges the client's conditions and its range against the object, whose head is `stored`. */
-static void choose_form(struct l4_loop *loop, uint32_t index, const char *bytes,
-                        const struct l4_h1_head *stored)
+/* Judges the client's conditions and its range against the object. */
+static void choose_form(struct l4_loop *loop, uint32_t index, int64_t now_s)
 {
     struct l4_caching *c = l4_caching_at(loop, index);
     const struct l4_h1_head *request = &l4_serve_judged(loop, index)->head;
     const char *asked = request_bytes(loop, index);
-    const int64_t now_s = l4_caching_now_s();
+    struct l4_h1_head stored;
     uint64_t first, last;
-    if (c->read.object->status != 200 || !l4_is_conditional(request))
+    if (c->read.object->status != 200 || !l4_is_conditional(request) ||
+        !l4_cached_parse(c->read.object, &stored))
         return;
-    const struct l4_validators validators = l4_validators_of(bytes, stored, now_s);
+    const struct l4_validators validators =
+        l4_validators_of(l4_cached_head(c->read.object).at, &stored, now_s);
     const enum l4_condition condition = l4_condition_of(asked, request, &validators, now_s);
     if (condition != L4_CONDITION_NONE) {
         c->form = condition == L4_CONDITION_FAILED ? L4_CACHED_FAILED : L4_CACHED_NOT_MODIFIED;
@@ -438,12 +451,9 @@ static void choose_form(struct l4_loop *loop, uint32_t index, const char *bytes,
 
 struct l4_step l4_caching_send(struct l4_loop *loop, uint32_t index, enum l4_cache_result result)
 {
-    static const struct l4_h1_bounds bounds = {.head = L4_H1_HEAD_MAX, .fields = L4_H1_FIELDS_MAX};
     struct l4_exchange *x = l4_exchange_at(loop, index);
     struct l4_caching *c = l4_caching_at(loop, index);
-    const struct l4_text head = l4_cached_head(c->read.object);
     const int64_t now_s = l4_caching_now_s();
-    struct l4_h1_head stored;
     x->cached = (uint8_t)result;
     c->state = L4_CACHING_SEND;
     c->form = L4_CACHED_WHOLE;
@@ -452,8 +462,7 @@ struct l4_step l4_caching_send(struct l4_loop *loop, uint32_t index, enum l4_cac
     c->age_s = l4_fresh_age(&c->read.object->freshness, now_s);
     c->left_s = (int32_t)((int64_t)c->read.object->freshness.lifetime_s - c->age_s);
     c->pinned_ms = loop->now_ms;
-    if (l4_h1_answer(head.at, head.bytes, &bounds, L4_METHOD_GET, &stored) == L4_H1_NONE)
-        choose_form(loop, index, head.at, &stored);
+    choose_form(loop, index, now_s);
     l4_cache_use(&c->read);
     return l4_go(L4_SESSION_CACHED);
 }
@@ -469,8 +478,7 @@ enum l4_unstorable l4_caching_judge(struct l4_loop *loop, uint32_t index,
     enum l4_unstorable why;
     do {
         texts = l4_texts_begin(loop->table);
-        const struct l4_cache_texts lists =
-            l4_texts_cache(&texts, l4_exchange_at(loop, index)->cache - 1u);
+        const struct l4_cache_texts lists = l4_caching_texts(loop, index, &texts);
         struct l4_text targeted[L4_CACHE_TARGETED_MAX];
         struct l4_status_lifetime statuses[L4_CACHE_STATUSES_MAX];
         struct l4_fresh_rules rules = {

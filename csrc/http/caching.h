@@ -14,6 +14,9 @@
  * PICK. */
 struct l4_step l4_caching_begin(struct l4_loop *loop, uint32_t index, uint32_t number);
 
+/* Does somebody fetch what a session waits for? */
+bool l4_caching_is_fetched(const struct l4_loop *loop, uint32_t index);
+
 /* A session that waits looks again. last: it does not wait any longer. Answers L4_STAY if it is to
  * wait on. */
 struct l4_step l4_caching_look(struct l4_loop *loop, uint32_t index, bool last);

@@ -39,9 +39,7 @@ struct l4_fill {
 struct l4_caching {
     uint8_t state;       /* enum l4_caching_state */
     uint8_t form;        /* enum l4_caching_form */
-    uint8_t unstorable;  /* enum l4_unstorable: why the answer is not kept */
     bool waited;         /* for another one's answer */
-    bool kept;           /* the answer was stored */
     bool alone;          /* without a client: the object is asked for anew */
     uint64_t hash, pool; /* of the key; of who answers */
     uint64_t cleared;    /* number of the last purge when it was asked for */

@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "core/h1write.h"
 #include "core/vary.h"
+#include "http/cached.h"
 #include "http/caching.h"
 #include "http/message.h"
 #include "http/serve.h"
@@ -78,8 +79,7 @@ static void put_tags(struct l4_loop *loop, uint32_t index, const char *bytes,
     struct l4_texts texts;
     do {
         texts = l4_texts_begin(loop->table);
-        const struct l4_text name =
-            l4_texts_cache(&texts, l4_exchange_at(loop, index)->cache - 1u).tags;
+        const struct l4_text name = l4_caching_texts(loop, index, &texts).tags;
         out->used = before;
         for (uint32_t i = 0; name.bytes && i < head->field_count; i++) {
             const struct l4_text its = l4_h1_text(bytes, head->fields[i].name);
@@ -155,7 +155,6 @@ void l4_fill_begin(struct l4_loop *loop, uint32_t index, const char *bytes,
     L4_ASSERT(fill->first == L4_NONE);
     l4_cache_release(&l4_caching_open(loop, index)->cache, &c->read);
     const enum l4_unstorable why = l4_caching_judge(loop, index, &heads, &fill->freshness);
-    c->unstorable = (uint8_t)why;
     const uint64_t max = L4_GET(l4_caching_rules(loop, index)->max_object);
     if (why != L4_UNSTORABLE_NONE || (head->has_length && head->length > max)) {
         l4_caching_end_claim(loop, index, head->status != 304 && concerns_all(why));
@@ -236,7 +235,7 @@ static bool store(struct l4_loop *loop, uint32_t index, const struct l4_text *bo
 
 void l4_fill_end(struct l4_loop *loop, uint32_t index)
 {
-    struct l4_caching *c = l4_caching_at(loop, index);
+    const struct l4_caching *c = l4_caching_at(loop, index);
     struct l4_caches *caches = loop->http->caches;
     struct l4_cache *cache = &l4_caching_open(loop, index)->cache;
     const struct l4_fill *fill = &c->fill;
@@ -245,12 +244,12 @@ void l4_fill_end(struct l4_loop *loop, uint32_t index)
         caches->pieces[pieces++] = (struct l4_text){
             l4_http_block(loop->http, block),
             block == fill->last ? fill->last_bytes : (uint32_t)L4_HTTP_BLOCK_BYTES};
-    c->kept = l4_cache_has_claim(cache, &c->claim) && store(loop, index, caches->pieces, pieces);
+    const bool kept =
+        l4_cache_has_claim(cache, &c->claim) && store(loop, index, caches->pieces, pieces);
     /* why again: who purges meanwhile takes the claim away. */
-    if (!l4_caching_end_claim(loop, index, false) && c->kept) {
+    if (!l4_caching_end_claim(loop, index, false) && kept) {
         const struct l4_text key = {l4_http_block(loop->http, fill->first), fill->key_bytes};
         l4_cache_purge(cache, c->hash, key, false);
-        c->kept = false;
     }
     l4_fill_drop(loop, index);
 }
@@ -280,67 +279,70 @@ static bool is_changed(const char *bytes, const struct l4_h1_head *head, struct 
     return false;
 }
 
-static void put_fields(struct l4_text_out *out, const char *bytes, const struct l4_h1_head *head,
-                       const char *other, const struct l4_h1_head *other_head)
-{
-    for (uint32_t i = 0; i < head->field_count; i++) {
-        const struct l4_text name = l4_h1_text(bytes, head->fields[i].name);
-        const bool goes =
-            other ? !is_changed(other, other_head, name)
-                  : may_change(&head->fields[i], name) && head->fields[i].id != L4_FIELD_AGE;
-        if (goes)
-            l4_h1_put_field(out, name, l4_h1_text(bytes, head->fields[i].value));
-    }
-}
-
 /* Writes the head of what is stored with the fields of an answer 304 in place of its own. */
-static void put_merged(struct l4_text_out *out, struct l4_text stored,
+static void put_merged(struct l4_text_out *out, const char *stored,
                        const struct l4_h1_head *stored_head, const char *bytes,
                        const struct l4_h1_head *head)
 {
-    l4_h1_put_status(out, stored_head->status, l4_h1_text(stored.at, stored_head->reason));
-    put_fields(out, stored.at, stored_head, bytes, head);
-    put_fields(out, bytes, head, NULL, NULL);
+    l4_h1_put_status(out, stored_head->status, l4_h1_text(stored, stored_head->reason));
+    for (uint32_t i = 0; i < stored_head->field_count; i++) {
+        const struct l4_h1_field *field = &stored_head->fields[i];
+        const struct l4_text name = l4_h1_text(stored, field->name);
+        if (!is_changed(bytes, head, name))
+            l4_h1_put_field(out, name, l4_h1_text(stored, field->value));
+    }
+    for (uint32_t i = 0; i < head->field_count; i++) {
+        const struct l4_h1_field *field = &head->fields[i];
+        const struct l4_text name = l4_h1_text(bytes, field->name);
+        if (may_change(field, name) && field->id != L4_FIELD_AGE)
+            l4_h1_put_field(out, name, l4_h1_text(bytes, field->value));
+    }
     l4_h1_put_end(out);
+}
+
+/* Writes the texts of the object that has been read, as an answer 304 makes them, to the fill.
+ * Returns false if it may not be kept any more, or if there is no room. */
+static bool put_fresh(struct l4_loop *loop, uint32_t index, const char *bytes,
+                      const struct l4_h1_head *head)
+{
+    static const struct l4_h1_bounds bounds = {.head = L4_H1_HEAD_MAX, .fields = L4_H1_FIELDS_MAX};
+    const struct l4_cached *object = l4_caching_at(loop, index)->read.object;
+    struct l4_fill *fill = &l4_caching_at(loop, index)->fill;
+    char *place = loop->http->written; /* nothing is written meanwhile */
+    struct l4_text_out text = {.to = place, .size = L4_HTTP_ANSWER_HEAD_MAX};
+    struct l4_text_out out = begin_texts(loop, fill);
+    struct l4_h1_head old, merged;
+    if (out.full || !l4_cached_parse(object, &old))
+        return false;
+    put_merged(&text, l4_cached_head(object).at, &old, bytes, head);
+    if (text.full || l4_h1_answer(place, text.used, &bounds, L4_METHOD_GET, &merged))
+        return false;
+    const struct l4_exchange_heads heads = heads_of(loop, index, place, &merged);
+    if (l4_caching_judge(loop, index, &heads, &fill->freshness) != L4_UNSTORABLE_NONE ||
+        !put_names(loop, index, place, &merged, &out))
+        return false;
+    l4_text_put(&out, (struct l4_text){place, text.used});
+    fill->status = object->status;
+    fill->head_bytes = (uint32_t)text.used;
+    return !out.full;
 }
 
 void l4_fill_freshen(struct l4_loop *loop, uint32_t index, const char *bytes,
                      const struct l4_h1_head *head)
 {
-    static const struct l4_h1_bounds bounds = {.head = L4_H1_HEAD_MAX, .fields = L4_H1_FIELDS_MAX};
     struct l4_caching *c = l4_caching_at(loop, index);
-    struct l4_fill *fill = &c->fill;
-    const struct l4_text stored = l4_cached_head(c->read.object);
-    const struct l4_text body = l4_cached_body(c->read.object);
-    struct l4_h1_head old, merged;
-    struct l4_text_out out = begin_texts(loop, fill);
-    fill->status = c->read.object->status;
-    if (out.full || l4_h1_answer(stored.at, stored.bytes, &bounds, L4_METHOD_GET, &old))
-        goto done;
-    char *place = loop->http->written; /* nothing is written meanwhile */
-    struct l4_text_out text = {.to = place, .size = L4_HTTP_ANSWER_HEAD_MAX};
-    put_merged(&text, stored, &old, bytes, head);
-    if (text.full || l4_h1_answer(place, text.used, &bounds, L4_METHOD_GET, &merged))
-        goto done;
-    struct l4_exchange_heads heads = heads_of(loop, index, place, &merged);
-    c->unstorable = (uint8_t)l4_caching_judge(loop, index, &heads, &fill->freshness);
-    if (c->unstorable != L4_UNSTORABLE_NONE || !put_names(loop, index, place, &merged, &out))
-        goto done;
-    l4_text_put(&out, (struct l4_text){place, text.used});
-    if (out.full)
-        goto done;
-    fill->head_bytes = (uint32_t)text.used;
-    c->kept = l4_cache_has_claim(&l4_caching_open(loop, index)->cache, &c->claim) &&
-              store(loop, index, &body, 1);
-    const char *request = l4_http_block(loop->http, l4_exchange_at(loop, index)->block);
-    struct l4_cache_read before = c->read;
-    c->read = (struct l4_cache_read){NULL, 0};
     struct l4_cache *cache = &l4_caching_open(loop, index)->cache;
-    if (c->kept && l4_caching_find(loop, index, request, &l4_serve_judged(loop, index)->head))
-        l4_cache_release(cache, &before);
-    else
-        c->read = before;
-done:
+    const struct l4_text body = l4_cached_body(c->read.object);
+    if (put_fresh(loop, index, bytes, head) && l4_cache_has_claim(cache, &c->claim) &&
+        store(loop, index, &body, 1)) {
+        const char *request = l4_http_block(loop->http, l4_exchange_at(loop, index)->block);
+        struct l4_cache_read before = c->read;
+        c->read = (struct l4_cache_read){NULL, 0};
+        if (l4_caching_find(loop, index, request, &l4_serve_judged(loop, index)->head))
+            l4_cache_release(cache, &before);
+        else
+            c->read = before;
+    }
     l4_fill_drop(loop, index);
     l4_caching_end_claim(loop, index, false);
 }

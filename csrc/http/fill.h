@@ -9,7 +9,7 @@
 #include "http/caches.h"
 
 /* The head of the answer to a request that has claimed the object is here: judges whether it is
- * kept (struct l4_caching.unstorable), and begins. */
+ * kept, and begins. */
 void l4_fill_begin(struct l4_loop *loop, uint32_t index, const char *bytes,
                    const struct l4_h1_head *head);
 

@@ -69,6 +69,13 @@ static inline struct l4_half *l4_serve_backend(const struct l4_loop *loop, uint3
     return &l4_session_at(loop, index)->half[L4_BACKEND];
 }
 
+/* The half without a socket, of a session without a backend: its pipe holds what the client does
+ * not accept. */
+static inline struct l4_half *l4_serve_holder(const struct l4_loop *loop, uint32_t index)
+{
+    return l4_serve_backend(loop, index);
+}
+
 /* The rules of the session's listener and of its pool. */
 static inline const struct l4_http_listener *l4_serve_rules(const struct l4_loop *loop,
                                                             const struct l4_session *s)

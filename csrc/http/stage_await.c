@@ -32,7 +32,10 @@ static struct l4_step event(struct l4_loop *loop, uint32_t index, enum l4_side s
 static struct l4_step timeout(struct l4_loop *loop, uint32_t index)
 {
     const bool last = l4_row_left_ms(loop, l4_session_at(loop, index)) <= 0;
-    const struct l4_step step = l4_caching_look(loop, index, last);
+    /* why asked first: a look reads the request again, and there may be many that wait. */
+    const struct l4_step step = last || !l4_caching_is_fetched(loop, index)
+                                    ? l4_caching_look(loop, index, last)
+                                    : l4_stay();
     if (step.kind == L4_STAY)
         l4_row_wake_in(loop, index, L4_CACHE_WAIT_MS);
     return step;

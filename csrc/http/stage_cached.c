@@ -19,12 +19,6 @@
 
 enum { COPIED_MAX = 4 << 10 }; /* bytes that are sooner copied than sent from two places */
 
-/* The half whose pipe holds what the client does not accept. It has no socket. */
-static struct l4_half *holder_of(const struct l4_loop *loop, uint32_t index)
-{
-    return &l4_session_at(loop, index)->half[L4_BACKEND];
-}
-
 static struct l4_step finish(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
@@ -35,7 +29,7 @@ static struct l4_step finish(struct l4_loop *loop, uint32_t index)
     l4_account_answer(loop, index, L4_END_NONE);
     l4_serve_end_answer(loop, index);
     l4_pump_discard(&loop->pump, &s->half[L4_CLIENT]);
-    l4_pump_discard(&loop->pump, holder_of(loop, index));
+    l4_pump_discard(&loop->pump, l4_serve_holder(loop, index));
     return l4_go(stays ? L4_SESSION_REQUEST : L4_SESSION_REPLY);
 }
 
@@ -63,7 +57,7 @@ static void note_sent(const struct l4_loop *loop, uint32_t index, size_t bytes)
 /* Sends what the client accepts now. */
 static struct l4_step move(struct l4_loop *loop, uint32_t index)
 {
-    struct l4_half *client = l4_serve_client(loop, index), *holder = holder_of(loop, index);
+    struct l4_half *client = l4_serve_client(loop, index), *holder = l4_serve_holder(loop, index);
     const struct l4_caching *c = l4_caching_at(loop, index);
     size_t turn = 0;
     l4_pump_flush(&loop->pump, holder, client);
@@ -99,7 +93,7 @@ static struct l4_step move(struct l4_loop *loop, uint32_t index)
  * the bytes of the body that were sent; -1: there is no memory. */
 static ssize_t send_first(struct l4_loop *loop, uint32_t index, size_t bytes)
 {
-    struct l4_half *client = l4_serve_client(loop, index), *holder = holder_of(loop, index);
+    struct l4_half *client = l4_serve_client(loop, index), *holder = l4_serve_holder(loop, index);
     struct l4_text piece = next_piece(loop, index);
     if (l4_io_of(client)->splices && piece.bytes >= COPIED_MAX) {
         const struct l4_text head = {loop->http->written, bytes};

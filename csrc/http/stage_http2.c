@@ -12,17 +12,6 @@
 #include "io/stream_ops.h"
 #include "shm/http.h"
 
-static struct l4_half *client_of(const struct l4_loop *loop, uint32_t index)
-{
-    return &l4_session_at(loop, index)->half[L4_CLIENT];
-}
-
-/* The half whose pipe holds what the client does not accept. It has no socket. */
-static struct l4_half *holder_of(const struct l4_loop *loop, uint32_t index)
-{
-    return &l4_session_at(loop, index)->half[L4_BACKEND];
-}
-
 static struct l4_http_tally *tally_of(const struct l4_loop *loop, uint32_t index)
 {
     return l4_table_http_tally(loop->table, loop->setup.index,
@@ -32,7 +21,7 @@ static struct l4_http_tally *tally_of(const struct l4_loop *loop, uint32_t index
 /* Notes how a read without data ended. */
 static struct l4_step not_received(struct l4_loop *loop, uint32_t index, ssize_t got)
 {
-    struct l4_half *client = client_of(loop, index);
+    struct l4_half *client = l4_serve_client(loop, index);
     if (got < 0 && errno == EBUSY)
         return l4_stay();
     client->flags &= (uint16_t)~L4_HALF_IN;
@@ -48,13 +37,13 @@ static struct l4_step not_received(struct l4_loop *loop, uint32_t index, ssize_t
 static struct l4_step go_on(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
-    struct l4_half *client = client_of(loop, index);
+    struct l4_half *client = l4_serve_client(loop, index);
     struct l4_h2_conn *conn = l4_h2_at(&loop->http->h2, index);
     size_t taken = 0;
     l4_h2_touch(conn);
     while (client->flags & L4_HALF_IN && taken < L4_TURN_BYTES) {
-        const ssize_t got =
-            l4_io_of(client)->receive(&loop->pump, client, holder_of(loop, index), L4_TLS_BYTES);
+        const ssize_t got = l4_io_of(client)->receive(&loop->pump, client,
+                                                      l4_serve_holder(loop, index), L4_TLS_BYTES);
         if (got <= 0)
             return not_received(loop, index, got);
         taken += (size_t)got;
@@ -88,13 +77,13 @@ static struct l4_step enter(struct l4_loop *loop, uint32_t index)
     };
     int error = l4_row_watch_client(loop, index);
     if (!error)
-        error =
-            l4_h2_open(&loop->pump, index, client_of(loop, index), holder_of(loop, index), &rules);
+        error = l4_h2_open(&loop->pump, index, l4_serve_client(loop, index),
+                           l4_serve_holder(loop, index), &rules);
     if (error)
         return l4_end_by_error(s, error);
     L4_OWN_ADD(tally_of(loop, index)->http2_opened, 1);
     take_block(loop, index);
-    client_of(loop, index)->flags |= L4_HALF_IN;
+    l4_serve_client(loop, index)->flags |= L4_HALF_IN;
     return go_on(loop, index);
 }
 
@@ -102,8 +91,8 @@ static struct l4_step event(struct l4_loop *loop, uint32_t index, enum l4_side s
                             uint32_t events)
 {
     (void)side; /* there is no backend */
-    l4_half_note(client_of(loop, index), events);
-    if (client_of(loop, index)->flags & L4_HALF_BROKEN)
+    l4_half_note(l4_serve_client(loop, index), events);
+    if (l4_serve_client(loop, index)->flags & L4_HALF_BROKEN)
         return l4_end(L4_END_CLIENT_RESET);
     return go_on(loop, index);
 }

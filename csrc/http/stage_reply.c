@@ -16,12 +16,6 @@
 #include "io/stream_ops.h"
 #include "run/attempt.h"
 
-/* The half whose pipe holds what the client does not accept. It has no socket. */
-static struct l4_half *holder_of(const struct l4_loop *loop, uint32_t index)
-{
-    return &l4_session_at(loop, index)->half[L4_BACKEND];
-}
-
 /* Ends the session for the reason of its last request; after a request that was answered, because
  * one side wanted no further one. */
 static struct l4_step end(const struct l4_loop *loop, uint32_t index)
@@ -36,8 +30,8 @@ static struct l4_step discard(struct l4_loop *loop, uint32_t index)
     struct l4_exchange *x = l4_exchange_at(loop, index);
     struct l4_half *client = l4_serve_client(loop, index);
     while (client->flags & L4_HALF_IN) {
-        const ssize_t got = l4_io_of(client)->receive(&loop->pump, client, holder_of(loop, index),
-                                                      L4_HTTP_COPY_BYTES);
+        const ssize_t got = l4_io_of(client)->receive(
+            &loop->pump, client, l4_serve_holder(loop, index), L4_HTTP_COPY_BYTES);
         if (got > 0) {
             x->lingered += (uint32_t)got;
             if (x->lingered > L4_HTTP_LINGER_BYTES)
@@ -68,7 +62,7 @@ static struct l4_step linger(struct l4_loop *loop, uint32_t index)
         !may_send_more(loop, index))
         return end(loop, index);
     x->flags |= L4_X_LINGERS;
-    if (l4_io_of(client)->finish(&loop->pump, holder_of(loop, index), client))
+    if (l4_io_of(client)->finish(&loop->pump, l4_serve_holder(loop, index), client))
         client->flags |= L4_HALF_SHUT;
     l4_row_set_deadline(loop, s, L4_HTTP_LINGER_MS);
     l4_row_wake_at_deadline(loop, index);
@@ -91,7 +85,7 @@ static struct l4_step answered(struct l4_loop *loop, uint32_t index)
 
 static struct l4_step go_on(struct l4_loop *loop, uint32_t index)
 {
-    struct l4_half *client = l4_serve_client(loop, index), *holder = holder_of(loop, index);
+    struct l4_half *client = l4_serve_client(loop, index), *holder = l4_serve_holder(loop, index);
     if (client->flags & L4_HALF_BROKEN)
         return l4_end(L4_END_CLIENT_RESET);
     if (l4_exchange_at(loop, index)->flags & L4_X_LINGERS)
@@ -116,7 +110,7 @@ static struct l4_step reply(struct l4_loop *loop, uint32_t index)
     if (!bytes)
         return end(loop, index);
     out.scratch = loop->http->written;
-    if (l4_io_of(client)->pass(&out, holder_of(loop, index), client, bytes) == L4_PUMP_LOST)
+    if (l4_io_of(client)->pass(&out, l4_serve_holder(loop, index), client, bytes) == L4_PUMP_LOST)
         return l4_end_by_error(l4_session_at(loop, index), -ENOMEM);
     L4_OWN_ADD(l4_session_at(loop, index)->bytes[L4_BACKEND], bytes);
     return go_on(loop, index);

@@ -230,10 +230,12 @@ void l4_session_open(struct l4_loop *loop, const struct l4_bound *bound, int fd,
     drive(loop, index, l4_stage_accepted.enter(loop, index));
 }
 
-bool l4_session_open_stream(struct l4_loop *loop, uint32_t of, struct l4_h2_stream *stream)
+/* Takes a row for a session of the client of another one, without a connection that is counted.
+ * Returns L4_NONE if there is none. */
+static uint32_t take_beside(struct l4_loop *loop, uint32_t of)
 {
     if (loop->held >= loop->capacity)
-        return false;
+        return L4_NONE;
     const struct l4_session *conn = l4_session_at(loop, of);
     const uint32_t index = l4_row_take(loop);
     struct l4_session *s = l4_session_at(loop, index);
@@ -243,6 +245,15 @@ bool l4_session_open_stream(struct l4_loop *loop, uint32_t of, struct l4_h2_stre
     s->name_hash = conn->name_hash;
     if (s->known)
         *l4_row_facts(loop, index) = *l4_row_facts(loop, of);
+    return index;
+}
+
+bool l4_session_open_stream(struct l4_loop *loop, uint32_t of, struct l4_h2_stream *stream)
+{
+    const uint32_t index = take_beside(loop, of);
+    if (index == L4_NONE)
+        return false;
+    struct l4_session *s = l4_session_at(loop, index);
     l4_h2_give(&loop->http->h2, stream, index, &s->half[L4_CLIENT]);
     l4_row_enter(loop, index, L4_SESSION_REQUEST);
     l4_row_publish(loop, s);
@@ -252,15 +263,13 @@ bool l4_session_open_stream(struct l4_loop *loop, uint32_t of, struct l4_h2_stre
 
 void l4_session_open_refresh(struct l4_loop *loop, uint32_t of)
 {
-    if (loop->held >= loop->capacity)
+    const uint32_t index = take_beside(loop, of);
+    if (index == L4_NONE)
         return;
-    const struct l4_session *client = l4_session_at(loop, of);
-    const uint32_t index = l4_row_take(loop);
     struct l4_session *s = l4_session_at(loop, index);
-    l4_row_reset(loop, s, client->listener, client->pool, &client->client);
-    s->stream = 1; /* why: no connection of a client is counted for it */
+    const uint16_t secure = l4_session_at(loop, of)->half[L4_CLIENT].flags & L4_HALF_TLS;
     s->http = L4_HTTP_ASKS;
-    s->half[L4_CLIENT].flags = L4_HALF_VOID | L4_HALF_OUT | L4_HALF_EOF;
+    s->half[L4_CLIENT].flags = L4_HALF_VOID | L4_HALF_OUT | L4_HALF_EOF | secure;
     if (!l4_caching_adopt(loop, index, of)) {
         l4_row_return(loop, index);
         return;

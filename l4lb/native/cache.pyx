@@ -191,7 +191,8 @@ def room(area):
         for ring in range(<int>c.L4_CACHE_RINGS):
             tail = one.rings[ring].tail
             at = one.rings[ring].at
-            used += max(0, at - tail)
+            if at > tail:
+                used += at - tail
     return Room(used, evicted)
 
 
