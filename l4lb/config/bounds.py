@@ -146,6 +146,10 @@ CACHES_MAX = 16  # = L4_CACHES_MAX
 CACHE_MEMORY_BYTES = (4 << 20, 256 << 30)
 CACHE_OBJECT_BYTES = (1 << 10, 64 << 20)
 CACHE_OBJECTS_MIN = 5  # of the largest size, in the part of the memory that one worker writes
+CACHE_DISK_BYTES = (16 << 20, 64 << 40)
+CACHE_DISK_OBJECT_BYTES = (64 << 10, 1 << 40)
+CACHE_DISK_OBJECTS_MIN = 8  # of the largest size, on a disk
+CACHE_DISK_PATH_BYTES_MAX = 4_000  # names in the folder are appended; FILE_PATH_BYTES_MAX is above
 CACHE_TIME_MS = (0, 3_650 * DAY_MS)  # of lifetimes, which are whole seconds
 CACHE_LIFETIME_MS = (SECOND_MS, 3_650 * DAY_MS)
 HEURISTIC_PERCENT = (0, 100)

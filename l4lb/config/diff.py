@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from l4lb.config.origin import path_text
 from l4lb.config.plain import members
 from l4lb.config.sensitive import NOT_SHOWN, veiled
 
@@ -26,6 +27,7 @@ AT_START = frozenset(
         ("limits", "max_pools"),
         ("limits", "max_backends"),
         ("limits", "max_sticky"),
+        ("cache", "disk"),
     }
 )
 
@@ -46,13 +48,15 @@ class Change:
     """An object that was added, removed or changed.
 
     kind: process, limits, cache, listener, pool or backend. name: NAME, or POOL/NAME of a backend.
-    keys: for a changed object, each key's value before and after (None: absent).
+    keys: for a changed object, each key's value before and after (None: absent). waits: keys of an
+    added object that take effect at the next start.
     """
 
     kind: str
     name: str
     action: str
     keys: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    waits: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         said = " ".join(part for part in (self.kind, self.name, self.action) if part)
@@ -108,9 +112,9 @@ def compare(before: Plain, after: Plain) -> list[Change]:
 def needs_start(changes: list[Change]) -> list[str]:
     """Returns the keys among the changes that take effect at the next start."""
     return [
-        f"{change.kind}.{key}"
+        path_text((change.kind, *([change.name] if change.name else []), key))
         for change in changes
-        for key in change.keys
+        for key in (*change.keys, *change.waits)
         if (change.kind, key) in AT_START
     ]
 
@@ -133,6 +137,7 @@ def _named(
             yield Change(kind, prefix + name, "removed")
     for name, table in new.items():
         if name not in old:
-            yield Change(kind, prefix + name, "added")
+            waits = tuple(key for key in table if (kind, key) in AT_START)
+            yield Change(kind, prefix + name, "added", waits=waits)
         elif keys := _keys(old[name], table, but):
             yield Change(kind, prefix + name, "changed", keys)

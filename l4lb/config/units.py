@@ -106,7 +106,11 @@ class Unit:
 
 
 DURATION = Unit("duration", "2s", DURATION_UNITS)
-SIZE = Unit("size", "64KiB", {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30})
+SIZE = Unit(
+    "size",
+    "64KiB",
+    {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40},
+)
 CHARACTERS = Unit("text", "", {" characters": 1})
 PERCENT = Unit("percentage", "50%", {"%": 1})
 

@@ -13,10 +13,12 @@ from l4lb.config.draft import Draft, Table, table
 from l4lb.config.origin import Finding, path_text
 from l4lb.config.position import Path
 from l4lb.config.schema import did_you_mean
-from l4lb.config.tables.cache import Cache, largest_object
+from l4lb.config.tables.cache import DEFAULT_DISK_OBJECT, Cache, largest_file, largest_object
 from l4lb.config.units import DURATION, SIZE, Unit, shown
+from l4lb.config.values.caches import disk_path
 
 OFF = "off"
+VOLATILE = ("/tmp/", "/dev/shm/", "/run/", "/var/run/")  # folders that are emptied at a start
 
 
 class _Use(NamedTuple):
@@ -61,6 +63,32 @@ def _object_fits(draft: Draft) -> Iterator[Finding]:
             yield Finding((*path, "max_object"), message, hint)
 
 
+def _files_fit(draft: Draft) -> Iterator[Finding]:
+    for path, disk in _disks(draft):
+        size, wanted = _parsed(SIZE, disk.get("size")), _parsed(SIZE, disk.get("max_object"))
+        if size is not None and wanted is not None and wanted > largest_file(size):
+            message = f"a disk with {SIZE.format(size)} keeps answers of at most"
+            hint = f'write size = "{-(-wanted * bounds.CACHE_DISK_OBJECTS_MIN >> 20)}MiB" or more'
+            finding = f"{message} {largest_file(size)} bytes"
+            yield Finding((*path, "max_object"), finding, f"{hint}, or a smaller max_object")
+
+
+def _own_folders(draft: Draft) -> Iterator[Finding]:
+    """Each cache removes what it finds in its folder, so no two may have one."""
+    seen: list[tuple[str, Path]] = []
+    for path, disk in _disks(draft):
+        folder = _folder(disk)
+        if folder is None:
+            continue
+        for other, where in seen:
+            if f"{folder}/".startswith(f"{other}/") or f"{other}/".startswith(f"{folder}/"):
+                how = "is also that" if folder == other else "is not apart from the folder"
+                message = f"{how} of {path_text(where)}"
+                yield Finding((*path, "path"), message, "give each cache a folder of its own")
+                break
+        seen.append((folder, path[:2]))
+
+
 def _used_caches(draft: Draft) -> Iterator[Finding]:
     used = {use.cache for use in _uses(draft)}
     for path, _ in _caches(draft):
@@ -97,6 +125,22 @@ def _has_an_effect(draft: Draft) -> Iterator[Finding]:
                 yield Finding((*path, *where), message)
 
 
+def _disk_is_worth_it(draft: Draft) -> Iterator[Finding]:
+    for path, disk in _disks(draft):
+        folder = _folder(disk)
+        volatile = next((one for one in VOLATILE if folder and f"{folder}/".startswith(one)), None)
+        if volatile is not None:
+            message = f"what is in {volatile[:-1]} does not survive a restart of the machine"
+            yield Finding((*path, "path"), message, "name a folder such as /var/cache/l4lb")
+        cache = table(table(draft.data, "cache"), str(path[1]))
+        wanted, size = _parsed(SIZE, disk.get("max_object")), _parsed(SIZE, disk.get("size"))
+        largest = wanted or (None if size is None else min(DEFAULT_DISK_OBJECT, largest_file(size)))
+        in_memory = _quantity(cache, "max_object", SIZE)
+        if largest is not None and in_memory is not None and in_memory > largest:
+            message = f"answers of more than {SIZE.format(largest)} are kept in memory only"
+            yield Finding((*path, "max_object"), message, "memory takes larger ones than the disk")
+
+
 def _few_may_purge(draft: Draft) -> Iterator[Finding]:
     for path, cache in _caches(draft):
         networks = table(cache, "purge").get("networks")
@@ -114,6 +158,20 @@ def _caches(draft: Draft) -> Iterator[tuple[Path, Table]]:
     for name, cache in table(draft.data, "cache").items():
         if isinstance(cache, dict):
             yield ("cache", name), cache
+
+
+def _disks(draft: Draft) -> Iterator[tuple[Path, Table]]:
+    for path, cache in _caches(draft):
+        if isinstance(cache.get("disk"), dict):
+            yield (*path, "disk"), cache["disk"]
+
+
+def _folder(disk: Table) -> str | None:
+    """Returns the path of a disk; None if it is wrong."""
+    path = disk.get("path")
+    with contextlib.suppress(ValueError):
+        return disk_path(path) if isinstance(path, str) else None
+    return None
 
 
 def _uses(draft: Draft) -> Iterator[_Use]:
@@ -144,5 +202,5 @@ def _parsed(unit: Unit, value: object) -> int | None:
     return None
 
 
-RULES = (_known_caches, _object_fits)
-ADVICE = (_used_caches, _keeps_no_cookies, _has_an_effect, _few_may_purge)
+RULES = (_known_caches, _object_fits, _files_fit, _own_folders)
+ADVICE = (_used_caches, _keeps_no_cookies, _has_an_effect, _disk_is_worth_it, _few_may_purge)

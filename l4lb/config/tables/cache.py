@@ -12,6 +12,7 @@ from l4lb.config.units import duration, percent, size, whole
 from l4lb.config.values import caches, clients, http
 
 DEFAULT_OBJECT = 1 << 20
+DEFAULT_DISK_OBJECT = 1 << 30
 KEY: tuple[caches.KeyPart, ...] = ("scheme", "host", "path", "query")
 TARGETED = ("L4LB-CDN-Cache-Control", "CDN-Cache-Control")
 
@@ -21,6 +22,11 @@ def largest_object(memory: int, workers: int) -> int:
     return memory // workers // bounds.CACHE_OBJECTS_MIN
 
 
+def largest_file(disk: int) -> int:
+    """Returns how large an object on a disk can be at most."""
+    return disk // bounds.CACHE_DISK_OBJECTS_MIN
+
+
 class Purge(Model):
     """Requests that take an answer out of the cache, all its variants with it."""
 
@@ -28,6 +34,25 @@ class Purge(Model):
     """Networks whose clients may purge. All others get the status 403."""
     method: caches.PurgeMethod = "PURGE"
     """Method of these requests."""
+
+
+class Disk(Model):
+    """A folder that has the answers of a cache, too: more of them, larger ones, and after a restart
+    as well."""
+
+    path: caches.DiskPath
+    """The folder. It is made if it is missing. No other cache and no other program may use it."""
+    size: Annotated[int, *size(bounds.CACHE_DISK_BYTES)]
+    """Bytes that the files in the folder may take."""
+    max_object: Annotated[int, *size(bounds.CACHE_DISK_OBJECT_BYTES)] | None = Field(
+        default=None, json_schema_extra={"x-l4lb-default": "`1GiB`, or what fits"}
+    )
+    """Bytes of the largest answer that is kept, with its head: at most an eighth of `size`."""
+
+    @property
+    def object_bytes(self) -> int:
+        """The bytes of the largest answer that is kept on the disk."""
+        return self.max_object or min(DEFAULT_DISK_OBJECT, largest_file(self.size))
 
 
 class Cache(Named):
@@ -40,6 +65,7 @@ class Cache(Named):
     )
     """Bytes of the largest answer that is kept, with its head: at most a fifth of the memory that a
     worker has (`memory` divided by the workers)."""
+    disk: Disk | None = None
     key: caches.Key = Field(default=KEY, json_schema_extra={"default": list(KEY)})
     """Parts of a URL that tell answers apart. "path" must be among them. Without "host", all hosts
     get the same answers."""

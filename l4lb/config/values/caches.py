@@ -85,6 +85,21 @@ def _few_statuses(value: object) -> object:
     return value
 
 
+def disk_path(value: str) -> str:
+    """Returns the absolute path of a cache's folder, without what does not matter in it. Raises
+    ValueError."""
+    if not value.startswith("/"):
+        raise wrong(f"{shown(value)} is not an absolute path")
+    if not value.isprintable() or len(value.encode()) > bounds.CACHE_DISK_PATH_BYTES_MAX:
+        raise wrong(f"{shown(value)} is not the path of a folder")
+    parts = [part for part in value.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise wrong(f'{shown(value)} has ".." in it', "write where it leads to")
+    if not parts:
+        raise wrong("must be a folder of the cache's own")
+    return "/" + "/".join(parts)
+
+
 def _kept_status(value: str) -> str:
     low, high = bounds.ANSWER_STATUS
     if not re.fullmatch("[0-9]{3}", value, re.ASCII) or not low <= int(value) <= high:
@@ -121,6 +136,7 @@ TargetedFields = Annotated[
         ],
     ),
 ]
+DiskPath = Annotated[str, AfterValidator(disk_path)]
 PurgeMethod = Annotated[str, AfterValidator(_purge_method)]
 Lifetime = Annotated[int, *seconds(bounds.CACHE_LIFETIME_MS)]
 KeptStatus = Annotated[str, AfterValidator(_kept_status), Field(pattern="^[2-5][0-9][0-9]$")]

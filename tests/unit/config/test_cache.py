@@ -96,9 +96,49 @@ def test_a_cache_before_a_pool_that_sets_cookies_is_told(
     assert told.startswith(f"{key}: an answer out of the cache sets no cookie, and pool sticky")
 
 
+def test_a_disk_keeps_answers_of_an_eighth_of_its_size_and_at_most_a_gibibyte() -> None:
+    sizes = {"16MiB": 2 << 20, "8GiB": 1 << 30, "64TiB": 1 << 30}
+    for size, largest in sizes.items():
+        disk = config({"disk": {"path": "/a", "size": size}}).cache["pages"].disk
+        assert disk is not None
+        assert disk.object_bytes == largest
+    own = {"path": "/a", "size": "16MiB", "max_object": "64KiB"}
+    disk = config({"disk": own}).cache["pages"].disk
+    assert disk is not None
+    assert disk.object_bytes == 64 << 10
+
+
+def test_the_folder_of_a_disk_is_the_same_however_it_is_written() -> None:
+    for path in ("/var/cache/l4lb", "/var/cache/l4lb/", "//var/./cache//l4lb/."):
+        disk = config({"disk": {"path": path, "size": "1GiB"}}).cache["pages"].disk
+        assert disk is not None
+        assert disk.path == "/var/cache/l4lb"
+
+
+def test_folders_whose_names_only_begin_alike_are_apart() -> None:
+    pools = {"a": {"backends": ["127.0.0.1:2"]}}
+    listener = {"bind": ["127.0.0.1:1"], "pool": "a"}
+    caches = {
+        name: {"disk": {"path": f"/var/cache/{name}", "size": "1GiB"}} for name in ("a", "ab")
+    }
+    assert build({"listeners": {"web": listener}, "pools": pools, "cache": caches}, Origin())
+
+
 @pytest.mark.parametrize(
     ("cache", "told"),
     [
+        (
+            {"disk": {"path": "/tmp/l4lb", "size": "1GiB"}},
+            "disk.path: what is in /tmp does not survive a restart of the machine",
+        ),
+        (
+            {"disk": {"path": "/run", "size": "1GiB"}},
+            "disk.path: what is in /run does not survive a restart of the machine",
+        ),
+        (
+            {"max_object": "2MiB", "disk": {"path": "/a", "size": "1GiB", "max_object": "1MiB"}},
+            "disk.max_object: answers of more than 1MiB are kept in memory only",
+        ),
         ({"ignore_query": ["a"], "key": ["host", "path"]}, "ignore_query: has no effect"),
         ({"collapse": False, "collapse_timeout": "1s"}, "collapse_timeout: has no effect"),
         ({"default_ttl": "8d"}, "default_ttl: is cut to max_ttl, 7d"),

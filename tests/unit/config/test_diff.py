@@ -90,3 +90,14 @@ def test_what_takes_effect_at_the_next_start_is_named() -> None:
     changes = compare({"process": {"user": "a", "workers": 1}}, {"process": {"workers": 2}})
     assert needs_start(changes) == ["process.user"]
     assert str(changes[0]) == "process changed: user 'a' -> None, workers 1 -> 2"
+
+
+def test_a_cache_gets_its_disk_at_the_next_start() -> None:
+    disks = ({"disk": {"path": "/a", "size": size}} for size in ("1GiB", "2GiB"))
+    none, one, other = ({"cache": {"a.b": cache}} for cache in ({}, *disks))
+    for before, after in ((none, one), (one, other), (other, none), ({}, one)):
+        assert needs_start(compare(before, after)) == ['cache."a.b".disk']
+    assert needs_start(compare({}, none)) == []
+    assert needs_start(compare(one, {})) == []
+    (change,) = compare(one, other)
+    assert str(change) == "cache a.b changed: disk.size '1GiB' -> '2GiB'"
