@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import mmap
-
 from l4lb.metrics.exposition import Scrape
 from l4lb.native import cache
+from l4lb.native.caches import mapped
 from l4lb.native.table import Table
 
 
@@ -13,7 +12,7 @@ def add(scrape: Scrape, table: Table, fd: int) -> None:
     """Adds the samples of all caches. fd: their memory."""
     for row in cache.rows(table):
         tally = cache.tally(table, row.name)
-        with mmap.mmap(fd, row.size, offset=row.at) as area:
+        with mapped(fd, row.at, row.size) as area:
             room = cache.room(area)
         for result, count in tally.results.items():
             scrape.add("l4lb_cache_requests_total", count, row.name, result)

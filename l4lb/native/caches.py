@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Mapping
 from typing import NamedTuple
 
 # enum l4_cache_result
 RESULTS = ("-", "hit", "miss", "expired", "revalidated", "updating", "stale", "bypass")
 FROM_CACHE = ("hit", "revalidated", "updating", "stale")
+
+
+def mapped(fd: int, at: int, size: int) -> mmap.mmap:
+    """Returns the memory of one cache. fd: the file with the memory of all caches."""
+    return mmap.mmap(fd, size, offset=at)
 
 
 class CacheRow(NamedTuple):

@@ -10,16 +10,11 @@ from typing import Any
 
 from l4lb.errors import AdminError
 from l4lb.native import cache as native
-from l4lb.native.caches import CacheRow
+from l4lb.native.caches import CacheRow, mapped
 from l4lb.native.table import Table
 
 Map = dict[str, Any]
 _GUEST = threading.Lock()  # why: this process is one reader of a cache, and views run in threads
-
-
-def mapped(fd: int, row: CacheRow) -> mmap.mmap:
-    """Returns the memory of a cache."""
-    return mmap.mmap(fd, row.size, offset=row.at)
 
 
 def caches(table: Table, fd: int, only: str | None = None) -> list[Map]:
@@ -29,7 +24,7 @@ def caches(table: Table, fd: int, only: str | None = None) -> list[Map]:
 
 def _cache(table: Table, fd: int, row: CacheRow) -> Map:
     tally = native.tally(table, row.name)
-    with mapped(fd, row) as area:
+    with mapped(fd, row.at, row.size) as area:
         room = native.room(area)
     asked = tally.requests - tally.results["bypass"]
     return {
@@ -60,7 +55,8 @@ def kept(table: Table, fd: int, url: str, keys: Iterable[Mapping[str, Any]]) -> 
         row, key = rows.get(str(one["cache"])), one["key"]
         if row is None:
             continue  # a reload has removed it meanwhile
-        with mapped(fd, row) as area, mmap.mmap(fd, native.BANS_BYTES) as purges, _GUEST:
+        area = mapped(fd, row.at, row.size)
+        with area, mmap.mmap(fd, native.BANS_BYTES) as purges, _GUEST:
             try:
                 answers = native.kept(table, purges, area, row.name, key, int(time.time()))
             except ValueError as error:

@@ -15,12 +15,16 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+import l4lb.log
 from l4lb.config.model import Cache, Config
 from l4lb.errors import L4lbError
 from l4lb.native import cache as native
+from l4lb.native.caches import mapped
 from l4lb.native.table import Table
 from l4lb.supervisor.table.row_allocator import FullError, RowAllocator
 from l4lb.supervisor.table.row_settings import of_cache
+
+LOG = l4lb.log.get("supervisor")
 
 Key = tuple[str, int, int | None]  # name, memory, max_object: another one of these, another cache
 
@@ -77,7 +81,10 @@ class Caches:
         with self.purges() as bans:
             native.share_bans(bans, shared=False)
         if self._begin > native.BANS_BYTES:
-            native.punch(self.fd, native.BANS_BYTES, self._begin - native.BANS_BYTES)
+            try:
+                native.punch(self.fd, native.BANS_BYTES, self._begin - native.BANS_BYTES)
+            except OSError as error:
+                LOG.warning("memory of old caches stays taken until the end", error=str(error))
 
     @property
     def rows(self) -> Mapping[str, int]:
@@ -134,7 +141,7 @@ class Caches:
     def mapped(self, name: str) -> mmap.mmap:
         """Returns the memory of a cache in force."""
         window = self._windows[self.rows[name]]
-        return mmap.mmap(self.fd, window.bytes, offset=window.at)
+        return mapped(self.fd, window.at, window.bytes)
 
     def close(self) -> None:
         os.close(self.fd)
@@ -165,7 +172,7 @@ class Caches:
         window = _Window(self._end, -(-needed // mmap.PAGESIZE) * mmap.PAGESIZE, largest)
         try:
             os.ftruncate(self.fd, window.at + window.bytes)
-            with mmap.mmap(self.fd, window.bytes, offset=window.at) as area:
+            with mapped(self.fd, window.at, window.bytes) as area:
                 native.make(area, cache.memory, workers, largest)
         except (OSError, ValueError) as error:
             raise L4lbError(f"no memory for the cache {cache.name}: {error}") from error

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import structlog.testing
 
 from l4lb.config.build import build
 from l4lb.config.model import Config
@@ -186,6 +188,23 @@ def test_the_memory_of_the_old_caches_is_given_back_when_their_workers_are_gone(
     assert os.fstat(told["fd"]).st_blocks == taken
     following.caches.alone()
     assert os.fstat(told["fd"]).st_blocks < taken / 2
+    following.caches.close()
+
+
+def test_memory_that_cannot_be_given_back_is_told_and_ends_nothing(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: int) -> None:
+        raise OSError(errno.EOPNOTSUPP, "no holes here")
+
+    service.configure(a=SMALL)
+    told = service.caches.carried()
+    following = Service()
+    following.caches.go_on({**told, "fd": os.dup(told["fd"])})
+    monkeypatch.setattr(native, "punch", refused)
+    with structlog.testing.capture_logs() as logs:
+        following.caches.alone()
+    assert [one["log_level"] for one in logs] == ["warning"]
     following.caches.close()
 
 
