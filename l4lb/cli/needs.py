@@ -25,11 +25,13 @@ PROGRAM_KEYS = ("command", "alert")
 @dataclass(frozen=True)
 class Needs:
     """reads: files that it must be able to read. uses: sockets of others. makes: files and sockets
-    that it makes. sockets: those that clients connect to. user: the user that it changes to."""
+    that it makes. disks: folders of caches. sockets: those that clients connect to. user: the user
+    that it changes to."""
 
     reads: tuple[str, ...]
     uses: tuple[str, ...]
     makes: tuple[str, ...]
+    disks: tuple[str, ...]
     sockets: tuple[str, ...]
     low_ports: bool
     raw: bool
@@ -58,6 +60,7 @@ def needs(config: Config) -> Needs:
         reads=(*_written(config), *_files(config)),
         uses=tuple(one.path for one in backends if one.path),
         makes=(*made, *sockets),
+        disks=tuple(one.disk.path for one in config.cache.values() if one.disk),
         sockets=tuple(sockets),
         low_ports=any(0 < port < LOW_PORTS for port in ports),
         raw=needs_raw(config),

@@ -92,20 +92,22 @@ def _below(path: str, tops: Iterable[str]) -> bool:
 
 @dataclass(frozen=True)
 class Folders:
-    """The folders in which the service makes files: systemd makes those below run and logs; the
-    others must exist."""
+    """The folders in which the service makes files: systemd makes those below run, logs and caches;
+    the others must exist."""
 
     run: tuple[str, ...]
     logs: tuple[str, ...]
+    caches: tuple[str, ...]
     rest: tuple[str, ...]
 
     @classmethod
-    def of(cls, makes: Iterable[str]) -> Folders:
-        folders = sorted({os.path.dirname(path) for path in makes})
+    def of(cls, makes: Iterable[str], disks: Iterable[str]) -> Folders:
+        caches = sorted(one for one in disks if one.startswith("/var/cache/"))
+        folders = sorted({*map(os.path.dirname, makes), *disks} - {*caches})
         run = [one for one in folders if one.startswith("/run/") and not _below(one, HOMES)]
         logs = [one for one in folders if one.startswith("/var/log/")]
         rest = [one for one in folders if one not in run and one not in logs]
-        return cls(tuple(run), tuple(logs), tuple(rest))
+        return cls(tuple(run), tuple(logs), tuple(caches), tuple(rest))
 
 
 def _names(top: str, folders: Iterable[str]) -> str:
@@ -115,12 +117,15 @@ def _names(top: str, folders: Iterable[str]) -> str:
 
 def _mounts(need: Needs, folders: Folders) -> list[str]:
     """Returns the hidden folders that the service can see, and the folders that it may write to."""
-    seen = [*_places(), *need.reads, *need.uses, *need.makes]
+    seen = [*_places(), *need.reads, *need.uses, *need.makes, *need.disks]
     seen += [os.path.realpath(path) for path in seen]
     lines = ["ProtectHome=" + ("read-only" if any(_below(p, HOMES) for p in seen) else "yes")]
     mine = {one for one in folders.rest if _below(one, TEMPORARY)}
     kept = {path if os.path.isdir(path) else os.path.dirname(path) for path in seen}
     kept = {one for one in kept if _below(one, TEMPORARY) and not _below(one, mine)}
+    if folders.caches:
+        names = (os.path.relpath(one, "/var/cache") for one in folders.caches)
+        lines += ["CacheDirectory=" + " ".join(names), "CacheDirectoryMode=0700"]
     if folders.rest:
         lines += ["# These are to be there, and this user's to write in.",
                   "ReadWritePaths=" + " ".join(folders.rest)]  # fmt: skip
@@ -130,7 +135,7 @@ def _mounts(need: Needs, folders: Folders) -> list[str]:
 
 def _words(need: Needs) -> Mapping[str, str]:
     """Returns the values of the unit's placeholders."""
-    who, folders = _as(need), Folders.of(need.makes)
+    who, folders = _as(need), Folders.of(need.makes, need.disks)
     wanted = ((BIND, need.low_ports), (RAW, need.raw), (CHOWN, need.gives))
     rights = sorted(right for right, is_wanted in wanted if is_wanted)
     held = sorted({*rights, *who.more})

@@ -128,6 +128,19 @@ class TestUnit:
         assert found["ReadWritePaths"] == ["/srv/x"]
         assert found["RuntimeDirectoryMode"] == ["0750"]
 
+    def test_the_folders_of_caches_are_made_or_can_be_written(
+        self, l4lb: L4lb, tmp_path: Path
+    ) -> None:
+        assert "CacheDirectory" not in said(l4lb, written(tmp_path))
+        text = "".join(
+            f'[cache.{name}]\ndisk = {{ path = "{path}", size = "1GiB" }}\n'
+            for name, path in (("a", "/var/cache/l4lb/a"), ("b", "/srv/b"), ("c", "/var/cache/c"))
+        )
+        found = said(l4lb, written(tmp_path, text))
+        assert found["CacheDirectory"] == ["c l4lb/a"]
+        assert found["CacheDirectoryMode"] == ["0700"]
+        assert found["ReadWritePaths"] == ["/srv/b"]
+
     def test_clients_come_to_sockets_in_its_folder_below_run(
         self, l4lb: L4lb, tmp_path: Path
     ) -> None:
