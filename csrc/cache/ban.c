@@ -5,7 +5,7 @@
 #include "base/hash.h"
 #include "cache/find.h"
 
-enum { FORMAT_VERSION = 1 };
+enum { FORMAT_VERSION = 2 };
 
 /* why a constant key: processes that share a cache must agree, and a purge that takes too much does
  * no harm. */
@@ -21,8 +21,10 @@ static uint64_t format(void)
     return 0x6c346c622062616eull ^ sizeof(struct l4_bans) << 8 ^ FORMAT_VERSION;
 }
 
-void l4_bans_format(struct l4_bans *bans)
+void l4_bans_format(struct l4_bans *bans, uint64_t epoch, uint64_t floor)
 {
+    bans->epoch = epoch;
+    bans->floor = floor;
     bans->format = format();
 }
 
@@ -44,11 +46,27 @@ uint64_t l4_ban_add(struct l4_bans *bans, uint64_t cache, enum l4_ban_kind kind,
     atomic_store(&ban->number, 0);
     ban->cache = cache;
     ban->hash = hash_of(text);
+    ban->stamp = l4_ban_stamp(bans, number);
     ban->bytes = (uint32_t)text.bytes;
     ban->kind = (uint8_t)kind;
     ban->soft = soft;
     atomic_store(&ban->number, number);
     return number;
+}
+
+void l4_ban_restore(struct l4_bans *bans, const struct l4_ban *ban)
+{
+    const uint64_t number = atomic_load(&bans->last) + 1;
+    struct l4_ban *to = &bans->rows[number % L4_CACHE_BANS];
+    to->cache = ban->cache;
+    to->hash = ban->hash;
+    to->stamp = ban->stamp;
+    to->bytes = ban->bytes;
+    to->kind = ban->kind;
+    to->soft = ban->soft;
+    atomic_store(&to->number, number);
+    bans->restored = number;
+    atomic_store(&bans->last, number);
 }
 
 /* ---- what is meant --------------------------------------------------------------------------- */
@@ -119,12 +137,45 @@ static bool read_ban(const struct l4_bans *bans, uint64_t number, struct l4_ban 
     const uint64_t before = atomic_load(&from->number);
     to->cache = from->cache;
     to->hash = from->hash;
+    to->stamp = from->stamp;
     to->bytes = from->bytes;
     to->kind = from->kind;
     to->soft = from->soft;
     atomic_thread_fence(memory_order_acquire);
     *there = before == number && atomic_load(&from->number) == number;
     return *there || before < number;
+}
+
+bool l4_ban_read(const struct l4_bans *bans, uint64_t number, struct l4_ban *to)
+{
+    bool there;
+    return read_ban(bans, number, to, &there) && there;
+}
+
+bool l4_ban_of_stamp(const struct l4_bans *bans, uint64_t stamp, uint64_t *number)
+{
+    const uint64_t last = l4_ban_last(bans), of = stamp >> L4_BAN_EPOCH_SHIFT;
+    if (of == bans->epoch) {
+        *number = stamp & ((1ull << L4_BAN_EPOCH_SHIFT) - 1);
+        return *number <= last;
+    }
+    /* The rows from `low` on are still there; those up to `high` are of earlier programs. */
+    const uint64_t oldest = last >= L4_CACHE_BANS ? last - L4_CACHE_BANS + 1 : 0;
+    uint64_t low = oldest, high = bans->restored;
+    if (of > bans->epoch || stamp < bans->floor || (low && high < low))
+        return false;
+    while (low < high) {
+        struct l4_ban ban;
+        const uint64_t middle = low + (high - low + 1) / 2;
+        if (!l4_ban_read(bans, middle, &ban))
+            return false;
+        if (ban.stamp <= stamp)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    *number = low;
+    return !oldest || low > oldest;
 }
 
 bool l4_ban_is_dead(const struct l4_bans *bans, uint64_t cache, struct l4_cached *object)

@@ -25,8 +25,31 @@ enum {
     L4_BANS_BYTES = (sizeof(struct l4_bans) + L4_PAGE_BYTES - 1) / L4_PAGE_BYTES * L4_PAGE_BYTES
 };
 
-/* Begins the list where all is zero. l4_bans_are_known: is there a list of this form? */
-void l4_bans_format(struct l4_bans *bans);
+/* A stamp says of which program and which purge something is newer: the program's epoch, and the
+ * number of the purge there. So objects that outlive a program can be compared with the purges of
+ * the next one, whose list goes on with those of the programs before it. */
+enum { L4_BAN_EPOCH_SHIFT = 40 };
+
+/* Begins the list where all is zero. epoch: larger than that of any list before it. floor: the
+ * stamp of the last purge that nobody remembers. l4_bans_are_known: is there a list of this form? */
+void l4_bans_format(struct l4_bans *bans, uint64_t epoch, uint64_t floor);
+
+/* Puts a purge of an earlier program into a list that was just begun, in the order of stamps. */
+void l4_ban_restore(struct l4_bans *bans, const struct l4_ban *ban);
+
+/* Copies a purge. Returns false if it is not there any more, or not yet. */
+bool l4_ban_read(const struct l4_bans *bans, uint64_t number, struct l4_ban *to);
+
+/* The stamp of what is newer than a purge of this program. */
+static inline uint64_t l4_ban_stamp(const struct l4_bans *bans, uint64_t number)
+{
+    return bans->epoch << L4_BAN_EPOCH_SHIFT | number;
+}
+
+/* Gives the number of the last purge that is older than a stamp. Returns false if a purge that
+ * nobody remembers may be newer. */
+bool l4_ban_of_stamp(const struct l4_bans *bans, uint64_t stamp, uint64_t *number);
+
 bool l4_bans_are_known(const struct l4_bans *bans);
 
 /* Returns the number by which purges name a cache. */

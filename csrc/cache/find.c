@@ -65,15 +65,20 @@ void l4_cache_publish(struct l4_cache *cache, uint64_t hash, uint64_t old, uint6
     swap(victim, atomic_load(victim), word);
 }
 
-bool l4_cache_withdraw(struct l4_cache *cache, uint64_t hash, uint64_t word)
+bool l4_cache_replace(struct l4_cache *cache, uint64_t hash, uint64_t old, uint64_t word)
 {
     _Atomic uint64_t *bucket = l4_cache_bucket(cache, hash);
     for (uint32_t i = 0; i < L4_CACHE_WAYS; i++) {
-        if (atomic_load_explicit(&bucket[i], memory_order_relaxed) == word &&
-            swap(&bucket[i], word, 0))
+        if (atomic_load_explicit(&bucket[i], memory_order_relaxed) == old &&
+            swap(&bucket[i], old, word))
             return true;
     }
     return false;
+}
+
+bool l4_cache_withdraw(struct l4_cache *cache, uint64_t hash, uint64_t word)
+{
+    return l4_cache_replace(cache, hash, word, 0);
 }
 
 /* ---- reading -----------------------------------------------------------------------------------
@@ -176,6 +181,27 @@ static void drop_marks(struct l4_cache *cache, uint64_t hash, bool only_claims)
     }
 }
 
+static _Atomic uint32_t *purged_of(const struct l4_cache *cache, uint64_t hash)
+{
+    return &cache->shared->purged[hash % L4_CACHE_PURGED_WORDS];
+}
+
+uint32_t l4_cache_purges(const struct l4_cache *cache, uint64_t hash)
+{
+    return atomic_load(purged_of(cache, hash));
+}
+
+void l4_cache_note_purge(struct l4_cache *cache, uint64_t hash)
+{
+    atomic_fetch_add(purged_of(cache, hash), 1);
+}
+
+void l4_cache_drop(struct l4_cache *cache, struct l4_cache_read *read)
+{
+    l4_cache_withdraw(cache, read->object->hash, read->word);
+    l4_cache_release(cache, read);
+}
+
 void l4_cache_revoke(struct l4_cache *cache, uint64_t hash)
 {
     drop_marks(cache, hash, true);
@@ -185,6 +211,7 @@ uint32_t l4_cache_purge(struct l4_cache *cache, uint64_t hash, struct l4_text ke
 {
     struct l4_cache_read read;
     uint32_t purged = 0;
+    l4_cache_note_purge(cache, hash);
     drop_marks(cache, hash, false);
     for (uint32_t way = 0; l4_cache_next(cache, hash, key, &way, &read);) {
         if (soft)
@@ -241,6 +268,7 @@ enum l4_cache_claimed l4_cache_claim(struct l4_cache *cache, uint64_t hash, int6
                                      struct l4_cache_claim *claim)
 {
     *claim = (struct l4_cache_claim){0};
+    const uint32_t purged = l4_cache_purges(cache, hash);
     /* why again and again: two that claim at the same moment see each other, and both step back. */
     for (int i = 0; i < CLAIM_TRIES; i++) {
         const uint64_t mark = mark_of(cache, hash, now_s, 0);
@@ -250,7 +278,7 @@ enum l4_cache_claimed l4_cache_claim(struct l4_cache *cache, uint64_t hash, int6
         const uint64_t word = l4_word(hash, L4_CACHE_FILLING, claim_of(cache));
         l4_cache_publish(cache, hash, 0, word);
         if (!mark_of(cache, hash, now_s, word)) {
-            *claim = (struct l4_cache_claim){hash, word};
+            *claim = (struct l4_cache_claim){hash, word, purged};
             return L4_CACHE_FETCH;
         }
         l4_cache_withdraw(cache, hash, word);
@@ -274,12 +302,16 @@ bool l4_cache_has_claim(const struct l4_cache *cache, const struct l4_cache_clai
     return false;
 }
 
-bool l4_cache_end_claim(struct l4_cache *cache, struct l4_cache_claim *claim, int64_t pass_until_s)
+bool l4_cache_is_current(const struct l4_cache *cache, const struct l4_cache_claim *claim)
+{
+    return claim->word && l4_cache_purges(cache, claim->hash) == claim->purged;
+}
+
+void l4_cache_end_claim(struct l4_cache *cache, struct l4_cache_claim *claim, int64_t pass_until_s)
 {
     const bool held = claim->word && l4_cache_withdraw(cache, claim->hash, claim->word);
     if (held && pass_until_s)
         l4_cache_publish(cache, claim->hash, 0,
                          l4_word(claim->hash, L4_CACHE_PASSING, (uint64_t)pass_until_s));
     *claim = (struct l4_cache_claim){0};
-    return held;
 }

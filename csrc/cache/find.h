@@ -30,6 +30,15 @@ bool l4_cache_next(struct l4_cache *cache, uint64_t hash, struct l4_text key, ui
 void l4_cache_use(const struct l4_cache_read *read); /* counts a use */
 void l4_cache_release(struct l4_cache *cache, struct l4_cache_read *read);
 
+/* Takes out the object that was read, and releases it. */
+void l4_cache_drop(struct l4_cache *cache, struct l4_cache_read *read);
+
+/* Counts the purges of a key, with those of other keys. A purge counts before it takes out what is
+ * on disk, and again when it takes out what is in memory: so who sees the same count before and
+ * after it has stored something was not overtaken by one. */
+uint32_t l4_cache_purges(const struct l4_cache *cache, uint64_t hash);
+void l4_cache_note_purge(struct l4_cache *cache, uint64_t hash);
+
 /* Takes out all objects of a key, of all pools, or makes them stale. Returns how many. Who fetches
  * it now has no claim any more. */
 uint32_t l4_cache_purge(struct l4_cache *cache, uint64_t hash, struct l4_text key, bool soft);
@@ -45,6 +54,7 @@ enum l4_cache_claimed {
 
 struct l4_cache_claim {
     uint64_t hash, word; /* 0: none */
+    uint32_t purged;     /* purges of the key's part of all keys, when it was made */
 };
 
 /* Asks who fetches the object of a key. Two keys may be taken for one: then one waits in vain. */
@@ -57,11 +67,14 @@ bool l4_cache_is_claimed(const struct l4_cache *cache, uint64_t hash, int64_t no
 /* Does this caller still have its claim? */
 bool l4_cache_has_claim(const struct l4_cache *cache, const struct l4_cache_claim *claim);
 
+/* Returns false if the key may have been purged since the claim was made: what was fetched may be
+ * older than that. Holds also for a claim that somebody has taken away. */
+bool l4_cache_is_current(const struct l4_cache *cache, const struct l4_cache_claim *claim);
+
 /* Takes the claims of others on a key away: they have had it for too long. */
 void l4_cache_revoke(struct l4_cache *cache, uint64_t hash);
 
-/* Ends a claim. pass_until_s: nobody is to wait until then; 0: the next one may. Returns false if
- * the claim was taken away: what was fetched may be older than a purge. */
-bool l4_cache_end_claim(struct l4_cache *cache, struct l4_cache_claim *claim, int64_t pass_until_s);
+/* Ends a claim. pass_until_s: nobody is to wait until then; 0: the next one may. */
+void l4_cache_end_claim(struct l4_cache *cache, struct l4_cache_claim *claim, int64_t pass_until_s);
 
 #endif

@@ -27,6 +27,8 @@ enum {
     L4_CACHE_WAYS = 16,         /* words of one bucket of the index */
     L4_CACHE_UNIT = 64,         /* objects begin and end at a multiple of it */
     L4_CACHE_USES_MAX = 3,      /* uses of an object that are counted */
+    L4_CACHE_PURGED_WORDS = 4096, /* counts of purges, each for a part of all keys */
+    L4_DISK_FOLDERS = 256,        /* in the folder of a cache on disk */
 };
 
 /* A word of the index: 24 bits of the key's hash, 8 bits of owner, 32 bits of place. An owner is a
@@ -55,6 +57,7 @@ struct l4_ban {
     _Atomic uint64_t number; /* written last; 0: none yet */
     uint64_t cache;          /* of the name of the cache that is meant */
     uint64_t hash;
+    uint64_t stamp;     /* as its number, for objects of earlier programs, too (cache/ban.h) */
     uint32_t bytes;     /* of the text that was hashed */
     uint8_t kind, soft; /* enum l4_ban_kind; 1: they are stale */
 };
@@ -63,6 +66,9 @@ struct l4_ban {
  * makes caches of its own behind those of the old one. */
 struct l4_bans {
     uint64_t format;
+    uint64_t epoch;          /* counts the programs that began a list */
+    uint64_t floor;          /* objects with a smaller stamp are older than purges that are forgotten */
+    uint64_t restored;       /* the number of the last row that an earlier program has left */
     _Atomic uint32_t shared; /* supervisor: 1 while an older program's workers serve, too */
     alignas(64) _Atomic uint64_t last; /* number of the last purge, of all processes */
     struct l4_ban rows[L4_CACHE_BANS]; /* the place is the remainder of the number */
@@ -83,10 +89,25 @@ struct l4_cache_worker {
     _Atomic uint64_t pins[L4_WORKERS_MAX]; /* the regions of each log that this worker reads from */
 };
 
-/* Where the rows of all readers begin. */
+/* What all workers and the keeper of the folder know of a cache's files (cache/disk.h). */
+struct l4_disk_counts {
+    alignas(64) _Atomic uint64_t used;         /* bytes of all files; UINT64_MAX: not known yet */
+    _Atomic int64_t pending[L4_DISK_FOLDERS]; /* of `used`, what came since the keeper looked there */
+    _Atomic uint64_t reads, writes, errors;
+    _Atomic uint32_t error; /* errno of the last one */
+};
+
+/* Behind the rows of all readers. */
+struct l4_cache_shared {
+    struct l4_disk_counts disk;
+    _Atomic uint32_t purged[L4_CACHE_PURGED_WORDS];
+};
+
+/* Where the rows of all readers begin, and what is behind them. */
 enum {
     L4_CACHE_WORKERS_AT =
-        (sizeof(struct l4_cache_header) + L4_CACHE_UNIT - 1) / L4_CACHE_UNIT * L4_CACHE_UNIT
+        (sizeof(struct l4_cache_header) + L4_CACHE_UNIT - 1) / L4_CACHE_UNIT * L4_CACHE_UNIT,
+    L4_CACHE_SHARED_AT = L4_CACHE_WORKERS_AT + L4_CACHE_READERS * sizeof(struct l4_cache_worker)
 };
 
 static inline struct l4_cache_worker *l4_cache_workers(void *memory)
@@ -94,7 +115,13 @@ static inline struct l4_cache_worker *l4_cache_workers(void *memory)
     return (struct l4_cache_worker *)((char *)memory + L4_CACHE_WORKERS_AT);
 }
 
-/* One object. Behind it: key, Vary's values, tags, the answer's fields, the body. */
+static inline struct l4_cache_shared *l4_cache_shared(void *memory)
+{
+    return (struct l4_cache_shared *)((char *)memory + L4_CACHE_SHARED_AT);
+}
+
+/* One object. Behind it: key, Vary's values, tags, the answer's fields, the body; unless the body
+ * is in a file. */
 struct l4_cached {
     uint32_t units;             /* its size */
     uint8_t is_gap;             /* nothing: the rest of the ring was too short */
@@ -105,6 +132,7 @@ struct l4_cached {
     uint16_t status, key_bytes, vary_bytes, tags_bytes;
     uint32_t head_bytes;
     uint64_t body_bytes;
+    uint64_t file, marker; /* numbers of the file that has the body, and of its marker; 0: none */
 };
 
 #endif

@@ -2,12 +2,13 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/hash.h"
 #include "cache/words.h"
 
 enum {
-    FORMAT_VERSION = 3,
+    FORMAT_VERSION = 4,
     BYTES_AN_OBJECT = 2048, /* of the log, for the size of the index */
     MOVED_FACTOR = 4,       /* bytes that a store moves, by its own; then used objects go, too */
     MOVED_MORE = 64 << 10,  /* ... and these */
@@ -39,7 +40,7 @@ static struct l4_cache_header planned(uint64_t memory, uint32_t logs, uint64_t o
            (uint64_t)plan.buckets * L4_CACHE_WAYS * BYTES_AN_OBJECT < plan.log_bytes * logs)
         plan.buckets *= 2;
     plan.index_at =
-        up(L4_CACHE_WORKERS_AT + L4_CACHE_READERS * sizeof(struct l4_cache_worker), L4_PAGE_BYTES);
+        up(L4_CACHE_SHARED_AT + sizeof(struct l4_cache_shared), L4_PAGE_BYTES);
     plan.logs_at = up(plan.index_at + (uint64_t)plan.buckets * L4_CACHE_WAYS * sizeof(uint64_t),
                       L4_PAGE_BYTES);
     plan.bytes = plan.logs_at + plan.log_bytes * logs;
@@ -64,7 +65,7 @@ static bool is_sound(const struct l4_cache_header *plan, uint64_t bytes)
     const uint64_t index = (uint64_t)plan->buckets * L4_CACHE_WAYS * sizeof(uint64_t);
     return plan->format == format() && plan->logs - 1 < L4_WORKERS_MAX && plan->buckets &&
            !(plan->buckets & (plan->buckets - 1)) && plan->index_at < bytes &&
-           plan->index_at >= L4_CACHE_WORKERS_AT && index <= bytes - plan->index_at &&
+           plan->index_at >= L4_CACHE_SHARED_AT + sizeof(struct l4_cache_shared) && index <= bytes - plan->index_at &&
            plan->logs_at < bytes && plan->log_bytes <= (bytes - plan->logs_at) / plan->logs &&
            plan->log_bytes >= (uint64_t)L4_CACHE_REGIONS * L4_CACHE_UNIT;
 }
@@ -79,6 +80,7 @@ void l4_cache_format(void *at, uint64_t memory, uint32_t logs, uint64_t object_m
 {
     const struct l4_cache_header plan = planned(memory, logs, object_max);
     memcpy(at, &plan, sizeof plan);
+    atomic_store(&l4_cache_shared(at)->disk.used, UINT64_MAX);
 }
 
 bool l4_cache_open(struct l4_cache *cache, void *memory, uint64_t bytes, uint32_t reader)
@@ -96,6 +98,7 @@ bool l4_cache_open(struct l4_cache *cache, void *memory, uint64_t bytes, uint32_
         .log_count = plan.logs,
         .buckets = plan.buckets,
         .workers = l4_cache_workers(memory),
+        .shared = l4_cache_shared(memory),
         .index = (_Atomic uint64_t *)((char *)memory + plan.index_at),
         .logs = (char *)memory + plan.logs_at,
         .me = reader,
@@ -250,7 +253,8 @@ static bool move(struct l4_cache *cache, const struct l4_cached *object, uint64_
         return false;
     struct l4_cached *copy = begin(cache, &main, bytes);
     copy_object(copy, object, uses);
-    l4_cache_publish(cache, object->hash, word, commit(cache, &main, object->hash, bytes));
+    /* why not published anew if its word has gone: somebody has purged it meanwhile. */
+    (void)l4_cache_replace(cache, object->hash, word, commit(cache, &main, object->hash, bytes));
     atomic_fetch_add_explicit(&cache->self->moved, 1, memory_order_relaxed);
     *budget -= bytes < *budget ? bytes : *budget;
     return true;
@@ -321,7 +325,21 @@ static bool make_room(struct l4_cache *cache, unsigned which, uint64_t bytes, ui
 /* ---- storing -----------------------------------------------------------------------------------
  */
 
-static void fill(struct l4_cached *object, const struct l4_cache_new *new, uint64_t bytes,
+/* Reads a body out of its file. */
+static bool read_body(char *to, const struct l4_cache_new *new)
+{
+    for (uint64_t done = 0; done < new->fd_bytes;) {
+        const ssize_t got =
+            pread(new->fd, to + done, new->fd_bytes - done, (off_t)(new->fd_at + done));
+        if (got <= 0)
+            return false;
+        done += (uint64_t)got;
+    }
+    return true;
+}
+
+/* Returns false if the body cannot be read. */
+static bool fill(struct l4_cached *object, const struct l4_cache_new *new, uint64_t bytes,
                  uint64_t body_bytes)
 {
     const struct l4_text texts[] = {new->key, new->vary, new->tags, new->head};
@@ -338,11 +356,14 @@ static void fill(struct l4_cached *object, const struct l4_cache_new *new, uint6
         .tags_bytes = (uint16_t) new->tags.bytes,
         .head_bytes = (uint32_t) new->head.bytes,
         .body_bytes = body_bytes,
+        .file = new->file,
+        .marker = new->marker,
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         to = l4_text_copy(to, texts[i]);
     for (size_t i = 0; i < new->pieces; i++)
         to = l4_text_copy(to, new->body[i]);
+    return !new->fd || read_body(to, new);
 }
 
 static bool is_too_large(const struct l4_cache *cache, const struct l4_cache_new *new,
@@ -371,13 +392,14 @@ enum l4_cache_stored l4_cache_put(struct l4_cache *cache, const struct l4_cache_
                                   bool (*replaces)(void *context, const struct l4_cached *old),
                                   void *context)
 {
-    uint64_t body_bytes = 0, old[L4_CACHE_WAYS];
+    uint64_t body_bytes = new->fd_bytes, old[L4_CACHE_WAYS];
     for (size_t i = 0; i < new->pieces; i++)
         body_bytes += new->body[i].bytes;
     if (cache->me >= cache->log_count)
         return L4_CACHE_NO_LOG;
     const uint64_t texts = new->key.bytes + new->vary.bytes + new->tags.bytes + new->head.bytes;
-    const uint64_t bytes = up(sizeof(struct l4_cached) + texts + body_bytes, L4_CACHE_UNIT);
+    const uint64_t bytes =
+        up(sizeof(struct l4_cached) + texts + (new->file ? 0 : body_bytes), L4_CACHE_UNIT);
     if (is_too_large(cache, new, bytes)) {
         atomic_fetch_add_explicit(&cache->self->too_large, 1, memory_order_relaxed);
         return L4_CACHE_TOO_LARGE;
@@ -391,10 +413,14 @@ enum l4_cache_stored l4_cache_put(struct l4_cache *cache, const struct l4_cache_
         return L4_CACHE_BLOCKED;
     }
     const size_t count = find_old(cache, new, replaces, context, old);
-    fill(begin(cache, &ring, bytes), new, bytes, body_bytes);
+    if (!fill(begin(cache, &ring, bytes), new, bytes, body_bytes))
+        return L4_CACHE_UNREAD;
     const uint64_t word = commit(cache, &ring, new->hash, bytes);
-    l4_cache_publish(cache, new->hash, count ? old[0] : 0, word);
-    for (size_t i = 1; i < count; i++)
+    if (new->claim && !l4_cache_replace(cache, new->hash, new->claim, word))
+        return L4_CACHE_OVERTAKEN;
+    if (!new->claim)
+        l4_cache_publish(cache, new->hash, count ? old[0] : 0, word);
+    for (size_t i = new->claim ? 0 : 1; i < count; i++)
         l4_cache_withdraw(cache, new->hash, old[i]);
     atomic_fetch_add_explicit(&cache->self->stored, 1, memory_order_relaxed);
     return L4_CACHE_STORED;

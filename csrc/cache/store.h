@@ -15,6 +15,7 @@ struct l4_cache {
     uint64_t log_bytes, object_max;
     uint32_t log_count, buckets;
     struct l4_cache_worker *workers, *self;
+    struct l4_cache_shared *shared;
     _Atomic uint64_t *index;
     char *logs;
     uint32_t me;
@@ -45,12 +46,18 @@ void l4_cache_forget(void *memory, uint32_t reader);
 /* What is stored. pool: a hash of who answers; objects of several pools never mix. */
 struct l4_cache_new {
     uint64_t hash, pool;
+    uint64_t claim;   /* word of the caller's claim, which becomes the object; 0: it has none */
     uint64_t cleared; /* number of the last purge when the answer was asked for */
     struct l4_freshness freshness;
     unsigned status;
     struct l4_text key, vary, tags, head;
     const struct l4_text *body; /* pieces */
     size_t pieces;
+    /* The body is in a file: `fd` is not 0, and it is copied from there; or it stays there, in the
+     * file of this number. */
+    int fd;
+    uint64_t fd_at, fd_bytes;
+    uint64_t file, marker;
 };
 
 enum l4_cache_stored {
@@ -58,6 +65,8 @@ enum l4_cache_stored {
     L4_CACHE_TOO_LARGE,
     L4_CACHE_BLOCKED, /* somebody still reads what would be written over */
     L4_CACHE_NO_LOG,  /* this worker stores nothing */
+    L4_CACHE_OVERTAKEN, /* the claim is gone: what was fetched may be older than a purge */
+    L4_CACHE_UNREAD,    /* the file with the body could not be read */
 };
 
 /* Stores an object. It replaces those that `replaces` says yes to, of the same key. */

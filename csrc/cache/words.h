@@ -63,6 +63,9 @@ static inline uint32_t l4_cache_region(const struct l4_cache *cache, uint32_t pl
  * or in that of another object, which is then lost. */
 void l4_cache_publish(struct l4_cache *cache, uint64_t hash, uint64_t old, uint64_t word);
 
+/* Puts a word in place of another one. Returns false if that was not there. */
+bool l4_cache_replace(struct l4_cache *cache, uint64_t hash, uint64_t old, uint64_t word);
+
 /* Takes a word out. Returns false if it was not there. */
 bool l4_cache_withdraw(struct l4_cache *cache, uint64_t hash, uint64_t word);
 

@@ -61,15 +61,51 @@ bool l4_vary_write(const char *answer_bytes, const struct l4_h1_head *answer,
     return !out.full;
 }
 
+/* The first line of what was written, and the name in it. */
+static struct l4_text line_of(struct l4_text written)
+{
+    const size_t end = l4_text_until(written, '\n');
+    return (struct l4_text){written.at, end < written.bytes ? end + 1 : end};
+}
+
+static struct l4_text name_of(struct l4_text line)
+{
+    const struct l4_text rest = {line.at, l4_text_until(line, '\n')};
+    return (struct l4_text){line.at, l4_text_until(rest, ':')};
+}
+
+bool l4_vary_again(struct l4_text written, const char *bytes, const struct l4_h1_head *request,
+                   char to[static L4_VARY_MAX], size_t *bytes_written)
+{
+    struct l4_text_out out = {.to = to, .size = L4_VARY_MAX};
+    while (written.bytes) {
+        const struct l4_text line = line_of(written);
+        put_line(&out, name_of(line), bytes, request);
+        written = l4_text_after(written, line.bytes);
+    }
+    *bytes_written = out.used;
+    return !out.full;
+}
+
+bool l4_vary_has_names(struct l4_text written, struct l4_text other)
+{
+    while (written.bytes && other.bytes) {
+        const struct l4_text one = line_of(written), two = line_of(other);
+        if (!l4_text_is(name_of(one), name_of(two)))
+            return false;
+        written = l4_text_after(written, one.bytes);
+        other = l4_text_after(other, two.bytes);
+    }
+    return !written.bytes && !other.bytes;
+}
+
 bool l4_vary_fits(struct l4_text written, const char *bytes, const struct l4_h1_head *request)
 {
     char said[L4_VARY_MAX];
     while (written.bytes) {
         struct l4_text_out out = {.to = said, .size = sizeof said};
-        const struct l4_text line = {written.at, l4_text_until(written, '\n') + 1};
-        const struct l4_text name = {line.at,
-                                     l4_text_until((struct l4_text){line.at, line.bytes - 1}, ':')};
-        put_line(&out, name, bytes, request);
+        const struct l4_text line = line_of(written);
+        put_line(&out, name_of(line), bytes, request);
         if (out.full || !l4_text_is((struct l4_text){said, out.used}, line))
             return false;
         written = l4_text_after(written, line.bytes);

@@ -25,6 +25,14 @@ bool l4_vary_write(const char *answer_bytes, const struct l4_h1_head *answer,
                    const char *request_bytes, const struct l4_h1_head *request,
                    char to[static L4_VARY_MAX], size_t *bytes);
 
+/* Writes the same of another request: what it says in the fields that were written. Returns false
+ * if that is too long. */
+bool l4_vary_again(struct l4_text written, const char *bytes, const struct l4_h1_head *request,
+                   char to[static L4_VARY_MAX], size_t *bytes_written);
+
+/* True if two texts that were written are of the same fields. */
+bool l4_vary_has_names(struct l4_text written, struct l4_text other);
+
 /* True if a request says in all those fields what was written. */
 bool l4_vary_fits(struct l4_text written, const char *bytes, const struct l4_h1_head *request);
 

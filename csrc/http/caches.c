@@ -13,7 +13,8 @@ int l4_caches_start(struct l4_loop *loop)
     const size_t rows = loop->table->plan.caps.sessions;
     caches->rows = calloc(rows, sizeof *caches->rows);
     caches->next = calloc(L4_HTTP_BLOCKS, sizeof *caches->next);
-    return caches->rows && caches->next ? 0 : -ENOMEM;
+    caches->found = malloc(sizeof *caches->found + L4_DISK_TEXTS_MAX);
+    return caches->rows && caches->next && caches->found ? 0 : -ENOMEM;
 }
 
 static void close_one(struct l4_open_cache *open)
@@ -36,6 +37,7 @@ void l4_caches_finish(struct l4_loop *loop)
         munmap(caches->bans, L4_BANS_BYTES);
     free(caches->rows);
     free(caches->next);
+    free(caches->found);
     free(caches);
     loop->http->caches = NULL;
 }
@@ -73,6 +75,11 @@ static bool open_one(const struct l4_loop *loop, struct l4_open_cache *open,
     open->memory = memory;
     open->bytes = bytes;
     open->name = l4_ban_cache(rules->name);
+    if (rules->disk_fd > 0) {
+        open->disk_max = rules->disk_max_object;
+        l4_disk_open_folder(&open->disk, rules->disk_fd, rules->disk_key, rules->disk_size,
+                            &open->cache.shared->disk);
+    }
     return true;
 }
 

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "cache/ban.h"
+#include "cache/disk.h"
 #include "core/cache_key.h"
 #include "core/http_texts.h"
 #include "http/caching_row.h"
@@ -20,6 +21,8 @@
 
 struct l4_open_cache {
     struct l4_cache cache;
+    struct l4_disk disk;
+    uint64_t disk_max; /* bytes of the largest body on disk; 0: there is no disk */
     void *memory;  /* NULL: there is none */
     uint64_t name; /* by which purges name it */
     size_t bytes;
@@ -33,6 +36,7 @@ struct l4_caches {
     struct l4_caching *rows;    /* one for each row of a TCP session */
     uint32_t *next;             /* of each block, the next one of its fill */
     uint32_t fill_blocks;       /* blocks that fills have */
+    struct l4_cached *found;    /* what was read from a file last, and its texts */
     char key[L4_CACHE_KEY_MAX]; /* of the request that was looked at last */
     uint32_t key_bytes;
     struct l4_text pieces[L4_HTTP_BLOCKS / 2 + 1];

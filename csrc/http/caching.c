@@ -9,6 +9,7 @@
 #include "core/vary.h"
 #include "http/cached.h"
 #include "http/fill.h"
+#include "http/on_disk.h"
 #include "http/serve.h"
 #include "run/session.h"
 
@@ -107,14 +108,35 @@ static bool fits(void *context, const struct l4_cached *object)
            !l4_ban_is_dead(fit->bans, fit->name, (struct l4_cached *)object);
 }
 
+void l4_caching_drop_read(struct l4_loop *loop, uint32_t index)
+{
+    l4_cache_release(&l4_caching_open(loop, index)->cache, &l4_caching_at(loop, index)->read);
+    l4_on_disk_close(loop, index);
+}
+
 bool l4_caching_find(struct l4_loop *loop, uint32_t index, const char *bytes,
                      const struct l4_h1_head *head)
 {
     struct l4_caching *c = l4_caching_at(loop, index);
     struct l4_open_cache *open = l4_caching_open(loop, index);
     struct fit fit = {loop->http->caches->bans, open->name, bytes, head};
-    l4_cache_release(&open->cache, &c->read);
-    return l4_cache_find(&open->cache, c->hash, c->pool, key_text(loop), fits, &fit, &c->read);
+    l4_caching_drop_read(loop, index);
+    if (!l4_cache_find(&open->cache, c->hash, c->pool, key_text(loop), fits, &fit, &c->read))
+        return false;
+    if (!c->read.object->file || l4_on_disk_open(loop, index))
+        return true;
+    /* Its file is gone, or there is another one in its place. */
+    l4_cache_drop(&open->cache, &c->read);
+    return false;
+}
+
+/* Finds an object in memory, or on disk. */
+static bool find_anywhere(struct l4_loop *loop, uint32_t index, const char *bytes,
+                          const struct l4_h1_head *head)
+{
+    return l4_caching_find(loop, index, bytes, head) ||
+           (l4_on_disk_load(loop, index, bytes, head) &&
+            l4_caching_find(loop, index, bytes, head));
 }
 
 static const char *request_bytes(const struct l4_loop *loop, uint32_t index)
@@ -141,7 +163,7 @@ static struct l4_step pass(struct l4_loop *loop, uint32_t index)
 {
     struct l4_caching *c = l4_caching_at(loop, index);
     const enum l4_cache_result result = missed(c);
-    l4_cache_release(&l4_caching_open(loop, index)->cache, &c->read);
+    l4_caching_drop_read(loop, index);
     return fetch(loop, index, L4_CACHING_PASS, result);
 }
 
@@ -161,7 +183,7 @@ static struct l4_step claim(struct l4_loop *loop, uint32_t index, bool last)
         return fetch(loop, index, c->read.object ? L4_CACHING_ASK : L4_CACHING_FETCH, missed(c));
     }
     if (claimed == L4_CACHE_WAIT && !last && L4_GET(l4_caching_rules(loop, index)->collapse_ms)) {
-        l4_cache_release(cache, &c->read);
+        l4_caching_drop_read(loop, index);
         return l4_go(L4_SESSION_AWAIT);
     }
     return pass(loop, index);
@@ -185,7 +207,7 @@ static struct l4_step look(struct l4_loop *loop, uint32_t index, bool last)
     struct l4_cache_control asked;
     l4_fresh_asked(bytes, head, &asked);
     const bool only = l4_cache_says(&asked, L4_CACHE_ONLY_IF_CACHED);
-    if (l4_caching_find(loop, index, bytes, head)) {
+    if (find_anywhere(loop, index, bytes, head)) {
         const bool soft = atomic_load_explicit(&c->read.object->soft, memory_order_relaxed);
         enum l4_fresh_use use =
             l4_fresh_use(&c->read.object->freshness, &asked, l4_caching_now_s());
@@ -229,6 +251,14 @@ struct l4_step l4_caching_look(struct l4_loop *loop, uint32_t index, bool last)
 
 /* ---- purging --------------------------------------------------------------------------------- */
 
+uint32_t l4_caching_purge(struct l4_loop *loop, uint32_t index, uint64_t hash, struct l4_text key)
+{
+    struct l4_cache *cache = &l4_caching_open(loop, index)->cache;
+    l4_cache_note_purge(cache, hash);
+    const bool removed = l4_on_disk_remove(loop, index, key);
+    return l4_cache_purge(cache, hash, key, false) + removed;
+}
+
 /* Is this the method by which clients purge? */
 static bool is_purge(const struct l4_loop *loop, uint32_t index)
 {
@@ -258,7 +288,7 @@ static struct l4_step purge(struct l4_loop *loop, uint32_t index)
         x->fault = "purge";
         return l4_serve_refuse(loop, index, 403, L4_END_REJECTED_DENIED);
     }
-    const uint32_t purged = l4_cache_purge(&open->cache, c->hash, key_text(loop), false);
+    const uint32_t purged = l4_caching_purge(loop, index, c->hash, key_text(loop));
     l4_ban_add(loop->http->caches->bans, open->name, L4_BAN_URL, key_text(loop), false);
     L4_OWN_ADD(l4_caching_tally(loop, index)->purged, purged);
     x->status = purged ? 200 : 404;
@@ -273,7 +303,7 @@ static void drop_url(struct l4_loop *loop, uint32_t index, struct l4_text path,
     struct l4_bans *bans = loop->http->caches->bans;
     if (!write_key(loop, index, path, query))
         return;
-    const uint32_t purged = l4_cache_purge(&open->cache, key_hash(loop), key_text(loop), false);
+    const uint32_t purged = l4_caching_purge(loop, index, key_hash(loop), key_text(loop));
     if (L4_GET(bans->shared)) /* why: another program has the object in a cache of its own */
         l4_ban_add(bans, open->name, L4_BAN_URL, key_text(loop), false);
     L4_OWN_ADD(l4_caching_tally(loop, index)->purged, purged);
@@ -458,7 +488,7 @@ struct l4_step l4_caching_send(struct l4_loop *loop, uint32_t index, enum l4_cac
     c->state = L4_CACHING_SEND;
     c->form = L4_CACHED_WHOLE;
     c->at = 0;
-    c->end = c->total = l4_cached_body(c->read.object).bytes;
+    c->end = c->total = c->read.object->body_bytes;
     c->age_s = l4_fresh_age(&c->read.object->freshness, now_s);
     c->left_s = (int32_t)((int64_t)c->read.object->freshness.lifetime_s - c->age_s);
     c->pinned_ms = loop->now_ms;
@@ -504,9 +534,11 @@ enum l4_unstorable l4_caching_judge(struct l4_loop *loop, uint32_t index,
 
 bool l4_caching_end_claim(struct l4_loop *loop, uint32_t index, bool passes)
 {
-    return l4_cache_end_claim(&l4_caching_open(loop, index)->cache,
-                              &l4_caching_at(loop, index)->claim,
-                              passes ? l4_caching_now_s() + L4_CACHE_PASS_S : 0);
+    struct l4_cache *cache = &l4_caching_open(loop, index)->cache;
+    struct l4_cache_claim *its = &l4_caching_at(loop, index)->claim;
+    const bool current = l4_cache_is_current(cache, its);
+    l4_cache_end_claim(cache, its, passes ? l4_caching_now_s() + L4_CACHE_PASS_S : 0);
+    return current;
 }
 
 void l4_caching_end(struct l4_loop *loop, uint32_t index)
@@ -518,7 +550,7 @@ void l4_caching_end(struct l4_loop *loop, uint32_t index)
     struct l4_open_cache *open = l4_caching_open(loop, index);
     struct l4_cache_tally *tally = l4_caching_tally(loop, index);
     L4_ASSERT(open->users);
-    l4_cache_release(&open->cache, &c->read);
+    l4_caching_drop_read(loop, index);
     l4_caching_end_claim(loop, index, false);
     l4_fill_drop(loop, index);
     L4_OWN_ADD(*(c->alone ? &tally->refreshed : &tally->results[x->cached]), 1);

@@ -38,8 +38,14 @@ struct l4_step l4_caching_send(struct l4_loop *loop, uint32_t index, enum l4_cac
  */
 bool l4_caching_may_send_stale(struct l4_loop *loop, uint32_t index);
 
+/* Takes all objects of a key out, in memory and on disk. Returns how many of them were there. */
+uint32_t l4_caching_purge(struct l4_loop *loop, uint32_t index, uint64_t hash, struct l4_text key);
+
 /* Writes the key of the request to caches->key. Returns false if it is too long. */
 bool l4_caching_write_key(struct l4_loop *loop, uint32_t index);
+
+/* Reads what the session has read of its cache no more. */
+void l4_caching_drop_read(struct l4_loop *loop, uint32_t index);
 
 /* Finds the newest object of the key that was written last. */
 bool l4_caching_find(struct l4_loop *loop, uint32_t index, const char *bytes,
@@ -51,7 +57,7 @@ enum l4_unstorable l4_caching_judge(struct l4_loop *loop, uint32_t index,
                                     struct l4_freshness *freshness);
 
 /* Ends the claim. passes: those that wait ask for themselves, and for some seconds nobody waits.
- * Returns false if a purge has taken it away. */
+ * Returns false if there was a purge since it was made. */
 bool l4_caching_end_claim(struct l4_loop *loop, uint32_t index, bool passes);
 
 /* Gives back everything that the session has of its cache, and counts its request. */

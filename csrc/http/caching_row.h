@@ -2,6 +2,7 @@
 #ifndef L4_HTTP_CACHING_ROW_H
 #define L4_HTTP_CACHING_ROW_H
 
+#include "cache/disk.h"
 #include "cache/find.h"
 #include "core/fresh.h"
 
@@ -33,6 +34,9 @@ struct l4_fill {
     uint16_t status, key_bytes, vary_bytes, tags_bytes;
     uint64_t body_bytes;
     struct l4_freshness freshness;
+    struct l4_disk_writer file; /* the body goes there instead, behind the texts */
+    struct l4_disk_name name;   /* ... which gets this name */
+    uint64_t marker;
 };
 
 /* The row beside each exchange, for one that has a cache (struct l4_exchange.cache). */
@@ -45,6 +49,8 @@ struct l4_caching {
     uint64_t cleared;    /* number of the last purge when it was asked for */
     struct l4_cache_read read;
     struct l4_cache_claim claim;
+    int file; /* that has the body of the object that is read; 0: none */
+    uint64_t file_at;
     uint64_t at, end;   /* SEND: what is left of the body, as bytes of it */
     uint64_t total;     /* bytes of the whole body */
     uint32_t age_s;     /* when the answer was chosen */

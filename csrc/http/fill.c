@@ -9,9 +9,13 @@
 #include "http/cached.h"
 #include "http/caching.h"
 #include "http/message.h"
+#include "http/on_disk.h"
 #include "http/serve.h"
 
-enum { FILL_BLOCKS_MAX = L4_HTTP_BLOCKS / 2 }; /* requests need the others */
+enum {
+    FILL_BLOCKS_MAX = L4_HTTP_BLOCKS / 2, /* requests need the others */
+    ON_DISK_FROM_S = 10, /* what is fresh for a shorter time is not worth a file */
+};
 
 /* ---- blocks ---------------------------------------------------------------------------------- */
 
@@ -47,24 +51,27 @@ static void drop_block(struct l4_loop *loop, struct l4_fill *fill)
 void l4_fill_drop(struct l4_loop *loop, uint32_t index)
 {
     struct l4_fill *fill = &l4_caching_at(loop, index)->fill;
+    if (fill->file.fd)
+        l4_on_disk_abort(loop, index);
     while (fill->first != L4_NONE)
         drop_block(loop, fill);
 }
 
-/* Puts bytes behind those that are there. Returns false if there is no block. */
-static bool put(struct l4_loop *loop, struct l4_fill *fill, struct l4_text data, bool new_block)
+/* Puts bytes behind those that are there. Returns false if there is no block for all; *data is what
+ * is left then. */
+static bool put(struct l4_loop *loop, struct l4_fill *fill, struct l4_text *data, bool new_block)
 {
-    while (data.bytes) {
+    while (data->bytes) {
         if (new_block || fill->last_bytes == L4_HTTP_BLOCK_BYTES) {
             if (!add_block(loop, fill))
                 return false;
             new_block = false;
         }
         const size_t room = L4_HTTP_BLOCK_BYTES - fill->last_bytes;
-        const size_t n = data.bytes < room ? data.bytes : room;
-        memcpy(l4_http_block(loop->http, fill->last) + fill->last_bytes, data.at, n);
+        const size_t n = data->bytes < room ? data->bytes : room;
+        memcpy(l4_http_block(loop->http, fill->last) + fill->last_bytes, data->at, n);
         fill->last_bytes += (uint32_t)n;
-        data = l4_text_after(data, n);
+        *data = l4_text_after(*data, n);
     }
     return true;
 }
@@ -146,6 +153,26 @@ static bool concerns_all(enum l4_unstorable why)
     return why != L4_UNSTORABLE_REQUEST && why != L4_UNSTORABLE_AUTHORIZATION;
 }
 
+/* Goes on in a file. Returns false if there is none to be had. */
+static bool go_to_disk(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_fill *fill = &l4_caching_at(loop, index)->fill;
+    struct l4_caches *caches = loop->http->caches;
+    if (!l4_on_disk_begin(loop, index))
+        return false;
+    const uint32_t texts = fill->first;
+    bool written = true;
+    for (fill->first = caches->next[texts]; fill->first != L4_NONE; drop_block(loop, fill)) {
+        const size_t bytes = fill->first == fill->last ? fill->last_bytes : L4_HTTP_BLOCK_BYTES;
+        const struct l4_text part = {l4_http_block(loop->http, fill->first), bytes};
+        written = written && l4_on_disk_write(loop, index, part);
+    }
+    fill->first = fill->last = texts;
+    caches->next[texts] = L4_NONE;
+    fill->last_bytes = L4_HTTP_BLOCK_BYTES;
+    return written;
+}
+
 void l4_fill_begin(struct l4_loop *loop, uint32_t index, const char *bytes,
                    const struct l4_h1_head *head)
 {
@@ -153,10 +180,11 @@ void l4_fill_begin(struct l4_loop *loop, uint32_t index, const char *bytes,
     struct l4_fill *fill = &c->fill;
     const struct l4_exchange_heads heads = heads_of(loop, index, bytes, head);
     L4_ASSERT(fill->first == L4_NONE);
-    l4_cache_release(&l4_caching_open(loop, index)->cache, &c->read);
+    l4_caching_drop_read(loop, index);
     const enum l4_unstorable why = l4_caching_judge(loop, index, &heads, &fill->freshness);
-    const uint64_t max = L4_GET(l4_caching_rules(loop, index)->max_object);
-    if (why != L4_UNSTORABLE_NONE || (head->has_length && head->length > max)) {
+    const bool large = head->has_length &&
+                       head->length > L4_GET(l4_caching_rules(loop, index)->max_object);
+    if (why != L4_UNSTORABLE_NONE || (large && !l4_on_disk_takes(loop, index, head->length))) {
         l4_caching_end_claim(loop, index, head->status != 304 && concerns_all(why));
         return;
     }
@@ -166,14 +194,13 @@ void l4_fill_begin(struct l4_loop *loop, uint32_t index, const char *bytes,
     const size_t before = out.used;
     if (named)
         l4_message_to_store(loop, index, bytes, head, &out);
-    if (!named || out.full) {
-        l4_fill_drop(loop, index);
-        l4_caching_end_claim(loop, index, true);
-        return;
-    }
     fill->head_bytes = (uint32_t)(out.used - before);
     fill->last_bytes = L4_HTTP_BLOCK_BYTES; /* the body begins in a block of its own */
     fill->body_bytes = 0;
+    if (!named || out.full || (large && !go_to_disk(loop, index))) {
+        l4_fill_drop(loop, index);
+        l4_caching_end_claim(loop, index, true);
+    }
 }
 
 /* ---- the body -------------------------------------------------------------------------------- */
@@ -185,11 +212,14 @@ void l4_fill_take(struct l4_loop *loop, uint32_t index, struct l4_text data)
     if (fill->first == L4_NONE)
         return;
     fill->body_bytes += data.bytes;
-    const bool large = fill->body_bytes > max;
-    if (!large && put(loop, fill, data, false))
+    const bool on_disk = l4_on_disk_takes(loop, index, fill->body_bytes);
+    if (!fill->file.fd && fill->body_bytes <= max && put(loop, fill, &data, false))
+        return;
+    if (on_disk && (fill->file.fd || go_to_disk(loop, index)) &&
+        l4_on_disk_write(loop, index, data))
         return;
     l4_fill_drop(loop, index);
-    l4_caching_end_claim(loop, index, large);
+    l4_caching_end_claim(loop, index, fill->body_bytes > max && !on_disk);
 }
 
 /* ---- storing --------------------------------------------------------------------------------- */
@@ -206,50 +236,135 @@ static bool replaces(void *context, const struct l4_cached *old)
     return l4_text_is(l4_cached_vary(old), replaced->vary) || ++replaced->others >= replaced->max;
 }
 
-/* Stores what the fill's texts say, with this body. */
-static bool store(struct l4_loop *loop, uint32_t index, const struct l4_text *body, size_t pieces)
+enum l4_cache_stored l4_fill_put(struct l4_loop *loop, uint32_t index,
+                                 const struct l4_cache_new *new)
+{
+    const uint32_t variants = L4_GET(l4_caching_rules(loop, index)->max_variants);
+    struct replaced replaced = {new->vary, 0, variants};
+    return l4_cache_put(&l4_caching_open(loop, index)->cache, new, replaces, &replaced);
+}
+
+/* What the fill's texts say. */
+static struct l4_cache_new new_of(const struct l4_loop *loop, uint32_t index)
 {
     const struct l4_caching *c = l4_caching_at(loop, index);
     const struct l4_fill *fill = &c->fill;
-    struct l4_cache_tally *tally = l4_caching_tally(loop, index);
-    const struct l4_text texts = {l4_http_block(loop->http, fill->first), L4_HTTP_BLOCK_BYTES};
+    const struct l4_cache *cache = &l4_caching_open(loop, index)->cache;
     struct l4_cache_new new = {
         .hash = c->hash,
         .pool = c->pool,
+        .claim = l4_cache_has_claim(cache, &c->claim) ? c->claim.word : 0,
         .cleared = c->cleared,
         .freshness = fill->freshness,
         .status = fill->status,
-        .key = {texts.at, fill->key_bytes},
-        .body = body,
-        .pieces = pieces,
+        .key = {l4_http_block(loop->http, fill->first), fill->key_bytes},
     };
     new.vary = (struct l4_text){new.key.at + new.key.bytes, fill->vary_bytes};
     new.tags = (struct l4_text){new.vary.at + new.vary.bytes, fill->tags_bytes};
     new.head = (struct l4_text){new.tags.at + new.tags.bytes, fill->head_bytes};
-    struct replaced replaced = {new.vary, 0, L4_GET(l4_caching_rules(loop, index)->max_variants)};
-    const bool stored = l4_cache_put(&l4_caching_open(loop, index)->cache, &new, replaces,
-                                     &replaced) == L4_CACHE_STORED;
+    return new;
+}
+
+static bool count_stored(const struct l4_loop *loop, uint32_t index, bool stored)
+{
+    struct l4_cache_tally *tally = l4_caching_tally(loop, index);
     L4_OWN_ADD(*(stored ? &tally->stored : &tally->refused), 1);
     return stored;
 }
 
-void l4_fill_end(struct l4_loop *loop, uint32_t index)
+/* Writes what is stored in memory to a file, too. */
+static bool write_file(struct l4_loop *loop, uint32_t index, const struct l4_cache_new *new)
 {
-    const struct l4_caching *c = l4_caching_at(loop, index);
+    if (new->freshness.lifetime_s < ON_DISK_FROM_S || !l4_on_disk_takes(loop, index, 0) ||
+        !l4_on_disk_begin(loop, index))
+        return false;
+    for (size_t i = 0; i < new->pieces; i++) {
+        if (!l4_on_disk_write(loop, index, new->body[i])) {
+            l4_on_disk_abort(loop, index);
+            return false;
+        }
+    }
+    return l4_on_disk_end(loop, index);
+}
+
+/* Stores what the fill's texts say, with this body. */
+static bool store(struct l4_loop *loop, uint32_t index, const struct l4_text *body, size_t pieces)
+{
+    struct l4_cache_new new = new_of(loop, index);
+    new.body = body;
+    new.pieces = pieces;
+    const enum l4_cache_stored stored = l4_fill_put(loop, index, &new);
+    if (stored == L4_CACHE_OVERTAKEN)
+        return false;
+    const bool on_disk = write_file(loop, index, &new);
+    return count_stored(loop, index, stored == L4_CACHE_STORED || on_disk);
+}
+
+/* Stores what the fill's texts say, with a body that is in the file of this number. */
+static bool store_beside(struct l4_loop *loop, uint32_t index, uint64_t file, uint64_t marker,
+                         uint64_t body_bytes)
+{
+    struct l4_cache_new new = new_of(loop, index);
+    new.file = file;
+    new.marker = marker;
+    new.fd_bytes = body_bytes;
+    return l4_fill_put(loop, index, &new) == L4_CACHE_STORED;
+}
+
+/* Stores an answer whose body is in a file. */
+static bool store_file(struct l4_loop *loop, uint32_t index)
+{
+    const struct l4_fill *fill = &l4_caching_at(loop, index)->fill;
+    const uint64_t file = l4_on_disk_end(loop, index);
+    /* why its result does not matter: who does not find it in memory finds the file. */
+    if (file)
+        (void)store_beside(loop, index, file, fill->marker, fill->body_bytes);
+    return count_stored(loop, index, file);
+}
+
+static bool store_blocks(struct l4_loop *loop, uint32_t index)
+{
+    const struct l4_fill *fill = &l4_caching_at(loop, index)->fill;
     struct l4_caches *caches = loop->http->caches;
-    struct l4_cache *cache = &l4_caching_open(loop, index)->cache;
-    const struct l4_fill *fill = &c->fill;
     size_t pieces = 0;
     for (uint32_t block = caches->next[fill->first]; block != L4_NONE; block = caches->next[block])
         caches->pieces[pieces++] = (struct l4_text){
             l4_http_block(loop->http, block),
             block == fill->last ? fill->last_bytes : (uint32_t)L4_HTTP_BLOCK_BYTES};
+    return store(loop, index, caches->pieces, pieces);
+}
+
+/* Has another one, who took the claim over, stored a newer answer meanwhile? */
+static bool is_outdone(const struct l4_loop *loop, uint32_t index)
+{
+    const struct l4_caching *c = l4_caching_at(loop, index);
+    struct l4_cache *cache = &l4_caching_open(loop, index)->cache;
+    const struct l4_cache_new new = new_of(loop, index);
+    struct l4_cache_read read;
+    bool outdone = false;
+    if (l4_cache_has_claim(cache, &c->claim))
+        return false;
+    for (uint32_t way = 0; l4_cache_next(cache, new.hash, new.key, &way, &read);) {
+        const struct l4_freshness *its = &read.object->freshness;
+        outdone = outdone || (read.object->pool == new.pool &&
+                              l4_text_is(l4_cached_vary(read.object), new.vary) &&
+                              its->answered_s >= new.freshness.answered_s);
+        l4_cache_release(cache, &read);
+    }
+    return outdone;
+}
+
+void l4_fill_end(struct l4_loop *loop, uint32_t index)
+{
+    const struct l4_caching *c = l4_caching_at(loop, index);
+    struct l4_cache *cache = &l4_caching_open(loop, index)->cache;
     const bool kept =
-        l4_cache_has_claim(cache, &c->claim) && store(loop, index, caches->pieces, pieces);
-    /* why again: who purges meanwhile takes the claim away. */
+        l4_cache_is_current(cache, &c->claim) && !is_outdone(loop, index) &&
+        (c->fill.file.fd ? store_file(loop, index) : store_blocks(loop, index));
+    /* why again: somebody may have purged meanwhile. */
     if (!l4_caching_end_claim(loop, index, false) && kept) {
-        const struct l4_text key = {l4_http_block(loop->http, fill->first), fill->key_bytes};
-        l4_cache_purge(cache, c->hash, key, false);
+        const struct l4_text key = {l4_http_block(loop->http, c->fill.first), c->fill.key_bytes};
+        (void)l4_caching_purge(loop, index, c->hash, key);
     }
     l4_fill_drop(loop, index);
 }
@@ -327,22 +442,45 @@ static bool put_fresh(struct l4_loop *loop, uint32_t index, const char *bytes,
     return !out.full;
 }
 
+/* Stores the texts of the fill with the body of the object that has been read. */
+static bool store_fresh(struct l4_loop *loop, uint32_t index)
+{
+    const struct l4_cached *object = l4_caching_at(loop, index)->read.object;
+    if (object->file)
+        return store_beside(loop, index, object->file, object->marker, object->body_bytes);
+    const struct l4_text body = l4_cached_body(object);
+    return store(loop, index, &body, 1);
+}
+
+/* Reads the object that was stored in place of the one that has been read. */
+static void read_fresh(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_caching *c = l4_caching_at(loop, index);
+    const char *request = l4_http_block(loop->http, l4_exchange_at(loop, index)->block);
+    const struct l4_caching before = *c;
+    c->read = (struct l4_cache_read){NULL, 0};
+    c->file = 0;
+    const bool found =
+        l4_caching_find(loop, index, request, &l4_serve_judged(loop, index)->head);
+    const struct l4_caching after = *c;
+    if (found) { /* what is left is dropped */
+        c->read = before.read;
+        c->file = before.file;
+    }
+    l4_caching_drop_read(loop, index);
+    c->read = found ? after.read : before.read;
+    c->file = found ? after.file : before.file;
+    c->file_at = found ? after.file_at : before.file_at;
+}
+
 void l4_fill_freshen(struct l4_loop *loop, uint32_t index, const char *bytes,
                      const struct l4_h1_head *head)
 {
-    struct l4_caching *c = l4_caching_at(loop, index);
-    struct l4_cache *cache = &l4_caching_open(loop, index)->cache;
-    const struct l4_text body = l4_cached_body(c->read.object);
-    if (put_fresh(loop, index, bytes, head) && l4_cache_has_claim(cache, &c->claim) &&
-        store(loop, index, &body, 1)) {
-        const char *request = l4_http_block(loop->http, l4_exchange_at(loop, index)->block);
-        struct l4_cache_read before = c->read;
-        c->read = (struct l4_cache_read){NULL, 0};
-        if (l4_caching_find(loop, index, request, &l4_serve_judged(loop, index)->head))
-            l4_cache_release(cache, &before);
-        else
-            c->read = before;
-    }
+    const struct l4_caching *c = l4_caching_at(loop, index);
+    const struct l4_cache *cache = &l4_caching_open(loop, index)->cache;
+    if (put_fresh(loop, index, bytes, head) && l4_cache_is_current(cache, &c->claim) &&
+        store_fresh(loop, index))
+        read_fresh(loop, index);
     l4_fill_drop(loop, index);
     l4_caching_end_claim(loop, index, false);
 }
@@ -353,8 +491,8 @@ bool l4_fill_unpin(struct l4_loop *loop, uint32_t index)
 {
     struct l4_caching *c = l4_caching_at(loop, index);
     const struct l4_text body = l4_cached_body(c->read.object);
-    const struct l4_text rest = {body.at + c->at, c->end - c->at};
-    if (!put(loop, &c->fill, rest, true)) {
+    struct l4_text rest = {body.at + c->at, c->end - c->at};
+    if (!put(loop, &c->fill, &rest, true)) {
         l4_fill_drop(loop, index);
         return false;
     }

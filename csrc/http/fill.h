@@ -1,7 +1,8 @@
 /* An answer that is kept while it passes to the client, and stored when it is whole.
  *
- * Until then it lies in blocks of this worker, so nobody ever finds a part of it, whoever dies. An
- * answer that ends early, grows too large or finds no free block is not stored.
+ * Until then it lies in blocks of this worker, or in a file without a name if it is too large for
+ * that, so nobody ever finds a part of it, whoever dies. An answer that ends early, grows too large
+ * or finds no room is not stored.
  */
 #ifndef L4_HTTP_FILL_H
 #define L4_HTTP_FILL_H
@@ -36,7 +37,11 @@ bool l4_fill_unpin(struct l4_loop *loop, uint32_t index);
 /* What comes next of such a copy: what lies at struct l4_caching.at. */
 struct l4_text l4_fill_piece(struct l4_loop *loop, uint32_t index);
 
-/* Frees the blocks. */
+/* Puts an object into memory, in place of that of the same variant. */
+enum l4_cache_stored l4_fill_put(struct l4_loop *loop, uint32_t index,
+                                 const struct l4_cache_new *new);
+
+/* Frees the blocks, and gives the file up. */
 void l4_fill_drop(struct l4_loop *loop, uint32_t index);
 
 #endif

@@ -1,10 +1,13 @@
 /* CACHED: the client gets an answer that is stored.
  *
+ * A body in a file is sent from there. The file is open until then, so it stays as it is.
+ *
  * The body is sent out of the cache's memory, which is pinned meanwhile: its owner does not write
  * over it. So that a client that reads slowly does not hold the owner up, what is left is copied
  * after L4_CACHE_PIN_MS.
  */
 #include <errno.h>
+#include <unistd.h>
 
 #include "base/assert.h"
 #include "http/account.h"
@@ -35,14 +38,44 @@ static struct l4_step finish(struct l4_loop *loop, uint32_t index)
 
 /* ---- the body -------------------------------------------------------------------------------- */
 
-/* Returns what comes next of the body. */
-static struct l4_text next_piece(struct l4_loop *loop, uint32_t index)
+/* Returns what comes next of the body; of one in a file: what was read to `to`, `max` bytes at most.
+ * No bytes: the file cannot be read. */
+static struct l4_text next_piece(struct l4_loop *loop, uint32_t index, char *to, size_t max)
 {
     const struct l4_caching *c = l4_caching_at(loop, index);
+    const uint64_t left = c->end - c->at;
+    if (c->file && left) {
+        const ssize_t got =
+            pread(c->file, to, left < max ? left : max, (off_t)(c->file_at + c->at));
+        return (struct l4_text){to, got > 0 ? (size_t)got : 0};
+    }
     if (!c->read.object)
         return l4_fill_piece(loop, index);
     const struct l4_text body = l4_cached_body(c->read.object);
-    return (struct l4_text){body.at + c->at, c->end - c->at};
+    return (struct l4_text){body.at + c->at, left};
+}
+
+/* Offers the client `max` bytes of the body at most. Returns how many it has accepted; below 0: none
+ * now, the flags say why; 0: they cannot be read. */
+static ssize_t offer(struct l4_loop *loop, uint32_t index, size_t max)
+{
+    struct l4_half *client = l4_serve_client(loop, index);
+    const struct l4_caching *c = l4_caching_at(loop, index);
+    const struct l4_io *io = l4_io_of(client);
+    const uint64_t left = c->end - c->at;
+    if (c->file && io->splices)
+        return l4_io_offer_file(client, c->file, (off_t)(c->file_at + c->at),
+                                left < max ? left : max);
+    struct l4_pump out = loop->pump;
+    const size_t most = c->file && max > io->max ? io->max : max;
+    const struct l4_text piece = next_piece(loop, index, out.scratch, most);
+    if (!piece.bytes)
+        return 0;
+    out.scratch = (char *)piece.at; /* nothing is written there */
+    /* What the client does not accept stays where it is: no pipe has to hold it. */
+    const ssize_t sent = io->offer(&out, l4_serve_holder(loop, index), client,
+                                   piece.bytes < most ? piece.bytes : most);
+    return sent ? sent : -1;
 }
 
 static void note_sent(const struct l4_loop *loop, uint32_t index, size_t bytes)
@@ -70,14 +103,10 @@ static struct l4_step move(struct l4_loop *loop, uint32_t index)
             l4_row_later(loop, index);
             return l4_stay();
         }
-        const struct l4_text piece = next_piece(loop, index);
-        const size_t max = L4_TURN_BYTES - turn;
-        struct l4_pump out = loop->pump;
-        out.scratch = (char *)piece.at; /* nothing is written there */
-        /* What the client does not accept stays where it is: no pipe has to hold it. */
-        const ssize_t sent =
-            l4_io_of(client)->offer(&out, holder, client, piece.bytes < max ? piece.bytes : max);
-        if (sent <= 0)
+        const ssize_t sent = offer(loop, index, L4_TURN_BYTES - turn);
+        if (sent == 0)
+            return l4_end_by_error(l4_session_at(loop, index), -EIO);
+        if (sent < 0)
             continue; /* the flags say why */
         note_sent(loop, index, (size_t)sent);
         turn += (size_t)sent;
@@ -94,8 +123,11 @@ static struct l4_step move(struct l4_loop *loop, uint32_t index)
 static ssize_t send_first(struct l4_loop *loop, uint32_t index, size_t bytes)
 {
     struct l4_half *client = l4_serve_client(loop, index), *holder = l4_serve_holder(loop, index);
-    struct l4_text piece = next_piece(loop, index);
-    if (l4_io_of(client)->splices && piece.bytes >= COPIED_MAX) {
+    const size_t room = l4_io_of(client)->max - bytes;
+    const size_t copied = room < L4_HTTP_COPY_BYTES ? room : L4_HTTP_COPY_BYTES;
+    struct l4_text piece = next_piece(loop, index, loop->http->written + bytes, copied);
+    if (!l4_caching_at(loop, index)->file && l4_io_of(client)->splices &&
+        piece.bytes >= COPIED_MAX) {
         const struct l4_text head = {loop->http->written, bytes};
         piece.bytes = piece.bytes < L4_TURN_BYTES ? piece.bytes : L4_TURN_BYTES;
         const ssize_t sent = l4_io_offer_two(client, head, piece);
@@ -108,11 +140,10 @@ static ssize_t send_first(struct l4_loop *loop, uint32_t index, size_t bytes)
                    : -1;
     }
     struct l4_pump out = loop->pump;
-    const size_t room = l4_io_of(client)->max - bytes;
     out.scratch = loop->http->written;
-    piece.bytes = piece.bytes < room ? piece.bytes : room;
-    piece.bytes = piece.bytes < L4_HTTP_COPY_BYTES ? piece.bytes : L4_HTTP_COPY_BYTES;
-    l4_text_copy(out.scratch + bytes, piece);
+    piece.bytes = piece.bytes < copied ? piece.bytes : copied;
+    if (piece.at != out.scratch + bytes)
+        l4_text_copy(out.scratch + bytes, piece);
     if (l4_io_of(client)->pass(&out, holder, client, bytes + piece.bytes) == L4_PUMP_LOST)
         return -1;
     return (ssize_t)piece.bytes;
@@ -140,6 +171,8 @@ static struct l4_step begin(struct l4_loop *loop, uint32_t index)
     if (sent < 0)
         return l4_end_by_error(l4_session_at(loop, index), -ENOMEM);
     note_sent(loop, index, (size_t)sent);
+    if (c->file) /* the object has told all that it has to tell */
+        l4_cache_release(&l4_caching_open(loop, index)->cache, &c->read);
     return move(loop, index);
 }
 

@@ -1,6 +1,7 @@
 #include "io/stream_ops.h"
 
 #include <errno.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -91,6 +92,15 @@ ssize_t l4_io_offer_two(struct l4_half *to, struct l4_text first, struct l4_text
     const size_t bytes = first.bytes + second.bytes;
     l4_io_before_send(to, bytes);
     return note_sent(to, sendmsg(to->fd, &message, MSG_NOSIGNAL), bytes);
+}
+
+ssize_t l4_io_offer_file(struct l4_half *to, int file, off_t at, size_t bytes)
+{
+    l4_io_before_send(to, bytes);
+    const ssize_t sent = sendfile(to->fd, file, &at, bytes);
+    if (sent < 0 && errno == EIO) /* of the file: the socket is as it was */
+        return 0;
+    return sent ? note_sent(to, sent, bytes) : 0;
 }
 
 static enum l4_pump_result raw_pass(const struct l4_pump *pump, struct l4_half *from,

@@ -92,6 +92,10 @@ void l4_io_before_send(struct l4_half *to, size_t bytes);
  * how many bytes the socket has accepted, or -1 with errno. */
 ssize_t l4_io_offer_two(struct l4_half *to, struct l4_text first, struct l4_text second);
 
+/* Sends bytes of a file to such a half. Returns how many the socket has accepted; 0 if the file has
+ * no more; or -1 with errno. */
+ssize_t l4_io_offer_file(struct l4_half *to, int file, off_t at, size_t bytes);
+
 /* Puts bytes into from's pipe; takes a pipe if the half has none. Returns false if there was no
  * room for all. */
 bool l4_io_hold(const struct l4_pump *pump, struct l4_half *from, const char *bytes, size_t count);

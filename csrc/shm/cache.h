@@ -19,6 +19,11 @@ struct l4_cache_rules {
     _Atomic uint32_t used; /* 0: free; else counts how often this row was given */
     char name[L4_NAME_MAX + 1];
     uint64_t at, bytes; /* its memory in the file; set before used */
+    /* Its folder (cache/disk.h), set before used: the descriptor in every worker, 0: none; the
+     * secret of its names; bytes of all files, and of the largest one. */
+    int32_t disk_fd;
+    uint8_t disk_key[16];
+    uint64_t disk_size, disk_max_object;
     L4_CACHE_SETTINGS(L4_FIELD)
 };
 

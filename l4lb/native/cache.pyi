@@ -4,20 +4,34 @@ csrc/cache/layout.h."""
 from collections.abc import Iterable, Mapping, Sequence
 from mmap import mmap
 
-from l4lb.native.caches import CacheRow, CacheTally, Kept, Room
+from l4lb.native.caches import CacheRow, CacheTally, Disk, Kept, Room
 from l4lb.native.table import Table
 
 CACHES_MAX: int
 BANS: Mapping[str, int]  # what can be purged
 GUEST: int  # the reader that is no worker
+BANS_MAX: int  # purges that are remembered
+DISK_FOLDERS: int  # in the folder of a cache on disk
 BANS_BYTES: int  # of the purges, which the file with all memory begins with
 KEY_PARTS: Mapping[str, int]
 
 def put(
-    table: Table, index: int, *, name: str, at: int, size: int, used: int, **values: object
+    table: Table,
+    index: int,
+    *,
+    name: str,
+    at: int,
+    size: int,
+    used: int,
+    disk_fd: int = 0,
+    disk_key: bytes = b"",
+    disk_size: int = 0,
+    disk_max_object: int = 0,
+    **values: object,
 ) -> None:
     """Writes the rules of a cache. Its memory is ready. size: its bytes. used: how
-    often the row was given."""
+    often the row was given. disk_fd: its folder as workers have it open; 0: none. disk_key: the
+    secret of the names there. disk_size, disk_max_object: bytes of all files, and of one."""
 
 def clear(table: Table, index: int) -> None:
     """Marks a row that no configuration needs any more."""
@@ -34,8 +48,22 @@ def exported(table: Table, name: str) -> list[int]:
 def book(table: Table, index: int, numbers: Sequence[int]) -> None:
     """Adds counts that `exported` has written to the supervisor's own of a row."""
 
-def begin_bans(area: mmap) -> None:
-    """Begins the list of purges in a buffer of BANS_BYTES zeros."""
+def begin_bans(
+    area: mmap,
+    epoch: int = 1,
+    floor: int = 0,
+    rows: Iterable[tuple[int, int, int, int, int, bool]] = (),
+) -> None:
+    """Begins the list of purges in a buffer of BANS_BYTES zeros. epoch: larger than that of every
+    list before it. floor: the stamp of the last purge that is forgotten. rows: purges of lists
+    before it, as bans_of gives them, at most BANS_MAX, by their stamps."""
+
+def bans_epoch(area: mmap) -> int:
+    """Returns the epoch of a list of purges."""
+
+def bans_of(area: mmap, name: str) -> list[tuple[int, int, int, int, int, bool]]:
+    """Returns the purges of a cache, oldest first: stamp, hash of the cache's name, kind, hash and
+    bytes of the text that is meant, soft."""
 
 def bans_are_known(area: mmap) -> bool:
     """Returns whether a buffer has a list of purges of this form."""
@@ -63,6 +91,19 @@ def forget(area: mmap, reader: int) -> None:
 
 def room(area: mmap) -> Room:
     """Returns what lies in a cache's memory."""
+
+def disk(area: mmap) -> Disk:
+    """Returns the counts of a cache's files."""
+
+def disk_set_used(area: mmap, size: int) -> None:
+    """Says how many bytes all files have: from now on workers write."""
+
+def disk_add_used(area: mmap, delta: int) -> None:
+    """Adds to the bytes of all files."""
+
+def disk_take_pending(area: mmap, folder: int) -> int:
+    """Returns how many bytes workers have written to a folder, less what they gave up there, since
+    the last call. They are a part of the bytes of all files already."""
 
 def key(
     scheme: bytes,

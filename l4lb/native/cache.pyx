@@ -8,7 +8,7 @@ from l4lb.native cimport c
 from l4lb.native.memory cimport put_text
 from l4lb.native.table cimport Table
 from l4lb.native import settings
-from l4lb.native.caches import RESULTS, CacheRow, CacheTally, Kept, Room
+from l4lb.native.caches import RESULTS, CacheRow, CacheTally, Disk, Kept, Room
 
 CACHES_MAX = <int>c.L4_CACHES_MAX
 BANS = {"all": c.L4_BAN_ALL, "url": c.L4_BAN_URL, "prefix": c.L4_BAN_PREFIX, "host": c.L4_BAN_HOST,
@@ -17,6 +17,9 @@ assert len(RESULTS) == <int>c.L4_CACHE_RESULT_COUNT
 GUEST = <int>c.L4_CACHE_GUEST
 # of the purges, which the file with all memory begins with
 BANS_BYTES = <int>c.L4_BANS_BYTES
+BANS_MAX = <int>c.L4_CACHE_BANS
+DISK_FOLDERS = <int>c.L4_DISK_FOLDERS
+cdef uint64_t DISK_UNKNOWN = <uint64_t>-1
 # enum l4_cache_key_part; every key has the path
 KEY_PARTS = {"scheme": <int>c.L4_KEY_SCHEME, "host": <int>c.L4_KEY_HOSTNAME,
              "path": 0, "query": <int>c.L4_KEY_ARGUMENTS}
@@ -31,14 +34,23 @@ cdef c.l4_cache_rules *_row(Table table, index) except NULL:
     return c.l4_table_cache(&table.table, index)
 
 
-def put(Table table, index, *, name, at, size, used, **values):
+def put(Table table, index, *, name, at, size, used, disk_fd=0, bytes disk_key=b"", disk_size=0,
+        disk_max_object=0, **values):
     """Writes the rules of a cache. Its memory is ready. size: its bytes. used: how
-    often the row was given."""
+    often the row was given. disk_fd: its folder as workers have it open; 0: none. disk_key: the
+    secret of the names there. disk_size, disk_max_object: bytes of all files, and of one."""
     cdef c.l4_cache_rules *row = _row(table, index)
+    if disk_fd and len(disk_key) != sizeof(row.disk_key):
+        raise ValueError("the key of a folder has 16 bytes")
     settings.put(table, "cache", index, **values)
     put_text(row.name, sizeof(row.name), name)
     row.at = at
     row.bytes = size
+    row.disk_fd = disk_fd
+    row.disk_size = disk_size
+    row.disk_max_object = disk_max_object
+    for i, byte in enumerate(disk_key):
+        row.disk_key[<int>i] = byte
     row.used = used
 
 
@@ -108,9 +120,36 @@ cdef c.l4_bans *_bans(area) except NULL:
     return <c.l4_bans *>&view[0]
 
 
-def begin_bans(area):
-    """Begins the list of purges in a buffer of BANS_BYTES zeros."""
-    c.l4_bans_format(_bans(area))
+def begin_bans(area, epoch=1, floor=0, rows=()):
+    """Begins the list of purges in a buffer of BANS_BYTES zeros. epoch: larger than that of every
+    list before it. floor: the stamp of the last purge that is forgotten. rows: purges of lists
+    before it, as bans_of gives them, at most BANS_MAX, by their stamps."""
+    cdef c.l4_bans *bans = _bans(area)
+    cdef c.l4_ban ban
+    c.l4_bans_format(bans, epoch, floor)
+    for stamp, cache, kind, hashed, size, soft in rows:
+        ban.stamp, ban.cache, ban.kind = stamp, cache, kind
+        ban.hash, ban.bytes, ban.soft = hashed, size, soft
+        c.l4_ban_restore(bans, &ban)
+
+
+def bans_epoch(area):
+    """Returns the epoch of a list of purges."""
+    return _bans(area).epoch
+
+
+def bans_of(area, name):
+    """Returns the purges of a cache, oldest first: stamp, hash of the cache's name, kind, hash and
+    bytes of the text that is meant, soft."""
+    cdef c.l4_bans *bans = _bans(area)
+    cdef bytes named = name.encode()
+    cdef uint64_t cache = c.l4_ban_cache(named), last = c.l4_ban_last(bans)
+    cdef c.l4_ban ban
+    return [
+        (ban.stamp, ban.cache, ban.kind, ban.hash, ban.bytes, bool(ban.soft))
+        for number in range(max(1, <object>last - BANS_MAX + 1), <object>last + 1)
+        if c.l4_ban_read(bans, <uint64_t>number, &ban) and ban.cache == cache
+    ]
 
 
 def bans_are_known(area):
@@ -138,8 +177,7 @@ def punch(fd, at, size):
         raise OSError(errno.errno, "the memory of old caches cannot be given back")
 
 
-cdef size_t ROWS_END = <size_t>c.L4_CACHE_WORKERS_AT + \
-    <size_t>c.L4_CACHE_READERS * sizeof(c.l4_cache_worker)
+cdef size_t ROWS_END = <size_t>c.L4_CACHE_SHARED_AT + sizeof(c.l4_cache_shared)
 
 
 # ---- memory --------------------------------------------------------------------------------------
@@ -194,6 +232,39 @@ def room(area):
             if at > tail:
                 used += at - tail
     return Room(used, evicted)
+
+
+# ---- files ---------------------------------------------------------------------------------------
+
+
+cdef c.l4_disk_counts *_disk(unsigned char[::1] view) except NULL:
+    _header(view)
+    return &c.l4_cache_shared_of(&view[0]).disk
+
+
+def disk(area):
+    """Returns the counts of a cache's files."""
+    cdef c.l4_disk_counts *counts = _disk(area)
+    used = None if counts.used == DISK_UNKNOWN else counts.used
+    return Disk(used, counts.reads, counts.writes, counts.errors, counts.error)
+
+
+def disk_set_used(area, size):
+    """Says how many bytes all files have: from now on workers write."""
+    _disk(area).used = size
+
+
+def disk_add_used(area, delta):
+    """Adds to the bytes of all files."""
+    c.add(&_disk(area).used, <uint64_t><int64_t>delta)
+
+
+def disk_take_pending(area, folder):
+    """Returns how many bytes workers have written to a folder, less what they gave up there, since
+    the last call. They are a part of the bytes of all files already."""
+    if not 0 <= folder < DISK_FOLDERS:
+        raise IndexError(f"folder {folder}")
+    return c.exchange(&_disk(area).pending[<int>folder], 0)
 
 
 # ---- what is kept --------------------------------------------------------------------------------

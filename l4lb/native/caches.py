@@ -61,6 +61,17 @@ class Room(NamedTuple):
     evicted: int
 
 
+class Disk(NamedTuple):
+    """Counts of a cache's files. used: bytes of all of them; None: they are not counted yet. reads:
+    answers that were found there. error: errno of the last of the errors."""
+
+    used: int | None
+    reads: int
+    writes: int
+    errors: int
+    error: int
+
+
 class Kept(NamedTuple):
     """One answer that is kept. left_s: of the time for which it is fresh; negative: stale since
     then. purged: it may only be used until a new one has come (soft purge). vary: what the request

@@ -111,6 +111,7 @@ class Supervisor:
             config.process.workers,
             vault.fd,
             self._membership.policy.caches.fd,
+            disk_fds=self._membership.policy.caches.disk_fds,
             guard=self._guards.worker,
             events=WorkerEvents(self._reactor, self._tell),
             on_crash_loop=self._give_up,

@@ -10,6 +10,7 @@ cdef extern from "base/bounds.h":
         L4_HTTP_TEXTS_BYTES
         L4_ALPN_MAX
         L4_CACHES_MAX
+        L4_CACHE_BANS
         L4_CACHE_IGNORED_MAX
         L4_HELLO_NAME_MAX
         L4_PREFIXES_MAX

@@ -18,6 +18,10 @@ cdef extern from "shm/cache.h":
         char name[65]
         uint64_t at
         uint64_t bytes
+        int disk_fd
+        uint8_t disk_key[16]
+        uint64_t disk_size
+        uint64_t disk_max_object
         uint64_t max_object
 
     struct l4_cache_tally:
@@ -67,7 +71,8 @@ cdef extern from "cache/layout.h":
         L4_CACHE_GUEST
         L4_CACHE_READERS
         L4_CACHE_RINGS
-        L4_CACHE_WORKERS_AT
+        L4_CACHE_SHARED_AT
+        L4_DISK_FOLDERS
 
     struct l4_cache_header:
         uint32_t logs
@@ -91,7 +96,27 @@ cdef extern from "cache/layout.h":
         uint64_t too_large
         uint64_t blocked
 
+    struct l4_disk_counts:
+        uint64_t used
+        int64_t pending[256]
+        uint64_t reads
+        uint64_t writes
+        uint64_t errors
+        uint32_t error
+
+    struct l4_cache_shared:
+        l4_disk_counts disk
+
+    struct l4_ban:
+        uint64_t cache
+        uint64_t hash
+        uint64_t stamp
+        uint32_t bytes
+        uint8_t kind
+        uint8_t soft
+
     l4_cache_worker *l4_cache_workers(void *memory)
+    l4_cache_shared *l4_cache_shared_of "l4_cache_shared"(void *memory)
 
 
 cdef extern from "cache/store.h":
@@ -122,6 +147,7 @@ cdef extern from "cache/ban.h":
 
     struct l4_bans:
         uint32_t shared
+        uint64_t epoch
 
     enum l4_ban_kind:
         L4_BAN_ALL
@@ -130,11 +156,20 @@ cdef extern from "cache/ban.h":
         L4_BAN_HOST
         L4_BAN_TAG
 
-    void l4_bans_format(l4_bans *bans)
+    void l4_bans_format(l4_bans *bans, uint64_t epoch, uint64_t floor)
+    void l4_ban_restore(l4_bans *bans, const l4_ban *ban)
+    bint l4_ban_read(const l4_bans *bans, uint64_t number, l4_ban *to)
+    uint64_t l4_ban_last(const l4_bans *bans)
     bint l4_bans_are_known(const l4_bans *bans)
     uint64_t l4_ban_cache(const char *name)
     uint64_t l4_ban_add(l4_bans *bans, uint64_t cache, l4_ban_kind kind, l4_text text, bint soft)
     bint l4_ban_is_dead(const l4_bans *bans, uint64_t cache, l4_cached *object)
+
+
+# why: Cython writes no atomic operations of its own.
+cdef extern from "<stdatomic.h>":
+    uint64_t add "atomic_fetch_add"(uint64_t *to, uint64_t more)
+    int64_t exchange "atomic_exchange"(int64_t *at, int64_t value)
 
 
 cdef extern from "<fcntl.h>":

@@ -1,5 +1,6 @@
 """Filters of system calls (seccomp) for workers and the checker. An attacker who takes one of them
-over cannot start a program, look into another process, mount, or write a file.
+over cannot start a program, look into another process, mount, or write a file. A worker whose caches
+have folders can write files only there (landlock.py).
 
 A child enters its filter after it has given up its rights, and cannot leave it. A call that its
 list (system_calls.py) does not allow ends the child by SIGSYS. The parent reports which call it
@@ -14,7 +15,7 @@ import functools
 import mmap
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import l4lb.log
@@ -23,6 +24,7 @@ from l4lb.config.origin import Finding
 from l4lb.config.tables.process import Process
 from l4lb.errors import ConfigError
 from l4lb.native import trap
+from l4lb.supervisor.process import landlock
 from l4lb.supervisor.process import system_calls as calls
 from l4lb.supervisor.process.system_calls import Calls, Only
 
@@ -78,16 +80,24 @@ def runs_programs(config: Config) -> bool:
 
 class Guard:
     """The filter of one child, and a shared word in which the child leaves the number of a refused
-    call."""
+    call. folders: open folders in which it may make and remove files."""
 
-    def __init__(self, what: Calls, tell: Callable[[str, Mapping[str, Any]], None]) -> None:
+    def __init__(
+        self,
+        what: Calls,
+        tell: Callable[[str, Mapping[str, Any]], None],
+        folders: Sequence[int] = (),
+    ) -> None:
         self._calls = what
         self._tell = tell
+        self._folders = folders
         self._page = mmap.mmap(-1, mmap.PAGESIZE)
 
     def enter(self) -> None:
         """Enters the filter for good. Runs in the child. Sets no_new_privs. Raises OSError."""
         trap.install(self._page)
+        if self._folders:
+            landlock.confine(self._folders)
         _filter(self._calls).load()
 
     def report(self, name: str, pid: int, code: int) -> None:
@@ -121,14 +131,15 @@ class Guards:
     def on(self) -> bool:
         return not self._why_off
 
-    def worker(self) -> Guard | None:
-        return self._of(calls.WORKER)
+    def worker(self, folders: Sequence[int]) -> Guard | None:
+        """folders: those of caches, as workers have them open."""
+        return self._of(calls.WORKER_OF_FILES if folders else calls.WORKER, folders)
 
     def checker(self, config: Config) -> Guard | None:
         return self._of(calls.CHECKER_OF_PROGRAMS if runs_programs(config) else calls.CHECKER)
 
-    def _of(self, what: Calls) -> Guard | None:
-        return None if self._why_off else Guard(what, self._tell)
+    def _of(self, what: Calls, folders: Sequence[int] = ()) -> Guard | None:
+        return None if self._why_off else Guard(what, self._tell, folders)
 
 
 def _filter(what: Calls) -> Any:

@@ -143,6 +143,18 @@ WORKER = Calls(
     )
 )
 
+# A worker whose caches have folders also writes files there. Landlock (landlock.py) keeps it from
+# writing elsewhere; this list keeps it from opening files in another way than caches do.
+NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+WORKER_OF_FILES = Calls(
+    (
+        *WORKER.rules,
+        *_allowed("sendfile", "utimensat", "renameat", "renameat2"),
+        *_if("unlinkat", 2, 0),  # no folders
+        *_if("openat", 2, NEW_FILE, mask=WHOLE),
+    )
+)
+
 # Modules and libraries are loaded at first use, and name look-ups run in threads.
 CHECKER = Calls(
     (

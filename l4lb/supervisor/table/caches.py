@@ -48,6 +48,7 @@ class Caches:
         os.ftruncate(self.fd, native.BANS_BYTES)
         with self.purges() as bans:
             native.begin_bans(bans)
+        self.disk_fds: list[int] = []  # the folders of caches, which workers write to
         self._end = self._begin = native.BANS_BYTES  # _begin: of this program's own caches
         self._windows: dict[int, _Window] = {}
         self._used: dict[int, int] = {}  # how often each row was given

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import l4lb.log
@@ -64,7 +64,8 @@ class Workers:
 
     on_crash_loop: called once when a worker cannot be kept alive. on_empty: called when the last
     process has ended after drain or stop. on_left: gets the index of a worker that was leaving and
-    has ended. on_died: gets that of each worker whose process has ended.
+    has ended. on_died: gets that of each worker whose process has ended. disk_fds: folders of
+    caches, which workers have open. guard: makes the filter of a worker with these folders.
     """
 
     def __init__(
@@ -75,7 +76,8 @@ class Workers:
         vault_fd: int,
         cache_fd: int,
         *,
-        guard: Callable[[], Guard | None],
+        disk_fds: Sequence[int],
+        guard: Callable[[Sequence[int]], Guard | None],
         events: WorkerEvents,
         on_crash_loop: Callable[[], None],
         on_empty: Callable[[], None],
@@ -100,6 +102,7 @@ class Workers:
         self._lifeline, self._lifeline_ours = os.pipe()
         self._vault_fd = vault_fd
         self._cache_fd = cache_fd
+        self._disk_fds = disk_fds
         self._on_died = on_died
         self._guard = guard
         self._events = events
@@ -192,11 +195,11 @@ class Workers:
             self._cpus[index % len(self._cpus)], self.wakeup_fds, hold_udp=self._hold_udp,
         )  # fmt: skip
         keep = [*setup.wakeup_fds, setup.post_fd, setup.event_fd, setup.lifeline_fd]
-        keep += [setup.vault_fd, setup.cache_fd, *(bound.fd for bound in bounds)]
+        keep += [setup.vault_fd, setup.cache_fd, *self._disk_fds, *(bound.fd for bound in bounds)]
         self._table.prepare_worker(index)
         return fork(
             f"worker {index}", lambda: run(setup), keep=keep, now_ms=now_ms, rights="raw",
-            guard=self._guard(),
+            guard=self._guard(self._disk_fds),
         )  # fmt: skip
 
     def _close_mailbox(self, slot: Slot) -> None:

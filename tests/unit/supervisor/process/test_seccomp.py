@@ -321,5 +321,5 @@ def test_auto_is_on_where_there_are_filters(
     monkeypatch.setattr(seccomp, "unavailable", lambda: missing)
     made = Guards(Process(seccomp=setting), lambda *_: None)
     assert (str(made), made.on) == (said, said == "on")
-    assert (made.worker() is not None) is made.on
+    assert (made.worker(()) is not None) is made.on
     assert (made.checker(configuration()) is not None) is made.on
