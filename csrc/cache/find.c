@@ -167,16 +167,13 @@ void l4_cache_use(const struct l4_cache_read *read)
         atomic_store_explicit(&object->uses, uses + 1, memory_order_relaxed);
 }
 
-/* Takes away the marks of a key: the claims of who fetches it, and, unless `only_claims`, that
- * nobody waits for it. */
-static void drop_marks(struct l4_cache *cache, uint64_t hash, bool only_claims)
+/* Takes away the marks of a key: the claims of who fetches it, and that nobody waits for it. */
+static void drop_marks(struct l4_cache *cache, uint64_t hash)
 {
     _Atomic uint64_t *bucket = l4_cache_bucket(cache, hash);
     for (uint32_t i = 0; i < L4_CACHE_WAYS; i++) {
         const uint64_t word = atomic_load(&bucket[i]);
-        if (!word || l4_word_is_object(cache, word) || !l4_word_is_of(word, hash))
-            continue;
-        if (!only_claims || l4_word_owner(word) == L4_CACHE_FILLING)
+        if (word && !l4_word_is_object(cache, word) && l4_word_is_of(word, hash))
             swap(&bucket[i], word, 0);
     }
 }
@@ -202,9 +199,9 @@ void l4_cache_drop(struct l4_cache *cache, struct l4_cache_read *read)
     l4_cache_release(cache, read);
 }
 
-void l4_cache_revoke(struct l4_cache *cache, uint64_t hash)
+bool l4_cache_revoke(struct l4_cache *cache, uint64_t hash, uint64_t word)
 {
-    drop_marks(cache, hash, true);
+    return l4_cache_withdraw(cache, hash, word);
 }
 
 uint32_t l4_cache_purge(struct l4_cache *cache, uint64_t hash, struct l4_text key, bool soft)
@@ -212,7 +209,7 @@ uint32_t l4_cache_purge(struct l4_cache *cache, uint64_t hash, struct l4_text ke
     struct l4_cache_read read;
     uint32_t purged = 0;
     l4_cache_note_purge(cache, hash);
-    drop_marks(cache, hash, false);
+    drop_marks(cache, hash);
     for (uint32_t way = 0; l4_cache_next(cache, hash, key, &way, &read);) {
         if (soft)
             atomic_store(&((struct l4_cached *)read.object)->soft, 1);
@@ -272,13 +269,15 @@ enum l4_cache_claimed l4_cache_claim(struct l4_cache *cache, uint64_t hash, int6
     /* why again and again: two that claim at the same moment see each other, and both step back. */
     for (int i = 0; i < CLAIM_TRIES; i++) {
         const uint64_t mark = mark_of(cache, hash, now_s, 0);
-        if (mark)
+        if (mark) {
+            claim->others = mark;
             return l4_word_owner(mark) == L4_CACHE_FILLING ? L4_CACHE_WAIT : L4_CACHE_PASS;
+        }
         cache->claims++;
         const uint64_t word = l4_word(hash, L4_CACHE_FILLING, claim_of(cache));
         l4_cache_publish(cache, hash, 0, word);
         if (!mark_of(cache, hash, now_s, word)) {
-            *claim = (struct l4_cache_claim){hash, word, purged};
+            *claim = (struct l4_cache_claim){hash, word, purged, 0};
             return L4_CACHE_FETCH;
         }
         l4_cache_withdraw(cache, hash, word);

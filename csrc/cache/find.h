@@ -55,6 +55,7 @@ enum l4_cache_claimed {
 struct l4_cache_claim {
     uint64_t hash, word; /* 0: none */
     uint32_t purged;     /* purges of the key's part of all keys, when it was made */
+    uint64_t others;     /* no claim: the word of the one that was there instead */
 };
 
 /* Asks who fetches the object of a key. Two keys may be taken for one: then one waits in vain. */
@@ -71,8 +72,8 @@ bool l4_cache_has_claim(const struct l4_cache *cache, const struct l4_cache_clai
  * older than that. Holds also for a claim that somebody has taken away. */
 bool l4_cache_is_current(const struct l4_cache *cache, const struct l4_cache_claim *claim);
 
-/* Takes the claims of others on a key away: they have had it for too long. */
-void l4_cache_revoke(struct l4_cache *cache, uint64_t hash);
+/* Takes another one's claim away, who has had it for too long. Returns false if it has gone. */
+bool l4_cache_revoke(struct l4_cache *cache, uint64_t hash, uint64_t word);
 
 /* Ends a claim. pass_until_s: nobody is to wait until then; 0: the next one may. */
 void l4_cache_end_claim(struct l4_cache *cache, struct l4_cache_claim *claim, int64_t pass_until_s);

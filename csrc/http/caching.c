@@ -173,11 +173,13 @@ static struct l4_step claim(struct l4_loop *loop, uint32_t index, bool last)
     struct l4_caching *c = l4_caching_at(loop, index);
     struct l4_cache *cache = &l4_caching_open(loop, index)->cache;
     enum l4_cache_claimed claimed = l4_cache_claim(cache, c->hash, l4_caching_now_s(), &c->claim);
-    /* why: who fetches passes its answer to a client, who may read as slowly as it likes. */
-    if (claimed == L4_CACHE_WAIT && last) {
-        l4_cache_revoke(cache, c->hash);
+    /* why: who fetches passes its answer to a client, who may read as slowly as it likes. One of
+     * those that waited takes its place; the others ask for themselves. */
+    if (claimed == L4_CACHE_WAIT && last && c->claim.others == c->awaited &&
+        l4_cache_revoke(cache, c->hash, c->awaited))
         claimed = l4_cache_claim(cache, c->hash, l4_caching_now_s(), &c->claim);
-    }
+    if (claimed == L4_CACHE_WAIT && !c->awaited)
+        c->awaited = c->claim.others;
     if (claimed == L4_CACHE_FETCH) {
         c->cleared = l4_ban_last(loop->http->caches->bans);
         return fetch(loop, index, c->read.object ? L4_CACHING_ASK : L4_CACHING_FETCH, missed(c));

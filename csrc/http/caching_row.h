@@ -33,6 +33,7 @@ struct l4_fill {
     uint32_t head_bytes;
     uint16_t status, key_bytes, vary_bytes, tags_bytes;
     uint64_t body_bytes;
+    int64_t asked_s;
     struct l4_freshness freshness;
     struct l4_disk_writer file; /* the body goes there instead, behind the texts */
     struct l4_disk_name name;   /* ... which gets this name */
@@ -49,6 +50,7 @@ struct l4_caching {
     uint64_t cleared;    /* number of the last purge when it was asked for */
     struct l4_cache_read read;
     struct l4_cache_claim claim;
+    uint64_t awaited; /* the claim of another one that it waits for */
     int file; /* that has the body of the object that is read; 0: none */
     uint64_t file_at;
     uint64_t at, end;   /* SEND: what is left of the body, as bytes of it */

@@ -180,6 +180,7 @@ void l4_fill_begin(struct l4_loop *loop, uint32_t index, const char *bytes,
     struct l4_fill *fill = &c->fill;
     const struct l4_exchange_heads heads = heads_of(loop, index, bytes, head);
     L4_ASSERT(fill->first == L4_NONE);
+    fill->asked_s = heads.asked_s;
     l4_caching_drop_read(loop, index);
     const enum l4_unstorable why = l4_caching_judge(loop, index, &heads, &fill->freshness);
     const bool large = head->has_length &&
@@ -334,7 +335,8 @@ static bool store_blocks(struct l4_loop *loop, uint32_t index)
     return store(loop, index, caches->pieces, pieces);
 }
 
-/* Has another one, who took the claim over, stored a newer answer meanwhile? */
+/* Has another one, who took the claim over, stored an answer that came after this one was asked
+ * for? */
 static bool is_outdone(const struct l4_loop *loop, uint32_t index)
 {
     const struct l4_caching *c = l4_caching_at(loop, index);
@@ -348,7 +350,7 @@ static bool is_outdone(const struct l4_loop *loop, uint32_t index)
         const struct l4_freshness *its = &read.object->freshness;
         outdone = outdone || (read.object->pool == new.pool &&
                               l4_text_is(l4_cached_vary(read.object), new.vary) &&
-                              its->answered_s >= new.freshness.answered_s);
+                              its->answered_s >= c->fill.asked_s);
         l4_cache_release(cache, &read);
     }
     return outdone;

@@ -475,7 +475,10 @@ TEST(a_claim_can_be_taken_away)
     struct l4_cache_claim slow, next;
     open_pair(&pair, 4 << 20);
     CHECK_EQ(L4_CACHE_FETCH, l4_cache_claim(&pair.a, hash_of(1), 100, &slow));
-    l4_cache_revoke(&pair.b, hash_of(1));
+    CHECK_EQ(L4_CACHE_WAIT, l4_cache_claim(&pair.b, hash_of(1), 100, &next));
+    CHECK_EQ(slow.word, next.others);
+    CHECK(l4_cache_revoke(&pair.b, hash_of(1), next.others));
+    CHECK(!l4_cache_revoke(&pair.b, hash_of(1), next.others));
     CHECK_EQ(L4_CACHE_FETCH, l4_cache_claim(&pair.b, hash_of(1), 100, &next));
     CHECK(!l4_cache_has_claim(&pair.a, &slow));
     CHECK(l4_cache_is_current(&pair.a, &slow)); /* nothing was purged: its answer is still good */

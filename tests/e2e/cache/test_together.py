@@ -69,6 +69,35 @@ def test_who_waits_too_long_asks_for_itself_and_for_all_that_come_after() -> Non
         assert second.answer().body == b"2"
 
 
+def test_an_answer_that_takes_longer_than_others_wait_is_kept_all_the_same() -> None:
+    gates = [threading.Event() for _ in range(4)]
+
+    def answering(_: object) -> bytes:
+        number = len(origin.requests)
+        assert gates[min(number, 3)].wait(30)
+        return answer(str(number).encode(), fields=KEPT)
+
+    with (
+        Origin(answering) as origin,
+        before([origin.row], cache={"collapse_timeout": "1s"}) as lb,
+        contextlib.ExitStack() as stack,
+    ):
+        peers = [stack.enter_context(client(lb)) for _ in range(3)]
+        peers[0].say(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+        until(lambda: len(origin.requests) == 1, "the first one fetches")
+        for peer in peers[1:]:
+            peer.say(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+        until(lambda: len(origin.requests) == 3, "the others have waited long enough")
+        gates[1].set()
+        assert peers[0].answer().body == b"1"  # it lost its right to fetch for all, and is whole
+        peers[0].say(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert peers[0].answer().body == b"1"
+        for gate in gates:
+            gate.set()
+        assert {peer.answer().body for peer in peers[1:]} <= {b"2", b"3"}
+        assert len(origin.requests) == 3
+
+
 def test_what_may_not_be_kept_makes_nobody_wait(cached: Cached) -> None:
     gates = [threading.Event() for _ in range(2)]
 
