@@ -141,7 +141,8 @@ def _cache(result: Any, view: View) -> list[str]:
         return facts("cache", result, view)
     what = "everything" if result["kind"] == "all" else f"{result['kind']} {cell(result['text'])}"
     how = "is stale" if result["soft"] else "is purged"
-    return [f"{what} {how} in {cell(result['caches'])}"]
+    told = [f"{what} {how} in {cell(result['caches'])}"]
+    return [*told, f"warning: {cell(result['warning'])}"] if "warning" in result else told
 
 
 # ---- changes of the configuration ----------------------------------------------------------------

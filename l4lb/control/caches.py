@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from l4lb.control.channel import Channel
@@ -15,9 +16,11 @@ PURGES = ("url", "prefix", "host", "tag", "all")
 HOW = "a purge is `cache purge URL`, --prefix URL, --host NAME, --tag TAG or --all"
 
 
-async def cache(table: Table, fd: int, channel: Channel, args: Map) -> Any:
+async def cache(
+    table: Table, fd: int, disks: Mapping[str, int], channel: Channel, args: Map
+) -> Any:
     """Returns the caches; with `show`, what they keep of a URL; with `purge`, what was purged. fd:
-    their memory."""
+    their memory. disks: the bytes of their disks, by name."""
     action, what = args["action"], [name for name in PURGES if args[name]]
     if action not in (None, "show", "purge"):
         raise AdminError("bad_argument", f"{action} is not show or purge")
@@ -32,7 +35,7 @@ async def cache(table: Table, fd: int, channel: Channel, args: Map) -> Any:
     if action == "show":
         keys = await channel.ask("cache_keys", _in_one(args, {"url": args["url"]}))
         return await asyncio.to_thread(views.kept, table, fd, args["url"], keys)
-    return await asyncio.to_thread(views.caches, table, fd, args["cache"])
+    return await asyncio.to_thread(views.caches, table, fd, args["cache"], disks)
 
 
 def _in_one(args: Map, asked: Map) -> Map:

@@ -26,6 +26,7 @@ from l4lb.control.views.pick_trace import picks
 from l4lb.control.views.why import why
 from l4lb.errors import AdminError
 from l4lb.metrics.processes import usages
+from l4lb.native.caches import NO_DISKS
 from l4lb.native.health import health
 from l4lb.native.table import Table
 
@@ -45,6 +46,7 @@ class Handlers:
         service: overview.Service,
         sources: Sources,
         cache_fd: int = -1,
+        disks: Mapping[str, int] = NO_DISKS,
     ) -> None:
         self._table = table
         self._channel = channel
@@ -76,7 +78,7 @@ class Handlers:
             "ready": lambda args: self._state(args, "ready"),
             "maint": lambda args: self._state(args, "maint"),
             "kill": self._kill,
-            "cache": lambda args: caches.cache(table, cache_fd, channel, args),
+            "cache": lambda args: caches.cache(table, cache_fd, disks, channel, args),
             "sticky": lambda args: sticky.sticky(table, channel, args),
             "wait": self._wait,
             **{name: self._passed_on(name) for name in _names("supervisor")},

@@ -29,7 +29,7 @@ async def _serve(setup: ControlSetup) -> None:
     sources = Sources(setup.table, channel)
     sources.configure(setup.discovery)
     channel.on_order = sources.configure
-    handlers = Handlers(setup.table, channel, service, sources, setup.cache_fd)
+    handlers = Handlers(setup.table, channel, service, sources, setup.cache_fd, setup.disks)
     serving = [asyncio.create_task(Server(setup.admin, handlers, os.getppid()).run())]
     if setup.web is not None:
         serving.append(
@@ -63,7 +63,8 @@ async def _serve_web(
     since_s = (monotonic_ms() - setup.started_ms) / 1000
     about = About(setup.version, round(time.time() - since_s, 3), setup.stale_heartbeat_ms)
     live = Live(setup.table, channel, handlers, service, can_change=bool(web.token))
-    await Web(web, setup.table, Collector(setup.table, about, setup.cache_fd), handlers, live).run()
+    collector = Collector(setup.table, about, setup.cache_fd, setup.disks)
+    await Web(web, setup.table, collector, handlers, live).run()
 
 
 def run(setup: ControlSetup) -> int:

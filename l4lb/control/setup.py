@@ -30,7 +30,7 @@ class ControlSetup:
     has gone. started_ms: CLOCK_MONOTONIC. stale_heartbeat_ms: age from which the checker's
     heartbeat is shown as stale. web: None, nothing is served over HTTP. discovery: the argument of
     Sources.configure. events: events from before this process, oldest first. cache_fd: the memory
-    of all caches."""
+    of all caches. disks: the bytes of the disks of caches, by name."""
 
     table: Table
     admin: socket.socket
@@ -45,3 +45,4 @@ class ControlSetup:
     )
     events: Sequence[Mapping[str, Any]] = ()
     cache_fd: int = -1
+    disks: Mapping[str, int] = field(default_factory=dict)

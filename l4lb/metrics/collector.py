@@ -26,6 +26,7 @@ from l4lb.metrics.exposition import (
 from l4lb.metrics.http import REJECTED, TURNED_AWAY
 from l4lb.metrics.processes import Usage, usages
 from l4lb.native import egress, listener_policy, session_stats, tls, udp
+from l4lb.native.caches import NO_DISKS
 from l4lb.native.rows import OUT, BackendRow, PoolRow, WorkerRow
 from l4lb.native.table import Table
 from l4lb.native.tls_rows import Handshakes
@@ -84,12 +85,20 @@ def _add(to: dict[tuple[str, str], Handshakes], key: tuple[str, str], counts: Ha
 
 
 class Collector:
-    """Reads the table."""
+    """Reads the table. cache_fd: the memory of all caches. disks: the bytes of their disks, by
+    name."""
 
-    def __init__(self, table: Table, about: About, cache_fd: int = -1) -> None:
+    def __init__(
+        self,
+        table: Table,
+        about: About,
+        cache_fd: int = -1,
+        disks: Mapping[str, int] = NO_DISKS,
+    ) -> None:
         self._table = table
         self._about = about
         self._cache_fd = cache_fd
+        self._disks = disks
 
     def collect(self, certificates: Iterable[Mapping[str, Any]] = ()) -> Scrape:
         """Returns all present samples. certificates: rows of `admin certs`."""
@@ -105,7 +114,7 @@ class Collector:
         self._backends(scrape, backends)
         self._pools(scrape, backends)
         http.add(scrape, self._table, backends)
-        caches.add(scrape, self._table, self._cache_fd)
+        caches.add(scrape, self._table, self._cache_fd, self._disks)
         self._workers(scrape, self._table.workers())
         for one in self._about.usages():
             labels = (one.process, one.worker, str(one.pid))

@@ -52,4 +52,34 @@ CACHES = (
     ),
     Metric("l4lb_cache_used_bytes", "gauge", "Bytes of the answers in memory.", CACHE),
     Metric("l4lb_cache_memory_bytes", "gauge", "Memory of the cache.", CACHE),
+    Metric(
+        "l4lb_cache_disk_used_bytes",
+        "gauge",
+        "Bytes of the files on the cache's disk. Absent until they are counted.",
+        CACHE,
+    ),
+    Metric(
+        "l4lb_cache_disk_size_bytes",
+        "gauge",
+        "Bytes that the files on the cache's disk may take.",
+        CACHE,
+    ),
+    Metric(
+        "l4lb_cache_disk_reads_total",
+        "counter",
+        "Answers that were taken from the disk.",
+        CACHE,
+    ),
+    Metric(
+        "l4lb_cache_disk_writes_total",
+        "counter",
+        "Answers that were written to the disk.",
+        CACHE,
+    ),
+    Metric(
+        "l4lb_cache_disk_errors_total",
+        "counter",
+        "Attempts to read or write the disk that failed.",
+        CACHE,
+    ),
 )

@@ -9,6 +9,7 @@ from typing import NamedTuple
 # enum l4_cache_result
 RESULTS = ("-", "hit", "miss", "expired", "revalidated", "updating", "stale", "bypass")
 FROM_CACHE = ("hit", "revalidated", "updating", "stale")
+NO_DISKS: Mapping[str, int] = {}
 
 
 def mapped(fd: int, at: int, size: int) -> mmap.mmap:

@@ -30,6 +30,7 @@ from l4lb.native import udp
 from l4lb.native.cache import GUEST
 from l4lb.native.table import Table
 from l4lb.supervisor.checking import Checking
+from l4lb.supervisor.keeping import Keeping
 from l4lb.supervisor.observability import Observability
 from l4lb.supervisor.process import privileges, seccomp
 from l4lb.supervisor.process.child import Strangers
@@ -89,6 +90,7 @@ class Supervisor:
         if before:
             before.fill(self._table, self._membership)
         else:
+            self._membership.policy.caches.open_disks(config)
             self._membership.start(config)
         self._make_workers(config)
         self._open_sockets(config, inherited)
@@ -173,7 +175,8 @@ class Supervisor:
             self._reactor, self._table, self._config, self._guards, self._history,
             on_message=self._on_checker, tell=self._tell,
         )  # fmt: skip
-        return Helpers(self._make_control(), checker, self._observability.writer)
+        keeper = Keeping(self._reactor, self._table, self._membership.policy.caches)
+        return Helpers(self._make_control(), checker, self._observability.writer, keeper)
 
     def _make_control(self) -> Helper:
         caches = self._membership.policy.caches
@@ -181,11 +184,7 @@ class Supervisor:
             self._reactor,
             "control",
             self._run_control,
-            keep=[
-                self._admin.sock.fileno(),
-                caches.fd,
-                *([self._web.fd] if self._web else []),
-            ],
+            keep=[self._admin.sock.fileno(), caches.fd, *([self._web.fd] if self._web else [])],
             on_message=self._on_request,
             on_start=lambda _: caches.forget(GUEST),
         )
@@ -229,6 +228,7 @@ class Supervisor:
                 discovery=self._reloads.first_answers.order(),
                 events=self._history.plain,
                 cache_fd=self._membership.policy.caches.fd,
+                disks=self._membership.policy.caches.disks.sizes,
             )
         )
 
@@ -273,6 +273,7 @@ class Supervisor:
         )
         self._membership.policy.start(self._reactor, self._tell)
         self._observability.start()
+        self._helpers.keeper.start()
         if self._waits_for_answers:
             self._helpers.control.start()
             self._reactor.after(FIRST_ANSWERS_MS, self._serve)
@@ -280,11 +281,12 @@ class Supervisor:
             self._serve()
         self._notifier.beat(self._reactor.every)
         if self._notifier.address:
-            self._reactor.every(STATUS_EVERY_MS, self._tell_status)
+            self._reactor.every(STATUS_EVERY_MS, lambda: self._notifier.status(self._in_words()))
         if os.getpid() == 1:
             self._reactor.every(STRANGERS_EVERY_MS, Strangers().reap)
         self._reactor.run()
         self._close()
+        self._membership.policy.caches.disks.end()
         return self._exit_status
 
     def _serve(self) -> None:
@@ -326,9 +328,6 @@ class Supervisor:
     def _in_words(self) -> str:
         """Returns the service's state in one line, for the service manager."""
         return f"{self._phase}: {self._table.connections} connections"
-
-    def _tell_status(self) -> None:
-        self._notifier.status(self._in_words())
 
     def _on_term(self) -> None:
         if self._phase == "serving":

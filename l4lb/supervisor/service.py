@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from l4lb.native.table import Table
 from l4lb.supervisor.checking import Checking
+from l4lb.supervisor.keeping import Keeping
 from l4lb.supervisor.process.event_history import History
 from l4lb.supervisor.process.helper import Helper
 from l4lb.supervisor.process.reactor import Reactor
@@ -24,14 +25,15 @@ from l4lb.supervisor.workers.workers import Workers
 
 @dataclass(frozen=True)
 class Helpers:
-    """The processes beside the workers. log: the access log's writer."""
+    """The processes beside the workers. log: the access log's writer. keeper: of caches' disks."""
 
     control: Helper
     checker: Checking
     log: Helper
+    keeper: Keeping
 
     def __iter__(self) -> Iterator[Helper]:
-        return iter((self.control, self.checker, self.log))
+        return iter((self.control, self.checker, self.log, self.keeper))
 
 
 @dataclass(frozen=True)

@@ -10,22 +10,27 @@ from typing import Any
 
 from l4lb.errors import AdminError
 from l4lb.native import cache as native
-from l4lb.native.caches import CacheRow, mapped
+from l4lb.native.caches import NO_DISKS, CacheRow, mapped
 from l4lb.native.table import Table
 
 Map = dict[str, Any]
 _GUEST = threading.Lock()  # why: this process is one reader of a cache, and views run in threads
 
 
-def caches(table: Table, fd: int, only: str | None = None) -> list[Map]:
-    """Returns one map for each cache in force, or for the one that is named. fd: their memory."""
-    return [_cache(table, fd, row) for row in native.rows(table) if only in (None, row.name)]
+def caches(
+    table: Table, fd: int, only: str | None = None, disks: Mapping[str, int] = NO_DISKS
+) -> list[Map]:
+    """Returns one map for each cache in force, or for the one that is named. fd: their memory.
+    disks: the bytes of their disks, by name."""
+    rows = [row for row in native.rows(table) if only in (None, row.name)]
+    return [_cache(table, fd, row, disks.get(row.name)) for row in rows]
 
 
-def _cache(table: Table, fd: int, row: CacheRow) -> Map:
+def _cache(table: Table, fd: int, row: CacheRow, disk_size: int | None) -> Map:
     tally = native.tally(table, row.name)
     with mapped(fd, row.at, row.size) as area:
         room = native.room(area)
+        disk = native.disk(area) if disk_size is not None else None
     asked = tally.requests - tally.results["bypass"]
     return {
         "cache": row.name,
@@ -44,6 +49,11 @@ def _cache(table: Table, fd: int, row: CacheRow) -> Map:
         "purged": tally.purged,
         "bytes_out": tally.bytes_out,
         "results": tally.results,
+        "disk_bytes": disk and disk.used,
+        "disk_size": disk_size,
+        "disk_reads": disk and disk.reads,
+        "disk_writes": disk and disk.writes,
+        "disk_errors": disk and disk.errors,
     }
 
 

@@ -11,6 +11,9 @@ from l4lb.errors import AdminError
 from l4lb.native import cache as native
 from l4lb.supervisor.table.caches import Caches
 
+UNSAVED = (
+    "it holds now, but perhaps not after a restart, because it cannot be written to the disk of"
+)
 PORTS = {"http": 80, "https": 443}
 
 
@@ -56,7 +59,7 @@ class CacheRequests:
 
     def purge(self, args: Mapping[str, Any]) -> dict[str, Any]:
         """Purges what `kind` and `text` mean: a URL, the beginning of URLs, a host, a tag, or
-        all."""
+        all. The answer has a `warning` if a disk could not take the purge."""
         kind, text = str(args.get("kind")), str(args.get("text") or "")
         soft = bool(args.get("soft"))
         found = [(cache, _meant(cache, kind, text)) for cache in self._named(args)]
@@ -67,8 +70,12 @@ class CacheRequests:
         with self._caches.purges() as purges:
             for cache, what in able:
                 native.purge(purges, cache.name, kind, what, soft)
-        names = [cache.name for cache, _ in able]
-        return {"kind": kind, "text": text, "soft": soft, "caches": names}
+            names = [cache.name for cache, _ in able]
+            unsaved = self._caches.disks.purged(purges, names)
+        answer = {"kind": kind, "text": text, "soft": soft, "caches": names}
+        if unsaved:
+            answer["warning"] = f"{UNSAVED} {', '.join(unsaved)}: see the log"
+        return answer
 
     def _named(self, args: Mapping[str, Any]) -> Iterator[Cache]:
         name, known = args.get("cache"), self._rules()

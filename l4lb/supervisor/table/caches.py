@@ -21,6 +21,7 @@ from l4lb.errors import L4lbError
 from l4lb.native import cache as native
 from l4lb.native.caches import mapped
 from l4lb.native.table import Table
+from l4lb.supervisor.table.disks import Disks
 from l4lb.supervisor.table.row_allocator import FullError, RowAllocator
 from l4lb.supervisor.table.row_settings import of_cache
 
@@ -48,13 +49,26 @@ class Caches:
         os.ftruncate(self.fd, native.BANS_BYTES)
         with self.purges() as bans:
             native.begin_bans(bans)
-        self.disk_fds: list[int] = []  # the folders of caches, which workers write to
         self._end = self._begin = native.BANS_BYTES  # _begin: of this program's own caches
+        self._goes_on = False  # with the old program's list of purges
         self._windows: dict[int, _Window] = {}
         self._used: dict[int, int] = {}  # how often each row was given
+        self.disks = Disks()
         self._rows: RowAllocator[Key] = RowAllocator(
             native.CACHES_MAX, is_idle=lambda _: False, recycle=lambda _: None
         )
+
+    def open_disks(
+        self, config: Config, carried: Mapping[str, int] | None = None, *, must: bool = True
+    ) -> None:
+        """Opens the disks of a configuration, before there is a cache. The arguments are those of
+        Disks.open. Raises L4lbError."""
+        new = self.disks.open(config, carried or {}, must=must)
+        with self.purges() as bans:
+            if self._goes_on:
+                self.disks.go_on(bans, new)
+            else:
+                self.disks.begin(bans)
 
     def carried(self) -> dict[str, int]:
         """Returns what the next program gets: the file, and where its caches begin."""
@@ -71,6 +85,7 @@ class Caches:
         os.close(self.fd)
         self.fd, self._begin = told["fd"], told["end"]
         self._end = self._begin
+        self._goes_on = True
 
     def close_unused(self, told: Mapping[str, int] | None) -> None:
         """Closes the old program's file if go_on did not take it."""
@@ -86,6 +101,11 @@ class Caches:
                 native.punch(self.fd, native.BANS_BYTES, self._begin - native.BANS_BYTES)
             except OSError as error:
                 LOG.warning("memory of old caches stays taken until the end", error=str(error))
+
+    @property
+    def disk_fds(self) -> list[int]:
+        """The folders of caches, which workers write to."""
+        return self.disks.fds
 
     @property
     def rows(self) -> Mapping[str, int]:
@@ -117,17 +137,20 @@ class Caches:
             values = of_cache(cache, window.max_object, purge_sets[cache.name])
             native.put(
                 self._table, row, name=cache.name, at=window.at, size=window.bytes,
-                used=self._used[row], **values,
+                used=self._used[row], **self.disks.values(cache.name), **values,
             )  # fmt: skip
 
     def drop_others(self, config: Config) -> None:
         """Gives back the rows of caches that the configuration does not have."""
+        gone = []
         for key in [key for key in self._rows.live if key not in _keys(config)]:
             row = self._rows.give(key)
             native.clear(self._table, row)
             # why: what is purged from now on is not purged there.
             self._used[row] += 1
             del self._windows[row]
+            gone.append(key[0])
+        self.disks.renew(set(gone) - config.cache.keys())
 
     def forget(self, reader: int) -> None:
         """Forgets what a dead worker (or native.GUEST) read and fetched."""

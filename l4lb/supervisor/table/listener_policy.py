@@ -119,6 +119,7 @@ class ListenerPolicy:
         self.sets.look_at_files()
         self.blocks.tick(monotonic_ms())
         self.rules.tick(monotonic_ms())
+        self.caches.disks.look()
 
     def _settings(
         self,

@@ -35,6 +35,7 @@ from l4lb.supervisor.process.reactor import Reactor
 from l4lb.supervisor.sockets.http import OpenWeb, open_web
 from l4lb.supervisor.sockets.listening import AdminSocket, Listening
 from l4lb.supervisor.sockets.options import try_pools
+from l4lb.supervisor.table import disks
 from l4lb.supervisor.table.membership import Membership, capacities
 from l4lb.supervisor.upgrade import carried_counts, carried_state, execve, old_counts, state_file
 from l4lb.supervisor.upgrade.state import State, Steward, opened
@@ -73,8 +74,12 @@ def check(fd: int) -> int:
 def _fill(table: Table, membership: Membership, config: Config, state: State) -> None:
     """Writes the configuration and the old program's state into an empty table. Raises
     L4lbError."""
-    if state.caches is not None:
-        membership.policy.caches.go_on(state.caches)
+    caches = membership.policy.caches
+    if state.caches is None:
+        disks.check_new(config, state.disks)
+    else:
+        caches.go_on(state.caches)
+        caches.open_disks(config, state.disks, must=not state.back)
     with membership.policy.sets.made(carried_state.batch_of(state.lists)):
         membership.start(config, carried_state.key_of(state.known))
     carried_state.restore(table, membership, state.known)
@@ -218,6 +223,7 @@ class Predecessor:
         for fd in tls_secrets.carried_fds(self.state.known):
             os.close(fd)
         membership.policy.caches.close_unused(self.state.caches)
+        disks.close_unused(self.source.running, self.state.disks)
         self._answer(reactor)
         self._began_ms = monotonic_ms()
         for pid in self.state.helpers:

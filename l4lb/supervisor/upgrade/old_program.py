@@ -152,4 +152,5 @@ class Departure:
             web_fd=web.fd if web else None,
             web=web.carried() if web else None,
             writer_fd=service.helpers.log.fileno(),
+            disks=service.membership.policy.caches.disks.carried,
         )

@@ -69,7 +69,8 @@ class State:
     failed and the old one goes on.
 
     config: as config/plain.py carries it. known: from carried_state.py, as are sticky (absent in a
-    check) and lists. caches: their file (absent in a check). counts: from carried_counts.py.
+    check) and lists. caches: their file (absent in a check). disks: the
+    locks of caches' folders, by path. counts: from carried_counts.py.
     workers: by pid. older: pids of workers of still earlier programs. keep: every descriptor that
     is passed on.
     """
@@ -99,6 +100,7 @@ class State:
     sticky: Plain | None = None
     lists: Plain | None = None
     caches: Plain | None = None
+    disks: Mapping[str, int] = field(default_factory=dict)
     back: bool = False
     keep: Sequence[int] = ()
 
@@ -113,7 +115,7 @@ class State:
             yield from one["sockets"].values()
         yield from (one.post_fd for one in self.workers.values())
         yield from carried_fds(self.known)
-        yield from (self.web_fd, self.answer.fd, self.writer_fd)
+        yield from (self.web_fd, self.answer.fd, self.writer_fd, *self.disks.values())
         yield self.steward.fd if self.steward else None
         yield from (one["fd"] for one in (self.sticky, self.lists, self.caches) if one)
 
@@ -170,6 +172,7 @@ class State:
             sticky=told.get("sticky"),
             lists=told.get("lists"),
             caches=told.get("caches"),
+            disks=told.get("disks", {}),
             back=told["back"],
             keep=told["keep"],
         )

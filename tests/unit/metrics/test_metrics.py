@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,8 @@ from l4lb.metrics.collector import About, Collector, descriptors_left, local_por
 from l4lb.metrics.exposition import OPENMETRICS, TEXT, prefers_openmetrics
 from l4lb.metrics.names import METRICS
 from l4lb.metrics.processes import Usage
-from l4lb.native import session_stats
-from l4lb.native.caches import RESULTS
+from l4lb.native import cache, session_stats
+from l4lb.native.caches import NO_DISKS, RESULTS, mapped
 from l4lb.native.rows import Address
 from l4lb.native.table import Table
 from tests.unit.supervisor.tables import cache_in, closed_port, put_backend, table_of
@@ -59,12 +60,12 @@ def table_with_traffic() -> Table:
     return table
 
 
-def collector(table: Table, cache_fd: int = -1) -> Collector:
+def collector(table: Table, cache_fd: int = -1, disks: Mapping[str, int] = NO_DISKS) -> Collector:
     used = [Usage("worker", "0", 77, 1.5, 30_000_000, 40), Usage("control", "", 78, 0.5, 10, None)]
     about = About(
         "1.2.3", 1_700_000_000.5, 3_000, now_ms=lambda: 10_000, usages=lambda: used
     )  # fmt: skip
-    return Collector(table, about, cache_fd)
+    return Collector(table, about, cache_fd, disks)
 
 
 def scrape(table: Table) -> Samples:
@@ -85,7 +86,19 @@ def test_a_cache_has_its_memory_and_its_counts() -> None:
     assert not [name for name, _ in scrape(table) if name.startswith("l4lb_cache")]
     with cache_in(table) as fd:
         body, _ = collector(table, fd).render("")
+        (row,) = cache.rows(table)
+        assert not [name for name, _ in samples(body) if name.startswith("l4lb_cache_disk")]
+        body, _ = collector(table, fd, {"pages": 1 << 30}).render("")
+        uncounted = samples(body)
+        with mapped(fd, row.at, row.size) as area:
+            cache.disk_set_used(area, 5 << 20)
+        body, _ = collector(table, fd, {"pages": 1 << 30}).render("")
     found = samples(body)
+    assert found.keys() - uncounted.keys() == {
+        ("l4lb_cache_disk_used_bytes", (("cache", "pages"),))
+    }
+    assert value(found, "l4lb_cache_disk_used_bytes", cache="pages") == 5 << 20
+    assert value(found, "l4lb_cache_disk_size_bytes", cache="pages") == 1 << 30
     assert value(found, "l4lb_cache_memory_bytes", cache="pages") > 4 << 20
     assert value(found, "l4lb_cache_used_bytes", cache="pages") == 0
     results = [

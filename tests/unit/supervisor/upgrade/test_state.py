@@ -35,6 +35,7 @@ STATE = State(
     steward=Steward(300, 50, stops=True, tells=True),
     sticky={"fd": 51},
     lists={"fd": 52},
+    disks={"/var/cache/l4lb": 53},
 )
 
 
@@ -49,7 +50,7 @@ def test_a_state_comes_back_as_it_was() -> None:
 
 
 def test_every_descriptor_that_it_names_is_kept() -> None:
-    due = {3, 4, 5, 10, 11, 20, 21, 30, 31, 32, 40, 41, 50, 51, 52}
+    due = {3, 4, 5, 10, 11, 20, 21, 30, 31, 32, 40, 41, 50, 51, 52, 53}
     assert sorted(STATE.with_keep().keep) == sorted(due)
     bare = replace(STATE, web_fd=None, writer_fd=None, steward=None, sticky=None, lists=None)
     assert sorted(bare.with_keep().keep) == sorted(due - {31, 32, 50, 51, 52})
@@ -60,7 +61,18 @@ def test_what_a_check_does_not_have_is_not_written() -> None:
     assert not {"steward", "sticky", "lists"} & plain.keys()
 
 
-LATER = ("carried", "events", "older", "web", "writer_fd", "sticky", "lists", "asked", "unsaid")
+LATER = (
+    "carried",
+    "events",
+    "older",
+    "web",
+    "writer_fd",
+    "sticky",
+    "lists",
+    "asked",
+    "unsaid",
+    "disks",
+)
 
 
 @pytest.mark.parametrize("key", [*LATER, "all of them"])
