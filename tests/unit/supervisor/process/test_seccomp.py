@@ -13,7 +13,7 @@ import socket
 import subprocess
 import termios
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +23,23 @@ from l4lb.config.model import Config
 from l4lb.config.reading import parse
 from l4lb.config.tables.process import Process
 from l4lb.errors import ConfigError
-from l4lb.supervisor.process import seccomp
+from l4lb.supervisor.process import landlock, seccomp
 from l4lb.supervisor.process import system_calls as calls
 from l4lb.supervisor.process.child import fork
 from l4lb.supervisor.process.seccomp import Guard, Guards
-from l4lb.supervisor.process.system_calls import CHECKER, CHECKER_OF_PROGRAMS, WORKER, Calls
+from l4lb.supervisor.process.system_calls import (
+    CHECKER,
+    CHECKER_OF_PROGRAMS,
+    NEW_FILE,
+    WORKER,
+    WORKER_OF_FILES,
+    Calls,
+)
 
 why = seccomp.unavailable()
 filtered = pytest.mark.skipif(bool(why), reason=why or "none")
 LIBC = ctypes.CDLL(None, use_errno=True)
-LISTS = {"worker": WORKER, "checker": CHECKER, "checker of programs": CHECKER_OF_PROGRAMS}
+LISTS = {"worker": WORKER, "worker of files": WORKER_OF_FILES, "checker": CHECKER, "checker of programs": CHECKER_OF_PROGRAMS}
 DANGEROUS = {
     "execve", "execveat", "fork", "vfork", "kill", "tkill", "ptrace", "process_vm_readv",
     "process_vm_writev", "mount", "umount2", "pivot_root", "chroot", "unshare", "setns", "bpf",
@@ -41,6 +48,7 @@ DANGEROUS = {
     "chmod", "fchmod", "chown", "fchown", "truncate", "ftruncate", "link", "linkat", "symlinkat",
     "mknodat", "creat", "seccomp", "io_uring_setup", "open_by_handle_at", "pidfd_getfd",
 }  # fmt: skip
+Under = Callable[..., str]
 TEXT = '[listeners.a]\nbind = [":1"]\npool = "p"\n[pools.p]\nbackends = ["127.0.0.1:2"]\n'
 
 
@@ -48,7 +56,7 @@ def allowed(what: Calls) -> set[str]:
     return {rule.call for rule in what.rules if not rule.error}
 
 
-@pytest.mark.parametrize("what", [WORKER, CHECKER])
+@pytest.mark.parametrize("what", [WORKER, WORKER_OF_FILES, CHECKER])
 def test_no_list_has_a_dangerous_call(what: Calls) -> None:
     assert what.error is None
     assert not allowed(what) & DANGEROUS
@@ -95,12 +103,13 @@ def told() -> Told:
 
 
 @pytest.fixture
-def under(told: Told) -> Iterator[Callable[[Calls, Callable[[], int]], str]]:
-    """Runs main in a child under a list. Returns how it ended."""
+def under(told: Told) -> Iterator[Under]:
+    """Runs main in a child under a list. folders: where it may write files. Returns how it
+    ended."""
 
-    def run(what: Calls, main: Callable[[], int]) -> str:
-        made = Guard(what, lambda kind, fields: told.append((kind, fields)))
-        child = fork("worker 7", main, keep=(), now_ms=0, guard=made)
+    def run(what: Calls, main: Callable[[], int], folders: Sequence[int] = ()) -> str:
+        made = Guard(what, lambda kind, fields: told.append((kind, fields)), folders)
+        child = fork("worker 7", main, keep=folders, now_ms=0, guard=made)
         poll = select.poll()
         poll.register(child.pidfd, select.POLLIN)
         if not poll.poll(20_000):
@@ -111,7 +120,6 @@ def under(told: Told) -> Iterator[Callable[[Calls, Callable[[], int]], str]]:
     assert all(kind == "call_refused" for kind, _ in told)
 
 
-Under = Callable[[Calls, Callable[[], int]], str]
 
 
 def refused(told: Told) -> str:
@@ -199,6 +207,73 @@ def test_a_worker_writes_no_file(under: Under, told: Told, tmp_path: Path) -> No
     assert under(WORKER, main) == "killed by SIGSYS"
     assert refused(told) in ("open", "openat")
     assert path.read_text() == "before"
+
+
+@pytest.fixture
+def cache_folder(tmp_path: Path) -> Iterator[int]:
+    (tmp_path / "cache").mkdir()
+    fd = os.open(tmp_path / "cache", os.O_RDONLY | os.O_DIRECTORY)
+    yield fd
+    os.close(fd)
+
+
+def tried(work: Callable[[], object]) -> str:
+    """Returns the name of the error that work raises; "" if it raises none."""
+    try:
+        work()
+    except OSError as error:
+        return errno.errorcode[error.errno or 0]
+    return ""
+
+
+@filtered
+def test_a_worker_with_a_cache_on_disk_writes_files_only_there(
+    under: Under, told: Told, tmp_path: Path, cache_folder: int
+) -> None:
+    outside = tmp_path / "outside"
+    outside.write_text("as it was")
+
+    def work() -> int:
+        new = os.open("new", NEW_FILE, 0o600, dir_fd=cache_folder)
+        os.write(new, b"x")
+        os.utime(new)
+        os.rename("new", "named", src_dir_fd=cache_folder, dst_dir_fd=cache_folder)
+        found = [
+            tried(lambda: os.open(tmp_path / "other", NEW_FILE, 0o600)),
+            tried(lambda: os.unlink(outside, dir_fd=cache_folder)),
+            tried(lambda: os.rename("named", outside, src_dir_fd=cache_folder)),
+            tried(lambda: os.unlink("named", dir_fd=cache_folder)),
+        ]
+        refusals = {"EACCES", "EXDEV"}
+        return 0 if found[3] == "" and set(found[:3]) <= refusals else 1
+
+    if not landlock.version():
+        pytest.skip("this kernel has no Landlock")
+    assert under(WORKER_OF_FILES, work, [cache_folder]) == "exited"
+    assert outside.read_text() == "as it was"
+    assert [one.name for one in tmp_path.iterdir() if one.is_file()] == ["outside"]
+    assert not told
+
+
+@filtered
+@pytest.mark.parametrize("call", ["mkdir", "link", "open to change", "rmdir"])
+def test_a_worker_with_a_cache_on_disk_does_nothing_else_to_files(
+    under: Under, told: Told, cache_folder: int, call: str
+) -> None:
+    def work() -> int:
+        match call:
+            case "mkdir":
+                os.mkdir("a", dir_fd=cache_folder)
+            case "link":
+                os.symlink("a", "b", dir_fd=cache_folder)
+            case "open to change":
+                os.open("a", os.O_RDWR | os.O_CREAT, 0o600, dir_fd=cache_folder)
+            case "rmdir":
+                os.rmdir("a", dir_fd=cache_folder)
+        return 0
+
+    assert under(WORKER_OF_FILES, work, [cache_folder]) == "killed by SIGSYS"
+    assert refused(told)
 
 
 @filtered
