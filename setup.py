@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import platform
+from concurrent.futures import ThreadPoolExecutor
 from glob import glob
 from pathlib import Path
 
@@ -45,21 +46,35 @@ LIBRARY_FLAGS = [*FLAGS, "-fPIC", "-fvisibility=hidden"]
 WHOLE = [] if SANITIZED else ["-flto", "-ffat-lto-objects"]
 LINK_WHOLE = [] if SANITIZED else ["-flto=auto", "-O2"]
 MACROS = [("_GNU_SOURCE", None)]
+PROCESSORS = len(os.sched_getaffinity(0))
 
 
 class build_c(build_ext):  # noqa: N801 - setuptools' own spelling
-    """build_ext that first compiles csrc/ once, for all extensions."""
+    """build_ext that first compiles csrc/ once, for all extensions. It uses all processors."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.parallel = self.parallel or PROCESSORS
+
+    def compile_library(self, folder: Path) -> list[str]:
+        """Returns the objects of csrc/."""
+
+        def compile_one(source: str) -> list[str]:
+            return self.compiler.compile(
+                [source],
+                output_dir=str(folder),
+                include_dirs=["csrc"],
+                macros=MACROS,
+                extra_postargs=[*LIBRARY_FLAGS, *WHOLE],
+                depends=HEADERS,
+            )
+
+        with ThreadPoolExecutor(self.parallel) as pool:
+            return [one for found in pool.map(compile_one, SOURCES) for one in found]
 
     def build_extensions(self) -> None:
         folder = Path(self.build_temp)
-        objects = self.compiler.compile(
-            SOURCES,
-            output_dir=str(folder),
-            include_dirs=["csrc"],
-            macros=MACROS,
-            extra_postargs=[*LIBRARY_FLAGS, *WHOLE],
-            depends=HEADERS,
-        )
+        objects = self.compile_library(folder)
         # why: ar would keep the objects of sources that are gone or renamed, and link them first.
         (folder / "libl4.a").unlink(missing_ok=True)
         self.compiler.create_static_lib(objects, "l4", output_dir=str(folder))
@@ -112,7 +127,10 @@ extensions = [
 
 setup(
     ext_modules=cythonize(
-        extensions, build_dir="build/cython", compiler_directives={"language_level": "3"}
+        extensions,
+        nthreads=PROCESSORS,
+        build_dir="build/cython",
+        compiler_directives={"language_level": "3"},
     ),
     cmdclass={"build_ext": build_c},
     options={"build": {"build_base": "build/sanitized"}} if SANITIZED else {},
