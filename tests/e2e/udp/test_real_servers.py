@@ -88,7 +88,8 @@ def test_iperf3_streams_pass_in_both_directions(reverse: bool) -> None:
                 rows = {row["name"]: row for row in lb.ask("listeners")}
                 # Datagrams that are still in flight when the server ends have no backend.
                 assert rows["web"]["dropped"].keys() <= {"no_backend"}
-                assert lb.status()["udp_sessions"] == 1
+                # None any more, if the server's end has been noticed already.
+                assert lb.status()["udp_sessions"] <= 1
         finally:
             server.kill()
 
