@@ -12,6 +12,7 @@ twice until the next rotation, never too little.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import random
 import stat
@@ -67,12 +68,13 @@ class Keeper:
         self._last = [0] * FOLDERS  # bytes of each folder, when it was walked last
         self._next = 0
         self._counted = False
+        self._hurry = 0  # folders that are walked at once
         self._leaving = False  # files leave until there is room again
         self._queue: list[File] = []  # that leave next
         self._extra = 0  # bytes that are to leave because the file system is full
         self._faults: dict[int, int] = {}  # errno of each folder that cannot be used
         self._strangers = False
-        self._errors = account.errors()[0]
+        self._seen = self._told = account.errors()[0]  # errors of workers
         self._told_at: float | None = None
 
     # ---- counts --------------------------------------------------------------------------------
@@ -80,12 +82,19 @@ class Keeper:
     def turn(self) -> bool:
         """Does a part of what there is to do. Returns whether there is more to do at once."""
         if not self._counted:
-            self._walk(self._next)
-            self._next = (self._next + 1) % FOLDERS
+            self._walk_next()
             if self._next == 0:
                 self._count_is_complete()
             return True
+        if self._hurry:
+            self._hurry -= 1
+            self._walk_next()
+            return True
         return self._make_room()
+
+    def hurry(self) -> None:
+        """Makes the next turns walk all folders, without waiting for the rotation."""
+        self._hurry = FOLDERS
 
     def _count_is_complete(self) -> None:
         self._counted = True
@@ -101,9 +110,16 @@ class Keeper:
     def tick(self) -> None:
         """Walks the next folder, and looks at what workers could not do."""
         if self._counted:
-            self._walk(self._next)
-            self._next = (self._next + 1) % FOLDERS
-        self._tell_errors()
+            self._walk_next()
+        count, number = self._account.errors()
+        if count != self._seen and number == errno.ENOENT:
+            self.hurry()  # somebody has removed folders: they are made again
+        self._seen = count
+        self._tell_errors(count, number)
+
+    def _walk_next(self) -> None:
+        self._walk(self._next)
+        self._next = (self._next + 1) % FOLDERS
 
     def _walk(self, folder: int) -> None:
         """Counts a folder, and puts its part of the used bytes right."""
@@ -234,21 +250,20 @@ class Keeper:
                 first=f"{name_of(folder)}/{name}",
             )
 
-    def _tell_errors(self) -> None:
+    def _tell_errors(self, count: int, number: int) -> None:
         """Tells that workers could not use the disk, every TELL_EVERY_S at most."""
-        count, number = self._account.errors()
         now = self._monotonic()
-        if count == self._errors:
+        if count == self._told:
             return
         if self._told_at is not None and now - self._told_at < TELL_EVERY_S:
             return
         LOG.warning(
             "workers could not read or write the cache's disk",
             target=self._name,
-            times=count - self._errors,
+            times=count - self._told,
             error=os.strerror(number),
         )
-        self._errors, self._told_at = count, now
+        self._told, self._told_at = count, now
         if number in FULL:
             self._extra = (self._account.used() or 0) // FULL_PART
 

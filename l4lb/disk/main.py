@@ -84,6 +84,7 @@ class Keepers:
         self._rows: dict[str, CacheRow] = {}
         self._accounts: dict[str, Account] = {}
         self._keepers: dict[str, Keeper] = {}
+        self._workers: set[int] = set()  # their pids
         self._follow()
 
     def turn(self) -> bool:
@@ -94,8 +95,12 @@ class Keepers:
     def tick(self) -> None:
         """Does what is due every TICK_S."""
         self._follow()
+        workers = {row.pid for row in self._setup.table.workers()}
         for keeper in self._keepers.values():
+            if self._workers != workers:
+                keeper.hurry()  # one may have ended while it wrote
             keeper.tick()
+        self._workers = workers
 
     def _follow(self) -> None:
         """Begins anew where a reload has given a cache other memory: nothing is counted there."""

@@ -89,6 +89,29 @@ def test_a_folder_that_has_vanished_is_made_again(disk: Disk) -> None:
     assert disk.counts.value == disk.on_disk == 0
 
 
+def test_folders_that_workers_miss_are_made_again_at_once(disk: Disk) -> None:
+    disk.settle()
+    for folder in disk.path.glob("[0-9a-f][0-9a-f]"):
+        folder.rmdir()
+    disk.counts.failed = (1, errno.ENOENT)
+    disk.keeper.tick()
+    disk.settle()
+    assert len(list(disk.path.glob("[0-9a-f][0-9a-f]"))) == 256
+
+
+def test_what_a_dead_worker_has_begun_is_removed_at_once_when_the_keeper_hurries(
+    disk: Disk,
+) -> None:
+    disk.settle()
+    with subprocess.Popen(["true"]) as ended:
+        left = disk.other(f"t{ended.pid}-1f")
+    disk.keeper.tick()
+    disk.settle()
+    disk.keeper.hurry()
+    disk.settle()
+    assert not left.exists()
+
+
 def test_a_disk_that_fails_is_told_once_and_again_when_it_is_well(
     disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
