@@ -3,13 +3,15 @@ own, so no test finds what another one has stored."""
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
 
-from ..harness import Balancer
+from ..harness import Balancer, until
 from ..harness.http import Answer, Fields, Peer, answer, before, client
 from ..harness.origin import Answering, Origin
 
@@ -59,3 +61,26 @@ def _shared() -> Iterator[tuple[Balancer, Origin]]:
 def cached(_shared: tuple[Balancer, Origin]) -> Cached:
     """The shared pair, with a path that no test had before."""
     return Cached(*_shared)
+
+
+# ---- on disk -------------------------------------------------------------------------------------
+
+
+def again(lb: Balancer) -> Balancer:
+    """Returns another balancer with the same configuration."""
+    config = copy.deepcopy(lb.config)
+    assert config is not None
+    del config["process"]["admin"]
+    return Balancer(config)
+
+
+def is_counted(lb: Balancer) -> bool:
+    """Whether the keeper has counted the files: from then on answers are written."""
+    return bool(lb.ask("cache")[0]["disk_bytes"] is not None)
+
+
+@contextlib.contextmanager
+def running(lb: Balancer) -> Iterator[Balancer]:
+    with lb:
+        until(lambda: is_counted(lb), "the files are counted")
+        yield lb

@@ -3,16 +3,22 @@ answer is the one that the model says, and the origin is asked when the model as
 
 from __future__ import annotations
 
+import contextlib
 import random
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ..harness import Balancer
 from ..harness.http import Answer, Request, answer, before, client
 from ..harness.origin import Origin
+from .conftest import again, running
 
 HOSTS, PATHS, LANGUAGES = ("a.test", "b.test"), ("/x", "/x/y", "/z"), ("de", "fr")
 KEEPS = ("max-age=1000", "no-store", "max-age=0")
+KINDS = ("get", "change", "post", "purge", "keep", "restart")
 STEPS = 150
 
 
@@ -50,14 +56,23 @@ class World:
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_random_history_is_what_the_model_says(seed: int, workers: int) -> None:
+@pytest.mark.parametrize(
+    ("workers", "on_disk"), [(1, False), (2, False), (2, True)], ids=["1", "2", "2 on disk"]
+)
+def test_a_random_history_is_what_the_model_says(
+    tmp_path: Path, seed: int, workers: int, on_disk: bool
+) -> None:
     rng, world = random.Random(seed), World()
-    purge = {"networks": ["127.0.0.0/8"], "method": "PURGE"}
-    with (
-        Origin(world.answering) as origin,
-        before([origin.row], workers=workers, cache={"purge": purge}) as lb,
-    ):
+    cache: dict[str, Any] = {"purge": {"networks": ["127.0.0.0/8"], "method": "PURGE"}}
+    if on_disk:
+        cache["disk"] = {"path": str(tmp_path / "disk"), "size": "16MiB"}
+    with Origin(world.answering) as origin, contextlib.ExitStack() as stack:
+
+        def start(lb: Balancer) -> Balancer:
+            stack.enter_context(running(lb) if on_disk else lb)
+            return lb
+
+        lb = start(before([origin.row], workers=workers, cache=cache))
 
         def ask(url: str, method: str = "GET", language: str = "de") -> Answer:
             host, _, path = url.partition("/")
@@ -69,7 +84,7 @@ def test_a_random_history_is_what_the_model_says(seed: int, workers: int) -> Non
 
         for _ in range(STEPS):
             url = rng.choice(HOSTS) + rng.choice(PATHS)
-            match rng.choices(("get", "change", "post", "purge", "keep"), (70, 12, 6, 6, 6))[0]:
+            match rng.choices(KINDS, (70, 12, 6, 6, 6, 3 * on_disk))[0]:
                 case "get":
                     language = rng.choice(LANGUAGES)
                     body, asks = world.expected(url, language)
@@ -84,6 +99,9 @@ def test_a_random_history_is_what_the_model_says(seed: int, workers: int) -> Non
                 case "purge":
                     ask(url, "PURGE")
                     world.forget(url)
+                case "restart":
+                    stack.close()
+                    lb = start(again(lb))
                 case "keep":  # and purged: for some seconds nobody keeps what was not to be kept
                     world.keeps[url] = rng.choice(KEEPS)
                     ask(url, "PURGE")

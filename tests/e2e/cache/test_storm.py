@@ -8,6 +8,8 @@ import random
 import signal
 import threading
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,11 +68,18 @@ def kill_one(lb: Balancer, rng: random.Random) -> None:
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_nobody_gets_a_part_or_what_is_older_than_a_change(seed: int) -> None:
+@pytest.mark.parametrize("on_disk", [False, True], ids=["in memory", "on disk"])
+def test_nobody_gets_a_part_or_what_is_older_than_a_change(
+    tmp_path: Path, seed: int, on_disk: bool
+) -> None:
     world, rng = World(), random.Random(seed)
+    cache: dict[str, Any] = {"memory": "8MiB", "max_object": "256KiB"}
+    if on_disk:  # the largest ones are only there
+        disk = {"path": str(tmp_path / "disk"), "size": "16MiB", "max_object": "256KiB"}
+        cache |= {"max_object": "64KiB", "disk": disk}
     with (
         Origin(world.answering) as origin,
-        before([origin.row], workers=2, cache={"memory": "8MiB", "max_object": "256KiB"}) as lb,
+        before([origin.row], workers=2, cache=cache) as lb,
     ):
 
         def ask(one: random.Random) -> None:
