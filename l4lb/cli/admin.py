@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from l4lb.cli import render, save, top
+from l4lb.cli import render, save, top, warm
 from l4lb.cli.asking import asked, call
 from l4lb.cli.layout import View
 from l4lb.config.bounds import DURATION_UNITS
@@ -177,5 +177,6 @@ def command(context: click.Context, path: str | None) -> None:
 
 for _row in COMMANDS.values():
     command.add_command(_made(_row))
+warm.add_to(command.commands["cache"], _completions)
 command.add_command(top.command)
 command.add_command(save.command)

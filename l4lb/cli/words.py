@@ -18,7 +18,8 @@ from l4lb.errors import L4lbError
 
 ANSWER_TIMEOUT_S = 0.5
 NAMES_MAX = 2_000
-CACHE_ACTIONS = {"show": "what is kept of a URL", "purge": "takes answers out"}
+CACHE_ACTIONS = {"show": "what is kept of a URL", "purge": "takes answers out",
+                 "warm": "fetches the URLs of a file"}  # fmt: skip
 
 
 def backend_names(path: str) -> dict[str, str]:
@@ -101,6 +102,8 @@ def candidates(group: click.Group, before: Sequence[str], path: str) -> Mapping[
     for arg in row.args if row is not None else ():
         if arg.option and arg.of and before[-1] == f"--{arg.name}":
             return of_argument(arg.of, path)
+    if before[0] == "cache" and before[-1] == "--listener":
+        return listener_names(path)  # of `cache warm`, which no row describes
     given = [word for word in before[1:] if not word.startswith("-")]
     positional = [arg.name for arg in row.args if not arg.option] if row is not None else []
     if len(given) < len(positional):

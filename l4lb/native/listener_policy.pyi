@@ -16,6 +16,9 @@ LIMITS: tuple[str, ...]
 def denies(table: Table, listener: int, address: str) -> bool:
     """Returns whether this listener's access list turns an IP address away."""
 
+def proxy_mode(table: Table, listener: int) -> str:
+    """Returns which PROXY headers this listener takes: a key of PROXY_MODES."""
+
 def slowed(table: Table, listener: int) -> int:
     """Returns the number of sessions that a bandwidth limit has slowed down."""
 

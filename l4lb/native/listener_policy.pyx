@@ -32,6 +32,12 @@ def denies(Table table, listener, address):
     return bool(edge.needs & c.L4_NEEDS_ACCESS) and c.l4_access_denies(&table.table, edge, &addr)
 
 
+def proxy_mode(Table table, listener):
+    """Returns which PROXY headers this listener takes, a key of PROXY_MODES."""
+    needs = table._listener(listener).edge.needs
+    return next((word for word, bit in PROXY_MODES.items() if needs & bit), "off")
+
+
 def dry_runs(Table table, listener):
     """Returns the number of clients that rules in a dry run would have turned away, by reason."""
     table._listener(listener)

@@ -15,7 +15,13 @@ from l4lb.control.views.sessions import sessions as sessions
 from l4lb.metrics.processes import Usage
 from l4lb.native import row_reuse, session_stats, udp
 from l4lb.native.health import health
-from l4lb.native.listener_policy import dry_runs, portless, slowed, uncounted
+from l4lb.native.listener_policy import (
+    dry_runs,
+    portless,
+    proxy_mode,
+    slowed,
+    uncounted,
+)
 from l4lb.native.rows import BackendRow, ListenerRow, PoolRow, UdpTally
 from l4lb.native.table import Table
 
@@ -67,7 +73,11 @@ def listeners(table: Table) -> list[Map]:
     tallies = {row.index: row for row in udp.tallies(table)}
     return [
         _listener(row)
-        | {"slowed": slowed(table, row.index), "dry_run": dry_runs(table, row.index)}
+        | {
+            "proxy_protocol": proxy_mode(table, row.index),
+            "slowed": slowed(table, row.index),
+            "dry_run": dry_runs(table, row.index),
+        }
         | _datagrams(tallies.get(row.index))
         | tls.of_listener(table, row.index)
         for row in table.listeners()

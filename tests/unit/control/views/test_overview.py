@@ -41,6 +41,7 @@ LISTENER = {
     "active": 0,
     "accepted": 0,
     "refused": 0,
+    "proxy_protocol": "off",
     "slowed": 0,
     "dry_run": {},
 }
