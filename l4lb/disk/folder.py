@@ -83,6 +83,7 @@ class Folder:
         try:
             fd = os.open(STATE, os.O_RDONLY | owned.SAFE, dir_fd=self.lock_fd)
             with os.fdopen(fd, "rb") as file:
+                writer = os.fstat(fd).st_uid
                 state = unpacked(file.read(BYTES_MAX + 1))
         except FileNotFoundError:
             return None
@@ -94,9 +95,8 @@ class Folder:
                 error=str(error),
             )
             return None
-        if self._owner is not None and os.fstat(self.lock_fd).st_uid != self._owner.uid:
-            return None  # another user's files could not be read
-        return state
+        # Another user's files could not be read.
+        return state if self._owner is None or writer == self._owner.uid else None
 
     def begin(self, epoch: int, *, anew: bool = False) -> None:
         """Writes the state of a program that begins. anew: with another key. Raises OSError."""
@@ -215,7 +215,8 @@ def _check(path: str, fd: int, owner: Owner | None) -> None:
     """Raises PermissionError if another user may write to the folder."""
     about = os.fstat(fd)
     if about.st_uid not in (0, os.geteuid(), *([owner.uid] if owner else [])):
-        raise _not_so(f"it belongs to user {about.st_uid}", f"chown {os.geteuid()} {path}")
+        uid = owner.uid if owner else os.geteuid()
+        raise _not_so(f"it belongs to user {about.st_uid}", f"chown {uid} {path}")
     if about.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise _not_so("other users may write to it", f"chmod go-w {path}")
 
