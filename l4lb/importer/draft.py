@@ -17,6 +17,7 @@ NAME_MAX = 56  # bytes; shorter names are whole in messages
 WEIGHT_MAX = 256  # = L4_WEIGHT_MAX
 RETRIES_MAX = 8
 WORKERS_MAX = 64
+CACHES_MAX = 16
 NOBODY = "nobody"  # the pool of clients that are refused
 LEFT_MAX = 100_000  # lines that are reported
 
@@ -131,6 +132,7 @@ class Draft:
     limits: Table = field(init=False)
     listeners: dict[str, Table] = field(default_factory=dict)
     pools: dict[str, Table] = field(default_factory=dict)
+    caches: dict[str, Table] = field(default_factory=dict)
     left: list[Left] = field(default_factory=list)
     _told: set[tuple[Place, str]] = field(default_factory=set)
 
@@ -158,7 +160,7 @@ class Draft:
         """Returns everything in the form of a configuration."""
         return {
             "process": self.process, "limits": self.limits,
-            "listeners": self.listeners, "pools": self.pools,
+            "listeners": self.listeners, "pools": self.pools, "cache": self.caches,
         }  # fmt: skip
 
     def nobody(self, place: Place) -> str:

@@ -35,6 +35,8 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
     "head_timeout": (1, 10 * MINUTE),
     "rest_timeout": (1, DAY),
     "answer_timeout": (1, DAY),
+    "cache": (SECOND, 3_650 * DAY),
+    "collapse": (1, 10 * MINUTE),
     "ticket": (SECOND, 7 * DAY),
 }
 

@@ -82,8 +82,9 @@ def _refuses(value: Any) -> bool:
 
 
 def _part_of_route(path: Path) -> bool:
-    """True for a part of a route: a route that loses a condition would match more clients."""
-    return "routes" in path and len(path) > path.index("routes") + 2
+    """True for a part of a route: a route that loses a condition would match more clients. Its
+    cache is no condition."""
+    return "routes" in path and path[-1] != "cache" and len(path) > path.index("routes") + 2
 
 
 def _optional(path: Path) -> bool:
@@ -123,7 +124,7 @@ def _rank(path: Path) -> Rank:
 
 def _clear(draft: Draft) -> None:
     """Removes tables and lists that have become empty."""
-    for table in (*draft.listeners.values(), *draft.pools.values()):
+    for table in (*draft.listeners.values(), *draft.pools.values(), *draft.caches.values()):
         for key, value in list(table.items()):
             if value in ([], {}) and key not in ("keepalive", "trusted", "proxy_tlvs"):
                 del table[key]

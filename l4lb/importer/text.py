@@ -50,6 +50,7 @@ def _titles(draft: Draft) -> dict[Path, Mapping[str, Any]]:
     }  # fmt: skip
     found |= {("listeners", name): one for name, one in draft.listeners.items()}
     found |= {("pools", name): one for name, one in draft.pools.items()}
+    found |= {("cache", name): one for name, one in draft.caches.items()}
     return found
 
 

@@ -18,6 +18,7 @@ from l4lb.importer.branches import (
     written,
 )
 from l4lb.importer.draft import Rank, Table, name_of
+from l4lb.importer.haproxy.caches import cached, stores
 from l4lb.importer.haproxy.conditions import Alternatives, Test, condition, cut
 from l4lb.importer.haproxy.proxy import Proxy
 from l4lb.importer.haproxy.requests import conditions_of
@@ -26,7 +27,7 @@ from l4lb.importer.haproxy.words import Line, pairs
 
 DENIED, TARPITTED = 403, 500
 UNSAID = "l4lb cannot express it"
-NOTED = ("set-var", "unset-var", "sc-", "sc0", "capture", "do-log", "set-log-level", "cache-",
+NOTED = ("set-var", "unset-var", "sc-", "sc0", "capture", "do-log", "set-log-level",
          "wait-for-", "normalize-uri", "disable-l7-retry", "early-hint", "track-sc")  # fmt: skip
 # What a format says, as a location has it.
 PLACEHOLDERS = (
@@ -155,6 +156,8 @@ class Requests:
             return self._said(proxy, line, tests, [answer], branches, exact)
         if action in ("set-header", "add-header", "del-header"):
             return self._field(proxy, line, branches, "request")
+        if action == "cache-use":
+            return self._cached(proxy, line, branches)
         if action == "auth":
             proxy.leave(Rank.OPEN, "l4lb asks nobody for a password", line)
         elif action.startswith(("lua.", "send-spoe", "use-service")):
@@ -180,11 +183,26 @@ class Requests:
                 proxy.leave(Rank.DIFFERENT, f"{UNSAID}: {error}", line)
         elif action in REFUSALS:
             proxy.leave(Rank.OPEN, "l4lb does not look at the answers of servers", line)
+        elif action == "cache-store":
+            if cut(line.words)[1]:
+                why = "its condition is not looked at: an answer says itself whether it may be kept"
+                proxy.leave(Rank.DIFFERENT, why, line)
         elif action.startswith(NOTED):
             proxy.leave(Rank.NOTE, "nothing that is carried over looks at it", line)
         else:
             proxy.leave(Rank.DIFFERENT, f"answers are passed on without {action}", line)
         return branches
+
+    def _cached(self, proxy: Proxy, line: Line, branches: list[Branch]) -> list[Branch]:
+        """Converts `cache-use`, for the pools whose answers are stored in that cache."""
+        name = line[2]
+        pools = {
+            one.pool for one in branches
+            if one.pool and stores((self._front, self._backs.get(one.pool)), name)
+        }  # fmt: skip
+        tests = condition(cut(line.words)[1], proxy.acls)
+        then = cached(name, branches, pools, proxy.world)
+        return self._said(proxy, line, tests, then, branches, False)
 
     def _field(
         self, proxy: Proxy, line: Line, branches: list[Branch], side: str, pools: bool = True

@@ -77,12 +77,18 @@ def _identifier(proxy: Proxy, line: Line) -> None:
     proxy.put(proxy.listener.table("http", line.place), "request_id", line[1])
 
 
+def _filter(proxy: Proxy, line: Line) -> None:
+    if line[1] not in ("cache", "compression"):
+        proxy.leave(Rank.OPEN, "no other program looks at requests here")
+
+
 KEYWORDS: Mapping[str, tuple[Handler, bool, bool, Rank]] = {
     "cookie": (_cookie, False, True, Rank.MISSING),
     "redirect": (_redirect, True, True, Rank.CLEAR),
     "http-reuse": (_reuse, False, True, Rank.DIFFERENT),
     "retry-on": (_retry, False, True, Rank.DIFFERENT),
     "monitor-uri": (_monitor, True, False, Rank.DIFFERENT),
+    "filter": (_filter, True, True, Rank.OPEN),
     "unique-id-header": (_identifier, True, False, Rank.DIFFERENT),
 }
 PAGES = (Rank.DIFFERENT, "pages are files of a folder: see http.errors of a listener")
@@ -90,7 +96,6 @@ LEFT: Mapping[str, tuple[Rank, str]] = {
     **dict.fromkeys(("errorfile", "errorfiles", "http-error"), PAGES),
     **dict.fromkeys(("errorloc", "errorloc302", "errorloc303"), PAGES),
     "compression": (Rank.DIFFERENT, "answers are passed on as backends send them"),
-    "filter": (Rank.OPEN, "no other program looks at requests here"),
     "capture": (Rank.NOTE, "the access log has its own form"),
     "declare": (Rank.NOTE, "the access log has its own form"),
     "http-send-name-header": (Rank.DIFFERENT, "backends are not told their names"),

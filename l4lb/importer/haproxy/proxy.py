@@ -24,6 +24,7 @@ class World:
     verify_servers: bool = True
     bases: dict[str, str] = field(default_factory=dict)  # crt-base, ca-base
     resolvers: dict[str, Table] = field(default_factory=dict)
+    caches: dict[str, Table] = field(default_factory=dict)  # that rules may use
     rates: dict[str, int] = field(default_factory=dict)  # those of any stick-table
     log: Line | None = None
     jitter: str = ""

@@ -7,6 +7,7 @@ import os
 from l4lb.errors import UsageError
 from l4lb.importer.draft import NAME_MAX, Draft, Place, Rank, Table, free_name, name_of
 from l4lb.importer.haproxy.binds import listeners
+from l4lb.importer.haproxy.caches import read_cache
 from l4lb.importer.haproxy.conditions import cut
 from l4lb.importer.haproxy.http_rules import Requests
 from l4lb.importer.haproxy.http_words import serve
@@ -24,7 +25,7 @@ from l4lb.importer.quantities import natural
 
 # Sections that are not read, by the rank of their loss.
 UNREAD = {"userlist": Rank.NOTE, "mailers": Rank.NOTE, "http-errors": Rank.NOTE,
-          "cache": Rank.NOTE, "program": Rank.DIFFERENT, "log-forward": Rank.MISSING,
+          "program": Rank.DIFFERENT, "log-forward": Rank.MISSING,
           "healthcheck": Rank.NOTE, "acme": Rank.DIFFERENT}  # fmt: skip
 
 
@@ -43,6 +44,8 @@ def read(text: str, file: str) -> Draft:
             read_global(world, one)
         elif one.kind == "resolvers":
             read_resolvers(world, one)
+        elif one.kind == "cache":
+            read_cache(world, one)
         elif one.kind not in READ:
             _unread(world, one)
     proxies = [_proxy(world, one) for one in sections if one.kind in PROXIES or _idle(one)]

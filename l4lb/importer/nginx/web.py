@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from l4lb.importer.branches import Alternative, Branch, decided, written
 from l4lb.importer.draft import Rank, Table, free_name, name_of
-from l4lb.importer.nginx import tls
+from l4lb.importer.nginx import tls, web_caches
 from l4lb.importer.nginx.addresses import Address, addresses
 from l4lb.importer.nginx.doors import fill, finish
 from l4lb.importer.nginx.scope import Scope
@@ -19,6 +19,7 @@ from l4lb.importer.nginx.settings import ROWS, guess
 from l4lb.importer.nginx.tree import Node
 from l4lb.importer.nginx.upstreams import upstream
 from l4lb.importer.nginx.variables import Variables, server_names
+from l4lb.importer.nginx.web_caches import Caches
 from l4lb.importer.nginx.web_locations import ABSENT, Locations
 from l4lb.importer.nginx.web_pools import Pools
 from l4lb.importer.nginx.web_words import examine
@@ -55,7 +56,7 @@ def web(world: World, nodes: tuple[Node, ...]) -> None:
         _server(world, node, common, variables, zones["limit_conn_zone"])
         for node in nodes if node.name == "server"
     ]  # fmt: skip
-    Web(world, common, Pools(upstreams), zones["limit_req_zone"]).make(servers)
+    Web(world, common, Pools(upstreams), Caches(nodes), zones["limit_req_zone"]).make(servers)
 
 
 def _server(
@@ -73,7 +74,7 @@ def _server(
             _listen(server, one)
     if not any(one.name == "listen" for one in node.block):
         server.listens.append(replace(node, name="listen", args=("80",), block=()))
-    handled = (*OF_SERVERS, *tls.ROWS, "ssl", "listen")
+    handled = (*OF_SERVERS, *tls.ROWS, *web_caches.DIRECTIVES, "ssl", "listen")
     examine(server, [*common, *node.block], handled)
     real = scope.last("real_ip_header")
     if server.trusted and (real is None or real.arg() != "proxy_protocol"):
@@ -106,11 +107,17 @@ class Web:
     """Makes the listeners of all servers."""
 
     def __init__(
-        self, world: World, common: Sequence[Node], pools: Pools, zones: dict[str, Node]
+        self,
+        world: World,
+        common: Sequence[Node],
+        pools: Pools,
+        caches: Caches,
+        zones: dict[str, Node],
     ) -> None:
         self._world = world
         self._common = common
         self._pools = pools
+        self._caches = caches
         self._zones = zones
 
     def make(self, servers: list[Server]) -> None:
@@ -131,7 +138,9 @@ class Web:
         draft, first = self._world.draft, group[0]
         server = first.default or first.servers[0]
         others = [one for one in first.servers if one is not server]
-        made = {id(one): Locations(one, self._pools, self._zones) for one in first.servers}
+        made = {
+            id(one): Locations(one, self._pools, self._caches, self._zones) for one in first.servers
+        }
         branches = made[id(server)].branches(self._scope(server))
         for names, one in reversed(_by_name(others)):
             then = made[id(one)].branches(self._scope(one))

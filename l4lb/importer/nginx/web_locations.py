@@ -22,6 +22,7 @@ from l4lb.importer.networks import network
 from l4lb.importer.nginx.scope import Scope
 from l4lb.importer.nginx.server import Server
 from l4lb.importer.nginx.tree import Node
+from l4lb.importer.nginx.web_caches import Caches
 from l4lb.importer.nginx.web_pools import Pools
 
 DENIED, ABSENT = 403, 404
@@ -43,9 +44,12 @@ REGEX_MODES = ("~", "~*")
 class Locations:
     """Makes the branches of one server."""
 
-    def __init__(self, server: Server, pools: Pools, zones: dict[str, Node]) -> None:
+    def __init__(
+        self, server: Server, pools: Pools, caches: Caches, zones: dict[str, Node]
+    ) -> None:
         self._server = server
         self._pools = pools
+        self._caches = caches
         self._zones = zones  # limit_req_zone, by name
         self.tells = False  # backends are told of the client
         self.identifies = False  # and get an identifier of the request
@@ -123,7 +127,8 @@ class Locations:
         found = [Branch(node.place, keys={"respond": {"status": ABSENT}})]
         if target is not None:
             try:
-                found = [self._passed(target, scope, when)]
+                passed = self._passed(target, scope, when)
+                found = self._caches.branches(self._server, scope, passed)
             except ValueError as error:
                 why = f"answered by {ABSENT}: {error}"
                 self._server.leave(target, Rank.MISSING, why)

@@ -15,7 +15,6 @@ from l4lb.importer.nginx.tree import Node
 
 FILES = (Rank.MISSING, "l4lb serves no files: a pool of a server that does is needed")
 CHANGED = (Rank.DIFFERENT, "answers are passed on as backends send them")
-CACHED = (Rank.DIFFERENT, "nothing is kept here: each request goes to a backend")
 PASSWORD = (Rank.OPEN, "l4lb asks nobody for a password or a permission")
 BUFFERS = (Rank.NOTE, "a request and its answer are passed on as they come")
 LEFT: Mapping[str, tuple[Rank, str]] = {
@@ -27,7 +26,7 @@ LEFT: Mapping[str, tuple[Rank, str]] = {
     **dict.fromkeys(("gzip", "sub_filter", "expires", "etag", "ssi", "brotli", "add_trailer",
                      "proxy_redirect", "proxy_cookie_domain", "proxy_cookie_path", "charset",
                      "proxy_cookie_flags", "addition_types", "gunzip"), CHANGED),
-    **dict.fromkeys(("proxy_cache", "proxy_store", "proxy_cache_path"), CACHED),
+    "proxy_store": (Rank.DIFFERENT, "nothing is kept here: see docs/cache.md"),
     **dict.fromkeys(("rewrite", "proxy_method", "proxy_set_body"),
                     (Rank.MISSING, "it is not rewritten: see rewrite_prefix of a route")),
     **dict.fromkeys(("error_page", "proxy_intercept_errors", "recursive_error_pages"),
@@ -43,7 +42,7 @@ LEFT: Mapping[str, tuple[Rank, str]] = {
     "break": (Rank.DIFFERENT, "there are no rewrites here"),
 }  # fmt: skip
 # Beginnings of names that belong to a directive of LEFT or that tune nginx.
-TUNES = ("proxy_cache_", "proxy_buffer", "proxy_temp", "proxy_busy", "proxy_max_temp", "gzip_",
+TUNES = ("proxy_buffer", "proxy_temp", "proxy_busy", "proxy_max_temp", "gzip_",
          "fastcgi_", "uwsgi_", "scgi_", "grpc_", "open_file_cache", "client_body_", "http2_",
          "proxy_headers_hash", "types_hash", "server_names_hash", "variables_hash", "map_hash",
          "sub_filter_", "brotli_", "ssi_", "http3_", "output_buffers")  # fmt: skip

@@ -34,8 +34,12 @@ Seen = TypeVar("Seen")
 class Beside:
     """Both programs, each at a port of its own."""
 
-    def __init__(self, program: str, folder: Path, text: str, *, status: int = 0) -> None:
-        """status: the expected exit status of the import."""
+    def __init__(
+        self, program: str, folder: Path, text: str, *, status: int = 0, block: str = "stream"
+    ) -> None:
+        """status: the expected exit status of the import. block: that of nginx which has the
+        text."""
+        self._block = block
         self._program, self._folder, self._text = program, folder, text
         self._status = status
         self._stack = contextlib.ExitStack()
@@ -75,7 +79,7 @@ class Beside:
             text = (
                 f"{module}\n{user}\nworker_processes 1;\ndaemon off;\nerror_log stderr;\n"
                 f"pid {self._folder}/{name}.pid;\nevents {{ worker_connections 1000; }}\n"
-                f"stream {{\n{text}\n}}\n"
+                f"{self._block} {{\n{text}\n}}\n"
             )
         file = self._folder / f"{name}.cfg"
         file.write_text(text)
