@@ -4,7 +4,7 @@
     .venv/bin/python bench/cache.py --rounds 5 --seconds 3 --record
 
 A hit is measured: the processor time of all threads of all processes of a cache for each request
-that it answers from memory. Client (wrk) and cache share the machine, so only ratios within one
+that it answers from memory; "l4lb on disk" and nginx answer 1 MB out of a file. Client (wrk) and cache share the machine, so only ratios within one
 run can be compared. Then the hit ratio of the store (S3-FIFO) is computed beside that of LRU, for
 seeded requests by Zipf's law without and with a scan.
 """
@@ -31,6 +31,7 @@ from bench.lib.cache_targets import (  # noqa: E402
     CachedL4lb,
     CachedNginx,
     CachedVarnish,
+    OnDiskL4lb,
     forget,
     origin,
 )
@@ -143,11 +144,13 @@ def main(argv: Sequence[str]) -> int:
     with origin(SIZES) as port:
         known: list[Proxy] = [
             CachedL4lb("l4lb", options.l4lb, (port,)),
+            OnDiskL4lb("l4lb on disk", options.l4lb, (port,)),
             CachedHaproxy("haproxy", "haproxy", (port,)),
             CachedNginx("nginx", "nginx", (port,)),
             CachedVarnish("varnish", "varnishd", (port,)),
         ]
-        targets = [one for one in known if one.name in ("l4lb", *options.peers.split(","))]
+        ours = ("l4lb", "l4lb on disk")
+        targets = [one for one in known if one.name in (*ours, *options.peers.split(","))]
         for missing in [one for one in targets if not one.available()]:
             print(f"not installed, left out: {missing.program}", file=sys.stderr)
             targets.remove(missing)

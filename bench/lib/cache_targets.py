@@ -34,6 +34,18 @@ class CachedL4lb(HttpL4lb):
         return command
 
 
+class OnDiskL4lb(CachedL4lb):
+    """l4lb with a cache on disk, whose files are in memory as nginx's are. What is larger than
+    256 KiB is there only."""
+
+    def command(self, folder: Path, port: int, backend: int) -> list[str]:
+        files = Path(tempfile.mkdtemp(prefix="l4lb-bench-cache-", dir="/dev/shm"))
+        (folder / "cache-files").symlink_to(files)
+        disk = f'{{ path = "{files}/l4lb", size = "256MiB" }}'
+        self.tables = f'{CachedL4lb.tables}\n            max_object = "256KiB"\n            disk = {disk}'
+        return super().command(folder, port, backend)
+
+
 class CachedHaproxy(HttpHaproxy):
     """HAProxy with its small-object cache."""
 

@@ -379,7 +379,8 @@ void l4_h1_write_answer(struct l4_text_out *out, const char *bytes, const struct
                         const struct l4_answer_rules *rules)
 {
     const struct writer w = {out, bytes, head, &rules->head};
-    l4_h1_put_status(out, head->status, l4_h1_text(bytes, head->reason));
+    const struct l4_text reason = l4_h1_text(bytes, head->reason);
+    l4_h1_put_status(out, head->status, rules->reason.at ? rules->reason : reason);
     for (uint32_t i = 0; i < head->field_count; i++)
         put_answers_field(&w, rules, i);
     /* why: what is before the answer says nothing of the answer; 101 is the last one. */

@@ -74,6 +74,7 @@ struct l4_answer_rules {
     struct l4_text cookie_domain; /* a cookie's Domain that is dropped: it names a backend */
     struct l4_text hsts;          /* the value of Strict-Transport-Security; replaces what came */
     struct l4_text date;          /* for an answer without Date */
+    struct l4_text reason;        /* in place of what came */
 };
 
 void l4_h1_write_request(struct l4_text_out *out, const char *bytes, const struct l4_h1_head *head,

@@ -151,10 +151,8 @@ bool l4_cached_head_of(const struct l4_loop *loop, uint32_t index, struct l4_h1_
                                         [L4_CACHED_FAILED] = 412,
                                         [L4_CACHED_PART] = 206,
                                         [L4_CACHED_NO_PART] = 416};
-    if (c->form != L4_CACHED_WHOLE) {
+    if (c->form != L4_CACHED_WHOLE)
         head->status = statuses[c->form];
-        head->reason.bytes = 0;
-    }
     if (c->form != L4_CACHED_WHOLE && c->form != L4_CACHED_PART)
         drop_body_fields(l4_cached_head(c->read.object).at, head);
     const bool told = has_body && c->form != L4_CACHED_NOT_MODIFIED;

@@ -305,6 +305,60 @@ static struct l4_text cookie_domain(const struct l4_loop *loop, uint32_t index,
     return host;
 }
 
+/* Returns the words of a status (RFC 9110, 15); "" for others. */
+static const char *reason_of(uint16_t status)
+{
+    static const struct {
+        uint16_t status;
+        const char *words;
+    } known[] = {
+        {200, "OK"},
+        {204, "No Content"},
+        {206, "Partial Content"},
+        {301, "Moved Permanently"},
+        {302, "Found"},
+        {303, "See Other"},
+        {304, "Not Modified"},
+        {307, "Temporary Redirect"},
+        {308, "Permanent Redirect"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {408, "Request Timeout"},
+        {410, "Gone"},
+        {412, "Precondition Failed"},
+        {413, "Content Too Large"},
+        {414, "URI Too Long"},
+        {416, "Range Not Satisfiable"},
+        {417, "Expectation Failed"},
+        {421, "Misdirected Request"},
+        {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
+        {500, "Internal Server Error"},
+        {501, "Not Implemented"},
+        {502, "Bad Gateway"},
+        {503, "Service Unavailable"},
+        {504, "Gateway Timeout"},
+        {505, "HTTP Version Not Supported"},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (known[i].status == status)
+            return known[i].words;
+    }
+    return "";
+}
+
+/* The words of a status that is not that of what is stored. */
+static struct l4_text other_reason(const struct l4_loop *loop, uint32_t index, uint16_t status)
+{
+    const struct l4_exchange *x = l4_exchange_at(loop, index);
+    const struct l4_caching *c = x->cache ? l4_caching_at(loop, index) : NULL;
+    const bool other = c && c->state == L4_CACHING_SEND && c->form != L4_CACHED_WHOLE;
+    return other ? text_of(reason_of(status)) : (struct l4_text){NULL, 0};
+}
+
 static void write_answer(struct l4_loop *loop, uint32_t index, const char *bytes,
                          const struct l4_h1_head *head, const struct sources *sources,
                          struct l4_text_out *out)
@@ -358,6 +412,7 @@ static void write_answer(struct l4_loop *loop, uint32_t index, const char *bytes
         .cookie_domain = cookie_domain(loop, index, head, sources, domain),
         .hsts = secure && !informational ? if_any(own.hsts) : (struct l4_text){0},
         .date = informational ? (struct l4_text){0} : date_now(loop->http),
+        .reason = other_reason(loop, index, head->status),
     };
     l4_h1_write_answer(out, bytes, head, &rules);
 }
@@ -398,48 +453,6 @@ void l4_message_to_store(struct l4_loop *loop, uint32_t index, const char *bytes
 }
 
 /* ---- answers of our own ---------------------------------------------------------------------- */
-
-/* Returns the words of a status (RFC 9110, 15); "" for others. */
-static const char *reason_of(uint16_t status)
-{
-    static const struct {
-        uint16_t status;
-        const char *words;
-    } known[] = {
-        {200, "OK"},
-        {204, "No Content"},
-        {206, "Partial Content"},
-        {301, "Moved Permanently"},
-        {302, "Found"},
-        {303, "See Other"},
-        {307, "Temporary Redirect"},
-        {308, "Permanent Redirect"},
-        {400, "Bad Request"},
-        {401, "Unauthorized"},
-        {403, "Forbidden"},
-        {404, "Not Found"},
-        {405, "Method Not Allowed"},
-        {408, "Request Timeout"},
-        {410, "Gone"},
-        {413, "Content Too Large"},
-        {414, "URI Too Long"},
-        {417, "Expectation Failed"},
-        {421, "Misdirected Request"},
-        {429, "Too Many Requests"},
-        {431, "Request Header Fields Too Large"},
-        {500, "Internal Server Error"},
-        {501, "Not Implemented"},
-        {502, "Bad Gateway"},
-        {503, "Service Unavailable"},
-        {504, "Gateway Timeout"},
-        {505, "HTTP Version Not Supported"},
-    };
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if (known[i].status == status)
-            return known[i].words;
-    }
-    return "";
-}
 
 /* Where a client that may not speak in clear text is sent to. */
 static void put_https_location(struct l4_loop *loop, uint32_t index, struct l4_text_out *out)

@@ -144,3 +144,22 @@ def test_an_error_is_told_if_what_is_stale_may_not_be_used(cached: Cached) -> No
         lambda _: answer(b"kept", fields=fields) if len(cached.asked) == 1 else answer(b"oh", 503)
     )
     assert [cached.ask().status for _ in range(2)] == [200, 503]
+
+
+@pytest.mark.parametrize(
+    ("field", "line"),
+    [
+        ("Range: bytes=0-3", b"206 Partial Content"),
+        ("Range: bytes=99-", b"416 Range Not Satisfiable"),
+        ('If-None-Match: "a"', b"304 Not Modified"),
+        ('If-Match: "b"', b"412 Precondition Failed"),
+        ("X-None: 1", b"200 Fine"),
+    ],
+)
+def test_a_status_of_our_own_has_its_own_words(cached: Cached, field: str, line: bytes) -> None:
+    said = answer(b"0123456789", fields=[*KEPT, ("ETag", '"a"')])
+    cached.answers(lambda _: b"HTTP/1.1 200 Fine\r\n" + said.split(b"\r\n", 1)[1])
+    cached.ask()
+    with cached.client() as peer:
+        peer.say(f"GET {cached.path} HTTP/1.1\r\nHost: example.test\r\n{field}\r\n\r\n".encode())
+        assert peer.bytes_until(b"\r\n") == b"HTTP/1.1 " + line + b"\r\n"
