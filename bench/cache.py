@@ -4,9 +4,10 @@
     .venv/bin/python bench/cache.py --rounds 5 --seconds 3 --record
 
 A hit is measured: the processor time of all threads of all processes of a cache for each request
-that it answers from memory; "l4lb on disk" and nginx answer 1 MB out of a file. Client (wrk) and cache share the machine, so only ratios within one
-run can be compared. Then the hit ratio of the store (S3-FIFO) is computed beside that of LRU, for
-seeded requests by Zipf's law without and with a scan.
+that it answers from memory; "l4lb on disk" and nginx answer 1 MB out of a file. Client (wrk) and
+cache share the machine, so only ratios within one run can be compared. Then the hit ratio of the
+store (S3-FIFO) is computed beside that of LRU, for seeded requests by Zipf's law without and with a
+scan.
 """
 
 from __future__ import annotations

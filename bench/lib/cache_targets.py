@@ -42,7 +42,9 @@ class OnDiskL4lb(CachedL4lb):
         files = Path(tempfile.mkdtemp(prefix="l4lb-bench-cache-", dir="/dev/shm"))
         (folder / "cache-files").symlink_to(files)
         disk = f'{{ path = "{files}/l4lb", size = "256MiB" }}'
-        self.tables = f'{CachedL4lb.tables}\n            max_object = "256KiB"\n            disk = {disk}'
+        self.tables = (
+            f'{CachedL4lb.tables}\n            max_object = "256KiB"\n            disk = {disk}'
+        )
         return super().command(folder, port, backend)
 
 

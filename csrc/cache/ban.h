@@ -31,7 +31,8 @@ enum {
 enum { L4_BAN_EPOCH_SHIFT = 40 };
 
 /* Begins the list where all is zero. epoch: larger than that of any list before it. floor: the
- * stamp of the last purge that nobody remembers. l4_bans_are_known: is there a list of this form? */
+ * stamp of the last purge that nobody remembers. l4_bans_are_known: is there a list of this form?
+ */
 void l4_bans_format(struct l4_bans *bans, uint64_t epoch, uint64_t floor);
 
 /* Puts a purge of an earlier program into a list that was just begun, in the order of stamps. */

@@ -51,8 +51,7 @@ void l4_disk_name(const struct l4_disk *disk, struct l4_text key, uint64_t marke
     }
     name->folder = (uint32_t)(halves[0] >> 56);
     snprintf(name->text, sizeof name->text, "%02x/%014llx%016llx", name->folder,
-             (unsigned long long)(halves[0] & 0xffffffffffffffull),
-             (unsigned long long)halves[1]);
+             (unsigned long long)(halves[0] & 0xffffffffffffffull), (unsigned long long)halves[1]);
 }
 
 static void temporary_name(const struct l4_disk_writer *writer, char to[static L4_DISK_NAME_MAX])

@@ -22,11 +22,11 @@
 #include "core/fresh.h"
 
 enum {
-    L4_CACHE_REGIONS = 64,      /* of one log: each has a bit in a word of pins */
-    L4_CACHE_SMALL_REGIONS = 6, /* ... of which the small ring has the first */
-    L4_CACHE_WAYS = 16,         /* words of one bucket of the index */
-    L4_CACHE_UNIT = 64,         /* objects begin and end at a multiple of it */
-    L4_CACHE_USES_MAX = 3,      /* uses of an object that are counted */
+    L4_CACHE_REGIONS = 64,        /* of one log: each has a bit in a word of pins */
+    L4_CACHE_SMALL_REGIONS = 6,   /* ... of which the small ring has the first */
+    L4_CACHE_WAYS = 16,           /* words of one bucket of the index */
+    L4_CACHE_UNIT = 64,           /* objects begin and end at a multiple of it */
+    L4_CACHE_USES_MAX = 3,        /* uses of an object that are counted */
     L4_CACHE_PURGED_WORDS = 4096, /* counts of purges, each for a part of all keys */
     L4_DISK_FOLDERS = 256,        /* in the folder of a cache on disk */
 };
@@ -66,9 +66,9 @@ struct l4_ban {
  * makes caches of its own behind those of the old one. */
 struct l4_bans {
     uint64_t format;
-    uint64_t epoch;          /* counts the programs that began a list */
-    uint64_t floor;          /* objects with a smaller stamp are older than purges that are forgotten */
-    uint64_t restored;       /* the number of the last row that an earlier program has left */
+    uint64_t epoch;    /* counts the programs that began a list */
+    uint64_t floor;    /* objects with a smaller stamp are older than purges that are forgotten */
+    uint64_t restored; /* the number of the last row that an earlier program has left */
     _Atomic uint32_t shared; /* supervisor: 1 while an older program's workers serve, too */
     alignas(64) _Atomic uint64_t last; /* number of the last purge, of all processes */
     struct l4_ban rows[L4_CACHE_BANS]; /* the place is the remainder of the number */
@@ -91,8 +91,9 @@ struct l4_cache_worker {
 
 /* What all workers and the keeper of the folder know of a cache's files (cache/disk.h). */
 struct l4_disk_counts {
-    alignas(64) _Atomic uint64_t used;         /* bytes of all files; UINT64_MAX: not known yet */
-    _Atomic int64_t pending[L4_DISK_FOLDERS]; /* of `used`, what came since the keeper looked there */
+    alignas(64) _Atomic uint64_t used; /* bytes of all files; UINT64_MAX: not known yet */
+    _Atomic int64_t
+        pending[L4_DISK_FOLDERS]; /* of `used`, what came since the keeper looked there */
     _Atomic uint64_t reads, writes, errors;
     _Atomic uint32_t error; /* errno of the last one */
 };

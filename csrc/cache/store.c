@@ -39,8 +39,7 @@ static struct l4_cache_header planned(uint64_t memory, uint32_t logs, uint64_t o
     while (plan.buckets < UINT32_MAX / 2 &&
            (uint64_t)plan.buckets * L4_CACHE_WAYS * BYTES_AN_OBJECT < plan.log_bytes * logs)
         plan.buckets *= 2;
-    plan.index_at =
-        up(L4_CACHE_SHARED_AT + sizeof(struct l4_cache_shared), L4_PAGE_BYTES);
+    plan.index_at = up(L4_CACHE_SHARED_AT + sizeof(struct l4_cache_shared), L4_PAGE_BYTES);
     plan.logs_at = up(plan.index_at + (uint64_t)plan.buckets * L4_CACHE_WAYS * sizeof(uint64_t),
                       L4_PAGE_BYTES);
     plan.bytes = plan.logs_at + plan.log_bytes * logs;
@@ -65,8 +64,9 @@ static bool is_sound(const struct l4_cache_header *plan, uint64_t bytes)
     const uint64_t index = (uint64_t)plan->buckets * L4_CACHE_WAYS * sizeof(uint64_t);
     return plan->format == format() && plan->logs - 1 < L4_WORKERS_MAX && plan->buckets &&
            !(plan->buckets & (plan->buckets - 1)) && plan->index_at < bytes &&
-           plan->index_at >= L4_CACHE_SHARED_AT + sizeof(struct l4_cache_shared) && index <= bytes - plan->index_at &&
-           plan->logs_at < bytes && plan->log_bytes <= (bytes - plan->logs_at) / plan->logs &&
+           plan->index_at >= L4_CACHE_SHARED_AT + sizeof(struct l4_cache_shared) &&
+           index <= bytes - plan->index_at && plan->logs_at < bytes &&
+           plan->log_bytes <= (bytes - plan->logs_at) / plan->logs &&
            plan->log_bytes >= (uint64_t)L4_CACHE_REGIONS * L4_CACHE_UNIT;
 }
 

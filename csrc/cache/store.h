@@ -63,8 +63,8 @@ struct l4_cache_new {
 enum l4_cache_stored {
     L4_CACHE_STORED,
     L4_CACHE_TOO_LARGE,
-    L4_CACHE_BLOCKED, /* somebody still reads what would be written over */
-    L4_CACHE_NO_LOG,  /* this worker stores nothing */
+    L4_CACHE_BLOCKED,   /* somebody still reads what would be written over */
+    L4_CACHE_NO_LOG,    /* this worker stores nothing */
     L4_CACHE_OVERTAKEN, /* the claim is gone: what was fetched may be older than a purge */
     L4_CACHE_UNREAD,    /* the file with the body could not be read */
 };

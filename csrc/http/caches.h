@@ -23,8 +23,8 @@ struct l4_open_cache {
     struct l4_cache cache;
     struct l4_disk disk;
     uint64_t disk_max; /* bytes of the largest body on disk; 0: there is no disk */
-    void *memory;  /* NULL: there is none */
-    uint64_t name; /* by which purges name it */
+    void *memory;      /* NULL: there is none */
+    uint64_t name;     /* by which purges name it */
     size_t bytes;
     uint32_t used;  /* what the row's `used` was when it was opened */
     uint32_t users; /* sessions that have it */

@@ -135,8 +135,7 @@ static bool find_anywhere(struct l4_loop *loop, uint32_t index, const char *byte
                           const struct l4_h1_head *head)
 {
     return l4_caching_find(loop, index, bytes, head) ||
-           (l4_on_disk_load(loop, index, bytes, head) &&
-            l4_caching_find(loop, index, bytes, head));
+           (l4_on_disk_load(loop, index, bytes, head) && l4_caching_find(loop, index, bytes, head));
 }
 
 static const char *request_bytes(const struct l4_loop *loop, uint32_t index)

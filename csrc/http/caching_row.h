@@ -51,7 +51,7 @@ struct l4_caching {
     struct l4_cache_read read;
     struct l4_cache_claim claim;
     uint64_t awaited; /* the claim of another one that it waits for */
-    int file; /* that has the body of the object that is read; 0: none */
+    int file;         /* that has the body of the object that is read; 0: none */
     uint64_t file_at;
     uint64_t at, end;   /* SEND: what is left of the body, as bytes of it */
     uint64_t total;     /* bytes of the whole body */

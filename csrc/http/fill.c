@@ -14,7 +14,7 @@
 
 enum {
     FILL_BLOCKS_MAX = L4_HTTP_BLOCKS / 2, /* requests need the others */
-    ON_DISK_FROM_S = 10, /* what is fresh for a shorter time is not worth a file */
+    ON_DISK_FROM_S = 10,                  /* what is fresh for a shorter time is not worth a file */
 };
 
 /* ---- blocks ---------------------------------------------------------------------------------- */
@@ -183,8 +183,8 @@ void l4_fill_begin(struct l4_loop *loop, uint32_t index, const char *bytes,
     fill->asked_s = heads.asked_s;
     l4_caching_drop_read(loop, index);
     const enum l4_unstorable why = l4_caching_judge(loop, index, &heads, &fill->freshness);
-    const bool large = head->has_length &&
-                       head->length > L4_GET(l4_caching_rules(loop, index)->max_object);
+    const bool large =
+        head->has_length && head->length > L4_GET(l4_caching_rules(loop, index)->max_object);
     if (why != L4_UNSTORABLE_NONE || (large && !l4_on_disk_takes(loop, index, head->length))) {
         l4_caching_end_claim(loop, index, head->status != 304 && concerns_all(why));
         return;
@@ -348,8 +348,8 @@ static bool is_outdone(const struct l4_loop *loop, uint32_t index)
         return false;
     for (uint32_t way = 0; l4_cache_next(cache, new.hash, new.key, &way, &read);) {
         const struct l4_freshness *its = &read.object->freshness;
-        outdone = outdone || (read.object->pool == new.pool &&
-                              l4_text_is(l4_cached_vary(read.object), new.vary) &&
+        outdone = outdone || (read.object->pool ==
+                                  new.pool &&l4_text_is(l4_cached_vary(read.object), new.vary) &&
                               its->answered_s >= c->fill.asked_s);
         l4_cache_release(cache, &read);
     }
@@ -360,9 +360,8 @@ void l4_fill_end(struct l4_loop *loop, uint32_t index)
 {
     const struct l4_caching *c = l4_caching_at(loop, index);
     struct l4_cache *cache = &l4_caching_open(loop, index)->cache;
-    const bool kept =
-        l4_cache_is_current(cache, &c->claim) && !is_outdone(loop, index) &&
-        (c->fill.file.fd ? store_file(loop, index) : store_blocks(loop, index));
+    const bool kept = l4_cache_is_current(cache, &c->claim) && !is_outdone(loop, index) &&
+                      (c->fill.file.fd ? store_file(loop, index) : store_blocks(loop, index));
     /* why again: somebody may have purged meanwhile. */
     if (!l4_caching_end_claim(loop, index, false) && kept) {
         const struct l4_text key = {l4_http_block(loop->http, c->fill.first), c->fill.key_bytes};
@@ -462,8 +461,7 @@ static void read_fresh(struct l4_loop *loop, uint32_t index)
     const struct l4_caching before = *c;
     c->read = (struct l4_cache_read){NULL, 0};
     c->file = 0;
-    const bool found =
-        l4_caching_find(loop, index, request, &l4_serve_judged(loop, index)->head);
+    const bool found = l4_caching_find(loop, index, request, &l4_serve_judged(loop, index)->head);
     const struct l4_caching after = *c;
     if (found) { /* what is left is dropped */
         c->read = before.read;

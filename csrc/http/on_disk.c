@@ -235,9 +235,9 @@ static bool find_name(const struct l4_loop *loop, uint32_t index, const char *te
     const int fd = l4_disk_open(disk, &fill->name, &head, texts_of(loop));
     if (fd >= 0)
         close(fd);
-    const bool same = fd >= 0 && head.is_marker && head.pool == pool_of(loop, index) &&
-                      l4_vary_has_names((struct l4_text){old + head.key_bytes, head.vary_bytes},
-                                        vary);
+    const bool same =
+        fd >= 0 && head.is_marker && head.pool == pool_of(loop, index) &&
+        l4_vary_has_names((struct l4_text){old + head.key_bytes, head.vary_bytes}, vary);
     const struct l4_text names = {texts, key.bytes + vary.bytes};
     fill->marker = same ? head.serial : write_marker(loop, index, names, &fill->name);
     l4_disk_name(disk, key, fill->marker, vary, &fill->name);
@@ -249,8 +249,8 @@ bool l4_on_disk_begin(struct l4_loop *loop, uint32_t index)
     struct l4_disk *disk = disk_of(loop, index);
     struct l4_fill *fill = &l4_caching_at(loop, index)->fill;
     const char *texts = l4_http_block(loop->http, fill->first);
-    const size_t bytes = (size_t)fill->key_bytes + fill->vary_bytes + fill->tags_bytes +
-                         fill->head_bytes;
+    const size_t bytes =
+        (size_t)fill->key_bytes + fill->vary_bytes + fill->tags_bytes + fill->head_bytes;
     if (!disk->fd || !find_name(loop, index, texts) ||
         !l4_disk_begin(disk, &fill->name, &fill->file))
         return false;

@@ -38,8 +38,8 @@ static struct l4_step finish(struct l4_loop *loop, uint32_t index)
 
 /* ---- the body -------------------------------------------------------------------------------- */
 
-/* Returns what comes next of the body; of one in a file: what was read to `to`, `max` bytes at most.
- * No bytes: the file cannot be read. */
+/* Returns what comes next of the body; of one in a file: what was read to `to`, `max` bytes at
+ * most. No bytes: the file cannot be read. */
 static struct l4_text next_piece(struct l4_loop *loop, uint32_t index, char *to, size_t max)
 {
     const struct l4_caching *c = l4_caching_at(loop, index);
@@ -55,8 +55,8 @@ static struct l4_text next_piece(struct l4_loop *loop, uint32_t index, char *to,
     return (struct l4_text){body.at + c->at, left};
 }
 
-/* Offers the client `max` bytes of the body at most. Returns how many it has accepted; below 0: none
- * now, the flags say why; 0: they cannot be read. */
+/* Offers the client `max` bytes of the body at most. Returns how many it has accepted; below 0:
+ * none now, the flags say why; 0: they cannot be read. */
 static ssize_t offer(struct l4_loop *loop, uint32_t index, size_t max)
 {
     struct l4_half *client = l4_serve_client(loop, index);

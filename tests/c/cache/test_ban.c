@@ -184,7 +184,7 @@ TEST(a_purge_outlives_its_program)
 TEST(a_stamp_that_no_list_can_have_given_is_dead)
 {
     begin();
-    CHECK(dies_by_stamp(l4_ban_stamp(bans, 1), "http://a/"));   /* of a purge to come */
+    CHECK(dies_by_stamp(l4_ban_stamp(bans, 1), "http://a/"));      /* of a purge to come */
     CHECK(dies_by_stamp(2ull << L4_BAN_EPOCH_SHIFT, "http://a/")); /* of a program to come */
     restart();
     bans->floor = 1ull << L4_BAN_EPOCH_SHIFT | 5;

@@ -625,5 +625,5 @@ MAIN(RUN(what_one_worker_stores_all_find); RUN(memory_of_another_format_is_not_o
      RUN(two_reads_of_one_region_are_both_kept); RUN(a_dead_readers_pins_are_forgotten);
      RUN(one_fetches_and_others_wait_until_it_ends); RUN(a_dead_workers_claims_are_free);
      RUN(a_claim_can_be_taken_away); RUN(a_claim_becomes_the_object_unless_it_is_gone);
-     RUN(what_is_purged_while_it_is_moved_does_not_come_back); RUN(threads_never_read_what_was_not_stored);
-     RUN(workers_that_are_killed_leave_whole_objects))
+     RUN(what_is_purged_while_it_is_moved_does_not_come_back);
+     RUN(threads_never_read_what_was_not_stored); RUN(workers_that_are_killed_leave_whole_objects))

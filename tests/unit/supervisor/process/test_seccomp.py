@@ -39,7 +39,12 @@ from l4lb.supervisor.process.system_calls import (
 why = seccomp.unavailable()
 filtered = pytest.mark.skipif(bool(why), reason=why or "none")
 LIBC = ctypes.CDLL(None, use_errno=True)
-LISTS = {"worker": WORKER, "worker of files": WORKER_OF_FILES, "checker": CHECKER, "checker of programs": CHECKER_OF_PROGRAMS}
+LISTS = {
+    "worker": WORKER,
+    "worker of files": WORKER_OF_FILES,
+    "checker": CHECKER,
+    "checker of programs": CHECKER_OF_PROGRAMS,
+}
 DANGEROUS = {
     "execve", "execveat", "fork", "vfork", "kill", "tkill", "ptrace", "process_vm_readv",
     "process_vm_writev", "mount", "umount2", "pivot_root", "chroot", "unshare", "setns", "bpf",
@@ -118,8 +123,6 @@ def under(told: Told) -> Iterator[Under]:
 
     yield run
     assert all(kind == "call_refused" for kind, _ in told)
-
-
 
 
 def refused(told: Told) -> str:
