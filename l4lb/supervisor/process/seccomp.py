@@ -1,6 +1,6 @@
 """Filters of system calls (seccomp) for workers and the checker. An attacker who takes one of them
-over cannot start a program, look into another process, mount, or write a file. A worker whose caches
-have folders can write files only there (landlock.py).
+over cannot start a program, look into another process, mount, or write a file. A worker whose
+caches have folders can write files only there (landlock.py).
 
 A child enters its filter after it has given up its rights, and cannot leave it. A call that its
 list (system_calls.py) does not allow ends the child by SIGSYS. The parent reports which call it

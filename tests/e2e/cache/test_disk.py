@@ -141,7 +141,7 @@ def test_variants_are_kept_apart_and_taken_out_together(tmp_path: Path) -> None:
 def test_a_large_body_of_any_framing_is_kept_whole(tmp_path: Path, said: str) -> None:
     body = body_of("/", LARGE)
 
-    def answering(asked: Request) -> bytes:
+    def answering(_: Request) -> bytes:
         if said == "length":
             return answer(body, fields=KEPT)
         head = "HTTP/1.1 200 OK\r\nCache-Control: max-age=1000\r\n"
