@@ -4,6 +4,7 @@ purges, and the process that keeps it."""
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import pwd
 import signal
@@ -16,7 +17,8 @@ import pytest
 
 from ..harness import PORTS, Balancer, run, send_signal, until
 from ..harness.configuration import toml
-from ..harness.http import Request, answer
+from ..harness.disk import fill, small_disk
+from ..harness.http import Request, answer, client
 from ..harness.metrics import Metrics
 from ..harness.origin import Origin
 from ..harness.processes import kill_and_wait
@@ -146,6 +148,21 @@ def test_the_folder_belongs_to_the_services_user(origin: Origin, folder: Path) -
     assert len(state(folder)["purges"]) == 2
 
 
+@root_only
+def test_the_services_user_keeps_and_finds_answers(origin: Origin, folder: Path) -> None:
+    for above in list(folder.parents)[:-2]:
+        above.chmod(0o755)
+    for _ in range(2):
+        with Balancer(configured(origin, folder, {"user": "nobody"})) as lb:
+            counted(lb)
+            with client(lb) as peer:
+                assert peer.ask("/a").body == b"x" * 1_000
+            assert shown(lb)["disk_errors"] == 0
+    (answer,) = folder.glob("??/*")
+    assert answer.stat().st_uid == NOBODY.pw_uid
+    assert len(origin.requests) == 1
+
+
 # ---- the keeper ----
 
 
@@ -189,6 +206,43 @@ def test_without_a_disk_there_is_no_keeper(origin: Origin) -> None:
         assert not any("keeper" in title for title in titles)
         assert shown(lb)["disk_bytes"] is None
         assert shown(lb)["disk_size"] is None
+
+
+# ---- a file system that is smaller than the disk may be ----
+
+
+def test_on_a_file_system_that_is_full_old_answers_make_room_for_new_ones(
+    origin: Origin, tmp_path: Path
+) -> None:
+    with (
+        small_disk(tmp_path / "mount") as mount,
+        Balancer(configured(origin, mount / "disk")) as lb,
+    ):
+        assert counted(lb) == 0
+        numbers = itertools.count()
+
+        def asked() -> dict[str, Any]:
+            with client(lb) as peer:
+                assert peer.ask(f"/{next(numbers)}").status == 200
+            return shown(lb)
+
+        until(lambda: asked()["disk_errors"] > 0, "the file system is full")
+        written = shown(lb)["disk_writes"]
+        until(lambda: asked()["disk_writes"] > written, "there is room again")
+
+
+def test_answers_that_have_filled_the_file_system_do_not_keep_the_service_from_its_start(
+    origin: Origin, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "mount") as mount:
+        with Balancer(configured(origin, mount / "disk")):
+            first = state(mount / "disk")
+        for number in range(8):
+            (mount / "disk" / f"{number:02x}" / ("d" * 30)).write_bytes(bytes(1_000))
+        fill(mount)
+        with Balancer(configured(origin, mount / "disk")):
+            after = state(mount / "disk")
+            assert (after["key"], after["epoch"]) == (first["key"], first["epoch"] + 1)
 
 
 # ---- purges, upgrades, reloads ----
