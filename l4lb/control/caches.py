@@ -1,4 +1,5 @@
-"""The admin command `cache`: the caches, what they keep, and purges."""
+"""Carries out the admin command `cache`: the caches, what they keep, and purges. Its row is in
+cache_command.py."""
 
 from __future__ import annotations
 

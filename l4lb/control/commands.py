@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from l4lb.config.bounds import WEIGHT
-from l4lb.control.caching import CACHE
+from l4lb.control.cache_command import CACHE
 from l4lb.control.command import (
     CHANGE,
     CHECKER,

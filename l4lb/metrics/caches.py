@@ -1,4 +1,4 @@
-"""The metrics of caches."""
+"""The values of the metrics of caches; cache_names.py has their names."""
 
 from __future__ import annotations
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from l4lb.metrics.cache_names import CACHES
 from l4lb.metrics.metric import Metric
-from l4lb.metrics.of_caches import CACHES
 
 PROCESS = ("process", "worker", "pid")
 LISTENER, POOL, BACKEND, WORKER = ("listener",), ("pool",), ("pool", "backend"), ("worker",)

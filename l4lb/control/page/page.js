@@ -239,12 +239,13 @@ const ROUTE = [
 
 // A part of what grew since the state before, in percent.
 const part = (of, whole) => whole ? 100 * of / whole : 0;
+const share = (of, whole) => whole ? part(of, whole).toFixed(1) + " %" : "-";
 const CACHE = [
   text("cache", (c) => c.cache),
   number("requests/s", (c) => count(growth("cache", c, (x) => x.requests))),
-  number("hits now", (c) => part(growth("cache", c, (x) => x.hits),
-    growth("cache", c, (x) => x.hits + x.misses)).toFixed(1) + " %"),
-  number("hits", (c) => c.hit_ratio === null ? "" : (100 * c.hit_ratio).toFixed(1) + " %"),
+  number("hits now", (c) => share(growth("cache", c, (x) => x.hits),
+    growth("cache", c, (x) => x.hits + x.misses))),
+  number("hits", (c) => share(c.hits, c.hits + c.misses)),
   number("sent", (c) => bytes(growth("cache", c, (x) => x.bytes_out)) + "/s"),
   number("used", (c) => bytes(c.used_bytes) + " of " + bytes(c.memory_bytes)),
   number("stored/s", (c) => count(growth("cache", c, (x) => x.stored))),

@@ -168,6 +168,7 @@ def test_caches_are_shown_with_their_hits() -> None:
             shown = page.find_element("id", "caches-s")
             until(lambda: shown.is_displayed(), "caches are shown")
             until(lambda: cells(page, "caches", "tbody tr")[3] == "75.0 %", "the hits are shown")
+            until(lambda: cells(page, "caches", "tbody tr")[2] == "-", "there are no hits now")
             assert cells(page, "caches", "tbody tr")[0] == "pages"
             assert cells(page, "caches", "thead tr")[3] == "hits"
             assert not console(page)

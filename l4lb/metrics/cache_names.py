@@ -1,4 +1,4 @@
-"""The list of the metrics of caches, which is a part of that of names.py."""
+"""The names of the metrics of caches, a part of the list in names.py."""
 
 from __future__ import annotations
 
