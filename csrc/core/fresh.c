@@ -183,7 +183,7 @@ static enum l4_unstorable forbidden(const struct l4_exchange_heads *heads,
 {
     const unsigned status = heads->answer->status;
     const bool must_understand = l4_cache_says(control, L4_CACHE_MUST_UNDERSTAND);
-    if (heads->request->method != L4_METHOD_GET)
+    if (heads->request->method != L4_METHOD_GET && !heads->updates)
         return L4_UNSTORABLE_METHOD;
     if (l4_cache_says(asked, L4_CACHE_NO_STORE))
         return L4_UNSTORABLE_REQUEST;

@@ -49,6 +49,7 @@ struct l4_exchange_heads {
     const char *request_bytes, *answer_bytes;
     const struct l4_h1_head *request, *answer;
     int64_t asked_s, answered_s; /* when the request was sent and when the head came */
+    bool updates; /* the answer is one to GET that is stored, with what an answer to HEAD says */
 };
 
 enum l4_freshness_flags {

@@ -213,6 +213,8 @@ static struct l4_step show_cache(struct l4_loop *loop, uint32_t index, const cha
     const bool asks = c->state == L4_CACHING_ASK && c->read.object;
     if (c->state == L4_CACHING_PURGE)
         l4_caching_invalidate(loop, index, bytes, head);
+    if (c->state == L4_CACHING_PASS && x->method == L4_METHOD_HEAD && c->hash)
+        l4_fill_see_head(loop, index, bytes, head);
     if (c->state != L4_CACHING_ASK && c->state != L4_CACHING_FETCH)
         return l4_stay();
     const bool stale = asks && head->status >= 500 && l4_caching_may_send_stale(loop, index);

@@ -433,7 +433,8 @@ static bool put_fresh(struct l4_loop *loop, uint32_t index, const char *bytes,
     put_merged(&text, l4_cached_head(object).at, &old, bytes, head);
     if (text.full || l4_h1_answer(place, text.used, &bounds, L4_METHOD_GET, &merged))
         return false;
-    const struct l4_exchange_heads heads = heads_of(loop, index, place, &merged);
+    struct l4_exchange_heads heads = heads_of(loop, index, place, &merged);
+    heads.updates = true;
     if (l4_caching_judge(loop, index, &heads, &fill->freshness) != L4_UNSTORABLE_NONE ||
         !put_names(loop, index, place, &merged, &out))
         return false;
@@ -483,6 +484,45 @@ void l4_fill_freshen(struct l4_loop *loop, uint32_t index, const char *bytes,
         read_fresh(loop, index);
     l4_fill_drop(loop, index);
     l4_caching_end_claim(loop, index, false);
+}
+
+/* ---- HEAD ------------------------------------------------------------------------------------ */
+
+/* Do two answers say different things in a field? One that only one of them has says nothing. */
+static bool differs(enum l4_field_id id, const char *a_bytes, const struct l4_h1_head *a,
+                    const char *b_bytes, const struct l4_h1_head *b)
+{
+    const struct l4_text one = l4_h1_value(a_bytes, a, id), other = l4_h1_value(b_bytes, b, id);
+    return one.bytes && other.bytes && !l4_text_is(one, other);
+}
+
+static bool is_of(const struct l4_cached *object, const char *bytes, const struct l4_h1_head *head)
+{
+    const char *stored = l4_cached_head(object).at;
+    struct l4_h1_head its;
+    return l4_cached_parse(object, &its) && !differs(L4_FIELD_ETAG, stored, &its, bytes, head) &&
+           !differs(L4_FIELD_LAST_MODIFIED, stored, &its, bytes, head) &&
+           (!head->has_length || head->length == object->body_bytes);
+}
+
+void l4_fill_see_head(struct l4_loop *loop, uint32_t index, const char *bytes,
+                      const struct l4_h1_head *head)
+{
+    struct l4_caching *c = l4_caching_at(loop, index);
+    struct l4_caches *caches = loop->http->caches;
+    struct l4_cache *cache = &l4_caching_open(loop, index)->cache;
+    const char *request = l4_http_block(loop->http, l4_exchange_at(loop, index)->block);
+    if (head->status != 200 || !l4_caching_write_key(loop, index) ||
+        l4_cache_claim(cache, c->hash, l4_caching_now_s(), &c->claim) != L4_CACHE_FETCH)
+        return;
+    c->cleared = l4_ban_last(caches->bans);
+    const bool found = l4_caching_find(loop, index, request, &l4_serve_judged(loop, index)->head);
+    if (found && is_of(c->read.object, bytes, head))
+        l4_fill_freshen(loop, index, bytes, head);
+    else if (found)
+        l4_caching_purge(loop, index, c->hash, (struct l4_text){caches->key, caches->key_bytes});
+    l4_caching_end_claim(loop, index, false);
+    l4_caching_drop_read(loop, index);
 }
 
 /* ---- an object that is read for long --------------------------------------------------------- */

@@ -30,6 +30,11 @@ void l4_fill_end(struct l4_loop *loop, uint32_t index);
 void l4_fill_freshen(struct l4_loop *loop, uint32_t index, const char *bytes,
                      const struct l4_h1_head *head);
 
+/* The answer to a HEAD is here that no object has answered. It says of the object whether that
+ * still holds: makes it fresh, or takes it out (RFC 9111, 4.3.5). */
+void l4_fill_see_head(struct l4_loop *loop, uint32_t index, const char *bytes,
+                      const struct l4_h1_head *head);
+
 /* Copies what is left of the object that the session sends, and reads it no more. Returns false if
  * there is no room. */
 bool l4_fill_unpin(struct l4_loop *loop, uint32_t index);

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ..harness.http import Fields, answer
+from ..harness.http import Fields, Request, answer
 from ..harness.origin import Reply
 from .conftest import KEPT, Cached
 
@@ -163,3 +163,44 @@ def test_a_status_of_our_own_has_its_own_words(cached: Cached, field: str, line:
     with cached.client() as peer:
         peer.say(f"GET {cached.path} HTTP/1.1\r\nHost: example.test\r\n{field}\r\n\r\n".encode())
         assert peer.bytes_until(b"\r\n") == b"HTTP/1.1 " + line + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    ("told", "holds"),
+    [
+        ([("ETag", '"a"')], True),
+        ([("ETag", '"b"')], False),
+        ([("Last-Modified", OLD)], True),
+        ([("Last-Modified", "Mon, 02 Nov 2020 10:00:01 GMT")], False),
+        ([], True),
+    ],
+)
+def test_the_answer_to_head_tells_of_what_is_kept(
+    cached: Cached, told: Fields, holds: bool
+) -> None:
+    """RFC 9111, 4.3.5."""
+
+    def answering(asked: Request) -> bytes:
+        if asked.method == "HEAD":
+            return answer(fields=[*KEPT, *told, ("X-New", "1")], length=4)
+        said = f"body{'' if len(cached.asked) == 1 else 's'}".encode()
+        return answer(said, fields=[*STALE, ("Last-Modified", OLD)])
+
+    cached.answers(answering)
+    assert cached.ask().body == b"body"
+    assert cached.ask("HEAD").get("x-new") == "1"
+    got = cached.ask()
+    assert (got.body, got.get("x-new")) == ((b"body", "1") if holds else (b"bodys", None))
+    assert cached.asked == ["GET", "HEAD"] + ["GET"] * (not holds)
+
+
+def test_a_head_of_another_length_takes_out_what_is_kept(cached: Cached) -> None:
+    cached.answers(
+        lambda asked: answer(fields=KEPT, length=9)
+        if asked.method == "HEAD"
+        else answer(str(len(cached.asked)).encode(), fields=[*STALE])
+    )
+    cached.ask()
+    cached.ask("HEAD")
+    assert cached.ask().body == b"3"
+    assert [one.get("if-none-match") for one in cached.origin.requests[-3:]] == [None] * 3
