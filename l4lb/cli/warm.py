@@ -19,7 +19,7 @@ from l4lb.cli.asking import call
 from l4lb.errors import L4lbError, UsageError
 
 if TYPE_CHECKING:
-    from l4lb.cli.warm_urls import Door, Wanted
+    from l4lb.cli.warm_urls import Doors, Wanted
 
 PARALLEL = (1, 64)
 PARALLEL_USUAL = 8
@@ -71,15 +71,18 @@ def warm(
     from l4lb.cli.warm_urls import Doors
 
     fields = [_field(text) for text in header]
+    if all(name.lower() != "user-agent" for name, _ in fields):
+        fields.append(("User-Agent", "l4lb"))
     wanted = _list(file)
     if not call(path, "cache", {}):
         raise L4lbError("there is no cache to fill: see [cache.NAME] in the configuration")
     doors = Doors(call(path, "listeners", {}), listener)
     # One host after the other: a connection is kept, and TLS shaken hands, for each host once.
     wanted.sort(key=lambda one: (one.secure, one.host, one.port))
-    asked = [(one, _door(doors, one, file)) for one in wanted]
-    warming = Warming(asked, fields)
-    whole = warming.run(min(parallel or PARALLEL_USUAL, max(1, len(asked))))
+    for one in wanted:
+        _has_door(doors, one, file)
+    warming = Warming(((one, doors.of(one)) for one in wanted), fields)
+    whole = warming.run(min(parallel or PARALLEL_USUAL, max(1, len(wanted))))
     _show(asdict(warming.tally), as_json)
     if not whole:
         click.echo("interrupted: the rest was not asked for", err=True)
@@ -98,13 +101,13 @@ def _list(file: str) -> list[Wanted]:
         raise UsageError(f"{file}: cannot be read: {error.strerror}") from error
 
 
-def _door(doors: Any, one: Wanted, file: str) -> Door:
+def _has_door(doors: Doors, one: Wanted, file: str) -> None:
+    """Raises L4lbError, which names the line, if no listener serves a URL."""
     try:
-        found: Door = doors.of(one)
+        doors.of(one)
     except L4lbError as error:
         place = f"{'standard input' if file == '-' else file}:{one.line}"
         raise L4lbError(f"{place}: {one}: {error.message}") from error
-    return found
 
 
 def _field(text: str) -> tuple[str, str]:

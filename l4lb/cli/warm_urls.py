@@ -7,6 +7,7 @@ follows # is not sent.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, BinaryIO, NamedTuple
@@ -76,7 +77,8 @@ def _taken_apart(text: str, place: str, number: int) -> Wanted:
     if not 0 < port <= PORT_MAX:
         raise UsageError(f"{place}: {port} is no port")
     rest = match[4] or "/"
-    return Wanted(number, secure, match[2].lower(), port, rest if rest[0] == "/" else f"/{rest}")
+    host = sys.intern(match[2].lower())  # a million lines name few hosts
+    return Wanted(number, secure, host, port, rest if rest[0] == "/" else f"/{rest}")
 
 
 class Doors:

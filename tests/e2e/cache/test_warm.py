@@ -73,6 +73,7 @@ def test_what_was_fetched_is_there_for_clients() -> None:
         assert warm(lb, *urls) == (0, {**COMMON, "fetched": 40, "failures": []}, "")
         assert warm(lb, *urls)[1] == {**COMMON, "kept": 40, "failures": []}
         assert len(origin.requests) == 40
+        assert {request.get("user-agent") for request in origin.requests} == {"l4lb"}
         with client(lb) as peer:
             got = peer.ask("/7?x")  # of example.test, which no URL named
             assert (got.get("cache-status") or "").endswith("uri-miss; stored")

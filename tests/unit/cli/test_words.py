@@ -35,6 +35,8 @@ def test_names_of_backends_come_from_the_balancer(admin: Admin) -> None:
     assert names == ["web/a", "web/b"]
     assert completed(admin.path, "drain web/b") == ["web/b"]
     assert completed(admin.path, "kill --backend ") == ["web/a", "web/b"]
+    assert completed(admin.path, "cache w") == ["warm"]
+    assert completed(admin.path, "cache warm urls --li") == ["--listener"]
 
 
 def test_options_and_conditions_are_completed(admin: Admin) -> None:
