@@ -64,7 +64,7 @@ class Caches:
         """Returns the branch of a proxy_pass with its cache, behind that of the requests that go
         past the cache."""
         node = scope.last("proxy_cache")
-        if node is None or node.arg() == "off":
+        if node is None or node.args == ("off",):
             return [branch]
         try:
             past = [Alternative(one) for one in _past(scope)]
@@ -181,7 +181,7 @@ def _lifetimes(table: Table, server: Server, scope: Scope) -> None:
     names a status."""
     found: dict[str, tuple[str, Node]] = {}
     for node in scope.of("proxy_cache_valid"):
-        codes, text = node.args[:-1] or USUAL, node.args[-1]
+        codes, text = node.args[:-1] or USUAL, node.arg(max(0, len(node.args) - 1))
         value = server.world.time(node, text, "cache") if milliseconds(text, "s") else ""
         for code in codes if "any" not in found else ():
             if code != "any" and not (code.isdigit() and 200 <= int(code) <= 599):

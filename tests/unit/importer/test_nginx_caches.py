@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from l4lb.config.model import Cache
 from l4lb.importer.draft import Rank
@@ -184,3 +186,34 @@ def test_there_are_no_more_caches_than_there_may_be() -> None:
     made = http(f"server {{ listen 80; location / {{ proxy_pass http://one; }} {places} }}")
     assert len(made.config.cache) == 16
     assert sum("16 caches at most" in one.why for one in made.left) == 2
+
+
+LINES = st.lists(
+    st.sampled_from([
+        "proxy_cache;", "proxy_cache pages;", "proxy_cache $zone;", "proxy_cache_valid;",
+        "proxy_cache_valid 99 1m;", "proxy_cache_valid 206 any 0;", "proxy_cache_valid 404 9999d;",
+        "proxy_cache_valid 200 1500ms;", "proxy_cache_key;", "proxy_cache_key $uri;",
+        "proxy_cache_lock;", "proxy_cache_lock on;", "proxy_cache_lock_timeout 0;",
+        "proxy_cache_use_stale;", "proxy_cache_use_stale updating x;", "proxy_cache_purge;",
+        "proxy_cache_purge PURGE from all;", "proxy_cache_purge GET from 10.0.0.0/8;",
+        "proxy_cache_purge PURGE from x;", "proxy_no_cache;", "proxy_no_cache $cookie_a$arg_b;",
+        "proxy_no_cache $http_host;", "proxy_cache_bypass $arg_a $x;", "proxy_cache_methods;",
+        "proxy_cache_min_uses;", "proxy_cache_path /c;",
+    ]), max_size=8,
+)  # fmt: skip
+ZONES = st.sampled_from([
+    ZONE, "proxy_cache_path c keys_zone=pages:1m max_size=16m;", "proxy_cache_path;",
+    "proxy_cache_path /c keys_zone=pages:1m max_size=x;",
+    "proxy_cache_path /c keys_zone=pages:1m max_size=999999g inactive=0;",
+    "proxy_cache_path /../c keys_zone=off:1m max_size=1g;",
+])  # fmt: skip
+
+
+@given(LINES, LINES, ZONES)
+def test_whatever_is_read_becomes_a_valid_configuration(
+    outer: list[str], inner: list[str], zones: str
+) -> None:
+    """`http` fails if the result is refused."""
+    places = "location / { proxy_pass http://one; }\nlocation /a/ { proxy_pass http://one/b/;\n"
+    lines = ["server { listen 80;", *outer, places, *inner, "} }"]
+    http("\n".join(lines), zones)
