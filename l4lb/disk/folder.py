@@ -42,7 +42,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 REMEDIES = {
     errno.ENOENT: "make the folder above it (mkdir -p {parent})",
     errno.ENOTDIR: "name a folder",
-    errno.EACCES: "let the service's user enter and write there (chown {uid} {path})",
+    errno.EACCES: "make it for the service's user (install -d -m 700 -o {uid} {path})",
     errno.EROFS: "its file system is read-only; name a folder that can be written",
     errno.ENOSPC: "its file system is full; make room, or name another folder",
     errno.EDQUOT: "the quota is used up; make room, or name another folder",

@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import os
 import pwd
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,13 +16,14 @@ from typing import Any
 import msgpack
 import pytest
 
-from ..harness import PORTS, Balancer, run, send_signal, until
+from ..harness import PORTS, Balancer, program, run, send_signal, until
 from ..harness.configuration import toml
 from ..harness.disk import fill, small_disk
 from ..harness.http import Request, answer, client
 from ..harness.metrics import Metrics
 from ..harness.origin import Origin
 from ..harness.processes import kill_and_wait
+from ..upgrade.test_upgrade import FAILS_ONCE
 
 NOBODY = pwd.getpwnam("nobody")
 root_only = pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become another user")
@@ -330,3 +332,30 @@ def test_an_upgrade_to_a_folder_that_is_refused_changes_nothing(
         assert done.returncode != 0
         assert "it is not empty and no cache's" in done.stderr
         assert lb.answers()
+
+
+def test_a_program_that_is_put_back_has_its_disk_again(
+    origin: Origin, folder: Path, tmp_path: Path
+) -> None:
+    for version in ("old", "new"):
+        (tmp_path / version).mkdir()
+    shutil.copy(program()[0], tmp_path / "old" / "l4lb")
+    (tmp_path / "sitecustomize.py").write_text(FAILS_ONCE)
+    new = tmp_path / "new" / "l4lb"
+    new.write_text(f'#!/bin/sh\nFAIL_ONCE=1 PYTHONPATH={tmp_path} exec {program()[0]} "$@"\n')
+    new.chmod(0o755)
+    current = tmp_path / "current"
+    current.symlink_to("old")
+    with Balancer(configured(origin, folder), command=[str(current / "l4lb")]) as lb:
+        lb.admin("cache", "purge", "--tag", "news")
+        before, pid = state(folder), lb.status()["pid"]
+        current.unlink()
+        current.symlink_to("new")
+        done = run("admin", "--socket", lb.socket, "upgrade", timeout_s=90)
+        assert (done.returncode, lb.status()["pid"]) == (1, pid)
+        assert state(folder) == before
+        assert "another l4lb uses it" in refusal(configured(origin, folder), folder)
+        assert counted(lb) == 0
+        lb.admin("cache", "purge", "--tag", "sports")
+        assert len(state(folder)["purges"]) == 2
+    assert state(folder)["clean"]

@@ -189,6 +189,23 @@ def test_a_missing_folder_above_is_told_with_what_to_do(path: Path) -> None:
     )
 
 
+@root_only
+def test_a_user_who_may_not_make_the_folder_is_told_what_root_can_do(path: Path) -> None:
+    said, ours = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setresuid(*[NOBODY.pw_uid] * 3)
+            os.write(ours, refusal(path).encode())
+        finally:
+            os._exit(0)
+    os.close(ours)
+    os.waitpid(pid, 0)
+    with os.fdopen(said) as pipe:
+        remedy = f"(make it for the service's user (install -d -m 700 -o {NOBODY.pw_uid} {path}))"
+        assert pipe.read() == f"Permission denied {remedy}"
+
+
 def test_a_file_in_its_place_is_told(path: Path) -> None:
     path.write_text("a file")
     assert refusal(path).startswith("Not a directory (name a folder")
