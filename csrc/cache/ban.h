@@ -11,6 +11,29 @@
 
 #include "cache/store.h"
 
+/* A purge of more than one object: those that are older are not used any more (Varnish calls it a
+ * ban). `cache` and `hash` are hashes, so a purge may take more than it should, and never less. */
+struct l4_ban {
+    _Atomic uint64_t number; /* written last; 0: none yet */
+    uint64_t cache;          /* of the name of the cache that is meant */
+    uint64_t hash;
+    uint64_t stamp;     /* as its number, for objects of earlier programs, too (cache/ban.h) */
+    uint32_t bytes;     /* of the text that was hashed */
+    uint8_t kind, soft; /* enum l4_ban_kind; 1: they are stale */
+};
+
+/* The begin of the file that all caches are in. A program that takes over goes on with it, and
+ * makes caches of its own behind those of the old one. */
+struct l4_bans {
+    uint64_t format;
+    uint64_t epoch;    /* counts the programs that began a list */
+    uint64_t floor;    /* objects with a smaller stamp are older than purges that are forgotten */
+    uint64_t restored; /* the number of the last row that an earlier program has left */
+    _Atomic uint32_t shared; /* supervisor: 1 while an older program's workers serve, too */
+    alignas(64) _Atomic uint64_t last; /* number of the last purge, of all processes */
+    struct l4_ban rows[L4_CACHE_BANS]; /* the place is the remainder of the number */
+};
+
 enum l4_ban_kind {
     L4_BAN_ALL,
     L4_BAN_URL,    /* of the whole key */

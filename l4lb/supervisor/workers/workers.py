@@ -65,7 +65,7 @@ class Workers:
     on_crash_loop: called once when a worker cannot be kept alive. on_empty: called when the last
     process has ended after drain or stop. on_left: gets the index of a worker that was leaving and
     has ended. on_died: gets that of each worker whose process has ended. disk_fds: folders of
-    caches, which workers have open. guard: makes the filter of a worker with these folders.
+    caches, for workers and for guard, which makes a worker's filter.
     """
 
     def __init__(
@@ -92,17 +92,14 @@ class Workers:
         self._on_empty = on_empty
         self._on_left = on_left
         self._cpus = sorted(os.sched_getaffinity(0))
-        # One eventfd for every possible worker: each worker must be able to wake any other
-        # (csrc/run/lines.h).
+        # One for every possible worker: each must be able to wake any other (csrc/run/lines.h).
         self.wakeup_fds = [
             os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(WORKERS[1])
         ]
         self.slots = {index: Slot(self.wakeup_fds[index]) for index in range(count)}
         self._event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._lifeline, self._lifeline_ours = os.pipe()
-        self._vault_fd = vault_fd
-        self._cache_fd = cache_fd
-        self._disk_fds = disk_fds
+        self._vault_fd, self._cache_fd, self._disk_fds = vault_fd, cache_fd, disk_fds
         self._on_died = on_died
         self._guard = guard
         self._events = events

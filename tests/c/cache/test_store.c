@@ -1,140 +1,9 @@
 /* Objects of a cache: what is found is what was stored, whole, whoever dies; what is used stays. */
 #include <pthread.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 
-#include "base/hash.h"
-#include "cache/find.h"
-#include "check.h"
 #include "process.h"
-
-enum { LARGEST = 64 << 10, WORKERS = 3 };
-
-static void *memory;
-static uint64_t memory_bytes;
-
-/* Makes an empty cache, with logs of so many bytes in all. */
-static void make(uint64_t logs)
-{
-    if (memory)
-        munmap(memory, memory_bytes);
-    memory_bytes = l4_cache_bytes(logs, WORKERS, LARGEST);
-    CHECK(memory_bytes >= logs * 9 / 10);
-    memory = mmap(NULL, memory_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    CHECK(memory != MAP_FAILED);
-    l4_cache_format(memory, logs, WORKERS, LARGEST);
-}
-
-static void open_cache(struct l4_cache *cache, uint32_t worker)
-{
-    CHECK(l4_cache_open(cache, memory, memory_bytes, worker));
-}
-
-/* Two workers of an empty cache. */
-struct pair {
-    struct l4_cache a, b;
-};
-
-static void open_pair(struct pair *pair, uint64_t logs)
-{
-    make(logs);
-    open_cache(&pair->a, 0);
-    open_cache(&pair->b, 1);
-}
-
-static void close_pair(struct pair *pair)
-{
-    l4_cache_close(&pair->a);
-    l4_cache_close(&pair->b);
-}
-
-/* ---- objects that tell what they are ------------------------------------------------------------
- */
-
-enum { POOL = 7 };
-
-static uint64_t hash_of(uint32_t number)
-{
-    return l4_hash_again(0x1234, number);
-}
-
-static struct l4_text key_of(uint32_t number, char to[static 32])
-{
-    const int bytes = snprintf(to, 32, "http://a/%u", number);
-    return (struct l4_text){to, (size_t)bytes};
-}
-
-/* A body whose every word tells the object and its version. */
-static struct l4_text body_of(uint32_t number, uint32_t version, size_t words, uint64_t *to)
-{
-    for (size_t i = 0; i < words; i++)
-        to[i] = (uint64_t)number << 32 | version;
-    return (struct l4_text){(const char *)to, words * sizeof *to};
-}
-
-static bool all(void *context, const struct l4_cached *object)
-{
-    (void)context;
-    (void)object;
-    return true;
-}
-
-static enum l4_cache_stored put(struct l4_cache *cache, uint32_t number, uint32_t version,
-                                size_t words)
-{
-    char key[32];
-    static _Thread_local uint64_t words_of_it[LARGEST / 8];
-    const struct l4_text body = body_of(number, version, words, words_of_it);
-    const struct l4_text pieces[] = {{body.at, body.bytes / 3},
-                                     {body.at + body.bytes / 3, body.bytes - body.bytes / 3}};
-    const struct l4_cache_new new = {
-        .hash = hash_of(number),
-        .pool = POOL,
-        .freshness.date_s = version,
-        .status = 200,
-        .key = key_of(number, key),
-        .head = L4_TEXT("ETag: x\r\n"),
-        .body = pieces,
-        .pieces = 2,
-    };
-    return l4_cache_put(cache, &new, all, NULL);
-}
-
-static bool find(struct l4_cache *cache, uint32_t number, struct l4_cache_read *read)
-{
-    char key[32];
-    return l4_cache_find(cache, hash_of(number), POOL, key_of(number, key), all, NULL, read);
-}
-
-/* Returns the version of an object that is found, after a look at every word of it; -1: not found;
- * -2: not what was stored. */
-static long long version_of(const struct l4_cached *object, uint32_t number)
-{
-    char key[32];
-    const struct l4_text body = l4_cached_body(object);
-    uint64_t word = 0;
-    for (size_t at = 0; at + sizeof word <= body.bytes; at += sizeof word) {
-        memcpy(&word, body.at + at, sizeof word);
-        if (word >> 32 != number || (uint32_t)word != object->freshness.date_s)
-            return -2;
-    }
-    const bool right = l4_text_is(l4_cached_key(object), key_of(number, key)) &&
-                       l4_text_is(l4_cached_head(object), L4_TEXT("ETag: x\r\n"));
-    return right ? object->freshness.date_s : -2;
-}
-
-static long long look(struct l4_cache *cache, uint32_t number)
-{
-    struct l4_cache_read read;
-    if (!find(cache, number, &read))
-        return -1;
-    l4_cache_use(&read);
-    const long long version = version_of(read.object, number);
-    l4_cache_release(cache, &read);
-    return version;
-}
+#include "stored.h"
 
 /* ---- one worker, and several -------------------------------------------------------------------
  */
@@ -393,136 +262,6 @@ TEST(a_dead_readers_pins_are_forgotten)
     close_pair(&pair);
 }
 
-/* Few objects fill the ring, so one of them is moved nearly always. */
-enum { MOVED = 2, MOVED_WORDS = LARGEST / 8 - 100, MOVED_ROUNDS = 150 };
-
-struct purger {
-    struct l4_cache *cache;
-    _Atomic uint32_t purged;
-    uint32_t back; /* objects that were there again after their purge */
-};
-
-/* Purges one object after the other, which another thread moves meanwhile. */
-static void *purge_all(void *context)
-{
-    struct purger *purger = context;
-    for (uint32_t i = 0; i < MOVED; i++) {
-        char key[32];
-        l4_cache_purge(purger->cache, hash_of(i), key_of(i, key), false);
-        atomic_fetch_add(&purger->purged, 1);
-        for (int looks = 0; looks < 50; looks++) {
-            for (uint32_t k = 0; k <= i; k++)
-                purger->back += look(purger->cache, k) != -1;
-        }
-    }
-    return NULL;
-}
-
-TEST(what_is_purged_while_it_is_moved_does_not_come_back)
-{
-    struct pair pair;
-    pthread_t thread;
-    open_pair(&pair, 2 << 20);
-    struct purger purger = {.cache = &pair.b};
-    for (int round = 0; round < MOVED_ROUNDS; round++) {
-        for (uint32_t i = 0; i < MOVED; i++) {
-            put(&pair.a, i, 1, MOVED_WORDS);
-            for (int uses = 0; uses < L4_CACHE_USES_MAX; uses++)
-                look(&pair.a, i);
-        }
-        atomic_store(&purger.purged, 0);
-        CHECK(!pthread_create(&thread, NULL, purge_all, &purger));
-        for (uint32_t i = 1000; atomic_load(&purger.purged) < MOVED; i++) {
-            put(&pair.a, i, 1, MOVED_WORDS); /* what is used goes round in the ring */
-            for (uint32_t k = atomic_load(&purger.purged); k < MOVED; k++) {
-                struct l4_cache_read read;
-                if (!find(&pair.a, k, &read))
-                    continue;
-                l4_cache_use(&read);
-                l4_cache_release(&pair.a, &read);
-            }
-        }
-        pthread_join(thread, NULL);
-    }
-    CHECK_EQ(0, purger.back);
-    CHECK(atomic_load(&pair.a.self->moved) > 0);
-    close_pair(&pair);
-}
-
-/* ---- who fetches --------------------------------------------------------------------------------
- */
-
-TEST(one_fetches_and_others_wait_until_it_ends)
-{
-    struct pair pair;
-    struct l4_cache_claim first, second;
-    open_pair(&pair, 4 << 20);
-    CHECK_EQ(L4_CACHE_FETCH, l4_cache_claim(&pair.a, hash_of(1), 100, &first));
-    CHECK_EQ(L4_CACHE_WAIT, l4_cache_claim(&pair.b, hash_of(1), 100, &second));
-    CHECK_EQ(L4_CACHE_WAIT, l4_cache_claim(&pair.a, hash_of(1), 100, &second));
-    CHECK_EQ(L4_CACHE_FETCH, l4_cache_claim(&pair.b, hash_of(2), 100, &second));
-    l4_cache_end_claim(&pair.a, &first, 0);
-    CHECK_EQ(L4_CACHE_FETCH, l4_cache_claim(&pair.b, hash_of(1), 100, &first));
-    l4_cache_end_claim(&pair.b, &first, 105);
-    CHECK_EQ(L4_CACHE_PASS, l4_cache_claim(&pair.a, hash_of(1), 104, &first));
-    CHECK_EQ(L4_CACHE_FETCH, l4_cache_claim(&pair.a, hash_of(1), 105, &first));
-    close_pair(&pair);
-}
-
-TEST(a_claim_can_be_taken_away)
-{
-    struct pair pair;
-    struct l4_cache_claim slow, next;
-    open_pair(&pair, 4 << 20);
-    CHECK_EQ(L4_CACHE_FETCH, l4_cache_claim(&pair.a, hash_of(1), 100, &slow));
-    CHECK_EQ(L4_CACHE_WAIT, l4_cache_claim(&pair.b, hash_of(1), 100, &next));
-    CHECK_EQ(slow.word, next.others);
-    CHECK(l4_cache_revoke(&pair.b, hash_of(1), next.others));
-    CHECK(!l4_cache_revoke(&pair.b, hash_of(1), next.others));
-    CHECK_EQ(L4_CACHE_FETCH, l4_cache_claim(&pair.b, hash_of(1), 100, &next));
-    CHECK(!l4_cache_has_claim(&pair.a, &slow));
-    CHECK(l4_cache_is_current(&pair.a, &slow)); /* nothing was purged: its answer is still good */
-    l4_cache_end_claim(&pair.a, &slow, 0);
-    CHECK(l4_cache_has_claim(&pair.b, &next));
-    CHECK_EQ(0, l4_cache_purge(&pair.a, hash_of(1), L4_TEXT("?"), false));
-    CHECK(!l4_cache_is_current(&pair.b, &next));
-    CHECK(!l4_cache_has_claim(&pair.b, &next));
-    l4_cache_end_claim(&pair.b, &next, 0);
-    close_pair(&pair);
-}
-
-TEST(a_claim_becomes_the_object_unless_it_is_gone)
-{
-    struct l4_cache cache;
-    struct l4_cache_claim claim;
-    char key[32];
-    make(4 << 20);
-    open_cache(&cache, 0);
-    CHECK_EQ(L4_CACHE_FETCH, l4_cache_claim(&cache, hash_of(1), 100, &claim));
-    struct l4_cache_new new = {
-        .hash = hash_of(1), .pool = POOL, .claim = claim.word, .key = key_of(1, key)};
-    CHECK_EQ(L4_CACHE_STORED, l4_cache_put(&cache, &new, all, NULL));
-    CHECK(!l4_cache_has_claim(&cache, &claim));
-    CHECK_EQ(1, l4_cache_purge(&cache, hash_of(1), new.key, false));
-    CHECK_EQ(L4_CACHE_FETCH, l4_cache_claim(&cache, hash_of(1), 100, &claim));
-    new.claim = claim.word;
-    l4_cache_purge(&cache, hash_of(1), new.key, false);
-    CHECK_EQ(L4_CACHE_OVERTAKEN, l4_cache_put(&cache, &new, all, NULL));
-    CHECK_EQ(-1, look(&cache, 1));
-    l4_cache_close(&cache);
-}
-
-TEST(a_dead_workers_claims_are_free)
-{
-    struct pair pair;
-    struct l4_cache_claim claim;
-    open_pair(&pair, 4 << 20);
-    CHECK_EQ(L4_CACHE_FETCH, l4_cache_claim(&pair.a, hash_of(1), 100, &claim));
-    l4_cache_forget(memory, 0);
-    CHECK_EQ(L4_CACHE_FETCH, l4_cache_claim(&pair.b, hash_of(1), 100, &claim));
-    close_pair(&pair);
-}
-
 /* ---- all at once --------------------------------------------------------------------------------
  */
 
@@ -616,14 +355,17 @@ TEST(workers_that_are_killed_leave_whole_objects)
     l4_cache_close(&cache);
 }
 
-MAIN(RUN(what_one_worker_stores_all_find); RUN(memory_of_another_format_is_not_opened);
-     RUN(a_header_that_names_places_outside_is_not_opened); RUN(an_object_has_a_bound);
+/* clang-format off */
+MAIN(RUN(what_one_worker_stores_all_find);
+     RUN(memory_of_another_format_is_not_opened);
+     RUN(a_header_that_names_places_outside_is_not_opened);
+     RUN(an_object_has_a_bound);
      RUN(variants_and_pools_are_kept_apart_and_purged_together);
      RUN(a_random_history_finds_the_newest_version_or_nothing);
      RUN(what_is_used_outlives_what_is_only_stored);
-     RUN(what_comes_back_soon_goes_into_the_main_ring); RUN(what_is_read_is_not_written_over);
-     RUN(two_reads_of_one_region_are_both_kept); RUN(a_dead_readers_pins_are_forgotten);
-     RUN(one_fetches_and_others_wait_until_it_ends); RUN(a_dead_workers_claims_are_free);
-     RUN(a_claim_can_be_taken_away); RUN(a_claim_becomes_the_object_unless_it_is_gone);
-     RUN(what_is_purged_while_it_is_moved_does_not_come_back);
-     RUN(threads_never_read_what_was_not_stored); RUN(workers_that_are_killed_leave_whole_objects))
+     RUN(what_comes_back_soon_goes_into_the_main_ring);
+     RUN(what_is_read_is_not_written_over);
+     RUN(two_reads_of_one_region_are_both_kept);
+     RUN(a_dead_readers_pins_are_forgotten);
+     RUN(threads_never_read_what_was_not_stored);
+     RUN(workers_that_are_killed_leave_whole_objects))

@@ -196,9 +196,11 @@ def test_the_answer_to_head_tells_of_what_is_kept(
 
 def test_a_head_of_another_length_takes_out_what_is_kept(cached: Cached) -> None:
     cached.answers(
-        lambda asked: answer(fields=KEPT, length=9)
-        if asked.method == "HEAD"
-        else answer(str(len(cached.asked)).encode(), fields=[*STALE])
+        lambda asked: (
+            answer(fields=KEPT, length=9)
+            if asked.method == "HEAD"
+            else answer(str(len(cached.asked)).encode(), fields=[*STALE])
+        )
     )
     cached.ask()
     cached.ask("HEAD")

@@ -3,68 +3,21 @@ ever reaches a client."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import signal
 import subprocess
 import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ..harness import Balancer, send_signal, until
 from ..harness.disk import fill, small_disk
-from ..harness.http import (
-    Answer,
-    CutOffError,
-    Fields,
-    Peer,
-    Request,
-    answer,
-    before,
-    chunked,
-    client,
-    request,
-)
+from ..harness.http import CutOffError, Peer, Request, answer, chunked, request
 from ..harness.origin import Origin
 from .conftest import KEPT, again, running
-
-MEMORY = {"memory": "8MiB", "max_object": "256KiB"}
-PURGE = {"networks": ["127.0.0.0/8"], "method": "PURGE"}
-HOST = "example.test"
-SMALL, LARGE = 20_000, 2_000_000  # bytes of a body that memory takes, and of one that it does not
-SIZES = (0, 1, SMALL, LARGE)
-
-
-def body_of(target: str, size: int) -> bytes:
-    return random.Random(target).randbytes(size)
-
-
-def by_target(asked: Request) -> bytes:
-    """Answers /SIZE/NAME with a body of that size, an ETag and tags."""
-    size = int(asked.target.split("/")[1])
-    fields = [*KEPT, ("ETag", f'"{asked.target}"'), ("Cache-Tag", f"all,of-{size}")]
-    return answer(body_of(asked.target, size), fields=fields)
-
-
-def on_disk(
-    origin: Origin, folder: Path, *, workers: int = 1, size: str = "64MiB", **cache: Any
-) -> Balancer:
-    disk = {"path": str(folder), "size": size}
-    return before([origin.row], workers=workers, cache={**MEMORY, "disk": disk, **cache})
-
-
-def ask(lb: Balancer, path: str, method: str = "GET", fields: Fields = ()) -> Answer:
-    with client(lb) as peer:
-        return peer.ask(path, method, fields=fields)
-
-
-def files(folder: Path) -> list[Path]:
-    """The files of answers, without those that are being written."""
-    return [one for one in folder.glob("??/*") if not one.name.startswith("t")]
-
+from .on_disk import LARGE, PURGE, SIZES, SMALL, ask, body_of, by_target, files, on_disk
 
 # ---- what stays ----------------------------------------------------------------------------------
 
@@ -207,64 +160,6 @@ def test_a_large_object_that_still_holds_is_not_fetched_again(tmp_path: Path) ->
         with running(again(lb)) as lb:
             assert ask(lb, "/a").body == body_of("/", LARGE)
         assert [one.get("if-none-match") for one in origin.requests] == [None, *['"1"'] * 4]
-
-
-# ---- purges --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "how",
-    ["post", "purge", "url", "prefix", "host", "tag", "all"],
-)
-@pytest.mark.parametrize("restarts", ["before", "after", "killed"])
-def test_a_purge_holds_for_what_is_on_disk(tmp_path: Path, how: str, restarts: str) -> None:
-    paths = [f"/{size}/a" for size in (SMALL, LARGE)]
-    with Origin(by_target) as origin, contextlib.ExitStack() as stack:
-
-        def start(lb: Balancer) -> Balancer:
-            stack.enter_context(running(lb))
-            return lb
-
-        def restart(lb: Balancer) -> Balancer:
-            if restarts == "killed":
-                for pid in [lb.process.pid, *lb.pids()]:
-                    send_signal(pid, signal.SIGKILL)
-                lb.wait()
-            stack.close()
-            return start(again(lb))
-
-        lb = start(on_disk(origin, tmp_path / "disk", purge=PURGE))
-        for path in paths:
-            ask(lb, path)
-        if restarts == "before":
-            lb = restart(lb)
-        base = f"http://{HOST}"
-        for path in paths:
-            match how:
-                case "post" | "purge":
-                    assert ask(lb, path, how.upper()).status == 200
-                case "url":
-                    lb.admin("cache", "purge", base + path)
-                case "tag":
-                    lb.admin("cache", "purge", "--tag", f"of-{path.split('/')[1]}")
-        match how:
-            case "prefix":
-                lb.admin("cache", "purge", "--prefix", f"{base}/")
-            case "host":
-                lb.admin("cache", "purge", "--host", HOST)
-            case "all":
-                lb.admin("cache", "purge", "--all")
-        if restarts != "before":
-            lb = restart(lb)
-        asked = len(origin.requests)
-        for path in paths:
-            assert ask(lb, path).body == body_of(path, int(path.split("/")[1]))
-        assert origin.targets()[asked:] == paths
-        if restarts != "before":
-            lb = restart(lb)
-        for path in paths:
-            ask(lb, path)
-        assert len(origin.requests) == asked + len(paths)
 
 
 # ---- what goes wrong -----------------------------------------------------------------------------

@@ -67,6 +67,17 @@ def kill_one(lb: Balancer, rng: random.Random) -> None:
     until(is_replaced, "it is replaced")
 
 
+def disturb(lb: Balancer, number: int, rng: random.Random) -> None:
+    match number % 4:
+        case 1:
+            lb.admin("reload")
+        case 3:
+            lb.admin("upgrade")
+            until(lb.answers, "the new program answers")
+        case _:
+            kill_one(lb, rng)
+
+
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("on_disk", [False, True], ids=["in memory", "on disk"])
 def test_nobody_gets_a_part_or_what_is_older_than_a_change(
@@ -109,14 +120,7 @@ def test_nobody_gets_a_part_or_what_is_older_than_a_change(
             for number in range(ROUNDS):
                 more = world.got["answers"] + 50
                 until(lambda: world.got["answers"] > more, "clients are served")  # noqa: B023
-                match number % 4:
-                    case 1:
-                        lb.admin("reload")
-                    case 3:
-                        lb.admin("upgrade")
-                        until(lb.answers, "the new program answers")
-                    case _:
-                        kill_one(lb, rng)
+                disturb(lb, number, rng)
         finally:
             world.stop.set()
             for thread in threads:

@@ -263,19 +263,14 @@ def test_a_worker_with_a_cache_on_disk_writes_files_only_there(
 def test_a_worker_with_a_cache_on_disk_does_nothing_else_to_files(
     under: Under, told: Told, cache_folder: int, call: str
 ) -> None:
-    def work() -> int:
-        match call:
-            case "mkdir":
-                os.mkdir("a", dir_fd=cache_folder)
-            case "link":
-                os.symlink("a", "b", dir_fd=cache_folder)
-            case "open to change":
-                os.open("a", os.O_RDWR | os.O_CREAT, 0o600, dir_fd=cache_folder)
-            case "rmdir":
-                os.rmdir("a", dir_fd=cache_folder)
-        return 0
-
-    assert under(WORKER_OF_FILES, work, [cache_folder]) == "killed by SIGSYS"
+    flags = os.O_RDWR | os.O_CREAT
+    work: dict[str, Callable[[], object]] = {
+        "mkdir": lambda: os.mkdir("a", dir_fd=cache_folder),
+        "link": lambda: os.symlink("a", "b", dir_fd=cache_folder),
+        "open to change": lambda: os.open("a", flags, 0o600, dir_fd=cache_folder),
+        "rmdir": lambda: os.rmdir("a", dir_fd=cache_folder),
+    }
+    assert under(WORKER_OF_FILES, work[call], [cache_folder]) == "killed by SIGSYS"
     assert refused(told)
 
 
