@@ -347,27 +347,34 @@ static bool is_outdone(const struct l4_loop *loop, uint32_t index)
     if (l4_cache_has_claim(cache, &c->claim))
         return false;
     for (uint32_t way = 0; l4_cache_next(cache, new.hash, new.key, &way, &read);) {
-        const struct l4_freshness *its = &read.object->freshness;
-        outdone = outdone || (read.object->pool ==
-                                  new.pool &&l4_text_is(l4_cached_vary(read.object), new.vary) &&
-                              its->answered_s >= c->fill.asked_s);
+        const struct l4_cached *other = read.object;
+        if (other->pool == c->pool && l4_text_is(l4_cached_vary(other), new.vary) &&
+            other->freshness.answered_s >= c->fill.asked_s)
+            outdone = true;
         l4_cache_release(cache, &read);
     }
     return outdone;
 }
 
-void l4_fill_end(struct l4_loop *loop, uint32_t index)
+/* Ends the claim and the fill. kept: it was stored; if somebody has purged meanwhile, it is taken
+ * out again. */
+static void settle(struct l4_loop *loop, uint32_t index, bool kept)
 {
     const struct l4_caching *c = l4_caching_at(loop, index);
-    struct l4_cache *cache = &l4_caching_open(loop, index)->cache;
-    const bool kept = l4_cache_is_current(cache, &c->claim) && !is_outdone(loop, index) &&
-                      (c->fill.file.fd ? store_file(loop, index) : store_blocks(loop, index));
-    /* why again: somebody may have purged meanwhile. */
     if (!l4_caching_end_claim(loop, index, false) && kept) {
         const struct l4_text key = {l4_http_block(loop->http, c->fill.first), c->fill.key_bytes};
         (void)l4_caching_purge(loop, index, c->hash, key);
     }
     l4_fill_drop(loop, index);
+}
+
+void l4_fill_end(struct l4_loop *loop, uint32_t index)
+{
+    const struct l4_caching *c = l4_caching_at(loop, index);
+    const struct l4_cache *cache = &l4_caching_open(loop, index)->cache;
+    const bool kept = l4_cache_is_current(cache, &c->claim) && !is_outdone(loop, index) &&
+                      (c->fill.file.fd ? store_file(loop, index) : store_blocks(loop, index));
+    settle(loop, index, kept);
 }
 
 /* ---- an object that still holds -------------------------------------------------------------- */
@@ -479,11 +486,11 @@ void l4_fill_freshen(struct l4_loop *loop, uint32_t index, const char *bytes,
 {
     const struct l4_caching *c = l4_caching_at(loop, index);
     const struct l4_cache *cache = &l4_caching_open(loop, index)->cache;
-    if (put_fresh(loop, index, bytes, head) && l4_cache_is_current(cache, &c->claim) &&
-        store_fresh(loop, index))
+    const bool kept = put_fresh(loop, index, bytes, head) &&
+                      l4_cache_is_current(cache, &c->claim) && store_fresh(loop, index);
+    if (kept)
         read_fresh(loop, index);
-    l4_fill_drop(loop, index);
-    l4_caching_end_claim(loop, index, false);
+    settle(loop, index, kept);
 }
 
 /* ---- HEAD ------------------------------------------------------------------------------------ */
