@@ -65,6 +65,8 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
         _number("requests", 2), _number("hit_ratio", heading="hits"), _number("misses", 5),
         _number("stored", 6), _number("evicted", 7), _number("refused", 8),
         _number("waited", 9), _number("purged", 10), _number("bytes_out", 1, "sent"),
+        _number("disk_bytes", 3, "on disk", rare=True),
+        _number("disk_errors", 3, "disk errors", rare=True),
     ),
     "answers of cache": (
         _name("cache", 1), _number("status"), _number("body_bytes", heading="body"),
