@@ -202,6 +202,6 @@ bool l4_ban_is_dead(const struct l4_bans *bans, uint64_t cache, struct l4_cached
         if (whole)
             cleared = number;
     }
-    atomic_store_explicit(&object->cleared, cleared, memory_order_relaxed);
+    atomic_store_explicit(&object->cleared, cleared, memory_order_release);
     return false;
 }

@@ -2,7 +2,7 @@
 
 #include "cache/words.h"
 
-enum { CLAIM_TRIES = 8 };
+enum { CLAIM_TRIES = 8, READ_TRIES = 64 };
 
 /* ---- texts -------------------------------------------------------------------------------------
  */
@@ -91,14 +91,11 @@ static void set_pin(struct l4_cache *cache, uint32_t owner, uint32_t region, boo
     atomic_store(pins, on ? now | bit : now & ~bit);
 }
 
-/* Reads the object of a word of the index. Returns false if it is none of this hash, or gone
- * meanwhile; else the caller releases it. */
-static bool read_word(struct l4_cache *cache, uint64_t hash, const _Atomic uint64_t *at,
-                      struct l4_cache_read *read)
+/* Reads the object of a word of the index as it was at one moment. Returns false if it is none of
+ * this hash, or not there any more; else the caller releases it. */
+static bool read_once(struct l4_cache *cache, uint64_t hash, const _Atomic uint64_t *at,
+                      uint64_t word, struct l4_cache_read *read)
 {
-    const uint64_t word = atomic_load_explicit(at, memory_order_acquire);
-    if (!l4_word_is_object(cache, word) || !l4_word_is_of(word, hash))
-        return false;
     const uint32_t owner = l4_word_owner(word);
     const uint32_t region = l4_cache_region(cache, l4_word_place(word));
     if (!cache->held[owner][region]++)
@@ -108,6 +105,26 @@ static bool read_word(struct l4_cache *cache, uint64_t hash, const _Atomic uint6
     if (atomic_load(at) == word && read->object->hash == hash)
         return true;
     l4_cache_release(cache, read);
+    return false;
+}
+
+/* Reads the object of a place of the index. Returns false if there is none of this hash; else the
+ * caller releases it. why again: an object that its owner moves meanwhile has another word there.
+ */
+static bool read_word(struct l4_cache *cache, uint64_t hash, const _Atomic uint64_t *at,
+                      struct l4_cache_read *read)
+{
+    uint64_t word = atomic_load_explicit(at, memory_order_acquire);
+    for (int i = 0; i < READ_TRIES; i++) {
+        if (!l4_word_is_object(cache, word) || !l4_word_is_of(word, hash))
+            return false;
+        if (read_once(cache, hash, at, word, read))
+            return true;
+        const uint64_t before = word;
+        word = atomic_load_explicit(at, memory_order_acquire);
+        if (word == before)
+            return false;
+    }
     return false;
 }
 
@@ -206,6 +223,7 @@ bool l4_cache_revoke(struct l4_cache *cache, uint64_t hash, uint64_t word)
 
 uint32_t l4_cache_purge(struct l4_cache *cache, uint64_t hash, struct l4_text key, bool soft)
 {
+    const _Atomic uint64_t *bucket = l4_cache_bucket(cache, hash);
     struct l4_cache_read read;
     uint32_t purged = 0;
     l4_cache_note_purge(cache, hash);
@@ -213,7 +231,10 @@ uint32_t l4_cache_purge(struct l4_cache *cache, uint64_t hash, struct l4_text ke
     for (uint32_t way = 0; l4_cache_next(cache, hash, key, &way, &read);) {
         if (soft)
             atomic_store(&((struct l4_cached *)read.object)->soft, 1);
-        purged += soft || l4_cache_withdraw(cache, hash, read.word);
+        const bool done = soft ? atomic_load(&bucket[way - 1]) == read.word
+                               : l4_cache_withdraw(cache, hash, read.word);
+        purged += done;
+        way -= !done; /* its owner has moved it meanwhile: its new word is in the same place */
         l4_cache_release(cache, &read);
     }
     return purged;

@@ -233,11 +233,13 @@ static bool make_room(struct l4_cache *cache, unsigned which, uint64_t bytes, ui
 static void copy_object(struct l4_cached *to, const struct l4_cached *from, uint32_t uses)
 {
     const size_t counted = offsetof(struct l4_cached, hash);
-    const uint64_t cleared = atomic_load_explicit(&from->cleared, memory_order_relaxed);
+    /* why in this order: who meets a soft purge marks the object before it notes that. */
+    const uint64_t cleared = atomic_load_explicit(&from->cleared, memory_order_acquire);
+    const uint8_t soft = atomic_load_explicit(&from->soft, memory_order_relaxed);
     to->units = from->units;
     to->is_gap = 0;
     atomic_store_explicit(&to->uses, (uint8_t)uses, memory_order_relaxed);
-    atomic_store_explicit(&to->soft, 0, memory_order_relaxed);
+    atomic_store_explicit(&to->soft, soft, memory_order_relaxed);
     atomic_store_explicit(&to->cleared, cleared, memory_order_relaxed);
     memcpy((char *)to + counted, (const char *)from + counted, bytes_of(from) - counted);
 }
