@@ -108,6 +108,8 @@ def test_a_worker_that_hangs_is_told_and_replaced_if_that_is_asked_for(
 ) -> None:
     """This takes 10 s: the supervisor looks ten times for a sign of life."""
     with Balancer.before(two.rows(), process={"hung_worker": policy}) as lb:
+        until(lambda: all(row["last_turn_age_ms"] is not None for row in lb.ask("workers")),
+              "each has made a turn: before that, none is judged")  # fmt: skip
         pid = lb.pids()[1]
         send_signal(pid, signal.SIGSTOP)
         until(lambda: "worker_hung" in events(lb), "it is told", timeout_s=60)
