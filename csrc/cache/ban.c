@@ -54,16 +54,22 @@ uint64_t l4_ban_add(struct l4_bans *bans, uint64_t cache, enum l4_ban_kind kind,
     return number;
 }
 
+/* Copies all but the number. */
+static void copy_meaning(struct l4_ban *to, const struct l4_ban *from)
+{
+    to->cache = from->cache;
+    to->hash = from->hash;
+    to->stamp = from->stamp;
+    to->bytes = from->bytes;
+    to->kind = from->kind;
+    to->soft = from->soft;
+}
+
 void l4_ban_restore(struct l4_bans *bans, const struct l4_ban *ban)
 {
     const uint64_t number = atomic_load(&bans->last) + 1;
     struct l4_ban *to = &bans->rows[number % L4_CACHE_BANS];
-    to->cache = ban->cache;
-    to->hash = ban->hash;
-    to->stamp = ban->stamp;
-    to->bytes = ban->bytes;
-    to->kind = ban->kind;
-    to->soft = ban->soft;
+    copy_meaning(to, ban);
     atomic_store(&to->number, number);
     bans->restored = number;
     atomic_store(&bans->last, number);
@@ -135,12 +141,7 @@ static bool read_ban(const struct l4_bans *bans, uint64_t number, struct l4_ban 
 {
     const struct l4_ban *from = &bans->rows[number % L4_CACHE_BANS];
     const uint64_t before = atomic_load(&from->number);
-    to->cache = from->cache;
-    to->hash = from->hash;
-    to->stamp = from->stamp;
-    to->bytes = from->bytes;
-    to->kind = from->kind;
-    to->soft = from->soft;
+    copy_meaning(to, from);
     atomic_thread_fence(memory_order_acquire);
     *there = before == number && atomic_load(&from->number) == number;
     return *there || before < number;

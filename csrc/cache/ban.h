@@ -17,7 +17,7 @@ struct l4_ban {
     _Atomic uint64_t number; /* written last; 0: none yet */
     uint64_t cache;          /* of the name of the cache that is meant */
     uint64_t hash;
-    uint64_t stamp;     /* as its number, for objects of earlier programs, too (cache/ban.h) */
+    uint64_t stamp;     /* as its number, for objects of earlier programs, too */
     uint32_t bytes;     /* of the text that was hashed */
     uint8_t kind, soft; /* enum l4_ban_kind; 1: they are stale */
 };
