@@ -3,7 +3,6 @@ memory and from the disk."""
 
 from __future__ import annotations
 
-import random
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,11 +11,12 @@ from typing import Any
 import pytest
 
 from ..harness import Balancer
-from ..harness.http import Request, answer, before
+from ..harness.http import before
 from ..harness.origin import Origin
 from ..harness.secure import Authority
 from ..harness.servers import need
-from .conftest import KEPT, running
+from .conftest import running
+from .on_disk import body_of, by_target
 
 SIZES = (0, 1, 30_000, 200_000, 3_000_000)  # the last one does not fit memory
 KINDS = {
@@ -25,15 +25,6 @@ KINDS = {
     "HTTP/1.1 over TLS": ("https", "--http1.1"),
     "HTTP/2 over TLS": ("https", "--http2"),
 }
-
-
-def body_of(target: str) -> bytes:
-    return random.Random(target).randbytes(int(target.split("/")[1]))
-
-
-def answering(asked: Request) -> bytes:
-    fields = [*KEPT, ("ETag", f'"{asked.target}"')]
-    return answer(body_of(asked.target), fields=fields)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +47,7 @@ def both(
         return before([origin.row], listener=listener, cache=cache)
 
     with (
-        Origin(answering) as origin,
+        Origin(by_target) as origin,
         running(one("plain", None)) as plain,
         running(one("secured", tls)) as secured,
     ):
@@ -91,7 +82,7 @@ def test_what_is_kept_reaches_every_kind_of_client(
     client = Curl(lb, authority, kind, tmp_path)
     for size in SIZES:
         path = f"/{size}/{kind.replace(' ', '-')}"
-        whole = body_of(path)
+        whole = body_of(path, size)
         for _ in range(3):
             assert client.ask(path) == ("200", whole)
         assert client.ask(path, "-I")[0] == "200"
