@@ -68,9 +68,8 @@ class Watched:
     log: Path
 
     def count(self, name: str, **labels: str) -> float:
-        found = self.metrics.value(name, listener="web", **labels)
-        assert found is not None
-        return found
+        """Returns a counter's value. One that has counted nothing yet may not be told."""
+        return self.metrics.value(name, listener="web", **labels) or 0.0
 
     def lines(self, sock: socket.socket, fault: str) -> list[dict[str, Any]]:
         """Returns the log's lines of a client, once one of them has this fault."""
