@@ -1,0 +1,7 @@
+"""The policy of forward proxies: who may go where, and when. No process uses it yet.
+
+rules        the first rule that matches a question decides it (pure)
+times        windows of time in a week, in local time (pure)
+users        users and groups in the files of Apache's htpasswd
+credentials  the value of a Proxy-Authorization field (pure)
+"""
