@@ -133,6 +133,7 @@ function showTiles(s) {
 
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+// Values are numbers, or null: there is a gap in the line.
 function drawLines(id, lines, format) {
   const canvas = $(id), g = canvas.getContext("2d"), { width: w, height: h } = canvas;
   g.clearRect(0, 0, w, h);
@@ -144,14 +145,19 @@ function drawLines(id, lines, format) {
     g.lineWidth = 2;
     g.setLineDash(line.dash || []);
     g.beginPath();
+    let gap = true;
     line.values.forEach((v, i) => {
+      if (v === null) { gap = true; return; }
       const x = w - (line.values.length - 1 - i) * w / (KEPT - 1), y = h - 3 - v / top * (h - 8);
-      if (i) g.lineTo(x, y); else g.moveTo(x, y);
+      if (gap) g.moveTo(x - 1, y); // why - 1: a value between two gaps is a point
+      g.lineTo(x, y);
+      gap = false;
     });
     g.stroke();
     g.setLineDash([]);
   }
-  const said = lines.map((l) => l.title + " " + format(l.values[l.values.length - 1] || 0)).join(", ") +
+  const last = (l) => l.values[l.values.length - 1];
+  const said = lines.map((l) => l.title + " " + (last(l) === null ? "-" : format(last(l) || 0))).join(", ") +
     "; top of the picture " + format(top);
   say($(id + "-c"), said);
   canvas.setAttribute("aria-label", said);
@@ -237,8 +243,8 @@ const ROUTE = [
   number("requests/s", (r) => count(growth("routes", r, (x) => x.requests))),
 ];
 
-// A part of what grew since the state before, in percent.
-const part = (of, whole) => whole ? 100 * of / whole : 0;
+// A part of what grew since the state before, in percent; null where nothing grew.
+const part = (of, whole) => whole ? 100 * of / whole : null;
 const share = (of, whole) => whole ? part(of, whole).toFixed(1) + " %" : "-";
 const CACHE = [
   text("cache", (c) => c.cache),

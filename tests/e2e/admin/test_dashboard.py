@@ -174,6 +174,38 @@ def test_caches_are_shown_with_their_hits() -> None:
             assert not console(page)
 
 
+# The heights (0 is the top) at which the chart of hits has a line.
+HEIGHTS = """const canvas = document.getElementById('hits'), {width: w, height: h} = canvas;
+    const accent = getComputedStyle(document.documentElement).getPropertyValue('--accent').trim();
+    const [red, green, blue] = accent.match(/[0-9a-f]{2}/gi).map((one) => parseInt(one, 16));
+    const data = canvas.getContext('2d').getImageData(0, 0, w, h).data;
+    const near = (at, color) => Math.abs(data[at] - color) < 8;
+    return [...Array(h).keys()].filter((y) => [...Array(w).keys()].some((x) => {
+      const at = 4 * (y * w + x);
+      return near(at, red) && near(at + 1, green) && near(at + 2, blue);
+    }));"""
+
+
+def test_the_chart_of_hits_has_a_gap_where_nothing_was_asked() -> None:
+    kept = [("Cache-Control", "max-age=60")]
+    with Origin(lambda _: answer(b"x", fields=kept)) as origin:
+        process = {"http": f"127.0.0.1:{PORTS.take()}"}
+        with web([origin.row], process=process, cache={}) as lb, browser() as page:
+            with client(lb) as peer:
+                assert peer.ask("/a").status == 200
+                page.get(url(lb))
+                chart = page.find_element("id", "hits")
+                until(lambda: chart.get_attribute("aria-label").startswith("hits -"), "it is idle")
+                assert page.execute_script(HEIGHTS) == []
+                for _ in range(2):
+                    peer.ask("/a")
+                    until(lambda: "hits 100.0 %" in chart.get_attribute("aria-label"), "a hit")
+                    until(lambda: "hits -" in chart.get_attribute("aria-label"), "it is idle again")
+            drawn = page.execute_script(HEIGHTS)
+            assert drawn
+            assert max(drawn) < 10, "all of what was asked was a hit"
+
+
 def cells(page: Any, table: str, row: str) -> list[str]:
     return [one.text for one in page.find_elements("css selector", f"#{table} {row} > *")]
 
