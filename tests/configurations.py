@@ -205,6 +205,7 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
     "cache.NAME.disk.max_object": ("64KiB", "1MiB"),
     "cache.NAME.key": (["path"], ["host", "path"], ["scheme", "host", "path", "query"]),
     "cache.NAME.ignore_query": (["utm_*", "${x}"], [], "fbclid"),
+    "cache.NAME.ignore_cookies": (["_ga*"], []),
     "cache.NAME.default_ttl": ("0s", "1m"),
     "cache.NAME.max_ttl": ("1s", "30d"),
     "cache.NAME.stale_while_revalidate": ("0s", "10s"),

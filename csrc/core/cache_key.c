@@ -1,27 +1,11 @@
 #include "core/cache_key.h"
 
-static bool is_ignored(struct l4_text name, const struct l4_key_rules *rules)
-{
-    for (size_t i = 0; i < rules->ignored_count; i++) {
-        struct l4_text ignored = rules->ignored[i];
-        struct l4_text begin = name;
-        if (ignored.bytes && ignored.at[ignored.bytes - 1] == '*') {
-            ignored.bytes--;
-            if (begin.bytes > ignored.bytes)
-                begin.bytes = ignored.bytes;
-        }
-        if (l4_text_is(begin, ignored))
-            return true;
-    }
-    return false;
-}
-
 static void put_query(struct l4_text_out *out, const struct l4_url *url,
                       const struct l4_key_rules *rules)
 {
     struct l4_text rest = url->query;
     bool first = true;
-    if (!rules->ignored_count) {
+    if (!rules->ignored.count) {
         l4_text_put(out, L4_TEXT("?"));
         l4_text_put(out, rest);
         return;
@@ -30,7 +14,7 @@ static void put_query(struct l4_text_out *out, const struct l4_url *url,
         const struct l4_text argument = {rest.at, l4_text_until(rest, '&')};
         const struct l4_text name = {argument.at, l4_text_until(argument, '=')};
         rest = l4_text_after(rest, argument.bytes < rest.bytes ? argument.bytes + 1 : rest.bytes);
-        if (!argument.bytes || is_ignored(name, rules))
+        if (!argument.bytes || l4_name_list_has(&rules->ignored, name))
             continue;
         l4_text_put(out, first ? L4_TEXT("?") : L4_TEXT("&"));
         l4_text_put(out, argument);

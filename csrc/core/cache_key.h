@@ -5,15 +5,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/text.h"
+#include "core/name_list.h"
 
 enum { L4_CACHE_KEY_MAX = 8192 }; /* bytes of a key; a longer URL is not cached */
 
 /* What of a URL names the resource. */
 struct l4_key_rules {
     bool scheme, host, query;
-    const struct l4_text *ignored; /* names of arguments; one that ends with `*` is a prefix */
-    size_t ignored_count;
+    struct l4_name_list ignored; /* arguments */
 };
 
 /* The parts of a URL as the client sent them; the host in lower case, with its port unless it is

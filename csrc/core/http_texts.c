@@ -125,6 +125,8 @@ struct l4_cache_texts l4_texts_cache(const struct l4_texts *texts, uint32_t cach
     found.purge = l4_texts_read(texts, its.purge);
     found.ignored = within(texts, its.ignored_at, its.ignored, sizeof *found.ignored);
     found.ignored_count = found.ignored ? its.ignored : 0;
+    found.cookies = within(texts, its.cookies_at, its.cookies, sizeof *found.cookies);
+    found.cookie_count = found.cookies ? its.cookies : 0;
     found.targeted = within(texts, its.targeted_at, its.targeted, sizeof *found.targeted);
     found.targeted_count = found.targeted ? its.targeted : 0;
     found.statuses = within(texts, its.statuses_at, its.statuses, sizeof *found.statuses);

@@ -60,10 +60,10 @@ struct l4_texts_of_pool {
 
 /* Texts of a cache. */
 struct l4_texts_of_cache {
-    struct l4_texts_at status;    /* name of the field that tells what the cache did; empty: none */
-    struct l4_texts_at tags;      /* name of the field with an answer's tags, in lower case */
-    struct l4_texts_at purge;     /* the method that purges; empty: none does */
-    uint32_t ignored_at, ignored; /* struct l4_texts_at: names of arguments; `*` ends a prefix */
+    struct l4_texts_at status; /* name of the field that tells what the cache did; empty: none */
+    struct l4_texts_at tags;   /* name of the field with an answer's tags, in lower case */
+    struct l4_texts_at purge;  /* the method that purges; empty: none does */
+    uint32_t ignored_at, ignored, cookies_at, cookies; /* struct l4_texts_at: ignored names */
     uint32_t targeted_at, targeted; /* struct l4_texts_at: names of fields, in lower case */
     uint32_t statuses_at, statuses; /* struct l4_texts_status */
 };
@@ -111,9 +111,9 @@ struct l4_text l4_texts_key(const struct l4_texts *texts, uint32_t pool, enum l4
 /* The texts of a cache's row. */
 struct l4_cache_texts {
     struct l4_text status, tags, purge;
-    const struct l4_texts_at *ignored, *targeted;
+    const struct l4_texts_at *ignored, *cookies, *targeted;
     const struct l4_texts_status *statuses;
-    uint32_t ignored_count, targeted_count, status_count;
+    uint32_t ignored_count, cookie_count, targeted_count, status_count;
 };
 struct l4_cache_texts l4_texts_cache(const struct l4_texts *texts, uint32_t cache);
 

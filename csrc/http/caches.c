@@ -101,3 +101,36 @@ struct l4_open_cache *l4_caches_join(struct l4_loop *loop, uint32_t number)
     open->users++;
     return open;
 }
+
+/* Copies the names of cookies from the texts in force. */
+static void copy_cookies(const struct l4_loop *loop, uint32_t index, struct l4_ignored_cookies *to)
+{
+    struct l4_texts texts;
+    do {
+        texts = l4_texts_begin(loop->table);
+        const struct l4_cache_texts its = l4_caching_texts(loop, index, &texts);
+        struct l4_text_out out = {.to = to->bytes, .size = sizeof to->bytes};
+        to->list = (struct l4_name_list){to->names, 0};
+        for (uint32_t i = 0; i < its.cookie_count && i < L4_CACHE_IGNORED_MAX; i++) {
+            const struct l4_text name = l4_texts_read(&texts, its.cookies[i]);
+            char *at = l4_text_room(&out, name.bytes);
+            if (!at)
+                break;
+            l4_text_copy(at, name);
+            to->names[to->list.count++] = (struct l4_text){at, name.bytes};
+        }
+    } while (!l4_texts_hold(loop->table, &texts));
+    to->cache = l4_exchange_at(loop, index)->cache;
+    to->generation = texts.generation;
+}
+
+const struct l4_name_list *l4_caching_cookies(const struct l4_loop *loop, uint32_t index)
+{
+    struct l4_ignored_cookies *cookies = &loop->http->caches->cookies;
+    const uint32_t generation = L4_GET(loop->table->header->texts_generation);
+    /* why they are copied: an object is looked for and kept by the same names, and a reload may
+     * write over the texts meanwhile. */
+    if (cookies->cache != l4_exchange_at(loop, index)->cache || cookies->generation != generation)
+        copy_cookies(loop, index, cookies);
+    return &cookies->list;
+}

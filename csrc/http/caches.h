@@ -30,13 +30,22 @@ struct l4_open_cache {
     uint32_t users; /* sessions that have it */
 };
 
+/* The names of cookies that a cache ignores, as they were when they were last copied. */
+struct l4_ignored_cookies {
+    uint32_t cache, generation; /* number of the cache, 0: none yet; of the texts */
+    struct l4_name_list list;
+    struct l4_text names[L4_CACHE_IGNORED_MAX];
+    char bytes[L4_CACHE_IGNORED_MAX * L4_CACHE_IGNORED_NAME_MAX];
+};
+
 struct l4_caches {
     struct l4_open_cache open[L4_CACHES_MAX];
-    struct l4_bans *bans;       /* NULL: not mapped yet */
-    struct l4_caching *rows;    /* one for each row of a TCP session */
-    uint32_t *next;             /* of each block, the next one of its fill */
-    uint32_t fill_blocks;       /* blocks that fills have */
-    struct l4_cached *found;    /* what was read from a file last, and its texts */
+    struct l4_bans *bans;    /* NULL: not mapped yet */
+    struct l4_caching *rows; /* one for each row of a TCP session */
+    uint32_t *next;          /* of each block, the next one of its fill */
+    uint32_t fill_blocks;    /* blocks that fills have */
+    struct l4_cached *found; /* what was read from a file last, and its texts */
+    struct l4_ignored_cookies cookies;
     char key[L4_CACHE_KEY_MAX]; /* of the request that was looked at last */
     uint32_t key_bytes;
     struct l4_text pieces[L4_HTTP_BLOCKS / 2 + 1];
@@ -78,6 +87,10 @@ static inline struct l4_cache_tally *l4_caching_tally(const struct l4_loop *loop
     return l4_table_cache_tally(loop->table, loop->setup.index,
                                 l4_exchange_at(loop, index)->cache - 1u);
 }
+
+/* Returns the names of cookies that its cache ignores. They hold until a session of another cache
+ * asks. */
+const struct l4_name_list *l4_caching_cookies(const struct l4_loop *loop, uint32_t index);
 
 /* Seconds since 1970. */
 static inline int64_t l4_caching_now_s(void)

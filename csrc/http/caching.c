@@ -58,9 +58,9 @@ static bool write_key(struct l4_loop *loop, uint32_t index, struct l4_text path,
         struct l4_key_rules rules = {.scheme = parts & L4_KEY_SCHEME,
                                      .host = parts & L4_KEY_HOSTNAME,
                                      .query = parts & L4_KEY_ARGUMENTS,
-                                     .ignored = ignored};
+                                     .ignored = {ignored, 0}};
         for (uint32_t i = 0; i < its.ignored_count && i < L4_CACHE_IGNORED_MAX; i++)
-            ignored[rules.ignored_count++] = l4_texts_read(&texts, its.ignored[i]);
+            ignored[rules.ignored.count++] = l4_texts_read(&texts, its.ignored[i]);
         const struct l4_url url = {.scheme = secure ? L4_TEXT("https") : L4_TEXT("http"),
                                    .host = host_text(&judged->host, secure, host),
                                    .path = path,
@@ -99,12 +99,13 @@ struct fit {
     uint64_t name; /* of the cache */
     const char *bytes;
     const struct l4_h1_head *request;
+    const struct l4_name_list *cookies; /* that do not count */
 };
 
 static bool fits(void *context, const struct l4_cached *object)
 {
     const struct fit *fit = context;
-    return l4_vary_fits(l4_cached_vary(object), fit->bytes, fit->request) &&
+    return l4_vary_fits(l4_cached_vary(object), fit->bytes, fit->request, fit->cookies) &&
            !l4_ban_is_dead(fit->bans, fit->name, (struct l4_cached *)object);
 }
 
@@ -119,7 +120,8 @@ bool l4_caching_find(struct l4_loop *loop, uint32_t index, const char *bytes,
 {
     struct l4_caching *c = l4_caching_at(loop, index);
     struct l4_open_cache *open = l4_caching_open(loop, index);
-    struct fit fit = {loop->http->caches->bans, open->name, bytes, head};
+    struct fit fit = {loop->http->caches->bans, open->name, bytes, head,
+                      l4_caching_cookies(loop, index)};
     l4_caching_drop_read(loop, index);
     if (!l4_cache_find(&open->cache, c->hash, c->pool, key_text(loop), fits, &fit, &c->read))
         return false;

@@ -122,7 +122,8 @@ static bool put_names(struct l4_loop *loop, uint32_t index, const char *bytes,
         return false;
     l4_text_put(out, (struct l4_text){caches->key, caches->key_bytes});
     fill->key_bytes = (uint16_t)caches->key_bytes;
-    if (!l4_vary_write(bytes, head, request, &judged->head, out->to + out->used, &vary))
+    if (!l4_vary_write(bytes, head, request, &judged->head, l4_caching_cookies(loop, index),
+                       out->to + out->used, &vary))
         return false;
     out->used += vary;
     fill->vary_bytes = (uint16_t)vary;

@@ -50,7 +50,7 @@ static int open_for(const struct l4_loop *loop, uint32_t index, const char *byte
         return fd;
     close(fd);
     const struct l4_text fields = {texts + head->key_bytes, head->vary_bytes};
-    if (!l4_vary_again(fields, bytes, request, said, &vary.bytes))
+    if (!l4_vary_again(fields, bytes, request, l4_caching_cookies(loop, index), said, &vary.bytes))
         return -1;
     *marker = head->serial;
     l4_disk_name(disk, key, *marker, vary, name);
@@ -92,7 +92,8 @@ static bool is_wanted(const struct l4_loop *loop, uint32_t index, const struct l
     const struct l4_text key = {caches->key, caches->key_bytes};
     return !head->is_marker && head->pool == pool_of(loop, index) &&
            l4_text_is(l4_cached_key(caches->found), key) &&
-           l4_vary_fits(l4_cached_vary(caches->found), bytes, request);
+           l4_vary_fits(l4_cached_vary(caches->found), bytes, request,
+                        l4_caching_cookies(loop, index));
 }
 
 /* Puts caches->found into memory: with its body, or, if that is too large, with the number of its

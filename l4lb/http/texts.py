@@ -47,13 +47,14 @@ class PoolTexts(NamedTuple):
 class CacheTexts(NamedTuple):
     """The texts of a cache. status: name of the field that tells what it did; tags: of the field
     with an answer's tags; purge: the method that purges. An empty text: there is none. ignored:
-    names of arguments; `*` ends a prefix. targeted: names of fields that come before Cache-Control.
-    statuses: lifetimes in seconds."""
+    names of arguments; `*` ends a prefix. cookies: names of cookies, likewise. targeted: names
+    of fields that come before Cache-Control. statuses: lifetimes in seconds."""
 
     status: str = ""
     tags: str = ""
     purge: str = ""
     ignored: tuple[str, ...] = ()
+    cookies: tuple[str, ...] = ()
     targeted: tuple[str, ...] = ()
     statuses: Mapping[int, int] = {}
 
@@ -131,8 +132,9 @@ class _Run:
         named = (texts.status, texts.tags.lower(), texts.purge)
         fields = [number for text in named for number in self.text(text)]
         ignored = [number for name in texts.ignored for number in self.text(name)]
+        cookies = [number for name in texts.cookies for number in self.text(name)]
         targeted = [number for name in texts.targeted for number in self.text(name.lower())]
         statuses = [number for pair in sorted(texts.statuses.items()) for number in pair]
-        lists = (ignored, targeted, statuses)
+        lists = (ignored, cookies, targeted, statuses)
         placed = [number for one in lists for number in (self.numbers(*one), len(one) // 2)]
         return self.numbers(*fields, *placed)

@@ -293,8 +293,8 @@ def key(bytes scheme, bytes host, bytes path, bytes query, parts, ignored):
     rules.scheme = parts & <int>c.L4_KEY_SCHEME
     rules.host = parts & <int>c.L4_KEY_HOSTNAME
     rules.query = parts & <int>c.L4_KEY_ARGUMENTS
-    rules.ignored = names
-    rules.ignored_count = i
+    rules.ignored.names = names
+    rules.ignored.count = i
     url.scheme = _text(scheme, len(scheme))
     url.host = _text(host, len(host))
     url.path = _text(path, len(path))

@@ -72,6 +72,9 @@ class Cache(Named):
     ignore_query: caches.Arguments = ()
     """Names of query arguments that do not tell answers apart, such as "fbclid"; "utm_*" is all
     names that begin with utm_."""
+    ignore_cookies: caches.Cookies = ()
+    """Names of cookies that do not count where an answer says `Vary: Cookie`, such as "_fbp";
+    "_ga*" is all names that begin with _ga."""
     default_ttl_ms: Annotated[int, *caches.seconds(bounds.CACHE_TIME_MS)] = Field(
         default=0, alias="default_ttl"
     )

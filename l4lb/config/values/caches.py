@@ -48,14 +48,20 @@ def _key(parts: tuple[str, ...]) -> tuple[str, ...]:
     return parts
 
 
-def _argument(value: str) -> str:
-    name = value.removesuffix("*")
-    if "*" in name or (name and not ARGUMENT.fullmatch(name)) or not value:
-        hint = 'a name such as "fbclid", or the beginning of names such as "utm_*"'
-        raise wrong(f"{shown(value)} is not a name of query arguments", hint)
-    if len(value) > bounds.FIELD_NAME_MAX:
-        raise wrong(f"is longer than {bounds.FIELD_NAME_MAX} bytes")
-    return value
+def _ignored(what: str, form: re.Pattern[str], examples: tuple[str, str]) -> AfterValidator:
+    """Makes a check of a name that a cache ignores, or of the beginning of such names. what: what
+    has the name. examples: of both."""
+    hint = f'a name such as "{examples[0]}", or the beginning of names such as "{examples[1]}"'
+
+    def check(value: str) -> str:
+        name = value.removesuffix("*")
+        if "*" in name or (name and not form.fullmatch(name)) or not value:
+            raise wrong(f"{shown(value)} is not a name of {what}", hint)
+        if len(value) > bounds.IGNORED_NAME_MAX:
+            raise wrong(f"is longer than {bounds.IGNORED_NAME_MAX} bytes")
+        return value
+
+    return AfterValidator(check)
 
 
 def _purge_method(value: str) -> str:
@@ -117,14 +123,24 @@ Key = Annotated[
     AfterValidator(_key),
     BeforeValidator(clients.as_many, json_schema_input_type=list[KeyPart]),
 ]
-Argument = Annotated[str, AfterValidator(_argument), Field(examples=["utm_*"])]
+Argument = Annotated[
+    str, _ignored("query arguments", ARGUMENT, ("fbclid", "utm_*")), Field(examples=["utm_*"])
+]
 Arguments = Annotated[
     tuple[Argument, ...],
     BeforeValidator(
-        _few(bounds.IGNORED_ARGUMENTS_MAX),
+        _few(bounds.IGNORED_NAMES_MAX),
         json_schema_input_type=Annotated[
-            list[Argument], Field(max_length=bounds.IGNORED_ARGUMENTS_MAX)
+            list[Argument], Field(max_length=bounds.IGNORED_NAMES_MAX)
         ],
+    ),
+]
+Cookie = Annotated[str, _ignored("cookies", http.TOKEN, ("_fbp", "_ga*")), Field(examples=["_ga*"])]
+Cookies = Annotated[
+    tuple[Cookie, ...],
+    BeforeValidator(
+        _few(bounds.IGNORED_NAMES_MAX),
+        json_schema_input_type=Annotated[list[Cookie], Field(max_length=bounds.IGNORED_NAMES_MAX)],
     ),
 ]
 TargetedFields = Annotated[

@@ -45,6 +45,12 @@ cdef extern from "core/fresh.h":
     uint32_t l4_fresh_age(const l4_freshness *freshness, int64_t now_s)
 
 
+cdef extern from "core/name_list.h":
+    struct l4_name_list:
+        const l4_text *names
+        size_t count
+
+
 cdef extern from "core/cache_key.h":
     enum:
         L4_CACHE_KEY_MAX
@@ -53,8 +59,7 @@ cdef extern from "core/cache_key.h":
         bint scheme
         bint host
         bint query
-        const l4_text *ignored
-        size_t ignored_count
+        l4_name_list ignored
 
     struct l4_url:
         l4_text scheme

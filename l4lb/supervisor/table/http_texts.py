@@ -96,6 +96,7 @@ def of_cache(cache: Cache) -> texts.CacheTexts:
         tags="" if cache.tags == "off" else cache.tags,
         purge=cache.purge.method if cache.purge else "",
         ignored=cache.ignore_query,
+        cookies=cache.ignore_cookies,
         targeted=cache.cdn_cache_control,
         statuses={int(status): time // SECOND_MS for status, time in cache.statuses.items()},
     )

@@ -7,7 +7,7 @@
 static const struct l4_text ignored[] = {{"utm_*", 5}, {"fbclid", 6}};
 static const struct l4_key_rules whole = {.scheme = true, .host = true, .query = true};
 static const struct l4_key_rules fewer = {
-    .scheme = true, .host = true, .query = true, .ignored = ignored, .ignored_count = 2};
+    .scheme = true, .host = true, .query = true, .ignored = {ignored, 2}};
 static char key[L4_CACHE_KEY_MAX];
 
 static bool is(const char *query, const struct l4_key_rules *rules, const char *expected)

@@ -5,18 +5,19 @@
 static struct test_head request, answer;
 static char written[L4_VARY_MAX];
 static size_t bytes;
+static struct l4_name_list ignored; /* cookies */
 
 static bool wrote(const char *vary, const char *asked)
 {
     const struct l4_h1_head *head = test_request(&request, "GET", asked);
     return l4_vary_write(answer.bytes, test_answer(&answer, 200, vary), request.bytes, head,
-                         written, &bytes);
+                         &ignored, written, &bytes);
 }
 
 static bool fits(const char *asked)
 {
     const struct l4_h1_head *head = test_request(&request, "GET", asked);
-    return l4_vary_fits((struct l4_text){written, bytes}, request.bytes, head);
+    return l4_vary_fits((struct l4_text){written, bytes}, request.bytes, head, &ignored);
 }
 
 TEST(each_named_field_must_say_the_same)
@@ -59,6 +60,26 @@ TEST(a_name_with_an_odd_byte_is_compared_too)
     CHECK(fits("X_^!: 1\r\n") && !fits("X_^!: 2\r\n") && !fits(""));
 }
 
+TEST(ignored_cookies_do_not_count)
+{
+    static const struct l4_text names[] = {{"_ga*", 4}, {"seen", 4}};
+    ignored = (struct l4_name_list){names, 2};
+    CHECK(wrote("Vary: Cookie, Foo\r\n", "Cookie: a=1; _ga=2;_ga_X=3; b=4; seen\r\nFoo: ;, 1\r\n"));
+    CHECK_EQ(strlen("cookie:a=1;b=4\nfoo:;,1\n"), bytes);
+    CHECK(memcmp(written, "cookie:a=1;b=4\nfoo:;,1\n", bytes) == 0);
+    CHECK(fits("foo: ;, 1\r\ncookie: _ga=9; a=1; b=4\r\n"));
+    CHECK(fits("foo: ;, 1\r\ncookie: a=1\r\ncookie: seen=9; b=4\r\n"));
+    CHECK(!fits("foo: ;, 1\r\ncookie: b=4; a=1\r\n") && !fits("foo: ;, 1\r\ncookie: a=1\r\n"));
+    CHECK(!fits("foo: ;, 1\r\ncookie: a=1; b=4; seen2=1\r\n"));
+    CHECK(!fits("foo: ;, 1\r\ncookie: a=1; b=4; _Ga=1\r\n")); /* case counts in cookies */
+    CHECK(wrote("Vary: Cookie\r\n", "Cookie: _ga=1\r\n"));
+    CHECK(fits("") && fits("Cookie: seen=1\r\n") && fits("Cookie: ;\r\n") &&
+          !fits("Cookie: a=1\r\n"));
+    ignored.count = 0;
+    CHECK(wrote("Vary: Cookie\r\n", "Cookie: _ga=1\r\n"));
+    CHECK(fits("Cookie: _ga=1\r\n") && !fits("Cookie: _ga=2\r\n") && !fits(""));
+}
+
 TEST(what_cannot_be_compared_is_not_written)
 {
     char fields[8192];
@@ -77,4 +98,5 @@ TEST(what_cannot_be_compared_is_not_written)
 
 MAIN(RUN(each_named_field_must_say_the_same); RUN(several_fields_are_one_list);
      RUN(an_empty_field_is_not_a_missing_one); RUN(an_answer_without_vary_fits_all);
-     RUN(a_name_with_an_odd_byte_is_compared_too); RUN(what_cannot_be_compared_is_not_written))
+     RUN(a_name_with_an_odd_byte_is_compared_too); RUN(ignored_cookies_do_not_count);
+     RUN(what_cannot_be_compared_is_not_written))

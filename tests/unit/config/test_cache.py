@@ -42,7 +42,8 @@ def test_what_is_left_out_is_as_documented() -> None:
     assert (cache.collapse, cache.collapse_timeout_ms) == (True, 5_000)
     assert (cache.tags, cache.status, cache.purge) == ("Cache-Tag", "Cache-Status", None)
     assert cache.cdn_cache_control == ("L4LB-CDN-Cache-Control", "CDN-Cache-Control")
-    assert (cache.max_variants, cache.ignore_query, cache.statuses) == (16, (), {})
+    assert (cache.max_variants, cache.statuses) == (16, {})
+    assert (cache.ignore_query, cache.ignore_cookies) == ((), ())
 
 
 @pytest.mark.parametrize("workers", [1, 2, 7, 64])
