@@ -58,8 +58,7 @@ static uint64_t ring_bytes(uint64_t log_bytes, unsigned ring)
     return ring == L4_CACHE_MAIN ? log_bytes - small : small;
 }
 
-/* Returns whether all parts that a header names lie in its memory. */
-static bool is_sound(const struct l4_cache_header *plan, uint64_t bytes)
+bool l4_cache_is_sound(const struct l4_cache_header *plan, uint64_t bytes)
 {
     const uint64_t index = (uint64_t)plan->buckets * L4_CACHE_WAYS * sizeof(uint64_t);
     return plan->format == format() && plan->logs - 1 < L4_WORKERS_MAX && plan->buckets &&
@@ -89,7 +88,7 @@ bool l4_cache_open(struct l4_cache *cache, void *memory, uint64_t bytes, uint32_
     if (bytes < sizeof plan || reader >= L4_CACHE_READERS)
         return false;
     memcpy(&plan, memory, sizeof plan);
-    if (!is_sound(&plan, bytes))
+    if (!l4_cache_is_sound(&plan, bytes))
         return false;
     *cache = (struct l4_cache){
         .header = memory,

@@ -32,6 +32,9 @@ uint64_t l4_cache_bytes(uint64_t memory, uint32_t logs, uint64_t object_max);
 /* Makes an empty cache there, where all is zero. The others are as told to l4_cache_bytes. */
 void l4_cache_format(void *at, uint64_t memory, uint32_t logs, uint64_t object_max);
 
+/* Returns whether all parts that a copied header names lie in its memory. */
+bool l4_cache_is_sound(const struct l4_cache_header *plan, uint64_t bytes);
+
 /* Opens a cache for a worker, or for L4_CACHE_GUEST. Returns false if the memory has another
  * format, or if there is no memory. */
 bool l4_cache_open(struct l4_cache *cache, void *memory, uint64_t bytes, uint32_t reader);

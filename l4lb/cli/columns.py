@@ -61,7 +61,8 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
         _number("number", 5), _number("retries", 7, rare=True), _number("route", 8, rare=True),
     ),
     "cache": (
-        _name("cache"), _number("memory_bytes", 4, "memory"), _number("used_bytes", 3, "used"),
+        _name("cache"), _number("memory_bytes", 4, "memory"), _number("objects", 4),
+        _number("used_bytes", 3, "used"),
         _number("requests", 2), _number("hit_ratio", heading="hits"), _number("misses", 5),
         _number("stored", 6), _number("evicted", 7), _number("refused", 8),
         _number("waited", 9), _number("purged", 10), _number("bytes_out", 1, "sent"),

@@ -50,6 +50,7 @@ CACHES = (
         "Answers that requests with an unsafe or the purging method took out.",
         CACHE,
     ),
+    Metric("l4lb_cache_objects", "gauge", "Answers in memory.", CACHE),
     Metric("l4lb_cache_used_bytes", "gauge", "Bytes of the answers in memory.", CACHE),
     Metric("l4lb_cache_memory_bytes", "gauge", "Memory of the cache.", CACHE),
     Metric(

@@ -27,6 +27,9 @@ def add(scrape: Scrape, table: Table, fd: int, disks: Mapping[str, int]) -> None
         scrape.add("l4lb_cache_waits_total", tally.in_vain, row.name, "in_vain")
         scrape.add("l4lb_cache_refreshes_total", tally.refreshed, row.name)
         scrape.add("l4lb_cache_purged_total", tally.purged, row.name)
+        objects = cache.objects(fd, row.at, row.size)
+        if objects is not None:
+            scrape.add("l4lb_cache_objects", objects, row.name)
         scrape.add("l4lb_cache_used_bytes", room.bytes_used, row.name)
         scrape.add("l4lb_cache_memory_bytes", row.size, row.name)
         if row.name in disks:

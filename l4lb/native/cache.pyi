@@ -92,6 +92,10 @@ def forget(area: mmap, reader: int) -> None:
 def room(area: mmap) -> Room:
     """Returns what lies in a cache's memory."""
 
+def objects(fd: int, at: int, size: int) -> int | None:
+    """Returns how many objects a cache has at this moment; None if its memory cannot be read. fd:
+    the file of all caches. at, size: the cache's part of it."""
+
 def disk(area: mmap) -> Disk:
     """Returns the counts of a cache's files."""
 

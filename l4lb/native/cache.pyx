@@ -234,6 +234,17 @@ def room(area):
     return Room(used, evicted)
 
 
+def objects(fd, at, size):
+    """Returns how many objects a cache has at this moment; None if its memory cannot be read. fd:
+    the file of all caches. at, size: the cache's part of it."""
+    cdef int file = fd
+    cdef uint64_t begin = at, length = size
+    cdef int64_t found
+    with nogil:
+        found = c.l4_cache_count(file, begin, length)
+    return None if found < 0 else found
+
+
 # ---- files ---------------------------------------------------------------------------------------
 
 

@@ -35,6 +35,7 @@ def _cache(table: Table, fd: int, row: CacheRow, disk_size: int | None) -> Map:
     return {
         "cache": row.name,
         "memory_bytes": row.size,
+        "objects": native.objects(fd, row.at, row.size),
         "used_bytes": room.bytes_used,
         "requests": tally.requests,
         "hit_ratio": round(tally.hits / asked, 4) if asked else None,

@@ -135,6 +135,13 @@ cdef extern from "cache/store.h":
     void l4_cache_forget(void *memory, uint32_t reader)
 
 
+cdef extern from "cache/count.h":
+    enum:
+        L4_CACHE_COUNTED
+
+    int64_t l4_cache_count(int fd, uint64_t at, uint64_t bytes) nogil
+
+
 cdef extern from "cache/find.h":
     struct l4_cache_read:
         const l4_cached *object

@@ -76,6 +76,7 @@ def test_an_empty_cache_is_listed_with_its_memory() -> None:
     with cached() as (lb, _):
         (row,) = lb.admin("cache")
         assert (row["cache"], row["requests"], row["used_bytes"]) == ("pages", 0, 0)
+        assert row["objects"] == 0
         assert row["memory_bytes"] >= 8 << 20
         assert row["hit_ratio"] is None
         assert lb.admin("cache", "show", url("/a")) == {"url": url("/a"), "answers": []}
@@ -91,7 +92,30 @@ def test_hits_and_misses_are_counted_over_all_workers() -> None:
         assert (row["hit_ratio"], row["stored"]) == (0.75, 1)
         assert row["bytes_out"] == 3 * len("/a")
         assert row["used_bytes"] > 0
+        assert row["objects"] == 1
         assert len(origin.requests) == 1
+
+
+def test_objects_are_those_that_would_be_found() -> None:
+    """Whatever happens to a cache: its objects are counted, not summed up."""
+    targets = [f"/{number}?Cache-Tag=x" for number in range(200)]
+
+    def kept() -> int:
+        shown = [lb.ask("cache", action="show", url=url(target)) for target in targets]
+        return sum(len(one["answers"]) for one in shown)
+
+    with cached() as (lb, _), client(lb) as peer:
+        asked(peer, *targets)
+        assert lb.admin("cache")[0]["objects"] == kept() == 200
+        asked(peer, *targets)
+        assert lb.admin("cache")[0]["objects"] == 200
+        for target in targets[:50]:
+            assert peer.ask(target, "POST").status == 200
+        assert lb.admin("cache")[0]["objects"] == kept() == 150
+        what(lb, "--all")
+        assert (lb.admin("cache")[0]["objects"], kept()) == (150, 0)  # nobody has met them yet
+        asked(peer, *targets[50:60])
+        assert (lb.admin("cache")[0]["objects"], kept()) == (150, 10)
 
 
 def test_what_is_kept_of_a_url_is_shown_with_its_variants() -> None:
@@ -206,6 +230,7 @@ def test_the_metrics_and_the_access_log_say_what_the_cache_did(tmp_path: Path) -
         used = metrics.value("l4lb_cache_used_bytes", cache="pages")
         assert used is not None
         assert 0 < used < 4096
+        assert metrics.value("l4lb_cache_objects", cache="pages") == 0  # POST has taken it out
         until(lambda: log.exists() and len(log.read_text().splitlines()) == 3, "three lines")
         rows = [json.loads(line) for line in log.read_text().splitlines()]
         assert [row["cache"] for row in rows] == ["miss", "hit", "bypass"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from l4lb.native import cache
-from l4lb.native.caches import RESULTS, Room
+from l4lb.native.caches import RESULTS, Room, mapped
 from l4lb.native.table import Table
 
 TOP = Path(__file__).parents[3]
@@ -46,6 +47,19 @@ def test_arguments_that_are_ignored_are_not_in_the_key() -> None:
 def test_a_key_that_is_too_long_is_refused() -> None:
     with pytest.raises(ValueError, match="at most 8192 bytes"):
         key(b"/" + b"a" * 8192)
+
+
+def test_objects_are_counted_in_the_file_of_all_caches() -> None:
+    with open(os.memfd_create("caches"), "r+b") as file:
+        size = cache.memory_bytes(4 << 20, 2, 1 << 16)
+        os.ftruncate(file.fileno(), 4096 + size)
+        assert cache.objects(file.fileno(), 4096, size) is None
+        with mapped(file.fileno(), 4096, size) as memory:
+            cache.make(memory, 4 << 20, 2, 1 << 16)
+        assert cache.objects(file.fileno(), 4096, size) == 0
+        assert cache.objects(file.fileno(), 0, size) is None
+        assert cache.objects(file.fileno(), 4096, size // 2) is None
+    assert cache.objects(-1, 0, size) is None
 
 
 def test_a_cache_that_was_just_made_is_empty(area: mmap.mmap) -> None:
