@@ -54,10 +54,19 @@ void l4_disk_name(const struct l4_disk *disk, struct l4_text key, uint64_t marke
              (unsigned long long)(halves[0] & 0xffffffffffffffull), (unsigned long long)halves[1]);
 }
 
-static void temporary_name(const struct l4_disk_writer *writer, char to[static L4_DISK_NAME_MAX])
+static void temporary_name(const struct l4_disk_writer *writer, int pid,
+                           char to[static L4_DISK_NAME_MAX])
 {
-    snprintf(to, L4_DISK_NAME_MAX, "%02x/t%d-%016llx", writer->folder, (int)getpid(),
+    snprintf(to, L4_DISK_NAME_MAX, "%02x/t%d-%016llx", writer->folder % L4_DISK_FOLDERS, pid,
              (unsigned long long)writer->serial);
+}
+
+int l4_disk_open_unfinished(const struct l4_disk *disk, const struct l4_disk_writer *writer,
+                            int pid)
+{
+    char text[L4_DISK_NAME_MAX];
+    temporary_name(writer, pid, text);
+    return openat(disk->fd, text, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 }
 
 bool l4_disk_remove(const struct l4_disk *disk, const struct l4_disk_name *name)
@@ -182,7 +191,7 @@ bool l4_disk_begin(struct l4_disk *disk, const struct l4_disk_name *name,
     };
     if (!take_room(disk, writer, 0))
         return false;
-    temporary_name(writer, text);
+    temporary_name(writer, getpid(), text);
     const int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
     const int fd = openat(disk->fd, text, flags, 0600);
     if (fd < 0) {
@@ -217,7 +226,7 @@ bool l4_disk_end(const struct l4_disk *disk, struct l4_disk_writer *writer,
     head->format = format();
     head->serial = writer->serial;
     head->check = check_of(disk, head, texts);
-    temporary_name(writer, text);
+    temporary_name(writer, getpid(), text);
     errno = ENOSPC;
     if (writer->at != l4_disk_body_at(head) + head->body_bytes ||
         pwrite(writer->fd, head, sizeof *head, 0) != (ssize_t)sizeof *head ||
@@ -237,7 +246,7 @@ void l4_disk_abort(const struct l4_disk *disk, struct l4_disk_writer *writer)
     char text[L4_DISK_NAME_MAX];
     if (!writer->fd)
         return;
-    temporary_name(writer, text);
+    temporary_name(writer, getpid(), text);
     close(writer->fd);
     (void)unlinkat(disk->fd, text, 0);
     give_room(disk, writer);

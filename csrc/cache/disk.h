@@ -77,6 +77,10 @@ void l4_disk_name(const struct l4_disk *disk, struct l4_text key, uint64_t marke
 int l4_disk_open(const struct l4_disk *disk, const struct l4_disk_name *name,
                  struct l4_disk_head *head, char texts[static L4_DISK_TEXTS_MAX]);
 
+/* Opens a file that the process of this pid writes. Returns the descriptor, or -1. */
+int l4_disk_open_unfinished(const struct l4_disk *disk, const struct l4_disk_writer *writer,
+                            int pid);
+
 /* Where the body begins in a file. */
 uint64_t l4_disk_body_at(const struct l4_disk_head *head);
 

@@ -132,7 +132,7 @@ void l4_cache_release(struct l4_cache *cache, struct l4_cache_read *read)
 {
     const uint32_t owner = l4_word_owner(read->word);
     const uint32_t region = l4_cache_region(cache, l4_word_place(read->word));
-    if (read->object && !--cache->held[owner][region])
+    if (read->word && !--cache->held[owner][region])
         set_pin(cache, owner, region, false);
     *read = (struct l4_cache_read){NULL, 0};
 }
@@ -306,10 +306,10 @@ enum l4_cache_claimed l4_cache_claim(struct l4_cache *cache, uint64_t hash, int6
     return L4_CACHE_WAIT;
 }
 
-bool l4_cache_is_claimed(const struct l4_cache *cache, uint64_t hash, int64_t now_s)
+uint64_t l4_cache_claim_of(const struct l4_cache *cache, uint64_t hash, int64_t now_s)
 {
     const uint64_t mark = mark_of(cache, hash, now_s, 0);
-    return mark && l4_word_owner(mark) == L4_CACHE_FILLING;
+    return mark && l4_word_owner(mark) == L4_CACHE_FILLING ? mark : 0;
 }
 
 bool l4_cache_has_claim(const struct l4_cache *cache, const struct l4_cache_claim *claim)

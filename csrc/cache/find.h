@@ -15,7 +15,7 @@ struct l4_text l4_cached_body(const struct l4_cached *object);
 /* A read of an object; its owner keeps it until the release. */
 struct l4_cache_read {
     const struct l4_cached *object;
-    uint64_t word;
+    uint64_t word; /* 0: of a copy, which nobody keeps */
 };
 
 /* Finds the newest object of a key that `fits` says yes to. The caller releases it. */
@@ -62,8 +62,8 @@ struct l4_cache_claim {
 enum l4_cache_claimed l4_cache_claim(struct l4_cache *cache, uint64_t hash, int64_t now_s,
                                      struct l4_cache_claim *claim);
 
-/* Does anybody have a claim on a key? */
-bool l4_cache_is_claimed(const struct l4_cache *cache, uint64_t hash, int64_t now_s);
+/* Returns the word of the claim that somebody has on a key; 0: nobody has one. */
+uint64_t l4_cache_claim_of(const struct l4_cache *cache, uint64_t hash, int64_t now_s);
 
 /* Does this caller still have its claim? */
 bool l4_cache_has_claim(const struct l4_cache *cache, const struct l4_cache_claim *claim);

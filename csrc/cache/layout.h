@@ -46,7 +46,8 @@ struct l4_cache_header {
     uint64_t format; /* of this memory; another program may have another one */
     uint64_t bytes, log_bytes;
     uint64_t index_at, logs_at;
-    uint32_t logs; /* of the first workers; later ones store nothing */
+    uint64_t growing_at, growing_bytes; /* answers that are fetched; bytes of each worker */
+    uint32_t logs;                      /* of the first workers; later ones store nothing */
     uint32_t buckets;
     uint64_t object_max; /* bytes of an object with all its texts */
 };
@@ -111,6 +112,7 @@ struct l4_cached {
     uint32_t head_bytes;
     uint64_t body_bytes;
     uint64_t file, marker; /* numbers of the file that has the body, and of its marker; 0: none */
+    uint64_t serial;       /* under which it was announced (cache/growing.h); 0: it was not */
 };
 
 #endif

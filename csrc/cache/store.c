@@ -5,10 +5,11 @@
 #include <unistd.h>
 
 #include "base/hash.h"
+#include "cache/growing.h"
 #include "cache/words.h"
 
 enum {
-    FORMAT_VERSION = 4,
+    FORMAT_VERSION = 5,
     BYTES_AN_OBJECT = 2048, /* of the log, for the size of the index */
     MOVED_FACTOR = 4,       /* bytes that a store moves, by its own; then used objects go, too */
     MOVED_MORE = 64 << 10,  /* ... and these */
@@ -42,7 +43,9 @@ static struct l4_cache_header planned(uint64_t memory, uint32_t logs, uint64_t o
     plan.index_at = up(L4_CACHE_SHARED_AT + sizeof(struct l4_cache_shared), L4_PAGE_BYTES);
     plan.logs_at = up(plan.index_at + (uint64_t)plan.buckets * L4_CACHE_WAYS * sizeof(uint64_t),
                       L4_PAGE_BYTES);
-    plan.bytes = plan.logs_at + plan.log_bytes * logs;
+    plan.growing_at = up(plan.logs_at + plan.log_bytes * logs, L4_PAGE_BYTES);
+    plan.growing_bytes = up(l4_growing_bytes(object_max), L4_PAGE_BYTES);
+    plan.bytes = plan.growing_at + plan.growing_bytes * logs;
     return plan;
 }
 
@@ -66,7 +69,11 @@ bool l4_cache_is_sound(const struct l4_cache_header *plan, uint64_t bytes)
            plan->index_at >= L4_CACHE_SHARED_AT + sizeof(struct l4_cache_shared) &&
            index <= bytes - plan->index_at && plan->logs_at < bytes &&
            plan->log_bytes <= (bytes - plan->logs_at) / plan->logs &&
-           plan->log_bytes >= (uint64_t)L4_CACHE_REGIONS * L4_CACHE_UNIT;
+           plan->log_bytes >= (uint64_t)L4_CACHE_REGIONS * L4_CACHE_UNIT &&
+           plan->growing_at < bytes && plan->growing_at % L4_CACHE_UNIT == 0 &&
+           plan->growing_bytes % L4_CACHE_UNIT == 0 &&
+           plan->growing_bytes <= (bytes - plan->growing_at) / plan->logs &&
+           plan->growing_bytes >= l4_growing_bytes(0);
 }
 
 uint64_t l4_cache_bytes(uint64_t memory, uint32_t logs, uint64_t object_max)
@@ -100,6 +107,8 @@ bool l4_cache_open(struct l4_cache *cache, void *memory, uint64_t bytes, uint32_
         .shared = l4_cache_shared(memory),
         .index = (_Atomic uint64_t *)((char *)memory + plan.index_at),
         .logs = (char *)memory + plan.logs_at,
+        .growing = (char *)memory + plan.growing_at,
+        .growing_bytes = plan.growing_bytes,
         .me = reader,
         .ghost_count = plan.buckets,
     };
@@ -108,6 +117,8 @@ bool l4_cache_open(struct l4_cache *cache, void *memory, uint64_t bytes, uint32_
     if (!cache->ghosts)
         return false;
     l4_cache_forget(memory, reader);
+    if (reader < cache->log_count)
+        l4_growing_forget(cache);
     return true;
 }
 
@@ -359,6 +370,7 @@ static bool fill(struct l4_cached *object, const struct l4_cache_new *new, uint6
         .body_bytes = body_bytes,
         .file = new->file,
         .marker = new->marker,
+        .serial = new->serial,
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         to = l4_text_copy(to, texts[i]);

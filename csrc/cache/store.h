@@ -17,7 +17,9 @@ struct l4_cache {
     struct l4_cache_worker *workers, *self;
     struct l4_cache_shared *shared;
     _Atomic uint64_t *index;
-    char *logs;
+    char *logs, *growing;
+    uint64_t growing_bytes;  /* of one worker (cache/growing.h) */
+    uint64_t grow_at, grown; /* of this worker: where the next body goes; answers so far */
     uint32_t me;
     uint32_t claims;      /* made by this worker; part of the next one */
     uint32_t *ghosts;     /* hashes of objects that left the small ring unused */
@@ -61,6 +63,7 @@ struct l4_cache_new {
     int fd;
     uint64_t fd_at, fd_bytes;
     uint64_t file, marker;
+    uint64_t serial; /* under which it was announced; 0: it was not */
 };
 
 enum l4_cache_stored {

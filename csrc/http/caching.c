@@ -9,6 +9,7 @@
 #include "core/vary.h"
 #include "http/cached.h"
 #include "http/fill.h"
+#include "http/follow.h"
 #include "http/on_disk.h"
 #include "http/serve.h"
 #include "run/session.h"
@@ -109,6 +110,15 @@ static bool fits(void *context, const struct l4_cached *object)
            !l4_ban_is_dead(fit->bans, fit->name, (struct l4_cached *)object);
 }
 
+bool l4_caching_fits(const struct l4_loop *loop, uint32_t index, const char *bytes,
+                     const struct l4_h1_head *head, const struct l4_cached *object)
+{
+    struct fit fit = {loop->http->caches->bans, l4_caching_open(loop, index)->name, bytes, head};
+    return object->hash == l4_caching_at(loop, index)->hash &&
+           object->pool == l4_caching_at(loop, index)->pool &&
+           l4_text_is(l4_cached_key(object), key_text(loop)) && fits(&fit, object);
+}
+
 void l4_caching_drop_read(struct l4_loop *loop, uint32_t index)
 {
     l4_cache_release(&l4_caching_open(loop, index)->cache, &l4_caching_at(loop, index)->read);
@@ -138,6 +148,11 @@ static bool find_anywhere(struct l4_loop *loop, uint32_t index, const char *byte
 {
     return l4_caching_find(loop, index, bytes, head) ||
            (l4_on_disk_load(loop, index, bytes, head) && l4_caching_find(loop, index, bytes, head));
+}
+
+void l4_caching_refresh(struct l4_loop *loop, uint32_t index)
+{
+    l4_session_open_refresh(loop, index);
 }
 
 static const char *request_bytes(const struct l4_loop *loop, uint32_t index)
@@ -174,6 +189,12 @@ static struct l4_step claim(struct l4_loop *loop, uint32_t index, bool last)
     struct l4_caching *c = l4_caching_at(loop, index);
     struct l4_cache *cache = &l4_caching_open(loop, index)->cache;
     enum l4_cache_claimed claimed = l4_cache_claim(cache, c->hash, l4_caching_now_s(), &c->claim);
+    const enum l4_follow_begun follows =
+        claimed == L4_CACHE_WAIT ? l4_follow_begin(loop, index, c->claim.others) : L4_FOLLOW_NO;
+    if (follows == L4_FOLLOW_ON)
+        return l4_caching_send(loop, index, L4_CACHE_HIT);
+    if (follows == L4_FOLLOW_OUTDATED && l4_cache_revoke(cache, c->hash, c->claim.others))
+        claimed = l4_cache_claim(cache, c->hash, l4_caching_now_s(), &c->claim);
     /* why: who fetches passes its answer to a client, who may read as slowly as it likes. One of
      * those that waited takes its place; the others ask for themselves. */
     if (claimed == L4_CACHE_WAIT && last && c->claim.others == c->awaited &&
@@ -220,7 +241,7 @@ static struct l4_step look(struct l4_loop *loop, uint32_t index, bool last)
             return l4_caching_send(loop, index, L4_CACHE_HIT);
         if (use == L4_USE_STALE) {
             if (!c->alone)
-                l4_session_open_refresh(loop, index);
+                l4_caching_refresh(loop, index);
             return l4_caching_send(loop, index, L4_CACHE_UPDATING);
         }
     }
@@ -237,10 +258,13 @@ bool l4_caching_write_key(struct l4_loop *loop, uint32_t index)
     return write_key(loop, index, target->path, target->query);
 }
 
-bool l4_caching_is_fetched(const struct l4_loop *loop, uint32_t index)
+bool l4_caching_has_news(const struct l4_loop *loop, uint32_t index)
 {
-    return l4_cache_is_claimed(&l4_caching_open(loop, index)->cache,
-                               l4_caching_at(loop, index)->hash, l4_caching_now_s());
+    const struct l4_caching *c = l4_caching_at(loop, index);
+    const struct l4_cache *cache = &l4_caching_open(loop, index)->cache;
+    const uint64_t claim = l4_cache_claim_of(cache, c->hash, l4_caching_now_s());
+    const uint64_t growing = claim ? l4_growing_of(cache, claim) : 0;
+    return !claim || (growing && growing != c->follow.refused);
 }
 
 struct l4_step l4_caching_look(struct l4_loop *loop, uint32_t index, bool last)

@@ -14,12 +14,16 @@
  * PICK. */
 struct l4_step l4_caching_begin(struct l4_loop *loop, uint32_t index, uint32_t number);
 
-/* Does somebody fetch what a session waits for? */
-bool l4_caching_is_fetched(const struct l4_loop *loop, uint32_t index);
+/* Is there something new for a session that waits: does nobody fetch any more, or is there a part
+ * to read? */
+bool l4_caching_has_news(const struct l4_loop *loop, uint32_t index);
 
 /* A session that waits looks again. last: it does not wait any longer. Answers L4_STAY if it is to
  * wait on. */
 struct l4_step l4_caching_look(struct l4_loop *loop, uint32_t index, bool last);
+
+/* Has a session without a client ask for what this session reads, if nobody does. */
+void l4_caching_refresh(struct l4_loop *loop, uint32_t index);
 
 /* Makes a session without a client the one that asks for the object anew that another session has
  * read: it gets a copy of the request, and the claim. Returns false if somebody asks already, or if
@@ -46,6 +50,10 @@ bool l4_caching_write_key(struct l4_loop *loop, uint32_t index);
 
 /* Reads what the session has read of its cache no more. */
 void l4_caching_drop_read(struct l4_loop *loop, uint32_t index);
+
+/* Is an object the answer to this request? */
+bool l4_caching_fits(const struct l4_loop *loop, uint32_t index, const char *bytes,
+                     const struct l4_h1_head *head, const struct l4_cached *object);
 
 /* Finds the newest object of the key that was written last. */
 bool l4_caching_find(struct l4_loop *loop, uint32_t index, const char *bytes,

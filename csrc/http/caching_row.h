@@ -4,6 +4,7 @@
 
 #include "cache/disk.h"
 #include "cache/find.h"
+#include "cache/growing.h"
 #include "core/fresh.h"
 
 /* What a session does with its cache. */
@@ -33,11 +34,23 @@ struct l4_fill {
     uint32_t head_bytes;
     uint16_t status, key_bytes, vary_bytes, tags_bytes;
     uint64_t body_bytes;
+    uint64_t length; /* of the body; UINT64_MAX: not told */
+    uint32_t grows;  /* the row + 1 that others read meanwhile (cache/growing.h); 0: none */
     int64_t asked_s;
     struct l4_freshness freshness;
     struct l4_disk_writer file; /* the body goes there instead, behind the texts */
     struct l4_disk_name name;   /* ... which gets this name */
     uint64_t marker;
+};
+
+/* An answer that is read while another session fetches it (http/follow.h). */
+struct l4_follow {
+    struct l4_growing_read read; /* serial 0: none */
+    uint64_t filled;             /* bytes of the body that are there */
+    uint64_t validator;          /* hash of what tells that other bytes are the same; 0: nothing */
+    uint64_t lost_ms;            /* CLOCK_MONOTONIC: since when it does not go on; 0: it does */
+    uint64_t refused;            /* serial of an answer that is none for this request */
+    bool over;                   /* it cannot be read any more */
 };
 
 /* The row beside each exchange, for one that has a cache (struct l4_exchange.cache). */
@@ -58,6 +71,7 @@ struct l4_caching {
     uint32_t age_s;     /* when the answer was chosen */
     int32_t left_s;     /* of its lifetime then; negative: stale for so long */
     uint64_t pinned_ms; /* CLOCK_MONOTONIC: since when it is read in its place */
+    struct l4_follow follow;
     struct l4_fill fill;
 };
 

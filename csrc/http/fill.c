@@ -8,73 +8,12 @@
 #include "core/vary.h"
 #include "http/cached.h"
 #include "http/caching.h"
+#include "http/fill_body.h"
 #include "http/message.h"
 #include "http/on_disk.h"
 #include "http/serve.h"
 
-enum {
-    FILL_BLOCKS_MAX = L4_HTTP_BLOCKS / 2, /* requests need the others */
-    ON_DISK_FROM_S = 10,                  /* what is fresh for a shorter time is not worth a file */
-};
-
-/* ---- blocks ---------------------------------------------------------------------------------- */
-
-/* Adds a block to the fill. Returns it; NULL: there is none. */
-static char *add_block(struct l4_loop *loop, struct l4_fill *fill)
-{
-    struct l4_caches *caches = loop->http->caches;
-    if (caches->fill_blocks >= FILL_BLOCKS_MAX)
-        return NULL;
-    const uint32_t block = l4_http_take_block(loop->http);
-    if (block == L4_NONE)
-        return NULL;
-    caches->fill_blocks++;
-    caches->next[block] = L4_NONE;
-    *(fill->first == L4_NONE ? &fill->first : &caches->next[fill->last]) = block;
-    fill->last = block;
-    fill->last_bytes = 0;
-    return l4_http_block(loop->http, block);
-}
-
-/* Frees the first block. */
-static void drop_block(struct l4_loop *loop, struct l4_fill *fill)
-{
-    struct l4_caches *caches = loop->http->caches;
-    const uint32_t block = fill->first;
-    fill->first = caches->next[block];
-    if (fill->first == L4_NONE)
-        fill->last = L4_NONE;
-    caches->fill_blocks--;
-    l4_http_give_block(loop->http, block);
-}
-
-void l4_fill_drop(struct l4_loop *loop, uint32_t index)
-{
-    struct l4_fill *fill = &l4_caching_at(loop, index)->fill;
-    if (fill->file.fd)
-        l4_on_disk_abort(loop, index);
-    while (fill->first != L4_NONE)
-        drop_block(loop, fill);
-}
-
-/* Puts bytes behind those that are there. Returns false if there is no block for all; *data is what
- * is left then. */
-static bool put(struct l4_loop *loop, struct l4_fill *fill, struct l4_text *data, bool new_block)
-{
-    while (data->bytes) {
-        if (new_block || fill->last_bytes == L4_HTTP_BLOCK_BYTES) {
-            if (!add_block(loop, fill))
-                return false;
-            new_block = false;
-        }
-        const size_t room = L4_HTTP_BLOCK_BYTES - fill->last_bytes;
-        const size_t n = data->bytes < room ? data->bytes : room;
-        memcpy(l4_http_block(loop->http, fill->last) + fill->last_bytes, data->at, n);
-        fill->last_bytes += (uint32_t)n;
-        *data = l4_text_after(*data, n);
-    }
-    return true;
-}
+enum { ON_DISK_FROM_S = 10 }; /* what is fresh for a shorter time is not worth a file */
 
 /* ---- the head -------------------------------------------------------------------------------- */
 
@@ -105,7 +44,7 @@ static void put_tags(struct l4_loop *loop, uint32_t index, const char *bytes,
 /* Where texts of a new object are written: its first block. */
 static struct l4_text_out begin_texts(struct l4_loop *loop, struct l4_fill *fill)
 {
-    char *to = add_block(loop, fill);
+    char *to = l4_fill_add_block(loop, fill);
     return (struct l4_text_out){.to = to, .size = to ? L4_HTTP_BLOCK_BYTES : 0, .full = !to};
 }
 
@@ -154,26 +93,6 @@ static bool concerns_all(enum l4_unstorable why)
     return why != L4_UNSTORABLE_REQUEST && why != L4_UNSTORABLE_AUTHORIZATION;
 }
 
-/* Goes on in a file. Returns false if there is none to be had. */
-static bool go_to_disk(struct l4_loop *loop, uint32_t index)
-{
-    struct l4_fill *fill = &l4_caching_at(loop, index)->fill;
-    struct l4_caches *caches = loop->http->caches;
-    if (!l4_on_disk_begin(loop, index))
-        return false;
-    const uint32_t texts = fill->first;
-    bool written = true;
-    for (fill->first = caches->next[texts]; fill->first != L4_NONE; drop_block(loop, fill)) {
-        const size_t bytes = fill->first == fill->last ? fill->last_bytes : L4_HTTP_BLOCK_BYTES;
-        const struct l4_text part = {l4_http_block(loop->http, fill->first), bytes};
-        written = written && l4_on_disk_write(loop, index, part);
-    }
-    fill->first = fill->last = texts;
-    caches->next[texts] = L4_NONE;
-    fill->last_bytes = L4_HTTP_BLOCK_BYTES;
-    return written;
-}
-
 void l4_fill_begin(struct l4_loop *loop, uint32_t index, const char *bytes,
                    const struct l4_h1_head *head)
 {
@@ -199,29 +118,13 @@ void l4_fill_begin(struct l4_loop *loop, uint32_t index, const char *bytes,
     fill->head_bytes = (uint32_t)(out.used - before);
     fill->last_bytes = L4_HTTP_BLOCK_BYTES; /* the body begins in a block of its own */
     fill->body_bytes = 0;
-    if (!named || out.full || (large && !go_to_disk(loop, index))) {
+    fill->length = head->has_length ? head->length : UINT64_MAX;
+    if (!named || out.full || (large && !l4_fill_go_to_disk(loop, index))) {
         l4_fill_drop(loop, index);
         l4_caching_end_claim(loop, index, true);
+    } else if (large) {
+        l4_fill_grow(loop, index);
     }
-}
-
-/* ---- the body -------------------------------------------------------------------------------- */
-
-void l4_fill_take(struct l4_loop *loop, uint32_t index, struct l4_text data)
-{
-    struct l4_fill *fill = &l4_caching_at(loop, index)->fill;
-    const uint64_t max = L4_GET(l4_caching_rules(loop, index)->max_object);
-    if (fill->first == L4_NONE)
-        return;
-    fill->body_bytes += data.bytes;
-    const bool on_disk = l4_on_disk_takes(loop, index, fill->body_bytes);
-    if (!fill->file.fd && fill->body_bytes <= max && put(loop, fill, &data, false))
-        return;
-    if (on_disk && (fill->file.fd || go_to_disk(loop, index)) &&
-        l4_on_disk_write(loop, index, data))
-        return;
-    l4_fill_drop(loop, index);
-    l4_caching_end_claim(loop, index, fill->body_bytes > max && !on_disk);
 }
 
 /* ---- storing --------------------------------------------------------------------------------- */
@@ -244,27 +147,6 @@ enum l4_cache_stored l4_fill_put(struct l4_loop *loop, uint32_t index,
     const uint32_t variants = L4_GET(l4_caching_rules(loop, index)->max_variants);
     struct replaced replaced = {new->vary, 0, variants};
     return l4_cache_put(&l4_caching_open(loop, index)->cache, new, replaces, &replaced);
-}
-
-/* What the fill's texts say. */
-static struct l4_cache_new new_of(const struct l4_loop *loop, uint32_t index)
-{
-    const struct l4_caching *c = l4_caching_at(loop, index);
-    const struct l4_fill *fill = &c->fill;
-    const struct l4_cache *cache = &l4_caching_open(loop, index)->cache;
-    struct l4_cache_new new = {
-        .hash = c->hash,
-        .pool = c->pool,
-        .claim = l4_cache_has_claim(cache, &c->claim) ? c->claim.word : 0,
-        .cleared = c->cleared,
-        .freshness = fill->freshness,
-        .status = fill->status,
-        .key = {l4_http_block(loop->http, fill->first), fill->key_bytes},
-    };
-    new.vary = (struct l4_text){new.key.at + new.key.bytes, fill->vary_bytes};
-    new.tags = (struct l4_text){new.vary.at + new.vary.bytes, fill->tags_bytes};
-    new.head = (struct l4_text){new.tags.at + new.tags.bytes, fill->head_bytes};
-    return new;
 }
 
 static bool count_stored(const struct l4_loop *loop, uint32_t index, bool stored)
@@ -292,7 +174,7 @@ static bool write_file(struct l4_loop *loop, uint32_t index, const struct l4_cac
 /* Stores what the fill's texts say, with this body. */
 static bool store(struct l4_loop *loop, uint32_t index, const struct l4_text *body, size_t pieces)
 {
-    struct l4_cache_new new = new_of(loop, index);
+    struct l4_cache_new new = l4_fill_new(loop, index);
     new.body = body;
     new.pieces = pieces;
     const enum l4_cache_stored stored = l4_fill_put(loop, index, &new);
@@ -306,7 +188,7 @@ static bool store(struct l4_loop *loop, uint32_t index, const struct l4_text *bo
 static bool store_beside(struct l4_loop *loop, uint32_t index, uint64_t file, uint64_t marker,
                          uint64_t body_bytes)
 {
-    struct l4_cache_new new = new_of(loop, index);
+    struct l4_cache_new new = l4_fill_new(loop, index);
     new.file = file;
     new.marker = marker;
     new.fd_bytes = body_bytes;
@@ -329,6 +211,11 @@ static bool store_blocks(struct l4_loop *loop, uint32_t index)
     const struct l4_fill *fill = &l4_caching_at(loop, index)->fill;
     struct l4_caches *caches = loop->http->caches;
     size_t pieces = 0;
+    if (fill->grows) {
+        const struct l4_cache *cache = &l4_caching_open(loop, index)->cache;
+        const struct l4_text body = l4_growing_body(cache, fill->grows - 1);
+        return store(loop, index, &body, 1);
+    }
     for (uint32_t block = caches->next[fill->first]; block != L4_NONE; block = caches->next[block])
         caches->pieces[pieces++] = (struct l4_text){
             l4_http_block(loop->http, block),
@@ -342,7 +229,7 @@ static bool is_outdone(const struct l4_loop *loop, uint32_t index)
 {
     const struct l4_caching *c = l4_caching_at(loop, index);
     struct l4_cache *cache = &l4_caching_open(loop, index)->cache;
-    const struct l4_cache_new new = new_of(loop, index);
+    const struct l4_cache_new new = l4_fill_new(loop, index);
     struct l4_cache_read read;
     bool outdone = false;
     if (l4_cache_has_claim(cache, &c->claim))
@@ -375,6 +262,7 @@ void l4_fill_end(struct l4_loop *loop, uint32_t index)
     const struct l4_cache *cache = &l4_caching_open(loop, index)->cache;
     const bool kept = l4_cache_is_current(cache, &c->claim) && !is_outdone(loop, index) &&
                       (c->fill.file.fd ? store_file(loop, index) : store_blocks(loop, index));
+    l4_fill_end_growing(loop, index, true);
     settle(loop, index, kept);
 }
 
@@ -531,34 +419,4 @@ void l4_fill_see_head(struct l4_loop *loop, uint32_t index, const char *bytes,
         l4_caching_purge(loop, index, c->hash, (struct l4_text){caches->key, caches->key_bytes});
     l4_caching_end_claim(loop, index, false);
     l4_caching_drop_read(loop, index);
-}
-
-/* ---- an object that is read for long --------------------------------------------------------- */
-
-bool l4_fill_unpin(struct l4_loop *loop, uint32_t index)
-{
-    struct l4_caching *c = l4_caching_at(loop, index);
-    const struct l4_text body = l4_cached_body(c->read.object);
-    struct l4_text rest = {body.at + c->at, c->end - c->at};
-    if (!put(loop, &c->fill, &rest, true)) {
-        l4_fill_drop(loop, index);
-        return false;
-    }
-    l4_cache_release(&l4_caching_open(loop, index)->cache, &c->read);
-    c->fill.body_bytes = c->at; /* where the first block begins */
-    return true;
-}
-
-struct l4_text l4_fill_piece(struct l4_loop *loop, uint32_t index)
-{
-    struct l4_caching *c = l4_caching_at(loop, index);
-    struct l4_fill *fill = &c->fill;
-    if (c->at - fill->body_bytes == L4_HTTP_BLOCK_BYTES) {
-        drop_block(loop, fill);
-        fill->body_bytes = c->at;
-    }
-    const uint64_t skip = c->at - fill->body_bytes, room = L4_HTTP_BLOCK_BYTES - skip;
-    const uint64_t left = c->end - c->at;
-    return (struct l4_text){l4_http_block(loop->http, fill->first) + skip,
-                            left < room ? left : room};
 }

@@ -1,6 +1,6 @@
 /* AWAIT: another client's request fetches what this one asks for. It looks every L4_CACHE_WAIT_MS
- * whether that has come, and asks for itself after its cache's collapse_timeout, or if who fetches
- * ends without an answer that can be kept. */
+ * whether that has come, or begins to come, and asks for itself after its cache's collapse_timeout,
+ * or if who fetches ends without an answer that can be kept. */
 #include <sys/epoll.h>
 
 #include "http/caching.h"
@@ -33,9 +33,8 @@ static struct l4_step timeout(struct l4_loop *loop, uint32_t index)
 {
     const bool last = l4_row_left_ms(loop, l4_session_at(loop, index)) <= 0;
     /* why asked first: a look reads the request again, and there may be many that wait. */
-    const struct l4_step step = last || !l4_caching_is_fetched(loop, index)
-                                    ? l4_caching_look(loop, index, last)
-                                    : l4_stay();
+    const struct l4_step step =
+        last || l4_caching_has_news(loop, index) ? l4_caching_look(loop, index, last) : l4_stay();
     if (step.kind == L4_STAY)
         l4_row_wake_in(loop, index, L4_CACHE_WAIT_MS);
     return step;

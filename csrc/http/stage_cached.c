@@ -1,6 +1,7 @@
 /* CACHED: the client gets an answer that is stored.
  *
- * A body in a file is sent from there. The file is open until then, so it stays as it is.
+ * A body in a file is sent from there. The file is open until then, so it stays as it is. Of an
+ * answer that another session still fetches, what has come is sent (http/follow.h).
  *
  * The body is sent out of the cache's memory, which is pinned meanwhile: its owner does not write
  * over it. So that a client that reads slowly does not hold the owner up, what is left is copied
@@ -14,6 +15,7 @@
 #include "http/cached.h"
 #include "http/caching.h"
 #include "http/fill.h"
+#include "http/follow.h"
 #include "http/message.h"
 #include "http/serve.h"
 #include "http/stages.h"
@@ -29,6 +31,8 @@ static struct l4_step finish(struct l4_loop *loop, uint32_t index)
     const bool stays = x->flags & L4_X_CLIENT_STAYS;
     L4_OWN_ADD(l4_caching_tally(loop, index)->bytes, x->down.bytes);
     l4_caching_end(loop, index);
+    if (x->head_bytes) /* kept as long as another session's fetch could end early */
+        l4_serve_drop_request(loop, index);
     l4_account_answer(loop, index, L4_END_NONE);
     l4_serve_end_answer(loop, index);
     l4_pump_discard(&loop->pump, &s->half[L4_CLIENT]);
@@ -38,17 +42,33 @@ static struct l4_step finish(struct l4_loop *loop, uint32_t index)
 
 /* ---- the body -------------------------------------------------------------------------------- */
 
-/* Returns what comes next of the body; of one in a file: what was read to `to`, `max` bytes at
- * most. No bytes: the file cannot be read. */
+/* Returns how much of the body can be sent. */
+static uint64_t ready(const struct l4_caching *c)
+{
+    const uint64_t there =
+        l4_follow_is_on(c) && c->follow.filled < c->end ? c->follow.filled : c->end;
+    return there > c->at ? there - c->at : 0;
+}
+
+/* Is the body copied before it is sent? */
+static bool is_copied(const struct l4_caching *c)
+{
+    return c->file || l4_follow_is_on(c);
+}
+
+/* Returns what comes next of the body; of one that is copied: what was read to `to`, `max` bytes at
+ * most. No bytes: it cannot be read. */
 static struct l4_text next_piece(struct l4_loop *loop, uint32_t index, char *to, size_t max)
 {
     const struct l4_caching *c = l4_caching_at(loop, index);
-    const uint64_t left = c->end - c->at;
-    if (c->file && left) {
+    const uint64_t left = ready(c);
+    if (c->file) {
         const ssize_t got =
             pread(c->file, to, left < max ? left : max, (off_t)(c->file_at + c->at));
         return (struct l4_text){to, got > 0 ? (size_t)got : 0};
     }
+    if (l4_follow_is_on(c))
+        return (struct l4_text){to, l4_follow_copy(loop, index, to, max)};
     if (!c->read.object)
         return l4_fill_piece(loop, index);
     const struct l4_text body = l4_cached_body(c->read.object);
@@ -62,12 +82,12 @@ static ssize_t offer(struct l4_loop *loop, uint32_t index, size_t max)
     struct l4_half *client = l4_serve_client(loop, index);
     const struct l4_caching *c = l4_caching_at(loop, index);
     const struct l4_io *io = l4_io_of(client);
-    const uint64_t left = c->end - c->at;
+    const uint64_t left = ready(c);
     if (c->file && io->splices)
         return l4_io_offer_file(client, c->file, (off_t)(c->file_at + c->at),
                                 left < max ? left : max);
     struct l4_pump out = loop->pump;
-    const size_t most = c->file && max > io->max ? io->max : max;
+    const size_t most = is_copied(c) && max > io->max ? io->max : max;
     const struct l4_text piece = next_piece(loop, index, out.scratch, most);
     if (!piece.bytes)
         return 0;
@@ -103,7 +123,17 @@ static struct l4_step move(struct l4_loop *loop, uint32_t index)
             l4_row_later(loop, index);
             return l4_stay();
         }
+        const enum l4_follow_next next =
+            l4_follow_is_on(c) ? l4_follow_look(loop, index) : L4_FOLLOW_MORE;
+        if (next == L4_FOLLOW_CUT)
+            return l4_end(L4_END_BACKEND_RESET);
+        if (next == L4_FOLLOW_WAIT) {
+            l4_row_wake_in(loop, index, L4_CACHE_WAIT_MS);
+            return l4_stay();
+        }
         const ssize_t sent = offer(loop, index, L4_TURN_BYTES - turn);
+        if (sent == 0 && l4_follow_is_on(c) && !c->file)
+            continue; /* the next look says why */
         if (sent == 0)
             return l4_end_by_error(l4_session_at(loop, index), -EIO);
         if (sent < 0)
@@ -126,7 +156,7 @@ static ssize_t send_first(struct l4_loop *loop, uint32_t index, size_t bytes)
     const size_t room = l4_io_of(client)->max - bytes;
     const size_t copied = room < L4_HTTP_COPY_BYTES ? room : L4_HTTP_COPY_BYTES;
     struct l4_text piece = next_piece(loop, index, loop->http->written + bytes, copied);
-    if (!l4_caching_at(loop, index)->file && l4_io_of(client)->splices &&
+    if (!is_copied(l4_caching_at(loop, index)) && l4_io_of(client)->splices &&
         piece.bytes >= COPIED_MAX) {
         const struct l4_text head = {loop->http->written, bytes};
         piece.bytes = piece.bytes < L4_TURN_BYTES ? piece.bytes : L4_TURN_BYTES;
@@ -166,12 +196,13 @@ static struct l4_step begin(struct l4_loop *loop, uint32_t index)
         c->end = c->at;
     x->flags |= L4_X_ANSWERED;
     x->answered_us = (uint32_t)(loop->now_us - x->asked_us);
-    l4_serve_drop_request(loop, index);
+    if (!l4_follow_is_on(c)) /* else it may have to be asked for again */
+        l4_serve_drop_request(loop, index);
     const ssize_t sent = send_first(loop, index, bytes);
     if (sent < 0)
         return l4_end_by_error(l4_session_at(loop, index), -ENOMEM);
     note_sent(loop, index, (size_t)sent);
-    if (c->file) /* the object has told all that it has to tell */
+    if (is_copied(c)) /* the object has told all that it has to tell */
         l4_cache_release(&l4_caching_open(loop, index)->cache, &c->read);
     return move(loop, index);
 }
@@ -214,7 +245,7 @@ static struct l4_step timeout(struct l4_loop *loop, uint32_t index)
         !l4_fill_unpin(loop, index))
         return l4_end_by_error(l4_session_at(loop, index), -ENOMEM);
     l4_row_wake_in(loop, index, allowed - idle);
-    return l4_stay();
+    return l4_follow_is_on(c) ? move(loop, index) : l4_stay();
 }
 
 const struct l4_stage l4_stage_cached = {

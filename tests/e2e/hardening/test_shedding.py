@@ -61,6 +61,14 @@ def answers(client: socket.socket) -> bool:
     return client.recv(1) == b"x"
 
 
+def goes_on(client: socket.socket) -> bool:
+    """Returns whether it answers. Else it must have been reset."""
+    try:
+        return answers(client)
+    except ConnectionError:
+        return False
+
+
 def is_served(client: socket.socket) -> bool:
     """Returns whether it has been served by now, also if it was ended since."""
     client.setblocking(False)
@@ -192,7 +200,9 @@ def test_where_the_host_has_no_socket_to_give(echo: Backends, call: str, error: 
             assert read_line(client) == "a"
             assert answers(client)
         assert answers(small)
-        big = [client for client in big if how_it_is(client) != "reset"]
+        # why asked and not looked at: a worker may still end one for which another worker asked
+        # it; one that has just answered is not idle.
+        big = [client for client in big if goes_on(client)]
         assert len(big) == 12 - shed(lb)
         for client in (*big, small, *new):
             assert answers(client)

@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -21,9 +21,9 @@ from .http import CutOffError, Peer, Request, answer
 @dataclass(frozen=True)
 class Reply:
     """What an origin sends, and what it does with its connection then: "stay", "close" or
-    "reset"."""
+    "reset". Of several parts each is sent before the next one is asked for."""
 
-    said: bytes
+    said: bytes | Iterable[bytes]
     then: str = "stay"
 
 
@@ -144,7 +144,8 @@ class Origin:
                 with self._lock:
                     self.working -= 1
             reply = Reply(reply) if isinstance(reply, bytes) else reply
-            peer.say(reply.said)
+            for part in [reply.said] if isinstance(reply.said, bytes) else reply.said:
+                peer.say(part)
             if reply.then == "reset":
                 reset(peer.sock)
             if reply.then != "stay":
