@@ -131,6 +131,10 @@ enum l4_bounds {
     L4_HOST_MAX = 253,        /* bytes of the host that a request asks for: the longest DNS name */
     L4_LABEL_MAX = 63,        /* ... and of one of its labels */
     L4_PATH_MATCH_MAX = 8192, /* bytes of a request's path as routes see it */
+    L4_NAMES_MAX = 1 << 24,   /* names in one list of domains: 256 MiB */
+    L4_NAMES_LABELS_MAX = 32, /* ... and labels of each */
+    L4_NAMES_RUN_MAX = 256,   /* places that one look-up reads for a name; core/names.h */
+    L4_NAMES_LINE_MAX = 8192, /* bytes of a line in a file of such names */
     L4_HTTP_HEAD_MAX = 60 << 10,       /* bytes of one head, whatever a listener allows */
     L4_HTTP_TEXTS_BYTES = 4 << 20,     /* bytes of one of the two copies of all texts for HTTP */
     L4_HTTP_PAGE_MAX = 64 << 10,       /* bytes of one error page */

@@ -83,6 +83,12 @@ SEEDS = {
         b"\x0f*",
         b"\x01" + b"/" + b"a|" * 3000,
     ],
+    "names": [
+        b"\0\xef\xbb\xbf# x\nexample.com\n.a.example # y\n*.b.example\r\n! z\nb\xc3\xbc.example\n",
+        b"\0000.0.0.0 a.example b.example\n::1 localhost\nfe80::1%lo0 c.example\n1.2.3\nx y\n",
+        b"\3address=/a.example/b.example/0.0.0.0\nserver=/c/1.1.1.1#53\nlocal=//\n",
+        b"\0" + struct.pack("<IIIHBB", 0, 3, 8, 4, 1, 3) + bytes(range(112)),
+    ],
     "router": [
         bytes([1, 4]) + bytes(i * 37 % 256 for i in range(200)),
         bytes([1, 15]) + bytes(i * i % 251 for i in range(300)),

@@ -11,6 +11,7 @@ from l4lb.native.c.cache cimport *
 from l4lb.native.c.health cimport *
 from l4lb.native.c.http cimport *
 from l4lb.native.c.layout cimport *
+from l4lb.native.c.names cimport *
 from l4lb.native.c.pick cimport *
 from l4lb.native.c.requests cimport *
 from l4lb.native.c.run cimport *
