@@ -103,6 +103,13 @@ struct fit {
     const struct l4_name_list *cookies; /* that do not count */
 };
 
+static struct fit fit_of(struct l4_loop *loop, uint32_t index, const char *bytes,
+                         const struct l4_h1_head *head)
+{
+    return (struct fit){loop->http->caches->bans, l4_caching_open(loop, index)->name, bytes, head,
+                        l4_caching_cookies(loop, index)};
+}
+
 static bool fits(void *context, const struct l4_cached *object)
 {
     const struct fit *fit = context;
@@ -110,10 +117,10 @@ static bool fits(void *context, const struct l4_cached *object)
            !l4_ban_is_dead(fit->bans, fit->name, (struct l4_cached *)object);
 }
 
-bool l4_caching_fits(const struct l4_loop *loop, uint32_t index, const char *bytes,
+bool l4_caching_fits(struct l4_loop *loop, uint32_t index, const char *bytes,
                      const struct l4_h1_head *head, const struct l4_cached *object)
 {
-    struct fit fit = {loop->http->caches->bans, l4_caching_open(loop, index)->name, bytes, head};
+    struct fit fit = fit_of(loop, index, bytes, head);
     return object->hash == l4_caching_at(loop, index)->hash &&
            object->pool == l4_caching_at(loop, index)->pool &&
            l4_text_is(l4_cached_key(object), key_text(loop)) && fits(&fit, object);
@@ -130,8 +137,7 @@ bool l4_caching_find(struct l4_loop *loop, uint32_t index, const char *bytes,
 {
     struct l4_caching *c = l4_caching_at(loop, index);
     struct l4_open_cache *open = l4_caching_open(loop, index);
-    struct fit fit = {loop->http->caches->bans, open->name, bytes, head,
-                      l4_caching_cookies(loop, index)};
+    struct fit fit = fit_of(loop, index, bytes, head);
     l4_caching_drop_read(loop, index);
     if (!l4_cache_find(&open->cache, c->hash, c->pool, key_text(loop), fits, &fit, &c->read))
         return false;

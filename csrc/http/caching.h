@@ -52,7 +52,7 @@ bool l4_caching_write_key(struct l4_loop *loop, uint32_t index);
 void l4_caching_drop_read(struct l4_loop *loop, uint32_t index);
 
 /* Is an object the answer to this request? */
-bool l4_caching_fits(const struct l4_loop *loop, uint32_t index, const char *bytes,
+bool l4_caching_fits(struct l4_loop *loop, uint32_t index, const char *bytes,
                      const struct l4_h1_head *head, const struct l4_cached *object);
 
 /* Finds the newest object of the key that was written last. */

@@ -147,6 +147,9 @@
     X(uint64_t, error_statuses2, http_error_statuses_2)                                            \
     X(uint64_t, error_statuses3, http_error_statuses_3)                                            \
     X(uint32_t, error_limit, limits.errors_per_source.limit)                                       \
+    /* 1: its clients name the hosts that they want to reach (a forward proxy); 1: by SOCKS. */    \
+    X(uint32_t, is_forward, is_forward)                                                            \
+    X(uint32_t, speaks_socks, speaks_socks)                                                        \
     /* HTTP/2: streams of a connection at one time (0: it is not spoken), bytes of a window. */    \
     X(uint32_t, http2_streams, http.http2.streams)                                                 \
     X(uint32_t, http2_window, http.http2.window)                                                   \
@@ -241,7 +244,16 @@
     /* Bytes of a body that are kept for a retry. */                                               \
     X(uint32_t, retry_body, http.retry_body)                                                       \
     /* enum l4_http_host */                                                                        \
-    X(uint32_t, host, http_host)
+    X(uint32_t, host, http_host)                                                                   \
+    /* Of a forward proxy: its number, from 1 (0: an ordinary pool); 1: its clients may reach      \
+     * private addresses; the set of those that they may; 1: rules look at paths; 1: fields that   \
+     * tell of the client are removed; how long an answer of the policy process is waited for. */  \
+    X(uint32_t, forward, forward_number)                                                           \
+    X(uint32_t, forward_private, forward_private)                                                  \
+    X(uint32_t, forward_private_set, forward_private_set)                                          \
+    X(uint32_t, forward_paths, forward_paths)                                                      \
+    X(uint32_t, forward_anonymous, forward_anonymous)                                              \
+    X(uint32_t, forward_wait_ms, forward_wait_ms)
 
 /* struct l4_cache_rules */
 #define L4_CACHE_SETTINGS(X)                                                                       \

@@ -8,6 +8,7 @@ and keeps stale code.
 from l4lb.native.c.base cimport *
 from l4lb.native.c.bounds cimport *
 from l4lb.native.c.cache cimport *
+from l4lb.native.c.gate cimport *
 from l4lb.native.c.health cimport *
 from l4lb.native.c.http cimport *
 from l4lb.native.c.layout cimport *

@@ -1,0 +1,26 @@
+import mmap
+from collections.abc import Mapping, Sequence
+
+from l4lb.native.questions import Question
+
+BYTES: int
+QUESTIONS: int
+ADDRESSES_MAX: int
+NAME_MAX: int
+KINDS: Mapping[str, int]
+
+def make(area: bytearray | mmap.mmap) -> None: ...
+def questions(area: bytearray | mmap.mmap, worker: int) -> list[Question]: ...
+def put(
+    area: bytearray | mmap.mmap,
+    key: tuple[int, int],
+    *,
+    kind: str,
+    until_ms: int,
+    rule: str = "",
+    user: str = "",
+    addresses: Sequence[str] = (),
+) -> None: ...
+def renew(area: bytearray | mmap.mmap) -> None: ...
+def forget(area: bytearray | mmap.mmap, worker: int) -> None: ...
+def counts(area: bytearray | mmap.mmap) -> tuple[int, int]: ...

@@ -1,0 +1,82 @@
+# cython: language_level=3
+"""The gate of forward proxies: questions of workers, and answers to them (csrc/shm/gate.h)."""
+
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memcpy, memset
+
+from l4lb.native cimport c
+from l4lb.native.memory cimport host_of, put_ip
+from l4lb.native.questions import Question
+
+BYTES = sizeof(c.l4_gate)
+QUESTIONS = <int>c.L4_GATE_QUESTIONS
+ADDRESSES_MAX = <int>c.L4_GATE_ADDRS
+NAME_MAX = <int>c.L4_GATE_NAME_MAX
+KINDS = {"allow": <int>c.L4_GATE_ALLOW, "deny": <int>c.L4_GATE_DENY, "auth": <int>c.L4_GATE_AUTH,
+         "no_name": <int>c.L4_GATE_NO_NAME, "failed": <int>c.L4_GATE_FAILED}
+
+
+cdef c.l4_gate *_gate(area) except NULL:
+    cdef unsigned char[::1] view = area
+    if <size_t>view.shape[0] < sizeof(c.l4_gate):
+        raise ValueError("the memory is too small for a gate")
+    return <c.l4_gate *>&view[0]
+
+
+def make(area):
+    """Begins the gate in a buffer of BYTES zeros."""
+    c.l4_gate_format(_gate(area))
+
+
+def questions(area, worker):
+    """Returns what a worker asks now. A question is there until its answer was found."""
+    cdef c.l4_gate *gate = _gate(area)
+    cdef c.l4_gate_asked asked
+    cdef uint32_t serial, row
+    found = []
+    for row in range(<uint32_t>c.L4_GATE_QUESTIONS):
+        serial = c.l4_gate_read(gate, worker, row, &asked)
+        if serial:
+            found.append(Question(
+                worker, row, serial, (asked.key[0], asked.key[1]), asked.forward, asked.listener,
+                host_of(&asked.source), asked.port, asked.host[:asked.host_bytes],
+                asked.method[:asked.method_bytes], asked.path[:asked.path_bytes],
+                asked.credentials[:asked.credentials_bytes], bool(asked.socks),
+            ))
+    return found
+
+
+def put(area, key, *, kind, until_ms, rule="", user="", addresses=()):
+    """Puts the answer to the questions of a key. kind: a word of KINDS. until_ms: CLOCK_MONOTONIC.
+    addresses: texts of IP addresses in the order in which they are tried; ADDRESSES_MAX at most.
+    Names longer than NAME_MAX bytes are cut."""
+    cdef c.l4_gate_answer answer
+    cdef bytes name = rule.encode()[:NAME_MAX], who = user.encode()[:NAME_MAX]
+    memset(&answer, 0, sizeof(answer))
+    answer.key[0], answer.key[1] = key
+    answer.until_ms = until_ms
+    answer.kind = KINDS[kind]
+    answer.rule_bytes = len(name)
+    answer.user_bytes = len(who)
+    memcpy(answer.rule, <char *>name, len(name))
+    memcpy(answer.user, <char *>who, len(who))
+    for text in addresses[:ADDRESSES_MAX]:
+        put_ip(&answer.addr[answer.addrs], text)
+        answer.addrs += 1
+    c.l4_gate_put(_gate(area), &answer)
+
+
+def renew(area):
+    """Other rules are in force: no answer holds any more."""
+    c.l4_gate_renew(_gate(area))
+
+
+def forget(area, worker):
+    """Drops all questions of a worker that has died."""
+    c.l4_gate_forget(_gate(area), worker)
+
+
+def counts(area):
+    """Returns the questions that were asked and the answers that were given so far."""
+    cdef c.l4_gate *gate = _gate(area)
+    return gate.asked, gate.answered
