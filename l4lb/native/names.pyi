@@ -2,7 +2,7 @@
 
 import mmap
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 FORMATS: Mapping[str, int]
 BELOW: int  # all names below are meant too
@@ -20,7 +20,7 @@ class OddWord(NamedTuple):
 class Draft:
     """Names that become a set."""
 
-    def __init__(self, key: bytes | None = None) -> None: ...
+    def __new__(cls, key: bytes | None = None) -> Self: ...
     def add(self, name: bytes, flags: int = 0) -> bool:
         """Adds a name in the form of lists.name. flags: BELOW, EXCEPT. Returns False if a set does
         not take it. Raises OverflowError: there are too many; MemoryError."""
@@ -44,7 +44,7 @@ class Draft:
 class Set:
     """A set in memory, for look-ups."""
 
-    def __init__(self, memory: mmap.mmap | bytearray | bytes) -> None: ...
+    def __new__(cls, memory: mmap.mmap | bytearray | bytes) -> Self: ...
     def __len__(self) -> int: ...
     def find(self, host: bytes) -> bytes:
         """Returns the longest name of the set that means a host; b"": the host is not in it."""

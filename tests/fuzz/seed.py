@@ -83,6 +83,14 @@ SEEDS = {
         b"\x0f*",
         b"\x01" + b"/" + b"a|" * 3000,
     ],
+    "socks5": [
+        b"\5\3\0\1\2",
+        b"\1\4anna\6secret",
+        b"\5\1\0\1\xc0\0\2\1\1\xbb",
+        b"\5\1\0\3\x0bwww.example\0\x50",
+        b"\5\1\0\3\x12[::ffff:127.0.0.1]\0\x50",
+        b"\5\3\0\4" + bytes(10) + b"\xff\xff\x7f\0\0\1\0\0",
+    ],
     "names": [
         b"\0\xef\xbb\xbf# x\nexample.com\n.a.example # y\n*.b.example\r\n! z\nb\xc3\xbc.example\n",
         b"\0000.0.0.0 a.example b.example\n::1 localhost\nfe80::1%lo0 c.example\n1.2.3\nx y\n",
