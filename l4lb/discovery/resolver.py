@@ -100,7 +100,7 @@ class Resolver:
                 f"{record} of {of}: the name does not exist", time_to_live(response)
             ) from error
         except (dns.exception.DNSException, OSError, ValueError, EOFError) as error:
-            raise DiscoveryError(f"{record} of {of}: {_why(error)}") from error
+            raise DiscoveryError(f"{record} of {of}: {why(error)}") from error
         return Found(tuple(answer.rrset or ()), time_to_live(answer.response), _beside(answer))
 
 
@@ -110,7 +110,7 @@ def _servers(content: bytes) -> list[str]:
     return [line[1] for line in lines if line[:1] == ["nameserver"] and line[1:] and is_ip(line[1])]
 
 
-def _why(error: Exception) -> str:
+def why(error: Exception) -> str:
     """Describes the failure of each server. A failure has the same text each time, so that it is
     reported once: without milliseconds, and independent of the order of attempts."""
     said: dict[str, str] = {}

@@ -5,5 +5,6 @@ domains      patterns of hosts (pure)
 urls         patterns of URLs (pure)
 times        windows of time in a week, in local time (pure)
 users        users and groups in the files of Apache's htpasswd
+names        addresses of hosts, by name servers of one's own
 credentials  the value of a Proxy-Authorization field (pure)
 """
