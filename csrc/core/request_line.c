@@ -176,6 +176,19 @@ static void put_answer(struct l4_log_out *out, const struct l4_request_end *end,
         style->text(out, "error", l4_log_error(end->error, word));
 }
 
+/* Of a forward proxy: who asked, what decided, where the request went. */
+static void put_outward(struct l4_log_out *out, const struct l4_request_end *end,
+                        const struct style *style)
+{
+    char address[L4_ADDR_TEXT_MAX];
+    if (end->user_bytes)
+        style->foreign(out, "user", text_of(end->user, end->user_bytes, sizeof end->user));
+    if (end->rule_bytes)
+        style->foreign(out, "rule", text_of(end->rule, end->rule_bytes, sizeof end->rule));
+    if (end->outside.family)
+        style->text(out, "address", l4_log_address(&end->outside, address));
+}
+
 static void put_fields(struct l4_log_out *out, const struct l4_request_line *line,
                        const struct style *style)
 {
@@ -193,6 +206,7 @@ static void put_fields(struct l4_log_out *out, const struct l4_request_line *lin
         style->text(out, "route", NULL);
     put_request(out, end, style);
     put_answer(out, end, style);
+    put_outward(out, end, style);
     style->number(out, "requests", end->number);
     style->foreign(out, "request_id", TEXT_OF(end, id));
     style->foreign(out, "user_agent", TEXT_OF(end, agent));
@@ -261,7 +275,12 @@ size_t l4_request_line_combined(const struct l4_request_line *line, char *to)
     const struct l4_request_end *end = line->end;
     struct l4_log_out out = {.start = to, .room = L4_REQUEST_LINE_MAX};
     put_host_of(&out, end->client);
-    l4_log_put(&out, " - - ");
+    l4_log_put(&out, " - ");
+    if (end->user_bytes)
+        l4_log_foreign_quoted(&out, text_of(end->user, end->user_bytes, sizeof end->user));
+    else
+        l4_log_put(&out, "-");
+    l4_log_put(&out, " ");
     put_clf_time(&out, line->unix_ms);
     l4_log_put(&out, " \"");
     if (end->text.method_bytes) {

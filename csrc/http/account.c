@@ -10,7 +10,10 @@
 #include "core/http_texts.h"
 #include "core/talkers.h"
 #include "http/limit.h"
+#include "http/outward.h"
 #include "http/serve.h"
+#include "http/tunnel.h"
+#include "run/account.h"
 #include "shm/ring.h"
 
 static struct l4_request *row_of(const struct l4_loop *loop, uint32_t index)
@@ -250,6 +253,16 @@ static void put_more(const struct l4_loop *loop, uint32_t index, struct l4_reque
         end->sni_bytes = facts->name_bytes;
         memcpy(end->sni, facts->name, facts->name_bytes);
     }
+    if (l4_outward_is_on(loop, s) && l4_outward_is_known(loop, index) &&
+        l4_exchange_at(loop, index)->status != 407) {
+        const struct l4_outward *o = l4_outward_at(loop, index);
+        end->rule_bytes = o->rule_bytes;
+        end->user_bytes = o->user_bytes;
+        memcpy(end->rule, o->rule, sizeof end->rule);
+        memcpy(end->user, o->user, sizeof end->user);
+        if (o->allowed && o->next < o->addrs)
+            end->outside = o->addr[o->next];
+    }
     const uint32_t filter = l4_exchange_at(loop, index)->filter;
     if (filter == L4_NONE || !l4_http_route_find(loop->table, s->listener, filter, &choice))
         return;
@@ -300,12 +313,17 @@ void l4_account_answer(struct l4_loop *loop, uint32_t index, enum l4_reason reas
     if (!L4_GET(row->counted))
         return;
     L4_SET(row->counted, 0);
+    const bool tunnel = s->http == L4_HTTP_TUNNELS;
+    if (tunnel) {
+        l4_tunnel_measure(loop, index);
+        reason = l4_account_is_clean(reason) ? L4_END_NONE : reason;
+    }
     count(loop, index, reason);
     l4_limit_answered(loop, index, reason);
     if (l4_reason_is_rejection(reason))
         l4_talkers_reject(l4_table_talkers(loop->table, loop->setup.index), l4_row_client(loop, s),
                           loop->now_ms);
-    if (s->pool != L4_NONE && L4_GET(l4_table_stats(loop->table)->measures))
+    if (s->pool != L4_NONE && !tunnel && L4_GET(l4_table_stats(loop->table)->measures))
         measure(loop, index);
     if (is_logged(loop, x, reason))
         write_log(loop, index, reason);

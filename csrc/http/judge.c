@@ -136,8 +136,10 @@ struct l4_verdict_of_head l4_judge_request(struct l4_loop *loop, uint32_t index)
     note(x, head, max);
     if (max && head->framing == L4_FRAMING_LENGTH && head->length > max)
         return refusal(413, "body_too_large");
-    /* why: these two ask the proxy itself for something, and it does not do it. */
-    if (x->method == L4_METHOD_CONNECT || x->method == L4_METHOD_TRACE)
+    /* why: these two ask the proxy itself for something, which only a forward proxy does, or
+     * none. */
+    if ((x->method == L4_METHOD_CONNECT && !L4_GET(rules->is_forward)) ||
+        x->method == L4_METHOD_TRACE)
         return refusal(405, "method_not_allowed");
     return accepted;
 }

@@ -11,9 +11,11 @@
 #include "core/http_texts.h"
 #include "http/cached.h"
 #include "http/cookie.h"
+#include "http/forward_fields.h"
 #include "http/proxy_status.h"
 #include "http/routing.h"
 #include "http/serve.h"
+#include "http/socks.h"
 #include "shm/http.h"
 #include "shm/row_reuse.h"
 
@@ -28,6 +30,12 @@ static struct l4_text_out writer(struct l4_loop *loop)
 {
     return (struct l4_text_out){.to = loop->http->written,
                                 .size = L4_HTTP_WRITTEN_BYTES - L4_HTTP_NOTES_BYTES};
+}
+
+/* A place for texts of a message: behind what is written of its head. */
+static char *notes_of(const struct l4_loop *loop)
+{
+    return loop->http->written + L4_HTTP_WRITTEN_BYTES - L4_HTTP_NOTES_BYTES;
 }
 
 /* A text without bytes is not configured, and is not written. */
@@ -152,12 +160,14 @@ static void write_request(struct l4_loop *loop, uint32_t index, const struct sou
         &l4_table_request(loop->table, loop->setup.index, index)->text;
     const struct l4_text asked = asked_host(judged, bytes);
     const uint32_t forwarded = L4_GET(listener->forwarded);
-    struct l4_field_rule changes[L4_ROUTE_CHANGES_MAX + L4_CACHED_RULES];
+    struct l4_field_rule changes[L4_ROUTE_CHANGES_MAX + L4_CACHED_RULES + L4_FORWARD_RULES];
+    struct l4_text_out notes = {.to = notes_of(loop), .size = L4_HTTP_NOTES_BYTES};
     size_t change_count =
         sources->routed ? l4_routing_changes(&sources->choice,
                                              sources->choice.answer.route.request_changes, changes)
                         : 0;
     change_count += l4_cached_question(loop, index, changes + change_count);
+    change_count += l4_forward_fields(loop, index, &notes, changes + change_count);
     const bool never = L4_GET(pool->http.reuse) == L4_REUSE_NEVER;
     char address[L4_ADDR_TEXT_MAX], host[L4_ADDR_TEXT_MAX];
     const struct l4_request_rules rules = {
@@ -245,12 +255,6 @@ static enum l4_connection_word word_for(const struct l4_exchange *x)
     return x->minor ? L4_CONNECTION_NONE : L4_CONNECTION_KEEP_ALIVE;
 }
 
-/* A place for texts of an answer: behind what is written of its head. */
-static char *answer_notes(const struct l4_loop *loop)
-{
-    return loop->http->written + L4_HTTP_WRITTEN_BYTES - L4_HTTP_NOTES_BYTES;
-}
-
 static bool is_host(struct l4_text text, struct l4_text host)
 {
     return host.bytes && text.bytes >= host.bytes && !strncasecmp(text.at, host.at, host.bytes) &&
@@ -282,7 +286,7 @@ static struct l4_text location_for(struct l4_loop *loop, uint32_t index, const c
     if (!scheme || !named.bytes || is_host(rest, asked) || !asked.bytes)
         return (struct l4_text){0};
     const bool secure = s->half[L4_CLIENT].flags & L4_HALF_TLS;
-    char *to = answer_notes(loop);
+    char *to = notes_of(loop);
     const int size = snprintf(to, L4_HTTP_NOTES_BYTES, "%s://%.*s%.*s", secure ? "https" : "http",
                               (int)asked.bytes, asked.at, (int)(rest.bytes - named.bytes),
                               rest.at + named.bytes);
@@ -326,6 +330,7 @@ static const char *reason_of(uint16_t status)
         {403, "Forbidden"},
         {404, "Not Found"},
         {405, "Method Not Allowed"},
+        {407, "Proxy Authentication Required"},
         {408, "Request Timeout"},
         {410, "Gone"},
         {412, "Precondition Failed"},
@@ -532,6 +537,8 @@ static void put_special(struct l4_loop *loop, uint32_t index, const struct sourc
         sources->routed && sources->choice.answer.route.action >= L4_ROUTER_DENY;
     if (x->status == 405 && !names_methods)
         l4_h1_put_field(out, L4_TEXT("Allow"), L4_TEXT("GET, HEAD, POST, PUT, DELETE, OPTIONS"));
+    if (x->status == 407)
+        l4_forward_put_challenge(loop, index, out);
     if (x->retry_after_s) {
         snprintf(seconds, sizeof seconds, "%u", x->retry_after_s);
         l4_h1_put_field(out, L4_TEXT("Retry-After"), text_of(seconds));
@@ -580,6 +587,8 @@ static void write_reply(struct l4_loop *loop, uint32_t index, const struct sourc
 
 size_t l4_message_reply(struct l4_loop *loop, uint32_t index)
 {
+    if (l4_socks_is_spoken(loop, l4_session_at(loop, index)))
+        return l4_socks_refusal(loop, index, loop->http->written);
     for (int i = 0; i < L4_SEQ_TRIES; i++) {
         const struct sources sources = begin(loop, index);
         struct l4_text_out out = writer(loop);

@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "http/caches.h"
+#include "http/outward.h"
 
 /* Memory of which only the pages that are used take room. */
 static void *reserve(size_t bytes)
@@ -44,6 +45,8 @@ int l4_http_start(struct l4_loop *loop)
     int error = l4_h2_start(&http->h2, loop->table->plan.caps.sessions);
     if (!error)
         error = l4_caches_start(loop);
+    if (!error)
+        error = l4_outward_start(loop);
     return error ? error : l4_spares_start(loop);
 }
 
@@ -53,6 +56,7 @@ void l4_http_finish(struct l4_loop *loop)
     if (!http)
         return;
     l4_spares_finish(loop);
+    l4_outward_finish(loop);
     l4_caches_finish(loop);
     l4_h2_finish(&http->h2);
     free(http->exchanges);

@@ -5,6 +5,7 @@
 #include "http/caching.h"
 #include "http/cookie.h"
 #include "http/limit.h"
+#include "http/outward.h"
 #include "http/retry.h"
 #include "http/serve.h"
 #include "shm/http.h"
@@ -122,6 +123,8 @@ static void note(struct l4_loop *loop, uint32_t index, const struct l4_http_choi
 
 static struct l4_step to_pool(struct l4_loop *loop, uint32_t index, uint32_t cache)
 {
+    if (l4_outward_is_on(loop, l4_session_at(loop, index)))
+        return l4_go(L4_SESSION_FORWARD);
     l4_retry_earn(loop, index);
     l4_exchange_at(loop, index)->came_to = l4_cookie_backend(loop, index);
     return cache ? l4_caching_begin(loop, index, cache) : l4_go(L4_SESSION_PICK);

@@ -24,6 +24,7 @@
 #include "http/retry.h"
 #include "http/serve.h"
 #include "http/stages.h"
+#include "http/tunnel.h"
 #include "io/stream_ops.h"
 #include "run/attempt.h"
 #include "run/first_byte.h"
@@ -252,6 +253,8 @@ static struct l4_step enter(struct l4_loop *loop, uint32_t index)
     L4_ASSERT(s->http && s->backend != L4_NONE && s->half[L4_BACKEND].fd >= 0);
     if (l4_table_backend(loop->table, s->backend)->addr.family == AF_UNIX)
         s->half[L4_BACKEND].flags |= L4_HALF_NODELAY;
+    if (x->method == L4_METHOD_CONNECT)
+        return l4_tunnel_begin(loop, index);
     x->informed = 0;
     const struct l4_step step = send_request(loop, index);
     if (step.kind != L4_STAY)

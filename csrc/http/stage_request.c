@@ -12,6 +12,7 @@
 #include "http/judge.h"
 #include "http/routing.h"
 #include "http/serve.h"
+#include "http/socks.h"
 #include "http/stages.h"
 #include "http/true_client.h"
 #include "io/sock.h"
@@ -212,6 +213,8 @@ static struct l4_step enter(struct l4_loop *loop, uint32_t index)
     L4_ASSERT(s->half[L4_BACKEND].fd < 0 && s->half[L4_BACKEND].pipe == L4_NO_PIPE);
     s->half[L4_BACKEND].flags = 0; /* what became of the exchange before says nothing any more */
     l4_serve_begin(loop, index);
+    if (l4_socks_is_spoken(loop, s))
+        return l4_go(L4_SESSION_SOCKS);
     if (first && l4_h2_is_agreed(loop, index))
         return l4_go(L4_SESSION_HTTP2);
     if (loop->draining && !first && !l4_exchange_at(loop, index)->have &&

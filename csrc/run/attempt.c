@@ -7,6 +7,7 @@
 #include "core/hash_key.h"
 #include "core/passive.h"
 #include "core/sticky.h"
+#include "http/outward.h"
 #include "http/request_name.h"
 #include "http/retry.h"
 #include "http/serve.h"
@@ -92,10 +93,16 @@ struct l4_step l4_attempt_failed(struct l4_loop *loop, uint32_t index, int error
     L4_ASSERT(s->backend != L4_NONE && error < 0);
     L4_OWN_ADD(l4_row_column(loop, s)->connect_errors, 1);
     l4_passive_unreached(loop->table, loop->setup.index, s->backend, loop->now_ms, error);
-    L4_ASSERT(s->attempts < sizeof s->tried / sizeof *s->tried);
-    s->tried[s->attempts++] = (uint16_t)s->backend;
     s->error = -error;
     l4_first_byte_failed(loop, s);
+    if (l4_outward_is_on(loop, s)) {
+        s->attempts++;
+        l4_attempt_leave(loop, s);
+        return l4_outward_failed(loop, index, error) ? l4_go(L4_SESSION_FORWARD)
+                                                     : l4_end(L4_END_CONNECT_FAILED);
+    }
+    L4_ASSERT(s->attempts < sizeof s->tried / sizeof *s->tried);
+    s->tried[s->attempts++] = (uint16_t)s->backend;
     l4_attempt_leave(loop, s);
     const uint32_t retries = L4_GET(l4_row_pool(loop, s)->retries);
     const bool again = s->attempts <= retries && s->attempts <= L4_RETRIES_MAX &&

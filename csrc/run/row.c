@@ -105,24 +105,28 @@ void l4_row_enter(struct l4_loop *loop, uint32_t index, enum l4_session_state st
         [L4_SESSION_PREREAD] = TO(TLS_CLIENT) | TO(TARPIT) | TO(PICK) | TO(REQUEST) | TO(FREE),
         [L4_SESSION_TARPIT] = TO(FREE),
         [L4_SESSION_TLS_CLIENT] = TO(PICK) | TO(REQUEST) | TO(FREE),
-        [L4_SESSION_PICK] = TO(QUEUE) | TO(CONNECT) | TO(REPLY) | TO(CACHED) | TO(FREE),
+        [L4_SESSION_PICK] =
+            TO(QUEUE) | TO(CONNECT) | TO(FORWARD) | TO(REPLY) | TO(CACHED) | TO(FREE),
         [L4_SESSION_QUEUE] = TO(CONNECT) | TO(HANDOVER) | TO(REPLY) | TO(CACHED) | TO(FREE),
         [L4_SESSION_CONNECT] = TO(PICK) | TO(TLS_BACKEND) | TO(RELAY) | TO(HANDOVER) |
-                               TO(EXCHANGE) | TO(REPLY) | TO(CACHED) | TO(FREE),
+                               TO(EXCHANGE) | TO(FORWARD) | TO(REPLY) | TO(CACHED) | TO(FREE),
         [L4_SESSION_TLS_BACKEND] =
             TO(PICK) | TO(RELAY) | TO(EXCHANGE) | TO(REPLY) | TO(CACHED) | TO(FREE),
         [L4_SESSION_RELAY] = TO(RESET) | TO(HANDOVER) | TO(FREE),
         [L4_SESSION_RESET] = TO(HANDOVER) | TO(FREE),
         [L4_SESSION_HANDOVER] =
             TO(REQUEST) | TO(QUEUE) | TO(CONNECT) | TO(RELAY) | TO(RESET) | TO(FREE),
-        [L4_SESSION_REQUEST] = TO(PICK) | TO(REPLY) | TO(CACHED) | TO(AWAIT) | TO(TARPIT) |
-                               TO(HTTP2) | TO(HANDOVER) | TO(FREE),
+        [L4_SESSION_REQUEST] = TO(PICK) | TO(FORWARD) | TO(SOCKS) | TO(REPLY) | TO(CACHED) |
+                               TO(AWAIT) | TO(TARPIT) | TO(HTTP2) | TO(HANDOVER) | TO(FREE),
         [L4_SESSION_HTTP2] = TO(FREE),
         [L4_SESSION_EXCHANGE] =
             TO(REQUEST) | TO(REPLY) | TO(CACHED) | TO(PICK) | TO(CONNECT) | TO(RELAY) | TO(FREE),
         [L4_SESSION_REPLY] = TO(REQUEST) | TO(FREE),
         [L4_SESSION_CACHED] = TO(REQUEST) | TO(REPLY) | TO(FREE),
         [L4_SESSION_AWAIT] = TO(CACHED) | TO(PICK) | TO(REPLY) | TO(FREE),
+        [L4_SESSION_FORWARD] =
+            TO(CONNECT) | TO(PICK) | TO(CACHED) | TO(AWAIT) | TO(REPLY) | TO(FREE),
+        [L4_SESSION_SOCKS] = TO(FORWARD) | TO(REPLY) | TO(FREE),
     };
 #undef TO
     L4_ASSERT(index < loop->fresh && state < L4_SESSION_STATES &&

@@ -8,6 +8,7 @@
 #include "http/room.h"
 #include "http/serve.h"
 #include "http/stages.h"
+#include "http/tunnel.h"
 #include "io/sock.h"
 #include "run/account.h"
 #include "run/admission.h"
@@ -37,6 +38,8 @@ static const struct l4_stage *const stages[L4_SESSION_STATES] = {
     [L4_SESSION_HTTP2] = &l4_stage_http2,
     [L4_SESSION_CACHED] = &l4_stage_cached,
     [L4_SESSION_AWAIT] = &l4_stage_await,
+    [L4_SESSION_FORWARD] = &l4_stage_forward,
+    [L4_SESSION_SOCKS] = &l4_stage_socks,
 };
 
 static const struct l4_stage *stage_of(const struct l4_loop *loop, uint32_t index)
@@ -319,6 +322,8 @@ bool l4_session_can_move(const struct l4_session *s)
 void l4_session_offer(struct l4_loop *loop, uint32_t index)
 {
     L4_ASSERT(l4_session_can_move(l4_session_at(loop, index)));
+    if (l4_session_at(loop, index)->http == L4_HTTP_TUNNELS)
+        l4_tunnel_part(loop, index);
     carry_out(loop, index, l4_go(L4_SESSION_HANDOVER));
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/random.h"
+#include "http/outward.h"
 #include "http/spare.h"
 #include "io/sock.h"
 #include "run/attempt.h"
@@ -12,12 +13,21 @@
 #include "run/stages.h"
 #include "shm/row_reuse.h"
 
+/* Where the session's backend is: of a forward proxy, where its client wants to go. */
+static struct l4_addr target(const struct l4_loop *loop, const struct l4_session *s,
+                             char path[L4_PATH_MAX + 1])
+{
+    if (l4_outward_is_on(loop, s))
+        return l4_outward_target(loop, (uint32_t)(s - loop->sessions));
+    return l4_table_target(l4_table_backend(loop->table, s->backend), path);
+}
+
 /* Begins a non-blocking connect to the session's backend. Returns the socket or -errno; *made says
  * whether there was a socket to use at all. */
 static int begin_connect(struct l4_loop *loop, struct l4_session *s, bool *made)
 {
     char path[L4_PATH_MAX + 1];
-    const struct l4_addr to = l4_table_target(l4_table_backend(loop->table, s->backend), path);
+    const struct l4_addr to = target(loop, s, path);
     struct l4_way memory;
     const struct l4_way *way =
         l4_egress_way(&l4_row_pool(loop, s)->egress, to.family, l4_row_client(loop, s),
@@ -44,7 +54,7 @@ static struct l4_step enter(struct l4_loop *loop, uint32_t index)
     struct l4_session *s = l4_session_at(loop, index);
     bool made;
     L4_ASSERT(s->backend != L4_NONE && s->half[L4_BACKEND].fd < 0);
-    if (s->http && l4_spare_take(loop, index))
+    if (s->http && !l4_outward_is_on(loop, s) && l4_spare_take(loop, index))
         return l4_go(L4_SESSION_EXCHANGE);
     const int fd = begin_connect(loop, s, &made);
     l4_first_byte_begin(loop, s);

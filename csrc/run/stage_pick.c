@@ -1,5 +1,6 @@
 /* PICK: a backend is chosen. Without a place at a backend, the session queues where its pool has a
  * queue, or ends. If this host has no socket to connect with, the session waits here. */
+#include "http/outward.h"
 #include "run/attempt.h"
 #include "run/client_wait.h"
 #include "run/lines.h"
@@ -8,6 +9,8 @@
 static struct l4_step choose_backend(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
+    if (l4_outward_is_on(loop, s))
+        return l4_go(L4_SESSION_FORWARD);
     const bool may_wait = L4_GET(l4_row_pool(loop, s)->queue.length) != 0;
     /* After a failed attempt a session does not wait behind others: it tries at once, and queues
      * only if every place is taken. */

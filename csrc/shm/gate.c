@@ -29,7 +29,7 @@ static uint32_t first_of(const uint64_t key[2])
     return (uint32_t)(key[0] % (L4_GATE_ANSWERS / L4_GATE_WAYS)) * L4_GATE_WAYS;
 }
 
-static bool is_of(const struct l4_gate_answer *answer, const uint64_t key[2])
+L4_READS_UNDER_SEQ static bool is_of(const struct l4_gate_answer *answer, const uint64_t key[2])
 {
     return answer->key[0] == key[0] && answer->key[1] == key[1];
 }

@@ -11,6 +11,7 @@
 #ifndef L4_SHM_HTTP_H
 #define L4_SHM_HTTP_H
 
+#include "shm/gate.h"
 #include "shm/h2_abuse.h"
 #include "shm/session_stats.h"
 #include "shm/table.h"
@@ -69,6 +70,10 @@ struct l4_request_end {
     char fault[L4_REQUEST_FAULT_MAX]; /* why a request was refused; "" */
     char tls[L4_TLS_VERSION_MAX + 1]; /* version of TLS with the client; "" */
     uint16_t sni_bytes, filter_bytes;
+    uint8_t rule_bytes, user_bytes; /* of a forward proxy: the rule that decided, the user */
+    struct l4_addr outside;         /* ... the address that was connected to; family 0: none */
+    char rule[L4_GATE_NAME_MAX];
+    char user[L4_GATE_NAME_MAX];
     char sni[L4_REQUEST_SNI_MAX];       /* the server name that the client asked for */
     char filter[L4_REQUEST_FILTER_MAX]; /* name of the last rule of the filter that it met */
     struct l4_request_text text;

@@ -370,8 +370,9 @@ enum l4_wants {
     L4_WANTS_BEGUN = 1 << 3  /* a ClientHello that no choice needs has begun */
 };
 
-/* Whether a session speaks HTTP, and whether a request of its client is in progress. */
-enum l4_speaks { L4_NO_HTTP, L4_HTTP_RESTS, L4_HTTP_ASKS };
+/* Whether a session speaks HTTP, and whether a request of its client is in progress; or is a tunnel
+ * that its client has asked for. */
+enum l4_speaks { L4_NO_HTTP, L4_HTTP_RESTS, L4_HTTP_ASKS, L4_HTTP_TUNNELS };
 
 /* Counts that a session must give back at its end. */
 enum l4_holds { L4_HOLDS_LISTENER = 1 << 0, L4_HOLDS_SOURCE = 1 << 1 };

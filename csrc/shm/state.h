@@ -22,7 +22,9 @@
     X(REPLY, "reply")             /* HTTP: an answer of l4lb itself is sent */                     \
     X(HTTP2, "http2")             /* HTTP/2: its requests are sessions of their own */             \
     X(CACHED, "cached")           /* HTTP: an answer that is stored is sent */                     \
-    X(AWAIT, "await")             /* HTTP: the answer to another client's request is waited for */
+    X(AWAIT, "await")             /* HTTP: the answer to another client's request is waited for */ \
+    X(FORWARD, "forward")         /* forward proxy: may the client go where it wants to? */        \
+    X(SOCKS, "socks")             /* SOCKS: its client says where it wants to go */
 
 enum l4_session_state {
 #define X(id, word) L4_SESSION_##id,

@@ -1,7 +1,7 @@
 # cython: language_level=3
 """The gate of forward proxies: questions of workers, and answers to them (csrc/shm/gate.h)."""
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint32_t
 from libc.string cimport memcpy, memset
 
 from l4lb.native cimport c

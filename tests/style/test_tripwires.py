@@ -61,11 +61,12 @@ HTTP_SEES_ABOVE = {
 RUN_SEES_HTTP = {
     "account": {"account"},
     "admission": {"serve"},
-    "attempt": {"request_name", "retry", "serve"},
+    "attempt": {"outward", "request_name", "retry", "serve"},
     "planes": {"plane"},
     "proxy_out": {"h2"},
-    "session": {"account", "caching", "h2", "room", "serve", "stages"},
-    "stage_connect": {"spare"},
+    "session": {"account", "caching", "h2", "room", "serve", "stages", "tunnel"},
+    "stage_connect": {"outward", "spare"},
+    "stage_pick": {"outward"},
 }
 RUN_RANKS = {name: rank for rank, names in enumerate(RUN_FLOORS) for name in names}
 LINE_MAX = 100
