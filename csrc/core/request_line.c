@@ -299,3 +299,72 @@ size_t l4_request_line_combined(const struct l4_request_line *line, char *to)
     l4_log_put(&out, "\n");
     return out.used;
 }
+
+/* ---- Squid's native format ------------------------------------------------------------------- */
+
+/* A text without a space or a control character, as URLs are written. */
+static void put_bare(struct l4_log_out *out, struct l4_text text)
+{
+    if (!text.bytes)
+        l4_log_put(out, "-");
+    for (size_t i = 0; i < text.bytes; i++) {
+        const unsigned char byte = (unsigned char)text.at[i];
+        if (byte <= 0x20 || byte >= 0x7f)
+            l4_log_put(out, "%%%02X", byte);
+        else
+            l4_log_bytes(out, text.at + i, 1);
+    }
+}
+
+/* What became of the request, in Squid's words. */
+static const char *squid_result(const struct l4_request_end *end)
+{
+    static const char *const of_cache[L4_CACHE_RESULT_COUNT] = {
+        [L4_CACHE_HIT] = "TCP_HIT",
+        [L4_CACHE_REVALIDATED] = "TCP_REFRESH_UNMODIFIED",
+        [L4_CACHE_EXPIRED] = "TCP_REFRESH_MODIFIED",
+        [L4_CACHE_UPDATING] = "TCP_HIT",
+        [L4_CACHE_STALE] = "TCP_REFRESH_FAIL_OLD",
+    };
+    const bool tunnel = end->text.method_bytes == 7 && !memcmp(end->text.method, "CONNECT", 7);
+    if (l4_reason_is_rejection(end->reason))
+        return "TCP_DENIED";
+    if (tunnel)
+        return "TCP_TUNNEL";
+    const char *word = end->cached < L4_CACHE_RESULT_COUNT ? of_cache[end->cached] : NULL;
+    return word ? word : "TCP_MISS";
+}
+
+/* The URL that was asked for: a target in the form of an origin has no host. */
+static void put_url(struct l4_log_out *out, const struct l4_request_end *end)
+{
+    const struct l4_text target = TEXT_OF(end, target);
+    if (target.bytes && *target.at == '/') {
+        l4_log_put(out, end->flags & L4_REQUEST_TLS ? "https://" : "http://");
+        put_bare(out, TEXT_OF(end, host));
+    }
+    put_bare(out, target);
+}
+
+size_t l4_request_line_squid(const struct l4_request_line *line, char *to)
+{
+    const struct l4_request_end *end = line->end;
+    struct l4_log_out out = {.start = to, .room = L4_REQUEST_LINE_MAX};
+    l4_log_put(&out, "%" PRId64 ".%03d %6" PRIu64 " ", line->unix_ms / 1000,
+               (int)(line->unix_ms % 1000), end->duration_us / 1000);
+    put_host_of(&out, end->client);
+    l4_log_put(&out, " %s/%03u %" PRIu64 " ", squid_result(end), end->status, end->bytes_out);
+    put_bare(&out, TEXT_OF(end, method));
+    l4_log_put(&out, " ");
+    put_url(&out, end);
+    l4_log_put(&out, " ");
+    put_bare(&out, text_of(end->user, end->user_bytes, sizeof end->user));
+    if (end->outside.family) {
+        l4_log_put(&out, " HIER_DIRECT/");
+        put_host_of(&out, end->outside);
+    } else {
+        l4_log_put(&out, line->backend ? " FIRSTUP_PARENT/%s" : " HIER_NONE/-", line->backend);
+    }
+    l4_log_put(&out, " -\n"); /* the type of the answer is not kept */
+    return out.used;
+}

@@ -1,5 +1,5 @@
-/* Formats one ended request as a line of the access log: text (key=value), JSON, or the combined
- * format of web servers, which existing tools read. Pure.
+/* Formats one ended request as a line of the access log: text (key=value), JSON, the combined
+ * format of web servers, or Squid's native format, which existing tools read. Pure.
  *
  * What clients sent is escaped (core/logtext.h): a request is one line, whatever is in it.
  */
@@ -23,5 +23,6 @@ struct l4_request_line {
 size_t l4_request_line_text(const struct l4_request_line *line, char *to);
 size_t l4_request_line_json(const struct l4_request_line *line, char *to);
 size_t l4_request_line_combined(const struct l4_request_line *line, char *to);
+size_t l4_request_line_squid(const struct l4_request_line *line, char *to);
 
 #endif

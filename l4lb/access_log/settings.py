@@ -15,7 +15,7 @@ FACILITIES = (
 
 @dataclass(frozen=True)
 class Settings:
-    """target: stdout, syslog, journald or the path of a file. style: text, json or combined.
+    """target: stdout, syslog, journald or the path of a file. style: text, json, combined or squid.
     syslog: the server's address, as unix:/PATH, udp://HOST:PORT or tcp://HOST:PORT. open_every_ms:
     interval of lines for a live session; 0: none. query: lines of requests have their queries.
     mask: bits of an IPv4 and of an IPv6 address of a client that lines have."""

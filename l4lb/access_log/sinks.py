@@ -24,8 +24,8 @@ WAIT_S = 0.5
 INFORMATIONAL = 6
 APPLICATION = "l4lb"
 JOURNAL = "/run/systemd/journal/socket"
-# What stands before the 24 characters of a line's time: csrc/core/logline.h. A line in the combined
-# format has its time in another form.
+# What stands before the 24 characters of a line's time: csrc/core/logline.h. A line in the formats
+# of other programs has its time in another form.
 BEFORE_TIME = (b"ts=", b'{"ts":"')
 TIME_CHARACTERS = 24
 

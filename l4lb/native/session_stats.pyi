@@ -29,7 +29,7 @@ class LogReader:
     removes them when told to."""
 
     style: str
-    """text, json or combined"""
+    """text, json, combined or squid"""
 
     def __init__(self, table: Table, *, style: str) -> None: ...
     def set_privacy(self, *, query: bool, mask: Sequence[int]) -> None:

@@ -45,7 +45,7 @@ def log_counts(Table table):
     return seen.log_written, seen.log_lost, seen.log_failures, dropped
 
 
-STYLES = ("text", "json", "combined")
+STYLES = ("text", "json", "combined", "squid")
 
 
 cdef uint16_t _to_query(const char *text, uint16_t size) noexcept:
@@ -242,6 +242,8 @@ cdef class LogReader:
             size = c.l4_request_line_json(&line, text)
         elif self._style == "combined":
             size = c.l4_request_line_combined(&line, text)
+        elif self._style == "squid":
+            size = c.l4_request_line_squid(&line, text)
         else:
             size = c.l4_request_line_text(&line, text)
         return text[:size]

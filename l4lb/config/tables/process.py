@@ -24,9 +24,9 @@ class Log(Model):
     access: common.AccessLog = "off"
     """Destination of the access log, which has a line for each session, or with HTTP for each
     request: "off", "stdout", "syslog", "journald", or the path of a file."""
-    access_format: Literal["text", "json", "combined"] | None = None
-    """Format of the access log. "combined": HTTP requests as web servers write them. Absent: that
-    of `format`."""
+    access_format: Literal["text", "json", "combined", "squid"] | None = None
+    """Format of the access log. "combined": HTTP requests as web servers write them; "squid": as
+    Squid writes them. Absent: that of `format`."""
     access_errors_only: bool = False
     """Only sessions that did not end well, and requests that were not answered well, have a
     line."""

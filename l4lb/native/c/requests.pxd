@@ -125,3 +125,4 @@ cdef extern from "core/request_line.h":
     size_t l4_request_line_text(const l4_request_line *line, char *to)
     size_t l4_request_line_json(const l4_request_line *line, char *to)
     size_t l4_request_line_combined(const l4_request_line *line, char *to)
+    size_t l4_request_line_squid(const l4_request_line *line, char *to)

@@ -136,6 +136,26 @@ def test_the_combined_format_is_that_of_web_servers(tmp_path: Path) -> None:
         assert again.groups() == ("HEAD / HTTP/1.1", "200", "0", "-", "-")
 
 
+def test_squid_s_format_is_one_that_its_tools_read(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    squid = re.compile(
+        r"(\d+\.\d{3}) +(\d+) (\S+) (TCP_\w+)/(\d{3}) (\d+) (\S+) (\S+) (\S+) (\w+)/(\S+) -"
+    )
+    with (
+        Web() as web,
+        logging_to(path, {"name": "app", "address": web.address}, style="squid") as lb,
+    ):
+        assert ask(lb, "/a?b=c").status == 200
+        assert ask(lb, "/a%20b").status == 200
+        first, second = (squid.fullmatch(one.rstrip("\n")) for one in lines(path, 2))
+        assert first is not None and second is not None
+        assert first.group(3, 4, 5, 6, 7, 9, 10, 11) == (
+            "127.0.0.1", "TCP_MISS", "200", "6", "GET", "-", "FIRSTUP_PARENT", "app",
+        )  # fmt: skip
+        assert first.group(8).startswith("http://")
+        assert first.group(8).endswith("/a?b=c")
+
+
 def test_a_request_without_an_answer_names_the_backend_that_gave_none(tmp_path: Path) -> None:
     path = tmp_path / "log"
 
