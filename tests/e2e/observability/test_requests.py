@@ -148,7 +148,8 @@ def test_squid_s_format_is_one_that_its_tools_read(tmp_path: Path) -> None:
         assert ask(lb, "/a?b=c").status == 200
         assert ask(lb, "/a%20b").status == 200
         first, second = (squid.fullmatch(one.rstrip("\n")) for one in lines(path, 2))
-        assert first is not None and second is not None
+        assert first is not None
+        assert second is not None
         assert first.group(3, 4, 5, 6, 7, 9, 10, 11) == (
             "127.0.0.1", "TCP_MISS", "200", "6", "GET", "-", "FIRSTUP_PARENT", "app",
         )  # fmt: skip
