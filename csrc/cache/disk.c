@@ -136,24 +136,47 @@ static void note_use(int fd, const struct stat *file)
         (void)futimens(fd, times); /* a folder that cannot be written to is read all the same */
 }
 
+/* Opens a file and reads its head. Returns the descriptor, or -errno. */
+static int open_file(const struct l4_disk *disk, const struct l4_disk_name *name,
+                     struct l4_disk_head *head, char texts[static L4_DISK_TEXTS_MAX],
+                     struct stat *file)
+{
+    /* why O_NONBLOCK: something else than a file may have the name. */
+    const int fd = openat(disk->fd, name->text, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0)
+        return -errno;
+    const int error = fstat(fd, file) ? -errno : read_head(disk, fd, file, head, texts);
+    if (!error)
+        return fd;
+    close(fd);
+    return error;
+}
+
 int l4_disk_open(const struct l4_disk *disk, const struct l4_disk_name *name,
                  struct l4_disk_head *head, char texts[static L4_DISK_TEXTS_MAX])
 {
     struct stat file;
-    /* why O_NONBLOCK: something else than a file may have the name. */
-    const int fd = openat(disk->fd, name->text, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    int error = fd < 0 || fstat(fd, &file) ? -errno : read_head(disk, fd, &file, head, texts);
-    if (!error) {
+    const int fd = open_file(disk, name, head, texts, &file);
+    if (fd >= 0) {
         note_use(fd, &file);
         return fd;
     }
-    if (fd >= 0)
-        close(fd);
-    if (error != -ENOENT)
-        note_error(disk, -error);
-    if (error == -EBADMSG || error == -ELOOP) /* ELOOP: a symbolic link */
+    if (fd != -ENOENT)
+        note_error(disk, -fd);
+    if (fd == -EBADMSG || fd == -ELOOP) /* ELOOP: a symbolic link */
         (void)l4_disk_remove(disk, name);
-    return error;
+    return fd;
+}
+
+int l4_disk_peek(const struct l4_disk *disk, const struct l4_disk_name *name,
+                 struct l4_disk_head *head, char texts[static L4_DISK_TEXTS_MAX])
+{
+    struct stat file;
+    const int fd = open_file(disk, name, head, texts, &file);
+    if (fd < 0)
+        return fd;
+    close(fd);
+    return 0;
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */

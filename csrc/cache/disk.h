@@ -81,6 +81,10 @@ int l4_disk_open(const struct l4_disk *disk, const struct l4_disk_name *name,
 int l4_disk_open_unfinished(const struct l4_disk *disk, const struct l4_disk_writer *writer,
                             int pid);
 
+/* Reads head and texts only, and changes nothing. Returns 0 or -errno. */
+int l4_disk_peek(const struct l4_disk *disk, const struct l4_disk_name *name,
+                 struct l4_disk_head *head, char texts[static L4_DISK_TEXTS_MAX]);
+
 /* Where the body begins in a file. */
 uint64_t l4_disk_body_at(const struct l4_disk_head *head);
 

@@ -72,6 +72,7 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
     "answers of cache": (
         _name("cache", 1), _number("status"), _number("body_bytes", heading="body"),
         _number("age_s"), Column("state"), _number("fresh_for_s", heading="fresh for"),
+        Column("place", 3),
         _number("uses", 2), _sentence("vary", rare=True), _sentence("tags", rare=True),
     ),
     "spare": (

@@ -62,7 +62,7 @@ class Handlers:
             "spare": lambda _: live_requests.spare(table),
             "picks": lambda args: picks(table, monotonic_ms(), args),
             "workers": lambda _: overview.workers(table, monotonic_ms(), usages()),
-            "explain": lambda args: _explained(table, args),
+            "explain": lambda args: _explained(table, args, cache_fd),
             "simulate": lambda args: explain.simulate(table, args),
             "blocks": lambda _: clients.blocked(table, monotonic_ms()),
             "talkers": lambda _: clients.busiest(table, monotonic_ms()),
@@ -221,13 +221,13 @@ async def _parts(command: str, parts: AsyncIterator[Any]) -> AsyncIterator[Any]:
             yield part
 
 
-def _explained(table: Table, args: dict[str, Any]) -> Any:
+def _explained(table: Table, args: dict[str, Any], cache_fd: int) -> Any:
     """Carries out `explain`: for the next choice of a client, for a request, or for recent
     choices."""
     if args["request"] is not None:
         if args["pool"] is None or args["recent"]:
             raise AdminError("bad_argument", "name the listener before --request")
-        return requests.explain(table, args)
+        return requests.explain(table, args, cache_fd)
     if args["recent"]:
         return picks(table, monotonic_ms(), args)
     if args["pool"] is None or args["client"] is None:

@@ -4,7 +4,7 @@ csrc/cache/layout.h."""
 from collections.abc import Iterable, Mapping, Sequence
 from mmap import mmap
 
-from l4lb.native.caches import CacheRow, CacheTally, Disk, Kept, Room
+from l4lb.native.caches import CacheRow, CacheTally, Disk, Room
 from l4lb.native.table import Table
 
 CACHES_MAX: int
@@ -119,9 +119,3 @@ def key(
 ) -> bytes:
     """Returns the key of a URL. query: None if there is none. parts: a sum of KEY_PARTS. ignored:
     names of arguments. Raises ValueError if it is too long."""
-
-def kept(
-    table: Table, purges: mmap, area: mmap, name: str, wanted: bytes, now_s: int
-) -> list[Kept]:
-    """Returns the answers of a key. purges: the list of purges. now_s: seconds since 1970. One
-    thread of one process may do this at one time: it is the reader GUEST."""

@@ -8,7 +8,7 @@ from l4lb.native cimport c
 from l4lb.native.memory cimport put_text
 from l4lb.native.table cimport Table
 from l4lb.native import settings
-from l4lb.native.caches import RESULTS, CacheRow, CacheTally, Disk, Kept, Room
+from l4lb.native.caches import RESULTS, CacheRow, CacheTally, Disk, Room
 
 CACHES_MAX = <int>c.L4_CACHES_MAX
 BANS = {"all": c.L4_BAN_ALL, "url": c.L4_BAN_URL, "prefix": c.L4_BAN_PREFIX, "host": c.L4_BAN_HOST,
@@ -278,7 +278,7 @@ def disk_take_pending(area, folder):
     return c.exchange(&_disk(area).pending[<int>folder], 0)
 
 
-# ---- what is kept --------------------------------------------------------------------------------
+# ---- keys --------------------------------------------------------------------------------
 
 
 cdef c.l4_text _text(const char *at, size_t size):
@@ -315,46 +315,3 @@ def key(bytes scheme, bytes host, bytes path, bytes query, parts, ignored):
     if not size:
         raise ValueError(f"a URL of a cache has at most {<int>c.L4_CACHE_KEY_MAX} bytes")
     return to[:size]
-
-
-def kept(Table table, purges, area, name, bytes wanted, now_s):
-    """Returns the answers of a key. purges: the list of purges. now_s: seconds since 1970. One
-    thread of one process may do this at one time: it is the reader GUEST."""
-    cdef unsigned char[::1] view = area
-    cdef c.l4_bans *bans = _bans(purges)
-    cdef bytes named = name.encode()
-    cdef uint64_t of = c.l4_ban_cache(named)
-    cdef c.l4_cache cache
-    cdef c.l4_cache_read read
-    cdef uint32_t way = 0
-    cdef c.l4_text what = _text(wanted, len(wanted))
-    cdef uint64_t hashed = c.l4_hash(&table.table.header.hash_key, <const char *>wanted,
-                                     len(wanted))
-    _header(view)
-    if not c.l4_cache_open(&cache, &view[0], view.shape[0], <uint32_t>c.L4_CACHE_GUEST):
-        raise ValueError("the memory of the cache cannot be read")
-    found = []
-    try:
-        while c.l4_cache_next(&cache, hashed, what, &way, &read):
-            if not c.l4_ban_is_dead(bans, of, <c.l4_cached *>read.object):
-                found.append(_kept(read.object, now_s, &view[view.shape[0] - 1]))
-            c.l4_cache_release(&cache, &read)
-    finally:
-        c.l4_cache_close(&cache)
-    return found
-
-
-cdef object _kept(const c.l4_cached *one, int64_t now_s, const unsigned char *last):
-    """last: the last byte of the memory."""
-    age_s = c.l4_fresh_age(&one.freshness, now_s)
-    return Kept(one.status, one.body_bytes, age_s, one.freshness.lifetime_s - age_s,
-                bool(one.soft), one.uses, _shown(c.l4_cached_vary(one), last),
-                _shown(c.l4_cached_tags(one), last))
-
-
-cdef str _shown(c.l4_text text, const unsigned char *last):
-    """Returns what a client or a backend has sent, in printable characters."""
-    cdef const char *end = <const char *>last + 1
-    if not text.bytes or text.at >= end or text.bytes > <size_t>(end - text.at):
-        return ""
-    return text.at[:text.bytes].decode("ascii", "backslashreplace")

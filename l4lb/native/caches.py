@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 # enum l4_cache_result
@@ -86,3 +86,33 @@ class Kept(NamedTuple):
     uses: int
     vary: str
     tags: str
+
+
+class KeyRules(NamedTuple):
+    """By what a cache tells requests apart. parts: of a URL, a sum of KEY_PARTS. ignored: names of
+    arguments; cookies: names of cookies. purge: the method that purges; empty: none
+    does. collapses: whether requests wait for each other's answers."""
+
+    parts: int
+    ignored: Sequence[bytes]
+    cookies: Sequence[bytes]
+    purge: bytes
+    collapses: bool
+
+
+class Asked(NamedTuple):
+    """What a request lets a cache do. may_answer: the cache may answer it. fetches: the answer may
+    be kept. only: no backend may be asked (only-if-cached)."""
+
+    may_answer: bool
+    fetches: bool
+    only: bool
+
+
+class Found(NamedTuple):
+    """What a request would get of a cache. place: "memory" or "disk". use: what the cache would do
+    (one of RESULTS): "hit", "updating" or "expired"."""
+
+    kept: Kept
+    place: str
+    use: str

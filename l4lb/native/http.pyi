@@ -53,6 +53,10 @@ def publish_routes(table: Table, routes: bytes, ats: Sequence[int]) -> None:
 def merges_slashes(table: Table, listener: int) -> bool:
     """Returns whether // counts as / in paths of the listener with this row."""
 
+def cache_of(table: Table, listener: int) -> int:
+    """Returns the number of the cache for requests that no route of the listener with this row
+    takes; 0: none."""
+
 def true_client(table: Table, listener: int, peer: str, head: bytes) -> str | None:
     """Returns the IP address of whom a request with this head is from, if its peer (an IP address)
     is a proxy whose word the listener with this row believes. None: from its peer."""

@@ -216,7 +216,7 @@ cdef _chosen(const c.l4_router_memory *memory, const c.l4_router_request *reques
         new_request, old_request, new_answer, old_answer,
         _limit(&route.requests), _limit(&route.requests_per_source),
         (_within(memory, route.name)).decode("utf-8", "replace"),
-        bool(route.requests_per_source.dry_run))
+        bool(route.requests_per_source.dry_run), route.cache)
 
 
 cdef _within(const c.l4_router_memory *memory, c.l4_router_list text):
@@ -270,6 +270,12 @@ def publish_routes(Table table, routes, ats):
 def merges_slashes(Table table, listener):
     """Returns whether // counts as / in paths of the listener with this row."""
     return bool(table._listener(listener).http.merge_slashes)
+
+
+def cache_of(Table table, listener):
+    """Returns the number of the cache for requests that no route of the listener with this row
+    takes; 0: none."""
+    return table._listener(listener).http.cache
 
 
 def true_client(Table table, listener, peer, head):

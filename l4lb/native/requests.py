@@ -45,7 +45,7 @@ class Chosen(NamedTuple):
     """The route that a request takes, or a rule that it meets. number: in its listener, from 0.
     action: "pool", "redirect", "respond", "deny", "tarpit", "limit", "log". pool: a row.
     target: what the backend gets; b"": as it came. limits: (rate, burst, status, dry
-    run), or None, of all requests and of each source."""
+    run), or None, of all requests and of each source. cache: number of its cache; 0: none."""
 
     number: int
     slot: int
@@ -65,3 +65,4 @@ class Chosen(NamedTuple):
     requests_per_source: tuple[int, int, int, bool] | None
     name: str = ""
     dry_run: bool = False
+    cache: int = 0

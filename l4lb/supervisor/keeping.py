@@ -24,7 +24,7 @@ class Keeping(Helper):
             reactor,
             "keeper",
             self._run,
-            keep=[caches.fd, *caches.disks.fds],
+            keep=caches.fds,
             on_message=_ignore,
             on_start=lambda _: None,
         )

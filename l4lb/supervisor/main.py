@@ -184,7 +184,7 @@ class Supervisor:
             self._reactor,
             "control",
             self._run_control,
-            keep=[self._admin.sock.fileno(), caches.fd, *([self._web.fd] if self._web else [])],
+            keep=[self._admin.sock.fileno(), *caches.fds, *([self._web.fd] if self._web else [])],
             on_message=self._on_request,
             on_start=lambda _: caches.forget(GUEST),
         )

@@ -10,6 +10,7 @@ from typing import Any
 
 from l4lb.config.values.http import REQUEST_KEYS
 from l4lb.control import names
+from l4lb.control.views import cached
 from l4lb.control.views.explain import HASHES, Values, client_address, pool_row
 from l4lb.control.views.explain import explain as explain_pick
 from l4lb.errors import AdminError
@@ -21,12 +22,13 @@ from l4lb.native.table import Table
 Map = dict[str, Any]
 OWN_ADDRESS = "127.0.0.1"  # the client of a request that names none
 TOLD_BY_PROXIES = (b"x-forwarded-for", b"forwarded")
+PICKED = ("backend", "why", "keys", "candidates")
 HALF = 1 << 31  # the luck of a request: percentages of less than 50 do not take it
 
 
-def explain(table: Table, args: Map) -> Map:
+def explain(table: Table, args: Map, cache_fd: int = -1) -> Map:
     """Returns what would happen with a request. args: pool (the listener's name), request,
-    header, from."""
+    header, from. cache_fd: the memory of all caches."""
     listener = _listener(table, args["pool"])
     method, url = _parted(args["request"])
     fields = [_field(text) for text in args["header"]]
@@ -38,7 +40,7 @@ def explain(table: Table, args: Map) -> Map:
     client = http.true_client(table, listener.index, ip, head + b"\r\n")
     told |= {"client": client or ip} | ({"peer": ip} if client else {})
     try:
-        request = _read(table, listener, method, url, fields, client or ip)
+        request, message = _read(table, listener, method, url, fields, client or ip)
     except http.RequestError as refused:
         word, status = refused.args
         return told | {"outcome": "refused", "status": status, "why": word}
@@ -52,8 +54,22 @@ def explain(table: Table, args: Map) -> Map:
             return told | {"outcome": "refused", "status": status, "why": f"filter {rule.name}"}
     chosen = http.choose_in_force(table, listener.index, request)
     if chosen is None:
-        return told | {"route": None} | _pick(table, listener.pool, request)
-    return told | _happens(table, chosen, request)
+        told |= {"route": None} | _pick(table, listener.pool, request)
+        number = http.cache_of(table, listener.index)
+        its = cached.would(table, cache_fd, number, message, listener.pool, None)
+        return _with_cache(told, its)
+    told |= _happens(table, chosen, request)
+    if chosen.action != "pool":
+        return told
+    its = cached.would(table, cache_fd, chosen.cache, message, told["pool"], chosen.slot)
+    return _with_cache(told, its)
+
+
+def _with_cache(told: Map, its: Map) -> Map:
+    """Adds what a cache does. Without a backend, there is no choice of one."""
+    if its.get("outcome") in ("cached", "refused"):
+        told = {key: value for key, value in told.items() if key not in PICKED}
+    return told | its
 
 
 def _listener(table: Table, name: str) -> ListenerRow:
@@ -88,9 +104,9 @@ def _read(
     url: str,
     fields: list[tuple[bytes, bytes]],
     ip: str,
-) -> Request:
-    """Reads the request as a worker does. The host of a URL is as good as a Host field. Raises
-    RequestError, or AdminError if there is no host."""
+) -> tuple[Request, cached.Message]:
+    """Reads the request as a worker does, for routes and for caches. The host of a URL is as good
+    as a Host field. Raises RequestError, or AdminError if there is no host."""
     target = http.read_target(url.encode(), method)
     said = [value for name, value in fields if name.lower() == b"host"]
     text = target.host if target.host is not None else said[0] if said else None
@@ -105,7 +121,9 @@ def _read(
     sni = host if scheme == "https" else ""
     lengths = [value for name, value in fields if name.lower() == b"content-length"]
     body = int(lengths[0]) if lengths and lengths[0].isdigit() else 0
-    return Request(method, scheme, host, path, target.query, tuple(fields), sni, ip, HALF, body)
+    given = tuple(fields)
+    request = Request(method, scheme, host, path, target.query, given, sni, ip, HALF, body)
+    return request, cached.Message(method, target, text, given)
 
 
 def _happens(table: Table, chosen: Chosen, request: Request) -> Map:

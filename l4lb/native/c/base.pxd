@@ -20,6 +20,7 @@ cdef extern from "base/hash.h":
         uint64_t k1
 
     uint64_t l4_hash(const l4_hash_key *key, const void *data, size_t bytes)
+    uint64_t l4_hash_again(uint64_t hash, uint64_t number)
     uint32_t l4_hash_below(uint64_t hash, uint32_t n)
 
 

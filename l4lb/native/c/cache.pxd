@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+from l4lb.native.c.base cimport l4_hash_key
 from l4lb.native.c.http cimport l4_text
 from l4lb.native.c.table cimport l4_table
 
@@ -23,6 +24,8 @@ cdef extern from "shm/cache.h":
         uint64_t disk_size
         uint64_t disk_max_object
         uint64_t max_object
+        uint32_t key
+        uint32_t collapse_ms
 
     struct l4_cache_tally:
         uint64_t results[8]
@@ -41,6 +44,11 @@ cdef extern from "shm/cache.h":
 cdef extern from "core/fresh.h":
     struct l4_freshness:
         uint32_t lifetime_s
+
+    enum l4_fresh_use:
+        L4_USE
+        L4_USE_STALE
+        L4_USE_AFTER_ASKING
 
     uint32_t l4_fresh_age(const l4_freshness *freshness, int64_t now_s)
 
@@ -85,9 +93,12 @@ cdef extern from "cache/layout.h":
     struct l4_cached:
         uint8_t uses
         uint8_t soft
+        uint64_t pool
         l4_freshness freshness
         uint16_t status
         uint64_t body_bytes
+        uint64_t file
+        uint64_t marker
 
     struct l4_cache_ring:
         uint64_t at
@@ -151,6 +162,7 @@ cdef extern from "cache/find.h":
     bint l4_cache_next(l4_cache *cache, uint64_t hash, l4_text key, uint32_t *way,
                        l4_cache_read *read)
     void l4_cache_release(l4_cache *cache, l4_cache_read *read)
+    bint l4_cache_is_claimed(const l4_cache *cache, uint64_t hash, int64_t now_s)
 
 
 cdef extern from "cache/ban.h":
@@ -176,6 +188,50 @@ cdef extern from "cache/ban.h":
     uint64_t l4_ban_cache(const char *name)
     uint64_t l4_ban_add(l4_bans *bans, uint64_t cache, l4_ban_kind kind, l4_text text, bint soft)
     bint l4_ban_is_dead(const l4_bans *bans, uint64_t cache, l4_cached *object)
+
+
+cdef extern from "core/h1.h":
+    struct l4_h1_head:
+        uint8_t method
+
+
+cdef extern from "cache/disk.h":
+    enum:
+        L4_DISK_TEXTS_MAX
+
+    struct l4_disk:
+        l4_hash_key key
+
+    void l4_disk_open_folder(l4_disk *disk, int fd, const void *key, uint64_t size,
+                             l4_disk_counts *counts)
+
+
+cdef extern from "cache/peek.h":
+    struct l4_peek:
+        l4_cache *cache
+        const l4_disk *disk
+        const l4_bans *bans
+        uint64_t name
+        l4_text key
+        const char *bytes
+        const l4_h1_head *request
+        const l4_name_list *cookies
+
+    enum l4_peeked:
+        L4_PEEKED_NOTHING
+        L4_PEEKED_OBJECT
+        L4_PEEKED_VARIANTS
+
+    struct l4_peek_request:
+        bint may_answer
+        bint fetches
+        bint only
+
+    bint l4_peek_head(const char *bytes, size_t count, l4_h1_head *head)
+    bint l4_peek_memory(const l4_peek *peek, uint64_t hash, uint64_t pool, l4_cache_read *read)
+    l4_peeked l4_peek_disk(const l4_peek *peek, l4_cached *to)
+    l4_fresh_use l4_peek_use(const l4_peek *peek, const l4_cached *object, int64_t now_s)
+    l4_peek_request l4_peek_request_of "l4_peek_request"(const char *bytes, const l4_h1_head *head)
 
 
 # why: Cython writes no atomic operations of its own.

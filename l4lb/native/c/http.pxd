@@ -47,6 +47,17 @@ cdef extern from "core/http_texts.h":
         L4_TEXTS_KEY_STICKY
     struct l4_texts:
         uint32_t bytes
+    struct l4_texts_at:
+        uint32_t at
+        uint32_t bytes
+    struct l4_cache_texts:
+        l4_text purge
+        const l4_texts_at *ignored
+        const l4_texts_at *cookies
+        uint32_t ignored_count
+        uint32_t cookie_count
+    l4_text l4_texts_read(const l4_texts *texts, l4_texts_at text)
+    l4_cache_texts l4_texts_cache(const l4_texts *texts, uint32_t cache)
     l4_texts l4_texts_begin(const l4_table *table)
     bint l4_texts_hold(const l4_table *table, const l4_texts *texts)
     l4_text l4_texts_key(const l4_texts *texts, uint32_t pool, int key)

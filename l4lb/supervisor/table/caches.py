@@ -103,6 +103,11 @@ class Caches:
                 LOG.warning("memory of old caches stays taken until the end", error=str(error))
 
     @property
+    def fds(self) -> list[int]:
+        """The memory and the folders, for processes that look at both."""
+        return [self.fd, *self.disk_fds]
+
+    @property
     def disk_fds(self) -> list[int]:
         """The folders of caches, which workers write to."""
         return self.disks.fds

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from l4lb.native import cache
+from l4lb.native import cache, cached
 from l4lb.native.caches import RESULTS, Room, mapped
 from l4lb.native.table import Table
 
@@ -67,7 +67,7 @@ def test_a_cache_that_was_just_made_is_empty(area: mmap.mmap) -> None:
     cache.forget(area, cache.GUEST)
     with mmap.mmap(-1, cache.BANS_BYTES) as purges:
         cache.begin_bans(purges)
-        assert cache.kept(Table((2, 1, 1, 1, 1)), purges, area, "pages", key(b"/a"), 0) == []
+        assert cached.kept(Table((2, 1, 1, 1, 1)), purges, area, 0, key(b"/a"), 0) == []
         for kind in cache.BANS:
             cache.purge(purges, "pages", kind, b"x", soft=False)
 
@@ -77,7 +77,7 @@ def test_memory_that_is_none_of_a_cache_is_refused() -> None:
         with pytest.raises(ValueError, match="does not fit"):
             cache.make(memory, 4 << 20, 2, 1 << 16)
         with pytest.raises(ValueError, match="cannot be read"):
-            cache.kept(Table((2, 1, 1, 1, 1)), memory, memory, "pages", b"x", 0)
+            cached.kept(Table((2, 1, 1, 1, 1)), memory, memory, 0, b"x", 0)
     with mmap.mmap(-1, 4096) as small, pytest.raises(ValueError, match="no memory of a cache"):
         cache.room(small)
     with mmap.mmap(-1, 4096) as small, pytest.raises(IndexError):
