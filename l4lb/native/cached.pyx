@@ -88,7 +88,7 @@ def found(Table table, purges, area, index, bytes wanted, bytes head, pool, rout
 def is_fetched(Table table, purges, area, index, bytes wanted, now_s):
     """Returns whether a worker fetches a key at this moment, for others to wait."""
     cdef _Peek peek = _Peek(table, purges, area, index, wanted, None)
-    return bool(c.l4_cache_is_claimed(&peek.cache, peek.hashed, now_s))
+    return bool(c.l4_cache_claim_of(&peek.cache, peek.hashed, now_s))
 
 
 cdef class _Peek:

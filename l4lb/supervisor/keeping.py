@@ -11,13 +11,14 @@ from l4lb.disk.main import KeeperSetup
 from l4lb.native.table import Table
 from l4lb.supervisor.process.helper import Helper
 from l4lb.supervisor.process.reactor import Reactor
+from l4lb.supervisor.process.seccomp import Guards
 from l4lb.supervisor.table.caches import Caches
 
 
 class Keeping(Helper):
     """Runs the keeper, if a cache has a disk."""
 
-    def __init__(self, reactor: Reactor, table: Table, caches: Caches) -> None:
+    def __init__(self, reactor: Reactor, table: Table, caches: Caches, guards: Guards) -> None:
         self._table = table
         self._caches = caches
         super().__init__(
@@ -27,6 +28,7 @@ class Keeping(Helper):
             keep=caches.fds,
             on_message=_ignore,
             on_start=lambda _: None,
+            guard=lambda: guards.keeper(caches.disk_fds),
         )
 
     def start(self) -> None:

@@ -175,7 +175,7 @@ class Supervisor:
             self._reactor, self._table, self._config, self._guards, self._history,
             on_message=self._on_checker, tell=self._tell,
         )  # fmt: skip
-        keeper = Keeping(self._reactor, self._table, self._membership.policy.caches)
+        keeper = Keeping(self._reactor, self._table, self._membership.policy.caches, self._guards)
         return Helpers(self._make_control(), checker, self._observability.writer, keeper)
 
     def _make_control(self) -> Helper:

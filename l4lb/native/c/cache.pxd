@@ -162,7 +162,7 @@ cdef extern from "cache/find.h":
     bint l4_cache_next(l4_cache *cache, uint64_t hash, l4_text key, uint32_t *way,
                        l4_cache_read *read)
     void l4_cache_release(l4_cache *cache, l4_cache_read *read)
-    bint l4_cache_is_claimed(const l4_cache *cache, uint64_t hash, int64_t now_s)
+    uint64_t l4_cache_claim_of(const l4_cache *cache, uint64_t hash, int64_t now_s)
 
 
 cdef extern from "cache/ban.h":

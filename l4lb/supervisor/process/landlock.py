@@ -19,11 +19,12 @@ PR_SET_NO_NEW_PRIVS = 38
 # linux/landlock.h: what is done to files.
 WRITE_FILE, REMOVE_DIR, REMOVE_FILE = 1 << 1, 1 << 4, 1 << 5
 MAKE = sum(1 << bit for bit in range(6, 13))  # every kind of file
-MAKE_REG, REFER, TRUNCATE = 1 << 8, 1 << 13, 1 << 14
+MAKE_DIR, MAKE_REG, REFER, TRUNCATE = 1 << 7, 1 << 8, 1 << 13, 1 << 14
 HANDLED = {1: WRITE_FILE | REMOVE_DIR | REMOVE_FILE | MAKE}
 HANDLED[2] = HANDLED[1] | REFER
 HANDLED[3] = HANDLED[2] | TRUNCATE
-ALLOWED = WRITE_FILE | REMOVE_FILE | MAKE_REG
+STORED = WRITE_FILE | REMOVE_FILE | MAKE_REG  # what workers do in the folders of caches
+KEPT = REMOVE_FILE | MAKE_DIR  # ... and the keeper
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -42,9 +43,9 @@ def version() -> int:
     return max(0, int(_LIBC.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), VERSION)))
 
 
-def confine(folders: Sequence[int]) -> None:
-    """Lets this process, for good, make, write and remove files only below these open folders. Does
-    nothing where the kernel has no Landlock. Sets no_new_privs. Raises OSError."""
+def confine(folders: Sequence[int], rights: int) -> None:
+    """Lets this process, for good, change files only below these open folders, and only so (STORED
+    or KEPT). Does nothing where the kernel has no Landlock. Sets no_new_privs. Raises OSError."""
     known = version()
     if not known:
         return
@@ -52,7 +53,7 @@ def confine(folders: Sequence[int]) -> None:
     ruleset = _call(CREATE_RULESET, ctypes.byref(rules), ctypes.c_size_t(ctypes.sizeof(rules)), 0)
     try:
         for folder in folders:
-            rule = _PathBeneath(ALLOWED, folder)
+            rule = _PathBeneath(rights, folder)
             _call(ADD_RULE, ruleset, PATH_BENEATH, ctypes.byref(rule), 0)
         if _LIBC.prctl(PR_SET_NO_NEW_PRIVS, *(ctypes.c_ulong(one) for one in (1, 0, 0, 0))):
             raise OSError(ctypes.get_errno(), "no_new_privs cannot be set")

@@ -1,6 +1,7 @@
-"""Filters of system calls (seccomp) for workers and the checker. An attacker who takes one of them
-over cannot start a program, look into another process, mount, or write a file. A worker whose
-caches have folders can write files only there (landlock.py).
+"""Filters of system calls (seccomp) for workers, the checker and the keeper. An attacker who takes
+one of them over cannot start a program, look into another process, mount, or write a file. A worker
+whose caches have folders can write files only there, and the keeper can only remove files there
+(landlock.py).
 
 A child enters its filter after it has given up its rights, and cannot leave it. A call that its
 list (system_calls.py) does not allow ends the child by SIGSYS. The parent reports which call it
@@ -80,24 +81,26 @@ def runs_programs(config: Config) -> bool:
 
 class Guard:
     """The filter of one child, and a shared word in which the child leaves the number of a refused
-    call. folders: open folders in which it may make and remove files."""
+    call. folders: open folders in which it may change files; rights: how (landlock.py)."""
 
     def __init__(
         self,
         what: Calls,
         tell: Callable[[str, Mapping[str, Any]], None],
         folders: Sequence[int] = (),
+        rights: int = landlock.STORED,
     ) -> None:
         self._calls = what
         self._tell = tell
         self._folders = folders
+        self._rights = rights
         self._page = mmap.mmap(-1, mmap.PAGESIZE)
 
     def enter(self) -> None:
         """Enters the filter for good. Runs in the child. Sets no_new_privs. Raises OSError."""
         trap.install(self._page)
         if self._folders:
-            landlock.confine(self._folders)
+            landlock.confine(self._folders, self._rights)
         _filter(self._calls).load()
 
     def report(self, name: str, pid: int, code: int) -> None:
@@ -135,11 +138,17 @@ class Guards:
         """folders: those of caches, as workers have them open."""
         return self._of(calls.WORKER_OF_FILES if folders else calls.WORKER, folders)
 
+    def keeper(self, folders: Sequence[int]) -> Guard | None:
+        """folders: those of caches, as the keeper has them open."""
+        return self._of(calls.KEEPER, folders, landlock.KEPT)
+
     def checker(self, config: Config) -> Guard | None:
         return self._of(calls.CHECKER_OF_PROGRAMS if runs_programs(config) else calls.CHECKER)
 
-    def _of(self, what: Calls, folders: Sequence[int] = ()) -> Guard | None:
-        return None if self._why_off else Guard(what, self._tell, folders)
+    def _of(
+        self, what: Calls, folders: Sequence[int] = (), rights: int = landlock.STORED
+    ) -> Guard | None:
+        return None if self._why_off else Guard(what, self._tell, folders, rights)
 
 
 def _filter(what: Calls) -> Any:

@@ -1,5 +1,5 @@
-"""The system calls that workers and the checker may make, as data. seccomp.py puts the lists in
-force; the tests read them too.
+"""The system calls that workers, the checker and the keeper may make, as data. seccomp.py puts
+the lists in force; the tests read them too.
 
 A list consists of rules by name. A rule may hold only for certain arguments. A rule may let the
 call fail instead of allowing it. A call that no rule names ends the process, or fails where the
@@ -155,6 +155,35 @@ WORKER_OF_FILES = Calls(
     )
 )
 
+# why: Python tries to write compiled modules to files, and does without.
+_NO_FILES = (
+    *_failing(errno.EACCES, "mkdir", "rename", "renameat", "renameat2", "unlink"),
+    *(
+        Rule(call, (Only(argument, bits, value),), errno.EACCES)
+        for call, argument in (("openat", 2), ("open", 1))
+        for bits, value in (
+            (os.O_ACCMODE, os.O_WRONLY), (os.O_ACCMODE, os.O_RDWR),
+            (os.O_CREAT, os.O_CREAT), (os.O_TRUNC, os.O_TRUNC),
+        )
+    ),
+)  # fmt: skip
+
+# The keeper removes files in the folders of caches, and makes what is missing of their folders.
+# Landlock keeps it from doing so elsewhere. It opens no file to write, and no socket.
+KEEPER = Calls(
+    (
+        *_PROCESS,
+        *_FILES,
+        *_NOT_THERE,
+        *_NO_FILES,
+        *_allowed("recvfrom", "recvmsg", "sendto", "sendmsg", "mkdirat"),
+        *_if("mmap", 2, 0, mask=PROT_EXEC),
+        *_if("mprotect", 2, 0, mask=PROT_EXEC),
+        *_if("unlinkat", 2, 0),  # no folders
+        *_if("kill", 1, 0),  # asks whether a writer still runs
+    )
+)
+
 # Modules and libraries are loaded at first use, and name look-ups run in threads.
 CHECKER = Calls(
     (
@@ -165,19 +194,10 @@ CHECKER = Calls(
         *_allowed("mmap", "mprotect", "socketpair", "timerfd_create", "timerfd_settime"),
         *_if("socket", 0, socket.AF_NETLINK),
         *_if("clone", 0, CLONE_THREAD, mask=CLONE_THREAD | sum(CLONE_NEW)),
-        # why: Python tries to write compiled modules to files, and does without.
-        *_failing(errno.EACCES, "mkdir", "mkdirat", "rename", "renameat", "renameat2", "unlink",
-                  "unlinkat"),
-        *(
-            Rule(call, (Only(argument, bits, value),), errno.EACCES)
-            for call, argument in (("openat", 2), ("open", 1))
-            for bits, value in (
-                (os.O_ACCMODE, os.O_WRONLY), (os.O_ACCMODE, os.O_RDWR),
-                (os.O_CREAT, os.O_CREAT), (os.O_TRUNC, os.O_TRUNC),
-            )
-        ),
+        *_NO_FILES,
+        *_failing(errno.EACCES, "mkdirat", "unlinkat"),
     )
-)  # fmt: skip
+)
 
 # The rules of a checker that runs programs (exec checks, alerts). The programs inherit them for
 # good, and their needs are unknown. Only calls that no check needs fail.

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import pytest
 from ..harness import Backends, Balancer, echo, greet, run, toml, until
 from ..harness.configuration import one_pool
 from ..harness.faults import Poor
+from ..harness.http import answer, before, client
+from ..harness.origin import Origin
 
 seccomp: Any = pytest.importorskip(
     "pyseccomp", reason="no pyseccomp or libseccomp here", exc_type=Exception
@@ -114,6 +117,25 @@ def test_a_worker_that_makes_a_call_that_is_not_its_own_is_told_and_replaced(
     died = rf"a worker died.*how='killed by SIGSYS' pid={other}\b"
     until(lambda: re.search(died, lb.log()), "its death is told")
     is_served(lb)
+
+
+def test_the_keeper_of_a_cache_on_disk_has_a_filter_and_does_its_work(tmp_path: Path) -> None:
+    folder = tmp_path / "disk"
+    cache = {"memory": "8MiB", "disk": {"path": str(folder), "size": "16MiB"}}
+    with (
+        Origin(lambda _: answer(b"x", fields=[("Cache-Control", "max-age=100")])) as origin,
+        before([origin.row], cache=cache) as lb,
+    ):
+        until(lambda: lb.ask("cache")[0]["disk_bytes"] is not None, "the files are counted")
+        (keeper,) = [one.pid for one in lb.processes() if "keeper" in " ".join(one.cmdline())]
+        assert (status(keeper, "Seccomp"), status(keeper, "NoNewPrivs")) == (FILTERED, 1)
+        for one in folder.glob("??"):
+            shutil.rmtree(one)
+        with client(lb) as peer:
+            assert peer.ask("/a").status == 200  # the worker tells that its folder is missing
+        until(lambda: len(list(folder.glob("??"))) == 256, "it makes them again")
+        assert not refused(lb)
+        assert keeper in [one.pid for one in lb.processes()]
 
 
 def _knock(lb: Balancer) -> bool:

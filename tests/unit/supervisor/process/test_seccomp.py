@@ -19,17 +19,14 @@ from typing import Any
 
 import pytest
 
-from l4lb.config.model import Config
-from l4lb.config.reading import parse
-from l4lb.config.tables.process import Process
-from l4lb.errors import ConfigError
 from l4lb.supervisor.process import landlock, seccomp
 from l4lb.supervisor.process import system_calls as calls
 from l4lb.supervisor.process.child import fork
-from l4lb.supervisor.process.seccomp import Guard, Guards
+from l4lb.supervisor.process.seccomp import Guard
 from l4lb.supervisor.process.system_calls import (
     CHECKER,
     CHECKER_OF_PROGRAMS,
+    KEEPER,
     NEW_FILE,
     WORKER,
     WORKER_OF_FILES,
@@ -42,6 +39,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 LISTS = {
     "worker": WORKER,
     "worker of files": WORKER_OF_FILES,
+    "keeper": KEEPER,
     "checker": CHECKER,
     "checker of programs": CHECKER_OF_PROGRAMS,
 }
@@ -54,7 +52,6 @@ DANGEROUS = {
     "mknodat", "creat", "seccomp", "io_uring_setup", "open_by_handle_at", "pidfd_getfd",
 }  # fmt: skip
 Under = Callable[..., str]
-TEXT = '[listeners.a]\nbind = [":1"]\npool = "p"\n[pools.p]\nbackends = ["127.0.0.1:2"]\n'
 
 
 def allowed(what: Calls) -> set[str]:
@@ -67,6 +64,13 @@ def test_no_list_has_a_dangerous_call(what: Calls) -> None:
     assert not allowed(what) & DANGEROUS
 
 
+def test_the_keeper_may_only_ask_whether_a_process_runs() -> None:
+    assert allowed(KEEPER) & DANGEROUS == {"kill"}
+    (rule,) = [rule for rule in KEEPER.rules if rule.call == "kill"]
+    assert rule.only == ((1, calls.WHOLE, 0),)
+    assert not allowed(KEEPER) & {"clone", "socket", "connect", "rename", "renameat", "unlink"}
+
+
 def test_a_worker_starts_no_process_and_no_thread_and_makes_no_memory_executable() -> None:
     assert not allowed(WORKER) & {"clone", "clone3", "unlink", "rename", "mkdir"}
     for call in ("mmap", "mprotect"):
@@ -74,7 +78,7 @@ def test_a_worker_starts_no_process_and_no_thread_and_makes_no_memory_executable
         assert rule.only == ((2, calls.PROT_EXEC, 0),)
 
 
-@pytest.mark.parametrize("what", [WORKER, CHECKER])
+@pytest.mark.parametrize("what", [WORKER, CHECKER, KEEPER])
 def test_files_are_opened_only_to_be_read(what: Calls) -> None:
     rules = [rule for rule in what.rules if rule.call in ("open", "openat") and not rule.error]
     assert len(rules) == 2
@@ -109,11 +113,12 @@ def told() -> Told:
 
 @pytest.fixture
 def under(told: Told) -> Iterator[Under]:
-    """Runs main in a child under a list. folders: where it may write files. Returns how it
+    """Runs main in a child under a list. folders: where it may change files. Returns how it
     ended."""
 
     def run(what: Calls, main: Callable[[], int], folders: Sequence[int] = ()) -> str:
-        made = Guard(what, lambda kind, fields: told.append((kind, fields)), folders)
+        rights = landlock.KEPT if what is KEEPER else landlock.STORED
+        made = Guard(what, lambda kind, fields: told.append((kind, fields)), folders, rights)
         child = fork("worker 7", main, keep=folders, now_ms=0, guard=made)
         poll = select.poll()
         poll.register(child.pidfd, select.POLLIN)
@@ -275,6 +280,48 @@ def test_a_worker_with_a_cache_on_disk_does_nothing_else_to_files(
 
 
 @filtered
+def test_the_keeper_removes_files_only_in_the_folders_of_caches_and_writes_none(
+    under: Under, told: Told, tmp_path: Path, cache_folder: int
+) -> None:
+    outside = tmp_path / "outside"
+    outside.write_text("as it was")
+    (tmp_path / "cache" / "old").write_text("")
+
+    def work() -> int:
+        os.unlink("old", dir_fd=cache_folder)
+        os.mkdir("aa", dir_fd=cache_folder)
+        found = [
+            tried(lambda: os.unlink(outside, dir_fd=cache_folder)),
+            tried(lambda: os.mkdir(tmp_path / "other", dir_fd=cache_folder)),
+            tried(lambda: os.open("new", NEW_FILE, 0o600, dir_fd=cache_folder)),
+            tried(lambda: os.rename("aa", "bb", src_dir_fd=cache_folder)),
+        ]
+        os.kill(os.getppid(), 0)
+        return int(set(found) != {"EACCES"})
+
+    if not landlock.version():
+        pytest.skip("this kernel has no Landlock")
+    assert under(KEEPER, work, [cache_folder]) == "exited"
+    assert outside.read_text() == "as it was"
+    assert os.listdir(tmp_path / "cache") == ["aa"]
+    assert not told
+
+
+@filtered
+@pytest.mark.parametrize("call", ["signal", "socket", "remove a folder"])
+def test_the_keeper_signals_nobody_and_connects_nowhere(
+    under: Under, told: Told, cache_folder: int, call: str
+) -> None:
+    work: dict[str, Callable[[], object]] = {
+        "signal": lambda: os.kill(os.getppid(), signal.SIGURG),
+        "socket": lambda: socket.socket(socket.AF_INET),
+        "remove a folder": lambda: os.rmdir("a", dir_fd=cache_folder),
+    }
+    assert under(KEEPER, work[call], [cache_folder]) == "killed by SIGSYS"
+    assert refused(told)
+
+
+@filtered
 def test_the_checker_goes_on_where_it_may_not_write(
     under: Under, told: Told, tmp_path: Path
 ) -> None:
@@ -346,53 +393,3 @@ def test_a_child_that_ends_otherwise_is_not_told(under: Under, told: Told) -> No
 def test_a_child_that_asserts_wrongly_ends_by_abort(under: Under, told: Told) -> None:
     assert under(WORKER, lambda: LIBC.abort()) == "killed by SIGABRT"
     assert not told
-
-
-# ---- whether there are filters -------------------------------------------------------------------
-
-
-def configuration(more: str = "", process: str = "") -> Config:
-    return parse.loads(process + TEXT + more, "l4lb.toml")
-
-
-@pytest.mark.parametrize(
-    ("more", "programs"),
-    [
-        ("", False),
-        ('[pools.p.health]\ntype = "tcp"\n', False),
-        ('[pools.p.health]\ntype = "exec"\ncommand = ["/bin/true"]\n', True),
-        ('alert = ["/bin/true"]\n[pools.p.health]\ntype = "tcp"\n', True),
-    ],
-)
-def test_a_checker_runs_programs_where_a_pool_has_one(more: str, programs: bool) -> None:
-    assert seccomp.runs_programs(configuration(more)) is programs
-
-
-def test_on_where_there_are_none_is_an_error_at_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(seccomp, "unavailable", lambda: "no such thing (get one)")
-    for value in ("auto", "off"):
-        seccomp.check(configuration(process=f'[process]\nseccomp = "{value}"\n'))
-    with pytest.raises(ConfigError) as error:
-        seccomp.check(configuration(process='[process]\nseccomp = "on"\n'))
-    assert error.value.message == (
-        "l4lb.toml:2: process.seccomp: cannot be on: no such thing (get one)"
-    )
-
-
-@pytest.mark.parametrize(
-    ("setting", "missing", "said"),
-    [
-        ("auto", "", "on"),
-        ("on", "", "on"),
-        ("off", "", 'off: [process] seccomp = "off"'),
-        ("auto", "no library", "off: no library"),
-    ],
-)
-def test_auto_is_on_where_there_are_filters(
-    monkeypatch: pytest.MonkeyPatch, setting: Any, missing: str, said: str
-) -> None:
-    monkeypatch.setattr(seccomp, "unavailable", lambda: missing)
-    made = Guards(Process(seccomp=setting), lambda *_: None)
-    assert (str(made), made.on) == (said, said == "on")
-    assert (made.worker(()) is not None) is made.on
-    assert (made.checker(configuration()) is not None) is made.on
