@@ -26,6 +26,10 @@ NAMES = ("web", "a.b", 'x"y', "é", "${x}", "127.0.0.1:9")
 ODD = ("plain", "${HOME}", "$${x}", "a\\b\"c'd", "\t\r\n é \x7f", "$", "${", "hex:00ff")
 POOL_OF = ("web", "é", "${x}")
 CACHES = ("web", "${x}")
+FORWARDS = ("office", "${x}")
+LISTS = ("ads", "é")
+# The names in tables that have any: those that others name.
+FREE = {"listeners": NAMES[:2], "cache": CACHES, "forward": FORWARDS, "lists": LISTS}
 
 # Values for keys whose schema does not say what is allowed, by the end of the key's path.
 EXAMPLES: dict[str, tuple[Any, ...]] = {
@@ -216,6 +220,41 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
     "cache.NAME.status": ("Cache-Status", "X-Cache", "off"),
     "cache.NAME.statuses": ({"404": "10s"}, {"301": "1h", "503": "1s"}, {}),
     "cache.NAME.cdn_cache_control": (["CDN-Cache-Control"], []),
+    "listeners.NAME.forward": FORWARDS,
+    "forward.NAME.connect_ports": ([443], 8443, "1-65535"),
+    "forward.NAME.ports": ([80, "8000-8999"],),
+    "forward.NAME.allow_private": (["10.20.0.0/16"], []),
+    "forward.NAME.resolve.servers": (["10.0.0.53"], ["[2001:db8::1]:5353"], []),
+    "auth.htpasswd": ("/etc/l4lb/${x}",),
+    "auth.groups": ("/etc/l4lb/groups",),
+    "auth.realm": ("proxy", "the office"),
+    "forward.NAME.rules": (
+        [
+            {
+                "name": "${x}",
+                "list": ["ads", "é"],
+                "url": "example.com/${x}/",
+                "url_regex": ["[.]exe$"],
+                "method": ["GET", "POST"],
+                "action": "deny",
+                "page": "/etc/blocked.html",
+            },
+            {
+                "name": "b",
+                "user": ["a", "*"],
+                "group": "staff",
+                "source": "10.0.0.0/8",
+                "domain": ["*.example.com", "é.example"],
+                "port": [443, "1-2"],
+                "time": "mon-fri 08:00-19:00",
+                "action": "allow",
+            },
+        ],
+        [{"name": "c", "action": "auth"}],
+        [],
+    ),
+    "lists.NAME.files": (["/etc/l4lb/lists/*.txt"], "/srv/${x}"),
+    "lists.NAME.except": (["cdn.example"], []),
 }
 
 
@@ -274,7 +313,7 @@ class _Maker:
         if tables:
             return self.table(tables[0], path)
         if isinstance(node.get("additionalProperties"), dict):
-            names = {"listeners": NAMES[:2], "cache": CACHES}.get(path, POOL_OF)
+            names = FREE.get(path, POOL_OF)
             return {one: self.value(node["additionalProperties"], f"{path}.NAME") for one in names}
         if node.get("type") == "array":
             count = self.chance.randint(1, 2)

@@ -49,6 +49,7 @@ class Listener:
     table: Table
     protocol: str
     pool: object
+    forward: object
     binds: list[tuple[Path, BindRange]]
     routes: list[tuple[Path, Table]] = field(default_factory=list)
 
@@ -108,7 +109,7 @@ def _listener(path: Path, data: Table) -> Listener:
     ]
     protocol = data.get("protocol", "tcp")
     protocol = protocol if isinstance(protocol, str) else ""
-    return Listener(path, data, protocol, data.get("pool"), binds, routes)
+    return Listener(path, data, protocol, data.get("pool"), data.get("forward"), binds, routes)
 
 
 def _pool(path: Path, name: str, data: Table) -> Pool:

@@ -21,6 +21,7 @@ from l4lb.config.origin import Origin
 from l4lb.config.tables.admission import rows_of_routes
 from l4lb.config.tables.base import Model
 from l4lb.config.tables.cache import Cache
+from l4lb.config.tables.forward import DomainList, Forward, pool_name
 from l4lb.config.tables.health import Health, Passive
 from l4lb.config.tables.listener import Listener
 from l4lb.config.tables.pool import Backend, Pool
@@ -28,11 +29,13 @@ from l4lb.config.tables.process import Limits, Log, Process
 from l4lb.config.tables.sticky import Sticky
 from l4lb.config.units import wrong
 from l4lb.config.values import caches, common
+from l4lb.config.values.forward import ForwardName
 from l4lb.errors import Problem
 
 __all__ = [
-    "Address", "Backend", "Bind", "BindRange", "Cache", "Config", "Health", "HostPort", "Limits",
-    "Listener", "Log", "Passive", "Pool", "Process", "Sticky", "default_admin_path",
+    "Address", "Backend", "Bind", "BindRange", "Cache", "Config", "DomainList", "Forward", "Health",
+    "HostPort", "Limits", "Listener", "Log", "Passive", "Pool", "Process", "Sticky",
+    "default_admin_path",
 ]  # fmt: skip
 
 
@@ -60,6 +63,18 @@ def _few_caches(caches: Mapping[str, Cache]) -> Mapping[str, Cache]:
     return caches
 
 
+def _few_forwards(forwards: Mapping[str, Forward]) -> Mapping[str, Forward]:
+    if len(forwards) > bounds.FORWARDS_MAX:
+        raise wrong(f"are {len(forwards)} forward proxies, more than {bounds.FORWARDS_MAX}")
+    return forwards
+
+
+def _few_lists(lists: Mapping[str, DomainList]) -> Mapping[str, DomainList]:
+    if len(lists) > bounds.LISTS_MAX:
+        raise wrong(f"are {len(lists)} lists, more than {bounds.LISTS_MAX}")
+    return lists
+
+
 class Config(Model):
     """The whole configuration of a service. Two configurations are equal if their values are,
     wherever they were read from."""
@@ -73,7 +88,13 @@ class Config(Model):
     listeners: Annotated[Mapping[common.Name, Listener], AfterValidator(_few_routes)] = Field(
         default_factory=dict
     )
-    pools: Mapping[common.Name, Pool] = Field(default_factory=dict)
+    pools: Mapping[common.PoolName, Pool] = Field(default_factory=dict)
+    forward: Annotated[Mapping[ForwardName, Forward], AfterValidator(_few_forwards)] = Field(
+        default_factory=dict
+    )
+    lists: Annotated[Mapping[common.Name, DomainList], AfterValidator(_few_lists)] = Field(
+        default_factory=dict
+    )
     cache: Annotated[Mapping[caches.CacheName, Cache], AfterValidator(_few_caches)] = Field(
         default_factory=dict
     )
@@ -83,7 +104,10 @@ class Config(Model):
 
     @model_validator(mode="after")
     def _give_names(self) -> Config:
-        for tables in (self.listeners, self.pools, self.cache):
+        hidden = {pool_name(name): one.pool() for name, one in self.forward.items()}
+        # why: the model is frozen, and nobody has seen it yet.
+        self.__dict__["pools"] = {**self.pools, **hidden}
+        for tables in (self.listeners, self.pools, self.forward, self.lists, self.cache):
             for name, table in tables.items():
                 table.called(name)
         return self

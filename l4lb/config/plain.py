@@ -19,6 +19,7 @@ from typing import Any
 
 from l4lb.config import addresses
 from l4lb.config.model import Backend, Config, Process
+from l4lb.config.tables.forward import pool_name
 
 # Keys of [process] whose default depends on the machine and on the user who runs the service.
 OF_THE_MACHINE = tuple(
@@ -32,7 +33,7 @@ def to_plain(config: Config) -> dict[str, Any]:
     Reading the result gives an equal configuration. Absent values stay absent: TOML has no null.
     Two configurations with equal effect have equal results.
     """
-    plain = config.model_dump(mode="json", by_alias=True, exclude_none=True)
+    plain = _dumped(config)
     for pool in plain["pools"].values():
         _settle_backends(pool)
     return plain
@@ -41,7 +42,7 @@ def to_plain(config: Config) -> dict[str, Any]:
 def to_stated(config: Config) -> dict[str, Any]:
     """Returns the values that differ from their defaults. A value whose default depends on the
     machine is included only if it was set, and then whatever it is."""
-    stated = config.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+    stated = _dumped(config, exclude_defaults=True)
     process = stated.pop("process", {})
     for name in OF_THE_MACHINE:
         process.pop(name, None)
@@ -94,6 +95,19 @@ def of_carried(data: Mapping[str, Any]) -> Config:
     # why: model_fields_set is the set itself, and pydantic keeps this information nowhere else.
     config.process.model_fields_set.difference_update(data.get("unsaid", ()))
     return config
+
+
+def _dumped(config: Config, *, exclude_defaults: bool = False) -> dict[str, Any]:
+    """Returns the tables of a file. The pools of forward proxies are not in it: they follow from
+    [forward]."""
+    found: dict[str, Any] = config.model_dump(
+        mode="json", by_alias=True, exclude_none=True, exclude_defaults=exclude_defaults
+    )
+    for name in config.forward:
+        found["pools"].pop(pool_name(name), None)
+    if exclude_defaults and not found.get("pools", True):
+        del found["pools"]
+    return found
 
 
 def _unsaid(config: Config) -> list[str]:

@@ -22,7 +22,16 @@ from l4lb.config.draft import Draft, Table, read, table
 from l4lb.config.model import Passive, Process
 from l4lb.config.origin import Finding, path_text
 from l4lb.config.position import Path
-from l4lb.config.rules import cache, clients, health, http, http_filter, http_routes, protocols
+from l4lb.config.rules import (
+    cache,
+    clients,
+    forward,
+    health,
+    http,
+    http_filter,
+    http_routes,
+    protocols,
+)
 from l4lb.config.schema import did_you_mean
 from l4lb.config.tables.discovery import NEEDS, READS
 from l4lb.config.units import DURATION, shown
@@ -123,10 +132,12 @@ def _short_addresses(draft: Draft) -> Findings:
 
 
 def _within_limits(draft: Draft) -> Findings:
+    forwards = len(table(draft.data, "forward"))
     counts = {
         "max_listeners": sum(len(span) for one in draft.listeners for _, span in one.binds),
-        "max_pools": len(draft.pools),
-        "max_backends": sum(len(pool.backends) for pool in draft.pools),
+        # Each forward proxy has a pool with one backend.
+        "max_pools": len(draft.pools) + forwards,
+        "max_backends": sum(len(pool.backends) for pool in draft.pools) + forwards,
     }
     for name, count in counts.items():
         if count > draft.limit(name):
@@ -304,6 +315,7 @@ RULES = (
     *health.RULES,
     *http.RULES,
     *cache.RULES,
+    *forward.RULES,
 )
 ADVICE = (
     _used_pools,
@@ -313,4 +325,5 @@ ADVICE = (
     *http.ADVICE,
     *http_routes.ADVICE,
     *cache.ADVICE,
+    *forward.ADVICE,
 )

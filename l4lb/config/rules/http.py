@@ -31,10 +31,11 @@ def _target_in_head(draft: Draft) -> Iterator[Finding]:
 def _limits_what_it_sees(draft: Draft) -> Iterator[Finding]:
     """Finds limits of requests where there are none. why not UDP: it has no limits at all."""
     for listener in draft.listeners:
-        limits = table(listener.table, "limits") if listener.protocol == "tcp" else {}
+        sees_none = listener.protocol in ("tcp", "socks5")
+        limits = table(listener.table, "limits") if sees_none else {}
         for key in REQUEST_LIMITS:
             if key in limits:
-                message = "has no effect: a tcp listener sees no requests"
+                message = f"has no effect: a {listener.protocol} listener sees no requests"
                 yield Finding((*listener.path, "limits", key), message, 'use protocol = "http"')
 
 

@@ -22,8 +22,10 @@ from l4lb.config.units import shown
 from l4lb.config.values.http import REQUEST_KEYS
 
 TCP, UDP, HTTP = frozenset({"tcp"}), frozenset({"udp"}), frozenset({"http"})
-STREAMS = TCP | HTTP  # HTTP is over TCP: what is for streams is for both
+SOCKS = frozenset({"socks5"})
+STREAMS = TCP | HTTP | SOCKS  # HTTP and SOCKS are over TCP: what is for streams is for all
 ALL = STREAMS | UDP
+WITH_POOLS = ALL - SOCKS
 
 
 class Row(NamedTuple):
@@ -53,6 +55,7 @@ LISTENERS: Mapping[str, Row] = {
     "group": OF_STREAMS,
     "protocol": ANY,
     "pool": ANY,
+    "forward": Row(HTTP | SOCKS),
     "interface": ANY,
     "mark": ANY,
     "dscp": ANY,
@@ -136,7 +139,8 @@ POOLS: Mapping[str, Row] = {
 
 def words(protocols: Collection[object]) -> str:
     """Returns the names of protocols, in the order of the documentation."""
-    return " and ".join(one for one in ("tcp", "udp", "http") if one in protocols)
+    *others, last = (one for one in ("tcp", "udp", "http", "socks5") if one in protocols)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def of_listeners(draft: Draft) -> Iterator[Finding]:
@@ -144,7 +148,7 @@ def of_listeners(draft: Draft) -> Iterator[Finding]:
     for listener in draft.listeners:
         protocols = frozenset({listener.protocol})
         for path, what, of, row in _meaningless(listener.table, LISTENERS, protocols):
-            message = f"{what}is for {of} listeners only"
+            message = f"{what}is for {words(of)} listeners only"
             yield Finding((*listener.path, *path), message, row.instead or None)
 
 
@@ -156,14 +160,14 @@ def of_pools(draft: Draft) -> Iterator[Finding]:
             if isinstance(pool, str):
                 users.setdefault(pool, set()).add(listener.protocol)
     for one in draft.pools:
-        protocols = frozenset(users.get(one.name, ALL))
+        protocols = frozenset(users.get(one.name, ALL)) - SOCKS or ALL
         for path, what, of, row in _meaningless(one.table, POOLS, protocols):
-            used = words(protocols)
-            message = f"{what}is for pools of {of} listeners only, and only {used} ones use this"
+            has, used = words(of & WITH_POOLS), words(protocols)
+            message = f"{what}is for pools of {has} listeners only, and only {used} ones use this"
             yield Finding((*one.path, *path), message, row.instead or None)
 
 
-Found = tuple[Path, str, str, Row]
+Found = tuple[Path, str, frozenset[str], Row]
 
 
 def _meaningless(
@@ -178,11 +182,11 @@ def _meaningless(
             continue
         for path, value in matching(table, tuple(key.split("."))):
             if not _is_off(value) and not protocols & row.of:
-                yield path, "", words(row.of), row
+                yield path, "", row.of, row
             for at, word in _words(value):
                 of = row.values.get(word.partition(":")[0], ALL)
                 if not protocols & of:
-                    yield (*path, *at), f"{shown(word)} ", words(of), row
+                    yield (*path, *at), f"{shown(word)} ", of, row
 
 
 def _is_off(value: object) -> bool:

@@ -51,7 +51,11 @@ class ListenerHttp(Model):
     is waited for. A slower client gets the status 408. "0B": any rate."""
     max_requests: Annotated[int, *whole(bounds.HTTP_REQUESTS)] = 1_000
     """Requests of one connection; the last answer closes it. 0: no limit."""
-    forwarded: Literal["append", "replace", "off", "rfc7239"] = "append"
+    forwarded_given: Literal["append", "replace", "off", "rfc7239"] | None = Field(
+        default=None,
+        alias="forwarded",
+        json_schema_extra={"x-l4lb-default": '`"append"`, of an anonymous forward proxy `"off"`'},
+    )
     """What backends are told of the client. "append": X-Forwarded-For, X-Forwarded-Proto and
     X-Forwarded-Host, after what a proxy in `trusted` said. "replace": the same, without what came,
     and the client is the request's. "rfc7239": the field Forwarded, after what a proxy in `trusted`

@@ -10,6 +10,7 @@ from l4lb.config import bounds
 from l4lb.config.address import Bind
 from l4lb.config.tables.admission import Access, Routes
 from l4lb.config.tables.base import Named
+from l4lb.config.tables.forward import pool_name
 from l4lb.config.tables.http import ListenerHttp
 from l4lb.config.tables.http_filter import Filter
 from l4lb.config.tables.listener_limits import ListenerLimits
@@ -38,11 +39,16 @@ class Listener(Sockets, Named):
     than the service's user. Absent: the service's user."""
     group: common.Name | None = None
     """Group of the files of unix sockets, a name or number. Absent: the service's group."""
-    protocol: Literal["tcp", "udp", "http"] = "tcp"
+    protocol: Literal["tcp", "udp", "http", "socks5"] = "tcp"
     """Protocol of the listener. "http": HTTP/1.0 and 1.1 over TCP, where each request chooses its
-    backend (docs/http.md)."""
-    pool: str
+    backend (docs/http.md). "socks5": clients of a forward proxy (RFC 1928)."""
+    pool: str | None = Field(
+        default=None, json_schema_extra={"x-l4lb-default": "required without `forward`"}
+    )
     """Name of the pool that serves this listener."""
+    forward: str | None = None
+    """Name of the forward proxy (`[forward.NAME]`) that serves this listener, in place of a pool:
+    its clients say where they want to go."""
     max_amplification: Annotated[int, *whole(bounds.AMPLIFICATION)] = 0
     """UDP: bytes sent to a client for each byte that it sent, until the client proves its address
     by a second datagram. Replies beyond this are dropped. 0: no limit."""
@@ -95,9 +101,17 @@ class Listener(Sockets, Named):
         return ("h2", "http/1.1") if speaks_http2 else ("http/1.1",)
 
     @property
+    def main_pool(self) -> str:
+        """Name of the pool that serves whom no route takes: of a forward proxy, its own."""
+        if self.forward is not None:
+            return pool_name(self.forward)
+        assert self.pool is not None, "the checks require one of pool, forward"
+        return self.pool
+
+    @property
     def pools(self) -> tuple[str, ...]:
         """Names of all pools that may serve this listener."""
-        return (self.pool, *(route.pool for route in self.routes if route.pool is not None))
+        return (self.main_pool, *(route.pool for route in self.routes if route.pool is not None))
 
     @property
     def bind(self) -> tuple[Bind, ...]:

@@ -36,6 +36,8 @@ from l4lb.config.units import (
     wrong,
 )
 
+FORWARD_POOL = "forward:"  # before a forward proxy's name: of the pool where it counts
+
 
 def check_name(name: str) -> str:
     """Returns a name of a listener, pool or backend. Raises ValueError."""
@@ -46,6 +48,12 @@ def check_name(name: str) -> str:
     if len(name.encode()) > bounds.NAME_BYTES_MAX:
         raise wrong(f"the name is longer than {bounds.NAME_BYTES_MAX} bytes")
     return name
+
+
+def _pool_name(name: str) -> str:
+    if name.startswith(FORWARD_POOL):
+        raise wrong(f"a pool's name cannot begin with {shown(FORWARD_POOL)}: forward proxies do")
+    return check_name(name)
 
 
 def as_tuple(value: object) -> object:
@@ -181,6 +189,7 @@ def _text(parse: Callable[[object], object], kind: str, example: str) -> tuple[A
 
 FILLED = Field(min_length=1, max_length=bounds.ARRAY_MAX)
 Name = Annotated[str, AfterValidator(check_name)]
+PoolName = Annotated[str, AfterValidator(_pool_name)]
 AddressText = Annotated[Address, *_text(address.parse_backend, "address", "10.0.0.1:80")]
 BindText = Annotated[BindRange, *_text(address.parse_bind, "address", "0.0.0.0:8080")]
 HostPortText = Annotated[HostPort, *_text(address.parse_host_port, "address", "127.0.0.1:9180")]

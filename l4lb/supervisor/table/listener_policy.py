@@ -9,8 +9,10 @@ from typing import Any
 
 import l4lb.native.listener_policy as native
 from l4lb.clock import monotonic_ms
-from l4lb.config.model import Cache, Config, Listener
+from l4lb.config.model import Cache, Config, Forward, Listener
+from l4lb.config.tables.forward import pool_name
 from l4lb.errors import L4lbError
+from l4lb.native import settings
 from l4lb.native.http_texts import publish_texts
 from l4lb.native.table import Table
 from l4lb.supervisor.access.blocks import Blocks
@@ -56,6 +58,7 @@ class ListenerPolicy:
             http_routes = self._http_routes.prepared(config, listener_rows, pool_rows, caches)
             numbers = self.sets.replace(_contents(config))
         self.caches.put(config, _purge_sets(config, numbers))
+        self._put_forwards(config, pool_rows, numbers)
         groups = []
         for listener in config.listeners.values():
             rows = [listener_rows[listener.name, str(bind)] for bind in listener.bind]
@@ -121,6 +124,18 @@ class ListenerPolicy:
         self.rules.tick(monotonic_ms())
         self.caches.disks.look()
 
+    def _put_forwards(
+        self, config: Config, pool_rows: Mapping[str, int], numbers: Mapping[Content, int]
+    ) -> None:
+        """Writes which pools are those of forward proxies."""
+        proxies = {pool_name(name): one for name, one in config.forward.items()}
+        for name in config.pools:
+            proxy, row = proxies.get(name), pool_rows[name]
+            private = None if proxy is None else _private(proxy)
+            private_set = None if private is None else numbers[private]
+            values = row_settings.of_forward(proxy, row, private_set)
+            settings.put(self._table, "pool", row, **values)
+
     def _settings(
         self,
         config: Config,
@@ -134,7 +149,8 @@ class ListenerPolicy:
             listener,
             config.pools,
             hello=looks_for_hello(config, listener),
-            pool=pool_rows[listener.pool],
+            anonymous=listener.forward is not None and config.forward[listener.forward].anonymous,
+            pool=pool_rows[listener.main_pool],
             trusted_set=None if trusted is None else numbers[trusted],
             access_set=None if access is None else numbers[access],
             http_trusted_set=None if forwarders is None else numbers[forwarders],
@@ -151,6 +167,7 @@ def _contents(config: Config) -> list[Content]:
         for content in (_trusted(listener), _access(listener), _forwarders(listener))
     ]
     found += map(_purgers, config.cache.values())
+    found += map(_private, config.forward.values())
     return [content for content in found if content is not None]
 
 
@@ -164,6 +181,11 @@ def _purge_sets(config: Config, numbers: Mapping[Content, int]) -> dict[str, int
 
 def _purgers(cache: Cache) -> Content | None:
     return Content.of_networks(cache.purge.networks) if cache.purge is not None else None
+
+
+def _private(forward: Forward) -> Content | None:
+    """Returns the private networks that a forward proxy's clients may reach."""
+    return Content.of_networks(forward.allow_private) if forward.allow_private else None
 
 
 def _trusted(listener: Listener) -> Content | None:

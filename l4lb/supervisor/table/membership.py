@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from l4lb.config.diff import Change, compare
 from l4lb.config.model import Backend, Config, Pool
 from l4lb.config.plain import to_plain
+from l4lb.config.tables.forward import OUTSIDE, pool_name
 from l4lb.errors import AdminError
 from l4lb.native import egress, row_reuse, settings, udp
 from l4lb.native.rows import Address, BackendRow, Capacities
@@ -117,6 +118,7 @@ class Membership:
     def change(self, after: Config, changes: Sequence[Change], now_ms: int) -> None:
         """Writes another configuration into the table. check_room was called before. Raises
         L4lbError if a list of networks cannot be read; then nothing in use has changed."""
+        changes = [other for one in changes for other in _in_table(one)]
         pools = [one for one in changes if one.kind == "pool"]
         backends = [one for one in changes if one.kind == "backend"]
         new = [one.name for one in pools if one.action == "added"]
@@ -217,6 +219,18 @@ class Membership:
         if action == "added" and now_ms:
             self._table.set_state(row, "ready")
             row_reuse.start_slowly(self._table, row, now_ms)
+
+
+def _in_table(change: Change) -> list[Change]:
+    """Returns what a change is in the table: a forward proxy is a pool there, with one backend."""
+    if change.kind != "forward":
+        return [change]
+    pool = pool_name(change.name)
+    backend = [] if change.action == "changed" else [f"{pool}/{OUTSIDE}"]
+    return [
+        Change("pool", pool, change.action),
+        *(Change("backend", one, change.action) for one in backend),
+    ]
 
 
 def _actions(live: Collection[_Key], wanted: Collection[_Key]) -> Iterator[tuple[_Key, str]]:

@@ -11,7 +11,7 @@ from functools import reduce
 from typing import Any
 
 from l4lb.config.bounds import ERROR_STATUS, FAULT_STATUS, SECOND_MS
-from l4lb.config.model import Cache, Config, Listener, Pool
+from l4lb.config.model import Cache, Config, Forward, Listener, Pool
 from l4lb.config.tables.http import ListenerHttp, PoolHttp
 from l4lb.config.tables.http_route import KeyRate, RequestRate
 from l4lb.config.tables.listener_limits import ErrorLimit, ListenerLimits, RateLimit
@@ -74,6 +74,31 @@ def of_pool(pool: Pool) -> dict[str, Any]:
     }
 
 
+def of_forward(forward: Forward | None, row: int, private_set: int | None) -> dict[str, Any]:
+    """Returns what a pool's row says of its forward proxy; None: the pool is an ordinary one. row:
+    the pool's, which numbers the proxy too. private_set: the set of private networks that clients
+    may reach."""
+    if forward is None:
+        return {
+            "forward_number": 0, "forward_private": 0, "forward_private_set": None,
+            "forward_paths": 0, "forward_anonymous": 0, "forward_wait_ms": 0,
+        }  # fmt: skip
+    return {
+        "forward_number": forward_number(row),
+        "forward_private": forward.private == "allow",
+        "forward_private_set": private_set,
+        "forward_paths": forward.sees_paths,
+        "forward_anonymous": forward.anonymous,
+        "forward_wait_ms": forward.policy_timeout_ms,
+    }
+
+
+def forward_number(row: int) -> int:
+    """Returns the number of the forward proxy whose pool has this row: from 1, and the same as long
+    as the pool is there."""
+    return row + 1
+
+
 def of_cache(cache: Cache, max_object: int, purge_set: int | None) -> dict[str, Any]:
     """Returns the settings of a cache. max_object: what its memory takes. purge_set: the set of
     networks whose clients may purge."""
@@ -95,11 +120,16 @@ def quic_rule(pool: Pool) -> Quic | None:
 
 
 def of_listener(
-    listener: Listener, pools: Mapping[str, Pool], *, hello: str, **known: int | None
+    listener: Listener,
+    pools: Mapping[str, Pool],
+    *,
+    hello: str,
+    anonymous: bool = False,
+    **known: int | None,
 ) -> dict[str, Any]:
     """Returns the settings of a listener. Those of TLS are written when its profile is known.
-    hello: whether it looks for a ClientHello (listener_policy.HELLO). known: its pool's row, its
-    head and its sets of networks."""
+    hello: whether it looks for a ClientHello (listener_policy.HELLO). anonymous: servers are not
+    told of its clients. known: its pool's row, its head and its sets of networks."""
     limits = listener.limits or ListenerLimits()
     http = listener.http or ListenerHttp()
     bursts = {
@@ -129,6 +159,10 @@ def of_listener(
             | listener_policy.HELLO[hello],
             "udp_ways": udp_ways(served),
             "http_key_requests_kind": key_kind(limits.requests_per_key),
+            "http_forwarded": http.forwarded_given or ("off" if anonymous else "append"),
+            "protocol": "http" if listener.protocol == "socks5" else listener.protocol,
+            "is_forward": listener.forward is not None,
+            "speaks_socks": listener.protocol == "socks5",
         }
         | known
     )

@@ -34,7 +34,7 @@ def test_what_is_left_out_is_as_documented() -> None:
     assert (listener.head_timeout_ms, listener.rest_timeout_ms) == (10_000, 60_000)
     assert (listener.max_head, listener.max_fields, listener.max_target) == (32 << 10, 100, 8 << 10)
     assert (listener.max_body, listener.max_requests) == (1 << 20, 1_000)
-    assert (listener.forwarded, listener.underscores, listener.via) == ("append", "drop", "off")
+    assert (listener.forwarded_given, listener.underscores, listener.via) == (None, "drop", "off")
     assert (listener.errors, listener.hsts_ms, listener.https_redirect) == (None, None, False)
     assert (pool.reuse, pool.idle_connections, pool.idle_timeout_ms) == ("safe", 64, 30_000)
     assert (pool.max_requests, pool.answer_timeout_ms) == (10_000, 60_000)

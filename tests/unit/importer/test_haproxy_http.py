@@ -299,7 +299,7 @@ def test_settings_of_listeners_and_pools() -> None:
     http = made.config.listeners["web"].http
     assert made.config.listeners["web"].protocol == "http"
     assert (http.head_timeout_ms, http.rest_timeout_ms) == (5_000, 120_000)
-    assert (http.forwarded, http.request_id, http.max_body) == ("append", "X-Id", 0)
+    assert (http.request_id, http.max_body) == ("X-Id", 0)
     pool = made.config.pools["two"]
     assert (pool.http.reuse, pool.http.host) == ("never", "app.example")
     assert pool.http.retry_on == ("reuse", "connect", "timeout")

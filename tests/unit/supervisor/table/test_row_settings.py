@@ -65,6 +65,9 @@ def config() -> Config:
     return build(tables, Origin())
 
 
+SETS = {"trusted_set", "rules_set", "http_trusted_set", "purge_set", "forward_private_set"}
+
+
 def listener_settings(found: Config) -> dict[str, Any]:
     (listener,) = found.listeners.values()
     known = {
@@ -78,7 +81,8 @@ def written(kind: str, found: Config) -> dict[str, Any]:
     if kind == "table":
         return row_settings.of_table(found)
     if kind == "pool":
-        return row_settings.of_pool(found.pools["web"])
+        forward = row_settings.of_forward(None, 0, None)
+        return row_settings.of_pool(found.pools["web"]) | forward
     if kind == "cache":
         return row_settings.of_cache(found.cache["pages"], 1 << 20, None)
     return listener_settings(found)
@@ -92,7 +96,7 @@ def test_every_setting_of_a_row_is_written_and_none_is_looked_for_where_nothing_
     assert values.keys() | LATER >= settings.PATHS[kind].keys()
     assert values.keys() <= settings.PATHS[kind].keys()
     absent = {name for name, value in values.items() if value is None}
-    assert absent - {"trusted_set", "rules_set", "http_trusted_set", "purge_set"} <= NEVER
+    assert absent - SETS <= NEVER
 
 
 def test_values_come_from_where_they_stand_in_the_configuration() -> None:
