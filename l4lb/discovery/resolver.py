@@ -104,6 +104,15 @@ class Resolver:
         return Found(tuple(answer.rrset or ()), time_to_live(answer.response), _beside(answer))
 
 
+def system_servers() -> list[tuple[str, int]]:
+    """Returns the name servers of this host; none if it has none, or if they cannot be read."""
+    try:
+        content = files.read(RESOLV_CONF, RESOLV_CONF_BYTES_MAX)
+    except DiscoveryError:
+        return []
+    return [(host, DNS_PORT) for host in _servers(content)][:SERVERS_MAX]
+
+
 def _servers(content: bytes) -> list[str]:
     """Returns the addresses in a resolv.conf."""
     lines = (line.split() for line in content.decode(errors="replace").splitlines())

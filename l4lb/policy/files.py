@@ -1,0 +1,111 @@
+"""The files of a forward proxy, users and lists: read, and read again when they change.
+
+What cannot be read is told, and what was read before stays in force.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import l4lb.log
+from l4lb.errors import L4lbError
+from l4lb.lists.build import NameList, build
+from l4lb.policy.users import Users, load
+
+FILES_MAX = 10_000  # of one list that are looked at
+LOG = l4lb.log.get("policy")
+Value = TypeVar("Value")
+Signature = tuple[tuple[str, int, int, int], ...]
+
+
+def signature(patterns: Iterable[str]) -> Signature:
+    """Returns what tells that files have changed: of each its inode, size and time of change; of a
+    folder, of the files in it too."""
+    found = []
+    for pattern in patterns:
+        for path in sorted(glob.glob(pattern))[:FILES_MAX]:
+            inside = [entry.path for entry in os.scandir(path)] if os.path.isdir(path) else []
+            found += [_one(each) for each in (path, *sorted(inside)[:FILES_MAX])]
+    return tuple(found)
+
+
+def _one(path: str) -> tuple[str, int, int, int]:
+    try:
+        seen = os.stat(path)
+    except OSError:
+        return path, 0, 0, 0
+    return path, seen.st_ino, seen.st_size, seen.st_mtime_ns
+
+
+@dataclass
+class Watched(Generic[Value]):
+    """What was made of files. value: None if that never succeeded. name: for messages."""
+
+    name: str
+    patterns: tuple[str, ...]
+    make: Callable[[], Value]
+    close: Callable[[Value], None] = lambda _: None
+    value: Value | None = None
+    _seen: Signature | None = None
+
+    def look(self) -> bool:
+        """Makes it anew if its files have changed. Returns whether it is another one now. Slow."""
+        now = signature(self.patterns)
+        if now == self._seen:
+            return False
+        self._seen = now
+        try:
+            made = self.make()
+        except L4lbError as error:
+            LOG.error("cannot be used; the one before stays", what=self.name, error=error.message)
+            return False
+        before, self.value = self.value, made
+        if before is not None:
+            self.close(before)
+        return True
+
+
+def users_of(name: str, htpasswd: str, groups: str | None) -> Watched[Users]:
+    """The users of a forward proxy."""
+    patterns = tuple(glob.escape(one) for one in (htpasswd, groups) if one)
+    return Watched(f"users of {name}", patterns, lambda: load(htpasswd, groups))
+
+
+def list_of(name: str, given: Any) -> Watched[NameList]:
+    """A list of domains (config/tables/forward.py: DomainList)."""
+
+    def make() -> NameList:
+        made = build(
+            given.files, given.format, subdomains=given.subdomains, excepted=given.excepted
+        )
+        LOG.info("list", name=name, names=made.names, wrong=made.wrong)
+        for fault in made.faults:
+            LOG.warning("a line of a list is no name", name=name, line=fault)
+        return made
+
+    return Watched(f"list {name}", tuple(given.files), make, NameList.close)
+
+
+@dataclass
+class Books:
+    """What rules ask for, of one forward proxy."""
+
+    users: Watched[Users] | None
+    lists: Mapping[str, Watched[NameList]]
+    now: Callable[[], float] = field(default=time.time)
+
+    def now_s(self) -> float:
+        return self.now()
+
+    def groups_of(self, user: str) -> frozenset[str]:
+        users = self.users.value if self.users else None
+        return users.groups_of(user) if users else frozenset()
+
+    def find(self, name: str, host: str) -> str | None:
+        found = self.lists[name].value if name in self.lists else None
+        return found.has(host) if found else None

@@ -1,0 +1,183 @@
+"""Judges the questions of one forward proxy's clients: who asks, what the rules say, and at which
+addresses a host is.
+
+A client that gives a wrong name or password is one that nobody knows. Each such attempt is logged,
+so that others can count them (fail2ban).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ipaddress
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+
+import l4lb.log
+from l4lb.discovery.types import REAL_CLOCK, Clock
+from l4lb.native.questions import Question
+from l4lb.policy import credentials
+from l4lb.policy import rules as policy
+from l4lb.policy.compiled import Spans, is_in
+from l4lb.policy.credentials import Credentials, CredentialsError
+from l4lb.policy.names import GoneError, Names, ResolveError
+from l4lb.policy.rules import Facts, Rules
+from l4lb.policy.users import Users
+
+ALLOWED_S = 60.0  # answers hold for so long at most, if nothing else ends them before
+DENIED_S = 10.0
+UNKNOWN_S = 1.0  # a client that is to log in, or a host that nobody could tell
+SHORTEST_S = 1.0
+UNNAMED = "0.0.0.0"  # the source of a client of a unix socket
+REMEMBERED_MAX = 10_000  # users whose password was right
+LOG = l4lb.log.get("policy")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer to a question. kind: a word of native.gate.KINDS. ttl_s: for so long it holds.
+    rule: its name, or the realm with "auth"."""
+
+    kind: str
+    ttl_s: float
+    rule: str = ""
+    user: str = ""
+    addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a forward proxy allows. realm: None without `auth`. remember_s: for so long a password
+    that was right is not checked again. known_only: a client must tell who it is, whatever the
+    rules say."""
+
+    name: str
+    rules: Rules
+    ports: Spans
+    connect_ports: Spans
+    realm: str | None = None
+    remember_s: float = 60.0
+    known_only: bool = False
+
+
+@dataclass
+class Judge:
+    """users: as they are now. facts: what the rules ask for. own: by port, addresses at which this
+    service listens itself. threads: where passwords are checked, which is slow by intent."""
+
+    terms: Terms
+    names: Names
+    facts: Facts
+    users: Callable[[], Users | None]
+    own: Callable[[], Mapping[int, set[str]]]
+    threads: Executor
+    clock: Clock = REAL_CLOCK
+    _right: OrderedDict[bytes, float] = field(default_factory=OrderedDict)
+    _secret: bytes = field(default_factory=lambda: os.urandom(16), repr=False)
+
+    async def judge(self, question: Question, listener: str) -> Verdict:
+        """Returns the answer. listener: its name."""
+        host = question.host.decode("ascii", "replace")
+        tunnels = question.socks or question.method == b"CONNECT"
+        user = await self._user(question)
+        if self.terms.known_only and user is None:
+            return self._ask_who()
+        asked = policy.Question(
+            listener=listener,
+            user=user,
+            source=ipaddress.ip_address(question.source or UNNAMED),
+            host=host,
+            port=question.port,
+            method=policy.SOCKS if question.socks else question.method.decode("ascii", "replace"),
+            path=None if tunnels else question.path.decode("latin-1"),
+        )
+        decision = policy.decide(self.terms.rules, asked, self.facts)
+        holds_s = ALLOWED_S
+        if decision.valid_until is not None:
+            holds_s = min(holds_s, decision.valid_until - self.facts.now_s())
+        if user is not None:
+            holds_s = min(holds_s, self.terms.remember_s)
+        if decision.action == "auth":
+            return self._ask_who()
+        if decision.action == "deny":
+            return Verdict("deny", _bounded(min(holds_s, DENIED_S)), decision.rule, user or "")
+        if not is_in(question.port, self._ports(question)):
+            return Verdict("deny", DENIED_S, "ports", user or "")
+        return await self._where(host, question.port, holds_s, decision.rule, user or "")
+
+    def _ports(self, question: Question) -> Spans:
+        connects = question.method == b"CONNECT" and not question.socks
+        return self.terms.connect_ports if connects else self.terms.ports
+
+    def _ask_who(self) -> Verdict:
+        """Without `auth` nobody can tell: then it is a refusal."""
+        if self.terms.realm is None:
+            return Verdict("deny", DENIED_S, "nobody")
+        return Verdict("auth", UNKNOWN_S, self.terms.realm)
+
+    async def _where(self, host: str, port: int, holds_s: float, rule: str, user: str) -> Verdict:
+        try:
+            found = await self.names.resolve(host)
+        except GoneError:
+            return Verdict("no_name", UNKNOWN_S, rule, user)
+        except ResolveError as error:
+            LOG.warning("a host has no address", host=host[:255], error=str(error))
+            return Verdict("failed", UNKNOWN_S, rule, user)
+        own = self.own().get(port, set())
+        addresses = tuple(one for one in found.found if one not in own)
+        if not addresses:
+            return Verdict("deny", DENIED_S, "loop", user)
+        holds_s = min(holds_s, found.valid_until_s - self.clock.now_s())
+        return Verdict("allow", _bounded(holds_s), rule, user, addresses)
+
+    # ---- users ---------------------------------------------------------------------------------
+
+    async def _user(self, question: Question) -> str | None:
+        """Returns the user that a client is; None: nobody knows."""
+        users = self.users()
+        if not question.credentials or self.terms.realm is None or users is None:
+            return None
+        try:
+            told = _credentials(question)
+        except CredentialsError as error:
+            self._log_failure(question, "?", str(error))
+            return None
+        key = self._key(users, told)
+        if self._right.get(key, 0.0) > self.clock.now_s():
+            return told.user
+        loop = asyncio.get_running_loop()
+        if not await loop.run_in_executor(self.threads, users.verify, told.user, told.password):
+            self._log_failure(question, told.user, "a wrong user or password")
+            return None
+        self._right[key] = self.clock.now_s() + self.terms.remember_s
+        while len(self._right) > REMEMBERED_MAX:
+            self._right.popitem(last=False)
+        return told.user
+
+    def _key(self, users: Users, told: Credentials) -> bytes:
+        """What was right is remembered, and not the password: of these users, as their file is
+        now."""
+        text = f"{id(users)}\0{told.user}\0{told.password}".encode(errors="surrogatepass")
+        return hashlib.blake2b(text, key=self._secret, digest_size=16).digest()
+
+    def _log_failure(self, question: Question, user: str, why: str) -> None:
+        LOG.warning(
+            "log-in failed", forward=self.terms.name, user=user, source=question.source, why=why
+        )
+
+
+def _credentials(question: Question) -> Credentials:
+    if not question.socks:
+        return credentials.read(question.credentials)
+    user, _, password = question.credentials.partition(b"\0")
+    try:
+        return Credentials(user.decode(), password.decode())
+    except UnicodeDecodeError:
+        raise CredentialsError("is not UTF-8") from None
+
+
+def _bounded(ttl_s: float) -> float:
+    return max(SHORTEST_S, min(ALLOWED_S, ttl_s))

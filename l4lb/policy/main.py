@@ -1,0 +1,251 @@
+"""The entry of the policy process: it answers what workers ask for clients of forward proxies.
+
+It has no part in the bytes of anybody: a death leaves tunnels as they are, and answers that were
+given hold until their time. Other rules come with another process (supervisor/policing.py), whose
+first act is that no answer holds any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import mmap
+import os
+import signal
+import socket
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import psutil
+import setproctitle
+
+import l4lb.log
+from l4lb.clock import monotonic_ms
+from l4lb.config.model import Config, Forward
+from l4lb.config.tables.forward import pool_name
+from l4lb.discovery.resolver import system_servers
+from l4lb.frames import Inbox
+from l4lb.native import gate
+from l4lb.native.questions import Question
+from l4lb.native.table import Table
+from l4lb.policy.compiled import own_addresses, rules_of, spans_of
+from l4lb.policy.files import Books, Watched, list_of, users_of
+from l4lb.policy.judge import Judge, Terms, Verdict
+from l4lb.policy.names import Names, Settings
+
+THREADS = 2  # for passwords; a flood of log-ins takes no more
+LOOK_S = 1.0  # between two looks at files, and for questions whose ring was lost
+LOCAL_S = 10.0  # between two looks at this host's addresses
+LOG = l4lb.log.get("policy")
+
+
+@dataclass(frozen=True)
+class PolicySetup:
+    """channel: to the supervisor; its end of file ends this process. gate_fd: the gate's memory.
+    wake_fd: an eventfd that workers write to when they have asked."""
+
+    table: Table
+    channel: socket.socket
+    gate_fd: int
+    wake_fd: int
+    config: Config
+
+
+@dataclass
+class Proxy:
+    """One forward proxy."""
+
+    judge: Judge
+    books: Books
+
+
+@dataclass
+class Local:
+    """By port, the addresses at which this service listens."""
+
+    binds: tuple[tuple[str, int], ...]
+    _found: Mapping[int, set[str]] = field(default_factory=dict)
+    _due_s: float = 0.0
+
+    def own(self) -> Mapping[int, set[str]]:
+        if time.monotonic() >= self._due_s:
+            self._due_s = time.monotonic() + LOCAL_S
+            rows = psutil.net_if_addrs().values()
+            kinds = (socket.AF_INET, socket.AF_INET6)
+            local = [one.address for row in rows for one in row if one.family in kinds]
+            self._found = own_addresses(self.binds, local)
+        return self._found
+
+
+def _binds(config: Config) -> tuple[tuple[str, int], ...]:
+    """Returns address and port of each listener."""
+    binds = (bind for one in config.listeners.values() for bind in one.bind)
+    return tuple((bind.host, bind.port) for bind in binds if bind.port)
+
+
+class Policy:
+    """All forward proxies of a configuration."""
+
+    def __init__(self, setup: PolicySetup) -> None:
+        self._table = setup.table
+        self._area = mmap.mmap(setup.gate_fd, gate.BYTES)
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="log-in")
+        self._files = ThreadPoolExecutor(1, thread_name_prefix="files")
+        self._local = Local(_binds(setup.config))
+        self._lists = {name: list_of(name, one) for name, one in setup.config.lists.items()}
+        self._proxies = {
+            pool_name(name): self._proxy(name, one) for name, one in setup.config.forward.items()
+        }
+        self._pools: dict[int, str] = {}  # names of pools, by the number of the proxy
+        self._listeners: dict[int, str] = {}
+        self._asked: dict[tuple[int, int], int] = {}  # serials of questions that were taken up
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def _proxy(self, name: str, forward: Forward) -> Proxy:
+        auth, resolve = forward.auth, forward.resolve
+        users = users_of(name, auth.htpasswd, auth.groups) if auth else None
+        books = Books(users, self._lists)
+        servers = [(one.host, one.port) for one in resolve.servers] or system_servers()
+        terms = Terms(
+            name=name,
+            rules=rules_of(forward.rules, forward.otherwise),
+            ports=spans_of(forward.ports),
+            connect_ports=spans_of(forward.connect_ports),
+            realm=auth.realm if auth else None,
+            remember_s=auth.remember_ms / 1000 if auth else 60.0,
+            known_only=auth is not None and not forward.rules,
+        )
+        settings = Settings(
+            servers=servers,
+            timeout_s=resolve.timeout_ms / 1000,
+            family=resolve.family,
+            min_ttl_s=resolve.min_ttl_ms / 1000,
+            max_ttl_s=resolve.max_ttl_ms / 1000,
+        )
+        judge = Judge(
+            terms=terms,
+            names=Names(settings),
+            facts=books,
+            users=lambda: users.value if users else None,
+            own=self._local.own,
+            threads=self._threads,
+        )
+        return Proxy(judge, books)
+
+    # ---- files ---------------------------------------------------------------------------------
+
+    def _watched(self) -> list[Watched[object]]:
+        users = [one.books.users for one in self._proxies.values() if one.books.users]
+        return [*self._lists.values(), *users]  # type: ignore[list-item]
+
+    def load(self) -> None:
+        """Reads all files, before the first answer."""
+        for one in self._watched():
+            one.look()
+        self.renew()
+
+    def renew(self) -> None:
+        """No answer holds any more; what is asked now is answered anew."""
+        gate.renew(self._area)
+        self._asked.clear()
+
+    async def follow_files(self) -> None:
+        """Looks for changes of files, for ever."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(LOOK_S)
+            for one in self._watched():
+                if await loop.run_in_executor(self._files, one.look):
+                    LOG.info("read again", what=one.name)
+                    self.renew()
+            self.take()
+
+    # ---- questions -----------------------------------------------------------------------------
+
+    def take(self) -> None:
+        """Takes up all questions that are new."""
+        live = set()
+        for worker in self._table.workers():
+            for question in gate.questions(self._area, worker.index):
+                place = (question.worker, question.row)
+                live.add(place)
+                if self._asked.get(place) == question.serial:
+                    continue
+                self._asked[place] = question.serial
+                task = asyncio.create_task(self._answer(question))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+        for gone in self._asked.keys() - live:
+            del self._asked[gone]
+
+    async def _answer(self, question: Question) -> None:
+        try:
+            proxy = self._proxies.get(self._pool(question.forward))
+            verdict = (
+                Verdict("deny", 1.0, "unknown")
+                if proxy is None
+                else await proxy.judge.judge(question, self._listener(question.listener))
+            )
+        except Exception:
+            LOG.exception("a question could not be judged")
+            verdict = Verdict("deny", 1.0, "fault")
+        gate.put(
+            self._area,
+            question.key,
+            kind=verdict.kind,
+            until_ms=monotonic_ms() + int(verdict.ttl_s * 1000),
+            rule=verdict.rule,
+            user=verdict.user,
+            addresses=verdict.addresses,
+        )
+
+    def _pool(self, number: int) -> str:
+        """Returns the pool of a forward proxy; its number is that of the pool's row, from 1."""
+        if number not in self._pools:
+            self._pools = {row.index + 1: row.name for row in self._table.pools()}
+        return self._pools.get(number, "")
+
+    def _listener(self, row: int) -> str:
+        if row not in self._listeners:
+            self._listeners = {one.index: one.name for one in self._table.listeners()}
+        return self._listeners.get(row, "")
+
+
+async def _serve(setup: PolicySetup) -> None:
+    policy, gone, inbox = Policy(setup), asyncio.Event(), Inbox(setup.channel)
+    loop = asyncio.get_running_loop()
+    policy.load()
+
+    def rung() -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(setup.wake_fd)
+        policy.take()
+
+    def told() -> None:
+        inbox.take()
+        if inbox.ended:
+            loop.remove_reader(setup.channel.fileno())
+            gone.set()
+
+    loop.add_reader(setup.wake_fd, rung)
+    loop.add_reader(setup.channel.fileno(), told)
+    policy.take()
+    following = asyncio.create_task(policy.follow_files())
+    waiting = asyncio.create_task(gone.wait())
+    await asyncio.wait((following, waiting), return_when=asyncio.FIRST_COMPLETED)
+    if following.done():
+        following.result()
+    following.cancel()
+
+
+def run(setup: PolicySetup) -> int:
+    """Answers until the supervisor is gone. Returns the exit status."""
+    setproctitle.setproctitle("l4lb: policy")
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, lambda *_: None)
+    gc.freeze()
+    asyncio.run(_serve(setup))
+    return 0
