@@ -14,12 +14,9 @@ import mmap
 import os
 import signal
 import socket
-import time
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import psutil
 import setproctitle
 
 import l4lb.log
@@ -31,14 +28,14 @@ from l4lb.frames import Inbox
 from l4lb.native import gate
 from l4lb.native.questions import Question
 from l4lb.native.table import Table
-from l4lb.policy.compiled import own_addresses, rules_of, spans_of
+from l4lb.policy.compiled import rules_of, spans_of
 from l4lb.policy.files import Books, Watched, list_of, users_of
 from l4lb.policy.judge import Judge, Terms, Verdict
+from l4lb.policy.local import Local
 from l4lb.policy.names import Names, Settings
 
 THREADS = 2  # for passwords; a flood of log-ins takes no more
 LOOK_S = 1.0  # between two looks at files, and for questions whose ring was lost
-LOCAL_S = 10.0  # between two looks at this host's addresses
 LOG = l4lb.log.get("policy")
 
 
@@ -60,24 +57,6 @@ class Proxy:
 
     judge: Judge
     books: Books
-
-
-@dataclass
-class Local:
-    """By port, the addresses at which this service listens."""
-
-    binds: tuple[tuple[str, int], ...]
-    _found: Mapping[int, set[str]] = field(default_factory=dict)
-    _due_s: float = 0.0
-
-    def own(self) -> Mapping[int, set[str]]:
-        if time.monotonic() >= self._due_s:
-            self._due_s = time.monotonic() + LOCAL_S
-            rows = psutil.net_if_addrs().values()
-            kinds = (socket.AF_INET, socket.AF_INET6)
-            local = [one.address for row in rows for one in row if one.family in kinds]
-            self._found = own_addresses(self.binds, local)
-        return self._found
 
 
 def _binds(config: Config) -> tuple[tuple[str, int], ...]:

@@ -105,9 +105,7 @@ def basic(user: str, password: str) -> bytes:
 
 
 def test_what_is_allowed_has_its_addresses() -> None:
-    assert Asked(rule("all", "allow"))() == Verdict(
-        "allow", ALLOWED_S, "all", "", ("192.0.2.1",)
-    )
+    assert Asked(rule("all", "allow"))() == Verdict("allow", ALLOWED_S, "all", "", ("192.0.2.1",))
 
 
 def test_what_is_denied_is_not_looked_up() -> None:
