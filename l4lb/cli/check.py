@@ -21,6 +21,7 @@ def command(file: str, as_json: bool) -> int:
     from l4lb.config import plain
     from l4lb.config.reading import parse
     from l4lb.http import pages
+    from l4lb.policy import checked
     from l4lb.supervisor.access import network_lists
     from l4lb.supervisor.process import seccomp
     from l4lb.supervisor.sockets import http_token
@@ -32,6 +33,7 @@ def command(file: str, as_json: bool) -> int:
             lambda: bundle.build(config, Files(), Profiles()),
             lambda: network_lists.check(config),
             lambda: pages.check(config),
+            lambda: checked.check(config),
             lambda: http_token.check(config),
             lambda: seccomp.check(config),
         ):
@@ -48,12 +50,13 @@ def command(file: str, as_json: bool) -> int:
         else:
             click.echo(error.message, err=True)
         return error.exit_status
+    said = (*config.warnings, *checked.faults_of_lists(config))
     if as_json:
-        warnings = [asdict(warning) for warning in config.warnings]
+        warnings = [asdict(warning) for warning in said]
         shown = {"ok": True, "errors": [], "warnings": warnings, "config": plain.to_plain(config)}
         click.echo(json.dumps(shown))
     else:
-        for warning in config.warnings:
+        for warning in said:
             click.echo(f"warning: {warning}", err=True)
         click.echo(f"{file}: ok")
     return 0

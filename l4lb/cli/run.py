@@ -36,6 +36,10 @@ def _ready(config: Config, workers: int | None, admin: str | None) -> Config:
 
     found = resolve(override(config, workers, admin))
     pages.check(found)
+    if found.forward:
+        from l4lb.policy import checked  # why here: nobody else needs these modules
+
+        checked.check(found)
     return found
 
 

@@ -1,4 +1,4 @@
-"""Lists of domains, with millions of names. No process uses it yet.
+"""Lists of domains, with millions of names.
 
 build   from files to one piece of memory, in which other processes look hosts up
 parse   the files of a list, what is read of them, and what is said of the rest

@@ -16,6 +16,8 @@ def run(
     wakeups: Sequence[int] = (),
     vault_fd: int = 0,
     cache_fd: int = 0,
+    gate_fd: int = 0,
+    gate_wake_fd: int = 0,
     hold_udp: bool = False,
 ) -> None:
     """Serves until told to end. Python code does not run meanwhile.

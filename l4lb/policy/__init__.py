@@ -1,5 +1,10 @@
-"""The policy of forward proxies: who may go where, and when. No process uses it yet.
+"""The policy of forward proxies: who may go where, and when.
 
+main         the process, which answers what workers ask
+judge        one question: who asks, what the rules say, where the host is
+compiled     rules as they are asked, from the configuration (pure)
+checked      what `l4lb check` says of rules, users and lists
+files        the files of users and lists, read again when they change
 rules        the first rule that matches a question decides it (pure)
 domains      patterns of hosts (pure)
 urls         patterns of URLs (pure)

@@ -32,6 +32,7 @@ from l4lb.native.table import Table
 from l4lb.supervisor.checking import Checking
 from l4lb.supervisor.keeping import Keeping
 from l4lb.supervisor.observability import Observability
+from l4lb.supervisor.policing import Policing
 from l4lb.supervisor.process import privileges, seccomp
 from l4lb.supervisor.process.child import Strangers
 from l4lb.supervisor.process.event_history import History
@@ -57,6 +58,7 @@ from l4lb.supervisor.workers.events import WorkerEvents, log_health
 from l4lb.supervisor.workers.hung import HungWorkers
 from l4lb.supervisor.workers.resize import WorkerChanges
 from l4lb.supervisor.workers.workers import Workers
+from l4lb.worker.main import SharedFds
 
 STATUS_EVERY_MS = 5_000  # between status lines to the service manager
 STRANGERS_EVERY_MS = 1_000
@@ -105,22 +107,18 @@ class Supervisor:
 
     def _make_workers(self, config: Config) -> None:
         """Makes the workers, not started yet, and the certificates that they load."""
-        vault = Vault()
+        vault, policy = Vault(), self._membership.policy
         self._guards = seccomp.Guards(config.process, self._tell)
         self._workers = Workers(
-            self._reactor,
-            self._table,
-            config.process.workers,
-            vault.fd,
-            self._membership.policy.caches.fd,
-            disk_fds=self._membership.policy.caches.disk_fds,
-            guard=self._guards.worker,
+            self._reactor, self._table, config.process.workers,
+            SharedFds(vault.fd, policy.caches.fd, *policy.gate.fds),
+            disk_fds=policy.caches.disk_fds, guard=self._guards.worker,
             events=WorkerEvents(self._reactor, self._tell),
             on_crash_loop=self._give_up,
             on_empty=self._end,
             on_left=lambda index: self._worker_changes.left(index),
-            on_died=self._membership.policy.caches.forget,
-        )
+            on_died=policy.forget,
+        )  # fmt: skip
         self._worker_changes = WorkerChanges(self._reactor, self._workers)
         HungWorkers(self._reactor, self._table, self._workers, lambda: self._config.process,
                     self._tell)  # fmt: skip
@@ -175,8 +173,10 @@ class Supervisor:
             self._reactor, self._table, self._config, self._guards, self._history,
             on_message=self._on_checker, tell=self._tell,
         )  # fmt: skip
-        keeper = Keeping(self._reactor, self._table, self._membership.policy.caches, self._guards)
-        return Helpers(self._make_control(), checker, self._observability.writer, keeper)
+        known = self._membership.policy
+        keeper = Keeping(self._reactor, self._table, known.caches, self._guards)
+        policy = Policing(self._reactor, self._table, self._config, known.gate, self._guards)
+        return Helpers(self._make_control(), checker, self._observability.writer, keeper, policy)
 
     def _make_control(self) -> Helper:
         caches = self._membership.policy.caches
@@ -241,7 +241,7 @@ class Supervisor:
         self._set_states()
         self._observability.configure(config.process)
         l4lb.log.setup(config.process.log.level, config.process.log.format)
-        self._helpers.checker.configure(config)
+        self._helpers.configure(config)
         # Later: the names of the file's own backends are known only when the change is complete.
         self._reactor.after(0, self._reloads.first_answers.follow)
 
@@ -273,7 +273,7 @@ class Supervisor:
         )
         self._membership.policy.start(self._reactor, self._tell)
         self._observability.start()
-        self._helpers.keeper.start()
+        self._helpers.begin()
         if self._waits_for_answers:
             self._helpers.control.start()
             self._reactor.after(FIRST_ANSWERS_MS, self._serve)

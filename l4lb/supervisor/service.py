@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from l4lb.config.model import Config
 from l4lb.native.table import Table
 from l4lb.supervisor.checking import Checking
 from l4lb.supervisor.keeping import Keeping
+from l4lb.supervisor.policing import Policing
 from l4lb.supervisor.process.event_history import History
 from l4lb.supervisor.process.helper import Helper
 from l4lb.supervisor.process.reactor import Reactor
@@ -25,15 +27,27 @@ from l4lb.supervisor.workers.workers import Workers
 
 @dataclass(frozen=True)
 class Helpers:
-    """The processes beside the workers. log: the access log's writer. keeper: of caches' disks."""
+    """The processes beside the workers. log: the access log's writer. keeper: of caches' disks.
+    policy: of forward proxies."""
 
     control: Helper
     checker: Checking
     log: Helper
     keeper: Keeping
+    policy: Policing
+
+    def begin(self) -> None:
+        """Starts those that do not need workers to be there."""
+        self.keeper.start()
+        self.policy.start()
+
+    def configure(self, config: Config) -> None:
+        """Tells those that work by it about another configuration in force."""
+        self.checker.configure(config)
+        self.policy.configure(config)
 
     def __iter__(self) -> Iterator[Helper]:
-        return iter((self.control, self.checker, self.log, self.keeper))
+        return iter((self.control, self.checker, self.log, self.keeper, self.policy))
 
 
 @dataclass(frozen=True)

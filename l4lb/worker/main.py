@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import setproctitle
 
@@ -35,6 +36,16 @@ class Bound:
     shared: bool
 
 
+class SharedFds(NamedTuple):
+    """Descriptors that all workers have. vault: certificates and keys. cache: the memory of caches.
+    gate: where they ask the policy process; gate_wake: an eventfd that wakes it."""
+
+    vault: int
+    cache: int
+    gate: int
+    gate_wake: int
+
+
 @dataclass(frozen=True)
 class WorkerSetup:
     """The settings of a worker. Its descriptors are open in the worker's process."""
@@ -46,8 +57,7 @@ class WorkerSetup:
     post_fd: int
     event_fd: int
     lifeline_fd: int
-    vault_fd: int
-    cache_fd: int
+    shared: SharedFds
     cpu: int | None
     wakeup_fds: Sequence[int] = ()  # each worker's command_fd, by index
     hold_udp: bool = False  # UDP datagrams wait until the old worker has handed its sessions over
@@ -70,8 +80,10 @@ def run(setup: WorkerSetup) -> int:
         event_fd=setup.event_fd,
         lifeline_fd=setup.lifeline_fd,
         wakeups=setup.wakeup_fds,
-        vault_fd=setup.vault_fd,
-        cache_fd=setup.cache_fd,
+        vault_fd=setup.shared.vault,
+        cache_fd=setup.shared.cache,
+        gate_fd=setup.shared.gate,
+        gate_wake_fd=setup.shared.gate_wake,
         hold_udp=setup.hold_udp,
     )
     return 0

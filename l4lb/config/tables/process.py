@@ -84,8 +84,9 @@ class Process(Model):
     """User that the service changes to after it has bound its sockets. The supervisor keeps the
     right to bind low ports. Absent: no change."""
     seccomp: Literal["auto", "on", "off"] = "auto"
-    """Whether workers, the checker and the keeper may make only the system calls on their lists.
-    "auto": if the host has libseccomp. "on": the host must have libseccomp."""
+    """Whether workers, the checker, the keeper and the policy process may make only the system
+    calls on their lists. "auto": if the host has libseccomp. "on": the host must have
+    libseccomp."""
     drain_timeout_ms: Annotated[int, *duration(bounds.DRAIN_TIMEOUT_MS)] = Field(
         default=30 * bounds.SECOND_MS, alias="drain_timeout"
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator
@@ -37,12 +36,6 @@ def _port(value: object) -> str:
 def _one_or_more_ports(value: object) -> object:
     """Accepts numbers and texts, in an array or one alone: [443, "1025-65535"]."""
     return common.as_tuple([value] if type(value) in (int, str) else value)
-
-
-def port_spans(values: Iterable[str]) -> tuple[tuple[int, int], ...]:
-    """Returns the lowest and the highest port of each text: "443", or a range "1025-65535"."""
-    ends = (value.partition("-") for value in values)
-    return tuple((int(first), int(last or first)) for first, _, last in ends)
 
 
 def _domain(value: str) -> str:

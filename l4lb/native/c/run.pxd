@@ -25,6 +25,8 @@ cdef extern from "run/setup.h":
         int lifeline_fd
         int vault_fd
         int cache_fd
+        int gate_fd
+        int gate_wake_fd
         bint hold_udp
 
 

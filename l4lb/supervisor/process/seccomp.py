@@ -1,7 +1,7 @@
-"""Filters of system calls (seccomp) for workers, the checker and the keeper. An attacker who takes
-one of them over cannot start a program, look into another process, mount, or write a file. A worker
-whose caches have folders can write files only there, and the keeper can only remove files there
-(landlock.py).
+"""Filters of system calls (seccomp) for workers and the processes beside them. An attacker who
+takes one of them over cannot start a program, look into another process, mount, or write a file. A
+worker whose caches have folders can write files only there, and the keeper can only remove files
+there (landlock.py).
 
 A child enters its filter after it has given up its rights, and cannot leave it. A call that its
 list (system_calls.py) does not allow ends the child by SIGSYS. The parent reports which call it
@@ -141,6 +141,9 @@ class Guards:
     def keeper(self, folders: Sequence[int]) -> Guard | None:
         """folders: those of caches, as the keeper has them open."""
         return self._of(calls.KEEPER, folders, landlock.KEPT)
+
+    def policy(self) -> Guard | None:
+        return self._of(calls.POLICY)
 
     def checker(self, config: Config) -> Guard | None:
         return self._of(calls.CHECKER_OF_PROGRAMS if runs_programs(config) else calls.CHECKER)

@@ -1,4 +1,4 @@
-"""The system calls that workers, the checker and the keeper may make, as data. seccomp.py puts
+"""The system calls that workers and the processes beside them may make, as data. seccomp.py puts
 the lists in force; the tests read them too.
 
 A list consists of rules by name. A rule may hold only for certain arguments. A rule may let the
@@ -34,7 +34,7 @@ CLONE_NEW = (
 )
 PROT_EXEC = 4  # asm-generic/mman-common.h
 PR_SET_DUMPABLE, PR_SET_NAME, PR_SET_VMA = 4, 15, 0x53564D41  # linux/prctl.h
-SIOCOUTQ = 0x5411  # linux/sockios.h
+SIOCOUTQ, SIOCGIFNAME = 0x5411, 0x8910  # linux/sockios.h
 OWN_PID = -1  # stands for the process's own pid
 NO_WRITES = os.O_ACCMODE | os.O_CREAT | os.O_TRUNC
 
@@ -196,6 +196,16 @@ CHECKER = Calls(
         *_if("clone", 0, CLONE_THREAD, mask=CLONE_THREAD | sum(CLONE_NEW)),
         *_NO_FILES,
         *_failing(errno.EACCES, "mkdirat", "unlinkat"),
+    )
+)
+
+# The policy process looks names up as the checker does, makes memory for lists of domains, and asks
+# which addresses this host has.
+POLICY = Calls(
+    (
+        *CHECKER.rules,
+        *_allowed("memfd_create", "ftruncate"),
+        *_if("ioctl", 1, SIOCGIFNAME),
     )
 )
 

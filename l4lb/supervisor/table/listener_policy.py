@@ -16,6 +16,7 @@ from l4lb.native import settings
 from l4lb.native.http_texts import publish_texts
 from l4lb.native.table import Table
 from l4lb.supervisor.access.blocks import Blocks
+from l4lb.supervisor.access.gate import Gate
 from l4lb.supervisor.access.network_lists import Content
 from l4lb.supervisor.access.network_sets import NetworkSets, Tell
 from l4lb.supervisor.access.runtime_rules import RuntimeRules
@@ -37,6 +38,7 @@ class ListenerPolicy:
         self.blocks = Blocks(table, self.sets)
         self.rules = RuntimeRules(table, self.sets)
         self.caches = Caches(table)
+        self.gate = Gate()
         self._http_routes = HttpRoutes(table)
         self._listeners: Mapping[str, Listener] = {}
         self._heads: dict[str, int] = {}
@@ -75,6 +77,11 @@ class ListenerPolicy:
         names = config.listeners.keys()
         self.rules.follow({name: rows for name, (rows, _) in zip(names, groups, strict=True)})
         self.blocks.configure(config.limits.auto_block)
+
+    def forget(self, worker: int) -> None:
+        """Forgets what a dead worker read out of caches, and what it asked."""
+        self.caches.forget(worker)
+        self.gate.forget(worker)
 
     def is_head(self, row: int) -> bool:
         """Returns whether the row holds a listener's counts. This row stays for all changes of the

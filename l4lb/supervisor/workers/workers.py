@@ -28,7 +28,7 @@ from l4lb.supervisor.workers import mailbox
 from l4lb.supervisor.workers.events import WorkerEvents
 from l4lb.supervisor.workers.hand_over import HandOvers
 from l4lb.supervisor.workers.mailbox import Mailbox
-from l4lb.worker.main import Bound, WorkerSetup, run
+from l4lb.worker.main import Bound, SharedFds, WorkerSetup, run
 
 SETTLE_RETRY_MS = 50
 FAULT_RETRY_MS = 1_000  # after a fault of ours at a worker's end, before the next one is started
@@ -73,8 +73,7 @@ class Workers:
         reactor: Reactor,
         table: Table,
         count: int,
-        vault_fd: int,
-        cache_fd: int,
+        shared: SharedFds,
         *,
         disk_fds: Sequence[int],
         guard: Callable[[Sequence[int]], Guard | None],
@@ -99,7 +98,7 @@ class Workers:
         self.slots = {index: Slot(self.wakeup_fds[index]) for index in range(count)}
         self._event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._lifeline, self._lifeline_ours = os.pipe()
-        self._vault_fd, self._cache_fd, self._disk_fds = vault_fd, cache_fd, disk_fds
+        self._shared, self._disk_fds = shared, disk_fds
         self._on_died = on_died
         self._guard = guard
         self._events = events
@@ -188,11 +187,11 @@ class Workers:
         assert slot.mailbox.theirs is not None
         setup = WorkerSetup(
             self._table, index, bounds, slot.wakeup_fd, slot.mailbox.theirs.fileno(),
-            self._event_fd, self._lifeline, self._vault_fd, self._cache_fd,
+            self._event_fd, self._lifeline, self._shared,
             self._cpus[index % len(self._cpus)], self.wakeup_fds, hold_udp=self._hold_udp,
         )  # fmt: skip
         keep = [*setup.wakeup_fds, setup.post_fd, setup.event_fd, setup.lifeline_fd]
-        keep += [setup.vault_fd, setup.cache_fd, *self._disk_fds, *(bound.fd for bound in bounds)]
+        keep += [*self._shared, *self._disk_fds, *(bound.fd for bound in bounds)]
         self._table.prepare_worker(index)
         return fork(
             f"worker {index}", lambda: run(setup), keep=keep, now_ms=now_ms, rights="raw",
