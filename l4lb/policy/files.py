@@ -106,6 +106,12 @@ class Books:
         users = self.users.value if self.users else None
         return users.groups_of(user) if users else frozenset()
 
+    def place(self, name: str, host: str) -> str | None:
+        """Returns where a host is in a list, as `FILE:LINE`. Slow: it reads the files."""
+        lists = self.lists[name].value if name in self.lists else None
+        found = lists.find(host) if lists else None
+        return found.place or found.name if found else None
+
     def find(self, name: str, host: str) -> str | None:
         found = self.lists[name].value if name in self.lists else None
         return found.has(host) if found else None

@@ -14,9 +14,12 @@ import mmap
 import os
 import signal
 import socket
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
+import msgpack
 import setproctitle
 
 import l4lb.log
@@ -24,11 +27,13 @@ from l4lb.clock import monotonic_ms
 from l4lb.config.model import Config, Forward
 from l4lb.config.tables.forward import pool_name
 from l4lb.discovery.resolver import system_servers
+from l4lb.errors import AdminError
 from l4lb.frames import Inbox
 from l4lb.native import gate
 from l4lb.native.questions import Question
 from l4lb.native.table import Table
 from l4lb.policy.compiled import rules_of, spans_of
+from l4lb.policy.explaining import explain
 from l4lb.policy.files import Books, Watched, list_of, users_of
 from l4lb.policy.judge import Judge, Terms, Verdict
 from l4lb.policy.local import Local
@@ -75,6 +80,7 @@ class Policy:
         self._files = ThreadPoolExecutor(1, thread_name_prefix="files")
         self._local = Local(_binds(setup.config))
         self._lists = {name: list_of(name, one) for name, one in setup.config.lists.items()}
+        self._forwards = setup.config.forward
         self._proxies = {
             pool_name(name): self._proxy(name, one) for name, one in setup.config.forward.items()
         }
@@ -142,6 +148,36 @@ class Policy:
                     self.renew()
             self.take()
 
+    # ---- operators -----------------------------------------------------------------------------
+
+    def told(self, message: Mapping[str, Any], send: Callable[[bytes], object]) -> None:
+        """Takes a message of the supervisor: a question of an operator."""
+        if message.get("op") == "check":
+            task = asyncio.create_task(self._check(message, send))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _check(self, message: Mapping[str, Any], send: Callable[[bytes], object]) -> None:
+        answer: dict[str, Any] = {"number": message.get("number")}
+        try:
+            answer["result"] = await self._explained(message["args"])
+        except AdminError as error:
+            answer["error"] = [error.code, error.message]
+        except Exception:
+            LOG.exception("an operator's question could not be answered")
+            answer["error"] = ["internal", "a fault of l4lb: see the log"]
+        with contextlib.suppress(OSError):  # the asker is told that nobody answers
+            send(msgpack.packb(answer))
+
+    async def _explained(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        names = list(self._forwards)
+        name = str(args.get("forward") or (names[0] if len(names) == 1 else ""))
+        if name not in self._forwards:
+            known = f"one of {', '.join(names)}, with --forward"
+            raise AdminError("not_found", f"which forward proxy? {known}")
+        proxy = self._proxies[pool_name(name)]
+        return await explain(proxy.judge, proxy.books, self._forwards[name], args)
+
     # ---- questions -----------------------------------------------------------------------------
 
     def take(self) -> None:
@@ -204,7 +240,9 @@ async def _serve(setup: PolicySetup) -> None:
         policy.take()
 
     def told() -> None:
-        inbox.take()
+        message = inbox.take()
+        if message is not None:
+            policy.told(message, setup.channel.send)
         if inbox.ended:
             loop.remove_reader(setup.channel.fileno())
             gone.set()

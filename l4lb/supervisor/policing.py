@@ -3,17 +3,21 @@ forward proxies. A service without a forward proxy has none."""
 
 from __future__ import annotations
 
+import itertools
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from l4lb.config.model import Config
+from l4lb.errors import AdminError
 from l4lb.native.table import Table
 from l4lb.supervisor.access.gate import Gate
 from l4lb.supervisor.process.helper import Helper
 from l4lb.supervisor.process.reactor import Reactor
 from l4lb.supervisor.process.seccomp import Guards
 
+ASK_MS = 4_000  # less than the control process waits
+Reply = Callable[[Any], object]
 OTHER_RULES = "the configuration of forward proxies has changed"
 
 
@@ -27,12 +31,15 @@ class Policing(Helper):
         self._config = config
         self._gate = gate
         self._began = False
+        self._asked: dict[int, Reply] = {}
+        self._numbers = itertools.count(1)
+        self._after = reactor.after
         super().__init__(
             reactor,
             "policy",
             self._run,
             keep=gate.fds,
-            on_message=_ignore,
+            on_message=self._answered,
             on_start=lambda _: None,
             guard=guards.policy,
         )
@@ -55,6 +62,27 @@ class Policing(Helper):
         elif _rules(before) != _rules(config):
             self.replace(OTHER_RULES)
 
+    def ask(self, args: Mapping[str, Any], reply: Reply) -> None:
+        """Asks the process. Calls reply with its answer, or with AdminError, later. Raises
+        AdminError."""
+        if not self._config.forward:
+            raise AdminError("not_found", "there is no forward proxy")
+        number = next(self._numbers)
+        if not self.send({"op": "check", "number": number, "args": dict(args)}):
+            raise AdminError("refused", "the policy process does not run now; try again")
+        self._asked[number] = reply
+        self._after(ASK_MS, lambda: self._is_late(number))
+
+    def _is_late(self, number: int) -> None:
+        if number in self._asked:
+            self._asked.pop(number)(AdminError("timeout", "the policy process does not answer"))
+
+    def _answered(self, message: Mapping[str, Any]) -> None:
+        reply = self._asked.pop(int(message.get("number") or 0), None)
+        if reply is not None:
+            fault = message.get("error")
+            reply(AdminError(*fault) if fault else message.get("result"))
+
     def _run(self, channel: socket.socket) -> int:
         from l4lb.policy.main import PolicySetup, run
 
@@ -66,7 +94,3 @@ def _rules(config: Config) -> tuple[object, ...]:
     """Returns what the policy process knows of a configuration."""
     binds = {name: one.bind for name, one in config.listeners.items()}
     return config.forward, config.lists, binds
-
-
-def _ignore(_: Mapping[str, Any]) -> None:
-    """Ignores messages of the policy process; it sends none."""

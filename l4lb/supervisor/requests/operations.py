@@ -15,6 +15,7 @@ from l4lb.supervisor.requests.backends import BackendRequests
 from l4lb.supervisor.requests.caches import CacheRequests
 from l4lb.supervisor.requests.change_record import Record
 from l4lb.supervisor.requests.checker import CheckerRequests
+from l4lb.supervisor.requests.policy import forward
 from l4lb.supervisor.requests.requests import Operation, at_once
 from l4lb.supervisor.service import Service
 from l4lb.supervisor.table import sticky
@@ -41,6 +42,7 @@ def operations(
         **_of_backends(backends),
         **_of_clients(service),
         **_of_caches(service, reloads),
+        "forward": lambda args, reply: forward(service.helpers.policy, args, reply),
         **_of_configuration(reloads),
         **_of_program(service, reloads),
         **_of_checker(checker),

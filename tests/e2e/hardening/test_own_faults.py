@@ -113,6 +113,7 @@ REQUESTS: dict[str, tuple[str, dict[str, Any]]] = {
     "filters": ("filters", {"listener": "web"}),
     "cache_keys": ("cache", {"action": "show", "url": "http://a.test/"}),
     "cache_purge": ("cache", {"action": "purge", "all": True}),
+    "forward": ("forward", {"action": "check", "url": "http://a.test/"}),
     "reload": ("reload", {}),
     "plan": ("plan", {}),
     "confirm": ("confirm", {}),
