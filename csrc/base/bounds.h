@@ -192,6 +192,7 @@ enum l4_bounds {
     L4_CACHE_BANS = 4096,      /* purges that are remembered; older ones count for all objects */
     L4_CACHE_PASS_S = 5,       /* how long nobody waits for an answer that was not kept */
     L4_CACHE_WAIT_MS = 10,     /* how often a client that waits looks for the object */
+    L4_CACHE_SWEEP_MS = 500,   /* how often the memory of caches that are gone is looked for */
     L4_CACHE_PIN_MS = 10000,   /* how long a client may hold an object in its place */
     L4_RATE_GROUPS = 1 << 15,  /* groups of the table of rates (core/rate_table.h) */
     L4_RATE_WAYS = 8,          /* ... and entries of each group */

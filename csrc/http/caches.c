@@ -17,13 +17,20 @@ int l4_caches_start(struct l4_loop *loop)
     return caches->rows && caches->next && caches->found ? 0 : -ENOMEM;
 }
 
-static void close_one(struct l4_open_cache *open)
+static _Atomic uint32_t *opened(const struct l4_loop *loop, uint32_t row)
 {
+    return &l4_table_cache_tally(loop->table, loop->setup.index, row)->opened;
+}
+
+static void close_one(const struct l4_loop *loop, uint32_t row)
+{
+    struct l4_open_cache *open = &loop->http->caches->open[row];
     if (open->memory) {
         l4_cache_close(&open->cache);
         munmap(open->memory, open->bytes);
     }
     *open = (struct l4_open_cache){.memory = NULL};
+    atomic_store(opened(loop, row), 0);
 }
 
 void l4_caches_finish(struct l4_loop *loop)
@@ -32,7 +39,7 @@ void l4_caches_finish(struct l4_loop *loop)
     if (!caches)
         return;
     for (uint32_t i = 0; i < L4_CACHES_MAX; i++)
-        close_one(&caches->open[i]);
+        close_one(loop, i);
     if (caches->bans)
         munmap(caches->bans, L4_BANS_BYTES);
     free(caches->rows);
@@ -83,6 +90,34 @@ static bool open_one(const struct l4_loop *loop, struct l4_open_cache *open,
     return true;
 }
 
+/* Opens the memory of a row that was given so often; or not, if that is so no more. */
+static void try_open(const struct l4_loop *loop, uint32_t row, const struct l4_cache_rules *rules,
+                     uint32_t used)
+{
+    struct l4_open_cache *open = &loop->http->caches->open[row];
+    /* why in this order: the supervisor takes a row out of use before it looks who has its memory.
+     * Either it sees this worker, or this worker sees that. */
+    atomic_store(opened(loop, row), used);
+    if (atomic_load(&rules->used) == used && open_one(loop, open, rules))
+        return;
+    open->memory = NULL;
+    atomic_store(opened(loop, row), 0);
+}
+
+void l4_caches_sweep(struct l4_loop *loop)
+{
+    struct l4_caches *caches = loop->http->caches;
+    if (loop->now_ms < caches->sweep_ms)
+        return;
+    caches->sweep_ms = loop->now_ms + L4_CACHE_SWEEP_MS;
+    for (uint32_t i = 0; i < L4_CACHES_MAX; i++) {
+        const struct l4_open_cache *open = &caches->open[i];
+        if (open->memory && !open->users &&
+            open->used != atomic_load(&l4_table_cache(loop->table, i)->used))
+            close_one(loop, i);
+    }
+}
+
 struct l4_open_cache *l4_caches_join(struct l4_loop *loop, uint32_t number)
 {
     if (!number || number > L4_CACHES_MAX)
@@ -91,9 +126,9 @@ struct l4_open_cache *l4_caches_join(struct l4_loop *loop, uint32_t number)
     struct l4_open_cache *open = &loop->http->caches->open[number - 1];
     const uint32_t used = atomic_load_explicit(&rules->used, memory_order_acquire);
     if (open->used != used && !open->users) {
-        close_one(open);
-        if (used && !open_one(loop, open, rules))
-            open->memory = NULL;
+        close_one(loop, number - 1);
+        if (used)
+            try_open(loop, number - 1, rules, used);
         open->used = used;
     }
     if (open->used != used || !open->memory)

@@ -43,6 +43,7 @@ struct l4_caches {
     struct l4_bans *bans;    /* NULL: not mapped yet */
     struct l4_caching *rows; /* one for each row of a TCP session */
     uint32_t *next;          /* of each block, the next one of its fill */
+    uint64_t sweep_ms;       /* when to look next for caches that are gone */
     uint32_t fill_blocks;    /* blocks that fills have */
     struct l4_cached *found; /* what was read from a file last, and its texts */
     struct l4_ignored_cookies cookies;
@@ -57,6 +58,9 @@ void l4_caches_finish(struct l4_loop *loop);
 
 /* Opens a cache by its number, for one more session; NULL: there is none. */
 struct l4_open_cache *l4_caches_join(struct l4_loop *loop, uint32_t number);
+
+/* Closes the caches that are gone, as soon as no session has them. */
+void l4_caches_sweep(struct l4_loop *loop);
 
 static inline struct l4_caching *l4_caching_at(const struct l4_loop *loop, uint32_t index)
 {

@@ -1,5 +1,6 @@
 #include "http/plane.h"
 
+#include "http/caches.h"
 #include "http/h2_tend.h"
 #include "http/room.h"
 #include "io/sock.h"
@@ -36,6 +37,7 @@ static void turn(struct l4_loop *loop)
 {
     l4_h2_turn(loop);
     l4_spare_sweep(loop);
+    l4_caches_sweep(loop);
     if (loop->now_ms >= loop->http->thrift_ms) {
         loop->http->thrift_ms = loop->now_ms + L4_HTTP_THRIFT_MS;
         l4_http_thrift(loop->http);

@@ -54,6 +54,9 @@ struct l4_cache_tally {
     _Atomic uint64_t bytes;           /* of bodies that were sent out of it */
     _Atomic uint64_t refreshed;       /* objects that were asked for in the background */
     _Atomic uint64_t purged;          /* objects taken out by unsafe requests and purges */
+    _Atomic uint32_t opened; /* the row's `used` for which this worker has its memory; 0: it has
+                              * none. The supervisor gives the memory of a row back that is not used
+                              * any more, and that no worker has. */
 };
 
 L4_ROW(struct l4_cache_rules, l4_table_cache, caches_at, L4_CACHES_MAX)

@@ -48,6 +48,19 @@ def exported(table: Table, name: str) -> list[int]:
 def book(table: Table, index: int, numbers: Sequence[int]) -> None:
     """Adds counts that `exported` has written to the supervisor's own of a row."""
 
+def move_counts(table: Table, index: int, to: int | None) -> None:
+    """Takes the counts of a row that no worker has open away, for another cache: to another row of
+    the same cache, or nowhere (None)."""
+
+def name_of(table: Table, index: int) -> str:
+    """Returns the name of the cache that a row has or had."""
+
+def is_open(table: Table, index: int, used: int) -> bool:
+    """Returns whether a worker has the memory of a row open that was given so often."""
+
+def closed(table: Table, worker: int) -> None:
+    """Notes that a worker has ended, and with it what it had open."""
+
 def begin_bans(
     area: mmap,
     epoch: int = 1,

@@ -19,6 +19,7 @@ GUEST = <int>c.L4_CACHE_GUEST
 BANS_BYTES = <int>c.L4_BANS_BYTES
 BANS_MAX = <int>c.L4_CACHE_BANS
 DISK_FOLDERS = <int>c.L4_DISK_FOLDERS
+NUMBER = (1 << 64) - 1  # counts wrap
 cdef uint64_t DISK_UNKNOWN = <uint64_t>-1
 # enum l4_cache_key_part; every key has the path
 KEY_PARTS = {"scheme": <int>c.L4_KEY_SCHEME, "host": <int>c.L4_KEY_HOSTNAME,
@@ -84,6 +85,7 @@ def tally(Table table, name):
             found = (one.stored, one.refused, one.waited, one.waited_in_vain, one.bytes,
                      one.refreshed, one.purged)
             sums = [had + more for had, more in zip(sums, found)]
+    results, sums = [had & NUMBER for had in results], [had & NUMBER for had in sums]
     return CacheTally(dict(zip(RESULTS[1:], results[1:])), *sums)
 
 
@@ -108,6 +110,71 @@ def book(Table table, index, numbers):
     one.bytes += <uint64_t>sums[4]
     one.refreshed += <uint64_t>sums[5]
     one.purged += <uint64_t>sums[6]
+
+
+def move_counts(Table table, index, to):
+    """Takes the counts of a row that no worker has open away, for another cache: to another row of
+    the same cache, or nowhere (None)."""
+    cdef c.l4_cache_tally *one
+    cdef c.l4_cache_tally *book = c.l4_table_cache_tally(
+        table.handle(), c.l4_table_book(table.handle()), index)
+    cdef c.l4_cache_tally *other = c.l4_table_cache_tally(
+        table.handle(), c.l4_table_book(table.handle()), index if to is None else to)
+    cdef uint64_t numbers[c.L4_CACHE_RESULT_COUNT + 7]
+    cdef int i
+    _row(table, index)  # raises IndexError
+    for i in range(<int>c.L4_CACHE_RESULT_COUNT + 7):
+        numbers[i] = 0
+    for worker in table._counted():
+        one = c.l4_table_cache_tally(table.handle(), worker, index)
+        for i in range(<int>c.L4_CACHE_RESULT_COUNT):
+            numbers[i] += one.results[i]
+        found = (one.stored, one.refused, one.waited, one.waited_in_vain, one.bytes,
+                 one.refreshed, one.purged)
+        for i in range(7):
+            numbers[<int>c.L4_CACHE_RESULT_COUNT + i] += <uint64_t>found[i]
+    # why in the supervisor's own counts: those of a worker are written by it alone. They are sums
+    # of 64 bits, and may be below zero.
+    _add(book, numbers, -1)
+    if to is not None:
+        _add(other, numbers, 1)
+
+
+cdef void _add(c.l4_cache_tally *to, const uint64_t *numbers, int sign) noexcept:
+    cdef uint64_t times = <uint64_t>sign
+    cdef const uint64_t *sums = numbers + <int>c.L4_CACHE_RESULT_COUNT
+    cdef int i
+    for i in range(<int>c.L4_CACHE_RESULT_COUNT):
+        to.results[i] += numbers[i] * times
+    to.stored += sums[0] * times
+    to.refused += sums[1] * times
+    to.waited += sums[2] * times
+    to.waited_in_vain += sums[3] * times
+    to.bytes += sums[4] * times
+    to.refreshed += sums[5] * times
+    to.purged += sums[6] * times
+
+
+def name_of(Table table, index):
+    """Returns the name of the cache that a row has or had."""
+    return _row(table, index).name.decode()
+
+
+def is_open(Table table, index, used):
+    """Returns whether a worker has the memory of a row open that was given so often."""
+    _row(table, index)  # raises IndexError
+    for worker in table._counted():
+        if c.l4_table_cache_tally(table.handle(), worker, index).opened == used:
+            return True
+    return False
+
+
+def closed(Table table, worker):
+    """Notes that a worker has ended, and with it what it had open."""
+    if worker not in table._counted():
+        raise IndexError(f"worker {worker}")
+    for index in range(CACHES_MAX):
+        c.l4_table_cache_tally(table.handle(), worker, index).opened = 0
 
 
 # ---- purges --------------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ cdef extern from "shm/cache.h":
         uint64_t bytes
         uint64_t refreshed
         uint64_t purged
+        uint32_t opened
 
     l4_cache_rules *l4_table_cache(const l4_table *table, uint32_t index)
     l4_cache_tally *l4_table_cache_tally(const l4_table *table, uint32_t worker, uint32_t index)

@@ -1,9 +1,10 @@
 """The caches: which row of the shared table each has, and their memory.
 
 All memory is in one memory file, which exists before the first worker does. A cache has a window
-there. A window is never given to another cache, because a worker may still send from it: the memory
-of a cache that is gone comes back with the next program. A cache whose size changes is another one,
-and begins empty.
+there. A worker may still send from the window of a cache that is gone: its memory is given back
+when no worker has it open any more, and its row can then have another cache. The place in the file
+is not used again, because that costs nothing. A cache whose size changes is another one, and begins
+empty.
 """
 
 from __future__ import annotations
@@ -38,6 +39,14 @@ class _Window(NamedTuple):
     max_object: int
 
 
+class _Left(NamedTuple):
+    """A window that no cache has any more. used: what the row's was."""
+
+    row: int
+    used: int
+    window: _Window
+
+
 class Caches:
     """The rows and the memory of all caches. fd: the memory file, which workers map."""
 
@@ -53,9 +62,10 @@ class Caches:
         self._goes_on = False  # with the old program's list of purges
         self._windows: dict[int, _Window] = {}
         self._used: dict[int, int] = {}  # how often each row was given
+        self._left: list[_Left] = []  # windows whose memory is still taken
         self.disks = Disks()
         self._rows: RowAllocator[Key] = RowAllocator(
-            native.CACHES_MAX, is_idle=lambda _: False, recycle=lambda _: None
+            native.CACHES_MAX, is_idle=self._is_idle, recycle=self._recycle
         )
 
     def open_disks(
@@ -122,6 +132,7 @@ class Caches:
         """Yields the row of each cache of a configuration, by name, with its memory. The rows of
         new ones are given back if the block raises. Raises L4lbError."""
         new: list[Key] = []
+        self._give_back()
         try:
             for key, cache in _keys(config).items():
                 if key not in self._rows:
@@ -152,13 +163,42 @@ class Caches:
             row = self._rows.give(key)
             native.clear(self._table, row)
             # why: what is purged from now on is not purged there.
+            self._left.append(_Left(row, self._used[row], self._windows.pop(row)))
             self._used[row] += 1
-            del self._windows[row]
             gone.append(key[0])
         self.disks.renew(set(gone) - config.cache.keys())
 
+    def look(self) -> None:
+        """Does what could not be done before."""
+        self.disks.look()
+        self._give_back()
+
+    def _give_back(self) -> None:
+        """Gives the memory of caches back that are gone, where no worker has it any more."""
+        for one in list(self._left):
+            if not native.is_open(self._table, one.row, one.used):
+                self._left.remove(one)
+                self._punch(one.window)
+
+    def _punch(self, window: _Window) -> None:
+        try:
+            native.punch(self.fd, window.at, window.bytes)
+        except OSError as error:
+            LOG.warning("memory of old caches stays taken until the end", error=str(error))
+
+    def _is_idle(self, row: int) -> bool:
+        return all(one.row != row for one in self._left)
+
+    def _recycle(self, row: int) -> None:
+        """Prepares an idle row for another cache. The counts stay with the cache that had it."""
+        if row in self._windows:  # of a configuration that was not taken
+            self._punch(self._windows.pop(row))
+        native.move_counts(self._table, row, self.rows.get(native.name_of(self._table, row)))
+
     def forget(self, reader: int) -> None:
         """Forgets what a dead worker (or native.GUEST) read and fetched."""
+        if reader != native.GUEST:
+            native.closed(self._table, reader)
         for name in self.rows:
             with self.mapped(name) as area:
                 native.forget(area, reader)
@@ -180,8 +220,8 @@ class Caches:
             row, _ = self._rows.take(key)
         except FullError:
             raise L4lbError(
-                f"no room for the cache {cache.name}: caches that were removed or have another size"
-                " keep their rows until the next upgrade or restart"
+                f"no room for the cache {cache.name}: clients still read from too many caches that"
+                " were removed or have another size; try again later"
             ) from None
         if row not in self._windows:
             try:

@@ -129,7 +129,7 @@ class ListenerPolicy:
         self.sets.look_at_files()
         self.blocks.tick(monotonic_ms())
         self.rules.tick(monotonic_ms())
-        self.caches.disks.look()
+        self.caches.look()
 
     def _put_forwards(
         self, config: Config, pool_rows: Mapping[str, int], numbers: Mapping[Content, int]

@@ -114,11 +114,68 @@ def test_a_configuration_that_is_not_taken_leaves_the_rows_as_they_were(service:
     assert service.shown()["b"].at == before["a"].at + before["a"].size
 
 
-def test_too_many_sizes_are_refused_and_the_last_one_stays(service: Service) -> None:
+def taken(service: Service) -> int:
+    """Returns the bytes of memory that all caches take."""
+    return os.fstat(service.caches.fd).st_blocks * 512
+
+
+@pytest.fixture
+def still_open(monkeypatch: pytest.MonkeyPatch) -> set[tuple[int, int]]:
+    """The rows that a worker has open, with what their `used` was."""
+    held: set[tuple[int, int]] = set()
+    monkeypatch.setattr(native, "is_open", lambda _, row, used: (row, used) in held)
+    return held
+
+
+def test_memory_and_row_come_back_when_no_worker_has_them(
+    service: Service, still_open: set[tuple[int, int]]
+) -> None:
+    service.configure(a=SMALL, b=SMALL)
+    first = service.shown()["a"]
+    with service.caches.mapped("a") as area:
+        area[first.size // 2 :] = b"x" * (first.size - first.size // 2)
+    before = taken(service)
+    still_open.add((first.row, first.used))
+    for size in range(5, 40):  # more sizes than there are rows
+        service.configure(a={"memory": f"{size}MiB"}, b=SMALL)
+        assert service.shown()["a"].row != first.row
+    assert taken(service) >= before
+    still_open.clear()
+    service.caches.look()
+    assert taken(service) < before - first.size // 4
+    rows = set()
+    for size in range(40, 60):
+        service.configure(a={"memory": f"{size}MiB"}, b=SMALL)
+        rows.add(service.shown()["a"].row)
+    assert first.row in rows
+
+
+def test_a_row_that_another_cache_gets_has_no_count_of_the_one_before(service: Service) -> None:
+    names = [f"c{number}" for number in range(native.CACHES_MAX)]
+    for number, name in enumerate(names):
+        service.configure(**{name: SMALL})
+        row = service.shown()[name].row
+        counts = [0] * len(native.exported(service.table, name))
+        counts[0] = number + 1
+        native.book(service.table, row, counts)
+    service.configure(other=SMALL)
+    assert native.tally(service.table, "other").requests == 0
+    service.configure(other={"memory": "5MiB"})
+    row = service.shown()["other"].row
+    native.book(service.table, row, [3, *counts[1:]])
+    for size in range(6, 30):
+        service.configure(other={"memory": f"{size}MiB"})
+        assert native.tally(service.table, "other").requests == 3
+
+
+def test_too_many_sizes_at_one_time_are_refused_and_the_last_one_stays(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "is_open", lambda *_: True)
     for size in range(4, 20):
         service.configure(a={"memory": f"{size}MiB"})
     last = service.shown()
-    with pytest.raises(L4lbError, match=r"no room for the cache a: .* next upgrade or restart"):
+    with pytest.raises(L4lbError, match=r"no room for the cache a: .*"):
         service.configure(a={"memory": "20MiB"})
     assert service.shown() == last
     service.configure(a={"memory": "4MiB"})  # a row that it had before
