@@ -23,11 +23,8 @@ SESSIONS_LIMIT = 1_000  # rows that `sessions` shows by default
 SESSIONS_MAX = 100_000  # a row takes about 1 KiB while it is sent
 SESSION_AGE_MAX_MS = 365 * 24 * 3_600_000
 SORTS = ("bytes", "age", "idle")  # orders of `sessions`
-WAIT_TIMEOUT_MS = 60_000
-WAIT_TIMEOUT_MAX_MS = 24 * 3_600_000
-CONFIRM_MAX_MS = 24 * 3_600_000
-BLOCK_MAX_MS = 365 * 24 * 3_600_000
-
+WAIT_TIMEOUT_MS, WAIT_TIMEOUT_MAX_MS = 60_000, 24 * 3_600_000
+CONFIRM_MAX_MS, BLOCK_MAX_MS = 24 * 3_600_000, 365 * 24 * 3_600_000
 
 SOURCE = Arg("source", "the blocked address or network, as `blocks` shows it")
 LISTENER = Arg("listener", "the listener's name", of="listener")
