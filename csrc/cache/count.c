@@ -27,7 +27,7 @@ int64_t l4_cache_count(int fd, uint64_t at, uint64_t bytes)
 {
     struct l4_cache_header plan;
     uint64_t words[PIECE], found = 0;
-    if (!read_at(fd, &plan, sizeof plan, at) || !l4_cache_is_sound(&plan, bytes))
+    if (!read_at(fd, &plan, sizeof plan, at) || !l4_cache_is_sound(&plan, bytes) || !plan.buckets)
         return -1;
     const uint64_t all = (uint64_t)plan.buckets * L4_CACHE_WAYS, step = all < PIECE ? all : PIECE;
     /* All are powers of two, so nothing is left over. */
