@@ -15,15 +15,24 @@ from l4lb.imports import quick
 
 
 def _configuration(
-    file: str | None, listen: tuple[str, ...], backend: tuple[str, ...], balance: str | None
+    file: str | None,
+    listen: tuple[str, ...],
+    backend: tuple[str, ...],
+    balance: str | None,
+    forward: str | None,
 ) -> Config:
-    from l4lb.config.flags import from_flags
+    from l4lb.config.flags import forward_proxy, from_flags
     from l4lb.config.reading import parse
 
     if file is not None:
-        if listen or backend or balance:
-            raise UsageError("-c FILE says it all: leave out --listen, --backend and --balance")
+        if listen or backend or balance or forward:
+            others = "--listen, --backend, --balance and --forward"
+            raise UsageError(f"-c FILE says it all: leave out {others}")
         return parse.load(file)
+    if forward is not None:
+        if listen or backend or balance:
+            raise UsageError("--forward stands alone: leave out --listen, --backend and --balance")
+        return forward_proxy(forward)
     return from_flags(listen, backend, balance)
 
 
@@ -59,6 +68,9 @@ def _warn(text: str) -> None:
 )
 @click.option("--balance", metavar="NAME", help="Load balancing algorithm; default: round_robin.")
 @click.option(
+    "--forward", metavar="HOST:PORT", help="A forward proxy there for the clients of this host."
+)
+@click.option(
     "--demo", is_flag=True, help="A demonstration on 127.0.0.1:8080 with three HTTP backends."
 )
 @click.option(
@@ -75,6 +87,7 @@ def command(
     listen: tuple[str, ...],
     backend: tuple[str, ...],
     balance: str | None,
+    forward: str | None,
     demo: bool,
     port: int | None,
     workers: int | None,
@@ -99,9 +112,9 @@ def command(
     for limit in inherited.for_service(os.environ):
         _warn(limit)
     if demo:
-        if file or listen or backend or balance:
+        if file or listen or backend or balance or forward:
             raise UsageError(
-                "--demo stands alone: leave out -c, --listen, --backend and --balance;"
+                "--demo stands alone: leave out -c, --listen, --backend, --balance and --forward;"
                 " --port N says where it listens"
             )
         return demonstration.run(port=port, workers=workers, admin=admin)
@@ -109,9 +122,10 @@ def command(
         raise UsageError(
             "--port is the demonstration's; elsewhere --listen tcp://HOST:PORT says it"
         )
-    if file is None and not listen:
+    if file is None and not listen and not forward:
         raise UsageError("what to run? give -c FILE, or --listen and --backend, or --demo")
-    config = _ready(_configuration(file, listen, backend, balance), workers, admin)
+    given = _configuration(file, listen, backend, balance, forward)
+    config = _ready(given, workers, admin)
     origin = ConfigOrigin(os.path.abspath(file) if file else "", load)
     for warning in config.warnings:
         _warn(str(warning))

@@ -1,6 +1,7 @@
 """Builds a configuration from the flags of `l4lb run`, with the model that files use.
 
 --listen tcp://HOST:PORT[-PORT], udp://..., http://... or unix:/PATH; without a scheme it is tcp
+--forward HOST:PORT
 --backend ADDRESS[,weight=N][,name=TEXT][,max_connections=N][,backup=true|false]
 """
 
@@ -21,6 +22,7 @@ from l4lb.config.units import shown
 from l4lb.errors import ConfigError, Problem, UsageError
 
 POOL = "main"
+PROXY = "proxy"
 SCHEMES = ("tcp", "udp", "http")
 OPTIONS = tuple(name for name in Backend.model_fields if name not in ("address", "server_id"))
 TEXT_OPTIONS = ("name",)
@@ -50,6 +52,20 @@ def from_flags(listens: Sequence[str], backends: Sequence[str], balance: str | N
         raise ConfigError(reader.problems)
     data = {"listeners": reader.listeners, "pools": {POOL: reader.pool}}
     return build(data, Origin(flags=reader.flags))
+
+
+def forward_proxy(address: str) -> Config:
+    """The configuration of --forward: a forward proxy for the clients of this host. Raises
+    ConfigError whose problems have the flag as their key."""
+    listener = {"bind": [address], "protocol": "http", "forward": PROXY}
+    path = ("listeners", PROXY)
+    flag = f"--forward {address}"
+    flags: dict[Path, str] = {
+        (*path, "bind"): flag,
+        (*path, "bind", 0): flag,
+        (*path, "forward"): flag,
+    }
+    return build({"listeners": {PROXY: listener}, "forward": {PROXY: {}}}, Origin(flags=flags))
 
 
 def demo(backend_ports: Sequence[int], port: int = DEMO_PORT, http_port: int = 0) -> Config:

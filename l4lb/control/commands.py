@@ -13,8 +13,19 @@ from collections.abc import Mapping
 from l4lb.config.bounds import WEIGHT
 from l4lb.control.cache_command import CACHE
 from l4lb.control.command import (
-    CHANGE, CHECKER, DISCOVER, MOVE, PATH_MAX, RELOAD, SERVING, SUPERVISOR, TABLE, UPGRADE, Arg,
-    Carrier, Command,
+    CHANGE,
+    CHECKER,
+    DISCOVER,
+    MOVE,
+    PATH_MAX,
+    RELOAD,
+    SERVING,
+    SUPERVISOR,
+    TABLE,
+    UPGRADE,
+    Arg,
+    Carrier,
+    Command,
 )  # fmt: skip
 from l4lb.control.explaining import EXPLAINING, POOL, limit_of
 from l4lb.control.forward_command import FORWARD

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from l4lb.config.flags import demo, from_flags
+from l4lb.config.flags import demo, forward_proxy, from_flags
 from l4lb.config.plain import to_plain
 from l4lb.errors import ConfigError
 
@@ -57,6 +57,16 @@ def test_a_mistake_names_its_flag(flags: list[str], told: str) -> None:
     with pytest.raises(ConfigError) as caught:
         from_flags(given["--listen"], given["--backend"], next(iter(given["--balance"]), None))
     assert str(caught.value) == told
+
+
+def test_a_forward_proxy_is_for_the_clients_of_this_host() -> None:
+    config = forward_proxy("127.0.0.1:3128")
+    assert list(config.listeners["proxy"].pools) == ["forward:proxy"]
+    assert config.warnings == ()
+    with pytest.raises(ConfigError, match=r"--forward 0.0.0.0:3128: is an open proxy"):
+        forward_proxy("0.0.0.0:3128")
+    with pytest.raises(ConfigError, match=r'--forward x: "x" has no port'):
+        forward_proxy("x")
 
 
 def test_the_demonstration_checks_its_backends() -> None:
