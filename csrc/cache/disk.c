@@ -155,7 +155,7 @@ static int open_file(const struct l4_disk *disk, const struct l4_disk_name *name
 int l4_disk_open(const struct l4_disk *disk, const struct l4_disk_name *name,
                  struct l4_disk_head *head, char texts[static L4_DISK_TEXTS_MAX])
 {
-    struct stat file;
+    struct stat file = {.st_size = 0};
     const int fd = open_file(disk, name, head, texts, &file);
     if (fd >= 0) {
         note_use(fd, &file);
