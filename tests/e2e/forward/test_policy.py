@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from unit.discovery.nameserver import Nameserver, nameserver
 
 from ..harness import Backends, Balancer, toml, until

@@ -27,12 +27,16 @@ def test_a_request_reaches_its_host_in_the_form_of_an_origin(tmp_path: Path) -> 
 
 
 def test_each_request_of_a_connection_goes_where_it_says() -> None:
-    with Origin(name="a") as one, Origin(name="b") as other, proxy() as lb:
-        with Peer(lb.connect()) as peer:
-            for origin in (one, other, one, other):
-                head = f"GET http://{origin.address}/x HTTP/1.1\r\nHost: {origin.address}\r\n\r\n"
-                peer.say(head.encode())
-                assert peer.answer("GET").body == f"{origin.name} /x".encode()
+    with (
+        Origin(name="a") as one,
+        Origin(name="b") as other,
+        proxy() as lb,
+        Peer(lb.connect()) as peer,
+    ):
+        for origin in (one, other, one, other):
+            head = f"GET http://{origin.address}/x HTTP/1.1\r\nHost: {origin.address}\r\n\r\n"
+            peer.say(head.encode())
+            assert peer.answer("GET").body == f"{origin.name} /x".encode()
 
 
 def test_an_anonymous_proxy_tells_nothing_of_its_clients() -> None:
