@@ -41,7 +41,6 @@ def _rule(one: Any) -> Rule:
         methods=frozenset(one.method or ()),
         urls=urls.urls_of(one.url or (), one.url_regex or ()) if has_urls else None,
         times=times.parse(one.time) if one.time else None,
-        page=one.page,
     )
 
 

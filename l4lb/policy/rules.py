@@ -36,8 +36,7 @@ class Rule:
 
     action: "auth" asks for a user and decides nothing more: the next rules do, once one is known.
     users: names, or "*" for any known one. lists: names of lists of domains. ports: (lowest,
-    highest). methods: as the client writes them; a question by SOCKS has none. page: a file that a
-    refused client is shown."""
+    highest). methods: as the client writes them; a question by SOCKS has none."""
 
     name: str
     action: Action
@@ -50,7 +49,6 @@ class Rule:
     methods: frozenset[str] = frozenset()
     urls: Urls | None = None
     times: Times | None = None
-    page: str | None = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,6 @@ class Decision:
     rule: str = ""
     list: str | None = None
     line: str | None = None
-    page: str | None = None
     valid_until: float | None = None
     needs_path: bool = False
     needs_user: bool = False
@@ -132,7 +129,6 @@ class _Search:
             rule.name if rule else "",
             hit[0] if hit else None,
             hit[1] if hit else None,
-            rule.page if rule else None,
             self.valid_until,
             self.needs_path,
             self.needs_user,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from l4lb.config import bounds
 from l4lb.config.tables.base import Model, Named
@@ -85,14 +85,6 @@ class ForwardRule(Model):
     """Regular expressions (RE2) that are looked for in HOST/PATH?QUERY, where the URL is seen."""
     time: str | None = None
     """Windows of the local time, such as "mon-fri 08:00-12:00 13:00-17:00, sat 10:00-12:00"."""
-    page: common.FilePath | None = None
-    """File that a refused client is shown, where the answer is not in a tunnel."""
-
-    @model_validator(mode="after")
-    def _page_of_a_refusal(self) -> ForwardRule:
-        if self.page is not None and self.action != "deny":
-            raise wrong("has a page, and does not deny", "remove page")
-        return self
 
 
 def _few_rules(rules: tuple[ForwardRule, ...]) -> tuple[ForwardRule, ...]:

@@ -20,8 +20,7 @@ from tests.unit.discovery.clock import FakeClock
 
 EVERYWHERE = spans_of(["1-65535"])
 RULE: dict[str, Any] = dict.fromkeys(
-    ("user", "group", "source", "domain", "lists", "port", "method", "url", "url_regex", "time",
-     "page")
+    ("user", "group", "source", "domain", "lists", "port", "method", "url", "url_regex", "time")
 )  # fmt: skip
 
 

@@ -55,10 +55,10 @@ def test_without_a_rule_that_matches_the_default_decides() -> None:
 
 
 def test_the_first_rule_that_matches_decides() -> None:
-    first = Rule("ports", "deny", ports=((1, 100), (8080, 8080)), page="/blocked.html")
+    first = Rule("ports", "deny", ports=((1, 100), (8080, 8080)))
     all_ = Rule("all", "allow")
     assert decided(first, all_) == Decision("allow", "all")
-    assert decided(first, all_, ask=GET) == Decision("deny", "ports", page="/blocked.html")
+    assert decided(first, all_, ask=GET) == Decision("deny", "ports")
 
 
 def test_a_decision_by_a_list_names_the_list_and_the_line() -> None:
