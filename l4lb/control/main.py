@@ -63,7 +63,7 @@ async def _serve_web(
     since_s = (monotonic_ms() - setup.started_ms) / 1000
     about = About(setup.version, round(time.time() - since_s, 3), setup.stale_heartbeat_ms)
     live = Live(setup.table, channel, handlers, service, can_change=bool(web.token))
-    collector = Collector(setup.table, about, setup.cache_fd, setup.disks)
+    collector = Collector(setup.table, about, setup.cache_fd, setup.disks, setup.policy_fd)
     await Web(web, setup.table, collector, handlers, live).run()
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from l4lb.metrics.cache_names import CACHES
+from l4lb.metrics.forward_names import FORWARD
 from l4lb.metrics.metric import Metric
 
 PROCESS = ("process", "worker", "pid")
@@ -233,6 +234,7 @@ METRICS: Mapping[str, Metric] = {
             ("pool", "cause"),
         ),
         *CACHES,
+        *FORWARD,
         Metric(
             "l4lb_connect_seconds",
             "histogram",

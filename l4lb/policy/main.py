@@ -23,6 +23,7 @@ import msgpack
 import setproctitle
 
 import l4lb.log
+from l4lb import tally
 from l4lb.clock import monotonic_ms
 from l4lb.config.model import Config, Forward
 from l4lb.config.tables.forward import pool_name
@@ -47,12 +48,14 @@ LOG = l4lb.log.get("policy")
 @dataclass(frozen=True)
 class PolicySetup:
     """channel: to the supervisor; its end of file ends this process. gate_fd: the gate's memory.
-    wake_fd: an eventfd that workers write to when they have asked."""
+    wake_fd: an eventfd that workers write to when they have asked. tally_fd: what is counted here,
+    which goes on when a process takes another one's place."""
 
     table: Table
     channel: socket.socket
     gate_fd: int
     wake_fd: int
+    tally_fd: int
     config: Config
 
 
@@ -84,6 +87,8 @@ class Policy:
         self._proxies = {
             pool_name(name): self._proxy(name, one) for name, one in setup.config.forward.items()
         }
+        self._tally = mmap.mmap(setup.tally_fd, tally.BYTES)
+        self._results: dict[str, int] = tally.read(setup.tally_fd).get("results", {})
         self._pools: dict[int, str] = {}  # names of pools, by the number of the proxy
         self._listeners: dict[int, str] = {}
         self._asked: dict[tuple[int, int], int] = {}  # serials of questions that were taken up
@@ -137,6 +142,11 @@ class Policy:
         gate.renew(self._area)
         self._asked.clear()
 
+    def tell(self) -> None:
+        """Writes what metrics show."""
+        lists = {name: one.value.names for name, one in self._lists.items() if one.value}
+        tally.write(self._tally, {"results": self._results, "lists": lists})
+
     async def follow_files(self) -> None:
         """Looks for changes of files, for ever."""
         loop = asyncio.get_running_loop()
@@ -147,6 +157,7 @@ class Policy:
                     LOG.info("read again", what=one.name)
                     self.renew()
             self.take()
+            self.tell()
 
     # ---- operators -----------------------------------------------------------------------------
 
@@ -207,6 +218,7 @@ class Policy:
         except Exception:
             LOG.exception("a question could not be judged")
             verdict = Verdict("deny", 1.0, "fault")
+        self._results[verdict.kind] = self._results.get(verdict.kind, 0) + 1
         gate.put(
             self._area,
             question.key,

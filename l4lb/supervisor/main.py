@@ -114,10 +114,8 @@ class Supervisor:
             SharedFds(vault.fd, policy.caches.fd, *policy.gate.fds),
             disk_fds=policy.caches.disk_fds, guard=self._guards.worker,
             events=WorkerEvents(self._reactor, self._tell),
-            on_crash_loop=self._give_up,
-            on_empty=self._end,
-            on_left=lambda index: self._worker_changes.left(index),
-            on_died=policy.forget,
+            on_crash_loop=self._give_up, on_empty=self._end,
+            on_left=lambda index: self._worker_changes.left(index), on_died=policy.forget,
         )  # fmt: skip
         self._worker_changes = WorkerChanges(self._reactor, self._workers)
         HungWorkers(self._reactor, self._table, self._workers, lambda: self._config.process,
@@ -179,12 +177,13 @@ class Supervisor:
         return Helpers(self._make_control(), checker, self._observability.writer, keeper, policy)
 
     def _make_control(self) -> Helper:
-        caches = self._membership.policy.caches
+        caches, tally_fd = self._membership.policy.caches, self._membership.policy.gate.tally_fd
+        web = [self._web.fd] if self._web else []
         return Helper(
             self._reactor,
             "control",
             self._run_control,
-            keep=[self._admin.sock.fileno(), *caches.fds, *([self._web.fd] if self._web else [])],
+            keep=[self._admin.sock.fileno(), *caches.fds, tally_fd, *web],
             on_message=self._on_request,
             on_start=lambda _: caches.forget(GUEST),
         )
@@ -229,6 +228,7 @@ class Supervisor:
                 events=self._history.plain,
                 cache_fd=self._membership.policy.caches.fd,
                 disks=self._membership.policy.caches.disks.sizes,
+                policy_fd=self._membership.policy.gate.tally_fd,
             )
         )
 

@@ -38,7 +38,7 @@ class Policing(Helper):
             reactor,
             "policy",
             self._run,
-            keep=gate.fds,
+            keep=[*gate.fds, gate.tally_fd],
             on_message=self._answered,
             on_start=lambda _: None,
             guard=guards.policy,
@@ -87,7 +87,8 @@ class Policing(Helper):
         from l4lb.policy.main import PolicySetup, run
 
         gate = self._gate
-        return run(PolicySetup(self._table, channel, gate.fd, gate.wake_fd, self._config))
+        fds = {"gate_fd": gate.fd, "wake_fd": gate.wake_fd, "tally_fd": gate.tally_fd}
+        return run(PolicySetup(self._table, channel, **fds, config=self._config))
 
 
 def _rules(config: Config) -> tuple[object, ...]:

@@ -8,11 +8,13 @@ import fcntl
 import mmap
 import os
 
+from l4lb import tally
 from l4lb.native import gate
 
 
 class Gate:
-    """fd: the memory. wake_fd: an eventfd to which workers write when they have asked."""
+    """fd: the memory. wake_fd: an eventfd to which workers write when they have asked. tally_fd:
+    what the policy process counts."""
 
     def __init__(self) -> None:
         self.fd = os.memfd_create("l4lb-gate", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -21,6 +23,7 @@ class Gate:
         fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
         self._area = mmap.mmap(self.fd, gate.BYTES)
         gate.make(self._area)
+        self.tally_fd = tally.make("l4lb-policy")
         self.wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     @property

@@ -47,10 +47,12 @@ class Process:
         self.area = mmap.mmap(self.gate.fd, gate.BYTES)
         stack.enter_context(ours)
         stack.enter_context(theirs)
-        for fd in self.gate.fds:
+        for fd in (*self.gate.fds, self.gate.tally_fd):
             stack.callback(os.close, fd)
         self.worker = Worker(self.area)
-        setup = PolicySetup(table, theirs, self.gate.fd, self.gate.wake_fd, found)
+        setup = PolicySetup(
+            table, theirs, self.gate.fd, self.gate.wake_fd, self.gate.tally_fd, found
+        )
         self.policy = Policy(setup)
         self.policy.load()
 
