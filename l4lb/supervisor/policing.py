@@ -45,12 +45,12 @@ class Policing(Helper):
         )
 
     def start(self) -> None:
-        if self._config.forward:
+        self._began = bool(self._config.forward)
+        if self._began:
             # why here: a service without forward proxies needs none of these modules, and a process
             # that takes a dead one's place must not depend on their files.
             import l4lb.policy.main  # noqa: F401
 
-            self._began = True
             super().start()
 
     def configure(self, config: Config) -> None:
