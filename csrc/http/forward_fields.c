@@ -24,8 +24,8 @@ static struct l4_text origin_of(struct l4_text url, struct l4_text_out *to)
                     : (struct l4_text){to->to + before, to->used - before};
 }
 
-size_t l4_forward_fields(struct l4_loop *loop, uint32_t index, struct l4_text_out *to,
-                         struct l4_field_rule *rules)
+size_t l4_forward_fields(struct l4_loop *loop, uint32_t index, struct l4_text id,
+                         struct l4_text_out *to, struct l4_field_rule *rules)
 {
     static const struct l4_text removed[] = {
         {"From", 4},
@@ -45,6 +45,8 @@ size_t l4_forward_fields(struct l4_loop *loop, uint32_t index, struct l4_text_ou
     size_t count = 0;
     for (; count < sizeof removed / sizeof *removed; count++)
         rules[count] = (struct l4_field_rule){.action = L4_FIELD_REMOVE, .name = removed[count]};
+    if (id.bytes)
+        rules[count++] = (struct l4_field_rule){.action = L4_FIELD_REMOVE, .name = id};
     const struct l4_http_judged *judged = l4_serve_judged(loop, index);
     const char *bytes = l4_http_block(loop->http, l4_exchange_at(loop, index)->block);
     if (!l4_h1_has(&judged->head, L4_FIELD_REFERER))

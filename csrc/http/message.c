@@ -167,7 +167,7 @@ static void write_request(struct l4_loop *loop, uint32_t index, const struct sou
                                              sources->choice.answer.route.request_changes, changes)
                         : 0;
     change_count += l4_cached_question(loop, index, changes + change_count);
-    change_count += l4_forward_fields(loop, index, &notes, changes + change_count);
+    change_count += l4_forward_fields(loop, index, own.request_id, &notes, changes + change_count);
     const bool never = L4_GET(pool->http.reuse) == L4_REUSE_NEVER;
     char address[L4_ADDR_TEXT_MAX], host[L4_ADDR_TEXT_MAX];
     const struct l4_request_rules rules = {
