@@ -240,6 +240,23 @@ static void put_fault(struct l4_request_end *end, const char *fault)
         strncpy(end->fault, fault, sizeof end->fault - 1);
 }
 
+/* Of a forward proxy: who asked, what decided, and where it went, if it was not answered here. */
+static void put_outward(const struct l4_loop *loop, uint32_t index, struct l4_request_end *end)
+{
+    const struct l4_session *s = l4_session_at(loop, index);
+    const struct l4_exchange *x = l4_exchange_at(loop, index);
+    if (!l4_outward_is_on(loop, s) || !l4_outward_is_known(loop, index) || x->status == 407)
+        return;
+    const struct l4_outward *o = l4_outward_at(loop, index);
+    end->rule_bytes = o->rule_bytes;
+    end->user_bytes = o->user_bytes;
+    memcpy(end->rule, o->rule, sizeof end->rule);
+    memcpy(end->user, o->user, sizeof end->user);
+    const bool went = s->backend != L4_NONE || x->left != L4_NONE;
+    if (went && o->allowed && o->next < o->addrs)
+        end->outside = o->addr[o->next];
+}
+
 /* Notes what is known beside the rows: the client's TLS, and the rule of the filter that the
  * request met. */
 static void put_more(const struct l4_loop *loop, uint32_t index, struct l4_request_end *end)
@@ -253,16 +270,7 @@ static void put_more(const struct l4_loop *loop, uint32_t index, struct l4_reque
         end->sni_bytes = facts->name_bytes;
         memcpy(end->sni, facts->name, facts->name_bytes);
     }
-    if (l4_outward_is_on(loop, s) && l4_outward_is_known(loop, index) &&
-        l4_exchange_at(loop, index)->status != 407) {
-        const struct l4_outward *o = l4_outward_at(loop, index);
-        end->rule_bytes = o->rule_bytes;
-        end->user_bytes = o->user_bytes;
-        memcpy(end->rule, o->rule, sizeof end->rule);
-        memcpy(end->user, o->user, sizeof end->user);
-        if (o->allowed && o->next < o->addrs)
-            end->outside = o->addr[o->next];
-    }
+    put_outward(loop, index, end);
     const uint32_t filter = l4_exchange_at(loop, index)->filter;
     if (filter == L4_NONE || !l4_http_route_find(loop->table, s->listener, filter, &choice))
         return;

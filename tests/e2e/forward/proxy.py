@@ -24,6 +24,7 @@ def proxy(
     lists: dict[str, Any] | None = None,
     http: dict[str, Any] | None = None,
     limits: dict[str, Any] | None = None,
+    cache: dict[str, Any] | None = None,
     log: Path | None = None,
     **forward: Any,
 ) -> Balancer:
@@ -51,6 +52,8 @@ def proxy(
     }
     if lists:
         config["lists"] = lists
+    if cache:
+        config["cache"] = cache
     return Balancer(config)
 
 

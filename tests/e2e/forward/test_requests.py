@@ -75,3 +75,18 @@ def test_the_body_of_a_request_goes_along() -> None:
         head = f"POST http://{origin.address}/ HTTP/1.1\r\nHost: {origin.address}\r\n"
         peer.say(head.encode(), b"Content-Length: 50000\r\n\r\n", b"x" * 50_000)
         assert peer.answer("POST").body == b"x" * 50_000
+
+
+def test_what_a_cache_answers_went_nowhere(tmp_path: Path) -> None:
+    log = tmp_path / "access"
+    kept = [("Cache-Control", "max-age=1000")]
+    with (
+        Origin(lambda _: answer(b"hello", fields=kept)) as origin,
+        proxy(log=log, http={"cache": "pages"}, cache={"pages": {"memory": "16MiB"}}) as lb,
+    ):
+        for _ in range(2):
+            assert ask(lb, f"http://{origin.address}/a").body == b"hello"
+        assert len(origin.requests) == 1
+        first, second = lines(log, 2)
+    assert first["address"] == origin.address
+    assert (second["cache"], second.get("address"), second["rule"]) == ("hit", None, "all")
