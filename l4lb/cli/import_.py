@@ -1,4 +1,5 @@
-"""`l4lb import`: converts haproxy.cfg or nginx.conf, and reports every line that was left."""
+"""`l4lb import`: converts haproxy.cfg, nginx.conf or squid.conf, and reports every line that was
+left."""
 
 from __future__ import annotations
 
@@ -23,14 +24,14 @@ FILE_MAX = 8 << 20
 @click.option(
     "--from",
     "said",
-    type=click.Choice(["auto", "haproxy", "nginx"]),
+    type=click.Choice(["auto", "haproxy", "nginx", "squid"]),
     default="auto",
     help="The program of the file; auto: by its content.",
 )
 @click.option("--strict", is_flag=True, help="Exit with status 1 if any line was not converted.")
 @click.option("--json", "as_json", is_flag=True, help="The result and the report as JSON.")
 def command(file: str, said: str, strict: bool, as_json: bool) -> int:
-    """Converts haproxy.cfg or nginx.conf (TCP, UDP and HTTP), and prints the result.
+    """Converts haproxy.cfg, nginx.conf (TCP, UDP and HTTP) or squid.conf, and prints the result.
 
     Each line that is not converted, or that works differently, is reported on stderr and in the
     result, the most serious first. Exit status 1 if one of them is open, clear, unchecked or
@@ -58,7 +59,7 @@ def command(file: str, said: str, strict: bool, as_json: bool) -> int:
 
 
 def _read(file: str, said: str) -> Draft:
-    from l4lb.importer import haproxy, nginx
+    from l4lb.importer import haproxy, nginx, squid
     from l4lb.importer.kind import kind_of
 
     try:
@@ -69,6 +70,8 @@ def _read(file: str, said: str) -> Draft:
     if len(text) > FILE_MAX:
         raise UsageError(f"{file}: is larger than {FILE_MAX >> 20} MiB")
     kind = kind_of(text, os.path.basename(file)) if said == "auto" else said
+    if kind == "squid":
+        return squid.read(text, file)
     return haproxy.read(text, file) if kind == "haproxy" else nginx.read(file)
 
 

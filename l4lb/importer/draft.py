@@ -133,6 +133,8 @@ class Draft:
     listeners: dict[str, Table] = field(default_factory=dict)
     pools: dict[str, Table] = field(default_factory=dict)
     caches: dict[str, Table] = field(default_factory=dict)
+    forwards: dict[str, Table] = field(default_factory=dict)
+    lists: dict[str, Table] = field(default_factory=dict)
     left: list[Left] = field(default_factory=list)
     _told: set[tuple[Place, str]] = field(default_factory=set)
 
@@ -161,6 +163,7 @@ class Draft:
         return {
             "process": self.process, "limits": self.limits,
             "listeners": self.listeners, "pools": self.pools, "cache": self.caches,
+            "forward": self.forwards, "lists": self.lists,
         }  # fmt: skip
 
     def nobody(self, place: Place) -> str:

@@ -20,6 +20,7 @@ RANKS = {
     "access": Rank.OPEN, "trusted": Rank.OPEN, "limits": Rank.OPEN, "tls": Rank.CLEAR,
     "health": Rank.UNCHECKED, "agent": Rank.UNCHECKED, "backends": Rank.MISSING,
     "discovery": Rank.MISSING, "routes": Rank.MISSING, "bind": Rank.MISSING,
+    "rules": Rank.OPEN, "auth": Rank.OPEN,
 }  # fmt: skip
 
 

@@ -51,6 +51,8 @@ def _titles(draft: Draft) -> dict[Path, Mapping[str, Any]]:
     found |= {("listeners", name): one for name, one in draft.listeners.items()}
     found |= {("pools", name): one for name, one in draft.pools.items()}
     found |= {("cache", name): one for name, one in draft.caches.items()}
+    found |= {("forward", name): one for name, one in draft.forwards.items()}
+    found |= {("lists", name): one for name, one in draft.lists.items()}
     return found
 
 
