@@ -24,7 +24,7 @@
 #include "base/bounds.h"
 
 enum {
-    L4_GATE_QUESTIONS = 64, /* of one worker at one time; others wait for a row */
+    L4_GATE_QUESTIONS = 256, /* of one worker at one time; others wait for a row */
     L4_GATE_ANSWERS = 65536,
     L4_GATE_WAYS = 8,       /* places that one answer can have */
     L4_GATE_ADDRS = 8,      /* addresses of one host that are tried */
