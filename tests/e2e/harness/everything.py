@@ -160,6 +160,12 @@ def everything() -> Iterator[Everything]:
             "listeners": _listeners(folder, authority),
             "pools": _pools(folder, tcp, udp, site, dead),
             "cache": {"pages": {"memory": "8MiB", "default_ttl": "1h"}},
+            "forward": {
+                "office": {
+                    "allow_private": ["127.0.0.0/8"],
+                    "rules": [{"name": "local", "domain": "127.0.0.1", "action": "allow"}],
+                }
+            },
         }
         lb = stack.enter_context(Balancer(config))
         one = Everything(lb, folder, tcp, dead, stack)

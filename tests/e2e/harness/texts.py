@@ -62,6 +62,18 @@ CHANGED = [
     r"^needs a restart: limits\.max_pools takes effect at the next upgrade or restart$",
 ]
 CASES: dict[str, list[Case]] = {
+    "forward": [
+        Case(
+            ["check", "http://127.0.0.1/"],
+            [
+                r"^forward +office$",
+                r"^action +allow$",
+                r"^rule +local$",
+                r"^addresses +127\.0\.0\.1$",
+            ],
+            [r"^forward: office$", r"^rule: local$", r"^  127\.0\.0\.1$"],
+        )
+    ],
     "status": [
         Case(
             [],
@@ -283,8 +295,8 @@ CASES: dict[str, list[Case]] = {
     "cache": [
         Case(
             [],
-            [r"^CACHE +MEMORY +USED +REQUESTS +HITS", r"^pages +8\.\d MiB +\d+ B +\d+ +"],
-            [r"^cache +memory_bytes +used_bytes +requests +hit_ratio +misses"],
+            [r"^CACHE +MEMORY +OBJECTS +USED +REQUESTS", r"^pages +\d+\.\d MiB +1 +\d+ B +\d+ +"],
+            [r"^cache +memory_bytes +objects +used_bytes +requests"],
         ),
         Case(
             ["show", STATIC],

@@ -78,7 +78,7 @@ def test_iperf3_streams_pass_in_both_directions(reverse: bool) -> None:
             with lb:
                 front = str(lb.address[1])
                 client = subprocess.run(
-                    ["iperf3", "-c", "127.0.0.1", "-p", front, "-u", "-b", "20M", "-l", "1200",
+                    ["iperf3", "-c", "127.0.0.1", "-p", front, "-u", "-b", "5M", "-l", "1200",
                      "-t", "1", "-J", *(["-R"] if reverse else [])],
                     capture_output=True, text=True, timeout=60, check=False,
                 )  # fmt: skip

@@ -65,7 +65,7 @@ def test_every_key_comes_up_in_what_is_tried() -> None:
     seen: set[str] = set()
     for seed in range(3000):
         chance = random.Random(seed)
-        stated = plain.to_stated(generated.config(chance, chance.choice((0.1, 0.3, 0.7))))
+        stated = plain.to_stated(generated.config(chance, chance.choice((0.5, 0.9))))
         seen |= set(_paths(stated, ""))
         if known <= seen:
             break
