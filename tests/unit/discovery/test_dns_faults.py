@@ -41,7 +41,7 @@ def settings(server: Nameserver, name: str = "web.example", **more: Any) -> dict
     of_type = {} if name.startswith("_") else {"port": 80}
     return {
         "type": "dns", "name": name, "servers": [server.server], "min_ttl": "100ms",
-        "timeout": "1s", "interval": "300ms", **of_type, **more,
+        "timeout": "3s", "interval": "300ms", **of_type, **more,
     }  # fmt: skip
 
 
