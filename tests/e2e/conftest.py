@@ -3,11 +3,9 @@ build with sanitizers, a check that no process reports anything."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import resource
 import shutil
-import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,19 +49,6 @@ def _no_reports(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     if not reports:
         shutil.rmtree(folder)
     assert not reports, reports
-
-
-@pytest.fixture
-def default_socket() -> Iterator[None]:
-    """Reserves the default admin socket: tests of all runs on this machine take turns with it."""
-    with (Path(tempfile.gettempdir()) / f"l4lb-test-default-socket-{os.getuid()}").open(
-        "wb"
-    ) as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with socket.socket(socket.AF_UNIX) as probe:
-            if os.getuid() == 0 and probe.connect_ex("/run/l4lb/admin.sock") == 0:
-                pytest.skip("another l4lb uses /run/l4lb/admin.sock on this machine")
-        yield
 
 
 @pytest.fixture

@@ -40,7 +40,6 @@ def by_flags(port: int, *more: str) -> Balancer:
     return Balancer(args=["run", "--listen", f"tcp://{bind}", *more], bind=bind)
 
 
-@pytest.mark.usefixtures("default_socket")
 def test_run_balances_by_flags_alone_with_weights(three: Backends, port: int) -> None:
     a, b, c = three.addresses
     flags = ["--backend", a, "--backend", f"{b},weight=3", "--backend", c]
@@ -49,7 +48,6 @@ def test_run_balances_by_flags_alone_with_weights(three: Backends, port: int) ->
         assert lb.backends()[b]["weight"] == 3
 
 
-@pytest.mark.usefixtures("default_socket")
 def test_run_takes_the_algorithm_by_flag(three: Backends, port: int) -> None:
     flags = [part for address in three.addresses for part in ("--backend", address)]
     with by_flags(port, *flags, "--balance", "least_connections") as lb:
@@ -59,7 +57,6 @@ def test_run_takes_the_algorithm_by_flag(three: Backends, port: int) -> None:
             until(lambda: lb.total("active") == 0, "all sessions ended")
 
 
-@pytest.mark.usefixtures("default_socket")
 def test_admin_finds_a_running_balancer_without_being_told_where(
     three: Backends, port: int
 ) -> None:
@@ -74,7 +71,6 @@ def test_admin_finds_a_running_balancer_without_being_told_where(
         assert json.loads(done.stdout)["pid"] == lb.process.pid
 
 
-@pytest.mark.usefixtures("default_socket")
 def test_the_demo_prints_lines_that_work_as_they_are(port: int) -> None:
     """Each line is given to a shell whose PATH does not lead to l4lb."""
     lb = Balancer(args=["run", "--demo", "--port", str(port)], bind=f"127.0.0.1:{port}")

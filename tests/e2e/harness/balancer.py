@@ -12,6 +12,7 @@ printed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -33,6 +34,7 @@ import psutil
 from . import wire
 from .configuration import Config, one_pool, toml
 from .deadline import PATIENCE_S, SLOWNESS, until
+from .default_socket import SOCKET_OF_ROOT, default_socket
 from .ports import PORTS
 from .preload import PRELOADED, Started
 from .processes import faults, kill_and_wait, processes_of, send_signal, was_sent
@@ -58,8 +60,7 @@ class Balancer:
     ) -> None:
         """config: the content of its configuration file; its admin socket is added. args: its
         command line, instead of a file. bind: with args, the address that they bind; the admin
-        socket is then the default one, which only one test at a time can have (fixture
-        `default_socket`).
+        socket is then the default one, which it has alone as long as it runs.
 
         files: its limit of open files. command: starts it, instead of the installed script. serves:
         the block begins when its workers run (False: when admin answers).
@@ -75,7 +76,8 @@ class Balancer:
         self.folder = Path(tempfile.mkdtemp(prefix="l4lb-e2e-"))
         self.socket = str(self.folder / "l4lb" / "admin.sock")
         if config is None and os.getuid() == 0:
-            self.socket = "/run/l4lb/admin.sock"
+            self.socket = SOCKET_OF_ROOT
+        self._turn = contextlib.ExitStack()
         self.log_path = self.folder / "log"
         self.out_path = self.folder / "out"
         self.process: Started | subprocess.Popen[bytes]
@@ -122,6 +124,8 @@ class Balancer:
 
     def __enter__(self) -> Balancer:
         try:
+            if self.config is None:
+                self._turn.enter_context(default_socket())
             self._start()
             until(self.answers, "the balancer answers `status`", timeout_s=30)
             if self.serves:
@@ -129,7 +133,7 @@ class Balancer:
         except BaseException:
             self._kill_all()
             self._print_log()
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self._clean_up()
             raise
         return self
 
@@ -201,7 +205,7 @@ class Balancer:
             self._kill_all()
             if kind or wrong:
                 self._print_log()
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self._clean_up()
         if kind is None:
             assert not wrong, "\n".join(wrong)
 
@@ -246,6 +250,10 @@ class Balancer:
         for process in self.processes():
             process.kill()
         self.process.wait(timeout=STOP_S)
+
+    def _clean_up(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._turn.close()
 
     def _print_log(self) -> None:
         print(f"--- l4lb {' '.join(self.args)}", file=sys.stderr)
