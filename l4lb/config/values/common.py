@@ -22,6 +22,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from l4lb import regex
 from l4lb.config import address, bounds
 from l4lb.config.address import Address, BindRange, HostPort
 from l4lb.config.units import (
@@ -54,6 +55,15 @@ def _pool_name(name: str) -> str:
     if name.startswith(FORWARD_POOL):
         raise wrong(f"a pool's name cannot begin with {shown(FORWARD_POOL)}: forward proxies do")
     return check_name(name)
+
+
+def check_regex(value: str, hint: str) -> str:
+    """Returns a regular expression. hint: what it is compared with. Raises ValueError."""
+    try:
+        regex.compiled(value)
+    except regex.PatternError as fault:
+        raise wrong(f"{shown(value)} {fault}", hint) from None
+    return value
 
 
 def as_tuple(value: object) -> object:

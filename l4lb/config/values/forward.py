@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator
 
-from l4lb import regex
 from l4lb.config import address, bounds
 from l4lb.config.address import HostPort
 from l4lb.config.units import check_bounds, shown, wrong
@@ -70,12 +69,7 @@ def _realm(value: str) -> str:
 def _expression(value: str) -> str:
     if len(value) > bounds.URL_PATTERN_MAX:
         raise wrong(f"is longer than {bounds.URL_PATTERN_MAX} characters")
-    try:
-        regex.compiled(value)
-    except regex.PatternError as fault:
-        hint = "it is compared with HOST/PATH?QUERY; RE2's syntax"
-        raise wrong(f"{shown(value)} {fault}", hint) from None
-    return value
+    return common.check_regex(value, "it is compared with HOST/PATH?QUERY; RE2's syntax")
 
 
 def _url(value: str) -> str:

@@ -9,10 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from l4lb import regex
 from l4lb.config import address, bounds
 from l4lb.config.units import check_bounds, shown, wrong
-from l4lb.config.values import clients, http
+from l4lb.config.values import clients, common, http
 from l4lb.config.values.health import TOKEN
 
 # Characters that stand for themselves in a path (RFC 3986, 3.3), as csrc/core/target.h has them.
@@ -87,13 +86,7 @@ def _condition_name(value: str) -> str:
 def _regex(value: str) -> str:
     if len(value) > bounds.ROUTE_TEXT_MAX:
         raise wrong(f"is longer than {bounds.ROUTE_TEXT_MAX} bytes")
-    try:
-        regex.compiled(value)
-    except regex.PatternError as fault:
-        raise wrong(
-            f"{shown(value)} {fault}", "it is compared with the path; RE2's syntax"
-        ) from None
-    return value
+    return common.check_regex(value, "it is compared with the path; RE2's syntax")
 
 
 def _argument(value: str) -> str:
