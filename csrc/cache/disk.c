@@ -85,6 +85,20 @@ static uint64_t text_bytes(const struct l4_disk_head *head)
     return (uint64_t)head->key_bytes + head->vary_bytes + head->tags_bytes + head->head_bytes;
 }
 
+struct l4_cached l4_disk_object(const struct l4_disk_head *head)
+{
+    return (struct l4_cached){
+        .pool = head->pool,
+        .freshness = head->freshness,
+        .status = head->status,
+        .key_bytes = head->key_bytes,
+        .vary_bytes = head->vary_bytes,
+        .tags_bytes = head->tags_bytes,
+        .head_bytes = head->head_bytes,
+        .body_bytes = head->body_bytes,
+    };
+}
+
 uint64_t l4_disk_body_at(const struct l4_disk_head *head)
 {
     return sizeof *head + text_bytes(head);

@@ -85,6 +85,9 @@ int l4_disk_open_unfinished(const struct l4_disk *disk, const struct l4_disk_wri
 int l4_disk_peek(const struct l4_disk *disk, const struct l4_disk_name *name,
                  struct l4_disk_head *head, char texts[static L4_DISK_TEXTS_MAX]);
 
+/* Returns the object that a head tells of; the caller fills in what the head does not know. */
+struct l4_cached l4_disk_object(const struct l4_disk_head *head);
+
 /* Where the body begins in a file. */
 uint64_t l4_disk_body_at(const struct l4_disk_head *head);
 

@@ -121,27 +121,12 @@ static uint64_t next_serial(struct l4_cache *cache)
 static void write_row(struct l4_growing *one, const struct l4_cache_new *new, uint64_t at,
                       const struct l4_disk_writer *file)
 {
-    const struct l4_text texts[] = {new->key, new->vary, new->tags, new->head};
-    char *to = one->texts;
     one->folder = file ? file->folder : 0;
     one->pid = file ? (int32_t)getpid() : 0;
     one->file = file ? file->serial : 0;
     one->claim = new->claim;
     one->at = at;
-    one->object = (struct l4_cached){
-        .hash = new->hash,
-        .pool = new->pool,
-        .cleared = new->cleared,
-        .freshness = new->freshness,
-        .status = (uint16_t) new->status,
-        .key_bytes = (uint16_t) new->key.bytes,
-        .vary_bytes = (uint16_t) new->vary.bytes,
-        .tags_bytes = (uint16_t) new->tags.bytes,
-        .head_bytes = (uint32_t) new->head.bytes,
-        .body_bytes = new->fd_bytes,
-    };
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        to = l4_text_copy(to, texts[i]);
+    l4_cache_write_head(&one->object, new, new->fd_bytes);
 }
 
 uint32_t l4_growing_begin(struct l4_cache *cache, const struct l4_cache_new *new,
@@ -294,18 +279,14 @@ int l4_growing_open(const struct l4_cache *cache, const struct l4_growing_read *
     const struct l4_growing *one = rows_of(cache, read->worker) + read->row;
     const struct l4_disk_writer file = {.folder = one->folder, .serial = one->file};
     const int32_t pid = one->pid;
-    const struct l4_cached object = {.key_bytes = one->object.key_bytes,
-                                     .vary_bytes = one->object.vary_bytes,
-                                     .tags_bytes = one->object.tags_bytes,
-                                     .head_bytes = one->object.head_bytes};
+    const struct l4_disk_head head = {.key_bytes = one->object.key_bytes,
+                                      .vary_bytes = one->object.vary_bytes,
+                                      .tags_bytes = one->object.tags_bytes,
+                                      .head_bytes = one->object.head_bytes};
     if (!is_still(one, read->serial))
         return -1;
     if (!pid)
         return 0;
-    const struct l4_disk_head head = {.key_bytes = object.key_bytes,
-                                      .vary_bytes = object.vary_bytes,
-                                      .tags_bytes = object.tags_bytes,
-                                      .head_bytes = object.head_bytes};
     *body_at = l4_disk_body_at(&head);
     return l4_disk_open_unfinished(disk, &file, pid);
 }

@@ -46,6 +46,10 @@ struct l4_growing {
     char texts[L4_GROWING_TEXTS_MAX];    /* behind `object`, as those of an object are */
 };
 
+_Static_assert(offsetof(struct l4_growing, texts) ==
+                   offsetof(struct l4_growing, object) + sizeof(struct l4_cached),
+               "the texts are behind the object");
+
 /* A reader's idea of an announced answer. */
 struct l4_growing_read {
     uint64_t serial; /* 0: none */

@@ -42,21 +42,6 @@ bool l4_peek_memory(const struct l4_peek *peek, uint64_t hash, uint64_t pool,
 
 /* ---- on the disk ----------------------------------------------------------------------------- */
 
-static void copy_head(struct l4_cached *to, const struct l4_disk_head *head)
-{
-    *to = (struct l4_cached){
-        .pool = head->pool,
-        .freshness = head->freshness,
-        .status = head->status,
-        .key_bytes = head->key_bytes,
-        .vary_bytes = head->vary_bytes,
-        .tags_bytes = head->tags_bytes,
-        .head_bytes = head->head_bytes,
-        .body_bytes = head->body_bytes,
-        .file = head->serial,
-    };
-}
-
 /* Writes what the request says in a marker's fields. */
 static bool write_said(const struct l4_peek *peek, struct l4_text fields,
                        char said[static L4_VARY_MAX], size_t *bytes)
@@ -78,7 +63,8 @@ static enum l4_peeked read_file(const struct l4_peek *peek, struct l4_cached *to
     l4_disk_name(peek->disk, peek->key, 0, vary, &name);
     if (!peek->disk->fd || l4_disk_peek(peek->disk, &name, head, texts))
         return L4_PEEKED_NOTHING;
-    copy_head(to, head);
+    *to = l4_disk_object(head);
+    to->file = head->serial;
     if (!head->is_marker)
         return L4_PEEKED_OBJECT;
     const struct l4_disk_head marker = *head;
@@ -86,7 +72,8 @@ static enum l4_peeked read_file(const struct l4_peek *peek, struct l4_cached *to
         return L4_PEEKED_NOTHING;
     l4_disk_name(peek->disk, peek->key, marker.serial, vary, &name);
     const bool found = !l4_disk_peek(peek->disk, &name, head, texts) && !head->is_marker;
-    copy_head(to, found ? head : &marker);
+    *to = l4_disk_object(found ? head : &marker);
+    to->file = found ? head->serial : marker.serial;
     to->marker = marker.serial;
     if (found)
         return L4_PEEKED_OBJECT;

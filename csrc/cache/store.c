@@ -350,14 +350,11 @@ static bool read_body(char *to, const struct l4_cache_new *new)
     return true;
 }
 
-/* Returns false if the body cannot be read. */
-static bool fill(struct l4_cached *object, const struct l4_cache_new *new, uint64_t bytes,
-                 uint64_t body_bytes)
+char *l4_cache_write_head(struct l4_cached *to, const struct l4_cache_new *new, uint64_t body_bytes)
 {
     const struct l4_text texts[] = {new->key, new->vary, new->tags, new->head};
-    char *to = (char *)(object + 1);
-    *object = (struct l4_cached){
-        .units = (uint32_t)(bytes / L4_CACHE_UNIT),
+    char *end = (char *)(to + 1);
+    *to = (struct l4_cached){
         .hash = new->hash,
         .pool = new->pool,
         .cleared = new->cleared,
@@ -368,12 +365,21 @@ static bool fill(struct l4_cached *object, const struct l4_cache_new *new, uint6
         .tags_bytes = (uint16_t) new->tags.bytes,
         .head_bytes = (uint32_t) new->head.bytes,
         .body_bytes = body_bytes,
-        .file = new->file,
-        .marker = new->marker,
-        .serial = new->serial,
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        to = l4_text_copy(to, texts[i]);
+        end = l4_text_copy(end, texts[i]);
+    return end;
+}
+
+/* Returns false if the body cannot be read. */
+static bool fill(struct l4_cached *object, const struct l4_cache_new *new, uint64_t bytes,
+                 uint64_t body_bytes)
+{
+    char *to = l4_cache_write_head(object, new, body_bytes);
+    object->units = (uint32_t)(bytes / L4_CACHE_UNIT);
+    object->file = new->file;
+    object->marker = new->marker;
+    object->serial = new->serial;
     for (size_t i = 0; i < new->pieces; i++)
         to = l4_text_copy(to, new->body[i]);
     return !new->fd || read_body(to, new);

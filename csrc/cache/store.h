@@ -66,6 +66,11 @@ struct l4_cache_new {
     uint64_t serial; /* under which it was announced; 0: it was not */
 };
 
+/* Writes the head of an object, and its texts behind it. The caller fills in what is of its place.
+ * Returns where the body begins. */
+char *l4_cache_write_head(struct l4_cached *to, const struct l4_cache_new *new,
+                          uint64_t body_bytes);
+
 enum l4_cache_stored {
     L4_CACHE_STORED,
     L4_CACHE_TOO_LARGE,

@@ -66,18 +66,10 @@ static bool read_object(struct l4_loop *loop, uint32_t index, const struct l4_di
     uint64_t cleared;
     if (!l4_ban_of_stamp(caches->bans, head->stamp, &cleared))
         return false;
-    *found = (struct l4_cached){
-        .hash = l4_caching_at(loop, index)->hash,
-        .pool = l4_caching_at(loop, index)->pool,
-        .cleared = cleared,
-        .freshness = head->freshness,
-        .status = head->status,
-        .key_bytes = head->key_bytes,
-        .vary_bytes = head->vary_bytes,
-        .tags_bytes = head->tags_bytes,
-        .head_bytes = head->head_bytes,
-        .body_bytes = head->body_bytes,
-    };
+    *found = l4_disk_object(head);
+    found->hash = l4_caching_at(loop, index)->hash;
+    found->pool = l4_caching_at(loop, index)->pool; /* why: its hash has another secret here */
+    atomic_store_explicit(&found->cleared, cleared, memory_order_relaxed);
     const uint64_t before = cleared; /* the object in memory meets soft purges itself */
     const bool dead = l4_ban_is_dead(caches->bans, l4_caching_open(loop, index)->name, found);
     atomic_store_explicit(&found->cleared, before, memory_order_relaxed);
