@@ -380,29 +380,19 @@ static struct l4_step take_upgrade(struct l4_loop *loop, uint32_t index,
                                    const struct l4_h1_head *head, size_t head_bytes, char *rest,
                                    size_t rest_bytes)
 {
-    struct l4_exchange *x = l4_exchange_at(loop, index);
-    struct l4_half *client = l4_serve_client(loop, index), *backend = l4_serve_backend(loop, index);
+    const struct l4_exchange *x = l4_exchange_at(loop, index);
     const struct l4_coded body = {.at = rest, .bytes = rest_bytes};
     if (!(x->flags & L4_X_UPGRADE) || !x->up.done)
         return l4_answer_failed(loop, index, L4_END_BAD_ANSWER);
     const struct l4_step step = send_answer(loop, index, head_bytes, &body);
     if (step.kind != L4_STAY)
         return step;
-    /* What the client has sent behind its request is of the new protocol. */
-    struct l4_pump out = loop->pump;
-    const uint32_t used = x->head_bytes + x->body_bytes;
-    out.scratch = l4_http_block(loop->http, x->block) + used;
-    if (x->have > used &&
-        l4_io_of(backend)->pass(&out, client, backend, x->have - used) == L4_PUMP_LOST)
+    if (!l4_serve_pass_rest(loop, index))
         return l4_end_by_error(l4_session_at(loop, index), -ENOMEM);
     /* From here on it is a session of TCP: it may idle, be drained and be handed over as such. */
     note_answer(loop, index, head);
     l4_account_answer(loop, index, L4_END_NONE);
     l4_request_name_keep(loop, index);
-    l4_serve_free(loop, index);
-    l4_loop_unwatch(loop, backend->fd);
-    backend->flags &= (uint16_t)~L4_HALF_WATCHED;
-    l4_session_at(loop, index)->http = 0;
-    const int error = l4_row_watch(loop, index);
-    return error ? l4_end_by_error(l4_session_at(loop, index), error) : l4_go(L4_SESSION_RELAY);
+    l4_session_at(loop, index)->http = L4_NO_HTTP;
+    return l4_serve_relay(loop, index);
 }

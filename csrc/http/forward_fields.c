@@ -27,17 +27,17 @@ static struct l4_text origin_of(struct l4_text url, struct l4_text_out *to)
 size_t l4_forward_fields(struct l4_loop *loop, uint32_t index, struct l4_text id,
                          struct l4_text_out *to, struct l4_field_rule *rules)
 {
-    static const struct l4_text removed[] = {
-        {"From", 4},
-        {"Via", 3},
-        {"Forwarded", 9},
-        {"X-Real-IP", 9},
-        {"X-Client-IP", 11},
-        {"Client-IP", 9},
-        {"True-Client-IP", 14},
-        {"CF-Connecting-IP", 16},
-        {"X-Cluster-Client-IP", 19},
-        {"X-ProxyUser-IP", 14},
+    const struct l4_text removed[] = {
+        L4_TEXT("From"),
+        L4_TEXT("Via"),
+        L4_TEXT("Forwarded"),
+        L4_TEXT("X-Real-IP"),
+        L4_TEXT("X-Client-IP"),
+        L4_TEXT("Client-IP"),
+        L4_TEXT("True-Client-IP"),
+        L4_TEXT("CF-Connecting-IP"),
+        L4_TEXT("X-Cluster-Client-IP"),
+        L4_TEXT("X-ProxyUser-IP"),
     };
     const struct l4_session *s = l4_session_at(loop, index);
     if (!l4_outward_is_on(loop, s) || !L4_GET(l4_serve_pool_rules(loop, index)->forward_anonymous))

@@ -1,5 +1,6 @@
 #include "http/serve.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -52,6 +53,30 @@ void l4_serve_free(struct l4_loop *loop, uint32_t index)
     x->have = x->answer_have = 0;
     if (loop->http->judged.session == index)
         loop->http->judged.session = L4_NONE;
+}
+
+ssize_t l4_serve_receive(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    struct l4_exchange *x = l4_exchange_at(loop, index);
+    struct l4_half *client = l4_serve_client(loop, index);
+    struct l4_pump in = loop->pump;
+    in.scratch = l4_http_block(loop->http, x->block) + x->have;
+    const ssize_t got = l4_io_of(client)->receive(&in, client, l4_serve_holder(loop, index),
+                                                  L4_HTTP_BLOCK_BYTES - x->have);
+    if (got > 0) {
+        L4_OWN_ADD(s->bytes[L4_CLIENT], (uint64_t)got);
+        L4_SET(s->active_ms, loop->now_ms);
+        x->have += (uint32_t)got;
+        return got;
+    }
+    if (got < 0 && errno == EBUSY)
+        return 0;
+    client->flags &= (uint16_t)~L4_HALF_IN;
+    if (got < 0 && errno == EAGAIN)
+        return 0;
+    client->flags |= got ? L4_HALF_RESET : L4_HALF_EOF;
+    return -1;
 }
 
 void l4_serve_drop_request(struct l4_loop *loop, uint32_t index)
@@ -108,6 +133,28 @@ bool l4_serve_keep_extra(struct l4_loop *loop, uint32_t index, const char *at, s
     memcpy(l4_http_block(loop->http, x->block) + x->have, at, bytes);
     x->have += (uint32_t)bytes;
     return true;
+}
+
+bool l4_serve_pass_rest(const struct l4_loop *loop, uint32_t index)
+{
+    const struct l4_exchange *x = l4_exchange_at(loop, index);
+    struct l4_half *client = l4_serve_client(loop, index), *backend = l4_serve_backend(loop, index);
+    const uint32_t used = x->head_bytes + x->body_bytes;
+    struct l4_pump out = loop->pump;
+    out.scratch = l4_http_block(loop->http, x->block) + used;
+    return x->have <= used ||
+           l4_io_of(backend)->pass(&out, client, backend, x->have - used) != L4_PUMP_LOST;
+}
+
+struct l4_step l4_serve_relay(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    struct l4_half *backend = l4_serve_backend(loop, index);
+    l4_serve_free(loop, index);
+    l4_loop_unwatch(loop, backend->fd);
+    backend->flags &= (uint16_t)~L4_HALF_WATCHED;
+    const int error = l4_row_watch(loop, index);
+    return error ? l4_end_by_error(s, error) : l4_go(L4_SESSION_RELAY);
 }
 
 struct l4_step l4_serve_refuse(struct l4_loop *loop, uint32_t index, uint16_t status,

@@ -12,6 +12,10 @@ void l4_serve_begin(struct l4_loop *loop, uint32_t index);
 /* Frees what an exchange holds besides its session's row: its blocks. */
 void l4_serve_free(struct l4_loop *loop, uint32_t index);
 
+/* Receives once from the client into the block, which has room. Returns the bytes; 0: there are
+ * none now; -1: the client has ended, as its half's flags say. */
+ssize_t l4_serve_receive(struct l4_loop *loop, uint32_t index);
+
 /* The bytes in the block that belong to this exchange are not needed any more. The block stays if
  * more bytes are in it: those of the next request. */
 void l4_serve_drop_request(struct l4_loop *loop, uint32_t index);
@@ -27,6 +31,15 @@ void l4_serve_note_kept(const struct l4_loop *loop, uint32_t index, uint32_t byt
  * room for them. */
 __attribute__((warn_unused_result)) bool l4_serve_keep_extra(struct l4_loop *loop, uint32_t index,
                                                              const char *at, size_t bytes);
+
+/* Passes on to the backend what the client has sent behind its request: it is of another protocol.
+ * Returns false if that is lost. */
+__attribute__((warn_unused_result)) bool l4_serve_pass_rest(const struct l4_loop *loop,
+                                                            uint32_t index);
+
+/* Answers GO(RELAY): from here on the session, whose `http` says as what, moves bytes both
+ * ways. */
+struct l4_step l4_serve_relay(struct l4_loop *loop, uint32_t index);
 
 /* Answers GO(REPLY): the client gets this status, and the exchange ends for this reason. */
 struct l4_step l4_serve_refuse(struct l4_loop *loop, uint32_t index, uint16_t status,

@@ -3,7 +3,6 @@
  * A client at rest owns no block. From the first byte on the whole head must come within the
  * listener's head_timeout.
  */
-#include <errno.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -16,7 +15,6 @@
 #include "http/stages.h"
 #include "http/true_client.h"
 #include "io/sock.h"
-#include "io/stream_ops.h"
 #include "run/admission.h"
 #include "run/client_wait.h"
 
@@ -127,32 +125,6 @@ static struct l4_step look_at_head(struct l4_loop *loop, uint32_t index, bool *m
     return l4_stay();
 }
 
-/* Receives once into the block. Returns the bytes; 0: there are none now; -1: the client has
- * ended. */
-static ssize_t receive(struct l4_loop *loop, uint32_t index)
-{
-    struct l4_session *s = l4_session_at(loop, index);
-    struct l4_exchange *x = l4_exchange_at(loop, index);
-    struct l4_half *client = &s->half[L4_CLIENT];
-    struct l4_pump in = loop->pump;
-    in.scratch = l4_http_block(loop->http, x->block) + x->have;
-    const ssize_t got =
-        l4_io_of(client)->receive(&in, client, &s->half[L4_BACKEND], L4_HTTP_BLOCK_BYTES - x->have);
-    if (got > 0) {
-        L4_OWN_ADD(s->bytes[L4_CLIENT], (uint64_t)got);
-        L4_SET(s->active_ms, loop->now_ms);
-        x->have += (uint32_t)got;
-        return got;
-    }
-    if (got < 0 && errno == EBUSY)
-        return 0;
-    client->flags &= (uint16_t)~L4_HALF_IN;
-    if (got < 0 && errno == EAGAIN)
-        return 0;
-    client->flags |= got ? L4_HALF_RESET : L4_HALF_EOF;
-    return -1;
-}
-
 static void note_begin(struct l4_loop *loop, uint32_t index)
 {
     struct l4_exchange *x = l4_exchange_at(loop, index);
@@ -182,7 +154,7 @@ static struct l4_step read_head(struct l4_loop *loop, uint32_t index)
             l4_row_lacks(loop, &loop->blockless, index);
             return l4_stay();
         }
-        const ssize_t got = receive(loop, index);
+        const ssize_t got = l4_serve_receive(loop, index);
         if (got > 0) {
             note_begin(loop, index);
             const struct l4_step step = look_at_head(loop, index, &more);

@@ -132,34 +132,20 @@ static struct l4_step take(struct l4_loop *loop, uint32_t index, bool *more)
 /* Receives once. Returns false if there is nothing; then *step may be an end. */
 static bool receive(struct l4_loop *loop, uint32_t index, struct l4_step *step)
 {
-    struct l4_session *s = l4_session_at(loop, index);
     struct l4_exchange *x = l4_exchange_at(loop, index);
-    struct l4_half *client = l4_serve_client(loop, index);
-    struct l4_pump in = loop->pump;
+    const struct l4_half *client = l4_serve_client(loop, index);
     *step = l4_stay();
     if (!(client->flags & L4_HALF_IN))
         return false;
-    in.scratch = l4_http_block(loop->http, x->block) + x->have;
-    const ssize_t got = l4_io_of(client)->receive(&in, client, l4_serve_holder(loop, index),
-                                                  L4_HTTP_BLOCK_BYTES - x->have);
-    if (got > 0) {
-        if (!x->started_us) {
-            x->started_us = x->asked_us = loop->now_us;
-            l4_account_begin(loop, index);
-        }
-        x->have += (uint32_t)got;
-        L4_OWN_ADD(s->bytes[L4_CLIENT], (uint64_t)got);
-        L4_SET(s->active_ms, loop->now_ms);
-        return true;
+    const ssize_t got = l4_serve_receive(loop, index);
+    if (got < 0)
+        *step = l4_end(client->flags & L4_HALF_RESET || x->have ? L4_END_CLIENT_RESET
+                                                                : L4_END_CLIENT_FIN);
+    if (got > 0 && !x->started_us) {
+        x->started_us = x->asked_us = loop->now_us;
+        l4_account_begin(loop, index);
     }
-    if (got < 0 && errno == EBUSY)
-        return false;
-    client->flags &= (uint16_t)~L4_HALF_IN;
-    if (got < 0 && errno == EAGAIN)
-        return false;
-    client->flags |= got ? L4_HALF_RESET : L4_HALF_EOF;
-    *step = l4_end(got || x->have ? L4_END_CLIENT_RESET : L4_END_CLIENT_FIN);
-    return false;
+    return got > 0;
 }
 
 static struct l4_step converse(struct l4_loop *loop, uint32_t index)

@@ -32,10 +32,7 @@ struct l4_step l4_tunnel_begin(struct l4_loop *loop, uint32_t index)
     out.scratch = loop->http->written;
     if (l4_io_of(client)->pass(&out, backend, client, bytes) == L4_PUMP_LOST)
         return l4_end_by_error(s, -ENOMEM);
-    /* What the client has sent behind its request is for the other side. */
-    out.scratch = l4_http_block(loop->http, x->block) + x->head_bytes;
-    if (x->have > x->head_bytes &&
-        l4_io_of(backend)->pass(&out, client, backend, x->have - x->head_bytes) == L4_PUMP_LOST)
+    if (!l4_serve_pass_rest(loop, index))
         return l4_end_by_error(s, -ENOMEM);
     x->status = 200;
     x->flags |= L4_X_ANSWERED;
@@ -43,11 +40,7 @@ struct l4_step l4_tunnel_begin(struct l4_loop *loop, uint32_t index)
     o->bytes_before[L4_CLIENT] = L4_GET(s->bytes[L4_CLIENT]) - (x->have - x->head_bytes);
     o->bytes_before[L4_BACKEND] = L4_GET(s->bytes[L4_BACKEND]);
     s->http = L4_HTTP_TUNNELS;
-    l4_serve_free(loop, index);
-    l4_loop_unwatch(loop, backend->fd);
-    backend->flags &= (uint16_t)~L4_HALF_WATCHED;
-    const int error = l4_row_watch(loop, index);
-    return error ? l4_end_by_error(s, error) : l4_go(L4_SESSION_RELAY);
+    return l4_serve_relay(loop, index);
 }
 
 void l4_tunnel_measure(const struct l4_loop *loop, uint32_t index)
