@@ -28,7 +28,6 @@ class Asked(ctypes.Structure):
     _fields_ = (
         ("key", ctypes.c_uint64 * 2),
         ("forward", ctypes.c_uint32),
-        ("listener", ctypes.c_uint32),
         ("source", Addr),
         ("port", ctypes.c_uint16),
         ("host_bytes", ctypes.c_uint16),

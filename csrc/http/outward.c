@@ -155,7 +155,7 @@ static void make_key(struct l4_loop *loop, uint32_t index, const struct texts *t
     char *to = loop->pump.scratch; /* nothing is read meanwhile */
     const struct l4_text parts[] = {
         {o->host, o->host_bytes}, texts->method, texts->credentials, texts->path};
-    const uint32_t numbers[] = {0, L4_GET(l4_row_pool(loop, s)->http.forward), s->listener, o->port,
+    const uint32_t numbers[] = {0, L4_GET(l4_row_pool(loop, s)->http.forward), o->port,
                                 texts->socks};
     char *end = to + sizeof numbers + sizeof source;
     memcpy(to, numbers, sizeof numbers);
@@ -179,7 +179,6 @@ static void write_question(struct l4_loop *loop, uint32_t index, const struct te
     asked->key[0] = o->key[0];
     asked->key[1] = o->key[1];
     asked->forward = L4_GET(l4_row_pool(loop, s)->http.forward);
-    asked->listener = s->listener;
     asked->source = *l4_row_client(loop, s);
     asked->port = o->port;
     asked->socks = texts->socks;

@@ -39,7 +39,6 @@ enum {
 struct l4_gate_asked {
     uint64_t key[2];  /* of the answer */
     uint32_t forward; /* its number, from 1 */
-    uint32_t listener;
     struct l4_addr source;
     uint16_t port;
     uint16_t host_bytes, method_bytes, path_bytes, credentials_bytes;

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import signal
 import socket
 from collections import deque
 from collections.abc import Mapping
@@ -94,9 +93,6 @@ async def _serve(setup: CheckerSetup) -> None:
 def run(setup: CheckerSetup) -> int:
     """Checks until the supervisor is gone. Returns the exit status."""
     setproctitle.setproctitle("l4lb: checker")
-    # why a handler: a program that is run inherits an ignored signal, but not a handled one.
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, lambda *_: None)
     gc.freeze()
     asyncio.run(_serve(setup))
     return 0

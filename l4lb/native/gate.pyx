@@ -38,7 +38,7 @@ def questions(area, worker):
         serial = c.l4_gate_read(gate, worker, row, &asked)
         if serial:
             found.append(Question(
-                worker, row, serial, (asked.key[0], asked.key[1]), asked.forward, asked.listener,
+                worker, row, serial, (asked.key[0], asked.key[1]), asked.forward,
                 host_of(&asked.source), asked.port, asked.host[:asked.host_bytes],
                 asked.method[:asked.method_bytes], asked.path[:asked.path_bytes],
                 asked.credentials[:asked.credentials_bytes], bool(asked.socks),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 class Question(NamedTuple):
     """May this client connect there? worker, row, serial: which question this is; a serial is used
-    once. key: of its answer. forward: the number of the forward, from 1. listener: its row. source:
+    once. key: of its answer. forward: the number of the forward, from 1. source:
     the client's address. path: with the query; empty where rules do not look at it. credentials:
     the value of Proxy-Authorization; with `socks`, the name, a NUL and the password."""
 
@@ -16,7 +16,6 @@ class Question(NamedTuple):
     serial: int
     key: tuple[int, int]
     forward: int
-    listener: int
     source: str
     port: int
     host: bytes

@@ -12,7 +12,6 @@ from l4lb.config.model import Forward
 from l4lb.errors import AdminError
 from l4lb.lists.name import name_of
 from l4lb.policy import rules
-from l4lb.policy.compiled import is_in
 from l4lb.policy.files import Books
 from l4lb.policy.judge import Judge
 from l4lb.policy.names import ResolveError
@@ -64,8 +63,7 @@ async def explain(
     """Returns what docs/admin.md (forward) says. Raises AdminError."""
     target, source = read_target(str(args.get("url"))), read_source(args.get("from"))
     user = str(args["user"]) if args.get("user") else None
-    question = rules.Question("", user, source, *target)
-    decision = rules.decide(judge.terms.rules, question, books)
+    decision = judge.decide(rules.Question(user, source, *target))
     told: dict[str, Any] = {
         "forward": judge.terms.name,
         "host": target.host,
@@ -79,14 +77,7 @@ async def explain(
     }
     if decision.list is not None:
         told["line"] = books.place(decision.list, target.host)
-    if judge.terms.known_only and user is None:
-        told |= {"action": "auth", "rule": "auth"}
-    elif decision.action == "allow":
-        tunnels = target.method == "CONNECT"
-        spans = judge.terms.connect_ports if tunnels else judge.terms.ports
-        if not is_in(target.port, spans):
-            told |= {"action": "deny", "rule": "ports"}
-    if told["action"] != "allow":
+    if decision.action != "allow":
         return told
     try:
         found = (await judge.names.resolve(target.host)).found

@@ -14,7 +14,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import l4lb.log
 from l4lb.discovery.types import REAL_CLOCK, Clock
@@ -24,7 +24,7 @@ from l4lb.policy import rules as policy
 from l4lb.policy.compiled import Spans, is_in
 from l4lb.policy.credentials import Credentials, CredentialsError
 from l4lb.policy.names import GoneError, Names, ResolveError
-from l4lb.policy.rules import Facts, Rules
+from l4lb.policy.rules import Decision, Facts, Rules
 from l4lb.policy.users import Users
 
 ALLOWED_S = 60.0  # answers hold for so long at most, if nothing else ends them before
@@ -78,39 +78,39 @@ class Judge:
     _right: OrderedDict[bytes, float] = field(default_factory=OrderedDict)
     _secret: bytes = field(default_factory=lambda: os.urandom(16), repr=False)
 
-    async def judge(self, question: Question, listener: str) -> Verdict:
-        """Returns the answer. listener: its name."""
-        host = question.host.decode("ascii", "replace")
+    async def judge(self, question: Question) -> Verdict:
+        """Returns the answer."""
         tunnels = question.socks or question.method == b"CONNECT"
-        user = await self._user(question)
-        if self.terms.known_only and user is None:
-            return self._ask_who()
         asked = policy.Question(
-            listener=listener,
-            user=user,
+            user=await self._user(question),
             source=ipaddress.ip_address(question.source or UNNAMED),
-            host=host,
+            host=question.host.decode("ascii", "replace"),
             port=question.port,
             method=policy.SOCKS if question.socks else question.method.decode("ascii", "replace"),
             path=None if tunnels else question.path.decode("latin-1"),
         )
-        decision = policy.decide(self.terms.rules, asked, self.facts)
+        decision, user = self.decide(asked), asked.user or ""
         holds_s = ALLOWED_S
         if decision.valid_until is not None:
             holds_s = min(holds_s, decision.valid_until - self.facts.now_s())
-        if user is not None:
+        if asked.user is not None:
             holds_s = min(holds_s, self.terms.remember_s)
         if decision.action == "auth":
             return self._ask_who()
         if decision.action == "deny":
-            return Verdict("deny", _bounded(min(holds_s, DENIED_S)), decision.rule, user or "")
-        if not is_in(question.port, self._ports(question)):
-            return Verdict("deny", DENIED_S, "ports", user or "")
-        return await self._where(host, question.port, holds_s, decision.rule, user or "")
+            return Verdict("deny", _bounded(min(holds_s, DENIED_S)), decision.rule, user)
+        return await self._where(asked.host, asked.port, holds_s, decision.rule, user)
 
-    def _ports(self, question: Question) -> Spans:
-        connects = question.method == b"CONNECT" and not question.socks
-        return self.terms.connect_ports if connects else self.terms.ports
+    def decide(self, asked: policy.Question) -> Decision:
+        """Returns what the rules say, and after them the ports."""
+        if self.terms.known_only and asked.user is None:
+            return Decision("auth", "auth")
+        decision = policy.decide(self.terms.rules, asked, self.facts)
+        connects = asked.method == "CONNECT"
+        spans = self.terms.connect_ports if connects else self.terms.ports
+        if decision.action == "allow" and not is_in(asked.port, spans):
+            return replace(decision, action="deny", rule="ports")
+        return decision
 
     def _ask_who(self) -> Verdict:
         """Without `auth` nobody can tell: then it is a refusal."""

@@ -12,7 +12,6 @@ import contextlib
 import gc
 import mmap
 import os
-import signal
 import socket
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -90,7 +89,6 @@ class Policy:
         self._tally = mmap.mmap(setup.tally_fd, tally.BYTES)
         self._results: dict[str, int] = tally.read(setup.tally_fd).get("results", {})
         self._pools: dict[int, str] = {}  # names of pools, by the number of the proxy
-        self._listeners: dict[int, str] = {}
         self._asked: dict[tuple[int, int], int] = {}  # serials of questions that were taken up
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -213,7 +211,7 @@ class Policy:
             verdict = (
                 Verdict("deny", 1.0, "unknown")
                 if proxy is None
-                else await proxy.judge.judge(question, self._listener(question.listener))
+                else await proxy.judge.judge(question)
             )
         except Exception:
             LOG.exception("a question could not be judged")
@@ -234,11 +232,6 @@ class Policy:
         if number not in self._pools:
             self._pools = {row.index + 1: row.name for row in self._table.pools()}
         return self._pools.get(number, "")
-
-    def _listener(self, row: int) -> str:
-        if row not in self._listeners:
-            self._listeners = {one.index: one.name for one in self._table.listeners()}
-        return self._listeners.get(row, "")
 
 
 async def _serve(setup: PolicySetup) -> None:
@@ -273,8 +266,6 @@ async def _serve(setup: PolicySetup) -> None:
 def run(setup: PolicySetup) -> int:
     """Answers until the supervisor is gone. Returns the exit status."""
     setproctitle.setproctitle("l4lb: policy")
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, lambda *_: None)
     gc.freeze()
     asyncio.run(_serve(setup))
     return 0

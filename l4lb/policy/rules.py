@@ -65,7 +65,6 @@ class Question:
     host: in the form of lists.name. method: SOCKS for SOCKS. path: with its query; None if it is
     not known or there is none."""
 
-    listener: str
     user: str | None
     source: Ip
     host: str

@@ -19,7 +19,6 @@ cdef extern from "shm/gate.h":
     struct l4_gate_asked:
         uint64_t key[2]
         uint32_t forward
-        uint32_t listener
         l4_addr source
         uint16_t port
         uint16_t host_bytes

@@ -55,7 +55,7 @@ def rule(name: str, action: str, **conditions: Any) -> SimpleNamespace:
 
 def question(host: str = "a.example", **more: Any) -> Question:
     asked = {
-        "worker": 0, "row": 0, "serial": 1, "key": (1, 2), "forward": 1, "listener": 0,
+        "worker": 0, "row": 0, "serial": 1, "key": (1, 2), "forward": 1,
         "source": "192.0.2.9", "port": 80, "host": host.encode(), "method": b"GET", "path": b"",
         "credentials": b"", "socks": False,
     }  # fmt: skip
@@ -94,7 +94,7 @@ class Asked:
         )
 
     def __call__(self, host: str = "a.example", **more: Any) -> Verdict:
-        return asyncio.run(self._judge.judge(question(host, **more), "web"))
+        return asyncio.run(self._judge.judge(question(host, **more)))
 
 
 def basic(user: str, password: str) -> bytes:

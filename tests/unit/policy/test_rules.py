@@ -40,7 +40,7 @@ def utc(_: float) -> int:
     return 0
 
 
-ASK = Question("proxy", None, ipaddress.ip_address("192.0.2.1"), "a.example", 443, "CONNECT")
+ASK = Question(None, ipaddress.ip_address("192.0.2.1"), "a.example", 443, "CONNECT")
 GET = dataclasses.replace(ASK, method="GET", port=80)
 ANNA = dataclasses.replace(ASK, user="anna")
 
@@ -164,7 +164,6 @@ rules_of = st.builds(
 )
 questions = st.builds(
     Question,
-    listener=st.just("proxy"),
     user=st.sampled_from([None, *USERS]),
     source=st.sampled_from(["192.0.2.1", "198.51.100.1", "2001:db8::1"]).map(ipaddress.ip_address),
     host=st.sampled_from(HOSTS),
