@@ -36,13 +36,15 @@ class Found(NamedTuple):
 @dataclass(frozen=True)
 class NameList:
     """A list in memory. fd, bytes: its memory. names: different ones. wrong: words that are no
-    names. faults: the first of them."""
+    names. faults: the first of them. unread: the first file that could not be read, and why; "":
+    all were read."""
 
     fd: int
     bytes: int
     names: int
     wrong: int
     faults: tuple[str, ...]
+    unread: str
     urls: Mapping[str, tuple[str, ...]]
     _sources: Sequence[Source]
     _set: Set
@@ -99,8 +101,8 @@ def build(
     fd = _sealed(draft, size)
     known = Set(mmap.mmap(fd, size, prot=mmap.PROT_READ))
     urls = {host: tuple(paths) for host, paths in parsed.urls.items()}
-    faults = tuple(parsed.faults)
-    return NameList(fd, size, len(known), parsed.wrong, faults, urls, sources, known)
+    told = (parsed.wrong, tuple(parsed.faults), parsed.unread)
+    return NameList(fd, size, len(known), *told, urls, sources, known)
 
 
 def _sealed(draft: Draft, size: int) -> int:

@@ -43,18 +43,23 @@ class Source(NamedTuple):
 class Parsed:
     """What was found in files. names: words that are names, also if they are there twice. urls:
     beginnings of paths, by host. wrong: the number of faults. faults: the first ones, as
-    `FILE:LINE: text`."""
+    `FILE:LINE: text`. unread: the first file that is not there or cannot be read, and why."""
 
     names: int = 0
     urls: dict[str, list[str]] = field(default_factory=dict)
     url_count: int = 0
     wrong: int = 0
     faults: list[str] = field(default_factory=list)
+    unread: str = ""
 
     def fault(self, place: str, text: str, count: int = 1) -> None:
         self.wrong += count
         if len(self.faults) < FAULTS_MAX:
             self.faults.append(f"{place}: {text}")
+
+    def cannot_read(self, path: str, why: str) -> None:
+        self.fault(path, why)
+        self.unread = self.unread or f"{path}: {why}"
 
 
 def sources_of(patterns: Iterable[str], form: Format, parsed: Parsed) -> list[Source]:
@@ -68,7 +73,7 @@ def sources_of(patterns: Iterable[str], form: Format, parsed: Parsed) -> list[So
                 found.setdefault(source.path, source)
                 any_there = True
         if not any_there:
-            parsed.fault(pattern, "there is no such file")
+            parsed.cannot_read(pattern, "there is no such file")
     if len(found) > FILES_MAX:
         parsed.fault(list(found)[FILES_MAX], f"only the first {FILES_MAX:,} files are read")
     return list(found.values())[:FILES_MAX]
@@ -93,7 +98,7 @@ def read_into(draft: Draft, source: Source, subdomains: bool, parsed: Parsed) ->
     try:
         content = read(source.path, FILE_MAX)
     except L4lbError as error:
-        parsed.fault(source.path, error.message.removeprefix(f"{source.path}: "))
+        parsed.cannot_read(source.path, error.message.removeprefix(f"{source.path}: "))
         return
     if source.urls:
         _read_urls(content, source.path, parsed)

@@ -24,14 +24,21 @@ Signature = tuple[tuple[str, int, int, int], ...]
 
 
 def signature(patterns: Iterable[str]) -> Signature:
-    """Returns what tells that files have changed: of each its inode, size and time of change; of a
-    folder, of the files in it too."""
+    """Returns what tells that files or their rights have changed: of each its inode, size and time
+    of change; of a folder, of the files in it too."""
     found = []
     for pattern in patterns:
         for path in sorted(glob.glob(pattern))[:FILES_MAX]:
-            inside = [entry.path for entry in os.scandir(path)] if os.path.isdir(path) else []
-            found += [_one(each) for each in (path, *sorted(inside)[:FILES_MAX])]
+            found += [_one(each) for each in (path, *_inside(path))]
     return tuple(found)
+
+
+def _inside(path: str) -> list[str]:
+    """Returns the files of a folder; none if it may not be read."""
+    try:
+        return sorted(entry.path for entry in os.scandir(path))[:FILES_MAX]
+    except OSError:
+        return []
 
 
 def _one(path: str) -> tuple[str, int, int, int]:
@@ -39,7 +46,7 @@ def _one(path: str) -> tuple[str, int, int, int]:
         seen = os.stat(path)
     except OSError:
         return path, 0, 0, 0
-    return path, seen.st_ino, seen.st_size, seen.st_mtime_ns
+    return path, seen.st_ino, seen.st_size, seen.st_ctime_ns
 
 
 @dataclass
@@ -61,8 +68,8 @@ class Watched(Generic[Value]):
         self._seen = now
         try:
             made = self.make()
-        except L4lbError as error:
-            LOG.error("cannot be used; the one before stays", what=self.name, error=error.message)
+        except (L4lbError, OSError) as error:
+            LOG.error("cannot be used; the one before stays", what=self.name, error=str(error))
             return False
         before, self.value = self.value, made
         if before is not None:
@@ -86,9 +93,13 @@ def list_of(name: str, given: Any) -> Watched[NameList]:
         LOG.info("list", name=name, names=made.names, wrong=made.wrong)
         for fault in made.faults:
             LOG.warning("a line of a list is no name", name=name, line=fault)
+        if made.unread and watched.value is not None:
+            made.close()
+            raise L4lbError(made.unread)
         return made
 
-    return Watched(f"list {name}", tuple(given.files), make, NameList.close)
+    watched = Watched(f"list {name}", tuple(given.files), make, NameList.close)
+    return watched
 
 
 @dataclass

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ipaddress
-import os
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
@@ -76,7 +75,6 @@ class Judge:
     threads: Executor
     clock: Clock = REAL_CLOCK
     _right: OrderedDict[bytes, float] = field(default_factory=OrderedDict)
-    _secret: bytes = field(default_factory=lambda: os.urandom(16), repr=False)
 
     async def judge(self, question: Question) -> Verdict:
         """Returns the answer."""
@@ -160,8 +158,8 @@ class Judge:
     def _key(self, users: Users, told: Credentials) -> bytes:
         """What was right is remembered, and not the password: of these users, as their file is
         now."""
-        text = f"{id(users)}\0{told.user}\0{told.password}".encode(errors="surrogatepass")
-        return hashlib.blake2b(text, key=self._secret, digest_size=16).digest()
+        text = f"{told.user}\0{told.password}".encode(errors="surrogatepass")
+        return hashlib.blake2b(text, key=users.secret, digest_size=16).digest()
 
     def _log_failure(self, question: Question, user: str, why: str) -> None:
         LOG.warning(

@@ -90,6 +90,7 @@ class Policy:
         self._results: dict[str, int] = tally.read(setup.tally_fd).get("results", {})
         self._pools: dict[int, str] = {}  # names of pools, by the number of the proxy
         self._asked: dict[tuple[int, int], int] = {}  # serials of questions that were taken up
+        self._renewals = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     def _proxy(self, name: str, forward: Forward) -> Proxy:
@@ -137,6 +138,7 @@ class Policy:
 
     def renew(self) -> None:
         """No answer holds any more; what is asked now is answered anew."""
+        self._renewals += 1
         gate.renew(self._area)
         self._asked.clear()
 
@@ -206,6 +208,7 @@ class Policy:
             del self._asked[gone]
 
     async def _answer(self, question: Question) -> None:
+        renewals = self._renewals
         try:
             proxy = self._proxies.get(self._pool(question.forward))
             verdict = (
@@ -216,6 +219,8 @@ class Policy:
         except Exception:
             LOG.exception("a question could not be judged")
             verdict = Verdict("deny", 1.0, "fault")
+        if renewals != self._renewals:
+            return  # why: it was judged by files that have changed since, and was taken up again
         self._results[verdict.kind] = self._results.get(verdict.kind, 0) + 1
         gate.put(
             self._area,

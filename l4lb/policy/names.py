@@ -179,7 +179,6 @@ class Names:
         if len(self._asked) >= ASKED_MAX:
             raise ResolveError(f"{key[0]}: more than {ASKED_MAX:,} names are asked for")
         task = self._asked[key] = asyncio.create_task(self._ask(key))
-        task.add_done_callback(lambda _: self._asked.pop(key, None))
         return task
 
     async def _ask(self, key: Key) -> _Answer:
@@ -189,6 +188,8 @@ class Names:
             answer = _Answer(
                 (), self._clock.now_s() + FAILED_S, one_line(f"{key[1]}: {why(error)}")
             )
+        finally:
+            self._asked.pop(key, None)  # why here: it is not under way for one moment longer
         self._keep(key, answer)
         return answer
 

@@ -30,11 +30,12 @@ class UsersError(L4lbError):
 
 @dataclass(frozen=True)
 class Users:
-    """hashes: by user. groups: by user; may name users that have no hash."""
+    """hashes: by user. groups: by user; may name users that have no hash. secret: no other users
+    have it, nor these after their file has changed."""
 
     hashes: Mapping[str, Hash]
     groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    _secret: bytes = field(default_factory=lambda: os.urandom(16), repr=False, compare=False)
+    secret: bytes = field(default_factory=lambda: os.urandom(16), repr=False, compare=False)
 
     def verify(self, user: str, password: str) -> bool:
         """True if this is the user's password. Slow by intent: Hash.matches. May be called
@@ -50,7 +51,7 @@ class Users:
         """Returns the hash that is computed for an unknown user: always the same for one name, and
         each of the file's kinds as often as the file has it."""
         name = user.encode(errors="surrogatepass")
-        mixed = hashlib.blake2b(name, key=self._secret, digest_size=8).digest()
+        mixed = hashlib.blake2b(name, key=self.secret, digest_size=8).digest()
         order = self._order
         return order[int.from_bytes(mixed, "big") % len(order)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -43,6 +44,7 @@ class FakeUsers:
 
     passwords: Mapping[str, str]
     asked: int = 0
+    secret: bytes = field(default_factory=lambda: os.urandom(16))
 
     def verify(self, user: str, password: str) -> bool:
         self.asked += 1
@@ -184,3 +186,13 @@ def test_without_rules_any_user_may_and_nobody_else() -> None:
 
 def test_a_proxy_without_users_refuses_where_it_would_ask_for_one() -> None:
     assert Asked(rule("any", "auth"))() == Verdict("deny", 10.0, "nobody")
+
+
+def test_a_password_that_was_right_is_not_remembered_for_other_users() -> None:
+    asked = Asked(rule("all", "allow", user="*"), users={"ann": "old"})
+    told = basic("ann", "old")
+    assert asked(credentials=told).kind == "allow"
+    for _ in range(10):
+        asked.users = None  # why: the next ones are made where these were in memory
+        asked.users = FakeUsers({"ann": "new"})
+        assert asked(credentials=told).kind == "auth"

@@ -22,6 +22,7 @@ from l4lb.config.origin import Origin
 from l4lb.native import gate
 from l4lb.native.table import Table
 from l4lb.policy.main import Policy, PolicySetup
+from l4lb.policy.names import Addresses
 from l4lb.supervisor.access.gate import Gate
 from l4lb.supervisor.table.membership import Membership
 
@@ -181,3 +182,43 @@ def test_a_list_that_changes_ends_all_answers(tmp_path: Path) -> None:
 
     with ExitStack() as stack:
         assert asyncio.run(ask(stack)) == ["allow", "deny"]
+
+
+class SlowNames:
+    """Names that are found when a test says so."""
+
+    def __init__(self) -> None:
+        self.asked, self.found = asyncio.Event(), asyncio.Event()
+
+    async def resolve(self, _: str) -> Addresses:
+        self.asked.set()
+        await self.found.wait()
+        return Addresses(("192.0.2.7",), float("inf"))
+
+
+def test_what_was_judged_by_a_list_that_has_changed_since_is_no_answer(tmp_path: Path) -> None:
+    names = tmp_path / "ads"
+    names.write_text("other.example\n")
+    rules = [{"name": "ads", "list": "ads", "action": "deny"}, {"name": "all", "action": "allow"}]
+
+    async def ask(stack: ExitStack) -> tuple[Found, Found | None]:
+        process = Process(config({"rules": rules}, {"ads": {"files": str(names)}}), stack)
+        policy, slow = process.policy, SlowNames()
+        for proxy in policy._proxies.values():
+            proxy.judge.names = slow  # type: ignore[assignment]
+        key = process.worker.ask("ads.example")
+        policy.take()
+        await slow.asked.wait()  # it is allowed, and its name is looked up
+        names.write_text("ads.example\n")
+        assert all(one.look() for one in policy._watched())
+        policy.renew()
+        (denied,) = await process.answers(key)
+        slow.found.set()
+        await asyncio.gather(*policy._tasks)
+        return denied, process.worker.find(key)
+
+    with ExitStack() as stack:
+        denied, at_last = asyncio.run(ask(stack))
+    assert denied.kind == "deny"
+    assert at_last is not None
+    assert at_last.kind == "deny"
