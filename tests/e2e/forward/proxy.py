@@ -79,6 +79,10 @@ class Tunnel:
         self, lb: Balancer, target: str, fields: Fields = (), *, early: bytes = b""
     ) -> None:
         self.sock = lb.connect(PATIENCE_S)
+        self.ask(target, fields, early=early)
+
+    def ask(self, target: str, fields: Fields = (), *, early: bytes = b"") -> None:
+        """Asks for a target; inside an open tunnel, the proxy at its other end."""
         said = "".join(f"{name}: {value}\r\n" for name, value in fields)
         head = f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{said}\r\n"
         self.sock.sendall(head.encode() + early)
