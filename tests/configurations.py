@@ -202,6 +202,7 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
     "sticky.cookie.path": ("/", "/app"),
     "http.host": ("keep", "backend", "app.example:8080"),
     "http.cache": ("off", *CACHES),
+    "forward.NAME.cache": ("off", *CACHES),
     "routes[].cache": ("off", *CACHES),
     "cache.NAME.max_object": ("1KiB", "10000B"),
     "cache.NAME.disk.path": ("/var/cache/l4lb", "/srv/${x}/pages/"),

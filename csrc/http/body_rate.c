@@ -1,6 +1,7 @@
 #include "http/body_rate.h"
 
 #include "http/serve.h"
+#include "run/shaping.h"
 
 static const struct l4_http_listener *rules_of(const struct l4_loop *loop, uint32_t index)
 {
@@ -32,7 +33,8 @@ void l4_body_rate_note(struct l4_loop *loop, uint32_t index)
     if (x->up.done)
         return;
     if (client->piped || backend->flags & L4_HALF_UNSENT || !(backend->flags & L4_HALF_OUT) ||
-        (x->flags & L4_X_EXPECTS && !x->up.bytes) || s->list != L4_LIST_NONE)
+        (x->flags & L4_X_EXPECTS && !x->up.bytes) || s->list != L4_LIST_NONE ||
+        s->paced & L4_PACED_WAITS)
         l4_body_rate_begin(loop, index);
 }
 

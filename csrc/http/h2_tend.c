@@ -33,6 +33,14 @@ bool l4_h2_is_begun(const struct l4_loop *loop, uint32_t index, uint32_t bytes)
            l4_h2_is_preface(l4_http_block(loop->http, x->block), bytes) && is_on(loop, index);
 }
 
+uint32_t l4_h2_connection(const struct l4_loop *loop, uint32_t index)
+{
+    const struct l4_session *s = l4_session_at(loop, index);
+    if (!s->stream || s->half[L4_CLIENT].flags & L4_HALF_VOID)
+        return index;
+    return l4_h2_stream_at(&loop->http->h2, l4_half_stream(&s->half[L4_CLIENT]))->conn->number;
+}
+
 uint32_t l4_h2_requests_before(const struct l4_loop *loop, uint32_t index)
 {
     const struct l4_session *s = l4_session_at(loop, index);

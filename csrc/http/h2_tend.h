@@ -12,6 +12,9 @@ bool l4_h2_is_agreed(const struct l4_loop *loop, uint32_t index);
 /* Is the head in the session's block the begin of HTTP/2, and may the client speak it? */
 bool l4_h2_is_begun(const struct l4_loop *loop, uint32_t index, uint32_t bytes);
 
+/* Returns the session whose connection carries this one: of a stream, another one. */
+uint32_t l4_h2_connection(const struct l4_loop *loop, uint32_t index);
+
 /* Returns how many requests a stream's connection had before it; 0 if the session is none. */
 uint32_t l4_h2_requests_before(const struct l4_loop *loop, uint32_t index);
 

@@ -1,5 +1,6 @@
 #include "http/outward.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -74,6 +75,7 @@ static void begin(struct l4_loop *loop, uint32_t index, const struct l4_host *ho
     o->allowed = o->guarded = false;
     o->addrs = o->next = o->quick = 0;
     o->rule_bytes = o->user_bytes = 0;
+    o->named = host->kind == L4_HOST_NAME;
     o->port = port;
     o->host_bytes = host->bytes;
     memcpy(o->host, host->name, sizeof o->host);
@@ -228,6 +230,59 @@ bool l4_outward_ask(struct l4_loop *loop, uint32_t index, struct l4_gate_answer 
         ask(loop, index, &texts);
     }
     return false;
+}
+
+/* May clients reach this port? Of many ranges only the first ones are known here. */
+static bool is_port_usual(const struct l4_loop *loop, uint32_t index)
+{
+    const struct l4_http_pool *rules = l4_serve_pool_rules(loop, index);
+    const bool tunnel =
+        !is_socks(loop, index) && l4_exchange_at(loop, index)->method == L4_METHOD_CONNECT;
+    const uint32_t port = l4_outward_at(loop, index)->port;
+    const uint32_t spans[2][4] = {
+        {L4_GET(rules->forward_ports0), L4_GET(rules->forward_ports1),
+         L4_GET(rules->forward_ports2), L4_GET(rules->forward_ports3)},
+        {L4_GET(rules->forward_tunnel_ports0), L4_GET(rules->forward_tunnel_ports1),
+         L4_GET(rules->forward_tunnel_ports2), L4_GET(rules->forward_tunnel_ports3)},
+    };
+    for (int i = 0; i < 4; i++) {
+        if (spans[tunnel][i] >> 16 <= port && port <= (spans[tunnel][i] & 0xffff))
+            return true;
+    }
+    return false;
+}
+
+/* Reads the host, which is an address. */
+static bool read_address(const struct l4_outward *o, struct l4_addr *addr)
+{
+    char text[L4_ADDR_TEXT_MAX];
+    const bool six = o->host_bytes > 2 && o->host[0] == '[';
+    const size_t bytes = six ? o->host_bytes - 2u : o->host_bytes;
+    *addr = (struct l4_addr){.family = six ? AF_INET6 : AF_INET};
+    if (o->named || bytes >= sizeof text)
+        return false;
+    memcpy(text, o->host + six, bytes);
+    text[bytes] = '\0';
+    if (inet_pton(addr->family, text, addr->ip) != 1)
+        return false;
+    l4_addr_unmap(addr);
+    return true;
+}
+
+bool l4_outward_decide_alone(struct l4_loop *loop, uint32_t index, struct l4_gate_answer *answer)
+{
+    static const struct l4_text rule = L4_TEXT("policy_failure");
+    const struct l4_outward *o = l4_outward_at(loop, index);
+    const struct l4_gate *gate = gate_of(loop);
+    if (!L4_GET(l4_serve_pool_rules(loop, index)->forward_fails_open) || !gate)
+        return false;
+    if (l4_gate_find(gate, o->key, 0, answer) &&
+        (answer->kind == L4_GATE_ALLOW || answer->kind == L4_GATE_DENY))
+        return true;
+    *answer = (struct l4_gate_answer){
+        .kind = L4_GATE_ALLOW, .addrs = 1, .rule_bytes = (uint8_t)rule.bytes};
+    memcpy(answer->rule, rule.at, rule.bytes);
+    return is_port_usual(loop, index) && read_address(o, &answer->addr[0]);
 }
 
 void l4_outward_drop(struct l4_loop *loop, uint32_t index)

@@ -25,8 +25,11 @@ struct l4_outward {
     uint32_t looks;          /* for the answer, so far */
     uint64_t asked_ms;
     uint64_t key[2];
+    uint64_t user_hash;       /* with L4_HOLDS_USER: of the proxy and its user, never 0 */
+    uint32_t user_entry;      /* ... in the table of sources */
     uint64_t bytes_before[2]; /* of the session when its tunnel began, by enum l4_side */
     bool allowed;
+    bool named;             /* the host is a name, no address */
     bool guarded;           /* an address was not connected to because it is inside */
     uint8_t addrs, next;    /* how many; the one that is tried */
     uint8_t quick;          /* of so many the next one is tried soon */
@@ -73,6 +76,10 @@ void l4_outward_begin_socks(struct l4_loop *loop, uint32_t index, const struct l
 /* Looks for the answer of the gate, and asks if there is none. Returns false if it is not there
  * yet. */
 bool l4_outward_ask(struct l4_loop *loop, uint32_t index, struct l4_gate_answer *answer);
+
+/* Nobody has answered in time: decides by an older answer, or by what the worker knows itself, if
+ * the proxy goes on then. Returns false if it does not, or if nothing is known. */
+bool l4_outward_decide_alone(struct l4_loop *loop, uint32_t index, struct l4_gate_answer *answer);
 
 /* Gives the question back. */
 void l4_outward_drop(struct l4_loop *loop, uint32_t index);

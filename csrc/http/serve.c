@@ -10,6 +10,7 @@
 #include "http/judge.h"
 #include "io/stream_ops.h"
 #include "io/tls.h"
+#include "run/shaping.h"
 
 void l4_serve_begin(struct l4_loop *loop, uint32_t index)
 {
@@ -259,6 +260,7 @@ void l4_serve_count_bytes(const struct l4_loop *loop, uint32_t index, enum l4_si
     if (!bytes)
         return;
     L4_OWN_ADD(s->bytes[from], bytes);
+    l4_shaping_spend(loop, index, bytes);
     if (from == L4_CLIENT)
         L4_OWN_ADD(l4_row_column(loop, s)->bytes_in, bytes);
     else

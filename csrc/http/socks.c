@@ -26,6 +26,7 @@ static enum l4_socks_reply reply_of(const struct l4_loop *loop, uint32_t index)
         return (enum l4_socks_reply)l4_outward_at(loop, index)->refusal;
     case 403:
     case 407:
+    case 429:
         return L4_SOCKS_NOT_ALLOWED;
     case 502:
         return unreached(l4_session_at(loop, index)->error);

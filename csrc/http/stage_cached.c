@@ -21,6 +21,7 @@
 #include "http/stages.h"
 #include "io/stream_ops.h"
 #include "run/attempt.h"
+#include "run/shaping.h"
 
 enum { COPIED_MAX = 4 << 10 }; /* bytes that are sooner copied than sent from two places */
 
@@ -104,11 +105,17 @@ static void note_sent(const struct l4_loop *loop, uint32_t index, size_t bytes)
     l4_caching_at(loop, index)->at += bytes;
     l4_exchange_at(loop, index)->down.bytes += bytes;
     L4_OWN_ADD(s->bytes[L4_BACKEND], bytes);
+    l4_shaping_spend(loop, index, bytes);
     L4_SET(s->active_ms, loop->now_ms);
 }
 
-/* Sends what the client accepts now. */
-static struct l4_step move(struct l4_loop *loop, uint32_t index)
+/* Returns how many bytes are sent at once. */
+static size_t turn_of(const struct l4_loop *loop)
+{
+    return loop->pump.max ? loop->pump.max : L4_TURN_BYTES;
+}
+
+static struct l4_step send_rest(struct l4_loop *loop, uint32_t index)
 {
     struct l4_half *client = l4_serve_client(loop, index), *holder = l4_serve_holder(loop, index);
     const struct l4_caching *c = l4_caching_at(loop, index);
@@ -119,7 +126,7 @@ static struct l4_step move(struct l4_loop *loop, uint32_t index)
             return l4_end(L4_END_CLIENT_RESET);
         if (holder->piped || client->flags & L4_HALF_UNSENT || !(client->flags & L4_HALF_OUT))
             return l4_stay();
-        if (turn >= L4_TURN_BYTES) {
+        if (turn >= turn_of(loop)) {
             l4_row_later(loop, index);
             return l4_stay();
         }
@@ -131,7 +138,7 @@ static struct l4_step move(struct l4_loop *loop, uint32_t index)
             l4_row_wake_in(loop, index, L4_CACHE_WAIT_MS);
             return l4_stay();
         }
-        const ssize_t sent = offer(loop, index, L4_TURN_BYTES - turn);
+        const ssize_t sent = offer(loop, index, turn_of(loop) - turn);
         if (sent == 0 && l4_follow_is_on(c) && !c->file)
             continue; /* the next look says why */
         if (sent == 0)
@@ -146,20 +153,31 @@ static struct l4_step move(struct l4_loop *loop, uint32_t index)
     return holder->piped || client->flags & L4_HALF_UNSENT ? l4_stay() : finish(loop, index);
 }
 
+/* Sends what the client accepts now, and may have. */
+static struct l4_step move(struct l4_loop *loop, uint32_t index)
+{
+    if (l4_shaping_holds(loop, index))
+        return l4_stay();
+    const struct l4_step step = send_rest(loop, index);
+    loop->pump.max = 0;
+    return step;
+}
+
 /* ---- the head -------------------------------------------------------------------------------- */
 
-/* Sends the head, which lies in loop->http->written, and what fits behind it of the body. Returns
- * the bytes of the body that were sent; -1: there is no memory. */
-static ssize_t send_first(struct l4_loop *loop, uint32_t index, size_t bytes)
+/* Sends the head, which lies in loop->http->written, and what fits behind it of the body, at most
+ * `most` bytes. Returns the bytes of the body that were sent; -1: there is no memory. */
+static ssize_t send_first(struct l4_loop *loop, uint32_t index, size_t bytes, size_t most)
 {
     struct l4_half *client = l4_serve_client(loop, index), *holder = l4_serve_holder(loop, index);
     const size_t room = l4_io_of(client)->max - bytes;
-    const size_t copied = room < L4_HTTP_COPY_BYTES ? room : L4_HTTP_COPY_BYTES;
+    size_t copied = room < L4_HTTP_COPY_BYTES ? room : L4_HTTP_COPY_BYTES;
+    copied = most < copied ? most : copied;
     struct l4_text piece = next_piece(loop, index, loop->http->written + bytes, copied);
     if (!is_copied(l4_caching_at(loop, index)) && l4_io_of(client)->splices &&
         piece.bytes >= COPIED_MAX) {
         const struct l4_text head = {loop->http->written, bytes};
-        piece.bytes = piece.bytes < L4_TURN_BYTES ? piece.bytes : L4_TURN_BYTES;
+        piece.bytes = piece.bytes < most ? piece.bytes : most;
         const ssize_t sent = l4_io_offer_two(client, head, piece);
         const size_t done = sent > 0 ? (size_t)sent : 0;
         if (done >= bytes)
@@ -196,9 +214,11 @@ static struct l4_step begin(struct l4_loop *loop, uint32_t index)
         c->end = c->at;
     x->flags |= L4_X_ANSWERED;
     x->answered_us = (uint32_t)(loop->now_us - x->asked_us);
+    const size_t most = l4_shaping_holds(loop, index) ? 0 : turn_of(loop);
+    loop->pump.max = 0;
     if (!l4_follow_is_on(c)) /* else it may have to be asked for again */
         l4_serve_drop_request(loop, index);
-    const ssize_t sent = send_first(loop, index, bytes);
+    const ssize_t sent = send_first(loop, index, bytes, most);
     if (sent < 0)
         return l4_end_by_error(l4_session_at(loop, index), -ENOMEM);
     note_sent(loop, index, (size_t)sent);
@@ -239,13 +259,14 @@ static struct l4_step timeout(struct l4_loop *loop, uint32_t index)
     const struct l4_caching *c = l4_caching_at(loop, index);
     const uint64_t allowed = L4_GET(l4_row_pool(loop, s)->idle_timeout_ms);
     const uint64_t idle = loop->now_ms - L4_GET(s->active_ms);
-    if (idle >= allowed)
+    const bool waited = s->paced & L4_PACED_WAITS;
+    if (idle >= allowed && !waited)
         return l4_end(L4_END_IDLE_TIMEOUT);
     if (c->read.object && c->at < c->end && loop->now_ms - c->pinned_ms >= L4_CACHE_PIN_MS &&
         !l4_fill_unpin(loop, index))
         return l4_end_by_error(l4_session_at(loop, index), -ENOMEM);
-    l4_row_wake_in(loop, index, allowed - idle);
-    return l4_follow_is_on(c) ? move(loop, index) : l4_stay();
+    l4_row_wake_in(loop, index, waited ? L4_CACHE_PIN_MS : allowed - idle);
+    return waited || l4_follow_is_on(c) ? move(loop, index) : l4_stay();
 }
 
 const struct l4_stage l4_stage_cached = {

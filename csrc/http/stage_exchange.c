@@ -28,6 +28,7 @@
 #include "io/stream_ops.h"
 #include "run/attempt.h"
 #include "run/first_byte.h"
+#include "run/shaping.h"
 
 /* The answer is with the client, and the request with the backend. */
 static struct l4_step finish(struct l4_loop *loop, uint32_t index)
@@ -232,7 +233,7 @@ static void note_asked(struct l4_loop *loop, uint32_t index)
     l4_row_wake_at_deadline(loop, index);
 }
 
-static struct l4_step exchange(struct l4_loop *loop, uint32_t index)
+static struct l4_step move(struct l4_loop *loop, uint32_t index)
 {
     struct l4_exchange *x = l4_exchange_at(loop, index);
     struct l4_step step = move_up(loop, index);
@@ -243,6 +244,17 @@ static struct l4_step exchange(struct l4_loop *loop, uint32_t index)
     }
     if (step.kind == L4_STAY && x->flags & L4_X_ANSWERED)
         step = move_down(loop, index);
+    return step;
+}
+
+static struct l4_step exchange(struct l4_loop *loop, uint32_t index)
+{
+    if (l4_shaping_holds(loop, index)) {
+        l4_body_rate_note(loop, index);
+        return l4_stay();
+    }
+    const struct l4_step step = move(loop, index);
+    loop->pump.max = 0;
     return step.kind == L4_STAY ? ends_of(loop, index) : step;
 }
 
@@ -300,7 +312,10 @@ static struct l4_step timeout(struct l4_loop *loop, uint32_t index)
     struct l4_session *s = l4_session_at(loop, index);
     const struct l4_exchange *x = l4_exchange_at(loop, index);
     const uint64_t allowed = L4_GET(l4_row_pool(loop, s)->idle_timeout_ms);
-    const struct l4_step step = judge_rate(loop, index);
+    struct l4_step step = s->paced & L4_PACED_WAITS ? exchange(loop, index) : l4_stay();
+    if (step.kind != L4_STAY || s->paced & L4_PACED_WAITS)
+        return step;
+    step = judge_rate(loop, index);
     if (step.kind != L4_STAY)
         return step;
     const uint64_t idle = loop->now_ms - L4_GET(s->active_ms);

@@ -4,6 +4,7 @@
 #include "http/outward.h"
 #include "http/serve.h"
 #include "http/stages.h"
+#include "http/user_limits.h"
 #include "run/attempt.h"
 #include "run/client_wait.h"
 
@@ -27,6 +28,8 @@ static struct l4_step go_on(struct l4_loop *loop, uint32_t index)
         return o->guarded && !s->attempts
                    ? refuse(loop, index, 403, "private_address", L4_END_REJECTED_FILTER)
                    : l4_end(L4_END_CONNECT_FAILED);
+    if (!l4_user_take(loop, index))
+        return refuse(loop, index, 429, "user_connections", L4_END_REJECTED_FILTER);
     if (l4_attempt_pick(loop, s, 0).backend == L4_NONE)
         return l4_end(L4_END_NO_BACKEND);
     const bool soon = o->next < o->quick && whole_ms > L4_OUTWARD_NEXT_MS;
@@ -39,7 +42,8 @@ static struct l4_step allowed(struct l4_loop *loop, uint32_t index)
 {
     const struct l4_session *s = l4_session_at(loop, index);
     const struct l4_exchange *x = l4_exchange_at(loop, index);
-    const uint32_t cache = L4_GET(l4_serve_rules(loop, s)->cache);
+    const uint32_t own = L4_GET(l4_serve_rules(loop, s)->cache);
+    const uint32_t cache = own ? own : L4_GET(l4_serve_pool_rules(loop, index)->forward_cache);
     if (cache && !x->cache && x->method != L4_METHOD_CONNECT)
         return l4_caching_begin(loop, index, cache);
     return go_on(loop, index);
@@ -73,7 +77,9 @@ static struct l4_step look(struct l4_loop *loop, uint32_t index)
     if (l4_outward_ask(loop, index, &answer))
         return obey(loop, index, &answer);
     if (loop->now_ms - o->asked_ms >= wait_ms)
-        return refuse(loop, index, 503, "policy_timeout", L4_END_ERROR);
+        return l4_outward_decide_alone(loop, index, &answer)
+                   ? obey(loop, index, &answer)
+                   : refuse(loop, index, 503, "policy_timeout", L4_END_ERROR);
     const uint32_t shift = o->looks < 5 ? o->looks - 1 : 4;
     l4_row_wake_in(loop, index, (uint64_t)LOOK_FIRST_MS << shift);
     return l4_stay();

@@ -32,15 +32,16 @@ struct l4_step l4_tunnel_begin(struct l4_loop *loop, uint32_t index)
     out.scratch = loop->http->written;
     if (l4_io_of(client)->pass(&out, backend, client, bytes) == L4_PUMP_LOST)
         return l4_end_by_error(s, -ENOMEM);
-    if (!l4_serve_pass_rest(loop, index))
-        return l4_end_by_error(s, -ENOMEM);
     x->status = 200;
     x->flags |= L4_X_ANSWERED;
     x->answered_us = (uint32_t)(loop->now_us - x->asked_us);
     o->bytes_before[L4_CLIENT] = L4_GET(s->bytes[L4_CLIENT]) - (x->have - x->head_bytes);
     o->bytes_before[L4_BACKEND] = L4_GET(s->bytes[L4_BACKEND]);
     s->http = L4_HTTP_TUNNELS;
-    return l4_serve_relay(loop, index);
+    if (L4_GET(l4_serve_pool_rules(loop, index)->forward_sni))
+        return l4_go(L4_SESSION_HELLO);
+    return l4_serve_pass_rest(loop, index) ? l4_serve_relay(loop, index)
+                                           : l4_end_by_error(s, -ENOMEM);
 }
 
 void l4_tunnel_measure(const struct l4_loop *loop, uint32_t index)

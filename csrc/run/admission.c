@@ -4,6 +4,7 @@
 #include "core/access.h"
 #include "core/token_bucket.h"
 #include "http/serve.h"
+#include "http/user_limits.h"
 #include "io/sock.h"
 #include "run/shaping.h"
 #include "shm/source_limits.h"
@@ -237,5 +238,6 @@ void l4_admission_leave(struct l4_loop *loop, struct l4_session *s)
                                L4_GET(l4_row_policy(loop, s)->limits.head));
     if (s->holds & L4_HOLDS_SOURCE)
         l4_source_drop(loop->table, loop->setup.index, s->source);
+    l4_user_drop(loop, s);
     s->holds = 0;
 }

@@ -11,6 +11,7 @@
 #include "http/request_name.h"
 #include "http/retry.h"
 #include "http/serve.h"
+#include "http/user_limits.h"
 #include "run/first_byte.h"
 #include "run/lines.h"
 #include "run/pick_trace.h"
@@ -146,6 +147,7 @@ void l4_attempt_leave(struct l4_loop *loop, struct l4_session *s)
         return;
     l4_attempt_refresh(loop, s, 0);
     l4_first_byte_end(loop, s);
+    l4_user_drop(loop, s);
     l4_count_drop_backend(loop->table, loop->setup.index, s->backend);
     note_left(loop, s);
     l4_lines_released(loop, s->pool);

@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "core/client_hello.h"
 #include "core/proxy_protocol.h"
+#include "http/user_limits.h"
 #include "run/admission.h"
 #include "run/session.h"
 #include "run/shaping.h"
@@ -118,6 +119,7 @@ uint32_t l4_record_write(const struct l4_loop *loop, uint32_t index, enum l4_ses
     };
     if (record->state == L4_SESSION_QUEUE)
         record->turn = s->turn;
+    record->user_hash = l4_user_hash(loop, s);
     memcpy(record->tried, s->tried, sizeof record->tried);
     l4_record_put_names(loop, s, record);
     write_facts(loop, index, record);
@@ -437,6 +439,7 @@ bool l4_record_read(struct l4_loop *loop, const struct l4_record *record, const 
     if (backend != L4_NONE)
         l4_count_join(loop->table, loop->setup.index, backend);
     l4_admission_again(loop, index);
+    l4_user_again(loop, index, record->user_hash);
     restore_facts(loop, index, record);
     L4_OWN_ADD(l4_row_tally(loop, s)->active, 1);
     l4_row_enter(loop, index, L4_SESSION_HANDOVER);

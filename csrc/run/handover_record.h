@@ -51,14 +51,18 @@ struct l4_record {
     };
     uint64_t active_ms, started_us, connect_started_us;
     uint64_t name_hash;
-    struct l4_record_flow { /* of a UDP session, which has L4_RECORD_BACKEND only */
-        struct l4_addr local;
-        uint32_t scope;
-        uint32_t bound; /* 1: bound to its backend, whatever the client's address (core/flow.h) */
-        uint16_t flags; /* enum l4_flow_flags */
-        uint16_t port;
-        uint64_t datagrams[2];
-    } flow;
+    union {
+        struct l4_record_flow { /* of a UDP session, which has L4_RECORD_BACKEND only */
+            struct l4_addr local;
+            uint32_t scope;
+            uint32_t bound; /* 1: bound to its backend, whatever the client's address (core/flow.h)
+                             */
+            uint16_t flags; /* enum l4_flow_flags */
+            uint16_t port;
+            uint64_t datagrams[2];
+        } flow;
+        uint64_t user_hash; /* of any other: http/user_limits.h; 0: it has no user */
+    };
     struct l4_record_facts { /* what was read of the client; struct l4_facts */
         uint64_t spent_ns;
         uint32_t ends_ms;

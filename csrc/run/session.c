@@ -13,6 +13,7 @@
 #include "run/account.h"
 #include "run/admission.h"
 #include "run/attempt.h"
+#include "run/shaping.h"
 #include "run/stages.h"
 
 /* The stage of a row without a session. Whatever happens to such a row concerns a session that
@@ -40,6 +41,7 @@ static const struct l4_stage *const stages[L4_SESSION_STATES] = {
     [L4_SESSION_AWAIT] = &l4_stage_await,
     [L4_SESSION_FORWARD] = &l4_stage_forward,
     [L4_SESSION_SOCKS] = &l4_stage_socks,
+    [L4_SESSION_HELLO] = &l4_stage_hello,
 };
 
 static const struct l4_stage *stage_of(const struct l4_loop *loop, uint32_t index)
@@ -258,6 +260,7 @@ bool l4_session_open_stream(struct l4_loop *loop, uint32_t of, struct l4_h2_stre
         return false;
     struct l4_session *s = l4_session_at(loop, index);
     l4_h2_give(&loop->http->h2, stream, index, &s->half[L4_CLIENT]);
+    s->paced = l4_session_at(loop, of)->paced & L4_PACED_BYTES;
     l4_row_enter(loop, index, L4_SESSION_REQUEST);
     l4_row_publish(loop, s);
     drive(loop, index, l4_stage_request.enter(loop, index));

@@ -3,6 +3,8 @@
 #include "base/assert.h"
 #include "base/random.h"
 #include "core/token_bucket.h"
+#include "http/h2_tend.h"
+#include "http/user_limits.h"
 #include "run/row.h"
 #include "shm/source_limits.h"
 
@@ -31,27 +33,43 @@ void l4_shaping_begin(struct l4_loop *loop, uint32_t index)
     facts->ends_ms = (uint32_t)(loop->now_ms + age - off);
 }
 
+void l4_shaping_add_bytes(struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    if (!(s->paced & L4_PACED_BYTES) && !s->stream)
+        L4_SET(l4_row_facts(loop, index)->spent_ns, 0);
+    s->paced |= L4_PACED_BYTES;
+}
+
 /* ---- bytes ----------------------------------------------------------------------------------- */
 
+enum { BUCKETS = 3 };
+
 struct bucket {
-    const struct l4_limit *limit;
+    uint64_t rate; /* bytes a second; 0: it does not count */
+    bool dry;
     _Atomic uint64_t *spent_ns;
 };
 
-/* Finds the buckets that count this session's bytes. A bucket whose spent_ns is NULL does not. */
-static void buckets_of(const struct l4_loop *loop, uint32_t index, struct bucket buckets[2])
+static struct bucket bucket_of(const struct l4_limit *limit, _Atomic uint64_t *spent_ns)
 {
-    const struct l4_session *s = l4_session_at(loop, index);
+    return (struct bucket){spent_ns ? L4_GET(limit->value) : 0, L4_GET(limit->verdict.dry_run),
+                           spent_ns};
+}
+
+/* Finds the buckets that count this session's bytes: its own, its source's, its user's. */
+static void buckets_of(const struct l4_loop *loop, uint32_t index, struct bucket buckets[BUCKETS])
+{
+    const uint32_t number = l4_h2_connection(loop, index);
+    const struct l4_session *s = l4_session_at(loop, number);
     const struct l4_limit *limits = limits_of(loop, s)->limits;
-    struct l4_facts *facts = l4_row_facts(loop, index);
-    buckets[0] = (struct bucket){&limits[L4_LIMIT_SESSION_BANDWIDTH], &facts->spent_ns};
-    buckets[1] = (struct bucket){
-        &limits[L4_LIMIT_SOURCE_BANDWIDTH],
-        s->holds & L4_HOLDS_SOURCE ? l4_source_spent_ns(loop->table, s->source) : NULL};
-    for (int i = 0; i < 2; i++) {
-        if (!L4_GET(buckets[i].limit->value))
-            buckets[i].spent_ns = NULL;
-    }
+    buckets[0] =
+        bucket_of(&limits[L4_LIMIT_SESSION_BANDWIDTH], &l4_row_facts(loop, number)->spent_ns);
+    buckets[1] =
+        bucket_of(&limits[L4_LIMIT_SOURCE_BANDWIDTH],
+                  s->holds & L4_HOLDS_SOURCE ? l4_source_spent_ns(loop->table, s->source) : NULL);
+    buckets[2] = (struct bucket){0};
+    buckets[2].rate = l4_user_bandwidth(loop, index, &buckets[2].spent_ns);
 }
 
 static void count_slowed(struct l4_loop *loop, struct l4_session *s, bool dry)
@@ -62,23 +80,23 @@ static void count_slowed(struct l4_loop *loop, struct l4_session *s, bool dry)
     L4_OWN_ADD(l4_row_tally(loop, s)->slowed[dry], 1);
 }
 
-uint64_t l4_shaping_wait_ms(struct l4_loop *loop, uint32_t index, uint32_t *most_bytes)
+/* Returns the milliseconds until the session may move bytes again. 0: it may do so now, at most
+ * *most_bytes. */
+static uint64_t wait_ms(struct l4_loop *loop, uint32_t index, uint32_t *most_bytes)
 {
     struct l4_session *s = l4_session_at(loop, index);
     const uint64_t turn_ns = (uint64_t)L4_PACE_TURN_MS * 1000000;
-    L4_ASSERT(s->paced & L4_PACED_BYTES);
     uint64_t longest_ns = 0, max = L4_TURN_BYTES;
-    struct bucket buckets[2];
+    struct bucket buckets[BUCKETS];
     buckets_of(loop, index, buckets);
-    for (int i = 0; i < 2; i++) {
-        if (!buckets[i].spent_ns)
+    for (int i = 0; i < BUCKETS; i++) {
+        if (!buckets[i].rate)
             continue;
-        const bool dry = L4_GET(buckets[i].limit->verdict.dry_run);
-        const uint64_t share = L4_GET(buckets[i].limit->value) * L4_PACE_TURN_MS / 1000;
+        const uint64_t share = buckets[i].rate * L4_PACE_TURN_MS / 1000;
         const uint64_t wait = l4_rate_wait_ns(buckets[i].spent_ns, loop->now_us * 1000, turn_ns);
         if (wait)
-            count_slowed(loop, s, dry);
-        if (dry)
+            count_slowed(loop, s, buckets[i].dry);
+        if (buckets[i].dry)
             continue;
         longest_ns = wait > longest_ns ? wait : longest_ns;
         max = share < max ? share : max;
@@ -90,19 +108,33 @@ uint64_t l4_shaping_wait_ms(struct l4_loop *loop, uint32_t index, uint32_t *most
     return 0;
 }
 
-void l4_shaping_spend(struct l4_loop *loop, uint32_t index, uint64_t bytes)
+bool l4_shaping_holds(struct l4_loop *loop, uint32_t index)
 {
-    L4_ASSERT(l4_session_at(loop, index)->paced & L4_PACED_BYTES);
+    struct l4_session *s = l4_session_at(loop, index);
+    L4_ASSERT(!loop->pump.max);
+    if (!(s->paced & L4_PACED_BYTES))
+        return false;
+    const uint64_t wait = wait_ms(loop, index, &loop->pump.max);
+    s->paced &= (uint8_t)~L4_PACED_WAITS;
+    if (!wait)
+        return false;
+    s->paced |= L4_PACED_WAITS;
+    l4_row_wake_in(loop, index, l4_shaping_left_ms(loop, index, wait));
+    return true;
+}
+
+void l4_shaping_spend(const struct l4_loop *loop, uint32_t index, uint64_t bytes)
+{
     const uint64_t now_ns = loop->now_us * 1000;
-    struct bucket buckets[2];
+    struct bucket buckets[BUCKETS];
+    if (!bytes || !(l4_session_at(loop, index)->paced & L4_PACED_BYTES))
+        return;
     buckets_of(loop, index, buckets);
-    for (int i = 0; bytes && i < 2; i++) {
-        if (!buckets[i].spent_ns)
-            continue;
+    for (int i = 0; i < BUCKETS; i++) {
         /* why: in dry run no session waits, so the debt would grow without end. */
-        const bool dry = L4_GET(buckets[i].limit->verdict.dry_run);
-        if (!dry || !l4_rate_wait_ns(buckets[i].spent_ns, now_ns, L4_NS_PER_S))
-            l4_rate_spend(buckets[i].spent_ns, now_ns, L4_GET(buckets[i].limit->value), bytes);
+        if (buckets[i].rate &&
+            (!buckets[i].dry || !l4_rate_wait_ns(buckets[i].spent_ns, now_ns, L4_NS_PER_S)))
+            l4_rate_spend(buckets[i].spent_ns, now_ns, buckets[i].rate, bytes);
     }
 }
 

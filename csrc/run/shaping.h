@@ -1,8 +1,9 @@
 /* Traffic shaping and time limits: how fast a session may be, how old it may become, and how soon
  * its client must speak.
  *
- * A session that has used up its bandwidth, or its source's, is not read until its bucket has
- * tokens again. Bytes sent to it meanwhile wait in the kernel, which slows their sender down.
+ * A session that has used up its bandwidth, its source's or its user's, is not read until its
+ * bucket has tokens again. Bytes sent to it meanwhile wait in the kernel, which slows their sender
+ * down. A stream of HTTP/2 uses the bandwidth of its connection.
  */
 #ifndef L4_RUN_SHAPING_H
 #define L4_RUN_SHAPING_H
@@ -12,12 +13,16 @@
 /* Begins the limits of a session, whose listener has some. */
 void l4_shaping_begin(struct l4_loop *loop, uint32_t index);
 
-/* Returns the milliseconds until the session may move bytes again. 0: it may do so now, at most
- * *most_bytes. */
-uint64_t l4_shaping_wait_ms(struct l4_loop *loop, uint32_t index, uint32_t *most_bytes);
+/* The session gets a bandwidth limit, besides those of its listener. */
+void l4_shaping_add_bytes(struct l4_loop *loop, uint32_t index);
 
-/* The session has moved `bytes` bytes. */
-void l4_shaping_spend(struct l4_loop *loop, uint32_t index, uint64_t bytes);
+/* Has the session used up its bandwidth for now? Then its timer will wake it (L4_PACED_WAITS). If
+ * not, loop->pump.max is what it may move at once; 0: any number of bytes. The caller sets it back
+ * to 0. */
+bool l4_shaping_holds(struct l4_loop *loop, uint32_t index);
+
+/* The session has moved `bytes` bytes. It may have no limit. */
+void l4_shaping_spend(const struct l4_loop *loop, uint32_t index, uint64_t bytes);
 
 /* Returns the limit of time that the session has exceeded; L4_END_NONE: none. */
 enum l4_reason l4_shaping_over(const struct l4_loop *loop, uint32_t index);

@@ -41,18 +41,6 @@ static bool all_passed_on(const struct l4_half *from, const struct l4_half *to)
     return (from->piped == 0 && !(to->flags & L4_HALF_UNSENT)) || to->flags & L4_HALF_BROKEN;
 }
 
-/* Returns true if the session has used up its bandwidth for now; its timer will wake it. If false,
- * the pump has its limit of bytes. */
-static bool wait_for_bandwidth(struct l4_loop *loop, uint32_t index)
-{
-    const uint64_t wait = l4_shaping_wait_ms(loop, index, &loop->pump.max);
-    if (!wait)
-        return false;
-    l4_session_at(loop, index)->paced |= L4_PACED_WAITS;
-    l4_row_wake_in(loop, index, l4_shaping_left_ms(loop, index, wait));
-    return true;
-}
-
 /* Answers by the ends and resets of the two sides, after bytes were moved. */
 static struct l4_step ends_of(const struct l4_session *s)
 {
@@ -91,17 +79,15 @@ static struct l4_step relay(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
     const struct l4_half *client = &s->half[L4_CLIENT], *backend = &s->half[L4_BACKEND];
-    L4_ASSERT(s->backend != L4_NONE && !loop->pump.max);
-    if (s->paced & L4_PACED_BYTES && wait_for_bandwidth(loop, index))
+    L4_ASSERT(s->backend != L4_NONE);
+    if (l4_shaping_holds(loop, index))
         return l4_stay();
     const uint64_t before = L4_GET(s->bytes[L4_CLIENT]) + L4_GET(s->bytes[L4_BACKEND]);
     const enum l4_pump_result up = move_bytes(loop, s, L4_CLIENT);
     const enum l4_pump_result down = move_bytes(loop, s, L4_BACKEND);
-    if (s->paced & L4_PACED_BYTES) {
-        loop->pump.max = 0;
-        l4_shaping_spend(loop, index,
-                         L4_GET(s->bytes[L4_CLIENT]) + L4_GET(s->bytes[L4_BACKEND]) - before);
-    }
+    loop->pump.max = 0;
+    l4_shaping_spend(loop, index,
+                     L4_GET(s->bytes[L4_CLIENT]) + L4_GET(s->bytes[L4_BACKEND]) - before);
     if (up == L4_PUMP_LOST || down == L4_PUMP_LOST)
         return l4_end_by_error(s, -ENOMEM);
     const struct l4_step step = ends_of(s);
@@ -160,7 +146,6 @@ static struct l4_step timeout(struct l4_loop *loop, uint32_t index)
     if (over != L4_END_NONE)
         return l4_end(over);
     if (s->paced & L4_PACED_WAITS) {
-        s->paced &= (uint8_t)~L4_PACED_WAITS;
         const struct l4_step step = relay(loop, index);
         if (step.kind != L4_STAY || s->paced & L4_PACED_WAITS)
             return step;

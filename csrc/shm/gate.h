@@ -99,7 +99,8 @@ bool l4_gate_is_sound(const struct l4_gate *gate);
 
 /* ---- a worker -------------------------------------------------------------------------------- */
 
-/* Finds the answer to a question. Returns false if there is none that holds. */
+/* Finds the answer to a question. Returns false if there is none that holds at `now_ms`; 0: at any
+ * time, by the rules in force. */
 bool l4_gate_find(const struct l4_gate *gate, const uint64_t key[2], uint64_t now_ms,
                   struct l4_gate_answer *to);
 

@@ -46,6 +46,10 @@ enum l4_http_retry_on {
 /* The Host field that backends get. NAMED: the text `host` of the pool. */
 enum l4_http_host { L4_HOST_KEEP, L4_HOST_BACKEND, L4_HOST_NAMED };
 
+/* What is done with the server name that a client asks for in a tunnel: nothing; it is logged; it
+ * must be the tunnel's host. */
+enum l4_forward_sni { L4_FORWARD_SNI_OFF, L4_FORWARD_SNI_LOG, L4_FORWARD_SNI_MATCH };
+
 struct l4_http_pool {
     L4_HTTP_POOL_SETTINGS(L4_FIELD)
 };

@@ -375,7 +375,11 @@ enum l4_wants {
 enum l4_speaks { L4_NO_HTTP, L4_HTTP_RESTS, L4_HTTP_ASKS, L4_HTTP_TUNNELS };
 
 /* Counts that a session must give back at its end. */
-enum l4_holds { L4_HOLDS_LISTENER = 1 << 0, L4_HOLDS_SOURCE = 1 << 1 };
+enum l4_holds {
+    L4_HOLDS_LISTENER = 1 << 0,
+    L4_HOLDS_SOURCE = 1 << 1,
+    L4_HOLDS_USER = 1 << 2 /* one of its user's connections: http/user_limits.h */
+};
 
 /* The whole state of a session. Only its worker writes. Others may read it while it changes; they
  * use it if serial was not 0, and was equal before and after. */

@@ -247,13 +247,30 @@
     X(uint32_t, host, http_host)                                                                   \
     /* Of a forward proxy: its number, from 1 (0: an ordinary pool); 1: its clients may reach      \
      * private addresses; the set of those that they may; 1: rules look at paths; 1: fields that   \
-     * tell of the client are removed; how long an answer of the policy process is waited for. */  \
+     * tell of the client are removed; how long an answer of the policy process is waited for, and \
+     * 1: without one, an older answer decides; number of the cache for its clients' requests, if  \
+     * their listener has none; the first ports that may be reached (first << 16 | last; 0: none)  \
+     * by CONNECT, and else; enum l4_forward_sni; connections, and bytes a second in both          \
+     * directions together, of each user (0: no limit). */                                         \
     X(uint32_t, forward, forward_number)                                                           \
     X(uint32_t, forward_private, forward_private)                                                  \
     X(uint32_t, forward_private_set, forward_private_set)                                          \
     X(uint32_t, forward_paths, forward_paths)                                                      \
     X(uint32_t, forward_anonymous, forward_anonymous)                                              \
-    X(uint32_t, forward_wait_ms, forward_wait_ms)
+    X(uint32_t, forward_wait_ms, forward_wait_ms)                                                  \
+    X(uint32_t, forward_fails_open, forward_fails_open)                                            \
+    X(uint32_t, forward_cache, forward_cache)                                                      \
+    X(uint32_t, forward_tunnel_ports0, forward_tunnel_ports_0)                                     \
+    X(uint32_t, forward_tunnel_ports1, forward_tunnel_ports_1)                                     \
+    X(uint32_t, forward_tunnel_ports2, forward_tunnel_ports_2)                                     \
+    X(uint32_t, forward_tunnel_ports3, forward_tunnel_ports_3)                                     \
+    X(uint32_t, forward_ports0, forward_ports_0)                                                   \
+    X(uint32_t, forward_ports1, forward_ports_1)                                                   \
+    X(uint32_t, forward_ports2, forward_ports_2)                                                   \
+    X(uint32_t, forward_ports3, forward_ports_3)                                                   \
+    X(uint32_t, forward_sni, forward_sni)                                                          \
+    X(uint32_t, user_connections, forward_user_connections)                                        \
+    X(uint64_t, user_bandwidth, forward_user_bandwidth)
 
 /* struct l4_cache_rules */
 #define L4_CACHE_SETTINGS(X)                                                                       \

@@ -4,6 +4,7 @@ from l4lb.native.table import Table
 
 RETRY_ON: tuple[str, ...]
 HOSTS: tuple[str, ...]
+SNIS: tuple[str, ...]
 HOST_NAMED: int
 TEXTS_BYTES: int
 

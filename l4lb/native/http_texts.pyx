@@ -8,6 +8,7 @@ from l4lb.native.table cimport Table
 
 RETRY_ON = ("connect", "reuse", "reset", "timeout", "502", "503", "504")  # enum l4_http_retry_on
 HOSTS = ("keep", "backend")  # enum l4_http_host; any other text is L4_HOST_NAMED
+SNIS = ("off", "log", "match")  # enum l4_forward_sni
 HOST_NAMED = <int>c.L4_HOST_NAMED
 TEXTS_BYTES = <int>c.L4_HTTP_TEXTS_BYTES
 

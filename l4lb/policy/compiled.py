@@ -6,16 +6,9 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from l4lb.config.values.forward import Spans, spans_of
 from l4lb.policy import domains, times, urls
 from l4lb.policy.rules import Rule, Rules
-
-Spans = tuple[tuple[int, int], ...]
-
-
-def spans_of(texts: Iterable[str]) -> Spans:
-    """Returns the lowest and the highest port of each text: "443", or "1025-65535"."""
-    ends = (text.partition("-") for text in texts)
-    return tuple((int(first), int(last or first)) for first, _, last in ends)
 
 
 def is_in(port: int, spans: Spans) -> bool:

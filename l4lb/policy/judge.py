@@ -16,11 +16,12 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 
 import l4lb.log
+from l4lb.config.values.forward import Spans
 from l4lb.discovery.types import REAL_CLOCK, Clock
 from l4lb.native.questions import Question
 from l4lb.policy import credentials
 from l4lb.policy import rules as policy
-from l4lb.policy.compiled import Spans, is_in
+from l4lb.policy.compiled import is_in
 from l4lb.policy.credentials import Credentials, CredentialsError
 from l4lb.policy.names import GoneError, Names, ResolveError
 from l4lb.policy.rules import Decision, Facts, Rules

@@ -26,13 +26,14 @@ from l4lb import tally
 from l4lb.clock import monotonic_ms
 from l4lb.config.model import Config, Forward
 from l4lb.config.tables.forward import pool_name
+from l4lb.config.values.forward import spans_of
 from l4lb.discovery.resolver import system_servers
 from l4lb.errors import AdminError
 from l4lb.frames import Inbox
 from l4lb.native import gate
 from l4lb.native.questions import Question
 from l4lb.native.table import Table
-from l4lb.policy.compiled import rules_of, spans_of
+from l4lb.policy.compiled import rules_of
 from l4lb.policy.explaining import explain
 from l4lb.policy.files import Books, Watched, list_of, users_of
 from l4lb.policy.judge import Judge, Terms, Verdict

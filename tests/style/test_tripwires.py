@@ -60,11 +60,13 @@ HTTP_SEES_ABOVE = {
 }
 RUN_SEES_HTTP = {
     "account": {"account"},
-    "admission": {"serve"},
-    "attempt": {"outward", "request_name", "retry", "serve"},
+    "admission": {"serve", "user_limits"},
+    "attempt": {"outward", "request_name", "retry", "serve", "user_limits"},
+    "handover_record": {"user_limits"},
     "planes": {"plane"},
     "proxy_out": {"h2"},
     "session": {"account", "caching", "h2", "room", "serve", "stages", "tunnel"},
+    "shaping": {"h2_tend", "user_limits"},
     "stage_connect": {"outward", "spare"},
     "stage_pick": {"outward"},
 }

@@ -186,6 +186,10 @@ def _uses(draft: Draft) -> Iterator[_Use]:
             if isinstance(own, str) and own != OFF and "pool" in route:
                 named = "cache" in route
                 yield _Use((*path, "cache") if named else path, own, route["pool"], named)
+    for name, forward in table(draft.data, "forward").items():
+        own = forward.get("cache", OFF) if isinstance(forward, dict) else OFF
+        if isinstance(own, str) and own != OFF:
+            yield _Use(("forward", name, "cache"), own, None)
 
 
 def _quantity(cache: Table, key: str, unit: Unit, default: int | None = None) -> int | None:

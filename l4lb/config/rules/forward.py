@@ -90,6 +90,9 @@ def _knows_its_users(draft: Draft) -> Iterator[Finding]:
         auth = forward.get("auth")
         has_groups = isinstance(auth, dict) and "groups" in auth
         hint = f"add [{path_text((*path, 'auth'))}] with htpasswd"
+        for key in ("connections_per_user", "bandwidth_per_user"):
+            if key in forward and auth is None:
+                yield Finding((*path, key), "no user is ever known without `auth`", hint)
         for at, rule in _rules(path, forward):
             asks = [key for key in ("user", "group") if key in rule]
             if auth is None and (asks or rule.get("action") == "auth"):

@@ -10,8 +10,8 @@ from l4lb.config import bounds
 from l4lb.config.tables.base import Model, Named
 from l4lb.config.tables.http import PoolHttp
 from l4lb.config.tables.pool import Pool
-from l4lb.config.units import duration, wrong
-from l4lb.config.values import clients, common, forward
+from l4lb.config.units import duration, size, wrong
+from l4lb.config.values import caches, clients, common, forward
 
 OUTSIDE = "outside"  # the one backend there: everything that clients name
 NOWHERE = "192.0.2.1:1"  # its address, to which nobody connects (RFC 5737)
@@ -120,6 +120,12 @@ class Forward(Named):
     auth: Auth | None = None
     anonymous: bool = True
     """Servers are not told of the client: no X-Forwarded-For, Forwarded, Via or From."""
+    sni: Literal["off", "log", "match"] = "off"
+    """The server name that a client of TLS asks for inside its tunnel. "log": it is logged;
+    "match": it must be the host that the tunnel leads to, and a tunnel by CONNECT must be TLS."""
+    cache: caches.CacheOrOff = "off"
+    """Name of the cache for answers to requests that are not encrypted. `http.cache` of a listener
+    goes before it. "off": answers are not kept."""
     rules: Rules = ()
     """Rules, in their order: the first one that matches decides."""
     otherwise_given: Literal["deny", "allow"] | None = Field(
@@ -132,7 +138,12 @@ class Forward(Named):
         default=2 * bounds.SECOND_MS, alias="policy_timeout"
     )
     """How long the decision about a host may take, its look-up and the check of a password
-    included. After that the client is refused (503)."""
+    included. What happens after that, on_policy_failure says."""
+    on_policy_failure: Literal["deny", "allow"] = "deny"
+    """If no decision comes in time: "deny": the client is refused (503); "allow": the last decision
+    about the same request still decides, however old it is, and an IP address may be reached by
+    whoever asks, if it is not private. Hosts that nobody has asked for before are refused even
+    then: nobody knows their addresses."""
     connect_timeout_ms: Annotated[int, *duration(bounds.CONNECT_TIMEOUT_MS)] = Field(
         default=5 * bounds.SECOND_MS, alias="connect_timeout"
     )
@@ -143,6 +154,11 @@ class Forward(Named):
     """How long a tunnel is kept in which nothing is sent."""
     max_connections: common.Connections = 0
     """Connections to the outside at one time, over all workers. 0: no limit."""
+    connections_per_user: common.Connections = 0
+    """Connections to the outside that each known user may have at one time, over all workers. 0: no
+    limit."""
+    bandwidth_per_user: Annotated[int, *size(bounds.BYTES_PER_SECOND)] | None = None
+    """Bytes a second of each known user, over all his connections and both directions together."""
 
     @property
     def otherwise(self) -> Literal["deny", "allow"]:

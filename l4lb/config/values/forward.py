@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator
@@ -15,6 +16,7 @@ from l4lb.config.values.http_route import Methods
 
 __all__ = ["Methods"]
 DNS_PORT = 53
+Spans = tuple[tuple[int, int], ...]
 PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", re.ASCII)
 REALM = re.compile(r"[ !#-\[\]-~]+", re.ASCII)  # without what ends a quoted string
 
@@ -30,6 +32,12 @@ def _port(value: object) -> str:
     for end in filter(None, match.groups()):
         check_bounds(int(end), bounds.PORT)
     return match[0]
+
+
+def spans_of(ports: Iterable[str]) -> Spans:
+    """Returns the lowest and the highest port of each text: "443", or "1025-65535"."""
+    ends = (text.partition("-") for text in ports)
+    return tuple((int(first), int(last or first)) for first, _, last in ends)
 
 
 def _one_or_more_ports(value: object) -> object:

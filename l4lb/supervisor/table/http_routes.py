@@ -163,7 +163,11 @@ def _known(listeners: Mapping[str, Listener], args: Mapping[str, Any]) -> str:
 def cache_number(rows: Mapping[str, int], listener: Listener, route: Route | None = None) -> int:
     """Returns the number of the cache of a route, or of a listener; 0: it has none."""
     own = route.cache if route is not None else None
-    name = own or (listener.http or ListenerHttp()).cache
+    return row_number(rows, own or (listener.http or ListenerHttp()).cache)
+
+
+def row_number(rows: Mapping[str, int], name: str) -> int:
+    """Returns the number of a cache; 0 for "off"."""
     return 0 if name == "off" else rows[name] + 1
 
 

@@ -23,7 +23,7 @@ from l4lb.supervisor.access.runtime_rules import RuntimeRules
 from l4lb.supervisor.process.reactor import Reactor
 from l4lb.supervisor.table import row_settings
 from l4lb.supervisor.table.caches import Caches
-from l4lb.supervisor.table.http_routes import HttpRoutes, cache_number
+from l4lb.supervisor.table.http_routes import HttpRoutes, cache_number, row_number
 from l4lb.supervisor.table.http_texts import HttpTexts
 
 LOOK_MS = 1_000  # between two looks at files of lists and at blocks
@@ -60,7 +60,7 @@ class ListenerPolicy:
             http_routes = self._http_routes.prepared(config, listener_rows, pool_rows, caches)
             numbers = self.sets.replace(_contents(config))
         self.caches.put(config, _purge_sets(config, numbers))
-        self._put_forwards(config, pool_rows, numbers)
+        self._put_forwards(config, pool_rows, numbers, caches)
         groups = []
         for listener in config.listeners.values():
             rows = [listener_rows[listener.name, str(bind)] for bind in listener.bind]
@@ -132,7 +132,11 @@ class ListenerPolicy:
         self.caches.look()
 
     def _put_forwards(
-        self, config: Config, pool_rows: Mapping[str, int], numbers: Mapping[Content, int]
+        self,
+        config: Config,
+        pool_rows: Mapping[str, int],
+        numbers: Mapping[Content, int],
+        cache_rows: Mapping[str, int],
     ) -> None:
         """Writes which pools are those of forward proxies."""
         proxies = {pool_name(name): one for name, one in config.forward.items()}
@@ -140,7 +144,8 @@ class ListenerPolicy:
             proxy, row = proxies.get(name), pool_rows[name]
             private = None if proxy is None else _private(proxy)
             private_set = None if private is None else numbers[private]
-            values = row_settings.of_forward(proxy, row, private_set)
+            cache = 0 if proxy is None else row_number(cache_rows, proxy.cache)
+            values = row_settings.of_forward(proxy, row, private_set, cache)
             settings.put(self._table, "pool", row, **values)
 
     def _settings(

@@ -17,13 +17,15 @@ from l4lb.config.tables.http_route import KeyRate, RequestRate
 from l4lb.config.tables.listener_limits import ErrorLimit, ListenerLimits, RateLimit
 from l4lb.config.tables.quic import Quic
 from l4lb.config.tables.tls import ListenerTls
+from l4lb.config.values.forward import spans_of
 from l4lb.config.values.http import error_statuses, request_key
 from l4lb.native import listener_policy, rows, settings
 from l4lb.native.cache import KEY_PARTS
-from l4lb.native.http_texts import HOST_NAMED, HOSTS, RETRY_ON
+from l4lb.native.http_texts import HOST_NAMED, HOSTS, RETRY_ON, SNIS
 from l4lb.native.listener_policy import LIMITS, TLVS
 
 FAMILIES = ("ipv4", "ipv6")  # the parts of a pair of prefixes
+PORT_SPANS = 4  # ranges of ports that a pool's row takes
 EARLY_US_MAX = (1 << 32) - 1  # over an hour
 
 
@@ -74,14 +76,19 @@ def of_pool(pool: Pool) -> dict[str, Any]:
     }
 
 
-def of_forward(forward: Forward | None, row: int, private_set: int | None) -> dict[str, Any]:
+def of_forward(
+    forward: Forward | None, row: int, private_set: int | None, cache: int = 0
+) -> dict[str, Any]:
     """Returns what a pool's row says of its forward proxy; None: the pool is an ordinary one. row:
     the pool's, which numbers the proxy too. private_set: the set of private networks that clients
-    may reach."""
+    may reach. cache: number of its cache; 0: it has none."""
     if forward is None:
         return {
             "forward_number": 0, "forward_private": 0, "forward_private_set": None,
             "forward_paths": 0, "forward_anonymous": 0, "forward_wait_ms": 0,
+            "forward_fails_open": 0, "forward_cache": 0, "forward_sni": 0,
+            "forward_user_connections": 0, "forward_user_bandwidth": 0,
+            **_ports_of("forward_ports", ()), **_ports_of("forward_tunnel_ports", ()),
         }  # fmt: skip
     return {
         "forward_number": forward_number(row),
@@ -90,7 +97,21 @@ def of_forward(forward: Forward | None, row: int, private_set: int | None) -> di
         "forward_paths": forward.sees_paths,
         "forward_anonymous": forward.anonymous,
         "forward_wait_ms": forward.policy_timeout_ms,
+        "forward_fails_open": forward.on_policy_failure == "allow",
+        "forward_cache": cache,
+        "forward_sni": SNIS.index(forward.sni),
+        "forward_user_connections": forward.connections_per_user,
+        "forward_user_bandwidth": forward.bandwidth_per_user or 0,
+        **_ports_of("forward_ports", forward.ports),
+        **_ports_of("forward_tunnel_ports", forward.connect_ports),
     }
+
+
+def _ports_of(name: str, ports: tuple[str, ...]) -> dict[str, int]:
+    """Returns as many ranges of ports as workers know, each as one number."""
+    spans = spans_of(ports[:PORT_SPANS])
+    numbers = [low << 16 | high for low, high in spans] + [0] * PORT_SPANS
+    return {f"{name}_{place}": numbers[place] for place in range(PORT_SPANS)}
 
 
 def forward_number(row: int) -> int:

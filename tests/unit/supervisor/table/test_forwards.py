@@ -64,8 +64,13 @@ def test_its_number_stays_when_others_come_and_go() -> None:
 
 
 def test_what_the_worker_reads_of_it() -> None:
-    found = config(office={"policy_timeout": "1s", "private": "allow", "anonymous": False})
-    values = row_settings.of_forward(found.forward["office"], 3, None)
+    given = {
+        "policy_timeout": "1s", "private": "allow", "anonymous": False, "sni": "match",
+        "on_policy_failure": "allow", "connections_per_user": 5, "bandwidth_per_user": "2KiB",
+        "auth": {"htpasswd": "/etc/l4lb/users"}, "ports": [80, "1025-65535", 1, 2, 3],
+    }  # fmt: skip
+    found = config(office=given)
+    values = row_settings.of_forward(found.forward["office"], 3, None, 7)
     assert values == {
         "forward_number": 4,
         "forward_private": True,
@@ -73,5 +78,18 @@ def test_what_the_worker_reads_of_it() -> None:
         "forward_paths": False,
         "forward_anonymous": False,
         "forward_wait_ms": 1_000,
+        "forward_fails_open": True,
+        "forward_cache": 7,
+        "forward_sni": 2,
+        "forward_user_connections": 5,
+        "forward_user_bandwidth": 2048,
+        "forward_ports_0": 80 << 16 | 80,
+        "forward_ports_1": 1025 << 16 | 65535,
+        "forward_ports_2": 1 << 16 | 1,
+        "forward_ports_3": 2 << 16 | 2,  # four of them
+        "forward_tunnel_ports_0": 443 << 16 | 443,
+        "forward_tunnel_ports_1": 0,
+        "forward_tunnel_ports_2": 0,
+        "forward_tunnel_ports_3": 0,
     }
     assert set(row_settings.of_forward(None, 3, None).values()) == {0, None}
