@@ -56,6 +56,8 @@ def frame(message: object) -> bytes:
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 ADDRESSES = bytes([192, 0, 2, 1, 192, 0, 2, 2, 1, 2, 3, 4])
+# a question of the gate, behind its key and the proxy's number: source, port, lengths, kind, host
+ASKED = struct.pack("<HH16sHHHHHB", 2, 0, b"\xc0\0\2\1", 443, 9, 7, 1, 4, 0) + b"a.example"
 SEEDS = {
     "proxy_protocol": [
         b"PROXY TCP4 192.0.2.1 192.0.2.2 1 65535\r\nbehind",
@@ -96,6 +98,23 @@ SEEDS = {
         b"\0000.0.0.0 a.example b.example\n::1 localhost\nfe80::1%lo0 c.example\n1.2.3\nx y\n",
         b"\3address=/a.example/b.example/0.0.0.0\nserver=/c/1.1.1.1#53\nlocal=//\n",
         b"\0" + struct.pack("<IIIHBB", 0, 3, 8, 4, 1, 3) + bytes(range(112)),
+    ],
+    "gate": [
+        b"\0" + struct.pack("<I4xQQI", 1, 5, 6, 1) + ASKED,
+        b"\1" + struct.pack("<I4xQQQIBBBB", 2, 5, 6, 9999, 1, 1, 8, 64, 64) + bytes(300),
+        b"\1" + struct.pack("<I4xQQQIBBBB", 2, 5, 6, 9999, 1, 1, 9, 65, 0) + bytes(300),
+        b"\2" + struct.pack("<QQQIBBBB", 5, 6, 9999, 1, 2, 2, 3, 4) + b"rule" * 70,
+    ],
+    "policy": [
+        b"\0Basic YWxpY2U6c2VjcmV0",
+        b"\0basic  YTo=",
+        b"\1alice:$apr1$saltsalt$LrttParrLPdxvgutaSXWJ0\n# x\n",
+        b"\1bob:$6$abcdefgh$" + b"x" * 86 + b"\nann:$2y$05$" + b"x" * 53 + b"\n",
+        b"\2staff: alice bob\nothers:\n",
+        b"\3b\xc3\xbccher.example\n0.0.0.0 stra\xc3\x9fe.example\naddress=/\xc3\xa4.b/::\n",
+        b"\4http://a.example/x?y\nb.example/\n# z\nc/d e\n",
+        b"\5*.a.example\nb.example\n192.0.2.1\nb\xc3\xbc.example",
+        b"\6" + struct.pack("<I4xQQI", 1, 5, 6, 1) + ASKED,
     ],
     "router": [
         bytes([1, 4]) + bytes(i * 37 % 256 for i in range(200)),
