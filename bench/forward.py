@@ -29,7 +29,7 @@ TOP = Path(__file__).resolve().parent.parent
 if str(TOP) not in sys.path:
     sys.path[0] = str(TOP)  # why: beside this script are names of the standard library
 
-from bench.compare import _loadgen, about  # noqa: E402 - the tree is not a package that is installed
+from bench.compare import _loadgen, about  # noqa: E402 - not a package that is installed
 from bench.http import asked  # noqa: E402
 from bench.lib import name_lists  # noqa: E402
 from bench.lib.forward_targets import known  # noqa: E402
