@@ -32,6 +32,17 @@ install_debian() {
     )
 }
 
+# Real servers and clients that tests use. The tests of one that is missing skip and say so.
+peers=(curl nghttp2-client nginx libnginx-mod-stream haproxy redis-server redis-tools wrk postgresql iproute2
+    nftables openssl sslscan dnsmasq dnsutils iperf3 prometheus chromium chromium-driver
+    tmux etcd-server systemd libseccomp2)
+
+install_peers() {
+    if is_root_on_debian; then
+        install_debian "${peers[@]}" || say "not every peer could be installed; their tests skip"
+    fi
+}
+
 find_python() {
     local name
     for name in python3 python3.13 python3.12 python3.11; do
