@@ -80,3 +80,12 @@ def counts(area):
     """Returns the questions that were asked and the answers that were given so far."""
     cdef c.l4_gate *gate = _gate(area)
     return gate.asked, gate.answered
+
+
+def inside(address):
+    """Returns why an IP address is not one that clients of forward proxies may reach, in a word
+    (csrc/core/outside.h); None if it is outside. Raises ValueError."""
+    cdef c.l4_addr addr
+    put_ip(&addr, address)
+    why = c.l4_outside_judge(&addr)
+    return None if why == c.L4_OUTSIDE_YES else c.l4_outside_word(why).decode()

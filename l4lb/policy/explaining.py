@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from l4lb.config.model import Forward
 from l4lb.errors import AdminError
 from l4lb.lists.name import name_of
+from l4lb.native.gate import inside
 from l4lb.policy import rules
 from l4lb.policy.files import Books
 from l4lb.policy.judge import Judge
@@ -89,9 +90,9 @@ async def explain(
 
 
 def is_refused(address: str, forward: Forward) -> bool:
-    """Returns whether an address is a private one that clients may not reach. The worker that
-    connects decides it itself (csrc/core/outside.h)."""
-    ip = ipaddress.ip_address(address)
-    if forward.private == "allow" or (ip.is_global and not ip.is_multicast):
+    """Returns whether an address is a private one that clients may not reach, as the worker that
+    connects decides it."""
+    if forward.private == "allow" or inside(address) is None:
         return False
+    ip = ipaddress.ip_address(address)
     return not any(ip in ipaddress.ip_network(net) for net in forward.allow_private)

@@ -5,6 +5,11 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from l4lb.native.c.base cimport *
 
 
+cdef extern from "core/outside.h":
+    enum: L4_OUTSIDE_YES
+    const char *l4_outside_word(unsigned outside)
+    unsigned l4_outside_judge(const l4_addr *addr)
+
 cdef extern from "shm/gate.h":
     enum:
         L4_GATE_QUESTIONS

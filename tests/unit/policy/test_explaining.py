@@ -68,6 +68,8 @@ def test_ports_and_private_addresses_decide_after_the_rules() -> None:
     inside = told({}, "https://10.0.0.1/")
     assert (inside["action"], inside["rule"]) == ("deny", "private")
     assert inside["private"] == inside["addresses"] == ["10.0.0.1"]
+    translated = told({}, "https://[64:ff9b::a00:1]/")  # 10.0.0.1, as a gateway of NAT64 has it
+    assert translated["private"] == ["64:ff9b::a00:1"]
     assert told({"allow_private": ["10.0.0.0/8"]}, "https://10.0.0.1/")["action"] == "allow"
     assert told({"private": "allow"}, "https://10.0.0.1/")["action"] == "allow"
     assert told({}, "https://8.8.8.8/")["action"] == "allow"
