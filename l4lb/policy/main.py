@@ -42,6 +42,7 @@ from l4lb.policy.names import Names, Settings
 
 THREADS = 2  # for passwords; a flood of log-ins takes no more
 LOOK_S = 1.0  # between two looks at files, and for questions whose ring was lost
+SILENCE_S = 30.0  # a worker without a sign of life for so long has ended
 LOG = l4lb.log.get("policy")
 
 
@@ -93,6 +94,7 @@ class Policy:
         self._asked: dict[tuple[int, int], int] = {}  # serials of questions that were taken up
         self._renewals = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self.retired = False  # another program has taken over, and this one's workers leave
 
     def _proxy(self, name: str, forward: Forward) -> Proxy:
         auth, resolve = forward.auth, forward.resolve
@@ -164,7 +166,9 @@ class Policy:
 
     def told(self, message: Mapping[str, Any], send: Callable[[bytes], object]) -> None:
         """Takes a message of the supervisor: a question of an operator."""
-        if message.get("op") == "check":
+        if message.get("op") == "retire":
+            self.retired = True
+        elif message.get("op") == "check":
             task = asyncio.create_task(self._check(message, send))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -239,6 +243,16 @@ class Policy:
             self._pools = {row.index + 1: row.name for row in self._table.pools()}
         return self._pools.get(number, "")
 
+    async def outlast_workers(self) -> None:
+        """Returns when no worker asks any more, after an upgrade. Connections with TLS stay with
+        the old workers, and their clients' requests with this process."""
+        while any(
+            monotonic_ms() - row.beat_ms < SILENCE_S * 1000
+            for row in self._table.workers()
+            if row.state != "off"
+        ):
+            await asyncio.sleep(LOOK_S)
+
 
 async def _serve(setup: PolicySetup) -> None:
     policy, gone, inbox = Policy(setup), asyncio.Event(), Inbox(setup.channel)
@@ -262,7 +276,13 @@ async def _serve(setup: PolicySetup) -> None:
     loop.add_reader(setup.channel.fileno(), told)
     policy.take()
     following = asyncio.create_task(policy.follow_files())
-    waiting = asyncio.create_task(gone.wait())
+
+    async def until_nobody_asks() -> None:
+        await gone.wait()
+        if policy.retired:
+            await policy.outlast_workers()
+
+    waiting = asyncio.create_task(until_nobody_asks())
     await asyncio.wait((following, waiting), return_when=asyncio.FIRST_COMPLETED)
     if following.done():
         following.result()

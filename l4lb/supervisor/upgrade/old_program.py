@@ -123,7 +123,8 @@ class Departure:
                 lists=lists,
                 caches=membership.policy.caches.carried(),
             ).with_keep()
-            service.helpers.control.send({"op": "retire"})
+            for helper in (service.helpers.control, service.helpers.policy):
+                helper.send({"op": "retire"})
             execve.become(command, state.to_plain(), state.keep, back=False)
 
     def _state(self) -> State:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from unit.discovery.nameserver import nameserver
+from unit.discovery.nameserver import Says, nameserver
 
 from ..harness import Balancer, until
-from ..harness.http import answer
+from ..harness.http import Peer, answer
 from ..harness.origin import Origin
 from .proxy import ALL, Tunnel, ask, proxy
 
@@ -57,6 +57,27 @@ def test_the_last_decision_stands_while_nobody_decides(origin: Origin) -> None:
             finally:
                 policy.resume()
             until(lambda: status(lb, f"new.example:{port}") == 200, "it is decided again")
+
+
+def test_what_is_asked_during_an_upgrade_is_decided_by_the_old_process(origin: Origin) -> None:
+    port = origin.address.rsplit(":", 1)[1]
+    with (
+        nameserver() as server,
+        proxy(
+            policy_timeout="30s",
+            resolve={"servers": [server.server], "family": "ipv4", "timeout": "20s"},
+        ) as lb,
+    ):
+        server.zone["slow.example A"] = Says(silent=True)
+        before = lb.pids()
+        with Peer(lb.connect()) as peer:
+            url = f"http://slow.example:{port}/"
+            peer.say(f"GET {url} HTTP/1.1\r\nHost: slow.example:{port}\r\n\r\n".encode())
+            until(lambda: "slow.example A" in server.asked, "the name is asked for")
+            lb.admin("upgrade")
+            until(lambda: not set(lb.pids()) & set(before), "the new program serves", timeout_s=30)
+            server.zone["slow.example A"] = ["slow.example 60 A 127.0.0.1"]
+            assert peer.answer().status == 200
 
 
 def test_the_proxy_has_a_cache_of_its_own(origin: Origin) -> None:
