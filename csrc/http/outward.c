@@ -100,6 +100,16 @@ void l4_outward_begin_socks(struct l4_loop *loop, uint32_t index, const struct l
     begin(loop, index, host, host->port);
 }
 
+void l4_outward_begin_login(struct l4_loop *loop, uint32_t index)
+{
+    begin(loop, index, &(struct l4_host){.kind = L4_HOST_NAME}, 0);
+}
+
+bool l4_outward_is_login(const struct l4_loop *loop, uint32_t index)
+{
+    return l4_outward_is_known(loop, index) && !l4_outward_at(loop, index)->host_bytes;
+}
+
 /* ---- asking ---------------------------------------------------------------------------------- */
 
 /* What of a request is asked, besides its host. */
@@ -282,6 +292,8 @@ bool l4_outward_decide_alone(struct l4_loop *loop, uint32_t index, struct l4_gat
     *answer = (struct l4_gate_answer){
         .kind = L4_GATE_ALLOW, .addrs = 1, .rule_bytes = (uint8_t)rule.bytes};
     memcpy(answer->rule, rule.at, rule.bytes);
+    if (l4_outward_is_login(loop, index))
+        return true;
     return is_port_usual(loop, index) && read_address(o, &answer->addr[0]);
 }
 

@@ -73,6 +73,13 @@ bool l4_outward_begin(struct l4_loop *loop, uint32_t index);
 /* The same for a request of SOCKS. Credentials are in the row. */
 void l4_outward_begin_socks(struct l4_loop *loop, uint32_t index, const struct l4_host *host);
 
+/* The same for who a client of SOCKS is, before it has said where it wants to go: such a question
+ * names no host. */
+void l4_outward_begin_login(struct l4_loop *loop, uint32_t index);
+
+/* Is that what the row is about? */
+bool l4_outward_is_login(const struct l4_loop *loop, uint32_t index);
+
 /* Looks for the answer of the gate, and asks if there is none. Returns false if it is not there
  * yet. */
 bool l4_outward_ask(struct l4_loop *loop, uint32_t index, struct l4_gate_answer *answer);

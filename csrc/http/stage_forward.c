@@ -30,8 +30,10 @@ static struct l4_step go_on(struct l4_loop *loop, uint32_t index)
                    : l4_end(L4_END_CONNECT_FAILED);
     if (!l4_user_take(loop, index))
         return refuse(loop, index, 429, "user_connections", L4_END_REJECTED_FILTER);
-    if (l4_attempt_pick(loop, s, 0).backend == L4_NONE)
+    if (l4_attempt_pick(loop, s, 0).backend == L4_NONE) {
+        l4_user_drop(loop, s);
         return l4_end(L4_END_NO_BACKEND);
+    }
     const bool soon = o->next < o->quick && whole_ms > L4_OUTWARD_NEXT_MS;
     l4_row_set_deadline(loop, s, soon ? L4_OUTWARD_NEXT_MS : whole_ms);
     return l4_go(L4_SESSION_CONNECT);
@@ -55,7 +57,7 @@ static struct l4_step obey(struct l4_loop *loop, uint32_t index,
     l4_outward_take(loop, index, answer);
     switch (answer->kind) {
     case L4_GATE_ALLOW:
-        return allowed(loop, index);
+        return l4_outward_is_login(loop, index) ? l4_go(L4_SESSION_SOCKS) : allowed(loop, index);
     case L4_GATE_AUTH:
         return refuse(loop, index, 407, "authentication", L4_END_REJECTED_FILTER);
     case L4_GATE_NO_NAME:

@@ -1,8 +1,6 @@
 /* SOCKS: a client of SOCKS5 says who it is and where it wants to go (RFC 1928, RFC 1929). The whole
- * conversation must come within the listener's head_timeout.
- *
- * Who gives a name and a password is told that they are right before anybody has looked: whether
- * they are is a part of the answer to its request, as with HTTP.
+ * conversation must come within the listener's head_timeout. Whether a name and a password are
+ * right the gate says, in FORWARD, as it says later where the client may go.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -64,12 +62,12 @@ static struct l4_step logged_in(struct l4_loop *loop, uint32_t index,
                                 const struct l4_socks_login *login)
 {
     struct l4_outward *o = l4_outward_at(loop, index);
-    uint8_t said[L4_SOCKS_SHORT_BYTES];
     char *end = l4_text_copy(o->credentials, login->user);
     *end++ = '\0';
     end = l4_text_copy(end, login->password);
     o->credentials_bytes = (uint16_t)(end - o->credentials);
-    return next(loop, index, said, l4_socks_login_answer(said, true), L4_SOCKS_REQUEST);
+    l4_outward_begin_login(loop, index);
+    return l4_go(L4_SESSION_FORWARD);
 }
 
 /* Notes the request for the log, in the words of HTTP. */
@@ -168,6 +166,16 @@ static struct l4_step converse(struct l4_loop *loop, uint32_t index)
     return step;
 }
 
+/* The client is who it says. */
+static struct l4_step go_on(struct l4_loop *loop, uint32_t index)
+{
+    uint8_t said[L4_SOCKS_SHORT_BYTES];
+    const struct l4_step step =
+        next(loop, index, said, l4_socks_login_answer(said, true), L4_SOCKS_REQUEST);
+    l4_row_wake_at_deadline(loop, index);
+    return step.kind == L4_STAY ? converse(loop, index) : step;
+}
+
 static struct l4_step enter(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
@@ -175,6 +183,8 @@ static struct l4_step enter(struct l4_loop *loop, uint32_t index)
     const int error = l4_row_watch_client(loop, index);
     if (error)
         return l4_end_by_error(s, error);
+    if (l4_outward_is_login(loop, index))
+        return go_on(loop, index);
     o->serial = o->number = 0;
     o->phase = L4_SOCKS_GREETING;
     o->credentials_bytes = 0;

@@ -125,7 +125,7 @@ void l4_row_enter(struct l4_loop *loop, uint32_t index, enum l4_session_state st
         [L4_SESSION_CACHED] = TO(REQUEST) | TO(REPLY) | TO(FREE),
         [L4_SESSION_AWAIT] = TO(CACHED) | TO(PICK) | TO(REPLY) | TO(FREE),
         [L4_SESSION_FORWARD] =
-            TO(CONNECT) | TO(PICK) | TO(CACHED) | TO(AWAIT) | TO(REPLY) | TO(FREE),
+            TO(CONNECT) | TO(PICK) | TO(CACHED) | TO(AWAIT) | TO(SOCKS) | TO(REPLY) | TO(FREE),
         [L4_SESSION_SOCKS] = TO(FORWARD) | TO(REPLY) | TO(FREE),
         [L4_SESSION_HELLO] = TO(RELAY) | TO(FREE),
     };

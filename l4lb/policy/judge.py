@@ -79,6 +79,8 @@ class Judge:
 
     async def judge(self, question: Question) -> Verdict:
         """Returns the answer."""
+        if question.socks and not question.host:
+            return await self._login(question)
         tunnels = question.socks or question.method == b"CONNECT"
         asked = policy.Question(
             user=await self._user(question),
@@ -99,6 +101,13 @@ class Judge:
         if decision.action == "deny":
             return Verdict("deny", _bounded(min(holds_s, DENIED_S)), decision.rule, user)
         return await self._where(asked.host, asked.port, holds_s, decision.rule, user)
+
+    async def _login(self, question: Question) -> Verdict:
+        """A client of SOCKS says who it is, and nothing else yet."""
+        user = await self._user(question)
+        if user is None and self.terms.realm is not None:
+            return self._ask_who()
+        return Verdict("allow", _bounded(self.terms.remember_s), "login", user or "")
 
     def decide(self, asked: policy.Question) -> Decision:
         """Returns what the rules say, and after them the ports."""

@@ -12,8 +12,9 @@ import pytest
 from ..harness import Backends, Balancer, send_signal, until
 from ..harness.http import answer
 from ..harness.origin import Origin
-from .proxy import Tunnel, ask, basic, lines, proxy
+from .proxy import Tunnel, ask, basic, exactly, lines, proxy
 from .test_policy import users
+from .test_socks import request
 
 __all__ = ["users"]
 ANN, BOB = basic("ann", "right"), basic("bob", "also right")
@@ -100,3 +101,34 @@ def test_a_users_connections_share_his_bandwidth_in_tunnels_and_requests(
         assert ask(lb, f"http://{origin.address}/", fields=[ANN]).body == BODY
         assert time.monotonic() - begun > 1.2
         assert ask(lb, f"http://{origin.address}/", fields=[BOB]).body == BODY
+
+
+def test_a_client_of_socks_learns_at_once_whether_its_password_is_right(
+    users: Path, echo: Backends, tmp_path: Path
+) -> None:
+    log = tmp_path / "access"
+    with limited(users, socks=True, log=log) as lb:
+        for name, password, right in (
+            (b"ann", b"right", True),
+            (b"ann", b"wrong", False),
+            (b"nobody", b"right", False),
+        ):
+            with lb.connect() as sock:
+                sock.sendall(b"\x05\x02\x00\x02")
+                assert exactly(sock, 2) == b"\x05\x02"
+                told = b"\x01%c%b%c%b" % (len(name), name, len(password), password)
+                # why together: what comes early waits until it is its turn
+                sock.sendall(told + request(address(echo)))
+                answer = exactly(sock, 2)
+                assert (answer[0], answer[1] == 0) == (1, right)
+                if right:
+                    assert exactly(sock, 10)[1] == 0
+                    sock.sendall(b"hello")
+                    assert exactly(sock, 5) == b"hello"
+                else:
+                    assert sock.recv(1) == b""
+        found = lines(log, 3)
+    assert sorted(str(line.get("fault")) for line in found) == [
+        "None", "authentication", "authentication",
+    ]  # fmt: skip
+    assert [line["user"] for line in found if line.get("user")] == ["ann"]
