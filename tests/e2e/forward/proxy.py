@@ -76,9 +76,15 @@ class Tunnel:
     """A connection of a client through the proxy, by CONNECT. status: of the proxy's answer."""
 
     def __init__(
-        self, lb: Balancer, target: str, fields: Fields = (), *, early: bytes = b""
+        self,
+        lb: Balancer,
+        target: str,
+        fields: Fields = (),
+        *,
+        early: bytes = b"",
+        source: str = "",
     ) -> None:
-        self.sock = lb.connect(PATIENCE_S)
+        self.sock = lb.connect(PATIENCE_S, source=source)
         self.ask(target, fields, early=early)
 
     def ask(self, target: str, fields: Fields = (), *, early: bytes = b"") -> None:
