@@ -44,6 +44,7 @@ THREADS = 2  # for passwords; a flood of log-ins takes no more
 LOOK_S = 1.0  # between two looks at files, and for questions whose ring was lost
 SILENCE_S = 30.0  # a worker without a sign of life for so long has ended
 LOG = l4lb.log.get("policy")
+Place = tuple[int, int]  # of a question: a worker, and one of its rows
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,7 @@ class Policy:
         self._tally = mmap.mmap(setup.tally_fd, tally.BYTES)
         self._results: dict[str, int] = tally.read(setup.tally_fd).get("results", {})
         self._pools: dict[int, str] = {}  # names of pools, by the number of the proxy
-        self._asked: dict[tuple[int, int], int] = {}  # serials of questions that were taken up
-        self._renewals = 0
+        self._asked: dict[Place, tuple[int, asyncio.Task[None]]] = {}  # with their serials
         self._tasks: set[asyncio.Task[None]] = set()
         self.retired = False  # another program has taken over, and this one's workers leave
 
@@ -141,9 +141,9 @@ class Policy:
 
     def renew(self) -> None:
         """No answer holds any more; what is asked now is answered anew."""
-        self._renewals += 1
         gate.renew(self._area)
-        self._asked.clear()
+        for place in list(self._asked):
+            self._give_up(place)
 
     def tell(self) -> None:
         """Writes what metrics show."""
@@ -203,17 +203,23 @@ class Policy:
             for question in gate.questions(self._area, worker.index):
                 place = (question.worker, question.row)
                 live.add(place)
-                if self._asked.get(place) == question.serial:
+                if place in self._asked and self._asked[place][0] == question.serial:
                     continue
-                self._asked[place] = question.serial
+                self._give_up(place)
                 task = asyncio.create_task(self._answer(question))
+                self._asked[place] = question.serial, task
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
         for gone in self._asked.keys() - live:
-            del self._asked[gone]
+            self._give_up(gone)
+
+    def _give_up(self, place: Place) -> None:
+        """Nobody waits for this answer any more, or it would be by files that have changed. A
+        check of a password that waits for its turn is not made."""
+        if place in self._asked:
+            self._asked.pop(place)[1].cancel()
 
     async def _answer(self, question: Question) -> None:
-        renewals = self._renewals
         try:
             proxy = self._proxies.get(self._pool(question.forward))
             verdict = (
@@ -224,8 +230,6 @@ class Policy:
         except Exception:
             LOG.exception("a question could not be judged")
             verdict = Verdict("deny", 1.0, "fault")
-        if renewals != self._renewals:
-            return  # why: it was judged by files that have changed since, and was taken up again
         self._results[verdict.kind] = self._results.get(verdict.kind, 0) + 1
         gate.put(
             self._area,

@@ -4,9 +4,11 @@ are in force."""
 from __future__ import annotations
 
 import asyncio
+import base64
 import mmap
 import os
 import socket
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,7 +23,7 @@ from l4lb.config.model import Config
 from l4lb.config.origin import Origin
 from l4lb.native import gate
 from l4lb.native.table import Table
-from l4lb.policy.main import Policy, PolicySetup
+from l4lb.policy.main import THREADS, Policy, PolicySetup
 from l4lb.policy.names import Addresses
 from l4lb.supervisor.access.gate import Gate
 from l4lb.supervisor.table.membership import Membership
@@ -214,7 +216,7 @@ def test_what_was_judged_by_a_list_that_has_changed_since_is_no_answer(tmp_path:
         policy.renew()
         (denied,) = await process.answers(key)
         slow.found.set()
-        await asyncio.gather(*policy._tasks)
+        await asyncio.gather(*policy._tasks, return_exceptions=True)
         return denied, process.worker.find(key)
 
     with ExitStack() as stack:
@@ -222,3 +224,43 @@ def test_what_was_judged_by_a_list_that_has_changed_since_is_no_answer(tmp_path:
     assert denied.kind == "deny"
     assert at_last is not None
     assert at_last.kind == "deny"
+
+
+class SlowUsers:
+    """Users whose passwords are checked when a test says so."""
+
+    secret = b"secret"
+
+    def __init__(self) -> None:
+        self.checked, self.begun, self.goes_on = 0, threading.Event(), threading.Event()
+
+    def verify(self, _user: str, _password: str) -> bool:
+        self.checked += 1
+        self.begun.set()
+        return not self.goes_on.wait(PATIENCE_S)
+
+
+def test_a_password_that_nobody_waits_for_any_more_is_not_checked(tmp_path: Path) -> None:
+    users = tmp_path / "users"
+    users.write_text("alice:$apr1$saltsalt$LrttParrLPdxvgutaSXWJ0\n")
+    slow = SlowUsers()
+
+    async def ask(stack: ExitStack) -> None:
+        process = Process(config({"auth": {"htpasswd": str(users), "realm": "here"}}), stack)
+        policy = process.policy
+        for proxy in policy._proxies.values():
+            proxy.judge.users = lambda: slow  # type: ignore[assignment,return-value]
+        for row in range(50):
+            told = base64.b64encode(b"alice:%d" % row)
+            process.worker.ask("192.0.2.7", credentials=b"Basic " + told, row=row)
+        policy.take()
+        await asyncio.to_thread(slow.begun.wait, PATIENCE_S)
+        gate.forget(process.area, 0)  # as the worker does when its clients have gone
+        policy.take()
+        slow.goes_on.set()
+        await asyncio.gather(*policy._tasks, return_exceptions=True)
+        await asyncio.to_thread(policy._threads.shutdown)
+
+    with ExitStack() as stack:
+        asyncio.run(ask(stack))
+    assert 1 <= slow.checked <= THREADS
