@@ -61,8 +61,20 @@ class Answer(ctypes.Structure):
     )
 
 
+class Subject(ctypes.Structure):
+    _fields_ = (
+        ("verdict", ctypes.c_uint8),
+        ("forward_bytes", ctypes.c_uint8),
+        ("list_bytes", ctypes.c_uint8),
+        ("host_bytes", ctypes.c_uint8),
+        ("forward", ctypes.c_char * 64),
+        ("list", ctypes.c_char * 64),
+        ("host", ctypes.c_char * 255),
+    )
+
+
 class Row(ctypes.Structure):
-    _fields_ = (("seq", ctypes.c_uint32), ("answer", Answer))
+    _fields_ = (("seq", ctypes.c_uint32), ("answer", Answer), ("subject", Subject))
 
 
 class Memory(ctypes.Structure):
@@ -72,6 +84,7 @@ class Memory(ctypes.Structure):
         ("asked", ctypes.c_uint64),
         ("answered", ctypes.c_uint64),
         ("rest", ctypes.c_char * 32),
+        ("uses", ctypes.c_uint64 * ANSWERS),
         ("questions", Question * QUESTIONS * WORKERS),
         ("answers", Row * ANSWERS),
     )
@@ -136,12 +149,13 @@ class Worker:
         return self._key
 
     def find(self, key: int, now_ms: int = 0) -> Found | None:
-        """Returns the answer with this key; None: there is none that holds."""
+        """Returns the answer with this key, and counts the use; None: there is none that holds."""
         packed = bytes((ctypes.c_uint64 * 2)(key, self._index + 1))
         at = self._area.find(packed, Memory.answers.offset)
         while at >= 0:
             one = Answer.from_buffer(self._area, at)
             if one.generation == self._memory.generation and one.kind:
+                self._memory.uses[(at - Memory.answers.offset) // ctypes.sizeof(Row)] += 1
                 kind = next(word for word, value in gate.KINDS.items() if value == one.kind)
                 addresses = tuple(str(one.addr[i]) for i in range(one.addrs))
                 rule, user = one.rule[: one.rule_bytes], one.user[: one.user_bytes]

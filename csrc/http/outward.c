@@ -222,7 +222,7 @@ static void ask(struct l4_loop *loop, uint32_t index, const struct texts *texts)
 bool l4_outward_ask(struct l4_loop *loop, uint32_t index, struct l4_gate_answer *answer)
 {
     struct l4_outward *o = l4_outward_at(loop, index);
-    const struct l4_gate *gate = gate_of(loop);
+    struct l4_gate *gate = gate_of(loop);
     *answer = (struct l4_gate_answer){.kind = L4_GATE_DENY};
     if (!gate)
         return true;
@@ -283,7 +283,7 @@ bool l4_outward_decide_alone(struct l4_loop *loop, uint32_t index, struct l4_gat
 {
     static const struct l4_text rule = L4_TEXT("policy_failure");
     const struct l4_outward *o = l4_outward_at(loop, index);
-    const struct l4_gate *gate = gate_of(loop);
+    struct l4_gate *gate = gate_of(loop);
     if (!L4_GET(l4_serve_pool_rules(loop, index)->forward_fails_open) || !gate)
         return false;
     if (l4_gate_find(gate, o->key, 0, answer) &&

@@ -32,7 +32,7 @@ enum {
     L4_GATE_METHOD_MAX = 16,
     L4_GATE_PATH_MAX = 2048,
     L4_GATE_CREDENTIALS_MAX = 512,
-    L4_GATE_NAME_MAX = 64, /* of a rule, of a user */
+    L4_GATE_NAME_MAX = 64, /* of a rule, a user, a forward proxy, a list */
 };
 
 /* What is asked. Texts are not ended by NUL. */
@@ -77,9 +77,27 @@ struct l4_gate_answer {
     struct l4_addr addr[L4_GATE_ADDRS]; /* in the order in which they are tried; without ports */
 };
 
+/* What an answer's uses are counted for. The policy process writes and reads; it is here so that
+ * uses outlive that process. */
+struct l4_gate_subject {
+    uint8_t verdict; /* a number of the policy process */
+    uint8_t forward_bytes, list_bytes, host_bytes;
+    char forward[L4_GATE_NAME_MAX];
+    char list[L4_GATE_NAME_MAX];
+    char host[L4_GATE_HOST_MAX];
+};
+
 struct l4_gate_row {
     _Atomic uint32_t seq; /* odd: being written */
     struct l4_gate_answer answer;
+    struct l4_gate_subject subject;
+};
+
+/* Uses of an answer that nobody has counted yet. */
+struct l4_gate_used {
+    uint32_t uses; /* 0: the rest says nothing */
+    struct l4_gate_answer answer;
+    struct l4_gate_subject subject;
 };
 
 struct l4_gate {
@@ -87,6 +105,10 @@ struct l4_gate {
     _Atomic uint32_t generation; /* policy: answers of another one hold no more */
     _Atomic uint64_t asked;      /* all: questions so far */
     _Atomic uint64_t answered;   /* policy */
+    /* Of each answer: the seq of its row in the high half, the uses of that answer in the low one.
+     * Workers add one, by compare and swap, while the high half is the seq that they have read; so
+     * a use counts for the answer that was used, or the worker looks again. */
+    alignas(64) _Atomic uint64_t uses[L4_GATE_ANSWERS];
     struct l4_gate_question questions[L4_WORKERS_MAX][L4_GATE_QUESTIONS];
     struct l4_gate_row answers[L4_GATE_ANSWERS];
 };
@@ -99,9 +121,9 @@ bool l4_gate_is_sound(const struct l4_gate *gate);
 
 /* ---- a worker -------------------------------------------------------------------------------- */
 
-/* Finds the answer to a question. Returns false if there is none that holds at `now_ms`; 0: at any
- * time, by the rules in force. */
-bool l4_gate_find(const struct l4_gate *gate, const uint64_t key[2], uint64_t now_ms,
+/* Finds the answer to a question, and counts that it is used. Returns false if there is none that
+ * holds at `now_ms`; 0: at any time, by the rules in force. */
+bool l4_gate_find(struct l4_gate *gate, const uint64_t key[2], uint64_t now_ms,
                   struct l4_gate_answer *to);
 
 /* Returns a row for a question, to be written; L4_NONE: all are in use. */
@@ -123,8 +145,12 @@ void l4_gate_forget(struct l4_gate *gate, uint32_t worker);
 uint32_t l4_gate_read(const struct l4_gate *gate, uint32_t worker, uint32_t row,
                       struct l4_gate_asked *to);
 
-/* Puts an answer, in place of an older one. */
-void l4_gate_put(struct l4_gate *gate, const struct l4_gate_answer *answer);
+/* Puts an answer, in place of an older one, whose uses are in `used`. */
+void l4_gate_put(struct l4_gate *gate, const struct l4_gate_answer *answer,
+                 const struct l4_gate_subject *subject, struct l4_gate_used *used);
+
+/* Takes the uses of an answer that were not taken yet. Returns whether there are any. */
+bool l4_gate_take_uses(struct l4_gate *gate, uint32_t row, struct l4_gate_used *used);
 
 /* Other rules are in force: no answer holds any more. Returns the new generation. */
 uint32_t l4_gate_renew(struct l4_gate *gate);

@@ -75,6 +75,23 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
         Column("place", 3),
         _number("uses", 2), _sentence("vary", rare=True), _sentence("tags", rare=True),
     ),
+    "top of forward": (
+        _name("name"), _number("requests"), _number("denied", 1),
+        _name("rule", 2, "last rule", rare=True),
+        _number("overcount_max", 3, "at most too many", rare=True),
+    ),
+    "lists": (
+        _name("list"), _number("entries", heading="names"),
+        _number("wrong", 4, "no names", rare=True), _number("files", 3),
+        _number("memory_bytes", 2, "memory"), _number("age_s", 1), _number("hits"),
+        _sentence("error", rare=True),
+    ),
+    "found of lists": (_name("list"), _name("name"), _name("file"), _number("line")),
+    "users": (
+        _name("forward", 3), _name("user"), _name("groups", 2),
+        _number("last_success_ms", 1, "last log-in"), _number("failures"),
+        _number("last_failure_ms", 4, "last failure"), Column("remembered", 5),
+    ),
     "spare": (
         _name("backend"), _number("worker"), _number("connections"), _number("reused", 1),
         _number("fresh", 2), _number("stale", 3),

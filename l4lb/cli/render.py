@@ -26,6 +26,8 @@ EMPTY: Mapping[str, str] = {
     "requests": "no requests in progress",
     "spare": "no spare connections",
     "cache": "no caches",
+    "lists": "no lists",
+    "users": "no users",
     "workers": "no workers",
     "picks": "no choice was kept yet",
     "explain": "no choice was kept yet",
@@ -57,6 +59,7 @@ DONE: Mapping[str, str] = {
     "remove": "{pool}/{name} is removed",
     "confirm": "{file} stays in force",
     "upgrade": "version {version} has taken over",
+    "flush": "everything that clients ask from now on is decided anew",
     "rebalance": "{moved} sessions have changed their worker",
     "wait": "{condition} {operand}: so after {waited_ms}",
 }

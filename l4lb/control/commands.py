@@ -28,7 +28,7 @@ from l4lb.control.command import (
     Command,
 )  # fmt: skip
 from l4lb.control.explaining import EXPLAINING, POOL, limit_of
-from l4lb.control.forward_command import FORWARD
+from l4lb.control.forward_command import FORWARDING
 
 SESSIONS_LIMIT = 1_000  # rows that `sessions` shows by default
 SESSIONS_MAX = 100_000  # a row takes about 1 KiB while it is sent
@@ -210,7 +210,7 @@ COMMANDS: Mapping[str, Command] = {
             alters=("set", "clear"),
         ),
         CACHE,
-        FORWARD,
+        *FORWARDING,
         *EXPLAINING,
         Command("drain", "Gives a backend no new sessions; its live sessions go on.", (BACKEND,)),
         Command("ready", "Puts a backend back into service.", (BACKEND,)),

@@ -62,7 +62,10 @@ async def _serve_web(
 
     since_s = (monotonic_ms() - setup.started_ms) / 1000
     about = About(setup.version, round(time.time() - since_s, 3), setup.stale_heartbeat_ms)
-    live = Live(setup.table, channel, handlers, service, can_change=bool(web.token))
+    live = Live(
+        setup.table, channel, handlers, service, can_change=bool(web.token),
+        policy_fd=setup.policy_fd,
+    )  # fmt: skip
     collector = Collector(setup.table, about, setup.cache_fd, setup.disks, setup.policy_fd)
     await Web(web, setup.table, collector, handlers, live).run()
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import mmap
 import os
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -27,7 +29,7 @@ SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_S
 
 class Found(NamedTuple):
     """A hit. name: of the list: the host, one of its parents, or a URL. place: `FILE:LINE`; "" if
-    the files have changed since."""
+    the files have changed since, or if there was no time to find it."""
 
     name: str
     place: str
@@ -58,12 +60,20 @@ class NameList:
         hit = next((one for one in self.urls.get(host, ()) if (path or "").startswith(one)), None)
         return None if hit is None else host + hit
 
-    def find(self, host: str, path: str | None = None) -> Found | None:
-        """Returns the hit of has, and where it is. Reads the files again: slow."""
+    @property
+    def files(self) -> int:
+        """How many files it was read from."""
+        return len(self._sources)
+
+    def find(self, host: str, path: str | None = None, until_s: float = math.inf) -> Found | None:
+        """Returns the hit of has, and where it is. Reads the files again: slow. until_s: of
+        time.monotonic; no file is begun after that."""
         name = self.has(host, path)
         if name is None:
             return None
         for source in self._sources:
+            if time.monotonic() > until_s:
+                break
             with contextlib.suppress(L4lbError):
                 line = _line_of(read(source.path, parse.FILE_MAX), source, name)
                 if line:

@@ -11,5 +11,10 @@ def add(scrape: Scrape, fd: int) -> None:
     told = tally.read(fd) if fd >= 0 else {}
     for result, count in told.get("results", {}).items():
         scrape.add("l4lb_policy_questions_total", count, result)
-    for name, entries in told.get("lists", {}).items():
-        scrape.add("l4lb_list_entries", entries, name)
+    for name, verdicts in told.get("requests", {}).items():
+        for verdict, count in verdicts.items():
+            scrape.add("l4lb_forward_requests_total", count, name, verdict)
+    for name, one in told.get("lists", {}).items():
+        scrape.add("l4lb_list_entries", one["entries"], name)
+    for name, count in told.get("hits", {}).items():
+        scrape.add("l4lb_list_hits_total", count, name)

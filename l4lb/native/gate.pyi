@@ -1,7 +1,7 @@
 import mmap
 from collections.abc import Mapping, Sequence
 
-from l4lb.native.questions import Question
+from l4lb.native.questions import Question, Subject, Uses
 
 BYTES: int
 QUESTIONS: int
@@ -14,13 +14,15 @@ def questions(area: bytearray | mmap.mmap, worker: int) -> list[Question]: ...
 def put(
     area: bytearray | mmap.mmap,
     key: tuple[int, int],
+    subject: Subject,
     *,
     kind: str,
     until_ms: int,
     rule: str = "",
     user: str = "",
     addresses: Sequence[str] = (),
-) -> None: ...
+) -> Uses | None: ...
+def uses(area: bytearray | mmap.mmap) -> list[Uses]: ...
 def renew(area: bytearray | mmap.mmap) -> None: ...
 def forget(area: bytearray | mmap.mmap, worker: int) -> None: ...
 def counts(area: bytearray | mmap.mmap) -> tuple[int, int]: ...

@@ -19,6 +19,9 @@ def denies(table: Table, listener: int, address: str) -> bool:
 def proxy_mode(table: Table, listener: int) -> str:
     """Returns which PROXY headers this listener takes: a key of PROXY_MODES."""
 
+def speaks_socks(table: Table, listener: int) -> bool:
+    """Returns whether clients of this listener speak SOCKS5; its plane is that of HTTP."""
+
 def slowed(table: Table, listener: int) -> int:
     """Returns the number of sessions that a bandwidth limit has slowed down."""
 

@@ -38,6 +38,11 @@ def proxy_mode(Table table, listener):
     return next((word for word, bit in PROXY_MODES.items() if needs & bit), "off")
 
 
+def speaks_socks(Table table, listener):
+    """Returns whether clients of this listener speak SOCKS5; its plane is that of HTTP."""
+    return bool(table._listener(listener).http.speaks_socks)
+
+
 def dry_runs(Table table, listener):
     """Returns the number of clients that rules in a dry run would have turned away, by reason."""
     table._listener(listener)

@@ -23,3 +23,22 @@ class Question(NamedTuple):
     path: bytes
     credentials: bytes
     socks: bool
+
+
+class Subject(NamedTuple):
+    """What the uses of an answer are counted for. verdict: a number of policy/counts.py. list: the
+    list of domains that has decided; "" if none has."""
+
+    forward: str
+    verdict: int
+    host: str
+    list: str = ""
+
+
+class Uses(NamedTuple):
+    """How often workers have used an answer since the last look."""
+
+    uses: int
+    rule: str
+    user: str
+    subject: Subject

@@ -3,6 +3,7 @@ so. Users need no password here, and nothing of it is remembered."""
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import urllib.parse
 from collections.abc import Mapping
@@ -77,7 +78,7 @@ async def explain(
         "private": [],
     }
     if decision.list is not None:
-        told["line"] = books.place(decision.list, target.host)
+        told["line"] = await asyncio.to_thread(books.place, decision.list, target.host)
     if decision.action != "allow":
         return told
     try:

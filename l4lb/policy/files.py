@@ -51,27 +51,33 @@ def _one(path: str) -> tuple[str, int, int, int]:
 
 @dataclass
 class Watched(Generic[Value]):
-    """What was made of files. value: None if that never succeeded. name: for messages."""
+    """What was made of files. value: None if that never succeeded. name: for messages. made_s: when
+    it was made, in seconds since 1970. error: why the last attempt failed; "" if it did not."""
 
     name: str
     patterns: tuple[str, ...]
     make: Callable[[], Value]
     close: Callable[[Value], None] = lambda _: None
     value: Value | None = None
+    made_s: float = 0.0
+    error: str = ""
     _seen: Signature | None = None
 
-    def look(self) -> bool:
-        """Makes it anew if its files have changed. Returns whether it is another one now. Slow."""
+    def look(self, anyway: bool = False) -> bool:
+        """Makes it anew if its files have changed, or anyway. Returns whether it is another one
+        now. Slow."""
         now = signature(self.patterns)
-        if now == self._seen:
+        if now == self._seen and not anyway:
             return False
         self._seen = now
         try:
             made = self.make()
         except (L4lbError, OSError) as error:
             LOG.error("cannot be used; the one before stays", what=self.name, error=str(error))
+            self.error = str(error)
             return False
         before, self.value = self.value, made
+        self.made_s, self.error = time.time(), ""
         if before is not None:
             self.close(before)
         return True

@@ -23,6 +23,7 @@ from l4lb.policy import credentials
 from l4lb.policy import rules as policy
 from l4lb.policy.compiled import is_in
 from l4lb.policy.credentials import Credentials, CredentialsError
+from l4lb.policy.log_ins import LogIns
 from l4lb.policy.names import GoneError, Names, ResolveError
 from l4lb.policy.rules import Decision, Facts, Rules
 from l4lb.policy.users import Users
@@ -39,13 +40,14 @@ LOG = l4lb.log.get("policy")
 @dataclass(frozen=True)
 class Verdict:
     """The answer to a question. kind: a word of native.gate.KINDS. ttl_s: for so long it holds.
-    rule: its name, or the realm with "auth"."""
+    rule: its name, or the realm with "auth". list: the list of domains that has decided."""
 
     kind: str
     ttl_s: float
     rule: str = ""
     user: str = ""
     addresses: tuple[str, ...] = ()
+    list: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class Judge:
     own: Callable[[], Mapping[int, set[str]]]
     threads: Executor
     clock: Clock = REAL_CLOCK
+    log_ins: LogIns = field(default_factory=LogIns)
     _right: OrderedDict[bytes, float] = field(default_factory=OrderedDict)
 
     async def judge(self, question: Question) -> Verdict:
@@ -99,8 +102,11 @@ class Judge:
         if decision.action == "auth":
             return self._ask_who()
         if decision.action == "deny":
-            return Verdict("deny", _bounded(min(holds_s, DENIED_S)), decision.rule, user)
-        return await self._where(asked.host, asked.port, holds_s, decision.rule, user)
+            holds_s = min(holds_s, DENIED_S)
+            found = Verdict("deny", _bounded(holds_s), decision.rule, user)
+        else:
+            found = await self._where(asked.host, asked.port, holds_s, decision.rule, user)
+        return replace(found, list=decision.list or "")
 
     async def _login(self, question: Question) -> Verdict:
         """A client of SOCKS says who it is, and nothing else yet."""
@@ -159,11 +165,20 @@ class Judge:
         loop = asyncio.get_running_loop()
         if not await loop.run_in_executor(self.threads, users.verify, told.user, told.password):
             self._log_failure(question, told.user, "a wrong user or password")
+            self.log_ins.failed(users, told.user, self.clock.now_s())
             return None
-        self._right[key] = self.clock.now_s() + self.terms.remember_s
+        now_s = self.clock.now_s()
+        self._right[key] = now_s + self.terms.remember_s
+        self.log_ins.succeeded(users, told.user, now_s, self._right[key])
         while len(self._right) > REMEMBERED_MAX:
             self._right.popitem(last=False)
         return told.user
+
+    def forget(self) -> None:
+        """No password is remembered any more, and no address of a host."""
+        self._right.clear()
+        self.log_ins.forget()
+        self.names.forget()
 
     def _key(self, users: Users, told: Credentials) -> bytes:
         """What was right is remembered, and not the password: of these users, as their file is

@@ -9,64 +9,61 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import mmap
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import msgpack
 import setproctitle
 
 import l4lb.log
-from l4lb import tally
+from l4lb import frames
 from l4lb.clock import monotonic_ms
 from l4lb.config.model import Config, Forward
 from l4lb.config.tables.forward import pool_name
+from l4lb.config.values.common import FORWARD_POOL
 from l4lb.config.values.forward import spans_of
 from l4lb.discovery.resolver import system_servers
 from l4lb.errors import AdminError
 from l4lb.frames import Inbox
 from l4lb.native import gate
-from l4lb.native.questions import Question
+from l4lb.native.questions import Question, Subject
 from l4lb.native.table import Table
 from l4lb.policy.compiled import rules_of
-from l4lb.policy.explaining import explain
+from l4lb.policy.counts import VERDICTS, Counts
+from l4lb.policy.explaining import is_refused
 from l4lb.policy.files import Books, Watched, list_of, users_of
 from l4lb.policy.judge import Judge, Terms, Verdict
 from l4lb.policy.local import Local
 from l4lb.policy.names import Names, Settings
+from l4lb.policy.operators import Operators, Proxy, shown
 
 THREADS = 2  # for passwords; a flood of log-ins takes no more
 LOOK_S = 1.0  # between two looks at files, and for questions whose ring was lost
 SILENCE_S = 30.0  # a worker without a sign of life for so long has ended
 LOG = l4lb.log.get("policy")
 Place = tuple[int, int]  # of a question: a worker, and one of its rows
+Send = Callable[[bytes], Awaitable[object]]
 
 
 @dataclass(frozen=True)
 class PolicySetup:
     """channel: to the supervisor; its end of file ends this process. gate_fd: the gate's memory.
-    wake_fd: an eventfd that workers write to when they have asked. tally_fd: what is counted here,
-    which goes on when a process takes another one's place."""
+    wake_fd: an eventfd that workers write to when they have asked. tally_fd, tops_fd: what is
+    counted here, totals and tables, which go on when a process takes another one's place."""
 
     table: Table
     channel: socket.socket
     gate_fd: int
     wake_fd: int
     tally_fd: int
+    tops_fd: int
     config: Config
-
-
-@dataclass
-class Proxy:
-    """One forward proxy."""
-
-    judge: Judge
-    books: Books
 
 
 def _binds(config: Config) -> tuple[tuple[str, int], ...]:
@@ -89,8 +86,11 @@ class Policy:
         self._proxies = {
             pool_name(name): self._proxy(name, one) for name, one in setup.config.forward.items()
         }
-        self._tally = mmap.mmap(setup.tally_fd, tally.BYTES)
-        self._results: dict[str, int] = tally.read(setup.tally_fd).get("results", {})
+        self.counts = Counts(self._area, setup.tally_fd, setup.tops_fd, self._forwards, self._lists)
+        self._operators = Operators(
+            self._forwards, self._proxies, self._lists, self.counts, self._files, self.renew
+        )
+        self._sending = asyncio.Lock()
         self._pools: dict[int, str] = {}  # names of pools, by the number of the proxy
         self._asked: dict[Place, tuple[int, asyncio.Task[None]]] = {}  # with their serials
         self._tasks: set[asyncio.Task[None]] = set()
@@ -146,9 +146,17 @@ class Policy:
             self._give_up(place)
 
     def tell(self) -> None:
-        """Writes what metrics show."""
-        lists = {name: one.value.names for name, one in self._lists.items() if one.value}
-        tally.write(self._tally, {"results": self._results, "lists": lists})
+        """Counts what workers have used, and writes what metrics and the dashboard show."""
+        self.counts.take()
+        asked, answered = gate.counts(self._area)
+        self.counts.write({
+            "lists": {name: shown(one) for name, one in self._lists.items()},
+            "pid": os.getpid(),
+            "at_ms": monotonic_ms(),
+            "asked": asked,
+            "answered": answered,
+            "waiting": len(self._asked),
+        })  # fmt: skip
 
     async def follow_files(self) -> None:
         """Looks for changes of files, for ever."""
@@ -164,35 +172,28 @@ class Policy:
 
     # ---- operators -----------------------------------------------------------------------------
 
-    def told(self, message: Mapping[str, Any], send: Callable[[bytes], object]) -> None:
-        """Takes a message of the supervisor: a question of an operator."""
+    def told(self, message: Mapping[str, Any], send: Send) -> None:
+        """Takes a message of the supervisor: a question of an operator. send: sends one frame."""
         if message.get("op") == "retire":
             self.retired = True
-        elif message.get("op") == "check":
-            task = asyncio.create_task(self._check(message, send))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            return
+        task = asyncio.create_task(self._reply(message, send))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    async def _check(self, message: Mapping[str, Any], send: Callable[[bytes], object]) -> None:
+    async def _reply(self, message: Mapping[str, Any], send: Send) -> None:
         answer: dict[str, Any] = {"number": message.get("number")}
         try:
-            answer["result"] = await self._explained(message["args"])
+            answer["result"] = await self._operators.answer(message["op"], message["args"])
         except AdminError as error:
             answer["error"] = [error.code, error.message]
         except Exception:
             LOG.exception("an operator's question could not be answered")
             answer["error"] = ["internal", "a fault of l4lb: see the log"]
-        with contextlib.suppress(OSError):  # the asker is told that nobody answers
-            send(msgpack.packb(answer))
-
-    async def _explained(self, args: Mapping[str, Any]) -> dict[str, Any]:
-        names = list(self._forwards)
-        name = str(args.get("forward") or (names[0] if len(names) == 1 else ""))
-        if name not in self._forwards:
-            known = f"one of {', '.join(names)}, with --forward"
-            raise AdminError("not_found", f"which forward proxy? {known}")
-        proxy = self._proxies[pool_name(name)]
-        return await explain(proxy.judge, proxy.books, self._forwards[name], args)
+        async with self._sending:  # parts of two answers must not mix
+            with contextlib.suppress(OSError):  # the asker is told that nobody answers
+                for frame in frames.packed(answer):
+                    await send(frame)
 
     # ---- questions -----------------------------------------------------------------------------
 
@@ -220,8 +221,9 @@ class Policy:
             self._asked.pop(place)[1].cancel()
 
     async def _answer(self, question: Question) -> None:
+        pool = self._pool(question.forward)
         try:
-            proxy = self._proxies.get(self._pool(question.forward))
+            proxy = self._proxies.get(pool)
             verdict = (
                 Verdict("deny", 1.0, "unknown")
                 if proxy is None
@@ -230,16 +232,29 @@ class Policy:
         except Exception:
             LOG.exception("a question could not be judged")
             verdict = Verdict("deny", 1.0, "fault")
-        self._results[verdict.kind] = self._results.get(verdict.kind, 0) + 1
-        gate.put(
+        self.counts.results[verdict.kind] += 1
+        before = gate.put(
             self._area,
             question.key,
+            self._subject(pool, question, verdict),
             kind=verdict.kind,
             until_ms=monotonic_ms() + int(verdict.ttl_s * 1000),
             rule=verdict.rule,
             user=verdict.user,
             addresses=verdict.addresses,
         )
+        self.counts.add(before)
+
+    def _subject(self, pool: str, question: Question, verdict: Verdict) -> Subject:
+        """Returns what the uses of an answer are counted for. An address that is inside is refused
+        by the worker that would connect to it."""
+        name, word = pool.removeprefix(FORWARD_POOL), verdict.kind
+        forward = self._forwards.get(name)
+        if verdict.addresses and forward is not None:
+            inside = all(is_refused(one, forward) for one in verdict.addresses)
+            word = "private" if inside else word
+        host = question.host.decode("ascii", "replace")
+        return Subject(name, VERDICTS.index(word), host, verdict.list)
 
     def _pool(self, number: int) -> str:
         """Returns the pool of a forward proxy; its number is that of the pool's row, from 1."""
@@ -271,7 +286,7 @@ async def _serve(setup: PolicySetup) -> None:
     def told() -> None:
         message = inbox.take()
         if message is not None:
-            policy.told(message, setup.channel.send)
+            policy.told(message, functools.partial(loop.sock_sendall, setup.channel))
         if inbox.ended:
             loop.remove_reader(setup.channel.fileno())
             gone.set()
@@ -291,6 +306,8 @@ async def _serve(setup: PolicySetup) -> None:
     if following.done():
         following.result()
     following.cancel()
+    policy.tell()
+    policy.counts.save()
 
 
 def run(setup: PolicySetup) -> int:

@@ -150,6 +150,10 @@ class Names:
         known |= {key: _result(task) for key, task in asked.items() if task.done()}
         return [known[key] for key in keys if key in known]
 
+    def forget(self) -> None:
+        """All names are looked up anew."""
+        self._answers.clear()
+
     # ---- the cache -----------------------------------------------------------------------------
 
     def _known(self, key: Key) -> _Answer | None:

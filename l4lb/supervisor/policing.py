@@ -38,7 +38,7 @@ class Policing(Helper):
             reactor,
             "policy",
             self._run,
-            keep=[*gate.fds, gate.tally_fd],
+            keep=[*gate.fds, gate.tally_fd, gate.tops_fd],
             on_message=self._answered,
             on_start=lambda _: None,
             guard=guards.policy,
@@ -62,16 +62,16 @@ class Policing(Helper):
         elif _rules(before) != _rules(config):
             self.replace(OTHER_RULES)
 
-    def ask(self, args: Mapping[str, Any], reply: Reply) -> None:
-        """Asks the process. Calls reply with its answer, or with AdminError, later. Raises
-        AdminError."""
+    def ask(self, op: str, args: Mapping[str, Any], reply: Reply, within_ms: int = ASK_MS) -> None:
+        """Asks the process; op: a question of policy/operators.py. Calls reply with its answer, or
+        with AdminError, later. Raises AdminError."""
         if not self._config.forward:
             raise AdminError("not_found", "there is no forward proxy")
         number = next(self._numbers)
-        if not self.send({"op": "check", "number": number, "args": dict(args)}):
+        if not self.send({"op": op, "number": number, "args": dict(args)}):
             raise AdminError("refused", "the policy process does not run now; try again")
         self._asked[number] = reply
-        self._after(ASK_MS, lambda: self._is_late(number))
+        self._after(within_ms, lambda: self._is_late(number))
 
     def _is_late(self, number: int) -> None:
         if number in self._asked:
@@ -87,8 +87,9 @@ class Policing(Helper):
         from l4lb.policy.main import PolicySetup, run
 
         gate = self._gate
-        fds = {"gate_fd": gate.fd, "wake_fd": gate.wake_fd, "tally_fd": gate.tally_fd}
-        return run(PolicySetup(self._table, channel, **fds, config=self._config))
+        fds = {"gate_fd": gate.fd, "wake_fd": gate.wake_fd}
+        kept = {"tally_fd": gate.tally_fd, "tops_fd": gate.tops_fd}
+        return run(PolicySetup(self._table, channel, **fds, **kept, config=self._config))
 
 
 def _rules(config: Config) -> tuple[object, ...]:

@@ -28,9 +28,27 @@ static void read_question(struct l4_gate *gate, const uint8_t *data, size_t byte
     REQUIRE(!memcmp(&asked, &question->asked, sizeof asked));
 }
 
+enum { PLACE = 5 * L4_GATE_WAYS }; /* of the key */
+
 static struct l4_gate_row *place_of_key(struct l4_gate *gate)
 {
-    return &gate->answers[key[0] % (L4_GATE_ANSWERS / L4_GATE_WAYS) * L4_GATE_WAYS];
+    return &gate->answers[PLACE];
+}
+
+/* What is read of uses has lengths that fit, and is read once. */
+static void take_uses(struct l4_gate *gate)
+{
+    struct l4_gate_used used;
+    for (uint32_t row = PLACE; row < PLACE + L4_GATE_WAYS; row++) {
+        if (l4_gate_take_uses(gate, row, &used)) {
+            REQUIRE(used.uses);
+            REQUIRE(used.answer.rule_bytes <= sizeof used.answer.rule);
+            REQUIRE(used.answer.user_bytes <= sizeof used.answer.user);
+            REQUIRE(used.subject.forward_bytes <= sizeof used.subject.forward);
+            REQUIRE(used.subject.list_bytes <= sizeof used.subject.list);
+        }
+        REQUIRE(!l4_gate_take_uses(gate, row, &used));
+    }
 }
 
 static void require_sound(const struct l4_gate *gate, const struct l4_gate_answer *answer)
@@ -49,16 +67,22 @@ static void find_answer(struct l4_gate *gate, const uint8_t *data, size_t bytes)
     struct l4_gate_row *rows = place_of_key(gate);
     const size_t most = L4_GATE_WAYS * sizeof *rows;
     memcpy((void *)rows, data, bytes < most ? bytes : most);
+    for (uint32_t i = 0; i < L4_GATE_WAYS; i++)
+        gate->uses[PLACE + i] = (uint64_t)rows[i].seq << 32 | (bytes & 1);
     if (l4_gate_find(gate, key, NOW_MS, &found))
         require_sound(gate, &found);
+    take_uses(gate);
 }
 
 static void put_answer(struct l4_gate *gate, const uint8_t *data, size_t bytes)
 {
     struct l4_gate_answer answer = {0}, found;
+    const struct l4_gate_subject subject = {.verdict = 1};
+    struct l4_gate_used used;
     memcpy(&answer, data, bytes < sizeof answer ? bytes : sizeof answer);
     memcpy(answer.key, key, sizeof key);
-    l4_gate_put(gate, &answer);
+    l4_gate_put(gate, &answer, &subject, &used);
+    REQUIRE(!used.uses);
     const bool holds = answer.until_ms > NOW_MS && answer.addrs <= L4_GATE_ADDRS &&
                        answer.rule_bytes <= L4_GATE_NAME_MAX &&
                        answer.user_bytes <= L4_GATE_NAME_MAX;
@@ -70,6 +94,8 @@ static void put_answer(struct l4_gate *gate, const uint8_t *data, size_t bytes)
     REQUIRE(!memcmp(&found, &answer, sizeof found));
     l4_gate_renew(gate);
     REQUIRE(!l4_gate_find(gate, key, NOW_MS, &found));
+    l4_gate_put(gate, &answer, &subject, &used); /* it was used once */
+    REQUIRE(used.uses == 1 && used.subject.verdict == 1);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
@@ -86,6 +112,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     l4_gate_format(gate);
     memset((void *)&gate->questions[WORKER][ROW], 0, sizeof gate->questions[WORKER][ROW]);
     memset((void *)place_of_key(gate), 0, L4_GATE_WAYS * sizeof(struct l4_gate_row));
+    memset((void *)&gate->uses[PLACE], 0, L4_GATE_WAYS * sizeof gate->uses[PLACE]);
     ways[data[0] % 3](gate, data + 1, bytes - 1);
     return 0;
 }

@@ -30,7 +30,7 @@ from l4lb.policy.credentials import CredentialsError
 from l4lb.policy.domains import domains_of
 from l4lb.policy.users import parse_groups, parse_users
 
-QUESTIONS_AT = 64  # bytes before the first question of the gate
+QUESTIONS_AT = 64 + 65_536 * 8  # bytes before the first question of the gate
 AREA = mmap.mmap(-1, gate.BYTES)
 
 

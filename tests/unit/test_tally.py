@@ -19,7 +19,13 @@ def test_what_is_written_is_read_by_others_and_by_who_comes_later() -> None:
             assert tally.read(fd) == {"results": {"allow": 3}}
             tally.write(area, {"long": "x" * tally.BYTES})
             assert tally.read(fd) == {"results": {"allow": 3}}
-            area[tally.HEAD.size] ^= 1  # a part of the map is another one's
+            tally.write(area, {"results": {"allow": 4}})
+            area[tally.HEAD.size] ^= 1  # its writer has died here
+            assert tally.read(fd) == {"results": {"allow": 3}}
+            tally.write(area, {"results": {"allow": 5}})
+            assert tally.read(fd) == {"results": {"allow": 5}}
+            for at in (0, tally.BYTES // 2):
+                area[at + tally.HEAD.size] ^= 1
             assert tally.read(fd) == {}
     finally:
         os.close(fd)
@@ -29,12 +35,17 @@ def test_metrics_show_what_the_policy_process_counts() -> None:
     fd = tally.make("test")
     try:
         with mmap.mmap(fd, tally.BYTES) as area:
-            tally.write(area, {"results": {"allow": 3, "deny": 1}, "lists": {"ads": 7}})
+            lists = {"ads": {"entries": 7}}
+            requests = {"office": {"allow": 3, "private": 1}}
+            told = {"lists": lists, "requests": requests, "hits": {"ads": 2}}
+            tally.write(area, {"results": {"allow": 3, "deny": 1}, **told})
         scrape = Scrape()
         forward.add(scrape, fd)
         forward.add(Scrape(), -1)
         text = str(vars(scrape))
         assert "l4lb_policy_questions_total" in text
         assert "l4lb_list_entries" in text
+        assert "l4lb_forward_requests_total" in text
+        assert "l4lb_list_hits_total" in text
     finally:
         os.close(fd)

@@ -40,6 +40,8 @@ const KEYS = {
   web: (l) => l.listener,
   routes: (r) => r.listener + "/" + r.route,
   cache: (c) => c.cache,
+  forwards: (f) => f.forward,
+  lists: (l) => l.list,
 };
 // Growth a second of a number of one row, since the state before.
 function growth(list, row, pick) {
@@ -429,6 +431,7 @@ function show(s) {
   showPictures(s);
   showWeb(s);
   showCaches(s);
+  showForward(s);
   showBackends(s);
   const active = s.workers.filter((w) => w.pid).map((w) => w.active);
   const mean = active.reduce((a, b) => a + b, 0) / (active.length || 1);

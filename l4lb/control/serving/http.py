@@ -1,7 +1,7 @@
 """The HTTP server: /metrics, /healthz, the dashboard and its data.
 
     GET /metrics  /healthz            anybody who can connect
-    GET /  /page.css  /page.js        the dashboard; only under a Host that is this service's
+    GET /  /page.css  /page.js  ...   the dashboard; only under a Host that is this service's
     GET /api/state  /api/stream       the dashboard's data, once or as server-sent events
     POST /api/admin                   drain, ready, maint, weight: with `http_admin` and its token
 
@@ -44,7 +44,8 @@ BODY_MAX = 4 << 10  # bytes of a request's body
 CERTIFICATES_TIMEOUT_S = 1.0  # time that a scrape waits for certificates
 WRITE_TIMEOUT_S = 10.0  # a stream whose client reads nothing for this time ends
 CHANGES = ("drain", "ready", "maint", "weight")
-PAGE = {"/": "page.html", "/page.css": "page.css", "/page.js": "page.js"}
+PAGE = {"/": "page.html", "/page.css": "page.css", "/page.js": "page.js",
+        "/forward.js": "forward.js"}  # fmt: skip
 TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self';"

@@ -20,6 +20,7 @@ from l4lb.native.listener_policy import (
     portless,
     proxy_mode,
     slowed,
+    speaks_socks,
     uncounted,
 )
 from l4lb.native.rows import BackendRow, ListenerRow, PoolRow, UdpTally
@@ -74,6 +75,7 @@ def listeners(table: Table) -> list[Map]:
     return [
         _listener(row)
         | {
+            "protocol": "socks5" if speaks_socks(table, row.index) else row.protocol,
             "proxy_protocol": proxy_mode(table, row.index),
             "slowed": slowed(table, row.index),
             "dry_run": dry_runs(table, row.index),

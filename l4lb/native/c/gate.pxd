@@ -13,7 +13,9 @@ cdef extern from "core/outside.h":
 cdef extern from "shm/gate.h":
     enum:
         L4_GATE_QUESTIONS
+        L4_GATE_ANSWERS
         L4_GATE_ADDRS
+        L4_GATE_HOST_MAX
         L4_GATE_NAME_MAX
         L4_GATE_ALLOW
         L4_GATE_DENY
@@ -47,6 +49,20 @@ cdef extern from "shm/gate.h":
         char user[64]
         l4_addr addr[8]
 
+    struct l4_gate_subject:
+        uint8_t verdict
+        uint8_t forward_bytes
+        uint8_t list_bytes
+        uint8_t host_bytes
+        char forward[64]
+        char list[64]
+        char host[255]
+
+    struct l4_gate_used:
+        uint32_t uses
+        l4_gate_answer answer
+        l4_gate_subject subject
+
     struct l4_gate:
         uint32_t generation
         uint64_t asked
@@ -56,5 +72,7 @@ cdef extern from "shm/gate.h":
     bint l4_gate_is_sound(const l4_gate *gate)
     void l4_gate_forget(l4_gate *gate, uint32_t worker)
     uint32_t l4_gate_read(const l4_gate *gate, uint32_t worker, uint32_t row, l4_gate_asked *to)
-    void l4_gate_put(l4_gate *gate, const l4_gate_answer *answer)
+    void l4_gate_put(l4_gate *gate, const l4_gate_answer *answer, const l4_gate_subject *subject,
+                     l4_gate_used *used)
+    bint l4_gate_take_uses(l4_gate *gate, uint32_t row, l4_gate_used *used)
     uint32_t l4_gate_renew(l4_gate *gate)

@@ -173,6 +173,7 @@ cdef extern from "shm/layout.h":
     struct l4_http_listener:
         uint32_t merge_slashes
         uint32_t cache
+        uint32_t speaks_socks
 
     struct l4_listener:
         l4_policy edge

@@ -11,11 +11,11 @@ from l4lb.control.commands import OPERATIONS
 from l4lb.errors import AdminError
 from l4lb.supervisor.reload.overlay import differences
 from l4lb.supervisor.reload.reload import Reloads, Reply
+from l4lb.supervisor.requests import policy
 from l4lb.supervisor.requests.backends import BackendRequests
 from l4lb.supervisor.requests.caches import CacheRequests
 from l4lb.supervisor.requests.change_record import Record
 from l4lb.supervisor.requests.checker import CheckerRequests
-from l4lb.supervisor.requests.policy import forward
 from l4lb.supervisor.requests.requests import Operation, at_once
 from l4lb.supervisor.service import Service
 from l4lb.supervisor.table import sticky
@@ -42,7 +42,7 @@ def operations(
         **_of_backends(backends),
         **_of_clients(service),
         **_of_caches(service, reloads),
-        "forward": lambda args, reply: forward(service.helpers.policy, args, reply),
+        **_of_forward_proxies(service),
         **_of_configuration(reloads),
         **_of_program(service, reloads),
         **_of_checker(checker),
@@ -82,6 +82,16 @@ def _of_clients(service: Service) -> Operations:
 def _of_caches(service: Service, reloads: Reloads) -> Operations:
     caches = CacheRequests(service.membership.policy.caches, lambda: reloads.source.running.cache)
     return {"cache_keys": at_once(caches.keys), "cache_purge": at_once(caches.purge)}
+
+
+def _of_forward_proxies(service: Service) -> Operations:
+    """Questions to the policy process."""
+    return {
+        "forward": lambda args, reply: policy.forward(service.helpers.policy, args, reply),
+        "lists": lambda args, reply: policy.lists(service.helpers.policy, args, reply),
+        "users": lambda args, reply: policy.users(service.helpers.policy, args, reply),
+        "flush": lambda args, reply: policy.flush(service.helpers.policy, args, reply),
+    }
 
 
 def _of_configuration(reloads: Reloads) -> Operations:

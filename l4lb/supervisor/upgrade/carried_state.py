@@ -35,6 +35,7 @@ def taken(table: Table, membership: Membership, secrets: Mapping[str, Any]) -> d
         ],
         "rules": [list(dataclasses.astuple(rule)) for rule in membership.policy.rules.rows],
         "blocks": [list(row) for row in membership.policy.blocks.rows],
+        "policy": membership.policy.gate.counted(),
     }
 
 
@@ -98,6 +99,7 @@ def restore(table: Table, membership: Membership, told: Mapping[str, Any]) -> No
         if row is not None:
             health.restore(table, row, known)
     membership.policy.rules.restore(Rule(*rule) for rule in told.get("rules", ()))
+    membership.policy.gate.restore(told.get("policy", {}))
     membership.policy.blocks.restore(BlockRow(*row) for row in told.get("blocks", ()))
 
 

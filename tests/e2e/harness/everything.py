@@ -31,8 +31,9 @@ LONG = "backend-" + "of-a-very-long-name-" * 2 + "end"
 BRIEF = {"failures": 1, "eject": "1s", "max_eject": "1s", "max_ejected": "100%"}
 LASTING = {"failures": 1, "eject": "1h", "max_eject": "1h", "max_ejected": "100%"}
 
-
 SLOW = "/report?year=2026"
+ADS = "a-host-with-a-long-name-that-is-cut.of-a-network-of-ads.example"
+HASH = "$apr1$saltsalt$LrttParrLPdxvgutaSXWJ0"  # of "secret", by openssl passwd -apr1
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ def _listeners(folder: Path, authority: Authority) -> dict[str, Any]:
         "brief": {"bind": here(), "pool": "brief"},
         "lasting": {"bind": here(), "pool": "lasting"},
         "empty": {"bind": here(), "pool": "empty"},
+        "outside": {"bind": here(), "protocol": "http", "forward": "office"},
     }  # fmt: skip
 
 
@@ -155,6 +157,8 @@ def everything() -> Iterator[Everything]:
         dead = f"127.0.0.1:{stack.enter_context(PORTS.taken())}"
         (folder / "found.json").write_text(json.dumps([tcp.address("a")]))
         (folder / "none.json").write_text("[]")
+        (folder / "ads").write_text(f"# a list\n{ADS}\n")
+        (folder / "users").write_text(f"ann:{HASH}\n")
         config = {
             "process": {"workers": 2, "watch_picks": 1},
             "listeners": _listeners(folder, authority),
@@ -163,9 +167,14 @@ def everything() -> Iterator[Everything]:
             "forward": {
                 "office": {
                     "allow_private": ["127.0.0.0/8"],
-                    "rules": [{"name": "local", "domain": "127.0.0.1", "action": "allow"}],
+                    "auth": {"htpasswd": str(folder / "users")},
+                    "rules": [
+                        {"name": "local", "domain": "127.0.0.1", "action": "allow"},
+                        {"name": "ads", "list": "ads", "action": "deny"},
+                    ],
                 }
             },
+            "lists": {"ads": {"files": [str(folder / "ads")]}},
         }
         lb = stack.enter_context(Balancer(config))
         one = Everything(lb, folder, tcp, dead, stack)
@@ -192,6 +201,9 @@ def _use(one: Everything, authority: Authority) -> None:
             until(lambda: rows("requests"), "a request is in progress")
         else:
             assert page.recv(1)
+    with one.connect("outside") as refused:
+        refused.sendall(f"GET http://{ADS}/ HTTP/1.1\r\nHost: {ADS}\r\n\r\n".encode())
+        assert refused.recv(12) == b"HTTP/1.1 403"
     for name in ("localhost", "sticky.example.test", "other.example.test"):
         _said(stack.enter_context(secure(one.connect("secure"), authority.client(), name)))
     client = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .configuration import toml
-from .everything import LONG, Everything
+from .everything import ADS, LONG, Everything
 
 NUMBERS = itertools.count()
 STATIC = "http://pages.example.test/static/a"
@@ -72,8 +72,44 @@ CASES: dict[str, list[Case]] = {
                 r"^addresses +127\.0\.0\.1$",
             ],
             [r"^forward: office$", r"^rule: local$", r"^  127\.0\.0\.1$"],
+        ),
+        Case(
+            ["top"],
+            [
+                r"^requests +1$",
+                r"^verdicts +deny 1$",
+                r"^  NAME +REQUESTS +DENIED +LAST RULE$",
+                r"^  a-host-with-a-.*\.example +1 +1 +ads$",
+            ],
+            [r"^verdicts: deny 1$", r"^  name +requests +denied", rf"^  {ADS} +1 +1 +ads +0$"],
+        ),
+        Case(["top", "office", "--by", "user"], [r"^top +none$"], [r"^top: -$"]),
+    ],
+    "lists": [
+        Case(
+            [],
+            [
+                r"^LIST +NAMES +FILES +MEMORY +AGE +HITS$",
+                r"^ads +1 +1 +[\d.]+ \w+ +\d+ \w+ +1$",
+            ],
+            [r"^list +entries +wrong +files +memory_bytes +age_s +hits +error$"],
+        ),
+        Case(
+            ["ads", "--find", f"www.{ADS}"],
+            [r"^  LIST +NAME +FILE +LINE$", r"^  ads +a-host-.* 2$"],
+            [rf"^  ads +{ADS} +/\S+/ads +2$"],
+        ),
+        Case(["--find", "other.example"], [r"^found +none$"], [r"^found: -$"]),
+        Case(["reload"], [r"^ads +1 "], [r"^ads +1 "]),
+    ],
+    "users": [
+        Case(
+            [],
+            [r"^FORWARD +USER +GROUPS +LAST LOG-IN +FAILURES", r"^office +ann +none +- +0 "],
+            [r"^office +ann +- +- +0 +- +no$"],
         )
     ],
+    "flush": [Case(["verdicts"], ["^everything that clients ask from now on is decided anew$"])],
     "status": [
         Case(
             [],
@@ -81,7 +117,7 @@ CASES: dict[str, list[Case]] = {
                 r"^uptime +\d+ (s|min)$",
                 r"^checker +pid \d+, heartbeat age \d+ ms, stale no$",
                 r"^  WORKER +PID +STATE",
-                r"^  local +unix:/tmp/\S+…\S+local\.sock +tcp +plain ",
+                r"^  local +unix:/tmp/\S+…\S+local\.sock +plain ",
                 r"^      datagrams: 1 in, 1 out$",
                 r"^      tls: 3 full, 0 resumed, 0 failed$",
             ],
@@ -95,9 +131,10 @@ CASES: dict[str, list[Case]] = {
     "listeners": [
         Case(
             [],
-            [r"^NAME +BIND +PROTOCOL +POOL +ACTIVE", r"^names +127\.0\.0\.1:\d+ +udp +names +1 "],
+            [r"^NAME +BIND +POOL +ACTIVE", r"^names +127\.0\.0\.1:\d+ +names +1 "],
             [
                 r"^name +bind +protocol",
+                r"^names +127\.0\.0\.1:\d+ +udp +names +1 ",
                 r"^local +unix:/tmp/\S+/a-folder-with-a-long-name/of/local\.sock",
             ],
         )

@@ -19,6 +19,11 @@ from l4lb.control.views.overview import Service
 from l4lb.discovery.runner import State
 from l4lb.native import sets
 from l4lb.native.rows import Address, ListenerRow, RequestRow, SessionRow, StickyRow, UdpTally
+from l4lb.policy.files import Watched
+from l4lb.policy.hashes import NOBODYS
+from l4lb.policy.log_ins import LogIns
+from l4lb.policy.operators import shown
+from l4lb.policy.users import Users
 from tests.unit.supervisor.tables import cache_in, closed_port, table_of
 
 PIPE, TERMINAL = View(), View(80)
@@ -274,6 +279,8 @@ def test_every_column_is_in_what_the_views_give() -> None:
         "sticky": [dict.fromkeys(StickyRow._fields, 1)],
         "talkers": clients.busiest(table, 1),
         "blocks": clients.blocked(table, 1),
+        "lists": [{"list": "ads", "hits": 1, **shown(Watched("list ads", (), lambda: None))}],
+        "users": [{"forward": "office", **next(LogIns().shown(Users({"ann": NOBODYS}), 1.0))}],
     }
     lists = {name for name in COLUMNS if " of " not in name} - {"access", "routes", "filters"}
     assert {name.removesuffix(" -v") for name in lists} == set(given)

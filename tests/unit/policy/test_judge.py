@@ -46,6 +46,10 @@ class FakeUsers:
     asked: int = 0
     secret: bytes = field(default_factory=lambda: os.urandom(16))
 
+    @property
+    def hashes(self) -> Mapping[str, str]:
+        return self.passwords
+
     def verify(self, user: str, password: str) -> bool:
         self.asked += 1
         return self.passwords.get(user) == password

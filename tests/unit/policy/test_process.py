@@ -50,13 +50,16 @@ class Process:
         self.area = mmap.mmap(self.gate.fd, gate.BYTES)
         stack.enter_context(ours)
         stack.enter_context(theirs)
-        for fd in (*self.gate.fds, self.gate.tally_fd):
+        for fd in (*self.gate.fds, self.gate.tally_fd, self.gate.tops_fd):
             stack.callback(os.close, fd)
         self.worker = Worker(self.area)
-        setup = PolicySetup(
-            table, theirs, self.gate.fd, self.gate.wake_fd, self.gate.tally_fd, found
-        )
-        self.policy = Policy(setup)
+        memory = (self.gate.fd, self.gate.wake_fd, self.gate.tally_fd, self.gate.tops_fd)
+        self.setup = PolicySetup(table, theirs, *memory, found)
+        self.start()
+
+    def start(self) -> None:
+        """A new process takes the place of the one before."""
+        self.policy = Policy(self.setup)
         self.policy.load()
 
     async def answers(self, *keys: int) -> list[Found]:
