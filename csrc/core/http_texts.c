@@ -89,6 +89,20 @@ static const struct l4_texts_of_pool *of_pool(const struct l4_texts *texts, uint
     return row(texts, head.pools_at, head.pools, pool, sizeof(struct l4_texts_of_pool));
 }
 
+struct l4_texts_page l4_texts_rule_page(const struct l4_texts *texts, uint32_t pool,
+                                        struct l4_text rule, uint32_t status)
+{
+    const struct l4_texts_of_pool *its = of_pool(texts, pool);
+    const uint32_t pages = its ? its->pages : 0;
+    const struct l4_texts_rule_page *page =
+        its ? within(texts, its->pages_at, pages, sizeof *page) : NULL;
+    for (uint32_t i = 0; page && i < pages; i++) {
+        if (l4_text_is(l4_texts_read(texts, page[i].rule), rule))
+            return (struct l4_texts_page){status, page[i].type, page[i].body};
+    }
+    return (struct l4_texts_page){.status = 0};
+}
+
 struct l4_text l4_texts_host(const struct l4_texts *texts, uint32_t pool)
 {
     const struct l4_texts_of_pool *its = of_pool(texts, pool);

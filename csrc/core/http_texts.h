@@ -1,5 +1,7 @@
 /* The texts of listeners and pools for HTTP: names of fields, values of fields, error pages.
  *
+ * why: long for a header: what is in the memory and what reads it belong together.
+ *
  * l4lb/http/texts.py compiles all of them into one run of bytes, which lies in one of two halves of
  * the shared table. A reader begins with the half in force, copies what it needs into a head or a
  * body of its own, and then asks whether the half is still the one in force. If it is not, it does
@@ -56,6 +58,13 @@ struct l4_texts_of_pool {
     struct l4_texts_at cookie;              /* name of the cookie that names a client's backend */
     struct l4_texts_at cookie_attributes;   /* "; Path=/" and what else follows its value */
     struct l4_texts_at keys[L4_TEXTS_KEYS]; /* names of the values that identify a request */
+    uint32_t pages_at, pages;               /* struct l4_texts_rule_page */
+};
+
+/* The page of a rule of a forward proxy, for clients that it refuses. */
+struct l4_texts_rule_page {
+    struct l4_texts_at rule;       /* its name */
+    struct l4_texts_at type, body; /* as in struct l4_texts_page */
 };
 
 /* Texts of a cache. */
@@ -97,6 +106,10 @@ struct l4_listener_texts l4_texts_listener(const struct l4_texts *texts, uint32_
 /* The page for a status; without bytes: there is none. */
 struct l4_texts_page l4_texts_page(const struct l4_texts *texts,
                                    const struct l4_listener_texts *listener, uint32_t status);
+/* The page of a forward proxy's rule, for this status; without a status: it has none. pool: that of
+ * the forward proxy. */
+struct l4_texts_page l4_texts_rule_page(const struct l4_texts *texts, uint32_t pool,
+                                        struct l4_text rule, uint32_t status);
 /* The cookie of a pool that is sticky by cookie; a name without bytes: the pool is not. */
 struct l4_texts_cookie {
     struct l4_text name, attributes;

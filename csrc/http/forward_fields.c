@@ -80,3 +80,20 @@ void l4_forward_put_challenge(const struct l4_loop *loop, uint32_t index, struct
     l4_text_put(&value, L4_TEXT("\""));
     l4_h1_put_field(out, L4_TEXT("Proxy-Authenticate"), (struct l4_text){text, value.used});
 }
+
+struct l4_texts_page l4_forward_page(const struct l4_loop *loop, uint32_t index,
+                                     const struct l4_texts *texts)
+{
+    const struct l4_session *s = l4_session_at(loop, index);
+    const struct l4_outward *o = l4_outward_at(loop, index);
+    const uint32_t status = l4_exchange_at(loop, index)->status;
+    if (status == 403 && l4_outward_is_on(loop, s) && l4_outward_is_known(loop, index) &&
+        !o->allowed) {
+        const struct l4_text rule = {o->rule, o->rule_bytes};
+        const struct l4_texts_page page = l4_texts_rule_page(texts, s->pool, rule, status);
+        if (page.status)
+            return page;
+    }
+    const struct l4_listener_texts own = l4_texts_listener(texts, s->listener);
+    return l4_texts_page(texts, &own, status);
+}

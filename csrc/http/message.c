@@ -502,9 +502,7 @@ static struct content content_of(const struct l4_loop *loop, uint32_t index,
                                  const struct sources *sources, char line[64])
 {
     const struct l4_exchange *x = l4_exchange_at(loop, index);
-    const struct l4_listener_texts own =
-        l4_texts_listener(&sources->texts, l4_session_at(loop, index)->listener);
-    const struct l4_texts_page page = l4_texts_page(&sources->texts, &own, x->status);
+    const struct l4_texts_page page = l4_forward_page(loop, index, &sources->texts);
     if (x->reply == L4_REPLY_ROUTE && sources->routed) {
         const struct l4_router_route *route = &sources->choice.answer.route;
         return (struct content){l4_router_text(&sources->choice.memory, route->content_type),

@@ -1,11 +1,12 @@
-"""Error pages: a folder with a file for each status, such as 502.html."""
+"""Error pages: a folder with a file for each status, such as 502.html; and the pages of forward
+proxies' rules, a file each."""
 
 from __future__ import annotations
 
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from l4lb.config import bounds
 from l4lb.config.model import Config
@@ -42,6 +43,14 @@ def read(folder: str) -> Mapping[int, Page]:
     return found
 
 
+def read_page(path: str) -> Page:
+    """Returns the page in a file, of a type that its ending tells. Raises L4lbError."""
+    ending = path.rpartition(".")[2]
+    if ending not in TYPES:
+        raise L4lbError(f"the page {path} must end with .{', .'.join(TYPES)}")
+    return Page(TYPES[ending], _content(path))
+
+
 def _content(path: str) -> bytes:
     try:
         # why O_NONBLOCK: opening a pipe would wait.
@@ -58,9 +67,20 @@ def _content(path: str) -> bytes:
     return content
 
 
+def _of_rules(config: Config) -> Iterator[Finding]:
+    for name, forward in config.forward.items():
+        for index, rule in enumerate(forward.rules):
+            try:
+                if rule.page is not None:
+                    read_page(rule.page)
+            except L4lbError as error:
+                yield Finding(("forward", name, "rules", index, "page"), error.message)
+
+
 def check(config: Config) -> None:
-    """Reads every folder of error pages. Raises ConfigError with all errors."""
-    found = []
+    """Reads every folder of error pages, and every page of a rule. Raises ConfigError with all
+    errors."""
+    found = list(_of_rules(config))
     for name, listener in config.listeners.items():
         folder = listener.http.errors if listener.http is not None else None
         try:

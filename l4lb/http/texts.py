@@ -35,13 +35,14 @@ class ListenerTexts(NamedTuple):
 class PoolTexts(NamedTuple):
     """The texts of a pool: the host that its backends are sent, if it has one of its own; name and
     attributes of the cookie that names a client's backend; names of the values of a request that
-    hash_key and sticky.key take."""
+    hash_key and sticky.key take. pages: of a forward proxy, by the names of its rules."""
 
     host: str = ""
     cookie: str = ""
     cookie_attributes: str = ""
     hash_name: str = ""
     sticky_name: str = ""
+    pages: Mapping[str, Page] = {}
 
 
 class CacheTexts(NamedTuple):
@@ -79,8 +80,7 @@ def compiled(
         for row in rows:
             run.set(listeners_at + 4 * row, at)
     for row, its in pools:
-        named = (its.host, its.cookie, its.cookie_attributes, its.hash_name, its.sticky_name)
-        run.set(pools_at + 4 * row, run.numbers(*(n for text in named for n in run.text(text))))
+        run.set(pools_at + 4 * row, run.pool(its))
     for row, one in caches:
         run.set(caches_at + 4 * row, run.cache(one))
     run.bytes[: HEAD.size] = HEAD.pack(
@@ -126,6 +126,21 @@ class _Run:
         ]
         hide_at, pages_at = self.numbers(*hide), self.numbers(*pages)
         return self.numbers(*fields, hide_at, len(texts.hide), pages_at, len(texts.pages))
+
+    def pool(self, texts: PoolTexts) -> int:
+        """Adds a struct l4_texts_of_pool. Returns where it is."""
+        named = (
+            texts.host, texts.cookie, texts.cookie_attributes, texts.hash_name, texts.sticky_name,
+        )  # fmt: skip
+        fields = [number for text in named for number in self.text(text)]
+        pages = [
+            number
+            for rule, page in texts.pages.items()
+            for text in (rule, page.type, page.body)
+            for number in self.text(text)
+        ]
+        pages_at = self.numbers(*pages)
+        return self.numbers(*fields, pages_at, len(texts.pages))
 
     def cache(self, texts: CacheTexts) -> int:
         """Adds a struct l4_texts_of_cache. Returns where it is."""

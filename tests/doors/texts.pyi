@@ -11,6 +11,9 @@ def of_listener(table: Table, listener: int, statuses: Sequence[int] = ()) -> di
 def of_pool(table: Table, pool: int) -> bytes:
     """Returns the host that the pool's backends are sent."""
 
+def of_rule(table: Table, pool: int, rule: bytes) -> tuple[bytes, bytes] | None:
+    """Returns type and body of the page of a rule of a forward proxy; None: it has none."""
+
 class Reading:
     """A reader that has begun."""
 

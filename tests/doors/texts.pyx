@@ -39,6 +39,8 @@ cdef extern from "core/http_texts.h":
     l4_texts_page l4_texts_page_of "l4_texts_page"(const l4_texts *texts,
                                                    const l4_listener_texts *listener,
                                                    uint32_t status)
+    l4_texts_page l4_texts_rule_page(const l4_texts *texts, uint32_t pool, l4_text rule,
+                                     uint32_t status)
     l4_text l4_texts_host(const l4_texts *texts, uint32_t pool)
 
 
@@ -81,3 +83,14 @@ cdef class Reading:
     def holds(self):
         """Returns whether what was read since is from one configuration."""
         return l4_texts_hold(&self.table.table, &self.texts)
+
+
+def of_rule(Table table, pool, bytes rule):
+    """Returns type and body of the page of a rule of a forward proxy; None: it has none."""
+    cdef l4_texts texts = l4_texts_begin(&table.table)
+    cdef l4_text name
+    name.at, name.bytes = rule, len(rule)
+    cdef l4_texts_page page = l4_texts_rule_page(&texts, pool, name, 403)
+    if not page.status:
+        return None
+    return _bytes(l4_texts_read(&texts, page.type)), _bytes(l4_texts_read(&texts, page.body))

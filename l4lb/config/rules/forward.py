@@ -74,6 +74,14 @@ def _unique_rules(draft: Draft) -> Iterator[Finding]:
             seen.setdefault(name, at)
 
 
+def _pages_of_denials(draft: Draft) -> Iterator[Finding]:
+    for path, forward in _forwards(draft):
+        for at, rule in _rules(path, forward):
+            if "page" in rule and rule.get("action") in ("allow", "auth"):
+                message = 'is for rules with action = "deny": nobody else is refused'
+                yield Finding((*at, "page"), message)
+
+
 def _known_lists(draft: Draft) -> Iterator[Finding]:
     known = table(draft.data, "lists")
     for path, forward in _forwards(draft):
@@ -213,6 +221,7 @@ RULES = (
     _known_forwards,
     _routes_without_pools,
     _unique_rules,
+    _pages_of_denials,
     _known_lists,
     _knows_its_users,
     _no_open_proxy,

@@ -85,6 +85,9 @@ class ForwardRule(Model):
     """Regular expressions (RE2) that are looked for in HOST/PATH?QUERY, where the URL is seen."""
     time: str | None = None
     """Windows of the local time, such as "mon-fri 08:00-12:00 13:00-17:00, sat 10:00-12:00"."""
+    page: common.FilePath | None = None
+    """File (.html, .json or .txt) that refused clients get as the body of the answer 403. For
+    "deny". Read at start and at each reload. Absent: the listener's page for 403, or one line."""
 
 
 def _few_rules(rules: tuple[ForwardRule, ...]) -> tuple[ForwardRule, ...]:

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 
 import l4lb.log
 from l4lb.config.bounds import SECOND_MS
-from l4lb.config.model import Cache, Config, Listener, Pool
+from l4lb.config.model import Cache, Config, Forward, Listener, Pool
+from l4lb.config.tables.forward import pool_name
 from l4lb.config.tables.http import ListenerHttp, PoolHttp
 from l4lb.config.tables.listener_limits import ListenerLimits
 from l4lb.config.values.http import request_key
@@ -27,6 +28,7 @@ class HttpTexts:
 
     def __init__(self) -> None:
         self._pages: dict[str, Mapping[int, texts.Page]] = {}
+        self._of_rules: dict[str, texts.Page] = {}  # by path
 
     def compiled(
         self,
@@ -47,11 +49,17 @@ class HttpTexts:
             for name, pool in config.pools.items()
             if (its := of_pool(pool)) != texts.PoolTexts()
         ]
+        pools += [
+            (pool_rows[pool_name(name)], texts.PoolTexts(pages=pages_of_rules))
+            for name, forward in config.forward.items()
+            if (pages_of_rules := self._of_forward(forward))
+        ]
         caches = [(cache_rows[name], of_cache(cache)) for name, cache in config.cache.items()]
         found = texts.compiled(listeners, pools, caches)
         if len(found) > TEXTS_BYTES:
             raise L4lbError(
-                f"the error pages of all listeners have more than {TEXTS_BYTES >> 20} MiB together"
+                f"the pages of all listeners and rules have more than {TEXTS_BYTES >> 20} MiB"
+                " together"
             )
         return found
 
@@ -66,6 +74,19 @@ class HttpTexts:
             hide=rules.hide,
             pages={} if rules.errors is None else self._read(rules.errors),
         )
+
+    def _of_forward(self, forward: Forward) -> dict[str, texts.Page]:
+        """Returns the pages of a forward proxy's rules, by their names."""
+        found = {}
+        for rule in forward.rules:
+            try:
+                if rule.page is not None:
+                    self._of_rules[rule.page] = pages.read_page(rule.page)
+            except L4lbError as error:
+                LOG.warning("the page of a rule cannot be read", why=error.message)
+            if rule.page in self._of_rules:
+                found[rule.name] = self._of_rules[rule.page]
+        return found
 
     def _read(self, folder: str) -> Mapping[int, texts.Page]:
         try:

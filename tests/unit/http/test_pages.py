@@ -67,3 +67,24 @@ def test_a_check_names_the_key_of_a_folder_that_cannot_be_read() -> None:
     (problem,) = caught.value.problems
     assert problem.key == "listeners.web.http.errors"
     assert "/nonexistent/pages" in problem.message
+
+
+def test_a_check_names_the_rule_whose_page_cannot_be_read(tmp_path: Path) -> None:
+    good = tmp_path / "blocked.html"
+    good.write_bytes(b"no")
+    (tmp_path / "blocked.exe").touch()
+    paths = (str(good), "/nonexistent/blocked.html", str(tmp_path / "blocked.exe"))
+    rules = [
+        {"name": f"rule{number}", "action": "deny", "port": number + 1, "page": path}
+        for number, path in enumerate(paths)
+    ]
+    listener = {"bind": ["127.0.0.1:1"], "protocol": "http", "forward": "office"}
+    data = {"listeners": {"web": listener}, "forward": {"office": {"rules": rules}}}
+    with pytest.raises(ConfigError) as caught:
+        pages.check(build(data, Origin()))
+    gone, odd = caught.value.problems
+    assert gone.key == "forward.office.rules[1].page"
+    assert "/nonexistent/blocked.html" in gone.message
+    assert odd.key == "forward.office.rules[2].page"
+    assert "must end with .html, .json, .txt" in odd.message
+    assert pages.read_page(str(good)) == Page("text/html; charset=utf-8", b"no")

@@ -44,6 +44,21 @@ def as_read(texts: ListenerTexts) -> dict[str, object]:
 
 @settings(deadline=None)
 @given(
+    st.dictionaries(
+        WORD.filter(bool), st.builds(Page, type=WORD, body=st.binary(max_size=40)), max_size=5
+    )
+)
+def test_a_rule_has_the_page_that_was_compiled_for_its_name(pages: dict[str, Page]) -> None:
+    shared = table()
+    publish_texts(shared, compiled([], [(2, PoolTexts("host", pages=pages))]))
+    for name, page in pages.items():
+        assert door.of_rule(shared, 2, name.encode()) == (page.type.encode(), page.body)
+    assert door.of_rule(shared, 2, b"no rule") is None
+    assert door.of_rule(shared, 1, b"a") is None
+
+
+@settings(deadline=None)
+@given(
     st.lists(LISTENER, max_size=3),
     st.dictionaries(st.integers(0, ROWS - 1), st.integers(0, 2), max_size=ROWS),
     st.dictionaries(st.integers(0, ROWS - 1), WORD, max_size=ROWS),
