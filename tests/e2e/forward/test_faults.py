@@ -80,6 +80,13 @@ class Asking:
         )
 
 
+def kill_policy(lb: Balancer) -> None:
+    """Returns when another one has taken its place."""
+    policy = lb.child("policy")
+    send_signal(policy.pid, signal.SIGKILL)
+    until(lambda: lb.child("policy").pid != policy.pid, "another one is there")
+
+
 def test_what_is_refused_stays_so_while_the_policy_process_dies_or_stands_still(echo: str) -> None:
     refused = "127.0.0.9:" + echo.rsplit(":", 1)[1]
     rules = [{"name": "refused", "domain": ["127.0.0.9"], "action": "deny"}, ALL]
@@ -89,10 +96,8 @@ def test_what_is_refused_stays_so_while_the_policy_process_dies_or_stands_still(
         Asking(lb, echo, refused) as asking,
     ):
         for _ in range(3):
-            policy = lb.child("policy")
-            send_signal(policy.pid, signal.SIGKILL)
+            kill_policy(lb)
             assert tunnel.echoes(os.urandom(50_000))
-            until(lambda: lb.child("policy").pid != policy.pid, "another one is there")  # noqa: B023
             asking.wait_for_more()
         policy = lb.child("policy")
         policy.suspend()
@@ -208,9 +213,7 @@ def test_users_whose_file_breaks_are_those_that_were_there(origin: Origin, tmp_p
             breaking(file)
             until(lambda: looks(lb) > before, f"it is told: {breaking.__name__}")  # noqa: B023
             assert outcomes(lb) == [200, 407, 407, 407], breaking.__name__
-        policy = lb.child("policy")
-        send_signal(policy.pid, signal.SIGKILL)
-        until(lambda: lb.child("policy").pid != policy.pid, "another one is there")
+        kill_policy(lb)
         until(lambda: outcomes(lb) == [407] * 4, "nobody is known", timeout_s=PATIENCE_S)
         file.unlink()
         file.write_text(good)
