@@ -260,8 +260,8 @@ def test_a_password_that_nobody_waits_for_any_more_is_not_checked(tmp_path: Path
         await asyncio.to_thread(slow.begun.wait, PATIENCE_S)
         gate.forget(process.area, 0)  # as the worker does when its clients have gone
         policy.take()
-        slow.goes_on.set()
         await asyncio.gather(*policy._tasks, return_exceptions=True)
+        slow.goes_on.set()
         await asyncio.to_thread(policy._threads.shutdown)
 
     with ExitStack() as stack:
