@@ -275,7 +275,8 @@ def merges_slashes(Table table, listener):
 def cache_of(Table table, listener):
     """Returns the number of the cache for requests that no route of the listener with this row
     takes; 0: none."""
-    return table._listener(listener).http.cache
+    row = table._listener(listener)
+    return row.http.cache or c.l4_table_pool(&table.table, row.pool).http.forward_cache
 
 
 def true_client(Table table, listener, peer, head):

@@ -194,8 +194,12 @@ cdef extern from "shm/layout.h":
         l4_key_rule key
         uint32_t ttl_ms
 
+    struct l4_http_pool:
+        uint32_t forward_cache
+
     struct l4_pool:
         l4_egress egress
+        l4_http_pool http
         uint32_t used
         char name[65]
         uint32_t balance
