@@ -49,6 +49,8 @@ CHANGES: dict[str, Change] = {
         {"pool": "kept"}, {"set": "192.0.2.1", "to": "a"},
     ),
     "cache": Change({"action": "purge", "all": True}, {}, {"action": "purge", "all": True}),
+    "lists": Change({"list": "reload"}, {}, {"list": "reload"}),
+    "flush": Change({"what": "verdicts"}, {}, {"what": "verdicts"}),
     "drain": Change(A, A),
     "maint": Change(A, A),
     "ready": Change(A, A),
@@ -85,6 +87,7 @@ def lb(backends: Backends) -> Iterator[Balancer]:
     assert one.config
     one.config["pools"]["kept"] = {"sticky": {"key": "source_ip"}, "backends": backends.rows()}
     one.config["cache"] = {"pages": {"memory": "4MiB"}}
+    one.config["forward"] = {"office": {}}
     with one:
         yield one
 
