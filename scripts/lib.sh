@@ -35,7 +35,7 @@ install_debian() {
 # Real servers and clients that tests use. The tests of one that is missing skip and say so.
 peers=(curl nghttp2-client nginx libnginx-mod-stream haproxy redis-server redis-tools wrk postgresql iproute2
     nftables openssl sslscan dnsmasq dnsutils iperf3 prometheus chromium chromium-driver
-    tmux etcd-server systemd libseccomp2)
+    tmux etcd-server systemd libseccomp2 c-icap libc-icap-mod-virus-scan clamav-daemon)
 
 install_peers() {
     if is_root_on_debian; then

@@ -2,6 +2,8 @@
 
 Each value is valid by itself. Values that contradict each other are removed again, until the
 configuration is valid.
+
+This file is long. why: it is one table of examples, which has a row for each key.
 """
 
 from __future__ import annotations
@@ -28,8 +30,10 @@ POOL_OF = ("web", "é", "${x}")
 CACHES = ("web", "${x}")
 FORWARDS = ("office", "${x}")
 LISTS = ("ads", "é")
+ENGINES = ("av", "${x}")
 # The names in tables that have any: those that others name.
-FREE = {"listeners": NAMES[:2], "cache": CACHES, "forward": FORWARDS, "lists": LISTS}
+FREE = {"listeners": NAMES[:2], "cache": CACHES, "forward": FORWARDS, "lists": LISTS,
+        "icap": ENGINES}  # fmt: skip
 
 # Values for keys whose schema does not say what is allowed, by the end of the key's path.
 EXAMPLES: dict[str, tuple[Any, ...]] = {
@@ -204,6 +208,30 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
     "http.cache": ("off", *CACHES),
     "forward.NAME.cache": ("off", *CACHES),
     "routes[].cache": ("off", *CACHES),
+    "http.inspect": (
+        [
+            {
+                "name": "a",
+                "icap": "${x}",
+                "what": "answers",
+                "on_failure": "allow",
+                "method": "GET",
+                "host": "a.example",
+                "path": "/x",
+                "path_prefix": ["/a/"],
+                "path_suffix": ".exe",
+                "path_regex": "^/b",
+                "scheme": "http",
+                "header": {"X-A": "2*"},
+                "cookie": {"a": ""},
+                "query": {"${x}": "b c"},
+                "source": "10.0.0.0/8",
+            }
+        ],
+        [{"name": "é", "icap": "av", "what": ["requests"]}, {"name": "${x}", "icap": "av"}],
+        [],
+    ),
+    "icap.NAME.url": ("icap://127.0.0.1/scan", "icap://[::1]:1345/a?b=${c}"),
     "cache.NAME.max_object": ("1KiB", "10000B"),
     "cache.NAME.disk.path": ("/var/cache/l4lb", "/srv/${x}/pages/"),
     "cache.NAME.disk.size": ("16MiB", "20GiB", "64TiB"),

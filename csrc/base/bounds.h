@@ -156,6 +156,9 @@ enum l4_bounds {
     L4_HTTP_INFORMED_MAX = 8,           /* answers of the kind 1xx before the final one */
     L4_HTTP_LINGER_MS = 2000,           /* how long the rest of a client's bytes is discarded */
     L4_HTTP_LINGER_BYTES = 1 << 20,     /* ... and how much of it */
+    L4_HELD_BYTES_MAX = 256 << 20,      /* bodies that engines inspect, of one worker */
+    L4_HELD_SLACK = 1 << 20,            /* bytes of one that may come beyond its limit */
+    L4_ENGINES_MAX = 64,                /* engines whose options a worker remembers */
     L4_H2_MEMORY = 512 << 20,           /* bytes for HTTP/2 of one worker: nghttp2, bodies, lists */
     L4_H2_STREAMS_MAX = 1000,           /* streams of one connection that a listener may allow */
     L4_H2_WINDOWS = 4,                  /* windows of a stream that a connection has in all */

@@ -42,13 +42,16 @@ bool l4_http_route_choose(const struct l4_table *table, uint32_t listener,
     }
 }
 
-/* Returns the offset of the rules of the listener's filter in the half in force; 0: it has none. */
-static uint32_t begin_filter(const struct l4_table *table, uint32_t listener,
-                             struct l4_http_choice *choice)
+/* Where the rules of one kind are, beside a listener's routes. */
+typedef uint32_t find_rules(const struct l4_router_memory *memory, uint32_t at);
+
+/* Returns the offset of a listener's rules of this kind in the half in force; 0: it has none. */
+static uint32_t begin_rules(const struct l4_table *table, uint32_t listener, find_rules *of,
+                            struct l4_http_choice *choice)
 {
     const uint32_t at = begin(table, listener, choice);
     choice->answer.number = L4_NONE;
-    return at ? l4_router_filter(&choice->memory, at) : 0;
+    return at ? of(&choice->memory, at) : 0;
 }
 
 bool l4_http_filter_choose(const struct l4_table *table, uint32_t listener,
@@ -57,7 +60,7 @@ bool l4_http_filter_choose(const struct l4_table *table, uint32_t listener,
 {
     const uint32_t before = from ? choice->generation : 0;
     for (;;) { /* it ends as l4_http_route_choose does */
-        const uint32_t at = begin_filter(table, listener, choice);
+        const uint32_t at = begin_rules(table, listener, l4_router_filter, choice);
         const uint32_t first = choice->generation == before ? from : 0;
         const bool found =
             at && l4_router_choose(&choice->memory, at, request, first, &choice->answer);
@@ -70,8 +73,39 @@ bool l4_http_filter_read(const struct l4_table *table, uint32_t listener, uint32
                          struct l4_http_choice *choice)
 {
     for (;;) { /* it ends as l4_http_route_choose does */
-        const uint32_t at = begin_filter(table, listener, choice);
+        const uint32_t at = begin_rules(table, listener, l4_router_filter, choice);
         const bool found = at && l4_router_read(&choice->memory, at, number, &choice->answer);
+        if (l4_http_route_stays(table, choice))
+            return found;
+    }
+}
+
+bool l4_http_inspection_choose(const struct l4_table *table, uint32_t listener,
+                               const struct l4_router_request *request, uint32_t what,
+                               struct l4_http_choice *choice)
+{
+    for (;;) { /* it ends as l4_http_route_choose does */
+        const uint32_t at = begin_rules(table, listener, l4_router_inspections, choice);
+        struct l4_router_inspection inspection = {0};
+        bool found = at;
+        for (uint32_t from = 0; found && !(inspection.what & what);) {
+            found = l4_router_choose(&choice->memory, at, request, from, &choice->answer);
+            from = choice->answer.number + 1;
+            if (found)
+                found = l4_router_inspection(&choice->memory, &choice->answer.route, &inspection);
+        }
+        if (l4_http_route_stays(table, choice))
+            return found;
+    }
+}
+
+bool l4_http_inspection_read(const struct l4_table *table, uint32_t listener, uint32_t number,
+                             struct l4_http_choice *choice, struct l4_router_inspection *inspection)
+{
+    for (;;) { /* it ends as l4_http_route_choose does */
+        const uint32_t at = begin_rules(table, listener, l4_router_inspections, choice);
+        const bool found = at && l4_router_read(&choice->memory, at, number, &choice->answer) &&
+                           l4_router_inspection(&choice->memory, &choice->answer.route, inspection);
         if (l4_http_route_stays(table, choice))
             return found;
     }
@@ -84,9 +118,11 @@ bool l4_http_route_find(const struct l4_table *table, uint32_t listener, uint32_
         const uint32_t at = begin(table, listener, choice);
         choice->answer.number = L4_NONE;
         const uint32_t filter = at ? l4_router_filter(&choice->memory, at) : 0;
+        const uint32_t inspections = at ? l4_router_inspections(&choice->memory, at) : 0;
         const bool found =
             (at && l4_router_find(&choice->memory, at, slot, &choice->answer)) ||
-            (filter && l4_router_find(&choice->memory, filter, slot, &choice->answer));
+            (filter && l4_router_find(&choice->memory, filter, slot, &choice->answer)) ||
+            (inspections && l4_router_find(&choice->memory, inspections, slot, &choice->answer));
         if (l4_http_route_stays(table, choice))
             return found;
     }

@@ -26,6 +26,17 @@ bool l4_http_filter_choose(const struct l4_table *table, uint32_t listener,
                            const struct l4_router_request *request, uint32_t from,
                            struct l4_http_choice *choice);
 
+/* Chooses the listener's first rule whose engine inspects `what` of the request, a bit of enum
+ * l4_inspected. Returns whether there is one. */
+bool l4_http_inspection_choose(const struct l4_table *table, uint32_t listener,
+                               const struct l4_router_request *request, uint32_t what,
+                               struct l4_http_choice *choice);
+
+/* Reads the rule of this number that names an engine. Returns whether there is one. */
+bool l4_http_inspection_read(const struct l4_table *table, uint32_t listener, uint32_t number,
+                             struct l4_http_choice *choice,
+                             struct l4_router_inspection *inspection);
+
 /* Finds a listener's route or rule by its slot, perhaps after a reload. Returns whether there is
  * one. */
 bool l4_http_route_find(const struct l4_table *table, uint32_t listener, uint32_t slot,

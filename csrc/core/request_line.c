@@ -141,6 +141,21 @@ static void put_request(struct l4_log_out *out, const struct l4_request_end *end
         style->text(out, "tls", end->tls);
 }
 
+/* By which rule an engine has inspected it, and the verdict. */
+static void put_inspection(struct l4_log_out *out, const struct l4_request_end *end,
+                           const struct style *style)
+{
+    static const char *const words[] = {
+#define X(id, word) word,
+        L4_INSPECT_VERDICTS(X)
+#undef X
+    };
+    if (!end->verdict || end->verdict >= L4_INSPECT_COUNT)
+        return;
+    style->foreign(out, "inspect", text_of(end->inspect, end->inspect_bytes, sizeof end->inspect));
+    style->text(out, "verdict", words[end->verdict]);
+}
+
 /* What became of it. */
 static void put_answer(struct l4_log_out *out, const struct l4_request_end *end,
                        const struct style *style)
@@ -172,6 +187,7 @@ static void put_answer(struct l4_log_out *out, const struct l4_request_end *end,
     }
     if (end->filter_bytes)
         style->foreign(out, "filter", text_of(end->filter, end->filter_bytes, sizeof end->filter));
+    put_inspection(out, end, style);
     if (end->error && end->reason != L4_END_ERROR)
         style->text(out, "error", l4_log_error(end->error, word));
 }

@@ -378,6 +378,23 @@ uint32_t l4_router_filter(const struct l4_router_memory *memory, uint32_t at)
     return found && found->format == L4_ROUTER_FORMAT ? found->filter : 0;
 }
 
+uint32_t l4_router_inspections(const struct l4_router_memory *memory, uint32_t at)
+{
+    const struct l4_router *found = array_of(memory, (struct l4_router_list){at, 1}, sizeof *found);
+    return found && found->format == L4_ROUTER_FORMAT ? found->inspections : 0;
+}
+
+bool l4_router_inspection(const struct l4_router_memory *memory, const struct l4_router_route *rule,
+                          struct l4_router_inspection *inspection)
+{
+    const struct l4_router_inspection *found =
+        rule->inspection.count ? array_of(memory, rule->inspection, sizeof *found) : NULL;
+    if (!found)
+        return false;
+    *inspection = *found;
+    return true;
+}
+
 bool l4_router_read(const struct l4_router_memory *memory, uint32_t at, uint32_t number,
                     struct l4_router_answer *answer)
 {

@@ -48,6 +48,13 @@ bool l4_router_choose(const struct l4_router_memory *memory, uint32_t at,
  * read as routes are. */
 uint32_t l4_router_filter(const struct l4_router_memory *memory, uint32_t at);
 
+/* The same of the rules that say which engine inspects a request or its answer. */
+uint32_t l4_router_inspections(const struct l4_router_memory *memory, uint32_t at);
+
+/* Reads what a rule of these says. Returns false if it says nothing. */
+bool l4_router_inspection(const struct l4_router_memory *memory, const struct l4_router_route *rule,
+                          struct l4_router_inspection *inspection);
+
 /* Reads the route of this number. Returns whether there is one. */
 bool l4_router_read(const struct l4_router_memory *memory, uint32_t at, uint32_t number,
                     struct l4_router_answer *answer);

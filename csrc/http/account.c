@@ -257,13 +257,28 @@ static void put_outward(const struct l4_loop *loop, uint32_t index, struct l4_re
         end->outside = o->addr[o->next];
 }
 
-/* Notes what is known beside the rows: the client's TLS, and the rule of the filter that the
- * request met. */
+/* Copies the name of the rule with this slot (L4_NONE: there is none). Returns its bytes. */
+static uint16_t put_rule(const struct l4_loop *loop, const struct l4_session *s, uint32_t slot,
+                         char to[static L4_REQUEST_FILTER_MAX])
+{
+    struct l4_http_choice choice;
+    if (slot == L4_NONE || !l4_http_route_find(loop->table, s->listener, slot, &choice))
+        return 0;
+    struct l4_text name = l4_router_text(&choice.memory, choice.answer.route.name);
+    if (name.bytes > L4_REQUEST_FILTER_MAX)
+        name.bytes = L4_REQUEST_FILTER_MAX;
+    l4_text_copy(to, name);
+    /* why asked: a reload may have replaced the text */
+    return l4_http_route_stays(loop->table, &choice) ? (uint16_t)name.bytes : 0;
+}
+
+/* Notes what is known beside the rows: the client's TLS, and the rules of filter and inspection
+ * that the request met. */
 static void put_more(const struct l4_loop *loop, uint32_t index, struct l4_request_end *end)
 {
     const struct l4_session *s = l4_session_at(loop, index);
     const struct l4_facts *facts = l4_row_facts(loop, index);
-    struct l4_http_choice choice;
+    const struct l4_exchange *x = l4_exchange_at(loop, index);
     if (s->known & L4_FACT_TLS)
         memcpy(end->tls, facts->version, sizeof end->tls);
     if (s->known & L4_FACT_NAME && facts->name_bytes <= sizeof end->sni) {
@@ -271,15 +286,9 @@ static void put_more(const struct l4_loop *loop, uint32_t index, struct l4_reque
         memcpy(end->sni, facts->name, facts->name_bytes);
     }
     put_outward(loop, index, end);
-    const uint32_t filter = l4_exchange_at(loop, index)->filter;
-    if (filter == L4_NONE || !l4_http_route_find(loop->table, s->listener, filter, &choice))
-        return;
-    struct l4_text name = l4_router_text(&choice.memory, choice.answer.route.name);
-    if (name.bytes > sizeof end->filter)
-        name.bytes = sizeof end->filter;
-    l4_text_copy(end->filter, name);
-    if (l4_http_route_stays(loop->table, &choice)) /* else a reload has replaced the text */
-        end->filter_bytes = (uint16_t)name.bytes;
+    end->filter_bytes = put_rule(loop, s, x->filter, end->filter);
+    end->verdict = x->verdict;
+    end->inspect_bytes = put_rule(loop, s, x->inspected - 1, end->inspect);
 }
 
 static void write_log(struct l4_loop *loop, uint32_t index, enum l4_reason reason)

@@ -9,6 +9,7 @@
 #include "http/body_rate.h"
 #include "http/caching.h"
 #include "http/fill.h"
+#include "http/inspect_pass.h"
 #include "http/message.h"
 #include "http/request_name.h"
 #include "http/retry.h"
@@ -252,6 +253,11 @@ static struct l4_step take_answer(struct l4_loop *loop, uint32_t index, const ch
             return step;
         }
     }
+    if (l4_inspect_wants_answer(loop, index, head)) {
+        note_served(loop, index);
+        l4_answer_drop_part(loop, index);
+        return l4_inspect_hold(loop, index, bytes, head, rest, rest_bytes);
+    }
     const size_t head_bytes = l4_message_answer(loop, index, bytes, head);
     if (!head_bytes || head_bytes + L4_CODE_BEFORE > (size_t)(rest - loop->pump.scratch))
         return l4_answer_failed(loop, index, L4_END_BAD_ANSWER);
@@ -368,7 +374,9 @@ struct l4_step l4_answer_read(struct l4_loop *loop, uint32_t index)
 {
     bool again = true;
     struct l4_step step = l4_stay();
-    while (again && step.kind == L4_STAY && !(l4_exchange_at(loop, index)->flags & L4_X_ANSWERED))
+    const struct l4_exchange *x = l4_exchange_at(loop, index);
+    while (again && step.kind == L4_STAY && !(x->flags & L4_X_ANSWERED) &&
+           !(x->holds & L4_HOLDS_ANSWER))
         step = read_once(loop, index, &again);
     return step;
 }

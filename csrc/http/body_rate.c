@@ -10,7 +10,8 @@ static const struct l4_http_listener *rules_of(const struct l4_loop *loop, uint3
 
 static bool is_measured(const struct l4_loop *loop, uint32_t index)
 {
-    return !l4_exchange_at(loop, index)->up.done && L4_GET(rules_of(loop, index)->body_rate_min);
+    const struct l4_exchange *x = l4_exchange_at(loop, index);
+    return !x->up.done && !(x->holds & L4_HOLDS_UP) && L4_GET(rules_of(loop, index)->body_rate_min);
 }
 
 static uint32_t elapsed_ms(const struct l4_loop *loop, uint32_t index)

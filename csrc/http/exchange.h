@@ -39,6 +39,18 @@ enum l4_exchange_flags {
     L4_X_BAD_STATUS = 1 << 16    /* the answer's status counts as a fault of the backend */
 };
 
+/* What is held of the exchange's bodies for an engine (http/inspect.h). */
+enum l4_exchange_holds {
+    L4_HOLDS_ROW = 1 << 0,     /* the session's row there is in use */
+    L4_HOLDS_REQUEST = 1 << 1, /* the request's body is held, and nothing of it is in the block */
+    L4_HOLDS_UP = 1 << 2,      /* what is held of it is being passed on */
+    L4_HOLDS_ANSWER = 1 << 3,  /* the answer is collected */
+    L4_HOLDS_DOWN = 1 << 4,    /* what is held of it is being passed on */
+    L4_HOLDS_LARGE = 1 << 5,   /* more has come than may be inspected */
+    L4_HOLDS_LOST = 1 << 6,    /* there was no memory for it */
+    L4_HOLDS_PASSED = 1 << 7,  /* the request has been inspected, and its stage goes on */
+};
+
 /* What an answer of l4lb itself is, besides its status. */
 enum l4_reply {
     L4_REPLY_PLAIN,    /* the page of the status, or a line that tells it */
@@ -93,9 +105,13 @@ struct l4_exchange {
     uint8_t retries, retry_cause; /* how often it was sent again; enum l4_http_retry_on */
     uint8_t cache;                /* number of its cache (http/caches.h); 0: none */
     uint8_t cached;               /* enum l4_cache_result */
+    uint8_t holds;                /* enum l4_exchange_holds */
+    uint8_t verdict;              /* enum l4_inspect_verdict: the worst of its inspections */
+    uint32_t inspected;           /* slot of the rule that has it, + 1; 0: none */
+    uint32_t inspects[2];         /* slots + 1 of the rules for its request and its answer */
     struct l4_body up, down;
 };
 
-_Static_assert(sizeof(struct l4_exchange) <= 240, "an exchange is small");
+_Static_assert(sizeof(struct l4_exchange) <= 256, "an exchange is small");
 
 #endif

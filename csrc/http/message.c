@@ -231,7 +231,7 @@ bool l4_message_request(struct l4_loop *loop, uint32_t index, char **at, size_t 
                        L4_GET(l4_serve_rules(loop, l4_session_at(loop, index))->max_body));
     *at = out.to;
     *bytes = out.used;
-    if (x->up.done || x->have == x->head_bytes)
+    if (x->up.done || x->have == x->head_bytes || x->holds & L4_HOLDS_REQUEST)
         return true;
     char *rest = out.to + L4_HTTP_WRITTEN_HEAD + L4_CODE_BEFORE;
     memcpy(rest, block + x->head_bytes, x->have - x->head_bytes);

@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "http/caches.h"
+#include "http/inspect.h"
 #include "http/outward.h"
 
 /* Memory of which only the pages that are used take room. */
@@ -47,6 +48,8 @@ int l4_http_start(struct l4_loop *loop)
         error = l4_caches_start(loop);
     if (!error)
         error = l4_outward_start(loop);
+    if (!error)
+        error = l4_inspect_start(loop);
     return error ? error : l4_spares_start(loop);
 }
 
@@ -56,6 +59,7 @@ void l4_http_finish(struct l4_loop *loop)
     if (!http)
         return;
     l4_spares_finish(loop);
+    l4_inspect_finish(loop);
     l4_outward_finish(loop);
     l4_caches_finish(loop);
     l4_h2_finish(&http->h2);

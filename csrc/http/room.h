@@ -32,14 +32,16 @@ struct l4_http_judged {
 
 struct l4_caches;
 struct l4_outwards;
+struct l4_inspections;
 
 struct l4_http {
     struct l4_exchange *exchanges; /* one for each row of a TCP session */
     struct l4_spares spares;
     struct l4_h2 h2;
-    struct l4_caches *caches;     /* http/caches.h */
-    struct l4_outwards *outwards; /* http/outward.h */
-    char *blocks;                 /* L4_HTTP_BLOCKS of L4_HTTP_BLOCK_BYTES */
+    struct l4_caches *caches;           /* http/caches.h */
+    struct l4_outwards *outwards;       /* http/outward.h */
+    struct l4_inspections *inspections; /* http/inspect.h */
+    char *blocks;                       /* L4_HTTP_BLOCKS of L4_HTTP_BLOCK_BYTES */
     uint32_t *free_blocks;
     uint32_t free_count;
     uint32_t used_blocks; /* blocks from this number on were not used since the last thrift */

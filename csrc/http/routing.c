@@ -4,6 +4,7 @@
 #include "http/account.h"
 #include "http/caching.h"
 #include "http/cookie.h"
+#include "http/inspect.h"
 #include "http/limit.h"
 #include "http/outward.h"
 #include "http/retry.h"
@@ -121,13 +122,23 @@ static void note(struct l4_loop *loop, uint32_t index, const struct l4_http_choi
     count_hit(loop, slot);
 }
 
-static struct l4_step to_pool(struct l4_loop *loop, uint32_t index, uint32_t cache)
+struct l4_step l4_routing_go_on(struct l4_loop *loop, uint32_t index, uint32_t cache)
 {
     if (l4_outward_is_on(loop, l4_session_at(loop, index)))
         return l4_go(L4_SESSION_FORWARD);
+    if (!l4_inspect_allows_cache(loop, index))
+        cache = 0;
     l4_retry_earn(loop, index);
     l4_exchange_at(loop, index)->came_to = l4_cookie_backend(loop, index);
     return cache ? l4_caching_begin(loop, index, cache) : l4_go(L4_SESSION_PICK);
+}
+
+static struct l4_step to_pool(struct l4_loop *loop, uint32_t index, uint32_t cache)
+{
+    const bool forward = l4_outward_is_on(loop, l4_session_at(loop, index));
+    return !forward && l4_inspect_wants_request(loop, index, cache)
+               ? l4_go(L4_SESSION_INSPECT)
+               : l4_routing_go_on(loop, index, cache);
 }
 
 struct l4_step l4_routing_choose(struct l4_loop *loop, uint32_t index)
@@ -143,6 +154,7 @@ struct l4_step l4_routing_choose(struct l4_loop *loop, uint32_t index)
     step = pass_filter(loop, index, &request);
     if (step.kind != L4_STAY)
         return step;
+    l4_inspect_choose(loop, index, &request);
     request.random = (uint32_t)(l4_random(&loop->random) >> 32);
     if (!l4_http_route_choose(loop->table, s->listener, &request, 0, &choice))
         return to_pool(loop, index, L4_GET(l4_serve_rules(loop, s)->cache));

@@ -17,6 +17,10 @@
  * REPLY. */
 struct l4_step l4_routing_choose(struct l4_loop *loop, uint32_t index);
 
+/* A request whose pool is known goes on there: by its cache of this number (0: none), or to where
+ * its client wants to go. */
+struct l4_step l4_routing_go_on(struct l4_loop *loop, uint32_t index, uint32_t cache);
+
 /* The fields of a request, which struct l4_router_request refers to. */
 struct l4_routing_fields {
     const struct l4_h1_head *head;

@@ -7,6 +7,7 @@
 #include "core/true_client.h"
 #include "http/caching.h"
 #include "http/h2_tend.h"
+#include "http/inspect.h"
 #include "http/judge.h"
 #include "io/stream_ops.h"
 #include "io/tls.h"
@@ -18,6 +19,7 @@ void l4_serve_begin(struct l4_loop *loop, uint32_t index)
     struct l4_session *s = l4_session_at(loop, index);
     L4_ASSERT(s->backend == L4_NONE && x->answer_block == L4_NONE);
     l4_caching_end(loop, index);
+    l4_inspect_end(loop, index);
     *x = (struct l4_exchange){
         .number = x->number + 1,
         .block = x->block,
@@ -49,6 +51,7 @@ void l4_serve_free(struct l4_loop *loop, uint32_t index)
 {
     struct l4_exchange *x = l4_exchange_at(loop, index);
     l4_caching_end(loop, index);
+    l4_inspect_end(loop, index);
     give_block(loop, &x->block);
     give_block(loop, &x->answer_block);
     x->have = x->answer_have = 0;
@@ -164,6 +167,10 @@ struct l4_step l4_serve_refuse(struct l4_loop *loop, uint32_t index, uint16_t st
     struct l4_exchange *x = l4_exchange_at(loop, index);
     L4_ASSERT(!(x->flags & L4_X_ANSWERED) && reason != L4_END_NONE);
     x->status = status;
+    if (x->holds & L4_HOLDS_UP) { /* all that the client has sent of its body was read */
+        x->up = l4_inspect_at(loop, index)->after[L4_CLIENT];
+        x->holds &= (uint8_t)~L4_HOLDS_UP;
+    }
     /* The begin of a head that a backend sent is of no more use. */
     give_block(loop, &x->answer_block);
     x->answer_have = x->answer_scanned = 0;

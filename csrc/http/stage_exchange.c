@@ -20,6 +20,7 @@
 #include "http/body_rate.h"
 #include "http/caching.h"
 #include "http/fill.h"
+#include "http/inspect_pass.h"
 #include "http/message.h"
 #include "http/retry.h"
 #include "http/serve.h"
@@ -78,6 +79,8 @@ static struct l4_step send_request(struct l4_loop *loop, uint32_t index)
                    ? refuse_bytes(loop, index)
                    : refuse_body(loop, index, 431, L4_END_REJECTED_TOO_LARGE, NULL);
     }
+    if (x->holds & L4_HOLDS_REQUEST)
+        l4_inspect_pass_request(loop, index);
     x->sent_us = loop->now_us;
     if (l4_io_of(backend)->pass(&out, client, backend, bytes) == L4_PUMP_LOST)
         return l4_end_by_error(l4_session_at(loop, index), -ENOMEM);
@@ -107,6 +110,8 @@ static struct l4_step move_up(struct l4_loop *loop, uint32_t index)
     struct l4_exchange *x = l4_exchange_at(loop, index);
     struct l4_half *client = l4_serve_client(loop, index), *backend = l4_serve_backend(loop, index);
     uint64_t moved;
+    if (x->holds & L4_HOLDS_UP && !(backend->flags & L4_HALF_BROKEN))
+        return l4_inspect_move(loop, index, L4_CLIENT);
     if (x->up.done || backend->flags & L4_HALF_BROKEN) {
         l4_pump_flush(&loop->pump, client, backend);
         return l4_stay();
@@ -152,6 +157,8 @@ static struct l4_step move_down(struct l4_loop *loop, uint32_t index)
     struct l4_half *client = l4_serve_client(loop, index), *backend = l4_serve_backend(loop, index);
     struct l4_body_read read = {.most = L4_HTTP_COPY_BYTES};
     uint64_t moved;
+    if (x->holds & L4_HOLDS_DOWN)
+        return l4_inspect_move(loop, index, L4_BACKEND);
     if (!x->down.done && l4_fill_goes_on(loop, index)) {
         read.take = l4_fill_take;
         read.take_loop = loop;
@@ -240,7 +247,8 @@ static struct l4_step move(struct l4_loop *loop, uint32_t index)
     l4_body_rate_note(loop, index);
     if (step.kind == L4_STAY && !(x->flags & L4_X_ANSWERED)) {
         note_asked(loop, index);
-        step = l4_answer_read(loop, index);
+        step = x->holds & L4_HOLDS_ANSWER ? l4_inspect_collect(loop, index)
+                                          : l4_answer_read(loop, index);
     }
     if (step.kind == L4_STAY && x->flags & L4_X_ANSWERED)
         step = move_down(loop, index);
@@ -318,6 +326,8 @@ static struct l4_step timeout(struct l4_loop *loop, uint32_t index)
     step = judge_rate(loop, index);
     if (step.kind != L4_STAY)
         return step;
+    if (x->holds & L4_HOLDS_ANSWER)
+        return l4_inspect_timeout(loop, index, allowed);
     const uint64_t idle = loop->now_ms - L4_GET(s->active_ms);
     if ((x->flags & (L4_X_ASKED | L4_X_ANSWERED)) == L4_X_ASKED) {
         if (l4_row_left_ms(loop, s) <= 0)

@@ -1,6 +1,7 @@
 /* FORWARD: a client has named the host that it wants to reach. Whether it may, and at which
  * addresses that host is, the gate says; then one address after the other is tried. */
 #include "http/caching.h"
+#include "http/inspect.h"
 #include "http/outward.h"
 #include "http/serve.h"
 #include "http/stages.h"
@@ -46,7 +47,10 @@ static struct l4_step allowed(struct l4_loop *loop, uint32_t index)
     const struct l4_exchange *x = l4_exchange_at(loop, index);
     const uint32_t own = L4_GET(l4_serve_rules(loop, s)->cache);
     const uint32_t cache = own ? own : L4_GET(l4_serve_pool_rules(loop, index)->forward_cache);
-    if (cache && !x->cache && x->method != L4_METHOD_CONNECT)
+    if (l4_inspect_wants_request(loop, index, 0))
+        return l4_go(L4_SESSION_INSPECT);
+    if (cache && !x->cache && x->method != L4_METHOD_CONNECT &&
+        l4_inspect_allows_cache(loop, index))
         return l4_caching_begin(loop, index, cache);
     return go_on(loop, index);
 }
@@ -91,7 +95,7 @@ static struct l4_step enter(struct l4_loop *loop, uint32_t index)
 {
     struct l4_session *s = l4_session_at(loop, index);
     if (l4_outward_is_known(loop, index) && l4_outward_at(loop, index)->allowed)
-        return go_on(loop, index);
+        return l4_inspect_has_passed(loop, index) ? allowed(loop, index) : go_on(loop, index);
     const bool socks = L4_GET(l4_serve_rules(loop, s)->speaks_socks);
     if (!socks && !l4_outward_begin(loop, index))
         return refuse(loop, index, 400, "no_proxy_request", L4_END_REJECTED_BAD_REQUEST);

@@ -6,6 +6,7 @@
 #include "run/stage.h"
 
 extern const struct l4_stage l4_stage_request, l4_stage_exchange, l4_stage_reply, l4_stage_http2,
-    l4_stage_cached, l4_stage_await, l4_stage_forward, l4_stage_socks, l4_stage_hello;
+    l4_stage_cached, l4_stage_await, l4_stage_forward, l4_stage_socks, l4_stage_hello,
+    l4_stage_inspect;
 
 #endif

@@ -22,6 +22,7 @@ static bool is_allowed(const struct l4_session *s, enum l4_list_kind kind)
         [L4_SESSION_EXCHANGE] = 1u << L4_LIST_READY | 1u << L4_LIST_PIPELESS,
         [L4_SESSION_HTTP2] = 1u << L4_LIST_READY,
         [L4_SESSION_CACHED] = 1u << L4_LIST_READY | 1u << L4_LIST_PIPELESS,
+        [L4_SESSION_INSPECT] = 1u << L4_LIST_READY | 1u << L4_LIST_PIPELESS,
     };
     return kinds[L4_GET(s->state)] >> kind & 1;
 }

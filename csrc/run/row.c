@@ -117,15 +117,18 @@ void l4_row_enter(struct l4_loop *loop, uint32_t index, enum l4_session_state st
         [L4_SESSION_HANDOVER] =
             TO(REQUEST) | TO(QUEUE) | TO(CONNECT) | TO(RELAY) | TO(RESET) | TO(FREE),
         [L4_SESSION_REQUEST] = TO(PICK) | TO(FORWARD) | TO(SOCKS) | TO(REPLY) | TO(CACHED) |
-                               TO(AWAIT) | TO(TARPIT) | TO(HTTP2) | TO(HANDOVER) | TO(FREE),
+                               TO(AWAIT) | TO(TARPIT) | TO(HTTP2) | TO(INSPECT) | TO(HANDOVER) |
+                               TO(FREE),
         [L4_SESSION_HTTP2] = TO(FREE),
         [L4_SESSION_EXCHANGE] = TO(REQUEST) | TO(REPLY) | TO(CACHED) | TO(PICK) | TO(CONNECT) |
-                                TO(RELAY) | TO(HELLO) | TO(FREE),
+                                TO(RELAY) | TO(HELLO) | TO(INSPECT) | TO(FREE),
         [L4_SESSION_REPLY] = TO(REQUEST) | TO(FREE),
         [L4_SESSION_CACHED] = TO(REQUEST) | TO(REPLY) | TO(FREE),
         [L4_SESSION_AWAIT] = TO(CACHED) | TO(PICK) | TO(REPLY) | TO(FREE),
-        [L4_SESSION_FORWARD] =
-            TO(CONNECT) | TO(PICK) | TO(CACHED) | TO(AWAIT) | TO(SOCKS) | TO(REPLY) | TO(FREE),
+        [L4_SESSION_FORWARD] = TO(CONNECT) | TO(PICK) | TO(CACHED) | TO(AWAIT) | TO(SOCKS) |
+                               TO(INSPECT) | TO(REPLY) | TO(FREE),
+        [L4_SESSION_INSPECT] =
+            TO(PICK) | TO(FORWARD) | TO(CACHED) | TO(AWAIT) | TO(REQUEST) | TO(REPLY) | TO(FREE),
         [L4_SESSION_SOCKS] = TO(FORWARD) | TO(REPLY) | TO(FREE),
         [L4_SESSION_HELLO] = TO(RELAY) | TO(FREE),
     };

@@ -42,6 +42,7 @@ static const struct l4_stage *const stages[L4_SESSION_STATES] = {
     [L4_SESSION_FORWARD] = &l4_stage_forward,
     [L4_SESSION_SOCKS] = &l4_stage_socks,
     [L4_SESSION_HELLO] = &l4_stage_hello,
+    [L4_SESSION_INSPECT] = &l4_stage_inspect,
 };
 
 static const struct l4_stage *stage_of(const struct l4_loop *loop, uint32_t index)

@@ -66,16 +66,17 @@ struct l4_request_end {
     uint8_t reason;  /* enum l4_reason; L4_END_NONE: answered in full */
     uint8_t retries, retry_cause;
     uint8_t minor, flags;
-    uint8_t cached;                   /* enum l4_cache_result */
+    uint8_t cached, verdict;          /* enum l4_cache_result, enum l4_inspect_verdict */
     char fault[L4_REQUEST_FAULT_MAX]; /* why a request was refused; "" */
     char tls[L4_TLS_VERSION_MAX + 1]; /* version of TLS with the client; "" */
-    uint16_t sni_bytes, filter_bytes;
+    uint16_t sni_bytes, filter_bytes, inspect_bytes;
     uint8_t rule_bytes, user_bytes; /* of a forward proxy: the rule that decided, the user */
     struct l4_addr outside;         /* ... the address that was connected to; family 0: none */
     char rule[L4_GATE_NAME_MAX];
     char user[L4_GATE_NAME_MAX];
-    char sni[L4_REQUEST_SNI_MAX];       /* the server name that the client asked for */
-    char filter[L4_REQUEST_FILTER_MAX]; /* name of the last rule of the filter that it met */
+    char sni[L4_REQUEST_SNI_MAX]; /* the server name that the client asked for */
+    /* names of the last rule of the filter that it met, and of that which had it inspected */
+    char filter[L4_REQUEST_FILTER_MAX], inspect[L4_REQUEST_FILTER_MAX];
     struct l4_request_text text;
 };
 

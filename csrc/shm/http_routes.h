@@ -16,7 +16,7 @@
 #include "base/bounds.h"
 
 /* The format of the memory. Increase it with each change of the structures below. */
-#define L4_ROUTER_FORMAT 0x52740005u
+#define L4_ROUTER_FORMAT 0x52740006u
 
 struct l4_router_list {
     uint32_t at, count; /* at is a multiple of 4; of texts: a count of bytes, at any offset */
@@ -29,6 +29,7 @@ struct l4_router { /* the routes of one listener */
     struct l4_router_list hosts;  /* struct l4_router_host, found by hash; a power of two, or 0 */
     struct l4_router_list rest;   /* uint16_t: routes without a condition about the host */
     uint32_t filter;              /* where the struct l4_router of its filter is; 0: it has none */
+    uint32_t inspections;         /* ... of its rules `inspect` */
 };
 
 struct l4_router_host {          /* a name, or a dot and a name: all names below that name */
@@ -91,7 +92,40 @@ enum l4_router_action {
     L4_ROUTER_DENY, /* from here on: of rules of a filter */
     L4_ROUTER_TARPIT,
     L4_ROUTER_LIMIT, /* by requests_per_source */
-    L4_ROUTER_LOG
+    L4_ROUTER_LOG,
+    L4_ROUTER_INSPECT /* of rules `inspect` */
+};
+
+/* What became of a request or an answer that an engine was to inspect. What is worse comes later.
+ */
+#define L4_INSPECT_VERDICTS(X)                                                                     \
+    X(NONE, "")                                                                                    \
+    X(CLEAN, "clean")         /* it goes on as it came */                                          \
+    X(CHANGED, "changed")     /* ... as the engine has changed it */                               \
+    X(TOO_LARGE, "too_large") /* it is larger than `max_body`, or came too slowly */               \
+    X(FAILED, "failed")       /* the engine gave no valid answer in its time */                    \
+    X(BLOCKED, "blocked")     /* the client got the engine's answer instead */
+
+enum l4_inspect_verdict {
+#define X(id, word) L4_INSPECT_##id,
+    L4_INSPECT_VERDICTS(X)
+#undef X
+        L4_INSPECT_COUNT
+};
+
+enum l4_inspected { L4_INSPECTS_REQUESTS = 1, L4_INSPECTS_ANSWERS = 2 };
+
+struct l4_router_inspection {         /* of a rule `inspect`: what, by which engine */
+    uint32_t what;                    /* enum l4_inspected */
+    uint32_t fails_open;              /* 1: what could not be inspected goes on */
+    uint32_t large_goes_on;           /* 1: so does what is too large */
+    uint32_t timeout_ms;              /* for the engine's whole answer */
+    uint32_t body_ms;                 /* for the body to come */
+    uint32_t max_body;                /* bytes */
+    uint32_t slots[L4_INSPECT_COUNT]; /* for the counts of each verdict; of NONE: not used */
+    struct l4_addr engine;
+    struct l4_router_list host, path; /* texts: of the service's URL */
+    struct l4_router_list name;       /* of the engine, in the configuration */
 };
 
 /* The parts of a location or a rewritten target. */
@@ -138,6 +172,7 @@ struct l4_router_route {
     uint32_t key_kind;              /* of requests_per_key: enum l4_key_kind */
     struct l4_router_list key_name; /* ... of the header field (in lower case), cookie, argument */
     struct l4_router_list name;     /* of a rule */
+    struct l4_router_list inspection; /* of a rule: one struct l4_router_inspection */
 };
 
 #endif

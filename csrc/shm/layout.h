@@ -286,6 +286,8 @@ enum l4_event_kind {
     L4_EVENT_SHED, /* a: family << 24 | sessions shed since the last such event, b: source of the
                       last session (its address or IPv6 network) */
     L4_EVENT_PORTLESS, /* a connect found no free local port */
+    L4_EVENT_ENGINE,   /* a: slot of a rule whose engine has begun to fail, or is well again; b: its
+                          status << 8 | enum l4_icap_fault, 0: it is well */
 };
 
 struct l4_event {

@@ -25,7 +25,8 @@
     X(AWAIT, "await")             /* HTTP: the answer to another client's request is waited for */ \
     X(FORWARD, "forward")         /* forward proxy: may the client go where it wants to? */        \
     X(SOCKS, "socks")             /* SOCKS: its client says where it wants to go */                \
-    X(HELLO, "hello")             /* a tunnel's client says which server it asks for */
+    X(HELLO, "hello")             /* a tunnel's client says which server it asks for */            \
+    X(INSPECT, "inspect")         /* HTTP: an engine is asked about the request or its answer */
 
 enum l4_session_state {
 #define X(id, word) L4_SESSION_##id,

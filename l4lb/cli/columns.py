@@ -130,6 +130,11 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
     "filters": (
         _name("rule"), Column("when"), Column("action"), Column("dry_run", 1), _number("hits"),
     ),
+    "inspections": (
+        _name("rule"), Column("when", 2), Column("engine"), Column("what", 3),
+        Column("on_failure", 4), _number("clean"), _number("changed", 1), _number("too_large"),
+        _number("failed"), _number("blocked"),
+    ),
     "workers": (
         Column("index", heading="worker"), _number("pid"), Column("cpu", 7), Column("state"),
         _number("active"), _number("capacity", 5), Column("paused", 4), _number("accepted", 1),

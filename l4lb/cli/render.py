@@ -41,6 +41,7 @@ EMPTY: Mapping[str, str] = {
     "access": "no listener has access rules",
     "routes": "no routes: all requests go to the pool of the listener",
     "filters": "no rules: the listener has no filter",
+    "inspections": "no rules: no engine inspects what goes through the listener",
     "diff": "nothing was changed at run time",
 }
 

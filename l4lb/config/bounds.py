@@ -137,6 +137,12 @@ ANSWER_STATUS = (200, 599)
 ERRORS = (1, 1_000_000)  # error answers in a time
 ERROR_WINDOW_MS = (SECOND_MS, DAY_MS)
 ERROR_STATUS = (400, 599)  # statuses that can count as errors
+ICAP_MAX = 64  # = L4_ENGINES_MAX
+ICAP_HOST_MAX, ICAP_PATH_MAX = 64, 256  # csrc/http/icap.h
+ICAP_TIMEOUT_MS = (10, 10 * MINUTE_MS)
+ICAP_BODY_BYTES = (1, 128 << 20)  # half of what the bodies that a worker holds may have
+INSPECT_RULES_MAX = 64  # of one listener
+INSPECT_ROWS = 6  # of each rule: one, and one for each verdict
 HTTP_ROUTES_MAX = 4096  # = L4_HTTP_ROUTES_MAX
 REQUESTS_PER_SECOND = (1, 10_000_000)
 RETRY_BUDGET_PERCENT = (0, 100)

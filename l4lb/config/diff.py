@@ -40,6 +40,7 @@ BELOW = {
     "pool": "pools.NAME",
     "backend": "pools.NAME.backends[]",
     "cache": "cache.NAME",
+    "icap": "icap.NAME",
     "forward": "forward.NAME",
     "list": "lists.NAME",
 }
@@ -49,9 +50,9 @@ BELOW = {
 class Change:
     """An object that was added, removed or changed.
 
-    kind: process, limits, cache, forward, list, listener, pool or backend. name: NAME, or POOL/NAME
-    of a backend. keys: for a changed object, each key's value before and after (None: absent).
-    waits: keys of an added object that take effect at the next start.
+    kind: process, limits, cache, icap, forward, list, listener, pool or backend. name: NAME, or
+    POOL/NAME of a backend. keys: for a changed object, each key's value before and after (None:
+    absent). waits: keys of an added object that take effect at the next start.
     """
 
     kind: str
@@ -102,6 +103,7 @@ def compare(before: Plain, after: Plain) -> list[Change]:
         if keys:
             found.append(Change(kind, "", "changed", keys))
     found += _named("cache", before.get("cache", {}), after.get("cache", {}), "")
+    found += _named("icap", before.get("icap", {}), after.get("icap", {}), "")
     found += _named("list", before.get("lists", {}), after.get("lists", {}), "")
     found += _named("forward", before.get("forward", {}), after.get("forward", {}), "")
     found += _named("listener", before.get("listeners", {}), after.get("listeners", {}), "")

@@ -23,6 +23,7 @@ from l4lb.config.tables.base import Model
 from l4lb.config.tables.cache import Cache
 from l4lb.config.tables.forward import DomainList, Forward, pool_name
 from l4lb.config.tables.health import Health, Passive
+from l4lb.config.tables.icap import Icap
 from l4lb.config.tables.listener import Listener
 from l4lb.config.tables.pool import Backend, Pool
 from l4lb.config.tables.process import Limits, Log, Process
@@ -46,7 +47,7 @@ def _few_routes(listeners: Mapping[str, Listener]) -> Mapping[str, Listener]:
         maximum = f"more than {bounds.ROUTES_MAX}"
         raise wrong(f"have {rows} routes, {maximum}, each name and network counted")
     of_http = sum(
-        len(one.routes) + (one.filter.rows if one.filter else 0)
+        len(one.routes) + (one.filter.rows if one.filter else 0) + _rows_of_inspections(one)
         for one in listeners.values()
         if one.protocol == "http"
     )
@@ -55,6 +56,16 @@ def _few_routes(listeners: Mapping[str, Listener]) -> Mapping[str, Listener]:
             f"have {of_http} HTTP routes and filter rules, more than {bounds.HTTP_ROUTES_MAX}"
         )
     return listeners
+
+
+def _rows_of_inspections(listener: Listener) -> int:
+    return bounds.INSPECT_ROWS * len(listener.http.inspect if listener.http else ())
+
+
+def _few_engines(engines: Mapping[str, Icap]) -> Mapping[str, Icap]:
+    if len(engines) > bounds.ICAP_MAX:
+        raise wrong(f"are {len(engines)} engines, more than {bounds.ICAP_MAX}")
+    return engines
 
 
 def _few_caches(caches: Mapping[str, Cache]) -> Mapping[str, Cache]:
@@ -95,6 +106,9 @@ class Config(Model):
     lists: Annotated[Mapping[common.Name, DomainList], AfterValidator(_few_lists)] = Field(
         default_factory=dict
     )
+    icap: Annotated[Mapping[common.Name, Icap], AfterValidator(_few_engines)] = Field(
+        default_factory=dict
+    )
     cache: Annotated[Mapping[caches.CacheName, Cache], AfterValidator(_few_caches)] = Field(
         default_factory=dict
     )
@@ -107,7 +121,7 @@ class Config(Model):
         hidden = {pool_name(name): one.pool() for name, one in self.forward.items()}
         # why: the model is frozen, and nobody has seen it yet.
         self.__dict__["pools"] = {**self.pools, **hidden}
-        for tables in (self.listeners, self.pools, self.forward, self.lists, self.cache):
+        for tables in (self.listeners, self.pools, self.forward, self.lists, self.cache, self.icap):
             for name, table in tables.items():
                 table.called(name)
         return self

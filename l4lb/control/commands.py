@@ -269,10 +269,7 @@ COMMANDS: Mapping[str, Command] = {
         Command(
             "routes",
             "Routes of an HTTP listener in their order, with the number of their requests.",
-            (
-                LISTENER,
-                HITS,
-            ),
+            (LISTENER, HITS),
             by=SUPERVISOR,
             reads=True,
         ),
@@ -283,6 +280,7 @@ COMMANDS: Mapping[str, Command] = {
             by=SUPERVISOR,
             reads=True,
         ),
+        Command("inspections", "Verdicts of engines by rule.", (LISTENER,), SUPERVISOR, reads=True),
         Command("unblock", "Removes the block of a source.", (SOURCE,), by=SUPERVISOR),
         Command(
             "add",

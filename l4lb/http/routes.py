@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from l4lb import regex
 
-FORMAT = 0x52740005  # L4_ROUTER_FORMAT
+FORMAT = 0x52740006  # L4_ROUTER_FORMAT
 ANY_HOST = "*"
 KINDS = (
     "scheme", "method", "other_method", "query_length", "body_over", "header_count", "path",
@@ -24,12 +24,17 @@ KINDS = (
 )  # fmt: skip
 """enum l4_router_kind, in its order: what costs least comes first."""
 NUMBERS = ("query_length", "body_over", "header_count")
-ACTIONS = ("pool", "redirect", "respond", "deny", "tarpit", "limit", "log")
-"""enum l4_router_action; from "deny" on: of rules of a filter."""
+ACTIONS = ("pool", "redirect", "respond", "deny", "tarpit", "limit", "log", "inspect")
+"""enum l4_router_action; from "deny" on: of rules of a filter, and "inspect" of those about
+engines."""
 PARTS = ("", "scheme", "host", "path", "rest", "query")  # enum l4_router_part_kind; "": text
 SET, REMOVE = 0, 1  # enum l4_router_change_kind
 PLACEHOLDER = re.compile(r"\{(scheme|host|path|rest|query)\}")
 NET = struct.Struct("=HH16sI")  # struct l4_router_net
+VERDICTS = ("", "clean", "changed", "too_large", "failed", "blocked")
+"""enum l4_inspect_verdict."""
+INSPECTED = {"requests": 1, "answers": 2}  # enum l4_inspected
+INSPECTION = struct.Struct(f"={6 + len(VERDICTS)}IHH16s6I")  # struct l4_router_inspection
 FIRST = 8  # 0 means that a listener has no routes
 
 
@@ -76,6 +81,24 @@ class Rule(NamedTuple):
     status: int
 
 
+class Inspection(NamedTuple):
+    """What a rule has inspected, and by which engine. what: bits of INSPECTED. slots: for the
+    counts of each verdict, as VERDICTS has them."""
+
+    what: int
+    fails_open: bool
+    large_goes_on: bool
+    timeout_ms: int
+    body_ms: int
+    max_body: int
+    slots: tuple[int, ...]
+    ip: str
+    port: int
+    host: str
+    path: str
+    name: str
+
+
 class Route(NamedTuple):
     """A route, or a rule. pool: a row, or what l4lb does itself. slot: its number for hits and
     limits. target: what backends get in place of the request's target, as a location; "": as
@@ -99,14 +122,17 @@ class Route(NamedTuple):
     requests_per_key: Limit = NO_LIMIT
     key: tuple[int, str] = (0, "")
     name: str = ""
+    inspection: Inspection | None = None
 
 
 class Its(NamedTuple):
-    """What a listener has: the rows of its addresses, its routes, the rules of its filter."""
+    """What a listener has: the rows of its addresses, its routes, the rules of its filter, and
+    those about engines."""
 
     rows: Sequence[int]
     routes: Sequence[Route]
     rules: Sequence[Route] = ()
+    inspections: Sequence[Route] = ()
 
 
 def compiled(listeners: Iterable[Its], rows: int) -> tuple[bytes, list[int]]:
@@ -115,7 +141,8 @@ def compiled(listeners: Iterable[Its], rows: int) -> tuple[bytes, list[int]]:
     run, ats = _Run(), [0] * rows
     for its in listeners:
         rules = run.listener(its.rules) if its.rules else 0
-        at = run.listener(its.routes, rules) if its.routes or its.rules else 0
+        inspections = run.listener(its.inspections) if its.inspections else 0
+        at = run.listener(its.routes, rules, inspections) if any(its[1:]) else 0
         for row in its.rows:
             ats[row] = at
     return bytes(run.bytes), ats
@@ -166,8 +193,9 @@ class _Run:
     def shorts(self, numbers: Sequence[int]) -> tuple[int, int]:
         return self.add(struct.pack(f"={len(numbers)}H", *numbers)), len(numbers)
 
-    def listener(self, routes: Sequence[Route], rules: int = 0) -> int:
-        """Adds a struct l4_router. rules: where its filter is. Returns where it is."""
+    def listener(self, routes: Sequence[Route], rules: int = 0, inspections: int = 0) -> int:
+        """Adds a struct l4_router. rules: where its filter is. inspections: where those about
+        engines are. Returns where it is."""
         names: dict[str, set[int]] = {}
         rest: list[int] = []
         for number, route in enumerate(routes):
@@ -180,7 +208,7 @@ class _Run:
         wildcards = any(name.startswith(".") for name in names)
         hosts = self.hosts(names)
         others = self.shorts(rest)
-        head = struct.pack("=9I", FORMAT, wildcards, *found, *hosts, *others, rules)
+        head = struct.pack("=10I", FORMAT, wildcards, *found, *hosts, *others, rules, inspections)
         return self.add(head)
 
     def hosts(self, names: Mapping[str, set[int]]) -> tuple[int, int]:
@@ -224,6 +252,7 @@ class _Run:
             *self.changes(route.set_answer, route.remove_answer),
             *route.requests, *route.requests_per_source, *route.requests_per_key,
             route.key[0], *self.text(route.key[1]), *self.text(route.name),
+            *(self.inspection(route.inspection) if route.inspection else (0, 0)),
         ]  # fmt: skip
 
     def condition(self, condition: Condition) -> list[int]:
@@ -241,6 +270,16 @@ class _Run:
             found = self.rows([self.text(one) for one in texts])
         name = name.lower() if kind == "header" else name
         return [KINDS.index(kind), *self.text(name), *found]
+
+    def inspection(self, its: Inspection) -> tuple[int, int]:
+        """Adds a struct l4_router_inspection. Returns where it is, and how many there are."""
+        family, packed = _address(its.ip)
+        texts = [self.text(text) for text in (its.host, its.path, its.name)]
+        row = INSPECTION.pack(
+            its.what, its.fails_open, its.large_goes_on, its.timeout_ms, its.body_ms, its.max_body,
+            *its.slots, family, its.port, packed, *(number for text in texts for number in text),
+        )  # fmt: skip
+        return self.add(row), 1
 
     def automaton(self, pattern: str) -> tuple[int, int]:
         """Adds a struct l4_router_dfa. Returns where it is, and its size."""
@@ -270,5 +309,11 @@ class _Run:
 
 def _net(text: str) -> bytes:
     network = ipaddress.ip_network(text)
-    family = socket.AF_INET if network.version == 4 else socket.AF_INET6
-    return NET.pack(family, 0, network.network_address.packed, network.prefixlen)
+    family, packed = _address(str(network.network_address))
+    return NET.pack(family, 0, packed, network.prefixlen)
+
+
+def _address(text: str) -> tuple[int, bytes]:
+    """Returns the family and the bytes of an IP address."""
+    address = ipaddress.ip_address(text)
+    return socket.AF_INET if address.version == 4 else socket.AF_INET6, address.packed

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from l4lb.http.routes import VERDICTS
 from l4lb.metrics.exposition import Scrape
 from l4lb.native import http, http_counts
 from l4lb.native.rows import BackendRow
@@ -27,6 +28,7 @@ def add(scrape: Scrape, table: Table, backends: Iterable[BackendRow]) -> None:
 def _listeners(scrape: Scrape, table: Table) -> None:
     """Adds listeners. Several bound addresses may have one listener's name."""
     sums: Counter[tuple[str, str, str]] = Counter()
+    inspected: dict[tuple[str, str], tuple[int, ...]] = {}
     for row in table.listeners():
         if row.protocol != "http":
             continue
@@ -35,6 +37,8 @@ def _listeners(scrape: Scrape, table: Table) -> None:
             sums["l4lb_route_requests_total", row.name, str(number)] = http.hits(table, slot)
         for rule, slot in http.rules(table, row.index):
             sums["l4lb_filter_hits_total", row.name, rule] = http.hits(table, slot)
+        for rule, slots in http.inspections(table, row.index):
+            inspected[row.name, rule] = slots
         tally = http_counts.of_listener(table, row.index)
         for word, count in tally.classes.items():
             sums["l4lb_requests_total", row.name, word] += count
@@ -50,6 +54,16 @@ def _listeners(scrape: Scrape, table: Table) -> None:
                 sums["l4lb_requests_rejected_total", row.name, why] += count
     for (metric, name, label), count in sums.items():
         scrape.add(metric, count, name, *([label] if label else []))
+    for labels, slots in inspected.items():
+        _inspections(scrape, table, labels, slots)
+
+
+def _inspections(
+    scrape: Scrape, table: Table, labels: tuple[str, str], slots: tuple[int, ...]
+) -> None:
+    """Adds what engines said by a rule of a listener, whose addresses have the same rules."""
+    for verdict, slot in list(zip(VERDICTS, slots, strict=True))[1:]:
+        scrape.add("l4lb_inspections_total", http.hits(table, slot), *labels, verdict)
 
 
 def _backends(

@@ -191,6 +191,13 @@ METRICS: Mapping[str, Metric] = {
             ("listener", "rule"),
         ),
         Metric(
+            "l4lb_inspections_total",
+            "counter",
+            "Requests and answers that an engine was to inspect by the listener's rule, by verdict:"
+            " clean, changed, too_large, failed, blocked.",
+            ("listener", "rule", "verdict"),
+        ),
+        Metric(
             "l4lb_backend_requests_total",
             "counter",
             "HTTP requests that went to the backend, by the class of the answer's status.",

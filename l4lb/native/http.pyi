@@ -46,6 +46,10 @@ def rules_met(table: Table, listener: int, request: Request) -> list[Chosen]:
 def rules(table: Table, listener: int) -> list[tuple[str, int]]:
     """Returns the name and the slot of each rule in the filter of the listener with this row."""
 
+def inspections(table: Table, listener: int) -> list[tuple[str, tuple[int, ...]]]:
+    """Returns the name of each rule about an engine of the listener with this row, and the slots
+    of its verdicts (l4lb/http/routes.py: VERDICTS)."""
+
 def publish_routes(table: Table, routes: bytes, ats: Sequence[int]) -> None:
     """Puts routes into force. ats: where those of each listener's row are; 0: it has none. Raises
     ValueError if they are too many."""

@@ -12,7 +12,7 @@ from l4lb.native.requests import Chosen, Host, Target
 
 SCHEMES = ("", "http", "https")  # enum l4_scheme
 # enum l4_router_action
-ACTIONS = ("pool", "redirect", "respond", "deny", "tarpit", "limit", "log")
+ACTIONS = ("pool", "redirect", "respond", "deny", "tarpit", "limit", "log", "inspect")
 FORMS = {"CONNECT": c.L4_FORM_AUTHORITY,
          "OPTIONS": c.L4_FORM_ORIGIN | c.L4_FORM_ABSOLUTE | c.L4_FORM_ASTERISK}
 OTHER_FORMS = c.L4_FORM_ORIGIN | c.L4_FORM_ABSOLUTE
@@ -198,6 +198,23 @@ def rules(Table table, listener):
         rule = _within(&choice.memory, choice.answer.route.name), choice.answer.route.slot
         if c.l4_http_route_stays(&table.table, &choice):
             found.append((rule[0].decode("utf-8", "replace"), rule[1]))
+        else:
+            found = []
+    return found
+
+
+def inspections(Table table, listener):
+    """Returns the name of each rule about an engine of the listener with this row, and the slots
+    of its verdicts."""
+    cdef c.l4_http_choice choice
+    cdef c.l4_router_inspection inspection
+    table._listener(listener)
+    found = []
+    while c.l4_http_inspection_read(&table.table, listener, len(found), &choice, &inspection):
+        name = _within(&choice.memory, choice.answer.route.name)
+        slots = tuple([inspection.slots[at] for at in range(c.L4_INSPECT_COUNT)])
+        if c.l4_http_route_stays(&table.table, &choice):
+            found.append((name.decode("utf-8", "replace"), slots))
         else:
             found = []
     return found

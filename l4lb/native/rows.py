@@ -61,6 +61,7 @@ EVENT_KINDS = (
     "handed",
     "shed",
     "portless",
+    "engine",
 )
 
 

@@ -113,7 +113,7 @@ class Supervisor:
             self._reactor, self._table, config.process.workers,
             SharedFds(vault.fd, policy.caches.fd, *policy.gate.fds),
             disk_fds=policy.caches.disk_fds, guard=self._guards.worker,
-            events=WorkerEvents(self._reactor, self._tell),
+            events=WorkerEvents(self._reactor, self._tell, policy.engine_of),
             on_crash_loop=self._give_up, on_empty=self._end,
             on_left=lambda index: self._worker_changes.left(index), on_died=policy.forget,
         )  # fmt: skip

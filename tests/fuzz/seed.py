@@ -58,6 +58,7 @@ SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 ADDRESSES = bytes([192, 0, 2, 1, 192, 0, 2, 2, 1, 2, 3, 4])
 # a question of the gate, behind its key and the proxy's number: source, port, lengths, kind, host
 ASKED = struct.pack("<HH16sHHHHHB", 2, 0, b"\xc0\0\2\1", 443, 9, 7, 1, 4, 0) + b"a.example"
+ICAP = b'ICAP/1.0 200 OK\r\nISTag: "x"\r\n'
 SEEDS = {
     "proxy_protocol": [
         b"PROXY TCP4 192.0.2.1 192.0.2.2 1 65535\r\nbehind",
@@ -133,6 +134,12 @@ SEEDS = {
         b'5\r\nhello\r\n00A ; x="y"\r\n0123456789\r\n0\r\n\r\n',
         b"1\r\na\r\n0;last\r\nTrailer: value\r\nOther:\r\n\r\nGET /",
         b"ffffffffffffff\r\nabc",
+    ],
+    "icap": [
+        ICAP + b"Encapsulated: req-hdr=0, res-hdr=9, res-body=28\r\n\r\nGET / \r\n\r\n"
+        b"HTTP/1.1 200 OK\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        ICAP + b"Methods: REQMOD\r\nPreview: 7\r\nOptions-TTL: 9\r\n\r\n",
+        b"ICAP/1.0 100 Continue\r\n\r\nICAP/1.0 204 No\r\nConnection: close\r\n\r\n",
     ],
     "h1write": [
         ruled(b"\0\3\1\xff", REQUEST, *TEXTS),

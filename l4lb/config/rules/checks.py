@@ -30,6 +30,7 @@ from l4lb.config.rules import (
     http,
     http_filter,
     http_routes,
+    icap,
     protocols,
 )
 from l4lb.config.schema import did_you_mean
@@ -314,6 +315,7 @@ RULES = (
     *http_filter.RULES,
     *health.RULES,
     *http.RULES,
+    *icap.RULES,
     *cache.RULES,
     *forward.RULES,
 )
@@ -323,6 +325,7 @@ ADVICE = (
     _used_hash_key,
     *health.ADVICE,
     *http.ADVICE,
+    *icap.ADVICE,
     *http_routes.ADVICE,
     *cache.ADVICE,
     *forward.ADVICE,

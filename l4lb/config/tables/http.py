@@ -8,6 +8,7 @@ from pydantic import Field
 
 from l4lb.config import bounds
 from l4lb.config.tables.base import Model
+from l4lb.config.tables.icap import Inspections
 from l4lb.config.units import duration, percent, size, whole
 from l4lb.config.values import caches, clients, http
 
@@ -82,6 +83,9 @@ class ListenerHttp(Model):
     cache: caches.CacheOrOff = "off"
     """Name of the cache for requests that no route takes, and for those of routes that name no
     cache. "off": answers are not kept."""
+    inspect: Inspections = ()
+    """Rules that have an engine inspect requests and answers (docs/inspect.md). The first rule
+    whose conditions hold decides, for requests and for answers each."""
     hide: http.FieldNames = Field(default=HIDDEN, json_schema_extra={"default": list(HIDDEN)})
     """Fields that are taken out of answers, so that clients do not learn what servers there are."""
     errors: http.Folder | None = None

@@ -77,6 +77,7 @@ cdef extern from "core/http_route.h" nogil:
         L4_ROUTER_REDIRECT
         L4_ROUTER_RESPOND
         L4_CHANGE_SET
+        L4_INSPECT_COUNT
     struct l4_router_list:
         uint32_t at
         uint32_t count
@@ -101,6 +102,8 @@ cdef extern from "core/http_route.h" nogil:
         l4_router_limit requests
         l4_router_limit requests_per_source
         l4_router_list name
+    struct l4_router_inspection:
+        uint32_t slots[6]
     struct l4_router_memory:
         const char *at
         uint32_t bytes
@@ -142,6 +145,8 @@ cdef extern from "core/http_route.h" nogil:
                                l4_http_choice *choice)
     bint l4_http_filter_read(const l4_table *table, uint32_t listener, uint32_t number,
                              l4_http_choice *choice)
+    bint l4_http_inspection_read(const l4_table *table, uint32_t listener, uint32_t number,
+                                 l4_http_choice *choice, l4_router_inspection *inspection)
     uint32_t l4_router_filter(const l4_router_memory *memory, uint32_t at)
     bint l4_http_route_stays(const l4_table *table, const l4_http_choice *choice)
     uint32_t l4_http_route_slot(const l4_table *table, uint32_t listener, uint32_t number)

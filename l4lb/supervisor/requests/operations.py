@@ -74,6 +74,7 @@ def _of_clients(service: Service) -> Operations:
         "access": at_once(lambda args: policy.shown(args, monotonic_ms())),
         "routes": at_once(policy.routes_shown),
         "filters": at_once(policy.filters_shown),
+        "inspections": at_once(policy.inspections_shown),
         "sticky_set": at_once(lambda args: sticky.put(table, args)),
         "sticky_clear": at_once(lambda args: sticky.clear(table, args)),
     }

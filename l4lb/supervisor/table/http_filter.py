@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from l4lb.config.tables.http_filter import CONDITIONS, DENIED, OF_METHODS, TOO_MANY, Filter
 from l4lb.config.tables.http_filter import FilterRule as Rule
+from l4lb.config.tables.http_route import RequestConditions
 from l4lb.http import routes
 
 
@@ -49,20 +50,14 @@ def _rule(rule: Rule) -> routes.Route:
     )
 
 
-def conditions(rule: Rule) -> Iterator[routes.Condition]:
+def conditions(rule: RequestConditions) -> Iterator[routes.Condition]:
     """Yields the conditions of a rule beside its hosts."""
-    own: dict[str, object] = {
-        "user_agent": rule.user_agent,
-        "header_count": rule.header_count,
-        "query_length": rule.query_length,
-        "body_over": rule.body_over,
-    }
     for kind in CONDITIONS:
-        value = own[kind] if kind in own else getattr(rule, kind)
+        value = getattr(rule, kind, None)
         if value is None or kind == "host":
             continue
         if kind == "user_agent":
-            yield routes.Condition("header", rule.user_agent or (), "User-Agent")
+            yield routes.Condition("header", value, "User-Agent")
         elif isinstance(value, dict):
             for name, patterns in value.items():
                 yield routes.Condition(kind, patterns, name)
@@ -83,10 +78,11 @@ def told(its: Filter | None) -> Iterator[tuple[str, str, str, bool]]:
             "deny": f"deny {status}",
             "limit": f"limit {rule.limit}/s {status}",
         }.get(rule.action, rule.action)
-        yield rule.name, _when(rule), action, rule.dry_run
+        yield rule.name, when(rule), action, rule.dry_run
 
 
-def _when(rule: Rule) -> str:
+def when(rule: RequestConditions) -> str:
+    """Returns the conditions of a rule in one line."""
     words = [f"host {' | '.join(rule.host)}"] if rule.host else []
     for kind, items, name in conditions(rule):
         equal = f" {name} =" if name else ""

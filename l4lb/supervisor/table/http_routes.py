@@ -15,7 +15,7 @@ from l4lb.errors import AdminError, L4lbError
 from l4lb.http import routes
 from l4lb.native import http as native
 from l4lb.native.table import Table
-from l4lb.supervisor.table import http_filter
+from l4lb.supervisor.table import http_filter, inspections
 from l4lb.supervisor.table.row_settings import key_kind
 
 REDIRECT = 302  # the status of a redirect that names none
@@ -64,6 +64,7 @@ class HttpRoutes:
                 http_filter.compiled(
                     listener.filter, [slots[key] for key in _rule_keys(name, listener)]
                 ),
+                inspections.compiled(name, listener, config, slots),
             )
             for name, listener in config.listeners.items()
             if listener.protocol == "http"
@@ -123,13 +124,49 @@ class HttpRoutes:
             )
         ]
 
+    def inspections_shown(
+        self, listeners: Mapping[str, Listener], args: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        """Returns the rules of a listener about engines as operators see them, with the number of
+        each verdict. args: `listener`. Raises AdminError not_found."""
+        name = _known(listeners, args)
+        return [
+            {
+                "listener": name,
+                "rule": rule.name,
+                "when": http_filter.when(rule),
+                "engine": rule.icap,
+                "what": " ".join(rule.what),
+                "on_failure": rule.on_failure,
+            }
+            | {
+                verdict: native.hits(
+                    self._table, self._slots[inspections.key_of(name, rule, verdict)]
+                )
+                for verdict in routes.VERDICTS[1:]
+            }
+            for rule in inspections.rules_of(listeners[name])
+        ]
+
+    def rule_of(self, slot: int) -> tuple[str, str] | None:
+        """Returns the listener and the name of the rule about an engine that has this slot; None:
+        it was removed."""
+        for (listener, text, _), own in self._slots.items():
+            if own == slot and text.startswith("inspect "):
+                return listener, text.split()[1]
+        return None
+
     def _slots_of(self, config: Config) -> dict[Key, int]:
         """Returns the slot of each route: the one that it has, else a free one."""
         keys = [
             key
             for name, listener in config.listeners.items()
             if listener.protocol == "http"
-            for key in (*_keys(name, listener.routes), *_rule_keys(name, listener))
+            for key in (
+                *_keys(name, listener.routes),
+                *_rule_keys(name, listener),
+                *inspections.keys_of(name, listener),
+            )
         ]
         kept = {key: self._slots[key] for key in keys if key in self._slots}
         used = set(kept.values())

@@ -21,7 +21,7 @@ from l4lb.supervisor.access.network_lists import Content
 from l4lb.supervisor.access.network_sets import NetworkSets, Tell
 from l4lb.supervisor.access.runtime_rules import RuntimeRules
 from l4lb.supervisor.process.reactor import Reactor
-from l4lb.supervisor.table import row_settings
+from l4lb.supervisor.table import inspections, row_settings
 from l4lb.supervisor.table.caches import Caches
 from l4lb.supervisor.table.http_routes import HttpRoutes, cache_number, row_number
 from l4lb.supervisor.table.http_texts import HttpTexts
@@ -113,6 +113,21 @@ class ListenerPolicy:
     def filters_shown(self, args: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Returns the rules of an HTTP listener's filter (docs/admin.md, filters)."""
         return self._http_routes.filter_shown(self._listeners, args)
+
+    def inspections_shown(self, args: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Returns the rules of an HTTP listener about engines (docs/admin.md, inspections)."""
+        return self._http_routes.inspections_shown(self._listeners, args)
+
+    def engine_of(self, slot: int) -> Mapping[str, str] | None:
+        """Returns the listener, the rule and the engine of an event of a worker; None: the rule was
+        removed."""
+        found = self._http_routes.rule_of(slot)
+        if found is None:
+            return None
+        listener, name = found
+        rules = inspections.rules_of(self._listeners[listener])
+        engine = next((rule.icap for rule in rules if rule.name == name), "")
+        return {"listener": listener, "rule": name, "engine": engine}
 
     def start(self, reactor: Reactor, tell: Tell) -> None:
         """Looks at files and blocks every second from now on."""

@@ -15,6 +15,14 @@ from l4lb.supervisor.process.reactor import Reactor
 GOOD_NEWS = ("backend_up", "backend_returned", "backend_fast", "backend_unknown", "pool_up")
 QUIET_MS = 60_000  # a lasting condition is logged once in this time
 FAMILY_SHIFT = 24  # csrc/shm/layout.h: L4_EVENT_SHED
+STATUS_SHIFT = 8  # csrc/shm/layout.h: L4_EVENT_ENGINE
+ENGINE_FAULTS = (
+    "", "it cannot be reached", "it closed the connection before its answer was whole",
+    "it did not answer in time", "its answer is not valid", "its answer is too large",
+    "it answered with the status", "its service does not do that",
+    "there is no memory for its answer",
+)  # fmt: skip
+"""enum l4_icap_fault (csrc/http/icap.h)."""
 LOG = l4lb.log.get("supervisor")
 
 
@@ -27,11 +35,17 @@ def log_health(event: Mapping[str, Any]) -> None:
 
 class WorkerEvents:
     """Handles the events of workers. tell: keeps an event and passes it to those who follow
-    events."""
+    events. engine_of: the listener, the rule and the engine that a slot stands for."""
 
-    def __init__(self, reactor: Reactor, tell: Callable[[str, Mapping[str, Any]], None]) -> None:
+    def __init__(
+        self,
+        reactor: Reactor,
+        tell: Callable[[str, Mapping[str, Any]], None],
+        engine_of: Callable[[int], Mapping[str, str] | None],
+    ) -> None:
         self._reactor = reactor
         self._tell = tell
+        self._engine_of = engine_of
         self._told: set[tuple[str, int]] = set()
 
     def take(self, index: int, event: Event) -> None:
@@ -44,6 +58,8 @@ class WorkerEvents:
             self.shed(index, event.a, event.b)
         elif event.kind == "portless":
             self.portless(index)
+        elif event.kind == "engine":
+            self.engine(index, event.a, event.b)
 
     def _is_new(self, what: str, index: int) -> bool:
         """Returns whether to log this. It is logged once in QUIET_MS: a worker at its limit sends
@@ -81,6 +97,27 @@ class WorkerEvents:
                 remedy="give the pool more source addresses (source), widen"
                 " net.ipv4.ip_local_port_range, or add backends",
             )
+
+    def engine(self, index: int, slot: int, bits: int) -> None:
+        """An engine has begun to fail, or is well again, says a worker."""
+        which = self._engine_of(slot)
+        if which is None:  # a reload has removed the rule
+            return
+        fault, status = bits & 0xFF, bits >> STATUS_SHIFT
+        if not fault:
+            LOG.info("an engine is well again", worker=index, **which)
+            self._tell("engine_well", {"worker": index, **which})
+            return
+        words = ENGINE_FAULTS[fault] if fault < len(ENGINE_FAULTS) else "it fails"
+        why = f"{words} {status}" if status else words
+        LOG.warning(
+            "an engine fails; requests and answers are refused or go on without an inspection, as"
+            " their rules say",
+            worker=index,
+            why=why,
+            **which,
+        )
+        self._tell("engine_fails", {"worker": index, "why": why, **which})
 
     def shed(self, index: int, a: int, b: int) -> None:
         source, sessions = shed_source(a >> FAMILY_SHIFT, b), a & ((1 << FAMILY_SHIFT) - 1)

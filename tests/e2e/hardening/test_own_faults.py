@@ -111,6 +111,7 @@ REQUESTS: dict[str, tuple[str, dict[str, Any]]] = {
     "access": ("access", {}),
     "routes": ("routes", {"listener": "web"}),
     "filters": ("filters", {"listener": "web"}),
+    "inspections": ("inspections", {"listener": "web"}),
     "cache_keys": ("cache", {"action": "show", "url": "http://a.test/"}),
     "cache_purge": ("cache", {"action": "purge", "all": True}),
     "forward": ("forward", {"action": "check", "url": "http://a.test/"}),

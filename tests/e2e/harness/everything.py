@@ -100,7 +100,8 @@ def _listeners(folder: Path, authority: Authority) -> dict[str, Any]:
             "routes": [{"name": "assets", "path_prefix": "/static/", "pool": "site"},
                        {"path": "/old", "redirect": "/new"}],
             "filter": {"rules": [{"name": "secrets", "path_prefix": "/.git", "action": "deny"}]},
-            "http": {"cache": "pages"},
+            "http": {"cache": "pages",
+                     "inspect": [{"name": "uploads", "icap": "none", "path_prefix": "/up"}]},
         },
         "proxied": {"bind": here(), "pool": "sticky", "proxy_protocol": "accept",
                     "trusted": ["127.0.0.0/8"]},
@@ -163,6 +164,7 @@ def everything() -> Iterator[Everything]:
             "process": {"workers": 2, "watch_picks": 1},
             "listeners": _listeners(folder, authority),
             "pools": _pools(folder, tcp, udp, site, dead),
+            "icap": {"none": {"url": f"icap://{dead}/scan"}},
             "cache": {"pages": {"memory": "8MiB", "default_ttl": "1h"}},
             "forward": {
                 "office": {

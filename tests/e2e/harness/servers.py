@@ -177,3 +177,65 @@ def wrk_sees_no_error(*args: str) -> None:
     assert "Requests/sec" in done.stdout
     assert "errors" not in done.stdout, done.stdout
     assert "Non-2xx" not in done.stdout, done.stdout
+
+
+ICAP_MODULES = Path("/usr/lib/x86_64-linux-gnu/c_icap")
+EICAR = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
+"""The test string that every scanner finds, and that does no harm."""
+
+
+@contextlib.contextmanager
+def clamd(folder: Path) -> Iterator[int]:
+    """Runs ClamAV's daemon, whose database has only EICAR."""
+    path = need("clamd")
+    (folder / "db").mkdir()
+    (folder / "db" / "eicar.ndb").write_text(f"Eicar-Test:0:*:{EICAR.hex()}\n")
+    with PORTS.taken() as port:
+        (folder / "clamd.conf").write_text(
+            f"DatabaseDirectory {folder}/db\nTCPSocket {port}\nTCPAddr 127.0.0.1\n"
+            f"Foreground yes\nTemporaryDirectory {folder}\n"
+        )
+        command = [path, "-c", str(folder / "clamd.conf")]
+        with running(command, port, folder / "clamd.log"):
+            yield port
+
+
+@contextlib.contextmanager
+def c_icap(folder: Path) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """Runs c-icap with its services `echo` and `avscan` (virus_scan with ClamAV's daemon)."""
+    path = need("c-icap")
+    for module in ("srv_echo.so", "virus_scan.so", "clamd_mod.so"):
+        if not (ICAP_MODULES / module).exists():
+            pytest.skip(f"c-icap's {module} is not installed")
+    with clamd(folder) as scanner, PORTS.taken() as port:
+        (folder / "c-icap.conf").write_text(
+            f"""
+PidFile {folder}/c-icap.pid
+CommandsSocket {folder}/c-icap.ctl
+StartServers 1
+MaxServers 1
+ThreadsPerChild 20
+Port 127.0.0.1:{port}
+TmpDir {folder}
+ModulesDir {ICAP_MODULES}
+ServicesDir {ICAP_MODULES}
+TemplateDir /usr/share/c_icap/templates/
+TemplateDefaultLanguage en
+LoadMagicFile /etc/c-icap/c-icap.magic
+ServerLog {folder}/server.log
+AccessLog {folder}/access.log
+Service echo srv_echo.so
+Service scanner virus_scan.so
+ServiceAlias avscan virus_scan?allow204=on&sizelimit=off&mode=simple
+virus_scan.ScanFileTypes TEXT DATA EXECUTABLE ARCHIVE GIF JPEG MSOFFICE
+virus_scan.SendPercentData 0
+virus_scan.MaxObjectSize 5M
+virus_scan.DefaultEngine clamd
+Module common clamd_mod.so
+clamd_mod.ClamdHost 127.0.0.1
+clamd_mod.ClamdPort {scanner}
+"""
+        )
+        command = [path, "-N", "-f", str(folder / "c-icap.conf")]
+        with running(command, port, folder / "c-icap.log") as process:
+            yield port, process

@@ -409,6 +409,13 @@ CASES: dict[str, list[Case]] = {
             [r"^rule +when +action +dry_run +hits$"],
         )
     ],
+    "inspections": [
+        Case(
+            ["pages"],
+            [r"^RULE +WHEN +ENGINE", r"^uploads +path_prefix /up +none .* 0 +0 +0"],
+            [r"^rule +when +engine +what +on_failure +clean +changed +too_large +failed +blocked$"],
+        )
+    ],
     "access": [
         Case(
             [],

@@ -9,7 +9,14 @@ from typing import Any, cast
 import pytest
 
 from l4lb.supervisor.process.reactor import Reactor
-from l4lb.supervisor.workers.events import FAMILY_SHIFT, QUIET_MS, WorkerEvents, shed_source
+from l4lb.supervisor.workers.events import (
+    ENGINE_FAULTS,
+    FAMILY_SHIFT,
+    QUIET_MS,
+    STATUS_SHIFT,
+    WorkerEvents,
+    shed_source,
+)
 
 
 @pytest.mark.parametrize(
@@ -27,6 +34,9 @@ def test_the_source_in_an_event_reads_as_talkers_shows_it(
     assert shed_source(family, bits) == source
 
 
+ENGINE = {"listener": "web", "rule": "av", "engine": "clam"}
+
+
 class Clock:
     """Stands in for a reactor: the test decides when timers fire."""
 
@@ -41,7 +51,9 @@ def test_every_event_is_passed_on_but_logged_once_a_minute_for_each_worker(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     clock, told = Clock(), list[tuple[str, Mapping[str, Any]]]()
-    news = WorkerEvents(cast("Reactor", clock), lambda kind, fields: told.append((kind, fields)))
+    news = WorkerEvents(
+        cast("Reactor", clock), lambda kind, fields: told.append((kind, fields)), {7: ENGINE}.get
+    )
     a = socket.AF_INET << FAMILY_SHIFT | 7
     for worker in (0, 0, 1):
         news.shed(worker, a, 0x0A000001)
@@ -54,3 +66,19 @@ def test_every_event_is_passed_on_but_logged_once_a_minute_for_each_worker(
     assert len(clock.later) == 3
     shown = capsys.readouterr()
     assert (shown.out + shown.err).count("clients find no room") == 3
+
+
+def test_an_engine_that_fails_and_is_well_again_is_logged_with_its_reason(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told: list[tuple[str, Mapping[str, Any]]] = []
+    news = WorkerEvents(
+        cast("Reactor", Clock()), lambda kind, fields: told.append((kind, fields)), {7: ENGINE}.get
+    )
+    news.engine(1, 7, 500 << STATUS_SHIFT | ENGINE_FAULTS.index("it answered with the status"))
+    news.engine(1, 7, 0)
+    news.engine(1, 8, 0)
+    assert [kind for kind, _ in told] == ["engine_fails", "engine_well"]
+    assert told[0][1] == {"worker": 1, "why": "it answered with the status 500", **ENGINE}
+    shown = capsys.readouterr()
+    assert "an engine is well again" in shown.out + shown.err
