@@ -129,6 +129,10 @@ class Books:
         found = lists.find(host) if lists else None
         return found.place or found.name if found else None
 
+    def is_whole(self, name: str) -> bool:
+        found = self.lists[name].value if name in self.lists else None
+        return found is not None and not found.unread
+
     def find(self, name: str, host: str) -> str | None:
         found = self.lists[name].value if name in self.lists else None
         return found.has(host) if found else None

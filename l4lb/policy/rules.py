@@ -12,7 +12,6 @@ same reason a path that is not known yet stops it. A tunnel has no path, and nev
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -26,6 +25,7 @@ Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 RULES_MAX = 1_000  # of one forward proxy
 ANY_USER = "*"
+NOT_WHOLE = "the list is not whole"
 SOCKS = ""  # the method of a question by SOCKS
 TUNNELS = ("CONNECT", SOCKS)  # methods of clients that never tell a path
 
@@ -85,6 +85,9 @@ class Facts(Protocol):
     def find(self, name: str, host: str) -> str | None:
         """Returns where a host is in a list, as `FILE:LINE`; None: it is not there."""
 
+    def is_whole(self, name: str) -> bool:
+        """Returns whether all files of a list could be read."""
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -140,7 +143,7 @@ def decide(rules: Rules, question: Question, facts: Facts) -> Decision:
     for rule in rules.rules:
         if not _is_asked(rule, question):
             continue
-        hit = _hit(rule.lists, question.host, facts)
+        hit = _hit(rule, question.host, facts)
         if (rule.lists and hit is None) or not search.is_time(rule.times):
             continue
         # What may be unknown comes last: a rule that fails otherwise depends on nothing.
@@ -171,13 +174,15 @@ def _is_asked(rule: Rule, question: Question) -> bool:
     return rule.domains is None or rule.domains.has(question.host)
 
 
-def _hit(lists: Sequence[str], host: str, facts: Facts) -> tuple[str, str] | None:
-    """Returns the first list with this host, and where the host is in it."""
-    for name in lists:
+def _hit(rule: Rule, host: str, facts: Facts) -> tuple[str, str] | None:
+    """Returns the first list with this host, and where the host is in it. A host may be in a list
+    that is not whole: a rule that denies takes it for one that is."""
+    for name in rule.lists:
         line = facts.find(name, host)
         if line is not None:
             return name, line
-    return None
+    missing = (name for name in rule.lists if rule.action == "deny" and not facts.is_whole(name))
+    return next(((name, NOT_WHOLE) for name in missing), None)
 
 
 def _is_url(urls: Urls, question: Question) -> bool:

@@ -88,6 +88,5 @@ def test_the_proxy_has_a_cache_of_its_own(origin: Origin) -> None:
         before = len(origin.requests)
         assert [ask(lb, f"http://{origin.address}/").body for _ in range(3)] == [b"hello"] * 3
         assert len(origin.requests) == before + 1
-        asked = {"listener": "web", "request": f"GET http://{origin.address}/"}
-        told = lb.ask("explain", **asked)
-        assert told["cache"]["name"] == "pages", told
+        told = lb.admin("explain", "web", "--request", f"GET http://{origin.address}/")
+        assert (told["cache"], told["outcome"]) == ("pages", "cached"), told

@@ -15,7 +15,7 @@ from l4lb.policy.times import parse
 from l4lb.policy.urls import urls_of
 
 GROUPS = {"anna": frozenset({"staff"}), "ben": frozenset({"staff", "admins"})}
-LISTS = {"ads": ("ads.example", "x.a.example"), "social": ("a.example",)}
+LISTS = {"ads": ("ads.example", "x.a.example"), "social": ("a.example",), "gone": ()}
 MONDAY_S = 4 * 86_400  # 1970-01-05 00:00 UTC
 HOUR_S = 3_600
 
@@ -31,6 +31,9 @@ class Facts:
 
     def groups_of(self, user: str) -> frozenset[str]:
         return GROUPS.get(user, frozenset())
+
+    def is_whole(self, name: str) -> bool:
+        return name != "gone"
 
     def find(self, name: str, host: str) -> str | None:
         return f"/lists/{name}:{LISTS[name].index(host) + 1}" if host in LISTS[name] else None
@@ -64,6 +67,13 @@ def test_the_first_rule_that_matches_decides() -> None:
 def test_a_decision_by_a_list_names_the_list_and_the_line() -> None:
     rule = Rule("ads", "deny", lists=("ads", "social"))
     assert decided(rule) == Decision("deny", "ads", "social", "/lists/social:1")
+
+
+def test_a_host_may_be_in_a_list_that_is_not_whole() -> None:
+    assert decided(Rule("no", "deny", lists=("ads", "gone")), Rule("all", "allow")) == Decision(
+        "deny", "no", "gone", "the list is not whole"
+    )
+    assert decided(Rule("some", "allow", lists=("gone",))) == Decision("deny")
 
 
 def test_a_rule_that_depends_on_the_user_asks_for_one() -> None:
