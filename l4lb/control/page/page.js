@@ -39,6 +39,7 @@ const KEYS = {
   backends: (b) => b.pool + "/" + b.name,
   web: (l) => l.listener,
   routes: (r) => r.listener + "/" + r.route,
+  inspections: (i) => i.listener + "/" + i.rule,
   cache: (c) => c.cache,
   forwards: (f) => f.forward,
   lists: (l) => l.list,
@@ -245,6 +246,14 @@ const ROUTE = [
   number("requests/s", (r) => count(growth("routes", r, (x) => x.requests))),
 ];
 
+const INSPECTION = [
+  text("inspected by", (i) => i.listener + " " + i.rule),
+  ...["clean", "changed", "blocked", "too_large", "failed"].map((verdict) =>
+    number(verdict.replace("_", " "), (i) => count(i[verdict]))),
+  number("blocked/s", (i) => count(growth("inspections", i, (x) => x.blocked))),
+  number("failed/s", (i) => count(growth("inspections", i, (x) => x.failed))),
+];
+
 // A part of what grew since the state before, in percent; null where nothing grew.
 const part = (of, whole) => whole ? 100 * of / whole : null;
 const share = (of, whole) => whole ? part(of, whole).toFixed(1) + " %" : "-";
@@ -285,6 +294,8 @@ function showWeb(s) {
   fill($("web"), WEB, s.web, KEYS.web);
   fill($("routes"), ROUTE, s.routes, KEYS.routes);
   $("routes").parentElement.hidden = !s.routes.length;
+  fill($("inspections"), INSPECTION, s.inspections, KEYS.inspections);
+  $("inspections").parentElement.hidden = !s.inspections.length;
 }
 
 // ---- backends -----------------------------------------------------------------------------------

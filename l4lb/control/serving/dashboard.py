@@ -126,6 +126,7 @@ class Live:
             "events": events,
             "latency": overview.latency(table),
             "web": web.listeners(table),
+            "inspections": web.inspections(table),
             **extras,
         }
         return json.dumps(state, separators=(",", ":"), default=str).encode()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ..harness import PORTS
+from ..harness.browser import browser, console
 from ..harness.deadline import until
 from ..harness.engine import (
     BLOCKED,
@@ -304,6 +305,25 @@ def test_the_engine_is_not_shown_what_is_between_client_and_proxy() -> None:
             assert b"c2VjcmV0" not in asked.request
             assert b"X-Hop" not in asked.request
         assert engine.asked[1].answer.startswith(b"HTTP/1.1 200 ")
+
+
+def test_verdicts_are_on_the_dashboard() -> None:
+    dashboard = f"127.0.0.1:{PORTS.take()}"
+    with (
+        Engine(blocking) as engine,
+        Origin() as origin,
+        inspected(engine, origin, process={"http": dashboard}) as lb,
+        client(lb) as peer,
+        browser() as page,
+    ):
+        assert peer.ask("/a").status == 200
+        assert peer.ask("/b", "POST", body=EVIL).status == 403
+        page.get(f"http://{dashboard}/")
+        row = "#inspections tbody tr > *"
+        until(lambda: page.find_elements("css selector", row), "the rule is shown")
+        shown = [one.text for one in page.find_elements("css selector", row)]
+        assert shown[:6] == ["web av", "2", "0", "1", "0", "0"]
+        assert not console(page)
 
 
 def test_verdicts_are_in_the_log_and_in_the_metrics(tmp_path: Path) -> None:
