@@ -1,14 +1,17 @@
 /* Who fetches an object, and purges: one at a time, and nothing that is older than a purge is found
  * after it. */
 #include <pthread.h>
+#include <sched.h>
 
 #include "stored.h"
 
 /* Few objects fill the ring, so one of them is moved nearly always. */
-enum { MOVED = 2, MOVED_WORDS = LARGEST / 8 - 100, MOVED_ROUNDS = 150 };
+enum { MOVED = 2, MOVED_WORDS = LARGEST / 8 - 100, MOVED_ROUNDS = 150, TO_MOVE = 30 };
 
 struct purger {
     struct l4_cache *cache;
+    _Atomic uint32_t put;      /* objects that the other thread has put */
+    _Atomic uint32_t put_till; /* ... before the purges begin */
     _Atomic uint32_t purged;
     uint32_t back; /* objects that were there again after their purge */
 };
@@ -17,6 +20,8 @@ struct purger {
 static void *purge_all(void *context)
 {
     struct purger *purger = context;
+    while (atomic_load(&purger->put) < atomic_load(&purger->put_till))
+        sched_yield();
     for (uint32_t i = 0; i < MOVED; i++) {
         char key[32];
         l4_cache_purge(purger->cache, hash_of(i), key_of(i, key), false);
@@ -42,9 +47,13 @@ TEST(what_is_purged_while_it_is_moved_does_not_come_back)
                 look(&pair.a, i);
         }
         atomic_store(&purger.purged, 0);
+        atomic_store(&purger.put, 0);
+        /* why so: each moment on the way round the ring has its turn. */
+        atomic_store(&purger.put_till, (uint32_t)round % TO_MOVE);
         CHECK(!pthread_create(&thread, NULL, purge_all, &purger));
         for (uint32_t i = 1000; atomic_load(&purger.purged) < MOVED; i++) {
             put(&pair.a, i, 1, MOVED_WORDS); /* what is used goes round in the ring */
+            atomic_fetch_add(&purger.put, 1);
             for (uint32_t k = atomic_load(&purger.purged); k < MOVED; k++) {
                 struct l4_cache_read read;
                 if (!find(&pair.a, k, &read))
