@@ -265,7 +265,8 @@ class Policy:
     async def outlast_workers(self) -> None:
         """Returns when no worker asks any more, after an upgrade. Connections with TLS stay with
         the old workers, and their clients' requests with this process."""
-        while any(
+        parent = os.getppid()  # the same process, with another program; its end ends all workers
+        while os.getppid() == parent and any(
             monotonic_ms() - row.beat_ms < SILENCE_S * 1000
             for row in self._table.workers()
             if row.state != "off"

@@ -6,9 +6,10 @@ from __future__ import annotations
 import json
 import os
 import urllib.request
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -18,6 +19,7 @@ from ..harness import PORTS, Backends, Balancer, run, toml, until
 from ..harness.secure import Authority, secure
 
 CHUNK = 16 << 20
+PAGE = os.sysconf("SC_PAGE_SIZE")
 SPECIAL = ("[vvar]", "[vsyscall]", "[vvar_vclock]")
 
 
@@ -38,19 +40,33 @@ def needles(path: str) -> list[bytes]:
     return [text.splitlines()[5], prime.to_bytes(size, "big"), prime.to_bytes(size, "little")]
 
 
+def has_pages(pages: BinaryIO, at: int, size: int) -> bool:
+    """Returns whether a page of this memory is there, or swapped out (proc_pid_pagemap(5))."""
+    pages.seek(at // PAGE * 8)
+    there = array("Q", pages.read(size // PAGE * 8))
+    return bool(there) and max(there) >> 62 != 0
+
+
 def memory(pid: int, *, shared: bool) -> Iterator[bytes]:
     """Yields what a process can read of its own memory, in pieces that overlap. shared: includes
-    memory shared with others, which is large and need be read in one process only."""
-    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as mem:
+    memory shared with others, which is large and need be read in one process only. Of its private
+    memory, pieces are left out in which there was never a page."""
+    with (
+        open(f"/proc/{pid}/maps") as maps,
+        open(f"/proc/{pid}/mem", "rb", buffering=0) as mem,
+        open(f"/proc/{pid}/pagemap", "rb", buffering=0) as pages,
+    ):
         for line in maps:
             span, rights, *rest = line.split()
             if "r" not in rights or rest[-1] in SPECIAL or ("s" in rights and not shared):
                 continue
             at, end = (int(one, 16) for one in span.split("-"))
             while at < end:
+                size = min(CHUNK, end - at)
                 try:
-                    mem.seek(at)
-                    yield mem.read(min(CHUNK, end - at))
+                    if "s" in rights or has_pages(pages, at, size):
+                        mem.seek(at)
+                        yield mem.read(size)
                 except OSError:
                     break  # memory of a device, or unmapped meanwhile
                 at += CHUNK - 4096
@@ -68,6 +84,7 @@ def holders(lb: Balancer, wanted: list[bytes]) -> set[str]:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="reading the memory of others needs root")
+@pytest.mark.timeout(240)  # it reads gigabytes of sparse memory
 def test_private_keys_are_in_the_memory_of_workers_and_of_no_other_process(ca: Authority) -> None:
     row = ca.issue("localhost", file="planted", key="RSA")
     first = needles(row["key"])

@@ -129,7 +129,7 @@ def _pools(
         "web": {"health": checks,
                 "backends": [works, {"name": LONG, "address": b}, gone | {"weight": 3}]},
         "plain": {"balance": "ip_hash", "backends": [a, b]},
-        "names": {"balance": "first", "backends": udp.rows()},
+        "names": {"balance": "first", "idle_timeout": "1h", "backends": udp.rows()},
         "site": {"http": {"idle_timeout": "1h", "answer_timeout": "1h"}, "backends": [site.row]},
         "inner": {"tls": {"verify": False}, "retries": 0, "backends": [a]},
         "sticky": {"balance": "maglev", "sticky": {"key": "source_ip"}, "backends": [a, b]},
