@@ -101,3 +101,18 @@ uint8_t l4_field_flags(enum l4_field_id id, const char *name, size_t bytes, bool
         flags = known[like].flags & L4_FIELD_FRAMES ? L4_FIELD_IS_HOP : known[like].flags;
     return flags | L4_FIELD_HAS_UNDERSCORE;
 }
+
+bool l4_field_is(struct l4_text text, const char *lower)
+{
+    return text.bytes == strlen(lower) && l4_field_named(text.at, lower, text.bytes);
+}
+
+bool l4_field_is_value(struct l4_text text)
+{
+    for (size_t i = 0; i < text.bytes; i++) {
+        const unsigned char c = (unsigned char)text.at[i];
+        if ((c < ' ' && c != '\t') || c == 0x7f)
+            return false;
+    }
+    return true;
+}

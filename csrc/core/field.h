@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/text.h"
+
 enum l4_field_flags {
     L4_FIELD_IS_HOP = 1,         /* of this connection only (RFC 9110, 7.6.1): never passed on */
     L4_FIELD_FRAMES = 2,         /* tells where the message ends: written anew, never passed on */
@@ -89,5 +91,11 @@ uint8_t l4_field_flags(enum l4_field_id id, const char *name, size_t bytes, bool
 /* True if a text is a word in any case. The word has lower-case letters, digits and `-`; the text
  * may have any bytes but control bytes. */
 bool l4_field_named(const char *name, const char *lower, size_t bytes);
+
+/* The same for a word that ends with a NUL. */
+bool l4_field_is(struct l4_text text, const char *lower);
+
+/* True if a text may be the value of a field: it has no control bytes but tabs (RFC 9110, 5.5). */
+bool l4_field_is_value(struct l4_text text);
 
 #endif

@@ -87,11 +87,6 @@ static struct l4_h1_text text(const struct reader *r, const char *from, const ch
     return (struct l4_h1_text){(uint16_t)(from - r->head), (uint16_t)(to - from)};
 }
 
-static bool is_word(struct l4_text value, const char *lower)
-{
-    return value.bytes == strlen(lower) && l4_field_named(value.at, lower, value.bytes);
-}
-
 /* Takes the next element of a list off its value; empty elements are none (RFC 9110, 5.6.1.2). */
 static bool next_element(struct l4_text *list, struct l4_text *element)
 {
@@ -171,7 +166,7 @@ static enum l4_h1_fault judge_field(struct reader *r, const struct l4_h1_field *
         r->coding = true;
         if (again)
             return L4_H1_TWO_CODINGS;
-        return is_word(value, "chunked") ? L4_H1_NONE : L4_H1_UNKNOWN_CODING;
+        return l4_field_is(value, "chunked") ? L4_H1_NONE : L4_H1_UNKNOWN_CODING;
     case L4_FIELD_HOST:
         r->out->host = field->value;
         return again && r->request ? L4_H1_TWO_HOSTS : L4_H1_NONE;
@@ -179,7 +174,7 @@ static enum l4_h1_fault judge_field(struct reader *r, const struct l4_h1_field *
         if (!r->request)
             return L4_H1_NONE;
         r->out->expects_continue = true;
-        return is_word(value, "100-continue") ? L4_H1_NONE : L4_H1_BAD_EXPECT;
+        return l4_field_is(value, "100-continue") ? L4_H1_NONE : L4_H1_BAD_EXPECT;
     default:
         return L4_H1_NONE;
     }
@@ -259,7 +254,7 @@ static void flag_named(struct reader *r, struct l4_text option)
 
 static enum l4_h1_fault judge_option(struct reader *r, struct l4_text option)
 {
-    if (is_word(option, "close")) {
+    if (l4_field_is(option, "close")) {
         r->close = true;
         return L4_H1_NONE;
     }
@@ -307,7 +302,7 @@ static bool is_upgrade(const struct reader *r)
         const struct l4_h1_field *field = &r->out->fields[i];
         struct l4_text list = value_of(r, field), protocol;
         while (field->id == L4_FIELD_UPGRADE && next_element(&list, &protocol)) {
-            if (is_word(protocol, "h2c") || is_word(protocol, "h2"))
+            if (l4_field_is(protocol, "h2c") || l4_field_is(protocol, "h2"))
                 return false;
         }
     }

@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "base/assert.h"
+#include "core/field.h"
 
 void l4_h2_head_begin(struct l4_h2_head *head, char *text, uint32_t size)
 {
@@ -21,16 +22,6 @@ static bool is_name(struct l4_text name)
         const unsigned char c = (unsigned char)name.at[i];
         const bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
         if (!plain && (!c || !strchr("!#$%&'*+-.^_`|~", c)))
-            return false;
-    }
-    return true;
-}
-
-static bool is_value(struct l4_text value)
-{
-    for (size_t i = 0; i < value.bytes; i++) {
-        const unsigned char c = (unsigned char)value.at[i];
-        if ((c < 0x20 && c != '\t') || c == 0x7f)
             return false;
     }
     return true;
@@ -148,7 +139,7 @@ static void put_field(struct l4_h2_head *head, struct l4_text name, struct l4_te
 
 bool l4_h2_head_put(struct l4_h2_head *head, struct l4_text name, struct l4_text value)
 {
-    if (!name.bytes || !is_value(value))
+    if (!name.bytes || !l4_field_is_value(value))
         return false;
     if (name.at[0] == ':')
         return put_pseudo(head, name, value);

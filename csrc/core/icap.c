@@ -14,11 +14,6 @@ enum { DIGITS_MAX = 9 }; /* of a number in a field: it fits 32 bits */
 
 /* ---- fields ---------------------------------------------------------------------------------- */
 
-static bool is_named(struct l4_text name, const char *lower)
-{
-    return name.bytes == strlen(lower) && l4_field_named(name.at, lower, name.bytes);
-}
-
 /* Reads a number of decimal digits that is all of the text. */
 static bool read_number(struct l4_text text, uint32_t *number)
 {
@@ -46,24 +41,24 @@ static struct l4_text next_of(struct l4_text *list)
  * where the part before it begins. */
 static bool note_part(struct l4_icap_parts *parts, struct l4_text name, uint32_t at)
 {
-    if (is_named(name, "req-hdr") && !parts->has_request && !parts->has_answer) {
+    if (l4_field_is(name, "req-hdr") && !parts->has_request && !parts->has_answer) {
         parts->has_request = true;
         parts->request_at = at;
         return true;
     }
-    if (is_named(name, "res-hdr") && !parts->has_answer) {
+    if (l4_field_is(name, "res-hdr") && !parts->has_answer) {
         parts->has_answer = true;
         parts->answer_at = at;
         return true;
     }
     parts->body_at = at;
     parts->told = true; /* the last one */
-    if (is_named(name, "null-body"))
+    if (l4_field_is(name, "null-body"))
         return true;
     parts->has_body = true;
-    return is_named(name, "opt-body") ||
-           (is_named(name, "req-body") && parts->has_request && !parts->has_answer) ||
-           (is_named(name, "res-body") && parts->has_answer);
+    return l4_field_is(name, "opt-body") ||
+           (l4_field_is(name, "req-body") && parts->has_request && !parts->has_answer) ||
+           (l4_field_is(name, "res-body") && parts->has_answer);
 }
 
 /* Reads Encapsulated (RFC 3507, 4.4.1). The parts come in their order, the first one at 0. */
@@ -91,7 +86,7 @@ static bool read_parts(struct l4_text list, struct l4_icap_parts *parts)
 static bool has_word(struct l4_text list, const char *lower)
 {
     while (list.at) {
-        if (is_named(next_of(&list), lower))
+        if (l4_field_is(next_of(&list), lower))
             return true;
     }
     return false;
@@ -109,23 +104,13 @@ static bool is_token(struct l4_text text)
     return text.bytes;
 }
 
-static bool is_value(struct l4_text text)
-{
-    for (size_t i = 0; i < text.bytes; i++) {
-        const unsigned char c = (unsigned char)text.at[i];
-        if ((c < ' ' && c != '\t') || c == 0x7f)
-            return false;
-    }
-    return true;
-}
-
 /* Is the field one that is looked at? Such a field has one line. */
 static bool is_known(struct l4_text name)
 {
     static const char *const known[] = {"encapsulated", "preview", "options-ttl", "methods",
                                         "connection"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if (is_named(name, known[i]))
+        if (l4_field_is(name, known[i]))
             return true;
     }
     return false;
@@ -133,21 +118,21 @@ static bool is_known(struct l4_text name)
 
 static bool note_field(struct l4_icap_head *head, struct l4_text name, struct l4_text value)
 {
-    if (is_named(name, "encapsulated"))
+    if (l4_field_is(name, "encapsulated"))
         return read_parts(value, &head->parts);
-    if (is_named(name, "preview")) {
+    if (l4_field_is(name, "preview")) {
         head->has_preview = true;
         return read_number(value, &head->preview);
     }
-    if (is_named(name, "options-ttl"))
+    if (l4_field_is(name, "options-ttl"))
         return read_number(value, &head->ttl_s);
-    if (is_named(name, "methods")) {
+    if (l4_field_is(name, "methods")) {
         head->reqmod |= has_word(value, "reqmod");
         head->respmod |= has_word(value, "respmod");
     }
-    if (is_named(name, "connection"))
+    if (l4_field_is(name, "connection"))
         head->stays &= !has_word(value, "close");
-    if (is_named(name, "x-infection-found") || is_named(name, "x-violations-found"))
+    if (l4_field_is(name, "x-infection-found") || l4_field_is(name, "x-violations-found"))
         head->finds = true;
     return true;
 }
@@ -171,7 +156,7 @@ static bool read_status(struct l4_text line, uint16_t *status)
     const size_t at = sizeof before - 1;
     uint32_t number;
     if (line.bytes < at + 3 || memcmp(line.at, before, at) != 0 ||
-        (line.bytes > at + 3 && line.at[at + 3] != ' ') || !is_value(line) ||
+        (line.bytes > at + 3 && line.at[at + 3] != ' ') || !l4_field_is_value(line) ||
         !read_number((struct l4_text){line.at + at, 3}, &number) || number < 100)
         return false;
     *status = (uint16_t)number;
@@ -188,14 +173,14 @@ bool l4_icap_head_read(const char *bytes, size_t count, struct l4_icap_head *hea
     for (uint32_t fields = 0; next_line(&rest, &line);) {
         if (!line.bytes)
             return !rest.bytes;
-        if (may_fold && (*line.at == ' ' || *line.at == '\t') && is_value(line))
+        if (may_fold && (*line.at == ' ' || *line.at == '\t') && l4_field_is_value(line))
             continue;
         const size_t name = l4_text_until(line, ':');
         if (name >= line.bytes || fields++ >= L4_ICAP_FIELDS_MAX)
             return false;
         may_fold = !is_known((struct l4_text){line.at, name});
         const struct l4_text value = l4_text_trimmed(l4_text_after(line, name + 1));
-        if (!is_token((struct l4_text){line.at, name}) || !is_value(value) ||
+        if (!is_token((struct l4_text){line.at, name}) || !l4_field_is_value(value) ||
             !note_field(head, (struct l4_text){line.at, name}, value))
             return false;
     }
