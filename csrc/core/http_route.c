@@ -80,23 +80,27 @@ bool l4_http_filter_read(const struct l4_table *table, uint32_t listener, uint32
     }
 }
 
-bool l4_http_inspection_choose(const struct l4_table *table, uint32_t listener,
-                               const struct l4_router_request *request, uint32_t what,
-                               struct l4_http_choice *choice)
+void l4_http_inspections_choose(const struct l4_table *table, uint32_t listener,
+                                const struct l4_router_request *request,
+                                struct l4_http_inspections *chosen)
 {
-    for (;;) { /* it ends as l4_http_route_choose does */
-        const uint32_t at = begin_rules(table, listener, l4_router_inspections, choice);
-        struct l4_router_inspection inspection = {0};
-        bool found = at;
-        for (uint32_t from = 0; found && !(inspection.what & what);) {
-            found = l4_router_choose(&choice->memory, at, request, from, &choice->answer);
-            from = choice->answer.number + 1;
-            if (found)
-                found = l4_router_inspection(&choice->memory, &choice->answer.route, &inspection);
+    struct l4_http_choice choice;
+    struct l4_router_inspection inspection;
+    do { /* it ends as l4_http_route_choose does */
+        const uint32_t at = begin_rules(table, listener, l4_router_inspections, &choice);
+        *chosen = (struct l4_http_inspections){0};
+        for (uint32_t from = 0; at && !(chosen->request && chosen->answer);
+             from = choice.answer.number + 1) {
+            if (!l4_router_choose(&choice.memory, at, request, from, &choice.answer) ||
+                !l4_router_inspection(&choice.memory, &choice.answer.route, &inspection))
+                break;
+            const uint32_t slot = choice.answer.route.slot + 1;
+            if (!chosen->request && inspection.what & L4_INSPECTS_REQUESTS)
+                chosen->request = slot;
+            if (!chosen->answer && inspection.what & L4_INSPECTS_ANSWERS)
+                chosen->answer = slot;
         }
-        if (l4_http_route_stays(table, choice))
-            return found;
-    }
+    } while (!l4_http_route_stays(table, &choice));
 }
 
 bool l4_http_inspection_read(const struct l4_table *table, uint32_t listener, uint32_t number,

@@ -26,11 +26,16 @@ bool l4_http_filter_choose(const struct l4_table *table, uint32_t listener,
                            const struct l4_router_request *request, uint32_t from,
                            struct l4_http_choice *choice);
 
-/* Chooses the listener's first rule whose engine inspects `what` of the request, a bit of enum
- * l4_inspected. Returns whether there is one. */
-bool l4_http_inspection_choose(const struct l4_table *table, uint32_t listener,
-                               const struct l4_router_request *request, uint32_t what,
-                               struct l4_http_choice *choice);
+/* The rules by which engines inspect a request and its answer: slot + 1 of each; 0: there is none.
+ */
+struct l4_http_inspections {
+    uint32_t request, answer;
+};
+
+/* Chooses the listener's first rule for each of the two. */
+void l4_http_inspections_choose(const struct l4_table *table, uint32_t listener,
+                                const struct l4_router_request *request,
+                                struct l4_http_inspections *chosen);
 
 /* Reads the rule of this number that names an engine. Returns whether there is one. */
 bool l4_http_inspection_read(const struct l4_table *table, uint32_t listener, uint32_t number,

@@ -32,15 +32,13 @@ void l4_inspect_finish(struct l4_loop *loop)
 void l4_inspect_choose(struct l4_loop *loop, uint32_t index,
                        const struct l4_router_request *request)
 {
-    static const uint32_t what[] = {
-        [L4_CLIENT] = L4_INSPECTS_REQUESTS, [L4_BACKEND] = L4_INSPECTS_ANSWERS};
     struct l4_exchange *x = l4_exchange_at(loop, index);
-    struct l4_http_choice choice;
-    for (int side = 0; side < 2 && x->method != L4_METHOD_CONNECT; side++) {
-        if (l4_http_inspection_choose(loop->table, l4_session_at(loop, index)->listener, request,
-                                      what[side], &choice))
-            x->inspects[side] = choice.answer.route.slot + 1;
-    }
+    struct l4_http_inspections chosen;
+    if (x->method == L4_METHOD_CONNECT)
+        return;
+    l4_http_inspections_choose(loop->table, l4_session_at(loop, index)->listener, request, &chosen);
+    x->inspects[L4_CLIENT] = chosen.request;
+    x->inspects[L4_BACKEND] = chosen.answer;
 }
 
 bool l4_inspect_wants_request(struct l4_loop *loop, uint32_t index, uint32_t cache)
