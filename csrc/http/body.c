@@ -115,18 +115,12 @@ static bool is_cut(const struct l4_half *from)
     return from->flags & (L4_HALF_EOF | L4_HALF_RESET);
 }
 
-/* Returns how many bytes are moved at once. */
-static uint32_t turn_of(const struct l4_loop *loop)
-{
-    return loop->pump.max ? loop->pump.max : L4_TURN_BYTES;
-}
-
 /* Through the pump: what is read is what is sent. */
 static enum l4_body_result pump(const struct l4_loop *loop, struct l4_half *from,
                                 struct l4_half *to, struct l4_body *body, uint64_t *moved)
 {
     struct l4_pump part = loop->pump;
-    const uint32_t most = turn_of(loop);
+    const uint32_t most = l4_pump_turn(&loop->pump);
     part.keeps_open = true;
     part.max = body->comes == L4_FRAMING_LENGTH && body->left < most ? (uint32_t)body->left : most;
     const enum l4_pump_result result = l4_pump(&part, from, to, moved);
@@ -185,7 +179,7 @@ static enum l4_body_result copy_once(const struct l4_loop *loop, struct l4_half 
         l4_io_of(to)->max < L4_HTTP_COPY_BYTES ? l4_io_of(to)->max : (size_t)L4_HTTP_COPY_BYTES;
     size_t max = room - L4_CODE_BEFORE - L4_CODE_BEHIND;
     struct l4_coded coded;
-    const size_t left = (size_t)(turn_of(loop) - *moved);
+    const size_t left = (size_t)(l4_pump_turn(&loop->pump) - *moved);
     const size_t turn = left > L4_HTTP_EXTRA_MIN ? left : L4_HTTP_EXTRA_MIN; /* why: as below */
     if (read->most < max)
         max = read->most;
@@ -233,7 +227,7 @@ enum l4_body_result l4_body_move(const struct l4_loop *loop, struct l4_half *fro
     if (from->piped || to->flags & L4_HALF_UNSENT)
         l4_pump_flush(&loop->pump, from, to);
     enum l4_body_result result = L4_BODY_MORE;
-    while (result == L4_BODY_MORE && !body->done && *moved < turn_of(loop)) {
+    while (result == L4_BODY_MORE && !body->done && *moved < l4_pump_turn(&loop->pump)) {
         if (from->piped || to->flags & L4_HALF_UNSENT || !(from->flags & L4_HALF_IN) ||
             !(to->flags & L4_HALF_OUT))
             return L4_BODY_WAITS;

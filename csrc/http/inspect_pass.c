@@ -181,15 +181,8 @@ struct l4_step l4_inspect_collect(struct l4_loop *loop, uint32_t index)
     case L4_BODY_ENDED:
         x->flags &= ~(uint32_t)L4_X_BACKEND_STAYS;
         return l4_end(backend->flags & L4_HALF_RESET ? L4_END_BACKEND_RESET : L4_END_BACKEND_FIN);
-    case L4_BODY_MORE:
-        if (!x->down.done)
-            l4_row_later(loop, index);
-        break;
-    case L4_BODY_NO_PIPE:
-        l4_row_lacks(loop, &loop->pipeless, index);
-        break;
-    case L4_BODY_WAITS:
-        break;
+    default:
+        l4_serve_move_later(loop, index, result, &x->down);
     }
     return look(loop, index);
 }

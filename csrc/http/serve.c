@@ -83,6 +83,15 @@ ssize_t l4_serve_receive(struct l4_loop *loop, uint32_t index)
     return -1;
 }
 
+void l4_serve_move_later(struct l4_loop *loop, uint32_t index, enum l4_body_result result,
+                         const struct l4_body *body)
+{
+    if (result == L4_BODY_MORE && !body->done)
+        l4_row_later(loop, index);
+    if (result == L4_BODY_NO_PIPE)
+        l4_row_lacks(loop, &loop->pipeless, index);
+}
+
 void l4_serve_drop_request(struct l4_loop *loop, uint32_t index)
 {
     struct l4_exchange *x = l4_exchange_at(loop, index);

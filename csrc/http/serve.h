@@ -2,6 +2,7 @@
 #ifndef L4_HTTP_SERVE_H
 #define L4_HTTP_SERVE_H
 
+#include "http/body.h"
 #include "http/room.h"
 #include "run/row.h"
 #include "run/stage.h"
@@ -15,6 +16,11 @@ void l4_serve_free(struct l4_loop *loop, uint32_t index);
 /* Receives once from the client into the block, which has room. Returns the bytes; 0: there are
  * none now; -1: the client has ended, as its half's flags say. */
 ssize_t l4_serve_receive(struct l4_loop *loop, uint32_t index);
+
+/* As much of a body was moved as can be now, with this result: sees to it that the session goes on
+ * with the rest, unless an event of its sockets will make it. */
+void l4_serve_move_later(struct l4_loop *loop, uint32_t index, enum l4_body_result result,
+                         const struct l4_body *body);
 
 /* The bytes in the block that belong to this exchange are not needed any more. The block stays if
  * more bytes are in it: those of the next request. */

@@ -109,12 +109,6 @@ static void note_sent(const struct l4_loop *loop, uint32_t index, size_t bytes)
     L4_SET(s->active_ms, loop->now_ms);
 }
 
-/* Returns how many bytes are sent at once. */
-static size_t turn_of(const struct l4_loop *loop)
-{
-    return loop->pump.max ? loop->pump.max : L4_TURN_BYTES;
-}
-
 static struct l4_step send_rest(struct l4_loop *loop, uint32_t index)
 {
     struct l4_half *client = l4_serve_client(loop, index), *holder = l4_serve_holder(loop, index);
@@ -126,7 +120,7 @@ static struct l4_step send_rest(struct l4_loop *loop, uint32_t index)
             return l4_end(L4_END_CLIENT_RESET);
         if (holder->piped || client->flags & L4_HALF_UNSENT || !(client->flags & L4_HALF_OUT))
             return l4_stay();
-        if (turn >= turn_of(loop)) {
+        if (turn >= l4_pump_turn(&loop->pump)) {
             l4_row_later(loop, index);
             return l4_stay();
         }
@@ -138,7 +132,7 @@ static struct l4_step send_rest(struct l4_loop *loop, uint32_t index)
             l4_row_wake_in(loop, index, L4_CACHE_WAIT_MS);
             return l4_stay();
         }
-        const ssize_t sent = offer(loop, index, turn_of(loop) - turn);
+        const ssize_t sent = offer(loop, index, l4_pump_turn(&loop->pump) - turn);
         if (sent == 0 && l4_follow_is_on(c) && !c->file)
             continue; /* the next look says why */
         if (sent == 0)
@@ -214,7 +208,7 @@ static struct l4_step begin(struct l4_loop *loop, uint32_t index)
         c->end = c->at;
     x->flags |= L4_X_ANSWERED;
     x->answered_us = (uint32_t)(loop->now_us - x->asked_us);
-    const size_t most = l4_shaping_holds(loop, index) ? 0 : turn_of(loop);
+    const size_t most = l4_shaping_holds(loop, index) ? 0 : l4_pump_turn(&loop->pump);
     loop->pump.max = 0;
     if (!l4_follow_is_on(c)) /* else it may have to be asked for again */
         l4_serve_drop_request(loop, index);

@@ -133,15 +133,8 @@ static struct l4_step move_up(struct l4_loop *loop, uint32_t index)
         return l4_end(client->flags & L4_HALF_RESET ? L4_END_CLIENT_RESET : L4_END_CLIENT_FIN);
     case L4_BODY_BAD:
         return refuse_bytes(loop, index);
-    case L4_BODY_MORE:
-        if (!x->up.done)
-            l4_row_later(loop, index);
-        break;
-    case L4_BODY_NO_PIPE:
-        l4_row_lacks(loop, &loop->pipeless, index);
-        break;
-    case L4_BODY_WAITS:
-        break;
+    default:
+        l4_serve_move_later(loop, index, result, &x->up);
     }
     if (keeps || l4_serve_keep_extra(loop, index, read.extra_at, read.extra))
         return l4_stay();
@@ -183,15 +176,8 @@ static struct l4_step move_down(struct l4_loop *loop, uint32_t index)
         return l4_answer_failed(loop, index,
                                 backend->flags & L4_HALF_RESET ? L4_END_BACKEND_RESET
                                                                : L4_END_BACKEND_FIN);
-    case L4_BODY_MORE:
-        if (!x->down.done)
-            l4_row_later(loop, index);
-        break;
-    case L4_BODY_NO_PIPE:
-        l4_row_lacks(loop, &loop->pipeless, index);
-        break;
-    case L4_BODY_WAITS:
-        break;
+    default:
+        l4_serve_move_later(loop, index, result, &x->down);
     }
     return l4_stay();
 }

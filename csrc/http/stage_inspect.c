@@ -323,15 +323,8 @@ static struct l4_step collect_more(struct l4_loop *loop, uint32_t index)
         return l4_end(client->flags & L4_HALF_RESET ? L4_END_CLIENT_RESET : L4_END_CLIENT_FIN);
     case L4_BODY_BAD:
         return refuse_bytes(loop, index);
-    case L4_BODY_MORE:
-        if (!x->up.done)
-            l4_row_later(loop, index);
-        break;
-    case L4_BODY_NO_PIPE:
-        l4_row_lacks(loop, &loop->pipeless, index);
-        break;
-    case L4_BODY_WAITS:
-        break;
+    default:
+        l4_serve_move_later(loop, index, result, &x->up);
     }
     if (!l4_serve_keep_extra(loop, index, read.extra_at, read.extra))
         return l4_end_by_error(s, -ENOMEM);

@@ -162,7 +162,7 @@ enum l4_pump_result l4_pump(const struct l4_pump *pump, struct l4_half *from, st
 {
     enum l4_pump_result result = L4_PUMP_WAITS;
     L4_ASSERT(l4_half_is_open(from) && l4_half_is_open(to));
-    const uint64_t limit = *moved + (pump->max ? pump->max : L4_TURN_BYTES);
+    const uint64_t limit = *moved + l4_pump_turn(pump);
     if (flush(pump, from, to)) {
         result = L4_PUMP_MORE;
         while (result == L4_PUMP_MORE && *moved < limit) {

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/bounds.h"
 #include "base/half.h"
 #include "io/pipe.h"
 
@@ -28,6 +29,12 @@ struct l4_pump {
     uint32_t max;            /* bytes to move in an iteration; 0: L4_TURN_BYTES */
     bool keeps_open;         /* an end of `from` is only noted, not passed on */
 };
+
+/* Returns how many bytes one direction moves in an iteration. */
+static inline uint32_t l4_pump_turn(const struct l4_pump *pump)
+{
+    return pump->max ? pump->max : L4_TURN_BYTES;
+}
 
 enum l4_pump_result {
     L4_PUMP_WAITS, /* for an edge of either side, or the direction has ended: see the flags */
