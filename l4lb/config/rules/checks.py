@@ -33,7 +33,7 @@ from l4lb.config.rules import (
     icap,
     protocols,
 )
-from l4lb.config.schema import did_you_mean
+from l4lb.config.rules.names import unknown
 from l4lb.config.tables.discovery import NEEDS, READS
 from l4lb.config.units import DURATION, shown
 
@@ -67,8 +67,7 @@ def _known_pools(draft: Draft) -> Findings:
     known = dict.fromkeys(pool.name for pool in draft.pools)
     for path, pool in _pools_named(draft):
         if isinstance(pool, str) and pool not in known:
-            hint = did_you_mean(pool, known) or f"add [{path_text(('pools', pool))}]"
-            yield Finding((*path, "pool"), f"no pool is named {shown(pool)}", hint)
+            yield unknown((*path, "pool"), "pool", "pools", pool, known)
 
 
 def _pools_named(draft: Draft) -> Iterator[tuple[Path, object]]:

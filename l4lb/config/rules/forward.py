@@ -11,7 +11,7 @@ from l4lb.config.address import BindRange, is_ip
 from l4lb.config.draft import Draft, Listener, Table, table
 from l4lb.config.origin import Finding, path_text
 from l4lb.config.position import Path
-from l4lb.config.schema import did_you_mean
+from l4lb.config.rules.names import unknown
 from l4lb.config.units import shown
 
 CONDITIONS = (
@@ -42,9 +42,8 @@ def _known_forwards(draft: Draft) -> Iterator[Finding]:
     for listener in draft.listeners:
         name = listener.forward
         if isinstance(name, str) and name not in known:
-            hint = did_you_mean(name, known) or f"add [{path_text(('forward', name))}]"
             path = (*listener.path, "forward")
-            yield Finding(path, f"no forward proxy is named {shown(name)}", hint)
+            yield unknown(path, "forward proxy", "forward", name, known)
 
 
 def _routes_without_pools(draft: Draft) -> Iterator[Finding]:
@@ -88,8 +87,7 @@ def _known_lists(draft: Draft) -> Iterator[Finding]:
         for at, rule in _rules(path, forward):
             for where, name in _texts((*at, "list"), rule.get("list")):
                 if name not in known:
-                    hint = did_you_mean(name, known) or f"add [{path_text(('lists', name))}]"
-                    yield Finding(where, f"no list is named {shown(name)}", hint)
+                    yield unknown(where, "list", "lists", name, known)
 
 
 def _knows_its_users(draft: Draft) -> Iterator[Finding]:

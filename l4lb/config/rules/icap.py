@@ -6,10 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from l4lb.config.draft import Draft, Table, table
-from l4lb.config.origin import Finding, path_text
+from l4lb.config.origin import Finding
 from l4lb.config.position import Path
-from l4lb.config.schema import did_you_mean
-from l4lb.config.units import shown
+from l4lb.config.rules.names import unknown
 
 
 def _known_engines(draft: Draft) -> Iterator[Finding]:
@@ -17,8 +16,7 @@ def _known_engines(draft: Draft) -> Iterator[Finding]:
     for path, rule in _rules(draft):
         name = rule.get("icap")
         if isinstance(name, str) and name not in known:
-            hint = did_you_mean(name, known) or f"add [{path_text(('icap', name))}]"
-            yield Finding((*path, "icap"), f"no engine is named {shown(name)}", hint)
+            yield unknown((*path, "icap"), "engine", "icap", name, known)
 
 
 def _used_engines(draft: Draft) -> Iterator[Finding]:
