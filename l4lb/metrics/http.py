@@ -28,7 +28,6 @@ def add(scrape: Scrape, table: Table, backends: Iterable[BackendRow]) -> None:
 def _listeners(scrape: Scrape, table: Table) -> None:
     """Adds listeners. Several bound addresses may have one listener's name."""
     sums: Counter[tuple[str, str, str]] = Counter()
-    inspected: dict[tuple[str, str], tuple[int, ...]] = {}
     for row in table.listeners():
         if row.protocol != "http":
             continue
@@ -37,8 +36,6 @@ def _listeners(scrape: Scrape, table: Table) -> None:
             sums["l4lb_route_requests_total", row.name, str(number)] = http.hits(table, slot)
         for rule, slot in http.rules(table, row.index):
             sums["l4lb_filter_hits_total", row.name, rule] = http.hits(table, slot)
-        for rule, slots in http.inspections(table, row.index):
-            inspected[row.name, rule] = slots
         tally = http_counts.of_listener(table, row.index)
         for word, count in tally.classes.items():
             sums["l4lb_requests_total", row.name, word] += count
@@ -54,16 +51,20 @@ def _listeners(scrape: Scrape, table: Table) -> None:
                 sums["l4lb_requests_rejected_total", row.name, why] += count
     for (metric, name, label), count in sums.items():
         scrape.add(metric, count, name, *([label] if label else []))
-    for labels, slots in inspected.items():
-        _inspections(scrape, table, labels, slots)
+    for labels, verdicts in inspections(table).items():
+        for verdict, count in verdicts.items():
+            scrape.add("l4lb_inspections_total", count, *labels, verdict)
 
 
-def _inspections(
-    scrape: Scrape, table: Table, labels: tuple[str, str], slots: tuple[int, ...]
-) -> None:
-    """Adds what engines said by a rule of a listener, whose addresses have the same rules."""
-    for verdict, slot in list(zip(VERDICTS, slots, strict=True))[1:]:
-        scrape.add("l4lb_inspections_total", http.hits(table, slot), *labels, verdict)
+def inspections(table: Table) -> dict[tuple[str, str], dict[str, int]]:
+    """Returns what engines said, by verdict, for each listener and rule of its."""
+    found = {}
+    for row in table.listeners():
+        for rule, slots in http.inspections(table, row.index) if row.protocol == "http" else ():
+            counts = zip(VERDICTS[1:], slots[1:], strict=True)
+            # The addresses of a listener have the same rules.
+            found[row.name, rule] = {word: http.hits(table, slot) for word, slot in counts}
+    return found
 
 
 def _backends(

@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import Any
 
 from l4lb import tally
+from l4lb.policy.counts import REFUSED
 
 Map = dict[str, Any]
-REFUSED = ("deny", "private")
 OF_PROCESS = ("pid", "asked", "answered", "waiting", "results")
 
 

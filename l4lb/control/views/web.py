@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from l4lb.http.routes import VERDICTS
-from l4lb.native import http, http_counts
+from l4lb.metrics import http as metrics
+from l4lb.native import http_counts
 from l4lb.native.table import Table
 
 Map = dict[str, Any]
@@ -41,15 +41,8 @@ def listeners(table: Table) -> list[Map]:
 def inspections(table: Table) -> list[Map]:
     """Returns one map for each rule by which an engine inspects what goes through a listener: the
     number of each verdict."""
-    found: dict[tuple[str, str], Map] = {}
-    for row in table.listeners():
-        for rule, slots in http.inspections(table, row.index) if row.protocol == "http" else ():
-            counts = zip(VERDICTS[1:], slots[1:], strict=True)
-            # The addresses of a listener have the same rules.
-            found[row.name, rule] = {"listener": row.name, "rule": rule} | {
-                verdict: http.hits(table, slot) for verdict, slot in counts
-            }
-    return list(found.values())
+    counts = metrics.inspections(table).items()
+    return [{"listener": name, "rule": rule, **verdicts} for (name, rule), verdicts in counts]
 
 
 def totals(table: Table) -> Map:
