@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -159,6 +162,26 @@ class Door:
             self._folder.cleanup()
         else:
             PORTS.release(self.port)
+
+    def accept_each(self, take: Callable[[socket.socket], None]) -> None:
+        """Takes each connection in a thread, until `refuse`."""
+
+        def accept() -> None:
+            self.listener.settimeout(None)
+            while True:
+                try:
+                    sock, _ = self.listener.accept()
+                except OSError:
+                    return
+                take(sock)
+
+        threading.Thread(target=accept, daemon=True).start()
+
+    def refuse(self) -> None:
+        """Stops listening: its port refuses. Connections go on."""
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
 
     def accept(self) -> socket.socket:
         """Returns the next connection that the balancer makes to this backend."""

@@ -167,7 +167,7 @@ class Engine:
         self._live: set[socket.socket] = set()
 
     def __enter__(self) -> Engine:
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._door.accept_each(self._take)
         return self
 
     def __exit__(
@@ -181,9 +181,7 @@ class Engine:
 
     def stop(self) -> None:
         """Refuses further connections, and ends those that are open."""
-        with contextlib.suppress(OSError):
-            self._door.listener.shutdown(socket.SHUT_RDWR)
-        self._door.listener.close()
+        self._door.refuse()
         for sock in list(self._live):
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
@@ -193,15 +191,9 @@ class Engine:
         """Returns its row of a configuration."""
         return {"url": f"icap://{self._door.address}/scan", **more}
 
-    def _accept(self) -> None:
-        self._door.listener.settimeout(None)
-        while True:
-            try:
-                sock, _ = self._door.listener.accept()
-            except OSError:
-                return
-            self._live.add(sock)
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+    def _take(self, sock: socket.socket) -> None:
+        self._live.add(sock)
+        threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
     def _serve(self, sock: socket.socket) -> None:
         try:

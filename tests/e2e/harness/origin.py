@@ -62,7 +62,7 @@ class Origin:
         self._live: set[socket.socket] = set()
 
     def __enter__(self) -> Origin:
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._door.accept_each(self._take)
         return self
 
     def __exit__(
@@ -87,9 +87,7 @@ class Origin:
 
     def refuse(self) -> None:
         """Stops listening: its port refuses. Connections go on."""
-        with contextlib.suppress(OSError):
-            self._door.listener.shutdown(socket.SHUT_RDWR)
-        self._door.listener.close()
+        self._door.refuse()
 
     def close_all(self) -> None:
         """Ends every connection."""
@@ -101,18 +99,12 @@ class Origin:
     def targets(self) -> list[str]:
         return [request.target for request in self.requests]
 
-    def _accept(self) -> None:
-        self._door.listener.settimeout(None)
-        while True:
-            try:
-                sock, _ = self._door.listener.accept()
-            except OSError:
-                return
-            with self._lock:
-                number = self.connections
-                self.connections += 1
-                self.open += 1
-            threading.Thread(target=self._serve, args=(sock, number), daemon=True).start()
+    def _take(self, sock: socket.socket) -> None:
+        with self._lock:
+            number = self.connections
+            self.connections += 1
+            self.open += 1
+        threading.Thread(target=self._serve, args=(sock, number), daemon=True).start()
 
     def _serve(self, sock: socket.socket, connection: int) -> None:
         try:
