@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.lib.http_targets import HttpHaproxy, HttpL4lb, HttpNginx, Proxy, _nginx, ended_with
-from bench.lib.targets import _first_line, free_port
+from bench.lib.targets import first_line, free_port
 
 KEPT_S = 3600
 
@@ -96,7 +96,7 @@ class CachedVarnish(Proxy):
     speaks_http2 = False
 
     def version(self) -> str:
-        return _first_line(self.program, "-V")
+        return first_line(self.program, "-V")
 
     def command(self, folder: Path, port: int, _: int) -> list[str]:
         config = folder / "bench.vcl"

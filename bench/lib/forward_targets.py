@@ -9,27 +9,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.lib.targets import L4lb, Target, _first_line
+from bench.lib.targets import L4lb, Target, first_line
 
 EVERYWHERE = "/dev/null"
 
 
-class ForwardL4lb(Target):
+class ForwardL4lb(L4lb):
     """l4lb."""
 
-    version = L4lb.version
     rules = '[{ name = "all", action = "allow" }]'
     tables = ""
 
-    def command(self, folder: Path, port: int, _: int) -> list[str]:
-        config = folder / "l4lb.toml"
-        config.write_text(
-            f"""
-            [process]
-            workers = 1
-            admin = "{folder}/admin.sock"
-            [listeners.bench]
-            bind = ["127.0.0.1:{port}"]
+    def serves(self, _: int) -> str:
+        return f"""
             protocol = "http"
             forward = "bench"
             http = {{ max_requests = 0 }}
@@ -40,15 +32,13 @@ class ForwardL4lb(Target):
             rules = {self.rules}
             {self.tables}
             """
-        )
-        return [self.program, "run", "-c", str(config)]
 
 
 class Squid(Target):
     """Squid in one process, without a cache."""
 
     def version(self) -> str:
-        return _first_line(self.program, "-v")
+        return first_line(self.program, "-v")
 
     def command(self, folder: Path, port: int, _: int) -> list[str]:
         config = folder / "squid.conf"
@@ -77,7 +67,7 @@ class Tinyproxy(Target):
     """tinyproxy."""
 
     def version(self) -> str:
-        return _first_line(self.program, "-v")
+        return first_line(self.program, "-v")
 
     def command(self, folder: Path, port: int, _: int) -> list[str]:
         config = folder / "tinyproxy.conf"

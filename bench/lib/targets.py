@@ -50,7 +50,7 @@ class Target:
         raise NotImplementedError
 
 
-def _first_line(*command: str) -> str:
+def first_line(*command: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return (done.stdout + done.stderr).strip().splitlines()[0]
 
@@ -59,7 +59,15 @@ class L4lb(Target):
     """l4lb."""
 
     def version(self) -> str:
-        return _first_line(self.program, "--version")
+        return first_line(self.program, "--version")
+
+    def serves(self, backend: int) -> str:
+        """Returns the rest of the listener's table, and the tables that it names."""
+        return f"""
+            pool = "bench"
+            [pools.bench]
+            backends = ["127.0.0.1:{backend}"]
+            """
 
     def command(self, folder: Path, port: int, backend: int) -> list[str]:
         config = folder / "l4lb.toml"
@@ -70,9 +78,7 @@ class L4lb(Target):
             admin = "{folder}/admin.sock"
             [listeners.bench]
             bind = ["127.0.0.1:{port}"]
-            pool = "bench"
-            [pools.bench]
-            backends = ["127.0.0.1:{backend}"]
+            {self.serves(backend)}
             """
         )
         return [self.program, "run", "-c", str(config)]
@@ -82,7 +88,7 @@ class Haproxy(Target):
     """HAProxy in tcp mode with option splice-auto."""
 
     def version(self) -> str:
-        return _first_line(self.program, "-v")
+        return first_line(self.program, "-v")
 
     def command(self, folder: Path, port: int, backend: int) -> list[str]:
         config = folder / "haproxy.cfg"
@@ -114,7 +120,7 @@ class Nginx(Target):
     """nginx's stream module."""
 
     def version(self) -> str:
-        return _first_line(self.program, "-v")
+        return first_line(self.program, "-v")
 
     def command(self, folder: Path, port: int, backend: int) -> list[str]:
         module = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
