@@ -102,6 +102,10 @@ def list_of(name: str, given: Any) -> Watched[NameList]:
         if made.unread and watched.value is not None:
             made.close()
             raise L4lbError(made.unread)
+        if made.unread:
+            LOG.error(
+                "a list is not whole: rules that deny by it deny all", name=name, why=made.unread
+            )
         return made
 
     watched = Watched(f"list {name}", tuple(given.files), make, NameList.close)

@@ -152,7 +152,7 @@ def shown(one: Watched[NameList]) -> dict[str, Any]:
         "files": made.files if made else 0,
         "memory_bytes": made.bytes if made else 0,
         "age_s": int(time.time() - one.made_s) if made else None,
-        "error": one.error or None,
+        "error": one.error or (made.unread if made else "") or None,
     }
 
 

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from l4lb.lists.build import NameList
-from l4lb.policy.files import Watched, list_of, signature, users_of
+from l4lb.policy.files import Books, Watched, list_of, signature, users_of
+from l4lb.policy.operators import shown
 
 # openssl passwd -apr1 -salt saltsalt secret
 ALICE = "alice:$apr1$saltsalt$LrttParrLPdxvgutaSXWJ0\n"
@@ -72,6 +73,13 @@ def test_a_list_begins_without_a_file_that_is_missing(tmp_path: Path) -> None:
     assert watched.look()
     assert watched.value is not None
     assert watched.value.has("ads.example")
+    absent = f"{tmp_path / 'absent'}: "
+    assert str(shown(watched)["error"]).startswith(absent)
+    assert not Books(None, {"ads": watched}).is_whole("ads")
+    (tmp_path / "absent").write_text("other.example\n")
+    assert watched.look()
+    assert shown(watched)["error"] is None
+    assert Books(None, {"ads": watched}).is_whole("ads")
 
 
 @pytest.mark.parametrize(
