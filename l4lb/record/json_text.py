@@ -36,6 +36,7 @@ def masked_json(text: bytes, masks: Masks) -> bytes:
     begin = BEGIN.match(text)
     at, done = begin.end() if begin else 0, 0
     masked: list[bytes] = []
+    known: dict[bytes, bool] = {}  # names of this text, because they come again and again
     while True:
         gap = GAP.match(text, at)
         at = gap.end() if gap else at
@@ -43,7 +44,7 @@ def masked_json(text: bytes, masks: Masks) -> bytes:
             break
         end = _string_end(text, at + 1)
         colon = COLON.match(text, end)
-        if colon is None or not masks.hides(_name(text[at + 1 : end - 1])):
+        if colon is None or not _is_hidden(text[at + 1 : end - 1], masks, known):
             at = end
             continue
         at = colon.end()
@@ -95,6 +96,12 @@ def _nest_end(text: bytes, begin: int) -> int:
         if depth == 0:
             return at
     return len(text)
+
+
+def _is_hidden(raw: bytes, masks: Masks, known: dict[bytes, bool]) -> bool:
+    if raw not in known:
+        known[raw] = masks.hides(_name(raw))
+    return known[raw]
 
 
 def _name(raw: bytes) -> str:
