@@ -31,9 +31,10 @@ CACHES = ("web", "${x}")
 FORWARDS = ("office", "${x}")
 LISTS = ("ads", "é")
 ENGINES = ("av", "${x}")
+RECORDS = ("faults", "${x}")
 # The names in tables that have any: those that others name.
 FREE = {"listeners": NAMES[:2], "cache": CACHES, "forward": FORWARDS, "lists": LISTS,
-        "icap": ENGINES}  # fmt: skip
+        "icap": ENGINES, "record": RECORDS}  # fmt: skip
 
 # Values for keys whose schema does not say what is allowed, by the end of the key's path.
 EXAMPLES: dict[str, tuple[Any, ...]] = {
@@ -231,6 +232,32 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
         [{"name": "é", "icap": "av", "what": ["requests"]}, {"name": "${x}", "icap": "av"}],
         [],
     ),
+    "http.record": (
+        [
+            {
+                "name": "a",
+                "record": "${x}",
+                "percent": 0.5,
+                "method": "GET",
+                "host": "a.example",
+                "path": "/x",
+                "path_prefix": ["/a/"],
+                "path_suffix": ".exe",
+                "path_regex": "^/b",
+                "scheme": "http",
+                "header": {"X-A": "2*"},
+                "cookie": {"a": ""},
+                "query": {"${x}": "b c"},
+                "source": "10.0.0.0/8",
+            }
+        ],
+        [{"name": "é", "record": "faults"}, {"name": "${x}", "record": "faults"}],
+        [],
+    ),
+    "record.NAME.folder": ("/var/lib/l4lb/a", "/srv/${x}/b"),
+    "record.NAME.statuses": ([500, "501-599"], 404),
+    "record.NAME.mask_fields": (["X-Api-Key"], []),
+    "record.NAME.mask_values": (["password"], [], ["${x}", "é"]),
     "icap.NAME.url": ("icap://127.0.0.1/scan", "icap://[::1]:1345/a?b=${c}"),
     "cache.NAME.max_object": ("1KiB", "10000B"),
     "cache.NAME.disk.path": ("/var/cache/l4lb", "/srv/${x}/pages/"),

@@ -159,6 +159,10 @@ enum l4_bounds {
     L4_HELD_BYTES_MAX = 256 << 20,      /* bodies that engines inspect, of one worker */
     L4_HELD_SLACK = 1 << 20,            /* bytes of one that may come beyond its limit */
     L4_ENGINES_MAX = 64,                /* engines whose options a worker remembers */
+    L4_RECORD_RING_BYTES = 4 << 20,     /* of one worker's pieces that the recorder has not taken */
+    L4_RECORD_PIECE_MAX = 96 << 10,     /* bytes of one piece: the longest head, with names */
+    L4_RECORD_NAME_MAX = 64,            /* bytes of the name of a rule, or of a record */
+    L4_RECORD_RESERVE = 256 << 10,      /* ... of the ring, for the ends of recordings */
     L4_H2_MEMORY = 512 << 20,           /* bytes for HTTP/2 of one worker: nghttp2, bodies, lists */
     L4_H2_STREAMS_MAX = 1000,           /* streams of one connection that a listener may allow */
     L4_H2_WINDOWS = 4,                  /* windows of a stream that a connection has in all */

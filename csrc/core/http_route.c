@@ -115,6 +115,26 @@ bool l4_http_inspection_read(const struct l4_table *table, uint32_t listener, ui
     }
 }
 
+bool l4_http_has_recordings(const struct l4_table *table, uint32_t listener)
+{
+    struct l4_http_choice choice;
+    return begin_rules(table, listener, l4_router_recordings, &choice);
+}
+
+bool l4_http_recording_choose(const struct l4_table *table, uint32_t listener,
+                              const struct l4_router_request *request,
+                              struct l4_http_choice *choice, struct l4_router_recording *recording)
+{
+    for (;;) { /* it ends as l4_http_route_choose does */
+        const uint32_t at = begin_rules(table, listener, l4_router_recordings, choice);
+        const bool found = at &&
+                           l4_router_choose(&choice->memory, at, request, 0, &choice->answer) &&
+                           l4_router_recording(&choice->memory, &choice->answer.route, recording);
+        if (l4_http_route_stays(table, choice))
+            return found;
+    }
+}
+
 bool l4_http_route_find(const struct l4_table *table, uint32_t listener, uint32_t slot,
                         struct l4_http_choice *choice)
 {

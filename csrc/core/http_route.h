@@ -42,6 +42,14 @@ bool l4_http_inspection_read(const struct l4_table *table, uint32_t listener, ui
                              struct l4_http_choice *choice,
                              struct l4_router_inspection *inspection);
 
+/* Has the listener rules that say which requests are recorded? */
+bool l4_http_has_recordings(const struct l4_table *table, uint32_t listener);
+
+/* Chooses the first of these rules that the request meets. Returns whether there is one. */
+bool l4_http_recording_choose(const struct l4_table *table, uint32_t listener,
+                              const struct l4_router_request *request,
+                              struct l4_http_choice *choice, struct l4_router_recording *recording);
+
 /* Finds a listener's route or rule by its slot, perhaps after a reload. Returns whether there is
  * one. */
 bool l4_http_route_find(const struct l4_table *table, uint32_t listener, uint32_t slot,

@@ -395,6 +395,23 @@ bool l4_router_inspection(const struct l4_router_memory *memory, const struct l4
     return true;
 }
 
+uint32_t l4_router_recordings(const struct l4_router_memory *memory, uint32_t at)
+{
+    const struct l4_router *found = array_of(memory, (struct l4_router_list){at, 1}, sizeof *found);
+    return found && found->format == L4_ROUTER_FORMAT ? found->recordings : 0;
+}
+
+bool l4_router_recording(const struct l4_router_memory *memory, const struct l4_router_route *rule,
+                         struct l4_router_recording *recording)
+{
+    const struct l4_router_recording *found =
+        rule->recording.count ? array_of(memory, rule->recording, sizeof *found) : NULL;
+    if (!found)
+        return false;
+    *recording = *found;
+    return true;
+}
+
 bool l4_router_read(const struct l4_router_memory *memory, uint32_t at, uint32_t number,
                     struct l4_router_answer *answer)
 {

@@ -55,6 +55,11 @@ uint32_t l4_router_inspections(const struct l4_router_memory *memory, uint32_t a
 bool l4_router_inspection(const struct l4_router_memory *memory, const struct l4_router_route *rule,
                           struct l4_router_inspection *inspection);
 
+/* The same of the rules that say which requests are recorded. */
+uint32_t l4_router_recordings(const struct l4_router_memory *memory, uint32_t at);
+bool l4_router_recording(const struct l4_router_memory *memory, const struct l4_router_route *rule,
+                         struct l4_router_recording *recording);
+
 /* Reads the route of this number. Returns whether there is one. */
 bool l4_router_read(const struct l4_router_memory *memory, uint32_t at, uint32_t number,
                     struct l4_router_answer *answer);

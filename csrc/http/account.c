@@ -11,6 +11,7 @@
 #include "core/talkers.h"
 #include "http/limit.h"
 #include "http/outward.h"
+#include "http/record.h"
 #include "http/serve.h"
 #include "http/tunnel.h"
 #include "run/account.h"
@@ -291,12 +292,13 @@ static void put_more(const struct l4_loop *loop, uint32_t index, struct l4_reque
     end->inspect_bytes = put_rule(loop, s, x->inspected - 1, end->inspect);
 }
 
-static void write_log(struct l4_loop *loop, uint32_t index, enum l4_reason reason)
+/* All that is told of a request at its end. */
+static struct l4_request_end told_of(const struct l4_loop *loop, uint32_t index,
+                                     enum l4_reason reason)
 {
     const struct l4_session *s = l4_session_at(loop, index);
     const struct l4_exchange *x = l4_exchange_at(loop, index);
     const uint32_t worker = loop->setup.index;
-    struct l4_request_log *log = l4_table_request_log(loop->table, worker);
     struct l4_request_end end = end_of_request(loop->table, worker, index, loop->now_us, reason);
     end.bytes_in = x->up.bytes;
     end.bytes_out = x->down.bytes;
@@ -317,7 +319,7 @@ static void write_log(struct l4_loop *loop, uint32_t index, enum l4_reason reaso
     }
     put_fault(&end, x->fault);
     put_more(loop, index, &end);
-    (void)L4_RING_PUT(log, ring, ends, &end);
+    return end;
 }
 
 /* ---- ends ------------------------------------------------------------------------------------ */
@@ -342,8 +344,13 @@ void l4_account_answer(struct l4_loop *loop, uint32_t index, enum l4_reason reas
                           loop->now_ms);
     if (s->pool != L4_NONE && !tunnel && L4_GET(l4_table_stats(loop->table)->measures))
         measure(loop, index);
-    if (is_logged(loop, x, reason))
-        write_log(loop, index, reason);
+    const bool logged = is_logged(loop, x, reason);
+    if (!logged && !l4_recording_is_on(loop, index))
+        return;
+    const struct l4_request_end end = told_of(loop, index, reason);
+    if (logged)
+        (void)L4_RING_PUT(l4_table_request_log(loop->table, loop->setup.index), ring, ends, &end);
+    l4_recording_end(loop, index, &end);
 }
 
 void l4_account_refused(struct l4_loop *loop, uint32_t index, enum l4_reason reason,

@@ -11,6 +11,7 @@
 #include "http/fill.h"
 #include "http/inspect_pass.h"
 #include "http/message.h"
+#include "http/record.h"
 #include "http/request_name.h"
 #include "http/retry.h"
 #include "http/serve.h"
@@ -270,6 +271,8 @@ static struct l4_step take_answer(struct l4_loop *loop, uint32_t index, const ch
         if (x->down.done && l4_fill_goes_on(loop, index))
             l4_fill_end(loop, index);
     }
+    l4_recording_answer(loop, index, (struct l4_text){loop->http->written, head_bytes});
+    l4_recording_down(loop, index, body.data);
     if (rest_bytes > body.used) /* why: these bytes answer nothing that was asked */
         x->flags &= ~(uint32_t)L4_X_BACKEND_STAYS;
     note_answer(loop, index, head);
@@ -392,6 +395,7 @@ static struct l4_step take_upgrade(struct l4_loop *loop, uint32_t index,
     const struct l4_coded body = {.at = rest, .bytes = rest_bytes};
     if (!(x->flags & L4_X_UPGRADE) || !x->up.done)
         return l4_answer_failed(loop, index, L4_END_BAD_ANSWER);
+    l4_recording_answer(loop, index, (struct l4_text){loop->http->written, head_bytes});
     const struct l4_step step = send_answer(loop, index, head_bytes, &body);
     if (step.kind != L4_STAY)
         return step;

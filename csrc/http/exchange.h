@@ -36,7 +36,8 @@ enum l4_exchange_flags {
     L4_X_BODY_REFUSED = 1 << 13, /* the answer came before a body that waits for 100 */
     L4_X_HEARD = 1 << 14,        /* bytes of an answer came */
     L4_X_BAD_BODY = 1 << 15,     /* the begin of its body is no body in chunks */
-    L4_X_BAD_STATUS = 1 << 16    /* the answer's status counts as a fault of the backend */
+    L4_X_BAD_STATUS = 1 << 16,   /* the answer's status counts as a fault of the backend */
+    L4_X_RECORDED = 1 << 17      /* it is recorded (http/record.h) */
 };
 
 /* What is held of the exchange's bodies for an engine (http/inspect.h). */

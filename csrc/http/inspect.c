@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "core/http_route.h"
+#include "http/record.h"
 #include "http/routing.h"
 #include "http/serve.h"
 
@@ -121,6 +122,8 @@ void l4_inspect_take(struct l4_loop *loop, uint32_t index, struct l4_text data)
     struct l4_held *body = &in->body[in->side];
     if (!data.bytes)
         return;
+    if (in->side == L4_CLIENT)
+        l4_recording_up(loop, index, data);
     /* why more than max_body: what has come is passed on if it may be too large. */
     if ((!body->at && !l4_held_open(body, (size_t)in->rule.max_body + L4_HELD_SLACK)) ||
         !l4_held_add(body, &loop->http->inspections->bytes, data))

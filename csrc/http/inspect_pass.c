@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "http/message.h"
+#include "http/record.h"
 #include "http/serve.h"
 #include "io/stream_ops.h"
 
@@ -31,10 +32,14 @@ struct l4_step l4_inspect_move(struct l4_loop *loop, uint32_t index, enum l4_sid
     struct l4_exchange *x = l4_exchange_at(loop, index);
     struct l4_inspecting *in = l4_inspect_at(loop, index);
     const struct l4_body *after = &in->after[from];
+    const struct l4_held *body = &in->body[from];
+    const size_t before = body->sent;
     uint64_t moved;
     const enum l4_held_result result =
         l4_held_pass(loop, &in->body[from], &s->half[from], &s->half[!from],
                      after->goes == L4_FRAMING_CHUNKED, after->done, &moved);
+    if (from == L4_BACKEND)
+        l4_recording_down(loop, index, (struct l4_text){body->at + before, (size_t)moved});
     if (from == L4_CLIENT && moved && !after->done)
         x->flags |= L4_X_BODY_BEGUN; /* the rest of it is with the client only */
     if (moved)
@@ -109,6 +114,7 @@ static struct l4_step release(struct l4_loop *loop, uint32_t index)
     x->flags |= L4_X_ANSWERED;
     x->answered_us = (uint32_t)(loop->now_us - x->asked_us);
     l4_serve_drop_request(loop, index);
+    l4_recording_answer(loop, index, (struct l4_text){loop->http->written, bytes});
     if (l4_io_of(client)->pass(&out, backend, client, bytes) == L4_PUMP_LOST)
         return l4_end_by_error(l4_session_at(loop, index), -ENOMEM);
     return l4_inspect_move(loop, index, L4_BACKEND);

@@ -13,6 +13,7 @@
 #include "http/cookie.h"
 #include "http/forward_fields.h"
 #include "http/proxy_status.h"
+#include "http/record.h"
 #include "http/routing.h"
 #include "http/serve.h"
 #include "http/socks.h"
@@ -239,6 +240,7 @@ bool l4_message_request(struct l4_loop *loop, uint32_t index, char **at, size_t 
         x->flags |= L4_X_BAD_BODY;
         return false;
     }
+    l4_recording_up(loop, index, body.data);
     x->body_bytes = (uint32_t)body.used;
     *at = body.at - out.used;
     memmove(*at, out.to, out.used);

@@ -8,6 +8,7 @@
 #include "http/caches.h"
 #include "http/inspect.h"
 #include "http/outward.h"
+#include "http/record.h"
 
 /* Memory of which only the pages that are used take room. */
 static void *reserve(size_t bytes)
@@ -50,6 +51,8 @@ int l4_http_start(struct l4_loop *loop)
         error = l4_outward_start(loop);
     if (!error)
         error = l4_inspect_start(loop);
+    if (!error)
+        error = l4_recording_start(loop);
     return error ? error : l4_spares_start(loop);
 }
 
@@ -59,6 +62,7 @@ void l4_http_finish(struct l4_loop *loop)
     if (!http)
         return;
     l4_spares_finish(loop);
+    l4_recording_finish(loop);
     l4_inspect_finish(loop);
     l4_outward_finish(loop);
     l4_caches_finish(loop);

@@ -33,6 +33,7 @@ struct l4_http_judged {
 struct l4_caches;
 struct l4_outwards;
 struct l4_inspections;
+struct l4_recordings;
 
 struct l4_http {
     struct l4_exchange *exchanges; /* one for each row of a TCP session */
@@ -41,6 +42,7 @@ struct l4_http {
     struct l4_caches *caches;           /* http/caches.h */
     struct l4_outwards *outwards;       /* http/outward.h */
     struct l4_inspections *inspections; /* http/inspect.h */
+    struct l4_recordings *recordings;   /* http/record.h */
     char *blocks;                       /* L4_HTTP_BLOCKS of L4_HTTP_BLOCK_BYTES */
     uint32_t *free_blocks;
     uint32_t free_count;

@@ -7,6 +7,7 @@
 #include "http/inspect.h"
 #include "http/limit.h"
 #include "http/outward.h"
+#include "http/record.h"
 #include "http/retry.h"
 #include "http/serve.h"
 #include "shm/http.h"
@@ -148,6 +149,7 @@ struct l4_step l4_routing_choose(struct l4_loop *loop, uint32_t index)
     struct l4_http_choice choice;
     struct l4_routing_fields fields;
     struct l4_router_request request = l4_routing_request(loop, index, &fields);
+    l4_recording_choose(loop, index, &request);
     struct l4_step step = l4_limit_listener(loop, index, &request);
     if (step.kind != L4_STAY)
         return step;

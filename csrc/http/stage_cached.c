@@ -17,6 +17,7 @@
 #include "http/fill.h"
 #include "http/follow.h"
 #include "http/message.h"
+#include "http/record.h"
 #include "http/serve.h"
 #include "http/stages.h"
 #include "io/stream_ops.h"
@@ -84,7 +85,7 @@ static ssize_t offer(struct l4_loop *loop, uint32_t index, size_t max)
     const struct l4_caching *c = l4_caching_at(loop, index);
     const struct l4_io *io = l4_io_of(client);
     const uint64_t left = ready(c);
-    if (c->file && io->splices)
+    if (c->file && io->splices && !l4_recording_wants(loop, index, L4_BACKEND))
         return l4_io_offer_file(client, c->file, (off_t)(c->file_at + c->at),
                                 left < max ? left : max);
     struct l4_pump out = loop->pump;
@@ -96,6 +97,8 @@ static ssize_t offer(struct l4_loop *loop, uint32_t index, size_t max)
     /* What the client does not accept stays where it is: no pipe has to hold it. */
     const ssize_t sent = io->offer(&out, l4_serve_holder(loop, index), client,
                                    piece.bytes < most ? piece.bytes : most);
+    if (sent > 0)
+        l4_recording_down(loop, index, (struct l4_text){piece.at, (size_t)sent});
     return sent ? sent : -1;
 }
 
@@ -174,8 +177,10 @@ static ssize_t send_first(struct l4_loop *loop, uint32_t index, size_t bytes, si
         piece.bytes = piece.bytes < most ? piece.bytes : most;
         const ssize_t sent = l4_io_offer_two(client, head, piece);
         const size_t done = sent > 0 ? (size_t)sent : 0;
-        if (done >= bytes)
+        if (done >= bytes) {
+            l4_recording_down(loop, index, (struct l4_text){piece.at, done - bytes});
             return (ssize_t)(done - bytes);
+        }
         return client->flags & L4_HALF_BROKEN ||
                        l4_io_hold(&loop->pump, holder, head.at + done, bytes - done)
                    ? 0
@@ -186,6 +191,7 @@ static ssize_t send_first(struct l4_loop *loop, uint32_t index, size_t bytes, si
     piece.bytes = piece.bytes < copied ? piece.bytes : copied;
     if (piece.at != out.scratch + bytes)
         l4_text_copy(out.scratch + bytes, piece);
+    l4_recording_down(loop, index, piece);
     if (l4_io_of(client)->pass(&out, holder, client, bytes + piece.bytes) == L4_PUMP_LOST)
         return -1;
     return (ssize_t)piece.bytes;
@@ -212,6 +218,7 @@ static struct l4_step begin(struct l4_loop *loop, uint32_t index)
     loop->pump.max = 0;
     if (!l4_follow_is_on(c)) /* else it may have to be asked for again */
         l4_serve_drop_request(loop, index);
+    l4_recording_answer(loop, index, (struct l4_text){loop->http->written, bytes});
     const ssize_t sent = send_first(loop, index, bytes, most);
     if (sent < 0)
         return l4_end_by_error(l4_session_at(loop, index), -ENOMEM);

@@ -22,6 +22,7 @@
 #include "http/fill.h"
 #include "http/inspect_pass.h"
 #include "http/message.h"
+#include "http/record.h"
 #include "http/retry.h"
 #include "http/serve.h"
 #include "http/stages.h"
@@ -116,7 +117,11 @@ static struct l4_step move_up(struct l4_loop *loop, uint32_t index)
         l4_pump_flush(&loop->pump, client, backend);
         return l4_stay();
     }
-    struct l4_body_read read = {.most = l4_serve_room_for_extra(loop, index)};
+    struct l4_body_read read = {.most = l4_serve_room_for_extra(loop, index),
+                                .take = l4_recording_wants(loop, index, L4_CLIENT) ? l4_recording_up
+                                                                                   : NULL,
+                                .take_loop = loop,
+                                .take_index = index};
     const bool keeps = keeps_body(loop, index);
     if (keeps)
         read.keep = l4_http_block(loop->http, x->block) + x->have;
@@ -144,19 +149,24 @@ static struct l4_step move_up(struct l4_loop *loop, uint32_t index)
 
 /* ---- the answer's body ----------------------------------------------------------------------- */
 
+/* Shows bytes of it to who keeps them. */
+static void take_down(struct l4_loop *loop, uint32_t index, struct l4_text data)
+{
+    if (l4_fill_goes_on(loop, index))
+        l4_fill_take(loop, index, data);
+    l4_recording_down(loop, index, data);
+}
+
 static struct l4_step move_down(struct l4_loop *loop, uint32_t index)
 {
     struct l4_exchange *x = l4_exchange_at(loop, index);
     struct l4_half *client = l4_serve_client(loop, index), *backend = l4_serve_backend(loop, index);
-    struct l4_body_read read = {.most = L4_HTTP_COPY_BYTES};
+    struct l4_body_read read = {.most = L4_HTTP_COPY_BYTES, .take_loop = loop, .take_index = index};
     uint64_t moved;
     if (x->holds & L4_HOLDS_DOWN)
         return l4_inspect_move(loop, index, L4_BACKEND);
-    if (!x->down.done && l4_fill_goes_on(loop, index)) {
-        read.take = l4_fill_take;
-        read.take_loop = loop;
-        read.take_index = index;
-    }
+    if (l4_fill_goes_on(loop, index) || l4_recording_wants(loop, index, L4_BACKEND))
+        read.take = take_down;
     if (x->down.done) {
         l4_pump_flush(&loop->pump, backend, client);
         return l4_stay();

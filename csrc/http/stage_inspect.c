@@ -13,6 +13,7 @@
 #include "http/inspect_heads.h"
 #include "http/inspect_pass.h"
 #include "http/message.h"
+#include "http/record.h"
 #include "http/routing.h"
 #include "http/serve.h"
 #include "http/stages.h"
@@ -92,7 +93,9 @@ static struct l4_step send_on(struct l4_loop *loop, uint32_t index)
     if (client->flags & L4_HALF_BROKEN)
         return l4_end(L4_END_CLIENT_RESET);
     if (!x->down.done) {
+        const size_t before = body->sent;
         result = l4_held_pass(loop, body, holder, client, false, false, &moved);
+        l4_recording_down(loop, index, (struct l4_text){body->at + before, (size_t)moved});
         x->down.bytes += moved;
         x->down.done = result == L4_HELD_DONE;
         L4_OWN_ADD(l4_session_at(loop, index)->bytes[L4_BACKEND], moved);
@@ -136,6 +139,7 @@ static struct l4_step send_answer(struct l4_loop *loop, uint32_t index, struct l
     L4_SET(s->active_ms, loop->now_ms);
     l4_row_wake_in(loop, index, L4_GET(l4_row_pool(loop, s)->idle_timeout_ms));
     out.scratch = loop->http->written;
+    l4_recording_answer(loop, index, (struct l4_text){out.scratch, bytes});
     if (l4_io_of(&s->half[L4_CLIENT])
             ->pass(&out, l4_serve_holder(loop, index), &s->half[L4_CLIENT], bytes) == L4_PUMP_LOST)
         return l4_end_by_error(s, -ENOMEM);

@@ -11,6 +11,7 @@
 #include "base/assert.h"
 #include "http/account.h"
 #include "http/message.h"
+#include "http/record.h"
 #include "http/serve.h"
 #include "http/stages.h"
 #include "io/stream_ops.h"
@@ -110,6 +111,7 @@ static struct l4_step reply(struct l4_loop *loop, uint32_t index)
     if (!bytes)
         return end(loop, index);
     out.scratch = loop->http->written;
+    l4_recording_answer(loop, index, (struct l4_text){out.scratch, bytes});
     if (l4_io_of(client)->pass(&out, l4_serve_holder(loop, index), client, bytes) == L4_PUMP_LOST)
         return l4_end_by_error(l4_session_at(loop, index), -ENOMEM);
     L4_OWN_ADD(l4_session_at(loop, index)->bytes[L4_BACKEND], bytes);

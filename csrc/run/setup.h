@@ -26,11 +26,13 @@ struct l4_worker_setup {
     int event_fd;       /* eventfd: this worker put an event */
     const int *wakeups; /* each worker's command_fd, by index: wakes it when a place is free */
     uint32_t wakeup_count;
-    int vault_fd;     /* certificates and keys, run/vault.h; 0: none */
-    int cache_fd;     /* the memory of all caches, http/caches.h; 0: none */
-    int gate_fd;      /* the gate of forward proxies, shm/gate.h; 0: none */
-    int gate_wake_fd; /* eventfd: a question was asked there */
-    int lifeline_fd;  /* reads end-of-file when the supervisor is gone */
+    int vault_fd;       /* certificates and keys, run/vault.h; 0: none */
+    int cache_fd;       /* the memory of all caches, http/caches.h; 0: none */
+    int gate_fd;        /* the gate of forward proxies, shm/gate.h; 0: none */
+    int gate_wake_fd;   /* eventfd: a question was asked there */
+    int record_fd;      /* pieces for the recorder, shm/record.h; 0: none */
+    int record_wake_fd; /* eventfd: much waits for it */
+    int lifeline_fd;    /* reads end-of-file when the supervisor is gone */
     /* UDP listeners are not read before the sessions of the worker before this one have come, or
      * L4_UDP_HOLD_MS have passed. */
     bool hold_udp;

@@ -16,7 +16,7 @@
 #include "base/bounds.h"
 
 /* The format of the memory. Increase it with each change of the structures below. */
-#define L4_ROUTER_FORMAT 0x52740006u
+#define L4_ROUTER_FORMAT 0x52740007u
 
 struct l4_router_list {
     uint32_t at, count; /* at is a multiple of 4; of texts: a count of bytes, at any offset */
@@ -30,6 +30,7 @@ struct l4_router { /* the routes of one listener */
     struct l4_router_list rest;   /* uint16_t: routes without a condition about the host */
     uint32_t filter;              /* where the struct l4_router of its filter is; 0: it has none */
     uint32_t inspections;         /* ... of its rules `inspect` */
+    uint32_t recordings;          /* ... of its rules `record` */
 };
 
 struct l4_router_host {          /* a name, or a dot and a name: all names below that name */
@@ -93,7 +94,8 @@ enum l4_router_action {
     L4_ROUTER_TARPIT,
     L4_ROUTER_LIMIT, /* by requests_per_source */
     L4_ROUTER_LOG,
-    L4_ROUTER_INSPECT /* of rules `inspect` */
+    L4_ROUTER_INSPECT, /* of rules `inspect` */
+    L4_ROUTER_RECORD   /* of rules `record` */
 };
 
 /* What became of a request or an answer that an engine was to inspect. What is worse comes later.
@@ -126,6 +128,11 @@ struct l4_router_inspection {         /* of a rule `inspect`: what, by which eng
     struct l4_addr engine;
     struct l4_router_list host, path; /* texts: of the service's URL */
     struct l4_router_list name;       /* of the engine, in the configuration */
+};
+
+struct l4_router_recording {      /* of a rule `record`: where, and how much of each body */
+    struct l4_router_list record; /* text: its name in the configuration */
+    uint32_t max_body;            /* bytes */
 };
 
 /* The parts of a location or a rewritten target. */
@@ -173,6 +180,7 @@ struct l4_router_route {
     struct l4_router_list key_name; /* ... of the header field (in lower case), cookie, argument */
     struct l4_router_list name;     /* of a rule */
     struct l4_router_list inspection; /* of a rule: one struct l4_router_inspection */
+    struct l4_router_list recording;  /* ... or one struct l4_router_recording */
 };
 
 #endif

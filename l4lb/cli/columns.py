@@ -135,6 +135,12 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
         Column("on_failure", 4), _number("clean"), _number("changed", 1), _number("too_large"),
         _number("failed"), _number("blocked"),
     ),
+    "records": (
+        _name("record"), _name("folder", 3), _number("chosen", 1), _number("kept"),
+        _number("cut", 5), _number("skipped", 6), _number("failed", 2),
+        _number("files_bytes", heading="files"),
+        _number("max_bytes", 4, "at most"), _sentence("error", rare=True),
+    ),
     "workers": (
         Column("index", heading="worker"), _number("pid"), Column("cpu", 7), Column("state"),
         _number("active"), _number("capacity", 5), Column("paused", 4), _number("accepted", 1),

@@ -42,6 +42,7 @@ EMPTY: Mapping[str, str] = {
     "routes": "no routes: all requests go to the pool of the listener",
     "filters": "no rules: the listener has no filter",
     "inspections": "no rules: no engine inspects what goes through the listener",
+    "records": "no records: no requests are kept",
     "diff": "nothing was changed at run time",
 }
 

@@ -142,6 +142,11 @@ ICAP_HOST_MAX, ICAP_PATH_MAX = 64, 256  # csrc/http/icap.h
 ICAP_TIMEOUT_MS = (10, 10 * MINUTE_MS)
 ICAP_BODY_BYTES = (1, 128 << 20)  # half of what the bodies that a worker holds may have
 INSPECT_RULES_MAX = 64  # of one listener
+RECORDS_MAX = 16
+RECORD_BYTES = (1 << 20, 64 << 40)
+RECORD_BODY_BYTES = (0, 16 << 20)
+RECORD_RULES_MAX = 64  # of one listener
+RECORD_VALUES_MAX = 256  # names of values that are masked
 INSPECT_ROWS = 6  # of each rule: one, and one for each verdict
 HTTP_ROUTES_MAX = 4096  # = L4_HTTP_ROUTES_MAX
 REQUESTS_PER_SECOND = (1, 10_000_000)

@@ -41,6 +41,7 @@ BELOW = {
     "backend": "pools.NAME.backends[]",
     "cache": "cache.NAME",
     "icap": "icap.NAME",
+    "record": "record.NAME",
     "forward": "forward.NAME",
     "list": "lists.NAME",
 }
@@ -50,9 +51,9 @@ BELOW = {
 class Change:
     """An object that was added, removed or changed.
 
-    kind: process, limits, cache, icap, forward, list, listener, pool or backend. name: NAME, or
-    POOL/NAME of a backend. keys: for a changed object, each key's value before and after (None:
-    absent). waits: keys of an added object that take effect at the next start.
+    kind: process, limits, cache, icap, record, forward, list, listener, pool or backend. name:
+    NAME, or POOL/NAME of a backend. keys: for a changed object, each key's value before and after
+    (None: absent). waits: keys of an added object that take effect at the next start.
     """
 
     kind: str
@@ -104,6 +105,7 @@ def compare(before: Plain, after: Plain) -> list[Change]:
             found.append(Change(kind, "", "changed", keys))
     found += _named("cache", before.get("cache", {}), after.get("cache", {}), "")
     found += _named("icap", before.get("icap", {}), after.get("icap", {}), "")
+    found += _named("record", before.get("record", {}), after.get("record", {}), "")
     found += _named("list", before.get("lists", {}), after.get("lists", {}), "")
     found += _named("forward", before.get("forward", {}), after.get("forward", {}), "")
     found += _named("listener", before.get("listeners", {}), after.get("listeners", {}), "")

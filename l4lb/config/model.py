@@ -27,6 +27,7 @@ from l4lb.config.tables.icap import Icap
 from l4lb.config.tables.listener import Listener
 from l4lb.config.tables.pool import Backend, Pool
 from l4lb.config.tables.process import Limits, Log, Process
+from l4lb.config.tables.record import Record
 from l4lb.config.tables.sticky import Sticky
 from l4lb.config.units import wrong
 from l4lb.config.values import caches, common
@@ -47,7 +48,7 @@ def _few_routes(listeners: Mapping[str, Listener]) -> Mapping[str, Listener]:
         maximum = f"more than {bounds.ROUTES_MAX}"
         raise wrong(f"have {rows} routes, {maximum}, each name and network counted")
     of_http = sum(
-        len(one.routes) + (one.filter.rows if one.filter else 0) + _rows_of_inspections(one)
+        len(one.routes) + (one.filter.rows if one.filter else 0) + _rows_of_http(one)
         for one in listeners.values()
         if one.protocol == "http"
     )
@@ -58,14 +59,21 @@ def _few_routes(listeners: Mapping[str, Listener]) -> Mapping[str, Listener]:
     return listeners
 
 
-def _rows_of_inspections(listener: Listener) -> int:
-    return bounds.INSPECT_ROWS * len(listener.http.inspect if listener.http else ())
+def _rows_of_http(listener: Listener) -> int:
+    http = listener.http
+    return bounds.INSPECT_ROWS * len(http.inspect) + len(http.record) if http else 0
 
 
 def _few_engines(engines: Mapping[str, Icap]) -> Mapping[str, Icap]:
     if len(engines) > bounds.ICAP_MAX:
         raise wrong(f"are {len(engines)} engines, more than {bounds.ICAP_MAX}")
     return engines
+
+
+def _few_records(records: Mapping[str, Record]) -> Mapping[str, Record]:
+    if len(records) > bounds.RECORDS_MAX:
+        raise wrong(f"are {len(records)} records, more than {bounds.RECORDS_MAX}")
+    return records
 
 
 def _few_caches(caches: Mapping[str, Cache]) -> Mapping[str, Cache]:
@@ -109,6 +117,9 @@ class Config(Model):
     icap: Annotated[Mapping[common.Name, Icap], AfterValidator(_few_engines)] = Field(
         default_factory=dict
     )
+    record: Annotated[Mapping[common.Name, Record], AfterValidator(_few_records)] = Field(
+        default_factory=dict
+    )
     cache: Annotated[Mapping[caches.CacheName, Cache], AfterValidator(_few_caches)] = Field(
         default_factory=dict
     )
@@ -121,7 +132,8 @@ class Config(Model):
         hidden = {pool_name(name): one.pool() for name, one in self.forward.items()}
         # why: the model is frozen, and nobody has seen it yet.
         self.__dict__["pools"] = {**self.pools, **hidden}
-        for tables in (self.listeners, self.pools, self.forward, self.lists, self.cache, self.icap):
+        of_process = (self.lists, self.cache, self.icap, self.record)
+        for tables in (self.listeners, self.pools, self.forward, *of_process):
             for name, table in tables.items():
                 table.called(name)
         return self

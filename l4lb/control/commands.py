@@ -281,6 +281,7 @@ COMMANDS: Mapping[str, Command] = {
             reads=True,
         ),
         Command("inspections", "Verdicts of engines by rule.", (LISTENER,), SUPERVISOR, reads=True),
+        Command("records", "Requests that are kept, by record.", by=SUPERVISOR, reads=True),
         Command("unblock", "Removes the block of a source.", (SOURCE,), by=SUPERVISOR),
         Command(
             "add",

@@ -66,7 +66,9 @@ async def _serve_web(
         setup.table, channel, handlers, service, can_change=bool(web.token),
         policy_fd=setup.policy_fd,
     )  # fmt: skip
-    collector = Collector(setup.table, about, setup.cache_fd, setup.disks, setup.policy_fd)
+    collector = Collector(
+        setup.table, about, setup.cache_fd, setup.disks, setup.policy_fd, setup.record_fd
+    )
     await Web(web, setup.table, collector, handlers, live).run()
 
 

@@ -167,7 +167,7 @@ class Keeper:
         """Returns whether the writer of a temporary file has gone."""
         match = TEMPORARY.fullmatch(name)
         pid = int(match[1]) if match else 0
-        return self._now_ns() - about.st_mtime_ns > UNTOUCHED_NS or not _runs(pid)
+        return self._now_ns() - about.st_mtime_ns > UNTOUCHED_NS or not runs(pid)
 
     # ---- room ----------------------------------------------------------------------------------
 
@@ -289,7 +289,7 @@ def _removed(fd: int, name: str) -> bool:
     return True
 
 
-def _runs(pid: int) -> bool:
+def runs(pid: int) -> bool:
     """Returns whether a process of this number runs."""
     try:
         os.kill(pid, 0)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from l4lb import regex
 
-FORMAT = 0x52740006  # L4_ROUTER_FORMAT
+FORMAT = 0x52740007  # L4_ROUTER_FORMAT
 ANY_HOST = "*"
 KINDS = (
     "scheme", "method", "other_method", "query_length", "body_over", "header_count", "path",
@@ -24,9 +24,9 @@ KINDS = (
 )  # fmt: skip
 """enum l4_router_kind, in its order: what costs least comes first."""
 NUMBERS = ("query_length", "body_over", "header_count")
-ACTIONS = ("pool", "redirect", "respond", "deny", "tarpit", "limit", "log", "inspect")
-"""enum l4_router_action; from "deny" on: of rules of a filter, and "inspect" of those about
-engines."""
+ACTIONS = ("pool", "redirect", "respond", "deny", "tarpit", "limit", "log", "inspect", "record")
+"""enum l4_router_action; from "deny" on: of rules of a filter, "inspect" of those about engines,
+"record" of those about records."""
 PARTS = ("", "scheme", "host", "path", "rest", "query")  # enum l4_router_part_kind; "": text
 SET, REMOVE = 0, 1  # enum l4_router_change_kind
 PLACEHOLDER = re.compile(r"\{(scheme|host|path|rest|query)\}")
@@ -99,6 +99,13 @@ class Inspection(NamedTuple):
     name: str
 
 
+class Recording(NamedTuple):
+    """Where a rule has requests recorded, and how many bytes of each body."""
+
+    record: str
+    max_body: int
+
+
 class Route(NamedTuple):
     """A route, or a rule. pool: a row, or what l4lb does itself. slot: its number for hits and
     limits. target: what backends get in place of the request's target, as a location; "": as
@@ -123,16 +130,18 @@ class Route(NamedTuple):
     key: tuple[int, str] = (0, "")
     name: str = ""
     inspection: Inspection | None = None
+    recording: Recording | None = None
 
 
 class Its(NamedTuple):
-    """What a listener has: the rows of its addresses, its routes, the rules of its filter, and
-    those about engines."""
+    """What a listener has: the rows of its addresses, its routes, the rules of its filter, those
+    about engines, and those about records."""
 
     rows: Sequence[int]
     routes: Sequence[Route]
     rules: Sequence[Route] = ()
     inspections: Sequence[Route] = ()
+    recordings: Sequence[Route] = ()
 
 
 def compiled(listeners: Iterable[Its], rows: int) -> tuple[bytes, list[int]]:
@@ -140,9 +149,8 @@ def compiled(listeners: Iterable[Its], rows: int) -> tuple[bytes, list[int]]:
     (0: it has none)."""
     run, ats = _Run(), [0] * rows
     for its in listeners:
-        rules = run.listener(its.rules) if its.rules else 0
-        inspections = run.listener(its.inspections) if its.inspections else 0
-        at = run.listener(its.routes, rules, inspections) if any(its[1:]) else 0
+        beside = [run.listener(rules) if rules else 0 for rules in its[2:]]
+        at = run.listener(its.routes, beside) if any(its[1:]) else 0
         for row in its.rows:
             ats[row] = at
     return bytes(run.bytes), ats
@@ -193,9 +201,9 @@ class _Run:
     def shorts(self, numbers: Sequence[int]) -> tuple[int, int]:
         return self.add(struct.pack(f"={len(numbers)}H", *numbers)), len(numbers)
 
-    def listener(self, routes: Sequence[Route], rules: int = 0, inspections: int = 0) -> int:
-        """Adds a struct l4_router. rules: where its filter is. inspections: where those about
-        engines are. Returns where it is."""
+    def listener(self, routes: Sequence[Route], beside: Sequence[int] = (0, 0, 0)) -> int:
+        """Adds a struct l4_router. beside: where the rules of its filter, about engines, and about
+        records are. Returns where it is."""
         names: dict[str, set[int]] = {}
         rest: list[int] = []
         for number, route in enumerate(routes):
@@ -208,7 +216,7 @@ class _Run:
         wildcards = any(name.startswith(".") for name in names)
         hosts = self.hosts(names)
         others = self.shorts(rest)
-        head = struct.pack("=10I", FORMAT, wildcards, *found, *hosts, *others, rules, inspections)
+        head = struct.pack("=11I", FORMAT, wildcards, *found, *hosts, *others, *beside)
         return self.add(head)
 
     def hosts(self, names: Mapping[str, set[int]]) -> tuple[int, int]:
@@ -253,6 +261,7 @@ class _Run:
             *route.requests, *route.requests_per_source, *route.requests_per_key,
             route.key[0], *self.text(route.key[1]), *self.text(route.name),
             *(self.inspection(route.inspection) if route.inspection else (0, 0)),
+            *(self.recording(route.recording) if route.recording else (0, 0)),
         ]  # fmt: skip
 
     def condition(self, condition: Condition) -> list[int]:
@@ -280,6 +289,10 @@ class _Run:
             *its.slots, family, its.port, packed, *(number for text in texts for number in text),
         )  # fmt: skip
         return self.add(row), 1
+
+    def recording(self, its: Recording) -> tuple[int, int]:
+        """Adds a struct l4_router_recording. Returns where it is, and how many there are."""
+        return self.rows([[*self.text(its.record), its.max_body]])
 
     def automaton(self, pattern: str) -> tuple[int, int]:
         """Adds a struct l4_router_dfa. Returns where it is, and its size."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from l4lb.metrics.cache_names import CACHES
 from l4lb.metrics.forward_names import FORWARD
 from l4lb.metrics.metric import Metric
+from l4lb.metrics.record_names import RECORDS
 
 PROCESS = ("process", "worker", "pid")
 LISTENER, POOL, BACKEND, WORKER = ("listener",), ("pool",), ("pool", "backend"), ("worker",)
@@ -242,6 +243,7 @@ METRICS: Mapping[str, Metric] = {
         ),
         *CACHES,
         *FORWARD,
+        *RECORDS,
         Metric(
             "l4lb_connect_seconds",
             "histogram",

@@ -12,7 +12,8 @@ from l4lb.native.requests import Chosen, Host, Target
 
 SCHEMES = ("", "http", "https")  # enum l4_scheme
 # enum l4_router_action
-ACTIONS = ("pool", "redirect", "respond", "deny", "tarpit", "limit", "log", "inspect")
+ACTIONS = ("pool", "redirect", "respond", "deny", "tarpit", "limit", "log", "inspect",
+           "record")
 FORMS = {"CONNECT": c.L4_FORM_AUTHORITY,
          "OPTIONS": c.L4_FORM_ORIGIN | c.L4_FORM_ABSOLUTE | c.L4_FORM_ASTERISK}
 OTHER_FORMS = c.L4_FORM_ORIGIN | c.L4_FORM_ABSOLUTE

@@ -18,6 +18,8 @@ def run(
     cache_fd: int = 0,
     gate_fd: int = 0,
     gate_wake_fd: int = 0,
+    record_fd: int = 0,
+    record_wake_fd: int = 0,
     hold_udp: bool = False,
 ) -> None:
     """Serves until told to end. Python code does not run meanwhile.

@@ -10,7 +10,8 @@ from l4lb.native.table cimport Table
 
 
 def run(Table table, index, bounds, *, command_fd, post_fd, event_fd, lifeline_fd, wakeups=(),
-        vault_fd=0, cache_fd=0, gate_fd=0, gate_wake_fd=0, hold_udp=False):
+        vault_fd=0, cache_fd=0, gate_fd=0, gate_wake_fd=0, record_fd=0, record_wake_fd=0,
+        hold_udp=False):
     """Serves until told to end. Python code does not run meanwhile.
 
     bounds: (descriptor, listener row, tag, exclusive) of each listening socket of this worker.
@@ -45,6 +46,8 @@ def run(Table table, index, bounds, *, command_fd, post_fd, event_fd, lifeline_f
         setup.cache_fd = cache_fd
         setup.gate_fd = gate_fd
         setup.gate_wake_fd = gate_wake_fd
+        setup.record_fd = record_fd
+        setup.record_wake_fd = record_wake_fd
         setup.hold_udp = hold_udp
         with nogil:
             error = c.l4_worker_run(&setup)

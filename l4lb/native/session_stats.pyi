@@ -38,6 +38,9 @@ class LogReader:
     def read(self, limit: int) -> list[bytes]:
         """Returns up to about `limit` lines of sessions and as many of requests, in the order of
         their ends. They stay in the rings until commit."""
+    def line_of(self, worker: int, end: bytes) -> bytes:
+        """Returns the line of a request that a worker has told the recorder of. end: its struct
+        l4_request_end. Raises ValueError."""
     def commit(self, written: int, *, lost: int = 0) -> None:
         """Removes the lines that were read from the rings. written, lost: their numbers for the
         counts."""

@@ -129,12 +129,26 @@ cdef class LogReader:
             if not c.l4_ring_peek(&log.ring, log.ends, &self.of_requests[worker], &end,
                                   sizeof(end), c.L4_REQUEST_PLACES):
                 break
-            self._mask(&end.client)
-            self._mask(&end.peer)
-            if not self.query:
-                end.text.target_bytes = _to_query(end.text.target, end.text.target_bytes)
-                end.text.referer_bytes = _to_query(end.text.referer, end.text.referer_bytes)
-            lines.append((end.ended_us, self._request_line(&end, worker, offset_us)))
+            lines.append((end.ended_us, self._of_request(&end, worker, offset_us)))
+
+    def line_of(self, uint32_t worker, bytes end):
+        """Returns the line of a request that a worker has told the recorder of. end: its struct
+        l4_request_end. Raises ValueError."""
+        cdef c.l4_request_end row
+        cdef int64_t offset_us = (time.time_ns() - time.monotonic_ns()) // 1000
+        if len(end) != sizeof(row):
+            raise ValueError("that is no end of a request")
+        memcpy(&row, <char *>end, sizeof(row))
+        return self._of_request(&row, worker, offset_us)
+
+    cdef object _of_request(self, c.l4_request_end *end, uint32_t worker, int64_t offset_us):
+        """Returns the line of a request, without what is private."""
+        self._mask(&end.client)
+        self._mask(&end.peer)
+        if not self.query:
+            end.text.target_bytes = _to_query(end.text.target, end.text.target_bytes)
+            end.text.referer_bytes = _to_query(end.text.referer, end.text.referer_bytes)
+        return self._request_line(end, worker, offset_us)
 
     def commit(self, written, *, lost=0):
         """Removes the lines that were read from the rings. written, lost: their numbers for the

@@ -8,7 +8,8 @@
     .old-PID-SERIAL/               one that is removed
 
 A recording appears whole and goes whole, by a rename: whenever this process dies, no name without
-a dot is half of one. What was left begun is removed at the start. A power failure may leave files
+a dot is half of one. What a process that has ended left begun is
+removed at the start. A power failure may leave files
 empty: nothing is synchronised to the disk.
 
 The folder is open before this process starts, and only its owner may write there. Everything else
@@ -29,6 +30,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 from l4lb import owned
+from l4lb.disk import keeper
 from l4lb.disk.folder import FILE_MODE, FOLDER_MODE, FULL, OPEN
 from l4lb.disk.keeper import BLOCK, FULL_PART
 from l4lb.record.assembly import Reason, Recording
@@ -39,7 +41,7 @@ COUNT_MAX = 65_536  # recordings in the folder, because each of them takes inode
 REQUEST, ANSWER, ABOUT = "request", "answer", "about.json"
 FILES = (REQUEST, ANSWER, ABOUT)
 FINAL = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{6}Z-[0-9]{1,10}-[0-9]{1,20}(-[0-9]{1,9})?", re.ASCII)
-BEGUN = re.compile(r"\.(new|old)-[0-9]{1,10}-[0-9]{1,10}", re.ASCII)
+BEGUN = re.compile(r"\.(new|old)-([0-9]{1,10})-[0-9]{1,10}", re.ASCII)
 NAMES_MAX = 1_000  # that are tried, if there are recordings of these names
 UNIT = 4_096  # bytes that a file or a folder takes a multiple of, in most file systems
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | owned.SAFE
@@ -76,8 +78,9 @@ class Folder:
     def _list(self) -> None:
         for name in os.listdir(self._fd):
             with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-                if BEGUN.fullmatch(name):
-                    self._remove(name)
+                if begun := BEGUN.fullmatch(name):
+                    if not _is_written(int(begun[2])):
+                        self._remove(name)
                 elif FINAL.fullmatch(name):
                     self._add(name, self._bytes_of(name))
 
@@ -236,6 +239,12 @@ def _files(recording: Recording, masks: Masks) -> dict[str, bytes]:
 def _name(recording: Recording, now_ns: int) -> str:
     at = EPOCH + timedelta(microseconds=now_ns // 1_000)
     return f"{at:%Y%m%dT%H%M%S.%f}Z-{recording.worker}-{recording.number}"
+
+
+def _is_written(pid: int) -> bool:
+    """Returns whether another process of this number runs: during an upgrade, two programs have a
+    recorder each."""
+    return pid != os.getpid() and keeper.runs(pid)
 
 
 def _rounded(data: bytes) -> int:

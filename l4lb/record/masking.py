@@ -27,6 +27,7 @@ MEMBERS_MAX = 64  # of gzip in one body
 NEST_MAX = 16  # of what the access log tells
 GZIP, ZLIB, DEFLATE = 31, 15, -15  # zlib's windowBits
 FORMATS = {b"gzip": (GZIP,), b"x-gzip": (GZIP,), b"deflate": (ZLIB, DEFLATE)}
+QUERY = "query"  # the key of a URL's arguments in the access log
 FORM = b"application/x-www-form-urlencoded"
 
 Masker = Callable[[bytes], bytes]
@@ -108,13 +109,20 @@ def _packed(body: bytes, encoding: bytes) -> bytes:
 
 def masked_about(about: Mapping[str, object], masks: Masks) -> dict[str, object]:
     """Returns what the access log tells of a request, with its URLs masked wherever they are."""
-    return {key: _masked_told(value, masks, 1) for key, value in about.items()}
+    told = {key: _masked_told(value, masks, 1) for key, value in about.items()}
+    query = told.get(QUERY)
+    if isinstance(query, str):
+        told[QUERY] = _masked_text(query, lambda text: url.masked_form(text, masks))
+    return told
+
+
+def _masked_text(value: str, mask: Callable[[bytes], bytes]) -> str:
+    return mask(value.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
 
 def _masked_told(value: object, masks: Masks, depth: int) -> object:
     if isinstance(value, str):
-        text = value.encode("utf-8", "surrogatepass")
-        return url.masked_url(text, masks).decode("utf-8", "surrogatepass")
+        return _masked_text(value, lambda text: url.masked_url(text, masks))
     if not isinstance(value, Mapping | list | tuple):
         return value
     if depth == NEST_MAX:

@@ -5,19 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from l4lb.config.values.record import USUAL_FIELDS as FIELDS
+from l4lb.config.values.record import USUAL_VALUES as VALUES
+
 STARS = b"***"
-# Names of values that are secret as a rule. why: "key" and "code" are not among them, because too
-# much else is named so.
-USUAL_VALUES = frozenset({
-    "access_token", "api_key", "apikey", "auth", "client_secret", "code_verifier", "id_token",
-    "passphrase", "passwd", "password", "pwd", "refresh_token", "secret", "session", "sessionid",
-    "sig", "signature", "token", "x-amz-security-token", "x-amz-signature",
-})  # fmt: skip
-# Header fields that are secret as a rule, besides Authorization and cookies.
-USUAL_FIELDS = frozenset({
-    b"private-token", b"x-access-token", b"x-amz-security-token", b"x-api-key", b"x-auth-token",
-    b"x-csrf-token", b"x-vault-token", b"x-xsrf-token",
-})  # fmt: skip
+USUAL_FIELDS = frozenset(name.encode() for name in FIELDS)
+USUAL_VALUES = frozenset(VALUES)
 PARTS = re.compile(r"[\[\].]")  # user[password] of Rails and PHP, Input.Password of ASP.NET
 SIGNS = re.compile(r"[\s_-]")
 

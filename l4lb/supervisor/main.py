@@ -39,6 +39,7 @@ from l4lb.supervisor.process.event_history import History
 from l4lb.supervisor.process.helper import Helper
 from l4lb.supervisor.process.reactor import Reactor
 from l4lb.supervisor.process.systemd_notify import Notifier
+from l4lb.supervisor.recording import Recording
 from l4lb.supervisor.reload.discovery import FIRST_ANSWERS_MS, unanswered
 from l4lb.supervisor.reload.install import Installer, open_all
 from l4lb.supervisor.reload.reload import Reloads
@@ -111,7 +112,7 @@ class Supervisor:
         self._guards = seccomp.Guards(config.process, self._tell)
         self._workers = Workers(
             self._reactor, self._table, config.process.workers,
-            SharedFds(vault.fd, policy.caches.fd, *policy.gate.fds),
+            SharedFds(vault.fd, policy.caches.fd, *policy.gate.fds, *policy.records.fds),
             disk_fds=policy.caches.disk_fds, guard=self._guards.worker,
             events=WorkerEvents(self._reactor, self._tell, policy.engine_of),
             on_crash_loop=self._give_up, on_empty=self._end,
@@ -152,19 +153,10 @@ class Supervisor:
     def _described(self) -> Service:
         before = self._before
         return Service(
-            self._reactor,
-            self._table,
-            self._membership,
-            self._workers,
-            self._worker_changes,
-            self._secrets,
-            self._admin,
-            self._web,
-            self._helpers,
-            self._history,
-            self._notifier,
+            self._reactor, self._table, self._membership, self._workers, self._worker_changes,
+            self._secrets, self._admin, self._web, self._helpers, self._history, self._notifier,
             before.state.started_ms if before else monotonic_ms(),
-        )
+        )  # fmt: skip
 
     def _make_helpers(self) -> Helpers:
         checker = Checking(
@@ -174,16 +166,19 @@ class Supervisor:
         known = self._membership.policy
         keeper = Keeping(self._reactor, self._table, known.caches, self._guards)
         policy = Policing(self._reactor, self._table, self._config, known.gate, self._guards)
-        return Helpers(self._make_control(), checker, self._observability.writer, keeper, policy)
+        recorder = Recording(self._reactor, self._table, self._config, known.records, self._guards)
+        log = self._observability.writer
+        return Helpers(self._make_control(), checker, log, keeper, policy, recorder)
 
     def _make_control(self) -> Helper:
-        caches, tally_fd = self._membership.policy.caches, self._membership.policy.gate.tally_fd
+        known = self._membership.policy
+        caches, tallies = known.caches, [known.gate.tally_fd, known.records.tally_fd]
         web = [self._web.fd] if self._web else []
         return Helper(
             self._reactor,
             "control",
             self._run_control,
-            keep=[self._admin.sock.fileno(), *caches.fds, tally_fd, *web],
+            keep=[self._admin.sock.fileno(), *caches.fds, *tallies, *web],
             on_message=self._on_request,
             on_start=lambda _: caches.forget(GUEST),
         )
@@ -229,6 +224,7 @@ class Supervisor:
                 cache_fd=self._membership.policy.caches.fd,
                 disks=self._membership.policy.caches.disks.sizes,
                 policy_fd=self._membership.policy.gate.tally_fd,
+                record_fd=self._membership.policy.records.tally_fd,
             )
         )
 

@@ -17,6 +17,7 @@ from l4lb.supervisor.process.event_history import History
 from l4lb.supervisor.process.helper import Helper
 from l4lb.supervisor.process.reactor import Reactor
 from l4lb.supervisor.process.systemd_notify import Notifier
+from l4lb.supervisor.recording import Recording
 from l4lb.supervisor.sockets.http import OpenWeb
 from l4lb.supervisor.sockets.listening import AdminSocket
 from l4lb.supervisor.table.membership import Membership
@@ -28,26 +29,30 @@ from l4lb.supervisor.workers.workers import Workers
 @dataclass(frozen=True)
 class Helpers:
     """The processes beside the workers. log: the access log's writer. keeper: of caches' disks.
-    policy: of forward proxies."""
+    policy: of forward proxies. recorder: of requests and answers that are kept."""
 
     control: Helper
     checker: Checking
     log: Helper
     keeper: Keeping
     policy: Policing
+    recorder: Recording
 
     def begin(self) -> None:
         """Starts those that do not need workers to be there."""
         self.keeper.start()
         self.policy.start()
+        self.recorder.start()
 
     def configure(self, config: Config) -> None:
         """Tells those that work by it about another configuration in force."""
         self.checker.configure(config)
         self.policy.configure(config)
+        self.recorder.configure(config)
 
     def __iter__(self) -> Iterator[Helper]:
-        return iter((self.control, self.checker, self.log, self.keeper, self.policy))
+        beside = (self.log, self.keeper, self.policy, self.recorder)
+        return iter((self.control, self.checker, *beside))
 
 
 @dataclass(frozen=True)

@@ -38,12 +38,15 @@ class Bound:
 
 class SharedFds(NamedTuple):
     """Descriptors that all workers have. vault: certificates and keys. cache: the memory of caches.
-    gate: where they ask the policy process; gate_wake: an eventfd that wakes it."""
+    gate: where they ask the policy process; gate_wake: an eventfd that wakes it. record: where they
+    leave pieces for the recorder; record_wake: an eventfd that wakes it."""
 
     vault: int
     cache: int
     gate: int
     gate_wake: int
+    record: int
+    record_wake: int
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,8 @@ def run(setup: WorkerSetup) -> int:
         cache_fd=setup.shared.cache,
         gate_fd=setup.shared.gate,
         gate_wake_fd=setup.shared.gate_wake,
+        record_fd=setup.shared.record,
+        record_wake_fd=setup.shared.record_wake,
         hold_udp=setup.hold_udp,
     )
     return 0

@@ -74,17 +74,14 @@ def _files_fit(draft: Draft) -> Iterator[Finding]:
 
 
 def _own_folders(draft: Draft) -> Iterator[Finding]:
-    """Each cache removes what it finds in its folder, so no two may have one."""
+    """Each cache and each record removes what it finds in its folder, so no two may have one."""
     seen: list[tuple[str, Path]] = []
-    for path, disk in _disks(draft):
-        folder = _folder(disk)
-        if folder is None:
-            continue
+    for path, folder in _folders(draft):
         for other, where in seen:
             if f"{folder}/".startswith(f"{other}/") or f"{other}/".startswith(f"{folder}/"):
                 how = "is also that" if folder == other else "is not apart from the folder"
                 message = f"{how} of {path_text(where)}"
-                yield Finding((*path, "path"), message, "give each cache a folder of its own")
+                yield Finding(path, message, f"give each {path[0]} a folder of its own")
                 break
         seen.append((folder, path[:2]))
 
@@ -127,7 +124,7 @@ def _has_an_effect(draft: Draft) -> Iterator[Finding]:
 
 def _disk_is_worth_it(draft: Draft) -> Iterator[Finding]:
     for path, disk in _disks(draft):
-        folder = _folder(disk)
+        folder = _folder(disk.get("path"))
         volatile = next((one for one in VOLATILE if folder and f"{folder}/".startswith(one)), None)
         if volatile is not None:
             message = f"what is in {volatile[:-1]} does not survive a restart of the machine"
@@ -166,9 +163,19 @@ def _disks(draft: Draft) -> Iterator[tuple[Path, Table]]:
             yield (*path, "disk"), cache["disk"]
 
 
-def _folder(disk: Table) -> str | None:
-    """Returns the path of a disk; None if it is wrong."""
-    path = disk.get("path")
+def _folders(draft: Draft) -> Iterator[tuple[Path, str]]:
+    """Yields the folders that are used up: where they are named, and their paths."""
+    places = [((*path, "path"), disk.get("path")) for path, disk in _disks(draft)]
+    records = table(draft.data, "record")
+    places += [(("record", name, "folder"), table(records, name).get("folder")) for name in records]
+    for where, value in places:
+        folder = _folder(value)
+        if folder is not None:
+            yield where, folder
+
+
+def _folder(path: object) -> str | None:
+    """Returns the path of a folder; None if it is wrong."""
     with contextlib.suppress(ValueError):
         return disk_path(path) if isinstance(path, str) else None
     return None

@@ -32,6 +32,7 @@ from l4lb.config.rules import (
     http_routes,
     icap,
     protocols,
+    record,
 )
 from l4lb.config.rules.names import unknown
 from l4lb.config.tables.discovery import NEEDS, READS
@@ -315,6 +316,7 @@ RULES = (
     *health.RULES,
     *http.RULES,
     *icap.RULES,
+    *record.RULES,
     *cache.RULES,
     *forward.RULES,
 )
@@ -325,6 +327,7 @@ ADVICE = (
     *health.ADVICE,
     *http.ADVICE,
     *icap.ADVICE,
+    *record.ADVICE,
     *http_routes.ADVICE,
     *cache.ADVICE,
     *forward.ADVICE,

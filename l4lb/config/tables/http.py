@@ -9,6 +9,7 @@ from pydantic import Field
 from l4lb.config import bounds
 from l4lb.config.tables.base import Model
 from l4lb.config.tables.icap import Inspections
+from l4lb.config.tables.record import RecordRules
 from l4lb.config.units import duration, percent, size, whole
 from l4lb.config.values import caches, clients, http
 
@@ -86,6 +87,9 @@ class ListenerHttp(Model):
     inspect: Inspections = ()
     """Rules that have an engine inspect requests and answers (docs/inspect.md). The first rule
     whose conditions hold decides, for requests and for answers each."""
+    record: RecordRules = ()
+    """Rules that have requests and their answers kept in a folder (docs/record.md). The first rule
+    whose conditions hold decides."""
     hide: http.FieldNames = Field(default=HIDDEN, json_schema_extra={"default": list(HIDDEN)})
     """Fields that are taken out of answers, so that clients do not learn what servers there are."""
     errors: http.Folder | None = None

@@ -14,6 +14,7 @@ from l4lb.native.c.http cimport *
 from l4lb.native.c.layout cimport *
 from l4lb.native.c.names cimport *
 from l4lb.native.c.pick cimport *
+from l4lb.native.c.record cimport *
 from l4lb.native.c.requests cimport *
 from l4lb.native.c.run cimport *
 from l4lb.native.c.session_stats cimport *

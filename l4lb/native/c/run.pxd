@@ -27,6 +27,8 @@ cdef extern from "run/setup.h":
         int cache_fd
         int gate_fd
         int gate_wake_fd
+        int record_fd
+        int record_wake_fd
         bint hold_udp
 
 

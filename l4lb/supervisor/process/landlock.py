@@ -25,6 +25,7 @@ HANDLED[2] = HANDLED[1] | REFER
 HANDLED[3] = HANDLED[2] | TRUNCATE
 STORED = WRITE_FILE | REMOVE_FILE | MAKE_REG  # what workers do in the folders of caches
 KEPT = REMOVE_FILE | MAKE_DIR  # ... and the keeper
+RECORDED = STORED | MAKE_DIR | REMOVE_DIR  # what the recorder does in the folders of records
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -44,8 +45,9 @@ def version() -> int:
 
 
 def confine(folders: Sequence[int], rights: int) -> None:
-    """Lets this process, for good, change files only below these open folders, and only so (STORED
-    or KEPT). Does nothing where the kernel has no Landlock. Sets no_new_privs. Raises OSError."""
+    """Lets this process, for good, change files only below these open folders, and only so (STORED,
+    KEPT or RECORDED). Does nothing where the kernel has no Landlock. Sets no_new_privs. Raises
+    OSError."""
     known = version()
     if not known:
         return

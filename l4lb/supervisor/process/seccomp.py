@@ -142,6 +142,10 @@ class Guards:
         """folders: those of caches, as the keeper has them open."""
         return self._of(calls.KEEPER, folders, landlock.KEPT)
 
+    def recorder(self, folders: Sequence[int]) -> Guard | None:
+        """folders: those of records, as the recorder has them open."""
+        return self._of(calls.RECORDER, folders, landlock.RECORDED)
+
     def policy(self) -> Guard | None:
         return self._of(calls.POLICY)
 

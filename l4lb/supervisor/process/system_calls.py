@@ -184,6 +184,24 @@ KEEPER = Calls(
     )
 )
 
+# The recorder writes folders with files into the folders of records, and removes the oldest.
+# Landlock keeps it from doing so elsewhere. It opens no socket.
+RECORDER = Calls(
+    (
+        *_PROCESS,
+        *_FILES,
+        *_NOT_THERE,
+        *_allowed(
+            "recvfrom", "recvmsg", "sendto", "sendmsg", "mkdirat", "unlinkat", "renameat",
+            "renameat2", "fchmod",
+        ),
+        *_if("kill", 1, 0),  # asks whether a recorder still runs
+        *_if("openat", 2, NEW_FILE | os.O_NOCTTY | os.O_NONBLOCK, mask=WHOLE),
+        *_if("mmap", 2, 0, mask=PROT_EXEC),
+        *_if("mprotect", 2, 0, mask=PROT_EXEC),
+    )
+)  # fmt: skip
+
 # Modules and libraries are loaded at first use, and name look-ups run in threads.
 CHECKER = Calls(
     (

@@ -41,6 +41,9 @@ def operations(
     bound = {
         **_of_backends(backends),
         **_of_clients(service),
+        "records": at_once(
+            lambda _: service.membership.policy.records_shown(reloads.source.running)
+        ),
         **_of_caches(service, reloads),
         **_of_forward_proxies(service),
         **_of_configuration(reloads),

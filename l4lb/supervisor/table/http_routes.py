@@ -15,7 +15,7 @@ from l4lb.errors import AdminError, L4lbError
 from l4lb.http import routes
 from l4lb.native import http as native
 from l4lb.native.table import Table
-from l4lb.supervisor.table import http_filter, inspections
+from l4lb.supervisor.table import http_filter, inspections, recordings
 from l4lb.supervisor.table.row_settings import key_kind
 
 REDIRECT = 302  # the status of a redirect that names none
@@ -65,6 +65,7 @@ class HttpRoutes:
                     listener.filter, [slots[key] for key in _rule_keys(name, listener)]
                 ),
                 inspections.compiled(name, listener, config, slots),
+                recordings.compiled(name, listener, config, slots),
             )
             for name, listener in config.listeners.items()
             if listener.protocol == "http"
@@ -148,6 +149,15 @@ class HttpRoutes:
             for rule in inspections.rules_of(listeners[name])
         ]
 
+    def recorded(self, listeners: Mapping[str, Listener]) -> dict[str, int]:
+        """Returns how many requests were chosen for each record."""
+        found: dict[str, int] = {}
+        for name, listener in listeners.items():
+            for rule in recordings.rules_of(listener):
+                hits = native.hits(self._table, self._slots[recordings.key_of(name, rule)])
+                found[rule.record] = found.get(rule.record, 0) + hits
+        return found
+
     def rule_of(self, slot: int) -> tuple[str, str] | None:
         """Returns the listener and the name of the rule about an engine that has this slot; None:
         it was removed."""
@@ -166,6 +176,7 @@ class HttpRoutes:
                 *_keys(name, listener.routes),
                 *_rule_keys(name, listener),
                 *inspections.keys_of(name, listener),
+                *recordings.keys_of(name, listener),
             )
         ]
         kept = {key: self._slots[key] for key in keys if key in self._slots}

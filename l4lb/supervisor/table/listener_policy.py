@@ -19,6 +19,7 @@ from l4lb.supervisor.access.blocks import Blocks
 from l4lb.supervisor.access.gate import Gate
 from l4lb.supervisor.access.network_lists import Content
 from l4lb.supervisor.access.network_sets import NetworkSets, Tell
+from l4lb.supervisor.access.records import Records
 from l4lb.supervisor.access.runtime_rules import RuntimeRules
 from l4lb.supervisor.process.reactor import Reactor
 from l4lb.supervisor.table import inspections, row_settings
@@ -39,6 +40,7 @@ class ListenerPolicy:
         self.rules = RuntimeRules(table, self.sets)
         self.caches = Caches(table)
         self.gate = Gate()
+        self.records = Records()
         self._http_routes = HttpRoutes(table)
         self._listeners: Mapping[str, Listener] = {}
         self._heads: dict[str, int] = {}
@@ -55,10 +57,11 @@ class ListenerPolicy:
         listener_rows: (listener name, address as text) to row. pool_rows: pool name to row. Raises
         L4lbError if a list of networks cannot be read; then nothing has changed.
         """
-        with self.caches.prepared(config) as caches:
+        with self.records.prepared(config) as folders, self.caches.prepared(config) as caches:
             texts = self._texts.compiled(config, listener_rows, pool_rows, caches)
             http_routes = self._http_routes.prepared(config, listener_rows, pool_rows, caches)
             numbers = self.sets.replace(_contents(config))
+        self.records.put(config, folders)
         self.caches.put(config, _purge_sets(config, numbers))
         self._put_forwards(config, pool_rows, numbers, caches)
         groups = []
@@ -117,6 +120,10 @@ class ListenerPolicy:
     def inspections_shown(self, args: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Returns the rules of an HTTP listener about engines (docs/admin.md, inspections)."""
         return self._http_routes.inspections_shown(self._listeners, args)
+
+    def records_shown(self, config: Config) -> list[dict[str, Any]]:
+        """Returns the records of a configuration (docs/admin.md, records)."""
+        return self.records.shown(config, self._http_routes.recorded(self._listeners))
 
     def engine_of(self, slot: int) -> Mapping[str, str] | None:
         """Returns the listener, the rule and the engine of an event of a worker; None: the rule was

@@ -36,6 +36,7 @@ def taken(table: Table, membership: Membership, secrets: Mapping[str, Any]) -> d
         "rules": [list(dataclasses.astuple(rule)) for rule in membership.policy.rules.rows],
         "blocks": [list(row) for row in membership.policy.blocks.rows],
         "policy": membership.policy.gate.counted(),
+        "records": membership.policy.records.counted(),
     }
 
 
@@ -100,6 +101,7 @@ def restore(table: Table, membership: Membership, told: Mapping[str, Any]) -> No
             health.restore(table, row, known)
     membership.policy.rules.restore(Rule(*rule) for rule in told.get("rules", ()))
     membership.policy.gate.restore(told.get("policy", {}))
+    membership.policy.records.restore(told.get("records", {}))
     membership.policy.blocks.restore(BlockRow(*row) for row in told.get("blocks", ()))
 
 

@@ -101,7 +101,8 @@ def _listeners(folder: Path, authority: Authority) -> dict[str, Any]:
                        {"path": "/old", "redirect": "/new"}],
             "filter": {"rules": [{"name": "secrets", "path_prefix": "/.git", "action": "deny"}]},
             "http": {"cache": "pages",
-                     "inspect": [{"name": "uploads", "icap": "none", "path_prefix": "/up"}]},
+                     "inspect": [{"name": "uploads", "icap": "none", "path_prefix": "/up"}],
+                     "record": [{"name": "odd", "record": "odd", "path_prefix": "/odd"}]},
         },
         "proxied": {"bind": here(), "pool": "sticky", "proxy_protocol": "accept",
                     "trusted": ["127.0.0.0/8"]},
@@ -165,6 +166,7 @@ def everything() -> Iterator[Everything]:
             "listeners": _listeners(folder, authority),
             "pools": _pools(folder, tcp, udp, site, dead),
             "icap": {"none": {"url": f"icap://{dead}/scan"}},
+            "record": {"odd": {"folder": str(folder / "odd")}},
             "cache": {"pages": {"memory": "8MiB", "default_ttl": "1h"}},
             "forward": {
                 "office": {

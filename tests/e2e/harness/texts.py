@@ -416,6 +416,13 @@ CASES: dict[str, list[Case]] = {
             [r"^rule +when +engine +what +on_failure +clean +changed +too_large +failed +blocked$"],
         )
     ],
+    "records": [
+        Case(
+            [],
+            [r"^RECORD +(FOLDER +)?CHOSEN +KEPT +", r"^odd +.* 0 +0 "],
+            [r"^record +folder +chosen +kept +cut +skipped +failed +files_bytes +max_bytes"],
+        )
+    ],
     "access": [
         Case(
             [],

@@ -74,7 +74,7 @@ def test_every_key_comes_up_in_what_is_tried() -> None:
 
 def _paths(value: Any, path: str) -> list[str]:
     if isinstance(value, dict):
-        free = path in ("listeners", "pools", "cache", "forward", "lists", "icap")
+        free = path in ("listeners", "pools", "cache", "forward", "lists", "icap", "record")
         inside = [
             one
             for name, below in value.items()

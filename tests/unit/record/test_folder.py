@@ -21,6 +21,7 @@ from .making import MASKS, NOW_NS, SECRET, recording, request
 MIB = 1 << 20
 NAME = "20261130T185501.123456Z-0-42"
 LATER_NS = 10**9
+GONE = 2**31 - 1  # no process has this number
 
 
 class Place:
@@ -239,11 +240,11 @@ def test_a_start_counts_what_is_there_and_removes_what_is_too_much(place: Place,
 
 
 def test_a_start_removes_what_was_left_begun(place: Place) -> None:
-    for name in (".new-1-1", ".old-77-2"):
+    for name in (f".new-{GONE}-1", f".old-{GONE}-2", f".new-{os.getppid()}-1"):
         (place.path / name).mkdir()
         (place.path / name / "request").write_text("begun")
     place.opened()
-    assert place.names == []
+    assert place.names == [f".new-{os.getppid()}-1"]  # an upgrade's other program writes it
 
 
 def test_what_is_not_a_recording_is_left_alone_and_not_counted(
@@ -252,8 +253,8 @@ def test_what_is_not_a_recording_is_left_alone_and_not_counted(
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "request").write_bytes(bytes(9_000))
-    links = [f"{NAME}-1", ".new-1-1", ".old-1-1", "link"]
-    files = [f"{NAME}-2", ".new-1-2", "notes.txt", ".hidden"]
+    links = [f"{NAME}-1", f".new-{GONE}-1", f".old-{GONE}-1", "link"]
+    files = [f"{NAME}-2", f".new-{GONE}-2", "notes.txt", ".hidden"]
     folders = ["other", ".new", f"{NAME}x", f"x{NAME}", "20261130T185501.123456Z-0", ".new-1-x"]
     for name in links:
         (place.path / name).symlink_to(outside)

@@ -7,39 +7,44 @@ import errno
 import fcntl
 import mmap
 import os
-import select
 import signal
 import socket
 import subprocess
 import termios
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from l4lb.supervisor.process import landlock, seccomp
+from l4lb.supervisor.process import seccomp
 from l4lb.supervisor.process import system_calls as calls
-from l4lb.supervisor.process.child import fork
-from l4lb.supervisor.process.seccomp import Guard
 from l4lb.supervisor.process.system_calls import (
     CHECKER,
     CHECKER_OF_PROGRAMS,
     KEEPER,
-    NEW_FILE,
+    RECORDER,
     WORKER,
     WORKER_OF_FILES,
     Calls,
 )
+from tests.unit.supervisor.process.filtering import (
+    Told,
+    Under,
+    filtered,
+    refused,
+    told,
+    under,
+)
 
-why = seccomp.unavailable()
-filtered = pytest.mark.skipif(bool(why), reason=why or "none")
+__all__ = ["told", "under"]  # fixtures
+
 LIBC = ctypes.CDLL(None, use_errno=True)
 LISTS = {
     "worker": WORKER,
     "worker of files": WORKER_OF_FILES,
     "keeper": KEEPER,
+    "recorder": RECORDER,
     "checker": CHECKER,
     "checker of programs": CHECKER_OF_PROGRAMS,
 }
@@ -51,7 +56,6 @@ DANGEROUS = {
     "chmod", "fchmod", "chown", "fchown", "truncate", "ftruncate", "link", "linkat", "symlinkat",
     "mknodat", "creat", "seccomp", "io_uring_setup", "open_by_handle_at", "pidfd_getfd",
 }  # fmt: skip
-Under = Callable[..., str]
 
 
 def allowed(what: Calls) -> set[str]:
@@ -69,6 +73,13 @@ def test_the_keeper_may_only_ask_whether_a_process_runs() -> None:
     (rule,) = [rule for rule in KEEPER.rules if rule.call == "kill"]
     assert rule.only == ((1, calls.WHOLE, 0),)
     assert not allowed(KEEPER) & {"clone", "socket", "connect", "rename", "renameat", "unlink"}
+
+
+def test_the_recorder_may_only_set_modes_and_ask_whether_a_process_runs() -> None:
+    assert allowed(RECORDER) & DANGEROUS == {"kill", "fchmod"}
+    (rule,) = [rule for rule in RECORDER.rules if rule.call == "kill"]
+    assert rule.only == ((1, calls.WHOLE, 0),)
+    assert not allowed(RECORDER) & {"clone", "socket", "connect", "rename", "unlink", "mkdir"}
 
 
 def test_a_worker_starts_no_process_and_no_thread_and_makes_no_memory_executable() -> None:
@@ -102,40 +113,6 @@ def test_libseccomp_knows_every_name(name: str) -> None:
 
 
 # ---- a child under a filter ----------------------------------------------------------------------
-
-Told = list[tuple[str, Mapping[str, Any]]]
-
-
-@pytest.fixture
-def told() -> Told:
-    return []
-
-
-@pytest.fixture
-def under(told: Told) -> Iterator[Under]:
-    """Runs main in a child under a list. folders: where it may change files. Returns how it
-    ended."""
-
-    def run(what: Calls, main: Callable[[], int], folders: Sequence[int] = ()) -> str:
-        rights = landlock.KEPT if what is KEEPER else landlock.STORED
-        made = Guard(what, lambda kind, fields: told.append((kind, fields)), folders, rights)
-        child = fork("worker 7", main, keep=folders, now_ms=0, guard=made)
-        poll = select.poll()
-        poll.register(child.pidfd, select.POLLIN)
-        if not poll.poll(20_000):
-            child.kill()
-        return child.reap()
-
-    yield run
-    assert all(kind == "call_refused" for kind, _ in told)
-
-
-def refused(told: Told) -> str:
-    """Returns the name of the only call that was reported."""
-    ((_, fields),) = told
-    assert fields["process"] == "worker 7"
-    assert seccomp.REMEDY in fields["text"]
-    return str(fields["call"])
 
 
 def number(call: str) -> int:
@@ -215,110 +192,6 @@ def test_a_worker_writes_no_file(under: Under, told: Told, tmp_path: Path) -> No
     assert under(WORKER, main) == "killed by SIGSYS"
     assert refused(told) in ("open", "openat")
     assert path.read_text() == "before"
-
-
-@pytest.fixture
-def cache_folder(tmp_path: Path) -> Iterator[int]:
-    (tmp_path / "cache").mkdir()
-    fd = os.open(tmp_path / "cache", os.O_RDONLY | os.O_DIRECTORY)
-    yield fd
-    os.close(fd)
-
-
-def tried(work: Callable[[], object]) -> str:
-    """Returns the name of the error that work raises; "" if it raises none."""
-    try:
-        work()
-    except OSError as error:
-        return errno.errorcode[error.errno or 0]
-    return ""
-
-
-@filtered
-def test_a_worker_with_a_cache_on_disk_writes_files_only_there(
-    under: Under, told: Told, tmp_path: Path, cache_folder: int
-) -> None:
-    outside = tmp_path / "outside"
-    outside.write_text("as it was")
-
-    def work() -> int:
-        new = os.open("new", NEW_FILE, 0o600, dir_fd=cache_folder)
-        os.write(new, b"x")
-        os.utime(new)
-        os.rename("new", "named", src_dir_fd=cache_folder, dst_dir_fd=cache_folder)
-        found = [
-            tried(lambda: os.open(tmp_path / "other", NEW_FILE, 0o600)),
-            tried(lambda: os.unlink(outside, dir_fd=cache_folder)),
-            tried(lambda: os.rename("named", outside, src_dir_fd=cache_folder)),
-            tried(lambda: os.unlink("named", dir_fd=cache_folder)),
-        ]
-        refusals = {"EACCES", "EXDEV"}
-        return 0 if found[3] == "" and set(found[:3]) <= refusals else 1
-
-    if not landlock.version():
-        pytest.skip("this kernel has no Landlock")
-    assert under(WORKER_OF_FILES, work, [cache_folder]) == "exited"
-    assert outside.read_text() == "as it was"
-    assert [one.name for one in tmp_path.iterdir() if one.is_file()] == ["outside"]
-    assert not told
-
-
-@filtered
-@pytest.mark.parametrize("call", ["mkdir", "link", "open to change", "rmdir"])
-def test_a_worker_with_a_cache_on_disk_does_nothing_else_to_files(
-    under: Under, told: Told, cache_folder: int, call: str
-) -> None:
-    flags = os.O_RDWR | os.O_CREAT
-    work: dict[str, Callable[[], object]] = {
-        "mkdir": lambda: os.mkdir("a", dir_fd=cache_folder),
-        "link": lambda: os.symlink("a", "b", dir_fd=cache_folder),
-        "open to change": lambda: os.open("a", flags, 0o600, dir_fd=cache_folder),
-        "rmdir": lambda: os.rmdir("a", dir_fd=cache_folder),
-    }
-    assert under(WORKER_OF_FILES, work[call], [cache_folder]) == "killed by SIGSYS"
-    assert refused(told)
-
-
-@filtered
-def test_the_keeper_removes_files_only_in_the_folders_of_caches_and_writes_none(
-    under: Under, told: Told, tmp_path: Path, cache_folder: int
-) -> None:
-    outside = tmp_path / "outside"
-    outside.write_text("as it was")
-    (tmp_path / "cache" / "old").write_text("")
-
-    def work() -> int:
-        os.unlink("old", dir_fd=cache_folder)
-        os.mkdir("aa", dir_fd=cache_folder)
-        found = [
-            tried(lambda: os.unlink(outside, dir_fd=cache_folder)),
-            tried(lambda: os.mkdir(tmp_path / "other", dir_fd=cache_folder)),
-            tried(lambda: os.open("new", NEW_FILE, 0o600, dir_fd=cache_folder)),
-            tried(lambda: os.rename("aa", "bb", src_dir_fd=cache_folder)),
-        ]
-        os.kill(os.getppid(), 0)
-        return int(set(found) != {"EACCES"})
-
-    if not landlock.version():
-        pytest.skip("this kernel has no Landlock")
-    assert under(KEEPER, work, [cache_folder]) == "exited"
-    assert outside.read_text() == "as it was"
-    assert os.listdir(tmp_path / "cache") == ["aa"]
-    assert not told
-
-
-@filtered
-@pytest.mark.parametrize("call", ["signal", "socket", "remove a folder"])
-def test_the_keeper_signals_nobody_and_connects_nowhere(
-    under: Under, told: Told, cache_folder: int, call: str
-) -> None:
-    work: dict[str, Callable[[], object]] = {
-        "signal": lambda: os.kill(os.getppid(), signal.SIGURG),
-        "socket": lambda: socket.socket(socket.AF_INET),
-        "remove a folder": lambda: os.rmdir("a", dir_fd=cache_folder),
-    }
-    assert under(KEEPER, work[call], [cache_folder]) == "killed by SIGSYS"
-    assert refused(told)
 
 
 @filtered

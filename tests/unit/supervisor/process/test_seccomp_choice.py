@@ -61,4 +61,5 @@ def test_auto_is_on_where_there_are_filters(
     assert (str(made), made.on) == (said, said == "on")
     assert (made.worker(()) is not None) is made.on
     assert (made.keeper(()) is not None) is made.on
+    assert (made.recorder(()) is not None) is made.on
     assert (made.checker(configuration()) is not None) is made.on

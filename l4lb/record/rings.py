@@ -1,0 +1,123 @@
+"""What workers leave in their rings (native/record), as pieces for the assembly."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from l4lb.native import record as native
+from l4lb.native.pieces import Piece as Raw
+from l4lb.record.pieces import Answer, Begin, Data, End, Gone, Piece, Side
+
+PIECES_A_TURN = 256  # of one worker, before the others have theirs
+SIDES = {native.REQUEST: Side.REQUEST, native.BODY: Side.ANSWER}
+TOTALS = {Side.REQUEST: "request_bytes", Side.ANSWER: "answer_bytes"}  # of the line
+
+
+class Worker(Protocol):
+    """A worker of the table. pid: another one when another process has taken its place."""
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def pid(self) -> int: ...
+
+
+class Reader(Protocol):
+    def take(self, worker: int, limit: int) -> list[Raw]: ...
+
+
+@dataclass
+class _Open:
+    """What a worker has begun on a row of a session. number: no other process of that worker has
+    it. got: bytes of each body so far."""
+
+    number: int
+    got: dict[Side, int] = field(default_factory=lambda: dict.fromkeys(Side, 0))
+
+
+class Rings:
+    """Reads the rings of all workers. line_of: returns the line of the access log, as JSON, of the
+    end of a request; raises ValueError."""
+
+    def __init__(self, reader: Reader, line_of: Callable[[int, bytes], bytes]) -> None:
+        self._reader = reader
+        self._line_of = line_of
+        self._pids: dict[int, int] = {}
+        self._open: dict[tuple[int, int], _Open] = {}  # by worker and row
+
+    def take(self, workers: Iterable[Worker]) -> list[Piece]:
+        """Returns what has come since the last call, up to PIECES_A_TURN of each worker."""
+        found: list[Piece] = []
+        for worker in workers:
+            gone = self._pids.setdefault(worker.index, worker.pid) != worker.pid
+            left = self._open_of(worker.index) if gone else {}
+            whole = self._take(worker.index, found)
+            if whole:  # all that the process before has left is read
+                self._pids[worker.index] = worker.pid
+                found += self._given_up(left)
+        return found
+
+    def end(self) -> list[Piece]:
+        """Returns the ends of all that is not complete: no worker runs any more."""
+        self._open.clear()
+        return [Gone(worker) for worker in self._pids]
+
+    def _take(self, worker: int, found: list[Piece]) -> bool:
+        """Adds the next pieces of a worker. Returns whether there were no more."""
+        raws = self._reader.take(worker, PIECES_A_TURN)
+        for raw in raws:
+            found += self._pieces(worker, raw)
+        return len(raws) < PIECES_A_TURN
+
+    def _open_of(self, worker: int) -> dict[tuple[int, int], _Open]:
+        return {place: own for place, own in self._open.items() if place[0] == worker}
+
+    def _given_up(self, left: Mapping[tuple[int, int], _Open]) -> Iterator[Piece]:
+        """Yields the ends of those that a process has left, and that it has not ended."""
+        for place, own in left.items():
+            if self._open.get(place) is own:
+                del self._open[place]
+                yield End(place[0], own.number, {"end": "worker_died"}, frozenset(Side))
+
+    def _pieces(self, worker: int, raw: Raw) -> Iterator[Piece]:
+        place = worker, raw.slot
+        own = self._open.get(place)
+        if raw.kind == native.BEGIN:
+            if own is not None:  # its end found no room
+                yield End(worker, own.number, {}, frozenset(Side))
+            self._open[place] = _Open(raw.number)
+            yield Begin(worker, raw.number, raw.record, raw.rule, raw.data)
+            return
+        if own is not None and own.number != raw.number:
+            own = None
+        if raw.kind in SIDES:
+            side = SIDES[raw.kind]
+            if own is not None:
+                own.got[side] += len(raw.data)
+            yield Data(worker, raw.number, side, raw.data)
+        elif raw.kind == native.ANSWER:
+            if own is not None:
+                own.got[Side.ANSWER] = 0
+            yield Answer(worker, raw.number, raw.data)
+        elif raw.kind == native.END:
+            about = self._about(worker, raw.data)
+            if own is not None:
+                del self._open[place]
+            yield End(worker, raw.number, about, _cut(about, own))
+
+    def _about(self, worker: int, end: bytes) -> Mapping[str, Any]:
+        try:
+            found = json.loads(self._line_of(worker, end))
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
+
+def _cut(about: Mapping[str, Any], own: _Open | None) -> frozenset[Side]:
+    """Returns the sides of whose bodies something is missing."""
+    if own is None or not about:
+        return frozenset(Side)
+    return frozenset(side for side in Side if about.get(TOTALS[side], 0) > own.got[side])
