@@ -9,6 +9,7 @@ both.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -40,27 +41,49 @@ def programs() -> list[Path]:
     return [source for source in found if "pthread" in source.read_text()]
 
 
+def sanitized_library(sources: list[Path]) -> Path | None:
+    """Returns the library of the build with the same sanitizers, which scripts/test has made; None:
+    there is none, or it is older than a source."""
+    if os.environ.get("L4LB_SANITIZE") != "address":
+        return None
+    changed = max(path.stat().st_mtime for path in (*sources, *TOP.glob("csrc/*/*.h")))
+    found = TOP.glob("build/sanitized/temp.*/libl4.a")
+    return next((path for path in found if path.stat().st_mtime > changed), None)
+
+
 @pytest.fixture(scope="session")
 def objects(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Compiles csrc/ once, on all processors."""
-    folder = tmp_path_factory.mktemp("csrc")
+    """Compiles csrc/ once for all processes of this run of tests, on all processors."""
+    sources = sorted(TOP.glob("csrc/*/*.c"))
+    library = sanitized_library(sources)
+    if library is not None:
+        return [str(library)]
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "csrc"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "complete").exists():
+            compile_all(sources, folder)
+            (folder / "complete").touch()
+    return [str(path) for path in sorted(folder.glob("*.o"))]
 
-    def compiled(source: Path) -> str:
+
+def compile_all(sources: list[Path], folder: Path) -> None:
+    def compiled(source: Path) -> None:
         target = folder / f"{source.parent.name}_{source.stem}.o"
         subprocess.run(
             ["cc", *FLAGS, f"-I{TOP}/csrc", "-c", str(source), "-o", str(target)], check=True
         )
-        return str(target)
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        return list(pool.map(compiled, sorted(TOP.glob("csrc/*/*.c"))))
+        list(pool.map(compiled, sources))
 
 
 def program_name(source: Path) -> str:
     return f"{source.parent.name}/{source.stem}"
 
 
-@pytest.mark.xdist_group("c")
 @pytest.mark.parametrize("source", programs(), ids=program_name)
 def test_program_passes(source: Path, objects: list[str], tmp_path: Path) -> None:
     program = tmp_path / source.stem

@@ -28,7 +28,6 @@ def need_fuzzer(folder: Path) -> None:
         pytest.skip("clang has no libFuzzer (Debian: libclang-rt-dev)")
 
 
-@pytest.mark.xdist_group("c")
 def test_the_parsers_of_what_comes_from_outside_hold(tmp_path: Path) -> None:
     need_fuzzer(tmp_path)
     done = subprocess.run(
