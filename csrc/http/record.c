@@ -47,10 +47,6 @@ static struct l4_record_ring *ring_of(const struct l4_loop *loop)
                         loop->setup.record_fd, at);
     if (memory == MAP_FAILED)
         return NULL;
-    if (!l4_record_is_sound(memory)) {
-        munmap(memory, sizeof *recordings->ring);
-        return NULL;
-    }
     recordings->ring = memory;
     recordings->begun = loop->now_us; /* why: a worker before this one has begun others */
     return memory;
@@ -106,7 +102,6 @@ static void keep(struct l4_loop *loop, uint32_t index, enum l4_side side, uint64
             part.bytes = L4_RECORD_PIECE_MAX;
         if (!put(loop, index, piece, &part, 1)) {
             r->closed[side] = true; /* why: there must be no gap */
-            L4_OWN_ADD(ring_of(loop)->cut, 1);
             return;
         }
         r->seen[side] += part.bytes;
@@ -189,8 +184,6 @@ void l4_recording_answer(struct l4_loop *loop, uint32_t index, struct l4_text te
     const struct l4_text head = {text.at, end > 0 ? (size_t)end : text.bytes};
     r->seen[L4_BACKEND] = 0;
     r->closed[L4_BACKEND] = !put(loop, index, piece, &head, 1);
-    if (r->closed[L4_BACKEND])
-        L4_OWN_ADD(ring_of(loop)->cut, 1);
     l4_recording_down(loop, index, l4_text_after(text, head.bytes));
 }
 

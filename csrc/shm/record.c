@@ -4,24 +4,7 @@
 
 #include "base/assert.h"
 
-enum { VERSION = 1, ALIGN = 8 };
-
-static uint64_t format(void)
-{
-    return 0x6c34726563640000ull ^ sizeof(struct l4_record_ring) << 8 ^
-           sizeof(struct l4_record_piece) << 4 ^ VERSION;
-}
-
-void l4_record_format(struct l4_records *records)
-{
-    for (size_t i = 0; i < L4_WORKERS_MAX; i++)
-        records->rings[i].format = format();
-}
-
-bool l4_record_is_sound(const struct l4_record_ring *ring)
-{
-    return ring->format == format();
-}
+enum { ALIGN = 8 };
 
 /* What a piece takes of the ring. */
 static uint64_t size_of(uint64_t bytes)

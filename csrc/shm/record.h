@@ -6,7 +6,8 @@
  * as if it had not begun. The recorder believes nothing that it reads here: a piece is checked
  * before it is copied.
  *
- * This memory is a file of its own, made by the supervisor before the workers.
+ * This memory is a file of its own, made by the supervisor before the workers. It begins with
+ * zeros, and takes no room as long as nothing is recorded.
  */
 #ifndef L4_SHM_RECORD_H
 #define L4_SHM_RECORD_H
@@ -38,10 +39,8 @@ struct l4_record_piece {
 };
 
 struct l4_record_ring {
-    alignas(L4_PAGE_BYTES) uint64_t format;
-    _Atomic uint64_t head;             /* worker: bytes put so far */
+    alignas(L4_PAGE_BYTES) _Atomic uint64_t head; /* worker: bytes put so far */
     _Atomic uint64_t refused;          /* worker: requests that were chosen and did not fit */
-    _Atomic uint64_t cut;              /* worker: bodies of which something did not fit */
     alignas(64) _Atomic uint64_t tail; /* recorder: bytes taken so far */
     alignas(L4_PAGE_BYTES) char bytes[L4_RECORD_RING_BYTES];
 };
@@ -49,12 +48,6 @@ struct l4_record_ring {
 struct l4_records {
     struct l4_record_ring rings[L4_WORKERS_MAX];
 };
-
-/* Begins the memory, which is all zeros. */
-void l4_record_format(struct l4_records *records);
-
-/* Is this the memory of this program? */
-bool l4_record_is_sound(const struct l4_record_ring *ring);
 
 /* ---- a worker -------------------------------------------------------------------------------- */
 

@@ -21,19 +21,10 @@ cdef c.l4_records *_records(area) except NULL:
     return <c.l4_records *>&view[0]
 
 
-def make(area):
-    """Begins the rings in a buffer of BYTES zeros."""
-    c.l4_record_format(_records(area))
-
-
-def lost(area):
-    """Returns how many requests were chosen and did not fit, and how many bodies were cut."""
+def refused(area):
+    """Returns how many requests were chosen and did not fit, of all workers."""
     cdef c.l4_records *records = _records(area)
-    refused = cut = 0
-    for worker in range(c.L4_WORKERS_MAX):
-        refused += records.rings[worker].refused
-        cut += records.rings[worker].cut
-    return refused, cut
+    return sum([records.rings[worker].refused for worker in range(c.L4_WORKERS_MAX)])
 
 
 cdef class Reader:
@@ -45,12 +36,10 @@ cdef class Reader:
     cdef bytearray room
 
     def __init__(self, area):
-        """area: a buffer of BYTES, which make() has begun. Raises ValueError if it was not."""
+        """area: a buffer of BYTES, zeros at first. Raises ValueError if it is smaller."""
         self.area = area
         self.records = _records(area)
         self.room = bytearray(c.L4_RECORD_PIECE_MAX)
-        if not c.l4_record_is_sound(&self.records.rings[0]):
-            raise ValueError("the memory has no records")
         for worker in range(c.L4_WORKERS_MAX):
             self.positions[worker] = c.l4_record_first(&self.records.rings[worker])
 

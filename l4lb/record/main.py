@@ -135,9 +135,8 @@ class Recorder:
     def _dropped(self) -> int:
         """Returns how many requests were chosen and cannot be kept, because something of them found
         no room or came to a process before this one."""
-        in_rings, _ = native.lost(self._area)
-        here: int = in_rings + self._assembly.refused + self._assembly.lost
-        return self._dropped_before + here
+        here = self._assembly.refused + self._assembly.lost
+        return self._dropped_before + native.refused(self._area) + here
 
     def turn(self) -> bool:
         """Takes what is there. Returns whether there was something."""
@@ -172,7 +171,7 @@ class Recorder:
         tally.write(self._tally, {
             "records": {name: one.told() for name, one in self._keepers.items()},
             "dropped": self._dropped(),
-            "in_rings": native.lost(self._area)[0],
+            "in_rings": native.refused(self._area),
         })  # fmt: skip
 
     def _warn(self, now: float) -> None:

@@ -22,13 +22,10 @@ cdef extern from "shm/record.h":
 
     struct l4_record_ring:
         uint64_t refused
-        uint64_t cut
 
     struct l4_records:
         l4_record_ring *rings
 
-    void l4_record_format(l4_records *records)
-    bint l4_record_is_sound(const l4_record_ring *ring)
     bint l4_record_take(const l4_record_ring *ring, uint64_t *position, l4_record_piece *piece,
                         char *to)
     uint64_t l4_record_first(const l4_record_ring *ring)

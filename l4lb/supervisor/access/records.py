@@ -29,8 +29,6 @@ class Records:
         os.ftruncate(self.fd, native.BYTES)
         # why: a process that reads behind the end of a file that has shrunk is killed.
         fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
-        self._area = mmap.mmap(self.fd, native.BYTES)
-        native.make(self._area)
         self.tally_fd = tally.make("l4lb-record-tally")
         self.wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.folders: dict[str, int] = {}  # open folders by path
