@@ -39,11 +39,18 @@ struct l4_record_piece {
 };
 
 struct l4_record_ring {
-    alignas(L4_PAGE_BYTES) _Atomic uint64_t head; /* worker: bytes put so far */
-    _Atomic uint64_t refused;          /* worker: requests that were chosen and did not fit */
-    alignas(64) _Atomic uint64_t tail; /* recorder: bytes taken so far */
-    alignas(L4_PAGE_BYTES) char bytes[L4_RECORD_RING_BYTES];
+    union {
+        struct {
+            alignas(64) _Atomic uint64_t head; /* worker: bytes put so far */
+            _Atomic uint64_t refused; /* worker: requests that were chosen and did not fit */
+            alignas(64) _Atomic uint64_t tail; /* recorder: bytes taken so far */
+        };
+        char page[L4_PAGE_BYTES]; /* a worker maps its own ring alone */
+    };
+    char bytes[L4_RECORD_RING_BYTES];
 };
+
+_Static_assert(sizeof(struct l4_record_ring) % L4_PAGE_BYTES == 0, "a ring begins with a page");
 
 struct l4_records {
     struct l4_record_ring rings[L4_WORKERS_MAX];
