@@ -31,9 +31,9 @@ class Masks:
 
     def hides(self, name: str) -> bool:
         """Returns whether a value of this name is secret. In a name such as user[password], each
-        part counts, too."""
+        part counts, too; and password[] is a row of passwords."""
         folded = _folded(name)
-        if folded in self.values:
+        if folded in self.values or folded.partition("[")[0] in self.values:
             return True
         return any(part in self.values for part in PARTS.split(folded)[1:])
 

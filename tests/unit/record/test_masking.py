@@ -174,6 +174,8 @@ def test_names_of_masks_are_compared_without_case() -> None:
         "Api-Key ",
         "a[api_KEY][]",
         "a.b.apikey",
+        "apikey[]",
+        "api_key[0][a]",
     ):
         assert masks.hides(name)
     for name in ("", "_", "[]", "api", "key", "apikeys", "my_api_key", "api.key", "apikey.a"):
