@@ -11,13 +11,15 @@ from l4lb.native import record as native
 from l4lb.native.pieces import Piece as Raw
 from l4lb.record.pieces import Answer, Begin, Data, End, Gone, Piece, Side
 
+NO_PROCESS = 0
 PIECES_A_TURN = 256  # of one worker, before the others have theirs
 SIDES = {native.REQUEST: Side.REQUEST, native.BODY: Side.ANSWER}
 TOTALS = {Side.REQUEST: "request_bytes", Side.ANSWER: "answer_bytes"}  # of the line
 
 
 class Worker(Protocol):
-    """A worker of the table. pid: another one when another process has taken its place."""
+    """A worker of the table, which has only those that have begun and are not given up. pid:
+    another one when another process has taken its place."""
 
     @property
     def index(self) -> int: ...
@@ -51,12 +53,14 @@ class Rings:
     def take(self, workers: Iterable[Worker]) -> list[Piece]:
         """Returns what has come since the last call, up to PIECES_A_TURN of each worker."""
         found: list[Piece] = []
-        for worker in workers:
-            gone = self._pids.setdefault(worker.index, worker.pid) != worker.pid
-            left = self._open_of(worker.index) if gone else {}
-            whole = self._take(worker.index, found)
+        pids = {worker.index: worker.pid for worker in workers}
+        for index in sorted(self._pids.keys() | pids.keys()):
+            pid = pids.get(index, NO_PROCESS)  # what a worker that was given up has left is taken
+            gone = self._pids.setdefault(index, pid) != pid
+            left = self._open_of(index) if gone else {}
+            whole = self._take(index, found)
             if whole:  # all that the process before has left is read
-                self._pids[worker.index] = worker.pid
+                self._pids[index] = pid
                 found += self._given_up(left)
         return found
 
