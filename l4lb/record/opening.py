@@ -44,6 +44,14 @@ def open_folder(path: str, record: str, owner: Owner | None = None) -> int:
     return fd
 
 
+def check_folder(path: str, record: str, fd: int, owner: Owner | None = None) -> None:
+    """Looks again at a folder that is open. Raises L4lbError."""
+    try:
+        _check(path, fd, owner)
+    except OSError as error:
+        raise _refusal(path, record, owner, error) from error
+
+
 def _check(path: str, fd: int, owner: Owner | None) -> None:
     """Raises PermissionError if another user may look into the folder."""
     about = os.fstat(fd)

@@ -38,12 +38,8 @@ class Recording(Helper):
         )
 
     def start(self) -> None:
-        if not self._config.record:
+        if not self._config.record or self.alive:
             return
-        # why here: a service without records needs none of these modules, and a process that takes
-        # a dead one's place must not depend on their files.
-        import l4lb.record.main  # noqa: F401
-
         records = self._records
         self._running = self._known()
         self._keep = [*records.fds, records.tally_fd, *records.folders.values()]

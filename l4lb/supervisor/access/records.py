@@ -14,7 +14,8 @@ from typing import Any
 from l4lb import tally
 from l4lb.config.model import Config
 from l4lb.native import record as native
-from l4lb.record.opening import open_folder
+from l4lb.errors import L4lbError
+from l4lb.record.opening import check_folder, open_folder
 from l4lb.supervisor.process.privileges import User
 
 RESULTS = ("kept", "cut", "skipped", "failed")  # of the tally
@@ -42,14 +43,18 @@ class Records:
     def prepared(self, config: Config) -> Iterator[Mapping[str, int]]:
         """Opens the folders that a configuration needs and that are not open, for `put`. Closes
         them if what is done inside raises. Raises L4lbError."""
+        if config.record:
+            _load()
         user = config.process.user
         owner = User.named(user) if user and os.geteuid() == 0 else None
         opened: dict[str, int] = {}
         try:
             for name, record in config.record.items():
                 fd = self.folders.get(record.folder)
-                if fd is None or not os.fstat(fd).st_nlink:  # somebody has removed it
+                if fd is None or not _is_in_place(fd, record.folder):
                     opened[record.folder] = open_folder(record.folder, name, owner)
+                else:
+                    check_folder(record.folder, name, fd, owner)
             yield opened
         except BaseException:
             for fd in opened.values():
@@ -92,3 +97,26 @@ class Records:
             for name, one in config.record.items()
             for its in [told.get(name, nothing)]
         ]
+
+
+def _load() -> None:
+    """Loads what the recorder needs. why here: a service without records needs none of it, and a
+    process that takes a dead one's place must not depend on files. Raises L4lbError."""
+    try:
+        import l4lb.record.main  # noqa: F401
+    except ImportError as error:
+        raise L4lbError(
+            f"records: l4lb cannot read its own files ({error}); install it where the service's"
+            " user may read, or restart it with the record"
+        ) from error
+
+
+def _is_in_place(fd: int, path: str) -> bool:
+    """Returns whether an open folder is still the one at its path. Not if somebody has removed or
+    moved it."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(fd))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # a service that became another user may not see it any more
+        return os.fstat(fd).st_nlink > 0

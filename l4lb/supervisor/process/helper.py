@@ -83,7 +83,9 @@ class Helper:
         return self._child is not None
 
     def start(self) -> None:
-        if self._stopping:
+        """Starts the process; does nothing if there is one. why asked: it may have been started
+        while a start after a death was put off."""
+        if self._stopping or self._child is not None:
             return
         ours, theirs = channel()
         try:
