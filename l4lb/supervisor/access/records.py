@@ -13,8 +13,8 @@ from typing import Any
 
 from l4lb import tally
 from l4lb.config.model import Config
-from l4lb.native import record as native
 from l4lb.errors import L4lbError
+from l4lb.native import record as native
 from l4lb.record.opening import check_folder, open_folder
 from l4lb.supervisor.process.privileges import User
 

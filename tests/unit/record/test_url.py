@@ -30,7 +30,7 @@ from .making import MASKS, SECRET
         ("/a?b#access_token=x", "/a?b#access_token=***"),
         ("/a?next=/b?token=x&c=2", "/a?next=/b?token=***&c=2"),
         ("/a?user[password]=x&Input.Password=y", "/a?user[password]=***&Input.Password=***"),
-        ("/a?token[]=x&token[a]=y&password%5B0%5D=z", "/a?token[]=***&token[a]=***&password%5B0%5D=***"),
+        ("/a?token[]=x&password%5B0%5D=z", "/a?token[]=***&password%5B0%5D=***"),
         ("/a?user%5Bpassword%5D=x", "/a?user%5Bpassword%5D=***"),
         ("https://u:p@h/", "https://u:***@h/"),
         ("https://u:p@q@h:80/a@b", "https://u:***@h:80/a@b"),

@@ -23,6 +23,8 @@ class Timers:
 
     def watch(self, _fd: int, _call: Callable[[], None]) -> None: ...
 
+    def unwatch(self, _fd: int) -> None: ...
+
     def after(self, _delay_ms: int, call: Callable[[], None]) -> None:
         self.due.append(call)
 
@@ -67,6 +69,33 @@ def test_messages_that_a_child_does_not_read_wait_up_to_a_limit_and_losses_are_t
                 call()
         assert read == list(range(sent))
         assert one.send(message(sent))
+
+
+def test_a_start_that_was_put_off_starts_no_second_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody has started the process meanwhile, such as a reload."""
+    forks: list[Child] = []
+
+    def fork(*_: object, **__: object) -> Child:
+        if not forks:
+            forks.append(cast(Child, None))
+            raise OSError("no more processes")
+        forks.append(cast(Child, Process()))
+        return forks[-1]
+
+    monkeypatch.setattr(helper, "fork", fork)
+    monkeypatch.setattr(helper.LOG, "error", lambda *_, **__: None)
+    timers = Timers()
+    one = Helper(
+        cast(Reactor, timers), "recorder", lambda _: 0, keep=[],
+        on_message=lambda _: None, on_start=lambda _: None,
+    )  # fmt: skip
+    one.start()
+    assert (len(timers.due), one.alive) == (1, False)
+    one.start()
+    first = one.fileno()
+    timers.due.pop()()
+    assert (len(forks), one.fileno()) == (2, first)
+    one.stop()
 
 
 def message(number: int) -> Mapping[str, Any]:
