@@ -42,16 +42,25 @@ def masked_body(body: bytes, head: bytes, masks: Masks) -> bytes:
     if whole.odd or not whole.start:
         return STARS
     maskers = _maskers(b",".join(whole.values(b"content-type")), masks)
-    encodings = b",".join(whole.values(b"content-encoding")).lower().strip()
-    if not maskers or encodings in (b"", b"identity"):
+    codings = _codings(whole.values(b"content-encoding"))
+    if not maskers or not codings:
         return _masked(body, maskers)
-    unpacked = _unpacked(body, encodings)
+    if len(codings) > 1:
+        return body
+    unpacked = _unpacked(body, codings[0])
     if unpacked is None:
         return body
     masked = _masked(unpacked, maskers)
     if masked == unpacked:
         return body
-    return _packed(masked, encodings)
+    return _packed(masked, codings[0])
+
+
+def _codings(values: list[bytes]) -> list[bytes]:
+    """Returns what packs a body, in lower case. Empty members of a list say nothing (RFC 9110,
+    5.6.1), nor does `identity`."""
+    found = [one.strip() for one in b",".join(values).lower().split(b",")]
+    return [one for one in found if one not in (b"", b"identity")]
 
 
 def _maskers(content_types: bytes, masks: Masks) -> list[Masker]:
@@ -59,7 +68,7 @@ def _maskers(content_types: bytes, masks: Masks) -> list[Masker]:
     knows which of them its reader believes."""
     maskers: list[Masker] = []
     for one in content_types.split(b","):
-        kind = one.partition(b";")[0].strip().lower()
+        kind = b"".join(one.partition(b";")[0].lower().split()[:1])  # as PHP reads it
         if kind == FORM:
             maskers.append(partial(url.masked_form, masks=masks))
         elif b"json" in kind:  # application/json, +json, x-ndjson, json-seq

@@ -65,6 +65,7 @@ PACKED = {
     "gzip": gzip.compress(TOLD % SECRET.encode()),
     "X-Gzip": gzip.compress(TOLD[:20]) + gzip.compress(TOLD[20:] % SECRET.encode()),
     "deflate": zlib.compress(TOLD % SECRET.encode()),
+    "identity,gzip,": gzip.compress(TOLD % SECRET.encode()),
     " deflate": raw_deflate(TOLD % SECRET.encode()),
 }
 
@@ -187,3 +188,10 @@ def test_usual_names_are_masked_as_languages_write_them(name: str) -> None:
     first, *words = name.replace("-", "_").split("_")
     camel = first + "".join(map(str.capitalize, words))
     assert all(map(MASKS.hides, (name, name.upper(), camel, name.replace("_", "-"))))
+
+
+def test_what_stands_behind_the_name_of_a_kind_hides_nothing() -> None:
+    head = request(f"{FORM} x")
+    assert masked_body(f"a=1&token={SECRET}".encode(), head, MASKS) == b"a=1&token=***"
+    head = request(FORM, "Content-Encoding: ,identity,")
+    assert masked_body(b"token=a", head, MASKS) == b"token=***"
