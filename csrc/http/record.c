@@ -2,12 +2,14 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/assert.h"
 #include "base/random.h"
 #include "core/http_route.h"
+#include "http/body.h"
 #include "http/serve.h"
 
 enum { WAKE_BYTES = L4_RECORD_RING_BYTES / 4 }; /* the recorder looks now and then anyway */
@@ -93,7 +95,7 @@ static void keep(struct l4_loop *loop, uint32_t index, enum l4_side side, uint64
         return;
     data = l4_text_after(data, (size_t)(r->seen[side] - from));
     const uint64_t room = r->most - r->seen[side];
-    r->closed[side] = data.bytes >= room;
+    r->closed[side] = data.bytes > room;
     if (r->closed[side])
         data.bytes = (size_t)room;
     while (data.bytes) {
@@ -173,6 +175,26 @@ void l4_recording_up(struct l4_loop *loop, uint32_t index, struct l4_text data)
         keep(loop, index, L4_CLIENT, l4_exchange_at(loop, index)->up.bytes - data.bytes, data);
 }
 
+void l4_recording_unread(struct l4_loop *loop, uint32_t index)
+{
+    const struct l4_exchange *x = l4_exchange_at(loop, index);
+    char *rest = loop->http->written + L4_HTTP_WRITTEN_HEAD; /* nothing is written meanwhile */
+    struct l4_coded coded = {0};
+    if (!l4_recording_wants(loop, index, L4_CLIENT) || x->up.done || x->up.bytes)
+        return;
+    if (x->head_bytes && x->block != L4_NONE && x->have > x->head_bytes) {
+        const size_t have = x->have - x->head_bytes;
+        const struct l4_h1_head *head = &l4_serve_judged(loop, index)->head;
+        struct l4_body body = l4_body_of(head, (enum l4_framing)head->framing, 0);
+        memcpy(rest, l4_http_block(loop->http, x->block) + x->head_bytes, have);
+        if (!body.done && l4_body_code(&body, rest, have, &coded))
+            keep(loop, index, L4_CLIENT, 0, coded.data);
+        if (body.done)
+            return;
+    }
+    row_of(loop, index)->closed[L4_CLIENT] = true;
+}
+
 void l4_recording_answer(struct l4_loop *loop, uint32_t index, struct l4_text text)
 {
     const struct l4_record_piece piece = {.kind = L4_RECORD_ANSWER};
@@ -195,7 +217,10 @@ void l4_recording_down(struct l4_loop *loop, uint32_t index, struct l4_text data
 
 void l4_recording_end(struct l4_loop *loop, uint32_t index, const struct l4_request_end *end)
 {
-    const struct l4_record_piece piece = {.kind = L4_RECORD_END};
+    const struct l4_recording *r = row_of(loop, index);
+    const struct l4_record_piece piece = {
+        .kind = L4_RECORD_END,
+        .cut = (uint8_t)(r->closed[L4_CLIENT] << L4_CLIENT | r->closed[L4_BACKEND] << L4_BACKEND)};
     const struct l4_text text = {(const char *)end, sizeof *end};
     if (!l4_recording_is_on(loop, index))
         return;

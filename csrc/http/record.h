@@ -17,7 +17,7 @@ struct l4_recording {
     uint64_t number;
     uint64_t most;    /* bytes of each body that are kept */
     uint64_t seen[2]; /* of each side's body, so far */
-    bool closed[2];   /* no more of it is kept */
+    bool closed[2];   /* something of it was left out, so no more of it is kept */
 };
 
 struct l4_recordings {
@@ -45,6 +45,9 @@ bool l4_recording_wants(const struct l4_loop *loop, uint32_t index, enum l4_side
 /* Bytes of the request's body, of which exchange.up counts the last one. What was shown before,
  * because the request is sent once more, is left out. */
 void l4_recording_up(struct l4_loop *loop, uint32_t index, struct l4_text data);
+
+/* The client gets an answer before its body was read: what has come of it is shown. */
+void l4_recording_unread(struct l4_loop *loop, uint32_t index);
 
 /* The answer's head as the client gets it, perhaps with the begin of its body. */
 void l4_recording_answer(struct l4_loop *loop, uint32_t index, struct l4_text text);

@@ -107,6 +107,7 @@ static struct l4_step reply(struct l4_loop *loop, uint32_t index)
         x->flags &= ~(uint32_t)L4_X_CLIENT_STAYS;
     x->flags |= L4_X_ANSWERED;
     x->answered_us = (uint32_t)(loop->now_us - x->asked_us);
+    l4_recording_unread(loop, index);
     const size_t bytes = l4_message_reply(loop, index);
     if (!bytes)
         return end(loop, index);

@@ -34,6 +34,7 @@ struct l4_record_piece {
     uint32_t bytes;                   /* at most L4_RECORD_PIECE_MAX */
     uint8_t kind;                     /* enum l4_record_kind */
     uint8_t rule_bytes, record_bytes; /* BEGIN: of the two names */
+    uint8_t cut;                      /* END: 1 << enum l4_side for what is not whole */
     uint32_t slot;                    /* row of the session */
     uint64_t number;                  /* of the recording; the worker's row has it once */
 };

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 class Piece(NamedTuple):
     """A piece. kind: BEGIN, REQUEST, ANSWER, BODY or END. slot: row of the session. number: of the
-    recording. rule, record: names, of BEGIN."""
+    recording. rule, record: names, of BEGIN. cut: of END, a bit for each side."""
 
     kind: int
     slot: int
@@ -15,3 +15,4 @@ class Piece(NamedTuple):
     rule: str
     record: str
     data: bytes
+    cut: int = 0

@@ -62,7 +62,7 @@ cdef class Reader:
                 rule = record = 0
             found.append(Piece(
                 piece.kind, piece.slot, piece.number, to[:rule].decode("utf-8", "replace"),
-                to[rule:record].decode("utf-8", "replace"), to[record:piece.bytes],
+                to[rule:record].decode("utf-8", "replace"), to[record:piece.bytes], piece.cut,
             ))
         c.l4_record_release(ring, self.positions[worker])
         return found

@@ -120,7 +120,9 @@ class Recorder:
         lines.set_privacy(query=log.query, mask=log.mask_client)
         self._table = setup.table
         self._area = mmap.mmap(setup.fd, native.BYTES)
-        self._rings = Rings(native.Reader(self._area), lines.line_of)
+        self._rings = Rings(
+            native.Reader(self._area), lines.line_of, setup.table.capacities.sessions
+        )
         self._assembly = Assembly()
         self._tally = mmap.mmap(setup.tally_fd, tally.BYTES)
         before = tally.read(setup.tally_fd)
@@ -156,12 +158,13 @@ class Recorder:
         if keeper is not None:  # else the record was removed
             keeper.keep(recording)
 
-    def farewell(self) -> None:
-        """Keeps what is left. No worker runs any more, or another recorder takes over."""
+    def farewell(self, *, another: bool) -> None:
+        """Keeps what is left. another: another recorder takes over, and counts what is in progress
+        as dropped; else no worker runs any more."""
         end = time.monotonic() + FAREWELL_S
         while time.monotonic() < end and self.turn():
             pass
-        for piece in self._rings.end():
+        for piece in () if another else self._rings.end():
             for recording in self._assembly.take(piece):
                 self._keep(recording)
         self.tell()
@@ -214,6 +217,7 @@ def run(setup: RecorderSetup) -> int:
     poll = select.poll()
     poll.register(setup.channel.fileno(), select.POLLIN)
     poll.register(setup.wake_fd, select.POLLIN)
+    another = False  # takes over
     while not inbox.ended:
         busy = recorder.turn()
         for fd, _ in poll.poll((BUSY_S if busy else IDLE_S) * 1_000):
@@ -221,6 +225,6 @@ def run(setup: RecorderSetup) -> int:
                 with contextlib.suppress(BlockingIOError):
                     os.eventfd_read(fd)
             else:
-                inbox.take()
-    recorder.farewell()
+                another = (inbox.take() or {}).get("op") == "leave" or another
+    recorder.farewell(another=another)
     return 0

@@ -6,7 +6,7 @@ secret stays as it was. What is masked twice is the same as masked once.
 Bodies are looked into whose Content-Type is a form (urlencoded or multipart) or JSON; others are
 kept as they came. A body that gzip or deflate has packed is unpacked for that, up to UNPACKED_MAX,
 and packed again if there was a secret in it. One with another Content-Encoding (br, zstd, several),
-or one that is larger, cannot be looked into: it is kept as it came.
+one that is larger, or one that is not what it says cannot be looked into: it is masked whole.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Masker = Callable[[bytes], bytes]
 def masked_body(body: bytes, head: bytes, masks: Masks) -> bytes:
     """Returns a body without secrets, also one that was cut. head: of the same side, as it came. If
     the head cannot be read, nothing is known of the body, and all of it is masked."""
-    if not body or not masks.values:
+    if body in (b"", STARS) or not masks.values:
         return body
     whole = parsed(head)
     if whole.odd or not whole.start:
@@ -45,11 +45,9 @@ def masked_body(body: bytes, head: bytes, masks: Masks) -> bytes:
     codings = _codings(whole.values(b"content-encoding"))
     if not maskers or not codings:
         return _masked(body, maskers)
-    if len(codings) > 1:
-        return body
-    unpacked = _unpacked(body, codings[0])
+    unpacked = _unpacked(body, codings[0]) if len(codings) == 1 else None
     if unpacked is None:
-        return body
+        return STARS
     masked = _masked(unpacked, maskers)
     if masked == unpacked:
         return body
@@ -101,7 +99,7 @@ def _inflated(body: bytes, bits: int) -> bytes | None:
         try:
             found += stream.decompress(body, UNPACKED_MAX + 1 - len(found))
         except zlib.error:
-            return found or None  # what stands behind a member is none
+            return None
         if len(found) > UNPACKED_MAX:
             return None
         body = stream.unused_data

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from l4lb.native import record as native
@@ -14,7 +13,7 @@ from l4lb.record.pieces import Answer, Begin, Data, End, Gone, Piece, Side
 NO_PROCESS = 0
 PIECES_A_TURN = 256  # of one worker, before the others have theirs
 SIDES = {native.REQUEST: Side.REQUEST, native.BODY: Side.ANSWER}
-TOTALS = {Side.REQUEST: "request_bytes", Side.ANSWER: "answer_bytes"}  # of the line
+CUT = {Side.REQUEST: 1, Side.ANSWER: 2}  # 1 << enum l4_side
 
 
 class Worker(Protocol):
@@ -31,24 +30,18 @@ class Reader(Protocol):
     def take(self, worker: int, limit: int) -> list[Raw]: ...
 
 
-@dataclass
-class _Open:
-    """What a worker has begun on a row of a session. number: no other process of that worker has
-    it. got: bytes of each body so far."""
-
-    number: int
-    got: dict[Side, int] = field(default_factory=lambda: dict.fromkeys(Side, 0))
-
-
 class Rings:
     """Reads the rings of all workers. line_of: returns the line of the access log, as JSON, of the
-    end of a request; raises ValueError."""
+    end of a request; raises ValueError. rows: of sessions, of each worker."""
 
-    def __init__(self, reader: Reader, line_of: Callable[[int, bytes], bytes]) -> None:
+    def __init__(self, reader: Reader, line_of: Callable[[int, bytes], bytes], rows: int) -> None:
         self._reader = reader
         self._line_of = line_of
+        self._rows = rows
         self._pids: dict[int, int] = {}
-        self._open: dict[tuple[int, int], _Open] = {}  # by worker and row
+        # By worker and row: the number of the recording there. No other process of that worker has
+        # it.
+        self._open: dict[tuple[int, int], int] = {}
 
     def take(self, workers: Iterable[Worker]) -> list[Piece]:
         """Returns what has come since the last call, up to PIECES_A_TURN of each worker."""
@@ -76,41 +69,36 @@ class Rings:
             found += self._pieces(worker, raw)
         return len(raws) < PIECES_A_TURN
 
-    def _open_of(self, worker: int) -> dict[tuple[int, int], _Open]:
+    def _open_of(self, worker: int) -> dict[tuple[int, int], int]:
         return {place: own for place, own in self._open.items() if place[0] == worker}
 
-    def _given_up(self, left: Mapping[tuple[int, int], _Open]) -> Iterator[Piece]:
+    def _given_up(self, left: Mapping[tuple[int, int], int]) -> Iterator[Piece]:
         """Yields the ends of those that a process has left, and that it has not ended."""
         for place, own in left.items():
-            if self._open.get(place) is own:
+            if self._open.get(place) == own:
                 del self._open[place]
-                yield End(place[0], own.number, {"end": "worker_died"}, frozenset(Side))
+                yield End(place[0], own, {"end": "worker_died"}, frozenset(Side))
 
     def _pieces(self, worker: int, raw: Raw) -> Iterator[Piece]:
         place = worker, raw.slot
         own = self._open.get(place)
+        if raw.slot >= self._rows:  # no worker of ours says that
+            return
         if raw.kind == native.BEGIN:
             if own is not None:  # its end found no room
-                yield End(worker, own.number, {}, frozenset(Side))
-            self._open[place] = _Open(raw.number)
+                yield End(worker, own, {}, frozenset(Side))
+            self._open[place] = raw.number
             yield Begin(worker, raw.number, raw.record, raw.rule, raw.data)
-            return
-        if own is not None and own.number != raw.number:
-            own = None
-        if raw.kind in SIDES:
-            side = SIDES[raw.kind]
-            if own is not None:
-                own.got[side] += len(raw.data)
-            yield Data(worker, raw.number, side, raw.data)
+        elif raw.kind in SIDES:
+            yield Data(worker, raw.number, SIDES[raw.kind], raw.data)
         elif raw.kind == native.ANSWER:
-            if own is not None:
-                own.got[Side.ANSWER] = 0
             yield Answer(worker, raw.number, raw.data)
         elif raw.kind == native.END:
             about = self._about(worker, raw.data)
-            if own is not None:
+            known = own == raw.number and bool(about)
+            if own == raw.number:
                 del self._open[place]
-            yield End(worker, raw.number, about, _cut(about, own))
+            yield End(worker, raw.number, about, _sides(raw.cut) if known else frozenset(Side))
 
     def _about(self, worker: int, end: bytes) -> Mapping[str, Any]:
         try:
@@ -120,8 +108,5 @@ class Rings:
         return found if isinstance(found, dict) else {}
 
 
-def _cut(about: Mapping[str, Any], own: _Open | None) -> frozenset[Side]:
-    """Returns the sides of whose bodies something is missing."""
-    if own is None or not about:
-        return frozenset(Side)
-    return frozenset(side for side in Side if about.get(TOTALS[side], 0) > own.got[side])
+def _sides(bits: int) -> frozenset[Side]:
+    return frozenset(side for side in Side if CUT[side] & bits)

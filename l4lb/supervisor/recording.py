@@ -40,6 +40,10 @@ class Recording(Helper):
     def start(self) -> None:
         if not self._config.record or self.alive:
             return
+        # why here: a service without records needs none of these modules, and a process that takes
+        # a dead one's place must not depend on their files.
+        import l4lb.record.main  # noqa: F401
+
         records = self._records
         self._running = self._known()
         self._keep = [*records.fds, records.tally_fd, *records.folders.values()]
@@ -52,6 +56,7 @@ class Recording(Helper):
         if not self.alive:
             self.start()
         elif self._running != self._known():
+            self.send({"op": "leave"})
             self.replace(OTHER_RECORDS)
 
     def _known(self) -> object:

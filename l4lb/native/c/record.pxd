@@ -17,6 +17,7 @@ cdef extern from "shm/record.h":
         uint8_t kind
         uint8_t rule_bytes
         uint8_t record_bytes
+        uint8_t cut
         uint32_t slot
         uint64_t number
 

@@ -13,7 +13,6 @@ from typing import Any
 
 from l4lb import tally
 from l4lb.config.model import Config
-from l4lb.errors import L4lbError
 from l4lb.native import record as native
 from l4lb.record.opening import check_folder, open_folder
 from l4lb.supervisor.process.privileges import User
@@ -33,6 +32,7 @@ class Records:
         self.tally_fd = tally.make("l4lb-record-tally")
         self.wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.folders: dict[str, int] = {}  # open folders by path
+        self._chosen_before: Mapping[str, int] = {}  # by rules of the program before, by record
 
     @property
     def fds(self) -> list[int]:
@@ -43,8 +43,6 @@ class Records:
     def prepared(self, config: Config) -> Iterator[Mapping[str, int]]:
         """Opens the folders that a configuration needs and that are not open, for `put`. Closes
         them if what is done inside raises. Raises L4lbError."""
-        if config.record:
-            _load()
         user = config.process.user
         owner = User.named(user) if user and os.geteuid() == 0 else None
         opened: dict[str, int] = {}
@@ -70,25 +68,30 @@ class Records:
         known = {**self.folders, **opened}
         self.folders = {path: known[path] for path in known if path in used}
 
-    def counted(self) -> dict[str, Any]:
-        """Returns the totals of the recorder, for the next program."""
-        return tally.read(self.tally_fd)
+    def counted(self, chosen: Mapping[str, int]) -> dict[str, Any]:
+        """Returns the totals of the recorder, and of what was chosen, for the next program."""
+        both = {name: self._chosen(name, chosen) for name in {*chosen, *self._chosen_before}}
+        return {**tally.read(self.tally_fd), "chosen": both}
+
+    def _chosen(self, name: str, chosen: Mapping[str, int]) -> int:
+        return chosen.get(name, 0) + self._chosen_before.get(name, 0)
 
     def restore(self, told: Mapping[str, Any]) -> None:
         """Takes the totals of the program before, as long as no recorder runs."""
+        self._chosen_before = told.get("chosen", {})
         with mmap.mmap(self.tally_fd, tally.BYTES) as area:
             tally.write(area, {**told, "in_rings": 0} if told else told)  # these rings are new
 
     def shown(self, config: Config, chosen: Mapping[str, int]) -> list[dict[str, Any]]:
         """Returns the records as operators see them (docs/admin.md, records). chosen: requests that
-        a rule has chosen, by record."""
+        a rule of this program has chosen, by record."""
         told = tally.read(self.tally_fd).get("records", {})
         nothing = {"results": {}, "bytes": 0, "error": None}
         return [
             {
                 "record": name,
                 "folder": one.folder,
-                "chosen": chosen.get(name, 0),
+                "chosen": self._chosen(name, chosen),
                 **{key: its["results"].get(key, 0) for key in RESULTS},
                 "files_bytes": its["bytes"],
                 "max_bytes": one.max_size,
@@ -97,18 +100,6 @@ class Records:
             for name, one in config.record.items()
             for its in [told.get(name, nothing)]
         ]
-
-
-def _load() -> None:
-    """Loads what the recorder needs. why here: a service without records needs none of it, and a
-    process that takes a dead one's place must not depend on files. Raises L4lbError."""
-    try:
-        import l4lb.record.main  # noqa: F401
-    except ImportError as error:
-        raise L4lbError(
-            f"records: l4lb cannot read its own files ({error}); install it where the service's"
-            " user may read, or restart it with the record"
-        ) from error
 
 
 def _is_in_place(fd: int, path: str) -> bool:

@@ -24,13 +24,22 @@ PACKAGES = (
     "l4lb.control",
     "l4lb.discovery",
     "l4lb.metrics",
+    "l4lb.policy",
+    "l4lb.record",
     "l4lb.supervisor",
     "concurrent.futures",
     "asyncio",
     "dns",
     "aiohttp",
 )
-MODULES = ("encodings.idna", "encodings.latin_1", "encodings.utf_8_sig", "traceback", "shlex")
+MODULES = (
+    "encodings.idna",
+    "encodings.latin_1",
+    "encodings.utf_8_sig",
+    "encodings.unicode_escape",
+    "traceback",
+    "shlex",
+)
 LOG = l4lb.log.get("supervisor")
 
 

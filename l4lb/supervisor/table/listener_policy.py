@@ -125,6 +125,10 @@ class ListenerPolicy:
         """Returns the records of a configuration (docs/admin.md, records)."""
         return self.records.shown(config, self._http_routes.recorded(self._listeners))
 
+    def records_counted(self) -> dict[str, Any]:
+        """Returns what is counted of records, for the next program."""
+        return self.records.counted(self._http_routes.recorded(self._listeners))
+
     def engine_of(self, slot: int) -> Mapping[str, str] | None:
         """Returns the listener, the rule and the engine of an event of a worker; None: the rule was
         removed."""

@@ -36,7 +36,7 @@ def taken(table: Table, membership: Membership, secrets: Mapping[str, Any]) -> d
         "rules": [list(dataclasses.astuple(rule)) for rule in membership.policy.rules.rows],
         "blocks": [list(row) for row in membership.policy.blocks.rows],
         "policy": membership.policy.gate.counted(),
-        "records": membership.policy.records.counted(),
+        "records": membership.policy.records_counted(),
     }
 
 

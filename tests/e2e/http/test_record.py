@@ -163,12 +163,31 @@ def test_what_l4lb_answers_itself_is_kept_and_what_it_refuses(tmp_path: Path) ->
         recorded([origin], folder, listener={"filter": {"rules": rules}, "routes": routes}) as lb,
         client(lb) as peer,
     ):
-        assert peer.ask("/own").body == b"of its own"
-        assert peer.ask("/secret").status == 403
+        assert peer.ask("/own", "POST", body=b"asked").body == b"of its own"
+        with client(lb) as again:
+            again.say(request("/secret", "POST", body=b"the attack"))
+            assert again.answer("POST").status == 403
         own, refused = all_in(folder, 2)
-        assert (own.answer_body, own.about["status"]) == (b"of its own", 200)
+        assert (own.request_body, own.answer_body) == (b"asked", b"of its own")
+        assert (own.about["status"], own.about["cut"]) == (200, [])
         assert (refused.target, refused.about["status"]) == ("/secret", 403)
+        assert (refused.request_body, refused.about["cut"]) == (b"the attack", [])
         assert refused.about["end"] == "rejected:filter"
+
+
+def test_an_answer_of_l4lb_that_is_cut_says_so_and_one_that_is_not_does_not(tmp_path: Path) -> None:
+    routes = [{"path": "/own", "respond": {"status": 200, "body": "x" * 2000}}]
+    folder = tmp_path / "kept"
+    with (
+        Origin(lambda _: answer(b"y" * 1024)) as origin,
+        recorded([origin], folder, listener={"routes": routes}, record={"max_body": "1KiB"}) as lb,
+        client(lb) as peer,
+    ):
+        assert len(peer.ask("/own").body) == 2000
+        assert len(peer.ask("/just").body) == 1024
+        own, just = all_in(folder, 2)
+        assert (len(own.answer_body), own.about["cut"]) == (1024, ["answer"])
+        assert (len(just.answer_body), just.about["cut"]) == (1024, [])
 
 
 def test_answers_out_of_a_cache_and_to_clients_of_http2_are_kept(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_a_folder_belongs_to_one_record_or_cache() -> None:
     [
         ({"folder": "faults"}, "is not an absolute path"),
         ({"folder": "/a/../b"}, '".." in it'),
-        ({"folder": FOLDER, "max_body": "17MiB"}, "max_body"),
+        ({"folder": FOLDER, "max_body": "5MiB"}, "max_body"),
         ({"folder": FOLDER, "max_size": "1KiB"}, "max_size"),
         ({"folder": FOLDER, "statuses": [99]}, "statuses"),
         ({"folder": FOLDER, "statuses": ["599-500"]}, "is not a status"),
