@@ -180,7 +180,8 @@ void l4_recording_unread(struct l4_loop *loop, uint32_t index)
     const struct l4_exchange *x = l4_exchange_at(loop, index);
     char *rest = loop->http->written + L4_HTTP_WRITTEN_HEAD; /* nothing is written meanwhile */
     struct l4_coded coded = {0};
-    if (!l4_recording_wants(loop, index, L4_CLIENT) || x->up.done || x->up.bytes)
+    const bool is_read = x->up.done && !(x->flags & L4_X_BAD_BODY);
+    if (!l4_recording_wants(loop, index, L4_CLIENT) || is_read || x->up.bytes)
         return;
     if (x->head_bytes && x->block != L4_NONE && x->have > x->head_bytes) {
         const size_t have = x->have - x->head_bytes;

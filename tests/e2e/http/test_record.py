@@ -175,6 +175,20 @@ def test_what_l4lb_answers_itself_is_kept_and_what_it_refuses(tmp_path: Path) ->
         assert refused.about["end"] == "rejected:filter"
 
 
+def test_of_a_body_that_is_refused_what_came_is_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "kept"
+    fields = [("Transfer-Encoding", "chunked")]
+    whole, broken = chunked(b"a" * 600, b"b" * 600), b"5\r\nhello\r\nno chunk\r\n"
+    with Origin(echoing) as origin, recorded([origin], folder, http={"max_body": "1KiB"}) as lb:
+        for body, status in ((whole, 413), (broken, 400)):
+            with client(lb) as peer:
+                peer.say(request("/", "POST", fields=fields) + body)
+                assert peer.answer("POST").status == status
+        long, bad = all_in(folder, 2)
+        assert (long.request_body, long.about["cut"]) == (b"a" * 600 + b"b" * 600, [])
+        assert bad.about["cut"] == ["request"]
+
+
 def test_an_answer_of_l4lb_that_is_cut_says_so_and_one_that_is_not_does_not(tmp_path: Path) -> None:
     routes = [{"path": "/own", "respond": {"status": 200, "body": "x" * 2000}}]
     folder = tmp_path / "kept"
