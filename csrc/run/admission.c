@@ -24,6 +24,12 @@ struct l4_step l4_admission_refuse(const struct l4_loop *loop, struct l4_session
     return l4_end(reason);
 }
 
+static void note_dry_run(const struct l4_loop *loop, const struct l4_session *s,
+                         enum l4_reason reason)
+{
+    L4_OWN_ADD(l4_row_tally(loop, s)->dry_run[reason - L4_REJECTED_FIRST], 1);
+}
+
 /* A rule turns the client away. Answers L4_STAY if the rule is in dry run: the client may go
  * on. */
 static struct l4_step refuse_by(struct l4_loop *loop, uint32_t index,
@@ -33,7 +39,7 @@ static struct l4_step refuse_by(struct l4_loop *loop, uint32_t index,
     L4_ASSERT((uint32_t)reason - L4_REJECTED_FIRST < L4_REJECTED_COUNT);
     if (!L4_GET(verdict->dry_run))
         return l4_admission_refuse(loop, s, reason, (enum l4_refusal)L4_GET(verdict->refusal));
-    L4_OWN_ADD(l4_row_tally(loop, s)->dry_run[reason - L4_REJECTED_FIRST], 1);
+    note_dry_run(loop, s, reason);
     return l4_stay();
 }
 
@@ -128,23 +134,31 @@ static struct l4_step admit_source(struct l4_loop *loop, uint32_t index,
     return refuse_by(loop, index, &often->verdict, L4_END_REJECTED_SOURCE_RATE);
 }
 
-/* Returns the rule that turns the client away by its address, with *reason set; NULL if it may
- * come in. */
-static const struct l4_verdict *turned_away(const struct l4_loop *loop,
-                                            const struct l4_policy *edge, uint32_t needs,
-                                            const struct l4_addr *client, enum l4_reason *reason)
+static const struct l4_verdict *blocked(const struct l4_loop *loop, const struct l4_addr *client)
 {
-    if (needs & L4_NEEDS_BLOCKS) {
-        const uint8_t found = l4_access_find(loop->table, L4_SET_BLOCKS, client);
-        *reason = L4_END_REJECTED_BLOCKED;
-        if (found)
-            return &loop->table->header->block_verdict[found & 1];
+    const uint8_t found = l4_access_find(loop->table, L4_SET_BLOCKS, client);
+    return found ? &loop->table->header->block_verdict[found & 1] : NULL;
+}
+
+/* Returns the rule that turns the client away by its address, with *reason set; NULL if it may
+ * come in. A rule in dry run counts, and does not keep the next one from being asked. */
+static const struct l4_verdict *turned_away(const struct l4_loop *loop, const struct l4_session *s,
+                                            uint32_t needs, const struct l4_addr *client,
+                                            enum l4_reason *reason)
+{
+    const struct l4_policy *edge = l4_row_policy(loop, s);
+    const struct l4_verdict *verdict = needs & L4_NEEDS_BLOCKS ? blocked(loop, client) : NULL;
+    *reason = L4_END_REJECTED_BLOCKED;
+    if (verdict && L4_GET(verdict->dry_run)) {
+        note_dry_run(loop, s, *reason);
+        verdict = NULL;
     }
-    if (needs & L4_NEEDS_ACCESS) {
-        *reason = L4_END_REJECTED_DENIED;
-        if (l4_access_denies(loop->table, edge, client))
-            return &edge->access;
-    }
+    if (verdict || !(needs & L4_NEEDS_ACCESS) || !l4_access_denies(loop->table, edge, client))
+        return verdict;
+    *reason = L4_END_REJECTED_DENIED;
+    if (!L4_GET(edge->access.dry_run))
+        return &edge->access;
+    note_dry_run(loop, s, *reason);
     return NULL;
 }
 
@@ -159,7 +173,7 @@ struct l4_step l4_admission_client(struct l4_loop *loop, uint32_t index)
     /* why: the list is about the clients that a proxy speaks for: l4_admission_request. */
     if (needs & L4_NEEDS_ACCESS && needs & L4_NEEDS_REQUEST && l4_serve_trusts(loop, s))
         needs &= ~(uint32_t)L4_NEEDS_ACCESS;
-    const struct l4_verdict *verdict = turned_away(loop, edge, needs, &s->client, &reason);
+    const struct l4_verdict *verdict = turned_away(loop, s, needs, &s->client, &reason);
     if (verdict)
         step = refuse_by(loop, index, verdict, reason);
     if (step.kind != L4_STAY || !(needs & L4_NEEDS_LIMITS))
@@ -179,14 +193,7 @@ enum l4_reason l4_admission_request(struct l4_loop *loop, uint32_t index)
     enum l4_reason reason;
     if (!(needs & (L4_NEEDS_BLOCKS | L4_NEEDS_ACCESS)) || !l4_serve_trusts(loop, s))
         return L4_END_NONE;
-    const struct l4_verdict *verdict =
-        turned_away(loop, edge, needs, l4_row_client(loop, s), &reason);
-    if (!verdict)
-        return L4_END_NONE;
-    if (!L4_GET(verdict->dry_run))
-        return reason;
-    L4_OWN_ADD(l4_row_tally(loop, s)->dry_run[reason - L4_REJECTED_FIRST], 1);
-    return L4_END_NONE;
+    return turned_away(loop, s, needs, l4_row_client(loop, s), &reason) ? reason : L4_END_NONE;
 }
 
 /* ---- again ----------------------------------------------------------------------------------- */

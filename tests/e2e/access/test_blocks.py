@@ -71,3 +71,19 @@ def test_who_is_turned_away_too_often_is_blocked_by_itself() -> None:
             assert not comes_in(lb, "127.0.0.2")
             until(lambda: lb.ask("stats")["ended"].get("rejected:blocked") == 1, "by the block")
             assert comes_in(lb, "127.0.0.3")
+
+
+def test_a_block_in_dry_run_lets_nobody_in_whom_a_list_denies() -> None:
+    rule = {"rejections": 5, "window": "30s", "duration": "1m", "dry_run": True}
+    with Backends(1) as backends:
+        lb = Balancer.before(backends.addresses, limits={"auto_block": rule})
+        assert lb.config
+        lb.config["listeners"]["web"]["access"] = {"deny": ["127.0.0.2"]}
+        with lb:
+            for _ in range(6):
+                assert not comes_in(lb, "127.0.0.2")
+            until(lambda: lb.ask("blocks"), "the rule has seen it")
+            assert not comes_in(lb, "127.0.0.2")
+            (listener,) = lb.ask("listeners")
+            assert listener["dry_run"] == {"rejected:blocked": 1}
+            assert comes_in(lb, "127.0.0.3")
