@@ -13,5 +13,5 @@ def add(scrape: Scrape, fd: int) -> None:
         for result, count in one["results"].items():
             scrape.add("l4lb_records_total", count, name, result)
         scrape.add("l4lb_record_bytes", one["bytes"], name)
-    if told:
+    if "dropped" in told:
         scrape.add("l4lb_records_dropped_total", told["dropped"])

@@ -79,8 +79,9 @@ class Records:
     def restore(self, told: Mapping[str, Any]) -> None:
         """Takes the totals of the program before, as long as no recorder runs."""
         self._chosen_before = told.get("chosen", {})
-        with mmap.mmap(self.tally_fd, tally.BYTES) as area:
-            tally.write(area, {**told, "in_rings": 0} if told else told)  # these rings are new
+        if "records" in told:  # a recorder has run
+            with mmap.mmap(self.tally_fd, tally.BYTES) as area:
+                tally.write(area, {**told, "in_rings": 0})  # these rings are new
 
     def shown(self, config: Config, chosen: Mapping[str, int]) -> list[dict[str, Any]]:
         """Returns the records as operators see them (docs/admin.md, records). chosen: requests that
