@@ -112,6 +112,7 @@ REQUESTS: dict[str, tuple[str, dict[str, Any]]] = {
     "routes": ("routes", {"listener": "web"}),
     "filters": ("filters", {"listener": "web"}),
     "inspections": ("inspections", {"listener": "web"}),
+    "records": ("records", {}),
     "cache_keys": ("cache", {"action": "show", "url": "http://a.test/"}),
     "cache_purge": ("cache", {"action": "purge", "all": True}),
     "forward": ("forward", {"action": "check", "url": "http://a.test/"}),

@@ -141,7 +141,10 @@ def test_a_recorder_that_dies_again_and_again_and_a_reload_make_one_recorder(
     folder = tmp_path / "kept"
     with Origin(echoing) as origin, recorded([origin], folder) as lb, client(lb) as peer:
         for _ in range(4):  # its next start is put off
-            send_signal(recorder(lb).pid, signal.SIGKILL)
+            old = recorder(lb).pid
+            send_signal(old, signal.SIGKILL)
+            died = rf"a process died child=recorder .*pid={old}\b"
+            until(lambda died=died: re.search(died, lb.log()), "its death is told")
         lb.config["record"]["kept"] |= {"max_body": "1KiB"}
         reload(lb)
         late = r"a process died child=recorder .*restart_in_ms=[1-9]"

@@ -46,7 +46,7 @@ def lb(ca: Authority) -> Iterator[Balancer]:
     with (
         Backends(1, "quiet") as backends,
         Balancer.secured(
-            backends.addresses, tls, listener={"handshake_timeout": "2s"}, workers=1
+            backends.addresses, tls, listener={"handshake_timeout": "6s"}, workers=1
         ) as lb,
     ):
         secure(lb.connect(), ca.client()).close()
