@@ -36,6 +36,21 @@ RECORDS = ("faults", "${x}")
 FREE = {"listeners": NAMES[:2], "cache": CACHES, "forward": FORWARDS, "lists": LISTS,
         "icap": ENGINES, "record": RECORDS}  # fmt: skip
 
+# All conditions of a rule about requests.
+CONDITIONS: dict[str, Any] = {
+    "method": "GET",
+    "host": "a.example",
+    "path": "/x",
+    "path_prefix": ["/a/"],
+    "path_suffix": ".exe",
+    "path_regex": "^/b",
+    "scheme": "http",
+    "header": {"X-A": "2*"},
+    "cookie": {"a": ""},
+    "query": {"${x}": "b c"},
+    "source": "10.0.0.0/8",
+}
+
 # Values for keys whose schema does not say what is allowed, by the end of the key's path.
 EXAMPLES: dict[str, tuple[Any, ...]] = {
     "include": ([],),
@@ -216,17 +231,7 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
                 "icap": "${x}",
                 "what": "answers",
                 "on_failure": "allow",
-                "method": "GET",
-                "host": "a.example",
-                "path": "/x",
-                "path_prefix": ["/a/"],
-                "path_suffix": ".exe",
-                "path_regex": "^/b",
-                "scheme": "http",
-                "header": {"X-A": "2*"},
-                "cookie": {"a": ""},
-                "query": {"${x}": "b c"},
-                "source": "10.0.0.0/8",
+                **CONDITIONS,
             }
         ],
         [{"name": "é", "icap": "av", "what": ["requests"]}, {"name": "${x}", "icap": "av"}],
@@ -238,17 +243,7 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
                 "name": "a",
                 "record": "${x}",
                 "percent": 0.5,
-                "method": "GET",
-                "host": "a.example",
-                "path": "/x",
-                "path_prefix": ["/a/"],
-                "path_suffix": ".exe",
-                "path_regex": "^/b",
-                "scheme": "http",
-                "header": {"X-A": "2*"},
-                "cookie": {"a": ""},
-                "query": {"${x}": "b c"},
-                "source": "10.0.0.0/8",
+                **CONDITIONS,
             }
         ],
         [{"name": "é", "record": "faults"}, {"name": "${x}", "record": "faults"}],

@@ -42,16 +42,13 @@ bool l4_http_route_choose(const struct l4_table *table, uint32_t listener,
     }
 }
 
-/* Where the rules of one kind are, beside a listener's routes. */
-typedef uint32_t find_rules(const struct l4_router_memory *memory, uint32_t at);
-
 /* Returns the offset of a listener's rules of this kind in the half in force; 0: it has none. */
-static uint32_t begin_rules(const struct l4_table *table, uint32_t listener, find_rules *of,
-                            struct l4_http_choice *choice)
+static uint32_t begin_rules(const struct l4_table *table, uint32_t listener,
+                            enum l4_router_rule_kind kind, struct l4_http_choice *choice)
 {
     const uint32_t at = begin(table, listener, choice);
     choice->answer.number = L4_NONE;
-    return at ? of(&choice->memory, at) : 0;
+    return at ? l4_router_rules(&choice->memory, at, kind) : 0;
 }
 
 bool l4_http_filter_choose(const struct l4_table *table, uint32_t listener,
@@ -60,7 +57,7 @@ bool l4_http_filter_choose(const struct l4_table *table, uint32_t listener,
 {
     const uint32_t before = from ? choice->generation : 0;
     for (;;) { /* it ends as l4_http_route_choose does */
-        const uint32_t at = begin_rules(table, listener, l4_router_filter, choice);
+        const uint32_t at = begin_rules(table, listener, L4_ROUTER_FILTER, choice);
         const uint32_t first = choice->generation == before ? from : 0;
         const bool found =
             at && l4_router_choose(&choice->memory, at, request, first, &choice->answer);
@@ -73,7 +70,7 @@ bool l4_http_filter_read(const struct l4_table *table, uint32_t listener, uint32
                          struct l4_http_choice *choice)
 {
     for (;;) { /* it ends as l4_http_route_choose does */
-        const uint32_t at = begin_rules(table, listener, l4_router_filter, choice);
+        const uint32_t at = begin_rules(table, listener, L4_ROUTER_FILTER, choice);
         const bool found = at && l4_router_read(&choice->memory, at, number, &choice->answer);
         if (l4_http_route_stays(table, choice))
             return found;
@@ -87,7 +84,7 @@ void l4_http_inspections_choose(const struct l4_table *table, uint32_t listener,
     struct l4_http_choice choice;
     struct l4_router_inspection inspection;
     do { /* it ends as l4_http_route_choose does */
-        const uint32_t at = begin_rules(table, listener, l4_router_inspections, &choice);
+        const uint32_t at = begin_rules(table, listener, L4_ROUTER_INSPECTIONS, &choice);
         *chosen = (struct l4_http_inspections){0};
         for (uint32_t from = 0; at && !(chosen->request && chosen->answer);
              from = choice.answer.number + 1) {
@@ -107,7 +104,7 @@ bool l4_http_inspection_read(const struct l4_table *table, uint32_t listener, ui
                              struct l4_http_choice *choice, struct l4_router_inspection *inspection)
 {
     for (;;) { /* it ends as l4_http_route_choose does */
-        const uint32_t at = begin_rules(table, listener, l4_router_inspections, choice);
+        const uint32_t at = begin_rules(table, listener, L4_ROUTER_INSPECTIONS, choice);
         const bool found = at && l4_router_read(&choice->memory, at, number, &choice->answer) &&
                            l4_router_inspection(&choice->memory, &choice->answer.route, inspection);
         if (l4_http_route_stays(table, choice))
@@ -118,7 +115,7 @@ bool l4_http_inspection_read(const struct l4_table *table, uint32_t listener, ui
 bool l4_http_has_recordings(const struct l4_table *table, uint32_t listener)
 {
     struct l4_http_choice choice;
-    return begin_rules(table, listener, l4_router_recordings, &choice);
+    return begin_rules(table, listener, L4_ROUTER_RECORDINGS, &choice);
 }
 
 bool l4_http_recording_choose(const struct l4_table *table, uint32_t listener,
@@ -126,7 +123,7 @@ bool l4_http_recording_choose(const struct l4_table *table, uint32_t listener,
                               struct l4_http_choice *choice, struct l4_router_recording *recording)
 {
     for (;;) { /* it ends as l4_http_route_choose does */
-        const uint32_t at = begin_rules(table, listener, l4_router_recordings, choice);
+        const uint32_t at = begin_rules(table, listener, L4_ROUTER_RECORDINGS, choice);
         const bool found = at &&
                            l4_router_choose(&choice->memory, at, request, 0, &choice->answer) &&
                            l4_router_recording(&choice->memory, &choice->answer.route, recording);
@@ -141,12 +138,11 @@ bool l4_http_route_find(const struct l4_table *table, uint32_t listener, uint32_
     for (;;) { /* it ends as l4_http_route_choose does */
         const uint32_t at = begin(table, listener, choice);
         choice->answer.number = L4_NONE;
-        const uint32_t filter = at ? l4_router_filter(&choice->memory, at) : 0;
-        const uint32_t inspections = at ? l4_router_inspections(&choice->memory, at) : 0;
-        const bool found =
-            (at && l4_router_find(&choice->memory, at, slot, &choice->answer)) ||
-            (filter && l4_router_find(&choice->memory, filter, slot, &choice->answer)) ||
-            (inspections && l4_router_find(&choice->memory, inspections, slot, &choice->answer));
+        bool found = at && l4_router_find(&choice->memory, at, slot, &choice->answer);
+        for (enum l4_router_rule_kind kind = 0; at && !found && kind < L4_ROUTER_RULES; kind++) {
+            const uint32_t rules = l4_router_rules(&choice->memory, at, kind);
+            found = rules && l4_router_find(&choice->memory, rules, slot, &choice->answer);
+        }
         if (l4_http_route_stays(table, choice))
             return found;
     }

@@ -372,16 +372,11 @@ bool l4_router_choose(const struct l4_router_memory *memory, uint32_t at,
     return false;
 }
 
-uint32_t l4_router_filter(const struct l4_router_memory *memory, uint32_t at)
+uint32_t l4_router_rules(const struct l4_router_memory *memory, uint32_t at,
+                         enum l4_router_rule_kind kind)
 {
     const struct l4_router *found = array_of(memory, (struct l4_router_list){at, 1}, sizeof *found);
-    return found && found->format == L4_ROUTER_FORMAT ? found->filter : 0;
-}
-
-uint32_t l4_router_inspections(const struct l4_router_memory *memory, uint32_t at)
-{
-    const struct l4_router *found = array_of(memory, (struct l4_router_list){at, 1}, sizeof *found);
-    return found && found->format == L4_ROUTER_FORMAT ? found->inspections : 0;
+    return found && found->format == L4_ROUTER_FORMAT ? found->rules[kind] : 0;
 }
 
 bool l4_router_inspection(const struct l4_router_memory *memory, const struct l4_router_route *rule,
@@ -393,12 +388,6 @@ bool l4_router_inspection(const struct l4_router_memory *memory, const struct l4
         return false;
     *inspection = *found;
     return true;
-}
-
-uint32_t l4_router_recordings(const struct l4_router_memory *memory, uint32_t at)
-{
-    const struct l4_router *found = array_of(memory, (struct l4_router_list){at, 1}, sizeof *found);
-    return found && found->format == L4_ROUTER_FORMAT ? found->recordings : 0;
 }
 
 bool l4_router_recording(const struct l4_router_memory *memory, const struct l4_router_route *rule,

@@ -44,19 +44,16 @@ bool l4_router_choose(const struct l4_router_memory *memory, uint32_t at,
                       const struct l4_router_request *request, uint32_t from,
                       struct l4_router_answer *answer);
 
-/* Returns where the rules are that are looked at before the routes; 0: there are none. They are
- * read as routes are. */
-uint32_t l4_router_filter(const struct l4_router_memory *memory, uint32_t at);
+/* Returns where the listener's rules of this kind are; 0: there are none. They are read as routes
+ * are. */
+uint32_t l4_router_rules(const struct l4_router_memory *memory, uint32_t at,
+                         enum l4_router_rule_kind kind);
 
-/* The same of the rules that say which engine inspects a request or its answer. */
-uint32_t l4_router_inspections(const struct l4_router_memory *memory, uint32_t at);
-
-/* Reads what a rule of these says. Returns false if it says nothing. */
+/* Reads what a rule `inspect` says. Returns false if it says nothing. */
 bool l4_router_inspection(const struct l4_router_memory *memory, const struct l4_router_route *rule,
                           struct l4_router_inspection *inspection);
 
-/* The same of the rules that say which requests are recorded. */
-uint32_t l4_router_recordings(const struct l4_router_memory *memory, uint32_t at);
+/* The same of a rule `record`. */
 bool l4_router_recording(const struct l4_router_memory *memory, const struct l4_router_route *rule,
                          struct l4_router_recording *recording);
 

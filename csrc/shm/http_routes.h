@@ -22,15 +22,21 @@ struct l4_router_list {
     uint32_t at, count; /* at is a multiple of 4; of texts: a count of bytes, at any offset */
 };
 
+/* Kinds of rules beside a listener's routes. They are read as routes are. */
+enum l4_router_rule_kind {
+    L4_ROUTER_FILTER,      /* looked at before the routes */
+    L4_ROUTER_INSPECTIONS, /* rules `inspect`: which engine inspects a request or its answer */
+    L4_ROUTER_RECORDINGS,  /* rules `record`: which requests are recorded */
+    L4_ROUTER_RULES
+};
+
 struct l4_router { /* the routes of one listener */
     uint32_t format;
     uint32_t wildcards;           /* 1: some names in `hosts` begin with a dot */
     struct l4_router_list routes; /* struct l4_router_route, in the order of the configuration */
     struct l4_router_list hosts;  /* struct l4_router_host, found by hash; a power of two, or 0 */
     struct l4_router_list rest;   /* uint16_t: routes without a condition about the host */
-    uint32_t filter;              /* where the struct l4_router of its filter is; 0: it has none */
-    uint32_t inspections;         /* ... of its rules `inspect` */
-    uint32_t recordings;          /* ... of its rules `record` */
+    uint32_t rules[L4_ROUTER_RULES]; /* where the struct l4_router of each kind is; 0: none */
 };
 
 struct l4_router_host {          /* a name, or a dot and a name: all names below that name */

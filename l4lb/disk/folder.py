@@ -17,7 +17,6 @@ import errno
 import fcntl
 import os
 import re
-import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -188,14 +187,13 @@ def open_folder(path: str, cache: str, owner: Owner | None = None) -> Folder:
     """Opens the folder of a cache, made if it is missing, and takes its lock. owner: the user that
     the service becomes. Raises L4lbError."""
     try:
-        where = owned.followed(path)
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(where, FOLDER_MODE)
-        lock_fd = os.open(where, OPEN)
+        lock_fd = opened(path)
     except OSError as error:
         raise _refusal(path, cache, error) from error
     try:
-        _check(path, lock_fd, owner)
+        check_owner(path, lock_fd, owner)
+        if os.fstat(lock_fd).st_mode & owned.OTHERS_WRITE:
+            raise not_so("other users may write to it", f"chmod go-w {path}")
         fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         _check_content(path, lock_fd)
         folder = Folder(path, cache, lock_fd, owner)
@@ -211,14 +209,22 @@ def open_folder(path: str, cache: str, owner: Owner | None = None) -> Folder:
     return folder
 
 
-def _check(path: str, fd: int, owner: Owner | None) -> None:
-    """Raises PermissionError if another user may write to the folder."""
-    about = os.fstat(fd)
-    if about.st_uid not in (0, os.geteuid(), *([owner.uid] if owner else [])):
+def opened(path: str) -> int:
+    """Returns a descriptor of a folder, made for its owner only if it is missing. Raises
+    OSError."""
+    where = owned.followed(path)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(where, FOLDER_MODE)
+    return os.open(where, OPEN)
+
+
+def check_owner(path: str, fd: int, owner: Owner | None) -> None:
+    """Raises PermissionError if an open folder belongs to a stranger. owner: the user that the
+    service becomes."""
+    found = os.fstat(fd).st_uid
+    if found not in (0, os.geteuid(), *([owner.uid] if owner else [])):
         uid = owner.uid if owner else os.geteuid()
-        raise _not_so(f"it belongs to user {about.st_uid}", f"chown {uid} {path}")
-    if about.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise _not_so("other users may write to it", f"chmod go-w {path}")
+        raise not_so(f"it belongs to user {found}", f"chown {uid} {path}")
 
 
 def _check_content(path: str, fd: int) -> None:
@@ -226,10 +232,11 @@ def _check_content(path: str, fd: int) -> None:
     names = set(os.listdir(fd))
     if STATE not in names and names - NOT_OURS_TO_JUDGE:
         what = "it is not empty and no cache's, and what is in it would be removed"
-        raise _not_so(what, f"name an empty folder, or one that is not there yet ({path}/l4lb)")
+        raise not_so(what, f"name an empty folder, or one that is not there yet ({path}/l4lb)")
 
 
-def _not_so(what: str, remedy: str) -> PermissionError:
+def not_so(what: str, remedy: str) -> PermissionError:
+    """Returns the error of a folder that is not as it must be."""
     return PermissionError(errno.EPERM, f"{what} ({remedy})")
 
 
@@ -237,12 +244,17 @@ def _refusal(path: str, cache: str, error: OSError) -> L4lbError:
     place = f"cache {cache}: the disk's folder {path}"
     if error.errno == errno.EWOULDBLOCK:
         return L4lbError(f"{place}: another l4lb uses it (give each service a folder of its own)")
+    return L4lbError(f"{place}: {explained(path, os.geteuid(), error)}")
+
+
+def explained(path: str, uid: int, error: OSError) -> str:
+    """Returns why a folder cannot be used, and what to do. uid: whom it is for."""
     why = error.strerror or str(error)
     remedy = REMEDIES.get(error.errno or 0)
-    if remedy is not None:
-        told = remedy.format(path=path, parent=os.path.dirname(path), uid=os.geteuid())
-        why = f"{why} ({told})"
-    return L4lbError(f"{place}: {why}")
+    if remedy is None:
+        return why
+    told = remedy.format(path=path, parent=os.path.dirname(path), uid=uid)
+    return f"{why} ({told})"
 
 
 def _boot_id() -> str:

@@ -48,10 +48,11 @@ def log_counts(Table table):
 STYLES = ("text", "json", "combined", "squid")
 
 
-cdef uint16_t _to_query(const char *text, uint16_t size) noexcept:
-    """Returns how many bytes of a URL there are before its query."""
+cdef uint16_t _to_query(const char *text, uint16_t size, uint16_t room) noexcept:
+    """Returns how many bytes of a URL there are before its query. room: bytes that it may have,
+    whatever a worker says."""
     cdef uint16_t at = 0
-    while at < size and text[at] != b"?":
+    while at < size and at < room and text[at] != b"?":
         at += 1
     return at
 
@@ -146,8 +147,10 @@ cdef class LogReader:
         self._mask(&end.client)
         self._mask(&end.peer)
         if not self.query:
-            end.text.target_bytes = _to_query(end.text.target, end.text.target_bytes)
-            end.text.referer_bytes = _to_query(end.text.referer, end.text.referer_bytes)
+            end.text.target_bytes = _to_query(
+                end.text.target, end.text.target_bytes, c.L4_REQUEST_TARGET_MAX)
+            end.text.referer_bytes = _to_query(
+                end.text.referer, end.text.referer_bytes, c.L4_REQUEST_REFERER_MAX)
         return self._request_line(end, worker, offset_us)
 
     def commit(self, written, *, lost=0):

@@ -2,8 +2,9 @@
 
 The pieces of one number come in this order: Begin, then Data and Answer, then End. Between them are
 those of other numbers. A worker that has cut a side sends nothing more of this side: what there is
-of a body is its begin, without holes. A worker that has begun a number also ends it, unless it
-dies; then its Gone ends all of its numbers.
+of a body is its begin, without holes. A number that its worker does not end, because it has died or
+had no room for the end, is ended by who reads the rings (rings.py); at the end of the service, by
+the Gone of its worker.
 """
 
 from __future__ import annotations

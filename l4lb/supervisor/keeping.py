@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
-from typing import Any
 
 import l4lb.disk.main
 from l4lb.disk.main import KeeperSetup
@@ -26,8 +24,6 @@ class Keeping(Helper):
             "keeper",
             self._run,
             keep=caches.fds,
-            on_message=_ignore,
-            on_start=lambda _: None,
             guard=lambda: guards.keeper(caches.disk_fds),
         )
 
@@ -38,7 +34,3 @@ class Keeping(Helper):
     def _run(self, channel: socket.socket) -> int:
         disks = self._caches.disks.kept
         return l4lb.disk.main.run(KeeperSetup(self._table, channel, self._caches.fd, disks))
-
-
-def _ignore(_: Mapping[str, Any]) -> None:
-    """Ignores messages of the keeper; it sends none."""

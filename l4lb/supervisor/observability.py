@@ -4,9 +4,7 @@ writer."""
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
 
 import l4lb.access_log.main
 from l4lb.access_log.settings import Settings
@@ -43,8 +41,6 @@ class Observability:
             "logger",
             self._run,
             keep=[],
-            on_message=_ignore,
-            on_start=lambda _: None,
         )
         self._started = False
         self._set_rules(process)
@@ -86,7 +82,3 @@ class Observability:
     def reopen(self) -> None:
         """Makes the writer open the log's file again: it may have been rotated."""
         self.writer.send({"op": "reopen"})
-
-
-def _ignore(_: Mapping[str, Any]) -> None:
-    """Ignores messages of the log writer; it sends none."""

@@ -40,7 +40,6 @@ class Policing(Helper):
             self._run,
             keep=[*gate.fds, gate.tally_fd, gate.tops_fd],
             on_message=self._answered,
-            on_start=lambda _: None,
             guard=guards.policy,
         )
 

@@ -4,8 +4,6 @@ folders. A service without a record has none."""
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
-from typing import Any
 
 from l4lb.config.model import Config
 from l4lb.native.table import Table
@@ -32,8 +30,6 @@ class Recording(Helper):
             "recorder",
             self._run,
             keep=[],
-            on_message=_ignore,
-            on_start=lambda _: None,
             guard=lambda: guards.recorder(list(records.folders.values())),
         )
 
@@ -73,7 +69,3 @@ class Recording(Helper):
         return run(
             RecorderSetup(self._table, channel, **fds, folders=records.folders, config=self._config)
         )
-
-
-def _ignore(_: Mapping[str, Any]) -> None:
-    """Ignores messages of the recorder; it sends none."""

@@ -30,9 +30,8 @@ from l4lb.config.rules import (
     http,
     http_filter,
     http_routes,
-    icap,
+    http_rules,
     protocols,
-    record,
 )
 from l4lb.config.rules.names import unknown
 from l4lb.config.tables.discovery import NEEDS, READS
@@ -315,8 +314,7 @@ RULES = (
     *http_filter.RULES,
     *health.RULES,
     *http.RULES,
-    *icap.RULES,
-    *record.RULES,
+    *http_rules.RULES,
     *cache.RULES,
     *forward.RULES,
 )
@@ -326,8 +324,7 @@ ADVICE = (
     _used_hash_key,
     *health.ADVICE,
     *http.ADVICE,
-    *icap.ADVICE,
-    *record.ADVICE,
+    *http_rules.ADVICE,
     *http_routes.ADVICE,
     *cache.ADVICE,
     *forward.ADVICE,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Protocol, TypeVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -10,6 +11,14 @@ from l4lb.config import bounds
 from l4lb.config.tables.base import Model
 from l4lb.config.units import duration, shown, whole, wrong
 from l4lb.config.values import caches, common, http, http_route
+
+
+class NamedRule(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+Rule = TypeVar("Rule", bound=NamedRule)
 
 
 class Respond(Model):
@@ -103,6 +112,21 @@ class RequestConditions(Model):
     query: http_route.Arguments | None = None
     """Arguments of the query by name, with patterns as in `header`. They are compared with `%41`
     and `+` decoded."""
+
+
+def few_rules(maximum: int) -> Callable[[tuple[Rule, ...]], tuple[Rule, ...]]:
+    """Makes a check of rules with names: at most so many, and no name twice."""
+
+    def check(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+        if len(rules) > maximum:
+            raise wrong(f"must have at most {maximum} rules, not {len(rules)}")
+        names = [rule.name for rule in rules]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise wrong(f"has two rules named {twice}", "names are unique")
+        return rules
+
+    return check
 
 
 class HttpRoute(RequestConditions):

@@ -8,8 +8,8 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from l4lb.config import bounds
 from l4lb.config.tables.base import Named
-from l4lb.config.tables.http_route import RequestConditions
-from l4lb.config.units import duration, size, wrong
+from l4lb.config.tables.http_route import RequestConditions, few_rules
+from l4lb.config.units import duration, size
 from l4lb.config.values import clients, common, icap
 
 What = Literal["requests", "answers"]
@@ -61,18 +61,8 @@ class Inspect(RequestConditions):
     """Networks that the client's address is in. One, or an array of which one must match."""
 
 
-def _unique(rules: tuple[Inspect, ...]) -> tuple[Inspect, ...]:
-    if len(rules) > bounds.INSPECT_RULES_MAX:
-        raise wrong(f"must have at most {bounds.INSPECT_RULES_MAX} rules, not {len(rules)}")
-    names = [rule.name for rule in rules]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise wrong(f"has two rules named {twice}", "names are unique")
-    return rules
-
-
 Inspections = Annotated[
     tuple[Inspect, ...],
     BeforeValidator(clients.as_many, json_schema_input_type=list[Inspect]),
-    AfterValidator(_unique),
+    AfterValidator(few_rules(bounds.INSPECT_RULES_MAX)),
 ]

@@ -8,8 +8,8 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from l4lb.config import bounds
 from l4lb.config.tables.base import Named
-from l4lb.config.tables.http_route import RequestConditions
-from l4lb.config.units import size, wrong
+from l4lb.config.tables.http_route import RequestConditions, few_rules
+from l4lb.config.units import size
 from l4lb.config.values import caches, clients, common, http
 from l4lb.config.values.record import USUAL_FIELDS, USUAL_VALUES, ValueNames
 
@@ -52,18 +52,8 @@ class RecordRule(RequestConditions):
     """Networks that the client's address is in. One, or an array of which one must match."""
 
 
-def _unique(rules: tuple[RecordRule, ...]) -> tuple[RecordRule, ...]:
-    if len(rules) > bounds.RECORD_RULES_MAX:
-        raise wrong(f"must have at most {bounds.RECORD_RULES_MAX} rules, not {len(rules)}")
-    names = [rule.name for rule in rules]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise wrong(f"has two rules named {twice}", "names are unique")
-    return rules
-
-
 RecordRules = Annotated[
     tuple[RecordRule, ...],
     BeforeValidator(clients.as_many, json_schema_input_type=list[RecordRule]),
-    AfterValidator(_unique),
+    AfterValidator(few_rules(bounds.RECORD_RULES_MAX)),
 ]

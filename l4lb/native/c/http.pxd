@@ -147,7 +147,6 @@ cdef extern from "core/http_route.h" nogil:
                              l4_http_choice *choice)
     bint l4_http_inspection_read(const l4_table *table, uint32_t listener, uint32_t number,
                                  l4_http_choice *choice, l4_router_inspection *inspection)
-    uint32_t l4_router_filter(const l4_router_memory *memory, uint32_t at)
     bint l4_http_route_stays(const l4_table *table, const l4_http_choice *choice)
     uint32_t l4_http_route_slot(const l4_table *table, uint32_t listener, uint32_t number)
     bint l4_http_route_find(const l4_table *table, uint32_t listener, uint32_t slot,

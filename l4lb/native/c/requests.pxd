@@ -13,6 +13,7 @@ cdef extern from "base/bounds.h":
         L4_REQUEST_LINE_MAX
         L4_REQUEST_HOST_MAX
         L4_REQUEST_TARGET_MAX
+        L4_REQUEST_REFERER_MAX
 
 
 cdef extern from "shm/http.h":

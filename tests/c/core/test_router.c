@@ -237,8 +237,8 @@ TEST(routes_in_the_table_are_replaced_together)
 static void publish_as_filter(const struct l4_table *table)
 {
     const uint32_t ats[] = {routes.router, 0};
-    memcpy(routes.memory + routes.router + offsetof(struct l4_router, filter), &routes.router,
-           sizeof routes.router);
+    memcpy(routes.memory + routes.router + offsetof(struct l4_router, rules[L4_ROUTER_FILTER]),
+           &routes.router, sizeof routes.router);
     l4_http_route_publish(table, routes.memory, routes.used, ats);
 }
 

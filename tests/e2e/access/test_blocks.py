@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+from collections.abc import Iterator
+from typing import Any
 
 from ..harness import Backends, Balancer, read_line, run, until
 
@@ -53,37 +56,34 @@ def test_talkers_are_seen_and_an_operators_block_holds_for_its_time() -> None:
         ]  # fmt: skip
 
 
-def test_who_is_turned_away_too_often_is_blocked_by_itself() -> None:
-    rule = {"rejections": 5, "window": "30s", "duration": "1m", "refusal": "reject"}
+@contextlib.contextmanager
+def after_rejections(**rule: Any) -> Iterator[Balancer]:
+    """A balancer that blocks by itself, and has turned 127.0.0.2 away until it did."""
+    auto_block = {"rejections": 5, "window": "30s", "duration": "1m", **rule}
     with Backends(1) as backends:
-        lb = Balancer.before(backends.addresses, limits={"auto_block": rule})
+        lb = Balancer.before(backends.addresses, limits={"auto_block": auto_block})
         assert lb.config
         lb.config["listeners"]["web"]["access"] = {"deny": ["127.0.0.2"]}
         with lb:
             for _ in range(6):
                 assert not comes_in(lb, "127.0.0.2")
             until(lambda: lb.ask("blocks"), "the rule has seen it")
-            assert [(row["source"], row["by"]) for row in lb.ask("blocks")] == [
-                ("127.0.0.2", "auto")
-            ]
-            (event,) = [e for e in lb.ask("events") if e["kind"] == "block_changed"]
-            assert (event["source"], event["by"], event["for_ms"]) == ("127.0.0.2", "auto", 60_000)
-            assert not comes_in(lb, "127.0.0.2")
-            until(lambda: lb.ask("stats")["ended"].get("rejected:blocked") == 1, "by the block")
-            assert comes_in(lb, "127.0.0.3")
+            yield lb
+
+
+def test_who_is_turned_away_too_often_is_blocked_by_itself() -> None:
+    with after_rejections(refusal="reject") as lb:
+        assert [(row["source"], row["by"]) for row in lb.ask("blocks")] == [("127.0.0.2", "auto")]
+        (event,) = [e for e in lb.ask("events") if e["kind"] == "block_changed"]
+        assert (event["source"], event["by"], event["for_ms"]) == ("127.0.0.2", "auto", 60_000)
+        assert not comes_in(lb, "127.0.0.2")
+        until(lambda: lb.ask("stats")["ended"].get("rejected:blocked") == 1, "by the block")
+        assert comes_in(lb, "127.0.0.3")
 
 
 def test_a_block_in_dry_run_lets_nobody_in_whom_a_list_denies() -> None:
-    rule = {"rejections": 5, "window": "30s", "duration": "1m", "dry_run": True}
-    with Backends(1) as backends:
-        lb = Balancer.before(backends.addresses, limits={"auto_block": rule})
-        assert lb.config
-        lb.config["listeners"]["web"]["access"] = {"deny": ["127.0.0.2"]}
-        with lb:
-            for _ in range(6):
-                assert not comes_in(lb, "127.0.0.2")
-            until(lambda: lb.ask("blocks"), "the rule has seen it")
-            assert not comes_in(lb, "127.0.0.2")
-            (listener,) = lb.ask("listeners")
-            assert listener["dry_run"] == {"rejected:blocked": 1}
-            assert comes_in(lb, "127.0.0.3")
+    with after_rejections(dry_run=True) as lb:
+        assert not comes_in(lb, "127.0.0.2")
+        (listener,) = lb.ask("listeners")
+        assert listener["dry_run"] == {"rejected:blocked": 1}
+        assert comes_in(lb, "127.0.0.3")
