@@ -4,7 +4,6 @@ add the first forward proxy."""
 
 from __future__ import annotations
 
-import fcntl
 import mmap
 import os
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from typing import Any
 
 from l4lb import tally
 from l4lb.native import gate
+from l4lb.supervisor.process import memory_file
 
 TOTALS = ("results", "requests", "hits")  # of the tally; policy/counts.py
 TOPS_BYTES = 8 << 20  # a table that is longer than half of it is not kept
@@ -22,10 +22,7 @@ class Gate:
     totals of what the policy process counts. tops_fd: its tables of users, hosts and rules."""
 
     def __init__(self) -> None:
-        self.fd = os.memfd_create("l4lb-gate", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        os.ftruncate(self.fd, gate.BYTES)
-        # why: a process that reads behind the end of a file that has shrunk is killed.
-        fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+        self.fd = memory_file.make("l4lb-gate", gate.BYTES)
         self._area = mmap.mmap(self.fd, gate.BYTES)
         gate.make(self._area)
         self.tally_fd = tally.make("l4lb-policy")

@@ -5,7 +5,6 @@ it: a reload can add the first record."""
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import mmap
 import os
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from l4lb import tally
 from l4lb.config.model import Config
 from l4lb.native import record as native
 from l4lb.record.opening import check_folder, open_folder
+from l4lb.supervisor.process import memory_file
 from l4lb.supervisor.process.privileges import User
 
 RESULTS = ("kept", "cut", "skipped", "failed")  # of the tally
@@ -25,10 +25,7 @@ class Records:
     the recorder counts."""
 
     def __init__(self) -> None:
-        self.fd = os.memfd_create("l4lb-record", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        os.ftruncate(self.fd, native.BYTES)
-        # why: a process that reads behind the end of a file that has shrunk is killed.
-        fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+        self.fd = memory_file.make("l4lb-record", native.BYTES)
         self.tally_fd = tally.make("l4lb-record-tally")
         self.wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.folders: dict[str, int] = {}  # open folders by path

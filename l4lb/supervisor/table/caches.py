@@ -10,7 +10,6 @@ empty.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import mmap
 import os
 from collections.abc import Iterator, Mapping
@@ -22,6 +21,7 @@ from l4lb.errors import L4lbError
 from l4lb.native import cache as native
 from l4lb.native.caches import mapped
 from l4lb.native.table import Table
+from l4lb.supervisor.process import memory_file
 from l4lb.supervisor.table.disks import Disks
 from l4lb.supervisor.table.row_allocator import FullError, RowAllocator
 from l4lb.supervisor.table.row_settings import of_cache
@@ -52,10 +52,7 @@ class Caches:
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        self.fd = os.memfd_create("l4lb-caches", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        # why: a process that reads behind the end of a file that has shrunk is killed.
-        fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
-        os.ftruncate(self.fd, native.BANS_BYTES)
+        self.fd = memory_file.make("l4lb-caches", native.BANS_BYTES)
         with self.purges() as bans:
             native.begin_bans(bans)
         self._end = self._begin = native.BANS_BYTES  # _begin: of this program's own caches
