@@ -72,6 +72,10 @@ need_tools() {
         [ -e /usr/include/openssl/ssl.h ] || packages+=(libssl-dev)
         [ -e /usr/include/nghttp2/nghttp2.h ] || packages+=(libnghttp2-dev)
         [ ${#packages[@]} -eq 0 ] || install_debian "${packages[@]}"
+        # The shield is built where clang is. l4lb is whole without it.
+        if command -v clang >/dev/null && [ ! -e /usr/include/bpf/libbpf.h ]; then
+            install_debian libbpf-dev || say "no libbpf-dev: the shield is not built"
+        fi
     fi
     local python
     python=$(find_python) || die "needs Python 3.11 or later (Debian: apt install python3)"

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "shm/seq.h"
 
 typedef unsigned __int128 wide; /* an address as a number; IPv4 is in its upper 32 bits */
@@ -391,6 +392,83 @@ L4_READS_UNDER_SEQ uint8_t l4_cidr_find(const struct l4_cidr *set, size_t room,
         depth += bits;
     }
     return 0;
+}
+
+/* ---- going through --------------------------------------------------------------------------- */
+
+/* Sets *last to the last address of the range that begins at `first` and has this depth. */
+static wide range_end(wide first, uint32_t depth)
+{
+    return depth > 127 ? first : first | ((wide)-1 >> depth);
+}
+
+/* Returns the value of a leaf for the address, and where the next cut is; `end`: there is none. */
+static uint8_t span_in_leaf(const char *set, size_t room, uint32_t link, wide n, uint32_t depth,
+                            wide *end)
+{
+    const uint32_t count = (link >> 2 & 15) + 1, key = key_bytes[link >> 6 & 3];
+    const size_t at = (size_t)(link >> 8) * UNIT;
+    const wide above = depth ? n >> (128 - depth) << (128 - depth) : 0;
+    uint32_t rank = 0;
+    if (at + (size_t)count * (key + 1) + 1 > room)
+        return 0;
+    for (; rank < count; rank++) {
+        wide cut = 0;
+        memcpy(&cut, set + at + (size_t)rank * key, key);
+        cut = above | cut << (128 - key * 8) >> depth;
+        if (cut > n) {
+            *end = cut - 1;
+            break;
+        }
+    }
+    return (uint8_t)set[at + (size_t)count * key + rank];
+}
+
+uint8_t l4_cidr_span(const struct l4_cidr *set, size_t room, const struct l4_addr *addr,
+                     struct l4_addr *last)
+{
+    const bool six = addr->family == AF_INET6;
+    const char *base = (const char *)set;
+    const wide n = number_of(addr->ip);
+    size_t at = offsetof(struct l4_cidr, roots) + (six ? sizeof(uint32_t) : 0);
+    wide end = 0;
+    uint8_t value = 0;
+    for (uint32_t depth = 0; depth <= 128;) {
+        const wide first = depth ? n >> (128 - depth) << (128 - depth) : 0;
+        const wide rest = depth > 127 ? 0 : n << depth;
+        const uint32_t link = link_at(base, at), size = link >> 2 & 63;
+        end = range_end(first, depth);
+        at = (size_t)(link >> 8) * UNIT;
+        if ((link & 3) == VALUE) {
+            value = (uint8_t)(link >> 8);
+            break;
+        }
+        if ((link & 3) == LEAF) {
+            value = span_in_leaf(base, room, link, n, depth, &end);
+            break;
+        }
+        uint32_t bits = size;
+        if ((link & 3) == GATE) {
+            const struct gate *gate = (const struct gate *)(base + at);
+            const wide prefix = (wide)gate->prefix[0] << 64 | gate->prefix[1];
+            bits = gate->bits;
+            L4_ASSERT(bits > 0 && bits < 128);
+            if ((rest ^ prefix) >> (128 - bits)) {
+                value = rest < prefix ? gate->before : gate->after;
+                if (rest < prefix)
+                    end = (first | prefix >> depth) - 1;
+                break;
+            }
+            at += offsetof(struct gate, link);
+        } else if (size) {
+            at += (size_t)((uint64_t)(rest >> 64) >> (64 - size)) * sizeof(uint32_t);
+        }
+        depth += bits;
+    }
+    *last = (struct l4_addr){.family = addr->family};
+    for (int i = 0; i < (six ? 16 : 4); i++)
+        last->ip[i] = (uint8_t)(end >> (120 - 8 * i));
+    return value;
 }
 
 /* ---- text ------------------------------------------------------------------------------------ */

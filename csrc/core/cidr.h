@@ -42,6 +42,12 @@ int64_t l4_cidr_build(const struct l4_prefix *networks, size_t count, void *to, 
  * bytes at set, whatever they contain: another process may be replacing the set. */
 uint8_t l4_cidr_find(const struct l4_cidr *set, size_t room, const struct l4_addr *addr);
 
+/* Returns the value of addr as l4_cidr_find does, with *last set to an address up to which all have
+ * that value: who goes on behind it meets every network of the set. For the process that builds
+ * sets: the set must be one of l4_cidr_build. */
+uint8_t l4_cidr_span(const struct l4_cidr *set, size_t room, const struct l4_addr *addr,
+                     struct l4_addr *last);
+
 /* Reads a list of networks, one a line, with comments that begin with "#", into networks. Returns
  * the number of networks (also if it exceeds `max`; then only the first ones are stored), or
  * -(number of the first invalid line). */

@@ -1,0 +1,94 @@
+"""The shield's program in the kernel and its maps; see packet.pyx and csrc/packet. This module is
+only there if libbpf was there when the package was built: l4lb/packet/program.py."""
+
+from collections.abc import Iterable, Sequence
+
+from l4lb.native.packet_rows import Counts, Policy, Service
+from l4lb.native.table import Table
+
+LAYOUT: int  # of the maps
+MAPS: int
+SERVICES_MAX: int
+POLICIES_MAX: int
+NETWORKS_MAX: int  # of each family, over all sets
+KNOWN_MAX: int
+HEADERS_MAX: int  # extension headers of IPv6 that the program looks behind
+
+class Networks:
+    """The networks of one set, under the number by which policies name it."""
+
+    count: int
+
+    def __init__(self, built: bytes, number: int) -> None:
+        """built: a set as sets.build makes it. Raises OverflowError if it has too many
+        networks."""
+
+class Shield:
+    """A loaded program with its maps. Methods raise OSError."""
+
+    @staticmethod
+    def load(whole: bytes) -> Shield:
+        """Loads the program of an object file. The error's filename2 is what the kernel said."""
+
+    @staticmethod
+    def adopt(fds: Sequence[int]) -> Shield:
+        """Takes descriptors that `fds` of another program's shield has given. EPROTO: they are no
+        shield of this layout."""
+
+    @property
+    def fds(self) -> list[int]:
+        """The descriptors of the program and its maps."""
+
+    def close(self) -> None:
+        """Closes the descriptors. A link keeps the program alive."""
+
+    def link(self, interface: int) -> int:
+        """Attaches the program by a tcx link; returns its descriptor. EOPNOTSUPP: the kernel has
+        none."""
+
+    def relink(self, link: int) -> None:
+        """Puts this program in the place of the link's."""
+
+    def filter(self, interface: int, handle: int) -> None:
+        """Attaches the program as the filter of clsact with this handle."""
+
+    def put_service(self, service: Service, listener: int, interface: int = 0) -> None:
+        """Packets to this service are for the listener; interface: only those that come in there;
+        0: all."""
+
+    def drop_service(self, service: Service) -> None: ...
+    def put_policy(self, listener: int, policy: Policy) -> None: ...
+    def drop_policy(self, listener: int) -> None: ...
+    def fill(self, networks: Networks) -> None:
+        """Puts the networks in. Raises OverflowError if there is no room; then nothing has
+        changed."""
+
+    def empty(self, networks: Networks) -> None:
+        """Takes the networks out."""
+
+    def put_known(self, client: bytes) -> None:
+        """This UDP client (client_key) had a session before it was denied: its datagrams pass.
+        E2BIG: there are KNOWN_MAX."""
+
+    def drop_known(self, client: bytes) -> None: ...
+    def clear_known(self) -> None: ...
+    def clear(self) -> None:
+        """Removes all rules; counts and known clients stay."""
+
+    def counts(self, listener: int) -> Counts:
+        """Returns the counts of a listener, over all processors."""
+
+    def run(
+        self, packet: bytes, interface: int = 1, segments: int = 0, repeat: int = 1
+    ) -> tuple[int, int]:
+        """Runs the program on a packet. Returns its answer (2: dropped) and ns for one run."""
+
+def unfilter(interface: int, handle: int) -> None:
+    """Removes the filter of clsact with this handle, if it is there."""
+
+def client_key(listener: int, host: str, port: int) -> bytes:
+    """Returns the key of a UDP client of a listener (row)."""
+
+def udp_clients(table: Table, listeners: Iterable[int]) -> set[bytes]:
+    """Returns the keys of UDP clients that have a session with one of these listeners (rows), and
+    that it would turn away if they came now."""

@@ -1,0 +1,1 @@
+"""The shield: the kernel turns clients away before a worker sees them (docs/packet.md)."""

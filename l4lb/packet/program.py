@@ -1,0 +1,56 @@
+"""The shield's program as this package has it: whether it was built, and why it cannot be loaded.
+
+The program is built only where libbpf and clang were there. Everything else of the package works
+without it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from l4lb.errors import L4lbError
+
+if TYPE_CHECKING:
+    from l4lb.native.packet import Shield
+
+OBJECT = Path(__file__).with_name("shield.bpf.o")
+NOT_BUILT = (
+    "this l4lb was built without the shield; build it again with libbpf and clang (Debian: "
+    'apt install libbpf-dev clang), or set shield = "off"'
+)
+HINTS = {
+    errno.EPERM: "it needs CAP_BPF and CAP_NET_ADMIN: start the service as root",
+    errno.ENOSYS: "the kernel has no BPF",
+    errno.EINVAL: "the kernel may be older than 6.1",
+}
+
+
+def is_built() -> bool:
+    """Returns whether this package has the shield."""
+    try:
+        import l4lb.native.packet  # noqa: F401 - it is missing if it was not built
+    except ImportError:
+        return False
+    return OBJECT.exists()
+
+
+def load() -> Shield:
+    """Loads the program into the kernel. Raises L4lbError that says what to do."""
+    if not is_built():
+        raise L4lbError(NOT_BUILT)
+    from l4lb.native.packet import Shield
+
+    try:
+        return Shield.load(OBJECT.read_bytes())
+    except OSError as error:
+        raise L4lbError(why_not(error)) from error
+
+
+def why_not(error: OSError) -> str:
+    """Returns the error of a program that could not be loaded, with what to do."""
+    hint = HINTS.get(error.errno or 0, str(error.filename2 or "").splitlines()[-1:] or "")
+    said = os.strerror(error.errno or 0)
+    return f"the kernel does not load the shield: {said}" + (f"; {''.join(hint)}" if hint else "")

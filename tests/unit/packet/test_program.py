@@ -1,0 +1,378 @@
+"""The kernel's program says of every packet what its naive twin says."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import ipaddress
+import mmap
+import os
+import random
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from l4lb.native import sets
+from l4lb.native.packet_rows import Policy, Service
+from l4lb.packet import program
+
+from .frames import (
+    FRAMES,
+    PORTS,
+    SOURCES,
+    TARGETS,
+    TCP,
+    UDP,
+    ethernet,
+    frame,
+    ipv4,
+    ipv6,
+    tcp,
+    udp,
+)  # fmt: skip
+from .twin import BLOCKED, Rules, Twin, longest
+
+if program.is_built():
+    from l4lb.native.packet import KNOWN_MAX, NETWORKS_MAX, Networks, Shield, client_key
+
+pytestmark = [
+    pytest.mark.skipif(not program.is_built(), reason="built without libbpf or clang"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="loading a program needs root"),
+]
+CLONE_NEWNET = 0x40000000
+PASS, DROP = -1, 2  # answers of a program of tc
+LOOPBACK = 1
+LOCAL = ["10.5.0.1", "10.5.0.2", "fd05::1", "fd05::2"]
+DENY, ALLOW = sets.DENY, sets.ALLOW
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _network_of_its_own() -> Iterator[None]:
+    """A network in which this host has the addresses LOCAL and forwards packets to 10.9 and
+    fd09."""
+    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    if _libc.unshare(CLONE_NEWNET):
+        pytest.skip(f"no network namespaces: {os.strerror(ctypes.get_errno())}")
+    try:
+        _ip("link", "set", "lo", "up")
+        for address in LOCAL:
+            _ip("addr", "add", address, "dev", "lo", *(["nodad"] if ":" in address else []))
+        for family, network in (("-4", "10.9.0.0/16"), ("-6", "fd09::/16")):
+            _ip(family, "route", "add", network, "dev", "lo")
+        for family in ("ipv4", "ipv6"):
+            Path(f"/proc/sys/net/{family}/conf/lo/forwarding").write_text("1")
+        yield
+    finally:
+        _libc.setns(before, CLONE_NEWNET)
+        os.close(before)
+
+
+def _ip(*args: str) -> None:
+    subprocess.run(["ip", *args], check=True, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def shield(_network_of_its_own: None) -> Iterator[Shield]:
+    made = _loaded()
+    yield made
+    made.close()
+
+
+def _loaded() -> Shield:
+    try:
+        return Shield.load(program.OBJECT.read_bytes())
+    except OSError as error:
+        if error.errno in (errno.EPERM, errno.ENOSYS):
+            pytest.skip(f"this host loads no programs: {error}")
+        raise
+
+
+# ---- the rules of a test -------------------------------------------------------------------------
+
+
+def built(networks: dict[str, int], number: int) -> Networks:
+    """Returns networks as the shield has them, by way of the set that workers would have."""
+    values = sorted(set(networks.values()))
+    lists = [("\n".join(n for n, v in networks.items() if v == one).encode(), one)
+             for one in values]  # fmt: skip
+    with mmap.mmap(-1, 4 << 20) as memory:
+        size = sets.build(memory, 0, lists)
+        return Networks(memory[:size], number)
+
+
+def teach(shield: Shield, twin: Twin) -> None:
+    """Gives the program the twin's rules."""
+    shield.clear()
+    shield.clear_known()
+    for (address, port, protocol), place in twin.services.items():
+        shield.put_service(Service(str(address), port, protocol), *place)
+    number = 0
+    for listener, rules in twin.rules.items():
+        numbers = []
+        for networks in (rules.proxies, rules.blocks, rules.speakers, rules.rules, rules.access):
+            number += 1
+            shield.fill(built(dict(networks), number))
+            numbers.append(number if networks else 0)
+        shield.put_policy(
+            listener, Policy(*numbers, rules.judges_access, rules.others_denied, rules.dry_run)
+        )
+    for listener, address, port in twin.known:
+        shield.put_known(client_key(listener, str(address), port))
+
+
+def twin_of(rules: Rules, **more: object) -> Twin:
+    """Returns a twin with one listener on all TARGETS and PORTS, for TCP and UDP."""
+    services = {
+        (ipaddress.ip_address(address), port, protocol): (1, 0)
+        for address in TARGETS
+        for port in PORTS
+        for protocol in ("tcp", "udp")
+    }
+    given_ = {"services": services, "rules": {1: rules}, "known": set(), **more}
+    return Twin(local=set(map(ipaddress.ip_address, LOCAL)), **given_)  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def counted(shield: Shield, listener: int) -> Iterator[dict[str, int]]:
+    """Yields a dictionary that has, after the block, by how much the counts have grown."""
+    before = shield.counts(listener)
+    grown: dict[str, int] = {}
+    yield grown
+    after = shield.counts(listener)
+    grown |= {key: value - getattr(before, key) for key, value in after._asdict().items()}
+
+
+def drops(shield: Shield, packet: bytes, interface: int = LOOPBACK) -> bool:
+    answer, _ = shield.run(packet, interface)
+    assert answer in (PASS & 0xFFFFFFFF, PASS, DROP)
+    return answer == DROP
+
+
+def is_taken(packet: bytes) -> bool:
+    """Returns whether BPF_PROG_TEST_RUN takes the packet: an IP header must be whole."""
+    least = {b"\x08\x00": 34, b"\x86\xdd": 54}
+    return len(packet) >= least.get(packet[12:14], 15)
+
+
+# ---- all kinds of packets ------------------------------------------------------------------------
+
+_networks = st.dictionaries(
+    st.one_of(
+        st.builds(lambda a, n: f"{a}/{n}", st.sampled_from([a for a in SOURCES if "." in a]),
+                  st.integers(0, 32)),
+        st.builds(lambda a, n: f"{a}/{n}", st.sampled_from([a for a in SOURCES if ":" in a]),
+                  st.integers(0, 128)),
+    ),
+    st.sampled_from([1, 2]), max_size=4,
+)  # fmt: skip
+_rules = st.builds(
+    Rules, st.just({}) | _networks, _networks, st.just({}) | _networks, _networks, _networks,
+    st.booleans(), st.booleans(), st.booleans(),
+)  # fmt: skip
+_services = st.dictionaries(
+    st.tuples(st.sampled_from([*map(ipaddress.ip_address, [*TARGETS, "0.0.0.0", "::"])]),
+              st.sampled_from(PORTS), st.sampled_from(["tcp", "udp"])),
+    st.tuples(st.integers(0, 2), st.sampled_from([0, 0, 0, LOOPBACK, 7])),
+    min_size=1,
+)  # fmt: skip
+_known = st.sets(
+    st.tuples(st.integers(0, 2), st.sampled_from([*map(ipaddress.ip_address, SOURCES)]),
+              st.sampled_from([1234, 1235])), max_size=4,
+)  # fmt: skip
+_twins = st.builds(
+    Twin, _services, st.dictionaries(st.integers(0, 2), _rules), _known,
+    st.just(set(map(ipaddress.ip_address, LOCAL))),
+)  # fmt: skip
+
+
+def unique(networks: dict[str, int]) -> dict[str, int]:
+    """Returns the networks by their canonical name; of equal ones the greater value counts."""
+    found: dict[str, int] = {}
+    for text, value in networks.items():
+        name = str(ipaddress.ip_network(text, strict=False))
+        found[name] = max(value, found.get(name, 0))
+    return found
+
+
+@settings(max_examples=60)
+@given(_twins, st.lists(FRAMES.filter(is_taken), min_size=5, max_size=20))
+def test_every_packet_gets_the_verdict_of_the_twin(
+    shield: Shield, twin: Twin, frames: list[bytes]
+) -> None:
+    teach(shield, twin)
+    for packet in frames:
+        wanted = twin.judge(packet, LOOPBACK)
+        listener = wanted[0] if wanted else 0
+        with counted(shield, listener) as grown:
+            dropped = drops(shield, packet)
+        assert dropped == (wanted is not None and not wanted[2]), packet.hex()
+        expected = {}
+        if wanted:
+            prefix = "dry_" if wanted[2] else ""
+            expected = {f"{prefix}{wanted[1]}": 1}
+            if not wanted[2]:
+                expected[f"{wanted[1]}_bytes"] = len(packet)
+        assert {key: value for key, value in grown.items() if value} == expected, packet.hex()
+
+
+@settings(max_examples=60)
+@given(_networks, st.lists(st.sampled_from(SOURCES), min_size=1))
+@example({"0.0.0.0/0": 2, "10.0.0.1/32": 1, "::/0": 2}, SOURCES)
+def test_the_most_specific_network_decides(
+    shield: Shield, networks: dict[str, int], sources: list[str]
+) -> None:
+    twin = twin_of(Rules(access=unique(networks)))
+    teach(shield, twin)
+    for source in sources:
+        target = "fd05::1" if ":" in source else "10.5.0.1"
+        packet = frame(source, target, tcp(80), TCP)
+        assert drops(shield, packet) == (twin.judge(packet, LOOPBACK) is not None)
+
+
+def test_hundreds_of_networks_say_what_the_naive_search_says(shield: Shield) -> None:
+    rng = random.Random(7)
+    networks = {
+        str(ipaddress.ip_network((kind(rng.getrandbits(size)), bits), strict=False)): value
+        for kind, size in ((ipaddress.IPv4Address, 32), (ipaddress.IPv6Address, 128))
+        for _ in range(300)
+        for bits, value in [(rng.randint(size // 16, size), rng.choice([ALLOW, DENY]))]
+    }
+    teach(shield, twin_of(Rules(access=networks)))
+    for text in networks:
+        network = ipaddress.ip_network(text)
+        for at in (network.network_address, network.broadcast_address):
+            for source in (at, at - 1 if int(at) else at):
+                target = "fd05::1" if network.version == 6 else "10.5.0.1"
+                packet = frame(str(source), target, tcp(80), TCP)
+                assert drops(shield, packet) == (longest(networks, source) == DENY), source
+
+
+# ---- one by one ----------------------------------------------------------------------------------
+
+DENIED = Rules(access={"10.0.0.0/8": DENY, "fd00::/8": DENY})
+
+
+@pytest.mark.parametrize(
+    ("what", "packet"),
+    [
+        ("a SYN", frame("10.0.0.1", "10.5.0.1", tcp(80), TCP)),
+        ("a SYN of IPv6", frame("fd00::1", "fd05::1", tcp(80), TCP)),
+        ("a datagram", frame("10.0.0.1", "10.5.0.1", udp(53), UDP)),
+        ("options", ethernet(ipv4("10.0.0.1", "10.5.0.1", TCP, tcp(80), options=bytes(40)))),
+        ("a first fragment", ethernet(ipv4("10.0.0.1", "10.5.0.1", UDP, udp(53), fragment=0x2000))),
+        ("eight headers", ethernet(ipv6("fd00::1", "fd05::1", TCP, tcp(80),
+                                        headers=[(60, bytes(7))] * 8))),
+        ("a SYN that asks for ECN", frame("10.0.0.1", "10.5.0.1", tcp(80, 0xC2), TCP)),
+        ("a large one", frame("10.0.0.1", "10.5.0.1", udp(53, bytes(3000)), UDP)),
+    ],
+)  # fmt: skip
+def test_what_begins_something_is_dropped(shield: Shield, what: str, packet: bytes) -> None:
+    teach(shield, twin_of(DENIED))
+    with counted(shield, 1) as grown:
+        assert drops(shield, packet), what
+    assert (grown["denied"], grown["denied_bytes"]) == (1, len(packet))
+
+
+@pytest.mark.parametrize(
+    ("what", "packet"),
+    [
+        ("data of a session", frame("10.0.0.1", "10.5.0.1", tcp(80, 0x10), TCP)),
+        ("the end of a session", frame("10.0.0.1", "10.5.0.1", tcp(80, 0x11), TCP)),
+        ("a reset", frame("10.0.0.1", "10.5.0.1", tcp(80, 0x04), TCP)),
+        ("another port", frame("10.0.0.1", "10.5.0.1", tcp(81), TCP)),
+        ("ICMP", frame("10.0.0.1", "10.5.0.1", bytes(8), 1)),
+        ("a later fragment", ethernet(ipv4("10.0.0.1", "10.5.0.1", UDP, udp(53), fragment=185))),
+        ("nine headers", ethernet(ipv6("fd00::1", "fd05::1", TCP, tcp(80),
+                                       headers=[(60, bytes(7))] * 9))),
+        ("a routing header", ethernet(ipv6("fd00::1", "fd05::1", TCP, tcp(80),
+                                           headers=[(43, bytes(7))]))),
+        ("a header cut off", frame("10.0.0.1", "10.5.0.1", tcp(80)[:13], TCP)),
+        ("another host's", ethernet(ipv4("10.0.0.1", "10.5.0.1", TCP, tcp(80)),
+                                    to=b"\2\0\0\0\0\1")),
+        ("ARP", ethernet(ipv4("10.0.0.1", "10.5.0.1", TCP, tcp(80)), kind=0x0806)),
+    ],
+)  # fmt: skip
+def test_all_else_passes(shield: Shield, what: str, packet: bytes) -> None:
+    teach(shield, twin_of(DENIED))
+    with counted(shield, 1) as grown:
+        assert not drops(shield, packet), what
+    assert not any(grown.values())
+
+
+def test_a_listener_on_any_address_is_not_one_on_other_hosts(shield: Shield) -> None:
+    services = {(ipaddress.ip_address(any_), 80, "tcp"): (1, 0) for any_ in ("0.0.0.0", "::")}
+    teach(shield, twin_of(DENIED, services=services))
+    for here, beyond, source in (("10.5.0.1", "10.9.0.7", "10.0.0.1"),
+                                 ("fd05::1", "fd09::7", "fd00::1")):  # fmt: skip
+        assert drops(shield, frame(source, here, tcp(80), TCP))
+        assert not drops(shield, frame(source, beyond, tcp(80), TCP))
+
+
+def test_a_udp_client_that_had_a_session_goes_on(shield: Shield) -> None:
+    known = {(1, ipaddress.ip_address("10.0.0.1"), 1234)}
+    teach(shield, twin_of(DENIED, known=known))
+    assert not drops(shield, frame("10.0.0.1", "10.5.0.1", udp(53, from_port=1234), UDP))
+    assert drops(shield, frame("10.0.0.1", "10.5.0.1", udp(53, from_port=1235), UDP))
+    shield.drop_known(client_key(1, "10.0.0.1", 1234))
+    assert drops(shield, frame("10.0.0.1", "10.5.0.1", udp(53, from_port=1234), UDP))
+
+
+def test_a_packet_of_several_datagrams_counts_as_so_many(shield: Shield) -> None:
+    teach(shield, twin_of(DENIED))
+    with counted(shield, 1) as grown:
+        shield.run(frame("10.0.0.1", "10.5.0.1", udp(53, bytes(1000)), UDP), LOOPBACK, segments=10)
+    assert grown["denied"] == 10
+
+
+def test_a_dry_block_is_left_to_the_workers(shield: Shield) -> None:
+    teach(shield, twin_of(Rules(blocks={"10.0.0.1": BLOCKED, "10.0.0.2": 2})))
+    assert drops(shield, frame("10.0.0.1", "10.5.0.1", tcp(80), TCP))
+    assert not drops(shield, frame("10.0.0.2", "10.5.0.1", tcp(80), TCP))
+
+
+# ---- limits and descriptors ----------------------------------------------------------------------
+
+
+def test_a_set_that_finds_no_room_leaves_nothing_behind(shield: Shield) -> None:
+    teach(shield, twin_of(DENIED))
+    half = {f"{ipaddress.IPv4Address(n << 1)}": DENY for n in range(NETWORKS_MAX // 2 + 1)}
+    first, second = built(half, 901), built(half, 902)
+    shield.fill(first)
+    with pytest.raises(OverflowError, match="131072"):
+        shield.fill(second)
+    shield.empty(first)
+    shield.fill(second)
+    shield.empty(second)
+    assert drops(shield, frame("10.0.0.1", "10.5.0.1", tcp(80), TCP))
+
+
+def test_the_maps_take_as_much_as_they_say(shield: Shield) -> None:
+    shield.clear_known()
+    for n in range(KNOWN_MAX):
+        shield.put_known(client_key(n, "10.0.0.1", 1))
+    with pytest.raises(OSError, match=r"too long|space") as caught:
+        shield.put_known(client_key(KNOWN_MAX, "10.0.0.1", 1))
+    assert caught.value.errno in (errno.E2BIG, errno.ENOSPC)
+    shield.clear_known()
+    shield.put_known(client_key(KNOWN_MAX, "10.0.0.1", 1))
+
+
+def test_descriptors_lead_to_the_same_maps(shield: Shield) -> None:
+    teach(shield, twin_of(DENIED))
+    again = Shield.adopt([os.dup(fd) for fd in shield.fds])
+    with counted(again, 1) as grown:
+        assert drops(shield, frame("10.0.0.1", "10.5.0.1", tcp(80), TCP))
+    assert grown["denied"] == 1
+    again.close()
+
+
+def test_other_descriptors_are_refused(shield: Shield) -> None:
+    fds = [os.dup(fd) for fd in shield.fds]
+    with pytest.raises(OSError, match="Protocol error"):
+        Shield.adopt([*fds[1:], fds[0]])
