@@ -65,6 +65,7 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
     "hash_key": ("source_ip", "sni", "quic_cid", "header:X-User", "query:${x}", "path"),
     "sticky.key": ("source_ip", "sni", "cookie:sid", "host"),
     "interface": ("eth0", "${x}"),
+    "interfaces[]": ("eth0", "eth1"),
     "dscp": (0, 46, "af41"),
     "owner": ("root", "0"),
     "group": ("root", "0"),

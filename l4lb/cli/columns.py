@@ -141,6 +141,12 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
         _number("files_bytes", heading="files"),
         _number("max_bytes", 4, "at most"), _sentence("error", rare=True),
     ),
+    "shield": (
+        _name("listener"), Column("shield", 1), _number("denied"), _number("blocked"),
+        _number("denied_bytes", 3, "denied bytes"), _number("blocked_bytes", 4, "blocked bytes"),
+        _number("dry_denied", 2, rare=True), _number("dry_blocked", 2, rare=True),
+        _sentence("workers", rare=True),
+    ),
     "workers": (
         Column("index", heading="worker"), _number("pid"), Column("cpu", 7), Column("state"),
         _number("active"), _number("capacity", 5), Column("paused", 4), _number("accepted", 1),

@@ -19,6 +19,7 @@ AT_START = frozenset(
         ("process", "user"),
         ("process", "hash_seed"),
         ("process", "seccomp"),
+        ("process", "packet"),
         ("process", "http"),
         ("process", "http_admin"),
         ("process", "http_token_file"),

@@ -67,7 +67,13 @@ async def _serve_web(
         policy_fd=setup.policy_fd,
     )  # fmt: skip
     collector = Collector(
-        setup.table, about, setup.cache_fd, setup.disks, setup.policy_fd, setup.record_fd
+        setup.table,
+        about,
+        setup.cache_fd,
+        setup.disks,
+        setup.policy_fd,
+        setup.record_fd,
+        setup.shield_fd,
     )
     await Web(web, setup.table, collector, handlers, live).run()
 

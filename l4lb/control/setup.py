@@ -30,8 +30,9 @@ class ControlSetup:
     has gone. started_ms: CLOCK_MONOTONIC. stale_heartbeat_ms: age from which the checker's
     heartbeat is shown as stale. web: None, nothing is served over HTTP. discovery: the argument of
     Sources.configure. events: events from before this process, oldest first. cache_fd: the memory
-    of all caches. disks: the bytes of the disks of caches, by name. policy_fd, record_fd:
-    the tallies of the policy process and of the recorder; -1: there is none."""
+    of all caches. disks: the bytes of the disks of caches, by name. policy_fd, record_fd,
+    shield_fd: the tallies of the policy process, of the recorder and of the shield; -1: there is
+    none."""
 
     table: Table
     admin: socket.socket
@@ -49,3 +50,4 @@ class ControlSetup:
     disks: Mapping[str, int] = field(default_factory=dict)
     policy_fd: int = -1
     record_fd: int = -1
+    shield_fd: int = -1

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from l4lb.metrics import caches, forward, http, records
+from l4lb.metrics import caches, forward, http, records, shield
 from l4lb.metrics.exposition import (
     OPENMETRICS,
     TEXT,
@@ -86,7 +86,8 @@ def _add(to: dict[tuple[str, str], Handshakes], key: tuple[str, str], counts: Ha
 
 class Collector:
     """Reads the table. cache_fd: the memory of all caches. disks: the bytes of their disks, by
-    name. policy_fd, record_fd: the tallies of the policy process and of the recorder."""
+    name. policy_fd, record_fd, shield_fd: the tallies of the policy process, of the recorder
+    and of the shield."""
 
     def __init__(
         self,
@@ -96,6 +97,7 @@ class Collector:
         disks: Mapping[str, int] = NO_DISKS,
         policy_fd: int = -1,
         record_fd: int = -1,
+        shield_fd: int = -1,
     ) -> None:
         self._table = table
         self._about = about
@@ -103,6 +105,7 @@ class Collector:
         self._disks = disks
         self._policy_fd = policy_fd
         self._record_fd = record_fd
+        self._shield_fd = shield_fd
 
     def collect(self, certificates: Iterable[Mapping[str, Any]] = ()) -> Scrape:
         """Returns all present samples. certificates: rows of `admin certs`."""
@@ -121,6 +124,7 @@ class Collector:
         caches.add(scrape, self._table, self._cache_fd, self._disks)
         forward.add(scrape, self._policy_fd)
         records.add(scrape, self._record_fd)
+        shield.add(scrape, self._shield_fd)
         self._workers(scrape, self._table.workers())
         for one in self._about.usages():
             labels = (one.process, one.worker, str(one.pid))

@@ -9,6 +9,7 @@ from l4lb.metrics.cache_names import CACHES
 from l4lb.metrics.forward_names import FORWARD
 from l4lb.metrics.metric import Metric
 from l4lb.metrics.record_names import RECORDS
+from l4lb.metrics.shield_names import SHIELD
 
 PROCESS = ("process", "worker", "pid")
 LISTENER, POOL, BACKEND, WORKER = ("listener",), ("pool",), ("pool", "backend"), ("worker",)
@@ -244,6 +245,7 @@ METRICS: Mapping[str, Metric] = {
         *CACHES,
         *FORWARD,
         *RECORDS,
+        *SHIELD,
         Metric(
             "l4lb_connect_seconds",
             "histogram",

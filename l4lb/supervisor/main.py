@@ -48,6 +48,7 @@ from l4lb.supervisor.requests.change_record import Record
 from l4lb.supervisor.requests.operations import operations
 from l4lb.supervisor.requests.requests import Requests
 from l4lb.supervisor.service import Helpers, Service
+from l4lb.supervisor.shielding import Shielding
 from l4lb.supervisor.sockets.http import OpenWeb, open_web
 from l4lb.supervisor.sockets.listening import open_admin
 from l4lb.supervisor.sockets.options import needs_raw, try_pools
@@ -119,6 +120,8 @@ class Supervisor:
             on_left=lambda index: self._worker_changes.left(index), on_died=policy.forget,
         )  # fmt: skip
         self._worker_changes = WorkerChanges(self._reactor, self._workers)
+        self._shield = Shielding(self._reactor, self._table, policy, self._workers.listening,
+                                 self._before.state.shield if self._before else {})  # fmt: skip
         HungWorkers(self._reactor, self._table, self._workers, lambda: self._config.process,
                     self._tell)  # fmt: skip
         known = self._before.state.known if self._before else {}
@@ -134,6 +137,7 @@ class Supervisor:
         try:
             self._web = before.open_web() if before else open_web(config.process)
             self._open_listening(inherited)
+            self._shield.start(self._config)
         except BaseException:
             if before is None:  # else: the old program goes on with these sockets
                 self._close()
@@ -153,9 +157,9 @@ class Supervisor:
     def _described(self) -> Service:
         before = self._before
         return Service(
-            self._reactor, self._table, self._membership, self._workers, self._worker_changes,
-            self._secrets, self._admin, self._web, self._helpers, self._history, self._notifier,
-            before.state.started_ms if before else monotonic_ms(),
+            self._reactor, self._table, self._membership, self._workers, self._shield,
+            self._worker_changes, self._secrets, self._admin, self._web, self._helpers,
+            self._history, self._notifier, before.state.started_ms if before else monotonic_ms(),
         )  # fmt: skip
 
     def _make_helpers(self) -> Helpers:
@@ -172,15 +176,15 @@ class Supervisor:
 
     def _make_control(self) -> Helper:
         known = self._membership.policy
-        caches, tallies = known.caches, [known.gate.tally_fd, known.records.tally_fd]
+        tallies = [one.tally_fd for one in (known.gate, known.records, self._shield)]
         web = [self._web.fd] if self._web else []
         return Helper(
             self._reactor,
             "control",
             self._run_control,
-            keep=[self._admin.sock.fileno(), *caches.fds, *tallies, *web],
+            keep=[self._admin.sock.fileno(), *known.caches.fds, *tallies, *web],
             on_message=self._on_request,
-            on_start=lambda _: caches.forget(GUEST),
+            on_start=lambda _: known.caches.forget(GUEST),
         )
 
     def _open_listening(self, inherited: Inherited) -> None:
@@ -225,6 +229,7 @@ class Supervisor:
                 disks=self._membership.policy.caches.disks.sizes,
                 policy_fd=self._membership.policy.gate.tally_fd,
                 record_fd=self._membership.policy.records.tally_fd,
+                shield_fd=self._shield.tally_fd,
             )
         )
 
@@ -301,13 +306,10 @@ class Supervisor:
         if not self._waits_for_answers:
             self._helpers.control.start()
         LOG.info(
-            "serving",
-            version=l4lb.__version__,
-            workers=self._config.process.workers,
+            "serving", version=l4lb.__version__, workers=self._config.process.workers,
             listeners=[str(b) for one in self._config.listeners.values() for b in one.bind],
-            admin=self._config.process.admin,
-            seccomp=str(self._guards),
-        )
+            admin=self._config.process.admin, seccomp=str(self._guards),
+        )  # fmt: skip
         if self._announce is not None:
             self._announce()
         self._notifier.ready(self._in_words())
@@ -318,6 +320,7 @@ class Supervisor:
             )  # fmt: skip
             self._before.close_web_but(self._web)
             self._requests.record.answered(self._before.state.answer.cause, self._before.outcome)
+        self._shield.follow()
         if self._reloads_once_serving:
             self._on_hup()
 
@@ -388,6 +391,7 @@ class Supervisor:
             self._reactor.stop()
 
     def _close(self) -> None:
+        self._shield.stop()
         for one in list(self._workers.listening):
             one.close()
         if self._web is not None:

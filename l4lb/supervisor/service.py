@@ -18,6 +18,7 @@ from l4lb.supervisor.process.helper import Helper
 from l4lb.supervisor.process.reactor import Reactor
 from l4lb.supervisor.process.systemd_notify import Notifier
 from l4lb.supervisor.recording import Recording
+from l4lb.supervisor.shielding import Shielding
 from l4lb.supervisor.sockets.http import OpenWeb
 from l4lb.supervisor.sockets.listening import AdminSocket
 from l4lb.supervisor.table.membership import Membership
@@ -64,6 +65,7 @@ class Service:
     table: Table
     membership: Membership
     workers: Workers
+    shield: Shielding
     worker_changes: WorkerChanges
     secrets: Secrets
     admin: AdminSocket

@@ -11,7 +11,7 @@ from l4lb.config.defaults import default_admin_path, default_workers
 from l4lb.config.tables.base import Model
 from l4lb.config.tables.tls import ProcessTls
 from l4lb.config.units import duration, percent, whole
-from l4lb.config.values import common
+from l4lb.config.values import common, sockets
 
 
 class Log(Model):
@@ -51,6 +51,20 @@ class Log(Model):
         "local7",
     ] = "local0"  # fmt: skip
     """Facility of the access log's messages in syslog."""
+
+
+class Packet(Model):
+    """The shield: a program in the kernel that turns clients away in front of all listeners
+    (docs/packet.md)."""
+
+    interfaces: sockets.Interfaces
+    """Network interfaces that clients come in by. One, or an array."""
+    shield: Literal["tc", "off"] = "tc"
+    """Where clients are turned away whom access lists and blocks refuse by `drop`. "tc": in the
+    kernel, before a worker sees them. "off": by the workers. Needs Linux 6.1, and root (or CAP_BPF
+    and CAP_NET_ADMIN) at the start."""
+    dry_run: bool = False
+    """The kernel only counts the packets that it would have dropped."""
 
 
 class Process(Model):
@@ -99,6 +113,7 @@ class Process(Model):
     the same backends. Absent: a random one at each start. A change takes effect at a restart."""
     log: Log = Log()
     tls: ProcessTls = ProcessTls()
+    packet: Packet | None = None
     watch_picks: Annotated[int, *whole(bounds.WATCH_PICKS)] = 64
     """Record one in this many choices of a backend, for `l4lb admin picks`. 0: none."""
     measure: bool = True

@@ -38,6 +38,13 @@ def interface(value: str) -> str:
     return value
 
 
+def _some_interfaces(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Checks the interfaces of the shield. Raises ValueError."""
+    if not 0 < len(value) <= bounds.INTERFACES_MAX:
+        raise wrong(f"names {len(value)} interfaces", f"name 1 to {bounds.INTERFACES_MAX}")
+    return tuple(dict.fromkeys(value))
+
+
 MODE = re.compile("0?[0-7]{3}", re.ASCII)
 
 
@@ -63,6 +70,11 @@ def _few(value: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Interface = Annotated[str, AfterValidator(interface), Field(examples=["eth0"])]
+Interfaces = Annotated[
+    tuple[Interface, ...],
+    BeforeValidator(clients.as_many, json_schema_input_type=list[Interface]),
+    AfterValidator(_some_interfaces),
+]
 UnixMode = Annotated[
     str,
     BeforeValidator(unix_mode, json_schema_input_type=str),

@@ -63,6 +63,11 @@ class Blocks:
         if self._blocks:
             self._publish()
 
+    @property
+    def refusal(self) -> str:
+        """How blocked clients are turned away."""
+        return self._rule.refusal if self._rule else "drop"
+
     def unblock(self, args: Mapping[str, Any]) -> dict[str, Any]:
         """Ends the block of exactly this `source`."""
         source = network_of(args.get("source"))
@@ -138,5 +143,4 @@ class Blocks:
             for value, dry in ((REAL, False), (DRY, True))
         ]
         self._sets.block([(text.encode(), value) for text, value in lists])
-        refusal = self._rule.refusal if self._rule else "drop"
-        sets.write_blocks(self._table, list(self._blocks.values()), refusal)
+        sets.write_blocks(self._table, list(self._blocks.values()), self.refusal)

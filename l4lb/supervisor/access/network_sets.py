@@ -37,7 +37,8 @@ Tell = Callable[[str, Mapping[str, Any]], None]
 
 
 class NetworkSets:
-    """All sets of one table. Set 0, the blocked sources, gets its content from blocks.py."""
+    """All sets of one table. Set 0, the blocked sources, gets its content from blocks.py.
+    on_change: called after sets were replaced."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -52,6 +53,8 @@ class NetworkSets:
         self._retry_ms = 0
         self._missing: dict[str, int] = {}  # looks in a row that missed a file, by path
         self._prepared: Batch | None = None
+        self._versions: dict[int, int] = {}
+        self.on_change: Callable[[], None] = lambda: None
 
     def start(self, reactor: Reactor, tell: Tell) -> None:
         """Marks the begin of service: large sets are built by children from now on."""
@@ -130,6 +133,14 @@ class NetworkSets:
         self._leaving |= not set(self._numbers) <= set(numbers)
         self._numbers = numbers
         return numbers
+
+    def number(self, content: Content) -> int | None:
+        """Returns the number of a set in force; None: there is none with this content."""
+        return self._numbers.get(content)
+
+    def version(self, number: int) -> int:
+        """Returns a number that changes with the networks of this set."""
+        return self._versions.get(number, 0)
 
     # ---- those with a name ---------------------------------------------------------------------
 
@@ -300,5 +311,8 @@ class NetworkSets:
         ready: Mapping[int, tuple[int, int, int]] | None = None,
     ) -> None:
         sets.rebuild(self._table, lists, kept, ready or {})
+        for number in (*lists, *(ready or ())):
+            self._versions[number] = self._versions.get(number, 0) + 1
+        self.on_change()
         if self._reactor is not None:
             self._reactor.after(RELEASE_MS, lambda: sets.release(self._table))

@@ -12,9 +12,10 @@ from l4lb.clock import monotonic_ms
 from l4lb.config.model import Cache, Config, Forward, Listener
 from l4lb.config.tables.forward import pool_name
 from l4lb.errors import L4lbError
-from l4lb.native import settings
+from l4lb.native import sets, settings
 from l4lb.native.http_texts import publish_texts
 from l4lb.native.table import Table
+from l4lb.packet.plan import Numbers
 from l4lb.supervisor.access.blocks import Blocks
 from l4lb.supervisor.access.gate import Gate
 from l4lb.supervisor.access.network_lists import Content
@@ -80,6 +81,23 @@ class ListenerPolicy:
         names = config.listeners.keys()
         self.rules.follow({name: rows for name, (rows, _) in zip(names, groups, strict=True)})
         self.blocks.configure(config.limits.auto_block)
+
+    def guarded(self, name: str) -> tuple[Listener, Numbers] | None:
+        """Returns a listener and its sets that say who may come in; None: it is not in force."""
+        listener = self._listeners.get(name)
+        if listener is None:
+            return None
+
+        def number(content: Content | None) -> int | None:
+            return None if content is None else self.sets.number(content)
+
+        return listener, Numbers(
+            number(_trusted(listener)),
+            sets.BLOCKS if self.blocks.rows else None,
+            number(_forwarders(listener)),
+            self.rules.number(name),
+            number(_access(listener)),
+        )
 
     def forget(self, worker: int) -> None:
         """Forgets what a dead worker read out of caches, and what it asked."""

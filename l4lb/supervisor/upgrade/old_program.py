@@ -154,4 +154,5 @@ class Departure:
             web=web.carried() if web else None,
             writer_fd=service.helpers.log.fileno(),
             disks=service.membership.policy.caches.disks.carried,
+            shield=service.shield.carried(),
         )

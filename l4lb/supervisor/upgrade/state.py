@@ -69,8 +69,8 @@ class State:
     failed and the old one goes on.
 
     config: as config/plain.py carries it. known: from carried_state.py, as are sticky (absent in a
-    check) and lists. caches: their file (absent in a check). disks: the
-    locks of caches' folders, by path. counts: from carried_counts.py.
+    check) and lists. caches: their file (absent in a check). disks: the locks of caches' folders,
+    by path. shield: its descriptors and counts (shielding.py). counts: from carried_counts.py.
     workers: by pid. older: pids of workers of still earlier programs. keep: every descriptor that
     is passed on.
     """
@@ -101,6 +101,7 @@ class State:
     lists: Plain | None = None
     caches: Plain | None = None
     disks: Mapping[str, int] = field(default_factory=dict)
+    shield: Plain = field(default_factory=dict)
     back: bool = False
     keep: Sequence[int] = ()
 
@@ -117,6 +118,7 @@ class State:
         yield from carried_fds(self.known)
         yield from (self.web_fd, self.answer.fd, self.writer_fd, *self.disks.values())
         yield self.steward.fd if self.steward else None
+        yield from (*self.shield.get("fds", ()), *self.shield.get("links", {}).values())
         yield from (one["fd"] for one in (self.sticky, self.lists, self.caches) if one)
 
     def with_keep(self) -> State:
@@ -173,6 +175,7 @@ class State:
             lists=told.get("lists"),
             caches=told.get("caches"),
             disks=told.get("disks", {}),
+            shield=told.get("shield", {}),
             back=told["back"],
             keep=told["keep"],
         )

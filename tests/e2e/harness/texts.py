@@ -416,6 +416,13 @@ CASES: dict[str, list[Case]] = {
             [r"^rule +when +engine +what +on_failure +clean +changed +too_large +failed +blocked$"],
         )
     ],
+    "shield": [
+        Case(
+            [],
+            [r"^LISTENER +SHIELD +DENIED +BLOCKED +", r"^web +- +0 +0 .*all"],
+            [r"^listener +shield +denied +blocked +denied_bytes +blocked_bytes"],
+        )
+    ],
     "records": [
         Case(
             [],

@@ -1,0 +1,148 @@
+"""What was written into the shield's maps, and the next difference to it.
+
+Order of writing, so that the shield is at no moment stricter than the workers: sets of networks are
+filled under new numbers, UDP clients with a session become known, then policies name the sets, and
+only then old sets are emptied. A set that finds no room is left out, with all rules that name it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
+
+import l4lb.log
+from l4lb.native import sets
+from l4lb.native.packet_rows import Policy, Service
+from l4lb.native.table import Table
+from l4lb.packet.plan import Wanted
+
+if TYPE_CHECKING:
+    from l4lb.native.packet import Networks, Shield
+
+FULL = (errno.E2BIG, errno.ENOSPC, errno.ENOMEM)
+LOG = l4lb.log.get("supervisor")
+
+
+class Written:
+    """The content of one shield's maps. Methods raise OSError. Sets are known by their numbers in
+    the shared table."""
+
+    def __init__(self) -> None:
+        self._sets: dict[int, tuple[int, int, Networks]] = {}  # version, number of the shield, ...
+        self._next = 1
+        self._refused: dict[int, int] = {}  # versions of sets that found no room
+        self._known: set[bytes] = set()
+        self.services: dict[Service, tuple[int, int]] = {}
+        self.policies: dict[int, Policy] = {}
+
+    def give_up(self, shield: Shield) -> None:
+        """Removes all rules, as far as possible."""
+        with contextlib.suppress(OSError):
+            shield.clear()
+        with contextlib.suppress(OSError):
+            shield.clear_known()
+        number = self._next
+        self.__init__()  # type: ignore[misc]
+        self._next = number
+
+    def fill(
+        self, shield: Shield, table: Table, versions: Mapping[int, int]
+    ) -> dict[int, Networks]:
+        """Puts sets in that are new or have another version. Returns the networks whose place they
+        take."""
+        from l4lb.native.packet import Networks
+
+        old: dict[int, Networks] = {}
+        for number, version in sorted(versions.items()):
+            have = self._sets.get(number)
+            if (have and have[0] == version) or self._refused.get(number) == version:
+                continue
+            try:
+                networks = Networks(sets.exported(table, number), self._next)
+                shield.fill(networks)
+            except OverflowError as error:
+                self._refused[number] = version
+                LOG.warning("the shield has no room for a list; workers turn its clients away",
+                            why=str(error))  # fmt: skip
+                self._take_out(shield, number)
+                continue
+            if have:
+                old[number] = have[2]
+            self._sets[number] = (version, self._next, networks)
+            self._next += 1
+        return old
+
+    def _take_out(self, shield: Shield, number: int) -> None:
+        """Removes the old version of a set that has no new one, and the policies that name it."""
+        have = self._sets.pop(number, None)
+        if have is None:
+            return
+        for row, policy in list(self.policies.items()):
+            if have[1] in policy[:5]:
+                shield.drop_policy(row)
+                del self.policies[row]
+        shield.empty(have[2])
+
+    def policies_of(self, rows: Mapping[int, Wanted], *, dry_run: bool) -> dict[int, Policy]:
+        """Returns the rules of rows as policies, as far as the sets are there."""
+        left = {row: one.without(lambda n: n not in self._sets) for row, one in rows.items()}
+
+        def number(of_table: int | None) -> int:
+            return 0 if of_table is None else self._sets[of_table][1]
+
+        return {
+            row: Policy(
+                number(one.proxies), number(one.blocks), number(one.speakers), number(one.rules),
+                number(one.access), one.judges_access, one.others_denied, dry_run,
+            )
+            for row, one in left.items()
+            if one.says_something
+        }  # fmt: skip
+
+    def learn(self, shield: Shield, table: Table, rows: Collection[int]) -> bool:
+        """Makes UDP clients known that have a session with a listener (row) and would be turned
+        away as newcomers. Returns False if there are too many of them."""
+        from l4lb.native.packet import udp_clients
+
+        clients = udp_clients(table, rows)
+        try:
+            for one in clients - self._known:
+                shield.put_known(one)
+                self._known.add(one)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            return False
+        for one in self._known - clients:
+            shield.drop_known(one)
+        self._known &= clients
+        return True
+
+    def put(
+        self,
+        shield: Shield,
+        services: dict[Service, tuple[int, int]],
+        policies: dict[int, Policy],
+    ) -> None:
+        """Puts services and policies in force."""
+        for gone in self.services.keys() - services.keys():
+            shield.drop_service(gone)
+        for row in self.policies.keys() - policies.keys():
+            shield.drop_policy(row)
+        for row, policy in policies.items():
+            if self.policies.get(row) != policy:
+                shield.put_policy(row, policy)
+        for service, place in services.items():
+            if self.services.get(service) != place:
+                shield.put_service(service, *place)
+        self.services, self.policies = services, policies
+
+    def empty(self, shield: Shield, needed: Collection[int], old: Mapping[int, Networks]) -> None:
+        """Empties sets that no policy names any more. old: what fill has returned."""
+        for networks in old.values():
+            shield.empty(networks)
+        for number in self._sets.keys() - set(needed):
+            shield.empty(self._sets.pop(number)[2])
+            self._refused.clear()  # there is room now
