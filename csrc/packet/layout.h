@@ -104,13 +104,20 @@ _Static_assert(sizeof(struct l4_shield_client) == 24, "a key without padding");
 
 enum l4_shield_reason { L4_SHIELD_BY_ACCESS, L4_SHIELD_BY_BLOCK, L4_SHIELD_REASONS };
 
-/* Counts of one listener, one of these for each processor. A packet that the kernel has put
- * together from several counts as so many. */
-struct l4_shield_counts {
-    uint64_t dropped[L4_SHIELD_REASONS];
-    uint64_t dropped_bytes[L4_SHIELD_REASONS];
-    uint64_t dry_run[L4_SHIELD_REASONS]; /* would have been dropped */
+/* A listener's rows in the counts: what was dropped, by reason; what a dry run would have dropped.
+ * why rows, and no arrays in a value: the verifier lets a program without CAP_PERFMON use a pointer
+ * into a value only with offsets that it knows. */
+enum {
+    L4_SHIELD_DRY = L4_SHIELD_REASONS, /* the first row of a dry run */
+    L4_SHIELD_ROWS = 2 * L4_SHIELD_REASONS,
 };
-_Static_assert(sizeof(struct l4_shield_counts) == 48, "a value without padding");
+
+/* One row, once for each processor. A packet that the kernel has put together from several counts
+ * as so many. */
+struct l4_shield_count {
+    uint64_t packets;
+    uint64_t bytes;
+};
+_Static_assert(sizeof(struct l4_shield_count) == 16, "a value without padding");
 
 #endif

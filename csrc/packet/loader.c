@@ -27,7 +27,7 @@ static const struct map_facts facts[L4_SHIELD_MAPS] = {
     [L4_SHIELD_NETWORKS4] = {"networks4", sizeof(struct l4_shield_network4), sizeof(uint32_t)},
     [L4_SHIELD_NETWORKS6] = {"networks6", sizeof(struct l4_shield_network6), sizeof(uint32_t)},
     [L4_SHIELD_KNOWN] = {"known", sizeof(struct l4_shield_client), sizeof(uint32_t)},
-    [L4_SHIELD_COUNTS] = {"counts", sizeof(uint32_t), sizeof(struct l4_shield_counts)},
+    [L4_SHIELD_COUNTS] = {"counts", sizeof(uint32_t), sizeof(struct l4_shield_count)},
 };
 
 /* ---- loading --------------------------------------------------------------------------------- */
@@ -194,23 +194,25 @@ int64_t l4_shield_keys(const struct l4_shield *shield, enum l4_shield_map map, v
 }
 
 int l4_shield_read_counts(const struct l4_shield *shield, uint32_t listener,
-                          struct l4_shield_counts *sum)
+                          struct l4_shield_count sums[static L4_SHIELD_ROWS])
 {
-    enum { PROCESSORS_MAX = 1024 };
-    struct l4_shield_counts rows[PROCESSORS_MAX];
+    enum { PROCESSORS_MAX = 4096 };
+    struct l4_shield_count rows[PROCESSORS_MAX];
     const int processors = libbpf_num_possible_cpus();
-    memset(sum, 0, sizeof *sum);
+    memset(sums, 0, L4_SHIELD_ROWS * sizeof *sums);
     if (processors < 1 || processors > PROCESSORS_MAX)
         return -E2BIG;
-    const int error = bpf_map_lookup_elem(shield->maps[L4_SHIELD_COUNTS], &listener, rows);
-    for (int i = 0; i < processors && !error; i++) {
-        for (int reason = 0; reason < L4_SHIELD_REASONS; reason++) {
-            sum->dropped[reason] += rows[i].dropped[reason];
-            sum->dropped_bytes[reason] += rows[i].dropped_bytes[reason];
-            sum->dry_run[reason] += rows[i].dry_run[reason];
+    for (uint32_t row = 0; row < L4_SHIELD_ROWS; row++) {
+        const uint32_t key = listener * L4_SHIELD_ROWS + row;
+        const int error = bpf_map_lookup_elem(shield->maps[L4_SHIELD_COUNTS], &key, rows);
+        if (error)
+            return error;
+        for (int i = 0; i < processors; i++) {
+            sums[row].packets += rows[i].packets;
+            sums[row].bytes += rows[i].bytes;
         }
     }
-    return error;
+    return 0;
 }
 
 static enum l4_shield_map map_of(const struct l4_shield_network *network)

@@ -66,9 +66,9 @@ L4_MUST_CHECK int l4_shield_drop(const struct l4_shield *shield, enum l4_shield_
 L4_MUST_CHECK int64_t l4_shield_keys(const struct l4_shield *shield, enum l4_shield_map map,
                                      void *keys, size_t max);
 
-/* Sets the counts of a listener to the sum over all processors. */
+/* Sets the rows of a listener's counts to the sums over all processors. */
 L4_MUST_CHECK int l4_shield_read_counts(const struct l4_shield *shield, uint32_t listener,
-                                        struct l4_shield_counts *sum);
+                                        struct l4_shield_count sums[static L4_SHIELD_ROWS]);
 
 /* Puts networks into the maps. Returns 0, or -errno (-ENOSPC: there is no room); then it has taken
  * out again what it had put in. */

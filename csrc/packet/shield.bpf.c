@@ -71,9 +71,9 @@ struct {
 
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-    __uint(max_entries, L4_SHIELD_POLICIES_MAX);
-    __type(key, uint32_t);
-    __type(value, struct l4_shield_counts);
+    __uint(max_entries, L4_SHIELD_POLICIES_MAX *L4_SHIELD_ROWS);
+    __type(key, uint32_t); /* listener times L4_SHIELD_ROWS, plus the row */
+    __type(value, struct l4_shield_count);
 } counts SEC(".maps");
 
 /* ---- parsing --------------------------------------------------------------------------------- */
@@ -278,16 +278,12 @@ static __always_inline bool has_session(uint32_t listener, const struct opening 
 static __always_inline void count(struct __sk_buff *skb, uint32_t listener,
                                   enum l4_shield_reason reason, bool dry_run)
 {
-    struct l4_shield_counts *row = bpf_map_lookup_elem(&counts, &listener);
-    const uint32_t packets = skb->gso_segs > 1 ? skb->gso_segs : 1;
-    if (!row || reason >= L4_SHIELD_REASONS)
+    const uint32_t key = listener * L4_SHIELD_ROWS + (dry_run ? L4_SHIELD_DRY : 0) + reason;
+    struct l4_shield_count *row = bpf_map_lookup_elem(&counts, &key);
+    if (!row)
         return;
-    if (dry_run) {
-        row->dry_run[reason] += packets;
-        return;
-    }
-    row->dropped[reason] += packets;
-    row->dropped_bytes[reason] += skb->len;
+    row->packets += skb->gso_segs > 1 ? skb->gso_segs : 1;
+    row->bytes += skb->len;
 }
 
 SEC("tc")

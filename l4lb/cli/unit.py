@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 DEFAULT_CONFIG = "/etc/l4lb/l4lb.toml"
 STOP_MARGIN_S = 15  # after drain_timeout: remaining sessions are ended, logs are written
 BIND, RAW, CHOWN = "CAP_NET_BIND_SERVICE", "CAP_NET_RAW", "CAP_CHOWN"
+BPF, ADMIN = "CAP_BPF", "CAP_NET_ADMIN"  # of the shield
 BECOME = ("CAP_SETGID", "CAP_SETUID")
 SEARCH = "CAP_DAC_READ_SEARCH"
 # System calls beyond those of most services, and those that belong to a capability.
 CALLS = ("capset", "sched_setaffinity", "setrlimit", "prlimit64", "seccomp")
-RIGHTS_OF = (("CAP_CHOWN", "@chown"), ("CAP_SETUID", "@setuid"))
+RIGHTS_OF = (("CAP_CHOWN", "@chown"), ("CAP_SETUID", "@setuid"), (BPF, "bpf"))
 HOMES, TEMPORARY = ("/home", "/root", "/run/user"), ("/tmp", "/var/tmp")
 
 
@@ -136,7 +137,10 @@ def _mounts(need: Needs, folders: Folders) -> list[str]:
 def _words(need: Needs) -> Mapping[str, str]:
     """Returns the values of the unit's placeholders."""
     who, folders = _as(need), Folders.of(need.makes, need.disks)
-    wanted = ((BIND, need.low_ports), (RAW, need.raw), (CHOWN, need.gives))
+    wanted = (
+        (BIND, need.low_ports), (RAW, need.raw), (CHOWN, need.gives), (BPF, need.shield),
+        (ADMIN, need.shield),
+    )  # fmt: skip
     rights = sorted(right for right, is_wanted in wanted if is_wanted)
     held = sorted({*rights, *who.more})
     shared = any(_below(path, [*folders.run, "/run/l4lb"]) for path in need.sockets)

@@ -14,6 +14,13 @@ NETWORKS_MAX: int  # of each family, over all sets
 KNOWN_MAX: int
 HEADERS_MAX: int  # extension headers of IPv6 that the program looks behind
 
+class LoadError(OSError):
+    """A program that cannot be loaded. said: what the kernel said about it."""
+
+    said: str
+
+    def __init__(self, number: int, text: str, said: str) -> None: ...
+
 class Networks:
     """The networks of one set, under the number by which policies name it."""
 
@@ -28,7 +35,7 @@ class Shield:
 
     @staticmethod
     def load(whole: bytes) -> Shield:
-        """Loads the program of an object file. The error's filename2 is what the kernel said."""
+        """Loads the program of an object file. Raises LoadError."""
 
     @staticmethod
     def adopt(fds: Sequence[int]) -> Shield:

@@ -28,6 +28,12 @@ HEADERS_MAX = L4_SHIELD_HEADERS_MAX
 PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
 
 
+class LoadError(OSError):
+    def __init__(self, number, text, said):
+        super().__init__(number, text)
+        self.said = said
+
+
 cdef extern from "netinet/in.h":
     enum:
         AF_INET
@@ -90,8 +96,7 @@ cdef class Shield:
         cdef int error = l4_shield_load(PyBytes_AS_STRING(program), len(program), &made.shield,
                                         why, sizeof(why))
         if error:
-            said = why.decode(errors="replace").strip()
-            raise OSError(-error, os.strerror(-error), None, None, said)
+            raise LoadError(-error, os.strerror(-error), why.decode(errors="replace").strip())
         return made
 
     @staticmethod
@@ -199,10 +204,13 @@ cdef class Shield:
             free(keys)
 
     def counts(self, listener):
-        cdef l4_shield_counts sums
-        _check(l4_shield_read_counts(&self.shield, listener, &sums))
-        return Counts(sums.dropped[0], sums.dropped[1], sums.dropped_bytes[0],
-                      sums.dropped_bytes[1], sums.dry_run[0], sums.dry_run[1])
+        cdef l4_shield_count sums[4]
+        _check(l4_shield_read_counts(&self.shield, listener, sums))
+        denied, blocked = <int>L4_SHIELD_BY_ACCESS, <int>L4_SHIELD_BY_BLOCK
+        dry = <int>L4_SHIELD_DRY
+        return Counts(sums[denied].packets, sums[blocked].packets, sums[denied].bytes,
+                      sums[blocked].bytes, sums[dry + denied].packets,
+                      sums[dry + blocked].packets)
 
     # ---- tests ---------------------------------------------------------------------------------
 

@@ -21,7 +21,9 @@ NOT_BUILT = (
     "this l4lb was built without the shield; build it again with libbpf and clang (Debian: "
     'apt install libbpf-dev clang), or set shield = "off"'
 )
+SAID_MAX = 200  # characters of what the kernel said
 HINTS = {
+    errno.EACCES: "the verifier refuses it to this process: start the service as root",
     errno.EPERM: "it needs CAP_BPF and CAP_NET_ADMIN: start the service as root",
     errno.ENOSYS: "the kernel has no BPF",
     errno.EINVAL: "the kernel may be older than 6.1",
@@ -51,6 +53,8 @@ def load() -> Shield:
 
 def why_not(error: OSError) -> str:
     """Returns the error of a program that could not be loaded, with what to do."""
-    hint = HINTS.get(error.errno or 0, str(error.filename2 or "").splitlines()[-1:] or "")
-    said = os.strerror(error.errno or 0)
-    return f"the kernel does not load the shield: {said}" + (f"; {''.join(hint)}" if hint else "")
+    number = error.errno or 0
+    lines = str(getattr(error, "said", "")).splitlines()
+    hint = HINTS.get(number) or (lines[-1][:SAID_MAX] if lines else "")
+    text = f"the kernel does not take the shield: {os.strerror(number)}"
+    return f"{text}; {hint}" if hint else text

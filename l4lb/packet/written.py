@@ -27,25 +27,23 @@ LOG = l4lb.log.get("supervisor")
 
 class Written:
     """The content of one shield's maps. Methods raise OSError. Sets are known by their numbers in
-    the shared table."""
+    the shared table. first: the number of the next set in the maps."""
 
-    def __init__(self) -> None:
+    def __init__(self, first: int = 1) -> None:
         self._sets: dict[int, tuple[int, int, Networks]] = {}  # version, number of the shield, ...
-        self._next = 1
+        self._next = first
         self._refused: dict[int, int] = {}  # versions of sets that found no room
         self._known: set[bytes] = set()
         self.services: dict[Service, tuple[int, int]] = {}
         self.policies: dict[int, Policy] = {}
 
-    def give_up(self, shield: Shield) -> None:
-        """Removes all rules, as far as possible."""
+    def given_up(self, shield: Shield) -> Written:
+        """Removes all rules, as far as possible. Returns what takes this one's place."""
         with contextlib.suppress(OSError):
             shield.clear()
         with contextlib.suppress(OSError):
             shield.clear_known()
-        number = self._next
-        self.__init__()  # type: ignore[misc]
-        self._next = number
+        return Written(self._next)
 
     def fill(
         self, shield: Shield, table: Table, versions: Mapping[int, int]

@@ -179,7 +179,7 @@ class Shielding:
         except OSError as error:
             # why: without rules the shield lets everything pass, and workers decide.
             LOG.error("the shield cannot be changed; workers turn clients away", why=str(error))
-            self._written.give_up(shield)
+            self._written = self._written.given_up(shield)
 
     def _sync(self, shield: Shield) -> None:
         services = self._services()

@@ -58,7 +58,7 @@ class Packet(Model):
     (docs/packet.md)."""
 
     interfaces: sockets.Interfaces
-    """Network interfaces that clients come in by. One, or an array."""
+    """Network interfaces that clients come in by."""
     shield: Literal["tc", "off"] = "tc"
     """Where clients are turned away whom access lists and blocks refuse by `drop`. "tc": in the
     kernel, before a worker sees them. "off": by the workers. Needs Linux 6.1, and root (or CAP_BPF

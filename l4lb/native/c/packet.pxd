@@ -18,6 +18,8 @@ cdef extern from "packet/layout.h":
         L4_SHIELD_JUDGES_ACCESS
         L4_SHIELD_OTHERS_DENIED
         L4_SHIELD_DRY_RUN
+        L4_SHIELD_DRY
+        L4_SHIELD_ROWS
 
     enum l4_shield_map:
         L4_SHIELD_SERVICES
@@ -62,10 +64,9 @@ cdef extern from "packet/layout.h":
         uint16_t port
         uint16_t family
 
-    struct l4_shield_counts:
-        uint64_t dropped[2]
-        uint64_t dropped_bytes[2]
-        uint64_t dry_run[2]
+    struct l4_shield_count:
+        uint64_t packets
+        uint64_t bytes
 
 
 cdef extern from "packet/networks.h":
@@ -95,7 +96,7 @@ cdef extern from "packet/loader.h":
     int64_t l4_shield_keys(const l4_shield *shield, l4_shield_map map, void *keys,
                            size_t maximum) nogil
     int l4_shield_read_counts(const l4_shield *shield, uint32_t listener,
-                              l4_shield_counts *sum)
+                              l4_shield_count *sums)
     int l4_shield_fill(const l4_shield *shield, const l4_shield_network *networks,
                        size_t count) nogil
     void l4_shield_empty(const l4_shield *shield, const l4_shield_network *networks,

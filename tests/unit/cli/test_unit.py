@@ -13,6 +13,7 @@ from l4lb.cli import readers, unit
 
 from .conftest import L4lb
 
+PACKET = '[process.packet]\ninterfaces = ["lo"]\n'
 BASE = '[listeners.web]\nbind = ["{bind}"]\npool = "web"\n[pools.web]\nbackends = ["127.0.0.1:1"]\n'
 root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away (needs root)")
 
@@ -100,6 +101,7 @@ class TestUnit:
             ("127.0.0.1:8080", '[process]\nhttp = "127.0.0.1:90"\n', "CAP_NET_BIND_SERVICE"),
             ("127.0.0.1:80", "mark", "CAP_NET_BIND_SERVICE CAP_NET_RAW"),
             ("unix:/run/web/x", "owner", "CAP_CHOWN"),
+            ("127.0.0.1:8080", PACKET, "CAP_BPF CAP_NET_ADMIN"),
         ],
     )
     def test_it_has_the_rights_that_its_keys_need(

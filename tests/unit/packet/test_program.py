@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import errno
 import ipaddress
-import mmap
-import os
 import random
-import subprocess
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from l4lb.native import sets
-from l4lb.native.packet_rows import Policy, Service
-from l4lb.packet import program
 
 from .frames import (
     FRAMES,
@@ -35,123 +26,13 @@ from .frames import (
     tcp,
     udp,
 )  # fmt: skip
+from .teaching import DENIED, LOCAL, LOOPBACK, counted, drops, teach, twin_of
 from .twin import BLOCKED, Rules, Twin, longest
 
-if program.is_built():
-    from l4lb.native.packet import KNOWN_MAX, NETWORKS_MAX, Networks, Shield, client_key
+if TYPE_CHECKING:
+    from l4lb.native.packet import Shield
 
-pytestmark = [
-    pytest.mark.skipif(not program.is_built(), reason="built without libbpf or clang"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="loading a program needs root"),
-]
-CLONE_NEWNET = 0x40000000
-PASS, DROP = -1, 2  # answers of a program of tc
-LOOPBACK = 1
-LOCAL = ["10.5.0.1", "10.5.0.2", "fd05::1", "fd05::2"]
 DENY, ALLOW = sets.DENY, sets.ALLOW
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _network_of_its_own() -> Iterator[None]:
-    """A network in which this host has the addresses LOCAL and forwards packets to 10.9 and
-    fd09."""
-    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    if _libc.unshare(CLONE_NEWNET):
-        pytest.skip(f"no network namespaces: {os.strerror(ctypes.get_errno())}")
-    try:
-        _ip("link", "set", "lo", "up")
-        for address in LOCAL:
-            _ip("addr", "add", address, "dev", "lo", *(["nodad"] if ":" in address else []))
-        for family, network in (("-4", "10.9.0.0/16"), ("-6", "fd09::/16")):
-            _ip(family, "route", "add", network, "dev", "lo")
-        for family in ("ipv4", "ipv6"):
-            Path(f"/proc/sys/net/{family}/conf/lo/forwarding").write_text("1")
-        yield
-    finally:
-        _libc.setns(before, CLONE_NEWNET)
-        os.close(before)
-
-
-def _ip(*args: str) -> None:
-    subprocess.run(["ip", *args], check=True, capture_output=True, text=True)
-
-
-@pytest.fixture(scope="module")
-def shield(_network_of_its_own: None) -> Iterator[Shield]:
-    made = _loaded()
-    yield made
-    made.close()
-
-
-def _loaded() -> Shield:
-    try:
-        return Shield.load(program.OBJECT.read_bytes())
-    except OSError as error:
-        if error.errno in (errno.EPERM, errno.ENOSYS):
-            pytest.skip(f"this host loads no programs: {error}")
-        raise
-
-
-# ---- the rules of a test -------------------------------------------------------------------------
-
-
-def built(networks: dict[str, int], number: int) -> Networks:
-    """Returns networks as the shield has them, by way of the set that workers would have."""
-    values = sorted(set(networks.values()))
-    lists = [("\n".join(n for n, v in networks.items() if v == one).encode(), one)
-             for one in values]  # fmt: skip
-    with mmap.mmap(-1, 4 << 20) as memory:
-        size = sets.build(memory, 0, lists)
-        return Networks(memory[:size], number)
-
-
-def teach(shield: Shield, twin: Twin) -> None:
-    """Gives the program the twin's rules."""
-    shield.clear()
-    shield.clear_known()
-    for (address, port, protocol), place in twin.services.items():
-        shield.put_service(Service(str(address), port, protocol), *place)
-    number = 0
-    for listener, rules in twin.rules.items():
-        numbers = []
-        for networks in (rules.proxies, rules.blocks, rules.speakers, rules.rules, rules.access):
-            number += 1
-            shield.fill(built(dict(networks), number))
-            numbers.append(number if networks else 0)
-        shield.put_policy(
-            listener, Policy(*numbers, rules.judges_access, rules.others_denied, rules.dry_run)
-        )
-    for listener, address, port in twin.known:
-        shield.put_known(client_key(listener, str(address), port))
-
-
-def twin_of(rules: Rules, **more: object) -> Twin:
-    """Returns a twin with one listener on all TARGETS and PORTS, for TCP and UDP."""
-    services = {
-        (ipaddress.ip_address(address), port, protocol): (1, 0)
-        for address in TARGETS
-        for port in PORTS
-        for protocol in ("tcp", "udp")
-    }
-    given_ = {"services": services, "rules": {1: rules}, "known": set(), **more}
-    return Twin(local=set(map(ipaddress.ip_address, LOCAL)), **given_)  # type: ignore[arg-type]
-
-
-@contextlib.contextmanager
-def counted(shield: Shield, listener: int) -> Iterator[dict[str, int]]:
-    """Yields a dictionary that has, after the block, by how much the counts have grown."""
-    before = shield.counts(listener)
-    grown: dict[str, int] = {}
-    yield grown
-    after = shield.counts(listener)
-    grown |= {key: value - getattr(before, key) for key, value in after._asdict().items()}
-
-
-def drops(shield: Shield, packet: bytes, interface: int = LOOPBACK) -> bool:
-    answer, _ = shield.run(packet, interface)
-    assert answer in (PASS & 0xFFFFFFFF, PASS, DROP)
-    return answer == DROP
 
 
 def is_taken(packet: bytes) -> bool:
@@ -255,8 +136,6 @@ def test_hundreds_of_networks_say_what_the_naive_search_says(shield: Shield) -> 
 
 # ---- one by one ----------------------------------------------------------------------------------
 
-DENIED = Rules(access={"10.0.0.0/8": DENY, "fd00::/8": DENY})
-
 
 @pytest.mark.parametrize(
     ("what", "packet"),
@@ -315,6 +194,8 @@ def test_a_listener_on_any_address_is_not_one_on_other_hosts(shield: Shield) -> 
 
 
 def test_a_udp_client_that_had_a_session_goes_on(shield: Shield) -> None:
+    from l4lb.native.packet import client_key
+
     known = {(1, ipaddress.ip_address("10.0.0.1"), 1234)}
     teach(shield, twin_of(DENIED, known=known))
     assert not drops(shield, frame("10.0.0.1", "10.5.0.1", udp(53, from_port=1234), UDP))
@@ -334,45 +215,3 @@ def test_a_dry_block_is_left_to_the_workers(shield: Shield) -> None:
     teach(shield, twin_of(Rules(blocks={"10.0.0.1": BLOCKED, "10.0.0.2": 2})))
     assert drops(shield, frame("10.0.0.1", "10.5.0.1", tcp(80), TCP))
     assert not drops(shield, frame("10.0.0.2", "10.5.0.1", tcp(80), TCP))
-
-
-# ---- limits and descriptors ----------------------------------------------------------------------
-
-
-def test_a_set_that_finds_no_room_leaves_nothing_behind(shield: Shield) -> None:
-    teach(shield, twin_of(DENIED))
-    half = {f"{ipaddress.IPv4Address(n << 1)}": DENY for n in range(NETWORKS_MAX // 2 + 1)}
-    first, second = built(half, 901), built(half, 902)
-    shield.fill(first)
-    with pytest.raises(OverflowError, match="131072"):
-        shield.fill(second)
-    shield.empty(first)
-    shield.fill(second)
-    shield.empty(second)
-    assert drops(shield, frame("10.0.0.1", "10.5.0.1", tcp(80), TCP))
-
-
-def test_the_maps_take_as_much_as_they_say(shield: Shield) -> None:
-    shield.clear_known()
-    for n in range(KNOWN_MAX):
-        shield.put_known(client_key(n, "10.0.0.1", 1))
-    with pytest.raises(OSError, match=r"too long|space") as caught:
-        shield.put_known(client_key(KNOWN_MAX, "10.0.0.1", 1))
-    assert caught.value.errno in (errno.E2BIG, errno.ENOSPC)
-    shield.clear_known()
-    shield.put_known(client_key(KNOWN_MAX, "10.0.0.1", 1))
-
-
-def test_descriptors_lead_to_the_same_maps(shield: Shield) -> None:
-    teach(shield, twin_of(DENIED))
-    again = Shield.adopt([os.dup(fd) for fd in shield.fds])
-    with counted(again, 1) as grown:
-        assert drops(shield, frame("10.0.0.1", "10.5.0.1", tcp(80), TCP))
-    assert grown["denied"] == 1
-    again.close()
-
-
-def test_other_descriptors_are_refused(shield: Shield) -> None:
-    fds = [os.dup(fd) for fd in shield.fds]
-    with pytest.raises(OSError, match="Protocol error"):
-        Shield.adopt([*fds[1:], fds[0]])
