@@ -38,7 +38,7 @@ Tell = Callable[[str, Mapping[str, Any]], None]
 
 class NetworkSets:
     """All sets of one table. Set 0, the blocked sources, gets its content from blocks.py.
-    on_change: called after sets were replaced."""
+    on_change: called after sets were replaced or dropped."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -164,6 +164,7 @@ class NetworkSets:
     def drop(self, name: str) -> None:
         """Drops the set of this name. No listener uses it any more."""
         self._leaving = self._named.pop(name, None) is not None or self._leaving
+        self.on_change()
 
     # ---- time ----------------------------------------------------------------------------------
 

@@ -81,6 +81,7 @@ class ListenerPolicy:
         names = config.listeners.keys()
         self.rules.follow({name: rows for name, (rows, _) in zip(names, groups, strict=True)})
         self.blocks.configure(config.limits.auto_block)
+        self.sets.on_change()  # why: listeners may use their sets in another way
 
     def guarded(self, name: str) -> tuple[Listener, Numbers] | None:
         """Returns a listener and its sets that say who may come in; None: it is not in force."""
