@@ -2,6 +2,7 @@
 only there if libbpf was there when the package was built: l4lb/packet/program.py."""
 
 from collections.abc import Iterable, Sequence
+from typing import Self
 
 from l4lb.native.packet_rows import Counts, Policy, Service
 from l4lb.native.table import Table
@@ -26,7 +27,7 @@ class Networks:
 
     count: int
 
-    def __init__(self, built: bytes, number: int) -> None:
+    def __new__(cls, built: bytes, number: int) -> Self:
         """built: a set as sets.build makes it. Raises OverflowError if it has too many
         networks."""
 

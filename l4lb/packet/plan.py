@@ -8,7 +8,7 @@ workers too, who count it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from l4lb.config.tables.admission import Access
@@ -97,6 +97,3 @@ def left_to_workers(listener: Listener, block_refusal: str) -> str | None:
     if access is not None and access.refusal != "drop":
         return f"access.refusal = {access.refusal}"
     return f"auto_block.refusal = {block_refusal}" if block_refusal != "drop" else None
-
-
-Rows = Mapping[int, Wanted]
