@@ -1,8 +1,8 @@
 """Builds the C parts: csrc/ as one static library, the Cython modules of l4lb/native on top of it,
 and the load generator of bench/. Everything else about the package is in pyproject.toml.
 
-The shield (csrc/packet) is only built where libbpf and clang are. The package is whole without it,
-and says so when the configuration asks for it.
+The programs of the kernel (csrc/packet) are only built where libbpf and clang are. The package is
+whole without them, and says so when the configuration asks for them.
 
 L4LB_WERROR=1 turns warnings into errors, as CI does. L4LB_SANITIZE=address builds with
 AddressSanitizer and UndefinedBehaviorSanitizer in a folder of its own. The program then needs
@@ -117,24 +117,27 @@ class build_c(build_ext):  # noqa: N801 - setuptools' own spelling
         self.compiler.create_static_lib(objects, "l4", output_dir=str(folder))
         for extension in self.extensions:
             extension.library_dirs.append(str(folder))
-            if extension.name == "l4lb.native.packet":
-                extension.extra_objects += self.compile_library(folder, PACKET)
+        if HAS_LIBBPF:
+            loaders = self.compile_library(folder, PACKET)
+            for extension in self.extensions:
+                if extension.name in LOADERS:
+                    extension.extra_objects += loaders
         super().build_extensions()
         if HAS_LIBBPF:
-            self.build_shield()
+            self.build_programs()
         if LOADGEN:
             self.build_loadgen(folder)
 
-    def build_shield(self) -> None:
-        """The kernel's program is an object file beside the Python that loads it."""
+    def build_programs(self) -> None:
+        """A program of the kernel is an object file beside the Python that loads it."""
         compiler = bpf_compiler()
         target = Path("l4lb" if self.inplace else f"{self.build_lib}/l4lb") / "packet"
         target.mkdir(parents=True, exist_ok=True)
-        made = target / "shield.bpf.o"
-        made.unlink(missing_ok=True)  # why: an old one would not fit the loader
-        if compiler:
-            source = "csrc/packet/shield.bpf.c"
-            subprocess.run([*compiler, "-Icsrc", "-c", source, "-o", str(made)], check=True)
+        for source in glob("csrc/packet/*.bpf.c"):
+            made = target / f"{Path(source).stem}.o"
+            made.unlink(missing_ok=True)  # why: an old one would not fit the loader
+            if compiler:
+                subprocess.run([*compiler, "-Icsrc", "-c", source, "-o", str(made)], check=True)
 
     def build_loadgen(self, folder: Path) -> None:
         """The load generator is a program of its own beside the package's Python."""
@@ -158,9 +161,12 @@ class build_c(build_ext):  # noqa: N801 - setuptools' own spelling
 
 
 HAS_LIBBPF = has_libbpf()
-MODULES = sorted(glob("l4lb/native/*.pyx"))
-if not HAS_LIBBPF:
-    MODULES.remove("l4lb/native/packet.pyx")
+LOADERS = {f"l4lb.native.{name}" for name in ("bpf", "packet")}  # they need libbpf
+MODULES = [
+    path
+    for path in sorted(glob("l4lb/native/*.pyx"))
+    if HAS_LIBBPF or f"l4lb.native.{Path(path).stem}" not in LOADERS
+]
 
 extensions = [
     Extension(
@@ -170,7 +176,7 @@ extensions = [
         define_macros=MACROS,
         libraries=[
             *("l4", "ssl", "crypto", "nghttp2"),
-            *(["bpf"] if Path(path).stem == "packet" else []),
+            *(["bpf"] if f"l4lb.native.{Path(path).stem}" in LOADERS else []),
         ],
         extra_link_args=[
             "-Wl,--as-needed",

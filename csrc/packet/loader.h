@@ -1,12 +1,4 @@
-/* Loads the kernel's program, puts it in front of interfaces, and reads and writes its maps.
- *
- * It stands on libbpf. A process needs CAP_BPF and CAP_NET_ADMIN to load and to attach. After that
- * a descriptor is enough to read and write a map (since Linux 5.19), so a service loads before it
- * gives up its rights.
- *
- * Where the kernel has tcx links (6.6), the program is attached by one: it is detached when the
- * last descriptor of the link is closed, so also when all processes of the service have died. An
- * older kernel gets a filter of clsact, which stays until it is detached.
+/* The shield's program and its maps. See packet/bpf.h for rights and for how it is attached.
  *
  * Functions return 0 or -errno, if nothing else is said.
  */
@@ -16,10 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "packet/bpf.h"
 #include "packet/layout.h"
 #include "packet/networks.h"
-
-#define L4_MUST_CHECK __attribute__((warn_unused_result))
 
 struct l4_shield {
     int program;
