@@ -34,7 +34,7 @@ static void open_one(int epoll, const struct options *options, struct connection
 {
     static unsigned number;
     *c = (struct connection){.started_us = now_us()};
-    c->fd = start_connect(&options->to, number++);
+    c->fd = start_connect(options, number++);
     if (c->fd < 0) {
         errors++;
         c->fd = -1;

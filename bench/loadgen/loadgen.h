@@ -16,10 +16,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { CONNECTIONS_MAX = 16384, SIZE_MAX_BYTES = 65536, CHUNK = 256 << 10, EVENTS = 512 };
+enum {
+    CONNECTIONS_MAX = 16384,
+    SIZE_MAX_BYTES = 65536,
+    CHUNK = 256 << 10,
+    EVENTS = 512,
+    SOURCES = 8
+};
 
 struct options {
     struct sockaddr_in to;
+    struct in_addr from; /* first of SOURCES addresses to connect from; 0: the kernel's choice */
     unsigned connections;
     size_t size;
     double seconds;
@@ -56,9 +63,13 @@ _Noreturn void give_up(const char *what);
 int epoll_new(void);
 void watch(int epoll, int fd, uint32_t events, void *data);
 
-/* Begins to connect. number spreads connections over the local addresses 127.0.0.1 to .8, so
- * that the ports of one address are not the limit. Returns the socket or -errno. */
-int start_connect(const struct sockaddr_in *to, unsigned number);
+/* Binds a socket to the source address of connection `number`: one of SOURCES addresses from first
+ * on, so that the ports of one address are not the limit. 0: leaves it to the kernel. */
+void bind_source(int fd, struct in_addr first, unsigned number);
+
+/* Begins to connect from the source address of connection `number`. Returns the socket or -errno.
+ */
+int start_connect(const struct options *options, unsigned number);
 
 /* Returns the result of a connect: 0 or an errno. */
 int connect_error(int fd);

@@ -18,6 +18,7 @@ static const char usage[] =
     "  tls-bulk  bytes in one direction inside TLS\n"
     "  udp    datagrams and their echoes, one session for each connection of -c\n"
     "  -a, --address IP       address to connect to (127.0.0.1)\n"
+    "  -f, --from IP          first of 8 addresses to connect from (TCP to 127/8: 127.0.0.1)\n"
     "  -p, --port PORT        port to connect to; serve: port to listen on (0: any free one)\n"
     "  -c, --connections N    number of connections (64)\n"
     "  -s, --size BYTES       size of one message (64)\n"
@@ -59,6 +60,7 @@ static double number(const char *text, double min, double max)
 static void read_options(int argc, char **argv, struct options *options)
 {
     static const struct option known[] = {{"address", required_argument, NULL, 'a'},
+                                          {"from", required_argument, NULL, 'f'},
                                           {"port", required_argument, NULL, 'p'},
                                           {"connections", required_argument, NULL, 'c'},
                                           {"size", required_argument, NULL, 's'},
@@ -68,10 +70,14 @@ static void read_options(int argc, char **argv, struct options *options)
                                           {"window", required_argument, NULL, 'w'},
                                           {"gso", no_argument, NULL, 'g'},
                                           {NULL, 0, NULL, 0}};
-    for (int c; (c = getopt_long(argc, argv, "a:p:c:s:t:i:uw:g", known, NULL)) != -1;) {
+    for (int c; (c = getopt_long(argc, argv, "a:f:p:c:s:t:i:uw:g", known, NULL)) != -1;) {
         switch (c) {
         case 'a':
             if (inet_pton(AF_INET, optarg, &options->to.sin_addr) != 1)
+                misused();
+            break;
+        case 'f':
+            if (inet_pton(AF_INET, optarg, &options->from) != 1)
                 misused();
             break;
         case 'p':

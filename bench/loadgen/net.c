@@ -39,20 +39,29 @@ void watch(int epoll, int fd, uint32_t events, void *data)
         give_up("epoll_ctl");
 }
 
-int start_connect(const struct sockaddr_in *to, unsigned number)
+void bind_source(int fd, struct in_addr first, unsigned number)
 {
     const int on = 1;
-    const struct sockaddr_in from = {.sin_family = AF_INET,
-                                     .sin_addr.s_addr = htonl(INADDR_LOOPBACK + number % 8)};
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const struct sockaddr_in from = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(ntohl(first.s_addr) + number % SOURCES)};
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    if (first.s_addr && bind(fd, (const struct sockaddr *)&from, sizeof from))
+        give_up("bind");
+}
+
+int start_connect(const struct options *options, unsigned number)
+{
+    const bool inside = ntohl(options->to.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    struct in_addr first = options->from;
+    const int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-    if (ntohl(to->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET &&
-        bind(fd, (const struct sockaddr *)&from, sizeof from))
-        give_up("bind");
-    if (connect(fd, (const struct sockaddr *)to, sizeof *to) && errno != EINPROGRESS) {
+    if (!first.s_addr && inside)
+        first.s_addr = htonl(INADDR_LOOPBACK);
+    bind_source(fd, first, number);
+    if (connect(fd, (const struct sockaddr *)&options->to, sizeof options->to) &&
+        errno != EINPROGRESS) {
         const int error = errno;
         close(fd);
         return -error;

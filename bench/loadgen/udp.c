@@ -194,6 +194,7 @@ int run_udp(const struct options *options)
     }
     for (unsigned i = 0; i < options->connections; i++) {
         sessions[i] = (struct udp_session){.fd = udp_open(), .number = i};
+        bind_source(sessions[i].fd, options->from, i);
         if (connect(sessions[i].fd, (const struct sockaddr *)&options->to, sizeof options->to))
             give_up("connect");
         watch(epoll, sessions[i].fd, EPOLLIN, &sessions[i]);
