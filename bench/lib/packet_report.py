@@ -55,10 +55,10 @@ def ratios(rounds: Rounds, target: str, test: str, to: str) -> list[float]:
     return [ours[test].rate / theirs[test].rate for ours, theirs in pairs]
 
 
-def own_cpu(rounds: Rounds, target: str, test: str) -> float:
-    """Returns the median over the rounds of what the target adds to the wire's processor time."""
+def own_cpu(rounds: Rounds, target: str, test: str) -> list[float]:
+    """Returns what the target adds to the wire's processor time in each round."""
     pairs = zip(rounds[target], rounds[WIRE], strict=True)
-    return median(ours[test].cpu - wire[test].cpu for ours, wire in pairs)
+    return [ours[test].cpu - wire[test].cpu for ours, wire in pairs]
 
 
 def number(value: float) -> str:
@@ -73,7 +73,7 @@ def _rows(lines: Sequence[Sequence[str]]) -> str:
 
 
 def _spread(values: Sequence[float]) -> str:
-    return f"{median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
+    return f"{median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
 def _rate(rounds: Rounds, target: str, test: str) -> str:
@@ -81,19 +81,22 @@ def _rate(rounds: Rounds, target: str, test: str) -> str:
     if not mine:
         return "-"
     bad = sum(one.bad for one in mine)
-    told = f"{number(median(one.rate for one in mine))}, x "
-    told += _spread(ratios(rounds, target, test, ROUTING))
+    told = number(median(one.rate for one in mine))
+    if target != ROUTING:
+        told += f", x {_spread(ratios(rounds, target, test, ROUTING))}"
     return told + (f", {bad:,} lost" if bad else "")
 
 
 def _cpu(rounds: Rounds, target: str, test: str) -> str:
-    return f"{own_cpu(rounds, target, test):.2f}" if test in rounds[target][0] else "-"
+    if target == WIRE:
+        return "0"
+    return _spread(own_cpu(rounds, target, test)) if test in rounds[target][0] else "-"
 
 
 def tables(rounds: Rounds, tests: Mapping[str, Test]) -> str:
     """Returns the tables of rates and of processor time."""
     rates = [["rate; x routing (of each round)", *tests]]
-    costs = [["balancer's CPU above the wire", *(
+    costs = [["balancer's CPU above the wire (of each round)", *(
         f"{name}: {'s/GB' if test.per_byte else 'us'}" for name, test in tests.items()
     )]]  # fmt: skip
     for target in rounds:
@@ -119,7 +122,7 @@ def bars(rounds: Rounds, target: str, wanted: Sequence[Bar]) -> str:
             lines.append([f"{bar.test}: rate / {bar.to}", f"{found:.2f}", f">= {bar.rate:g}",
                           _verdict(found >= bar.rate)])  # fmt: skip
         if bar.cpu is not None:
-            ours, theirs = (own_cpu(rounds, one, bar.test) for one in (target, bar.to))
+            ours, theirs = (median(own_cpu(rounds, one, bar.test)) for one in (target, bar.to))
             # why: what is within the noise of the wire has no ratio that means anything
             told = f"{ours / theirs:.2f}" if theirs > 0 else "-"
             lines.append([f"{bar.test}: CPU / {bar.to}", told, f"<= {bar.cpu:g}",
