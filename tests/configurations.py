@@ -62,7 +62,16 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
     "process.log.syslog": ("unix:/dev/log", "udp://127.0.0.1:514"),
     "http_hosts": (["a.example"], ["a", "b"]),
     "http_token_file": ("/etc/token",),
-    "hash_key": ("source_ip", "sni", "quic_cid", "header:X-User", "query:${x}", "path"),
+    "process.packet.pins": ("/sys/fs/bpf/l4lb", "/sys/fs/bpf/${x}"),
+    "hash_key": (
+        "source_ip",
+        "source_mac",
+        "sni",
+        "quic_cid",
+        "header:X-User",
+        "query:${x}",
+        "path",
+    ),
     "sticky.key": ("source_ip", "sni", "cookie:sid", "host"),
     "interface": ("eth0", "${x}"),
     "interfaces[]": ("eth0", "eth1"),
@@ -76,6 +85,7 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
     "listeners.NAME.routes": (
         [{"sni": "a.example", "pool": "web"}, {"percent": 5, "source": "::/0", "pool": "é"}],
         [{"alpn": ["h2", "http/1.1"], "pool": "${x}"}],
+        [{"source_mac": "02:00:00:00:00:01", "pool": "web"}, {"percent": 5, "pool": "é"}],
         [
             {"host": "a.example", "path_prefix": "/a/", "rewrite_prefix": "/", "pool": "web"},
             {"path": "/b", "redirect": "https://{host}/c", "status": 308, "method": "GET"},
@@ -165,6 +175,7 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
     "routes[].sni": ("a.example", ["*.example", "*"]),
     "alpn": (["h2", "${x}"], []),
     "routes[].alpn": ("h2", ["h2", "http/1.1"]),
+    "routes[].source_mac": ("02:00:00:00:00:01", ["00:00:5e:00:53:af"]),
     "routes[].source": ("10.0.0.0/8", ["::/0", "127.0.0.1"]),
     "percent": (5, 0.1, "100%"),
     "cert": ("/etc/${x}.pem",),
@@ -314,9 +325,15 @@ def some(chance: random.Random, density: float = 0.3) -> dict[str, Any]:
     """Returns the data of a valid configuration. density: the share of keys that are present."""
     data: dict[str, Any] = _Maker(chance, density).table(json_schema(), "")
     data.pop("include", None)
-    for listener in data.get("listeners", {}).values():
+    for number, listener in enumerate(data.get("listeners", {}).values(), 1):
         if chance.random() < 0.8:  # why: a forward proxy has few of the other keys
             listener.pop("forward", None)
+        if chance.random() < 0.8:  # why: the kernel follows few of the other keys
+            listener.pop("data_path", None)
+        if listener.get("data_path") == "packet":
+            for key in ("forward", "access", "limits"):
+                listener.pop(key, None)
+            listener |= {"protocol": "tcp", "bind": [f"127.0.0.{number}:7"]}
     for _ in range(200):
         wrong = _wrong(data)
         if not wrong:

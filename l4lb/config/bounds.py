@@ -69,7 +69,8 @@ STICKY_TTL_MS = (SECOND_MS, 20 * DAY_MS)
 
 SOURCES_MAX = 64  # = L4_SOURCES_MAX: local addresses of one pool
 INTERFACE_BYTES_MAX = 15  # = L4_INTERFACE_MAX
-INTERFACES_MAX = 64  # that the shield is attached to
+INTERFACES_MAX = 64  # that the kernel's programs are attached to
+PACKET_FLOWS = (1_024, 16 << 20)  # that the kernel forwards at one time
 MARK = (1, 0xFFFFFFFF)
 DSCP = (0, 63)
 KEEPALIVE_MS = (SECOND_MS, 32_767 * SECOND_MS)  # MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL

@@ -26,11 +26,13 @@ from l4lb.config.rules import (
     cache,
     clients,
     forward,
+    hand_over,
     health,
     http,
     http_filter,
     http_routes,
     http_rules,
+    packet,
     protocols,
 )
 from l4lb.config.rules.names import unknown
@@ -317,6 +319,8 @@ RULES = (
     *http_rules.RULES,
     *cache.RULES,
     *forward.RULES,
+    *packet.RULES,
+    *hand_over.RULES,
 )
 ADVICE = (
     _used_pools,

@@ -26,6 +26,7 @@ SOCKS = frozenset({"socks5"})
 STREAMS = TCP | HTTP | SOCKS  # HTTP and SOCKS are over TCP: what is for streams is for all
 ALL = STREAMS | UDP
 WITH_POOLS = ALL - SOCKS
+OF_PACKETS = TCP | UDP  # what the kernel can forward
 
 
 class Row(NamedTuple):
@@ -54,6 +55,7 @@ LISTENERS: Mapping[str, Row] = {
     "owner": OF_STREAMS,
     "group": OF_STREAMS,
     "protocol": ANY,
+    "data_path": ANY,
     "pool": ANY,
     "forward": Row(HTTP | SOCKS),
     "interface": ANY,
@@ -72,6 +74,7 @@ LISTENERS: Mapping[str, Row] = {
     "routes": ANY,
     "routes.*.sni": Row(STREAMS, instead="use source or percent"),
     "routes.*.alpn": Row(TCP, instead="use source or percent"),
+    "routes.*.source_mac": Row(OF_PACKETS, instead="use source or percent"),
     **{f"routes.*.{key}": Row(HTTP, instead=WITHOUT_REQUESTS.get(key, "")) for key in OF_REQUESTS},
     "access": ANY,
     "access.refusal": Row(ALL, {"tarpit": STREAMS}, "datagrams of who may not come in are dropped"),
@@ -91,7 +94,12 @@ POOLS: Mapping[str, Row] = {
     "balance": ANY,
     "hash_key": Row(
         ALL,
-        {"sni": STREAMS, "quic_cid": UDP, **dict.fromkeys(REQUEST_KEYS, HTTP)},
+        {
+            "sni": STREAMS,
+            "quic_cid": UDP,
+            "source_mac": OF_PACKETS,
+            **dict.fromkeys(REQUEST_KEYS, HTTP),
+        },
         "source_ip and source_ip_port are for all",
     ),
     "hash_prefix": ANY,
@@ -104,6 +112,8 @@ POOLS: Mapping[str, Row] = {
     "half_closed_timeout": Row(STREAMS, instead="UDP has idle_timeout"),
     "retries": Row(STREAMS, instead="a UDP session moves on until a backend takes it"),
     "when_all_down": ANY,
+    "dsr": Row(OF_PACKETS),
+    "hand_over": Row(UDP),
     "max_connections": ANY,
     "queue": Row(STREAMS, instead="datagrams do not wait for a place: they are dropped"),
     "requests": Row(UDP),

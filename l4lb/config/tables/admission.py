@@ -15,6 +15,7 @@ CONDITIONS = (
     "sni",
     "alpn",
     "source",
+    "source_mac",
     "percent",
     "host",
     "path",
@@ -27,6 +28,7 @@ CONDITIONS = (
     "cookie",
     "query",
 )
+OWN = CONDITIONS.index("host")  # those before it are of all protocols
 
 
 class Route(HttpRoute):
@@ -42,6 +44,10 @@ class Route(HttpRoute):
     source: clients.Networks | None = None
     """Networks that the client's address is in, such as "10.0.0.0/8". One, or an array of which one
     must match."""
+    source_mac: clients.Macs | None = None
+    """MAC addresses that frames come from: of the client if it is in the same network, else of the
+    router that it comes by. One, or an array of which one must match. For listeners with data_path
+    = "packet"."""
     percent: clients.Share | None = None
     """Share of the clients that meet the other conditions, chosen at random: 5 or "5%"."""
     pool: str | None = None
@@ -50,10 +56,9 @@ class Route(HttpRoute):
     @model_validator(mode="after")
     def _has_a_condition(self) -> Route:
         if all(getattr(self, key) is None for key in CONDITIONS):
-            of_requests = f'with protocol = "http" also {", ".join(CONDITIONS[4:7])}, ...'
-            raise wrong(
-                "has no condition", f"name one of {', '.join(CONDITIONS[:4])}; {of_requests}"
-            )
+            own, of_requests = CONDITIONS[:OWN], ", ".join(CONDITIONS[OWN : OWN + 3])
+            hint = f'name one of {", ".join(own)}; with protocol = "http" also {of_requests}, ...'
+            raise wrong("has no condition", hint)
         return self
 
     @model_validator(mode="after")
@@ -73,7 +78,11 @@ class Route(HttpRoute):
 def rows_of_routes(routes: tuple[Route, ...]) -> int:
     """The number of rows that routes of a TCP or UDP listener have in the shared table."""
     return sum(
-        len(one.sni or "1") * len(one.alpn or "1") * len(one.source or "1") for one in routes
+        len(one.sni or "1")
+        * len(one.alpn or "1")
+        * len(one.source or "1")
+        * len(one.source_mac or "1")
+        for one in routes
     )
 
 

@@ -42,6 +42,11 @@ class Listener(Sockets, Named):
     protocol: Literal["tcp", "udp", "http", "socks5"] = "tcp"
     """Protocol of the listener. "http": HTTP/1.0 and 1.1 over TCP, where each request chooses its
     backend (docs/http.md). "socks5": clients of a forward proxy (RFC 1928)."""
+    data_path: Literal["proxy", "packet", "auto"] = "proxy"
+    """Who moves the bytes. "proxy": workers, which accept connections and open others to backends.
+    "packet": the kernel, which forwards packets (docs/packet.md); needs `[process.packet]`. "auto":
+    the kernel where it can do all that the listener and its pools ask for, else workers. A reload
+    changes it, and connections go on."""
     pool: str | None = Field(
         default=None, json_schema_extra={"x-l4lb-default": "required without `forward`"}
     )

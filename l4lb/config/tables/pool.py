@@ -94,7 +94,8 @@ class Pool(Sockets, Named):
     """What ip_hash and maglev hash. HTTP: "header:NAME", "cookie:NAME", "query:NAME", "host" and
     "path" are values of each request; the address of a request without the value is hashed.
     quic_cid is for QUIC, with any algorithm: a connection id that names a backend (`quic`,
-    `server_id`) selects it; for other packets source_ip_port is hashed."""
+    `server_id`) selects it; for other packets source_ip_port is hashed. source_mac is for listeners
+    with data_path = "packet": the MAC address that a frame comes from."""
     hash_prefix: common.HashPrefix = Field(
         default=(32, 128), json_schema_extra={"default": [32, 128]}
     )
@@ -144,6 +145,18 @@ class Pool(Sockets, Named):
     """Connections to backends come from the client's own address, if it has the backend's address
     family (IP_TRANSPARENT). The backends' answers must be routed through this host: see
     docs/transparent.md. Needs CAP_NET_ADMIN or CAP_NET_RAW."""
+    dsr: Literal["mac", "ipip"] | None = None
+    """For listeners with data_path = "packet": direct server return. Backends get packets with the
+    listener's address and port as destination, and answer clients directly. "mac": in a frame to
+    the backend, which is in the same network. "ipip": in a packet to the backend (RFC 2003, 2473).
+    Absent: answers come back through this host."""
+    hand_over: bool | None = Field(
+        default=None,
+        json_schema_extra={"x-l4lb-default": "`true` with `[process.packet]`, else `false`"},
+    )
+    """UDP: the kernel forwards a session's datagrams once its client has sent again after an
+    answer. Workers forward the datagrams before, and those of sessions that need a worker for
+    each."""
     max_connections: common.Connections = 0
     """Connections to the whole pool at one time, over all workers. 0: no limit."""
     queue: Queue | None = None

@@ -54,17 +54,27 @@ class Log(Model):
 
 
 class Packet(Model):
-    """The shield: a program in the kernel that turns clients away in front of all listeners
-    (docs/packet.md)."""
+    """The packet path: programs in the kernel that turn clients away in front of all listeners, and
+    that forward the packets of listeners with data_path = "packet" (docs/packet.md)."""
 
     interfaces: sockets.Interfaces
-    """Network interfaces that clients come in by."""
-    shield: Literal["tc", "off"] = "tc"
+    """Network interfaces that clients and the answers of backends come in by."""
+    shield: Literal["tc", "xdp", "off"] = "tc"
     """Where clients are turned away whom access lists and blocks refuse by `drop`. "tc": in the
-    kernel, before a worker sees them. "off": by the workers. Needs Linux 6.1, and root (or CAP_BPF
-    and CAP_NET_ADMIN) at the start."""
+    kernel, before a worker sees them. "xdp": in the kernel, before it has a buffer for the packet.
+    "off": by the workers. Needs Linux 6.1, and root (or CAP_BPF and CAP_NET_ADMIN) at the start."""
     dry_run: bool = False
     """The kernel only counts the packets that it would have dropped."""
+    max_flows: Annotated[int, *whole(bounds.PACKET_FLOWS)] = 1_000_000
+    """Connections and UDP sessions that the kernel forwards at one time. Each takes 272 bytes,
+    which are taken at the start."""
+    on_stop: Literal["drain", "keep"] = "drain"
+    """What happens to the connections that the kernel forwards when the service ends. "drain": they
+    have `drain_timeout` to end, and the kernel then forwards no more. "keep": the kernel goes on to
+    forward them and new ones, until the next start takes over."""
+    pins: sockets.PinFolder = "/sys/fs/bpf/l4lb"
+    """Folder in a BPF file system where the kernel's programs and tables are kept, for the next
+    start to find them. It is made if it is missing. Each service of the host needs its own."""
 
 
 class Process(Model):

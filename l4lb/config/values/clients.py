@@ -49,6 +49,15 @@ def network(value: str) -> str:
     raise wrong(f"{shown(value)} has bits set after its prefix", f'write "{meant}"')
 
 
+def mac(value: str) -> str:
+    """Returns the hardware address of a network card in lower case. Raises ValueError."""
+    if not MAC.fullmatch(value):
+        raise wrong(f'{shown(value)} is not a MAC address such as "02:00:00:00:00:01"')
+    if int(value[:2], 16) & GROUP_BIT:
+        raise wrong(f"{shown(value)} is a group's MAC address, which no frame comes from")
+    return value.lower()
+
+
 def one_or_more(value: object) -> object:
     """Turns one text into an array of one element."""
     return (value,) if isinstance(value, str) else common.as_tuple(value)
@@ -59,9 +68,17 @@ def as_many(value: object) -> object:
     return () if value == [] else common.as_tuple(value)
 
 
+MAC = re.compile("[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}", re.ASCII)
+GROUP_BIT = 1  # of the first byte: IEEE 802, 8.2.2
+
 ServerName = Annotated[str, AfterValidator(server_name), Field(examples=["www.example.com"])]
 Protocol = Annotated[str, AfterValidator(protocol), Field(examples=["h2"])]
 Network = Annotated[str, AfterValidator(network), Field(examples=["10.0.0.0/8"])]
+Mac = Annotated[
+    str,
+    AfterValidator(mac),
+    Field(examples=["02:00:00:00:00:01"], json_schema_extra={"pattern": f"^{MAC.pattern}$"}),
+]
 ServerNames = Annotated[
     tuple[ServerName, ...],
     BeforeValidator(one_or_more, json_schema_input_type=ServerName | list[ServerName]),
@@ -73,6 +90,9 @@ Protocols = Annotated[
 Networks = Annotated[
     tuple[Network, ...],
     BeforeValidator(one_or_more, json_schema_input_type=Network | list[Network]),
+]
+Macs = Annotated[
+    tuple[Mac, ...], BeforeValidator(one_or_more, json_schema_input_type=Mac | list[Mac])
 ]
 
 

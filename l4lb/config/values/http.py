@@ -174,7 +174,7 @@ FieldNames = Annotated[
         ],
     ),
 ]
-HASH_KEYS = ("source_ip", "source_ip_port", "sni", "quic_cid")
+HASH_KEYS = ("source_ip", "source_ip_port", "source_mac", "sni", "quic_cid")
 STICKY_KEYS = ("source_ip", "sni")
 HashKey = Annotated[str, AfterValidator(_key_of(HASH_KEYS)), _key_schema(HASH_KEYS)]
 StickyKey = Annotated[str, AfterValidator(_key_of(STICKY_KEYS)), _key_schema(STICKY_KEYS)]

@@ -39,10 +39,22 @@ def interface(value: str) -> str:
 
 
 def _some_interfaces(value: tuple[str, ...]) -> tuple[str, ...]:
-    """Checks the interfaces of the shield. Raises ValueError."""
+    """Checks the interfaces of the packet path. Raises ValueError."""
     if not 0 < len(value) <= bounds.INTERFACES_MAX:
         raise wrong(f"names {len(value)} interfaces", f"name 1 to {bounds.INTERFACES_MAX}")
     return tuple(dict.fromkeys(value))
+
+
+def pin_folder(value: object) -> str:
+    """Returns the absolute path of a folder in a BPF file system. Raises ValueError."""
+    if not isinstance(value, str) or not value.startswith("/") or not value.isprintable():
+        raise wrong("must be an absolute path")
+    if len(value.encode()) > bounds.FILE_PATH_BYTES_MAX:
+        raise wrong(f"the path is longer than {bounds.FILE_PATH_BYTES_MAX} bytes")
+    path = "/" + "/".join(filter(None, value.split("/")))
+    if "." in path:
+        raise wrong(f"{shown(value)} has a point, which a BPF file system has in no name")
+    return path
 
 
 MODE = re.compile("0?[0-7]{3}", re.ASCII)
@@ -74,6 +86,11 @@ Interfaces = Annotated[
     tuple[Interface, ...],
     BeforeValidator(clients.as_many, json_schema_input_type=list[Interface]),
     AfterValidator(_some_interfaces),
+]
+PinFolder = Annotated[
+    str,
+    BeforeValidator(pin_folder, json_schema_input_type=str),
+    Field(examples=["/sys/fs/bpf/l4lb"], json_schema_extra={"x-l4lb-type": "path"}),
 ]
 UnixMode = Annotated[
     str,

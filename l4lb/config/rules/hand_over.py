@@ -1,0 +1,64 @@
+"""UDP sessions that workers hand over to the kernel, and those that need a worker for each
+datagram."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from l4lb.config.draft import Draft, Table, table
+from l4lb.config.model import Config
+from l4lb.config.origin import Finding, path_text
+from l4lb.config.rules.packet_checks import is_off, pools_of, stated, uses_packet
+
+# Keys that say something of each datagram, or of the sockets that it goes through.
+OF_LISTENERS = ("transparent", "interface", "mark", "dscp")
+OF_POOLS = (
+    "requests", "per_datagram", "responses", "proxy_protocol_udp", "transparent", "interface",
+    "mark", "dscp",
+)  # fmt: skip
+
+
+def hands_over(config: Config, listener_name: str, pool_name: str) -> bool:
+    """Returns whether workers hand the sessions of this UDP listener at this pool over to the
+    kernel."""
+    listener, pool = config.listeners[listener_name], config.pools[pool_name]
+    return (
+        config.process.packet is not None
+        and pool.hand_over is not False
+        and listener.protocol == "udp"
+        and not uses_packet(config, listener_name)
+        and not any(_kept(stated(listener), stated(pool)))
+    )
+
+
+def _kept(listener: Table, pool: Table) -> Iterator[tuple[bool, str]]:
+    """Yields the keys for which a worker must see each datagram. True: a key of the pool."""
+    yield from ((False, key) for key in OF_LISTENERS if _is_set(listener, key))
+    yield from ((True, key) for key in OF_POOLS if _is_set(pool, key))
+    if pool.get("hash_key") == "quic_cid":
+        yield True, "hash_key"
+
+
+def _is_set(found: Table, key: str) -> bool:
+    return key in found and (key == "dscp" or not is_off(found[key]))  # 0 is a class of service
+
+
+def findings(draft: Draft) -> Iterator[Finding]:
+    """Yields each hand_over that nothing would come of."""
+    for pool in draft.pools:
+        if pool.table.get("hand_over") is not True:
+            continue
+        path = (*pool.path, "hand_over")
+        if "packet" not in table(draft.data, "process"):
+            hint = 'such as [process.packet] with interfaces = ["eth0"]'
+            yield Finding(path, "needs [process.packet]", hint)
+        for listener in draft.listeners:
+            if listener.protocol != "udp" or pool.name not in pools_of(listener):
+                continue
+            for is_of_pool, key in _kept(listener.table, pool.table):
+                at = path_text((*(pool.path if is_of_pool else listener.path), key))
+                message = f"has no effect beside {at}: a worker must see each datagram"
+                yield Finding(path, message, "remove one of the two")
+
+
+RULES = (findings,)
