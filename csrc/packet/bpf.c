@@ -161,6 +161,11 @@ int l4_bpf_get(int map, const void *key, void *value)
     return bpf_map_lookup_elem(map, key, value);
 }
 
+int l4_bpf_processors(void)
+{
+    return libbpf_num_possible_cpus();
+}
+
 int l4_bpf_drop(int map, const void *key)
 {
     const int error = bpf_map_delete_elem(map, key);

@@ -69,8 +69,12 @@ L4_MUST_CHECK int l4_bpf_unfilter(int interface, uint32_t handle, uint32_t prior
 /* absent: only a key that is not there; else -EEXIST. */
 L4_MUST_CHECK int l4_bpf_put(int map, const void *key, const void *value, bool absent);
 
-/* Returns -ENOENT if the key is not there. */
+/* value: room for a value; for a map with one for each processor, for as many, each rounded up to 8
+ * bytes. Returns -ENOENT if the key is not there. */
 L4_MUST_CHECK int l4_bpf_get(int map, const void *key, void *value);
+
+/* Returns the number of processors, or -errno. */
+int l4_bpf_processors(void);
 
 /* Returns 0 also if the key is not there. */
 L4_MUST_CHECK int l4_bpf_drop(int map, const void *key);

@@ -56,7 +56,10 @@ class Program:
         """Writes a map's value. absent: only if the key is not there, else EEXIST."""
 
     def get(self, name: str, key: bytes) -> bytes | None:
-        """Returns a map's value, of all processors for a map of that kind."""
+        """Returns a map's value; None: the key is not there."""
+
+    def get_all(self, name: str, key: bytes) -> list[bytes]:
+        """Returns the values of all processors, of a map that has one for each."""
 
     def drop(self, name: str, key: bytes) -> None:
         """Removes a key, if it is there."""

@@ -142,15 +142,24 @@ cdef class Program:
                           <bint>absent))
 
     def get(self, name, key):
+        values = self._values(name, key)
+        return None if values is None else values[0]
+
+    def get_all(self, name, key):
+        return self._values(name, key) or []
+
+    cdef _values(self, name, key):
         self._sized(name, key, None)
+        row = self.kind.maps[self._names[name]]
         cdef bytes k = key
-        cdef size_t size = self.kind.maps[self._names[name]].value
-        cdef bytes value = PyBytes_FromStringAndSize(NULL, size)
+        cdef size_t each = (row.value + 7) // 8 * 8 if row.per_cpu else row.value
+        cdef size_t copies = _check(l4_bpf_processors()) if row.per_cpu else 1
+        cdef bytes value = PyBytes_FromStringAndSize(NULL, each * copies)
         cdef int error = l4_bpf_get(self.fd(name), PyBytes_AS_STRING(k), PyBytes_AS_STRING(value))
         if error == -errno.ENOENT:
             return None
         _check(error)
-        return value
+        return [value[at * each:at * each + row.value] for at in range(copies)]
 
     def drop(self, name, key):
         self._sized(name, key, None)

@@ -10,12 +10,14 @@ TCX_INGRESS, SK_LOOKUP_ATTACH, XDP_ATTACH = 46, 36, 37  # enum bpf_attach_type
 
 
 class Map(NamedTuple):
-    """A map of a program. key, value: bytes; entries 0: as the object file says."""
+    """A map of a program. key, value: bytes; entries 0: as the object file says. per_cpu: it has a
+    value for each processor."""
 
     name: str
     key: int
     value: int
     entries: int = 0
+    per_cpu: bool = False
 
 
 class Kind(NamedTuple):

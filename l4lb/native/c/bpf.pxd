@@ -31,6 +31,7 @@ cdef extern from "packet/bpf.h":
     int l4_bpf_get(int map, const void *key, void *value) nogil
     int l4_bpf_drop(int map, const void *key) nogil
     int64_t l4_bpf_keys(int map, uint32_t size, void *keys, size_t maximum) nogil
+    int l4_bpf_processors()
     int l4_bpf_pin(int fd, const char *path)
     int l4_bpf_pinned(const char *path)
     int l4_bpf_run(int program, const void *packet, uint32_t size, void *out, uint32_t *out_size,
