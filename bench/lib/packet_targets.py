@@ -31,6 +31,7 @@ from bench.lib.testbed import (
 )
 
 PROTOCOLS = ("tcp", "udp")
+LOOK_S, IN_KERNEL_US = 0.3, 4.0  # a worker takes more for each message, helpers take less
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ class Target:
 
     def refused(self, bed: Testbed) -> str:
         """Returns why the target cannot run here, "" if it can."""
+        del bed
+        return ""
+
+    def betrayed(self, bed: Testbed) -> str:
+        """Returns what the target does otherwise than its name says, "" if nothing."""
         del bed
         return ""
 
@@ -86,11 +92,13 @@ table ip bench {{
 
 @dataclass(frozen=True)
 class L4lb(Target):
-    """l4lb. packet: its table [process.packet], as text; listener, pool: more keys of these."""
+    """l4lb. packet: its table [process.packet], as text; listener, pool: more keys of these.
+    in_kernel: protocols whose bytes no worker may move."""
 
     packet: str = ""
     listener: str = ""
     pool: str = ""
+    in_kernel: tuple[str, ...] = ()
 
     def version(self) -> str:
         return first_line(self.program, "--version")
@@ -101,6 +109,14 @@ class L4lb(Target):
             inside(BALANCER, *command), capture_output=True, text=True, timeout=60, check=False
         )
         return (done.stdout + done.stderr).strip() if done.returncode else ""
+
+    def betrayed(self, bed: Testbed) -> str:
+        for protocol in self.in_kernel:
+            found = bed.job(LOOK_S, "rr" if protocol == "tcp" else "udp", "-c", "8")
+            each = found["balancer_ns"] / 1e3 / max(1.0, found["done"])
+            if each > IN_KERNEL_US:
+                return f"workers move the bytes of {protocol}, not the kernel ({each:.1f} us each)"
+        return ""
 
     def _configured(self, folder: Path) -> Path:
         config = folder / "l4lb.toml"
@@ -120,6 +136,7 @@ pool = "bench"
             f"""
 [process]
 workers = 1
+drain_timeout = "1s"
 admin = "{folder}/admin.sock"
 {table}
 {listeners}
@@ -217,7 +234,13 @@ def paths(l4lb: str) -> list[Target]:
         WIRE,
         ROUTING,
         Nftables("nftables NAT", "nft"),
-        L4lb(PACKET, l4lb, packet=_interfaces(*INTERFACES), listener='data_path = "packet"'),
+        L4lb(
+            PACKET,
+            l4lb,
+            packet=_interfaces(*INTERFACES),
+            listener='data_path = "packet"',
+            in_kernel=PROTOCOLS,
+        ),
         L4lb(PROXY, l4lb),
         Haproxy("haproxy", "haproxy", protocols=("tcp",)),
         Nginx("nginx", "nginx"),
@@ -229,7 +252,13 @@ def hand_overs(l4lb: str) -> list[Target]:
     return [
         WIRE,
         ROUTING,
-        L4lb(HAND_OVER, l4lb, packet=_interfaces(*INTERFACES), pool="hand_over = true"),
+        L4lb(
+            HAND_OVER,
+            l4lb,
+            packet=_interfaces(*INTERFACES),
+            pool="hand_over = true",
+            in_kernel=("udp",),
+        ),
         L4lb(KEPT, l4lb, packet=_interfaces(*INTERFACES), pool="hand_over = false"),
         Nginx("nginx", "nginx"),
     ]
@@ -272,7 +301,7 @@ def left_out(target: Target, generator: str) -> str:
         try:
             if not refused:
                 with _started(target, bed):
-                    pass
+                    return target.betrayed(bed)
         except RuntimeError as error:
             return str(error)
     return refused

@@ -204,21 +204,23 @@ class Testbed:
 
     def job(self, seconds: float, *args: str) -> dict[str, float]:
         """Runs a job of the load generator on the client. The result has in cpu_ns what the client,
-        the servers, the balancer and the kernel's softirq threads used."""
+        the servers, the balancer and the kernel's softirq threads used, and in balancer_ns what the
+        balancer's processes used."""
         where = ["-a", self.to, "-p", str(PORT), "-f", self.source, "-t", str(seconds)]
         command = inside(CLIENT, self.generator, args[0], *where, *args[1:])
         pids = [pid for one in self.servers for pid in _descendants(one.pid)]
         pids += _named("ksoftirqd/")
-        pids += _descendants(self.balancer.pid) if self.balancer else []
-        before = spent_ns(pids) + _children_ns()
+        balancer = _descendants(self.balancer.pid) if self.balancer else []
+        before, balancers = spent_ns(pids) + _children_ns(), spent_ns(balancer)
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=seconds + 60, check=False
         )
-        used = spent_ns(pids) + _children_ns() - before
+        balancers = spent_ns(balancer) - balancers
+        used = spent_ns(pids) + _children_ns() - before + balancers
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
         found: dict[str, float] = json.loads(done.stdout)
-        return found | {"cpu_ns": used}
+        return found | {"cpu_ns": used, "balancer_ns": balancers}
 
     @contextlib.contextmanager
     def program(self, name: str, *command: str) -> Iterator[subprocess.Popen[str]]:
