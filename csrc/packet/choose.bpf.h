@@ -78,10 +78,10 @@ HERE uint32_t by_hash(const struct l4_forward_view *view, uint32_t at, uint32_t 
 static long walk_tickets(uint32_t i, struct choice *walk)
 {
     (void)i;
-    uint64_t *ticket = bpf_map_lookup_elem(&tickets, &walk->pool);
-    if (!ticket || !walk->count)
+    struct l4_forward_turn *turn = bpf_map_lookup_elem(&turns, &walk->pool);
+    if (!turn || !walk->count)
         return 1;
-    const uint64_t mine = __sync_fetch_and_add(ticket, 1);
+    const uint64_t mine = __sync_fetch_and_add(&turn->ticket, 1);
     const uint32_t backend = slot(walk->at + (uint32_t)((mine - walk->first_ticket) % walk->count));
     if (!is_usable(backend, walk->bit))
         return 0;
@@ -140,9 +140,10 @@ uint32_t choose(uint32_t id, uint64_t hash);
 __noinline uint32_t choose(uint32_t id, uint64_t hash)
 {
     const struct l4_forward_pool *pool = bpf_map_lookup_elem(&pools, &id);
-    if (!pool)
+    const struct l4_forward_turn *turn = bpf_map_lookup_elem(&turns, &id);
+    if (!pool || !turn)
         return NONE;
-    const uint32_t key = 2 * id + (pool->generation & 1);
+    const uint32_t key = 2 * id + (turn->generation & 1);
     const struct l4_forward_view *view = bpf_map_lookup_elem(&views, &key);
     if (!view)
         return NONE;

@@ -43,7 +43,9 @@ enum {
     X(POOLS, pools)                                                                                \
     X(VIEWS, views)                                                                                \
     X(SLOTS, slots)                                                                                \
-    X(TICKETS, tickets)                                                                            \
+    X(TURNS, turns)                                                                                \
+    X(LISTENERS, listeners)                                                                        \
+    X(TOLD, told)                                                                                  \
     X(BACKENDS, backends)                                                                          \
     X(SOURCES, sources)                                                                            \
     X(ROUTES4, routes4)                                                                            \
@@ -102,13 +104,32 @@ struct l4_forward_pool {
     uint32_t flags;
     uint32_t mode;
     uint32_t hash;                                         /* enum l4_forward_hash */
-    uint32_t generation;                                   /* its low bit is the view in force */
+    uint32_t row;                                          /* of the shared table; L4_NONE */
     uint32_t sources4_at, sources4, sources6_at, sources6; /* its addresses to backends */
     uint8_t mask4[4];                                      /* of what is hashed of an address */
     uint8_t mask6[16];
-    uint32_t spare;
 };
-_Static_assert(sizeof(struct l4_forward_pool) == 60, "no padding");
+_Static_assert(sizeof(struct l4_forward_pool) == 56, "no padding");
+
+/* What moves in a pool. */
+struct l4_forward_turn {
+    uint64_t ticket;     /* program: tickets of round robin taken so far */
+    uint32_t generation; /* packet process: its low bit is the view in force */
+    uint32_t published;  /* ... and the generation of the shared table's view that it has */
+};
+
+/* A listener. The program does not look at it. */
+struct l4_forward_listener {
+    uint32_t row; /* of the shared table; L4_NONE */
+    uint32_t used;
+    uint8_t identity[16]; /* as a backend's */
+};
+_Static_assert(sizeof(struct l4_forward_listener) == 24, "no padding");
+
+/* What the packet process has told the shared table of a backend's totals. */
+struct l4_forward_told {
+    uint64_t bytes[2];
+};
 
 /* A view of a pool, two for each: places in `slots`, in numbers of slots, and how many there are.
  */

@@ -19,7 +19,10 @@ TABLE(services, HASH, BPF_F_NO_PREALLOC, L4_FORWARD_SERVICES_MAX, struct l4_forw
 TABLE(pools, ARRAY, BPF_F_MMAPABLE, L4_FORWARD_POOLS_MAX, uint32_t, struct l4_forward_pool);
 TABLE(views, ARRAY, BPF_F_MMAPABLE, 2 * L4_FORWARD_POOLS_MAX, uint32_t, struct l4_forward_view);
 TABLE(slots, ARRAY, BPF_F_MMAPABLE, 1 << 16, uint32_t, struct l4_forward_slots);
-TABLE(tickets, ARRAY, BPF_F_MMAPABLE, L4_FORWARD_POOLS_MAX, uint32_t, uint64_t);
+TABLE(turns, ARRAY, BPF_F_MMAPABLE, L4_FORWARD_POOLS_MAX, uint32_t, struct l4_forward_turn);
+TABLE(listeners, ARRAY, BPF_F_MMAPABLE, L4_FORWARD_LISTENERS_MAX, uint32_t,
+      struct l4_forward_listener);
+TABLE(told, ARRAY, BPF_F_MMAPABLE, L4_FORWARD_BACKENDS_MAX, uint32_t, struct l4_forward_told);
 TABLE(backends, ARRAY, BPF_F_MMAPABLE, L4_FORWARD_BACKENDS_MAX, uint32_t,
       struct l4_forward_backend);
 TABLE(sources, ARRAY, BPF_F_MMAPABLE, L4_FORWARD_SOURCES_MAX, uint32_t, struct l4_forward_source);

@@ -26,7 +26,8 @@ NO_ROW = 0xFFFFFFFF
 _SETTINGS = struct.Struct("=QQQHHI")
 _SERVICE = struct.Struct("=16sHBB")
 _PLACE = struct.Struct("=IIII")
-_POOL = struct.Struct("=IIIII IIII 4s16s I")
+_POOL = struct.Struct("=IIIII IIII 4s16s")
+_LISTENER = struct.Struct("=II16s")
 _BACKEND = struct.Struct("=16sHHIIII16s16s")
 _ROUTE = struct.Struct("=II")
 _KEY = struct.Struct("=16s16sHHBBH")
@@ -53,7 +54,9 @@ def kind(max_flows: int, slots: int) -> Kind:
             Map("pools", 4, _POOL.size),
             Map("views", 4, 32),
             Map("slots", 4, 8, -(-slots // SLOTS_EACH)),
-            Map("tickets", 4, 8),
+            Map("turns", 4, 16),
+            Map("listeners", 4, _LISTENER.size),
+            Map("told", 4, 16),
             Map("backends", 4, _BACKEND.size),
             Map("sources", 4, 16),
             Map("routes4", 12, _ROUTE.size),
@@ -112,7 +115,7 @@ class Pool(NamedTuple):
     flags: int = 0
     mode: int = 0
     hash: int = 0
-    generation: int = 0
+    row: int = NO_ROW
     sources4_at: int = 0
     sources4: int = 0
     sources6_at: int = 0
@@ -124,7 +127,7 @@ class Pool(NamedTuple):
             ((1 << size) - (1 << (size - bits))).to_bytes(size // 8)
             for size, bits in zip((32, 128), self.prefixes, strict=True)
         )
-        return _POOL.pack(*self[:-1], four, six, 0)
+        return _POOL.pack(*self[:-1], four, six)
 
 
 class Backend(NamedTuple):
@@ -156,6 +159,21 @@ class Backend(NamedTuple):
                    _text(source, family) if has_source else "")  # fmt: skip
 
 
+class Listener(NamedTuple):
+    row: int
+    identity: bytes
+
+    def packed(self) -> bytes:
+        return _LISTENER.pack(self.row, 1, self.identity)
+
+    @classmethod
+    def unpacked(cls, value: bytes) -> Listener | None:
+        """Returns None for a free row."""
+        row, used, digest = _LISTENER.unpack(value)
+        return cls(row, digest) if used else None
+
+
+FREE_LISTENER = bytes(_LISTENER.size)
 FREE_BACKEND = bytes(_BACKEND.size)
 
 
