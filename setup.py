@@ -161,7 +161,7 @@ class build_c(build_ext):  # noqa: N801 - setuptools' own spelling
 
 
 HAS_LIBBPF = has_libbpf()
-LOADERS = {f"l4lb.native.{name}" for name in ("bpf", "packet")}  # they need libbpf
+LOADERS = {f"l4lb.native.{name}" for name in ("bpf", "forward", "packet")}  # they need libbpf
 MODULES = [
     path
     for path in sorted(glob("l4lb/native/*.pyx"))

@@ -13,7 +13,7 @@ enum l4_bounds {
     L4_PAGE_BYTES = 65536, /* the largest page of all kernels (arm64) */
     L4_NAME_MAX = 64,      /* bytes of a pool, listener or backend name, without its NUL */
     L4_PATH_MAX = 107,     /* bytes of a unix socket path, without its NUL: sun_path */
-    L4_WORKERS_MAX = 65,   /* rows: 64 workers, and one for the supervisor (shm/layout.h) */
+    L4_WORKERS_MAX = 66,   /* rows: 64 workers, the packet process, the supervisor (shm/layout.h) */
     L4_LISTENERS_MAX = 4096,
     L4_POOLS_MAX = 1024,
     L4_BACKENDS_MAX = 16384,   /* over all pools; an index and a schedule slot fit 16 bits */

@@ -161,6 +161,14 @@ int l4_bpf_get(int map, const void *key, void *value)
     return bpf_map_lookup_elem(map, key, value);
 }
 
+int l4_bpf_entries(int map)
+{
+    struct bpf_map_info info = {0};
+    uint32_t size = sizeof info;
+    const int error = bpf_obj_get_info_by_fd(map, &info, &size);
+    return error ? error : (int)info.max_entries;
+}
+
 int l4_bpf_processors(void)
 {
     return libbpf_num_possible_cpus();

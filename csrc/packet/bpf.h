@@ -73,11 +73,14 @@ L4_MUST_CHECK int l4_bpf_put(int map, const void *key, const void *value, bool a
  * bytes. Returns -ENOENT if the key is not there. */
 L4_MUST_CHECK int l4_bpf_get(int map, const void *key, void *value);
 
+/* Returns how many entries a map can have, or -errno. */
+int l4_bpf_entries(int map);
+
 /* Returns the number of processors, or -errno. */
 int l4_bpf_processors(void);
 
 /* Returns 0 also if the key is not there. */
-L4_MUST_CHECK int l4_bpf_drop(int map, const void *key);
+int l4_bpf_drop(int map, const void *key);
 
 /* Copies the keys of a map, at most `max`, each of `bytes`. Returns their number. */
 L4_MUST_CHECK int64_t l4_bpf_keys(int map, uint32_t bytes, void *keys, size_t max);

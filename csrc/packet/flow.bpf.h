@@ -121,7 +121,8 @@ HERE void look_at_end(const struct packet *packet, struct l4_forward_flow *flow)
     }
     key_of_twin(&packet->key, flow, &twin);
     struct l4_forward_flow *other = find(&twin, &is_young);
-    __sync_fetch_and_or(&flow->flags, L4_FORWARD_FIN);
+    const bool first = !other || !(other->flags & L4_FORWARD_FIN);
+    __sync_fetch_and_or(&flow->flags, first ? L4_FORWARD_FIN | L4_FORWARD_FIRST : L4_FORWARD_FIN);
     if (other && (reset || other->flags & L4_FORWARD_FIN)) {
         __sync_fetch_and_or(&flow->flags, L4_FORWARD_CLOSED);
         __sync_fetch_and_or(&other->flags, L4_FORWARD_CLOSED);

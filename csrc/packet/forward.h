@@ -108,8 +108,9 @@ struct l4_forward_pool {
     uint32_t sources4_at, sources4, sources6_at, sources6; /* its addresses to backends */
     uint8_t mask4[4];                                      /* of what is hashed of an address */
     uint8_t mask6[16];
+    uint32_t used;
 };
-_Static_assert(sizeof(struct l4_forward_pool) == 56, "no padding");
+_Static_assert(sizeof(struct l4_forward_pool) == 60, "no padding");
 
 /* What moves in a pool. */
 struct l4_forward_turn {
@@ -204,6 +205,7 @@ enum {
     L4_FORWARD_CLOSED = 1 << 2,
     L4_FORWARD_ANSWERED = 1 << 3, /* of a client's entry: the backend has answered */
     L4_FORWARD_RESET = 1 << 4,    /* this direction has sent a reset */
+    L4_FORWARD_FIRST = 1 << 5,    /* this direction has ended before the other one */
 };
 
 /* What becomes of it: an entry for each direction of a flow. The other direction's key is the

@@ -26,7 +26,7 @@ NO_ROW = 0xFFFFFFFF
 _SETTINGS = struct.Struct("=QQQHHI")
 _SERVICE = struct.Struct("=16sHBB")
 _PLACE = struct.Struct("=IIII")
-_POOL = struct.Struct("=IIIII IIII 4s16s")
+_POOL = struct.Struct("=IIIII IIII 4s16s I")
 _LISTENER = struct.Struct("=II16s")
 _BACKEND = struct.Struct("=16sHHIIII16s16s")
 _ROUTE = struct.Struct("=II")
@@ -67,6 +67,7 @@ def kind(max_flows: int, slots: int) -> Kind:
             Map("fragments", 40, 4),
             Map("totals", 4, _TOTAL.size, per_cpu=True),
             Map("drops", 4, 8, per_cpu=True),
+            Map("events", 0, 0),
         ),
     )
 
@@ -127,7 +128,7 @@ class Pool(NamedTuple):
             ((1 << size) - (1 << (size - bits))).to_bytes(size // 8)
             for size, bits in zip((32, 128), self.prefixes, strict=True)
         )
-        return _POOL.pack(*self[:-1], four, six)
+        return _POOL.pack(*self[:-1], four, six, 1)
 
 
 class Backend(NamedTuple):

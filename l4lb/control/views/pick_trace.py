@@ -9,7 +9,7 @@ from l4lb.native import trace
 from l4lb.native.rows import PickRow
 from l4lb.native.table import Table
 
-KEPT_MAX = 64 * 256  # = (L4_WORKERS_MAX - 1) * L4_TRACES
+KEPT_MAX = 64 * 256  # = (L4_WORKERS_MAX - 2) * L4_TRACES
 
 
 def picks(table: Table, now_ms: int, args: Mapping[str, Any]) -> list[dict[str, Any]]:
