@@ -16,7 +16,8 @@ backends by a hash (multipath), without translation of addresses.
 
 A flood's sources are denied by the listeners' access lists. "to another host" is the same flood
 with another MAC. It shows what the sender takes from the two cores that everybody shares: what the
-refusing costs is the difference from that ("of elsewhere"). Needs root.
+refusing costs is the difference from that ("of elsewhere"). "ns each" is the processor time of all
+for a packet of the flood when there are no clients, its sender included. Needs root.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -37,6 +39,7 @@ if str(TOP) not in sys.path:
 from bench.compare import _loadgen, about  # noqa: E402 - not a package that is installed
 from bench.lib import packet_targets as lib  # noqa: E402
 from bench.lib.packet_report import (  # noqa: E402
+    EACH,
     ELSEWHERE,
     QUIET,
     ROUTING,
@@ -52,7 +55,6 @@ from bench.lib.packet_report import (  # noqa: E402
 from bench.lib.results import RESULTS, record  # noqa: E402
 from bench.lib.targets import default_l4lb  # noqa: E402
 from bench.lib.testbed import (  # noqa: E402
-    BALANCER,
     CLIENT,
     DENIED,
     END_S,
@@ -61,8 +63,8 @@ from bench.lib.testbed import (  # noqa: E402
     PORT,
     Testbed,
     enter,
+    front,
     inside,
-    run,
 )
 from l4lb.admin import AdminClient  # noqa: E402
 
@@ -155,8 +157,7 @@ def compare(
 @contextlib.contextmanager
 def flooded(program: str, flood: str, rate: int) -> Iterator[dict[str, float]]:
     """Sends the flood during the block. The result has what was sent, after the block."""
-    (link,) = json.loads(run(BALANCER, "ip", "-j", "link", "show", "front"))
-    mac = "02:00:00:00:00:99" if flood == ELSEWHERE else link["address"]
+    mac = "02:00:00:00:00:99" if flood == ELSEWHERE else front()["address"]
     network, bits = DENIED
     where = ("front", mac, network, str(bits), FRONT, str(PORT))
     command = inside(CLIENT, program, FLOODS[flood], *where, str(rate), "60")
@@ -170,23 +171,30 @@ def flooded(program: str, flood: str, rate: int) -> Iterator[dict[str, float]]:
     did |= json.loads(said)
 
 
-def _check_flood(bed: Testbed, target: lib.Target, flood: str, before: int, sent: float) -> None:
-    """Raises RuntimeError if the shield has not dropped what was sent."""
-    if flood not in (QUIET, ELSEWHERE) and not target.name.endswith("off"):
-        dropped = _dropped(bed) - before
-        if dropped < sent * AT_LEAST_SENT:
-            raise RuntimeError(f"{target.name} dropped {dropped:,} of {sent:,.0f} packets")
-
-
 def _dropped(bed: Testbed) -> int:
     with AdminClient(str(bed.folder / "admin.sock")) as client:
         return sum(int(row["denied"]) for row in client.call("shield"))
 
 
+@contextlib.contextmanager
+def refused(
+    bed: Testbed, target: lib.Target, program: str, flood: str, rate: int
+) -> Iterator[dict[str, float]]:
+    """Like flooded(). Raises RuntimeError if a shield has not dropped what was sent."""
+    before = _dropped(bed)
+    with flooded(program, flood, rate) as did:
+        yield did
+    dropped = _dropped(bed) - before
+    shielded = flood != ELSEWHERE and not target.name.endswith("off")
+    if shielded and dropped < did["sent"] * AT_LEAST_SENT:
+        raise RuntimeError(f"{target.name} dropped {dropped:,} of {did['sent']:,.0f} packets")
+
+
 def _flood_round(
     target: lib.Target, generator: str, program: str, options: argparse.Namespace, number: int
 ) -> dict[str, dict[str, float]]:
-    """Returns the rate of each test by flood."""
+    """Returns by flood the rate of each test, of the flood itself, and what a packet of it costs
+    when there are no clients."""
     found: dict[str, dict[str, float]] = {one: {} for one in FLOODS}
     order = list(FLOODS)
     order = order[number % len(order) :] + order[: number % len(order)]
@@ -197,12 +205,16 @@ def _flood_round(
                 if flood == QUIET:
                     found[flood][name] = bed.job(options.seconds, *test.args)["per_second"]
                     continue
-                before = _dropped(bed)
-                with flooded(program, flood, options.rate) as did:
+                with refused(bed, target, program, flood, options.rate) as did:
                     found[flood][name] = bed.job(options.seconds, *test.args)["per_second"]
-                _check_flood(bed, target, flood, before, did["sent"])
                 rate = did["sent"] / did["seconds"]
                 found[flood][SENT] = min(rate, found[flood].get(SENT, rate))
+        for flood in order:
+            if flood != QUIET:
+                before = bed.spent_ns()["cpu_ns"]
+                with refused(bed, target, program, flood, options.rate) as did:
+                    time.sleep(options.seconds)
+                found[flood][EACH] = (bed.spent_ns()["cpu_ns"] - before) / did["sent"]
     return found
 
 

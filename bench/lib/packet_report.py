@@ -133,7 +133,8 @@ def bars(rounds: Rounds, target: str, wanted: Sequence[Bar]) -> str:
 
 
 Floods = Mapping[str, Mapping[str, Sequence[Mapping[str, float]]]]  # shield, flood, rounds, test
-QUIET, ELSEWHERE, SENT = "none", "to another host", "sent"
+QUIET, ELSEWHERE = "none", "to another host"
+SENT, EACH = "sent", "ns each"  # beside the tests: the rate and the cost of the flood
 
 
 def _kept(
@@ -145,8 +146,8 @@ def _kept(
 def kept(found: Floods, tests: Sequence[str], least: float) -> str:
     """Returns the table of what clients keep of their rate, round by round: of that without a
     flood, and of that beside a flood that this host need not refuse."""
-    lines = [["shield", "flood, packets/s", *(f"{one}; of quiet; of elsewhere" for one in tests),
-              f"of elsewhere >= {least:g}"]]  # fmt: skip
+    heads = [f"{one}; of quiet; of elsewhere" for one in tests]
+    lines = [["shield", "flood, packets/s", EACH, *heads, f"of elsewhere >= {least:g}"]]
     for shield, floods in found.items():
         for flood, rounds in floods.items():
             cells, worst = [], []
@@ -159,7 +160,10 @@ def kept(found: Floods, tests: Sequence[str], least: float) -> str:
                     worst.append(median(values))
                     told += f"; {_spread(values)}"
                 cells.append(told)
-            rate = f", {min(one[SENT] for one in rounds):,.0f}" if flood != QUIET else ""
+            rate = each = ""
+            if flood != QUIET:
+                rate = f", {min(one[SENT] for one in rounds):,.0f}"
+                each = number(median(one[EACH] for one in rounds))
             verdict = _verdict(min(worst) >= least) if worst else ""
-            lines.append([shield, f"{flood}{rate}", *cells, verdict])
+            lines.append([shield, f"{flood}{rate}", each, *cells, verdict])
     return _rows(lines)

@@ -25,6 +25,7 @@ from bench.lib.testbed import (
     SERVERS,
     WIRED,
     Testbed,
+    front,
     inside,
     run,
     testbed,
@@ -93,12 +94,13 @@ table ip bench {{
 @dataclass(frozen=True)
 class L4lb(Target):
     """l4lb. packet: its table [process.packet], as text; listener, pool: more keys of these.
-    in_kernel: protocols whose bytes no worker may move."""
+    in_kernel: protocols whose bytes no worker may move. xdp: there has to be such a program."""
 
     packet: str = ""
     listener: str = ""
     pool: str = ""
     in_kernel: tuple[str, ...] = ()
+    xdp: bool = False
 
     def version(self) -> str:
         return first_line(self.program, "--version")
@@ -111,6 +113,8 @@ class L4lb(Target):
         return (done.stdout + done.stderr).strip() if done.returncode else ""
 
     def betrayed(self, bed: Testbed) -> str:
+        if self.xdp and "xdp" not in front():
+            return "no XDP program is attached"
         for protocol in self.in_kernel:
             found = bed.job(LOOK_S, "rr" if protocol == "tcp" else "udp", "-c", "8")
             each = found["balancer_ns"] / 1e3 / max(1.0, found["done"])
@@ -269,7 +273,11 @@ def shields(l4lb: str) -> list[Target]:
     access = f'access = {{ deny = ["{DENIED[0]}/{DENIED[1]}"], refusal = "drop" }}'
     return [
         L4lb(
-            f"shield {one}", l4lb, listener=access, packet=f'{_interfaces("front")}shield = "{one}"'
+            f"shield {one}",
+            l4lb,
+            listener=access,
+            packet=f'{_interfaces("front")}shield = "{one}"',
+            xdp=one == "xdp",
         )
         for one in ("off", "tc", "xdp")
     ]

@@ -29,6 +29,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 INSIDE = "--inside"  # this process is in its own namespaces
 CLIENT, BALANCER = "client", "balancer"
@@ -95,6 +96,12 @@ def run(name: str, *command: str, text: str = "") -> str:
     return done.stdout
 
 
+def front() -> dict[str, Any]:
+    """Returns what iproute2 says of the balancer's interface for clients."""
+    (found,) = json.loads(run(BALANCER, "ip", "-j", "link", "show", "front"))
+    return dict(found)
+
+
 def _addresses() -> dict[str, list[str]]:
     """Returns the lines for `ip -batch` of each namespace."""
     many = "".join(f" nexthop via 10.2.{n}.2" for n in (1, 2, 3))
@@ -150,7 +157,7 @@ def _make_network() -> None:
     run(BALANCER, "sysctl", "-qw", "net.ipv4.ip_forward=1")
 
 
-def spent_ns(pids: Sequence[int]) -> int:
+def _spent_ns(pids: Sequence[int]) -> int:
     """Returns the processor time of all threads of these processes so far."""
     total = 0
     for pid in pids:
@@ -203,24 +210,29 @@ class Testbed:
         return WIRE_SOURCES if self.to == WIRED else SOURCES
 
     def job(self, seconds: float, *args: str) -> dict[str, float]:
-        """Runs a job of the load generator on the client. The result has in cpu_ns what the client,
-        the servers, the balancer and the kernel's softirq threads used, and in balancer_ns what the
-        balancer's processes used."""
+        """Runs a job of the load generator on the client. The result has the processor time
+        of spent_ns() that was used meanwhile."""
         where = ["-a", self.to, "-p", str(PORT), "-f", self.source, "-t", str(seconds)]
         command = inside(CLIENT, self.generator, args[0], *where, *args[1:])
-        pids = [pid for one in self.servers for pid in _descendants(one.pid)]
-        pids += _named("ksoftirqd/")
-        balancer = _descendants(self.balancer.pid) if self.balancer else []
-        before, balancers = spent_ns(pids) + _children_ns(), spent_ns(balancer)
+        before = self.spent_ns()
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=seconds + 60, check=False
         )
-        balancers = spent_ns(balancer) - balancers
-        used = spent_ns(pids) + _children_ns() - before + balancers
+        after = self.spent_ns()
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
         found: dict[str, float] = json.loads(done.stdout)
-        return found | {"cpu_ns": used, "balancer_ns": balancers}
+        return found | {key: after[key] - before[key] for key in after}
+
+    def spent_ns(self) -> dict[str, int]:
+        """Returns the processor time so far. balancer_ns: of the balancer's processes. cpu_ns: of
+        these, of servers, of the kernel's softirq threads, and of programs that have ended."""
+        balancer = _spent_ns(_descendants(self.balancer.pid)) if self.balancer else 0
+        servers = _spent_ns([pid for one in self.servers for pid in _descendants(one.pid)])
+        kernel = _spent_ns(_named("ksoftirqd/"))
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        ended = int((used.ru_utime + used.ru_stime) * 1e9)
+        return {"balancer_ns": balancer, "cpu_ns": balancer + servers + kernel + ended}
 
     @contextlib.contextmanager
     def program(self, name: str, *command: str) -> Iterator[subprocess.Popen[str]]:
@@ -254,11 +266,6 @@ class Testbed:
                 gone = self.balancer is not None and self.balancer.poll() is not None
                 if gone or time.monotonic() > until:
                     raise RuntimeError(f"no {protocol} echo: {self.said()}")
-
-
-def _children_ns() -> int:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return int((used.ru_utime + used.ru_stime) * 1e9)
 
 
 def _echoed(source: str, to: str, protocol: str) -> bool:
