@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from l4lb.config.draft import Draft, Table, table
 from l4lb.config.model import Config
 from l4lb.config.origin import Finding, path_text
-from l4lb.config.rules.packet_checks import is_off, pools_of, stated, uses_packet
+from l4lb.config.rules.packet_checks import is_set, pools_of, stated, uses_packet
 
 # Keys that say something of each datagram, or of the sockets that it goes through.
 OF_LISTENERS = ("transparent", "interface", "mark", "dscp")
@@ -33,14 +33,12 @@ def hands_over(config: Config, listener_name: str, pool_name: str) -> bool:
 
 def _kept(listener: Table, pool: Table) -> Iterator[tuple[bool, str]]:
     """Yields the keys for which a worker must see each datagram. True: a key of the pool."""
-    yield from ((False, key) for key in OF_LISTENERS if _is_set(listener, key))
-    yield from ((True, key) for key in OF_POOLS if _is_set(pool, key))
+    yield from (
+        (False, key) for key in OF_LISTENERS if key in listener and is_set(key, listener[key])
+    )
+    yield from ((True, key) for key in OF_POOLS if key in pool and is_set(key, pool[key]))
     if pool.get("hash_key") == "quic_cid":
         yield True, "hash_key"
-
-
-def _is_set(found: Table, key: str) -> bool:
-    return key in found and (key == "dscp" or not is_off(found[key]))  # 0 is a class of service
 
 
 def findings(draft: Draft) -> Iterator[Finding]:

@@ -44,6 +44,7 @@ class Row(NamedTuple):
 
 
 NO_SOCKET = "the kernel forwards packets without a socket of this service"
+AS_SENT = "the kernel leaves packets the class of service that they came with"
 UNREAD = "the kernel reads nothing of what clients send"
 UNCOUNTED = "the kernel does not count what is open"
 UNHELD = "the kernel holds no packet back"
@@ -57,6 +58,8 @@ SHOWS_CLIENT = "with transparent or dsr backends see the client's address"
 
 LISTENERS = (
     Row("interface", NO_SOCKET, "process.packet.interfaces says where clients come in"),
+    Row("mark", NO_SOCKET),
+    Row("dscp", AS_SENT),
     Row("keepalive", NO_SOCKET),
     Row("user_timeout", NO_SOCKET),
     Row("max_amplification", "the kernel does not compare what clients send and get"),
@@ -81,6 +84,8 @@ LISTENERS = (
 )
 POOLS = (
     Row("interface", NO_SOCKET),
+    Row("mark", NO_SOCKET),
+    Row("dscp", AS_SENT),
     Row("keepalive", NO_SOCKET),
     Row("user_timeout", NO_SOCKET),
     Row("balance", UNCOUNTED, "write round_robin", ("least_connections",)),
@@ -145,6 +150,9 @@ def reasons(draft: Draft, listener: Listener) -> Iterator[Reason]:
     for at, span in listener.binds:
         if span.path:
             yield Reason(at, "no packets come to a unix socket")
+    for at, route in listener.routes:
+        if "source" in route and "source_mac" in route:
+            yield Reason((*at, "source_mac"), "the kernel looks for one of both, and source is set")
     named = pools_of(listener)
     for pool in (one for one in draft.pools if one.name in named):
         yield from _rows(POOLS, protocols.POOLS, pool.table, listener, pool.path)
@@ -172,13 +180,16 @@ def _rows(
         if listener.protocol not in known[key[0]].of:
             continue
         for at, value in matching(found, tuple(key)):
-            if not is_off(value) and (not row.values or value in row.values):
+            if is_set(key[-1], value) and (not row.values or value in row.values):
                 yield Reason((*(path or listener.path), *at), row.why, row.instead)
 
 
-def is_off(value: object) -> bool:
-    """True for a value that switches something off."""
-    return value in OFF or (isinstance(value, str) and NO_TIME.fullmatch(value) is not None)
+def is_set(key: str, value: object) -> bool:
+    """True for a value of a key that switches something on."""
+    if key == "dscp":
+        return True  # 0 is a class of service
+    is_no_time = isinstance(value, str) and NO_TIME.fullmatch(value) is not None
+    return value not in OFF and not is_no_time
 
 
 def _refusals(draft: Draft, listener: Listener) -> Iterator[Reason]:

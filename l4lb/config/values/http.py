@@ -61,8 +61,9 @@ class RequestKey(NamedTuple):
 
 
 def request_key(value: str) -> RequestKey:
-    """Splits a key. Header fields are compared in lower case."""
-    kind, _, name = value.partition(":")
+    """Splits a key that workers take of a client. Header fields are compared in lower case."""
+    # why: workers see no frames. They serve only this host's own clients at a pool with source_mac.
+    kind, _, name = ("source_ip" if value == "source_mac" else value).partition(":")
     return RequestKey(kind, name.lower() if kind == "header" else name)
 
 

@@ -10,6 +10,7 @@ from l4lb.config.diff import compare, needs_start
 from l4lb.config.plain import carried, of_carried, to_plain, to_stated
 from l4lb.config.rules.hand_over import hands_over
 from l4lb.config.rules.packet_checks import uses_packet
+from l4lb.config.values.http import request_key
 
 from .packet_services import built, service, told
 
@@ -84,6 +85,10 @@ def test_direct_server_return_changes_no_port(
 def test_a_mac_address_is_kept_in_one_form(given: Any, kept: Any) -> None:
     config = built(service({"routes": [{"source_mac": given, "pool": "web"}]}))
     assert config.listeners["web"].routes[0].source_mac == tuple(kept)
+
+
+def test_workers_hash_the_address_where_the_kernel_hashes_that_of_the_frame() -> None:
+    assert request_key("source_mac") == request_key("source_ip") == ("source_ip", "")
 
 
 # ---- sessions that are handed over ---------------------------------------------------------------
