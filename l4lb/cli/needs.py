@@ -36,7 +36,7 @@ class Needs:
     low_ports: bool
     raw: bool
     gives: bool
-    shield: bool
+    packets: bool
     user: str | None
     descriptors: int
     drain_ms: int
@@ -66,7 +66,7 @@ def needs(config: Config) -> Needs:
         low_ports=any(0 < port < LOW_PORTS for port in ports),
         raw=needs_raw(config),
         gives=any(one.owner is not None or one.group is not None for one in listeners),
-        shield=process.packet is not None and process.packet.shield != "off",
+        packets=process.packet is not None,
         user=process.user,
         descriptors=max(FILES_LEAST, sessions + SPARE_FILES),
         drain_ms=process.drain_timeout_ms,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 DEFAULT_CONFIG = "/etc/l4lb/l4lb.toml"
 STOP_MARGIN_S = 15  # after drain_timeout: remaining sessions are ended, logs are written
 BIND, RAW, CHOWN = "CAP_NET_BIND_SERVICE", "CAP_NET_RAW", "CAP_CHOWN"
-BPF, ADMIN = "CAP_BPF", "CAP_NET_ADMIN"  # of the shield
+BPF, ADMIN = "CAP_BPF", "CAP_NET_ADMIN"  # of the packet path
 BECOME = ("CAP_SETGID", "CAP_SETUID")
 SEARCH = "CAP_DAC_READ_SEARCH"
 # System calls beyond those of most services, and those that belong to a capability.
@@ -138,8 +138,8 @@ def _words(need: Needs) -> Mapping[str, str]:
     """Returns the values of the unit's placeholders."""
     who, folders = _as(need), Folders.of(need.makes, need.disks)
     wanted = (
-        (BIND, need.low_ports), (RAW, need.raw), (CHOWN, need.gives), (BPF, need.shield),
-        (ADMIN, need.shield),
+        (BIND, need.low_ports), (RAW, need.raw), (CHOWN, need.gives), (BPF, need.packets),
+        (ADMIN, need.packets),
     )  # fmt: skip
     rights = sorted(right for right, is_wanted in wanted if is_wanted)
     held = sorted({*rights, *who.more})

@@ -102,6 +102,7 @@ class TestUnit:
             ("127.0.0.1:80", "mark", "CAP_NET_BIND_SERVICE CAP_NET_RAW"),
             ("unix:/run/web/x", "owner", "CAP_CHOWN"),
             ("127.0.0.1:8080", PACKET, "CAP_BPF CAP_NET_ADMIN"),
+            ("127.0.0.1:8080", PACKET + 'shield = "off"\n', "CAP_BPF CAP_NET_ADMIN"),
         ],
     )
     def test_it_has_the_rights_that_its_keys_need(
