@@ -236,7 +236,7 @@ def _reached(pool: Pool, listener: Listener) -> Iterator[Reason]:
             yield Reason(backend.path, "no unix socket takes packets")
         other = next((span for _, span in listener.binds if _differ(span, address)), None)
         if other is not None:
-            why = f"the kernel does not make IPv4 of IPv6 or the reverse, and {other} is the other"
+            why = f"the kernel does not translate between IPv4 and IPv6, and {other} is the other"
             yield Reason(backend.path, why, "give each IP version a listener and a pool")
 
 

@@ -228,7 +228,7 @@ def test_the_message_names_the_line_and_the_listener() -> None:
 
 def test_a_name_of_another_ip_version_is_refused_when_it_is_looked_up() -> None:
     config = built(service(pool={"backends": ["there.example:80"]}))
-    with pytest.raises(ConfigError, match="does not make IPv4 of IPv6"):
+    with pytest.raises(ConfigError, match="does not translate between IPv4 and IPv6"):
         resolve(config, look_up=lambda *_: {"there.example": Answer(["2001:db8::1"])})
     found = resolve(config, look_up=lambda *_: {"there.example": Answer(["10.0.0.1"])})
     assert uses_packet(found, "web")
