@@ -109,8 +109,9 @@ struct l4_forward_pool {
     uint8_t mask4[4];                                      /* of what is hashed of an address */
     uint8_t mask6[16];
     uint32_t used;
+    uint8_t identity[16]; /* as a backend's */
 };
-_Static_assert(sizeof(struct l4_forward_pool) == 60, "no padding");
+_Static_assert(sizeof(struct l4_forward_pool) == 76, "no padding");
 
 /* What moves in a pool. */
 struct l4_forward_turn {

@@ -51,10 +51,18 @@ def load() -> Shield:
         raise L4lbError(why_not(error)) from error
 
 
+def of(name: str) -> bytes:
+    """Returns the object file of another program. Raises L4lbError that says what to do."""
+    path = OBJECT.with_name(f"{name}.bpf.o")
+    if not is_built() or not path.exists():
+        raise L4lbError(NOT_BUILT)
+    return path.read_bytes()
+
+
 def why_not(error: OSError) -> str:
     """Returns the error of a program that could not be loaded, with what to do."""
     number = error.errno or 0
     lines = str(getattr(error, "said", "")).splitlines()
     hint = HINTS.get(number) or (lines[-1][:SAID_MAX] if lines else "")
-    text = f"the kernel does not take the shield: {os.strerror(number)}"
+    text = f"the kernel does not take the program: {os.strerror(number)}"
     return f"{text}; {hint}" if hint else text

@@ -26,7 +26,7 @@ NO_ROW = 0xFFFFFFFF
 _SETTINGS = struct.Struct("=QQQHHI")
 _SERVICE = struct.Struct("=16sHBB")
 _PLACE = struct.Struct("=IIII")
-_POOL = struct.Struct("=IIIII IIII 4s16s I")
+_POOL = struct.Struct("=IIIII IIII 4s16s I16s")
 _LISTENER = struct.Struct("=II16s")
 _BACKEND = struct.Struct("=16sHHIIII16s16s")
 _ROUTE = struct.Struct("=II")
@@ -122,13 +122,20 @@ class Pool(NamedTuple):
     sources6_at: int = 0
     sources6: int = 0
     prefixes: tuple[int, int] = (32, 128)
+    identity: bytes = bytes(16)
 
     def packed(self) -> bytes:
         four, six = (
             ((1 << size) - (1 << (size - bits))).to_bytes(size // 8)
             for size, bits in zip((32, 128), self.prefixes, strict=True)
         )
-        return _POOL.pack(*self[:-1], four, six, 1)
+        return _POOL.pack(*self[:-2], four, six, 1, self.identity)
+
+    @staticmethod
+    def identity_of(value: bytes) -> bytes | None:
+        """Returns None for a free row."""
+        *_, used, digest = _POOL.unpack(value)
+        return digest if used else None
 
 
 class Backend(NamedTuple):
@@ -236,7 +243,7 @@ class Flow(NamedTuple):
     began_ns: int
     seen_ns: int
     packets: int
-    bytes: int
+    ip_bytes: int
 
     @classmethod
     def unpacked(cls, value: bytes) -> Flow:

@@ -30,6 +30,7 @@ from l4lb.native import udp
 from l4lb.native.cache import GUEST
 from l4lb.native.table import Table
 from l4lb.supervisor.checking import Checking
+from l4lb.supervisor.forwarding import Forwarding
 from l4lb.supervisor.keeping import Keeping
 from l4lb.supervisor.observability import Observability
 from l4lb.supervisor.policing import Policing
@@ -122,6 +123,10 @@ class Supervisor:
         self._worker_changes = WorkerChanges(self._reactor, self._workers)
         self._shield = Shielding(self._reactor, self._table, policy, self._workers.listening,
                                  self._before.state.shield if self._before else {})  # fmt: skip
+        self._packets = Forwarding(
+            self._reactor, self._table, self._membership, self._workers, self._guards,
+            self._before.state.packets if self._before else {},
+        )  # fmt: skip
         HungWorkers(self._reactor, self._table, self._workers, lambda: self._config.process,
                     self._tell)  # fmt: skip
         known = self._before.state.known if self._before else {}
@@ -138,6 +143,7 @@ class Supervisor:
             self._web = before.open_web() if before else open_web(config.process)
             self._open_listening(inherited)
             self._shield.start(self._config)
+            self._packets.load(self._config)
         except BaseException:
             if before is None:  # else: the old program goes on with these sockets
                 self._close()
@@ -172,7 +178,8 @@ class Supervisor:
         policy = Policing(self._reactor, self._table, self._config, known.gate, self._guards)
         recorder = Recording(self._reactor, self._table, self._config, known.records, self._guards)
         log = self._observability.writer
-        return Helpers(self._make_control(), checker, log, keeper, policy, recorder)
+        return Helpers(self._make_control(), checker, log, keeper, policy, recorder,
+                       self._packets)  # fmt: skip
 
     def _make_control(self) -> Helper:
         known = self._membership.policy
@@ -321,6 +328,7 @@ class Supervisor:
             self._before.close_web_but(self._web)
             self._requests.record.answered(self._before.state.answer.cause, self._before.outcome)
         self._shield.follow()
+        self._packets.follow()
         if self._reloads_once_serving:
             self._on_hup()
 
@@ -345,6 +353,7 @@ class Supervisor:
         self._notifier.stopping(self._in_words())
         LOG.info("draining", connections=self._table.connections)
         self._reactor.after(self._config.process.drain_timeout_ms, self._drain_is_over)
+        self._packets.drain()
         self._worker_changes.drain()
 
     def _drain_is_over(self) -> None:
@@ -359,6 +368,7 @@ class Supervisor:
         self._notifier.stopping(self._in_words())
         self._reactor.after(STOP_GRACE_MS, self._workers.kill)
         self._workers.stop(reason)
+        self._packets.end_flows(reason)
         if self._before is not None:
             self._before.stop(self._reactor, reason)
         if self._workers.alive == 0:
@@ -373,7 +383,7 @@ class Supervisor:
         """Ends the helpers when no worker is left. The admin socket answers until then."""
         if self._phase == "ended":
             return
-        if self._before is not None and self._before.remains:
+        if self._packets.remains or (self._before is not None and self._before.remains):
             self._reactor.after(5, self._end)
             return
         self._phase = "ended"
@@ -391,6 +401,7 @@ class Supervisor:
             self._reactor.stop()
 
     def _close(self) -> None:
+        self._packets.close()
         self._shield.stop()
         for one in list(self._workers.listening):
             one.close()

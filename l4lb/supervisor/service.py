@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from l4lb.config.model import Config
 from l4lb.native.table import Table
 from l4lb.supervisor.checking import Checking
+from l4lb.supervisor.forwarding import Forwarding
 from l4lb.supervisor.keeping import Keeping
 from l4lb.supervisor.policing import Policing
 from l4lb.supervisor.process.event_history import History
@@ -30,7 +31,8 @@ from l4lb.supervisor.workers.workers import Workers
 @dataclass(frozen=True)
 class Helpers:
     """The processes beside the workers. log: the access log's writer. keeper: of caches' disks.
-    policy: of forward proxies. recorder: of requests and answers that are kept."""
+    policy: of forward proxies. recorder: of requests and answers that are kept. packets: of the
+    kernel's flows."""
 
     control: Helper
     checker: Checking
@@ -38,6 +40,7 @@ class Helpers:
     keeper: Keeping
     policy: Policing
     recorder: Recording
+    packets: Forwarding
 
     def begin(self) -> None:
         """Starts those that do not need workers to be there."""
@@ -50,9 +53,10 @@ class Helpers:
         self.checker.configure(config)
         self.policy.configure(config)
         self.recorder.configure(config)
+        self.packets.configure(config)
 
     def __iter__(self) -> Iterator[Helper]:
-        beside = (self.log, self.keeper, self.policy, self.recorder)
+        beside = (self.log, self.keeper, self.policy, self.recorder, self.packets)
         return iter((self.control, self.checker, *beside))
 
 

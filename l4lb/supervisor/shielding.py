@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import mmap
 import os
-import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import l4lb.log
@@ -28,6 +27,7 @@ from l4lb.packet.attach import Attached
 from l4lb.packet.plan import Wanted, left_to_workers, wanted
 from l4lb.packet.written import Written
 from l4lb.supervisor.process.reactor import Reactor
+from l4lb.supervisor.sockets.addresses import addresses, interface_of
 from l4lb.supervisor.sockets.listening import Listening
 from l4lb.supervisor.table.listener_policy import ListenerPolicy
 
@@ -208,10 +208,10 @@ class Shielding:
         found: dict[Service, tuple[int, int]] = {}
         for one in self._listening:
             sock = next(iter(one.sockets.values()), None)
-            interface = _interface_of(one)
+            interface = interface_of(one)
             if one.path or sock is None or sock.fileno() < 0 or interface is None:
                 continue
-            for address, port in _addresses(sock):
+            for address, port in addresses(sock):
                 found[Service(address, port, one.protocol)] = (one.row, interface)
         return found
 
@@ -260,26 +260,3 @@ class Shielding:
             }
             for name, listener in config.listeners.items()
         ]
-
-
-def _interface_of(one: Listening) -> int | None:
-    """Returns the number of the interface that an address is bound to; 0: to none; None: the
-    interface is gone, so no packet comes."""
-    name = one.options.values.get("interface")
-    if not name:
-        return 0
-    try:
-        return socket.if_nametoindex(str(name))
-    except OSError:
-        return None
-
-
-def _addresses(sock: socket.socket) -> Iterator[tuple[str, int]]:
-    """Yields the addresses of a socket, as packets have them."""
-    if sock.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    host, port = sock.getsockname()[:2]
-    host = host.partition("%")[0].removeprefix("::ffff:")
-    yield host, port
-    if host == "::" and not sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY):
-        yield "0.0.0.0", port

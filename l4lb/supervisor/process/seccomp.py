@@ -146,6 +146,9 @@ class Guards:
         """folders: those of records, as the recorder has them open."""
         return self._of(calls.RECORDER, folders, landlock.RECORDED)
 
+    def packet(self) -> Guard | None:
+        return self._of(calls.PACKET)
+
     def policy(self) -> Guard | None:
         return self._of(calls.POLICY)
 

@@ -220,6 +220,21 @@ CHECKER = Calls(
 # The policy process looks names up as the checker does, and makes memory for lists of domains.
 POLICY = Calls((*CHECKER.rules, *_allowed("memfd_create", "ftruncate")))
 
+# The packet process reads and writes maps of the kernel's program: linux/bpf.h, enum bpf_cmd.
+BPF_LOOK_UP, BPF_UPDATE, BPF_DELETE, BPF_INFO, BPF_LOOK_UP_BATCH = 1, 2, 3, 15, 24
+PACKET = Calls(
+    (
+        *_PROCESS,
+        *_FILES,
+        *_NOT_THERE,
+        *_NO_FILES,
+        *_allowed("recvfrom", "recvmsg", "sendto", "sendmsg", "epoll_create1", "epoll_ctl"),
+        *_if("bpf", 0, BPF_LOOK_UP, BPF_UPDATE, BPF_DELETE, BPF_INFO, BPF_LOOK_UP_BATCH),
+        *_if("mmap", 2, 0, mask=PROT_EXEC),
+        *_if("mprotect", 2, 0, mask=PROT_EXEC),
+    )
+)
+
 # The rules of a checker that runs programs (exec checks, alerts). The programs inherit them for
 # good, and their needs are unknown. Only calls that no check needs fail.
 CHECKER_OF_PROGRAMS = Calls(

@@ -26,7 +26,8 @@ from l4lb.supervisor.table import row_settings, udp_rows
 from l4lb.supervisor.table.listener_policy import ListenerPolicy
 from l4lb.supervisor.table.row_allocator import RowAllocator
 
-WORKER_ROWS = 66  # = L4_WORKERS_MAX: the last but one is the packet process, the last the book, the supervisor's own counters
+WORKER_ROWS = 66  # = L4_WORKERS_MAX: the last is the book, the supervisor's own counters
+PACKET_ROW = 64  # the row of the packet process
 STICKY_WAYS = 16  # = L4_STICKY_WAYS
 MAX_SESSION_ROWS = 1 << 20  # = L4_SESSIONS_MAX
 

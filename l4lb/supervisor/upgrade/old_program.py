@@ -155,4 +155,5 @@ class Departure:
             writer_fd=service.helpers.log.fileno(),
             disks=service.membership.policy.caches.disks.carried,
             shield=service.shield.carried(),
+            packets=service.helpers.packets.carried(),
         )

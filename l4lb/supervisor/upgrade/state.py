@@ -70,7 +70,8 @@ class State:
 
     config: as config/plain.py carries it. known: from carried_state.py, as are sticky (absent in a
     check) and lists. caches: their file (absent in a check). disks: the locks of caches' folders,
-    by path. shield: its descriptors and counts (shielding.py). counts: from carried_counts.py.
+    by path. shield, packets: their descriptors and counts (shielding.py,
+    forwarding.py). counts: from carried_counts.py.
     workers: by pid. older: pids of workers of still earlier programs. keep: every descriptor that
     is passed on.
     """
@@ -102,6 +103,7 @@ class State:
     caches: Plain | None = None
     disks: Mapping[str, int] = field(default_factory=dict)
     shield: Plain = field(default_factory=dict)
+    packets: Plain = field(default_factory=dict)
     back: bool = False
     keep: Sequence[int] = ()
 
@@ -118,7 +120,9 @@ class State:
         yield from carried_fds(self.known)
         yield from (self.web_fd, self.answer.fd, self.writer_fd, *self.disks.values())
         yield self.steward.fd if self.steward else None
-        yield from (*self.shield.get("fds", ()), *self.shield.get("links", {}).values())
+        for one in (self.shield, self.packets):
+            yield from (*one.get("fds", ()), *one.get("links", {}).values())
+        yield self.packets.get("memory_fd")
         yield from (one["fd"] for one in (self.sticky, self.lists, self.caches) if one)
 
     def with_keep(self) -> State:
@@ -176,6 +180,7 @@ class State:
             caches=told.get("caches"),
             disks=told.get("disks", {}),
             shield=told.get("shield", {}),
+            packets=told.get("packets", {}),
             back=told["back"],
             keep=told["keep"],
         )

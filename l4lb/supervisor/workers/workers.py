@@ -24,6 +24,7 @@ from l4lb.supervisor.process.faults import contained, fault
 from l4lb.supervisor.process.reactor import Reactor
 from l4lb.supervisor.process.seccomp import Guard
 from l4lb.supervisor.sockets.listening import Listening
+from l4lb.supervisor.table.membership import PACKET_ROW
 from l4lb.supervisor.workers import mailbox
 from l4lb.supervisor.workers.events import WorkerEvents
 from l4lb.supervisor.workers.hand_over import HandOvers
@@ -305,6 +306,8 @@ class Workers:
              ) -> bool:  # fmt: skip
         """Queues a command for one worker and wakes it. Returns False if the worker has stopped
         reading commands."""
+        if index == PACKET_ROW:  # it looks for commands by itself
+            return self._table.command(index, op, slot=slot, serial=serial, reason=reason)
         if index not in self.slots:
             return False
         queued = self._table.command(index, op, slot=slot, serial=serial, reason=reason)

@@ -1,0 +1,437 @@
+"""The packet path as the supervisor runs it: a program in the kernel that forwards packets of
+listeners with data_path = "packet", and of UDP sessions that workers hand over (docs/packet.md).
+
+The program is loaded and attached at the start, before rights are given up. After that its maps are
+written through descriptors. `sync` compares what the maps should say with what they say and writes
+the difference, so it does not matter what has changed, nor how often it is called. The packet
+process (l4lb/packet/main.py) does what must be done often: health, views, sessions, counts.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import l4lb.log
+from l4lb import tally
+from l4lb.clock import monotonic_ms
+from l4lb.config.model import Config
+from l4lb.config.rules.packet_checks import packet_reasons, uses_packet
+from l4lb.config.tables.process import Packet
+from l4lb.errors import L4lbError
+from l4lb.native.table import Table
+from l4lb.packet import program, tables, wanted
+from l4lb.packet.interfaces import Links
+from l4lb.packet.pins import Pins
+from l4lb.packet.written_forward import Wanted, Written
+from l4lb.supervisor.process import memory_file
+from l4lb.supervisor.process.helper import Helper
+from l4lb.supervisor.process.reactor import Reactor
+from l4lb.supervisor.process.seccomp import Guards
+from l4lb.supervisor.sockets.addresses import addresses, interface_of
+from l4lb.supervisor.table.membership import PACKET_ROW, Membership
+from l4lb.supervisor.workers.workers import Workers
+
+if TYPE_CHECKING:
+    from l4lb.native.bpf import Program
+
+SYNC_MS = 1_000
+SOURCES_EVERY = 10  # syncs between two looks at the host's own addresses to backends
+PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+LOG = l4lb.log.get("supervisor")
+
+
+class Forwarding(Helper):
+    """The packet path of one service, and its process; one that is off does nothing. before: what
+    `carried` of the old program has returned."""
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        table: Table,
+        membership: Membership,
+        workers: Workers,
+        guards: Guards,
+        before: Mapping[str, Any],
+    ) -> None:
+        self._table = table
+        self._membership = membership
+        self._workers = workers
+        self._before = before
+        self._program: Program | None = None
+        self._written: Written | None = None
+        self._links: Links | None = None
+        self._pins: Pins | None = None
+        self._memory_fd = -1
+        self._config: Config | None = None
+        self._sources: dict[tuple[str, int], str] = {}
+        self._syncs = 0
+        self._routes: tuple[Any, int] = (None, 0)  # what they were made of, the number of their set
+        self._draining = False
+        self._told_auto: set[str] = set()
+        self._old_fds: list[int] = []
+        self.tally_fd = tally.make("l4lb-packet")
+        super().__init__(
+            reactor, "packet", self._run, keep=[], on_start=self._on_start, guard=guards.packet
+        )
+
+    # ---- start and end -------------------------------------------------------------------------
+
+    @property
+    def flows_fd(self) -> int:
+        """Returns the descriptor of the map of flows, for workers; -1: there is none."""
+        return -1 if self._program is None else self._program.fd("flows")
+
+    def load(self, config: Config) -> None:
+        """Loads the program and attaches it. Raises L4lbError."""
+        self._config = config
+        asked = config.process.packet
+        if asked is None or not _is_needed(config):
+            self._remove_left(asked, config.process.admin)
+            return
+        try:
+            self._load(asked, config)
+        except OSError as error:
+            self._unload()
+            raise L4lbError(f"[process.packet]: {why_not(error)}") from error
+        except L4lbError:
+            self._unload()
+            raise
+
+    def _remove_left(self, asked: Packet | None, admin: str) -> None:
+        """Removes what an earlier service of this name has left in the kernel."""
+        for fd in self._before.get("links", {}).values():
+            os.close(fd)
+        folder = asked.pins if asked is not None else None
+        if folder is not None or self._before.get("pins"):
+            Pins(folder or str(self._before["pins"]), admin).remove()
+
+    def _load(self, asked: Packet, config: Config) -> None:
+        from l4lb.native.bpf import Program
+        from l4lb.native.forward import HEAD_BYTES, TRACKED_BYTES
+
+        _check_forwarding(asked.interfaces, config)
+        pins = Pins(asked.pins, config.process.admin)
+        kind = tables.kind(asked.max_flows, wanted.slots_needed(config))
+        whole = program.of("forward")
+        if self._before:
+            reuse = dict(zip((one.name for one in kind.maps), self._before["fds"][1:], strict=True))
+            links, self._memory_fd = dict(self._before["links"]), self._before["memory_fd"]
+        else:
+            reuse, links = pins.maps(), pins.links()
+            size = HEAD_BYTES + TRACKED_BYTES * asked.max_flows
+            self._memory_fd = memory_file.make("l4lb-flows", size)
+        try:
+            self._program = Program.load(whole, kind, reuse)
+        except OSError as error:
+            if not reuse:
+                raise
+            LOG.error("the flows of before cannot be taken over; they end", why=str(error))
+            reuse, links = {}, {}
+            pins.remove()
+            self._program = Program.load(whole, kind)
+        if reuse and not self._before:
+            LOG.info("the kernel has forwarded without a service; its flows go on",
+                     interfaces=sorted(links))  # fmt: skip
+        self._written = Written(self._program)
+        self._put_settings(stopping=False)
+        self._links = Links(self._program, links)
+        self.sync()
+        self._links.to(asked.interfaces)
+        self._pin(pins, asked)
+        self._old_fds = list(self._before["fds"]) if self._before else list(reuse.values())
+        self._keep = [*self._program.fds[1:], self._memory_fd]
+        LOG.info("packets", interfaces=list(asked.interfaces), attached_by=self._links.way,
+                 listeners=_packet_listeners(config))  # fmt: skip
+
+    def _pin(self, pins: Pins, asked: Packet) -> None:
+        """Gives maps and links names. Without names they end with the service's processes."""
+        assert self._program is not None
+        assert self._links is not None
+        try:
+            pins.make()
+            kind = self._program.kind
+            pins.put("maps", {one.name: self._program.fd(one.name) for one in kind.maps})
+            pins.put("links", self._links.links)
+            self._pins = pins
+        except OSError as error:
+            LOG.warning("the kernel forwards no packets after all processes of this service have"
+                        " died", why=str(error), pins=asked.pins)  # fmt: skip
+
+    def _unload(self) -> None:
+        if self._program is not None:
+            self._program.close()
+        self._program = self._written = self._links = None
+
+    def _put_settings(self, *, stopping: bool) -> None:
+        """The packet process writes its beat in the same element, once it runs."""
+        assert self._program is not None
+        key = self._table.hash_key
+        k0, k1 = (int.from_bytes(key[at : at + 8], "little") for at in (0, 8))
+        try:
+            low, high = (int(one) for one in PORT_RANGE.read_text().split())
+        except (OSError, ValueError):
+            low, high = 32768, 60999
+        told = tables.Settings(k0, k1, 0, low, high, stopping)
+        self._program.put("settings", tables.index(0), told.packed())
+
+    def follow(self) -> None:
+        """Follows all changes from now on; an old program does not come back any more."""
+        for fd in self._old_fds:
+            os.close(fd)
+        self._old_fds = []
+        if self._program is None:
+            return
+        if not self.alive:
+            self.start()
+        self._reactor.every(SYNC_MS, self.sync)
+
+    def configure(self, config: Config) -> None:
+        """Another configuration is in force."""
+        before, self._config = self._config, config
+        if self._program is not None:
+            self.sync()
+        elif before is not None and _is_needed(config):
+            try:
+                self.load(config)
+                self.follow()
+            except L4lbError as error:
+                LOG.error("no packets are forwarded; workers serve", why=error.message)
+
+    def _run(self, channel: socket.socket) -> int:
+        from l4lb.packet.main import PacketSetup, run
+
+        assert self._program is not None
+        maps = self._program.fds[1:]
+        return run(PacketSetup(self._table, channel, PACKET_ROW, maps, self._memory_fd))
+
+    def _on_start(self, pid: int) -> None:
+        if pid:
+            self._table.start_worker(PACKET_ROW, pid=pid, cpu=None, now_ms=monotonic_ms())
+            return
+        self._table.end_worker(PACKET_ROW, restarted=False)
+        self._table.settle()
+
+    # ---- following -----------------------------------------------------------------------------
+
+    def sync(self) -> None:
+        """Makes the maps say what the configuration says."""
+        if self._program is None or self._written is None or self._config is None:
+            return
+        try:
+            self._written.put(self._wanted(self._config, self._written))
+            if self._links is not None and self._links.links:
+                self._links.again()
+        except (OSError, OverflowError) as error:
+            LOG.error("the kernel's maps cannot be changed", why=str(error))
+        self._syncs += 1
+        self._tell()
+
+    def _wanted(self, config: Config, written: Written) -> Wanted:
+        names = _packet_listeners(config)
+        for name in config.listeners.keys() - set(names):
+            self._say_auto(config, name)
+        found = Wanted()
+        pools = wanted.pools_of(config, names)
+        fronts = [] if self._draining else list(self._fronts(names))
+        targets = self._targets(pools)
+        written.listeners.need([one.digest for one in fronts])
+        written.pools.need([wanted.pool_digest(name) for name in pools])
+        written.backends.need([one.digest for one in targets])
+        for name in pools:
+            if name in self._membership.pools:
+                row = self._membership.pools[name]
+                number = written.pools[wanted.pool_digest(name)]
+                found.pools[number] = wanted.pool_row(config.pools[name], row, found.sources)
+        for one in targets:
+            found.backends[written.backends[one.digest]] = tables.Backend(
+                one.address, one.port, 0, one.row, written.pools[wanted.pool_digest(one.pool)],
+                one.digest, self._source(one.address, one.port),
+            )  # fmt: skip
+        self._put_fronts(config, written, fronts, found)
+        return found
+
+    def _put_fronts(
+        self, config: Config, written: Written, fronts: Sequence[wanted.Front], found: Wanted
+    ) -> None:
+        def number_of(pool: str) -> int:
+            return written.pools[wanted.pool_digest(pool)]
+
+        routes = {one.listener: config.listeners[one.listener].routes for one in fronts}
+        made_of = {
+            name: (one, [number_of(str(r.pool)) for r in one]) for name, one in routes.items()
+        }
+        if self._routes[0] != made_of:
+            self._routes = made_of, self._routes[1] + len(made_of) + 1
+        sets = {name: self._routes[1] + at for at, name in enumerate(made_of)}
+        for name, rows in routes.items():
+            found.routes |= wanted.route_rows(rows, sets[name], number_of)
+        for one in fronts:
+            number = written.listeners[one.digest]
+            listener = config.listeners[one.listener]
+            found.listeners[number] = tables.Listener(one.row, one.digest)
+            found.services["services", one.service] = tables.Place(
+                number, number_of(listener.main_pool),
+                sets[one.listener] if listener.routes else 0, one.interface,
+            ).packed()  # fmt: skip
+
+    def _say_auto(self, config: Config, name: str) -> None:
+        if config.listeners[name].data_path == "auto" and name not in self._told_auto:
+            self._told_auto.add(name)
+            reasons = [f"{'.'.join(map(str, path))}: {why}" for path, why in
+                       packet_reasons(config, name)]  # fmt: skip
+            LOG.warning("workers serve a listener, and not the kernel", listener=name, why=reasons)
+
+    def _fronts(self, names: Sequence[str]) -> Iterator[wanted.Front]:
+        for one in self._workers.listening:
+            sock = next(iter(one.sockets.values()), None)
+            number = interface_of(one)
+            if one.listener not in names or one.path or sock is None or number is None:
+                continue
+            if sock.fileno() < 0:
+                continue
+            for address, port in addresses(sock):
+                yield wanted.Front(one.row, one.listener, f"{one.bind} {address}", address, port,
+                                   one.protocol, number)  # fmt: skip
+
+    def _targets(self, pools: Sequence[str]) -> list[wanted.Target]:
+        return [
+            wanted.Target(row.index, row.pool, row.name, row.address.host, row.address.port)
+            for row in self._table.backends()
+            if row.pool in pools and row.address.host and row.address.port
+        ]
+
+    def _source(self, address: str, port: int) -> str:
+        """Returns this host's address towards a backend; "" if there is no way to it."""
+        known = self._sources.get((address, port))
+        if known is not None and (known or self._syncs % SOURCES_EVERY):
+            return known
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            try:
+                sock.connect((address, port))
+                found = str(sock.getsockname()[0]).partition("%")[0]
+            except OSError:
+                found = ""
+        self._sources[address, port] = found
+        return found
+
+    # ---- the end -------------------------------------------------------------------------------
+
+    @property
+    def remains(self) -> bool:
+        """Returns whether flows are to end before the service does."""
+        asked = self._config.process.packet if self._config else None
+        keeps = asked is not None and asked.on_stop == "keep"
+        return self.alive and not keeps and self._held() > 0
+
+    def _held(self) -> int:
+        return next((one.held for one in self._table.workers() if one.index == PACKET_ROW), 0)
+
+    def drain(self) -> None:
+        """No flow begins any more."""
+        if self._program is not None and not self._keeps():
+            self._draining = True
+            self.sync()
+
+    def _keeps(self) -> bool:
+        asked = self._config.process.packet if self._config else None
+        return asked is not None and asked.on_stop == "keep"
+
+    def end_flows(self, reason: str) -> None:
+        """Ends all flows."""
+        if self._program is not None and not self._keeps():
+            self.drain()
+            self._table.command(PACKET_ROW, "stop", slot=0, serial=0, reason=reason)
+
+    def close(self) -> None:
+        """Detaches the program, unless the kernel is to go on."""
+        if self._links is not None and not (self._keeps() and self._pins is not None):
+            self._links.close()
+            if self._pins is not None:
+                self._pins.remove()
+        self._unload()
+
+    def carried(self) -> dict[str, Any]:
+        """Returns what the next program needs to take the packet path over."""
+        if self._program is None or self._links is None:
+            return {}
+        return {
+            "fds": self._program.fds,
+            "links": dict(self._links.links),
+            "filters": dict(self._links.filters),
+            "memory_fd": self._memory_fd,
+            "layout": tables.LAYOUT,
+            "pins": str(self._pins.service.parent) if self._pins is not None else "",
+        }
+
+    # ---- shown ---------------------------------------------------------------------------------
+
+    def _tell(self) -> None:
+        with mmap.mmap(self.tally_fd, tally.BYTES) as area:
+            tally.write(area, self.shown())
+
+    def shown(self) -> dict[str, Any]:
+        """Returns the packet path as operators see it."""
+        if self._program is None or self._links is None or self._config is None:
+            return {}
+        asked = self._config.process.packet
+        drops = {
+            name: sum(int.from_bytes(one, "little")
+                      for one in self._program.get_all("drops", tables.index(number)))
+            for number, name in enumerate(tables.DROPS)
+        }  # fmt: skip
+        return {
+            "interfaces": self._links.interfaces,
+            "attached_by": self._links.way,
+            "flows": self._held(),
+            "max_flows": asked.max_flows if asked else 0,
+            "drops": drops,
+        }
+
+
+def _packet_listeners(config: Config) -> list[str]:
+    return [name for name in config.listeners if uses_packet(config, name)]
+
+
+def _is_needed(config: Config) -> bool:
+    from l4lb.config.rules.hand_over import hands_over
+
+    packet = config.process.packet is not None
+    return packet and (
+        bool(_packet_listeners(config))
+        or any(hands_over(config, name, pool)
+               for name, one in config.listeners.items() for pool in one.pools)
+    )  # fmt: skip
+
+
+def _check_forwarding(interfaces: Sequence[str], config: Config) -> None:
+    """Raises L4lbError if the kernel does not forward packets of these interfaces."""
+    binds = [str(one) for name in _packet_listeners(config)
+             for one in config.listeners[name].bind]  # fmt: skip
+    for family, prefix in (("ipv4", False), ("ipv6", True)):
+        if not any(bind.startswith("[") == prefix for bind in binds):
+            continue
+        for name in interfaces:
+            path = Path(f"/proc/sys/net/{family}/conf/{name}/forwarding")
+            try:
+                on = path.read_text().strip() != "0"
+            except OSError:
+                continue  # the interface is told as missing by itself
+            if not on:
+                raise L4lbError(
+                    f"[process.packet] interfaces: the kernel forwards no packets of {name}:"
+                    f" sysctl -w net.{family}.conf.{name}.forwarding=1"
+                )
+
+
+def why_not(error: OSError) -> str:
+    """Returns why the program could not be loaded, with what to do."""
+    if error.errno in (errno.EPERM, errno.EACCES):
+        return program.why_not(error)
+    return program.why_not(error) if error.errno else str(error.strerror or error)
